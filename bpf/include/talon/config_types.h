@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the controller tells the datapath: map "config", ARRAY [1]; and what it tells people: map "info", ARRAY [1]. */
+#ifndef TALON_CONFIG_TYPES_H
+#define TALON_CONFIG_TYPES_H
+
+#include "talon/types.h"
+
+#define TALON_UPLINKS_MAX 4
+
+enum talon_config_flags {
+	TALON_F_SNAT_OWN	= 1 << 0,	/* snat_addr is a spare address: answer ARP for it, use all its ports */
+	TALON_F_XDP_TX		= 1 << 1,	/* XDP_TX works on the uplinks (not on a veth whose peer has no program) */
+	TALON_F_HANDUP_TUNNEL	= 1 << 2,	/* local deliveries go through our veth, not XDP_PASS */
+	TALON_F_PLAIN_ROUTES	= 1 << 3,	/* some route is not masqueraded: replies come to mesh addresses */
+};
+
+struct talon_config {
+	__u32	generation;		/* bumped when routes, neighbours, allowed IPs or addresses change; never 0 */
+	__u32	flags;			/* enum talon_config_flags */
+	__u32	session_mask;		/* slots - 1 */
+	__u32	bucket_mask;		/* buckets per flow index - 1 */
+	__u32	flow_count;		/* records; ids are 1..flow_count - 1 */
+	__u32	tunnel_ifindex;		/* wt0 */
+	__u32	tunnel_peer_ifindex;	/* its far end */
+	__be16	listen_port;
+	__u16	tunnel_mtu;		/* largest inner packet */
+	__be32	node_addr;		/* primary IPv4 address of the first uplink */
+	__be32	snat_addr;		/* equal to node_addr unless TALON_F_SNAT_OWN */
+	__be32	mesh_addr;		/* our own inside the mesh */
+	__be32	mesh_mask;
+	__u16	port_first;		/* SNAT port range, host order, both ends included */
+	__u16	port_last;
+	__u32	hash_seed;		/* of the flow indexes and of port choice */
+	__u8	tunnel_mac[6];		/* of wt0 */
+	__u8	tunnel_peer_mac[6];
+	__u32	uplinks[TALON_UPLINKS_MAX];	/* ifindexes; 0: unused */
+	__u32	pad;
+	__u64	reserved[5];
+};
+TALON_ASSERT_SIZE(struct talon_config, 128);
+
+/* Map "local_addrs": HASH struct talon_addr -> __u8. The host's own addresses; WireGuard packets to them may be ours. */
+
+/* For status, which must work when the controller hangs or is gone. Text is UTF-8, always terminated. */
+struct talon_info {
+	__u32	layout;			/* TALON_LAYOUT_VERSION */
+	__u32	pid;			/* of the controller that wrote last */
+	__u64	started_ns;		/* CLOCK_BOOTTIME */
+	__u64	heartbeat_ns;		/* CLOCK_BOOTTIME, about once a second */
+	__u64	datapath_since_ns;	/* when the programs were first attached */
+	char	version[32];
+	char	mode[16];		/* xdp, xdp-generic, tcx, clsact */
+	char	why[240];		/* one line: why this mode */
+	char	uplinks[128];		/* "eth0, eth1" */
+	char	tunnel[16];		/* "wt0" */
+	char	address[64];		/* "100.64.0.1/10" */
+	char	routes[1024];		/* "192.168.1.0/24 masquerade; 10.0.0.0/8" */
+	char	hazards[1024];		/* one per line */
+	__u8	public_key[32];
+	__u32	ready;			/* startup finished */
+	__u32	adoptions;		/* how often a new controller took this datapath over */
+	__u64	reserved[8];
+};
+TALON_ASSERT_SIZE(struct talon_info, 32 + 32 + 16 + 240 + 128 + 16 + 64 + 1024 + 1024 + 32 + 8 + 64);
+
+#endif

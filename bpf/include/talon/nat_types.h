@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The flow table: records, two bucketed indexes, port owners, fragments. docs/decisions/ says why it is no kernel hash. */
+#ifndef TALON_NAT_TYPES_H
+#define TALON_NAT_TYPES_H
+
+#include "talon/types.h"
+
+/* A packet's 5-tuple. For ICMP queries both ports are the id. Network byte order. */
+struct talon_flow_key {
+	__be32	src;
+	__be32	dst;
+	__be16	sport;
+	__be16	dport;
+	__u8	proto;
+	__u8	pad[3];
+};
+TALON_ASSERT_SIZE(struct talon_flow_key, 16);
+
+enum talon_flow_phase {
+	TALON_FLOW_FREE		= 0,
+	TALON_FLOW_TENTATIVE	= 1,	/* published, not yet known to be the only one with its key */
+	TALON_FLOW_LIVE		= 2,
+	TALON_FLOW_DEAD		= 3,	/* out of both indexes, waits until no packet can hold it */
+};
+
+enum talon_tcp_bits {			/* seen so far; a flow is transitory unless both SYNs were seen and no FIN pair or RST */
+	TALON_TCP_SYN_OUT	= 1 << 0,	/* from the mesh client */
+	TALON_TCP_SYN_IN	= 1 << 1,	/* from the remote */
+	TALON_TCP_FIN_OUT	= 1 << 2,
+	TALON_TCP_FIN_IN	= 1 << 3,
+	TALON_TCP_RST		= 1 << 4,
+	TALON_TCP_ESTABLISHED	= 1 << 5,	/* data or ACK after both SYNs, or picked up mid-stream from both sides */
+};
+
+/* Map "flows": ARRAY of records, one cache line each. */
+struct talon_flow {
+	__be32	client;			/* in the mesh */
+	__be32	remote;			/* in the cluster */
+	__be32	snat;			/* what the remote sees instead of client */
+	__be16	client_port;
+	__be16	remote_port;
+	__be16	snat_port;
+	__u8	proto;
+	__u8	phase;			/* enum talon_flow_phase */
+	__u32	peer;			/* who client belongs to */
+	__u32	seen_s;			/* CLOCK_BOOTTIME seconds of the last packet that refreshes */
+	__u8	tcp;			/* enum talon_tcp_bits */
+	__u8	flags;
+	__u16	mtu;			/* towards remote */
+	__u32	generation;		/* config.generation under which peer, route and next hop were decided; 0: never */
+	__u32	ifindex;		/* next hop towards remote */
+	__u8	dmac[6];
+	__u8	smac[6];
+	__u32	owner;			/* index into "nat_ports" */
+	__u32	route;			/* id of the route that let it in */
+	__u32	pad;
+};
+TALON_ASSERT_SIZE(struct talon_flow, 64);
+
+/* Maps "flow_fwd" and "flow_rev": ARRAYs of buckets, a power of two of them (config.bucket_mask). */
+#define TALON_BUCKET_ENTRIES	8
+#define TALON_FLOW_ID_BITS	20
+#define TALON_FLOW_ID_MASK	((1U << TALON_FLOW_ID_BITS) - 1)
+#define TALON_FLOWS_MAX		(1U << TALON_FLOW_ID_BITS)	/* id 0 is never handed out, so that an entry is never 0 */
+
+struct talon_bucket {
+	__u32	entry[TALON_BUCKET_ENTRIES];	/* tag << 20 | record id; 0: empty */
+};
+TALON_ASSERT_SIZE(struct talon_bucket, 32);
+
+/* Map "nat_ports": ARRAY [3 * 65536], by protocol class (0 TCP, 1 UDP, 2 ICMP id) and external port. */
+struct talon_nat_port {
+	__be32	client;			/* who the port is mapped to (RFC 4787 REQ-1); 0: nobody */
+	__be16	client_port;
+	__u16	pad;
+	__u32	flows;			/* live flows that use it, also those that share it when ports run short */
+	__u32	pad2;
+};
+TALON_ASSERT_SIZE(struct talon_nat_port, 16);
+
+/* Map "port_block": ARRAY [2 * 65536 / 64] of u64 bitmaps (0 TCP, 1 UDP): ports the host itself uses. Written by the controller. */
+
+/* Map "frags": LRU_HASH. Fragments of one datagram, after its first one was seen (RFC 4787 REQ-14). */
+struct talon_frag_key {
+	__be32	src;
+	__be32	dst;
+	__be16	id;
+	__u8	proto;
+	__u8	pad;
+};
+TALON_ASSERT_SIZE(struct talon_frag_key, 12);
+
+struct talon_frag {
+	__u32	flow;			/* record id */
+	__u32	expires_s;		/* CLOCK_BOOTTIME seconds */
+	__be32	client;			/* the record must still be this client's */
+	__u32	peer;
+};
+TALON_ASSERT_SIZE(struct talon_frag, 16);
+
+/* Timeouts in seconds: RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 5508 REQ-2, RFC 7857 section 2. */
+#define TALON_NAT_UDP_S			300
+#define TALON_NAT_TCP_ESTABLISHED_S	7440
+#define TALON_NAT_TCP_TRANSITORY_S	240
+#define TALON_NAT_ICMP_S		60
+#define TALON_NAT_FRAGMENT_S		30
+
+/* One word of totals for status and metrics: map "nat_stats", ARRAY [1]. Atomic additions. */
+struct talon_nat_stats {
+	__u64	live;			/* flows now */
+	__u64	created;
+	__u64	expired;
+	__u64	shared;			/* created on a port that another client's flow already had */
+	__u64	full_ports;		/* refused: every candidate port was taken for this remote */
+	__u64	full_table;		/* refused: no free record */
+	__u64	overflow;		/* entries now in "flow_over" because their buckets were full */
+	__u64	races;			/* inserts given up because another CPU was doing the same */
+};
+TALON_ASSERT_SIZE(struct talon_nat_stats, 64);
+
+#endif

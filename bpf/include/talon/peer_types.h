@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Peers as the datapath knows them: endpoint, sending session, counters, cryptokey routing. */
+#ifndef TALON_PEER_TYPES_H
+#define TALON_PEER_TYPES_H
+
+#include "talon/types.h"
+#include "talon/wg_wire.h"
+
+#define TALON_PEER_NONE 0xffffffffU
+
+/* Map "peer_info": ARRAY, written by the controller; for adoption after a restart and for status. Not read by the datapath. */
+struct talon_peer_info {
+	__u8	public_key[WG_KEY_LEN];
+	__u8	present;		/* 0: slot is free */
+	__u8	pad[3];
+	__u16	keepalive_s;		/* persistent keepalive; 0: off */
+	__u16	pad2;
+	__u8	timestamp[WG_TIMESTAMP_LEN];	/* greatest TAI64N accepted from it */
+	__u32	handshakes;		/* completed */
+	__u64	handshake_ns;		/* CLOCK_BOOTTIME of the last completed handshake; 0: never */
+	__u64	handshake_unix_s;	/* the same for people */
+	__u64	handshake_rx_bytes;	/* handshake messages, which the datapath does not count */
+	__u64	handshake_tx_bytes;
+	char	name[40];		/* shown by status; empty in a static file */
+};
+TALON_ASSERT_SIZE(struct talon_peer_info, 128);
+
+/* Map "peer_tx": ARRAY. The session slot's index that seals for this peer; 0: none. One aligned word, stored whole. */
+struct talon_peer_tx {
+	__u32	index;
+	__u32	pad;
+};
+TALON_ASSERT_SIZE(struct talon_peer_tx, 8);
+
+enum talon_endpoint_flags {
+	TALON_ENDPOINT_L2	= 1 << 0,	/* ifindex and MACs are valid for generation */
+};
+
+/* Map "endpoints": ARRAY. Written under the lock by datapath (roaming) and controller (BPF_F_LOCK). */
+struct talon_endpoint {
+	struct bpf_spin_lock lock;
+	__u8	family;			/* AF_INET, AF_INET6; 0: unknown */
+	__u8	flags;			/* enum talon_endpoint_flags */
+	__be16	local_port;
+	__be16	remote_port;
+	__u16	mtu;			/* of the outer path's device */
+	__u32	ifindex;
+	__u32	generation;		/* config.generation the L2 part was looked up under */
+	struct talon_addr local;	/* source of what we send; zero: let the route decide */
+	struct talon_addr remote;
+	__u8	dmac[6];
+	__u8	smac[6];
+	__u8	in_smac[6];		/* who handed us its last packet, to which of our MACs and where: */
+	__u8	in_dmac[6];		/* the way back when the FIB knows none */
+	__u32	in_ifindex;
+};
+TALON_ASSERT_SIZE(struct talon_endpoint, 80);
+
+/* Map "peer_stats": PERCPU_ARRAY. Bytes are whole WireGuard data messages, as wg(8) counts them. Times are CLOCK_BOOTTIME. */
+struct talon_peer_stats {
+	__u64	rx_bytes;
+	__u64	tx_bytes;
+	__u64	rx_packets;
+	__u64	tx_packets;
+	__u64	rx_ns;			/* last authenticated data message, keepalives too */
+	__u64	tx_ns;			/* last data message sent, keepalives too */
+	__u64	rx_data_ns;		/* last one that carried a packet */
+	__u64	tx_data_ns;
+};
+TALON_ASSERT_SIZE(struct talon_peer_stats, 64);
+
+/* Key of the LPM tries "allowed4" and "routes4". */
+struct talon_lpm4 {
+	__u32	prefixlen;		/* 0..32, host order */
+	__be32	addr;
+};
+TALON_ASSERT_SIZE(struct talon_lpm4, 8);
+
+enum talon_route_flags {
+	TALON_ROUTE_MASQUERADE	= 1 << 0,	/* source becomes config.snat_addr */
+	TALON_ROUTE_LOCAL	= 1 << 1,	/* served by this host: hand it up with its mesh source */
+};
+
+struct talon_route {
+	__u32	id;
+	__u32	flags;			/* enum talon_route_flags */
+};
+TALON_ASSERT_SIZE(struct talon_route, 8);
+
+#endif

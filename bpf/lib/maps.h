@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every map in one list. All are pinned by name under <base>/v<TALON_LAYOUT_VERSION>/maps, so that the programs of different objects
+ * share them and a new controller adopts them. The sizes here are the smallest that load; the loader sets the real ones.
+ */
+#ifndef TALON_LIB_MAPS_H
+#define TALON_LIB_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "talon/config_types.h"
+#include "talon/drop.h"
+#include "talon/event_types.h"
+#include "talon/nat_types.h"
+#include "talon/peer_types.h"
+#include "talon/session_types.h"
+
+#define TALON_MAP(map, kind, entries, k, v, flags)	\
+	struct {					\
+		__uint(type, kind);			\
+		__uint(max_entries, entries);		\
+		__uint(map_flags, flags);		\
+		__uint(pinning, LIBBPF_PIN_BY_NAME);	\
+		__type(key, k);				\
+		__type(value, v);			\
+	} map SEC(".maps")
+
+TALON_MAP(config, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_config, 0);
+TALON_MAP(info, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_info, 0);
+TALON_MAP(stats, BPF_MAP_TYPE_PERCPU_ARRAY, TALON_STATS_ENTRIES, __u32, __u64, 0);
+TALON_MAP(local_addrs, BPF_MAP_TYPE_HASH, 256, struct talon_addr, __u8, 0);
+
+TALON_MAP(sessions, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_session, 0);
+TALON_MAP(replay, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_replay, 0);
+TALON_MAP(send_counters, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_send_counter, 0);
+
+TALON_MAP(peer_info, BPF_MAP_TYPE_ARRAY, 16, __u32, struct talon_peer_info, 0);
+TALON_MAP(peer_tx, BPF_MAP_TYPE_ARRAY, 16, __u32, struct talon_peer_tx, 0);
+TALON_MAP(endpoints, BPF_MAP_TYPE_ARRAY, 16, __u32, struct talon_endpoint, 0);
+TALON_MAP(peer_stats, BPF_MAP_TYPE_PERCPU_ARRAY, 16, __u32, struct talon_peer_stats, 0);
+TALON_MAP(allowed4, BPF_MAP_TYPE_LPM_TRIE, 65536, struct talon_lpm4, __u32, BPF_F_NO_PREALLOC);
+TALON_MAP(routes4, BPF_MAP_TYPE_LPM_TRIE, 65536, struct talon_lpm4, struct talon_route, BPF_F_NO_PREALLOC);
+
+TALON_MAP(flows, BPF_MAP_TYPE_ARRAY, 1024, __u32, struct talon_flow, 0);
+TALON_MAP(flow_fwd, BPF_MAP_TYPE_ARRAY, 256, __u32, struct talon_bucket, 0);
+TALON_MAP(flow_rev, BPF_MAP_TYPE_ARRAY, 256, __u32, struct talon_bucket, 0);
+TALON_MAP(nat_ports, BPF_MAP_TYPE_ARRAY, 3 * 65536, __u32, struct talon_nat_port, 0);
+TALON_MAP(port_block, BPF_MAP_TYPE_ARRAY, 2 * 65536 / 64, __u32, __u64, 0);
+TALON_MAP(nat_stats, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_nat_stats, 0);
+TALON_MAP(frags, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_frag_key, struct talon_frag, 0);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);	/* ids of free flow records, oldest first */
+	__uint(max_entries, 1024);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__uint(key_size, 0);
+	__uint(value_size, sizeof(__u32));
+} flow_free SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);	/* flows whose buckets were all full; key.pad[0] tells fwd (0) from rev (1) */
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct talon_flow_key);
+	__type(value, __u32);
+} flow_over SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} events SEC(".maps");
+
+#endif
