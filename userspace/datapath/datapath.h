@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Programs, maps and their places in the kernel: load, pin, attach, adopt, replace, remove.
+ *
+ * Everything is pinned under <base>/v<TALON_LAYOUT_VERSION>/{maps,progs,links}, so it runs on without this process. Order of a start:
+ * datapath_load (maps are there, nothing attached) -> datapath_tunnel (the veth pair is there) -> the caller fills the maps ->
+ * datapath_attach. Each step can be called again. A step that fails takes back what it did itself, and never touches a datapath that
+ * was running before: that one goes on with its old programs.
+ *
+ * One process at a time: datapath_load holds a lock on <base> until datapath_close.
+ */
+#ifndef TALON_DATAPATH_H
+#define TALON_DATAPATH_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "talon/config_types.h"
+
+#define DATAPATH_BASE_DEFAULT		"/sys/fs/bpf/talon"
+#define DATAPATH_TUNNEL_DEFAULT		"wt0"
+#define DATAPATH_PRIORITY_DEFAULT	40	/* in libxdp's dispatcher, where 50 is what others get; lower runs first */
+
+enum datapath_mode {
+	DATAPATH_AUTO,
+	DATAPATH_XDP,
+	DATAPATH_XDP_GENERIC,
+	DATAPATH_TCX,
+	DATAPATH_CLSACT,
+};
+
+enum datapath_dispatcher {
+	DATAPATH_DISPATCHER_AUTO,	/* join libxdp's dispatcher where one is already there */
+	DATAPATH_DISPATCHER_ALWAYS,	/* bring one to a free slot too, where the kernel has freplace */
+	DATAPATH_DISPATCHER_NEVER,
+};
+
+/* Zero means the default everywhere. */
+struct datapath_options {
+	const char *base;		/* directory on a bpffs */
+	const char *uplinks[TALON_UPLINKS_MAX];
+	unsigned uplink_count;		/* at least 1 */
+	enum datapath_mode mode;
+	enum datapath_dispatcher dispatcher;
+	unsigned dispatcher_priority;
+	const char *tunnel;		/* the far end is called the same with a "p" appended (to 14 characters at most) */
+	uint32_t tunnel_mtu;		/* default 1280 */
+	uint32_t peers;			/* default 1024 */
+	uint32_t sessions;		/* slots, a power of two; default 4 for each peer, rounded up */
+	uint32_t flows;			/* 1024..2^20; default 65536. Buckets of each index: flows / 4, rounded up to a power of two */
+};
+
+/* Every map of bpf/lib/maps.h that is pinned. */
+#define DATAPATH_MAPS(X)									\
+	X(CONFIG, config) X(INFO, info) X(STATS, stats) X(LOCAL_ADDRS, local_addrs)		\
+	X(SESSIONS, sessions) X(REPLAY, replay) X(SEND_COUNTERS, send_counters)			\
+	X(PEER_INFO, peer_info) X(PEER_TX, peer_tx) X(ENDPOINTS, endpoints) X(PEER_STATS, peer_stats)	\
+	X(ALLOWED4, allowed4) X(ROUTES4, routes4)						\
+	X(FLOWS, flows) X(FLOW_FWD, flow_fwd) X(FLOW_REV, flow_rev) X(FLOW_FREE, flow_free) X(FLOW_OVER, flow_over) \
+	X(NAT_PORTS, nat_ports) X(PORT_BLOCK, port_block) X(NAT_STATS, nat_stats) X(FRAGS, frags) X(EVENTS, events)
+
+#define DATAPATH_MAP_ID(id, name) DATAPATH_MAP_##id,
+enum datapath_map { DATAPATH_MAPS(DATAPATH_MAP_ID) DATAPATH_MAP_COUNT };
+
+struct datapath;
+
+struct datapath_sizes {
+	uint32_t peers;
+	uint32_t sessions;
+	uint32_t flows;
+	uint32_t buckets;		/* of each flow index */
+};
+
+struct datapath_uplink {
+	char	name[IFNAMSIZ];
+	int	ifindex;
+	char	kind[16];		/* "veth", ...; empty for a physical device */
+	char	driver[32];
+	uint8_t	mac[6];
+	uint32_t mtu;
+	enum datapath_mode mode;	/* what was chosen; DATAPATH_AUTO: nothing attached yet */
+	bool	dispatched;		/* through libxdp's dispatcher */
+	bool	tx_works;		/* XDP_TX reaches the wire; false on a veth, where only a redirect does */
+	char	why[160];		/* one line without newline */
+};
+
+/*
+ * Opens and loads the objects and pins the maps. Where a datapath of this layout is running, its maps are kept with their contents and
+ * sizes (a wish for other sizes is logged and ignored: datapath_down first), and datapath_is_adopted() is true. Pins that a start left
+ * behind before anything was attached are removed first. Nothing is attached.
+ * Returns 0; -EBUSY if another process holds @base; -EINVAL for bad options; or another negative errno. @err gets one line.
+ */
+int datapath_load(const struct datapath_options *options, struct datapath **ret_dp, char *err, size_t errlen);
+
+/* Makes (or puts right) the tunnel pair. Returns 0 or a negative errno with one line in @err. */
+int datapath_tunnel(struct datapath *dp, char *err, size_t errlen);
+
+/*
+ * Attaches, or replaces atomically what an earlier process attached, on the tunnel's far end and every uplink; then removes what is
+ * left of other layout versions and of uplinks that are no longer wanted. Can be called again, for instance when a device came back.
+ * Returns 0 or a negative errno with one line in @err.
+ */
+int datapath_attach(struct datapath *dp, char *err, size_t errlen);
+
+/* All three. */
+int datapath_up(const struct datapath_options *options, struct datapath **ret_dp, char *err, size_t errlen);
+
+/* Frees what this process holds. Everything pinned stays and runs on. A datapath that never got to attach is removed. NULL is fine. */
+void datapath_close(struct datapath *dp);
+
+/*
+ * Removes everything below @base (NULL: default) of all layout versions: programs, maps, links, filters and qdiscs that are ours,
+ * memberships in libxdp's dispatcher, the tunnel pair, our routes and neighbour entries. Works without a controller and twice in a row.
+ * Returns 0; -EBUSY if a controller holds @base (stop it first; @err has its pid where known); or the first negative errno it met
+ * after trying everything.
+ */
+int datapath_down(const char *base, char *err, size_t errlen);
+
+/*
+ * Opens one pinned map of the running datapath for reading, without a lock and without a struct datapath: for status.
+ * Returns an fd that the caller closes, or -ENOENT if no datapath of this layout is there.
+ */
+int datapath_map_open(const char *base, enum datapath_map map);
+
+/* The fd stays the datapath's own. */
+int datapath_map_fd(const struct datapath *dp, enum datapath_map map);
+const char *datapath_map_name(enum datapath_map map);
+
+/* "uplink_xdp", "uplink_tc", "tunnel", "natgc": fd of the loaded program, or -ENOENT. natgc runs by bpf_prog_test_run_opts. */
+int datapath_prog_fd(const struct datapath *dp, const char *name);
+
+const struct datapath_sizes *datapath_get_sizes(const struct datapath *dp);
+unsigned datapath_uplink_count(const struct datapath *dp);
+const struct datapath_uplink *datapath_get_uplink(const struct datapath *dp, unsigned i);
+bool datapath_is_adopted(const struct datapath *dp);
+
+/* Mode of the first uplink, and one line why (with the other uplinks' where they differ). */
+enum datapath_mode datapath_get_mode(const struct datapath *dp);
+const char *datapath_get_why(const struct datapath *dp);
+
+const char *datapath_mode_name(enum datapath_mode mode);	/* "auto", "xdp", "xdp-generic", "tcx", "clsact" */
+int datapath_mode_parse(const char *name, enum datapath_mode *ret_mode);		/* 0 or -EINVAL */
+int datapath_dispatcher_parse(const char *name, enum datapath_dispatcher *ret_dispatcher);	/* auto, always, never */
+
+struct datapath_tunnel_info {
+	char	name[IFNAMSIZ];
+	char	far_name[IFNAMSIZ];
+	int	ifindex;
+	int	far_ifindex;
+	uint8_t	mac[6];
+	uint8_t	far_mac[6];
+	uint32_t mtu;
+};
+/* Valid after datapath_tunnel. */
+const struct datapath_tunnel_info *datapath_get_tunnel(const struct datapath *dp);
+
+/*
+ * Looks whether what we attached is still there: after link events, and now and then.
+ * Returns 0; 1 if all is attached but somebody got in front of a tcx program; or -ENOLINK if something is gone. @text: one line which.
+ */
+int datapath_verify(struct datapath *dp, char *text, size_t len);
+
+/* What this kernel can do, found by trying. */
+struct datapath_features {
+	bool	bpf_loop;
+	bool	tcx;
+	bool	freplace;
+	bool	btf;			/* /sys/kernel/btf/vmlinux; we work without */
+	char	freplace_why[80];	/* the kernel's reason when false */
+};
+void datapath_probe(struct datapath_features *ret_features);
+/* "bpf_loop yes, tcx yes, freplace no (Operation not permitted), kernel BTF yes" */
+void datapath_features_text(const struct datapath_features *features, char *text, size_t len);
+
+#endif
