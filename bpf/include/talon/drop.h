@@ -26,6 +26,7 @@
 	X(KEY_EXPIRED,	"key_expired",	1, "session older than 180 s or out of counters")	\
 	X(REPLAYED,	"replayed",	1, "counter was seen before or is too old")		\
 	X(BAD_TAG,	"bad_tag",	1, "authentication tag is wrong")			\
+	X(CONGESTED,	"congested",	1, "outer packet marked CE, inner flow not ECN-capable (RFC 6040)")	\
 	X(BAD_INNER,	"bad_inner",	1, "inner packet is malformed")				\
 	X(INNER_IPV6,	"inner_ipv6",	1, "inner IPv6 is not supported yet")			\
 	X(NOT_ALLOWED,	"not_allowed",	1, "inner source is not among the peer's allowed IPs")	\

@@ -13,8 +13,7 @@ enum talon_event_type {
 	TALON_EVENT_NAT_FULL	= 5,	/* ports or records ran out */
 	TALON_EVENT_FRAGMENT	= 6,	/* a later fragment came first; data holds it as received */
 	TALON_EVENT_FRAG_FIRST	= 7,	/* the first fragment came: send what is held for addr (src), addr2 (dst), id */
-	TALON_EVENT_TOO_BIG	= 8,	/* data: IP packet to peer, DF off, to be fragmented to the tunnel's MTU */
-	TALON_EVENT_REKEY	= 9,	/* peer's sending key is older than it should be */
+	TALON_EVENT_TOO_BIG	= 8,	/* data: IP packet, DF off, to be cut to id bytes; to peer through wt0, or to addr on ifindex */
 };
 
 #define TALON_EVENT_DATA_MAX 1600

@@ -91,10 +91,10 @@ struct talon_frag_key {
 TALON_ASSERT_SIZE(struct talon_frag_key, 12);
 
 struct talon_frag {
-	__u32	flow;			/* record id */
-	__u32	expires_s;		/* CLOCK_BOOTTIME seconds */
-	__be32	client;			/* the record must still be this client's */
+	__be32	client;			/* who they go to; 0: the first one has not come, later ones are held */
 	__u32	peer;
+	__u32	expires_s;		/* CLOCK_BOOTTIME seconds */
+	__u32	pad;
 };
 TALON_ASSERT_SIZE(struct talon_frag, 16);
 

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Internet checksum arithmetic (RFC 1071, RFC 1624), pure, for both targets. */
+#ifndef TALON_CSUM_H
+#define TALON_CSUM_H
+
+#include "talon/types.h"
+
+/* Folds a 32-bit one's complement sum to 16 bits and complements it: the value of a checksum field. */
+static inline __u16 csum_finish(__u32 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+/* @check: a checksum field over data in which the 16-bit word @from became @to. Returns the new field (RFC 1624 eqn. 3). */
+static inline __u16 csum_replace2(__u16 check, __u16 from, __u16 to)
+{
+	return csum_finish((__u16)~check + (__u32)(__u16)~from + to);
+}
+
+/* The same for 32 bits that are aligned to 16 in the data. */
+static inline __u16 csum_replace4(__u16 check, __u32 from, __u32 to)
+{
+	return csum_finish((__u16)~check + (__u32)(__u16)~(from & 0xffff) + (__u16)~(from >> 16) + (to & 0xffff) +
+			   (to >> 16));
+}
+
+/*
+ * For UDP, where 0 in the field means "no checksum": an absent one stays absent, one that comes out as 0 is sent as 0xffff
+ * (RFC 768).
+ */
+static inline __u16 csum_udp(__u16 old_check, __u16 new_check)
+{
+	if (!old_check)
+		return 0;
+	return new_check ? new_check : 0xffff;
+}
+
+#endif
