@@ -51,7 +51,7 @@ TALON_MAP(nat_stats, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_nat_stats, 0);
 TALON_MAP(frags, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_frag_key, struct talon_frag, 0);
 
 struct {
-	__uint(type, BPF_MAP_TYPE_QUEUE);	/* ids of free flow records, oldest first */
+	__uint(type, BPF_MAP_TYPE_QUEUE);	/* ids of flow records given back, oldest first; empty at the start */
 	__uint(max_entries, 1024);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(key_size, 0);

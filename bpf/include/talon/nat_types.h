@@ -57,6 +57,13 @@ struct talon_flow {
 };
 TALON_ASSERT_SIZE(struct talon_flow, 64);
 
+/* Record 0 is never a flow; this is what it holds. */
+struct talon_flow_head {
+	__u32	used;			/* ids handed out at least once: 1..used; those above it were never touched */
+	__u32	pad[15];
+};
+TALON_ASSERT_SIZE(struct talon_flow_head, 64);
+
 /* Maps "flow_fwd" and "flow_rev": ARRAYs of buckets, a power of two of them (config.bucket_mask). */
 #define TALON_BUCKET_ENTRIES	8
 #define TALON_FLOW_ID_BITS	20
@@ -68,15 +75,16 @@ struct talon_bucket {
 };
 TALON_ASSERT_SIZE(struct talon_bucket, 32);
 
-/* Map "nat_ports": ARRAY [3 * 65536], by protocol class (0 TCP, 1 UDP, 2 ICMP id) and external port. */
+/*
+ * Map "nat_ports": ARRAY [3 * 65536], by protocol class (0 TCP, 1 UDP, 2 ICMP id) and external port. All of it is one aligned 64-bit
+ * word, changed as a whole: whose port it is and how many flows use it can then never disagree. With no flows it is free, whoever had it.
+ */
 struct talon_nat_port {
-	__be32	client;			/* who the port is mapped to (RFC 4787 REQ-1); 0: nobody */
+	__be32	client;			/* the internal endpoint it is mapped to (RFC 4787 REQ-1) */
 	__be16	client_port;
-	__u16	pad;
-	__u32	flows;			/* live flows that use it, also those that share it when ports run short */
-	__u32	pad2;
+	__u16	flows;			/* that use it, also those that share it when ports run short */
 };
-TALON_ASSERT_SIZE(struct talon_nat_port, 16);
+TALON_ASSERT_SIZE(struct talon_nat_port, 8);
 
 /* Map "port_block": ARRAY [2 * 65536 / 64] of u64 bitmaps (0 TCP, 1 UDP): ports the host itself uses. Written by the controller. */
 
@@ -97,6 +105,9 @@ struct talon_frag {
 	__u32	pad;
 };
 TALON_ASSERT_SIZE(struct talon_frag, 16);
+
+/* What no program can hold any more: a record is recycled when it has been out of both indexes for that long. */
+#define TALON_FLOW_GRACE_S		5
 
 /* Timeouts in seconds: RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 5508 REQ-2, RFC 7857 section 2. */
 #define TALON_NAT_UDP_S			300
