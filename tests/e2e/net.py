@@ -1,0 +1,326 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The far ends of the end-to-end scenarios: small servers that log whom they saw, and senders of packets no tool sends."""
+import argparse
+import functools
+import hashlib
+import http.server
+import json
+import os
+import select
+import socket
+import socketserver
+import struct
+import sys
+import time
+
+IP_MTU_DISCOVER, PMTUDISC_DONT, PMTUDISC_DO, PMTUDISC_PROBE = 10, 0, 2, 3
+FRAGMENT_MORE = 0x2000
+
+
+def log_line(log, **fields):
+    with open(log, "a", encoding="ascii") as f:
+        f.write(json.dumps(fields) + "\n")
+
+
+def checksum(data):
+    """Internet checksum (RFC 1071); 0 over data that includes a right one."""
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+# --- HTTP: files down, uploads answered with their SHA-256, every client logged ---
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, folder, log, *args):
+        self.folder, self.log_path = folder, log
+        super().__init__(*args)
+
+    def log_message(self, *args):
+        pass
+
+    def seen(self):
+        log_line(self.log_path, method=self.command, path=self.path, client=self.client_address[0],
+                 port=self.client_address[1], mss=self.connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG))
+
+    def do_GET(self):
+        self.seen()
+        name = os.path.join(self.folder, os.path.basename(self.path))
+        if not os.path.isfile(name):
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(os.path.getsize(name)))
+        self.end_headers()
+        self.wfile.flush()
+        with open(name, "rb") as f:
+            self.connection.sendfile(f)
+
+    def do_PUT(self):
+        self.seen()
+        left, digest = int(self.headers["Content-Length"]), hashlib.sha256()
+        while left:
+            data = self.rfile.read(min(left, 1 << 18))
+            if not data:
+                return
+            digest.update(data)
+            left -= len(data)
+        body = digest.hexdigest().encode() + b"\n"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 128
+
+
+def http_serve(a):
+    Server((a.address, a.port), functools.partial(Handler, a.folder, a.log)).serve_forever()
+
+
+# --- UDP: echo, with orders in the payload's first word ---
+
+def fragments(src, dst, ident, segment, size, order):
+    """IPv4 fragments of one UDP segment, size bytes of payload each (a multiple of 8), in the given order."""
+    pieces = []
+    for at in range(0, len(segment), size):
+        part = segment[at:at + size]
+        more = FRAGMENT_MORE if at + size < len(segment) else 0
+        header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(part), ident, more | at // 8, 64, socket.IPPROTO_UDP, 0,
+                             socket.inet_aton(src), socket.inet_aton(dst))
+        pieces.append(header + part)
+    if order == "reversed":
+        pieces.reverse()
+    elif order == "first-last":
+        pieces = pieces[1:] + pieces[:1]
+    return pieces
+
+
+def udp_segment(src, dst, sport, dport, payload):
+    length = 8 + len(payload)
+    pseudo = socket.inet_aton(src) + socket.inet_aton(dst) + struct.pack("!BBH", 0, socket.IPPROTO_UDP, length)
+    header = struct.pack("!HHHH", sport, dport, length, 0)
+    value = checksum(pseudo + header + payload) or 0xFFFF
+    return struct.pack("!HHHH", sport, dport, length, value) + payload
+
+
+def send_fragments(src, dst, sport, dport, payload, size, order):
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    ident = struct.unpack("!H", os.urandom(2))[0] or 1
+    for piece in fragments(src, dst, ident, udp_segment(src, dst, sport, dport, payload), size, order):
+        raw.sendto(piece, (dst, 0))
+    raw.close()
+
+
+def udp_answer(sock, a, data, peer):
+    """What to do is said by the payload: 'frag:ORDER;', 'size:BYTES;' (with DF), 'nodf:BYTES;', else echo."""
+    order, _, value = data.split(b";", 1)[0].partition(b":") if b";" in data[:32] else (b"", b"", b"")
+    if order == b"frag":
+        send_fragments(a.address, peer[0], a.port, peer[1], data, 1024, value.decode())
+        return
+    mode, reply = PMTUDISC_DONT, data
+    if order in (b"size", b"nodf"):
+        reply = (data * (int(value) // len(data) + 1))[:int(value)]
+        mode = PMTUDISC_PROBE if order == b"size" else PMTUDISC_DONT
+    sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, mode)
+    sock.sendto(reply, peer)
+
+
+def udp_serve(a):
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    sock.bind((a.address, a.port))
+    while True:
+        data, peer = sock.recvfrom(65535)
+        log_line(a.log, client=peer[0], port=peer[1], size=len(data))
+        udp_answer(sock, a, data, peer)
+
+
+def udp_ask(a):
+    """Sends a.count datagrams one after the other and wants each one back; exit 1 at the first that is missing or wrong."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("", a.source_port))
+    sock.connect((a.address, a.port))
+    sock.settimeout(a.timeout)
+    mode = {"off": PMTUDISC_DONT, "on": PMTUDISC_PROBE}[a.df]
+    sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, mode)
+    if a.ttl:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, a.ttl)
+    source = sock.getsockname()
+    order = a.order.encode()
+    for i in range(a.count):
+        body = order + os.urandom(max(0, a.size - len(order))) if order else os.urandom(a.size)
+        if a.fragments:
+            send_fragments(source[0], a.address, source[1], a.port, body, a.fragment_size, a.fragments)
+        else:
+            sock.send(body)
+        if a.no_reply:
+            continue
+        try:
+            reply = sock.recv(65535)
+        except socket.timeout:
+            sys.exit(f"no reply to datagram {i} of {len(body)} bytes within {a.timeout} s")
+        except OSError as e:
+            sys.exit(f"datagram {i}: {e.strerror}")
+        want = body if a.reply_size is None else (body * (a.reply_size // len(body) + 1))[:a.reply_size]
+        if reply != want:
+            sys.exit(f"datagram {i}: sent {len(body)} bytes, got {len(reply)} other ones back")
+    print(source[1])
+
+
+def udp_flows(a):
+    """a.count sockets that all stay open, one datagram each, at most 32 unanswered; prints how many were answered."""
+    waiting, kept, good = {}, [], 0
+    poll = select.epoll()
+    while len(kept) < a.count or waiting:
+        if len(kept) < a.count and len(waiting) < 32:
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            s.connect((a.address, a.port))
+            kept.append(s)
+            waiting[s.fileno()] = os.urandom(64)
+            s.send(waiting[s.fileno()])
+            poll.register(s, select.EPOLLIN)
+            continue
+        ready = poll.poll(a.timeout)
+        if not ready:
+            break
+        for fd, _ in ready:
+            s = next(k for k in reversed(kept) if k.fileno() == fd)
+            good += s.recv(2048) == waiting.pop(fd)
+            poll.unregister(fd)
+    print(good)
+    sys.exit(good != a.count)
+
+
+# --- ICMP errors, seen as facts ---
+
+def icmp_fields(packet):
+    ihl = (packet[0] & 15) * 4
+    icmp = packet[ihl:]
+    fields = {"src": socket.inet_ntoa(packet[12:16]), "dst": socket.inet_ntoa(packet[16:20]), "type": icmp[0],
+              "code": icmp[1], "mtu": struct.unpack("!H", icmp[6:8])[0], "checksum_ok": checksum(icmp) == 0}
+    inner = icmp[8:]
+    if icmp[0] in (3, 11, 12) and len(inner) >= 28:
+        at = (inner[0] & 15) * 4
+        ports = struct.unpack("!HH", inner[at:at + 4])
+        fields["inner"] = {"src": socket.inet_ntoa(inner[12:16]), "dst": socket.inet_ntoa(inner[16:20]),
+                           "proto": inner[9], "sport": ports[0], "dport": ports[1], "ttl": inner[8],
+                           "checksum_ok": checksum(inner[:at]) == 0}
+        if inner[9] == socket.IPPROTO_ICMP:
+            fields["inner"]["id"] = struct.unpack("!H", inner[at + 4:at + 6])[0]
+    elif icmp[0] in (0, 8):
+        fields["id"] = struct.unpack("!H", icmp[4:6])[0]
+    return fields
+
+
+def icmp_watch(a):
+    sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    open(a.log, "a", encoding="ascii").close()
+    while True:
+        log_line(a.log, **icmp_fields(sock.recv(65535)))
+
+
+def icmp_port_unreachable(a):
+    """An ICMP error made by hand about a datagram whose 5-tuple is given: for flows that never were, and for forged ones."""
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    inner = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 1, 0, 63, socket.IPPROTO_UDP, 0, socket.inet_aton(a.inner_src),
+                        socket.inet_aton(a.inner_dst))
+    inner = inner[:10] + struct.pack("!H", checksum(inner)) + inner[12:] + struct.pack("!HHHH", a.sport, a.dport, 8, 0)
+    body = struct.pack("!BBHI", 3, 3, 0, 0) + inner
+    raw.sendto(body[:2] + struct.pack("!H", checksum(body)) + body[4:], (a.address, 0))
+
+
+# --- TCP: a connection that lives through what happens in between ---
+
+def tcp_stream(a):
+    """Uploads a.size bytes by PUT at a.rate bytes a second and compares the hash that the server computed."""
+    sock = socket.create_connection((a.address, a.port), timeout=a.timeout)
+    sock.sendall(f"PUT /stream HTTP/1.1\r\nHost: {a.address}\r\nContent-Length: {a.size}\r\n\r\n".encode())
+    block, digest, sent, start = os.urandom(1 << 14), hashlib.sha256(), 0, time.monotonic()
+    while sent < a.size:
+        part = block[:min(len(block), a.size - sent)]
+        sock.sendall(part)
+        digest.update(part)
+        sent += len(part)
+        ahead = sent / a.rate - (time.monotonic() - start)
+        if ahead > 0:
+            time.sleep(ahead)
+    reply = b""
+    while b"\r\n\r\n" not in reply or len(reply.split(b"\r\n\r\n", 1)[1]) < 65:
+        data = sock.recv(4096)
+        if not data:
+            sys.exit("the server closed the connection early")
+        reply += data
+    got = reply.split(b"\r\n\r\n", 1)[1].decode().strip()
+    print(f"sent {sent} bytes from port {sock.getsockname()[1]} in {time.monotonic() - start:.1f} s")
+    if got != digest.hexdigest():
+        sys.exit("the bytes that arrived are not the bytes that were sent")
+
+
+def listen(a):
+    """Holds a port: for the scenarios in which somebody else has it."""
+    kind = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}[a.protocol]
+    sock = socket.socket(socket.AF_INET, kind)
+    sock.bind((a.address, a.port))
+    if a.protocol == "tcp":
+        sock.listen(16)
+    while True:
+        time.sleep(3600)
+
+
+def junk(a):
+    """Datagrams of random bytes, none of which is a WireGuard message: the first byte is never 1 to 4, nor 0 (STUN)."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for i in range(a.count):
+        sock.sendto(b"\x80" + os.urandom(i % 1200), (a.address, a.port))
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    sub = p.add_subparsers(required=True, metavar="what")
+
+    def add(name, run, *args):
+        s = sub.add_parser(name, help=run.__doc__)
+        s.set_defaults(run=run)
+        s.add_argument("address")
+        for flag, kwargs in args:
+            s.add_argument(flag, **kwargs)
+
+    port, log = ("port", {"type": int}), ("log", {})
+    timeout = ("--timeout", {"type": float, "default": 3.0})
+    count = ("--count", {"type": int, "default": 1})
+    add("http", http_serve, port, ("folder", {}), log)
+    add("udp-serve", udp_serve, port, log)
+    add("udp", udp_ask, port, timeout, count, ("--size", {"type": int, "default": 64}),
+        ("--source-port", {"type": int, "default": 0}), ("--ttl", {"type": int, "default": 0}),
+        ("--df", {"choices": ("on", "off"), "default": "off"}), ("--order", {"default": ""}),
+        ("--reply-size", {"type": int}), ("--no-reply", {"action": "store_true"}),
+        ("--fragments", {"choices": ("forward", "reversed", "first-last"), "default": ""}),
+        ("--fragment-size", {"type": int, "default": 1024}))
+    add("udp-flows", udp_flows, port, count, timeout)
+    add("icmp-watch", icmp_watch, log)
+    add("icmp-error", icmp_port_unreachable, ("inner_src", {}), ("inner_dst", {}), ("sport", {"type": int}),
+        ("dport", {"type": int}))
+    add("stream", tcp_stream, port, timeout, ("--size", {"type": int, "default": 8 << 20}),
+        ("--rate", {"type": float, "default": 4e6}))
+    add("listen", listen, port, ("--protocol", {"choices": ("udp", "tcp"), "default": "udp"}))
+    add("junk", junk, port, count)
+    a = p.parse_args()
+    a.run(a)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass

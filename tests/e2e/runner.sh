@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Runs the end-to-end scenarios: every function test_* of every file test_*.sh, each file in namespaces of its own.
+#
+#   runner.sh [-l] [FILE | FILE:CASE | CASE-PATTERN]...	(names without path; all if none; -l lists them)
+#
+# One line per case; the last line is "N passed, M failed, K skipped". Exit status: 0 if none failed, 77 if all were skipped, else 1.
+# A case that exits with 77 was skipped. Environment: TALON (the binary), BUILD, ENGINE=reference (wireguard-go and nftables in Talon's place,
+# to try the scenarios themselves), KEEP_LOGS=1, E2E_LONG=1 (with the scenarios that wait for real key lifetimes).
+set -u
+HERE=$(dirname "$(readlink -f "$0")")
+. "$HERE/lib.sh"
+
+cases_in() { sed -n 's/^\(test_[a-z0-9_]*\)() *{.*/\1/p' "$1"; }
+
+wanted() { # FILE CASE
+	local p
+	[ ${#PATTERNS[@]} -gt 0 ] || return 0
+	for p in "${PATTERNS[@]}"; do
+		[[ $1 == "$p" || $1 == "test_$p" || "$1:$2" == "$p" || $2 == *"$p"* ]] && return 0
+	done
+	return 1
+}
+
+# The body runs under errexit in a subshell; the parent must not test its status in a condition, which would switch errexit off.
+run_case() { # FILE CASE
+	local log=$RUN/log/case-$2 start=${EPOCHREALTIME/./} rc sentence=${2#test_}
+	(
+		set -eEuo pipefail
+		trap 'echo "line ${BASH_LINENO[0]} ($1): $BASH_COMMAND"' ERR
+		"$2"
+	) >"$log" 2>&1 9>&-
+	rc=$?
+	printf '%-9s %s: %s (%d.%01d s)' "$(case $rc in 0) echo ok ;; 77) echo skipped ;; *) echo FAILED ;; esac)" "${1#test_}" \
+		"${sentence//_/ }" $(((${EPOCHREALTIME/./} - start) / 1000000)) $(((${EPOCHREALTIME/./} - start) / 100000 % 10))
+	case $rc in
+	0) echo; echo passed >&9 ;;
+	77) echo ": $(sed -n 's/^SKIPPED: //p' "$log")"; echo skipped >&9 ;;
+	*)
+		echo; echo failed >&9
+		sed 's/^/    | /' "$log" | tail -n 40
+		[ ! -e "$RUN/log/node" ] || tail -n 8 "$RUN/log/node" | sed 's/^/    node| /'
+		;;
+	esac
+}
+
+default_setup() {
+	topology lap node gw
+	servers_up gw
+	client_up lap
+}
+
+run_file() { # FILE CASE...
+	local name rc=0 c
+	name=$(basename "$1" .sh)
+	. "$1"
+	shift
+	run_begin || exit 2
+	trap 'run_end || echo leftover >&9' EXIT
+	trap 'exit 1' INT TERM
+	(set -eEuo pipefail; trap 'echo "setup of $name: $BASH_COMMAND"' ERR; "$(declare -F setup >/dev/null && echo setup || echo default_setup)") \
+		>"$RUN/log/setup" 2>&1 9>&-
+	rc=$?
+	if [ $rc -ne 0 ]; then
+		echo "FAILED    ${name#test_}: setup"
+		sed 's/^/    | /' "$RUN/log/setup"
+		for c; do echo failed >&9; done
+		exit 1
+	fi
+	for c; do run_case "$name" "$c"; done
+}
+
+main() {
+	local list=0 f c cases results
+	[ "${1:-}" != -l ] || { list=1; shift; }
+	PATTERNS=("$@")
+	[ $list = 1 ] || [ "$(id -u)" = 0 ] || { echo "root is needed: namespaces, XDP"; exit 77; }
+	[ $list = 1 ] || [ "$ENGINE" != talon ] || [ -x "$TALON" ] || { echo "no $TALON: build it first, or name it by TALON=" >&2; exit 2; }
+	results=$(mktemp)
+	exec 9>>"$results"
+	for f in "$HERE"/test_*.sh; do
+		cases=()
+		for c in $(cases_in "$f"); do wanted "$(basename "$f" .sh)" "$c" && cases+=("$c"); done
+		[ ${#cases[@]} -gt 0 ] || continue
+		[ $list = 0 ] || { printf "$(basename "$f" .sh):%s\n" "${cases[@]}"; continue; }
+		(run_file "$f" "${cases[@]}") || true
+	done
+	exec 9>&-
+	[ $list = 0 ] || { rm -f "$results"; exit 0; }
+	summary "$results"
+}
+
+summary() { # FILE
+	local passed failed skipped
+	passed=$(grep -c '^passed$' "$1")
+	failed=$(grep -c -E '^(failed|leftover)$' "$1")
+	skipped=$(grep -c '^skipped$' "$1")
+	! grep -q '^leftover$' "$1" || echo "FAILED    something was left behind"
+	rm -f "$1"
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" -eq 0 ] || exit 1
+	[ "$passed" -gt 0 ] || exit 77
+}
+
+main "$@"
