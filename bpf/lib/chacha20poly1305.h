@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * ChaCha20-Poly1305 (RFC 8439 section 2.8) as WireGuard uses it for data messages (WireGuard paper section 5.4.6): no associated data,
+ * nonce = four zero bytes and the 64-bit counter. Works in place on packet data that can be accessed directly.
+ *
+ *	aead_set_key(a, key, counter);
+ *	ret = aead_open(ctx, a, off, len);
+ *
+ * aead_open() and aead_seal() are global functions: the verifier looks at each of them once, not once per path that leads to a call.
+ * Packet pointers that the caller holds are invalid afterwards.
+ */
+#ifndef TALON_LIB_CHACHA20POLY1305_H
+#define TALON_LIB_CHACHA20POLY1305_H
+
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <bpf/bpf_helpers.h>
+
+#include "talon/types.h"
+#include "lib/chacha20.h"
+#include "lib/ctx.h"
+#include "lib/poly1305.h"
+
+#define AEAD_TAG_LEN	16
+#define AEAD_SEAL_SHIFT	32	/* how far behind the ciphertext's place the plaintext lies when it is sealed */
+#define AEAD_MAX_LEN	1600
+#define AEAD_MAX_OFF	512
+
+/* What one packet needs. Too large for the stack: keep it in a per-CPU array. */
+struct aead {
+	struct chacha20	chacha;
+	struct poly1305	poly;
+	__u32		tail[16];	/* the last, shorter block */
+	__u64		tag[2];
+};
+
+struct aead_step {
+	ctx_md		*ctx;
+	struct aead	*a;
+	__u32		off;		/* of block 0 */
+};
+
+/* @key: eight words as in struct talon_session. @counter: of this packet. Comes before each aead_open() or aead_seal(). */
+static __always_inline void aead_set_key(struct aead *a, const __u32 key[8], __u64 counter)
+{
+	chacha20_init(&a->chacha, key, counter);
+}
+
+/* Global as well: its ten rounds are verified once. */
+__noinline int aead_next(struct chacha20 *c)
+{
+	if (!c)
+		return -EINVAL;
+	chacha20_next(c);
+	return 0;
+}
+
+/* Block 0 of the keystream makes the one-time Poly1305 key (RFC 8439 section 2.6). */
+static __always_inline void aead_begin(struct aead *a)
+{
+	aead_next(&a->chacha);
+	poly1305_init(&a->poly, a->chacha.stream);
+}
+
+/*
+ * @blocks of 16 bytes in @a->tail, then the lengths (RFC 8439 section 2.8): tag to @a->tag. @len: of the whole ciphertext.
+ * A function of its own to keep its spills out of the stack of those who call it.
+ */
+__noinline int aead_finish(struct aead *a, __u32 blocks, __u32 len)
+{
+	const __u32 lengths[4] = { 0, 0, len, 0 };
+
+	if (!a)
+		return -EINVAL;
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < 4; i++) {
+		if (i >= blocks)
+			break;
+		poly1305_block(&a->poly, a->tail + 4 * i, 1);
+	}
+	poly1305_block(&a->poly, lengths, 1);
+	poly1305_finish(&a->poly, a->tag);
+	return 0;
+}
+
+/* Four blocks of 16 bytes. The barriers keep clang from loading all of them first, which would not fit on the stack. */
+static __always_inline void aead_poly64(struct aead *a, const __u32 *m)
+{
+	poly1305_block(&a->poly, m, 1);
+	barrier();
+	poly1305_block(&a->poly, m + 4, 1);
+	barrier();
+	poly1305_block(&a->poly, m + 8, 1);
+	barrier();
+	poly1305_block(&a->poly, m + 12, 1);
+}
+
+static __always_inline void aead_xor_tail(struct aead *a)
+{
+	for (int i = 0; i < 16; i++)
+		a->tail[i] ^= a->chacha.stream[i];
+}
+
+/*
+ * Words @from of the packet, xored with the keystream, to @to. @from may lie behind @to or on it: a word is read before anything is
+ * written at its place.
+ */
+static __always_inline void aead_xor64(const struct aead *a, __u64 *to, const __u64 *from)
+{
+	const __u64 *stream = (const __u64 *)a->chacha.stream;
+
+#pragma unroll
+	for (int i = 0; i < 8; i++)
+		to[i] = from[i] ^ stream[i];
+}
+
+/* In 1..64, in a way that the verifier of 6.1 believes: it does not learn from a comparison with zero that a length is not zero. */
+static __always_inline __u32 aead_clamp64(__u32 len)
+{
+	__u32 less = len - 1;
+
+	barrier_var(less);
+	return (less & 63) + 1;
+}
+
+static long aead_open_step(__u64 i, struct aead_step *step)
+{
+	__u32 off = step->off + ((__u32)i & 31) * CHACHA20_BLOCK_LEN;
+	struct aead *a = step->a;
+	__u32 *block;
+
+	if (off > AEAD_MAX_OFF + AEAD_MAX_LEN)
+		return 1;
+	block = ctx_data(step->ctx) + off;
+	if ((void *)(block + 16) > ctx_data_end(step->ctx))
+		return 1;
+	aead_poly64(a, block);
+	aead_next(&a->chacha);
+	aead_xor64(a, (__u64 *)block, (const __u64 *)block);
+	return 0;
+}
+
+static long aead_seal_step(__u64 i, struct aead_step *step)
+{
+	__u32 off = step->off + ((__u32)i & 31) * CHACHA20_BLOCK_LEN;
+	struct aead *a = step->a;
+	__u32 *block;
+
+	if (off > AEAD_MAX_OFF + AEAD_MAX_LEN)
+		return 1;
+	block = ctx_data(step->ctx) + off;
+	if ((void *)block + AEAD_SEAL_SHIFT + CHACHA20_BLOCK_LEN > ctx_data_end(step->ctx))
+		return 1;
+	aead_next(&a->chacha);
+	aead_xor64(a, (__u64 *)block, (const __u64 *)((void *)block + AEAD_SEAL_SHIFT));
+	aead_poly64(a, block);
+	return 0;
+}
+
+/*
+ * Open @len bytes of ciphertext at @off in place; the tag lies behind them. @a: prepared by aead_set_key(). @len 0 is a keepalive.
+ * 0; -EBADMSG: the tag is wrong, and the payload is garbage now; -EINVAL: ciphertext and tag are not all there, nothing was touched.
+ */
+__noinline int aead_open(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
+{
+	struct aead_step step = { .ctx = ctx, .a = a, .off = off };
+	__u32 left = len % CHACHA20_BLOCK_LEN;
+	__u32 at = off + len - left;
+	__u64 *got;
+
+	if (!a || off > AEAD_MAX_OFF || len > AEAD_MAX_LEN ||
+	    ctx_data(ctx) + off + len + AEAD_TAG_LEN > ctx_data_end(ctx))
+		return -EINVAL;
+
+	aead_begin(a);
+	bpf_loop(len / CHACHA20_BLOCK_LEN, aead_open_step, &step, 0);
+	if (left) {
+		__builtin_memset(a->tail, 0, sizeof(a->tail));
+		if (ctx_load_bytes(ctx, at, a->tail, aead_clamp64(left)))
+			return -EINVAL;
+		aead_next(&a->chacha);
+	}
+	aead_finish(a, (left + 15) / POLY1305_BLOCK_LEN, len);
+	if (left) {
+		aead_xor_tail(a);
+		if (ctx_store_bytes(ctx, at, a->tail, aead_clamp64(left)))
+			return -EINVAL;
+	}
+
+	got = ctx_data(ctx) + off + len;
+	if ((void *)(got + 2) > ctx_data_end(ctx))
+		return -EINVAL;
+	return (got[0] ^ a->tag[0]) | (got[1] ^ a->tag[1]) ? -EBADMSG : 0;
+}
+
+/*
+ * Seal @len bytes of plaintext that start at @off + AEAD_SEAL_SHIFT. Ciphertext, padded with zeros to a multiple of 16 (WireGuard paper
+ * section 5.4.6), is written from @off, the tag behind it: both end before the plaintext did. @len 0 makes a keepalive: a tag alone.
+ * 0; -EINVAL: plaintext is not all there, nothing was touched.
+ */
+__noinline int aead_seal(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
+{
+	struct aead_step step = { .ctx = ctx, .a = a, .off = off };
+	__u32 left = len % CHACHA20_BLOCK_LEN;
+	__u32 padded = (len + 15) & ~15U;
+	__u32 at = off + len - left;
+	__u64 *put;
+
+	if (!a || off > AEAD_MAX_OFF || len > AEAD_MAX_LEN ||
+	    ctx_data(ctx) + off + len + AEAD_SEAL_SHIFT > ctx_data_end(ctx))
+		return -EINVAL;
+
+	aead_begin(a);
+	bpf_loop(len / CHACHA20_BLOCK_LEN, aead_seal_step, &step, 0);
+	if (left) {
+		__builtin_memset(a->tail, 0, sizeof(a->tail));
+		if (ctx_load_bytes(ctx, at + AEAD_SEAL_SHIFT, a->tail, aead_clamp64(left)))
+			return -EINVAL;
+		aead_next(&a->chacha);
+		aead_xor_tail(a);
+		if (ctx_store_bytes(ctx, at, a->tail, aead_clamp64((left + 15) & ~15U)))
+			return -EINVAL;
+	}
+	aead_finish(a, (left + 15) / POLY1305_BLOCK_LEN, padded);
+
+	put = ctx_data(ctx) + off + padded;
+	if ((void *)(put + 2) > ctx_data_end(ctx))
+		return -EINVAL;
+	put[0] = a->tag[0];
+	put[1] = a->tag[1];
+	return 0;
+}
+
+#endif

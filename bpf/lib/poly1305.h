@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Poly1305 (RFC 8439 section 2.5); plain arithmetic for BPF and the host.
+ *
+ * Limbs are 32 bits wide in 64-bit variables, so message words are added as they lie in the packet, without being split. That works because
+ * the clamped r leaves room: its limbs are below 2^28, and those above the lowest are multiples of 4, so that what
+ * overflows 2^128 comes back as a product with 5/4 of the limb (2^130 = 5 mod p), a whole number.
+ *
+ * No sum overflows 64 bits: between blocks h[0] < 2^32 + 2^32.9 and h[1..3] < 2^32 and h[4] < 4; with a message block
+ * added h[0] < 2^33.95, h[1..3] < 2^33 and h[4] <= 4, so the largest sum of products is below 5.7 * 2^61.
+ */
+#ifndef TALON_LIB_POLY1305_H
+#define TALON_LIB_POLY1305_H
+
+#include "talon/types.h"
+
+#define POLY1305_BLOCK_LEN	16
+#define POLY1305_KEY_WORDS	8
+
+struct poly1305 {
+	__u64	h[5];		/* accumulator; limb i weighs 2^(32 i) */
+	__u32	r[4];		/* clamped */
+	__u32	s[4];		/* 5/4 of r; s[0] is not used */
+	__u32	pad[4];		/* added at the end */
+};
+
+/* @key: r and s of RFC 8439 section 2.5, eight words as they lie in memory on a little-endian host; unclamped. */
+static __always_inline void poly1305_init(struct poly1305 *p, const __u32 key[POLY1305_KEY_WORDS])
+{
+	p->r[0] = key[0] & 0x0fffffff;
+	for (int i = 1; i < 4; i++) {
+		p->r[i] = key[i] & 0x0ffffffc;
+		p->s[i] = p->r[i] + (p->r[i] >> 2);
+	}
+	p->s[0] = 0;
+	for (int i = 0; i < 4; i++)
+		p->pad[i] = key[4 + i];
+	for (int i = 0; i < 5; i++)
+		p->h[i] = 0;
+}
+
+/* Take in 16 bytes. @high: 1 for a full block; 0 for a last shorter one, which carries its own 1 bit in @m. */
+static __always_inline void poly1305_block(struct poly1305 *p, const __u32 m[4], __u32 high)
+{
+	__u64 h0 = p->h[0] + m[0], h1 = p->h[1] + m[1], h2 = p->h[2] + m[2], h3 = p->h[3] + m[3];
+	__u64 h4 = p->h[4] + high;
+	__u64 r0 = p->r[0], r1 = p->r[1], r2 = p->r[2], r3 = p->r[3];
+	__u64 s1 = p->s[1], s2 = p->s[2], s3 = p->s[3];
+	__u64 d0, d1, d2, d3;
+
+	d0 = h0 * r0 + h1 * s3 + h2 * s2 + h3 * s1;
+	d1 = h0 * r1 + h1 * r0 + h2 * s3 + h3 * s2 + h4 * s1 + (d0 >> 32);
+	d2 = h0 * r2 + h1 * r1 + h2 * r0 + h3 * s3 + h4 * s2 + (d1 >> 32);
+	d3 = h0 * r3 + h1 * r2 + h2 * r1 + h3 * r0 + h4 * s3 + (d2 >> 32);
+	h4 = h4 * r0 + (d3 >> 32);
+
+	p->h[0] = (__u32)d0 + (h4 >> 2) * 5;
+	p->h[1] = (__u32)d1;
+	p->h[2] = (__u32)d2;
+	p->h[3] = (__u32)d3;
+	p->h[4] = h4 & 3;
+}
+
+/* The tag, as two words to be written little-endian. */
+static __always_inline void poly1305_finish(const struct poly1305 *p, __u64 ret_tag[2])
+{
+	__u64 h0 = p->h[0], h1, h2, h3, h4, g0, g1, g2, g3, g4, mask;
+
+	h1 = p->h[1] + (h0 >> 32);
+	h2 = p->h[2] + (h1 >> 32);
+	h3 = p->h[3] + (h2 >> 32);
+	h4 = p->h[4] + (h3 >> 32);
+	h0 = (__u32)h0;
+	h1 = (__u32)h1;
+	h2 = (__u32)h2;
+	h3 = (__u32)h3;
+
+	/*
+	 * h < 2^130 + 2^128 here, less than 2p, so p is taken away at most once: when h + 5 reaches 2^130. What is
+	 * above bit 128 is dropped, in either case, by the sum modulo 2^128 below.
+	 */
+	g0 = h0 + 5;
+	g1 = h1 + (g0 >> 32);
+	g2 = h2 + (g1 >> 32);
+	g3 = h3 + (g2 >> 32);
+	g4 = h4 + (g3 >> 32);
+	mask = 0 - (__u64)(g4 >> 2 != 0);
+	h0 ^= (h0 ^ (__u32)g0) & mask;
+	h1 ^= (h1 ^ (__u32)g1) & mask;
+	h2 ^= (h2 ^ (__u32)g2) & mask;
+	h3 ^= (h3 ^ (__u32)g3) & mask;
+
+	h0 += p->pad[0];
+	h1 += p->pad[1] + (h0 >> 32);
+	h2 += p->pad[2] + (h1 >> 32);
+	h3 += p->pad[3] + (h2 >> 32);
+	ret_tag[0] = h1 << 32 | (__u32)h0;
+	ret_tag[1] = h3 << 32 | (__u32)h2;
+}
+
+#endif
