@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Where settings come from, which one wins, and how a wrong one is explained.
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "config/config_internal.h"
+
+void *config_grow(void *array, size_t *count, size_t size)
+{
+	void **at = array;
+	bool is_full = !(*count & (*count - 1));	/* 0 or a power of two */
+	char *larger, *element;
+
+	if (is_full) {
+		larger = malloc((*count ? *count * 2 : 1) * size);
+		if (!larger)
+			return NULL;
+		if (*count) {
+			memcpy(larger, *at, *count * size);
+			sodium_memzero(*at, *count * size);
+		}
+		free(*at);
+		*at = larger;
+	}
+	element = (char *)*at + *count * size;
+	memset(element, 0, size);
+	*count += 1;
+	return element;
+}
+
+int config_note(struct config *config, enum log_level level, const char *fmt, ...)
+{
+	struct config_note *note;
+	va_list args;
+	char *text;
+	int len;
+
+	va_start(args, fmt);
+	len = vasprintf(&text, fmt, args);
+	va_end(args);
+	if (len < 0)
+		return -ENOMEM;
+	note = config_grow(&config->notes, &config->note_count, sizeof(*note));
+	if (!note) {
+		free(text);
+		return -ENOMEM;
+	}
+	*note = (struct config_note){ level, text };
+	return 0;
+}
+
+bool config_key_is_zero(const __u8 key[static WG_KEY_LEN])
+{
+	return sodium_is_zero(key, WG_KEY_LEN);
+}
+
+int config_key_decode(struct slice text, __u8 ret_key[static WG_KEY_LEN])
+{
+	__u8 key[WG_KEY_LEN];
+	size_t len;
+	int ret = -EINVAL;
+
+	if (text.len != sodium_base64_ENCODED_LEN(WG_KEY_LEN, sodium_base64_VARIANT_ORIGINAL) - 1)
+		return -EINVAL;
+	if (!sodium_base642bin(key, sizeof(key), text.at, text.len, NULL, &len, NULL, sodium_base64_VARIANT_ORIGINAL) &&
+	    len == WG_KEY_LEN) {
+		memcpy(ret_key, key, sizeof(key));
+		ret = 0;
+	}
+	sodium_memzero(key, sizeof(key));
+	return ret;
+}
+
+/* @value for an error line: short, printable. */
+static void quote(struct slice value, char *text, size_t size)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < value.len && len + 4 < size; i++)
+		text[len++] = value.at[i] >= ' ' && value.at[i] <= '~' ? value.at[i] : '?';
+	if (len < value.len)
+		len += snprintf(text + len, size - len, "...");
+	text[len] = '\0';
+}
+
+int config_explain(const char *place, const struct problem *problem, bool is_secret, char *why, size_t size)
+{
+	char text[64];
+
+	if (is_secret) {
+		snprintf(why, size, "%s: the value %s; write %s", place, problem->is, problem->form);
+		return -EINVAL;
+	}
+	quote(problem->item, text, sizeof(text));
+	snprintf(why, size, "%s: '%s' %s; write %s", place, text, problem->is, problem->form);
+	return -EINVAL;
+}
+
+int config_no_memory(char *why, size_t size)
+{
+	snprintf(why, size, "out of memory");
+	return -ENOMEM;
+}
+
+/* What a stronger source has said stands, but nonsense is refused wherever it is written. */
+static int check_only(enum option option, struct slice value, struct problem *problem)
+{
+	struct config scratch;
+	int ret;
+
+	config_init(&scratch);
+	ret = config_settings[option].set(&scratch, value, problem);
+	config_free(&scratch);
+	return ret;
+}
+
+int config_assign(struct config *config, enum option option, const struct config_origin *origin, const char *place,
+	struct slice value, char *why, size_t size)
+{
+	const struct setting *setting = &config_settings[option];
+	struct problem problem = { value, setting->is, config_option_table[option].form };
+	enum config_source given = config->origins[option].source;
+	int ret;
+
+	if (origin->source < given) {
+		ret = check_only(option, value, &problem);
+	} else {
+		if (origin->source > given && setting->clear)
+			setting->clear(config);
+		config->origins[option] = *origin;
+		ret = setting->set(config, value, &problem);
+	}
+	if (ret == -ENOMEM)
+		return config_no_memory(why, size);
+	return ret ? config_explain(place, &problem, setting->secret, why, size) : 0;
+}
+
+void config_init(struct config *config)
+{
+	*config = (struct config){
+		.listen_port = CONFIG_LISTEN_PORT,
+		.mtu = CONFIG_MTU,
+		.tunnel = CONFIG_TUNNEL,
+		.xdp_priority = CONFIG_XDP_PRIORITY,
+		.max_peers = CONFIG_MAX_PEERS,
+		.max_flows = CONFIG_MAX_FLOWS,
+		.pin_dir = CONFIG_PIN_DIR,
+		.log_level = LOG_LEVEL_INFO,
+	};
+}
+
+void config_free(struct config *config)
+{
+	for (size_t i = 0; i < config->peer_count; i++) {
+		free(config->peers[i].allowed);
+		free(config->peers[i].endpoint.host);
+	}
+	if (config->peer_count)
+		sodium_memzero(config->peers, config->peer_count * sizeof(*config->peers));
+	free(config->peers);
+	for (size_t i = 0; i < config->note_count; i++)
+		free(config->notes[i].text);
+	free(config->notes);
+	for (enum option i = 0; i < OPTION_COUNT; i++) {
+		if (config_settings[i].clear)
+			config_settings[i].clear(config);
+	}
+	sodium_memzero(config, sizeof(*config));
+}
+
+int config_set_flag(struct config *config, const char *flag, const char *value, char *why, size_t size)
+{
+	for (enum option i = 0; i < OPTION_COUNT; i++) {
+		struct config_origin origin = { CONFIG_FROM_FLAG, config_option_table[i].flag, 0 };
+		char place[64];
+
+		if (!config_option_table[i].flag || strcmp(config_option_table[i].flag, flag))
+			continue;
+		snprintf(place, sizeof(place), "--%s", flag);
+		return config_assign(config, i, &origin, place, slice_trim(slice_from(value)), why, size);
+	}
+	return -ENOENT;
+}
+
+static const char *env_value(char *const *env, const char *name)
+{
+	size_t len = name ? strlen(name) : 0;
+
+	for (; len && *env; env++) {
+		if (!strncmp(*env, name, len) && (*env)[len] == '=' && (*env)[len + 1])
+			return *env + len + 1;
+	}
+	return NULL;
+}
+
+int config_read_env(struct config *config, char *const *env, char *why, size_t size)
+{
+	for (enum option i = 0; i < OPTION_COUNT; i++) {
+		struct config_origin origin = { CONFIG_FROM_ENVIRONMENT, config_option_table[i].env, 0 };
+		const char *value = env_value(env, config_option_table[i].env);
+		int ret;
+
+		if (!value) {
+			origin.name = config_option_table[i].netbird_env;
+			value = env_value(env, config_option_table[i].netbird_env);
+		}
+		if (!value)
+			continue;
+		ret = config_assign(config, i, &origin, origin.name, slice_trim(slice_from(value)), why, size);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+void config_place(const struct config *config, const char *file, enum option option, char *text, size_t size)
+{
+	const struct config_origin *origin = &config->origins[option];
+
+	switch (origin->source) {
+	case CONFIG_FROM_FLAG:
+		snprintf(text, size, "--%s", origin->name);
+		break;
+	case CONFIG_FROM_ENVIRONMENT:
+		snprintf(text, size, "%s", origin->name);
+		break;
+	case CONFIG_FROM_FILE:
+		snprintf(text, size, "%s:%u: Interface.%s", file, origin->line, config_option_table[option].key);
+		break;
+	case CONFIG_FROM_DEFAULT:
+		snprintf(text, size, "%s: Interface.%s", file, config_option_table[option].key);
+		break;
+	}
+}

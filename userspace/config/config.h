@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the operator wants: defaults, the static file, environment and command line, parsed and validated into one struct.
+ * Nothing here asks the system anything; preflight.h does.
+ *
+ * Every function that can fail writes one line into @why: where it was (FILE:LINE, --flag or VARIABLE), the field, what is
+ * wrong and the accepted form. A secret is never quoted.
+ */
+#ifndef TALON_CONFIG_H
+#define TALON_CONFIG_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/ini.h"
+#include "log/log.h"
+#include "talon/config_types.h"
+#include "talon/nat_types.h"
+#include "talon/peer_types.h"
+
+#define CONFIG_WHY_LEN		512
+#define CONFIG_OPTIONS_MAX	32
+#define CONFIG_PIN_DIR_LEN	200
+#define CONFIG_FILE_MAX		(16U << 20)	/* bytes of a static file */
+
+#define CONFIG_LISTEN_PORT	51820
+#define CONFIG_MTU		1280
+#define CONFIG_MTU_MIN		576
+#define CONFIG_MTU_MAX		8920		/* a 9000-byte link less outer IPv6, UDP and WireGuard */
+#define CONFIG_TUNNEL		"wt0"
+#define CONFIG_PIN_DIR		"/sys/fs/bpf/talon"
+#define CONFIG_NODE_PORT_FIRST	12288		/* below Calico's, NodePort's and Cilium's ranges and the ephemeral ports */
+#define CONFIG_NODE_PORT_LAST	19999
+#define CONFIG_OWN_PORT_FIRST	1024
+#define CONFIG_OWN_PORT_LAST	65535
+#define CONFIG_MAX_PEERS	1024
+#define CONFIG_MAX_PEERS_LIMIT	65536
+#define CONFIG_MAX_FLOWS	262144
+#define CONFIG_MAX_FLOWS_MIN	1024
+#define CONFIG_MAX_FLOWS_LIMIT	TALON_FLOWS_MAX
+#define CONFIG_XDP_PRIORITY	50
+
+enum config_source {			/* a later one wins */
+	CONFIG_FROM_DEFAULT,
+	CONFIG_FROM_FILE,
+	CONFIG_FROM_ENVIRONMENT,
+	CONFIG_FROM_FLAG,
+};
+
+enum config_datapath {
+	CONFIG_DATAPATH_AUTO,
+	CONFIG_DATAPATH_XDP,
+	CONFIG_DATAPATH_XDP_GENERIC,
+	CONFIG_DATAPATH_TCX,
+	CONFIG_DATAPATH_CLSACT,
+};
+
+enum config_dispatcher {
+	CONFIG_DISPATCHER_AUTO,
+	CONFIG_DISPATCHER_ALWAYS,
+	CONFIG_DISPATCHER_NEVER,
+};
+
+enum config_hand_up {
+	CONFIG_HAND_UP_AUTO,
+	CONFIG_HAND_UP_PASS,		/* XDP_PASS */
+	CONFIG_HAND_UP_TUNNEL,		/* through our own veth */
+};
+
+/* Host bits are zero, but for an entry of config.addresses. */
+struct config_cidr {
+	__u8 family;			/* AF_INET, AF_INET6 */
+	__u8 prefixlen;
+	struct talon_addr addr;
+};
+
+struct config_route {
+	struct config_cidr dst;		/* AF_INET */
+	bool masquerade;
+};
+
+struct config_endpoint {
+	__u8 family;			/* AF_INET, AF_INET6; 0: none, or a name that is not resolved */
+	__be16 port;
+	struct talon_addr addr;
+	char *host;			/* the name, if one was written; else NULL */
+};
+
+struct config_peer {
+	char name[40];			/* for people; may be empty */
+	__u8 public_key[WG_KEY_LEN];
+	__u8 preshared_key[WG_KEY_LEN];	/* zeros: none, which is also what the handshake uses then */
+	bool has_preshared_key;
+	__u16 keepalive_s;		/* 0: off */
+	struct config_endpoint endpoint;
+	struct config_cidr *allowed;	/* in no other peer, none twice */
+	size_t allowed_count;
+	unsigned int line;		/* of its [Peer] */
+};
+
+/* Where an option was given, for precedence and for error lines. */
+struct config_origin {
+	enum config_source source;
+	const char *name;		/* of the flag or variable; not ours to free */
+	unsigned int line;		/* in the static file */
+};
+
+/* A warning or a remark about an accepted configuration; the caller logs it. */
+struct config_note {
+	enum log_level level;
+	char *text;
+};
+
+struct config {
+	__u8 private_key[WG_KEY_LEN];
+	__u8 public_key[WG_KEY_LEN];	/* belongs to private_key */
+	__u16 listen_port;		/* host order */
+	__u16 mtu;			/* largest inner packet */
+	struct config_cidr *addresses;	/* as written in Address, both families */
+	size_t address_count;
+	__be32 mesh_addr;		/* the first IPv4 one; 0: none */
+	__be32 mesh_mask;
+	bool host_address;		/* put mesh_addr on the tunnel device */
+	char tunnel[IF_NAMESIZE];
+
+	char uplinks[TALON_UPLINKS_MAX][IF_NAMESIZE];
+	size_t uplink_count;		/* 0: the device with the default route */
+	struct config_route *routes;	/* each network once */
+	size_t route_count;
+	struct config_cidr *local;	/* AF_INET; destinations served by this host */
+	size_t local_count;
+
+	__be32 snat_addr;		/* 0: the node's own address */
+	__u16 port_first;		/* SNAT ports, both ends included, host order */
+	__u16 port_last;
+
+	enum config_datapath datapath;
+	enum config_dispatcher dispatcher;
+	unsigned int xdp_priority;	/* in libxdp's dispatcher; lower runs earlier */
+	enum config_hand_up hand_up;
+
+	__u32 max_peers;
+	__u32 max_flows;		/* records, one of which is never used */
+
+	char pin_dir[CONFIG_PIN_DIR_LEN];
+	enum log_level log_level;
+
+	struct config_peer *peers;
+	size_t peer_count;
+
+	struct config_note *notes;
+	size_t note_count;
+	__u32 ignored;			/* wg-quick's keys that were met and have no effect; bits are config.c's */
+	struct config_origin origins[CONFIG_OPTIONS_MAX];
+};
+
+/* One setting, as people may write it. */
+struct config_option {
+	const char *key;		/* in [Interface]; NULL: not in a file */
+	const char *flag;		/* --FLAG VALUE of `talon up`; NULL: none */
+	const char *env;		/* TALON_...; NULL: none */
+	const char *netbird_env;	/* NB_... that means the same and is read when @env is not set; or NULL */
+	const char *form;		/* the accepted form, as error lines say it */
+	const char *help;
+};
+
+/* All settings, ended by an entry without key and flag. */
+const struct config_option *config_options(void);
+
+/* Defaults. Nothing to free until something is set. */
+void config_init(struct config *config);
+/* Frees what config holds and wipes all of it. */
+void config_free(struct config *config);
+
+/*
+ * Sets what @flag (without dashes) names, from the command line.
+ * Returns 0; -ENOENT: there is no such flag; -EINVAL with @why; -ENOMEM.
+ */
+int config_set_flag(struct config *config, const char *flag, const char *value, char *why, size_t size);
+/* Reads TALON_* and NB_* of @env ("NAME=value" strings, NULL at the end). Empty and unknown variables are passed over. */
+int config_read_env(struct config *config, char *const *env, char *why, size_t size);
+/* Reads a static file from memory; @name stands in error lines. Returns 0, -EINVAL with @why, -ENOMEM. */
+int config_read_text(struct config *config, const char *name, const char *text, size_t len, char *why, size_t size);
+/* Reads a static file. A private key that others can read is a warning. Returns 0 or negative errno with @why. */
+int config_read_file(struct config *config, const char *path, char *why, size_t size);
+/*
+ * Checks what needs all of it, fills what follows from something else (public key, mesh address, port range) and drops
+ * what another entry replaces. @name is the static file's. Call it once, after everything was read.
+ */
+int config_finish(struct config *config, const char *name, char *why, size_t size);
+
+/*
+ * Looks up the names of endpoints; the only part that may block. A name that cannot be resolved leaves its peer without
+ * an endpoint, as one that calls us, and adds a warning. Returns how many are left, or -ENOMEM.
+ */
+int config_resolve(struct config *config);
+
+/* @text: 44 characters of base64. Returns 0 or -EINVAL; takes the same time for every key. */
+int config_key_decode(struct slice text, __u8 ret_key[static WG_KEY_LEN]);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the files of config/ share among themselves. */
+#ifndef TALON_CONFIG_INTERNAL_H
+#define TALON_CONFIG_INTERNAL_H
+
+#include "config/config.h"
+
+enum option {
+	OPTION_PRIVATE_KEY,
+	OPTION_LISTEN_PORT,
+	OPTION_ADDRESS,
+	OPTION_MTU,
+	OPTION_UPLINK,
+	OPTION_ROUTE,
+	OPTION_SNAT,
+	OPTION_SNAT_PORTS,
+	OPTION_DATAPATH,
+	OPTION_XDP_DISPATCHER,
+	OPTION_XDP_PRIORITY,
+	OPTION_HOST_ADDRESS,
+	OPTION_LOCAL,
+	OPTION_HAND_UP,
+	OPTION_TUNNEL,
+	OPTION_MAX_PEERS,
+	OPTION_MAX_FLOWS,
+	OPTION_PIN_DIR,
+	OPTION_LOG_LEVEL,
+	OPTION_COUNT,
+};
+_Static_assert(OPTION_COUNT <= CONFIG_OPTIONS_MAX, "config.origins has a place for each");
+
+/* Met, accepted, without effect: bits of config.ignored. */
+#define CONFIG_IGNORED(X)	\
+	X(DNS, "DNS")		\
+	X(FWMARK, "FwMark")	\
+	X(TABLE, "Table")	\
+	X(PREUP, "PreUp")	\
+	X(POSTUP, "PostUp")	\
+	X(PREDOWN, "PreDown")	\
+	X(POSTDOWN, "PostDown")	\
+	X(SAVECONFIG, "SaveConfig")
+#define CONFIG_IGNORED_ID(id, name) IGNORED_##id,
+enum ignored { CONFIG_IGNORED(CONFIG_IGNORED_ID) IGNORED_COUNT };
+#define CONFIG_IGNORED_NAME(id, name) name,
+
+/* What is wrong with a value. The setter may be more exact than its table's words. */
+struct problem {
+	struct slice item;		/* the part of the value that is wrong */
+	const char *is;			/* "is not a CIDR" */
+	const char *form;		/* what to write */
+};
+
+/* How an option of [Interface] is set: options.c. Setters return 0, -EINVAL with @problem, -ENOMEM. */
+struct setting {
+	int (*set)(struct config *config, struct slice value, struct problem *problem);
+	void (*clear)(struct config *config);	/* of a list: what a weaker source said is forgotten */
+	const char *is;
+	bool secret;			/* the value is never quoted */
+};
+extern const struct setting config_settings[OPTION_COUNT];
+extern const struct config_option config_option_table[OPTION_COUNT + 1];
+
+/* A key of [Peer]: peer_keys.c. Ended by one without key. */
+struct peer_key {
+	const char *key;
+	int (*set)(struct config_peer *peer, struct slice value, struct problem *problem);
+	const char *is;
+	const char *form;
+	bool secret;
+};
+extern const struct peer_key config_peer_keys[];
+
+#define FORM_KEY	"44 characters of base64, as `talon genkey` prints them"
+#define FORM_CIDR	"ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)"
+#define FORM_CIDR4	"ADDRESS/0-32 (IPv4)"
+
+/*
+ * Room for one more element at *@array; grows by doubling, and wipes what it leaves behind, which may hold keys.
+ * Returns the new element, zeroed, and counts it; NULL when memory is short.
+ */
+void *config_grow(void *array, size_t *count, size_t size);
+
+int config_note(struct config *config, enum log_level level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* "FILE:7: Interface.MTU", "--mtu", "TALON_MTU": where an option was given; "FILE: Interface.MTU" for a default. */
+void config_place(const struct config *config, const char *file, enum option option, char *text, size_t size);
+
+/* Sets @option from @origin; @place stands in the error line. Returns 0, -EINVAL with @why, -ENOMEM. */
+int config_assign(struct config *config, enum option option, const struct config_origin *origin, const char *place,
+	struct slice value, char *why, size_t size);
+/* One line about @problem into @why; always -EINVAL. */
+int config_explain(const char *place, const struct problem *problem, bool is_secret, char *why, size_t size);
+/* Always -ENOMEM. */
+int config_no_memory(char *why, size_t size);
+
+bool config_key_is_zero(const __u8 key[static WG_KEY_LEN]);
+
+#endif

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Values as people write them: numbers, words, devices, networks, endpoints.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/value.h"
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+int value_number(struct slice text, __u32 min, __u32 max, __u32 *ret_number)
+{
+	__u64 number = 0;
+
+	if (!text.len)
+		return -EINVAL;
+	for (size_t i = 0; i < text.len; i++) {
+		if (!is_digit(text.at[i]))
+			return -EINVAL;
+		number = number * 10 + (text.at[i] - '0');
+		if (number > max)
+			return -EINVAL;
+	}
+	if (number < min)
+		return -EINVAL;
+	*ret_number = number;
+	return 0;
+}
+
+int value_u16(struct slice text, __u16 min, __u16 max, __u16 *ret_number)
+{
+	__u32 number;
+	int ret = value_number(text, min, max, &number);
+
+	if (!ret)
+		*ret_number = number;
+	return ret;
+}
+
+int value_port_range(struct slice text, __u16 *ret_first, __u16 *ret_last)
+{
+	const char *dash = memchr(text.at, '-', text.len);
+	struct slice head, tail;
+	__u32 first, last;
+
+	if (!dash)
+		return -EINVAL;
+	head = (struct slice){ text.at, dash - text.at };
+	tail = (struct slice){ dash + 1, text.len - head.len - 1 };
+	if (value_number(slice_trim(head), CONFIG_OWN_PORT_FIRST, CONFIG_OWN_PORT_LAST, &first) ||
+	    value_number(slice_trim(tail), CONFIG_OWN_PORT_FIRST, CONFIG_OWN_PORT_LAST, &last))
+		return -EINVAL;
+	if (first > last)
+		return -ERANGE;
+	*ret_first = first;
+	*ret_last = last;
+	return 0;
+}
+
+int value_word(struct slice text, const char *const *words, unsigned int *ret_index)
+{
+	for (unsigned int i = 0; words[i]; i++) {
+		if (slice_is(text, words[i])) {
+			*ret_index = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int value_bool(struct slice text, bool *ret_value)
+{
+	static const char *const words[] = { "no", "yes", "false", "true", "off", "on", "0", "1", NULL };
+	unsigned int index;
+
+	if (value_word(text, words, &index))
+		return -EINVAL;
+	*ret_value = index & 1;
+	return 0;
+}
+
+int value_device(struct slice text, char ret_name[static IF_NAMESIZE])
+{
+	if (!text.len || text.len >= IF_NAMESIZE || slice_is(text, ".") || slice_is(text, ".."))
+		return -EINVAL;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] <= ' ' || text.at[i] > '~' || strchr("/:%", text.at[i]))
+			return -EINVAL;
+	}
+	return slice_copy(text, ret_name, IF_NAMESIZE) ? 0 : -EINVAL;
+}
+
+/* @addr with all but the first @prefixlen bits cleared. */
+static void mask_address(struct talon_addr *addr, unsigned int prefixlen)
+{
+	for (unsigned int i = 0; i < 4; i++) {
+		unsigned int bits = prefixlen > i * 32 ? prefixlen - i * 32 : 0;
+
+		if (bits < 32)
+			addr->word[i] &= bits ? htonl(~0U << (32 - bits)) : 0;
+	}
+}
+
+int value_cidr(struct slice text, bool keep_host_bits, struct config_cidr *ret_cidr)
+{
+	const char *slash = memchr(text.at, '/', text.len);
+	struct slice host = { text.at, slash ? (size_t)(slash - text.at) : text.len };
+	char buf[INET6_ADDRSTRLEN];
+	struct config_cidr cidr = {};
+	__u32 prefixlen;
+
+	if (!slice_copy(host, buf, sizeof(buf)))
+		return -EINVAL;
+	cidr.family = strchr(buf, ':') ? AF_INET6 : AF_INET;
+	if (inet_pton(cidr.family, buf, &cidr.addr) != 1)
+		return -EINVAL;
+	prefixlen = cidr.family == AF_INET ? 32 : 128;
+	if (slash) {
+		struct slice length = { slash + 1, text.len - host.len - 1 };
+
+		if (length.len > 3 || value_number(length, 0, prefixlen, &prefixlen))
+			return -EINVAL;
+	}
+	cidr.prefixlen = prefixlen;
+	if (!keep_host_bits)
+		mask_address(&cidr.addr, prefixlen);
+	*ret_cidr = cidr;
+	return 0;
+}
+
+bool value_is_host4(__be32 addr)
+{
+	__u32 host = ntohl(addr);
+
+	return host >> 24 != 0 && host >> 24 != 127 && host >> 28 < 0xe;
+}
+
+int value_host4(struct slice text, __be32 *ret_addr)
+{
+	char buf[INET_ADDRSTRLEN];
+	__be32 addr;
+
+	if (!slice_copy(text, buf, sizeof(buf)) || inet_pton(AF_INET, buf, &addr) != 1 || !value_is_host4(addr))
+		return -EINVAL;
+	*ret_addr = addr;
+	return 0;
+}
+
+/* RFC 1123 section 2.1, with underscores because they are used. A name whose last label is a number is a mistyped address. */
+static bool is_host_name(struct slice text)
+{
+	size_t label = 0;
+	bool has_letter = false;
+
+	if (!text.len || text.len > 253)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.at[i];
+
+		if (c == '.') {
+			if (!label)
+				return false;
+			label = 0;
+			has_letter = has_letter && i + 1 == text.len;
+			continue;
+		}
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c == '-' && label))
+			has_letter = true;
+		else if (!is_digit(c))
+			return false;
+		if (++label > 63)
+			return false;
+	}
+	return has_letter;
+}
+
+static bool is_host6(const struct talon_addr *addr)
+{
+	const __u8 *byte = (const __u8 *)addr;
+	static const struct talon_addr zero;
+
+	/* A link-local address means nothing without its device, and the file format has no place for it. */
+	if (byte[0] == 0xff || (byte[0] == 0xfe && (byte[1] & 0xc0) == 0x80))
+		return false;
+	return memcmp(addr, &zero, sizeof(zero)) && !IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)addr);
+}
+
+static bool is_host4_or_loopback(__be32 addr)
+{
+	return value_is_host4(addr) || ntohl(addr) >> 24 == 127;
+}
+
+/* Fills address or name of @endpoint from what stands before the port. */
+static int endpoint_host(struct slice host, struct config_endpoint *endpoint)
+{
+	bool bracketed = host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']';
+	char buf[256];
+
+	if (bracketed)
+		host = (struct slice){ host.at + 1, host.len - 2 };
+	if (!slice_copy(host, buf, sizeof(buf)))
+		return -EINVAL;
+	if (bracketed) {
+		endpoint->family = AF_INET6;
+		return inet_pton(AF_INET6, buf, &endpoint->addr) == 1 && is_host6(&endpoint->addr) ? 0 : -EINVAL;
+	}
+	if (inet_pton(AF_INET, buf, &endpoint->addr) == 1) {
+		endpoint->family = AF_INET;
+		return is_host4_or_loopback(endpoint->addr.word[0]) ? 0 : -EINVAL;
+	}
+	if (!is_host_name(host))
+		return -EINVAL;
+	endpoint->host = strdup(buf);
+	return endpoint->host ? 0 : -ENOMEM;
+}
+
+int value_endpoint(struct slice text, struct config_endpoint *ret_endpoint)
+{
+	const char *colon = memrchr(text.at, ':', text.len);
+	struct config_endpoint endpoint = {};
+	struct slice host, tail;
+	__u32 port;
+	int ret;
+
+	if (!colon)
+		return -EINVAL;
+	host = (struct slice){ text.at, colon - text.at };
+	tail = (struct slice){ colon + 1, text.len - host.len - 1 };
+	if (value_number(tail, 1, 65535, &port))
+		return -EINVAL;
+	ret = endpoint_host(host, &endpoint);
+	if (ret)
+		return ret;
+	endpoint.port = htons(port);
+	*ret_endpoint = endpoint;
+	return 0;
+}
+
+void value_cidr_format(const struct config_cidr *cidr, char *text, size_t size)
+{
+	char addr[INET6_ADDRSTRLEN];
+
+	inet_ntop(cidr->family, &cidr->addr, addr, sizeof(addr));
+	snprintf(text, size, "%s/%u", addr, cidr->prefixlen);
+}

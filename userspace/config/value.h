@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Values as people write them: text in, one validated thing out. All return 0 or -EINVAL and write ret_ only on success. */
+#ifndef TALON_CONFIG_VALUE_H
+#define TALON_CONFIG_VALUE_H
+
+#include "config/config.h"
+
+/* Decimal digits only, @min to @max. */
+int value_number(struct slice text, __u32 min, __u32 max, __u32 *ret_number);
+int value_u16(struct slice text, __u16 min, __u16 max, __u16 *ret_number);
+/* FIRST-LAST of ports, host order. -ERANGE: the first is larger than the last. */
+int value_port_range(struct slice text, __u16 *ret_first, __u16 *ret_last);
+/* One of @words (NULL at the end), in any case; its index. */
+int value_word(struct slice text, const char *const *words, unsigned int *ret_index);
+/* yes, no and their usual other names. */
+int value_bool(struct slice text, bool *ret_value);
+/* A name that the kernel accepts for a network device. */
+int value_device(struct slice text, char ret_name[static IF_NAMESIZE]);
+/* ADDRESS or ADDRESS/LENGTH of either family; @keep_host_bits: not masked. */
+int value_cidr(struct slice text, bool keep_host_bits, struct config_cidr *ret_cidr);
+/* A unicast IPv4 address that a host may have. */
+int value_host4(struct slice text, __be32 *ret_addr);
+/* ADDRESS:PORT, [ADDRESS]:PORT or NAME:PORT; the caller frees ret_endpoint->host. Also -ENOMEM. */
+int value_endpoint(struct slice text, struct config_endpoint *ret_endpoint);
+
+/* True for an IPv4 address that one host can have: not zero, loopback, multicast, reserved or broadcast. */
+bool value_is_host4(__be32 addr);
+/* "10.0.0.0/8". @size: at least CONFIG_CIDR_TEXT. */
+#define CONFIG_CIDR_TEXT 52
+void value_cidr_format(const struct config_cidr *cidr, char *text, size_t size);
+
+#endif
