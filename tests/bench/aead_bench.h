@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the AEAD's bench programs work on. */
+#ifndef TALON_TESTS_AEAD_BENCH_H
+#define TALON_TESTS_AEAD_BENCH_H
+
+#include "talon/types.h"
+
+struct aead_bench_job {
+	__u32	key[8];
+	__u64	counter;
+	__u32	off;
+	__u32	len;
+	__u32	size;		/* of the packet */
+	__u32	pad;
+	__u8	packet[2048];
+};
+TALON_ASSERT_SIZE(struct aead_bench_job, 56 + 2048);
+
+#endif

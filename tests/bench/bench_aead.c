@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Microseconds per packet to open and to seal in BPF, beside libsodium and OpenSSL on the same bytes.
+#include <openssl/evp.h>
+#include <sodium.h>
+#include <bpf/libbpf.h>
+
+#include "aead_bench.skel.h"
+#include "bench/aead_bench.h"
+#include "bench/bench.h"
+
+#define OFF		58
+#define SHIFT		32
+#define TAG_LEN		16
+#define REPEAT		5000
+#define USER_REPEAT	5000
+
+struct text {
+	uint8_t key[32];
+	uint8_t nonce[12];
+	uint8_t plain[2048];
+	uint8_t sealed[2048];
+	uint32_t len;
+};
+
+static void die(const char *what)
+{
+	fprintf(stderr, "%s failed\n", what);
+	exit(1);
+}
+
+static void sodium_once(struct text *t, bool seal)
+{
+	uint8_t out[2048];
+	int ret;
+
+	if (seal)
+		ret = crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, t->plain, t->len, NULL, 0, NULL, t->nonce, t->key);
+	else
+		ret = crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, t->sealed, t->len + TAG_LEN, NULL, 0, t->nonce,
+			t->key);
+	if (ret)
+		die("libsodium");
+}
+
+/* One context for all packets, keyed once; only the nonce changes, as a WireGuard implementation would use it. */
+static EVP_CIPHER_CTX *openssl_context(struct text *t, bool seal)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+
+	if (!ctx || EVP_CipherInit_ex(ctx, EVP_chacha20_poly1305(), NULL, t->key, t->nonce, seal) != 1)
+		die("OpenSSL");
+	return ctx;
+}
+
+static void openssl_once(EVP_CIPHER_CTX *ctx, struct text *t, bool seal)
+{
+	uint8_t out[2048], tag[TAG_LEN];
+	int n, ok;
+
+	ok = EVP_CipherInit_ex(ctx, NULL, NULL, NULL, t->nonce, seal) == 1;
+	if (!seal)
+		ok = ok && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, t->sealed + t->len) == 1;
+	ok = ok && EVP_CipherUpdate(ctx, out, &n, seal ? t->plain : t->sealed, t->len) == 1;
+	ok = ok && EVP_CipherFinal_ex(ctx, out + n, &n) == 1;
+	if (seal)
+		ok = ok && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, tag) == 1;
+	if (!ok)
+		die("OpenSSL");
+}
+
+static double sodium_us(struct text *t, bool seal)
+{
+	uint64_t start = now_ns();
+
+	for (int i = 0; i < USER_REPEAT; i++)
+		sodium_once(t, seal);
+	return (now_ns() - start) / 1e3 / USER_REPEAT;
+}
+
+static double openssl_us(struct text *t, bool seal)
+{
+	EVP_CIPHER_CTX *ctx = openssl_context(t, seal);
+	uint64_t start = now_ns();
+
+	for (int i = 0; i < USER_REPEAT; i++)
+		openssl_once(ctx, t, seal);
+	EVP_CIPHER_CTX_free(ctx);
+	return (now_ns() - start) / 1e3 / USER_REPEAT;
+}
+
+static void prepare(struct aead_bench_job *job, struct text *t, bool seal)
+{
+	memset(job, 0, sizeof(*job));
+	memcpy(job->key, t->key, sizeof(job->key));
+	memcpy(&job->counter, t->nonce + 4, sizeof(job->counter));
+	job->off = OFF;
+	job->len = t->len;
+	if (seal) {
+		memcpy(job->packet + OFF + SHIFT, t->plain, t->len);
+		job->size = OFF + SHIFT + t->len;
+	} else {
+		memcpy(job->packet + OFF, t->sealed, t->len + TAG_LEN);
+		job->size = OFF + t->len + TAG_LEN;
+	}
+}
+
+static void measure(struct bench *b, struct aead_bench *skel, uint32_t len, bool seal)
+{
+	int prog_fd = bpf_program__fd(seal ? skel->progs.seal : skel->progs.open);
+	int restore_fd = bpf_program__fd(skel->progs.restore);
+	double ours[BENCH_RUNS], sodium[BENCH_RUNS], openssl[BENCH_RUNS], us, us_sodium, us_openssl;
+	struct aead_bench_job job;
+	uint32_t zero = 0;
+	struct text t;
+	char name[64];
+
+	randombytes_buf(&t, sizeof(t));
+	memset(t.nonce, 0, 4);
+	t.len = len;
+	crypto_aead_chacha20poly1305_ietf_encrypt(t.sealed, NULL, t.plain, len, NULL, 0, NULL, t.nonce, t.key);
+	prepare(&job, &t, seal);
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.jobs), &zero, &job, BPF_ANY))
+		die("map update");
+
+	for (int i = 0; i < BENCH_RUNS; i++) {
+		ours[i] = (bench_prog_ns(prog_fd, job.packet, job.size, REPEAT, 0) -
+			bench_prog_ns(restore_fd, job.packet, job.size, REPEAT, 0)) / 1e3;
+		sodium[i] = sodium_us(&t, seal);
+		openssl[i] = openssl_us(&t, seal);
+	}
+	us = bench_median(ours, BENCH_RUNS);
+	us_sodium = bench_median(sodium, BENCH_RUNS);
+	us_openssl = bench_median(openssl, BENCH_RUNS);
+	snprintf(name, sizeof(name), "aead.%s.inline.%u", seal ? "seal" : "open", len);
+	bench_report(b, name, us, "us", "libsodium", us_sodium, us_sodium / us);
+	snprintf(name, sizeof(name), "aead.%s.inline.%u.openssl", seal ? "seal" : "open", len);
+	bench_report(b, name, us, "us", "openssl", us_openssl, us_openssl / us);
+}
+
+int main(int argc, char **argv)
+{
+	static const uint32_t lens[] = { 64, 512, 1280, 1408 };
+	struct aead_bench *skel;
+	struct bench b;
+
+	bench_begin(&b, argc, argv);
+	if (sodium_init() < 0)
+		die("libsodium");
+	skel = aead_bench__open_and_load();
+	if (!skel)
+		die("loading the BPF programs");
+	for (int seal = 0; seal < 2; seal++)
+		for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++)
+			measure(&b, skel, lens[i], seal);
+	aead_bench__destroy(skel);
+	return bench_end(&b);
+}
