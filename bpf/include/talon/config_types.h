@@ -41,6 +41,13 @@ TALON_ASSERT_SIZE(struct talon_config, 128);
 
 /* Map "local_addrs": HASH struct talon_addr -> __u8. The host's own addresses; WireGuard packets to them may be ours. */
 
+/* Map "links": HASH ifindex -> struct talon_link. The uplinks. */
+struct talon_link {
+	__u8	mac[6];
+	__u16	mtu;
+};
+TALON_ASSERT_SIZE(struct talon_link, 8);
+
 /* For status, which must work when the controller hangs or is gone. Text is UTF-8, always terminated. */
 struct talon_info {
 	__u32	layout;			/* TALON_LAYOUT_VERSION */
