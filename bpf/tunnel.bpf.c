@@ -1,14 +1,98 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Attach point of the datapath; touches nothing yet.
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
+// tc ingress at the far end of the tunnel device: seals what this host sends into the mesh. Frames are wire-sized and summed there.
+#define TALON_TC
+#include "lib/seal.h"
+#include "lib/translate.h"
 
-#include "lib/maps.h"
+/* Ethernet frame of the private type: send the peer it names an empty message. */
+static __always_inline int tunnel_keepalive(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	__u32 *peer = frame_at(ctx, L3_OFF, sizeof(*peer));
+
+	if (!peer)
+		return drop(pkt, TALON_TOO_SHORT);
+	pkt->peer = *peer;
+	pkt->tot_len = 0;
+	pkt->quiet = 1;	/* a keepalive is no reason for a handshake here: the controller decides on those */
+	return STEP_SEAL;
+}
+
+/* Which peer is the packet for? To the spare SNAT address: undo the NAT first. */
+__noinline int tunnel_classify(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+	struct ethhdr *eth;
+	struct iphdr *ip;
+
+	if (!pkt || !cfg)
+		return STEP_DONE;
+	eth = frame_eth(ctx);
+	if (!eth)
+		return drop(pkt, TALON_TOO_SHORT);
+	if (eth->h_proto == bpf_htons(TALON_ETHERTYPE_KEEPALIVE))
+		return tunnel_keepalive(ctx, pkt);
+	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
+		return drop(pkt, TALON_INNER_IPV6);
+	ip = frame_ip(ctx);
+	if (eth->h_proto != bpf_htons(ETH_P_IP) || !ip || parse_inner4(ctx, pkt, ip))
+		return drop(pkt, TALON_BAD_INNER);
+	if (ip->daddr == cfg->snat_addr && (cfg->flags & TALON_F_SNAT_OWN))
+		return STEP_TRANSLATE;
+	pkt->peer = allowed_peer4(ip->daddr);
+	if (pkt->peer == TALON_PEER_NONE)
+		return drop(pkt, TALON_NO_PEER);
+	if (pkt->tot_len > cfg->tunnel_mtu)
+		return drop(pkt, TALON_TOO_BIG);
+	return STEP_SEAL;
+}
 
 SEC("tc")
 int talon_tunnel(struct __sk_buff *ctx)
 {
-	return 0;
+	struct talon_pkt *pkt = bpf_map_lookup_elem(&scratch, ONLY);
+	int step;
+
+	if (!pkt)
+		return VERDICT_DROP;
+	pkt->dir = TALON_DIR_TUNNEL;
+	pkt->end = TALON_INTERNAL;
+	pkt->action = ACTION_DROP;
+	pkt->resealed = 0;
+	pkt->quiet = 0;
+	pkt->now_ns = bpf_ktime_get_boot_ns();
+	pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
+	if (frame_linearize(ctx)) {
+		count(TALON_DIR_TUNNEL, TALON_NOT_LINEAR);
+		return VERDICT_DROP;
+	}
+	step = tunnel_classify(ctx, pkt);
+	if (step == STEP_TRANSLATE) {
+		step = translate_find(ctx, pkt);
+		if (step == STEP_TRANSLATE)
+			step = translate_rewrite(ctx, pkt);
+		else
+			drop(pkt, TALON_NAT_NO_FLOW);
+	}
+	if (step == STEP_SEAL) {
+		if (pkt->tot_len && pkt->proto == IPPROTO_TCP && pkt->kind == INNER_FLOW &&
+		    (pkt->tcp_flags & TCP_FLAG_SYN_BIT)) {
+			const struct talon_config *cfg = config_get();
+
+			if (cfg)
+				rewrite_mss(ctx, pkt, cfg->tunnel_mtu - 40);
+		}
+		step = seal_prepare(ctx, pkt);
+		if (step == STEP_NEXT) {
+			if (aead_seal(ctx, &pkt->aead, L3_OFF + seal_outer_len(pkt), pkt->tot_len))
+				drop(pkt, TALON_INTERNAL);
+			else
+				seal_finish(ctx, pkt);
+		}
+	}
+	count(TALON_DIR_TUNNEL, pkt->end);
+	if (pkt->action == ACTION_SEND)
+		return bpf_redirect(pkt->ifindex, 0);
+	return VERDICT_DROP;	/* the far end leads nowhere else */
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

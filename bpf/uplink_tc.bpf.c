@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Attach point of the datapath; touches nothing yet.
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-
-#include "lib/maps.h"
+// tc ingress on the uplink, where XDP cannot be had: the same path; what has to be sealed goes through the tunnel device.
+#define TALON_TC
+#include "lib/uplink.h"
 
 SEC("tc")
 int talon_uplink_tc(struct __sk_buff *ctx)
 {
-	return -1;
+	return uplink(ctx);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

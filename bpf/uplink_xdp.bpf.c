@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Attach point of the datapath; touches nothing yet.
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-
-#include "lib/maps.h"
+// XDP on the uplink: opens what peers send, seals what the cluster answers.
+#include "lib/uplink.h"
 
 SEC("xdp")
 int talon_uplink_xdp(struct xdp_md *ctx)
 {
-	return XDP_PASS;
+	return uplink(ctx);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -28,7 +28,7 @@ struct talon_event {
 	struct talon_addr addr2;
 	__u32	id;
 	__u32	pad;
-	__u8	data[];
+	/* len bytes of packet follow */
 };
 TALON_ASSERT_SIZE(struct talon_event, 56);
 

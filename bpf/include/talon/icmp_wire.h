@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* ICMP as it is on the wire (RFC 792, RFC 1191). The uapi header cannot be included for BPF: it pulls in the C library. */
+#ifndef TALON_ICMP_WIRE_H
+#define TALON_ICMP_WIRE_H
+
+#include "talon/types.h"
+
+enum {
+	ICMP_ECHOREPLY		= 0,
+	ICMP_DEST_UNREACH	= 3,
+	ICMP_ECHO		= 8,
+	ICMP_TIME_EXCEEDED	= 11,
+	ICMP_PARAMETERPROB	= 12,
+	ICMP_TIMESTAMP		= 13,
+	ICMP_TIMESTAMPREPLY	= 14,
+};
+
+/* Codes. */
+enum {
+	ICMP_FRAG_NEEDED	= 4,	/* of ICMP_DEST_UNREACH */
+	ICMP_PKT_FILTERED	= 13,	/* administratively prohibited */
+	ICMP_EXC_TTL		= 0,	/* of ICMP_TIME_EXCEEDED */
+};
+
+struct icmphdr {
+	__u8	type;
+	__u8	code;
+	__be16	checksum;
+	union {
+		struct {
+			__be16	id;
+			__be16	sequence;
+		} echo;
+		struct {
+			__be16	unused;
+			__be16	mtu;
+		} frag;
+	} un;
+};
+TALON_ASSERT_SIZE(struct icmphdr, 8);
+
+#endif

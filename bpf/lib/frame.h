@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Growing, shrinking and sending frames, once for XDP and once for tc. After any of these, packet pointers must be taken again. */
+#ifndef TALON_LIB_FRAME_H
+#define TALON_LIB_FRAME_H
+
+#include "lib/packet.h"
+
+#define FRAME_MAX 4096U		/* longer ones are never ours: one page holds a frame that XDP can see whole */
+
+#ifdef TALON_TC
+
+static __always_inline __u32 frame_len(ctx_md *ctx)
+{
+	return ctx->len;
+}
+
+/* All bytes readable and writable through packet pointers. */
+static __always_inline int frame_linearize(ctx_md *ctx)
+{
+	return bpf_skb_pull_data(ctx, 0);
+}
+
+/* Removes @len bytes right behind the Ethernet header, whose type becomes IPv4. @from6: an IPv6 header is among them. */
+static __always_inline int frame_pop(ctx_md *ctx, __u32 len, bool from6)
+{
+	if (from6) {
+		if (bpf_skb_change_proto(ctx, bpf_htons(ETH_P_IP), 0))
+			return -1;
+		len -= sizeof(struct ipv6hdr) - sizeof(struct iphdr);
+	}
+	return bpf_skb_adjust_room(ctx, -(__s32)len, BPF_ADJ_ROOM_MAC, 0);
+}
+
+/* Makes room for @len bytes right behind the Ethernet header. @to6: an IPv6 header will be the first. */
+static __always_inline int frame_push(ctx_md *ctx, __u32 len, bool to6)
+{
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET;
+
+	if (to6)
+		flags |= BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP;
+	if (bpf_skb_adjust_room(ctx, len, BPF_ADJ_ROOM_MAC, flags))
+		return -1;
+	return bpf_skb_pull_data(ctx, 0);
+}
+
+/* Cuts the end off, so that the frame has @len bytes. */
+static __always_inline int frame_trim(ctx_md *ctx, __u32 len)
+{
+	if (ctx->len == len)
+		return 0;
+	return bpf_skb_change_tail(ctx, len, 0);
+}
+
+static __always_inline __u32 frame_ifindex(ctx_md *ctx)
+{
+	return ctx->ifindex;
+}
+
+#define VERDICT_PASS	-1	/* TC_ACT_UNSPEC, TCX_NEXT: the next program decides */
+#define VERDICT_DROP	2	/* TC_ACT_SHOT */
+
+static __always_inline int frame_send(ctx_md *ctx, const struct talon_config *cfg, __u32 ifindex)
+{
+	return bpf_redirect(ifindex, 0);
+}
+
+#else
+
+static __always_inline __u32 frame_len(ctx_md *ctx)
+{
+	__u64 len;
+
+	/* Written out, because clang would subtract the 32-bit fields, which to the verifier are pointers cut in half. */
+	asm volatile("%0 = %1\n%0 -= %2" : "=&r"(len) : "r"(ctx_data_end(ctx)), "r"(ctx_data(ctx)));
+	return len;
+}
+
+static __always_inline int frame_linearize(ctx_md *ctx)
+{
+	return 0;	/* programs without the frags flag see linear frames only */
+}
+
+/* MACs are carried along, since the bytes before the new start are gone. */
+static __always_inline int frame_move_start(ctx_md *ctx, int delta)
+{
+	void *data = ctx_data(ctx);
+	struct ethhdr old, *eth = data;
+
+	if ((void *)(eth + 1) > ctx_data_end(ctx))
+		return -1;
+	old = *eth;
+	if (bpf_xdp_adjust_head(ctx, delta))
+		return -1;
+	eth = ctx_data(ctx);
+	if ((void *)(eth + 1) > ctx_data_end(ctx))
+		return -1;
+	*eth = old;
+	eth->h_proto = bpf_htons(ETH_P_IP);
+	return 0;
+}
+
+static __always_inline int frame_pop(ctx_md *ctx, __u32 len, bool from6)
+{
+	return frame_move_start(ctx, len);
+}
+
+static __always_inline int frame_push(ctx_md *ctx, __u32 len, bool to6)
+{
+	return frame_move_start(ctx, -(int)len);
+}
+
+static __always_inline int frame_trim(ctx_md *ctx, __u32 len)
+{
+	return bpf_xdp_adjust_tail(ctx, (int)len - (int)frame_len(ctx));
+}
+
+static __always_inline __u32 frame_ifindex(ctx_md *ctx)
+{
+	return ctx->ingress_ifindex;
+}
+
+#define VERDICT_PASS	XDP_PASS
+#define VERDICT_DROP	XDP_DROP
+
+static __always_inline int frame_send(ctx_md *ctx, const struct talon_config *cfg, __u32 ifindex)
+{
+	if (ifindex == ctx->ingress_ifindex && (cfg->flags & TALON_F_XDP_TX))
+		return XDP_TX;
+	return bpf_redirect(ifindex, 0);
+}
+
+#endif
+
+/* The Ethernet header, or NULL. */
+static __always_inline struct ethhdr *frame_eth(ctx_md *ctx)
+{
+	struct ethhdr *eth = ctx_data(ctx);
+
+	return (void *)(eth + 1) > ctx_data_end(ctx) ? NULL : eth;
+}
+
+/* The IPv4 header right behind it, or NULL. Options are not covered by the check. */
+static __always_inline struct iphdr *frame_ip(ctx_md *ctx)
+{
+	struct iphdr *ip = ctx_data(ctx) + L3_OFF;
+
+	return (void *)(ip + 1) > ctx_data_end(ctx) ? NULL : ip;
+}
+
+/* @len bytes at @off, or NULL. @off may vary, @len must be a constant. */
+static __always_inline void *frame_at(ctx_md *ctx, __u32 off, __u32 len)
+{
+	void *p;
+
+	if (off > FRAME_MAX)
+		return NULL;
+	p = ctx_data(ctx) + off;
+	return p + len > ctx_data_end(ctx) ? NULL : p;
+}
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is known of the packet in hand. It lives in a per-CPU map, because the stack has 512 bytes and every step needs it. */
+#ifndef TALON_LIB_PACKET_H
+#define TALON_LIB_PACKET_H
+
+#include <linux/errno.h>
+#include <stddef.h>
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "lib/ctx.h"
+#include "lib/maps.h"
+#include "lib/chacha20poly1305.h"
+#include "talon/csum.h"
+#include "talon/ecn.h"
+#include "talon/icmp_wire.h"
+
+#ifndef AF_INET
+#define AF_INET		2
+#define AF_INET6	10
+#endif
+
+#define IP_DF		0x4000
+#define IP_MF		0x2000
+#define IP_OFFSET	0x1fff
+
+/* Fixed places. A frame always starts with an untagged Ethernet header; after decryption the inner packet lies right behind it. */
+#define L3_OFF		ETH_HLEN
+#define OUTER4_LEN	(sizeof(struct iphdr) + sizeof(struct udphdr) + WG_DATA_HEADER_LEN)	/* 44 */
+#define OUTER6_LEN	(sizeof(struct ipv6hdr) + sizeof(struct udphdr) + WG_DATA_HEADER_LEN)	/* 64 */
+
+/* Private Ethernet type on wt0: payload is a peer slot (u32, host order); the far end sends that peer a keepalive. */
+#define TALON_ETHERTYPE_KEEPALIVE	ETH_P_802_EX1
+#ifndef ETH_P_802_EX1
+#define ETH_P_802_EX1	0x88B5
+#endif
+
+/* What a step says to the entry program. */
+enum talon_step {
+	STEP_DONE,		/* pkt->end and pkt->action are set */
+	STEP_NEXT,		/* go on with the next step of this path */
+	STEP_OPEN,		/* a WireGuard data message: session found, key set, open it */
+	STEP_TRANSLATE,		/* from the cluster to the mesh */
+	STEP_SEAL,		/* an inner packet for pkt->peer lies behind the Ethernet header */
+};
+
+enum talon_action {
+	ACTION_PASS,
+	ACTION_DROP,
+	ACTION_SEND,		/* to pkt->ifindex, MACs are written */
+};
+
+enum talon_inner_kind {
+	INNER_FLOW,		/* TCP, UDP, ICMP query: pkt->key is its 5-tuple */
+	INNER_FRAGMENT,		/* not the first one: no ports */
+	INNER_ICMP_ERROR,	/* pkt->key is the 5-tuple that sent what it complains about, as seen from the other side */
+	INNER_OTHER,		/* no notion of ports */
+};
+
+/* struct talon_endpoint without its lock, which must not be in a per-CPU map. */
+struct endpoint_copy {
+	__u8	family;
+	__u8	flags;
+	__be16	local_port;
+	__be16	remote_port;
+	__u16	pad;
+	__u32	ifindex;
+	__u32	generation;
+	struct talon_addr local;
+	struct talon_addr remote;
+	__u8	dmac[6];
+	__u8	smac[6];
+	__u8	in_smac[6];
+	__u8	in_dmac[6];
+	__u32	in_ifindex;
+};
+
+struct talon_pkt {
+	__u64	now_ns;			/* CLOCK_BOOTTIME */
+	__u64	counter;
+	__u32	now_s;
+	__u32	dir;			/* enum talon_dir */
+	__u32	end;			/* enum talon_end */
+	__u32	action;			/* enum talon_action */
+	__u32	ifindex;		/* where to send it */
+	__u32	peer;
+	__u32	index;			/* session's receiver index */
+	__u32	flow;			/* record id, 0: none */
+	__u32	wg_off;			/* of the WireGuard header in the outer packet */
+	__u32	cipher_len;		/* without the tag */
+	__u32	l4_off;			/* in the inner frame */
+	__u32	tot_len;		/* of the inner packet */
+	__u32	mtu;			/* that tot_len must not exceed */
+	__u8	kind;			/* enum talon_inner_kind */
+	__u8	tcp_flags;		/* byte 13 of the TCP header */
+	__u8	outer_tos;
+	__u8	outer_family;
+	__u8	first_fragment;		/* of several */
+	__u8	dont_fragment;
+	__u8	icmp_type;
+	__u8	resealed;		/* came from a peer, goes to a peer */
+	__u8	quiet;			/* an answer of ours: no event, no ICMP error about it */
+	__u8	proto;
+	__u16	flags;			/* enum forward_flags */
+	struct talon_flow_key key;
+	struct talon_addr outer_src;
+	struct talon_addr outer_dst;
+	__be16	outer_sport;
+	__be16	outer_dport;
+	__u32	icmp_tokens;
+	__u64	icmp_filled_ns;
+	__u32	event_tokens;
+	__u32	session_slot;
+	__u64	event_filled_ns;
+	struct endpoint_copy endpoint;
+	struct bpf_fib_lookup fib;
+	struct aead aead;
+	struct talon_event event;	/* data follows: */
+	__u8	event_data[TALON_EVENT_DATA_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct talon_pkt);
+} scratch SEC(".maps");
+
+#define ONLY (&(__u32){ 0 })	/* key of one-element arrays */
+
+static __always_inline const struct talon_config *config_get(void)
+{
+	return bpf_map_lookup_elem(&config, ONLY);
+}
+
+/* Ends the packet's way with @reason. Returns STEP_DONE so that steps can say `return drop(pkt, TALON_X)`. */
+static __always_inline int end(struct talon_pkt *pkt, enum talon_end reason, enum talon_action action)
+{
+	pkt->end = reason;
+	pkt->action = action;
+	return STEP_DONE;
+}
+
+static __always_inline int drop(struct talon_pkt *pkt, enum talon_end reason)
+{
+	return end(pkt, reason, ACTION_DROP);
+}
+
+/* The single place that counts. */
+static __always_inline void count(__u32 dir, __u32 reason)
+{
+	__u32 at = dir * TALON_END_COUNT + reason;
+	__u64 *n = bpf_map_lookup_elem(&stats, &at);
+
+	if (n)
+		(*n)++;		/* per CPU */
+}
+
+static __always_inline bool mac_equal(const __u8 *a, const __u8 *b)
+{
+	return *(const __u16 *)a == *(const __u16 *)b && *(const __u16 *)(a + 2) == *(const __u16 *)(b + 2) &&
+	       *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
+}
+
+static __always_inline bool addr_equal(const struct talon_addr *a, const struct talon_addr *b)
+{
+	return a->word[0] == b->word[0] && a->word[1] == b->word[1] && a->word[2] == b->word[2] &&
+	       a->word[3] == b->word[3];
+}
+
+static __always_inline void addr_set4(struct talon_addr *a, __be32 v4)
+{
+	a->word[0] = v4;
+	a->word[1] = 0;
+	a->word[2] = 0;
+	a->word[3] = 0;
+}
+
+static __always_inline void mac_copy(__u8 *to, const __u8 *from)
+{
+	*(__u16 *)to = *(const __u16 *)from;
+	*(__u16 *)(to + 2) = *(const __u16 *)(from + 2);
+	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
+}
+
+/* A token bucket: @rate a second, at most @burst at once. Per CPU, so that no lock is needed. */
+static __always_inline bool take_token(__u32 *tokens, __u64 *filled_ns, __u64 now_ns, __u32 rate, __u32 burst)
+{
+	__u64 since = now_ns - *filled_ns;
+
+	if (since > TALON_NSEC_PER_SEC / 10) {	/* refilled ten times a second at most: no division per packet */
+		__u64 more = since > TALON_NSEC_PER_SEC ? rate : since * rate / TALON_NSEC_PER_SEC;
+
+		*tokens = *tokens + more > burst ? burst : *tokens + more;
+		*filled_ns = now_ns;
+	}
+	if (!*tokens)
+		return false;
+	(*tokens)--;
+	return true;
+}
+
+#define EVENTS_PER_SECOND	2000
+#define EVENTS_BURST		512
+
+/*
+ * Sends pkt->event with the @len bytes of packet from @off. The fields of pkt->event must be filled, type included.
+ * Returns false when the rate or the ring is exhausted.
+ */
+static __always_inline bool event_send_packet(ctx_md *ctx, struct talon_pkt *pkt, __u32 off, __u32 len)
+{
+	if (!take_token(&pkt->event_tokens, &pkt->event_filled_ns, pkt->now_ns, EVENTS_PER_SECOND, EVENTS_BURST))
+		return false;
+	if (len < 1 || len > TALON_EVENT_DATA_MAX)
+		return false;
+	if (ctx_load_bytes(ctx, off, pkt->event_data, len))
+		return false;
+	pkt->event.len = len;
+	len += sizeof(pkt->event);
+	if (len > sizeof(pkt->event) + TALON_EVENT_DATA_MAX)
+		return false;
+	return !bpf_ringbuf_output(&events, &pkt->event, len, 0);
+}
+
+static __always_inline void event_clear(struct talon_pkt *pkt, enum talon_event_type type)
+{
+	__builtin_memset(&pkt->event, 0, sizeof(pkt->event));
+	pkt->event.type = type;
+	pkt->event.peer = TALON_PEER_NONE;
+}
+
+/* An event without a packet. Rare ones only: not limited. */
+static __always_inline void event_send(struct talon_pkt *pkt)
+{
+	bpf_ringbuf_output(&events, &pkt->event, sizeof(pkt->event), 0);
+}
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Changing addresses, ports, TTL and MSS of the packet behind the Ethernet header, checksums included. */
+#ifndef TALON_LIB_REWRITE_H
+#define TALON_LIB_REWRITE_H
+
+#include "lib/frame.h"
+
+enum rewrite_side { REWRITE_SOURCE, REWRITE_DESTINATION };
+
+/*
+ * RFC 6864 section 5.3: clients that share one address must not share IP ids in flight. Each client's ids are turned by a mask of
+ * its own; the same mask turns an embedded id back. Atomic datagrams (DF, no fragment) need and get none.
+ */
+static __always_inline __u16 rewrite_id_mask(const struct talon_config *cfg, __be32 client)
+{
+	__u64 h = (client ^ cfg->hash_seed) * 0x9E3779B97F4A7C15ULL;
+
+	return h >> 48;
+}
+
+static __always_inline void rewrite_id(struct iphdr *ip, __u16 mask)
+{
+	__be16 id = ip->id ^ mask;
+
+	if (ip->frag_off == bpf_htons(IP_DF))
+		return;
+	ip->check = csum_replace2(ip->check, ip->id, id);
+	ip->id = id;
+}
+
+static __always_inline void rewrite_ttl(struct iphdr *ip)
+{
+	/* ttl and protocol share a 16-bit word */
+	ip->check = csum_replace2(ip->check, bpf_htons((ip->ttl << 8) | ip->protocol),
+				  bpf_htons(((ip->ttl - 1) << 8) | ip->protocol));
+	ip->ttl--;
+}
+
+/*
+ * Address and port of one side of a TCP, UDP or ICMP query packet (the id, for ICMP); of a later fragment just the address.
+ * By direct writes: the checksums must be finished ones, as they are in decrypted packets and in frames that XDP sees.
+ */
+static __always_inline int rewrite_side(ctx_md *ctx, struct talon_pkt *pkt, enum rewrite_side side, __be32 addr, __be16 port)
+{
+	struct iphdr *ip = frame_ip(ctx);
+	__be32 old;
+
+	if (!ip)
+		return -1;
+	if (side == REWRITE_SOURCE) {
+		old = ip->saddr;
+		ip->saddr = addr;
+	} else {
+		old = ip->daddr;
+		ip->daddr = addr;
+	}
+	ip->check = csum_replace4(ip->check, old, addr);
+	if (pkt->kind != INNER_FLOW)
+		return 0;
+	switch (pkt->proto) {
+	case IPPROTO_TCP: {
+		struct tcphdr *tcp = frame_at(ctx, pkt->l4_off, sizeof(*tcp));
+		__be16 *field;
+
+		if (!tcp)
+			return -1;
+		field = side == REWRITE_SOURCE ? &tcp->source : &tcp->dest;
+		tcp->check = csum_replace2(csum_replace4(tcp->check, old, addr), *field, port);
+		*field = port;
+		return 0;
+	}
+	case IPPROTO_UDP: {
+		struct udphdr *udp = frame_at(ctx, pkt->l4_off, sizeof(*udp));
+		__be16 *field;
+
+		if (!udp)
+			return -1;
+		field = side == REWRITE_SOURCE ? &udp->source : &udp->dest;
+		udp->check = csum_udp(udp->check, csum_replace2(csum_replace4(udp->check, old, addr), *field, port));
+		*field = port;
+		return 0;
+	}
+	case IPPROTO_ICMP: {
+		struct icmphdr *icmp = frame_at(ctx, pkt->l4_off, sizeof(*icmp));
+
+		if (!icmp)
+			return -1;
+		icmp->checksum = csum_replace2(icmp->checksum, icmp->un.echo.id, port);
+		icmp->un.echo.id = port;
+		return 0;
+	}
+	}
+	return 0;
+}
+
+#ifdef TALON_TC
+/*
+ * The same for destination of frames as tc sees them: joined by GRO, checksum perhaps unfinished; only the kernel's helpers
+ * know which. Ends with TTL taken down.
+ */
+static __always_inline int rewrite_destination_skb(ctx_md *ctx, struct talon_pkt *pkt, __be32 addr, __be16 port)
+{
+	__u32 l4 = pkt->l4_off;
+	struct iphdr *ip = frame_ip(ctx);
+	__be32 old;
+	__u64 udp0;
+
+	if (!ip || l4 > 128)
+		return -1;
+	old = ip->daddr;
+	rewrite_ttl(ip);
+	ip->check = csum_replace4(ip->check, old, addr);
+	ip->daddr = addr;
+	if (pkt->kind != INNER_FLOW)
+		return 0;
+	switch (pkt->proto) {
+	case IPPROTO_TCP:
+		if (bpf_l4_csum_replace(ctx, l4 + offsetof(struct tcphdr, check), old, addr, BPF_F_PSEUDO_HDR | 4) ||
+		    bpf_l4_csum_replace(ctx, l4 + offsetof(struct tcphdr, check), pkt->key.dport, port, 2))
+			return -1;
+		return bpf_skb_store_bytes(ctx, l4 + offsetof(struct tcphdr, dest), &port, 2, 0);
+	case IPPROTO_UDP:
+		udp0 = BPF_F_MARK_MANGLED_0;
+		if (bpf_l4_csum_replace(ctx, l4 + offsetof(struct udphdr, check), old, addr, udp0 | BPF_F_PSEUDO_HDR | 4) ||
+		    bpf_l4_csum_replace(ctx, l4 + offsetof(struct udphdr, check), pkt->key.dport, port, udp0 | 2))
+			return -1;
+		return bpf_skb_store_bytes(ctx, l4 + offsetof(struct udphdr, dest), &port, 2, 0);
+	case IPPROTO_ICMP:
+		if (bpf_l4_csum_replace(ctx, l4 + offsetof(struct icmphdr, checksum), pkt->key.dport, port, 2))
+			return -1;
+		return bpf_skb_store_bytes(ctx, l4 + offsetof(struct icmphdr, un.echo.id), &port, 2, 0);
+	}
+	return 0;
+}
+#endif
+
+/*
+ * An ICMP error about a translated flow (RFC 5508 REQ-3 to 5): outer address, embedded address, embedded port or id, and the checksums
+ * on the way: embedded IP header, embedded L4 as far as it is there, ICMP.
+ * @outer: the side of the outer header to change to @addr. The embedded header is changed on the other side, to @addr and @port.
+ */
+static __always_inline int rewrite_icmp_error(ctx_md *ctx, struct talon_pkt *pkt, enum rewrite_side outer, __be32 addr,
+					      __be16 port, __u16 id_mask)
+{
+	struct icmphdr *icmp = frame_at(ctx, pkt->l4_off, sizeof(*icmp) + EMBEDDED_LEN);
+	struct iphdr *ip = frame_ip(ctx), *in;
+	__be16 *ports, *field, *l4_check = NULL;
+	__u16 sum, old_check;
+	__be32 *in_addr, old;
+
+	if (!icmp || !ip)
+		return -1;
+	in = (struct iphdr *)(icmp + 1);
+	ports = (__be16 *)(in + 1);
+	sum = icmp->checksum;
+
+	/* Address and header checksum of the embedded packet change by opposite sums: the ICMP checksum does not see them. */
+	in_addr = outer == REWRITE_SOURCE ? &in->daddr : &in->saddr;
+	old = *in_addr;
+	in->check = csum_replace4(in->check, old, addr);
+	*in_addr = addr;
+	if (outer == REWRITE_DESTINATION)
+		rewrite_id(in, id_mask);	/* likewise */
+
+	field = outer == REWRITE_SOURCE ? &ports[1] : &ports[0];
+	if (in->protocol == IPPROTO_UDP)
+		l4_check = &ports[3];
+	if (in->protocol == IPPROTO_ICMP) {
+		field = &ports[2];
+		l4_check = &ports[1];
+	}
+	if (l4_check && *l4_check) {
+		old_check = *l4_check;
+		if (in->protocol == IPPROTO_UDP)
+			*l4_check = csum_replace4(*l4_check, old, addr);
+		*l4_check = csum_replace2(*l4_check, *field, port);
+		sum = csum_replace2(sum, old_check, *l4_check);
+	}
+	sum = csum_replace2(sum, *field, port);
+	*field = port;
+	icmp->checksum = sum;
+
+	if (outer == REWRITE_SOURCE) {
+		ip->check = csum_replace4(ip->check, ip->saddr, addr);
+		ip->saddr = addr;
+	} else {
+		ip->check = csum_replace4(ip->check, ip->daddr, addr);
+		ip->daddr = addr;
+	}
+	return 0;
+}
+
+#define TCP_FLAG_FIN_BIT	0x01
+#define TCP_FLAG_SYN_BIT	0x02
+#define TCP_FLAG_RST_BIT	0x04
+#define TCP_FLAG_ACK_BIT	0x10
+
+struct mss_search {
+	ctx_md	*ctx;
+	__u32	off;		/* of the option in hand; of the MSS option when found */
+	__u32	last;		/* end of the options */
+	__u32	found;
+};
+
+/* One TCP option: on to the next, or stop. A callback, so that it is verified once and not once per option. */
+static long mss_step(__u64 i, struct mss_search *s)
+{
+	__u8 *opt = frame_at(s->ctx, s->off, 4);
+
+	if (!opt || s->off + 4 > s->last || opt[0] == 0)
+		return 1;
+	if (opt[0] == 1) {
+		s->off++;
+		return 0;
+	}
+	if (opt[0] == 2 && opt[1] == 4) {
+		s->found = 1;
+		return 1;
+	}
+	if (opt[1] < 2)
+		return 1;
+	s->off += opt[1];
+	return 0;
+}
+
+/* Lowers the MSS option of a SYN to @mss (host order). A SYN without one means 536 (RFC 9293 section 3.7.1), which always fits. */
+__noinline int rewrite_mss(ctx_md *ctx, struct talon_pkt *pkt, __u32 mss)
+{
+	struct mss_search s = { .ctx = ctx };
+	struct tcphdr *tcp;
+	__u16 old;
+	__u8 *opt;
+
+	if (!pkt)
+		return 0;
+	tcp = frame_at(ctx, pkt->l4_off, sizeof(*tcp));
+	if (!tcp)
+		return 0;
+	s.off = pkt->l4_off + sizeof(*tcp);
+	s.last = pkt->l4_off + tcp->doff * 4;
+	bpf_loop(40, mss_step, &s, 0);
+	if (!s.found)
+		return 0;
+	opt = frame_at(ctx, s.off, 4);
+	tcp = frame_at(ctx, pkt->l4_off, sizeof(*tcp));
+	if (!opt || !tcp)
+		return 0;
+	old = opt[2] << 8 | opt[3];
+	if (old <= mss)
+		return 0;
+	opt[2] = mss >> 8;
+	opt[3] = mss;
+	/* At an odd place the option's bytes count in swapped halves of the sum. */
+	if ((s.off - pkt->l4_off) & 1)
+		tcp->check = csum_replace2(tcp->check, old, mss);
+	else
+		tcp->check = csum_replace2(tcp->check, bpf_htons(old), bpf_htons(mss));
+	return 1;
+}
+
+#endif

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* An inner packet for pkt->peer lies behind the Ethernet header: session, endpoint, counter, outer headers. */
+#ifndef TALON_LIB_SEAL_H
+#define TALON_LIB_SEAL_H
+
+#include "lib/fib.h"
+#include "lib/session.h"
+
+/* No key to send with: the controller is asked for a handshake and keeps the packet meanwhile. */
+static __always_inline int seal_later(ctx_md *ctx, struct talon_pkt *pkt, enum talon_end reason)
+{
+	if (pkt->quiet)
+		return drop(pkt, reason);
+	event_clear(pkt, TALON_EVENT_HANDSHAKE);
+	pkt->event.peer = pkt->peer;
+	return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : reason);
+}
+
+/* Copies the endpoint into the packet's own memory, whole. */
+static __always_inline bool seal_load_endpoint(struct talon_pkt *pkt)
+{
+	struct talon_endpoint *e = bpf_map_lookup_elem(&endpoints, &pkt->peer);
+	struct endpoint_copy *to = &pkt->endpoint;
+
+	if (!e)
+		return false;
+	bpf_spin_lock(&e->lock);
+	to->family = e->family;
+	to->flags = e->flags;
+	to->local_port = e->local_port;
+	to->remote_port = e->remote_port;
+	to->ifindex = e->ifindex;
+	to->generation = e->generation;
+	to->local.word[0] = e->local.word[0];
+	to->local.word[1] = e->local.word[1];
+	to->local.word[2] = e->local.word[2];
+	to->local.word[3] = e->local.word[3];
+	to->remote.word[0] = e->remote.word[0];
+	to->remote.word[1] = e->remote.word[1];
+	to->remote.word[2] = e->remote.word[2];
+	to->remote.word[3] = e->remote.word[3];
+	*(__u32 *)to->dmac = *(__u32 *)e->dmac;
+	*(__u16 *)(to->dmac + 4) = *(__u16 *)(e->dmac + 4);
+	*(__u32 *)to->smac = *(__u32 *)e->smac;
+	*(__u16 *)(to->smac + 4) = *(__u16 *)(e->smac + 4);
+	*(__u32 *)to->in_smac = *(__u32 *)e->in_smac;
+	*(__u16 *)(to->in_smac + 4) = *(__u16 *)(e->in_smac + 4);
+	*(__u32 *)to->in_dmac = *(__u32 *)e->in_dmac;
+	*(__u16 *)(to->in_dmac + 4) = *(__u16 *)(e->in_dmac + 4);
+	to->in_ifindex = e->in_ifindex;
+	bpf_spin_unlock(&e->lock);
+	return true;
+}
+
+static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generation)
+{
+	struct talon_endpoint *e = bpf_map_lookup_elem(&endpoints, &pkt->peer);
+
+	if (!e)
+		return;
+	bpf_spin_lock(&e->lock);
+	/* Only if it did not move meanwhile: the way belongs to the old place. */
+	if (e->remote.word[0] == pkt->endpoint.remote.word[0] && e->remote.word[3] == pkt->endpoint.remote.word[3]) {
+		e->ifindex = pkt->endpoint.ifindex;
+		*(__u32 *)e->dmac = *(__u32 *)pkt->endpoint.dmac;
+		*(__u16 *)(e->dmac + 4) = *(__u16 *)(pkt->endpoint.dmac + 4);
+		*(__u32 *)e->smac = *(__u32 *)pkt->endpoint.smac;
+		*(__u16 *)(e->smac + 4) = *(__u16 *)(pkt->endpoint.smac + 4);
+		e->generation = generation;
+		e->flags |= TALON_ENDPOINT_L2;
+	}
+	bpf_spin_unlock(&e->lock);
+}
+
+/*
+ * Way to the endpoint: the kept one, else the kernel's, else back to where its last packet came from. In pkt->endpoint.
+ * 0, or a reason to drop.
+ */
+__noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+	struct endpoint_copy *e;
+	int ret;
+
+	if (!pkt || !cfg)
+		return TALON_INTERNAL;
+	e = &pkt->endpoint;
+	if (!seal_load_endpoint(pkt))
+		return TALON_INTERNAL;
+	if (!e->family || !e->remote_port)
+		return TALON_NO_ENDPOINT;
+	if (e->family == AF_INET && !e->local.word[0])
+		e->local.word[0] = cfg->node_addr;
+	if (!e->local_port)
+		e->local_port = cfg->listen_port;
+	if ((e->flags & TALON_ENDPOINT_L2) && e->generation == cfg->generation)
+		return 0;
+
+	if (e->family == AF_INET)
+		ret = fib_lookup4(ctx, pkt, e->local.word[0], e->remote.word[0]);
+	else
+		ret = fib_lookup6(ctx, pkt, &e->local, &e->remote);
+	if (ret == BPF_FIB_LKUP_RET_SUCCESS || ret == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
+		e->ifindex = pkt->fib.ifindex;
+		mac_copy(e->dmac, pkt->fib.dmac);
+		mac_copy(e->smac, pkt->fib.smac);
+		seal_keep_way(pkt, cfg->generation);
+		return 0;
+	}
+	if (ret == BPF_FIB_LKUP_RET_NO_NEIGH) {
+		/* The controller resolves it; until then the way back will do. */
+		if (take_token(&pkt->event_tokens, &pkt->event_filled_ns, pkt->now_ns, EVENTS_PER_SECOND, EVENTS_BURST)) {
+			fib_event_neigh(pkt);
+			event_send(pkt);
+		}
+	}
+	if (!e->in_ifindex)
+		return ret == BPF_FIB_LKUP_RET_NO_NEIGH ? TALON_NO_NEIGH : TALON_NO_FIB;
+	e->ifindex = e->in_ifindex;
+	mac_copy(e->dmac, e->in_smac);
+	mac_copy(e->smac, e->in_dmac);
+	return 0;
+}
+
+static __always_inline __u32 pad16(__u32 len)
+{
+	return (len + WG_PADDING - 1) & ~(WG_PADDING - 1);
+}
+
+static __always_inline __u32 seal_outer_len(const struct talon_pkt *pkt)
+{
+	return pkt->endpoint.family == AF_INET6 ? OUTER6_LEN : OUTER4_LEN;
+}
+
+/*
+ * Before the AEAD: session, endpoint and the counter that only this packet gets. Moves the frame's start so that ciphertext is written
+ * AEAD_SEAL_SHIFT bytes ahead of where plaintext is read: frames need not grow at the end (facts: tailroom varies per packet).
+ * pkt->tot_len is the inner length, 0 for a keepalive.
+ */
+__noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+	struct talon_send_counter *sc;
+	struct talon_peer_tx *tx;
+	struct talon_session *s;
+	struct iphdr *ip;
+	__u32 slot, reason;
+
+	if (!pkt || !cfg)
+		return STEP_DONE;
+	tx = bpf_map_lookup_elem(&peer_tx, &pkt->peer);
+	if (!tx)
+		return drop(pkt, TALON_NO_PEER);
+	pkt->index = tx->index;
+	s = session_find(cfg, pkt->index);
+	if (!s || s->peer != pkt->peer || session_expired(s, pkt->now_ns))
+		return seal_later(ctx, pkt, TALON_NO_KEY);
+	reason = seal_find_way(ctx, pkt);
+	if (reason)
+		return drop(pkt, reason);
+
+	pkt->outer_tos = 0;
+	if (pkt->tot_len) {
+		ip = frame_ip(ctx);
+		if (!ip)
+			return drop(pkt, TALON_INTERNAL);
+		pkt->outer_tos = ecn_encapsulate(ip->tos);
+	}
+	slot = pkt->index & cfg->session_mask;
+	sc = bpf_map_lookup_elem(&send_counters, &slot);
+	if (!sc)
+		return drop(pkt, TALON_INTERNAL);
+	if (frame_trim(ctx, L3_OFF + (pkt->tot_len ? pkt->tot_len : WG_PADDING)))
+		return drop(pkt, TALON_NO_ROOM);
+	if (frame_push(ctx, seal_outer_len(pkt) + AEAD_SEAL_SHIFT, pkt->endpoint.family == AF_INET6))
+		return drop(pkt, TALON_NO_ROOM);
+
+	pkt->counter = __sync_fetch_and_add(&sc->next, 1);
+	if (pkt->counter >= WG_REJECT_AFTER_MESSAGES)
+		return seal_later(ctx, pkt, TALON_KEY_EXPIRED);
+	/* Retired since it was found? Its keys stay as they are for the grace period: still a right key, still a fresh counter. */
+	pkt->wg_off = s->remote_index;	/* kept for the header */
+	aead_set_key(&pkt->aead, s->send_key, pkt->counter);
+	return STEP_NEXT;
+}
+
+/* RFC 8200 section 8.1: over IPv6 the UDP checksum is not optional. */
+struct sum_step {
+	ctx_md	*ctx;
+	__u32	off;
+	__u32	sum;
+};
+
+static long sum_words(__u64 i, struct sum_step *s)
+{
+	__u16 *half = frame_at(s->ctx, s->off, 16);
+
+	if (!half)
+		return 1;
+#pragma unroll
+	for (int j = 0; j < 8; j++)
+		s->sum += half[j];
+	s->off += 16;
+	return 0;
+}
+
+static __noinline int seal_checksum6(ctx_md *ctx, __u32 udp_off, __u32 udp_len)
+{
+	struct sum_step s = { .ctx = ctx, .off = udp_off + sizeof(struct udphdr) };
+	__u16 *half;
+	__u16 check;
+
+	/* pseudo header and UDP header; length is counted twice (RFC 2460 section 8.1) */
+	half = frame_at(ctx, udp_off - 32, 32 + sizeof(struct udphdr));
+	if (!half)
+		return -1;
+#pragma unroll
+	for (int i = 0; i < 20; i++)
+		s.sum += half[i];
+	s.sum += bpf_htons(udp_len) + bpf_htons(IPPROTO_UDP);
+	bpf_loop((udp_len - sizeof(struct udphdr)) / 16, sum_words, &s, 0);
+	check = csum_finish((s.sum & 0xffff) + (s.sum >> 16));
+	half = frame_at(ctx, udp_off, sizeof(struct udphdr));
+	if (!half)
+		return -1;
+	half[3] = check ? check : 0xffff;
+	return 0;
+}
+
+static __always_inline void seal_write4(struct iphdr *ip, struct talon_pkt *pkt, __u32 udp_len)
+{
+	struct endpoint_copy *e = &pkt->endpoint;
+	__u16 *half = (__u16 *)ip;
+	__u32 sum = 0;
+
+	__builtin_memset(ip, 0, sizeof(*ip));
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->tos = pkt->outer_tos;
+	ip->tot_len = bpf_htons(sizeof(*ip) + udp_len);
+	ip->id = bpf_htons(pkt->counter);	/* it may be fragmented on the way */
+	ip->ttl = 64;
+	ip->protocol = IPPROTO_UDP;
+	ip->saddr = e->local.word[0];
+	ip->daddr = e->remote.word[0];
+#pragma unroll
+	for (int i = 0; i < 10; i++)
+		sum += half[i];
+	ip->check = csum_finish(sum);
+}
+
+static __always_inline void seal_write6(struct ipv6hdr *ip6, struct talon_pkt *pkt, __u32 udp_len)
+{
+	struct endpoint_copy *e = &pkt->endpoint;
+
+	*(__be32 *)ip6 = bpf_htonl(6U << 28 | (__u32)pkt->outer_tos << 20);
+	ip6->payload_len = bpf_htons(udp_len);
+	ip6->nexthdr = IPPROTO_UDP;
+	ip6->hop_limit = 64;
+	__builtin_memcpy(&ip6->saddr, &e->local, sizeof(e->local));
+	__builtin_memcpy(&ip6->daddr, &e->remote, sizeof(e->remote));
+}
+
+/* After the AEAD: the outer headers, the end cut to its place, and out. Always done. */
+__noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	struct talon_peer_stats *ps;
+	struct endpoint_copy *e;
+	struct udphdr *udp;
+	struct wg_data *wg;
+	struct ethhdr *eth;
+	__u32 wg_off, udp_len;
+	bool six;
+
+	if (!pkt)
+		return STEP_DONE;
+	e = &pkt->endpoint;
+	six = e->family == AF_INET6;
+	wg_off = L3_OFF + seal_outer_len(pkt) - WG_DATA_HEADER_LEN;
+	udp_len = sizeof(*udp) + WG_DATA_MIN_LEN + pad16(pkt->tot_len);
+	if (frame_trim(ctx, wg_off - sizeof(*udp) + udp_len))
+		return drop(pkt, TALON_NO_ROOM);
+
+	eth = frame_eth(ctx);
+	if (!eth)
+		return drop(pkt, TALON_INTERNAL);
+	mac_copy(eth->h_dest, e->dmac);
+	mac_copy(eth->h_source, e->smac);
+	eth->h_proto = six ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+	if (six) {
+		struct ipv6hdr *ip6 = frame_at(ctx, L3_OFF, sizeof(*ip6));
+
+		if (!ip6)
+			return drop(pkt, TALON_INTERNAL);
+		seal_write6(ip6, pkt, udp_len);
+	} else {
+		struct iphdr *ip = frame_ip(ctx);
+
+		if (!ip)
+			return drop(pkt, TALON_INTERNAL);
+		seal_write4(ip, pkt, udp_len);
+	}
+	udp = frame_at(ctx, wg_off - sizeof(*udp), sizeof(*udp) + sizeof(*wg));
+	if (!udp)
+		return drop(pkt, TALON_INTERNAL);
+	udp->source = e->local_port;
+	udp->dest = e->remote_port;
+	udp->len = bpf_htons(udp_len);
+	udp->check = 0;
+	wg = (struct wg_data *)(udp + 1);
+	*(__u32 *)wg = WG_DATA;
+	wg->receiver_index = pkt->wg_off;
+	wg->counter = pkt->counter;
+	if (six && seal_checksum6(ctx, wg_off - sizeof(*udp), udp_len))
+		return drop(pkt, TALON_INTERNAL);
+
+	ps = bpf_map_lookup_elem(&peer_stats, &pkt->peer);
+	if (!ps)
+		return drop(pkt, TALON_INTERNAL);
+	ps->tx_bytes += udp_len - sizeof(*udp);
+	ps->tx_packets++;
+	ps->tx_ns = pkt->now_ns;
+	if (pkt->tot_len)
+		ps->tx_data_ns = pkt->now_ns;
+	pkt->ifindex = e->ifindex;
+	return end(pkt, !pkt->tot_len ? TALON_KEEPALIVE : pkt->resealed ? TALON_RESEALED : TALON_FORWARDED, ACTION_SEND);
+}
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Receiver index to keys, replay window, promotion, endpoint roaming. */
+#ifndef TALON_LIB_SESSION_H
+#define TALON_LIB_SESSION_H
+
+#include "lib/frame.h"
+#include "talon/replay.h"
+
+/* The live session with receiver index @index, or NULL. Held pointers stay this session's until the program ends (session_types.h). */
+static __always_inline struct talon_session *session_find(const struct talon_config *cfg, __u32 index)
+{
+	__u32 slot = index & cfg->session_mask;
+	struct talon_session *s = bpf_map_lookup_elem(&sessions, &slot);
+
+	return s && index && s->index == index ? s : NULL;
+}
+
+static __always_inline bool session_expired(const struct talon_session *s, __u64 now_ns)
+{
+	return now_ns - s->birth_ns > WG_REJECT_AFTER_TIME_S * TALON_NSEC_PER_SEC;
+}
+
+/* Before the AEAD: everything that is cheap to refuse. The message starts at pkt->wg_off. */
+__noinline int session_prepare_open(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+	struct talon_replay *replay_state;
+	struct talon_session *s;
+	struct wg_data *wg;
+	__u32 slot;
+
+	if (!pkt || !cfg)
+		return STEP_DONE;
+	pkt->dir = TALON_DIR_IN;
+	wg = frame_at(ctx, pkt->wg_off, sizeof(*wg));
+	if (!wg)
+		return drop(pkt, TALON_TOO_SHORT);
+	pkt->index = wg->receiver_index;
+	pkt->counter = wg->counter;
+	s = session_find(cfg, pkt->index);
+	if (!s)
+		return drop(pkt, TALON_NO_SESSION);
+	pkt->peer = s->peer;
+	pkt->now_ns = bpf_ktime_get_boot_ns();
+	pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
+	if (session_expired(s, pkt->now_ns) || pkt->counter >= WG_REJECT_AFTER_MESSAGES)
+		return drop(pkt, TALON_KEY_EXPIRED);
+	slot = pkt->index & cfg->session_mask;
+	replay_state = bpf_map_lookup_elem(&replay, &slot);
+	if (!replay_state)
+		return drop(pkt, TALON_INTERNAL);
+	if (!replay_may_be_new(replay_state, pkt->counter))
+		return drop(pkt, TALON_REPLAYED);
+	aead_set_key(&pkt->aead, s->recv_key, pkt->counter);
+	return STEP_OPEN;
+}
+
+static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *eth, __u32 ifindex)
+{
+	struct talon_endpoint *e = bpf_map_lookup_elem(&endpoints, &pkt->peer);
+
+	if (!e)
+		return;
+	/* Unlocked look: a torn read costs one needless locked update. */
+	if (e->family == pkt->outer_family && e->remote_port == pkt->outer_sport &&
+	    e->local_port == pkt->outer_dport && e->in_ifindex == ifindex &&
+	    addr_equal(&e->remote, &pkt->outer_src) && addr_equal(&e->local, &pkt->outer_dst) &&
+	    mac_equal(e->in_smac, eth->h_source) && mac_equal(e->in_dmac, eth->h_dest))
+		return;
+	bpf_spin_lock(&e->lock);
+	e->family = pkt->outer_family;
+	e->flags = 0;
+	e->local_port = pkt->outer_dport;
+	e->remote_port = pkt->outer_sport;
+	e->remote.word[0] = pkt->outer_src.word[0];
+	e->remote.word[1] = pkt->outer_src.word[1];
+	e->remote.word[2] = pkt->outer_src.word[2];
+	e->remote.word[3] = pkt->outer_src.word[3];
+	e->local.word[0] = pkt->outer_dst.word[0];
+	e->local.word[1] = pkt->outer_dst.word[1];
+	e->local.word[2] = pkt->outer_dst.word[2];
+	e->local.word[3] = pkt->outer_dst.word[3];
+	*(__u16 *)e->in_smac = *(__u16 *)eth->h_source;
+	*(__u16 *)(e->in_smac + 2) = *(__u16 *)(eth->h_source + 2);
+	*(__u16 *)(e->in_smac + 4) = *(__u16 *)(eth->h_source + 4);
+	*(__u16 *)e->in_dmac = *(__u16 *)eth->h_dest;
+	*(__u16 *)(e->in_dmac + 2) = *(__u16 *)(eth->h_dest + 2);
+	*(__u16 *)(e->in_dmac + 4) = *(__u16 *)(eth->h_dest + 4);
+	e->in_ifindex = ifindex;
+	bpf_spin_unlock(&e->lock);
+	event_clear(pkt, TALON_EVENT_ROAMED);
+	pkt->event.peer = pkt->peer;
+	event_send(pkt);
+}
+
+/*
+ * After the tag was verified: the first changes to any state. Leaves the inner packet behind the Ethernet header.
+ * STEP_NEXT, or done (replay, keepalive, malformed).
+ */
+__noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+	struct talon_replay *replay_state;
+	struct talon_peer_stats *ps;
+	struct talon_peer_tx *tx;
+	struct ethhdr *eth;
+	struct iphdr *ip;
+	__u32 slot, inner_off;
+	bool fresh;
+	int ecn;
+
+	if (!pkt || !cfg)
+		return STEP_DONE;
+	slot = pkt->index & cfg->session_mask;
+	replay_state = bpf_map_lookup_elem(&replay, &slot);
+	if (!replay_state)
+		return drop(pkt, TALON_INTERNAL);
+	bpf_spin_lock(&replay_state->lock);
+	fresh = replay_commit(replay_state, pkt->counter);
+	bpf_spin_unlock(&replay_state->lock);
+	if (!fresh)
+		return drop(pkt, TALON_REPLAYED);
+
+	/* Key confirmation (whitepaper 5.4.3 end): a responder may send on a session once the initiator has used it. */
+	if (replay_state->state == TALON_SESSION_NEXT &&
+	    __sync_val_compare_and_swap(&replay_state->state, TALON_SESSION_NEXT, TALON_SESSION_CURRENT) ==
+		    TALON_SESSION_NEXT) {
+		tx = bpf_map_lookup_elem(&peer_tx, &pkt->peer);
+		if (tx)
+			__sync_lock_test_and_set(&tx->index, pkt->index);
+		event_clear(pkt, TALON_EVENT_PROMOTED);
+		pkt->event.peer = pkt->peer;
+		pkt->event.index = pkt->index;
+		event_send(pkt);
+	}
+
+	ps = bpf_map_lookup_elem(&peer_stats, &pkt->peer);
+	if (!ps)
+		return drop(pkt, TALON_INTERNAL);
+	ps->rx_bytes += pkt->cipher_len + WG_DATA_MIN_LEN;
+	ps->rx_packets++;
+	ps->rx_ns = pkt->now_ns;
+
+	eth = frame_eth(ctx);
+	if (!eth)
+		return drop(pkt, TALON_INTERNAL);
+	session_roam(pkt, eth, frame_ifindex(ctx));
+	if (!pkt->cipher_len)
+		return drop(pkt, TALON_KEEPALIVE);
+	ps->rx_data_ns = pkt->now_ns;
+
+	inner_off = pkt->wg_off + WG_DATA_HEADER_LEN;
+	ip = frame_at(ctx, inner_off, sizeof(*ip));
+	if (!ip || pkt->cipher_len < sizeof(*ip))
+		return drop(pkt, TALON_BAD_INNER);
+	if (ip->version == 6)
+		return drop(pkt, TALON_INNER_IPV6);
+	if (ip->version != 4 || bpf_ntohs(ip->tot_len) > pkt->cipher_len)
+		return drop(pkt, TALON_BAD_INNER);
+	pkt->tot_len = bpf_ntohs(ip->tot_len);
+	ecn = ecn_decapsulate(pkt->outer_tos, ip->tos);
+	if (ecn < 0)
+		return drop(pkt, TALON_CONGESTED);
+	if (ecn != (ip->tos & ECN_MASK)) {
+		__u8 tos = (ip->tos & ~ECN_MASK) | ecn;
+		/* version and ihl share the 16-bit word with tos */
+		ip->check = csum_replace2(ip->check, bpf_htons(ip->tos), bpf_htons(tos));
+		ip->tos = tos;
+	}
+	if (frame_pop(ctx, inner_off - L3_OFF, pkt->outer_family == AF_INET6) ||
+	    frame_trim(ctx, L3_OFF + pkt->tot_len))
+		return drop(pkt, TALON_NO_ROOM);
+	return STEP_NEXT;
+}
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From the cluster to the mesh: which of our flows is this a reply to, and back to the client's address and port. */
+#ifndef TALON_LIB_TRANSLATE_H
+#define TALON_LIB_TRANSLATE_H
+
+#include "lib/forward.h"
+
+static __always_inline bool in_port_range(const struct talon_config *cfg, __be16 port)
+{
+	__u16 p = bpf_ntohs(port);
+
+	return p >= cfg->port_first && p <= cfg->port_last;
+}
+
+/* A later fragment to the SNAT address: known by the first one, or copied to the controller until that comes (RFC 4787 REQ-14). */
+static __always_inline int translate_find_fragment(ctx_md *ctx, struct talon_pkt *pkt, struct iphdr *ip)
+{
+	struct talon_frag_key key = { .src = ip->saddr, .dst = ip->daddr, .id = ip->id, .proto = ip->protocol };
+	struct talon_frag *known = bpf_map_lookup_elem(&frags, &key), held = {};
+	struct talon_nat_stats *ns;
+
+	if (known && known->expires_s >= pkt->now_s && known->client) {
+		pkt->peer = known->peer;
+		pkt->key.src = known->client;	/* where it goes */
+		return STEP_TRANSLATE;
+	}
+	ns = bpf_map_lookup_elem(&nat_stats, ONLY);
+	if (!ns || !ns->live)
+		return STEP_DONE;
+	held.expires_s = pkt->now_s + TALON_NAT_FRAGMENT_S;
+	bpf_map_update_elem(&frags, &key, &held, BPF_ANY);
+	event_clear(pkt, TALON_EVENT_FRAGMENT);
+	pkt->event.addr.word[0] = key.src;
+	pkt->event.addr2.word[0] = key.dst;
+	pkt->event.id = (__u32)key.proto << 16 | key.id;
+	/* A copy: the host's own stack gets it too, since the datagram may be for one of its sockets. */
+	if (event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len))
+		count(pkt->dir, TALON_HELD);
+	return STEP_DONE;
+}
+
+/*
+ * Is the IPv4 frame a reply to one of our flows (or, with unmasqueraded routes, for a mesh address)? STEP_TRANSLATE with pkt->peer and
+ * pkt->flow (0 without NAT), or STEP_DONE with action PASS: not ours, leave it alone.
+ */
+__noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+	struct talon_flow *f;
+	struct iphdr *ip;
+	__u32 id = 0;
+
+	if (!pkt || !cfg)
+		return STEP_DONE;
+	pkt->action = ACTION_PASS;
+	ip = frame_ip(ctx);
+	if (!ip || parse_inner4(ctx, pkt, ip))
+		return STEP_DONE;
+	pkt->flow = 0;
+	if (ip->daddr != cfg->snat_addr) {
+		if (!(cfg->flags & TALON_F_PLAIN_ROUTES))
+			return STEP_DONE;
+		pkt->peer = allowed_peer4(ip->daddr);
+		pkt->key.src = ip->daddr;
+		if (pkt->peer == TALON_PEER_NONE)
+			return STEP_DONE;
+		pkt->now_ns = bpf_ktime_get_boot_ns();
+		return STEP_TRANSLATE;
+	}
+	switch (pkt->kind) {
+	case INNER_FRAGMENT:
+		pkt->now_ns = bpf_ktime_get_boot_ns();
+		pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
+		return translate_find_fragment(ctx, pkt, ip);
+	case INNER_ICMP_ERROR:
+		if (parse_embedded4(ctx, pkt))
+			return STEP_DONE;
+		break;
+	case INNER_OTHER:
+		return STEP_DONE;
+	default:
+		if (pkt->proto == IPPROTO_ICMP && pkt->icmp_type != ICMP_ECHOREPLY && pkt->icmp_type != ICMP_TIMESTAMPREPLY)
+			return STEP_DONE;
+	}
+	if (!in_port_range(cfg, pkt->key.dport))
+		return STEP_DONE;
+	f = flow_find_rev(cfg, &pkt->key, &id);
+	if (!f)
+		return STEP_DONE;
+	pkt->flow = id;
+	pkt->peer = f->peer;
+	pkt->now_ns = bpf_ktime_get_boot_ns();
+	pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
+	/* The peer may have lost the address since. */
+	if (f->generation != cfg->generation && allowed_peer4(f->client) != f->peer) {
+		pkt->action = ACTION_DROP;
+		pkt->end = TALON_NO_PEER;
+		return STEP_DONE;
+	}
+	return STEP_TRANSLATE;
+}
+
+/* RFC 792, RFC 1191: tell the sender on the wire, back out of the port it came in by. */
+static __always_inline int refuse_to_wire(ctx_md *ctx, struct talon_pkt *pkt, __be32 src, __u32 what, __u32 reason)
+{
+	struct ethhdr *eth;
+	__u8 mac[6];
+
+	if (icmp_error_build(ctx, pkt, src, what, reason) != STEP_NEXT)
+		return STEP_DONE;
+	eth = frame_eth(ctx);
+	if (!eth)
+		return drop(pkt, TALON_INTERNAL);
+	mac_copy(mac, eth->h_dest);
+	mac_copy(eth->h_dest, eth->h_source);
+	mac_copy(eth->h_source, mac);
+	pkt->ifindex = frame_ifindex(ctx);
+	return end(pkt, TALON_ICMP_SENT, ACTION_SEND);
+}
+
+static __always_inline void remember_fragments(struct talon_pkt *pkt, struct iphdr *ip, __be32 client)
+{
+	struct talon_frag_key key = { .src = ip->saddr, .dst = ip->daddr, .id = ip->id, .proto = ip->protocol };
+	struct talon_frag *held = bpf_map_lookup_elem(&frags, &key);
+	struct talon_frag now = {
+		.client = client,
+		.peer = pkt->peer,
+		.expires_s = pkt->now_s + TALON_NAT_FRAGMENT_S,
+	};
+	bool some_wait = held && !held->client;
+
+	bpf_map_update_elem(&frags, &key, &now, BPF_ANY);
+	if (!some_wait)
+		return;
+	event_clear(pkt, TALON_EVENT_FRAG_FIRST);
+	pkt->event.peer = pkt->peer;
+	pkt->event.addr.word[0] = key.src;
+	pkt->event.addr2.word[0] = key.dst;
+	pkt->event.id = (__u32)key.proto << 16 | key.id;
+	event_send(pkt);
+}
+
+/*
+ * Undoes the NAT. STEP_SEAL with the inner packet ready (in tc: it goes through the tunnel device, where it is cut, summed and
+ * sealed), or done.
+ */
+__noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+	struct talon_flow *f = NULL;
+	struct iphdr *ip;
+	__be32 client;
+	__be16 port = 0;
+	bool big;
+
+	if (!pkt || !cfg)
+		return STEP_DONE;
+	ip = frame_ip(ctx);
+	if (!ip)
+		return drop(pkt, TALON_INTERNAL);
+	client = pkt->key.src;	/* without a record */
+	if (pkt->flow) {
+		f = bpf_map_lookup_elem(&flows, &pkt->flow);
+		if (!f)
+			return drop(pkt, TALON_INTERNAL);
+		client = f->client;
+		port = f->client_port;
+	}
+	if (ip->ttl <= 1)
+		return refuse_to_wire(ctx, pkt, ip->daddr, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0), TALON_TTL_EXPIRED);
+	big = pkt->tot_len > cfg->tunnel_mtu;
+#ifdef TALON_TC
+	if (ctx->gso_segs > 1)	/* joined on the way in: the pieces are what counts */
+		big = ctx->gso_size + pkt->l4_off - L3_OFF + sizeof(struct tcphdr) > cfg->tunnel_mtu;
+#endif
+	if (big && pkt->dont_fragment)
+		return refuse_to_wire(ctx, pkt, ip->daddr, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, cfg->tunnel_mtu),
+				      TALON_TOO_BIG);
+	if (f && pkt->kind == INNER_FLOW)
+		flow_touch_in(f, pkt->tcp_flags, pkt->now_s);
+	if (f && pkt->first_fragment)
+		remember_fragments(pkt, ip, client);
+	if (pkt->kind == INNER_ICMP_ERROR && f) {
+		rewrite_ttl(ip);
+		if (rewrite_icmp_error(ctx, pkt, REWRITE_DESTINATION, client, port, rewrite_id_mask(cfg, client)))
+			return drop(pkt, TALON_BAD_INNER);
+	} else if (client == ip->daddr && !f) {
+		rewrite_ttl(ip);
+	} else {
+#ifdef TALON_TC
+		if (rewrite_destination_skb(ctx, pkt, client, port))
+			return drop(pkt, TALON_BAD_INNER);
+#else
+		rewrite_ttl(ip);
+		if (rewrite_side(ctx, pkt, REWRITE_DESTINATION, client, port))
+			return drop(pkt, TALON_BAD_INNER);
+#endif
+	}
+	if (big) {
+		event_clear(pkt, TALON_EVENT_TOO_BIG);
+		pkt->event.peer = pkt->peer;
+		pkt->event.id = cfg->tunnel_mtu;
+		return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : TALON_TOO_BIG);
+	}
+#ifndef TALON_TC
+	if (pkt->kind == INNER_FLOW && pkt->proto == IPPROTO_TCP && (pkt->tcp_flags & TCP_FLAG_SYN_BIT))
+		rewrite_mss(ctx, pkt, cfg->tunnel_mtu - 40);
+#endif
+	return STEP_SEAL;
+}
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The uplink's packet path, step by step: the same for XDP and tc. The entry files only attach it. */
+#ifndef TALON_LIB_UPLINK_H
+#define TALON_LIB_UPLINK_H
+
+#include "lib/arp.h"
+#include "lib/seal.h"
+#include "lib/translate.h"
+
+/* STUN is let through to the controller's socket, WireGuard data is opened here, junk on our port ends here. */
+static __always_inline int classify_udp(ctx_md *ctx, struct talon_pkt *pkt, __u32 udp_off, __u32 udp_max)
+{
+	struct udphdr *udp = frame_at(ctx, udp_off, sizeof(*udp));
+	__u32 len, type, *word;
+
+	if (!udp)
+		return drop(pkt, TALON_TOO_SHORT);
+	len = bpf_ntohs(udp->len);
+	if (len < sizeof(*udp) + 4 || len > udp_max)
+		return drop(pkt, TALON_TOO_SHORT);
+	len -= sizeof(*udp);
+	pkt->outer_sport = udp->source;
+	pkt->outer_dport = udp->dest;
+	pkt->wg_off = udp_off + sizeof(*udp);
+	word = frame_at(ctx, pkt->wg_off, sizeof(*word));
+	if (!word)
+		return drop(pkt, TALON_TOO_SHORT);
+	type = *word;	/* one byte of type and three of zero, little-endian */
+	if (type == WG_DATA && len >= WG_DATA_MIN_LEN) {
+		pkt->cipher_len = len - WG_DATA_MIN_LEN;
+		return STEP_OPEN;
+	}
+	if ((type == WG_INITIATION && len == WG_INITIATION_LEN) || (type == WG_RESPONSE && len == WG_RESPONSE_LEN) ||
+	    (type == WG_COOKIE && len == WG_COOKIE_LEN) || parse_is_stun(ctx, pkt->wg_off, len))
+		return end(pkt, TALON_TO_CONTROLLER, ACTION_PASS);
+	return drop(pkt, TALON_UNKNOWN_TYPE);
+}
+
+static __always_inline bool is_our_address(const struct talon_config *cfg, const struct talon_addr *a)
+{
+	return (a->word[0] == cfg->node_addr && !a->word[1]) || bpf_map_lookup_elem(&local_addrs, a);
+}
+
+/*
+ * STEP_OPEN: WireGuard data for us. STEP_TRANSLATE: to be looked up among our flows. Done with action PASS and end TALON_END_COUNT: nothing
+ * to do with us, not counted.
+ */
+__noinline int uplink_classify(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+	struct ethhdr *eth;
+
+	if (!pkt || !cfg || !cfg->generation)
+		return STEP_DONE;
+	eth = frame_eth(ctx);
+	if (!eth)
+		return STEP_DONE;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		struct iphdr *ip = frame_ip(ctx);
+		struct udphdr *udp;
+		__u32 tot_len;
+
+		if (!ip)
+			return STEP_DONE;
+		tot_len = bpf_ntohs(ip->tot_len);
+		/* Options and fragments of outer packets go the slow way, through the host's stack. */
+		if (ip->protocol == IPPROTO_UDP && ip->ihl == 5 && !(ip->frag_off & bpf_htons(IP_MF | IP_OFFSET))) {
+			udp = frame_at(ctx, L3_OFF + sizeof(*ip), sizeof(*udp));
+			addr_set4(&pkt->outer_dst, ip->daddr);
+			if (udp && udp->dest == cfg->listen_port && is_our_address(cfg, &pkt->outer_dst)) {
+				if (tot_len < sizeof(*ip) || tot_len > frame_len(ctx) - L3_OFF)
+					return drop(pkt, TALON_TOO_SHORT);
+				addr_set4(&pkt->outer_src, ip->saddr);
+				pkt->outer_family = AF_INET;
+				pkt->outer_tos = ip->tos;
+				return classify_udp(ctx, pkt, L3_OFF + sizeof(*ip), tot_len - sizeof(*ip));
+			}
+		}
+		if (ip->daddr == cfg->snat_addr ||
+		    ((cfg->flags & TALON_F_PLAIN_ROUTES) && (ip->daddr & cfg->mesh_mask) == (cfg->mesh_addr & cfg->mesh_mask)))
+			return STEP_TRANSLATE;
+		return STEP_DONE;
+	}
+	if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+		struct ipv6hdr *ip6 = frame_at(ctx, L3_OFF, sizeof(*ip6) + sizeof(struct udphdr));
+		struct udphdr *udp = (struct udphdr *)(ip6 + 1);
+		__u32 payload;
+
+		if (!ip6 || ip6->nexthdr != IPPROTO_UDP || udp->dest != cfg->listen_port)
+			return STEP_DONE;
+		__builtin_memcpy(&pkt->outer_dst, &ip6->daddr, sizeof(pkt->outer_dst));
+		if (!is_our_address(cfg, &pkt->outer_dst))
+			return STEP_DONE;
+		ip6 = frame_at(ctx, L3_OFF, sizeof(*ip6));
+		if (!ip6)
+			return STEP_DONE;
+		payload = bpf_ntohs(ip6->payload_len);
+		if (payload > frame_len(ctx) - L3_OFF - sizeof(*ip6))
+			return drop(pkt, TALON_TOO_SHORT);
+		__builtin_memcpy(&pkt->outer_src, &ip6->saddr, sizeof(pkt->outer_src));
+		pkt->outer_family = AF_INET6;
+		pkt->outer_tos = bpf_ntohl(*(__be32 *)ip6) >> 20;
+		return classify_udp(ctx, pkt, L3_OFF + sizeof(*ip6), payload);
+	}
+	if (eth->h_proto == bpf_htons(ETH_P_ARP) && (cfg->flags & TALON_F_SNAT_OWN))
+		return arp_answer(ctx, pkt, cfg->snat_addr);
+	return STEP_DONE;
+}
+
+/* The inner packet that a peer sent. STEP_SEAL, or done. */
+static __always_inline int uplink_in(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	int step = session_prepare_open(ctx, pkt);
+
+	if (step != STEP_OPEN)
+		return step;
+	if (aead_open(ctx, &pkt->aead, pkt->wg_off + WG_DATA_HEADER_LEN, pkt->cipher_len))
+		return drop(pkt, TALON_BAD_TAG);
+	step = session_accept(ctx, pkt);
+	if (step != STEP_NEXT)
+		return step;
+	step = forward_look(ctx, pkt);
+	if (step != STEP_NEXT)
+		return step;
+	return forward_rewrite(ctx, pkt);
+}
+
+/* A frame from the wire that may be a reply. STEP_SEAL, or done. */
+static __always_inline int uplink_out(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	int step;
+
+	pkt->dir = TALON_DIR_OUT;
+	step = translate_find(ctx, pkt);
+	if (step != STEP_TRANSLATE)
+		return step;
+	return translate_rewrite(ctx, pkt);
+}
+
+#ifdef TALON_TC
+/* tc: through the tunnel device, where the kernel cuts what GRO joined and finishes checksums; its far end seals. */
+static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+
+	if (!cfg)
+		return drop(pkt, TALON_INTERNAL);
+	pkt->ifindex = cfg->tunnel_ifindex;
+	return end(pkt, ctx->gso_segs > 1 ? TALON_SEGMENTED : TALON_FORWARDED, ACTION_SEND);
+}
+#else
+static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	int step = seal_prepare(ctx, pkt);
+
+	if (step != STEP_NEXT)
+		return step;
+	if (aead_seal(ctx, &pkt->aead, L3_OFF + seal_outer_len(pkt), pkt->tot_len))
+		return drop(pkt, TALON_INTERNAL);
+	return seal_finish(ctx, pkt);
+}
+#endif
+
+static __always_inline int uplink_verdict(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+
+	if (pkt->end < TALON_END_COUNT)
+		count(pkt->dir, pkt->end);
+	if (pkt->action == ACTION_SEND && cfg)
+		return frame_send(ctx, cfg, pkt->ifindex);
+	return pkt->action == ACTION_DROP ? VERDICT_DROP : VERDICT_PASS;
+}
+
+static __always_inline int uplink(ctx_md *ctx)
+{
+	struct talon_pkt *pkt = bpf_map_lookup_elem(&scratch, ONLY);
+	int step;
+
+	if (!pkt)
+		return VERDICT_PASS;
+	pkt->end = TALON_END_COUNT;
+	pkt->action = ACTION_PASS;
+	pkt->dir = TALON_DIR_IN;
+	pkt->resealed = 0;
+	pkt->quiet = 0;
+#ifdef TALON_TC
+	/* Headers often lie outside the linear part; data messages are made linear whole below. */
+	if (ctx->data_end - ctx->data < L3_OFF + 114 && ctx->data_end - ctx->data < ctx->len)
+		bpf_skb_pull_data(ctx, ctx->len < L3_OFF + 114 ? ctx->len : L3_OFF + 114);
+#endif
+	step = uplink_classify(ctx, pkt);
+	switch (step) {
+	case STEP_OPEN:
+#ifdef TALON_TC
+		if (ctx->gso_segs > 1)
+			break;	/* several datagrams in one: left to the controller's socket */
+		if (frame_linearize(ctx))
+			return VERDICT_DROP;
+#endif
+		step = uplink_in(ctx, pkt);
+		break;
+	case STEP_TRANSLATE:
+		step = uplink_out(ctx, pkt);
+		break;
+	}
+	if (step == STEP_SEAL)
+		uplink_seal(ctx, pkt);
+	return uplink_verdict(ctx, pkt);
+}
+
+#endif
