@@ -31,6 +31,10 @@ between() { # WHAT LEAST MOST ACTUAL
 	[ "$4" -ge "$2" ] && [ "$4" -le "$3" ] || fail "$1: expected $2 to $3, got '$4'"
 }
 
+# Run at the end of the case, however it ends, last one first.
+FINALLY=
+finally() { FINALLY="$*; $FINALLY"; }
+
 # Polls a command until it succeeds; never a fixed sleep.
 wait_for() { # SECONDS WHAT COMMAND...
 	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000)) what=$2
@@ -108,6 +112,7 @@ topology() { # HOST...
 		addr add 192.168.1.1/24 dev br-lan
 		addr add fd10::fe/64 dev br-inet nodad
 		addr add fd01::1/64 dev br-lan nodad
+		rule add iif br-inet to $GW prohibit
 	END
 	in_ns rtr sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.send_redirects=0
 	for h; do host_add "$h"; done
@@ -207,6 +212,7 @@ base_config() {
 		PrivateKey = $(key "$1")
 		ListenPort = $PORT
 		Address = ${MESH[$1]}/10
+		MTU = 1420
 		Route = 192.168.1.0/24 masquerade
 	END
 }
@@ -221,7 +227,7 @@ write_config() { # HOST FILE LINE...
 			printf '%s\n' "$@" | grep -q "^${line%% *} *=" || echo "$line"
 		done < <(base_config "$host")
 		for line; do [[ $line =~ ^lap2?: ]] || echo "$line"; done
-		for h in lap lap2; do
+		for h in ${PEERS:-lap lap2}; do
 			printf '\n[Peer]\nPublicKey = %s\nAllowedIPs = %s/32\n' "$(key $h pub)" "${MESH[$h]}"
 			for line; do [[ $line == "$h: "* ]] && echo "${line#*: }"; done
 		done
@@ -279,7 +285,7 @@ reference_up() { # HOST FILE
 		table ip reference {
 			chain translate {
 				type nat hook postrouting priority srcnat;
-				ip saddr 100.64.0.0/10 ip daddr { $(awk '/^Route.*masquerade/ { printf "%s%s", n++ ? ", " : "", $3 }' "$2") } masquerade
+				ip saddr 100.64.0.0/10 ip daddr { $(awk '/^Route.* masquerade/ { printf "%s%s", n++ ? ", " : "", $3 }' "$2") } masquerade
 			}
 		}
 	END
@@ -349,6 +355,16 @@ get() { # HOST URL [CURL-ARGUMENT...]
 	in_ns "$h" curl -sS --fail --max-time 30 --noproxy '*' "$@" "$url"
 }
 
+saw() { # HOST CLIENT: the last HTTP request there came from that address
+	equal "client that $1 saw" "$2" "$(last_seen "$1" client)"
+}
+
+udp_ask() { # HOST NET.PY-UDP-ARGUMENT...: prints the source port
+	local h=$1
+	shift
+	in_ns "$h" $NET udp "$@"
+}
+
 fetch_page() { # HOST [ADDRESS]
 	equal "the page from ${2:-$GW}" "$(cat "$RUN/www/page")" "$(get "$1" "http://${2:-$GW}/page")"
 }
@@ -371,14 +387,14 @@ all_answered() { # HOST TARGET COUNT [PING-ARGUMENT...]
 }
 
 icmp_seen() { # HOST JQ-CONDITION: a line of that host's ICMP log fulfils it
-	jq -e -s "any(.[]; $2)" "$RUN/log/icmp-$1"
+	jq -e -s "any(.[]; $2)" "$RUN/icmp-$1"
 }
 
 watch_icmp() { # HOST
 	stop "icmp-$1"
-	rm -f "$RUN/log/icmp-$1"
-	spawn "icmp-$1" "$1" $NET icmp-watch 0.0.0.0 "$RUN/log/icmp-$1"
-	wait_for 5 "the ICMP log of $1" test -e "$RUN/log/icmp-$1"
+	rm -f "$RUN/icmp-$1"
+	spawn "icmp-$1" "$1" $NET icmp-watch 0.0.0.0 "$RUN/icmp-$1"
+	wait_for 5 "the ICMP log of $1" test -e "$RUN/icmp-$1"
 }
 
 # --- What the host looks like from outside, to be compared ---
@@ -416,7 +432,7 @@ run_end() {
 		wait_for 5 "processes in $n to end" no_processes "$n" || left=1
 		ip netns del "$n"
 	done
-	umount "$RUN/bpf" || left=1
+	! mountpoint -q "$RUN/bpf" || umount "$RUN/bpf" || left=1
 	[ ! -s "$RUN/bpf-ids" ] || wait_for 10 "BPF objects to be freed" bpf_gone "$RUN/bpf-ids" || { bpf_gone "$RUN/bpf-ids"; left=1; }
 	prove_clean || left=1
 	[ -n "${KEEP_LOGS:-}" ] || rm -rf "$RUN"

@@ -123,12 +123,14 @@ def send_fragments(src, dst, sport, dport, payload, size, order):
 
 
 def udp_answer(sock, a, data, peer):
-    """What to do is said by the payload: 'frag:ORDER;', 'size:BYTES;' (with DF), 'nodf:BYTES;', else echo."""
+    """What to do is said by the payload: 'frag:ORDER;', 'size:BYTES;' (with DF), 'nodf:BYTES;', 'late:SECONDS;', else echo."""
     order, _, value = data.split(b";", 1)[0].partition(b":") if b";" in data[:32] else (b"", b"", b"")
     if order == b"frag":
         send_fragments(a.address, peer[0], a.port, peer[1], data, 1024, value.decode())
         return
     mode, reply = PMTUDISC_DONT, data
+    if order == b"late":
+        time.sleep(float(value))
     if order in (b"size", b"nodf"):
         reply = (data * (int(value) // len(data) + 1))[:int(value)]
         mode = PMTUDISC_PROBE if order == b"size" else PMTUDISC_DONT
@@ -207,8 +209,9 @@ def udp_flows(a):
 def icmp_fields(packet):
     ihl = (packet[0] & 15) * 4
     icmp = packet[ihl:]
-    fields = {"src": socket.inet_ntoa(packet[12:16]), "dst": socket.inet_ntoa(packet[16:20]), "type": icmp[0],
-              "code": icmp[1], "mtu": struct.unpack("!H", icmp[6:8])[0], "checksum_ok": checksum(icmp) == 0}
+    fields = {"src": socket.inet_ntoa(packet[12:16]), "dst": socket.inet_ntoa(packet[16:20]), "ttl": packet[8],
+              "type": icmp[0], "code": icmp[1], "mtu": struct.unpack("!H", icmp[6:8])[0],
+              "checksum_ok": checksum(icmp) == 0}
     inner = icmp[8:]
     if icmp[0] in (3, 11, 12) and len(inner) >= 28:
         at = (inner[0] & 15) * 4
@@ -267,6 +270,40 @@ def tcp_stream(a):
         sys.exit("the bytes that arrived are not the bytes that were sent")
 
 
+def tcp_mss(a):
+    """Connects and prints the segment size that came out of it."""
+    sock = socket.create_connection((a.address, a.port), timeout=a.timeout)
+    print(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG))
+
+
+# --- Other people's packets ---
+
+def caught_data_messages(device, port, count, timeout):
+    """UDP payloads of WireGuard data messages that this host sends to @port."""
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+    raw.bind((device, 0))
+    raw.settimeout(timeout)
+    messages = []
+    while len(messages) < count:
+        packet, where = raw.recvfrom(65535)
+        if where[1] != 0x0800 or packet[9] != socket.IPPROTO_UDP:
+            continue
+        at = (packet[0] & 15) * 4
+        if struct.unpack("!H", packet[at + 2:at + 4])[0] == port and packet[at + 8] == 4:
+            messages.append(packet[at + 8:])
+    return messages
+
+
+def replay(a):
+    """Catches a.count data messages that this host sends and sends each again, from another port, as it was or with one bit wrong."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for message in caught_data_messages("eth0", a.port, a.count, a.timeout):
+        if a.forge:
+            message = message[:-1] + bytes([message[-1] ^ 1])
+        sock.sendto(message, (a.address, a.port))
+    print(sock.getsockname()[1])
+
+
 def listen(a):
     """Holds a port: for the scenarios in which somebody else has it."""
     kind = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}[a.protocol]
@@ -313,6 +350,8 @@ def main():
         ("dport", {"type": int}))
     add("stream", tcp_stream, port, timeout, ("--size", {"type": int, "default": 8 << 20}),
         ("--rate", {"type": float, "default": 4e6}))
+    add("mss", tcp_mss, port, timeout)
+    add("replay", replay, port, count, timeout, ("--forge", {"action": "store_true"}))
     add("listen", listen, port, ("--protocol", {"choices": ("udp", "tcp"), "default": "udp"}))
     add("junk", junk, port, count)
     a = p.parse_args()

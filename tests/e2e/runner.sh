@@ -28,6 +28,7 @@ run_case() { # FILE CASE
 	(
 		set -eEuo pipefail
 		trap 'echo "line ${BASH_LINENO[0]} ($1): $BASH_COMMAND"' ERR
+		trap 'set +eE; eval "$FINALLY"' EXIT
 		"$2"
 	) >"$log" 2>&1 9>&-
 	rc=$?
@@ -39,7 +40,7 @@ run_case() { # FILE CASE
 	*)
 		echo; echo failed >&9
 		sed 's/^/    | /' "$log" | tail -n 40
-		[ ! -e "$RUN/log/node" ] || tail -n 8 "$RUN/log/node" | sed 's/^/    node| /'
+		[ "$ENGINE" != talon ] || tail -n 8 "$RUN/log/node" 2>/dev/null | sed 's/^/    talon| /'
 		;;
 	esac
 }

@@ -61,7 +61,7 @@ test_two_clients_ping_the_same_target_with_the_same_id() {
 	wait $!
 	grep -q '50 packets transmitted, 50 received' "$RUN/log/ping-lap"
 	# Two ids on the wire, both from the node: each client got its own.
-	equal "different ids at the gateway" 2 "$(jq -s '[.[] | select(.type == 8 and .src == "'$NODE'").id] | unique | length' "$RUN/log/icmp-gw")"
+	equal "different ids at the gateway" 2 "$(jq -s '[.[] | select(.type == 8 and .src == "'$NODE'").id] | unique | length' "$RUN/icmp-gw")"
 }
 
 test_two_clients_use_the_tunnel_at_once() {

@@ -1,0 +1,177 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# End-to-end rates and the controller's footprint, beside wireguard-go and nftables masquerade measured in the same run.
+#
+#   e2e.sh [--json FILE] [--rounds N] [--seconds N] [--reference-only]
+#
+# Two nodes stand side by side on the same wires, one with Talon, one with the reference; the laptop runs one client and is pointed at one
+# node after the other, round by round, so that whatever else the machine does hits both. Frames have wire size (tests/e2e/lib.sh).
+set -eEuo pipefail
+E2E_HARNESS=$(dirname "$(readlink -f "$0")")/../e2e
+. "$E2E_HARNESS/lib.sh"
+trap 'echo "e2e.sh: line $LINENO: $BASH_COMMAND" >&2' ERR
+
+JSON= ROUNDS=5 SECONDS_EACH=3 ENGINES="talon reference"
+while [ $# -gt 0 ]; do
+	case $1 in
+	--json) JSON=$2; shift 2 ;;
+	--rounds) ROUNDS=$2; shift 2 ;;
+	--seconds) SECONDS_EACH=$2; shift 2 ;;
+	--reference-only) ENGINES=reference; shift ;;
+	*) sed -n '4,5p' "$0"; exit 2 ;;
+	esac
+done
+export WG_LOG_LEVEL=error
+
+# The current wireguard-go where Go can fetch it, else what is installed. Sets WIREGUARD_GO for laptop and reference alike.
+choose_reference() {
+	local bin
+	mkdir -p "$BUILD/go"
+	bin=$(readlink -f "$BUILD/go")/wireguard
+	if [ ! -x "$bin" ] && command -v go >/dev/null; then
+		(cd "$BUILD/go" && GOBIN=$(dirname "$bin") timeout 120 go install golang.zx2c4.com/wireguard@latest) >&2 || true
+	fi
+	if [ -x "$bin" ]; then
+		WIREGUARD_GO=$bin
+		REFERENCE="wireguard-go $(go version -m "$bin" 2>/dev/null | awk '$1 == "mod" { print $3 }') + nftables masquerade"
+	else
+		REFERENCE="wireguard-go $("$WIREGUARD_GO" --version | sed -n '1s/.* v//p') (installed) + nftables masquerade"
+	fi
+	NODE_WIREGUARD_GO=$WIREGUARD_GO
+}
+
+# Two peers at the laptop; whoever holds the allowed IPs gets the traffic.
+point_at() { # talon|reference
+	local d node=$NODE key_of=node
+	d=$(dev lap)
+	[ "$1" = talon ] || node=$NODE2 key_of=node2
+	wg set "$d" peer "$(key $key_of pub)" endpoint "$node:$PORT" allowed-ips 192.168.1.0/24
+	wait_for 5 "the tunnel through $1" in_ns lap ping -q -c 1 -W 1 $GW
+}
+
+tcp() { # [-R]: Gbit/s
+	in_ns lap iperf3 -c $GW -t "$SECONDS_EACH" -O 1 "$@" -J | jq -e '.end.sum_received.bits_per_second / 1e9'
+}
+
+udp_loss() { # percent lost of 1200-byte datagrams offered at 400 Mbit/s
+	in_ns lap iperf3 -c $GW -u -b 400M -l 1200 -t "$SECONDS_EACH" -J | jq -e '.end.sum.lost_percent'
+}
+
+median() { sort -g | awk '{ v[NR] = $1 } END { printf "%.4g\n", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+
+measure_rates() {
+	local round engine
+	for ((round = 0; round < ROUNDS; round++)); do
+		for engine in $ENGINES; do
+			point_at "$engine"
+			tcp >>"$RUN/$engine.e2e.tcp.up"
+			tcp -R >>"$RUN/$engine.e2e.tcp.down"
+			udp_loss >>"$RUN/$engine.e2e.udp1200.loss"
+		done
+	done
+}
+
+# --- What the controller holds and uses ---
+
+status_mib() { awk -v f="$2:" '$1 == f { printf "%.2f\n", $2 / 1024 }' "/proc/$1/status"; }
+
+# Nanoseconds of CPU time of every thread, from schedstat: finer than the 10 ms ticks of stat.
+cpu_ns() { cat "/proc/$1"/task/*/schedstat | awk '{ n += $1 } END { print n }'; }
+
+controller_cpu() { # PID: percent of one core over 20 s
+	local before from
+	before=$(cpu_ns "$1") from=${EPOCHREALTIME/./}
+	sleep 20
+	awk -v ns=$(($(cpu_ns "$1") - before)) -v us=$((${EPOCHREALTIME/./} - from)) 'BEGIN { printf "%.3f\n", ns / us / 10 }'
+}
+
+maps_bytes() {
+	bpf_ids | awk '$1 == "map" { print $2 }' | while read -r id; do bpftool -j map show id "$id"; done | jq -s 'map(.bytes_memlock) | add'
+}
+
+thousand_peers() {
+	local i
+	for ((i = 0; i < 1000; i++)); do
+		printf '\n[Peer]\nPublicKey = %s\nAllowedIPs = 100.65.%d.%d/32\n' "$(head -c 32 /dev/urandom | base64)" $((i / 250)) $((i % 250 + 1))
+	done
+}
+
+memory() { # NAME
+	local pid
+	pid=$(pid_of node)
+	status_mib "$pid" VmRSS >"$RUN/talon.controller.rss.$1"
+	status_mib "$pid" RssAnon >"$RUN/talon.controller.rss.$1.anon"
+}
+
+measure_controller() {
+	write_config node "$RUN/node.conf"
+	talon_up node "$RUN/node.conf"
+	controller_cpu "$(pid_of node)" >"$RUN/talon.controller.cpu.idle"
+	memory idle
+	maps_bytes >"$RUN/talon.maps.bytes"
+	talon_down node
+	thousand_peers >>"$RUN/node.conf"
+	talon_up node "$RUN/node.conf"
+	wait_for 10 "a settled controller" settled "$(pid_of node)"
+	memory peers1000
+	talon_down node
+	rm -f "$RUN/node.conf"
+}
+
+settled() { # PID: less than 1 % of a core over half a second
+	local before
+	before=$(cpu_ns "$1")
+	sleep 0.5
+	[ $(($(cpu_ns "$1") - before)) -lt 5000000 ]
+}
+
+# --- The table and the JSON ---
+
+row() { # NAME UNIT
+	local value=null reference=null
+	[ -s "$RUN/talon.$1" ] && value=$(median <"$RUN/talon.$1")
+	[ -s "$RUN/reference.$1" ] && reference=$(median <"$RUN/reference.$1")
+	[ "$value$reference" != nullnull ] || return 0
+	jq -nc --arg name "$1" --arg unit "$2" --arg text "$REFERENCE" --argjson v "$value" --argjson r "$reference" '{name: $name, value: $v, unit: $unit,
+		reference: (if $r == null then null else $text end), reference_value: $r,
+		ratio: (if $v == null or $r == null or $r == 0 then null else ($v / $r * 1000 | round / 1000) end)}'
+}
+
+report() {
+	{
+		row e2e.tcp.up Gbit/s
+		row e2e.tcp.down Gbit/s
+		row e2e.udp1200.loss %
+		row controller.rss.idle MiB
+		row controller.rss.idle.anon MiB
+		row controller.rss.peers1000 MiB
+		row controller.rss.peers1000.anon MiB
+		row maps.bytes bytes
+		row controller.cpu.idle %
+	} >"$RUN/rows"
+	jq -r '[.name, .value, .unit, .reference_value, .ratio] | map(. // "-") | @tsv' "$RUN/rows" |
+		awk -F'\t' 'BEGIN { printf "%-28s %12s %-8s %12s %8s\n", "name", "value", "unit", "reference", "ratio" }
+			{ printf "%-28s %12s %-8s %12s %8s\n", $1, $2, $3, $4, $5 }'
+	echo "reference: $REFERENCE; the laptop runs the same wireguard-go in both"
+	[ -z "$JSON" ] || jq -s . "$RUN/rows" >"$JSON"
+}
+
+[ "$ENGINES" = reference ] || [ -x "$TALON" ] || { echo "no $TALON: build it first" >&2; exit 2; }
+choose_reference
+run_begin "b$$"
+trap 'run_end' EXIT
+trap 'exit 1' INT TERM
+topology lap node node2 gw
+spawn iperf3 gw iperf3 -s
+wait_for 5 "the iperf3 server" listening gw ":5201" t
+if [[ $ENGINES == talon* ]]; then
+	measure_controller
+	write_config node "$RUN/node.conf"
+	talon_up node "$RUN/node.conf"
+fi
+write_config node2 "$RUN/node2.conf"
+reference_up node2 "$RUN/node2.conf"
+client_up lap
+measure_rates
+stop node2
+report

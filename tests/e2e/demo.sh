@@ -1,0 +1,170 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# The demo: a laptop with stock WireGuard reaches a gateway behind a node with Talon, all in network namespaces of this machine.
+#
+#   demo.sh               show it and clean up (KEEP=1: leave it running and say how to look around)
+#   demo.sh in HOST CMD   run a command on lap, node, gw or rtr of a kept demo
+#   demo.sh talon ARGS    run talon on the node of a kept demo
+#   demo.sh clean         remove a kept demo
+set -eEuo pipefail
+. "$(dirname "$(readlink -f "$0")")/lib.sh"
+ME=$0
+FOLDER=/tmp/talon-demo
+PREFIX=demo
+
+if [ -t 1 ]; then BOLD=$'\e[1m' GREEN=$'\e[32m' RED=$'\e[31m' PLAIN=$'\e[0m'; else BOLD='' GREEN='' RED='' PLAIN=''; fi
+
+step() { printf '\n%s==> %s%s\n' "$BOLD" "$*" "$PLAIN"; }
+good() { printf '  %s[ok]%s %s\n' "$GREEN" "$PLAIN" "$*"; }
+bad() { printf '  %s[no]%s %s\n' "$RED" "$PLAIN" "$*"; exit 1; }
+shown() { sed 's/^/      /'; }
+
+# Prints an [ok] or ends the demo: LABEL EXPECTED ACTUAL
+check() { if [ "$2" = "$3" ]; then good "$1: $3"; else bad "$1: expected $2, got ${3:-nothing}"; fi; }
+
+attach_to_kept() {
+	[ -d "$FOLDER" ] || { echo "no demo is running; start one with KEEP=1" >&2; exit 2; }
+	P=$PREFIX RUN=$FOLDER PIN=$FOLDER/bpf/talon
+	export P RUN PIN
+}
+
+draw() {
+	cat <<-END
+
+	   LAPTOP                              ROUTER                      NODE with Talon
+	  +-----------------------+    +------------------------+    +----------------------------+
+	  | wireguard-go          |    |                        |    | XDP on eth0: decrypt, SNAT |
+	  | mesh 100.64.0.2       |    |                        |    | mesh 100.64.0.1 on wt0     |
+	  | eth0 10.99.0.2        +====+ 10.99.0.254            |    | eth0 $NODE         |
+	  +-----------------------+    |            192.168.1.1 +====+----------------------------+
+	                               |                        |
+	                               |                        |    +----------------------------+
+	                               |                        +----+ eth0 $NODE=GW        |
+	                               +------------------------+    | HTTP server     GATEWAY    |
+	                                                             +----------------------------+
+	  ====  WireGuard, UDP port $PORT; the router lets the laptop reach the node, not the gateway
+  ----  plain IP; the gateway sees $NODE, the node's address
+
+	END
+}
+
+requirements() {
+	local c missing=''
+	for c in ip ethtool nft wg "$WIREGUARD_GO" curl jq ping python3 bpftool nsenter findmnt; do
+		command -v "$c" >/dev/null || missing+=" $c"
+	done
+	[ -z "$missing" ] || {
+		echo "missing:$missing; on Debian: apt-get install $(sed 's/[[:space:]]*#.*//' "$E2E/packages.txt" | xargs)" >&2
+		exit 2
+	}
+	[ "$(id -u)" = 0 ] || { echo "root is needed for network namespaces and XDP" >&2; exit 2; }
+	[ "$ENGINE" != talon ] || [ -x "$TALON" ] || { echo "no $TALON: build it first (make)" >&2; exit 2; }
+}
+
+start() {
+	step "Network namespaces: laptop, router, node, gateway"
+	draw
+	topology lap node gw
+	good "made, with frames of wire size and finished checksums"
+
+	step "Gateway: an HTTP server on $GW"
+	mkdir -p "$RUN/www"
+	echo "Hello from the gateway." >"$RUN/www/page"
+	random_file "$RUN/www/large" $((64 << 20))
+	servers_up gw
+	not in_ns lap curl -s --max-time 2 -o /dev/null "http://$GW/page" || bad "the laptop reaches it without the tunnel"
+	good "listening; the laptop cannot reach it without the tunnel"
+
+	step "Node: talon up --static node.conf"
+	write_config node "$RUN/node.conf"
+	sed 's/^\(PrivateKey = \).*/\1(hidden)/' "$RUN/node.conf" | shown
+	"${ENGINE}_up" node "$RUN/node.conf"
+	good "ready"
+
+	step "Laptop: $("$WIREGUARD_GO" --version 2>&1 | head -n 1)"
+	client_up lap
+	wait_for 5 "the first ping through the tunnel" in_ns lap ping -q -c 1 -W 2 $GW
+	good "handshake done, $GW answers pings"
+}
+
+fetch() {
+	local rate
+	step "A page: curl http://$GW/page"
+	get lap "http://$GW/page" >"$RUN/page"
+	shown <"$RUN/page"
+	cmp -s "$RUN/page" "$RUN/www/page" || bad "the page is not the gateway's"
+	good "the page is the gateway's"
+	check "client address that the gateway saw" $NODE "$(last_seen gw client)"
+
+	step "A larger file: 64 MiB down, 64 MiB up"
+	rate=$(get lap "http://$GW/large" -o "$RUN/large" -w '%{time_total} s, %{speed_download}')
+	check "SHA-256, down" "$(sha "$RUN/www/large")" "$(sha "$RUN/large")"
+	good "$(gbit "$rate")"
+	rate=$(get lap "http://$GW/up" -T "$RUN/www/large" -o "$RUN/answer" -w '%{time_total} s, %{speed_upload}')
+	check "SHA-256, up, as the gateway computed it" "$(sha "$RUN/www/large")" "$(cat "$RUN/answer")"
+	good "$(gbit "$rate")"
+}
+
+gbit() { awk '{ printf "in %s s, %.2f Gbit/s\n", $1, $3 * 8 / 1e9 }' <<<"$1"; }
+
+look() {
+	[ "$ENGINE" = talon ] || return 0
+	step "Node: talon status -d"
+	talon status -d --pin-dir "$PIN" | shown
+	[ "$(ends in forwarded)" -gt 1000 ] || bad "the datapath did not count what went through it"
+	good "in: $(ends in forwarded) packets opened and forwarded, out: $(ends out forwarded) sealed and forwarded, all by the datapath"
+}
+
+keep() {
+	trap - EXIT
+	step "Left running (KEEP=1). Look around:"
+	shown <<-END
+		$ME in lap curl http://$GW/page
+		$ME in lap ping $GW
+		$ME talon status -d
+		$ME in node bpftool net show
+		$ME in node ip -d link show wt0
+		$ME in gw tcpdump -ni eth0
+		tail -f $RUN/log/node
+	END
+	printf '\n    Clean up with: %s clean\n' "$ME"
+}
+
+finish() {
+	trap - EXIT
+	step "Cleaning up"
+	run_end || bad "something was left behind"
+	good "namespaces, devices, programs, maps and processes are gone"
+	printf '\n%sThe demo worked.%s\n' "$BOLD" "$PLAIN"
+}
+
+failed() {
+	trap - EXIT
+	printf '\n%sThe demo failed.%s What the node said last:\n' "$BOLD" "$PLAIN"
+	tail -n 12 "$RUN/log/node" 2>/dev/null | shown
+	run_end
+	exit 1
+}
+
+case ${1:-run} in
+run)
+	requirements
+	if [ -d "$FOLDER" ]; then
+		echo "removing the demo that was left running"
+		"$ME" clean
+	fi
+	mkdir -p "$FOLDER"
+	run_begin "$PREFIX" "$FOLDER"
+	trap failed EXIT
+	trap 'exit 1' INT TERM
+	WG_LOG_LEVEL=error PEERS=lap
+	start
+	fetch
+	look
+	if [ -n "${KEEP:-}" ]; then keep; else finish; fi
+	;;
+in) attach_to_kept; h=$2; shift 2; in_ns "$h" "$@" ;;
+talon) attach_to_kept; shift; talon "$@" --pin-dir "$PIN" ;;
+clean) attach_to_kept; run_end && echo "the demo is gone" ;;
+*) sed -n '3,8p' "$0" | cut -c3-; exit 2 ;;
+esac
