@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Flows: find, create, keep alive, collect. docs/decisions/0001-nat-flow-table.md has the why and the measurements.
+ *
+ * Life of a record:
+ *
+ *	FREE --flow_create()--> TENTATIVE --its keys are its own--> LIVE --idle--> DEAD --grace--> FREE
+ *	                            `----------a rival was there---------------------^
+ *
+ * TENTATIVE belongs to the CPU that creates it and lasts as long as one call; LIVE and DEAD are left by compare-and-swap, so that even two
+ * collectors at once end a flow once and give an id back once. GC marks DEAD first, then unlinks: from then on a packet of that flow
+ * makes a new record, which the DEAD one does not hinder. A packet that already holds the DEAD record still sees it whole.
+ *
+ * A packet that arrives in the instant its flow expires is sent with the old mapping and does not save it; the next one starts a new
+ * flow, on the same port while that is free.
+ */
+#ifndef TALON_LIB_FLOW_H
+#define TALON_LIB_FLOW_H
+
+#include "flow_index.h"
+#include "nat_port.h"
+
+#define FLOW_PORT_TRIES	4
+
+enum flow_tcp_flags {		/* byte 13 of the TCP header */
+	FLOW_TCP_FIN	= 0x01,
+	FLOW_TCP_SYN	= 0x02,
+	FLOW_TCP_RST	= 0x04,
+	FLOW_TCP_ACK	= 0x10,
+};
+
+/**
+ * flow_find_fwd() - the flow that a packet of a mesh client belongs to
+ * @cfg: hash_seed and bucket_mask are used
+ * @key: as in the packet, network byte order; for an ICMP query both ports are the id
+ * @ret_id: the record's id, for flow_record(); written only when found
+ *
+ * Return: the live record, good until the program ends, or NULL.
+ */
+static __always_inline struct talon_flow *flow_find_fwd(const struct talon_config *cfg, const struct talon_flow_key *key,
+	__u32 *ret_id)
+{
+	return flow_find(cfg, FLOW_FWD, key, ret_id);
+}
+
+/**
+ * flow_find_rev() - the flow that a packet of a remote to the SNAT address belongs to
+ * @cfg: hash_seed and bucket_mask are used
+ * @key: as in the packet, network byte order; for an ICMP query both ports are the (translated) id
+ * @ret_id: the record's id, for flow_record(); written only when found
+ *
+ * An exact match of all five (RFC 4787 REQ-8, address and port dependent filtering).
+ *
+ * Return: the live record, good until the program ends, or NULL.
+ */
+static __always_inline struct talon_flow *flow_find_rev(const struct talon_config *cfg, const struct talon_flow_key *key,
+	__u32 *ret_id)
+{
+	return flow_find(cfg, FLOW_REV, key, ret_id);
+}
+
+/* Draws a record's id: one given back, else one never used. 0: none is left. */
+static __always_inline __u32 flow_id_draw(__u32 flow_count)
+{
+	__u32 id = flow_free_pop();
+	struct talon_flow_head *head;
+
+	if (id)
+		return id;
+	head = (struct talon_flow_head *)flow_record(0);
+	if (!head || FLOW_LOAD(head->used) + 1 >= flow_count)
+		return 0;
+	id = FLOW_ADD(&head->used, 1) + 1;
+	return id < flow_count ? id : 0;	/* CPUs may have drawn the last one together */
+}
+
+/* A record nobody can hold, made ready for @key. Its SNAT port comes later. */
+static __always_inline void flow_init(struct talon_flow *flow, const struct talon_config *cfg,
+	const struct talon_flow_key *key, __u32 peer, __u32 now_s)
+{
+	__u32 ports = flow_ports(FLOW_FWD, key);
+
+	flow->client = key->src;
+	flow->remote = key->dst;
+	flow->snat = cfg->snat_addr;
+	flow->client_port = ports & 0xffff;
+	flow->remote_port = ports >> 16;
+	flow->peer = peer;
+	flow->seen_s = now_s;
+	flow->tcp = 0;
+	flow->flags = 0;
+	flow->mtu = 0;
+	flow->generation = 0;
+	flow->ifindex = 0;
+	flow->owner = 0;
+	flow->route = 0;
+	FLOW_STORE(*flow_state(flow), FLOW_STATE(0, key->proto, TALON_FLOW_TENTATIVE));
+}
+
+/* Ends a record that was published but never LIVE. GC gives the id back after the grace period, since readers may have seen it. */
+static __always_inline void flow_give_up(struct talon_flow *flow)
+{
+	__u32 state = FLOW_LOAD(*flow_state(flow));
+
+	FLOW_STORE(*flow_state(flow), FLOW_STATE(FLOW_STATE_PORT(state), FLOW_STATE_PROTO(state), TALON_FLOW_DEAD));
+}
+
+/* Counts the flow in at its port and publishes the reverse key. 0, else nothing is held: -EBUSY if another port might do. */
+static __always_inline int flow_enter_rev(const struct talon_config *cfg, const struct talon_flow_key *key,
+	struct talon_flow *flow, __u32 id, __u32 pick)
+{
+	struct talon_flow_key rev;
+	int err;
+
+	if (nat_port_take(key, pick))
+		return -EBUSY;
+	flow->owner = NAT_PICK_INDEX(pick);
+	FLOW_STORE(*flow_state(flow), FLOW_STATE(NAT_PICK_PORT(pick), key->proto, TALON_FLOW_TENTATIVE));
+	flow_key_of(flow, FLOW_REV, &rev);
+	err = flow_enter(cfg, FLOW_REV, &rev, id);
+	if (err)
+		nat_port_release(NAT_PICK_INDEX(pick));
+	return err == -EAGAIN ? -EBUSY : err;
+}
+
+/*
+ * One attempt with the port of @pick. The forward key goes first: who has it alone is the only one to create this flow, and does not fight
+ * for ports with itself. Returns the record's id or a negative errno: -EAGAIN for the forward key, -EBUSY for the port.
+ */
+FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct talon_flow_key *key, __u32 peer, __u32 now_s, __u32 pick)
+{
+	struct talon_flow *flow;
+	__u32 id;
+	int err;
+
+	if (!cfg || !key)
+		return -EINVAL;
+	id = flow_id_draw(cfg->flow_count);
+	flow = id ? flow_record(id) : NULL;
+	if (!flow)
+		return -ENOSPC;
+	flow_init(flow, cfg, key, peer, now_s);
+	err = flow_enter(cfg, FLOW_FWD, key, id);
+	if (err)
+		goto give_up;
+	err = flow_enter_rev(cfg, key, flow, id, pick);
+	if (err)
+		goto retract;
+
+	FLOW_STAT(live, 1);
+	FLOW_STAT(created, 1);
+	if (NAT_PICK_HOW(pick) == NAT_PORT_SHARED)
+		FLOW_STAT(shared, 1);
+	FLOW_STORE(*flow_state(flow), FLOW_STATE(NAT_PICK_PORT(pick), key->proto, TALON_FLOW_LIVE));
+	return id;
+
+retract:
+	flow_retract(cfg, FLOW_FWD, key, id);
+give_up:
+	flow_give_up(flow);
+	return err;
+}
+
+/**
+ * flow_create() - a new flow: port, record, both index entries, all or nothing
+ * @cfg: everything of the SNAT is used; hash_seed, bucket_mask and flow_count must not change while there are flows
+ * @key: of the client's packet, as for flow_find_fwd(); pad is zero
+ * @peer: whose client it is
+ * @now_s: CLOCK_BOOTTIME, seconds
+ * @ret_id: the record's id, for flow_record(); written only on success
+ *
+ * The record starts with generation 0 and no TCP bits: call flow_touch_out() for the packet at hand.
+ * Refused flows cost no record: ports are chosen before one is drawn.
+ *
+ * Return: 0; -EADDRINUSE: no port for this remote, or not TCP, UDP or ICMP; -ENOSPC: no free record; -EAGAIN: another CPU is creating the
+ * same flow or was faster for every port tried: look the flow up once more, it may be there now.
+ */
+static __always_inline int flow_create(const struct talon_config *cfg, const struct talon_flow_key *key, __u32 peer,
+	__u32 now_s, __u32 *ret_id)
+{
+	int pick, id = -EBUSY;
+
+	for (int i = 0; i < FLOW_PORT_TRIES && id == -EBUSY; i++) {
+		pick = nat_port_pick(cfg, key);
+		id = pick < 0 ? pick : flow_make(cfg, key, peer, now_s, pick);
+	}
+	if (id > 0) {
+		*ret_id = id;
+		return 0;
+	}
+	switch (id) {
+	case -EADDRINUSE:
+		FLOW_STAT(full_ports, 1);
+		return id;
+	case -ENOSPC:
+		FLOW_STAT(full_table, 1);
+		return id;
+	default:
+		FLOW_STAT(races, 1);
+		return -EAGAIN;
+	}
+}
+
+/*
+ * What a segment makes of the bits seen so far (RFC 5382 section 4, RFC 7857 section 2). A segment without SYN stands for a SYN that
+ * passed before us, so a connection picked up in its middle is established once both sides were heard. SYN/ACK from the client
+ * after a SYN from the remote happens in a simultaneous open only. RST does not end the flow, it only shortens its time.
+ */
+static __always_inline __u8 flow_tcp_next(__u8 tcp, __u8 flags, bool is_out)
+{
+	const __u8 syn = is_out ? TALON_TCP_SYN_OUT : TALON_TCP_SYN_IN;
+	const __u8 fin = is_out ? TALON_TCP_FIN_OUT : TALON_TCP_FIN_IN;
+	const __u8 syns = TALON_TCP_SYN_OUT | TALON_TCP_SYN_IN;
+	const __u8 fins = TALON_TCP_FIN_OUT | TALON_TCP_FIN_IN;
+
+	if (flags & FLOW_TCP_RST)
+		return tcp | TALON_TCP_RST;
+	if (flags & FLOW_TCP_SYN) {
+		if (!(flags & FLOW_TCP_ACK) && ((tcp & TALON_TCP_RST) || (tcp & fins) == fins))
+			return syn;
+		if ((flags & FLOW_TCP_ACK) && is_out && (tcp & syns) == syns)
+			tcp |= TALON_TCP_ESTABLISHED;
+		return tcp | syn;
+	}
+	tcp |= syn;
+	if (flags & FLOW_TCP_FIN)
+		tcp |= fin;
+	if ((tcp & syns) == syns)
+		tcp |= TALON_TCP_ESTABLISHED;
+	return tcp;
+}
+
+/* The slow half of flow_touch(): both directions may change the bits at once, and mtu in the same word may be set meanwhile. */
+FLOW_FUNC int flow_tcp_step(struct talon_flow *flow, __u32 flags, __u32 is_out)
+{
+	flow_u32 *word;
+	__u32 old, next;
+
+	if (!flow)
+		return -EINVAL;
+	word = (flow_u32 *)((char *)flow + __builtin_offsetof(struct talon_flow, tcp));
+	for (int i = 0; i < 4; i++) {
+		old = FLOW_LOAD(*word);
+		next = (old & ~0xffU) | flow_tcp_next(old & 0xff, flags, is_out);
+		if (next == old || FLOW_CAS(word, old, next) == old)
+			return 0;
+	}
+	return -EAGAIN;
+}
+_Static_assert(__builtin_offsetof(struct talon_flow, tcp) % 4 == 0, "tcp is the low byte of an aligned word");
+
+/* Writes only what changed: a busy flow's line stays shared between CPUs but for once a second. */
+static __always_inline void flow_touch(struct talon_flow *flow, __u8 tcp_flags, __u32 now_s, bool is_out)
+{
+	if (FLOW_LOAD(flow->seen_s) != now_s)
+		FLOW_STORE(flow->seen_s, now_s);
+	if (flow->proto != IPPROTO_TCP)
+		return;
+	if (!(tcp_flags & (FLOW_TCP_SYN | FLOW_TCP_FIN | FLOW_TCP_RST)) && (FLOW_LOAD(flow->tcp) & TALON_TCP_ESTABLISHED))
+		return;
+	flow_tcp_step(flow, tcp_flags, is_out);
+}
+
+/**
+ * flow_touch_out() - a packet of the client passed
+ * @flow: live record
+ * @tcp_flags: byte 13 of its TCP header; 0 if it is not TCP or not the first fragment
+ * @now_s: CLOCK_BOOTTIME, seconds
+ *
+ * Refreshes the flow (RFC 4787 REQ-6). Not for ICMP errors about it (RFC 5508 REQ-6, RFC 4787 REQ-12).
+ */
+static __always_inline void flow_touch_out(struct talon_flow *flow, __u8 tcp_flags, __u32 now_s)
+{
+	flow_touch(flow, tcp_flags, now_s, true);
+}
+
+/* The same for a packet of the remote. */
+static __always_inline void flow_touch_in(struct talon_flow *flow, __u8 tcp_flags, __u32 now_s)
+{
+	flow_touch(flow, tcp_flags, now_s, false);
+}
+
+/**
+ * flow_timeout_s() - how long a flow may be idle, in seconds
+ * @flow: record; proto and tcp are used
+ *
+ * RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 5508 REQ-2; after a RST as long as a transitory connection (RFC 7857 section 2.2).
+ */
+static __always_inline __u32 flow_timeout_s(struct talon_flow *flow)
+{
+	const __u8 fins = TALON_TCP_FIN_OUT | TALON_TCP_FIN_IN;
+	__u8 tcp;
+
+	if (flow->proto == IPPROTO_ICMP)
+		return TALON_NAT_ICMP_S;
+	if (flow->proto == IPPROTO_UDP)
+		return TALON_NAT_UDP_S;
+	tcp = FLOW_LOAD(flow->tcp);
+	if (!(tcp & TALON_TCP_ESTABLISHED) || (tcp & TALON_TCP_RST) || (tcp & fins) == fins)
+		return TALON_NAT_TCP_TRANSITORY_S;
+	return TALON_NAT_TCP_ESTABLISHED_S;
+}
+
+enum flow_collected {
+	FLOW_WAS_FREE,		/* or being created */
+	FLOW_IS_LIVE,
+	FLOW_EXPIRED,		/* just now; to be freed later */
+	FLOW_WAITS,		/* dead, grace period not over */
+	FLOW_FREED,		/* just now */
+};
+
+static __always_inline bool flow_phase_move(struct talon_flow *flow, __u32 state, enum talon_flow_phase to)
+{
+	__u32 next = FLOW_STATE(FLOW_STATE_PORT(state), FLOW_STATE_PROTO(state), to);
+
+	return FLOW_CAS(flow_state(flow), state, next) == state;
+}
+
+/*
+ * The time of death goes in first: a second collector must never see a record that is DEAD with the old, long gone time in it.
+ */
+static __always_inline enum flow_collected flow_end(const struct talon_config *cfg, struct talon_flow *flow, __u32 id,
+	__u32 state, __u32 now_s)
+{
+	struct talon_flow_key key;
+
+	FLOW_STORE(flow->seen_s, now_s);
+	if (!flow_phase_move(flow, state, TALON_FLOW_DEAD))
+		return FLOW_WAITS;
+	flow_key_of(flow, FLOW_FWD, &key);
+	flow_retract(cfg, FLOW_FWD, &key, id);
+	flow_key_of(flow, FLOW_REV, &key);
+	flow_retract(cfg, FLOW_REV, &key, id);
+	nat_port_release(flow->owner);
+	FLOW_STAT(live, -1);
+	FLOW_STAT(expired, 1);
+	return FLOW_EXPIRED;
+}
+
+/**
+ * flow_collect() - garbage collection of one record
+ * @cfg: as it was when the flow was created (hash_seed, bucket_mask)
+ * @id: of the record, from 1 on
+ * @now_s: CLOCK_BOOTTIME, seconds
+ *
+ * Return: enum flow_collected.
+ */
+FLOW_FUNC int flow_collect(const struct talon_config *cfg, __u32 id, __u32 now_s)
+{
+	struct talon_flow *flow = id ? flow_record(id) : NULL;
+	__s32 idle_s;
+	__u32 state;
+
+	if (!cfg || !flow)
+		return FLOW_WAS_FREE;
+	state = FLOW_LOAD(*flow_state(flow));
+	idle_s = now_s - FLOW_LOAD(flow->seen_s);
+	switch (FLOW_STATE_PHASE(state)) {
+	case TALON_FLOW_LIVE:
+		if (idle_s < (__s32)flow_timeout_s(flow))
+			return FLOW_IS_LIVE;
+		return flow_end(cfg, flow, id, state, now_s);
+	case TALON_FLOW_DEAD:
+		if (idle_s < TALON_FLOW_GRACE_S || !flow_phase_move(flow, state, TALON_FLOW_FREE))
+			return FLOW_WAITS;
+		flow_free_push(id);	/* has room for every id */
+		return FLOW_FREED;
+	default:
+		return FLOW_WAS_FREE;
+	}
+}
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the flow table stands on: atomics, and access to its memory. Under -target bpf the memory is maps; on the host, whoever includes
+ * this has defined the same accessors over plain arrays before (tests/flow_host.h).
+ */
+#ifndef TALON_LIB_FLOW_MEM_H
+#define TALON_LIB_FLOW_MEM_H
+
+#include "talon/config_types.h"
+#include "talon/nat_types.h"
+
+enum flow_index {
+	FLOW_FWD,	/* by what the client sends */
+	FLOW_REV,	/* by what the remote sends */
+};
+
+typedef __u32 __attribute__((may_alias)) flow_u32;
+typedef __u64 __attribute__((may_alias)) flow_u64;
+
+/*
+ * Compare-and-swap and additions are fully ordered on every architecture. In BPF an addition is so only while somebody wants its
+ * result (BPF_FETCH); the empty asm does.
+ */
+#define FLOW_CAS(p, old, new) __sync_val_compare_and_swap(p, old, new)
+#define FLOW_ADD(p, n)								\
+	({									\
+		typeof(*(p)) flow_old_ = __sync_fetch_and_add(p, n);		\
+										\
+		asm volatile("" : : "r"((__u64)flow_old_));			\
+		flow_old_;							\
+	})
+
+#ifdef __bpf__
+
+#include <linux/errno.h>
+#include <linux/in.h>
+#include <bpf/bpf_helpers.h>
+#include "lib/maps.h"
+
+/* A function the verifier checks once, by itself, whatever calls it. */
+#define FLOW_FUNC __noinline
+
+/*
+ * BPF has no load-acquire. A plain load does: what is read through a loaded id depends on its address, and the fields of a record that
+ * can change while it is published share one word with its phase.
+ */
+#define FLOW_LOAD(x) (*(volatile typeof(x) *)&(x))
+#define FLOW_STORE(x, v) (*(volatile typeof(x) *)&(x) = (v))
+
+static __always_inline struct talon_flow *flow_record(__u32 id)
+{
+	return bpf_map_lookup_elem(&flows, &id);
+}
+
+static __always_inline struct talon_bucket *flow_bucket(enum flow_index which, __u32 i)
+{
+	if (which == FLOW_FWD)
+		return bpf_map_lookup_elem(&flow_fwd, &i);
+	return bpf_map_lookup_elem(&flow_rev, &i);
+}
+
+static __always_inline struct talon_nat_port *nat_port_record(__u32 i)
+{
+	return bpf_map_lookup_elem(&nat_ports, &i);
+}
+
+static __always_inline const __u64 *nat_port_block(__u32 i)
+{
+	return bpf_map_lookup_elem(&port_block, &i);
+}
+
+static __always_inline struct talon_nat_stats *nat_stats_record(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&nat_stats, &zero);
+}
+
+/* 0: none is there. */
+static __always_inline __u32 flow_free_pop(void)
+{
+	__u32 id = 0;
+
+	return bpf_map_pop_elem(&flow_free, &id) ? 0 : id;
+}
+
+static __always_inline int flow_free_push(__u32 id)
+{
+	return bpf_map_push_elem(&flow_free, &id, 0);
+}
+
+/* 0: no such key. */
+static __always_inline __u32 flow_over_get(const struct talon_flow_key *key)
+{
+	const __u32 *id = bpf_map_lookup_elem(&flow_over, key);
+
+	return id ? *id : 0;
+}
+
+static __always_inline int flow_over_put(const struct talon_flow_key *key, __u32 id)
+{
+	return bpf_map_update_elem(&flow_over, key, &id, BPF_NOEXIST);
+}
+
+static __always_inline int flow_over_delete(const struct talon_flow_key *key)
+{
+	return bpf_map_delete_elem(&flow_over, key);
+}
+
+#else
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#define FLOW_FUNC static __attribute__((noinline, unused))
+#define FLOW_LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#define FLOW_STORE(x, v) __atomic_store_n(&(x), v, __ATOMIC_RELEASE)
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+static __attribute__((unused)) long bpf_loop(__u32 count, long (*step)(__u64 i, void *data), void *data, __u64 flags)
+{
+	for (__u32 i = 0; i < count; i++) {
+		if (step(i, data))
+			return i + 1;
+	}
+	return count;
+}
+
+#endif
+
+#define FLOW_STAT(field, n)							\
+	do {									\
+		struct talon_nat_stats *flow_stats_ = nat_stats_record();	\
+										\
+		if (flow_stats_)						\
+			FLOW_ADD(&flow_stats_->field, (__u64)(n));		\
+	} while (0)
+
+#endif
