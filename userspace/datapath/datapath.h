@@ -83,7 +83,7 @@ struct datapath_uplink {
 	enum datapath_mode mode;	/* what was chosen; DATAPATH_AUTO: nothing attached yet */
 	bool	dispatched;		/* through libxdp's dispatcher */
 	bool	tx_works;		/* XDP_TX reaches the wire; false on a veth, where only a redirect does */
-	char	why[160];		/* one line without newline */
+	char	why[280];		/* one line without newline */
 };
 
 /*

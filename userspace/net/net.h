@@ -156,6 +156,9 @@ int net_tunnel_delete_all(const char *alias);
  */
 void net_xdp_reason(int ifindex, int prog_fd, uint32_t xdp_flags, char *reason, size_t len);
 
+/* Number of tc filters in both directions of the clsact qdisc of @ifindex, or a negative errno. */
+int net_filter_count(int ifindex);
+
 enum net_event_type {
 	NET_EVENT_LINK,
 	NET_EVENT_ADDR,

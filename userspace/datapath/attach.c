@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Which hook each device gets, and how one generation of programs follows another without a gap.
+#include <errno.h>
+#include <stdio.h>
+#include <dirent.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "datapath/internal.h"
+#include "log/log.h"
+
+struct undo {
+	enum hook_kind kind;
+	int ifindex;
+};
+
+int link_info(int link_fd, int *ret_ifindex, uint32_t *ret_prog_id)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(link_fd, &info, &len))
+		return -errno;
+	*ret_ifindex = info.xdp.ifindex;	/* a tcx link has it at the same place */
+	*ret_prog_id = info.prog_id;
+	return 0;
+}
+
+int link_refresh(struct hook *hook, int link_fd, int prog_fd)
+{
+	uint32_t prog_id = 0;
+	int ifindex = 0, old, ret;
+	bool same;
+
+	ret = link_info(link_fd, &ifindex, &prog_id);
+	if (ret || ifindex != hook->ifindex)
+		return -ENOLINK;
+	old = bpf_prog_get_fd_by_id(prog_id);
+	same = old >= 0 && prog_is_same(prog_fd, old);
+	if (old >= 0)
+		close(old);
+	if (same)
+		return 0;
+	ret = bpf_link_update(link_fd, prog_fd, NULL);
+	if (ret)
+		snprintf(hook->why, hook->why_len, "replacing the program on %s: %s", hook->device, strerror(-ret));
+	return ret;
+}
+
+int link_keep(struct hook *hook, enum hook_kind kind, int link_fd)
+{
+	int ret = pin_hook_put(hook->dp, kind, hook->ifindex, link_fd);
+
+	if (ret)
+		snprintf(hook->why, hook->why_len, "pinning the link on %s: %s", hook->device, strerror(-ret));
+	hook->made = !ret;
+	close(link_fd);		/* without a pin this takes it off again */
+	return ret;
+}
+
+static void drop_hook(struct datapath *dp, enum hook_kind kind, int ifindex)
+{
+	char name[32];
+	int fd = pin_hook_take(dp, kind, ifindex);
+
+	if (fd < 0)
+		return;
+	close(fd);
+	pin_hook_name(kind, ifindex, name, sizeof(name));
+	hook_remove(dp->root, name);
+}
+
+/* What sat on the device in another way, now that the new way works. */
+static void drop_others(struct datapath *dp, int ifindex, enum hook_kind kept)
+{
+	for (unsigned kind = 0; kind < HOOK_COUNT; kind++)
+		if (kind != kept && !(kept == HOOK_FILTER && kind == HOOK_QDISC))
+			drop_hook(dp, kind, ifindex);
+}
+
+static bool has_hook(const struct datapath *dp, enum hook_kind kind, int ifindex)
+{
+	int fd = pin_hook_take(dp, kind, ifindex);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* Native XDP: in libxdp's dispatcher where that is wanted, else in the slot itself. */
+static int attach_native(struct hook *hook, enum hook_kind *ret_kind, char *note, size_t len)
+{
+	const struct datapath *dp = hook->dp;
+	bool member = has_hook(dp, HOOK_DISPATCH, hook->ifindex), link = has_hook(dp, HOOK_XDP, hook->ifindex);
+	bool join = dp->dispatcher != DATAPATH_DISPATCHER_NEVER && dispatcher_is_there(hook->ifindex);
+	char why[60];
+	int ret;
+
+	if (member && !join) {
+		drop_hook(hook->dp, HOOK_DISPATCH, hook->ifindex);
+		member = false;
+	}
+	if (join || (dp->dispatcher == DATAPATH_DISPATCHER_ALWAYS && !link)) {
+		ret = freplace_probe(why, sizeof(why));
+		if (!ret) {
+			ret = dispatcher_attach(hook);
+			if (!ret) {
+				*ret_kind = HOOK_DISPATCH;
+				snprintf(note, len, "native XDP, priority %u in libxdp's dispatcher", dp->priority);
+				return 0;
+			}
+			snprintf(note, len, "%s", hook->why);
+		} else {
+			snprintf(note, len, "no libxdp dispatcher, the kernel refuses freplace: %s", why);
+		}
+		if (member)
+			return ret;	/* the old one still sits there */
+	}
+	ret = xdp_attach(hook, false);
+	if (ret)
+		return ret;
+	*ret_kind = HOOK_XDP;
+	snprintf(note + strlen(note), len - strlen(note), "%snative XDP", note[0] ? "; so plain " : "");
+	return 0;
+}
+
+/* The tc body of the uplink's program, in one of the two tc hooks. */
+static int attach_tc(struct hook *hook, enum hook_kind kind)
+{
+	hook->object = OBJECT_UPLINK_TC;
+	return kind == HOOK_TCX ? tcx_attach(hook) : clsact_attach(hook);
+}
+
+static int attach_native_or_less(struct hook *hook, enum datapath_mode *ret_mode, enum hook_kind *ret_kind, char *why, size_t len)
+{
+	char note[160] = "", below[100] = "";
+	int ret;
+
+	ret = attach_native(hook, ret_kind, note, sizeof(note));
+	if (!ret) {
+		*ret_mode = DATAPATH_XDP;
+		snprintf(why, len, "%s", note);
+		return 0;
+	}
+	snprintf(note, sizeof(note), "%s", hook->why);
+	hook->why = below;
+	hook->why_len = sizeof(below);
+	ret = attach_tc(hook, HOOK_TCX);
+	if (!ret) {
+		*ret_mode = DATAPATH_TCX;
+		*ret_kind = HOOK_TCX;
+		snprintf(why, len, "tcx, first in the list; %s", note);
+		return 0;
+	}
+	if (ret == -EOPNOTSUPP) {
+		ret = attach_tc(hook, HOOK_FILTER);
+		if (!ret) {
+			*ret_mode = DATAPATH_CLSACT;
+			*ret_kind = HOOK_FILTER;
+			snprintf(why, len, "clsact, this kernel has no tcx; %s", note);
+			return 0;
+		}
+	}
+	snprintf(why, len, "%s; %s", note, below);
+	return ret;
+}
+
+static int attach_one(struct hook *hook, enum datapath_mode mode, enum datapath_mode *ret_mode, enum hook_kind *ret_kind,
+		      char *why, size_t len)
+{
+	char note[160] = "";
+	int ret = -EINVAL;
+
+	hook->why = why;
+	hook->why_len = len;
+	*ret_mode = mode;
+	switch (mode) {
+	case DATAPATH_AUTO:
+		return attach_native_or_less(hook, ret_mode, ret_kind, why, len);
+	case DATAPATH_XDP:
+		ret = attach_native(hook, ret_kind, note, sizeof(note));
+		if (!ret)
+			snprintf(why, len, "%s, as configured", note);
+		return ret;
+	case DATAPATH_XDP_GENERIC:
+		*ret_kind = HOOK_XDP;
+		drop_hook(hook->dp, HOOK_DISPATCH, hook->ifindex);
+		ret = xdp_attach(hook, true);
+		break;
+	case DATAPATH_TCX:
+		*ret_kind = HOOK_TCX;
+		ret = attach_tc(hook, HOOK_TCX);
+		break;
+	case DATAPATH_CLSACT:
+		*ret_kind = HOOK_FILTER;
+		ret = attach_tc(hook, HOOK_FILTER);
+		if (!ret && tcx_is_supported()) {
+			snprintf(why, len, "clsact, as configured; this kernel has tcx, so a CNI may delete the filter");
+			return 0;
+		}
+		break;
+	}
+	if (!ret)
+		snprintf(why, len, "%s, as configured", datapath_mode_name(mode));
+	return ret;
+}
+
+static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, struct undo *undo, char *err, size_t errlen)
+{
+	struct hook hook = { .dp = dp, .device = uplink->name, .object = OBJECT_UPLINK_XDP };
+	enum datapath_mode mode;
+	struct net_link link;
+	enum hook_kind kind;
+	int ret;
+
+	ret = net_link_get(uplink->name, &link);
+	if (ret) {
+		snprintf(err, errlen, "uplink %s: %s", uplink->name, strerror(-ret));
+		return ret;
+	}
+	uplink->ifindex = link.ifindex;
+	uplink->mtu = link.mtu;
+	memcpy(uplink->mac, link.mac, sizeof(uplink->mac));
+	memcpy(uplink->kind, link.kind, sizeof(uplink->kind));
+	memcpy(uplink->driver, link.driver, sizeof(uplink->driver));
+	hook.ifindex = link.ifindex;
+	ret = attach_one(&hook, dp->mode, &mode, &kind, uplink->why, sizeof(uplink->why));
+	if (ret) {
+		snprintf(err, errlen, "%s", uplink->why);
+		return ret;
+	}
+	if (hook.made)
+		*undo = (struct undo) { .kind = kind, .ifindex = link.ifindex };
+	drop_others(dp, link.ifindex, kind);
+	uplink->mode = mode;
+	uplink->dispatched = kind == HOOK_DISPATCH;
+	uplink->tx_works = mode == DATAPATH_XDP_GENERIC || (mode == DATAPATH_XDP && strcmp(link.kind, "veth"));
+	return 0;
+}
+
+static int attach_tunnel(struct datapath *dp, struct undo *undo, char *err, size_t errlen)
+{
+	struct hook hook = {
+		.dp = dp, .device = dp->tunnel.far_name, .ifindex = dp->tunnel.far_ifindex, .object = OBJECT_TUNNEL,
+		.why = err, .why_len = errlen,
+	};
+	enum hook_kind kind = tcx_is_supported() ? HOOK_TCX : HOOK_FILTER;
+	int ret;
+
+	if (!dp->tunnel.far_ifindex) {
+		snprintf(err, errlen, "tunnel device %s was not made yet", dp->tunnel.name);
+		return -ENODEV;
+	}
+	ret = kind == HOOK_TCX ? tcx_attach(&hook) : clsact_attach(&hook);
+	if (ret)
+		return ret;
+	if (hook.made)
+		*undo = (struct undo) { .kind = kind, .ifindex = hook.ifindex };
+	drop_others(dp, hook.ifindex, kind);
+	return 0;
+}
+
+static bool is_wanted(const struct datapath *dp, int ifindex)
+{
+	if (ifindex == dp->tunnel.far_ifindex)
+		return true;
+	for (unsigned i = 0; i < dp->uplink_count; i++)
+		if (dp->uplinks[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
+/* Devices that are no uplinks any more, or gone. */
+static void drop_unwanted(struct datapath *dp)
+{
+	struct { enum hook_kind kind; int ifindex; } found[64];
+	unsigned count = 0;
+	char links[PATH_MAX];
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(links, sizeof(links), "%s/links", dp->root);
+	dir = opendir(links);
+	if (!dir)
+		return;
+	while ((entry = readdir(dir)) && count < sizeof(found) / sizeof(found[0]))
+		if (pin_hook_parse(entry->d_name, &found[count].kind, &found[count].ifindex) &&
+		    !is_wanted(dp, found[count].ifindex))
+			count++;
+	closedir(dir);
+	for (unsigned i = 0; i < count; i++)
+		drop_hook(dp, found[i].kind, found[i].ifindex);
+}
+
+static void remove_old_version(const char *root, unsigned version, void *user)
+{
+	if (version == TALON_LAYOUT_VERSION)
+		return;
+	tree_detach(root);
+	pin_tree_remove(root);
+	log_info("removed the datapath of layout %u", version);
+}
+
+static int pin_programs(struct datapath *dp, char *err, size_t errlen)
+{
+	int ret = 0;
+
+	for (unsigned id = 0; id < OBJECT_COUNT && !ret; id++)
+		if (dp->objects[id])
+			ret = pin_put(dp->root, "progs", object_name(id), object_prog_fd(dp, id));
+	if (ret)
+		snprintf(err, errlen, "%s/progs: %s", dp->root, strerror(-ret));
+	return ret;
+}
+
+static void sum_up(struct datapath *dp)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < dp->uplink_count && len < sizeof(dp->why); i++)
+		len += snprintf(dp->why + len, sizeof(dp->why) - len, "%s%s%s%s", i ? "; " : "", dp->uplink_count > 1 ? dp->uplinks[i].name : "",
+				dp->uplink_count > 1 ? ": " : "", dp->uplinks[i].why);
+}
+
+int datapath_attach(struct datapath *dp, char *err, size_t errlen)
+{
+	struct undo undo[1 + TALON_UPLINKS_MAX] = { 0 };
+	int ret;
+
+	ret = attach_tunnel(dp, &undo[0], err, errlen);
+	for (unsigned i = 0; i < dp->uplink_count && !ret; i++)
+		ret = attach_uplink(dp, &dp->uplinks[i], &undo[1 + i], err, errlen);
+	if (!ret)
+		ret = pin_programs(dp, err, errlen);
+	if (ret) {
+		for (int i = TALON_UPLINKS_MAX; i >= 0; i--)
+			if (undo[i].ifindex)
+				drop_hook(dp, undo[i].kind, undo[i].ifindex);
+		return ret;
+	}
+	drop_unwanted(dp);
+	pin_roots(dp->base, remove_old_version, NULL);
+	sum_up(dp);
+	return 0;
+}
+
+static const char *const mode_names[] = {
+	[DATAPATH_AUTO] = "auto", [DATAPATH_XDP] = "xdp", [DATAPATH_XDP_GENERIC] = "xdp-generic", [DATAPATH_TCX] = "tcx",
+	[DATAPATH_CLSACT] = "clsact",
+};
+
+static const char *const dispatcher_names[] = {
+	[DATAPATH_DISPATCHER_AUTO] = "auto", [DATAPATH_DISPATCHER_ALWAYS] = "always", [DATAPATH_DISPATCHER_NEVER] = "never",
+};
+
+static int find_name(const char *const *names, unsigned count, const char *name)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (!strcmp(names[i], name))
+			return i;
+	return -EINVAL;
+}
+
+const char *datapath_mode_name(enum datapath_mode mode)
+{
+	return mode_names[mode];
+}
+
+int datapath_mode_parse(const char *name, enum datapath_mode *ret_mode)
+{
+	int found = find_name(mode_names, sizeof(mode_names) / sizeof(mode_names[0]), name);
+
+	if (found < 0)
+		return found;
+	*ret_mode = found;
+	return 0;
+}
+
+int datapath_dispatcher_parse(const char *name, enum datapath_dispatcher *ret_dispatcher)
+{
+	int found = find_name(dispatcher_names, sizeof(dispatcher_names) / sizeof(dispatcher_names[0]), name);
+
+	if (found < 0)
+		return found;
+	*ret_dispatcher = found;
+	return 0;
+}
+
+enum datapath_mode datapath_get_mode(const struct datapath *dp)
+{
+	return dp->uplinks[0].mode;
+}
+
+const char *datapath_get_why(const struct datapath *dp)
+{
+	return dp->why;
+}

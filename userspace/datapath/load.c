@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Objects opened, sized, loaded against new or adopted maps.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "datapath/internal.h"
+#include "log/log.h"
+#include "talon/nat_types.h"
+
+#include "tunnel.skel.h"
+#include "uplink_tc.skel.h"
+#include "uplink_xdp.skel.h"
+#if __has_include("natgc.skel.h")
+#include "natgc.skel.h"
+#define HAVE_NATGC
+#endif
+
+static const struct {
+	const char *name;
+	const void *(*elf_bytes)(size_t *size);
+} carried[OBJECT_COUNT] = {
+	[OBJECT_UPLINK_XDP]	= { "uplink_xdp", uplink_xdp__elf_bytes },
+	[OBJECT_UPLINK_TC]	= { "uplink_tc", uplink_tc__elf_bytes },
+	[OBJECT_TUNNEL]		= { "tunnel", tunnel__elf_bytes },
+#ifdef HAVE_NATGC
+	[OBJECT_NATGC]		= { "natgc", natgc__elf_bytes },
+#endif
+};
+
+#define MAP_NAME(id, name) [DATAPATH_MAP_##id] = #name,
+static const char *const map_names[DATAPATH_MAP_COUNT] = { DATAPATH_MAPS(MAP_NAME) };
+
+const char *datapath_map_name(enum datapath_map map)
+{
+	return map_names[map];
+}
+
+const char *object_name(enum object_id id)
+{
+	return carried[id].name;
+}
+
+struct bpf_program *object_program(const struct datapath *dp, enum object_id id)
+{
+	return dp->objects[id] ? bpf_object__next_program(dp->objects[id], NULL) : NULL;
+}
+
+int object_prog_fd(const struct datapath *dp, enum object_id id)
+{
+	struct bpf_program *prog = object_program(dp, id);
+
+	return prog ? bpf_program__fd(prog) : -ENOENT;
+}
+
+uint32_t prog_id_of(int prog_fd)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(prog_fd, &info, &len) ? 0 : info.id;
+}
+
+static uint32_t round_up_pow2(uint32_t value)
+{
+	uint32_t pow2 = 1;
+
+	while (pow2 < value && pow2 < 1U << 31)
+		pow2 <<= 1;
+	return pow2;
+}
+
+static int choose_sizes(const struct datapath_options *options, struct datapath_sizes *ret_sizes, char *err, size_t errlen)
+{
+	struct datapath_sizes sizes = {
+		.peers = options->peers ? options->peers : 1024,
+		.sessions = options->sessions,
+		.flows = options->flows ? options->flows : 65536,
+	};
+
+	if (sizes.peers > 1U << 20) {
+		snprintf(err, errlen, "peers: %u is more than %u", sizes.peers, 1U << 20);
+		return -EINVAL;
+	}
+	if (!sizes.sessions)
+		sizes.sessions = round_up_pow2(4 * sizes.peers);
+	if (sizes.sessions != round_up_pow2(sizes.sessions) || sizes.sessions < 2) {
+		snprintf(err, errlen, "sessions: %u is not a power of two", sizes.sessions);
+		return -EINVAL;
+	}
+	if (sizes.flows < 1024 || sizes.flows > TALON_FLOWS_MAX) {
+		snprintf(err, errlen, "flows: %u is not within 1024..%u", sizes.flows, TALON_FLOWS_MAX);
+		return -EINVAL;
+	}
+	sizes.buckets = round_up_pow2((sizes.flows + 3) / 4);
+	*ret_sizes = sizes;
+	return 0;
+}
+
+/* Entries of map @name, or 0 where the object's own number is right. */
+static uint32_t entries_of(const struct datapath_sizes *sizes, const char *name)
+{
+	static const struct { const char *name; size_t offset; } sized[] = {
+		{ "sessions", offsetof(struct datapath_sizes, sessions) },
+		{ "replay", offsetof(struct datapath_sizes, sessions) },
+		{ "send_counters", offsetof(struct datapath_sizes, sessions) },
+		{ "peer_info", offsetof(struct datapath_sizes, peers) },
+		{ "peer_tx", offsetof(struct datapath_sizes, peers) },
+		{ "endpoints", offsetof(struct datapath_sizes, peers) },
+		{ "peer_stats", offsetof(struct datapath_sizes, peers) },
+		{ "flows", offsetof(struct datapath_sizes, flows) },
+		{ "flow_free", offsetof(struct datapath_sizes, flows) },
+		{ "flow_fwd", offsetof(struct datapath_sizes, buckets) },
+		{ "flow_rev", offsetof(struct datapath_sizes, buckets) },
+	};
+
+	for (unsigned i = 0; i < sizeof(sized) / sizeof(sized[0]); i++)
+		if (!strcmp(sized[i].name, name))
+			return *(const uint32_t *)((const char *)sizes + sized[i].offset);
+	return 0;
+}
+
+static int open_pinned(const char *root, const char *name, struct bpf_map_info *info)
+{
+	uint32_t len = sizeof(*info);
+	char path[PATH_MAX];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "%s/maps/%s", root, name);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -errno;
+	memset(info, 0, sizeof(*info));
+	ret = bpf_obj_get_info_by_fd(fd, info, &len);
+	if (ret) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+static uint32_t pinned_entries(const char *root, enum datapath_map map, uint32_t fallback)
+{
+	struct bpf_map_info info;
+	int fd = open_pinned(root, map_names[map], &info);
+
+	if (fd < 0)
+		return fallback;
+	close(fd);
+	return info.max_entries;
+}
+
+/* Running maps keep their sizes: a resize would lose every session and flow, which no wish for another size is worth. */
+static void adopt_sizes(struct datapath *dp)
+{
+	struct datapath_sizes old = {
+		.peers = pinned_entries(dp->root, DATAPATH_MAP_PEER_TX, dp->sizes.peers),
+		.sessions = pinned_entries(dp->root, DATAPATH_MAP_SESSIONS, dp->sizes.sessions),
+		.flows = pinned_entries(dp->root, DATAPATH_MAP_FLOWS, dp->sizes.flows),
+		.buckets = pinned_entries(dp->root, DATAPATH_MAP_FLOW_FWD, dp->sizes.buckets),
+	};
+
+	if (memcmp(&old, &dp->sizes, sizeof(old)))
+		log_warn("the running datapath keeps its sizes (%u peers, %u sessions, %u flows); other ones take a stop of the datapath",
+			 old.peers, old.sessions, old.flows);
+	dp->sizes = old;
+}
+
+static bool is_adoptable(const struct bpf_map_info *info, const struct bpf_map *map)
+{
+	return info->type == bpf_map__type(map) && info->key_size == bpf_map__key_size(map) &&
+	       info->value_size == bpf_map__value_size(map) && info->map_flags == bpf_map__map_flags(map);
+}
+
+/* Pinned maps keep their entries' number whatever the object says, so that one which is not ours to size can change too. */
+static int size_map(const struct datapath *dp, struct bpf_map *map)
+{
+	const char *name = bpf_map__name(map);
+	struct bpf_map_info info;
+	uint32_t entries;
+	int fd;
+
+	if (!bpf_map__pin_path(map))
+		return 0;
+	entries = entries_of(&dp->sizes, name);
+	fd = open_pinned(dp->root, name, &info);
+	if (fd >= 0) {
+		close(fd);
+		if (!is_adoptable(&info, map))
+			return -EPROTOTYPE;
+		entries = info.max_entries;
+	} else if (fd != -ENOENT) {
+		return fd;
+	}
+	return entries ? bpf_map__set_max_entries(map, entries) : 0;
+}
+
+int object_open(const struct datapath *dp, enum object_id id, struct bpf_object **ret_obj)
+{
+	char maps[PATH_MAX];
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = carried[id].name, .pin_root_path = maps);
+	struct bpf_object *obj;
+	struct bpf_map *map;
+	const void *elf;
+	size_t size;
+	int ret;
+
+	snprintf(maps, sizeof(maps), "%s/maps", dp->root);
+	elf = carried[id].elf_bytes(&size);
+	obj = bpf_object__open_mem(elf, size, &opts);
+	if (!obj)
+		return -errno;
+	bpf_object__for_each_map(map, obj) {
+		ret = size_map(dp, map);
+		if (ret) {
+			bpf_object__close(obj);
+			return ret;
+		}
+	}
+	*ret_obj = obj;
+	return 0;
+}
+
+static int load_object(struct datapath *dp, enum object_id id, char *err, size_t errlen)
+{
+	int ret;
+
+	if (!carried[id].name)
+		return 0;
+	ret = object_open(dp, id, &dp->objects[id]);
+	if (ret == -EPROTOTYPE) {
+		snprintf(err, errlen, "%s/maps: a pinned map has another shape than %s expects; \"talon down\" clears it", dp->root,
+			 carried[id].name);
+		return ret;
+	}
+	if (!ret)
+		ret = bpf_object__load(dp->objects[id]);
+	if (ret)
+		snprintf(err, errlen, "loading %s: %s", carried[id].name,
+			 ret == -EPERM ? "not permitted; needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON" : strerror(-ret));
+	return ret;
+}
+
+static int find_map_fds(struct datapath *dp, char *err, size_t errlen)
+{
+	struct bpf_map *map;
+
+	for (unsigned i = 0; i < DATAPATH_MAP_COUNT; i++) {
+		map = NULL;
+		for (unsigned id = 0; id < OBJECT_COUNT && !map; id++)
+			if (dp->objects[id])
+				map = bpf_object__find_map_by_name(dp->objects[id], map_names[i]);
+		if (!map) {
+			snprintf(err, errlen, "map %s is in no object", map_names[i]);
+			return -ENOENT;
+		}
+		dp->map_fds[i] = bpf_map__fd(map);
+	}
+	return 0;
+}
+
+static void note_new_maps(struct datapath *dp)
+{
+	char path[PATH_MAX];
+
+	for (unsigned i = 0; i < DATAPATH_MAP_COUNT; i++) {
+		snprintf(path, sizeof(path), "%s/maps/%s", dp->root, map_names[i]);
+		dp->map_is_new[i] = access(path, F_OK) != 0;
+	}
+}
+
+static void unpin_new_maps(struct datapath *dp)
+{
+	char path[PATH_MAX];
+
+	for (unsigned i = 0; i < DATAPATH_MAP_COUNT; i++) {
+		if (!dp->map_is_new[i])
+			continue;
+		snprintf(path, sizeof(path), "%s/maps/%s", dp->root, map_names[i]);
+		unlink(path);
+	}
+}
+
+static int copy_options(struct datapath *dp, const struct datapath_options *options, char *err, size_t errlen)
+{
+	const char *base = options->base ? options->base : DATAPATH_BASE_DEFAULT;
+	const char *tunnel = options->tunnel ? options->tunnel : DATAPATH_TUNNEL_DEFAULT;
+
+	if (strlen(base) >= sizeof(dp->base)) {
+		snprintf(err, errlen, "pin directory: longer than %zu bytes", sizeof(dp->base) - 1);
+		return -EINVAL;
+	}
+	if (!options->uplink_count || options->uplink_count > TALON_UPLINKS_MAX) {
+		snprintf(err, errlen, "uplinks: %u given, 1 to %u are possible", options->uplink_count, TALON_UPLINKS_MAX);
+		return -EINVAL;
+	}
+	if (!tunnel[0] || strlen(tunnel) >= IFNAMSIZ - 1) {
+		snprintf(err, errlen, "tunnel device \"%s\": 1 to %d characters are possible", tunnel, IFNAMSIZ - 2);
+		return -EINVAL;
+	}
+	strcpy(dp->base, base);
+	snprintf(dp->root, sizeof(dp->root), "%s/v%u", base, TALON_LAYOUT_VERSION);
+	snprintf(dp->tunnel.name, sizeof(dp->tunnel.name), "%s", tunnel);
+	snprintf(dp->tunnel.far_name, sizeof(dp->tunnel.far_name), "%.14sp", tunnel);
+	dp->tunnel.mtu = options->tunnel_mtu ? options->tunnel_mtu : 1280;
+	dp->mode = options->mode;
+	dp->dispatcher = options->dispatcher;
+	dp->priority = options->dispatcher_priority ? options->dispatcher_priority : DATAPATH_PRIORITY_DEFAULT;
+	dp->uplink_count = options->uplink_count;
+	for (unsigned i = 0; i < options->uplink_count; i++)
+		snprintf(dp->uplinks[i].name, IFNAMSIZ, "%s", options->uplinks[i]);
+	return choose_sizes(options, &dp->sizes, err, errlen);
+}
+
+/* Something is attached: the pins below links/ are the only record of that, so they decide. */
+static bool is_running(const struct datapath *dp)
+{
+	char links[PATH_MAX];
+
+	snprintf(links, sizeof(links), "%s/links", dp->root);
+	return !pin_dir_is_empty(links);
+}
+
+static int prepare_tree(struct datapath *dp, char *err, size_t errlen)
+{
+	int ret;
+
+	dp->adopted = is_running(dp);
+	if (!dp->adopted)
+		pin_tree_remove(dp->root);	/* a start that died before it attached anything */
+	ret = pin_tree_create(dp->root);
+	if (ret)
+		snprintf(err, errlen, "cannot make %s: %s", dp->root, strerror(-ret));
+	return ret;
+}
+
+int datapath_load(const struct datapath_options *options, struct datapath **ret_dp, char *err, size_t errlen)
+{
+	struct datapath *dp = calloc(1, sizeof(*dp));
+	int ret;
+
+	if (!dp) {
+		snprintf(err, errlen, "out of memory");
+		return -ENOMEM;
+	}
+	dp->lock_fd = -1;
+	ret = copy_options(dp, options, err, errlen);
+	if (ret)
+		goto fail;
+	ret = pin_base_open(dp->base, true, err, errlen);
+	if (ret < 0)
+		goto fail;
+	dp->lock_fd = ret;
+	ret = prepare_tree(dp, err, errlen);
+	if (ret)
+		goto fail;
+	if (dp->adopted)
+		adopt_sizes(dp);
+	note_new_maps(dp);
+	for (unsigned id = 0; id < OBJECT_COUNT && !ret; id++)
+		ret = load_object(dp, id, err, errlen);
+	if (!ret)
+		ret = find_map_fds(dp, err, errlen);
+	if (ret) {
+		unpin_new_maps(dp);
+		goto fail;
+	}
+	*ret_dp = dp;
+	return 0;
+fail:
+	datapath_close(dp);
+	return ret;
+}
+
+void datapath_close(struct datapath *dp)
+{
+	if (!dp)
+		return;
+	if (dp->lock_fd >= 0 && !is_running(dp)) {
+		if (dp->made_tunnel)
+			net_tunnel_delete(dp->tunnel.name, dp->base);
+		pin_tree_remove(dp->root);
+		rmdir(dp->base);	/* stays if another version lives in it */
+	}
+	for (unsigned id = 0; id < OBJECT_COUNT; id++)
+		bpf_object__close(dp->objects[id]);
+	if (dp->lock_fd >= 0)
+		close(dp->lock_fd);
+	free(dp);
+}
+
+int datapath_tunnel(struct datapath *dp, char *err, size_t errlen)
+{
+	struct net_link near, far;
+	bool was_there = !net_link_get(dp->tunnel.name, &near);
+	int ret;
+
+	ret = net_tunnel_create(dp->tunnel.name, dp->tunnel.far_name, dp->tunnel.mtu, dp->base, err, errlen);
+	if (ret)
+		return ret;
+	dp->made_tunnel |= !was_there;
+	ret = net_link_get(dp->tunnel.name, &near);
+	if (!ret)
+		ret = net_link_get(dp->tunnel.far_name, &far);
+	if (ret) {
+		snprintf(err, errlen, "%s: %s", dp->tunnel.name, strerror(-ret));
+		return ret;
+	}
+	dp->tunnel.ifindex = near.ifindex;
+	dp->tunnel.far_ifindex = far.ifindex;
+	memcpy(dp->tunnel.mac, near.mac, 6);
+	memcpy(dp->tunnel.far_mac, far.mac, 6);
+	return 0;
+}
+
+int datapath_up(const struct datapath_options *options, struct datapath **ret_dp, char *err, size_t errlen)
+{
+	struct datapath *dp;
+	int ret;
+
+	ret = datapath_load(options, &dp, err, errlen);
+	if (ret)
+		return ret;
+	ret = datapath_tunnel(dp, err, errlen);
+	if (!ret)
+		ret = datapath_attach(dp, err, errlen);
+	if (ret)
+		datapath_close(dp);
+	else
+		*ret_dp = dp;
+	return ret;
+}
+
+int datapath_map_open(const char *base, enum datapath_map map)
+{
+	char root[PATH_MAX];
+	struct bpf_map_info info;
+
+	snprintf(root, sizeof(root), "%s/v%u", base ? base : DATAPATH_BASE_DEFAULT, TALON_LAYOUT_VERSION);
+	return open_pinned(root, map_names[map], &info);
+}
+
+int datapath_map_fd(const struct datapath *dp, enum datapath_map map)
+{
+	return dp->map_fds[map];
+}
+
+int datapath_prog_fd(const struct datapath *dp, const char *name)
+{
+	for (unsigned id = 0; id < OBJECT_COUNT; id++)
+		if (carried[id].name && !strcmp(carried[id].name, name))
+			return object_prog_fd(dp, id);
+	return -ENOENT;
+}
+
+const struct datapath_sizes *datapath_get_sizes(const struct datapath *dp)
+{
+	return &dp->sizes;
+}
+
+unsigned datapath_uplink_count(const struct datapath *dp)
+{
+	return dp->uplink_count;
+}
+
+const struct datapath_uplink *datapath_get_uplink(const struct datapath *dp, unsigned i)
+{
+	return &dp->uplinks[i];
+}
+
+bool datapath_is_adopted(const struct datapath *dp)
+{
+	return dp->adopted;
+}
+
+const struct datapath_tunnel_info *datapath_get_tunnel(const struct datapath *dp)
+{
+	return &dp->tunnel;
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// One rtnetlink exchange: a socket of its own, a request, the answers.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/nl.h"
+
+static struct mnl_socket *open_socket(void)
+{
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	int on = 1;
+
+	if (!nl)
+		return NULL;
+	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0) {
+		mnl_socket_close(nl);
+		return NULL;
+	}
+	mnl_socket_setsockopt(nl, NETLINK_EXT_ACK, &on, sizeof(on));	/* only makes texts better */
+	mnl_socket_setsockopt(nl, NETLINK_CAP_ACK, &on, sizeof(on));
+	mnl_socket_setsockopt(nl, NETLINK_GET_STRICT_CHK, &on, sizeof(on));	/* lets dumps be filtered */
+	return nl;
+}
+
+static int error_of(const struct nlmsghdr *nlh, char *reason, size_t len)
+{
+	const struct nlmsgerr *err = mnl_nlmsg_get_payload(nlh);
+
+	if (nlh->nlmsg_len < mnl_nlmsg_size(sizeof(*err)))
+		return -EBADMSG;
+	if (err->error && reason && !nl_parse_ack_text(nlh, reason, len))
+		snprintf(reason, len, "%s", strerror(-err->error));
+	return err->error;
+}
+
+int nl_talk(struct nlmsghdr *nlh, char *reason, size_t len)
+{
+	char buf[NL_BUF] __attribute__((aligned(8)));
+	struct mnl_socket *nl = open_socket();
+	const struct nlmsghdr *answer;
+	int ret, left;
+
+	if (!nl) {
+		ret = -errno;
+		goto out;
+	}
+	nlh->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+	nlh->nlmsg_seq = 1;
+	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0) {
+		ret = -errno;
+		goto out;
+	}
+	for (;;) {
+		left = mnl_socket_recvfrom(nl, buf, sizeof(buf));
+		if (left < 0) {
+			if (errno == EINTR)
+				continue;
+			ret = -errno;
+			goto out;
+		}
+		for (answer = (void *)buf; mnl_nlmsg_ok(answer, left); answer = mnl_nlmsg_next(answer, &left)) {
+			if (answer->nlmsg_type != NLMSG_ERROR || answer->nlmsg_seq != nlh->nlmsg_seq)
+				continue;
+			ret = error_of(answer, reason, len);
+			mnl_socket_close(nl);
+			return ret;
+		}
+	}
+out:
+	if (reason)
+		snprintf(reason, len, "netlink: %s", strerror(-ret));
+	if (nl)
+		mnl_socket_close(nl);
+	return ret;
+}
+
+int nl_dump(struct nlmsghdr *nlh, bool one, mnl_cb_t cb, void *user)
+{
+	size_t size = 64 * 1024;
+	struct mnl_socket *nl = open_socket();
+	char *buf = malloc(size);
+	ssize_t got;
+	int ret = 0;
+
+	if (!nl || !buf) {
+		ret = nl ? -ENOMEM : -errno;
+		goto out;
+	}
+	nlh->nlmsg_flags |= NLM_F_REQUEST | (one ? NLM_F_ACK : NLM_F_DUMP);
+	nlh->nlmsg_seq = 1;
+	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0) {
+		ret = -errno;
+		goto out;
+	}
+	do {
+		got = mnl_socket_recvfrom(nl, buf, size);
+		if (got < 0 && errno == EINTR) {
+			ret = MNL_CB_OK;
+			continue;
+		}
+		if (got < 0) {
+			ret = -errno;
+			goto out;
+		}
+		ret = mnl_cb_run(buf, got, nlh->nlmsg_seq, mnl_socket_get_portid(nl), cb, user);
+	} while (ret > MNL_CB_STOP);
+	/* A dump that the kernel marks as inconsistent (EINTR) was still whole enough for us: changes come as events. */
+	if (ret < 0)
+		ret = errno == EINTR ? 0 : -errno;
+out:
+	free(buf);
+	if (nl)
+		mnl_socket_close(nl);
+	return ret;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Inside net/: one rtnetlink exchange, and the parsers of what comes back. */
+#ifndef TALON_NET_NL_H
+#define TALON_NET_NL_H
+
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+
+#include "net/net.h"
+
+#define NL_BUF 8192			/* of a request; and of one datagram of an answer as libmnl advises */
+
+/*
+ * Sends @nlh (NLM_F_ACK is added) and waits for the acknowledgement. Returns 0 or the kernel's negative errno; @reason, if not NULL,
+ * gets the kernel's own words (extended acknowledgement) or strerror.
+ */
+int nl_talk(struct nlmsghdr *nlh, char *reason, size_t len);
+
+/* Sends @nlh as a dump (or as a single get when @one) and calls @cb for every answer. Returns 0 or a negative errno. */
+int nl_dump(struct nlmsghdr *nlh, bool one, mnl_cb_t cb, void *user);
+
+/* Text of the extended acknowledgement in the error message @nlh into @text. Returns false if it carries none. */
+bool nl_parse_ack_text(const struct nlmsghdr *nlh, char *text, size_t len);
+
+/* Each: 0, or -EBADMSG if the message is not of its type or is malformed. The output is written only on success. */
+int nl_parse_link(const struct nlmsghdr *nlh, struct net_link *ret_link);
+int nl_parse_addr(const struct nlmsghdr *nlh, struct net_addr *ret_addr);
+int nl_parse_route(const struct nlmsghdr *nlh, struct net_route *ret_route);
+int nl_parse_neigh(const struct nlmsghdr *nlh, struct net_neigh *ret_neigh);
+
+/* Calls @cb for each event in a datagram of a monitor socket. Malformed or unknown messages are skipped. */
+void nl_parse_events(const void *buf, size_t len, net_event_cb cb, void *user);
+
+/* Bytes of an address of @family, 0 if it is neither IPv4 nor IPv6. */
+static inline size_t nl_addr_len(uint8_t family)
+{
+	return family == AF_INET ? 4 : family == AF_INET6 ? 16 : 0;
+}
+
+#endif

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// rtnetlink messages to our structs. Nothing here trusts a length.
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "net/nl.h"
+
+struct attrs {
+	const struct nlattr **table;
+	unsigned max;
+};
+
+static int keep(const struct nlattr *attr, void *data)
+{
+	const struct attrs *attrs = data;
+	unsigned type = mnl_attr_get_type(attr);
+
+	if (type <= attrs->max)
+		attrs->table[type] = attr;
+	return MNL_CB_OK;
+}
+
+static int collect(const struct nlmsghdr *nlh, unsigned offset, const struct nlattr **table, unsigned max)
+{
+	struct attrs attrs = { .table = table, .max = max };
+
+	if (nlh->nlmsg_len < mnl_nlmsg_size(offset))
+		return -EBADMSG;
+	return mnl_attr_parse(nlh, offset, keep, &attrs) < 0 ? -EBADMSG : 0;
+}
+
+static bool holds(const struct nlattr *attr, size_t len)
+{
+	return attr && mnl_attr_get_payload_len(attr) >= len;
+}
+
+static uint32_t get_u32(const struct nlattr *attr)
+{
+	return holds(attr, 4) ? mnl_attr_get_u32(attr) : 0;
+}
+
+/* Kernel strings have a terminator, but the attribute's length is what we go by. */
+static void get_text(const struct nlattr *attr, char *text, size_t size)
+{
+	size_t len;
+
+	if (!attr)
+		return;
+	len = strnlen(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
+	if (len >= size)
+		len = size - 1;
+	memcpy(text, mnl_attr_get_payload(attr), len);
+	text[len] = '\0';
+}
+
+static void get_addr(const struct nlattr *attr, uint8_t family, struct talon_addr *addr)
+{
+	if (holds(attr, nl_addr_len(family)))
+		memcpy(addr, mnl_attr_get_payload(attr), nl_addr_len(family));
+}
+
+bool nl_parse_ack_text(const struct nlmsghdr *nlh, char *text, size_t len)
+{
+	const struct nlattr *table[NLMSGERR_ATTR_MAX + 1] = { NULL };
+	const struct nlmsgerr *err;
+	size_t offset = sizeof(*err);
+
+	if (nlh->nlmsg_type != NLMSG_ERROR || !(nlh->nlmsg_flags & NLM_F_ACK_TLVS) ||
+	    nlh->nlmsg_len < mnl_nlmsg_size(sizeof(*err)))
+		return false;
+	err = mnl_nlmsg_get_payload(nlh);
+	if (!(nlh->nlmsg_flags & NLM_F_CAPPED)) {	/* the request follows in full */
+		if (err->msg.nlmsg_len < sizeof(err->msg) || err->msg.nlmsg_len > nlh->nlmsg_len)
+			return false;
+		offset += MNL_ALIGN(err->msg.nlmsg_len - sizeof(err->msg));
+	}
+	if (collect(nlh, offset, table, NLMSGERR_ATTR_MAX) || !table[NLMSGERR_ATTR_MSG])
+		return false;
+	get_text(table[NLMSGERR_ATTR_MSG], text, len);
+	return text[0] != '\0';
+}
+
+static int keep_nested(const struct nlattr *nest, const struct nlattr **table, unsigned max)
+{
+	struct attrs attrs = { .table = table, .max = max };
+
+	return nest ? mnl_attr_parse_nested(nest, keep, &attrs) : 0;
+}
+
+int nl_parse_link(const struct nlmsghdr *nlh, struct net_link *ret_link)
+{
+	const struct nlattr *table[IFLA_MAX + 1] = { NULL }, *info[IFLA_INFO_MAX + 1] = { NULL }, *xdp[IFLA_XDP_MAX + 1] = { NULL };
+	const struct ifinfomsg *msg;
+	struct net_link link = { 0 };
+
+	if (nlh->nlmsg_type != RTM_NEWLINK && nlh->nlmsg_type != RTM_DELLINK)
+		return -EBADMSG;
+	if (collect(nlh, sizeof(*msg), table, IFLA_MAX))
+		return -EBADMSG;
+	msg = mnl_nlmsg_get_payload(nlh);
+	if (msg->ifi_family != AF_UNSPEC)
+		return -EBADMSG;	/* a bridge's news about its port, not the link itself */
+	link.ifindex = msg->ifi_index;
+	link.flags = msg->ifi_flags;
+	link.up = msg->ifi_flags & IFF_UP;
+	link.running = msg->ifi_flags & IFF_RUNNING;
+	get_text(table[IFLA_IFNAME], link.name, sizeof(link.name));
+	get_text(table[IFLA_IFALIAS], link.alias, sizeof(link.alias));
+	link.mtu = get_u32(table[IFLA_MTU]);
+	link.master = get_u32(table[IFLA_MASTER]);
+	if (!table[IFLA_LINK_NETNSID])
+		link.lower = get_u32(table[IFLA_LINK]);
+	if (holds(table[IFLA_ADDRESS], 6) && mnl_attr_get_payload_len(table[IFLA_ADDRESS]) == 6)
+		memcpy(link.mac, mnl_attr_get_payload(table[IFLA_ADDRESS]), 6);
+	if (keep_nested(table[IFLA_LINKINFO], info, IFLA_INFO_MAX) < 0 || keep_nested(table[IFLA_XDP], xdp, IFLA_XDP_MAX) < 0)
+		return -EBADMSG;
+	get_text(info[IFLA_INFO_KIND], link.kind, sizeof(link.kind));
+	if (holds(xdp[IFLA_XDP_ATTACHED], 1))
+		link.xdp_mode = mnl_attr_get_u8(xdp[IFLA_XDP_ATTACHED]);
+	link.xdp_prog_id = get_u32(xdp[IFLA_XDP_PROG_ID]);
+	*ret_link = link;
+	return 0;
+}
+
+int nl_parse_addr(const struct nlmsghdr *nlh, struct net_addr *ret_addr)
+{
+	const struct nlattr *table[IFA_MAX + 1] = { NULL };
+	const struct ifaddrmsg *msg;
+	struct net_addr addr = { 0 };
+
+	if (nlh->nlmsg_type != RTM_NEWADDR && nlh->nlmsg_type != RTM_DELADDR)
+		return -EBADMSG;
+	if (collect(nlh, sizeof(*msg), table, IFA_MAX))
+		return -EBADMSG;
+	msg = mnl_nlmsg_get_payload(nlh);
+	if (!nl_addr_len(msg->ifa_family))
+		return -EBADMSG;
+	addr.ifindex = msg->ifa_index;
+	addr.family = msg->ifa_family;
+	addr.prefixlen = msg->ifa_prefixlen;
+	addr.scope = msg->ifa_scope;
+	addr.flags = holds(table[IFA_FLAGS], 4) ? mnl_attr_get_u32(table[IFA_FLAGS]) : msg->ifa_flags;
+	/* On a point-to-point link IFA_ADDRESS is the other side. */
+	get_addr(table[IFA_LOCAL] ? table[IFA_LOCAL] : table[IFA_ADDRESS], addr.family, &addr.addr);
+	*ret_addr = addr;
+	return 0;
+}
+
+int nl_parse_route(const struct nlmsghdr *nlh, struct net_route *ret_route)
+{
+	const struct nlattr *table[RTA_MAX + 1] = { NULL }, *metrics[RTAX_MAX + 1] = { NULL };
+	const struct rtmsg *msg;
+	struct net_route route = { 0 };
+
+	if (nlh->nlmsg_type != RTM_NEWROUTE && nlh->nlmsg_type != RTM_DELROUTE)
+		return -EBADMSG;
+	if (collect(nlh, sizeof(*msg), table, RTA_MAX))
+		return -EBADMSG;
+	msg = mnl_nlmsg_get_payload(nlh);
+	if (!nl_addr_len(msg->rtm_family))
+		return -EBADMSG;
+	if (keep_nested(table[RTA_METRICS], metrics, RTAX_MAX) < 0)
+		return -EBADMSG;
+	route.family = msg->rtm_family;
+	route.prefixlen = msg->rtm_dst_len;
+	route.protocol = msg->rtm_protocol;
+	route.type = msg->rtm_type;
+	route.table = holds(table[RTA_TABLE], 4) ? mnl_attr_get_u32(table[RTA_TABLE]) : msg->rtm_table;
+	route.metric = get_u32(table[RTA_PRIORITY]);
+	route.mtu = get_u32(metrics[RTAX_MTU]);
+	route.ifindex = get_u32(table[RTA_OIF]);
+	get_addr(table[RTA_DST], route.family, &route.dst);
+	get_addr(table[RTA_GATEWAY], route.family, &route.gateway);
+	get_addr(table[RTA_PREFSRC], route.family, &route.prefsrc);
+	if (!table[RTA_OIF] && holds(table[RTA_MULTIPATH], sizeof(struct rtnexthop))) {
+		const struct rtnexthop *hop = mnl_attr_get_payload(table[RTA_MULTIPATH]);
+
+		route.ifindex = hop->rtnh_ifindex;
+	}
+	*ret_route = route;
+	return 0;
+}
+
+int nl_parse_neigh(const struct nlmsghdr *nlh, struct net_neigh *ret_neigh)
+{
+	const struct nlattr *table[NDA_MAX + 1] = { NULL };
+	struct net_neigh neigh = { 0 };
+	const struct ndmsg *msg;
+
+	if (nlh->nlmsg_type != RTM_NEWNEIGH && nlh->nlmsg_type != RTM_DELNEIGH)
+		return -EBADMSG;
+	if (collect(nlh, sizeof(*msg), table, NDA_MAX))
+		return -EBADMSG;
+	msg = mnl_nlmsg_get_payload(nlh);
+	if (!nl_addr_len(msg->ndm_family))
+		return -EBADMSG;	/* a bridge's forwarding entry */
+	neigh.ifindex = msg->ndm_ifindex;
+	neigh.family = msg->ndm_family;
+	neigh.state = msg->ndm_state;
+	neigh.flags = msg->ndm_flags | get_u32(table[NDA_FLAGS_EXT]) << 8;
+	neigh.protocol = holds(table[NDA_PROTOCOL], 1) ? mnl_attr_get_u8(table[NDA_PROTOCOL]) : 0;
+	get_addr(table[NDA_DST], neigh.family, &neigh.addr);
+	if (holds(table[NDA_LLADDR], 6) && mnl_attr_get_payload_len(table[NDA_LLADDR]) == 6) {
+		memcpy(neigh.mac, mnl_attr_get_payload(table[NDA_LLADDR]), 6);
+		neigh.has_mac = true;
+	}
+	*ret_neigh = neigh;
+	return 0;
+}
+
+static int parse_event(const struct nlmsghdr *nlh, struct net_event *event)
+{
+	event->removed = nlh->nlmsg_type == RTM_DELLINK || nlh->nlmsg_type == RTM_DELADDR ||
+			 nlh->nlmsg_type == RTM_DELROUTE || nlh->nlmsg_type == RTM_DELNEIGH;
+	switch (nlh->nlmsg_type) {
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+		event->type = NET_EVENT_LINK;
+		return nl_parse_link(nlh, &event->link);
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+		event->type = NET_EVENT_ADDR;
+		return nl_parse_addr(nlh, &event->addr);
+	case RTM_NEWROUTE:
+	case RTM_DELROUTE:
+		event->type = NET_EVENT_ROUTE;
+		return nl_parse_route(nlh, &event->route);
+	case RTM_NEWNEIGH:
+	case RTM_DELNEIGH:
+		event->type = NET_EVENT_NEIGH;
+		return nl_parse_neigh(nlh, &event->neigh);
+	default:
+		return -EBADMSG;
+	}
+}
+
+void nl_parse_events(const void *buf, size_t len, net_event_cb cb, void *user)
+{
+	const struct nlmsghdr *nlh = buf;
+	struct net_event event;
+	int left = len;
+
+	for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
+		if (!parse_event(nlh, &event))
+			cb(&event, user);
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Routes of the main table. Ours carry NET_PROTOCOL; others' are never changed.
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "net/nl.h"
+
+struct each {
+	net_route_cb cb;
+	void *user;
+};
+
+static int pass_on(const struct nlmsghdr *nlh, void *data)
+{
+	struct each *each = data;
+	struct net_route route;
+
+	if (!nl_parse_route(nlh, &route))
+		each->cb(&route, each->user);
+	return MNL_CB_OK;
+}
+
+int net_route_list(uint8_t family, net_route_cb cb, void *user)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct each each = { .cb = cb, .user = user };
+	struct rtmsg *msg;
+
+	nlh->nlmsg_type = RTM_GETROUTE;
+	msg = mnl_nlmsg_put_extra_header(nlh, sizeof(*msg));
+	msg->rtm_family = family;
+	return nl_dump(nlh, false, pass_on, &each);
+}
+
+static bool is_zero(const struct talon_addr *addr)
+{
+	static const struct talon_addr zero;
+
+	return !memcmp(addr, &zero, sizeof(zero));
+}
+
+static int change(uint16_t type, uint16_t flags, const struct net_route *route)
+{
+	char buf[512] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	size_t len = nl_addr_len(route->family);
+	struct nlattr *nest;
+	struct rtmsg *msg;
+
+	if (!len || route->prefixlen > len * 8)
+		return -EINVAL;
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = flags;
+	msg = mnl_nlmsg_put_extra_header(nlh, sizeof(*msg));
+	msg->rtm_family = route->family;
+	msg->rtm_dst_len = route->prefixlen;
+	msg->rtm_table = RT_TABLE_MAIN;
+	msg->rtm_protocol = NET_PROTOCOL;
+	msg->rtm_type = RTN_UNICAST;
+	/* A deletion matches any scope when it names none. */
+	msg->rtm_scope = type == RTM_DELROUTE ? RT_SCOPE_NOWHERE : is_zero(&route->gateway) ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	if (route->family == AF_INET6)
+		msg->rtm_scope = RT_SCOPE_UNIVERSE;
+	mnl_attr_put(nlh, RTA_DST, len, &route->dst);
+	if (route->ifindex)
+		mnl_attr_put_u32(nlh, RTA_OIF, route->ifindex);
+	if (route->metric)
+		mnl_attr_put_u32(nlh, RTA_PRIORITY, route->metric);
+	if (type == RTM_NEWROUTE) {
+		if (!is_zero(&route->gateway))
+			mnl_attr_put(nlh, RTA_GATEWAY, len, &route->gateway);
+		if (!is_zero(&route->prefsrc))
+			mnl_attr_put(nlh, RTA_PREFSRC, len, &route->prefsrc);
+		if (route->mtu) {
+			nest = mnl_attr_nest_start(nlh, RTA_METRICS);
+			mnl_attr_put_u32(nlh, RTAX_MTU, route->mtu);
+			mnl_attr_nest_end(nlh, nest);
+		}
+	}
+	return nl_talk(nlh, NULL, 0);
+}
+
+struct rivals {
+	const struct net_route *route;
+	bool ours;
+	bool foreign;
+};
+
+static void look(const struct net_route *route, void *user)
+{
+	struct rivals *rivals = user;
+
+	if (route->table != RT_TABLE_MAIN || route->prefixlen != rivals->route->prefixlen ||
+	    memcmp(&route->dst, &rivals->route->dst, sizeof(route->dst)))
+		return;
+	if (route->protocol != NET_PROTOCOL)
+		rivals->foreign = true;
+	else if (route->metric == rivals->route->metric)
+		rivals->ours = true;
+}
+
+int net_route_add(const struct net_route *route)
+{
+	struct rivals rivals = { .route = route };
+	int ret;
+
+	ret = net_route_list(route->family, look, &rivals);
+	if (ret)
+		return ret;
+	if (rivals.foreign)
+		return -EEXIST;
+	/* Exclusive unless the entry that would be replaced is ours: somebody may have been quicker than our look. */
+	return change(RTM_NEWROUTE, NLM_F_CREATE | (rivals.ours ? NLM_F_REPLACE : NLM_F_EXCL), route);
+}
+
+int net_route_del(const struct net_route *route)
+{
+	int ret = change(RTM_DELROUTE, 0, route);
+
+	return ret == -ESRCH || ret == -ENODEV ? 0 : ret;
+}
+
+#define FLUSH_BATCH 256
+
+struct flush {
+	int ifindex;
+	unsigned count;
+	struct net_route routes[FLUSH_BATCH];
+};
+
+static void pick(const struct net_route *route, void *user)
+{
+	struct flush *flush = user;
+
+	if (route->protocol == NET_PROTOCOL && route->table == RT_TABLE_MAIN && flush->count < FLUSH_BATCH &&
+	    (!flush->ifindex || route->ifindex == flush->ifindex))
+		flush->routes[flush->count++] = *route;
+}
+
+static int flush_family(uint8_t family, int ifindex)
+{
+	struct flush flush = { .ifindex = ifindex };
+	int ret, removed = 0;
+
+	do {
+		flush.count = 0;
+		ret = net_route_list(family, pick, &flush);
+		for (unsigned i = 0; i < flush.count && !ret; i++) {
+			ret = net_route_del(&flush.routes[i]);
+			removed += !ret;
+		}
+	} while (!ret && flush.count == FLUSH_BATCH);
+	return ret ? ret : removed;
+}
+
+int net_route_flush(int ifindex)
+{
+	int v4 = flush_family(AF_INET, ifindex), v6 = flush_family(AF_INET6, ifindex);
+
+	if (v6 == -EAFNOSUPPORT || v6 == -EOPNOTSUPP)	/* a host without IPv6 has none */
+		v6 = 0;
+	return v4 < 0 ? v4 : v6 < 0 ? v6 : v4 + v6;
+}
