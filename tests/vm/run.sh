@@ -30,7 +30,7 @@ missing() {
 for tool in qemu-system-x86_64 busybox cpio depmod modprobe xz $tools; do
 	command -v "$tool" >/dev/null || missing "$tool is not installed (see tests/vm/packages)"
 done
-[ -x "$build/talon" ] || missing "$build/talon is not built"
+[ -x "$build/talon" ] || missing "$build/talon is not built: make talon"
 kdir=$("$here/kernel.sh" "$kernel")
 release=$(cat "$kdir/release")
 
@@ -76,7 +76,7 @@ add_modules() {
 make_root() {
 	local tool source name
 
-	mkdir -p "$root"/{bin,dev,proc,sys,run/netns,tmp,etc,root,modules,guest,bpf} "$root$libbpf_objects"
+	mkdir -p "$root"/{bin,dev,proc,sys,run/netns,tmp,etc,root,modules,guest,bpf,others} "$root$libbpf_objects"
 	cp "$(command -v busybox)" "$root/bin/busybox"
 	for name in $(busybox --list); do
 		ln -s busybox "$root/bin/$name" 2>/dev/null || true
@@ -89,12 +89,10 @@ make_root() {
 	add_binary "$build/vm/loadall"
 	ln -sf dash "$root/bin/sh"	# busybox's own shell prefers its applets to the tools above
 	cp "$libbpf_objects"/*.o "$root$libbpf_objects/"
-	for source in "$here"/../../bpf/*.bpf.c "$here"/*.bpf.c; do
-		name=$(basename "$source" .c).o
-		for object in "$build/bpf/$name" "$build/vm/$name"; do
-			[ ! -e "$object" ] || cp "$object" "$root/bpf/"
-		done
+	for source in "$here"/../../bpf/*.bpf.c; do
+		cp "$build/bpf/$(basename "$source" .c).o" "$root/bpf/"
 	done
+	cp "$build"/vm/count_*.bpf.o "$root/others/"
 	cp "$here"/guest/*.sh "$root/guest/"
 	cp "$here/guest/init.sh" "$root/init"
 	chmod 755 "$root/init"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Somebody else's XDP program: counts every frame and passes it. NAME and PRIORITY (its place in libxdp's chain) come from the build.
+// Somebody else's XDP program: counts every frame and passes it. NAME and PRIORITY (its place in libxdp's chain) come from the build;
+// with MOVES it calls a helper that moves packet data, as Talon's own does, which newer kernels refuse in older libxdp's dispatcher.
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <xdp/xdp_helpers.h>
@@ -24,6 +25,10 @@ int NAME(struct xdp_md *ctx)
 
 	if (count)
 		__sync_fetch_and_add(count, 1);
+#ifdef MOVES
+	if (bpf_xdp_adjust_head(ctx, 0))
+		return XDP_ABORTED;
+#endif
 	return XDP_PASS;
 }
 

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# One page and one file in every datapath mode that this kernel has.
+. /guest/lib.sh
+
+# tcx came with Linux 6.6; before that tc programs need the clsact qdisc.
+case $(uname -r) in
+6.1.*) modes="xdp xdp-generic clsact" ;;
+*) modes="xdp xdp-generic tcx" ;;
+esac
+
+status_says_mode() {
+	node_status -d >/tmp/status.txt
+	cat /tmp/status.txt
+	grep -qE "(^|[^a-z-])$1([^a-z-]|$)" /tmp/status.txt
+}
+
+kernel_says_mode() {
+	case $1 in
+	xdp) ip -n node link show eth0 | grep -qE ' xdp( |$)' ;;
+	xdp-generic) ip -n node link show eth0 | grep -q ' xdpgeneric' ;;
+	tcx) inside node bpftool -j link show | grep -q tcx ;;
+	clsact) tc -n node filter show dev eth0 ingress | grep -q bpf ;;
+	esac
+}
+
+scenario() {
+	mode=$1
+	check "$mode: the network comes up" network_up || return
+	if ! check "$mode: Talon becomes ready" node_up responder "Datapath = $mode"; then
+		node_tell
+		return
+	fi
+	laptop_up responder
+	check "$mode: the kernel has the program there" kernel_says_mode "$mode"
+	check "$mode: status says so" status_says_mode "$mode"
+	check "$mode: page through the tunnel, gateway saw the node" page_says_node
+	check "$mode: 2 MB through the tunnel, every byte" file_is_whole || node_tell
+	check "$mode: down" node_down
+}
+
+for mode in $modes; do
+	scenario $mode
+	network_down
+done
+finish
