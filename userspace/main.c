@@ -1,9 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // talon: the command line.
 #include <stdio.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#include "cli/cli.h"
 
 int main(int argc, char **argv)
 {
-	printf("talon %s\n", TALON_VERSION);
-	return 0;
+	struct cli cli = { .in = stdin, .out = stdout, .err = stderr, .env = environ };
+	int code;
+
+	if (sodium_init() < 0)
+		return cli_fail(&cli, CLI_FAILED, "libsodium cannot start: no random numbers");
+	code = cli_main(&cli, argc, argv);
+	if (fflush(stdout) && code == CLI_OK)
+		code = cli_fail(&cli, CLI_FAILED, "cannot write to standard output");
+	return code;
 }

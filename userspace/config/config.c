@@ -59,23 +59,6 @@ bool config_key_is_zero(const __u8 key[static WG_KEY_LEN])
 	return sodium_is_zero(key, WG_KEY_LEN);
 }
 
-int config_key_decode(struct slice text, __u8 ret_key[static WG_KEY_LEN])
-{
-	__u8 key[WG_KEY_LEN];
-	size_t len;
-	int ret = -EINVAL;
-
-	if (text.len != sodium_base64_ENCODED_LEN(WG_KEY_LEN, sodium_base64_VARIANT_ORIGINAL) - 1)
-		return -EINVAL;
-	if (!sodium_base642bin(key, sizeof(key), text.at, text.len, NULL, &len, NULL, sodium_base64_VARIANT_ORIGINAL) &&
-	    len == WG_KEY_LEN) {
-		memcpy(ret_key, key, sizeof(key));
-		ret = 0;
-	}
-	sodium_memzero(key, sizeof(key));
-	return ret;
-}
-
 /* @value for an error line: short, printable. */
 static void quote(struct slice value, char *text, size_t size)
 {
@@ -173,18 +156,31 @@ void config_free(struct config *config)
 	sodium_memzero(config, sizeof(*config));
 }
 
-int config_set_flag(struct config *config, const char *flag, const char *value, char *why, size_t size)
+static int find_flag(const char *flag)
 {
-	for (enum option i = 0; i < OPTION_COUNT; i++) {
-		struct config_origin origin = { CONFIG_FROM_FLAG, config_option_table[i].flag, 0 };
-		char place[64];
-
-		if (!config_option_table[i].flag || strcmp(config_option_table[i].flag, flag))
-			continue;
-		snprintf(place, sizeof(place), "--%s", flag);
-		return config_assign(config, i, &origin, place, slice_trim(slice_from(value)), why, size);
+	for (int i = 0; i < OPTION_COUNT; i++) {
+		if (config_option_table[i].flag && !strcmp(config_option_table[i].flag, flag))
+			return i;
 	}
 	return -ENOENT;
+}
+
+bool config_has_flag(const char *flag)
+{
+	return find_flag(flag) >= 0;
+}
+
+int config_set_flag(struct config *config, const char *flag, const char *value, char *why, size_t size)
+{
+	int option = find_flag(flag);
+	struct config_origin origin = { .source = CONFIG_FROM_FLAG };
+	char place[64];
+
+	if (option < 0)
+		return option;
+	origin.name = config_option_table[option].flag;
+	snprintf(place, sizeof(place), "--%s", flag);
+	return config_assign(config, option, &origin, place, slice_trim(slice_from(value)), why, size);
 }
 
 static const char *env_value(char *const *env, const char *name)

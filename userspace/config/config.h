@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the operator wants: defaults, the static file, environment and command line, parsed and validated into one struct.
+ * What the operator wants: defaults, the static file, environment and command line, parsed and validated into one
+ * struct.
  * Nothing here asks the system anything; preflight.h does.
  *
- * Every function that can fail writes one line into @why: where it was (FILE:LINE, --flag or VARIABLE), the field, what is
- * wrong and the accepted form. A secret is never quoted.
+ * Every function that can fail writes one line into @why: where it was (FILE:LINE, --flag or VARIABLE), the field, what
+ * is wrong and the accepted form. A secret is never quoted.
  */
 #ifndef TALON_CONFIG_H
 #define TALON_CONFIG_H
@@ -30,7 +31,7 @@
 #define CONFIG_MTU_MAX		8920		/* a 9000-byte link less outer IPv6, UDP and WireGuard */
 #define CONFIG_TUNNEL		"wt0"
 #define CONFIG_PIN_DIR		"/sys/fs/bpf/talon"
-#define CONFIG_NODE_PORT_FIRST	12288		/* below Calico's, NodePort's and Cilium's ranges and the ephemeral ports */
+#define CONFIG_NODE_PORT_FIRST	12288		/* below Calico's, NodePort's and Cilium's ranges */
 #define CONFIG_NODE_PORT_LAST	19999
 #define CONFIG_OWN_PORT_FIRST	1024
 #define CONFIG_OWN_PORT_LAST	65535
@@ -168,6 +169,9 @@ struct config_option {
 /* All settings, ended by an entry without key and flag. */
 const struct config_option *config_options(void);
 
+/* Whether config_set_flag knows @flag. */
+bool config_has_flag(const char *flag);
+
 /* Defaults. Nothing to free until something is set. */
 void config_init(struct config *config);
 /* Frees what config holds and wipes all of it. */
@@ -178,7 +182,7 @@ void config_free(struct config *config);
  * Returns 0; -ENOENT: there is no such flag; -EINVAL with @why; -ENOMEM.
  */
 int config_set_flag(struct config *config, const char *flag, const char *value, char *why, size_t size);
-/* Reads TALON_* and NB_* of @env ("NAME=value" strings, NULL at the end). Empty and unknown variables are passed over. */
+/* Reads TALON_* and NB_* of @env ("NAME=value", NULL at the end). Empty and unknown variables are passed over. */
 int config_read_env(struct config *config, char *const *env, char *why, size_t size);
 /* Reads a static file from memory; @name stands in error lines. Returns 0, -EINVAL with @why, -ENOMEM. */
 int config_read_text(struct config *config, const char *name, const char *text, size_t len, char *why, size_t size);
@@ -195,8 +199,5 @@ int config_finish(struct config *config, const char *name, char *why, size_t siz
  * an endpoint, as one that calls us, and adds a warning. Returns how many are left, or -ENOMEM.
  */
 int config_resolve(struct config *config);
-
-/* @text: 44 characters of base64. Returns 0 or -EINVAL; takes the same time for every key. */
-int config_key_decode(struct slice text, __u8 ret_key[static WG_KEY_LEN]);
 
 #endif

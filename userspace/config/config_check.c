@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What can only be judged when everything was read: peers against each other, addresses against routes, what follows from what.
+// What can only be judged when everything was read: peers against each other, addresses against routes.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -49,7 +49,7 @@ static int check_keys(struct check *c)
 {
 	if (config_key_is_zero(c->config->private_key))
 		return wrong(c, OPTION_PRIVATE_KEY, "there is none; write " FORM_KEY);
-	if (crypto_scalarmult_base(c->config->public_key, c->config->private_key))
+	if (crypto_scalarmult_base(c->config->public_key, c->config->private_key) < 0)
 		return wrong(c, OPTION_PRIVATE_KEY, "the value is not usable; write " FORM_KEY);
 	return 0;
 }
@@ -74,12 +74,14 @@ static int drop_self(struct check *c)
 		struct config_peer *peer = &config->peers[i];
 
 		if (config_key_is_zero(peer->public_key)) {
-			snprintf(c->why, c->size, "%s:%u: Peer.PublicKey: there is none; write " FORM_KEY, c->file, peer->line);
+			snprintf(c->why, c->size, "%s:%u: Peer.PublicKey: there is none; write " FORM_PUBLIC_KEY,
+				c->file, peer->line);
 			return -EINVAL;
 		}
 		if (memcmp(peer->public_key, config->public_key, WG_KEY_LEN))
 			continue;
-		if (config_note(config, LOG_LEVEL_WARN, "%s:%u: Peer.PublicKey: this is the node's own key; the peer is left out",
+		if (config_note(config, LOG_LEVEL_WARN,
+			    "%s:%u: Peer.PublicKey: this is the node's own key; the peer is left out",
 			    c->file, peer->line))
 			return config_no_memory(c->why, c->size);
 		drop_peer(config, i--);
@@ -113,7 +115,8 @@ static int refuse_twins(struct check *c)
 	for (size_t i = 1; i < count && !ret; i++) {
 		if (memcmp(sorted[i - 1]->public_key, sorted[i]->public_key, WG_KEY_LEN))
 			continue;
-		snprintf(c->why, c->size, "%s:%u: Peer.PublicKey: the peer at line %u has the same; write one [Peer] for each key",
+		snprintf(c->why, c->size,
+			"%s:%u: Peer.PublicKey: the peer at line %u has the same; write one [Peer] for each key",
 			c->file, sorted[i]->line, sorted[i - 1]->line);
 		ret = -EINVAL;
 	}
@@ -216,8 +219,8 @@ static int check_peers(struct check *c)
 	if (!ret)
 		ret = refuse_twins(c);
 	if (!ret && config->peer_count > config->max_peers)
-		ret = wrong(c, OPTION_MAX_PEERS, "%u is less than the %zu peers of the file; write %zu-%u", config->max_peers,
-			config->peer_count, config->peer_count, CONFIG_MAX_PEERS_LIMIT);
+		ret = wrong(c, OPTION_MAX_PEERS, "%u is less than the %zu peers of the file; write %zu-%u",
+			config->max_peers, config->peer_count, config->peer_count, CONFIG_MAX_PEERS_LIMIT);
 	if (!ret)
 		ret = settle_allowed(c);
 	return ret;
@@ -278,16 +281,16 @@ static int check_snat(struct check *c)
 	if (!addr)
 		return 0;
 	if (addr == config->mesh_addr)
-		return wrong(c, OPTION_SNAT, "this is the node's mesh address; write node or one spare IPv4 address of the LAN");
+		return wrong(c, OPTION_SNAT, "this is the node's mesh address; write " FORM_SNAT);
 	for (size_t i = 0; i < config->route_count; i++) {
 		const struct config_cidr *dst = &config->routes[i].dst;
 
 		value_cidr_format(dst, text, sizeof(text));
 		if (is_edge(dst, addr))
-			return wrong(c, OPTION_SNAT, "this is the network or broadcast address of Route %s; write a host's address in it",
-				text);
+			return wrong(c, OPTION_SNAT,
+				"this is the network or broadcast address of Route %s; write " FORM_SNAT, text);
 		if (dst->prefixlen == 32 && dst->addr.word[0] == addr)
-			return wrong(c, OPTION_SNAT, "this is the destination of Route %s; write an address that nobody has", text);
+			return wrong(c, OPTION_SNAT, "this is the destination of Route %s; write " FORM_SNAT, text);
 	}
 	return 0;
 }
@@ -301,7 +304,7 @@ static int check_ports(struct check *c)
 	} taken[] = {
 		{ 20000, 29999, "these ports overlap those of Calico's eBPF NAT (20000-29999)" },
 		{ 30000, 32767, "these ports overlap the usual NodePorts of Kubernetes (30000-32767)" },
-		{ 32768, 65535, "these ports overlap the ephemeral ports of Linux and those of Cilium's NAT (32768-65535)" },
+		{ 32768, 65535, "these ports overlap Linux's ephemeral ones and those of Cilium's NAT (32768-65535)" },
 	};
 	struct config *config = c->config;
 
@@ -350,7 +353,8 @@ static int check_devices(struct check *c)
 		return wrong(c, OPTION_TUNNEL, "lo is the loopback device; write another name, such as wt0");
 	for (size_t i = 0; i < config->uplink_count; i++) {
 		if (!strcmp(config->uplinks[i], config->tunnel))
-			return wrong(c, OPTION_TUNNEL, "%s is an uplink too; write another name, such as wt0", config->tunnel);
+			return wrong(c, OPTION_TUNNEL, "%s is an uplink too; write another name, such as wt0",
+				config->tunnel);
 	}
 	return 0;
 }
@@ -391,7 +395,8 @@ static int note_ignored(struct check *c)
 			len += snprintf(names + len, sizeof(names) - len, "%s%s", len ? ", " : "", ignored_names[i]);
 	}
 	if (len && config_note(c->config, LOG_LEVEL_INFO,
-		    "%s: no effect: %s (Talon runs no commands and touches no resolver, rule or routing table)", c->file, names))
+		    "%s: no effect: %s (Talon runs no commands and touches no resolver, rule or routing table)",
+		    c->file, names))
 		return config_no_memory(c->why, c->size);
 	if (has_inner_ipv6(c->config) && config_note(c->config, LOG_LEVEL_INFO,
 		    "%s: no effect: IPv6 in Address and AllowedIPs (the tunnel carries IPv4)", c->file))

@@ -77,7 +77,8 @@ static unsigned int distance(struct slice a, struct slice b)
 		above = row[0];
 		row[0] = i;
 		for (size_t j = 1; j <= b.len; j++) {
-			unsigned int cost = above + (tolower((unsigned char)a.at[i - 1]) != tolower((unsigned char)b.at[j - 1]));
+			unsigned char x = a.at[i - 1], y = b.at[j - 1];
+			unsigned int cost = above + (tolower(x) != tolower(y));
 
 			above = row[j];
 			left = row[j - 1];
@@ -129,13 +130,14 @@ static int unknown_key(const struct reader *r, const struct ini_item *item)
 
 	quote_name(item->name, name, sizeof(name));
 	if (belongs_elsewhere)
-		snprintf(r->why, r->size, "%s:%u: %s: %s does not belong here; write it in [%s]", r->name, item->line, section,
-			name, r->section == IN_PEER ? "Interface" : "Peer");
+		snprintf(r->why, r->size, "%s:%u: %s: %s does not belong here; write it in [%s]", r->name, item->line,
+			section, name, r->section == IN_PEER ? "Interface" : "Peer");
 	else if (nearest)
-		snprintf(r->why, r->size, "%s:%u: %s: %s is not a key; write %s, or see talon.conf(5)", r->name, item->line,
-			section, name, nearest);
+		snprintf(r->why, r->size, "%s:%u: %s: %s is not a key; write %s, or see talon.conf(5)", r->name,
+			item->line, section, name, nearest);
 	else
-		snprintf(r->why, r->size, "%s:%u: %s: %s is not a key; see talon.conf(5)", r->name, item->line, section, name);
+		snprintf(r->why, r->size, "%s:%u: %s: %s is not a key; see talon.conf(5)", r->name, item->line, section,
+			name);
 	return -EINVAL;
 }
 
@@ -146,7 +148,8 @@ static int read_interface_pair(struct reader *r, const struct ini_item *item)
 	char place[256];
 
 	if (option >= 0) {
-		snprintf(place, sizeof(place), "%s:%u: Interface.%s", r->name, item->line, config_option_table[option].key);
+		snprintf(place, sizeof(place), "%s:%u: Interface.%s", r->name, item->line,
+			config_option_table[option].key);
 		return config_assign(r->config, option, &origin, place, item->value, r->why, r->size);
 	}
 	ignored = find_ignored(item->name);
@@ -206,7 +209,8 @@ static int read_item(struct reader *r, const struct ini_item *item)
 	if (item->kind == INI_PAIR && r->section == IN_PEER)
 		return read_peer_pair(r, item);
 	snprintf(r->why, r->size, "%s:%u: %s", r->name, item->line,
-		item->kind == INI_BROKEN ? item->problem : "a key stands before any section; write [Interface] above it");
+		item->kind == INI_BROKEN ? item->problem :
+					   "a key stands before any section; write [Interface] above it");
 	return -EINVAL;
 }
 
@@ -279,8 +283,9 @@ static int warn_if_readable(struct config *config, const char *path, int fd)
 
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || !(st.st_mode & 0007) || config_key_is_zero(config->private_key))
 		return 0;
-	return config_note(config, LOG_LEVEL_WARN, "%s: Interface.PrivateKey: everybody may open this file (mode %04o); run chmod 600",
-		path, st.st_mode & 07777);
+	return config_note(config, LOG_LEVEL_WARN,
+		"%s: Interface.PrivateKey: everybody may open this file (mode %04o); run chmod 600", path,
+		st.st_mode & 07777);
 }
 
 int config_read_file(struct config *config, const char *path, char *why, size_t size)

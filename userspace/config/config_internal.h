@@ -71,6 +71,8 @@ struct peer_key {
 extern const struct peer_key config_peer_keys[];
 
 #define FORM_KEY	"44 characters of base64, as `talon genkey` prints them"
+#define FORM_PUBLIC_KEY	"44 characters of base64, as `talon pubkey` prints them"
+#define FORM_SNAT	"node or one spare IPv4 address of the LAN"
 #define FORM_CIDR	"ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)"
 #define FORM_CIDR4	"ADDRESS/0-32 (IPv4)"
 

@@ -105,7 +105,7 @@ static struct ini_item pair(struct slice text, unsigned int line)
 		return broken(line, "a line has no '='; write KEY = VALUE");
 	name = (struct slice){ text.at, equals - text.at };
 	value = (struct slice){ equals + 1, text.len - name.len - 1 };
-	return (struct ini_item){ .kind = INI_PAIR, .line = line, .name = slice_trim(name), .value = slice_trim(value) };
+	return (struct ini_item){ INI_PAIR, line, slice_trim(name), slice_trim(value), NULL };
 }
 
 struct ini_item ini_next(struct ini *ini)

@@ -15,7 +15,7 @@ static const char *const hand_ups[] = { "auto", "pass", "tunnel", NULL };
 
 static int set_private_key(struct config *config, struct slice value, struct problem *problem)
 {
-	int ret = config_key_decode(value, config->private_key);
+	int ret = value_key(value, config->private_key);
 
 	if (!ret && config_key_is_zero(config->private_key)) {
 		problem->is = "is all zeros";
@@ -238,40 +238,101 @@ static int set_log_level(struct config *config, struct slice value, struct probl
 }
 
 const struct config_option config_option_table[OPTION_COUNT + 1] = {
-	[OPTION_PRIVATE_KEY]	= { "PrivateKey", NULL, NULL, NULL, FORM_KEY, "this node's private key" },
-	[OPTION_LISTEN_PORT]	= { "ListenPort", "listen-port", "TALON_LISTEN_PORT", "NB_WIREGUARD_PORT", "1-65535",
-				    "UDP port of WireGuard (51820)" },
-	[OPTION_ADDRESS]	= { "Address", "address", "TALON_ADDRESS", NULL, FORM_CIDR, "this node's mesh address" },
-	[OPTION_MTU]		= { "MTU", "mtu", "TALON_MTU", "NB_MTU", "576-8920", "largest packet in the tunnel (1280)" },
-	[OPTION_UPLINK]		= { "Uplink", "uplink", "TALON_UPLINK", NULL, "up to four device names, such as eth0",
-				    "devices with programs (the one with the default route)" },
-	[OPTION_ROUTE]		= { "Route", "route", "TALON_ROUTE", NULL, FORM_CIDR4 ", then masquerade or nomasquerade",
-				    "networks that peers reach through this node" },
-	[OPTION_SNAT]		= { "SNAT", "snat", "TALON_SNAT", NULL, "node or one spare IPv4 address of the LAN",
-				    "what the network sees instead of a peer (node)" },
-	[OPTION_SNAT_PORTS]	= { "SNATPorts", "snat-ports", "TALON_SNAT_PORTS", NULL, "FIRST-LAST within 1024-65535",
-				    "ports of SNAT (12288-19999; 1024-65535 of a spare address)" },
-	[OPTION_DATAPATH]	= { "Datapath", "datapath", "TALON_DATAPATH", NULL, "auto, xdp, xdp-generic, tcx or clsact",
-				    "where the programs attach (auto)" },
-	[OPTION_XDP_DISPATCHER]	= { "XDPDispatcher", "xdp-dispatcher", "TALON_XDP_DISPATCHER", NULL,
-				    "auto, always or never", "share XDP through libxdp's dispatcher (auto)" },
-	[OPTION_XDP_PRIORITY]	= { "XDPPriority", "xdp-priority", "TALON_XDP_PRIORITY", NULL, "1-65535",
-				    "place in that dispatcher, lower runs earlier (50)" },
-	[OPTION_HOST_ADDRESS]	= { "HostAddress", "host-address", "TALON_HOST_ADDRESS", NULL, "yes or no",
-				    "put the mesh address on the tunnel device (yes)" },
-	[OPTION_LOCAL]		= { "Local", "local", "TALON_LOCAL", NULL, FORM_CIDR4,
-				    "destinations that this host serves itself" },
-	[OPTION_HAND_UP]	= { "HandUp", "hand-up", "TALON_HAND_UP", NULL, "auto, pass or tunnel",
-				    "how packets for this host reach its stack (auto)" },
-	[OPTION_TUNNEL]		= { "Tunnel", "tunnel", "TALON_TUNNEL", "NB_INTERFACE_NAME",
-				    "a device name of 1-15 characters, such as wt0", "name of the tunnel device (wt0)" },
-	[OPTION_MAX_PEERS]	= { "MaxPeers", "max-peers", "TALON_MAX_PEERS", NULL, "1-65536", "room for peers (1024)" },
-	[OPTION_MAX_FLOWS]	= { "MaxFlows", "max-flows", "TALON_MAX_FLOWS", NULL, "1024-1048576",
-				    "room for translated flows (262144)" },
-	[OPTION_PIN_DIR]	= { NULL, "pin-dir", "TALON_PIN_DIR", NULL, "an absolute path on a bpf file system",
-				    "where programs and maps are kept (" CONFIG_PIN_DIR ")" },
-	[OPTION_LOG_LEVEL]	= { NULL, "log-level", "TALON_LOG_LEVEL", "NB_LOG_LEVEL", "error, warn, info or debug",
-				    "what is logged to standard error (info)" },
+	[OPTION_PRIVATE_KEY] = {
+		"PrivateKey", NULL, NULL, NULL,
+		FORM_KEY,
+		"this node's private key",
+	},
+	[OPTION_LISTEN_PORT] = {
+		"ListenPort", "listen-port", "TALON_LISTEN_PORT", "NB_WIREGUARD_PORT",
+		"1-65535",
+		"UDP port of WireGuard (51820)",
+	},
+	[OPTION_ADDRESS] = {
+		"Address", "address", "TALON_ADDRESS", NULL,
+		FORM_CIDR,
+		"this node's mesh address",
+	},
+	[OPTION_MTU] = {
+		"MTU", "mtu", "TALON_MTU", "NB_MTU",
+		"576-8920",
+		"largest packet in the tunnel (1280)",
+	},
+	[OPTION_UPLINK] = {
+		"Uplink", "uplink", "TALON_UPLINK", NULL,
+		"up to four device names, such as eth0",
+		"devices with programs (the one with the default route)",
+	},
+	[OPTION_ROUTE] = {
+		"Route", "route", "TALON_ROUTE", NULL,
+		FORM_CIDR4 ", then masquerade or nomasquerade",
+		"networks that peers reach through this node",
+	},
+	[OPTION_SNAT] = {
+		"SNAT", "snat", "TALON_SNAT", NULL,
+		FORM_SNAT,
+		"what the network sees instead of a peer (node)",
+	},
+	[OPTION_SNAT_PORTS] = {
+		"SNATPorts", "snat-ports", "TALON_SNAT_PORTS", NULL,
+		"FIRST-LAST within 1024-65535",
+		"ports of SNAT (12288-19999; 1024-65535 of a spare address)",
+	},
+	[OPTION_DATAPATH] = {
+		"Datapath", "datapath", "TALON_DATAPATH", NULL,
+		"auto, xdp, xdp-generic, tcx or clsact",
+		"where the programs attach (auto)",
+	},
+	[OPTION_XDP_DISPATCHER] = {
+		"XDPDispatcher", "xdp-dispatcher", "TALON_XDP_DISPATCHER", NULL,
+		"auto, always or never",
+		"share XDP through libxdp's dispatcher (auto)",
+	},
+	[OPTION_XDP_PRIORITY] = {
+		"XDPPriority", "xdp-priority", "TALON_XDP_PRIORITY", NULL,
+		"1-65535",
+		"place in that dispatcher, lower runs earlier (50)",
+	},
+	[OPTION_HOST_ADDRESS] = {
+		"HostAddress", "host-address", "TALON_HOST_ADDRESS", NULL,
+		"yes or no",
+		"put the mesh address on the tunnel device (yes)",
+	},
+	[OPTION_LOCAL] = {
+		"Local", "local", "TALON_LOCAL", NULL,
+		FORM_CIDR4,
+		"destinations that this host serves itself",
+	},
+	[OPTION_HAND_UP] = {
+		"HandUp", "hand-up", "TALON_HAND_UP", NULL,
+		"auto, pass or tunnel",
+		"how packets for this host reach its stack (auto)",
+	},
+	[OPTION_TUNNEL] = {
+		"Tunnel", "tunnel", "TALON_TUNNEL", "NB_INTERFACE_NAME",
+		"a device name of 1-15 characters, such as wt0",
+		"name of the tunnel device (wt0)",
+	},
+	[OPTION_MAX_PEERS] = {
+		"MaxPeers", "max-peers", "TALON_MAX_PEERS", NULL,
+		"1-65536",
+		"room for peers (1024)",
+	},
+	[OPTION_MAX_FLOWS] = {
+		"MaxFlows", "max-flows", "TALON_MAX_FLOWS", NULL,
+		"1024-1048576",
+		"room for translated flows (262144)",
+	},
+	[OPTION_PIN_DIR] = {
+		NULL, "pin-dir", "TALON_PIN_DIR", NULL,
+		"an absolute path on a bpf file system",
+		"where programs and maps are kept (" CONFIG_PIN_DIR ")",
+	},
+	[OPTION_LOG_LEVEL] = {
+		NULL, "log-level", "TALON_LOG_LEVEL", "NB_LOG_LEVEL",
+		"error, warn, info or debug",
+		"what is logged to standard error (info)",
+	},
 };
 
 const struct setting config_settings[OPTION_COUNT] = {

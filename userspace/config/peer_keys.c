@@ -8,7 +8,7 @@
 
 static int set_public_key(struct config_peer *peer, struct slice value, struct problem *problem)
 {
-	int ret = config_key_decode(value, peer->public_key);
+	int ret = value_key(value, peer->public_key);
 
 	if (!ret && config_key_is_zero(peer->public_key)) {
 		problem->is = "is all zeros";
@@ -20,7 +20,7 @@ static int set_public_key(struct config_peer *peer, struct slice value, struct p
 /* All zeros means none, as for wg(8). */
 static int set_preshared_key(struct config_peer *peer, struct slice value, struct problem *problem)
 {
-	int ret = config_key_decode(value, peer->preshared_key);
+	int ret = value_key(value, peer->preshared_key);
 
 	if (!ret)
 		peer->has_preshared_key = !config_key_is_zero(peer->preshared_key);
@@ -73,7 +73,7 @@ static int set_name(struct config_peer *peer, struct slice value, struct problem
 }
 
 const struct peer_key config_peer_keys[] = {
-	{ "PublicKey", set_public_key, "is not a key", "44 characters of base64, as `talon pubkey` prints them", false },
+	{ "PublicKey", set_public_key, "is not a key", FORM_PUBLIC_KEY, false },
 	{ "PresharedKey", set_preshared_key, "is not a key", FORM_KEY, true },
 	{ "AllowedIPs", set_allowed_ips, "is not a CIDR", FORM_CIDR, false },
 	{ "Endpoint", set_endpoint, "is not an endpoint", "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT", false },

@@ -6,7 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "config/value.h"
+#include "crypto/key.h"
+
+int value_key(struct slice text, __u8 ret_key[static WG_KEY_LEN])
+{
+	char buf[KEY_BASE64_LEN + 1];
+	int ret = -EINVAL;
+
+	if (slice_copy(text, buf, sizeof(buf)))
+		ret = key_from_base64(buf, ret_key);
+	sodium_memzero(buf, sizeof(buf));
+	return ret;
+}
 
 static bool is_digit(char c)
 {
@@ -151,7 +165,7 @@ int value_host4(struct slice text, __be32 *ret_addr)
 	return 0;
 }
 
-/* RFC 1123 section 2.1, with underscores because they are used. A name whose last label is a number is a mistyped address. */
+/* RFC 1123 section 2.1, and underscores because they are used. With a number at the end it is a mistyped address. */
 static bool is_host_name(struct slice text)
 {
 	size_t label = 0;

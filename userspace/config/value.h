@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Values as people write them: text in, one validated thing out. All return 0 or -EINVAL and write ret_ only on success. */
+/* Values as people write them: text in, one validated thing out. All return 0 or -EINVAL. */
 #ifndef TALON_CONFIG_VALUE_H
 #define TALON_CONFIG_VALUE_H
 
 #include "config/config.h"
 
+/* 44 characters of base64, as wg(8) writes keys. */
+int value_key(struct slice text, __u8 ret_key[static WG_KEY_LEN]);
 /* Decimal digits only, @min to @max. */
 int value_number(struct slice text, __u32 min, __u32 max, __u32 *ret_number);
 int value_u16(struct slice text, __u16 min, __u16 max, __u16 *ret_number);

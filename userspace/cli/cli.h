@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The command line: one table of subcommands, one way to read arguments, one form of error. */
+#ifndef TALON_CLI_H
+#define TALON_CLI_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "config/config.h"
+
+enum cli_exit {
+	CLI_OK		= 0,
+	CLI_FAILED	= 1,	/* it was asked for properly and did not work; a check that says no */
+	CLI_USAGE	= 2,	/* bad arguments, configuration or host; nothing was touched */
+};
+
+/* Where a command reads and writes, so that tests can look. */
+struct cli {
+	FILE *in;
+	FILE *out;
+	FILE *err;
+	char *const *env;
+	int argc;		/* arguments after the subcommand */
+	char **argv;
+	int at;			/* the next one */
+	char name[64];		/* of the flag that cli_next returned last */
+};
+
+struct cli_command {
+	const char *name;
+	const char *summary;
+	const char *usage;	/* after "talon NAME" */
+	const char *help;
+	int (*run)(struct cli *cli);	/* enum cli_exit */
+};
+
+/* All subcommands, ended by one without name. */
+extern const struct cli_command cli_commands[];
+
+/* Runs the subcommand that argv[1] names. Returns enum cli_exit. */
+int cli_main(struct cli *cli, int argc, char **argv);
+
+/* "talon: ..." on one line to cli->err. Returns @code. */
+int cli_fail(struct cli *cli, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * The next argument. "--name=value" and "--name value" are the same; a short flag is one letter. @ret_name is without dashes;
+ * it is NULL for an argument that is no flag, which is then in @ret_value. Returns false at the end.
+ */
+bool cli_next(struct cli *cli, const char **ret_name, const char **ret_value);
+/* Value of the flag that cli_next just returned as @name. Returns NULL after saying that it is missing. */
+const char *cli_value(struct cli *cli, const char *name, const char *value);
+/* The line for an argument that a command does not know. Returns CLI_USAGE. */
+int cli_unknown(struct cli *cli, const char *command, const char *name, const char *value);
+
+/* For a command without arguments: CLI_USAGE, said, if there is one. */
+int cli_no_arguments(struct cli *cli, const char *command);
+
+/*
+ * Flags that every command has: --pin-dir, --log-level. Returns 0 when taken, -ENOENT when @name is none of them,
+ * -EINVAL after saying what is wrong.
+ */
+int cli_common_flag(struct cli *cli, struct config *config, const char *name, const char *value);
+/* The same two from the environment. Returns 0 or -EINVAL after saying what is wrong. */
+int cli_common_env(struct cli *cli, struct config *config);
+
+void cli_print_help(FILE *out, const struct cli_command *command);
+
+int cli_up(struct cli *cli);
+int cli_down(struct cli *cli);
+int cli_status(struct cli *cli);
+int cli_version(struct cli *cli);
+int cli_genkey(struct cli *cli);
+int cli_pubkey(struct cli *cli);
+int cli_help(struct cli *cli);
+
+#endif

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// What the gathered facts mean: is the controller well, is a peer connected, may a probe pass.
+#include <errno.h>
+#include <string.h>
+
+#include "status/show.h"
+
+enum status_controller status_controller(const struct status *status)
+{
+	__u64 age = status->now_ns - status->info.heartbeat_ns;
+
+	if (!status->info.pid)
+		return STATUS_STOPPED;
+	/* A heartbeat from this moment or, by a hair, from the next one. */
+	if (status->info.heartbeat_ns > status->now_ns || age <= STATUS_HEARTBEAT_FRESH_NS)
+		return STATUS_RUNNING;	/* whatever the pid says: it may be one of another pid namespace */
+	if (!status->pid_is_alive)
+		return STATUS_STOPPED;
+	return age > STATUS_HEARTBEAT_HUNG_NS ? STATUS_HUNG : STATUS_RUNNING;
+}
+
+enum status_peer_state status_peer_state(const struct status *status, const struct status_peer *peer)
+{
+	if (!peer->info.handshake_ns)
+		return STATUS_PEER_NEVER;
+	if (peer->has_session && show_seconds_since(status, peer->info.handshake_ns) < WG_REJECT_AFTER_TIME_S)
+		return STATUS_PEER_CONNECTED;
+	return STATUS_PEER_IDLE;
+}
+
+size_t status_connected(const struct status *status)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < status->peer_count; i++)
+		count += status_peer_state(status, &status->peers[i]) == STATUS_PEER_CONNECTED;
+	return count;
+}
+
+bool status_is_attached(const struct status *status)
+{
+	for (size_t i = 0; i < status->hook_count; i++) {
+		if (!status->hooks[i].attached)
+			return false;
+	}
+	return status->hook_count > 0;
+}
+
+int status_check_parse(const char *name, enum status_check *ret_check)
+{
+	static const char *const names[] = {
+		[STATUS_CHECK_LIVE] = "live",
+		[STATUS_CHECK_READY] = "ready",
+		[STATUS_CHECK_STARTUP] = "startup",
+		[STATUS_CHECK_DATAPATH] = "datapath",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(names[i], name)) {
+			*ret_check = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static bool check_live(const struct status *status, char *why, size_t size)
+{
+	enum status_controller controller = status_controller(status);
+	char age[SHOW_AGE_LEN];
+
+	show_duration(show_seconds_since(status, status->info.heartbeat_ns), age, sizeof(age));
+	if (controller == STATUS_STOPPED)
+		snprintf(why, size, "live: no: the controller is not running");
+	else
+		snprintf(why, size, "live: %s: the controller's last heartbeat was %s ago",
+			controller == STATUS_RUNNING ? "yes" : "no", age);
+	return controller == STATUS_RUNNING;
+}
+
+static bool check_startup(const struct status *status, char *why, size_t size)
+{
+	snprintf(why, size, "startup: %s", status->info.ready ? "yes: the controller has finished starting" :
+								"no: the controller has not finished starting");
+	return status->info.ready;
+}
+
+/* Into @text: the places where a program should be and is not. */
+static void list_detached(const struct status *status, char *text, size_t size)
+{
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < status->hook_count && len < size; i++) {
+		const struct status_hook *hook = &status->hooks[i];
+
+		if (hook->attached)
+			continue;
+		len += snprintf(text + len, size - len, "%s%.*s on ", len ? ", " : "", (int)sizeof(hook->kind),
+			hook->kind);
+		if (len < size && hook->device[0])
+			len += snprintf(text + len, size - len, "%s", hook->device);
+		else if (len < size)
+			len += snprintf(text + len, size - len, "device %d, which is gone", hook->ifindex);
+	}
+}
+
+static bool check_datapath(const struct status *status, char *why, size_t size)
+{
+	char list[200];
+
+	if (status_is_attached(status)) {
+		snprintf(why, size, "datapath: yes: all %zu programs are attached", status->hook_count);
+		return true;
+	}
+	if (!status->hook_count) {
+		snprintf(why, size, "datapath: no: nothing is attached");
+		return false;
+	}
+	list_detached(status, list, sizeof(list));
+	snprintf(why, size, "datapath: no: not attached: %s", list);
+	return false;
+}
+
+/* Sessions outlive the controller by the life of a key, and so does readiness; a process alone is not enough. */
+static bool check_ready(const struct status *status, char *why, size_t size)
+{
+	__u64 age_s = show_seconds_since(status, status->info.heartbeat_ns);
+	char reason[256], age[SHOW_AGE_LEN];
+	const char *colon;
+
+	if (!check_datapath(status, reason, sizeof(reason)) || !check_startup(status, reason, sizeof(reason))) {
+		colon = strchr(reason, ' ');
+		snprintf(why, size, "ready:%s", colon ? colon : " no");
+		return false;
+	}
+	if (status_controller(status) == STATUS_RUNNING) {
+		snprintf(why, size, "ready: yes: the datapath is attached and the controller runs");
+		return true;
+	}
+	show_duration(age_s, age, sizeof(age));
+	if (age_s < WG_REJECT_AFTER_TIME_S) {
+		snprintf(why, size, "ready: yes: without controller for %s, sessions last until %u seconds", age,
+			WG_REJECT_AFTER_TIME_S);
+		return true;
+	}
+	snprintf(why, size, "ready: no: without controller for %s, every session has expired", age);
+	return false;
+}
+
+bool status_check(const struct status *status, enum status_check check, char *why, size_t size)
+{
+	switch (check) {
+	case STATUS_CHECK_LIVE:
+		return check_live(status, why, size);
+	case STATUS_CHECK_READY:
+		return check_ready(status, why, size);
+	case STATUS_CHECK_STARTUP:
+		return check_startup(status, why, size);
+	case STATUS_CHECK_DATAPATH:
+		return check_datapath(status, why, size);
+	}
+	return false;
+}

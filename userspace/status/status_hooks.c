@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Where our programs sit: what the pins claim, and whether the kernel agrees.
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "datapath/internal.h"
+#include "status/status.h"
+
+/* A link whose device went away stays pinned, and its ifindex reads 0. */
+static bool link_is_attached(int fd, int ifindex)
+{
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return false;
+	/* struct tcx of newer headers begins as struct xdp does: with the ifindex. */
+	return info.xdp.ifindex == (__u32)ifindex;
+}
+
+static bool hook_is_attached(enum hook_kind kind, int ifindex, int fd)
+{
+	__u32 there;
+
+	switch (kind) {
+	case HOOK_XDP:
+	case HOOK_TCX:
+		return link_is_attached(fd, ifindex);
+	case HOOK_DISPATCH:
+		return dispatcher_holds(ifindex, prog_id_of(fd));
+	case HOOK_FILTER:
+		return !clsact_filter_prog(ifindex, &there) && there == prog_id_of(fd);
+	default:
+		return false;
+	}
+}
+
+static void add_hook(struct status *status, const char *dir, const char *name)
+{
+	struct status_hook *hook = &status->hooks[status->hook_count];
+	char path[PATH_MAX + 256], device[IF_NAMESIZE];
+	enum hook_kind kind;
+	int ifindex, fd;
+
+	/* The note that a clsact qdisc is ours is no program. */
+	if (status->hook_count == STATUS_HOOKS_MAX || !pin_hook_parse(name, &kind, &ifindex) || kind == HOOK_QDISC)
+		return;
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return;
+	*hook = (struct status_hook){ .ifindex = ifindex };
+	snprintf(hook->kind, sizeof(hook->kind), "%.*s", (int)strcspn(name, "-"), name);
+	if (if_indextoname(ifindex, device))
+		memcpy(hook->device, device, sizeof(device));
+	hook->attached = hook->device[0] && hook_is_attached(kind, ifindex, fd);
+	status->hook_count++;
+	close(fd);
+}
+
+static int by_place(const void *left, const void *right)
+{
+	const struct status_hook *a = left, *b = right;
+
+	if (a->ifindex != b->ifindex)
+		return a->ifindex < b->ifindex ? -1 : 1;
+	return strcmp(a->kind, b->kind);
+}
+
+void status_read_hooks(struct status *status, const char *root)
+{
+	char links[PATH_MAX];
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(links, sizeof(links), "%s/links", root);
+	dir = opendir(links);
+	if (!dir)
+		return;
+	while ((entry = readdir(dir)))
+		add_hook(status, links, entry->d_name);
+	closedir(dir);
+	qsort(status->hooks, status->hook_count, sizeof(status->hooks[0]), by_place);
+}

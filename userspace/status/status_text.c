@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// talon status for people: the words and the order of `netbird status` where the thing is the same.
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "crypto/key.h"
+#include "status/show.h"
+
+#define LINE(out, name, text, size)		\
+	do {					\
+		fprintf(out, "%s: ", name);	\
+		show_text(out, text, size);	\
+		fputc('\n', out);		\
+	} while (0)
+
+static void print_ago(FILE *out, const struct status *status, __u64 then_ns)
+{
+	char text[SHOW_AGE_LEN];
+	__u64 seconds = show_seconds_since(status, then_ns);
+
+	show_duration(seconds, text, sizeof(text));
+	if (seconds)
+		fprintf(out, "%s ago\n", text);
+	else
+		fprintf(out, "just now\n");
+}
+
+static void print_peer_counters(FILE *out, const struct status_peer *peer)
+{
+	char received[32], sent[32];
+
+	show_bytes(peer->stats.rx_bytes + peer->info.handshake_rx_bytes, received, sizeof(received));
+	show_bytes(peer->stats.tx_bytes + peer->info.handshake_tx_bytes, sent, sizeof(sent));
+	fprintf(out, "  Transfer status (received/sent) %s/%s\n", received, sent);
+	fprintf(out, "  Packets (received/sent): %llu/%llu\n", peer->stats.rx_packets, peer->stats.tx_packets);
+}
+
+static void print_networks(FILE *out, const struct talon_lpm4 *nets, size_t count)
+{
+	char text[32];
+
+	for (size_t i = 0; i < count; i++) {
+		show_lpm4(&nets[i], text, sizeof(text));
+		fprintf(out, "%s%s", i ? ", " : "", text);
+	}
+	fprintf(out, "%s\n", count ? "" : "-");
+}
+
+static void print_peer(FILE *out, const struct status *status, const struct status_peer *peer)
+{
+	static const char *const states[] = { "Never", "Idle", "Connected" };
+	char key[KEY_BASE64_LEN + 1], endpoint[SHOW_ENDPOINT_LEN];
+
+	key_to_base64(peer->info.public_key, key);
+	show_endpoint(peer, endpoint, sizeof(endpoint));
+	fputc(' ', out);
+	if (peer->info.name[0])
+		show_text(out, peer->info.name, sizeof(peer->info.name));
+	else
+		fputs(key, out);
+	fprintf(out, ":\n  Public key: %s\n  Status: %s\n  -- detail --\n", key,
+		states[status_peer_state(status, peer)]);
+	fprintf(out, "  Endpoint: %s\n  Allowed IPs: ", endpoint);
+	print_networks(out, peer->allowed, peer->allowed_count);
+	fprintf(out, "  Last WireGuard handshake: ");
+	if (peer->info.handshake_ns)
+		print_ago(out, status, peer->info.handshake_ns);
+	else
+		fprintf(out, "-\n");
+	print_peer_counters(out, peer);
+	if (peer->info.keepalive_s)
+		fprintf(out, "  Persistent keepalive: %u seconds\n", peer->info.keepalive_s);
+	else
+		fprintf(out, "  Persistent keepalive: off\n");
+	if (peer->has_session)
+		fprintf(out, "  Session age: %llu seconds\n", show_seconds_since(status, peer->session_ns));
+	else
+		fprintf(out, "  Session age: -\n");
+}
+
+static void print_peers(FILE *out, const struct status *status)
+{
+	fprintf(out, "Peers detail:\n");
+	for (size_t i = 0; i < status->peer_count; i++)
+		print_peer(out, status, &status->peers[i]);
+	fputc('\n', out);
+}
+
+static void print_counters(FILE *out, const struct status *status)
+{
+	static const char *const titles[] = {
+		[TALON_DIR_IN] = "in, from peers",
+		[TALON_DIR_OUT] = "out, from the network to peers",
+		[TALON_DIR_TUNNEL] = "tunnel, from this host to peers",
+	};
+
+	for (unsigned int dir = 0; dir < TALON_DIR_COUNT; dir++) {
+		bool any = false;
+
+		for (unsigned int end = 0; end < TALON_END_COUNT; end++) {
+			__u64 count = status->stats[dir * TALON_END_COUNT + end];
+
+			if (!count)
+				continue;
+			if (!any)
+				fprintf(out, "Packets %s:\n", titles[dir]);
+			any = true;
+			fprintf(out, "  %s%-14s %12llu  %s\n", show_ends[end].is_drop ? "drop " : "     ",
+				show_ends[end].label, count, show_ends[end].help);
+		}
+		if (any)
+			fputc('\n', out);
+	}
+}
+
+static void print_hooks(FILE *out, const struct status *status)
+{
+	fprintf(out, "Programs:\n");
+	for (size_t i = 0; i < status->hook_count; i++) {
+		const struct status_hook *hook = &status->hooks[i];
+
+		fprintf(out, "  %-8.*s on ", (int)sizeof(hook->kind), hook->kind);
+		if (hook->device[0])
+			show_text(out, hook->device, sizeof(hook->device));
+		else
+			fprintf(out, "device %d", hook->ifindex);
+		fprintf(out, ": %s\n",
+			hook->attached ? "attached" : hook->device[0] ? "NOT ATTACHED" : "DEVICE IS GONE");
+	}
+	fprintf(out, "%s\n", status->hook_count ? "" : "  none\n");
+}
+
+/* Record 0 is never used. */
+static __u32 flow_room(const struct status *status)
+{
+	return status->config.flow_count ? status->config.flow_count - 1 : 0;
+}
+
+static void print_nat(FILE *out, const struct status *status)
+{
+	const struct talon_nat_stats *nat = &status->nat;
+
+	fprintf(out, "Flows:\n  Live: %llu\n  Room: %u\n", nat->live, flow_room(status));
+	fprintf(out, "  Created: %llu\n  Expired: %llu\n", nat->created, nat->expired);
+	fprintf(out, "  On a shared port: %llu\n  In overflow: %llu\n", nat->shared, nat->overflow);
+	fprintf(out, "  Refused, no port: %llu\n  Refused, no record: %llu\n", nat->full_ports, nat->full_table);
+	fprintf(out, "  Given up to another CPU: %llu\n\n", nat->races);
+}
+
+static void print_controller(FILE *out, const struct status *status)
+{
+	char age[SHOW_AGE_LEN];
+
+	switch (status_controller(status)) {
+	case STATUS_RUNNING:
+		show_duration(show_seconds_since(status, status->info.started_ns), age, sizeof(age));
+		fprintf(out, "Controller: %s (pid %u, for %s)\n", status->info.ready ? "Running" : "Starting",
+			status->info.pid, age);
+		return;
+	case STATUS_HUNG:
+		fprintf(out, "Controller: Hung (pid %u, last heartbeat ", status->info.pid);
+		break;
+	case STATUS_STOPPED:
+		fprintf(out, "Controller: Not running (last heartbeat ");
+		break;
+	}
+	show_duration(show_seconds_since(status, status->info.heartbeat_ns), age, sizeof(age));
+	fprintf(out, "%s ago)\n", age);
+}
+
+static void print_datapath(FILE *out, const struct status *status)
+{
+	const struct talon_info *info = &status->info;
+	char age[SHOW_AGE_LEN];
+
+	fprintf(out, "Datapath: ");
+	show_text(out, info->mode, sizeof(info->mode));
+	if (!status_is_attached(status))
+		fprintf(out, ", NOT ATTACHED");
+	show_duration(show_seconds_since(status, info->datapath_since_ns), age, sizeof(age));
+	fprintf(out, " for %s, adopted %u %s\n", age, info->adoptions, info->adoptions == 1 ? "time" : "times");
+	LINE(out, "Reason", info->why, sizeof(info->why));
+	LINE(out, "Uplinks", info->uplinks, sizeof(info->uplinks));
+	LINE(out, "Interface", info->tunnel, sizeof(info->tunnel));
+}
+
+static void print_snat(FILE *out, const struct talon_config *config)
+{
+	char addr[INET_ADDRSTRLEN];
+
+	inet_ntop(AF_INET, &config->snat_addr, addr, sizeof(addr));
+	fprintf(out, "SNAT: %s (%s), ports %u-%u\n", addr,
+		config->flags & TALON_F_SNAT_OWN ? "spare address" : "node address", config->port_first,
+		config->port_last);
+}
+
+static void print_routes(FILE *out, const struct status *status)
+{
+	char text[32];
+
+	fprintf(out, "Networks: ");
+	for (size_t i = 0; i < status->route_count; i++) {
+		const struct status_route *route = &status->routes[i];
+
+		show_lpm4(&route->dst, text, sizeof(text));
+		fprintf(out, "%s%s%s%s", i ? ", " : "", text,
+			route->flags & TALON_ROUTE_MASQUERADE ? "" : " (no masquerade)",
+			route->flags & TALON_ROUTE_LOCAL ? " (local)" : "");
+	}
+	fprintf(out, "%s\n", status->route_count ? "" : "-");
+}
+
+/* One per line, as the controller found them. */
+static void print_hazards(FILE *out, const struct talon_info *info)
+{
+	const char *at = info->hazards, *end = at + strnlen(info->hazards, sizeof(info->hazards));
+
+	if (at == end) {
+		fprintf(out, "Hazards: none\n");
+		return;
+	}
+	fprintf(out, "Hazards:\n");
+	while (at < end) {
+		const char *newline = memchr(at, '\n', end - at);
+		const char *stop = newline ? newline : end;
+
+		fprintf(out, "  ");
+		show_text(out, at, stop - at);
+		fputc('\n', out);
+		at = stop + 1;
+	}
+}
+
+static void print_summary(FILE *out, const struct status *status)
+{
+	const struct talon_info *info = &status->info;
+	char key[KEY_BASE64_LEN + 1];
+
+	key_to_base64(info->public_key, key);
+	LINE(out, "Daemon version", info->version, sizeof(info->version));
+	fprintf(out, "CLI version: %s\n", TALON_VERSION);
+	print_controller(out, status);
+	print_datapath(out, status);
+	LINE(out, "Address", info->address, sizeof(info->address));
+	fprintf(out, "Public key: %s\n", key);
+	fprintf(out, "Listen port: %u\n", ntohs(status->config.listen_port));
+	print_snat(out, &status->config);
+	print_routes(out, status);
+	print_hazards(out, info);
+	fprintf(out, "Flows: %llu/%u\n", status->nat.live, flow_room(status));
+	fprintf(out, "Peers count: %zu/%zu Connected\n", status_connected(status), status->peer_count);
+}
+
+void status_print_text(FILE *out, const struct status *status, bool detail)
+{
+	if (detail) {
+		print_peers(out, status);
+		print_counters(out, status);
+		print_nat(out, status);
+		print_hooks(out, status);
+	}
+	print_summary(out, status);
+}
