@@ -21,7 +21,9 @@ typedef __u64 __attribute__((may_alias)) flow_u64;
  * Compare-and-swap and additions are fully ordered on every architecture. In BPF an addition is so only while somebody wants its
  * result (BPF_FETCH); the empty asm does.
  */
+#ifndef FLOW_CAS
 #define FLOW_CAS(p, old, new) __sync_val_compare_and_swap(p, old, new)
+#endif
 #define FLOW_ADD(p, n)								\
 	({									\
 		typeof(*(p)) flow_old_ = __sync_fetch_and_add(p, n);		\
@@ -113,7 +115,9 @@ static __always_inline int flow_over_delete(const struct talon_flow_key *key)
 #include <netinet/in.h>
 
 #define FLOW_FUNC static __attribute__((noinline, unused))
+#ifndef FLOW_LOAD	/* a test may want to do something at each step */
 #define FLOW_LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#endif
 #define FLOW_STORE(x, v) __atomic_store_n(&(x), v, __ATOMIC_RELEASE)
 #ifndef __always_inline
 #define __always_inline inline __attribute__((always_inline))
