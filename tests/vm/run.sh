@@ -28,7 +28,7 @@ missing() {
 }
 
 for tool in qemu-system-x86_64 busybox cpio depmod modprobe xz $tools; do
-	command -v "$tool" >/dev/null || missing "$tool is not installed (see tests/vm/packages)"
+	command -v "$tool" >/dev/null || missing "$tool is not installed (see tests/vm/packages.txt)"
 done
 [ -x "$build/talon" ] || missing "$build/talon is not built: make talon"
 kdir=$("$here/kernel.sh" "$kernel")

@@ -103,8 +103,8 @@ network_down() {
 # A page that says who asked, and a file of 2 MB.
 gateway_serve() {
 	mkdir -p /tmp/www/cgi-bin
-	if [ ! -e /tmp/www/file ]; then
-		head -c 2000000 /dev/urandom >/tmp/www/file
+	[ -e /tmp/www/file ] || head -c 2000000 /dev/urandom >/tmp/www/file
+	if [ ! -e /tmp/www/cgi-bin/who ]; then
 		printf '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n%%s\\n" "$REMOTE_ADDR"\n' >/tmp/www/cgi-bin/who
 		chmod 755 /tmp/www/cgi-bin/who
 	fi
@@ -143,6 +143,24 @@ laptop_up() {
 
 laptop_handshaken() {
 	[ "$(inside laptop wg show wg0 latest-handshakes | cut -f 2)" -gt 0 ]
+}
+
+# Kernel WireGuard and nftables masquerade in Talon's place.
+kernel_node_up() {
+	keys_make
+	ip -n node link add wt0 type wireguard
+	inside node wg set wt0 listen-port 51820 private-key /tmp/keys/node peer "$(cat /tmp/keys/laptop.pub)" \
+		preshared-key /tmp/keys/psk allowed-ips 100.64.0.2/32
+	ip -n node addr add 100.64.0.1/10 dev wt0
+	ip -n node link set wt0 mtu 1420 up
+	inside node nft -f - <<-EOF
+		table ip nat {
+			chain post {
+				type nat hook postrouting priority srcnat;
+				oifname "eth0" ip saddr 100.64.0.0/10 masquerade
+			}
+		}
+	EOF
 }
 
 # node_file responder|initiator [LINE...]: the static file; LINEs are Talon's own keys.
