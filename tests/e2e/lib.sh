@@ -235,7 +235,9 @@ write_config() { # HOST FILE LINE...
 	chmod 600 "$file"
 }
 
-node_up() { # LINE...: with this configuration; the one that runs already is kept if it is the same
+node_up() { # LINE...: with this configuration; what runs already with the same one is kept.
+	# Clients are told of the node anew, unless CLIENTS_WAIT is set.
+	local h
 	write_config node "$RUN/node.new" "$@"
 	if alive node && cmp -s "$RUN/node.new" "$RUN/node.conf"; then
 		return 0
@@ -243,8 +245,7 @@ node_up() { # LINE...: with this configuration; the one that runs already is kep
 	node_down
 	mv "$RUN/node.new" "$RUN/node.conf"
 	"${ENGINE}_up" node "$RUN/node.conf"
-	local h
-	for h in lap lap2; do alive "wg-$h" && client_peer $h; done
+	[ -n "${CLIENTS_WAIT:-}" ] || for h in lap lap2; do alive "wg-$h" && client_peer $h; done
 	return 0
 }
 
@@ -303,6 +304,18 @@ status() { # JQ-EXPRESSION
 	talon status --json --pin-dir "$PIN" | jq -er "$1"
 }
 
+# `talon up` says no: exit status 2, one line that matches the (Perl) pattern, no controller, no pins.
+refused() { refused_by env "$@"; }
+
+refused_by() { # WRAPPER FILE PATTERN
+	local rc=0
+	in_ns node timeout 10 $1 "$TALON" up --static "$2" --pin-dir "$PIN" >"$RUN/log/refused" 2>&1 </dev/null || rc=$?
+	sed 's/^/said: /' "$RUN/log/refused"
+	equal "exit status" 2 $rc
+	equal "error lines" 1 "$(grep -c . "$RUN/log/refused")"
+	grep -qP "$3" "$RUN/log/refused" || fail "nothing about $3"
+}
+
 # Every BPF object that the pins or the controller hold, as "prog 12", "map 7", "link 3".
 bpf_ids() {
 	local pid
@@ -323,6 +336,8 @@ bpf_gone() { # FILE of bpf_ids lines: none of them exists any more
 		! bpftool $kind show id "$id" >/dev/null 2>&1 || { echo "$kind $id still exists"; return 1; }
 	done <"$1"
 }
+
+ends_is() { [ "$(ends "$1" "$2")" = "$3" ]; }
 
 # --- Servers behind the node ---
 
@@ -377,7 +392,7 @@ fetch_and_put() { # HOST FILE [ADDRESS]: both ways, compared by hash
 ping_counts() { # HOST TARGET PING-ARGUMENT...: "sent received"
 	local h=$1 target=$2
 	shift 2
-	in_ns "$h" ping -q -n "$@" "$target" | sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) received.*/\1 \2/p'
+	{ in_ns "$h" ping -q -n "$@" "$target" || true; } | sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) received.*/\1 \2/p'
 }
 
 all_answered() { # HOST TARGET COUNT [PING-ARGUMENT...]

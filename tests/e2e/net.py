@@ -83,6 +83,10 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
+    def server_bind(self):
+        socketserver.TCPServer.server_bind(self)  # HTTPServer's asks the name service, which nobody here runs
+        self.server_name, self.server_port = self.server_address[:2]
+
 
 def http_serve(a):
     Server((a.address, a.port), functools.partial(Handler, a.folder, a.log)).serve_forever()
@@ -304,6 +308,40 @@ def replay(a):
     print(sock.getsockname()[1])
 
 
+ETH_8021Q, SOL_PACKET, PACKET_AUXDATA = 0x8100, 263, 8
+
+
+def tagged_send(a):
+    """a.count Ethernet frames of VLAN 5 with a UDP datagram to a WireGuard port in each: somebody else's WireGuard."""
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    raw.bind(("eth0", 0))
+    payload = struct.pack("<IIQ", 4, 12345, 1) + os.urandom(64)
+    segment = udp_segment("10.5.0.2", a.address, 5000, 51820, payload)
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(segment), 1, 0, 64, socket.IPPROTO_UDP, 0,
+                     socket.inet_aton("10.5.0.2"), socket.inet_aton(a.address))
+    ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+    tag = struct.pack("!HHH", ETH_8021Q, 5, 0x0800)
+    for _ in range(a.count):
+        raw.send(bytes.fromhex(a.mac.replace(":", "")) + raw.getsockname()[4] + tag + ip + segment)
+    print(hashlib.sha256(ip + segment).hexdigest())
+
+
+def tagged_see(a):
+    """Waits for a.count frames of VLAN 5 to that address; prints the hash of each one's IP packet."""
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+    raw.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+    raw.bind(("eth0", 3))
+    raw.settimeout(a.timeout)
+    print("ready", flush=True)
+    seen = 0
+    while seen < a.count:
+        frame, extra, _, _ = raw.recvmsg(2048, 256)
+        tci = struct.unpack("IIIHHHH", extra[0][2][:20])[5] if extra else 0
+        if tci & 0xFFF == 5 and frame[14 + 16:14 + 20] == socket.inet_aton(a.address):
+            print(hashlib.sha256(frame[14:]).hexdigest(), flush=True)
+            seen += 1
+
+
 def listen(a):
     """Holds a port: for the scenarios in which somebody else has it."""
     kind = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}[a.protocol]
@@ -352,6 +390,8 @@ def main():
         ("--rate", {"type": float, "default": 4e6}))
     add("mss", tcp_mss, port, timeout)
     add("replay", replay, port, count, timeout, ("--forge", {"action": "store_true"}))
+    add("tagged-send", tagged_send, ("mac", {}), count)
+    add("tagged-see", tagged_see, count, timeout)
     add("listen", listen, port, ("--protocol", {"choices": ("udp", "tcp"), "default": "udp"}))
     add("junk", junk, port, count)
     a = p.parse_args()
