@@ -3,7 +3,7 @@
 # The kernel matrix: every guest scenario on every kernel, one line per case, "N passed, M failed, K skipped" at the end.
 #
 # Environment: BUILD (build directory), VM_KERNELS (default "6.1 6.12"), VM_SCENARIOS, and what run.sh takes. Kernels run side by
-# side; a scenario's whole output stays in $BUILD/vm/log/<kernel>-<scenario>. Exits 1 when a case failed, or none passed.
+# side; a scenario's whole output stays in $BUILD/vm/log/<kernel>-<scenario>. Exits 1 when a case failed.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,13 +17,15 @@ mkdir -p "$log"
 lane() {
 	local kernel=$1 scenario status
 
+	trap 'kill $(jobs -p) 2>/dev/null; exit 143' INT TERM
 	if ! "$here/kernel.sh" "$kernel" >/dev/null 2>"$log/$kernel-kernel"; then
 		echo "SKIP $kernel: $(tail -n 1 "$log/$kernel-kernel")"
 		return
 	fi
 	for scenario in $scenarios; do
 		status=0
-		"$here/run.sh" "$kernel" "$scenario.sh" >"$log/$kernel-$scenario" 2>&1 || status=$?
+		"$here/run.sh" "$kernel" "$scenario.sh" >"$log/$kernel-$scenario" 2>&1 &	# so that the trap does not wait for it
+		wait $! || status=$?
 		sed -nE "s/^(PASS|FAIL|SKIP) /\1 $kernel $scenario: /p" "$log/$kernel-$scenario"
 		verdict "$kernel" "$scenario" "$status"
 	done
@@ -39,7 +41,7 @@ verdict() {
 	esac
 }
 
-trap 'kill $(jobs -p) 2>/dev/null || true' INT TERM
+trap 'kill $(jobs -p) 2>/dev/null; exit 143' INT TERM
 "$here/build.sh"
 for kernel in $kernels; do
 	lane "$kernel" >"$log/$kernel" &
@@ -53,4 +55,4 @@ failed=$(grep -c '^FAIL ' "$log/cases" || true)
 skipped=$(grep -c '^SKIP ' "$log/cases" || true)
 [ "$failed" -eq 0 ] || echo "what the guests said: $log/"
 echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+[ "$failed" -eq 0 ]

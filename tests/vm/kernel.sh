@@ -15,6 +15,7 @@ dir=$build/vm/$want
 apt=$build/vm/apt-$want
 
 unavailable() {
+	rm -rf "$apt" "$dir.new"
 	echo "kernel $want: $*" >&2
 	exit 77
 }
@@ -34,7 +35,7 @@ apt_private() {
 
 # The plain kernel's newest build: not the cloud, rt, unsigned or dbg flavours.
 newest_package() {
-	apt_private apt-cache pkgnames "linux-image-$want." | grep -E "^linux-image-[0-9.]+[0-9](-[0-9]+|\+deb12(\.[0-9]+)?)-amd64$" | sort -V | tail -n 1
+	apt_private apt-cache pkgnames "linux-image-$want." | grep -E "^linux-image-[0-9.]+[0-9](-[0-9]+|\+deb12(\.[0-9]+)?)-amd64$" | sort -V | tail -n 1 || true
 }
 
 fetch() {
@@ -45,7 +46,7 @@ fetch() {
 	[ -n "$base" ] || unavailable "no Debian mirror in /etc/apt/sources.list*"
 	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 	rm -rf "$dir" "$apt"
-	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$dir.new"
+	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
 	for suite in bookworm bookworm-backports; do
 		echo "deb $([ -e $keyring ] && echo "[signed-by=$keyring]") $base $suite main"
 	done >"$apt/sources.list"

@@ -37,8 +37,8 @@ release=$(cat "$kdir/release")
 work=$(mktemp -d "$build/vm/run.XXXXXX")
 qemu=
 finish() {
-	if [ -n "$qemu" ]; then
-		kill -KILL "$qemu" 2>/dev/null || true
+	if [ -n "$qemu" ]; then	# timeout(1): it hands the signal on, and kills what does not heed it
+		kill -TERM "$qemu" 2>/dev/null || true
 		wait "$qemu" 2>/dev/null || true
 	fi
 	rm -rf "$work"
