@@ -86,7 +86,7 @@ static __always_inline void flow_init(struct talon_flow *flow, const struct talo
 	flow->client_port = ports & 0xffff;
 	flow->remote_port = ports >> 16;
 	flow->peer = peer;
-	flow->seen_s = now_s;
+	FLOW_STORE(flow->seen_s, now_s);	/* the collector looks at records of any phase */
 	flow->tcp = 0;
 	flow->flags = 0;
 	flow->mtu = 0;
@@ -254,7 +254,7 @@ static __always_inline void flow_touch(struct talon_flow *flow, __u8 tcp_flags, 
 {
 	if (FLOW_LOAD(flow->seen_s) != now_s)
 		FLOW_STORE(flow->seen_s, now_s);
-	if (flow->proto != IPPROTO_TCP)
+	if (FLOW_LOAD(flow->proto) != IPPROTO_TCP)
 		return;
 	if (!(tcp_flags & (FLOW_TCP_SYN | FLOW_TCP_FIN | FLOW_TCP_RST)) && (FLOW_LOAD(flow->tcp) & TALON_TCP_ESTABLISHED))
 		return;
@@ -289,11 +289,11 @@ static __always_inline void flow_touch_in(struct talon_flow *flow, __u8 tcp_flag
 static __always_inline __u32 flow_timeout_s(struct talon_flow *flow)
 {
 	const __u8 fins = TALON_TCP_FIN_OUT | TALON_TCP_FIN_IN;
-	__u8 tcp;
+	__u8 proto = FLOW_LOAD(flow->proto), tcp;
 
-	if (flow->proto == IPPROTO_ICMP)
+	if (proto == IPPROTO_ICMP)
 		return TALON_NAT_ICMP_S;
-	if (flow->proto == IPPROTO_UDP)
+	if (proto == IPPROTO_UDP)
 		return TALON_NAT_UDP_S;
 	tcp = FLOW_LOAD(flow->tcp);
 	if (!(tcp & TALON_TCP_ESTABLISHED) || (tcp & TALON_TCP_RST) || (tcp & fins) == fins)

@@ -832,7 +832,7 @@ static void race_claim(__u32 id, unsigned client, unsigned remote, const struct 
 
 static void *race_work(void *arg)
 {
-	unsigned self = (uintptr_t)arg, seed = 77 * self + table.stats.created + 1;
+	unsigned self = (uintptr_t)arg, seed = 77 * self + atomic_load(&race.now_s);
 
 	yield_state = seed;
 	for (int i = 0; i < STEPS; i++) {
