@@ -22,7 +22,8 @@ static int take_check(struct cli *cli, struct options *o, const char *value)
 	if (!value)
 		return CLI_USAGE;
 	if (status_check_parse(value, &o->check))
-		return cli_fail(cli, CLI_USAGE, "--check: '%.40s' is not a check; write live, ready, startup or datapath",
+		return cli_fail(cli, CLI_USAGE,
+			"--check: '%.40s' is not a check; write live, ready, startup or datapath",
 			value);
 	o->is_check = true;
 	return CLI_OK;

@@ -106,7 +106,7 @@ static void consider(struct slice key, const char *candidate, unsigned int *best
 static const char *nearest_key(const struct reader *r, struct slice key)
 {
 	const char *nearest = NULL;
-	unsigned int best = 4;
+	unsigned int best = key.len < 6 ? key.len / 2 + 1 : 4;
 
 	if (r->section == IN_PEER) {
 		for (const struct peer_key *k = config_peer_keys; k->key; k++)

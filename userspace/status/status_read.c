@@ -438,7 +438,7 @@ static int find_root(struct reading *r, const char *pin_dir)
 	if (dir)
 		closedir(dir);
 	if (has_other)
-		snprintf(r->why, r->size, "not running: below %s is the datapath of another version; use that one's talon",
+		snprintf(r->why, r->size, "not running: below %s is another version's datapath; use that talon",
 			pin_dir);
 	else
 		snprintf(r->why, r->size, "not running: there is no datapath below %s", pin_dir);

@@ -1,0 +1,798 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The static file, flags and environment: what is accepted, what wins, and every refusal word by word.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#include "config/config.h"
+#include "config/preflight.h"
+#include "config/value.h"
+
+/* Keys with a pattern, so that lines stay readable; SELF_PUBLIC belongs to SECRET. */
+#define SECRET		"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+#define SELF_PUBLIC	"HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw="
+#define KEY_A		"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
+#define KEY_B		"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="
+#define KEY_C		"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM="
+#define ZERO		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+#define HEAD		"[Interface]\nPrivateKey = " SECRET "\n"
+#define PEER_A		"[Peer]\nPublicKey = " KEY_A "\n"
+#define PEER_B		"[Peer]\nPublicKey = " KEY_B "\n"
+
+static struct config config;
+static char why[CONFIG_WHY_LEN];
+
+static int parse(const char *text)
+{
+	int ret;
+
+	config_init(&config);
+	why[0] = '\0';
+	ret = config_read_text(&config, "f", text, strlen(text), why, sizeof(why));
+	return ret ? ret : config_finish(&config, "f", why, sizeof(why));
+}
+
+static void take(const char *text)
+{
+	if (parse(text))
+		fail_msg("refused: %s\n%s", why, text);
+}
+
+static int forget(void **state)
+{
+	config_free(&config);
+	return 0;
+}
+
+static void assert_addr4(__be32 addr, const char *text)
+{
+	char buf[INET_ADDRSTRLEN];
+
+	assert_string_equal(inet_ntop(AF_INET, &addr, buf, sizeof(buf)), text);
+}
+
+static void assert_cidr(const struct config_cidr *cidr, const char *text)
+{
+	char buf[CONFIG_CIDR_TEXT];
+
+	value_cidr_format(cidr, buf, sizeof(buf));
+	assert_string_equal(buf, text);
+}
+
+static const struct {
+	const char *text;
+	const char *why;
+} refusals[] = {
+	/* the form of the file */
+	{ "", "f: Interface.PrivateKey: there is none; write 44 characters of base64, as `talon genkey` prints them" },
+	{ "PrivateKey = x\n", "f:1: a key stands before any section; write [Interface] above it" },
+	{ "\n# x\n[Interface\n", "f:3: a section has no ']'; write [Interface] or [Peer]" },
+	{ "[Network]\n", "f:1: 'Network' is not a section; write [Interface] or [Peer]" },
+	{ "[" KEY_A "]\n", "f:1: this name is not a section; write [Interface] or [Peer]" },
+	{ HEAD "ListenPort 51820\n", "f:3: a line has no '='; write KEY = VALUE" },
+	{ HEAD "; comment\n", "f:3: a line has no '='; write KEY = VALUE" },
+	/* keys */
+	{ HEAD "ListenPrt = 1\n", "f:3: Interface: 'ListenPrt' is not a key; write ListenPort, or see talon.conf(5)" },
+	{ HEAD "Colour = red\n", "f:3: Interface: 'Colour' is not a key; see talon.conf(5)" },
+	{ HEAD "PublicKey = " KEY_A "\n", "f:3: Interface: 'PublicKey' does not belong here; write it in [Peer]" },
+	{ HEAD PEER_A "ListenPort = 1\n", "f:5: Peer: 'ListenPort' does not belong here; write it in [Interface]" },
+	{ HEAD PEER_A "PostUp = x\n", "f:5: Peer: 'PostUp' does not belong here; write it in [Interface]" },
+	{ HEAD PEER_A "AllowedIP = 10.0.0.0/8\n",
+	  "f:5: Peer: 'AllowedIP' is not a key; write AllowedIPs, or see talon.conf(5)" },
+	{ HEAD "= 1\n", "f:3: Interface: this name is not a key; see talon.conf(5)" },
+	{ HEAD SECRET "\n", "f:3: Interface: this name is not a key; see talon.conf(5)" },
+	/* secrets are not quoted */
+	{ "[Interface]\nPrivateKey = secret\n",
+	  "f:2: Interface.PrivateKey: the value is not a key; write 44 characters of base64, as `talon genkey` prints them" },
+	{ "[Interface]\nPrivateKey = " ZERO "\n",
+	  "f:2: Interface.PrivateKey: the value is all zeros; write 44 characters of base64, as `talon genkey` prints them" },
+	{ HEAD PEER_A "PresharedKey = secret\n",
+	  "f:5: Peer.PresharedKey: the value is not a key; write 44 characters of base64, as `talon genkey` prints them" },
+	/* [Interface] */
+	{ HEAD "ListenPort = 0\n", "f:3: Interface.ListenPort: '0' is not a port; write 1-65535" },
+	{ HEAD "ListenPort = 65536\n", "f:3: Interface.ListenPort: '65536' is not a port; write 1-65535" },
+	{ HEAD "ListenPort = -1\n", "f:3: Interface.ListenPort: '-1' is not a port; write 1-65535" },
+	{ HEAD "ListenPort = 18446744073709551617\n",
+	  "f:3: Interface.ListenPort: '18446744073709551617' is not a port; write 1-65535" },
+	{ HEAD "ListenPort =\n", "f:3: Interface.ListenPort: '' is not a port; write 1-65535" },
+	{ HEAD "Address = 10.0.0.256\n", "f:3: Interface.Address: '10.0.0.256' is not an address; write "
+					 "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
+	{ HEAD "Address = 10.0.0.1/24, fd00::1/129\n", "f:3: Interface.Address: 'fd00::1/129' is not an address; write "
+						       "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
+	{ HEAD "Address = 224.0.0.1/4\n", "f:3: Interface.Address: the first IPv4 address cannot be a host's; write "
+					  "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
+	{ HEAD "MTU = 575\n", "f:3: Interface.MTU: '575' is not an MTU; write 576-8920" },
+	{ HEAD "MTU = 9000\n", "f:3: Interface.MTU: '9000' is not an MTU; write 576-8920" },
+	{ HEAD "Uplink = a-name-too-long-for-linux\n",
+	  "f:3: Interface.Uplink: 'a-name-too-long-for-linux' is not a device name; write up to four device names, such "
+	  "as eth0" },
+	{ HEAD "Uplink = eth0, eth0\n",
+	  "f:3: Interface.Uplink: 'eth0' is there twice; write up to four device names, such as eth0" },
+	{ HEAD "Uplink = a, b, c, d, e\n",
+	  "f:3: Interface.Uplink: 'e' is one uplink too many; write up to four device names, such as eth0" },
+	{ HEAD "Route = 10.0.0.0/33\n", "f:3: Interface.Route: '10.0.0.0/33' is not a route; write ADDRESS/0-32 (IPv4), "
+					"then masquerade or nomasquerade" },
+	{ HEAD "Route = 10.0.0.0/8 sometimes\n", "f:3: Interface.Route: '10.0.0.0/8 sometimes' is not a route; write "
+						 "ADDRESS/0-32 (IPv4), then masquerade or nomasquerade" },
+	{ HEAD "Route = 10.0.0.0/8 masquerade now\n",
+	  "f:3: Interface.Route: '10.0.0.0/8 masquerade now' is not a route; write ADDRESS/0-32 (IPv4), then masquerade "
+	  "or nomasquerade" },
+	{ HEAD "Route = fd00::/64\n", "f:3: Interface.Route: 'fd00::/64' is IPv6, which is not carried inside the tunnel "
+				      "yet; write ADDRESS/0-32 (IPv4), then masquerade or nomasquerade" },
+	{ HEAD "Route = 10.0.0.0/8\nRoute = 10.1.0.0/8 nomasquerade\n",
+	  "f:4: Interface.Route: 10.0.0.0/8 is there with and without masquerade; write it once" },
+	{ HEAD "SNAT = lan\n",
+	  "f:3: Interface.SNAT: 'lan' is not an address for SNAT; write node or one spare IPv4 address of the LAN" },
+	{ HEAD "SNAT = 127.0.0.1\n",
+	  "f:3: Interface.SNAT: '127.0.0.1' is not an address for SNAT; write node or one spare IPv4 address of the LAN" },
+	{ HEAD "Route = 192.168.1.0/24\nSNAT = 192.168.1.0\n",
+	  "f:4: Interface.SNAT: this is the network or broadcast address of Route 192.168.1.0/24; write node or one "
+	  "spare IPv4 address of the LAN" },
+	{ HEAD "SNAT = 192.168.1.255\nRoute = 192.168.1.0/24\n",
+	  "f:3: Interface.SNAT: this is the network or broadcast address of Route 192.168.1.0/24; write node or one "
+	  "spare IPv4 address of the LAN" },
+	{ HEAD "Route = 192.168.1.220\nSNAT = 192.168.1.220\n",
+	  "f:4: Interface.SNAT: this is the destination of Route 192.168.1.220/32; write node or one spare IPv4 address "
+	  "of the LAN" },
+	{ HEAD "Address = 100.64.0.1/10\nSNAT = 100.64.0.1\n",
+	  "f:4: Interface.SNAT: this is the node's mesh address; write node or one spare IPv4 address of the LAN" },
+	{ HEAD "SNATPorts = 2000-1000\n",
+	  "f:3: Interface.SNATPorts: '2000-1000' has its larger port first; write FIRST-LAST within 1024-65535" },
+	{ HEAD "SNATPorts = 80-90\n",
+	  "f:3: Interface.SNATPorts: '80-90' is not a port range; write FIRST-LAST within 1024-65535" },
+	{ HEAD "SNATPorts = 5000\n",
+	  "f:3: Interface.SNATPorts: '5000' is not a port range; write FIRST-LAST within 1024-65535" },
+	{ HEAD "Datapath = ebpf\n",
+	  "f:3: Interface.Datapath: 'ebpf' is not a datapath; write auto, xdp, xdp-generic, tcx or clsact" },
+	{ HEAD "XDPDispatcher = maybe\n", "f:3: Interface.XDPDispatcher: 'maybe' is not a choice; write auto, always or never" },
+	{ HEAD "XDPDispatcher = always\nDatapath = tcx\n",
+	  "f:3: Interface.XDPDispatcher: always needs XDP; write Datapath = auto, xdp or xdp-generic" },
+	{ HEAD "XDPPriority = 0\n", "f:3: Interface.XDPPriority: '0' is not a priority; write 1-65535" },
+	{ HEAD "HostAddress = perhaps\n", "f:3: Interface.HostAddress: 'perhaps' is not a choice; write yes or no" },
+	{ HEAD "HostAddress = yes\n",
+	  "f:3: Interface.HostAddress: yes needs an IPv4 address; write Address = ADDRESS/0-32 (IPv4)" },
+	{ HEAD "Local = 10.0.0.0/8 x\n", "f:3: Interface.Local: 'x' is not a CIDR; write ADDRESS/0-32 (IPv4)" },
+	{ HEAD "Local = ::1\n", "f:3: Interface.Local: '::1' is IPv6, which is not carried inside the tunnel yet; write "
+				"ADDRESS/0-32 (IPv4)" },
+	{ HEAD "HandUp = up\n", "f:3: Interface.HandUp: 'up' is not a choice; write auto, pass or tunnel" },
+	{ HEAD "Tunnel = a/b\n", "f:3: Interface.Tunnel: 'a/b' is not a device name; write a device name of 1-15 "
+				 "characters, such as wt0" },
+	{ HEAD "Tunnel = lo\n", "f:3: Interface.Tunnel: lo is the loopback device; write another name, such as wt0" },
+	{ HEAD "Uplink = wt0\n", "f: Interface.Tunnel: wt0 is an uplink too; write another name, such as wt0" },
+	{ HEAD "MaxPeers = 65537\n", "f:3: Interface.MaxPeers: '65537' is not a number of peers; write 1-65536" },
+	{ HEAD "MaxPeers = 1\n" PEER_A PEER_B,
+	  "f:3: Interface.MaxPeers: 1 is less than the 2 peers of the file; write 2-65536" },
+	{ HEAD "MaxFlows = 1048577\n", "f:3: Interface.MaxFlows: '1048577' is not a number of flows; write 1024-1048576" },
+	/* [Peer] */
+	{ HEAD "[Peer]\nAllowedIPs = 10.0.0.0/8\n",
+	  "f:3: Peer.PublicKey: there is none; write 44 characters of base64, as `talon pubkey` prints them" },
+	{ HEAD "[Peer]\nPublicKey = abc\n",
+	  "f:4: Peer.PublicKey: 'abc' is not a key; write 44 characters of base64, as `talon pubkey` prints them" },
+	{ HEAD "[Peer]\nPublicKey = AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQF=\n",
+	  "f:4: Peer.PublicKey: 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQF=' is not a key; write 44 characters of "
+	  "base64, as `talon pubkey` prints them" },
+	{ HEAD "[Peer]\nPublicKey = " ZERO "\n",
+	  "f:4: Peer.PublicKey: '" ZERO "' is all zeros; write 44 characters of base64, as `talon pubkey` prints them" },
+	{ HEAD PEER_A PEER_B PEER_A, "f:7: Peer.PublicKey: the peer at line 3 has the same; write one [Peer] for each key" },
+	{ HEAD PEER_A "AllowedIPs = 10.0.0.0/33\n", "f:5: Peer.AllowedIPs: '10.0.0.0/33' is not a CIDR; write "
+						    "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
+	{ HEAD PEER_A "AllowedIPs = 10.0.0.0/255.0.0.0\n", "f:5: Peer.AllowedIPs: '10.0.0.0/255.0.0.0' is not a CIDR; write "
+							   "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
+	{ HEAD PEER_A "AllowedIPs = 10.0.0.0/\n", "f:5: Peer.AllowedIPs: '10.0.0.0/' is not a CIDR; write "
+						  "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
+	{ HEAD PEER_A "AllowedIPs = host\n", "f:5: Peer.AllowedIPs: 'host' is not a CIDR; write "
+					     "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
+	{ HEAD PEER_A "AllowedIPs = \x1b[31m\x07\n", "f:5: Peer.AllowedIPs: '?[31m?' is not a CIDR; write "
+						     "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
+	{ HEAD PEER_A "Endpoint = 10.0.0.1\n", "f:5: Peer.Endpoint: '10.0.0.1' is not an endpoint; write ADDRESS:PORT, "
+					       "[IPV6-ADDRESS]:PORT or NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = 10.0.0:51820\n", "f:5: Peer.Endpoint: '10.0.0:51820' is not an endpoint; write "
+						   "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = fd00::1:51820\n", "f:5: Peer.Endpoint: 'fd00::1:51820' is not an endpoint; write "
+						    "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = [fe80::1]:51820\n", "f:5: Peer.Endpoint: '[fe80::1]:51820' is not an endpoint; write "
+						      "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = vps.example:0\n", "f:5: Peer.Endpoint: 'vps.example:0' is not an endpoint; write "
+						    "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = -x.example:1\n", "f:5: Peer.Endpoint: '-x.example:1' is not an endpoint; write "
+						   "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
+	{ HEAD PEER_A "PersistentKeepalive = 65536\n",
+	  "f:5: Peer.PersistentKeepalive: '65536' is not an interval; write 1-65535 (seconds) or off" },
+	{ HEAD PEER_A "PersistentKeepalive = 25s\n",
+	  "f:5: Peer.PersistentKeepalive: '25s' is not an interval; write 1-65535 (seconds) or off" },
+	{ HEAD PEER_A "Name = 0123456789012345678901234567890123456789\n",
+	  "f:5: Peer.Name: '0123456789012345678901234567890123456789' is not a name; write 1-39 characters" },
+};
+
+static void every_refusal_names_place_field_and_accepted_form(void **state)
+{
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		assert_int_equal(parse(refusals[i].text), -EINVAL);
+		assert_string_equal(why, refusals[i].why);
+		config_free(&config);
+	}
+}
+
+static void a_nul_byte_is_refused(void **state)
+{
+	static const char text[] = HEAD "ListenPort = 1\0002\n";
+
+	config_init(&config);
+	assert_int_equal(config_read_text(&config, "f", text, sizeof(text) - 1, why, sizeof(why)), -EINVAL);
+	assert_string_equal(why, "f:3: a line holds a NUL byte; write plain text");
+}
+
+static void defaults_stand_where_nothing_is_written(void **state)
+{
+	take(HEAD);
+	assert_int_equal(config.listen_port, 51820);
+	assert_int_equal(config.mtu, 1280);
+	assert_string_equal(config.tunnel, "wt0");
+	assert_int_equal(config.uplink_count, 0);
+	assert_int_equal(config.route_count, 0);
+	assert_int_equal(config.snat_addr, 0);
+	assert_int_equal(config.port_first, 12288);
+	assert_int_equal(config.port_last, 19999);
+	assert_int_equal(config.datapath, CONFIG_DATAPATH_AUTO);
+	assert_int_equal(config.dispatcher, CONFIG_DISPATCHER_AUTO);
+	assert_int_equal(config.xdp_priority, 50);
+	assert_int_equal(config.hand_up, CONFIG_HAND_UP_AUTO);
+	assert_int_equal(config.max_peers, 1024);
+	assert_int_equal(config.max_flows, 262144);
+	assert_false(config.host_address);	/* there is none */
+	assert_int_equal(config.mesh_addr, 0);
+	assert_string_equal(config.pin_dir, "/sys/fs/bpf/talon");
+	assert_int_equal(config.log_level, LOG_LEVEL_INFO);
+	assert_int_equal(config.peer_count, 0);
+	assert_int_equal(config.note_count, 0);
+}
+
+static void the_public_key_follows_from_the_private_one(void **state)
+{
+	__u8 expected[WG_KEY_LEN];
+
+	take(HEAD);
+	assert_int_equal(value_key(slice_from(SELF_PUBLIC), expected), 0);
+	assert_memory_equal(config.public_key, expected, sizeof(expected));
+}
+
+static void every_key_of_talon_is_understood(void **state)
+{
+	take(HEAD "ListenPort = 51821\nAddress = 100.64.0.1/10\nMTU = 1420\nUplink = eth0, eth1\n"
+		    "Route = 192.168.1.0/24, 10.0.0.0/8 nomasquerade\nRoute = 172.16.0.0/12 masquerade\n"
+		    "SNAT = 192.168.1.250\nDatapath = XDP-Generic\nXDPDispatcher = never\nXDPPriority = 20\n"
+		    "HostAddress = no\nLocal = 192.168.1.220, 10.96.0.0/12\nHandUp = tunnel\nTunnel = mesh0\n"
+		    "MaxPeers = 16\nMaxFlows = 1048576\n");
+	assert_int_equal(config.listen_port, 51821);
+	assert_int_equal(config.mtu, 1420);
+	assert_int_equal(config.uplink_count, 2);
+	assert_string_equal(config.uplinks[0], "eth0");
+	assert_string_equal(config.uplinks[1], "eth1");
+	assert_int_equal(config.route_count, 3);
+	assert_cidr(&config.routes[0].dst, "192.168.1.0/24");
+	assert_true(config.routes[0].masquerade);
+	assert_cidr(&config.routes[1].dst, "10.0.0.0/8");
+	assert_false(config.routes[1].masquerade);
+	assert_cidr(&config.routes[2].dst, "172.16.0.0/12");
+	assert_true(config.routes[2].masquerade);
+	assert_addr4(config.snat_addr, "192.168.1.250");
+	assert_int_equal(config.port_first, 1024);
+	assert_int_equal(config.port_last, 65535);
+	assert_int_equal(config.datapath, CONFIG_DATAPATH_XDP_GENERIC);
+	assert_int_equal(config.dispatcher, CONFIG_DISPATCHER_NEVER);
+	assert_int_equal(config.xdp_priority, 20);
+	assert_false(config.host_address);
+	assert_int_equal(config.local_count, 2);
+	assert_cidr(&config.local[0], "192.168.1.220/32");
+	assert_cidr(&config.local[1], "10.96.0.0/12");
+	assert_int_equal(config.hand_up, CONFIG_HAND_UP_TUNNEL);
+	assert_string_equal(config.tunnel, "mesh0");
+	assert_int_equal(config.max_peers, 16);
+	assert_int_equal(config.max_flows, 1048576);
+	assert_addr4(config.mesh_addr, "100.64.0.1");
+	assert_addr4(config.mesh_mask, "255.192.0.0");
+	assert_int_equal(config.note_count, 0);
+}
+
+static void words_of_choices_are_understood_in_any_case(void **state)
+{
+	static const struct {
+		const char *text;
+		enum config_datapath datapath;
+		enum config_dispatcher dispatcher;
+		enum config_hand_up hand_up;
+	} cases[] = {
+		{ "Datapath=auto\nXDPDispatcher=Auto\nHandUp=AUTO\n", CONFIG_DATAPATH_AUTO, CONFIG_DISPATCHER_AUTO,
+		  CONFIG_HAND_UP_AUTO },
+		{ "Datapath=xdp\nXDPDispatcher=ALWAYS\nHandUp=Pass\n", CONFIG_DATAPATH_XDP, CONFIG_DISPATCHER_ALWAYS,
+		  CONFIG_HAND_UP_PASS },
+		{ "Datapath=TCX\nXDPDispatcher=never\nHandUp=tunnel\n", CONFIG_DATAPATH_TCX, CONFIG_DISPATCHER_NEVER,
+		  CONFIG_HAND_UP_TUNNEL },
+		{ "Datapath=clsact\n", CONFIG_DATAPATH_CLSACT, CONFIG_DISPATCHER_AUTO, CONFIG_HAND_UP_AUTO },
+	};
+	char text[512];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), HEAD "%s", cases[i].text);
+		take(text);
+		assert_int_equal(config.datapath, cases[i].datapath);
+		assert_int_equal(config.dispatcher, cases[i].dispatcher);
+		assert_int_equal(config.hand_up, cases[i].hand_up);
+		config_free(&config);
+	}
+}
+
+static void a_wg_quick_file_is_accepted_unmodified(void **state)
+{
+	take("# laptop of Ann\n"
+	       "\t[interface]   # any case\r\n"
+	       "privatekey=" SECRET "\r\n"
+	       "  ADDRESS = 10.200.0.1/24 fd00::1/64,10.200.1.1/24\n"
+	       "ListenPort\t=\t51999 # the port\n"
+	       "DNS = 1.1.1.1, corp.example\n"
+	       "MTU = 1380\nTable = off\nFwMark = 0xca6c\nSaveConfig = true\n"
+	       "PreUp = true\nPostUp = iptables -A FORWARD -i %i -j ACCEPT; iptables -t nat -A POSTROUTING -j MASQUERADE\n"
+	       "PostUp = echo second\nPreDown = true\nPostDown = true\n"
+	       "\n"
+	       "[Peer]\n"
+	       "PublicKey = " KEY_A "\n"
+	       "PresharedKey = " KEY_C "\n"
+	       "AllowedIPs = 10.200.0.2/32,fd00::2/128 , 192.168.7.9/24\n"
+	       "AllowedIPs = 172.16.0.0/12\n"
+	       "Endpoint = vps.example.com:51820\n"
+	       "PersistentKeepalive = 25\n"
+	       "[PEER]\n"
+	       "publickey = " KEY_B "\n"
+	       "Endpoint=[2001:db8::1]:51821\n"
+	       "AllowedIPs =\n"
+	       "PersistentKeepalive = off");
+	assert_int_equal(config.listen_port, 51999);
+	assert_int_equal(config.mtu, 1380);
+	assert_int_equal(config.address_count, 3);
+	assert_addr4(config.mesh_addr, "10.200.0.1");
+	assert_addr4(config.mesh_mask, "255.255.255.0");
+	assert_true(config.host_address);
+	assert_int_equal(config.peer_count, 2);
+	assert_true(config.peers[0].has_preshared_key);
+	assert_int_equal(config.peers[0].preshared_key[0], 3);
+	assert_int_equal(config.peers[0].keepalive_s, 25);
+	assert_int_equal(config.peers[0].allowed_count, 4);
+	assert_cidr(&config.peers[0].allowed[0], "10.200.0.2/32");
+	assert_cidr(&config.peers[0].allowed[1], "fd00::2/128");
+	assert_cidr(&config.peers[0].allowed[2], "192.168.7.0/24");
+	assert_cidr(&config.peers[0].allowed[3], "172.16.0.0/12");
+	assert_string_equal(config.peers[0].endpoint.host, "vps.example.com");
+	assert_int_equal(config.peers[0].endpoint.family, 0);
+	assert_int_equal(ntohs(config.peers[0].endpoint.port), 51820);
+	assert_false(config.peers[1].has_preshared_key);
+	assert_int_equal(config.peers[1].endpoint.family, AF_INET6);
+	assert_int_equal(ntohs(config.peers[1].endpoint.port), 51821);
+	assert_null(config.peers[1].endpoint.host);
+	assert_int_equal(config.peers[1].allowed_count, 0);
+	assert_int_equal(config.peers[1].keepalive_s, 0);
+}
+
+static void what_has_no_effect_is_said_in_one_line(void **state)
+{
+	take(HEAD "DNS = 1.1.1.1\nPostUp = a\nPostUp = b\nTable = off\n");
+	assert_int_equal(config.note_count, 1);
+	assert_int_equal(config.notes[0].level, LOG_LEVEL_INFO);
+	assert_string_equal(config.notes[0].text, "f: no effect: DNS, Table, PostUp (Talon runs no commands and touches no "
+						  "resolver, rule or routing table)");
+}
+
+static void inner_ipv6_is_said_to_have_no_effect(void **state)
+{
+	take(HEAD PEER_A "AllowedIPs = fd00::/64\n");
+	assert_int_equal(config.note_count, 1);
+	assert_string_equal(config.notes[0].text,
+		"f: no effect: IPv6 in Address and AllowedIPs (the tunnel carries IPv4)");
+}
+
+static void a_byte_order_mark_and_a_missing_last_newline_do_not_matter(void **state)
+{
+	take("\xef\xbb\xbf[Interface]\nPrivateKey = " SECRET "\nListenPort = 7");
+	assert_int_equal(config.listen_port, 7);
+}
+
+static void the_last_of_two_equal_keys_wins(void **state)
+{
+	take(HEAD "ListenPort = 1\nListenPort = 2\n" PEER_A "Endpoint = a.example:1\nEndpoint = b.example:2\n");
+	assert_int_equal(config.listen_port, 2);
+	assert_string_equal(config.peers[0].endpoint.host, "b.example");
+}
+
+static void a_second_interface_section_goes_on_with_the_first(void **state)
+{
+	take("[Interface]\nPrivateKey = " SECRET "\n" PEER_A "[Interface]\nListenPort = 9\n");
+	assert_int_equal(config.listen_port, 9);
+	assert_int_equal(config.peer_count, 1);
+}
+
+static void the_same_network_in_two_peers_goes_to_the_last_with_a_warning(void **state)
+{
+	take(HEAD PEER_A "AllowedIPs = 10.0.0.0/8, 10.1.0.0/16, 10.0.0.1/8\n" PEER_B "AllowedIPs = 10.9.9.9/8\n");
+	assert_int_equal(config.peers[0].allowed_count, 1);
+	assert_cidr(&config.peers[0].allowed[0], "10.1.0.0/16");
+	assert_int_equal(config.peers[1].allowed_count, 1);
+	assert_cidr(&config.peers[1].allowed[0], "10.0.0.0/8");
+	assert_int_equal(config.note_count, 1);
+	assert_int_equal(config.notes[0].level, LOG_LEVEL_WARN);
+	assert_string_equal(config.notes[0].text,
+		"f:6: Peer.AllowedIPs: 10.0.0.0/8 moves here from the peer at line 3; the last one has it");
+}
+
+static void the_node_itself_is_left_out_of_a_shared_list_of_peers(void **state)
+{
+	take(HEAD PEER_A "[Peer]\nPublicKey = " SELF_PUBLIC "\nAllowedIPs = 10.0.0.0/8\n" PEER_B);
+	assert_int_equal(config.peer_count, 2);
+	assert_int_equal(config.peers[0].public_key[0], 1);
+	assert_int_equal(config.peers[1].public_key[0], 2);
+	assert_int_equal(config.note_count, 1);
+	assert_string_equal(config.notes[0].text,
+		"f:5: Peer.PublicKey: this is the node's own key; the peer is left out");
+}
+
+static void an_all_zero_preshared_key_means_none(void **state)
+{
+	take(HEAD PEER_A "PresharedKey = " ZERO "\n");
+	assert_false(config.peers[0].has_preshared_key);
+}
+
+static void a_peer_may_have_a_name(void **state)
+{
+	take(HEAD PEER_A "Name = Ann's laptop\n");
+	assert_string_equal(config.peers[0].name, "Ann's laptop");
+}
+
+static void the_same_route_twice_is_one_route(void **state)
+{
+	take(HEAD "Route = 10.0.0.0/8, 10.0.0.1/8 masquerade, 11.0.0.0/8\n");
+	assert_int_equal(config.route_count, 2);
+	assert_cidr(&config.routes[1].dst, "11.0.0.0/8");
+}
+
+static void endpoints_are_read_in_every_form(void **state)
+{
+	static const struct {
+		const char *text;
+		int family;
+		const char *host;
+	} cases[] = {
+		{ "192.0.2.1:51820", AF_INET, NULL },	{ "[2001:db8::1]:1", AF_INET6, NULL },
+		{ "127.0.0.1:65535", AF_INET, NULL },	{ "[::1]:9", AF_INET6, NULL },
+		{ "vps:51820", 0, "vps" },		{ "a_b.example.:51820", 0, "a_b.example." },
+		{ "3com.example:51820", 0, "3com.example" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config_endpoint endpoint;
+
+		assert_int_equal(value_endpoint(slice_from(cases[i].text), &endpoint), 0);
+		assert_int_equal(endpoint.family, cases[i].family);
+		assert_int_equal(!endpoint.host, !cases[i].host);
+		if (endpoint.host)
+			assert_string_equal(endpoint.host, cases[i].host);
+		free(endpoint.host);
+	}
+}
+
+static void ports_of_others_are_warned_about_on_the_node_address_only(void **state)
+{
+	take(HEAD "SNATPorts = 19000-31000\n");
+	assert_int_equal(config.note_count, 2);
+	assert_string_equal(config.notes[0].text,
+		"f:3: Interface.SNATPorts: these ports overlap those of Calico's eBPF NAT (20000-29999)");
+	assert_string_equal(config.notes[1].text,
+		"f:3: Interface.SNATPorts: these ports overlap the usual NodePorts of Kubernetes (30000-32767)");
+	config_free(&config);
+	take(HEAD "SNATPorts = 19000-31000\nSNAT = 192.168.1.250\n");
+	assert_int_equal(config.note_count, 0);
+	assert_int_equal(config.port_first, 19000);
+}
+
+/* Starts with flags and environment as `talon up` does. */
+static int read_sources(const char *flag, const char *value, char *const *env, const char *text)
+{
+	int ret = 0;
+
+	config_init(&config);
+	if (flag)
+		ret = config_set_flag(&config, flag, value, why, sizeof(why));
+	if (!ret)
+		ret = config_read_env(&config, env, why, sizeof(why));
+	if (!ret)
+		ret = config_read_text(&config, "f", text, strlen(text), why, sizeof(why));
+	return ret ? ret : config_finish(&config, "f", why, sizeof(why));
+}
+
+static void a_flag_beats_the_environment_which_beats_the_file(void **state)
+{
+	char *env[] = { "TALON_MTU=1300", "NB_WIREGUARD_PORT=3", NULL };
+
+	assert_int_equal(read_sources("mtu", "1400", env, HEAD "MTU = 1200\nListenPort = 5\nMaxPeers = 7\n"), 0);
+	assert_int_equal(config.mtu, 1400);
+	assert_int_equal(config.listen_port, 3);
+	assert_int_equal(config.max_peers, 7);
+}
+
+static void talons_own_variable_beats_netbirds(void **state)
+{
+	char *env[] = { "NB_INTERFACE_NAME=wt7", "TALON_TUNNEL=mine", "NB_LOG_LEVEL=trace", "TALON_MTU=", NULL };
+
+	assert_int_equal(read_sources(NULL, NULL, env, HEAD), 0);
+	assert_string_equal(config.tunnel, "mine");
+	assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
+	assert_int_equal(config.mtu, 1280);
+}
+
+static void a_stronger_source_replaces_a_list_and_equals_add_to_it(void **state)
+{
+	char *env[] = { "TALON_ROUTE=10.0.0.0/8, 11.0.0.0/8", NULL };
+
+	assert_int_equal(read_sources(NULL, NULL, env, HEAD "Route = 12.0.0.0/8\n"), 0);
+	assert_int_equal(config.route_count, 2);
+	assert_cidr(&config.routes[0].dst, "10.0.0.0/8");
+	config_free(&config);
+	config_init(&config);
+	assert_int_equal(config_set_flag(&config, "route", "10.0.0.0/8", why, sizeof(why)), 0);
+	assert_int_equal(config_set_flag(&config, "route", "11.0.0.0/8", why, sizeof(why)), 0);
+	assert_int_equal(config.route_count, 2);
+}
+
+static void nonsense_is_refused_also_where_something_stronger_was_said(void **state)
+{
+	char *env[] = { NULL };
+
+	assert_int_equal(read_sources("mtu", "1400", env, HEAD "MTU = x\n"), -EINVAL);
+	assert_string_equal(why, "f:3: Interface.MTU: 'x' is not an MTU; write 576-8920");
+	config_free(&config);
+	assert_int_equal(read_sources("route", "10.0.0.0/8", env, HEAD "Route = x\n"), -EINVAL);
+}
+
+static void errors_of_flags_and_variables_name_them(void **state)
+{
+	char *talon[] = { "TALON_DATAPATH=fast", NULL }, *netbird[] = { "NB_WIREGUARD_PORT=no", NULL }, *none[] = { NULL };
+
+	assert_int_equal(read_sources(NULL, NULL, talon, HEAD), -EINVAL);
+	assert_string_equal(why, "TALON_DATAPATH: 'fast' is not a datapath; write auto, xdp, xdp-generic, tcx or clsact");
+	config_free(&config);
+	assert_int_equal(read_sources(NULL, NULL, netbird, HEAD), -EINVAL);
+	assert_string_equal(why, "NB_WIREGUARD_PORT: 'no' is not a port; write 1-65535");
+	config_free(&config);
+	assert_int_equal(read_sources("pin-dir", "here", none, HEAD), -EINVAL);
+	assert_string_equal(why,
+		"--pin-dir: 'here' is not a directory for pins; write an absolute path on a bpf file system");
+	config_free(&config);
+	assert_int_equal(read_sources("snat", "10.0.0.0", none, HEAD "Route = 10.0.0.0/8\n"), -EINVAL);
+	assert_string_equal(why, "--snat: this is the network or broadcast address of Route 10.0.0.0/8; write node or one "
+				 "spare IPv4 address of the LAN");
+}
+
+static void an_unknown_flag_is_told_from_a_bad_value(void **state)
+{
+	config_init(&config);
+	assert_int_equal(config_set_flag(&config, "colour", "red", why, sizeof(why)), -ENOENT);
+	assert_false(config_has_flag("colour"));
+	assert_true(config_has_flag("snat-ports"));
+}
+
+static void free_wipes_every_key(void **state)
+{
+	static const struct config zero;
+	struct config_peer *peers;
+
+	take(HEAD PEER_A "PresharedKey = " KEY_C "\n");
+	peers = config.peers;
+	assert_non_null(peers);
+	config_free(&config);
+	assert_memory_equal(&config, &zero, sizeof(zero));
+}
+
+static void a_thousand_peers_are_read(void **state)
+{
+	size_t room = 1024 * 160 + 256, len = 0;
+	char *text = malloc(room), key[64];
+	__u8 raw[WG_KEY_LEN] = { 1 };
+
+	assert_non_null(text);
+	len += snprintf(text, room, HEAD);
+	for (unsigned int i = 0; i < 1024; i++) {
+		raw[1] = i;
+		raw[2] = i >> 8;
+		sodium_bin2base64(key, sizeof(key), raw, sizeof(raw), sodium_base64_VARIANT_ORIGINAL);
+		len += snprintf(text + len, room - len, "[Peer]\nPublicKey = %s\nAllowedIPs = 100.64.%u.%u\n", key, i >> 8,
+			i & 255);
+	}
+	take(text);
+	free(text);
+	assert_int_equal(config.peer_count, 1024);
+	assert_int_equal(config.peers[1023].public_key[2], 3);
+	assert_cidr(&config.peers[1023].allowed[0], "100.64.3.255/32");
+}
+
+static void write_file(const char *path, const char *text, mode_t mode)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+static void a_private_key_that_everybody_can_read_is_a_warning(void **state)
+{
+	char path[] = "/tmp/talon-test-XXXXXX", expected[200];
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	close(fd);
+	write_file(path, HEAD, 0644);
+	config_init(&config);
+	assert_int_equal(config_read_file(&config, path, why, sizeof(why)), 0);
+	assert_int_equal(config.note_count, 1);
+	assert_int_equal(config.notes[0].level, LOG_LEVEL_WARN);
+	snprintf(expected, sizeof(expected),
+		"%s: Interface.PrivateKey: everybody may open this file (mode 0644); run chmod 600", path);
+	assert_string_equal(config.notes[0].text, expected);
+	config_free(&config);
+
+	write_file(path, HEAD, 0600);
+	config_init(&config);
+	assert_int_equal(config_read_file(&config, path, why, sizeof(why)), 0);
+	assert_int_equal(config.note_count, 0);
+	unlink(path);
+}
+
+static void a_file_that_cannot_be_read_is_named(void **state)
+{
+	config_init(&config);
+	assert_int_equal(config_read_file(&config, "/nonexistent/talon.conf", why, sizeof(why)), -ENOENT);
+	assert_string_equal(why, "/nonexistent/talon.conf: cannot open the static file: No such file or directory");
+	assert_int_equal(config_read_file(&config, "/", why, sizeof(why)), -EISDIR);
+	assert_string_equal(why, "/: cannot read the static file: Is a directory");
+}
+
+static void an_endless_file_is_refused(void **state)
+{
+	config_init(&config);
+	assert_int_equal(config_read_file(&config, "/dev/zero", why, sizeof(why)), -EFBIG);
+	assert_string_equal(why, "/dev/zero: cannot read the static file: File too large");
+}
+
+static void a_name_that_cannot_be_resolved_leaves_a_peer_that_calls(void **state)
+{
+	/* RFC 6761 section 6.4: names below "invalid" do not exist, and resolvers know it without asking. */
+	take(HEAD PEER_A "Endpoint = nobody.invalid:51820\n" PEER_B "Endpoint = localhost:7\n");
+	assert_int_equal(config_resolve(&config), 1);
+	assert_int_equal(config.peers[0].endpoint.family, 0);
+	assert_true(config.peers[1].endpoint.family == AF_INET || config.peers[1].endpoint.family == AF_INET6);
+	assert_int_equal(ntohs(config.peers[1].endpoint.port), 7);
+	assert_int_equal(config.note_count, 1);
+	assert_non_null(strstr(config.notes[0].text, "Peer.Endpoint: nobody.invalid: "));
+}
+
+#define BIT(n) (1ULL << (n))
+
+static void missing_capabilities_are_named(void **state)
+{
+	static const struct {
+		__u64 effective;
+		int ret;
+		const char *names;
+	} cases[] = {
+		{ BIT(12) | BIT(38) | BIT(39), 0, NULL },
+		{ BIT(12) | BIT(21), 0, NULL },
+		{ BIT(38) | BIT(39), -EPERM, "CAP_NET_ADMIN" },
+		{ BIT(12) | BIT(39), -EPERM, "CAP_PERFMON" },
+		{ BIT(21), -EPERM, "CAP_NET_ADMIN" },
+		{ 0, -EPERM, "CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON" },
+	};
+	char expected[200];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(preflight_check_capabilities(cases[i].effective, why, sizeof(why)), cases[i].ret);
+		if (!cases[i].ret)
+			continue;
+		snprintf(expected, sizeof(expected), "missing capability: %s; run as root or add it to the container's "
+						     "securityContext", cases[i].names);
+		assert_string_equal(why, expected);
+	}
+}
+
+static void a_busy_port_is_named_and_a_free_one_is_let_go(void **state)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(sin);
+	char expected[200];
+	__u16 port;
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+	port = ntohs(sin.sin_port);
+	assert_int_equal(preflight_check_port(port, why, sizeof(why)), -EADDRINUSE);
+	snprintf(expected, sizeof(expected),
+		"Interface.ListenPort: UDP port %u is in use; write a free port, 1-65535", port);
+	assert_string_equal(why, expected);
+	close(fd);
+	assert_int_equal(preflight_check_port(port, why, sizeof(why)), 0);
+	assert_int_equal(preflight_check_port(port, why, sizeof(why)), 0);
+}
+
+static void a_pin_directory_must_be_on_a_bpf_file_system(void **state)
+{
+	assert_int_equal(preflight_check_pin_dir("/tmp/nothing/here", why, sizeof(why)), -EMEDIUMTYPE);
+	assert_string_equal(why, "--pin-dir: /tmp/nothing/here is not on a bpf file system; run mount -t bpf bpf "
+				 "/sys/fs/bpf, or choose a path below /sys/fs/bpf");
+}
+
+static void every_option_has_form_and_help(void **state)
+{
+	size_t count = 0;
+
+	for (const struct config_option *o = config_options(); o->key || o->flag; o++, count++) {
+		assert_non_null(o->form);
+		assert_non_null(o->help);
+		assert_int_equal(!o->flag, !o->env);
+	}
+	assert_int_equal(count, 19);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, forget)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(every_refusal_names_place_field_and_accepted_form),
+		TEST(a_nul_byte_is_refused),
+		TEST(defaults_stand_where_nothing_is_written),
+		TEST(the_public_key_follows_from_the_private_one),
+		TEST(every_key_of_talon_is_understood),
+		TEST(words_of_choices_are_understood_in_any_case),
+		TEST(a_wg_quick_file_is_accepted_unmodified),
+		TEST(what_has_no_effect_is_said_in_one_line),
+		TEST(inner_ipv6_is_said_to_have_no_effect),
+		TEST(a_byte_order_mark_and_a_missing_last_newline_do_not_matter),
+		TEST(the_last_of_two_equal_keys_wins),
+		TEST(a_second_interface_section_goes_on_with_the_first),
+		TEST(the_same_network_in_two_peers_goes_to_the_last_with_a_warning),
+		TEST(the_node_itself_is_left_out_of_a_shared_list_of_peers),
+		TEST(an_all_zero_preshared_key_means_none),
+		TEST(a_peer_may_have_a_name),
+		TEST(the_same_route_twice_is_one_route),
+		TEST(endpoints_are_read_in_every_form),
+		TEST(ports_of_others_are_warned_about_on_the_node_address_only),
+		TEST(a_flag_beats_the_environment_which_beats_the_file),
+		TEST(talons_own_variable_beats_netbirds),
+		TEST(a_stronger_source_replaces_a_list_and_equals_add_to_it),
+		TEST(nonsense_is_refused_also_where_something_stronger_was_said),
+		TEST(errors_of_flags_and_variables_name_them),
+		TEST(an_unknown_flag_is_told_from_a_bad_value),
+		TEST(free_wipes_every_key),
+		TEST(a_thousand_peers_are_read),
+		TEST(a_private_key_that_everybody_can_read_is_a_warning),
+		TEST(a_file_that_cannot_be_read_is_named),
+		TEST(an_endless_file_is_refused),
+		TEST(a_name_that_cannot_be_resolved_leaves_a_peer_that_calls),
+		TEST(missing_capabilities_are_named),
+		TEST(a_busy_port_is_named_and_a_free_one_is_let_go),
+		TEST(a_pin_directory_must_be_on_a_bpf_file_system),
+		TEST(every_option_has_form_and_help),
+	};
+
+	if (sodium_init() < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
