@@ -15,34 +15,38 @@
 #include "talon/types.h"
 
 #define POLY1305_BLOCK_LEN	16
-#define POLY1305_KEY_WORDS	8
 
 struct poly1305 {
 	__u64	h[5];		/* accumulator; limb i weighs 2^(32 i) */
 	__u32	r[4];		/* clamped */
 	__u32	s[4];		/* 5/4 of r; s[0] is not used */
-	__u32	pad[4];		/* added at the end */
+	__u64	pad[2];		/* added at the end */
 };
 
-/* @key: r and s of RFC 8439 section 2.5, eight words as they lie in memory on a little-endian host; unclamped. */
-static __always_inline void poly1305_init(struct poly1305 *p, const __u32 key[POLY1305_KEY_WORDS])
+/*
+ * Messages and keys are read as 64-bit words, the way they lie in memory on a little-endian host.
+ * @key: r and s of RFC 8439 section 2.5, not clamped yet. It may come from anywhere: block 0 of the keystream, made now or ahead.
+ */
+static __always_inline void poly1305_init(struct poly1305 *p, const __u64 key[4])
 {
 	p->r[0] = key[0] & 0x0fffffff;
-	for (int i = 1; i < 4; i++) {
-		p->r[i] = key[i] & 0x0ffffffc;
-		p->s[i] = p->r[i] + (p->r[i] >> 2);
-	}
+	p->r[1] = key[0] >> 32 & 0x0ffffffc;
+	p->r[2] = key[1] & 0x0ffffffc;
+	p->r[3] = key[1] >> 32 & 0x0ffffffc;
 	p->s[0] = 0;
-	for (int i = 0; i < 4; i++)
-		p->pad[i] = key[4 + i];
+	for (int i = 1; i < 4; i++)
+		p->s[i] = p->r[i] + (p->r[i] >> 2);
+	p->pad[0] = key[2];
+	p->pad[1] = key[3];
 	for (int i = 0; i < 5; i++)
 		p->h[i] = 0;
 }
 
 /* Take in 16 bytes. @high: 1 for a full block; 0 for a last shorter one, which carries its own 1 bit in @m. */
-static __always_inline void poly1305_block(struct poly1305 *p, const __u32 m[4], __u32 high)
+static __always_inline void poly1305_block(struct poly1305 *p, const __u64 m[2], __u32 high)
 {
-	__u64 h0 = p->h[0] + m[0], h1 = p->h[1] + m[1], h2 = p->h[2] + m[2], h3 = p->h[3] + m[3];
+	__u64 h0 = p->h[0] + (__u32)m[0], h1 = p->h[1] + (m[0] >> 32);
+	__u64 h2 = p->h[2] + (__u32)m[1], h3 = p->h[3] + (m[1] >> 32);
 	__u64 h4 = p->h[4] + high;
 	__u64 r0 = p->r[0], r1 = p->r[1], r2 = p->r[2], r3 = p->r[3];
 	__u64 s1 = p->s[1], s2 = p->s[2], s3 = p->s[3];
@@ -54,7 +58,7 @@ static __always_inline void poly1305_block(struct poly1305 *p, const __u32 m[4],
 	d3 = h0 * r3 + h1 * r2 + h2 * r1 + h3 * r0 + h4 * s3 + (d2 >> 32);
 	h4 = h4 * r0 + (d3 >> 32);
 
-	p->h[0] = (__u32)d0 + (h4 >> 2) * 5;
+	p->h[0] = (__u32)d0 + (h4 >> 2) + (h4 & ~3ULL);	/* 5 times h4 / 4 */
 	p->h[1] = (__u32)d1;
 	p->h[2] = (__u32)d2;
 	p->h[3] = (__u32)d3;
@@ -90,12 +94,10 @@ static __always_inline void poly1305_finish(const struct poly1305 *p, __u64 ret_
 	h2 ^= (h2 ^ (__u32)g2) & mask;
 	h3 ^= (h3 ^ (__u32)g3) & mask;
 
-	h0 += p->pad[0];
-	h1 += p->pad[1] + (h0 >> 32);
-	h2 += p->pad[2] + (h1 >> 32);
-	h3 += p->pad[3] + (h2 >> 32);
-	ret_tag[0] = h1 << 32 | (__u32)h0;
-	ret_tag[1] = h3 << 32 | (__u32)h2;
+	h0 |= h1 << 32;
+	h2 |= h3 << 32;
+	ret_tag[0] = h0 + p->pad[0];
+	ret_tag[1] = h2 + p->pad[1] + (ret_tag[0] < h0);
 }
 
 #endif
