@@ -6,7 +6,7 @@
 #
 # One line per case; the last line is "N passed, M failed, K skipped". Exit status: 0 if none failed, 77 if all were skipped, else 1.
 # A case that exits with 77 was skipped. Environment: TALON (the binary), BUILD, ENGINE=reference (wireguard-go and nftables in Talon's place,
-# to try the scenarios themselves), KEEP_LOGS=1, E2E_LONG=1 (with the scenarios that wait for real key lifetimes).
+# to try the scenarios themselves), KEEP_LOGS=1.
 set -u
 HERE=$(dirname "$(readlink -f "$0")")
 . "$HERE/lib.sh"
@@ -59,7 +59,7 @@ run_file() { # FILE CASE...
 	shift
 	run_begin || exit 2
 	trap 'run_end || echo leftover >&9' EXIT
-	trap 'exit 1' INT TERM
+	trap 'exit 1' INT TERM HUP
 	(set -eEuo pipefail; trap 'echo "line ${BASH_LINENO[0]}: $BASH_COMMAND" >&2' ERR; "$(declare -F setup >/dev/null && echo setup || echo default_setup)") \
 		>"$RUN/log/setup" 2>&1 9>&-
 	rc=$?
@@ -73,20 +73,30 @@ run_file() { # FILE CASE...
 }
 
 main() {
-	local list=0 f c cases results
+	local list=0 f c cases results later
 	[ "${1:-}" != -l ] || { list=1; shift; }
 	PATTERNS=("$@")
 	[ $list = 1 ] || [ "$(id -u)" = 0 ] || { echo "root is needed: namespaces, XDP"; exit 77; }
 	[ $list = 1 ] || [ "$ENGINE" != talon ] || [ -x "$TALON" ] || { echo "no $TALON: build it first, or name it by TALON=" >&2; exit 2; }
 	results=$(mktemp)
 	exec 9>>"$results"
-	for f in "$HERE"/test_*.sh; do
+	later=$(mktemp)
+	trap 'kill $(jobs -p) 2>/dev/null; wait; exit 1' INT TERM HUP
+	for f in $(grep -l '^# background' "$HERE"/test_*.sh) $(grep -L '^# background' "$HERE"/test_*.sh); do
 		cases=()
 		for c in $(cases_in "$f"); do wanted "$(basename "$f" .sh)" "$c" && cases+=("$c"); done
 		[ ${#cases[@]} -gt 0 ] || continue
-		[ $list = 0 ] || { printf "$(basename "$f" .sh):%s\n" "${cases[@]}"; continue; }
-		(run_file "$f" "${cases[@]}")	# not in a condition: see run_case
+		if [ $list = 1 ]; then
+			printf "$(basename "$f" .sh):%s\n" "${cases[@]}"
+		elif grep -q '^# background' "$f"; then
+			(run_file "$f" "${cases[@]}") >>"$later" 2>&1 &
+		else
+			(run_file "$f" "${cases[@]}")	# not in a condition: see run_case
+		fi
 	done
+	wait
+	cat "$later"
+	rm -f "$later"
 	exec 9>&-
 	[ $list = 0 ] || { rm -f "$results"; exit 0; }
 	summary "$results"

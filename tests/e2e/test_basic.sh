@@ -97,7 +97,7 @@ test_both_ends_count_the_same_bytes() {
 }
 
 bytes_agree() {
-	[ "$(peer_field lap rx_bytes)" = "$(wg_bytes lap tx)" ] && [ "$(peer_field lap tx_bytes)" = "$(wg_bytes lap rx)" ]
+	[ "$(peer_field lap transferReceived)" = "$(wg_bytes lap tx)" ] && [ "$(peer_field lap transferSent)" = "$(wg_bytes lap rx)" ]
 }
 
 test_keepalives_of_the_client_are_counted_and_go_no_further() {

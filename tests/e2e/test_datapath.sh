@@ -11,7 +11,7 @@ setup() {
 mode_carries() { # MODE
 	needs_talon
 	node_up "Datapath = $1"
-	equal "mode in status" "$1" "$(status_mode)"
+	equal "mode in status" "$1" "$(datapath mode)"
 	fetch_and_put lap large
 	saw gw $NODE
 	all_answered lap $GW 50 -s 1000
@@ -40,8 +40,8 @@ test_clsact_carries_everything() { mode_carries clsact; }
 test_automatic_choice_says_why() {
 	needs_talon
 	node_up
-	equal "mode" xdp "$(status_mode)"
-	[ "$(status_why | wc -c)" -gt 5 ]
+	equal "mode" xdp "$(datapath mode)"
+	[ "$(datapath reason | wc -c)" -gt 5 ]
 }
 
 bystanders() {
@@ -130,8 +130,8 @@ test_foreign_xdp_program_stays_and_we_fall_back() {
 	id=$(xdp_id)
 	[ -n "$id" ]
 	node_up
-	equal "mode" tcx "$(status_mode)"
-	status_why | grep -i xdp
+	equal "mode" tcx "$(datapath mode)"
+	datapath reason | grep -i xdp
 	equal "program of the other one" "$id" "$(xdp_id)"
 	fetch_and_put lap medium
 	node_down
@@ -147,7 +147,7 @@ test_foreign_xdp_program_makes_an_explicit_wish_fail() {
 	ip -n "$P-node" link set dev eth0 xdp obj "$RUN/pass.o" sec xdp
 	id=$(xdp_id)
 	write_config node "$RUN/wish.conf" "Datapath = xdp" "XDPDispatcher = never"
-	refused "$RUN/wish.conf" "eth0"
+	EXIT=1 refused "$RUN/wish.conf" "eth0"
 	equal "program of the other one" "$id" "$(xdp_id)"
 }
 

@@ -154,6 +154,6 @@ test_device_of_another_owner_is_left_alone() {
 	finally "ip -n $P-node link del wt0"
 	ip -n "$P-node" link add wt0 type dummy
 	write_config node "$RUN/plain.conf"
-	refused "$RUN/plain.conf" "wt0"
+	EXIT=1 refused "$RUN/plain.conf" "wt0"
 	ip -n "$P-node" -d link show wt0 | grep -q dummy
 }

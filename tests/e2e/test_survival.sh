@@ -31,13 +31,13 @@ test_killed_controller_loses_no_packet_and_the_next_one_adopts() {
 	needs_talon
 	node_up
 	all_answered lap $GW 1
-	adoptions=$(status_adoptions)
+	adoptions=$(datapath adoptions)
 	start_load 500
 	stop node KILL
 	wait_for 2 "a second of traffic without a controller" sent_more "$(wg_bytes lap tx)" 3000000
 	talon_up node "$RUN/node.conf"
 	load_lost_nothing 500
-	equal "adoptions" $((adoptions + 1)) "$(status_adoptions)"
+	equal "adoptions" $((adoptions + 1)) "$(datapath adoptions)"
 	fetch_and_put lap medium
 }
 
@@ -101,7 +101,7 @@ test_status_answers_when_the_controller_is_dead() {
 	talon status --pin-dir "$PIN" >"$RUN/log/status" || true
 	between "microseconds that status took" 0 100000 $((${EPOCHREALTIME/./} - start))
 	grep -qi "xdp" "$RUN/log/status"
-	not talon status --check live --pin-dir "$PIN"
+	wait_for 6 "the liveness check to notice" not talon status --check live --pin-dir "$PIN"
 	talon_up node "$RUN/node.conf"
 	talon status --check live --pin-dir "$PIN"
 }
