@@ -238,13 +238,24 @@ static int parse_event(const struct nlmsghdr *nlh, struct net_event *event)
 	}
 }
 
+/* libmnl's own test takes a length of 2^31 and more for a negative one, which is below any limit. */
+static bool is_whole(const struct nlmsghdr *nlh, size_t left)
+{
+	return left >= sizeof(*nlh) && nlh->nlmsg_len >= sizeof(*nlh) && nlh->nlmsg_len <= left;
+}
+
 void nl_parse_events(const void *buf, size_t len, net_event_cb cb, void *user)
 {
-	const struct nlmsghdr *nlh = buf;
 	struct net_event event;
-	int left = len;
+	size_t at = 0;
 
-	for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
+	while (at < len) {
+		const struct nlmsghdr *nlh = (const void *)((const char *)buf + at);
+
+		if (!is_whole(nlh, len - at))
+			return;
 		if (!parse_event(nlh, &event))
 			cb(&event, user);
+		at += MNL_ALIGN(nlh->nlmsg_len);
+	}
 }

@@ -1,0 +1,794 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The life of an attached datapath, on a veth in a network namespace and on a bpffs of the test's own.
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <xdp/libxdp.h>
+
+#include "datapath/datapath.h"
+#include "log/log.h"
+#include "net/net.h"
+
+#include "datapath_other.skel.h"
+
+#define TCX_INGRESS	46
+#define BPFFS		"/sys/fs/bpf"
+#define BASE		BPFFS "/talon-test"
+#define ROOT		BASE "/v1"
+
+static char err[512];
+
+static void run(const char *command)
+{
+	if (system(command))
+		fail_msg("%s", command);
+}
+
+static struct datapath_options options(enum datapath_mode mode)
+{
+	return (struct datapath_options) { .base = BASE, .uplinks = { "up0" }, .uplink_count = 1, .mode = mode, .peers = 16,
+					   .flows = 1024 };
+}
+
+/* The one that is open, so that a test that fails does not keep the lock from the next. */
+static struct datapath *open_one;
+
+static struct datapath *up(const struct datapath_options *opts)
+{
+	if (datapath_up(opts, &open_one, err, sizeof(err)))
+		fail_msg("%s", err);
+	return open_one;
+}
+
+static void shut(struct datapath *dp)
+{
+	datapath_close(dp);
+	open_one = NULL;
+}
+
+static void down(void)
+{
+	if (datapath_down(BASE, err, sizeof(err)))
+		fail_msg("%s", err);
+}
+
+static bool exists(const char *path)
+{
+	return !access(path, F_OK);
+}
+
+static int ifindex_of(const char *name)
+{
+	struct net_link link;
+
+	assert_int_equal(net_link_get(name, &link), 0);
+	return link.ifindex;
+}
+
+static void link_pin(const char *kind, const char *device, char *path, size_t len)
+{
+	snprintf(path, len, ROOT "/links/%s-%d", kind, ifindex_of(device));
+}
+
+struct attached {
+	uint32_t link_id;
+	uint32_t prog_id;
+};
+
+static struct attached attached_at(const char *kind, const char *device)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t len = sizeof(info);
+	char path[128];
+	int fd;
+
+	link_pin(kind, device, path, sizeof(path));
+	fd = bpf_obj_get(path);
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+	close(fd);
+	return (struct attached) { .link_id = info.id, .prog_id = info.prog_id };
+}
+
+/* Every id of every object of ours, taken while they are there, so that other users of the machine do not matter. */
+struct census {
+	uint32_t progs[16], maps[128], links[16];
+	unsigned prog_count, map_count, link_count;
+};
+
+static void count_prog(struct census *census, int fd)
+{
+	struct bpf_prog_info info = { .nr_map_ids = 64, .map_ids = (uintptr_t)(census->maps + census->map_count) };
+	uint32_t len = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+	census->progs[census->prog_count++] = info.id;
+	census->map_count += info.nr_map_ids;
+	assert_in_range(census->map_count, 0, 64);
+}
+
+static void take_census(const struct datapath *dp, struct census *census)
+{
+	static const char *const names[] = { "uplink_xdp", "uplink_tc", "tunnel" };
+	struct bpf_link_info info = { 0 };
+	uint32_t len = sizeof(info);
+	struct dirent *entry;
+	char path[512];
+	DIR *dir;
+	int fd;
+
+	memset(census, 0, sizeof(*census));
+	for (unsigned i = 0; i < 3; i++) {
+		census->map_count = 0;		/* the objects share them; the last one's scratch maps stand for all */
+		count_prog(census, datapath_prog_fd(dp, names[i]));
+	}
+	dir = opendir(ROOT "/links");
+	assert_non_null(dir);
+	while ((entry = readdir(dir))) {
+		snprintf(path, sizeof(path), ROOT "/links/%s", entry->d_name);
+		if (strncmp(entry->d_name, "xdp-", 4) && strncmp(entry->d_name, "tcx-", 4))
+			continue;
+		fd = bpf_obj_get(path);
+		assert_true(fd >= 0);
+		assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+		census->links[census->link_count++] = info.id;
+		close(fd);
+	}
+	closedir(dir);
+}
+
+static bool is_gone(int (*open_id)(uint32_t), uint32_t id)
+{
+	/* The kernel frees after a grace period. */
+	for (int tries = 0; tries < 500; tries++) {
+		int fd = open_id(id);
+
+		if (fd < 0)
+			return errno == ENOENT;
+		close(fd);
+		usleep(10000);
+	}
+	return false;
+}
+
+static void assert_all_gone(const struct census *census)
+{
+	for (unsigned i = 0; i < census->link_count; i++)
+		assert_true(is_gone(bpf_link_get_fd_by_id, census->links[i]));
+	for (unsigned i = 0; i < census->prog_count; i++)
+		assert_true(is_gone(bpf_prog_get_fd_by_id, census->progs[i]));
+	for (unsigned i = 0; i < census->map_count; i++)
+		assert_true(is_gone(bpf_map_get_fd_by_id, census->maps[i]));
+}
+
+static void assert_nothing_left(void)
+{
+	struct net_link link;
+
+	assert_false(exists(BASE));
+	assert_int_equal(net_link_get("wt0", &link), -ENODEV);
+	assert_int_equal(net_link_get("wt0p", &link), -ENODEV);
+	assert_int_equal(net_link_get("up0", &link), 0);
+	assert_int_equal(link.xdp_prog_id, 0);
+	assert_int_equal(net_filter_count(link.ifindex), 0);
+	run("! tc qdisc show dev up0 | grep -q clsact");
+}
+
+static int set_up(void **state)
+{
+	run("ip link add up0 type veth peer name up0p && ip link set up0 up && ip link set up0p up");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	shut(open_one);
+	datapath_down(BASE, err, sizeof(err));
+	run("ip link del up0");
+	return exists(BASE);
+}
+
+static void each_mode_attaches_and_down_leaves_nothing(void **state)
+{
+	static const struct { enum datapath_mode mode; uint8_t xdp_mode; bool tx_works; } modes[] = {
+		{ DATAPATH_AUTO, XDP_ATTACHED_DRV, false },
+		{ DATAPATH_XDP, XDP_ATTACHED_DRV, false },
+		{ DATAPATH_XDP_GENERIC, XDP_ATTACHED_SKB, true },
+		{ DATAPATH_TCX, XDP_ATTACHED_NONE, false },
+		{ DATAPATH_CLSACT, XDP_ATTACHED_NONE, false },
+	};
+
+	for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		struct datapath_options opts = options(modes[i].mode);
+		struct datapath *dp = up(&opts);
+		struct census census;
+		struct net_link link;
+
+		assert_false(datapath_is_adopted(dp));
+		assert_int_equal(datapath_get_mode(dp), modes[i].mode == DATAPATH_AUTO ? DATAPATH_XDP : modes[i].mode);
+		assert_true(strlen(datapath_get_why(dp)) > 0);
+		assert_int_equal(datapath_get_uplink(dp, 0)->tx_works, modes[i].tx_works);
+		assert_int_equal(net_link_get("up0", &link), 0);
+		assert_int_equal(link.xdp_mode, modes[i].xdp_mode);
+		assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
+		take_census(dp, &census);
+		shut(dp);
+		down();
+		assert_nothing_left();
+		assert_all_gone(&census);
+		down();		/* again, with nothing there */
+	}
+}
+
+static void modes_follow_each_other_on_a_running_datapath(void **state)
+{
+	static const enum datapath_mode modes[] = { DATAPATH_XDP, DATAPATH_TCX, DATAPATH_XDP_GENERIC, DATAPATH_CLSACT, DATAPATH_XDP };
+	static const char *const pins[] = { "xdp", "tcx", "xdp", "filter", "xdp" };
+	char path[128];
+
+	for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		struct datapath_options opts = options(modes[i]);
+		struct datapath *dp = up(&opts);
+
+		assert_int_equal(datapath_is_adopted(dp), i > 0);
+		assert_int_equal(datapath_get_mode(dp), modes[i]);
+		assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
+		link_pin(pins[i], "up0", path, sizeof(path));
+		assert_true(exists(path));
+		for (unsigned j = 0; j < sizeof(modes) / sizeof(modes[0]); j++) {
+			link_pin(pins[j], "up0", path, sizeof(path));
+			assert_int_equal(exists(path), !strcmp(pins[i], pins[j]));
+		}
+		shut(dp);
+	}
+}
+
+static void the_same_binary_adopts_without_touching_anything(void **state)
+{
+	static const struct { enum datapath_mode mode; const char *pin; } modes[] = { { DATAPATH_XDP, "xdp" }, { DATAPATH_TCX, "tcx" } };
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct datapath_options opts = options(modes[i].mode);
+		struct datapath *dp = up(&opts);
+		struct attached uplink = attached_at(modes[i].pin, "up0"), tunnel = attached_at("tcx", "wt0p"), again;
+		struct talon_config config = { .generation = 4711 };
+		uint32_t zero = 0;
+
+		assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_CONFIG), &zero, &config, 0), 0);
+		shut(dp);
+
+		dp = up(&opts);
+		assert_true(datapath_is_adopted(dp));
+		again = attached_at(modes[i].pin, "up0");
+		assert_memory_equal(&again, &uplink, sizeof(again));
+		again = attached_at("tcx", "wt0p");
+		assert_memory_equal(&again, &tunnel, sizeof(again));
+		memset(&config, 0, sizeof(config));
+		assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(dp, DATAPATH_MAP_CONFIG), &zero, &config), 0);
+		assert_int_equal(config.generation, 4711);
+		shut(dp);
+		down();
+	}
+}
+
+/* As if an older binary had attached its programs. */
+static void put_other_programs(struct datapath_other *other)
+{
+	char path[128];
+	int fd;
+
+	link_pin("xdp", "up0", path, sizeof(path));
+	fd = bpf_obj_get(path);
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_link_update(fd, bpf_program__fd(other->progs.other_xdp), NULL), 0);
+	close(fd);
+	link_pin("tcx", "wt0p", path, sizeof(path));
+	fd = bpf_obj_get(path);
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_link_update(fd, bpf_program__fd(other->progs.other_tc), NULL), 0);
+	close(fd);
+}
+
+static void another_binary_replaces_the_programs_and_keeps_the_links(void **state)
+{
+	struct datapath_other *other = datapath_other__open_and_load();
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct datapath *dp = up(&opts);
+	struct attached uplink, tunnel, now;
+
+	shut(dp);
+	put_other_programs(other);
+	uplink = attached_at("xdp", "up0");
+	tunnel = attached_at("tcx", "wt0p");
+
+	dp = up(&opts);
+	now = attached_at("xdp", "up0");
+	assert_int_equal(now.link_id, uplink.link_id);
+	assert_int_not_equal(now.prog_id, uplink.prog_id);
+	now = attached_at("tcx", "wt0p");
+	assert_int_equal(now.link_id, tunnel.link_id);
+	assert_int_not_equal(now.prog_id, tunnel.prog_id);
+	shut(dp);
+	datapath_other__destroy(other);
+}
+
+static volatile bool stop_watching;
+
+/* Counts how often the device was seen without any XDP program. */
+static void *watch_slot(void *arg)
+{
+	struct net_link link;
+	uintptr_t empty = 0;
+
+	while (!stop_watching)
+		if (!net_link_get_index(*(int *)arg, &link) && !link.xdp_prog_id)
+			empty++;
+	return (void *)empty;
+}
+
+static void no_moment_of_an_upgrade_is_without_a_program(void **state)
+{
+	struct datapath_other *other = datapath_other__open_and_load();
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct datapath *dp = up(&opts);
+	int ifindex = ifindex_of("up0");
+	pthread_t thread;
+	void *empty;
+
+	shut(dp);
+	stop_watching = false;
+	assert_int_equal(pthread_create(&thread, NULL, watch_slot, &ifindex), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		put_other_programs(other);
+		shut(up(&opts));
+	}
+	stop_watching = true;
+	pthread_join(thread, &empty);
+	assert_int_equal((uintptr_t)empty, 0);
+	datapath_other__destroy(other);
+}
+
+static void another_layout_is_taken_over_and_removed(void **state)
+{
+	struct datapath_other *other = datapath_other__open_and_load();
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct datapath *dp = up(&opts);
+	struct talon_config config = { .generation = 4711 };
+	struct attached uplink, tunnel, now;
+	uint32_t zero = 0;
+
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_CONFIG), &zero, &config, 0), 0);
+	shut(dp);
+	put_other_programs(other);
+	uplink = attached_at("xdp", "up0");
+	tunnel = attached_at("tcx", "wt0p");
+	assert_int_equal(rename(ROOT, BASE "/v999"), 0);
+
+	dp = up(&opts);
+	assert_false(datapath_is_adopted(dp));
+	assert_false(exists(BASE "/v999"));
+	now = attached_at("xdp", "up0");
+	assert_int_equal(now.link_id, uplink.link_id);
+	assert_int_not_equal(now.prog_id, uplink.prog_id);
+	now = attached_at("tcx", "wt0p");
+	assert_int_equal(now.link_id, tunnel.link_id);
+	assert_int_not_equal(now.prog_id, tunnel.prog_id);
+	assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(dp, DATAPATH_MAP_CONFIG), &zero, &config), 0);
+	assert_int_equal(config.generation, 0);
+	shut(dp);
+	datapath_other__destroy(other);
+}
+
+static void running_maps_keep_their_sizes(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct datapath *dp = up(&opts);
+
+	assert_int_equal(datapath_get_sizes(dp)->sessions, 64);
+	assert_int_equal(datapath_get_sizes(dp)->buckets, 256);
+	shut(dp);
+	opts.peers = 100;
+	opts.flows = 5000;
+	dp = up(&opts);
+	assert_int_equal(datapath_get_sizes(dp)->peers, 16);
+	assert_int_equal(datapath_get_sizes(dp)->sessions, 64);
+	assert_int_equal(datapath_get_sizes(dp)->flows, 1024);
+	shut(dp);
+	down();
+	dp = up(&opts);
+	assert_int_equal(datapath_get_sizes(dp)->sessions, 512);
+	assert_int_equal(datapath_get_sizes(dp)->buckets, 2048);
+	shut(dp);
+}
+
+static void a_taken_xdp_slot_means_tcx_first_in_line(void **state)
+{
+	struct datapath_other *other = datapath_other__open_and_load();
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	int ifindex = ifindex_of("up0"), xdp, tc;
+	uint32_t ids[8], count = 8;
+	struct datapath *dp;
+
+	xdp = bpf_link_create(bpf_program__fd(other->progs.other_xdp), ifindex, BPF_XDP, NULL);
+	tc = bpf_link_create(bpf_program__fd(other->progs.other_tc), ifindex, TCX_INGRESS, NULL);
+	assert_true(xdp >= 0 && tc >= 0);
+
+	dp = up(&opts);
+	assert_int_equal(datapath_get_mode(dp), DATAPATH_TCX);
+	assert_non_null(strstr(datapath_get_why(dp), "other_xdp"));
+	assert_int_equal(bpf_prog_query(ifindex, TCX_INGRESS, 0, NULL, ids, &count), 0);
+	assert_int_equal(count, 2);
+	assert_int_equal(ids[0], attached_at("tcx", "up0").prog_id);
+	shut(dp);
+
+	opts.mode = DATAPATH_XDP;
+	assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -EBUSY);
+	assert_non_null(strstr(err, "other_xdp"));
+
+	/* When the slot is free again, the next start moves there. */
+	close(xdp);
+	opts.mode = DATAPATH_AUTO;
+	dp = up(&opts);
+	assert_int_equal(datapath_get_mode(dp), DATAPATH_XDP);
+	shut(dp);
+
+	down();
+	assert_int_equal(bpf_prog_query(ifindex, TCX_INGRESS, 0, NULL, ids, &count), 0);
+	assert_int_equal(count, 1);
+	close(tc);
+	datapath_other__destroy(other);
+}
+
+static void verify_notices_who_is_gone_or_in_front(void **state)
+{
+	struct datapath_other *other = datapath_other__open_and_load();
+	struct datapath_options opts = options(DATAPATH_TCX);
+	struct datapath *dp = up(&opts);
+	LIBBPF_OPTS(bpf_link_create_opts, head, .flags = 1 << 3);
+	char path[128];
+	int fd;
+
+	assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
+	fd = bpf_link_create(bpf_program__fd(other->progs.other_tc), ifindex_of("up0"), TCX_INGRESS, &head);
+	assert_true(fd >= 0);
+	assert_int_equal(datapath_verify(dp, err, sizeof(err)), 1);
+	assert_non_null(strstr(err, "up0"));
+	close(fd);
+	assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
+
+	link_pin("tcx", "up0", path, sizeof(path));
+	fd = bpf_obj_get(path);
+	assert_int_equal(bpf_link_detach(fd), 0);
+	close(fd);
+	assert_int_equal(datapath_verify(dp, err, sizeof(err)), -ENOLINK);
+	assert_int_equal(datapath_attach(dp, err, sizeof(err)), 0);
+	assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
+	shut(dp);
+	datapath_other__destroy(other);
+}
+
+static void an_uplink_that_came_back_is_attached_again(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct datapath *dp = up(&opts);
+	int before = ifindex_of("up0");
+
+	run("ip link del up0 && ip link add up0 type veth peer name up0p && ip link set up0 up");
+	assert_int_not_equal(ifindex_of("up0"), before);
+	assert_int_equal(datapath_verify(dp, err, sizeof(err)), -ENOLINK);
+	assert_int_equal(datapath_attach(dp, err, sizeof(err)), 0);
+	assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
+	snprintf(err, sizeof(err), ROOT "/links/xdp-%d", before);
+	assert_false(exists(err));
+	shut(dp);
+}
+
+static void a_start_that_fails_half_way_leaves_nothing(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct datapath *dp;
+
+	opts.uplinks[1] = "nosuch0";
+	opts.uplink_count = 2;
+	assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -ENODEV);
+	assert_non_null(strstr(err, "nosuch0"));
+	assert_nothing_left();
+}
+
+static void a_failing_successor_leaves_the_running_datapath_alone(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct attached before, after;
+	struct datapath *dp;
+
+	shut(up(&opts));
+	before = attached_at("xdp", "up0");
+	opts.uplinks[1] = "nosuch0";
+	opts.uplink_count = 2;
+	assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -ENODEV);
+	after = attached_at("xdp", "up0");
+	assert_memory_equal(&before, &after, sizeof(before));
+	attached_at("tcx", "wt0p");
+}
+
+static void leftovers_of_a_crashed_start_are_cleared(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct datapath *dp;
+	LIBBPF_OPTS(bpf_map_create_opts, none);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "config", 4, 8, 1, &none);
+
+	assert_true(fd >= 0);
+	assert_int_equal(mkdir(BASE, 0700) | mkdir(ROOT, 0700) | mkdir(ROOT "/maps", 0700), 0);
+	assert_int_equal(bpf_obj_pin(fd, ROOT "/maps/config"), 0);
+	close(fd);
+	dp = up(&opts);
+	assert_false(datapath_is_adopted(dp));
+	shut(dp);
+}
+
+static void maps_of_another_shape_are_refused_not_misread(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct attached before, after;
+	struct datapath *dp;
+	int fd;
+
+	shut(up(&opts));
+	before = attached_at("xdp", "up0");
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "config", 4, 8, 1, NULL);
+	assert_int_equal(unlink(ROOT "/maps/config"), 0);
+	assert_int_equal(bpf_obj_pin(fd, ROOT "/maps/config"), 0);
+	close(fd);
+	assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -EPROTOTYPE);
+	assert_non_null(strstr(err, "another shape"));
+	after = attached_at("xdp", "up0");
+	assert_memory_equal(&before, &after, sizeof(before));
+}
+
+static void only_one_process_holds_a_datapath(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct datapath *dp = up(&opts), *second;
+	struct talon_info info = { .pid = 12345 };
+	uint32_t zero = 0;
+
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_INFO), &zero, &info, 0), 0);
+	assert_int_equal(datapath_up(&opts, &second, err, sizeof(err)), -EBUSY);
+	assert_int_equal(datapath_down(BASE, err, sizeof(err)), -EBUSY);
+	assert_non_null(strstr(err, "12345"));
+	assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
+	shut(dp);
+}
+
+static void a_device_of_that_name_that_is_not_ours_is_not_touched(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct datapath *dp;
+	struct net_link link;
+
+	run("ip link add wt0 type veth peer name foreign0");
+	assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -EEXIST);
+	assert_non_null(strstr(err, "wt0"));
+	assert_int_equal(net_link_get("wt0", &link), 0);
+	assert_false(link.up);
+	assert_false(exists(BASE));
+	run("ip link del wt0");
+}
+
+static void others_filters_and_their_qdisc_survive(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_CLSACT);
+	struct datapath_other *other = datapath_other__open_and_load();
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of("up0"), .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, theirs, .prog_fd = bpf_program__fd(other->progs.other_tc), .handle = 1, .priority = 1);
+	LIBBPF_OPTS(bpf_tc_opts, query, .handle = 1, .priority = 1);
+
+	assert_int_equal(bpf_tc_hook_create(&hook), 0);
+	assert_int_equal(bpf_tc_attach(&hook, &theirs), 0);
+	shut(up(&opts));
+	/* In one priority the first one listed is the first one run. */
+	run("tc filter show dev up0 ingress | grep handle | head -1 | grep -q talon_uplink_tc");
+	down();
+	assert_int_equal(bpf_tc_query(&hook, &query), 0);
+	assert_int_equal(query.prog_id, theirs.prog_id);
+	run("tc qdisc show dev up0 | grep -q clsact && tc qdisc del dev up0 clsact");
+	datapath_other__destroy(other);
+}
+
+static void bad_options_are_named(void **state)
+{
+	struct datapath_options good = options(DATAPATH_AUTO), opts;
+	struct datapath *dp;
+
+	opts = good, opts.uplink_count = 0;
+	assert_int_equal(datapath_load(&opts, &dp, err, sizeof(err)), -EINVAL);
+	assert_non_null(strstr(err, "uplinks"));
+	opts = good, opts.sessions = 100;
+	assert_int_equal(datapath_load(&opts, &dp, err, sizeof(err)), -EINVAL);
+	assert_non_null(strstr(err, "sessions: 100"));
+	opts = good, opts.flows = 3000000;
+	assert_int_equal(datapath_load(&opts, &dp, err, sizeof(err)), -EINVAL);
+	assert_non_null(strstr(err, "flows: 3000000"));
+	opts = good, opts.tunnel = "sixteenletters00";
+	assert_int_equal(datapath_load(&opts, &dp, err, sizeof(err)), -EINVAL);
+	assert_non_null(strstr(err, "sixteenletters00"));
+	opts = good, opts.base = "/tmp/talon";
+	assert_int_equal(datapath_load(&opts, &dp, err, sizeof(err)), -EINVAL);
+	assert_non_null(strstr(err, "bpffs"));
+	opts = good, opts.base = "relative";
+	assert_int_equal(datapath_load(&opts, &dp, err, sizeof(err)), -EINVAL);
+	assert_false(exists(BASE));
+}
+
+static void a_million_flows_have_a_quarter_million_buckets(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct datapath *dp;
+
+	opts.flows = 1 << 20;
+	assert_int_equal(datapath_load(&opts, &dp, err, sizeof(err)), 0);
+	assert_int_equal(datapath_get_sizes(dp)->buckets, 1 << 18);
+	shut(dp);
+	assert_false(exists(BASE));	/* never attached */
+}
+
+static void status_reads_maps_without_the_controller(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	int fd;
+
+	assert_int_equal(datapath_map_open(BASE, DATAPATH_MAP_INFO), -ENOENT);
+	shut(up(&opts));
+	fd = datapath_map_open(BASE, DATAPATH_MAP_INFO);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+static struct xdp_program *chain(struct datapath_other *other, unsigned priority)
+{
+	struct xdp_program *prog = xdp_program__from_bpf_obj(other->obj, "xdp");
+
+	assert_int_equal(libxdp_get_error(prog), 0);
+	assert_int_equal(xdp_program__set_run_prio(prog, priority), 0);
+	assert_int_equal(xdp_program__set_chain_call_enabled(prog, XDP_PASS, true), 0);
+	assert_int_equal(xdp_program__attach(prog, ifindex_of("up0"), XDP_MODE_NATIVE, 0), 0);
+	return prog;
+}
+
+static unsigned chain_length(void)
+{
+	struct xdp_multiprog *multi = xdp_multiprog__get_from_ifindex(ifindex_of("up0"));
+	unsigned count = libxdp_get_error(multi) ? 0 : xdp_multiprog__program_count(multi);
+
+	if (count)
+		xdp_multiprog__close(multi);
+	return count;
+}
+
+static void skip_without_freplace(void)
+{
+	struct datapath_features features;
+
+	datapath_probe(&features);
+	if (!features.freplace)
+		skip();
+}
+
+static void a_dispatcher_that_is_there_is_joined_and_left(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct datapath_other *before, *after;
+	struct xdp_program *first, *last;
+	struct datapath *dp;
+
+	skip_without_freplace();
+	before = datapath_other__open();
+	after = datapath_other__open();
+	first = chain(before, 10);
+	last = chain(after, 90);
+	for (unsigned i = 0; i < 2; i++) {	/* the second one takes over from the first */
+		dp = up(&opts);
+		assert_int_equal(datapath_get_mode(dp), DATAPATH_XDP);
+		assert_true(datapath_get_uplink(dp, 0)->dispatched);
+		assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
+		assert_int_equal(chain_length(), 3);
+		shut(dp);
+	}
+	down();
+	assert_int_equal(chain_length(), 2);
+	assert_int_equal(xdp_program__detach(first, ifindex_of("up0"), XDP_MODE_NATIVE, 0), 0);
+	assert_int_equal(xdp_program__detach(last, ifindex_of("up0"), XDP_MODE_NATIVE, 0), 0);
+	xdp_program__close(first);
+	xdp_program__close(last);
+	datapath_other__destroy(before);
+	datapath_other__destroy(after);
+}
+
+static void a_dispatcher_is_brought_when_asked_for(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct datapath *dp;
+
+	skip_without_freplace();
+	opts.dispatcher = DATAPATH_DISPATCHER_ALWAYS;
+	dp = up(&opts);
+	assert_true(datapath_get_uplink(dp, 0)->dispatched);
+	assert_int_equal(chain_length(), 1);
+	shut(dp);
+	down();
+	assert_nothing_left();
+}
+
+static void without_freplace_the_dispatcher_is_not_insisted_on(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct datapath_features features;
+	struct datapath *dp;
+
+	datapath_probe(&features);
+	if (features.freplace)
+		skip();
+	opts.dispatcher = DATAPATH_DISPATCHER_ALWAYS;
+	dp = up(&opts);
+	assert_int_equal(datapath_get_mode(dp), DATAPATH_XDP);
+	assert_false(datapath_get_uplink(dp, 0)->dispatched);
+	assert_non_null(strstr(datapath_get_why(dp), features.freplace_why));
+	shut(dp);
+}
+
+static int isolate(void **state)
+{
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("bpf", BPFFS, "bpf", 0, NULL))
+		return -1;
+	log_bridge_libbpf();
+	log_set_level(LOG_LEVEL_ERROR);
+	return system("ip link set lo up");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(each_mode_attaches_and_down_leaves_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(modes_follow_each_other_on_a_running_datapath, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_same_binary_adopts_without_touching_anything, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(another_binary_replaces_the_programs_and_keeps_the_links, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_moment_of_an_upgrade_is_without_a_program, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(another_layout_is_taken_over_and_removed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(running_maps_keep_their_sizes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_taken_xdp_slot_means_tcx_first_in_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(verify_notices_who_is_gone_or_in_front, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_uplink_that_came_back_is_attached_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_start_that_fails_half_way_leaves_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_failing_successor_leaves_the_running_datapath_alone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(leftovers_of_a_crashed_start_are_cleared, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(maps_of_another_shape_are_refused_not_misread, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(only_one_process_holds_a_datapath, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_device_of_that_name_that_is_not_ours_is_not_touched, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(others_filters_and_their_qdisc_survive, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(bad_options_are_named, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_million_flows_have_a_quarter_million_buckets, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(status_reads_maps_without_the_controller, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_dispatcher_that_is_there_is_joined_and_left, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_dispatcher_is_brought_when_asked_for, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(without_freplace_the_dispatcher_is_not_insisted_on, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, isolate, NULL);
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// rtnetlink datagrams and error messages from anywhere.
+#include "net/parse.c"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static void check(const struct net_event *event, void *user)
+{
+	switch (event->type) {
+	case NET_EVENT_LINK:
+		assert(strlen(event->link.name) < sizeof(event->link.name));
+		assert(strlen(event->link.kind) < sizeof(event->link.kind));
+		assert(strlen(event->link.alias) < sizeof(event->link.alias));
+		break;
+	case NET_EVENT_ADDR:
+		assert(nl_addr_len(event->addr.family));
+		break;
+	case NET_EVENT_ROUTE:
+		assert(nl_addr_len(event->route.family));
+		break;
+	case NET_EVENT_NEIGH:
+		assert(nl_addr_len(event->neigh.family));
+		break;
+	case NET_EVENT_RESYNC:
+		abort();	/* the socket says that, not a message */
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct nlmsghdr *nlh = malloc(size ? size : 1);		/* exactly so large that the sanitizer sees every step beyond */
+	char text[64];
+
+	if (!nlh)
+		return 0;
+	memcpy(nlh, data, size);
+	nl_parse_events(nlh, size, check, NULL);
+	if (is_whole(nlh, size) && nl_parse_ack_text(nlh, text, sizeof(text)))
+		assert(strlen(text) < sizeof(text));
+	free(nlh);
+	return 0;
+}
