@@ -9,28 +9,37 @@
 
 #include "net/nl.h"
 
-struct attrs {
-	const struct nlattr **table;
-	unsigned max;
-};
-
-static int keep(const struct nlattr *attr, void *data)
+/*
+ * Sorts attributes into @table by type, the last of a kind wins. libmnl's walk rounds the end of a message up to four bytes and so may look
+ * behind it; ours does not.
+ */
+static int sort(const void *data, size_t left, const struct nlattr **table, unsigned max)
 {
-	const struct attrs *attrs = data;
-	unsigned type = mnl_attr_get_type(attr);
+	const struct nlattr *attr = data;
+	size_t step;
 
-	if (type <= attrs->max)
-		attrs->table[type] = attr;
-	return MNL_CB_OK;
+	while (left >= sizeof(*attr)) {
+		if (attr->nla_len < sizeof(*attr) || attr->nla_len > left)
+			return -EBADMSG;
+		if (mnl_attr_get_type(attr) <= max)
+			table[mnl_attr_get_type(attr)] = attr;
+		step = MNL_ALIGN(attr->nla_len);
+		if (step > left)
+			step = left;
+		attr = (const void *)((const char *)attr + step);
+		left -= step;
+	}
+	return 0;
 }
 
-static int collect(const struct nlmsghdr *nlh, unsigned offset, const struct nlattr **table, unsigned max)
+static int collect(const struct nlmsghdr *nlh, size_t offset, const struct nlattr **table, unsigned max)
 {
-	struct attrs attrs = { .table = table, .max = max };
-
 	if (nlh->nlmsg_len < mnl_nlmsg_size(offset))
 		return -EBADMSG;
-	return mnl_attr_parse(nlh, offset, keep, &attrs) < 0 ? -EBADMSG : 0;
+	offset = MNL_ALIGN(mnl_nlmsg_size(offset));
+	if (offset >= nlh->nlmsg_len)
+		return 0;
+	return sort((const char *)nlh + offset, nlh->nlmsg_len - offset, table, max);
 }
 
 static bool holds(const struct nlattr *attr, size_t len)
@@ -84,11 +93,9 @@ bool nl_parse_ack_text(const struct nlmsghdr *nlh, char *text, size_t len)
 	return text[0] != '\0';
 }
 
-static int keep_nested(const struct nlattr *nest, const struct nlattr **table, unsigned max)
+static int collect_nested(const struct nlattr *nest, const struct nlattr **table, unsigned max)
 {
-	struct attrs attrs = { .table = table, .max = max };
-
-	return nest ? mnl_attr_parse_nested(nest, keep, &attrs) : 0;
+	return nest ? sort(mnl_attr_get_payload(nest), mnl_attr_get_payload_len(nest), table, max) : 0;
 }
 
 int nl_parse_link(const struct nlmsghdr *nlh, struct net_link *ret_link)
@@ -116,7 +123,7 @@ int nl_parse_link(const struct nlmsghdr *nlh, struct net_link *ret_link)
 		link.lower = get_u32(table[IFLA_LINK]);
 	if (holds(table[IFLA_ADDRESS], 6) && mnl_attr_get_payload_len(table[IFLA_ADDRESS]) == 6)
 		memcpy(link.mac, mnl_attr_get_payload(table[IFLA_ADDRESS]), 6);
-	if (keep_nested(table[IFLA_LINKINFO], info, IFLA_INFO_MAX) < 0 || keep_nested(table[IFLA_XDP], xdp, IFLA_XDP_MAX) < 0)
+	if (collect_nested(table[IFLA_LINKINFO], info, IFLA_INFO_MAX) || collect_nested(table[IFLA_XDP], xdp, IFLA_XDP_MAX))
 		return -EBADMSG;
 	get_text(info[IFLA_INFO_KIND], link.kind, sizeof(link.kind));
 	if (holds(xdp[IFLA_XDP_ATTACHED], 1))
@@ -163,7 +170,7 @@ int nl_parse_route(const struct nlmsghdr *nlh, struct net_route *ret_route)
 	msg = mnl_nlmsg_get_payload(nlh);
 	if (!nl_addr_len(msg->rtm_family))
 		return -EBADMSG;
-	if (keep_nested(table[RTA_METRICS], metrics, RTAX_MAX) < 0)
+	if (collect_nested(table[RTA_METRICS], metrics, RTAX_MAX))
 		return -EBADMSG;
 	route.family = msg->rtm_family;
 	route.prefixlen = msg->rtm_dst_len;
