@@ -39,7 +39,7 @@ draw() {
 	  +-----------------------+    |            192.168.1.1 +====+----------------------------+
 	                               |                        |
 	                               |                        |    +----------------------------+
-	                               |                        +----+ eth0 $NODE=GW        |
+	                               |                        +----+ eth0 $GW         |
 	                               +------------------------+    | HTTP server     GATEWAY    |
 	                                                             +----------------------------+
 	  ====  WireGuard, UDP port $PORT; the router lets the laptop reach the node, not the gateway

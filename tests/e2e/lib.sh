@@ -329,7 +329,7 @@ bpf_ids() {
 	{
 		find "$RUN/bpf" -type f | while read -r f; do
 			for kind in prog map link; do
-				bpftool -j $kind show pinned "$f" 2>/dev/null | jq -r --arg k $kind '.. | .id? // empty | "\($k) \(.)"'
+				bpftool -j $kind show pinned "$f" 2>/dev/null | jq -r --arg k $kind '.. | .id? // empty | "\($k) \(.)"' || true
 			done
 		done
 		alive node && pid=$(pid_of node) && cat "/proc/$pid"/fdinfo/* 2>/dev/null |
