@@ -119,7 +119,9 @@ static void print_hooks(FILE *out, const struct status *status)
 	for (size_t i = 0; i < status->hook_count; i++) {
 		const struct status_hook *hook = &status->hooks[i];
 
-		fprintf(out, "  %-8.*s on ", (int)sizeof(hook->kind), hook->kind);
+		fprintf(out, "  ");
+		show_text(out, hook->kind, sizeof(hook->kind));
+		fprintf(out, " on ");
 		if (hook->device[0])
 			show_text(out, hook->device, sizeof(hook->device));
 		else

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The command line: exit codes, and one line for everything that is wrong.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#include "cli/cli.h"
+#include "crypto/key.h"
+
+#define SECRET	"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+#define PUBLIC	"HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw="
+#define KEY_A	"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
+
+static char *out, *err;
+static char *no_env[] = { NULL };
+
+static int forget(void **state)
+{
+	free(out);
+	free(err);
+	out = err = NULL;
+	return 0;
+}
+
+/* `talon @line` with words at spaces; what it printed is in out and err. */
+static int talon(const char *line, const char *input, char *const *env)
+{
+	char words[512], *argv[16] = { "talon" }, *save;
+	struct cli cli = { .env = env };
+	size_t out_len, err_len;
+	int argc = 1, code;
+
+	forget(NULL);
+	snprintf(words, sizeof(words), "%s", line);
+	for (char *word = strtok_r(words, " ", &save); word && argc < 15; word = strtok_r(NULL, " ", &save))
+		argv[argc++] = word;
+	cli.in = fmemopen((void *)input, strlen(input), "r");
+	cli.out = open_memstream(&out, &out_len);
+	cli.err = open_memstream(&err, &err_len);
+	code = cli_main(&cli, argc, argv);
+	fclose(cli.out);
+	fclose(cli.err);
+	if (cli.in)
+		fclose(cli.in);
+	return code;
+}
+
+static void assert_has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("no \"%s\" in:\n%s", part, text);
+}
+
+static const struct {
+	const char *line;
+	const char *err;
+} mistakes[] = {
+	{ "", "talon: there is no command; see talon help\n" },
+	{ "fly", "talon: 'fly' is not a command; see talon help\n" },
+	{ "help fly", "talon: 'fly' is not a command; see talon help\n" },
+	{ "--colour", "talon: '--colour' is not a command; see talon help\n" },
+	{ "version now", "talon: version: 'now' is one argument too many; see talon version --help\n" },
+	{ "genkey -x", "talon: genkey: '-x' is not an option; see talon genkey --help\n" },
+	{ "pubkey", "talon: pubkey: standard input is not a key; write 44 characters of base64\n" },
+	{ "up", "talon: up: there is no configuration; write talon up --static FILE\n" },
+	{ "up file", "talon: up: 'file' is one argument too many; see talon up --help\n" },
+	{ "up --static", "talon: --static: there is no value; write --static VALUE\n" },
+	{ "up --colour red", "talon: up: '--colour' is not an option; see talon up --help\n" },
+	{ "up --mtu", "talon: --mtu: there is no value; write --mtu VALUE\n" },
+	{ "up --mtu=1", "talon: --mtu: '1' is not an MTU; write 576-8920\n" },
+	{ "up --mtu=", "talon: --mtu: '' is not an MTU; write 576-8920\n" },
+	{ "up --dry-run=yes", "talon: up: '--dry-run' is not an option; see talon up --help\n" },
+	{ "up --static /nonexistent/f",
+	  "talon: /nonexistent/f: cannot open the static file: No such file or directory\n" },
+	{ "up --private-key x", "talon: up: '--private-key' is not an option; see talon up --help\n" },
+	{ "down now", "talon: down: 'now' is one argument too many; see talon down --help\n" },
+	{ "down --pin-dir relative",
+	  "talon: --pin-dir: 'relative' is not a directory for pins; write an absolute path on a bpf file system\n" },
+	{ "status --check", "talon: --check: there is no value; write --check VALUE\n" },
+	{ "status --check health",
+	  "talon: --check: 'health' is not a check; write live, ready, startup or datapath\n" },
+	{ "status --yaml", "talon: status: '--yaml' is not an option; see talon status --help\n" },
+	{ "status --json=1", "talon: status: '--json' is not an option; see talon status --help\n" },
+	{ "status --log-level loud",
+	  "talon: --log-level: 'loud' is not a level; write error, warn, info or debug\n" },
+};
+
+static void every_mistake_is_one_line_and_exit_code_2(void **state)
+{
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+		assert_int_equal(talon(mistakes[i].line, "\n", no_env), CLI_USAGE);
+		assert_string_equal(err, mistakes[i].err);
+		assert_string_equal(out, "");
+	}
+}
+
+static void an_argument_cannot_forge_a_second_line(void **state)
+{
+	assert_int_equal(talon("x\ny\x1b[2J", "", no_env), CLI_USAGE);
+	assert_string_equal(err, "talon: 'x?y?[2J' is not a command; see talon help\n");
+}
+
+static void an_endless_flag_is_merely_unknown(void **state)
+{
+	char line[300] = "up --";
+
+	memset(line + 5, 'x', 290);
+	assert_int_equal(talon(line, "", no_env), CLI_USAGE);
+	assert_has(err, "is not an option; see talon up --help\n");
+}
+
+static void version_is_shown_by_command_and_by_flag(void **state)
+{
+	static const char *const lines[] = { "version", "--version", "-V" };
+
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(talon(lines[i], "", no_env), CLI_OK);
+		assert_string_equal(out, "talon " TALON_VERSION "\n");
+		assert_string_equal(err, "");
+	}
+}
+
+static void every_command_has_help_in_three_ways(void **state)
+{
+	static const char *const forms[] = { "%s --help", "%s -h", "help %s" };
+	char line[64], usage[64];
+
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		for (size_t i = 0; i < 3; i++) {
+			snprintf(line, sizeof(line), forms[i], c->name);
+			snprintf(usage, sizeof(usage), "Usage: talon %s", c->name);
+			assert_int_equal(talon(line, "", no_env), CLI_OK);
+			if (strcmp(line, "help --help") && strcmp(line, "help -h"))
+				assert_int_equal(strncmp(out, usage, strlen(usage)), 0);
+			assert_string_equal(err, "");
+		}
+		assert_int_equal(talon("help", "", no_env), CLI_OK);
+		assert_has(out, c->summary);
+	}
+}
+
+static void help_of_up_names_every_flag_and_variable(void **state)
+{
+	assert_int_equal(talon("up --help", "", no_env), CLI_OK);
+	for (const struct config_option *o = config_options(); o->key || o->flag; o++) {
+		if (!o->flag)
+			continue;
+		assert_has(out, o->flag);
+		assert_has(out, o->env);
+	}
+}
+
+static void pubkey_gives_the_public_key_of_a_private_one(void **state)
+{
+	assert_int_equal(talon("pubkey", SECRET "\n", no_env), CLI_OK);
+	assert_string_equal(out, PUBLIC "\n");
+	assert_int_equal(talon("pubkey", "  " SECRET, no_env), CLI_OK);
+	assert_string_equal(out, PUBLIC "\n");
+}
+
+static void pubkey_does_not_quote_what_it_was_given(void **state)
+{
+	assert_int_equal(talon("pubkey", "secret\n", no_env), CLI_USAGE);
+	assert_null(strstr(err, "secret"));
+}
+
+static void genkey_makes_a_new_clamped_key_each_time(void **state)
+{
+	__u8 first[KEY_LEN], second[KEY_LEN];
+
+	assert_int_equal(talon("genkey", "", no_env), CLI_OK);
+	assert_int_equal(strlen(out), KEY_BASE64_LEN + 1);
+	out[KEY_BASE64_LEN] = '\0';
+	assert_int_equal(key_from_base64(out, first), 0);
+	assert_int_equal(first[0] & 7, 0);
+	assert_int_equal(first[31] & 0xc0, 0x40);
+	assert_int_equal(talon("genkey", "", no_env), CLI_OK);
+	out[KEY_BASE64_LEN] = '\0';
+	assert_int_equal(key_from_base64(out, second), 0);
+	assert_memory_not_equal(first, second, KEY_LEN);
+}
+
+/* A static file of the test; the caller unlinks it. */
+static void write_config(char path[static 32], const char *text)
+{
+	int fd;
+
+	strcpy(path, "/tmp/talon-test-XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static void a_dry_run_says_what_was_understood(void **state)
+{
+	char path[32], line[128], expected[512];
+
+	write_config(path, "[Interface]\nPrivateKey = " SECRET "\nDNS = 1.1.1.1\nRoute = 10.0.0.0/8\n"
+			   "SNATPorts = 19000-20000\n[Peer]\nPublicKey = " KEY_A "\n");
+	snprintf(line, sizeof(line), "up --dry-run --static=%s --route 10.0.0.0/8,11.0.0.0/8", path);
+	assert_int_equal(talon(line, "", no_env), CLI_OK);
+	snprintf(expected, sizeof(expected),
+		"warning: %s:5: Interface.SNATPorts: these ports overlap those of Calico's eBPF NAT (20000-29999)\n"
+		"note: %s: no effect: DNS (Talon runs no commands and touches no resolver, rule or routing table)\n"
+		"%s: good; 1 peer, 2 routes\n", path, path, path);
+	assert_string_equal(out, expected);
+	assert_string_equal(err, "");
+	unlink(path);
+}
+
+static void a_bad_file_is_exit_code_2_and_one_line(void **state)
+{
+	char path[32], line[128], expected[256];
+
+	write_config(path, "[Interface]\nPrivateKey = " SECRET "\n\n# x\nListenPort = no\n");
+	snprintf(line, sizeof(line), "up --static %s", path);
+	assert_int_equal(talon(line, "", no_env), CLI_USAGE);
+	snprintf(expected, sizeof(expected), "talon: %s:5: Interface.ListenPort: 'no' is not a port; write 1-65535\n", path);
+	assert_string_equal(err, expected);
+	assert_string_equal(out, "");
+	unlink(path);
+}
+
+static void the_file_may_come_from_the_environment(void **state)
+{
+	char path[32], variable[64];
+	char *env[] = { variable, NULL };
+
+	write_config(path, "[Interface]\nPrivateKey = " SECRET "\n");
+	snprintf(variable, sizeof(variable), "TALON_STATIC=%s", path);
+	assert_int_equal(talon("up --dry-run", "", env), CLI_OK);
+	assert_has(out, ": good; 0 peers, 0 routes\n");
+	unlink(path);
+}
+
+static void a_bad_variable_is_exit_code_2_and_named(void **state)
+{
+	char *env[] = { "TALON_LISTEN_PORT=0", NULL };
+	char path[32], line[128];
+
+	write_config(path, "[Interface]\nPrivateKey = " SECRET "\n");
+	snprintf(line, sizeof(line), "up --static %s", path);
+	assert_int_equal(talon(line, "", env), CLI_USAGE);
+	assert_string_equal(err, "talon: TALON_LISTEN_PORT: '0' is not a port; write 1-65535\n");
+	unlink(path);
+}
+
+static void status_of_nothing_is_one_line_and_exit_code_1(void **state)
+{
+	static const char *const lines[] = {
+		"status --pin-dir /tmp/talon-none",
+		"status -d --pin-dir=/tmp/talon-none/",
+		"status --json --pin-dir /tmp/talon-none",
+		"status --check live --pin-dir /tmp/talon-none",
+		"status --check=datapath --pin-dir /tmp/talon-none",
+	};
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		assert_int_equal(talon(lines[i], "", no_env), CLI_FAILED);
+		assert_string_equal(err, "talon: not running: there is no datapath below /tmp/talon-none\n");
+		assert_string_equal(out, "");
+	}
+}
+
+static void status_heeds_only_its_own_variables(void **state)
+{
+	char *env[] = { "TALON_MTU=nonsense", "TALON_PIN_DIR=/tmp/talon-env", NULL };
+	char *bad[] = { "TALON_PIN_DIR=relative", NULL };
+
+	assert_int_equal(talon("status", "", env), CLI_FAILED);
+	assert_string_equal(err, "talon: not running: there is no datapath below /tmp/talon-env\n");
+	assert_int_equal(talon("status --pin-dir /tmp/talon-flag", "", env), CLI_FAILED);
+	assert_string_equal(err, "talon: not running: there is no datapath below /tmp/talon-flag\n");
+	assert_int_equal(talon("status", "", bad), CLI_USAGE);
+	assert_string_equal(err, "talon: TALON_PIN_DIR: 'relative' is not a directory for pins; write an absolute path "
+				 "on a bpf file system\n");
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, forget)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(every_mistake_is_one_line_and_exit_code_2),
+		TEST(an_argument_cannot_forge_a_second_line),
+		TEST(an_endless_flag_is_merely_unknown),
+		TEST(version_is_shown_by_command_and_by_flag),
+		TEST(every_command_has_help_in_three_ways),
+		TEST(help_of_up_names_every_flag_and_variable),
+		TEST(pubkey_gives_the_public_key_of_a_private_one),
+		TEST(pubkey_does_not_quote_what_it_was_given),
+		TEST(genkey_makes_a_new_clamped_key_each_time),
+		TEST(a_dry_run_says_what_was_understood),
+		TEST(a_bad_file_is_exit_code_2_and_one_line),
+		TEST(the_file_may_come_from_the_environment),
+		TEST(a_bad_variable_is_exit_code_2_and_named),
+		TEST(status_of_nothing_is_one_line_and_exit_code_1),
+		TEST(status_heeds_only_its_own_variables),
+	};
+
+	if (sodium_init() < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
