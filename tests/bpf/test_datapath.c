@@ -90,6 +90,21 @@ struct attached {
 	uint32_t prog_id;
 };
 
+/* What the tunnel's far end gets on this kernel. */
+static const char *tunnel_hook = "tcx";
+
+static uint32_t filter_at(const char *path)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+	int fd = bpf_obj_get(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+	close(fd);
+	return info.id;
+}
+
 static struct attached attached_at(const char *kind, const char *device)
 {
 	struct bpf_link_info info = { 0 };
@@ -98,6 +113,8 @@ static struct attached attached_at(const char *kind, const char *device)
 	int fd;
 
 	link_pin(kind, device, path, sizeof(path));
+	if (!strcmp(kind, "filter"))
+		return (struct attached) { .prog_id = filter_at(path) };
 	fd = bpf_obj_get(path);
 	assert_true(fd >= 0);
 	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
@@ -215,10 +232,13 @@ static void each_mode_attaches_and_down_leaves_nothing(void **state)
 
 	for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
 		struct datapath_options opts = options(modes[i].mode);
-		struct datapath *dp = up(&opts);
 		struct census census;
 		struct net_link link;
+		struct datapath *dp;
 
+		if (modes[i].mode == DATAPATH_TCX && strcmp(tunnel_hook, "tcx"))
+			continue;
+		dp = up(&opts);
 		assert_false(datapath_is_adopted(dp));
 		assert_int_equal(datapath_get_mode(dp), modes[i].mode == DATAPATH_AUTO ? DATAPATH_XDP : modes[i].mode);
 		assert_true(strlen(datapath_get_why(dp)) > 0);
@@ -243,8 +263,11 @@ static void modes_follow_each_other_on_a_running_datapath(void **state)
 
 	for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
 		struct datapath_options opts = options(modes[i]);
-		struct datapath *dp = up(&opts);
+		struct datapath *dp;
 
+		if (modes[i] == DATAPATH_TCX && strcmp(tunnel_hook, "tcx"))
+			continue;
+		dp = up(&opts);
 		assert_int_equal(datapath_is_adopted(dp), i > 0);
 		assert_int_equal(datapath_get_mode(dp), modes[i]);
 		assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
@@ -260,15 +283,20 @@ static void modes_follow_each_other_on_a_running_datapath(void **state)
 
 static void the_same_binary_adopts_without_touching_anything(void **state)
 {
-	static const struct { enum datapath_mode mode; const char *pin; } modes[] = { { DATAPATH_XDP, "xdp" }, { DATAPATH_TCX, "tcx" } };
+	static const struct { enum datapath_mode mode; const char *pin; } modes[] = {
+		{ DATAPATH_XDP, "xdp" }, { DATAPATH_CLSACT, "filter" }, { DATAPATH_TCX, "tcx" },
+	};
 
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < (strcmp(tunnel_hook, "tcx") ? 2 : 3); i++) {
 		struct datapath_options opts = options(modes[i].mode);
-		struct datapath *dp = up(&opts);
-		struct attached uplink = attached_at(modes[i].pin, "up0"), tunnel = attached_at("tcx", "wt0p"), again;
 		struct talon_config config = { .generation = 4711 };
+		struct attached uplink, tunnel, again;
+		struct datapath *dp;
 		uint32_t zero = 0;
 
+		dp = up(&opts);
+		uplink = attached_at(modes[i].pin, "up0");
+		tunnel = attached_at(tunnel_hook, "wt0p");
 		assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_CONFIG), &zero, &config, 0), 0);
 		shut(dp);
 
@@ -276,7 +304,7 @@ static void the_same_binary_adopts_without_touching_anything(void **state)
 		assert_true(datapath_is_adopted(dp));
 		again = attached_at(modes[i].pin, "up0");
 		assert_memory_equal(&again, &uplink, sizeof(again));
-		again = attached_at("tcx", "wt0p");
+		again = attached_at(tunnel_hook, "wt0p");
 		assert_memory_equal(&again, &tunnel, sizeof(again));
 		memset(&config, 0, sizeof(config));
 		assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(dp, DATAPATH_MAP_CONFIG), &zero, &config), 0);
@@ -284,6 +312,19 @@ static void the_same_binary_adopts_without_touching_anything(void **state)
 		shut(dp);
 		down();
 	}
+}
+
+static void put_other_filter(struct datapath_other *other)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of("wt0p"), .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(other->progs.other_tc), .handle = 0x54, .priority = 1,
+		    .flags = BPF_TC_F_REPLACE);
+	char path[128];
+
+	assert_int_equal(bpf_tc_attach(&hook, &opts), 0);
+	link_pin("filter", "wt0p", path, sizeof(path));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(bpf_obj_pin(bpf_program__fd(other->progs.other_tc), path), 0);
 }
 
 /* As if an older binary had attached its programs. */
@@ -297,6 +338,10 @@ static void put_other_programs(struct datapath_other *other)
 	assert_true(fd >= 0);
 	assert_int_equal(bpf_link_update(fd, bpf_program__fd(other->progs.other_xdp), NULL), 0);
 	close(fd);
+	if (strcmp(tunnel_hook, "tcx")) {
+		put_other_filter(other);
+		return;
+	}
 	link_pin("tcx", "wt0p", path, sizeof(path));
 	fd = bpf_obj_get(path);
 	assert_true(fd >= 0);
@@ -314,13 +359,13 @@ static void another_binary_replaces_the_programs_and_keeps_the_links(void **stat
 	shut(dp);
 	put_other_programs(other);
 	uplink = attached_at("xdp", "up0");
-	tunnel = attached_at("tcx", "wt0p");
+	tunnel = attached_at(tunnel_hook, "wt0p");
 
 	dp = up(&opts);
 	now = attached_at("xdp", "up0");
 	assert_int_equal(now.link_id, uplink.link_id);
 	assert_int_not_equal(now.prog_id, uplink.prog_id);
-	now = attached_at("tcx", "wt0p");
+	now = attached_at(tunnel_hook, "wt0p");
 	assert_int_equal(now.link_id, tunnel.link_id);
 	assert_int_not_equal(now.prog_id, tunnel.prog_id);
 	shut(dp);
@@ -376,7 +421,7 @@ static void another_layout_is_taken_over_and_removed(void **state)
 	shut(dp);
 	put_other_programs(other);
 	uplink = attached_at("xdp", "up0");
-	tunnel = attached_at("tcx", "wt0p");
+	tunnel = attached_at(tunnel_hook, "wt0p");
 	assert_int_equal(rename(ROOT, BASE "/v999"), 0);
 
 	dp = up(&opts);
@@ -385,7 +430,7 @@ static void another_layout_is_taken_over_and_removed(void **state)
 	now = attached_at("xdp", "up0");
 	assert_int_equal(now.link_id, uplink.link_id);
 	assert_int_not_equal(now.prog_id, uplink.prog_id);
-	now = attached_at("tcx", "wt0p");
+	now = attached_at(tunnel_hook, "wt0p");
 	assert_int_equal(now.link_id, tunnel.link_id);
 	assert_int_not_equal(now.prog_id, tunnel.prog_id);
 	assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(dp, DATAPATH_MAP_CONFIG), &zero, &config), 0);
@@ -416,14 +461,22 @@ static void running_maps_keep_their_sizes(void **state)
 	shut(dp);
 }
 
+static void skip_without_tcx(void)
+{
+	if (strcmp(tunnel_hook, "tcx"))
+		skip();
+}
+
 static void a_taken_xdp_slot_means_tcx_first_in_line(void **state)
 {
-	struct datapath_other *other = datapath_other__open_and_load();
+	struct datapath_other *other;
 	struct datapath_options opts = options(DATAPATH_AUTO);
 	int ifindex = ifindex_of("up0"), xdp, tc;
 	uint32_t ids[8], count = 8;
 	struct datapath *dp;
 
+	skip_without_tcx();
+	other = datapath_other__open_and_load();
 	xdp = bpf_link_create(bpf_program__fd(other->progs.other_xdp), ifindex, BPF_XDP, NULL);
 	tc = bpf_link_create(bpf_program__fd(other->progs.other_tc), ifindex, TCX_INGRESS, NULL);
 	assert_true(xdp >= 0 && tc >= 0);
@@ -454,15 +507,42 @@ static void a_taken_xdp_slot_means_tcx_first_in_line(void **state)
 	datapath_other__destroy(other);
 }
 
+static void a_taken_xdp_slot_without_tcx_means_clsact(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct datapath_other *other;
+	struct datapath *dp;
+	int xdp;
+
+	if (!strcmp(tunnel_hook, "tcx"))
+		skip();
+	other = datapath_other__open_and_load();
+	xdp = bpf_link_create(bpf_program__fd(other->progs.other_xdp), ifindex_of("up0"), BPF_XDP, NULL);
+	assert_true(xdp >= 0);
+	dp = up(&opts);
+	assert_int_equal(datapath_get_mode(dp), DATAPATH_CLSACT);
+	assert_non_null(strstr(datapath_get_why(dp), "other_xdp"));
+	assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
+	shut(dp);
+	opts.mode = DATAPATH_TCX;
+	assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -EOPNOTSUPP);
+	assert_non_null(strstr(err, "not in this kernel"));
+	close(xdp);
+	datapath_other__destroy(other);
+}
+
 static void verify_notices_who_is_gone_or_in_front(void **state)
 {
-	struct datapath_other *other = datapath_other__open_and_load();
-	struct datapath_options opts = options(DATAPATH_TCX);
-	struct datapath *dp = up(&opts);
 	LIBBPF_OPTS(bpf_link_create_opts, head, .flags = 1 << 3);
+	struct datapath_options opts = options(DATAPATH_TCX);
+	struct datapath_other *other;
+	struct datapath *dp;
 	char path[128];
 	int fd;
 
+	skip_without_tcx();
+	other = datapath_other__open_and_load();
+	dp = up(&opts);
 	assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
 	fd = bpf_link_create(bpf_program__fd(other->progs.other_tc), ifindex_of("up0"), TCX_INGRESS, &head);
 	assert_true(fd >= 0);
@@ -523,7 +603,7 @@ static void a_failing_successor_leaves_the_running_datapath_alone(void **state)
 	assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -ENODEV);
 	after = attached_at("xdp", "up0");
 	assert_memory_equal(&before, &after, sizeof(before));
-	attached_at("tcx", "wt0p");
+	attached_at(tunnel_hook, "wt0p");
 }
 
 static void leftovers_of_a_crashed_start_are_cleared(void **state)
@@ -686,7 +766,7 @@ static void skip_without_freplace(void)
 	struct datapath_features features;
 
 	datapath_probe(&features);
-	if (!features.freplace)
+	if (!features.freplace || !features.freplace_moves)
 		skip();
 }
 
@@ -735,30 +815,37 @@ static void a_dispatcher_is_brought_when_asked_for(void **state)
 	assert_nothing_left();
 }
 
-static void without_freplace_the_dispatcher_is_not_insisted_on(void **state)
+static void where_extensions_are_refused_the_slot_itself_is_taken(void **state)
 {
 	struct datapath_options opts = options(DATAPATH_AUTO);
 	struct datapath_features features;
 	struct datapath *dp;
 
 	datapath_probe(&features);
-	if (features.freplace)
+	if (features.freplace && features.freplace_moves)
 		skip();
 	opts.dispatcher = DATAPATH_DISPATCHER_ALWAYS;
 	dp = up(&opts);
 	assert_int_equal(datapath_get_mode(dp), DATAPATH_XDP);
 	assert_false(datapath_get_uplink(dp, 0)->dispatched);
-	assert_non_null(strstr(datapath_get_why(dp), features.freplace_why));
+	assert_non_null(strstr(datapath_get_why(dp), "dispatcher"));
 	shut(dp);
+	down();
+	assert_nothing_left();
 }
 
 static int isolate(void **state)
 {
+	struct datapath_features features;
+
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("bpf", BPFFS, "bpf", 0, NULL))
 		return -1;
 	log_bridge_libbpf();
 	log_set_level(LOG_LEVEL_ERROR);
+	datapath_probe(&features);
+	if (!features.tcx)
+		tunnel_hook = "filter";
 	return system("ip link set lo up");
 }
 
@@ -773,6 +860,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(another_layout_is_taken_over_and_removed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(running_maps_keep_their_sizes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_taken_xdp_slot_means_tcx_first_in_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_taken_xdp_slot_without_tcx_means_clsact, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(verify_notices_who_is_gone_or_in_front, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_uplink_that_came_back_is_attached_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_start_that_fails_half_way_leaves_nothing, set_up, tear_down),
@@ -787,7 +875,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(status_reads_maps_without_the_controller, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_dispatcher_that_is_there_is_joined_and_left, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_dispatcher_is_brought_when_asked_for, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(without_freplace_the_dispatcher_is_not_insisted_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(where_extensions_are_refused_the_slot_itself_is_taken, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, isolate, NULL);

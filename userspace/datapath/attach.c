@@ -87,41 +87,36 @@ static bool has_hook(const struct datapath *dp, enum hook_kind kind, int ifindex
 	return fd >= 0;
 }
 
-/* Native XDP: in libxdp's dispatcher where that is wanted, else in the slot itself. */
+/*
+ * Native XDP: in libxdp's dispatcher where that is wanted, else in the slot itself. A dispatcher that is there cannot be passed by: if we
+ * may not join it, the slot is taken.
+ */
 static int attach_native(struct hook *hook, enum hook_kind *ret_kind, char *note, size_t len)
 {
 	const struct datapath *dp = hook->dp;
-	bool member = has_hook(dp, HOOK_DISPATCH, hook->ifindex), link = has_hook(dp, HOOK_XDP, hook->ifindex);
 	bool join = dp->dispatcher != DATAPATH_DISPATCHER_NEVER && dispatcher_is_there(hook->ifindex);
-	char why[60];
+	bool bring = dp->dispatcher == DATAPATH_DISPATCHER_ALWAYS && !has_hook(dp, HOOK_XDP, hook->ifindex);
+	const char *so = "";
 	int ret;
 
-	if (member && !join) {
+	if (!join)
 		drop_hook(hook->dp, HOOK_DISPATCH, hook->ifindex);
-		member = false;
-	}
-	if (join || (dp->dispatcher == DATAPATH_DISPATCHER_ALWAYS && !link)) {
-		ret = freplace_probe(why, sizeof(why));
+	if (join || bring) {
+		ret = dispatcher_attach(hook);
 		if (!ret) {
-			ret = dispatcher_attach(hook);
-			if (!ret) {
-				*ret_kind = HOOK_DISPATCH;
-				snprintf(note, len, "native XDP, priority %u in libxdp's dispatcher", dp->priority);
-				return 0;
-			}
-			snprintf(note, len, "%s", hook->why);
-		} else {
-			snprintf(note, len, "no libxdp dispatcher, the kernel refuses freplace: %s", why);
+			*ret_kind = HOOK_DISPATCH;
+			snprintf(note, len, "native XDP, priority %u in libxdp's dispatcher", dp->priority);
+			return 0;
 		}
-		if (member)
-			return ret;	/* the old one still sits there */
+		if (join)
+			return ret;
+		so = "; so ";
 	}
+	snprintf(note, len, "%s%snative XDP", *so ? hook->why : "", so);
 	ret = xdp_attach(hook, false);
-	if (ret)
-		return ret;
-	*ret_kind = HOOK_XDP;
-	snprintf(note + strlen(note), len - strlen(note), "%snative XDP", note[0] ? "; so plain " : "");
-	return 0;
+	if (!ret)
+		*ret_kind = HOOK_XDP;
+	return ret;
 }
 
 /* The tc body of the uplink's program, in one of the two tc hooks. */

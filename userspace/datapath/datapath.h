@@ -33,7 +33,7 @@ enum datapath_mode {
 
 enum datapath_dispatcher {
 	DATAPATH_DISPATCHER_AUTO,	/* join libxdp's dispatcher where one is already there */
-	DATAPATH_DISPATCHER_ALWAYS,	/* bring one to a free slot too, where the kernel has freplace */
+	DATAPATH_DISPATCHER_ALWAYS,	/* bring one to a free slot too; where the kernel does not let us, the slot itself is taken */
 	DATAPATH_DISPATCHER_NEVER,
 };
 
@@ -54,7 +54,7 @@ struct datapath_options {
 
 /* Every map of bpf/lib/maps.h that is pinned. */
 #define DATAPATH_MAPS(X)									\
-	X(CONFIG, config) X(INFO, info) X(STATS, stats) X(LOCAL_ADDRS, local_addrs)		\
+	X(CONFIG, config) X(INFO, info) X(STATS, stats) X(LOCAL_ADDRS, local_addrs) X(LINKS, links) \
 	X(SESSIONS, sessions) X(REPLAY, replay) X(SEND_COUNTERS, send_counters)			\
 	X(PEER_INFO, peer_info) X(PEER_TX, peer_tx) X(ENDPOINTS, endpoints) X(PEER_STATS, peer_stats)	\
 	X(ALLOWED4, allowed4) X(ROUTES4, routes4)						\
@@ -167,11 +167,12 @@ struct datapath_features {
 	bool	bpf_loop;
 	bool	tcx;
 	bool	freplace;
+	bool	freplace_moves;		/* ... also by a program that moves packet data where the replaced function does not */
 	bool	btf;			/* /sys/kernel/btf/vmlinux; we work without */
 	char	freplace_why[80];	/* the kernel's reason when false */
 };
 void datapath_probe(struct datapath_features *ret_features);
-/* "bpf_loop yes, tcx yes, freplace no (Operation not permitted), kernel BTF yes" */
+/* One line: "bpf_loop yes, tcx yes, freplace no (Operation not permitted), kernel BTF yes". */
 void datapath_features_text(const struct datapath_features *features, char *text, size_t len);
 
 #endif

@@ -12,35 +12,39 @@
 #include "probe_freplace.skel.h"
 #include "probe_target.skel.h"
 
-int freplace_probe(char *why, size_t len)
+static int load_extension(struct probe_target *target, bool moving)
 {
-	struct probe_target *target = probe_target__open_and_load();
-	struct probe_freplace *ext = NULL;
+	struct probe_freplace *ext = probe_freplace__open();
+	struct bpf_program *prog;
 	int fd, ret;
 
-	if (!target) {
-		ret = -errno;
-		goto out;
-	}
-	ext = probe_freplace__open();
-	if (!ext) {
-		ret = -errno;
-		goto out;
-	}
-	ret = bpf_program__set_attach_target(ext->progs.replacement, bpf_program__fd(target->progs.probe_target), "replaceable");
+	if (!ext)
+		return -errno;
+	prog = moving ? ext->progs.moving_replacement : ext->progs.replacement;
+	bpf_program__set_autoload(ext->progs.replacement, !moving);
+	bpf_program__set_autoload(ext->progs.moving_replacement, moving);
+	ret = bpf_program__set_attach_target(prog, bpf_program__fd(target->progs.probe_target), "replaceable");
 	if (!ret)
 		ret = probe_freplace__load(ext);
-	if (ret)
-		goto out;
-	fd = bpf_link_create(bpf_program__fd(ext->progs.replacement), 0, 0, NULL);
-	ret = fd < 0 ? fd : 0;
-	if (fd >= 0)
-		close(fd);
-out:
+	if (!ret) {
+		fd = bpf_link_create(bpf_program__fd(prog), 0, 0, NULL);
+		ret = fd < 0 ? fd : 0;
+		if (fd >= 0)
+			close(fd);
+	}
 	probe_freplace__destroy(ext);
+	return ret;
+}
+
+int freplace_probe(bool moving)
+{
+	struct probe_target *target = probe_target__open_and_load();
+	int ret;
+
+	if (!target)
+		return -errno;
+	ret = load_extension(target, moving);
 	probe_target__destroy(target);
-	if (ret)
-		snprintf(why, len, "%s", strerror(-ret));
 	return ret;
 }
 
@@ -142,12 +146,19 @@ int dispatcher_attach(struct hook *hook)
 	if (old && !dispatcher_holds(hook->ifindex, old))
 		old = 0;
 	hook->made = !old;
+	ret = freplace_probe(false);
+	if (ret) {
+		snprintf(hook->why, hook->why_len, "libxdp's dispatcher on %s: the kernel refuses freplace (%s)", hook->device, strerror(-ret));
+		return ret;
+	}
 	ret = object_open(hook->dp, hook->object, &obj);
 	if (!ret) {
 		ret = attach_copy(hook, obj);
 		bpf_object__close(obj);
 	}
-	if (ret)
+	if (ret == -EINVAL && freplace_probe(true))
+		snprintf(hook->why, hook->why_len, "libxdp's dispatcher on %s takes no program that moves packet data on this kernel", hook->device);
+	else if (ret)
 		snprintf(hook->why, hook->why_len, "libxdp's dispatcher on %s: %s", hook->device, strerror(-ret));
 	else if (old)	/* only now: between the two, both are in the chain, and the first one takes our packets */
 		dispatcher_remove(hook->ifindex, old);

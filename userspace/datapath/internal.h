@@ -104,7 +104,8 @@ int tcx_position(int ifindex, uint32_t prog_id);	/* 0: first; -ENOENT: not there
 int clsact_filter_prog(int ifindex, uint32_t *ret_prog_id);	/* program of our filter, -ENOENT */
 void clsact_filter_remove(int ifindex);
 void clsact_qdisc_remove_if_empty(int ifindex);
-int freplace_probe(char *why, size_t len);
+/* Can the kernel replace a function of a program? @moving: by one that moves packet data where the other does not. 0 or its errno. */
+int freplace_probe(bool moving);
 /* "cil_xdp_entry (id 17)", or "id 17" if its name cannot be read. */
 void prog_describe(uint32_t prog_id, char *text, size_t len);
 

@@ -28,8 +28,14 @@ void datapath_probe(struct datapath_features *ret_features)
 		.tcx = tcx_is_supported(),
 		.btf = !access("/sys/kernel/btf/vmlinux", R_OK),
 	};
+	int ret;
 
-	features.freplace = !freplace_probe(features.freplace_why, sizeof(features.freplace_why));
+	ret = freplace_probe(false);
+	features.freplace = !ret;
+	if (ret)
+		snprintf(features.freplace_why, sizeof(features.freplace_why), "%s", strerror(-ret));
+	else
+		features.freplace_moves = !freplace_probe(true);
 	*ret_features = features;
 }
 
@@ -40,9 +46,14 @@ static const char *yes_no(bool value)
 
 void datapath_features_text(const struct datapath_features *features, char *text, size_t len)
 {
-	snprintf(text, len, "bpf_loop %s, tcx %s, freplace %s%s%s%s, kernel BTF %s", yes_no(features->bpf_loop), yes_no(features->tcx),
-		 yes_no(features->freplace), features->freplace ? "" : " (", features->freplace ? "" : features->freplace_why,
-		 features->freplace ? "" : ")", yes_no(features->btf));
+	char note[96] = "";
+
+	if (!features->freplace)
+		snprintf(note, sizeof(note), " (%s)", features->freplace_why);
+	else if (!features->freplace_moves)
+		snprintf(note, sizeof(note), " (not for programs that move packet data)");
+	snprintf(text, len, "bpf_loop %s, tcx %s, freplace %s%s, kernel BTF %s", yes_no(features->bpf_loop), yes_no(features->tcx),
+		 yes_no(features->freplace), note, yes_no(features->btf));
 }
 
 static int verify_link(const struct datapath *dp, enum hook_kind kind, int ifindex, uint32_t *ret_prog_id)
