@@ -52,8 +52,8 @@ static int talon(const char *line, const char *input, char *const *env)
 
 static void assert_has(const char *text, const char *part)
 {
-	if (!strstr(text, part))
-		fail_msg("no \"%s\" in:\n%s", part, text);
+	if (!text || !strstr(text, part))
+		fail_msg("no \"%s\" in:\n%s", part, text ? text : "");
 }
 
 static const struct {

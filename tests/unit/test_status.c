@@ -224,8 +224,8 @@ static void the_detail_stands_before_the_summary(void **state)
 
 static void assert_has(const char *text, const char *part)
 {
-	if (!strstr(text, part))
-		fail_msg("no \"%s\" in:\n%s", part, text);
+	if (!text || !strstr(text, part))
+		fail_msg("no \"%s\" in:\n%s", part, text ? text : "");
 }
 
 static void an_empty_datapath_reads_well(void **state)

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Any bytes as a static file: either a configuration that keeps its promises, or one line that says why not.
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../../userspace/config/config.c"
+#include "../../userspace/config/config_check.c"
+#include "../../userspace/config/config_file.c"
+#include "../../userspace/config/ini.c"
+#include "../../userspace/config/options.c"
+#include "../../userspace/config/peer_keys.c"
+#include "../../userspace/config/value.c"
+#include "../../userspace/crypto/key.c"
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+}
+
+static void check_cidr(const struct config_cidr *cidr)
+{
+	assert(cidr->family == AF_INET ? cidr->prefixlen <= 32 : cidr->family == AF_INET6 && cidr->prefixlen <= 128);
+}
+
+static void check_promises(const struct config *config)
+{
+	assert(!config_key_is_zero(config->private_key) && !config_key_is_zero(config->public_key));
+	assert(config->listen_port && config->mtu >= CONFIG_MTU_MIN && config->mtu <= CONFIG_MTU_MAX);
+	assert(config->port_first >= CONFIG_OWN_PORT_FIRST && config->port_first <= config->port_last);
+	assert(config->uplink_count <= TALON_UPLINKS_MAX && config->peer_count <= config->max_peers);
+	assert(config->max_flows >= CONFIG_MAX_FLOWS_MIN && config->max_flows <= CONFIG_MAX_FLOWS_LIMIT);
+	assert(!config->host_address || config->mesh_addr);
+	for (size_t i = 0; i < config->route_count; i++)
+		assert(config->routes[i].dst.family == AF_INET && config->routes[i].dst.prefixlen <= 32);
+	for (size_t i = 0; i < config->local_count; i++)
+		assert(config->local[i].family == AF_INET && config->local[i].prefixlen <= 32);
+	for (size_t i = 0; i < config->peer_count; i++) {
+		const struct config_peer *peer = &config->peers[i];
+
+		assert(!config_key_is_zero(peer->public_key));
+		assert(memcmp(peer->public_key, config->public_key, WG_KEY_LEN));
+		assert(memchr(peer->name, '\0', sizeof(peer->name)));
+		for (size_t j = 0; j < peer->allowed_count; j++)
+			check_cidr(&peer->allowed[j]);
+	}
+}
+
+static void check_line(const char *why)
+{
+	assert(why[0]);
+	for (; *why; why++)
+		assert((unsigned char)*why >= ' ' && (unsigned char)*why <= '~');
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct config config;
+	char why[CONFIG_WHY_LEN] = "";
+	int ret;
+
+	if (sodium_init() < 0)
+		return 0;
+	config_init(&config);
+	ret = config_read_text(&config, "f", (const char *)data, size, why, sizeof(why));
+	if (!ret)
+		ret = config_finish(&config, "f", why, sizeof(why));
+	if (ret)
+		check_line(why);
+	else
+		check_promises(&config);
+	config_free(&config);
+	return 0;
+}
