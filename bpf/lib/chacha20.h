@@ -9,7 +9,7 @@
 
 struct chacha20 {
 	__u32	state[16];	/* constants, key, block counter, nonce */
-	__u64	stream[8];	/* keystream of the last block made; wide, so that reading it back is never slower than writing it */
+	__u64	stream[8];	/* the last block made; as wide as it is read back */
 };
 
 #define CHACHA20_ROTL(x, n) (((x) << (n)) | ((x) >> (32 - (n))))
@@ -24,8 +24,8 @@ struct chacha20 {
 	} while (0)
 
 /*
- * Start at block 0. @key: eight words as they lie in memory on a little-endian host. @counter: WireGuard's packet counter; the 96-bit
- * nonce is four zero bytes and then the counter, little-endian (WireGuard paper section 5.4.6).
+ * Start at block 0. @key: eight words as they lie in memory on a little-endian host. @counter: WireGuard's packet
+ * counter; the 96-bit nonce is four zero bytes and then the counter, little-endian (WireGuard paper section 5.4.6).
  */
 static __always_inline void chacha20_init(struct chacha20 *c, const __u32 key[8], __u64 counter)
 {
@@ -42,9 +42,9 @@ static __always_inline void chacha20_init(struct chacha20 *c, const __u32 key[8]
 }
 
 /*
- * With sixteen live words and ten registers, order decides: keeping the row of b in registers after each half of a double round, and
- * leaving the rest to the compiler, gave the fewest spills (104 bytes of stack instead of 240) and the best time of all
- * that was tried. docs/decisions/ has the figures.
+ * With sixteen live words and ten registers, order decides: keeping the row of b in registers after each half of a
+ * double round, and leaving the rest to the compiler, gave the fewest spills (104 bytes of stack instead of 240) and
+ * the best time of all that was tried. docs/decisions/ has the figures.
  */
 #define CHACHA20_KEEP(a, b, c, d) asm volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d))
 

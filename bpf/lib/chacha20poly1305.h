@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * ChaCha20-Poly1305 (RFC 8439 section 2.8) as WireGuard uses it for data messages (WireGuard paper section 5.4.6): no associated data,
- * nonce = four zero bytes and the 64-bit counter. Works in place on packet data that can be accessed directly.
+ * ChaCha20-Poly1305 (RFC 8439 section 2.8) as WireGuard uses it for data messages (WireGuard paper section 5.4.6): no
+ * associated data, nonce = four zero bytes and the 64-bit counter. Works in place on packet data that can be accessed
+ * directly.
  *
  *	aead_set_key(a, key, counter);
  *	ret = aead_open(ctx, a, off, len);
  *
- * aead_open() and aead_seal() are global functions: the verifier looks at each of them once, not once per path that leads to a call.
- * Packet pointers that the caller holds are invalid afterwards.
+ * aead_open() and aead_seal() are global functions: the verifier looks at each of them once, not once per path that
+ * leads to a call. Packet pointers that the caller holds are invalid afterwards.
  */
 #ifndef TALON_LIB_CHACHA20POLY1305_H
 #define TALON_LIB_CHACHA20POLY1305_H
@@ -40,7 +41,10 @@ struct aead_step {
 	__u32		off;		/* of block 0 */
 };
 
-/* @key: eight words as in struct talon_session. @counter: of this packet. Comes before each aead_open() or aead_seal(). */
+/*
+ * @key: eight words as in struct talon_session. @counter: of this packet. Comes before each aead_open() or
+ * aead_seal().
+ */
 static __always_inline void aead_set_key(struct aead *a, const __u32 key[8], __u64 counter)
 {
 	chacha20_init(&a->chacha, key, counter);
@@ -63,8 +67,8 @@ static __always_inline void aead_begin(struct aead *a)
 }
 
 /*
- * @blocks of 16 bytes in @a->tail, then the lengths (RFC 8439 section 2.8): tag to @a->tag. @len: of the whole ciphertext.
- * A function of its own to keep its spills out of the stack of those who call it.
+ * @blocks of 16 bytes in @a->tail, then the lengths (RFC 8439 section 2.8): tag to @a->tag. @len: of the whole
+ * ciphertext. A function of its own to keep its spills out of the stack of those who call it.
  */
 __noinline int aead_finish(struct aead *a, __u32 blocks, __u32 len)
 {
@@ -102,8 +106,8 @@ static __always_inline void aead_xor_tail(struct aead *a)
 }
 
 /*
- * Words @from of the packet, xored with the keystream, to @to. @from may lie behind @to or on it: a word is read before anything is
- * written at its place.
+ * Words @from of the packet, xored with the keystream, to @to. @from may lie behind @to or on it: a word is read
+ * before anything is written at its place.
  */
 static __always_inline void aead_xor64(const struct aead *a, __u64 *to, const __u64 *from)
 {
@@ -112,7 +116,10 @@ static __always_inline void aead_xor64(const struct aead *a, __u64 *to, const __
 		to[i] = from[i] ^ a->chacha.stream[i];
 }
 
-/* In 1..64, in a way that the verifier of 6.1 believes: it does not learn from a comparison with zero that a length is not zero. */
+/*
+ * In 1..64, in a way that the verifier of 6.1 believes: it does not learn from a comparison with zero that a length
+ * is not zero.
+ */
 static __always_inline __u32 aead_clamp64(__u32 len)
 {
 	__u32 less = len - 1;
@@ -156,8 +163,10 @@ static long aead_seal_step(__u64 i, struct aead_step *step)
 }
 
 /*
- * Open @len bytes of ciphertext at @off in place; the tag lies behind them. @a: prepared by aead_set_key(). @len 0 is a keepalive.
- * 0; -EBADMSG: the tag is wrong, and the payload is garbage now; -EINVAL: ciphertext and tag are not all there, nothing was touched.
+ * Open @len bytes of ciphertext at @off in place; the tag lies behind them. @a: prepared by aead_set_key(). @len 0 is
+ * a keepalive.
+ * 0; -EBADMSG: the tag is wrong, and the payload is garbage now; -EINVAL: ciphertext and tag are not all there,
+ * nothing was touched.
  */
 __noinline int aead_open(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 {
@@ -192,8 +201,9 @@ __noinline int aead_open(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 }
 
 /*
- * Seal @len bytes of plaintext that start at @off + AEAD_SEAL_SHIFT. Ciphertext, padded with zeros to a multiple of 16 (WireGuard paper
- * section 5.4.6), is written from @off, the tag behind it: both end before the plaintext did. @len 0 makes a keepalive: a tag alone.
+ * Seal @len bytes of plaintext that start at @off + AEAD_SEAL_SHIFT. Ciphertext, padded with zeros to a multiple of
+ * 16 (WireGuard paper section 5.4.6), is written from @off, the tag behind it: both end before the plaintext did.
+ * @len 0 makes a keepalive: a tag alone.
  * 0; -EINVAL: plaintext is not all there, nothing was touched.
  */
 __noinline int aead_seal(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)

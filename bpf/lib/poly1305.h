@@ -2,12 +2,14 @@
 /*
  * Poly1305 (RFC 8439 section 2.5); plain arithmetic for BPF and the host.
  *
- * Limbs are 32 bits wide in 64-bit variables, so message words are added as they lie in the packet, without being split. That works because
- * the clamped r leaves room: its limbs are below 2^28, and those above the lowest are multiples of 4, so that what
- * overflows 2^128 comes back as a product with 5/4 of the limb (2^130 = 5 mod p), a whole number.
+ * Limbs are 32 bits wide in 64-bit variables, so message words are added as they lie in the packet, without being
+ * split. That works because the clamped r leaves room: its limbs are below 2^28, and those above the lowest are
+ * multiples of 4, so that what overflows 2^128 comes back as a product with 5/4 of the limb (2^130 = 5 mod p), a
+ * whole number.
  *
- * No sum overflows 64 bits: between blocks h[0] < 2^32 + 2^32.9 and h[1..3] < 2^32 and h[4] < 4; with a message block
- * added h[0] < 2^33.95, h[1..3] < 2^33 and h[4] <= 4, so the largest sum of products is below 5.7 * 2^61.
+ * No sum overflows 64 bits. Between blocks h[0] < 3 * 2^32, h[1..3] < 2^32 and h[4] < 4; with a block added they are
+ * below 4 * 2^32, below 2 * 2^32 and at most 4. The largest sum of products is then below
+ * (4 + 3 * 2 * 5/4) * 2^60 = 5.75 * 2^61, and what is carried into h[4] comes back to h[0] as less than 1.1 * 2^32.
  */
 #ifndef TALON_LIB_POLY1305_H
 #define TALON_LIB_POLY1305_H
@@ -25,7 +27,8 @@ struct poly1305 {
 
 /*
  * Messages and keys are read as 64-bit words, the way they lie in memory on a little-endian host.
- * @key: r and s of RFC 8439 section 2.5, not clamped yet. It may come from anywhere: block 0 of the keystream, made now or ahead.
+ * @key: r and s of RFC 8439 section 2.5, not clamped yet. It may come from anywhere: block 0 of the keystream, made
+ * now or ahead.
  */
 static __always_inline void poly1305_init(struct poly1305 *p, const __u64 key[4])
 {
@@ -80,7 +83,7 @@ static __always_inline void poly1305_finish(const struct poly1305 *p, __u64 ret_
 	h3 = (__u32)h3;
 
 	/*
-	 * h < 2^130 + 2^128 here, less than 2p, so p is taken away at most once: when h + 5 reaches 2^130. What is
+	 * h < 2^130 + 2^34 here, less than 2p, so p is taken away at most once: when h + 5 reaches 2^130. What is
 	 * above bit 128 is dropped, in either case, by the sum modulo 2^128 below.
 	 */
 	g0 = h0 + 5;

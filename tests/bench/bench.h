@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What every bench shares: a clock, the median of several runs, BPF_PROG_TEST_RUN timed, one table and one JSON format. */
+/* What every bench shares: clock, median, BPF_PROG_TEST_RUN timed, one table and one JSON format. */
 #ifndef TALON_TESTS_BENCH_H
 #define TALON_TESTS_BENCH_H
 
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#define BENCH_RUNS 15		/* the median of so many is reported: many short runs shrug off what else the machine does */
+#define BENCH_RUNS 15	/* the median of so many is reported; many short ones shrug off what else the machine does */
 
 static inline uint64_t now_ns(void)
 {
@@ -38,14 +38,16 @@ static inline double bench_median(double *values, size_t count)
 }
 
 /*
- * Nanoseconds per run of a BPF program over @repeat runs in one system call, as the kernel measures them. The program must put back
- * whatever a run changes: the kernel restores neither bytes nor head between them. @verdict: what the last run must return.
+ * Nanoseconds per run of a BPF program over @repeat runs in one system call, as the kernel measures them. The program
+ * must put back whatever a run changes: the kernel restores neither bytes nor head between them. @verdict: what the
+ * last run must return.
  */
 static inline double bench_prog_ns(int prog_fd, const void *packet, uint32_t len, uint32_t repeat, uint32_t verdict)
 {
 	static uint8_t out[65536];
 	LIBBPF_OPTS(bpf_test_run_opts, opts,
-		.data_in = packet, .data_size_in = len, .data_out = out, .data_size_out = sizeof(out), .repeat = repeat);
+		.data_in = packet, .data_size_in = len,
+		.data_out = out, .data_size_out = sizeof(out), .repeat = repeat);
 
 	if (bpf_prog_test_run_opts(prog_fd, &opts)) {
 		fprintf(stderr, "test run: %s\n", strerror(errno));
@@ -95,8 +97,8 @@ static inline void bench_number(FILE *to, const char *name, double value)
  * One line. @reference: who gave @reference_value in the same run; NULL (and NAN) when there is nobody to compare with.
  * @ratio: how many times better than the reference, so that more than 1 is good.
  */
-static inline void bench_report(struct bench *b, const char *name, double value, const char *unit, const char *reference,
-	double reference_value, double ratio)
+static inline void bench_report(struct bench *b, const char *name, double value, const char *unit,
+	const char *reference, double reference_value, double ratio)
 {
 	if (reference)
 		printf("%-36s %12.4g %-8s %-14s %12.4g %8.2f\n", name, value, unit, reference, reference_value, ratio);

@@ -34,10 +34,11 @@ static void sodium_once(struct text *t, bool seal)
 	int ret;
 
 	if (seal)
-		ret = crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, t->plain, t->len, NULL, 0, NULL, t->nonce, t->key);
-	else
-		ret = crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, t->sealed, t->len + TAG_LEN, NULL, 0, t->nonce,
+		ret = crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, t->plain, t->len, NULL, 0, NULL, t->nonce,
 			t->key);
+	else
+		ret = crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, t->sealed, t->len + TAG_LEN, NULL, 0,
+			t->nonce, t->key);
 	if (ret)
 		die("libsodium");
 }
