@@ -740,6 +740,29 @@ static void status_reads_maps_without_the_controller(void **state)
 	close(fd);
 }
 
+static bool is_known(const char *map)
+{
+	for (unsigned i = 0; i < DATAPATH_MAP_COUNT; i++)
+		if (!strcmp(datapath_map_name(i), map))
+			return true;
+	return false;
+}
+
+static void every_pinned_map_has_a_number_here(void **state)
+{
+	struct datapath_options opts = options(DATAPATH_AUTO);
+	struct dirent *entry;
+	DIR *dir;
+
+	shut(up(&opts));
+	dir = opendir(ROOT "/maps");
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.' && !is_known(entry->d_name))
+			fail_msg("%s is missing in DATAPATH_MAPS", entry->d_name);
+	closedir(dir);
+}
+
 static struct xdp_program *chain(struct datapath_other *other, unsigned priority)
 {
 	struct xdp_program *prog = xdp_program__from_bpf_obj(other->obj, "xdp");
@@ -873,6 +896,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bad_options_are_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_million_flows_have_a_quarter_million_buckets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(status_reads_maps_without_the_controller, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(every_pinned_map_has_a_number_here, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_dispatcher_that_is_there_is_joined_and_left, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_dispatcher_is_brought_when_asked_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(where_extensions_are_refused_the_slot_itself_is_taken, set_up, tear_down),

@@ -10,13 +10,10 @@
 #include "log/log.h"
 #include "talon/nat_types.h"
 
+#include "natgc.skel.h"
 #include "tunnel.skel.h"
 #include "uplink_tc.skel.h"
 #include "uplink_xdp.skel.h"
-#if __has_include("natgc.skel.h")
-#include "natgc.skel.h"
-#define HAVE_NATGC
-#endif
 
 static const struct {
 	const char *name;
@@ -25,9 +22,7 @@ static const struct {
 	[OBJECT_UPLINK_XDP]	= { "uplink_xdp", uplink_xdp__elf_bytes },
 	[OBJECT_UPLINK_TC]	= { "uplink_tc", uplink_tc__elf_bytes },
 	[OBJECT_TUNNEL]		= { "tunnel", tunnel__elf_bytes },
-#ifdef HAVE_NATGC
 	[OBJECT_NATGC]		= { "natgc", natgc__elf_bytes },
-#endif
 };
 
 #define MAP_NAME(id, name) [DATAPATH_MAP_##id] = #name,
@@ -228,8 +223,6 @@ static int load_object(struct datapath *dp, enum object_id id, char *err, size_t
 {
 	int ret;
 
-	if (!carried[id].name)
-		return 0;
 	ret = object_open(dp, id, &dp->objects[id]);
 	if (ret == -EPROTOTYPE) {
 		snprintf(err, errlen, "%s/maps: a pinned map has another shape than %s expects; \"talon down\" clears it", dp->root,
@@ -451,7 +444,7 @@ int datapath_map_fd(const struct datapath *dp, enum datapath_map map)
 int datapath_prog_fd(const struct datapath *dp, const char *name)
 {
 	for (unsigned id = 0; id < OBJECT_COUNT; id++)
-		if (carried[id].name && !strcmp(carried[id].name, name))
+		if (!strcmp(carried[id].name, name))
 			return object_prog_fd(dp, id);
 	return -ENOENT;
 }
