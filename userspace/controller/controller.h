@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The controller: what the datapath leaves to a process. Handshakes, timers, next hops, held packets, and the desired state. */
+#ifndef TALON_CONTROLLER_H
+#define TALON_CONTROLLER_H
+
+#include <stddef.h>
+
+#include "config/config.h"
+
+/*
+ * Runs until SIGTERM or SIGINT. The datapath stays in the kernel and goes on without us; a later run adopts it, controller_down()
+ * removes it. @config was validated and checked against the host. Logs what goes wrong; returns 0 or a negative errno, and when a
+ * fresh start fails nothing is left behind.
+ */
+int controller_run(const struct config *config);
+
+/*
+ * Ends a running controller of @pin_dir, if there is one, and removes every program, map, link, route, device and pin.
+ * Returns 0, or a negative errno with one line in @err.
+ */
+int controller_down(const char *pin_dir, char *err, size_t errlen);
+
+#endif

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// What the datapath and the host's network tell us.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/rtnetlink.h>
+
+#include "controller/fragment.h"
+#include "controller/internal.h"
+#include "log/log.h"
+
+#define HOLD_NEIGH_NS		(3 * TALON_NSEC_PER_SEC)
+#define HOLD_FRAGMENT_NS	(5 * TALON_NSEC_PER_SEC)
+#define HOLD_SESSION_NS		(WG_REKEY_ATTEMPT_TIME_S * TALON_NSEC_PER_SEC)
+
+static void need_handshake(struct controller *c, const struct talon_event *event, const uint8_t *packet)
+{
+	const struct hold_key key = { .what = HOLD_FOR_SESSION, .peer = event->peer };
+	uint64_t now = clock_boot_ns();
+
+	hold_add(&c->hold, &key, packet, event->len, now + HOLD_SESSION_NS);
+	device_want_handshake(c->device, now, event->peer);
+}
+
+static void roamed(struct controller *c, const struct talon_event *event)
+{
+	struct talon_endpoint at;
+	struct endpoint endpoint;
+
+	if (map_read(c, DATAPATH_MAP_ENDPOINTS, event->peer, &at))
+		return;
+	endpoint_from_map(&at, &endpoint);
+	device_set_peer_endpoint(c->device, event->peer, &endpoint);
+}
+
+static struct seen_neigh *find_neigh(struct controller *c, int ifindex, uint8_t family, const struct talon_addr *addr)
+{
+	for (unsigned i = 0; i < c->neigh_count; i++) {
+		struct seen_neigh *n = &c->neighs[i];
+
+		if (n->ifindex == ifindex && n->family == family && !memcmp(&n->addr, addr, sizeof(*addr)))
+			return n;
+	}
+	return NULL;
+}
+
+static void release_for_neigh(struct controller *c, const struct net_neigh *neigh)
+{
+	const struct hold_key key = { .what = HOLD_FOR_NEIGH, .ifindex = neigh->ifindex, .addr = neigh->addr };
+	struct held *held;
+
+	while ((held = hold_take(&c->hold, &key))) {
+		inject_wire(c, neigh->ifindex, neigh->mac, held->bytes, held->len);
+		hold_release(held);
+	}
+}
+
+static void need_neigh(struct controller *c, const struct talon_event *event, const uint8_t *packet)
+{
+	uint8_t family = event->id ? AF_INET6 : AF_INET;
+	const struct hold_key key = { .what = HOLD_FOR_NEIGH, .ifindex = event->ifindex, .addr = event->addr };
+	struct net_neigh neigh;
+
+	if (event->len)
+		hold_add(&c->hold, &key, packet, event->len, clock_boot_ns() + HOLD_NEIGH_NS);
+	net_neigh_probe(event->ifindex, family, &event->addr);
+	/* It may have been resolved while the event was on its way. */
+	if (!net_neigh_get(event->ifindex, family, &event->addr, &neigh) && neigh.has_mac &&
+	    (neigh.state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT)))
+		release_for_neigh(c, &neigh);
+}
+
+/* A later fragment goes to the client that the first one was for. */
+static void send_fragment(struct controller *c, __be32 client, const uint8_t *packet, size_t len)
+{
+	uint8_t copy[TALON_EVENT_DATA_MAX];
+
+	if (len > sizeof(copy))
+		return;
+	memcpy(copy, packet, len);
+	if (!fragment_redirect(copy, len, client))
+		inject_tunnel(c, 0x0800, copy, len);
+}
+
+static bool find_client(struct controller *c, const struct talon_event *event, __be32 *ret_client)
+{
+	const struct talon_frag_key key = {
+		.src = event->addr.word[0],
+		.dst = event->addr2.word[0],
+		.id = event->id & 0xffff,
+		.proto = event->id >> 16,
+	};
+	struct talon_frag frag;
+
+	if (bpf_map_lookup_elem(datapath_map_fd(c->dp, DATAPATH_MAP_FRAGS), &key, &frag) || !frag.client)
+		return false;
+	*ret_client = frag.client;
+	return true;
+}
+
+static void fragment(struct controller *c, const struct talon_event *event, const uint8_t *packet)
+{
+	const struct hold_key key = {
+		.what = HOLD_FOR_FRAGMENT, .addr = event->addr, .addr2 = event->addr2, .id = event->id,
+	};
+	struct held *held;
+	__be32 client;
+
+	if (!find_client(c, event, &client)) {
+		if (event->type == TALON_EVENT_FRAGMENT)
+			hold_add(&c->hold, &key, packet, event->len, clock_boot_ns() + HOLD_FRAGMENT_NS);
+		return;
+	}
+	while ((held = hold_take(&c->hold, &key))) {
+		send_fragment(c, client, held->bytes, held->len);
+		hold_release(held);
+	}
+	if (event->type == TALON_EVENT_FRAGMENT)
+		send_fragment(c, client, packet, event->len);
+}
+
+struct piece_target {
+	struct controller *c;
+	int ifindex;			/* 0: the tunnel */
+	uint8_t mac[6];
+};
+
+static void send_piece(const uint8_t *packet, size_t len, void *user)
+{
+	struct piece_target *to = user;
+
+	if (to->ifindex)
+		inject_wire(to->c, to->ifindex, to->mac, packet, len);
+	else
+		inject_tunnel(to->c, 0x0800, packet, len);
+}
+
+static void too_big(struct controller *c, const struct talon_event *event, const uint8_t *packet)
+{
+	struct piece_target to = { .c = c, .ifindex = event->ifindex };
+	struct net_neigh neigh;
+
+	if (to.ifindex) {
+		if (net_neigh_get(event->ifindex, AF_INET, &event->addr, &neigh) || !neigh.has_mac)
+			return;
+		memcpy(to.mac, neigh.mac, sizeof(to.mac));
+	}
+	fragment_ipv4(packet, event->len, event->id, send_piece, &to);
+}
+
+int event_handle(void *ctx, void *data, size_t len)
+{
+	const struct talon_event *event = data;
+	const uint8_t *packet = (const uint8_t *)(event + 1);
+	struct controller *c = ctx;
+
+	if (len < sizeof(*event) || len - sizeof(*event) < event->len)
+		return 0;
+	if (event->peer != TALON_PEER_NONE && event->peer >= c->peers_max)
+		return 0;
+	switch (event->type) {
+	case TALON_EVENT_HANDSHAKE:
+		need_handshake(c, event, packet);
+		break;
+	case TALON_EVENT_PROMOTED:
+		device_session_promoted(c->device, clock_boot_ns(), event->index);
+		break;
+	case TALON_EVENT_ROAMED:
+		roamed(c, event);
+		break;
+	case TALON_EVENT_NEIGH:
+		need_neigh(c, event, packet);
+		break;
+	case TALON_EVENT_NAT_FULL:
+		if (clock_boot_ns() - c->full_warned_ns > 10 * TALON_NSEC_PER_SEC) {
+			c->full_warned_ns = clock_boot_ns();
+			log_warn("new flows are refused: SNAT ports or flow records ran out (SNATPorts, MaxFlows)");
+		}
+		break;
+	case TALON_EVENT_FRAGMENT:
+	case TALON_EVENT_FRAG_FIRST:
+		fragment(c, event, packet);
+		break;
+	case TALON_EVENT_TOO_BIG:
+		too_big(c, event, packet);
+		break;
+	}
+	return 0;
+}
+
+static bool is_ours(const struct controller *c, int ifindex)
+{
+	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(c->dp);
+
+	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex;
+}
+
+/* A MAC that moved, or is new where we kept another, makes the datapath ask again. */
+static void neigh_changed(struct controller *c, const struct net_event *event)
+{
+	const struct net_neigh *neigh = &event->neigh;
+	struct seen_neigh *seen = find_neigh(c, neigh->ifindex, neigh->family, &neigh->addr);
+
+	if (event->removed || (neigh->state & NUD_FAILED)) {
+		if (seen) {
+			*seen = c->neighs[--c->neigh_count];
+			c->sees_change = true;
+		}
+		return;
+	}
+	if (!neigh->has_mac)
+		return;
+	release_for_neigh(c, neigh);
+	if (!seen) {
+		if (c->neigh_count == CONTROLLER_NEIGHS_MAX)
+			return;
+		seen = &c->neighs[c->neigh_count++];
+		*seen = (struct seen_neigh){ .ifindex = neigh->ifindex, .family = neigh->family, .addr = neigh->addr };
+	} else if (memcmp(seen->mac, neigh->mac, sizeof(seen->mac))) {
+		c->sees_change = true;
+	}
+	memcpy(seen->mac, neigh->mac, sizeof(seen->mac));
+}
+
+static void network_event(const struct net_event *event, void *user)
+{
+	struct controller *c = user;
+
+	switch (event->type) {
+	case NET_EVENT_NEIGH:
+		if (!is_ours(c, event->neigh.ifindex))
+			neigh_changed(c, event);
+		break;
+	case NET_EVENT_ROUTE:
+		c->sees_change = true;
+		break;
+	case NET_EVENT_LINK:
+		c->links_changed = true;
+		break;
+	case NET_EVENT_ADDR:
+		c->links_changed = true;
+		c->sees_change = true;
+		break;
+	case NET_EVENT_RESYNC:
+		c->neigh_count = 0;
+		c->links_changed = true;
+		c->sees_change = true;
+		break;
+	}
+}
+
+void event_network(struct controller *c)
+{
+	int ret = net_monitor_read(c->monitor, network_event, c);
+
+	if (ret < 0)
+		log_warn("cannot hear of network changes: %s", strerror(-ret));
+}

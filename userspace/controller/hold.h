@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Packets that wait: for a session, for a next hop's MAC, for the first fragment of their datagram. Bounded in number and time. */
+#ifndef TALON_CONTROLLER_HOLD_H
+#define TALON_CONTROLLER_HOLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "talon/types.h"
+
+#define HOLD_MAX		1024	/* packets in all */
+#define HOLD_MAX_EACH		128	/* for one peer, next hop or datagram: as many as WireGuard stages for a peer */
+
+enum hold_for {
+	HOLD_FOR_SESSION,	/* key.peer */
+	HOLD_FOR_NEIGH,		/* key.ifindex, key.addr */
+	HOLD_FOR_FRAGMENT,	/* key.addr (source), key.addr2 (destination), key.id */
+};
+
+struct hold_key {
+	enum hold_for what;
+	uint32_t peer;
+	uint32_t ifindex;
+	uint32_t id;
+	struct talon_addr addr;
+	struct talon_addr addr2;
+};
+
+struct held {
+	struct held *next;
+	struct hold_key key;
+	uint64_t until_ns;
+	size_t len;
+	uint8_t bytes[];
+};
+
+struct hold {
+	struct held *first, **last;	/* oldest first */
+	unsigned count;
+	uint64_t dropped;		/* refused or out of time */
+};
+
+void hold_init(struct hold *hold);
+/* Wipes and frees all of it. */
+void hold_done(struct hold *hold);
+
+/* Keeps a copy until @until_ns (CLOCK_BOOTTIME). Returns 0, -ENOBUFS when there are too many, or -ENOMEM. */
+int hold_add(struct hold *hold, const struct hold_key *key, const void *bytes, size_t len, uint64_t until_ns);
+
+/* The oldest packet held for @key, or NULL; it is the caller's now, to be given to hold_release(). */
+struct held *hold_take(struct hold *hold, const struct hold_key *key);
+void hold_release(struct held *held);
+
+/* Drops what is held for @key. Returns how many there were. */
+unsigned hold_drop(struct hold *hold, const struct hold_key *key);
+
+/* Drops what is out of time. Returns when the next one will be, or UINT64_MAX. */
+uint64_t hold_expire(struct hold *hold, uint64_t now_ns);
+
+#endif

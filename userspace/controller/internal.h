@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Shared between the controller's files. */
+#ifndef TALON_CONTROLLER_INTERNAL_H
+#define TALON_CONTROLLER_INTERNAL_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "config/config.h"
+#include "controller/hold.h"
+#include "datapath/datapath.h"
+#include "nat/nat.h"
+#include "net/net.h"
+#include "session/device.h"
+#include "talon/config_types.h"
+#include "talon/event_types.h"
+
+#define CONTROLLER_NEIGHS_MAX	4096	/* MACs we have seen on the uplinks */
+
+struct seen_neigh {
+	int ifindex;
+	uint8_t family;
+	uint8_t mac[6];
+	struct talon_addr addr;
+};
+
+struct controller {
+	const struct config *config;
+	struct datapath *dp;
+	struct device *device;
+	struct ring_buffer *ring;
+	struct nat_gc gc;
+	struct nat_ports ports;
+	struct hold hold;
+	union {
+		int fds[7];
+		struct {
+			int epoll, timer, signals, monitor;
+			int udp4, udp6;	/* the WireGuard port */
+			int packet;	/* AF_PACKET, only for sending */
+		};
+	};
+	unsigned cpus;
+	struct talon_peer_stats *percpu;	/* room for one value of each CPU */
+	struct talon_peer_info *infos;	/* what map peer_info holds, by peer */
+	uint32_t peers_max;
+	uint32_t slots;
+	struct talon_config map_config;
+	struct talon_info info;
+	struct seen_neigh *neighs;
+	unsigned neigh_count;
+	uint64_t second_ns;		/* when the once-a-second work is due */
+	uint64_t refresh_ns;		/* when flows shall ask the FIB again */
+	uint64_t ports_ns;		/* when the host's sockets are looked at again */
+	uint64_t slow_data;		/* data messages that reached the socket */
+	uint64_t junk;
+	uint64_t full_warned_ns;
+	bool sees_change;		/* generation has to be bumped before we sleep */
+	bool links_changed;
+	bool was_adopted;		/* there was a datapath before us */
+	bool stopping;
+	uint8_t local_mark;
+};
+
+uint64_t clock_boot_ns(void);
+
+/* maps.c: typed access to the pinned maps. */
+int map_write(const struct controller *c, enum datapath_map map, uint32_t key, const void *value, uint64_t flags);
+int map_read(const struct controller *c, enum datapath_map map, uint32_t key, void *ret_value);
+/* Sums of all CPUs, times as the latest of them. */
+int map_read_peer_stats(const struct controller *c, uint32_t peer, struct talon_peer_stats *ret_stats);
+int map_write_config(struct controller *c);
+void map_write_info(struct controller *c);
+/* Flows, endpoints and routes that the datapath keeps are asked for again. */
+void map_bump_generation(struct controller *c);
+
+/* ops.c */
+extern const struct device_ops controller_ops;
+void endpoint_from_map(const struct talon_endpoint *from, struct endpoint *ret_endpoint);
+
+/* start.c: desired state into the maps. */
+int start_fill(struct controller *c, char *err, size_t errlen);
+int start_adopt(struct controller *c);
+int start_network(struct controller *c, char *err, size_t errlen);
+void start_local_addrs(struct controller *c);
+void start_hazards(struct controller *c);
+/* What depends on how the programs were attached. */
+int start_modes(struct controller *c, char *err, size_t errlen);
+
+/* socket.c */
+int socket_open(struct controller *c, char *err, size_t errlen);
+void socket_read(struct controller *c, int fd);
+int socket_send(struct controller *c, const struct endpoint *to, const void *bytes, size_t len);
+
+/* events.c */
+int event_handle(void *ctx, void *data, size_t len);
+void event_network(struct controller *c);
+
+/* inject.c: frames that the datapath or the wire shall see. */
+int inject_open(struct controller *c);
+int inject_tunnel(struct controller *c, uint16_t ethertype, const void *bytes, size_t len);
+int inject_keepalive(struct controller *c, uint32_t peer);
+int inject_wire(struct controller *c, int ifindex, const uint8_t dmac[static 6], const void *packet, size_t len);
+
+#endif

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The WireGuard port: handshake messages in and out. Data messages end in the datapath and only get here when they were fragmented.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "controller/internal.h"
+#include "log/log.h"
+
+#define MESSAGES_PER_TURN	64	/* then the other descriptors get their turn */
+#define MESSAGE_MAX		2048
+
+static int open_one(int family, uint16_t port)
+{
+	const int on = 1, buffer = 1 << 20;
+	struct sockaddr_storage at = { .ss_family = family };
+	socklen_t len;
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), ret;
+
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));	/* floods of handshakes; as much as is allowed */
+	if (family == AF_INET) {
+		((struct sockaddr_in *)&at)->sin_port = htons(port);
+		len = sizeof(struct sockaddr_in);
+		ret = setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+	} else {
+		((struct sockaddr_in6 *)&at)->sin6_port = htons(port);
+		len = sizeof(struct sockaddr_in6);
+		ret = setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
+		if (!ret)
+			ret = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	}
+	if (!ret)
+		ret = bind(fd, (struct sockaddr *)&at, len);
+	if (ret) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+int socket_open(struct controller *c, char *err, size_t errlen)
+{
+	c->udp4 = open_one(AF_INET, c->config->listen_port);
+	if (c->udp4 < 0) {
+		snprintf(err, errlen, "ListenPort: UDP port %u cannot be bound: %s", c->config->listen_port, strerror(-c->udp4));
+		return c->udp4;
+	}
+	c->udp6 = open_one(AF_INET6, c->config->listen_port);
+	if (c->udp6 == -EAFNOSUPPORT) {
+		log_info("this host has no IPv6");
+		c->udp6 = -1;
+	} else if (c->udp6 < 0) {
+		snprintf(err, errlen, "ListenPort: UDP port %u cannot be bound for IPv6: %s", c->config->listen_port,
+			 strerror(-c->udp6));
+		return c->udp6;
+	}
+	return 0;
+}
+
+/* Which of our addresses it was sent to: answers leave from there (whitepaper section 6.5 calls endpoints; "saddr stickiness"). */
+static void take_local(struct endpoint *from, struct msghdr *msg)
+{
+	for (struct cmsghdr *cm = CMSG_FIRSTHDR(msg); cm; cm = CMSG_NXTHDR(msg, cm)) {
+		if (cm->cmsg_level == IPPROTO_IP && cm->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(cm), sizeof(info));
+			from->local.word[0] = info.ipi_addr.s_addr;
+			from->ifindex = info.ipi_ifindex;
+		} else if (cm->cmsg_level == IPPROTO_IPV6 && cm->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(cm), sizeof(info));
+			memcpy(&from->local, &info.ipi6_addr, sizeof(from->local));
+			from->ifindex = info.ipi6_ifindex;
+		}
+	}
+}
+
+static void handle(struct controller *c, const struct endpoint *from, const uint8_t *bytes, size_t len)
+{
+	char where[ENDPOINT_TEXT_LEN];
+	enum handshake_end end;
+
+	if (len >= WG_DATA_MIN_LEN && bytes[0] == WG_DATA) {
+		c->slow_data++;
+		return;
+	}
+	if (!len || bytes[0] < WG_INITIATION || bytes[0] > WG_COOKIE) {
+		c->junk++;
+		return;
+	}
+	end = device_message(c->device, clock_boot_ns(), from, bytes, len);
+	if (log_get_level() >= LOG_LEVEL_DEBUG) {
+		endpoint_format(from, where);
+		log_debug("%s: %s", where, device_end_label(end));
+	}
+}
+
+void socket_read(struct controller *c, int fd)
+{
+	for (int i = 0; i < MESSAGES_PER_TURN; i++) {
+		uint8_t bytes[MESSAGE_MAX], control[256];
+		struct sockaddr_storage addr;
+		struct iovec iov = { .iov_base = bytes, .iov_len = sizeof(bytes) };
+		struct msghdr msg = {
+			.msg_name = &addr,
+			.msg_namelen = sizeof(addr),
+			.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control,
+			.msg_controllen = sizeof(control),
+		};
+		struct endpoint from;
+		ssize_t len = recvmsg(fd, &msg, 0);
+
+		if (len < 0)
+			return;
+		if (endpoint_from_sockaddr((struct sockaddr *)&addr, msg.msg_namelen, &from))
+			continue;
+		take_local(&from, &msg);
+		handle(c, &from, bytes, len);
+	}
+}
+
+static void add_control(struct msghdr *msg, int level, int type, const void *data, size_t len)
+{
+	struct cmsghdr *cm = (struct cmsghdr *)((uint8_t *)msg->msg_control + msg->msg_controllen);
+
+	cm->cmsg_level = level;
+	cm->cmsg_type = type;
+	cm->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(cm), data, len);
+	msg->msg_controllen += CMSG_SPACE(len);
+}
+
+int socket_send(struct controller *c, const struct endpoint *to, const void *bytes, size_t len)
+{
+	const int tos = WG_HANDSHAKE_DSCP;
+	uint8_t control[256] __attribute__((aligned(8))) = {};
+	struct sockaddr_storage addr;
+	struct iovec iov = { .iov_base = (void *)bytes, .iov_len = len };
+	struct msghdr msg = { .msg_name = &addr, .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control };
+	bool six = to->family == AF_INET6, has_local = to->local.word[0] || to->local.word[3];
+	int fd = six ? c->udp6 : c->udp4, ret = endpoint_to_sockaddr(to, &addr);
+
+	if (ret < 0)
+		return ret;
+	if (fd < 0)
+		return -EAFNOSUPPORT;
+	msg.msg_namelen = ret;
+	add_control(&msg, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_TCLASS : IP_TOS, &tos, sizeof(tos));
+	if (has_local && six) {
+		struct in6_pktinfo info = {};
+
+		memcpy(&info.ipi6_addr, &to->local, sizeof(info.ipi6_addr));
+		add_control(&msg, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+	} else if (has_local) {
+		struct in_pktinfo info = { .ipi_spec_dst.s_addr = to->local.word[0] };
+
+		add_control(&msg, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+	}
+	if (sendmsg(fd, &msg, 0) >= 0)
+		return 0;
+	ret = -errno;
+	if (ret == -EINVAL && has_local) {	/* our address went away: let the route choose */
+		struct endpoint any = *to;
+
+		memset(&any.local, 0, sizeof(any.local));
+		return socket_send(c, &any, bytes, len);
+	}
+	return ret;
+}
