@@ -124,6 +124,11 @@ static void malformed_answers_are_refused(void **state)
 	assert_int_equal(nat_ports_parse(reply, reply_len, SEQ + 1, 0, &set), -EBADMSG);
 	assert_int_equal(nat_ports_parse(reply, reply_len - 1, SEQ, 0, &set), 1);
 	assert_int_equal(count(&set), 0);
+	setup(state);
+	add_socket(AF_INET, "0.0.0.0", 443);
+	((struct nlmsghdr *)reply)->nlmsg_len = 0xff000000;
+	assert_int_equal(nat_ports_parse(reply, reply_len, SEQ, 0, &set), 1);
+	assert_int_equal(count(&set), 0);
 }
 
 /* A socket on a port the kernel chose. Returns its fd. */

@@ -52,12 +52,21 @@ static int error_of(const struct nlmsghdr *nlh)
 	return error->error;
 }
 
+/* mnl_nlmsg_ok() takes lengths from 2^31 on for negative ones, and those for short enough. */
+static bool is_whole(const struct nlmsghdr *nlh, size_t rest)
+{
+	return rest >= sizeof(*nlh) && nlh->nlmsg_len >= sizeof(*nlh) && nlh->nlmsg_len <= rest;
+}
+
 int nat_ports_parse(const void *buf, size_t len, uint32_t seq, int class, struct nat_port_set *set)
 {
-	const struct nlmsghdr *nlh = buf;
-	int rest = len;
+	const uint8_t *at = buf;
+	size_t step;
 
-	for (; mnl_nlmsg_ok(nlh, rest); nlh = mnl_nlmsg_next(nlh, &rest)) {
+	for (; is_whole((const struct nlmsghdr *)at, len); at += step, len -= step) {
+		const struct nlmsghdr *nlh = (const struct nlmsghdr *)at;
+
+		step = MNL_ALIGN(nlh->nlmsg_len) < len ? MNL_ALIGN(nlh->nlmsg_len) : len;
 		if (nlh->nlmsg_seq != seq)
 			return -EBADMSG;
 		switch (nlh->nlmsg_type) {
