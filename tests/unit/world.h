@@ -27,7 +27,7 @@
 #define WORLD_PEERS	8
 #define WORLD_QUEUE	4096
 #define WORLD_START	(1000 * SEC)
-#define WORLD_UNIX	(1795000000 * SEC)
+#define WORLD_UNIX	(1795400000 * SEC)	/* a little after the recorded handshakes */
 
 struct world;
 
