@@ -67,11 +67,10 @@ int talon_tunnel(struct __sk_buff *ctx)
 	}
 	step = tunnel_classify(ctx, pkt);
 	if (step == STEP_TRANSLATE) {
+		pkt->end = TALON_NAT_NO_FLOW;	/* unless the search says better */
 		step = translate_find(ctx, pkt);
 		if (step == STEP_TRANSLATE)
 			step = translate_rewrite(ctx, pkt);
-		else
-			drop(pkt, TALON_NAT_NO_FLOW);
 	}
 	if (step == STEP_SEAL) {
 		if (pkt->tot_len && pkt->proto == IPPROTO_TCP && pkt->kind == INNER_FLOW &&

@@ -13,7 +13,43 @@
 enum forward_flags {
 	FORWARD_MASQUERADE	= 1 << 0,
 	FORWARD_NO_NEIGH	= 1 << 1,	/* the next hop's MAC is not known: give the finished packet to the controller */
+	FORWARD_HAIRPIN		= 1 << 2,	/* to another client by its external address: comes back in as if from the wire */
 };
+
+static __always_inline bool in_port_range(const struct talon_config *cfg, __be16 port)
+{
+	__u16 p = bpf_ntohs(port);
+
+	return p >= cfg->port_first && p <= cfg->port_last;
+}
+
+/* Does some flow use the SNAT address's port @port? ICMP ids are not asked about. */
+static __always_inline bool port_is_mapped(const struct talon_config *cfg, __u8 proto, __be16 port)
+{
+	flow_u64 *word;
+
+	if ((proto != IPPROTO_TCP && proto != IPPROTO_UDP) || !in_port_range(cfg, port))
+		return false;
+	word = nat_port_word((__u32)nat_class(proto) << 16 | bpf_ntohs(port));
+	return word && NAT_WORD_FLOWS(FLOW_LOAD(*word));
+}
+
+/*
+ * RFC 4787 REQ-9, RFC 5382 REQ-8, RFC 5508 REQ-7: is the packet, whose destination is the SNAT address, for another client's mapping? ICMP
+ * queries are not: an id is nobody's address.
+ */
+static __always_inline bool forward_is_hairpin(const struct talon_config *cfg, struct talon_pkt *pkt)
+{
+	struct talon_flow *about;
+	__u32 id = 0;
+
+	if (pkt->kind == INNER_FLOW)
+		return port_is_mapped(cfg, pkt->proto, pkt->key.dport);
+	if (pkt->kind != INNER_ICMP_ERROR)
+		return false;
+	about = flow_find_fwd(cfg, &pkt->key, &id);
+	return about && about->peer == pkt->peer;
+}
 
 static __always_inline __u32 allowed_peer4(__be32 addr)
 {
@@ -61,11 +97,26 @@ static __always_inline int refuse_to_mesh(ctx_md *ctx, struct talon_pkt *pkt, co
 {
 	int step = icmp_error_build(ctx, pkt, cfg->mesh_addr ? cfg->mesh_addr : cfg->node_addr, what, reason);
 
-	if (step == STEP_NEXT) {
-		count(pkt->dir, TALON_ICMP_SENT);
-		return STEP_SEAL;
+	return step == STEP_NEXT ? STEP_SEAL : step;
+}
+
+/* To another peer, without NAT. */
+static __always_inline int forward_to_peer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, struct iphdr *ip,
+					   __u32 peer)
+{
+	if (pkt->tot_len > cfg->tunnel_mtu && pkt->dont_fragment)
+		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, cfg->tunnel_mtu),
+				      TALON_TOO_BIG);
+	rewrite_ttl(ip);
+	pkt->peer = peer;
+	if (pkt->tot_len > cfg->tunnel_mtu) {
+		event_clear(pkt, TALON_EVENT_TOO_BIG);
+		pkt->event.peer = peer;
+		pkt->event.id = cfg->tunnel_mtu;
+		return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : TALON_TOO_BIG);
 	}
-	return step;
+	pkt->resealed = 1;
+	return STEP_SEAL;
 }
 
 /*
@@ -98,23 +149,26 @@ __noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
 	route = bpf_map_lookup_elem(&routes4, &key);
 	if (!route)
 		return drop(pkt, TALON_NO_ROUTE);
+	pkt->flags = 0;
+	if (dst == cfg->snat_addr) {
+		if (forward_is_hairpin(cfg, pkt)) {
+			pkt->flags = FORWARD_MASQUERADE | FORWARD_HAIRPIN;
+			pkt->mtu = cfg->tunnel_mtu;
+			return STEP_NEXT;
+		}
+		if (cfg->flags & TALON_F_SNAT_OWN)	/* an address that is nobody's but for the mappings */
+			return drop(pkt, TALON_NAT_NO_FLOW);
+	}
 	if (route->flags & TALON_ROUTE_LOCAL)
 		return deliver_local(ctx, pkt, cfg);
 	if (ip->ttl <= 1)
 		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0), TALON_TTL_EXPIRED);
-	pkt->flags = 0;
 	if (route->flags & TALON_ROUTE_MASQUERADE) {
 		pkt->flags |= FORWARD_MASQUERADE;
 	} else {
 		to_peer = allowed_peer4(dst);
-		if (to_peer != TALON_PEER_NONE) {
-			if (pkt->tot_len > cfg->tunnel_mtu)
-				return drop(pkt, TALON_TOO_BIG);
-			rewrite_ttl(ip);
-			pkt->peer = to_peer;
-			pkt->resealed = 1;
-			return STEP_SEAL;
-		}
+		if (to_peer != TALON_PEER_NONE)
+			return forward_to_peer(ctx, pkt, cfg, ip, to_peer);
 	}
 
 	ret = fib_lookup4(ctx, pkt, pkt->flags & FORWARD_MASQUERADE ? cfg->snat_addr : src, dst);
@@ -157,11 +211,11 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 		if (ret)
 			return drop(pkt, TALON_NAT_RACE);
 	}
-	f = bpf_map_lookup_elem(&flows, &pkt->flow);
+	f = MAP_LOOKUP(flows, &pkt->flow);
 	if (!f)
 		return drop(pkt, TALON_INTERNAL);
-	f->peer = pkt->peer;
-	if (pkt->flags & FORWARD_NO_NEIGH)
+	f->peer = pkt->peer;	/* forward_decide() saw that the address is this peer's now, whoever had it before */
+	if (pkt->flags & (FORWARD_NO_NEIGH | FORWARD_HAIRPIN))
 		return STEP_NEXT;
 	f->mtu = pkt->mtu;
 	f->ifindex = pkt->fib.ifindex;
@@ -190,9 +244,9 @@ __noinline int forward_look(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_BAD_INNER);
 	if (pkt->kind == INNER_FLOW) {
 		f = flow_find_fwd(cfg, &pkt->key, &id);
-		if (f && f->peer == pkt->peer) {
+		if (f) {
 			pkt->flow = id;
-			if (f->generation == cfg->generation) {
+			if (f->generation == cfg->generation && f->peer == pkt->peer) {
 				pkt->mtu = f->mtu;
 				pkt->flags = FORWARD_MASQUERADE;
 				return STEP_NEXT;
@@ -202,11 +256,13 @@ __noinline int forward_look(ctx_md *ctx, struct talon_pkt *pkt)
 	step = forward_decide(ctx, pkt);
 	if (step != STEP_NEXT)
 		return step;
-	if ((pkt->flags & FORWARD_MASQUERADE) && pkt->kind == INNER_OTHER)
+	if (!(pkt->flags & FORWARD_MASQUERADE)) {
+		pkt->flow = 0;	/* of a time when its route was masqueraded */
+		return STEP_NEXT;
+	}
+	if (pkt->kind == INNER_OTHER)
 		return drop(pkt, TALON_NAT_PROTO);
-	if ((pkt->flags & FORWARD_MASQUERADE) && pkt->kind == INNER_FLOW)
-		return forward_track(ctx, pkt);
-	return STEP_NEXT;
+	return pkt->kind == INNER_FLOW ? forward_track(ctx, pkt) : STEP_NEXT;
 }
 
 /* Out: the finished packet, with the MACs of its next hop. */
@@ -231,7 +287,7 @@ static __always_inline int forward_hold(ctx_md *ctx, struct talon_pkt *pkt, enum
 	return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : reason);
 }
 
-/* Size, TTL, source NAT, MSS, and out. Always done, or STEP_SEAL with an ICMP error. */
+/* Size, TTL, source NAT, MSS, and out. Done, or STEP_SEAL with an ICMP error, or STEP_TRANSLATE: back in for another client. */
 __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
@@ -250,7 +306,7 @@ __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, pkt->mtu), TALON_TOO_BIG);
 	rewrite_ttl(ip);
 	if (pkt->flow) {
-		f = bpf_map_lookup_elem(&flows, &pkt->flow);
+		f = MAP_LOOKUP(flows, &pkt->flow);
 		if (!f)
 			return drop(pkt, TALON_INTERNAL);
 		port = f->snat_port;
@@ -274,10 +330,17 @@ __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 	}
 	if (pkt->kind == INNER_FLOW && pkt->proto == IPPROTO_TCP && (pkt->tcp_flags & TCP_FLAG_SYN_BIT))
 		rewrite_mss(ctx, pkt, (pkt->mtu && pkt->mtu < cfg->tunnel_mtu ? pkt->mtu : cfg->tunnel_mtu) - 40);
+	if (pkt->flags & FORWARD_HAIRPIN) {
+		if (pkt->tot_len > pkt->mtu)
+			return drop(pkt, TALON_TOO_BIG);
+		pkt->resealed = 1;
+		return STEP_TRANSLATE;
+	}
 	if (pkt->flags & FORWARD_NO_NEIGH)
 		return forward_hold(ctx, pkt, TALON_EVENT_NEIGH, TALON_NO_NEIGH);
 	if (pkt->mtu && pkt->tot_len > pkt->mtu) {
-		if (f)	/* the record has the way, pkt->fib may be another packet's */
+		/* The record has the way but not the next hop's address, and pkt->fib may be another packet's: ask again. */
+		if (f && fib_lookup4(ctx, pkt, ip->saddr, ip->daddr) < 0)
 			return drop(pkt, TALON_TOO_BIG);
 		return forward_hold(ctx, pkt, TALON_EVENT_TOO_BIG, TALON_TOO_BIG);
 	}

@@ -17,7 +17,7 @@ static __always_inline __u32 frame_len(ctx_md *ctx)
 /* All bytes readable and writable through packet pointers. */
 static __always_inline int frame_linearize(ctx_md *ctx)
 {
-	return bpf_skb_pull_data(ctx, 0);
+	return bpf_skb_pull_data(ctx, ctx->len);	/* 0 would mean the part that is linear already */
 }
 
 /* Removes @len bytes right behind the Ethernet header, whose type becomes IPv4. @from6: an IPv6 header is among them. */
@@ -28,7 +28,14 @@ static __always_inline int frame_pop(ctx_md *ctx, __u32 len, bool from6)
 			return -1;
 		len -= sizeof(struct ipv6hdr) - sizeof(struct iphdr);
 	}
-	return bpf_skb_adjust_room(ctx, -(__s32)len, BPF_ADJ_ROOM_MAC, 0);
+	if (bpf_skb_adjust_room(ctx, -(__s32)len, BPF_ADJ_ROOM_MAC, 0))
+		return -1;
+	if (from6) {	/* the helper turns skb->protocol, but not the header */
+		__be16 type = bpf_htons(ETH_P_IP);
+
+		return bpf_skb_store_bytes(ctx, offsetof(struct ethhdr, h_proto), &type, sizeof(type), 0);
+	}
+	return 0;
 }
 
 /* Makes room for @len bytes right behind the Ethernet header. @to6: an IPv6 header will be the first. */
@@ -40,7 +47,15 @@ static __always_inline int frame_push(ctx_md *ctx, __u32 len, bool to6)
 		flags |= BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP;
 	if (bpf_skb_adjust_room(ctx, len, BPF_ADJ_ROOM_MAC, flags))
 		return -1;
-	return bpf_skb_pull_data(ctx, 0);
+	return bpf_skb_pull_data(ctx, ctx->len);
+}
+
+/* The same in front of everything: what the frame holds is of no use, and of a type that adjust_room does not take. */
+static __always_inline int frame_push_blank(ctx_md *ctx, __u32 len)
+{
+	if (bpf_skb_change_head(ctx, len, 0))
+		return -1;
+	return bpf_skb_pull_data(ctx, ctx->len);
 }
 
 /* Cuts the end off, so that the frame has @len bytes. */
@@ -109,6 +124,11 @@ static __always_inline int frame_push(ctx_md *ctx, __u32 len, bool to6)
 	return frame_move_start(ctx, -(int)len);
 }
 
+static __always_inline int frame_push_blank(ctx_md *ctx, __u32 len)
+{
+	return frame_move_start(ctx, -(int)len);
+}
+
 static __always_inline int frame_trim(ctx_md *ctx, __u32 len)
 {
 	return bpf_xdp_adjust_tail(ctx, (int)len - (int)frame_len(ctx));
@@ -130,6 +150,20 @@ static __always_inline int frame_send(ctx_md *ctx, const struct talon_config *cf
 }
 
 #endif
+
+/* Is the frame addressed to us on layer 2? On a port in promiscuous mode others' traffic passes as well. */
+static __always_inline bool frame_is_to_us(ctx_md *ctx)
+{
+#ifdef TALON_TC
+	return ctx->pkt_type == 0;	/* PACKET_HOST */
+#else
+	__u32 ifindex = frame_ifindex(ctx);
+	struct talon_link *link = bpf_map_lookup_elem(&links, &ifindex);
+	struct ethhdr *eth = ctx_data(ctx);
+
+	return link && (void *)(eth + 1) <= ctx_data_end(ctx) && mac_equal(eth->h_dest, link->mac);
+#endif
+}
 
 /* The Ethernet header, or NULL. */
 static __always_inline struct ethhdr *frame_eth(ctx_md *ctx)

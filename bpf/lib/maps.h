@@ -16,6 +16,9 @@
 #include "talon/peer_types.h"
 #include "talon/session_types.h"
 
+/* Lookup by a key that lies in memory which 6.1 does not take as a key (the packet's state in a global function): copied to the stack. */
+#define MAP_LOOKUP(map, key) ({ typeof(*(key)) key_ = *(key); bpf_map_lookup_elem(&map, &key_); })
+
 #define TALON_MAP(map, kind, entries, k, v, flags)	\
 	struct {					\
 		__uint(type, kind);			\

@@ -98,6 +98,7 @@ struct talon_pkt {
 	__u32	wg_off;			/* of the WireGuard header in the outer packet */
 	__u32	cipher_len;		/* without the tag */
 	__u32	l4_off;			/* in the inner frame */
+	__u32	embedded_off;		/* of the transport header inside an ICMP error */
 	__u32	tot_len;		/* of the inner packet */
 	__u32	mtu;			/* that tot_len must not exceed */
 	__u8	kind;			/* enum talon_inner_kind */
@@ -107,7 +108,7 @@ struct talon_pkt {
 	__u8	first_fragment;		/* of several */
 	__u8	dont_fragment;
 	__u8	icmp_type;
-	__u8	resealed;		/* came from a peer, goes to a peer */
+	__u8	resealed;		/* came from a peer, goes to a peer; its TTL was taken down */
 	__u8	quiet;			/* an answer of ours: no event, no ICMP error about it */
 	__u8	proto;
 	__u16	flags;			/* enum forward_flags */
@@ -220,8 +221,12 @@ static __always_inline bool event_send_packet(ctx_md *ctx, struct talon_pkt *pkt
 {
 	if (!take_token(&pkt->event_tokens, &pkt->event_filled_ns, pkt->now_ns, EVENTS_PER_SECOND, EVENTS_BURST))
 		return false;
-	if (len < 1 || len > TALON_EVENT_DATA_MAX)
+	/* So written that 6.1's verifier sees that len is not 0, which it does not learn from a comparison. */
+	len--;
+	asm volatile("" : "+r"(len));
+	if (len >= TALON_EVENT_DATA_MAX)
 		return false;
+	len++;
 	if (ctx_load_bytes(ctx, off, pkt->event_data, len))
 		return false;
 	pkt->event.len = len;

@@ -84,18 +84,21 @@ static __always_inline int parse_inner4(ctx_md *ctx, struct talon_pkt *pkt, stru
 
 /*
  * For an ICMP error: replaces pkt->key by the 5-tuple of the embedded packet, turned round, so that it names the flow as seen from
- * the side that sent the error. Returns 0 or -1. Embedded headers with options and embedded later fragments are not looked into.
+ * the side that sent the error, and sets pkt->embedded_off. Returns 0 or -1; embedded later fragments have no ports.
  */
 static __always_inline int parse_embedded4(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	struct iphdr *in = frame_at(ctx, pkt->l4_off + sizeof(struct icmphdr), EMBEDDED_LEN);
 	__be16 *ports;
 
-	if (!in || in->version != 4 || in->ihl != 5 || (in->frag_off & bpf_htons(IP_OFFSET)))
+	if (!in || in->version != 4 || in->ihl < 5 || (in->frag_off & bpf_htons(IP_OFFSET)))
 		return -1;
-	if (pkt->tot_len < pkt->l4_off - L3_OFF + sizeof(struct icmphdr) + EMBEDDED_LEN)
+	pkt->embedded_off = pkt->l4_off + sizeof(struct icmphdr) + in->ihl * 4;
+	if (L3_OFF + pkt->tot_len < pkt->embedded_off + 8)
 		return -1;
-	ports = (__be16 *)(in + 1);
+	ports = frame_at(ctx, pkt->embedded_off, 8);
+	if (!ports)
+		return -1;
 	pkt->key.src = in->daddr;
 	pkt->key.dst = in->saddr;
 	pkt->key.proto = in->protocol;

@@ -96,7 +96,7 @@ static __always_inline int rewrite_side(ctx_md *ctx, struct talon_pkt *pkt, enum
 #ifdef TALON_TC
 /*
  * The same for destination of frames as tc sees them: joined by GRO, checksum perhaps unfinished; only the kernel's helpers
- * know which. Ends with TTL taken down.
+ * know which.
  */
 static __always_inline int rewrite_destination_skb(ctx_md *ctx, struct talon_pkt *pkt, __be32 addr, __be16 port)
 {
@@ -108,7 +108,6 @@ static __always_inline int rewrite_destination_skb(ctx_md *ctx, struct talon_pkt
 	if (!ip || l4 > 128)
 		return -1;
 	old = ip->daddr;
-	rewrite_ttl(ip);
 	ip->check = csum_replace4(ip->check, old, addr);
 	ip->daddr = addr;
 	if (pkt->kind != INNER_FLOW)
@@ -142,16 +141,15 @@ static __always_inline int rewrite_destination_skb(ctx_md *ctx, struct talon_pkt
 static __always_inline int rewrite_icmp_error(ctx_md *ctx, struct talon_pkt *pkt, enum rewrite_side outer, __be32 addr,
 					      __be16 port, __u16 id_mask)
 {
-	struct icmphdr *icmp = frame_at(ctx, pkt->l4_off, sizeof(*icmp) + EMBEDDED_LEN);
+	struct icmphdr *icmp = frame_at(ctx, pkt->l4_off, sizeof(*icmp) + sizeof(struct iphdr));
+	__be16 *ports = frame_at(ctx, pkt->embedded_off, 8), *field, *l4_check = NULL;
 	struct iphdr *ip = frame_ip(ctx), *in;
-	__be16 *ports, *field, *l4_check = NULL;
 	__u16 sum, old_check;
 	__be32 *in_addr, old;
 
-	if (!icmp || !ip)
+	if (!icmp || !ip || !ports)
 		return -1;
 	in = (struct iphdr *)(icmp + 1);
-	ports = (__be16 *)(in + 1);
 	sum = icmp->checksum;
 
 	/* Address and header checksum of the embedded packet change by opposite sums: the ICMP checksum does not see them. */
@@ -163,17 +161,27 @@ static __always_inline int rewrite_icmp_error(ctx_md *ctx, struct talon_pkt *pkt
 		rewrite_id(in, id_mask);	/* likewise */
 
 	field = outer == REWRITE_SOURCE ? &ports[1] : &ports[0];
-	if (in->protocol == IPPROTO_UDP)
-		l4_check = &ports[3];
-	if (in->protocol == IPPROTO_ICMP) {
+	switch (in->protocol) {
+	case IPPROTO_TCP:	/* eight bytes end before it, most routers send more (RFC 1812 section 4.3.2.3) */
+		if (L3_OFF + pkt->tot_len >= pkt->embedded_off + sizeof(struct tcphdr))
+			l4_check = frame_at(ctx, pkt->embedded_off + offsetof(struct tcphdr, check), sizeof(__be16));
+		break;
+	case IPPROTO_UDP:
+		if (ports[3])
+			l4_check = &ports[3];
+		break;
+	case IPPROTO_ICMP:
 		field = &ports[2];
 		l4_check = &ports[1];
+		break;
 	}
-	if (l4_check && *l4_check) {
+	if (l4_check) {
 		old_check = *l4_check;
-		if (in->protocol == IPPROTO_UDP)
+		if (in->protocol != IPPROTO_ICMP)
 			*l4_check = csum_replace4(*l4_check, old, addr);
 		*l4_check = csum_replace2(*l4_check, *field, port);
+		if (in->protocol == IPPROTO_UDP)
+			*l4_check = csum_udp(old_check, *l4_check);
 		sum = csum_replace2(sum, old_check, *l4_check);
 	}
 	sum = csum_replace2(sum, *field, port);

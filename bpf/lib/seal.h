@@ -19,7 +19,7 @@ static __always_inline int seal_later(ctx_md *ctx, struct talon_pkt *pkt, enum t
 /* Copies the endpoint into the packet's own memory, whole. */
 static __always_inline bool seal_load_endpoint(struct talon_pkt *pkt)
 {
-	struct talon_endpoint *e = bpf_map_lookup_elem(&endpoints, &pkt->peer);
+	struct talon_endpoint *e = MAP_LOOKUP(endpoints, &pkt->peer);
 	struct endpoint_copy *to = &pkt->endpoint;
 
 	if (!e)
@@ -54,7 +54,7 @@ static __always_inline bool seal_load_endpoint(struct talon_pkt *pkt)
 
 static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generation)
 {
-	struct talon_endpoint *e = bpf_map_lookup_elem(&endpoints, &pkt->peer);
+	struct talon_endpoint *e = MAP_LOOKUP(endpoints, &pkt->peer);
 
 	if (!e)
 		return;
@@ -91,6 +91,8 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 		return TALON_NO_ENDPOINT;
 	if (e->family == AF_INET && !e->local.word[0])
 		e->local.word[0] = cfg->node_addr;
+	if (e->family == AF_INET6 && !(e->local.word[0] | e->local.word[1] | e->local.word[2] | e->local.word[3]))
+		return TALON_NO_ENDPOINT;	/* the kernel chooses no source for us: whoever set the endpoint has to */
 	if (!e->local_port)
 		e->local_port = cfg->listen_port;
 	if ((e->flags & TALON_ENDPOINT_L2) && e->generation == cfg->generation)
@@ -148,7 +150,7 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 
 	if (!pkt || !cfg)
 		return STEP_DONE;
-	tx = bpf_map_lookup_elem(&peer_tx, &pkt->peer);
+	tx = MAP_LOOKUP(peer_tx, &pkt->peer);
 	if (!tx)
 		return drop(pkt, TALON_NO_PEER);
 	pkt->index = tx->index;
@@ -170,14 +172,20 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 	sc = bpf_map_lookup_elem(&send_counters, &slot);
 	if (!sc)
 		return drop(pkt, TALON_INTERNAL);
-	if (frame_trim(ctx, L3_OFF + (pkt->tot_len ? pkt->tot_len : WG_PADDING)))
+	if (sc->next >= WG_REJECT_AFTER_MESSAGES)	/* while the packet is whole and can be kept */
+		return seal_later(ctx, pkt, TALON_KEY_EXPIRED);
+	if (frame_trim(ctx, L3_OFF + (pkt->tot_len ? pkt->tot_len : AEAD_SEAL_SHIFT)))
 		return drop(pkt, TALON_NO_ROOM);
-	if (frame_push(ctx, seal_outer_len(pkt) + AEAD_SEAL_SHIFT, pkt->endpoint.family == AF_INET6))
+	if (!pkt->tot_len) {
+		if (frame_push_blank(ctx, seal_outer_len(pkt)))
+			return drop(pkt, TALON_NO_ROOM);
+	} else if (frame_push(ctx, seal_outer_len(pkt) + AEAD_SEAL_SHIFT, pkt->endpoint.family == AF_INET6)) {
 		return drop(pkt, TALON_NO_ROOM);
+	}
 
 	pkt->counter = __sync_fetch_and_add(&sc->next, 1);
 	if (pkt->counter >= WG_REJECT_AFTER_MESSAGES)
-		return seal_later(ctx, pkt, TALON_KEY_EXPIRED);
+		return drop(pkt, TALON_KEY_EXPIRED);
 	/* Retired since it was found? Its keys stay as they are for the grace period: still a right key, still a fresh counter. */
 	pkt->wg_off = s->remote_index;	/* kept for the header */
 	aead_set_key(&pkt->aead, s->send_key, pkt->counter);
@@ -261,6 +269,15 @@ static __always_inline void seal_write6(struct ipv6hdr *ip6, struct talon_pkt *p
 	__builtin_memcpy(&ip6->daddr, &e->remote, sizeof(e->remote));
 }
 
+static __always_inline enum talon_end seal_end(const struct talon_pkt *pkt)
+{
+	if (!pkt->tot_len)
+		return TALON_KEEPALIVE;
+	if (pkt->quiet)
+		return TALON_ICMP_SENT;
+	return pkt->resealed ? TALON_RESEALED : TALON_FORWARDED;
+}
+
 /* After the AEAD: the outer headers, the end cut to its place, and out. Always done. */
 __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -314,7 +331,7 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	if (six && seal_checksum6(ctx, wg_off - sizeof(*udp), udp_len))
 		return drop(pkt, TALON_INTERNAL);
 
-	ps = bpf_map_lookup_elem(&peer_stats, &pkt->peer);
+	ps = MAP_LOOKUP(peer_stats, &pkt->peer);
 	if (!ps)
 		return drop(pkt, TALON_INTERNAL);
 	ps->tx_bytes += udp_len - sizeof(*udp);
@@ -323,7 +340,7 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	if (pkt->tot_len)
 		ps->tx_data_ns = pkt->now_ns;
 	pkt->ifindex = e->ifindex;
-	return end(pkt, !pkt->tot_len ? TALON_KEEPALIVE : pkt->resealed ? TALON_RESEALED : TALON_FORWARDED, ACTION_SEND);
+	return end(pkt, seal_end(pkt), ACTION_SEND);
 }
 
 #endif

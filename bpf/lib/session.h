@@ -45,6 +45,8 @@ __noinline int session_prepare_open(ctx_md *ctx, struct talon_pkt *pkt)
 	pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
 	if (session_expired(s, pkt->now_ns) || pkt->counter >= WG_REJECT_AFTER_MESSAGES)
 		return drop(pkt, TALON_KEY_EXPIRED);
+	if (pkt->cipher_len > AEAD_MAX_LEN)
+		return drop(pkt, TALON_TOO_BIG);
 	slot = pkt->index & cfg->session_mask;
 	replay_state = bpf_map_lookup_elem(&replay, &slot);
 	if (!replay_state)
@@ -57,7 +59,7 @@ __noinline int session_prepare_open(ctx_md *ctx, struct talon_pkt *pkt)
 
 static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *eth, __u32 ifindex)
 {
-	struct talon_endpoint *e = bpf_map_lookup_elem(&endpoints, &pkt->peer);
+	struct talon_endpoint *e = MAP_LOOKUP(endpoints, &pkt->peer);
 
 	if (!e)
 		return;
@@ -88,6 +90,9 @@ static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *e
 	*(__u16 *)(e->in_dmac + 4) = *(__u16 *)(eth->h_dest + 4);
 	e->in_ifindex = ifindex;
 	bpf_spin_unlock(&e->lock);
+	/* A peer that jumps about must not fill the ring; who misses the event still finds the endpoint in the map. */
+	if (!take_token(&pkt->event_tokens, &pkt->event_filled_ns, pkt->now_ns, EVENTS_PER_SECOND, EVENTS_BURST))
+		return;
 	event_clear(pkt, TALON_EVENT_ROAMED);
 	pkt->event.peer = pkt->peer;
 	event_send(pkt);
@@ -125,7 +130,7 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 	if (replay_state->state == TALON_SESSION_NEXT &&
 	    __sync_val_compare_and_swap(&replay_state->state, TALON_SESSION_NEXT, TALON_SESSION_CURRENT) ==
 		    TALON_SESSION_NEXT) {
-		tx = bpf_map_lookup_elem(&peer_tx, &pkt->peer);
+		tx = MAP_LOOKUP(peer_tx, &pkt->peer);
 		if (tx)
 			__sync_lock_test_and_set(&tx->index, pkt->index);
 		event_clear(pkt, TALON_EVENT_PROMOTED);
@@ -134,7 +139,7 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 		event_send(pkt);
 	}
 
-	ps = bpf_map_lookup_elem(&peer_stats, &pkt->peer);
+	ps = MAP_LOOKUP(peer_stats, &pkt->peer);
 	if (!ps)
 		return drop(pkt, TALON_INTERNAL);
 	ps->rx_bytes += pkt->cipher_len + WG_DATA_MIN_LEN;
@@ -155,9 +160,9 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_BAD_INNER);
 	if (ip->version == 6)
 		return drop(pkt, TALON_INNER_IPV6);
-	if (ip->version != 4 || bpf_ntohs(ip->tot_len) > pkt->cipher_len)
-		return drop(pkt, TALON_BAD_INNER);
 	pkt->tot_len = bpf_ntohs(ip->tot_len);
+	if (ip->version != 4 || pkt->tot_len < sizeof(*ip) || pkt->tot_len > pkt->cipher_len)
+		return drop(pkt, TALON_BAD_INNER);
 	ecn = ecn_decapsulate(pkt->outer_tos, ip->tos);
 	if (ecn < 0)
 		return drop(pkt, TALON_CONGESTED);

@@ -5,13 +5,6 @@
 
 #include "lib/forward.h"
 
-static __always_inline bool in_port_range(const struct talon_config *cfg, __be16 port)
-{
-	__u16 p = bpf_ntohs(port);
-
-	return p >= cfg->port_first && p <= cfg->port_last;
-}
-
 /* A later fragment to the SNAT address: known by the first one, or copied to the controller until that comes (RFC 4787 REQ-14). */
 static __always_inline int translate_find_fragment(ctx_md *ctx, struct talon_pkt *pkt, struct iphdr *ip)
 {
@@ -35,7 +28,7 @@ static __always_inline int translate_find_fragment(ctx_md *ctx, struct talon_pkt
 	pkt->event.id = (__u32)key.proto << 16 | key.id;
 	/* A copy: the host's own stack gets it too, since the datagram may be for one of its sockets. */
 	if (event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len))
-		count(pkt->dir, TALON_HELD);
+		return end(pkt, TALON_HELD, ACTION_PASS);
 	return STEP_DONE;
 }
 
@@ -58,7 +51,7 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 		return STEP_DONE;
 	pkt->flow = 0;
 	if (ip->daddr != cfg->snat_addr) {
-		if (!(cfg->flags & TALON_F_PLAIN_ROUTES))
+		if (!(cfg->flags & TALON_F_PLAIN_ROUTES) || ip->daddr == cfg->mesh_addr || !frame_is_to_us(ctx))
 			return STEP_DONE;
 		pkt->peer = allowed_peer4(ip->daddr);
 		pkt->key.src = ip->daddr;
@@ -85,24 +78,33 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!in_port_range(cfg, pkt->key.dport))
 		return STEP_DONE;
 	f = flow_find_rev(cfg, &pkt->key, &id);
-	if (!f)
+	if (!f) {
+		/*
+		 * RFC 5382 REQ-4: nobody answers an unsolicited SYN to a mapped port, or a simultaneous open would fail. The host has no
+		 * socket there, and would answer with a RST.
+		 */
+		if (pkt->kind == INNER_FLOW && (pkt->tcp_flags & (TCP_FLAG_SYN_BIT | TCP_FLAG_ACK_BIT)) == TCP_FLAG_SYN_BIT &&
+		    port_is_mapped(cfg, pkt->proto, pkt->key.dport))
+			return drop(pkt, TALON_NAT_NO_FLOW);
 		return STEP_DONE;
+	}
 	pkt->flow = id;
 	pkt->peer = f->peer;
 	pkt->now_ns = bpf_ktime_get_boot_ns();
 	pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
 	/* The peer may have lost the address since. */
 	if (f->generation != cfg->generation && allowed_peer4(f->client) != f->peer) {
-		pkt->action = ACTION_DROP;
-		pkt->end = TALON_NO_PEER;
-		return STEP_DONE;
+		return drop(pkt, TALON_NO_PEER);
 	}
 	return STEP_TRANSLATE;
 }
 
 /* RFC 792, RFC 1191: tell the sender on the wire, back out of the port it came in by. */
-static __always_inline int refuse_to_wire(ctx_md *ctx, struct talon_pkt *pkt, __be32 src, __u32 what, __u32 reason)
+static __always_inline int refuse_to_wire(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, __u32 what,
+					  __u32 reason)
 {
+	/* A client's own address is not ours to speak from. */
+	__be32 src = pkt->key.dst == cfg->snat_addr ? cfg->snat_addr : cfg->node_addr;
 	struct ethhdr *eth;
 	__u8 mac[6];
 
@@ -140,6 +142,24 @@ static __always_inline void remember_fragments(struct talon_pkt *pkt, struct iph
 	event_send(pkt);
 }
 
+/* How long the packet is once the tunnel device has cut what GRO joined. */
+static __always_inline __u32 translate_wire_len(ctx_md *ctx, struct talon_pkt *pkt)
+{
+#ifdef TALON_TC
+	if (ctx->gso_segs > 1) {
+		__u32 header = sizeof(struct udphdr);
+
+		if (pkt->proto == IPPROTO_TCP) {
+			__u8 *tcp = frame_at(ctx, pkt->l4_off, sizeof(struct tcphdr));
+
+			header = tcp ? (tcp[12] >> 4) * 4 : sizeof(struct tcphdr);
+		}
+		return pkt->l4_off - L3_OFF + header + ctx->gso_size;
+	}
+#endif
+	return pkt->tot_len;
+}
+
 /*
  * Undoes the NAT. STEP_SEAL with the inner packet ready (in tc: it goes through the tunnel device, where it is cut, summed and
  * sealed), or done.
@@ -160,38 +180,32 @@ __noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_INTERNAL);
 	client = pkt->key.src;	/* without a record */
 	if (pkt->flow) {
-		f = bpf_map_lookup_elem(&flows, &pkt->flow);
+		f = MAP_LOOKUP(flows, &pkt->flow);
 		if (!f)
 			return drop(pkt, TALON_INTERNAL);
 		client = f->client;
 		port = f->client_port;
 	}
 	if (ip->ttl <= 1)
-		return refuse_to_wire(ctx, pkt, ip->daddr, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0), TALON_TTL_EXPIRED);
-	big = pkt->tot_len > cfg->tunnel_mtu;
-#ifdef TALON_TC
-	if (ctx->gso_segs > 1)	/* joined on the way in: the pieces are what counts */
-		big = ctx->gso_size + pkt->l4_off - L3_OFF + sizeof(struct tcphdr) > cfg->tunnel_mtu;
-#endif
+		return refuse_to_wire(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0), TALON_TTL_EXPIRED);
+	big = translate_wire_len(ctx, pkt) > cfg->tunnel_mtu;
 	if (big && pkt->dont_fragment)
-		return refuse_to_wire(ctx, pkt, ip->daddr, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, cfg->tunnel_mtu),
+		return refuse_to_wire(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, cfg->tunnel_mtu),
 				      TALON_TOO_BIG);
 	if (f && pkt->kind == INNER_FLOW)
 		flow_touch_in(f, pkt->tcp_flags, pkt->now_s);
 	if (f && pkt->first_fragment)
 		remember_fragments(pkt, ip, client);
-	if (pkt->kind == INNER_ICMP_ERROR && f) {
+	if (!pkt->resealed)
 		rewrite_ttl(ip);
+	if (pkt->kind == INNER_ICMP_ERROR && f) {
 		if (rewrite_icmp_error(ctx, pkt, REWRITE_DESTINATION, client, port, rewrite_id_mask(cfg, client)))
 			return drop(pkt, TALON_BAD_INNER);
-	} else if (client == ip->daddr && !f) {
-		rewrite_ttl(ip);
-	} else {
+	} else if (client != ip->daddr || f) {
 #ifdef TALON_TC
 		if (rewrite_destination_skb(ctx, pkt, client, port))
 			return drop(pkt, TALON_BAD_INNER);
 #else
-		rewrite_ttl(ip);
 		if (rewrite_side(ctx, pkt, REWRITE_DESTINATION, client, port))
 			return drop(pkt, TALON_BAD_INNER);
 #endif

@@ -38,7 +38,7 @@ static __always_inline int classify_udp(ctx_md *ctx, struct talon_pkt *pkt, __u3
 
 static __always_inline bool is_our_address(const struct talon_config *cfg, const struct talon_addr *a)
 {
-	return (a->word[0] == cfg->node_addr && !a->word[1]) || bpf_map_lookup_elem(&local_addrs, a);
+	return (a->word[0] == cfg->node_addr && !(a->word[1] | a->word[2] | a->word[3])) || MAP_LOOKUP(local_addrs, a);
 }
 
 /*
@@ -107,11 +107,18 @@ __noinline int uplink_classify(ctx_md *ctx, struct talon_pkt *pkt)
 	return STEP_DONE;
 }
 
-/* The inner packet that a peer sent. STEP_SEAL, or done. */
+/* The inner packet that a peer sent. STEP_SEAL, STEP_TRANSLATE, or done. */
 static __always_inline int uplink_in(ctx_md *ctx, struct talon_pkt *pkt)
 {
-	int step = session_prepare_open(ctx, pkt);
+	int step;
 
+#ifdef TALON_TC
+	if (ctx->gso_segs > 1)
+		return STEP_DONE;	/* several datagrams in one: left to the controller's socket */
+#endif
+	if (frame_linearize(ctx))
+		return drop(pkt, TALON_NOT_LINEAR);
+	step = session_prepare_open(ctx, pkt);
 	if (step != STEP_OPEN)
 		return step;
 	if (aead_open(ctx, &pkt->aead, pkt->wg_off + WG_DATA_HEADER_LEN, pkt->cipher_len))
@@ -125,16 +132,19 @@ static __always_inline int uplink_in(ctx_md *ctx, struct talon_pkt *pkt)
 	return forward_rewrite(ctx, pkt);
 }
 
-/* A frame from the wire that may be a reply. STEP_SEAL, or done. */
+/* A frame from the wire that may be a reply, or one from a peer to another's mapping. STEP_SEAL, or done. */
 static __always_inline int uplink_out(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	int step;
 
-	pkt->dir = TALON_DIR_OUT;
+	if (!pkt->resealed)
+		pkt->dir = TALON_DIR_OUT;
 	step = translate_find(ctx, pkt);
-	if (step != STEP_TRANSLATE)
-		return step;
-	return translate_rewrite(ctx, pkt);
+	if (step == STEP_TRANSLATE)
+		return translate_rewrite(ctx, pkt);
+	if (pkt->resealed && pkt->end == TALON_END_COUNT)	/* no such flow: nothing for the host either */
+		return drop(pkt, TALON_NAT_NO_FLOW);
+	return step;
 }
 
 #ifdef TALON_TC
@@ -146,7 +156,7 @@ static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!cfg)
 		return drop(pkt, TALON_INTERNAL);
 	pkt->ifindex = cfg->tunnel_ifindex;
-	return end(pkt, ctx->gso_segs > 1 ? TALON_SEGMENTED : TALON_FORWARDED, ACTION_SEND);
+	return end(pkt, ctx->gso_segs > 1 ? TALON_SEGMENTED : seal_end(pkt), ACTION_SEND);
 }
 #else
 static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
@@ -190,20 +200,10 @@ static __always_inline int uplink(ctx_md *ctx)
 		bpf_skb_pull_data(ctx, ctx->len < L3_OFF + 114 ? ctx->len : L3_OFF + 114);
 #endif
 	step = uplink_classify(ctx, pkt);
-	switch (step) {
-	case STEP_OPEN:
-#ifdef TALON_TC
-		if (ctx->gso_segs > 1)
-			break;	/* several datagrams in one: left to the controller's socket */
-		if (frame_linearize(ctx))
-			return VERDICT_DROP;
-#endif
+	if (step == STEP_OPEN)
 		step = uplink_in(ctx, pkt);
-		break;
-	case STEP_TRANSLATE:
+	if (step == STEP_TRANSLATE)
 		step = uplink_out(ctx, pkt);
-		break;
-	}
 	if (step == STEP_SEAL)
 		uplink_seal(ctx, pkt);
 	return uplink_verdict(ctx, pkt);
