@@ -66,6 +66,13 @@ between_the_others() {
 	check "the one after us saw what we passed" counts_more_than count_after $((after + 1))
 	check "the one after us saw no packet that was ours" test "$(count count_after)" -lt $((after + 200))
 	others_go_on
+	check "auto joins, too" node_up responder "Datapath = auto" "XDPDispatcher = auto"
+	ip -n laptop link del wg0	# it would go on with a session that the node forgot on its way down
+	laptop_up responder
+	check "auto: the chain is in the order of priorities" before_ours_after
+	check "auto: page through the tunnel, gateway saw the node" page_says_node
+	check "auto: down" node_down
+	check "auto: the others stay attached" others_stay
 }
 
 refused_in_one_line() {

@@ -169,13 +169,14 @@ node_file() {
 
 	shift
 	keys_make
-	rm -f /tmp/node.conf
-	(
-		umask 077
+	: >/tmp/node.conf
+	chmod 600 /tmp/node.conf
+	{
 		echo "[Interface]"
 		echo "PrivateKey = $(cat /tmp/keys/node)"
 		echo "ListenPort = 51820"
 		echo "Address = 100.64.0.1/10"
+		echo "MTU = 1420"
 		echo "Route = 192.168.1.0/24 masquerade"
 		for line in "$@"; do
 			echo "$line"
@@ -188,7 +189,7 @@ node_file() {
 			echo "Endpoint = 10.99.0.2:51821"
 			echo "PersistentKeepalive = 5"
 		fi
-	) >/tmp/node.conf
+	} >/tmp/node.conf
 }
 
 pins=/sys/fs/bpf/talon

@@ -11,14 +11,22 @@ esac
 status_says_mode() {
 	node_status -d >/tmp/status.txt
 	cat /tmp/status.txt
-	grep -qE "(^|[^a-z-])$1([^a-z-]|$)" /tmp/status.txt
+	grep -q "^Datapath: $1 " /tmp/status.txt
+}
+
+# An old bpftool knows tcx by its number only.
+has_tcx_link() {
+	local id
+
+	id=$(bpftool -j prog show name talon_uplink_tc | sed 's/^{"id":\([0-9]*\).*/\1/')
+	bpftool -j link show | grep -qE "\"type\":(11|\"tcx\"),\"prog_id\":$id[,}]"
 }
 
 kernel_says_mode() {
 	case $1 in
 	xdp) ip -n node link show eth0 | grep -qE ' xdp( |$)' ;;
 	xdp-generic) ip -n node link show eth0 | grep -q ' xdpgeneric' ;;
-	tcx) inside node bpftool -j link show | grep -q tcx ;;
+	tcx) has_tcx_link ;;
 	clsact) tc -n node filter show dev eth0 ingress | grep -q bpf ;;
 	esac
 }
