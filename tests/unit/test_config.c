@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -750,6 +751,52 @@ static void every_option_has_form_and_help(void **state)
 	assert_int_equal(count, 19);
 }
 
+static void assert_mentions(const char *path, const char *text, const char *format, const char *word)
+{
+	char part[64];
+
+	if (!word)
+		return;
+	snprintf(part, sizeof(part), format, word);
+	if (!strstr(text, part))
+		fail_msg("%s does not mention \"%s\"", path, part);
+}
+
+static char *read_document(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char *text = NULL;
+	size_t size = 0;
+
+	if (!f)
+		skip();		/* not run from the top of the tree */
+	assert_true(getdelim(&text, &size, '\0', f) > 0);
+	fclose(f);
+	return text;
+}
+
+static void every_option_is_in_the_manuals_and_in_the_completion(void **state)
+{
+	char *file = read_document("docs/static-file.md"), *conf = read_document("docs/man/talon.conf.5");
+	char *page = read_document("docs/man/talon.8"), *completion = read_document("docs/completion/talon.bash");
+
+	for (const struct config_option *o = config_options(); o->key || o->flag; o++) {
+		assert_mentions("static-file.md", file, "| `%s` |", o->key);
+		assert_mentions("static-file.md", file, "`--%s`", o->flag);
+		assert_mentions("static-file.md", file, "`%s`", o->env);
+		assert_mentions("static-file.md", file, "`%s`", o->netbird_env);
+		assert_mentions("talon.conf.5", conf, ".It Cm %s\n", o->key);
+		assert_mentions("talon.8", page, ".It Fl -%s ", o->flag);
+		assert_mentions("talon.8", page, "%s", o->env);
+		assert_mentions("talon.8", page, "%s", o->netbird_env);
+		assert_mentions("talon.bash", completion, "--%s", o->flag);
+	}
+	free(file);
+	free(conf);
+	free(page);
+	free(completion);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, forget)
 
 int main(void)
@@ -790,6 +837,7 @@ int main(void)
 		TEST(a_busy_port_is_named_and_a_free_one_is_let_go),
 		TEST(a_pin_directory_must_be_on_a_bpf_file_system),
 		TEST(every_option_has_form_and_help),
+		TEST(every_option_is_in_the_manuals_and_in_the_completion),
 	};
 
 	if (sodium_init() < 0)

@@ -581,6 +581,24 @@ static void nothing_there_is_one_clear_line(void **state)
 	assert_string_equal(why, "not running: there is no datapath below /tmp/talon-no-such-directory");
 }
 
+static void every_counter_is_documented(void **state)
+{
+	char *text = NULL, label[64];
+	size_t size = 0;
+	FILE *f = fopen("docs/status.md", "re");
+
+	if (!f)
+		skip();		/* not run from the top of the tree */
+	assert_true(getdelim(&text, &size, '\0', f) > 0);
+	fclose(f);
+	for (unsigned int i = 0; i < TALON_END_COUNT; i++) {
+		snprintf(label, sizeof(label), "| `%s` |", show_ends[i].label);
+		assert_has(text, label);
+		assert_has(text, show_ends[i].help);
+	}
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -603,6 +621,7 @@ int main(void)
 		cmocka_unit_test(a_program_that_was_taken_off_is_named),
 		cmocka_unit_test(checks_have_four_names),
 		cmocka_unit_test(nothing_there_is_one_clear_line),
+		cmocka_unit_test(every_counter_is_documented),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
