@@ -45,7 +45,8 @@ vpath %.bpf.c bpf bpf/probe tests/bpf tests/bench
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all talon help deps
+.PHONY: all talon help install demo demo-static test test-unit test-sanitize test-bpf test-e2e test-vm fuzz fuzz-smoke bench lint clean \
+	tests programs
 .DEFAULT_GOAL := all
 
 all: talon
@@ -76,7 +77,11 @@ $(BUILD)/talon: $(BUILD)/userspace/main.o $(BUILD)/libtalon.a
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtalon.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TEST_LIBS) $(LDLIBS)
 
-$(BUILD)/tests/bpf/%: $(BUILD)/tests/bpf/%.o $(BUILD)/libtalon.a
+# What the BPF tests share: packet builder, rig, model.
+BPFT_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/bpf/test_*.c tests/bpf/*.bpf.c),$(wildcard tests/bpf/*.c)) \
+	$(wildcard tests/fuzz/xdp_model.c))
+
+$(BUILD)/tests/bpf/%: $(BUILD)/tests/bpf/%.o $(BPFT_OBJ) $(BUILD)/libtalon.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TEST_LIBS) $(LDLIBS)
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libtalon.a
@@ -87,5 +92,52 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c | $(SKELS)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -Wall -Werror -Wno-unused-function $(INCLUDES) -Itests -D_GNU_SOURCE \
 		-DTALON_VERSION='"fuzz"' -MMD -MP -MF $@.d $< -o $@ $(LDLIBS)
+
+programs: $(BUILD)/talon $(UNIT) $(BPFT) $(BENCH)
+
+demo demo-static: ## a laptop reaches a gateway through Talon, in network namespaces (KEEP=1 leaves it running)
+	$(Q)tests/deps.sh build demo
+	$(Q)$(MAKE) --no-print-directory talon
+	$(Q)BUILD=$(abspath $(BUILD)) tests/e2e/demo.sh
+
+test: ## every ring, from the inside out; installs what is missing
+	$(Q)tests/deps.sh build test lint
+	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/all.sh
+
+test-unit: $(UNIT) $(BUILD)/talon ## functions and state machines; no root
+	$(Q)TALON=$(abspath $(BUILD)/talon) tests/ring.sh unit $(UNIT)
+
+test-sanitize: ## the same under address and undefined behaviour sanitizers
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize SANITIZE=address,undefined CFLAGS="-O1 -g" test-unit
+
+test-bpf: $(BPFT) $(BUILD)/talon ## BPF programs under BPF_PROG_TEST_RUN, loader, flow table on real maps; root
+	$(Q)tests/ring.sh bpf $(BPFT)
+
+test-e2e: $(BUILD)/talon ## whole paths in network namespaces; root
+	$(Q)BUILD=$(abspath $(BUILD)) tests/e2e/runner.sh
+
+test-vm: $(BUILD)/talon ## Debian's 6.1 and 6.12 kernels under qemu: verifier, kernel WireGuard, libxdp's dispatcher
+	$(Q)BUILD=$(abspath $(BUILD)) tests/vm/all.sh
+
+fuzz-smoke: $(FUZZ) ## each fuzzer on its corpus and 20,000 inputs more
+	$(Q)tests/fuzz/smoke.sh $(FUZZ)
+
+fuzz: $(FUZZ) ## each fuzzer for FUZZ_SECONDS (default 60)
+	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tests/fuzz/smoke.sh $(FUZZ)
+
+bench: $(BUILD)/talon $(BENCH) ## measures; prints a table, writes $(BUILD)/bench.json; root
+	$(Q)tests/deps.sh build test
+	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/run.sh
+
+lint: ## licence lines, scripts, man pages (LINT_TIDY=1: clang-tidy too)
+	$(Q)BUILD=$(BUILD) tests/lint.sh
+
+install: $(BUILD)/talon ## binary, man pages and completion below $(DESTDIR)$(PREFIX)
+	$(Q)install -D -m 755 $(BUILD)/talon $(DESTDIR)$(PREFIX)/sbin/talon
+	$(Q)for page in docs/man/*.[0-9]; do install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	$(Q)install -D -m 644 docs/completion/talon.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/talon
+
+clean: ## remove $(BUILD)
+	$(Q)rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Installs the Debian packages that a part of the project needs and that are missing.
+#
+#   deps.sh build|test|lint ...
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+
+build="gcc make clang llvm libc6-dev linux-libc-dev pkg-config bpftool libbpf-dev libxdp-dev libelf-dev zlib1g-dev
+	libsodium-dev libb2-dev libmnl-dev"
+unit="libcmocka-dev libclang-rt-14-dev libssl-dev"
+lint="clang-tidy shellcheck groff-base"
+
+listed() { sed 's/[[:space:]]*#.*//' "$here/$1/packages.txt" | xargs; }
+
+want=""
+for part; do
+	case $part in
+	build) want+=" $build" ;;
+	demo) want+=" $(listed e2e)" ;;
+	test) want+=" $unit $(listed e2e) $(listed vm)" ;;
+	lint) want+=" $lint" ;;
+	*) echo "deps.sh: '$part' is not one of build, demo, test, lint" >&2; exit 2 ;;
+	esac
+done
+
+missing=""
+for package in $want; do
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=" $package"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+	echo "missing packages; as root: apt-get install$missing" >&2
+	exit 2
+fi
+echo "installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086
+apt-get install -y --no-install-recommends $missing >/dev/null 2>&1 ||
+	{ apt-get update >/dev/null && apt-get install -y --no-install-recommends $missing >/dev/null; }

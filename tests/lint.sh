@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# What a reader should not have to check: licence lines, scripts, man pages; clang-tidy with LINT_TIDY=1 (slow).
+set -u
+cd "$(dirname "$(readlink -f "$0")")/.." || exit 2
+passed=0 failed=0
+
+verdict() { # WHAT OUTPUT: good if OUTPUT is empty
+	if [ -z "$2" ]; then
+		passed=$((passed + 1))
+		echo "ok      lint/$1"
+	else
+		failed=$((failed + 1))
+		printf 'FAILED  lint/%s\n%s\n' "$1" "$2"
+	fi
+}
+
+sources() { git ls-files -- "$@" 2>/dev/null || find . -name "${1#\*}" -not -path './build/*'; }
+
+verdict "every source names its licence" "$(sources '*.c' '*.h' '*.sh' '*.py' Makefile .ci/run | xargs grep -L 'SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause')"
+verdict "no line is wider than 150" "$(sources '*.c' '*.h' | xargs awk 'length > 150 { print FILENAME ":" FNR }' | head)"
+verdict "no trailing blanks" "$(sources '*.c' '*.h' '*.sh' Makefile | xargs grep -nE '[[:blank:]]+$' | head)"
+if command -v shellcheck >/dev/null; then
+	verdict "shellcheck" "$(sources '*.sh' .ci/run | xargs shellcheck -S error 2>&1)"
+fi
+if command -v groff >/dev/null && [ -d docs/man ]; then
+	verdict "man pages" "$(for page in docs/man/*.[0-9]; do groff -man -Tutf8 -ww -z "$page" 2>&1 || groff -mdoc -Tutf8 -ww -z "$page" 2>&1; done)"
+fi
+if [ -n "${LINT_TIDY:-}" ]; then
+	verdict "clang-tidy" "$(find userspace -name '*.c' | xargs -P 2 -n 4 clang-tidy --quiet -- -std=gnu17 -Ibpf/include -Iuserspace \
+		-I"${BUILD:-build}/gen" -D_GNU_SOURCE '-DTALON_VERSION="lint"' 2>/dev/null | grep -E 'warning:|error:')"
+fi
+echo "lint: $passed passed, $failed failed"
+[ "$failed" -eq 0 ]
