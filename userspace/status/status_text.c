@@ -205,9 +205,9 @@ static void print_routes(FILE *out, const struct status *status)
 		const struct status_route *route = &status->routes[i];
 
 		show_lpm4(&route->dst, text, sizeof(text));
-		fprintf(out, "%s%s%s%s", i ? ", " : "", text,
-			route->flags & TALON_ROUTE_MASQUERADE ? "" : " (no masquerade)",
-			route->flags & TALON_ROUTE_LOCAL ? " (local)" : "");
+		fprintf(out, "%s%s%s", i ? ", " : "", text,
+			route->flags & TALON_ROUTE_LOCAL ? " (local)" :
+			route->flags & TALON_ROUTE_MASQUERADE ? "" : " (no masquerade)");
 	}
 	fprintf(out, "%s\n", status->route_count ? "" : "-");
 }
