@@ -137,7 +137,7 @@ laptop_up() {
 	fi
 	ip -n laptop addr add 100.64.0.2/10 dev wg0
 	ip -n laptop link set wg0 mtu 1420 up
-	ip -n laptop route add 192.168.1.221/32 via 10.99.0.1
+	ip -n laptop route replace 192.168.1.221/32 via 10.99.0.1
 	ip -n laptop route add 192.168.1.0/24 dev wg0
 }
 
