@@ -580,14 +580,18 @@ static void an_uplink_that_came_back_is_attached_again(void **state)
 
 static void a_start_that_fails_half_way_leaves_nothing(void **state)
 {
-	struct datapath_options opts = options(DATAPATH_AUTO);
+	static const enum datapath_mode modes[] = { DATAPATH_AUTO, DATAPATH_XDP_GENERIC, DATAPATH_CLSACT };
 	struct datapath *dp;
 
-	opts.uplinks[1] = "nosuch0";
-	opts.uplink_count = 2;
-	assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -ENODEV);
-	assert_non_null(strstr(err, "nosuch0"));
-	assert_nothing_left();
+	for (unsigned i = 0; i < 3; i++) {
+		struct datapath_options opts = options(modes[i]);
+
+		opts.uplinks[1] = "nosuch0";
+		opts.uplink_count = 2;
+		assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -ENODEV);
+		assert_non_null(strstr(err, "nosuch0"));
+		assert_nothing_left();
+	}
 }
 
 static void a_failing_successor_leaves_the_running_datapath_alone(void **state)

@@ -317,6 +317,15 @@ static void sum_up(struct datapath *dp)
 				dp->uplink_count > 1 ? ": " : "", dp->uplinks[i].why);
 }
 
+static void take_back(struct datapath *dp, const struct undo *undo)
+{
+	if (!undo->ifindex)
+		return;
+	drop_hook(dp, undo->kind, undo->ifindex);
+	if (undo->kind == HOOK_FILTER)
+		drop_hook(dp, HOOK_QDISC, undo->ifindex);
+}
+
 int datapath_attach(struct datapath *dp, char *err, size_t errlen)
 {
 	struct undo undo[1 + TALON_UPLINKS_MAX] = { 0 };
@@ -329,8 +338,7 @@ int datapath_attach(struct datapath *dp, char *err, size_t errlen)
 		ret = pin_programs(dp, err, errlen);
 	if (ret) {
 		for (int i = TALON_UPLINKS_MAX; i >= 0; i--)
-			if (undo[i].ifindex)
-				drop_hook(dp, undo[i].kind, undo[i].ifindex);
+			take_back(dp, &undo[i]);
 		return ret;
 	}
 	drop_unwanted(dp);

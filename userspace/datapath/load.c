@@ -233,7 +233,8 @@ static int load_object(struct datapath *dp, enum object_id id, char *err, size_t
 		ret = bpf_object__load(dp->objects[id]);
 	if (ret)
 		snprintf(err, errlen, "loading %s: %s", carried[id].name,
-			 ret == -EPERM ? "not permitted; needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON" : strerror(-ret));
+			 ret == -EPERM ? "not permitted; needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON" :
+			 ret == -EACCES ? "this kernel's verifier rejects it (its reasons are in the debug log)" : strerror(-ret));
 	return ret;
 }
 

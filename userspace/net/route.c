@@ -122,7 +122,8 @@ int net_route_del(const struct net_route *route)
 	return ret == -ESRCH || ret == -ENODEV ? 0 : ret;
 }
 
-#define FLUSH_BATCH 256
+#define FLUSH_BATCH	256
+#define FLUSH_ROUNDS	64	/* an end even if the kernel did not let one go */
 
 struct flush {
 	int ifindex;
@@ -142,16 +143,19 @@ static void pick(const struct net_route *route, void *user)
 static int flush_family(uint8_t family, int ifindex)
 {
 	struct flush flush = { .ifindex = ifindex };
-	int ret, removed = 0;
+	int ret = 0, removed = 0;
 
-	do {
+	flush.count = FLUSH_BATCH;
+	for (unsigned round = 0; round < FLUSH_ROUNDS && flush.count == FLUSH_BATCH; round++) {
 		flush.count = 0;
 		ret = net_route_list(family, pick, &flush);
 		for (unsigned i = 0; i < flush.count && !ret; i++) {
 			ret = net_route_del(&flush.routes[i]);
 			removed += !ret;
 		}
-	} while (!ret && flush.count == FLUSH_BATCH);
+		if (ret)
+			break;
+	}
 	return ret ? ret : removed;
 }
 
