@@ -68,7 +68,7 @@ static __always_inline void poly1305_block(struct poly1305 *p, const __u64 m[2],
 	p->h[4] = h4 & 3;
 }
 
-/* The tag, as two words to be written little-endian. */
+/* The tag, as two words to be written little-endian. Nothing branches on a secret: BPF has no conditional move. */
 static __always_inline void poly1305_finish(const struct poly1305 *p, __u64 ret_tag[2])
 {
 	__u64 h0 = p->h[0], h1, h2, h3, h4, g0, g1, g2, g3, g4, mask;
@@ -91,16 +91,18 @@ static __always_inline void poly1305_finish(const struct poly1305 *p, __u64 ret_
 	g2 = h2 + (g1 >> 32);
 	g3 = h3 + (g2 >> 32);
 	g4 = h4 + (g3 >> 32);
-	mask = 0 - (__u64)(g4 >> 2 != 0);
+	mask = 0 - (g4 >> 2);
 	h0 ^= (h0 ^ (__u32)g0) & mask;
 	h1 ^= (h1 ^ (__u32)g1) & mask;
 	h2 ^= (h2 ^ (__u32)g2) & mask;
 	h3 ^= (h3 ^ (__u32)g3) & mask;
 
-	h0 |= h1 << 32;
-	h2 |= h3 << 32;
-	ret_tag[0] = h0 + p->pad[0];
-	ret_tag[1] = h2 + p->pad[1] + (ret_tag[0] < h0);
+	h0 += (__u32)p->pad[0];
+	h1 += (p->pad[0] >> 32) + (h0 >> 32);
+	h2 += (__u32)p->pad[1] + (h1 >> 32);
+	h3 += (p->pad[1] >> 32) + (h2 >> 32);
+	ret_tag[0] = h1 << 32 | (__u32)h0;
+	ret_tag[1] = h3 << 32 | (__u32)h2;
 }
 
 #endif
