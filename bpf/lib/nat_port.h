@@ -2,17 +2,19 @@
 /*
  * Which external port an internal endpoint gets.
  *
- * Every endpoint has its own sequence of candidates through the port range: a keyed hash says where it starts and which stride it takes
- * (RFC 6056 section 3.3.3: unforeseeable, yet the same again for the same endpoint). A port belongs to one endpoint while any flow uses it,
- * and a new flow of that endpoint finds it by walking its sequence: endpoint-independent mapping (RFC 4787 REQ-1, RFC 5382 REQ-1)
- * without a table by endpoint. Only when all candidates belong to others are ports shared, by flows to different remotes.
+ * Every endpoint has its own candidates in the port range: four groups of eight ports, of which a keyed hash says where they begin, how far
+ * they are apart and with which port of a group to start (RFC 6056 section 3.3.3: unforeseeable, yet the same again for the same
+ * endpoint). A group is one or two cache lines of nat_ports. A port belongs to one endpoint while any flow uses it, and a new flow of that endpoint
+ * finds it by walking its candidates: endpoint-independent mapping (RFC 4787 REQ-1, RFC 5382 REQ-1) without a table by endpoint. Only
+ * when all candidates belong to others are ports shared, by flows to different remotes. In a range of 32 ports or less all are candidates.
  */
 #ifndef TALON_LIB_NAT_PORT_H
 #define TALON_LIB_NAT_PORT_H
 
 #include "flow_index.h"
 
-#define NAT_PORT_PROBES		32
+#define NAT_PORT_GROUPS		4
+#define NAT_PORT_GROUP		8	/* ports in each; a power of two */
 #define NAT_PORT_FLOWS_MAX	0xffff	/* a port with more is full: its endpoint gets a second one */
 
 enum nat_port_how {
@@ -27,7 +29,7 @@ enum nat_port_how {
 #define NAT_PICK_INDEX(pick) ((__u32)(pick) & 0xfffff)
 #define NAT_PICK_PORT(pick) ((__be16)__builtin_bswap16((pick) & 0xffff))
 
-/* Primes above 65536 divide no range, so that a stride of them visits all of it. Several, or neighbours would crowd along one sequence. */
+/* Primes above 65536 divide no number of groups, so that a stride of them visits all. Several, or neighbours would crowd along one path. */
 static const __u32 nat_port_strides[16] = {
 	67547, 131321, 211747, 374719, 434303, 440339, 497017, 655033, 664667, 686963, 702511, 735263, 780287, 892709, 933649, 1035449,
 };
@@ -78,49 +80,62 @@ struct nat_walk {
 	__u64	owner;
 	struct talon_flow_key rev;
 	__u32	base;		/* index of the range's first port */
-	__u32	range;
+	__u32	range;		/* ports */
+	__u32	groups;		/* in the range; the last one may be short */
+	__u32	group;		/* next one */
 	__u32	stride;
-	__u32	offset;		/* of the next candidate */
+	__u32	turn;		/* where in a group to start */
 	__u32	to_share;
 	__u32	pick;		/* 0: nothing yet */
 };
 
-static __always_inline bool nat_port_suits(struct nat_walk *walk, __u32 index, enum nat_port_how how)
+/* May the flow have this port, which is in use? */
+static __always_inline bool nat_port_reaches(struct nat_walk *walk, __u32 index, __u64 value)
 {
-	flow_u64 *word = nat_port_word(index);
-	__u64 value;
-
-	if (!word)
+	if (NAT_WORD_FLOWS(value) == NAT_PORT_FLOWS_MAX)
 		return false;
-	value = FLOW_LOAD(*word);
-	if (how == NAT_PORT_FREE)
-		return !NAT_WORD_FLOWS(value) && !nat_port_is_blocked(index);
-	if (!NAT_WORD_FLOWS(value) || NAT_WORD_FLOWS(value) == NAT_PORT_FLOWS_MAX)
-		return false;
-	if ((how == NAT_PORT_OWN) != (NAT_WORD_OWNER(value) == walk->owner))
-		return false;
-	if (how == NAT_PORT_SHARED && nat_port_is_blocked(index))
+	if (walk->to_share && nat_port_is_blocked(index))
 		return false;
 	walk->rev.dport = __builtin_bswap16(index & 0xffff);
 	return !flow_rival(walk->cfg, FLOW_REV, &walk->rev, 0);
 }
 
-/* Ends the walk (1) with what is best; a free port is kept, but the endpoint's own may still come. */
+/* Looks at one candidate. True ends the walk; a free port is kept, but the endpoint's own may still come. */
+static __always_inline bool nat_walk_port(struct nat_walk *walk, __u32 offset)
+{
+	__u32 index = walk->base + offset;
+	flow_u64 *word = nat_port_word(index);
+	bool is_own;
+	__u64 value;
+
+	if (offset >= walk->range || !word)
+		return false;
+	value = FLOW_LOAD(*word);
+	if (!NAT_WORD_FLOWS(value)) {
+		if (!walk->pick && !walk->to_share && !nat_port_is_blocked(index))
+			walk->pick = NAT_PICK(NAT_PORT_FREE, index);
+		return false;
+	}
+	is_own = NAT_WORD_OWNER(value) == walk->owner;
+	if (is_own == !!walk->to_share || !nat_port_reaches(walk, index, value))
+		return false;
+	walk->pick = NAT_PICK(is_own ? NAT_PORT_OWN : NAT_PORT_SHARED, index);
+	return true;
+}
+
+/* One group of ports. */
 static long nat_walk_step(__u64 i, void *data)
 {
 	struct nat_walk *walk = data;
-	__u32 index = walk->base + walk->offset;
-	__u32 how = walk->to_share ? NAT_PORT_SHARED : NAT_PORT_OWN;
+	__u32 first = walk->group * NAT_PORT_GROUP, turn = walk->turn;
 
-	walk->offset += walk->stride;
-	if (walk->offset >= walk->range)
-		walk->offset -= walk->range;
-	if (nat_port_suits(walk, index, how)) {
-		walk->pick = NAT_PICK(how, index);
-		return 1;
+	for (__u32 j = 0; j < NAT_PORT_GROUP; j++) {
+		if (nat_walk_port(walk, first + ((turn + j) & (NAT_PORT_GROUP - 1))))
+			return 1;
 	}
-	if (!walk->to_share && !walk->pick && nat_port_suits(walk, index, NAT_PORT_FREE))
-		walk->pick = NAT_PICK(NAT_PORT_FREE, index);
+	walk->group += walk->stride;
+	if (walk->group >= walk->groups)
+		walk->group -= walk->groups;
 	return 0;
 }
 
@@ -131,7 +146,7 @@ static long nat_walk_step(__u64 i, void *data)
 FLOW_FUNC int nat_port_pick(const struct talon_config *cfg, const struct talon_flow_key *key)
 {
 	struct nat_walk walk = {};
-	__u32 start, probes;
+	__u32 start, steps;
 	__u64 h;
 
 	if (!cfg || !key || nat_class(key->proto) < 0 || cfg->port_last < cfg->port_first)
@@ -144,18 +159,20 @@ FLOW_FUNC int nat_port_pick(const struct talon_config *cfg, const struct talon_f
 	walk.rev.proto = key->proto;
 	walk.base = (__u32)nat_class(key->proto) << 16 | cfg->port_first;
 	walk.range = (__u32)cfg->port_last - cfg->port_first + 1;
+	walk.groups = (walk.range + NAT_PORT_GROUP - 1) / NAT_PORT_GROUP;
 	h = flow_hash(cfg->hash_seed, walk.owner, key->proto);
-	start = ((h & 0xffffffff) * walk.range) >> 32;
-	walk.stride = nat_port_strides[h >> 60] % walk.range;
-	probes = walk.range < NAT_PORT_PROBES ? walk.range : NAT_PORT_PROBES;
+	start = ((h & 0xffffffff) * walk.groups) >> 32;
+	walk.stride = nat_port_strides[h >> 60] % walk.groups;
+	walk.turn = h >> 32;
+	steps = walk.groups < NAT_PORT_GROUPS ? walk.groups : NAT_PORT_GROUPS;
 
-	walk.offset = start;
-	bpf_loop(probes, nat_walk_step, &walk, 0);
+	walk.group = start;
+	bpf_loop(steps, nat_walk_step, &walk, 0);
 	if (walk.pick)
 		return walk.pick;
-	walk.offset = start;
+	walk.group = start;
 	walk.to_share = 1;
-	bpf_loop(probes, nat_walk_step, &walk, 0);
+	bpf_loop(steps, nat_walk_step, &walk, 0);
 	return walk.pick ? (int)walk.pick : -EADDRINUSE;
 }
 

@@ -366,7 +366,7 @@ static void a_port_with_the_most_flows_it_can_count_takes_no_more(void **state)
 
 static void every_candidate_is_in_the_range_and_all_of_a_small_one_are_reached(void **state)
 {
-	for (int range = 1; range <= NAT_PORT_PROBES; range++) {
+	for (int range = 1; range <= NAT_PORT_GROUPS * NAT_PORT_GROUP; range++) {
 		fresh(64, 16, 64, 65535 - range + 1, 65535);
 		for (int i = 0; i < range; i++) {
 			struct talon_flow *f = create(key_of(CLIENT, 1000 + i, REMOTE, 443, IPPROTO_TCP), NOW);
