@@ -419,10 +419,11 @@ struct frames {
 
 static void read_frames(int fd, struct frames *frames)
 {
-	uint8_t frame[65536];
+	static uint8_t room[2 + 65536] __attribute__((aligned(8)));
+	uint8_t *frame = room + 2;	/* so that what follows the Ethernet header is aligned */
 	ssize_t len;
 
-	while ((len = recv(fd, frame, sizeof(frame), MSG_DONTWAIT)) > 0) {
+	while ((len = recv(fd, frame, sizeof(room) - 2, MSG_DONTWAIT)) > 0) {
 		const struct iphdr *ip = (const void *)(frame + ETH_HLEN);
 
 		if (len < (ssize_t)(ETH_HLEN + sizeof(*ip)) || frame[12] != 8 || frame[13])

@@ -124,7 +124,8 @@ int net_neigh_release(int ifindex, uint8_t family, const struct talon_addr *addr
 	return ret == -ENOENT ? 0 : ret;
 }
 
-#define RELEASE_BATCH 256
+#define RELEASE_BATCH	256
+#define RELEASE_ROUNDS	64	/* an end even if the kernel did not let one go */
 
 struct batch {
 	unsigned count;
@@ -141,16 +142,18 @@ static void pick(const struct net_neigh *neigh, void *user)
 
 int net_neigh_release_all(void)
 {
-	struct batch batch;
-	int ret, released = 0;
+	struct batch batch = { .count = RELEASE_BATCH };
+	int ret = 0, released = 0;
 
-	do {
+	for (unsigned round = 0; round < RELEASE_ROUNDS && batch.count == RELEASE_BATCH; round++) {
 		batch.count = 0;
 		ret = net_neigh_list(pick, &batch);
 		for (unsigned i = 0; i < batch.count && !ret; i++) {
 			ret = net_neigh_release(batch.neighs[i].ifindex, batch.neighs[i].family, &batch.neighs[i].addr);
 			released += !ret;
 		}
-	} while (!ret && batch.count == RELEASE_BATCH);
+		if (ret)
+			break;
+	}
 	return ret ? ret : released;
 }
