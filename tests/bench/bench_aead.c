@@ -71,22 +71,22 @@ static void openssl_once(EVP_CIPHER_CTX *ctx, struct text *t, bool seal)
 
 static double sodium_us(struct text *t, bool seal)
 {
-	uint64_t start = now_ns();
+	uint64_t start = cpu_ns();
 
 	for (int i = 0; i < USER_REPEAT; i++)
 		sodium_once(t, seal);
-	return (now_ns() - start) / 1e3 / USER_REPEAT;
+	return (cpu_ns() - start) / 1e3 / USER_REPEAT;
 }
 
 static double openssl_us(struct text *t, bool seal)
 {
 	EVP_CIPHER_CTX *ctx = openssl_context(t, seal);
-	uint64_t start = now_ns();
+	uint64_t start = cpu_ns();
 
 	for (int i = 0; i < USER_REPEAT; i++)
 		openssl_once(ctx, t, seal);
 	EVP_CIPHER_CTX_free(ctx);
-	return (now_ns() - start) / 1e3 / USER_REPEAT;
+	return (cpu_ns() - start) / 1e3 / USER_REPEAT;
 }
 
 static void prepare(struct aead_bench_job *job, struct text *t, bool seal)
