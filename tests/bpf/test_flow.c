@@ -436,8 +436,10 @@ static void race_with(uint32_t buckets)
 	for (uintptr_t i = 0; i < RACERS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, race_thread, (void *)i), 0);
 	while (atomic_load(&race.working)) {
-		collect(atomic_fetch_add(&race.now_s, 2 * TALON_NAT_UDP_S) + 2 * TALON_NAT_UDP_S);
-		race_synchronize();
+		uint32_t now_s = atomic_fetch_add(&race.now_s, 2 * TALON_NAT_UDP_S) + 2 * TALON_NAT_UDP_S;
+
+		race_synchronize();	/* all have the new time, and have left what was dead before */
+		collect(now_s);
 	}
 	for (int i = 0; i < RACERS; i++)
 		pthread_join(threads[i], NULL);

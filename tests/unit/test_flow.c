@@ -885,6 +885,8 @@ static void *race_collect(void *arg)
 	while (atomic_load(&race.working)) {
 		__u32 now_s = atomic_fetch_add(&race.now_s, TALON_NAT_UDP_S) + TALON_NAT_UDP_S;
 
+		/* In life no program runs on an old clock for seconds; here all must have seen the new one, and left what was dead before. */
+		race_synchronize();
 		for (__u32 id = 1; id < table.record_count; id++) {
 			struct talon_flow *f = flow_record(id);
 
@@ -892,7 +894,6 @@ static void *race_collect(void *arg)
 				atomic_store(&race.in_use[id], 0);
 			flow_collect(config, id, now_s);
 		}
-		race_synchronize();
 	}
 	return NULL;
 }
