@@ -41,8 +41,9 @@ static void run(const char *command)
 
 static struct datapath_options options(enum datapath_mode mode)
 {
-	return (struct datapath_options) { .base = BASE, .uplinks = { "up0" }, .uplink_count = 1, .mode = mode, .peers = 16,
-					   .flows = 1024 };
+	return (struct datapath_options){
+		.base = BASE, .uplinks = { "up0" }, .uplink_count = 1, .mode = mode, .peers = 16, .flows = 1024
+	};
 }
 
 /* The one that is open, so that a test that fails does not keep the lock from the next. */
@@ -257,7 +258,8 @@ static void each_mode_attaches_and_down_leaves_nothing(void **state)
 
 static void modes_follow_each_other_on_a_running_datapath(void **state)
 {
-	static const enum datapath_mode modes[] = { DATAPATH_XDP, DATAPATH_TCX, DATAPATH_XDP_GENERIC, DATAPATH_CLSACT, DATAPATH_XDP };
+	static const enum datapath_mode modes[] = { DATAPATH_XDP, DATAPATH_TCX, DATAPATH_XDP_GENERIC, DATAPATH_CLSACT,
+						    DATAPATH_XDP };
 	static const char *const pins[] = { "xdp", "tcx", "xdp", "filter", "xdp" };
 	char path[128];
 
@@ -882,7 +884,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_mode_attaches_and_down_leaves_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(modes_follow_each_other_on_a_running_datapath, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_same_binary_adopts_without_touching_anything, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(another_binary_replaces_the_programs_and_keeps_the_links, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(another_binary_replaces_the_programs_and_keeps_the_links, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(no_moment_of_an_upgrade_is_without_a_program, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(another_layout_is_taken_over_and_removed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(running_maps_keep_their_sizes, set_up, tear_down),
@@ -891,11 +894,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(verify_notices_who_is_gone_or_in_front, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_uplink_that_came_back_is_attached_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_start_that_fails_half_way_leaves_nothing, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_failing_successor_leaves_the_running_datapath_alone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_failing_successor_leaves_the_running_datapath_alone, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(leftovers_of_a_crashed_start_are_cleared, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(maps_of_another_shape_are_refused_not_misread, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(only_one_process_holds_a_datapath, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_device_of_that_name_that_is_not_ours_is_not_touched, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_device_of_that_name_that_is_not_ours_is_not_touched, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(others_filters_and_their_qdisc_survive, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bad_options_are_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_million_flows_have_a_quarter_million_buckets, set_up, tear_down),
@@ -903,7 +908,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_pinned_map_has_a_number_here, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_dispatcher_that_is_there_is_joined_and_left, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_dispatcher_is_brought_when_asked_for, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(where_extensions_are_refused_the_slot_itself_is_taken, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(where_extensions_are_refused_the_slot_itself_is_taken, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, isolate, NULL);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// rtnetlink against a kernel: links, addresses, routes, neighbours, events, hazards and the tunnel pair, in namespaces of the test's own.
+// rtnetlink against a kernel: links, addresses, routes, neighbours, events, hazards and the tunnel pair, in namespaces
+// of the test's own.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -74,7 +75,8 @@ static int ifindex_of(const char *name)
 
 static int set_up(void **state)
 {
-	run("ip link add a0 type veth peer name b0 && ip addr add 192.0.2.1/24 dev a0 && ip link set a0 up && ip link set b0 up");
+	run("ip link add a0 type veth peer name b0 && ip addr add 192.0.2.1/24 dev a0 && ip link set a0 up && ip link "
+	    "set b0 up");
 	return 0;
 }
 
@@ -147,7 +149,9 @@ static void an_address_comes_without_a_route_and_goes(void **state)
 
 static void our_routes_are_marked_replaced_and_removed(void **state)
 {
-	struct net_route route = { .family = AF_INET, .prefixlen = 10, .dst = addr4("100.64.0.0"), .ifindex = ifindex_of("a0") };
+	struct net_route route = {
+		.family = AF_INET, .prefixlen = 10, .dst = addr4("100.64.0.0"), .ifindex = ifindex_of("a0")
+	};
 
 	assert_int_equal(net_route_add(&route), 0);
 	run("ip route show 100.64.0.0/10 | grep -q 'dev a0 proto 84 scope link'");
@@ -164,7 +168,9 @@ static void our_routes_are_marked_replaced_and_removed(void **state)
 
 static void anothers_route_is_not_replaced_nor_removed(void **state)
 {
-	struct net_route route = { .family = AF_INET, .prefixlen = 10, .dst = addr4("100.64.0.0"), .ifindex = ifindex_of("a0") };
+	struct net_route route = {
+		.family = AF_INET, .prefixlen = 10, .dst = addr4("100.64.0.0"), .ifindex = ifindex_of("a0")
+	};
 
 	run("ip route add 100.64.0.0/10 dev b0");
 	assert_int_equal(net_route_add(&route), -EEXIST);
@@ -206,7 +212,8 @@ static void a_neighbour_is_resolved_kept_and_released(void **state)
 
 	assert_int_equal(net_neigh_get(ifindex, AF_INET, &addr, &neigh), -ENOENT);
 	/* The other end answers for the address from a namespace of its own. */
-	run("ip netns add talon-net-test && ip link set b0 netns talon-net-test && ip -n talon-net-test addr add 192.0.2.9/24 dev b0 && "
+	run("ip netns add talon-net-test && ip link set b0 netns talon-net-test && ip -n talon-net-test addr add "
+	    "192.0.2.9/24 dev b0 && "
 	    "ip -n talon-net-test link set b0 up address 02:00:00:00:00:99");
 	assert_int_equal(net_neigh_probe(ifindex, AF_INET, &addr), 0);
 	wait_for(!net_neigh_get(ifindex, AF_INET, &addr, &neigh) && neigh.has_mac);
@@ -325,7 +332,8 @@ static void hazards_are_named_and_nothing_is_changed(void **state)
 	run("echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter && echo 0 > /proc/sys/net/ipv4/conf/all/src_valid_mark");
 
 	run("ip link add name br0 type bridge && ip link set a0 master br0");
-	assert_int_equal(net_hazards((const char *const[]) { "br0", "a0", "nosuch0" }, 3, NULL, text, sizeof(text)) > 0, 1);
+	assert_int_equal(net_hazards((const char *const[]){ "br0", "a0", "nosuch0" }, 3, NULL, text, sizeof(text)) > 0,
+			 1);
 	assert_non_null(strstr(text, "br0 is a bridge"));
 	assert_non_null(strstr(text, "a0 belongs to another device"));
 	assert_non_null(strstr(text, "nosuch0 does not exist"));
@@ -351,10 +359,13 @@ static void the_tunnel_pair_has_neither_addresses_nor_arp(void **state)
 		assert_true(link.flags & IFF_NOARP);
 	}
 	usleep(200000);		/* the kernel would have made link-local addresses by now */
-	run("test -z \"$(ip -br addr show dev t0 | grep -E 'inet|fe80|[0-9]/')\" && test -z \"$(ip -br addr show dev t0p | grep -E 'fe80|[0-9]/')\"");
-	run("ethtool -k t0 | grep -q 'tx-tcp-segmentation: off' && ethtool -k t0 | grep -q 'generic-segmentation-offload: off' && "
+	run("test -z \"$(ip -br addr show dev t0 | grep -E 'inet|fe80|[0-9]/')\" && test -z \"$(ip -br addr show dev "
+	    "t0p | grep -E 'fe80|[0-9]/')\"");
+	run("ethtool -k t0 | grep -q 'tx-tcp-segmentation: off' && ethtool -k t0 | grep -q "
+	    "'generic-segmentation-offload: off' && "
 	    "ethtool -k t0 | grep -q 'scatter-gather: off' && ethtool -k t0 | grep -q 'tx-checksumming: off' && "
-	    "ethtool -k t0 | grep -q 'generic-receive-offload: on' && ethtool -k t0p | grep -q 'generic-receive-offload: off'");
+	    "ethtool -k t0 | grep -q 'generic-receive-offload: on' && ethtool -k t0p | grep -q "
+	    "'generic-receive-offload: off'");
 	assert_int_equal(net_tunnel_delete("t0", ALIAS), 0);
 	assert_int_equal(net_link_get("t0", &link), -ENODEV);
 	assert_int_equal(net_tunnel_delete("t0", ALIAS), 0);
@@ -369,7 +380,8 @@ static void the_tunnel_pair_is_put_right_when_it_is_there(void **state)
 	run("ip link set t0 down mtu 1400 && ethtool -K t0 tx on sg on tso on gso on >/dev/null 2>&1");
 	make_tunnel();
 	assert_int_equal(ifindex_of("t0"), before);
-	run("ip link show t0 | grep -q 'UP.*mtu 1280' && ethtool -k t0 | grep -q 'scatter-gather: off' && ethtool -k t0 | grep -q 'tx-checksumming: off'");
+	run("ip link show t0 | grep -q 'UP.*mtu 1280' && ethtool -k t0 | grep -q 'scatter-gather: off' && ethtool -k "
+	    "t0 | grep -q 'tx-checksumming: off'");
 	assert_int_equal(net_tunnel_delete_all("another alias"), 0);
 	assert_int_equal(ifindex_of("t0"), before);
 	assert_int_equal(net_tunnel_delete_all(ALIAS), 1);
@@ -437,7 +449,9 @@ static void read_frames(int fd, struct frames *frames)
 
 static int open_tap(int ifindex)
 {
-	struct sockaddr_ll where = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = ifindex };
+	struct sockaddr_ll where = { .sll_family = AF_PACKET,
+				     .sll_protocol = htons(ETH_P_ALL),
+				     .sll_ifindex = ifindex };
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), size = 64 << 20, on = 1;
 
 	assert_true(fd >= 0);
@@ -449,7 +463,9 @@ static int open_tap(int ifindex)
 
 static struct sockaddr_in far_addr(uint16_t port)
 {
-	return (struct sockaddr_in) { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(0x64400002) };
+	return (struct sockaddr_in){ .sin_family = AF_INET,
+				     .sin_port = htons(port),
+				     .sin_addr.s_addr = htonl(0x64400002) };
 }
 
 static int bind_far(int type, uint16_t port)
@@ -531,7 +547,7 @@ static void what_leaves_the_tunnel_is_wire_sized_linear_and_summed(void **state)
 	look->rodata->limit = ETH_HLEN + 1280;
 	assert_int_equal(datapath_other__load(look), 0);
 
-	/* The far end moves to a namespace that answers, with the address that a device without ARP sends to: its own. */
+	/* The far end moves to a namespace that answers, with the address that a device without ARP sends to. */
 	assert_int_equal(unshare(CLONE_NEWNET), 0);
 	there = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(setns(here, CLONE_NEWNET), 0);
@@ -543,7 +559,7 @@ static void what_leaves_the_tunnel_is_wire_sized_linear_and_summed(void **state)
 	look_at_ingress(look, "t0p");
 	tap = open_tap(ifindex_of("t0p"));
 	listener = bind_far(SOCK_STREAM, 5000);
-	sink = bind_far(SOCK_DGRAM, 6000);		/* never read; without it the sender would hear of a closed port */
+	sink = bind_far(SOCK_DGRAM, 6000); /* never read; without it the sender would hear of a closed port */
 	assert_int_equal(setns(here, CLONE_NEWNET), 0);
 
 	send_tcp(listener, tap, &frames);

@@ -88,8 +88,8 @@ static bool has_hook(const struct datapath *dp, enum hook_kind kind, int ifindex
 }
 
 /*
- * Native XDP: in libxdp's dispatcher where that is wanted, else in the slot itself. A dispatcher that is there cannot be passed by: if we
- * may not join it, the slot is taken.
+ * Native XDP: in libxdp's dispatcher where that is wanted, else in the slot itself. A dispatcher that is there cannot
+ * be passed by: if we may not join it, the slot is taken.
  */
 static int attach_native(struct hook *hook, enum hook_kind *ret_kind, char *note, size_t len)
 {
@@ -126,7 +126,8 @@ static int attach_tc(struct hook *hook, enum hook_kind kind)
 	return kind == HOOK_TCX ? tcx_attach(hook) : clsact_attach(hook);
 }
 
-static int attach_native_or_less(struct hook *hook, enum datapath_mode *ret_mode, enum hook_kind *ret_kind, char *why, size_t len)
+static int attach_native_or_less(struct hook *hook, enum datapath_mode *ret_mode, enum hook_kind *ret_kind, char *why,
+				 size_t len)
 {
 	char note[160] = "", below[100] = "";
 	int ret;
@@ -160,8 +161,8 @@ static int attach_native_or_less(struct hook *hook, enum datapath_mode *ret_mode
 	return ret;
 }
 
-static int attach_one(struct hook *hook, enum datapath_mode mode, enum datapath_mode *ret_mode, enum hook_kind *ret_kind,
-		      char *why, size_t len)
+static int attach_one(struct hook *hook, enum datapath_mode mode, enum datapath_mode *ret_mode,
+		      enum hook_kind *ret_kind, char *why, size_t len)
 {
 	char note[160] = "";
 	int ret = -EINVAL;
@@ -190,7 +191,8 @@ static int attach_one(struct hook *hook, enum datapath_mode mode, enum datapath_
 		*ret_kind = HOOK_FILTER;
 		ret = attach_tc(hook, HOOK_FILTER);
 		if (!ret && tcx_is_supported()) {
-			snprintf(why, len, "clsact, as configured; this kernel has tcx, so a CNI may delete the filter");
+			snprintf(why, len,
+				 "clsact, as configured; this kernel has tcx, so a CNI may delete the filter");
 			return 0;
 		}
 		break;
@@ -200,7 +202,8 @@ static int attach_one(struct hook *hook, enum datapath_mode mode, enum datapath_
 	return ret;
 }
 
-static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, struct undo *undo, char *err, size_t errlen)
+static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, struct undo *undo, char *err,
+			 size_t errlen)
 {
 	struct hook hook = { .dp = dp, .device = uplink->name, .object = OBJECT_UPLINK_XDP };
 	enum datapath_mode mode;
@@ -313,8 +316,9 @@ static void sum_up(struct datapath *dp)
 	size_t len = 0;
 
 	for (unsigned i = 0; i < dp->uplink_count && len < sizeof(dp->why); i++)
-		len += snprintf(dp->why + len, sizeof(dp->why) - len, "%s%s%s%s", i ? "; " : "", dp->uplink_count > 1 ? dp->uplinks[i].name : "",
-				dp->uplink_count > 1 ? ": " : "", dp->uplinks[i].why);
+		len += snprintf(dp->why + len, sizeof(dp->why) - len, "%s%s%s%s", i ? "; " : "",
+				dp->uplink_count > 1 ? dp->uplinks[i].name : "", dp->uplink_count > 1 ? ": " : "",
+				dp->uplinks[i].why);
 }
 
 static void take_back(struct datapath *dp, const struct undo *undo)
@@ -348,12 +352,17 @@ int datapath_attach(struct datapath *dp, char *err, size_t errlen)
 }
 
 static const char *const mode_names[] = {
-	[DATAPATH_AUTO] = "auto", [DATAPATH_XDP] = "xdp", [DATAPATH_XDP_GENERIC] = "xdp-generic", [DATAPATH_TCX] = "tcx",
+	[DATAPATH_AUTO] = "auto",
+	[DATAPATH_XDP] = "xdp",
+	[DATAPATH_XDP_GENERIC] = "xdp-generic",
+	[DATAPATH_TCX] = "tcx",
 	[DATAPATH_CLSACT] = "clsact",
 };
 
 static const char *const dispatcher_names[] = {
-	[DATAPATH_DISPATCHER_AUTO] = "auto", [DATAPATH_DISPATCHER_ALWAYS] = "always", [DATAPATH_DISPATCHER_NEVER] = "never",
+	[DATAPATH_DISPATCHER_AUTO] = "auto",
+	[DATAPATH_DISPATCHER_ALWAYS] = "always",
+	[DATAPATH_DISPATCHER_NEVER] = "never",
 };
 
 static int find_name(const char *const *names, unsigned count, const char *name)

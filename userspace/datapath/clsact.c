@@ -8,8 +8,9 @@
 #include "datapath/internal.h"
 
 /*
- * Priority 1 is the first that there is. The handle is not the 1 that everybody takes, so that we neither replace a CNI's filter of that
- * priority nor are replaced by it; within one priority the kernel runs the filter that was added last first.
+ * Priority 1 is the first that there is. The handle is not the 1 that everybody takes, so that we neither replace a
+ * CNI's filter of that priority nor are replaced by it; within one priority the kernel runs the filter that was added
+ * last first.
  */
 #define FILTER_PRIORITY	1
 #define FILTER_HANDLE	0x54

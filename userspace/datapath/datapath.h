@@ -2,10 +2,10 @@
 /*
  * Programs, maps and their places in the kernel: load, pin, attach, adopt, replace, remove.
  *
- * Everything is pinned under <base>/v<TALON_LAYOUT_VERSION>/{maps,progs,links}, so it runs on without this process. Order of a start:
- * datapath_load (maps are there, nothing attached) -> datapath_tunnel (the veth pair is there) -> the caller fills the maps ->
- * datapath_attach. Each step can be called again. A step that fails takes back what it did itself, and never touches a datapath that
- * was running before: that one goes on with its old programs.
+ * Everything is pinned under <base>/v<TALON_LAYOUT_VERSION>/{maps,progs,links}, so it runs on without this process.
+ * Order of a start: datapath_load (maps are there, nothing attached) -> datapath_tunnel (the veth pair is there) -> the
+ * caller fills the maps -> datapath_attach. Each step can be called again. A step that fails takes back what it did
+ * itself, and never touches a datapath that was running before: that one goes on with its old programs.
  *
  * One process at a time: datapath_load holds a lock on <base> until datapath_close.
  */
@@ -21,7 +21,7 @@
 
 #define DATAPATH_BASE_DEFAULT		"/sys/fs/bpf/talon"
 #define DATAPATH_TUNNEL_DEFAULT		"wt0"
-#define DATAPATH_PRIORITY_DEFAULT	40	/* in libxdp's dispatcher, where 50 is what others get; lower runs first */
+#define DATAPATH_PRIORITY_DEFAULT	40 /* in libxdp's dispatcher, where 50 is what others get; lower runs first */
 
 enum datapath_mode {
 	DATAPATH_AUTO,
@@ -32,8 +32,9 @@ enum datapath_mode {
 };
 
 enum datapath_dispatcher {
-	DATAPATH_DISPATCHER_AUTO,	/* join libxdp's dispatcher where one is already there */
-	DATAPATH_DISPATCHER_ALWAYS,	/* bring one to a free slot too; where the kernel does not let us, the slot itself is taken */
+	DATAPATH_DISPATCHER_AUTO,   /* join libxdp's dispatcher where one is already there */
+	DATAPATH_DISPATCHER_ALWAYS, /* bring one to a free slot too; where the kernel does not let us, the slot itself
+				       is taken */
 	DATAPATH_DISPATCHER_NEVER,
 };
 
@@ -45,11 +46,11 @@ struct datapath_options {
 	enum datapath_mode mode;
 	enum datapath_dispatcher dispatcher;
 	unsigned dispatcher_priority;
-	const char *tunnel;		/* the far end is called the same with a "p" appended (to 14 characters at most) */
+	const char *tunnel; /* the far end is called the same with a "p" appended (to 14 characters at most) */
 	uint32_t tunnel_mtu;		/* default 1280 */
 	uint32_t peers;			/* default 1024 */
 	uint32_t sessions;		/* slots, a power of two; default 4 for each peer, rounded up */
-	uint32_t flows;			/* 1024..2^20; default 65536. Buckets of each index: flows / 4, rounded up to a power of two */
+	uint32_t flows; /* 1024..2^20; default 65536. Buckets of each index: flows / 4, rounded up to a power of two */
 };
 
 /* Every map of bpf/lib/maps.h that is pinned. */
@@ -87,10 +88,11 @@ struct datapath_uplink {
 };
 
 /*
- * Opens and loads the objects and pins the maps. Where a datapath of this layout is running, its maps are kept with their contents and
- * sizes (a wish for other sizes is logged and ignored: datapath_down first), and datapath_is_adopted() is true. Pins that a start left
- * behind before anything was attached are removed first. Nothing is attached.
- * Returns 0; -EBUSY if another process holds @base; -EINVAL for bad options; or another negative errno. @err gets one line.
+ * Opens and loads the objects and pins the maps. Where a datapath of this layout is running, its maps are kept with
+ * their contents and sizes (a wish for other sizes is logged and ignored: datapath_down first), and
+ * datapath_is_adopted() is true. Pins that a start left behind before anything was attached are removed first. Nothing
+ * is attached. Returns 0; -EBUSY if another process holds @base; -EINVAL for bad options; or another negative errno.
+ * @err gets one line.
  */
 int datapath_load(const struct datapath_options *options, struct datapath **ret_dp, char *err, size_t errlen);
 
@@ -98,23 +100,24 @@ int datapath_load(const struct datapath_options *options, struct datapath **ret_
 int datapath_tunnel(struct datapath *dp, char *err, size_t errlen);
 
 /*
- * Attaches, or replaces atomically what an earlier process attached, on the tunnel's far end and every uplink; then removes what is
- * left of other layout versions and of uplinks that are no longer wanted. Can be called again, for instance when a device came back.
- * Returns 0 or a negative errno with one line in @err.
+ * Attaches, or replaces atomically what an earlier process attached, on the tunnel's far end and every uplink; then
+ * removes what is left of other layout versions and of uplinks that are no longer wanted. Can be called again, for
+ * instance when a device came back. Returns 0 or a negative errno with one line in @err.
  */
 int datapath_attach(struct datapath *dp, char *err, size_t errlen);
 
 /* All three. */
 int datapath_up(const struct datapath_options *options, struct datapath **ret_dp, char *err, size_t errlen);
 
-/* Frees what this process holds. Everything pinned stays and runs on. A datapath that never got to attach is removed. NULL is fine. */
+/* Frees what this process holds. Everything pinned stays and runs on. A datapath that never got to attach is removed.
+ * NULL is fine. */
 void datapath_close(struct datapath *dp);
 
 /*
- * Removes everything below @base (NULL: default) of all layout versions: programs, maps, links, filters and qdiscs that are ours,
- * memberships in libxdp's dispatcher, the tunnel pair, our routes and neighbour entries. Works without a controller and twice in a row.
- * Returns 0; -EBUSY if a controller holds @base (stop it first; @err has its pid where known); or the first negative errno it met
- * after trying everything.
+ * Removes everything below @base (NULL: default) of all layout versions: programs, maps, links, filters and qdiscs that
+ * are ours, memberships in libxdp's dispatcher, the tunnel pair, our routes and neighbour entries. Works without a
+ * controller and twice in a row. Returns 0; -EBUSY if a controller holds @base (stop it first; @err has its pid where
+ * known); or the first negative errno it met after trying everything.
  */
 int datapath_down(const char *base, char *err, size_t errlen);
 
@@ -128,7 +131,8 @@ int datapath_map_open(const char *base, enum datapath_map map);
 int datapath_map_fd(const struct datapath *dp, enum datapath_map map);
 const char *datapath_map_name(enum datapath_map map);
 
-/* "uplink_xdp", "uplink_tc", "tunnel", "natgc": fd of the loaded program, or -ENOENT. natgc runs by bpf_prog_test_run_opts. */
+/* "uplink_xdp", "uplink_tc", "tunnel", "natgc": fd of the loaded program, or -ENOENT. natgc runs by
+ * bpf_prog_test_run_opts. */
 int datapath_prog_fd(const struct datapath *dp, const char *name);
 
 const struct datapath_sizes *datapath_get_sizes(const struct datapath *dp);
@@ -142,7 +146,7 @@ const char *datapath_get_why(const struct datapath *dp);
 
 const char *datapath_mode_name(enum datapath_mode mode);	/* "auto", "xdp", "xdp-generic", "tcx", "clsact" */
 int datapath_mode_parse(const char *name, enum datapath_mode *ret_mode);		/* 0 or -EINVAL */
-int datapath_dispatcher_parse(const char *name, enum datapath_dispatcher *ret_dispatcher);	/* auto, always, never */
+int datapath_dispatcher_parse(const char *name, enum datapath_dispatcher *ret_dispatcher); /* auto, always, never */
 
 struct datapath_tunnel_info {
 	char	name[IFNAMSIZ];
@@ -158,7 +162,8 @@ const struct datapath_tunnel_info *datapath_get_tunnel(const struct datapath *dp
 
 /*
  * Looks whether what we attached is still there: after link events, and now and then.
- * Returns 0; 1 if all is attached but somebody got in front of a tcx program; or -ENOLINK if something is gone. @text: one line which.
+ * Returns 0; 1 if all is attached but somebody got in front of a tcx program; or -ENOLINK if something is gone. @text:
+ * one line which.
  */
 int datapath_verify(struct datapath *dp, char *text, size_t len);
 
@@ -167,7 +172,7 @@ struct datapath_features {
 	bool	bpf_loop;
 	bool	tcx;
 	bool	freplace;
-	bool	freplace_moves;		/* ... also by a program that moves packet data where the replaced function does not */
+	bool freplace_moves; /* ... also by a program that moves packet data where the replaced function does not */
 	bool	btf;			/* /sys/kernel/btf/vmlinux; we work without */
 	char	freplace_why[80];	/* the kernel's reason when false */
 };

@@ -119,7 +119,8 @@ static int attach_copy(struct hook *hook, struct bpf_object *obj)
 		ret = xdp_program__attach(xdp, hook->ifindex, XDP_MODE_NATIVE, 0);
 	if (ret)
 		goto out;
-	/* Where freplace is missing libxdp attaches the program by itself, by netlink: that is no place among others. */
+	/* Where freplace is missing libxdp attaches the program by itself, by netlink: that is no place among others.
+	 */
 	prog_id = xdp_program__id(xdp);
 	if (!dispatcher_holds(hook->ifindex, prog_id)) {
 		xdp_program__detach(xdp, hook->ifindex, XDP_MODE_NATIVE, 0);
@@ -134,7 +135,8 @@ out:
 	return ret;
 }
 
-/* The tag of a program inside the dispatcher differs from that of the same program alone, so both are loaded as extensions. */
+/* The tag of a program inside the dispatcher differs from that of the same program alone, so both are loaded as
+ * extensions. */
 int dispatcher_attach(struct hook *hook)
 {
 	int fd = pin_hook_take(hook->dp, HOOK_DISPATCH, hook->ifindex), ret;
@@ -148,7 +150,8 @@ int dispatcher_attach(struct hook *hook)
 	hook->made = !old;
 	ret = freplace_probe(false);
 	if (ret) {
-		snprintf(hook->why, hook->why_len, "libxdp's dispatcher on %s: the kernel refuses freplace (%s)", hook->device, strerror(-ret));
+		snprintf(hook->why, hook->why_len, "libxdp's dispatcher on %s: the kernel refuses freplace (%s)",
+			 hook->device, strerror(-ret));
 		return ret;
 	}
 	ret = object_open(hook->dp, hook->object, &obj);
@@ -157,7 +160,9 @@ int dispatcher_attach(struct hook *hook)
 		bpf_object__close(obj);
 	}
 	if (ret == -EINVAL && freplace_probe(true))
-		snprintf(hook->why, hook->why_len, "libxdp's dispatcher on %s takes no program that moves packet data on this kernel", hook->device);
+		snprintf(hook->why, hook->why_len,
+			 "libxdp's dispatcher on %s takes no program that moves packet data on this kernel",
+			 hook->device);
 	else if (ret)
 		snprintf(hook->why, hook->why_len, "libxdp's dispatcher on %s: %s", hook->device, strerror(-ret));
 	else if (old)	/* only now: between the two, both are in the chain, and the first one takes our packets */

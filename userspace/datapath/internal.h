@@ -15,8 +15,8 @@
 enum object_id { OBJECT_UPLINK_XDP, OBJECT_UPLINK_TC, OBJECT_TUNNEL, OBJECT_NATGC, OBJECT_COUNT };
 
 /*
- * Ways to sit on a device. Their names are part of the pin paths ("links/tcx-3") and the same in every layout version, so that a new
- * version can take over an old one's attachments.
+ * Ways to sit on a device. Their names are part of the pin paths ("links/tcx-3") and the same in every layout version,
+ * so that a new version can take over an old one's attachments.
  */
 enum hook_kind {
 	HOOK_XDP,		/* pin is a bpf_link */
@@ -104,7 +104,8 @@ int tcx_position(int ifindex, uint32_t prog_id);	/* 0: first; -ENOENT: not there
 int clsact_filter_prog(int ifindex, uint32_t *ret_prog_id);	/* program of our filter, -ENOENT */
 void clsact_filter_remove(int ifindex);
 void clsact_qdisc_remove_if_empty(int ifindex);
-/* Can the kernel replace a function of a program? @moving: by one that moves packet data where the other does not. 0 or its errno. */
+/* Can the kernel replace a function of a program? @moving: by one that moves packet data where the other does not. 0 or
+ * its errno. */
 int freplace_probe(bool moving);
 /* "cil_xdp_entry (id 17)", or "id 17" if its name cannot be read. */
 void prog_describe(uint32_t prog_id, char *text, size_t len);

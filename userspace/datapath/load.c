@@ -67,7 +67,8 @@ static uint32_t round_up_pow2(uint32_t value)
 	return pow2;
 }
 
-static int choose_sizes(const struct datapath_options *options, struct datapath_sizes *ret_sizes, char *err, size_t errlen)
+static int choose_sizes(const struct datapath_options *options, struct datapath_sizes *ret_sizes, char *err,
+			size_t errlen)
 {
 	struct datapath_sizes sizes = {
 		.peers = options->peers ? options->peers : 1024,
@@ -148,7 +149,8 @@ static uint32_t pinned_entries(const char *root, enum datapath_map map, uint32_t
 	return info.max_entries;
 }
 
-/* Running maps keep their sizes: a resize would lose every session and flow, which no wish for another size is worth. */
+/* Running maps keep their sizes: a resize would lose every session and flow, which no wish for another size is worth.
+ */
 static void adopt_sizes(struct datapath *dp)
 {
 	struct datapath_sizes old = {
@@ -159,7 +161,8 @@ static void adopt_sizes(struct datapath *dp)
 	};
 
 	if (memcmp(&old, &dp->sizes, sizeof(old)))
-		log_warn("the running datapath keeps its sizes (%u peers, %u sessions, %u flows); other ones take a stop of the datapath",
+		log_warn("the running datapath keeps its sizes (%u peers, %u sessions, %u flows); other ones take a "
+			 "stop of the datapath",
 			 old.peers, old.sessions, old.flows);
 	dp->sizes = old;
 }
@@ -170,7 +173,8 @@ static bool is_adoptable(const struct bpf_map_info *info, const struct bpf_map *
 	       info->value_size == bpf_map__value_size(map) && info->map_flags == bpf_map__map_flags(map);
 }
 
-/* Pinned maps keep their entries' number whatever the object says, so that one which is not ours to size can change too. */
+/* Pinned maps keep their entries' number whatever the object says, so that one which is not ours to size can change
+ * too. */
 static int size_map(const struct datapath *dp, struct bpf_map *map)
 {
 	const char *name = bpf_map__name(map);
@@ -225,7 +229,8 @@ static int load_object(struct datapath *dp, enum object_id id, char *err, size_t
 
 	ret = object_open(dp, id, &dp->objects[id]);
 	if (ret == -EPROTOTYPE) {
-		snprintf(err, errlen, "%s/maps: a pinned map has another shape than %s expects; \"talon down\" clears it", dp->root,
+		snprintf(err, errlen,
+			 "%s/maps: a pinned map has another shape than %s expects; \"talon down\" clears it", dp->root,
 			 carried[id].name);
 		return ret;
 	}
@@ -233,8 +238,9 @@ static int load_object(struct datapath *dp, enum object_id id, char *err, size_t
 		ret = bpf_object__load(dp->objects[id]);
 	if (ret)
 		snprintf(err, errlen, "loading %s: %s", carried[id].name,
-			 ret == -EPERM ? "not permitted; needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON" :
-			 ret == -EACCES ? "this kernel's verifier rejects it (its reasons are in the debug log)" : strerror(-ret));
+			 ret == -EPERM	  ? "not permitted; needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
+			 : ret == -EACCES ? "this kernel's verifier rejects it (its reasons are in the debug log)"
+					  : strerror(-ret));
 	return ret;
 }
 
@@ -288,7 +294,8 @@ static int copy_options(struct datapath *dp, const struct datapath_options *opti
 		return -EINVAL;
 	}
 	if (!options->uplink_count || options->uplink_count > TALON_UPLINKS_MAX) {
-		snprintf(err, errlen, "uplinks: %u given, 1 to %u are possible", options->uplink_count, TALON_UPLINKS_MAX);
+		snprintf(err, errlen, "uplinks: %u given, 1 to %u are possible", options->uplink_count,
+			 TALON_UPLINKS_MAX);
 		return -EINVAL;
 	}
 	if (!tunnel[0] || strlen(tunnel) >= IFNAMSIZ - 1) {

@@ -19,7 +19,8 @@
 #define BPFFS "/sys/fs/bpf"
 
 static const char *const hook_names[HOOK_COUNT] = {
-	[HOOK_XDP] = "xdp", [HOOK_TCX] = "tcx", [HOOK_DISPATCH] = "dispatch", [HOOK_FILTER] = "filter", [HOOK_QDISC] = "qdisc",
+	[HOOK_XDP] = "xdp",	  [HOOK_TCX] = "tcx",	  [HOOK_DISPATCH] = "dispatch",
+	[HOOK_FILTER] = "filter", [HOOK_QDISC] = "qdisc",
 };
 
 static bool is_bpffs(const char *path)
@@ -50,7 +51,9 @@ int pin_base_open(const char *base, bool create, char *err, size_t errlen)
 	snprintf(parent, sizeof(parent), "%s", base);
 	slash = strrchr(parent, '/');
 	if (base[0] != '/' || slash == parent || !slash[1]) {
-		snprintf(err, errlen, "pin directory \"%s\": must be an absolute path on a bpffs, like " DATAPATH_BASE_DEFAULT, base);
+		snprintf(err, errlen,
+			 "pin directory \"%s\": must be an absolute path on a bpffs, like " DATAPATH_BASE_DEFAULT,
+			 base);
 		return -EINVAL;
 	}
 	*slash = '\0';
@@ -72,7 +75,8 @@ int pin_base_open(const char *base, bool create, char *err, size_t errlen)
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		ret = errno == EWOULDBLOCK ? -EBUSY : -errno;
-		snprintf(err, errlen, "%s: %s", base, ret == -EBUSY ? "another process runs this datapath" : strerror(-ret));
+		snprintf(err, errlen, "%s: %s", base,
+			 ret == -EBUSY ? "another process runs this datapath" : strerror(-ret));
 		close(fd);
 		return ret;
 	}

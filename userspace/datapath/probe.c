@@ -52,8 +52,8 @@ void datapath_features_text(const struct datapath_features *features, char *text
 		snprintf(note, sizeof(note), " (%s)", features->freplace_why);
 	else if (!features->freplace_moves)
 		snprintf(note, sizeof(note), " (not for programs that move packet data)");
-	snprintf(text, len, "bpf_loop %s, tcx %s, freplace %s%s, kernel BTF %s", yes_no(features->bpf_loop), yes_no(features->tcx),
-		 yes_no(features->freplace), note, yes_no(features->btf));
+	snprintf(text, len, "bpf_loop %s, tcx %s, freplace %s%s, kernel BTF %s", yes_no(features->bpf_loop),
+		 yes_no(features->tcx), yes_no(features->freplace), note, yes_no(features->btf));
 }
 
 static int verify_link(const struct datapath *dp, enum hook_kind kind, int ifindex, uint32_t *ret_prog_id)
@@ -117,12 +117,13 @@ int datapath_verify(struct datapath *dp, char *text, size_t len)
 	int worst, ret;
 
 	text[0] = '\0';
-	worst = judge(verify_hook(dp, tcx_is_supported() ? HOOK_TCX : HOOK_FILTER, dp->tunnel.far_ifindex), dp->tunnel.far_name, "tunnel",
-		      text, len);
+	worst = judge(verify_hook(dp, tcx_is_supported() ? HOOK_TCX : HOOK_FILTER, dp->tunnel.far_ifindex),
+		      dp->tunnel.far_name, "tunnel", text, len);
 	for (unsigned i = 0; i < dp->uplink_count && worst >= 0; i++) {
 		const struct datapath_uplink *uplink = &dp->uplinks[i];
 
-		ret = judge(verify_hook(dp, hook_of(uplink), uplink->ifindex), uplink->name, datapath_mode_name(uplink->mode), text, len);
+		ret = judge(verify_hook(dp, hook_of(uplink), uplink->ifindex), uplink->name,
+			    datapath_mode_name(uplink->mode), text, len);
 		worst = ret < 0 || ret > worst ? ret : worst;
 	}
 	return worst;

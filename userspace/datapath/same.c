@@ -67,7 +67,8 @@ static bool same_value(int a, int b, uint32_t size)
 	return same;
 }
 
-/* The same constants in a map of @prog? libbpf names such a map after the object, so the kind and the size are what to go by. */
+/* The same constants in a map of @prog? libbpf names such a map after the object, so the kind and the size are what to
+ * go by. */
 static bool has_constants(const struct prog *prog, int fd, const struct bpf_map_info *wanted)
 {
 	struct bpf_map_info info;

@@ -63,7 +63,8 @@ int net_addr_primary4(int ifindex, __be32 *ret_addr)
 	return 0;
 }
 
-static int change(uint16_t type, uint16_t flags, int ifindex, uint8_t family, const struct talon_addr *addr, uint8_t prefixlen)
+static int change(uint16_t type, uint16_t flags, int ifindex, uint8_t family, const struct talon_addr *addr,
+		  uint8_t prefixlen)
 {
 	char buf[256] __attribute__((aligned(8)));
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);

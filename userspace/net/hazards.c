@@ -77,10 +77,16 @@ static int conf_max(const char *device, const char *key)
 static void check_filter(struct report *report, const char *device)
 {
 	if (conf_max(device, "rp_filter") == 1)
-		say(report, "rp_filter=1 (strict) on %s: local deliveries are dropped, because their replies are routed through the tunnel device; "
-		    "0 or 2 is needed", device);
+		say(report,
+		    "rp_filter=1 (strict) on %s: local deliveries are dropped, because their replies are routed "
+		    "through the tunnel device; "
+		    "0 or 2 is needed",
+		    device);
 	if (conf_max(device, "src_valid_mark") == 1)
-		say(report, "src_valid_mark=1 on %s: marked packets fail the source check, which breaks some gateways on this node", device);
+		say(report,
+		    "src_valid_mark=1 on %s: marked packets fail the source check, which breaks some gateways on this "
+		    "node",
+		    device);
 }
 
 static bool is_one_of(const char *name, const char *const *list)
@@ -96,11 +102,15 @@ static void check_kind(struct report *report, const struct net_link *link)
 	static const char *const layered[] = { "bond", "bridge", "vlan", "team", "macvlan", "ipvlan", NULL };
 
 	if (is_one_of(link->kind, layered))
-		say(report, "%s is a %s: native XDP may be missing or not see all packets; name the port below it as uplink", link->name, link->kind);
+		say(report,
+		    "%s is a %s: native XDP may be missing or not see all packets; name the port below it as uplink",
+		    link->name, link->kind);
 	if (link->master)
 		say(report, "%s belongs to another device (ifindex %d)", link->name, link->master);
 	if (!strcmp(link->kind, "veth"))
-		say(report, "%s is a veth: whether its other end sends finished checksums cannot be seen from here (ethtool -K PEER tx off)",
+		say(report,
+		    "%s is a veth: whether its other end sends finished checksums cannot be seen from here (ethtool -K "
+		    "PEER tx off)",
 		    link->name);
 	if (!link->up)
 		say(report, "%s is down", link->name);
@@ -113,7 +123,8 @@ static void check_offloads(struct report *report, const char *name)
 	if (!ethtool_get(name, ETHTOOL_GFLAGS, &flags) && flags & ETH_FLAG_LRO)
 		say(report, "LRO is on at %s: joined packets cannot be sealed (ethtool -K %s lro off)", name, name);
 	if (ethtool_feature(name, "rx-gro-hw") == 1)
-		say(report, "hardware GRO is on at %s: joined packets cannot be sealed (ethtool -K %s rx-gro-hw off)", name, name);
+		say(report, "hardware GRO is on at %s: joined packets cannot be sealed (ethtool -K %s rx-gro-hw off)",
+		    name, name);
 }
 
 static void check_uplink(struct report *report, const char *name)

@@ -49,7 +49,8 @@ static int keep(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
-static struct nlmsghdr *start(char *buf, uint16_t type, int ifindex, uint8_t family, const struct talon_addr *addr, struct ndmsg **msg)
+static struct nlmsghdr *start(char *buf, uint16_t type, int ifindex, uint8_t family, const struct talon_addr *addr,
+			      struct ndmsg **msg)
 {
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The host's network as Talon sees and touches it: links, addresses, routes, neighbours, by rtnetlink (RFC 3549) and ethtool.
+ * The host's network as Talon sees and touches it: links, addresses, routes, neighbours, by rtnetlink (RFC 3549) and
+ * ethtool.
  *
- * Everything works in the caller's network namespace. Nothing here logs; errors are returned as negative errno, and where a call takes
- * (err, errlen) it also writes one line with the device and the kernel's own reason. Addresses are in network byte order:
- * an IPv4 address is word[0] of struct talon_addr, the others are zero.
+ * Everything works in the caller's network namespace. Nothing here logs; errors are returned as negative errno, and
+ * where a call takes (err, errlen) it also writes one line with the device and the kernel's own reason. Addresses are
+ * in network byte order: an IPv4 address is word[0] of struct talon_addr, the others are zero.
  */
 #ifndef TALON_NET_H
 #define TALON_NET_H
@@ -17,8 +18,8 @@
 #include "talon/types.h"
 
 /*
- * rtm_protocol of every route and NDA_PROTOCOL of every neighbour entry that we make, so that ours can be told from others'.
- * 0x54 ('T') is in nobody's list: not in linux/rtnetlink.h (RTPROT_*), nor in iproute2's rt_protos.
+ * rtm_protocol of every route and NDA_PROTOCOL of every neighbour entry that we make, so that ours can be told from
+ * others'. 0x54 ('T') is in nobody's list: not in linux/rtnetlink.h (RTPROT_*), nor in iproute2's rt_protos.
  */
 #define NET_PROTOCOL 0x54
 
@@ -37,7 +38,7 @@ struct net_link {
 	char	driver[32];		/* of SIOCETHTOOL, filled by net_link_get* only; empty where unknown */
 	char	alias[NET_ALIAS_MAX];	/* ifalias */
 	int	master;			/* ifindex of the bridge or bond that it belongs to; 0: none */
-	int	lower;			/* IFLA_LINK: parent of a vlan, other end of a veth in this namespace; 0: none */
+	int lower; /* IFLA_LINK: parent of a vlan, other end of a veth in this namespace; 0: none */
 	uint32_t xdp_prog_id;		/* of the attached XDP program; 0: none */
 	uint8_t	xdp_mode;		/* XDP_ATTACHED_* of linux/if_link.h */
 };
@@ -70,8 +71,8 @@ int net_addr_list(net_addr_cb cb, void *user);
 int net_addr_primary4(int ifindex, __be32 *ret_addr);
 
 /*
- * Adds @addr/@prefixlen to @ifindex without the kernel's automatic prefix route (IFA_F_NOPREFIXROUTE). There already: success.
- * net_addr_del: not there: success. Return 0 or a negative errno.
+ * Adds @addr/@prefixlen to @ifindex without the kernel's automatic prefix route (IFA_F_NOPREFIXROUTE). There already:
+ * success. net_addr_del: not there: success. Return 0 or a negative errno.
  */
 int net_addr_add(int ifindex, uint8_t family, const struct talon_addr *addr, uint8_t prefixlen);
 int net_addr_del(int ifindex, uint8_t family, const struct talon_addr *addr, uint8_t prefixlen);
@@ -96,13 +97,14 @@ int net_route_list(uint8_t family, net_route_cb cb, void *user);
 
 /*
  * Adds a route with protocol NET_PROTOCOL, replacing the one to the same prefix and metric if that is ours.
- * Returns 0, -EEXIST if the same prefix is in the main table and not ours (nothing is changed), or another negative errno.
- * net_route_del removes ours only; not there: success.
+ * Returns 0, -EEXIST if the same prefix is in the main table and not ours (nothing is changed), or another negative
+ * errno. net_route_del removes ours only; not there: success.
  */
 int net_route_add(const struct net_route *route);
 int net_route_del(const struct net_route *route);
 
-/* Removes every route with protocol NET_PROTOCOL through @ifindex (0: any device). Returns their number or a negative errno. */
+/* Removes every route with protocol NET_PROTOCOL through @ifindex (0: any device). Returns their number or a negative
+ * errno. */
 int net_route_flush(int ifindex);
 
 struct net_neigh {
@@ -117,8 +119,8 @@ struct net_neigh {
 };
 
 /*
- * Makes the kernel resolve @addr on @ifindex and keep it resolved (a managed entry where the kernel has them, 5.16; else one
- * resolution each time this is called). An entry that is there keeps its state; a permanent one is left alone.
+ * Makes the kernel resolve @addr on @ifindex and keep it resolved (a managed entry where the kernel has them, 5.16;
+ * else one resolution each time this is called). An entry that is there keeps its state; a permanent one is left alone.
  * Returns 0 or a negative errno.
  */
 int net_neigh_probe(int ifindex, uint8_t family, const struct talon_addr *addr);
@@ -126,7 +128,8 @@ int net_neigh_probe(int ifindex, uint8_t family, const struct talon_addr *addr);
 /* Reads one entry. Returns 0 (look at has_mac and state), -ENOENT, or another negative errno. */
 int net_neigh_get(int ifindex, uint8_t family, const struct talon_addr *addr, struct net_neigh *ret_neigh);
 
-/* The kernel may forget the entry again. Not there: success. The entry itself stays, so that the host's own traffic feels nothing. */
+/* The kernel may forget the entry again. Not there: success. The entry itself stays, so that the host's own traffic
+ * feels nothing. */
 int net_neigh_release(int ifindex, uint8_t family, const struct talon_addr *addr);
 
 /* The same for every entry that we asked for. Returns their number or a negative errno. */
@@ -137,10 +140,11 @@ int net_neigh_list(net_neigh_cb cb, void *user);
 
 /*
  * Our own veth pair. @name is the end the stack routes into, @far the one where the sealing program sits.
- * Both: @mtu, NOARP, no addresses, no IPv6 link-local, up. @name: segmentation, tx checksum and scatter-gather off, so that what leaves
- * it is wire-sized, linear and summed; GRO on, which gives it the NAPI that redirected frames need to be received. @far: GRO off.
- * Marked by ifalias @alias. A pair that is there with this alias is put into this state again; a device without it is not touched.
- * Returns 0, -EEXIST if a foreign device has either name, or another negative errno; undoes what it made on failure.
+ * Both: @mtu, NOARP, no addresses, no IPv6 link-local, up. @name: segmentation, tx checksum and scatter-gather off, so
+ * that what leaves it is wire-sized, linear and summed; GRO on, which gives it the NAPI that redirected frames need to
+ * be received. @far: GRO off. Marked by ifalias @alias. A pair that is there with this alias is put into this state
+ * again; a device without it is not touched. Returns 0, -EEXIST if a foreign device has either name, or another
+ * negative errno; undoes what it made on failure.
  */
 int net_tunnel_create(const char *name, const char *far, uint32_t mtu, const char *alias, char *err, size_t errlen);
 
@@ -151,8 +155,9 @@ int net_tunnel_delete(const char *name, const char *alias);
 int net_tunnel_delete_all(const char *alias);
 
 /*
- * Asks the kernel why @prog_fd cannot be XDP on @ifindex with @xdp_flags (XDP_FLAGS_DRV_MODE, ...): only netlink carries the text.
- * If the kernel accepts after all, the program is taken off again at once. Always leaves one line in @reason.
+ * Asks the kernel why @prog_fd cannot be XDP on @ifindex with @xdp_flags (XDP_FLAGS_DRV_MODE, ...): only netlink
+ * carries the text. If the kernel accepts after all, the program is taken off again at once. Always leaves one line in
+ * @reason.
  */
 void net_xdp_reason(int ifindex, int prog_fd, uint32_t xdp_flags, char *reason, size_t len);
 
@@ -180,17 +185,19 @@ struct net_event {
 
 typedef void (*net_event_cb)(const struct net_event *event, void *user);
 
-/* Non-blocking socket that hears of links, addresses, routes and neighbours of both families. Returns the fd or a negative errno. */
+/* Non-blocking socket that hears of links, addresses, routes and neighbours of both families. Returns the fd or a
+ * negative errno. */
 int net_monitor_open(void);
 
 /*
- * Reads a bounded number of messages and calls @cb for each event. Returns 0 when the socket is empty, 1 when there may be more,
- * or a negative errno when the socket is useless. Lost events (ENOBUFS) come as NET_EVENT_RESYNC.
+ * Reads a bounded number of messages and calls @cb for each event. Returns 0 when the socket is empty, 1 when there may
+ * be more, or a negative errno when the socket is useless. Lost events (ENOBUFS) come as NET_EVENT_RESYNC.
  */
 int net_monitor_read(int fd, net_event_cb cb, void *user);
 
 /*
- * What in this host's settings can hurt us, one line each, terminated by '\n'. Only reads. @uplinks: names, @count of them;
+ * What in this host's settings can hurt us, one line each, terminated by '\n'. Only reads. @uplinks: names, @count of
+ * them;
  * @tunnel: name or NULL. Returns the number of lines; text that does not fit is left out whole lines at a time.
  */
 int net_hazards(const char *const *uplinks, unsigned count, const char *tunnel, char *text, size_t len);

@@ -106,7 +106,7 @@ int nl_dump(struct nlmsghdr *nlh, bool one, mnl_cb_t cb, void *user)
 		}
 		ret = mnl_cb_run(buf, got, nlh->nlmsg_seq, mnl_socket_get_portid(nl), cb, user);
 	} while (ret > MNL_CB_STOP);
-	/* A dump that the kernel marks as inconsistent (EINTR) was still whole enough for us: changes come as events. */
+	/* A dump that the kernel marks as inconsistent (EINTR) was still whole enough for us: changes come as events */
 	if (ret < 0)
 		ret = errno == EINTR ? 0 : -errno;
 out:

@@ -11,8 +11,8 @@
 #define NL_BUF 8192			/* of a request; and of one datagram of an answer as libmnl advises */
 
 /*
- * Sends @nlh (NLM_F_ACK is added) and waits for the acknowledgement. Returns 0 or the kernel's negative errno; @reason, if not NULL,
- * gets the kernel's own words (extended acknowledgement) or strerror.
+ * Sends @nlh (NLM_F_ACK is added) and waits for the acknowledgement. Returns 0 or the kernel's negative errno; @reason,
+ * if not NULL, gets the kernel's own words (extended acknowledgement) or strerror.
  */
 int nl_talk(struct nlmsghdr *nlh, char *reason, size_t len);
 

@@ -10,8 +10,8 @@
 #include "net/nl.h"
 
 /*
- * Sorts attributes into @table by type, the last of a kind wins. libmnl's walk rounds the end of a message up to four bytes and so may look
- * behind it; ours does not.
+ * Sorts attributes into @table by type, the last of a kind wins. libmnl's walk rounds the end of a message up to four
+ * bytes and so may look behind it; ours does not.
  */
 static int sort(const void *data, size_t left, const struct nlattr **table, unsigned max)
 {
@@ -100,7 +100,8 @@ static int collect_nested(const struct nlattr *nest, const struct nlattr **table
 
 int nl_parse_link(const struct nlmsghdr *nlh, struct net_link *ret_link)
 {
-	const struct nlattr *table[IFLA_MAX + 1] = { NULL }, *info[IFLA_INFO_MAX + 1] = { NULL }, *xdp[IFLA_XDP_MAX + 1] = { NULL };
+	const struct nlattr *table[IFLA_MAX + 1] = { NULL }, *info[IFLA_INFO_MAX + 1] = { NULL };
+	const struct nlattr *xdp[IFLA_XDP_MAX + 1] = { NULL };
 	const struct ifinfomsg *msg;
 	struct net_link link = { 0 };
 
@@ -123,7 +124,8 @@ int nl_parse_link(const struct nlmsghdr *nlh, struct net_link *ret_link)
 		link.lower = get_u32(table[IFLA_LINK]);
 	if (holds(table[IFLA_ADDRESS], 6) && mnl_attr_get_payload_len(table[IFLA_ADDRESS]) == 6)
 		memcpy(link.mac, mnl_attr_get_payload(table[IFLA_ADDRESS]), 6);
-	if (collect_nested(table[IFLA_LINKINFO], info, IFLA_INFO_MAX) || collect_nested(table[IFLA_XDP], xdp, IFLA_XDP_MAX))
+	if (collect_nested(table[IFLA_LINKINFO], info, IFLA_INFO_MAX) ||
+	    collect_nested(table[IFLA_XDP], xdp, IFLA_XDP_MAX))
 		return -EBADMSG;
 	get_text(info[IFLA_INFO_KIND], link.kind, sizeof(link.kind));
 	if (holds(xdp[IFLA_XDP_ATTACHED], 1))

@@ -59,8 +59,9 @@ static int change(uint16_t type, uint16_t flags, const struct net_route *route)
 	msg->rtm_table = RT_TABLE_MAIN;
 	msg->rtm_protocol = NET_PROTOCOL;
 	msg->rtm_type = RTN_UNICAST;
-	/* A deletion matches any scope when it names none. */
-	msg->rtm_scope = type == RTM_DELROUTE ? RT_SCOPE_NOWHERE : is_zero(&route->gateway) ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	msg->rtm_scope = is_zero(&route->gateway) ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	if (type == RTM_DELROUTE)	/* matches any scope when it names none */
+		msg->rtm_scope = RT_SCOPE_NOWHERE;
 	if (route->family == AF_INET6)
 		msg->rtm_scope = RT_SCOPE_UNIVERSE;
 	mnl_attr_put(nlh, RTA_DST, len, &route->dst);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Our own veth pair: what the stack routes into one end comes out of the other as frames that can be sealed as they are.
+// Our own veth pair: what the stack routes into one end comes out of the other as frames that can be sealed as they
+// are.
 #include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
@@ -42,7 +43,8 @@ static int set_offloads(const char *name, const struct offload *table, unsigned 
 		if (!ret && !!value != table[i].value)
 			ret = -EOPNOTSUPP;
 		if (ret) {
-			snprintf(err, errlen, "%s: cannot turn %s %s: %s", name, table[i].what, table[i].value ? "on" : "off", strerror(-ret));
+			snprintf(err, errlen, "%s: cannot turn %s %s: %s", name, table[i].what,
+				 table[i].value ? "on" : "off", strerror(-ret));
 			return ret;
 		}
 	}
@@ -92,7 +94,8 @@ static struct nlmsghdr *start_set(char *buf, int ifindex, uint32_t flags, uint32
 	return nlh;
 }
 
-/* Without this IPv6 would give the device a link-local address as soon as it is up. A host without IPv6 has nothing to switch off. */
+/* Without this IPv6 would give the device a link-local address as soon as it is up. A host without IPv6 has nothing to
+ * switch off. */
 static int no_link_local(int ifindex)
 {
 	char buf[256] __attribute__((aligned(8)));
@@ -153,7 +156,8 @@ static bool is_ours(const struct net_link *link, const char *alias)
 }
 
 /* 0: our pair is there; -ENODEV: neither end is; -EEXIST: the name is taken, or only half of ours is left. */
-static int find_pair(const char *name, const char *far, const char *alias, struct net_link *near, struct net_link *far_end)
+static int find_pair(const char *name, const char *far, const char *alias, struct net_link *near,
+		     struct net_link *far_end)
 {
 	int one = net_link_get(name, near), two = net_link_get(far, far_end);
 
@@ -166,13 +170,15 @@ static int find_pair(const char *name, const char *far, const char *alias, struc
 	return 0;
 }
 
-static int put_right(const struct net_link *near, const struct net_link *far_end, uint32_t mtu, const char *alias, char *err, size_t errlen)
+static int put_right(const struct net_link *near, const struct net_link *far_end, uint32_t mtu, const char *alias,
+		     char *err, size_t errlen)
 {
 	int ret;
 
 	ret = set_offloads(near->name, near_offloads, sizeof(near_offloads) / sizeof(near_offloads[0]), err, errlen);
 	if (!ret)
-		ret = set_offloads(far_end->name, far_offloads, sizeof(far_offloads) / sizeof(far_offloads[0]), err, errlen);
+		ret = set_offloads(far_end->name, far_offloads, sizeof(far_offloads) / sizeof(far_offloads[0]), err,
+				   errlen);
 	if (ret)
 		return ret;
 	ret = set_end(far_end->ifindex, mtu, alias);
@@ -200,7 +206,9 @@ int net_tunnel_create(const char *name, const char *far, uint32_t mtu, const cha
 			ret = net_link_get(far, &far_end);
 	}
 	if (ret) {
-		snprintf(err, errlen, ret == -EEXIST ? "device %s (or %s) exists and is not ours" : "%s, %s: cannot be read", name, far);
+		snprintf(err, errlen,
+			 ret == -EEXIST ? "device %s (or %s) exists and is not ours" : "%s, %s: cannot be read", name,
+			 far);
 		return ret;
 	}
 	ret = put_right(&near, &far_end, mtu, alias, err, errlen);
