@@ -172,8 +172,13 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 		ip->check = csum_replace2(ip->check, bpf_htons(ip->tos), bpf_htons(tos));
 		ip->tos = tos;
 	}
-	if (frame_pop(ctx, inner_off - L3_OFF, pkt->outer_family == AF_INET6) ||
-	    frame_trim(ctx, L3_OFF + pkt->tot_len))
+	if (frame_pop(ctx, inner_off - L3_OFF, pkt->outer_family == AF_INET6))
+		return drop(pkt, TALON_NO_ROOM);
+	/*
+	 * Generic XDP sets skb->tail 14 bytes too far after a shrink, and whoever appends to that skb (TCP's receive queue) leaves a hole of as many.
+	 * There the padding and tag stay where they are: IP ends where tot_len says.
+	 */
+	if (!(cfg->flags & TALON_F_KEEP_TAIL) && frame_trim(ctx, L3_OFF + pkt->tot_len))
 		return drop(pkt, TALON_NO_ROOM);
 	return STEP_NEXT;
 }

@@ -299,7 +299,7 @@ static int fill_config(struct controller *c, char *err, size_t errlen)
 	}
 	if (config->snat_addr && config->snat_addr != mc->node_addr)
 		mc->flags |= TALON_F_SNAT_OWN;
-	mc->flags |= old.flags & TALON_F_XDP_TX;	/* start_modes() decides it anew */
+	mc->flags |= old.flags & (TALON_F_XDP_TX | TALON_F_KEEP_TAIL);	/* start_modes() decides them anew */
 	/* What XDP_PASS hands up keeps the outer packet's checksum state, which on a veth may be an unfinished one. */
 	if (config->hand_up == CONFIG_HAND_UP_TUNNEL || (config->hand_up == CONFIG_HAND_UP_AUTO && is_veth))
 		mc->flags |= TALON_F_HANDUP_TUNNEL;
@@ -506,14 +506,17 @@ static int add_route(struct controller *c, __be32 dst, unsigned prefixlen, __be3
 
 int start_modes(struct controller *c, char *err, size_t errlen)
 {
-	bool tx_works = true;
+	bool tx_works = true, is_generic = false;
 
-	for (unsigned i = 0; i < datapath_uplink_count(c->dp); i++)
+	for (unsigned i = 0; i < datapath_uplink_count(c->dp); i++) {
 		tx_works &= datapath_get_uplink(c->dp, i)->tx_works;
+		is_generic |= datapath_get_uplink(c->dp, i)->mode == DATAPATH_XDP_GENERIC;
+	}
+	c->map_config.flags &= ~(TALON_F_XDP_TX | TALON_F_KEEP_TAIL);
 	if (tx_works)
 		c->map_config.flags |= TALON_F_XDP_TX;
-	else
-		c->map_config.flags &= ~TALON_F_XDP_TX;
+	if (is_generic)
+		c->map_config.flags |= TALON_F_KEEP_TAIL;
 	if (map_write_config(c)) {
 		snprintf(err, errlen, "map config: %s", strerror(errno));
 		return -EIO;

@@ -12,6 +12,7 @@ enum talon_config_flags {
 	TALON_F_XDP_TX		= 1 << 1,	/* XDP_TX works on the uplinks (not on a veth whose peer has no program) */
 	TALON_F_HANDUP_TUNNEL	= 1 << 2,	/* local deliveries go through our veth, not XDP_PASS */
 	TALON_F_PLAIN_ROUTES	= 1 << 3,	/* some route is not masqueraded: replies come to mesh addresses */
+	TALON_F_KEEP_TAIL	= 1 << 4,	/* generic XDP: leave the tag behind the opened packet, tot_len tells the truth */
 };
 
 struct talon_config {
