@@ -901,6 +901,20 @@ static void a_reply_that_was_received_saves_the_handshake(void **state)
 	world_free(w);
 }
 
+static void facts_from_the_future_do_not_stop_the_clock(void **state)
+{
+	const struct device_facts facts = { UINT64_MAX, UINT64_MAX - 1, UINT64_MAX - 2, UINT64_MAX - 3, 5 };
+	struct world *w = world_new_connected(68);
+	PAIR(w, a, b);
+
+	a->facts[0] = b->facts[0] = facts;
+	node_poll(a);
+	node_poll(b);
+	world_run_until(w, w->now_ns + 1000 * SEC);
+	assert_true(node_has_no_keys(a) && node_has_no_keys(b));
+	world_free(w);
+}
+
 static void a_persistent_keepalive_starts_the_handshake_and_keeps_its_interval(void **state)
 {
 	struct world *w = world_new_pair(44);
@@ -1655,6 +1669,7 @@ int main(void)
 		cmocka_unit_test(an_answer_that_was_sent_saves_the_keepalive),
 		cmocka_unit_test(data_without_reply_for_fifteen_seconds_makes_a_handshake),
 		cmocka_unit_test(a_reply_that_was_received_saves_the_handshake),
+		cmocka_unit_test(facts_from_the_future_do_not_stop_the_clock),
 		cmocka_unit_test(a_persistent_keepalive_starts_the_handshake_and_keeps_its_interval),
 		cmocka_unit_test(a_persistent_keepalive_never_stops_trying),
 		cmocka_unit_test(a_busy_tunnel_never_stands_still),

@@ -27,22 +27,25 @@ bool key_is_equal(const uint8_t a[static KEY_LEN], const uint8_t b[static KEY_LE
 
 int key_from_base64(const char *text, uint8_t ret_key[static KEY_LEN])
 {
+	char again[KEY_BASE64_LEN + 1];
 	struct secret_key key;
-	const char *end;
 	size_t len;
 	int ret = -EINVAL;
 
 	if (strnlen(text, KEY_BASE64_LEN + 1) != KEY_BASE64_LEN)
 		return -EINVAL;
-	if (sodium_base642bin(key.bytes, sizeof(key.bytes), text, KEY_BASE64_LEN, NULL, &len, &end,
-			      sodium_base64_VARIANT_ORIGINAL) < 0)
+	if (sodium_base642bin(key.bytes, sizeof(key.bytes), text, KEY_BASE64_LEN, NULL, &len, NULL,
+			      sodium_base64_VARIANT_ORIGINAL) < 0 || len != KEY_LEN)
 		goto out;
-	if (len != KEY_LEN || end != text + KEY_BASE64_LEN)
+	/* libsodium 1.0.18 takes bytes beyond ASCII for digits: what is not written the same way again was no key. */
+	key_to_base64(key.bytes, again);
+	if (sodium_memcmp(text, again, KEY_BASE64_LEN) != 0)
 		goto out;
 	memcpy(ret_key, key.bytes, KEY_LEN);
 	ret = 0;
 out:
 	secret_key_wipe(&key);
+	sodium_memzero(again, sizeof(again));
 	return ret;
 }
 

@@ -343,15 +343,24 @@ int device_adopt_retired(struct device *device, uint64_t now_ns, uint32_t slot)
 	return session_table_adopt_retired(device->table, now_ns, slot);
 }
 
-/* The no-reply timer's jitter is drawn when the timer starts. */
-static void take_facts(struct device *device, struct peer *peer, const struct device_facts *facts)
+static uint64_t not_after(uint64_t now_ns, uint64_t at_ns)
+{
+	return at_ns < now_ns ? at_ns : now_ns;
+}
+
+/*
+ * A packet may have come since the caller read its clock, and what was pinned may be anything: no time is later than now, or a timer
+ * that acts would not be over with it. The no-reply timer's jitter is drawn when the timer starts.
+ */
+static void take_facts(struct device *device, struct peer *peer, uint64_t now_ns, const struct device_facts *facts)
 {
 	bool was_running = peer->liveness.unreplied_ns;
 
-	liveness_update(&peer->liveness, facts->rx_ns, facts->tx_ns, facts->rx_data_ns, facts->tx_data_ns);
 	peer->send_counter = facts->send_counter;
-	peer->session_rx_ns = facts->rx_ns;
-	peer->session_tx_ns = facts->tx_ns;
+	peer->session_rx_ns = not_after(now_ns, facts->rx_ns);
+	peer->session_tx_ns = not_after(now_ns, facts->tx_ns);
+	liveness_update(&peer->liveness, peer->session_rx_ns, peer->session_tx_ns, not_after(now_ns, facts->rx_data_ns),
+		not_after(now_ns, facts->tx_data_ns));
 	if (peer->liveness.unreplied_ns && !was_running)
 		peer->no_reply_jitter_ns = device_jitter_ns(device);
 }
@@ -362,18 +371,18 @@ int device_peer_facts(struct device *device, uint64_t now_ns, uint32_t id, const
 
 	if (!peer)
 		return -ENOENT;
-	take_facts(device, peer, facts);
+	take_facts(device, peer, now_ns, facts);
 	handshake_want_rekey(device, peer, now_ns);
 	device_schedule(device, peer);
 	return 0;
 }
 
-static void refresh_facts(struct device *device, struct peer *peer)
+static void refresh_facts(struct device *device, struct peer *peer, uint64_t now_ns)
 {
 	struct device_facts facts;
 
 	if (device->ops.read_facts && device->ops.read_facts(device->ctx, peer->id, &facts) == 0)
-		take_facts(device, peer, &facts);
+		take_facts(device, peer, now_ns, &facts);
 }
 
 int device_want_handshake(struct device *device, uint64_t now_ns, uint32_t id)
@@ -527,7 +536,7 @@ static void tick_peer(struct device *device, struct peer *peer, uint64_t now_ns)
 		if (timers[i].at(device, peer) > now_ns)
 			continue;
 		if (timers[i].wants_facts) {
-			refresh_facts(device, peer);
+			refresh_facts(device, peer, now_ns);
 			if (timers[i].at(device, peer) > now_ns)
 				continue;
 		}
