@@ -41,11 +41,12 @@ static __always_inline int frame_pop(ctx_md *ctx, __u32 len, bool from6)
 /* Makes room for @len bytes right behind the Ethernet header. @to6: an IPv6 header will be the first. */
 static __always_inline int frame_push(ctx_md *ctx, __u32 len, bool to6)
 {
-	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET;
-
-	if (to6)
-		flags |= BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP;
-	if (bpf_skb_adjust_room(ctx, len, BPF_ADJ_ROOM_MAC, flags))
+	if (to6) {
+		if (bpf_skb_change_proto(ctx, bpf_htons(ETH_P_IPV6), 0))
+			return -1;
+		len -= sizeof(struct ipv6hdr) - sizeof(struct iphdr);
+	}
+	if (bpf_skb_adjust_room(ctx, len, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET))
 		return -1;
 	return bpf_skb_pull_data(ctx, ctx->len);
 }
@@ -162,6 +163,16 @@ static __always_inline bool frame_is_to_us(ctx_md *ctx)
 	struct ethhdr *eth = ctx_data(ctx);
 
 	return link && (void *)(eth + 1) <= ctx_data_end(ctx) && mac_equal(eth->h_dest, link->mac);
+#endif
+}
+
+/* Belongs to a VLAN device: in tc the tag is no longer in the frame. */
+static __always_inline bool frame_is_tagged(ctx_md *ctx)
+{
+#ifdef TALON_TC
+	return ctx->vlan_present;
+#else
+	return false;	/* the Ethernet type says so */
 #endif
 }
 

@@ -186,7 +186,7 @@ __noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 		client = f->client;
 		port = f->client_port;
 	}
-	if (ip->ttl <= 1)
+	if (ip->ttl <= 1 && !pkt->resealed)
 		return refuse_to_wire(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0), TALON_TTL_EXPIRED);
 	big = translate_wire_len(ctx, pkt) > cfg->tunnel_mtu;
 	if (big && pkt->dont_fragment)

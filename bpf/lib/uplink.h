@@ -50,7 +50,7 @@ __noinline int uplink_classify(ctx_md *ctx, struct talon_pkt *pkt)
 	const struct talon_config *cfg = config_get();
 	struct ethhdr *eth;
 
-	if (!pkt || !cfg || !cfg->generation)
+	if (!pkt || !cfg || !cfg->generation || frame_is_tagged(ctx))
 		return STEP_DONE;
 	eth = frame_eth(ctx);
 	if (!eth)
