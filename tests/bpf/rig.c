@@ -1,0 +1,765 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// A node in a test process: see rig.h.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/if_ether.h>
+#include <bpf/btf.h>
+#include <sodium.h>
+
+#include "bpf/rig.h"
+#include "natgc.skel.h"
+#include "tunnel.skel.h"
+#include "uplink_tc.skel.h"
+#include "uplink_xdp.skel.h"
+
+const uint8_t rig_mac[6] = { 2, 0, 0, 0, 2, 0x21 };
+const uint8_t rig_gateway_mac[6] = { 2, 0, 0, 0, 2, 0x20 };
+const uint8_t rig_router_mac[6] = { 2, 0, 0, 0, 0, 1 };
+const uint8_t rig_mac1[6] = { 2, 0, 0, 0, 9, 1 };
+const uint8_t rig_narrow_mac[6] = { 2, 0, 0, 0, 9, 2 };
+const uint8_t rig_node6[16] = { 0x20, 1, 0x0d, 0xb8, [14] = 2, [15] = 0x21 };
+const uint8_t rig_wt0_mac[6] = { 2, 0, 0, 0, 0x77, 1 };
+const uint8_t rig_wt0p_mac[6] = { 2, 0, 0, 0, 0x77, 2 };
+
+enum rig_hook rig_hook;
+static bool reached[TALON_END_COUNT];
+
+static const char *const end_names[] = {
+#define RIG_NAME(id, label, drop, help) label,
+	TALON_ENDS(RIG_NAME)
+};
+
+static const char *const dir_names[] = { "in", "out", "tunnel" };
+
+const char *rig_end_name(enum talon_end end)
+{
+	return end_names[end];
+}
+
+void rig_ip(const char *command)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "ip %s", command);
+	if (system(line)) {
+		fprintf(stderr, "failed: %s\n", line);
+		abort();
+	}
+}
+
+/* Routes and neighbours are real ones, so that the kernel's answers are. All of it goes when the process does. */
+int rig_group_setup(void **state)
+{
+	static const char *const commands[] = {
+		"link set lo up",
+		"link add eth0 address 02:00:00:00:02:21 type veth peer name eth0far",
+		"link add eth1 address 02:00:00:00:09:01 mtu 1000 type veth peer name eth1far",
+		"link add wt0 address 02:00:00:00:77:01 mtu 1280 type veth peer name wt0p address 02:00:00:00:77:02 mtu 1280",
+		"link set eth0 up", "link set eth0far up", "link set eth1 up", "link set eth1far up", "link set wt0 up", "link set wt0p up",
+		"addr add 192.168.1.221/24 dev eth0",
+		"addr add 10.9.0.1/24 dev eth1",
+		"-6 addr add 2001:db8::221/64 dev eth0 nodad",
+		"neigh add 192.168.1.220 lladdr 02:00:00:00:02:20 dev eth0 nud permanent",
+		"neigh add 192.168.1.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent",
+		"neigh add 10.9.0.2 lladdr 02:00:00:00:09:02 dev eth1 nud permanent",
+		"-6 neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent",
+		"route add default via 192.168.1.1",
+		"-6 route add default via 2001:db8::1 dev eth0",
+		"route add 10.8.0.0/24 via 192.168.1.220",
+		"route add unreachable 10.66.0.0/24",
+	};
+	cpu_set_t cpus;
+
+	if (sodium_init() < 0)
+		return -1;
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);	/* what the programs keep per CPU is read back from this one */
+	if (sched_setaffinity(0, sizeof(cpus), &cpus) || unshare(CLONE_NEWNET)) {
+		fprintf(stderr, "a network namespace needs root: %s\n", strerror(errno));
+		return -1;
+	}
+	if (system("echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding"))
+		return -1;
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		rig_ip(commands[i]);
+	return 0;
+}
+
+uint64_t rig_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+int rig_fd(struct rig *rig, const char *map)
+{
+	int fd = bpf_object__find_map_fd_by_name(rig->obj, map);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+void rig_put(struct rig *rig, const char *map, const void *key, const void *value)
+{
+	assert_int_equal(bpf_map_update_elem(rig_fd(rig, map), key, value, BPF_ANY), 0);
+}
+
+void rig_config(struct rig *rig)
+{
+	uint32_t zero = 0;
+
+	rig_put(rig, "config", &zero, &rig->config);
+}
+
+void rig_bump(struct rig *rig)
+{
+	rig->config.generation++;
+	rig_config(rig);
+}
+
+void rig_route(struct rig *rig, const char *prefix, uint32_t len, uint32_t flags)
+{
+	struct talon_lpm4 key = { .prefixlen = len, .addr = ip4(prefix) };
+	struct talon_route route = { .id = 1, .flags = flags };
+
+	rig_put(rig, "routes4", &key, &route);
+}
+
+void rig_allow(struct rig *rig, const char *prefix, uint32_t len, uint32_t peer)
+{
+	struct talon_lpm4 key = { .prefixlen = len, .addr = ip4(prefix) };
+
+	rig_put(rig, "allowed4", &key, &peer);
+}
+
+void rig_session_age(struct rig *rig, uint32_t peer, uint64_t age_ns)
+{
+	struct rig_peer *p = &rig->peers[peer];
+	struct talon_session s = {
+		.index = p->index, .peer = peer, .remote_index = p->remote_index, .birth_ns = rig_now_ns() - age_ns,
+	};
+
+	memcpy(s.recv_key, p->recv_key, 32);
+	memcpy(s.send_key, p->send_key, 32);
+	rig_put(rig, "sessions", &p->slot, &s);
+}
+
+void rig_session(struct rig *rig, uint32_t peer)
+{
+	struct rig_peer *p = &rig->peers[peer];
+	struct talon_replay replay = { .state = TALON_SESSION_CURRENT };
+	struct talon_send_counter counter = {};
+	struct talon_peer_tx tx = { .index = p->index };
+
+	rig_session_age(rig, peer, 0);
+	rig_put(rig, "replay", &p->slot, &replay);
+	rig_put(rig, "send_counters", &p->slot, &counter);
+	rig_put(rig, "peer_tx", &peer, &tx);
+	p->counter = 0;
+}
+
+static void add_peer(struct rig *rig, uint32_t peer, const char *mesh, const char *addr, uint16_t port)
+{
+	struct rig_peer *p = &rig->peers[peer];
+	struct talon_endpoint e = {};
+
+	p->mesh = ip4(mesh);
+	p->six = strchr(addr, ':');
+	p->port = port;
+	p->slot = 5 + peer * 7;
+	p->index = 0xabc000 * (peer + 1) * RIG_SLOTS + p->slot;
+	p->remote_index = 0x11223344 + peer;
+	randombytes_buf(p->recv_key, sizeof(p->recv_key));
+	randombytes_buf(p->send_key, sizeof(p->send_key));
+	e.family = p->six ? AF_INET6 : AF_INET;
+	e.local_port = htons(RIG_PORT);
+	e.remote_port = htons(port);
+	if (p->six) {
+		inet_pton(AF_INET6, addr, p->addr6);
+		memcpy(&e.remote, p->addr6, 16);
+		memcpy(&e.local, rig_node6, 16);
+	} else {
+		p->addr = ip4(addr);
+		e.remote.word[0] = p->addr;
+		e.local.word[0] = ip4(NODE);
+	}
+	memcpy(e.in_smac, rig_router_mac, 6);
+	memcpy(e.in_dmac, rig_mac, 6);
+	e.in_ifindex = rig->eth0;
+	rig_put(rig, "endpoints", &peer, &e);
+	rig_session(rig, peer);
+	rig_allow(rig, mesh, 32, peer);
+}
+
+static int take_event(void *context, void *data, size_t size)
+{
+	struct rig *rig = context;
+	struct rig_event *to;
+
+	if (!rig->now)
+		return 0;
+	assert_true(size >= sizeof(to->head));
+	assert_in_range(rig->now->event_count, 0, RIG_EVENTS - 1);
+	to = &rig->now->events[rig->now->event_count++];
+	memcpy(to, data, size < sizeof(*to) ? size : sizeof(*to));
+	assert_int_equal(size, sizeof(to->head) + to->head.len);
+	return 0;
+}
+
+/* Not pinned; maps of @shared are used where there is one. */
+static struct bpf_object *load(const void *elf, size_t size, struct bpf_object *shared)
+{
+	struct bpf_object *obj = bpf_object__open_mem(elf, size, NULL);
+	struct bpf_map *map;
+
+	assert_non_null(obj);
+	bpf_object__for_each_map(map, obj) {
+		int fd = shared ? bpf_object__find_map_fd_by_name(shared, bpf_map__name(map)) : -1;
+
+		assert_int_equal(bpf_map__set_pin_path(map, NULL), 0);
+		if (fd >= 0 && strcmp(bpf_map__name(map), "scratch"))
+			assert_int_equal(bpf_map__reuse_fd(map, fd), 0);
+	}
+	assert_int_equal(bpf_object__load(obj), 0);
+	return obj;
+}
+
+static struct bpf_object *load_hook(enum rig_hook hook, struct bpf_object *shared)
+{
+	const void *elf;
+	size_t size;
+
+	switch (hook) {
+	case RIG_XDP:
+		elf = uplink_xdp__elf_bytes(&size);
+		break;
+	case RIG_TC:
+		elf = uplink_tc__elf_bytes(&size);
+		break;
+	default:
+		elf = tunnel__elf_bytes(&size);
+		break;
+	}
+	return load(elf, size, shared);
+}
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+	return level == LIBBPF_WARN ? vfprintf(stderr, format, args) : 0;
+}
+
+static void fill(struct rig *rig)
+{
+	struct talon_addr lo = { .word = { htonl(0x7f000001) } };
+	struct talon_addr eth1 = { .word = { ip4("10.9.0.1") } };
+	struct talon_link link = { .mtu = 1500 };
+	struct talon_addr six;
+	uint8_t one = 1;
+
+	rig->config = (struct talon_config) {
+		.generation = 1, .session_mask = RIG_SLOTS - 1, .bucket_mask = 255, .flow_count = 1024,
+		.tunnel_ifindex = rig->wt0, .tunnel_peer_ifindex = rig->wt0p,
+		.listen_port = htons(RIG_PORT), .tunnel_mtu = RIG_MTU, .node_addr = ip4(NODE), .snat_addr = ip4(NODE),
+		.mesh_addr = ip4(MESH), .mesh_mask = htonl(0xffc00000), .port_first = RIG_PORT_FIRST,
+		.port_last = RIG_PORT_LAST, .hash_seed = 0x5eed, .uplinks = { rig->eth0 },
+	};
+	memcpy(rig->config.tunnel_mac, rig_wt0_mac, 6);
+	memcpy(rig->config.tunnel_peer_mac, rig_wt0p_mac, 6);
+	rig_config(rig);
+	memcpy(link.mac, rig_mac, 6);
+	rig_put(rig, "links", &rig->eth0, &link);
+	rig_put(rig, "local_addrs", &lo, &one);
+	rig_put(rig, "local_addrs", &eth1, &one);
+	memcpy(&six, rig_node6, 16);
+	rig_put(rig, "local_addrs", &six, &one);
+	rig_route(rig, "192.168.1.0", 24, TALON_ROUTE_MASQUERADE);
+	rig_route(rig, "10.9.0.0", 24, TALON_ROUTE_MASQUERADE);
+	rig_route(rig, "10.66.0.0", 24, TALON_ROUTE_MASQUERADE);
+	rig_route(rig, "10.8.0.0", 24, 0);
+	rig_route(rig, "10.7.0.0", 24, TALON_ROUTE_LOCAL);
+	rig_route(rig, "100.64.0.0", 10, 0);
+	rig_route(rig, MESH, 32, TALON_ROUTE_LOCAL);
+	add_peer(rig, 0, CLIENT, "203.0.113.5", 40000);
+	add_peer(rig, 1, CLIENT1, "198.51.100.7", 51820);
+	add_peer(rig, 2, CLIENT2, "2001:db8:9::5", 40001);
+}
+
+int rig_setup(void **state)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+	const void *elf;
+	size_t size;
+
+	if (!rig)
+		return -1;
+	libbpf_set_print(quiet);
+	rig->hook = rig_hook;
+	rig->eth0 = if_nametoindex("eth0");
+	rig->eth1 = if_nametoindex("eth1");
+	rig->wt0 = if_nametoindex("wt0");
+	rig->wt0p = if_nametoindex("wt0p");
+	rig->obj = load_hook(rig->hook, NULL);
+	if (rig->hook == RIG_TC)
+		rig->tunnel = load_hook(RIG_TUNNEL, rig->obj);
+	elf = natgc__elf_bytes(&size);
+	rig->natgc = load(elf, size, rig->obj);
+	rig->ring = ring_buffer__new(rig_fd(rig, "events"), take_event, rig, NULL);
+	if (!rig->ring)
+		return -1;
+	fill(rig);
+	*state = rig;
+	return 0;
+}
+
+int rig_teardown(void **state)
+{
+	struct rig *rig = *state;
+
+	ring_buffer__free(rig->ring);
+	bpf_object__close(rig->natgc);
+	bpf_object__close(rig->tunnel);
+	bpf_object__close(rig->obj);
+	free(rig);
+	return 0;
+}
+
+void rig_spare(struct rig *rig)
+{
+	rig->config.snat_addr = ip4(SPARE);
+	rig->config.flags |= TALON_F_SNAT_OWN;
+	rig->config.port_first = 1024;
+	rig->config.port_last = 65535;
+	rig_config(rig);
+}
+
+static void read_counts(struct rig *rig, uint64_t counts[TALON_STATS_ENTRIES])
+{
+	uint64_t per_cpu[512];
+	int cpus = libbpf_num_possible_cpus(), fd = rig_fd(rig, "stats");
+
+	assert_in_range(cpus, 1, 512);
+	for (uint32_t i = 0; i < TALON_STATS_ENTRIES; i++) {
+		assert_int_equal(bpf_map_lookup_elem(fd, &i, per_cpu), 0);
+		counts[i] = 0;
+		for (int cpu = 0; cpu < cpus; cpu++)
+			counts[i] += per_cpu[cpu];
+	}
+}
+
+/* A member of the packet's state as the program left it, found by name. */
+static uint32_t scratch(struct bpf_object *obj, const char *member)
+{
+	const struct btf *btf = bpf_object__btf(obj);
+	const struct btf_type *t = btf__type_by_id(btf, btf__find_by_name_kind(btf, "talon_pkt", BTF_KIND_STRUCT));
+	int cpus = libbpf_num_possible_cpus();
+	uint32_t size = (t->size + 7) / 8 * 8, zero = 0, value = 0;
+	uint8_t *values = calloc(cpus, size);
+
+	assert_non_null(values);
+	assert_int_equal(bpf_map_lookup_elem(bpf_object__find_map_fd_by_name(obj, "scratch"), &zero, values), 0);
+	for (uint32_t i = 0; i < btf_vlen(t); i++) {
+		if (!strcmp(btf__name_by_offset(btf, btf_members(t)[i].name_off), member))
+			memcpy(&value, values + btf_member_bit_offset(t, i) / 8, sizeof(value));
+	}
+	free(values);
+	return value;
+}
+
+static void scratch_write(struct bpf_object *obj, const char *member, const void *bytes, size_t len)
+{
+	const struct btf *btf = bpf_object__btf(obj);
+	const struct btf_type *t = btf__type_by_id(btf, btf__find_by_name_kind(btf, "talon_pkt", BTF_KIND_STRUCT));
+	int cpus = libbpf_num_possible_cpus(), fd = bpf_object__find_map_fd_by_name(obj, "scratch");
+	uint32_t size = (t->size + 7) / 8 * 8, zero = 0;
+	uint8_t *values = calloc(cpus, size);
+
+	assert_non_null(values);
+	assert_int_equal(bpf_map_lookup_elem(fd, &zero, values), 0);
+	for (uint32_t i = 0; i < btf_vlen(t); i++) {
+		if (!strcmp(btf__name_by_offset(btf, btf_members(t)[i].name_off), member))
+			memcpy(values + btf_member_bit_offset(t, i) / 8, bytes, len);
+	}
+	assert_int_equal(bpf_map_update_elem(fd, &zero, values, BPF_ANY), 0);
+	free(values);
+}
+
+void rig_drain(struct rig *rig, const char *bucket)
+{
+	struct bpf_object *const objects[] = { rig->obj, rig->tunnel };
+	uint64_t now_ns = rig_now_ns();
+	uint32_t none = 0;
+	char member[32];
+
+	for (int i = 0; i < 2; i++) {
+		if (!objects[i])
+			continue;
+		snprintf(member, sizeof(member), "%s_tokens", bucket);
+		scratch_write(objects[i], member, &none, sizeof(none));
+		snprintf(member, sizeof(member), "%s_filled_ns", bucket);
+		scratch_write(objects[i], member, &now_ns, sizeof(now_ns));
+	}
+}
+
+static void run_xdp(struct rig *rig, const struct packet *frame, struct rig_result *r)
+{
+	uint8_t in[PKT_MAX + 256] = {}, out[PKT_MAX + 256];
+	struct xdp_md ctx = { .ingress_ifindex = rig->eth0, .data = rig->meta, .data_end = rig->meta + frame->len }, ctx_out = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = rig->meta + frame->len, .data_out = out,
+		.data_size_out = sizeof(out), .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .ctx_out = &ctx_out,
+		.ctx_size_out = sizeof(ctx_out));
+
+	memcpy(in + rig->meta, frame->bytes, frame->len);
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(bpf_object__next_program(rig->obj, NULL)), &opts), 0);
+	r->retval = opts.retval;
+	switch (opts.retval) {
+	case XDP_PASS:
+		r->verdict = RIG_PASS;
+		break;
+	case XDP_DROP:
+		r->verdict = RIG_DROP;
+		break;
+	case XDP_TX:
+	case XDP_REDIRECT:
+		r->verdict = RIG_SEND;
+		break;
+	default:
+		fail_msg("XDP verdict %u", opts.retval);
+	}
+	r->meta = ctx_out.data;
+	r->frame.len = opts.data_size_out - ctx_out.data;
+	assert_in_range(r->frame.len, 0, PKT_MAX);
+	memcpy(r->frame.bytes, out + ctx_out.data, r->frame.len);
+	r->ifindex = opts.retval == XDP_TX ? rig->eth0 : scratch(rig->obj, "ifindex");
+	r->flow = scratch(rig->obj, "flow");
+}
+
+static void run_tc(struct rig *rig, struct bpf_object *obj, uint32_t ifindex, const struct packet *frame, struct rig_result *r)
+{
+	struct __sk_buff ctx = { .ifindex = ifindex, .ingress_ifindex = ifindex };
+	uint8_t in[PKT_MAX], out[PKT_MAX];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = frame->len, .data_out = out,
+		.data_size_out = sizeof(out), .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
+
+	if (obj == rig->obj) {
+		ctx.gso_segs = rig->gso_segs;
+		ctx.gso_size = rig->gso_size;
+	}
+	memcpy(in, frame->bytes, frame->len);
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(bpf_object__next_program(obj, NULL)), &opts), 0);
+	r->retval = opts.retval;
+	switch ((int)opts.retval) {
+	case -1:
+		r->verdict = RIG_PASS;
+		break;
+	case 2:
+		r->verdict = RIG_DROP;
+		break;
+	case 7:
+		r->verdict = RIG_SEND;
+		break;
+	default:
+		fail_msg("tc verdict %d", (int)opts.retval);
+	}
+	r->frame.len = opts.data_size_out;
+	memcpy(r->frame.bytes, out, r->frame.len);
+	r->ifindex = scratch(obj, "ifindex");
+	if (obj == rig->obj)
+		r->flow = scratch(obj, "flow");
+}
+
+struct rig_result rig_run(struct rig *rig, const struct packet *frame)
+{
+	uint64_t before[TALON_STATS_ENTRIES], after[TALON_STATS_ENTRIES];
+	static struct rig_result r;
+	struct packet between;
+
+	memset(&r, 0, sizeof(r));
+	rig->now = NULL;
+	ring_buffer__consume(rig->ring);
+	rig->now = &r;
+	read_counts(rig, before);
+	switch (rig->hook) {
+	case RIG_XDP:
+		run_xdp(rig, frame, &r);
+		break;
+	case RIG_TC:
+		run_tc(rig, rig->obj, rig->eth0, frame, &r);
+		if (r.verdict != RIG_SEND || r.ifindex != rig->wt0 || rig->is_out_of_tunnel)
+			break;
+		between = r.frame;
+		r.through_tunnel = true;
+		run_tc(rig, rig->tunnel, rig->wt0p, &between, &r);
+		break;
+	case RIG_TUNNEL:
+		run_tc(rig, rig->obj, rig->wt0p, frame, &r);
+		break;
+	}
+	read_counts(rig, after);
+	for (int i = 0; i < TALON_STATS_ENTRIES; i++) {
+		r.counts[i] = after[i] - before[i];
+		if (r.counts[i])
+			reached[i % TALON_END_COUNT] = true;
+	}
+	ring_buffer__consume(rig->ring);
+	rig->now = NULL;
+	return r;
+}
+
+bool rig_was_reached(enum talon_end end)
+{
+	return reached[end];
+}
+
+struct packet rig_outer(struct rig *rig, uint32_t peer, uint8_t tos, const struct packet *message)
+{
+	struct rig_peer *p = &rig->peers[peer];
+	struct packet outer;
+
+	if (p->six) {
+		outer = pkt_udp6(p->addr6, rig_node6, p->port, RIG_PORT, tos, message);
+		return pkt_ether(rig_mac, rig_router_mac, ETH_P_IPV6, &outer);
+	}
+	outer = pkt_udp4(p->addr, ip4(NODE), p->port, RIG_PORT, tos, message);
+	return pkt_ether(rig_mac, rig_router_mac, ETH_P_IP, &outer);
+}
+
+struct packet rig_sealed(struct rig *rig, uint32_t peer, const struct packet *inner)
+{
+	struct rig_peer *p = &rig->peers[peer];
+	struct packet message = pkt_wg(p->recv_key, p->index, p->counter++, inner);
+
+	return rig_outer(rig, peer, 0, &message);
+}
+
+struct rig_result rig_from_peer(struct rig *rig, uint32_t peer, const struct packet *inner)
+{
+	struct packet frame = rig_sealed(rig, peer, inner);
+
+	return rig_run(rig, &frame);
+}
+
+struct rig_result rig_from_wire(struct rig *rig, const struct packet *packet)
+{
+	struct packet frame = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP, packet);
+
+	return rig_run(rig, &frame);
+}
+
+struct rig_result rig_from_host(struct rig *rig, const struct packet *packet)
+{
+	struct packet frame = pkt_ether(rig_wt0p_mac, rig_wt0_mac, ETH_P_IP, packet);
+
+	assert_int_equal(rig->hook, RIG_TUNNEL);
+	return rig_run(rig, &frame);
+}
+
+static uint64_t digest_bytes(uint64_t h, const void *bytes, size_t len)
+{
+	const uint8_t *b = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ b[i]) * 0x100000001b3ULL;
+	return h;
+}
+
+uint64_t rig_digest(struct rig *rig)
+{
+	static const char *const skipped[] = { "stats", "nat_stats", "scratch", "events", "info", "flow_free" };
+	uint64_t h = 0xcbf29ce484222325ULL;
+	int cpus = libbpf_num_possible_cpus();
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, rig->obj) {
+		const char *name = bpf_map__name(map);
+		uint32_t key_size = bpf_map__key_size(map), value_size = (bpf_map__value_size(map) + 7) / 8 * 8;
+		uint8_t key[64], next[64], *value;
+		void *at = NULL;
+		bool skip = !key_size || strchr(name, '.') || !strcmp(name, "nat_ports");
+
+		for (size_t i = 0; i < sizeof(skipped) / sizeof(skipped[0]); i++)
+			skip = skip || !strcmp(name, skipped[i]);
+		if (skip)
+			continue;
+		value = calloc(cpus, value_size);
+		assert_non_null(value);
+		while (!bpf_map_get_next_key(bpf_map__fd(map), at, next)) {
+			memcpy(key, next, key_size);
+			at = key;
+			assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(map), key, value), 0);
+			h = digest_bytes(digest_bytes(h, key, key_size), value, (size_t)cpus * value_size);
+		}
+		free(value);
+	}
+	return h;
+}
+
+struct talon_flow rig_flow(struct rig *rig, uint32_t id)
+{
+	struct talon_flow f;
+
+	assert_int_not_equal(id, 0);
+	assert_int_equal(bpf_map_lookup_elem(rig_fd(rig, "flows"), &id, &f), 0);
+	return f;
+}
+
+void rig_flow_write(struct rig *rig, uint32_t id, const struct talon_flow *flow)
+{
+	rig_put(rig, "flows", &id, flow);
+}
+
+static void show_counts(const struct rig_result *r)
+{
+	for (int i = 0; i < TALON_STATS_ENTRIES; i++)
+		if (r->counts[i])
+			print_error("counted: %s %s %u\n", dir_names[i / TALON_END_COUNT], end_names[i % TALON_END_COUNT], r->counts[i]);
+}
+
+static uint32_t take_count(uint32_t counts[TALON_STATS_ENTRIES], enum talon_dir dir, enum talon_end end)
+{
+	uint32_t n = counts[dir * TALON_END_COUNT + end];
+
+	counts[dir * TALON_END_COUNT + end] = 0;
+	return n;
+}
+
+static bool is_sent(enum talon_end end)
+{
+	return end == TALON_FORWARDED || end == TALON_RESEALED || end == TALON_ICMP_SENT || end == TALON_SEGMENTED;
+}
+
+void rig_ends_at(struct rig *rig, const struct rig_result *r, enum talon_dir dir, enum talon_end end, const char *file, int line)
+{
+	uint32_t counts[TALON_STATS_ENTRIES], n = 0, rest = 0;
+
+	memcpy(counts, r->counts, sizeof(counts));
+	if (!r->through_tunnel) {
+		n = take_count(counts, dir, end);
+	} else if (is_sent(end)) {
+		n = take_count(counts, dir, end) && take_count(counts, TALON_DIR_TUNNEL, TALON_FORWARDED);
+	} else {
+		n = take_count(counts, TALON_DIR_TUNNEL, end);
+		rest = take_count(counts, dir, TALON_FORWARDED) + take_count(counts, dir, TALON_RESEALED) +
+			take_count(counts, dir, TALON_ICMP_SENT) + take_count(counts, dir, TALON_SEGMENTED) - 1;
+	}
+	for (int i = 0; i < TALON_STATS_ENTRIES; i++)
+		rest += counts[i];
+	if (n == 1 && !rest)
+		return;
+	show_counts(r);
+	print_error("verdict %u, wanted: %s %s once\n", r->retval, dir_names[dir], end_names[end]);
+	_fail(file, line);
+}
+
+void rig_uncounted_at(const struct rig_result *r, const char *file, int line)
+{
+	for (int i = 0; i < TALON_STATS_ENTRIES; i++) {
+		if (!r->counts[i])
+			continue;
+		show_counts(r);
+		_fail(file, line);
+	}
+}
+
+void pkt_equal_at(const struct packet *got, const struct packet *want, const char *file, int line)
+{
+	if (got->len == want->len && !memcmp(got->bytes, want->bytes, got->len))
+		return;
+	print_error("lengths %u, wanted %u\n", got->len, want->len);
+	for (uint32_t i = 0; i < got->len || i < want->len; i++)
+		if (got->bytes[i] != want->bytes[i])
+			print_error("byte %u is %02x, wanted %02x\n", i, got->bytes[i], want->bytes[i]);
+	_fail(file, line);
+}
+
+static void judge(const char *wrong)
+{
+	if (wrong)
+		fail_msg("wrong: %s", wrong);
+}
+
+static struct packet behind(const struct packet *frame, uint32_t off)
+{
+	struct packet p = {};
+
+	assert_in_range(frame->len, off, PKT_MAX);
+	p.len = frame->len - off;
+	memcpy(p.bytes, frame->bytes + off, p.len);
+	return p;
+}
+
+struct packet rig_plain(struct rig *rig, const struct rig_result *r)
+{
+	bool is_narrow = r->ifindex == rig->eth1;
+	struct packet p;
+
+	assert_int_equal(r->verdict, RIG_SEND);
+	assert_true(is_narrow || r->ifindex == rig->eth0);
+	assert_memory_equal(r->frame.bytes, is_narrow ? rig_narrow_mac : rig_gateway_mac, 6);
+	assert_memory_equal(r->frame.bytes + 6, is_narrow ? rig_mac1 : rig_mac, 6);
+	assert_memory_equal(r->frame.bytes + 12, "\x08\x00", 2);
+	p = behind(&r->frame, 14);
+	judge(pkt_check(p.bytes, p.len));
+	return p;
+}
+
+struct packet rig_opened(struct rig *rig, const struct rig_result *r, uint32_t peer)
+{
+	struct rig_peer *p = &rig->peers[peer];
+	uint32_t udp_off = p->six ? 54 : 34, index, len;
+	struct packet outer, plain = {}, padding = {};
+	const uint8_t *udp = r->frame.bytes + udp_off;
+	uint64_t counter;
+
+	assert_int_equal(r->verdict, RIG_SEND);
+	assert_int_equal(r->ifindex, rig->eth0);
+	assert_memory_equal(r->frame.bytes, rig_router_mac, 6);
+	assert_memory_equal(r->frame.bytes + 6, rig_mac, 6);
+	assert_memory_equal(r->frame.bytes + 12, p->six ? "\x86\xdd" : "\x08\x00", 2);
+	outer = behind(&r->frame, 14);
+	if (p->six) {
+		judge(pkt_check6(outer.bytes, outer.len));
+		assert_memory_equal(outer.bytes + 8, rig_node6, 16);
+		assert_memory_equal(outer.bytes + 24, p->addr6, 16);
+		assert_int_equal(outer.bytes[7], 64);
+	} else {
+		judge(pkt_check(outer.bytes, outer.len));
+		assert_memory_equal(outer.bytes + 12, &rig->config.node_addr, 4);
+		assert_memory_equal(outer.bytes + 16, &p->addr, 4);
+		assert_int_equal(outer.bytes[0], 0x45);
+		assert_int_equal(outer.bytes[8], 64);
+		assert_int_equal(outer.bytes[9], 17);
+		assert_memory_equal(outer.bytes + 6, "\0\0", 2);
+	}
+	assert_int_equal(udp[0] << 8 | udp[1], RIG_PORT);
+	assert_int_equal(udp[2] << 8 | udp[3], p->port);
+	assert_int_equal(udp[4] << 8 | udp[5], r->frame.len - udp_off);
+	assert_true(pkt_wg_open(p->send_key, udp + 8, r->frame.len - udp_off - 8, &plain, &index, &counter));
+	assert_int_equal(index, p->remote_index);
+	assert_int_equal(plain.len % 16, 0);
+	if (!plain.len)
+		return plain;
+	len = plain.bytes[2] << 8 | plain.bytes[3];
+	assert_in_range(plain.len - len, 0, 15);
+	assert_memory_equal(plain.bytes + len, padding.bytes, plain.len - len);
+	plain.len = len;
+	assert_int_equal((p->six ? outer.bytes[1] >> 4 & 3 : outer.bytes[1]), plain.bytes[1] & 3);	/* ECN is copied, DSCP not */
+	return plain;
+}
+
+const struct rig_event *rig_event(const struct rig_result *r, enum talon_event_type type)
+{
+	assert_int_equal(r->event_count, 1);
+	assert_int_equal(r->events[0].head.type, type);
+	return &r->events[0];
+}
