@@ -12,8 +12,8 @@
 #include "cli/cli.h"
 #include "crypto/key.h"
 
-#define SECRET	"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
-#define PUBLIC	"HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw="
+#define SECRET	"mBIYSvPR81C9qvSG5mjOl6KZM/lSAKNNkvLHLsvZL3c="
+#define PUBLIC	"Ad/gMAfjFIFrSty5QoIikg8sb/v7FgdUpS3pYOeO8ys="
 #define KEY_A	"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
 
 static char *out, *err;

@@ -19,8 +19,8 @@
 #include "config/value.h"
 
 /* Keys with a pattern, so that lines stay readable; SELF_PUBLIC belongs to SECRET. */
-#define SECRET		"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
-#define SELF_PUBLIC	"HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw="
+#define SECRET		"mBIYSvPR81C9qvSG5mjOl6KZM/lSAKNNkvLHLsvZL3c="
+#define SELF_PUBLIC	"Ad/gMAfjFIFrSty5QoIikg8sb/v7FgdUpS3pYOeO8ys="
 #define KEY_A		"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
 #define KEY_B		"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="
 #define KEY_C		"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM="
