@@ -269,7 +269,10 @@ static void ports_of_the_hosts_sockets_are_passed_over(void **state)
 	socklen_t len = sizeof(addr);
 	uint16_t port;
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct nat_port_set set;
 
+	if (nat_ports_scan(1, 1, &set) == -ENOENT)
+		skip();		/* a kernel without inet_diag */
 	assert_int_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
 	port = ntohs(addr.sin_port);

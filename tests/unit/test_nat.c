@@ -150,13 +150,14 @@ static int open_socket(int family, int type, bool listens, uint16_t *ret_port)
 static void the_kernel_tells_about_our_own_sockets(void **state)
 {
 	uint16_t tcp4, tcp6, udp4, udp6;
-	int fds[] = {
-		open_socket(AF_INET, SOCK_STREAM, true, &tcp4),
-		open_socket(AF_INET6, SOCK_STREAM, true, &tcp6),
-		open_socket(AF_INET, SOCK_DGRAM, false, &udp4),
-		open_socket(AF_INET6, SOCK_DGRAM, false, &udp6),
-	};
+	int fds[4];
 
+	if (nat_ports_scan(1, 1, &set) == -ENOENT)
+		skip();		/* a kernel without inet_diag */
+	fds[0] = open_socket(AF_INET, SOCK_STREAM, true, &tcp4);
+	fds[1] = open_socket(AF_INET6, SOCK_STREAM, true, &tcp6);
+	fds[2] = open_socket(AF_INET, SOCK_DGRAM, false, &udp4);
+	fds[3] = open_socket(AF_INET6, SOCK_DGRAM, false, &udp6);
 	assert_int_equal(nat_ports_scan(1, 65535, &set), 0);
 	assert_true(has(0, tcp4) && has(0, tcp6) && has(1, udp4) && has(1, udp6));
 
