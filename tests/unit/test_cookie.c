@@ -55,10 +55,14 @@ static struct talk talk_begin(void)
 
 static void ask_cookie(struct talk *t, uint64_t now_ns)
 {
-	cookie_create_reply(&t->checker, now_ns, &t->message, sizeof(t->message), &t->from, random_count, NULL, &t->reply);
+	cookie_create_reply(&t->checker, now_ns, &t->message, sizeof(t->message), &t->from, random_count, NULL,
+		&t->reply);
 }
 
-/* The message is sent again, with the cookie if the maker still has it. Returns whether the responder takes it under load. */
+/*
+ * The message is sent again, with the cookie if the maker still has it. Returns whether the responder takes it under
+ * load.
+ */
 static bool mac2_passes(struct talk *t, uint64_t now_ns)
 {
 	cookie_add_macs(&t->maker, now_ns, &t->message, sizeof(t->message));
@@ -117,7 +121,8 @@ static void mac2_covers_every_bit_before_it_and_itself(void **state)
 static void a_cookie_is_good_for_one_address_and_port(void **state)
 {
 	struct talk t = talk_begin();
-	const struct endpoint others[] = { source("192.0.2.8", 4000), source("192.0.2.7", 4001), source("::ffff:192.0.2.7", 4000) };
+	const struct endpoint others[] = { source("192.0.2.8", 4000), source("192.0.2.7", 4001),
+		source("::ffff:192.0.2.7", 4000) };
 
 	ask_cookie(&t, START);
 	assert_int_equal(cookie_consume_reply(&t.maker, START, &t.reply), 0);

@@ -40,7 +40,10 @@ static unsigned initiations_of(const struct node *node)
 	return node_stats(node).initiations_sent;
 }
 
-/* What a correct mac1 of @to for the message would be is put in: as good a forgery as somebody with our public key can make. */
+/*
+ * What a correct mac1 of @to for the message would be is put in: as good a forgery as somebody with our public key can
+ * make.
+ */
 static void fix_mac1(struct message *message)
 {
 	struct cookie_maker maker;
@@ -78,7 +81,8 @@ static void published_sessions_say_what_the_data_path_needs(void **state)
 {
 	struct world *w = world_new_connected(2);
 	PAIR(w, a, b);
-	const struct talon_session *sa = &a->sessions[a->tx[0] % WORLD_SLOTS], *sb = &b->sessions[b->tx[0] % WORLD_SLOTS];
+	const struct talon_session *sa = &a->sessions[a->tx[0] % WORLD_SLOTS],
+		*sb = &b->sessions[b->tx[0] % WORLD_SLOTS];
 
 	assert_int_equal(sa->remote_index, sb->index);
 	assert_int_equal(sb->remote_index, sa->index);
@@ -229,8 +233,8 @@ static void deliver_flipped(const struct message *good, size_t from, size_t to)
 			continue;
 		fix_mac1(&bad);
 		end = message_deliver(&bad);
-		assert_true(end == HANDSHAKE_DECRYPT_FAILED || end == HANDSHAKE_BAD_TYPE || end == HANDSHAKE_BAD_LENGTH ||
-			    end == HANDSHAKE_UNEXPECTED_RESPONSE);
+		assert_true(end == HANDSHAKE_DECRYPT_FAILED || end == HANDSHAKE_BAD_TYPE ||
+			    end == HANDSHAKE_BAD_LENGTH || end == HANDSHAKE_UNEXPECTED_RESPONSE);
 		assert_no_trace(node, &before);
 		node->world->now_ns += 10 * MSEC;	/* or the load detector would notice us */
 	}
@@ -262,13 +266,14 @@ static void forged_messages_leave_no_trace_and_get_no_answer(void **state)
 
 static void a_forged_mac1_is_dropped_for_every_bit_of_it(void **state)
 {
+	const size_t first = offsetof(struct wg_initiation, mac1);
 	struct world *w = world_new_pair(9);
 	PAIR(w, a, b);
 	struct message message;
 
 	device_want_handshake(a->device, w->now_ns, 0);
 	message = next_message(w, WG_INITIATION);
-	for (size_t bit = 8 * offsetof(struct wg_initiation, mac1); bit < 8 * offsetof(struct wg_initiation, mac2); bit++) {
+	for (size_t bit = 8 * first; bit < 8 * (first + WG_MAC_LEN); bit++) {
 		message.bytes[bit / 8] ^= 1 << bit % 8;
 		assert_int_equal(message_deliver(&message), HANDSHAKE_BAD_MAC1);
 		message.bytes[bit / 8] ^= 1 << bit % 8;
@@ -295,7 +300,8 @@ static void only_messages_of_the_right_size_and_type_are_looked_at(void **state)
 			else if (len != right[type])
 				assert_int_equal(end, HANDSHAKE_BAD_LENGTH);
 			else
-				assert_int_equal(end, type == WG_COOKIE ? HANDSHAKE_UNEXPECTED_COOKIE : HANDSHAKE_BAD_MAC1);
+				assert_int_equal(end,
+					type == WG_COOKIE ? HANDSHAKE_UNEXPECTED_COOKIE : HANDSHAKE_BAD_MAC1);
 		}
 	}
 	assert_int_equal(w->queued, 0);
@@ -602,7 +608,10 @@ static void who_just_answered_waits_five_seconds_before_initiating(void **state)
 	world_free(w);
 }
 
-/* Both sides want at once; @order says whose message of each pair arrives first. Whatever it is, one session must carry both ways. */
+/*
+ * Both sides want at once; @order says whose message of each pair arrives first. Whatever it is, one session must carry
+ * both ways.
+ */
 static void simultaneous(uint64_t seed, unsigned order)
 {
 	struct world *w = world_new_pair(seed);
@@ -1056,7 +1065,8 @@ static void restart(struct world *w, struct node *node)
 
 		memset(&none, 0, sizeof(none));
 		if (session->index)
-			device_adopt_session(node->device, w->now_ns, session, node->states[slot], node->tx[0] == session->index);
+			device_adopt_session(node->device, w->now_ns, session, node->states[slot],
+				node->tx[0] == session->index);
 		else if (memcmp(session, &none, sizeof(none)) != 0)
 			assert_int_equal(device_adopt_retired(node->device, w->now_ns, slot), 0);
 	}
@@ -1124,10 +1134,11 @@ static void adopted_sessions_that_are_too_old_are_retired(void **state)
 		device_free(a->device);
 		node_start_device(a);
 		w->now_ns = WORLD_START + cases[i].age_ns;
-		assert_int_equal(device_adopt_session(a->device, w->now_ns, &a->sessions[slot], TALON_SESSION_CURRENT, true), -ENOENT);
+		assert_int_equal(device_adopt_session(a->device, w->now_ns, &a->sessions[slot], TALON_SESSION_CURRENT,
+			true), -ENOENT);
 		assert_int_equal(device_add_peer(a->device, w->now_ns, 0, &config), 0);
-		assert_int_equal(device_adopt_session(a->device, w->now_ns, &a->sessions[slot], TALON_SESSION_CURRENT, true),
-				 cases[i].ret);
+		assert_int_equal(device_adopt_session(a->device, w->now_ns, &a->sessions[slot], TALON_SESSION_CURRENT,
+			true), cases[i].ret);
 		world_run_until(w, w->now_ns + SESSION_GRACE_NS + 1);
 		assert_true(node_has_no_keys(a));
 		world_free(w);
@@ -1147,7 +1158,8 @@ static void of_two_adopted_sessions_for_one_place_the_younger_stays(void **state
 							 .birth_ns = WORLD_START - 100 * SEC + slot };
 
 			a->sessions[slot] = session;
-			assert_int_equal(device_adopt_session(a->device, w->now_ns, &session, TALON_SESSION_CURRENT, false), 0);
+			assert_int_equal(device_adopt_session(a->device, w->now_ns, &session, TALON_SESSION_CURRENT,
+				false), 0);
 		}
 		assert_int_equal(node_sessions(a).previous % WORLD_SLOTS, 4);
 		assert_int_equal(a->sessions[3].index, 0);
@@ -1264,7 +1276,8 @@ static void under_load_a_source_with_a_cookie_is_still_rationed(void **state)
 	assert_int_equal(cookie_consume_reply(&maker, w->now_ns, (struct wg_cookie *)message.bytes), 0);
 	for (int i = 0; i < 10; i++) {
 		cookie_add_macs(&maker, w->now_ns, flood.bytes, flood.len);
-		assert_int_equal(message_deliver(&flood), i < COOKIE_RATE_BURST ? HANDSHAKE_DECRYPT_FAILED : HANDSHAKE_RATE_LIMITED);
+		assert_int_equal(message_deliver(&flood),
+			i < COOKIE_RATE_BURST ? HANDSHAKE_DECRYPT_FAILED : HANDSHAKE_RATE_LIMITED);
 	}
 	world_free(w);
 }
@@ -1565,8 +1578,10 @@ static void five_thousand_peers_shake_hands(void **state)
 
 		assert_int_equal(device_want_handshake(device, now_ns, 0), 0);
 		now_ns += 10 * MSEC;
-		assert_int_equal(device_message(hub, now_ns, &hub_at, member->sent, member->sent_len), HANDSHAKE_INITIATION);
-		assert_int_equal(device_message(device, now_ns, &hub_at, crowd->sent, crowd->sent_len), HANDSHAKE_RESPONSE);
+		assert_int_equal(device_message(hub, now_ns, &hub_at, member->sent, member->sent_len),
+			HANDSHAKE_INITIATION);
+		assert_int_equal(device_message(device, now_ns, &hub_at, crowd->sent, crowd->sent_len),
+			HANDSHAKE_RESPONSE);
 		assert_int_equal(device_tick(hub, now_ns) > now_ns, 1);
 		device_free(device);
 	}
@@ -1588,7 +1603,10 @@ static void five_thousand_peers_shake_hands(void **state)
 	free(member);
 }
 
-/* A wire that loses, repeats and swaps messages, and clocks that go on: however it goes, it must end in a working tunnel. */
+/*
+ * A wire that loses, repeats and swaps messages, and clocks that go on: however it goes, it must end in a working
+ * tunnel.
+ */
 static void a_bad_wire_delays_but_does_not_break(void **state)
 {
 	for (uint64_t seed = 0; seed < 60; seed++) {

@@ -141,7 +141,10 @@ static void public_keys_of_low_order_are_refused(void **state)
 	}
 }
 
-/* RFC 8439 section 2.8.2 has a nonce that starts with 07 00 00 00, which WireGuard never sends: this one is its own round trip. */
+/*
+ * RFC 8439 section 2.8.2 has a nonce that starts with 07 00 00 00, which WireGuard never sends: this one is its own
+ * round trip.
+ */
 static void aeads_open_what_they_sealed_and_nothing_else(void **state)
 {
 	struct secret_key key = { { 1, 2, 3 } };
@@ -169,8 +172,8 @@ static void aeads_open_what_they_sealed_and_nothing_else(void **state)
 /* draft-irtf-cfrg-xchacha-03 appendix A.3.1 */
 static void xchacha20_poly1305_gives_the_known_answer(void **state)
 {
-	static const char text[] = "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, "
-				   "sunscreen would be it.";
+	static const char text[] = "Ladies and Gentlemen of the class of '99: "
+				   "If I could offer you only one tip for the future, sunscreen would be it.";
 	uint8_t sealed[sizeof(text) - 1 + AEAD_TAG_LEN], nonce[AEAD_XNONCE_LEN], aad[12], begin[16], tag[AEAD_TAG_LEN];
 	struct secret_key key;
 
@@ -407,7 +410,8 @@ static void exchange_initiation(struct side *a, struct side *b, struct wg_initia
 	const struct secret_key ephemeral = { { 21 } };
 	uint8_t public_key[KEY_LEN];
 
-	assert_int_equal(noise_create_initiation(&a->handshake, &a->local, &a->remote, &sent, &ephemeral, 0x11223344, message), 0);
+	assert_int_equal(noise_create_initiation(&a->handshake, &a->local, &a->remote, &sent, &ephemeral, 0x11223344,
+		message), 0);
 	assert_int_equal(noise_read_initiation(&b->handshake, &b->local, message, public_key), 0);
 	assert_memory_equal(public_key, a->local.public_key, KEY_LEN);
 	assert_int_equal(noise_consume_initiation(&b->handshake, &b->remote, message, &got), 0);
@@ -503,7 +507,7 @@ static void every_flipped_bit_of_an_initiation_is_noticed(void **state)
 		for (int bit = 0; bit < 8; bit++) {
 			int ret;
 
-			/* X25519 ignores the highest bit of a public key (RFC 7748 section 5), but the hash does not. */
+			/* X25519 ignores the highest bit of a public key (RFC 7748 section 5), the hash does not. */
 			bytes[i] ^= 1 << bit;
 			ret = noise_read_initiation(&b.handshake, &b.local, &message, public_key);
 			if (i >= offsetof(struct wg_initiation, encrypted_timestamp)) {

@@ -239,7 +239,8 @@ static void a_slot_that_cannot_be_wiped_is_tried_again_and_not_reused(void **sta
 	assert_int_equal(publish(table, index), 0);
 	session_table_retire(table, START, index);
 	maps.error[WIPE] = -EIO;
-	assert_int_equal(session_table_tick(table, START + SESSION_GRACE_NS), START + SESSION_GRACE_NS + SESSION_RETRY_NS);
+	assert_int_equal(session_table_tick(table, START + SESSION_GRACE_NS),
+		START + SESSION_GRACE_NS + SESSION_RETRY_NS);
 	assert_int_equal(session_table_count(table, SLOT_RETIRED), 1);
 	maps.error[WIPE] = 0;
 	assert_int_equal(session_table_tick(table, START + SESSION_GRACE_NS + SESSION_RETRY_NS), UINT64_MAX);
@@ -345,7 +346,8 @@ static void many_lives_keep_the_books_straight(void **state)
 		}
 		assert_true(session_table_tick(table, now_ns) > now_ns);
 		assert_int_equal(session_table_count(table, SLOT_FREE) + session_table_count(table, SLOT_RESERVED) +
-				 session_table_count(table, SLOT_LIVE) + session_table_count(table, SLOT_RETIRED), SLOTS);
+				 session_table_count(table, SLOT_LIVE) + session_table_count(table, SLOT_RETIRED),
+				 SLOTS);
 	}
 	session_table_free(table);
 }
@@ -534,8 +536,8 @@ static void endpoints_survive_the_way_through_sockaddr_and_text(void **state)
 		socklen_t len = cases[i].family == AF_INET ? sizeof(*in) : sizeof(*in6);
 
 		in->sin_port = htons(51820);	/* in one place for both families */
-		assert_int_equal(inet_pton(cases[i].family, cases[i].addr,
-					   cases[i].family == AF_INET ? (void *)&in->sin_addr : (void *)&in6->sin6_addr), 1);
+		assert_int_equal(inet_pton(cases[i].family, cases[i].addr, cases[i].family == AF_INET ?
+					   (void *)&in->sin_addr : (void *)&in6->sin6_addr), 1);
 		if (cases[i].family == AF_INET6)
 			in6->sin6_scope_id = IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr) ? 7 : 0;
 		assert_int_equal(endpoint_from_sockaddr((void *)&addr, len, &endpoint), 0);

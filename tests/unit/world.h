@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A world for devices: a clock, a wire that can be cut, and data paths that seal and open as the maps tell them. Nothing sleeps. */
+/*
+ * A world for devices: a clock, a wire that can be cut, and data paths that seal and open as the maps tell them.
+ * Nothing sleeps.
+ */
 #ifndef TALON_TESTS_UNIT_WORLD_H
 #define TALON_TESTS_UNIT_WORLD_H
 
@@ -115,7 +118,8 @@ static inline int op_send(void *ctx, uint32_t peer, const struct endpoint *to, c
 	return 0;
 }
 
-static inline int op_publish(void *ctx, uint32_t slot, const struct talon_session *session, enum talon_session_state state)
+static inline int op_publish(void *ctx, uint32_t slot, const struct talon_session *session,
+	enum talon_session_state state)
 {
 	struct node *node = ctx;
 
@@ -244,7 +248,8 @@ static inline struct endpoint endpoint_v4(const char *addr, uint16_t port)
 
 static inline void node_start_device(struct node *node)
 {
-	struct device_config config = { .private_key = node->private_key, .peers_max = WORLD_PEERS, .slots = WORLD_SLOTS };
+	struct device_config config = { .private_key = node->private_key, .peers_max = WORLD_PEERS,
+		.slots = WORLD_SLOTS };
 
 	assert_int_equal(device_new(&node->device, &config, &world_ops, node), 0);
 	memcpy(node->public_key, device_public_key(node->device), KEY_LEN);
@@ -318,7 +323,10 @@ static inline enum handshake_end message_deliver(const struct message *message)
 	return device_message(to->device, to->world->now_ns, &message->from->endpoint, message->bytes, message->len);
 }
 
-/* What the data path does with a packet for peer 0; an empty one is a keepalive. Returns false if it has no key or the other side none. */
+/*
+ * What the data path does with a packet for peer 0; an empty one is a keepalive. Returns false if it has no key or the
+ * other side none.
+ */
 static inline bool node_send_packet(struct node *node, bool has_data)
 {
 	struct node *other = node_other(node);

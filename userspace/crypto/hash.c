@@ -58,7 +58,8 @@ void hash_hmac(const uint8_t key[static HASH_LEN], const void *data, size_t len,
 	sodium_memzero(inner, sizeof(inner));
 }
 
-void hash_kdf(const uint8_t key[static HASH_LEN], const void *input, size_t len, uint8_t *ret_1, uint8_t *ret_2, uint8_t *ret_3)
+void hash_kdf(const uint8_t key[static HASH_LEN], const void *input, size_t len, uint8_t *ret_1, uint8_t *ret_2,
+	uint8_t *ret_3)
 {
 	uint8_t *outputs[] = { ret_1, ret_2, ret_3 };
 	struct secret_key secret;

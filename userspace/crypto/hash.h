@@ -20,9 +20,10 @@ void hash_mac(const void *key, size_t key_len, const void *data, size_t len, uin
 void hash_hmac(const uint8_t key[static HASH_LEN], const void *data, size_t len, uint8_t ret_hmac[static HASH_LEN]);
 
 /*
- * KDFn(key, input), n being the number of outputs that are not NULL, from the left: HKDF of RFC 5869 with HMAC-BLAKE2s and no info.
- * Outputs may overlap @key.
+ * KDFn(key, input), n being the number of outputs that are not NULL, from the left: HKDF of RFC 5869 with HMAC-BLAKE2s
+ * and no info. Outputs may overlap @key.
  */
-void hash_kdf(const uint8_t key[static HASH_LEN], const void *input, size_t len, uint8_t *ret_1, uint8_t *ret_2, uint8_t *ret_3);
+void hash_kdf(const uint8_t key[static HASH_LEN], const void *input, size_t len, uint8_t *ret_1, uint8_t *ret_2,
+	uint8_t *ret_3);
 
 #endif

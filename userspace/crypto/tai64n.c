@@ -6,7 +6,8 @@
 #include <string.h>
 
 #define NSEC_PER_SEC	1000000000ULL
-#define TAI64_EPOCH	((1ULL << 62) + 10)	/* TAI was 10 s ahead at the Unix epoch; leap seconds since are left out, as peers do */
+/* TAI was 10 s ahead at the Unix epoch; leap seconds since are left out, as peers do. */
+#define TAI64_EPOCH	((1ULL << 62) + 10)
 #define COARSE_NS	(1U << 24)
 
 static struct tai64n pack(uint64_t seconds, uint32_t ns)
@@ -80,7 +81,7 @@ struct tai64n tai64n_next(struct tai64n_clock *clock, uint64_t unix_ns, uint64_t
 	if (tai64n_compare(&label, &clock->last) < 0)
 		label = clock->last;
 	clock->last = label;
-	/* Peers are strict one by one only: a step for each of thousands would push the clock minutes into the future. */
+	/* Peers are strict one by one: a step for each of thousands would push the clock minutes into the future. */
 	if (tai64n_compare(&label, after) <= 0)
 		label = tai64n_successor(after);
 	return label;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* TAI64N timestamps of handshake initiations (whitepaper sections 5.1 and 5.4.2; https://cr.yp.to/libtai/tai64.html). */
+/*
+ * TAI64N timestamps of handshake initiations (whitepaper sections 5.1 and 5.4.2; https://cr.yp.to/libtai/tai64.html).
+ */
 #ifndef TALON_CRYPTO_TAI64N_H
 #define TALON_CRYPTO_TAI64N_H
 
@@ -8,7 +10,10 @@
 
 #define TAI64N_LEN 12
 
-/* A clock this far away from where it should be is suspect. A day: wrong time zones and skewed laptops are not worth a warning. */
+/*
+ * A clock this far away from where it should be is suspect. A day: wrong time zones and skewed laptops are not worth a
+ * warning.
+ */
 #define TAI64N_FUTURE_MAX_S 86400
 
 struct tai64n {
@@ -16,8 +21,8 @@ struct tai64n {
 };
 
 /*
- * Label of @unix_ns (CLOCK_REALTIME, ns): Unix time + 2^62 + 10. The low 24 bits of the nanoseconds are cleared, so that a label does
- * not tell the sender's exact clock; what remains orders 50 initiations a second.
+ * Label of @unix_ns (CLOCK_REALTIME, ns): Unix time + 2^62 + 10. The low 24 bits of the nanoseconds are cleared, so
+ * that a label does not tell the sender's exact clock; what remains orders 50 initiations a second.
  */
 struct tai64n tai64n_from_unix(uint64_t unix_ns);
 
@@ -38,10 +43,11 @@ struct tai64n_clock {
 };
 
 /*
- * Label for an initiation to be sent at @unix_ns to a peer whose last one was labelled @after (zero: none): greater than that, and not
- * before any label given so far. @boot_ns is CLOCK_BOOTTIME at the same moment. Sets @ret_jumped if CLOCK_REALTIME went forward by
- * TAI64N_FUTURE_MAX_S more than CLOCK_BOOTTIME since the last call: if that was a lie, peers will refuse us once it is corrected and this
- * process ended (CVE-2021-46873). Following it is right all the same: a clock that was set at last leaps like this, too.
+ * Label for an initiation to be sent at @unix_ns to a peer whose last one was labelled @after (zero: none): greater
+ * than that, and not before any label given so far. @boot_ns is CLOCK_BOOTTIME at the same moment. Sets @ret_jumped if
+ * CLOCK_REALTIME went forward by TAI64N_FUTURE_MAX_S more than CLOCK_BOOTTIME since the last call: if that was a lie,
+ * peers will refuse us once it is corrected and this process ended (CVE-2021-46873). Following it is right all the
+ * same: a clock that was set at last leaps like this, too.
  */
 struct tai64n tai64n_next(struct tai64n_clock *clock, uint64_t unix_ns, uint64_t boot_ns, const struct tai64n *after,
 	bool *ret_jumped);

@@ -28,7 +28,8 @@ struct macs {
 	uint8_t mac2[WG_MAC_LEN];
 };
 
-static void derive_keys(const uint8_t public_key[static KEY_LEN], struct secret_key *ret_mac1_key, struct secret_key *ret_cookie_key)
+static void derive_keys(const uint8_t public_key[static KEY_LEN], struct secret_key *ret_mac1_key,
+	struct secret_key *ret_cookie_key)
 {
 	hash_join(LABEL_MAC1, LABEL_LEN, public_key, KEY_LEN, ret_mac1_key->bytes);
 	hash_join(LABEL_COOKIE, LABEL_LEN, public_key, KEY_LEN, ret_cookie_key->bytes);
@@ -41,13 +42,15 @@ static void mac1_of(const struct secret_key *key, const void *message, size_t le
 }
 
 /* mac2 covers everything before it, mac1 too. */
-static void mac2_of(const uint8_t cookie[static WG_MAC_LEN], const void *message, size_t len, uint8_t ret_mac[static WG_MAC_LEN])
+static void mac2_of(const uint8_t cookie[static WG_MAC_LEN], const void *message, size_t len,
+	uint8_t ret_mac[static WG_MAC_LEN])
 {
 	hash_mac(cookie, WG_MAC_LEN, message, len - WG_MAC_LEN, ret_mac);
 }
 
 /* tau := MAC(R, A), A being the source's address and port as they are in the packet */
-static void cookie_of(const struct cookie_checker *checker, const struct endpoint *from, uint8_t ret_cookie[static WG_MAC_LEN])
+static void cookie_of(const struct cookie_checker *checker, const struct endpoint *from,
+	uint8_t ret_cookie[static WG_MAC_LEN])
 {
 	uint8_t source[sizeof(struct talon_addr) + sizeof(__be16)];
 	size_t len = endpoint_addr_len(from->family);
@@ -127,7 +130,8 @@ void cookie_create_reply(struct cookie_checker *checker, uint64_t now_ns, const 
 	/* Both messages that can be answered have their sender's index after the type. */
 	memcpy(&ret_reply->receiver_index, (const uint8_t *)message + offsetof(struct wg_initiation, sender_index),
 	       sizeof(ret_reply->receiver_index));
-	static_assert(offsetof(struct wg_initiation, sender_index) == offsetof(struct wg_response, sender_index), "one place");
+	static_assert(offsetof(struct wg_initiation, sender_index) == offsetof(struct wg_response, sender_index),
+		"one place");
 
 	random(ctx, ret_reply->nonce, WG_COOKIE_NONCE_LEN);
 	cookie_of(checker, from, cookie);
@@ -209,7 +213,10 @@ void cookie_ratelimit_free(struct cookie_ratelimit *limit)
 	free(limit);
 }
 
-/* An IPv4 address as ::ffff:a.b.c.d, so that none equals an IPv6 /64; of IPv6, who holds one address of a /64 holds all. */
+/*
+ * An IPv4 address as ::ffff:a.b.c.d, so that none equals an IPv6 /64; of IPv6, who holds one address of a /64 holds
+ * all.
+ */
 static void bucket_key(const struct endpoint *from, uint8_t ret_key[static sizeof(struct talon_addr)])
 {
 	memset(ret_key, 0, sizeof(struct talon_addr));

@@ -28,7 +28,8 @@ static void mix_key(struct noise_handshake *hs, const uint8_t *input, struct sec
 }
 
 /* C, k := KDF2(C, DH(secret, public)) */
-static int mix_dh(struct noise_handshake *hs, const struct secret_key *secret, const uint8_t *public, struct secret_key *ret_k)
+static int mix_dh(struct noise_handshake *hs, const struct secret_key *secret, const uint8_t *public,
+	struct secret_key *ret_k)
 {
 	struct secret_key shared;
 	int ret;
@@ -59,13 +60,15 @@ static void mix_ephemeral(struct noise_handshake *hs, const uint8_t public[stati
 }
 
 /* msg := AEAD(k, 0, plain, H); H := HASH(H || msg) */
-static void encrypt_and_hash(struct noise_handshake *hs, const struct secret_key *k, const void *plain, size_t len, uint8_t *ret_sealed)
+static void encrypt_and_hash(struct noise_handshake *hs, const struct secret_key *k, const void *plain, size_t len,
+	uint8_t *ret_sealed)
 {
 	aead_seal(k, 0, plain, len, hs->hash, HASH_LEN, ret_sealed);
 	mix_hash(hs, ret_sealed, len + AEAD_TAG_LEN);
 }
 
-static int decrypt_and_hash(struct noise_handshake *hs, const struct secret_key *k, const uint8_t *sealed, size_t len, uint8_t *ret_plain)
+static int decrypt_and_hash(struct noise_handshake *hs, const struct secret_key *k, const uint8_t *sealed, size_t len,
+	uint8_t *ret_plain)
 {
 	if (aead_open(k, 0, sealed, len, hs->hash, HASH_LEN, ret_plain) < 0)
 		return -EBADMSG;
@@ -104,8 +107,8 @@ int noise_local_init(struct noise_local *local, const struct secret_key *private
 	return 0;
 }
 
-int noise_remote_init(struct noise_remote *remote, const struct noise_local *local, const uint8_t public_key[static KEY_LEN],
-	const struct secret_key *preshared_key)
+int noise_remote_init(struct noise_remote *remote, const struct noise_local *local,
+	const uint8_t public_key[static KEY_LEN], const struct secret_key *preshared_key)
 {
 	struct noise_remote fresh = { 0 };
 	int ret;
@@ -141,8 +144,9 @@ void noise_keys_wipe(struct noise_keys *keys)
 	sodium_memzero(keys, sizeof(*keys));
 }
 
-int noise_create_initiation(struct noise_handshake *handshake, const struct noise_local *local, const struct noise_remote *remote,
-	const struct tai64n *timestamp, const struct secret_key *ephemeral, uint32_t local_index, struct wg_initiation *ret_message)
+int noise_create_initiation(struct noise_handshake *handshake, const struct noise_local *local,
+	const struct noise_remote *remote, const struct tai64n *timestamp, const struct secret_key *ephemeral,
+	uint32_t local_index, struct wg_initiation *ret_message)
 {
 	struct wg_initiation message = { .type = WG_INITIATION, .sender_index = htole32(local_index) };
 	struct secret_key k;
@@ -176,8 +180,8 @@ out:
 	return ret;
 }
 
-int noise_read_initiation(struct noise_handshake *handshake, const struct noise_local *local, const struct wg_initiation *message,
-	uint8_t ret_static[static KEY_LEN])
+int noise_read_initiation(struct noise_handshake *handshake, const struct noise_local *local,
+	const struct wg_initiation *message, uint8_t ret_static[static KEY_LEN])
 {
 	uint8_t public_key[KEY_LEN];
 	struct secret_key k;
@@ -219,7 +223,8 @@ int noise_consume_initiation(struct noise_handshake *handshake, const struct noi
 	/* ss */
 	mix_key(handshake, remote->static_static.bytes, &k);
 	/* {t} */
-	ret = decrypt_and_hash(handshake, &k, message->encrypted_timestamp, sizeof(message->encrypted_timestamp), timestamp.bytes);
+	ret = decrypt_and_hash(handshake, &k, message->encrypted_timestamp, sizeof(message->encrypted_timestamp),
+		timestamp.bytes);
 	if (ret < 0)
 		goto out;
 
@@ -232,8 +237,8 @@ out:
 	return ret;
 }
 
-int noise_create_response(struct noise_handshake *handshake, const struct noise_remote *remote, const struct secret_key *ephemeral,
-	uint32_t local_index, struct wg_response *ret_message)
+int noise_create_response(struct noise_handshake *handshake, const struct noise_remote *remote,
+	const struct secret_key *ephemeral, uint32_t local_index, struct wg_response *ret_message)
 {
 	struct wg_response message = {
 		.type = WG_RESPONSE,
@@ -274,8 +279,8 @@ out:
 	return ret;
 }
 
-int noise_consume_response(struct noise_handshake *handshake, const struct noise_local *local, const struct noise_remote *remote,
-	const struct wg_response *message)
+int noise_consume_response(struct noise_handshake *handshake, const struct noise_local *local,
+	const struct noise_remote *remote, const struct wg_response *message)
 {
 	struct noise_handshake next = *handshake;
 	struct secret_key k;
@@ -311,7 +316,10 @@ out:
 	return ret;
 }
 
-/* The initiator sends with the first key of KDF2(C, empty) and receives with the second; the responder the other way round. */
+/*
+ * The initiator sends with the first key of KDF2(C, empty) and receives with the second; the responder the other way
+ * round.
+ */
 int noise_begin_session(struct noise_handshake *handshake, struct noise_keys *ret_keys)
 {
 	bool i_am_the_initiator = handshake->state == NOISE_CONSUMED_RESPONSE;

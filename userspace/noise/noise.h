@@ -7,8 +7,8 @@
  *   -> e, es, s, ss, {t}
  *   <- e, ee, se, psk, {}
  *
- * Messages in, keys out. Macs and cookies are cookie.h's, policy (which peer, replay, rates) the caller's. No function changes a
- * handshake unless the message it was given is authentic.
+ * Messages in, keys out. Macs and cookies are cookie.h's, policy (which peer, replay, rates) the caller's. No function
+ * changes a handshake unless the message it was given is authentic.
  */
 #ifndef TALON_NOISE_NOISE_H
 #define TALON_NOISE_NOISE_H
@@ -61,8 +61,8 @@ struct noise_keys {
 int noise_local_init(struct noise_local *local, const struct secret_key *private_key);
 
 /* Sets a peer's keys. @preshared_key may be NULL. Returns 0, or -EKEYREJECTED for a public key of low order. */
-int noise_remote_init(struct noise_remote *remote, const struct noise_local *local, const uint8_t public_key[static KEY_LEN],
-	const struct secret_key *preshared_key);
+int noise_remote_init(struct noise_remote *remote, const struct noise_local *local,
+	const uint8_t public_key[static KEY_LEN], const struct secret_key *preshared_key);
 
 void noise_local_wipe(struct noise_local *local);
 void noise_remote_wipe(struct noise_remote *remote);
@@ -74,35 +74,39 @@ void noise_keys_wipe(struct noise_keys *keys);
  * @local_index (host order) is the receiver index that the response will carry. The macs of @ret_message are zero.
  * Returns 0, or -EKEYREJECTED: then @handshake is wiped.
  */
-int noise_create_initiation(struct noise_handshake *handshake, const struct noise_local *local, const struct noise_remote *remote,
-	const struct tai64n *timestamp, const struct secret_key *ephemeral, uint32_t local_index, struct wg_initiation *ret_message);
+int noise_create_initiation(struct noise_handshake *handshake, const struct noise_local *local,
+	const struct noise_remote *remote, const struct tai64n *timestamp, const struct secret_key *ephemeral,
+	uint32_t local_index, struct wg_initiation *ret_message);
 
 /*
- * First half of consuming an initiation: who claims to have sent it. @handshake is filled anew. Returns 0, -EBADMSG or -EKEYREJECTED:
- * then @handshake is wiped.
+ * First half of consuming an initiation: who claims to have sent it. @handshake is filled anew. Returns 0, -EBADMSG or
+ * -EKEYREJECTED: then @handshake is wiped.
  */
-int noise_read_initiation(struct noise_handshake *handshake, const struct noise_local *local, const struct wg_initiation *message,
-	uint8_t ret_static[static KEY_LEN]);
+int noise_read_initiation(struct noise_handshake *handshake, const struct noise_local *local,
+	const struct wg_initiation *message, uint8_t ret_static[static KEY_LEN]);
 
 /*
- * Second half: @remote, whose key that was, did send it. The caller must still refuse a @ret_timestamp that is not greater than the
- * last one. Returns 0, -EBADMSG, or -EINVAL if noise_read_initiation() did not go before: then @handshake is wiped.
+ * Second half: @remote, whose key that was, did send it. The caller must still refuse a @ret_timestamp that is not
+ * greater than the last one. Returns 0, -EBADMSG, or -EINVAL if noise_read_initiation() did not go before: then
+ * @handshake is wiped.
  */
 int noise_consume_initiation(struct noise_handshake *handshake, const struct noise_remote *remote,
 	const struct wg_initiation *message, struct tai64n *ret_timestamp);
 
 /* Section 5.4.3. As noise_create_initiation(), after noise_consume_initiation(). Returns 0, -EINVAL, -EKEYREJECTED. */
-int noise_create_response(struct noise_handshake *handshake, const struct noise_remote *remote, const struct secret_key *ephemeral,
-	uint32_t local_index, struct wg_response *ret_message);
+int noise_create_response(struct noise_handshake *handshake, const struct noise_remote *remote,
+	const struct secret_key *ephemeral, uint32_t local_index, struct wg_response *ret_message);
 
 /*
- * The answer to noise_create_initiation(). Returns 0, -EINVAL if none was created or the message's receiver index is another's,
- * -EBADMSG or -EKEYREJECTED for a forged one: @handshake is then as it was.
+ * The answer to noise_create_initiation(). Returns 0, -EINVAL if none was created or the message's receiver index is
+ * another's, -EBADMSG or -EKEYREJECTED for a forged one: @handshake is then as it was.
  */
-int noise_consume_response(struct noise_handshake *handshake, const struct noise_local *local, const struct noise_remote *remote,
-	const struct wg_response *message);
+int noise_consume_response(struct noise_handshake *handshake, const struct noise_local *local,
+	const struct noise_remote *remote, const struct wg_response *message);
 
-/* Section 5.4.5: transport keys of a finished handshake, which is wiped. Returns 0, or -EINVAL if it is not finished. */
+/*
+ * Section 5.4.5: transport keys of a finished handshake, which is wiped. Returns 0, or -EINVAL if it is not finished.
+ */
 int noise_begin_session(struct noise_handshake *handshake, struct noise_keys *ret_keys);
 
 #endif

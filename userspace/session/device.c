@@ -18,9 +18,9 @@ static void random_libsodium(void *ctx, void *buf, size_t len)
 
 static bool ops_are_complete(const struct device_ops *ops)
 {
-	return ops->unix_ns && ops->send && ops->publish_session && ops->clear_session && ops->wipe_session && ops->set_tx &&
-	       ops->set_endpoint && ops->send_keepalive && ops->established && ops->gave_up && ops->handshake_done &&
-	       ops->save_timestamp;
+	return ops->unix_ns && ops->send && ops->publish_session && ops->clear_session && ops->wipe_session &&
+	       ops->set_tx && ops->set_endpoint && ops->send_keepalive && ops->established && ops->gave_up &&
+	       ops->handshake_done && ops->save_timestamp;
 }
 
 static uint32_t power_of_two_above(uint32_t n)
@@ -59,6 +59,9 @@ int device_new(struct device **ret_device, const struct device_config *config, c
 
 	if (!ops_are_complete(ops) || !config->peers_max || config->peers_max > SESSION_SLOTS_MAX)
 		return -EINVAL;
+	/* Without this libsodium does not look what the CPU can do, and X25519 takes several times as long. */
+	if (sodium_init() < 0)
+		return -EIO;
 	device = calloc(1, sizeof(*device));
 	if (!device)
 		return -ENOMEM;
@@ -349,8 +352,8 @@ static uint64_t not_after(uint64_t now_ns, uint64_t at_ns)
 }
 
 /*
- * A packet may have come since the caller read its clock, and what was pinned may be anything: no time is later than now, or a timer
- * that acts would not be over with it. The no-reply timer's jitter is drawn when the timer starts.
+ * A packet may have come since the caller read its clock, and what was pinned may be anything: no time is later than
+ * now, or a timer that acts would not be over with it. The no-reply timer's jitter is drawn when the timer starts.
  */
 static void take_facts(struct device *device, struct peer *peer, uint64_t now_ns, const struct device_facts *facts)
 {
@@ -393,7 +396,10 @@ int device_want_handshake(struct device *device, uint64_t now_ns, uint32_t id)
 		return -ENOENT;
 	handshake_expire(device, peer, now_ns);
 	if (peer->pairs.current.index) {
-		/* The packet met the moment before the session was there, or the map lost it: either way this puts it right. */
+		/*
+		 * The packet met the moment before the session was there, or the map lost it: either way this puts it
+		 * right.
+		 */
 		device_count_map(device, device->ops.set_tx(device->ctx, id, peer->pairs.current.index));
 		device->ops.established(device->ctx, id, false);
 	} else if (!endpoint_is_known(&peer->endpoint)) {
@@ -430,7 +436,10 @@ int device_session_promoted(struct device *device, uint64_t now_ns, uint32_t ind
 	peer = device_peer(device, id);
 	if (!peer)
 		return -ENOENT;
-	/* Unless it is next, a newer session took over while the packet came in; the data path has switched back to this one: undo that. */
+	/*
+	 * Unless it is next, a newer session took over while the packet came in; the data path has switched back to
+	 * this one: undo that.
+	 */
 	if (peer->pairs.next.index == index)
 		handshake_confirmed(device, peer, now_ns);
 	else
@@ -502,7 +511,10 @@ static void on_persistent(struct device *device, struct peer *peer, uint64_t now
 		handshake_want(device, peer, now_ns);
 }
 
-/* All timers of a peer, in the order in which they act when several are due. Facts are read anew before those that depend on them. */
+/*
+ * All timers of a peer, in the order in which they act when several are due. Facts are read anew before those that
+ * depend on them.
+ */
 static const struct peer_timer {
 	uint64_t (*at)(const struct device *device, const struct peer *peer);
 	void (*act)(struct device *device, struct peer *peer, uint64_t now_ns);

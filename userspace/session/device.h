@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The WireGuard device without its data path: peers, handshakes, sessions, and every timer of the whitepaper's section 6.
+ * The WireGuard device without its data path: peers, handshakes, sessions, and every timer of the whitepaper's section
+ * 6.
  *
- * It has no socket, no map and no clock of its own. What happens comes in as calls with the time; what is to be done goes out
- * through struct device_ops. All times are CLOCK_BOOTTIME in nanoseconds, so that age goes on in suspend.
+ * It has no socket, no map and no clock of its own. What happens comes in as calls with the time; what is to be done
+ * goes out through struct device_ops. All times are CLOCK_BOOTTIME in nanoseconds, so that age goes on in suspend.
  * Nothing here is thread-safe: one loop owns a device. Callbacks must not call back into it.
  */
 #ifndef TALON_SESSION_DEVICE_H
@@ -48,7 +49,7 @@ struct device_stats {
 	uint64_t gave_up;		/* attempts that ended without an answer after 90 s */
 	uint64_t send_errors;		/* ops->send said no */
 	uint64_t map_errors;		/* another op said no; what it was for is tried again or given up */
-	uint64_t future_timestamps;	/* initiations dated more than TAI64N_FUTURE_MAX_S after our clock: worth a warning */
+	uint64_t future_timestamps;	/* initiations from more than TAI64N_FUTURE_MAX_S ahead: worth a warning */
 	uint64_t clock_jumps;		/* our clock leapt forward by more than that: worth a warning */
 	bool under_load;		/* at the last handshake message: cookies were asked for */
 	uint32_t peers;
@@ -66,35 +67,44 @@ struct device_ops {
 	uint64_t (*unix_ns)(void *ctx);
 
 	/*
-	 * Sends one handshake message (with WG_HANDSHAKE_DSCP) to @to. @peer is TALON_PEER_NONE for cookie replies. Losing it is
-	 * harmless.
+	 * Sends one handshake message (with WG_HANDSHAKE_DSCP) to @to. @peer is TALON_PEER_NONE for cookie replies.
+	 * Losing it is harmless.
 	 */
 	int (*send)(void *ctx, uint32_t peer, const struct endpoint *to, const void *bytes, size_t len);
 
 	/*
-	 * Makes a session known to the data path: counters and replay window zeroed, replay.state = @state, keys written with index
-	 * 0, @session->index last. @slot = @session->index & (slots - 1). @session must not be kept: it is wiped on return.
+	 * Makes a session known to the data path: counters and replay window zeroed, replay.state = @state, keys
+	 * written with index 0, @session->index last. @slot = @session->index & (slots - 1). @session must not be kept:
+	 * it is wiped on return.
 	 */
-	int (*publish_session)(void *ctx, uint32_t slot, const struct talon_session *session, enum talon_session_state state);
+	int (*publish_session)(void *ctx, uint32_t slot, const struct talon_session *session,
+		enum talon_session_state state);
 
 	/* Sets the slot's index to 0 and leaves everything else, which packets in flight may still be using. */
 	int (*clear_session)(void *ctx, uint32_t slot);
 
-	/* Overwrites the slot's keys, counter and window with zeros. Called at least SESSION_GRACE_NS after clear_session. */
+	/*
+	 * Overwrites the slot's keys, counter and window with zeros. Called at least SESSION_GRACE_NS after
+	 * clear_session.
+	 */
 	int (*wipe_session)(void *ctx, uint32_t slot);
 
 	/* Session index that seals for @peer from now on; 0: none. */
 	int (*set_tx)(void *ctx, uint32_t peer, uint32_t index);
 
-	/* An authenticated handshake message came from @endpoint: send to it from now on (roaming, whitepaper section 2.1). */
+	/*
+	 * An authenticated handshake message came from @endpoint: send to it from now on (roaming, whitepaper section
+	 * 2.1).
+	 */
 	int (*set_endpoint)(void *ctx, uint32_t peer, const struct endpoint *endpoint);
 
 	/* Sends an empty data message on the peer's sending session. */
 	int (*send_keepalive)(void *ctx, uint32_t peer);
 
 	/*
-	 * A session can send now: send what was held for @peer. With @must_send something has to be sent, a keepalive if nothing was
-	 * held, for the other side may not use the session before (whitepaper section 5.4.3, key confirmation).
+	 * A session can send now: send what was held for @peer. With @must_send something has to be sent, a keepalive
+	 * if nothing was held, for the other side may not use the session before (whitepaper section 5.4.3, key
+	 * confirmation).
 	 */
 	void (*established)(void *ctx, uint32_t peer, bool must_send);
 
@@ -105,19 +115,22 @@ struct device_ops {
 	void (*handshake_done)(void *ctx, uint32_t peer, const struct device_peer_stats *stats);
 
 	/*
-	 * Greatest TAI64N accepted from @peer, to be handed to device_add_peer() by the next process. Not called for a timestamp from
-	 * the far future, which would lock the peer out for as long if it outlived us (CVE-2021-46873).
+	 * Greatest TAI64N accepted from @peer, to be handed to device_add_peer() by the next process. Not called for a
+	 * timestamp from the far future, which would lock the peer out for as long if it outlived us (CVE-2021-46873).
 	 */
 	void (*save_timestamp)(void *ctx, uint32_t peer, const uint8_t timestamp[static WG_TIMESTAMP_LEN]);
 
-	/* Fresh facts, asked for before a timer acts on what was last polled. May be NULL: polled facts are then all there is. */
+	/*
+	 * Fresh facts, asked for before a timer acts on what was last polled. May be NULL: polled facts are then all
+	 * there is.
+	 */
 	int (*read_facts)(void *ctx, uint32_t peer, struct device_facts *ret_facts);
 };
 
 struct device_config {
 	struct secret_key private_key;	/* copied; wipe yours */
 	uint32_t peers_max;		/* peer ids are 0..peers_max - 1 */
-	uint32_t slots;			/* of the session array: a power of two, >= 4 * peers_max for no peer ever to wait */
+	uint32_t slots;			/* of the session array: a power of two; from 4 * peers_max on nobody waits */
 };
 
 struct device_peer_config {
@@ -130,29 +143,30 @@ struct device_peer_config {
 };
 
 /*
- * Makes a device. Returns 0, -EINVAL if slots is no power of two or a callback is missing, -EKEYREJECTED for an all-zero private
- * key, -ENOMEM.
+ * Makes a device. Returns 0, -EINVAL if slots is no power of two or a callback is missing, -EKEYREJECTED for an
+ * all-zero private key, -EIO if libsodium cannot start, -ENOMEM.
  */
 int device_new(struct device **ret_device, const struct device_config *config, const struct device_ops *ops, void *ctx);
 
 /*
- * Wipes and frees everything in this process and leaves the maps alone: sessions go on, a successor can adopt them. To end them, call
- * device_end_sessions() before. NULL is allowed.
+ * Wipes and frees everything in this process and leaves the maps alone: sessions go on, a successor can adopt them. To
+ * end them, call device_end_sessions() before. NULL is allowed.
  */
 void device_free(struct device *device);
 
 /*
- * Clears every session's index and overwrites all keys at once. Only for a data path that is detached already: packets in flight
- * could otherwise be sealed with a key of zeros.
+ * Clears every session's index and overwrites all keys at once. Only for a data path that is detached already: packets
+ * in flight could otherwise be sealed with a key of zeros.
  */
 void device_end_sessions(struct device *device);
 
 const uint8_t *device_public_key(const struct device *device);
 
 /*
- * Adds peer number @id, which the caller chose. Returns 0, -EINVAL for an id out of range or our own public key, -EEXIST if the id or
- * the public key is taken, -EKEYREJECTED for a public key of low order (no secret could be shared with it), -ENOMEM.
- * A peer with a persistent keepalive and an endpoint starts its handshake with the next device_tick().
+ * Adds peer number @id, which the caller chose. Returns 0, -EINVAL for an id out of range or our own public key,
+ * -EEXIST if the id or the public key is taken, -EKEYREJECTED for a public key of low order (no secret could be shared
+ * with it), -ENOMEM. A peer with a persistent keepalive and an endpoint starts its handshake with the next
+ * device_tick().
  */
 int device_add_peer(struct device *device, uint64_t now_ns, uint32_t id, const struct device_peer_config *config);
 
@@ -162,7 +176,10 @@ int device_remove_peer(struct device *device, uint64_t now_ns, uint32_t id);
 /* Number of the peer with @public_key, or TALON_PEER_NONE. */
 uint32_t device_find_peer(const struct device *device, const uint8_t public_key[static KEY_LEN]);
 
-/* Changes what may change during a peer's life. Each returns 0 or -ENOENT. A new preshared key is used from the next handshake on. */
+/*
+ * Changes what may change during a peer's life. Each returns 0 or -ENOENT. A new preshared key is used from the next
+ * handshake on.
+ */
 int device_set_peer_keepalive(struct device *device, uint64_t now_ns, uint32_t id, uint16_t keepalive_s);
 int device_set_peer_psk(struct device *device, uint32_t id, const struct secret_key *preshared_key);
 
@@ -188,35 +205,50 @@ int device_get_peer_sessions(const struct device *device, uint32_t id, struct de
 
 /*
  * Takes over a session that an earlier process left in the maps; its peer (session->peer) must have been added.
- * @state is its replay.state, @is_tx says that peer_tx names it. The timers go on from its birth_ns; too old a session is retired.
- * Returns 0, -ENOENT for an unknown peer, -EEXIST if the slot is taken already, -EINVAL for index 0, -ESTALE if it was retired instead.
- * On any error but -ESTALE and -EEXIST the caller should hand the slot to device_adopt_retired().
+ * @state is its replay.state, @is_tx says that peer_tx names it. The timers go on from its birth_ns; too old a session
+ * is retired. Returns 0, -ENOENT for an unknown peer, -EEXIST if the slot is taken already, -EINVAL for index 0,
+ * -ESTALE if it was retired instead. On any error but -ESTALE and -EEXIST the caller should hand the slot to
+ * device_adopt_retired().
  */
 int device_adopt_session(struct device *device, uint64_t now_ns, const struct talon_session *session,
 	enum talon_session_state state, bool is_tx);
 
-/* Takes over a slot that may hold keys but belongs to nobody: cleared at once, overwritten after the grace period. Returns 0 or -EEXIST. */
+/*
+ * Takes over a slot that may hold keys but belongs to nobody: cleared at once, overwritten after the grace period.
+ * Returns 0 or -EEXIST.
+ */
 int device_adopt_retired(struct device *device, uint64_t now_ns, uint32_t slot);
 
 /* A UDP payload of types 1-3 from the socket; anything else is counted and ignored. Says how it ended. */
-enum handshake_end device_message(struct device *device, uint64_t now_ns, const struct endpoint *from, const void *bytes, size_t len);
+enum handshake_end device_message(struct device *device, uint64_t now_ns, const struct endpoint *from,
+	const void *bytes, size_t len);
 
 /* Polled about once a second for each peer with a session. Returns 0 or -ENOENT. */
 int device_peer_facts(struct device *device, uint64_t now_ns, uint32_t id, const struct device_facts *facts);
 
 /*
- * A packet is waiting for @id and there is no key (TALON_EVENT_HANDSHAKE): starts a handshake, or flushes at once if a session is there
- * after all. Returns 0, -ENOENT, or -EDESTADDRREQ if the peer's endpoint is unknown (gave_up was called).
+ * A packet is waiting for @id and there is no key (TALON_EVENT_HANDSHAKE): starts a handshake, or flushes at once if a
+ * session is there after all. Returns 0, -ENOENT, or -EDESTADDRREQ if the peer's endpoint is unknown (gave_up was
+ * called).
  */
 int device_want_handshake(struct device *device, uint64_t now_ns, uint32_t id);
 
-/* A packet was sent with an old key (TALON_EVENT_REKEY): starts a handshake if section 6.2 says so. Returns 0 or -ENOENT. */
+/*
+ * A packet was sent with an old key (TALON_EVENT_REKEY): starts a handshake if section 6.2 says so. Returns 0 or
+ * -ENOENT.
+ */
 int device_want_rekey(struct device *device, uint64_t now_ns, uint32_t id);
 
-/* The data path saw the first valid packet on a session in state NEXT (TALON_EVENT_PROMOTED). Returns 0, or -ENOENT if it is gone. */
+/*
+ * The data path saw the first valid packet on a session in state NEXT (TALON_EVENT_PROMOTED). Returns 0, or -ENOENT if
+ * it is gone.
+ */
 int device_session_promoted(struct device *device, uint64_t now_ns, uint32_t index);
 
-/* Does what is due. Returns when to be called again: CLOCK_BOOTTIME ns, or DEVICE_NEVER. Call it after the other calls too. */
+/*
+ * Does what is due. Returns when to be called again: CLOCK_BOOTTIME ns, or DEVICE_NEVER. Call it after the other calls
+ * too.
+ */
 uint64_t device_tick(struct device *device, uint64_t now_ns);
 
 /* When device_tick() is due next, without doing anything. */

@@ -16,13 +16,20 @@
 #define REJECT_AFTER_TIME_NS	(WG_REJECT_AFTER_TIME_S * TALON_NSEC_PER_SEC)
 #define REKEY_TIMEOUT_NS	(WG_REKEY_TIMEOUT_S * TALON_NSEC_PER_SEC)
 #define REKEY_ATTEMPT_TIME_NS	(WG_REKEY_ATTEMPT_TIME_S * TALON_NSEC_PER_SEC)
-/* The initiator that still receives on a key this old starts a handshake, while an answer can arrive in time (section 6.2). */
-#define REKEY_ON_RECEIVE_NS	(REJECT_AFTER_TIME_NS - (WG_KEEPALIVE_TIMEOUT_S + WG_REKEY_TIMEOUT_S) * TALON_NSEC_PER_SEC)
+/*
+ * The initiator that still receives on a key this old starts a handshake, while an answer can arrive in time (section
+ * 6.2).
+ */
+#define REKEY_ON_RECEIVE_NS	(REJECT_AFTER_TIME_NS - LIVENESS_NO_REPLY_NS)
 #define INITIATION_SPACING_NS	(TALON_NSEC_PER_SEC / WG_INITIATIONS_PER_SECOND)
 #define NSEC_PER_MSEC		1000000ULL
 
-/* Section 6.3 erases keys after 540 s at the latest. A session is of no use to either side after 180 s, so ours go then. */
-_Static_assert(REJECT_AFTER_TIME_NS + SESSION_GRACE_NS <= WG_KEY_ERASE_AFTER_S * TALON_NSEC_PER_SEC, "keys are gone in time");
+/*
+ * Section 6.3 erases keys after 540 s at the latest. A session is of no use to either side after 180 s, so ours go
+ * then.
+ */
+_Static_assert(REJECT_AFTER_TIME_NS + SESSION_GRACE_NS <= WG_KEY_ERASE_AFTER_S * TALON_NSEC_PER_SEC,
+	"keys are gone in time");
 
 struct peer {
 	uint32_t id;

@@ -11,7 +11,8 @@
 bool endpoint_is_equal(const struct endpoint *a, const struct endpoint *b)
 {
 	return a->family == b->family && a->port == b->port && a->ifindex == b->ifindex &&
-	       memcmp(&a->remote, &b->remote, sizeof(a->remote)) == 0 && memcmp(&a->local, &b->local, sizeof(a->local)) == 0;
+	       memcmp(&a->remote, &b->remote, sizeof(a->remote)) == 0 &&
+	       memcmp(&a->local, &b->local, sizeof(a->local)) == 0;
 }
 
 size_t endpoint_addr_len(uint16_t family)

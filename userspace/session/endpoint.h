@@ -13,7 +13,7 @@
 struct endpoint {
 	uint16_t family;		/* AF_INET, AF_INET6; 0: unknown */
 	__be16 port;			/* of the other side */
-	uint32_t ifindex;		/* device the packet came in by, or scope of a link-local address; 0: let the route decide */
+	uint32_t ifindex;		/* device they came in by, or scope of a link-local address; 0: by route */
 	struct talon_addr remote;
 	struct talon_addr local;	/* our address they sent to; zero: let the route decide */
 };
@@ -33,8 +33,9 @@ bool endpoint_is_equal(const struct endpoint *a, const struct endpoint *b);
 size_t endpoint_addr_len(uint16_t family);
 
 /*
- * Reads a socket address. IPv4-mapped IPv6 addresses (RFC 4291 section 2.5.5.2) become IPv4; a scope id becomes the ifindex.
- * The local address is left zero. Returns 0, or -EAFNOSUPPORT for a family or length that is neither IPv4 nor IPv6.
+ * Reads a socket address. IPv4-mapped IPv6 addresses (RFC 4291 section 2.5.5.2) become IPv4; a scope id becomes the
+ * ifindex. The local address is left zero. Returns 0, or -EAFNOSUPPORT for a family or length that is neither IPv4 nor
+ * IPv6.
  */
 int endpoint_from_sockaddr(const struct sockaddr *addr, socklen_t len, struct endpoint *ret_endpoint);
 

@@ -97,7 +97,8 @@ static struct tai64n next_label(struct device *device, struct peer *peer, uint64
 {
 	bool jumped;
 
-	peer->label_sent = tai64n_next(&device->clock, device->ops.unix_ns(device->ctx), now_ns, &peer->label_sent, &jumped);
+	peer->label_sent = tai64n_next(&device->clock, device->ops.unix_ns(device->ctx), now_ns, &peer->label_sent,
+		&jumped);
 	if (jumped)
 		device->stats.clock_jumps++;
 	return peer->label_sent;
@@ -117,7 +118,8 @@ static void send_initiation(struct device *device, struct peer *peer, uint64_t n
 		return;
 	label = next_label(device, peer, now_ns);
 	device->ops.random(device->ctx, ephemeral.bytes, KEY_LEN);
-	if (noise_create_initiation(&peer->handshake, &device->local, &peer->remote, &label, &ephemeral, index, &message) < 0) {
+	if (noise_create_initiation(&peer->handshake, &device->local, &peer->remote, &label, &ephemeral, index,
+		&message) < 0) {
 		session_table_release(device->table, index);
 		goto out;
 	}
@@ -155,13 +157,17 @@ static void step_attempt(struct device *device, struct peer *peer, uint64_t now_
 
 void handshake_want(struct device *device, struct peer *peer, uint64_t now_ns)
 {
-	bool is_early = peer->handshake_sent_ns && device_elapsed_ns(now_ns, peer->handshake_sent_ns) < REKEY_TIMEOUT_NS;
+	bool is_early = peer->handshake_sent_ns &&
+			device_elapsed_ns(now_ns, peer->handshake_sent_ns) < REKEY_TIMEOUT_NS;
 
 	if (endpoint_is_known(&peer->endpoint))
 		step_attempt(device, peer, now_ns, is_early ? ATTEMPT_WANTED_EARLY : ATTEMPT_WANTED);
 }
 
-/* Section 6.2. A message was sent or received that late if the peer's last one was, as its current session is its newest. */
+/*
+ * Section 6.2. A message was sent or received that late if the peer's last one was, as its current session is its
+ * newest.
+ */
 static bool should_rekey(struct peer *peer)
 {
 	const struct keypair *current = &peer->pairs.current;
@@ -213,7 +219,8 @@ void handshake_confirmed(struct device *device, struct peer *peer, uint64_t now_
 }
 
 /* Whitepaper section 2.1: the newest authentic message says where the peer is. */
-static void accept_message(struct device *device, struct peer *peer, uint64_t now_ns, const struct endpoint *from, size_t len)
+static void accept_message(struct device *device, struct peer *peer, uint64_t now_ns, const struct endpoint *from,
+	size_t len)
 {
 	peer->stats.rx_bytes += len;
 	liveness_update(&peer->liveness, now_ns, 0, 0, 0);
@@ -223,7 +230,10 @@ static void accept_message(struct device *device, struct peer *peer, uint64_t no
 	device_count_map(device, device->ops.set_endpoint(device->ctx, peer->id, from));
 }
 
-/* Turns a finished handshake into a session in the data path. The handshake is wiped; its index is no longer reserved in any case. */
+/*
+ * Turns a finished handshake into a session in the data path. The handshake is wiped; its index is no longer reserved
+ * in any case.
+ */
 static int publish(struct device *device, struct peer *peer, uint64_t now_ns, struct noise_handshake *handshake,
 	enum talon_session_state state, struct keypair *ret_pair)
 {
@@ -275,8 +285,8 @@ static void commit_label(struct device *device, struct peer *peer, uint64_t now_
 }
 
 /* Answers an authentic initiation. */
-static enum handshake_end respond(struct device *device, struct peer *peer, uint64_t now_ns, const struct endpoint *from,
-	struct noise_handshake *handshake, const struct tai64n *label)
+static enum handshake_end respond(struct device *device, struct peer *peer, uint64_t now_ns,
+	const struct endpoint *from, struct noise_handshake *handshake, const struct tai64n *label)
 {
 	struct wg_response response;
 	struct secret_key ephemeral;
@@ -304,7 +314,8 @@ static enum handshake_end respond(struct device *device, struct peer *peer, uint
 	return HANDSHAKE_INITIATION;
 }
 
-static enum handshake_end on_initiation(struct device *device, uint64_t now_ns, const struct endpoint *from, const void *bytes)
+static enum handshake_end on_initiation(struct device *device, uint64_t now_ns, const struct endpoint *from,
+	const void *bytes)
 {
 	const struct wg_initiation *message = bytes;
 	uint8_t public_key[KEY_LEN];
@@ -342,7 +353,8 @@ static struct peer *peer_of_response(const struct device *device, const struct w
 	return device_peer(device, id);
 }
 
-static enum handshake_end on_response(struct device *device, uint64_t now_ns, const struct endpoint *from, const void *bytes)
+static enum handshake_end on_response(struct device *device, uint64_t now_ns, const struct endpoint *from,
+	const void *bytes)
 {
 	const struct wg_response *message = bytes;
 	struct peer *peer = peer_of_response(device, message);
@@ -368,7 +380,8 @@ static enum handshake_end on_response(struct device *device, uint64_t now_ns, co
 }
 
 /* A cookie answers an initiation of ours (reserved) or a response of ours (live already). */
-static enum handshake_end on_cookie(struct device *device, uint64_t now_ns, const struct endpoint *from, const void *bytes)
+static enum handshake_end on_cookie(struct device *device, uint64_t now_ns, const struct endpoint *from,
+	const void *bytes)
 {
 	const struct wg_cookie *message = bytes;
 	struct peer *peer;
@@ -393,7 +406,8 @@ static enum handshake_end on_cookie(struct device *device, uint64_t now_ns, cons
 	}
 }
 
-static void send_cookie(struct device *device, uint64_t now_ns, const struct endpoint *from, const void *bytes, size_t len)
+static void send_cookie(struct device *device, uint64_t now_ns, const struct endpoint *from, const void *bytes,
+	size_t len)
 {
 	struct wg_cookie reply;
 
@@ -404,11 +418,11 @@ static void send_cookie(struct device *device, uint64_t now_ns, const struct end
 }
 
 /*
- * Section 5.3: without load mac1 is enough. Under load a message costs us Diffie-Hellman only if its sender proved its address by a
- * cookie, and not more often than 20 times a second.
+ * Section 5.3: without load mac1 is enough. Under load a message costs us Diffie-Hellman only if its sender proved its
+ * address by a cookie, and not more often than 20 times a second.
  */
-static enum handshake_end check_macs(struct device *device, uint64_t now_ns, const struct endpoint *from, const void *bytes, size_t len,
-	enum handshake_end passed)
+static enum handshake_end check_macs(struct device *device, uint64_t now_ns, const struct endpoint *from,
+	const void *bytes, size_t len, enum handshake_end passed)
 {
 	if (!cookie_check_mac1(&device->checker, bytes, len))
 		return HANDSHAKE_BAD_MAC1;
@@ -426,7 +440,8 @@ static const struct message_kind {
 	size_t len;
 	bool has_macs;
 	enum handshake_end passed;
-	enum handshake_end (*handle)(struct device *device, uint64_t now_ns, const struct endpoint *from, const void *bytes);
+	enum handshake_end (*handle)(struct device *device, uint64_t now_ns, const struct endpoint *from,
+		const void *bytes);
 } kinds[] = {
 	[WG_INITIATION]	= { WG_INITIATION_LEN,	true,	HANDSHAKE_INITIATION,	on_initiation },
 	[WG_RESPONSE]	= { WG_RESPONSE_LEN,	true,	HANDSHAKE_RESPONSE,	on_response },
@@ -445,7 +460,8 @@ static const struct message_kind *kind_of(const void *bytes, size_t len)
 	return type >= WG_INITIATION && type <= WG_COOKIE ? &kinds[type] : NULL;
 }
 
-static enum handshake_end handle(struct device *device, uint64_t now_ns, const struct endpoint *from, const void *bytes, size_t len)
+static enum handshake_end handle(struct device *device, uint64_t now_ns, const struct endpoint *from, const void *bytes,
+	size_t len)
 {
 	const struct message_kind *kind = kind_of(bytes, len);
 	enum handshake_end end;
@@ -458,7 +474,8 @@ static enum handshake_end handle(struct device *device, uint64_t now_ns, const s
 	return end == kind->passed ? kind->handle(device, now_ns, from, bytes) : end;
 }
 
-enum handshake_end device_message(struct device *device, uint64_t now_ns, const struct endpoint *from, const void *bytes, size_t len)
+enum handshake_end device_message(struct device *device, uint64_t now_ns, const struct endpoint *from,
+	const void *bytes, size_t len)
 {
 	enum handshake_end end = handle(device, now_ns, from, bytes, len);
 

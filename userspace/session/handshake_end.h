@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Every way a handshake message that we received can end, written once: enum, status text and metric label grow from this list. */
+/*
+ * Every way a handshake message that we received can end, written once: enum, status text and metric label grow from
+ * this list.
+ */
 #ifndef TALON_SESSION_HANDSHAKE_END_H
 #define TALON_SESSION_HANDSHAKE_END_H
 

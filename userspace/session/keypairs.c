@@ -22,7 +22,8 @@ enum keypairs_event keypairs_initiated(const struct keypairs *pairs, bool our_ke
 	return our_key_is_greater ? KEYPAIRS_INITIATED_OURS : KEYPAIRS_INITIATED_THEIRS;
 }
 
-void keypairs_step(struct keypairs *pairs, enum keypairs_event event, const struct keypair *fresh, struct keypairs *ret_retired)
+void keypairs_step(struct keypairs *pairs, enum keypairs_event event, const struct keypair *fresh,
+	struct keypairs *ret_retired)
 {
 	const struct keypairs_move *move = &moves[event];
 	struct keypair from[PLACE_COUNT] = {

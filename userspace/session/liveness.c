@@ -8,8 +8,8 @@ static uint64_t later(uint64_t a, uint64_t b)
 }
 
 /*
- * Facts come about once a second, so the first of several packets since the last answer may have gone unseen, and the timer
- * starts with a later one: at most that second late, which leaves three of the five between 10 s and 15 s.
+ * Facts come about once a second, so the first of several packets since the last answer may have gone unseen, and the
+ * timer starts with a later one: at most that second late, which leaves three of the five between 10 s and 15 s.
  */
 static void answer(uint64_t *since_ns, uint64_t data_ns, uint64_t answered_ns)
 {
@@ -19,7 +19,8 @@ static void answer(uint64_t *since_ns, uint64_t data_ns, uint64_t answered_ns)
 		*since_ns = data_ns;
 }
 
-void liveness_update(struct liveness *liveness, uint64_t rx_ns, uint64_t tx_ns, uint64_t rx_data_ns, uint64_t tx_data_ns)
+void liveness_update(struct liveness *liveness, uint64_t rx_ns, uint64_t tx_ns, uint64_t rx_data_ns,
+	uint64_t tx_data_ns)
 {
 	liveness->rx_ns = later(liveness->rx_ns, rx_ns);
 	liveness->tx_ns = later(liveness->tx_ns, tx_ns);

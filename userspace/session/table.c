@@ -34,11 +34,11 @@ enum slot_event { EV_RESERVE, EV_RELEASE, EV_PUBLISH, EV_RETIRE, EV_ADOPT, EV_WI
 #define NOT_ALLOWED SLOT_STATE_COUNT
 
 static const enum slot_state slot_edges[SLOT_STATE_COUNT][EV_COUNT] = {
-	/*			EV_RESERVE	EV_RELEASE	EV_PUBLISH	EV_RETIRE	EV_ADOPT	EV_WIPED */
-	[SLOT_FREE]	= {	SLOT_RESERVED,	NOT_ALLOWED,	NOT_ALLOWED,	SLOT_RETIRED,	SLOT_LIVE,	NOT_ALLOWED },
-	[SLOT_RESERVED]	= {	NOT_ALLOWED,	SLOT_FREE,	SLOT_LIVE,	SLOT_RETIRED,	NOT_ALLOWED,	NOT_ALLOWED },
-	[SLOT_LIVE]	= {	NOT_ALLOWED,	NOT_ALLOWED,	NOT_ALLOWED,	SLOT_RETIRED,	NOT_ALLOWED,	NOT_ALLOWED },
-	[SLOT_RETIRED]	= {	NOT_ALLOWED,	NOT_ALLOWED,	NOT_ALLOWED,	NOT_ALLOWED,	NOT_ALLOWED,	SLOT_FREE },
+	/*		    EV_RESERVE	   EV_RELEASE	EV_PUBLISH   EV_RETIRE	   EV_ADOPT	EV_WIPED */
+	[SLOT_FREE]	= { SLOT_RESERVED, NOT_ALLOWED, NOT_ALLOWED, SLOT_RETIRED, SLOT_LIVE,	NOT_ALLOWED },
+	[SLOT_RESERVED]	= { NOT_ALLOWED,   SLOT_FREE,	SLOT_LIVE,   SLOT_RETIRED, NOT_ALLOWED,	NOT_ALLOWED },
+	[SLOT_LIVE]	= { NOT_ALLOWED,   NOT_ALLOWED,	NOT_ALLOWED, SLOT_RETIRED, NOT_ALLOWED,	NOT_ALLOWED },
+	[SLOT_RETIRED]	= { NOT_ALLOWED,   NOT_ALLOWED,	NOT_ALLOWED, NOT_ALLOWED,  NOT_ALLOWED,	SLOT_FREE },
 };
 
 static void put_free(struct session_table *table, uint32_t number, uint32_t at)
@@ -110,7 +110,10 @@ static uint32_t random_u32(struct session_table *table)
 	return value;
 }
 
-/* Never 0, which means "not live", and never what the slot was called before: a late packet must not find its successor. */
+/*
+ * Never 0, which means "not live", and never what the slot was called before: a late packet must not find its
+ * successor.
+ */
 static uint32_t new_index(struct session_table *table, uint32_t number)
 {
 	uint32_t index;
@@ -150,7 +153,9 @@ void session_table_release(struct session_table *table, uint32_t index)
 		move(table, index & table->mask, EV_RELEASE);
 }
 
-/* Graces end in the order they began, so the place is at the end; only a retry, which is sooner, has to be looked for. */
+/*
+ * Graces end in the order they began, so the place is at the end; only a retry, which is sooner, has to be looked for.
+ */
 static void enqueue(struct session_table *table, uint32_t number)
 {
 	struct slot *slot = &table->slots[number];

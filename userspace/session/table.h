@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who owns which slot of the session array, and the life of a slot (session_types.h): reserved while a handshake is in flight, live
- * while its index is published, retired until no packet can hold it any more, free again after its keys are overwritten.
- * A receiver index is the slot number in its low bits and random generation bits above, so the wire tells nothing about order or number.
+ * Who owns which slot of the session array, and the life of a slot (session_types.h): reserved while a handshake is in
+ * flight, live while its index is published, retired until no packet can hold it any more, free again after its keys
+ * are overwritten. A receiver index is the slot number in its low bits and random generation bits above, so the wire
+ * tells nothing about order or number.
  */
 #ifndef TALON_SESSION_TABLE_H
 #define TALON_SESSION_TABLE_H
@@ -44,17 +45,25 @@ int session_table_reserve(struct session_table *table, uint32_t peer, uint32_t *
 /* Gives a reserved index back. Nothing was ever published under it, so the slot is free at once. */
 void session_table_release(struct session_table *table, uint32_t index);
 
-/* Publishes @session under its reserved index. Returns 0; on an error of ops->publish the slot is retired, as it may hold keys. */
+/*
+ * Publishes @session under its reserved index. Returns 0; on an error of ops->publish the slot is retired, as it may
+ * hold keys.
+ */
 int session_table_publish(struct session_table *table, uint64_t now_ns, const struct talon_session *session,
 	enum talon_session_state state);
 
-/* Clears a live index; its keys are overwritten SESSION_GRACE_NS later. Index 0, and one that is not live, are ignored. */
+/*
+ * Clears a live index; its keys are overwritten SESSION_GRACE_NS later. Index 0, and one that is not live, are ignored.
+ */
 void session_table_retire(struct session_table *table, uint64_t now_ns, uint32_t index);
 
 /* State of the slot that @index names, SLOT_FREE if the generation is another. Writes its peer unless it is free. */
 enum slot_state session_table_lookup(const struct session_table *table, uint32_t index, uint32_t *ret_peer);
 
-/* Takes over what an earlier process published as @index. Returns 0, -EEXIST if the slot is not free, -EINVAL for index 0. */
+/*
+ * Takes over what an earlier process published as @index. Returns 0, -EEXIST if the slot is not free, -EINVAL for index
+ * 0.
+ */
 int session_table_adopt(struct session_table *table, uint32_t index, uint32_t peer);
 
 /* Takes over a slot that belongs to nobody any more but may hold keys: retires it. Returns 0, -EEXIST, -EINVAL. */
@@ -64,7 +73,10 @@ int session_table_adopt_retired(struct session_table *table, uint64_t now_ns, ui
 uint64_t session_table_tick(struct session_table *table, uint64_t now_ns);
 uint64_t session_table_next_deadline(const struct session_table *table);
 
-/* Clears and overwrites every slot that is live or retired, without any grace: for a data path that is detached already. */
+/*
+ * Clears and overwrites every slot that is live or retired, without any grace: for a data path that is detached
+ * already.
+ */
 void session_table_end(struct session_table *table);
 
 uint32_t session_table_count(const struct session_table *table, enum slot_state state);

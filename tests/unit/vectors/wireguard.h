@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Handshakes recorded between two clients that run wireguard-go: two initiations of "node" and the responses of "lap" to them, and the keys
- * of both, which were made for the recording. Ephemeral keys were not recorded, so the responses can be checked by their mac1 only.
+ * Handshakes recorded between two clients that run wireguard-go: two initiations of "node" and the responses of "lap"
+ * to them, and the keys of both, which were made for the recording. Ephemeral keys were not recorded, so the responses
+ * can be checked by their mac1 only.
  */
 #ifndef TALON_TESTS_VECTORS_WIREGUARD_H
 #define TALON_TESTS_VECTORS_WIREGUARD_H
