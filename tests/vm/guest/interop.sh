@@ -25,7 +25,10 @@ scenario() {
 	check "$role: 2 MB through the tunnel, every byte" file_is_whole
 	check "$role: ping through the tunnel" inside laptop ping -c 3 -i 0.2 -W 5 192.168.1.220
 	check "$role: largest packet of the tunnel" inside laptop ping -c 2 -i 0.2 -W 5 -M do -s 1392 192.168.1.220
+	check "$role: fragments there and back" inside laptop ping -c 2 -i 0.2 -W 5 -s 3000 192.168.1.220
 	[ "$role" = responder ] || check "$role: keepalives arrive" keepalive_arrives
+	inside laptop wg set wg0 listen-port 51999
+	check "$role: the laptop moves to another port, the session goes on" same_session_serves
 	check "$role: status names the peer" status_names_peer
 	[ "$fails" -eq 0 ] || node_tell
 	check "$role: down" node_down
@@ -41,6 +44,13 @@ keepalive_arrives() {
 
 more_received_than() {
 	[ "$(received_bytes)" -gt "$1" ]
+}
+
+same_session_serves() {
+	local before
+
+	before=$(inside laptop wg show wg0 latest-handshakes)
+	page_says_node && [ "$(inside laptop wg show wg0 latest-handshakes)" = "$before" ] && node_status -d | grep -qF 10.99.0.2:51999
 }
 
 status_names_peer() {
