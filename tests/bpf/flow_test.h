@@ -32,7 +32,7 @@ struct flow_test_job {
 #define RACE_REMOTES	2
 #define RACE_PORT_FIRST	20000
 #define RACE_PORTS	6
-#define RACE_RECORDS	8192
+#define RACE_RECORDS	4096
 
 struct flow_test_race {
 	__u64	created;
