@@ -38,7 +38,7 @@ static long collect(__u64 i, void *data)
 }
 
 /*
- * A tc program and not a syscall one: those sleep, and before Linux 6.8 may not touch a queue. Not XDP either: the first test run of
+ * A tc program and not a syscall one: those sleep, and on Linux 6.1 may not touch a queue then. Not XDP either: the first test run of
  * an XDP program changes the kernel's dispatcher, which takes milliseconds each time.
  */
 SEC("tc")
