@@ -93,6 +93,7 @@ struct rig {
 	struct bpf_object *tunnel;	/* tc: the second half */
 	struct bpf_object *natgc;
 	struct ring_buffer *ring;
+	struct bpf_link *link;
 	struct talon_config config;
 	struct rig_peer peers[RIG_PEERS];
 	uint32_t eth0, eth1, wt0, wt0p;
