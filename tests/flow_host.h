@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The flow table's memory for the host: what bpf/lib/flow_mem.h has maps for, as plain arrays. Includes the table itself. */
+/*
+ * The flow table's memory for the host: what bpf/lib/flow_mem.h has maps for, as plain arrays. Includes the table
+ * itself.
+ */
 #ifndef TALON_TESTS_FLOW_HOST_H
 #define TALON_TESTS_FLOW_HOST_H
 

@@ -7,12 +7,13 @@
  *	FREE --flow_create()--> TENTATIVE --its keys are its own--> LIVE --idle--> DEAD --grace--> FREE
  *	                            `----------a rival was there---------------------^
  *
- * TENTATIVE belongs to the CPU that creates it and lasts as long as one call; LIVE and DEAD are left by compare-and-swap, so that even two
- * collectors at once end a flow once and give an id back once. GC marks DEAD first, then unlinks: from then on a packet of that flow
- * makes a new record, which the DEAD one does not hinder. A packet that already holds the DEAD record still sees it whole.
+ * TENTATIVE belongs to the CPU that creates it and lasts as long as one call; LIVE and DEAD are left by
+ * compare-and-swap, so that even two collectors at once end a flow once and give an id back once. GC marks DEAD
+ * first, then unlinks: from then on a packet of that flow makes a new record, which the DEAD one does not hinder. A
+ * packet that already holds the DEAD record still sees it whole.
  *
- * A packet that arrives in the instant its flow expires is sent with the old mapping and does not save it; the next one starts a new
- * flow, on the same port while that is free.
+ * A packet that arrives in the instant its flow expires is sent with the old mapping and does not save it; the next
+ * one starts a new flow, on the same port while that is free.
  */
 #ifndef TALON_LIB_FLOW_H
 #define TALON_LIB_FLOW_H
@@ -37,8 +38,8 @@ enum flow_tcp_flags {		/* byte 13 of the TCP header */
  *
  * Return: the live record, good until the program ends, or NULL.
  */
-static __always_inline struct talon_flow *flow_find_fwd(const struct talon_config *cfg, const struct talon_flow_key *key,
-	__u32 *ret_id)
+static __always_inline struct talon_flow *flow_find_fwd(const struct talon_config *cfg,
+	const struct talon_flow_key *key, __u32 *ret_id)
 {
 	return flow_find(cfg, FLOW_FWD, key, ret_id);
 }
@@ -53,8 +54,8 @@ static __always_inline struct talon_flow *flow_find_fwd(const struct talon_confi
  *
  * Return: the live record, good until the program ends, or NULL.
  */
-static __always_inline struct talon_flow *flow_find_rev(const struct talon_config *cfg, const struct talon_flow_key *key,
-	__u32 *ret_id)
+static __always_inline struct talon_flow *flow_find_rev(const struct talon_config *cfg,
+	const struct talon_flow_key *key, __u32 *ret_id)
 {
 	return flow_find(cfg, FLOW_REV, key, ret_id);
 }
@@ -97,7 +98,10 @@ static __always_inline void flow_init(struct talon_flow *flow, const struct talo
 	FLOW_STORE(*flow_state(flow), FLOW_STATE(0, key->proto, TALON_FLOW_TENTATIVE));
 }
 
-/* Ends a record that was published but never LIVE. GC gives the id back after the grace period, since readers may have seen it. */
+/*
+ * Ends a record that was published but never LIVE. GC gives the id back after the grace period, since readers may
+ * have seen it.
+ */
 static __always_inline void flow_give_up(struct talon_flow *flow)
 {
 	__u32 state = FLOW_LOAD(*flow_state(flow));
@@ -105,7 +109,10 @@ static __always_inline void flow_give_up(struct talon_flow *flow)
 	FLOW_STORE(*flow_state(flow), FLOW_STATE(FLOW_STATE_PORT(state), FLOW_STATE_PROTO(state), TALON_FLOW_DEAD));
 }
 
-/* Counts the flow in at its port and publishes the reverse key. 0, else nothing is held: -EBUSY if another port might do. */
+/*
+ * Counts the flow in at its port and publishes the reverse key. 0, else nothing is held: -EBUSY if another port might
+ * do.
+ */
 static __always_inline int flow_enter_rev(const struct talon_config *cfg, const struct talon_flow_key *key,
 	struct talon_flow *flow, __u32 id, __u32 pick)
 {
@@ -124,10 +131,12 @@ static __always_inline int flow_enter_rev(const struct talon_config *cfg, const 
 }
 
 /*
- * One attempt with the port of @pick. The forward key goes first: who has it alone is the only one to create this flow, and does not fight
- * for ports with itself. Returns the record's id or a negative errno: -EAGAIN for the forward key, -EBUSY for the port.
+ * One attempt with the port of @pick. The forward key goes first: who has it alone is the only one to create this
+ * flow, and does not fight for ports with itself. Returns the record's id or a negative errno: -EAGAIN for the
+ * forward key, -EBUSY for the port.
  */
-FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct talon_flow_key *key, __u32 peer, __u32 now_s, __u32 pick)
+FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct talon_flow_key *key, __u32 peer, __u32 now_s,
+	__u32 pick)
 {
 	struct talon_flow *flow;
 	__u32 id;
@@ -172,8 +181,8 @@ give_up:
  * The record starts with generation 0 and no TCP bits: call flow_touch_out() for the packet at hand.
  * Refused flows cost no record: ports are chosen before one is drawn.
  *
- * Return: 0; -EADDRINUSE: no port for this remote, or not TCP, UDP or ICMP; -ENOSPC: no free record; -EAGAIN: another CPU is creating the
- * same flow or was faster for every port tried: look the flow up once more, it may be there now.
+ * Return: 0; -EADDRINUSE: no port for this remote, or not TCP, UDP or ICMP; -ENOSPC: no free record; -EAGAIN: another
+ * CPU is creating the same flow or was faster for every port tried: look the flow up once more, it may be there now.
  */
 static __always_inline int flow_create(const struct talon_config *cfg, const struct talon_flow_key *key, __u32 peer,
 	__u32 now_s, __u32 *ret_id)
@@ -202,9 +211,10 @@ static __always_inline int flow_create(const struct talon_config *cfg, const str
 }
 
 /*
- * What a segment makes of the bits seen so far (RFC 5382 section 4, RFC 7857 section 2). A segment without SYN stands for a SYN that
- * passed before us, so a connection picked up in its middle is established once both sides were heard. SYN/ACK from the client
- * after a SYN from the remote happens in a simultaneous open only. RST does not end the flow, it only shortens its time.
+ * What a segment makes of the bits seen so far (RFC 5382 section 4, RFC 7857 section 2). A segment without SYN stands
+ * for a SYN that passed before us, so a connection picked up in its middle is established once both sides were heard.
+ * SYN/ACK from the client after a SYN from the remote happens in a simultaneous open only. RST does not end the flow,
+ * it only shortens its time.
  */
 static __always_inline __u8 flow_tcp_next(__u8 tcp, __u8 flags, bool is_out)
 {
@@ -230,7 +240,10 @@ static __always_inline __u8 flow_tcp_next(__u8 tcp, __u8 flags, bool is_out)
 	return tcp;
 }
 
-/* The slow half of flow_touch(): both directions may change the bits at once, and mtu in the same word may be set meanwhile. */
+/*
+ * The slow half of flow_touch(): both directions may change the bits at once, and mtu in the same word may be set
+ * meanwhile.
+ */
 FLOW_FUNC int flow_tcp_step(struct talon_flow *flow, __u32 flags, __u32 is_out)
 {
 	flow_u32 *word;
@@ -238,7 +251,7 @@ FLOW_FUNC int flow_tcp_step(struct talon_flow *flow, __u32 flags, __u32 is_out)
 
 	if (!flow)
 		return -EINVAL;
-	word = (flow_u32 *)((char *)flow + __builtin_offsetof(struct talon_flow, tcp));
+	word = (flow_u32 *)((char *)flow + FLOW_AT(tcp));
 	for (int i = 0; i < 4; i++) {
 		old = FLOW_LOAD(*word);
 		next = (old & ~0xffU) | flow_tcp_next(old & 0xff, flags, is_out);
@@ -247,7 +260,7 @@ FLOW_FUNC int flow_tcp_step(struct talon_flow *flow, __u32 flags, __u32 is_out)
 	}
 	return -EAGAIN;
 }
-_Static_assert(__builtin_offsetof(struct talon_flow, tcp) % 4 == 0, "tcp is the low byte of an aligned word");
+_Static_assert(FLOW_AT(tcp) % 4 == 0, "tcp is the low byte of an aligned word");
 
 /* Writes only what changed: a busy flow's line stays shared between CPUs but for once a second. */
 static __always_inline void flow_touch(struct talon_flow *flow, __u8 tcp_flags, __u32 now_s, bool is_out)
@@ -256,7 +269,8 @@ static __always_inline void flow_touch(struct talon_flow *flow, __u8 tcp_flags, 
 		FLOW_STORE(flow->seen_s, now_s);
 	if (FLOW_LOAD(flow->proto) != IPPROTO_TCP)
 		return;
-	if (!(tcp_flags & (FLOW_TCP_SYN | FLOW_TCP_FIN | FLOW_TCP_RST)) && (FLOW_LOAD(flow->tcp) & TALON_TCP_ESTABLISHED))
+	if (!(tcp_flags & (FLOW_TCP_SYN | FLOW_TCP_FIN | FLOW_TCP_RST)) &&
+	    (FLOW_LOAD(flow->tcp) & TALON_TCP_ESTABLISHED))
 		return;
 	flow_tcp_step(flow, tcp_flags, is_out);
 }
@@ -284,7 +298,8 @@ static __always_inline void flow_touch_in(struct talon_flow *flow, __u8 tcp_flag
  * flow_timeout_s() - how long a flow may be idle, in seconds
  * @flow: record; proto and tcp are used
  *
- * RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 5508 REQ-2; after a RST as long as a transitory connection (RFC 7857 section 2.2).
+ * RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 5508 REQ-2; after a RST as long as a transitory connection (RFC 7857 section
+ * 2.2).
  */
 static __always_inline __u32 flow_timeout_s(struct talon_flow *flow)
 {
@@ -317,7 +332,8 @@ static __always_inline bool flow_phase_move(struct talon_flow *flow, __u32 state
 }
 
 /*
- * The time of death goes in first: a second collector must never see a record that is DEAD with the old, long gone time in it.
+ * The time of death goes in first: a second collector must never see a record that is DEAD with the old, long gone
+ * time in it.
  */
 static __always_inline enum flow_collected flow_end(const struct talon_config *cfg, struct talon_flow *flow, __u32 id,
 	__u32 state, __u32 now_s)

@@ -2,24 +2,27 @@
 /*
  * The two indexes of the flow table: from a packet's key to a record, without a lock.
  *
- * An index is an array of buckets of eight entries (12-bit tag, 20-bit record id). A key has two candidate buckets, and when both are
- * full a place in the hash map "flow_over", which is asked only while nat_stats.overflow says that something is in there.
+ * An index is an array of buckets of eight entries (12-bit tag, 20-bit record id). A key has two candidate buckets,
+ * and when both are full a place in the hash map "flow_over", which is asked only while nat_stats.overflow says that
+ * something is in there.
  *
  * Who may do what:
  *  - An entry goes from 0 to (tag, id) by compare-and-swap, and back to 0 by compare-and-swap. It never moves.
- *  - A record's addresses, client_port and remote_port are written before its first entry is published and stay until it is recycled.
- *    snat_port, proto and phase are one 32-bit word, written as a whole: a reader that finds the phase LIVE in it has the final port
- *    with it and needs no order between two loads.
- *  - A record that any index ever pointed to is recycled only TALON_FLOW_GRACE_S after it left both, so an id that a reader took from
- *    an entry names the same flow for as long as the reader runs.
+ *  - A record's addresses, client_port and remote_port are written before its first entry is published and stay
+ *    until it is recycled. snat_port, proto and phase are one 32-bit word, written as a whole: a reader that finds
+ *    the phase LIVE in it has the final port with it and needs no order between two loads.
+ *  - A record that any index ever pointed to is recycled only TALON_FLOW_GRACE_S after it left both, so an id that
+ *    a reader took from an entry names the same flow for as long as the reader runs.
  *
- * Why no two live records share a key: whoever inserts first publishes its entry (1), then looks through every place where the key may
- * be (2) and becomes LIVE only if it saw no other TENTATIVE or LIVE record with that key. Take two inserters A and B. (1) is a fully ordered
- * atomic operation and entries do not move, so in the one order of all of them, say A's (1) came before B's (1). Then B's (2), which
- * comes after B's (1), sees A's entry, unless A withdrew it, and then A is not LIVE. Hence at most one of them gets through; when each sees the other,
- * neither does, and both try again. For flow_over the counter is raised, fully ordered, before the entry is put in: whoever reads 0
- * in its (2) had its (1) before that, and will be seen. flow_over holds one id a key, so a second one is refused outright.
- * An entry under an older record's key that is DEAD but not unlinked yet is nobody: its flow is over. GC alone unlinks it, by exact value.
+ * Why no two live records share a key: whoever inserts first publishes its entry (1), then looks through every place
+ * where the key may be (2) and becomes LIVE only if it saw no other TENTATIVE or LIVE record with that key. Take two
+ * inserters A and B. (1) is a fully ordered atomic operation and entries do not move, so in the one order of all of
+ * them, say A's (1) came before B's (1). Then B's (2), which comes after B's (1), sees A's entry, unless A withdrew
+ * it, and then A is not LIVE. Hence at most one of them gets through; when each sees the other, neither does, and
+ * both try again. For flow_over the counter is raised, fully ordered, before the entry is put in: whoever reads 0 in
+ * its (2) had its (1) before that, and will be seen. flow_over holds one id a key, so a second one is refused
+ * outright. An entry under an older record's key that is DEAD but not unlinked yet is nobody: its flow is over. GC
+ * alone unlinks it, by exact value.
  */
 #ifndef TALON_LIB_FLOW_INDEX_H
 #define TALON_LIB_FLOW_INDEX_H
@@ -31,11 +34,14 @@
 #define FLOW_STATE_PORT(state) ((__be16)((state) & 0xffff))
 #define FLOW_STATE_PROTO(state) ((__u8)((state) >> 16))
 #define FLOW_STATE_PHASE(state) ((__u8)((state) >> 24))
-_Static_assert(__builtin_offsetof(struct talon_flow, snat_port) % 4 == 0, "state is one aligned word");
-_Static_assert(__builtin_offsetof(struct talon_flow, proto) == __builtin_offsetof(struct talon_flow, snat_port) + 2, "state");
-_Static_assert(__builtin_offsetof(struct talon_flow, phase) == __builtin_offsetof(struct talon_flow, snat_port) + 3, "state");
+#define FLOW_AT(field) __builtin_offsetof(struct talon_flow, field)
+_Static_assert(FLOW_AT(snat_port) % 4 == 0 && FLOW_AT(proto) == FLOW_AT(snat_port) + 2 &&
+	FLOW_AT(phase) == FLOW_AT(snat_port) + 3, "state is one aligned word");
 
-/* Entries in the first bucket from which on an emptier second one is preferred: keeps most lookups at one bucket, and overflows rare. */
+/*
+ * Entries in the first bucket from which on an emptier second one is preferred: keeps most lookups at one bucket, and
+ * overflows rare.
+ */
 #define FLOW_BUCKET_CROWDED	6
 #define FLOW_ENTER_TRIES	3
 
@@ -46,12 +52,12 @@ struct flow_place {
 
 static __always_inline flow_u32 *flow_state(struct talon_flow *flow)
 {
-	return (flow_u32 *)((char *)flow + __builtin_offsetof(struct talon_flow, snat_port));
+	return (flow_u32 *)((char *)flow + FLOW_AT(snat_port));
 }
 
 /*
- * Keyed, so that clients cannot aim at a bucket or foresee a port (RFC 6056); a permutation of each argument for a given other one, and
- * three multiplications deep.
+ * Keyed, so that clients cannot aim at a bucket or foresee a port (RFC 6056); a permutation of each argument for a
+ * given other one, and three multiplications deep.
  */
 static __always_inline __u64 flow_hash(__u32 seed, __u64 a, __u64 b)
 {
@@ -64,7 +70,10 @@ static __always_inline __u64 flow_hash(__u32 seed, __u64 a, __u64 b)
 	return h ^ h >> 29;
 }
 
-/* The ports that tell flows apart. An ICMP query has one id, which differs between the two sides: leave out what the index is not by. */
+/*
+ * The ports that tell flows apart. An ICMP query has one id, which differs between the two sides: leave out what the
+ * index is not by.
+ */
 static __always_inline __u32 flow_ports(enum flow_index which, const struct talon_flow_key *key)
 {
 	__u32 ports = key->sport | (__u32)key->dport << 16;
@@ -153,7 +162,8 @@ FLOW_FUNC int flow_over_find(__u32 which, const struct talon_flow_key *key)
 	return flow_over_get(&over);
 }
 
-static __always_inline struct talon_flow *flow_find_live(__u32 id, enum flow_index which, const struct talon_flow_key *key)
+static __always_inline struct talon_flow *flow_find_live(__u32 id, enum flow_index which,
+	const struct talon_flow_key *key)
 {
 	struct talon_flow *flow = flow_record(id);
 	__u32 state;
@@ -251,7 +261,8 @@ static __always_inline int flow_bucket_count(struct talon_bucket *bucket)
 	for (int j = 0; j < TALON_BUCKET_ENTRIES; j++) {
 		__u64 entry = FLOW_LOAD(bucket->entry[j]);
 
-		asm volatile("" : "+r"(entry));		/* else clang makes a branch of it, and the verifier walks all their combinations */
+		/* Else clang makes a branch of it, and the verifier walks all their combinations. */
+		asm volatile("" : "+r"(entry));
 		count += (entry + 0xffffffff) >> 32;	/* 1 unless empty */
 	}
 	return count;
@@ -325,7 +336,10 @@ FLOW_FUNC int flow_retract(const struct talon_config *cfg, __u32 which, const st
 	return 0;
 }
 
-/* Publishes @key for the TENTATIVE record @id and makes sure that it is the only one: 0, else -EAGAIN or -ENOSPC and nothing is published. */
+/*
+ * Publishes @key for the TENTATIVE record @id and makes sure that it is the only one: 0, else -EAGAIN or -ENOSPC and
+ * nothing is published.
+ */
 FLOW_FUNC int flow_enter(const struct talon_config *cfg, __u32 which, const struct talon_flow_key *key, __u32 id)
 {
 	struct talon_flow *rival;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the flow table stands on: atomics, and access to its memory. Under -target bpf the memory is maps; on the host, whoever includes
- * this has defined the same accessors over plain arrays before (tests/flow_host.h).
+ * What the flow table stands on: atomics, and access to its memory. Under -target bpf the memory is maps; on the
+ * host, whoever includes this has defined the same accessors over plain arrays before (tests/flow_host.h).
  */
 #ifndef TALON_LIB_FLOW_MEM_H
 #define TALON_LIB_FLOW_MEM_H
@@ -18,8 +18,8 @@ typedef __u32 __attribute__((may_alias)) flow_u32;
 typedef __u64 __attribute__((may_alias)) flow_u64;
 
 /*
- * Compare-and-swap and additions are fully ordered on every architecture. In BPF an addition is so only while somebody wants its
- * result (BPF_FETCH); the empty asm does.
+ * Compare-and-swap and additions are fully ordered on every architecture. In BPF an addition is so only while
+ * somebody wants its result (BPF_FETCH); the empty asm does.
  */
 #ifndef FLOW_CAS
 #define FLOW_CAS(p, old, new) __sync_val_compare_and_swap(p, old, new)
@@ -43,8 +43,8 @@ typedef __u64 __attribute__((may_alias)) flow_u64;
 #define FLOW_FUNC __noinline
 
 /*
- * BPF has no load-acquire. A plain load does: what is read through a loaded id depends on its address, and the fields of a record that
- * can change while it is published share one word with its phase.
+ * BPF has no load-acquire. A plain load does: what is read through a loaded id depends on its address, and the fields
+ * of a record that can change while it is published share one word with its phase.
  */
 #define FLOW_LOAD(x) (*(volatile typeof(x) *)&(x))
 #define FLOW_STORE(x, v) (*(volatile typeof(x) *)&(x) = (v))

@@ -2,11 +2,13 @@
 /*
  * Which external port an internal endpoint gets.
  *
- * Every endpoint has its own candidates in the port range: four groups of eight ports, of which a keyed hash says where they begin, how far
- * they are apart and with which port of a group to start (RFC 6056 section 3.3.3: unforeseeable, yet the same again for the same
- * endpoint). A group is one or two cache lines of nat_ports. A port belongs to one endpoint while any flow uses it, and a new flow of that endpoint
- * finds it by walking its candidates: endpoint-independent mapping (RFC 4787 REQ-1, RFC 5382 REQ-1) without a table by endpoint. Only
- * when all candidates belong to others are ports shared, by flows to different remotes. In a range of 32 ports or less all are candidates.
+ * Every endpoint has its own candidates in the port range: four groups of eight ports, of which a keyed hash says
+ * where they begin, how far they are apart and with which port of a group to start (RFC 6056 section 3.3.3:
+ * unforeseeable, yet the same again for the same endpoint). A group is one or two cache lines of nat_ports. A port
+ * belongs to one endpoint while any flow uses it, and a new flow of that endpoint finds it by walking its candidates:
+ * endpoint-independent mapping (RFC 4787 REQ-1, RFC 5382 REQ-1) without a table by endpoint. Only when all candidates
+ * belong to others are ports shared, by flows to different remotes. In a range of 32 ports or less all are
+ * candidates.
  */
 #ifndef TALON_LIB_NAT_PORT_H
 #define TALON_LIB_NAT_PORT_H
@@ -29,9 +31,13 @@ enum nat_port_how {
 #define NAT_PICK_INDEX(pick) ((__u32)(pick) & 0xfffff)
 #define NAT_PICK_PORT(pick) ((__be16)__builtin_bswap16((pick) & 0xffff))
 
-/* Primes above 65536 divide no number of groups, so that a stride of them visits all. Several, or neighbours would crowd along one path. */
+/*
+ * Primes above 65536 divide no number of groups, so that a stride of them visits all. Several, or neighbours would
+ * crowd along one path.
+ */
 static const __u32 nat_port_strides[16] = {
-	67547, 131321, 211747, 374719, 434303, 440339, 497017, 655033, 664667, 686963, 702511, 735263, 780287, 892709, 933649, 1035449,
+	67547, 131321, 211747, 374719, 434303, 440339, 497017, 655033, 664667, 686963, 702511,
+	735263, 780287, 892709, 933649, 1035449,
 };
 
 /* Protocol class of nat_ports and port_block; negative: cannot be translated. */
@@ -177,8 +183,8 @@ FLOW_FUNC int nat_port_pick(const struct talon_config *cfg, const struct talon_f
 }
 
 /*
- * Counts the flow in at the port that was picked, if it can still be had so. Owner and count are one word: a port whose last flow goes
- * at this moment is either still ours or free, never half of each. Returns 0 or -EAGAIN.
+ * Counts the flow in at the port that was picked, if it can still be had so. Owner and count are one word: a port
+ * whose last flow goes at this moment is either still ours or free, never half of each. Returns 0 or -EAGAIN.
  */
 static __always_inline int nat_port_take(const struct talon_flow_key *key, __u32 pick)
 {

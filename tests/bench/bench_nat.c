@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The flow table: inserts per second, nanoseconds per lookup of random flows, bytes for a million; beside kernel hash maps in the same run.
+// The flow table beside kernel hash maps: inserts per second, nanoseconds per lookup of random flows, bytes for a million.
 #include <arpa/inet.h>
 #include <bpf/libbpf.h>
 
@@ -28,7 +28,8 @@ static struct nat_bench *table_open(void)
 {
 	struct nat_bench *skel = nat_bench__open();
 	struct talon_config cfg = {
-		.flow_count = TALON_FLOWS_MAX, .bucket_mask = BUCKETS - 1, .hash_seed = 0x5eed1234, .snat_addr = htonl(0xc0a801dd),
+		.flow_count = TALON_FLOWS_MAX, .bucket_mask = BUCKETS - 1, .hash_seed = 0x5eed1234,
+		.snat_addr = htonl(0xc0a801dd),
 		.port_first = 1024, .port_last = 65535,
 	};
 	struct bpf_map *map;
@@ -51,14 +52,17 @@ static struct nat_bench *table_open(void)
 static double run(struct nat_bench *skel, enum nat_bench_op op, uint32_t first, uint32_t count, uint32_t flows)
 {
 	static uint64_t random = 88172645463325252ULL;
-	struct nat_bench_job job = { .op = op, .first = first, .count = count, .flows = flows, .random = random += 1234567 };
+	struct nat_bench_job job = { .op = op, .first = first, .count = count, .flows = flows,
+		.random = random += 1234567 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts,
-		.data_in = &job, .data_size_in = sizeof(job), .data_out = &job, .data_size_out = sizeof(job), .repeat = 1);
+		.data_in = &job, .data_size_in = sizeof(job), .data_out = &job, .data_size_out = sizeof(job),
+		.repeat = 1);
 
 	if (bpf_prog_test_run_opts(bpf_program__fd(skel->progs.nat_bench_run), &opts))
 		die("test run");
 	if (opts.retval || job.misses) {
-		fprintf(stderr, "operation %d: verdict %d, %u of %u steps failed\n", op, (int)opts.retval, job.misses, count);
+		fprintf(stderr, "operation %d: verdict %d, %u of %u steps failed\n", op, (int)opts.retval,
+			job.misses, count);
 		exit(1);
 	}
 	return (double)opts.duration / count;
@@ -136,7 +140,8 @@ static uint64_t overflow(struct nat_bench *skel)
 
 static void report_inserts(struct bench *b, const char *name, struct slices *ours, struct slices *theirs)
 {
-	double rate = 1e9 / bench_median(ours->ns, ours->count), their_rate = 1e9 / bench_median(theirs->ns, theirs->count);
+	double rate = 1e9 / bench_median(ours->ns, ours->count);
+	double their_rate = 1e9 / bench_median(theirs->ns, theirs->count);
 
 	bench_report(b, name, rate, "flows/s", reference, their_rate, rate / their_rate);
 }

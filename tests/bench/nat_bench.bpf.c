@@ -119,7 +119,8 @@ static long hash_insert(__u64 i, void *data)
 	rev.dst = key.src;
 	value.addr = key.src;
 	value.port = key.sport;
-	if (bpf_map_update_elem(&hash_rev, &rev, &value, BPF_NOEXIST) || bpf_map_update_elem(&hash_fwd, &key, &value, BPF_NOEXIST))
+	if (bpf_map_update_elem(&hash_rev, &rev, &value, BPF_NOEXIST) ||
+	    bpf_map_update_elem(&hash_fwd, &key, &value, BPF_NOEXIST))
 		job->misses++;
 	return 0;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The flow table on real maps, one operation per test run; and a race, in which each CPU asserts that nobody has the same key.
+// The flow table on real maps, one operation per test run; and a race, in which nobody may have the same key twice.
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_endian.h>
@@ -78,7 +78,7 @@ static long race_step(__u64 i, void *data)
 		FLOW_ADD(&race->found, 1);
 		if (flow->client != key.src || flow->client_port != key.sport || flow->remote != key.dst)
 			FLOW_ADD(&race->violations, 1);
-		if (job->seed >> 24 & 1)	/* as if its time had passed, while other CPUs use it or collect it too */
+		if (job->seed >> 24 & 1)	/* as if its time had passed, while others use or collect it */
 			flow_collect(cfg, id, job->now_s + TALON_NAT_UDP_S);
 		return 0;
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The flow table on real maps: create, find, expire, free; garbage collection as the controller runs it; two CPUs at once.
+// The flow table on real maps: create, find, expire, free; collected as the controller does it; two CPUs at once.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -103,7 +103,8 @@ static int teardown(void **state)
 static struct flow_test_job run(struct flow_test_job job)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts,
-		.data_in = &job, .data_size_in = sizeof(job), .data_out = &job, .data_size_out = sizeof(job), .repeat = 1);
+		.data_in = &job, .data_size_in = sizeof(job), .data_out = &job, .data_size_out = sizeof(job),
+		.repeat = 1);
 
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(skel->progs.flow_run), &opts), 0);
 	assert_int_equal(opts.retval, 0);
@@ -144,7 +145,8 @@ static struct talon_nat_gc collect(uint32_t now_s)
 {
 	struct talon_nat_gc in = { .now_s = now_s, .count = TALON_NAT_GC_MAX }, out;
 	LIBBPF_OPTS(bpf_test_run_opts, opts,
-		.data_in = &in, .data_size_in = sizeof(in), .data_out = &out, .data_size_out = sizeof(out), .repeat = 1);
+		.data_in = &in, .data_size_in = sizeof(in), .data_out = &out, .data_size_out = sizeof(out),
+		.repeat = 1);
 
 	assert_int_equal(bpf_prog_test_run_opts(gc.prog_fd, &opts), 0);
 	assert_int_equal(opts.retval, 0);
@@ -327,7 +329,10 @@ static void a_full_table_is_collected_at_once(void **state)
 	assert_int_equal(op(FLOW_TEST_CREATE, key_numbered(2000, IPPROTO_ICMP), NOW + 65).ret, 0);
 }
 
-/* --- two CPUs ------------------------------------------------------------------------------------------------------------- */
+/*
+ * --- two CPUs
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 #define RACE_RUNS 6000
 #define RACE_STEPS 50
@@ -351,7 +356,8 @@ static void *race_thread(void *arg)
 	sched_setaffinity(0, sizeof(cpus), &cpus);
 	for (unsigned i = 0; i < RACE_RUNS; i++) {
 		struct flow_test_job job = {
-			.op = FLOW_TEST_RACE, .now_s = atomic_load(&race.now_s), .count = RACE_STEPS, .seed = i * RACERS + self,
+			.op = FLOW_TEST_RACE, .now_s = atomic_load(&race.now_s), .count = RACE_STEPS,
+			.seed = i * RACERS + self,
 		};
 		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &job, .data_size_in = sizeof(job), .repeat = 1);
 
@@ -449,8 +455,8 @@ static void race_with(uint32_t buckets)
 
 	r = race_counters();
 	s = stats();
-	print_message("  %llu created, %llu found, %llu refused, %llu given up for a rival\n", r->created, r->found, r->refused,
-		s.races);
+	print_message("  %llu created, %llu found, %llu refused, %llu given up for a rival\n", r->created, r->found,
+		r->refused, s.races);
 	assert_int_equal(race.failures, 0);
 	assert_int_equal(r->violations, 0);
 	assert_true(r->created > 10000);

@@ -220,14 +220,15 @@ static void an_endpoint_keeps_its_port_towards_every_remote(void **state)
 	__be16 port = first->snat_port;
 
 	for (int i = 1; i < 200; i++)
-		assert_int_equal(create(key_of(CLIENT, 40000, htonl(ntohl(REMOTE) + i), 443 + i, IPPROTO_UDP), NOW + i)->snat_port,
-			port);
+		assert_int_equal(port,
+			create(key_of(CLIENT, 40000, htonl(ntohl(REMOTE) + i), 443 + i, IPPROTO_UDP), NOW + i)->snat_port);
 	assert_int_equal(table.stats.shared, 0);
 
 	/* The first flow goes, others live: the port stays with its endpoint. */
 	assert_int_equal(collect_all(NOW + TALON_NAT_UDP_S, FLOW_EXPIRED), 1);
 	assert_null(find_fwd(key_of(CLIENT, 40000, REMOTE, 443, IPPROTO_UDP)));
-	assert_int_equal(create(key_of(CLIENT, 40000, REMOTE, 444, IPPROTO_UDP), NOW + TALON_NAT_UDP_S)->snat_port, port);
+	assert_int_equal(port,
+		create(key_of(CLIENT, 40000, REMOTE, 444, IPPROTO_UDP), NOW + TALON_NAT_UDP_S)->snat_port);
 }
 
 static void two_endpoints_never_get_one_port_while_others_are_free(void **state)
@@ -322,10 +323,10 @@ static void a_port_of_the_host_is_never_given(void **state)
 	for (int port = 20000; port < 20016; port += 2)
 		block(0, port);
 	for (int i = 0; i < 8; i++)
-		assert_int_equal(ntohs(create(key_of(CLIENT, 1000 + i, REMOTE, 443, IPPROTO_TCP), NOW)->snat_port) & 1, 1);
+		assert_true(ntohs(create(key_of(CLIENT, 1000 + i, REMOTE, 443, IPPROTO_TCP), NOW)->snat_port) & 1);
 	assert_int_equal(flow_create(&cfg, &key, 7, NOW, &id), -EADDRINUSE);
 	for (int i = 0; i < 8; i++)	/* shared ones neither */
-		assert_int_equal(ntohs(create(key_of(CLIENT, 2000 + i, REMOTE + 1, 443, IPPROTO_TCP), NOW)->snat_port) & 1, 1);
+		assert_true(ntohs(create(key_of(CLIENT, 2000 + i, REMOTE + 1, 443, IPPROTO_TCP), NOW)->snat_port) & 1);
 	for (int i = 0; i < 16; i++)	/* the list is by protocol, and ICMP has none */
 		create(key_of(CLIENT, 1000 + i, REMOTE, 443, IPPROTO_UDP), NOW);
 	for (int i = 0; i < 16; i++)
@@ -342,7 +343,8 @@ static void an_endpoint_keeps_a_port_that_is_blocked_later(void **state)
 
 static void a_port_is_free_again_when_its_last_flow_went(void **state)
 {
-	struct talon_flow_key a = key_of(CLIENT, 1, REMOTE, 443, IPPROTO_UDP), b = key_of(CLIENT, 2, REMOTE, 443, IPPROTO_UDP);
+	struct talon_flow_key a = key_of(CLIENT, 1, REMOTE, 443, IPPROTO_UDP);
+	struct talon_flow_key b = key_of(CLIENT, 2, REMOTE, 443, IPPROTO_UDP);
 	__u32 id = 0;
 
 	fresh(64, 16, 64, 20000, 20000);
@@ -398,15 +400,21 @@ static void tcp_flags_choose_the_timer(void **state)
 		{ "simultaneous open, one SYN/ACK lost", 240, { { 'o', S }, { 'i', S } } },
 		{ "picked up, client only", 240, { { 'o', A }, { 'o', A } } },
 		{ "picked up, both sides", 7440, { { 'o', A }, { 'i', A } } },
-		{ "half closed by client", 7440, { { 'o', S }, { 'i', S | A }, { 'o', A }, { 'o', F | A }, { 'i', A } } },
-		{ "half closed by remote", 7440, { { 'o', S }, { 'i', S | A }, { 'o', A }, { 'i', F | A }, { 'o', A } } },
-		{ "closed", 240, { { 'o', S }, { 'i', S | A }, { 'o', A }, { 'o', F | A }, { 'i', F | A }, { 'o', A } } },
+		{ "half closed by client", 7440,
+			{ { 'o', S }, { 'i', S | A }, { 'o', A }, { 'o', F | A }, { 'i', A } } },
+		{ "half closed by remote", 7440,
+			{ { 'o', S }, { 'i', S | A }, { 'o', A }, { 'i', F | A }, { 'o', A } } },
+		{ "closed", 240,
+			{ { 'o', S }, { 'i', S | A }, { 'o', A }, { 'o', F | A }, { 'i', F | A }, { 'o', A } } },
 		{ "refused", 240, { { 'o', S }, { 'i', R | A } } },
 		{ "reset by client", 240, { { 'o', S }, { 'i', S | A }, { 'o', A }, { 'o', R } } },
-		{ "reset by remote, data after", 240, { { 'o', S }, { 'i', S | A }, { 'o', A }, { 'i', R }, { 'o', A } } },
-		{ "reset, then opened anew", 7440, { { 'o', S }, { 'i', R | A }, { 'o', S }, { 'i', S | A }, { 'o', A } } },
+		{ "reset by remote, data after", 240,
+			{ { 'o', S }, { 'i', S | A }, { 'o', A }, { 'i', R }, { 'o', A } } },
+		{ "reset, then opened anew", 7440,
+			{ { 'o', S }, { 'i', R | A }, { 'o', S }, { 'i', S | A }, { 'o', A } } },
 		{ "closed, then only a SYN", 240, { { 'o', F | A }, { 'i', F | A }, { 'o', S } } },
-		{ "closed, then opened anew", 7440, { { 'o', F | A }, { 'i', F | A }, { 'o', S }, { 'i', S | A }, { 'o', A } } },
+		{ "closed, then opened anew", 7440,
+			{ { 'o', F | A }, { 'i', F | A }, { 'o', S }, { 'i', S | A }, { 'o', A } } },
 		{ "late SYN/ACK does not reopen", 240, { { 'o', F | A }, { 'i', F | A }, { 'i', S | A }, { 'o', A } } },
 	};
 
@@ -515,7 +523,8 @@ static void a_packet_in_the_same_second_writes_nothing(void **state)
 
 static void a_dead_record_is_reused_only_after_the_grace_period(void **state)
 {
-	struct talon_flow_key key = key_of(CLIENT, 1, REMOTE, 443, IPPROTO_UDP), other = key_of(CLIENT, 2, REMOTE, 443, IPPROTO_UDP);
+	struct talon_flow_key key = key_of(CLIENT, 1, REMOTE, 443, IPPROTO_UDP);
+	struct talon_flow_key other = key_of(CLIENT, 2, REMOTE, 443, IPPROTO_UDP);
 	struct talon_flow *f;
 	__u32 id = 0, died = NOW + TALON_NAT_UDP_S;
 
@@ -628,7 +637,7 @@ static void half_full_buckets_hardly_ever_overflow(void **state)
 	assert_in_range(table.stats.overflow, 0, 2);
 }
 
-/* --- the naive twin ------------------------------------------------------------------------------------------------------- */
+/* --- the naive twin --- */
 
 struct twin {
 	struct talon_flow_key key;
@@ -779,7 +788,7 @@ static void it_agrees_with_a_naive_list_over_random_histories(void **state)
 	assert_int_equal(table.double_frees, 0);
 }
 
-/* --- many threads --------------------------------------------------------------------------------------------------------- */
+/* --- many threads --- */
 
 #define WORKERS 8
 #define ROUNDS 12
@@ -885,7 +894,10 @@ static void *race_collect(void *arg)
 	while (atomic_load(&race.working)) {
 		__u32 now_s = atomic_fetch_add(&race.now_s, TALON_NAT_UDP_S) + TALON_NAT_UDP_S;
 
-		/* In life no program runs on an old clock for seconds; here all must have seen the new one, and left what was dead before. */
+		/*
+		 * In life no program runs on an old clock for seconds; here all must have seen the new one, and left
+		 * what was dead before.
+		 */
 		race_synchronize();
 		for (__u32 id = 1; id < table.record_count; id++) {
 			struct talon_flow *f = flow_record(id);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the flow table needs from userspace: somebody who runs its garbage collection, and who tells it which ports the host itself uses.
- * Records are never written from here. Both parts take plain fds and know no loader.
+ * What the flow table needs from userspace: somebody who runs its garbage collection, and who tells it which ports
+ * the host itself uses. Records are never written from here. Both parts take plain fds and know no loader.
  */
 #ifndef TALON_NAT_H
 #define TALON_NAT_H
@@ -24,13 +24,16 @@ struct nat_gc {
 	uint32_t next;			/* id to go on with */
 	uint32_t used;			/* highest id ever handed out, as the last run said */
 	uint32_t pass_busy;		/* records of the current pass that are live or wait to be freed */
-	uint64_t activity;		/* of the table when the current pass began, or when the last one found nothing */
+	uint64_t activity;		/* when this pass began, or when the last one found nothing */
 	uint64_t refused;		/* for want of records, when we last looked */
 	uint32_t hurried_s;		/* when a whole pass was last made at once for that */
 	bool	is_empty;		/* the last pass found nothing: wait for activity to change */
 };
 
-/* Both fds stay the caller's. Nothing runs yet, and nothing has to be put into the maps first: empty ones are a valid empty table. */
+/*
+ * Both fds stay the caller's. Nothing runs yet, and nothing has to be put into the maps first: empty ones are a valid
+ * empty table.
+ */
 void nat_gc_init(struct nat_gc *gc, int prog_fd, int stats_fd);
 
 /**
@@ -38,8 +41,9 @@ void nat_gc_init(struct nat_gc *gc, int prog_fd, int stats_fd);
  * @gc: state between the calls
  * @now_s: CLOCK_BOOTTIME, seconds
  *
- * Spreads a pass over NAT_GC_PASS_S seconds. Does one map lookup and no more while there are no flows. When flows were refused for want of records it
- * makes a whole pass at once, but not again before dead records can have become free (TALON_FLOW_GRACE_S).
+ * Spreads a pass over NAT_GC_PASS_S seconds. Does one map lookup and no more while there are no flows. When flows
+ * were refused for want of records it makes a whole pass at once, but not again before dead records can have become
+ * free (TALON_FLOW_GRACE_S).
  *
  * Return: number of flows that expired, or a negative errno.
  */
@@ -72,7 +76,8 @@ void nat_ports_init(struct nat_ports *ports, int block_fd, uint16_t first, uint1
  * nat_ports_refresh() - brings map "port_block" up to date with the sockets of this network namespace
  * @ports: state between the calls; only words that changed are written
  *
- * Return: number of words written, or a negative errno (-ENOENT: kernel without inet_diag); on failure to ask the kernel the map stays as it was.
+ * Return: number of words written, or a negative errno (-ENOENT: kernel without inet_diag); on failure to ask the
+ * kernel the map stays as it was.
  */
 int nat_ports_refresh(struct nat_ports *ports);
 
@@ -81,7 +86,8 @@ int nat_ports_refresh(struct nat_ports *ports);
  * @first, @last: host byte order, both ends included
  * @ret_set: all bits outside the range are 0; written only on success
  *
- * Sockets bound to an IPv6 address that can carry no IPv4, or to the loopback network, do not count. Sockets in TIME_WAIT neither.
+ * Sockets bound to an IPv6 address that can carry no IPv4, or to the loopback network, do not count. Sockets in
+ * TIME_WAIT neither.
  *
  * Return: 0 or a negative errno.
  */

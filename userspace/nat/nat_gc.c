@@ -24,7 +24,8 @@ static int run_slice(struct nat_gc *gc, uint32_t now_s, uint32_t count, struct t
 {
 	struct talon_nat_gc in = { .now_s = now_s, .first = gc->next, .count = count }, out = { 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts,
-		.data_in = &in, .data_size_in = sizeof(in), .data_out = &out, .data_size_out = sizeof(out), .repeat = 1);
+		.data_in = &in, .data_size_in = sizeof(in), .data_out = &out, .data_size_out = sizeof(out),
+		.repeat = 1);
 
 	if (bpf_prog_test_run_opts(gc->prog_fd, &opts))
 		return -errno;

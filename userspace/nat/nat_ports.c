@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Which ports of the SNAT range the host uses itself, asked by netlink sock_diag; and who else may lay claim to the range.
+// Which ports of the SNAT range the host uses itself, asked by sock_diag; and who else may lay claim to the range.
 #include "nat/nat.h"
 
 #include <arpa/inet.h>
@@ -13,7 +13,10 @@
 #include <bpf/bpf.h>
 #include <libmnl/libmnl.h>
 
-/* All but the states whose port a listener has anyway, and TIME_WAIT, which nobody answers for. Bit 13: bound and nothing else (6.8). */
+/*
+ * All but the states whose port a listener has anyway, and TIME_WAIT, which nobody answers for. Bit 13: bound and
+ * nothing else (6.8).
+ */
 #define STATES (0xffffffffU & ~(1U << TCP_TIME_WAIT | 1U << TCP_SYN_RECV | 1U << 12))
 
 void nat_ports_init(struct nat_ports *ports, int block_fd, uint16_t first, uint16_t last)
@@ -96,7 +99,8 @@ static void put_port_filter(struct nlmsghdr *nlh, uint16_t first, uint16_t last)
 	mnl_attr_put(nlh, INET_DIAG_REQ_BYTECODE, sizeof(filter), filter);
 }
 
-static int scan_family(struct mnl_socket *nl, int family, int class, uint16_t first, uint16_t last, struct nat_port_set *set)
+static int scan_family(struct mnl_socket *nl, int family, int class, uint16_t first, uint16_t last,
+	struct nat_port_set *set)
 {
 	static uint8_t buf[16384];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
@@ -217,8 +221,8 @@ int nat_ports_hazards(unsigned first, unsigned last, unsigned local_first, unsig
 		if (!owners[i].last || first > owners[i].last || last < owners[i].first)
 			continue;
 		if (at < size)
-			at += snprintf(why + at, size - at, "%sSNAT ports %u-%u touch %u-%u, %s", count ? "; " : "", first, last,
-				owners[i].first, owners[i].last, owners[i].who);
+			at += snprintf(why + at, size - at, "%sSNAT ports %u-%u touch %u-%u, %s", count ? "; " : "",
+				first, last, owners[i].first, owners[i].last, owners[i].who);
 		count++;
 	}
 	return count;
