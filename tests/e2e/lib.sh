@@ -300,7 +300,8 @@ reference_down() { # HOST
 # --- Talon's own word about itself ---
 
 status() { # JQ-EXPRESSION
-	talon status --json --pin-dir "$PIN" | jq -er "$1"
+	local json
+	json=$(talon status --json --pin-dir "$PIN") && jq -er "$1" <<<"$json"
 }
 
 # `talon up` says no: exit status 2 (or EXIT) and one line that matches the (Perl) pattern.
@@ -323,17 +324,14 @@ peer_field() { # HOST FIELD
 
 datapath() { status ".datapath.$1"; }
 
-# Every BPF object that the pins or the controller hold, as "prog 12", "map 7", "link 3".
+# Every BPF object that the controller holds or that is pinned as a link, as "prog 12", "map 7", "link 3".
 bpf_ids() {
-	local pid
+	local f
 	{
-		find "$RUN/bpf" -type f | while read -r f; do
-			for kind in prog map link; do
-				bpftool -j $kind show pinned "$f" 2>/dev/null | jq -r --arg k $kind '.. | .id? // empty | "\($k) \(.)"' || true
-			done
+		cat /proc/"$(pid_of node)"/fdinfo/* 2>/dev/null | sed -n 's/^\(prog\|map\|link\)_id:[[:space:]]*\([1-9][0-9]*\)$/\1 \2/p' || true
+		for f in "$PIN"/v*/links/*; do
+			bpftool -j link show pinned "$f" 2>/dev/null | jq -r '"link \(.id)", "prog \(.prog_id)"' || true
 		done
-		alive node && pid=$(pid_of node) && cat "/proc/$pid"/fdinfo/* 2>/dev/null |
-			sed -n 's/^\(prog\|map\|link\)_id:[[:space:]]*\([1-9][0-9]*\)$/\1 \2/p'
 	} | sort -u
 }
 

@@ -16,6 +16,7 @@ import time
 
 IP_MTU_DISCOVER, PMTUDISC_DONT, PMTUDISC_DO, PMTUDISC_PROBE = 10, 0, 2, 3
 FRAGMENT_MORE = 0x2000
+SO_MARK, OUTSIDE = 36, 51820    # a client's mark for what must not go into its own tunnel
 
 
 def log_line(log, **fields):
@@ -299,11 +300,12 @@ def caught_data_messages(device, port, count, timeout):
 
 
 def replay(a):
-    """Catches a.count data messages that this host sends and sends each again, from another port, as it was or with one bit wrong."""
+    """Catches a.count data messages that this host sends and sends each again, from another port, as it was or with a counter never seen."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, SO_MARK, OUTSIDE)
     for message in caught_data_messages("eth0", a.port, a.count, a.timeout):
         if a.forge:
-            message = message[:-1] + bytes([message[-1] ^ 1])
+            message = message[:8] + struct.pack("<Q", struct.unpack("<Q", message[8:16])[0] + 100000) + message[16:]
         sock.sendto(message, (a.address, a.port))
     print(sock.getsockname()[1])
 
@@ -356,8 +358,9 @@ def listen(a):
 def junk(a):
     """Datagrams of random bytes, none of which is a WireGuard message: the first byte is never 1 to 4, nor 0 (STUN)."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, SO_MARK, OUTSIDE)
     for i in range(a.count):
-        sock.sendto(b"\x80" + os.urandom(i % 1200), (a.address, a.port))
+        sock.sendto(b"\x80" + os.urandom(16 + i % 1200), (a.address, a.port))
 
 
 def main():

@@ -19,17 +19,14 @@ mode_carries() { # MODE
 	udp_ask lap $GW 7 --size 3000 --fragments reversed
 	udp_ask lap $GW 7 --size 3000 --order "frag:reversed;"
 	fetch_and_put node medium
-	not ours_elsewhere "$1"
+	attached_as "$1"
 }
 
-ours_elsewhere() { # MODE: a program of another kind sits on the uplink
-	local kinds
-	kinds=$(in_ns node bpftool -j net show dev eth0 | jq -r '.[0] | [(.xdp[] | "xdp"), (.tc[].kind | split("/")[0])] | unique | join(" ")')
-	case $1 in
-	xdp*) [ "$kinds" != xdp ] ;;
-	tcx) [ "$kinds" != tcx ] ;;
-	clsact) [ "$kinds" != clsact ] ;;
-	esac
+attached_as() { # MODE: the kernel's word, not ours
+	equal "XDP on the uplink (1 native, 2 generic)" "$(case $1 in xdp) echo 1 ;; xdp-generic) echo 2 ;; esac)" \
+		"$(ip -n "$P-node" -j link show eth0 | jq -r '.[0].xdp.mode // empty')"
+	equal "clsact filters on the uplink" "$(case $1 in clsact) echo 1 ;; *) echo 0 ;; esac)" \
+		"$(tc -n "$P-node" filter show dev eth0 ingress | grep -c 'handle' || true)"
 }
 
 test_native_xdp_carries_everything() { mode_carries xdp; }
@@ -113,7 +110,7 @@ foreign_program() {
 	cat >"$RUN/pass.c" <<-'END'
 		__attribute__((section("xdp"), used)) int pass_xdp(void *ctx) { return 2; }
 		__attribute__((section("tc"), used)) int pass_tc(void *ctx) { return -1; }
-		char license[] __attribute__((section("license"), used)) = "GPL";
+		char _license[] __attribute__((section("license"), used)) = "GPL";
 	END
 	clang -O2 -g -target bpf -c "$RUN/pass.c" -o "$RUN/pass.o"
 }
