@@ -29,6 +29,8 @@
 
 /* What one packet needs. Too large for the stack: keep it in a per-CPU array. */
 struct aead {
+	__u32		mtu;		/* padding of a sealed packet ends here; 0: no limit */
+	__u32		unused;
 	struct chacha20	chacha;
 	struct poly1305	poly;
 	__u64		tail[8];	/* the last, shorter block */
@@ -87,18 +89,6 @@ __noinline int aead_finish(struct aead *a, __u32 blocks, __u32 len)
 	return 0;
 }
 
-/* Four blocks of 16 bytes. The barriers keep clang from loading all of them first, which would not fit on the stack. */
-static __always_inline void aead_poly64(struct aead *a, const __u64 *m)
-{
-	poly1305_block(&a->poly, m, 1);
-	barrier();
-	poly1305_block(&a->poly, m + 2, 1);
-	barrier();
-	poly1305_block(&a->poly, m + 4, 1);
-	barrier();
-	poly1305_block(&a->poly, m + 6, 1);
-}
-
 static __always_inline void aead_xor_tail(struct aead *a)
 {
 	for (int i = 0; i < 8; i++)
@@ -139,7 +129,7 @@ static long aead_open_step(__u64 i, struct aead_step *step)
 	block = ctx_data(step->ctx) + off;
 	if ((void *)(block + 8) > ctx_data_end(step->ctx))
 		return 1;
-	aead_poly64(a, block);
+	poly1305_blocks4(&a->poly, block);
 	chacha20_next(&a->chacha);
 	aead_xor64(a, block, block);
 	return 0;
@@ -158,7 +148,7 @@ static long aead_seal_step(__u64 i, struct aead_step *step)
 		return 1;
 	chacha20_next(&a->chacha);
 	aead_xor64(a, block, (void *)block + AEAD_SEAL_SHIFT);
-	aead_poly64(a, block);
+	poly1305_blocks4(&a->poly, block);
 	return 0;
 }
 
@@ -203,6 +193,27 @@ __noinline int aead_open(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 }
 
 /*
+ * Length of @len bytes with padding: a multiple of 16, but never beyond @mtu (0: no limit), so that a full packet still fits the path
+ * (WireGuard paper section 5.4.6, and what every implementation does).
+ */
+static __always_inline __u32 aead_padded_len(__u32 len, __u32 mtu)
+{
+	__u32 padded = (len + 15) & ~15U;
+
+	return mtu && padded > mtu && len <= mtu ? mtu : padded;
+}
+
+/* Zeros behind the first @kept bytes of the last block: Poly1305 pads ciphertext with zeros, not with keystream. */
+static __always_inline void aead_cut_tail(struct aead *a, __u32 kept)
+{
+#pragma unroll
+	for (__u32 i = 0; i < 8; i++) {
+		if (kept < 8 * (i + 1))
+			a->tail[i] &= kept > 8 * i ? (1ULL << (8 * (kept & 7))) - 1 : 0;
+	}
+}
+
+/*
  * Seal @len bytes of plaintext that start at @off + AEAD_SEAL_SHIFT. Ciphertext, padded with zeros to a multiple of
  * 16 (WireGuard paper section 5.4.6), is written from @off, the tag behind it: both end before the plaintext did.
  * @len 0 makes a keepalive: a tag alone.
@@ -212,7 +223,7 @@ __noinline int aead_seal(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 {
 	struct aead_step step = { .ctx = ctx, .a = a, .off = off };
 	__u32 left = len % CHACHA20_BLOCK_LEN;
-	__u32 padded = (len + 15) & ~15U;
+	__u32 padded, kept;
 	__u32 at = off + len - left;
 	__u64 *put;
 
@@ -220,6 +231,8 @@ __noinline int aead_seal(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 	    ctx_data(ctx) + off + len + AEAD_SEAL_SHIFT > ctx_data_end(ctx))
 		return -EINVAL;
 
+	padded = aead_padded_len(len, a->mtu);
+	kept = padded - (len - left);
 	aead_begin(a);
 	bpf_loop(len / CHACHA20_BLOCK_LEN, aead_seal_step, &step, 0);
 	if (left) {
@@ -228,7 +241,8 @@ __noinline int aead_seal(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 			return -EINVAL;
 		aead_next(&a->chacha);
 		aead_xor_tail(a);
-		if (ctx_store_bytes(ctx, at, a->tail, aead_clamp64((left + 15) & ~15U)))
+		aead_cut_tail(a, kept);
+		if (ctx_store_bytes(ctx, at, a->tail, aead_clamp64(kept)))
 			return -EINVAL;
 	}
 	aead_finish(a, (left + 15) / POLY1305_BLOCK_LEN, padded);

@@ -124,11 +124,6 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 	return 0;
 }
 
-static __always_inline __u32 pad16(__u32 len)
-{
-	return (len + WG_PADDING - 1) & ~(WG_PADDING - 1);
-}
-
 static __always_inline __u32 seal_outer_len(const struct talon_pkt *pkt)
 {
 	return pkt->endpoint.family == AF_INET6 ? OUTER6_LEN : OUTER4_LEN;
@@ -188,6 +183,7 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_KEY_EXPIRED);
 	/* Retired since it was found? Its keys stay as they are for the grace period: still a right key, still a fresh counter. */
 	pkt->wg_off = s->remote_index;	/* kept for the header */
+	pkt->aead.mtu = cfg->tunnel_mtu;
 	aead_set_key(&pkt->aead, s->send_key, pkt->counter);
 	return STEP_NEXT;
 }
@@ -216,7 +212,8 @@ static __noinline int seal_checksum6(ctx_md *ctx, __u32 udp_off, __u32 udp_len)
 {
 	struct sum_step s = { .ctx = ctx, .off = udp_off + sizeof(struct udphdr) };
 	__u64 blocks = (udp_len - sizeof(struct udphdr)) / 16;
-	__u16 *half;
+	__u32 left = (udp_len - sizeof(struct udphdr)) % 16;
+	__u16 tail[8] = {}, *half;
 	__u16 check;
 
 	/*
@@ -235,6 +232,15 @@ static __noinline int seal_checksum6(ctx_md *ctx, __u32 udp_off, __u32 udp_len)
 	s.sum += bpf_htons(udp_len) + bpf_htons(IPPROTO_UDP);
 	if (bpf_loop(blocks, sum_words, &s, 0) < 0)
 		return -1;
+	if (left) {	/* a full packet's ciphertext is not padded beyond the tunnel's MTU */
+		left--;
+		barrier_var(left);
+		if (ctx_load_bytes(ctx, s.off, tail, (left & 15) + 1))
+			return -1;
+#pragma unroll
+		for (int i = 0; i < 8; i++)
+			s.sum += tail[i];
+	}
 	check = csum_finish((s.sum & 0xffff) + (s.sum >> 16));
 	half = frame_at(ctx, udp_off, sizeof(struct udphdr));
 	if (!half)
@@ -302,7 +308,7 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	e = &pkt->endpoint;
 	six = e->family == AF_INET6;
 	wg_off = L3_OFF + seal_outer_len(pkt) - WG_DATA_HEADER_LEN;
-	udp_len = sizeof(*udp) + WG_DATA_MIN_LEN + pad16(pkt->tot_len);
+	udp_len = sizeof(*udp) + WG_DATA_MIN_LEN + aead_padded_len(pkt->tot_len, pkt->aead.mtu);
 	if (frame_trim(ctx, wg_off - sizeof(*udp) + udp_len))
 		return drop(pkt, TALON_NO_ROOM);
 
