@@ -95,6 +95,8 @@ int start_modes(struct controller *c, char *err, size_t errlen);
 int socket_open(struct controller *c, char *err, size_t errlen);
 void socket_read(struct controller *c, int fd);
 int socket_send(struct controller *c, const struct endpoint *to, const void *bytes, size_t len);
+/* Fills the local address where it is open: the datapath has to write one into every packet. */
+void socket_choose_local(struct endpoint *endpoint);
 
 /* events.c */
 int event_handle(void *ctx, void *data, size_t len);

@@ -88,6 +88,29 @@ void endpoint_from_map(const struct talon_endpoint *from, struct endpoint *ret_e
 	};
 }
 
+/*
+ * The way by the host's own routes, for where the datapath's FIB lookup has no answer: a host that does not forward the outer family. A handshake
+ * message just came or went that way, so the neighbour is known.
+ */
+static void fill_way(struct talon_endpoint *e)
+{
+	static const struct talon_addr zero;
+	struct net_route route;
+	struct net_neigh neigh;
+	struct net_link link;
+	bool on_link;
+
+	if (net_route_lookup(e->family, &e->remote, &route))
+		return;
+	on_link = !memcmp(&route.gateway, &zero, sizeof(zero));
+	if (net_neigh_get(route.ifindex, e->family, on_link ? &e->remote : &route.gateway, &neigh) || !neigh.has_mac ||
+	    net_link_get_index(route.ifindex, &link))
+		return;
+	e->in_ifindex = route.ifindex;
+	memcpy(e->in_smac, neigh.mac, sizeof(e->in_smac));
+	memcpy(e->in_dmac, link.mac, sizeof(e->in_dmac));
+}
+
 static int set_endpoint(void *ctx, uint32_t peer, const struct endpoint *endpoint)
 {
 	struct controller *c = ctx;
@@ -97,7 +120,7 @@ static int set_endpoint(void *ctx, uint32_t peer, const struct endpoint *endpoin
 	if (ret)
 		return ret;
 	/* Where nothing changes, what the datapath learned about the way stays. */
-	if (e.family == endpoint->family && e.remote_port == endpoint->port &&
+	if (e.in_ifindex && e.family == endpoint->family && e.remote_port == endpoint->port &&
 	    !memcmp(&e.remote, &endpoint->remote, sizeof(e.remote)) &&
 	    !memcmp(&e.local, &endpoint->local, sizeof(e.local)))
 		return 0;
@@ -107,6 +130,7 @@ static int set_endpoint(void *ctx, uint32_t peer, const struct endpoint *endpoin
 	e.local_port = c->map_config.listen_port;
 	e.remote = endpoint->remote;
 	e.local = endpoint->local;
+	fill_way(&e);
 	return map_write(c, DATAPATH_MAP_ENDPOINTS, peer, &e, BPF_F_LOCK);
 }
 

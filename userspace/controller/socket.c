@@ -178,3 +178,22 @@ int socket_send(struct controller *c, const struct endpoint *to, const void *byt
 	}
 	return ret;
 }
+
+/* By asking the kernel: a connected UDP socket has the address that the route chooses. */
+void socket_choose_local(struct endpoint *endpoint)
+{
+	struct sockaddr_storage addr, own;
+	struct endpoint local;
+	socklen_t len = sizeof(own);
+	int fd, to_len = endpoint_to_sockaddr(endpoint, &addr);
+
+	if (to_len < 0 || endpoint->local.word[0] || endpoint->local.word[3])
+		return;
+	fd = socket(endpoint->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (!connect(fd, (struct sockaddr *)&addr, to_len) && !getsockname(fd, (struct sockaddr *)&own, &len) &&
+	    !endpoint_from_sockaddr((struct sockaddr *)&own, len, &local))
+		endpoint->local = local.remote;
+	close(fd);
+}

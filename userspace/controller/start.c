@@ -196,6 +196,8 @@ static int add_peer(struct controller *c, uint64_t now, const struct config_peer
 		info->present = 1;
 		memcpy(info->public_key, peer->public_key, KEY_LEN);
 	}
+	if (pc.endpoint.family)
+		socket_choose_local(&pc.endpoint);
 	ret = device_add_peer(c->device, now, id, &pc);
 	secret_key_wipe(&pc.preshared_key);
 	if (ret)

@@ -103,6 +103,12 @@ int net_route_list(uint8_t family, net_route_cb cb, void *user);
 int net_route_add(const struct net_route *route);
 int net_route_del(const struct net_route *route);
 
+/*
+ * Which way the kernel would send to @dst: the route with device, gateway (zero: on link) and source address, policy rules included.
+ * Returns 0, -ENETUNREACH where there is none, or another negative errno.
+ */
+int net_route_lookup(uint8_t family, const struct talon_addr *dst, struct net_route *ret_route);
+
 /* Removes every route with protocol NET_PROTOCOL through @ifindex (0: any device). Returns their number or a negative
  * errno. */
 int net_route_flush(int ifindex);

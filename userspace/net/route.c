@@ -34,6 +34,36 @@ int net_route_list(uint8_t family, net_route_cb cb, void *user)
 	return nl_dump(nlh, false, pass_on, &each);
 }
 
+static void take_route(const struct net_route *route, void *user)
+{
+	*(struct net_route *)user = *route;
+}
+
+int net_route_lookup(uint8_t family, const struct talon_addr *dst, struct net_route *ret_route)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct net_route route = { 0 };
+	struct each each = { .cb = take_route, .user = &route };
+	struct rtmsg *msg;
+	int ret;
+
+	if (!nl_addr_len(family))
+		return -EINVAL;
+	nlh->nlmsg_type = RTM_GETROUTE;
+	msg = mnl_nlmsg_put_extra_header(nlh, sizeof(*msg));
+	msg->rtm_family = family;
+	msg->rtm_dst_len = nl_addr_len(family) * 8;
+	mnl_attr_put(nlh, RTA_DST, nl_addr_len(family), dst);
+	ret = nl_dump(nlh, true, pass_on, &each);
+	if (ret)
+		return ret;
+	if (!route.ifindex)
+		return -ENETUNREACH;
+	*ret_route = route;
+	return 0;
+}
+
 static bool is_zero(const struct talon_addr *addr)
 {
 	static const struct talon_addr zero;
