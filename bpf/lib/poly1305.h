@@ -7,9 +7,11 @@
  * multiples of 4, so that what overflows 2^128 comes back as a product with 5/4 of the limb (2^130 = 5 mod p), a
  * whole number.
  *
- * No sum overflows 64 bits. Between blocks h[0] < 3 * 2^32, h[1..3] < 2^32 and h[4] < 4; with a block added they are
- * below 4 * 2^32, below 2 * 2^32 and at most 4. The largest sum of products is then below
- * (4 + 3 * 2 * 5/4) * 2^60 = 5.75 * 2^61, and what is carried into h[4] comes back to h[0] as less than 1.1 * 2^32.
+ * Four limbs hold 130 bits: the two bits above 2^128 stay in h[3], which makes do with 16 products a block; on x86 that
+ * many cycles is what a block costs at least. No sum overflows 64 bits. Between blocks h[0] < 2.25 * 2^32, h[1] and h[2]
+ * are below 2^32 and h[3] < 4 * 2^32; with a block added they are below 3.25, 2, 2 and 6 times 2^32. The largest sum of
+ * products is then below (3.25 + 5/4 * (2 + 2 + 6)) * 2^60 = 15.75 * 2^60, and what is carried beyond d3 is below 2^32
+ * and comes back to h[0] as less than 5/4 of that.
  */
 #ifndef TALON_LIB_POLY1305_H
 #define TALON_LIB_POLY1305_H
@@ -19,14 +21,16 @@
 #define POLY1305_BLOCK_LEN	16
 
 struct poly1305 {
-	__u64	h[5];		/* accumulator; limb i weighs 2^(32 i) */
+	__u64	h[4];		/* accumulator; limb i weighs 2^(32 i) */
 	__u32	r[4];		/* clamped */
 	__u32	s[4];		/* 5/4 of r; s[0] is not used */
 	__u64	pad[2];		/* added at the end */
 };
 
+typedef __u32 __attribute__((may_alias)) poly1305_word;	/* packets are read and written in words of several widths */
+
 /*
- * Messages and keys are read as 64-bit words, the way they lie in memory on a little-endian host.
+ * Messages and keys are read as words, the way they lie in memory on a little-endian host.
  * @key: r and s of RFC 8439 section 2.5, not clamped yet. It may come from anywhere: block 0 of the keystream, made
  * now or ahead.
  */
@@ -41,31 +45,58 @@ static __always_inline void poly1305_init(struct poly1305 *p, const __u64 key[4]
 		p->s[i] = p->r[i] + (p->r[i] >> 2);
 	p->pad[0] = key[2];
 	p->pad[1] = key[3];
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 4; i++)
 		p->h[i] = 0;
 }
 
-/* Take in 16 bytes. @high: 1 for a full block; 0 for a last shorter one, which carries its own 1 bit in @m. */
-static __always_inline void poly1305_block(struct poly1305 *p, const __u64 m[2], __u32 high)
+/* @h: (h + block) * r, partly carried. */
+static __always_inline void poly1305_step(__u64 h[4], const struct poly1305 *p, const poly1305_word *m, __u64 high)
 {
-	__u64 h0 = p->h[0] + (__u32)m[0], h1 = p->h[1] + (m[0] >> 32);
-	__u64 h2 = p->h[2] + (__u32)m[1], h3 = p->h[3] + (m[1] >> 32);
-	__u64 h4 = p->h[4] + high;
+	__u64 h0 = h[0] + m[0], h1 = h[1] + m[1], h2 = h[2] + m[2], h3 = h[3] + m[3] + (high << 32);
 	__u64 r0 = p->r[0], r1 = p->r[1], r2 = p->r[2], r3 = p->r[3];
 	__u64 s1 = p->s[1], s2 = p->s[2], s3 = p->s[3];
-	__u64 d0, d1, d2, d3;
+	__u64 d0, d1, d2, d3, over;
 
-	d0 = h0 * r0 + h1 * s3 + h2 * s2 + h3 * s1;
-	d1 = h0 * r1 + h1 * r0 + h2 * s3 + h3 * s2 + h4 * s1 + (d0 >> 32);
-	d2 = h0 * r2 + h1 * r1 + h2 * r0 + h3 * s3 + h4 * s2 + (d1 >> 32);
-	d3 = h0 * r3 + h1 * r2 + h2 * r1 + h3 * r0 + h4 * s3 + (d2 >> 32);
-	h4 = h4 * r0 + (d3 >> 32);
+	d0 = h3 * s1 + h2 * s2 + h1 * s3 + h0 * r0;
+	d1 = h3 * s2 + h2 * s3 + h1 * r0 + h0 * r1 + (d0 >> 32);
+	d2 = h3 * s3 + h2 * r0 + h1 * r1 + h0 * r2 + (d1 >> 32);
+	d3 = h3 * r0 + h2 * r1 + h1 * r2 + h0 * r3 + (d2 >> 32);
+	over = d3 >> 32;
 
-	p->h[0] = (__u32)d0 + (h4 >> 2) + (h4 & ~3ULL);	/* 5 times h4 / 4 */
-	p->h[1] = (__u32)d1;
-	p->h[2] = (__u32)d2;
-	p->h[3] = (__u32)d3;
-	p->h[4] = h4 & 3;
+	h[0] = (__u32)d0 + (over >> 2) + (over & ~3ULL);	/* 5 times over / 4 */
+	h[1] = (__u32)d1;
+	h[2] = (__u32)d2;
+	h[3] = (__u32)d3 + ((over & 3) << 32);
+}
+
+/* Take in 16 bytes. @high: 1 for a full block; 0 for a last shorter one, which carries its own 1 bit in @m. */
+static __always_inline void poly1305_block(struct poly1305 *p, const void *m, __u64 high)
+{
+	poly1305_step(p->h, p, m, high);
+}
+
+/*
+ * Take in 64 bytes. The accumulator stays in registers; the barriers keep the compiler from loading all of the message
+ * first, which would not fit on a BPF stack.
+ */
+#define POLY1305_KEEP(h) asm volatile("" : "+r"(h[0]), "+r"(h[1]), "+r"(h[2]), "+r"(h[3]) : : "memory")
+
+static __always_inline void poly1305_blocks4(struct poly1305 *p, const void *message)
+{
+	__u64 h[4] = { p->h[0], p->h[1], p->h[2], p->h[3] };
+	const poly1305_word *m = message;
+
+	poly1305_step(h, p, m, 1);
+	POLY1305_KEEP(h);
+	poly1305_step(h, p, m + 4, 1);
+	POLY1305_KEEP(h);
+	poly1305_step(h, p, m + 8, 1);
+	POLY1305_KEEP(h);
+	poly1305_step(h, p, m + 12, 1);
+	p->h[0] = h[0];
+	p->h[1] = h[1];
+	p->h[2] = h[2];
+	p->h[3] = h[3];
 }
 
 /* The tag, as two words to be written little-endian. Nothing branches on a secret: BPF has no conditional move. */
@@ -76,7 +107,7 @@ static __always_inline void poly1305_finish(const struct poly1305 *p, __u64 ret_
 	h1 = p->h[1] + (h0 >> 32);
 	h2 = p->h[2] + (h1 >> 32);
 	h3 = p->h[3] + (h2 >> 32);
-	h4 = p->h[4] + (h3 >> 32);
+	h4 = h3 >> 32;
 	h0 = (__u32)h0;
 	h1 = (__u32)h1;
 	h2 = (__u32)h2;
