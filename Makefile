@@ -32,16 +32,17 @@ MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Wno-unused-parameter -Werror -Wno-unused-function \
 	-Ibpf/include -Ibpf -I/usr/include/$(MULTIARCH) -fno-stack-protector
 
-BPF_SRC := $(wildcard bpf/*.bpf.c bpf/probe/*.bpf.c tests/bpf/*.bpf.c tests/bench/*.bpf.c)
+BPF_SRC := $(wildcard bpf/*.bpf.c bpf/probe/*.bpf.c tests/bpf/*.bpf.c tests/bench/*.bpf.c tests/bench/load/*.bpf.c)
 SKELS := $(patsubst %.bpf.c,$(BUILD)/gen/%.skel.h,$(notdir $(BPF_SRC)))
 USR_SRC := $(shell find userspace -name '*.c')
 LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out userspace/main.c,$(USR_SRC)))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 BPFT := $(patsubst tests/bpf/%.c,$(BUILD)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/bench_*.c))
+LOAD := $(BUILD)/tests/bench/load/load
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-vpath %.bpf.c bpf bpf/probe tests/bpf tests/bench
+vpath %.bpf.c bpf bpf/probe tests/bpf tests/bench tests/bench/load
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -87,13 +88,19 @@ $(BUILD)/tests/bpf/%: $(BUILD)/tests/bpf/%.o $(BPFT_OBJ) $(BUILD)/libtalon.a
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libtalon.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcrypto
 
+# The load generator that takes any routing peer as a black box (tests/bench/load).
+LOAD_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %.bpf.c,$(wildcard tests/bench/load/*.c)))
+
+$(LOAD): $(LOAD_OBJ) $(BUILD)/libtalon.a
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
 # Fuzzers are built by clang from sources, with their own instrumented copy of what they test (included by the fuzzer).
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c | $(SKELS)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -Wall -Werror -Wno-unused-function $(INCLUDES) -Itests -D_GNU_SOURCE \
 		-DTALON_VERSION='"fuzz"' -MMD -MP -MF $@.d $< -o $@ $(LDLIBS)
 
-programs: $(BUILD)/talon $(UNIT) $(BPFT) $(BENCH)
+programs: $(BUILD)/talon $(UNIT) $(BPFT) $(BENCH) $(LOAD)
 
 demo demo-static: ## a laptop reaches a gateway through Talon, in network namespaces (KEEP=1 leaves it running)
 	$(Q)tests/deps.sh build demo
@@ -113,7 +120,7 @@ test-sanitize: ## the same under address and undefined behaviour sanitizers
 test-bpf: $(BPFT) $(BUILD)/talon ## BPF programs under BPF_PROG_TEST_RUN, loader, flow table on real maps; root
 	$(Q)tests/ring.sh bpf $(BPFT)
 
-test-e2e: $(BUILD)/talon ## whole paths in network namespaces; root
+test-e2e: $(BUILD)/talon $(LOAD) ## whole paths in network namespaces; root
 	$(Q)BUILD=$(abspath $(BUILD)) tests/e2e/runner.sh
 
 test-vm: $(BUILD)/talon ## Debian's 6.1 and 6.12 kernels under qemu: verifier, kernel WireGuard, libxdp's dispatcher
@@ -125,7 +132,7 @@ fuzz-smoke: $(FUZZ) ## each fuzzer on its corpus and 20,000 inputs more
 fuzz: $(FUZZ) ## each fuzzer for FUZZ_SECONDS (default 60)
 	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tests/fuzz/smoke.sh $(FUZZ)
 
-bench: $(BUILD)/talon $(BENCH) ## measures; prints a table, writes $(BUILD)/bench.json; root
+bench: $(BUILD)/talon $(BENCH) $(LOAD) ## measures; prints a table, writes $(BUILD)/bench.json; root
 	$(Q)tests/deps.sh build test
 	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/run.sh
 
