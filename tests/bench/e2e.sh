@@ -9,6 +9,7 @@
 set -eEuo pipefail
 E2E_HARNESS=$(dirname "$(readlink -f "$0")")/../e2e
 . "$E2E_HARNESS/lib.sh"
+. "$(dirname "$(readlink -f "$0")")/reference.sh"
 trap 'echo "e2e.sh: line $LINENO: $BASH_COMMAND" >&2' ERR
 
 JSON= ROUNDS=5 SECONDS_EACH=3 ENGINES="talon reference"
@@ -22,23 +23,6 @@ while [ $# -gt 0 ]; do
 	esac
 done
 export WG_LOG_LEVEL=error
-
-# The current wireguard-go where Go can fetch it, else what is installed. Sets WIREGUARD_GO for laptop and reference alike.
-choose_reference() {
-	local bin
-	mkdir -p "$BUILD/go"
-	bin=$(readlink -f "$BUILD/go")/wireguard
-	if [ ! -x "$bin" ] && command -v go >/dev/null; then
-		(cd "$BUILD/go" && GOBIN=$(dirname "$bin") timeout 120 go install golang.zx2c4.com/wireguard@latest) >&2 || true
-	fi
-	if [ -x "$bin" ]; then
-		WIREGUARD_GO=$bin
-		REFERENCE="wireguard-go $(go version -m "$bin" 2>/dev/null | awk '$1 == "mod" { print $3 }') + nftables masquerade"
-	else
-		REFERENCE="wireguard-go $("$WIREGUARD_GO" --version | sed -n '1s/.* v//p') (installed) + nftables masquerade"
-	fi
-	NODE_WIREGUARD_GO=$WIREGUARD_GO
-}
 
 # Two peers at the laptop; whoever holds the allowed IPs gets the traffic.
 point_at() { # talon|reference
@@ -56,8 +40,6 @@ tcp() { # [-R]: Gbit/s
 udp_loss() { # percent lost of 1200-byte datagrams offered at 400 Mbit/s
 	in_ns lap iperf3 -c $GW -u -b 400M -l 1200 -t "$SECONDS_EACH" -J | jq -e '.end.sum.lost_percent'
 }
-
-median() { sort -g | awk '{ v[NR] = $1 } END { printf "%.4g\n", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
 
 measure_rates() {
 	local round engine
@@ -149,9 +131,7 @@ report() {
 		row maps.bytes bytes
 		row controller.cpu.idle %
 	} >"$RUN/rows"
-	jq -r '[.name, .value, .unit, .reference_value, .ratio] | map(. // "-") | @tsv' "$RUN/rows" |
-		awk -F'\t' 'BEGIN { printf "%-28s %12s %-8s %12s %8s\n", "name", "value", "unit", "reference", "ratio" }
-			{ printf "%-28s %12s %-8s %12s %8s\n", $1, $2, $3, $4, $5 }'
+	print_rows "$RUN/rows"
 	echo "reference: $REFERENCE; the laptop runs the same wireguard-go in both"
 	[ -z "$JSON" ] || jq -s . "$RUN/rows" >"$JSON"
 }

@@ -11,13 +11,13 @@ LAPTOP=10.99.0.2
 GENERATOR_CORE=${GENERATOR_CORE:-0} PACKET_CORE=${PACKET_CORE:-1}
 FAR_PRIORITY=10		# real-time: the sink must not lose frames because the generator has the core
 
-near_dev() { echo "n${P}-$1" | cut -c1-15; }
-far_dev() { echo "f${P}-$1" | cut -c1-15; }
+# Short, because a NAPI thread is known by as much of its device's name as fits beside "napi/" in 15 characters.
+near_dev() { echo "n${1:0:2}$P"; }
+far_dev() { echo "f${1:0:2}$P"; }
 
 wire_up() { # PEER
 	local near far
 	near=$(near_dev "$1") far=$(far_dev "$1")
-	ADDRESS[$1]=$NODE/24 MESH[$1]=100.64.0.1
 	ns_add "$1"
 	ns_add "$1-far"
 	ip -n "$P-$1" link add "$near" type veth peer name "$far" netns "$P-$1-far"
@@ -72,6 +72,7 @@ on_core() { # CORE COMMAND...
 # --- Peers under test: NAME_up and NAME_down take the name of the namespace ---
 
 peer_config() { # PEER
+	MESH[$1]=${MESH[node]}
 	PEERS=lap write_config "$1" "$RUN/$1.conf"
 }
 
@@ -102,7 +103,7 @@ talon_peer_down() { # PEER
 # Talon's keystream is made by a child of the controller.
 helper_core() { # PEER CORE
 	local pid
-	for pid in $(pgrep -P "$(pid_of "$1")"); do taskset -acp "$2" "$pid" >/dev/null; done
+	for pid in $(pgrep -P "$(pid_of "$1")" || true); do taskset -acp "$2" "$pid" >/dev/null; done
 }
 
 bounce_up() { # PEER
