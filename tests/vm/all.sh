@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The kernel matrix: every guest scenario on every kernel, one line per case, "N passed, M failed, K skipped" at the end.
+# The kernel matrix: every guest scenario on every kernel, one line per case, "N passed, M failed, K skipped" at the
+# end.
 #
-# Environment: BUILD (build directory), VM_KERNELS (default "6.1 6.12"), VM_SCENARIOS, and what run.sh takes. Kernels run side by
-# side; a scenario's whole output stays in $BUILD/vm/log/<kernel>-<scenario>. Exits 1 when a case failed.
+# Environment: BUILD (build directory), VM_KERNELS (default "6.1 6.12"), VM_SCENARIOS, and what run.sh takes. Kernels
+# run side by side; a scenario's whole output stays in $BUILD/vm/log/<kernel>-<scenario>. Exits 1 when a case failed.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Fetch one Debian kernel and unpack it: kernel.sh 6.1|6.12. Prints the folder that holds it; exits 77 when it cannot be had.
+# Fetch one Debian kernel and unpack it: kernel.sh 6.1|6.12. Prints the folder that holds it; exits 77 when it cannot
+# be had.
 #
-# The folder, $BUILD/vm/<kernel>, holds vmlinuz, release (the version's name) and lib/modules/<release> with its modules.dep.
-# Packages come by apt from the Debian mirror that this machine uses already, through a private configuration: the machine's
-# own lists stay as they are.
+# The folder, $BUILD/vm/<kernel>, holds vmlinuz, release (the version's name) and lib/modules/<release> with its
+# modules.dep. Packages come by apt from the Debian mirror that this machine uses already, through a private
+# configuration: the machine's own lists stay as they are.
 set -euo pipefail
 
 want=${1:?usage: kernel.sh 6.1|6.12}
@@ -28,14 +29,15 @@ mirror() {
 apt_private() {
 	local tool=$1
 	shift
-	"$tool" -q -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists="$apt/lists" \
-		-o Dir::State::status=/dev/null \
+	"$tool" -q -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+		-o Dir::State::lists="$apt/lists" -o Dir::State::status=/dev/null \
 		-o Dir::Cache="$apt/cache" -o APT::Sandbox::User=root "$@"
 }
 
 # The plain kernel's newest build: not the cloud, rt, unsigned or dbg flavours.
 newest_package() {
-	apt_private apt-cache pkgnames "linux-image-$want." | grep -E "^linux-image-[0-9.]+[0-9](-[0-9]+|\+deb12(\.[0-9]+)?)-amd64$" | sort -V | tail -n 1 || true
+	apt_private apt-cache pkgnames "linux-image-$want." |
+		grep -E "^linux-image-[0-9.]+[0-9](-[0-9]+|\+deb12(\.[0-9]+)?)-amd64$" | sort -V | tail -n 1 || true
 }
 
 fetch() {
@@ -53,7 +55,8 @@ fetch() {
 	apt_private apt-get update >"$apt/log" 2>&1 || unavailable "apt-get update: $(tail -n 1 "$apt/log")"
 	package=$(newest_package)
 	[ -n "$package" ] || unavailable "no linux-image-$want.*-amd64 in bookworm or bookworm-backports"
-	(cd "$apt" && apt_private apt-get download "$package" >>log 2>&1) || unavailable "apt-get download $package: $(tail -n 1 "$apt/log")"
+	(cd "$apt" && apt_private apt-get download "$package" >>log 2>&1) ||
+		unavailable "apt-get download $package: $(tail -n 1 "$apt/log")"
 	unpack "$package" "$apt/$package"_*.deb
 	rm -rf "$apt"
 }

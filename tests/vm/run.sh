@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Boot a Debian kernel in a VM, run one guest script there, return its exit status: run.sh 6.1|6.12 guest/NAME.sh [argument...]
+# Boot a Debian kernel in a VM, run one guest script there, return its exit status: run.sh 6.1|6.12 guest/NAME.sh
+# [argument...]
 #
-# The VM has no disk and no network device; all it needs is in an initramfs made here: busybox, the tools below with their
-# libraries, talon, the BPF objects, guest/*.sh and that kernel's modules. The guest speaks over the serial line; its last line
-# carries the exit status. Exits with that status, 124 when time ran out, 125 when the kernel died, 77 when something is missing.
+# The VM has no disk and no network device; all it needs is in an initramfs made here: busybox, the tools below with
+# their libraries, talon, the BPF objects, guest/*.sh and that kernel's modules. The guest speaks over the serial
+# line; its last line carries the exit status. Exits with that status, 124 when time ran out, 125 when the kernel
+# died, 77 when something is missing.
 #
-# Environment: BUILD (build directory), VM_TIMEOUT (seconds, default 240), VM_ACCEL (default tcg), VM_CPUS (1), VM_MEMORY (MiB, 1024),
-# VM_QEMU (further options for qemu).
+# Environment: BUILD (build directory), VM_TIMEOUT (seconds, default 240), VM_ACCEL (default tcg), VM_CPUS (1),
+# VM_MEMORY (MiB, 1024), VM_QEMU (further options for qemu).
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -105,8 +107,9 @@ make_root() {
 
 "$here/build.sh"
 make_root
-timeout -k 5 "${VM_TIMEOUT:-240}" qemu-system-x86_64 -accel "${VM_ACCEL:-tcg}" -cpu max -m "${VM_MEMORY:-1024}" -smp "${VM_CPUS:-1}" \
-	${VM_QEMU:-} -nographic -monitor none -serial stdio -nic none -no-reboot -kernel "$kdir/vmlinuz" -initrd "$work/initramfs" \
+timeout -k 5 "${VM_TIMEOUT:-240}" qemu-system-x86_64 -accel "${VM_ACCEL:-tcg}" -cpu max -m "${VM_MEMORY:-1024}" \
+	-smp "${VM_CPUS:-1}" ${VM_QEMU:-} -nographic -monitor none -serial stdio -nic none -no-reboot \
+	-kernel "$kdir/vmlinuz" -initrd "$work/initramfs" \
 	-append "console=ttyS0 quiet panic=-1 vm_script=$(basename "$script") -- $*" </dev/null >"$work/console" 2>&1 &
 qemu=$!
 status=0

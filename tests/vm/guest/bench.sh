@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Seconds that the gateway's file takes through Talon, beside kernel WireGuard and masquerade in its place. Emulated CPU: only the ratio says anything.
+# Seconds that the gateway's file takes through Talon, beside kernel WireGuard and masquerade in its place. Emulated
+# CPU: only the ratio says anything.
 . /guest/lib.sh
 
 RUNS=5
@@ -24,11 +25,14 @@ median_of_fetches() {
 
 mkdir -p /tmp/www
 head -c 16000000 /dev/urandom >/tmp/www/file
-network_up && kernel_node_up && laptop_up responder && kernel=$(median_of_fetches) || fail "kernel WireGuard's time"
+network_up && kernel_node_up && laptop_up responder && kernel=$(median_of_fetches) ||
+	fail "kernel WireGuard's time"
 network_down
-network_up && node_up responder "Datapath = auto" && laptop_up responder && ours=$(median_of_fetches) || fail "Talon's time"
+network_up && node_up responder "Datapath = auto" && laptop_up responder && ours=$(median_of_fetches) ||
+	fail "Talon's time"
 if [ "$fails" -eq 0 ]; then
 	node_status | grep -i datapath
-	echo "vm.down.$(uname -r): kernel WireGuard $kernel, Talon $ours (hundredths of a second for 16 MB), ratio $((kernel * 100 / ours))/100"
+	echo "vm.down.$(uname -r): kernel WireGuard $kernel, Talon $ours (hundredths of a second for 16 MB)," \
+		"ratio $((kernel * 100 / ours))/100"
 fi
 finish

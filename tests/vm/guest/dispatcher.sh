@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Talon in libxdp's dispatcher, between one program that runs before it and one that runs after it; beside them where it may not join.
+# Talon in libxdp's dispatcher, between one program that runs before it and one that runs after it; beside them where
+# it may not join.
 . /guest/lib.sh
 
 load_counter() {
@@ -16,7 +17,8 @@ counts_more_than() {
 }
 
 position() {
-	inside node xdp-loader status eth0 | awk -v name="$1" '{ for (i = 1; i <= NF; i++) if (index($i, name) == 1) print NR }'
+	inside node xdp-loader status eth0 |
+		awk -v name="$1" '{ for (i = 1; i <= NF; i++) if (index($i, name) == 1) print NR }'
 }
 
 before_ours_after() {
@@ -103,7 +105,8 @@ check "the network comes up" network_up
 check "a program of somebody else's, before ours" load_counter count_before
 check "another, after ours" load_counter count_after
 check "both are attached" others_stay
-# Linux 6.13 and later stables want the replaced stub to move packet data when the replacement does; older dispatchers do not.
+# Linux 6.13 and later stables want the replaced stub to move packet data when the replacement does; older dispatchers
+# do not.
 if dispatcher_takes_movers >/tmp/moving.log 2>&1; then
 	between_the_others
 else

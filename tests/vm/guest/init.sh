@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The VM's first process: mounts, modules, then the script named on the kernel's command line; its status goes out on the last line.
+# The VM's first process: mounts, modules, then the script named on the kernel's command line; its status goes out on
+# the last line.
 export PATH=/bin HOME=/root
 mount -t proc proc /proc
 mount -t sysfs sys /sys

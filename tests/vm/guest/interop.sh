@@ -50,7 +50,8 @@ same_session_serves() {
 	local before
 
 	before=$(inside laptop wg show wg0 latest-handshakes)
-	page_says_node && [ "$(inside laptop wg show wg0 latest-handshakes)" = "$before" ] && node_status -d | grep -qF 10.99.0.2:51999
+	page_says_node && [ "$(inside laptop wg show wg0 latest-handshakes)" = "$before" ] &&
+		node_status -d | grep -qF 10.99.0.2:51999
 }
 
 status_names_peer() {

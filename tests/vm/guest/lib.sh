@@ -57,8 +57,9 @@ inside() {
 	nsenter --net="/run/netns/$namespace" -- "$@"
 }
 
-# wire NAMESPACE ADDRESS PORT: a veth from eth0 in the namespace to PORT in the router. Towards eth0 frames are finished: summed
-# and of wire size, as from a switch; and GRO there lets the port take frames that XDP on eth0 sends back.
+# wire NAMESPACE ADDRESS PORT: a veth from eth0 in the namespace to PORT in the router. Towards eth0 frames are
+# finished: summed and of wire size, as from a switch; and GRO there lets the port take frames that XDP on eth0 sends
+# back.
 wire() {
 	ip netns add "$1"
 	ip link add "$3" netns router type veth peer name eth0 netns "$1"
@@ -221,7 +222,10 @@ node_tell() {
 }
 
 page_says_node() {
-	[ "$(inside laptop timeout 10 wget -q -O - http://192.168.1.220/cgi-bin/who | tr -d "[]" | sed "s/^::ffff://")" = 192.168.1.221 ]
+	local seen
+
+	seen=$(inside laptop timeout 10 wget -q -O - http://192.168.1.220/cgi-bin/who | tr -d "[]")
+	[ "${seen#::ffff:}" = 192.168.1.221 ]
 }
 
 file_is_whole() {

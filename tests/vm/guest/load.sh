@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Every BPF object of the datapath loads and passes this kernel's verifier; also where constants are blinded (as Talos does).
+# Every BPF object of the datapath loads and passes this kernel's verifier; also where constants are blinded (as Talos
+# does).
 . /guest/lib.sh
 
 for object in /bpf/*.bpf.o; do

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The network of the other scripts is sound: kernel WireGuard and masquerade in Talon's place do what Talon is asked to do.
+# The network of the other scripts is sound: kernel WireGuard and masquerade in Talon's place do what Talon is asked
+# to do.
 . /guest/lib.sh
 
 check "the network comes up" network_up
