@@ -20,6 +20,7 @@
 #define ERR_LEN			512
 #define REFRESH_NS		(60 * TALON_NSEC_PER_SEC)
 #define DOWN_WAIT_MS		5000
+#define EVENTS_PER_TURN		256	/* of the datapath; then the other descriptors get their turn */
 
 static int watch(struct controller *c, int fd)
 {
@@ -28,9 +29,16 @@ static int watch(struct controller *c, int fd)
 	return epoll_ctl(c->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
+static int open_monitor(struct controller *c)
+{
+	c->monitor = net_monitor_open();
+	return c->monitor < 0 ? c->monitor : watch(c, c->monitor);
+}
+
 static int open_loop(struct controller *c)
 {
 	sigset_t set;
+	int ret;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -40,13 +48,18 @@ static int open_loop(struct controller *c)
 	c->epoll = epoll_create1(EPOLL_CLOEXEC);
 	c->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	c->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	c->monitor = net_monitor_open();
-	if (c->epoll < 0 || c->timer < 0 || c->signals < 0 || c->monitor < 0)
+	if (c->epoll < 0 || c->timer < 0 || c->signals < 0)
 		return -errno;
-	if (watch(c, c->timer) || watch(c, c->signals) || watch(c, c->monitor) || watch(c, c->udp4) ||
-	    (c->udp6 >= 0 && watch(c, c->udp6)) || watch(c, ring_buffer__epoll_fd(c->ring)))
-		return -errno;
-	return 0;
+	ret = open_monitor(c);
+	if (!ret)
+		ret = watch(c, c->timer);
+	if (!ret)
+		ret = watch(c, c->signals);
+	if (!ret)
+		ret = watch(c, c->udp4);
+	if (!ret && c->udp6 >= 0)
+		ret = watch(c, c->udp6);
+	return ret ? ret : watch(c, ring_buffer__epoll_fd(c->ring));
 }
 
 static void fill_options(const struct config *config, const char *uplink, struct datapath_options *o)
@@ -126,18 +139,21 @@ static int start(struct controller *c, char *err, size_t errlen)
 		return ret;
 	}
 	c->ring = ring_buffer__new(datapath_map_fd(c->dp, DATAPATH_MAP_EVENTS), event_handle, c, NULL);
-	if (!c->ring || open_loop(c)) {
-		snprintf(err, errlen, "event loop: %s", strerror(errno));
-		return -errno;
+	ret = c->ring ? open_loop(c) : -errno;
+	if (ret) {
+		snprintf(err, errlen, "event loop: %s", strerror(-ret));
+		return ret;
 	}
 	start_nat(c);
-	ret = datapath_attach(c->dp, err, errlen);
+	/* What can be refused goes before the programs, which a failed start could not take off without a gap. */
+	ret = start_network(c, err, errlen);
+	if (!ret)
+		ret = datapath_attach(c->dp, err, errlen);
 	if (ret)
 		return ret;
+	c->has_attached = true;
 	/* The way in is known only now; what XDP_TX and hand-up need with it. */
 	ret = start_modes(c, err, errlen);
-	if (!ret)
-		ret = start_network(c, err, errlen);
 	if (ret)
 		return ret;
 	describe_mode(c);
@@ -175,18 +191,49 @@ static void poll_facts(struct controller *c, uint64_t now)
 	}
 }
 
+static void attach_again(struct controller *c, char *text, size_t size)
+{
+	int ret;
+
+	log_warn("%s; attaching again", text);
+	ret = datapath_tunnel(c->dp, text, size);
+	if (!ret)
+		ret = datapath_attach(c->dp, text, size);
+	if (!ret)
+		ret = start_modes(c, text, size);
+	if (ret) {
+		log_err("%s", text);
+		return;
+	}
+	describe_mode(c);
+	c->tunnel_changed = true;	/* its routes went with the old one */
+	start_repair_endpoints(c);
+}
+
 static void check_links(struct controller *c)
 {
-	char text[200];
+	char text[ERR_LEN];
 
 	c->links_changed = false;
 	start_local_addrs(c);
-	if (datapath_verify(c->dp, text, sizeof(text)) != -ENOLINK)
+	if (datapath_verify(c->dp, text, sizeof(text)) == -ENOLINK)
+		attach_again(c, text, sizeof(text));
+	start_links(c);
+	/* The kernel forgets the routes of a device that goes down. */
+	if (c->tunnel_changed && start_network(c, text, sizeof(text)))
+		log_warn("%s", text);
+	c->tunnel_changed = false;
+}
+
+static void open_monitor_again(struct controller *c)
+{
+	c->monitor_failed = false;
+	close(c->monitor);
+	if (open_monitor(c)) {
+		c->monitor_failed = true;
 		return;
-	log_warn("%s; attaching again", text);
-	if (datapath_attach(c->dp, text, sizeof(text)))
-		log_err("%s", text);
-	describe_mode(c);
+	}
+	event_resync(c);
 }
 
 static void each_second(struct controller *c, uint64_t now)
@@ -196,12 +243,15 @@ static void each_second(struct controller *c, uint64_t now)
 	nat_gc_tick(&c->gc, now / TALON_NSEC_PER_SEC);
 	if (now >= c->ports_ns)
 		refresh_ports(c, now);
+	if (c->monitor_failed)
+		open_monitor_again(c);
 	if (c->links_changed)
 		check_links(c);
 	if (now >= c->refresh_ns) {
 		/* Next hops may have moved without a word, and neighbours want to be asked about to stay warm. */
 		c->refresh_ns = now + REFRESH_NS;
 		c->sees_change = true;
+		c->links_changed = true;	/* nobody tells when another tc program gets in front */
 		start_hazards(c);
 	}
 	c->info.heartbeat_ns = now;
@@ -251,6 +301,7 @@ static void dispatch(struct controller *c, int fd)
 		while (read(fd, &info, sizeof(info)) > 0)
 			c->stopping = true;
 	} else {
+		c->events_left = EVENTS_PER_TURN;
 		ring_buffer__consume(c->ring);
 	}
 }
@@ -269,10 +320,23 @@ static void run(struct controller *c)
 	}
 }
 
+/*
+ * A fresh start that failed. Before anything was attached, closing the datapath has removed all there was; what is attached only the
+ * way down can take off. A datapath that ran before us is left running.
+ */
+static void undo(const struct config *config, bool is_fresh, bool has_attached)
+{
+	char err[ERR_LEN] = "";
+
+	if (is_fresh && has_attached && datapath_down(config->pin_dir, err, sizeof(err)))
+		log_err("%s", err);
+}
+
 int controller_run(const struct config *config)
 {
 	struct controller *c = calloc(1, sizeof(*c));
 	const struct rlimit none = {};
+	int cpus = libbpf_num_possible_cpus();
 	char err[ERR_LEN] = "";
 	int ret;
 
@@ -284,19 +348,19 @@ int controller_run(const struct config *config)
 	for (size_t i = 0; i < sizeof(c->fds) / sizeof(c->fds[0]); i++)
 		c->fds[i] = -1;
 	c->config = config;
-	c->cpus = libbpf_num_possible_cpus();
+	c->cpus = cpus > 0 ? cpus : 1;
 	hold_init(&c->hold);
 	ret = start(c, err, sizeof(err));
 	if (ret) {
 		log_err("%s", err);
-		if (c->dp && !c->was_adopted && datapath_get_tunnel(c->dp) && datapath_get_tunnel(c->dp)->ifindex)
-			net_route_flush(datapath_get_tunnel(c->dp)->ifindex);
 	} else {
 		log_info("ready: %s on %s, %s", c->info.mode, c->info.uplinks, c->info.why);
 		run(c);
 		log_info("stopped; the datapath goes on until keys expire. talon down removes it");
 	}
 	stop(c);
+	if (ret)
+		undo(config, !c->was_adopted, c->has_attached);
 	free(c);
 	return ret;
 }

@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
+#include <linux/if_ether.h>
 #include <linux/rtnetlink.h>
+#include <sodium.h>
 
 #include "controller/fragment.h"
 #include "controller/internal.h"
@@ -20,7 +23,8 @@ static void need_handshake(struct controller *c, const struct talon_event *event
 	uint64_t now = clock_boot_ns();
 
 	hold_add(&c->hold, &key, packet, event->len, now + HOLD_SESSION_NS);
-	device_want_handshake(c->device, now, event->peer);
+	if (device_want_handshake(c->device, now, event->peer) < 0)
+		hold_drop(&c->hold, &key);
 }
 
 static void roamed(struct controller *c, const struct talon_event *event)
@@ -28,7 +32,7 @@ static void roamed(struct controller *c, const struct talon_event *event)
 	struct talon_endpoint at;
 	struct endpoint endpoint;
 
-	if (map_read(c, DATAPATH_MAP_ENDPOINTS, event->peer, &at))
+	if (endpoint_read(c, event->peer, &at))
 		return;
 	endpoint_from_map(&at, &endpoint);
 	device_set_peer_endpoint(c->device, event->peer, &endpoint);
@@ -45,13 +49,37 @@ static struct seen_neigh *find_neigh(struct controller *c, int ifindex, uint8_t 
 	return NULL;
 }
 
+struct piece_target {
+	struct controller *c;
+	int ifindex;			/* 0: the tunnel */
+	uint8_t mac[6];
+};
+
+static void send_piece(const uint8_t *packet, size_t len, void *user)
+{
+	struct piece_target *to = user;
+
+	if (to->ifindex)
+		inject_wire(to->c, to->ifindex, to->mac, packet, len);
+	else
+		inject_tunnel(to->c, ETH_P_IP, packet, len);
+}
+
+/* The datapath does not look at the next link's size before its neighbour is known. */
 static void release_for_neigh(struct controller *c, const struct net_neigh *neigh)
 {
 	const struct hold_key key = { .what = HOLD_FOR_NEIGH, .ifindex = neigh->ifindex, .addr = neigh->addr };
-	struct held *held;
+	struct piece_target to = { .c = c, .ifindex = neigh->ifindex };
+	struct held *held = hold_take(&c->hold, &key);
+	struct net_link link;
 
-	while ((held = hold_take(&c->hold, &key))) {
-		inject_wire(c, neigh->ifindex, neigh->mac, held->bytes, held->len);
+	if (!held)
+		return;
+	memcpy(to.mac, neigh->mac, sizeof(to.mac));
+	if (net_link_get_index(neigh->ifindex, &link))
+		link.mtu = TALON_EVENT_DATA_MAX;
+	for (; held; held = hold_take(&c->hold, &key)) {
+		fragment_ipv4(held->bytes, held->len, link.mtu, send_piece, &to);
 		hold_release(held);
 	}
 }
@@ -80,7 +108,8 @@ static void send_fragment(struct controller *c, __be32 client, const uint8_t *pa
 		return;
 	memcpy(copy, packet, len);
 	if (!fragment_redirect(copy, len, client))
-		inject_tunnel(c, 0x0800, copy, len);
+		inject_tunnel(c, ETH_P_IP, copy, len);
+	sodium_memzero(copy, len);
 }
 
 static bool find_client(struct controller *c, const struct talon_event *event, __be32 *ret_client)
@@ -120,22 +149,6 @@ static void fragment(struct controller *c, const struct talon_event *event, cons
 		send_fragment(c, client, packet, event->len);
 }
 
-struct piece_target {
-	struct controller *c;
-	int ifindex;			/* 0: the tunnel */
-	uint8_t mac[6];
-};
-
-static void send_piece(const uint8_t *packet, size_t len, void *user)
-{
-	struct piece_target *to = user;
-
-	if (to->ifindex)
-		inject_wire(to->c, to->ifindex, to->mac, packet, len);
-	else
-		inject_tunnel(to->c, 0x0800, packet, len);
-}
-
 static void too_big(struct controller *c, const struct talon_event *event, const uint8_t *packet)
 {
 	struct piece_target to = { .c = c, .ifindex = event->ifindex };
@@ -149,16 +162,8 @@ static void too_big(struct controller *c, const struct talon_event *event, const
 	fragment_ipv4(packet, event->len, event->id, send_piece, &to);
 }
 
-int event_handle(void *ctx, void *data, size_t len)
+static void handle_event(struct controller *c, const struct talon_event *event, const uint8_t *packet)
 {
-	const struct talon_event *event = data;
-	const uint8_t *packet = (const uint8_t *)(event + 1);
-	struct controller *c = ctx;
-
-	if (len < sizeof(*event) || len - sizeof(*event) < event->len)
-		return 0;
-	if (event->peer != TALON_PEER_NONE && event->peer >= c->peers_max)
-		return 0;
 	switch (event->type) {
 	case TALON_EVENT_HANDSHAKE:
 		need_handshake(c, event, packet);
@@ -186,7 +191,18 @@ int event_handle(void *ctx, void *data, size_t len)
 		too_big(c, event, packet);
 		break;
 	}
-	return 0;
+}
+
+/* A negative return ends libbpf's loop behind this event; the rest is still there at the next turn. */
+int event_handle(void *ctx, void *data, size_t len)
+{
+	const struct talon_event *event = data;
+	struct controller *c = ctx;
+
+	if (len >= sizeof(*event) && len - sizeof(*event) >= event->len &&
+	    (event->peer == TALON_PEER_NONE || event->peer < c->peers_max))
+		handle_event(c, event, (const uint8_t *)(event + 1));
+	return c->events_left && --c->events_left ? 0 : -EAGAIN;
 }
 
 static bool is_ours(const struct controller *c, int ifindex)
@@ -223,6 +239,14 @@ static void neigh_changed(struct controller *c, const struct net_event *event)
 	memcpy(seen->mac, neigh->mac, sizeof(seen->mac));
 }
 
+void event_resync(struct controller *c)
+{
+	c->neigh_count = 0;
+	c->links_changed = true;
+	c->tunnel_changed = true;
+	c->sees_change = true;
+}
+
 static void network_event(const struct net_event *event, void *user)
 {
 	struct controller *c = user;
@@ -237,15 +261,14 @@ static void network_event(const struct net_event *event, void *user)
 		break;
 	case NET_EVENT_LINK:
 		c->links_changed = true;
+		c->tunnel_changed |= is_ours(c, event->link.ifindex);
 		break;
 	case NET_EVENT_ADDR:
 		c->links_changed = true;
 		c->sees_change = true;
 		break;
 	case NET_EVENT_RESYNC:
-		c->neigh_count = 0;
-		c->links_changed = true;
-		c->sees_change = true;
+		event_resync(c);
 		break;
 	}
 }
@@ -254,6 +277,9 @@ void event_network(struct controller *c)
 {
 	int ret = net_monitor_read(c->monitor, network_event, c);
 
-	if (ret < 0)
-		log_warn("cannot hear of network changes: %s", strerror(-ret));
+	if (ret >= 0)
+		return;
+	log_warn("cannot hear of network changes: %s", strerror(-ret));
+	epoll_ctl(c->epoll, EPOLL_CTL_DEL, c->monitor, NULL);	/* it would wake us for ever */
+	c->monitor_failed = true;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <netinet/ip.h>
+#include <sodium.h>
 
 #include "controller/fragment.h"
 #include "talon/csum.h"
@@ -68,6 +69,9 @@ int fragment_ipv4(const uint8_t *packet, size_t len, size_t mtu, fragment_cb cb,
 		return -EINVAL;
 	total = packet[2] << 8 | packet[3];
 	frag = packet[6] << 8 | packet[7];
+	first = frag & IP_OFFMASK;
+	if (first * 8 + total > 65535)
+		return -EINVAL;		/* its end could not be told */
 	if (total <= mtu) {
 		cb(packet, total, user);
 		return 1;
@@ -75,7 +79,6 @@ int fragment_ipv4(const uint8_t *packet, size_t len, size_t mtu, fragment_cb cb,
 	if (mtu < header + 8 || (frag & IP_DF))
 		return -EINVAL;
 	each = (mtu - header) & ~(size_t)7;
-	first = frag & IP_OFFMASK;
 	memcpy(piece, packet, header);
 	for (at = header; at < total; at += each) {
 		size_t data = total - at < each ? total - at : each;
@@ -93,6 +96,7 @@ int fragment_ipv4(const uint8_t *packet, size_t len, size_t mtu, fragment_cb cb,
 		cb(piece, header + data, user);
 		n++;
 	}
+	sodium_memzero(piece, header + each);
 	return n;
 }
 

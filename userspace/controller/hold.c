@@ -47,9 +47,12 @@ int hold_add(struct hold *hold, const struct hold_key *key, const void *bytes, s
 
 	for (held = hold->first; held; held = held->next)
 		same += is_for(held, key);
-	if (hold->count >= HOLD_MAX || same >= HOLD_MAX_EACH) {
+	if (same >= HOLD_MAX_EACH) {
+		hold_release(hold_take(hold, key));
 		hold->dropped++;
-		return -ENOBUFS;
+	} else if (hold->count >= HOLD_MAX) {
+		hold_release(unlink_at(hold, &hold->first));
+		hold->dropped++;
 	}
 	held = malloc(sizeof(*held) + len);
 	if (!held)

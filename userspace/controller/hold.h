@@ -38,14 +38,17 @@ struct held {
 struct hold {
 	struct held *first, **last;	/* oldest first */
 	unsigned count;
-	uint64_t dropped;		/* refused or out of time */
+	uint64_t dropped;		/* made room, out of time, or what they waited for cannot come */
 };
 
 void hold_init(struct hold *hold);
 /* Wipes and frees all of it. */
 void hold_done(struct hold *hold);
 
-/* Keeps a copy until @until_ns (CLOCK_BOOTTIME). Returns 0, -ENOBUFS when there are too many, or -ENOMEM. */
+/*
+ * Keeps a copy until @until_ns (CLOCK_BOOTTIME). Where there are too many, the oldest makes room: of those for @key, or of all, so that peers
+ * who never answer cannot keep out the others. Returns 0 or -ENOMEM.
+ */
 int hold_add(struct hold *hold, const struct hold_key *key, const void *bytes, size_t len, uint64_t until_ns);
 
 /* The oldest packet held for @key, or NULL; it is the caller's now, to be given to hold_release(). */

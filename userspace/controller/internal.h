@@ -61,6 +61,11 @@ struct controller {
 	uint64_t full_warned_ns;
 	bool sees_change;		/* generation has to be bumped before we sleep */
 	bool links_changed;
+	bool tunnel_changed;		/* its routes may be gone */
+	bool links_warned;
+	bool monitor_failed;		/* to be opened again */
+	bool has_attached;
+	unsigned events_left;		/* in this turn */
 	bool was_adopted;		/* there was a datapath before us */
 	bool stopping;
 	uint8_t local_mark;
@@ -80,6 +85,10 @@ void map_bump_generation(struct controller *c);
 
 /* ops.c */
 extern const struct device_ops controller_ops;
+/* Under the lock, which the datapath takes when the peer roams. */
+int endpoint_read(const struct controller *c, uint32_t peer, struct talon_endpoint *ret_endpoint);
+/* Writes the way by the host's own routes into @e. */
+void endpoint_fill_way(struct talon_endpoint *e);
 void endpoint_from_map(const struct talon_endpoint *from, struct endpoint *ret_endpoint);
 
 /* start.c: desired state into the maps. */
@@ -87,6 +96,10 @@ int start_fill(struct controller *c, char *err, size_t errlen);
 int start_adopt(struct controller *c);
 int start_network(struct controller *c, char *err, size_t errlen);
 void start_local_addrs(struct controller *c);
+/* Devices and addresses as they are now, where they changed since the start. */
+void start_links(struct controller *c);
+/* Endpoints whose way in was a device that is gone. */
+void start_repair_endpoints(struct controller *c);
 void start_hazards(struct controller *c);
 /* What depends on how the programs were attached. */
 int start_modes(struct controller *c, char *err, size_t errlen);
@@ -101,6 +114,8 @@ void socket_choose_local(struct endpoint *endpoint);
 /* events.c */
 int event_handle(void *ctx, void *data, size_t len);
 void event_network(struct controller *c);
+/* Events were lost: everything may have changed. */
+void event_resync(struct controller *c);
 
 /* inject.c: frames that the datapath or the wire shall see. */
 int inject_open(struct controller *c);

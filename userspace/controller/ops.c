@@ -78,6 +78,11 @@ static int set_tx(void *ctx, uint32_t peer, uint32_t index)
 	return map_write(ctx, DATAPATH_MAP_PEER_TX, peer, &tx, BPF_ANY);
 }
 
+int endpoint_read(const struct controller *c, uint32_t peer, struct talon_endpoint *ret_endpoint)
+{
+	return bpf_map_lookup_elem_flags(datapath_map_fd(c->dp, DATAPATH_MAP_ENDPOINTS), &peer, ret_endpoint, BPF_F_LOCK) ? -errno : 0;
+}
+
 void endpoint_from_map(const struct talon_endpoint *from, struct endpoint *ret_endpoint)
 {
 	*ret_endpoint = (struct endpoint){
@@ -92,7 +97,7 @@ void endpoint_from_map(const struct talon_endpoint *from, struct endpoint *ret_e
  * The way by the host's own routes, for where the datapath's FIB lookup has no answer: a host that does not forward the outer family. A handshake
  * message just came or went that way, so the neighbour is known.
  */
-static void fill_way(struct talon_endpoint *e)
+void endpoint_fill_way(struct talon_endpoint *e)
 {
 	static const struct talon_addr zero;
 	struct net_route route;
@@ -115,12 +120,13 @@ static int set_endpoint(void *ctx, uint32_t peer, const struct endpoint *endpoin
 {
 	struct controller *c = ctx;
 	struct talon_endpoint e;
-	int ret = map_read(c, DATAPATH_MAP_ENDPOINTS, peer, &e);
+	int ret = endpoint_read(c, peer, &e);
 
 	if (ret)
 		return ret;
-	/* Where nothing changes, what the datapath learned about the way stays. */
-	if (e.in_ifindex && e.family == endpoint->family && e.remote_port == endpoint->port &&
+	/* Where nothing changes, what the datapath learned about the way stays; unless a message just came by another one. */
+	if (e.in_ifindex && (!endpoint->ifindex || e.in_ifindex == (uint32_t)endpoint->ifindex) &&
+	    e.local_port == c->map_config.listen_port && e.family == endpoint->family && e.remote_port == endpoint->port &&
 	    !memcmp(&e.remote, &endpoint->remote, sizeof(e.remote)) &&
 	    !memcmp(&e.local, &endpoint->local, sizeof(e.local)))
 		return 0;
@@ -130,7 +136,7 @@ static int set_endpoint(void *ctx, uint32_t peer, const struct endpoint *endpoin
 	e.local_port = c->map_config.listen_port;
 	e.remote = endpoint->remote;
 	e.local = endpoint->local;
-	fill_way(&e);
+	endpoint_fill_way(&e);
 	return map_write(c, DATAPATH_MAP_ENDPOINTS, peer, &e, BPF_F_LOCK);
 }
 

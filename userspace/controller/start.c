@@ -21,7 +21,7 @@ static __be32 mask4(unsigned prefixlen)
 	return prefixlen ? htonl(~0U << (32 - prefixlen)) : 0;
 }
 
-/* Keys of an LPM trie that @keep does not know are deleted. Deleting while walking restarts the walk; a bound keeps that finite. */
+/* Keys of an LPM trie that @keep does not know are deleted. Each step deletes one or goes on behind one that stays, so it ends. */
 static void prune_lpm(int map, bool (*keep)(const struct controller *, const struct talon_lpm4 *), const struct controller *c)
 {
 	struct talon_lpm4 key, next, *last = NULL;
@@ -181,7 +181,7 @@ static int add_peer(struct controller *c, uint64_t now, const struct config_peer
 	configured_endpoint(peer, &pc.endpoint);
 	if (info->present) {
 		/* Where it is now counts more than where it was once said to be. */
-		if (!map_read(c, DATAPATH_MAP_ENDPOINTS, id, &at) && at.family)
+		if (!endpoint_read(c, id, &at) && at.family)
 			endpoint_from_map(&at, &pc.endpoint);
 		memcpy(pc.timestamp, info->timestamp, sizeof(pc.timestamp));
 		pc.stats = (struct device_peer_stats){
@@ -209,6 +209,26 @@ static int add_peer(struct controller *c, uint64_t now, const struct config_peer
 	return map_write(c, DATAPATH_MAP_PEER_INFO, id, info, BPF_ANY);
 }
 
+/*
+ * Sessions that nobody may use any more end before anything else changes: those of an earlier key of ours, and those of peers that are no
+ * longer wanted, whose slots others may get. Their keys are overwritten by start_adopt().
+ */
+static void end_sessions(struct controller *c)
+{
+	struct talon_session session;
+	struct talon_info old;
+	bool same_key = !map_read(c, DATAPATH_MAP_INFO, 0, &old) && !memcmp(old.public_key, c->config->public_key, KEY_LEN);
+
+	for (uint32_t slot = 0; slot < c->slots; slot++) {
+		if (map_read(c, DATAPATH_MAP_SESSIONS, slot, &session) || !session.index)
+			continue;
+		if (!same_key || session.peer >= c->peers_max || !c->infos[session.peer].present ||
+		    !find_wanted(c, c->infos[session.peer].public_key))
+			controller_ops.clear_session(c, slot);
+	}
+	sodium_memzero(&session, sizeof(session));
+}
+
 static int fill_peers(struct controller *c, char *err, size_t errlen)
 {
 	uint64_t now = clock_boot_ns();
@@ -216,6 +236,9 @@ static int fill_peers(struct controller *c, char *err, size_t errlen)
 	for (uint32_t i = 0; i < c->peers_max; i++) {
 		if (map_read(c, DATAPATH_MAP_PEER_INFO, i, &c->infos[i]))
 			return -EIO;
+	}
+	end_sessions(c);
+	for (uint32_t i = 0; i < c->peers_max; i++) {
 		if (c->infos[i].present && !find_wanted(c, c->infos[i].public_key))
 			forget_peer(c, i);
 	}
@@ -246,39 +269,45 @@ static int make_device(struct controller *c)
 	return ret;
 }
 
-/* Everything about devices and addresses that the datapath compares with. */
-static int fill_config(struct controller *c, char *err, size_t errlen)
+/* Devices that are no uplinks now, perhaps because one was made anew. */
+static void prune_links(const struct controller *c)
+{
+	int map = datapath_map_fd(c->dp, DATAPATH_MAP_LINKS);
+	uint32_t key, next, *last = NULL;
+
+	while (!bpf_map_get_next_key(map, last, &next)) {
+		bool is_uplink = false;
+
+		for (unsigned i = 0; i < TALON_UPLINKS_MAX; i++)
+			is_uplink |= c->map_config.uplinks[i] == next;
+		if (!is_uplink) {
+			bpf_map_delete_elem(map, &next);
+			continue;
+		}
+		key = next;
+		last = &key;
+	}
+}
+
+/* What the datapath compares with and may change while we run: devices, their MACs and sizes, the node's address. */
+static int fill_links(struct controller *c, char *err, size_t errlen)
 {
 	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(c->dp);
-	const struct datapath_sizes *sizes = datapath_get_sizes(c->dp);
 	const struct config *config = c->config;
-	struct talon_config old = {}, *mc = &c->map_config;
+	struct talon_config *mc = &c->map_config;
 	const char *first = datapath_get_uplink(c->dp, 0)->name;
 	struct net_link link;
 	bool is_veth = false;
 
-	map_read(c, DATAPATH_MAP_CONFIG, 0, &old);
-	memset(mc, 0, sizeof(*mc));
-	mc->generation = old.generation + 1 ? old.generation + 1 : 1;
-	mc->hash_seed = old.generation ? old.hash_seed : randombytes_random();
-	mc->session_mask = sizes->sessions - 1;
-	mc->bucket_mask = sizes->buckets - 1;
-	mc->flow_count = sizes->flows;
 	mc->tunnel_ifindex = tunnel->ifindex;
 	mc->tunnel_peer_ifindex = tunnel->far_ifindex;
 	memcpy(mc->tunnel_mac, tunnel->mac, sizeof(mc->tunnel_mac));
 	memcpy(mc->tunnel_peer_mac, tunnel->far_mac, sizeof(mc->tunnel_peer_mac));
-	mc->tunnel_mtu = config->mtu;
-	mc->listen_port = htons(config->listen_port);
 	if (net_link_get(first, &link) || net_addr_primary4(link.ifindex, &mc->node_addr)) {
 		snprintf(err, errlen, "Uplink: %s has no IPv4 address", first);
 		return -EADDRNOTAVAIL;
 	}
 	mc->snat_addr = config->snat_addr ? config->snat_addr : mc->node_addr;
-	mc->mesh_addr = config->mesh_addr;
-	mc->mesh_mask = config->mesh_mask;
-	mc->port_first = config->port_first;
-	mc->port_last = config->port_last;
 	for (unsigned i = 0; i < datapath_uplink_count(c->dp); i++) {
 		const char *name = datapath_get_uplink(c->dp, i)->name;
 		struct talon_link port;
@@ -288,7 +317,7 @@ static int fill_config(struct controller *c, char *err, size_t errlen)
 			snprintf(err, errlen, "Uplink: %s: %s", name, strerror(-ret));
 			return ret;
 		}
-		port = (struct talon_link){ .mtu = link.mtu };
+		port = (struct talon_link){ .mtu = link.mtu < 65535 ? link.mtu : 65535 };
 		memcpy(port.mac, link.mac, sizeof(port.mac));
 		bpf_map_update_elem(datapath_map_fd(c->dp, DATAPATH_MAP_LINKS), &link.ifindex, &port, BPF_ANY);
 		mc->uplinks[i] = link.ifindex;
@@ -299,12 +328,77 @@ static int fill_config(struct controller *c, char *err, size_t errlen)
 			return -EMSGSIZE;
 		}
 	}
+	prune_links(c);
+	mc->flags &= ~(TALON_F_SNAT_OWN | TALON_F_HANDUP_TUNNEL);
 	if (config->snat_addr && config->snat_addr != mc->node_addr)
 		mc->flags |= TALON_F_SNAT_OWN;
-	mc->flags |= old.flags & (TALON_F_XDP_TX | TALON_F_KEEP_TAIL);	/* start_modes() decides them anew */
 	/* What XDP_PASS hands up keeps the outer packet's checksum state, which on a veth may be an unfinished one. */
 	if (config->hand_up == CONFIG_HAND_UP_TUNNEL || (config->hand_up == CONFIG_HAND_UP_AUTO && is_veth))
 		mc->flags |= TALON_F_HANDUP_TUNNEL;
+	return 0;
+}
+
+void start_links(struct controller *c)
+{
+	const struct talon_config old = c->map_config;
+	char err[200];
+
+	if (fill_links(c, err, sizeof(err))) {
+		if (!c->links_warned)
+			log_warn("%s", err);
+		c->links_warned = true;
+		c->map_config = old;
+		return;
+	}
+	c->links_warned = false;
+	if (!memcmp(&old, &c->map_config, sizeof(old)))
+		return;
+	if (old.node_addr != c->map_config.node_addr)
+		log_warn("the node's address changed; what networks see of peers changes with it");
+	c->sees_change = true;
+}
+
+void start_repair_endpoints(struct controller *c)
+{
+	for (uint32_t i = 0; i < c->peers_max; i++) {
+		struct talon_endpoint e;
+		struct net_link link;
+
+		if (!c->infos[i].present || endpoint_read(c, i, &e) || !e.in_ifindex ||
+		    net_link_get_index(e.in_ifindex, &link) != -ENODEV)
+			continue;
+		e.in_ifindex = 0;
+		e.flags = 0;
+		endpoint_fill_way(&e);
+		map_write(c, DATAPATH_MAP_ENDPOINTS, i, &e, BPF_F_LOCK);
+	}
+}
+
+/* All that the datapath compares with. */
+static int fill_config(struct controller *c, char *err, size_t errlen)
+{
+	const struct datapath_sizes *sizes = datapath_get_sizes(c->dp);
+	const struct config *config = c->config;
+	struct talon_config old = {}, *mc = &c->map_config;
+	int ret;
+
+	map_read(c, DATAPATH_MAP_CONFIG, 0, &old);
+	memset(mc, 0, sizeof(*mc));
+	mc->generation = old.generation + 1 ? old.generation + 1 : 1;
+	mc->hash_seed = old.generation ? old.hash_seed : randombytes_random();
+	mc->session_mask = sizes->sessions - 1;
+	mc->bucket_mask = sizes->buckets - 1;
+	mc->flow_count = sizes->flows;
+	mc->tunnel_mtu = config->mtu;
+	mc->listen_port = htons(config->listen_port);
+	mc->mesh_addr = config->mesh_addr;
+	mc->mesh_mask = config->mesh_mask;
+	mc->port_first = config->port_first;
+	mc->port_last = config->port_last;
+	ret = fill_links(c, err, errlen);
+	if (ret)
+		return ret;
+	mc->flags |= old.flags & (TALON_F_XDP_TX | TALON_F_KEEP_TAIL);	/* start_modes() decides them anew */
 	for (size_t i = 0; i < config->route_count; i++) {
 		if (!config->routes[i].masquerade)
 			mc->flags |= TALON_F_PLAIN_ROUTES;
@@ -429,7 +523,7 @@ int start_adopt(struct controller *c)
 
 		if (map_read(c, DATAPATH_MAP_SESSIONS, slot, &session))
 			continue;
-		if (session.index && same_key && session.peer < c->peers_max &&
+		if (session.index && same_key && session.peer < c->peers_max && c->infos[session.peer].present &&
 		    !map_read(c, DATAPATH_MAP_REPLAY, slot, &window) &&
 		    !map_read(c, DATAPATH_MAP_PEER_TX, session.peer, &tx)) {
 			ret = device_adopt_session(c->device, now, &session, window.state, tx.index == session.index);
@@ -486,29 +580,147 @@ int start_fill(struct controller *c, char *err, size_t errlen)
 	return ret;
 }
 
-static int add_route(struct controller *c, __be32 dst, unsigned prefixlen, __be32 prefsrc, char *err, size_t errlen)
+/* Routes through the tunnel: first those that we want, then those that an earlier process left there, to be deleted. */
+struct routes {
+	const struct controller *c;
+	struct net_route *list;
+	size_t wanted;
+	size_t count;
+	size_t room;
+};
+
+static int put_in(struct routes *routes, __be32 dst, unsigned prefixlen, __be32 prefsrc)
 {
-	const struct net_route route = {
+	if (routes->count == routes->room) {
+		size_t room = routes->room ? 2 * routes->room : 16;
+		struct net_route *larger = reallocarray(routes->list, room, sizeof(*larger));
+
+		if (!larger)
+			return -ENOMEM;
+		routes->list = larger;
+		routes->room = room;
+	}
+	routes->list[routes->count++] = (struct net_route){
 		.family = AF_INET,
 		.prefixlen = prefixlen,
-		.ifindex = datapath_get_tunnel(c->dp)->ifindex,
+		.ifindex = datapath_get_tunnel(routes->c->dp)->ifindex,
 		.dst.word[0] = dst,
 		.prefsrc.word[0] = prefsrc,
 	};
+	return 0;
+}
+
+static void put_stale(const struct net_route *route, void *user)
+{
+	struct routes *routes = user;
+
+	if (route->protocol != NET_PROTOCOL || route->ifindex != datapath_get_tunnel(routes->c->dp)->ifindex)
+		return;
+	for (size_t i = 0; i < routes->wanted; i++) {
+		if (routes->list[i].dst.word[0] == route->dst.word[0] && routes->list[i].prefixlen == route->prefixlen)
+			return;
+	}
+	put_in(routes, route->dst.word[0], route->prefixlen, 0);
+}
+
+static int add_route(const struct controller *c, const struct net_route *route, char *err, size_t errlen)
+{
 	char text[INET_ADDRSTRLEN];
-	int ret = net_route_add(&route);
+	int ret = net_route_add(route);
 
 	if (ret) {
-		inet_ntop(AF_INET, &dst, text, sizeof(text));
-		snprintf(err, errlen, "route %s/%u to %s: %s", text, prefixlen, c->config->tunnel,
+		inet_ntop(AF_INET, &route->dst, text, sizeof(text));
+		snprintf(err, errlen, "route %s/%u to %s: %s", text, route->prefixlen, c->config->tunnel,
 			 ret == -EEXIST ? "the host has such a route already, and it is not ours" : strerror(-ret));
 	}
 	return ret;
 }
 
+/* The mesh, peers with networks of their own behind them, the spare SNAT address; a default route is never taken. */
+static int want_routes(struct controller *c, struct routes *routes)
+{
+	const struct config *config = c->config;
+	__be32 prefsrc = config->host_address ? config->mesh_addr : 0;
+	__be32 net = config->mesh_addr & config->mesh_mask;
+	unsigned net_len = __builtin_popcount(config->mesh_mask);
+	bool has_mesh = config->mesh_addr && net_len < 32;
+	int ret = has_mesh ? put_in(routes, net, net_len, prefsrc) : 0;
+
+	for (size_t i = 0; i < config->peer_count; i++) {
+		for (size_t j = 0; j < config->peers[i].allowed_count && !ret; j++) {
+			const struct config_cidr *a = &config->peers[i].allowed[j];
+
+			if (a->family != AF_INET || !a->prefixlen ||
+			    (has_mesh && a->prefixlen >= net_len && (a->addr.word[0] & mask4(net_len)) == net))
+				continue;
+			ret = put_in(routes, a->addr.word[0], a->prefixlen, prefsrc);
+		}
+	}
+	if (!ret && (c->map_config.flags & TALON_F_SNAT_OWN))
+		ret = put_in(routes, config->snat_addr, 32, 0);
+	routes->wanted = routes->count;
+	return ret;
+}
+
+/* New ones are added before old ones go: at no moment has the host no way back. */
+static int set_routes(struct controller *c, char *err, size_t errlen)
+{
+	struct routes routes = { .c = c };
+	int ret = want_routes(c, &routes);
+
+	if (ret)
+		snprintf(err, errlen, "routes: %s", strerror(-ret));
+	for (size_t i = 0; i < routes.wanted && !ret; i++)
+		ret = add_route(c, &routes.list[i], err, errlen);
+	if (!ret)
+		net_route_list(AF_INET, put_stale, &routes);
+	for (size_t i = routes.wanted; i < routes.count; i++)
+		net_route_del(&routes.list[i]);
+	free(routes.list);
+	return ret;
+}
+
+struct stale_address {
+	int ifindex;
+	__be32 wanted;
+	bool found;
+	struct talon_addr addr;
+};
+
+static void find_stale_address(const struct net_addr *addr, void *user)
+{
+	struct stale_address *stale = user;
+
+	if (addr->ifindex != stale->ifindex || addr->family != AF_INET || addr->prefixlen != 32 || addr->addr.word[0] == stale->wanted)
+		return;
+	stale->found = true;
+	stale->addr = addr->addr;
+}
+
+/* The mesh address is on the host where that is wanted, and one of an earlier process is not. */
+static int set_address(struct controller *c, char *err, size_t errlen)
+{
+	const struct talon_addr mesh = { .word = { c->config->mesh_addr } };
+	struct stale_address stale = { .ifindex = datapath_get_tunnel(c->dp)->ifindex };
+	int ret;
+
+	if (c->config->host_address && c->config->mesh_addr) {
+		stale.wanted = c->config->mesh_addr;
+		ret = net_addr_add(stale.ifindex, AF_INET, &mesh, 32);
+		if (ret) {
+			snprintf(err, errlen, "address on %s: %s", c->config->tunnel, strerror(-ret));
+			return ret;
+		}
+	}
+	if (!net_addr_list(find_stale_address, &stale) && stale.found)
+		net_addr_del(stale.ifindex, AF_INET, &stale.addr, 32);
+	return 0;
+}
+
 int start_modes(struct controller *c, char *err, size_t errlen)
 {
 	bool tx_works = true, is_generic = false;
+	int ret;
 
 	for (unsigned i = 0; i < datapath_uplink_count(c->dp); i++) {
 		tx_works &= datapath_get_uplink(c->dp, i)->tx_works;
@@ -519,47 +731,16 @@ int start_modes(struct controller *c, char *err, size_t errlen)
 		c->map_config.flags |= TALON_F_XDP_TX;
 	if (is_generic)
 		c->map_config.flags |= TALON_F_KEEP_TAIL;
-	if (map_write_config(c)) {
-		snprintf(err, errlen, "map config: %s", strerror(errno));
-		return -EIO;
-	}
-	return 0;
+	ret = map_write_config(c);
+	if (ret)
+		snprintf(err, errlen, "map config: %s", strerror(-ret));
+	return ret;
 }
 
-/* The way back from this host into the mesh: the one route, the address where it is wanted, and the spare SNAT address. */
+/* The way back from this host into the mesh. */
 int start_network(struct controller *c, char *err, size_t errlen)
 {
-	const struct config *config = c->config;
-	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(c->dp);
-	const struct talon_addr mesh = { .word = { config->mesh_addr } };
-	__be32 prefsrc = config->host_address ? config->mesh_addr : 0;
-	__be32 net = config->mesh_addr & config->mesh_mask;
-	unsigned net_len = __builtin_popcount(config->mesh_mask);
-	int ret = 0;
+	int ret = set_address(c, err, errlen);
 
-	net_route_flush(tunnel->ifindex);
-	if (config->host_address && config->mesh_addr) {
-		ret = net_addr_add(tunnel->ifindex, AF_INET, &mesh, 32);
-		if (ret) {
-			snprintf(err, errlen, "address on %s: %s", config->tunnel, strerror(-ret));
-			return ret;
-		}
-	}
-	if (config->mesh_addr && net_len < 32)
-		ret = add_route(c, net, net_len, prefsrc, err, errlen);
-	/* Peers with networks of their own behind them; a default route is never taken. */
-	for (size_t i = 0; i < config->peer_count && !ret; i++) {
-		for (size_t j = 0; j < config->peers[i].allowed_count && !ret; j++) {
-			const struct config_cidr *a = &config->peers[i].allowed[j];
-
-			if (a->family != AF_INET || !a->prefixlen)
-				continue;
-			if (net_len < 32 && config->mesh_addr && a->prefixlen >= net_len && (a->addr.word[0] & mask4(net_len)) == net)
-				continue;
-			ret = add_route(c, a->addr.word[0], a->prefixlen, prefsrc, err, errlen);
-		}
-	}
-	if (!ret && (c->map_config.flags & TALON_F_SNAT_OWN))
-		ret = add_route(c, config->snat_addr, 32, 0, err, errlen);
-	return ret;
+	return ret ? ret : set_routes(c, err, errlen);
 }
