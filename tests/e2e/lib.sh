@@ -394,16 +394,16 @@ fetch_and_put() { # HOST FILE [ADDRESS]: both ways, compared by hash
 	equal "SHA-256 of $2, uploaded" "$(sha "$RUN/www/$2")" "$(get "$1" "http://${3:-$GW}/up" -T "$RUN/www/$2")"
 }
 
-ping_counts() { # HOST TARGET PING-ARGUMENT...: "sent received"
-	local h=$1 target=$2
-	shift 2
-	{ in_ns "$h" ping -q -n "$@" "$target" || true; } | sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) received.*/\1 \2/p'
+ping_counts() { # HOST TARGET NET.PY-PING-ARGUMENT...: "sent received"
+	local h=$1
+	shift
+	in_ns "$h" $NET ping "$@"
 }
 
 all_answered() { # HOST TARGET COUNT [PING-ARGUMENT...]
 	local h=$1 target=$2 n=$3
 	shift 3
-	equal "pings sent and answered" "$n $n" "$(ping_counts "$h" "$target" -c "$n" -i 0.01 -W 2 "$@")"
+	equal "pings sent and answered" "$n $n" "$(ping_counts "$h" "$target" -c "$n" -i 0.01 "$@")"
 }
 
 icmp_seen() { # HOST JQ-CONDITION: a line of that host's ICMP log fulfils it
