@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Microseconds per packet on the whole XDP path, both ways, at one flow and at a million random ones, beside the AEAD alone.
+#include <net/if.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <sodium.h>
+#include <bpf/libbpf.h>
+
+#include "path_bench.skel.h"
+#include "bench/bench.h"
+#include "bench/path_bench.h"
+#include "bpf/pkt.c"
+#include "talon/config_types.h"
+#include "talon/drop.h"
+#include "talon/nat_types.h"
+#include "talon/peer_types.h"
+#include "talon/session_types.h"
+
+#define MILLION		1000000
+#define REPEAT		4000
+#define PASSES		41	/* the median of so many: short ones, so that what else the machine does spoils few */
+#define SLOT		5
+#define INDEX		(0xabc000u + SLOT)
+#define COUNTER		1000001
+#define PORTS		4096	/* client ports; a million flows are so many ports to 245 ports of the gateway */
+
+struct world {
+	struct path_bench *skel;
+	struct talon_config config;
+	struct talon_session session;
+	uint32_t eth0;
+};
+
+static const uint8_t node_mac[6] = { 2, 0, 0, 0, 2, 0x21 }, gateway_mac[6] = { 2, 0, 0, 0, 2, 0x20 };
+
+static void die(const char *what)
+{
+	fprintf(stderr, "%s failed: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void put(struct bpf_map *map, const void *key, const void *value)
+{
+	if (bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY))
+		die(bpf_map__name(map));
+}
+
+/* A real route and real neighbours, in a namespace that goes with the process. */
+static void make_net(struct world *w)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	if (sched_setaffinity(0, sizeof(cpus), &cpus) || unshare(CLONE_NEWNET))
+		die("a network namespace (root?)");
+	if (system("echo 1 >/proc/sys/net/ipv4/ip_forward;"
+		   "ip link add eth0 address 02:00:00:00:02:21 type veth peer name eth0far &&"
+		   "ip link set eth0 up && ip link set eth0far up && ip addr add 192.168.1.221/24 dev eth0 &&"
+		   "ip neigh add 192.168.1.220 lladdr 02:00:00:00:02:20 dev eth0 nud permanent &&"
+		   "ip neigh add 192.168.1.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent &&"
+		   "ip route add default via 192.168.1.1"))
+		die("ip");
+	w->eth0 = if_nametoindex("eth0");
+}
+
+static void load(struct world *w, uint32_t flows)
+{
+	struct bpf_map *map;
+
+	w->skel = path_bench__open();
+	if (!w->skel)
+		die("opening the BPF programs");
+	bpf_object__for_each_map(map, w->skel->obj)
+		bpf_map__set_pin_path(map, NULL);
+	if (flows > 1) {
+		bpf_map__set_max_entries(w->skel->maps.flows, TALON_FLOWS_MAX);
+		bpf_map__set_max_entries(w->skel->maps.flow_fwd, TALON_FLOWS_MAX / 4);
+		bpf_map__set_max_entries(w->skel->maps.flow_rev, TALON_FLOWS_MAX / 4);
+		bpf_map__set_max_entries(w->skel->maps.flow_free, TALON_FLOWS_MAX);
+		bpf_map__set_max_entries(w->skel->maps.items, flows);
+	}
+	if (path_bench__load(w->skel))
+		die("loading the BPF programs");
+}
+
+static void fill(struct world *w, uint32_t flows)
+{
+	struct talon_lpm4 client = { .prefixlen = 32, .addr = ip4("100.64.0.2") }, lan = { .prefixlen = 24, .addr = ip4("192.168.1.0") };
+	struct talon_replay replay = { .state = TALON_SESSION_CURRENT, .max = COUNTER };
+	struct talon_route masquerade = { .id = 1, .flags = TALON_ROUTE_MASQUERADE };
+	struct talon_peer_tx tx = { .index = INDEX };
+	struct talon_endpoint e = { .family = AF_INET, .local_port = htons(51820), .remote_port = htons(40000), .in_ifindex = w->eth0 };
+	uint32_t slot = SLOT, zero = 0;
+
+	w->config = (struct talon_config) {
+		.generation = 1, .session_mask = 63, .bucket_mask = (flows > 1 ? TALON_FLOWS_MAX / 4 : 256) - 1,
+		.flow_count = flows > 1 ? TALON_FLOWS_MAX : 1024, .listen_port = htons(51820), .tunnel_mtu = 1280,
+		.node_addr = ip4("192.168.1.221"), .snat_addr = ip4("192.168.1.221"), .mesh_addr = ip4("100.64.0.1"),
+		.mesh_mask = htonl(0xffc00000), .port_first = 1024, .port_last = 50000, .hash_seed = 0x5eed, .uplinks = { w->eth0 },
+	};
+	put(w->skel->maps.config, &zero, &w->config);
+	w->session = (struct talon_session) { .index = INDEX, .remote_index = 77 };
+	randombytes_buf(w->session.recv_key, 32);
+	randombytes_buf(w->session.send_key, 32);
+	put(w->skel->maps.replay, &slot, &replay);
+	put(w->skel->maps.peer_tx, &zero, &tx);
+	e.remote.word[0] = ip4("203.0.113.5");
+	e.local.word[0] = ip4("192.168.1.221");
+	memcpy(e.in_smac, "\x02\0\0\0\0\x01", 6);
+	memcpy(e.in_dmac, node_mac, 6);
+	put(w->skel->maps.endpoints, &zero, &e);
+	put(w->skel->maps.allowed4, &client, &zero);
+	put(w->skel->maps.routes4, &lan, &masquerade);
+}
+
+/* Its age is what would end a long bench. */
+static void refresh_session(struct world *w)
+{
+	struct timespec ts;
+	uint32_t slot = SLOT;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	w->session.birth_ns = ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+	put(w->skel->maps.sessions, &slot, &w->session);
+}
+
+static struct packet client_packet(uint32_t flow, uint32_t len)
+{
+	return PKT(.src = ip4("100.64.0.2"), .dst = ip4("192.168.1.220"), .proto = 17, .sport = 2000 + flow % PORTS,
+		   .dport = 53 + flow / PORTS, .payload = len - 28, .frag = PKT_DF);
+}
+
+static struct packet sealed_frame(struct world *w, uint32_t flow, uint32_t len)
+{
+	struct packet inner = client_packet(flow, len), message, outer;
+
+	message = pkt_wg((const uint8_t *)w->session.recv_key, INDEX, COUNTER, &inner);
+	outer = pkt_udp4(ip4("203.0.113.5"), ip4("192.168.1.221"), 40000, 51820, 0, &message);
+	return pkt_ether(node_mac, (const uint8_t *)"\x02\0\0\0\0\x01", ETH_P_IP, &outer);
+}
+
+/* What the gateway answers, by the flow's record. */
+static struct packet reply_frame(const struct talon_flow *flow, uint32_t len)
+{
+	struct packet p = PKT(.src = flow->remote, .dst = flow->snat, .proto = 17, .sport = ntohs(flow->remote_port),
+			      .dport = ntohs(flow->snat_port), .payload = len - 28, .frag = PKT_DF);
+
+	return pkt_ether(node_mac, gateway_mac, ETH_P_IP, &p);
+}
+
+static uint64_t ended(struct world *w, enum talon_dir dir, enum talon_end end)
+{
+	uint32_t at = dir * TALON_END_COUNT + end;
+	uint64_t per_cpu[512], sum = 0;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(w->skel->maps.stats), &at, per_cpu))
+		die("reading the counters");
+	for (int i = 0; i < libbpf_num_possible_cpus(); i++)
+		sum += per_cpu[i];
+	return sum;
+}
+
+static void write_job(struct world *w, const struct packet *frame, uint32_t items, uint32_t head_off, uint32_t tag_off, const void *key,
+		      uint32_t len)
+{
+	struct path_bench_job job = { .size = frame->len, .head_off = head_off, .tag_off = tag_off, .items = items, .slot = SLOT,
+				      .plain_len = len, .counter = COUNTER };
+	uint32_t zero = 0;
+
+	memcpy(job.key, key, 32);
+	memcpy(job.frame, frame->bytes, frame->len);
+	put(w->skel->maps.jobs, &zero, &job);
+}
+
+static void put_items(struct world *w, struct path_bench_item *items, uint32_t count)
+{
+	uint32_t *keys = malloc(count * sizeof(*keys));
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+
+	if (!keys)
+		die("malloc");
+	for (uint32_t i = 0; i < count; i++)
+		keys[i] = i;
+	if (bpf_map_update_batch(bpf_map__fd(w->skel->maps.items), keys, items, &count, &opts))
+		die("writing the packets");
+	free(keys);
+}
+
+static void shuffle(struct path_bench_item *items, uint32_t count)
+{
+	uint64_t random = 88172645463325252ULL;
+
+	for (uint32_t i = count - 1; i; i--) {
+		struct path_bench_item t = items[i];
+		uint32_t j;
+
+		random ^= random << 13;
+		random ^= random >> 7;
+		random ^= random << 17;
+		j = random % (i + 1);
+		items[i] = items[j];
+		items[j] = t;
+	}
+}
+
+static struct path_bench_item *sealed_items(struct world *w, uint32_t count, uint32_t len)
+{
+	struct path_bench_item *items = malloc(count * sizeof(*items));
+
+	if (!items)
+		die("malloc");
+	for (uint32_t i = 0; i < count; i++) {
+		struct packet frame = sealed_frame(w, i, len);
+
+		memcpy(items[i].head, frame.bytes + 58, PATH_BENCH_HEAD);
+		memcpy(items[i].tag, frame.bytes + 58 + len, 16);
+	}
+	return items;
+}
+
+static struct path_bench_item *reply_items(struct world *w, uint32_t count, uint32_t len)
+{
+	struct path_bench_item *items = calloc(count, sizeof(*items));
+
+	if (!items)
+		die("calloc");
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t id = i + 1;
+		struct talon_flow flow;
+		struct packet frame;
+
+		if (bpf_map_lookup_elem(bpf_map__fd(w->skel->maps.flows), &id, &flow) || flow.phase != TALON_FLOW_LIVE)
+			die("reading a flow");
+		frame = reply_frame(&flow, len);
+		memcpy(items[i].head, frame.bytes + 14, PATH_BENCH_HEAD);
+	}
+	return items;
+}
+
+struct measured {
+	double path_ns, aead_ns, rest_ns;
+};
+
+/* Whole path and AEAD alone in turns, so that both see the same machine. */
+static struct measured measure(struct world *w, bool is_in, const struct packet *frame, uint32_t repeat)
+{
+	int path = bpf_program__fd(is_in ? w->skel->progs.path_in : w->skel->progs.path_out);
+	int aead = bpf_program__fd(is_in ? w->skel->progs.path_open : w->skel->progs.path_seal);
+	int restore = bpf_program__fd(w->skel->progs.path_restore);
+	enum talon_dir dir = is_in ? TALON_DIR_IN : TALON_DIR_OUT;
+	double paths[PASSES], aeads[PASSES], rests[PASSES];
+	uint64_t before = ended(w, dir, TALON_FORWARDED);
+
+	for (int i = 0; i < PASSES; i++) {
+		double none;
+
+		refresh_session(w);
+		none = bench_prog_ns(restore, frame->bytes, frame->len, repeat, XDP_REDIRECT);
+		aeads[i] = bench_prog_ns(aead, frame->bytes, frame->len, repeat, XDP_REDIRECT) - none;
+		paths[i] = bench_prog_ns(path, frame->bytes, frame->len, repeat, XDP_REDIRECT) - none;
+		rests[i] = paths[i] - aeads[i];
+	}
+	if (ended(w, dir, TALON_FORWARDED) - before != (uint64_t)PASSES * repeat) {
+		fprintf(stderr, "not every packet was forwarded\n");
+		exit(1);
+	}
+	return (struct measured) { bench_median(paths, PASSES), bench_median(aeads, PASSES), bench_median(rests, PASSES) };
+}
+
+static void report(struct bench *b, const char *dir, uint32_t len, const char *suffix, struct measured m)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "path.%s.inline.%u%s", dir, len, suffix);
+	bench_report(b, name, m.path_ns / 1e3, "us", "AEAD alone", m.aead_ns / 1e3, m.aead_ns / m.path_ns);
+	snprintf(name, sizeof(name), "path.%s.rest.%u%s", dir, len, suffix);
+	bench_report(b, name, m.rest_ns, "ns", NULL, NAN, NAN);
+}
+
+static void run(struct bench *b, struct world *w, uint32_t flows, uint32_t len, const char *suffix)
+{
+	uint32_t repeat = flows > 1 ? flows / 40 : REPEAT;
+	struct path_bench_item *items;
+	struct packet frame;
+	struct talon_flow flow;
+	struct measured m;
+	uint32_t one = 1;
+
+	load(w, flows);
+	fill(w, flows);
+	refresh_session(w);
+	frame = sealed_frame(w, 0, len);
+	items = sealed_items(w, flows, len);
+	put_items(w, items, flows);
+	write_job(w, &frame, flows, 58, 58 + len, w->session.recv_key, len);
+	bench_prog_ns(bpf_program__fd(w->skel->progs.path_in), frame.bytes, frame.len, flows, XDP_REDIRECT);	/* makes the flows */
+	if (ended(w, TALON_DIR_IN, TALON_FORWARDED) != flows)
+		die("making the flows");
+	shuffle(items, flows);
+	put_items(w, items, flows);
+	free(items);
+	m = measure(w, true, &frame, repeat);
+	report(b, "in", len, suffix, m);
+
+	items = reply_items(w, flows, len);
+	shuffle(items, flows);
+	put_items(w, items, flows);
+	free(items);
+	if (bpf_map_lookup_elem(bpf_map__fd(w->skel->maps.flows), &one, &flow))
+		die("reading a flow");
+	frame = reply_frame(&flow, len);
+	write_job(w, &frame, flows, 14, 0, w->session.send_key, len);
+	m = measure(w, false, &frame, repeat);
+	report(b, "out", len, suffix, m);
+	path_bench__destroy(w->skel);
+}
+
+int main(int argc, char **argv)
+{
+	struct world w = {};
+	struct bench b;
+
+	bench_begin(&b, argc, argv);
+	if (sodium_init() < 0)
+		die("libsodium");
+	make_net(&w);
+	run(&b, &w, 1, 1280, "");
+	run(&b, &w, 1, 64, "");
+	run(&b, &w, MILLION, 1280, ".1m");
+	run(&b, &w, MILLION, 64, ".1m");
+	return bench_end(&b);
+}

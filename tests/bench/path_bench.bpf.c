@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The uplink's path under BPF_PROG_TEST_RUN with repeat. The kernel puts neither bytes nor head back between runs, so each run does:
+// "restore" is what that costs, to be subtracted.
+#include "lib/uplink.h"
+#include "bench/path_bench.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct path_bench_job);
+} jobs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct path_bench_item);
+} items SEC(".maps");
+
+/* The next flow's packet, and the replay window as it was when the counter had not come yet. */
+static __always_inline struct path_bench_job *restore_packet(struct xdp_md *ctx)
+{
+	struct path_bench_job *job = bpf_map_lookup_elem(&jobs, ONLY);
+	struct path_bench_item *item;
+	struct talon_replay *r;
+	__u32 size, next, slot;
+
+	if (!job)
+		return NULL;
+	next = job->next;
+	item = bpf_map_lookup_elem(&items, &next);
+	if (!item)
+		return NULL;
+	job->next = next + 1 < job->items ? next + 1 : 0;
+	size = job->size;
+	if (size < 1 || size > sizeof(job->frame) || bpf_xdp_store_bytes(ctx, 0, job->frame, size))
+		return NULL;
+	if (bpf_xdp_store_bytes(ctx, job->head_off, item->head, sizeof(item->head)))
+		return NULL;
+	if (job->tag_off && bpf_xdp_store_bytes(ctx, job->tag_off, item->tag, sizeof(item->tag)))
+		return NULL;
+	slot = job->slot;
+	r = bpf_map_lookup_elem(&replay, &slot);
+	if (!r)
+		return NULL;
+	r->max = job->counter;
+	r->window[REPLAY_WORD(job->counter)] &= ~REPLAY_BIT(job->counter);
+	return job;
+}
+
+/* Head and tail as they were, @delta bytes of head from where they are. */
+static __always_inline int restore_place(struct xdp_md *ctx, struct path_bench_job *job, int delta)
+{
+	if (bpf_xdp_adjust_head(ctx, delta))
+		return -1;
+	return bpf_xdp_adjust_tail(ctx, (int)job->size - (int)frame_len(ctx));
+}
+
+SEC("xdp")
+int path_restore(struct xdp_md *ctx)
+{
+	struct path_bench_job *job = restore_packet(ctx);
+
+	return !job || restore_place(ctx, job, 0) ? XDP_ABORTED : XDP_REDIRECT;
+}
+
+SEC("xdp")
+int path_in(struct xdp_md *ctx)
+{
+	struct path_bench_job *job = restore_packet(ctx);
+	int verdict;
+
+	if (!job)
+		return XDP_ABORTED;
+	verdict = uplink(ctx);
+	return restore_place(ctx, job, -(int)OUTER4_LEN) ? XDP_ABORTED : verdict;
+}
+
+SEC("xdp")
+int path_out(struct xdp_md *ctx)
+{
+	struct path_bench_job *job = restore_packet(ctx);
+	int verdict;
+
+	if (!job)
+		return XDP_ABORTED;
+	verdict = uplink(ctx);
+	return restore_place(ctx, job, OUTER4_LEN + AEAD_SEAL_SHIFT) ? XDP_ABORTED : verdict;
+}
+
+SEC("xdp")
+int path_open(struct xdp_md *ctx)
+{
+	struct path_bench_job *job = restore_packet(ctx);
+	struct talon_pkt *pkt = bpf_map_lookup_elem(&scratch, ONLY);
+
+	if (!job || !pkt)
+		return XDP_ABORTED;
+	aead_set_key(&pkt->aead, job->key, job->counter);
+	if (aead_open(ctx, &pkt->aead, L3_OFF + OUTER4_LEN, job->plain_len))
+		return XDP_ABORTED;
+	return restore_place(ctx, job, 0) ? XDP_ABORTED : XDP_REDIRECT;
+}
+
+/* Where the plaintext lies matters nothing to its cost: as much room as sealing in place needs is in the frame. */
+SEC("xdp")
+int path_seal(struct xdp_md *ctx)
+{
+	struct path_bench_job *job = restore_packet(ctx);
+	struct talon_pkt *pkt = bpf_map_lookup_elem(&scratch, ONLY);
+
+	if (!job || !pkt)
+		return XDP_ABORTED;
+	if (bpf_xdp_adjust_head(ctx, -(int)AEAD_SEAL_SHIFT))
+		return XDP_ABORTED;
+	pkt->aead.mtu = 0;
+	aead_set_key(&pkt->aead, job->key, job->counter);
+	if (aead_seal(ctx, &pkt->aead, L3_OFF, job->plain_len))
+		return XDP_ABORTED;
+	return restore_place(ctx, job, AEAD_SEAL_SHIFT) ? XDP_ABORTED : XDP_REDIRECT;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
