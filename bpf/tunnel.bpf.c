@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // tc ingress at the far end of the tunnel device: seals what this host sends into the mesh. Frames are wire-sized and summed there.
 #define TALON_TC
+#include "lib/keystream.h"
 #include "lib/seal.h"
 #include "lib/translate.h"
 
@@ -82,7 +83,7 @@ int talon_tunnel(struct __sk_buff *ctx)
 		}
 		step = seal_prepare(ctx, pkt);
 		if (step == STEP_NEXT) {
-			if (aead_seal(ctx, &pkt->aead, L3_OFF + seal_outer_len(pkt), pkt->tot_len))
+			if (keystream_seal(ctx, pkt, L3_OFF + seal_outer_len(pkt)))
 				drop(pkt, TALON_INTERNAL);
 			else
 				seal_finish(ctx, pkt);

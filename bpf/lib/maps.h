@@ -12,6 +12,8 @@
 #include "talon/config_types.h"
 #include "talon/drop.h"
 #include "talon/event_types.h"
+#include "talon/handshake_types.h"
+#include "talon/keystream_types.h"
 #include "talon/nat_types.h"
 #include "talon/peer_types.h"
 #include "talon/session_types.h"
@@ -32,12 +34,18 @@
 TALON_MAP(config, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_config, 0);
 TALON_MAP(info, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_info, 0);
 TALON_MAP(stats, BPF_MAP_TYPE_PERCPU_ARRAY, TALON_STATS_ENTRIES, __u32, __u64, 0);
+TALON_MAP(handshake_stats, BPF_MAP_TYPE_ARRAY, HANDSHAKE_STATS_ENTRIES, __u32, __u64, 0);
 TALON_MAP(local_addrs, BPF_MAP_TYPE_HASH, 256, struct talon_addr, __u8, 0);
 TALON_MAP(links, BPF_MAP_TYPE_HASH, 16, __u32, struct talon_link, 0);
 
 TALON_MAP(sessions, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_session, 0);
 TALON_MAP(replay, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_replay, 0);
 TALON_MAP(send_counters, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_send_counter, 0);
+
+TALON_MAP(keystream, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_keystream_slot, BPF_F_MMAPABLE);
+TALON_MAP(keystream_rings, BPF_MAP_TYPE_ARRAY, 128, __u32, struct talon_keystream_ring, BPF_F_MMAPABLE);
+TALON_MAP(keystream_state, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_keystream_state, BPF_F_MMAPABLE);
+TALON_MAP(keystream_stats, BPF_MAP_TYPE_PERCPU_ARRAY, TALON_KEYSTREAM_DIRS, __u32, struct talon_keystream_stats, 0);
 
 TALON_MAP(peer_info, BPF_MAP_TYPE_ARRAY, 16, __u32, struct talon_peer_info, 0);
 TALON_MAP(peer_tx, BPF_MAP_TYPE_ARRAY, 16, __u32, struct talon_peer_tx, 0);
@@ -76,5 +84,11 @@ struct {
 	__uint(max_entries, 1 << 20);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} keystream_wake SEC(".maps");
 
 #endif

@@ -4,6 +4,7 @@
 #define TALON_LIB_UPLINK_H
 
 #include "lib/arp.h"
+#include "lib/keystream.h"
 #include "lib/seal.h"
 #include "lib/translate.h"
 
@@ -121,7 +122,7 @@ static __always_inline int uplink_in(ctx_md *ctx, struct talon_pkt *pkt)
 	step = session_prepare_open(ctx, pkt);
 	if (step != STEP_OPEN)
 		return step;
-	if (aead_open(ctx, &pkt->aead, pkt->wg_off + WG_DATA_HEADER_LEN, pkt->cipher_len))
+	if (keystream_open(ctx, pkt))
 		return drop(pkt, TALON_BAD_TAG);
 	step = session_accept(ctx, pkt);
 	if (step != STEP_NEXT)
@@ -165,7 +166,7 @@ static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
 
 	if (step != STEP_NEXT)
 		return step;
-	if (aead_seal(ctx, &pkt->aead, L3_OFF + seal_outer_len(pkt), pkt->tot_len))
+	if (keystream_seal(ctx, pkt, L3_OFF + seal_outer_len(pkt)))
 		return drop(pkt, TALON_INTERNAL);
 	return seal_finish(ctx, pkt);
 }

@@ -7,7 +7,7 @@ _talon()
 	local commands="up status down version genkey pubkey help"
 	local common="--pin-dir --log-level --help"
 	local up="--static --dry-run --listen-port --address --mtu --uplink --route --snat --snat-ports --datapath
-		--xdp-dispatcher --xdp-priority --host-address --local --hand-up --tunnel --max-peers --max-flows"
+		--xdp-dispatcher --xdp-priority --host-address --local --hand-up --tunnel --max-peers --max-flows --keystream-memory"
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
@@ -45,7 +45,8 @@ _talon()
 	--snat)
 		mapfile -t COMPREPLY < <(compgen -W "node" -- "$cur")
 		return ;;
-	--listen-port | --address | --mtu | --route | --snat-ports | --xdp-priority | --local | --tunnel | --max-peers | --max-flows)
+	--listen-port | --address | --mtu | --route | --snat-ports | --xdp-priority | --local | --tunnel | --max-peers | --max-flows | \
+		--keystream-memory)
 		return ;;
 	esac
 	case $command in

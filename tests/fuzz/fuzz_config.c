@@ -29,6 +29,7 @@ static void check_promises(const struct config *config)
 	assert(config->port_first >= CONFIG_OWN_PORT_FIRST && config->port_first <= config->port_last);
 	assert(config->uplink_count <= TALON_UPLINKS_MAX && config->peer_count <= config->max_peers);
 	assert(config->max_flows >= CONFIG_MAX_FLOWS_MIN && config->max_flows <= CONFIG_MAX_FLOWS_LIMIT);
+	assert(config->keystream_memory <= CONFIG_KEYSTREAM_MEMORY_MAX);
 	assert(!config->host_address || config->mesh_addr);
 	for (size_t i = 0; i < config->route_count; i++)
 		assert(config->routes[i].dst.family == AF_INET && config->routes[i].dst.prefixlen <= 32);

@@ -174,6 +174,7 @@ static const struct {
 	{ HEAD "MaxPeers = 1\n" PEER_A PEER_B,
 	  "f:3: Interface.MaxPeers: 1 is less than the 2 peers of the file; write 2-65536" },
 	{ HEAD "MaxFlows = 1048577\n", "f:3: Interface.MaxFlows: '1048577' is not a number of flows; write 1024-1048576" },
+	{ HEAD "KeystreamMemory = 1025\n", "f:3: Interface.KeystreamMemory: '1025' is not a number of MiB; write 0-1024" },
 	/* [Peer] */
 	{ HEAD "[Peer]\nAllowedIPs = 10.0.0.0/8\n",
 	  "f:3: Peer.PublicKey: there is none; write 44 characters of base64, as `talon pubkey` prints them" },
@@ -250,6 +251,7 @@ static void defaults_stand_where_nothing_is_written(void **state)
 	assert_int_equal(config.hand_up, CONFIG_HAND_UP_AUTO);
 	assert_int_equal(config.max_peers, 1024);
 	assert_int_equal(config.max_flows, 262144);
+	assert_int_equal(config.keystream_memory, 32);
 	assert_false(config.host_address);	/* there is none */
 	assert_int_equal(config.mesh_addr, 0);
 	assert_string_equal(config.pin_dir, "/sys/fs/bpf/talon");
@@ -273,7 +275,7 @@ static void every_key_of_talon_is_understood(void **state)
 		    "Route = 192.168.1.0/24, 10.0.0.0/8 nomasquerade\nRoute = 172.16.0.0/12 masquerade\n"
 		    "SNAT = 192.168.1.250\nDatapath = XDP-Generic\nXDPDispatcher = never\nXDPPriority = 20\n"
 		    "HostAddress = no\nLocal = 192.168.1.220, 10.96.0.0/12\nHandUp = tunnel\nTunnel = mesh0\n"
-		    "MaxPeers = 16\nMaxFlows = 1048576\n");
+		    "MaxPeers = 16\nMaxFlows = 1048576\nKeystreamMemory = 0\n");
 	assert_int_equal(config.listen_port, 51821);
 	assert_int_equal(config.mtu, 1420);
 	assert_int_equal(config.uplink_count, 2);
@@ -300,6 +302,7 @@ static void every_key_of_talon_is_understood(void **state)
 	assert_string_equal(config.tunnel, "mesh0");
 	assert_int_equal(config.max_peers, 16);
 	assert_int_equal(config.max_flows, 1048576);
+	assert_int_equal(config.keystream_memory, 0);
 	assert_addr4(config.mesh_addr, "100.64.0.1");
 	assert_addr4(config.mesh_mask, "255.192.0.0");
 	assert_int_equal(config.note_count, 0);

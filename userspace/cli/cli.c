@@ -247,12 +247,14 @@ int cli_main(struct cli *cli, int argc, char **argv)
 		argv[1] = "help";
 	else if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version"))
 		argv[1] = "version";
-	command = find_command(argv[1]);
-	if (!command)
-		return cli_fail(cli, CLI_USAGE, "'%.40s' is not a command; see talon help", argv[1]);
 	cli->argc = argc - 2;
 	cli->argv = argv + 2;
 	cli->at = 0;
+	if (!strcmp(argv[1], "keystream"))
+		return cli_keystream(cli);
+	command = find_command(argv[1]);
+	if (!command)
+		return cli_fail(cli, CLI_USAGE, "'%.40s' is not a command; see talon help", argv[1]);
 	if (wants_help(cli)) {
 		cli_print_help(cli->out, command);
 		return CLI_OK;

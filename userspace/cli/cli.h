@@ -73,5 +73,6 @@ int cli_version(struct cli *cli);
 int cli_genkey(struct cli *cli);
 int cli_pubkey(struct cli *cli);
 int cli_help(struct cli *cli);
+int cli_keystream(struct cli *cli);	/* in no table: only the controller starts it */
 
 #endif

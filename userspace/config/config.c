@@ -132,6 +132,7 @@ void config_init(struct config *config)
 		.xdp_priority = CONFIG_XDP_PRIORITY,
 		.max_peers = CONFIG_MAX_PEERS,
 		.max_flows = CONFIG_MAX_FLOWS,
+		.keystream_memory = CONFIG_KEYSTREAM_MEMORY,
 		.pin_dir = CONFIG_PIN_DIR,
 		.log_level = LOG_LEVEL_INFO,
 	};

@@ -40,6 +40,8 @@
 #define CONFIG_MAX_FLOWS	262144
 #define CONFIG_MAX_FLOWS_MIN	1024
 #define CONFIG_MAX_FLOWS_LIMIT	TALON_FLOWS_MAX
+#define CONFIG_KEYSTREAM_MEMORY	32		/* MiB */
+#define CONFIG_KEYSTREAM_MEMORY_MAX 1024
 #define CONFIG_XDP_PRIORITY	50
 
 enum config_source {			/* a later one wins */
@@ -143,6 +145,7 @@ struct config {
 
 	__u32 max_peers;
 	__u32 max_flows;		/* records, one of which is never used */
+	__u32 keystream_memory;		/* MiB for keystream made ahead; 0: none */
 
 	char pin_dir[CONFIG_PIN_DIR_LEN];
 	enum log_level log_level;

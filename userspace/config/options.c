@@ -214,6 +214,11 @@ static int set_max_flows(struct config *config, struct slice value, struct probl
 	return value_number(value, CONFIG_MAX_FLOWS_MIN, CONFIG_MAX_FLOWS_LIMIT, &config->max_flows);
 }
 
+static int set_keystream_memory(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_number(value, 0, CONFIG_KEYSTREAM_MEMORY_MAX, &config->keystream_memory);
+}
+
 static int set_pin_dir(struct config *config, struct slice value, struct problem *problem)
 {
 	while (value.len > 1 && value.at[value.len - 1] == '/')
@@ -323,6 +328,11 @@ const struct config_option config_option_table[OPTION_COUNT + 1] = {
 		"1024-1048576",
 		"room for translated flows (262144)",
 	},
+	[OPTION_KEYSTREAM_MEMORY] = {
+		"KeystreamMemory", "keystream-memory", "TALON_KEYSTREAM_MEMORY", NULL,
+		"0-1024",
+		"MiB for keystream made before its packets come, 0: none (32)",
+	},
 	[OPTION_PIN_DIR] = {
 		NULL, "pin-dir", "TALON_PIN_DIR", NULL,
 		"an absolute path on a bpf file system",
@@ -353,6 +363,7 @@ const struct setting config_settings[OPTION_COUNT] = {
 	[OPTION_TUNNEL]		= { set_tunnel, NULL, "is not a device name", false },
 	[OPTION_MAX_PEERS]	= { set_max_peers, NULL, "is not a number of peers", false },
 	[OPTION_MAX_FLOWS]	= { set_max_flows, NULL, "is not a number of flows", false },
+	[OPTION_KEYSTREAM_MEMORY] = { set_keystream_memory, NULL, "is not a number of MiB", false },
 	[OPTION_PIN_DIR]	= { set_pin_dir, NULL, "is not a directory for pins", false },
 	[OPTION_LOG_LEVEL]	= { set_log_level, NULL, "is not a level", false },
 };

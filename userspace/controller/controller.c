@@ -16,10 +16,12 @@
 #include "controller/controller.h"
 #include "controller/internal.h"
 #include "log/log.h"
+#include "talon/keystream_types.h"
 
 #define ERR_LEN			512
 #define REFRESH_NS		(60 * TALON_NSEC_PER_SEC)
 #define DOWN_WAIT_MS		5000
+#define MIB			(1U << 20)
 #define EVENTS_PER_TURN		256	/* of the datapath; then the other descriptors get their turn */
 
 static int watch(struct controller *c, int fd)
@@ -73,6 +75,7 @@ static void fill_options(const struct config *config, const char *uplink, struct
 		.tunnel_mtu = config->mtu,
 		.peers = config->max_peers,
 		.flows = config->max_flows,
+		.keystream = config->keystream_memory * (MIB / sizeof(struct talon_keystream_slot)),
 	};
 	if (!config->uplink_count) {
 		o->uplinks[o->uplink_count++] = uplink;
@@ -145,6 +148,7 @@ static int start(struct controller *c, char *err, size_t errlen)
 		return ret;
 	}
 	start_nat(c);
+	counts_start(c);
 	/* What can be refused goes before the programs, which a failed start could not take off without a gap. */
 	ret = start_network(c, err, errlen);
 	if (!ret)
@@ -165,6 +169,7 @@ static int start(struct controller *c, char *err, size_t errlen)
 
 static void stop(struct controller *c)
 {
+	keystream_stop(c);
 	ring_buffer__free(c->ring);
 	device_free(c->device);
 	hold_done(&c->hold);
@@ -241,6 +246,7 @@ static void each_second(struct controller *c, uint64_t now)
 	c->second_ns = now + TALON_NSEC_PER_SEC;
 	poll_facts(c, now);
 	nat_gc_tick(&c->gc, now / TALON_NSEC_PER_SEC);
+	keystream_check(c, now);
 	if (now >= c->ports_ns)
 		refresh_ports(c, now);
 	if (c->monitor_failed)
@@ -254,6 +260,7 @@ static void each_second(struct controller *c, uint64_t now)
 		c->links_changed = true;	/* nobody tells when another tc program gets in front */
 		start_hazards(c);
 	}
+	counts_write(c);
 	c->info.heartbeat_ns = now;
 	map_write_info(c);
 }
@@ -300,6 +307,8 @@ static void dispatch(struct controller *c, int fd)
 	} else if (fd == c->signals) {
 		while (read(fd, &info, sizeof(info)) > 0)
 			c->stopping = true;
+	} else if (fd == c->helper.fd) {
+		keystream_check(c, clock_boot_ns());
 	} else {
 		c->events_left = EVENTS_PER_TURN;
 		ring_buffer__consume(c->ring);
@@ -347,6 +356,7 @@ int controller_run(const struct config *config)
 	prctl(PR_SET_DUMPABLE, 0);
 	for (size_t i = 0; i < sizeof(c->fds) / sizeof(c->fds[0]); i++)
 		c->fds[i] = -1;
+	c->helper.fd = -1;
 	c->config = config;
 	c->cpus = cpus > 0 ? cpus : 1;
 	hold_init(&c->hold);

@@ -18,6 +18,7 @@
 #include "session/device.h"
 #include "talon/config_types.h"
 #include "talon/event_types.h"
+#include "talon/handshake_types.h"
 
 #define CONTROLLER_NEIGHS_MAX	4096	/* MACs we have seen on the uplinks */
 
@@ -28,6 +29,15 @@ struct seen_neigh {
 	struct talon_addr addr;
 };
 
+/* The process that makes keystream ahead. */
+struct keystream_helper {
+	int pid;			/* 0: none */
+	int fd;				/* of the process, to hear of its end; -1: none */
+	uint64_t started_ns;
+	uint64_t due_ns;		/* when the next one is started */
+	uint64_t backoff_ns;
+};
+
 struct controller {
 	const struct config *config;
 	struct datapath *dp;
@@ -36,6 +46,7 @@ struct controller {
 	struct nat_gc gc;
 	struct nat_ports ports;
 	struct hold hold;
+	struct keystream_helper helper;
 	union {
 		int fds[7];
 		struct {
@@ -58,7 +69,11 @@ struct controller {
 	uint64_t ports_ns;		/* when the host's sockets are looked at again */
 	uint64_t slow_data;		/* data messages that reached the socket */
 	uint64_t junk;
+	uint64_t counts_base[HANDSHAKE_STATS_ENTRIES];	/* of the processes before us */
+	uint64_t counts[HANDSHAKE_STATS_ENTRIES];	/* as the map has them */
 	uint64_t full_warned_ns;
+	bool future_warned;
+	bool jump_warned;
 	bool sees_change;		/* generation has to be bumped before we sleep */
 	bool links_changed;
 	bool tunnel_changed;		/* its routes may be gone */
@@ -104,6 +119,10 @@ void start_hazards(struct controller *c);
 /* What depends on how the programs were attached. */
 int start_modes(struct controller *c, char *err, size_t errlen);
 
+/* counts.c: once a second, what changed. */
+void counts_start(struct controller *c);
+void counts_write(struct controller *c);
+
 /* socket.c */
 int socket_open(struct controller *c, char *err, size_t errlen);
 void socket_read(struct controller *c, int fd);
@@ -116,6 +135,10 @@ int event_handle(void *ctx, void *data, size_t len);
 void event_network(struct controller *c);
 /* Events were lost: everything may have changed. */
 void event_resync(struct controller *c);
+
+/* keystream.c: each second, and when the helper has ended; then at our own end. */
+void keystream_check(struct controller *c, uint64_t now);
+void keystream_stop(struct controller *c);
 
 /* inject.c: frames that the datapath or the wire shall see. */
 int inject_open(struct controller *c);

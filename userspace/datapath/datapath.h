@@ -51,12 +51,16 @@ struct datapath_options {
 	uint32_t peers;			/* default 1024 */
 	uint32_t sessions;		/* slots, a power of two; default 4 for each peer, rounded up */
 	uint32_t flows; /* 1024..2^20; default 65536. Buckets of each index: flows / 4, rounded up to a power of two */
+	uint32_t keystream;		/* slots of keystream made ahead; 0: none, everything is worked on inline */
 };
 
 /* Every map of bpf/lib/maps.h that is pinned. */
 #define DATAPATH_MAPS(X)									\
-	X(CONFIG, config) X(INFO, info) X(STATS, stats) X(LOCAL_ADDRS, local_addrs) X(LINKS, links) \
+	X(CONFIG, config) X(INFO, info) X(STATS, stats) X(HANDSHAKE_STATS, handshake_stats)	\
+	X(LOCAL_ADDRS, local_addrs) X(LINKS, links)						\
 	X(SESSIONS, sessions) X(REPLAY, replay) X(SEND_COUNTERS, send_counters)			\
+	X(KEYSTREAM, keystream) X(KEYSTREAM_RINGS, keystream_rings) X(KEYSTREAM_STATE, keystream_state)		\
+	X(KEYSTREAM_STATS, keystream_stats) X(KEYSTREAM_WAKE, keystream_wake)					\
 	X(PEER_INFO, peer_info) X(PEER_TX, peer_tx) X(ENDPOINTS, endpoints) X(PEER_STATS, peer_stats)	\
 	X(ALLOWED4, allowed4) X(ROUTES4, routes4)						\
 	X(FLOWS, flows) X(FLOW_FWD, flow_fwd) X(FLOW_REV, flow_rev) X(FLOW_FREE, flow_free) X(FLOW_OVER, flow_over) \
@@ -72,6 +76,8 @@ struct datapath_sizes {
 	uint32_t sessions;
 	uint32_t flows;
 	uint32_t buckets;		/* of each flow index */
+	uint32_t keystream;		/* slots made ahead; 1: none */
+	uint32_t rings;			/* for them: two for a session */
 };
 
 struct datapath_uplink {

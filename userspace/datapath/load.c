@@ -8,6 +8,7 @@
 
 #include "datapath/internal.h"
 #include "log/log.h"
+#include "talon/keystream_types.h"
 #include "talon/nat_types.h"
 
 #include "natgc.skel.h"
@@ -91,6 +92,8 @@ static int choose_sizes(const struct datapath_options *options, struct datapath_
 		return -EINVAL;
 	}
 	sizes.buckets = round_up_pow2((sizes.flows + 3) / 4);
+	sizes.keystream = options->keystream ? options->keystream : 1;
+	sizes.rings = options->keystream ? TALON_KEYSTREAM_DIRS * sizes.sessions : 1;
 	*ret_sizes = sizes;
 	return 0;
 }
@@ -102,6 +105,8 @@ static uint32_t entries_of(const struct datapath_sizes *sizes, const char *name)
 		{ "sessions", offsetof(struct datapath_sizes, sessions) },
 		{ "replay", offsetof(struct datapath_sizes, sessions) },
 		{ "send_counters", offsetof(struct datapath_sizes, sessions) },
+		{ "keystream", offsetof(struct datapath_sizes, keystream) },
+		{ "keystream_rings", offsetof(struct datapath_sizes, rings) },
 		{ "peer_info", offsetof(struct datapath_sizes, peers) },
 		{ "peer_tx", offsetof(struct datapath_sizes, peers) },
 		{ "endpoints", offsetof(struct datapath_sizes, peers) },
@@ -158,6 +163,8 @@ static void adopt_sizes(struct datapath *dp)
 		.sessions = pinned_entries(dp->root, DATAPATH_MAP_SESSIONS, dp->sizes.sessions),
 		.flows = pinned_entries(dp->root, DATAPATH_MAP_FLOWS, dp->sizes.flows),
 		.buckets = pinned_entries(dp->root, DATAPATH_MAP_FLOW_FWD, dp->sizes.buckets),
+		.keystream = pinned_entries(dp->root, DATAPATH_MAP_KEYSTREAM, dp->sizes.keystream),
+		.rings = pinned_entries(dp->root, DATAPATH_MAP_KEYSTREAM_RINGS, dp->sizes.rings),
 	};
 
 	if (memcmp(&old, &dp->sizes, sizeof(old)))

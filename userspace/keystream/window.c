@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The helper's side of the slot protocol.
+#include "keystream/window.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+int window_map(struct window *window, int fd, uint32_t base, unsigned bits)
+{
+	size_t page = sysconf(_SC_PAGESIZE), first = (size_t)base * sizeof(*window->slots), skip = first % page;
+	size_t len = skip + (sizeof(*window->slots) << bits);
+	void *pages;
+
+	len = (len + page - 1) / page * page;
+	pages = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, first - skip);
+	if (pages == MAP_FAILED)
+		return -errno;
+	madvise(pages, len, MADV_DONTDUMP);
+	*window = (struct window){ base, bits, (void *)((char *)pages + skip), pages, len };
+	return 0;
+}
+
+void window_unmap(struct window *window)
+{
+	munmap(window->pages, window->len);
+	*window = (struct window){ 0 };
+}
+
+/* Takes a slot that lies ready, so that the datapath cannot. False: it was faster, or there is nothing to take. */
+static bool take(struct talon_keystream_slot *slot)
+{
+	__u64 token = __atomic_load_n(&slot->token, __ATOMIC_ACQUIRE);
+
+	if (token == TALON_SLOT_EMPTY || token == TALON_SLOT_BUSY)
+		return false;
+	return __atomic_compare_exchange_n(&slot->token, &token, TALON_SLOT_BUSY, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+void window_fill(struct window *window, struct engine *engine, const struct window_ring *ring, uint64_t counter, struct window_counts *counts)
+{
+	struct talon_keystream_slot *slot = &window->slots[counter & ((1ULL << window->bits) - 1)];
+
+	if (__atomic_load_n(&slot->token, __ATOMIC_ACQUIRE) != TALON_SLOT_EMPTY) {
+		if (!take(slot))
+			return;
+		counts->wasted++;
+	}
+	engine_fill(engine, slot, ring->index, ring->dir, counter, ring->len);
+	__atomic_store_n(&slot->token, talon_keystream_token(ring->index, counter), __ATOMIC_RELEASE);
+	counts->generated++;
+}
+
+static bool drain(struct talon_keystream_slot *slot, struct window_counts *counts)
+{
+	if (take(slot))
+		counts->wasted++;
+	else if (__atomic_load_n(&slot->token, __ATOMIC_ACQUIRE) != TALON_SLOT_EMPTY)
+		return false;
+	sodium_memzero((char *)slot + sizeof(slot->token), sizeof(*slot) - sizeof(slot->token));
+	__atomic_store_n(&slot->token, TALON_SLOT_EMPTY, __ATOMIC_RELEASE);
+	return true;
+}
+
+bool window_drain(struct window *window, struct window_counts *counts)
+{
+	bool is_empty = true;
+
+	for (size_t i = 0; i < 1UL << window->bits; i++)
+		is_empty &= drain(&window->slots[i], counts);
+	return is_empty;
+}
+
+void window_wipe(struct window *window, bool has_all)
+{
+	for (size_t i = 0; i < 1UL << window->bits; i++) {
+		struct talon_keystream_slot *slot = &window->slots[i];
+
+		if (!has_all && __atomic_load_n(&slot->token, __ATOMIC_ACQUIRE) == TALON_SLOT_BUSY)
+			continue;
+		sodium_memzero(slot, sizeof(*slot));
+	}
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The slots of one window, mapped: filled, taken back, wiped. The other side of bpf/lib/keystream.h. */
+#ifndef TALON_KEYSTREAM_WINDOW_H
+#define TALON_KEYSTREAM_WINDOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "keystream/engine.h"
+
+struct window {
+	uint32_t base;			/* first slot in the map */
+	unsigned bits;
+	struct talon_keystream_slot *slots;	/* 2^bits of them */
+	void *pages;			/* of the mapping, which is a bit larger */
+	size_t len;
+};
+
+/* Maps 2^@bits slots from @base on of the map behind @fd. Returns 0 or a negative errno. */
+int window_map(struct window *window, int fd, uint32_t base, unsigned bits);
+void window_unmap(struct window *window);
+
+/* What a filled slot is for; the key is the engine's. */
+struct window_ring {
+	uint32_t index;
+	enum talon_keystream_dir dir;
+	uint32_t len;
+};
+
+struct window_counts {
+	uint64_t generated;
+	uint64_t wasted;
+};
+
+/*
+ * Makes the slot of @counter ready. A slot whose packet never came is filled anew; one that is in use is left alone: its new packet
+ * will be worked on inline. @counts is added to.
+ */
+void window_fill(struct window *window, struct engine *engine, const struct window_ring *ring, uint64_t counter, struct window_counts *counts);
+
+/*
+ * Empties and wipes all slots, after the ring no longer points here. False: some are in use, for microseconds; call again later and
+ * leave them alone until then, as what is being sealed with them would be sent in the clear.
+ */
+bool window_drain(struct window *window, struct window_counts *counts);
+
+/*
+ * Empties and wipes all slots whatever they say, when nobody else can be at work. @has_all false: somebody may, so slots in use are
+ * left alone.
+ */
+void window_wipe(struct window *window, bool has_all);
+
+#endif
