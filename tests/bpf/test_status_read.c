@@ -142,6 +142,11 @@ static void put_head(void)
 	put(skel->maps.config, 0, &config);
 	put(skel->maps.info, 0, &info);
 	put(skel->maps.nat_stats, 0, &nat);
+	for (__u32 i = 0; i < HANDSHAKE_STATS_ENTRIES; i++) {
+		__u64 count = 100 + i;
+
+		put(skel->maps.handshake_stats, i, &count);
+	}
 }
 
 static void put_route(__u32 addr, __u32 prefixlen, __u32 flags)
@@ -198,6 +203,8 @@ static void everything_that_maps_hold_is_read(void **state)
 	assert_int_equal(status.config.flow_count, 4096);
 	assert_string_equal(status.info.mode, "xdp");
 	assert_int_equal(status.nat.live, 3);
+	assert_int_equal(status.handshakes[HANDSHAKE_BAD_MAC1], 100 + HANDSHAKE_BAD_MAC1);
+	assert_int_equal(status.handshakes[HANDSHAKE_STATS_ENTRIES - 1], 100 + HANDSHAKE_STATS_ENTRIES - 1);
 	assert_int_equal(status.stats[TALON_DIR_OUT * TALON_END_COUNT + TALON_NO_KEY], 100 * cpus);
 	assert_int_equal(status.route_count, 3);
 	assert_int_equal(status.routes[0].dst.prefixlen, 8);

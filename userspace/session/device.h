@@ -16,7 +16,7 @@
 
 #include "crypto/key.h"
 #include "session/endpoint.h"
-#include "session/handshake_end.h"
+#include "talon/handshake_types.h"
 #include "talon/peer_types.h"
 #include "talon/session_types.h"
 

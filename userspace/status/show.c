@@ -8,6 +8,7 @@
 
 #define SHOW_END(id, label, drop, help) { label, help, drop },
 const struct show_end show_ends[TALON_END_COUNT] = { TALON_ENDS(SHOW_END) };
+const struct show_end show_handshakes[HANDSHAKE_STATS_ENTRIES] = { HANDSHAKE_ENDS(SHOW_END) HANDSHAKE_COUNTS(SHOW_END) };
 const char *const show_dirs[TALON_DIR_COUNT] = { "in", "out", "tunnel" };
 
 /*

@@ -31,13 +31,14 @@ void show_bytes(__u64 bytes, char *text, size_t size);
 /* "2026-11-23T00:30:28Z" */
 void show_time(__u64 unix_s, char *text, size_t size);
 
-/* Labels and help of enum talon_end, by number. */
+/* Labels and help of enum talon_end, and of map "handshake_stats", by number. */
 struct show_end {
 	const char *label;
 	const char *help;
 	bool is_drop;
 };
 extern const struct show_end show_ends[TALON_END_COUNT];
+extern const struct show_end show_handshakes[HANDSHAKE_STATS_ENTRIES];
 extern const char *const show_dirs[TALON_DIR_COUNT];		/* in, out, tunnel */
 
 #endif

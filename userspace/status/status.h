@@ -14,6 +14,7 @@
 
 #include "talon/config_types.h"
 #include "talon/drop.h"
+#include "talon/handshake_types.h"
 #include "talon/nat_types.h"
 #include "talon/peer_types.h"
 
@@ -74,6 +75,7 @@ struct status {
 	struct talon_lpm4 *allowed;	/* of all peers, each peer's together */
 	struct talon_nat_stats nat;
 	__u64 stats[TALON_STATS_ENTRIES];	/* summed over CPUs */
+	__u64 handshakes[HANDSHAKE_STATS_ENTRIES];
 };
 
 /*

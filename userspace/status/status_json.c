@@ -243,6 +243,20 @@ static void put_counters(struct json *json, const struct status *status)
 	end(json, '}');
 }
 
+/* "handshakes": received messages by how they ended; "counts": what else the controller counts. All of them, zeros too. */
+static void put_handshakes(struct json *json, const struct status *status)
+{
+	begin(json, "handshakes", '{');
+	for (unsigned int i = 0; i < HANDSHAKE_STATS_ENTRIES; i++) {
+		if (i == HANDSHAKE_END_COUNT) {
+			end(json, '}');
+			begin(json, "counts", '{');
+		}
+		put_number(json, show_handshakes[i].label, status->handshakes[i]);
+	}
+	end(json, '}');
+}
+
 void status_print_json(FILE *out, const struct status *status)
 {
 	const struct talon_info *info = &status->info;
@@ -267,6 +281,7 @@ void status_print_json(FILE *out, const struct status *status)
 	put_list(&json, "hazards", info->hazards, sizeof(info->hazards), "\n");
 	put_flows(&json, status);
 	put_counters(&json, status);
+	put_handshakes(&json, status);
 	end(&json, '}');
 	fputc('\n', out);
 }

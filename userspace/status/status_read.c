@@ -108,6 +108,23 @@ static int read_counters(struct reading *r)
 	return ret;
 }
 
+/* One that an earlier version made may be shorter. */
+static int read_handshakes(struct reading *r)
+{
+	__u32 entries;
+	int fd, ret = 0;
+
+	fd = open_map(r, "handshake_stats", sizeof(__u64), &entries);
+	if (fd < 0)
+		return fd;
+	for (__u32 i = 0; i < HANDSHAKE_STATS_ENTRIES && i < entries && !ret; i++) {
+		if (bpf_map_lookup_elem(fd, &i, &r->status->handshakes[i]))
+			ret = fail(r, "handshake_stats", -errno);
+	}
+	close(fd);
+	return ret;
+}
+
 /* Up to BATCH entries behind @cursor, or from the start if @is_first. Returns their number or a negative errno. */
 static int next_batch(int fd, void *cursor, bool is_first, void *keys, void *values)
 {
@@ -456,7 +473,7 @@ static __u64 read_clock(clockid_t clock)
 int status_read(struct status *ret_status, const char *pin_dir, char *why, size_t size)
 {
 	static int (*const steps[])(struct reading *) = {
-		read_config, read_info, read_nat, read_counters, read_routes, read_peers, read_allowed,
+		read_config, read_info, read_nat, read_counters, read_handshakes, read_routes, read_peers, read_allowed,
 	};
 	struct status status = {};
 	struct reading r = { .status = &status, .why = why, .size = size };

@@ -113,6 +113,23 @@ static void print_counters(FILE *out, const struct status *status)
 	}
 }
 
+static void print_handshakes(FILE *out, const struct status *status)
+{
+	bool any = false;
+
+	for (unsigned int i = 0; i < HANDSHAKE_STATS_ENTRIES; i++) {
+		if (!status->handshakes[i])
+			continue;
+		if (!any)
+			fprintf(out, "Handshakes:\n");
+		any = true;
+		fprintf(out, "  %s%-19s %12llu  %s\n", i >= HANDSHAKE_END_COUNT || !show_handshakes[i].is_drop ? "     " : "drop ",
+			show_handshakes[i].label, status->handshakes[i], show_handshakes[i].help);
+	}
+	if (any)
+		fputc('\n', out);
+}
+
 static void print_hooks(FILE *out, const struct status *status)
 {
 	fprintf(out, "Programs:\n");
@@ -258,6 +275,7 @@ void status_print_text(FILE *out, const struct status *status, bool detail)
 	if (detail) {
 		print_peers(out, status);
 		print_counters(out, status);
+		print_handshakes(out, status);
 		print_nat(out, status);
 		print_hooks(out, status);
 	}

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every way a handshake message that we received can end, written once: enum, status text and metric label grow from
- * this list.
+ * How handshake messages ended, and what else the controller counts, written once: enums, map "handshake_stats" (ARRAY of u64: first the
+ * ends, then the counts; written by the controller, not read by the datapath), the status text and the metric labels grow from these lists.
  */
-#ifndef TALON_SESSION_HANDSHAKE_END_H
-#define TALON_SESSION_HANDSHAKE_END_H
+#ifndef TALON_HANDSHAKE_TYPES_H
+#define TALON_HANDSHAKE_TYPES_H
 
+#include "talon/types.h"
+
+/* Received handshake messages. */
 /* X(id, label, is a drop, help) */
 #define HANDSHAKE_ENDS(X)										\
 	X(INITIATION,	"initiation",	0, "initiation accepted and answered")				\
@@ -28,5 +31,24 @@
 
 #define HANDSHAKE_END_ID(id, label, drop, help) HANDSHAKE_##id,
 enum handshake_end { HANDSHAKE_ENDS(HANDSHAKE_END_ID) HANDSHAKE_END_COUNT };
+
+/* X(id, label, is trouble, help) */
+#define HANDSHAKE_COUNTS(X)										\
+	X(INITIATIONS_SENT, "initiations_sent", 0, "initiations sent, repetitions too")		\
+	X(RESPONSES_SENT, "responses_sent", 0, "responses sent")					\
+	X(COOKIES_SENT,	"cookies_sent",	0, "cookies sent, under load")					\
+	X(GAVE_UP,	"gave_up",	1, "attempts that ended without an answer after 90 s")		\
+	X(SEND_ERRORS,	"send_errors",	1, "handshake messages and keepalives that could not be sent")	\
+	X(MAP_ERRORS,	"map_errors",	1, "maps that could not be written")				\
+	X(FUTURE_TIMESTAMPS, "future_timestamps", 1, "initiations from the future: the peer's clock is ahead") \
+	X(CLOCK_JUMPS,	"clock_jumps",	1, "our own clock leapt forward")				\
+	X(SLOW_DATA,	"slow_data",	1, "data messages at the controller's socket: fragmented on their way") \
+	X(JUNK,		"junk",		1, "not WireGuard, at the controller's socket")			\
+	X(HELD_DROPPED,	"held_dropped",	1, "held packets that were given up")
+
+#define HANDSHAKE_COUNT_ID(id, label, trouble, help) HANDSHAKE_COUNT_##id,
+enum handshake_count { HANDSHAKE_COUNTS(HANDSHAKE_COUNT_ID) HANDSHAKE_COUNT_COUNT };
+
+#define HANDSHAKE_STATS_ENTRIES (HANDSHAKE_END_COUNT + HANDSHAKE_COUNT_COUNT)
 
 #endif
