@@ -72,7 +72,7 @@ peers_down() {
 run_once() { # PEER DIR LENGTH ARGUMENT...
 	local peer=$1 dir=$2 length=$3
 	shift 3
-	[ "$peer" != wg ] || set -- --unfinished-sum "$@"	# as it leaves them to a NIC
+	[[ $peer != wg && $peer != plain ]] || set -- --unfinished-sum "$@"	# the kernel leaves them to a NIC
 	load_run "$(namespace "$peer")" "$(kind "$peer")" --dir "$dir" --length "$length" --batch "${BATCH[$length]}" \
 		--core "$GENERATOR_CORE" --nice 10 "$@"
 }
