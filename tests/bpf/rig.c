@@ -757,6 +757,7 @@ struct packet rig_opened(struct rig *rig, const struct rig_result *r, uint32_t p
 		assert_int_equal(outer.bytes[8], 64);
 		assert_int_equal(outer.bytes[9], 17);
 		assert_memory_equal(outer.bytes + 6, "\0\0", 2);
+		assert_memory_not_equal(outer.bytes + 26, "\0\0", 2);	/* receivers join datagrams only where there is a checksum */
 	}
 	assert_int_equal(udp[0] << 8 | udp[1], RIG_PORT);
 	assert_int_equal(udp[2] << 8 | udp[3], p->port);

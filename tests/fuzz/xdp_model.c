@@ -544,7 +544,6 @@ static const char *sealed(struct judged *j, uint32_t peer, enum talon_end end)
 		outer = pkt_udp6(e->local, e->remote, e->local_port, e->remote_port, inner.bytes[1] & 3, &message);
 	} else {
 		outer = pkt_udp4(get32(e->local), get32(e->remote), e->local_port, e->remote_port, inner.bytes[1] & 3, &message);
-		pkt_put16(outer.bytes + 26, 0);
 		pkt_put16(outer.bytes + 4, counter);
 		pkt_fix_header(&outer);
 	}
