@@ -35,9 +35,9 @@ between() { # WHAT LEAST MOST ACTUAL
 FINALLY=
 finally() { FINALLY="$*; $FINALLY"; }
 
-# Polls a command until it succeeds; never a fixed sleep.
+# Polls a command until it succeeds; never a fixed sleep. PATIENCE stretches every deadline: machines that run tests are busy.
 wait_for() { # SECONDS WHAT COMMAND...
-	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000)) what=$2
+	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000 * ${PATIENCE:-3})) what=$2
 	shift 2
 	until "$@" >/dev/null 2>&1; do
 		[ "${EPOCHREALTIME/./}" -lt "$deadline" ] || { echo "waited in vain for: $what"; return 1; }
