@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the keystream's test programs are to do. */
+#ifndef TALON_TESTS_KEYSTREAM_TEST_H
+#define TALON_TESTS_KEYSTREAM_TEST_H
+
+#include "talon/types.h"
+
+#define KEYSTREAM_TEST_OFF	58	/* behind Ethernet, IPv4, UDP and the data message's header */
+
+struct keystream_test_job {
+	__u32	key[8];
+	__u64	counter;
+	__u32	index;
+	__u32	len;		/* of the ciphertext to open, of the plaintext to seal */
+	__u32	mtu;
+	__u32	pad;
+	/* of "stress" */
+	__u64	drawn;		/* next counter; atomic additions */
+	__u64	good;		/* sealed ahead and opened inline */
+	__u64	bad;
+};
+TALON_ASSERT_SIZE(struct keystream_test_job, 80);
+
+#endif

@@ -1,0 +1,678 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Keystream made ahead against keystream made inline: the same bytes and verdicts, whatever the slots hold and whoever is quicker.
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "keystream_test.skel.h"
+#include "keystream_test_tc.skel.h"
+#include "bpf/keystream_test.h"
+#include "keystream/plan.h"
+#include "keystream/window.h"
+#include "talon/config_types.h"
+
+#define OFF		KEYSTREAM_TEST_OFF
+#define SHIFT		32
+#define TAG_LEN		16
+#define LEN_MAX		1500
+#define BITS		6		/* of the test's window */
+#define SLOTS		1024
+#define INDEX		0xabcdef05	/* session slot 5 of 64 */
+#define SESSIONS	64
+
+static const uint64_t counters[] = {
+	0, 1, 63, 64, 0xfffffffeULL, 0xffffffffULL, 1ULL << 32, (1ULL << 32) + 1, (1ULL << 60) - 1, 1ULL << 60, (1ULL << 60) + 1,
+	~0ULL - 8192 - 64,
+};
+
+/* One hook's programs, and a helper's view of its maps. */
+struct rig {
+	struct keystream_test *xdp;
+	struct keystream_test_tc *tc;
+	struct bpf_object *obj;
+	int open_fd, seal_fd, stress_fd;
+	struct engine *engine;
+	struct window window;
+};
+
+struct run {
+	int verdict;
+	uint32_t size;
+	uint8_t in[2048];
+	uint8_t out[2048];
+};
+
+static int map_fd(const struct rig *rig, const char *name)
+{
+	return bpf_object__find_map_fd_by_name(rig->obj, name);
+}
+
+static int prepare_object(struct bpf_object *obj)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, obj) {
+		bpf_map__set_pin_path(map, NULL);
+		if (!strcmp(bpf_map__name(map), "keystream"))
+			bpf_map__set_max_entries(map, SLOTS);
+	}
+	return bpf_object__load(obj);
+}
+
+static int finish_setup(struct rig *rig, void **state)
+{
+	const struct talon_config config = { .session_mask = SESSIONS - 1 };
+	const uint32_t zero = 0;
+
+	rig->open_fd = bpf_program__fd(bpf_object__find_program_by_name(rig->obj, "open"));
+	rig->seal_fd = bpf_program__fd(bpf_object__find_program_by_name(rig->obj, "seal"));
+	rig->stress_fd = bpf_program__fd(bpf_object__find_program_by_name(rig->obj, "stress"));
+	*state = rig;
+	return bpf_map_update_elem(map_fd(rig, "config"), &zero, &config, BPF_ANY) || engine_new(&rig->engine) ||
+	       window_map(&rig->window, map_fd(rig, "keystream"), 1 << BITS, BITS);
+}
+
+static int load_xdp(void **state)
+{
+	static struct rig rig;
+
+	rig = (struct rig){ .xdp = keystream_test__open() };
+	if (!rig.xdp || prepare_object(rig.xdp->obj))
+		return -1;
+	rig.obj = rig.xdp->obj;
+	return finish_setup(&rig, state);
+}
+
+static int load_tc(void **state)
+{
+	static struct rig rig;
+
+	rig = (struct rig){ .tc = keystream_test_tc__open() };
+	if (!rig.tc || prepare_object(rig.tc->obj))
+		return -1;
+	rig.obj = rig.tc->obj;
+	return finish_setup(&rig, state);
+}
+
+static int unload(void **state)
+{
+	struct rig *rig = *state;
+
+	window_unmap(&rig->window);
+	engine_free(rig->engine);
+	keystream_test__destroy(rig->xdp);
+	keystream_test_tc__destroy(rig->tc);
+	return 0;
+}
+
+/* The ring points to the window, and the window is empty. */
+static void reset(struct rig *rig, enum talon_keystream_dir dir, uint32_t index)
+{
+	const struct talon_keystream_ring ring = {
+		.window = talon_keystream_window(rig->window.base, rig->window.bits),
+		.wake_at = ~0ULL,
+		.index = index,
+	};
+	const uint32_t at = (INDEX % SESSIONS) * TALON_KEYSTREAM_DIRS + dir;
+
+	memset(rig->window.slots, 0, sizeof(*rig->window.slots) << BITS);
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "keystream_rings"), &at, &ring, BPF_ANY), 0);
+}
+
+static struct talon_keystream_slot *slot_of(struct rig *rig, uint64_t counter)
+{
+	return &rig->window.slots[counter % (1 << BITS)];
+}
+
+static void make_ready(struct rig *rig, enum talon_keystream_dir dir, const struct keystream_test_job *job, uint32_t len)
+{
+	const struct window_ring ring = { job->index, dir, len };
+	struct window_counts counts = { 0 };
+
+	engine_set_key(rig->engine, job->key);
+	window_fill(&rig->window, rig->engine, &ring, job->counter, &counts);
+	assert_int_equal(counts.generated, 1);
+}
+
+static struct talon_keystream_stats stats(struct rig *rig, uint32_t dir)
+{
+	struct talon_keystream_stats values[64], sum = { 0 };
+
+	assert_in_range(libbpf_num_possible_cpus(), 1, 64);
+	assert_int_equal(bpf_map_lookup_elem(map_fd(rig, "keystream_stats"), &dir, values), 0);
+	for (int i = 0; i < libbpf_num_possible_cpus(); i++) {
+		sum.ahead += values[i].ahead;
+		sum.inline_ += values[i].inline_;
+	}
+	return sum;
+}
+
+static void run_program(struct rig *rig, int prog_fd, const struct keystream_test_job *job, struct run *run)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts,
+		.data_in = run->in, .data_size_in = run->size,
+		.data_out = run->out, .data_size_out = sizeof(run->out), .repeat = 1);
+	const uint32_t zero = 0;
+
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "jobs"), &zero, job, BPF_ANY), 0);
+	assert_int_equal(bpf_prog_test_run_opts(prog_fd, &opts), 0);
+	assert_int_equal(opts.data_size_out, run->size);
+	run->verdict = opts.retval;
+}
+
+/* Runs, and says how the packet was worked on: ahead or not. An error counts as neither. */
+static bool runs_ahead(struct rig *rig, enum talon_keystream_dir dir, const struct keystream_test_job *job, struct run *run)
+{
+	struct talon_keystream_stats before = stats(rig, dir), after;
+
+	run_program(rig, dir == TALON_KEYSTREAM_RECV ? rig->open_fd : rig->seal_fd, job, run);
+	after = stats(rig, dir);
+	assert_int_equal(after.ahead + after.inline_ - before.ahead - before.inline_, run->verdict ? 0 : 1);
+	return after.ahead > before.ahead;
+}
+
+static void random_job(struct keystream_test_job *job, uint32_t len)
+{
+	memset(job, 0, sizeof(*job));
+	randombytes_buf(job->key, sizeof(job->key));
+	job->counter = counters[randombytes_uniform(sizeof(counters) / sizeof(counters[0]))];
+	job->index = INDEX;
+	job->len = len;
+}
+
+static void prepare_open(struct run *run, const struct keystream_test_job *job)
+{
+	uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES] = { 0 }, plain[LEN_MAX];
+
+	memcpy(nonce + 4, &job->counter, sizeof(job->counter));
+	randombytes_buf(plain, job->len);
+	randombytes_buf(run->in, OFF);
+	crypto_aead_chacha20poly1305_ietf_encrypt(run->in + OFF, NULL, plain, job->len, NULL, 0, NULL, nonce, (const uint8_t *)job->key);
+	run->size = OFF + job->len + TAG_LEN;
+}
+
+static void prepare_seal(struct run *run, const struct keystream_test_job *job)
+{
+	randombytes_buf(run->in, sizeof(run->in));
+	run->size = OFF + SHIFT + job->len;
+}
+
+/* The same packet both ways: first without a slot, then with one. */
+static void compare(struct rig *rig, enum talon_keystream_dir dir, const struct keystream_test_job *job, struct run *run, bool fits)
+{
+	struct run first = *run;
+
+	reset(rig, dir, INDEX);
+	assert_false(runs_ahead(rig, dir, job, &first));
+	make_ready(rig, dir, job, TALON_SLOT_STREAM_LEN);
+	assert_int_equal(runs_ahead(rig, dir, job, run), fits && !first.verdict);
+	assert_int_equal(run->verdict, first.verdict);
+	assert_memory_equal(run->out, first.out, run->size);
+}
+
+static void every_length_opens_alike(void **state)
+{
+	struct keystream_test_job job;
+	struct run run;
+
+	for (uint32_t len = 0; len <= LEN_MAX; len++) {
+		random_job(&job, len);
+		prepare_open(&run, &job);
+		compare(*state, TALON_KEYSTREAM_RECV, &job, &run, len <= TALON_SLOT_STREAM_LEN);
+		assert_int_equal(run.verdict, 0);
+	}
+}
+
+static void every_length_is_sealed_alike(void **state)
+{
+	struct keystream_test_job job;
+	struct run run;
+
+	for (uint32_t len = 0; len <= LEN_MAX; len++) {
+		for (uint32_t mtu = 0; mtu <= 1; mtu++) {
+			random_job(&job, len);
+			job.mtu = mtu ? len + randombytes_uniform(20) : 0;
+			prepare_seal(&run, &job);
+			compare(*state, TALON_KEYSTREAM_SEND, &job, &run, len <= TALON_SLOT_STREAM_LEN);
+			assert_int_equal(run.verdict, 0);
+		}
+	}
+}
+
+static void what_is_not_all_there_is_refused_alike(void **state)
+{
+	struct keystream_test_job job;
+	struct run run;
+
+	for (uint32_t len = 0; len <= LEN_MAX; len += 1 + len / 4) {
+		random_job(&job, len);
+		prepare_open(&run, &job);
+		run.size--;
+		compare(*state, TALON_KEYSTREAM_RECV, &job, &run, true);
+		assert_int_equal(run.verdict, -EINVAL);
+		prepare_seal(&run, &job);
+		run.size--;
+		compare(*state, TALON_KEYSTREAM_SEND, &job, &run, true);
+		assert_int_equal(run.verdict, -EINVAL);
+	}
+}
+
+static void a_forged_packet_is_refused_alike_and_leaves_the_slot_for_the_real_one(void **state)
+{
+	static const uint32_t lens[] = { 0, 1, 15, 16, 40, 64, 100, 1280, 1420, TALON_SLOT_STREAM_LEN };
+	struct rig *rig = *state;
+	struct keystream_test_job job;
+	struct run run, forged;
+
+	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		random_job(&job, lens[i]);
+		prepare_open(&run, &job);
+		for (int n = 0; n < 40; n++) {
+			forged = run;
+			forged.in[OFF + randombytes_uniform(lens[i] + TAG_LEN)] ^= 1 << randombytes_uniform(8);
+			compare(rig, TALON_KEYSTREAM_RECV, &job, &forged, true);
+			assert_int_equal(forged.verdict, -EBADMSG);
+		}
+		assert_true(runs_ahead(rig, TALON_KEYSTREAM_RECV, &job, &run));
+		assert_int_equal(run.verdict, 0);
+	}
+}
+
+static void every_counter_finds_its_own_slot(void **state)
+{
+	struct keystream_test_job job;
+	struct run run;
+
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+		random_job(&job, 333);
+		job.counter = counters[i];
+		prepare_open(&run, &job);
+		compare(*state, TALON_KEYSTREAM_RECV, &job, &run, true);
+		prepare_seal(&run, &job);
+		compare(*state, TALON_KEYSTREAM_SEND, &job, &run, true);
+	}
+}
+
+static void a_slot_is_used_once(void **state)
+{
+	struct rig *rig = *state;
+	struct keystream_test_job job;
+	struct run run;
+
+	random_job(&job, 333);
+	reset(rig, TALON_KEYSTREAM_SEND, INDEX);
+	make_ready(rig, TALON_KEYSTREAM_SEND, &job, TALON_SLOT_STREAM_LEN);
+	prepare_seal(&run, &job);
+	assert_true(runs_ahead(rig, TALON_KEYSTREAM_SEND, &job, &run));
+	assert_int_equal(slot_of(rig, job.counter)->token, TALON_SLOT_EMPTY);
+	assert_false(runs_ahead(rig, TALON_KEYSTREAM_SEND, &job, &run));
+	assert_int_equal(run.verdict, 0);
+}
+
+static void overtaken_packets_still_find_their_slots(void **state)
+{
+	struct rig *rig = *state;
+	struct keystream_test_job job;
+	uint64_t order[1 << BITS];
+	struct run run;
+
+	random_job(&job, 200);
+	reset(rig, TALON_KEYSTREAM_RECV, INDEX);
+	for (uint64_t i = 0; i < 1 << BITS; i++) {
+		uint64_t other = randombytes_uniform(i + 1);
+
+		order[i] = order[other];
+		order[other] = (1ULL << 32) - 20 + i;
+		job.counter = (1ULL << 32) - 20 + i;
+		make_ready(rig, TALON_KEYSTREAM_RECV, &job, 256);
+	}
+	for (uint64_t i = 0; i < 1 << BITS; i++) {
+		job.counter = order[i];
+		prepare_open(&run, &job);
+		assert_true(runs_ahead(rig, TALON_KEYSTREAM_RECV, &job, &run));
+		assert_int_equal(run.verdict, 0);
+	}
+}
+
+/* Worked on inline, rightly, and the slot is as it was. */
+static void assert_not_taken(struct rig *rig, enum talon_keystream_dir dir, const struct keystream_test_job *job)
+{
+	struct talon_keystream_slot before = *slot_of(rig, job->counter);
+	struct run run;
+
+	if (dir == TALON_KEYSTREAM_RECV)
+		prepare_open(&run, job);
+	else
+		prepare_seal(&run, job);
+	assert_false(runs_ahead(rig, dir, job, &run));
+	assert_int_equal(run.verdict, 0);
+	assert_memory_equal(slot_of(rig, job->counter), &before, sizeof(before));
+}
+
+static void a_slot_of_another_counter_session_or_direction_is_not_taken(void **state)
+{
+	struct rig *rig = *state;
+	struct keystream_test_job job, other;
+
+	for (int dir = 0; dir < TALON_KEYSTREAM_DIRS; dir++) {
+		random_job(&job, 100);
+		other = job;
+
+		other.counter = job.counter + (1 << BITS);
+		reset(rig, dir, INDEX);
+		make_ready(rig, dir, &other, TALON_SLOT_STREAM_LEN);
+		assert_not_taken(rig, dir, &job);
+
+		other.counter = job.counter ^ 1ULL << 32;	/* the same token */
+		reset(rig, dir, INDEX);
+		make_ready(rig, dir, &other, TALON_SLOT_STREAM_LEN);
+		assert_not_taken(rig, dir, &job);
+
+		other.counter = job.counter;
+		other.index = INDEX + SESSIONS;			/* the slot's next session */
+		reset(rig, dir, INDEX);
+		make_ready(rig, dir, &other, TALON_SLOT_STREAM_LEN);
+		assert_not_taken(rig, dir, &job);
+
+		other.index = INDEX;
+		reset(rig, dir, INDEX);
+		make_ready(rig, !dir, &other, TALON_SLOT_STREAM_LEN);	/* the same token */
+		assert_not_taken(rig, dir, &job);
+
+		reset(rig, dir, INDEX + SESSIONS);
+		make_ready(rig, dir, &job, TALON_SLOT_STREAM_LEN);
+		assert_not_taken(rig, dir, &job);
+	}
+}
+
+static void a_slot_that_is_too_short_is_not_taken(void **state)
+{
+	struct rig *rig = *state;
+	struct keystream_test_job job;
+	struct run run;
+
+	for (int dir = 0; dir < TALON_KEYSTREAM_DIRS; dir++) {
+		random_job(&job, 129);
+		reset(rig, dir, INDEX);
+		make_ready(rig, dir, &job, 128);
+		assert_not_taken(rig, dir, &job);
+		job.len = 128;
+		if (dir == TALON_KEYSTREAM_RECV)
+			prepare_open(&run, &job);
+		else
+			prepare_seal(&run, &job);
+		assert_true(runs_ahead(rig, dir, &job, &run));
+	}
+}
+
+static void a_slot_in_use_is_left_alone(void **state)
+{
+	struct rig *rig = *state;
+	struct window_counts counts = { 0 };
+	const struct window_ring ring = { INDEX, TALON_KEYSTREAM_SEND, 128 };
+	struct keystream_test_job job;
+
+	random_job(&job, 100);
+	reset(rig, TALON_KEYSTREAM_SEND, INDEX);
+	make_ready(rig, TALON_KEYSTREAM_SEND, &job, 128);
+	slot_of(rig, job.counter)->token = TALON_SLOT_BUSY;
+	assert_not_taken(rig, TALON_KEYSTREAM_SEND, &job);
+	window_fill(&rig->window, rig->engine, &ring, job.counter, &counts);
+	assert_int_equal(counts.generated, 0);
+	assert_false(window_drain(&rig->window, &counts));
+	assert_false(sodium_is_zero((uint8_t *)slot_of(rig, job.counter)->stream, 128));
+	slot_of(rig, job.counter)->token = TALON_SLOT_EMPTY;
+	assert_true(window_drain(&rig->window, &counts));
+	assert_true(sodium_is_zero((uint8_t *)rig->window.slots, sizeof(*rig->window.slots) << BITS));
+}
+
+static void slots_that_nobody_came_for_are_filled_anew_and_counted(void **state)
+{
+	struct rig *rig = *state;
+	const struct window_ring ring = { INDEX, TALON_KEYSTREAM_RECV, 64 };
+	struct window_counts counts = { 0 };
+	struct keystream_test_job job;
+	struct run run;
+
+	random_job(&job, 50);
+	reset(rig, TALON_KEYSTREAM_RECV, INDEX);
+	engine_set_key(rig->engine, job.key);
+	window_fill(&rig->window, rig->engine, &ring, job.counter, &counts);
+	job.counter += 1 << BITS;
+	window_fill(&rig->window, rig->engine, &ring, job.counter, &counts);
+	assert_int_equal(counts.generated, 2);
+	assert_int_equal(counts.wasted, 1);
+	prepare_open(&run, &job);
+	assert_true(runs_ahead(rig, TALON_KEYSTREAM_RECV, &job, &run));
+}
+
+static struct talon_keystream_ring ring_now(struct rig *rig, enum talon_keystream_dir dir)
+{
+	const uint32_t at = (INDEX % SESSIONS) * TALON_KEYSTREAM_DIRS + dir;
+	struct talon_keystream_ring ring;
+
+	assert_int_equal(bpf_map_lookup_elem(map_fd(rig, "keystream_rings"), &at, &ring), 0);
+	return ring;
+}
+
+static void only_packets_that_were_authentic_move_the_ring(void **state)
+{
+	struct rig *rig = *state;
+	struct talon_keystream_ring ring;
+	struct keystream_test_job job;
+	struct run run;
+
+	random_job(&job, 300);
+	job.counter = 1000;
+	reset(rig, TALON_KEYSTREAM_RECV, INDEX);
+	prepare_open(&run, &job);
+	run.in[OFF] ^= 1;
+	runs_ahead(rig, TALON_KEYSTREAM_RECV, &job, &run);
+	assert_int_equal(run.verdict, -EBADMSG);
+	assert_int_equal(ring_now(rig, TALON_KEYSTREAM_RECV).head, 0);
+
+	run.in[OFF] ^= 1;
+	runs_ahead(rig, TALON_KEYSTREAM_RECV, &job, &run);
+	ring = ring_now(rig, TALON_KEYSTREAM_RECV);
+	assert_int_equal(ring.head, 1001);
+	assert_int_equal(ring.seen, INDEX);
+	assert_int_equal(ring.sizes[1], 1);
+
+	job.counter = 900;	/* overtaken */
+	prepare_open(&run, &job);
+	runs_ahead(rig, TALON_KEYSTREAM_RECV, &job, &run);
+	assert_int_equal(ring_now(rig, TALON_KEYSTREAM_RECV).head, 1001);
+
+	job.index += SESSIONS;	/* the slot's next session starts at 0 again */
+	job.counter = 7;
+	prepare_open(&run, &job);
+	runs_ahead(rig, TALON_KEYSTREAM_RECV, &job, &run);
+	assert_int_equal(ring_now(rig, TALON_KEYSTREAM_RECV).head, 8);
+}
+
+static int count_ask(void *ctx, void *data, size_t len)
+{
+	assert_int_equal(len, sizeof(uint32_t));
+	if (*(uint32_t *)data == (INDEX % SESSIONS) * TALON_KEYSTREAM_DIRS + TALON_KEYSTREAM_SEND)
+		++*(unsigned *)ctx;	/* others are of the tests before this one */
+	return 0;
+}
+
+static void the_helper_is_asked_when_it_wants_to_be_and_woken_once(void **state)
+{
+	struct rig *rig = *state;
+	unsigned asked = 0;
+	struct ring_buffer *wake = ring_buffer__new(map_fd(rig, "keystream_wake"), count_ask, &asked, NULL);
+	const uint32_t zero = 0, at = (INDEX % SESSIONS) * TALON_KEYSTREAM_DIRS + TALON_KEYSTREAM_SEND;
+	struct talon_keystream_state sleeper = { .asleep = 1 };
+	struct talon_keystream_ring ring;
+	struct keystream_test_job job;
+	struct run run;
+
+	assert_non_null(wake);
+	ring_buffer__consume(wake);
+	asked = 0;
+	random_job(&job, 100);
+	prepare_seal(&run, &job);
+	reset(rig, TALON_KEYSTREAM_SEND, INDEX);
+	ring = ring_now(rig, TALON_KEYSTREAM_SEND);
+	ring.wake_at = 500;
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "keystream_rings"), &at, &ring, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "keystream_state"), &zero, &sleeper, BPF_ANY), 0);
+
+	job.counter = 499;
+	runs_ahead(rig, TALON_KEYSTREAM_SEND, &job, &run);
+	ring_buffer__consume(wake);
+	assert_int_equal(asked, 0);
+	for (job.counter = 500; job.counter < 503; job.counter++)
+		runs_ahead(rig, TALON_KEYSTREAM_SEND, &job, &run);
+	assert_int_equal(bpf_map_lookup_elem(map_fd(rig, "keystream_state"), &zero, &sleeper), 0);
+	assert_int_equal(sleeper.asleep, 0);
+	ring_buffer__consume(wake);
+	assert_in_range(asked, 1, 3);	/* one a millisecond; test runs may take longer than that */
+	ring_buffer__free(wake);
+}
+
+/* ---- two processors seal, a third party fills ---- */
+
+#define STRESS_REPEAT	1000
+#define STRESS_CALLS	50
+#define STRESS_MOVE	500	/* slots filled before the window moves */
+
+struct sealer {
+	struct rig *rig;
+	int cpu;
+	int ret;
+};
+
+static void *seal_much(void *ctx)
+{
+	struct sealer *sealer = ctx;
+	uint8_t packet[OFF + SHIFT + 200] = { 0 }, out[2048];
+	LIBBPF_OPTS(bpf_test_run_opts, opts,
+		.data_in = packet, .data_size_in = sizeof(packet),
+		.data_out = out, .data_size_out = sizeof(out), .repeat = STRESS_REPEAT);
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(sealer->cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+	for (int i = 0; i < STRESS_CALLS && !sealer->ret; i++) {
+		opts.data_size_out = sizeof(out);
+		sealer->ret = bpf_prog_test_run_opts(sealer->rig->stress_fd, &opts) ? -errno : (int)opts.retval;
+		usleep(300);	/* the writer wants one of the two processors, too */
+	}
+	return NULL;
+}
+
+/* The helper's part, with a window that moves now and then. Returns how many slots were filled. */
+static uint64_t fill_until(struct rig *rig, const struct keystream_test_job *job, uint64_t until)
+{
+	const uint32_t zero = 0, at = (INDEX % SESSIONS) * TALON_KEYSTREAM_DIRS + TALON_KEYSTREAM_SEND;
+	const struct window_ring ring = { INDEX, TALON_KEYSTREAM_SEND, 256 };
+	struct window windows[2], *now = &windows[0];
+	struct talon_keystream_ring shared = { .index = INDEX, .seen = INDEX, .wake_at = ~0ULL };
+	struct keystream_test_job progress;
+	struct window_counts counts = { 0 };
+	uint64_t next = 0, moves = 0;
+
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(window_map(&windows[i], map_fd(rig, "keystream"), 256 * i, 8), 0);
+	engine_set_key(rig->engine, job->key);
+	do {
+		uint64_t end;
+
+		bpf_map_lookup_elem(map_fd(rig, "jobs"), &zero, &progress);
+		end = plan_fill(progress.drawn, now->bits, &next);
+		for (; next < end; next++)
+			window_fill(now, rig->engine, &ring, next, &counts);
+		if (counts.generated / STRESS_MOVE <= moves)
+			continue;
+		moves++;
+		now = &windows[moves % 2];
+		shared.window = talon_keystream_window(now->base, now->bits);
+		bpf_map_update_elem(map_fd(rig, "keystream_rings"), &at, &shared, BPF_ANY);
+		while (!window_drain(&windows[(moves + 1) % 2], &counts))
+			;
+		next = 0;
+	} while (progress.drawn < until);
+	for (unsigned i = 0; i < 2; i++)
+		window_unmap(&windows[i]);
+	assert_true(moves > 1);
+	return counts.generated;
+}
+
+static void two_processors_and_a_writer_never_mix_keystream(void **state)
+{
+	struct rig *rig = *state;
+	const uint32_t zero = 0, at = (INDEX % SESSIONS) * TALON_KEYSTREAM_DIRS + TALON_KEYSTREAM_SEND;
+	const struct talon_keystream_ring shared = {
+		.window = talon_keystream_window(0, 8), .index = INDEX, .seen = INDEX, .wake_at = ~0ULL,
+	};
+	struct sealer sealers[2] = { { .rig = rig, .cpu = 0 }, { .rig = rig, .cpu = 1 } };
+	struct talon_keystream_stats before, after;
+	struct keystream_test_job job;
+	pthread_t threads[2];
+
+	random_job(&job, 200);
+	job.counter = 0;
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "jobs"), &zero, &job, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "keystream_rings"), &at, &shared, BPF_ANY), 0);
+	before = stats(rig, TALON_KEYSTREAM_SEND);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, seal_much, &sealers[i]), 0);
+	fill_until(rig, &job, 2ULL * STRESS_REPEAT * STRESS_CALLS);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(sealers[i].ret, 0);
+	}
+	after = stats(rig, TALON_KEYSTREAM_SEND);
+	assert_int_equal(bpf_map_lookup_elem(map_fd(rig, "jobs"), &zero, &job), 0);
+	print_message("%llu good, %llu bad, %llu ahead\n", job.good, job.bad, after.ahead - before.ahead);
+	assert_int_equal(job.bad, 0);
+	assert_int_equal(job.good, 2 * STRESS_REPEAT * STRESS_CALLS);
+	assert_true(after.ahead - before.ahead > 1000);
+}
+
+#define SAME_IN_BOTH										\
+	cmocka_unit_test(every_length_opens_alike),						\
+	cmocka_unit_test(every_length_is_sealed_alike),						\
+	cmocka_unit_test(what_is_not_all_there_is_refused_alike),				\
+	cmocka_unit_test(a_forged_packet_is_refused_alike_and_leaves_the_slot_for_the_real_one),	\
+	cmocka_unit_test(every_counter_finds_its_own_slot)
+
+int main(void)
+{
+	const struct CMUnitTest xdp[] = {
+		SAME_IN_BOTH,
+		cmocka_unit_test(a_slot_is_used_once),
+		cmocka_unit_test(overtaken_packets_still_find_their_slots),
+		cmocka_unit_test(a_slot_of_another_counter_session_or_direction_is_not_taken),
+		cmocka_unit_test(a_slot_that_is_too_short_is_not_taken),
+		cmocka_unit_test(a_slot_in_use_is_left_alone),
+		cmocka_unit_test(slots_that_nobody_came_for_are_filled_anew_and_counted),
+		cmocka_unit_test(only_packets_that_were_authentic_move_the_ring),
+		cmocka_unit_test(the_helper_is_asked_when_it_wants_to_be_and_woken_once),
+		cmocka_unit_test(two_processors_and_a_writer_never_mix_keystream),
+	};
+	const struct CMUnitTest tc[] = { SAME_IN_BOTH };
+	int failed;
+
+	if (geteuid())
+		return 77;
+	if (sodium_init() < 0)
+		return 1;
+	failed = cmocka_run_group_tests_name("xdp", xdp, load_xdp, unload);
+	return failed + cmocka_run_group_tests_name("tc", tc, load_tc, unload) ? 1 : 0;
+}
