@@ -63,6 +63,13 @@ run_file() { # FILE CASE...
 	(set -eEuo pipefail; trap 'echo "line ${BASH_LINENO[0]}: $BASH_COMMAND" >&2' ERR; "$(declare -F setup >/dev/null && echo setup || echo default_setup)") \
 		>"$RUN/log/setup" 2>&1 9>&-
 	rc=$?
+	if [ $rc -eq 77 ]; then
+		for c; do
+			echo "skipped   ${name#test_}: $(tr _ ' ' <<<"${c#test_}"): $(sed -n 's/^SKIPPED: //p' "$RUN/log/setup")"
+			echo skipped >&9
+		done
+		exit 0
+	fi
 	if [ $rc -ne 0 ]; then
 		echo "FAILED    ${name#test_}: setup"
 		sed 's/^/    | /' "$RUN/log/setup"
