@@ -208,6 +208,8 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 			return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0),
 					      ret == -ENOSPC ? TALON_NAT_TABLE : TALON_NAT_PORTS);
 		}
+		if (ret == -EAGAIN && flow_find_fwd(cfg, &pkt->key, &pkt->flow))
+			ret = 0;	/* the other CPU has made it meanwhile */
 		if (ret)
 			return drop(pkt, TALON_NAT_RACE);
 	}

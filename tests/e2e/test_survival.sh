@@ -119,7 +119,7 @@ test_second_controller_is_refused() {
 	needs_talon
 	node_up
 	all_answered lap $GW 1
-	refused "$RUN/node.conf" .
+	refused "$RUN/node.conf" "Talon already runs on .* \(pid $(pid_of node)\)"
 	fetch_page lap
 	alive node
 }

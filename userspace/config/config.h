@@ -199,7 +199,7 @@ int config_finish(struct config *config, const char *name, char *why, size_t siz
 
 /*
  * Looks up the names of endpoints; the only part that may block. A name that cannot be resolved leaves its peer without
- * an endpoint, as one that calls us, and adds a warning. Returns how many are left, or -ENOMEM.
+ * an endpoint and with endpoint.host, and adds a warning. Returns how many are left, or -ENOMEM.
  */
 int config_resolve(struct config *config);
 

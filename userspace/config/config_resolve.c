@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Names of endpoints to addresses, once, at start.
+// Names of endpoints to addresses, at start; the controller goes on with those that were not found.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -52,7 +52,7 @@ int config_resolve(struct config *config)
 		if (!ret)
 			continue;
 		left++;
-		if (config_note(config, LOG_LEVEL_WARN, "Peer.Endpoint: %s: %s; Talon waits for this peer to call",
+		if (config_note(config, LOG_LEVEL_WARN, "Peer.Endpoint: %s: %s; Talon tries again each minute, or the peer may call",
 			    peer->endpoint.host, gai_strerror(ret)))
 			return -ENOMEM;
 	}

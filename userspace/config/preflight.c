@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "config/preflight.h"
+#include "datapath/datapath.h"
 #include "net/net.h"
 
 #define BPFFS "/sys/fs/bpf"
@@ -190,6 +191,19 @@ int preflight_check_pin_dir(const char *pin_dir, char *why, size_t size)
 	return ret;
 }
 
+int preflight_check_alone(const char *pin_dir, char *why, size_t size)
+{
+	char pid[16] = "not known";
+	uint32_t number;
+
+	if (!datapath_is_held(pin_dir, &number))
+		return 0;
+	if (number)
+		snprintf(pid, sizeof(pid), "%u", number);
+	snprintf(why, size, "--pin-dir: Talon already runs on %s (pid %s); stop it first, or write another directory", pin_dir, pid);
+	return -EBUSY;
+}
+
 int preflight_check(const struct config *config, char *why, size_t size)
 {
 	__u64 effective;
@@ -201,6 +215,8 @@ int preflight_check(const struct config *config, char *why, size_t size)
 		return ret;
 	}
 	ret = preflight_check_capabilities(effective, why, size);
+	if (!ret)
+		ret = preflight_check_alone(config->pin_dir, why, size);
 	if (!ret)
 		ret = preflight_check_port(config->listen_port, why, size);
 	if (!ret)

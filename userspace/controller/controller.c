@@ -93,7 +93,8 @@ static void refresh_ports(struct controller *c, uint64_t now)
 	if (c->map_config.flags & TALON_F_SNAT_OWN)
 		return;		/* no socket has that address */
 	ret = nat_ports_refresh(&c->ports);
-	if (ret < 0)
+	c->ports_unknown = ret == -ENOENT;	/* a kernel without inet_diag stays one: a hazard, not news */
+	if (ret < 0 && !c->ports_unknown)
 		log_warn("cannot list this host's sockets, so SNAT may use their ports: %s", strerror(-ret));
 }
 
@@ -260,6 +261,7 @@ static void each_second(struct controller *c, uint64_t now)
 		c->links_changed = true;	/* nobody tells when another tc program gets in front */
 		start_hazards(c);
 	}
+	names_tick(c, now);
 	counts_write(c);
 	c->info.heartbeat_ns = now;
 	map_write_info(c);

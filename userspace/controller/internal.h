@@ -72,6 +72,7 @@ struct controller {
 	uint64_t counts_base[HANDSHAKE_STATS_ENTRIES];	/* of the processes before us */
 	uint64_t counts[HANDSHAKE_STATS_ENTRIES];	/* as the map has them */
 	uint64_t full_warned_ns;
+	bool ports_unknown;
 	bool future_warned;
 	bool jump_warned;
 	bool sees_change;		/* generation has to be bumped before we sleep */
@@ -118,6 +119,9 @@ void start_repair_endpoints(struct controller *c);
 void start_hazards(struct controller *c);
 /* What depends on how the programs were attached. */
 int start_modes(struct controller *c, char *err, size_t errlen);
+
+/* names.c: endpoints whose names could not be looked up at the start. */
+void names_tick(struct controller *c, uint64_t now_ns);
 
 /* counts.c: once a second, what changed. */
 void counts_start(struct controller *c);

@@ -473,6 +473,9 @@ void start_hazards(struct controller *c)
 		uplinks[i] = datapath_get_uplink(c->dp, i)->name;
 	memset(c->info.hazards, 0, sizeof(c->info.hazards));
 	net_hazards(uplinks, n, datapath_get_tunnel(c->dp)->name, c->info.hazards, sizeof(c->info.hazards));
+	if (c->ports_unknown)
+		append(c->info.hazards, sizeof(c->info.hazards),
+		       "this kernel cannot list sockets (no inet_diag), so SNAT may use ports of this host's own\n");
 	if (!(c->map_config.flags & TALON_F_SNAT_OWN) &&
 	    nat_ports_check_range(c->config->port_first, c->config->port_last, why, sizeof(why)))
 		append(c->info.hazards, sizeof(c->info.hazards), "%s\n", why);

@@ -127,6 +127,9 @@ void datapath_close(struct datapath *dp);
  */
 int datapath_down(const char *base, char *err, size_t errlen);
 
+/* Does a controller hold @base (NULL: default)? Its pid where that is known, else 0. Holds nothing itself. */
+bool datapath_is_held(const char *base, uint32_t *ret_pid);
+
 /*
  * Opens one pinned map of the running datapath for reading, without a lock and without a struct datapath: for status.
  * Returns an fd that the caller closes, or -ENOENT if no datapath of this layout is there.

@@ -2,8 +2,10 @@
 // Taking everything away again, with nothing to go by but the pins.
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "datapath/internal.h"
@@ -108,17 +110,35 @@ static void sweep_root(const char *root, unsigned version, void *user)
 		note(sweep, root, pin_tree_remove(root));
 }
 
-static void name_holder(const char *base, char *err, size_t errlen)
+/* 0: not known. */
+static uint32_t holder(const char *base)
 {
 	struct talon_info info;
-	uint32_t zero = 0;
+	uint32_t zero = 0, pid = 0;
 	int fd = datapath_map_open(base, DATAPATH_MAP_INFO);
 
 	if (fd < 0)
-		return;
-	if (!bpf_map_lookup_elem(fd, &zero, &info) && info.pid)
-		snprintf(err, errlen, "%s: process %u runs this datapath; stop it first", base, info.pid);
+		return 0;
+	if (!bpf_map_lookup_elem(fd, &zero, &info))
+		pid = info.pid;
 	close(fd);
+	return pid;
+}
+
+bool datapath_is_held(const char *base, uint32_t *ret_pid)
+{
+	int fd;
+	bool held;
+
+	if (!base)
+		base = DATAPATH_BASE_DEFAULT;
+	fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	held = flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+	close(fd);
+	*ret_pid = held ? holder(base) : 0;
+	return held;
 }
 
 int datapath_down(const char *base, char *err, size_t errlen)
@@ -129,8 +149,8 @@ int datapath_down(const char *base, char *err, size_t errlen)
 	if (!base)
 		base = DATAPATH_BASE_DEFAULT;
 	lock_fd = pin_base_open(base, false, err, errlen);
-	if (lock_fd == -EBUSY)
-		name_holder(base, err, errlen);
+	if (lock_fd == -EBUSY && holder(base))
+		snprintf(err, errlen, "%s: process %u runs this datapath; stop it first", base, holder(base));
 	if (lock_fd < 0 && lock_fd != -ENOENT)
 		return lock_fd;
 	err[0] = '\0';

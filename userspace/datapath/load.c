@@ -400,10 +400,27 @@ void datapath_close(struct datapath *dp)
 	free(dp);
 }
 
+static void count_running(const char *root, unsigned version, void *user)
+{
+	char links[PATH_MAX];
+
+	snprintf(links, sizeof(links), "%s/links", root);
+	*(unsigned *)user += !pin_dir_is_empty(links);
+}
+
+/* Does a datapath of any version run, whose tunnel it may be? */
+static bool is_in_use(const struct datapath *dp)
+{
+	unsigned running = 0;
+
+	pin_roots(dp->base, count_running, &running);
+	return running;
+}
+
 int datapath_tunnel(struct datapath *dp, char *err, size_t errlen)
 {
 	struct net_link near, far;
-	bool was_there = !net_link_get(dp->tunnel.name, &near);
+	bool was_there = !net_link_get(dp->tunnel.name, &near) && is_in_use(dp);
 	int ret;
 
 	ret = net_tunnel_create(dp->tunnel.name, dp->tunnel.far_name, dp->tunnel.mtu, dp->base, err, errlen);

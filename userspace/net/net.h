@@ -37,6 +37,7 @@ struct net_link {
 	char	kind[16];		/* "veth", "bond", ...; empty for a physical device */
 	char	driver[32];		/* of SIOCETHTOOL, filled by net_link_get* only; empty where unknown */
 	char	alias[NET_ALIAS_MAX];	/* ifalias */
+	uint32_t group;
 	int	master;			/* ifindex of the bridge or bond that it belongs to; 0: none */
 	int lower; /* IFLA_LINK: parent of a vlan, other end of a veth in this namespace; 0: none */
 	uint32_t xdp_prog_id;		/* of the attached XDP program; 0: none */
@@ -149,7 +150,7 @@ int net_neigh_list(net_neigh_cb cb, void *user);
  * Both: @mtu, NOARP, no addresses, no IPv6 link-local, up. @name: segmentation, tx checksum and scatter-gather off, so
  * that what leaves it is wire-sized, linear and summed; GRO on, which gives it the NAPI that redirected frames need to
  * be received. @far: GRO off. Marked by ifalias @alias. A pair that is there with this alias is put into this state
- * again; a device without it is not touched. Returns 0, -EEXIST if a foreign device has either name, or another
+ * again; a device without it is not touched, but for one of these names whose making was cut short, which its group tells. Returns 0, -EEXIST if a foreign device has either name, or another
  * negative errno; undoes what it made on failure.
  */
 int net_tunnel_create(const char *name, const char *far, uint32_t mtu, const char *alias, char *err, size_t errlen);

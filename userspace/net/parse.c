@@ -118,6 +118,7 @@ int nl_parse_link(const struct nlmsghdr *nlh, struct net_link *ret_link)
 	link.running = msg->ifi_flags & IFF_RUNNING;
 	get_text(table[IFLA_IFNAME], link.name, sizeof(link.name));
 	get_text(table[IFLA_IFALIAS], link.alias, sizeof(link.alias));
+	link.group = get_u32(table[IFLA_GROUP]);
 	link.mtu = get_u32(table[IFLA_MTU]);
 	link.master = get_u32(table[IFLA_MASTER]);
 	if (!table[IFLA_LINK_NETNSID])

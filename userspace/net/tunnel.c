@@ -18,6 +18,9 @@ struct offload {
 	const char *what;
 };
 
+/* Of a new pair until it has its alias: the kernel takes a group when it makes a device, but no alias. */
+#define GROUP_IN_THE_MAKING 0x54414c4e	/* "TALN" */
+
 /* Scatter-gather comes last but is no less needed: with it nearly every packet arrives non-linear. */
 static const struct offload near_offloads[] = {
 	{ ETHTOOL_GTSO,		ETHTOOL_STSO,		0, "TCP segmentation offload" },
@@ -65,6 +68,7 @@ static int make_pair(const char *name, const char *far, uint32_t mtu, char *err,
 	mnl_nlmsg_put_extra_header(nlh, sizeof(*msg));
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
 	mnl_attr_put_u32(nlh, IFLA_MTU, mtu);
+	mnl_attr_put_u32(nlh, IFLA_GROUP, GROUP_IN_THE_MAKING);
 	info = mnl_attr_nest_start(nlh, IFLA_LINKINFO);
 	mnl_attr_put_strz(nlh, IFLA_INFO_KIND, "veth");
 	data = mnl_attr_nest_start(nlh, IFLA_INFO_DATA);
@@ -72,6 +76,7 @@ static int make_pair(const char *name, const char *far, uint32_t mtu, char *err,
 	mnl_nlmsg_put_extra_header(nlh, sizeof(*msg));
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, far);
 	mnl_attr_put_u32(nlh, IFLA_MTU, mtu);
+	mnl_attr_put_u32(nlh, IFLA_GROUP, GROUP_IN_THE_MAKING);
 	mnl_attr_nest_end(nlh, peer);
 	mnl_attr_nest_end(nlh, data);
 	mnl_attr_nest_end(nlh, info);
@@ -118,6 +123,7 @@ static int set_alias(int ifindex, const char *alias)
 	struct nlmsghdr *nlh = start_set(buf, ifindex, 0, 0);
 
 	mnl_attr_put(nlh, IFLA_IFALIAS, strlen(alias), alias);
+	mnl_attr_put_u32(nlh, IFLA_GROUP, 0);
 	return nl_talk(nlh, NULL, 0);
 }
 
@@ -150,9 +156,11 @@ static int delete(int ifindex)
 	return nl_talk(nlh, NULL, 0);
 }
 
+/* A process that ended between making the pair and naming it left no alias yet. */
 static bool is_ours(const struct net_link *link, const char *alias)
 {
-	return !strcmp(link->kind, "veth") && !strcmp(link->alias, alias);
+	return !strcmp(link->kind, "veth") &&
+	       (!strcmp(link->alias, alias) || (!link->alias[0] && link->group == GROUP_IN_THE_MAKING));
 }
 
 /* 0: our pair is there; -ENODEV: neither end is; -EEXIST: the name is taken, or only half of ours is left. */
