@@ -627,6 +627,16 @@ void rig_flow_write(struct rig *rig, uint32_t id, const struct talon_flow *flow)
 	rig_put(rig, "flows", &id, flow);
 }
 
+struct talon_nat_gc rig_collect(struct rig *rig, uint32_t now_s)
+{
+	struct talon_nat_gc gc = { .now_s = now_s, .first = 1, .count = TALON_NAT_GC_MAX };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &gc, .data_size_in = sizeof(gc), .data_out = &gc, .data_size_out = sizeof(gc));
+
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(bpf_object__next_program(rig->natgc, NULL)), &opts), 0);
+	assert_int_equal(opts.retval, 0);
+	return gc;
+}
+
 static void show_counts(const struct rig_result *r)
 {
 	for (int i = 0; i < TALON_STATS_ENTRIES; i++)

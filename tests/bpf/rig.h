@@ -26,6 +26,7 @@
 #include "talon/config_types.h"
 #include "talon/drop.h"
 #include "talon/event_types.h"
+#include "talon/nat_gc.h"
 #include "talon/nat_types.h"
 #include "talon/peer_types.h"
 #include "talon/session_types.h"
@@ -139,6 +140,8 @@ struct rig_result rig_from_host(struct rig *rig, const struct packet *packet);		
 
 uint64_t rig_digest(struct rig *rig);		/* of all maps but stats and nat_stats */
 struct talon_flow rig_flow(struct rig *rig, uint32_t id);
+/* Garbage collection of all records, as at CLOCK_BOOTTIME second @now_s. */
+struct talon_nat_gc rig_collect(struct rig *rig, uint32_t now_s);
 void rig_flow_write(struct rig *rig, uint32_t id, const struct talon_flow *flow);
 uint64_t rig_now_ns(void);			/* CLOCK_BOOTTIME */
 

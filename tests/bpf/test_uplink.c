@@ -1994,6 +1994,140 @@ static void a_simultaneous_open_goes_through(void **state)
 	assert_true(rig_flow(rig, r.flow).tcp & TALON_TCP_ESTABLISHED);
 }
 
+/* ---- lifetimes, by the collector's clock ---- */
+
+static void expires_after(struct rig *rig, uint32_t id, uint32_t idle_s)
+{
+	uint32_t seen_s = rig_flow(rig, id).seen_s;
+	struct talon_nat_gc gc = rig_collect(rig, seen_s + idle_s - 1);
+
+	assert_int_equal(gc.live, 1);
+	assert_int_equal(gc.expired, 0);
+	gc = rig_collect(rig, seen_s + idle_s);
+	assert_int_equal(gc.live, 0);
+	assert_int_equal(gc.expired, 1);
+}
+
+static uint32_t flow_of(struct rig *rig, const struct pkt_spec *in)
+{
+	struct packet inner = pkt_ip4(in);
+	struct rig_result r = rig_from_peer(rig, 0, &inner);
+
+	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
+	return r.flow;
+}
+
+static void age_flow(struct rig *rig, uint32_t id, uint32_t by_s)
+{
+	struct talon_flow f = rig_flow(rig, id);
+
+	f.seen_s -= by_s;
+	rig_flow_write(rig, id, &f);
+}
+
+/* U5, U6, RFC 4787 REQ-5 and REQ-6 */
+static void a_udp_mapping_lives_five_minutes_after_its_last_packet_either_way(void **state)
+{
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .frag = PKT_DF }, reply;
+	struct rig *rig = *state;
+	uint32_t id = flow_of(rig, &in), now_s = rig_now_ns() / 1000000000;
+
+	age_flow(rig, id, 299);
+	snat(rig, &in, &reply);			/* outbound refreshes */
+	assert_in_range(rig_flow(rig, id).seen_s, now_s, now_s + 60);
+	age_flow(rig, id, 299);
+	unsnat(rig, &in, &reply);		/* inbound does, too */
+	assert_in_range(rig_flow(rig, id).seen_s, now_s, now_s + 60);
+	expires_after(rig, id, 300);
+}
+
+/* I2, RFC 5508 REQ-2 */
+static void an_icmp_query_mapping_lives_a_minute(void **state)
+{
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 1, .icmp_type = 8, .icmp_id = 6 };
+	struct rig *rig = *state;
+
+	expires_after(rig, flow_of(rig, &in), 60);
+}
+
+static struct pkt_spec connect_tcp(struct rig *rig, struct pkt_spec *ret_reply)
+{
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 5, .dport = 6, .frag = PKT_DF,
+			       .tcp_flags = TCP_SYN };
+
+	snat(rig, &in, ret_reply);
+	ret_reply->tcp_flags = TCP_SYN | TCP_ACK;
+	unsnat(rig, &in, ret_reply);
+	in.tcp_flags = TCP_ACK;
+	snat(rig, &in, ret_reply);
+	return in;
+}
+
+/* T5, RFC 5382 REQ-5 */
+static void a_tcp_connection_lives_as_long_as_rfc_5382_wants(void **state)
+{
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 5, .dport = 6, .tcp_flags = TCP_SYN }, reply;
+	struct rig *rig = *state;
+
+	expires_after(rig, flow_of(rig, &in), 240);		/* not open yet */
+	rig_collect(rig, rig_now_ns() / 1000000000 + 100000);
+	in = connect_tcp(rig, &reply);
+	expires_after(rig, flow_of(rig, &in), 7440);		/* two hours and four minutes */
+	rig_collect(rig, rig_now_ns() / 1000000000 + 100000);
+	in = connect_tcp(rig, &reply);
+	in.tcp_flags = reply.tcp_flags = TCP_FIN | TCP_ACK;
+	snat(rig, &in, &reply);
+	in.tcp_flags = TCP_ACK;
+	age_flow(rig, flow_of(rig, &in), 241);
+	assert_int_equal(rig_collect(rig, rig_now_ns() / 1000000000).live, 1);	/* closed on one side only */
+	unsnat(rig, &in, &reply);
+	expires_after(rig, flow_of(rig, &in), 240);
+}
+
+/* T-RST, RFC 7857 section 2.2 */
+static void a_reset_leaves_the_mapping_for_four_minutes(void **state)
+{
+	struct rig *rig = *state;
+	struct pkt_spec reply, in = connect_tcp(rig, &reply);
+
+	reply.tcp_flags = TCP_RST;
+	unsnat(rig, &in, &reply);
+	reply.tcp_flags = TCP_ACK;
+	unsnat(rig, &in, &reply);		/* a forged one cuts nobody off */
+	in.tcp_flags = TCP_ACK;
+	expires_after(rig, flow_of(rig, &in), 240);
+}
+
+/* U11, RFC 4787 REQ-11 */
+static void an_endpoint_gets_the_same_port_again_whatever_others_did_meanwhile(void **state)
+{
+	struct rig *rig = *state;
+	uint16_t port = open_udp(rig, 0, ip4(CLIENT), 5, ip4(GATEWAY), 6);
+
+	for (uint16_t i = 0; i < 50; i++)
+		open_udp(rig, 1, ip4(CLIENT1), 1000 + i, ip4(GATEWAY), 6);
+	assert_int_equal(rig_collect(rig, rig_now_ns() / 1000000000 + 1000).expired, 51);
+	assert_int_equal(open_udp(rig, 0, ip4(CLIENT), 5, ip4(NARROW), 6), port);
+}
+
+/* U10, RFC 4787 REQ-10 */
+static void addresses_inside_the_payload_are_left_alone(void **state)
+{
+	static const char command[] = "PORT 100,64,0,2,156,65\r\n";
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 40001, .dport = 21, .tcp_flags = TCP_ACK,
+				  .payload = sizeof(command)), out;
+	struct rig *rig = *state;
+	struct rig_result r;
+
+	memcpy(inner.bytes + 40, command, sizeof(command));
+	pkt_fix_transport(&inner);
+	r = rig_from_peer(rig, 0, &inner);
+	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
+	out = rig_plain(rig, &r);
+	assert_int_equal(out.len, inner.len);
+	assert_memory_equal(out.bytes + 40, command, sizeof(command));
+}
+
 /* ---- a session or next hop that is missing ---- */
 
 static void without_a_session_the_packet_waits_for_a_handshake(void **state)
@@ -2404,6 +2538,12 @@ int main(void)
 		CASE(a_port_of_the_node_that_nobody_mapped_is_the_hosts),
 		CASE(an_unsolicited_syn_to_a_mapped_port_gets_no_answer),
 		CASE(a_simultaneous_open_goes_through),
+		CASE(a_udp_mapping_lives_five_minutes_after_its_last_packet_either_way),
+		CASE(an_icmp_query_mapping_lives_a_minute),
+		CASE(a_tcp_connection_lives_as_long_as_rfc_5382_wants),
+		CASE(a_reset_leaves_the_mapping_for_four_minutes),
+		CASE(an_endpoint_gets_the_same_port_again_whatever_others_did_meanwhile),
+		CASE(addresses_inside_the_payload_are_left_alone),
 		CASE(without_a_session_the_packet_waits_for_a_handshake),
 		CASE(the_last_counter_is_used_and_none_after_it),
 		CASE(a_peer_whose_endpoint_is_unknown_gets_nothing),
