@@ -86,7 +86,7 @@ static void sink_expects(struct load *l, enum load_dir dir, uint32_t len, uint32
 
 static uint32_t flow_of(const struct load *l, uint64_t number)
 {
-	return number & OPENING ? (uint32_t)number : number / l->o.batch % l->o.flows;
+	return number & OPENING ? (uint32_t)number : number / l->o.burst % l->o.flows;
 }
 
 /* What a packet of the flow has for addresses where it is built. */

@@ -32,7 +32,8 @@ struct load_options {
 	uint32_t length;		/* of packets inside the tunnel, a multiple of 16 */
 	uint32_t count;			/* of packets, at most */
 	uint32_t flows;
-	uint32_t batch;			/* packets of one flow sent by one system call */
+	uint32_t burst;			/* packets of one flow in a row */
+	uint32_t batch;			/* packets sent by one system call */
 	uint32_t window;		/* at most so many are on their way; 0: as fast as they can be sent */
 	uint32_t rate;			/* packets per second; 0: no limit */
 	uint32_t samples;		/* about so many are looked into; more than @count: all */

@@ -16,7 +16,7 @@
 #define CHECK_LIMIT_NS	60000000000ULL
 #define CHECK_STUCK_NS	2000000000ULL
 
-enum option_id { KIND, DIR, DEVICE, NODE, PORT, LAPTOP, MESH, GATEWAY, KEY, PEER_KEY, LENGTH, COUNT, FLOWS, BATCH, WINDOW, RATE, SAMPLES,
+enum option_id { KIND, DIR, DEVICE, NODE, PORT, LAPTOP, MESH, GATEWAY, KEY, PEER_KEY, LENGTH, COUNT, FLOWS, BURST, BATCH, WINDOW, RATE, SAMPLES,
 	MS, CORE, NICE, UNFINISHED_SUM, CHECK };
 
 static const struct option names[] = {
@@ -33,6 +33,7 @@ static const struct option names[] = {
 	{ "length", required_argument, NULL, LENGTH },
 	{ "count", required_argument, NULL, COUNT },
 	{ "flows", required_argument, NULL, FLOWS },
+	{ "burst", required_argument, NULL, BURST },
 	{ "batch", required_argument, NULL, BATCH },
 	{ "window", required_argument, NULL, WINDOW },
 	{ "rate", required_argument, NULL, RATE },
@@ -115,6 +116,7 @@ static void take_option(struct load_options *o, bool *ret_check, int id, const c
 	case LENGTH: o->length = number(value, 48, LOAD_FRAME_MAX - 100) & ~15; break;
 	case COUNT: o->count = number(value, 1, 100000000); break;
 	case FLOWS: o->flows = number(value, 1, LOAD_FLOWS_MAX); break;
+	case BURST: o->burst = number(value, 1, 64); break;
 	case BATCH: o->batch = number(value, 1, 64); break;
 	case WINDOW: o->window = number(value, 0, 1000000); break;
 	case RATE: o->rate = number(value, 0, 100000000); break;
@@ -141,6 +143,10 @@ static void read_options(struct load_options *o, bool *ret_check, int argc, char
 	}
 	if (optind != argc || !o->device || !o->names.node || !o->names.laptop || !o->names.mesh || !o->names.gateway)
 		refuse("device, node, laptop, mesh and gateway must be named, and nothing else be there");
+	if (!o->burst)
+		o->burst = o->batch;
+	if (o->burst != o->batch && (o->kind == LOAD_PLAIN || o->dir == LOAD_OUT))
+		refuse("without a tunnel a burst is what one system call sends");
 	if (o->window && o->window < o->batch)
 		refuse("the window is smaller than a batch");
 	if (o->batch * (o->length + WG_OVERHEAD) > 65000)

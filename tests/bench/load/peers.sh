@@ -47,6 +47,7 @@ napi_thread() { # HOST DEVICE CORE [PRIORITY]
 	wait_for 2 "the NAPI thread of $2" napi_pid "$2"
 	pid=$(napi_pid "$2")
 	taskset -cp "$3" "$pid" >/dev/null
+	[ -z "${NAPI_NICE:-}" ] || renice -n "$NAPI_NICE" -p "$pid" >/dev/null
 	[ -z "${4:-}" ] || chrt -f -p "$4" "$pid" || note "no real-time priority for the sink here"
 }
 
