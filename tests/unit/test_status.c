@@ -97,6 +97,13 @@ static struct status make_status(void)
 	s.peer_count = 3;
 	s.nat = (struct talon_nat_stats){ 12, 100, 88, 3, 1, 2, 4, 5 };
 	s.stats[TALON_DIR_IN * TALON_END_COUNT + TALON_FORWARDED] = 12345;
+	s.keystream_room = 21824;
+	s.keystream = (struct talon_keystream_state){
+		.pid = 4712, .windows = 2, .slots = 640, .room = 21824, .heartbeat_ns = AT(NOW_S) - 1, .generated = 3100, .wasted = 60,
+		.gap_ns = 1875999, .engine = "openssl",
+	};
+	s.keystream_stats[TALON_KEYSTREAM_RECV] = (struct talon_keystream_stats){ 1000, 7 };
+	s.keystream_stats[TALON_KEYSTREAM_SEND] = (struct talon_keystream_stats){ 2000, 8 };
 	s.stats[TALON_DIR_IN * TALON_END_COUNT + TALON_BAD_TAG] = 6;
 	s.stats[TALON_DIR_TUNNEL * TALON_END_COUNT + TALON_NO_KEY] = 1;
 	s.handshakes[HANDSHAKE_INITIATION] = 9;
@@ -205,6 +212,15 @@ static const char detail[] =
 	"  Refused, no record: 2\n"
 	"  Given up to another CPU: 5\n"
 	"\n"
+	"Keystream:\n"
+	"  Helper: Running (pid 4712, openssl)\n"
+	"  Received (ahead/inline): 1000/7\n"
+	"  Sent (ahead/inline): 2000/8\n"
+	"  Slots made: 3100\n"
+	"  Slots wasted: 60\n"
+	"  Windows: 2, with 640 of 21824 slots\n"
+	"  Gaps: up to 1875 us\n"
+	"\n"
 	"Programs:\n"
 	"  xdp on eth0: attached\n"
 	"  tcx on wt0p: attached\n"
@@ -296,7 +312,10 @@ static void the_json_has_every_field_in_its_place(void **state)
 	assert_has(text, "\"no_key\":1,");
 	assert_has(text, "\"internal\":0}},\"handshakes\":{\"initiation\":9,\"response\":0,");
 	assert_has(text, "\"internal\":0},\"counts\":{\"initiations_sent\":0,");
-	assert_string_equal(strstr(text, "\"clock_jumps\""), "\"clock_jumps\":1,\"slow_data\":0,\"junk\":0,\"held_dropped\":0}}\n");
+	assert_string_equal(strstr(text, "\"clock_jumps\""), "\"clock_jumps\":1,\"slow_data\":0,\"junk\":0,\"held_dropped\":0},"
+		"\"keystream\":{\"helper\":\"running\",\"pid\":4712,\"engine\":\"openssl\","
+		"\"receivedAhead\":1000,\"receivedInline\":7,\"sentAhead\":2000,\"sentInline\":8,\"slotsMade\":3100,"
+		"\"slotsWasted\":60,\"windows\":2,\"slots\":640,\"room\":21824,\"gapMicroseconds\":1875}}\n");
 	free(text);
 }
 
@@ -319,6 +338,7 @@ static struct status make_hostile(void)
 	fill(s.info.tunnel, sizeof(s.info.tunnel), pattern);
 	fill(s.info.address, sizeof(s.info.address), pattern);
 	fill(s.info.hazards, sizeof(s.info.hazards), pattern);
+	fill(s.keystream.engine, sizeof(s.keystream.engine), pattern);
 	fill(peers[0].info.name, sizeof(peers[0].info.name), pattern);
 	fill(s.hooks[0].kind, sizeof(s.hooks[0].kind), pattern);
 	fill(s.hooks[0].device, sizeof(s.hooks[0].device), pattern);
@@ -358,6 +378,38 @@ static void hostile_text_in_maps_stays_inside_its_json_string(void **state)
 		assert_true((*c >= ' ' && *c <= '~') || (*c == '\n' && !c[1]));
 	assert_has(text, "\"name\":\"a\\u001b[2J\\u000d\\u000a\\\"\\\\\\ufffd\\u009b\\u202e\\ufffd,a");
 	free(text);
+}
+
+static void the_helper_runs_stalls_or_is_not_there(void **state)
+{
+	static const struct {
+		__u32 room, pid;
+		__u64 age_s;
+		bool is_alive;
+		enum status_keystream expected;
+		const char *text;
+	} cases[] = {
+		{ 1, 0, 0, false, STATUS_KEYSTREAM_OFF, "  Helper: Off\n" },
+		{ 1024, 0, 1, false, STATUS_KEYSTREAM_STOPPED, "  Helper: Not running\n" },
+		{ 1024, 5, 3, true, STATUS_KEYSTREAM_RUNNING, "  Helper: Running (pid 5, openssl)\n" },
+		{ 1024, 5, 3, false, STATUS_KEYSTREAM_RUNNING, "  Helper: Running (pid 5, openssl)\n" },	/* another pid namespace */
+		{ 1024, 5, 70, true, STATUS_KEYSTREAM_STALLED, "  Helper: Stalled (pid 5, last heartbeat 1 minute, 10 seconds ago)\n" },
+		{ 1024, 5, 70, false, STATUS_KEYSTREAM_STOPPED, "  Helper: Not running\n" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct status s = make_status();
+		char *text;
+
+		s.keystream_room = cases[i].room;
+		s.keystream.pid = cases[i].pid;
+		s.keystream.heartbeat_ns = AT(NOW_S - cases[i].age_s);
+		s.keystream_pid_is_alive = cases[i].is_alive;
+		assert_int_equal(status_keystream(&s), cases[i].expected);
+		text = text_of(&s, true);
+		assert_has(text, cases[i].text);
+		free(text);
+	}
 }
 
 static void json_strings_pass_utf8_and_replace_the_rest(void **state)
@@ -617,6 +669,7 @@ int main(void)
 		cmocka_unit_test(the_json_has_every_field_in_its_place),
 		cmocka_unit_test(hostile_text_in_maps_cannot_steer_a_terminal_or_forge_a_line),
 		cmocka_unit_test(hostile_text_in_maps_stays_inside_its_json_string),
+		cmocka_unit_test(the_helper_runs_stalls_or_is_not_there),
 		cmocka_unit_test(json_strings_pass_utf8_and_replace_the_rest),
 		cmocka_unit_test(durations_show_their_two_largest_units),
 		cmocka_unit_test(sizes_are_in_powers_of_1024),

@@ -15,6 +15,7 @@
 #include "talon/config_types.h"
 #include "talon/drop.h"
 #include "talon/handshake_types.h"
+#include "talon/keystream_types.h"
 #include "talon/nat_types.h"
 #include "talon/peer_types.h"
 
@@ -26,6 +27,13 @@ enum status_controller {
 	STATUS_STOPPED,			/* no such process */
 	STATUS_RUNNING,
 	STATUS_HUNG,			/* the process is there, its heartbeat is not */
+};
+
+enum status_keystream {
+	STATUS_KEYSTREAM_OFF,		/* not wanted: every packet is worked on inline */
+	STATUS_KEYSTREAM_STOPPED,	/* no helper */
+	STATUS_KEYSTREAM_RUNNING,
+	STATUS_KEYSTREAM_STALLED,	/* the process is there, its heartbeat is not */
 };
 
 enum status_peer_state {
@@ -76,6 +84,10 @@ struct status {
 	struct talon_nat_stats nat;
 	__u64 stats[TALON_STATS_ENTRIES];	/* summed over CPUs */
 	__u64 handshakes[HANDSHAKE_STATS_ENTRIES];
+	__u32 keystream_room;		/* slots in the map; 1: keystream is not made ahead */
+	struct talon_keystream_state keystream;	/* its text is not to be trusted to end */
+	bool keystream_pid_is_alive;
+	struct talon_keystream_stats keystream_stats[TALON_KEYSTREAM_DIRS];	/* summed over CPUs */
 };
 
 /*
@@ -89,6 +101,7 @@ void status_free(struct status *status);
 void status_read_hooks(struct status *status, const char *root);
 
 enum status_controller status_controller(const struct status *status);
+enum status_keystream status_keystream(const struct status *status);
 enum status_peer_state status_peer_state(const struct status *status, const struct status_peer *peer);
 size_t status_connected(const struct status *status);
 /* At least one hook, and all of them attached. */

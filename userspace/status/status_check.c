@@ -19,6 +19,20 @@ enum status_controller status_controller(const struct status *status)
 	return age > STATUS_HEARTBEAT_HUNG_NS ? STATUS_HUNG : STATUS_RUNNING;
 }
 
+/* The helper has the controller's pids. */
+enum status_keystream status_keystream(const struct status *status)
+{
+	const struct talon_keystream_state *state = &status->keystream;
+
+	if (status->keystream_room <= 1)
+		return STATUS_KEYSTREAM_OFF;
+	if (!state->pid)
+		return STATUS_KEYSTREAM_STOPPED;
+	if (state->heartbeat_ns > status->now_ns || status->now_ns - state->heartbeat_ns <= STATUS_HEARTBEAT_FRESH_NS)
+		return STATUS_KEYSTREAM_RUNNING;
+	return status->keystream_pid_is_alive ? STATUS_KEYSTREAM_STALLED : STATUS_KEYSTREAM_STOPPED;
+}
+
 enum status_peer_state status_peer_state(const struct status *status, const struct status_peer *peer)
 {
 	if (!peer->info.handshake_ns)

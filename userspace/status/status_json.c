@@ -257,6 +257,30 @@ static void put_handshakes(struct json *json, const struct status *status)
 	end(json, '}');
 }
 
+static void put_keystream(struct json *json, const struct status *status)
+{
+	static const char *const helpers[] = { "off", "stopped", "running", "stalled" };
+	const struct talon_keystream_stats *recv = &status->keystream_stats[TALON_KEYSTREAM_RECV];
+	const struct talon_keystream_stats *send = &status->keystream_stats[TALON_KEYSTREAM_SEND];
+	const struct talon_keystream_state *state = &status->keystream;
+
+	begin(json, "keystream", '{');
+	put_text(json, "helper", helpers[status_keystream(status)]);
+	put_number(json, "pid", state->pid);
+	put_string(json, "engine", state->engine, sizeof(state->engine));
+	put_number(json, "receivedAhead", recv->ahead);
+	put_number(json, "receivedInline", recv->inline_);
+	put_number(json, "sentAhead", send->ahead);
+	put_number(json, "sentInline", send->inline_);
+	put_number(json, "slotsMade", state->generated);
+	put_number(json, "slotsWasted", state->wasted);
+	put_number(json, "windows", state->windows);
+	put_number(json, "slots", state->slots);
+	put_number(json, "room", state->room);
+	put_number(json, "gapMicroseconds", state->gap_ns / 1000);
+	end(json, '}');
+}
+
 void status_print_json(FILE *out, const struct status *status)
 {
 	const struct talon_info *info = &status->info;
@@ -282,6 +306,7 @@ void status_print_json(FILE *out, const struct status *status)
 	put_flows(&json, status);
 	put_counters(&json, status);
 	put_handshakes(&json, status);
+	put_keystream(&json, status);
 	end(&json, '}');
 	fputc('\n', out);
 }

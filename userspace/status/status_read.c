@@ -109,6 +109,49 @@ static int read_counters(struct reading *r)
 }
 
 /* One that an earlier version made may be shorter. */
+static int read_keystream_stats(struct reading *r)
+{
+	int cpus = libbpf_num_possible_cpus(), fd, ret = 0;
+	struct talon_keystream_stats *values, *sum;
+	__u32 entries;
+
+	if (cpus < 0)
+		return cpus;
+	fd = open_map(r, "keystream_stats", sizeof(*values), &entries);
+	if (fd < 0)
+		return fd;
+	values = calloc(cpus, sizeof(*values));
+	if (!values)
+		ret = -ENOMEM;
+	for (__u32 dir = 0; dir < TALON_KEYSTREAM_DIRS && !ret; dir++) {
+		if (bpf_map_lookup_elem(fd, &dir, values))
+			ret = fail(r, "keystream_stats", -errno);
+		sum = &r->status->keystream_stats[dir];
+		for (int cpu = 0; cpu < cpus && !ret; cpu++) {
+			sum->ahead += values[cpu].ahead;
+			sum->inline_ += values[cpu].inline_;
+		}
+	}
+	free(values);
+	close(fd);
+	return ret;
+}
+
+/* Of the keystream itself only the size. */
+static int read_keystream(struct reading *r)
+{
+	struct status *status = r->status;
+	int ret, fd;
+
+	fd = open_map(r, "keystream", sizeof(struct talon_keystream_slot), &status->keystream_room);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	ret = read_one(r, "keystream_state", &status->keystream, sizeof(status->keystream));
+	status->keystream_pid_is_alive = status->keystream.pid && (!kill(status->keystream.pid, 0) || errno == EPERM);
+	return ret ? ret : read_keystream_stats(r);
+}
+
 static int read_handshakes(struct reading *r)
 {
 	__u32 entries;
@@ -473,7 +516,8 @@ static __u64 read_clock(clockid_t clock)
 int status_read(struct status *ret_status, const char *pin_dir, char *why, size_t size)
 {
 	static int (*const steps[])(struct reading *) = {
-		read_config, read_info, read_nat, read_counters, read_handshakes, read_routes, read_peers, read_allowed,
+		read_config, read_info, read_nat, read_counters, read_handshakes, read_keystream, read_routes, read_peers,
+		read_allowed,
 	};
 	struct status status = {};
 	struct reading r = { .status = &status, .why = why, .size = size };

@@ -166,6 +166,46 @@ static void print_nat(FILE *out, const struct status *status)
 	fprintf(out, "  Given up to another CPU: %llu\n\n", nat->races);
 }
 
+static void print_helper(FILE *out, const struct status *status)
+{
+	const struct talon_keystream_state *state = &status->keystream;
+	char age[SHOW_AGE_LEN];
+
+	fprintf(out, "  Helper: ");
+	switch (status_keystream(status)) {
+	case STATUS_KEYSTREAM_OFF:
+		fprintf(out, "Off\n");
+		return;
+	case STATUS_KEYSTREAM_STOPPED:
+		fprintf(out, "Not running\n");
+		return;
+	case STATUS_KEYSTREAM_RUNNING:
+		fprintf(out, "Running (pid %u, ", state->pid);
+		show_text(out, state->engine, sizeof(state->engine));
+		fprintf(out, ")\n");
+		return;
+	case STATUS_KEYSTREAM_STALLED:
+		show_duration(show_seconds_since(status, state->heartbeat_ns), age, sizeof(age));
+		fprintf(out, "Stalled (pid %u, last heartbeat %s ago)\n", state->pid, age);
+		return;
+	}
+}
+
+static void print_keystream(FILE *out, const struct status *status)
+{
+	const struct talon_keystream_stats *recv = &status->keystream_stats[TALON_KEYSTREAM_RECV];
+	const struct talon_keystream_stats *send = &status->keystream_stats[TALON_KEYSTREAM_SEND];
+	const struct talon_keystream_state *state = &status->keystream;
+
+	fprintf(out, "Keystream:\n");
+	print_helper(out, status);
+	fprintf(out, "  Received (ahead/inline): %llu/%llu\n", recv->ahead, recv->inline_);
+	fprintf(out, "  Sent (ahead/inline): %llu/%llu\n", send->ahead, send->inline_);
+	fprintf(out, "  Slots made: %llu\n  Slots wasted: %llu\n", state->generated, state->wasted);
+	fprintf(out, "  Windows: %u, with %u of %u slots\n", state->windows, state->slots, state->room);
+	fprintf(out, "  Gaps: up to %llu us\n\n", state->gap_ns / 1000);
+}
+
 static void print_controller(FILE *out, const struct status *status)
 {
 	char age[SHOW_AGE_LEN];
@@ -277,6 +317,7 @@ void status_print_text(FILE *out, const struct status *status, bool detail)
 		print_counters(out, status);
 		print_handshakes(out, status);
 		print_nat(out, status);
+		print_keystream(out, status);
 		print_hooks(out, status);
 	}
 	print_summary(out, status);
