@@ -182,18 +182,27 @@ static void stop(struct controller *c)
 	free(c->infos);
 	free(c->percpu);
 	free(c->neighs);
+	free(c->polled);
 }
 
+/* Peers with a session. One that neither got nor sent anything since the last time costs one lookup: there is nothing new to tell. */
 static void poll_facts(struct controller *c, uint64_t now)
 {
 	for (uint32_t i = 0; i < c->peers_max; i++) {
 		struct device_peer_sessions s;
+		struct talon_peer_stats stats;
 		struct device_facts facts;
 
 		if (!c->infos[i].present || device_get_peer_sessions(c->device, i, &s) || (!s.current && !s.previous && !s.next))
 			continue;
-		if (!controller_ops.read_facts(c, i, &facts))
-			device_peer_facts(c->device, now, i, &facts);
+		if (map_read_peer_stats(c, i, &stats) || (stats.rx_ns == c->polled[i].rx_ns && stats.tx_ns == c->polled[i].tx_ns))
+			continue;
+		if (controller_ops.read_facts(c, i, &facts))
+			continue;
+		/* Later than our clock: the device takes it for now, and hears it right the next time. */
+		if (facts.rx_ns <= now && facts.tx_ns <= now)
+			c->polled[i] = (struct polled){ .rx_ns = facts.rx_ns, .tx_ns = facts.tx_ns };
+		device_peer_facts(c->device, now, i, &facts);
 	}
 }
 

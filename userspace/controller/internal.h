@@ -38,6 +38,12 @@ struct keystream_helper {
 	uint64_t backoff_ns;
 };
 
+/* When a peer's last messages were, as the device was last told. */
+struct polled {
+	uint64_t rx_ns;
+	uint64_t tx_ns;
+};
+
 struct controller {
 	const struct config *config;
 	struct datapath *dp;
@@ -57,6 +63,7 @@ struct controller {
 	};
 	unsigned cpus;
 	struct talon_peer_stats *percpu;	/* room for one value of each CPU */
+	struct polled *polled;		/* by peer */
 	struct talon_peer_info *infos;	/* what map peer_info holds, by peer */
 	uint32_t peers_max;
 	uint32_t slots;

@@ -551,7 +551,8 @@ int start_fill(struct controller *c, char *err, size_t errlen)
 	c->infos = calloc(c->peers_max, sizeof(*c->infos));
 	c->percpu = calloc(c->cpus, sizeof(*c->percpu));
 	c->neighs = calloc(CONTROLLER_NEIGHS_MAX, sizeof(*c->neighs));
-	if (!c->infos || !c->percpu || !c->neighs) {
+	c->polled = calloc(c->peers_max, sizeof(*c->polled));
+	if (!c->infos || !c->percpu || !c->neighs || !c->polled) {
 		snprintf(err, errlen, "out of memory");
 		return -ENOMEM;
 	}

@@ -18,8 +18,8 @@ struct endpoint {
 	struct talon_addr local;	/* our address they sent to; zero: let the route decide */
 };
 
-/* "[0123:4567:89ab:cdef:0123:4567:89ab:cdef%4294967295]:65535" and the terminator */
-#define ENDPOINT_TEXT_LEN 64
+/* "[ADDRESS%4294967295]:65535", with the longest address that inet_ntop() can write, and the terminator */
+#define ENDPOINT_TEXT_LEN 72
 
 static inline bool endpoint_is_known(const struct endpoint *endpoint)
 {
