@@ -2,12 +2,14 @@
 // What `talon up` asks of the host before it touches anything, in namespaces of our own.
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
@@ -127,6 +129,26 @@ static void nothing_is_mounted_when_something_else_is_wrong(void **state)
 	assert_int_not_equal(fs.f_type, BPF_FS_MAGIC);
 }
 
+static void a_directory_that_somebody_holds_is_named_and_a_free_one_is_good(void **state)
+{
+	int fd;
+
+	assert_int_equal(preflight_check_alone("/tmp/talon-preflight-not-there", why, sizeof(why)), 0);
+	assert_int_equal(preflight_check_alone(base, why, sizeof(why)), 0);
+	fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	assert_int_equal(preflight_check_alone(base, why, sizeof(why)), -EBUSY);
+	assert_non_null(strstr(why, "Talon already runs on /tmp/talon-preflight-"));
+	assert_non_null(strstr(why, "(pid not known)"));
+	close(fd);
+	assert_int_equal(preflight_check_alone(base, why, sizeof(why)), 0);
+	/* Looking leaves no lock behind. */
+	fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	close(fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, defaults)
 
 int main(void)
@@ -138,6 +160,7 @@ int main(void)
 		TEST(the_device_with_the_default_route_is_good_enough),
 		TEST(a_port_taken_on_ipv6_alone_is_found),
 		TEST(a_missing_bpf_file_system_is_mounted_where_it_belongs),
+		TEST(a_directory_that_somebody_holds_is_named_and_a_free_one_is_good),
 		TEST(nothing_is_mounted_when_something_else_is_wrong),
 	};
 

@@ -51,3 +51,19 @@ test_keys_are_renewed_after_two_minutes_without_losing_a_packet() {
 		between "seconds between the handshakes of $h" 118 126 $(($(handshakes $h) - $(cat "$RUN/handshake-$h")))
 	done
 }
+
+# A hosts file of its own stands for a name server that comes up after Talon.
+test_name_of_an_endpoint_is_tried_again_until_it_is_found() {
+	needs_talon
+	node_down
+	write_config node "$RUN/node.conf" "lap: Endpoint = laptop.talon.example:51820"
+	cp /etc/hosts "$RUN/hosts"
+	spawn node node unshare -m --propagation slave bash -c \
+		"mount --bind $RUN/hosts /etc/hosts; exec $TALON up --static $RUN/node.conf --pin-dir $PIN"
+	wait_for 15 "Talon to be ready" ready_or_dead node
+	equal "the endpoint before" null "$(peer_field lap endpoint)"
+	echo "10.99.0.2 laptop.talon.example" >>"$RUN/hosts"
+	wait_for 75 "the name to be looked up" endpoint_is 10.99.0.2:51820
+}
+
+endpoint_is() { [ "$(peer_field lap endpoint)" = "$1" ]; }
