@@ -30,10 +30,11 @@ TEST_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Wno-unused-parameter -Werror -Wno-unused-function \
-	-Ibpf/include -Ibpf -I/usr/include/$(MULTIARCH) -fno-stack-protector
+	-Ibpf/include -Ibpf -Itests -I/usr/include/$(MULTIARCH) -fno-stack-protector
 
 BPF_SRC := $(wildcard bpf/*.bpf.c bpf/probe/*.bpf.c tests/bpf/*.bpf.c tests/bench/*.bpf.c tests/bench/load/*.bpf.c)
 SKELS := $(patsubst %.bpf.c,$(BUILD)/gen/%.skel.h,$(notdir $(BPF_SRC)))
+OWN_SKELS := $(patsubst %.bpf.c,$(BUILD)/gen/%.skel.h,$(notdir $(wildcard bpf/*.bpf.c bpf/probe/*.bpf.c)))
 USR_SRC := $(shell find userspace -name '*.c')
 LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out userspace/main.c,$(USR_SRC)))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
@@ -64,7 +65,11 @@ $(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	@mkdir -p $(@D)
 	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@
 
-# Objects may include any skeleton: have them all first (order only; real dependencies come from the .d files).
+# Objects may include any skeleton of theirs: have them all first (order only; real dependencies come from the .d files).
+$(BUILD)/userspace/%.o: userspace/%.c | $(OWN_SKELS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
 $(BUILD)/%.o: %.c | $(SKELS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter tests/%,$<),-Itests) -MMD -MP -c $< -o $@
