@@ -14,6 +14,7 @@
 #include "bench/bench.h"
 #include "bench/path_bench.h"
 #include "bpf/pkt.c"
+#include "keystream/engine.h"
 #include "talon/config_types.h"
 #include "talon/drop.h"
 #include "talon/nat_types.h"
@@ -33,6 +34,7 @@ struct world {
 	struct talon_config config;
 	struct talon_session session;
 	uint32_t eth0;
+	bool ahead;
 };
 
 static const uint8_t node_mac[6] = { 2, 0, 0, 0, 2, 0x21 }, gateway_mac[6] = { 2, 0, 0, 0, 2, 0x20 };
@@ -77,6 +79,7 @@ static void load(struct world *w, uint32_t flows)
 		die("opening the BPF programs");
 	bpf_object__for_each_map(map, w->skel->obj)
 		bpf_map__set_pin_path(map, NULL);
+	bpf_map__set_max_entries(w->skel->maps.keystream, PATH_BENCH_SLOTS);
 	if (flows > 1) {
 		bpf_map__set_max_entries(w->skel->maps.flows, TALON_FLOWS_MAX);
 		bpf_map__set_max_entries(w->skel->maps.flow_fwd, TALON_FLOWS_MAX / 4);
@@ -165,13 +168,31 @@ static uint64_t ended(struct world *w, enum talon_dir dir, enum talon_end end)
 	return sum;
 }
 
+/* All slots hold the keystream of the one counter that all packets have. */
+static void make_keystream(struct world *w, const void *key)
+{
+	struct talon_keystream_slot slot = {};
+	struct engine *engine;
+
+	if (engine_new(&engine))
+		die("a ChaCha20 engine");
+	engine_set_key(engine, key);
+	engine_fill(engine, &slot, INDEX, TALON_KEYSTREAM_RECV, COUNTER, TALON_SLOT_STREAM_LEN);
+	for (uint32_t i = 0; i < PATH_BENCH_SLOTS; i++)
+		put(w->skel->maps.keystream, &i, &slot);
+	engine_free(engine);
+}
+
 static void write_job(struct world *w, const struct packet *frame, uint32_t items, uint32_t head_off, uint32_t tag_off, const void *key,
 		      uint32_t len)
 {
 	struct path_bench_job job = { .size = frame->len, .head_off = head_off, .tag_off = tag_off, .items = items, .slot = SLOT,
-				      .plain_len = len, .counter = COUNTER };
+				      .plain_len = len, .counter = COUNTER, .index = INDEX,
+				      .ahead = !w->ahead ? 0 : tag_off ? 1 : 2 };
 	uint32_t zero = 0;
 
+	if (w->ahead)
+		make_keystream(w, key);
 	memcpy(job.key, key, 32);
 	memcpy(job.frame, frame->bytes, frame->len);
 	put(w->skel->maps.jobs, &zero, &job);
@@ -272,12 +293,14 @@ static struct measured measure(struct world *w, bool is_in, const struct packet 
 	return (struct measured) { bench_median(paths, PASSES), bench_median(aeads, PASSES), bench_median(rests, PASSES) };
 }
 
-static void report(struct bench *b, const char *dir, uint32_t len, const char *suffix, struct measured m)
+static void report(struct bench *b, const struct world *w, const char *dir, uint32_t len, const char *suffix, struct measured m)
 {
 	char name[64];
 
-	snprintf(name, sizeof(name), "path.%s.inline.%u%s", dir, len, suffix);
+	snprintf(name, sizeof(name), "path.%s.%s.%u%s", dir, w->ahead ? "ahead" : "inline", len, suffix);
 	bench_report(b, name, m.path_ns / 1e3, "us", "AEAD alone", m.aead_ns / 1e3, m.aead_ns / m.path_ns);
+	if (w->ahead)
+		return;
 	snprintf(name, sizeof(name), "path.%s.rest.%u%s", dir, len, suffix);
 	bench_report(b, name, m.rest_ns, "ns", NULL, NAN, NAN);
 }
@@ -305,7 +328,7 @@ static void run(struct bench *b, struct world *w, uint32_t flows, uint32_t len, 
 	put_items(w, items, flows);
 	free(items);
 	m = measure(w, true, &frame, repeat);
-	report(b, "in", len, suffix, m);
+	report(b, w, "in", len, suffix, m);
 
 	items = reply_items(w, flows, len);
 	shuffle(items, flows);
@@ -316,7 +339,7 @@ static void run(struct bench *b, struct world *w, uint32_t flows, uint32_t len, 
 	frame = reply_frame(&flow, len);
 	write_job(w, &frame, flows, 14, 0, w->session.send_key, len);
 	m = measure(w, false, &frame, repeat);
-	report(b, "out", len, suffix, m);
+	report(b, w, "out", len, suffix, m);
 	path_bench__destroy(w->skel);
 }
 
@@ -329,6 +352,10 @@ int main(int argc, char **argv)
 	if (sodium_init() < 0)
 		die("libsodium");
 	make_net(&w);
+	w.ahead = true;
+	run(&b, &w, 1, 1280, "");
+	run(&b, &w, 1, 64, "");
+	w.ahead = false;
 	run(&b, &w, 1, 1280, "");
 	run(&b, &w, 1, 64, "");
 	run(&b, &w, MILLION, 1280, ".1m");

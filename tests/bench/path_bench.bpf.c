@@ -2,7 +2,7 @@
 // The uplink's path under BPF_PROG_TEST_RUN with repeat. The kernel puts neither bytes nor head back between runs, so each run does:
 // "restore" is what that costs, to be subtracted.
 #include "lib/uplink.h"
-#include "bench/path_bench.h"
+#include "path_bench.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -17,6 +17,28 @@ struct {
 	__type(key, __u32);
 	__type(value, struct path_bench_item);
 } items SEC(".maps");
+
+/* Keystream for the packet to come, in another slot than the last one's. */
+static __always_inline bool ready_slot(struct path_bench_job *job)
+{
+	__u32 at = job->next_slot, slot = job->slot, ring_at = job->slot * TALON_KEYSTREAM_DIRS + job->ahead - 1;
+	struct talon_keystream_ring *ring = bpf_map_lookup_elem(&keystream_rings, &ring_at);
+	struct talon_send_counter *sc = bpf_map_lookup_elem(&send_counters, &slot);
+	struct talon_keystream_slot *ks = bpf_map_lookup_elem(&keystream, &at);
+
+	if (!ring || !ks || !sc)
+		return false;
+	job->next_slot = at + 1 < PATH_BENCH_SLOTS ? at + 1 : 0;
+	ring->window = talon_keystream_window(at, 0) | 1ULL << 40;	/* of one slot; a base of 0 would read as none */
+	ring->index = job->index;
+	ring->wake_at = ~0ULL;
+	ks->counter = job->ahead == 2 ? sc->next : job->counter;
+	ks->index = job->index;
+	ks->dir = job->ahead - 1;
+	ks->len = TALON_SLOT_STREAM_LEN;
+	ks->token = talon_keystream_token(job->index, ks->counter);
+	return true;
+}
 
 /* The next flow's packet, and the replay window as it was when the counter had not come yet. */
 static __always_inline struct path_bench_job *restore_packet(struct xdp_md *ctx)
@@ -46,6 +68,8 @@ static __always_inline struct path_bench_job *restore_packet(struct xdp_md *ctx)
 		return NULL;
 	r->max = job->counter;
 	r->window[REPLAY_WORD(job->counter)] &= ~REPLAY_BIT(job->counter);
+	if (job->ahead && !ready_slot(job))
+		return NULL;
 	return job;
 }
 
@@ -98,7 +122,11 @@ int path_open(struct xdp_md *ctx)
 	if (!job || !pkt)
 		return XDP_ABORTED;
 	aead_set_key(&pkt->aead, job->key, job->counter);
-	if (aead_open(ctx, &pkt->aead, L3_OFF + OUTER4_LEN, job->plain_len))
+	pkt->index = job->index;
+	pkt->counter = job->counter;
+	pkt->wg_off = L3_OFF + OUTER4_LEN - WG_DATA_HEADER_LEN;
+	pkt->cipher_len = job->plain_len;
+	if (keystream_open(ctx, pkt))
 		return XDP_ABORTED;
 	return restore_place(ctx, job, 0) ? XDP_ABORTED : XDP_REDIRECT;
 }
@@ -109,14 +137,23 @@ int path_seal(struct xdp_md *ctx)
 {
 	struct path_bench_job *job = restore_packet(ctx);
 	struct talon_pkt *pkt = bpf_map_lookup_elem(&scratch, ONLY);
+	struct talon_send_counter *sc;
+	__u32 slot;
 
 	if (!job || !pkt)
 		return XDP_ABORTED;
 	if (bpf_xdp_adjust_head(ctx, -(int)AEAD_SEAL_SHIFT))
 		return XDP_ABORTED;
 	pkt->aead.mtu = 0;
-	aead_set_key(&pkt->aead, job->key, job->counter);
-	if (aead_seal(ctx, &pkt->aead, L3_OFF, job->plain_len))
+	slot = job->slot;
+	sc = bpf_map_lookup_elem(&send_counters, &slot);
+	if (!sc)
+		return XDP_ABORTED;
+	pkt->index = job->index;
+	pkt->counter = sc->next++;
+	pkt->tot_len = job->plain_len;
+	aead_set_key(&pkt->aead, job->key, pkt->counter);
+	if (keystream_seal(ctx, pkt, L3_OFF))
 		return XDP_ABORTED;
 	return restore_place(ctx, job, AEAD_SEAL_SHIFT) ? XDP_ABORTED : XDP_REDIRECT;
 }

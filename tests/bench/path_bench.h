@@ -7,6 +7,7 @@
 
 #define PATH_BENCH_HEAD 32	/* bytes of the packet that differ from flow to flow: IPv4 and UDP headers, in whole blocks of 16 */
 #define PATH_BENCH_FRAME 1408
+#define PATH_BENCH_SLOTS 1024		/* of keystream, used in turns; all hold that of the job's counter */
 
 /* One flow's packet, as far as it differs from the frame. */
 struct path_bench_item {
@@ -24,7 +25,9 @@ struct path_bench_job {
 	__u64	counter;
 	__u32	key[8];
 	__u32	next;			/* item */
-	__u32	pad;
+	__u32	next_slot;		/* of keystream */
+	__u32	index;			/* of the session */
+	__u32	ahead;			/* keystream lies ready: 1 to open, 2 to seal; 0: none */
 	__u8	frame[PATH_BENCH_FRAME];
 };
 
