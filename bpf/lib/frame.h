@@ -132,7 +132,9 @@ static __always_inline int frame_push_blank(ctx_md *ctx, __u32 len)
 
 static __always_inline int frame_trim(ctx_md *ctx, __u32 len)
 {
-	return bpf_xdp_adjust_tail(ctx, (int)len - (int)frame_len(ctx));
+	int delta = (int)len - (int)frame_len(ctx);
+
+	return delta ? bpf_xdp_adjust_tail(ctx, delta) : 0;
 }
 
 static __always_inline __u32 frame_ifindex(ctx_md *ctx)
