@@ -46,8 +46,8 @@ void hold_init(struct hold *hold);
 void hold_done(struct hold *hold);
 
 /*
- * Keeps a copy until @until_ns (CLOCK_BOOTTIME). Where there are too many, the oldest makes room: of those for @key, or of all, so that peers
- * who never answer cannot keep out the others. Returns 0 or -ENOMEM.
+ * Keeps a copy until @until_ns (CLOCK_BOOTTIME). Where there are too many, the oldest makes room: of those for @key, or
+ * of all, so that peers who never answer cannot keep out the others. Returns 0 or -ENOMEM.
  */
 int hold_add(struct hold *hold, const struct hold_key *key, const void *bytes, size_t len, uint64_t until_ns);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Names of endpoints that could not be looked up at the start are tried again, one at a time, by glibc's own thread: nothing here waits.
+// Names of endpoints that were not found at the start are tried again, one at a time, by glibc's thread: nothing waits.
 #include <netdb.h>
 #include <string.h>
 

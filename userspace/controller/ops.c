@@ -80,7 +80,9 @@ static int set_tx(void *ctx, uint32_t peer, uint32_t index)
 
 int endpoint_read(const struct controller *c, uint32_t peer, struct talon_endpoint *ret_endpoint)
 {
-	return bpf_map_lookup_elem_flags(datapath_map_fd(c->dp, DATAPATH_MAP_ENDPOINTS), &peer, ret_endpoint, BPF_F_LOCK) ? -errno : 0;
+	int map = datapath_map_fd(c->dp, DATAPATH_MAP_ENDPOINTS);
+
+	return bpf_map_lookup_elem_flags(map, &peer, ret_endpoint, BPF_F_LOCK) ? -errno : 0;
 }
 
 void endpoint_from_map(const struct talon_endpoint *from, struct endpoint *ret_endpoint)
@@ -124,7 +126,7 @@ static int set_endpoint(void *ctx, uint32_t peer, const struct endpoint *endpoin
 
 	if (ret)
 		return ret;
-	/* Where nothing changes, what the datapath learned about the way stays; unless a message just came by another one. */
+	/* Where nothing changes, what the datapath learned about the way stays; but not if a message came by another. */
 	if (e.in_ifindex && (!endpoint->ifindex || e.in_ifindex == (uint32_t)endpoint->ifindex) &&
 	    e.local_port == c->map_config.listen_port && e.family == endpoint->family && e.remote_port == endpoint->port &&
 	    !memcmp(&e.remote, &endpoint->remote, sizeof(e.remote)) &&

@@ -150,8 +150,8 @@ int net_neigh_list(net_neigh_cb cb, void *user);
  * Both: @mtu, NOARP, no addresses, no IPv6 link-local, up. @name: segmentation, tx checksum and scatter-gather off, so
  * that what leaves it is wire-sized, linear and summed; GRO on, which gives it the NAPI that redirected frames need to
  * be received. @far: GRO off. Marked by ifalias @alias. A pair that is there with this alias is put into this state
- * again; a device without it is not touched, but for one of these names whose making was cut short, which its group tells. Returns 0, -EEXIST if a foreign device has either name, or another
- * negative errno; undoes what it made on failure.
+ * again, and so is one whose making was cut short, which its group tells; any other device is not touched. Returns 0,
+ * -EEXIST if a foreign device has either name, or another negative errno; undoes what it made on failure.
  */
 int net_tunnel_create(const char *name, const char *far, uint32_t mtu, const char *alias, char *err, size_t errlen);
 
