@@ -60,13 +60,6 @@ status_mib() { awk -v f="$2:" '$1 == f { printf "%.2f\n", $2 / 1024 }' "/proc/$1
 # Nanoseconds of CPU time of every thread, from schedstat: finer than the 10 ms ticks of stat.
 cpu_ns() { cat "/proc/$1"/task/*/schedstat | awk '{ n += $1 } END { print n }'; }
 
-controller_cpu() { # PID: percent of one core over 20 s
-	local before from
-	before=$(cpu_ns "$1") from=${EPOCHREALTIME/./}
-	sleep 20
-	awk -v ns=$(($(cpu_ns "$1") - before)) -v us=$((${EPOCHREALTIME/./} - from)) 'BEGIN { printf "%.3f\n", ns / us / 10 }'
-}
-
 maps_bytes() {
 	bpf_ids | awk '$1 == "map" { print $2 }' | while read -r id; do bpftool -j map show id "$id"; done | jq -s 'map(.bytes_memlock) | add'
 }
@@ -83,12 +76,27 @@ memory() { # NAME
 	pid=$(pid_of node)
 	status_mib "$pid" VmRSS >"$RUN/talon.controller.rss.$1"
 	status_mib "$pid" RssAnon >"$RUN/talon.controller.rss.$1.anon"
+	for pid in $(pgrep -P "$pid"); do status_mib "$pid" VmRSS; done >"$RUN/talon.helper.rss.$1"
 }
+
+idle_cpu() { # percent of one core over 20 s: of the controller, and of the helper that makes keystream
+	local pid helper from=${EPOCHREALTIME/./} before before_helper=0
+	pid=$(pid_of node)
+	helper=$(pgrep -P "$pid" || true)
+	before=$(cpu_ns "$pid")
+	[ -z "$helper" ] || before_helper=$(cpu_ns "$helper")
+	sleep 20
+	percent $(($(cpu_ns "$pid") - before)) $((${EPOCHREALTIME/./} - from)) >"$RUN/talon.controller.cpu.idle"
+	[ -z "$helper" ] ||
+		percent $(($(cpu_ns "$helper") - before_helper)) $((${EPOCHREALTIME/./} - from)) >"$RUN/talon.helper.cpu.idle"
+}
+
+percent() { awk -v ns="$1" -v us="$2" 'BEGIN { printf "%.3f\n", ns / us / 10 }'; }
 
 measure_controller() {
 	write_config node "$RUN/node.conf"
 	talon_up node "$RUN/node.conf"
-	controller_cpu "$(pid_of node)" >"$RUN/talon.controller.cpu.idle"
+	idle_cpu
 	memory idle
 	maps_bytes >"$RUN/talon.maps.bytes"
 	talon_down node
@@ -128,30 +136,36 @@ report() {
 		row controller.rss.idle.anon MiB
 		row controller.rss.peers1000 MiB
 		row controller.rss.peers1000.anon MiB
-		row maps.bytes bytes
 		row controller.cpu.idle %
+		row helper.rss.idle MiB
+		row helper.cpu.idle %
+		row maps.bytes bytes
 	} >"$RUN/rows"
 	print_rows "$RUN/rows"
 	echo "reference: $REFERENCE; the laptop runs the same wireguard-go in both"
 	[ -z "$JSON" ] || jq -s . "$RUN/rows" >"$JSON"
 }
 
-[ "$ENGINES" = reference ] || [ -x "$TALON" ] || { echo "no $TALON: build it first" >&2; exit 2; }
-choose_reference
-run_begin "b$$"
-trap 'run_end' EXIT
-trap 'exit 1' INT TERM
-topology lap node node2 gw
-spawn iperf3 gw iperf3 -s
-wait_for 5 "the iperf3 server" listening gw ":5201" t
-if [[ $ENGINES == talon* ]]; then
-	measure_controller
-	write_config node "$RUN/node.conf"
-	talon_up node "$RUN/node.conf"
-fi
-write_config node2 "$RUN/node2.conf"
-reference_up node2 "$RUN/node2.conf"
-client_up lap
-measure_rates
-stop node2
-report
+main() {
+	[ "$ENGINES" = reference ] || [ -x "$TALON" ] || { echo "no $TALON: build it first" >&2; exit 2; }
+	choose_reference
+	run_begin "b$$"
+	trap 'run_end' EXIT
+	trap 'exit 1' INT TERM
+	topology lap node node2 gw
+	spawn iperf3 gw iperf3 -s
+	wait_for 5 "the iperf3 server" listening gw ":5201" t
+	if [[ $ENGINES == talon* ]]; then
+		measure_controller
+		write_config node "$RUN/node.conf"
+		talon_up node "$RUN/node.conf"
+	fi
+	write_config node2 "$RUN/node2.conf"
+	reference_up node2 "$RUN/node2.conf"
+	client_up lap
+	measure_rates
+	stop node2
+	report
+}
+
+main; exit	# on one line: an edit of this file during a run is not read

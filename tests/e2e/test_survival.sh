@@ -72,6 +72,20 @@ test_new_handshake_works_after_adoption() {
 	fetch_and_put lap medium
 }
 
+test_killed_keystream_helper_loses_no_packet_and_comes_back() {
+	local pid
+	needs_talon
+	node_up
+	all_answered lap $GW 1
+	pid=$(status .keystream.pid)
+	start_load 400
+	kill -KILL "$pid"
+	load_lost_nothing 400
+	wait_for 10 "another helper" another_helper "$pid"
+}
+
+another_helper() { [ "$(status .keystream.pid)" != "$1" ] && [ "$(status .keystream.helper)" = running ]; }
+
 test_hung_controller_hinders_neither_packets_nor_status() {
 	local pid start took
 	needs_talon
