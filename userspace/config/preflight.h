@@ -8,7 +8,8 @@
 #include "config/config.h"
 
 /*
- * Capabilities, no other controller, the WireGuard port on IPv4 and IPv6, the uplinks, and a bpf file system for the pins. The last is mounted where it
+ * Capabilities, no other controller, the WireGuard port on IPv4 and IPv6, the uplinks, and a bpf file system for the
+ * pins. The last is mounted where it
  * belongs (/sys/fs/bpf) if it is not there, when all else was found in order.
  * Returns 0, or a negative errno with one line in @why that names what is missing and what to do.
  */
