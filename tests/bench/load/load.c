@@ -4,15 +4,17 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
 #include <net/if.h>
-#include <netinet/in.h>
-#include <netinet/udp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -20,11 +22,7 @@
 
 #include "bench/bench.h"
 #include "bench/load/packet.h"
-#include "load_sink.skel.h"
-
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
+#include "load_ends.skel.h"
 
 #define SERVICE_PORT	9000	/* of the gateway */
 #define LAPTOP_PORT	20000	/* and up: one for each flow */
@@ -32,25 +30,25 @@
 #define OPENING_LEN	64
 #define OPENING_TRIES	100
 #define OPENING_WAIT_MS	20
-#define MESSAGE_OFF	(14 + PACKET_HEADERS)	/* of the UDP payload in a frame */
-#define QUIET_NS	50000000	/* for so long: nothing more will come */
-#define BUFFER_BYTES	(8 << 20)
+#define MESSAGE_OFF	(ETH_HLEN + PACKET_HEADERS)	/* of the UDP payload in a frame */
+#define QUIET_NS	50000000	/* no packet arrived for so long: nothing more will come */
+#define LOOK_US		500		/* how often the source is asked whether it is done */
 #define SAMPLES_MAX	(LOAD_RING_BYTES / (int)(sizeof(struct load_sample) + 8))
 
 struct load {
 	struct load_options o;
-	struct load_sink *sink;
+	struct load_ends *ends;
 	struct bpf_link *link;
 	struct ring_buffer *ring;
+	struct ether_header ether;		/* of every frame to the node */
+	int wire;				/* socket that sends whole frames */
+	int tunnel;				/* of handshakes; -1 without a tunnel */
+	uint16_t tunnel_port;
 	struct wg wg;
 	uint64_t run;				/* what tells this run's packets from any other's */
 	uint64_t counter;			/* next to seal with */
-	int tunnel;				/* socket of sealed packets, -1 without a tunnel */
-	int socks[LOAD_FLOWS_MAX];		/* of packets in the clear, one for each flow; -1: none */
 	uint16_t ports[LOAD_FLOWS_MAX];		/* the node's port for the flow, as the gateway sees it; 0: not open yet */
-	uint8_t *datagrams;			/* one after the other, @stride each */
-	size_t stride;
-	uint64_t *sent_ns;			/* for each batch */
+	struct load_slot *slots;		/* of load_ends.bpf.c; NULL: not measuring yet */
 	double *latencies;			/* of good samples, us */
 	struct load_result result;
 };
@@ -63,7 +61,7 @@ static int complain(const char *what, int error)
 
 static uint64_t packets_seen(const struct load *l)
 {
-	return __atomic_load_n(&l->sink->bss->seen[l->o.dir].packets, __ATOMIC_RELAXED);
+	return __atomic_load_n(&l->ends->bss->seen[l->o.dir].packets, __ATOMIC_RELAXED);
 }
 
 /* In the wire's frames from the node. */
@@ -74,14 +72,14 @@ static bool sink_sees_sealed(const struct load *l, enum load_dir dir)
 
 static bool sends_sealed(const struct load *l)
 {
-	return l->tunnel >= 0 && l->o.dir == LOAD_IN;
+	return l->o.kind != LOAD_PLAIN && l->o.dir == LOAD_IN;
 }
 
 static void sink_expects(struct load *l, enum load_dir dir, uint32_t len, uint32_t every)
 {
-	memset(&l->sink->bss->seen, 0, sizeof(l->sink->bss->seen));
-	l->sink->bss->wanted_len[dir] = len + (sink_sees_sealed(l, dir) ? PACKET_HEADERS + WG_OVERHEAD : 0);
-	l->sink->data->sample_every = every;
+	memset(&l->ends->bss->seen, 0, sizeof(l->ends->bss->seen));
+	l->ends->bss->wanted_len[dir] = len + (sink_sees_sealed(l, dir) ? PACKET_HEADERS + WG_OVERHEAD : 0);
+	l->ends->data->sample_every = every;
 }
 
 static uint32_t flow_of(const struct load *l, uint64_t number)
@@ -124,10 +122,10 @@ static const uint8_t *inner_packet(const struct load *l, const struct load_sampl
 	size_t len;
 
 	if (!sink_sees_sealed(l, sample->dir)) {
-		if (sample->len < 14 + PACKET_MIN)
+		if (sample->len < ETH_HLEN + PACKET_MIN)
 			return NULL;
-		*ret_len = sample->len - 14;
-		return sample->frame + 14;
+		*ret_len = sample->len - ETH_HLEN;
+		return sample->frame + ETH_HLEN;
 	}
 	if (sample->len < MESSAGE_OFF + WG_OVERHEAD)
 		return NULL;
@@ -195,7 +193,7 @@ static int on_measured(struct load *l, const struct load_sample *sample)
 		if (!l->result.bad++)
 			fprintf(stderr, "load: a sample is wrong: %s\n", wrong);
 	} else {
-		l->latencies[l->result.samples - l->result.bad] = (sample->ns - l->sent_ns[number / l->o.batch]) / 1e3;
+		l->latencies[l->result.samples - l->result.bad] = (sample->ns - l->slots[number].sent_ns) / 1e3;
 	}
 	l->result.samples++;
 	return 0;
@@ -205,50 +203,84 @@ static int on_sample(void *ctx, void *data, size_t size)
 {
 	struct load *l = ctx;
 
-	return l->sent_ns ? on_measured(l, data) : on_opening(l, data);
+	return l->slots ? on_measured(l, data) : on_opening(l, data);
 }
 
 /* --- Opening --- */
 
-static int open_sink(struct load *l)
+static int read_device(struct load *l)
 {
-	unsigned int ifindex = if_nametoindex(l->o.device);
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP) };
+	struct ifreq request = { 0 };
+
+	to.sll_ifindex = if_nametoindex(l->o.device);
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", l->o.device);
+	l->wire = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (!to.sll_ifindex || l->wire < 0 || ioctl(l->wire, SIOCGIFHWADDR, &request) ||
+	    bind(l->wire, (struct sockaddr *)&to, sizeof(to)))
+		return complain(l->o.device, errno);
+	memcpy(l->ether.ether_shost, request.ifr_hwaddr.sa_data, ETH_ALEN);
+	memcpy(l->ether.ether_dhost, l->o.node_mac, ETH_ALEN);
+	l->ether.ether_type = htons(ETHERTYPE_IP);
+	return 0;
+}
+
+/* Of a packet of @len bytes inside the tunnel. */
+static uint32_t frame_len(const struct load *l, uint32_t len, bool sealed)
+{
+	return ETH_HLEN + len + (sealed ? PACKET_HEADERS + WG_OVERHEAD : 0);
+}
+
+static void plan(struct load *l)
+{
+	struct load_plan plan = {
+		.ifindex = if_nametoindex(l->o.device),
+		.frame_len = frame_len(l, l->o.length, sends_sealed(l)),
+		.count = l->o.count,
+		.window = l->o.window,
+		.interval_ns = l->o.rate ? 1000000000 / l->o.rate : 0,
+		.limit_ns = l->o.limit_ns,
+		.stuck_ns = l->o.stuck_ns,
+		.dir = l->o.dir,
+	};
+
+	memcpy((void *)&l->ends->rodata->plan, &plan, sizeof(plan));
+	memcpy((void *)&l->ends->rodata->names, &l->o.names, sizeof(l->o.names));
+}
+
+static int open_ends(struct load *l)
+{
 	int ret;
 
-	if (!ifindex)
-		return complain(l->o.device, errno);
-	l->sink = load_sink__open();
-	if (!l->sink)
-		return complain("opening the sink", errno);
-	memcpy((void *)&l->sink->rodata->names, &l->o.names, sizeof(l->o.names));
-	ret = load_sink__load(l->sink);
+	l->ends = load_ends__open();
+	if (!l->ends)
+		return complain("opening source and sink", errno);
+	plan(l);
+	bpf_map__set_max_entries(l->ends->maps.slots, l->o.count);
+	ret = load_ends__load(l->ends);
 	if (ret)
-		return complain("loading the sink", ret);
-	l->link = bpf_program__attach_xdp(l->sink->progs.load_sink, ifindex);
+		return complain("loading source and sink", ret);
+	l->link = bpf_program__attach_xdp(l->ends->progs.load_sink, if_nametoindex(l->o.device));
 	if (!l->link)
 		return complain("attaching the sink", errno);
-	l->ring = ring_buffer__new(bpf_map__fd(l->sink->maps.samples), on_sample, l, NULL);
+	l->ring = ring_buffer__new(bpf_map__fd(l->ends->maps.samples), on_sample, l, NULL);
 	return l->ring ? 0 : complain("the sink's ring", errno);
 }
 
-/* Connected, from an address that need not be this host's. */
-static int udp_socket(__be32 from, uint16_t from_port, __be32 to, uint16_t to_port)
+/* For handshakes, and for the port that sealed packets come from. */
+static int open_tunnel(struct load *l)
 {
-	struct sockaddr_in src = { .sin_family = AF_INET, .sin_addr.s_addr = from, .sin_port = htons(from_port) };
-	struct sockaddr_in dst = { .sin_family = AF_INET, .sin_addr.s_addr = to, .sin_port = htons(to_port) };
-	int on = 1, bytes = BUFFER_BYTES, sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr.s_addr = l->o.names.laptop };
+	struct sockaddr_in there = { .sin_family = AF_INET, .sin_addr.s_addr = l->o.names.node, .sin_port = l->o.names.port };
+	socklen_t len = sizeof(here);
 
-	if (sock < 0)
-		return -1;
-	if (setsockopt(sock, SOL_IP, IP_TRANSPARENT, &on, sizeof(on)) ||
-	    setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
-	    setsockopt(sock, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) ||
-	    bind(sock, (struct sockaddr *)&src, sizeof(src)) ||
-	    connect(sock, (struct sockaddr *)&dst, sizeof(dst))) {
-		close(sock);
-		return -1;
-	}
-	return sock;
+	l->tunnel = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (l->tunnel < 0 || bind(l->tunnel, (struct sockaddr *)&here, sizeof(here)) ||
+	    connect(l->tunnel, (struct sockaddr *)&there, sizeof(there)) ||
+	    getsockname(l->tunnel, (struct sockaddr *)&here, &len))
+		return complain("the laptop's socket", errno);
+	l->tunnel_port = ntohs(here.sin_port);
+	return 0;
 }
 
 /* A bouncing peer knows no keys: any will do, and what comes back is what was sent. */
@@ -265,9 +297,8 @@ static int open_session(struct load *l)
 
 	if (l->o.kind == LOAD_PLAIN)
 		return 0;
-	l->tunnel = udp_socket(l->o.names.laptop, 0, l->o.names.node, ntohs(l->o.names.port));
-	if (l->tunnel < 0)
-		return complain("the laptop's socket", errno);
+	if (open_tunnel(l))
+		return -1;
 	if (l->o.kind == LOAD_BOUNCE) {
 		invent_session(&l->wg);
 		return 0;
@@ -276,20 +307,31 @@ static int open_session(struct load *l)
 	return ret ? complain("handshake", ret) : 0;
 }
 
+/* The frame of one packet of a flow, sealed or in the clear. Returns its length. */
+static size_t build_frame(const struct load *l, enum load_dir dir, uint32_t len, uint64_t number, uint64_t counter, uint8_t *ret_frame)
+{
+	bool sealed = dir == LOAD_IN && l->o.kind != LOAD_PLAIN;
+	struct packet_ends ends = sent_ends(l, dir, flow_of(l, number));
+	struct packet_ends outer = { l->o.names.laptop, l->o.names.node, l->tunnel_port, ntohs(l->o.names.port) };
+	uint8_t packet[LOAD_FRAME_MAX];
+
+	memcpy(ret_frame, &l->ether, ETH_HLEN);
+	if (!sealed) {
+		packet_build(ret_frame + ETH_HLEN, len, &ends, l->run, number);
+		return frame_len(l, len, false);
+	}
+	packet_build(packet, len, &ends, l->run, number);
+	wg_seal(&l->wg, counter, packet, len, ret_frame + MESSAGE_OFF);
+	packet_wrap(ret_frame + ETH_HLEN, len + WG_OVERHEAD, &outer);
+	return frame_len(l, len, true);
+}
+
 static int send_opening(struct load *l, uint32_t flow)
 {
-	struct packet_ends ends = sent_ends(l, LOAD_IN, flow);
-	uint8_t packet[OPENING_LEN], message[OPENING_LEN + WG_OVERHEAD];
-	ssize_t ret;
+	uint8_t frame[LOAD_FRAME_MAX];
+	size_t len = build_frame(l, LOAD_IN, OPENING_LEN, OPENING | flow, l->counter++, frame);
 
-	packet_build(packet, sizeof(packet), &ends, l->run, OPENING | flow);
-	if (l->tunnel >= 0) {
-		wg_seal(&l->wg, l->counter++, packet, sizeof(packet), message);
-		ret = send(l->tunnel, message, sizeof(message), 0);
-	} else {
-		ret = send(l->socks[flow], packet + PACKET_HEADERS, sizeof(packet) - PACKET_HEADERS, 0);
-	}
-	return ret < 0 && errno != ECONNREFUSED ? complain("sending", errno) : 0;
+	return send(l->wire, frame, len, 0) < 0 ? complain("sending", errno) : 0;
 }
 
 /* Sends the first packet of each flow until the sink saw it. */
@@ -314,35 +356,15 @@ static int open_flows(struct load *l)
 	return missing ? -1 : 0;
 }
 
-/* Sockets of packets in the clear: the laptop's without a tunnel, then the gateway's. */
-static int open_sockets(struct load *l, enum load_dir dir)
-{
-	struct packet_ends ends;
-
-	for (uint32_t flow = 0; flow < l->o.flows; flow++) {
-		if (l->socks[flow] >= 0)
-			close(l->socks[flow]);
-		ends = sent_ends(l, dir, flow);
-		l->socks[flow] = udp_socket(ends.src, ends.sport, ends.dst, ends.dport);
-		if (l->socks[flow] < 0)
-			return complain("a flow's socket", errno);
-	}
-	return 0;
-}
-
 static int open_all(struct load *l)
 {
-	if (open_sink(l) || open_session(l))
+	if (read_device(l) || open_ends(l) || open_session(l))
 		return -1;
-	if (l->o.kind == LOAD_PLAIN && open_sockets(l, LOAD_IN))
-		return -1;
-	if (l->o.kind == LOAD_BOUNCE) {
-		for (uint32_t flow = 0; flow < l->o.flows; flow++)
-			l->ports[flow] = LAPTOP_PORT + flow;
-	} else if (open_flows(l)) {
-		return -1;
-	}
-	return l->o.dir == LOAD_OUT ? open_sockets(l, LOAD_OUT) : 0;
+	if (l->o.kind != LOAD_BOUNCE)
+		return open_flows(l);
+	for (uint32_t flow = 0; flow < l->o.flows; flow++)
+		l->ports[flow] = LAPTOP_PORT + flow;
+	return 0;
 }
 
 int load_open(struct load **ret_load, const struct load_options *options)
@@ -353,7 +375,7 @@ int load_open(struct load **ret_load, const struct load_options *options)
 		return complain("starting", ENOMEM);
 	l->o = *options;
 	l->tunnel = -1;
-	memset(l->socks, -1, sizeof(l->socks));
+	l->wire = -1;
 	randombytes_buf(&l->run, sizeof(l->run));
 	if (open_all(l)) {
 		load_close(l);
@@ -372,26 +394,14 @@ struct share {
 	pthread_t thread;
 };
 
-static void prepare_one(const struct load *l, uint32_t number)
-{
-	uint8_t packet[LOAD_FRAME_MAX], *datagram = l->datagrams + number * l->stride;
-	struct packet_ends ends;
-
-	if (!sends_sealed(l)) {
-		packet_payload(datagram, l->stride, l->run, number);
-		return;
-	}
-	ends = sent_ends(l, LOAD_IN, flow_of(l, number));
-	packet_build(packet, l->o.length, &ends, l->run, number);
-	wg_seal(&l->wg, l->counter + number, packet, l->o.length, datagram);
-}
-
 static void *prepare_share(void *ctx)
 {
 	struct share *share = ctx;
 
+	struct load *l = share->load;
+
 	for (uint32_t number = share->from; number < share->to; number++)
-		prepare_one(share->load, number);
+		build_frame(l, l->o.dir, l->o.length, number, l->counter + number, l->slots[number].frame);
 	return NULL;
 }
 
@@ -410,21 +420,14 @@ static int prepare_all(struct load *l)
 
 int load_prepare(struct load *l)
 {
-	size_t bytes;
+	struct load_slot *slots = mmap(NULL, sizeof(*slots) * l->o.count, PROT_READ | PROT_WRITE, MAP_SHARED,
+		bpf_map__fd(l->ends->maps.slots), 0);
 
-	l->stride = sends_sealed(l) ? l->o.length + WG_OVERHEAD : l->o.length - PACKET_HEADERS;
-	bytes = l->stride * l->o.count;
-	l->datagrams = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (l->datagrams == MAP_FAILED) {
-		l->datagrams = NULL;
-		return complain("memory for datagrams", errno);
-	}
-	madvise(l->datagrams, bytes, MADV_HUGEPAGE);
+	if (slots == MAP_FAILED)
+		return complain("memory for frames", errno);
+	l->slots = slots;
 	l->latencies = calloc(SAMPLES_MAX + 1, sizeof(*l->latencies));
-	l->sent_ns = calloc(l->o.count / l->o.batch + 1, sizeof(*l->sent_ns));
-	if (!l->latencies || !l->sent_ns)
-		return complain("memory", ENOMEM);
-	return prepare_all(l);
+	return l->latencies ? prepare_all(l) : complain("memory", ENOMEM);
 }
 
 /* --- Sending --- */
@@ -442,52 +445,6 @@ static int take_core(const struct load *l)
 	return 0;
 }
 
-static int segment(const struct load *l, int sock)
-{
-	int size = l->stride;
-
-	return sock >= 0 && setsockopt(sock, SOL_UDP, UDP_SEGMENT, &size, sizeof(size)) ? complain("UDP_SEGMENT", errno) : 0;
-}
-
-static int segment_all(const struct load *l)
-{
-	if (sends_sealed(l))
-		return segment(l, l->tunnel);
-	for (uint32_t flow = 0; flow < l->o.flows; flow++) {
-		if (segment(l, l->socks[flow]))
-			return -1;
-	}
-	return 0;
-}
-
-/* Returns how many packets on their way are given up for lost by now. */
-static uint64_t wait_for_room(const struct load *l, uint64_t sent, uint64_t lost)
-{
-	uint64_t seen = packets_seen(l), next, since_ns = now_ns();
-
-	while (sent + l->o.batch > seen + lost + l->o.window) {
-		sched_yield();
-		next = packets_seen(l);
-		if (next != seen)
-			since_ns = now_ns();
-		else if (now_ns() - since_ns > l->o.stuck_ns)
-			lost = sent - seen;
-		seen = next;
-	}
-	return lost;
-}
-
-static int send_batch(const struct load *l, uint32_t number)
-{
-	int sock = sends_sealed(l) ? l->tunnel : l->socks[flow_of(l, number)];
-	ssize_t ret;
-
-	do {
-		ret = send(sock, l->datagrams + number * l->stride, l->o.batch * l->stride, 0);
-	} while (ret < 0 && (errno == ECONNREFUSED || errno == ENOBUFS));	/* of what was sent before; try again */
-	return ret < 0 ? complain("sending", errno) : 0;
-}
-
 static void wait_for_quiet(const struct load *l)
 {
 	uint64_t seen = packets_seen(l), next, since_ns = now_ns();
@@ -501,52 +458,73 @@ static void wait_for_quiet(const struct load *l)
 	}
 }
 
-struct moment {
-	uint64_t ns;
-	uint64_t seen;
-	uint32_t sent;
-};
-
-static struct moment moment_now(const struct load *l, uint32_t sent)
+/* Nothing to do: that it came ends the system call that it came into. */
+static void on_done(int signal)
 {
-	return (struct moment){ now_ns(), packets_seen(l), sent };
 }
 
-/* The first fifth is left out: caches, wake-ups, a keystream that is not there yet. */
-static int send_all(struct load *l, struct moment *ret_from, struct moment *ret_to)
-{
-	uint64_t start_ns = now_ns(), limit_ns = l->o.limit_ns, lost = 0, ns = start_ns;
-	struct moment from = moment_now(l, 0);
-	bool warm = false;
-	uint32_t sent;
+struct watch {
+	const struct load *load;
+	pthread_t sender;
+	bool gone;		/* the sender is through */
+};
 
-	for (sent = 0; sent + l->o.batch <= l->o.count && ns - start_ns < limit_ns; sent += l->o.batch) {
-		if (!warm && (sent >= l->o.count / 5 || ns - start_ns >= limit_ns / 5)) {
-			warm = true;
-			from = moment_now(l, sent);
-		}
-		if (l->o.window)
-			lost = wait_for_room(l, sent, lost);
-		do {
-			ns = now_ns();
-		} while (l->o.rate && ns < start_ns + (uint64_t)sent * 1000000000 / l->o.rate);
-		l->sent_ns[sent / l->o.batch] = ns;
-		if (send_batch(l, sent))
-			return -1;
+/* The source cannot end its own run. */
+static void *watch_source(void *ctx)
+{
+	struct watch *watch = ctx;
+	const struct load_progress *progress = &watch->load->ends->bss->progress;
+
+	while (!__atomic_load_n(&progress->end_ns, __ATOMIC_ACQUIRE))
+		usleep(LOOK_US);
+	while (!__atomic_load_n(&watch->gone, __ATOMIC_ACQUIRE)) {
+		pthread_kill(watch->sender, SIGUSR1);
+		usleep(LOOK_US);
 	}
-	*ret_from = from;
-	*ret_to = moment_now(l, sent);
-	return 0;
+	return NULL;
+}
+
+/* Runs the source until it is done. */
+static int run_source(struct load *l)
+{
+	uint8_t frame[LOAD_FRAME_MAX] = { 0 };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = frame_len(l, l->o.length, sends_sealed(l)),
+		.repeat = INT32_MAX, .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = l->o.batch);
+	int ret;
+
+	do {
+		ret = bpf_prog_test_run_opts(bpf_program__fd(l->ends->progs.load_source), &opts);
+	} while (!l->ends->bss->progress.end_ns && (!ret || errno == EINTR));
+	return ret && errno != EINTR ? complain("the source", errno) : 0;
+}
+
+static int send_all(struct load *l)
+{
+	struct sigaction action = { .sa_handler = on_done };
+	struct watch watch = { .load = l, .sender = pthread_self() };
+	pthread_t watcher;
+	int ret;
+
+	sigaction(SIGUSR1, &action, NULL);
+	ret = pthread_create(&watcher, NULL, watch_source, &watch);
+	if (ret)
+		return complain("a thread", ret);
+	ret = take_core(l);
+	if (!ret)
+		ret = run_source(l);
+	if (ret)
+		l->ends->bss->progress.end_ns = 1;
+	__atomic_store_n(&watch.gone, true, __ATOMIC_RELEASE);
+	pthread_join(watcher, NULL);
+	return ret;
 }
 
 /* So that the other side does not take us for dead: it may send for 15 s without hearing anything (whitepaper section 6.5). */
-static void send_keepalive(const struct load *l, uint32_t sent)
+static void send_keepalive(const struct load *l)
 {
 	uint8_t message[WG_OVERHEAD];
-	int none = 0;
 
-	setsockopt(l->tunnel, SOL_UDP, UDP_SEGMENT, &none, sizeof(none));
-	wg_seal(&l->wg, l->counter + sent, message, 0, message);
+	wg_seal(&l->wg, l->counter + l->o.count, NULL, 0, message);
 	if (send(l->tunnel, message, sizeof(message), 0) < 0)
 		complain("keepalive", errno);
 }
@@ -554,19 +532,19 @@ static void send_keepalive(const struct load *l, uint32_t sent)
 int load_send(struct load *l)
 {
 	uint32_t every = l->o.count / (l->o.samples < SAMPLES_MAX ? l->o.samples : SAMPLES_MAX);
-	struct moment from, to;
+	const struct load_progress *progress = &l->ends->bss->progress;
+	double seconds;
 
-	if (segment_all(l) || take_core(l))
-		return -1;
 	sink_expects(l, l->o.dir, l->o.length, every ? every : 1);
-	if (send_all(l, &from, &to))
+	if (send_all(l))
 		return -1;
 	wait_for_quiet(l);
 	if (l->o.kind == LOAD_WIREGUARD)
-		send_keepalive(l, to.sent);
-	l->result.sent = to.sent;
-	l->result.offered_pps = (to.sent - from.sent) * 1e9 / (to.ns - from.ns);
-	l->result.pps = (to.seen - from.seen) * 1e9 / (to.ns - from.ns);
+		send_keepalive(l);
+	seconds = (progress->end_ns - progress->warm_ns) / 1e9;
+	l->result.sent = progress->next;
+	l->result.offered_pps = (progress->next - progress->warm_next) / seconds;
+	l->result.pps = (progress->end_seen - progress->warm_seen) / seconds;
 	return 0;
 }
 
@@ -579,8 +557,8 @@ int load_judge(struct load *l, struct load_result *ret_result)
 
 	ring_buffer__consume(l->ring);
 	result->delivered = packets_seen(l);
-	result->odd = l->sink->bss->seen[l->o.dir].odd;
-	result->unsampled = l->sink->bss->seen[l->o.dir].unsampled;
+	result->odd = l->ends->bss->seen[l->o.dir].odd;
+	result->unsampled = l->ends->bss->seen[l->o.dir].unsampled;
 	good = result->samples - result->bad;
 	if (!result->samples) {
 		fprintf(stderr, "load: nothing arrived\n");
@@ -595,19 +573,16 @@ int load_judge(struct load *l, struct load_result *ret_result)
 
 void load_close(struct load *l)
 {
-	for (uint32_t flow = 0; flow < LOAD_FLOWS_MAX; flow++) {
-		if (l->socks[flow] >= 0)
-			close(l->socks[flow]);
-	}
+	if (l->wire >= 0)
+		close(l->wire);
 	if (l->tunnel >= 0)
 		close(l->tunnel);
-	if (l->datagrams)
-		munmap(l->datagrams, l->stride * l->o.count);
-	free(l->sent_ns);
+	if (l->slots)
+		munmap(l->slots, sizeof(*l->slots) * l->o.count);
 	free(l->latencies);
 	ring_buffer__free(l->ring);
 	bpf_link__destroy(l->link);
-	load_sink__destroy(l->sink);
+	load_ends__destroy(l->ends);
 	wg_wipe(&l->wg);
 	secret_key_wipe(&l->o.private_key);
 	free(l);

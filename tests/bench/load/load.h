@@ -2,7 +2,7 @@
 /*
  * A load on one routing peer, which is a black box behind one wire: this host plays the laptop, the gateway and the sink of both.
  *
- *   load_open (sink, handshake, flows) -> load_prepare (datagrams ahead of time) -> load_send -> load_judge -> load_close
+ *   load_open (source and sink, handshake, flows) -> load_prepare (frames ahead of time) -> load_send -> load_judge -> load_close
  */
 #ifndef TALON_TESTS_LOAD_LOAD_H
 #define TALON_TESTS_LOAD_LOAD_H
@@ -27,13 +27,14 @@ struct load_options {
 	enum load_dir dir;
 	const char *device;		/* this end of the wire */
 	struct load_names names;
+	uint8_t node_mac[6];
 	struct secret_key private_key;
 	uint8_t peer[KEY_LEN];
 	uint32_t length;		/* of packets inside the tunnel, a multiple of 16 */
 	uint32_t count;			/* of packets, at most */
 	uint32_t flows;
 	uint32_t burst;			/* packets of one flow in a row */
-	uint32_t batch;			/* packets sent by one system call */
+	uint32_t batch;			/* frames that go onto the wire together */
 	uint32_t window;		/* at most so many are on their way; 0: as fast as they can be sent */
 	uint32_t rate;			/* packets per second; 0: no limit */
 	uint32_t samples;		/* about so many are looked into; more than @count: all */
@@ -53,7 +54,7 @@ struct load_result {
 	uint32_t bad;		/* of the samples */
 	double offered_pps;
 	double pps;		/* at the sink, after the first fifth */
-	double p50_us;		/* from the system call that sent to the sink, of samples */
+	double p50_us;		/* from source to sink, of samples */
 	double p99_us;
 };
 

@@ -35,15 +35,14 @@ WINDOWS="192 1024 0"		# packets on their way; a veth's ring has room for 256. 0:
 COUNT_FIRST=150000 COUNT_MAX=700000
 declare -A WINDOW COUNT
 
-# What is loaded: direction and length of packets inside the tunnel. Flows take turns packet by packet where the laptop seals them; each
-# system call of the gateway sends packets of one flow. bursts: few flows, 32 packets in a row, for engines that join packets of a flow.
-# A batch is what one system call sends: UDP_SEGMENT takes 64 KiB and 64 segments.
+# What is loaded: direction and length of packets inside the tunnel, how many flows take turns, packet by packet. bursts: few flows, 32
+# packets of one in a row, for engines that join packets of a flow.
 declare -A TRAFFIC=(
-	[in.1280]="--dir in --length 1280 --flows 64 --burst 1 --batch 32"
-	[in.1280.bursts]="--dir in --length 1280 --flows 8 --batch 32"
-	[out.1280]="--dir out --length 1280 --flows 64 --batch 32"
-	[in.64]="--dir in --length 64 --flows 64 --burst 1 --batch 64"
-	[out.64]="--dir out --length 64 --flows 64 --batch 64"
+	[in.1280]="--dir in --length 1280 --flows 64"
+	[in.1280.bursts]="--dir in --length 1280 --flows 8 --burst 32"
+	[out.1280]="--dir out --length 1280 --flows 64"
+	[in.64]="--dir in --length 64 --flows 64"
+	[out.64]="--dir out --length 64 --flows 64"
 )
 LOADS="in.1280 in.1280.bursts out.1280 in.64 out.64"
 
@@ -86,9 +85,8 @@ peers_down() {
 run_once() { # PEER LOAD ARGUMENT...
 	local peer=$1 traffic=${TRAFFIC[$2]}
 	shift 2
-	[ "$peer" != plain ] || traffic=${traffic/--burst 1 /}	# a socket for each flow
 	[[ $peer != wg && $peer != plain ]] || traffic+=" --unfinished-sum"	# the kernel leaves them to a NIC
-	load_run "$(namespace "$peer")" "$(kind "$peer")" $traffic --core "$GENERATOR_CORE" --nice 10 "$@"
+	load_run "$(namespace "$peer")" "$(kind "$peer")" $traffic --batch 64 --core "$GENERATOR_CORE" --nice 10 "$@"
 }
 
 run_cell() { # PEER LOAD ARGUMENT...: as run_once, the helper where the peer's name says

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the load generator and its sink (load_sink.bpf.c) share. */
+/* What the load generator and its sink (load_ends.bpf.c) share. */
 #ifndef TALON_TESTS_LOAD_WIRE_H
 #define TALON_TESTS_LOAD_WIRE_H
 
 #include "talon/types.h"
 
-#define LOAD_FRAME_MAX	1600
+#define LOAD_FRAME_MAX	1528	/* the longest packet that fits the wire's MTU, and some */
 #define LOAD_RING_BYTES	(16 << 20)
 
 enum load_dir {
@@ -22,6 +22,39 @@ struct load_names {
 	__be32	node;		/* the routing peer under test */
 	__be16	port;		/* its WireGuard port */
 	__u16	pad;
+};
+
+/* What the source is to do. */
+struct load_plan {
+	__u32	ifindex;	/* of the wire */
+	__u32	frame_len;
+	__u32	count;
+	__u32	window;		/* at most so many on their way; 0: no limit */
+	__u64	interval_ns;	/* between two packets at least; 0: none */
+	__u64	limit_ns;	/* at most so long */
+	__u64	stuck_ns;	/* no packet arrived for so long: those on their way are lost */
+	__u32	dir;
+	__u32	pad;
+};
+
+/* How far it is. */
+struct load_progress {
+	__u64	next;		/* number of the next packet */
+	__u64	start_ns;	/* when the first one was sent; 0: not yet */
+	__u64	warm_ns;	/* the same a fifth later, when measuring begins */
+	__u64	warm_next;
+	__u64	warm_seen;
+	__u64	end_ns;		/* when the last one was sent; 0: not yet */
+	__u64	end_seen;
+	__u64	lost;
+	__u64	moved_ns;	/* when the sink was last seen to count */
+	__u64	moved_seen;
+};
+
+/* One frame, ready to be sent. */
+struct load_slot {
+	__u64	sent_ns;
+	__u8	frame[LOAD_FRAME_MAX];
 };
 
 /* Written by the sink, but for what the generator sets between runs. */

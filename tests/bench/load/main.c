@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
+#include <netinet/ether.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #define CHECK_LIMIT_NS	60000000000ULL
 #define CHECK_STUCK_NS	2000000000ULL
 
-enum option_id { KIND, DIR, DEVICE, NODE, PORT, LAPTOP, MESH, GATEWAY, KEY, PEER_KEY, LENGTH, COUNT, FLOWS, BURST, BATCH, WINDOW, RATE, SAMPLES,
+enum option_id { KIND, DIR, DEVICE, NODE, NODE_MAC, PORT, LAPTOP, MESH, GATEWAY, KEY, PEER_KEY, LENGTH, COUNT, FLOWS, BURST, BATCH, WINDOW, RATE, SAMPLES,
 	MS, CORE, NICE, UNFINISHED_SUM, CHECK };
 
 static const struct option names[] = {
@@ -24,6 +25,7 @@ static const struct option names[] = {
 	{ "dir", required_argument, NULL, DIR },		/* in or out */
 	{ "device", required_argument, NULL, DEVICE },
 	{ "node", required_argument, NULL, NODE },
+	{ "node-mac", required_argument, NULL, NODE_MAC },
 	{ "port", required_argument, NULL, PORT },
 	{ "laptop", required_argument, NULL, LAPTOP },
 	{ "mesh", required_argument, NULL, MESH },
@@ -59,6 +61,15 @@ static __be32 address(const char *text)
 	if (inet_pton(AF_INET, text, &addr) != 1)
 		refuse("not an IPv4 address");
 	return addr.s_addr;
+}
+
+static void read_mac(const char *text, uint8_t ret_mac[static 6])
+{
+	const struct ether_addr *mac = ether_aton(text);
+
+	if (!mac)
+		refuse("not a MAC address");
+	memcpy(ret_mac, mac, 6);
 }
 
 static long number(const char *text, long least, long most)
@@ -107,17 +118,18 @@ static void take_option(struct load_options *o, bool *ret_check, int id, const c
 	case DIR: o->dir = word(value, dirs); break;
 	case DEVICE: o->device = value; break;
 	case NODE: o->names.node = address(value); break;
+	case NODE_MAC: read_mac(value, o->node_mac); break;
 	case PORT: o->names.port = htons(number(value, 1, 65535)); break;
 	case LAPTOP: o->names.laptop = address(value); break;
 	case MESH: o->names.mesh = address(value); break;
 	case GATEWAY: o->names.gateway = address(value); break;
 	case KEY: read_key(value, o->private_key.bytes); break;
 	case PEER_KEY: read_key(value, o->peer); break;
-	case LENGTH: o->length = number(value, 48, LOAD_FRAME_MAX - 100) & ~15; break;
+	case LENGTH: o->length = number(value, 48, 1440) & ~15; break;
 	case COUNT: o->count = number(value, 1, 100000000); break;
 	case FLOWS: o->flows = number(value, 1, LOAD_FLOWS_MAX); break;
 	case BURST: o->burst = number(value, 1, 64); break;
-	case BATCH: o->batch = number(value, 1, 64); break;
+	case BATCH: o->batch = number(value, 1, 256); break;
 	case WINDOW: o->window = number(value, 0, 1000000); break;
 	case RATE: o->rate = number(value, 0, 100000000); break;
 	case SAMPLES: o->samples = number(value, 1, 100000000); break;
@@ -133,7 +145,7 @@ static void read_options(struct load_options *o, bool *ret_check, int argc, char
 {
 	int id;
 
-	*o = (struct load_options){ .length = 1280, .count = 4000, .flows = 8, .batch = 32, .samples = 250,
+	*o = (struct load_options){ .length = 1280, .count = 4000, .flows = 8, .burst = 1, .batch = 64, .samples = 250,
 		.limit_ns = 2000000000, .stuck_ns = 5000000, .core = -1, .names.port = htons(51820) };
 	*ret_check = false;
 	while ((id = getopt_long(argc, argv, "", names, NULL)) >= 0) {
@@ -143,14 +155,6 @@ static void read_options(struct load_options *o, bool *ret_check, int argc, char
 	}
 	if (optind != argc || !o->device || !o->names.node || !o->names.laptop || !o->names.mesh || !o->names.gateway)
 		refuse("device, node, laptop, mesh and gateway must be named, and nothing else be there");
-	if (!o->burst)
-		o->burst = o->batch;
-	if (o->burst != o->batch && (o->kind == LOAD_PLAIN || o->dir == LOAD_OUT))
-		refuse("without a tunnel a burst is what one system call sends");
-	if (o->window && o->window < o->batch)
-		refuse("the window is smaller than a batch");
-	if (o->batch * (o->length + WG_OVERHEAD) > 65000)
-		refuse("a batch is longer than a system call takes");
 	if (*ret_check) {
 		o->samples = o->count;
 		o->limit_ns = CHECK_LIMIT_NS;

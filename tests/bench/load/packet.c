@@ -63,11 +63,11 @@ static uint64_t pseudo_header(const struct iphdr *ip, uint16_t udp_len)
 	return sum_bytes((const uint8_t *)&ip->saddr, 8) + htons(IPPROTO_UDP) + htons(udp_len);
 }
 
-void packet_build(uint8_t *packet, size_t len, const struct packet_ends *ends, uint64_t run, uint64_t number)
+void packet_wrap(uint8_t *packet, size_t payload_len, const struct packet_ends *ends)
 {
-	uint16_t udp_len = len - sizeof(struct iphdr);
+	uint16_t udp_len = sizeof(struct udphdr) + payload_len;
 	struct iphdr ip = {
-		.version = 4, .ihl = 5, .tot_len = htons(len), .frag_off = htons(IP_DF), .ttl = TTL,
+		.version = 4, .ihl = 5, .tot_len = htons(sizeof(ip) + udp_len), .frag_off = htons(IP_DF), .ttl = TTL,
 		.protocol = IPPROTO_UDP, .saddr = ends->src, .daddr = ends->dst,
 	};
 	struct udphdr udp = { .source = htons(ends->sport), .dest = htons(ends->dport), .len = htons(udp_len) };
@@ -75,11 +75,16 @@ void packet_build(uint8_t *packet, size_t len, const struct packet_ends *ends, u
 	ip.check = ~fold(sum_bytes((uint8_t *)&ip, sizeof(ip)));
 	memcpy(packet, &ip, sizeof(ip));
 	memcpy(packet + sizeof(ip), &udp, sizeof(udp));
-	packet_payload(packet + PACKET_HEADERS, len - PACKET_HEADERS, run, number);
 	udp.check = ~fold(sum_bytes(packet + sizeof(ip), udp_len) + pseudo_header(&ip, udp_len));
 	if (!udp.check)
 		udp.check = 0xffff;
 	memcpy(packet + sizeof(ip), &udp, sizeof(udp));
+}
+
+void packet_build(uint8_t *packet, size_t len, const struct packet_ends *ends, uint64_t run, uint64_t number)
+{
+	packet_payload(packet + PACKET_HEADERS, len - PACKET_HEADERS, run, number);
+	packet_wrap(packet, len - PACKET_HEADERS, ends);
 }
 
 static bool udp_sum_is_good(const struct iphdr *ip, const uint8_t *udp, uint16_t udp_len, bool unfinished_sum)

@@ -28,6 +28,9 @@ void packet_payload(uint8_t *payload, size_t len, uint64_t run, uint64_t number)
 /* A whole packet of @len bytes, PACKET_MIN at least, its checksums finished. */
 void packet_build(uint8_t *packet, size_t len, const struct packet_ends *ends, uint64_t run, uint64_t number);
 
+/* Puts headers in front of the @payload_len bytes at @packet + PACKET_HEADERS, checksums finished. */
+void packet_wrap(uint8_t *packet, size_t payload_len, const struct packet_ends *ends);
+
 /* What the payload at @payload says its number is. */
 uint64_t packet_number(const uint8_t *payload);
 

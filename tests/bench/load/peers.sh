@@ -22,23 +22,25 @@ wire_up() { # PEER
 	ns_add "$1-far"
 	ip -n "$P-$1" link add "$near" type veth peer name "$far" netns "$P-$1-far"
 	in_ns "$1" ethtool -K "$near" tso off tx-udp-segmentation off gro on >/dev/null
-	in_ns "$1-far" ethtool -K "$far" tso off tx-udp-segmentation off gro on >/dev/null
+	in_ns "$1-far" ethtool -K "$far" tx off tso off tx-udp-segmentation off gro on >/dev/null
 	in_ns "$1" sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0
 	ip -n "$P-$1-far" -batch - <<-END
 		link set $far up
 		addr add 192.168.1.1/24 dev $far
 		addr add $LAPTOP/32 dev lo
-		route add $GW/32 via $NODE dev $far
 	END
 	ip -n "$P-$1" -batch - <<-END
 		link set $near up
 		addr add $NODE/24 dev $near
 		route add default via 192.168.1.1
-		neigh add $GW lladdr $(in_ns "$1-far" ip -j link show "$far" | jq -r '.[0].address') dev $near nud permanent
+		neigh add $GW lladdr $(mac "$1-far" "$far") dev $near nud permanent
+		neigh add 192.168.1.1 lladdr $(mac "$1-far" "$far") dev $near nud permanent
 	END
 	napi_thread "$1" "$near" "$PACKET_CORE"
 	napi_thread "$1-far" "$far" "$GENERATOR_CORE" "$FAR_PRIORITY"
 }
+
+mac() { ip -n "$P-$1" -j link show "$2" | jq -r '.[0].address'; }		# HOST DEVICE
 
 # The device's NAPI becomes a kernel thread on that core. /sys shows devices of the namespace that it was mounted in.
 napi_thread() { # HOST DEVICE CORE [PRIORITY]
@@ -113,20 +115,11 @@ bounce_up() { # PEER
 
 # --- One run of the generator ---
 
-# What comes from the gateway has finished checksums, as on a wire: they are sealed as they are. Sums of the laptop's outer datagrams are
-# left to hardware, as a NIC on either side has them: it saves the generator a sixth of its time and no peer looks at them.
-far_sums() { # PEER ARGUMENT...
-	local tx=off
-	[[ " $* " != *" --dir in "* ]] || tx=on
-	in_ns "$1-far" ethtool -K "$(far_dev "$1")" tx $tx >/dev/null
-}
-
 # The far end's command line; what follows the peer's name is the generator's own.
 load_run() { # PEER wireguard|plain|bounce ARGUMENT...: prints a line of JSON
 	local peer=$1 kind=$2
 	shift 2
-	far_sums "$peer" "$@"
 	[ "$kind" != wireguard ] || set -- --key "$RUN/keys/lap" --peer-key "$RUN/keys/$peer.pub" --port "$PORT" "$@"
-	in_ns "$peer-far" "$LOAD" --kind "$kind" --device "$(far_dev "$peer")" --node "$NODE" --laptop "$LAPTOP" --mesh "${MESH[lap]}" \
-		--gateway "$GW" "$@"
+	in_ns "$peer-far" "$LOAD" --kind "$kind" --device "$(far_dev "$peer")" --node "$NODE" --node-mac "$(mac "$peer" "$(near_dev "$peer")")" \
+		--laptop "$LAPTOP" --mesh "${MESH[lap]}" --gateway "$GW" "$@"
 }

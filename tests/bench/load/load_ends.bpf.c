@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// XDP at the far end of the wire: counts what the routing peer forwarded, copies every n-th frame for inspection, drops it.
+// Both ends of a load: a source that puts prepared frames on the wire, and XDP at the wire's far end that counts what the routing peer
+// forwarded, copies every n-th frame for inspection, and drops it.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -7,6 +8,8 @@
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+
+#include <stdbool.h>
 
 #include "load_wire.h"
 #include "talon/wg_wire.h"
@@ -24,6 +27,18 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, LOAD_RING_BYTES);
 } samples SEC(".maps");
+
+/* The source runs as BPF_PROG_RUN on live frames: fresh pages with room in front, as a NIC's driver hands them to XDP. */
+const volatile struct load_plan plan;
+struct load_progress progress;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);			/* set to the number of packets */
+	__type(key, __u32);
+	__type(value, struct load_slot);
+} slots SEC(".maps");
 
 struct headers {
 	struct ethhdr eth;
@@ -87,6 +102,59 @@ int load_sink(struct xdp_md *ctx)
 	if (every && seen[dir].packets++ % every == 0)
 		take_sample(ctx, dir, sizeof(struct ethhdr) + bpf_ntohs(h->ip.tot_len));
 	return XDP_DROP;
+}
+
+/* Is the window full? What does not arrive for long is given up, or one lost packet would take its place for ever. */
+static __always_inline bool must_wait(__u64 now_ns)
+{
+	__u64 arrived = seen[plan.dir & 1].packets;
+
+	if (arrived != progress.moved_seen || !progress.moved_ns) {
+		progress.moved_seen = arrived;
+		progress.moved_ns = now_ns;
+	} else if (now_ns - progress.moved_ns > plan.stuck_ns) {
+		progress.lost = progress.next - arrived;
+		progress.moved_ns = now_ns;
+	}
+	return plan.window && progress.next - progress.lost >= arrived + plan.window;
+}
+
+static __always_inline void mark_time(__u64 now_ns)
+{
+	__u64 spent_ns;
+
+	if (!progress.start_ns)
+		progress.start_ns = now_ns;
+	spent_ns = now_ns - progress.start_ns;
+	if (!progress.warm_ns && (progress.next * 5 >= plan.count || spent_ns * 5 >= plan.limit_ns)) {
+		progress.warm_next = progress.next;
+		progress.warm_seen = seen[plan.dir & 1].packets;
+		progress.warm_ns = now_ns;
+	}
+	if (progress.next >= plan.count || spent_ns >= plan.limit_ns) {
+		progress.end_seen = seen[plan.dir & 1].packets;
+		progress.end_ns = now_ns;
+	}
+}
+
+SEC("xdp")
+int load_source(struct xdp_md *ctx)
+{
+	__u32 number = progress.next, len = plan.frame_len;
+	__u64 now_ns = bpf_ktime_get_ns();
+	struct load_slot *slot;
+
+	if (progress.end_ns)
+		return XDP_DROP;
+	mark_time(now_ns);
+	if (progress.end_ns || must_wait(now_ns) || now_ns - progress.start_ns < number * plan.interval_ns)
+		return XDP_DROP;
+	slot = bpf_map_lookup_elem(&slots, &number);
+	if (!slot || !len || len > LOAD_FRAME_MAX || bpf_xdp_store_bytes(ctx, 0, slot->frame, len))
+		return XDP_ABORTED;
+	slot->sent_ns = now_ns;
+	progress.next++;
+	return bpf_redirect(plan.ifindex, 0);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
