@@ -7,6 +7,7 @@
 #include "aead_bench.skel.h"
 #include "bench/aead_bench.h"
 #include "bench/bench.h"
+#include "keystream/window.h"
 
 #define OFF		58
 #define SHIFT		32
@@ -105,9 +106,65 @@ static void prepare(struct aead_bench_job *job, struct text *t, bool seal)
 	}
 }
 
-static void measure(struct bench *b, struct aead_bench *skel, uint32_t len, bool seal)
+/* Every slot holds the keystream of the job's packet, so that it opens whichever is its turn. */
+static void fill_slots(struct aead_bench *skel, const struct aead_bench_job *job)
 {
-	int prog_fd = bpf_program__fd(seal ? skel->progs.seal : skel->progs.open);
+	struct talon_keystream_slot slot = { 0 };
+	struct engine *engine;
+
+	if (engine_new(&engine))
+		die("a ChaCha20 engine");
+	engine_set_key(engine, job->key);
+	engine_fill(engine, &slot, 1, TALON_KEYSTREAM_RECV, job->counter, TALON_SLOT_STREAM_LEN);
+	for (uint32_t i = 0; i < AEAD_BENCH_SLOTS; i++) {
+		if (bpf_map_update_elem(bpf_map__fd(skel->maps.slots), &i, &slot, BPF_ANY))
+			die("map update");
+	}
+	engine_free(engine);
+}
+
+/* What the helper does for one packet, over a window of its own: slots are taken back and filled anew, round after round. */
+static void measure_generate(struct bench *b, struct aead_bench *skel, uint32_t len)
+{
+	const struct window_ring ring = { 1, TALON_KEYSTREAM_RECV, (len + 63) & ~63U };
+	struct engine *engines[1 + ENGINE_KIND_COUNT] = { NULL };
+	double us[1 + ENGINE_KIND_COUNT];
+	struct window_counts counts = { 0 };
+	const uint32_t key[8] = { 1, 2, 3 };
+	struct window window;
+	uint64_t counter = 0;
+	char name[64];
+
+	if (window_map(&window, bpf_map__fd(skel->maps.slots), 0, 10) || engine_new(&engines[0]) ||
+	    engine_new_of(&engines[1 + ENGINE_OPENSSL], ENGINE_OPENSSL) || engine_new_of(&engines[1 + ENGINE_LIBSODIUM], ENGINE_LIBSODIUM))
+		die("a ChaCha20 engine");
+	for (int e = 0; e < 1 + ENGINE_KIND_COUNT; e++) {
+		double runs[BENCH_RUNS];
+
+		engine_set_key(engines[e], key);
+		for (int i = 0; i < BENCH_RUNS; i++) {
+			uint64_t start = cpu_ns();
+
+			for (int n = 0; n < USER_REPEAT; n++)
+				window_fill(&window, engines[e], &ring, counter++, &counts);
+			runs[i] = (cpu_ns() - start) / 1e3 / USER_REPEAT;
+		}
+		us[e] = bench_median(runs, BENCH_RUNS);
+	}
+	snprintf(name, sizeof(name), "keystream.generate.%u", len);
+	bench_report(b, name, us[0], "us", "libsodium", us[1 + ENGINE_LIBSODIUM], us[1 + ENGINE_LIBSODIUM] / us[0]);
+	snprintf(name, sizeof(name), "keystream.generate.%u.openssl", len);
+	bench_report(b, name, us[0], "us", "openssl", us[1 + ENGINE_OPENSSL], us[1 + ENGINE_OPENSSL] / us[0]);
+	for (int e = 0; e < 1 + ENGINE_KIND_COUNT; e++)
+		engine_free(engines[e]);
+	window_drain(&window, &counts);
+	window_unmap(&window);
+}
+
+static void measure(struct bench *b, struct aead_bench *skel, uint32_t len, bool seal, bool ahead)
+{
+	int prog_fd = bpf_program__fd(ahead ? seal ? skel->progs.seal_ahead : skel->progs.open_ahead :
+				      seal ? skel->progs.seal : skel->progs.open);
 	int restore_fd = bpf_program__fd(skel->progs.restore);
 	double ours[BENCH_RUNS], sodium[BENCH_RUNS], openssl[BENCH_RUNS], us, us_sodium, us_openssl;
 	struct aead_bench_job job;
@@ -123,6 +180,8 @@ static void measure(struct bench *b, struct aead_bench *skel, uint32_t len, bool
 	if (bpf_map_update_elem(bpf_map__fd(skel->maps.jobs), &zero, &job, BPF_ANY))
 		die("map update");
 
+	if (ahead)
+		fill_slots(skel, &job);
 	for (int i = 0; i < BENCH_RUNS; i++) {
 		ours[i] = (bench_prog_ns(prog_fd, job.packet, job.size, REPEAT, 0) -
 			bench_prog_ns(restore_fd, job.packet, job.size, REPEAT, 0)) / 1e3;
@@ -132,9 +191,9 @@ static void measure(struct bench *b, struct aead_bench *skel, uint32_t len, bool
 	us = bench_median(ours, BENCH_RUNS);
 	us_sodium = bench_median(sodium, BENCH_RUNS);
 	us_openssl = bench_median(openssl, BENCH_RUNS);
-	snprintf(name, sizeof(name), "aead.%s.inline.%u", seal ? "seal" : "open", len);
+	snprintf(name, sizeof(name), "aead.%s.%s.%u", seal ? "seal" : "open", ahead ? "ahead" : "inline", len);
 	bench_report(b, name, us, "us", "libsodium", us_sodium, us_sodium / us);
-	snprintf(name, sizeof(name), "aead.%s.inline.%u.openssl", seal ? "seal" : "open", len);
+	strcat(name, ".openssl");
 	bench_report(b, name, us, "us", "openssl", us_openssl, us_openssl / us);
 }
 
@@ -150,9 +209,12 @@ int main(int argc, char **argv)
 	skel = aead_bench__open_and_load();
 	if (!skel)
 		die("loading the BPF programs");
-	for (int seal = 0; seal < 2; seal++)
-		for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++)
-			measure(&b, skel, lens[i], seal);
+	for (int ahead = 0; ahead < 2; ahead++)
+		for (int seal = 0; seal < 2; seal++)
+			for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++)
+				measure(&b, skel, lens[i], seal, ahead);
+	measure_generate(&b, skel, 64);
+	measure_generate(&b, skel, 1408);
 	aead_bench__destroy(skel);
 	return bench_end(&b);
 }

@@ -414,6 +414,7 @@ static void run(struct helper *h)
 		if (h->now - h->decay_ns >= DECAY_NS) {
 			h->gap_ns = plan_gap_decay(h->gap_ns);
 			h->decay_ns = h->now;
+			tell(h);
 		}
 		ring_buffer__consume(h->wake);
 		patience = UINT64_MAX;
