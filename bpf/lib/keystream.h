@@ -77,6 +77,8 @@ static __always_inline void keystream_note(struct talon_keystream_ring *ring, co
 {
 	struct talon_keystream_stats *stats = bpf_map_lookup_elem(&keystream_stats, &dir);
 	const struct talon_config *cfg = config_get();
+	bool has_window;
+	__u64 since;
 
 	if (stats) {	/* per CPU */
 		if (was_ahead)
@@ -94,12 +96,13 @@ static __always_inline void keystream_note(struct talon_keystream_ring *ring, co
 		ring->head = pkt->counter + 1;
 	if (len <= TALON_SLOT_STREAM_LEN)
 		ring->sizes[keystream_class(len) & (TALON_KEYSTREAM_CLASSES - 1)]++;
-	if (KEYSTREAM_READ(ring->index) == pkt->index && pkt->counter < KEYSTREAM_READ(ring->wake_at))
-		return;
-	if (pkt->now_ns - ring->asked_ns < TALON_KEYSTREAM_ASK_NS)
+	has_window = KEYSTREAM_READ(ring->index) == pkt->index;
+	since = pkt->now_ns - ring->asked_ns;
+	if ((has_window && pkt->counter < KEYSTREAM_READ(ring->wake_at)) || since < TALON_KEYSTREAM_ASK_NS)
 		return;
 	ring->asked_ns = pkt->now_ns;
-	keystream_ask((pkt->index & cfg->session_mask) * TALON_KEYSTREAM_DIRS + dir);
+	if (has_window || since < TALON_KEYSTREAM_LONE_NS)
+		keystream_ask((pkt->index & cfg->session_mask) * TALON_KEYSTREAM_DIRS + dir);
 }
 
 /* aead_open() of the message at pkt->wg_off, with keystream made ahead where it is there. A forged packet leaves the slot for the real one. */

@@ -544,6 +544,30 @@ static void the_helper_is_asked_when_it_wants_to_be_and_woken_once(void **state)
 	ring_buffer__free(wake);
 }
 
+static void a_lone_packet_is_not_worth_a_window(void **state)
+{
+	struct rig *rig = *state;
+	unsigned asked = 0;
+	struct ring_buffer *wake = ring_buffer__new(map_fd(rig, "keystream_wake"), count_ask, &asked, NULL);
+	struct keystream_test_job job;
+	struct run run;
+
+	assert_non_null(wake);
+	ring_buffer__consume(wake);
+	asked = 0;
+	random_job(&job, 0);
+	prepare_seal(&run, &job);
+	reset(rig, TALON_KEYSTREAM_SEND, 0);
+	runs_ahead(rig, TALON_KEYSTREAM_SEND, &job, &run);
+	ring_buffer__consume(wake);
+	assert_int_equal(asked, 0);
+	usleep(2000);
+	runs_ahead(rig, TALON_KEYSTREAM_SEND, &job, &run);
+	ring_buffer__consume(wake);
+	assert_int_equal(asked, 1);
+	ring_buffer__free(wake);
+}
+
 /* ---- two processors seal, a third party fills ---- */
 
 #define STRESS_REPEAT	1000
@@ -664,6 +688,7 @@ int main(void)
 		cmocka_unit_test(slots_that_nobody_came_for_are_filled_anew_and_counted),
 		cmocka_unit_test(only_packets_that_were_authentic_move_the_ring),
 		cmocka_unit_test(the_helper_is_asked_when_it_wants_to_be_and_woken_once),
+		cmocka_unit_test(a_lone_packet_is_not_worth_a_window),
 		cmocka_unit_test(two_processors_and_a_writer_never_mix_keystream),
 	};
 	const struct CMUnitTest tc[] = { SAME_IN_BOTH };

@@ -62,7 +62,8 @@ struct helper {
 	struct engine *engine;
 	uint32_t ring_count;		/* in the map */
 	uint32_t room_slots;
-	struct ring **rings;		/* those with a window */
+	struct ring *pool;		/* as many as windows fit; with keys in them, so allocated before memory is locked */
+	struct ring **rings;		/* all of the pool, those with a window first */
 	uint32_t active;
 	struct plan_room room;
 	struct window draining[DRAINING_MAX];
@@ -112,9 +113,10 @@ static void drain_all(struct helper *h)
 /* The ring points elsewhere already. */
 static void give_back(struct helper *h, struct window *window)
 {
-	while (h->draining_count == DRAINING_MAX)
-		drain_all(h);
-	h->draining[h->draining_count++] = *window;
+	if (h->draining_count < DRAINING_MAX)
+		h->draining[h->draining_count++] = *window;
+	else
+		window_unmap(window);	/* slots stuck in use by the dozen: less memory is better than waiting for them */
 	drain_all(h);
 }
 
@@ -186,12 +188,13 @@ static void release(struct helper *h, struct ring *ring)
 	STORE(h->map[ring->at].window, 0);
 	STORE(h->map[ring->at].index, 0);
 	give_back(h, &ring->window);
-	for (uint32_t i = 0; i < h->active; i++) {
-		if (h->rings[i] == ring)
-			h->rings[i] = h->rings[--h->active];
-	}
 	sodium_memzero(ring, sizeof(*ring));
-	free(ring);
+	for (uint32_t i = 0; i < h->active; i++) {
+		if (h->rings[i] != ring)
+			continue;
+		h->rings[i] = h->rings[--h->active];
+		h->rings[h->active] = ring;
+	}
 }
 
 /* The key of the session that the ring is for. False: the session is not there any more. */
@@ -225,41 +228,44 @@ static bool make_room(struct helper *h)
 	return true;
 }
 
-/* A window for a ring that asked. Where there is none to be had, its packets stay inline, and it asks again. */
-static int start_ring(struct helper *h, uint32_t at, uint32_t index)
+/* The first window of a ring: smaller where memory is short, and others' where it is out. */
+static int first_window(struct helper *h, struct window *ret_window)
 {
-	struct talon_keystream_ring *shared = &h->map[at];
 	unsigned bits = PLAN_BITS_FIRST;
-	struct ring *ring;
-	int ret;
 
-	if (h->active == h->room.units)
-		return -ENOSPC;
-	ring = calloc(1, sizeof(*ring));
-	if (!ring)
-		return -ENOMEM;
-	ring->at = at;
-	ring->slot = (struct window_ring){ index, at % TALON_KEYSTREAM_DIRS, TALON_SLOT_STREAM_LEN };
-	ret = read_key(h, at, index, ring->key) ? 0 : -ESTALE;
-	while (!ret && take_window(h, bits, &ring->window)) {
+	while (take_window(h, bits, ret_window)) {
 		if (bits > PLAN_BITS_MIN)
 			bits--;
 		else if (!make_room(h))
-			ret = -ENOSPC;
+			return -ENOSPC;
 	}
-	if (ret) {
-		sodium_memzero(ring, sizeof(*ring));
-		free(ring);
-		return ret;
-	}
-	ring->head = ring_head(h, ring);
-	ring->epoch_head = ring->head;
-	memcpy(ring->epoch_sizes, shared->sizes, sizeof(ring->epoch_sizes));
-	ring->epoch_ns = ring->sizes_ns = ring->moved_ns = ring->fits_ns = h->now;
-	h->rings[h->active++] = ring;
-	STORE(shared->index, index);
-	STORE(shared->window, talon_keystream_window(ring->window.base, ring->window.bits));
 	return 0;
+}
+
+/* A window for a ring that asked. Where there is none to be had, its packets stay inline, and it asks again. */
+static void start_ring(struct helper *h, uint32_t at, uint32_t index)
+{
+	struct talon_keystream_ring *shared = &h->map[at];
+	struct window window;
+	struct ring *ring;
+	uint32_t key[8];
+
+	if (!read_key(h, at, index, key))
+		return;
+	if (!first_window(h, &window)) {
+		ring = h->rings[h->active++];	/* as many as there are units of memory: there is one */
+		ring->at = at;
+		ring->slot = (struct window_ring){ index, at % TALON_KEYSTREAM_DIRS, TALON_SLOT_STREAM_LEN };
+		memcpy(ring->key, key, sizeof(ring->key));
+		ring->window = window;
+		ring->head = ring_head(h, ring);
+		ring->epoch_head = ring->head;
+		memcpy(ring->epoch_sizes, shared->sizes, sizeof(ring->epoch_sizes));
+		ring->epoch_ns = ring->sizes_ns = ring->moved_ns = ring->fits_ns = h->now;
+		STORE(shared->index, index);
+		STORE(shared->window, talon_keystream_window(window.base, window.bits));
+	}
+	sodium_memzero(key, sizeof(key));
 }
 
 static int asked(void *ctx, void *data, size_t len)
@@ -540,14 +546,17 @@ static int start(struct helper *h, const char *pin_dir)
 		ret = plan_room_init(&h->room, h->room_slots);
 	if (ret)
 		return ret;
+	h->pool = calloc(h->room.units + 1, sizeof(*h->pool));
 	h->rings = calloc(h->room.units + 1, sizeof(*h->rings));
-	if (!h->rings)
+	if (!h->pool || !h->rings)
 		return -ENOMEM;
+	for (uint32_t i = 0; i < h->room.units; i++)
+		h->rings[i] = &h->pool[i];
 	ret = engine_new(&h->engine);
 	if (ret)
 		return ret;
-	/* Where it is not allowed, keys may be swapped out, as everybody else's. */
-	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+	/* Not what is mapped later: windows are the kernel's memory and never swapped out. Where locking is not allowed, keys may be. */
+	if (mlockall(MCL_CURRENT))
 		log_debug("keystream: memory is not locked: %s", strerror(errno));
 	h->now = clock_boot();
 	h->gap_ns = 2 * PLAN_GAP_MIN_NS;
@@ -574,6 +583,7 @@ static void end(struct helper *h)
 	}
 	engine_free(h->engine);
 	free(h->rings);
+	free(h->pool);
 	plan_room_done(&h->room);
 	ring_buffer__free(h->wake);
 }

@@ -55,7 +55,7 @@ struct talon_keystream_ring {
 	/* by the datapath */
 	__u32	seen;			/* receiver index that what follows is about */
 	__u64	head;			/* highest counter that was opened or sealed, plus 1 */
-	__u64	asked_ns;		/* CLOCK_BOOTTIME of the last word to the helper */
+	__u64	asked_ns;		/* CLOCK_BOOTTIME of the last word to the helper, or of a lone packet */
 	__u32	sizes[TALON_KEYSTREAM_CLASSES];	/* packets; longer than all classes: not counted */
 	__u64	pad;
 };
@@ -107,5 +107,6 @@ TALON_ASSERT_SIZE(struct talon_keystream_stats, 16);
 
 /* Map "keystream_wake": RINGBUF of __u32, elements of "keystream_rings" that the helper shall look at. */
 #define TALON_KEYSTREAM_ASK_NS	1000000ULL	/* at most one for a ring in that time */
+#define TALON_KEYSTREAM_LONE_NS	1000000000ULL	/* a packet after so long a silence is not worth a window: a keepalive, perhaps */
 
 #endif
