@@ -44,7 +44,7 @@ static __always_inline void chacha20_init(struct chacha20 *c, const __u32 key[8]
 /*
  * With sixteen live words and ten registers, order decides: keeping the row of b in registers after each half of a
  * double round, and leaving the rest to the compiler, gave the fewest spills (104 bytes of stack instead of 240) and
- * the best time of all orders tried in C: docs/decisions/aead-in-bpf.md has the figures.
+ * the best time of all orders tried in C: docs/decisions/0002-aead-in-bpf.md has the figures.
  */
 #define CHACHA20_KEEP(a, b, c, d) asm volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d))
 
