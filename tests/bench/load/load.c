@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The load: sink and session opened, datagrams prepared, sent, and what arrived judged.
+// The load: source, sink and session opened, frames prepared, sent, and what arrived judged.
 #include "bench/load/load.h"
 
 #include <arpa/inet.h>
@@ -47,7 +47,7 @@ struct load {
 	struct wg wg;
 	uint64_t run;				/* what tells this run's packets from any other's */
 	uint64_t counter;			/* next to seal with */
-	uint16_t ports[LOAD_FLOWS_MAX];		/* the node's port for the flow, as the gateway sees it; 0: not open yet */
+	uint16_t ports[LOAD_FLOWS_MAX];		/* of the node, by flow, as the gateway sees them; 0: none yet */
 	struct load_slot *slots;		/* of load_ends.bpf.c; NULL: not measuring yet */
 	double *latencies;			/* of good samples, us */
 	struct load_result result;
@@ -117,7 +117,8 @@ static struct packet_ends arrived_ends(const struct load *l, enum load_dir dir, 
 /* --- Samples --- */
 
 /* The packet inside a sampled frame, NULL if there is none. @buf takes what had to be opened. */
-static const uint8_t *inner_packet(const struct load *l, const struct load_sample *sample, uint8_t *buf, size_t *ret_len)
+static const uint8_t *inner_packet(const struct load *l, const struct load_sample *sample, uint8_t *buf,
+	size_t *ret_len)
 {
 	size_t len;
 
@@ -271,7 +272,9 @@ static int open_ends(struct load *l)
 static int open_tunnel(struct load *l)
 {
 	struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr.s_addr = l->o.names.laptop };
-	struct sockaddr_in there = { .sin_family = AF_INET, .sin_addr.s_addr = l->o.names.node, .sin_port = l->o.names.port };
+	struct sockaddr_in there = {
+		.sin_family = AF_INET, .sin_addr.s_addr = l->o.names.node, .sin_port = l->o.names.port,
+	};
 	socklen_t len = sizeof(here);
 
 	l->tunnel = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -308,7 +311,8 @@ static int open_session(struct load *l)
 }
 
 /* The frame of one packet of a flow, sealed or in the clear. Returns its length. */
-static size_t build_frame(const struct load *l, enum load_dir dir, uint32_t len, uint64_t number, uint64_t counter, uint8_t *ret_frame)
+static size_t build_frame(const struct load *l, enum load_dir dir, uint32_t len, uint64_t number, uint64_t counter,
+	uint8_t *ret_frame)
 {
 	bool sealed = dir == LOAD_IN && l->o.kind != LOAD_PLAIN;
 	struct packet_ends ends = sent_ends(l, dir, flow_of(l, number));
@@ -488,7 +492,8 @@ static void *watch_source(void *ctx)
 static int run_source(struct load *l)
 {
 	uint8_t frame[LOAD_FRAME_MAX] = { 0 };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = frame_len(l, l->o.length, sends_sealed(l)),
+	LIBBPF_OPTS(bpf_test_run_opts, opts,
+		.data_in = frame, .data_size_in = frame_len(l, l->o.length, sends_sealed(l)),
 		.repeat = INT32_MAX, .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = l->o.batch);
 	int ret;
 
@@ -519,7 +524,10 @@ static int send_all(struct load *l)
 	return ret;
 }
 
-/* So that the other side does not take us for dead: it may send for 15 s without hearing anything (whitepaper section 6.5). */
+/*
+ * So that the other side does not take us for dead: it may send for 15 s without hearing anything (whitepaper section
+ * 6.5).
+ */
 static void send_keepalive(const struct load *l)
 {
 	uint8_t message[WG_OVERHEAD];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Both ends of a load: a source that puts prepared frames on the wire, and XDP at the wire's far end that counts what the routing peer
-// forwarded, copies every n-th frame for inspection, and drops it.
+// Both ends of a load: a source that puts prepared frames on the wire, and XDP where they come back that counts what
+// the routing peer forwarded, copies every n-th frame for inspection, and drops it.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -28,7 +28,7 @@ struct {
 	__uint(max_entries, LOAD_RING_BYTES);
 } samples SEC(".maps");
 
-/* The source runs as BPF_PROG_RUN on live frames: fresh pages with room in front, as a NIC's driver hands them to XDP. */
+/* The source runs as BPF_PROG_RUN on live frames: pages with room in front, as a NIC's driver hands them to XDP. */
 const volatile struct load_plan plan;
 struct load_progress progress;
 

@@ -17,8 +17,8 @@
 #define CHECK_LIMIT_NS	60000000000ULL
 #define CHECK_STUCK_NS	2000000000ULL
 
-enum option_id { KIND, DIR, DEVICE, NODE, NODE_MAC, PORT, LAPTOP, MESH, GATEWAY, KEY, PEER_KEY, LENGTH, COUNT, FLOWS, BURST, BATCH, WINDOW, RATE, SAMPLES,
-	MS, CORE, NICE, UNFINISHED_SUM, CHECK };
+enum option_id { KIND, DIR, DEVICE, NODE, NODE_MAC, PORT, LAPTOP, MESH, GATEWAY, KEY, PEER_KEY, LENGTH, COUNT, FLOWS,
+	BURST, BATCH, WINDOW, RATE, SAMPLES, MS, CORE, NICE, UNFINISHED_SUM, CHECK };
 
 static const struct option names[] = {
 	{ "kind", required_argument, NULL, KIND },		/* wireguard, plain or bounce */
@@ -44,7 +44,7 @@ static const struct option names[] = {
 	{ "core", required_argument, NULL, CORE },
 	{ "nice", required_argument, NULL, NICE },
 	{ "unfinished-sum", no_argument, NULL, UNFINISHED_SUM },
-	{ "check", no_argument, NULL, CHECK },			/* every packet must arrive, be looked into and be right */
+	{ "check", no_argument, NULL, CHECK },	/* every packet must arrive, be looked into and be right */
 	{ 0 }
 };
 
@@ -166,10 +166,12 @@ static void print_result(const struct load_options *o, const struct load_result 
 {
 	double loss = r->sent ? 100.0 * ((double)r->sent - r->delivered) / r->sent : 0;
 
-	printf("{\"dir\": \"%s\", \"length\": %u, \"window\": %u, \"rate\": %u, \"sent\": %u, \"delivered\": %llu, \"odd\": %llu, "
-		"\"samples\": %u, \"bad\": %u, \"loss\": %.3f, \"offered_mpps\": %.4f, \"mpps\": %.4f, \"gbit\": %.4f, ",
-		dirs[o->dir], o->length, o->window, o->rate, r->sent, (unsigned long long)r->delivered, (unsigned long long)r->odd,
-		r->samples, r->bad, loss, r->offered_pps / 1e6, r->pps / 1e6, r->pps * o->length * 8 / 1e9);
+	printf("{\"dir\": \"%s\", \"length\": %u, \"window\": %u, \"rate\": %u, ", dirs[o->dir], o->length, o->window,
+		o->rate);
+	printf("\"sent\": %u, \"delivered\": %llu, \"odd\": %llu, \"loss\": %.3f, \"samples\": %u, \"bad\": %u, ",
+		r->sent, (unsigned long long)r->delivered, (unsigned long long)r->odd, loss, r->samples, r->bad);
+	printf("\"offered_mpps\": %.4f, \"mpps\": %.4f, \"gbit\": %.4f, ", r->offered_pps / 1e6, r->pps / 1e6,
+		r->pps * o->length * 8 / 1e9);
 	if (isnan(r->p50_us))
 		printf("\"p50\": null, \"p99\": null}\n");
 	else
@@ -185,7 +187,8 @@ static int judge(const struct load_options *o, const struct load_result *r, bool
 		return 1;
 	}
 	if (check && (r->delivered != r->sent || r->samples != r->sent)) {
-		fprintf(stderr, "load: %u sent, %llu arrived, %u looked into\n", r->sent, (unsigned long long)r->delivered, r->samples);
+		fprintf(stderr, "load: %u sent, %llu arrived, %u looked into\n", r->sent,
+			(unsigned long long)r->delivered, r->samples);
 		return 1;
 	}
 	return 0;

@@ -107,8 +107,8 @@ static bool payload_is_right(const uint8_t *payload, size_t len, uint64_t run)
 	return !memcmp(payload, expected, len);
 }
 
-const char *packet_check(const uint8_t *packet, size_t len, uint64_t run, bool unfinished_sum, struct packet_ends *ret_ends,
-	uint64_t *ret_number)
+const char *packet_check(const uint8_t *packet, size_t len, uint64_t run, bool unfinished_sum,
+	struct packet_ends *ret_ends, uint64_t *ret_number)
 {
 	struct iphdr ip;
 	struct udphdr udp;

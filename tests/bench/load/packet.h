@@ -35,10 +35,11 @@ void packet_wrap(uint8_t *packet, size_t payload_len, const struct packet_ends *
 uint64_t packet_number(const uint8_t *payload);
 
 /*
- * NULL if these @len bytes are a packet of @run with good checksums and every byte of the payload right; else what is wrong.
+ * NULL if these @len bytes are a packet of @run with good checksums and every byte of the payload right; else what is
+ * wrong.
  * @unfinished_sum: a UDP checksum left to hardware is good, too. Sets what the packet says of itself.
  */
-const char *packet_check(const uint8_t *packet, size_t len, uint64_t run, bool unfinished_sum, struct packet_ends *ret_ends,
-	uint64_t *ret_number);
+const char *packet_check(const uint8_t *packet, size_t len, uint64_t run, bool unfinished_sum,
+	struct packet_ends *ret_ends, uint64_t *ret_number);
 
 #endif

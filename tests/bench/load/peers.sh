@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# shellcheck shell=bash
 # Wires with a routing peer at one end and the load generator at the other. Sourced by bash after tests/e2e/lib.sh.
 #
 #   PEER (192.168.1.221, one uplink) ---- PEER-far: laptop 10.99.0.2, router 192.168.1.1, gateway 192.168.1.220

@@ -112,7 +112,9 @@ out:
 
 void wg_seal(const struct wg *wg, uint64_t counter, const uint8_t *packet, size_t len, uint8_t *ret_message)
 {
-	struct wg_data header = { .type = WG_DATA, .receiver_index = htole32(wg->remote_index), .counter = htole64(counter) };
+	struct wg_data header = {
+		.type = WG_DATA, .receiver_index = htole32(wg->remote_index), .counter = htole64(counter),
+	};
 
 	memcpy(ret_message, &header, sizeof(header));
 	aead_seal(&wg->keys.send, counter, packet, len, NULL, 0, ret_message + sizeof(header));
@@ -127,8 +129,8 @@ int wg_open(const struct wg *wg, const uint8_t *message, size_t len, uint8_t *re
 	memcpy(&header, message, sizeof(header));
 	if (header.type != WG_DATA || le32toh(header.receiver_index) != wg->local_index)
 		return -EINVAL;
-	return aead_open(&wg->keys.recv, le64toh(header.counter), message + sizeof(header), len - sizeof(header), NULL, 0,
-		ret_packet);
+	return aead_open(&wg->keys.recv, le64toh(header.counter), message + sizeof(header), len - sizeof(header), NULL,
+		0, ret_packet);
 }
 
 void wg_wipe(struct wg *wg)
