@@ -226,7 +226,7 @@ shield() {
 [ -z "$SHIELD" ] || shield
 [ -x "$LOAD" ] || { echo "no $LOAD: build it first" >&2; exit 2; }
 run_begin "l$$"
-trap 'peers_down; run_end' EXIT
+trap 'set +eE; peers_down; run_end' EXIT
 trap 'exit 1' INT TERM
 ! wanted wg || choose_reference
 peer_config talon

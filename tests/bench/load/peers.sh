@@ -9,7 +9,7 @@
 
 LOAD=${LOAD:-$BUILD/tests/bench/load/load}
 LAPTOP=10.99.0.2
-GENERATOR_CORE=${GENERATOR_CORE:-0} PACKET_CORE=${PACKET_CORE:-1}
+GENERATOR_CORE=${GENERATOR_CORE:-0} PACKET_CORE=${PACKET_CORE:-$(($(nproc) > 1))}
 FAR_PRIORITY=10		# real-time: the sink must not lose frames because the generator has the core
 
 # Short, because a NAPI thread is known by as much of its device's name as fits beside "napi/" in 15 characters.
