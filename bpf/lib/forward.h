@@ -151,18 +151,19 @@ __noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_NO_ROUTE);
 	pkt->flags = 0;
 	if (dst == cfg->snat_addr) {
-		if (forward_is_hairpin(cfg, pkt)) {
+		if (forward_is_hairpin(cfg, pkt))
 			pkt->flags = FORWARD_MASQUERADE | FORWARD_HAIRPIN;
-			pkt->mtu = cfg->tunnel_mtu;
-			return STEP_NEXT;
-		}
-		if (cfg->flags & TALON_F_SNAT_OWN)	/* an address that is nobody's but for the mappings */
+		else if (cfg->flags & TALON_F_SNAT_OWN)	/* an address that is nobody's but for the mappings */
 			return drop(pkt, TALON_NAT_NO_FLOW);
 	}
-	if (route->flags & TALON_ROUTE_LOCAL)
+	if ((route->flags & TALON_ROUTE_LOCAL) && !(pkt->flags & FORWARD_HAIRPIN))
 		return deliver_local(ctx, pkt, cfg);
 	if (ip->ttl <= 1)
 		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0), TALON_TTL_EXPIRED);
+	if (pkt->flags & FORWARD_HAIRPIN) {
+		pkt->mtu = cfg->tunnel_mtu;
+		return STEP_NEXT;
+	}
 	if (route->flags & TALON_ROUTE_MASQUERADE) {
 		pkt->flags |= FORWARD_MASQUERADE;
 	} else {

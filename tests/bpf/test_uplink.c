@@ -1943,6 +1943,21 @@ static void a_hairpinned_packet_that_is_too_big_is_answered(void **state)
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_TOO_BIG);
 }
 
+static void a_hairpinned_packet_whose_ttl_is_up_is_answered_and_makes_no_flow(void **state)
+{
+	struct rig *rig = *state;
+	uint16_t b = open_udp(rig, 1, ip4(CLIENT1), 600, ip4(GATEWAY), 53);
+	struct packet late = PKT(.src = ip4(CLIENT), .dst = ip4(NODE), .proto = 17, .sport = 500, .dport = b, .ttl = 1);
+	struct rig_result r = rig_from_peer(rig, 0, &late);
+	struct packet got, want;
+
+	rig_ends(rig, &r, TALON_DIR_IN, TALON_ICMP_SENT);
+	got = rig_opened(rig, &r, 0);
+	want = own_error(ip4(MESH), ip4(CLIENT), 11, 0, 0, &late);
+	pkt_equal(&got, &want);
+	assert_int_equal(nat_stats(rig).live, 1);
+}
+
 static void a_port_of_the_node_that_nobody_mapped_is_the_hosts(void **state)
 {
 	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NODE), .proto = 6, .sport = 500, .dport = 13000, .tcp_flags = TCP_SYN);
@@ -2535,6 +2550,7 @@ int main(void)
 		CASE(refusals_about_a_plain_route_come_from_the_node),
 		CASE(clients_reach_each_other_by_their_external_addresses),
 		CASE(a_hairpinned_packet_that_is_too_big_is_answered),
+		CASE(a_hairpinned_packet_whose_ttl_is_up_is_answered_and_makes_no_flow),
 		CASE(a_port_of_the_node_that_nobody_mapped_is_the_hosts),
 		CASE(an_unsolicited_syn_to_a_mapped_port_gets_no_answer),
 		CASE(a_simultaneous_open_goes_through),

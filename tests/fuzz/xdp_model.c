@@ -845,8 +845,18 @@ static const char *from_peer(struct judged *j)
 		fresh = (struct model_flow) { .client = j->src, .remote = j->dst, .peer = j->peer, .client_port = j->sport,
 					      .remote_port = j->dport, .proto = j->proto };
 	}
-	if (j->ip.len > mtu && j->dont_fragment)	/* of a new flow the port stays unknown: the caller asks no more of it */
-		return refuse_to_mesh(j, 3, 4, mtu, TALON_TOO_BIG);
+	if (j->ip.len > mtu && j->dont_fragment) {
+		bool is_new = how == ROUTE_MASQUERADE && j->kind == FLOW && !f;
+
+		wrong = refuse_to_mesh(j, 3, 4, mtu, TALON_TOO_BIG);
+		if (wrong || !is_new)
+			return wrong;
+		/* The flow is there all the same, and its port is nowhere to be seen, but may be the one the endpoint has already. */
+		if (!known_port(j, &fresh))
+			return model_lost;
+		j->m->flows[j->m->flow_count++] = fresh;
+		return NULL;
+	}
 	take_ttl(j);
 	out = output(j);
 	if (how == ROUTE_MASQUERADE && j->kind == ERROR) {
