@@ -20,6 +20,9 @@ mode_carries() { # MODE
 	udp_ask lap $GW 7 --size 3000 --order "frag:reversed;"
 	fetch_and_put node medium
 	attached_as "$1"
+	case $1 in tcx | clsact) [ "$(ends out segmented)" -gt 100 ] ;; esac	# what GRO had joined
+	wg set "$(dev lap)" peer "$(key node pub)" endpoint "[fd01::221]:$PORT"
+	fetch_and_put lap medium
 }
 
 attached_as() { # MODE: the kernel's word, not ours
