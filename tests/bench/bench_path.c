@@ -299,8 +299,8 @@ static void report(struct bench *b, const struct world *w, const char *dir, uint
 
 	snprintf(name, sizeof(name), "path.%s.%s.%u%s", dir, w->ahead ? "ahead" : "inline", len, suffix);
 	bench_report(b, name, m.path_ns / 1e3, "us", "AEAD alone", m.aead_ns / 1e3, m.aead_ns / m.path_ns);
-	if (w->ahead)
-		return;
+	if (!w->ahead)
+		return;		/* what an AEAD of 4 us varies by is more than the rest is */
 	snprintf(name, sizeof(name), "path.%s.rest.%u%s", dir, len, suffix);
 	bench_report(b, name, m.rest_ns, "ns", NULL, NAN, NAN);
 }
@@ -352,10 +352,9 @@ int main(int argc, char **argv)
 	if (sodium_init() < 0)
 		die("libsodium");
 	make_net(&w);
-	w.ahead = true;
 	run(&b, &w, 1, 1280, "");
 	run(&b, &w, 1, 64, "");
-	w.ahead = false;
+	w.ahead = true;
 	run(&b, &w, 1, 1280, "");
 	run(&b, &w, 1, 64, "");
 	run(&b, &w, MILLION, 1280, ".1m");
