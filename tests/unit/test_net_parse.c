@@ -114,7 +114,10 @@ static void a_point_to_point_address_is_the_local_one(void **state)
 
 static void a_route_is_read_with_its_metrics(void **state)
 {
-	struct rtmsg msg = { .rtm_family = AF_INET6, .rtm_dst_len = 64, .rtm_table = RT_TABLE_UNSPEC, .rtm_protocol = NET_PROTOCOL,
+	struct rtmsg msg = { .rtm_family = AF_INET6,
+			     .rtm_dst_len = 64,
+			     .rtm_table = RT_TABLE_UNSPEC,
+			     .rtm_protocol = NET_PROTOCOL,
 			     .rtm_type = RTN_UNICAST };
 	struct nlmsghdr *nlh = start(RTM_NEWROUTE, &msg, sizeof(msg));
 	struct net_route route;
@@ -150,7 +153,9 @@ static void a_multipath_route_names_its_first_device(void **state)
 
 static void a_neighbours_two_kinds_of_flags_are_told_apart(void **state)
 {
-	struct ndmsg msg = { .ndm_family = AF_INET, .ndm_ifindex = 3, .ndm_state = NUD_REACHABLE, .ndm_flags = NTF_USE };
+	struct ndmsg msg = {
+		.ndm_family = AF_INET, .ndm_ifindex = 3, .ndm_state = NUD_REACHABLE, .ndm_flags = NTF_USE
+	};
 	struct nlmsghdr *nlh = start(RTM_NEWNEIGH, &msg, sizeof(msg));
 	struct net_neigh neigh;
 
