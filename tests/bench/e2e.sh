@@ -33,12 +33,25 @@ point_at() { # talon|reference
 	wait_for 5 "the tunnel through $1" in_ns lap ping -q -c 1 -W 1 $GW
 }
 
+# One number of one run. A lost control message makes iperf3 answer with an error: it is asked again.
+iperf() { # JQ-PATH ARGUMENT...
+	local path=$1 out try
+	shift
+	for try in 1 2 3; do
+		out=$(in_ns lap timeout $((SECONDS_EACH + 20)) iperf3 -c $GW -t "$SECONDS_EACH" -J "$@" || true)
+		jq -e "$path" <<<"$out" && return 0
+		echo "iperf3, try $try: $(jq -r '.error // "no answer"' <<<"$out")" >&2
+		wait_for 10 "an idle iperf3 server" in_ns lap iperf3 -c $GW -n 1 -J
+	done
+	return 1
+}
+
 tcp() { # [-R]: Gbit/s
-	in_ns lap iperf3 -c $GW -t "$SECONDS_EACH" -O 1 "$@" -J | jq -e '.end.sum_received.bits_per_second / 1e9'
+	iperf .end.sum_received.bits_per_second -O 1 "$@" | jq '. / 1e9'
 }
 
 udp_loss() { # percent lost of 1200-byte datagrams offered at 400 Mbit/s
-	in_ns lap iperf3 -c $GW -u -b 400M -l 1200 -t "$SECONDS_EACH" -J | jq -e '.end.sum.lost_percent'
+	iperf .end.sum.lost_percent -u -b 400M -l 1200
 }
 
 measure_rates() {
