@@ -17,7 +17,7 @@ ifneq ($(V),1)
 Q := @
 endif
 
-LIBS := libbpf libxdp libsodium libb2 libmnl
+LIBS := libbpf libxdp libsodium libb2 libmnl libnghttp2 libcares libssl libcrypto jansson libprotobuf-c
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Werror
 CFLAGS ?= -O2 -g
 INCLUDES := -Ibpf/include -Iuserspace -I$(BUILD)/gen
@@ -25,7 +25,7 @@ HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 ALL_CFLAGS = -std=gnu17 $(CFLAGS) $(WARN) $(INCLUDES) -D_GNU_SOURCE -DTALON_VERSION='"$(VERSION)"' \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,$(HARDEN)) $(shell $(PKG_CONFIG) --cflags $(LIBS))
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE),-pie -Wl,-z,relro,-z,now)
-LDLIBS = $(shell $(PKG_CONFIG) --libs $(LIBS)) -lelf -lz -lpthread
+LDLIBS = $(shell $(PKG_CONFIG) --libs $(LIBS)) -lwslay -lelf -lz -lpthread
 TEST_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
@@ -36,7 +36,8 @@ BPF_SRC := $(wildcard bpf/*.bpf.c bpf/probe/*.bpf.c tests/bpf/*.bpf.c tests/benc
 SKELS := $(patsubst %.bpf.c,$(BUILD)/gen/%.skel.h,$(notdir $(BPF_SRC)))
 OWN_SKELS := $(patsubst %.bpf.c,$(BUILD)/gen/%.skel.h,$(notdir $(wildcard bpf/*.bpf.c bpf/probe/*.bpf.c)))
 USR_SRC := $(shell find userspace -name '*.c')
-LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out userspace/main.c,$(USR_SRC)))
+PROTO := $(patsubst proto/%.proto,$(BUILD)/gen/%.pb-c,$(wildcard proto/*.proto))
+LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out userspace/main.c,$(USR_SRC))) $(PROTO:%=%.o)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 BPFT := $(patsubst tests/bpf/%.c,$(BUILD)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/bench_*.c))
@@ -65,12 +66,20 @@ $(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	@mkdir -p $(@D)
 	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@
 
-# Objects may include any skeleton of theirs: have them all first (order only; real dependencies come from the .d files).
-$(BUILD)/userspace/%.o: userspace/%.c | $(OWN_SKELS)
+$(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h &: proto/%.proto
+	@mkdir -p $(@D)
+	$(Q)protoc-c --proto_path=proto --c_out=$(BUILD)/gen $<
+
+# Generated: not ours to warn about.
+$(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c
+	$(Q)$(CC) $(ALL_CFLAGS) -Wno-error -w -c $< -o $@
+
+# Objects may include any skeleton or message of theirs: have them all first (order only; real dependencies come from the .d files).
+$(BUILD)/userspace/%.o: userspace/%.c | $(OWN_SKELS) $(PROTO:%=%.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/%.o: %.c | $(SKELS)
+$(BUILD)/%.o: %.c | $(SKELS) $(PROTO:%=%.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter tests/%,$<),-Itests) -MMD -MP -c $< -o $@
 
@@ -100,7 +109,7 @@ $(LOAD): $(LOAD_OBJ) $(BUILD)/libtalon.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Fuzzers are built by clang from sources, with their own instrumented copy of what they test (included by the fuzzer).
-$(BUILD)/tests/fuzz/%: tests/fuzz/%.c | $(SKELS)
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(PROTO:%=%.c) | $(SKELS)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -Wall -Werror -Wno-unused-function $(INCLUDES) -Itests -D_GNU_SOURCE \
 		-DTALON_VERSION='"fuzz"' -MMD -MP -MF $@.d $< -o $@ $(LDLIBS)

@@ -115,6 +115,28 @@ struct config_note {
 	char *text;
 };
 
+/*
+ * Joining a NetBird mesh: `talon up` without a static file. Names and defaults are those of NetBird's client where it has them.
+ */
+struct config_mesh {
+	bool enabled;
+	char *management_url;		/* NULL: from the identity file, else https://api.netbird.io:443 */
+	char *setup_key;		/* NULL: none; wiped by config_free() */
+	char *hostname;			/* NULL: the host's */
+	char *state_dir;		/* "/var/lib/netbird" */
+	char *identity_path;		/* STATE_DIR/default.json */
+	char *control_socket;		/* path of the control socket */
+	char *preshared_key;		/* base64; NULL: none */
+	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound;
+	bool force_relay;
+	bool lazy_connection;
+	bool foreground;		/* accepted for NetBird's sake; we always are */
+	char **dns_labels;
+	size_t dns_label_count;
+	uint16_t dns_forwarder_port;	/* 0: as management says */
+	bool agent;			/* no cluster node: received routes are installed, nothing is served */
+};
+
 struct config {
 	__u8 private_key[WG_KEY_LEN];
 	__u8 public_key[WG_KEY_LEN];	/* belongs to private_key */
@@ -152,6 +174,7 @@ struct config {
 
 	struct config_peer *peers;
 	size_t peer_count;
+	struct config_mesh mesh;
 
 	struct config_note *notes;
 	size_t note_count;

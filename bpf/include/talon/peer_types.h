@@ -34,7 +34,15 @@ TALON_ASSERT_SIZE(struct talon_peer_tx, 8);
 
 enum talon_endpoint_flags {
 	TALON_ENDPOINT_L2	= 1 << 0,	/* ifindex and MACs are valid for generation */
+	TALON_ENDPOINT_PINNED	= 1 << 1,	/* the controller chooses the way: arriving packets do not move it */
+	TALON_ENDPOINT_RELAY	= 1 << 2,	/* out by config.relay_ifindex; no FIB, MACs as they are */
 };
+
+/* Outer addresses on the relay link, which only our own programs and controller see: peer id in class E, our side the last of class E but one. */
+#define TALON_RELAY_PEER_ADDR(id)	(0xF0000000U | (id))	/* host order */
+#define TALON_RELAY_PEER_ID(addr)	((addr) & 0x0FFFFFFFU)
+#define TALON_RELAY_OWN_ADDR		0xFFFFFFFEU		/* host order */
+#define TALON_RELAY_PORT		51820			/* of a peer's end */
 
 /* Map "endpoints": ARRAY. Written under the lock by datapath (roaming) and controller (BPF_F_LOCK). */
 struct talon_endpoint {
@@ -66,8 +74,10 @@ struct talon_peer_stats {
 	__u64	tx_ns;			/* last data message sent, keepalives too */
 	__u64	rx_data_ns;		/* last one that carried a packet */
 	__u64	tx_data_ns;
+	__u64	rx_relay_ns;		/* as rx_ns, of those that came over the relay link; rx_direct_ns: of the others */
+	__u64	rx_direct_ns;
 };
-TALON_ASSERT_SIZE(struct talon_peer_stats, 64);
+TALON_ASSERT_SIZE(struct talon_peer_stats, 80);
 
 /* Key of the LPM tries "allowed4" and "routes4". */
 struct talon_lpm4 {

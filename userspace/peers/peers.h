@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * How each peer of the network map is reached: offers and answers over signal, the relay first, ICE when it succeeds, back to the relay when the
+ * traffic says that the direct way is gone. The decision is a table (link.h); this is what carries it out, and the only user of signal bodies, ICE
+ * agents and relayed connections.
+ */
+#ifndef TALON_PEERS_H
+#define TALON_PEERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/relay.h"
+#include "control/signal.h"
+#include "control/netmap.h"
+#include "controller/plane.h"
+#include "crypto/key.h"
+#include "ice/agent.h"
+#include "loop/loop.h"
+
+struct peers;
+
+enum peer_status { PEER_IDLE, PEER_CONNECTING, PEER_CONNECTED };
+
+/* Everything that it acts through, so that tests can stand in for all of it. */
+struct peers_ops {
+	int (*signal_send)(void *ctx, const uint8_t to[static KEY_LEN], const struct signal_body *body, signal_sent_fn fn, void *fn_ctx);
+	void (*signal_forget)(void *ctx, const void *fn_ctx);
+	bool (*signal_is_connected)(void *ctx);
+	const char *(*relay_address)(void *ctx);	/* our home relay's; NULL: none */
+	int (*relay_open)(void *ctx, const uint8_t peer[static KEY_LEN], const char *address, const struct relay_peer_events *events,
+		void *events_ctx, struct relay_peer **ret_peer);
+	void (*relay_free)(void *ctx, struct relay_peer *peer);
+	int (*relay_send)(void *ctx, struct relay_peer *peer, const void *bytes, size_t len);
+	int (*ice_new)(void *ctx, const struct ice_agent_config *config, const struct ice_agent_events *events, void *events_ctx,
+		struct ice_agent **ret_agent);
+	void (*ice_free)(void *ctx, struct ice_agent *agent);
+	int (*ice_add_remote)(void *ctx, struct ice_agent *agent, const struct ice_candidate *candidate);
+	void (*ice_probe)(void *ctx, struct ice_agent *agent);
+	int (*set_way)(void *ctx, uint32_t id, enum plane_way way, const struct endpoint *path);
+	void (*kick)(void *ctx, uint32_t id);
+	void (*reset)(void *ctx, uint32_t id);
+	int (*facts)(void *ctx, uint32_t id, struct plane_facts *ret_facts);
+	void (*relay_received)(void *ctx, uint32_t id, const uint8_t *bytes, size_t len);	/* to plane_relay_receive() */
+	void (*random)(void *ctx, void *buf, size_t len);	/* NULL: libsodium */
+	/* A peer's status, way or latency changed: routes and the status page care. */
+	void (*changed)(void *ctx, const uint8_t key[static KEY_LEN]);
+};
+
+struct peers_config {
+	uint8_t own_key[KEY_LEN];
+	uint16_t wg_port;		/* announced */
+	const char *version;		/* announced */
+	bool force_relay;		/* NB_FORCE_RELAY: no ICE */
+};
+
+int peers_new(struct loop *loop, const struct peers_config *config, const struct peers_ops *ops, void *ctx, struct peers **ret_peers);
+void peers_free(struct peers *peers);
+/*
+ * The map's peers, after plane_apply() gave them their ids (PLANE_NO_PEER: not applied, not connected). New ones are opened, departed ones closed,
+ * an agent version or address that changed reopens.
+ */
+struct peers_entry { const struct netmap_peer *peer; uint32_t id; };
+int peers_set(struct peers *peers, const struct peers_entry *list, size_t count, bool lazy);
+void peers_signal(struct peers *peers, const uint8_t from[static KEY_LEN], const struct signal_body *body);
+/* Signal registered again, home relay came or went, local candidates changed: guards are armed anew. */
+void peers_signal_state(struct peers *peers, bool is_connected);
+void peers_relay_state(struct peers *peers, bool is_connected);
+void peers_candidates_changed(struct peers *peers);
+void peers_handshake(struct peers *peers, uint32_t id);
+void peers_wanted(struct peers *peers, uint32_t id);
+/* Sends @bytes over the peer's relayed connection, if there is one. */
+void peers_relay_send(struct peers *peers, uint32_t id, const uint8_t *bytes, size_t len);
+/* An orderly end is near: tells peers, so that they look for another way while ours still carries their packets. */
+void peers_announce_end(struct peers *peers);
+
+struct peer_info {
+	uint8_t key[KEY_LEN];
+	uint32_t id;
+	enum peer_status status;
+	enum plane_way way;
+	bool has_relay;			/* a relayed connection stands, in use or by */
+	char relay[256];		/* its server */
+	struct ice_pair_info pair;	/* while direct */
+	uint64_t changed_unix_ns;	/* of the last change of status or way; 0: never */
+	uint64_t latency_ns;		/* 0: unknown */
+	bool needs_rosenpass;		/* seems to insist on it */
+};
+/* Returns 0 or -ENOENT. */
+int peers_get(const struct peers *peers, const uint8_t key[static KEY_LEN], struct peer_info *ret_info);
+size_t peers_count_connected(const struct peers *peers);
+
+#endif

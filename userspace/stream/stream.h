@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A byte stream to a server by name: look-up (c-ares), TCP (all addresses, one after the other as they fail), the
+ * environment's proxy (CONNECT), TLS (OpenSSL, system roots or SSL_CERT_FILE and SSL_CERT_DIR, host name checked), ALPN.
+ * Nothing blocks. gRPC and the relay's WebSocket are built on it.
+ */
+#ifndef TALON_STREAM_H
+#define TALON_STREAM_H
+
+#include <netdb.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "loop/loop.h"
+
+struct stream;
+
+#define STREAM_WHY_LEN 256
+
+struct stream_options {
+	const char *host;		/* name or literal address; SNI and the name that the certificate must have */
+	uint16_t port;			/* host order */
+	bool tls;
+	const char *alpn;		/* "h2" or "http/1.1": has to be what the server selects for "h2", may be ignored for others; NULL: none */
+	uint64_t timeout_ns;		/* for all of it until connected; 0: 30 s */
+	uint32_t mark;			/* SO_MARK; 0: none */
+	bool no_proxy;			/* do not ask the environment (HTTPS_PROXY, https_proxy, HTTP_PROXY, NO_PROXY ...) */
+};
+
+struct stream_events {
+	/* Usable now. @local is our side's address. */
+	void (*connected)(void *ctx);
+	/* Bytes can be read (read until -EAGAIN), or room to write came back after a short write. */
+	void (*readable)(void *ctx);
+	void (*writable)(void *ctx);
+	/* The end, once: negative errno (-EPROTO: TLS or ALPN; 0: closed in order) and one line. The stream is to be freed. */
+	void (*closed)(void *ctx, int error, const char *why);
+};
+
+/* Never calls back before it returned. @options' strings are copied. Returns 0 or a negative errno. */
+int stream_open(struct loop *loop, const struct stream_options *options, const struct stream_events *events, void *ctx,
+	struct stream **ret_stream);
+/* Bytes, 0 at the end of the stream, -EAGAIN, or another negative errno. */
+ssize_t stream_read(struct stream *stream, void *buf, size_t len);
+/* May take less than @len; the rest waits for writable(). */
+ssize_t stream_write(struct stream *stream, const void *buf, size_t len);
+/* Closes and frees; no callback comes after it. May be called from a callback. NULL is allowed. */
+void stream_free(struct stream *stream);
+/* The other side's address as text, for logs; the proxy's, if there is one. */
+const char *stream_peer(const struct stream *stream);
+
+/* Forgets the resolver and TLS context that all streams share: before the end of the process, and in tests. */
+void stream_global_done(void);
+
+#endif
