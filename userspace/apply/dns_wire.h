@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The little of DNS that a forwarder of A and AAAA needs (RFC 1035, EDNS by RFC 6891): one question in, one answer out. */
+#ifndef TALON_DNS_WIRE_H
+#define TALON_DNS_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "talon/types.h"
+
+#define DNS_NAME_LEN	254	/* of the text form without the final dot, with its end */
+#define DNS_UDP_DEFAULT	512
+#define DNS_UDP_MAX	1232	/* what fits through the tunnel unfragmented */
+#define DNS_MESSAGE_MAX	65535
+#define DNS_TYPE_A	1
+#define DNS_TYPE_AAAA	28
+#define DNS_CLASS_IN	1
+
+enum dns_rcode { DNS_NOERROR = 0, DNS_FORMERR = 1, DNS_SERVFAIL = 2, DNS_NXDOMAIN = 3, DNS_NOTIMP = 4, DNS_REFUSED = 5 };
+
+struct dns_query {
+	uint16_t id;
+	uint16_t flags;			/* as received */
+	uint16_t type;
+	uint16_t qclass;
+	char name[DNS_NAME_LEN];	/* lower case, labels joined by dots */
+	size_t question_len;		/* bytes of the question as received, behind the header */
+	uint16_t udp_size;		/* that the asker takes */
+	bool has_edns;
+};
+
+/*
+ * Parses a query with exactly one question. Returns 0; -EBADMSG: malformed, not to be answered; or -EPROTO: answer FORMERR (id and flags are
+ * valid, question_len is 0).
+ */
+int dns_parse_query(const uint8_t *bytes, size_t len, struct dns_query *ret_query);
+
+struct dns_record {
+	uint16_t family;		/* AF_INET, AF_INET6: only those of the question's type are written */
+	struct talon_addr addr;
+	uint32_t ttl_s;
+};
+
+/*
+ * Writes the answer to @query (whose bytes are @bytes) with the question repeated. What does not fit into @size is left out and the TC flag set. Returns the length.
+ */
+size_t dns_build_answer(const struct dns_query *query, const uint8_t *bytes, enum dns_rcode rcode, const struct dns_record *records, size_t count,
+	uint8_t *buf, size_t size);
+
+/* Whether @name is what @pattern stands for: itself, or with "*." in front also everything below. Both lower case. */
+bool dns_matches(const char *pattern, const char *name);
+
+#endif
