@@ -453,6 +453,69 @@ static void an_endpoint_moves_with_authentic_handshake_messages_only(void **stat
 	world_free(w);
 }
 
+static void a_pinned_peer_is_answered_where_it_speaks_from_but_called_where_it_was_said_to_be(void **state)
+{
+	struct world *w = world_new_pair(15);
+	PAIR(w, a, b);
+	const struct endpoint path = endpoint_v4("203.0.113.77", 7777), before = b->endpoints[0];
+	struct message message;
+
+	assert_int_equal(device_set_peer_path(b->device, w->now_ns, 0, &path), 0);
+	device_want_handshake(a->device, w->now_ns, 0);
+	message = next_message(w, WG_INITIATION);
+	assert_int_equal(message_deliver(&message), HANDSHAKE_INITIATION);
+	message = next_message(w, WG_RESPONSE);
+	assert_true(endpoint_is_equal(&message.to, &a->endpoint));
+	assert_true(endpoint_is_equal(&b->endpoints[0], &before));
+	assert_int_equal(message_deliver(&message), HANDSHAKE_RESPONSE);
+	assert_int_equal(device_reset_peer(b->device, w->now_ns, 0), 0);
+	assert_int_equal(device_want_handshake(b->device, w->now_ns, 0), 0);
+	message = next_message(w, WG_INITIATION);
+	assert_true(endpoint_is_equal(&message.to, &path));
+	world_free(w);
+}
+
+static void a_handshake_under_way_starts_anew_when_the_path_changes(void **state)
+{
+	struct world *w = world_new_pair(15);
+	PAIR(w, a, b);
+	const struct endpoint path = endpoint_v4("203.0.113.77", 7777);
+
+	w->is_cut = true;
+	device_want_handshake(a->device, w->now_ns, 0);
+	assert_int_equal(w->lost, 1);
+	w->is_cut = false;
+	w->now_ns += 100 * MSEC;
+	assert_int_equal(device_set_peer_path(a->device, w->now_ns, 0, &b->endpoint), 0);
+	device_tick(a->device, w->now_ns);
+	assert_int_equal(w->queued, 0);		/* nothing changed */
+	assert_int_equal(device_set_peer_path(a->device, w->now_ns, 0, &path), 0);
+	device_tick(a->device, w->now_ns);
+	assert_true(endpoint_is_equal(&w->queue[0].to, &path));
+	world_settle(w);
+	assert_true(talks_both_ways(w));
+	world_free(w);
+}
+
+static void a_peer_that_was_reset_begins_with_a_handshake_at_once(void **state)
+{
+	struct world *w = world_new_pair(15);
+	struct node *a = &w->nodes[0];
+
+	device_want_handshake(a->device, w->now_ns, 0);
+	world_settle(w);
+	assert_true(talks_both_ways(w));
+	assert_int_equal(device_reset_peer(a->device, w->now_ns, 0), 0);
+	assert_int_equal(a->tx[0], 0);
+	assert_int_equal(device_want_handshake(a->device, w->now_ns, 0), 0);
+	assert_int_equal(w->queued, 1);
+	w->now_ns += 100 * MSEC;
+	world_settle(w);
+	assert_true(talks_both_ways(w));
+	assert_int_equal(device_reset_peer(a->device, w->now_ns, 7), -ENOENT);
+	world_free(w);
+}
+
 static void a_peer_without_endpoint_has_to_speak_first(void **state)
 {
 	struct world *w = world_new(16);
@@ -1666,6 +1729,9 @@ int main(void)
 		cmocka_unit_test(recorded_initiations_are_answered_in_their_order_only),
 		cmocka_unit_test(fifty_initiations_a_second_are_enough_for_a_peer),
 		cmocka_unit_test(an_endpoint_moves_with_authentic_handshake_messages_only),
+		cmocka_unit_test(a_pinned_peer_is_answered_where_it_speaks_from_but_called_where_it_was_said_to_be),
+		cmocka_unit_test(a_handshake_under_way_starts_anew_when_the_path_changes),
+		cmocka_unit_test(a_peer_that_was_reset_begins_with_a_handshake_at_once),
 		cmocka_unit_test(a_peer_without_endpoint_has_to_speak_first),
 		cmocka_unit_test(a_lost_initiation_is_repeated_after_five_seconds_and_jitter),
 		cmocka_unit_test(a_lost_response_is_made_up_for_by_the_next_initiation),

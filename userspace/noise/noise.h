@@ -13,6 +13,7 @@
 #ifndef TALON_NOISE_NOISE_H
 #define TALON_NOISE_NOISE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "crypto/hash.h"
@@ -30,7 +31,8 @@ struct noise_local {
 struct noise_remote {
 	uint8_t public_key[KEY_LEN];
 	struct secret_key preshared_key;	/* zero: none */
-	struct secret_key static_static;	/* DH of both long-lived keys, computed once */
+	struct secret_key static_static;	/* DH of both long-lived keys, computed once: noise_remote_prepare() */
+	bool is_prepared;
 };
 
 enum noise_state {
@@ -61,6 +63,16 @@ struct noise_keys {
 int noise_local_init(struct noise_local *local, const struct secret_key *private_key);
 
 /* Sets a peer's keys. @preshared_key may be NULL. Returns 0, or -EKEYREJECTED for a public key of low order. */
+int noise_remote_set(struct noise_remote *remote, const uint8_t public_key[static KEY_LEN],
+	const struct secret_key *preshared_key);
+
+/*
+ * Computes what both long-lived keys share, unless that was done: one X25519, too much to do for thousands of peers before the first of them
+ * speaks. Goes before every message that is created for or consumed from the peer. Returns 0 or -EKEYREJECTED.
+ */
+int noise_remote_prepare(struct noise_remote *remote, const struct noise_local *local);
+
+/* Both. */
 int noise_remote_init(struct noise_remote *remote, const struct noise_local *local,
 	const uint8_t public_key[static KEY_LEN], const struct secret_key *preshared_key);
 

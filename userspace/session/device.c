@@ -203,13 +203,14 @@ int device_add_peer(struct device *device, uint64_t now_ns, uint32_t id, const s
 	peer = calloc(1, sizeof(*peer));
 	if (!peer)
 		return -ENOMEM;
-	ret = noise_remote_init(&peer->remote, &device->local, config->public_key, &config->preshared_key);
+	ret = noise_remote_set(&peer->remote, config->public_key, &config->preshared_key);
 	if (ret < 0) {
 		peer_free(peer);
 		return ret;
 	}
 	peer->id = id;
 	peer->endpoint = config->endpoint;
+	peer->is_pinned = config->is_pinned;
 	peer->keepalive_s = config->keepalive_s;
 	peer->stats = config->stats;
 	memcpy(peer->label_received.bytes, config->timestamp, TAI64N_LEN);
@@ -260,6 +261,36 @@ int device_set_peer_endpoint(struct device *device, uint32_t id, const struct en
 	if (!peer)
 		return -ENOENT;
 	peer->endpoint = *endpoint;
+	return 0;
+}
+
+int device_set_peer_path(struct device *device, uint64_t now_ns, uint32_t id, const struct endpoint *endpoint)
+{
+	struct peer *peer = device_peer(device, id);
+
+	if (!peer)
+		return -ENOENT;
+	peer->is_pinned = true;
+	if (endpoint_is_equal(&peer->endpoint, endpoint))
+		return 0;
+	peer->endpoint = *endpoint;
+	/* What was sent by the old way may never arrive, so nothing has to be waited for. */
+	peer->handshake_sent_ns = 0;
+	if (peer->attempt != ATTEMPT_IDLE && endpoint_is_known(endpoint))
+		peer->attempt_at_ns = now_ns;
+	device_schedule(device, peer);
+	return 0;
+}
+
+int device_reset_peer(struct device *device, uint64_t now_ns, uint32_t id)
+{
+	struct peer *peer = device_peer(device, id);
+
+	if (!peer)
+		return -ENOENT;
+	handshake_drop_all(device, peer, now_ns);
+	peer->handshake_sent_ns = 0;
+	device_schedule(device, peer);
 	return 0;
 }
 

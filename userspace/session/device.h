@@ -138,6 +138,7 @@ struct device_peer_config {
 	struct secret_key preshared_key;	/* all zero: none */
 	uint16_t keepalive_s;			/* persistent keepalive; 0: off */
 	struct endpoint endpoint;		/* may be unknown: the peer then has to speak first */
+	bool is_pinned;				/* as after device_set_peer_path() */
 	uint8_t timestamp[WG_TIMESTAMP_LEN];	/* greatest TAI64N accepted by an earlier process; zero: none */
 	struct device_peer_stats stats;		/* to go on from; zero: a new peer */
 };
@@ -185,6 +186,16 @@ int device_set_peer_psk(struct device *device, uint32_t id, const struct secret_
 
 /* The endpoint was configured, or the data path saw it move. Does not call ops->set_endpoint. */
 int device_set_peer_endpoint(struct device *device, uint32_t id, const struct endpoint *endpoint);
+
+/*
+ * The caller chooses the way from now on: messages that arrive by another one are answered by that one, but do not move the endpoint. A
+ * handshake that is under way starts anew by the new way at the next device_tick(), a later one need not wait for what the old way may have
+ * lost. Returns 0 or -ENOENT.
+ */
+int device_set_peer_path(struct device *device, uint64_t now_ns, uint32_t id, const struct endpoint *endpoint);
+
+/* Retires the peer's sessions and forgets a handshake under way. Returns 0 or -ENOENT. */
+int device_reset_peer(struct device *device, uint64_t now_ns, uint32_t id);
 
 /* Returns 0 or -ENOENT. */
 int device_get_peer_endpoint(const struct device *device, uint32_t id, struct endpoint *ret_endpoint);

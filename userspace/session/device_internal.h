@@ -37,6 +37,7 @@ struct peer {
 	struct noise_remote remote;
 	struct cookie_maker cookie;
 	struct endpoint endpoint;
+	bool is_pinned;			/* the endpoint is not moved by what arrives */
 	uint16_t keepalive_s;
 
 	struct keypairs pairs;

@@ -16,10 +16,11 @@ static void note_sent(struct peer *peer, uint64_t now_ns, size_t len)
 }
 
 /* Adds the macs and sends. A lost message is repeated by whoever needs the answer, so an error is only counted. */
-static void send_handshake(struct device *device, struct peer *peer, uint64_t now_ns, void *message, size_t len)
+static void send_handshake(struct device *device, struct peer *peer, uint64_t now_ns, const struct endpoint *to,
+	void *message, size_t len)
 {
 	cookie_add_macs(&peer->cookie, now_ns, message, len);
-	if (device->ops.send(device->ctx, peer->id, &peer->endpoint, message, len) < 0)
+	if (device->ops.send(device->ctx, peer->id, to, message, len) < 0)
 		device->stats.send_errors++;
 	note_sent(peer, now_ns, len);
 }
@@ -114,7 +115,8 @@ static void send_initiation(struct device *device, struct peer *peer, uint64_t n
 
 	peer->attempt_at_ns = now_ns + REKEY_TIMEOUT_NS + device_jitter_ns(device);
 	forget_initiation(device, peer);
-	if (session_table_reserve(device->table, peer->id, &index) < 0)
+	if (noise_remote_prepare(&peer->remote, &device->local) < 0 ||
+	    session_table_reserve(device->table, peer->id, &index) < 0)
 		return;
 	label = next_label(device, peer, now_ns);
 	device->ops.random(device->ctx, ephemeral.bytes, KEY_LEN);
@@ -123,7 +125,7 @@ static void send_initiation(struct device *device, struct peer *peer, uint64_t n
 		session_table_release(device->table, index);
 		goto out;
 	}
-	send_handshake(device, peer, now_ns, &message, sizeof(message));
+	send_handshake(device, peer, now_ns, &peer->endpoint, &message, sizeof(message));
 	device->stats.initiations_sent++;
 out:
 	secret_key_wipe(&ephemeral);
@@ -224,7 +226,7 @@ static void accept_message(struct device *device, struct peer *peer, uint64_t no
 {
 	peer->stats.rx_bytes += len;
 	liveness_update(&peer->liveness, now_ns, 0, 0, 0);
-	if (endpoint_is_equal(&peer->endpoint, from))
+	if (peer->is_pinned || endpoint_is_equal(&peer->endpoint, from))
 		return;
 	peer->endpoint = *from;
 	device_count_map(device, device->ops.set_endpoint(device->ctx, peer->id, from));
@@ -309,7 +311,7 @@ static enum handshake_end respond(struct device *device, struct peer *peer, uint
 	commit_label(device, peer, now_ns, label);
 	accept_message(device, peer, now_ns, from, sizeof(struct wg_initiation));
 	move_pairs(device, peer, now_ns, KEYPAIRS_RESPONDED, &pair);
-	send_handshake(device, peer, now_ns, &response, sizeof(response));
+	send_handshake(device, peer, now_ns, from, &response, sizeof(response));
 	device->stats.responses_sent++;
 	return HANDSHAKE_INITIATION;
 }
@@ -331,7 +333,8 @@ static enum handshake_end on_initiation(struct device *device, uint64_t now_ns, 
 	if (!peer)
 		goto out;
 	end = HANDSHAKE_DECRYPT_FAILED;
-	if (noise_consume_initiation(&handshake, &peer->remote, message, &label) < 0)
+	if (noise_remote_prepare(&peer->remote, &device->local) < 0 ||
+	    noise_consume_initiation(&handshake, &peer->remote, message, &label) < 0)
 		goto out;
 	end = judge_initiation(peer, now_ns, &label);
 	if (end != HANDSHAKE_INITIATION)
