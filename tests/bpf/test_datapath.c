@@ -29,7 +29,7 @@
 #define TCX_INGRESS	46
 #define BPFFS		"/sys/fs/bpf"
 #define BASE		BPFFS "/talon-test"
-#define ROOT		BASE "/v1"
+#define ROOT		BASE "/v2"
 
 static char err[512];
 

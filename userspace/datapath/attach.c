@@ -94,8 +94,8 @@ static bool has_hook(const struct datapath *dp, enum hook_kind kind, int ifindex
 static int attach_native(struct hook *hook, enum hook_kind *ret_kind, char *note, size_t len)
 {
 	const struct datapath *dp = hook->dp;
-	bool join = dp->dispatcher != DATAPATH_DISPATCHER_NEVER && dispatcher_is_there(hook->ifindex);
-	bool bring = dp->dispatcher == DATAPATH_DISPATCHER_ALWAYS && !has_hook(dp, HOOK_XDP, hook->ifindex);
+	bool join = dp->dispatcher != DATAPATH_DISPATCHER_NEVER && !hook->alone && dispatcher_is_there(hook->ifindex);
+	bool bring = dp->dispatcher == DATAPATH_DISPATCHER_ALWAYS && !hook->alone && !has_hook(dp, HOOK_XDP, hook->ifindex);
 	const char *so = "";
 	int ret;
 
@@ -202,10 +202,10 @@ static int attach_one(struct hook *hook, enum datapath_mode mode, enum datapath_
 	return ret;
 }
 
-static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, struct undo *undo, char *err,
-			 size_t errlen)
+static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, enum datapath_mode wanted, bool alone, struct undo *undo,
+			 char *err, size_t errlen)
 {
-	struct hook hook = { .dp = dp, .device = uplink->name, .object = OBJECT_UPLINK_XDP };
+	struct hook hook = { .dp = dp, .device = uplink->name, .object = OBJECT_UPLINK_XDP, .alone = alone };
 	enum datapath_mode mode;
 	struct net_link link;
 	enum hook_kind kind;
@@ -222,7 +222,7 @@ static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, st
 	memcpy(uplink->kind, link.kind, sizeof(uplink->kind));
 	memcpy(uplink->driver, link.driver, sizeof(uplink->driver));
 	hook.ifindex = link.ifindex;
-	ret = attach_one(&hook, dp->mode, &mode, &kind, uplink->why, sizeof(uplink->why));
+	ret = attach_one(&hook, wanted, &mode, &kind, uplink->why, sizeof(uplink->why));
 	if (ret) {
 		snprintf(err, errlen, "%s", uplink->why);
 		return ret;
@@ -258,9 +258,23 @@ static int attach_tunnel(struct datapath *dp, struct undo *undo, char *err, size
 	return 0;
 }
 
+/*
+ * As the least of the uplinks: from native XDP a frame can be sent to a device only if that has native XDP as well, from generic XDP and tc to any.
+ */
+static int attach_relay(struct datapath *dp, struct undo *undo, char *err, size_t errlen)
+{
+	enum datapath_mode mode = DATAPATH_XDP;
+
+	for (unsigned i = 0; i < dp->uplink_count; i++)
+		if (dp->uplinks[i].mode > mode)
+			mode = dp->uplinks[i].mode;
+	snprintf(dp->relay_uplink.name, sizeof(dp->relay_uplink.name), "%s", dp->relay.name);
+	return attach_uplink(dp, &dp->relay_uplink, mode, true, undo, err, errlen);
+}
+
 static bool is_wanted(const struct datapath *dp, int ifindex)
 {
-	if (ifindex == dp->tunnel.far_ifindex)
+	if (ifindex == dp->tunnel.far_ifindex || (dp->has_relay && ifindex == dp->relay.ifindex))
 		return true;
 	for (unsigned i = 0; i < dp->uplink_count; i++)
 		if (dp->uplinks[i].ifindex == ifindex)
@@ -332,20 +346,24 @@ static void take_back(struct datapath *dp, const struct undo *undo)
 
 int datapath_attach(struct datapath *dp, char *err, size_t errlen)
 {
-	struct undo undo[1 + TALON_UPLINKS_MAX] = { 0 };
+	struct undo undo[2 + TALON_UPLINKS_MAX] = { 0 };
 	int ret;
 
 	ret = attach_tunnel(dp, &undo[0], err, errlen);
 	for (unsigned i = 0; i < dp->uplink_count && !ret; i++)
-		ret = attach_uplink(dp, &dp->uplinks[i], &undo[1 + i], err, errlen);
+		ret = attach_uplink(dp, &dp->uplinks[i], dp->mode, false, &undo[2 + i], err, errlen);
+	if (!ret && dp->has_relay)
+		ret = attach_relay(dp, &undo[1], err, errlen);
 	if (!ret)
 		ret = pin_programs(dp, err, errlen);
 	if (ret) {
-		for (int i = TALON_UPLINKS_MAX; i >= 0; i--)
+		for (int i = 1 + TALON_UPLINKS_MAX; i >= 0; i--)
 			take_back(dp, &undo[i]);
 		return ret;
 	}
 	drop_unwanted(dp);
+	if (!dp->has_relay)
+		net_tunnel_delete(dp->relay.name, dp->base);	/* of a start that had one */
 	pin_roots(dp->base, remove_old_version, NULL);
 	sum_up(dp);
 	return 0;

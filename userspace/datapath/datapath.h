@@ -52,6 +52,7 @@ struct datapath_options {
 	uint32_t sessions;		/* slots, a power of two; default 4 for each peer, rounded up */
 	uint32_t flows; /* 1024..2^20; default 65536. Buckets of each index: flows / 4, rounded up to a power of two */
 	uint32_t keystream;		/* slots of keystream made ahead; 0: none, everything is worked on inline */
+	bool relay;			/* make the relay link, too */
 };
 
 /* Every map of bpf/lib/maps.h that is pinned. */
@@ -64,7 +65,8 @@ struct datapath_options {
 	X(PEER_INFO, peer_info) X(PEER_TX, peer_tx) X(ENDPOINTS, endpoints) X(PEER_STATS, peer_stats)	\
 	X(ALLOWED4, allowed4) X(ROUTES4, routes4)						\
 	X(FLOWS, flows) X(FLOW_FWD, flow_fwd) X(FLOW_REV, flow_rev) X(FLOW_FREE, flow_free) X(FLOW_OVER, flow_over) \
-	X(NAT_PORTS, nat_ports) X(PORT_BLOCK, port_block) X(NAT_STATS, nat_stats) X(FRAGS, frags) X(EVENTS, events)
+	X(NAT_PORTS, nat_ports) X(PORT_BLOCK, port_block) X(NAT_STATS, nat_stats) X(FRAGS, frags) X(EVENTS, events) \
+	X(ACL_SRC4, acl_src4) X(ACL_DST4, acl_dst4) X(ACL_PORTS, acl_ports) X(ACL_BITS, acl_bits) X(ACL_CT, acl_ct)
 
 #define DATAPATH_MAP_ID(id, name) DATAPATH_MAP_##id,
 enum datapath_map { DATAPATH_MAPS(DATAPATH_MAP_ID) DATAPATH_MAP_COUNT };
@@ -168,6 +170,14 @@ struct datapath_tunnel_info {
 };
 /* Valid after datapath_tunnel. */
 const struct datapath_tunnel_info *datapath_get_tunnel(const struct datapath *dp);
+/*
+ * The relay link, made by datapath_tunnel where options.relay asks for it, attached by datapath_attach; NULL: there is none. ifindex and mac are
+ * our programs' side (config.relay_ifindex), far_ifindex is where packets are read and written as whole Ethernet frames (AF_PACKET). Frames that
+ * are written there go to mac and are IPv4/UDP from TALON_RELAY_PEER_ADDR(id):TALON_RELAY_PORT to TALON_RELAY_OWN_ADDR:listen_port, checksums of UDP
+ * may be zero; all others are dropped, handshake messages, too. Endpoints with TALON_ENDPOINT_RELAY have far_mac as dmac and mac as smac. far_mac
+ * is on purpose not the far device's own: so the host's stack leaves the packets alone (they are read as PACKET_OTHERHOST).
+ */
+const struct datapath_tunnel_info *datapath_get_relay(const struct datapath *dp);
 
 /*
  * Looks whether what we attached is still there: after link events, and now and then.

@@ -36,6 +36,8 @@ struct datapath {
 	unsigned priority;
 	bool adopted;
 	bool made_tunnel;
+	bool made_relay;
+	bool has_relay;				/* the relay link is wanted */
 	struct datapath_sizes sizes;
 	struct bpf_object *objects[OBJECT_COUNT];
 	int map_fds[DATAPATH_MAP_COUNT];
@@ -43,6 +45,8 @@ struct datapath {
 	unsigned uplink_count;
 	struct datapath_uplink uplinks[TALON_UPLINKS_MAX];
 	struct datapath_tunnel_info tunnel;
+	struct datapath_tunnel_info relay;
+	struct datapath_uplink relay_uplink;	/* its side that carries an uplink's program */
 	char why[TALON_UPLINKS_MAX * 300];
 };
 
@@ -52,6 +56,7 @@ struct hook {
 	int ifindex;
 	const char *device;
 	enum object_id object;			/* whose program */
+	bool alone;				/* a device of ours: nobody else's dispatcher is, or comes, there */
 	bool made;				/* out: nothing of ours was at this hook before */
 	char *why;				/* out: one line when it fails */
 	size_t why_len;

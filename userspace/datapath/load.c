@@ -115,6 +115,7 @@ static uint32_t entries_of(const struct datapath_sizes *sizes, const char *name)
 		{ "flow_free", offsetof(struct datapath_sizes, flows) },
 		{ "flow_fwd", offsetof(struct datapath_sizes, buckets) },
 		{ "flow_rev", offsetof(struct datapath_sizes, buckets) },
+		{ "acl_ct", offsetof(struct datapath_sizes, buckets) },
 	};
 
 	for (unsigned i = 0; i < sizeof(sized) / sizeof(sized[0]); i++)
@@ -291,6 +292,9 @@ static void unpin_new_maps(struct datapath *dp)
 	}
 }
 
+/* What sealing adds at most, IPv6 outside included. */
+#define OUTER_MAX 80
+
 static int copy_options(struct datapath *dp, const struct datapath_options *options, char *err, size_t errlen)
 {
 	const char *base = options->base ? options->base : DATAPATH_BASE_DEFAULT;
@@ -309,11 +313,19 @@ static int copy_options(struct datapath *dp, const struct datapath_options *opti
 		snprintf(err, errlen, "tunnel device \"%s\": 1 to %d characters are possible", tunnel, IFNAMSIZ - 2);
 		return -EINVAL;
 	}
+	if (options->relay && strlen(tunnel) > IFNAMSIZ - 3) {
+		snprintf(err, errlen, "tunnel device \"%s\": %d characters are possible beside a relay link", tunnel, IFNAMSIZ - 3);
+		return -EINVAL;
+	}
 	strcpy(dp->base, base);
 	snprintf(dp->root, sizeof(dp->root), "%s/v%u", base, TALON_LAYOUT_VERSION);
 	snprintf(dp->tunnel.name, sizeof(dp->tunnel.name), "%s", tunnel);
 	snprintf(dp->tunnel.far_name, sizeof(dp->tunnel.far_name), "%.14sp", tunnel);
 	dp->tunnel.mtu = options->tunnel_mtu ? options->tunnel_mtu : 1280;
+	dp->has_relay = options->relay;
+	snprintf(dp->relay.name, sizeof(dp->relay.name), "%.13sr", tunnel);
+	snprintf(dp->relay.far_name, sizeof(dp->relay.far_name), "%.13srp", tunnel);
+	dp->relay.mtu = dp->tunnel.mtu + OUTER_MAX > 1500 ? dp->tunnel.mtu + OUTER_MAX : 1500;
 	dp->mode = options->mode;
 	dp->dispatcher = options->dispatcher;
 	dp->priority = options->dispatcher_priority ? options->dispatcher_priority : DATAPATH_PRIORITY_DEFAULT;
@@ -390,6 +402,8 @@ void datapath_close(struct datapath *dp)
 	if (dp->lock_fd >= 0 && !is_running(dp)) {
 		if (dp->made_tunnel)
 			net_tunnel_delete(dp->tunnel.name, dp->base);
+		if (dp->made_relay)
+			net_tunnel_delete(dp->relay.name, dp->base);
 		pin_tree_remove(dp->root);
 		rmdir(dp->base);	/* stays if another version lives in it */
 	}
@@ -417,28 +431,43 @@ static bool is_in_use(const struct datapath *dp)
 	return running;
 }
 
-int datapath_tunnel(struct datapath *dp, char *err, size_t errlen)
+/* @read: the end whose packets are read by somebody, and which has no program of ours; the other end is @carries. */
+static int make_pair(struct datapath *dp, struct datapath_tunnel_info *info, const char *read, const char *carries, bool *made,
+		     char *err, size_t errlen)
 {
 	struct net_link near, far;
-	bool was_there = !net_link_get(dp->tunnel.name, &near) && is_in_use(dp);
+	bool was_there = !net_link_get(read, &near) && is_in_use(dp);
 	int ret;
 
-	ret = net_tunnel_create(dp->tunnel.name, dp->tunnel.far_name, dp->tunnel.mtu, dp->base, err, errlen);
+	ret = net_tunnel_create(read, carries, info->mtu, dp->base, err, errlen);
 	if (ret)
 		return ret;
-	dp->made_tunnel |= !was_there;
-	ret = net_link_get(dp->tunnel.name, &near);
+	*made |= !was_there;
+	ret = net_link_get(info->name, &near);
 	if (!ret)
-		ret = net_link_get(dp->tunnel.far_name, &far);
+		ret = net_link_get(info->far_name, &far);
 	if (ret) {
-		snprintf(err, errlen, "%s: %s", dp->tunnel.name, strerror(-ret));
+		snprintf(err, errlen, "%s: %s", info->name, strerror(-ret));
 		return ret;
 	}
-	dp->tunnel.ifindex = near.ifindex;
-	dp->tunnel.far_ifindex = far.ifindex;
-	memcpy(dp->tunnel.mac, near.mac, 6);
-	memcpy(dp->tunnel.far_mac, far.mac, 6);
+	info->ifindex = near.ifindex;
+	info->far_ifindex = far.ifindex;
+	memcpy(info->mac, near.mac, 6);
+	memcpy(info->far_mac, far.mac, 6);
 	return 0;
+}
+
+int datapath_tunnel(struct datapath *dp, char *err, size_t errlen)
+{
+	int ret = make_pair(dp, &dp->tunnel, dp->tunnel.name, dp->tunnel.far_name, &dp->made_tunnel, err, errlen);
+
+	if (ret || !dp->has_relay)
+		return ret;
+	/* The far end is the one that is read, and needs the GRO that lets redirected frames in. */
+	ret = make_pair(dp, &dp->relay, dp->relay.far_name, dp->relay.name, &dp->made_relay, err, errlen);
+	if (!ret)
+		dp->relay.far_mac[5] ^= 1;	/* not the device's own: see datapath_get_relay() */
+	return ret;
 }
 
 int datapath_up(const struct datapath_options *options, struct datapath **ret_dp, char *err, size_t errlen)
@@ -504,4 +533,9 @@ bool datapath_is_adopted(const struct datapath *dp)
 const struct datapath_tunnel_info *datapath_get_tunnel(const struct datapath *dp)
 {
 	return &dp->tunnel;
+}
+
+const struct datapath_tunnel_info *datapath_get_relay(const struct datapath *dp)
+{
+	return dp->has_relay ? &dp->relay : NULL;
 }

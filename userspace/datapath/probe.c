@@ -126,5 +126,9 @@ int datapath_verify(struct datapath *dp, char *text, size_t len)
 			    datapath_mode_name(uplink->mode), text, len);
 		worst = ret < 0 || ret > worst ? ret : worst;
 	}
+	if (dp->has_relay && worst >= 0) {
+		ret = judge(verify_hook(dp, hook_of(&dp->relay_uplink), dp->relay.ifindex), dp->relay.name, "relay link", text, len);
+		worst = ret < 0 || ret > worst ? ret : worst;
+	}
 	return worst;
 }

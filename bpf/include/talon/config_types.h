@@ -13,6 +13,7 @@ enum talon_config_flags {
 	TALON_F_HANDUP_TUNNEL	= 1 << 2,	/* local deliveries go through our veth, not XDP_PASS */
 	TALON_F_PLAIN_ROUTES	= 1 << 3,	/* some route is not masqueraded: replies come to mesh addresses */
 	TALON_F_KEEP_TAIL	= 1 << 4,	/* generic XDP: leave the tag behind the opened packet, tot_len tells the truth */
+	TALON_F_ACL		= 1 << 5,	/* packets from the mesh pass by access rules only; without it all do */
 };
 
 struct talon_config {
@@ -35,8 +36,10 @@ struct talon_config {
 	__u8	tunnel_mac[6];		/* of wt0 */
 	__u8	tunnel_peer_mac[6];
 	__u32	uplinks[TALON_UPLINKS_MAX];	/* ifindexes; 0: unused */
+	__u32	relay_ifindex;		/* our side of the relay link; 0: there is none */
+	__u32	acl_bank;		/* of the access rules that hold: 0 or 1; a new one is written before the generation is bumped */
 	__u32	pad;
-	__u64	reserved[5];
+	__u64	reserved[4];
 };
 TALON_ASSERT_SIZE(struct talon_config, 128);
 

@@ -30,6 +30,7 @@
 	X(BAD_INNER,	"bad_inner",	1, "inner packet is malformed")				\
 	X(INNER_IPV6,	"inner_ipv6",	1, "inner IPv6 is not supported yet")			\
 	X(NOT_ALLOWED,	"not_allowed",	1, "inner source is not among the peer's allowed IPs")	\
+	X(ACL_DENIED,	"acl_denied",	1, "no access rule lets it in, or one keeps it out")	\
 	X(NO_ROUTE,	"no_route",	1, "destination is in no advertised route")		\
 	X(NAT_PORTS,	"nat_ports",	1, "every candidate port was taken")			\
 	X(NAT_TABLE,	"nat_table",	1, "no free flow record")				\
