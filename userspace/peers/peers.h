@@ -38,9 +38,13 @@ struct peers_ops {
 	void (*ice_free)(void *ctx, struct ice_agent *agent);
 	int (*ice_add_remote)(void *ctx, struct ice_agent *agent, const struct ice_candidate *candidate);
 	void (*ice_probe)(void *ctx, struct ice_agent *agent);
+	/* When a check of ours on the selected pair was last answered, CLOCK_BOOTTIME ns; 0: never. (One of theirs that comes proves one way only.) */
+	uint64_t (*ice_answered)(void *ctx, const struct ice_agent *agent);
+	bool (*ice_get_pair)(void *ctx, const struct ice_agent *agent, struct ice_pair_info *ret_pair);
 	int (*set_way)(void *ctx, uint32_t id, enum plane_way way, const struct endpoint *path);
 	void (*kick)(void *ctx, uint32_t id);
 	void (*reset)(void *ctx, uint32_t id);
+	void (*rekey)(void *ctx, uint32_t id);	/* a new handshake while the old session goes on; NULL: kick() stands in */
 	int (*facts)(void *ctx, uint32_t id, struct plane_facts *ret_facts);
 	void (*relay_received)(void *ctx, uint32_t id, const uint8_t *bytes, size_t len);	/* to plane_relay_receive() */
 	void (*random)(void *ctx, void *buf, size_t len);	/* NULL: libsodium */
@@ -68,11 +72,20 @@ void peers_signal(struct peers *peers, const uint8_t from[static KEY_LEN], const
 void peers_signal_state(struct peers *peers, bool is_connected);
 void peers_relay_state(struct peers *peers, bool is_connected);
 void peers_candidates_changed(struct peers *peers);
+/*
+ * Networks that this host reaches through the mesh, and the mesh's own: a candidate inside one of them is dropped, for it would lead the tunnel into
+ * itself. Prefixes of length 0 do not count. The list is copied.
+ */
+int peers_set_client_routes(struct peers *peers, const struct config_cidr *list, size_t count);
 void peers_handshake(struct peers *peers, uint32_t id);
 void peers_wanted(struct peers *peers, uint32_t id);
 /* Sends @bytes over the peer's relayed connection, if there is one. */
 void peers_relay_send(struct peers *peers, uint32_t id, const uint8_t *bytes, size_t len);
-/* An orderly end is near: tells peers, so that they look for another way while ours still carries their packets. */
+/*
+ * An orderly end is near: tells peers, so that they look for another way while ours still carries their packets. Each that is reached gets an offer of
+ * a new session without a relay, on which a stock peer leaves the direct way at once, and no answer to anything any more; ways stay as they are.
+ * A stock peer gives up (and turns to another router) when it is told that we went off the relay: let relay_manager_close() follow after some 100 ms.
+ */
 void peers_announce_end(struct peers *peers);
 
 struct peer_info {
