@@ -104,6 +104,21 @@ int net_route_list(uint8_t family, net_route_cb cb, void *user);
 int net_route_add(const struct net_route *route);
 int net_route_del(const struct net_route *route);
 
+enum net_route_what {
+	NET_ROUTE_ADD,			/* -EEXIST if one to the same prefix and metric is there */
+	NET_ROUTE_REPLACE,		/* the one to the same prefix and metric, which the caller knows to be ours */
+	NET_ROUTE_DEL,			/* ours only; not there: success */
+};
+
+struct net_route_change {
+	struct net_route route;
+	enum net_route_what what;
+	int ret;			/* out: 0 or a negative errno */
+};
+
+/* Many changes in few messages, in order. Returns 0, or a negative errno where the kernel cannot be talked to. */
+int net_route_change(struct net_route_change *list, size_t count);
+
 /*
  * Which way the kernel would send to @dst: the route with device, gateway (zero: on link) and source address, policy rules included.
  * Returns 0, -ENETUNREACH where there is none, or another negative errno.

@@ -115,3 +115,63 @@ out:
 		mnl_socket_close(nl);
 	return ret;
 }
+
+#define BATCH_MESSAGES 64	/* their acknowledgements fit a socket's default buffer */
+
+/* Sequence numbers are places in the caller's list, plus 1. */
+static int gather_answers(struct mnl_socket *nl, size_t first, size_t behind, unsigned left, nl_done_fn done, void *user)
+{
+	char buf[NL_BUF] __attribute__((aligned(8)));
+
+	while (left) {
+		const struct nlmsghdr *answer = (void *)buf;
+		int got = mnl_socket_recvfrom(nl, buf, sizeof(buf));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		for (; mnl_nlmsg_ok(answer, got); answer = mnl_nlmsg_next(answer, &got)) {
+			size_t i = answer->nlmsg_seq - 1;
+
+			if (answer->nlmsg_type != NLMSG_ERROR || i < first || i >= behind || !left)
+				continue;
+			left--;
+			done(i, error_of(answer, NULL, 0), user);
+		}
+	}
+	return 0;
+}
+
+int nl_batch(size_t count, nl_fill_fn fill, nl_done_fn done, void *user)
+{
+	char buf[BATCH_MESSAGES * NL_BATCH_MESSAGE] __attribute__((aligned(8)));
+	struct mnl_socket *nl = open_socket();
+	int ret = nl ? 0 : -errno;
+
+	for (size_t i = 0; i < count && !ret;) {
+		size_t first = i, at = 0;
+		unsigned sent = 0;
+
+		for (; i < count && sent < BATCH_MESSAGES; i++) {
+			struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf + at);
+			int filled = fill(nlh, i, user);
+
+			if (filled) {
+				done(i, filled, user);
+				continue;
+			}
+			nlh->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+			nlh->nlmsg_seq = i + 1;
+			at += MNL_ALIGN(nlh->nlmsg_len);
+			sent++;
+		}
+		if (sent && mnl_socket_sendto(nl, buf, at) < 0)
+			ret = -errno;
+		else
+			ret = gather_answers(nl, first, i, sent, done, user);
+	}
+	if (nl)
+		mnl_socket_close(nl);
+	return ret;
+}

@@ -19,6 +19,16 @@ int nl_talk(struct nlmsghdr *nlh, char *reason, size_t len);
 /* Sends @nlh as a dump (or as a single get when @one) and calls @cb for every answer. Returns 0 or a negative errno. */
 int nl_dump(struct nlmsghdr *nlh, bool one, mnl_cb_t cb, void *user);
 
+/*
+ * Many requests, a few dozen in each send: @fill writes number @i behind the header that is there already (type and flags too; NLM_F_ACK is added)
+ * into at most NL_BATCH_MESSAGE bytes or returns a negative errno, which leaves it out. @done hears each one's end in any order.
+ * Returns 0, or a negative errno where the socket failed: then nobody hears of the rest.
+ */
+#define NL_BATCH_MESSAGE 256
+typedef int (*nl_fill_fn)(struct nlmsghdr *nlh, size_t i, void *user);
+typedef void (*nl_done_fn)(size_t i, int ret, void *user);
+int nl_batch(size_t count, nl_fill_fn fill, nl_done_fn done, void *user);
+
 /* Text of the extended acknowledgement in the error message @nlh into @text. Returns false if it carries none. */
 bool nl_parse_ack_text(const struct nlmsghdr *nlh, char *text, size_t len);
 

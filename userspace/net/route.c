@@ -71,10 +71,8 @@ static bool is_zero(const struct talon_addr *addr)
 	return !memcmp(addr, &zero, sizeof(zero));
 }
 
-static int change(uint16_t type, uint16_t flags, const struct net_route *route)
+static int fill(struct nlmsghdr *nlh, uint16_t type, uint16_t flags, const struct net_route *route)
 {
-	char buf[512] __attribute__((aligned(8)));
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	size_t len = nl_addr_len(route->family);
 	struct nlattr *nest;
 	struct rtmsg *msg;
@@ -110,7 +108,16 @@ static int change(uint16_t type, uint16_t flags, const struct net_route *route)
 			mnl_attr_nest_end(nlh, nest);
 		}
 	}
-	return nl_talk(nlh, NULL, 0);
+	return 0;
+}
+
+static int change(uint16_t type, uint16_t flags, const struct net_route *route)
+{
+	char buf[512] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	int ret = fill(nlh, type, flags, route);
+
+	return ret ? ret : nl_talk(nlh, NULL, 0);
 }
 
 struct rivals {
@@ -151,6 +158,29 @@ int net_route_del(const struct net_route *route)
 	int ret = change(RTM_DELROUTE, 0, route);
 
 	return ret == -ESRCH || ret == -ENODEV ? 0 : ret;
+}
+
+static int fill_change(struct nlmsghdr *nlh, size_t i, void *user)
+{
+	const struct net_route_change *c = (const struct net_route_change *)user + i;
+
+	if (c->what == NET_ROUTE_DEL)
+		return fill(nlh, RTM_DELROUTE, 0, &c->route);
+	return fill(nlh, RTM_NEWROUTE, NLM_F_CREATE | (c->what == NET_ROUTE_REPLACE ? NLM_F_REPLACE : NLM_F_EXCL), &c->route);
+}
+
+static void end_change(size_t i, int ret, void *user)
+{
+	struct net_route_change *c = (struct net_route_change *)user + i;
+
+	c->ret = c->what == NET_ROUTE_DEL && (ret == -ESRCH || ret == -ENODEV) ? 0 : ret;
+}
+
+int net_route_change(struct net_route_change *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		list[i].ret = -EIO;
+	return count ? nl_batch(count, fill_change, end_change, list) : 0;
 }
 
 #define FLUSH_BATCH	256
