@@ -376,7 +376,7 @@ static void hostile_text_in_maps_stays_inside_its_json_string(void **state)
 	text = json_of(&s);
 	for (const char *c = text; *c; c++)
 		assert_true((*c >= ' ' && *c <= '~') || (*c == '\n' && !c[1]));
-	assert_has(text, "\"name\":\"a\\u001b[2J\\u000d\\u000a\\\"\\\\\\ufffd\\u009b\\u202e\\ufffd,a");
+	assert_has(text, "\"name\":\"a\\u001b[2J\\r\\n\\\"\\\\\\ufffd\\u009b\\u202e\\ufffd,a");
 	free(text);
 }
 
@@ -425,7 +425,7 @@ static void json_strings_pass_utf8_and_replace_the_rest(void **state)
 		{ "\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\"", "???" },		/* a surrogate */
 		{ "\xf5\x80\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"", "????" },	/* beyond the last */
 		{ "\xe6\x9d", "\"\\ufffd\\ufffd\"", "??" },			/* cut off */
-		{ "a\tb\x7f", "\"a\\u0009b\\u007f\"", "a?b?" },
+		{ "a\tb\x7f", "\"a\\tb\\u007f\"", "a?b?" },
 		{ "\xe2\x80\xa8", "\"\\u2028\"", "?" },
 	};
 

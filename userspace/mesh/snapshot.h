@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the mesh looks like now, as plain data: made by the running controller, sent over the control socket as JSON, rendered by the command
- * line as text, JSON or YAML. Strings are never NULL once made by snapshot_new_*; times are Unix nanoseconds, 0: never.
+ * line as text, JSON or YAML. All strings and arrays are the snapshot's own, from malloc(); a NULL string counts as an empty one (one that was
+ * parsed has none). Times are Unix nanoseconds, 0: never.
  */
 #ifndef TALON_SNAPSHOT_H
 #define TALON_SNAPSHOT_H
@@ -9,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct snapshot_peer {
 	char *fqdn, *ip, *public_key;
@@ -26,6 +28,15 @@ struct snapshot_peer {
 };
 
 struct snapshot_relay { char *uri; bool available; char *error; };
+
+struct snapshot_nameserver {		/* Talon asks none for others: there are none in its own snapshots */
+	char **servers;			/* "ip:port" */
+	size_t server_count;
+	char **domains;			/* none: all */
+	size_t domain_count;
+	bool enabled;
+	char *error;
+};
 
 struct snapshot_event {
 	char *id, *severity, *category, *message, *user_message;	/* INFO ...; NETWORK ... */
@@ -53,12 +64,15 @@ struct snapshot {
 	char *ip;			/* with mask; "" */
 	char *public_key, *fqdn;
 	bool lazy;
+	bool userspace;			/* packets pass a process: never true for Talon */
 	char **networks;		/* that we serve */
 	size_t network_count;
 	struct snapshot_peer *peers;
 	size_t peer_count;
 	struct snapshot_relay *relays;	/* STUN servers too, as NetBird counts them */
 	size_t relay_count;
+	struct snapshot_nameserver *nameservers;
+	size_t nameserver_count;
 	struct snapshot_event *events;	/* newest last */
 	size_t event_count;
 	struct snapshot_network *routes;
@@ -70,6 +84,13 @@ struct snapshot {
 	char *datapath_why;		/* if not */
 };
 
+/* Frees what it holds; it is empty then. An empty one (zeros) is allowed. */
 void snapshot_done(struct snapshot *snapshot);
+
+/* One JSON object without line breaks; fields that are empty, false or zero are left out. */
+void snapshot_write(FILE *out, const struct snapshot *snapshot);
+/* Of an object as snapshot_write() makes it (json_t of jansson); unknown keys are passed over. Returns 0, -EBADMSG or -ENOMEM. */
+struct json_t;
+int snapshot_parse(const struct json_t *object, struct snapshot *ret_snapshot);
 
 #endif

@@ -56,8 +56,10 @@ void show_text(FILE *out, const char *text, size_t size)
 	}
 }
 
+/* With the escapes that Go's encoder uses, '<', '>' and '&' included: NetBird's words are compared byte by byte. */
 void show_json_string(FILE *out, const char *text, size_t size)
 {
+	static const char short_names[] = "\n\r\t\b\f", short_letters[] = "nrtbf";
 	size_t len = strnlen(text, size), bytes;
 	__u32 code;
 
@@ -66,9 +68,11 @@ void show_json_string(FILE *out, const char *text, size_t size)
 		bytes = decode(text + i, len - i, &code);
 		if (!bytes)
 			fputs("\\ufffd", out);
-		else if (code == '"' || code == '\\')
+		else if (code && code < 0x80 && strchr("\"\\", code))
 			fprintf(out, "\\%c", (char)code);
-		else if (is_steering(code))
+		else if (code && code < 0x20 && strchr(short_names, code))
+			fprintf(out, "\\%c", short_letters[strchr(short_names, code) - short_names]);
+		else if (is_steering(code) || code == '<' || code == '>' || code == '&')
 			fprintf(out, "\\u%04x", code);
 		else
 			fwrite(text + i, 1, bytes, out);

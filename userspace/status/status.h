@@ -109,6 +109,10 @@ bool status_is_attached(const struct status *status);
 
 /* For people; @detail: each peer and every counter that is not zero. */
 void status_print_text(FILE *out, const struct status *status, bool detail);
+/* The same without peers, networks and versions: what a mesh's own status leaves unsaid. */
+void status_print_datapath(FILE *out, const struct status *status, bool detail);
+/* One object, without the end of the line. */
+void status_write_json(FILE *out, const struct status *status);
 /* One object on one line. */
 void status_print_json(FILE *out, const struct status *status);
 

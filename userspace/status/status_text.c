@@ -227,7 +227,7 @@ static void print_controller(FILE *out, const struct status *status)
 	fprintf(out, "%s ago)\n", age);
 }
 
-static void print_datapath(FILE *out, const struct status *status)
+static void print_programs(FILE *out, const struct status *status)
 {
 	const struct talon_info *info = &status->info;
 	char age[SHOW_AGE_LEN];
@@ -299,7 +299,7 @@ static void print_summary(FILE *out, const struct status *status)
 	LINE(out, "Daemon version", info->version, sizeof(info->version));
 	fprintf(out, "CLI version: %s\n", TALON_VERSION);
 	print_controller(out, status);
-	print_datapath(out, status);
+	print_programs(out, status);
 	LINE(out, "Address", info->address, sizeof(info->address));
 	fprintf(out, "Public key: %s\n", key);
 	fprintf(out, "Listen port: %u\n", ntohs(status->config.listen_port));
@@ -310,15 +310,32 @@ static void print_summary(FILE *out, const struct status *status)
 	fprintf(out, "Peers count: %zu/%zu Connected\n", status_connected(status), status->peer_count);
 }
 
+static void print_details(FILE *out, const struct status *status)
+{
+	print_counters(out, status);
+	print_handshakes(out, status);
+	print_nat(out, status);
+	print_keystream(out, status);
+	print_hooks(out, status);
+}
+
 void status_print_text(FILE *out, const struct status *status, bool detail)
 {
 	if (detail) {
 		print_peers(out, status);
-		print_counters(out, status);
-		print_handshakes(out, status);
-		print_nat(out, status);
-		print_keystream(out, status);
-		print_hooks(out, status);
+		print_details(out, status);
 	}
 	print_summary(out, status);
+}
+
+void status_print_datapath(FILE *out, const struct status *status, bool detail)
+{
+	if (detail)
+		print_details(out, status);
+	print_controller(out, status);
+	print_programs(out, status);
+	fprintf(out, "Listen port: %u\n", ntohs(status->config.listen_port));
+	print_snat(out, &status->config);
+	print_hazards(out, &status->info);
+	fprintf(out, "Flows: %llu/%u\n", status->nat.live, flow_room(status));
 }
