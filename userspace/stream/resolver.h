@@ -27,7 +27,7 @@ enum resolver_result {
 
 typedef void (*resolver_fn)(void *ctx, enum resolver_result result, const struct resolver_address *list, size_t count);
 
-/* The process's resolver of @loop, made when first asked for; lives until resolver_global_done(). NULL: out of memory. */
+/* The process's resolver of @loop, made when first asked for; lives until resolver_global_done(), which is to come before loop_free(). NULL: out of memory. */
 struct resolver *resolver_get(struct loop *loop);
 /*
  * @family: AF_INET, AF_INET6 or AF_UNSPEC. Calls @fn once, never before it returned; literal addresses too. @ret_query may be NULL.
@@ -37,6 +37,7 @@ int resolver_ask(struct resolver *resolver, const char *name, int family, uint64
 	struct resolver_query **ret_query);
 /* @fn will not be called. */
 void resolver_cancel(struct resolver_query *query);
+/* Queries that are still under way are forgotten, and their handles dead. */
 void resolver_global_done(void);
 
 #endif

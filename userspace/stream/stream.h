@@ -31,7 +31,7 @@ struct stream_options {
 };
 
 struct stream_events {
-	/* Usable now. @local is our side's address. */
+	/* Usable now. */
 	void (*connected)(void *ctx);
 	/* Bytes can be read (read until -EAGAIN), or room to write came back after a short write. */
 	void (*readable)(void *ctx);
@@ -52,7 +52,7 @@ void stream_free(struct stream *stream);
 /* The other side's address as text, for logs; the proxy's, if there is one. */
 const char *stream_peer(const struct stream *stream);
 
-/* Forgets the resolver and TLS context that all streams share: before the end of the process, and in tests. */
+/* Forgets the resolver and TLS context that all streams share, once no stream is left: before the loop goes, and at the end of the process. */
 void stream_global_done(void);
 
 #endif

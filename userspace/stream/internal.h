@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the parts of a stream know of each other: the dial, the proxy, TLS. Each works on its own. */
+#ifndef TALON_STREAM_INTERNAL_H
+#define TALON_STREAM_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "loop/loop.h"
+
+#define STREAM_HOST_LEN		256
+#define STREAM_NAME_LEN		(STREAM_HOST_LEN + 8)	/* host:port, IPv6 in brackets */
+#define STREAM_PEER_LEN		64
+
+void stream_name(char name[static STREAM_NAME_LEN], const char *host, uint16_t port);
+
+/* ---- connect.c: a name and a port to a connected socket ---- */
+
+struct dial;
+
+struct dial_result {
+	int fd;			/* the caller's now; or a negative errno, with @why */
+	const char *why;
+	const char *peer;	/* the address that answered */
+};
+
+/* The dial is to be freed in it. */
+typedef void (*dial_fn)(void *ctx, const struct dial_result *result);
+
+int dial_start(struct loop *loop, const char *host, uint16_t port, uint32_t mark, uint64_t timeout_ns, dial_fn fn, void *ctx,
+	struct dial **ret_dial);
+/* One phrase about what it waits for: "looking up example.org". */
+void dial_tell(const struct dial *dial, char *text, size_t size);
+void dial_free(struct dial *dial);
+
+/* ---- proxy.c: the environment's proxy, and CONNECT ---- */
+
+struct proxy {
+	char host[STREAM_HOST_LEN];
+	uint16_t port;
+	char *authorization;	/* the header's value; NULL: none */
+};
+
+/* 1: go through @ret_proxy (to be passed to proxy_done()), 0: go directly, -EINVAL with @why: the variable cannot be used. */
+int proxy_choose(const char *host, uint16_t port, bool tls, struct proxy *ret_proxy, char *why, size_t size);
+void proxy_done(struct proxy *proxy);
+/* @rules as in NO_PROXY: names (and all below them), .suffixes, addresses, prefixes, each with an optional port; "*" is everything. */
+bool proxy_is_excluded(const char *rules, const char *host, uint16_t port);
+/* Returns the length of the request or -ENAMETOOLONG. */
+int proxy_write_request(const struct proxy *proxy, const char *host, uint16_t port, char *buf, size_t size);
+
+#define PROXY_LINE_LEN		128
+#define PROXY_ANSWER_MAX	16384	/* bytes of status line and headers */
+
+/* Zero is ready for a new answer. */
+struct proxy_answer {
+	char line[PROXY_LINE_LEN];	/* what was kept of the status line */
+	size_t line_len;
+	size_t seen;
+	bool has_line;
+	bool is_empty_line;		/* nothing of the present line yet */
+	int status;
+};
+
+/*
+ * Takes bytes up to the end of the headers and none after it: what follows is the other side's. Returns 0 when the answer is complete, -EAGAIN
+ * when more is needed, -EPROTO when it is none.
+ */
+int proxy_answer_feed(struct proxy_answer *answer, const char *bytes, size_t len, size_t *ret_used);
+
+/* ---- tls.c: OpenSSL over a socket of ours ---- */
+
+struct tls;
+
+/* @name is what to call the server in messages. Sets nothing up in OpenSSL before the first of them. Returns 0 or a negative errno. */
+int tls_new(int fd, const char *host, const char *name, const char *alpn, struct tls **ret_tls);
+/* Says goodbye to the other side if it can be said at once; the socket stays open. NULL is allowed. */
+void tls_free(struct tls *tls);
+/* 0: done and verified, -EAGAIN: wait for *@ret_events, -EPROTO or another errno: failed, see tls_why(). */
+int tls_handshake(struct tls *tls, uint32_t *ret_events);
+/* One line about the last failure that was not the socket's. */
+const char *tls_why(const struct tls *tls);
+/* As stream_read() and stream_write(); -EAGAIN of a read that waits for room to write sets *@ret_wants_room. */
+ssize_t tls_read(struct tls *tls, void *buf, size_t len, bool *ret_wants_room);
+ssize_t tls_write(struct tls *tls, const void *buf, size_t len);
+/* Bytes that were taken, but are not yet with the kernel. 0: none left, -EAGAIN: wait for room, or another negative errno. */
+int tls_flush(struct tls *tls);
+bool tls_is_holding(const struct tls *tls);
+/* Bytes were read from the socket that tls_read() has not returned yet. */
+bool tls_has_pending(const struct tls *tls);
+void tls_global_done(void);
+
+#endif

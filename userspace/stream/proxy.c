@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The environment's proxy: HTTPS_PROXY and its family, NO_PROXY, and an HTTP CONNECT with Basic authentication (RFC 9110 9.3.6).
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "stream/internal.h"
+
+#define CREDENTIALS_MAX	512
+#define PROXY_PORT	80
+
+static const char *first_of(const char *const names[], const char **ret_name)
+{
+	for (; *names; names++) {
+		const char *value = getenv(*names);
+
+		if (value && *value) {
+			*ret_name = *names;
+			return value;
+		}
+	}
+	return NULL;
+}
+
+/* An address as 16 bytes, IPv4 mapped. */
+static bool parse_address(const char *text, uint8_t bytes[static 16])
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	if (inet_pton(AF_INET6, text, bytes) == 1)
+		return true;
+	memcpy(bytes, mapped, sizeof(mapped));
+	return inet_pton(AF_INET, text, bytes + 12) == 1;
+}
+
+static bool parse_number(const char *text, unsigned int max, unsigned int *ret_value)
+{
+	unsigned int value = 0;
+
+	if (!*text)
+		return false;
+	for (; *text; text++) {
+		if (!isdigit((unsigned char)*text))
+			return false;
+		value = value * 10 + (*text - '0');
+		if (value > max)
+			return false;
+	}
+	*ret_value = value;
+	return true;
+}
+
+static bool same_prefix(const uint8_t *a, const uint8_t *b, unsigned int bits)
+{
+	if (memcmp(a, b, bits / 8))
+		return false;
+	return !(bits % 8) || !((a[bits / 8] ^ b[bits / 8]) >> (8 - bits % 8));
+}
+
+/* @rule is an address, or a prefix with its length behind a slash. */
+static bool address_matches(char *rule, const uint8_t host[static 16])
+{
+	char *slash = strchr(rule, '/');
+	unsigned int bits = 128, most;
+	uint8_t bytes[16];
+
+	if (slash)
+		*slash = 0;
+	if (!parse_address(rule, bytes))
+		return false;
+	if (slash) {
+		most = strchr(rule, ':') ? 128 : 32;
+		if (!parse_number(slash + 1, most, &bits))
+			return false;
+		bits += 128 - most;
+	}
+	return same_prefix(bytes, host, bits);
+}
+
+/* "example.org" is the name and all below it, ".example.org" and "*.example.org" only what is below. */
+static bool name_matches(const char *rule, const char *host)
+{
+	size_t rule_len, host_len = strlen(host);
+	bool is_below_only;
+
+	if (*rule == '*' && rule[1] == '.')
+		rule++;
+	is_below_only = *rule == '.';
+	rule += is_below_only;
+	rule_len = strlen(rule);
+	if (!rule_len || rule_len > host_len || strcasecmp(host + host_len - rule_len, rule))
+		return false;
+	return rule_len == host_len ? !is_below_only : host[host_len - rule_len - 1] == '.';
+}
+
+/* Cuts ":port" off @rule (one colon only, or behind brackets) and the brackets. False: it is for another port. */
+static bool port_matches(char **rule, uint16_t port)
+{
+	char *end = strrchr(*rule, ']'), *colon = strrchr(*rule, ':');
+	unsigned int want;
+
+	if (end ? colon && colon < end : colon && strchr(*rule, ':') != colon)
+		colon = NULL;
+	if (colon) {
+		*colon = 0;
+		if (!parse_number(colon + 1, 65535, &want) || want != port)
+			return false;
+	}
+	if (end && **rule == '[') {
+		*end = 0;
+		++*rule;
+	}
+	return true;
+}
+
+static bool rule_matches(char *rule, const char *host, const uint8_t *address, uint16_t port)
+{
+	if (!strcmp(rule, "*"))
+		return true;
+	if (!*rule || !port_matches(&rule, port))
+		return false;
+	return address ? address_matches(rule, address) : name_matches(rule, host);
+}
+
+static char *trim(char *text)
+{
+	char *end;
+
+	while (isspace((unsigned char)*text))
+		text++;
+	for (end = text + strlen(text); end > text && isspace((unsigned char)end[-1]); end--)
+		end[-1] = 0;
+	return text;
+}
+
+bool proxy_is_excluded(const char *rules, const char *host, uint16_t port)
+{
+	uint8_t bytes[16], *address = parse_address(host, bytes) ? bytes : NULL;
+	char *copy = strdup(rules), *rule, *save = NULL;
+	bool ret = false;
+
+	for (rule = copy ? strtok_r(copy, ",", &save) : NULL; rule && !ret; rule = strtok_r(NULL, ",", &save))
+		ret = rule_matches(trim(rule), host, address, port);
+	free(copy);
+	return ret;
+}
+
+/* This host itself is never reached through a proxy, whatever the rules say. */
+static bool is_this_host(const char *host)
+{
+	static const uint8_t loopback6[16] = { [15] = 1 };
+	uint8_t bytes[16];
+
+	if (!strcasecmp(host, "localhost"))
+		return true;
+	if (!parse_address(host, bytes))
+		return false;
+	return !memcmp(bytes, loopback6, sizeof(bytes)) || address_matches((char[]){ "127.0.0.0/8" }, bytes);
+}
+
+static int hex_value(char c)
+{
+	return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? (c | 0x20) - 'a' + 10 : -1;
+}
+
+static size_t percent_decode(char *text, size_t len)
+{
+	size_t out = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '%' && i + 2 < len && hex_value(text[i + 1]) >= 0 && hex_value(text[i + 2]) >= 0) {
+			text[out++] = hex_value(text[i + 1]) << 4 | hex_value(text[i + 2]);
+			i += 2;
+		} else {
+			text[out++] = text[i];
+		}
+	}
+	return out;
+}
+
+/* "user:password", each percent-encoded. */
+static int set_authorization(struct proxy *proxy, const char *user, size_t len)
+{
+	static const char scheme[] = "Basic ";
+	char plain[CREDENTIALS_MAX];
+	size_t room;
+
+	if (len >= sizeof(plain))
+		return -EINVAL;
+	memcpy(plain, user, len);
+	len = percent_decode(plain, len);
+	if (!memchr(plain, ':', len))
+		plain[len++] = ':';
+	room = sodium_base64_ENCODED_LEN(len, sodium_base64_VARIANT_ORIGINAL);
+	proxy->authorization = malloc(sizeof(scheme) + room);
+	if (proxy->authorization) {
+		memcpy(proxy->authorization, scheme, sizeof(scheme));
+		sodium_bin2base64(proxy->authorization + sizeof(scheme) - 1, room, (uint8_t *)plain, len,
+			sodium_base64_VARIANT_ORIGINAL);
+	}
+	sodium_memzero(plain, sizeof(plain));
+	return proxy->authorization ? 0 : -ENOMEM;
+}
+
+/* host, host:port, [v6], [v6]:port */
+static int parse_host_port(struct proxy *proxy, const char *text, size_t len)
+{
+	const char *host = text, *end = text + len, *colon = memrchr(text, ':', len);
+	unsigned int port = PROXY_PORT;
+	char digits[8];
+
+	if (len && *text == '[') {
+		host = text + 1;
+		end = memchr(text, ']', len);
+		if (!end || (end + 1 != text + len && end[1] != ':'))
+			return -EINVAL;
+		colon = end + 1 == text + len ? NULL : end + 1;
+	} else if (colon) {
+		end = colon;
+	}
+	if (colon) {
+		snprintf(digits, sizeof(digits), "%.*s", (int)(text + len - colon - 1), colon + 1);
+		if (!parse_number(digits, 65535, &port) || !port)
+			return -EINVAL;
+	}
+	if (end <= host || (size_t)(end - host) >= sizeof(proxy->host))
+		return -EINVAL;
+	memcpy(proxy->host, host, end - host);
+	proxy->host[end - host] = 0;
+	proxy->port = port;
+	return 0;
+}
+
+static int parse_proxy(struct proxy *proxy, const char *url)
+{
+	const char *scheme = strstr(url, "://"), *rest = scheme ? scheme + 3 : url, *at;
+	size_t len;
+	int ret;
+
+	if (scheme && ((size_t)(scheme - url) != 4 || strncasecmp(url, "http", 4)))
+		return -EPROTONOSUPPORT;
+	len = strcspn(rest, "/?#");
+	at = memrchr(rest, '@', len);
+	if (at) {
+		ret = set_authorization(proxy, rest, at - rest);
+		if (ret)
+			return ret;
+		len -= at + 1 - rest;
+		rest = at + 1;
+	}
+	return parse_host_port(proxy, rest, len);
+}
+
+int proxy_choose(const char *host, uint16_t port, bool tls, struct proxy *ret_proxy, char *why, size_t size)
+{
+	static const char *const for_tls[] = { "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", NULL };
+	static const char *const for_clear[] = { "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", NULL };
+	static const char *const for_none[] = { "NO_PROXY", "no_proxy", NULL };
+	const char *name = "", *url = first_of(tls ? for_tls : for_clear, &name), *unused = NULL;
+	const char *rules = first_of(for_none, &unused);
+	struct proxy proxy = {};
+	int ret;
+
+	if (!url || is_this_host(host) || (rules && proxy_is_excluded(rules, host, port)))
+		return 0;
+	ret = parse_proxy(&proxy, url);
+	if (!ret) {
+		*ret_proxy = proxy;
+		return 1;
+	}
+	proxy_done(&proxy);
+	/* The value may hold a password: it is not repeated. */
+	snprintf(why, size, ret == -EPROTONOSUPPORT ? "%s names a proxy of another kind than http://[user:password@]host[:port]" :
+		"%s is not of the form http://[user:password@]host[:port]", name);
+	return ret == -ENOMEM ? ret : -EINVAL;
+}
+
+void proxy_done(struct proxy *proxy)
+{
+	if (proxy->authorization)
+		sodium_memzero(proxy->authorization, strlen(proxy->authorization));
+	free(proxy->authorization);
+	*proxy = (struct proxy){};
+}
+
+int proxy_write_request(const struct proxy *proxy, const char *host, uint16_t port, char *buf, size_t size)
+{
+	char name[STREAM_NAME_LEN];
+	int len;
+
+	stream_name(name, host, port);
+	len = snprintf(buf, size, "CONNECT %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: talon/" TALON_VERSION "\r\n%s%s%s\r\n", name, name,
+		proxy->authorization ? "Proxy-Authorization: " : "", proxy->authorization ? proxy->authorization : "",
+		proxy->authorization ? "\r\n" : "");
+	return len < 0 || (size_t)len >= size ? -ENAMETOOLONG : len;
+}
+
+/* "HTTP/1.1 403 Forbidden" */
+static int parse_status(struct proxy_answer *answer)
+{
+	const char *line = answer->line;
+
+	if (strncmp(line, "HTTP/1.", 7) || !isdigit((unsigned char)line[7]) || line[8] != ' ')
+		return -EPROTO;
+	for (int i = 9; i < 12; i++) {
+		if (!isdigit((unsigned char)line[i]))
+			return -EPROTO;
+		answer->status = answer->status * 10 + line[i] - '0';
+	}
+	return line[12] && line[12] != ' ' ? -EPROTO : 0;
+}
+
+static int end_line(struct proxy_answer *answer)
+{
+	if (!answer->has_line) {
+		answer->has_line = true;
+		answer->is_empty_line = true;
+		return parse_status(answer) ? -EPROTO : -EAGAIN;
+	}
+	if (!answer->is_empty_line) {
+		answer->is_empty_line = true;
+		return -EAGAIN;
+	}
+	/* The end of an interim answer: the real one follows. */
+	if (answer->status < 200) {
+		*answer = (struct proxy_answer){ .seen = answer->seen };
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+static int take_byte(struct proxy_answer *answer, char c)
+{
+	if (++answer->seen > PROXY_ANSWER_MAX)
+		return -EPROTO;
+	if (c == '\n')
+		return end_line(answer);
+	if (c == '\r')
+		return -EAGAIN;
+	answer->is_empty_line = false;
+	if (!answer->has_line && answer->line_len < sizeof(answer->line) - 1)
+		answer->line[answer->line_len++] = c >= ' ' && c < 0x7f ? c : '?';
+	return -EAGAIN;
+}
+
+int proxy_answer_feed(struct proxy_answer *answer, const char *bytes, size_t len, size_t *ret_used)
+{
+	int ret = -EAGAIN;
+	size_t i;
+
+	for (i = 0; i < len && ret == -EAGAIN; i++)
+		ret = take_byte(answer, bytes[i]);
+	*ret_used = i;
+	return ret;
+}
