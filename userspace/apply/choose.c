@@ -50,16 +50,17 @@ static bool within(__be32 addr, __be32 net, unsigned prefixlen)
 	return (addr & mask) == (net & mask);
 }
 
-/* Loopback, link-local, multicast and the mesh itself are never anybody's to route; nor is 0.0.0.0 with a length. */
+/*
+ * Loopback, link-local, multicast and the mesh itself are never anybody's to route. Nor is the default route: a node that loses its own way out
+ * loses management too.
+ */
 static bool is_installable(const struct config_cidr *net, __be32 mesh_addr, uint8_t mesh_prefixlen)
 {
 	__be32 addr = net->addr.word[0];
 
 	if (net->family != AF_INET)
 		return false;
-	if (!net->prefixlen)
-		return !addr;
-	return addr && !within(addr, htonl(0x7f000000), 8) && !within(addr, htonl(0xa9fe0000), 16) && !within(addr, htonl(0xe0000000), 4) &&
+	return net->prefixlen && addr && !within(addr, htonl(0x7f000000), 8) && !within(addr, htonl(0xa9fe0000), 16) && !within(addr, htonl(0xe0000000), 4) &&
 	       !(mesh_addr && net->prefixlen >= mesh_prefixlen && within(addr, mesh_addr, mesh_prefixlen));
 }
 
