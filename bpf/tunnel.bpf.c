@@ -44,6 +44,8 @@ __noinline int tunnel_classify(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_NO_PEER);
 	if (pkt->tot_len > cfg->tunnel_mtu)
 		return drop(pkt, TALON_TOO_BIG);
+	if (cfg->flags & TALON_F_ACL)
+		acl_note_out(pkt);
 	return STEP_SEAL;
 }
 

@@ -5,6 +5,15 @@
 
 #include "lib/frame.h"
 
+/* The device that the question is about: the relay link stands for an uplink, whatever its own settings are. */
+static __always_inline __u32 fib_input(ctx_md *ctx)
+{
+	const struct talon_config *cfg = config_get();
+	__u32 ifindex = frame_ifindex(ctx);
+
+	return cfg && ifindex == cfg->relay_ifindex ? cfg->uplinks[0] : ifindex;
+}
+
 /*
  * Asks for the way from @src to @dst (IPv4, network order). The answer is in pkt->fib (ifindex, smac, dmac) and pkt->mtu.
  * Returns a BPF_FIB_LKUP_RET_ code or a negative errno. On _NO_NEIGH pkt->fib has ifindex and gateway.
@@ -15,7 +24,7 @@ static __always_inline int fib_lookup4(ctx_md *ctx, struct talon_pkt *pkt, __be3
 
 	__builtin_memset(&pkt->fib, 0, sizeof(pkt->fib));
 	pkt->fib.family = AF_INET;
-	pkt->fib.ifindex = frame_ifindex(ctx);
+	pkt->fib.ifindex = fib_input(ctx);
 	pkt->fib.ipv4_src = src;
 	pkt->fib.ipv4_dst = dst;
 	ret = bpf_fib_lookup(ctx, &pkt->fib, sizeof(pkt->fib), 0);
@@ -31,7 +40,7 @@ static __always_inline int fib_lookup6(ctx_md *ctx, struct talon_pkt *pkt, const
 
 	__builtin_memset(&pkt->fib, 0, sizeof(pkt->fib));
 	pkt->fib.family = AF_INET6;
-	pkt->fib.ifindex = frame_ifindex(ctx);
+	pkt->fib.ifindex = fib_input(ctx);
 	*(struct talon_addr *)pkt->fib.ipv6_src = *src;
 	*(struct talon_addr *)pkt->fib.ipv6_dst = *dst;
 	ret = bpf_fib_lookup(ctx, &pkt->fib, sizeof(pkt->fib), 0);

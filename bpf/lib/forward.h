@@ -3,6 +3,7 @@
 #ifndef TALON_LIB_FORWARD_H
 #define TALON_LIB_FORWARD_H
 
+#include "lib/acl.h"
 #include "lib/fib.h"
 #include "lib/flow.h"
 #include "lib/icmp.h"
@@ -51,14 +52,6 @@ static __always_inline bool forward_is_hairpin(const struct talon_config *cfg, s
 	return about && about->peer == pkt->peer;
 }
 
-static __always_inline __u32 allowed_peer4(__be32 addr)
-{
-	struct talon_lpm4 key = { .prefixlen = 32, .addr = addr };
-	__u32 *peer = bpf_map_lookup_elem(&allowed4, &key);
-
-	return peer ? *peer : TALON_PEER_NONE;
-}
-
 static __always_inline bool is_local4(const struct talon_config *cfg, __be32 v4)
 {
 	struct talon_addr a;
@@ -74,7 +67,8 @@ static __always_inline int deliver_local(ctx_md *ctx, struct talon_pkt *pkt, con
 {
 	struct ethhdr *eth;
 
-	if (!(cfg->flags & TALON_F_HANDUP_TUNNEL)) {
+	/* The relay link's own side is no device that the host, or a CNI, expects anything from. */
+	if (!(cfg->flags & TALON_F_HANDUP_TUNNEL) && frame_ifindex(ctx) != cfg->relay_ifindex) {
 #ifndef TALON_TC
 		/* Metadata is the CNI's private channel: what an earlier program left was about the outer packet. */
 		if (ctx->data_meta != ctx->data)
@@ -109,6 +103,8 @@ static __always_inline int forward_to_peer(ctx_md *ctx, struct talon_pkt *pkt, c
 				      TALON_TOO_BIG);
 	rewrite_ttl(ip);
 	pkt->peer = peer;
+	if (cfg->flags & TALON_F_ACL)
+		acl_note_out(pkt);
 	if (pkt->tot_len > cfg->tunnel_mtu) {
 		event_clear(pkt, TALON_EVENT_TOO_BIG);
 		pkt->event.peer = peer;
@@ -120,7 +116,7 @@ static __always_inline int forward_to_peer(ctx_md *ctx, struct talon_pkt *pkt, c
 }
 
 /*
- * Everything that a flow's record spares the next packets: may this peer send from this address, where does it go, how.
+ * Everything that a flow's record spares the next packets: may this peer send from this address, where does it go, do the rules permit it, how.
  * Leaves ifindex, MACs in pkt->fib, pkt->mtu, pkt->flags; creates or refreshes the flow's record (pkt->flow).
  * STEP_NEXT to go on; STEP_SEAL when the packet belongs to another peer; or done.
  */
@@ -149,6 +145,13 @@ __noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
 	route = bpf_map_lookup_elem(&routes4, &key);
 	if (!route)
 		return drop(pkt, TALON_NO_ROUTE);
+	if (cfg->flags & TALON_F_ACL) {
+		if (!acl_permits(ctx, pkt))
+			return drop(pkt, TALON_ACL_DENIED);
+		ip = frame_ip(ctx);
+		if (!ip)
+			return drop(pkt, TALON_INTERNAL);
+	}
 	pkt->flags = 0;
 	if (dst == cfg->snat_addr) {
 		if (forward_is_hairpin(cfg, pkt))
@@ -224,7 +227,7 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 	f->ifindex = pkt->fib.ifindex;
 	mac_copy(f->dmac, pkt->fib.dmac);
 	mac_copy(f->smac, pkt->fib.smac);
-	f->generation = cfg->generation;
+	f->generation = pkt->generation;
 	return STEP_NEXT;
 }
 
@@ -252,10 +255,14 @@ __noinline int forward_look(ctx_md *ctx, struct talon_pkt *pkt)
 			if (f->generation == cfg->generation && f->peer == pkt->peer) {
 				pkt->mtu = f->mtu;
 				pkt->flags = FORWARD_MASQUERADE;
+				if (pkt->first_fragment && (cfg->flags & TALON_F_ACL))
+					acl_keep_fragments(ctx, pkt);
 				return STEP_NEXT;
 			}
 		}
 	}
+	pkt->generation = cfg->generation;
+	barrier();
 	step = forward_decide(ctx, pkt);
 	if (step != STEP_NEXT)
 		return step;

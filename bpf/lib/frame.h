@@ -147,7 +147,7 @@ static __always_inline __u32 frame_ifindex(ctx_md *ctx)
 
 static __always_inline int frame_send(ctx_md *ctx, const struct talon_config *cfg, __u32 ifindex)
 {
-	if (ifindex == ctx->ingress_ifindex && (cfg->flags & TALON_F_XDP_TX))
+	if (ifindex == ctx->ingress_ifindex && (cfg->flags & TALON_F_XDP_TX) && ifindex != cfg->relay_ifindex)
 		return XDP_TX;
 	return bpf_redirect(ifindex, 0);
 }

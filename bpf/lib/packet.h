@@ -120,7 +120,7 @@ struct talon_pkt {
 	__u32	icmp_tokens;
 	__u64	icmp_filled_ns;
 	__u32	event_tokens;
-	__u32	session_slot;
+	__u32	generation;		/* config.generation, read before any of what it stands for */
 	__u64	event_filled_ns;
 	struct endpoint_copy endpoint;
 	struct bpf_fib_lookup fib;
@@ -191,6 +191,15 @@ static __always_inline void mac_copy(__u8 *to, const __u8 *from)
 	*(__u16 *)to = *(const __u16 *)from;
 	*(__u16 *)(to + 2) = *(const __u16 *)(from + 2);
 	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
+}
+
+/* Whose address is it, by cryptokey routing? */
+static __always_inline __u32 allowed_peer4(__be32 addr)
+{
+	struct talon_lpm4 key = { .prefixlen = 32, .addr = addr };
+	__u32 *peer = bpf_map_lookup_elem(&allowed4, &key);
+
+	return peer ? *peer : TALON_PEER_NONE;
 }
 
 /* A token bucket: @rate a second, at most @burst at once. Per CPU, so that no lock is needed. */

@@ -60,7 +60,8 @@ static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generatio
 		return;
 	bpf_spin_lock(&e->lock);
 	/* Only if it did not move meanwhile: the way belongs to the old place. */
-	if (e->remote.word[0] == pkt->endpoint.remote.word[0] && e->remote.word[3] == pkt->endpoint.remote.word[3]) {
+	if (e->remote.word[0] == pkt->endpoint.remote.word[0] && e->remote.word[3] == pkt->endpoint.remote.word[3] &&
+	    !(e->flags & TALON_ENDPOINT_RELAY)) {
 		e->ifindex = pkt->endpoint.ifindex;
 		*(__u32 *)e->dmac = *(__u32 *)pkt->endpoint.dmac;
 		*(__u16 *)(e->dmac + 4) = *(__u16 *)(pkt->endpoint.dmac + 4);
@@ -89,6 +90,12 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 		return TALON_INTERNAL;
 	if (!e->family || !e->remote_port)
 		return TALON_NO_ENDPOINT;
+	if (e->flags & TALON_ENDPOINT_RELAY) {	/* our own link: no next hop to ask for, nothing that could get old */
+		e->ifindex = cfg->relay_ifindex;
+		e->local.word[0] = bpf_htonl(TALON_RELAY_OWN_ADDR);
+		e->local_port = cfg->listen_port;
+		return e->ifindex ? 0 : TALON_NO_ENDPOINT;
+	}
 	if (e->family == AF_INET && !e->local.word[0])
 		e->local.word[0] = cfg->node_addr;
 	if (e->family == AF_INET6 && !(e->local.word[0] | e->local.word[1] | e->local.word[2] | e->local.word[3]))
@@ -350,7 +357,8 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	*(__u32 *)wg = WG_DATA;
 	wg->receiver_index = pkt->wg_off;
 	wg->counter = pkt->counter;
-	if (seal_checksum(ctx, wg_off - sizeof(*udp), udp_len, six ? 32 : 8))
+	/* Nobody looks at it on our own link. */
+	if (!(e->flags & TALON_ENDPOINT_RELAY) && seal_checksum(ctx, wg_off - sizeof(*udp), udp_len, six ? 32 : 8))
 		return drop(pkt, TALON_INTERNAL);
 
 	ps = MAP_LOOKUP(peer_stats, &pkt->peer);

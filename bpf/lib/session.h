@@ -57,31 +57,53 @@ __noinline int session_prepare_open(ctx_md *ctx, struct talon_pkt *pkt)
 	return STEP_OPEN;
 }
 
+/* Did the packet come from exactly where the endpoint is? */
+static __always_inline bool session_is_from(const struct talon_endpoint *e, const struct talon_pkt *pkt)
+{
+	return e->family == pkt->outer_family && e->remote_port == pkt->outer_sport && addr_equal(&e->remote, &pkt->outer_src);
+}
+
+static __always_inline bool session_way_in_is(const struct talon_endpoint *e, const struct ethhdr *eth, __u32 ifindex)
+{
+	return e->in_ifindex == ifindex && mac_equal(e->in_smac, eth->h_source) && mac_equal(e->in_dmac, eth->h_dest);
+}
+
+/*
+ * The endpoint follows the last authentic packet (whitepaper section 6.4), unless the controller has pinned it: then just the way in is learnt,
+ * from packets of that very endpoint. Flags and place are looked at again under the lock, as the controller may be changing them.
+ */
 static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *eth, __u32 ifindex)
 {
 	struct talon_endpoint *e = MAP_LOOKUP(endpoints, &pkt->peer);
+	bool pinned, learn;
 
 	if (!e)
 		return;
 	/* Unlocked look: a torn read costs one needless locked update. */
-	if (e->family == pkt->outer_family && e->remote_port == pkt->outer_sport &&
-	    e->local_port == pkt->outer_dport && e->in_ifindex == ifindex &&
-	    addr_equal(&e->remote, &pkt->outer_src) && addr_equal(&e->local, &pkt->outer_dst) &&
-	    mac_equal(e->in_smac, eth->h_source) && mac_equal(e->in_dmac, eth->h_dest))
+	if (session_way_in_is(e, eth, ifindex) && session_is_from(e, pkt) && ((e->flags & TALON_ENDPOINT_PINNED) ||
+	    (e->local_port == pkt->outer_dport && addr_equal(&e->local, &pkt->outer_dst))))
+		return;
+	if ((e->flags & TALON_ENDPOINT_PINNED) && !session_is_from(e, pkt))
 		return;
 	bpf_spin_lock(&e->lock);
-	e->family = pkt->outer_family;
-	e->flags = 0;
-	e->local_port = pkt->outer_dport;
-	e->remote_port = pkt->outer_sport;
-	e->remote.word[0] = pkt->outer_src.word[0];
-	e->remote.word[1] = pkt->outer_src.word[1];
-	e->remote.word[2] = pkt->outer_src.word[2];
-	e->remote.word[3] = pkt->outer_src.word[3];
-	e->local.word[0] = pkt->outer_dst.word[0];
-	e->local.word[1] = pkt->outer_dst.word[1];
-	e->local.word[2] = pkt->outer_dst.word[2];
-	e->local.word[3] = pkt->outer_dst.word[3];
+	pinned = e->flags & TALON_ENDPOINT_PINNED;
+	learn = !pinned || session_is_from(e, pkt);
+	if (!pinned) {
+		e->family = pkt->outer_family;
+		e->flags = 0;
+		e->local_port = pkt->outer_dport;
+		e->remote_port = pkt->outer_sport;
+		e->remote.word[0] = pkt->outer_src.word[0];
+		e->remote.word[1] = pkt->outer_src.word[1];
+		e->remote.word[2] = pkt->outer_src.word[2];
+		e->remote.word[3] = pkt->outer_src.word[3];
+		e->local.word[0] = pkt->outer_dst.word[0];
+		e->local.word[1] = pkt->outer_dst.word[1];
+		e->local.word[2] = pkt->outer_dst.word[2];
+		e->local.word[3] = pkt->outer_dst.word[3];
+	}
+	if (!learn)
+		goto unlock;
 	*(__u16 *)e->in_smac = *(__u16 *)eth->h_source;
 	*(__u16 *)(e->in_smac + 2) = *(__u16 *)(eth->h_source + 2);
 	*(__u16 *)(e->in_smac + 4) = *(__u16 *)(eth->h_source + 4);
@@ -89,7 +111,10 @@ static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *e
 	*(__u16 *)(e->in_dmac + 2) = *(__u16 *)(eth->h_dest + 2);
 	*(__u16 *)(e->in_dmac + 4) = *(__u16 *)(eth->h_dest + 4);
 	e->in_ifindex = ifindex;
+unlock:
 	bpf_spin_unlock(&e->lock);
+	if (pinned)
+		return;
 	/* A peer that jumps about must not fill the ring; who misses the event still finds the endpoint in the map. */
 	if (!take_token(&pkt->event_tokens, &pkt->event_filled_ns, pkt->now_ns, EVENTS_PER_SECOND, EVENTS_BURST))
 		return;
@@ -149,7 +174,12 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 	eth = frame_eth(ctx);
 	if (!eth)
 		return drop(pkt, TALON_INTERNAL);
-	session_roam(pkt, eth, frame_ifindex(ctx));
+	if (frame_ifindex(ctx) == cfg->relay_ifindex) {
+		ps->rx_relay_ns = pkt->now_ns;	/* nobody roams to the relay: the controller sends there or not */
+	} else {
+		ps->rx_direct_ns = pkt->now_ns;
+		session_roam(pkt, eth, frame_ifindex(ctx));
+	}
 	if (!pkt->cipher_len)
 		return drop(pkt, TALON_KEEPALIVE);
 	ps->rx_data_ns = pkt->now_ns;

@@ -54,10 +54,15 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 		if (!(cfg->flags & TALON_F_PLAIN_ROUTES) || ip->daddr == cfg->mesh_addr || !frame_is_to_us(ctx))
 			return STEP_DONE;
 		pkt->peer = allowed_peer4(ip->daddr);
-		pkt->key.src = ip->daddr;
 		if (pkt->peer == TALON_PEER_NONE)
 			return STEP_DONE;
 		pkt->now_ns = bpf_ktime_get_boot_ns();
+#ifndef TALON_TC	/* there the tunnel's program will see it, cut to size */
+		pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
+		if (cfg->flags & TALON_F_ACL)
+			acl_note_out(pkt);
+#endif
+		pkt->key.src = pkt->key.dst;	/* where it goes */
 		return STEP_TRANSLATE;
 	}
 	switch (pkt->kind) {
@@ -209,6 +214,11 @@ __noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 		if (rewrite_side(ctx, pkt, REWRITE_DESTINATION, client, port))
 			return drop(pkt, TALON_BAD_INNER);
 #endif
+	}
+	if (pkt->resealed && pkt->flow && (cfg->flags & TALON_F_ACL)) {	/* the other client's answer comes by the external address */
+		pkt->key.dst = client;
+		pkt->key.dport = port;
+		acl_note_out(pkt);
 	}
 	if (big) {
 		event_clear(pkt, TALON_EVENT_TOO_BIG);

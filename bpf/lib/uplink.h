@@ -37,21 +37,19 @@ static __always_inline int classify_udp(ctx_md *ctx, struct talon_pkt *pkt, __u3
 	return drop(pkt, TALON_UNKNOWN_TYPE);
 }
 
-static __always_inline bool is_our_address(const struct talon_config *cfg, const struct talon_addr *a)
+/* The relay link has one address of ours, and nobody else knows it. */
+static __always_inline bool is_our_address(const struct talon_config *cfg, __u32 ifindex, const struct talon_addr *a)
 {
+	if (ifindex == cfg->relay_ifindex)
+		return a->word[0] == bpf_htonl(TALON_RELAY_OWN_ADDR) && !(a->word[1] | a->word[2] | a->word[3]);
 	return (a->word[0] == cfg->node_addr && !(a->word[1] | a->word[2] | a->word[3])) || MAP_LOOKUP(local_addrs, a);
 }
 
-/*
- * STEP_OPEN: WireGuard data for us. STEP_TRANSLATE: to be looked up among our flows. Done with action PASS and end TALON_END_COUNT: nothing
- * to do with us, not counted.
- */
-__noinline int uplink_classify(ctx_md *ctx, struct talon_pkt *pkt)
+static __always_inline int classify(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
 {
-	const struct talon_config *cfg = config_get();
 	struct ethhdr *eth;
 
-	if (!pkt || !cfg || !cfg->generation || frame_is_tagged(ctx))
+	if (!cfg->generation || frame_is_tagged(ctx))
 		return STEP_DONE;
 	eth = frame_eth(ctx);
 	if (!eth)
@@ -68,7 +66,7 @@ __noinline int uplink_classify(ctx_md *ctx, struct talon_pkt *pkt)
 		if (ip->protocol == IPPROTO_UDP && ip->ihl == 5 && !(ip->frag_off & bpf_htons(IP_MF | IP_OFFSET))) {
 			udp = frame_at(ctx, L3_OFF + sizeof(*ip), sizeof(*udp));
 			addr_set4(&pkt->outer_dst, ip->daddr);
-			if (udp && udp->dest == cfg->listen_port && is_our_address(cfg, &pkt->outer_dst)) {
+			if (udp && udp->dest == cfg->listen_port && is_our_address(cfg, frame_ifindex(ctx), &pkt->outer_dst)) {
 				if (tot_len < sizeof(*ip) || tot_len > frame_len(ctx) - L3_OFF)
 					return drop(pkt, TALON_TOO_SHORT);
 				addr_set4(&pkt->outer_src, ip->saddr);
@@ -90,7 +88,7 @@ __noinline int uplink_classify(ctx_md *ctx, struct talon_pkt *pkt)
 		if (!ip6 || ip6->nexthdr != IPPROTO_UDP || udp->dest != cfg->listen_port)
 			return STEP_DONE;
 		__builtin_memcpy(&pkt->outer_dst, &ip6->daddr, sizeof(pkt->outer_dst));
-		if (!is_our_address(cfg, &pkt->outer_dst))
+		if (!is_our_address(cfg, frame_ifindex(ctx), &pkt->outer_dst))
 			return STEP_DONE;
 		ip6 = frame_at(ctx, L3_OFF, sizeof(*ip6));
 		if (!ip6)
@@ -106,6 +104,23 @@ __noinline int uplink_classify(ctx_md *ctx, struct talon_pkt *pkt)
 	if (eth->h_proto == bpf_htons(ETH_P_ARP) && (cfg->flags & TALON_F_SNAT_OWN))
 		return arp_answer(ctx, pkt, cfg->snat_addr);
 	return STEP_DONE;
+}
+
+/*
+ * STEP_OPEN: WireGuard data for us. STEP_TRANSLATE: to be looked up among our flows. Done with action PASS and end TALON_END_COUNT: nothing
+ * to do with us, not counted. From the relay link nothing but data goes further.
+ */
+__noinline int uplink_classify(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+	int step;
+
+	if (!pkt || !cfg)
+		return STEP_DONE;
+	step = classify(ctx, pkt, cfg);
+	if (frame_ifindex(ctx) == cfg->relay_ifindex && step != STEP_OPEN && pkt->action != ACTION_DROP)
+		return drop(pkt, TALON_UNKNOWN_TYPE);
+	return step;
 }
 
 /* The inner packet that a peer sent. STEP_SEAL, STEP_TRANSLATE, or done. */

@@ -88,18 +88,23 @@ TALON_ASSERT_SIZE(struct talon_nat_port, 8);
 
 /* Map "port_block": ARRAY [2 * 65536 / 64] of u64 bitmaps (0 TCP, 1 UDP): ports the host itself uses. Written by the controller. */
 
+enum talon_frag_side {
+	TALON_FRAG_FROM_WIRE	= 0,	/* to the SNAT address */
+	TALON_FRAG_FROM_MESH	= 1,	/* the access rules let the first one pass */
+};
+
 /* Map "frags": LRU_HASH. Fragments of one datagram, after its first one was seen (RFC 4787 REQ-14). */
 struct talon_frag_key {
 	__be32	src;
 	__be32	dst;
 	__be16	id;
 	__u8	proto;
-	__u8	pad;
+	__u8	side;			/* enum talon_frag_side */
 };
 TALON_ASSERT_SIZE(struct talon_frag_key, 12);
 
 struct talon_frag {
-	__be32	client;			/* who they go to; 0: the first one has not come, later ones are held */
+	__be32	client;			/* who they go to; 0: the first one has not come, later ones are held. Not from the mesh */
 	__u32	peer;
 	__u32	expires_s;		/* CLOCK_BOOTTIME seconds */
 	__u32	pad;
