@@ -79,6 +79,8 @@ struct plane_facts {
 int plane_get_facts(const struct controller *c, uint32_t peer, struct plane_facts *ret_facts);
 
 struct plane_events {
+	/* The datapath is loaded, attached and ready: plane_apply() may be called. Once. */
+	void (*ready)(void *ctx);
 	/* A STUN message on the WireGuard port. */
 	void (*stun)(void *ctx, const struct endpoint *from, const uint8_t *bytes, size_t len);
 	/* A packet or handshake of ours for @peer goes over the relay. Called in batches; flush() after each. */

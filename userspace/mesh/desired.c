@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// From the network map in force to what the plane, the peers and the forwarder are to do.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log/log.h"
+#include "mesh/internal.h"
+#include "net/net.h"
+
+/* Arrays that are only needed while the map is applied. */
+struct desired {
+	struct plane_peer *peers;
+	struct config_cidr *allowed;
+	struct config_route *routes;
+	struct config_cidr *host_routes;
+	struct forwarder_domain *domains;
+	size_t route_count, host_route_count, domain_count;
+};
+
+static void desired_free(struct desired *d, size_t peer_count)
+{
+	for (size_t i = 0; d->peers && i < peer_count; i++)
+		secret_key_wipe(&d->peers[i].preshared_key);
+	free(d->peers);
+	free(d->allowed);
+	free(d->routes);
+	free(d->host_routes);
+	free(d->domains);
+}
+
+static bool serves(const struct mesh *mesh)
+{
+	const struct config_mesh *config = &mesh->config->mesh;
+
+	/* Without rules nothing would keep the mesh out of what is routed. */
+	return !config->disable_server_routes && !config->block_inbound && !config->disable_firewall && !config->agent;
+}
+
+static bool is_ours(const struct mesh *mesh, const struct netmap_route *route)
+{
+	return !memcmp(route->router, mesh->identity.public_key, KEY_LEN);
+}
+
+/* The map's peers are sorted by key. */
+static size_t find_peer(const struct netmap *map, const uint8_t *key)
+{
+	size_t from = 0, to = map->peer_count;
+
+	while (from < to) {
+		size_t middle = (from + to) / 2;
+		int order = memcmp(map->peers[middle].key, key, KEY_LEN);
+
+		if (!order)
+			return middle;
+		if (order < 0)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return map->peer_count;
+}
+
+static size_t router_of(const struct netmap *map, const struct choose_group *group)
+{
+	return group->usable && group->current < group->member_count ? find_peer(map, group->members[group->current].key) : map->peer_count;
+}
+
+/* Own addresses first, then the networks that go through it: peer by peer in one array. */
+static int fill_peers(struct mesh *mesh, const struct netmap *map, struct desired *d)
+{
+	size_t *counts = calloc(map->peer_count + 1, sizeof(*counts)), total = 0, at = 0;
+
+	for (size_t i = 0; counts && i < map->peer_count; i++)
+		total += counts[i] = map->peers[i].allowed_count;
+	for (size_t i = 0; counts && i < mesh->choose.group_count; i++) {
+		size_t router = router_of(map, &mesh->choose.groups[i]);
+
+		if (router < map->peer_count) {
+			counts[router]++;
+			total++;
+		}
+	}
+	d->peers = calloc(map->peer_count + 1, sizeof(*d->peers));
+	d->allowed = calloc(total + 1, sizeof(*d->allowed));
+	if (!counts || !d->peers || !d->allowed) {
+		free(counts);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < map->peer_count; i++) {
+		const struct netmap_peer *from = &map->peers[i];
+		struct plane_peer *to = &d->peers[i];
+
+		memcpy(to->public_key, from->key, KEY_LEN);
+		to->preshared_key = mesh->identity.preshared_key;
+		snprintf(to->name, sizeof(to->name), "%s", from->fqdn);
+		to->keepalive_s = MESH_KEEPALIVE_S;
+		to->allowed = &d->allowed[at];
+		to->allowed_count = from->allowed_count;
+		memcpy(&d->allowed[at], from->allowed, from->allowed_count * sizeof(*from->allowed));
+		at += counts[i];
+	}
+	for (size_t i = 0; i < mesh->choose.group_count; i++) {
+		const struct choose_group *group = &mesh->choose.groups[i];
+		size_t router = router_of(map, group);
+
+		if (router < map->peer_count) {
+			struct plane_peer *to = &d->peers[router];
+
+			d->allowed[to->allowed - d->allowed + to->allowed_count++] = group->net;
+		}
+	}
+	free(counts);
+	return 0;
+}
+
+/* Each network once: where two routes name it, masquerading one wins, which works without a route back. */
+static void add_route(struct desired *d, const struct config_cidr *net, bool masquerade)
+{
+	for (size_t i = 0; i < d->route_count; i++) {
+		if (!memcmp(&d->routes[i].dst, net, sizeof(*net))) {
+			d->routes[i].masquerade |= masquerade;
+			return;
+		}
+	}
+	d->routes[d->route_count++] = (struct config_route){ .dst = *net, .masquerade = masquerade };
+}
+
+static int fill_routes(struct mesh *mesh, const struct netmap *map, struct desired *d)
+{
+	size_t learned_count, domain_count = 0;
+	const struct forwarder_learned *learned = forwarder_list(mesh->forwarder, &learned_count);
+
+	for (size_t i = 0; i < map->route_count; i++)
+		domain_count += map->routes[i].domain_count;
+	d->routes = calloc(map->route_count + learned_count + 1, sizeof(*d->routes));
+	d->host_routes = calloc(mesh->choose.group_count + 1, sizeof(*d->host_routes));
+	d->domains = calloc(domain_count + 1, sizeof(*d->domains));
+	if (!d->routes || !d->host_routes || !d->domains)
+		return -ENOMEM;
+	for (size_t i = 0; i < map->route_count && serves(mesh); i++) {
+		const struct netmap_route *route = &map->routes[i];
+
+		if (!is_ours(mesh, route))
+			continue;
+		if (route->net.family == AF_INET)
+			add_route(d, &route->net, route->masquerade);
+		for (size_t j = 0; j < route->domain_count && map->self.dns_resolution; j++)
+			d->domains[d->domain_count++] = (struct forwarder_domain){ route->domains[j], route->masquerade, route->keep_route };
+	}
+	for (size_t i = 0; i < learned_count && serves(mesh); i++) {
+		const struct config_cidr net = { .family = AF_INET, .prefixlen = 32, .addr.word[0] = learned[i].addr };
+
+		add_route(d, &net, learned[i].masquerade);
+	}
+	for (size_t i = 0; i < mesh->choose.group_count; i++) {
+		if (mesh->choose.groups[i].usable)
+			d->host_routes[d->host_route_count++] = mesh->choose.groups[i].net;
+	}
+	return 0;
+}
+
+struct lan_fill {
+	struct config_cidr list[64];
+	size_t count;
+};
+
+static void add_lan(const struct net_addr *addr, void *user)
+{
+	struct lan_fill *lan = user;
+	__be32 mask = addr->prefixlen ? htonl(~0U << (32 - addr->prefixlen)) : 0;
+
+	if (addr->family != AF_INET || lan->count == sizeof(lan->list) / sizeof(lan->list[0]) || (ntohl(addr->addr.word[0]) >> 24) == 127)
+		return;
+	lan->list[lan->count++] = (struct config_cidr){
+		.family = AF_INET, .prefixlen = addr->prefixlen, .addr.word[0] = addr->addr.word[0] & mask,
+	};
+}
+
+/* Rules that cannot be compiled leave those in force: closed where they were closed. */
+static int make_rules(struct mesh *mesh, const struct netmap *map, __be32 addr, struct acl_table **ret_table, char *why, size_t size)
+{
+	const struct config_mesh *config = &mesh->config->mesh;
+	size_t learned_count;
+	const struct forwarder_learned *from = forwarder_list(mesh->forwarder, &learned_count);
+	struct acl_learned *learned = calloc(learned_count + 1, sizeof(*learned));
+	struct lan_fill lan = {};
+	struct acl_input input = { .map = map, .mesh_addr = addr, .block_inbound = config->block_inbound };
+	struct acl_rules rules = {};
+	int ret;
+
+	if (!learned)
+		return -ENOMEM;
+	for (size_t i = 0; i < learned_count; i++)
+		learned[i] = (struct acl_learned){ from[i].pattern, from[i].addr };
+	input.learned = learned;
+	input.learned_count = learned_count;
+	if (config->block_lan_access && !net_addr_list(add_lan, &lan)) {
+		input.lan = lan.list;
+		input.lan_count = lan.count;
+	}
+	for (size_t i = 0; i < map->route_count && serves(mesh) && map->self.dns_resolution; i++) {
+		if (is_ours(mesh, &map->routes[i]) && map->routes[i].domain_count)
+			input.forwarder_port = config->dns_forwarder_port ? config->dns_forwarder_port : MESH_FORWARDER_PORT;
+	}
+	ret = acl_rules_make(&input, &rules);
+	if (!ret)
+		ret = acl_compile(rules.list, rules.count, ret_table, why, size);
+	else
+		snprintf(why, size, "access rules: %s", strerror(-ret));
+	acl_rules_done(&rules);
+	free(learned);
+	return ret;
+}
+
+static void router_state(void *ctx, const uint8_t key[static KEY_LEN], struct choose_router *ret_router)
+{
+	struct mesh *mesh = ctx;
+	struct peer_info info;
+
+	if (peers_get(mesh->peers, key, &info))
+		return;
+	ret_router->status = info.status == PEER_CONNECTED ? CHOOSE_CONNECTED : info.status == PEER_IDLE ? CHOOSE_IDLE : CHOOSE_CONNECTING;
+	ret_router->relayed = info.way == PLANE_RELAY;
+	ret_router->latency_ns = info.latency_ns;
+}
+
+static int tell_peers(struct mesh *mesh, const struct netmap *map)
+{
+	struct peers_entry *list = calloc(map->peer_count + 1, sizeof(*list));
+	int ret;
+
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < map->peer_count; i++)
+		list[i] = (struct peers_entry){ &map->peers[i], plane_find_peer(mesh->c, map->peers[i].key) };
+	ret = peers_set(mesh->peers, list, map->peer_count, map->self.lazy || mesh->config->mesh.lazy_connection);
+	free(list);
+	return ret;
+}
+
+static const struct netmap_self *find_self(const struct mesh *mesh, const struct netmap *map)
+{
+	return map->self.present && map->self.addr ? &map->self : &mesh->self;
+}
+
+static int plane_part(struct mesh *mesh, const struct netmap *map, const struct netmap_self *self, struct desired *d, char *why, size_t size)
+{
+	struct plane_state state = { .mesh_addr = self->addr, .mesh_prefixlen = self->prefixlen };
+	struct acl_table *table = NULL;
+	char acl_why[160] = "";
+	int ret, acl_ret = 0;
+
+	if (!mesh->config->mesh.disable_firewall)
+		acl_ret = make_rules(mesh, map, self->addr, &table, acl_why, sizeof(acl_why));
+	state.acl = acl_ret ? mesh->acl : table;
+	state.peers = d->peers;
+	state.peer_count = map->peer_count;
+	state.routes = d->routes;
+	state.route_count = d->route_count;
+	state.host_routes = d->host_routes;
+	state.host_route_count = d->host_route_count;
+	if (acl_ret && !mesh->acl) {	/* none ever: nothing may be open */
+		snprintf(why, size, "%s", acl_why);
+		return acl_ret;
+	}
+	ret = plane_apply(mesh->c, &state, why, size);
+	if (!acl_ret) {
+		acl_free(mesh->acl);
+		mesh->acl = table;
+	} else {
+		snprintf(why, size, "%s; the rules before them stay in force", acl_why);
+	}
+	return ret ? ret : acl_ret;
+}
+
+static void report(struct mesh *mesh, int ret, const char *why)
+{
+	if (ret && strcmp(why, mesh->apply_why) != 0) {
+		log_warn("network map: %s", why);
+		mesh_event(mesh, "ERROR", "NETWORK", "%s", why);
+	}
+	snprintf(mesh->apply_why, sizeof(mesh->apply_why), "%s", ret ? why : "");
+}
+
+void mesh_apply(struct mesh *mesh)
+{
+	const struct netmap *map = &mesh->now.update.map;
+	const struct netmap_self *self = find_self(mesh, map);
+	char why[200] = "", dns_why[160] = "";
+	struct desired d = {};
+	int ret;
+
+	loop_timer_cancel(mesh->loop, &mesh->apply_timer);
+	if (!mesh->plane_is_ready || !mesh->has_map)
+		return;
+	choose_routers(&mesh->choose, router_state, mesh);
+	ret = fill_peers(mesh, map, &d);
+	if (!ret)
+		ret = fill_routes(mesh, map, &d);
+	if (ret)
+		snprintf(why, sizeof(why), "%s", strerror(-ret));
+	else
+		ret = plane_part(mesh, map, self, &d, why, sizeof(why));
+	mesh->has_applied = true;
+	if (!ret)
+		ret = tell_peers(mesh, map);
+	else
+		tell_peers(mesh, map);
+	if (forwarder_set(mesh->forwarder, self->addr,
+		    mesh->config->mesh.dns_forwarder_port ? mesh->config->mesh.dns_forwarder_port : MESH_FORWARDER_PORT, d.domains, d.domain_count,
+		    dns_why, sizeof(dns_why)) && !ret) {
+		ret = -EIO;
+		snprintf(why, sizeof(why), "%s", dns_why);
+	}
+	report(mesh, ret, why);
+	desired_free(&d, map->peer_count);
+}
+
+void mesh_apply_soon(struct mesh *mesh)
+{
+	if (!loop_timer_is_set(&mesh->apply_timer))
+		loop_timer_after(mesh->loop, &mesh->apply_timer, 0);
+}
+
+void mesh_message_done(struct mesh_message *message)
+{
+	netmap_update_done(&message->update);
+	free(message->bytes);
+	memset(message, 0, sizeof(*message));
+}
+
+int mesh_message_make(struct mesh *mesh, const uint8_t *bytes, size_t len, struct mesh_message *ret_message)
+{
+	struct mesh_message message = { .bytes = malloc(len ? len : 1), .len = len };
+	int ret = message.bytes ? 0 : -ENOMEM;
+
+	if (!ret)
+		ret = netmap_update_parse(bytes, len, mesh->identity.public_key, &message.update);
+	if (ret) {
+		free(message.bytes);
+		return ret;
+	}
+	memcpy(message.bytes, bytes, len);
+	*ret_message = message;
+	return 0;
+}
+
+void mesh_take_map(struct mesh *mesh, struct mesh_message *message)
+{
+	const struct netmap *map = &message->update.map;
+	const struct netmap_self *self = find_self(mesh, map);
+
+	if (choose_set_map(&mesh->choose, map, mesh->identity.public_key, self->addr, self->prefixlen, mesh->config->mesh.disable_client_routes))
+		log_warn("networks of others: out of memory");
+	if (map->skipped)
+		log_warn("network map %llu: %u entries were left out, the first: %s", (unsigned long long)map->serial, map->skipped, map->skipped_why);
+	/* peers_set() looks at the old strings until it has the new ones. */
+	struct mesh_message old = mesh->now;
+
+	mesh->now = *message;
+	memset(message, 0, sizeof(*message));
+	mesh->has_map = true;
+	mesh_apply(mesh);
+	mesh_message_done(&old);
+	malloc_trim(0);	/* a large map is a thing of minutes, not of this moment's heap */
+}

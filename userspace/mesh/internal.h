@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Shared between the mesh's files. */
+#ifndef TALON_MESH_INTERNAL_H
+#define TALON_MESH_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "apply/choose.h"
+#include "apply/forwarder.h"
+#include "apply/guard.h"
+#include "control/identity.h"
+#include "control/management.h"
+#include "control/netmap.h"
+#include "control/relay.h"
+#include "control/signal.h"
+#include "controller/plane.h"
+#include "ice/agent.h"
+#include "mesh/control.h"
+#include "mesh/mesh.h"
+#include "mesh/snapshot.h"
+#include "peers/peers.h"
+
+#define MESH_EVENTS_MAX		10	/* kept for status, as NetBird shows */
+#define MESH_PATH_LEN		512
+#define MESH_DRAIN_NS		(4 * LOOP_SECOND)
+#define MESH_UP_NS		(50 * LOOP_SECOND)
+#define MESH_FORWARDER_PORT	22054
+#define MESH_KEEPALIVE_S	25
+
+struct mesh_event {
+	uint64_t at_ns;			/* Unix */
+	const char *severity;
+	const char *category;
+	char message[200];
+};
+
+/* Something that is connected or not, since when, and why not. */
+struct mesh_link {
+	bool is_connected;
+	uint64_t since_ns;		/* Unix; 0: never changed */
+	char why[200];
+};
+
+/* A message as management sent it, and what was read from it. */
+struct mesh_message {
+	struct netmap_update update;
+	uint8_t *bytes;
+	size_t len;
+};
+
+struct mesh {
+	struct controller *c;
+	const struct config *config;
+	struct loop *loop;
+	struct identity identity;
+	int lock;
+	char identity_path[MESH_PATH_LEN];
+	char state_path[MESH_PATH_LEN];		/* state.json */
+	char map_path[MESH_PATH_LEN];
+	char servers_path[MESH_PATH_LEN];
+
+	struct management *management;
+	struct signal_client *signal;
+	char signal_target[300];	/* that it was made for */
+	struct relay_manager *relay;
+	struct ice_hub *ice;
+	struct peers *peers;
+	struct forwarder *forwarder;
+	struct control *control;
+
+	struct choose choose;
+	struct guard guard;
+	struct mesh_message now;	/* the map in force */
+	struct mesh_message held;	/* one that waits to be believed */
+	bool has_map;
+	bool map_is_old;		/* it came from disk; no server has confirmed it yet */
+	bool plane_is_ready;
+	bool has_applied;
+	bool ends;
+	int result;
+	char apply_why[200];		/* why the last apply was not whole; empty: it was */
+	struct acl_table *acl;		/* in force */
+	struct netmap_self self;	/* fqdn is ours */
+
+	struct loop_timer apply_timer;
+	struct loop_timer guard_timer;
+	struct loop_timer drain_timer;
+	control_done_fn drained;
+	void *drained_arg;
+	control_done_fn upped;		/* who waits for `up` */
+	void *upped_arg;
+	struct loop_timer up_timer;
+
+	enum management_state state;
+	struct mesh_link management_link;
+	struct mesh_link signal_link;
+	struct mesh_link relay_link;
+	struct mesh_event events[MESH_EVENTS_MAX];
+	size_t event_count;		/* ever */
+	size_t dropped_checks;
+};
+
+uint64_t mesh_unix_ns(void);
+void mesh_event(struct mesh *mesh, const char *severity, const char *category, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Returns true if it changed. */
+bool mesh_link_set(struct mesh_link *link, bool is_connected, const char *why);
+
+/* desired.c: what the map in force wants. */
+void mesh_apply(struct mesh *mesh);
+/* The same in the next turn, however often it is asked for in this one. */
+void mesh_apply_soon(struct mesh *mesh);
+/* Takes @message's contents. */
+void mesh_take_map(struct mesh *mesh, struct mesh_message *message);
+void mesh_message_done(struct mesh_message *message);
+int mesh_message_make(struct mesh *mesh, const uint8_t *bytes, size_t len, struct mesh_message *ret_message);
+
+/* servers.c: signal, relays, STUN, as management names them. */
+void mesh_use_servers(struct mesh *mesh, const struct netmap_servers *servers);
+int mesh_servers_start(struct mesh *mesh);
+extern const struct peers_ops mesh_peers_ops;
+
+/* view.c: for people. */
+int mesh_snapshot(void *ctx, struct snapshot *ret_snapshot);
+
+#endif

@@ -1,0 +1,637 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Join the mesh: start in order, hear what management says, end in order.
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log/log.h"
+#include "mesh/internal.h"
+
+#define DEFAULT_URL "https://api.netbird.io:443"
+
+uint64_t mesh_unix_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * LOOP_SECOND + now.tv_nsec;
+}
+
+void mesh_event(struct mesh *mesh, const char *severity, const char *category, const char *fmt, ...)
+{
+	struct mesh_event *event = &mesh->events[mesh->event_count++ % MESH_EVENTS_MAX];
+	va_list args;
+
+	*event = (struct mesh_event){ .at_ns = mesh_unix_ns(), .severity = severity, .category = category };
+	va_start(args, fmt);
+	vsnprintf(event->message, sizeof(event->message), fmt, args);
+	va_end(args);
+}
+
+bool mesh_link_set(struct mesh_link *link, bool is_connected, const char *why)
+{
+	bool changed = link->is_connected != is_connected || (!is_connected && strcmp(link->why, why) != 0);
+
+	if (!changed)
+		return false;
+	if (link->is_connected != is_connected || !link->since_ns)
+		link->since_ns = mesh_unix_ns();
+	link->is_connected = is_connected;
+	snprintf(link->why, sizeof(link->why), "%s", is_connected ? "" : why);
+	return true;
+}
+
+static int make_paths(const struct config *config, char *identity, char *state, char *map, char *servers)
+{
+	const char *dir = config->mesh.state_dir;
+	int longest;
+
+	snprintf(identity, MESH_PATH_LEN, "%s", config->mesh.identity_path);
+	snprintf(state, MESH_PATH_LEN, "%s/state.json", dir);
+	snprintf(map, MESH_PATH_LEN, "%s/talon-map", dir);
+	longest = snprintf(servers, MESH_PATH_LEN, "%s/talon-servers", dir);
+	return longest < MESH_PATH_LEN && strlen(config->mesh.identity_path) < MESH_PATH_LEN ? 0 : -ENAMETOOLONG;
+}
+
+static int load_identity(const struct config *config, struct identity *ret_identity, char *why, size_t size)
+{
+	if (mkdir(config->mesh.state_dir, 0700) && errno != EEXIST) {
+		int ret = -errno;
+
+		snprintf(why, size, "%s: cannot be made: %s", config->mesh.state_dir, strerror(errno));
+		return ret;
+	}
+	return identity_load(config->mesh.identity_path, ret_identity, why, size);
+}
+
+/* Nobody said otherwise: what the file says. */
+static bool is_default(const struct config *config, const char *flag)
+{
+	const struct config_option *options = config_options();
+
+	for (unsigned int i = 0; options[i].key || options[i].flag; i++) {
+		if (options[i].flag && !strcmp(options[i].flag, flag))
+			return config->origins[i].source == CONFIG_FROM_DEFAULT;
+	}
+	return false;
+}
+
+int mesh_prepare(struct config *config, char *why, size_t size)
+{
+	struct config_mesh *mesh = &config->mesh;
+	struct identity identity;
+	int ret = load_identity(config, &identity, why, size);
+
+	if (ret)
+		return ret;
+	memcpy(config->private_key, identity.private_key.bytes, KEY_LEN);
+	memcpy(config->public_key, identity.public_key, KEY_LEN);
+	if (identity.wg_port && is_default(config, "listen-port"))
+		config->listen_port = identity.wg_port;
+	if (identity.mtu && is_default(config, "mtu"))
+		config->mtu = identity.mtu;
+	if (identity.interface && strlen(identity.interface) < sizeof(config->tunnel) && is_default(config, "tunnel"))
+		snprintf(config->tunnel, sizeof(config->tunnel), "%s", identity.interface);
+	if (!mesh->management_url) {
+		mesh->management_url = strdup(identity.management_url ? identity.management_url : DEFAULT_URL);
+		ret = mesh->management_url ? 0 : -ENOMEM;
+	}
+	/* What either says is off is off. */
+	mesh->disable_client_routes |= identity.disable_client_routes;
+	mesh->disable_server_routes |= identity.disable_server_routes;
+	mesh->disable_firewall |= identity.disable_firewall;
+	mesh->block_lan_access |= identity.block_lan_access;
+	mesh->block_inbound |= identity.block_inbound;
+	identity_done(&identity);
+	return ret;
+}
+
+static void finish_up(struct mesh *mesh, int ret, const char *why);
+
+/* The map. */
+
+static void release_held(void *ctx)
+{
+	struct mesh *mesh = ctx;
+
+	if (!mesh->held.bytes)
+		return;
+	log_warn("network map: %llu is applied now, nobody took it back in %llu s", (unsigned long long)mesh->held.update.map.serial,
+		(unsigned long long)(GUARD_WINDOW_NS / LOOP_SECOND));
+	guard_release(&mesh->guard);
+	mesh_take_map(mesh, &mesh->held);
+}
+
+static void save(const struct mesh *mesh, const char *path, const uint8_t *bytes, size_t len)
+{
+	int ret = netmap_save(path, mesh->identity.public_key, bytes, len);
+
+	if (ret)
+		log_warn("%s: cannot be written: %s", path, strerror(-ret));
+}
+
+static void hold(struct mesh *mesh, struct mesh_message *message)
+{
+	if (!mesh->held.bytes || message->update.map.serial != mesh->held.update.map.serial) {
+		log_warn("network map held back: %s; it is applied when the server says it again with a later serial, or in %llu s", mesh->guard.why,
+			(unsigned long long)(GUARD_WINDOW_NS / LOOP_SECOND));
+		mesh_event(mesh, "WARNING", "NETWORK", "network map held back: %s", mesh->guard.why);
+	}
+	mesh_message_done(&mesh->held);
+	mesh->held = *message;
+	memset(message, 0, sizeof(*message));
+	loop_timer_set(mesh->loop, &mesh->guard_timer, guard_deadline(&mesh->guard));
+}
+
+static void accept_map(struct mesh *mesh, struct mesh_message *message)
+{
+	const struct netmap *map = &message->update.map;
+
+	mesh_message_done(&mesh->held);
+	loop_timer_cancel(mesh->loop, &mesh->guard_timer);
+	mesh->map_is_old = false;
+	/* A farewell names nobody, not even us: nothing to start from the next time. */
+	if (map->self.present)
+		save(mesh, mesh->map_path, message->bytes, message->len);
+	log_info("network map %llu: %zu peers, %zu routes, %zu rules", (unsigned long long)map->serial, map->peer_count, map->route_count,
+		map->rule_count + map->route_rule_count);
+	mesh_take_map(mesh, message);
+}
+
+static void on_sync(void *ctx, const struct netmap_update *update, bool first, const uint8_t *bytes, size_t len)
+{
+	struct mesh *mesh = ctx;
+	struct mesh_message message;
+	int ret;
+
+	mesh_use_servers(mesh, &update->servers);
+	if (update->servers.present && update->servers.signal)
+		save(mesh, mesh->servers_path, bytes, len);
+	if (!update->map.present)
+		return;
+	if (!first && mesh->has_map && !mesh->map_is_old && update->map.serial < mesh->now.update.map.serial) {
+		log_debug("network map %llu is older than the one in force", (unsigned long long)update->map.serial);
+		return;
+	}
+	ret = mesh_message_make(mesh, bytes, len, &message);
+	if (ret) {
+		log_err("network map: %s", strerror(-ret));
+		return;
+	}
+	if (guard_judge(&mesh->guard, mesh->has_map ? &mesh->now.update.map : NULL, &message.update.map, loop_now(mesh->loop)) == GUARD_HOLD)
+		hold(mesh, &message);
+	else
+		accept_map(mesh, &message);
+	if (update->map.self.present)
+		management_sync_meta(mesh->management, update->check_files, update->check_file_count);
+}
+
+/* Strings of ours, for they outlive the message. */
+static void take_self(struct mesh *mesh, const struct netmap_self *self)
+{
+	char *fqdn;
+
+	if (!self->present)
+		return;
+	fqdn = strdup(self->fqdn ? self->fqdn : "");
+	if (!fqdn)
+		return;
+	free(mesh->self.fqdn);
+	mesh->self = *self;
+	mesh->self.fqdn = fqdn;
+}
+
+static void on_login(void *ctx, const struct netmap_update *login)
+{
+	struct mesh *mesh = ctx;
+
+	mesh_use_servers(mesh, &login->servers);
+	take_self(mesh, &login->map.self);
+}
+
+static void on_state(void *ctx, enum management_state state, const char *why)
+{
+	struct mesh *mesh = ctx;
+	bool is_connected = state == MANAGEMENT_CONNECTED;
+
+	mesh->state = state;
+	if (!mesh_link_set(&mesh->management_link, is_connected, why) || (!is_connected && !*why))
+		return;
+	if (is_connected) {
+		log_info("management: connected to %s", management_url(mesh->management));
+		mesh_event(mesh, "INFO", "CONNECTIVITY", "connected to management");
+		finish_up(mesh, 0, NULL);
+	} else {
+		log_warn("management: %s", why);
+		if (state == MANAGEMENT_NEEDS_LOGIN)
+			finish_up(mesh, -EACCES, why);
+		mesh_event(mesh, state == MANAGEMENT_NEEDS_LOGIN ? "ERROR" : "WARNING",
+			state == MANAGEMENT_NEEDS_LOGIN ? "AUTHENTICATION" : "CONNECTIVITY", "%s", why);
+	}
+}
+
+/* The server's word, not an outage: at once, and nothing is left for the next start. */
+static void on_deleted(void *ctx)
+{
+	struct mesh *mesh = ctx;
+	struct mesh_message none = {};
+
+	log_err("this peer was deleted in management: all its ways are closed. To join again, start with a valid setup key");
+	mesh_event(mesh, "CRITICAL", "AUTHENTICATION", "this peer was deleted in management");
+	guard_release(&mesh->guard);
+	loop_timer_cancel(mesh->loop, &mesh->guard_timer);
+	mesh_message_done(&mesh->held);
+	unlink(mesh->map_path);
+	unlink(mesh->servers_path);
+	none.update.map.present = true;
+	none.update.map.dns_forwarder_port = MESH_FORWARDER_PORT;
+	mesh_take_map(mesh, &none);
+}
+
+static void on_verdict(void *ctx, int error, const char *why)
+{
+	struct mesh *mesh = ctx;
+
+	if (!error || mesh->ends)
+		return;
+	log_err("%s", why);
+	mesh->result = error;
+	mesh->ends = true;
+	plane_stop(mesh->c);
+}
+
+static int start_management(struct mesh *mesh)
+{
+	static const struct management_events events = {
+		.state = on_state, .login = on_login, .sync = on_sync, .deleted = on_deleted, .verdict = on_verdict,
+	};
+	const struct config_mesh *from = &mesh->config->mesh;
+	struct management_config config = {
+		.url = from->management_url,
+		.private_key = mesh->identity.private_key,
+		.setup_key = from->setup_key,
+		.ssh_public_key = mesh->identity.ssh_public_key,
+		.dns_labels = from->dns_label_count ? from->dns_labels : mesh->identity.dns_labels,
+		.dns_label_count = from->dns_label_count ? from->dns_label_count : mesh->identity.dns_label_count,
+		.hostname = from->hostname,
+		.flags = {
+			.disable_client_routes = from->disable_client_routes,
+			.disable_server_routes = from->disable_server_routes,
+			.disable_firewall = from->disable_firewall,
+			.block_lan_access = from->block_lan_access,
+			.block_inbound = from->block_inbound,
+			.lazy_connection = from->lazy_connection,
+		},
+		/* A node that was in the mesh before goes on by its last map; one that never was has nothing to wait for. */
+		.once = !mesh->has_map,
+	};
+	int ret = management_new(mesh->loop, &config, &events, mesh, &mesh->management);
+
+	secret_key_wipe(&config.private_key);
+	if (!ret)
+		management_start(mesh->management);
+	return ret;
+}
+
+/* The last good map, and the servers it came with: connections begin before management has answered. */
+static void load_last(struct mesh *mesh)
+{
+	struct mesh_message message;
+	struct netmap_update servers;
+	uint8_t *bytes;
+	size_t len;
+
+	if (!netmap_load(mesh->servers_path, mesh->identity.public_key, &bytes, &len)) {
+		if (!netmap_update_parse(bytes, len, mesh->identity.public_key, &servers)) {
+			mesh_use_servers(mesh, &servers.servers);
+			netmap_update_done(&servers);
+		}
+		explicit_bzero(bytes, len);
+		free(bytes);
+	}
+	if (netmap_load(mesh->map_path, mesh->identity.public_key, &bytes, &len))
+		return;
+	if (!mesh_message_make(mesh, bytes, len, &message)) {
+		take_self(mesh, &message.update.map.self);
+		mesh->map_is_old = true;
+		log_info("network map %llu from the last run: %zu peers, %zu routes", (unsigned long long)message.update.map.serial,
+			message.update.map.peer_count, message.update.map.route_count);
+		mesh_take_map(mesh, &message);
+	}
+	explicit_bzero(bytes, len);
+	free(bytes);
+}
+
+/* The plane. */
+
+static void on_stun(void *ctx, const struct endpoint *from, const uint8_t *bytes, size_t len)
+{
+	struct mesh *mesh = ctx;
+
+	ice_hub_receive(mesh->ice, from, bytes, len);
+}
+
+static void on_relay_send(void *ctx, uint32_t peer, const uint8_t *bytes, size_t len)
+{
+	struct mesh *mesh = ctx;
+
+	peers_relay_send(mesh->peers, peer, bytes, len);
+}
+
+static void on_relay_flush(void *ctx)
+{
+	struct mesh *mesh = ctx;
+
+	relay_manager_flush(mesh->relay);
+}
+
+static void on_handshake(void *ctx, uint32_t peer)
+{
+	struct mesh *mesh = ctx;
+
+	peers_handshake(mesh->peers, peer);
+}
+
+static void on_wanted(void *ctx, uint32_t peer)
+{
+	struct mesh *mesh = ctx;
+
+	peers_wanted(mesh->peers, peer);
+}
+
+static void on_network(void *ctx)
+{
+	struct mesh *mesh = ctx;
+	struct endpoint locals[8];
+	size_t count = plane_local_endpoints(mesh->c, locals, sizeof(locals) / sizeof(locals[0]));
+
+	if (ice_hub_set_host(mesh->ice, locals, count))
+		peers_candidates_changed(mesh->peers);
+}
+
+static void on_ready(void *ctx)
+{
+	struct mesh *mesh = ctx;
+
+	mesh->plane_is_ready = true;
+	on_network(mesh);
+	mesh_apply(mesh);
+}
+
+static void apply_now(void *ctx)
+{
+	mesh_apply(ctx);
+}
+
+static void on_learned(void *ctx)
+{
+	mesh_apply(ctx);
+}
+
+/* The command line. */
+
+static void finish_up(struct mesh *mesh, int ret, const char *why)
+{
+	control_done_fn done = mesh->upped;
+
+	mesh->upped = NULL;
+	loop_timer_cancel(mesh->loop, &mesh->up_timer);
+	if (done)
+		done(mesh->upped_arg, ret, why);
+}
+
+static void up_too_long(void *ctx)
+{
+	struct mesh *mesh = ctx;
+
+	finish_up(mesh, -ETIMEDOUT, *mesh->management_link.why ? mesh->management_link.why : "management does not answer");
+}
+
+/* We connect by ourselves; whoever asks is told when that is so. */
+static void on_up(void *ctx, const struct control_up *up, control_done_fn done, void *arg)
+{
+	struct mesh *mesh = ctx;
+
+	if (mesh->management_link.is_connected) {
+		done(arg, 0, NULL);
+		return;
+	}
+	if (mesh->state == MANAGEMENT_NEEDS_LOGIN) {
+		done(arg, -EACCES, mesh->management_link.why);
+		return;
+	}
+	if (mesh->upped) {
+		done(arg, -EBUSY, "another `up` is waiting already");
+		return;
+	}
+	mesh->upped = done;
+	mesh->upped_arg = arg;
+	loop_timer_after(mesh->loop, &mesh->up_timer, MESH_UP_NS);
+}
+
+static void finish_drain(void *ctx)
+{
+	struct mesh *mesh = ctx;
+
+	if (mesh->drained)
+		mesh->drained(mesh->drained_arg, 0, NULL);
+	mesh->drained = NULL;
+	plane_stop(mesh->c);
+}
+
+/* Peers look for another way while ours still carries their packets. Whoever asked removes the datapath then. */
+static void on_down(void *ctx, control_done_fn done, void *arg)
+{
+	struct mesh *mesh = ctx;
+	bool is_alone = !peers_count_connected(mesh->peers);
+
+	if (mesh->ends) {
+		done(arg, -EALREADY, "it is going down already");
+		return;
+	}
+	mesh->ends = true;
+	mesh->drained = done;
+	mesh->drained_arg = arg;
+	if (!is_alone) {
+		log_info("going down: peers are told, packets still flow for %llu s", (unsigned long long)(MESH_DRAIN_NS / LOOP_SECOND));
+		peers_announce_end(mesh->peers);
+	}
+	loop_timer_after(mesh->loop, &mesh->drain_timer, is_alone ? 0 : MESH_DRAIN_NS);
+}
+
+struct logout {
+	control_done_fn done;
+	void *arg;
+};
+
+static void logged_out(void *ctx, int error, const char *why)
+{
+	struct logout *logout = ctx;
+
+	logout->done(logout->arg, error, why);
+	free(logout);
+}
+
+static void on_logout(void *ctx, control_done_fn done, void *arg)
+{
+	struct mesh *mesh = ctx;
+	struct logout *logout = malloc(sizeof(*logout));
+	int ret;
+
+	if (!logout) {
+		done(arg, -ENOMEM, NULL);
+		return;
+	}
+	*logout = (struct logout){ done, arg };
+	ret = management_logout(mesh->management, logged_out, logout);
+	if (!ret)
+		return;
+	free(logout);
+	done(arg, ret, NULL);
+}
+
+static int after_selection(struct mesh *mesh, int ret, char *err, size_t errlen)
+{
+	const struct netmap_self *self = mesh->now.update.map.self.addr ? &mesh->now.update.map.self : &mesh->self;
+	int saved = route_selection_save(mesh->state_path, &mesh->choose.selection);
+
+	choose_set_map(&mesh->choose, &mesh->now.update.map, mesh->identity.public_key, self->addr, self->prefixlen,
+		mesh->config->mesh.disable_client_routes);
+	mesh_apply(mesh);
+	if (saved && !ret) {
+		snprintf(err, errlen, "%s: cannot be written: %s", mesh->state_path, strerror(-saved));
+		return saved;
+	}
+	return ret;
+}
+
+static char *everything[] = { "all" };
+
+static int on_select(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err, size_t errlen)
+{
+	struct mesh *mesh = ctx;
+	int ret = choose_select(&mesh->choose, all ? everything : ids, all ? 1 : count, append, err, errlen);
+
+	return after_selection(mesh, ret, err, errlen);
+}
+
+static int on_deselect(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err, size_t errlen)
+{
+	struct mesh *mesh = ctx;
+	int ret = choose_deselect(&mesh->choose, all ? everything : ids, all ? 1 : count, err, errlen);
+
+	return after_selection(mesh, ret, err, errlen);
+}
+
+static int start_control(struct mesh *mesh, char *err, size_t errlen)
+{
+	static const struct control_ops ops = {
+		.snapshot = mesh_snapshot, .select = on_select, .deselect = on_deselect, .up = on_up, .down = on_down, .logout = on_logout,
+	};
+
+	if (!mesh->config->mesh.control_socket)
+		return 0;
+	return control_new(&mesh->control, mesh->loop, mesh->config->mesh.control_socket, &ops, mesh, err, errlen);
+}
+
+/* Start and end. */
+
+static int start(struct mesh *mesh, char *err, size_t errlen)
+{
+	static const struct plane_events plane_events = {
+		.ready = on_ready, .stun = on_stun, .relay_send = on_relay_send, .relay_flush = on_relay_flush,
+		.handshake = on_handshake, .wanted = on_wanted, .network = on_network,
+	};
+	static const struct forwarder_events forwarder_events = { .learned = on_learned };
+	int ret = make_paths(mesh->config, mesh->identity_path, mesh->state_path, mesh->map_path, mesh->servers_path);
+
+	if (!ret)
+		ret = load_identity(mesh->config, &mesh->identity, err, errlen);
+	if (ret)
+		return ret;
+	mesh->lock = identity_lock(mesh->config->mesh.state_dir, err, errlen);
+	if (mesh->lock < 0)
+		return mesh->lock;
+	ret = mesh_servers_start(mesh);
+	if (!ret)
+		ret = forwarder_new(mesh->loop, &forwarder_events, mesh, &mesh->forwarder);
+	if (!ret)
+		ret = start_control(mesh, err, errlen);
+	if (ret)
+		return ret;
+	if (route_selection_load(mesh->state_path, &mesh->choose.selection))
+		log_debug("%s: nothing selected", mesh->state_path);
+	plane_set_events(mesh->c, &plane_events, mesh);
+	load_last(mesh);
+	return start_management(mesh);
+}
+
+int mesh_start(struct controller *c, const struct config *config, struct mesh **ret_mesh, char *err, size_t errlen)
+{
+	struct mesh *mesh = calloc(1, sizeof(*mesh));
+	int ret;
+
+	if (!mesh)
+		return -ENOMEM;
+	mesh->c = c;
+	mesh->config = config;
+	mesh->loop = plane_loop(c);
+	mesh->lock = -1;
+	choose_init(&mesh->choose);
+	loop_timer_init(&mesh->apply_timer, apply_now, mesh);
+	loop_timer_init(&mesh->guard_timer, release_held, mesh);
+	loop_timer_init(&mesh->drain_timer, finish_drain, mesh);
+	loop_timer_init(&mesh->up_timer, up_too_long, mesh);
+	*err = 0;
+	ret = start(mesh, err, errlen);
+	if (ret) {
+		if (!*err)
+			snprintf(err, errlen, "mesh: %s", strerror(-ret));
+		mesh_free(mesh);
+		return ret;
+	}
+	*ret_mesh = mesh;
+	return 0;
+}
+
+void mesh_stop(struct mesh *mesh)
+{
+	mesh->ends = true;
+	relay_manager_close(mesh->relay);
+}
+
+int mesh_result(const struct mesh *mesh)
+{
+	return mesh->result;
+}
+
+void mesh_free(struct mesh *mesh)
+{
+	if (!mesh)
+		return;
+	loop_timer_cancel(mesh->loop, &mesh->apply_timer);
+	loop_timer_cancel(mesh->loop, &mesh->guard_timer);
+	loop_timer_cancel(mesh->loop, &mesh->drain_timer);
+	loop_timer_cancel(mesh->loop, &mesh->up_timer);
+	control_free(mesh->control);
+	management_free(mesh->management);
+	peers_free(mesh->peers);
+	signal_free(mesh->signal);
+	relay_manager_free(mesh->relay);
+	ice_hub_free(mesh->ice);
+	forwarder_free(mesh->forwarder);
+	choose_done(&mesh->choose);
+	mesh_message_done(&mesh->now);
+	mesh_message_done(&mesh->held);
+	acl_free(mesh->acl);
+	identity_done(&mesh->identity);
+	free(mesh->self.fqdn);
+	if (mesh->lock >= 0)
+		close(mesh->lock);
+	free(mesh);
+}

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// What people are shown: a snapshot of everything, made when somebody asks.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/sysinfo.h"
+#include "mesh/internal.h"
+
+#define RELAYS_MAX 32
+
+/* Out of memory shows as "", never as NULL: a status page is no place to die. */
+static char *text(const char *from)
+{
+	char *copy = strdup(from ? from : "");
+
+	return copy ? copy : calloc(1, 1);
+}
+
+static char *cidr_text(const struct config_cidr *cidr)
+{
+	char addr[INET6_ADDRSTRLEN] = "", whole[INET6_ADDRSTRLEN + 5];
+
+	inet_ntop(cidr->family, &cidr->addr, addr, sizeof(addr));
+	snprintf(whole, sizeof(whole), "%s/%u", addr, cidr->prefixlen);
+	return text(whole);
+}
+
+static char *addr_text(__be32 addr)
+{
+	char whole[INET_ADDRSTRLEN];
+
+	return text(inet_ntop(AF_INET, &addr, whole, sizeof(whole)));
+}
+
+static char *endpoint_text(const struct endpoint *endpoint)
+{
+	char whole[ENDPOINT_TEXT_LEN];
+
+	if (!endpoint_is_known(endpoint))
+		return text("");
+	endpoint_format(endpoint, whole);
+	return text(whole);
+}
+
+static void *array(size_t count, size_t size)
+{
+	return count ? calloc(count, size) : NULL;
+}
+
+static char *join(char *const *list, size_t count)
+{
+	size_t len = 1;
+	char *whole;
+
+	for (size_t i = 0; i < count; i++)
+		len += strlen(list[i]) + 2;
+	whole = calloc(1, len);
+	for (size_t i = 0; whole && i < count; i++) {
+		strcat(whole, i ? ", " : "");
+		strcat(whole, list[i]);
+	}
+	return whole ? whole : text("");
+}
+
+static char *route_text(const struct config_cidr *net, char *const *domains, size_t count)
+{
+	return net->family ? cidr_text(net) : join(domains, count);
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Networks that we serve, each once. */
+static void fill_own(struct mesh *mesh, struct snapshot *s)
+{
+	const struct netmap *map = &mesh->now.update.map;
+
+	s->networks = array(map->route_count, sizeof(*s->networks));
+	for (size_t i = 0; s->networks && i < map->route_count; i++) {
+		const struct netmap_route *route = &map->routes[i];
+		char *name;
+		bool is_there = false;
+
+		if (memcmp(route->router, mesh->identity.public_key, KEY_LEN) != 0)
+			continue;
+		name = route_text(&route->net, route->domains, route->domain_count);
+		for (size_t j = 0; j < s->network_count; j++)
+			is_there |= !strcmp(s->networks[j], name);
+		if (is_there)
+			free(name);
+		else
+			s->networks[s->network_count++] = name;
+	}
+	if (s->network_count)
+		qsort(s->networks, s->network_count, sizeof(*s->networks), by_text);
+}
+
+static void fill_peer_networks(struct mesh *mesh, const uint8_t *key, struct snapshot_peer *p)
+{
+	p->networks = array(mesh->choose.group_count, sizeof(*p->networks));
+	for (size_t i = 0; p->networks && i < mesh->choose.group_count; i++) {
+		const struct choose_group *group = &mesh->choose.groups[i];
+
+		if (group->usable && group->current < group->member_count && !memcmp(group->members[group->current].key, key, KEY_LEN))
+			p->networks[p->network_count++] = route_text(&group->net, group->domains, group->domain_count);
+	}
+}
+
+static const char *status_text(enum peer_status status)
+{
+	return status == PEER_CONNECTED ? "Connected" : status == PEER_IDLE ? "Idle" : "Connecting";
+}
+
+static void fill_peer(struct mesh *mesh, const struct netmap_peer *peer, struct snapshot_peer *p)
+{
+	char key[KEY_BASE64_LEN + 1];
+	struct peer_info info = { .status = PEER_IDLE };
+	struct plane_facts facts = {};
+	bool is_direct;
+
+	peers_get(mesh->peers, peer->key, &info);
+	key_to_base64(peer->key, key);
+	is_direct = info.status == PEER_CONNECTED && info.way == PLANE_DIRECT;
+	*p = (struct snapshot_peer){
+		.fqdn = text(peer->fqdn),
+		.ip = addr_text(peer->addr),
+		.public_key = text(key),
+		.status = text(status_text(info.status)),
+		.status_ns = info.changed_unix_ns,
+		.relayed = info.way == PLANE_RELAY,
+		.ice_local_type = text(is_direct ? ice_candidate_type_name(info.pair.local_type) : ""),
+		.ice_remote_type = text(is_direct ? ice_candidate_type_name(info.pair.remote_type) : ""),
+		.ice_local_endpoint = is_direct ? endpoint_text(&info.pair.local) : text(""),
+		.ice_remote_endpoint = is_direct ? endpoint_text(&info.pair.path) : text(""),
+		.relay = text(info.has_relay ? info.relay : ""),
+		.latency_ns = info.latency_ns,
+	};
+	if (info.status == PEER_CONNECTED && !plane_get_facts(mesh->c, info.id, &facts)) {
+		p->handshake_ns = facts.handshake_unix_s * LOOP_SECOND;
+		p->rx_bytes = facts.rx_bytes;
+		p->tx_bytes = facts.tx_bytes;
+	}
+	fill_peer_networks(mesh, peer->key, p);
+}
+
+static void fill_peers(struct mesh *mesh, struct snapshot *s)
+{
+	const struct netmap *map = &mesh->now.update.map;
+
+	s->peers = array(map->peer_count + map->offline_count, sizeof(*s->peers));
+	for (size_t i = 0; s->peers && i < map->peer_count; i++)
+		fill_peer(mesh, &map->peers[i], &s->peers[s->peer_count++]);
+	for (size_t i = 0; s->peers && i < map->offline_count; i++)
+		fill_peer(mesh, &map->offline[i], &s->peers[s->peer_count++]);
+}
+
+static void fill_relays(struct mesh *mesh, struct snapshot *s)
+{
+	struct relay_status *list = calloc(RELAYS_MAX, sizeof(*list));
+	size_t count = list ? relay_manager_list(mesh->relay, list, RELAYS_MAX) : 0;
+
+	count = count < RELAYS_MAX ? count : RELAYS_MAX;
+	s->relays = array(count, sizeof(*s->relays));
+	for (size_t i = 0; s->relays && i < count; i++)
+		s->relays[s->relay_count++] = (struct snapshot_relay){ text(list[i].uri), list[i].is_available, text(list[i].error) };
+	free(list);
+}
+
+static void fill_events(struct mesh *mesh, struct snapshot *s)
+{
+	size_t count = mesh->event_count < MESH_EVENTS_MAX ? mesh->event_count : MESH_EVENTS_MAX;
+
+	s->events = array(count, sizeof(*s->events));
+	for (size_t i = 0; s->events && i < count; i++) {
+		size_t number = mesh->event_count - count + i;
+		const struct mesh_event *event = &mesh->events[number % MESH_EVENTS_MAX];
+		char id[24];
+
+		snprintf(id, sizeof(id), "%zu", number + 1);
+		s->events[s->event_count++] = (struct snapshot_event){
+			.id = text(id),
+			.severity = text(event->severity),
+			.category = text(event->category),
+			.message = text(event->message),
+			.user_message = text(""),
+			.at_ns = event->at_ns,
+		};
+	}
+}
+
+static void fill_routes(struct mesh *mesh, struct snapshot *s)
+{
+	s->routes = array(mesh->choose.group_count, sizeof(*s->routes));
+	for (size_t i = 0; s->routes && i < mesh->choose.group_count; i++) {
+		const struct choose_group *group = &mesh->choose.groups[i];
+		struct snapshot_network *n = &s->routes[s->route_count++];
+
+		*n = (struct snapshot_network){
+			.id = text(group->net_id),
+			.prefix = group->net.family ? cidr_text(&group->net) : text(""),
+			.selected = group->selected,
+			.domains = array(group->domain_count, sizeof(*n->domains)),
+		};
+		for (size_t j = 0; n->domains && j < group->domain_count; j++)
+			n->domains[n->domain_count++] = text(group->domains[j]);
+	}
+}
+
+static const char *daemon_status(const struct mesh *mesh)
+{
+	switch (mesh->state) {
+	case MANAGEMENT_NEEDS_LOGIN:
+		return "NeedsLogin";
+	case MANAGEMENT_LOGGED_IN:
+	case MANAGEMENT_CONNECTED:
+		return "Connected";
+	default:
+		return mesh->has_map && mesh->has_applied ? "Connected" : "Connecting";
+	}
+}
+
+static const char *why_not_ready(const struct mesh *mesh)
+{
+	if (!mesh->plane_is_ready)
+		return "the programs are not attached yet";
+	if (!mesh->has_map)
+		return "no network map yet";
+	if (!mesh->has_applied)
+		return "the network map is not applied yet";
+	if (mesh->state == MANAGEMENT_NEEDS_LOGIN)
+		return "management does not know this peer";
+	return mesh->apply_why;
+}
+
+static char *own_ip(const struct mesh *mesh)
+{
+	const struct netmap_self *self = mesh->now.update.map.self.addr ? &mesh->now.update.map.self : &mesh->self;
+	const struct config_cidr cidr = { .family = AF_INET, .prefixlen = self->prefixlen, .addr.word[0] = self->addr };
+
+	return self->addr ? cidr_text(&cidr) : text("");
+}
+
+static char *map_note(const struct mesh *mesh)
+{
+	if (mesh->guard.is_holding)
+		return text(mesh->guard.why);
+	return text(mesh->map_is_old ? "the map of the last run; management has not confirmed it yet" : "");
+}
+
+int mesh_snapshot(void *ctx, struct snapshot *s)
+{
+	struct mesh *mesh = ctx;
+	char key[KEY_BASE64_LEN + 1];
+
+	key_to_base64(mesh->identity.public_key, key);
+	*s = (struct snapshot){
+		.version = text(SYSINFO_NETBIRD_VERSION),
+		.daemon_status = text(daemon_status(mesh)),
+		.management_connected = mesh->management_link.is_connected,
+		.signal_connected = mesh->signal_link.is_connected,
+		.management_url = text(management_url(mesh->management)),
+		.management_error = text(mesh->management_link.why),
+		.signal_url = text(mesh->signal_target),
+		.signal_error = text(mesh->signal_link.why),
+		.management_since_ns = mesh->management_link.since_ns,
+		.signal_since_ns = mesh->signal_link.since_ns,
+		.ip = own_ip(mesh),
+		.public_key = text(key),
+		.fqdn = text(mesh->now.update.map.self.present ? mesh->now.update.map.self.fqdn : mesh->self.fqdn),
+		.lazy = mesh->now.update.map.self.lazy || mesh->config->mesh.lazy_connection,
+		.serial = mesh->now.update.map.serial,
+		.map_held_back = mesh->guard.is_holding,
+		.map_note = map_note(mesh),
+		.datapath_ready = !*why_not_ready(mesh),
+		.datapath_why = text(why_not_ready(mesh)),
+	};
+	fill_own(mesh, s);
+	fill_peers(mesh, s);
+	fill_relays(mesh, s);
+	fill_events(mesh, s);
+	fill_routes(mesh, s);
+	return 0;
+}
