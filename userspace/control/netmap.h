@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "control/arena.h"
 #include "crypto/key.h"
 #include "talon/types.h"
 
@@ -105,7 +106,11 @@ struct netmap {
 	struct netmap_route_rule *route_rules;
 	size_t route_rule_count;
 	uint16_t dns_forwarder_port;	/* never 0 */
-	uint32_t skipped;		/* entries left out */
+	/*
+	 * Entries left out, of this whole message, that somebody meant to have an effect. What every server sends and nobody misses (our own
+	 * key, OUT rules, the IPv6 twin of a rule, a rule without sources) is not counted.
+	 */
+	uint32_t skipped;
 	char skipped_why[160];		/* about the first of them */
 };
 
@@ -115,6 +120,7 @@ struct netmap_update {
 	struct netmap map;
 	char **check_files;		/* paths of posture checks; only meaningful with map.present */
 	size_t check_file_count;
+	struct arena arena;		/* holds all of the above */
 };
 
 /*
@@ -126,6 +132,12 @@ void netmap_update_done(struct netmap_update *update);
 
 /* A serialized LoginResponse: servers, self and checks, in the same struct (map.present is false, map.self is filled). */
 int netmap_login_parse(const uint8_t *bytes, size_t len, struct netmap_update *ret_update);
+
+/*
+ * The last map that a server sends to a peer it deletes, before it ends the stream: nothing in it, not even ourselves. It says nothing that may be
+ * applied (and no flag in it opens anything).
+ */
+bool netmap_is_farewell(const struct netmap *map);
 
 /* The last good map on disk: written to a temporary file and renamed, mode 0600. @bytes is the serialized SyncResponse. */
 int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const uint8_t *bytes, size_t len);

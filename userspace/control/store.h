@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Small files that must be there whole or not at all. Contents are taken for secret. */
+#ifndef TALON_STORE_H
+#define TALON_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Reads all of @path, with a terminator behind it that @ret_len does not count. Free with store_free(). 0, -EFBIG beyond @max, or another errno. */
+int store_read(const char *path, size_t max, uint8_t **ret_bytes, size_t *ret_len);
+/* Writes a temporary file beside @path (0600), flushes and renames it, and flushes the directory, which is made if need be. 0 or a negative errno. */
+int store_write(const char *path, const void *bytes, size_t len);
+/* Wipes and frees. NULL is allowed. */
+void store_free(uint8_t *bytes, size_t len);
+
+#endif
