@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Server-reflexive candidates: what STUN servers say our WireGuard port looks like from there.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ice/candidate.h"
+#include "ice/internal.h"
+
+#define STUN_PORT	3478
+#define FIRST_WAIT_NS	(200 * LOOP_MS)		/* doubled with each retransmission */
+#define GIVE_UP_NS	(5 * LOOP_SECOND)
+#define MONITOR_NS	(300 * LOOP_SECOND)
+#define NAMES_NS	(300 * LOOP_SECOND)	/* how long the addresses of a server's name are used */
+#define NAMES_AGAIN_NS	(5 * LOOP_SECOND)	/* ... after a look-up that failed */
+#define RESOLVE_NS	(10 * LOOP_SECOND)
+
+static void start(struct ice_hub *hub, struct ice_server *server)
+{
+	const uint64_t now = loop_now(hub->loop);
+
+	ice_hub_random(hub, server->tx, sizeof(server->tx));
+	server->is_asking = true;
+	server->tries = 0;
+	server->again_ns = now;
+	server->give_up_ns = now + GIVE_UP_NS;
+}
+
+static bool has_family(const struct ice_hub *hub, uint16_t family)
+{
+	for (size_t i = 0; i < hub->host_count; i++) {
+		if (hub->hosts[i].candidate.family == family)
+			return true;
+	}
+	return family == AF_INET && !hub->host_count;
+}
+
+static bool is_fresh(const struct ice_hub *hub, const struct ice_server *server)
+{
+	return server->has_mapped && loop_now(hub->loop) - server->answered_ns < ICE_FRESH_NS;
+}
+
+static void ask(struct ice_hub *hub, struct ice_server *server)
+{
+	const struct stun_request bare = { .tx = server->tx };
+	uint8_t bytes[STUN_HEADER_LEN];
+	int len = stun_build_request(&bare, bytes, sizeof(bytes));
+
+	ice_hub_send(hub, &server->at, bytes, len);
+	server->again_ns = loop_now(hub->loop) + (FIRST_WAIT_NS << server->tries++);
+}
+
+static void give_up(struct ice_hub *hub, struct ice_server *server)
+{
+	server->is_asking = false;
+	server->has_mapped = false;
+}
+
+static bool is_asking_any(const struct ice_hub *hub)
+{
+	for (size_t i = 0; i < hub->gather.source_count; i++) {
+		const struct ice_source *s = &hub->gather.sources[i];
+
+		if (s->query || s->servers[0].is_asking || s->servers[1].is_asking)
+			return true;
+	}
+	return false;
+}
+
+static void settle(struct ice_hub *hub)
+{
+	if (hub->gather.source_count && !is_asking_any(hub))
+		hub->gather.is_settled = true;
+}
+
+/* Sends what is due and sets the timer for what comes next. */
+static void work(struct ice_hub *hub)
+{
+	const uint64_t now = loop_now(hub->loop);
+	uint64_t next = LOOP_NEVER;
+	bool lost = false;
+
+	for (size_t i = 0; i < 2 * hub->gather.source_count; i++) {
+		struct ice_server *server = &hub->gather.sources[i / 2].servers[i % 2];
+
+		if (!server->is_asking)
+			continue;
+		if (now >= server->give_up_ns) {
+			lost |= server->has_mapped;
+			give_up(hub, server);
+			continue;
+		}
+		if (now >= server->again_ns)
+			ask(hub, server);
+		if (server->again_ns < next)
+			next = server->again_ns;
+		if (server->give_up_ns < next)
+			next = server->give_up_ns;
+	}
+	loop_timer_set(hub->loop, &hub->gather.retransmit, next);
+	if (lost)
+		ice_gather_update(hub);
+	settle(hub);
+}
+
+static void retransmit(void *ctx)
+{
+	work(ctx);
+}
+
+static void take_address(struct ice_source *source, const struct resolver_address *address)
+{
+	struct ice_server *server = &source->servers[address->family == AF_INET6];
+	struct endpoint at = { .family = address->family, .port = htons(source->port), .remote = address->addr };
+
+	if (endpoint_is_equal(&server->at, &at))
+		return;
+	*server = (struct ice_server){ .at = at };
+}
+
+static void resolved(void *ctx, enum resolver_result result, const struct resolver_address *list, size_t count)
+{
+	struct ice_source *source = ctx;
+	struct ice_hub *hub = source->hub;
+
+	source->query = NULL;
+	source->is_resolved = result == RESOLVER_OK;
+	source->resolved_ns = loop_now(hub->loop);
+	/* Backwards: the first of each family is the one that stays. */
+	for (size_t i = count; result == RESOLVER_OK && i-- > 0;)
+		take_address(source, &list[i]);
+	for (int i = 0; i < 2; i++) {
+		struct ice_server *server = &source->servers[i];
+
+		if (server->at.family && !server->is_asking && !is_fresh(hub, server) && has_family(hub, server->at.family))
+			start(hub, server);
+	}
+	work(hub);
+}
+
+static void resolve(struct ice_hub *hub, struct ice_source *source)
+{
+	const uint64_t good_for = source->is_resolved ? NAMES_NS : NAMES_AGAIN_NS;
+	struct resolver *resolver;
+
+	if (!source->host || source->query || (source->resolved_ns && loop_now(hub->loop) - source->resolved_ns < good_for))
+		return;
+	resolver = resolver_get(hub->loop);
+	if (resolver && resolver_ask(resolver, source->host, AF_UNSPEC, RESOLVE_NS, resolved, source, &source->query))
+		source->query = NULL;
+}
+
+void ice_gather_ask(struct ice_hub *hub, bool all)
+{
+	for (size_t i = 0; i < hub->gather.source_count; i++) {
+		struct ice_source *source = &hub->gather.sources[i];
+
+		resolve(hub, source);
+		for (int j = 0; j < 2; j++) {
+			struct ice_server *server = &source->servers[j];
+
+			if (server->at.family && !server->is_asking && (all || !is_fresh(hub, server)) && has_family(hub, server->at.family))
+				start(hub, server);
+		}
+	}
+	work(hub);
+}
+
+void ice_hub_gather(struct ice_hub *hub)
+{
+	ice_gather_ask(hub, false);
+}
+
+static const struct ice_local *find_srflx(const struct ice_hub *hub, const struct endpoint *at)
+{
+	for (size_t i = 0; i < hub->srflx_count; i++) {
+		const struct ice_candidate *c = &hub->srflx[i].candidate;
+
+		if (c->family == at->family && c->port == at->port && !memcmp(&c->addr, &at->remote, sizeof(c->addr)))
+			return &hub->srflx[i];
+	}
+	return NULL;
+}
+
+static struct ice_local make_srflx(struct ice_hub *hub, const struct ice_server *server)
+{
+	const struct endpoint *at = &server->mapped;
+	const struct ice_local *known = find_srflx(hub, at);
+	struct ice_local local = {
+		.candidate = {
+			/* The related address is "any", as the socket's own is: more would only tell of the inside of a network. */
+			.type = ICE_SRFLX, .family = at->family, .addr = at->remote, .port = at->port, .has_related = true,
+			.related_port = hub->port, .priority = ice_candidate_priority(ICE_SRFLX),
+		},
+	};
+
+	if (known)
+		local = *known;
+	else
+		ice_hub_new_cid(hub, local.candidate.cid);
+	if (!known || server->answered_ns - known->confirmed_ns >= ICE_FRESH_NS)
+		local.serial = ++hub->serial;
+	if (server->answered_ns > local.confirmed_ns)
+		local.confirmed_ns = server->answered_ns;
+	return local;
+}
+
+static bool is_own(const struct ice_hub *hub, const struct endpoint *at)
+{
+	return at->port == hub->port && ice_hub_find_host(hub, at->family, &at->remote);
+}
+
+static bool is_listed(const struct ice_local *list, size_t count, const struct endpoint *at)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct ice_candidate *c = &list[i].candidate;
+
+		if (c->family == at->family && c->port == at->port && !memcmp(&c->addr, &at->remote, sizeof(c->addr)))
+			return true;
+	}
+	return false;
+}
+
+void ice_gather_update(struct ice_hub *hub)
+{
+	const uint32_t before = hub->serial;
+	struct ice_local list[ICE_SRFLX_MAX];
+	size_t count = 0;
+	bool is_new = false;
+
+	for (size_t i = 0; i < 2 * hub->gather.source_count && count < ICE_SRFLX_MAX; i++) {
+		const struct ice_server *server = &hub->gather.sources[i / 2].servers[i % 2];
+
+		if (!server->has_mapped || is_own(hub, &server->mapped) || is_listed(list, count, &server->mapped))
+			continue;
+		is_new |= !find_srflx(hub, &server->mapped);
+		list[count++] = make_srflx(hub, server);
+	}
+	memcpy(hub->srflx, list, count * sizeof(list[0]));
+	hub->srflx_count = count;
+	if (hub->serial != before)
+		ice_hub_poke(hub);
+	if (is_new && hub->gather.is_settled)
+		ice_hub_note_change(hub);
+}
+
+static struct ice_server *find_server(struct ice_hub *hub, const struct endpoint *from, const uint8_t *tx)
+{
+	for (size_t i = 0; i < 2 * hub->gather.source_count; i++) {
+		struct ice_server *server = &hub->gather.sources[i / 2].servers[i % 2];
+
+		if (server->is_asking && server->at.family == from->family && server->at.port == from->port &&
+		    !memcmp(&server->at.remote, &from->remote, sizeof(from->remote)) && !memcmp(server->tx, tx, STUN_TX_LEN))
+			return server;
+	}
+	return NULL;
+}
+
+bool ice_gather_receive(struct ice_hub *hub, const struct endpoint *from, const struct stun_message *message)
+{
+	struct ice_server *server = find_server(hub, from, message->tx);
+
+	if (!server)
+		return false;
+	if (!message->has_mapped || message->mapped.family != from->family || !message->mapped.port)
+		return true;
+	server->is_asking = false;
+	server->has_mapped = true;
+	server->mapped = message->mapped;
+	server->answered_ns = loop_now(hub->loop);
+	ice_gather_update(hub);
+	settle(hub);
+	return true;
+}
+
+static void monitor(void *ctx)
+{
+	struct ice_hub *hub = ctx;
+
+	loop_timer_after(hub->loop, &hub->gather.monitor, MONITOR_NS);
+	ice_gather_ask(hub, true);
+}
+
+static void clear(struct ice_hub *hub)
+{
+	for (size_t i = 0; i < hub->gather.source_count; i++) {
+		struct ice_source *source = &hub->gather.sources[i];
+
+		if (source->query)
+			resolver_cancel(source->query);
+		free(source->host);
+		*source = (struct ice_source){ 0 };
+	}
+	hub->gather.source_count = 0;
+	hub->gather.is_settled = false;
+}
+
+/* "HOST", "HOST:PORT", "[V6]:PORT". */
+static int read_authority(const char *text, char *ret_host, size_t size, uint16_t *ret_port)
+{
+	const bool is_bracketed = text[0] == '[';
+	size_t len = is_bracketed ? strcspn(++text, "]") : strcspn(text, ":");
+	const char *rest = text + len + (is_bracketed && text[len]);
+	unsigned int port = STUN_PORT;
+	char after;
+
+	if (!len || len >= size || (is_bracketed && text[len] != ']'))
+		return -EINVAL;
+	if (*rest && (sscanf(rest, ":%5u%c", &port, &after) != 1 || !port || port > 65535))
+		return -EINVAL;
+	memcpy(ret_host, text, len);
+	ret_host[len] = 0;
+	*ret_port = port;
+	return 0;
+}
+
+/* RFC 7064 and, as TURN servers answer Binding requests too, RFC 7065; nothing over TCP or TLS. */
+static int read_uri(const char *uri, char *ret_host, size_t size, uint16_t *ret_port)
+{
+	char text[256];
+	char *query;
+
+	if (!strncmp(uri, "stun:", 5) || !strncmp(uri, "turn:", 5))
+		uri += 5;
+	else if (strstr(uri, "://") || !strncmp(uri, "stuns:", 6) || !strncmp(uri, "turns:", 6))
+		return -EPROTONOSUPPORT;
+	if (snprintf(text, sizeof(text), "%s", uri) >= (int)sizeof(text))
+		return -EINVAL;
+	query = strchr(text, '?');
+	if (query && strcmp(query, "?transport=udp"))
+		return -EPROTONOSUPPORT;
+	if (query)
+		*query = 0;
+	return read_authority(text, ret_host, size, ret_port);
+}
+
+static bool take_literal(struct ice_source *source, const char *host)
+{
+	struct endpoint at = { .port = htons(source->port) };
+
+	if (inet_pton(AF_INET, host, &at.remote) == 1)
+		at.family = AF_INET;
+	else if (inet_pton(AF_INET6, host, &at.remote) == 1)
+		at.family = AF_INET6;
+	else
+		return false;
+	source->servers[at.family == AF_INET6].at = at;
+	return true;
+}
+
+static int add_source(struct ice_hub *hub, const char *uri)
+{
+	struct ice_source *source = &hub->gather.sources[hub->gather.source_count];
+	char host[254];
+	int ret;
+
+	if (hub->gather.source_count == ICE_SOURCES_MAX)
+		return -ENOSPC;
+	*source = (struct ice_source){ .hub = hub };
+	ret = read_uri(uri, host, sizeof(host), &source->port);
+	if (ret)
+		return ret;
+	if (!take_literal(source, host)) {
+		source->host = strdup(host);
+		if (!source->host)
+			return -ENOMEM;
+	}
+	hub->gather.source_count++;
+	return 0;
+}
+
+/* The same servers again, as every network map repeats them: nothing to do. */
+static bool is_same(const struct ice_hub *hub, char *const *uris, size_t count)
+{
+	size_t same = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct ice_source literal = { 0 };
+		const struct ice_source *source = &hub->gather.sources[same];
+		char host[254];
+
+		if (read_uri(uris[i], host, sizeof(host), &literal.port))
+			continue;
+		if (same == hub->gather.source_count)
+			return same == ICE_SOURCES_MAX;
+		if (source->port != literal.port || (source->host && strcmp(source->host, host)))
+			return false;
+		if (!source->host && (!take_literal(&literal, host) ||
+				      !endpoint_is_equal(&literal.servers[0].at, &source->servers[0].at) ||
+				      !endpoint_is_equal(&literal.servers[1].at, &source->servers[1].at)))
+			return false;
+		same++;
+	}
+	return same == hub->gather.source_count;
+}
+
+int ice_hub_set_stuns(struct ice_hub *hub, char *const *uris, size_t count)
+{
+	int ret = 0;
+
+	if (is_same(hub, uris, count))
+		return 0;
+	clear(hub);
+	for (size_t i = 0; i < count; i++) {
+		int one = add_source(hub, uris[i]);
+
+		if (one && !ret)
+			ret = one;
+	}
+	ice_gather_ask(hub, true);
+	return ret;
+}
+
+void ice_hub_set_stun_endpoints(struct ice_hub *hub, const struct endpoint *servers, size_t count)
+{
+	clear(hub);
+	for (size_t i = 0; i < count && i < ICE_SOURCES_MAX; i++) {
+		struct ice_source *source = &hub->gather.sources[hub->gather.source_count++];
+
+		*source = (struct ice_source){ .hub = hub };
+		source->servers[servers[i].family == AF_INET6].at = servers[i];
+	}
+	ice_gather_ask(hub, true);
+}
+
+void ice_gather_init(struct ice_hub *hub)
+{
+	loop_timer_init(&hub->gather.retransmit, retransmit, hub);
+	loop_timer_init(&hub->gather.monitor, monitor, hub);
+	loop_timer_after(hub->loop, &hub->gather.monitor, MONITOR_NS);
+}
+
+void ice_gather_done(struct ice_hub *hub)
+{
+	clear(hub);
+	loop_timer_cancel(hub->loop, &hub->gather.retransmit);
+	loop_timer_cancel(hub->loop, &hub->gather.monitor);
+}

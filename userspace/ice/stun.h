@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * STUN messages (RFC 8489) as ICE (RFC 8445) and NetBird's peers use them: Binding only, short-term credentials, and one attribute of NetBird's
+ * that follows FINGERPRINT. Bytes in, fields out, and back; no state.
+ */
+#ifndef TALON_ICE_STUN_H
+#define TALON_ICE_STUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "session/endpoint.h"
+
+#define STUN_HEADER_LEN		20
+#define STUN_COOKIE		0x2112A442U
+#define STUN_TX_LEN		12
+#define STUN_BINDING		0x001
+#define STUN_USERNAME_MAX	513	/* "ufrag:ufrag" with ICE's longest ones */
+#define STUN_CIDS_LEN		65	/* "SOURCE:TARGET", two candidate ids of 32 characters */
+#define STUN_BUILD_MAX		768	/* no message that we build is longer */
+#define STUN_ROLE_CONFLICT	487
+
+enum stun_class { STUN_REQUEST, STUN_INDICATION, STUN_SUCCESS, STUN_ERROR };
+
+/* A parsed message; pointers lead into the bytes that it was parsed from. */
+struct stun_message {
+	const uint8_t *bytes;
+	size_t len;
+	enum stun_class class;
+	uint16_t method;
+	const uint8_t *tx;		/* STUN_TX_LEN bytes */
+	const char *username;		/* NULL: none; not terminated */
+	size_t username_len;
+	bool use_candidate;
+	bool has_priority;
+	bool is_controlling;		/* which of the role attributes it has; both false: none */
+	bool is_controlled;
+	bool has_mapped;		/* XOR-MAPPED-ADDRESS, already unmasked: in mapped.family, .remote and .port */
+	struct endpoint mapped;
+	uint32_t priority;
+	uint64_t tie_breaker;
+	uint16_t error;			/* 0: none */
+	size_t integrity_at;		/* offset of the attribute; 0: none */
+	size_t fingerprint_at;
+	const char *cids;		/* NetBird's 0x8100, not authenticated by anything; NULL: none */
+	size_t cids_len;
+};
+
+/*
+ * True if @bytes look like STUN at all, as the datapath tells it from WireGuard (which must be asked first).
+ */
+bool stun_is_message(const uint8_t *bytes, size_t len);
+
+/*
+ * Reads @bytes. What follows MESSAGE-INTEGRITY is ignored, but for FINGERPRINT and 0x8100 (section 14.5 of the RFC). Unknown attributes are
+ * skipped. Returns 0 or -EBADMSG; @ret_message is written only on success.
+ */
+int stun_parse(const uint8_t *bytes, size_t len, struct stun_message *ret_message);
+
+/* True if there is a MESSAGE-INTEGRITY and it was made with @password. */
+bool stun_is_authentic(const struct stun_message *message, const char *password);
+/* True if there is a FINGERPRINT and it is right. Not needed where the integrity is checked. */
+bool stun_has_fingerprint(const struct stun_message *message);
+
+struct stun_request {
+	const uint8_t *tx;
+	const char *username;		/* NULL: the bare request that a STUN server wants, nothing else is used */
+	const char *password;		/* the receiver's */
+	bool use_candidate;
+	bool is_controlling;
+	uint64_t tie_breaker;
+	uint32_t priority;
+	const char *cids;		/* "SOURCE:TARGET"; NULL: without */
+};
+
+struct stun_response {
+	const uint8_t *tx;
+	const struct endpoint *mapped;	/* its family, remote and port; NULL: none */
+	uint16_t error;			/* 0: success */
+	const char *password;		/* the responder's own; NULL: without integrity */
+	const char *cids;
+};
+
+/* Write into @buf; return the length, or -ENOSPC. STUN_BUILD_MAX is always enough. */
+int stun_build_request(const struct stun_request *request, uint8_t *buf, size_t size);
+int stun_build_response(const struct stun_response *response, uint8_t *buf, size_t size);
+
+#endif
