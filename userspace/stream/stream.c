@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // A stream's life: dial, CONNECT if there is a proxy, TLS if wanted, bytes, and one word at the end.
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,6 +39,7 @@ struct stream {
 	uint16_t port;
 	char alpn[ALPN_MAX + 1];
 	uint64_t timeout_ns;
+	uint32_t unsent_max;
 	struct proxy proxy;
 	struct proxy_answer answer;
 	struct dial *dial;
@@ -249,6 +252,8 @@ static void dialled(void *ctx, const struct dial_result *result)
 	} else {
 		s->fd = result->fd;
 		snprintf(s->peer, sizeof(s->peer), "%s", result->peer);
+		if (s->unsent_max)
+			(void)setsockopt(s->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &s->unsent_max, sizeof(s->unsent_max));
 		ret = loop_fd_add(s->loop, &s->watch, s->fd, EPOLLOUT, ready, s);
 	}
 	dial_free(s->dial);
@@ -312,6 +317,7 @@ static struct stream *new_stream(struct loop *loop, const struct stream_options 
 	s->fd = -1;
 	s->port = options->port;
 	s->wants_tls = options->tls;
+	s->unsent_max = options->unsent_max;
 	s->timeout_ns = options->timeout_ns ? options->timeout_ns : TIMEOUT_NS;
 	snprintf(s->host, sizeof(s->host), "%s", options->host);
 	snprintf(s->alpn, sizeof(s->alpn), "%s", options->alpn ? options->alpn : "");
