@@ -25,7 +25,7 @@ HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 ALL_CFLAGS = -std=gnu17 $(CFLAGS) $(WARN) $(INCLUDES) -D_GNU_SOURCE -DTALON_VERSION='"$(VERSION)"' \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,$(HARDEN)) $(shell $(PKG_CONFIG) --cflags $(LIBS))
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE),-pie -Wl,-z,relro,-z,now)
-LDLIBS = $(shell $(PKG_CONFIG) --libs $(LIBS)) -lwslay -lelf -lz -lpthread
+LDLIBS = $(shell $(PKG_CONFIG) --libs $(LIBS)) -lelf -lz -lpthread
 TEST_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)

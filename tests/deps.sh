@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 
 build="gcc make clang llvm libc6-dev linux-libc-dev pkg-config bpftool libbpf-dev libxdp-dev libelf-dev zlib1g-dev
-	libsodium-dev libb2-dev libmnl-dev libnghttp2-dev libc-ares-dev libssl-dev libwslay-dev libjansson-dev libprotobuf-c-dev
+	libsodium-dev libb2-dev libmnl-dev libnghttp2-dev libc-ares-dev libssl-dev libjansson-dev libprotobuf-c-dev
 	protobuf-c-compiler"
 unit="libcmocka-dev libclang-rt-14-dev libssl-dev"
 lint="clang-tidy shellcheck groff-base"

@@ -40,7 +40,7 @@ struct relay_peer_events {
 int relay_manager_new(struct loop *loop, const uint8_t own_key[static KEY_LEN], const struct relay_events *events, void *ctx,
 	struct relay_manager **ret_manager);
 void relay_manager_free(struct relay_manager *manager);
-/* Sends Close to all and closes. For an orderly end. */
+/* Sends Close to all and closes; nothing is called back or dialled after it, relayed connections are dead. For an orderly end. */
 void relay_manager_close(struct relay_manager *manager);
 /* URLs and token from management, at the start and whenever they change. A newer token does not touch live connections. No urls: no relay. */
 int relay_manager_set(struct relay_manager *manager, const struct netmap_relay *relay);
@@ -49,7 +49,8 @@ const char *relay_manager_address(const struct relay_manager *manager);
 
 /*
  * A relayed connection to @peer over the server @address (equal to relay_manager_address(): the home relay; else a foreign one, which is
- * dialled). Callbacks never come before it returned.
+ * dialled). Callbacks never come before it returned. Returns 0; -ENOTCONN without a home relay; -EEXIST for a peer that is open there already;
+ * -EINVAL for an address that is none; or another negative errno.
  */
 int relay_peer_open(struct relay_manager *manager, const uint8_t peer[static KEY_LEN], const char *address,
 	const struct relay_peer_events *events, void *ctx, struct relay_peer **ret_peer);
