@@ -43,7 +43,10 @@ void identity_done(struct identity *identity);
  */
 int identity_lock(const char *state_dir, char *why, size_t size);
 
-/* state.json's routeselector_state: what the user selected. Other keys of the file are kept. */
+/*
+ * state.json's routeselector_state: what the user selected. Other keys of the file are kept. A file that is not there says nothing; -EBADMSG for a
+ * damaged one, which is not written over.
+ */
 struct route_selection {
 	char **selected;		/* network ids */
 	size_t selected_count;

@@ -101,6 +101,13 @@ static int make_directory(const char *path, char dir[PATH_MAX])
 	return mkdir(dir, 0700) && errno != EEXIST ? -errno : 0;
 }
 
+int store_make_directory(const char *path)
+{
+	char dir[PATH_MAX];
+
+	return make_directory(path, dir);
+}
+
 static int write_all(int fd, const uint8_t *bytes, size_t len)
 {
 	while (len) {
