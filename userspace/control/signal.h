@@ -33,7 +33,12 @@ struct signal_body {
 	uint8_t session_id[SIGNAL_SESSION_ID_LEN];
 };
 
-/* Serialized protobuf without box. Encode returns the length or a negative errno; parse 0, -EBADMSG (malformed, wrong payload). */
+#define SIGNAL_BODY_MAX	2048		/* no body that we encode is longer */
+
+/*
+ * Serialized protobuf without box. Encode returns the length or a negative errno; parse 0, -EBADMSG (malformed, wrong payload). Types that are
+ * not in the enum are parsed too: whoever asks ignores them.
+ */
 int signal_body_encode(const struct signal_body *body, uint8_t *buf, size_t size);
 int signal_body_parse(const uint8_t *bytes, size_t len, struct signal_body *ret_body);
 
@@ -45,7 +50,7 @@ struct signal_config {
 };
 
 struct signal_events {
-	/* Registered and proved, or lost with one line why. */
+	/* Registered, or not (any more) with one line why; that comes with each attempt that fails. */
 	void (*state)(void *ctx, bool is_connected, const char *why);
 	void (*body)(void *ctx, const uint8_t from[static KEY_LEN], const struct signal_body *body);
 };
@@ -56,11 +61,22 @@ typedef void (*signal_sent_fn)(void *ctx, int error);
 int signal_new(struct loop *loop, const struct signal_config *config, const struct signal_events *events, void *ctx,
 	struct signal_client **ret_signal);
 void signal_start(struct signal_client *signal);
+/* Not from a callback of its own. NULL is allowed. */
 void signal_free(struct signal_client *signal);
 bool signal_is_connected(const struct signal_client *signal);
-/* @fn may be NULL. Up to four attempts (10, 10, 10, 15 s). Returns 0 or a negative errno. */
+/*
+ * @fn may be NULL; it never comes before this returned. Up to four attempts (10, 10, 10, 15 s), and a bounded number of sends at a time, the
+ * others wait their turn. Returns 0, -ENOTCONN while not registered (what is said to peers does not keep), -ENOBUFS, or another negative errno.
+ */
 int signal_send(struct signal_client *signal, const uint8_t to[static KEY_LEN], const struct signal_body *body, signal_sent_fn fn, void *ctx);
-/* Sends whose callback has @ctx are forgotten. */
+/* The callbacks of sends that have @ctx do not come any more; the messages still go out. */
 void signal_forget(struct signal_client *signal, const void *ctx);
+
+struct signal_stats {
+	uint64_t received, sent, send_failed;	/* bodies in, sends that the server took, and those it did not */
+	uint64_t unopened, malformed, ignored;	/* boxes that did not open, bodies that make no sense, types that mean nothing to us */
+	uint64_t registrations, evictions;	/* evictions: "registered again" ended our stream */
+};
+void signal_get_stats(const struct signal_client *signal, struct signal_stats *ret_stats);
 
 #endif

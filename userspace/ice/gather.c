@@ -406,7 +406,7 @@ int ice_hub_set_stuns(struct ice_hub *hub, char *const *uris, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		int one = add_source(hub, uris[i]);
 
-		if (one && !ret)
+		if (one && one != -EPROTONOSUPPORT && !ret)
 			ret = one;
 	}
 	ice_gather_ask(hub, true);
