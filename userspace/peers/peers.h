@@ -44,7 +44,7 @@ struct peers_ops {
 	int (*set_way)(void *ctx, uint32_t id, enum plane_way way, const struct endpoint *path);
 	void (*kick)(void *ctx, uint32_t id);
 	void (*reset)(void *ctx, uint32_t id);
-	void (*rekey)(void *ctx, uint32_t id);	/* a new handshake while the old session goes on; NULL: kick() stands in */
+	void (*rekey)(void *ctx, uint32_t id);	/* a handshake, also beside a session that can send; NULL: kick() stands in */
 	int (*facts)(void *ctx, uint32_t id, struct plane_facts *ret_facts);
 	void (*relay_received)(void *ctx, uint32_t id, const uint8_t *bytes, size_t len);	/* to plane_relay_receive() */
 	void (*random)(void *ctx, void *buf, size_t len);	/* NULL: libsodium */
@@ -59,7 +59,9 @@ struct peers_config {
 	bool force_relay;		/* NB_FORCE_RELAY: no ICE */
 };
 
+/* All of @ops but random, rekey and changed have to be there: else -EINVAL. */
 int peers_new(struct loop *loop, const struct peers_config *config, const struct peers_ops *ops, void *ctx, struct peers **ret_peers);
+/* Says nothing to anybody and leaves ways as they are: the datapath goes on. */
 void peers_free(struct peers *peers);
 /*
  * The map's peers, after plane_apply() gave them their ids (PLANE_NO_PEER: not applied, not connected). New ones are opened, departed ones closed,
@@ -82,8 +84,8 @@ void peers_wanted(struct peers *peers, uint32_t id);
 /* Sends @bytes over the peer's relayed connection, if there is one. */
 void peers_relay_send(struct peers *peers, uint32_t id, const uint8_t *bytes, size_t len);
 /*
- * An orderly end is near: tells peers, so that they look for another way while ours still carries their packets. Each that is reached gets an offer of
- * a new session without a relay, on which a stock peer leaves the direct way at once, and no answer to anything any more; ways stay as they are.
+ * An orderly end is near: tells peers, so that they look for another way while ours still carries their packets. Each that is reached gets an offer
+ * of a new session without a relay, on which a stock peer leaves the direct way at once, and no answer to anything any more; ways stay as they are.
  * A stock peer gives up (and turns to another router) when it is told that we went off the relay: let relay_manager_close() follow after some 100 ms.
  */
 void peers_announce_end(struct peers *peers);

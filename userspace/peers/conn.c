@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Carries out for one peer what the table of link.h decides.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <sodium.h>
+
+#include "log/log.h"
+#include "peers/internal.h"
+
+#define LATE_NS		(5 * LOOP_SECOND)	/* the controlling side speaks first, if it does at all */
+#define AFTER_ANSWER_NS	(3 * LOOP_SECOND)	/* our answer says what an offer would */
+
+/* --- what others see --- */
+
+enum peer_status conn_status(const struct conn *conn)
+{
+	static const enum peer_status statuses[LINK_STATES] = {
+		[LINK_IDLE] = PEER_IDLE, [LINK_SEARCHING] = PEER_CONNECTING, [LINK_RELAYED] = PEER_CONNECTED,
+		[LINK_ALONE] = PEER_CONNECTED, [LINK_DIRECT] = PEER_CONNECTED, [LINK_SUSPECT] = PEER_CONNECTED,
+	};
+
+	return statuses[conn->state];
+}
+
+static void log_way(const struct conn *conn, enum link_event why)
+{
+	char text[ENDPOINT_TEXT_LEN];
+
+	if (conn_status(conn) != PEER_CONNECTED) {
+		log_info("peer %s: %s (%s)", conn->name, conn_status(conn) == PEER_IDLE ? "idle" : "connecting", link_event_name(why));
+	} else if (conn->way == PLANE_DIRECT && conn->exchange) {
+		endpoint_format(&conn->exchange->pair.path, text);
+		log_info("peer %s: direct, %s (%s)", conn->name, text, link_event_name(why));
+	} else {
+		log_info("peer %s: relayed by %s (%s)", conn->name, conn->relay_address ? conn->relay_address->text : "?", link_event_name(why));
+	}
+}
+
+static void tell(struct conn *conn, enum link_event why)
+{
+	struct peers *peers = conn->peers;
+	const enum peer_status status = conn_status(conn);
+	struct timespec now;
+
+	if (conn->told_status == status && conn->told_way == conn->way)
+		return;
+	peers->connected_count += (status == PEER_CONNECTED) - (conn->told_status == PEER_CONNECTED);
+	conn->told_status = status;
+	conn->told_way = conn->way;
+	clock_gettime(CLOCK_REALTIME, &now);
+	conn->changed_unix_ns = now.tv_sec * LOOP_SECOND + now.tv_nsec;
+	log_way(conn, why);
+	if (peers->ops.changed)
+		peers->ops.changed(peers->ctx, conn->key);
+}
+
+/* --- what we say --- */
+
+static void random_letters(const struct peers *peers, char *text, size_t len)
+{
+	static const char letters[52] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	uint8_t byte;
+
+	for (size_t i = 0; i < len;) {
+		peers_random(peers, &byte, sizeof(byte));
+		if (byte < 4 * sizeof(letters))		/* each letter as often as any other */
+			text[i++] = letters[byte % sizeof(letters)];
+	}
+	text[len] = '\0';
+	sodium_memzero(&byte, sizeof(byte));
+}
+
+/* Never the one before, or the other side would take the next agent for the last. */
+void conn_new_session(struct conn *conn)
+{
+	uint8_t old[SIGNAL_SESSION_ID_LEN];
+
+	memcpy(old, conn->session, sizeof(old));
+	do
+		peers_random(conn->peers, conn->session, sizeof(conn->session));
+	while (!memcmp(old, conn->session, sizeof(old)));
+}
+
+void conn_body(const struct conn *conn, enum signal_type type, struct signal_body *ret_body)
+{
+	const struct peers *peers = conn->peers;
+	const char *relay = peers->is_ending ? NULL : peers->ops.relay_address(peers->ctx);
+
+	memset(ret_body, 0, sizeof(*ret_body));
+	ret_body->type = type;
+	if (type != SIGNAL_OFFER && type != SIGNAL_ANSWER)
+		return;
+	memcpy(ret_body->ufrag, conn->ufrag, sizeof(conn->ufrag));
+	memcpy(ret_body->pwd, conn->pwd, sizeof(conn->pwd));
+	ret_body->wg_port = peers->wg_port;
+	memcpy(ret_body->version, peers->version, sizeof(ret_body->version));
+	snprintf(ret_body->relay, sizeof(ret_body->relay), "%s", relay ? relay : "");
+	ret_body->has_session_id = true;
+	memcpy(ret_body->session_id, conn->session, sizeof(conn->session));
+}
+
+/* --- where packets go --- */
+
+static void set_way(struct conn *conn, enum plane_way way)
+{
+	struct peers *peers = conn->peers;
+	const struct endpoint *path = way == PLANE_DIRECT ? &conn->exchange->pair.path : NULL;
+	int ret;
+
+	conn->way = way;
+	ret = peers->ops.set_way(peers->ctx, conn->id, way, path);
+	if (ret)
+		log_warn("peer %s: packets cannot be sent there: %s", conn->name, strerror(-ret));
+}
+
+static void kick(struct conn *conn)
+{
+	conn->peers->ops.kick(conn->peers->ctx, conn->id);
+}
+
+/* A handshake, even where a session lives: a stock peer wants to see one within 30 s of every new connection. */
+static void begin_handshake(struct conn *conn)
+{
+	struct peers *peers = conn->peers;
+
+	if (peers->ops.rekey)
+		peers->ops.rekey(peers->ctx, conn->id);
+	else
+		peers->ops.kick(peers->ctx, conn->id);
+}
+
+static void late_due(void *ctx)
+{
+	begin_handshake(ctx);
+}
+
+/* The first way after none. The controlling side begins; the other does if it has something to say, or nothing came. */
+static void first_way(struct conn *conn, enum plane_way way)
+{
+	set_way(conn, way);
+	watch_start(conn);
+	if (conn->is_controller || conn->is_wanted)
+		begin_handshake(conn);
+	else
+		loop_timer_after(conn->peers->loop, &conn->late, LATE_NS);
+}
+
+static void no_way(struct conn *conn)
+{
+	watch_stop(conn);
+	loop_timer_cancel(conn->peers->loop, &conn->late);
+	set_way(conn, PLANE_NOWHERE);
+}
+
+static void end_relay(struct conn *conn)
+{
+	struct peers *peers = conn->peers;
+
+	if (conn->relay)
+		peers->ops.relay_free(peers->ctx, conn->relay);
+	if (conn->relay_address)
+		peers_text_put(peers, conn->relay_address);
+	conn->relay = NULL;
+	conn->relay_address = NULL;
+	conn->relay_is_ready = false;
+}
+
+static void end_pair(struct conn *conn)
+{
+	watch_direct_end(conn);
+	exchange_end(conn);
+}
+
+/* --- the relayed connection --- */
+
+static void relay_ready(void *ctx)
+{
+	struct conn *conn = ctx;
+
+	if (conn->peers->is_ending)
+		return;
+	conn->relay_is_ready = true;
+	conn_step(conn, LINK_EV_RELAY_READY, NULL);
+}
+
+static void relay_closed(void *ctx, const char *why)
+{
+	struct conn *conn = ctx;
+
+	if (conn->relay_is_ready)
+		log_debug("peer %s: relayed connection closed: %s", conn->name, why);
+	if (conn->peers->is_ending)
+		end_relay(conn);
+	else
+		conn_step(conn, LINK_EV_RELAY_CLOSED, NULL);
+}
+
+static void relay_received(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct conn *conn = ctx;
+	struct peers *peers = conn->peers;
+
+	peers->ops.relay_received(peers->ctx, conn->id, bytes, len);
+	if (conn->state == LINK_DIRECT)		/* it may have left the pair before we notice why */
+		watch_soon(conn);
+}
+
+static const struct relay_peer_events relay_events = { .ready = relay_ready, .closed = relay_closed, .received = relay_received };
+
+static void open_relay(struct conn *conn, const char *address)
+{
+	struct peers *peers = conn->peers;
+	int ret;
+
+	conn->relay_address = peers_text_get(peers, address);
+	if (!conn->relay_address)
+		return;
+	ret = peers->ops.relay_open(peers->ctx, conn->key, address, &relay_events, conn, &conn->relay);
+	if (!ret)
+		return;
+	log_debug("peer %s: no relayed connection by %s: %s", conn->name, address, strerror(-ret));
+	conn->relay = NULL;
+	end_relay(conn);
+}
+
+/* The controlling side's server carries the pair. One that stands is left alone, one that is still being opened gives way to another. */
+static void hear_relay(struct conn *conn, const struct signal_body *body)
+{
+	const char *own = conn->peers->ops.relay_address(conn->peers->ctx);
+	const char *address = conn->is_controller ? own : body->relay;
+
+	conn->remote_has_relay = body->relay[0];
+	if (!own || !body->relay[0] || conn->relay_is_ready)
+		return;
+	if (conn->relay) {
+		if (!strcmp(conn->relay_address->text, address))
+			return;
+		end_relay(conn);
+	}
+	open_relay(conn, address);
+}
+
+/* --- the actions --- */
+
+static void open_anew(struct conn *conn)
+{
+	random_letters(conn->peers, conn->ufrag, SIGNAL_UFRAG_LEN);
+	random_letters(conn->peers, conn->pwd, SIGNAL_PWD_LEN);
+	conn_new_session(conn);
+	conn->has_offered = conn->has_rosenpass = conn->remote_has_relay = conn->was_told_idle = false;
+}
+
+static void do_open(struct conn *conn, const struct signal_body *body)
+{
+	open_anew(conn);
+	guard_start(conn, 0);
+}
+
+static void do_exchange(struct conn *conn, const struct signal_body *body)
+{
+	conn->has_rosenpass = body->has_rosenpass_key;
+	hear_relay(conn, body);
+	exchange_hear(conn, body);
+	if (body->type == SIGNAL_OFFER)
+		exchange_answer(conn);
+}
+
+static void do_open_exchange(struct conn *conn, const struct signal_body *body)
+{
+	open_anew(conn);
+	guard_start(conn, AFTER_ANSWER_NS);
+	do_exchange(conn, body);
+}
+
+static void do_open_candidate(struct conn *conn, const struct signal_body *body)
+{
+	do_open(conn, body);
+	exchange_candidate(conn, body);
+}
+
+void conn_stop(struct conn *conn)
+{
+	end_pair(conn);
+	end_relay(conn);
+	watch_stop(conn);
+	loop_timer_cancel(conn->peers->loop, &conn->late);
+	loop_timer_cancel(conn->peers->loop, &conn->guard);
+	free(conn->early);
+	conn->early = NULL;
+	conn->is_wanted = false;
+	sodium_memzero(conn->ufrag, sizeof(conn->ufrag));
+	sodium_memzero(conn->pwd, sizeof(conn->pwd));
+}
+
+static void do_close(struct conn *conn, const struct signal_body *body)
+{
+	conn_stop(conn);
+	if (!conn->leaves_way)
+		set_way(conn, PLANE_NOWHERE);
+}
+
+static void do_candidate(struct conn *conn, const struct signal_body *body)
+{
+	exchange_candidate(conn, body);
+}
+
+static void do_use_relay(struct conn *conn, const struct signal_body *body)
+{
+	first_way(conn, PLANE_RELAY);
+}
+
+static void do_end_relay(struct conn *conn, const struct signal_body *body)
+{
+	end_relay(conn);
+}
+
+static void do_lose_standby(struct conn *conn, const struct signal_body *body)
+{
+	end_relay(conn);
+	guard_rearm(conn, false);
+}
+
+static void do_lose_relay(struct conn *conn, const struct signal_body *body)
+{
+	no_way(conn);
+	do_lose_standby(conn, body);
+}
+
+/*
+ * Packets may leave by the pair from now on, whoever nominated it: checks went both ways. The controlling side speaks at once, for a stock peer that
+ * does not control goes on sending by relay until it hears us here.
+ */
+static void do_use_pair(struct conn *conn, const struct signal_body *body)
+{
+	if (conn->way == PLANE_RELAY) {
+		set_way(conn, PLANE_DIRECT);
+		if (conn->is_controller)
+			kick(conn);
+	} else {
+		first_way(conn, PLANE_DIRECT);
+	}
+	watch_direct(conn, true);
+}
+
+static void do_end_pair(struct conn *conn, const struct signal_body *body)
+{
+	end_pair(conn);
+	conn_new_session(conn);
+}
+
+static void do_renew_pair(struct conn *conn, const struct signal_body *body)
+{
+	do_end_pair(conn, body);
+	watch_stop(conn);
+	guard_rearm(conn, false);
+}
+
+static void do_fall_back(struct conn *conn, const struct signal_body *body)
+{
+	do_end_pair(conn, body);
+	set_way(conn, PLANE_RELAY);
+	kick(conn);
+	guard_rearm(conn, false);
+}
+
+/* The other side may have restarted and know nothing of our session. */
+static void do_fall_back_renew(struct conn *conn, const struct signal_body *body)
+{
+	struct peers *peers = conn->peers;
+
+	do_end_pair(conn, body);
+	set_way(conn, PLANE_RELAY);
+	if (conn->is_controller && !peers->ops.rekey)
+		peers->ops.reset(peers->ctx, conn->id);
+	if (conn->is_controller)
+		begin_handshake(conn);
+	else
+		loop_timer_after(peers->loop, &conn->late, LATE_NS);
+	watch_start(conn);
+	guard_rearm(conn, false);
+}
+
+static void do_lose_pair(struct conn *conn, const struct signal_body *body)
+{
+	do_end_pair(conn, body);
+	no_way(conn);
+	guard_rearm(conn, false);
+}
+
+static void do_drop_pair(struct conn *conn, const struct signal_body *body)
+{
+	end_pair(conn);
+	set_way(conn, PLANE_RELAY);
+	watch_start(conn);
+	guard_rearm(conn, false);
+}
+
+static void do_drop_pair_alone(struct conn *conn, const struct signal_body *body)
+{
+	end_pair(conn);
+	no_way(conn);
+	guard_rearm(conn, false);
+}
+
+/* A stock peer waits 6 s for checks; told of a new session it leaves the pair at once. */
+static void do_give_up(struct conn *conn, const struct signal_body *body)
+{
+	do_end_pair(conn, body);
+	guard_rearm(conn, true);
+}
+
+/* The keepalive tells the other side, which follows what comes by relay. */
+static void do_detour(struct conn *conn, const struct signal_body *body)
+{
+	struct peers *peers = conn->peers;
+
+	conn->turned_ns = loop_now(peers->loop);
+	set_way(conn, PLANE_RELAY);
+	kick(conn);
+	peers->ops.ice_probe(peers->ctx, conn->exchange->agent);
+}
+
+static void do_return(struct conn *conn, const struct signal_body *body)
+{
+	set_way(conn, PLANE_DIRECT);
+	kick(conn);
+	watch_direct(conn, false);
+}
+
+static void do_stay(struct conn *conn, const struct signal_body *body)
+{
+	set_way(conn, PLANE_DIRECT);
+	watch_direct(conn, false);
+	do_lose_standby(conn, body);
+}
+
+static void do_note(struct conn *conn, const struct signal_body *body)
+{
+	conn->is_wanted = conn->needs_rosenpass = false;
+	loop_timer_cancel(conn->peers->loop, &conn->late);
+}
+
+typedef void (*action_fn)(struct conn *conn, const struct signal_body *body);
+
+static const action_fn actions[LINK_ACTIONS] = {
+	[LINK_DO_OPEN] = do_open,
+	[LINK_DO_OPEN_EXCHANGE] = do_open_exchange,
+	[LINK_DO_OPEN_CANDIDATE] = do_open_candidate,
+	[LINK_DO_CLOSE] = do_close,
+	[LINK_DO_EXCHANGE] = do_exchange,
+	[LINK_DO_CANDIDATE] = do_candidate,
+	[LINK_DO_USE_RELAY] = do_use_relay,
+	[LINK_DO_END_RELAY] = do_end_relay,
+	[LINK_DO_LOSE_STANDBY] = do_lose_standby,
+	[LINK_DO_LOSE_RELAY] = do_lose_relay,
+	[LINK_DO_DROP_RELAY] = do_lose_relay,
+	[LINK_DO_USE_PAIR] = do_use_pair,
+	[LINK_DO_END_PAIR] = do_end_pair,
+	[LINK_DO_RENEW_PAIR] = do_renew_pair,
+	[LINK_DO_FALL_BACK] = do_fall_back,
+	[LINK_DO_FALL_BACK_RENEW] = do_fall_back_renew,
+	[LINK_DO_LOSE_PAIR] = do_lose_pair,
+	[LINK_DO_DROP_PAIR] = do_drop_pair,
+	[LINK_DO_DROP_PAIR_ALONE] = do_drop_pair_alone,
+	[LINK_DO_GIVE_UP] = do_give_up,
+	[LINK_DO_DETOUR] = do_detour,
+	[LINK_DO_RETURN] = do_return,
+	[LINK_DO_STAY] = do_stay,
+	[LINK_DO_NOTE] = do_note,
+};
+
+void conn_step(struct conn *conn, enum link_event event, const struct signal_body *body)
+{
+	const enum link_state from = conn->state;
+	const struct link_move move = link_step(from, event);
+
+	if (move.action == LINK_DO_COMPLAIN)
+		log_warn("peer %s: \"%s\" came while %s", conn->name, link_event_name(event), link_state_name(from));
+	if (move.to != from)
+		log_debug("peer %s: %s, %s: %s", conn->name, link_state_name(from), link_event_name(event), link_action_name(move.action));
+	conn->state = move.to;
+	if (actions[move.action])
+		actions[move.action](conn, body);
+	tell(conn, event);
+}
+
+void conn_init(struct conn *conn, struct peers *peers)
+{
+	conn->peers = peers;
+	guard_init(conn);
+	watch_init(conn);
+	loop_timer_init(&conn->late, late_due, conn);
+}

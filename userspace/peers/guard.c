@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// When to offer: soon after something was opened or lost, then ever more rarely, never not at all; and not thousands in one breath.
+#include <sodium.h>
+
+#include "peers/internal.h"
+
+#define OPEN_WAIT_NS	(3 * LOOP_SECOND)
+#define LOSS_WAIT_NS	(800 * LOOP_MS)
+#define MOST_FIRST_S	30			/* T: between 30 and 45 s */
+#define MOST_SPREAD_MS	15000
+#define BURST		64			/* offers at once */
+#define GAP_NS		(2 * LOOP_MS)		/* ... and then one by one */
+
+static uint32_t random_below(const struct peers *peers, uint32_t limit)
+{
+	uint32_t number;
+
+	peers_random(peers, &number, sizeof(number));
+	return (uint64_t)number * limit >> 32;
+}
+
+/* @ns, 10 % more or less. */
+static uint64_t about(const struct peers *peers, uint64_t ns)
+{
+	return ns - ns / 10 + ns / 5 / 1000 * random_below(peers, 1001);
+}
+
+/* ICE is there or in the making, and so is the relay where there could be one. */
+static bool is_complete(const struct conn *conn)
+{
+	const struct peers *peers = conn->peers;
+	const bool can_relay = conn->remote_has_relay && peers->ops.relay_address(peers->ctx);
+
+	if (peers->force_relay)
+		return conn->relay_is_ready;
+	return conn->exchange && (conn->relay_is_ready || !can_relay);
+}
+
+static void offer(struct conn *conn)
+{
+	struct peers *peers = conn->peers;
+	struct signal_body body;
+
+	conn_body(conn, SIGNAL_OFFER, &body);
+	if (!peers->ops.signal_send(peers->ctx, conn->key, &body, NULL, NULL))
+		conn->has_offered = true;
+	sodium_memzero(&body, sizeof(body));
+}
+
+/* When the next offer may leave; each caller gets a time of its own. */
+static uint64_t take_slot(struct peers *peers)
+{
+	const uint64_t now = loop_now(peers->loop);
+
+	if (peers->slot_ns + BURST * GAP_NS < now)
+		peers->slot_ns = now - BURST * GAP_NS;
+	peers->slot_ns += GAP_NS;
+	return peers->slot_ns;
+}
+
+/* Returns true if the offer that is due has to wait, and has its time. */
+static bool must_wait(struct conn *conn)
+{
+	struct peers *peers = conn->peers;
+	const uint64_t now = loop_now(peers->loop);
+	uint64_t at;
+
+	/* an offer without relay makes the other side believe that we have none */
+	if (!conn->has_offered && now < peers->grace_until_ns && !peers->ops.relay_address(peers->ctx)) {
+		loop_timer_set(peers->loop, &conn->guard, peers->grace_until_ns);
+		return true;
+	}
+	if (conn->has_slot) {
+		conn->has_slot = false;
+		return false;
+	}
+	at = take_slot(peers);
+	if (at <= now)
+		return false;
+	conn->has_slot = true;
+	loop_timer_set(peers->loop, &conn->guard, at);
+	return true;
+}
+
+static void tick(void *ctx)
+{
+	struct conn *conn = ctx;
+	struct peers *peers = conn->peers;
+
+	if (!is_complete(conn) && peers->ops.signal_is_connected(peers->ctx)) {
+		if (must_wait(conn))
+			return;
+		offer(conn);
+	}
+	conn->has_slot = false;
+	loop_timer_after(peers->loop, &conn->guard, about(peers, conn->guard_wait_ns));
+	conn->guard_wait_ns = 2 * conn->guard_wait_ns < conn->guard_most_ns ? 2 * conn->guard_wait_ns : conn->guard_most_ns;
+}
+
+static void start(struct conn *conn, uint64_t after_ns, uint64_t wait_ns)
+{
+	struct peers *peers = conn->peers;
+
+	if (peers->is_ending)
+		return;
+	conn->guard_most_ns = MOST_FIRST_S * LOOP_SECOND + random_below(peers, MOST_SPREAD_MS + 1) * LOOP_MS;
+	conn->guard_wait_ns = wait_ns;
+	conn->has_slot = false;
+	loop_timer_after(peers->loop, &conn->guard, after_ns);
+}
+
+void guard_init(struct conn *conn)
+{
+	loop_timer_init(&conn->guard, tick, conn);
+}
+
+void guard_start(struct conn *conn, uint64_t after_ns)
+{
+	start(conn, after_ns, OPEN_WAIT_NS);
+}
+
+void guard_rearm(struct conn *conn, bool now)
+{
+	if (now)
+		start(conn, 0, LOSS_WAIT_NS);
+	else
+		start(conn, about(conn->peers, LOSS_WAIT_NS), 2 * LOSS_WAIT_NS);
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Silence on a direct path: suspicion by traffic, proof by checks.
+#include "peers/silence.h"
+
+#define RTT_MOST_NS 1000000000ULL	/* a slower path than this would never be found lost */
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+void silence_begin(struct silence *silence, uint64_t now_ns, bool is_first)
+{
+	*silence = (struct silence){
+		.selected_ns = is_first ? now_ns : silence->selected_ns, .direct_ns = now_ns, .looked_ns = now_ns };
+}
+
+/*
+ * The other side sends by relay although it once sent by this pair since it is in use. A check of theirs that still arrives is no objection: it says
+ * that their packets reach us, not that ours reach them.
+ */
+static bool should_follow(const struct silence *silence, const struct silence_facts *facts)
+{
+	const bool knows_pair = facts->rx_direct_ns >= silence->selected_ns || facts->now_ns - silence->selected_ns > SILENCE_FIRST_NS;
+
+	return knows_pair && facts->rx_relay_ns > later(facts->rx_direct_ns, silence->direct_ns) + SILENCE_FOLLOW_NS;
+}
+
+/*
+ * The first packet without an answer left after the last answer and after the last look, which would have seen it; it is later than both, so this
+ * errs by one look at most, to the early side, and the checks decide anyway.
+ */
+static void note_unanswered(struct silence *silence, const struct silence_facts *facts)
+{
+	const uint64_t answer_ns = later(later(facts->rx_direct_ns, facts->answered_ns), silence->direct_ns);
+
+	if (answer_ns >= facts->tx_data_ns || answer_ns > silence->unanswered_ns)
+		silence->unanswered_ns = silence->checked_ns = 0;
+	if (facts->tx_data_ns > answer_ns && !silence->unanswered_ns)
+		silence->unanswered_ns = sooner(later(answer_ns, silence->looked_ns), facts->tx_data_ns);
+	silence->looked_ns = facts->now_ns;
+}
+
+enum silence_verdict silence_judge(struct silence *silence, const struct silence_facts *facts)
+{
+	const uint64_t rtt = sooner(facts->rtt_ns, RTT_MOST_NS);
+	uint64_t quiet;
+
+	note_unanswered(silence, facts);
+	if (should_follow(silence, facts))
+		return SILENCE_FOLLOW;
+	if (!silence->unanswered_ns)
+		return SILENCE_NONE;
+	quiet = facts->now_ns - silence->unanswered_ns;
+	if (!silence->checked_ns && quiet >= SILENCE_CHECK_NS) {
+		silence->checked_ns = facts->now_ns;
+		return SILENCE_CHECK;
+	}
+	if (silence->checked_ns && quiet >= SILENCE_LOST_NS && facts->now_ns - silence->checked_ns >= SILENCE_CHECKS_NS + rtt)
+		return SILENCE_LOST;
+	return SILENCE_NONE;
+}
+
+bool silence_is_near(const struct silence *silence)
+{
+	return silence->checked_ns != 0;
+}
+
+enum silence_proof silence_prove(uint64_t turned_ns, const struct silence_facts *facts)
+{
+	if (later(facts->rx_direct_ns, facts->answered_ns) > turned_ns)
+		return SILENCE_PROVEN;
+	if (facts->now_ns - turned_ns >= SILENCE_PATIENCE_NS + sooner(facts->rtt_ns, RTT_MOST_NS))
+		return SILENCE_UNPROVEN;
+	return SILENCE_WAIT;
+}

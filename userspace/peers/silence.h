@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Whether a direct path still carries, judged from when packets went and came. Traffic raises the suspicion, ICE checks prove it: a stream that
+ * nobody answers is no fault as long as checks are. Plain arithmetic; the caller looks at the clock, asks for checks and takes the other way.
+ */
+#ifndef TALON_SILENCE_H
+#define TALON_SILENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SILENCE_CHECK_NS	500000000ULL	/* unanswered for so long: check the pair */
+#define SILENCE_LOST_NS		1000000000ULL	/* unanswered for so long, and so are the checks: lost */
+#define SILENCE_CHECKS_NS	400000000ULL	/* two checks and their time, without the round trip */
+#define SILENCE_FOLLOW_NS	500000000ULL
+#define SILENCE_PATIENCE_NS	600000000ULL	/* more checks while the relay carries, then the pair is given up */
+#define SILENCE_FIRST_NS	6000000000ULL	/* a stock peer may take 5 s until it sends by a new pair */
+
+struct silence {
+	uint64_t selected_ns;		/* when the pair came into use at first */
+	uint64_t direct_ns;		/* ... and last */
+	uint64_t looked_ns;
+	uint64_t unanswered_ns;		/* since then there are packets that nothing answered; 0: none */
+	uint64_t checked_ns;		/* when checks were asked for; 0: not */
+};
+
+/* What is known at @now_ns. Times are CLOCK_BOOTTIME ns, 0: never. */
+struct silence_facts {
+	uint64_t now_ns;
+	uint64_t tx_data_ns;
+	uint64_t rx_direct_ns, rx_relay_ns;	/* authentic */
+	uint64_t answered_ns;			/* a check of ours on the pair */
+	uint64_t rtt_ns;
+};
+
+enum silence_verdict {
+	SILENCE_NONE,
+	SILENCE_CHECK,		/* have the pair checked now */
+	SILENCE_LOST,		/* send by the relay */
+	SILENCE_FOLLOW,		/* the other side did: send by the relay */
+};
+
+/* The pair came into use, for the first time or again. */
+void silence_begin(struct silence *silence, uint64_t now_ns, bool is_first);
+enum silence_verdict silence_judge(struct silence *silence, const struct silence_facts *facts);
+/* True while a look every 250 ms would come too late. */
+bool silence_is_near(const struct silence *silence);
+
+/* While the relay carries, since @turned_ns. */
+enum silence_proof { SILENCE_WAIT, SILENCE_PROVEN, SILENCE_UNPROVEN };
+enum silence_proof silence_prove(uint64_t turned_ns, const struct silence_facts *facts);
+
+#endif
