@@ -154,37 +154,75 @@ void config_free(struct config *config)
 		if (config_settings[i].clear)
 			config_settings[i].clear(config);
 	}
+	config_mesh_free(config);
 	sodium_memzero(config, sizeof(*config));
 }
 
-static int find_flag(const char *flag)
+void config_use_mesh(struct config *config)
+{
+	config->mesh.enabled = true;
+	config->max_peers = CONFIG_MESH_MAX_PEERS;
+	config->host_address = true;
+}
+
+/* NetBird's names of flags that Talon has under another name. */
+static const struct {
+	const char *flag;
+	enum option option;
+} aliases[] = {
+	{ "wireguard-port", OPTION_LISTEN_PORT },
+	{ "interface-name", OPTION_TUNNEL },
+	{ "l", OPTION_LOG_LEVEL },
+};
+
+static int find_flag(const char *flag, const char **ret_name)
 {
 	for (int i = 0; i < OPTION_COUNT; i++) {
-		if (config_option_table[i].flag && !strcmp(config_option_table[i].flag, flag))
+		*ret_name = config_option_table[i].flag;
+		if (*ret_name && !strcmp(*ret_name, flag))
 			return i;
+	}
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+		*ret_name = aliases[i].flag[1] ? aliases[i].flag : config_option_table[aliases[i].option].flag;
+		if (!strcmp(aliases[i].flag, flag))
+			return aliases[i].option;
 	}
 	return -ENOENT;
 }
 
 bool config_has_flag(const char *flag)
 {
-	return find_flag(flag) >= 0;
+	const char *name;
+
+	return find_flag(flag, &name) >= 0 || config_mesh_find(flag) >= 0;
+}
+
+bool config_flag_is_switch(const char *flag)
+{
+	int number = config_mesh_find(flag);
+
+	return number >= 0 && config_mesh_options()[number].is_switch;
 }
 
 int config_set_flag(struct config *config, const char *flag, const char *value, char *why, size_t size)
 {
-	int option = find_flag(flag);
 	struct config_origin origin = { .source = CONFIG_FROM_FLAG };
+	int option = find_flag(flag, &origin.name), number;
 	char place[64];
 
-	if (option < 0)
-		return option;
-	origin.name = config_option_table[option].flag;
-	snprintf(place, sizeof(place), "--%s", flag);
-	return config_assign(config, option, &origin, place, slice_trim(slice_from(value)), why, size);
+	if (option >= 0) {
+		snprintf(place, sizeof(place), "--%s", origin.name);
+		return config_assign(config, option, &origin, place, slice_trim(slice_from(value)), why, size);
+	}
+	number = config_mesh_find(flag);
+	if (number < 0)
+		return number;
+	origin.name = config_mesh_options()[number].flag;
+	snprintf(place, sizeof(place), "--%s", origin.name);
+	return config_mesh_assign(config, number, &origin, place, slice_trim(slice_from(value)), why, size);
 }
 
-static const char *env_value(char *const *env, const char *name)
+const char *config_env_value(char *const *env, const char *name)
 {
 	size_t len = name ? strlen(name) : 0;
 
@@ -199,12 +237,13 @@ int config_read_env(struct config *config, char *const *env, char *why, size_t s
 {
 	for (enum option i = 0; i < OPTION_COUNT; i++) {
 		struct config_origin origin = { CONFIG_FROM_ENVIRONMENT, config_option_table[i].env, 0 };
-		const char *value = env_value(env, config_option_table[i].env);
+		const char *value = config_env_value(env, config_option_table[i].env);
 		int ret;
 
 		if (!value) {
 			origin.name = config_option_table[i].netbird_env;
-			value = env_value(env, config_option_table[i].netbird_env);
+			origin.source = config->mesh.enabled ? CONFIG_FROM_NETBIRD : CONFIG_FROM_ENVIRONMENT;
+			value = config_env_value(env, config_option_table[i].netbird_env);
 		}
 		if (!value)
 			continue;
@@ -212,7 +251,7 @@ int config_read_env(struct config *config, char *const *env, char *why, size_t s
 		if (ret)
 			return ret;
 	}
-	return 0;
+	return config->mesh.enabled ? config_mesh_read_env(config, env, why, size) : 0;
 }
 
 void config_place(const struct config *config, const char *file, enum option option, char *text, size_t size)
@@ -224,13 +263,17 @@ void config_place(const struct config *config, const char *file, enum option opt
 		snprintf(text, size, "--%s", origin->name);
 		break;
 	case CONFIG_FROM_ENVIRONMENT:
+	case CONFIG_FROM_NETBIRD:
 		snprintf(text, size, "%s", origin->name);
 		break;
 	case CONFIG_FROM_FILE:
 		snprintf(text, size, "%s:%u: Interface.%s", file, origin->line, config_option_table[option].key);
 		break;
 	case CONFIG_FROM_DEFAULT:
-		snprintf(text, size, "%s: Interface.%s", file, config_option_table[option].key);
+		if (config->mesh.enabled)
+			snprintf(text, size, "--%s", config_option_table[option].flag);
+		else
+			snprintf(text, size, "%s: Interface.%s", file, config_option_table[option].key);
 		break;
 	}
 }

@@ -22,6 +22,7 @@
 
 #define CONFIG_WHY_LEN		512
 #define CONFIG_OPTIONS_MAX	32
+#define CONFIG_MESH_OPTIONS_MAX	64
 #define CONFIG_PIN_DIR_LEN	200
 #define CONFIG_FILE_MAX		(16U << 20)	/* bytes of a static file */
 
@@ -36,6 +37,7 @@
 #define CONFIG_OWN_PORT_FIRST	1024
 #define CONFIG_OWN_PORT_LAST	65535
 #define CONFIG_MAX_PEERS	1024
+#define CONFIG_MESH_MAX_PEERS	2048		/* the same default in a mesh, which grows without asking */
 #define CONFIG_MAX_PEERS_LIMIT	65536
 #define CONFIG_MAX_FLOWS	262144
 #define CONFIG_MAX_FLOWS_MIN	1024
@@ -49,6 +51,7 @@ enum config_source {			/* a later one wins */
 	CONFIG_FROM_FILE,
 	CONFIG_FROM_ENVIRONMENT,
 	CONFIG_FROM_FLAG,
+	CONFIG_FROM_NETBIRD,		/* NB_... in mesh mode: NetBird's client lets its variables win over its flags */
 };
 
 enum config_datapath {
@@ -115,6 +118,25 @@ struct config_note {
 	char *text;
 };
 
+#define CONFIG_MANAGEMENT_URL	"https://api.netbird.io:443"
+#define CONFIG_STATE_DIR	"/var/lib/netbird"
+#define CONFIG_CONTROL_SOCKET	"/var/run/talon.sock"
+#define CONFIG_DNS_LABELS_MAX	32
+
+/* What was given and so wins over the identity file; anything else is as the file has it. */
+enum config_mesh_given {
+	CONFIG_GIVEN_PORT = 1 << 0,			/* config.listen_port */
+	CONFIG_GIVEN_MTU = 1 << 1,			/* config.mtu */
+	CONFIG_GIVEN_TUNNEL = 1 << 2,			/* config.tunnel */
+	CONFIG_GIVEN_CLIENT_ROUTES = 1 << 3,		/* config.mesh.disable_client_routes, and so on */
+	CONFIG_GIVEN_SERVER_ROUTES = 1 << 4,
+	CONFIG_GIVEN_FIREWALL = 1 << 5,
+	CONFIG_GIVEN_LAN_ACCESS = 1 << 6,
+	CONFIG_GIVEN_INBOUND = 1 << 7,
+	CONFIG_GIVEN_LAZY = 1 << 8,
+	CONFIG_GIVEN_DNS_LABELS = 1 << 9,
+};
+
 /*
  * Joining a NetBird mesh: `talon up` without a static file. Names and defaults are those of NetBird's client where it has them.
  */
@@ -135,6 +157,8 @@ struct config_mesh {
 	size_t dns_label_count;
 	uint16_t dns_forwarder_port;	/* 0: as management says */
 	bool agent;			/* no cluster node: received routes are installed, nothing is served */
+	bool is_service;		/* started as `service run`: without identity and key it waits for `up` instead of ending */
+	unsigned int given;		/* enum config_mesh_given */
 };
 
 struct config {
@@ -171,6 +195,7 @@ struct config {
 
 	char pin_dir[CONFIG_PIN_DIR_LEN];
 	enum log_level log_level;
+	bool log_json;
 
 	struct config_peer *peers;
 	size_t peer_count;
@@ -180,6 +205,8 @@ struct config {
 	size_t note_count;
 	__u32 ignored;			/* wg-quick's keys that were met and have no effect; bits are config.c's */
 	struct config_origin origins[CONFIG_OPTIONS_MAX];
+	struct config_origin mesh_origins[CONFIG_MESH_OPTIONS_MAX];
+	char *setup_key_file;		/* read by config_finish() */
 };
 
 /* One setting, as people may write it. */
@@ -195,8 +222,25 @@ struct config_option {
 /* All settings, ended by an entry without key and flag. */
 const struct config_option *config_options(void);
 
-/* Whether config_set_flag knows @flag. */
+/* One setting of a mesh; its variable is NB_ and the flag in upper case, with '_' for '-', or @env. */
+struct config_mesh_option {
+	const char *flag;
+	const char *env;		/* another variable, alone or beside that one; or NULL */
+	const char *form;		/* the accepted form, as error lines say it */
+	const char *help;		/* NULL: no effect, see @no_effect */
+	const char *no_effect;		/* accepted for NetBird's sake; why nothing comes of it */
+	char letter;			/* -L means the same; or 0 */
+	bool is_switch;			/* needs no value */
+};
+
+/* All of them, ended by one without flag. */
+const struct config_mesh_option *config_mesh_options(void);
+
+/* Whether config_set_flag knows @flag; a mesh's flags go by their letter too. */
 bool config_has_flag(const char *flag);
+bool config_flag_is_switch(const char *flag);
+/* The first flag of a mesh that was given on the command line, or NULL. */
+const char *config_mesh_flag_given(const struct config *config);
 
 /* Defaults. Nothing to free until something is set. */
 void config_init(struct config *config);
@@ -208,6 +252,11 @@ void config_free(struct config *config);
  * Returns 0; -ENOENT: there is no such flag; -EINVAL with @why; -ENOMEM.
  */
 int config_set_flag(struct config *config, const char *flag, const char *value, char *why, size_t size);
+/*
+ * From here on @config is a mesh's: NB_* win over flags (TALON_* go on losing against them, and where both are set the NB_* of the same
+ * setting is not read). To be called before any source is read; config_finish() then takes no file.
+ */
+void config_use_mesh(struct config *config);
 /* Reads TALON_* and NB_* of @env ("NAME=value", NULL at the end). Empty and unknown variables are passed over. */
 int config_read_env(struct config *config, char *const *env, char *why, size_t size);
 /* Reads a static file from memory; @name stands in error lines. Returns 0, -EINVAL with @why, -ENOMEM. */

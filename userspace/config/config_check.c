@@ -404,19 +404,55 @@ static int note_ignored(struct check *c)
 	return 0;
 }
 
+/* What a mesh's management decides, and nobody else. */
+static int refuse_managed(struct check *c)
+{
+	static const struct {
+		enum option option;
+		const char *what;
+	} managed[] = {
+		{ OPTION_ADDRESS, "the mesh address" },
+		{ OPTION_ROUTE, "the routes" },
+	};
+
+	for (size_t i = 0; i < sizeof(managed) / sizeof(managed[0]); i++) {
+		if (c->config->origins[managed[i].option].source)
+			return wrong(c, managed[i].option, "management gives %s in a mesh; leave it out, or use --static FILE", managed[i].what);
+	}
+	return 0;
+}
+
+static int finish_mesh(struct check *c)
+{
+	static const struct {
+		enum option option;
+		enum config_mesh_given bit;
+	} bits[] = {
+		{ OPTION_LISTEN_PORT, CONFIG_GIVEN_PORT },
+		{ OPTION_MTU, CONFIG_GIVEN_MTU },
+		{ OPTION_TUNNEL, CONFIG_GIVEN_TUNNEL },
+	};
+
+	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+		if (c->config->origins[bits[i].option].source)
+			c->config->mesh.given |= bits[i].bit;
+	}
+	return config_mesh_finish(c->config, c->why, c->size);
+}
+
 int config_finish(struct config *config, const char *name, char *why, size_t size)
 {
 	static int (*const checks[])(struct check *) = {
 		check_keys, check_devices, check_dispatcher, check_address, check_routes, check_snat, check_ports,
-		check_peers, note_ignored,
+		check_peers, note_ignored, NULL,
+	};
+	static int (*const mesh_checks[])(struct check *) = {
+		refuse_managed, check_devices, check_dispatcher, check_snat, check_ports, finish_mesh, NULL,
 	};
 	struct check c = { config, name, why, size };
+	int ret = 0;
 
-	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
-		int ret = checks[i](&c);
-
-		if (ret)
-			return ret;
-	}
-	return 0;
+	for (size_t i = 0; !ret && (config->mesh.enabled ? mesh_checks : checks)[i]; i++)
+		ret = (config->mesh.enabled ? mesh_checks : checks)[i](&c);
+	return ret;
 }

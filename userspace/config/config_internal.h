@@ -26,6 +26,7 @@ enum option {
 	OPTION_KEYSTREAM_MEMORY,
 	OPTION_PIN_DIR,
 	OPTION_LOG_LEVEL,
+	OPTION_LOG_FORMAT,
 	OPTION_COUNT,
 };
 _Static_assert(OPTION_COUNT <= CONFIG_OPTIONS_MAX, "config.origins has a place for each");
@@ -94,6 +95,20 @@ int config_assign(struct config *config, enum option option, const struct config
 	struct slice value, char *why, size_t size);
 /* One line about @problem into @why; always -EINVAL. */
 int config_explain(const char *place, const struct problem *problem, bool is_secret, char *why, size_t size);
+/* mesh_options.c. The number of the option that @flag (a letter too) names, or -ENOENT. */
+int config_mesh_find(const char *flag);
+int config_mesh_assign(struct config *config, int number, const struct config_origin *origin, const char *place, struct slice value,
+	char *why, size_t size);
+/* Reads the variables of a mesh; when @config is a mesh's, says which NB_* do nothing. */
+int config_mesh_read_env(struct config *config, char *const *env, char *why, size_t size);
+/* The value of the variable @name, or NULL; one without value counts as not set. */
+const char *config_env_value(char *const *env, const char *name);
+/* What can only be judged when everything was read. */
+int config_mesh_finish(struct config *config, char *why, size_t size);
+void config_mesh_free(struct config *config);
+/* "--FLAG" or the variable. */
+const char *config_mesh_place(const struct config_origin *origin, char *text, size_t size);
+
 /* Always -ENOMEM. */
 int config_no_memory(char *why, size_t size);
 

@@ -242,6 +242,17 @@ static int set_log_level(struct config *config, struct slice value, struct probl
 	return 0;
 }
 
+static int set_log_format(struct config *config, struct slice value, struct problem *problem)
+{
+	static const char *const formats[] = { "text", "json", "syslog", NULL };
+	unsigned int index;
+
+	if (value_word(value, formats, &index))
+		return -EINVAL;
+	config->log_json = index == 1;	/* "syslog" is NetBird's name for lines without colours */
+	return 0;
+}
+
 const struct config_option config_option_table[OPTION_COUNT + 1] = {
 	[OPTION_PRIVATE_KEY] = {
 		"PrivateKey", NULL, NULL, NULL,
@@ -321,7 +332,7 @@ const struct config_option config_option_table[OPTION_COUNT + 1] = {
 	[OPTION_MAX_PEERS] = {
 		"MaxPeers", "max-peers", "TALON_MAX_PEERS", NULL,
 		"1-65536",
-		"room for peers (1024)",
+		"room for peers (1024; in a mesh 2048)",
 	},
 	[OPTION_MAX_FLOWS] = {
 		"MaxFlows", "max-flows", "TALON_MAX_FLOWS", NULL,
@@ -342,6 +353,11 @@ const struct config_option config_option_table[OPTION_COUNT + 1] = {
 		NULL, "log-level", "TALON_LOG_LEVEL", "NB_LOG_LEVEL",
 		"error, warn, info or debug",
 		"what is logged to standard error (info)",
+	},
+	[OPTION_LOG_FORMAT] = {
+		NULL, "log-format", "TALON_LOG_FORMAT", "NB_LOG_FORMAT",
+		"text or json",
+		"form of log lines (text)",
 	},
 };
 
@@ -366,6 +382,7 @@ const struct setting config_settings[OPTION_COUNT] = {
 	[OPTION_KEYSTREAM_MEMORY] = { set_keystream_memory, NULL, "is not a number of MiB", false },
 	[OPTION_PIN_DIR]	= { set_pin_dir, NULL, "is not a directory for pins", false },
 	[OPTION_LOG_LEVEL]	= { set_log_level, NULL, "is not a level", false },
+	[OPTION_LOG_FORMAT]	= { set_log_format, NULL, "is not a form of log lines", false },
 };
 
 const struct config_option *config_options(void)

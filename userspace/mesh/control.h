@@ -66,7 +66,7 @@ struct control;
  */
 int control_new(struct control **ret_control, struct loop *loop, const char *path, const struct control_ops *ops, void *ctx, char *why,
 	size_t size);
-/* Closes and removes the socket. A done function that is called later does nothing. NULL is allowed. */
+/* Closes and removes the socket; not to be called by an operation. A done function that is called later does nothing. NULL is allowed. */
 void control_free(struct control *control);
 
 /*

@@ -271,7 +271,6 @@ int control_ask_up(const char *path, const struct control_up *up, unsigned int t
 
 	if (!begin(&r, "up"))
 		return wrong(&q, -ENOMEM, "out of memory");
-	setvbuf(r.json.out, NULL, _IONBF, 0);	/* no second copy of the key */
 	if (up->setup_key)
 		json_out_text(&r.json, "setupKey", up->setup_key);
 	if (up->management_url)

@@ -1,0 +1,750 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The options of a mesh: NetBird's flags and NB_* variables, what they accept, and what has no effect here and why.
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#include "config/config_internal.h"
+#include "config/value.h"
+
+#define UUID_LEN	36
+#define KEY_FILE_MAX	4096
+#define ENV_LEN		64
+#define NAMES_LEN	400
+
+#define FORM_BOOL	"true or false"
+#define FORM_URL	"https://HOST or https://HOST:PORT (http:// too)"
+#define FORM_SETUP_KEY	"the UUID that the dashboard shows once, such as 5F1C2B7A-0000-4000-8000-1234567890AB"
+
+enum mesh_option {
+	MESH_MANAGEMENT_URL,
+	MESH_SETUP_KEY,
+	MESH_SETUP_KEY_FILE,
+	MESH_HOSTNAME,
+	MESH_CONFIG,
+	MESH_STATE_DIR,
+	MESH_DAEMON_ADDR,
+	MESH_PRESHARED_KEY,
+	MESH_CLIENT_ROUTES,
+	MESH_SERVER_ROUTES,
+	MESH_FIREWALL,
+	MESH_LAN_ACCESS,
+	MESH_INBOUND,
+	MESH_FORCE_RELAY,
+	MESH_LAZY,
+	MESH_DNS_LABELS,
+	MESH_DNS_PORT,
+	MESH_FOREGROUND,
+	MESH_AGENT,
+	MESH_LOG_FILE,
+	MESH_PROFILE,
+	MESH_ROSENPASS,
+	MESH_IDLE,			/* from here on none has an effect */
+};
+
+/* Frees and wipes what is at @place. */
+static void forget(char **place)
+{
+	if (*place)
+		sodium_memzero(*place, strlen(*place));
+	free(*place);
+	*place = NULL;
+}
+
+/* A copy of @value at @place; nothing with control characters in it. */
+static int keep(char **place, struct slice value, size_t max)
+{
+	char *text;
+
+	if (!value.len || value.len > max)
+		return -EINVAL;
+	for (size_t i = 0; i < value.len; i++) {
+		if (iscntrl((unsigned char)value.at[i]))
+			return -EINVAL;
+	}
+	text = strndup(value.at, value.len);
+	if (!text)
+		return -ENOMEM;
+	forget(place);
+	*place = text;
+	return 0;
+}
+
+/* As Go reads booleans, and as people write them. */
+static int value_switch(struct slice value, bool *ret_value)
+{
+	if (slice_is(value, "t") || slice_is(value, "f")) {
+		*ret_value = slice_is(value, "t");
+		return 0;
+	}
+	return value_bool(value, ret_value);
+}
+
+static int set_given(struct config *config, struct slice value, bool *ret_value, enum config_mesh_given bit)
+{
+	config->mesh.given |= bit;
+	return value_switch(value, ret_value);
+}
+
+static bool is_host(struct slice host)
+{
+	struct in6_addr addr;
+	char text[INET6_ADDRSTRLEN];
+
+	if (host.len > 2 && host.at[0] == '[' && host.at[host.len - 1] == ']') {
+		host = (struct slice){ host.at + 1, host.len - 2 };
+		return slice_copy(host, text, sizeof(text)) && inet_pton(AF_INET6, text, &addr) == 1;
+	}
+	if (!host.len || host.len > 253 || host.at[0] == '.' || host.at[0] == '-')
+		return false;
+	for (size_t i = 0; i < host.len; i++) {
+		if (!isalnum((unsigned char)host.at[i]) && !strchr("-._", host.at[i]))
+			return false;
+	}
+	return true;
+}
+
+/* HOST or HOST:PORT of @rest; @ret_port stays as it is where none is written. */
+static int split_authority(struct slice rest, struct slice *ret_host, __u16 *ret_port)
+{
+	const char *colon = memrchr(rest.at, ':', rest.len), *bracket = memrchr(rest.at, ']', rest.len);
+	struct slice host = rest;
+
+	if (colon && (!bracket || colon > bracket)) {
+		host.len = colon - rest.at;
+		if (value_u16((struct slice){ colon + 1, rest.len - host.len - 1 }, 1, 65535, ret_port))
+			return -EINVAL;
+	}
+	if (!is_host(host))
+		return -EINVAL;
+	*ret_host = host;
+	return 0;
+}
+
+/* gRPC knows no path: what stands behind the host is dropped, as NetBird's client does. */
+static int set_management_url(struct config *config, struct slice value, struct problem *problem)
+{
+	static const struct {
+		const char *scheme;
+		__u16 port;
+	} schemes[] = { { "https://", 443 }, { "http://", 80 } };
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t len = strlen(schemes[i].scheme), end = len;
+		__u16 port = schemes[i].port;
+		struct slice host;
+		char *url;
+
+		if (value.len <= len || strncasecmp(value.at, schemes[i].scheme, len))
+			continue;
+		while (end < value.len && !strchr("/?#", value.at[end]))
+			end++;
+		if (split_authority((struct slice){ value.at + len, end - len }, &host, &port))
+			return -EINVAL;
+		if (asprintf(&url, "%s%.*s:%u", schemes[i].scheme, (int)host.len, host.at, port) < 0)
+			return -ENOMEM;
+		forget(&config->mesh.management_url);
+		config->mesh.management_url = url;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* Canonical and in lower case, as management compares it; with or without dashes as Go's parser takes it. */
+static int parse_setup_key(struct slice value, char ret_key[static UUID_LEN + 1])
+{
+	size_t digits = 0, len = 0;
+
+	if (value.len == UUID_LEN + 2 && value.at[0] == '{' && value.at[value.len - 1] == '}')
+		value = (struct slice){ value.at + 1, value.len - 2 };
+	if (value.len != UUID_LEN && value.len != UUID_LEN - 4)
+		return -EINVAL;
+	for (size_t i = 0; i < value.len; i++) {
+		bool is_dash = value.len == UUID_LEN && (i == 8 || i == 13 || i == 18 || i == 23);
+
+		if (is_dash ? value.at[i] != '-' : !isxdigit((unsigned char)value.at[i]))
+			return -EINVAL;
+		if (is_dash)
+			continue;
+		if (digits == 8 || digits == 12 || digits == 16 || digits == 20)
+			ret_key[len++] = '-';
+		ret_key[len++] = tolower((unsigned char)value.at[i]);
+		digits++;
+	}
+	ret_key[len] = '\0';
+	return 0;
+}
+
+static int set_setup_key(struct config *config, struct slice value, struct problem *problem)
+{
+	char key[UUID_LEN + 1];
+	int ret;
+
+	ret = parse_setup_key(value, key);
+	if (!ret)
+		ret = keep(&config->mesh.setup_key, slice_from(key), UUID_LEN);
+	sodium_memzero(key, sizeof(key));
+	return ret;
+}
+
+static int set_setup_key_file(struct config *config, struct slice value, struct problem *problem)
+{
+	return keep(&config->setup_key_file, value, PATH_MAX - 1);
+}
+
+static int set_hostname(struct config *config, struct slice value, struct problem *problem)
+{
+	return memchr(value.at, ' ', value.len) ? -EINVAL : keep(&config->mesh.hostname, value, 253);
+}
+
+static int set_config(struct config *config, struct slice value, struct problem *problem)
+{
+	return keep(&config->mesh.identity_path, value, PATH_MAX - 1);
+}
+
+static int set_state_dir(struct config *config, struct slice value, struct problem *problem)
+{
+	while (value.len > 1 && value.at[value.len - 1] == '/')
+		value.len--;
+	return value.len && value.at[0] == '/' ? keep(&config->mesh.state_dir, value, PATH_MAX - 64) : -EINVAL;
+}
+
+static int set_daemon_addr(struct config *config, struct slice value, struct problem *problem)
+{
+	static const char scheme[] = "unix://";
+	size_t len = sizeof(scheme) - 1;
+
+	if (value.len <= len + 1 || strncmp(value.at, scheme, len) || value.at[len] != '/')
+		return -EINVAL;
+	value = (struct slice){ value.at + len, value.len - len };
+	return keep(&config->mesh.control_socket, value, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+}
+
+static int set_preshared_key(struct config *config, struct slice value, struct problem *problem)
+{
+	__u8 key[WG_KEY_LEN];
+	int ret = value_key(value, key);
+
+	sodium_memzero(key, sizeof(key));
+	return ret ? ret : keep(&config->mesh.preshared_key, value, value.len);
+}
+
+static int set_client_routes(struct config *config, struct slice value, struct problem *problem)
+{
+	return set_given(config, value, &config->mesh.disable_client_routes, CONFIG_GIVEN_CLIENT_ROUTES);
+}
+
+static int set_server_routes(struct config *config, struct slice value, struct problem *problem)
+{
+	return set_given(config, value, &config->mesh.disable_server_routes, CONFIG_GIVEN_SERVER_ROUTES);
+}
+
+static int set_firewall(struct config *config, struct slice value, struct problem *problem)
+{
+	return set_given(config, value, &config->mesh.disable_firewall, CONFIG_GIVEN_FIREWALL);
+}
+
+static int set_lan_access(struct config *config, struct slice value, struct problem *problem)
+{
+	return set_given(config, value, &config->mesh.block_lan_access, CONFIG_GIVEN_LAN_ACCESS);
+}
+
+static int set_inbound(struct config *config, struct slice value, struct problem *problem)
+{
+	return set_given(config, value, &config->mesh.block_inbound, CONFIG_GIVEN_INBOUND);
+}
+
+static int set_lazy(struct config *config, struct slice value, struct problem *problem)
+{
+	return set_given(config, value, &config->mesh.lazy_connection, CONFIG_GIVEN_LAZY);
+}
+
+static int set_force_relay(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_switch(value, &config->mesh.force_relay);
+}
+
+static int set_foreground(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_switch(value, &config->mesh.foreground);
+}
+
+static int set_agent(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_switch(value, &config->mesh.agent);
+}
+
+/* RFC 1035 section 2.3.1, and one asterisk in front as management allows it. */
+static bool is_dns_label(struct slice label)
+{
+	size_t at = 0;
+
+	if (!label.len || label.len > 63)
+		return false;
+	for (size_t i = 0; i < label.len; i++, at++) {
+		char c = label.at[i];
+
+		if (c == '.' ? !at || i + 1 == label.len : !isalnum((unsigned char)c) && c != '-' && c != '_' && !(c == '*' && !i))
+			return false;
+		if (c == '.')
+			at = -1;
+	}
+	return true;
+}
+
+static void clear_dns_labels(struct config *config)
+{
+	for (size_t i = 0; i < config->mesh.dns_label_count; i++)
+		free(config->mesh.dns_labels[i]);
+	free(config->mesh.dns_labels);
+	config->mesh.dns_labels = NULL;
+	config->mesh.dns_label_count = 0;
+}
+
+static int set_dns_labels(struct config *config, struct slice value, struct problem *problem)
+{
+	struct config_mesh *mesh = &config->mesh;
+	char **place, *label;
+
+	mesh->given |= CONFIG_GIVEN_DNS_LABELS;
+	while (slice_next(&value, ", \t", &problem->item)) {
+		if (!is_dns_label(problem->item))
+			return -EINVAL;
+		if (mesh->dns_label_count == CONFIG_DNS_LABELS_MAX) {
+			problem->is = "is one label too many";
+			return -EINVAL;
+		}
+		label = strndup(problem->item.at, problem->item.len);
+		place = label ? config_grow(&mesh->dns_labels, &mesh->dns_label_count, sizeof(*place)) : NULL;
+		if (!place) {
+			free(label);
+			return -ENOMEM;
+		}
+		for (char *c = label; *c; c++)
+			*c = tolower((unsigned char)*c);
+		*place = label;
+	}
+	return 0;
+}
+
+static int set_dns_port(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_u16(value, 1, 65535, &config->mesh.dns_forwarder_port);
+}
+
+static int set_log_file(struct config *config, struct slice value, struct problem *problem)
+{
+	while (slice_next(&value, ",", &problem->item)) {
+		if (!slice_is(problem->item, "console") &&
+		    config_note(config, LOG_LEVEL_INFO, "NB_LOG_FILE: no effect: %.*s (Talon logs to standard error)", (int)problem->item.len,
+			    problem->item.at))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int set_profile(struct config *config, struct slice value, struct problem *problem)
+{
+	return slice_is(value, "default") ? 0 : -EINVAL;
+}
+
+/* Refused, not passed over: whoever asks for it counts on it. */
+static int set_rosenpass(struct config *config, struct slice value, struct problem *problem)
+{
+	bool wanted;
+
+	if (value_switch(value, &wanted))
+		return -EINVAL;
+	problem->is = "cannot be: Talon does not speak Rosenpass";
+	problem->form = "false";
+	return wanted ? -EINVAL : 0;
+}
+
+static int set_switch(struct config *config, struct slice value, struct problem *problem)
+{
+	bool ignored;
+
+	return value_switch(value, &ignored);
+}
+
+static int set_anything(struct config *config, struct slice value, struct problem *problem)
+{
+	return 0;
+}
+
+#define NO_SSH	"Talon runs no SSH server"
+
+static const struct config_mesh_option mesh_table[CONFIG_MESH_OPTIONS_MAX] = {
+	[MESH_MANAGEMENT_URL] = { "management-url", NULL, FORM_URL, "the management server (" CONFIG_MANAGEMENT_URL ")", NULL, 'm', false },
+	[MESH_SETUP_KEY] = { "setup-key", NULL, FORM_SETUP_KEY, "registers this host; later starts need none", NULL, 'k', false },
+	[MESH_SETUP_KEY_FILE] = { "setup-key-file", NULL, "the path of a file with a setup key", "a file with the setup key in it", NULL, 0, false },
+	[MESH_HOSTNAME] = { "hostname", NULL, "a name of 1-253 characters without spaces", "name in the mesh (the host's)", NULL, 'n', false },
+	[MESH_CONFIG] = { "config", NULL, "a path", "the identity file (STATE-DIR/default.json)", NULL, 'c', false },
+	[MESH_STATE_DIR] = { "state-dir", NULL, "an absolute path", "what outlives a restart (" CONFIG_STATE_DIR ")", NULL, 0, false },
+	[MESH_DAEMON_ADDR] = { "daemon-addr", NULL, "unix:///PATH, the path of at most 107 characters", "the control socket (unix://" CONFIG_CONTROL_SOCKET ")", NULL, 0, false },
+	[MESH_PRESHARED_KEY] = { "preshared-key", NULL, FORM_KEY, "WireGuard's preshared key of all peers", NULL, 0, false },
+	[MESH_CLIENT_ROUTES] = { "disable-client-routes", NULL, FORM_BOOL, "use no networks of others", NULL, 0, true },
+	[MESH_SERVER_ROUTES] = { "disable-server-routes", NULL, FORM_BOOL, "serve no networks", NULL, 0, true },
+	[MESH_FIREWALL] = { "disable-firewall", NULL, FORM_BOOL, "enforce no access rules", NULL, 0, true },
+	[MESH_LAN_ACCESS] = { "block-lan-access", NULL, FORM_BOOL, "keep peers out of the networks this host is in", NULL, 0, true },
+	[MESH_INBOUND] = { "block-inbound", NULL, FORM_BOOL, "let no peer open a connection", NULL, 0, true },
+	[MESH_FORCE_RELAY] = { "force-relay", NULL, FORM_BOOL, "no direct paths, relays only", NULL, 0, true },
+	[MESH_LAZY] = { "enable-lazy-connection", "NB_ENABLE_EXPERIMENTAL_LAZY_CONN", FORM_BOOL, "connect to peers when there is traffic", NULL, 0, true },
+	[MESH_DNS_LABELS] = { "extra-dns-labels", NULL, "up to 32 DNS labels with commas between them", "more names for this peer", NULL, 0, false },
+	[MESH_DNS_PORT] = { "dns-forwarder-port", NULL, "1-65535", "port where domain routes are resolved (as management says)", NULL, 0, false },
+	[MESH_FOREGROUND] = { "foreground-mode", NULL, FORM_BOOL, "run in this process, whoever else runs", NULL, 'F', true },
+	[MESH_AGENT] = { "agent", "TALON_AGENT", FORM_BOOL, "this host is no cluster node: use networks, serve none", NULL, 0, true },
+	[MESH_LOG_FILE] = { "log-file", NULL, "console", "console, the only place there is", NULL, 0, false },
+	[MESH_PROFILE] = { "profile", NULL, "default", "default, the only profile there is", NULL, 0, false },
+	[MESH_ROSENPASS] = { "enable-rosenpass", NULL, FORM_BOOL, "false, the only choice there is", NULL, 0, true },
+	[MESH_IDLE] = { "rosenpass-permissive", NULL, FORM_BOOL, NULL, "Talon does not speak Rosenpass", 0, true },
+	{ "disable-dns", NULL, FORM_BOOL, NULL, NULL, 0, true },
+	{ "no-browser", NULL, FORM_BOOL, NULL, NULL, 0, true },
+	{ "disable-profiles", NULL, FORM_BOOL, NULL, NULL, 0, true },
+	{ "disable-update-mesh_settings", NULL, FORM_BOOL, NULL, NULL, 0, true },
+	{ "admin-url", NULL, "a URL", NULL, NULL, 0, false },
+	{ "service", NULL, "a name", NULL, NULL, 's', false },
+	{ "anonymize", NULL, FORM_BOOL, NULL, "Talon shows addresses and names as they are", 'A', true },
+	{ "disable-auto-connect", NULL, FORM_BOOL, NULL, "Talon connects when it is started", 0, true },
+	{ "network-monitor", NULL, FORM_BOOL, NULL, "Talon always follows the host's devices and routes", 'N', true },
+	{ "external-ip-map", NULL, "a list", NULL, "Talon learns its outer addresses from STUN", 0, false },
+	{ "extra-iface-blacklist", NULL, "a list", NULL, "Talon offers the addresses of its uplinks and no others", 0, false },
+	{ "dns-resolver-address", NULL, "ADDRESS:PORT", NULL, "Talon leaves the host's resolver alone", 0, false },
+	{ "dns-router-interval", NULL, "a duration", NULL, "Talon follows the time to live of the answers", 0, false },
+	{ "allow-server-ssh", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
+	{ "enable-ssh-root", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
+	{ "enable-ssh-sftp", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
+	{ "enable-ssh-local-port-forwarding", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
+	{ "enable-ssh-remote-port-forwarding", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
+	{ "disable-ssh-auth", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
+	{ "ssh-jwt-cache-ttl", NULL, "seconds", NULL, NO_SSH, 0, false },
+};
+
+static const struct setting mesh_settings[MESH_IDLE] = {
+	[MESH_MANAGEMENT_URL]	= { set_management_url, NULL, "is not a management server", false },
+	[MESH_SETUP_KEY]	= { set_setup_key, NULL, "is not a setup key", true },
+	[MESH_SETUP_KEY_FILE]	= { set_setup_key_file, NULL, "is not a path", false },
+	[MESH_HOSTNAME]		= { set_hostname, NULL, "is not a host name", false },
+	[MESH_CONFIG]		= { set_config, NULL, "is not a path", false },
+	[MESH_STATE_DIR]	= { set_state_dir, NULL, "is not a directory for state", false },
+	[MESH_DAEMON_ADDR]	= { set_daemon_addr, NULL, "is not a local socket", false },
+	[MESH_PRESHARED_KEY]	= { set_preshared_key, NULL, "is not a key", true },
+	[MESH_CLIENT_ROUTES]	= { set_client_routes, NULL, "is not a choice", false },
+	[MESH_SERVER_ROUTES]	= { set_server_routes, NULL, "is not a choice", false },
+	[MESH_FIREWALL]		= { set_firewall, NULL, "is not a choice", false },
+	[MESH_LAN_ACCESS]	= { set_lan_access, NULL, "is not a choice", false },
+	[MESH_INBOUND]		= { set_inbound, NULL, "is not a choice", false },
+	[MESH_FORCE_RELAY]	= { set_force_relay, NULL, "is not a choice", false },
+	[MESH_LAZY]		= { set_lazy, NULL, "is not a choice", false },
+	[MESH_DNS_LABELS]	= { set_dns_labels, clear_dns_labels, "is not a DNS label", false },
+	[MESH_DNS_PORT]		= { set_dns_port, NULL, "is not a port", false },
+	[MESH_FOREGROUND]	= { set_foreground, NULL, "is not a choice", false },
+	[MESH_AGENT]		= { set_agent, NULL, "is not a choice", false },
+	[MESH_LOG_FILE]		= { set_log_file, NULL, "is not a log", false },
+	[MESH_PROFILE]		= { set_profile, NULL, "is not a profile that Talon has", false },
+	[MESH_ROSENPASS]	= { set_rosenpass, NULL, "is not a choice", false },
+};
+
+static const struct setting idle_switch = { set_switch, NULL, "is not a choice", false };
+static const struct setting idle_value = { set_anything, NULL, "is not a value", false };
+
+/* Variables of NetBird's client that are no flags and mean nothing here: parts of it that Talon does not have, or does not tune. */
+static const char *const idle_variables[] = {
+	"NB_DNS_STATE_FILE", "NB_UNCLEAN_SHUTDOWN_RESOLV_FILE", "NB_LOG_MAX_SIZE_MB", "NB_WG_KERNEL_DISABLED", "NB_USE_NETSTACK_MODE",
+	"NB_SOCKS5_LISTENER_PORT", "NB_NETSTACK_SKIP_PROXY", "NB_ENABLE_NETSTACK_LOCAL_FORWARDING", "NB_ENABLE_LOCAL_FORWARDING",
+	"NB_FORCE_USERSPACE_ROUTER", "NB_DISABLE_USERSPACE_ROUTING", "NB_DISABLE_CONNTRACK", "NB_DISABLE_MSS_CLAMPING",
+	"NB_USPFILTER_LOG_BUFFER", "NB_USE_LEGACY_ROUTING", "NB_SKIP_SOCKET_MARK", "NB_DISABLE_CUSTOM_ROUTING", "NB_SKIP_NFTABLES_CHECK",
+	"NB_NFTABLES_TABLE", "NB_DISABLE_EBPF_WG_PROXY", "NB_SKIP_DNS_PROBE", "NB_ICE_KEEP_ALIVE_INTERVAL_SEC",
+	"NB_ICE_DISCONNECTED_TIMEOUT_SEC", "NB_ICE_FAILED_TIMEOUT_SEC", "NB_ICE_RELAY_ACCEPTANCE_MIN_WAIT_SEC", "NB_ICE_FORCE_RELAY_CONN",
+	"NB_ICE_MONITOR_PERIOD", "NB_RELAY_HC_ATTEMPT_THRESHOLD", "NB_LAZY_CONN_INACTIVITY_THRESHOLD", "NB_CONN_RETRY_INTERVAL_TIME",
+	"NB_CONN_MAX_RETRY_INTERVAL_TIME", "NB_CONN_MAX_RETRY_TIME_TIME", "NB_CONN_RETRY_MULTIPLIER", "NB_ROSENPASS_LOG_LEVEL",
+	"NB_WG_DEBUG", "NB_PPROF_ADDR", "NB_DISABLE_SSH_CONFIG", "NB_FORCE_SSH_CONFIG", NULL,
+};
+
+/* Of the stock container's start script: nothing to say about them. */
+static const char *const quiet_variables[] = { "NB_ENTRYPOINT_SERVICE_TIMEOUT", "NB_ENTRYPOINT_LOGIN_TIMEOUT", NULL };
+
+const struct config_mesh_option *config_mesh_options(void)
+{
+	return mesh_table;
+}
+
+int config_mesh_find(const char *flag)
+{
+	for (int i = 0; mesh_table[i].flag; i++) {
+		if (!strcmp(mesh_table[i].flag, flag) || (mesh_table[i].letter && mesh_table[i].letter == flag[0] && !flag[1]))
+			return i;
+	}
+	return -ENOENT;
+}
+
+static const struct setting *setting_of(int number)
+{
+	return number < MESH_IDLE ? &mesh_settings[number] : mesh_table[number].is_switch ? &idle_switch : &idle_value;
+}
+
+static int try_only(const struct setting *setting, struct slice value, struct problem *problem)
+{
+	struct config scratch;
+	int ret;
+
+	config_init(&scratch);
+	ret = setting->set(&scratch, value, problem);
+	config_free(&scratch);
+	return ret;
+}
+
+int config_mesh_assign(struct config *config, int number, const struct config_origin *origin, const char *place, struct slice value,
+	char *why, size_t size)
+{
+	const struct setting *setting = setting_of(number);
+	struct problem problem = { value, setting->is, mesh_table[number].form };
+	enum config_source given = config->mesh_origins[number].source;
+	int ret;
+
+	if (origin->source < given) {
+		ret = try_only(setting, value, &problem);
+	} else {
+		if (origin->source > given && setting->clear)
+			setting->clear(config);
+		config->mesh_origins[number] = *origin;
+		ret = setting->set(config, value, &problem);
+	}
+	if (ret == -ENOMEM)
+		return config_no_memory(why, size);
+	return ret ? config_explain(place, &problem, setting->secret, why, size) : 0;
+}
+
+/* "NB_SETUP_KEY" */
+static void name_variable(const char *prefix, const char *flag, char text[static ENV_LEN])
+{
+	size_t len = snprintf(text, ENV_LEN, "%s%s", prefix, flag);
+
+	for (size_t i = strlen(prefix); i < len && i < ENV_LEN; i++)
+		text[i] = text[i] == '-' ? '_' : toupper((unsigned char)text[i]);
+}
+
+/* The entry of @env for option @number; its value into @ret_value. The name lives as long as @env, but has a '=' behind it. */
+static const char *find_variable(char *const *env, int number, char name[static ENV_LEN])
+{
+	static const char *const prefixes[] = { "NB_", "WT_" };	/* the older one too, as NetBird's client */
+	const char *value;
+
+	for (size_t i = 0; i < 2; i++) {
+		name_variable(prefixes[i], mesh_table[number].flag, name);
+		value = number == MESH_AGENT ? NULL : config_env_value(env, name);
+		if (value)
+			return value;
+	}
+	snprintf(name, ENV_LEN, "%s", mesh_table[number].env ? mesh_table[number].env : "");
+	return config_env_value(env, name);
+}
+
+/* Names for config_origin, which does not own them: made once, at the first need. */
+static const char *variable_name(int number, const char *name)
+{
+	static char names[CONFIG_MESH_OPTIONS_MAX][ENV_LEN];
+
+	memcpy(names[number], name, ENV_LEN);
+	return names[number];
+}
+
+static bool is_one_of(const char *const *list, const char *name, size_t len)
+{
+	for (; *list; list++) {
+		if (!strncmp(*list, name, len) && !(*list)[len])
+			return true;
+	}
+	return false;
+}
+
+static bool is_option_variable(const char *entry, size_t len)
+{
+	char name[ENV_LEN];
+
+	for (int i = 0; mesh_table[i].flag; i++) {
+		name_variable("NB_", mesh_table[i].flag, name);
+		if ((!strncmp(name, entry, len) && !name[len]) ||
+		    (mesh_table[i].env && !strncmp(mesh_table[i].env, entry, len) && !mesh_table[i].env[len]))
+			return true;
+	}
+	for (const struct config_option *o = config_options(); o->key || o->flag; o++) {
+		if (o->netbird_env && !strncmp(o->netbird_env, entry, len) && !o->netbird_env[len])
+			return true;
+	}
+	return false;
+}
+
+static void list_name(char names[static NAMES_LEN], const char *name, size_t len)
+{
+	size_t used = strlen(names);
+
+	if (used + len + 8 < NAMES_LEN)
+		snprintf(names + used, NAMES_LEN - used, "%s%.*s", used ? ", " : "", (int)len, name);
+	else if (used + 6 < NAMES_LEN && strcmp(names + used - 3, "..."))
+		strcat(names, ", ...");
+}
+
+/* One line for what has no effect, one for what nobody knows, which may be a slip of the pen. */
+static int note_variables(struct config *config, char *const *env)
+{
+	char idle[NAMES_LEN] = "", unknown[NAMES_LEN] = "";
+
+	for (; *env; env++) {
+		size_t len = strcspn(*env, "=");
+
+		if (strncmp(*env, "NB_", 3) || len >= ENV_LEN || !(*env)[len] || !(*env)[len + 1] || is_option_variable(*env, len) ||
+		    is_one_of(quiet_variables, *env, len))
+			continue;
+		list_name(is_one_of(idle_variables, *env, len) ? idle : unknown, *env, len);
+	}
+	if (idle[0] && config_note(config, LOG_LEVEL_INFO, "no effect: %s (of parts of NetBird's client that Talon does not have)", idle))
+		return -ENOMEM;
+	if (unknown[0] && config_note(config, LOG_LEVEL_WARN, "no effect: %s (not known; see talon up --help)", unknown))
+		return -ENOMEM;
+	return 0;
+}
+
+int config_mesh_read_env(struct config *config, char *const *env, char *why, size_t size)
+{
+	char name[ENV_LEN];
+
+	for (int i = 0; mesh_table[i].flag; i++) {
+		const char *value = find_variable(env, i, name);
+		struct config_origin origin = { CONFIG_FROM_NETBIRD, NULL, 0 };
+		int ret;
+
+		if (!value)
+			continue;
+		origin.name = variable_name(i, name);
+		if (!strncmp(name, "TALON_", 6))
+			origin.source = CONFIG_FROM_ENVIRONMENT;
+		ret = config_mesh_assign(config, i, &origin, origin.name, slice_trim(slice_from(value)), why, size);
+		if (ret)
+			return ret;
+	}
+	return note_variables(config, env) ? config_no_memory(why, size) : 0;
+}
+
+const char *config_mesh_place(const struct config_origin *origin, char *text, size_t size)
+{
+	snprintf(text, size, "%s%s", origin->source == CONFIG_FROM_FLAG ? "--" : "", origin->name);
+	return text;
+}
+
+const char *config_mesh_flag_given(const struct config *config)
+{
+	for (int i = 0; mesh_table[i].flag; i++) {
+		if (config->mesh_origins[i].source == CONFIG_FROM_FLAG)
+			return mesh_table[i].flag;
+	}
+	return NULL;
+}
+
+/* The whole of a small file into @text. Returns its length or a negative errno. */
+static ssize_t read_small(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = 0;
+	size_t len = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (len < size && (n = read(fd, text + len, size - len)) > 0)
+		len += n;
+	n = n < 0 ? -errno : len == size ? -EFBIG : (ssize_t)len;
+	close(fd);
+	return n;
+}
+
+static int read_setup_key_file(struct config *config, char *why, size_t size)
+{
+	struct config_origin *file = &config->mesh_origins[MESH_SETUP_KEY_FILE], *key = &config->mesh_origins[MESH_SETUP_KEY];
+	char text[KEY_FILE_MAX], place[ENV_LEN + 2], other[ENV_LEN + 2];
+	struct problem problem = {};
+	struct slice value;
+	ssize_t len;
+	int ret = -EINVAL;
+
+	config_mesh_place(file, place, sizeof(place));
+	if (key->source) {
+		snprintf(why, size, "%s: %s is there too; write only one of them", place, config_mesh_place(key, other, sizeof(other)));
+		return -EINVAL;
+	}
+	len = read_small(config->setup_key_file, text, sizeof(text));
+	value = slice_trim((struct slice){ text, len > 0 ? len : 0 });
+	if (len < 0)
+		snprintf(why, size, "%s: cannot read %.200s: %s; write %s", place, config->setup_key_file, strerror(-len),
+			mesh_table[MESH_SETUP_KEY_FILE].form);
+	else if (!value.len)
+		snprintf(why, size, "%s: %.200s is empty; write %s into it", place, config->setup_key_file, FORM_SETUP_KEY);
+	else
+		ret = set_setup_key(config, value, &problem);
+	if (ret && value.len)
+		snprintf(why, size, "%s: what %.200s holds is not a setup key; write %s", place, config->setup_key_file, FORM_SETUP_KEY);
+	sodium_memzero(text, sizeof(text));
+	return ret;
+}
+
+static int default_text(char **place, const char *fmt, const char *part)
+{
+	if (!*place && asprintf(place, fmt, part) < 0) {
+		*place = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* One line for each option that was given and does nothing; a switch that is off asks for nothing. */
+static int note_idle(struct config *config)
+{
+	char place[ENV_LEN + 2];
+
+	for (int i = MESH_IDLE; mesh_table[i].flag; i++) {
+		if (!config->mesh_origins[i].source || !mesh_table[i].no_effect)
+			continue;
+		if (config_note(config, LOG_LEVEL_INFO, "%s: no effect: %s",
+			    config_mesh_place(&config->mesh_origins[i], place, sizeof(place)), mesh_table[i].no_effect))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int config_mesh_finish(struct config *config, char *why, size_t size)
+{
+	struct config_mesh *mesh = &config->mesh;
+
+	if (config->setup_key_file) {
+		int ret = read_setup_key_file(config, why, size);
+
+		if (ret)
+			return ret;
+	}
+	if (default_text(&mesh->state_dir, "%s", CONFIG_STATE_DIR) || default_text(&mesh->identity_path, "%s/default.json", mesh->state_dir) ||
+	    default_text(&mesh->control_socket, "%s", CONFIG_CONTROL_SOCKET) || note_idle(config))
+		return config_no_memory(why, size);
+	return 0;
+}
+
+void config_mesh_free(struct config *config)
+{
+	struct config_mesh *mesh = &config->mesh;
+	char **texts[] = {
+		&mesh->management_url, &mesh->setup_key, &mesh->hostname, &mesh->state_dir, &mesh->identity_path, &mesh->control_socket,
+		&mesh->preshared_key, &config->setup_key_file,
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		forget(texts[i]);
+	clear_dns_labels(config);
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// A mesh as YAML: the keys of the JSON form, with quotes only where a reader would take a text for something else.
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "status/mesh_show.h"
+#include "status/show.h"
+
+#define STEP 4				/* columns of indentation per level */
+
+static void indent(FILE *out, int column)
+{
+	fprintf(out, "%*s", column, "");
+}
+
+/* Words and numbers that YAML 1.1 or 1.2 would not take for a text. */
+static bool is_other_type(const char *text)
+{
+	static const char *const words[] = { "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", ".nan", ".inf", "+.inf",
+					     "-.inf", "=", "<<", NULL };
+	char *end;
+
+	for (size_t i = 0; words[i]; i++) {
+		if (!strcasecmp(words[i], text))
+			return true;
+	}
+	if (!isdigit((unsigned char)text[0]) && !strchr("+-.", text[0]))
+		return false;
+	strtod(text, &end);
+	/* Numbers, and what looks like times of the day or dates to a reader of YAML 1.1. */
+	return !*end || !text[strspn(text, "0123456789+-.:_eEoxabcdefABCDEFTZ ")];
+}
+
+/* What may not stand without quotes (YAML 1.2 section 7.3.3, in block context). */
+static bool needs_quotes(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (!len || strchr("#,[]{}&*!|>'\"%@`", text[0]) || (strchr("?:-", text[0]) && (len == 1 || text[1] == ' ')) ||
+	    !strncmp(text, "---", 3) || !strncmp(text, "...", 3) || text[0] == ' ' || text[len - 1] == ' ' || text[len - 1] == ':')
+		return true;
+	return strstr(text, ": ") || strstr(text, " #");
+}
+
+static bool is_printable(const char *text)
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text < ' ' || (unsigned char)*text >= 0x7f)
+			return false;
+	}
+	return true;
+}
+
+/* Lines with line feeds, tabs and ASCII only, none of which begins or ends with a space, can be shown as they are. */
+static bool is_literal(const char *text)
+{
+	if (!strchr(text, '\n') || strstr(text, " \n") || text[0] == ' ' || text[0] == '\n' || text[strlen(text) - 1] == ' ')
+		return false;
+	for (; *text; text++) {
+		if (((unsigned char)*text < ' ' && !strchr("\n\t", *text)) || (unsigned char)*text >= 0x7f)
+			return false;
+	}
+	return true;
+}
+
+/* Section 8.1: "|", then what becomes of the line feeds at the end. */
+static void put_literal(FILE *out, const char *text, int column)
+{
+	size_t len = strlen(text);
+
+	fprintf(out, "|%s\n", text[len - 1] != '\n' ? "-" : len > 1 && text[len - 2] == '\n' ? "+" : "");
+	while (*text) {
+		size_t part = strcspn(text, "\n");
+
+		if (part)
+			indent(out, column);
+		fprintf(out, "%.*s\n", (int)part, text);
+		text += part + (text[part] == '\n');
+	}
+}
+
+/* A text and the end of its line; @column: where the lines of a longer one begin. */
+static void put_text(FILE *out, const char *text, int column)
+{
+	text = mesh_text(text);
+	if (is_literal(text)) {
+		put_literal(out, text, column);
+		return;
+	}
+	if (!text[0] || !is_printable(text) || is_other_type(text)) {
+		show_json_string(out, text, strlen(text));	/* JSON's quotes are YAML's */
+	} else if (needs_quotes(text)) {
+		fputc('\'', out);
+		for (; *text; text++)
+			fprintf(out, *text == '\'' ? "''" : "%c", *text);
+		fputc('\'', out);
+	} else {
+		fputs(text, out);
+	}
+	fputc('\n', out);
+}
+
+static void line(FILE *out, int column, const char *key, const char *text)
+{
+	indent(out, column);
+	fprintf(out, "%s: ", key);
+	put_text(out, text, column + STEP);
+}
+
+/* The first line of an item: a dash before the key. @column is that of the dash. */
+static void first_line(FILE *out, int column, const char *key, const char *text)
+{
+	indent(out, column);
+	fprintf(out, "- %s: ", key);
+	put_text(out, text, column + STEP + 2);
+}
+
+static void put_bool(FILE *out, int column, const char *key, bool value)
+{
+	indent(out, column);
+	fprintf(out, "%s: %s\n", key, value ? "true" : "false");
+}
+
+static void put_number(FILE *out, int column, const char *key, uint64_t number)
+{
+	indent(out, column);
+	fprintf(out, "%s: %llu\n", key, (unsigned long long)number);
+}
+
+static void put_time(FILE *out, int column, const char *key, uint64_t ns)
+{
+	char text[MESH_TIME_LEN];
+
+	mesh_time(ns, text);
+	indent(out, column);
+	fprintf(out, "%s: %s\n", key, text);
+}
+
+/* The items of a list; its key is written. */
+static void put_items(FILE *out, int column, char *const *texts, size_t count)
+{
+	fprintf(out, "%s\n", count ? "" : " []");
+	for (size_t i = 0; i < count; i++) {
+		indent(out, column + STEP);
+		fprintf(out, "- ");
+		put_text(out, texts[i], column + STEP + 2);
+	}
+}
+
+static void put_texts(FILE *out, int column, const char *key, char *const *texts, size_t count)
+{
+	indent(out, column);
+	fprintf(out, "%s:", key);
+	put_items(out, column, texts, count);
+}
+
+static void put_pair(FILE *out, int column, const char *key, const char *local, const char *remote)
+{
+	indent(out, column);
+	fprintf(out, "%s:\n", key);
+	line(out, column + STEP, "local", local);
+	line(out, column + STEP, "remote", remote);
+}
+
+static void put_peer(FILE *out, const struct snapshot_peer *peer)
+{
+	bool connected = mesh_is_connected(peer);
+	const int column = 2 * STEP + 2;
+	char latency[MESH_TIME_LEN];
+
+	first_line(out, 2 * STEP, "fqdn", peer->fqdn);
+	line(out, column, "netbirdIp", peer->ip);
+	line(out, column, "publicKey", peer->public_key);
+	line(out, column, "status", peer->status);
+	put_time(out, column, "lastStatusUpdate", peer->status_ns);
+	line(out, column, "connectionType", mesh_connection(peer));
+	put_pair(out, column, "iceCandidateType", connected ? peer->ice_local_type : "", connected ? peer->ice_remote_type : "");
+	put_pair(out, column, "iceCandidateEndpoint", connected ? peer->ice_local_endpoint : "", connected ? peer->ice_remote_endpoint : "");
+	line(out, column, "relayAddress", connected ? peer->relay : "");
+	put_time(out, column, "lastWireguardHandshake", connected ? peer->handshake_ns : 0);
+	put_number(out, column, "transferReceived", connected ? peer->rx_bytes : 0);
+	put_number(out, column, "transferSent", connected ? peer->tx_bytes : 0);
+	mesh_duration(connected ? peer->latency_ns : 0, latency);
+	indent(out, column);
+	fprintf(out, "latency: %s\n", latency);
+	put_bool(out, column, "quantumResistance", false);
+	put_texts(out, column, "networks", peer->networks, peer->network_count);
+}
+
+static void put_peers(FILE *out, const struct mesh_view *view)
+{
+	fprintf(out, "peers:\n");
+	put_number(out, STEP, "total", view->peer_count);
+	put_number(out, STEP, "connected", view->connected);
+	indent(out, STEP);
+	fprintf(out, "details:%s\n", view->peer_count ? "" : " []");
+	for (size_t i = 0; i < view->peer_count; i++)
+		put_peer(out, view->peers[i]);
+}
+
+static void put_service(FILE *out, const char *key, const char *url, bool connected, const char *error)
+{
+	fprintf(out, "%s:\n", key);
+	line(out, STEP, "url", url);
+	put_bool(out, STEP, "connected", connected);
+	line(out, STEP, "error", error);
+}
+
+static void put_relays(FILE *out, const struct snapshot *s)
+{
+	fprintf(out, "relays:\n");
+	put_number(out, STEP, "total", s->relay_count);
+	put_number(out, STEP, "available", mesh_relays_available(s));
+	indent(out, STEP);
+	fprintf(out, "details:%s\n", s->relay_count ? "" : " []");
+	for (size_t i = 0; i < s->relay_count; i++) {
+		first_line(out, 2 * STEP, "uri", s->relays[i].uri);
+		put_bool(out, 2 * STEP + 2, "available", s->relays[i].available);
+		line(out, 2 * STEP + 2, "error", s->relays[i].error);
+	}
+}
+
+static void put_nameservers(FILE *out, const struct snapshot *s)
+{
+	fprintf(out, "dnsServers:%s\n", s->nameserver_count ? "" : " []");
+	for (size_t i = 0; i < s->nameserver_count; i++) {
+		const struct snapshot_nameserver *server = &s->nameservers[i];
+
+		indent(out, STEP);
+		fprintf(out, "- servers:");
+		put_items(out, STEP + 2, server->servers, server->server_count);
+		put_texts(out, STEP + 2, "domains", server->domains, server->domain_count);
+		put_bool(out, STEP + 2, "enabled", server->enabled);
+		indent(out, STEP + 2);
+		fprintf(out, "error: ");
+		put_text(out, server->error, 2 * STEP);
+	}
+}
+
+static void put_events(FILE *out, const struct snapshot *s)
+{
+	fprintf(out, "events:%s\n", s->event_count ? "" : " []");
+	for (size_t i = 0; i < s->event_count; i++) {
+		const struct snapshot_event *event = &s->events[i];
+
+		first_line(out, STEP, "id", event->id);
+		line(out, STEP + 2, "severity", event->severity);
+		line(out, STEP + 2, "category", event->category);
+		line(out, STEP + 2, "message", event->message);
+		line(out, STEP + 2, "userMessage", event->user_message);
+		put_time(out, STEP + 2, "timestamp", event->at_ns);
+		indent(out, STEP + 2);
+		fprintf(out, "metadata:%s\n", event->metadata_count < 2 ? " {}" : "");
+		for (size_t j = 0; j + 1 < event->metadata_count; j += 2)
+			line(out, 2 * STEP + 2, event->metadata[j], event->metadata[j + 1]);
+	}
+}
+
+static void put_talon(FILE *out, const struct snapshot *s)
+{
+	fprintf(out, "talon:\n");
+	line(out, STEP, "daemonStatus", s->daemon_status);
+	put_bool(out, STEP, "ready", s->datapath_ready);
+	line(out, STEP, "why", s->datapath_why);
+	put_number(out, STEP, "serial", s->serial);
+	put_bool(out, STEP, "mapHeldBack", s->map_held_back);
+	line(out, STEP, "mapNote", s->map_note);
+	put_time(out, STEP, "managementSince", s->management_since_ns);
+	put_time(out, STEP, "signalSince", s->signal_since_ns);
+}
+
+void mesh_print_yaml(FILE *out, const struct mesh_view *view)
+{
+	const struct snapshot *s = view->snapshot;
+
+	put_peers(out, view);
+	line(out, 0, "cliVersion", view->cli_version);
+	line(out, 0, "daemonVersion", view->daemon_version);
+	put_service(out, "management", s->management_url, s->management_connected, s->management_error);
+	put_service(out, "signal", s->signal_url, s->signal_connected, s->signal_error);
+	put_relays(out, s);
+	line(out, 0, "netbirdIp", s->ip);
+	line(out, 0, "publicKey", s->public_key);
+	put_bool(out, 0, "usesKernelInterface", !s->userspace);
+	line(out, 0, "fqdn", s->fqdn);
+	put_bool(out, 0, "quantumResistance", false);
+	put_bool(out, 0, "quantumResistancePermissive", false);
+	put_texts(out, 0, "networks", s->networks, s->network_count);
+	fprintf(out, "forwardingRules: 0\n");
+	put_nameservers(out, s);
+	put_events(out, s);
+	put_bool(out, 0, "lazyConnectionEnabled", s->lazy);
+	fprintf(out, "profileName: default\nsshServer:\n    enabled: false\n    sessions: []\n");
+	if (view->as_talon)
+		put_talon(out, s);
+}
