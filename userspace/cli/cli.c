@@ -4,42 +4,86 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "cli/cli.h"
+#include "status/mesh_show.h"
 
 #define COMMON_HELP											\
+	"  --daemon-addr ADDR  the daemon's control socket (unix://" CONFIG_CONTROL_SOCKET ")\n"	\
 	"  --pin-dir DIR       where programs and maps are kept (" CONFIG_PIN_DIR ")\n"		\
 	"  --log-level LEVEL   error, warn, info or debug (info)\n"					\
 	"  -h, --help          this text\n"
 
 const struct cli_command cli_commands[] = {
 	{
-		"up", "run a routing peer in the foreground", "--static FILE [OPTION...]",
-		"Reads FILE, a wg(8) or wg-quick(8) configuration with Talon's own keys (talon.conf(5)), attaches\n"
-		"the datapath and serves until SIGTERM. The datapath outlives this process; `talon down` removes it.\n"
-		"A flag wins over the environment, and that over FILE.\n"
+		"up", "join a mesh, or serve the peers of a file", "[--static FILE] [OPTION...]",
+		"Without FILE it joins a NetBird mesh: the first time with a setup key, later with the identity that it\n"
+		"keeps. With FILE it serves the peers of a wg(8) or wg-quick(8) configuration (talon.conf(5)).\n"
+		"Either way it attaches the datapath and runs in the foreground until SIGTERM. The datapath outlives this\n"
+		"process; `talon down` removes it. Where a daemon runs in a mesh already, it is told to connect.\n"
+		"A flag wins over TALON_* variables, and those over FILE; NB_* variables win over flags in a mesh.\n"
 		"\n"
 		"  --static FILE       the configuration (TALON_STATIC)\n"
 		"  --dry-run           check FILE and the options, say what was understood, and stop\n",
 		cli_up,
 	},
 	{
-		"status", "show what runs: datapath, peers, flows, counters", "[-d] [--json] [--check WHAT]",
-		"Reads the pinned maps itself, so it answers also when the controller hangs or is gone.\n"
+		"status", "show what runs: mesh, datapath, peers, flows, counters", "[-d] [--json] [--yaml] [--ipv4] [--check WHAT] [FILTER...]",
+		"In a mesh the daemon tells; the datapath is read from the pinned maps, so there is an answer also when\n"
+		"the controller hangs or is gone.\n"
 		"\n"
 		"  -d, --detail        each peer, and every counter that is not zero\n"
-		"  --json              everything, for programs\n"
+		"  --json, --yaml      everything, for programs (YAML: of a mesh)\n"
+		"  --ipv4              only the address in the mesh\n"
 		"  --check WHAT        exit with 0 or 1 and one line why. WHAT is\n"
 		"                        live       the controller answers\n"
-		"                        startup    it has finished starting\n"
+		"                        startup    it has finished starting; in a mesh: management, signal and a relay\n"
+		"                                   are connected\n"
 		"                        ready      packets can be served\n"
-		"                        datapath   the programs are attached\n" COMMON_HELP,
+		"                        datapath   the programs are attached\n"
+		"  --filter-by-ips, --filter-by-names LIST      peers of a mesh with these addresses, beginnings of names\n"
+		"  --filter-by-status STATUS                    idle, connecting or connected\n"
+		"  --filter-by-connection-type TYPE             P2P or Relayed\n" COMMON_HELP,
 		cli_status,
 	},
 	{
 		"down", "remove every program, map, link, route, device and pin", "",
-		"Works without a running controller, and does nothing where nothing is left.\n"
+		"Works without a running controller, and does nothing where nothing is left. A daemon in a mesh drains\n"
+		"first; this host stays registered there.\n"
 		"\n" COMMON_HELP,
 		cli_down,
+	},
+	{
+		"networks", "networks of others in the mesh: list, select, deselect", "list | select [-a] ID...|all | deselect ID...|all",
+		"list (or ls) shows them; select uses these and no others, with -a (--append) these too; deselect stops\n"
+		"using them. Also called routes.\n"
+		"\n" COMMON_HELP,
+		cli_networks,
+	},
+	{
+		"login", "register this host in the mesh", "[OPTION...]",
+		"Tells the running daemon to register, with --setup-key or --setup-key-file, or to log in again.\n"
+		"\n" COMMON_HELP,
+		cli_login,
+	},
+	{
+		"logout", "have the mesh delete this host", "",
+		"The server forgets this host; joining again takes a setup key. Also called deregister.\n"
+		"\n" COMMON_HELP,
+		cli_logout,
+	},
+	{
+		"service", "run in the foreground, as NetBird's service does", "run [OPTION...]",
+		"The same as `talon up -F`, but without identity and setup key it waits for `talon up` or `talon login`.\n"
+		"Takes the options of `talon up`.\n",
+		cli_service,
+	},
+	{
+		"debug", "change the level of a running daemon's log", "log level LEVEL",
+		"LEVEL is error, warn, info or debug.\n"
+		"\n" COMMON_HELP,
+		cli_debug,
 	},
 	{ "version", "show the version", "", "", cli_version },
 	{
@@ -58,6 +102,14 @@ const struct cli_command cli_commands[] = {
 
 static const struct cli_command *find_command(const char *name)
 {
+	static const struct {
+		const char *alias, *name;
+	} aliases[] = { { "routes", "networks" }, { "deregister", "logout" } };
+
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+		if (!strcmp(aliases[i].alias, name))
+			name = aliases[i].name;
+	}
 	for (const struct cli_command *c = cli_commands; c->name; c++) {
 		if (!strcmp(c->name, name))
 			return c;
@@ -77,8 +129,8 @@ int cli_fail(struct cli *cli, int code, const char *fmt, ...)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '?';	/* what came from outside cannot make two lines of one, nor steer a terminal */
 	}
-	fprintf(cli->err, "talon: %s\n", line);
-	return code;
+	fprintf(cli->err, "%s: %s\n", cli->as_netbird ? "Error" : "talon", line);
+	return cli->as_netbird && code ? CLI_FAILED : code;
 }
 
 bool cli_next(struct cli *cli, const char **ret_name, const char **ret_value)
@@ -116,6 +168,8 @@ const char *cli_value(struct cli *cli, const char *name, const char *value)
 
 int cli_unknown(struct cli *cli, const char *command, const char *name, const char *value)
 {
+	if (name && cli->as_netbird)
+		return cli_fail(cli, CLI_USAGE, "unknown flag: %s%.40s", strlen(name) > 1 ? "--" : "-", name);
 	if (name)
 		return cli_fail(cli, CLI_USAGE, "%s: '%s%.40s' is not an option; see talon %s --help", command,
 			strlen(name) > 1 ? "--" : "-", name, command);
@@ -125,42 +179,97 @@ int cli_unknown(struct cli *cli, const char *command, const char *name, const ch
 
 static bool is_common(const char *name)
 {
-	return !strcmp(name, "pin-dir") || !strcmp(name, "log-level");
+	static const char *const names[] = {
+		"pin-dir", "log-level", "l", "log-format", "daemon-addr", "management-url", "m", "admin-url", "setup-key", "k", "setup-key-file",
+		"preshared-key", "hostname", "n", "log-file", "config", "c", "state-dir", "service", "s", "anonymize", "A", NULL,
+	};
+
+	for (size_t i = 0; names[i]; i++) {
+		if (!strcmp(names[i], name))
+			return true;
+	}
+	return false;
+}
+
+static bool is_secret(const char *name)
+{
+	return !strcmp(name, "setup-key") || !strcmp(name, "k") || !strcmp(name, "preshared-key");
+}
+
+int cli_set_flag(struct cli *cli, struct config *config, const char *name, const char *value)
+{
+	char why[CONFIG_WHY_LEN];
+	int ret;
+
+	if (!value && config_flag_is_switch(name))
+		value = "true";
+	else
+		value = cli_value(cli, name, value);
+	if (!value)
+		return cli->as_netbird ? CLI_FAILED : CLI_USAGE;
+	ret = config_set_flag(config, name, value, why, sizeof(why));
+	if (cli->is_main && is_secret(name))
+		sodium_memzero((char *)value, strlen(value));	/* others can read a process's arguments */
+	return ret ? cli_fail(cli, CLI_USAGE, "%s", why) : CLI_OK;
 }
 
 int cli_common_flag(struct cli *cli, struct config *config, const char *name, const char *value)
 {
-	char why[CONFIG_WHY_LEN];
-
 	if (!name || !is_common(name))
 		return -ENOENT;
-	value = cli_value(cli, name, value);
-	if (!value)
-		return -EINVAL;
-	if (config_set_flag(config, name, value, why, sizeof(why))) {
-		cli_fail(cli, CLI_USAGE, "%s", why);
-		return -EINVAL;
-	}
-	return 0;
+	return cli_set_flag(cli, config, name, value) ? -EINVAL : 0;
 }
 
+/* The setup key too: `up` and `login` bring it to the daemon. */
 int cli_common_env(struct cli *cli, struct config *config)
 {
-	static const char *const names[] = { "TALON_PIN_DIR=", "TALON_LOG_LEVEL=", "NB_LOG_LEVEL=" };
+	static const char *const names[] = {
+		"TALON_PIN_DIR=", "TALON_LOG_LEVEL=", "NB_LOG_LEVEL=", "TALON_LOG_FORMAT=", "NB_LOG_FORMAT=", "NB_DAEMON_ADDR=", "WT_DAEMON_ADDR=",
+	};
+	const size_t count = sizeof(names) / sizeof(names[0]);
+	char *env[sizeof(names) / sizeof(names[0]) + 1] = {};
 	char why[CONFIG_WHY_LEN];
-	char *env[4] = {};
-	size_t count = 0;
+	size_t found = 0;
 
 	for (char *const *e = cli->env; *e; e++) {
-		for (size_t i = 0; i < 3 && count < 3; i++) {
+		for (size_t i = 0; i < count && found < count; i++) {
 			if (!strncmp(*e, names[i], strlen(names[i])))
-				env[count++] = *e;
+				env[found++] = *e;
 		}
 	}
 	if (!config_read_env(config, env, why, sizeof(why)))
 		return 0;
 	cli_fail(cli, CLI_USAGE, "%s", why);
 	return -EINVAL;
+}
+
+int cli_common_only(struct cli *cli, struct config *config, const char *command)
+{
+	const char *name, *value;
+	int ret;
+
+	while (cli_next(cli, &name, &value)) {
+		ret = cli_common_flag(cli, config, name, value);
+		if (ret == -ENOENT)
+			return cli_unknown(cli, command, name, value);
+		if (ret)
+			return CLI_USAGE;
+	}
+	return cli_common_env(cli, config) ? CLI_USAGE : CLI_OK;
+}
+
+void cli_wipe_env(struct cli *cli)
+{
+	static const char *const names[] = { "NB_SETUP_KEY=", "WT_SETUP_KEY=", "NB_PRESHARED_KEY=", "WT_PRESHARED_KEY=" };
+
+	for (char *const *e = cli->env; cli->is_main && *e; e++) {
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+			size_t len = strlen(names[i]);
+
+			if (!strncmp(*e, names[i], len))
+				sodium_memzero(*e + len, strlen(*e + len));
+		}
+	}
 }
 
 static void print_options(FILE *out)
@@ -174,7 +283,18 @@ static void print_options(FILE *out)
 		fprintf(out, "  %-20s%s\n%22s%s%s%s%s\n", name, o->help, "", o->env, o->netbird_env ? ", " : "",
 			o->netbird_env ? o->netbird_env : "", o->key ? "" : " (not in FILE)");
 	}
-	fprintf(out, "  -h, --help          this text\n");
+	fprintf(out, "\nOf a mesh:\n");
+	for (const struct config_mesh_option *o = config_mesh_options(); o->flag; o++) {
+		char name[48];
+
+		if (!o->help)
+			continue;
+		snprintf(name, sizeof(name), "%s--%s", o->letter ? (const char[]){ '-', o->letter, ',', ' ', 0 } : "", o->flag);
+		fprintf(out, "  %-27s%s\n", name, o->help);
+	}
+	fprintf(out, "  Each is NB_ and its name as a variable, such as NB_SETUP_KEY (TALON_AGENT; NB_ENABLE_EXPERIMENTAL_LAZY_CONN too).\n"
+		     "  NetBird's other flags are taken and have no effect; --interface-name and --wireguard-port are --tunnel and\n"
+		     "  --listen-port.\n\n  -h, --help          this text\n");
 }
 
 void cli_print_help(FILE *out, const struct cli_command *command)
@@ -223,7 +343,9 @@ int cli_version(struct cli *cli)
 {
 	int code = cli_no_arguments(cli, "version");
 
-	if (!code)
+	if (!code && cli->as_netbird)
+		fprintf(cli->out, "%s\n", MESH_NETBIRD_VERSION);
+	else if (!code)
 		fprintf(cli->out, "talon %s\n", TALON_VERSION);
 	return code;
 }
@@ -237,15 +359,49 @@ static bool wants_help(const struct cli *cli)
 	return false;
 }
 
+/* NetBird's global flags may stand before the command. Moves the command to the front. */
+static void put_command_first(int argc, char **argv)
+{
+	int at = 1;
+
+	while (at < argc && argv[at][0] == '-' && argv[at][1]) {
+		char *name = argv[at] + (argv[at][1] == '-' ? 2 : 1), word[32];
+		size_t len = strcspn(name, "=");
+
+		if (len >= sizeof(word))
+			return;
+		memcpy(word, name, len);
+		word[len] = '\0';
+		if (!is_common(word))
+			return;
+		at += name[len] || config_flag_is_switch(word) ? 1 : 2;
+	}
+	if (at < argc) {
+		char *command = argv[at];
+
+		memmove(argv + 2, argv + 1, (at - 1) * sizeof(*argv));
+		argv[1] = command;
+	}
+}
+
+static bool is_netbird(const char *path)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+
+	return path && !strcmp(slash ? slash + 1 : path, "netbird");
+}
+
 int cli_main(struct cli *cli, int argc, char **argv)
 {
 	const struct cli_command *command;
 
+	cli->as_netbird = is_netbird(argv[0]);
 	if (argc < 2)
 		return cli_fail(cli, CLI_USAGE, "there is no command; see talon help");
+	put_command_first(argc, argv);
 	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))
 		argv[1] = "help";
-	else if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version"))
+	else if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "-v") || !strcmp(argv[1], "--version"))
 		argv[1] = "version";
 	cli->argc = argc - 2;
 	cli->argv = argv + 2;

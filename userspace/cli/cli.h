@@ -23,6 +23,9 @@ struct cli {
 	int argc;		/* arguments after the subcommand */
 	char **argv;
 	int at;			/* the next one */
+	bool as_netbird;	/* called by that name: its words, and exit code 1 for every error */
+	bool is_main;		/* arguments and environment are the process's own, so that secrets in them can be wiped */
+	unsigned int patience_ms;	/* how long `netbird up` waits for a daemon that is just starting */
 	char name[64];		/* of the flag that cli_next returned last */
 };
 
@@ -40,7 +43,7 @@ extern const struct cli_command cli_commands[];
 /* Runs the subcommand that argv[1] names. Returns enum cli_exit. */
 int cli_main(struct cli *cli, int argc, char **argv);
 
-/* "talon: ..." on one line to cli->err. Returns @code. */
+/* "talon: ..." (or "Error: ...") on one line to cli->err. Returns @code. */
 int cli_fail(struct cli *cli, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /*
@@ -57,12 +60,25 @@ int cli_unknown(struct cli *cli, const char *command, const char *name, const ch
 int cli_no_arguments(struct cli *cli, const char *command);
 
 /*
- * Flags that every command has: --pin-dir, --log-level. Returns 0 when taken, -ENOENT when @name is none of them,
- * -EINVAL after saying what is wrong.
+ * Flags that every command has: --pin-dir, --log-level, and NetBird's global ones, of which commands other than `up` heed only --daemon-addr.
+ * Returns 0 when taken, -ENOENT when @name is none of them, -EINVAL after saying what is wrong.
  */
 int cli_common_flag(struct cli *cli, struct config *config, const char *name, const char *value);
-/* The same two from the environment. Returns 0 or -EINVAL after saying what is wrong. */
+/* The same from the environment. Returns 0 or -EINVAL after saying what is wrong. */
 int cli_common_env(struct cli *cli, struct config *config);
+/* For a command that asks a daemon: flags and environment, nothing else. Returns enum cli_exit. */
+int cli_common_only(struct cli *cli, struct config *config, const char *command);
+/* Sets an option of `up`; a switch needs no value, and a secret is wiped where it stood. Returns enum cli_exit. */
+int cli_set_flag(struct cli *cli, struct config *config, const char *name, const char *value);
+/* Wipes secrets in the environment. */
+void cli_wipe_env(struct cli *cli);
+
+/* Where the daemon listens. */
+const char *cli_socket(const struct config *config);
+/* The line for a daemon that cannot be reached. Returns CLI_FAILED. */
+int cli_no_daemon(struct cli *cli, const char *why);
+/* `up` and `login` when a daemon runs; @said: what is printed in the end. Returns enum cli_exit. */
+int cli_up_daemon(struct cli *cli, const struct config *config, const char *said);
 
 void cli_print_help(FILE *out, const struct cli_command *command);
 
@@ -73,6 +89,11 @@ int cli_version(struct cli *cli);
 int cli_genkey(struct cli *cli);
 int cli_pubkey(struct cli *cli);
 int cli_help(struct cli *cli);
+int cli_networks(struct cli *cli);
+int cli_login(struct cli *cli);
+int cli_logout(struct cli *cli);
+int cli_service(struct cli *cli);
+int cli_debug(struct cli *cli);
 int cli_keystream(struct cli *cli);	/* in no table: only the controller starts it */
 
 #endif

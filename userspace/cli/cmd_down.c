@@ -1,28 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon down: removes what talon up made.
+// talon down: a daemon in a mesh drains; then goes what talon up made.
 #include <errno.h>
 
 #include "cli/cli.h"
 #include "controller/controller.h"
 #include "log/log.h"
+#include "mesh/control.h"
+
+/* Asks a daemon, if there is one. Returns CLI_OK also where there is none, but under NetBird's name. */
+static int ask(struct cli *cli, const struct config *config)
+{
+	char why[CONFIG_WHY_LEN];
+	int ret = control_ask_down(cli_socket(config), why, sizeof(why));
+
+	if (!ret) {
+		fprintf(cli->out, "Disconnected\n");
+		return CLI_OK;
+	}
+	if (ret == -EREMOTEIO)
+		return cli_fail(cli, CLI_FAILED, "down: %s", why);
+	return cli->as_netbird ? cli_no_daemon(cli, why) : CLI_OK;
+}
 
 static int run(struct cli *cli, struct config *config)
 {
-	const char *name, *value;
 	char err[CONFIG_WHY_LEN] = "";
-	int ret;
+	int ret = cli_common_only(cli, config, "down");
 
-	while (cli_next(cli, &name, &value)) {
-		ret = cli_common_flag(cli, config, name, value);
-		if (ret == -ENOENT)
-			return cli_unknown(cli, "down", name, value);
-		if (ret)
-			return CLI_USAGE;
-	}
-	if (cli_common_env(cli, config))
-		return CLI_USAGE;
+	if (ret)
+		return ret;
 	log_set_level(config->log_level);
 	log_bridge_libbpf();
+	ret = ask(cli, config);
+	if (ret || cli->as_netbird)
+		return ret;
+	/* What a daemon left, or a controller without a mesh, or one that did not answer. */
 	ret = controller_down(config->pin_dir, err, sizeof(err));
 	return ret < 0 ? cli_fail(cli, CLI_FAILED, "down: %s", err) : CLI_OK;
 }
@@ -33,6 +45,7 @@ int cli_down(struct cli *cli)
 	int code;
 
 	config_init(&config);
+	config_use_mesh(&config);
 	code = run(cli, &config);
 	config_free(&config);
 	return code;

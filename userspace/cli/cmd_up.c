@@ -3,23 +3,24 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "config/preflight.h"
 #include "controller/controller.h"
 #include "log/log.h"
+#include "mesh/control.h"
+
+#define RETRY_MS 100
 
 struct up {
 	struct config config;
-	const char *file;
+	const char *file;		/* NULL: a mesh */
 	bool dry_run;
 };
 
 static int take_flag(struct cli *cli, struct up *up, const char *name, const char *value)
 {
-	char why[CONFIG_WHY_LEN];
-	int ret;
-
 	if (!name)
 		return cli_unknown(cli, "up", name, value);
 	if (!strcmp(name, "dry-run") && !value) {
@@ -33,11 +34,7 @@ static int take_flag(struct cli *cli, struct up *up, const char *name, const cha
 	/* Asked without a value first, so that what follows an unknown flag is not taken for one. */
 	if (!config_has_flag(name))
 		return cli_unknown(cli, "up", name, value);
-	value = cli_value(cli, name, value);
-	if (!value)
-		return CLI_USAGE;
-	ret = config_set_flag(&up->config, name, value, why, sizeof(why));
-	return ret ? cli_fail(cli, CLI_USAGE, "%s", why) : CLI_OK;
+	return cli_set_flag(cli, &up->config, name, value);
 }
 
 static const char *file_from_env(char *const *env)
@@ -51,19 +48,29 @@ static const char *file_from_env(char *const *env)
 	return NULL;
 }
 
+/* Whether a file is read decides what the flags mean, so that is looked for first. */
+static const char *find_file(const struct cli *cli)
+{
+	for (int i = cli->at; i < cli->argc; i++) {
+		if (!strcmp(cli->argv[i], "--static") || !strncmp(cli->argv[i], "--static=", 9))
+			return cli->argv[i];
+	}
+	return file_from_env(cli->env);
+}
+
 static int read_arguments(struct cli *cli, struct up *up)
 {
-	const char *name, *value;
+	const char *name, *value, *given;
 	int code = CLI_OK;
 
+	up->file = file_from_env(cli->env);
 	while (!code && cli_next(cli, &name, &value))
 		code = take_flag(cli, up, name, value);
-	if (code)
+	if (code || !up->file)
 		return code;
-	if (!up->file)
-		up->file = file_from_env(cli->env);
-	if (!up->file)
-		return cli_fail(cli, CLI_USAGE, "up: there is no configuration; write talon up --static FILE");
+	given = config_mesh_flag_given(&up->config);
+	if (given)
+		return cli_fail(cli, CLI_USAGE, "--%s: belongs to a mesh; leave it out, or leave --static out", given);
 	return CLI_OK;
 }
 
@@ -73,9 +80,10 @@ static int read_config(struct cli *cli, struct up *up)
 	char why[CONFIG_WHY_LEN];
 
 	if (config_read_env(config, cli->env, why, sizeof(why)) ||
-	    config_read_file(config, up->file, why, sizeof(why)) ||
+	    (up->file && config_read_file(config, up->file, why, sizeof(why))) ||
 	    config_finish(config, up->file, why, sizeof(why)))
 		return cli_fail(cli, CLI_USAGE, "%s", why);
+	cli_wipe_env(cli);
 	return CLI_OK;
 }
 
@@ -95,19 +103,27 @@ static void print_notes(struct cli *cli, const struct config *config)
 static int dry_run(struct cli *cli, const struct up *up)
 {
 	const struct config *config = &up->config;
+	const struct config_mesh *mesh = &config->mesh;
 
 	print_notes(cli, config);
+	if (!up->file) {
+		fprintf(cli->out, "mesh: good; management %s, identity %s (%s), %s\n",
+			mesh->management_url ? mesh->management_url : "as the identity says", mesh->identity_path,
+			access(mesh->identity_path, F_OK) ? "to be made" : "there", mesh->setup_key ? "with a setup key" : "no setup key");
+		return CLI_OK;
+	}
 	fprintf(cli->out, "%s: good; %zu %s, %zu %s\n", up->file, config->peer_count,
 		config->peer_count == 1 ? "peer" : "peers", config->route_count,
 		config->route_count == 1 ? "route" : "routes");
 	return CLI_OK;
 }
 
-static int run(struct cli *cli, struct up *up)
+static int serve(struct cli *cli, struct up *up)
 {
 	char why[CONFIG_WHY_LEN];
 
 	log_set_level(up->config.log_level);
+	log_set_format(up->config.log_json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
 	log_bridge_libbpf();
 	if (preflight_check(&up->config, why, sizeof(why)))
 		return cli_fail(cli, CLI_USAGE, "%s", why);
@@ -117,17 +133,69 @@ static int run(struct cli *cli, struct up *up)
 	return controller_run(&up->config) ? CLI_FAILED : CLI_OK;
 }
 
-int cli_up(struct cli *cli)
+/* Whether a daemon listens; under NetBird's name one that is just starting is waited for. */
+static int find_daemon(const struct cli *cli, const struct config *config, char *why, size_t size)
+{
+	unsigned int waited = 0;
+	int ret;
+
+	while ((ret = control_probe(cli_socket(config), why, size)) && cli->as_netbird && waited < cli->patience_ms) {
+		usleep(RETRY_MS * 1000);
+		waited += RETRY_MS;
+	}
+	return ret;
+}
+
+/* A daemon that runs is told to connect; where there is none, talon is it, and netbird says so. */
+static int run_mesh(struct cli *cli, struct up *up)
+{
+	char why[CONFIG_WHY_LEN];
+
+	if (up->config.mesh.foreground)
+		return serve(cli, up);
+	if (!find_daemon(cli, &up->config, why, sizeof(why)))
+		return cli_up_daemon(cli, &up->config, NULL);
+	return cli->as_netbird ? cli_no_daemon(cli, why) : serve(cli, up);
+}
+
+static int run(struct cli *cli, struct up *up)
+{
+	int code = read_arguments(cli, up);
+
+	if (!code)
+		code = read_config(cli, up);
+	if (code)
+		return code;
+	if (up->dry_run)
+		return dry_run(cli, up);
+	return up->file ? serve(cli, up) : run_mesh(cli, up);
+}
+
+static int start(struct cli *cli, bool is_service)
 {
 	struct up up = {};
 	int code;
 
 	config_init(&up.config);
-	code = read_arguments(cli, &up);
-	if (!code)
-		code = read_config(cli, &up);
-	if (!code)
-		code = up.dry_run ? dry_run(cli, &up) : run(cli, &up);
+	if (!find_file(cli))
+		config_use_mesh(&up.config);
+	up.config.mesh.is_service = is_service;
+	up.config.mesh.foreground = is_service;
+	code = run(cli, &up);
 	config_free(&up.config);
 	return code;
+}
+
+int cli_up(struct cli *cli)
+{
+	return start(cli, false);
+}
+
+int cli_service(struct cli *cli)
+{
+	const char *verb = cli->at < cli->argc ? cli->argv[cli->at++] : "";
+
+	if (strcmp(verb, "run"))
+		return cli_fail(cli, CLI_USAGE, "service: '%.40s' is not understood; write run, and leave the rest to systemd or Kubernetes", verb);
+	return start(cli, true);
 }

@@ -204,7 +204,28 @@ int preflight_check_alone(const char *pin_dir, char *why, size_t size)
 	return -EBUSY;
 }
 
-int preflight_check(const struct config *config, char *why, size_t size)
+/* A mesh has no file: its settings go by the names of their flags. */
+static void name_flags(char *why, size_t size)
+{
+	static const struct {
+		const char *key, *flag;
+	} names[] = {
+		{ "Interface.ListenPort", "--wireguard-port" },
+		{ "Interface.Uplink", "--uplink" },
+	};
+	char rest[CONFIG_WHY_LEN];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		size_t len = strlen(names[i].key);
+
+		if (strncmp(why, names[i].key, len))
+			continue;
+		snprintf(rest, sizeof(rest), "%s", why + len);
+		snprintf(why, size, "%s%s", names[i].flag, rest);
+	}
+}
+
+static int check_host(const struct config *config, char *why, size_t size)
 {
 	__u64 effective;
 	int ret;
@@ -217,11 +238,21 @@ int preflight_check(const struct config *config, char *why, size_t size)
 	ret = preflight_check_capabilities(effective, why, size);
 	if (!ret)
 		ret = preflight_check_alone(config->pin_dir, why, size);
-	if (!ret)
+	/* A mesh's identity file may name the port; whether it is free then shows when it is bound. */
+	if (!ret && (!config->mesh.enabled || config->mesh.given & CONFIG_GIVEN_PORT))
 		ret = preflight_check_port(config->listen_port, why, size);
 	if (!ret)
 		ret = check_uplinks(config, why, size);
 	if (!ret)
 		ret = preflight_check_pin_dir(config->pin_dir, why, size);
+	return ret;
+}
+
+int preflight_check(const struct config *config, char *why, size_t size)
+{
+	int ret = check_host(config, why, size);
+
+	if (ret && config->mesh.enabled)
+		name_flags(why, size);
 	return ret;
 }

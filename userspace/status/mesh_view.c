@@ -46,7 +46,7 @@ static bool is_one_of(char *const *list, size_t count, const char *text)
 static bool begins_with_one_of(char *const *list, size_t count, const char *text)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (!strncmp(list[i], text, strlen(list[i])))
+		if (!strncasecmp(list[i], text, strlen(list[i])))
 			return true;
 	}
 	return !count;

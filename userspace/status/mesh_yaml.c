@@ -81,14 +81,9 @@ static void put_literal(FILE *out, const char *text, int column)
 	}
 }
 
-/* A text and the end of its line; @column: where the lines of a longer one begin. */
-static void put_text(FILE *out, const char *text, int column)
+/* On one line, in quotes where that is needed. */
+static void put_scalar(FILE *out, const char *text)
 {
-	text = mesh_text(text);
-	if (is_literal(text)) {
-		put_literal(out, text, column);
-		return;
-	}
 	if (!text[0] || !is_printable(text) || is_other_type(text)) {
 		show_json_string(out, text, strlen(text));	/* JSON's quotes are YAML's */
 	} else if (needs_quotes(text)) {
@@ -99,6 +94,17 @@ static void put_text(FILE *out, const char *text, int column)
 	} else {
 		fputs(text, out);
 	}
+}
+
+/* A text and the end of its line; @column: where the lines of a longer one begin. */
+static void put_text(FILE *out, const char *text, int column)
+{
+	text = mesh_text(text);
+	if (is_literal(text)) {
+		put_literal(out, text, column);
+		return;
+	}
+	put_scalar(out, text);
 	fputc('\n', out);
 }
 
@@ -253,8 +259,12 @@ static void put_events(FILE *out, const struct snapshot *s)
 		put_time(out, STEP + 2, "timestamp", event->at_ns);
 		indent(out, STEP + 2);
 		fprintf(out, "metadata:%s\n", event->metadata_count < 2 ? " {}" : "");
-		for (size_t j = 0; j + 1 < event->metadata_count; j += 2)
-			line(out, 2 * STEP + 2, event->metadata[j], event->metadata[j + 1]);
+		for (size_t j = 0; j + 1 < event->metadata_count; j += 2) {
+			indent(out, 2 * STEP + 2);
+			put_scalar(out, mesh_text(event->metadata[j]));
+			fprintf(out, ": ");
+			put_text(out, event->metadata[j + 1], 3 * STEP + 2);
+		}
 	}
 }
 

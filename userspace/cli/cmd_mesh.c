@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// talon networks, login, logout, debug: what is asked of a daemon that is in a mesh.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "config/value.h"
+#include "mesh/control.h"
+#include "status/mesh_show.h"
+
+const char *cli_socket(const struct config *config)
+{
+	return config->mesh.control_socket ? config->mesh.control_socket : CONFIG_CONTROL_SOCKET;
+}
+
+int cli_no_daemon(struct cli *cli, const char *why)
+{
+	return cli_fail(cli, CLI_FAILED, "failed to connect to daemon error: %s; is it running? (talon up, or netbird service run)", why);
+}
+
+/* The daemon's no, or the line for a daemon that cannot be reached. */
+static int refused(struct cli *cli, const char *command, int ret, const char *why)
+{
+	return ret == -EREMOTEIO ? cli_fail(cli, CLI_FAILED, "%s: %s", command, why) : cli_no_daemon(cli, why);
+}
+
+/* A command that needs the daemon: runs @fn with a configuration of flags and environment. */
+static int with_config(struct cli *cli, int (*fn)(struct cli *cli, struct config *config))
+{
+	struct config config;
+	int code;
+
+	config_init(&config);
+	config_use_mesh(&config);
+	code = fn(cli, &config);
+	config_free(&config);
+	return code;
+}
+
+int cli_up_daemon(struct cli *cli, const struct config *config, const char *said)
+{
+	const struct config_mesh *mesh = &config->mesh;
+	struct control_up up = { mesh->setup_key, mesh->management_url, mesh->hostname };
+	struct snapshot snapshot = {};
+	char why[CONFIG_WHY_LEN];
+	bool connected;
+	int ret;
+
+	ret = control_ask_snapshot(cli_socket(config), &snapshot, why, sizeof(why));
+	if (ret)
+		return refused(cli, "up", ret, why);
+	connected = !strcmp(mesh_text(snapshot.daemon_status), "Connected");
+	snapshot_done(&snapshot);
+	if (!connected)
+		ret = control_ask_up(cli_socket(config), &up, CONTROL_UP_MS, why, sizeof(why));
+	if (ret)
+		return refused(cli, "up", ret, why);
+	fprintf(cli->out, "%s\n", said ? said : connected ? "Already connected" : "Connected");
+	return CLI_OK;
+}
+
+static int login(struct cli *cli, struct config *config)
+{
+	char why[CONFIG_WHY_LEN];
+	const char *name, *value;
+	int code = CLI_OK;
+
+	while (!code && cli_next(cli, &name, &value))
+		code = name && config_has_flag(name) ? cli_set_flag(cli, config, name, value) : cli_unknown(cli, "login", name, value);
+	if (code)
+		return code;
+	if (config_read_env(config, cli->env, why, sizeof(why)) || config_finish(config, "login", why, sizeof(why)))
+		return cli_fail(cli, CLI_USAGE, "%s", why);
+	cli_wipe_env(cli);
+	return cli_up_daemon(cli, config, "Logging successfully");
+}
+
+int cli_login(struct cli *cli)
+{
+	return with_config(cli, login);
+}
+
+static int logout(struct cli *cli, struct config *config)
+{
+	char why[CONFIG_WHY_LEN];
+	int code = cli_common_only(cli, config, "logout"), ret;
+
+	if (code)
+		return code;
+	ret = control_ask_logout(cli_socket(config), why, sizeof(why));
+	if (ret)
+		return refused(cli, "logout", ret, why);
+	fprintf(cli->out, "Deregistered successfully\n");
+	return CLI_OK;
+}
+
+int cli_logout(struct cli *cli)
+{
+	return with_config(cli, logout);
+}
+
+static int list_networks(struct cli *cli, struct config *config)
+{
+	struct snapshot snapshot = {};
+	char why[CONFIG_WHY_LEN];
+	int code = cli_common_only(cli, config, "networks"), ret;
+
+	if (code)
+		return code;
+	ret = control_ask_snapshot(cli_socket(config), &snapshot, why, sizeof(why));
+	if (ret)
+		return refused(cli, "networks", ret, why);
+	if (mesh_print_networks(cli->out, &snapshot))
+		code = cli_fail(cli, CLI_FAILED, "out of memory");
+	snapshot_done(&snapshot);
+	return code;
+}
+
+/* Ids into @ids, which has room for all arguments; "all" among them stands for every network. */
+static int take_ids(struct cli *cli, struct config *config, char **ids, size_t *ret_count, bool *ret_append, bool *ret_all)
+{
+	const char *name, *value;
+	int ret;
+
+	while (cli_next(cli, &name, &value)) {
+		if (name && (!strcmp(name, "a") || !strcmp(name, "append")) && !value) {
+			*ret_append = true;
+			continue;
+		}
+		ret = cli_common_flag(cli, config, name, value);
+		if (ret == -EINVAL)
+			return CLI_USAGE;
+		if (ret && name)
+			return cli_unknown(cli, "networks", name, value);
+		if (ret && !strcmp(value, "all"))
+			*ret_all = true;
+		else if (ret)
+			ids[(*ret_count)++] = (char *)value;
+	}
+	if (!*ret_count && !*ret_all)
+		return cli_fail(cli, CLI_USAGE, "networks: there is no network; write the ID of one, or all");
+	return cli_common_env(cli, config) ? CLI_USAGE : CLI_OK;
+}
+
+static int choose_networks(struct cli *cli, struct config *config, bool select)
+{
+	char **ids = calloc(cli->argc + 1, sizeof(*ids)), why[CONFIG_WHY_LEN];
+	bool append = false, all = false;
+	size_t count = 0;
+	int code, ret;
+
+	if (!ids)
+		return cli_fail(cli, CLI_FAILED, "out of memory");
+	code = take_ids(cli, config, ids, &count, &append, &all);
+	if (!code) {
+		ret = control_ask_networks(cli_socket(config), select, ids, all ? 0 : count, append, all, why, sizeof(why));
+		if (ret)
+			code = refused(cli, "networks", ret, why);
+		else
+			fprintf(cli->out, "Networks %s successfully.\n", select ? "selected" : "deselected");
+	}
+	free(ids);
+	return code;
+}
+
+static int networks(struct cli *cli, struct config *config)
+{
+	const char *verb = cli->at < cli->argc ? cli->argv[cli->at++] : "";
+
+	if (!strcmp(verb, "list") || !strcmp(verb, "ls"))
+		return list_networks(cli, config);
+	if (!strcmp(verb, "select") || !strcmp(verb, "deselect"))
+		return choose_networks(cli, config, verb[0] == 's');
+	return cli_fail(cli, CLI_USAGE, "networks: '%.40s' is not understood; write list, select or deselect", verb);
+}
+
+int cli_networks(struct cli *cli)
+{
+	return with_config(cli, networks);
+}
+
+static int debug(struct cli *cli, struct config *config)
+{
+	char why[CONFIG_WHY_LEN];
+	int code, ret;
+
+	if (cli->argc - cli->at < 3 || strcmp(cli->argv[cli->at], "log") || strcmp(cli->argv[cli->at + 1], "level"))
+		return cli_fail(cli, CLI_USAGE, "debug: write debug log level LEVEL; Talon has no other part of it");
+	if (config_set_flag(config, "log-level", cli->argv[cli->at + 2], why, sizeof(why)))
+		return cli_fail(cli, CLI_USAGE, "%s", why);
+	ret = config->log_level;
+	cli->at += 3;
+	code = cli_common_only(cli, config, "debug");
+	if (code)
+		return code;
+	ret = control_ask_log_level(cli_socket(config), ret, why, sizeof(why));
+	if (ret)
+		return refused(cli, "debug", ret, why);
+	fprintf(cli->out, "Log level set successfully\n");
+	return CLI_OK;
+}
+
+int cli_debug(struct cli *cli)
+{
+	return with_config(cli, debug);
+}
