@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// One process, one epoll loop: start in order, run, stop in reverse.
+// One process, one loop: start in order, run, stop in reverse.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -16,53 +16,15 @@
 #include "controller/controller.h"
 #include "controller/internal.h"
 #include "log/log.h"
+#include "mesh/mesh.h"
 #include "talon/keystream_types.h"
 
 #define ERR_LEN			512
 #define REFRESH_NS		(60 * TALON_NSEC_PER_SEC)
 #define DOWN_WAIT_MS		5000
+#define END_NS			(50 * LOOP_MS)	/* for what the mesh says last to leave */
 #define MIB			(1U << 20)
 #define EVENTS_PER_TURN		256	/* of the datapath; then the other descriptors get their turn */
-
-static int watch(struct controller *c, int fd)
-{
-	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
-
-	return epoll_ctl(c->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
-}
-
-static int open_monitor(struct controller *c)
-{
-	c->monitor = net_monitor_open();
-	return c->monitor < 0 ? c->monitor : watch(c, c->monitor);
-}
-
-static int open_loop(struct controller *c)
-{
-	sigset_t set;
-	int ret;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	c->epoll = epoll_create1(EPOLL_CLOEXEC);
-	c->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-	c->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (c->epoll < 0 || c->timer < 0 || c->signals < 0)
-		return -errno;
-	ret = open_monitor(c);
-	if (!ret)
-		ret = watch(c, c->timer);
-	if (!ret)
-		ret = watch(c, c->signals);
-	if (!ret)
-		ret = watch(c, c->udp4);
-	if (!ret && c->udp6 >= 0)
-		ret = watch(c, c->udp6);
-	return ret ? ret : watch(c, ring_buffer__epoll_fd(c->ring));
-}
 
 static void fill_options(const struct config *config, const char *uplink, struct datapath_options *o)
 {
@@ -76,6 +38,7 @@ static void fill_options(const struct config *config, const char *uplink, struct
 		.peers = config->max_peers,
 		.flows = config->max_flows,
 		.keystream = config->keystream_memory * (MIB / sizeof(struct talon_keystream_slot)),
+		.relay = config->mesh.enabled,
 	};
 	if (!config->uplink_count) {
 		o->uplinks[o->uplink_count++] = uplink;
@@ -114,25 +77,38 @@ static void describe_mode(struct controller *c)
 	snprintf(c->info.why, sizeof(c->info.why), "%s", datapath_get_why(c->dp));
 }
 
-/* Everything, in order: maps, sockets, device, desired state; then the programs are let at the packets. */
-static int start(struct controller *c, char *err, size_t errlen)
+static int open_monitor(struct controller *c)
 {
-	struct datapath_options options;
-	char uplink[IFNAMSIZ] = "";
+	c->monitor = net_monitor_open();
+	if (c->monitor < 0)
+		return c->monitor;
+	return loop_fd_add(c->loop, &c->monitor_watch, c->monitor, EPOLLIN, event_network, c);
+}
+
+static int open_ring(struct controller *c)
+{
+	c->ring = ring_buffer__new(datapath_map_fd(c->dp, DATAPATH_MAP_EVENTS), event_handle, c, NULL);
+	if (!c->ring)
+		return -errno;
+	return loop_fd_add(c->loop, &c->ring_watch, ring_buffer__epoll_fd(c->ring), EPOLLIN, event_read_ring, c);
+}
+
+void event_read_ring(void *ctx, uint32_t events)
+{
+	struct controller *c = ctx;
+
+	c->events_left = EVENTS_PER_TURN;
+	ring_buffer__consume(c->ring);
+	controller_wake(c);
+}
+
+/* Maps, device, desired state of a file; then the programs are let at the packets. */
+int controller_start(struct controller *c, char *err, size_t errlen)
+{
 	int ret;
 
-	if (!c->config->uplink_count && net_default_uplink(uplink)) {
-		snprintf(err, errlen, "Uplink: there is no default route to take the device from; write Uplink = DEVICE");
-		return -ENOENT;
-	}
-	fill_options(c->config, uplink, &options);
-	ret = datapath_load(&options, &c->dp, err, errlen);
-	if (ret)
-		return ret;
 	c->was_adopted = datapath_is_adopted(c->dp);
-	ret = socket_open(c, err, errlen);
-	if (!ret)
-		ret = datapath_tunnel(c->dp, err, errlen);
+	ret = datapath_tunnel(c->dp, err, errlen);
 	if (!ret)
 		ret = start_fill(c, err, errlen);
 	if (ret)
@@ -142,8 +118,9 @@ static int start(struct controller *c, char *err, size_t errlen)
 		snprintf(err, errlen, "packet socket: %s", strerror(-ret));
 		return ret;
 	}
-	c->ring = ring_buffer__new(datapath_map_fd(c->dp, DATAPATH_MAP_EVENTS), event_handle, c, NULL);
-	ret = c->ring ? open_loop(c) : -errno;
+	ret = open_ring(c);
+	if (!ret)
+		ret = open_monitor(c);
 	if (ret) {
 		snprintf(err, errlen, "event loop: %s", strerror(-ret));
 		return ret;
@@ -151,7 +128,7 @@ static int start(struct controller *c, char *err, size_t errlen)
 	start_nat(c);
 	counts_start(c);
 	/* What can be refused goes before the programs, which a failed start could not take off without a gap. */
-	ret = start_network(c, err, errlen);
+	ret = c->config->mesh.enabled ? 0 : static_apply(c, err, errlen);
 	if (!ret)
 		ret = datapath_attach(c->dp, err, errlen);
 	if (ret)
@@ -163,26 +140,43 @@ static int start(struct controller *c, char *err, size_t errlen)
 		return ret;
 	describe_mode(c);
 	start_hazards(c);
-	c->info.ready = 1;
+	c->is_ready = true;
+	c->info.ready = !c->config->mesh.enabled;	/* packets of a mesh flow when its first map is in force */
 	map_write_info(c);
+	loop_timer_after(c->loop, &c->second, 0);
+	socket_replay(c);
+	controller_wake(c);
 	return 0;
 }
 
-static void stop(struct controller *c)
+void controller_free(struct controller *c)
 {
+	if (!c)
+		return;
+	mesh_free(c->mesh);
 	keystream_stop(c);
+	relay_close(c);
 	ring_buffer__free(c->ring);
 	device_free(c->device);
 	hold_done(&c->hold);
+	hosts_done(c);
 	datapath_close(c->dp);
 	for (size_t i = 0; i < sizeof(c->fds) / sizeof(c->fds[0]); i++) {
 		if (c->fds[i] >= 0)
 			close(c->fds[i]);
 	}
+	loop_free(c->loop);
+	prefixes_done(&c->allowed);
+	prefixes_done(&c->routes);
+	free(c->notices.peers);
+	free(c->notices.out);
+	free(c->early);
+	free(c->slots_of);
 	free(c->infos);
 	free(c->percpu);
 	free(c->neighs);
 	free(c->polled);
+	free(c);
 }
 
 /* Peers with a session. One that neither got nor sent anything since the last time costs one lookup: there is nothing new to tell. */
@@ -222,7 +216,9 @@ static void attach_again(struct controller *c, char *text, size_t size)
 	}
 	describe_mode(c);
 	c->tunnel_changed = true;	/* its routes went with the old one */
+	relay_close(c);
 	start_repair_endpoints(c);
+	plane_repair_ways(c);
 }
 
 static void check_links(struct controller *c)
@@ -235,7 +231,7 @@ static void check_links(struct controller *c)
 		attach_again(c, text, sizeof(text));
 	start_links(c);
 	/* The kernel forgets the routes of a device that goes down. */
-	if (c->tunnel_changed && start_network(c, text, sizeof(text)))
+	if (c->tunnel_changed && hosts_sync(c, false, text, sizeof(text)))
 		log_warn("%s", text);
 	c->tunnel_changed = false;
 }
@@ -243,6 +239,7 @@ static void check_links(struct controller *c)
 static void open_monitor_again(struct controller *c)
 {
 	c->monitor_failed = false;
+	loop_fd_remove(c->loop, &c->monitor_watch);
 	close(c->monitor);
 	if (open_monitor(c)) {
 		c->monitor_failed = true;
@@ -251,9 +248,12 @@ static void open_monitor_again(struct controller *c)
 	event_resync(c);
 }
 
-static void each_second(struct controller *c, uint64_t now)
+static void each_second(void *ctx)
 {
-	c->second_ns = now + TALON_NSEC_PER_SEC;
+	struct controller *c = ctx;
+	uint64_t now = clock_boot_ns();
+
+	loop_timer_set(c->loop, &c->second, now + TALON_NSEC_PER_SEC);
 	poll_facts(c, now);
 	nat_gc_tick(&c->gc, now / TALON_NSEC_PER_SEC);
 	keystream_check(c, now);
@@ -270,19 +270,12 @@ static void each_second(struct controller *c, uint64_t now)
 		c->links_changed = true;	/* nobody tells when another tc program gets in front */
 		start_hazards(c);
 	}
-	names_tick(c, now);
+	if (!c->config->mesh.enabled)
+		names_tick(c, now);
 	counts_write(c);
 	c->info.heartbeat_ns = now;
 	map_write_info(c);
-}
-
-static void arm(struct controller *c, uint64_t at)
-{
-	struct itimerspec when = {
-		.it_value = { .tv_sec = at / TALON_NSEC_PER_SEC, .tv_nsec = at % TALON_NSEC_PER_SEC },
-	};
-
-	timerfd_settime(c->timer, TFD_TIMER_ABSTIME, &when, NULL);
+	controller_wake(c);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -291,53 +284,207 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 }
 
 /* What is due, and when to be woken for the next. */
-static void turn(struct controller *c)
+static void do_due(void *ctx)
 {
-	uint64_t now = clock_boot_ns(), next;
+	struct controller *c = ctx;
+	uint64_t now = clock_boot_ns();
 
-	if (now >= c->second_ns)
-		each_second(c, now);
+	if (!c->is_ready)
+		return;
 	if (c->sees_change)
 		map_bump_generation(c);
-	next = earlier(device_tick(c->device, now), hold_expire(&c->hold, now));
-	arm(c, earlier(next, c->second_ns));
+	loop_timer_set(c->loop, &c->due, earlier(device_tick(c->device, now), hold_expire(&c->hold, now)));
 }
 
-static void dispatch(struct controller *c, int fd)
+void controller_wake(struct controller *c)
+{
+	loop_timer_after(c->loop, &c->due, 0);
+}
+
+static void end_run(void *ctx)
+{
+	struct controller *c = ctx;
+
+	loop_stop(c->loop);
+}
+
+void plane_stop(struct controller *c)
+{
+	if (c->is_ending) {	/* asked twice: at once */
+		loop_stop(c->loop);
+		return;
+	}
+	c->is_ending = true;
+	if (c->mesh)
+		mesh_stop(c->mesh);
+	loop_timer_after(c->loop, &c->end, c->mesh ? END_NS : 0);
+}
+
+static void on_signal(void *ctx, uint32_t events)
 {
 	struct signalfd_siginfo info;
-	uint64_t expirations;
+	struct controller *c = ctx;
 
-	if (fd == c->udp4 || fd == c->udp6) {
-		socket_read(c, fd);
-	} else if (fd == c->monitor) {
-		event_network(c);
-	} else if (fd == c->timer) {
-		if (read(fd, &expirations, sizeof(expirations)) < 0)
-			return;
-	} else if (fd == c->signals) {
-		while (read(fd, &info, sizeof(info)) > 0)
-			c->stopping = true;
-	} else if (fd == c->helper.fd) {
-		keystream_check(c, clock_boot_ns());
-	} else {
-		c->events_left = EVENTS_PER_TURN;
-		ring_buffer__consume(c->ring);
-	}
+	while (read(c->signals, &info, sizeof(info)) > 0)
+		plane_stop(c);
 }
 
-static void run(struct controller *c)
+static int open_signals(struct controller *c)
 {
-	struct epoll_event events[16];
+	sigset_t set;
 
-	while (!c->stopping) {
-		int n;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	c->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return c->signals < 0 ? -errno : loop_fd_add(c->loop, &c->signals_watch, c->signals, EPOLLIN, on_signal, c);
+}
 
-		turn(c);
-		n = epoll_wait(c->epoll, events, sizeof(events) / sizeof(events[0]), -1);
-		for (int i = 0; i < n; i++)
-			dispatch(c, events[i].data.fd);
+int controller_open(struct controller *c, char *err, size_t errlen)
+{
+	int ret = socket_open(c, err, errlen);
+
+	if (ret)
+		return ret;
+	ret = open_signals(c);
+	if (!ret)
+		ret = loop_fd_add(c->loop, &c->udp4_watch, c->udp4, EPOLLIN, socket_read4, c);
+	if (!ret && c->udp6 >= 0)
+		ret = loop_fd_add(c->loop, &c->udp6_watch, c->udp6, EPOLLIN, socket_read6, c);
+	if (ret)
+		snprintf(err, errlen, "event loop: %s", strerror(-ret));
+	return ret;
+}
+
+static int choose_uplink(struct controller *c, char *err, size_t errlen)
+{
+	if (!c->config->uplink_count && net_default_uplink(c->loading.uplink)) {
+		snprintf(err, errlen, "Uplink: there is no default route to take the device from; write Uplink = DEVICE");
+		return -ENOENT;
 	}
+	fill_options(c->config, c->loading.uplink, &c->loading.options);
+	return 0;
+}
+
+int controller_load(struct controller *c, char *err, size_t errlen)
+{
+	int ret = choose_uplink(c, err, errlen);
+
+	return ret ? ret : datapath_load(&c->loading.options, &c->dp, err, errlen);
+}
+
+static void *load(void *arg)
+{
+	const uint64_t one = 1;
+	struct loading *l = arg;
+
+	l->ret = datapath_load(&l->options, &l->dp, l->err, sizeof(l->err));
+	if (write(l->fd, &one, sizeof(one)) < 0)
+		abort();	/* nobody would ever hear of it */
+	return NULL;
+}
+
+static void finish_loading(struct controller *c)
+{
+	struct loading *l = &c->loading;
+
+	if (!l->is_running)
+		return;
+	loop_fd_remove(c->loop, &l->watch);
+	pthread_join(l->thread, NULL);
+	close(l->fd);
+	l->fd = -1;
+	l->is_running = false;
+	c->dp = l->dp;
+}
+
+static void fail_run(struct controller *c, int ret, const char *err)
+{
+	log_err("%s", err);
+	c->result = ret;
+	loop_stop(c->loop);
+}
+
+static void on_loaded(void *ctx, uint32_t events)
+{
+	struct controller *c = ctx;
+	char err[ERR_LEN] = "";
+	int ret;
+
+	finish_loading(c);
+	ret = c->loading.ret;
+	if (ret)
+		snprintf(err, sizeof(err), "%s", c->loading.err);
+	else
+		ret = controller_start(c, err, sizeof(err));
+	if (ret) {
+		fail_run(c, ret, err);
+		return;
+	}
+	log_info("ready: %s on %s, %s", c->info.mode, c->info.uplinks, c->info.why);
+	if (c->plane_events.ready)
+		c->plane_events.ready(c->plane_ctx);
+}
+
+/* Begins to load the datapath beside the loop. */
+static int start_loading(struct controller *c, char *err, size_t errlen)
+{
+	struct loading *l = &c->loading;
+	int ret = choose_uplink(c, err, errlen);
+
+	if (ret)
+		return ret;
+	l->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ret = l->fd < 0 ? -errno : loop_fd_add(c->loop, &l->watch, l->fd, EPOLLIN, on_loaded, c);
+	if (!ret)
+		ret = -pthread_create(&l->thread, NULL, load, l);
+	l->is_running = !ret;
+	if (ret)
+		snprintf(err, errlen, "cannot begin to load the programs: %s", strerror(-ret));
+	return ret;
+}
+
+/* A file has all there is to know: one thing after the other, and what goes wrong ends the start. */
+static int run_static(struct controller *c, char *err, size_t errlen)
+{
+	int ret = controller_load(c, err, errlen);
+
+	if (!ret)
+		ret = controller_open(c, err, errlen);
+	if (!ret)
+		ret = controller_start(c, err, errlen);
+	if (ret)
+		return ret;
+	log_info("ready: %s on %s, %s", c->info.mode, c->info.uplinks, c->info.why);
+	ret = loop_run(c->loop);
+	if (ret)
+		snprintf(err, errlen, "event loop: %s", strerror(-ret));
+	return ret;
+}
+
+/* The mesh's connections are under way while the verifier works. */
+static int run_mesh(struct controller *c, char *err, size_t errlen)
+{
+	int ret = start_loading(c, err, errlen);
+
+	if (!ret)
+		ret = controller_open(c, err, errlen);
+	if (!ret)
+		ret = mesh_start(c, c->config, &c->mesh, err, errlen);
+	if (!ret) {
+		ret = loop_run(c->loop);
+		if (ret)
+			snprintf(err, errlen, "event loop: %s", strerror(-ret));
+	}
+	finish_loading(c);
+	if (ret && c->loading.ret == -EBUSY)	/* another one runs: that says more than its port being taken */
+		snprintf(err, errlen, "%s", c->loading.err);
+	if (ret)
+		return ret;
+	ret = c->mesh ? mesh_result(c->mesh) : 0;
+	return c->result ? c->result : ret;	/* both were logged */
 }
 
 /*
@@ -352,11 +499,42 @@ static void undo(const struct config *config, bool is_fresh, bool has_attached)
 		log_err("%s", err);
 }
 
-int controller_run(const struct config *config)
+static void close_all(struct controller *c)
+{
+	for (size_t i = 0; i < sizeof(c->fds) / sizeof(c->fds[0]); i++)
+		c->fds[i] = -1;
+	c->helper.fd = -1;
+	c->loading.fd = -1;
+	c->relay.rx = -1;
+	c->relay.tx = -1;
+}
+
+struct controller *controller_new(const struct config *config)
 {
 	struct controller *c = calloc(1, sizeof(*c));
-	const struct rlimit none = {};
 	int cpus = libbpf_num_possible_cpus();
+
+	if (!c || loop_new(&c->loop)) {
+		free(c);
+		return NULL;
+	}
+	close_all(c);
+	c->config = config;
+	c->cpus = cpus > 0 ? cpus : 1;
+	hold_init(&c->hold);
+	loop_timer_init(&c->due, do_due, c);
+	loop_timer_init(&c->second, each_second, c);
+	loop_timer_init(&c->end, end_run, c);
+	loop_timer_init(&c->notices.timer, plane_tell, c);
+	loop_timer_init(&c->hosts.timer, hosts_tick, c);
+	return c;
+}
+
+int controller_run(const struct config *config)
+{
+	struct controller *c = controller_new(config);
+	const struct rlimit none = {};
+	bool is_fresh, has_attached, was_ready;
 	char err[ERR_LEN] = "";
 	int ret;
 
@@ -365,24 +543,17 @@ int controller_run(const struct config *config)
 	/* Keys are in this memory: no core dumps, no tracing by others of the same user. */
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0);
-	for (size_t i = 0; i < sizeof(c->fds) / sizeof(c->fds[0]); i++)
-		c->fds[i] = -1;
-	c->helper.fd = -1;
-	c->config = config;
-	c->cpus = cpus > 0 ? cpus : 1;
-	hold_init(&c->hold);
-	ret = start(c, err, sizeof(err));
-	if (ret) {
+	ret = config->mesh.enabled ? run_mesh(c, err, sizeof(err)) : run_static(c, err, sizeof(err));
+	if (ret && *err)
 		log_err("%s", err);
-	} else {
-		log_info("ready: %s on %s, %s", c->info.mode, c->info.uplinks, c->info.why);
-		run(c);
+	is_fresh = !c->was_adopted;
+	has_attached = c->has_attached;
+	was_ready = c->is_ready;
+	if (was_ready)
 		log_info("stopped; the datapath goes on until keys expire. talon down removes it");
-	}
-	stop(c);
-	if (ret)
-		undo(config, !c->was_adopted, c->has_attached);
-	free(c);
+	controller_free(c);
+	if (ret && !was_ready)
+		undo(config, is_fresh, has_attached);
 	return ret;
 }
 

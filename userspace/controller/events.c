@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include <linux/if_ether.h>
 #include <linux/rtnetlink.h>
@@ -23,6 +22,10 @@ static void need_handshake(struct controller *c, const struct talon_event *event
 	uint64_t now = clock_boot_ns();
 
 	hold_add(&c->hold, &key, packet, event->len, now + HOLD_SESSION_NS);
+	if (plane_is_pinned(c) && event->peer < c->peers_max && c->slots_of[event->peer].way == PLANE_NOWHERE) {
+		plane_note(c, event->peer, NOTICE_WANTED);	/* it goes on when there is a way */
+		return;
+	}
 	if (device_want_handshake(c->device, now, event->peer) < 0)
 		hold_drop(&c->hold, &key);
 }
@@ -207,9 +210,10 @@ int event_handle(void *ctx, void *data, size_t len)
 
 static bool is_ours(const struct controller *c, int ifindex)
 {
-	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(c->dp);
+	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(c->dp), *relay = datapath_get_relay(c->dp);
 
-	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex;
+	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex ||
+	       (relay && (ifindex == relay->ifindex || ifindex == relay->far_ifindex));
 }
 
 /* A MAC that moved, or is new where we kept another, makes the datapath ask again. */
@@ -245,6 +249,7 @@ void event_resync(struct controller *c)
 	c->links_changed = true;
 	c->tunnel_changed = true;
 	c->sees_change = true;
+	plane_note_network(c);
 }
 
 static void network_event(const struct net_event *event, void *user)
@@ -258,14 +263,22 @@ static void network_event(const struct net_event *event, void *user)
 		break;
 	case NET_EVENT_ROUTE:
 		c->sees_change = true;
+		if (event->removed && event->route.family == AF_INET)
+			hosts_check_soon(c);	/* it may have been ours, or one that kept ours out */
 		break;
 	case NET_EVENT_LINK:
 		c->links_changed = true;
 		c->tunnel_changed |= is_ours(c, event->link.ifindex);
+		if (!is_ours(c, event->link.ifindex))
+			plane_note_network(c);
 		break;
 	case NET_EVENT_ADDR:
 		c->links_changed = true;
 		c->sees_change = true;
+		if (is_ours(c, event->addr.ifindex))
+			hosts_check_soon(c);	/* routes go with the source address they name, without a word */
+		else
+			plane_note_network(c);
 		break;
 	case NET_EVENT_RESYNC:
 		event_resync(c);
@@ -273,13 +286,15 @@ static void network_event(const struct net_event *event, void *user)
 	}
 }
 
-void event_network(struct controller *c)
+void event_network(void *ctx, uint32_t events)
 {
+	struct controller *c = ctx;
 	int ret = net_monitor_read(c->monitor, network_event, c);
 
+	controller_wake(c);
 	if (ret >= 0)
 		return;
 	log_warn("cannot hear of network changes: %s", strerror(-ret));
-	epoll_ctl(c->epoll, EPOLL_CTL_DEL, c->monitor, NULL);	/* it would wake us for ever */
+	loop_fd_remove(c->loop, &c->monitor_watch);	/* it would wake us for ever */
 	c->monitor_failed = true;
 }

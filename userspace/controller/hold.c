@@ -77,6 +77,15 @@ struct held *hold_take(struct hold *hold, const struct hold_key *key)
 	return NULL;
 }
 
+bool hold_has(const struct hold *hold, const struct hold_key *key)
+{
+	for (const struct held *held = hold->first; held; held = held->next) {
+		if (is_for(held, key))
+			return true;
+	}
+	return false;
+}
+
 unsigned hold_drop(struct hold *hold, const struct hold_key *key)
 {
 	struct held *held;

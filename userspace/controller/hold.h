@@ -55,6 +55,8 @@ int hold_add(struct hold *hold, const struct hold_key *key, const void *bytes, s
 struct held *hold_take(struct hold *hold, const struct hold_key *key);
 void hold_release(struct held *held);
 
+bool hold_has(const struct hold *hold, const struct hold_key *key);
+
 /* Drops what is held for @key. Returns how many there were. */
 unsigned hold_drop(struct hold *hold, const struct hold_key *key);
 

@@ -47,9 +47,13 @@ static int spawn(struct controller *c)
 	return 0;
 }
 
+static void on_end(void *ctx, uint32_t events)
+{
+	keystream_check(ctx, clock_boot_ns());
+}
+
 static void start_helper(struct controller *c, uint64_t now)
 {
-	struct epoll_event event = { .events = EPOLLIN };
 	int ret = spawn(c);
 
 	if (ret) {
@@ -58,9 +62,8 @@ static void start_helper(struct controller *c, uint64_t now)
 		c->helper.due_ns = now + BACKOFF_MAX_NS;
 		return;
 	}
-	event.data.fd = c->helper.fd;
 	if (c->helper.fd >= 0)
-		epoll_ctl(c->epoll, EPOLL_CTL_ADD, c->helper.fd, &event);
+		loop_fd_add(c->loop, &c->helper.watch, c->helper.fd, EPOLLIN, on_end, c);
 	c->helper.started_ns = now;
 }
 
@@ -72,6 +75,7 @@ static bool reap(struct controller *c, uint64_t now)
 
 	if (waitpid(helper->pid, &status, WNOHANG) != helper->pid)
 		return false;
+	loop_fd_remove(c->loop, &helper->watch);
 	if (helper->fd >= 0)
 		close(helper->fd);
 	helper->fd = -1;
@@ -127,6 +131,7 @@ void keystream_stop(struct controller *c)
 		usleep(1000);
 	}
 	c->helper.pid = 0;
+	loop_fd_remove(c->loop, &c->helper.watch);
 	if (c->helper.fd >= 0)
 		close(c->helper.fd);
 	c->helper.fd = -1;

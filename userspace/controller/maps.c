@@ -47,6 +47,8 @@ int map_read_peer_stats(const struct controller *c, uint32_t peer, struct talon_
 		sum.tx_ns = later(sum.tx_ns, s->tx_ns);
 		sum.rx_data_ns = later(sum.rx_data_ns, s->rx_data_ns);
 		sum.tx_data_ns = later(sum.tx_data_ns, s->tx_data_ns);
+		sum.rx_relay_ns = later(sum.rx_relay_ns, s->rx_relay_ns);
+		sum.rx_direct_ns = later(sum.rx_direct_ns, s->rx_direct_ns);
 	}
 	*ret_stats = sum;
 	return 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // What the device wants done: sessions and endpoints into the maps, messages to the socket, held packets on their way.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -19,6 +20,8 @@ static uint64_t unix_ns(void *ctx)
 
 static int send_message(void *ctx, uint32_t peer, const struct endpoint *to, const void *bytes, size_t len)
 {
+	if (relay_is_endpoint(to))
+		return plane_queue_relay(ctx, TALON_RELAY_PEER_ID(ntohl(to->remote.word[0])), bytes, len);
 	return socket_send(ctx, to, bytes, len);
 }
 
@@ -126,6 +129,8 @@ static int set_endpoint(void *ctx, uint32_t peer, const struct endpoint *endpoin
 
 	if (ret)
 		return ret;
+	if (e.flags & TALON_ENDPOINT_PINNED)	/* only plane_set_way() moves it */
+		return 0;
 	/* Where nothing changes, what the datapath learned about the way stays; but not if a message came by another. */
 	if (e.in_ifindex && (!endpoint->ifindex || e.in_ifindex == (uint32_t)endpoint->ifindex) &&
 	    e.local_port == c->map_config.listen_port && e.family == endpoint->family && e.remote_port == endpoint->port &&
@@ -182,6 +187,7 @@ static void handshake_done(void *ctx, uint32_t peer, const struct device_peer_st
 	info->handshake_tx_bytes = stats->tx_bytes;
 	map_write(c, DATAPATH_MAP_PEER_INFO, peer, info, BPF_ANY);
 	log_debug("peer %u: handshake complete", peer);
+	plane_note(c, peer, NOTICE_HANDSHAKE);
 }
 
 static void save_timestamp(void *ctx, uint32_t peer, const uint8_t timestamp[static WG_TIMESTAMP_LEN])

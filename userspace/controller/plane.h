@@ -41,6 +41,8 @@ struct plane_state {
 };
 
 /*
+ * While the datapath is being loaded (until events.ready) there are no peers: what returns an int says -EAGAIN, the others do nothing.
+ *
  * Compares with what is and changes only the difference: sessions, endpoints and flows of peers that stay go on. Order: new rules before new
  * peers, departed peers before their addresses are given to others. Idempotent. On error as much as possible is applied, one line is in @err and
  * the call can be repeated. Peers beyond the maps' room are left out with -ENOSPC.
@@ -94,6 +96,7 @@ struct plane_events {
 	void (*network)(void *ctx);
 };
 
+/* All may be NULL. None is called from inside a plane_* function, so they may call any of these. */
 void plane_set_events(struct controller *c, const struct plane_events *events, void *ctx);
 struct loop *plane_loop(struct controller *c);
 /* From the WireGuard port. */
@@ -103,7 +106,7 @@ void plane_relay_receive(struct controller *c, uint32_t peer, const uint8_t *byt
 /* Addresses of the uplinks (remote and port of each: ours, with the WireGuard port). Returns how many there are. */
 size_t plane_local_endpoints(const struct controller *c, struct endpoint *list, size_t room);
 uint16_t plane_listen_port(const struct controller *c);
-/* Ends the process's run, as SIGTERM does. */
+/* Ends the process's run, as SIGTERM does: the mesh says its last words, then the loop ends. The datapath goes on, ways stay as they are. */
 void plane_stop(struct controller *c);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,6 +14,8 @@
 
 #define MESSAGES_PER_TURN	64	/* then the other descriptors get their turn */
 #define MESSAGE_MAX		2048
+#define EARLY_MAX		64
+#define STUN_HEADER_LEN		20
 
 static int open_one(int family, uint16_t port)
 {
@@ -84,19 +87,47 @@ static void take_local(struct endpoint *from, struct msghdr *msg)
 	}
 }
 
-static void handle(struct controller *c, const struct endpoint *from, const uint8_t *bytes, size_t len)
+/* While the datapath is loaded there is no device yet, and a peer would wait 5 s for its answer. */
+struct early {
+	unsigned count;
+	struct {
+		struct endpoint from;
+		size_t len;
+		uint8_t bytes[WG_INITIATION_LEN];
+	} list[EARLY_MAX];
+};
+
+static void keep_early(struct controller *c, const struct endpoint *from, const uint8_t *bytes, size_t len)
+{
+	if (!c->early)
+		c->early = calloc(1, sizeof(*c->early));
+	if (!c->early || c->early->count == EARLY_MAX || len > sizeof(c->early->list[0].bytes))
+		return;
+	c->early->list[c->early->count].from = *from;
+	c->early->list[c->early->count].len = len;
+	memcpy(c->early->list[c->early->count++].bytes, bytes, len);
+}
+
+void socket_replay(struct controller *c)
+{
+	struct early *early = c->early;
+
+	c->early = NULL;
+	for (unsigned i = 0; early && i < early->count; i++)
+		socket_handshake(c, &early->list[i].from, early->list[i].bytes, early->list[i].len);
+	free(early);
+}
+
+void socket_handshake(struct controller *c, const struct endpoint *from, const uint8_t *bytes, size_t len)
 {
 	char where[ENDPOINT_TEXT_LEN];
 	enum handshake_end end;
 
-	if (len >= WG_DATA_MIN_LEN && bytes[0] == WG_DATA) {
-		c->slow_data++;
+	if (!c->is_ready) {
+		keep_early(c, from, bytes, len);
 		return;
 	}
-	if (!len || bytes[0] < WG_INITIATION || bytes[0] > WG_COOKIE) {
-		c->junk++;
-		return;
-	}
+	controller_wake(c);
 	end = device_message(c->device, clock_boot_ns(), from, bytes, len);
 	if (log_get_level() >= LOG_LEVEL_DEBUG) {
 		endpoint_format(from, where);
@@ -104,7 +135,36 @@ static void handle(struct controller *c, const struct endpoint *from, const uint
 	}
 }
 
-void socket_read(struct controller *c, int fd)
+/* RFC 8489 section 5: two zero bits, a length, the magic cookie. WireGuard's messages have zeros for a length, and more than a header. */
+static bool is_stun(const uint8_t *bytes, size_t len)
+{
+	static const uint8_t cookie[] = { 0x21, 0x12, 0xa4, 0x42 };
+
+	return len >= STUN_HEADER_LEN && !(bytes[0] & 0xc0) && !memcmp(bytes + 4, cookie, sizeof(cookie)) &&
+	       (size_t)(bytes[2] << 8 | bytes[3]) + STUN_HEADER_LEN == len;
+}
+
+/* NetBird's client sends two letters to open a way through address translators. */
+static bool is_punch(const uint8_t *bytes, size_t len)
+{
+	return len == 2 && bytes[0] == 'n' && bytes[1] == 'b';
+}
+
+static void handle(struct controller *c, const struct endpoint *from, const uint8_t *bytes, size_t len)
+{
+	if (relay_is_endpoint(from))
+		c->junk++;	/* such sources are ours alone */
+	else if (is_stun(bytes, len) && c->plane_events.stun)
+		c->plane_events.stun(c->plane_ctx, from, bytes, len);
+	else if (len >= WG_DATA_MIN_LEN && bytes[0] == WG_DATA)
+		c->slow_data++;
+	else if (len && bytes[0] >= WG_INITIATION && bytes[0] <= WG_COOKIE)
+		socket_handshake(c, from, bytes, len);
+	else if (!is_punch(bytes, len))
+		c->junk++;
+}
+
+static void read_socket(struct controller *c, int fd)
 {
 	for (int i = 0; i < MESSAGES_PER_TURN; i++) {
 		uint8_t bytes[MESSAGE_MAX], control[256];
@@ -128,6 +188,20 @@ void socket_read(struct controller *c, int fd)
 		take_local(&from, &msg);
 		handle(c, &from, bytes, len);
 	}
+}
+
+void socket_read4(void *ctx, uint32_t events)
+{
+	struct controller *c = ctx;
+
+	read_socket(c, c->udp4);
+}
+
+void socket_read6(void *ctx, uint32_t events)
+{
+	struct controller *c = ctx;
+
+	read_socket(c, c->udp6);
 }
 
 static void add_control(struct msghdr *msg, int level, int type, const void *data, size_t len)
