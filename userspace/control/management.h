@@ -17,6 +17,14 @@
 
 struct management;
 
+#define MANAGEMENT_SETUP_KEY_LEN 36
+
+/*
+ * A setup key as it was written, blanks around it cut off, into the form in which servers look it up. Returns 0, or -EINVAL with one line that names
+ * the accepted form and never quotes the key.
+ */
+int management_parse_setup_key(const char *text, char ret_key[static MANAGEMENT_SETUP_KEY_LEN + 1], char *why, size_t size);
+
 enum management_state {
 	MANAGEMENT_CONNECTING,		/* also while it backs off */
 	MANAGEMENT_LOGGED_IN,		/* login done, Sync not yet open */
@@ -27,7 +35,7 @@ enum management_state {
 struct management_config {
 	const char *url;
 	struct secret_key private_key;	/* copied, as everything here */
-	const char *setup_key;		/* NULL: none. Sent only after the server said that it does not know us */
+	const char *setup_key;		/* NULL: none. Sent only after the server said that it does not know us; what is no key is told only then */
 	const char *ssh_public_key;
 	char *const *dns_labels;
 	size_t dns_label_count;
@@ -36,15 +44,19 @@ struct management_config {
 	bool once;			/* an explicit login: the first verdict that no retry can change ends it */
 };
 
+/* None of these may free the management it comes from. */
 struct management_events {
-	/* @why: one line for people; empty when all is well. */
+	/* @why: one line for people; empty when all is well. Only when one of the two changed. */
 	void (*state)(void *ctx, enum management_state state, const char *why);
 	void (*login)(void *ctx, const struct netmap_update *login);
-	/* One SyncResponse: parsed, and as it came. @first: of this stream. */
+	/*
+	 * One SyncResponse: parsed, and as it came. @first: of this stream. A farewell (netmap.h) is kept back: what follows it says whether we
+	 * were deleted.
+	 */
 	void (*sync)(void *ctx, const struct netmap_update *update, bool first, const uint8_t *bytes, size_t len);
 	/* This peer was deleted: the server said so (farewell map and refusal, not an outage). */
 	void (*deleted)(void *ctx);
-	/* For config.once: how the login ended. 0, or what to do and why in one line. */
+	/* For config.once: how the login ended, once. 0 (and Sync follows, unless it is freed now), or what to do and why in one line; nothing follows. */
 	void (*verdict)(void *ctx, int error, const char *why);
 };
 

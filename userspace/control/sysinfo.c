@@ -167,6 +167,16 @@ static bool comes_and_goes(const char *device)
 	return false;
 }
 
+/* Our own devices have the place of their maps for an alias. */
+static bool is_our_own(const char *device)
+{
+	char name[64], alias[FIELD_MAX];
+
+	snprintf(name, sizeof(name), "/sys/class/net/%.32s/ifalias", device);
+	read_line(name, alias);
+	return strncmp(alias, "/sys/fs/bpf/", 12) == 0;
+}
+
 /* A device whose hardware address is worth telling. */
 static bool is_stable(const struct ifaddrs *entry)
 {
@@ -175,7 +185,7 @@ static bool is_stable(const struct ifaddrs *entry)
 
 	if (!link || link->sll_family != AF_PACKET || link->sll_hatype != ARPHRD_ETHER || link->sll_halen != sizeof(none))
 		return false;
-	return memcmp(link->sll_addr, none, sizeof(none)) != 0 && !comes_and_goes(entry->ifa_name);
+	return memcmp(link->sll_addr, none, sizeof(none)) != 0 && !comes_and_goes(entry->ifa_name) && !is_our_own(entry->ifa_name);
 }
 
 static unsigned int mask_bits(const struct sockaddr_in *mask)
@@ -253,11 +263,12 @@ static void read_addresses(struct addresses *addresses)
 	if (getifaddrs(&all))
 		return;
 	for (const struct ifaddrs *entry = all; entry; entry = entry->ifa_next) {
-		const uint8_t *hw = ((const struct sockaddr_ll *)entry->ifa_addr)->sll_addr;
+		const uint8_t *hw;
 		char mac[MAC_TEXT];
 
 		if (!is_stable(entry))
 			continue;
+		hw = ((const struct sockaddr_ll *)entry->ifa_addr)->sll_addr;
 		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", hw[0], hw[1], hw[2], hw[3], hw[4], hw[5]);
 		add_ipv4(addresses, all, entry->ifa_name, mac);
 		add_ipv6(addresses, entry->ifa_name, mac);
