@@ -46,9 +46,10 @@ int stream_open(struct loop *loop, const struct stream_options *options, const s
 	int error = fake_stream_open_error;
 
 	fake_stream_open_error = 0;
+	if (!error && fake_stream_count == FAKE_STREAMS)
+		error = -EMFILE;
 	if (error)
 		return error;
-	assert(fake_stream_count < FAKE_STREAMS);
 	s = calloc(1, sizeof(*s));
 	assert(s);
 	s->options = *options;
