@@ -40,7 +40,10 @@ static int set_offloads(const char *name, const struct offload *table, unsigned 
 	int ret;
 
 	for (unsigned i = 0; i < count; i++) {
-		ret = ethtool_set(name, table[i].set, table[i].value);
+		/* What the driver has taken away already, as veth does with segmentation where the other end has XDP, it refuses to set. */
+		ret = ethtool_get(name, table[i].get, &value);
+		if (!ret && !!value != table[i].value)
+			ret = ethtool_set(name, table[i].set, table[i].value);
 		if (!ret)
 			ret = ethtool_get(name, table[i].get, &value);
 		if (!ret && !!value != table[i].value)
