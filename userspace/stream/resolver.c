@@ -41,6 +41,7 @@ struct resolver {
 	ares_channel channel;
 	bool has_channel;
 	struct timespec conf_time;	/* of resolv.conf when the channel was made */
+	char *servers;			/* instead of its own; NULL: none */
 	struct loop_timer timer;
 	LIST_HEAD(, server_socket) sockets;
 	TAILQ_HEAD(, resolver_query) queries;
@@ -160,7 +161,21 @@ static int refresh_channel(struct resolver *resolver)
 		return -ENOMEM;
 	resolver->has_channel = true;
 	resolver->conf_time = now;
+	if (resolver->servers && ares_set_servers_ports_csv(resolver->channel, resolver->servers))
+		return -EINVAL;
 	return 0;
+}
+
+int resolver_use_servers(struct resolver *resolver, const char *servers)
+{
+	char *copy = servers ? strdup(servers) : NULL;
+
+	if (servers && !copy)
+		return -ENOMEM;
+	free(resolver->servers);
+	resolver->servers = copy;
+	resolver->conf_time = (struct timespec){ .tv_nsec = -1 };
+	return refresh_channel(resolver);
 }
 
 struct resolver *resolver_get(struct loop *loop)
@@ -347,5 +362,6 @@ void resolver_global_done(void)
 	while ((query = TAILQ_FIRST(&resolver->queries)))
 		free_query(query);
 	loop_timer_cancel(resolver->loop, &resolver->timer);
+	free(resolver->servers);
 	free(resolver);
 }

@@ -27,8 +27,13 @@ enum resolver_result {
 
 typedef void (*resolver_fn)(void *ctx, enum resolver_result result, const struct resolver_address *list, size_t count);
 
-/* The process's resolver of @loop, made when first asked for; lives until resolver_global_done(), which is to come before loop_free(). NULL: out of memory. */
+/*
+ * The process's resolver of @loop, made when first asked for; lives until resolver_global_done(), which is to come before loop_free().
+ * NULL: out of memory.
+ */
 struct resolver *resolver_get(struct loop *loop);
+/* "address:port,..." instead of resolv.conf's servers from now on; NULL: resolv.conf again. Returns 0 or a negative errno. */
+int resolver_use_servers(struct resolver *resolver, const char *servers);
 /*
  * @family: AF_INET, AF_INET6 or AF_UNSPEC. Calls @fn once, never before it returned; literal addresses too. @ret_query may be NULL.
  * Returns 0 or a negative errno (then @fn is not called).
