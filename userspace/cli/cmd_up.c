@@ -9,6 +9,7 @@
 #include "config/preflight.h"
 #include "controller/controller.h"
 #include "log/log.h"
+#include "mesh/mesh.h"
 #include "mesh/control.h"
 
 #define RETRY_MS 100
@@ -125,6 +126,9 @@ static int serve(struct cli *cli, struct up *up)
 	log_set_level(up->config.log_level);
 	log_set_format(up->config.log_json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
 	log_bridge_libbpf();
+	/* Before the host is looked at: the identity may say which port and device. */
+	if (up->config.mesh.enabled && mesh_prepare(&up->config, why, sizeof(why)))
+		return cli_fail(cli, CLI_FAILED, "%s", why);
 	if (preflight_check(&up->config, why, sizeof(why)))
 		return cli_fail(cli, CLI_USAGE, "%s", why);
 	if (config_resolve(&up->config) < 0)

@@ -260,6 +260,7 @@ static void select_pair(struct ice_agent *agent, uint8_t index)
 
 	agent->state = AGENT_CONNECTED;
 	agent->heard_ns = now_of(agent);
+	agent->answered_ns = agent->heard_ns;
 	agent->round_ns = agent->heard_ns + KEEPALIVE_NS;
 	keep_only(agent, index);
 	arm(agent);
@@ -582,6 +583,8 @@ void ice_agent_response(struct ice_agent *agent, const struct endpoint *from, co
 	take_success(agent, pair, message, now_us(agent) - tx->sent_us);
 	hear(agent, from);
 	if (agent->state == AGENT_CONNECTED) {
+		if (is_from(&agent->remotes[0], from))
+			agent->answered_ns = now_of(agent);
 		stop_probing(agent);
 		return;
 	}
@@ -698,6 +701,11 @@ bool ice_agent_get_pair(const struct ice_agent *agent, struct ice_pair_info *ret
 		return false;
 	describe(agent, ret_pair);
 	return true;
+}
+
+uint64_t ice_agent_answered(const struct ice_agent *agent)
+{
+	return agent->state == AGENT_CONNECTED ? agent->answered_ns : 0;
 }
 
 uint64_t ice_agent_heard(const struct ice_agent *agent)

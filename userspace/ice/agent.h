@@ -98,6 +98,8 @@ bool ice_agent_is_connected(const struct ice_agent *agent);
 bool ice_agent_get_pair(const struct ice_agent *agent, struct ice_pair_info *ret_pair);
 /* When STUN from the selected pair was last heard, CLOCK_BOOTTIME ns; 0: never. */
 uint64_t ice_agent_heard(const struct ice_agent *agent);
+/* When the selected pair last answered a check of ours, which proves both directions; 0: none is selected. */
+uint64_t ice_agent_answered(const struct ice_agent *agent);
 /* The path looks dead from elsewhere: check it now, every 200 ms, until it answers. */
 void ice_agent_probe(struct ice_agent *agent);
 

@@ -141,6 +141,7 @@ struct ice_agent {
 	uint64_t born_ns;
 	uint64_t checking_ns;		/* of the first check; 0: none yet */
 	uint64_t heard_ns;
+	uint64_t answered_ns;		/* when the selected pair last answered a check of ours */
 	uint64_t round_ns;		/* when the next checks are due */
 	uint64_t tie_breaker;
 	struct ice_remote *remotes;

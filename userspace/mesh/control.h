@@ -52,7 +52,7 @@ struct control_ops {
 	int (*deselect)(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err, size_t size);
 	/* Connects if that is not so; done when it is connected, or cannot be. */
 	void (*up)(void *ctx, const struct control_up *up, control_done_fn done, void *arg);
-	/* Drains and removes the datapath; done when it is gone. The process may end afterwards. */
+	/* Drains; done when peers know. The process ends afterwards, and whoever asked removes the datapath. */
 	void (*down)(void *ctx, control_done_fn done, void *arg);
 	/* Has the server delete this peer. */
 	void (*logout)(void *ctx, control_done_fn done, void *arg);

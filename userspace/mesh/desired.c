@@ -228,6 +228,32 @@ static void router_state(void *ctx, const uint8_t key[static KEY_LEN], struct ch
 	ret_router->latency_ns = info.latency_ns;
 }
 
+static const struct netmap_self *find_self(const struct mesh *mesh, const struct netmap *map)
+{
+	return map->self.present && map->self.addr ? &map->self : &mesh->self;
+}
+
+/* No way to a peer may lead through the mesh itself. */
+static int tell_routes(struct mesh *mesh, const struct netmap *map)
+{
+	const struct netmap_self *self = find_self(mesh, map);
+	struct config_cidr *list = calloc(mesh->choose.group_count + 1, sizeof(*list));
+	size_t count = 0;
+	int ret;
+
+	if (!list)
+		return -ENOMEM;
+	if (self->addr)
+		list[count++] = (struct config_cidr){ .family = AF_INET, .prefixlen = self->prefixlen, .addr.word[0] = self->addr };
+	for (size_t i = 0; i < mesh->choose.group_count; i++) {
+		if (mesh->choose.groups[i].usable)
+			list[count++] = mesh->choose.groups[i].net;
+	}
+	ret = peers_set_client_routes(mesh->peers, list, count);
+	free(list);
+	return ret;
+}
+
 static int tell_peers(struct mesh *mesh, const struct netmap *map)
 {
 	struct peers_entry *list = calloc(map->peer_count + 1, sizeof(*list));
@@ -235,16 +261,13 @@ static int tell_peers(struct mesh *mesh, const struct netmap *map)
 
 	if (!list)
 		return -ENOMEM;
+	ret = tell_routes(mesh, map);
 	for (size_t i = 0; i < map->peer_count; i++)
 		list[i] = (struct peers_entry){ &map->peers[i], plane_find_peer(mesh->c, map->peers[i].key) };
-	ret = peers_set(mesh->peers, list, map->peer_count, map->self.lazy || mesh->config->mesh.lazy_connection);
+	if (!ret)
+		ret = peers_set(mesh->peers, list, map->peer_count, map->self.lazy || mesh->config->mesh.lazy_connection);
 	free(list);
 	return ret;
-}
-
-static const struct netmap_self *find_self(const struct mesh *mesh, const struct netmap *map)
-{
-	return map->self.present && map->self.addr ? &map->self : &mesh->self;
 }
 
 static int plane_part(struct mesh *mesh, const struct netmap *map, const struct netmap_self *self, struct desired *d, char *why, size_t size)

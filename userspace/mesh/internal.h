@@ -24,6 +24,7 @@
 #define MESH_EVENTS_MAX		10	/* kept for status, as NetBird shows */
 #define MESH_PATH_LEN		512
 #define MESH_DRAIN_NS		(4 * LOOP_SECOND)
+#define MESH_LEAVE_NS		(150 * LOOP_MS)
 #define MESH_UP_NS		(50 * LOOP_SECOND)
 #define MESH_FORWARDER_PORT	22054
 #define MESH_KEEPALIVE_S	25
@@ -91,6 +92,7 @@ struct mesh {
 	control_done_fn upped;		/* who waits for `up` */
 	void *upped_arg;
 	struct loop_timer up_timer;
+	struct loop_timer relay_timer;
 
 	enum management_state state;
 	struct mesh_link management_link;

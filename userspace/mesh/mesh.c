@@ -434,6 +434,14 @@ static void on_up(void *ctx, const struct control_up *up, control_done_fn done, 
 	loop_timer_after(mesh->loop, &mesh->up_timer, MESH_UP_NS);
 }
 
+/* Peers have heard the offers by now; what makes them turn away is that we go off the relay. */
+static void leave_relay(void *ctx)
+{
+	struct mesh *mesh = ctx;
+
+	relay_manager_close(mesh->relay);
+}
+
 static void finish_drain(void *ctx)
 {
 	struct mesh *mesh = ctx;
@@ -460,6 +468,7 @@ static void on_down(void *ctx, control_done_fn done, void *arg)
 	if (!is_alone) {
 		log_info("going down: peers are told, packets still flow for %llu s", (unsigned long long)(MESH_DRAIN_NS / LOOP_SECOND));
 		peers_announce_end(mesh->peers);
+		loop_timer_after(mesh->loop, &mesh->relay_timer, MESH_LEAVE_NS);
 	}
 	loop_timer_after(mesh->loop, &mesh->drain_timer, is_alone ? 0 : MESH_DRAIN_NS);
 }
@@ -587,6 +596,7 @@ int mesh_start(struct controller *c, const struct config *config, struct mesh **
 	loop_timer_init(&mesh->guard_timer, release_held, mesh);
 	loop_timer_init(&mesh->drain_timer, finish_drain, mesh);
 	loop_timer_init(&mesh->up_timer, up_too_long, mesh);
+	loop_timer_init(&mesh->relay_timer, leave_relay, mesh);
 	*err = 0;
 	ret = start(mesh, err, errlen);
 	if (ret) {
@@ -618,6 +628,7 @@ void mesh_free(struct mesh *mesh)
 	loop_timer_cancel(mesh->loop, &mesh->guard_timer);
 	loop_timer_cancel(mesh->loop, &mesh->drain_timer);
 	loop_timer_cancel(mesh->loop, &mesh->up_timer);
+	loop_timer_cancel(mesh->loop, &mesh->relay_timer);
 	control_free(mesh->control);
 	management_free(mesh->management);
 	peers_free(mesh->peers);

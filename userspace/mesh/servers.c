@@ -187,6 +187,16 @@ static void op_ice_probe(void *ctx, struct ice_agent *agent)
 	ice_agent_probe(agent);
 }
 
+static uint64_t op_ice_answered(void *ctx, const struct ice_agent *agent)
+{
+	return ice_agent_answered(agent);
+}
+
+static bool op_ice_get_pair(void *ctx, const struct ice_agent *agent, struct ice_pair_info *ret_pair)
+{
+	return ice_agent_get_pair(agent, ret_pair);
+}
+
 static int op_set_way(void *ctx, uint32_t id, enum plane_way way, const struct endpoint *path)
 {
 	struct mesh *mesh = ctx;
@@ -239,6 +249,8 @@ const struct peers_ops mesh_peers_ops = {
 	.ice_free = op_ice_free,
 	.ice_add_remote = op_ice_add_remote,
 	.ice_probe = op_ice_probe,
+	.ice_answered = op_ice_answered,
+	.ice_get_pair = op_ice_get_pair,
 	.set_way = op_set_way,
 	.kick = op_kick,
 	.reset = op_reset,
