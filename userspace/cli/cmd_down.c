@@ -7,16 +7,15 @@
 #include "log/log.h"
 #include "mesh/control.h"
 
-/* Asks a daemon, if there is one. Returns CLI_OK also where there is none, but under NetBird's name. */
-static int ask(struct cli *cli, const struct config *config)
+/* Has a daemon drain, if there is one. Returns CLI_OK also where there is none, but under NetBird's name. */
+static int ask(struct cli *cli, const struct config *config, bool *ret_drained)
 {
 	char why[CONFIG_WHY_LEN];
 	int ret = control_ask_down(cli_socket(config), why, sizeof(why));
 
-	if (!ret) {
-		fprintf(cli->out, "Disconnected\n");
+	*ret_drained = !ret;
+	if (!ret)
 		return CLI_OK;
-	}
 	if (ret == -EREMOTEIO)
 		return cli_fail(cli, CLI_FAILED, "down: %s", why);
 	return cli->as_netbird ? cli_no_daemon(cli, why) : CLI_OK;
@@ -25,18 +24,23 @@ static int ask(struct cli *cli, const struct config *config)
 static int run(struct cli *cli, struct config *config)
 {
 	char err[CONFIG_WHY_LEN] = "";
+	bool drained;
 	int ret = cli_common_only(cli, config, "down");
 
 	if (ret)
 		return ret;
 	log_set_level(config->log_level);
 	log_bridge_libbpf();
-	ret = ask(cli, config);
-	if (ret || cli->as_netbird)
+	ret = ask(cli, config, &drained);
+	if (ret)
 		return ret;
-	/* What a daemon left, or a controller without a mesh, or one that did not answer. */
+	/* What a drained daemon left, or a controller without a mesh, or one that did not answer. */
 	ret = controller_down(config->pin_dir, err, sizeof(err));
-	return ret < 0 ? cli_fail(cli, CLI_FAILED, "down: %s", err) : CLI_OK;
+	if (ret < 0)
+		return cli_fail(cli, CLI_FAILED, "down: %s", err);
+	if (drained)
+		fprintf(cli->out, "Disconnected\n");
+	return CLI_OK;
 }
 
 int cli_down(struct cli *cli)

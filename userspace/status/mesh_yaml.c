@@ -15,7 +15,31 @@ static void indent(FILE *out, int column)
 	fprintf(out, "%*s", column, "");
 }
 
-/* Words and numbers that YAML 1.1 or 1.2 would not take for a text. */
+/* "12:30:45": a number to base 60 for a reader of YAML 1.1. */
+static bool is_sexagesimal(const char *text)
+{
+	size_t len = strspn(text, "0123456789_");
+
+	if (!len || text[len] != ':')
+		return false;
+	while (text[len] == ':') {
+		size_t digits = strspn(text + len + 1, "0123456789");
+
+		if (!digits || digits > 2 || (digits == 2 && text[len + 1] > '5'))
+			return false;
+		len += 1 + digits;
+	}
+	return !text[len] || (text[len] == '.' && !text[len + 1 + strspn(text + len + 1, "0123456789_")]);
+}
+
+/* "2026-11-23", with or without a time behind it. */
+static bool is_date(const char *text)
+{
+	return strspn(text, "0123456789") == 4 && text[4] == '-' && isdigit((unsigned char)text[5]) &&
+	       !text[strspn(text, "0123456789-:.+TtZz \t")];
+}
+
+/* Words, numbers and times that YAML 1.1 or 1.2 would not take for a text. */
 static bool is_other_type(const char *text)
 {
 	static const char *const words[] = { "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", ".nan", ".inf", "+.inf",
@@ -29,8 +53,7 @@ static bool is_other_type(const char *text)
 	if (!isdigit((unsigned char)text[0]) && !strchr("+-.", text[0]))
 		return false;
 	strtod(text, &end);
-	/* Numbers, and what looks like times of the day or dates to a reader of YAML 1.1. */
-	return !*end || !text[strspn(text, "0123456789+-.:_eEoxabcdefABCDEFTZ ")];
+	return !*end || is_sexagesimal(text + (text[0] == '+' || text[0] == '-')) || is_date(text);
 }
 
 /* What may not stand without quotes (YAML 1.2 section 7.3.3, in block context). */
@@ -108,11 +131,17 @@ static void put_text(FILE *out, const char *text, int column)
 	fputc('\n', out);
 }
 
+/* The next column to indent to: multiples of STEP, also from within an item, whose keys stand behind its dash. */
+static int deeper(int column)
+{
+	return (column + STEP) / STEP * STEP;
+}
+
 static void line(FILE *out, int column, const char *key, const char *text)
 {
 	indent(out, column);
 	fprintf(out, "%s: ", key);
-	put_text(out, text, column + STEP);
+	put_text(out, text, deeper(column));
 }
 
 /* The first line of an item: a dash before the key. @column is that of the dash. */
@@ -120,7 +149,7 @@ static void first_line(FILE *out, int column, const char *key, const char *text)
 {
 	indent(out, column);
 	fprintf(out, "- %s: ", key);
-	put_text(out, text, column + STEP + 2);
+	put_text(out, text, deeper(column + 2));
 }
 
 static void put_bool(FILE *out, int column, const char *key, bool value)
@@ -149,9 +178,9 @@ static void put_items(FILE *out, int column, char *const *texts, size_t count)
 {
 	fprintf(out, "%s\n", count ? "" : " []");
 	for (size_t i = 0; i < count; i++) {
-		indent(out, column + STEP);
+		indent(out, deeper(column));
 		fprintf(out, "- ");
-		put_text(out, texts[i], column + STEP + 2);
+		put_text(out, texts[i], deeper(deeper(column) + 2));
 	}
 }
 
@@ -166,8 +195,8 @@ static void put_pair(FILE *out, int column, const char *key, const char *local, 
 {
 	indent(out, column);
 	fprintf(out, "%s:\n", key);
-	line(out, column + STEP, "local", local);
-	line(out, column + STEP, "remote", remote);
+	line(out, deeper(column), "local", local);
+	line(out, deeper(column), "remote", remote);
 }
 
 static void put_peer(FILE *out, const struct snapshot_peer *peer)
@@ -241,7 +270,7 @@ static void put_nameservers(FILE *out, const struct snapshot *s)
 		put_bool(out, STEP + 2, "enabled", server->enabled);
 		indent(out, STEP + 2);
 		fprintf(out, "error: ");
-		put_text(out, server->error, 2 * STEP);
+		put_text(out, server->error, deeper(STEP + 2));
 	}
 }
 
@@ -260,10 +289,10 @@ static void put_events(FILE *out, const struct snapshot *s)
 		indent(out, STEP + 2);
 		fprintf(out, "metadata:%s\n", event->metadata_count < 2 ? " {}" : "");
 		for (size_t j = 0; j + 1 < event->metadata_count; j += 2) {
-			indent(out, 2 * STEP + 2);
+			indent(out, deeper(STEP + 2));
 			put_scalar(out, mesh_text(event->metadata[j]));
 			fprintf(out, ": ");
-			put_text(out, event->metadata[j + 1], 3 * STEP + 2);
+			put_text(out, event->metadata[j + 1], 3 * STEP);
 		}
 	}
 }
