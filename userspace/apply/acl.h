@@ -42,6 +42,10 @@ bool acl_table_permits_any_port(const struct acl_table *table, __be32 src, __be3
 /* Rules after merging. */
 size_t acl_table_rules(const struct acl_table *table);
 
+/* The same for tables that are the same, so that nobody has to keep one to know whether another says anything new. */
+#define ACL_DIGEST_LEN 32
+void acl_digest(const struct acl_table *table, uint8_t ret_digest[static ACL_DIGEST_LEN]);
+
 /* File descriptors of the pinned maps. */
 struct acl_maps { int src, dst, ports, bits; };
 /*

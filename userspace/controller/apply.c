@@ -290,9 +290,13 @@ static int apply_acl(struct controller *c, const struct acl_table *table)
 		.bits = datapath_map_fd(c->dp, DATAPATH_MAP_ACL_BITS),
 	};
 	struct talon_config next = c->map_config;
+	uint8_t digest[ACL_DIGEST_LEN] = {};
 	int ret;
 
 	if (table) {
+		acl_digest(table, digest);
+		if (c->has_acl && !memcmp(digest, c->acl_digest, sizeof(digest)))
+			return 0;
 		next.acl_bank = !c->map_config.acl_bank;
 		next.flags |= TALON_F_ACL;
 		ret = acl_write(table, &maps, next.acl_bank);
@@ -306,8 +310,12 @@ static int apply_acl(struct controller *c, const struct acl_table *table)
 	c->map_config = next;
 	c->map_writes++;
 	ret = map_write_config(c);
+	if (ret)
+		return ret;
 	map_bump_generation(c);
-	return ret;
+	c->has_acl = table != NULL;
+	memcpy(c->acl_digest, digest, sizeof(digest));
+	return 0;
 }
 
 int plane_set_acl(struct controller *c, const struct acl_table *table, char *err, size_t errlen)

@@ -132,6 +132,8 @@ struct controller {
 	bool tables_known;		/* allowed and routes are what the maps hold */
 	uint32_t route_id;		/* last one given */
 	bool has_applied;
+	bool has_acl;			/* access rules with acl_digest are in force */
+	uint8_t acl_digest[ACL_DIGEST_LEN];
 	uint64_t map_writes;		/* by plane_apply(): for tests of what it leaves alone */
 	uint64_t route_changes;		/* the same, of the host's routes and addresses */
 	struct loop_fd udp4_watch, udp6_watch, monitor_watch, signals_watch, ring_watch;
