@@ -68,7 +68,7 @@ static const struct {
 	{ "genkey -x", "talon: genkey: '-x' is not an option; see talon genkey --help\n" },
 	{ "pubkey", "talon: pubkey: standard input is not a key; write 44 characters of base64\n" },
 	{ "up --static f --setup-key-file k", "talon: --setup-key-file: belongs to a mesh; leave it out, or leave --static out\n" },
-	{ "up -F=yes", "talon: up: '--F=yes' is not an option; see talon up --help\n" },
+	{ "up -F=maybe", "talon: --foreground-mode: 'maybe' is not a choice; write true or false\n" },
 	{ "up --management-url netbird.example",
 	  "talon: --management-url: 'netbird.example' is not a management server; write https://HOST or https://HOST:PORT (http:// too)\n" },
 	{ "up --route 10.0.0.0/8", "talon: --route: management gives the routes in a mesh; leave it out, or use --static FILE\n" },

@@ -145,7 +145,7 @@ bool cli_next(struct cli *cli, const char **ret_name, const char **ret_value)
 	*ret_value = arg;
 	if (arg[0] != '-' || !arg[1])
 		return true;
-	equals = arg[1] == '-' ? strchr(arg, '=') : NULL;
+	equals = strchr(arg, '=');
 	arg += arg[1] == '-' ? 2 : 1;
 	len = equals ? (size_t)(equals - arg) : strlen(arg);
 	if (len >= sizeof(cli->name))
