@@ -30,7 +30,11 @@ const uint8_t rig_node6[16] = { 0x20, 1, 0x0d, 0xb8, [14] = 2, [15] = 0x21 };
 const uint8_t rig_wt0_mac[6] = { 2, 0, 0, 0, 0x77, 1 };
 const uint8_t rig_wt0p_mac[6] = { 2, 0, 0, 0, 0x77, 2 };
 
+const uint8_t rig_wt0r_mac[6] = { 2, 0, 0, 0, 0x77, 3 };
+const uint8_t rig_wt0rp_mac[6] = { 2, 0, 0, 0, 0x77, 4 };
+
 enum rig_hook rig_hook;
+bool rig_with_tunnel;
 static bool reached[TALON_END_COUNT];
 
 static const char *const end_names[] = {
@@ -64,6 +68,8 @@ int rig_group_setup(void **state)
 		"link add eth0 address 02:00:00:00:02:21 type veth peer name eth0far",
 		"link add eth1 address 02:00:00:00:09:01 mtu 1000 type veth peer name eth1far",
 		"link add wt0 address 02:00:00:00:77:01 mtu 1280 type veth peer name wt0p address 02:00:00:00:77:02 mtu 1280",
+		"link add wt0r address 02:00:00:00:77:03 type veth peer name wt0rp address 02:00:00:00:77:04",
+		"link set wt0r up", "link set wt0rp up",
 		"link set eth0 up", "link set eth0far up", "link set eth1 up", "link set eth1far up", "link set wt0 up", "link set wt0p up",
 		"addr add 192.168.1.221/24 dev eth0",
 		"addr add 10.9.0.1/24 dev eth1",
@@ -309,8 +315,9 @@ int rig_setup(void **state)
 	rig->eth1 = if_nametoindex("eth1");
 	rig->wt0 = if_nametoindex("wt0");
 	rig->wt0p = if_nametoindex("wt0p");
+	rig->wt0r = if_nametoindex("wt0r");
 	rig->obj = load_hook(rig->hook, NULL);
-	if (rig->hook == RIG_TC)
+	if (rig->hook == RIG_TC || rig_with_tunnel)
 		rig->tunnel = load_hook(RIG_TUNNEL, rig->obj);
 	elf = natgc__elf_bytes(&size);
 	rig->natgc = load(elf, size, rig->obj);
@@ -423,7 +430,7 @@ void rig_drain(struct rig *rig, const char *bucket)
 static void run_xdp(struct rig *rig, const struct packet *frame, struct rig_result *r)
 {
 	uint8_t in[PKT_MAX + 256] = {}, out[PKT_MAX + 256];
-	struct xdp_md ctx = { .ingress_ifindex = rig->eth0, .data = rig->meta, .data_end = rig->meta + frame->len }, ctx_out = {};
+	struct xdp_md ctx = { .ingress_ifindex = rig->in ? rig->in : rig->eth0, .data = rig->meta, .data_end = rig->meta + frame->len }, ctx_out = {};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = rig->meta + frame->len, .data_out = out,
 		.data_size_out = sizeof(out), .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .ctx_out = &ctx_out,
 		.ctx_size_out = sizeof(ctx_out));
@@ -449,7 +456,7 @@ static void run_xdp(struct rig *rig, const struct packet *frame, struct rig_resu
 	r->frame.len = opts.data_size_out - ctx_out.data;
 	assert_in_range(r->frame.len, 0, PKT_MAX);
 	memcpy(r->frame.bytes, out + ctx_out.data, r->frame.len);
-	r->ifindex = opts.retval == XDP_TX ? rig->eth0 : scratch(rig->obj, "ifindex");
+	r->ifindex = opts.retval == XDP_TX ? ctx.ingress_ifindex : scratch(rig->obj, "ifindex");
 	r->flow = scratch(rig->obj, "flow");
 }
 
@@ -503,7 +510,7 @@ struct rig_result rig_run(struct rig *rig, const struct packet *frame)
 		run_xdp(rig, frame, &r);
 		break;
 	case RIG_TC:
-		run_tc(rig, rig->obj, rig->eth0, frame, &r);
+		run_tc(rig, rig->obj, rig->in ? rig->in : rig->eth0, frame, &r);
 		if (r.verdict != RIG_SEND || r.ifindex != rig->wt0 || rig->is_out_of_tunnel)
 			break;
 		between = r.frame;
@@ -569,8 +576,19 @@ struct rig_result rig_from_host(struct rig *rig, const struct packet *packet)
 {
 	struct packet frame = pkt_ether(rig_wt0p_mac, rig_wt0_mac, ETH_P_IP, packet);
 
-	assert_int_equal(rig->hook, RIG_TUNNEL);
-	return rig_run(rig, &frame);
+	struct bpf_object *obj = rig->obj;
+	enum rig_hook hook = rig->hook;
+	struct rig_result r;
+
+	if (hook != RIG_TUNNEL) {
+		assert_non_null(rig->tunnel);
+		rig->obj = rig->tunnel;
+		rig->hook = RIG_TUNNEL;
+	}
+	r = rig_run(rig, &frame);
+	rig->obj = obj;
+	rig->hook = hook;
+	return r;
 }
 
 static uint64_t digest_bytes(uint64_t h, const void *bytes, size_t len)

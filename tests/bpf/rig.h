@@ -9,6 +9,7 @@
  *	                                                             eth0  192.168.1.221, 2001:db8::221	  eth1  10.9.0.1, MTU 1000
  *	                     gateway 192.168.1.220 ------------------'    |	 |	 |
  *	                                                                wt0 ---- wt0p	10.9.0.2
+ *	                                                               wt0r ---- wt0rp, of the relay
  */
 #ifndef TALON_TESTS_RIG_H
 #define TALON_TESTS_RIG_H
@@ -97,7 +98,8 @@ struct rig {
 	struct bpf_link *link;
 	struct talon_config config;
 	struct rig_peer peers[RIG_PEERS];
-	uint32_t eth0, eth1, wt0, wt0p;
+	uint32_t eth0, eth1, wt0, wt0p, wt0r;
+	uint32_t in;			/* where frames come in, but for the tunnel's program; 0: eth0 */
 	bool is_out_of_tunnel;		/* do not run the tunnel's program */
 	uint32_t gso_segs, gso_size;	/* tc */
 	uint32_t meta;			/* XDP: bytes of metadata in front of the frame */
@@ -111,9 +113,11 @@ extern const uint8_t rig_mac1[6];		/* of eth1 */
 extern const uint8_t rig_narrow_mac[6];
 extern const uint8_t rig_node6[16];
 extern const uint8_t rig_wt0_mac[6], rig_wt0p_mac[6];
+extern const uint8_t rig_wt0r_mac[6], rig_wt0rp_mac[6];
 
 /* cmocka fixtures; *state is a struct rig. The hook is chosen by rig_hook before. */
 extern enum rig_hook rig_hook;
+extern bool rig_with_tunnel;		/* the tunnel's program is there in XDP, too: rig_from_host() */
 int rig_setup(void **state);
 int rig_teardown(void **state);
 int rig_group_setup(void **state);	/* the namespace; once a process */
@@ -136,7 +140,7 @@ struct packet rig_outer(struct rig *rig, uint32_t peer, uint8_t tos, const struc
 struct packet rig_sealed(struct rig *rig, uint32_t peer, const struct packet *inner);	/* takes the peer's next counter */
 struct rig_result rig_from_peer(struct rig *rig, uint32_t peer, const struct packet *inner);
 struct rig_result rig_from_wire(struct rig *rig, const struct packet *packet);		/* sent by the gateway's MAC */
-struct rig_result rig_from_host(struct rig *rig, const struct packet *packet);		/* hook RIG_TUNNEL, or tc's second half */
+struct rig_result rig_from_host(struct rig *rig, const struct packet *packet);		/* by the tunnel's program */
 
 uint64_t rig_digest(struct rig *rig);		/* of all maps but stats and nat_stats */
 struct talon_flow rig_flow(struct rig *rig, uint32_t id);

@@ -115,7 +115,7 @@ static bool normalize(const struct acl_rule *rule, struct what *what)
 {
 	uint32_t except = ntohl(rule->except);
 
-	if (!is_prefix4(&rule->dst) || rule->port_first > rule->port_last)
+	if (!is_prefix4(&rule->dst) || (rule->port_first > rule->port_last && rule->proto != NETMAP_ICMP))
 		return false;
 	*what = (struct what){ .proto = rule->proto, .drop = rule->drop };
 	if (except && contains(prefix_of(&rule->dst), except))

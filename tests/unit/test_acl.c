@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Access rules: what is compiled says the same as the rules one by one; limits; from a network map to rules.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "apply/acl_internal.h"
+
+static uint64_t random_state = 0x7a1011;
+
+static uint32_t roll(uint32_t below)
+{
+	random_state = random_state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (uint32_t)(random_state >> 33) % below;
+}
+
+static __be32 ip4(const char *text)
+{
+	struct in_addr a;
+
+	assert_int_equal(inet_pton(AF_INET, text, &a), 1);
+	return a.s_addr;
+}
+
+static struct config_cidr cidr(const char *text, uint8_t prefixlen)
+{
+	return (struct config_cidr){ .family = AF_INET, .prefixlen = prefixlen, .addr.word[0] = ip4(text) };
+}
+
+static struct acl_table *compiled(const struct acl_rule *rules, size_t count)
+{
+	struct acl_table *table = NULL;
+	char why[160] = "";
+	int ret = acl_compile(rules, count, &table, why, sizeof(why));
+
+	if (ret)
+		fail_msg("%d: %s", ret, why);
+	return table;
+}
+
+/* From a small world, so that prefixes overlap and packets meet rules. */
+static __be32 random_addr(void)
+{
+	return htonl(0x0a000000 | roll(2) << 16 | roll(4) << 8 | roll(8));
+}
+
+static struct config_cidr random_cidr(void)
+{
+	static const uint8_t lens[] = { 0, 8, 15, 16, 22, 23, 24, 29, 30, 31, 32, 32, 32 };
+	struct config_cidr c = { .family = AF_INET, .prefixlen = lens[roll(sizeof(lens))], .addr.word[0] = random_addr() };
+
+	return c;
+}
+
+static void random_ports(struct acl_rule *rule)
+{
+	static const uint16_t edges[] = { 0, 1, 22, 79, 80, 81, 443, 1024, 65534, 65535 };
+
+	rule->port_first = edges[roll(10)];
+	rule->port_last = roll(3) ? rule->port_first : edges[roll(10)];
+	if (!roll(3))
+		rule->port_first = rule->port_last = 0;
+}
+
+#define SOURCES_MAX 4
+
+static size_t random_rules(struct acl_rule *rules, struct config_cidr *sources, size_t room)
+{
+	size_t count = roll(room + 1);
+
+	for (size_t i = 0; i < count; i++) {
+		struct acl_rule *rule = &rules[i];
+
+		*rule = (struct acl_rule){ .sources = sources, .source_count = roll(SOURCES_MAX), .dst = random_cidr(), .proto = roll(4) };
+		rule->drop = !roll(4);
+		rule->except = roll(4) ? 0 : random_addr();
+		random_ports(rule);
+		for (size_t j = 0; j < rule->source_count; j++)
+			*sources++ = random_cidr();
+	}
+	return count;
+}
+
+static void compiled_rules_say_what_the_rules_say(void **state)
+{
+	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, 47, 0, 255 };
+	static const uint16_t ports[] = { 0, 1, 2, 21, 22, 23, 79, 80, 81, 82, 442, 443, 1023, 1024, 65533, 65534, 65535 };
+	struct acl_rule rules[40];
+	struct config_cidr sources[40 * SOURCES_MAX];
+	unsigned accepted = 0, denied = 0;
+
+	for (int round = 0; round < 400; round++) {
+		size_t count = random_rules(rules, sources, 40);
+		struct acl_table *table = compiled(rules, count);
+
+		for (int i = 0; i < 500; i++) {
+			__be32 src = random_addr(), dst = random_addr();
+			uint8_t proto = protos[roll(6)];
+			uint16_t port = ports[roll(17)];
+			bool naive = acl_permits(rules, count, src, dst, proto, port);
+
+			if (naive != acl_table_permits(table, src, dst, proto, port))
+				fail_msg("round %d: %08x to %08x, protocol %u, port %u: the rules say %d", round, ntohl(src), ntohl(dst), proto,
+					 port, naive);
+			naive ? accepted++ : denied++;
+		}
+		acl_free(table);
+	}
+	assert_in_range(accepted, 10000, 190000);
+	assert_in_range(denied, 10000, 190000);
+}
+
+/* A later fragment: let through only if it would be whatever its ports were. */
+static void without_ports_only_what_passes_on_every_port_passes(void **state)
+{
+	static const uint16_t ports[] = { 0, 1, 22, 79, 80, 81, 443, 1024, 1025, 65534, 65535 };
+	struct acl_rule rules[12];
+	struct config_cidr sources[12 * SOURCES_MAX];
+	unsigned passed = 0;
+
+	for (int round = 0; round < 1000; round++) {
+		size_t count = random_rules(rules, sources, 12);
+		struct acl_table *table = compiled(rules, count);
+
+		for (int i = 0; i < 50; i++) {
+			__be32 src = random_addr(), dst = random_addr();
+			uint8_t proto = roll(2) ? IPPROTO_TCP : IPPROTO_UDP;
+
+			if (!acl_table_permits_any_port(table, src, dst, proto))
+				continue;
+			passed++;
+			for (int p = 0; p < 11; p++)
+				assert_true(acl_permits(rules, count, src, dst, proto, ports[p]));
+		}
+		acl_free(table);
+	}
+	assert_in_range(passed, 100, 49000);
+}
+
+static void no_rules_deny_everything(void **state)
+{
+	struct acl_table *table = compiled(NULL, 0);
+
+	assert_false(acl_table_permits(table, ip4("10.0.0.1"), ip4("10.0.0.2"), IPPROTO_TCP, 80));
+	assert_false(acl_table_permits(table, ip4("10.0.0.1"), ip4("10.0.0.2"), IPPROTO_ICMP, 0));
+	assert_int_equal(acl_table_rules(table), 0);
+	assert_int_equal(table->class_count, 1);
+	acl_free(table);
+}
+
+static void a_rule_without_sources_matches_nobody(void **state)
+{
+	struct acl_rule rules[] = { { .dst = cidr("0.0.0.0", 0) } };
+	struct acl_table *table = compiled(rules, 1);
+
+	assert_false(acl_permits(rules, 1, ip4("10.0.0.1"), ip4("10.0.0.2"), IPPROTO_TCP, 80));
+	assert_false(acl_table_permits(table, ip4("10.0.0.1"), ip4("10.0.0.2"), IPPROTO_TCP, 80));
+	acl_free(table);
+}
+
+static void ipv6_prefixes_and_empty_ranges_are_left_out(void **state)
+{
+	struct config_cidr sources[] = { { .family = AF_INET6, .prefixlen = 0 }, cidr("10.0.0.1", 32) };
+	struct acl_rule rules[] = {
+		{ .sources = sources, .source_count = 1, .dst = cidr("0.0.0.0", 0) },
+		{ .sources = sources, .source_count = 2, .dst = { .family = AF_INET6 } },
+		{ .sources = sources, .source_count = 2, .dst = cidr("10.1.0.0", 16), .proto = NETMAP_TCP, .port_first = 9, .port_last = 8 },
+	};
+	struct acl_table *table = compiled(rules, 3);
+
+	assert_int_equal(acl_table_rules(table), 0);
+	assert_false(acl_permits(rules, 3, ip4("10.0.0.1"), ip4("10.1.0.2"), IPPROTO_TCP, 9));
+	acl_free(table);
+}
+
+static void rules_that_differ_in_sources_or_in_destinations_are_one(void **state)
+{
+	struct config_cidr sources[200];
+	struct acl_rule rules[2000];
+	struct acl_table *table;
+	size_t count = 0;
+	char text[32];
+
+	/* 200 peers, five ports each: five rules */
+	for (int i = 0; i < 200; i++) {
+		snprintf(text, sizeof(text), "100.64.1.%d", i);
+		sources[i] = cidr(text, 32);
+		for (int port = 1; port <= 5; port++)
+			rules[count++] = (struct acl_rule){
+				.sources = &sources[i], .source_count = 1, .dst = cidr("100.64.0.1", 32), .proto = NETMAP_TCP,
+				.port_first = port, .port_last = port,
+			};
+	}
+	table = compiled(rules, count);
+	assert_int_equal(acl_table_rules(table), 5);
+	assert_int_equal(table->words, 1);
+	assert_int_equal(table->sources.count, 200);
+	acl_free(table);
+
+	/* 1,000 networks for the same 200 peers: one rule more */
+	for (int i = 0; i < 1000; i++) {
+		snprintf(text, sizeof(text), "10.%d.%d.0", i / 250, i % 250);
+		rules[count++] = (struct acl_rule){ .sources = sources, .source_count = 200, .dst = cidr(text, 24) };
+	}
+	table = compiled(rules, count);
+	assert_int_equal(acl_table_rules(table), 6);
+	assert_int_equal(table->destinations.count, 1001);
+	assert_true(acl_table_permits(table, ip4("100.64.1.7"), ip4("10.3.200.9"), 47, 0));
+	assert_false(acl_table_permits(table, ip4("100.64.2.7"), ip4("10.3.200.9"), 47, 0));
+	acl_free(table);
+}
+
+static void more_rules_than_bits_are_refused_with_a_reason(void **state)
+{
+	struct config_cidr any = cidr("0.0.0.0", 0);
+	struct acl_rule rules[TALON_ACL_RULES + 1];
+	struct acl_table *table = (void *)1;
+	char why[160] = "";
+
+	for (int i = 0; i <= TALON_ACL_RULES; i++)
+		rules[i] = (struct acl_rule){
+			.sources = &any, .source_count = 1, .dst = any, .proto = NETMAP_TCP, .port_first = i + 1, .port_last = i + 1,
+		};
+	assert_int_equal(acl_compile(rules, TALON_ACL_RULES + 1, &table, why, sizeof(why)), -E2BIG);
+	assert_ptr_equal(table, (void *)1);
+	assert_string_equal(why, "access rules: 1025 distinct ones (0 of them drop), there is room for 1024");
+	table = compiled(rules, TALON_ACL_RULES);
+	for (int i = 1; i <= TALON_ACL_RULES; i++)
+		assert_true(acl_table_permits(table, 1, 2, IPPROTO_TCP, i));
+	assert_false(acl_table_permits(table, 1, 2, IPPROTO_TCP, TALON_ACL_RULES + 1));
+	acl_free(table);
+
+	/* One DROP rule takes a word of its own. */
+	rules[0].drop = true;
+	assert_int_equal(acl_compile(rules, TALON_ACL_RULES, &table, why, sizeof(why)), -E2BIG);
+	table = compiled(rules, TALON_ACL_RULES - 63);
+	assert_int_equal(table->drop_words, 1);
+	assert_false(acl_table_permits(table, 1, 2, IPPROTO_TCP, 1));
+	assert_true(acl_table_permits(table, 1, 2, IPPROTO_TCP, 2));
+	acl_free(table);
+}
+
+static void more_prefixes_or_classes_than_there_is_room_for_are_refused(void **state)
+{
+	size_t count = TALON_ACL_PREFIXES + 1;
+	struct config_cidr *sources = calloc(count, sizeof(*sources));
+	struct acl_rule rule = { .sources = sources, .source_count = count, .dst = cidr("10.0.0.0", 8) }, *rules;
+	struct acl_table *table = NULL;
+	char why[160] = "";
+
+	assert_non_null(sources);
+	for (size_t i = 0; i < count; i++)
+		sources[i] = (struct config_cidr){ .family = AF_INET, .prefixlen = 32, .addr.word[0] = htonl(0x64400000 + i) };
+	assert_int_equal(acl_compile(&rule, 1, &table, why, sizeof(why)), -E2BIG);
+	assert_string_equal(why, "access rules: 32769 distinct sources, there is room for 32768");
+	rule.source_count--;
+	acl_free(compiled(&rule, 1));
+
+	/* Every peer with a combination of 14 rules of its own: 16,383 classes. */
+	rules = calloc(14, sizeof(*rules));
+	assert_non_null(rules);
+	for (int bit = 0; bit < 14; bit++) {
+		struct config_cidr *list = calloc(16384, sizeof(*list));
+
+		assert_non_null(list);
+		rules[bit] = (struct acl_rule){
+			.sources = list, .dst = cidr("10.0.0.0", 8), .proto = NETMAP_UDP, .port_first = 100 + bit, .port_last = 100 + bit,
+		};
+		for (int i = 0; i < 16384; i++)
+			if (i >> bit & 1)
+				list[rules[bit].source_count++] = sources[i];
+	}
+	assert_int_equal(acl_compile(rules, 14, &table, why, sizeof(why)), -E2BIG);
+	assert_string_equal(why, "access rules: more than 8191 classes of sources, destinations and ports");
+	for (int bit = 0; bit < 14; bit++)
+		free((void *)rules[bit].sources);
+	free(rules);
+	free(sources);
+}
+
+static double now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1e3 + ts.tv_nsec / 1e6;
+}
+
+static void five_thousand_peers_with_twenty_rules_each_compile_quickly(void **state)
+{
+	enum { PEERS = 5000, EACH = 20 };
+	struct config_cidr *sources = calloc(PEERS, sizeof(*sources));
+	struct acl_rule *rules = calloc(PEERS * EACH, sizeof(*rules));
+	struct acl_table *table;
+	double began;
+
+	assert_non_null(sources);
+	assert_non_null(rules);
+	for (int i = 0; i < PEERS; i++) {
+		sources[i] = (struct config_cidr){ .family = AF_INET, .prefixlen = 32, .addr.word[0] = htonl(0x64400000 + i * 37) };
+		for (int j = 0; j < EACH; j++)
+			rules[i * EACH + j] = (struct acl_rule){
+				.sources = &sources[i], .source_count = 1, .dst = cidr("100.64.0.1", 32), .proto = NETMAP_TCP,
+				.port_first = 1000 + (i + j) % 40, .port_last = 1000 + (i + j) % 40,
+			};
+	}
+	began = now_ms();
+	table = compiled(rules, PEERS * EACH);
+	print_message("compiled in %.1f ms: %zu rules, %zu sources, %u classes\n", now_ms() - began, acl_table_rules(table), table->sources.count,
+		      table->class_count);
+	assert_int_equal(acl_table_rules(table), 40);
+	assert_int_equal(table->sources.count, PEERS);
+	acl_free(table);
+	free(rules);
+	free(sources);
+}
+
+#define MESH "100.64.0.1"
+
+static struct acl_rules made(const struct acl_input *input)
+{
+	struct acl_rules rules = {};
+
+	assert_int_equal(acl_rules_make(input, &rules), 0);
+	return rules;
+}
+
+static bool passes(const struct acl_rules *rules, const char *src, const char *dst, uint8_t proto, uint16_t port)
+{
+	struct acl_table *table = compiled(rules->list, rules->count);
+	bool naive = acl_permits(rules->list, rules->count, ip4(src), ip4(dst), proto, port);
+
+	assert_int_equal(acl_table_permits(table, ip4(src), ip4(dst), proto, port), naive);
+	acl_free(table);
+	return naive;
+}
+
+static void peer_rules_hold_for_our_mesh_address_and_drop_goes_first(void **state)
+{
+	struct netmap_rule list[] = {
+		{ .peer = ip4("100.64.0.2"), .proto = NETMAP_TCP, .port_first = 22, .port_last = 22 },
+		{ .peer = 0, .proto = NETMAP_ICMP },
+		{ .peer = ip4("100.64.0.3"), .proto = NETMAP_ANY },
+		{ .peer = ip4("100.64.0.3"), .proto = NETMAP_UDP, .port_first = 50, .port_last = 60, .drop = true },
+	};
+	struct netmap map = { .rules = list, .rule_count = 4 };
+	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH) };
+	struct acl_rules rules = made(&input);
+
+	assert_true(passes(&rules, "100.64.0.2", MESH, IPPROTO_TCP, 22));
+	assert_false(passes(&rules, "100.64.0.2", MESH, IPPROTO_TCP, 23));
+	assert_false(passes(&rules, "100.64.0.2", MESH, IPPROTO_UDP, 22));
+	assert_false(passes(&rules, "100.64.0.2", "192.168.1.220", IPPROTO_TCP, 22));
+	assert_true(passes(&rules, "100.64.0.2", MESH, IPPROTO_ICMP, 0));
+	assert_true(passes(&rules, "100.64.0.3", MESH, 47, 0));
+	assert_true(passes(&rules, "100.64.0.3", MESH, IPPROTO_UDP, 49));
+	assert_false(passes(&rules, "100.64.0.3", MESH, IPPROTO_UDP, 50));
+	assert_false(passes(&rules, "100.64.0.3", MESH, IPPROTO_UDP, 60));
+	assert_true(passes(&rules, "100.64.0.3", MESH, IPPROTO_TCP, 55));
+	acl_rules_done(&rules);
+}
+
+static void route_rules_never_open_our_own_address(void **state)
+{
+	struct config_cidr any = cidr("0.0.0.0", 0), peer = cidr("100.64.0.2", 32);
+	struct netmap_route_rule list[] = {
+		{ .sources = &any, .source_count = 1, .dst = cidr("192.168.1.0", 24) },
+		{ .sources = &peer, .source_count = 1, .any_dst = true, .proto = NETMAP_TCP, .port_first = 443, .port_last = 443 },
+		{ .sources = NULL, .source_count = 0, .dst = cidr("10.0.0.0", 8) },	/* nobody */
+		{ .sources = &any, .source_count = 1, .dst = cidr("192.168.1.9", 32), .drop = true },
+	};
+	struct netmap map = { .route_rules = list, .route_rule_count = 4 };
+	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH) };
+	struct acl_rules rules = made(&input);
+
+	assert_true(passes(&rules, "100.64.0.9", "192.168.1.220", IPPROTO_UDP, 1));
+	assert_false(passes(&rules, "100.64.0.9", "192.168.1.9", IPPROTO_UDP, 1));
+	assert_true(passes(&rules, "100.64.0.2", "8.8.8.8", IPPROTO_TCP, 443));
+	assert_true(passes(&rules, "100.64.0.2", "100.64.0.7", IPPROTO_TCP, 443));
+	assert_false(passes(&rules, "100.64.0.2", MESH, IPPROTO_TCP, 443));
+	assert_false(passes(&rules, "100.64.0.2", "10.1.1.1", IPPROTO_TCP, 80));
+	acl_rules_done(&rules);
+}
+
+static void domain_rules_hold_for_what_was_learned(void **state)
+{
+	struct config_cidr peer = cidr("100.64.0.2", 32);
+	char *one[] = { (char *)"*.internal.example", (char *)"db.example" }, *other[] = { (char *)"web.example" };
+	struct netmap_route_rule list[] = {
+		{ .sources = &peer, .source_count = 1, .domains = one, .domain_count = 2, .proto = NETMAP_TCP, .port_first = 5432, .port_last = 5432 },
+		{ .sources = &peer, .source_count = 1, .domains = other, .domain_count = 1 },
+	};
+	struct acl_learned learned[] = { { "db.example", ip4("10.9.0.1") }, { "*.internal.example", ip4("10.9.0.2") } };
+	struct netmap map = { .route_rules = list, .route_rule_count = 2 };
+	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH) };
+	struct acl_rules rules = made(&input);
+
+	assert_int_equal(rules.count, 0);
+	acl_rules_done(&rules);
+	input.learned = learned;
+	input.learned_count = 2;
+	rules = made(&input);
+	assert_true(passes(&rules, "100.64.0.2", "10.9.0.1", IPPROTO_TCP, 5432));
+	assert_true(passes(&rules, "100.64.0.2", "10.9.0.2", IPPROTO_TCP, 5432));
+	assert_false(passes(&rules, "100.64.0.2", "10.9.0.2", IPPROTO_TCP, 80));
+	assert_false(passes(&rules, "100.64.0.2", "10.9.0.3", IPPROTO_TCP, 5432));
+	assert_false(passes(&rules, "100.64.0.3", "10.9.0.1", IPPROTO_TCP, 5432));
+	acl_rules_done(&rules);
+}
+
+static void local_exceptions_open_the_forwarder_and_close_the_lan(void **state)
+{
+	struct config_cidr any = cidr("0.0.0.0", 0), lan = cidr("192.168.1.0", 24);
+	struct netmap_route_rule all = { .sources = &any, .source_count = 1, .any_dst = true };
+	struct netmap map = { .route_rules = &all, .route_rule_count = 1 };
+	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH), .lan = &lan, .lan_count = 1, .forwarder_port = 22054 };
+	struct acl_rules rules = made(&input);
+
+	assert_true(passes(&rules, "100.64.0.2", MESH, IPPROTO_UDP, 22054));
+	assert_true(passes(&rules, "100.64.0.2", MESH, IPPROTO_TCP, 22054));
+	assert_false(passes(&rules, "100.64.0.2", MESH, IPPROTO_UDP, 22055));
+	assert_false(passes(&rules, "100.64.0.2", "192.168.1.220", IPPROTO_TCP, 80));
+	assert_true(passes(&rules, "100.64.0.2", "10.1.1.1", IPPROTO_TCP, 80));
+	acl_rules_done(&rules);
+
+	input.block_inbound = true;
+	rules = made(&input);
+	assert_int_equal(rules.count, 0);
+	assert_false(passes(&rules, "100.64.0.2", MESH, IPPROTO_UDP, 22054));
+	acl_rules_done(&rules);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(compiled_rules_say_what_the_rules_say),
+		cmocka_unit_test(without_ports_only_what_passes_on_every_port_passes),
+		cmocka_unit_test(no_rules_deny_everything),
+		cmocka_unit_test(a_rule_without_sources_matches_nobody),
+		cmocka_unit_test(ipv6_prefixes_and_empty_ranges_are_left_out),
+		cmocka_unit_test(rules_that_differ_in_sources_or_in_destinations_are_one),
+		cmocka_unit_test(more_rules_than_bits_are_refused_with_a_reason),
+		cmocka_unit_test(more_prefixes_or_classes_than_there_is_room_for_are_refused),
+		cmocka_unit_test(five_thousand_peers_with_twenty_rules_each_compile_quickly),
+		cmocka_unit_test(peer_rules_hold_for_our_mesh_address_and_drop_goes_first),
+		cmocka_unit_test(route_rules_never_open_our_own_address),
+		cmocka_unit_test(domain_rules_hold_for_what_was_learned),
+		cmocka_unit_test(local_exceptions_open_the_forwarder_and_close_the_lan),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
