@@ -585,6 +585,8 @@ static void packet_send(struct node *node, int peer, enum kind kind, bool wants_
 		packet.kind = INIT;
 	else if (kind == DATA && now - plane->facts.handshake_ns > 120 * SEC)
 		packet_send(node, peer, INIT, false);
+	if (packet.kind == INIT && node->stock.no_handshakes)
+		return;
 	if (packet.kind == INIT) {
 		packet.session = 0;
 		if (!loop_timer_is_set(&plane->retry))

@@ -205,14 +205,36 @@ static void a_slow_path_gets_its_round_trip_on_top_but_not_for_ever(void **state
 	assert_in_range((lost - 3000 * MS) / MS, 1900, 2350);
 }
 
-static void nothing_sent_is_nothing_unanswered(void **state)
+static void a_pause_costs_one_check_and_rest_nothing(void **state)
+{
+	for (int last = 0; last < 2; last++) {
+		struct silence silence = { 0 };
+		struct silence_facts facts = { .tx_data_ns = (last ? 1000 : 900) * MS, .rx_data_ns = 1000 * MS, .rx_direct_ns = 1000 * MS };
+		unsigned checks = 0;
+
+		silence_begin(&silence, 500 * MS, true);
+		for (facts.now_ns = 1000 * MS; facts.now_ns < 600000 * MS; facts.now_ns += 250 * MS) {
+			enum silence_verdict verdict = silence_judge(&silence, &facts);
+
+			assert_true(verdict == SILENCE_NONE || verdict == SILENCE_CHECK);
+			if (verdict == SILENCE_CHECK) {
+				facts.answered_ns = facts.now_ns + 10 * MS;
+				checks++;
+			}
+		}
+		assert_int_equal(checks, 1);
+	}
+}
+
+static void what_stops_coming_is_missed_too(void **state)
 {
 	struct silence silence = { 0 };
-	struct silence_facts facts = { .tx_data_ns = 900 * MS, .rx_direct_ns = 1000 * MS };
+	struct silence_facts facts = { .rx_data_ns = 1000 * MS, .rx_direct_ns = 1000 * MS };
 
 	silence_begin(&silence, 500 * MS, true);
-	for (facts.now_ns = 1000 * MS; facts.now_ns < 600000 * MS; facts.now_ns += 250 * MS)
-		assert_int_equal(silence_judge(&silence, &facts), SILENCE_NONE);
+	for (facts.now_ns = 1000 * MS; silence_judge(&silence, &facts) != SILENCE_LOST; facts.now_ns += 100 * MS)
+		assert_true(facts.now_ns < 2200 * MS);
+	assert_true(facts.now_ns >= 2000 * MS);
 }
 
 static void a_packet_after_a_long_rest_gets_its_second(void **state)
@@ -259,11 +281,19 @@ static void the_other_side_is_followed_once_it_knows_the_pair(void **state)
 	facts.answered_ns = facts.now_ns = 11520 * MS;
 	assert_int_equal(silence_judge(&silence, &facts), SILENCE_FOLLOW);
 
-	/* and not again for what was still on its way when we returned */
-	silence_begin(&silence, 12000 * MS, false);
-	facts.rx_relay_ns = facts.now_ns = 12300 * MS;
+	/* sooner when nothing of before can be under way */
+	facts.rx_direct_ns = 14000 * MS;
+	facts.rx_relay_ns = 14140 * MS;
+	facts.answered_ns = facts.now_ns = 14150 * MS;
 	assert_int_equal(silence_judge(&silence, &facts), SILENCE_NONE);
-	facts.rx_relay_ns = facts.now_ns = 12510 * MS;
+	facts.rx_relay_ns = facts.now_ns = 14160 * MS;
+	assert_int_equal(silence_judge(&silence, &facts), SILENCE_FOLLOW);
+
+	/* and not again for what was still on its way when we returned */
+	silence_begin(&silence, 15000 * MS, false);
+	facts.rx_relay_ns = facts.now_ns = 15300 * MS;
+	assert_int_equal(silence_judge(&silence, &facts), SILENCE_NONE);
+	facts.rx_relay_ns = facts.now_ns = 15510 * MS;
 	assert_int_equal(silence_judge(&silence, &facts), SILENCE_FOLLOW);
 }
 
@@ -275,9 +305,8 @@ static void a_pair_is_proven_by_what_came_after_the_turn(void **state)
 	facts.answered_ns++;
 	assert_int_equal(silence_prove(5000 * MS, &facts), SILENCE_PROVEN);
 	facts.answered_ns = 0;
-	facts.rx_direct_ns = 5050 * MS;
-	assert_int_equal(silence_prove(5000 * MS, &facts), SILENCE_PROVEN);
-	facts.rx_direct_ns = 0;
+	facts.rx_direct_ns = 5050 * MS;		/* that way only */
+	assert_int_equal(silence_prove(5000 * MS, &facts), SILENCE_WAIT);
 	facts.now_ns = 5599 * MS;
 	assert_int_equal(silence_prove(5000 * MS, &facts), SILENCE_WAIT);
 	facts.now_ns = 5600 * MS;
@@ -296,7 +325,8 @@ int main(void)
 		cmocka_unit_test(a_cut_path_is_lost_within_a_second_and_a_third),
 		cmocka_unit_test(a_stream_without_replies_is_not_lost_while_checks_are_answered),
 		cmocka_unit_test(a_slow_path_gets_its_round_trip_on_top_but_not_for_ever),
-		cmocka_unit_test(nothing_sent_is_nothing_unanswered),
+		cmocka_unit_test(a_pause_costs_one_check_and_rest_nothing),
+		cmocka_unit_test(what_stops_coming_is_missed_too),
 		cmocka_unit_test(a_packet_after_a_long_rest_gets_its_second),
 		cmocka_unit_test(the_other_side_is_followed_once_it_knows_the_pair),
 		cmocka_unit_test(a_pair_is_proven_by_what_came_after_the_turn),

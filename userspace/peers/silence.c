@@ -27,22 +27,26 @@ void silence_begin(struct silence *silence, uint64_t now_ns, bool is_first)
 static bool should_follow(const struct silence *silence, const struct silence_facts *facts)
 {
 	const bool knows_pair = facts->rx_direct_ns >= silence->selected_ns || facts->now_ns - silence->selected_ns > SILENCE_FIRST_NS;
+	const bool is_settled = facts->now_ns - silence->direct_ns > SILENCE_SETTLED_NS;
+	const uint64_t after = is_settled ? SILENCE_FOLLOW_NS : SILENCE_LATE_NS;
 
-	return knows_pair && facts->rx_relay_ns > later(facts->rx_direct_ns, silence->direct_ns) + SILENCE_FOLLOW_NS;
+	return knows_pair && facts->rx_relay_ns > later(facts->rx_direct_ns, silence->direct_ns) + after;
 }
 
 /*
- * The first packet without an answer left after the last answer and after the last look, which would have seen it; it is later than both, so this
- * errs by one look at most, to the early side, and the checks decide anyway.
+ * Traffic in either direction that ends without anything authentic after it may have met its end on the way: an answer that we owed or one that they
+ * did. That is so after each pause too, and costs one check then. The silence began after the last answer and after the last look, which would have
+ * seen it; it began later than both, so this errs by one look at most, to the early side.
  */
 static void note_unanswered(struct silence *silence, const struct silence_facts *facts)
 {
 	const uint64_t answer_ns = later(later(facts->rx_direct_ns, facts->answered_ns), silence->direct_ns);
+	const uint64_t traffic_ns = later(facts->tx_data_ns, facts->rx_data_ns);
 
-	if (answer_ns >= facts->tx_data_ns || answer_ns > silence->unanswered_ns)
+	if (traffic_ns < answer_ns || answer_ns > silence->unanswered_ns)
 		silence->unanswered_ns = silence->checked_ns = 0;
-	if (facts->tx_data_ns > answer_ns && !silence->unanswered_ns)
-		silence->unanswered_ns = sooner(later(answer_ns, silence->looked_ns), facts->tx_data_ns);
+	if (traffic_ns >= answer_ns && !silence->unanswered_ns)
+		silence->unanswered_ns = sooner(later(answer_ns, silence->looked_ns), traffic_ns);
 	silence->looked_ns = facts->now_ns;
 }
 
@@ -73,7 +77,8 @@ bool silence_is_near(const struct silence *silence)
 
 enum silence_proof silence_prove(uint64_t turned_ns, const struct silence_facts *facts)
 {
-	if (later(facts->rx_direct_ns, facts->answered_ns) > turned_ns)
+	/* nothing less than a check that went both ways: packets of theirs may arrive by a path that swallows ours */
+	if (facts->answered_ns > turned_ns)
 		return SILENCE_PROVEN;
 	if (facts->now_ns - turned_ns >= SILENCE_PATIENCE_NS + sooner(facts->rtt_ns, RTT_MOST_NS))
 		return SILENCE_UNPROVEN;

@@ -12,7 +12,9 @@
 #define SILENCE_CHECK_NS	500000000ULL	/* unanswered for so long: check the pair */
 #define SILENCE_LOST_NS		1000000000ULL	/* unanswered for so long, and so are the checks: lost */
 #define SILENCE_CHECKS_NS	400000000ULL	/* two checks and their time, without the round trip */
-#define SILENCE_FOLLOW_NS	500000000ULL
+#define SILENCE_FOLLOW_NS	150000000ULL	/* by relay so long after the last by the pair: on purpose, and no stragglers */
+#define SILENCE_LATE_NS		500000000ULL	/* ... but stragglers there are, soon after the relay carried */
+#define SILENCE_SETTLED_NS	2000000000ULL
 #define SILENCE_PATIENCE_NS	600000000ULL	/* more checks while the relay carries, then the pair is given up */
 #define SILENCE_FIRST_NS	6000000000ULL	/* a stock peer may take 5 s until it sends by a new pair */
 
@@ -20,14 +22,14 @@ struct silence {
 	uint64_t selected_ns;		/* when the pair came into use at first */
 	uint64_t direct_ns;		/* ... and last */
 	uint64_t looked_ns;
-	uint64_t unanswered_ns;		/* since then there are packets that nothing answered; 0: none */
+	uint64_t unanswered_ns;		/* since then nothing came, although there was traffic; 0: all is well */
 	uint64_t checked_ns;		/* when checks were asked for; 0: not */
 };
 
 /* What is known at @now_ns. Times are CLOCK_BOOTTIME ns, 0: never. */
 struct silence_facts {
 	uint64_t now_ns;
-	uint64_t tx_data_ns;
+	uint64_t tx_data_ns, rx_data_ns;	/* packets, not keepalives */
 	uint64_t rx_direct_ns, rx_relay_ns;	/* authentic */
 	uint64_t answered_ns;			/* a check of ours on the pair */
 	uint64_t rtt_ns;

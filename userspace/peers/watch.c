@@ -145,8 +145,8 @@ static void fill(const struct conn *conn, const struct plane_facts *facts, struc
 
 	peers->ops.ice_get_pair(peers->ctx, conn->exchange->agent, &pair);
 	*silence = (struct silence_facts){
-		.now_ns = loop_now(peers->loop), .tx_data_ns = facts->tx_data_ns, .rx_direct_ns = facts->rx_direct_ns,
-		.rx_relay_ns = facts->rx_relay_ns, .answered_ns = peers->ops.ice_answered(peers->ctx, conn->exchange->agent),
+		.now_ns = loop_now(peers->loop), .tx_data_ns = facts->tx_data_ns, .rx_data_ns = facts->rx_data_ns,
+		.rx_direct_ns = facts->rx_direct_ns, .rx_relay_ns = facts->rx_relay_ns, .answered_ns = peers->ops.ice_answered(peers->ctx, conn->exchange->agent),
 		.rtt_ns = pair.rtt_ns,
 	};
 }
