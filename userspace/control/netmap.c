@@ -71,7 +71,7 @@ static struct text text_of(const struct wire_field *field)
 
 static struct slice slice_of(struct text text)
 {
-	return (struct slice){ text.at, text.len };
+	return (struct slice){ text.at ? text.at : "", text.len };
 }
 
 __attribute__((format(printf, 2, 3)))
