@@ -2,7 +2,6 @@
 // From the network map in force to what the plane, the peers and the forwarder are to do.
 #include <arpa/inet.h>
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -389,5 +388,5 @@ void mesh_take_map(struct mesh *mesh, struct mesh_message *message)
 	mesh->has_map = true;
 	mesh_apply(mesh);
 	mesh_message_done(&old);
-	malloc_trim(0);	/* a large map is a thing of minutes, not of this moment's heap */
+	loop_timer_after(mesh->loop, &mesh->memory_timer, MESH_QUIET_NS);
 }

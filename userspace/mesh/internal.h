@@ -25,6 +25,7 @@
 #define MESH_PATH_LEN		512
 #define MESH_DRAIN_NS		(4 * LOOP_SECOND)
 #define MESH_LEAVE_NS		(150 * LOOP_MS)
+#define MESH_QUIET_NS		(3 * LOOP_SECOND)	/* after a map, before memory is given back */
 #define MESH_UP_NS		(50 * LOOP_SECOND)
 #define MESH_FORWARDER_PORT	22054
 #define MESH_KEEPALIVE_S	25
@@ -93,6 +94,7 @@ struct mesh {
 	void *upped_arg;
 	struct loop_timer up_timer;
 	struct loop_timer relay_timer;
+	struct loop_timer memory_timer;
 
 	enum management_state state;
 	struct mesh_link management_link;

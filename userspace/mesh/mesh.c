@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "log/log.h"
+#include "memory/give_back.h"
 #include "mesh/internal.h"
 
 #define DEFAULT_URL "https://api.netbird.io:443"
@@ -383,6 +384,11 @@ static void on_ready(void *ctx)
 	mesh_apply(mesh);
 }
 
+static void give_back(void *ctx)
+{
+	memory_give_back();
+}
+
 static void apply_now(void *ctx)
 {
 	mesh_apply(ctx);
@@ -597,6 +603,7 @@ int mesh_start(struct controller *c, const struct config *config, struct mesh **
 	loop_timer_init(&mesh->drain_timer, finish_drain, mesh);
 	loop_timer_init(&mesh->up_timer, up_too_long, mesh);
 	loop_timer_init(&mesh->relay_timer, leave_relay, mesh);
+	loop_timer_init(&mesh->memory_timer, give_back, mesh);
 	*err = 0;
 	ret = start(mesh, err, errlen);
 	if (ret) {
@@ -629,6 +636,7 @@ void mesh_free(struct mesh *mesh)
 	loop_timer_cancel(mesh->loop, &mesh->drain_timer);
 	loop_timer_cancel(mesh->loop, &mesh->up_timer);
 	loop_timer_cancel(mesh->loop, &mesh->relay_timer);
+	loop_timer_cancel(mesh->loop, &mesh->memory_timer);
 	control_free(mesh->control);
 	management_free(mesh->management);
 	peers_free(mesh->peers);
