@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Any bytes as a static file: either a configuration that keeps its promises, or one line that says why not.
+// Any bytes as a static file, or as the variables of a mesh: either a configuration that keeps its promises, or one line that says why not.
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "../../userspace/config/config_check.c"
 #include "../../userspace/config/config_file.c"
 #include "../../userspace/config/ini.c"
+#include "../../userspace/config/mesh_options.c"
 #include "../../userspace/config/options.c"
 #include "../../userspace/config/peer_keys.c"
 #include "../../userspace/config/value.c"
@@ -53,6 +54,35 @@ static void check_line(const char *why)
 		assert((unsigned char)*why >= ' ' && (unsigned char)*why <= '~');
 }
 
+/* Lines as variables of a mesh; none that opens a file. */
+static void as_mesh(const uint8_t *data, size_t size)
+{
+	char *env[65] = {}, *text = strndup((const char *)data, size), *save, why[CONFIG_WHY_LEN] = "";
+	struct config config;
+	size_t count = 0;
+	int ret;
+
+	for (char *line = strtok_r(text, "\n", &save); line && count < 64; line = strtok_r(NULL, "\n", &save)) {
+		if (!strstr(line, "KEY_FILE"))
+			env[count++] = line;
+	}
+	config_init(&config);
+	config_use_mesh(&config);
+	ret = config_read_env(&config, env, why, sizeof(why));
+	if (!ret)
+		ret = config_finish(&config, NULL, why, sizeof(why));
+	if (ret) {
+		check_line(why);
+	} else {
+		assert(config.mesh.state_dir[0] == '/' && config.mesh.control_socket[0] == '/' && config.mesh.identity_path[0]);
+		assert(!config.mesh.setup_key || strlen(config.mesh.setup_key) == UUID_LEN);
+		assert(!config.mesh.management_url || !strncmp(config.mesh.management_url, "http", 4));
+		assert(config.mesh.dns_label_count <= CONFIG_DNS_LABELS_MAX);
+	}
+	config_free(&config);
+	free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct config config;
@@ -61,6 +91,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (sodium_init() < 0)
 		return 0;
+	if (size > 3 && !memcmp(data, "NB_", 3)) {
+		as_mesh(data, size);
+		return 0;
+	}
 	config_init(&config);
 	ret = config_read_text(&config, "f", (const char *)data, size, why, sizeof(why));
 	if (!ret)

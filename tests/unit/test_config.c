@@ -751,7 +751,7 @@ static void every_option_has_form_and_help(void **state)
 		assert_non_null(o->help);
 		assert_int_equal(!o->flag, !o->env);
 	}
-	assert_int_equal(count, 20);
+	assert_int_equal(count, 21);
 }
 
 static void assert_mentions(const char *path, const char *text, const char *format, const char *word)
@@ -800,6 +800,271 @@ static void every_option_is_in_the_manuals_and_in_the_completion(void **state)
 	free(completion);
 }
 
+static void mesh_options_are_in_the_manuals_and_in_the_completion(void **state)
+{
+	char *mesh = read_document("docs/mesh.md"), *page = read_document("docs/man/talon.8");
+	char *completion = read_document("docs/completion/talon.bash");
+
+	for (const struct config_mesh_option *o = config_mesh_options(); o->flag; o++) {
+		assert_non_null(o->form);
+		assert_mentions("mesh.md", mesh, "`--%s`", o->flag);
+		assert_mentions("mesh.md", mesh, "`%s`", o->env);
+		if (!o->help)
+			continue;
+		assert_mentions("talon.8", page, ".It Fl -%s", o->flag);
+		assert_mentions("talon.bash", completion, "--%s", o->flag);
+	}
+	free(mesh);
+	free(page);
+	free(completion);
+}
+
+#define UUID "5f1c2b7a-0000-4000-8000-1234567890ab"
+
+/* A mesh's configuration of flags ("name=value") and variables. */
+static int read_mesh(const char *const *flags, char *const *env)
+{
+	int ret = 0;
+
+	config_init(&config);
+	config_use_mesh(&config);
+	for (; !ret && flags && *flags; flags++) {
+		char flag[64];
+
+		snprintf(flag, sizeof(flag), "%.*s", (int)strcspn(*flags, "="), *flags);
+		ret = config_set_flag(&config, flag, strchr(*flags, '=') + 1, why, sizeof(why));
+	}
+	if (!ret && env)
+		ret = config_read_env(&config, env, why, sizeof(why));
+	return ret ? ret : config_finish(&config, NULL, why, sizeof(why));
+}
+
+static void take_mesh(const char *const *flags, char *const *env)
+{
+	if (read_mesh(flags, env))
+		fail_msg("refused: %s", why);
+}
+
+static void a_mesh_needs_nothing_to_be_said(void **state)
+{
+	take_mesh(NULL, NULL);
+	assert_true(config.mesh.enabled);
+	assert_null(config.mesh.management_url);
+	assert_null(config.mesh.setup_key);
+	assert_string_equal(config.mesh.state_dir, "/var/lib/netbird");
+	assert_string_equal(config.mesh.identity_path, "/var/lib/netbird/default.json");
+	assert_string_equal(config.mesh.control_socket, "/var/run/talon.sock");
+	assert_int_equal(config.max_peers, 2048);
+	assert_int_equal(config.mesh.given, 0);
+	assert_true(config.host_address);
+	assert_int_equal(config.port_first, CONFIG_NODE_PORT_FIRST);
+	assert_int_equal(config.note_count, 0);
+}
+
+static void a_mesh_is_configured_by_netbirds_variables(void **state)
+{
+	char *env[] = {
+		"NB_MANAGEMENT_URL=https://netbird.example", "NB_SETUP_KEY=" UUID, "NB_HOSTNAME=box", "NB_STATE_DIR=/data/", "NB_INTERFACE_NAME=wt9",
+		"NB_WIREGUARD_PORT=51999", "NB_MTU=1300", "NB_PRESHARED_KEY=" KEY_A, "NB_LOG_LEVEL=trace", "NB_LOG_FORMAT=json",
+		"NB_LOG_FILE=console", "NB_DAEMON_ADDR=unix:///run/x.sock", "NB_DISABLE_CLIENT_ROUTES=1", "NB_DISABLE_SERVER_ROUTES=T",
+		"NB_DISABLE_FIREWALL=true", "NB_BLOCK_LAN_ACCESS=True", "NB_BLOCK_INBOUND=TRUE", "NB_FORCE_RELAY=true",
+		"NB_ENABLE_EXPERIMENTAL_LAZY_CONN=true", "NB_EXTRA_DNS_LABELS=one, Two.x,*.three", "NB_DNS_FORWARDER_PORT=5353",
+		"NB_FOREGROUND_MODE=t", "NB_DISABLE_DNS=true", "NB_PROFILE=default", "NB_ENTRYPOINT_LOGIN_TIMEOUT=5", "TALON_AGENT=yes", NULL,
+	};
+
+	take_mesh(NULL, env);
+	assert_string_equal(config.mesh.management_url, "https://netbird.example:443");
+	assert_string_equal(config.mesh.setup_key, UUID);
+	assert_string_equal(config.mesh.hostname, "box");
+	assert_string_equal(config.mesh.state_dir, "/data");
+	assert_string_equal(config.mesh.identity_path, "/data/default.json");
+	assert_string_equal(config.tunnel, "wt9");
+	assert_int_equal(config.listen_port, 51999);
+	assert_int_equal(config.mtu, 1300);
+	assert_string_equal(config.mesh.preshared_key, KEY_A);
+	assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
+	assert_true(config.log_json);
+	assert_string_equal(config.mesh.control_socket, "/run/x.sock");
+	assert_true(config.mesh.disable_client_routes && config.mesh.disable_server_routes && config.mesh.disable_firewall);
+	assert_true(config.mesh.block_lan_access && config.mesh.block_inbound && config.mesh.force_relay && config.mesh.lazy_connection);
+	assert_int_equal(config.mesh.dns_label_count, 3);
+	assert_string_equal(config.mesh.dns_labels[1], "two.x");
+	assert_int_equal(config.mesh.dns_forwarder_port, 5353);
+	assert_true(config.mesh.foreground && config.mesh.agent);
+	assert_int_equal(config.mesh.given, 0x3ff);
+	assert_int_equal(config.note_count, 0);
+}
+
+static void netbirds_flags_and_letters_mean_the_same(void **state)
+{
+	static const char *const flags[] = {
+		"m=http://10.0.0.1", "k=DEADBEEF000040008000 1234567890AB", NULL,
+	};
+	static const char *const more[] = {
+		"m=http://10.0.0.1/path?x", "k=5F1C2B7A0000400080001234567890AB", "n=h", "c=/etc/netbird/config.json", "l=warn", "F=true",
+		"interface-name=wt3", "wireguard-port=7", "disable-firewall=false", NULL,
+	};
+
+	assert_int_equal(read_mesh(flags, NULL), -EINVAL);
+	assert_null(strstr(why, "DEADBEEF"));
+	config_free(&config);
+	take_mesh(more, NULL);
+	assert_string_equal(config.mesh.management_url, "http://10.0.0.1:80");
+	assert_string_equal(config.mesh.setup_key, UUID);
+	assert_string_equal(config.mesh.hostname, "h");
+	assert_string_equal(config.mesh.identity_path, "/etc/netbird/config.json");
+	assert_int_equal(config.log_level, LOG_LEVEL_WARN);
+	assert_true(config.mesh.foreground);
+	assert_string_equal(config.tunnel, "wt3");
+	assert_int_equal(config.listen_port, 7);
+	assert_int_equal(config.mesh.given, CONFIG_GIVEN_TUNNEL | CONFIG_GIVEN_PORT | CONFIG_GIVEN_FIREWALL);
+	assert_true(config_flag_is_switch("F") && config_flag_is_switch("block-inbound") && !config_flag_is_switch("m"));
+	assert_false(config_flag_is_switch("mtu"));
+	assert_string_equal(config_mesh_flag_given(&config), "management-url");
+}
+
+static void in_a_mesh_netbirds_variables_win_over_flags_and_talons_lose(void **state)
+{
+	static const char *const flags[] = { "hostname=flag", "mtu=1400", "listen-port=5", "tunnel=flag0", "agent=false", "extra-dns-labels=flag", NULL };
+	char *env[] = { "NB_HOSTNAME=env", "NB_MTU=1300", "TALON_LISTEN_PORT=6", "NB_WIREGUARD_PORT=8", "TALON_TUNNEL=env0", "TALON_AGENT=true",
+			"NB_EXTRA_DNS_LABELS=env", "WT_HOSTNAME=old", NULL };
+
+	take_mesh(flags, env);
+	assert_string_equal(config.mesh.hostname, "env");
+	assert_int_equal(config.mtu, 1300);
+	assert_int_equal(config.listen_port, 5);
+	assert_string_equal(config.tunnel, "flag0");
+	assert_false(config.mesh.agent);
+	assert_int_equal(config.mesh.dns_label_count, 1);
+	assert_string_equal(config.mesh.dns_labels[0], "env");
+}
+
+static void the_older_names_of_variables_are_read_too(void **state)
+{
+	char *env[] = { "WT_MANAGEMENT_URL=https://old.example:8443", NULL };
+
+	take_mesh(NULL, env);
+	assert_string_equal(config.mesh.management_url, "https://old.example:8443");
+}
+
+static const struct {
+	const char *flag;
+	const char *why;
+} mesh_refusals[] = {
+	{ "management-url=netbird.example",
+	  "--management-url: 'netbird.example' is not a management server; write https://HOST or https://HOST:PORT (http:// too)" },
+	{ "m=ftp://x", "--management-url: 'ftp://x' is not a management server; write https://HOST or https://HOST:PORT (http:// too)" },
+	{ "m=https://", "--management-url: 'https://' is not a management server; write https://HOST or https://HOST:PORT (http:// too)" },
+	{ "m=https://:443", "--management-url: 'https://:443' is not a management server; write https://HOST or https://HOST:PORT (http:// too)" },
+	{ "m=https://a:0", "--management-url: 'https://a:0' is not a management server; write https://HOST or https://HOST:PORT (http:// too)" },
+	{ "m=https://u@a", "--management-url: 'https://u@a' is not a management server; write https://HOST or https://HOST:PORT (http:// too)" },
+	{ "m=https://[::1", "--management-url: 'https://[::1' is not a management server; write https://HOST or https://HOST:PORT (http:// too)" },
+	{ "setup-key=secret", "--setup-key: the value is not a setup key; write the UUID that the dashboard shows once, such as "
+			      "5F1C2B7A-0000-4000-8000-1234567890AB" },
+	{ "preshared-key=secret",
+	  "--preshared-key: the value is not a key; write 44 characters of base64, as `talon genkey` prints them" },
+	{ "hostname=", "--hostname: '' is not a host name; write a name of 1-253 characters without spaces" },
+	{ "hostname=a b", "--hostname: 'a b' is not a host name; write a name of 1-253 characters without spaces" },
+	{ "state-dir=data", "--state-dir: 'data' is not a directory for state; write an absolute path" },
+	{ "daemon-addr=tcp://127.0.0.1:41731", "--daemon-addr: 'tcp://127.0.0.1:41731' is not a local socket; write unix:///PATH, the path "
+					       "of at most 107 characters" },
+	{ "extra-dns-labels=a,-!", "--extra-dns-labels: '-!' is not a DNS label; write up to 32 DNS labels with commas between them" },
+	{ "dns-forwarder-port=0", "--dns-forwarder-port: '0' is not a port; write 1-65535" },
+	{ "block-inbound=maybe", "--block-inbound: 'maybe' is not a choice; write true or false" },
+	{ "enable-rosenpass=true", "--enable-rosenpass: 'true' cannot be: Talon does not speak Rosenpass; write false" },
+	{ "profile=work", "--profile: 'work' is not a profile that Talon has; write default" },
+	{ "mtu=1", "--mtu: '1' is not an MTU; write 576-8920" },
+	{ "allow-server-ssh=perhaps", "--allow-server-ssh: 'perhaps' is not a choice; write true or false" },
+	{ "address=100.64.0.1/10", "--address: management gives the mesh address in a mesh; leave it out, or use --static FILE" },
+	{ "route=10.0.0.0/8", "--route: management gives the routes in a mesh; leave it out, or use --static FILE" },
+	{ "datapath=fast", "--datapath: 'fast' is not a datapath; write auto, xdp, xdp-generic, tcx or clsact" },
+	{ "setup-key-file=/nonexistent/key", "--setup-key-file: cannot read /nonexistent/key: No such file or directory; write the path of a "
+					     "file with a setup key" },
+	{ "setup-key-file=/dev/null", "--setup-key-file: /dev/null is empty; write the UUID that the dashboard shows once, such as "
+				      "5F1C2B7A-0000-4000-8000-1234567890AB into it" },
+	{ "setup-key-file=/dev/zero", "--setup-key-file: cannot read /dev/zero: File too large; write the path of a file with a setup key" },
+};
+
+static void every_refusal_of_a_mesh_names_flag_and_accepted_form(void **state)
+{
+	for (size_t i = 0; i < sizeof(mesh_refusals) / sizeof(mesh_refusals[0]); i++) {
+		const char *flags[] = { mesh_refusals[i].flag, NULL };
+
+		assert_int_equal(read_mesh(flags, NULL), -EINVAL);
+		assert_string_equal(why, mesh_refusals[i].why);
+		config_free(&config);
+	}
+}
+
+static void a_wrong_variable_of_a_mesh_is_named(void **state)
+{
+	char *env[] = { "NB_SETUP_KEY=secret", NULL }, *lazy[] = { "NB_ENABLE_EXPERIMENTAL_LAZY_CONN=x", NULL };
+
+	assert_int_equal(read_mesh(NULL, env), -EINVAL);
+	assert_int_equal(strncmp(why, "NB_SETUP_KEY: the value is not a setup key; ", 44), 0);
+	config_free(&config);
+	assert_int_equal(read_mesh(NULL, lazy), -EINVAL);
+	assert_int_equal(strncmp(why, "NB_ENABLE_EXPERIMENTAL_LAZY_CONN: 'x' is not a choice; ", 55), 0);
+}
+
+static void a_setup_key_may_come_from_a_file_but_not_from_two_places(void **state)
+{
+	const char *flags[] = { NULL, NULL }, *path = "/tmp/talon-test-setup-key";
+	char variable[64], flag[64], *env[] = { variable, "NB_SETUP_KEY=" UUID, NULL };
+
+	write_file(path, " \t5F1C2B7A-0000-4000-8000-1234567890AB\r\n\n", 0600);
+	snprintf(flag, sizeof(flag), "setup-key-file=%s", path);
+	flags[0] = flag;
+	take_mesh(flags, NULL);
+	assert_string_equal(config.mesh.setup_key, UUID);
+	config_free(&config);
+	snprintf(variable, sizeof(variable), "NB_SETUP_KEY_FILE=%s", path);
+	assert_int_equal(read_mesh(NULL, env), -EINVAL);
+	assert_string_equal(why, "NB_SETUP_KEY_FILE: NB_SETUP_KEY is there too; write only one of them");
+	config_free(&config);
+	write_file(path, "not-a-key-but-secret\n", 0600);
+	assert_int_equal(read_mesh(flags, NULL), -EINVAL);
+	assert_non_null(strstr(why, "what /tmp/talon-test-setup-key holds is not a setup key; write "));
+	assert_null(strstr(why, "secret"));
+	unlink(path);
+}
+
+static void what_does_nothing_in_a_mesh_is_said(void **state)
+{
+	static const char *const flags[] = { "allow-server-ssh=true", "disable-dns=true", "dns-router-interval=1m", NULL };
+	char *env[] = { "NB_WG_KERNEL_DISABLED=true", "NB_USE_NETSTACK_MODE=true", "NB_SETUP_KEYS=x", "NB_PPROF_ADDR=", "NB_LOG_FILE=console,/var/x.log",
+			NULL };
+
+	take_mesh(flags, env);
+	assert_int_equal(config.note_count, 5);
+	assert_string_equal(config.notes[0].text, "NB_LOG_FILE: no effect: /var/x.log (Talon logs to standard error)");
+	assert_string_equal(config.notes[1].text, "no effect: NB_WG_KERNEL_DISABLED, NB_USE_NETSTACK_MODE (of parts of NetBird's client that Talon "
+						  "does not have)");
+	assert_string_equal(config.notes[2].text, "no effect: NB_SETUP_KEYS (not known; see talon up --help)");
+	assert_int_equal(config.notes[2].level, LOG_LEVEL_WARN);
+	assert_string_equal(config.notes[3].text, "--dns-router-interval: no effect: Talon follows the time to live of the answers");
+	assert_string_equal(config.notes[4].text, "--allow-server-ssh: no effect: Talon runs no SSH server");
+}
+
+static void a_file_knows_nothing_of_a_mesh(void **state)
+{
+	char *env[] = { "NB_SETUP_KEY=nonsense", "NB_MANAGEMENT_URL=nonsense", "NB_UNKNOWN=x", NULL };
+
+	config_init(&config);
+	assert_int_equal(config_read_env(&config, env, why, sizeof(why)), 0);
+	assert_null(config.mesh.setup_key);
+	assert_int_equal(config.note_count, 0);
+}
+
+static void free_wipes_a_setup_key(void **state)
+{
+	static const char *const flags[] = { "setup-key=" UUID, NULL };
+
+	take_mesh(flags, NULL);
+	config_free(&config);
+	assert_null(config.mesh.setup_key);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, forget)
 
 int main(void)
@@ -841,6 +1106,18 @@ int main(void)
 		TEST(a_pin_directory_must_be_on_a_bpf_file_system),
 		TEST(every_option_has_form_and_help),
 		TEST(every_option_is_in_the_manuals_and_in_the_completion),
+		TEST(mesh_options_are_in_the_manuals_and_in_the_completion),
+		TEST(a_mesh_needs_nothing_to_be_said),
+		TEST(a_mesh_is_configured_by_netbirds_variables),
+		TEST(netbirds_flags_and_letters_mean_the_same),
+		TEST(in_a_mesh_netbirds_variables_win_over_flags_and_talons_lose),
+		TEST(the_older_names_of_variables_are_read_too),
+		TEST(every_refusal_of_a_mesh_names_flag_and_accepted_form),
+		TEST(a_wrong_variable_of_a_mesh_is_named),
+		TEST(a_setup_key_may_come_from_a_file_but_not_from_two_places),
+		TEST(what_does_nothing_in_a_mesh_is_said),
+		TEST(a_file_knows_nothing_of_a_mesh),
+		TEST(free_wipes_a_setup_key),
 	};
 
 	if (sodium_init() < 0)

@@ -230,7 +230,7 @@ static int set_daemon_addr(struct config *config, struct slice value, struct pro
 	return keep(&config->mesh.control_socket, value, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 }
 
-static int set_preshared_key(struct config *config, struct slice value, struct problem *problem)
+static int set_mesh_psk(struct config *config, struct slice value, struct problem *problem)
 {
 	__u8 key[WG_KEY_LEN];
 	int ret = value_key(value, key);
@@ -438,7 +438,7 @@ static const struct setting mesh_settings[MESH_IDLE] = {
 	[MESH_CONFIG]		= { set_config, NULL, "is not a path", false },
 	[MESH_STATE_DIR]	= { set_state_dir, NULL, "is not a directory for state", false },
 	[MESH_DAEMON_ADDR]	= { set_daemon_addr, NULL, "is not a local socket", false },
-	[MESH_PRESHARED_KEY]	= { set_preshared_key, NULL, "is not a key", true },
+	[MESH_PRESHARED_KEY]	= { set_mesh_psk, NULL, "is not a key", true },
 	[MESH_CLIENT_ROUTES]	= { set_client_routes, NULL, "is not a choice", false },
 	[MESH_SERVER_ROUTES]	= { set_server_routes, NULL, "is not a choice", false },
 	[MESH_FIREWALL]		= { set_firewall, NULL, "is not a choice", false },
@@ -667,6 +667,16 @@ static ssize_t read_small(const char *path, char *text, size_t size)
 	return n;
 }
 
+/* With line feeds, which end a file but are no part of a value. */
+static struct slice trim_lines(struct slice s)
+{
+	while (s.len && isspace((unsigned char)s.at[0]))
+		s = (struct slice){ s.at + 1, s.len - 1 };
+	while (s.len && isspace((unsigned char)s.at[s.len - 1]))
+		s.len--;
+	return s;
+}
+
 static int read_setup_key_file(struct config *config, char *why, size_t size)
 {
 	struct config_origin *file = &config->mesh_origins[MESH_SETUP_KEY_FILE], *key = &config->mesh_origins[MESH_SETUP_KEY];
@@ -682,7 +692,7 @@ static int read_setup_key_file(struct config *config, char *why, size_t size)
 		return -EINVAL;
 	}
 	len = read_small(config->setup_key_file, text, sizeof(text));
-	value = slice_trim((struct slice){ text, len > 0 ? len : 0 });
+	value = trim_lines((struct slice){ text, len > 0 ? len : 0 });
 	if (len < 0)
 		snprintf(why, size, "%s: cannot read %.200s: %s; write %s", place, config->setup_key_file, strerror(-len),
 			mesh_table[MESH_SETUP_KEY_FILE].form);

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Any bytes on the control socket: each line has one answer that is JSON; and any bytes as a daemon's answer, read as a snapshot.
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../../userspace/loop/loop.c"
+#include "../../userspace/mesh/control.c"
+#include "../../userspace/mesh/snapshot.c"
+#include "../../userspace/status/json_out.c"
+#include "../../userspace/status/show.c"
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+}
+
+void log_set_level(enum log_level level)
+{
+}
+
+int control_probe(const char *path, char *why, size_t size)
+{
+	return -ENOENT;
+}
+
+static int take_snapshot(void *ctx, struct snapshot *ret_snapshot)
+{
+	return 0;
+}
+
+static int take_ids_op(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err, size_t size)
+{
+	assert(all != (count > 0));
+	for (size_t i = 0; i < count; i++)
+		assert(ids[i][0] && strlen(ids[i]) <= ID_MAX);
+	return 0;
+}
+
+static void take_up(void *ctx, const struct control_up *up, control_done_fn done, void *arg)
+{
+	assert(!up->setup_key || strlen(up->setup_key) <= VALUE_MAX);
+	done(arg, 0, NULL);
+}
+
+static void take_later(void *ctx, control_done_fn done, void *arg)
+{
+	done(arg, -EPERM, "no");
+}
+
+static const struct control_ops ops = { take_snapshot, take_ids_op, take_ids_op, take_up, take_later, take_later };
+
+/* Every line of what came back is an object with "ok". */
+static void check_answers(int fd)
+{
+	static char text[1 << 20];
+	char *line = text, *end;
+	ssize_t n = recv(fd, text, sizeof(text), MSG_DONTWAIT);
+
+	while (n > 0 && (end = memchr(line, '\n', text + n - line))) {
+		json_t *json = json_loadb(line, end - line, 0, NULL);
+
+		assert(json_is_boolean(json_object_get(json, "ok")));
+		json_decref(json);
+		line = end + 1;
+	}
+	assert(n <= 0 || line == text + n);
+}
+
+static void as_requests(const uint8_t *data, size_t size)
+{
+	struct control control = { .ops = &ops };
+	int fds[2], room = 1 << 20;
+
+	if (loop_new(&control.loop) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds))
+		abort();
+	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	loop_timer_init(&control.pause, on_pause_over, &control);
+	add_client(&control, fds[0]);
+	(void)!send(fds[1], data, size, MSG_NOSIGNAL);
+	for (int i = 0; i < 4; i++)
+		loop_turn(control.loop, 0);
+	check_answers(fds[1]);
+	while (control.clients)
+		close_client(control.clients);
+	close(fds[1]);
+	loop_free(control.loop);
+}
+
+static void as_snapshot(const uint8_t *data, size_t size)
+{
+	json_t *json = json_loadb((const char *)data, size, 0, NULL);
+	struct snapshot snapshot;
+	char *text = NULL;
+	size_t len;
+	FILE *out;
+
+	if (!snapshot_parse(json, &snapshot)) {
+		out = open_memstream(&text, &len);
+		snapshot_write(out, &snapshot);
+		fclose(out);
+		free(text);
+		snapshot_done(&snapshot);
+	}
+	json_decref(json);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (!size || sodium_init() < 0)
+		return 0;
+	if (data[0] == 'S')
+		as_snapshot(data + 1, size - 1);
+	else
+		as_requests(data, size > 65536 ? 65536 : size);
+	return 0;
+}
