@@ -66,7 +66,8 @@ enum fuzz_step {
 	STEP_COUNT
 };
 
-static const char *const fuzz_urls[] = { "rel://a", "rels://b:1", "rel://[::1]", "bad", "rel://a", "rel://c", "rel://d", "rel://e", "rel://f", "rel://g" };
+static const char *const fuzz_urls[] = { "rel://a", "rels://b:1", "rel://[::1]", "bad", "rel://a", "rel://c", "rel://d", "rel://e", "rel://f",
+	"rel://g" };
 
 static struct fuzz {
 	struct loop *loop;

@@ -665,18 +665,19 @@ static void a_close_message_is_a_loss(void **state)
 
 static void no_urls_mean_no_relay_once_the_present_one_is_lost(void **state)
 {
-	struct netmap_relay silent = { .present = false };
+	uint8_t message[RELAY_MESSAGE_MAX];
 
 	come_up();
-	assert_int_equal(relay_manager_set(rig->manager, &silent), 0);
-	set_urls(NULL);
+	set_token(NULL, 0, NULL);
 	assert_int_equal(rig->down, 0);
 	fake_end(to("r1"), 0, "closed");
 	assert_int_equal(rig->down, 1);
 	pass(600000);
 	assert_int_equal(fake_stream_count, 1);
-	set_urls(URLS("rel://r1"));
+	set_token(NULL, 0, URLS("rel://r1"));
 	assert_int_equal(fake_stream_count, 2);
+	fake_upgrade(to("r1"));		/* with the token of before */
+	assert_int_equal(take(to("r1"), message), 85);
 	set_urls(NULL);
 	assert_int_equal(count_live(), 0);
 }

@@ -42,7 +42,10 @@ int relay_manager_new(struct loop *loop, const uint8_t own_key[static KEY_LEN], 
 void relay_manager_free(struct relay_manager *manager);
 /* Sends Close to all and closes; nothing is called back or dialled after it, relayed connections are dead. For an orderly end. */
 void relay_manager_close(struct relay_manager *manager);
-/* URLs and token from management, at the start and whenever they change. A newer token does not touch live connections. No urls: no relay. */
+/*
+ * URLs and token from management, at the start and whenever they change. A newer token does not touch live connections; none leaves the old one.
+ * No urls: no relay is looked for any more, and the one that is there stays until it is lost. ->present is the caller's to heed.
+ */
 int relay_manager_set(struct relay_manager *manager, const struct netmap_relay *relay);
 /* NULL while there is none. */
 const char *relay_manager_address(const struct relay_manager *manager);

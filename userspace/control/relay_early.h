@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Packets that came before anybody here wanted them: of each sender the newest, for five seconds. The other side may speak before our offer's answer. */
+/*
+ * Packets that came before anybody here wanted them, of each sender the newest, for five seconds: the other side may speak before our connection to
+ * it is made.
+ */
 #ifndef TALON_RELAY_EARLY_H
 #define TALON_RELAY_EARLY_H
 

@@ -108,15 +108,13 @@ static void forget_token(struct relay_shared *shared)
 
 static bool has_token(const struct relay_shared *shared, const struct netmap_relay *relay)
 {
-	const char *payload = relay->token_payload ? relay->token_payload : "";
-
-	return shared->token_payload && !strcmp(shared->token_payload, payload) &&
+	return shared->token_payload && !strcmp(shared->token_payload, relay->token_payload) &&
 		!sodium_memcmp(shared->token_signature, relay->token_signature, sizeof(shared->token_signature));
 }
 
 static int set_token(struct relay_shared *shared, const struct netmap_relay *relay)
 {
-	char *payload = strdup(relay->token_payload ? relay->token_payload : "");
+	char *payload = strdup(relay->token_payload);
 
 	if (!payload)
 		return -ENOMEM;
@@ -326,11 +324,12 @@ static void use_news(struct relay_manager *manager, bool urls_changed)
 
 int relay_manager_set(struct relay_manager *manager, const struct netmap_relay *relay)
 {
-	bool urls_changed = !has_urls(manager, relay), token_changed = !has_token(&manager->shared, relay);
+	bool urls_changed = !has_urls(manager, relay);
+	bool token_changed = relay->token_payload && !has_token(&manager->shared, relay);
 	struct url *urls = NULL;
 	int ret = 0;
 
-	if (manager->is_closed || !relay->present || (!urls_changed && !token_changed))
+	if (manager->is_closed || (!urls_changed && !token_changed))
 		return 0;
 	if (urls_changed)
 		ret = copy_urls(relay, &urls);

@@ -14,7 +14,7 @@ void websocket_key_make(char ret_key[static WEBSOCKET_KEY_LEN + 1]);
 /* What the server must say to @key. */
 void websocket_key_accept(const char *key, char ret_accept[static WEBSOCKET_ACCEPT_LEN + 1]);
 
-/* Returns the request's length, or -ENOSPC. @host: as in the URL, with its port; @path: from the slash on. Both must be free of control characters. */
+/* Returns the request's length, or -ENOSPC. @host: as in the URL, with its port; @path: from the slash on. Neither may hold control characters. */
 int websocket_request_write(const char *host, const char *path, const char *key, char *buf, size_t room);
 
 /*
