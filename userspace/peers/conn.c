@@ -12,6 +12,8 @@
 
 #define LATE_NS		(5 * LOOP_SECOND)	/* the controlling side speaks first, if it does at all */
 #define AFTER_ANSWER_NS	(3 * LOOP_SECOND)	/* our answer says what an offer would */
+#define HIDE_NS		(3 * LOOP_SECOND)	/* so long a relay may take, before ICE begins without it */
+#define FRESH_NS	(60 * LOOP_SECOND)	/* a keepalive comes every 25 s */
 
 /* --- what others see --- */
 
@@ -98,7 +100,7 @@ void conn_body(const struct conn *conn, enum signal_type type, struct signal_bod
 	ret_body->wg_port = peers->wg_port;
 	memcpy(ret_body->version, peers->version, sizeof(ret_body->version));
 	snprintf(ret_body->relay, sizeof(ret_body->relay), "%s", relay ? relay : "");
-	ret_body->has_session_id = true;
+	ret_body->has_session_id = !conn->hides_session;
 	memcpy(ret_body->session_id, conn->session, sizeof(conn->session));
 }
 
@@ -132,19 +134,76 @@ static void begin_handshake(struct conn *conn)
 		peers->ops.kick(peers->ctx, conn->id);
 }
 
+/*
+ * Inherited ways. After a restart of this process the datapath goes on by the path that it had, and the other side by its agent, which knows ours no
+ * more. A new session id would end that agent at once, and a stock peer would have no way at all until the relay is there. So offers go without
+ * an id first: they bring up the relay and are ignored for ICE. Then the id is told, the other side falls back to the relay, and ICE begins
+ * anew. Our packets keep to the old path until theirs come by relay.
+ */
+static bool has_live_path(const struct conn *conn)
+{
+	const struct peers *peers = conn->peers;
+	struct plane_facts facts = { 0 };
+
+	if (conn->way == PLANE_DIRECT)
+		return true;
+	if (peers->ops.facts(peers->ctx, conn->id, &facts) || !facts.has_session)
+		return false;
+	return facts.rx_direct_ns > facts.rx_relay_ns && facts.rx_direct_ns + FRESH_NS > loop_now(peers->loop);
+}
+
+static void inherit(struct conn *conn)
+{
+	conn->inherits = has_live_path(conn);
+	conn->hides_session = conn->inherits && !conn->peers->force_relay;
+	if (conn->inherits)
+		conn->way = PLANE_DIRECT;
+	if (conn->hides_session)
+		loop_timer_after(conn->peers->loop, &conn->late, HIDE_NS);
+}
+
+static void reveal_session(struct conn *conn)
+{
+	if (!conn->hides_session)
+		return;
+	conn->hides_session = false;
+	guard_rearm(conn, true);
+}
+
+static void leave_inherited(struct conn *conn)
+{
+	if (!conn->inherits)
+		return;
+	conn->inherits = false;
+	if (conn->state == LINK_RELAYED)
+		set_way(conn, PLANE_RELAY);
+	else
+		conn->way = PLANE_NOWHERE;
+}
+
 static void late_due(void *ctx)
 {
-	begin_handshake(ctx);
+	struct conn *conn = ctx;
+	const bool has_hidden = conn->hides_session;
+
+	reveal_session(conn);
+	if (has_hidden && conn->state == LINK_SEARCHING)
+		return;
+	if (conn->state == LINK_RELAYED)
+		leave_inherited(conn);
+	begin_handshake(conn);
+	tell(conn, LINK_EV_RELAY_READY);
 }
 
 /* The first way after none. The controlling side begins; the other does if it has something to say, or nothing came. */
 static void first_way(struct conn *conn, enum plane_way way)
 {
-	set_way(conn, way);
+	if (way == PLANE_DIRECT || !conn->inherits)
+		set_way(conn, way);
 	watch_start(conn);
 	if (conn->is_controller || conn->is_wanted)
 		begin_handshake(conn);
-	else
+	if (conn->inherits || !(conn->is_controller || conn->is_wanted))
 		loop_timer_after(conn->peers->loop, &conn->late, LATE_NS);
 }
 
@@ -152,7 +211,8 @@ static void no_way(struct conn *conn)
 {
 	watch_stop(conn);
 	loop_timer_cancel(conn->peers->loop, &conn->late);
-	set_way(conn, PLANE_NOWHERE);
+	if (!conn->inherits)
+		set_way(conn, PLANE_NOWHERE);
 }
 
 static void end_relay(struct conn *conn)
@@ -204,6 +264,10 @@ static void relay_received(void *ctx, const uint8_t *bytes, size_t len)
 	struct peers *peers = conn->peers;
 
 	peers->ops.relay_received(peers->ctx, conn->id, bytes, len);
+	if (conn->state == LINK_RELAYED && conn->inherits) {
+		leave_inherited(conn);
+		tell(conn, LINK_EV_FOLLOW);
+	}
 	if (conn->state == LINK_DIRECT)		/* it may have left the pair before we notice why */
 		watch_soon(conn);
 }
@@ -250,6 +314,7 @@ static void open_anew(struct conn *conn)
 	random_letters(conn->peers, conn->ufrag, SIGNAL_UFRAG_LEN);
 	random_letters(conn->peers, conn->pwd, SIGNAL_PWD_LEN);
 	conn_new_session(conn);
+	inherit(conn);
 	conn->has_offered = conn->has_rosenpass = conn->remote_has_relay = conn->was_told_idle = false;
 }
 
@@ -264,6 +329,8 @@ static void do_exchange(struct conn *conn, const struct signal_body *body)
 	conn->has_rosenpass = body->has_rosenpass_key;
 	hear_relay(conn, body);
 	exchange_hear(conn, body);
+	if (!conn->relay)		/* and none will come; of an answer that knew no id of ours nothing is made */
+		reveal_session(conn);
 	if (body->type == SIGNAL_OFFER)
 		exchange_answer(conn);
 }
@@ -290,7 +357,7 @@ void conn_stop(struct conn *conn)
 	loop_timer_cancel(conn->peers->loop, &conn->guard);
 	free(conn->early);
 	conn->early = NULL;
-	conn->is_wanted = false;
+	conn->is_wanted = conn->inherits = conn->hides_session = false;
 	sodium_memzero(conn->ufrag, sizeof(conn->ufrag));
 	sodium_memzero(conn->pwd, sizeof(conn->pwd));
 }
@@ -310,6 +377,7 @@ static void do_candidate(struct conn *conn, const struct signal_body *body)
 static void do_use_relay(struct conn *conn, const struct signal_body *body)
 {
 	first_way(conn, PLANE_RELAY);
+	reveal_session(conn);
 }
 
 static void do_end_relay(struct conn *conn, const struct signal_body *body)
@@ -335,7 +403,8 @@ static void do_lose_relay(struct conn *conn, const struct signal_body *body)
  */
 static void do_use_pair(struct conn *conn, const struct signal_body *body)
 {
-	if (conn->way == PLANE_RELAY) {
+	conn->inherits = false;
+	if (loop_timer_is_set(&conn->watch)) {		/* the relay carried before */
 		set_way(conn, PLANE_DIRECT);
 		if (conn->is_controller)
 			kick(conn);
@@ -355,6 +424,7 @@ static void do_renew_pair(struct conn *conn, const struct signal_body *body)
 {
 	do_end_pair(conn, body);
 	watch_stop(conn);
+	conn->inherits = true;
 	guard_rearm(conn, false);
 }
 
@@ -440,7 +510,8 @@ static void do_stay(struct conn *conn, const struct signal_body *body)
 static void do_note(struct conn *conn, const struct signal_body *body)
 {
 	conn->is_wanted = conn->needs_rosenpass = false;
-	loop_timer_cancel(conn->peers->loop, &conn->late);
+	if (!conn->inherits)
+		loop_timer_cancel(conn->peers->loop, &conn->late);
 }
 
 typedef void (*action_fn)(struct conn *conn, const struct signal_body *body);
@@ -485,6 +556,14 @@ void conn_step(struct conn *conn, enum link_event event, const struct signal_bod
 	if (actions[move.action])
 		actions[move.action](conn, body);
 	tell(conn, event);
+}
+
+/* Packets wait: the datapath has no way, whatever we thought to have inherited. */
+void conn_wanted(struct conn *conn)
+{
+	conn->is_wanted = true;
+	leave_inherited(conn);
+	conn_step(conn, LINK_EV_WANTED, NULL);
 }
 
 void conn_init(struct conn *conn, struct peers *peers)

@@ -191,7 +191,7 @@ void exchange_hear(struct conn *conn, const struct signal_body *body)
 {
 	int ret;
 
-	if (conn->peers->force_relay)
+	if (conn->peers->force_relay || conn->hides_session)
 		return;
 	if (conn->exchange && is_same_session(conn->exchange, body)) {
 		if (body->type == SIGNAL_ANSWER && !conn->exchange->is_connected)

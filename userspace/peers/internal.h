@@ -55,6 +55,8 @@ struct conn {
 	bool is_controller;
 	bool can_idle;				/* its version knows lazy connections */
 	bool leaves_way;			/* being closed without touching where packets go */
+	bool inherits;				/* packets go by a direct way from before, which no agent of ours stands for */
+	bool hides_session;			/* ... and the other side's agent may live as long as the relay is not there */
 	bool is_wanted;
 	bool was_told_idle;			/* maps do not wake it */
 	bool has_offered;			/* since it was opened */
@@ -119,6 +121,7 @@ bool peers_is_routed(const struct peers *peers, uint16_t family, const struct ta
 void conn_init(struct conn *conn, struct peers *peers);
 /* The only way that a state changes. @body: for OFFER, ANSWER, CANDIDATE. */
 void conn_step(struct conn *conn, enum link_event event, const struct signal_body *body);
+void conn_wanted(struct conn *conn);
 enum peer_status conn_status(const struct conn *conn);
 void conn_new_session(struct conn *conn);
 void conn_body(const struct conn *conn, enum signal_type type, struct signal_body *ret_body);

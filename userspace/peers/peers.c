@@ -446,8 +446,7 @@ void peers_wanted(struct peers *peers, uint32_t id)
 
 	if (!conn || peers->is_ending)
 		return;
-	conn->is_wanted = true;
-	conn_step(conn, LINK_EV_WANTED, NULL);
+	conn_wanted(conn);
 }
 
 void peers_relay_send(struct peers *peers, uint32_t id, const uint8_t *bytes, size_t len)

@@ -34,6 +34,7 @@ static void expire(struct conn *conn, const struct plane_facts *facts)
 		conn->needs_rosenpass = true;
 		log_warn("peer %s: no handshake, and it announces Rosenpass: it seems to insist on it, which is not supported here", conn->name);
 	}
+	conn->inherits = false;
 	conn_step(conn, LINK_EV_WATCH_EXPIRED, NULL);
 }
 
