@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// EncryptedMessage of both services from anywhere, and any text there and back; what else comes from management: server keys and jobs.
+#include "crypto/key.c"
+#include "control/wire.c"
+#include "control/envelope.c"
+#include "management.pb-c.c"
+
+#define pack pack_message
+#include "control/management_message.c"
+#undef pack
+
+#include <assert.h>
+
+static const struct secret_key own = { { 1, 2, 3 } };
+
+static void there_and_back(const uint8_t *data, size_t size)
+{
+	struct secret_key other = { { 4, 5, 6 } };
+	uint8_t own_public[KEY_LEN], other_public[KEY_LEN], from[KEY_LEN], *bytes, *plain;
+	size_t len, plain_len;
+
+	key_public(&own, own_public);
+	key_public(&other, other_public);
+	if (envelope_pack_signal(&own, other_public, data, size, &bytes, &len) < 0)
+		return;
+	assert(envelope_unpack_signal(&other, bytes, len, from, &plain, &plain_len) == 0);
+	assert(plain_len == size && (!size || memcmp(plain, data, size) == 0) && memcmp(from, own_public, KEY_LEN) == 0);
+	envelope_free(plain, plain_len);
+	bytes[len - 1] ^= 1;
+	assert(envelope_unpack_signal(&other, bytes, len, from, &plain, &plain_len) == -EBADMSG);
+	envelope_free(bytes, len);
+	assert(envelope_pack_management(&own, other_public, data, size, &bytes, &len) == 0);
+	assert(envelope_unpack_management(&other, own_public, bytes, len, &plain, &plain_len) == 0);
+	assert(plain_len == size && (!size || memcmp(plain, data, size) == 0));
+	envelope_free(plain, plain_len);
+	envelope_free(bytes, len);
+}
+
+static void read_all(const uint8_t *data, size_t size)
+{
+	uint8_t *plain, *answer, from[KEY_LEN], server[KEY_LEN] = { 9 };
+	Management__JobResponse *response;
+	size_t len;
+	int ret;
+
+	if (envelope_unpack_management(&own, server, data, size, &plain, &len) == 0)
+		envelope_free(plain, len);
+	if (envelope_unpack_signal(&own, data, size, from, &plain, &len) == 0)
+		envelope_free(plain, len);
+	message_parse_server_key(data, size, from);
+	ret = message_answer_job(data, size, &answer, &len);
+	if (ret != 1)
+		return;
+	response = management__job_response__unpack(NULL, len, answer);
+	assert(response && response->id.len && response->status == MANAGEMENT__JOB_STATUS__failed);
+	management__job_response__free_unpacked(response, NULL);
+	free(answer);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint8_t *bytes = malloc(size + !size);
+
+	if (!bytes)
+		return 0;
+	memcpy(bytes, data, size);
+	read_all(bytes, size);
+	if (size < 200 && size % 8 == 0)	/* scalar multiplications are slow */
+		there_and_back(bytes, size);
+	free(bytes);
+	return 0;
+}

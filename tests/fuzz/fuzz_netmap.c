@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// SyncResponse and LoginResponse from anywhere: what comes out keeps every promise of netmap.h.
+#include "config/ini.c"
+#include "config/value.c"
+#include "control/arena.c"
+#include "crypto/key.c"
+#include "control/wire.c"
+
+#include "control/netmap.c"
+
+#include <assert.h>
+
+static const uint8_t own[KEY_LEN] = {
+	0xb7, 0x68, 0xdd, 0x6e, 0x60, 0x93, 0x46, 0x82, 0x8f, 0x7d, 0x25, 0x93, 0xeb, 0x49, 0x0c, 0xc3,
+	0xa7, 0x1b, 0xe3, 0xcf, 0x45, 0x0e, 0x57, 0x9e, 0xfa, 0x3b, 0xe8, 0x4b, 0x5a, 0xaf, 0x03, 0x3f,
+};
+
+static void check_text(const char *text)
+{
+	assert(text);
+	for (; *text; text++)
+		assert((unsigned char)*text >= ' ' && *text != 0x7f);
+}
+
+static void check_texts(char **texts, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		check_text(texts[i]);
+}
+
+static void check_net(const struct config_cidr *net)
+{
+	struct talon_addr addr = net->addr;
+
+	assert(net->family == AF_INET && net->prefixlen <= 32);
+	mask_address(&addr, net->prefixlen);
+	assert(memcmp(&addr, &net->addr, sizeof(addr)) == 0);
+}
+
+static void check_ports(uint8_t proto, uint16_t first, uint16_t last)
+{
+	assert(proto <= NETMAP_ICMP);
+	assert(first <= last && !first == !last);
+	assert(!first || proto == NETMAP_TCP || proto == NETMAP_UDP);
+}
+
+static void check_peers(const struct netmap_peer *peers, size_t count, bool is_online)
+{
+	for (size_t i = 0; i < count; i++) {
+		assert(memcmp(peers[i].key, own, KEY_LEN) != 0);
+		check_text(peers[i].fqdn);
+		check_text(peers[i].agent_version);
+		for (size_t j = 0; j < peers[i].allowed_count; j++)
+			check_net(&peers[i].allowed[j]);
+		if (!is_online)
+			continue;
+		assert(peers[i].allowed_count && peers[i].addr == peers[i].allowed[0].addr.word[0]);
+		assert(!i || memcmp(peers[i - 1].key, peers[i].key, KEY_LEN) < 0);
+	}
+}
+
+static void check_routes(const struct netmap *map)
+{
+	for (size_t i = 0; i < map->route_count; i++) {
+		const struct netmap_route *route = &map->routes[i];
+
+		check_text(route->id);
+		check_text(route->net_id);
+		assert(route->id[0] && strlen(route->id) < NETMAP_ID_LEN && strlen(route->net_id) < NETMAP_ID_LEN);
+		assert(!route->net.family == !!route->domain_count);
+		if (route->net.family)
+			check_net(&route->net);
+		check_texts(route->domains, route->domain_count);
+		assert(route->metric <= METRIC_MAX);
+	}
+}
+
+static void check_rules(const struct netmap *map)
+{
+	for (size_t i = 0; i < map->rule_count; i++)
+		check_ports(map->rules[i].proto, map->rules[i].port_first, map->rules[i].port_last);
+	for (size_t i = 0; i < map->route_rule_count; i++) {
+		const struct netmap_route_rule *rule = &map->route_rules[i];
+
+		assert(rule->source_count);
+		for (size_t j = 0; j < rule->source_count; j++)
+			check_net(&rule->sources[j]);
+		assert(!!rule->dst.family + !!rule->domain_count + rule->any_dst == 1);
+		assert(map->self.present || rule->dst.family);
+		if (rule->dst.family)
+			check_net(&rule->dst);
+		check_texts(rule->domains, rule->domain_count);
+		check_text(rule->route_id);
+		check_ports(rule->proto, rule->port_first, rule->port_last);
+	}
+}
+
+static void check(const struct netmap_update *update)
+{
+	const struct netmap *map = &update->map;
+
+	assert(map->dns_forwarder_port);
+	assert(strlen(map->skipped_why) < sizeof(map->skipped_why));
+	assert(!map->skipped == !map->skipped_why[0]);
+	check_texts(update->servers.stuns, update->servers.stun_count);
+	check_texts(update->servers.relay.urls, update->servers.relay.url_count);
+	check_texts(update->check_files, update->check_file_count);
+	if (update->servers.signal)
+		check_text(update->servers.signal);
+	if (map->self.present)
+		check_text(map->self.fqdn);
+	check_peers(map->peers, map->peer_count, true);
+	check_peers(map->offline, map->offline_count, false);
+	check_routes(map);
+	check_rules(map);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct netmap_update update;
+	uint8_t *bytes = malloc(size + !size);
+
+	if (!bytes)
+		return 0;
+	memcpy(bytes, data, size);
+	if (netmap_update_parse(bytes, size, own, &update) == 0) {
+		check(&update);
+		netmap_update_done(&update);
+	}
+	if (netmap_login_parse(bytes, size, &update) == 0) {
+		assert(!update.map.present && !update.map.peer_count);
+		check(&update);
+		netmap_update_done(&update);
+	}
+	free(bytes);
+	return 0;
+}
