@@ -418,6 +418,13 @@ static void run_beside(const char *command)
 	assert_true(plane_rig_run(&rig, 10000, has_ended, &pid));
 }
 
+static bool has_relay_link(void *ctx)
+{
+	struct net_link link;
+
+	return !net_link_get("wt0r", &link) && link.xdp_prog_id;
+}
+
 static void two_nodes_speak_over_a_relay(void **state)
 {
 	struct side side = { .is_wanted_to_connect = true };
@@ -450,6 +457,11 @@ static void two_nodes_speak_over_a_relay(void **state)
 	plane_reset_peer(rig.c, side.peer);
 	run_beside("ping -q -c 1 -W 5 100.64.0.2 >/dev/null");
 	assert_int_equal(side.handshakes, 2);
+
+	/* A relay link that somebody removed is made again, and the ways over it are put right. */
+	run("ip link del wt0r");
+	assert_true(plane_rig_run(&rig, 4000, has_relay_link, NULL));
+	run_beside("ping -q -c 3 -i 0.2 -W 5 100.64.0.2 >/dev/null");
 
 	loop_fd_remove(rig.c->loop, &side.watch);
 	close(pair[0]);
