@@ -4,10 +4,15 @@
 _talon()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
-	local commands="up status down version genkey pubkey help"
-	local common="--pin-dir --log-level --help"
+	local commands="up status down networks login logout service debug version genkey pubkey help"
+	local common="--pin-dir --log-level --daemon-addr --help"
 	local up="--static --dry-run --listen-port --address --mtu --uplink --route --snat --snat-ports --datapath
-		--xdp-dispatcher --xdp-priority --host-address --local --hand-up --tunnel --max-peers --max-flows --keystream-memory"
+		--xdp-dispatcher --xdp-priority --host-address --local --hand-up --tunnel --max-peers --max-flows --keystream-memory
+		--log-format"
+	local mesh="--management-url --setup-key --setup-key-file --hostname --config --state-dir --daemon-addr --preshared-key
+		--disable-client-routes --disable-server-routes --disable-firewall --block-lan-access --block-inbound --force-relay
+		--enable-lazy-connection --extra-dns-labels --dns-forwarder-port --foreground-mode --agent --log-file --profile --enable-rosenpass
+		--interface-name --wireguard-port"
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
@@ -15,10 +20,10 @@ _talon()
 		return
 	fi
 	case $prev in
-	--static)
+	--static | --setup-key-file | --config)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
-	--pin-dir)
+	--pin-dir | --state-dir)
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return ;;
 	--uplink)
@@ -26,6 +31,15 @@ _talon()
 		return ;;
 	--check)
 		mapfile -t COMPREPLY < <(compgen -W "live ready startup datapath" -- "$cur")
+		return ;;
+	--log-format)
+		mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur")
+		return ;;
+	--filter-by-status)
+		mapfile -t COMPREPLY < <(compgen -W "idle connecting connected" -- "$cur")
+		return ;;
+	--filter-by-connection-type)
+		mapfile -t COMPREPLY < <(compgen -W "P2P Relayed" -- "$cur")
 		return ;;
 	--log-level)
 		mapfile -t COMPREPLY < <(compgen -W "error warn info debug" -- "$cur")
@@ -46,13 +60,20 @@ _talon()
 		mapfile -t COMPREPLY < <(compgen -W "node" -- "$cur")
 		return ;;
 	--listen-port | --address | --mtu | --route | --snat-ports | --xdp-priority | --local | --tunnel | --max-peers | --max-flows | \
-		--keystream-memory)
+		--keystream-memory | --management-url | --setup-key | --hostname | --daemon-addr | --preshared-key | --extra-dns-labels | \
+		--dns-forwarder-port | --interface-name | --wireguard-port)
 		return ;;
 	esac
 	case $command in
-	up) mapfile -t COMPREPLY < <(compgen -W "$up $common" -- "$cur") ;;
-	status) mapfile -t COMPREPLY < <(compgen -W "-d --detail --json --check $common" -- "$cur") ;;
-	down) mapfile -t COMPREPLY < <(compgen -W "$common" -- "$cur") ;;
+	up) mapfile -t COMPREPLY < <(compgen -W "$up $mesh $common" -- "$cur") ;;
+	service) mapfile -t COMPREPLY < <(compgen -W "run $up $mesh $common" -- "$cur") ;;
+	login) mapfile -t COMPREPLY < <(compgen -W "--setup-key --setup-key-file --management-url --hostname $common" -- "$cur") ;;
+	networks | routes) mapfile -t COMPREPLY < <(compgen -W "list select deselect all --append $common" -- "$cur") ;;
+	status)
+		mapfile -t COMPREPLY < <(compgen -W "-d --detail --json --yaml --ipv4 --check --filter-by-ips --filter-by-names
+			--filter-by-status --filter-by-connection-type $common" -- "$cur") ;;
+	debug) mapfile -t COMPREPLY < <(compgen -W "log level error warn info debug $common" -- "$cur") ;;
+	down | logout) mapfile -t COMPREPLY < <(compgen -W "$common" -- "$cur") ;;
 	help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
 	esac
 }
