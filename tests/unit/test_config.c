@@ -925,7 +925,8 @@ static void netbirds_flags_and_letters_mean_the_same(void **state)
 
 static void in_a_mesh_netbirds_variables_win_over_flags_and_talons_lose(void **state)
 {
-	static const char *const flags[] = { "hostname=flag", "mtu=1400", "listen-port=5", "tunnel=flag0", "agent=false", "extra-dns-labels=flag", NULL };
+	static const char *const flags[] = { "hostname=flag", "mtu=1400", "listen-port=5", "tunnel=flag0", "agent=false",
+					     "extra-dns-labels=flag", NULL };
 	char *env[] = { "NB_HOSTNAME=env", "NB_MTU=1300", "TALON_LISTEN_PORT=6", "NB_WIREGUARD_PORT=8", "TALON_TUNNEL=env0", "TALON_AGENT=true",
 			"NB_EXTRA_DNS_LABELS=env", "WT_HOSTNAME=old", NULL };
 
@@ -1032,8 +1033,8 @@ static void a_setup_key_may_come_from_a_file_but_not_from_two_places(void **stat
 static void what_does_nothing_in_a_mesh_is_said(void **state)
 {
 	static const char *const flags[] = { "allow-server-ssh=true", "disable-dns=true", "dns-router-interval=1m", NULL };
-	char *env[] = { "NB_WG_KERNEL_DISABLED=true", "NB_USE_NETSTACK_MODE=true", "NB_SETUP_KEYS=x", "NB_PPROF_ADDR=", "NB_LOG_FILE=console,/var/x.log",
-			NULL };
+	char *env[] = { "NB_WG_KERNEL_DISABLED=true", "NB_USE_NETSTACK_MODE=true", "NB_SETUP_KEYS=x", "NB_PPROF_ADDR=",
+			"NB_LOG_FILE=console,/var/x.log", NULL };
 
 	take_mesh(flags, env);
 	assert_int_equal(config.note_count, 5);

@@ -232,7 +232,8 @@ static void nonsense_is_answered_with_no(void **state)
 		"\n", "x\n", "{}\n", "[]\n", "{\"request\":1}\n", "{\"request\":\"fly\"}\n", "{\"request\":\"select\"}\n",
 		"{\"request\":\"select\",\"ids\":[]}\n", "{\"request\":\"select\",\"ids\":[1]}\n", "{\"request\":\"select\",\"ids\":\"a\"}\n",
 		"{\"request\":\"select\",\"ids\":[\"a\"],\"all\":true}\n", "{\"request\":\"select\",\"ids\":[\"a\\nb\"]}\n",
-		"{\"request\":\"deselect\",\"ids\":[\"\"]}\n", "{\"request\":\"up\",\"setupKey\":1}\n", "{\"request\":\"up\",\"hostname\":\"a\\u0007\"}\n",
+		"{\"request\":\"deselect\",\"ids\":[\"\"]}\n", "{\"request\":\"up\",\"setupKey\":1}\n",
+		"{\"request\":\"up\",\"hostname\":\"a\\u0007\"}\n",
 		"{\"request\":\"log-level\"}\n", "{\"request\":\"log-level\",\"level\":\"loud\"}\n", "{\"request\":\"log-level\",\"level\":3}\n",
 	};
 	char text[512];

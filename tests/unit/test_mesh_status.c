@@ -210,7 +210,8 @@ static void a_peer_that_is_not_connected_shows_no_stale_figures(void **state)
 		"  ICE candidate endpoints (Local/Remote): -/-\n  Relay server address: \n  Last connection update: 30 seconds ago\n"
 		"  Last WireGuard handshake: -\n  Transfer status (received/sent) 0 B/0 B\n");
 	assert_has(&snapshot, DETAIL, false, "\n  Latency: 0s\n");
-	assert_has(&snapshot, JSON, false, "\"lastWireguardHandshake\":\"0001-01-01T00:00:00Z\",\"transferReceived\":0,\"transferSent\":0,\"latency\":0,");
+	assert_has(&snapshot, JSON, false,
+		"\"lastWireguardHandshake\":\"0001-01-01T00:00:00Z\",\"transferReceived\":0,\"transferSent\":0,\"latency\":0,");
 	assert_has(&snapshot, YAML, false, "\n          connectionType: '-'\n");
 	assert_has(&snapshot, YAML, false, "\n          relayAddress: \"\"\n");
 	assert_has(&snapshot, TEXT, false, "Peers count: 0/1 Connected\n");

@@ -63,7 +63,8 @@ const struct cli_command cli_commands[] = {
 	},
 	{
 		"login", "register this host in the mesh", "[OPTION...]",
-		"Tells the running daemon to register, with --setup-key or --setup-key-file, or to log in again.\n"
+		"Has the running daemon register, with --setup-key or --setup-key-file, or log in again. Where no daemon\n"
+		"runs it does so itself and stops; `talon up` needs no key then.\n"
 		"\n" COMMON_HELP,
 		cli_login,
 	},

@@ -8,7 +8,10 @@
 #include "cli/cli.h"
 #include "config/value.h"
 #include "mesh/control.h"
+#include "mesh/mesh.h"
 #include "status/mesh_show.h"
+
+#define LOGGED_IN "Logging successfully"
 
 const char *cli_socket(const struct config *config)
 {
@@ -61,11 +64,12 @@ int cli_up_daemon(struct cli *cli, const struct config *config, const char *said
 	return CLI_OK;
 }
 
+/* By the daemon, or where talon finds none, by itself. */
 static int login(struct cli *cli, struct config *config)
 {
 	char why[CONFIG_WHY_LEN];
 	const char *name, *value;
-	int code = CLI_OK;
+	int code = CLI_OK, ret;
 
 	while (!code && cli_next(cli, &name, &value))
 		code = name && config_has_flag(name) ? cli_set_flag(cli, config, name, value) : cli_unknown(cli, "login", name, value);
@@ -74,7 +78,13 @@ static int login(struct cli *cli, struct config *config)
 	if (config_read_env(config, cli->env, why, sizeof(why)) || config_finish(config, "login", why, sizeof(why)))
 		return cli_fail(cli, CLI_USAGE, "%s", why);
 	cli_wipe_env(cli);
-	return cli_up_daemon(cli, config, "Logging successfully");
+	ret = control_probe(cli_socket(config), why, sizeof(why));
+	if (cli->as_netbird || (ret != -ENOENT && ret != -ECONNREFUSED))
+		return cli_up_daemon(cli, config, LOGGED_IN);
+	if (mesh_login(config, why, sizeof(why)))
+		return cli_fail(cli, CLI_FAILED, "login: %s", why);
+	fprintf(cli->out, "%s\n", LOGGED_IN);
+	return CLI_OK;
 }
 
 int cli_login(struct cli *cli)

@@ -238,8 +238,7 @@ static int check_host(const struct config *config, char *why, size_t size)
 	ret = preflight_check_capabilities(effective, why, size);
 	if (!ret)
 		ret = preflight_check_alone(config->pin_dir, why, size);
-	/* A mesh's identity file may name the port; whether it is free then shows when it is bound. */
-	if (!ret && (!config->mesh.enabled || config->mesh.given & CONFIG_GIVEN_PORT))
+	if (!ret)
 		ret = preflight_check_port(config->listen_port, why, size);
 	if (!ret)
 		ret = check_uplinks(config, why, size);
