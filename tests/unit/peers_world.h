@@ -570,6 +570,14 @@ static void packet_out(struct node *node, int peer, const struct packet *packet,
 	}
 }
 
+static uint64_t heard_ns(const struct plane *plane)
+{
+	const struct plane_facts *facts = &plane->facts;
+	uint64_t heard = facts->rx_direct_ns > facts->rx_relay_ns ? facts->rx_direct_ns : facts->rx_relay_ns;
+
+	return heard > facts->handshake_ns ? heard : facts->handshake_ns;
+}
+
 static void packet_send(struct node *node, int peer, enum kind kind, bool wants_echo)
 {
 	struct plane *plane = &node->plane[peer];
@@ -583,7 +591,7 @@ static void packet_send(struct node *node, int peer, enum kind kind, bool wants_
 	}
 	if (kind != INIT && (!plane->session || now - plane->facts.handshake_ns > 180 * SEC))
 		packet.kind = INIT;
-	else if (kind == DATA && now - plane->facts.handshake_ns > 120 * SEC)
+	else if (kind == DATA && (now - plane->facts.handshake_ns > 120 * SEC || now - heard_ns(plane) > 15 * SEC))
 		packet_send(node, peer, INIT, false);
 	if (packet.kind == INIT && node->stock.no_handshakes)
 		return;

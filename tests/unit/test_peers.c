@@ -1023,6 +1023,128 @@ static void without_an_operation_to_rekey_a_reset_serves(void **state)
 	world_free(w);
 }
 
+/* --- anything at any time --- */
+
+static bool drop_some(struct world *w, int from, int to, const struct signal_body *body)
+{
+	uint8_t dice;
+
+	world_random(w, &dice, 1);
+	return dice < 40;
+}
+
+static void trouble(struct world *w)
+{
+	uint8_t dice[4];
+	struct node *node;
+
+	world_random(w, dice, sizeof(dice));
+	node = &w->node[dice[0] & 1];
+	switch (dice[1] % 12) {
+	case 0:
+		cut(w, A, B, dice[2] & 1, dice[3] & 1);
+		break;
+	case 1:
+		cut(w, A, B, false, false);
+		break;
+	case 2:
+		server_set(w, dice[2] & 1, dice[3] & 1);
+		break;
+	case 3:
+		server_set(w, dice[2] & 1, true);
+		break;
+	case 4:
+		signal_set(w, dice[2] & 1);
+		break;
+	case 5:
+		if (!node->peers)
+			break;
+		node_stop(node);
+		node_start(node);
+		break;
+	case 6:
+		if (node->peers)
+			node_map(node, dice[2] & 1 ? "0.66.4" : "0.66.5", dice[3] & 1);
+		break;
+	case 7:
+		op_reset(node, !node->index);
+		break;
+	case 8:
+		if (node->peers)
+			peers_candidates_changed(node->peers);
+		break;
+	case 9:
+		if (node->peers)
+			peers_signal(node->peers, w->node[!node->index].key, &(struct signal_body){ .type = SIGNAL_GO_IDLE });
+		break;
+	case 10:
+		w->no_ice = dice[2] & 1;
+		break;
+	default:
+		node->home = dice[2] & 1;
+		if (node->peers)
+			home_set(node, w->server[node->home].up);
+		break;
+	}
+}
+
+static void heal(struct world *w)
+{
+	w->drop = NULL;
+	w->no_ice = false;
+	cut(w, A, B, false, false);
+	server_set(w, 0, true);
+	server_set(w, 1, true);
+	signal_set(w, true);
+}
+
+static bool is_well(const struct world *w)
+{
+	const struct plane *a = &w->node[A].plane[B], *b = &w->node[B].plane[A];
+
+	return a->way == PLANE_DIRECT && b->way == PLANE_DIRECT && a->session && a->session == b->session;
+}
+
+static void after_any_trouble_all_is_well_again(void **state)
+{
+	unsigned longest = 0;
+
+	for (int round = 0; round < (getenv("PEERS_ROUNDS") ? atoi(getenv("PEERS_ROUNDS")) : 300); round++) {
+		struct world *w = round % 3 ? pair_of_ours() : ours_and_stock(round & 1);
+		unsigned waited = 0;
+		uint8_t dice;
+
+		w->seed = round * 7919;
+		w->drop = drop_some;
+		for (int i = 0; i < 60; i++) {
+			trouble(w);
+			world_random(w, &dice, 1);
+			traffic(w, dice & 1, !(dice & 1), (dice >> 1) * 50 * MS, 50 * MS, dice & 2);
+		}
+		heal(w);
+		while (waited < 240 && !is_well(w)) {
+			traffic(w, A, B, SEC, 100 * MS, true);
+			waited++;
+		}
+		for (int i = 0; i < 2; i++) {
+			if (!w->node[i].peers)
+				continue;
+			assert_int_equal(w->node[i].peers->complaints, 0);
+			if (info_of(w, i, !i).way != PLANE_DIRECT)
+				fail_msg("round %d: not direct", round);
+		}
+		traffic(w, A, B, 60 * SEC, 100 * MS, true);
+		gaps_clear(w);
+		traffic(w, A, B, 2 * SEC, 100 * MS, true);
+		if (w->node[A].plane[B].received < 19)
+			fail_msg("round %d: %u of 20 answered", round, w->node[A].plane[B].received);
+		longest = waited > longest ? waited : longest;
+		world_free(w);
+	}
+	print_message("directly again after %u s at the latest\n", longest);
+	assert_true(longest <= 100);
+}
+
 /* --- many --- */
 
 #define MANY 5000
@@ -1118,6 +1240,7 @@ static void five_thousand_peers_are_opened_in_little_memory_and_time(void **stat
 	assert_int_equal(many_ways, MANY);
 	print_message("%zu bytes a struct, %zu bytes a peer in all, opened in %.1f ms\n", sizeof(struct conn),
 		(mallinfo2().uordblks - before) / MANY, opened);
+	assert_true((mallinfo2().uordblks - before) / MANY <= 1024);
 	assert_true(sizeof(struct conn) <= 1024);
 	start = ms_now();
 	assert_int_equal(peers_set(peers, entry, MANY, false), 0);
@@ -1180,6 +1303,7 @@ int main(void)
 		cmocka_unit_test(offers_follow_their_schedule),
 		cmocka_unit_test(what_is_missing_in_the_operations_is_said),
 		cmocka_unit_test(without_an_operation_to_rekey_a_reset_serves),
+		cmocka_unit_test(after_any_trouble_all_is_well_again),
 		cmocka_unit_test(five_thousand_peers_are_opened_in_little_memory_and_time),
 	};
 

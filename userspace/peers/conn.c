@@ -175,10 +175,7 @@ static void leave_inherited(struct conn *conn)
 	if (!conn->inherits)
 		return;
 	conn->inherits = false;
-	if (conn->state == LINK_RELAYED)
-		set_way(conn, PLANE_RELAY);
-	else
-		conn->way = PLANE_NOWHERE;
+	set_way(conn, conn->state == LINK_RELAYED ? PLANE_RELAY : PLANE_NOWHERE);
 }
 
 static void late_due(void *ctx)
@@ -548,7 +545,7 @@ void conn_step(struct conn *conn, enum link_event event, const struct signal_bod
 	const enum link_state from = conn->state;
 	const struct link_move move = link_step(from, event);
 
-	if (move.action == LINK_DO_COMPLAIN)
+	if (move.action == LINK_DO_COMPLAIN && !conn->peers->complaints++)
 		log_warn("peer %s: \"%s\" came while %s", conn->name, link_event_name(event), link_state_name(from));
 	if (move.to != from)
 		log_debug("peer %s: %s, %s: %s", conn->name, link_state_name(from), link_event_name(event), link_action_name(move.action));

@@ -103,6 +103,7 @@ struct peers {
 	struct peers_text *texts;
 	struct config_cidr *routes;
 	size_t route_count;
+	uint64_t complaints;			/* events that cannot come, and came */
 	uint64_t slot_ns;			/* of the next paced offer */
 	uint64_t grace_until_ns;		/* first offers wait so long for the home relay */
 	struct conn **direct;			/* that have a pair */
