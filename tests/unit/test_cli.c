@@ -172,6 +172,10 @@ static void help_of_up_names_every_flag_and_variable(void **state)
 		assert_has(out, o->flag);
 		assert_has(out, o->env);
 	}
+	for (const struct config_mesh_option *o = config_mesh_options(); o->flag; o++) {
+		if (o->help)
+			assert_has(out, o->flag);
+	}
 }
 
 static void pubkey_gives_the_public_key_of_a_private_one(void **state)
@@ -231,6 +235,39 @@ static void a_dry_run_says_what_was_understood(void **state)
 	assert_string_equal(out, expected);
 	assert_string_equal(err, "");
 	unlink(path);
+}
+
+static void a_dry_run_of_a_mesh_touches_nothing(void **state)
+{
+	char *env[] = { "NB_MANAGEMENT_URL=https://netbird.example", "NB_WG_DEBUG=true", NULL };
+
+	assert_int_equal(talon("up --dry-run --state-dir /tmp/talon-none --hostname box --allow-server-ssh", "", env), CLI_OK);
+	assert_string_equal(out,
+		"note: no effect: NB_WG_DEBUG (of parts of NetBird's client that Talon does not have)\n"
+		"note: --allow-server-ssh: no effect: Talon runs no SSH server\n"
+		"mesh: good; management https://netbird.example:443, identity /tmp/talon-none/default.json (to be made), no setup key\n");
+	assert_string_equal(err, "");
+	assert_int_equal(access("/tmp/talon-none", F_OK), -1);
+}
+
+static void secrets_are_wiped_where_they_stood(void **state)
+{
+	char key[] = "5F1C2B7A-0000-4000-8000-1234567890AB", variable[] = "NB_PRESHARED_KEY=" KEY_A, other[] = "NB_HOSTNAME=box";
+	char *argv[] = { "talon", "up", "--dry-run", "--state-dir", "/tmp/talon-none", "-k", key, NULL }, *env[] = { variable, other, NULL };
+	struct cli cli = { .in = stdin, .env = env, .is_main = true };
+	size_t out_len, err_len;
+
+	forget(NULL);
+	cli.out = open_memstream(&out, &out_len);
+	cli.err = open_memstream(&err, &err_len);
+	assert_int_equal(cli_main(&cli, 7, argv), CLI_OK);
+	fclose(cli.out);
+	fclose(cli.err);
+	assert_has(out, "with a setup key\n");
+	assert_true(sodium_is_zero((unsigned char *)key, sizeof(key)));
+	assert_string_equal(variable, "NB_PRESHARED_KEY=");
+	assert_true(sodium_is_zero((unsigned char *)variable + 17, sizeof(variable) - 17));
+	assert_string_equal(other, "NB_HOSTNAME=box");
 }
 
 static void a_bad_file_is_exit_code_2_and_one_line(void **state)
@@ -316,6 +353,8 @@ int main(void)
 		TEST(pubkey_does_not_quote_what_it_was_given),
 		TEST(genkey_makes_a_new_clamped_key_each_time),
 		TEST(a_dry_run_says_what_was_understood),
+		TEST(a_dry_run_of_a_mesh_touches_nothing),
+		TEST(secrets_are_wiped_where_they_stood),
 		TEST(a_bad_file_is_exit_code_2_and_one_line),
 		TEST(the_file_may_come_from_the_environment),
 		TEST(a_bad_variable_is_exit_code_2_and_named),
