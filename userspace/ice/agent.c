@@ -13,6 +13,7 @@
 #define TRIES		8
 #define ATTEMPT_NS	(12 * LOOP_SECOND)
 #define KEEPALIVE_NS	(2 * LOOP_SECOND)
+#define DOUBT_NS	(500 * LOOP_MS)		/* between checks while the last one was not answered: one lost packet must not cost a path */
 #define LOST_NS		(6 * LOOP_SECOND)
 #define PENDING_US	4000000U		/* how long an answer to a check may take */
 #define TRIGGERED_MAX	3			/* checks out of turn per pair and round: two sides must not drive each other */
@@ -367,6 +368,13 @@ static void make_pairs(struct ice_agent *agent, uint8_t remote)
 	}
 }
 
+static uint64_t interval(const struct ice_agent *agent)
+{
+	if (agent->is_probing)
+		return ROUND_NS;
+	return now_of(agent) - agent->answered_ns > KEEPALIVE_NS ? DOUBT_NS : KEEPALIVE_NS;
+}
+
 static void tick_connected(struct ice_agent *agent)
 {
 	const uint64_t now = now_of(agent);
@@ -376,7 +384,7 @@ static void tick_connected(struct ice_agent *agent)
 		return;
 	}
 	if (now >= agent->round_ns) {
-		agent->round_ns = now + (agent->is_probing ? ROUND_NS : KEEPALIVE_NS);
+		agent->round_ns = now + interval(agent);
 		check(agent, 0, false);
 	}
 	arm(agent);
