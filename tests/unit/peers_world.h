@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A small world for test_peers.c on a clock that only the test moves: signal, two relay servers, UDP paths that can be cut each way, ICE agents and
- * WireGuard as far as peers/ can see of them. Nodes are our own struct peers, or a peer that behaves as a stock client is documented to, drops included.
+ * A small world for test_peers.c on a clock that only the test moves: signal, two relay servers, UDP paths that can be cut each way, ICE agents, and
+ * WireGuard as far as peers/ can see of it. Nodes are our own struct peers, or a peer that behaves as a stock client is documented to, drops included.
  */
 #ifndef TALON_TEST_PEERS_WORLD_H
 #define TALON_TEST_PEERS_WORLD_H
