@@ -311,6 +311,29 @@ static void what_the_user_selected_is_kept_beside_everything_else(void **state)
 	assert_int_equal(route_selection_save(place->path, &selection), -EBADMSG);
 }
 
+static void an_older_clients_profile_is_taken_over_once(void **state)
+{
+	struct place *place = *state;
+	struct identity identity;
+	char old[80];
+	uint8_t key[KEY_LEN];
+
+	snprintf(old, sizeof(old), "%s/old", place->dir);
+	assert_int_equal(identity_adopt(old, place->path, place->why, sizeof(place->why)), 0);
+	put_file(old, "{");
+	assert_int_equal(identity_adopt(old, place->path, place->why, sizeof(place->why)), -EBADMSG);
+	assert_int_equal(access(place->path, F_OK), -1);
+	copy_recorded("identity/node-default.json", old);
+	assert_int_equal(identity_adopt(old, place->path, place->why, sizeof(place->why)), 1);
+	copy_recorded("identity/lap-default.json", old);
+	assert_int_equal(identity_adopt(old, place->path, place->why, sizeof(place->why)), 0);
+	load(place, &identity);
+	netbird_key(NODE_PUBLIC, key);
+	assert_memory_equal(identity.public_key, key, KEY_LEN);
+	identity_done(&identity);
+	unlink(old);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_place, remove_place)
@@ -323,6 +346,7 @@ int main(void)
 		TEST(a_damaged_file_is_never_a_reason_for_a_new_key),
 		TEST(a_place_that_cannot_be_written_is_said),
 		TEST(one_process_holds_the_identity),
+		TEST(an_older_clients_profile_is_taken_over_once),
 		TEST(what_the_user_selected_is_kept_beside_everything_else),
 	};
 

@@ -417,6 +417,29 @@ int identity_load(const char *path, struct identity *ret_identity, char *why, si
 	return 0;
 }
 
+int identity_adopt(const char *old, const char *path, char *why, size_t size)
+{
+	struct identity identity;
+	uint8_t *bytes;
+	size_t len;
+	int ret;
+
+	if (access(path, F_OK) == 0 || access(old, F_OK))
+		return 0;
+	ret = identity_load(old, &identity, why, size);		/* a damaged one is not spread */
+	if (ret)
+		return ret;
+	identity_done(&identity);
+	ret = store_read(old, IDENTITY_FILE_MAX, &bytes, &len);
+	if (!ret) {
+		ret = store_write(path, bytes, len);
+		store_free(bytes, len);
+	}
+	if (ret)
+		say(why, size, "%s: cannot be copied to %s: %s", old, path, strerror(-ret));
+	return ret ? ret : 1;
+}
+
 /* Writing back */
 
 static bool set_url(json_t *json, const char *url)

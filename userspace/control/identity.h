@@ -33,6 +33,11 @@ struct identity {
  * key. Returns 0 or a negative errno with one line in @why; a damaged file is an error, never a reason to make a new key.
  */
 int identity_load(const char *path, struct identity *ret_identity, char *why, size_t size);
+/*
+ * Older NetBird clients had their profile elsewhere (/etc/netbird/config.json): where @path is missing and @old is there, copies it. Returns 1 if it
+ * did, 0, or a negative errno with one line in @why.
+ */
+int identity_adopt(const char *old, const char *path, char *why, size_t size);
 /* Writes back with the management URL, interface and port as they are now in the struct; only if something changed. */
 int identity_save(const char *path, struct identity *identity, char *why, size_t size);
 void identity_done(struct identity *identity);
