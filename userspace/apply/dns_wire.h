@@ -43,7 +43,8 @@ struct dns_record {
 };
 
 /*
- * Writes the answer to @query (whose bytes are @bytes) with the question repeated. What does not fit into @size is left out and the TC flag set. Returns the length.
+ * Writes the answer to @query (whose bytes are @bytes) with the question repeated. What does not fit into @size is left out and the TC flag set.
+ * Returns the length.
  */
 size_t dns_build_answer(const struct dns_query *query, const uint8_t *bytes, enum dns_rcode rcode, const struct dns_record *records, size_t count,
 	uint8_t *buf, size_t size);

@@ -240,6 +240,14 @@ void plane_kick(struct controller *c, uint32_t peer)
 	controller_wake(c);
 }
 
+void plane_rekey(struct controller *c, uint32_t peer)
+{
+	if (!has_peer(c, peer) || c->slots_of[peer].way == PLANE_NOWHERE)
+		return;
+	device_start_handshake(c->device, clock_boot_ns(), peer);
+	controller_wake(c);
+}
+
 void plane_reset_peer(struct controller *c, uint32_t peer)
 {
 	if (!has_peer(c, peer))

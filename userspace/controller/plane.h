@@ -63,6 +63,8 @@ enum plane_way { PLANE_NOWHERE, PLANE_DIRECT, PLANE_RELAY };
 int plane_set_way(struct controller *c, uint32_t peer, enum plane_way way, const struct endpoint *path);
 /* Speak first: a handshake if there is no session that can send, else a keepalive. */
 void plane_kick(struct controller *c, uint32_t peer);
+/* A handshake, also beside a session that can send: for a way that has to be proved to the other side. */
+void plane_rekey(struct controller *c, uint32_t peer);
 /* Forget the sessions: the next packet starts a handshake. */
 void plane_reset_peer(struct controller *c, uint32_t peer);
 

@@ -63,6 +63,10 @@ typedef void (*ice_changed_fn)(void *ctx);
 void ice_hub_gather(struct ice_hub *hub);
 void ice_hub_on_change(struct ice_hub *hub, ice_changed_fn fn, void *ctx);
 
+/* For status: each STUN server as it was named, and whether it answered when it was last asked (or is being asked for the first time). */
+struct ice_stun_status { char uri[256]; bool is_available; };
+size_t ice_hub_list_stuns(const struct ice_hub *hub, struct ice_stun_status *list, size_t room);
+
 struct ice_stats { uint64_t received, malformed, unknown_user, bad_integrity, sent, unmatched; };
 void ice_hub_get_stats(const struct ice_hub *hub, struct ice_stats *ret_stats);
 

@@ -438,3 +438,33 @@ void ice_gather_done(struct ice_hub *hub)
 	loop_timer_cancel(hub->loop, &hub->gather.retransmit);
 	loop_timer_cancel(hub->loop, &hub->gather.monitor);
 }
+
+/* By either family; while the first question is under way nothing speaks against it. */
+static bool is_available(const struct ice_source *source)
+{
+	bool is_asking = false;
+
+	for (size_t i = 0; i < sizeof(source->servers) / sizeof(source->servers[0]); i++) {
+		const struct ice_server *server = &source->servers[i];
+
+		if (server->at.family && server->has_mapped)
+			return true;
+		is_asking |= server->is_asking && !server->answered_ns;
+	}
+	return is_asking;
+}
+
+size_t ice_hub_list_stuns(const struct ice_hub *hub, struct ice_stun_status *list, size_t room)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < hub->gather.source_count && count < room; i++) {
+		const struct ice_source *source = &hub->gather.sources[i];
+
+		if (!source->host)
+			continue;
+		snprintf(list[count].uri, sizeof(list[count].uri), "stun:%s:%u", source->host, source->port);
+		list[count++].is_available = is_available(source);
+	}
+	return count;
+}

@@ -13,8 +13,6 @@
 #include "memory/give_back.h"
 #include "mesh/internal.h"
 
-#define DEFAULT_URL "https://api.netbird.io:443"
-
 uint64_t mesh_unix_ns(void)
 {
 	struct timespec now;
@@ -70,16 +68,30 @@ static int load_identity(const struct config *config, struct identity *ret_ident
 	return identity_load(config->mesh.identity_path, ret_identity, why, size);
 }
 
-/* Nobody said otherwise: what the file says. */
-static bool is_default(const struct config *config, const char *flag)
+/* What nobody said is as the file has it. */
+static void take_switch(const struct config *config, bool *to, bool from, enum config_mesh_given bit)
 {
-	const struct config_option *options = config_options();
+	if (!(config->mesh.given & bit))
+		*to = from;
+}
 
-	for (unsigned int i = 0; options[i].key || options[i].flag; i++) {
-		if (options[i].flag && !strcmp(options[i].flag, flag))
-			return config->origins[i].source == CONFIG_FROM_DEFAULT;
-	}
-	return false;
+static void take_identity(struct config *config, const struct identity *identity)
+{
+	struct config_mesh *mesh = &config->mesh;
+
+	memcpy(config->private_key, identity->private_key.bytes, KEY_LEN);
+	memcpy(config->public_key, identity->public_key, KEY_LEN);
+	if (identity->wg_port && !(mesh->given & CONFIG_GIVEN_PORT))
+		config->listen_port = identity->wg_port;
+	if (identity->mtu && !(mesh->given & CONFIG_GIVEN_MTU))
+		config->mtu = identity->mtu;
+	if (identity->interface && strlen(identity->interface) < sizeof(config->tunnel) && !(mesh->given & CONFIG_GIVEN_TUNNEL))
+		snprintf(config->tunnel, sizeof(config->tunnel), "%s", identity->interface);
+	take_switch(config, &mesh->disable_client_routes, identity->disable_client_routes, CONFIG_GIVEN_CLIENT_ROUTES);
+	take_switch(config, &mesh->disable_server_routes, identity->disable_server_routes, CONFIG_GIVEN_SERVER_ROUTES);
+	take_switch(config, &mesh->disable_firewall, identity->disable_firewall, CONFIG_GIVEN_FIREWALL);
+	take_switch(config, &mesh->block_lan_access, identity->block_lan_access, CONFIG_GIVEN_LAN_ACCESS);
+	take_switch(config, &mesh->block_inbound, identity->block_inbound, CONFIG_GIVEN_INBOUND);
 }
 
 int mesh_prepare(struct config *config, char *why, size_t size)
@@ -90,24 +102,11 @@ int mesh_prepare(struct config *config, char *why, size_t size)
 
 	if (ret)
 		return ret;
-	memcpy(config->private_key, identity.private_key.bytes, KEY_LEN);
-	memcpy(config->public_key, identity.public_key, KEY_LEN);
-	if (identity.wg_port && is_default(config, "listen-port"))
-		config->listen_port = identity.wg_port;
-	if (identity.mtu && is_default(config, "mtu"))
-		config->mtu = identity.mtu;
-	if (identity.interface && strlen(identity.interface) < sizeof(config->tunnel) && is_default(config, "tunnel"))
-		snprintf(config->tunnel, sizeof(config->tunnel), "%s", identity.interface);
+	take_identity(config, &identity);
 	if (!mesh->management_url) {
-		mesh->management_url = strdup(identity.management_url ? identity.management_url : DEFAULT_URL);
+		mesh->management_url = strdup(identity.management_url ? identity.management_url : CONFIG_MANAGEMENT_URL);
 		ret = mesh->management_url ? 0 : -ENOMEM;
 	}
-	/* What either says is off is off. */
-	mesh->disable_client_routes |= identity.disable_client_routes;
-	mesh->disable_server_routes |= identity.disable_server_routes;
-	mesh->disable_firewall |= identity.disable_firewall;
-	mesh->block_lan_access |= identity.block_lan_access;
-	mesh->block_inbound |= identity.block_inbound;
 	identity_done(&identity);
 	return ret;
 }
@@ -266,20 +265,21 @@ static void on_verdict(void *ctx, int error, const char *why)
 	plane_stop(mesh->c);
 }
 
-static int start_management(struct mesh *mesh)
+/* @up: what somebody asked for now, over what was configured; NULL: nothing. */
+static int start_management(struct mesh *mesh, const struct control_up *up)
 {
 	static const struct management_events events = {
 		.state = on_state, .login = on_login, .sync = on_sync, .deleted = on_deleted, .verdict = on_verdict,
 	};
 	const struct config_mesh *from = &mesh->config->mesh;
 	struct management_config config = {
-		.url = from->management_url,
+		.url = up && up->management_url ? up->management_url : from->management_url,
 		.private_key = mesh->identity.private_key,
-		.setup_key = from->setup_key,
+		.setup_key = up && up->setup_key ? up->setup_key : from->setup_key,
 		.ssh_public_key = mesh->identity.ssh_public_key,
-		.dns_labels = from->dns_label_count ? from->dns_labels : mesh->identity.dns_labels,
-		.dns_label_count = from->dns_label_count ? from->dns_label_count : mesh->identity.dns_label_count,
-		.hostname = from->hostname,
+		.dns_labels = from->given & CONFIG_GIVEN_DNS_LABELS ? from->dns_labels : mesh->identity.dns_labels,
+		.dns_label_count = from->given & CONFIG_GIVEN_DNS_LABELS ? from->dns_label_count : mesh->identity.dns_label_count,
+		.hostname = up && up->hostname ? up->hostname : from->hostname,
 		.flags = {
 			.disable_client_routes = from->disable_client_routes,
 			.disable_server_routes = from->disable_server_routes,
@@ -288,8 +288,8 @@ static int start_management(struct mesh *mesh)
 			.block_inbound = from->block_inbound,
 			.lazy_connection = from->lazy_connection,
 		},
-		/* A node that was in the mesh before goes on by its last map; one that never was has nothing to wait for. */
-		.once = !mesh->has_map,
+		/* A node that was in the mesh before goes on by its last map; one that never was has nothing to wait for, but for a service. */
+		.once = !mesh->has_map && !from->is_service,
 	};
 	int ret = management_new(mesh->loop, &config, &events, mesh, &mesh->management);
 
@@ -422,17 +422,27 @@ static void up_too_long(void *ctx)
 static void on_up(void *ctx, const struct control_up *up, control_done_fn done, void *arg)
 {
 	struct mesh *mesh = ctx;
+	int ret;
 
 	if (mesh->management_link.is_connected) {
 		done(arg, 0, NULL);
 		return;
 	}
-	if (mesh->state == MANAGEMENT_NEEDS_LOGIN) {
-		done(arg, -EACCES, mesh->management_link.why);
-		return;
-	}
 	if (mesh->upped) {
 		done(arg, -EBUSY, "another `up` is waiting already");
+		return;
+	}
+	if (up->setup_key || up->management_url) {	/* with what was brought along, from the beginning */
+		management_free(mesh->management);
+		mesh->management = NULL;
+		mesh->state = MANAGEMENT_CONNECTING;
+		ret = start_management(mesh, up);
+		if (ret) {
+			done(arg, ret, NULL);
+			return;
+		}
+	} else if (mesh->state == MANAGEMENT_NEEDS_LOGIN) {
+		done(arg, -EACCES, mesh->management_link.why);
 		return;
 	}
 	mesh->upped = done;
@@ -569,6 +579,10 @@ static int start(struct mesh *mesh, char *err, size_t errlen)
 		ret = load_identity(mesh->config, &mesh->identity, err, errlen);
 	if (ret)
 		return ret;
+	if (mesh->config->mesh.preshared_key)
+		ret = key_from_base64(mesh->config->mesh.preshared_key, mesh->identity.preshared_key.bytes);
+	if (ret)
+		return ret;
 	mesh->lock = identity_lock(mesh->config->mesh.state_dir, err, errlen);
 	if (mesh->lock < 0)
 		return mesh->lock;
@@ -583,7 +597,7 @@ static int start(struct mesh *mesh, char *err, size_t errlen)
 		log_debug("%s: nothing selected", mesh->state_path);
 	plane_set_events(mesh->c, &plane_events, mesh);
 	load_last(mesh);
-	return start_management(mesh);
+	return start_management(mesh, NULL);
 }
 
 int mesh_start(struct controller *c, const struct config *config, struct mesh **ret_mesh, char *err, size_t errlen)

@@ -211,6 +211,13 @@ static void op_kick(void *ctx, uint32_t id)
 	plane_kick(mesh->c, id);
 }
 
+static void op_rekey(void *ctx, uint32_t id)
+{
+	struct mesh *mesh = ctx;
+
+	plane_rekey(mesh->c, id);
+}
+
 static void op_reset(void *ctx, uint32_t id)
 {
 	struct mesh *mesh = ctx;
@@ -253,6 +260,7 @@ const struct peers_ops mesh_peers_ops = {
 	.ice_get_pair = op_ice_get_pair,
 	.set_way = op_set_way,
 	.kick = op_kick,
+	.rekey = op_rekey,
 	.reset = op_reset,
 	.facts = op_facts,
 	.relay_received = op_relay_received,

@@ -10,6 +10,7 @@
 #include "mesh/internal.h"
 
 #define RELAYS_MAX 32
+#define STUNS_MAX 8
 
 /* Out of memory shows as "", never as NULL: a status page is no place to die. */
 static char *text(const char *from)
@@ -162,10 +163,16 @@ static void fill_peers(struct mesh *mesh, struct snapshot *s)
 static void fill_relays(struct mesh *mesh, struct snapshot *s)
 {
 	struct relay_status *list = calloc(RELAYS_MAX, sizeof(*list));
-	size_t count = list ? relay_manager_list(mesh->relay, list, RELAYS_MAX) : 0;
+	struct ice_stun_status stuns[STUNS_MAX];
+	size_t count = list ? relay_manager_list(mesh->relay, list, RELAYS_MAX) : 0, stun_count = ice_hub_list_stuns(mesh->ice, stuns, STUNS_MAX);
 
 	count = count < RELAYS_MAX ? count : RELAYS_MAX;
-	s->relays = array(count, sizeof(*s->relays));
+	s->relays = array(count + stun_count, sizeof(*s->relays));
+	for (size_t i = 0; s->relays && i < stun_count; i++) {
+		const char *error = stuns[i].is_available ? "" : "no answer";
+
+		s->relays[s->relay_count++] = (struct snapshot_relay){ text(stuns[i].uri), stuns[i].is_available, text(error) };
+	}
 	for (size_t i = 0; s->relays && i < count; i++)
 		s->relays[s->relay_count++] = (struct snapshot_relay){ text(list[i].uri), list[i].is_available, text(list[i].error) };
 	free(list);

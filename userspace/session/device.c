@@ -443,6 +443,19 @@ int device_want_handshake(struct device *device, uint64_t now_ns, uint32_t id)
 	return 0;
 }
 
+int device_start_handshake(struct device *device, uint64_t now_ns, uint32_t id)
+{
+	struct peer *peer = device_peer(device, id);
+
+	if (!peer)
+		return -ENOENT;
+	if (!endpoint_is_known(&peer->endpoint))
+		return -EDESTADDRREQ;
+	handshake_want(device, peer, now_ns);
+	device_schedule(device, peer);
+	return 0;
+}
+
 int device_want_rekey(struct device *device, uint64_t now_ns, uint32_t id)
 {
 	struct peer *peer = device_peer(device, id);

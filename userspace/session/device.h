@@ -245,6 +245,12 @@ int device_peer_facts(struct device *device, uint64_t now_ns, uint32_t id, const
 int device_want_handshake(struct device *device, uint64_t now_ns, uint32_t id);
 
 /*
+ * A handshake also beside a session that can send, for a way that the other side has to see proved; not more often than REKEY_TIMEOUT allows. Returns
+ * 0, -ENOENT or -EDESTADDRREQ.
+ */
+int device_start_handshake(struct device *device, uint64_t now_ns, uint32_t id);
+
+/*
  * A packet was sent with an old key (TALON_EVENT_REKEY): starts a handshake if section 6.2 says so. Returns 0 or
  * -ENOENT.
  */
