@@ -142,7 +142,8 @@ static void only_a_change_is_written(void **state)
 	assert_int_not_equal(before.st_ino, after.st_ino);
 	assert_int_equal(after.st_mode & 0777, 0600);
 	text = get_file(place->path);
-	assert_non_null(strstr(text, "\"Scheme\": \"https\",\n        \"Opaque\": \"\",\n        \"User\": null,\n        \"Host\": \"netbird.example.org:443\","));
+	assert_non_null(strstr(text, "\"Scheme\": \"https\",\n        \"Opaque\": \"\",\n        \"User\": null,\n        "
+		"\"Host\": \"netbird.example.org:443\","));
 	assert_non_null(strstr(text, "\"WgPort\": 51821"));
 	free(text);
 	identity_done(&identity);
@@ -205,7 +206,8 @@ static void settings_without_a_key_get_one_and_stay(void **state)
 	struct identity identity;
 	char *text;
 
-	put_file(place->path, "{\"ManagementURL\": \"https://m.example\", \"DNSLabels\": [\"a\", 7, \"b\"], \"BlockInbound\": true, \"Unknown\": [1.5, {}]}");
+	put_file(place->path, "{\"ManagementURL\": \"https://m.example\", \"DNSLabels\": [\"a\", 7, \"b\"], "
+		"\"BlockInbound\": true, \"Unknown\": [1.5, {}]}");
 	load(place, &identity);
 	assert_true(identity.is_new);
 	assert_string_equal(identity.management_url, "https://m.example");
@@ -221,7 +223,8 @@ static void settings_without_a_key_get_one_and_stay(void **state)
 }
 
 static const char *const damaged[] = {
-	"", "{", "[]", "null", "{\"PrivateKey\": \"abc\"}", "{\"PrivateKey\": 5}", "{\"PrivateKey\": \"SKfVfUE6Ozgs6qSlpyQpbA2JVkaasIjH1Dq4hAsYYHE\"}",
+	"", "{", "[]", "null", "{\"PrivateKey\": \"abc\"}", "{\"PrivateKey\": 5}",
+	"{\"PrivateKey\": \"SKfVfUE6Ozgs6qSlpyQpbA2JVkaasIjH1Dq4hAsYYHE\"}",
 	"{\"PrivateKey\": \"SKfVfUE6Ozgs6qSlpyQpbA2JVkaasIjH1Dq4hAsYYHE=\", \"PreSharedKey\": \"x\"}", "{} {}",
 };
 
@@ -290,8 +293,8 @@ static void what_the_user_selected_is_kept_beside_everything_else(void **state)
 	assert_int_equal(got.selected_count + got.deselected_count, 0);
 	assert_int_equal(route_selection_save(place->path, &selection), 0);
 	text = get_file(place->path);
-	assert_non_null(strstr(text, "\"routeselector_state\":{\"selected_routes\":{\"lan\":{},\"a \\\"b\\\"\":{}},\"deselected_routes\":{\"pods\":{}},"
-		"\"deselect_all\":false}"));
+	assert_non_null(strstr(text, "\"routeselector_state\":{\"selected_routes\":{\"lan\":{},\"a \\\"b\\\"\":{}},"
+		"\"deselected_routes\":{\"pods\":{}},\"deselect_all\":false}"));
 	assert_null(strchr(text, '\n'));
 	was = (char *)netbird_read("identity/node-state.json", &len);
 	assert_memory_equal(text, was, strstr(was, "\"routeselector_state\"") - was);	/* the others and their order */

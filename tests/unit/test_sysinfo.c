@@ -108,8 +108,9 @@ static void a_host_that_says_nothing_still_has_what_servers_want(void **state)
 
 static void what_comes_and_goes_with_pods_is_not_told(void **state)
 {
-	static const char *const out[] = { "veth1a2b", "cali0123", "cilium_host", "cilium_net", "lxc_health", "lxc1234", "flannel.1", "cni0", "docker0",
-		"br-0123", "kube-ipvs0", "kube-bridge", "wt0", "wg0", "tunl0", "tailscale0", "virbr0", "nodelocaldns", "vxlan.calico", "dummy0" };
+	static const char *const out[] = { "veth1a2b", "cali0123", "cilium_host", "cilium_net", "lxc_health", "lxc1234", "flannel.1", "cni0",
+		"docker0", "br-0123", "kube-ipvs0", "kube-bridge", "wt0", "wg0", "tunl0", "tailscale0", "virbr0", "nodelocaldns",
+		"vxlan.calico", "dummy0" };
 	static const char *const in[] = { "eth0", "ens192", "enp3s0f1", "bond0", "eno1", "wlan0", "br0", "bridge0", "vmbr0", "eth0.100", "team0",
 		"enx001122334455", "p4p1" };
 

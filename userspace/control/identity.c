@@ -124,8 +124,8 @@ static json_t *new_ssh_key(void)
 
 static json_t *url_object(const char *scheme, const char *host, const char *path)
 {
-	return json_pack("{s:s, s:s, s:n, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "Scheme", scheme, "Opaque", "", "User", "Host", host, "Path", path,
-		"Fragment", "", "RawQuery", "", "RawPath", "", "RawFragment", "", "ForceQuery", 0, "OmitHost", 0);
+	return json_pack("{s:s, s:s, s:n, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "Scheme", scheme, "Opaque", "", "User", "Host", host,
+		"Path", path, "Fragment", "", "RawQuery", "", "RawPath", "", "RawFragment", "", "ForceQuery", 0, "OmitHost", 0);
 }
 
 /* NULL where there is none, or no memory. */

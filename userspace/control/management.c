@@ -490,8 +490,8 @@ static void say_needs_key(struct management *m)
 	if (m->was_deleted)
 		say(m, -EACCES, m->why);
 	else
-		sayf(m, -EACCES, "management %s does not know this peer (or its login has expired), and there is no setup key: give one (NB_SETUP_KEY, "
-			"--setup-key-file)", m->url);
+		sayf(m, -EACCES, "management %s does not know this peer (or its login has expired), and there is no setup key: give one "
+			"(NB_SETUP_KEY, --setup-key-file)", m->url);
 }
 
 /* The same peer is not registered again behind the back of whoever deleted it. */
@@ -500,8 +500,8 @@ static void say_deleted(struct management *m)
 	m->was_deleted = true;
 	m->facts.was_known = false;
 	drop_setup_key(m);
-	sayf(m, -ENOENT, "this peer was deleted on management %s (or its login has expired); it does not come back by itself: restart with a valid setup key "
-		"to join anew", m->url);
+	sayf(m, -ENOENT, "this peer was deleted on management %s (or its login has expired); it does not come back by itself: restart with a valid "
+		"setup key to join anew", m->url);
 	if (m->events->deleted)
 		m->events->deleted(m->ctx);
 }
@@ -602,7 +602,8 @@ static void act(struct management *m, enum management_action action, enum manage
 		say_needs_key(m);
 		break;
 	case DO_SAY_BAD_KEY:
-		sayf(m, -EKEYREJECTED, "the setup key is invalid, expired, revoked or used up (management %s does not say which): make a new one", m->url);
+		sayf(m, -EKEYREJECTED, "the setup key is invalid, expired, revoked or used up (management %s does not say which): make a new one",
+			m->url);
 		break;
 	case DO_SAY_BLOCKED:
 		say(m, -EPERM, why);

@@ -56,7 +56,10 @@ struct management_events {
 	void (*sync)(void *ctx, const struct netmap_update *update, bool first, const uint8_t *bytes, size_t len);
 	/* This peer was deleted: the server said so (farewell map and refusal, not an outage). */
 	void (*deleted)(void *ctx);
-	/* For config.once: how the login ended, once. 0 (and Sync follows, unless it is freed now), or what to do and why in one line; nothing follows. */
+	/*
+	 * For config.once: how the login ended, once. 0 (and Sync follows in the next turn of the loop, if it is not freed before), or what to do and
+	 * why in one line (and nothing follows).
+	 */
 	void (*verdict)(void *ctx, int error, const char *why);
 };
 

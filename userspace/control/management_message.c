@@ -11,7 +11,7 @@
 #include "control/wire.h"
 #include "management.pb-c.h"
 
-/* Field numbers of LoginRequest, PeerKeys, SyncRequest (proto/management.proto). The meta is there serialized already, so they are written by hand. */
+/* Field numbers of LoginRequest, PeerKeys, SyncRequest (proto/management.proto), written by hand because the meta is there serialized already. */
 enum { LOGIN_SETUP_KEY = 1, LOGIN_META = 2, LOGIN_KEYS = 4, LOGIN_LABELS = 5 };
 enum { KEYS_SSH = 1, KEYS_WG = 2 };
 enum { SYNC_META = 1 };
@@ -111,8 +111,8 @@ static void make_uuid(char text[UUID_TEXT])
 	randombytes_buf(b, sizeof(b));
 	b[6] = (b[6] & 0x0f) | 0x40;
 	b[8] = (b[8] & 0x3f) | 0x80;
-	snprintf(text, UUID_TEXT, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7],
-		b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+	snprintf(text, UUID_TEXT, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5], b[6],
+		b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
 static int pack(const ProtobufCMessage *message, uint8_t **ret_bytes, size_t *ret_len)

@@ -31,8 +31,9 @@ static const char *root = "";
  * shown to all, and changing often is taken for two hosts with one key.
  */
 static const char *const passing[] = {
-	"veth", "cni", "cali", "cilium", "flannel", "lxc", "lxd", "docker", "br-", "kube", "wt", "talon", "wg", "tun", "tap", "utun", "zt", "tailscale",
-	"nodelocaldns", "dummy", "vxlan", "geneve", "genev_", "gre", "erspan", "ip6tnl", "sit", "ifb", "virbr", "vnet", "podman", "nerdctl", "weave",
+	"veth", "cni", "cali", "cilium", "flannel", "lxc", "lxd", "docker", "br-", "kube", "wt", "talon", "wg", "tun", "tap", "utun", "zt",
+	"tailscale", "nodelocaldns", "dummy", "vxlan", "geneve", "genev_", "gre", "erspan", "ip6tnl", "sit", "ifb", "virbr",
+	"vnet", "podman", "nerdctl", "weave",
 	"antrea", "ovn", "ovs", "azv", "cbr", "tunl", "gke", "kata", "eni",
 };
 
