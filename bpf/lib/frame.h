@@ -67,6 +67,24 @@ static __always_inline int frame_trim(ctx_md *ctx, __u32 len)
 	return bpf_skb_change_tail(ctx, len, 0);
 }
 
+/*
+ * The same for a sealed frame. The kernel cuts no further than to where it once saw a transport header, which for the shortest inner packets lies
+ * behind the end by now: what is left over is then zeroed, and the frame is a little longer than the IP packet in it, like any short frame on a wire.
+ */
+static __always_inline int frame_cut(ctx_md *ctx, __u32 len)
+{
+	static const __u8 zeros[32];
+	__u32 more;
+
+	if (!frame_trim(ctx, len))
+		return 0;
+	more = ctx->len - len - 1;
+	barrier_var(more);
+	if (more >= sizeof(zeros))
+		return -1;
+	return bpf_skb_store_bytes(ctx, len, zeros, more + 1, 0);
+}
+
 static __always_inline __u32 frame_ifindex(ctx_md *ctx)
 {
 	return ctx->ifindex;
@@ -135,6 +153,11 @@ static __always_inline int frame_trim(ctx_md *ctx, __u32 len)
 	int delta = (int)len - (int)frame_len(ctx);
 
 	return delta ? bpf_xdp_adjust_tail(ctx, delta) : 0;
+}
+
+static __always_inline int frame_cut(ctx_md *ctx, __u32 len)
+{
+	return frame_trim(ctx, len);
 }
 
 static __always_inline __u32 frame_ifindex(ctx_md *ctx)

@@ -324,7 +324,7 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	six = e->family == AF_INET6;
 	wg_off = L3_OFF + seal_outer_len(pkt) - WG_DATA_HEADER_LEN;
 	udp_len = sizeof(*udp) + WG_DATA_MIN_LEN + aead_padded_len(pkt->tot_len, pkt->aead.mtu);
-	if (frame_trim(ctx, wg_off - sizeof(*udp) + udp_len))
+	if (frame_cut(ctx, wg_off - sizeof(*udp) + udp_len))
 		return drop(pkt, TALON_NO_ROOM);
 
 	eth = frame_eth(ctx);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The life of an attached datapath, on a veth in a network namespace and on a bpffs of the test's own.
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
+#include <linux/if_packet.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -12,7 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -22,6 +27,9 @@
 
 #include "datapath/datapath.h"
 #include "log/log.h"
+#include "talon/drop.h"
+#include "talon/peer_types.h"
+#include "talon/session_types.h"
 #include "net/net.h"
 
 #include "datapath_other.skel.h"
@@ -408,6 +416,205 @@ static void no_moment_of_an_upgrade_is_without_a_program(void **state)
 	pthread_join(thread, &empty);
 	assert_int_equal((uintptr_t)empty, 0);
 	datapath_other__destroy(other);
+}
+
+static void the_relay_link_comes_and_goes_with_the_datapath(void **state)
+{
+	static const struct { enum datapath_mode mode; const char *pin; } modes[] = {
+		{ DATAPATH_AUTO, "xdp" }, { DATAPATH_XDP_GENERIC, "xdp" }, { DATAPATH_CLSACT, "filter" }, { DATAPATH_TCX, "tcx" },
+	};
+	struct net_link near, far;
+	char path[128];
+
+	for (unsigned i = 0; i < (strcmp(tunnel_hook, "tcx") ? 3 : 4); i++) {
+		struct datapath_options opts = options(modes[i].mode);
+		const struct datapath_tunnel_info *relay;
+		struct attached first, again;
+		struct datapath *dp;
+
+		opts.relay = true;
+		dp = up(&opts);
+		relay = datapath_get_relay(dp);
+		assert_non_null(relay);
+		assert_string_equal(relay->name, "wt0r");
+		assert_string_equal(relay->far_name, "wt0rp");
+		assert_int_equal(net_link_get("wt0r", &near), 0);
+		assert_int_equal(net_link_get("wt0rp", &far), 0);
+		assert_int_equal(relay->ifindex, near.ifindex);
+		assert_int_equal(relay->far_ifindex, far.ifindex);
+		assert_memory_equal(relay->mac, near.mac, 6);
+		assert_memory_not_equal(relay->far_mac, far.mac, 6);
+		assert_true(near.up && far.up && far.mtu >= 1280 + 80 && near.mtu == far.mtu);
+		run("! ip -o addr show dev wt0r | grep -q inet && ! ip -o addr show dev wt0rp | grep -q inet");
+		first = attached_at(modes[i].pin, "wt0r");
+		assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
+		shut(dp);
+
+		dp = up(&opts);		/* adopted as it is */
+		assert_true(datapath_is_adopted(dp));
+		again = attached_at(modes[i].pin, "wt0r");
+		assert_memory_equal(&again, &first, sizeof(again));
+		run("ip link del wt0r");
+		assert_int_equal(datapath_verify(dp, err, sizeof(err)), -ENOLINK);
+		assert_non_null(strstr(err, "wt0r"));
+		assert_int_equal(datapath_tunnel(dp, err, sizeof(err)), 0);
+		assert_int_equal(datapath_attach(dp, err, sizeof(err)), 0);
+		assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
+		shut(dp);
+
+		opts.relay = false;	/* the next one does without */
+		link_pin(modes[i].pin, "wt0r", path, sizeof(path));
+		dp = up(&opts);
+		assert_null(datapath_get_relay(dp));
+		assert_false(exists(path));
+		assert_int_equal(net_link_get("wt0r", &near), -ENODEV);
+		assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
+		shut(dp);
+
+		opts.relay = true;
+		shut(up(&opts));
+		down();
+		assert_nothing_left();
+		assert_int_equal(net_link_get("wt0r", &near), -ENODEV);
+		assert_int_equal(net_link_get("wt0rp", &near), -ENODEV);
+	}
+}
+
+/* Of the slot of a peer: a session that can send, and an endpoint on the relay link. */
+static void relay_peer_0(struct datapath *dp)
+{
+	const struct datapath_tunnel_info *relay = datapath_get_relay(dp), *tunnel = datapath_get_tunnel(dp);
+	struct talon_session session = { .index = 64 + 3, .remote_index = 0x11223344 };
+	struct talon_endpoint endpoint = {
+		.family = AF_INET, .flags = TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY, .remote_port = htons(TALON_RELAY_PORT),
+		.remote.word[0] = htonl(TALON_RELAY_PEER_ADDR(0)),
+	};
+	struct talon_config config = {
+		.generation = 1, .flags = TALON_F_PLAIN_ROUTES, .session_mask = 63, .bucket_mask = 255, .flow_count = 1024,
+		.tunnel_ifindex = tunnel->ifindex, .tunnel_peer_ifindex = tunnel->far_ifindex, .listen_port = htons(51820),
+		.tunnel_mtu = 1280, .mesh_addr = inet_addr("100.64.0.1"), .mesh_mask = htonl(0xffc00000),
+		.uplinks = { ifindex_of("up0") }, .relay_ifindex = relay->ifindex,
+	};
+	struct talon_replay replay = { .state = TALON_SESSION_CURRENT };
+	struct talon_lpm4 client = { .prefixlen = 32, .addr = inet_addr("100.64.0.2") };
+	struct talon_link link = { .mtu = 1500 };
+	struct talon_peer_tx tx = { .index = session.index };
+	struct net_link up0;
+	struct timespec ts;
+	uint32_t zero = 0, slot = 3;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	session.birth_ns = ts.tv_sec * 1000000000ULL;
+	memcpy(endpoint.dmac, relay->far_mac, 6);
+	memcpy(endpoint.smac, relay->mac, 6);
+	assert_int_equal(net_link_get("up0", &up0), 0);
+	memcpy(link.mac, up0.mac, 6);
+	memcpy(config.tunnel_mac, tunnel->mac, 6);
+	memcpy(config.tunnel_peer_mac, tunnel->far_mac, 6);
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_LINKS), &up0.ifindex, &link, 0), 0);
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_REPLAY), &slot, &replay, 0), 0);
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_SESSIONS), &slot, &session, 0), 0);
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_PEER_TX), &zero, &tx, 0), 0);
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_ENDPOINTS), &zero, &endpoint, 0), 0);
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_ALLOWED4), &client, &zero, 0), 0);
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_CONFIG), &zero, &config, 0), 0);
+}
+
+static int packet_socket(int ifindex)
+{
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = ifindex };
+	struct timeval second = { .tv_sec = 1 };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_IP));
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second)), 0);
+	return fd;
+}
+
+static uint64_t counted(struct datapath *dp, enum talon_dir dir, enum talon_end end)
+{
+	uint32_t at = dir * TALON_END_COUNT + end;
+	uint64_t per_cpu[512], sum = 0;
+
+	assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(dp, DATAPATH_MAP_STATS), &at, per_cpu), 0);
+	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
+		sum += per_cpu[cpu];
+	return sum;
+}
+
+/* The next frame at the far end is a data message to peer 0's session. */
+static void assert_data_arrives(int fd)
+{
+	struct sockaddr_ll from = {};
+	socklen_t len = sizeof(from);
+	uint8_t frame[2048];
+	ssize_t got = recvfrom(fd, frame, sizeof(frame), 0, (struct sockaddr *)&from, &len);
+
+	assert_true(got > 14 + 20 + 8 + 32);
+	assert_int_equal(from.sll_pkttype, PACKET_OTHERHOST);	/* or the host would forward it */
+	assert_memory_equal(frame + 26, "\xff\xff\xff\xfe\xf0\0\0\0", 8);
+	assert_memory_equal(frame + 42, "\4\0\0\0\x44\x33\x22\x11", 8);
+}
+
+/* From this host to peer 0. */
+static void say_hello(size_t len)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = inet_addr("100.64.0.2") };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(sendto(fd, "hello", len, 0, (struct sockaddr *)&to, sizeof(to)), len);
+	close(fd);
+}
+
+/* By a tc redirect and, in XDP's modes, by one from another device: that one needs somebody who polls at the far end. */
+static void sealed_packets_are_read_at_the_relay_links_far_end(void **state)
+{
+	static const enum datapath_mode modes[] = { DATAPATH_XDP, DATAPATH_XDP_GENERIC, DATAPATH_CLSACT };
+	static const uint8_t inner[] = {
+		0x45, 0, 0, 28, 0, 1, 0x40, 0, 64, 17, 0xfe, 0x85, 10, 8, 0, 5, 100, 64, 0, 2, 0, 1, 0, 2, 0, 8, 0, 0,
+	};
+	uint8_t frame[64] = {};
+
+	for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		struct datapath_options opts = options(modes[i]);
+		struct net_link up0;
+		struct datapath *dp;
+		int far, wire;
+
+		opts.relay = true;
+		dp = up(&opts);
+		run("ip addr replace 10.99.0.1/32 dev lo && ip route replace 100.64.0.2/32 dev wt0 src 10.99.0.1");
+		relay_peer_0(dp);
+		far = packet_socket(datapath_get_relay(dp)->far_ifindex);
+		wire = packet_socket(ifindex_of("up0p"));
+
+		for (size_t len = 0; len <= 5; len++) {
+			say_hello(len);
+			assert_data_arrives(far);
+		}
+
+		assert_int_equal(net_link_get("up0", &up0), 0);
+		memcpy(frame, up0.mac, 6);
+		memcpy(frame + 6, "\2\1\1\1\1\1", 6);
+		memcpy(frame + 12, "\x08\0", 2);
+		memcpy(frame + 14, inner, sizeof(inner));
+		assert_int_equal(send(wire, frame, 60, 0), 60);
+		assert_data_arrives(far);
+
+		/* And the other way: something that is not ours comes in, is looked at by our program and ends there. */
+		memcpy(frame, datapath_get_relay(dp)->mac, 6);
+		assert_int_equal(send(far, frame, 60, 0), 60);
+		for (int tries = 0; tries < 100 && !counted(dp, TALON_DIR_IN, TALON_UNKNOWN_TYPE); tries++)
+			usleep(10000);
+		assert_int_equal(counted(dp, TALON_DIR_IN, TALON_UNKNOWN_TYPE), 1);
+		close(far);
+		close(wire);
+		shut(dp);
+		down();
+		assert_nothing_left();
+	}
 }
 
 static void another_layout_is_taken_over_and_removed(void **state)
@@ -887,6 +1094,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(another_binary_replaces_the_programs_and_keeps_the_links, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(no_moment_of_an_upgrade_is_without_a_program, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_relay_link_comes_and_goes_with_the_datapath, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(sealed_packets_are_read_at_the_relay_links_far_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(another_layout_is_taken_over_and_removed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(running_maps_keep_their_sizes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_taken_xdp_slot_means_tcx_first_in_line, set_up, tear_down),

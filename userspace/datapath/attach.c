@@ -260,6 +260,7 @@ static int attach_tunnel(struct datapath *dp, struct undo *undo, char *err, size
 
 /*
  * As the least of the uplinks: from native XDP a frame can be sent to a device only if that has native XDP as well, from generic XDP and tc to any.
+ * Where a large MTU forbids native XDP on a veth, tc does.
  */
 static int attach_relay(struct datapath *dp, struct undo *undo, char *err, size_t errlen)
 {
@@ -268,6 +269,8 @@ static int attach_relay(struct datapath *dp, struct undo *undo, char *err, size_
 	for (unsigned i = 0; i < dp->uplink_count; i++)
 		if (dp->uplinks[i].mode > mode)
 			mode = dp->uplinks[i].mode;
+	if (mode == DATAPATH_XDP)
+		mode = DATAPATH_AUTO;
 	snprintf(dp->relay_uplink.name, sizeof(dp->relay_uplink.name), "%s", dp->relay.name);
 	return attach_uplink(dp, &dp->relay_uplink, mode, true, undo, err, errlen);
 }

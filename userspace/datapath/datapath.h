@@ -175,7 +175,8 @@ const struct datapath_tunnel_info *datapath_get_tunnel(const struct datapath *dp
  * our programs' side (config.relay_ifindex), far_ifindex is where packets are read and written as whole Ethernet frames (AF_PACKET). Frames that
  * are written there go to mac and are IPv4/UDP from TALON_RELAY_PEER_ADDR(id):TALON_RELAY_PORT to TALON_RELAY_OWN_ADDR:listen_port, checksums of UDP
  * may be zero; all others are dropped, handshake messages, too. Endpoints with TALON_ENDPOINT_RELAY have far_mac as dmac and mac as smac. far_mac
- * is on purpose not the far device's own: so the host's stack leaves the packets alone (they are read as PACKET_OTHERHOST).
+ * is on purpose not the far device's own: so the host's stack leaves the packets alone (they are read as PACKET_OTHERHOST). A frame that is read
+ * may be a few zero bytes longer than the packet in it: the UDP length counts.
  */
 const struct datapath_tunnel_info *datapath_get_relay(const struct datapath *dp);
 
