@@ -13,6 +13,8 @@
 #include "memory/give_back.h"
 #include "mesh/internal.h"
 
+#define OLD_IDENTITY "/etc/netbird/config.json"
+
 uint64_t mesh_unix_ns(void)
 {
 	struct timespec now;
@@ -65,7 +67,10 @@ static int load_identity(const struct config *config, struct identity *ret_ident
 		snprintf(why, size, "%s: cannot be made: %s", config->mesh.state_dir, strerror(errno));
 		return ret;
 	}
-	return identity_load(config->mesh.identity_path, ret_identity, why, size);
+	/* Where the client kept it before it had profiles. */
+	int ret = identity_adopt(OLD_IDENTITY, config->mesh.identity_path, why, size);
+
+	return ret < 0 ? ret : identity_load(config->mesh.identity_path, ret_identity, why, size);
 }
 
 /* What nobody said is as the file has it. */
