@@ -23,3 +23,79 @@ mesh() { /usr/bin/python3 "$E2E/mesh/mesh.py" ctl "$RUN/mesh.sock" "$@"; }
 mesh_is() { # NAME FIELD VALUE: for wait_for
 	[ "$(mesh peer "$1" "$2" 2>/dev/null)" = "$3" ]
 }
+
+# --- Hosts that run Talon in this mesh: state, socket and pins of each lie in the run's folder under its name ---
+
+ADDRESS[mesh]=10.99.0.10/24 ADDRESS6[mesh]=fd10::10/64
+MESH_HOST=10.99.0.10
+
+# Everything that the process and the command line are told by environment; node* are routing peers, others agents.
+member_env() { # HOST
+	MEMBER_ENV=(NB_STATE_DIR="$RUN/state/$1" NB_DAEMON_ADDR="unix://$RUN/$1.sock" NB_MANAGEMENT_URL="http://$MESH_HOST:8080" NB_HOSTNAME="$1"
+		NB_LOG_LEVEL="${MESH_LOG_LEVEL:-info}" TALON_PIN_DIR="$RUN/bpf/$1")
+	case $1 in node*) ;; *) MEMBER_ENV+=(TALON_AGENT=true) ;; esac
+}
+
+member_start() { # HOST [VARIABLE=VALUE...]: the process, and nothing is waited for
+	local h=$1
+	shift
+	mkdir -p "$RUN/state/$h"
+	member_env "$h"
+	spawn "$h" "$h" env "${MEMBER_ENV[@]}" "$@" "$TALON" up
+}
+
+member_up() { # HOST [VARIABLE=VALUE...]: with a setup key the first time; until packets can flow
+	local h=$1
+	shift
+	[ -e "$RUN/state/$h/default.json" ] || { mesh key "$SETUP_KEY" valid; set -- NB_SETUP_KEY="$SETUP_KEY" "$@"; }
+	member_start "$h" "$@"
+	wait_for 10 "$h to be ready" member_ready_or_dead "$h"
+	alive "$h" || { tail -5 "$RUN/log/$h"; fail "talon up on $h ended"; }
+}
+
+SETUP_KEY=11111111-2222-4333-8444-555555555555
+
+member_ready_or_dead() { # HOST: ready by this very process
+	! alive "$1" || { member "$1" status --check ready && [ "$(member_says "$1" '.talon.controller.pid')" = "$(pid_of "$1")" ]; }
+}
+
+member() { # HOST TALON-ARGUMENT...: the command line there
+	local h=$1
+	shift
+	member_env "$h"
+	in_ns "$h" env "${MEMBER_ENV[@]}" "$TALON" "$@"
+}
+
+member_says() { # HOST JQ-EXPRESSION over `talon status --json`; fails where it is false or null
+	local json
+	json=$(member "$1" status --json) && jq -er "$2" <<<"$json"
+}
+
+member_logged() { # HOST PATTERN [COUNT]: at least so many lines of its log match
+	[ "$(grep -cE -- "$2" "$RUN/log/$1")" -ge "${3:-1}" ]
+}
+
+log_lines() { # HOST [PATTERN]: how many lines its log has by now
+	grep -cE -- "${2:-.}" "$RUN/log/$1" || true
+}
+
+logged_since() { # HOST LINES PATTERN: for wait_for; a line after the first LINES matches
+	tail -n "+$(($2 + 1))" "$RUN/log/$1" | grep -qE -- "$3"
+}
+
+mesh_ip() { mesh peer "$1" ip; }	# HOST or any peer's name
+
+# How HOST reaches PEER: P2P, Relayed, or nothing.
+way_of() { # HOST PEER
+	member_says "$1" ".peers.details[] | select(.fqdn | startswith(\"$2.\")) | select(.status == \"Connected\") | .connectionType"
+}
+
+has_way() { [ "$(way_of "$1" "$2" 2>/dev/null)" = "$3" ]; }	# HOST PEER P2P|Relayed
+
+direct() { wait_for 15 "a direct way from $1 to $2" has_way "$1" "$2" P2P; }		# HOST PEER
+relayed() { wait_for 15 "a relayed way from $1 to $2" has_way "$1" "$2" Relayed; }
+
+# A ping that is answered, once: for wait_for.
+answers() { in_ns "$1" ping -q -c 1 -W 1 "$2"; }	# HOST ADDRESS
+
+host_route() { [ -n "$(ip -n "$P-$1" route show "$2" dev wt0)" ]; }	# HOST NETWORK: for wait_for
