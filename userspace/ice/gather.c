@@ -461,9 +461,13 @@ size_t ice_hub_list_stuns(const struct ice_hub *hub, struct ice_stun_status *lis
 	for (size_t i = 0; i < hub->gather.source_count && count < room; i++) {
 		const struct ice_source *source = &hub->gather.sources[i];
 
-		if (!source->host)
-			continue;
-		snprintf(list[count].uri, sizeof(list[count].uri), "stun:%s:%u", source->host, source->port);
+		char literal[ENDPOINT_TEXT_LEN];
+
+		endpoint_format(&source->servers[source->servers[0].at.family ? 0 : 1].at, literal);
+		if (source->host)
+			snprintf(list[count].uri, sizeof(list[count].uri), "stun:%s:%u", source->host, source->port);
+		else
+			snprintf(list[count].uri, sizeof(list[count].uri), "stun:%s", literal);
 		list[count++].is_available = is_available(source);
 	}
 	return count;
