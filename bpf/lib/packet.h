@@ -224,24 +224,27 @@ static __always_inline bool take_token(__u32 *tokens, __u64 *filled_ns, __u64 no
 
 /*
  * Sends pkt->event with the @len bytes of packet from @off. The fields of pkt->event must be filled, type included.
- * Returns false when the rate or the ring is exhausted.
+ * Returns 0 when the rate or the ring is exhausted, else 1. A function of its own, where registers are free: 6.1's verifier loses what is known of
+ * a length once it was on the stack.
  */
-static __always_inline bool event_send_packet(ctx_md *ctx, struct talon_pkt *pkt, __u32 off, __u32 len)
+__noinline int event_send_packet(ctx_md *ctx, struct talon_pkt *pkt, __u32 off, __u32 len)
 {
+	if (!pkt)
+		return 0;
 	if (!take_token(&pkt->event_tokens, &pkt->event_filled_ns, pkt->now_ns, EVENTS_PER_SECOND, EVENTS_BURST))
-		return false;
+		return 0;
 	/* So written that 6.1's verifier sees that len is not 0, which it does not learn from a comparison. */
 	len--;
 	asm volatile("" : "+r"(len));
 	if (len >= TALON_EVENT_DATA_MAX)
-		return false;
+		return 0;
 	len++;
 	if (ctx_load_bytes(ctx, off, pkt->event_data, len))
-		return false;
+		return 0;
 	pkt->event.len = len;
 	len += sizeof(pkt->event);
 	if (len > sizeof(pkt->event) + TALON_EVENT_DATA_MAX)
-		return false;
+		return 0;
 	return !bpf_ringbuf_output(&events, &pkt->event, len, 0);
 }
 
