@@ -158,7 +158,8 @@ static void start_sends(struct signal_client *signal)
 {
 	struct send *send;
 
-	while (signal->in_flight_count < IN_FLIGHT_MAX && (send = TAILQ_FIRST(&signal->waiting))) {
+	/* Thousands of offers must not make the connection look dead: messages to ourselves are the first, and never wait. */
+	while ((send = TAILQ_FIRST(&signal->waiting)) && (send->is_beat || signal->in_flight_count < IN_FLIGHT_MAX)) {
 		TAILQ_REMOVE(&signal->waiting, send, entry);
 		signal->waiting_count--;
 		TAILQ_INSERT_TAIL(&signal->in_flight, send, entry);
@@ -202,7 +203,7 @@ static int queue(struct signal_client *signal, const uint8_t *to, const struct s
 	send->fn = fn;
 	send->ctx = ctx;
 	send->is_beat = is_beat;
-	if (is_beat)	/* thousands of offers must not make the connection look dead */
+	if (is_beat)
 		TAILQ_INSERT_HEAD(&signal->waiting, send, entry);
 	else
 		TAILQ_INSERT_TAIL(&signal->waiting, send, entry);
