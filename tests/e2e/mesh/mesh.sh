@@ -29,19 +29,31 @@ mesh_is() { # NAME FIELD VALUE: for wait_for
 ADDRESS[mesh]=10.99.0.10/24 ADDRESS6[mesh]=fd10::10/64
 MESH_HOST=10.99.0.10
 
-# Everything that the process and the command line are told by environment; node* are routing peers, others agents.
+# Everything that the process and the command line are told by environment, nothing of the caller's; node* are routing peers, others agents.
 member_env() { # HOST
-	MEMBER_ENV=(NB_STATE_DIR="$RUN/state/$1" NB_DAEMON_ADDR="unix://$RUN/$1.sock" NB_MANAGEMENT_URL="http://$MESH_HOST:8080" NB_HOSTNAME="$1"
+	MEMBER_ENV=(-i PATH="$PATH" NB_STATE_DIR="$RUN/state/$1" NB_DAEMON_ADDR="unix://$RUN/$1.sock" NB_MANAGEMENT_URL="http://$MESH_HOST:8080" NB_HOSTNAME="$1"
 		NB_LOG_LEVEL="${MESH_LOG_LEVEL:-info}" TALON_PIN_DIR="$RUN/bpf/$1")
 	case $1 in node*) ;; *) MEMBER_ENV+=(TALON_AGENT=true) ;; esac
 }
 
-member_start() { # HOST [VARIABLE=VALUE...]: the process, and nothing is waited for
+member_start() { # HOST [VARIABLE=VALUE...] [ARGUMENT...]: the process (`up`, or what is given), and nothing is waited for
 	local h=$1
 	shift
 	mkdir -p "$RUN/state/$h"
-	member_env "$h"
-	spawn "$h" "$h" env "${MEMBER_ENV[@]}" "$@" "$TALON" up
+	member_command "$h" "$@"
+	[ $MEMBER_ARGS -gt 0 ] || MEMBER_COMMAND+=(up)
+	spawn "$h" "$h" "${MEMBER_COMMAND[@]}"
+}
+
+# MEMBER_COMMAND: the binary under its name, or under AS, with the host's environment, VARIABLE=VALUE... over that, and the rest as arguments.
+member_command() { # HOST [VARIABLE=VALUE...] [ARGUMENT...]
+	local binary=$TALON
+	[ -z "${AS:-}" ] || { binary=$RUN/$AS; ln -sf "$(readlink -f "$TALON")" "$binary"; }
+	member_env "$1"
+	shift
+	while [[ ${1:-} == [A-Z]*=* ]]; do MEMBER_ENV+=("$1"); shift; done
+	MEMBER_COMMAND=(env "${MEMBER_ENV[@]}" "$binary" "$@")
+	MEMBER_ARGS=$#
 }
 
 member_up() { # HOST [VARIABLE=VALUE...]: with a setup key the first time; until packets can flow
@@ -56,14 +68,12 @@ member_up() { # HOST [VARIABLE=VALUE...]: with a setup key the first time; until
 SETUP_KEY=11111111-2222-4333-8444-555555555555
 
 member_ready_or_dead() { # HOST: ready by this very process
-	! alive "$1" || { member "$1" status --check ready && [ "$(member_says "$1" '.talon.controller.pid')" = "$(pid_of "$1")" ]; }
+	! alive "$1" || { member "$1" status --check ready && [ "$(member_says "$1" '.talon.datapath.controller.pid')" = "$(pid_of "$1")" ]; }
 }
 
-member() { # HOST TALON-ARGUMENT...: the command line there
-	local h=$1
-	shift
-	member_env "$h"
-	in_ns "$h" env "${MEMBER_ENV[@]}" "$TALON" "$@"
+member() { # HOST [VARIABLE=VALUE...] TALON-ARGUMENT...: the command line there; AS=netbird: under that name
+	member_command "$@"
+	in_ns "$1" "${MEMBER_COMMAND[@]}"
 }
 
 member_says() { # HOST JQ-EXPRESSION over `talon status --json`; fails where it is false or null
@@ -99,3 +109,43 @@ relayed() { wait_for 15 "a relayed way from $1 to $2" has_way "$1" "$2" Relayed;
 answers() { in_ns "$1" ping -q -c 1 -W 1 "$2"; }	# HOST ADDRESS
 
 host_route() { [ -n "$(ip -n "$P-$1" route show "$2" dev wt0)" ]; }	# HOST NETWORK: for wait_for
+
+# --- What several scenarios ask ---
+
+mesh_setup() { # HOST...: topology with these hosts and the mesh on one of its own
+	needs_talon
+	topology mesh "$@"
+	mesh_start mesh $MESH_HOST
+}
+
+# Both say so; for wait_for.
+connected() { # HOST PEER [P2P|Relayed]
+	local there here
+	there=$(way_of "$1" "$2" 2>/dev/null) && here=$(way_of "$2" "$1" 2>/dev/null) || return
+	[ -z "${3:-}" ] || [ "$there $here" = "$3 $3" ]
+}
+
+about_peer() { # HOST PEER FIELD: of what NetBird's client says too (status, relayAddress, iceCandidateType.local ...)
+	member_says "$1" ".peers.details[] | select(.fqdn | startswith(\"$2.\")) | .$3"
+}
+
+member_down() { # HOST: ends it and removes everything but the state
+	member "$1" down
+	finished "$1" 10
+	rm -f "$RUN/proc/$1"
+}
+
+member_forget() { # HOST: down, and as new: no state, and the mesh does not know it
+	[ ! -e "$RUN/state/$1" ] || member_down "$1"
+	rm -rf "$RUN/state/$1"
+	mesh delete "$1" 2>/dev/null || true
+}
+
+no_secret_in_logs() {
+	local f
+	for f in "$RUN"/state/*/default.json; do
+		[ -e "$f" ] || continue
+		not grep -rqF "$(jq -r .PrivateKey "$f")" "$RUN/log" || fail "the private key of $f is in a log"
+	done
+	not grep -rqiF "$SETUP_KEY" "$RUN/log" || fail "the setup key is in a log"
+}
