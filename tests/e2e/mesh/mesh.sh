@@ -31,8 +31,8 @@ MESH_HOST=10.99.0.10
 
 # Everything that the process and the command line are told by environment, nothing of the caller's; node* are routing peers, others agents.
 member_env() { # HOST
-	MEMBER_ENV=(-i PATH="$PATH" NB_STATE_DIR="$RUN/state/$1" NB_DAEMON_ADDR="unix://$RUN/$1.sock" NB_MANAGEMENT_URL="http://$MESH_HOST:8080" NB_HOSTNAME="$1"
-		NB_LOG_LEVEL="${MESH_LOG_LEVEL:-info}" TALON_PIN_DIR="$RUN/bpf/$1")
+	MEMBER_ENV=(-i PATH="$PATH" NB_STATE_DIR="$RUN/state/$1" NB_DAEMON_ADDR="unix://$RUN/$1.sock"
+		NB_MANAGEMENT_URL="http://$MESH_HOST:8080" NB_HOSTNAME="$1" NB_LOG_LEVEL="${MESH_LOG_LEVEL:-info}" TALON_PIN_DIR="$RUN/bpf/$1")
 	case $1 in node*) ;; *) MEMBER_ENV+=(TALON_AGENT=true) ;; esac
 }
 
