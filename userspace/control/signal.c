@@ -256,7 +256,7 @@ static uint64_t evicted_wait(struct signal_client *signal)
 	return (wait < EVICTED_MAX_NS ? wait : EVICTED_MAX_NS) / 2 + jitter((wait < EVICTED_MAX_NS ? wait : EVICTED_MAX_NS) / 2);
 }
 
-/* Messages to ourselves of this registration prove nothing about the next. */
+/* Messages to ourselves of this registration prove nothing about the next. None is ever among those that wait. */
 static void drop_beats(struct signal_client *signal)
 {
 	struct send *send, *next;
@@ -267,14 +267,6 @@ static void drop_beats(struct signal_client *signal)
 			continue;
 		TAILQ_REMOVE(&signal->in_flight, send, entry);
 		signal->in_flight_count--;
-		free_send(send);
-	}
-	for (send = TAILQ_FIRST(&signal->waiting); send; send = next) {
-		next = TAILQ_NEXT(send, entry);
-		if (!send->is_beat)
-			continue;
-		TAILQ_REMOVE(&signal->waiting, send, entry);
-		signal->waiting_count--;
 		free_send(send);
 	}
 }

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,10 +90,7 @@ static const char *cids_of(const struct ice_agent *agent, const struct ice_pair 
 
 static void join_username(const struct ice_agent *agent, char text[static STUN_USERNAME_MAX + 1])
 {
-	char *end = stpcpy(text, agent->remote_ufrag);
-
-	*end++ = ':';
-	strcpy(end, agent->local_ufrag);
+	snprintf(text, STUN_USERNAME_MAX + 1, "%s:%s", agent->remote_ufrag, agent->local_ufrag);
 }
 
 static void check(struct ice_agent *agent, uint8_t index, bool nominates)
@@ -596,9 +594,7 @@ void ice_agent_response(struct ice_agent *agent, const struct endpoint *from, co
 		stop_probing(agent);
 		return;
 	}
-	if (agent->is_controlling && tx->nominates && agent->nominated == tx->pair)
-		select_pair(agent, tx->pair);
-	else if (!agent->is_controlling && pair->is_nominated)
+	if (agent->is_controlling ? tx->nominates && agent->nominated == (int)tx->pair : pair->is_nominated)
 		select_pair(agent, tx->pair);
 	else
 		maybe_nominate(agent);
@@ -646,10 +642,11 @@ int ice_agent_add_remote(struct ice_agent *agent, const struct ice_candidate *ca
 
 static const char *keep_text(struct ice_agent *agent, const char *text)
 {
+	const size_t len = strlen(text) + 1;
 	char *at = agent->text + agent->text_len;
 
-	agent->text_len += strlen(text) + 1;
-	return strcpy(at, text);
+	agent->text_len += len;
+	return memcpy(at, text, len);
 }
 
 int ice_agent_new(struct ice_hub *hub, const struct ice_agent_config *config, const struct ice_agent_events *events, void *ctx,

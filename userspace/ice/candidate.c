@@ -191,7 +191,7 @@ static int read_fields(char **fields, size_t count, struct ice_candidate *c)
 {
 	uint32_t component;
 
-	if (count < 8 || strlen(fields[0]) > 32 || strcmp(fields[6], "typ"))
+	if (count < 8 || strlen(fields[0]) > 32 || strcmp(fields[6], "typ") != 0)
 		return -EBADMSG;
 	for (const char *p = fields[0]; *p; p++) {
 		if (!is_ice_char(*p))
@@ -200,7 +200,7 @@ static int read_fields(char **fields, size_t count, struct ice_candidate *c)
 	if (read_number(fields[1], 256, &component) || read_number(fields[3], UINT32_MAX, &c->priority) ||
 	    read_port(fields[5], &c->port) || read_type(fields[7], &c->type))
 		return -EBADMSG;
-	if (strcasecmp(fields[2], "udp") || component != 1 || is_mdns_name(fields[4]))
+	if (strcasecmp(fields[2], "udp") != 0 || component != 1 || is_mdns_name(fields[4]))
 		return -EPROTONOSUPPORT;
 	if (read_addr(fields[4], &c->family, &c->addr) || !c->port)
 		return -EBADMSG;

@@ -303,13 +303,18 @@ static int read_authority(const char *text, char *ret_host, size_t size, uint16_
 	const bool is_bracketed = text[0] == '[';
 	size_t len = is_bracketed ? strcspn(++text, "]") : strcspn(text, ":");
 	const char *rest = text + len + (is_bracketed && text[len]);
-	unsigned int port = STUN_PORT;
-	char after;
+	unsigned long port = STUN_PORT;
+	char *end;
 
 	if (!len || len >= size || (is_bracketed && text[len] != ']'))
 		return -EINVAL;
-	if (*rest && (sscanf(rest, ":%5u%c", &port, &after) != 1 || !port || port > 65535))
-		return -EINVAL;
+	if (*rest) {
+		if (rest[0] != ':' || rest[1] < '0' || rest[1] > '9')
+			return -EINVAL;
+		port = strtoul(rest + 1, &end, 10);
+		if (*end || !port || port > 65535)
+			return -EINVAL;
+	}
 	memcpy(ret_host, text, len);
 	ret_host[len] = 0;
 	*ret_port = port;
@@ -329,7 +334,7 @@ static int read_uri(const char *uri, char *ret_host, size_t size, uint16_t *ret_
 	if (snprintf(text, sizeof(text), "%s", uri) >= (int)sizeof(text))
 		return -EINVAL;
 	query = strchr(text, '?');
-	if (query && strcmp(query, "?transport=udp"))
+	if (query && strcmp(query, "?transport=udp") != 0)
 		return -EPROTONOSUPPORT;
 	if (query)
 		*query = 0;
@@ -385,7 +390,7 @@ static bool is_same(const struct ice_hub *hub, char *const *uris, size_t count)
 			continue;
 		if (same == hub->gather.source_count)
 			return same == ICE_SOURCES_MAX;
-		if (source->port != literal.port || (source->host && strcmp(source->host, host)))
+		if (source->port != literal.port || (source->host && strcmp(source->host, host) != 0))
 			return false;
 		if (!source->host && (!take_literal(&literal, host) ||
 				      !endpoint_is_equal(&literal.servers[0].at, &source->servers[0].at) ||

@@ -152,7 +152,7 @@ struct ice_agent {
 	uint8_t pair_count, pair_room;
 	uint8_t state;			/* enum agent_state */
 	uint8_t busy;			/* callbacks under way */
-	int8_t nominated;		/* by us; -1: none */
+	int16_t nominated;		/* by us; -1: none */
 	bool is_controlling;
 	bool is_probing;
 	bool is_freed;
