@@ -12,6 +12,8 @@
 #include "log/log.h"
 #include "memory/give_back.h"
 #include "mesh/internal.h"
+#include "stream/resolver.h"
+#include "stream/stream.h"
 
 #define OLD_IDENTITY "/etc/netbird/config.json"
 
@@ -663,6 +665,8 @@ void mesh_free(struct mesh *mesh)
 	relay_manager_free(mesh->relay);
 	ice_hub_free(mesh->ice);
 	forwarder_free(mesh->forwarder);
+	resolver_global_done();
+	stream_global_done();
 	choose_done(&mesh->choose);
 	mesh_message_done(&mesh->now);
 	mesh_message_done(&mesh->held);
