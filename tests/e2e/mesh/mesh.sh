@@ -149,3 +149,12 @@ no_secret_in_logs() {
 	done
 	not grep -rqiF "$SETUP_KEY" "$RUN/log" || fail "the setup key is in a log"
 }
+
+# All changes so far have arrived: each HOST works by the mesh's latest map.
+settled() { # HOST...
+	local h serial
+	serial=$(mesh status | jq .serial)
+	for h; do wait_for 10 "map $serial on $h" has_serial "$h" "$serial"; done
+}
+
+has_serial() { member_says "$1" ".talon | select(.serial >= $2 and (.mapHeldBack | not))"; }
