@@ -281,7 +281,7 @@ static double receive_relayed(struct side *side, const uint8_t key[static KEY_LE
 static int connect_plain(const struct side *side)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(side->port) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), lowat = 128 * 1024, one = 1;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), lowat = 32 * 1024, one = 1;
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		die("connect");

@@ -18,7 +18,7 @@ static void bytes_come_out_as_they_went_in_however_they_are_cut(void **state)
 	struct send_queue q;
 	size_t put = 0, got = 0, refused = 0;
 
-	assert_int_equal(send_queue_init(&q, SIZE), 0);
+	assert_int_equal(send_queue_init(&q, SIZE, 0), 0);
 	srand(1);
 	while (put + SIZE < sizeof(line)) {
 		size_t len = 1 + rand() % 300, front;
@@ -51,7 +51,7 @@ static void nothing_is_in_front_of_an_empty_queue(void **state)
 	struct send_queue q;
 	size_t len;
 
-	assert_int_equal(send_queue_init(&q, SIZE), 0);
+	assert_int_equal(send_queue_init(&q, SIZE, 0), 0);
 	assert_null(send_queue_front(&q, &len));
 	assert_non_null(send_queue_reserve(&q, SIZE));	/* and all of it is free */
 	assert_null(send_queue_reserve(&q, SIZE + 1));
@@ -68,7 +68,7 @@ static void a_piece_that_was_reserved_smaller_than_used_takes_what_was_committed
 	struct send_queue q;
 	size_t len;
 
-	assert_int_equal(send_queue_init(&q, SIZE), 0);
+	assert_int_equal(send_queue_init(&q, SIZE, 0), 0);
 	assert_non_null(send_queue_reserve(&q, 500));
 	send_queue_commit(&q, 10, 0);
 	assert_non_null(send_queue_front(&q, &len));
@@ -84,7 +84,7 @@ static void the_age_is_that_of_the_oldest_byte(void **state)
 	size_t put = 0, got = 0;
 	uint64_t now = 5 * MS;
 
-	assert_int_equal(send_queue_init(&q, SIZE), 0);
+	assert_int_equal(send_queue_init(&q, SIZE, 0), 0);
 	srand(2);
 	assert_int_equal(send_queue_age(&q, now), 0);
 	while (put + SIZE < sizeof(born) / sizeof(*born)) {
@@ -112,6 +112,57 @@ static void the_age_is_that_of_the_oldest_byte(void **state)
 	send_queue_done(&q);
 }
 
+static void move(struct send_queue *q, size_t len, uint64_t now)
+{
+	assert_non_null(send_queue_reserve(q, len));
+	send_queue_commit(q, len, now);
+	send_queue_consume(q, len);
+}
+
+static void the_pace_is_measured_from_stall_to_stall(void **state)
+{
+	struct send_queue q;
+	uint64_t now = 1000 * MS;
+
+	assert_int_equal(send_queue_init(&q, 10 * SIZE, 1000000), 0);
+	assert_int_equal(send_queue_worth(&q, 60 * MS), 60000);
+	send_queue_emptied(&q, now);				/* no stall: nothing to learn */
+	assert_int_equal(send_queue_worth(&q, 60 * MS), 60000);
+	assert_non_null(send_queue_reserve(&q, 10));
+	send_queue_commit(&q, 10, now);
+	send_queue_stalled(&q, now);
+	assert_int_equal(send_queue_worth(&q, 60 * MS), 60000);
+	for (int i = 0; i < 50; i++) {
+		now += 10 * MS;
+		move(&q, 500, now);
+		send_queue_stalled(&q, now);
+	}
+	assert_int_equal(send_queue_worth(&q, 60 * MS), 3000);	/* 50 bytes a millisecond */
+	now += MS;
+	move(&q, 500, now);
+	send_queue_stalled(&q, now);				/* too short to tell: counted with what follows */
+	assert_int_equal(send_queue_worth(&q, 60 * MS), 3000);
+	now += 9 * MS;
+	send_queue_stalled(&q, now);
+	assert_int_equal(send_queue_worth(&q, 60 * MS), 3000);
+	for (int i = 0; i < 50; i++) {
+		now += 100 * MS;
+		move(&q, 500, now);
+		send_queue_stalled(&q, now);
+	}
+	assert_in_range(send_queue_worth(&q, 60 * MS), 295, 305);	/* it got slower */
+	now += 10 * MS;
+	move(&q, 400, now);
+	send_queue_emptied(&q, now);				/* and is faster at least by that */
+	assert_int_equal(send_queue_worth(&q, 60 * MS), 2400);
+	now += 1000 * MS;
+	send_queue_stalled(&q, now);
+	move(&q, 10, now + 10 * MS);
+	send_queue_emptied(&q, now + 10 * MS);			/* or slow by having little to do */
+	assert_int_equal(send_queue_worth(&q, 60 * MS), 2400);
+	send_queue_done(&q);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +170,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_in_front_of_an_empty_queue),
 		cmocka_unit_test(a_piece_that_was_reserved_smaller_than_used_takes_what_was_committed),
 		cmocka_unit_test(the_age_is_that_of_the_oldest_byte),
+		cmocka_unit_test(the_pace_is_measured_from_stall_to_stall),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,13 +6,16 @@
 
 #include "control/send_queue.h"
 
-int send_queue_init(struct send_queue *queue, size_t size)
+#define SECOND_NS	1000000000ULL
+#define PACE_NS		5000000ULL	/* measured over at least so long: sockets make room in lumps */
+
+int send_queue_init(struct send_queue *queue, size_t size, uint64_t pace)
 {
 	uint8_t *bytes = malloc(size);	/* an idle connection touches only the first pages of it: empty starts over at 0 */
 
 	if (!bytes)
 		return -ENOMEM;
-	*queue = (struct send_queue){ .bytes = bytes, .size = size };
+	*queue = (struct send_queue){ .bytes = bytes, .size = size, .pace = pace };
 	return 0;
 }
 
@@ -96,4 +99,40 @@ void send_queue_consume(struct send_queue *queue, size_t len)
 		queue->head = queue->tail = queue->end = queue->mark_count = 0;
 	else
 		forget_marks(queue);
+}
+
+/* Bytes a second since the stall. */
+static uint64_t measure(const struct send_queue *queue, uint64_t now_ns)
+{
+	uint64_t ns = now_ns > queue->stall_ns ? now_ns - queue->stall_ns : 0;
+
+	return (queue->got - queue->stall_got) * SECOND_NS / (ns < PACE_NS ? PACE_NS : ns);
+}
+
+void send_queue_stalled(struct send_queue *queue, uint64_t now_ns)
+{
+	if (queue->stall_ns && now_ns - queue->stall_ns < PACE_NS)
+		return;
+	if (queue->stall_ns)
+		queue->pace = (queue->pace + measure(queue, now_ns)) / 2;
+	queue->stall_ns = now_ns;
+	queue->stall_got = queue->got;
+}
+
+/* It may take more than that. */
+void send_queue_emptied(struct send_queue *queue, uint64_t now_ns)
+{
+	uint64_t pace;
+
+	if (!queue->stall_ns)
+		return;
+	pace = measure(queue, now_ns);
+	if (pace > queue->pace)
+		queue->pace = pace;
+	queue->stall_ns = 0;
+}
+
+size_t send_queue_worth(const struct send_queue *queue, uint64_t ns)
+{
+	return queue->pace * (ns / 1000) / (SECOND_NS / 1000);
 }

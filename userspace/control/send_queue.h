@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Bytes on their way to a socket: a ring in which every piece lies in one part, so that it is built where it is sent from. Knows how long the
- * oldest byte has been waiting: a queue of packets must be short in time, whatever the link's speed.
+ * oldest byte has been waiting, and how fast bytes go when the socket is the bottleneck: a queue of packets must be short in time, whatever the
+ * link's speed.
  */
 #ifndef TALON_SEND_QUEUE_H
 #define TALON_SEND_QUEUE_H
@@ -24,10 +25,13 @@ struct send_queue {
 	struct { uint64_t put, at_ns; } marks[SEND_QUEUE_MARKS];	/* a ring: from byte number put on, bytes came at at_ns or later */
 	unsigned mark_first;
 	unsigned mark_count;
+	uint64_t pace;			/* bytes a second that the socket took while more waited */
+	uint64_t stall_ns;		/* since when it takes no more; 0: it does */
+	uint64_t stall_got;		/* how many it had taken then */
 };
 
-/* Returns 0 or -ENOMEM. */
-int send_queue_init(struct send_queue *queue, size_t size);
+/* @pace is believed until it is measured. Returns 0 or -ENOMEM. */
+int send_queue_init(struct send_queue *queue, size_t size, uint64_t pace);
 /* Zeroed memory is done already. */
 void send_queue_done(struct send_queue *queue);
 
@@ -42,5 +46,14 @@ void send_queue_commit(struct send_queue *queue, size_t len, uint64_t now_ns);
 /* The oldest bytes, as many as lie in one part; NULL when there are none. */
 const uint8_t *send_queue_front(const struct send_queue *queue, size_t *ret_len);
 void send_queue_consume(struct send_queue *queue, size_t len);
+
+/*
+ * The socket took less than it was offered (and again, when it had room for a while and is full once more); it took all. Between the two the pace is
+ * measured.
+ */
+void send_queue_stalled(struct send_queue *queue, uint64_t now_ns);
+void send_queue_emptied(struct send_queue *queue, uint64_t now_ns);
+/* How many bytes go out in @ns at that pace. */
+size_t send_queue_worth(const struct send_queue *queue, uint64_t ns);
 
 #endif

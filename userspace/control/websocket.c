@@ -15,7 +15,7 @@
 #define READ_SIZE	(128 * 1024)
 #define READ_TURN	(1024 * 1024)	/* then others of the loop have their turn */
 #define FLUSH_AT	(64 * 1024)	/* so much is worth a system call of its own */
-#define UNSENT_MAX	(128 * 1024)	/* that the kernel holds beyond what is on its way: more would only be more delay */
+#define UNSENT_MAX	(32 * 1024)	/* that the kernel holds beyond what is on its way: more would only be more delay */
 #define MASKS		256		/* drawn at once: one by one the kernel's random numbers cost more than the masking */
 #define REQUEST_MAX	1024
 #define WHY_LEN		256
@@ -95,13 +95,19 @@ void websocket_flush(struct websocket *ws)
 	const uint8_t *front;
 	size_t len;
 
-	while (ws->stream && !ws->is_blocked && (front = send_queue_front(&ws->tx, &len))) {
+	if (!ws->stream || ws->is_blocked)
+		return;
+	while (!ws->is_blocked && (front = send_queue_front(&ws->tx, &len))) {
 		ssize_t n = stream_write(ws->stream, front, len);
 
 		if (n > 0)
 			send_queue_consume(&ws->tx, n);
 		ws->is_blocked = n < 0 || (size_t)n < len;
 	}
+	if (ws->is_blocked)
+		send_queue_stalled(&ws->tx, loop_now(ws->loop));
+	else
+		send_queue_emptied(&ws->tx, loop_now(ws->loop));
 }
 
 static const uint8_t *next_mask(struct websocket *ws)
@@ -130,10 +136,29 @@ static int queue_frame(struct websocket *ws, enum websocket_opcode opcode, const
 	return 0;
 }
 
-static bool has_room(const struct websocket *ws, size_t len)
+/* What may wait: as much as goes out soon at the socket's pace. */
+static size_t queue_worth(const struct websocket *ws)
 {
-	return send_queue_len(&ws->tx) + len + WEBSOCKET_HEADER_MAX <= WEBSOCKET_QUEUE_SIZE - WEBSOCKET_QUEUE_KEPT &&
+	const size_t most = WEBSOCKET_QUEUE_SIZE - WEBSOCKET_QUEUE_KEPT;
+	size_t worth = send_queue_worth(&ws->tx, WEBSOCKET_QUEUE_NS);
+
+	if (worth < WEBSOCKET_QUEUE_LEAST)
+		return WEBSOCKET_QUEUE_LEAST;
+	return worth < most ? worth : most;
+}
+
+static bool fits(const struct websocket *ws, size_t len)
+{
+	return send_queue_len(&ws->tx) + len + WEBSOCKET_HEADER_MAX <= queue_worth(ws) &&
 		send_queue_age(&ws->tx, loop_now(ws->loop)) <= WEBSOCKET_QUEUE_NS;
+}
+
+/* Nothing waits as long as the socket takes what it is given, so ask it before a packet is lost. */
+static bool has_room(struct websocket *ws, size_t len)
+{
+	if (!ws->is_blocked && !fits(ws, len))
+		websocket_flush(ws);
+	return fits(ws, len);
 }
 
 int websocket_send(struct websocket *ws, enum websocket_class class, const void *head, size_t head_len, const void *body, size_t body_len)
@@ -166,7 +191,7 @@ void websocket_close(struct websocket *ws)
 		say_close(ws, CLOSE_NORMAL);
 }
 
-/* Receiving. Any callback may free the connection: its memory stays until enter() is undone, its state says so. */
+/* Receiving. Any callback may free the connection: whoever goes on after one holds a reference, and looks at the state. */
 
 static void fail(struct websocket *ws, enum close_code code, const char *why)
 {
@@ -385,7 +410,7 @@ static int make(struct loop *loop, const struct websocket_options *options, stru
 	ws->rx = malloc(READ_SIZE);
 	ws->authority = strdup(options->authority);
 	ws->path = strdup(options->path);
-	if (send_queue_init(&ws->tx, WEBSOCKET_QUEUE_SIZE) || !ws->rx || !ws->authority || !ws->path) {
+	if (send_queue_init(&ws->tx, WEBSOCKET_QUEUE_SIZE, WEBSOCKET_QUEUE_PACE) || !ws->rx || !ws->authority || !ws->path) {
 		put(ws);
 		return -ENOMEM;
 	}

@@ -13,7 +13,9 @@
 #include "loop/loop.h"
 
 #define WEBSOCKET_QUEUE_SIZE	(1024 * 1024)		/* bytes that wait for the socket at most */
-#define WEBSOCKET_QUEUE_NS	(60 * LOOP_MS)		/* and how long, about, before new ones are refused */
+#define WEBSOCKET_QUEUE_NS	(60 * LOOP_MS)		/* and how long, about, by how fast the socket takes them, before new ones are refused */
+#define WEBSOCKET_QUEUE_LEAST	(24 * 1024)		/* so many may wait even if that is longer: a few dozen packets */
+#define WEBSOCKET_QUEUE_PACE	(4 * 1024 * 1024)	/* bytes a second, until the socket's pace is known */
 #define WEBSOCKET_QUEUE_KEPT	(32 * 1024)		/* of the bytes, for messages that must get through */
 
 struct websocket;
