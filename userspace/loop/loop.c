@@ -91,7 +91,7 @@ int loop_fd_add(struct loop *loop, struct loop_fd *handle, int fd, uint32_t even
 
 	if (loop->is_fake)
 		return -ENOTSUP;
-	*handle = (struct loop_fd){ .fn = fn, .ctx = ctx, .fd = fd };
+	*handle = (struct loop_fd){ .fn = fn, .ctx = ctx, .fd = fd, .events = events };
 	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event))
 		return -errno;
 	handle->is_watched = true;
@@ -104,6 +104,9 @@ int loop_fd_change(struct loop *loop, struct loop_fd *handle, uint32_t events)
 
 	if (!handle->is_watched)
 		return -ENOENT;
+	if (events == handle->events && !(events & EPOLLET))
+		return 0;
+	handle->events = events;
 	return epoll_ctl(loop->epoll, EPOLL_CTL_MOD, handle->fd, &event) ? -errno : 0;
 }
 

@@ -29,6 +29,7 @@ struct loop_fd {
 	loop_fd_fn fn;
 	void *ctx;
 	int fd;
+	uint32_t events;	/* asked for */
 	bool is_watched;
 };
 
@@ -51,6 +52,7 @@ void loop_update(struct loop *loop);
 
 /* Watches @fd, which the caller keeps and closes after loop_fd_remove(). Returns 0 or a negative errno. */
 int loop_fd_add(struct loop *loop, struct loop_fd *handle, int fd, uint32_t events, loop_fd_fn fn, void *ctx);
+/* The same events again cost nothing, but for edge-triggered ones, which they arm anew. */
 int loop_fd_change(struct loop *loop, struct loop_fd *handle, uint32_t events);
 /* No callback comes after this, also none of the turn that is under way. Not watched: nothing happens. */
 void loop_fd_remove(struct loop *loop, struct loop_fd *handle);
