@@ -35,7 +35,7 @@ static int run(struct cli *cli, struct config *config)
 	if (ret)
 		return ret;
 	/* What a drained daemon left, or a controller without a mesh, or one that did not answer. */
-	ret = controller_down(config->pin_dir, err, sizeof(err));
+	ret = controller_down(config->pin_dir, drained, err, sizeof(err));
 	if (ret < 0)
 		return cli_fail(cli, CLI_FAILED, "down: %s", err);
 	if (drained)

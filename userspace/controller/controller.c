@@ -581,9 +581,9 @@ static bool ask_to_end(const char *pin_dir)
 	return asked;
 }
 
-int controller_down(const char *pin_dir, char *err, size_t errlen)
+int controller_down(const char *pin_dir, bool is_ending, char *err, size_t errlen)
 {
-	bool asked = ask_to_end(pin_dir);
+	bool asked = ask_to_end(pin_dir) || is_ending;
 	int ret = datapath_down(pin_dir, err, errlen);
 
 	for (int waited = 0; ret == -EBUSY && asked && waited < DOWN_WAIT_MS; waited += 50) {

@@ -16,8 +16,8 @@ int controller_run(const struct config *config);
 
 /*
  * Ends a running controller of @pin_dir, if there is one, and removes every program, map, link, route, device and pin.
- * Returns 0, or a negative errno with one line in @err.
+ * @is_ending: it was told to end already; it may be so young that the maps do not name it. Returns 0, or a negative errno with one line in @err.
  */
-int controller_down(const char *pin_dir, char *err, size_t errlen);
+int controller_down(const char *pin_dir, bool is_ending, char *err, size_t errlen);
 
 #endif
