@@ -210,6 +210,10 @@ static void print_controller(FILE *out, const struct status *status)
 {
 	char age[SHOW_AGE_LEN];
 
+	if (!status->info.heartbeat_ns) {
+		fprintf(out, "Controller: Starting\n");
+		return;
+	}
 	switch (status_controller(status)) {
 	case STATUS_RUNNING:
 		show_duration(show_seconds_since(status, status->info.started_ns), age, sizeof(age));
@@ -232,6 +236,10 @@ static void print_programs(FILE *out, const struct status *status)
 	const struct talon_info *info = &status->info;
 	char age[SHOW_AGE_LEN];
 
+	if (!info->datapath_since_ns) {
+		fprintf(out, "Datapath: not attached yet\n");
+		return;
+	}
 	fprintf(out, "Datapath: ");
 	show_text(out, info->mode, sizeof(info->mode));
 	if (!status_is_attached(status))
