@@ -79,6 +79,7 @@ struct mesh {
 	bool map_is_old;		/* it came from disk; no server has confirmed it yet */
 	bool plane_is_ready;
 	bool has_applied;
+	bool has_no_verdict;		/* management will still say whether we may join at all */
 	bool ends;
 	int result;
 	char apply_why[200];		/* why the last apply was not whole; empty: it was */

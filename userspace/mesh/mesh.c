@@ -234,7 +234,8 @@ static void on_state(void *ctx, enum management_state state, const char *why)
 		mesh_event(mesh, "INFO", "CONNECTIVITY", "connected to management");
 		finish_up(mesh, 0, NULL);
 	} else {
-		log_warn("management: %s", why);
+		if (state != MANAGEMENT_NEEDS_LOGIN || !mesh->has_no_verdict)	/* else it is said there, once */
+			log_warn("management: %s", why);
 		if (state == MANAGEMENT_NEEDS_LOGIN)
 			finish_up(mesh, -EACCES, why);
 		mesh_event(mesh, state == MANAGEMENT_NEEDS_LOGIN ? "ERROR" : "WARNING",
@@ -243,13 +244,10 @@ static void on_state(void *ctx, enum management_state state, const char *why)
 }
 
 /* The server's word, not an outage: at once, and nothing is left for the next start. */
-static void on_deleted(void *ctx)
+static void leave(struct mesh *mesh)
 {
-	struct mesh *mesh = ctx;
 	struct mesh_message none = {};
 
-	log_err("this peer was deleted in management: all its ways are closed. To join again, start with a valid setup key");
-	mesh_event(mesh, "CRITICAL", "AUTHENTICATION", "this peer was deleted in management");
 	guard_release(&mesh->guard);
 	loop_timer_cancel(mesh->loop, &mesh->guard_timer);
 	mesh_message_done(&mesh->held);
@@ -260,10 +258,20 @@ static void on_deleted(void *ctx)
 	mesh_take_map(mesh, &none);
 }
 
+static void on_deleted(void *ctx)
+{
+	struct mesh *mesh = ctx;
+
+	log_err("this peer was deleted in management: all its ways are closed. To join again, start with a valid setup key");
+	mesh_event(mesh, "CRITICAL", "AUTHENTICATION", "this peer was deleted in management");
+	leave(mesh);
+}
+
 static void on_verdict(void *ctx, int error, const char *why)
 {
 	struct mesh *mesh = ctx;
 
+	mesh->has_no_verdict = false;
 	if (!error || mesh->ends)
 		return;
 	log_err("%s", why);
@@ -301,6 +309,7 @@ static int start_management(struct mesh *mesh, const struct control_up *up)
 	int ret = management_new(mesh->loop, &config, &events, mesh, &mesh->management);
 
 	secret_key_wipe(&config.private_key);
+	mesh->has_no_verdict = config.once;
 	if (!ret)
 		management_start(mesh->management);
 	return ret;
@@ -497,6 +506,7 @@ static void on_down(void *ctx, control_done_fn done, void *arg)
 }
 
 struct logout {
+	struct mesh *mesh;
 	control_done_fn done;
 	void *arg;
 };
@@ -505,6 +515,8 @@ static void logged_out(void *ctx, int error, const char *why)
 {
 	struct logout *logout = ctx;
 
+	if (!error)
+		leave(logout->mesh);
 	logout->done(logout->arg, error, why);
 	free(logout);
 }
@@ -519,7 +531,7 @@ static void on_logout(void *ctx, control_done_fn done, void *arg)
 		done(arg, -ENOMEM, NULL);
 		return;
 	}
-	*logout = (struct logout){ done, arg };
+	*logout = (struct logout){ mesh, done, arg };
 	ret = management_logout(mesh->management, logged_out, logout);
 	if (!ret)
 		return;
