@@ -10,6 +10,11 @@
 #include "mesh/internal.h"
 #include "net/net.h"
 
+/* An inherited way is looked at again and again; a keepalive comes every 25 s, and within 10 s of data that nothing else answers. */
+#define INHERITED_LOOK_NS	(3 * LOOP_SECOND)
+#define SILENT_NS		(35 * LOOP_SECOND)
+#define UNANSWERED_NS		(12 * LOOP_SECOND)
+
 /* Arrays that are only needed while the map is applied. */
 struct desired {
 	struct plane_peer *peers;
@@ -215,12 +220,37 @@ static int make_rules(struct mesh *mesh, const struct netmap *map, __be32 addr, 
 	return ret;
 }
 
+/* The datapath goes by the path from before a restart of ours, and nothing says that it leads nowhere. */
+static bool still_carries(const struct mesh *mesh, uint32_t id)
+{
+	const uint64_t now = loop_now(mesh->loop);
+	struct plane_facts facts;
+
+	if (plane_get_facts(mesh->c, id, &facts) || !facts.has_session || facts.rx_direct_ns <= facts.rx_relay_ns)
+		return false;
+	return facts.rx_direct_ns + SILENT_NS > now && facts.tx_data_ns < facts.rx_direct_ns + UNANSWERED_NS;
+}
+
+/* A network keeps its inherited way from the very first map on: without its router it would have none until a server answers. */
+static bool is_inherited(const struct mesh *mesh, const uint8_t *key, const struct peer_info *info)
+{
+	if (!info)
+		return !mesh->has_applied && still_carries(mesh, plane_find_peer(mesh->c, key));
+	return info->status == PEER_CONNECTING && info->way == PLANE_DIRECT && still_carries(mesh, info->id);
+}
+
 static void router_state(void *ctx, const uint8_t key[static KEY_LEN], struct choose_router *ret_router)
 {
 	struct mesh *mesh = ctx;
 	struct peer_info info;
+	bool is_known = !peers_get(mesh->peers, key, &info);
 
-	if (peers_get(mesh->peers, key, &info))
+	if (is_inherited(mesh, key, is_known ? &info : NULL)) {
+		ret_router->status = CHOOSE_CONNECTED;
+		loop_timer_after(mesh->loop, &mesh->apply_timer, INHERITED_LOOK_NS);
+		return;
+	}
+	if (!is_known)
 		return;
 	ret_router->status = info.status == PEER_CONNECTED ? CHOOSE_CONNECTED : info.status == PEER_IDLE ? CHOOSE_IDLE : CHOOSE_CONNECTING;
 	ret_router->relayed = info.way == PLANE_RELAY;
@@ -344,8 +374,7 @@ void mesh_apply(struct mesh *mesh)
 
 void mesh_apply_soon(struct mesh *mesh)
 {
-	if (!loop_timer_is_set(&mesh->apply_timer))
-		loop_timer_after(mesh->loop, &mesh->apply_timer, 0);
+	loop_timer_after(mesh->loop, &mesh->apply_timer, 0);
 }
 
 void mesh_message_done(struct mesh_message *message)

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/sysinfo.h"
 #include "mesh/internal.h"
 
 #define RELAYS_MAX 32
@@ -266,7 +265,7 @@ int mesh_snapshot(void *ctx, struct snapshot *s)
 
 	key_to_base64(mesh->identity.public_key, key);
 	*s = (struct snapshot){
-		.version = text(SYSINFO_NETBIRD_VERSION),
+		.version = text(TALON_VERSION),
 		.daemon_status = text(daemon_status(mesh)),
 		.management_connected = mesh->management_link.is_connected,
 		.signal_connected = mesh->signal_link.is_connected,
