@@ -100,13 +100,23 @@ static void fill_own(struct mesh *mesh, struct snapshot *s)
 		qsort(s->networks, s->network_count, sizeof(*s->networks), by_text);
 }
 
+static bool goes_by(const struct choose_group *group, const uint8_t *key)
+{
+	return group->usable && group->current < group->member_count && !memcmp(group->members[group->current].key, key, KEY_LEN);
+}
+
+/* Room for what there is and no more: most peers are no routers, and there may be thousands of both. */
 static void fill_peer_networks(struct mesh *mesh, const uint8_t *key, struct snapshot_peer *p)
 {
-	p->networks = array(mesh->choose.group_count, sizeof(*p->networks));
+	size_t count = 0;
+
+	for (size_t i = 0; i < mesh->choose.group_count; i++)
+		count += goes_by(&mesh->choose.groups[i], key);
+	p->networks = array(count, sizeof(*p->networks));
 	for (size_t i = 0; p->networks && i < mesh->choose.group_count; i++) {
 		const struct choose_group *group = &mesh->choose.groups[i];
 
-		if (group->usable && group->current < group->member_count && !memcmp(group->members[group->current].key, key, KEY_LEN))
+		if (goes_by(group, key))
 			p->networks[p->network_count++] = route_text(&group->net, group->domains, group->domain_count);
 	}
 }

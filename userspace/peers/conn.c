@@ -61,18 +61,23 @@ static void tell(struct conn *conn, enum link_event why)
 
 /* --- what we say --- */
 
+/* A block at a time: each call is one of the system's, and a large map opens thousands of connections at once. */
 static void random_letters(const struct peers *peers, char *text, size_t len)
 {
 	static const char letters[52] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-	uint8_t byte;
+	uint8_t bytes[48];
+	size_t at = sizeof(bytes);
 
-	for (size_t i = 0; i < len;) {
-		peers_random(peers, &byte, sizeof(byte));
-		if (byte < 4 * sizeof(letters))		/* each letter as often as any other */
-			text[i++] = letters[byte % sizeof(letters)];
+	for (size_t i = 0; i < len; at++) {
+		if (at == sizeof(bytes)) {
+			peers_random(peers, bytes, sizeof(bytes));
+			at = 0;
+		}
+		if (bytes[at] < 4 * sizeof(letters))	/* each letter as often as any other */
+			text[i++] = letters[bytes[at] % sizeof(letters)];
 	}
 	text[len] = '\0';
-	sodium_memzero(&byte, sizeof(byte));
+	sodium_memzero(bytes, sizeof(bytes));
 }
 
 /* Never the one before, or the other side would take the next agent for the last. */
