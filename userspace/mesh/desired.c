@@ -15,6 +15,8 @@
 #define SILENT_NS		(35 * LOOP_SECOND)
 #define UNANSWERED_NS		(12 * LOOP_SECOND)
 
+#define NOTICEABLE_NS		(20 * LOOP_MS)		/* to apply a map: worth a line in the log */
+
 /* Arrays that are only needed while the map is applied. */
 struct desired {
 	struct plane_peer *peers;
@@ -404,6 +406,8 @@ void mesh_take_map(struct mesh *mesh, struct mesh_message *message)
 {
 	const struct netmap *map = &message->update.map;
 	const struct netmap_self *self = find_self(mesh, map);
+	const uint64_t begin = mesh_unix_ns();
+	uint64_t took;
 
 	if (choose_set_map(&mesh->choose, map, mesh->identity.public_key, self->addr, self->prefixlen, mesh->config->mesh.disable_client_routes))
 		log_warn("networks of others: out of memory");
@@ -417,5 +421,8 @@ void mesh_take_map(struct mesh *mesh, struct mesh_message *message)
 	mesh->has_map = true;
 	mesh_apply(mesh);
 	mesh_message_done(&old);
+	took = mesh_unix_ns() - begin;
+	if (took >= NOTICEABLE_NS)
+		log_info("network map %llu: applied in %llu ms", (unsigned long long)mesh->now.update.map.serial, (unsigned long long)(took / LOOP_MS));
 	loop_timer_after(mesh->loop, &mesh->memory_timer, MESH_QUIET_NS);
 }
