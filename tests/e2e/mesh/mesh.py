@@ -13,6 +13,7 @@ Commands (NAME of a peer is its host name; lists are separated by commas):
     key NAME valid|expired|revoked [limit=N] [groups=A,B]
     add NAME [groups=A,B]           a peer that nobody runs; its key is the mesh's
     crowd N                         N such peers at once, named crowd-0 ...
+    large N ROUTES NAME             N such peers, and ROUTES networks (10.128.0.0/24 and on) behind NAME, in one map
     delete NAME                     farewell map, end of the stream, and it is unknown from then on
     groups NAME A,B                 besides All
     address NAME IP
@@ -685,6 +686,14 @@ class Control:
             self.mesh.peers[key] = dict(key=key, name=f"crowd-{i}", id=f"crowd{i}", ip=ip, fqdn=f"crowd-{i}.{DOMAIN}", groups=["crowd"],
                                         version="0.66.4", ssh="", private=None, logins=0, syncs=0, metas=0, relays=None)
         self.mesh.changed()
+
+    async def do_large(self, peers, routes, name):
+        self.mesh.named(name)
+        for i in range(int(routes)):
+            self.mesh.routes[f"large-{i}"] = dict(
+                peers=[name], network=f"10.{128 + (i >> 8)}.{i & 255}.0/24", domains=[], netid=f"large-{i}", metric=9999, masquerade=True,
+                groups=["All"], keep=False, resource=False, acl=None)
+        await self.do_crowd(peers)
 
     async def do_delete(self, name):
         self.mesh.delete(self.mesh.named(name))
