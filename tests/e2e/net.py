@@ -304,6 +304,62 @@ def tcp_stream(a):
         sys.exit("the bytes that arrived are not the bytes that were sent")
 
 
+def tcp_echo(a):
+    """Sends back what comes, on any number of connections."""
+    class Echo(socketserver.BaseRequestHandler):
+        def handle(self):
+            while data := self.request.recv(1 << 16):
+                self.request.sendall(data)
+
+    socketserver.ThreadingTCPServer.allow_reuse_address = True
+    socketserver.ThreadingTCPServer.daemon_threads = True
+    socketserver.ThreadingTCPServer((a.address, a.port), Echo).serve_forever()
+
+
+def pace(a):
+    """A connection to an echo server and datagrams to the UDP server, one record each every 20 ms until the file STOP is there. A line per answer
+    of the connection; the last is "end SENT RECEIVED LONGEST-TCP-GAP-MS LONGEST-UDP-GAP-MS"."""
+    tcp, udp = socket.create_connection((a.address, a.port), timeout=10), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    udp.connect((a.address, a.udp_port))
+    sent, got, step, last, gaps = bytearray(), bytearray(), 0.02, {tcp: None, udp: None}, {tcp: 0, udp: 0}
+    due, stopped = time.monotonic(), None
+
+    def heard(sock):
+        now = time.monotonic()
+        if last[sock] is not None:
+            gaps[sock] = max(gaps[sock], now - last[sock])
+        last[sock] = now
+
+    while stopped is None or (len(got) < len(sent) and time.monotonic() < stopped + 10):
+        now = time.monotonic()
+        if stopped is None and os.path.exists(a.stop):
+            stopped = now
+        if stopped is None and now >= due:
+            due += step
+            record = os.urandom(64)
+            tcp.sendall(record)
+            sent += record
+            try:
+                udp.send(b"0" + record)
+            except OSError:
+                pass
+        for sock in select.select([tcp, udp], [], [], max(0, due - now) if stopped is None else 0.1)[0]:
+            try:
+                data = sock.recv(1 << 16)
+            except ConnectionRefusedError:
+                continue
+            if sock is tcp and not data:
+                sys.exit("the connection was closed")
+            heard(sock)
+            if sock is tcp:
+                got += data
+                print(len(got), flush=True)
+    if sent != got:
+        sys.exit(f"what came back ({len(got)}) is not what was sent ({len(sent)} bytes)")
+    print(f"end {len(sent)} {len(got)} {gaps[tcp] * 1000:.0f} {gaps[udp] * 1000:.0f}", flush=True)
+
+
 def tcp_mss(a):
     """Connects and prints the segment size that came out of it."""
     sock = socket.create_connection((a.address, a.port), timeout=a.timeout)
@@ -423,6 +479,8 @@ def main():
         ("dport", {"type": int}))
     add("stream", tcp_stream, port, timeout, ("--size", {"type": int, "default": 8 << 20}),
         ("--rate", {"type": float, "default": 4e6}))
+    add("tcp-echo", tcp_echo, port)
+    add("pace", pace, port, ("udp_port", {"type": int}), ("stop", {}))
     add("mss", tcp_mss, port, timeout)
     add("replay", replay, port, count, timeout, ("--forge", {"action": "store_true"}))
     add("tagged-send", tagged_send, ("mac", {}), count)
