@@ -482,6 +482,38 @@ static void a_direct_pair_outlives_its_relay_and_gets_it_back(void **state)
 	world_free(w);
 }
 
+static void without_its_relay_a_pair_that_nothing_answers_is_told_within_a_second_and_a_half(void **state)
+{
+	struct world *w = ours_and_stock(A);
+
+	advance(w, 4 * SEC);
+	server_set(w, 0, false);
+	traffic(w, A, B, 2 * SEC, 10 * MS, true);
+	expect_way(w, A, PLANE_DIRECT);
+	assert_false(info_of(w, A, B).is_silent);
+	cut(w, A, B, true, true);
+	traffic(w, A, B, 1500 * MS, 10 * MS, true);
+	expect_way(w, A, PLANE_DIRECT);		/* there is no other */
+	assert_true(info_of(w, A, B).is_silent);
+	cut(w, A, B, false, false);
+	traffic(w, A, B, SEC, 10 * MS, true);
+	assert_false(info_of(w, A, B).is_silent);
+	world_free(w);
+}
+
+static void a_peer_that_answers_by_relay_is_not_called_silent(void **state)
+{
+	struct world *w = pair_of_ours();
+
+	advance(w, 4 * SEC);
+	traffic(w, A, B, 2 * SEC, 10 * MS, true);
+	cut(w, A, B, true, true);
+	traffic(w, A, B, 3 * SEC, 10 * MS, true);
+	expect_way(w, A, PLANE_RELAY);
+	assert_false(info_of(w, A, B).is_silent);	/* the relay answers */
+	world_free(w);
+}
+
 static void a_restart_of_signal_disturbs_nobody_and_delays_nobody(void **state)
 {
 	struct world *w = ours_and_stock(B);
@@ -1281,6 +1313,8 @@ int main(void)
 		cmocka_unit_test(idle_tunnels_are_looked_at_once_a_second_at_most),
 		cmocka_unit_test(a_restart_of_the_relay_is_got_over),
 		cmocka_unit_test(a_direct_pair_outlives_its_relay_and_gets_it_back),
+		cmocka_unit_test(without_its_relay_a_pair_that_nothing_answers_is_told_within_a_second_and_a_half),
+		cmocka_unit_test(a_peer_that_answers_by_relay_is_not_called_silent),
 		cmocka_unit_test(a_restart_of_signal_disturbs_nobody_and_delays_nobody),
 		cmocka_unit_test(the_first_offer_waits_a_little_for_the_home_relay),
 		cmocka_unit_test(the_controlling_sides_relay_carries_the_pair),

@@ -255,6 +255,8 @@ static void router_state(void *ctx, const uint8_t key[static KEY_LEN], struct ch
 	if (!is_known)
 		return;
 	ret_router->status = info.status == PEER_CONNECTED ? CHOOSE_CONNECTED : info.status == PEER_IDLE ? CHOOSE_IDLE : CHOOSE_CONNECTING;
+	if (info.status == PEER_CONNECTED && info.is_silent)	/* the last choice, but one */
+		ret_router->status = CHOOSE_IDLE;
 	ret_router->relayed = info.way == PLANE_RELAY;
 	ret_router->latency_ns = info.latency_ns;
 }

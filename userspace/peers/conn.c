@@ -59,6 +59,19 @@ static void tell(struct conn *conn, enum link_event why)
 		peers->ops.changed(peers->ctx, conn->key);
 }
 
+/* Still connected, as far as ICE and the relay know, but whoever has a choice should make it now. */
+void conn_set_silent(struct conn *conn, bool is_silent)
+{
+	struct peers *peers = conn->peers;
+
+	if (conn->is_silent == is_silent)
+		return;
+	conn->is_silent = is_silent;
+	log_debug("peer %s: %s", conn->name, is_silent ? "does not answer" : "answers again");
+	if (peers->ops.changed)
+		peers->ops.changed(peers->ctx, conn->key);
+}
+
 /* --- what we say --- */
 
 /* A block at a time: each call is one of the system's, and a large map opens thousands of connections at once. */
@@ -266,6 +279,7 @@ static void relay_received(void *ctx, const uint8_t *bytes, size_t len)
 	struct peers *peers = conn->peers;
 
 	peers->ops.relay_received(peers->ctx, conn->id, bytes, len);
+	conn_set_silent(conn, false);
 	if (conn->state == LINK_RELAYED && conn->inherits) {
 		leave_inherited(conn);
 		tell(conn, LINK_EV_FOLLOW);
@@ -359,7 +373,7 @@ void conn_stop(struct conn *conn)
 	loop_timer_cancel(conn->peers->loop, &conn->guard);
 	free(conn->early);
 	conn->early = NULL;
-	conn->is_wanted = conn->inherits = conn->hides_session = false;
+	conn->is_wanted = conn->inherits = conn->hides_session = conn->is_silent = false;
 	sodium_memzero(conn->ufrag, sizeof(conn->ufrag));
 	sodium_memzero(conn->pwd, sizeof(conn->pwd));
 }
@@ -378,6 +392,7 @@ static void do_candidate(struct conn *conn, const struct signal_body *body)
 
 static void do_use_relay(struct conn *conn, const struct signal_body *body)
 {
+	conn->is_silent = false;
 	first_way(conn, PLANE_RELAY);
 	reveal_session(conn);
 }
@@ -405,7 +420,7 @@ static void do_lose_relay(struct conn *conn, const struct signal_body *body)
  */
 static void do_use_pair(struct conn *conn, const struct signal_body *body)
 {
-	conn->inherits = false;
+	conn->inherits = conn->is_silent = false;
 	if (loop_timer_is_set(&conn->watch)) {		/* the relay carried before */
 		set_way(conn, PLANE_DIRECT);
 		if (conn->is_controller)

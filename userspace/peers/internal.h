@@ -65,6 +65,7 @@ struct conn {
 	bool remote_has_relay;
 	bool relay_is_ready;
 	bool watch_is_first;
+	bool is_silent;				/* nothing answers by the way in use, and no other is left to try */
 	char ufrag[SIGNAL_UFRAG_LEN + 1], pwd[SIGNAL_PWD_LEN + 1];
 	uint8_t session[SIGNAL_SESSION_ID_LEN];
 	struct relay_peer *relay;
@@ -123,6 +124,7 @@ void conn_init(struct conn *conn, struct peers *peers);
 /* The only way that a state changes. @body: for OFFER, ANSWER, CANDIDATE. */
 void conn_step(struct conn *conn, enum link_event event, const struct signal_body *body);
 void conn_wanted(struct conn *conn);
+void conn_set_silent(struct conn *conn, bool is_silent);
 enum peer_status conn_status(const struct conn *conn);
 void conn_new_session(struct conn *conn);
 void conn_body(const struct conn *conn, enum signal_type type, struct signal_body *ret_body);

@@ -511,6 +511,7 @@ int peers_get(const struct peers *peers, const uint8_t key[static KEY_LEN], stru
 	}
 	ret_info->changed_unix_ns = conn->changed_unix_ns;
 	ret_info->needs_rosenpass = conn->needs_rosenpass;
+	ret_info->is_silent = conn->is_silent;
 	return 0;
 }
 

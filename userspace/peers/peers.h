@@ -101,6 +101,7 @@ struct peer_info {
 	uint64_t changed_unix_ns;	/* of the last change of status or way; 0: never */
 	uint64_t latency_ns;		/* 0: unknown */
 	bool needs_rosenpass;		/* seems to insist on it */
+	bool is_silent;			/* connected, but what is sent goes unanswered, direct and by relay */
 };
 /* Returns 0 or -ENOENT. */
 int peers_get(const struct peers *peers, const uint8_t key[static KEY_LEN], struct peer_info *ret_info);

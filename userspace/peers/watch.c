@@ -156,10 +156,12 @@ static void look_suspect(struct conn *conn, const struct silence_facts *facts)
 {
 	const enum silence_proof proof = silence_prove(conn->turned_ns, facts);
 
-	if (proof == SILENCE_PROVEN)
+	if (proof == SILENCE_PROVEN) {
 		conn_step(conn, LINK_EV_PROVEN, NULL);
-	else if (proof == SILENCE_UNPROVEN)
+	} else if (proof == SILENCE_UNPROVEN) {
 		conn_step(conn, LINK_EV_UNPROVEN, NULL);
+		conn_set_silent(conn, facts->rx_relay_ns <= conn->turned_ns);
+	}
 }
 
 static void look_direct(struct conn *conn, const struct silence_facts *facts)
@@ -168,12 +170,15 @@ static void look_direct(struct conn *conn, const struct silence_facts *facts)
 
 	switch (silence_judge(&conn->silence, facts)) {
 	case SILENCE_NONE:
+		conn_set_silent(conn, false);
 		break;
 	case SILENCE_CHECK:
 		peers->ops.ice_probe(peers->ctx, conn->exchange->agent);
 		break;
 	case SILENCE_LOST:
 		conn_step(conn, LINK_EV_SILENCE, NULL);
+		if (conn->state == LINK_ALONE)
+			conn_set_silent(conn, true);
 		break;
 	case SILENCE_FOLLOW:
 		conn_step(conn, LINK_EV_FOLLOW, NULL);
