@@ -4,7 +4,7 @@
 #
 #   runner.sh [-l] [FILE | FILE:CASE | CASE-PATTERN]...	(names without path; all if none; -l lists them)
 #
-# One line per case, a second try for those that failed; the last line is "N passed, M failed, K skipped". Exit status: 0 if none failed, 77 if all were skipped, else 1.
+# One line per case, and what it measured (note); a second try for those that failed; the last line is "N passed, M failed, K skipped". Exit status: 0 if none failed, 77 if all were skipped, else 1.
 # A case that exits with 77 was skipped. Environment: TALON (the binary), BUILD, ENGINE=reference (wireguard-go and nftables in Talon's place,
 # to try the scenarios themselves), KEEP_LOGS=1.
 set -u
@@ -36,7 +36,7 @@ run_case() { # FILE CASE
 	printf '%-9s %s: %s (%d.%01d s)' "$(case $rc in 0) echo ok ;; 77) echo skipped ;; *) echo FAILED ;; esac)" "${1#test_}" \
 		"${sentence//_/ }" $(((${EPOCHREALTIME/./} - start) / 1000000)) $(((${EPOCHREALTIME/./} - start) / 100000 % 10))
 	case $rc in
-	0) echo; echo passed >&9 ;;
+	0) echo; sed -n 's/^# /    # /p' "$log"; echo passed >&9 ;;
 	77) echo ": $(sed -n 's/^SKIPPED: //p' "$log")"; echo skipped >&9 ;;
 	*)
 		echo; echo "failed $1 $2" >&9

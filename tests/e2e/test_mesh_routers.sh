@@ -63,6 +63,20 @@ test_killed_router_is_replaced_within_seconds_and_comes_back() {
 	between "milliseconds without an answer" 0 $((1000 * ${PATIENCE:-3})) "$gap"
 }
 
+# Nobody is told: neither the relay nor anybody else hears of its end.
+test_router_whose_power_fails_is_replaced_within_seconds() {
+	local gap
+	by node
+	start_pings
+	ip -n "$P-rtr" link set p-node down
+	wait_for 10 "the network to go by the other" goes_by node2
+	gap=$(longest_gap)
+	note "without power: longest gap $gap ms"
+	between "milliseconds without an answer" 0 $((5500 * ${PATIENCE:-3})) "$gap"
+	ip -n "$P-rtr" link set p-node up
+	by node 40
+}
+
 test_router_that_is_taken_down_hands_over() {
 	local gap
 	by node
