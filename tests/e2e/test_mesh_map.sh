@@ -238,3 +238,37 @@ test_domain_route_answers_and_opens_what_it_answered() {
 	mesh unroute domains
 	wait_for 5 "what was open to be closed" not get lap "http://$GW/page" --max-time 1
 }
+
+# The node's own address lies in the network behind it: from outside there is no way to it but the tunnel, once that leads there.
+test_way_to_an_address_inside_a_routed_network_is_left_when_the_route_comes() {
+	finally "mesh route lan peer=node network=192.168.1.0/24; ready lap"
+	mesh unroute lan
+	wait_for 5 "the route to go" not host_route lap 192.168.1.0/24
+	stop lap
+	member lap down
+	member_up lap
+	wait_for 15 "a way to the node's address" endpoint_is lap node "$NODE:51820"
+	mesh route lan peer=node network=192.168.1.0/24
+	settled lap
+	wait_for 5 "another way" not endpoint_is lap node "$NODE:51820"
+	ready lap
+	all_answered lap $GW 50
+	endpoint_is lap node "\\[fd01::221]:51820"
+}
+
+endpoint_is() { about_peer "$1" "$2" iceCandidateEndpoint.remote | grep -qx "$3"; }
+
+test_host_inside_a_routed_network_keeps_its_own_way_there() {
+	host_add node2
+	finally "stop node2; mesh delete node2"
+	member_up node2 TALON_AGENT=true
+	wait_for 5 "the route that it has itself to be left alone" member_logged node2 "192.168.1.0/24 to wt0 is left out"
+	direct node2 node
+	settled node2
+	wait_for 15 "a way inside the network" endpoint_is node2 node "\\($NODE:51820\\|\\[fd01::221]:51820\\)"
+	stop node2
+	member node2 down
+	member_up node2 TALON_AGENT=true NB_LOG_LEVEL=debug
+	direct node2 node
+	not member_logged node2 "a candidate inside a network that we reach through the mesh"
+}

@@ -965,6 +965,28 @@ static void candidates_inside_networks_that_we_reach_through_the_mesh_are_droppe
 	world_free(w);
 }
 
+static void a_pair_whose_address_is_reached_through_the_mesh_from_now_on_is_left(void **state)
+{
+	struct world *w = pair_of_ours();
+	struct config_cidr route = { .family = AF_INET, .prefixlen = 32 };
+	struct endpoint path;
+
+	advance(w, 4 * SEC);
+	traffic(w, A, B, SEC, 10 * MS, true);
+	expect_way(w, A, PLANE_DIRECT);
+	path = info_of(w, A, B).pair.path;
+	route.family = path.family;
+	route.prefixlen = path.family == AF_INET ? 32 : 128;
+	route.addr = path.remote;
+	gaps_clear(w);
+	assert_int_equal(peers_set_client_routes(w->node[A].peers, &route, 1), 0);
+	assert_int_equal(w->node[A].plane[B].way, PLANE_RELAY);
+	traffic(w, A, B, SEC, 10 * MS, true);
+	advance(w, 100 * MS);
+	assert_in_range(w->node[A].plane[B].received, 98, 100);
+	world_free(w);
+}
+
 static void strangers_and_unknown_messages_are_ignored(void **state)
 {
 	struct world *w = world_new(2);
@@ -1333,6 +1355,7 @@ int main(void)
 		cmocka_unit_test(a_session_that_is_never_renewed_ends_the_way),
 		cmocka_unit_test(a_peer_that_insists_on_rosenpass_is_named),
 		cmocka_unit_test(candidates_inside_networks_that_we_reach_through_the_mesh_are_dropped),
+		cmocka_unit_test(a_pair_whose_address_is_reached_through_the_mesh_from_now_on_is_left),
 		cmocka_unit_test(strangers_and_unknown_messages_are_ignored),
 		cmocka_unit_test(offers_follow_their_schedule),
 		cmocka_unit_test(what_is_missing_in_the_operations_is_said),

@@ -118,6 +118,11 @@ void plane_tell(void *ctx)
 
 /* Ways. */
 
+bool plane_is_left_out(const struct controller *c, const struct config_cidr *net)
+{
+	return net->family == AF_INET && prefixes_find(&c->hosts.refused, ntohl(net->addr.word[0]), net->prefixlen);
+}
+
 static int write_nowhere(struct controller *c, uint32_t peer)
 {
 	static const struct talon_endpoint nowhere = { .flags = TALON_ENDPOINT_PINNED };

@@ -56,6 +56,8 @@ int plane_set_acl(struct controller *c, const struct acl_table *table, char *err
 uint32_t plane_find_peer(const struct controller *c, const uint8_t public_key[static KEY_LEN]);
 
 enum plane_way { PLANE_NOWHERE, PLANE_DIRECT, PLANE_RELAY };
+/* A host route of the last plane_apply() that was left out: the host reaches that network by itself. */
+bool plane_is_left_out(const struct controller *c, const struct config_cidr *net);
 /*
  * Where packets for @peer go from now on, until told otherwise: the datapath does not follow the source of what arrives (peers of a static file
  * roam as WireGuard does). Packets are accepted by any way. @path: for PLANE_DIRECT.

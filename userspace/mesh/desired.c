@@ -279,8 +279,10 @@ static int tell_routes(struct mesh *mesh, const struct netmap *map)
 	if (self->addr)
 		list[count++] = (struct config_cidr){ .family = AF_INET, .prefixlen = self->prefixlen, .addr.word[0] = self->addr };
 	for (size_t i = 0; i < mesh->choose.group_count; i++) {
-		if (mesh->choose.groups[i].usable)
-			list[count++] = mesh->choose.groups[i].net;
+		const struct choose_group *group = &mesh->choose.groups[i];
+
+		if (group->usable && !plane_is_left_out(mesh->c, &group->net))
+			list[count++] = group->net;
 	}
 	ret = peers_set_client_routes(mesh->peers, list, count);
 	free(list);

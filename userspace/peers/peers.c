@@ -79,22 +79,6 @@ bool peers_is_routed(const struct peers *peers, uint16_t family, const struct ta
 	return false;
 }
 
-int peers_set_client_routes(struct peers *peers, const struct config_cidr *list, size_t count)
-{
-	struct config_cidr *copy = NULL;
-
-	if (count) {
-		copy = reallocarray(NULL, count, sizeof(*copy));
-		if (!copy)
-			return -ENOMEM;
-		memcpy(copy, list, count * sizeof(*copy));
-	}
-	free(peers->routes);
-	peers->routes = copy;
-	peers->route_count = count;
-	return 0;
-}
-
 /* --- the table --- */
 
 static size_t bucket_of_key(const struct peers *peers, const uint8_t *key)
@@ -216,6 +200,33 @@ static void each(struct peers *peers, conn_fn fn)
 			fn(conn);
 		}
 	}
+}
+
+/* A pair that was found before the network was: our checks, and soon our packets, would go into the tunnel from now on. */
+static void leave_routed_pair(struct conn *conn)
+{
+	const struct exchange *exchange = conn->exchange;
+
+	if (exchange && exchange->is_connected && peers_is_routed(conn->peers, exchange->pair.path.family, &exchange->pair.path.remote))
+		conn_step(conn, LINK_EV_PAIR_LOST, NULL);
+}
+
+int peers_set_client_routes(struct peers *peers, const struct config_cidr *list, size_t count)
+{
+	struct config_cidr *copy = NULL;
+
+	if (count) {
+		copy = reallocarray(NULL, count, sizeof(*copy));
+		if (!copy)
+			return -ENOMEM;
+		memcpy(copy, list, count * sizeof(*copy));
+	}
+	free(peers->routes);
+	peers->routes = copy;
+	peers->route_count = count;
+	if (count)
+		each(peers, leave_routed_pair);
+	return 0;
 }
 
 /* --- peers of the map --- */
