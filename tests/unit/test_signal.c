@@ -25,6 +25,7 @@ struct grpc_channel {
 };
 
 struct grpc_call {
+	int nudges;
 	char path[80];
 	char id[64];
 	bool keep_open, is_half_closed, is_unary, is_open;
@@ -118,6 +119,12 @@ int grpc_call_start(struct grpc_channel *channel, const struct grpc_call_options
 void grpc_call_half_close(struct grpc_call *call)
 {
 	call->is_half_closed = true;
+}
+
+void grpc_call_nudge(struct grpc_call *call)
+{
+	assert_true(call->is_open);
+	call->nudges++;
 }
 
 void grpc_call_cancel(struct grpc_call *call)
@@ -513,6 +520,28 @@ static void silence_instead_of_headers_ends_after_30_seconds(void **state)
 	assert_non_null(strstr(seen.why, "30 s"));
 }
 
+static void headers_that_a_proxy_may_hold_back_are_asked_for_once(void **state)
+{
+	signal_start(client);
+	run(500 * MS - 1);
+	assert_int_equal(last()->nudges, 0);
+	run(1);
+	assert_int_equal(last()->nudges, 1);
+	give_headers(last(), "x-wiretrustee-peer-registered");
+	assert_int_equal(seen.connected, 1);
+	run(5 * SEC);
+	assert_int_equal(calls[0].nudges, 1);
+}
+
+static void a_registration_that_comes_soon_is_not_asked_for(void **state)
+{
+	signal_start(client);
+	run(100 * MS);
+	give_headers(last(), "x-wiretrustee-peer-registered");
+	run(5 * SEC);
+	assert_int_equal(calls[0].nudges, 0);
+}
+
 static void a_refusal_is_told_in_the_servers_words(void **state)
 {
 	signal_start(client);
@@ -828,6 +857,8 @@ int main(void)
 		TEST(it_registers_with_its_key_and_says_no_more_on_the_stream),
 		TEST(an_answer_without_the_registered_header_is_no_signal_server),
 		TEST(silence_instead_of_headers_ends_after_30_seconds),
+		TEST(headers_that_a_proxy_may_hold_back_are_asked_for_once),
+		TEST(a_registration_that_comes_soon_is_not_asked_for),
 		TEST(a_refusal_is_told_in_the_servers_words),
 		TEST(it_comes_back_with_growing_waits_that_a_registration_resets),
 		TEST(what_peers_say_arrives_and_the_rest_is_dropped_and_counted),

@@ -40,6 +40,14 @@ static void watch_liveness(struct grpc_connection *c)
 		loop_timer_set(channel->loop, &c->liveness, quiet_since + channel->ping_after_ns);
 }
 
+static void ping(struct grpc_connection *c)
+{
+	nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
+	c->pinged_ns = loop_now(c->channel->loop);
+	c->awaits_pong = true;
+	grpc_connection_kick(c);
+}
+
 static void check_liveness(void *ctx)
 {
 	struct grpc_connection *c = ctx;
@@ -52,12 +60,18 @@ static void check_liveness(void *ctx)
 		connection_lost(c, why);
 		return;
 	}
-	if (!c->awaits_pong && now >= c->heard_ns + c->channel->ping_after_ns) {
-		nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
-		c->pinged_ns = now;
-		c->awaits_pong = true;
-		grpc_connection_kick(c);
-	}
+	if (!c->awaits_pong && now >= c->heard_ns + c->channel->ping_after_ns)
+		ping(c);
+	watch_liveness(c);
+}
+
+void grpc_call_nudge(struct grpc_call *call)
+{
+	struct grpc_connection *c = call->connection;
+
+	if (!c || !c->is_up || c->awaits_pong)
+		return;
+	ping(c);
 	watch_liveness(c);
 }
 

@@ -93,6 +93,9 @@ int grpc_call_start(struct grpc_channel *channel, const struct grpc_call_options
 	const struct grpc_call_events *events, void *ctx, struct grpc_call **ret_call);
 int grpc_call_send(struct grpc_call *call, const void *bytes, size_t len);
 void grpc_call_half_close(struct grpc_call *call);
+
+/* A PING now, for an answer that is late: a proxy that holds back what it has lets it go with its own answer. Sparingly: servers count PINGs. */
+void grpc_call_nudge(struct grpc_call *call);
 /* Resets the stream and frees the call; no callback comes. NULL is allowed. */
 void grpc_call_cancel(struct grpc_call *call);
 

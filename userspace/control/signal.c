@@ -17,6 +17,7 @@
 #define HEADER_REGISTERED	"x-wiretrustee-peer-registered"
 
 #define REGISTER_NS		(30 * LOOP_SECOND)
+#define NUDGE_NS	(500 * LOOP_MS)
 #define BACKOFF_FIRST_NS	(800 * LOOP_MS)
 #define BACKOFF_MAX_NS		(10 * LOOP_SECOND)
 #define BEAT_NS			(30 * LOOP_SECOND)	/* between messages to ourselves */
@@ -63,6 +64,7 @@ struct signal_client {
 	unsigned int evictions;		/* in a row */
 	struct loop_timer retry;	/* connect again */
 	struct loop_timer limit;	/* registration must have come */
+	struct loop_timer nudge;	/* registration should have come */
 	const char *limit_why;
 	char beat_why[GRPC_TEXT_LEN + 64];	/* how the last attempt to send it went wrong; empty: it did not */
 	struct loop_timer beat;		/* the next message to ourselves, or the end of waiting for it */
@@ -277,6 +279,7 @@ static void lose(struct signal_client *signal, uint64_t wait_ns, const char *why
 	signal->is_registered = false;
 	signal->is_waiting_for_beat = false;
 	loop_timer_cancel(signal->loop, &signal->limit);
+	loop_timer_cancel(signal->loop, &signal->nudge);
 	loop_timer_cancel(signal->loop, &signal->beat);
 	drop_beats(signal);
 	start_sends(signal);
@@ -401,6 +404,7 @@ static void stream_headers(void *ctx, const struct grpc_header *headers, size_t 
 	signal->backoff_ns = BACKOFF_FIRST_NS;
 	signal->stats.registrations++;
 	loop_timer_cancel(signal->loop, &signal->limit);
+	loop_timer_cancel(signal->loop, &signal->nudge);
 	loop_timer_after(signal->loop, &signal->beat, 0);
 	signal->events->state(signal->ctx, true, "registered");
 }
@@ -454,6 +458,16 @@ static void connect_stream(void *ctx)
 	/* The server reads nothing here. A request that has ended leaves proxies no reason to wait for more of it. */
 	grpc_call_half_close(signal->stream);
 	expect_registration(signal, REGISTER_NS, "the signal server did not confirm the registration within 30 s");
+	loop_timer_after(signal->loop, &signal->nudge, NUDGE_NS);
+}
+
+/* The confirmation is headers and nothing after them: nginx may keep such in the buffer of its TLS until it has something else to send. */
+static void nudge(void *ctx)
+{
+	struct signal_client *signal = ctx;
+
+	if (signal->stream)
+		grpc_call_nudge(signal->stream);
 }
 
 void signal_start(struct signal_client *signal)
@@ -487,6 +501,7 @@ int signal_new(struct loop *loop, const struct signal_config *config, const stru
 	TAILQ_INIT(&signal->in_flight);
 	loop_timer_init(&signal->retry, connect_stream, signal);
 	loop_timer_init(&signal->limit, registration_failed, signal);
+	loop_timer_init(&signal->nudge, nudge, signal);
 	loop_timer_init(&signal->beat, do_beat, signal);
 	*ret_signal = signal;
 	return 0;
@@ -510,6 +525,7 @@ void signal_free(struct signal_client *signal)
 	free_sends(&signal->in_flight);
 	loop_timer_cancel(signal->loop, &signal->retry);
 	loop_timer_cancel(signal->loop, &signal->limit);
+	loop_timer_cancel(signal->loop, &signal->nudge);
 	loop_timer_cancel(signal->loop, &signal->beat);
 	grpc_call_cancel(signal->stream);
 	grpc_channel_free(signal->channel);
