@@ -126,7 +126,7 @@ ns_add() {
 
 host_add() { # HOST
 	local h=$1 bridge=br-lan via=192.168.1.1 via6=fd01::1
-	case $h in lap* | mesh) bridge=br-inet via=10.99.0.254 via6=fd10::fe ;; esac
+	case ${ADDRESS[$h]} in 10.99.*) bridge=br-inet via=10.99.0.254 via6=fd10::fe ;; esac
 	ns_add "$h"
 	ip -n "$P-$h" link add eth0 type veth peer name "p-$h" netns "$P-rtr"
 	ip -n "$P-rtr" -batch - <<-END

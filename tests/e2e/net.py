@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The far ends of the end-to-end scenarios: small servers that log whom they saw, and senders of packets no tool sends."""
 import argparse
+import base64
 import functools
 import hashlib
 import http.server
@@ -360,6 +361,43 @@ def pace(a):
     print(f"end {len(sent)} {len(got)} {gaps[tcp] * 1000:.0f} {gaps[udp] * 1000:.0f}", flush=True)
 
 
+def connect_proxy(a):
+    """An HTTP proxy for CONNECT only. Whatever name is asked for, the connection goes to TARGET (address:port); what was asked is logged."""
+    target = a.target.rsplit(":", 1)
+
+    class Proxy(socketserver.BaseRequestHandler):
+        def handle(self):
+            head = b""
+            while b"\r\n\r\n" not in head and len(head) < 8192:
+                data = self.request.recv(1)    # not a byte of what follows
+                if not data:
+                    return
+                head += data
+            lines = head.decode("latin-1").split("\r\n")
+            proof = f"Proxy-Authorization: Basic {base64.b64encode(a.auth.encode()).decode()}"
+            allowed = not a.auth or proof in lines
+            log_line(a.log, request=lines[0], allowed=allowed)
+            if not allowed or not lines[0].startswith("CONNECT "):
+                self.request.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"test\"\r\n"
+                                     b"Content-Length: 0\r\n\r\n")
+                return
+            with socket.create_connection((target[0], int(target[1]))) as far:
+                self.request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                self.carry(far)
+
+        def carry(self, far):
+            while True:
+                for sock in select.select([self.request, far], [], [])[0]:
+                    data = sock.recv(1 << 16)
+                    if not data:
+                        return
+                    (far if sock is self.request else self.request).sendall(data)
+
+    socketserver.ThreadingTCPServer.allow_reuse_address = True
+    socketserver.ThreadingTCPServer.daemon_threads = True
+    socketserver.ThreadingTCPServer((a.address, a.port), Proxy).serve_forever()
+
+
 def tcp_mss(a):
     """Connects and prints the segment size that came out of it."""
     sock = socket.create_connection((a.address, a.port), timeout=a.timeout)
@@ -481,6 +519,7 @@ def main():
         ("--rate", {"type": float, "default": 4e6}))
     add("tcp-echo", tcp_echo, port)
     add("pace", pace, port, ("udp_port", {"type": int}), ("stop", {}))
+    add("connect-proxy", connect_proxy, port, ("target", {}), log, ("--auth", {"default": ""}))
     add("mss", tcp_mss, port, timeout)
     add("replay", replay, port, count, timeout, ("--forge", {"action": "store_true"}))
     add("tagged-send", tagged_send, ("mac", {}), count)
