@@ -25,8 +25,8 @@ setup() {
 only() {
 	local words name
 	[ ! -e "$RUN/addresses" ] || . "$RUN/addresses"
-	for name in $(mesh status | jq -r '.policies | keys[]'); do [ "$name" = known ] || mesh unpolicy "$name"; done
 	mesh policy known sources=lap,lap2 destinations=node protocol=udp ports=9 oneway=1
+	for name in $(mesh status | jq -r '.policies | keys[]'); do [ "$name" = known ] || mesh unpolicy "$name"; done
 	for words; do mesh policy $words; done
 	settled node lap lap2
 }
