@@ -31,6 +31,8 @@ static void log_way(const struct conn *conn, enum link_event why)
 {
 	char text[ENDPOINT_TEXT_LEN];
 
+	if (why == LINK_EV_OPENED)	/* one line for each peer of a large map, most of which are never there, says nothing */
+		return;
 	if (conn_status(conn) != PEER_CONNECTED) {
 		log_info("peer %s: %s (%s)", conn->name, conn_status(conn) == PEER_IDLE ? "idle" : "connecting", link_event_name(why));
 	} else if (conn->way == PLANE_DIRECT && conn->exchange) {
