@@ -4,7 +4,8 @@
 #
 #   runner.sh [-l] [FILE | FILE:CASE | CASE-PATTERN]...	(names without path; all if none; -l lists them)
 #
-# One line per case, and what it measured (note); a second try for those that failed; the last line is "N passed, M failed, K skipped". Exit status: 0 if none failed, 77 if all were skipped, else 1.
+# One line per case, and what it measured (note); a second try for those that failed; the last line is "N passed, M failed, K skipped". Exit status:
+# 0 if none failed, 77 if all were skipped, else 1.
 # A case that exits with 77 was skipped. Environment: TALON (the binary), BUILD, ENGINE=reference (wireguard-go and nftables in Talon's place,
 # to try the scenarios themselves), KEEP_LOGS=1.
 set -u

@@ -32,7 +32,8 @@ start_pings() {
 # The longest time without an answer, in ms.
 longest_gap() {
 	stop pings INT
-	sed -n 's/^\[\([0-9.]*\)\] .*bytes from.*/\1/p' "$RUN/log/pings" | awk 'NR > 1 && $1 - last > gap { gap = $1 - last } { last = $1 } END { printf "%d\n", gap * 1000 }'
+	sed -n 's/^\[\([0-9.]*\)\] .*bytes from.*/\1/p' "$RUN/log/pings" |
+		awk 'NR > 1 && $1 - last > gap { gap = $1 - last } { last = $1 } END { printf "%d\n", gap * 1000 }'
 }
 
 test_the_better_metric_carries() {
