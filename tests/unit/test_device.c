@@ -497,6 +497,46 @@ static void a_handshake_under_way_starts_anew_when_the_path_changes(void **state
 	world_free(w);
 }
 
+static void a_path_that_changes_right_after_an_initiation_does_not_cost_the_answer(void **state)
+{
+	struct world *w = world_new_pair(15);
+	struct node *a = &w->nodes[0];
+	const struct endpoint path = endpoint_v4("203.0.113.77", 7777);
+	struct message message;
+
+	device_want_handshake(a->device, w->now_ns, 0);
+	message = next_message(w, WG_INITIATION);
+	w->now_ns += 3 * MSEC;
+	assert_int_equal(device_set_peer_path(a->device, w->now_ns, 0, &path), 0);
+	device_tick(a->device, w->now_ns);
+	assert_int_equal(w->queued, 0);
+	assert_int_equal(message_deliver(&message), HANDSHAKE_INITIATION);
+	message = next_message(w, WG_RESPONSE);
+	assert_int_equal(message_deliver(&message), HANDSHAKE_RESPONSE);
+	world_free(w);
+}
+
+static void a_path_that_changes_right_after_a_lost_initiation_costs_a_tenth_of_a_second(void **state)
+{
+	struct world *w = world_new_pair(15);
+	struct node *a = &w->nodes[0];
+	const struct endpoint path = endpoint_v4("203.0.113.77", 7777);
+
+	w->is_cut = true;
+	device_want_handshake(a->device, w->now_ns, 0);
+	w->is_cut = false;
+	w->now_ns += 3 * MSEC;
+	assert_int_equal(device_set_peer_path(a->device, w->now_ns, 0, &path), 0);
+	device_tick(a->device, w->now_ns);
+	assert_int_equal(w->queued, 0);
+	w->now_ns += 97 * MSEC;
+	device_tick(a->device, w->now_ns);
+	assert_true(endpoint_is_equal(&w->queue[0].to, &path));
+	world_settle(w);
+	assert_true(talks_both_ways(w));
+	world_free(w);
+}
+
 static void a_peer_that_was_reset_begins_with_a_handshake_at_once(void **state)
 {
 	struct world *w = world_new_pair(15);
@@ -1731,6 +1771,8 @@ int main(void)
 		cmocka_unit_test(an_endpoint_moves_with_authentic_handshake_messages_only),
 		cmocka_unit_test(a_pinned_peer_is_answered_where_it_speaks_from_but_called_where_it_was_said_to_be),
 		cmocka_unit_test(a_handshake_under_way_starts_anew_when_the_path_changes),
+		cmocka_unit_test(a_path_that_changes_right_after_an_initiation_does_not_cost_the_answer),
+		cmocka_unit_test(a_path_that_changes_right_after_a_lost_initiation_costs_a_tenth_of_a_second),
 		cmocka_unit_test(a_peer_that_was_reset_begins_with_a_handshake_at_once),
 		cmocka_unit_test(a_peer_without_endpoint_has_to_speak_first),
 		cmocka_unit_test(a_lost_initiation_is_repeated_after_five_seconds_and_jitter),

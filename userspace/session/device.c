@@ -264,6 +264,17 @@ int device_set_peer_endpoint(struct device *device, uint32_t id, const struct en
 	return 0;
 }
 
+/*
+ * What was sent by the old way may never arrive, so it is not waited for long. But if it does arrive, its answer must find us, and a second message
+ * right behind the first would be refused as too soon: then neither counts, and the next one is 5 s away.
+ */
+static uint64_t after_path_change(const struct peer *peer, uint64_t now_ns)
+{
+	uint64_t soonest = peer->handshake_sent_ns ? peer->handshake_sent_ns + PATH_CHANGE_SPACING_NS : now_ns;
+
+	return soonest > now_ns ? soonest : now_ns;
+}
+
 int device_set_peer_path(struct device *device, uint64_t now_ns, uint32_t id, const struct endpoint *endpoint)
 {
 	struct peer *peer = device_peer(device, id);
@@ -274,10 +285,9 @@ int device_set_peer_path(struct device *device, uint64_t now_ns, uint32_t id, co
 	if (endpoint_is_equal(&peer->endpoint, endpoint))
 		return 0;
 	peer->endpoint = *endpoint;
-	/* What was sent by the old way may never arrive, so nothing has to be waited for. */
-	peer->handshake_sent_ns = 0;
 	if (peer->attempt != ATTEMPT_IDLE && endpoint_is_known(endpoint))
-		peer->attempt_at_ns = now_ns;
+		peer->attempt_at_ns = after_path_change(peer, now_ns);
+	peer->handshake_sent_ns = 0;
 	device_schedule(device, peer);
 	return 0;
 }

@@ -23,6 +23,7 @@
 #define REKEY_ON_RECEIVE_NS	(REJECT_AFTER_TIME_NS - LIVENESS_NO_REPLY_NS)
 #define INITIATION_SPACING_NS	(TALON_NSEC_PER_SEC / WG_INITIATIONS_PER_SECOND)
 #define NSEC_PER_MSEC		1000000ULL
+#define PATH_CHANGE_SPACING_NS	(5 * INITIATION_SPACING_NS)	/* the old way may be slower than the new one */
 
 /*
  * Section 6.3 erases keys after 540 s at the latest. A session is of no use to either side after 180 s, so ours go
