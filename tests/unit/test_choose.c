@@ -66,8 +66,8 @@ static void the_router_with_the_lowest_metric_carries_it_as_long_as_it_is_connec
 	assert_true(choose_routers(&choose, state_of, NULL));
 	assert_int_equal(current(&choose, 0), 1);
 	routers[0].status = routers[1].status = CHOOSE_CONNECTING;
-	assert_true(choose_routers(&choose, state_of, NULL));
-	assert_int_equal(current(&choose, 0), 0);
+	assert_false(choose_routers(&choose, state_of, NULL));
+	assert_int_equal(current(&choose, 0), 1);	/* nobody better: the last one may carry a while yet */
 	choose_done(&choose);
 }
 

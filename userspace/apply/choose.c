@@ -278,6 +278,9 @@ static size_t best_router(const struct choose_group *group, choose_router_fn fn,
 			best_score = score;
 		}
 	}
+	/* With nobody better the last one keeps it: one that goes down in order carries packets for a while yet. */
+	if (best == group->member_count)
+		return group->current;
 	return current_score >= 0 && best_score - current_score < SCORE_STEP ? group->current : best;
 }
 

@@ -57,7 +57,10 @@ void choose_done(struct choose *choose);
 int choose_set_map(struct choose *choose, const struct netmap *map, const uint8_t own[static KEY_LEN], __be32 mesh_addr, uint8_t mesh_prefixlen,
 	bool none);
 
-/* Chooses a router for each selected group. Returns true if any choice changed. */
+/*
+ * Chooses a router for each selected group; where none is connected or could be woken, the last one stays. Returns true if any choice
+ * changed.
+ */
 bool choose_routers(struct choose *choose, choose_router_fn fn, void *ctx);
 
 /*

@@ -155,7 +155,8 @@ static void fill_peer(struct mesh *mesh, const struct netmap_peer *peer, struct 
 		p->rx_bytes = facts.rx_bytes;
 		p->tx_bytes = facts.tx_bytes;
 	}
-	fill_peer_networks(mesh, peer->key, p);
+	if (info.status == PEER_CONNECTED)
+		fill_peer_networks(mesh, peer->key, p);
 }
 
 static void fill_peers(struct mesh *mesh, struct snapshot *s)
