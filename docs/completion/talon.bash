@@ -7,7 +7,7 @@ _talon()
 	local commands="up status down networks login logout service debug version genkey pubkey help"
 	local common="--pin-dir --log-level --daemon-addr --help"
 	local up="--static --dry-run --listen-port --address --mtu --uplink --route --snat --snat-ports --datapath
-		--xdp-dispatcher --xdp-priority --host-address --local --hand-up --tunnel --max-peers --max-flows --keystream-memory
+		--xdp-dispatcher --xdp-priority --host-address --local --hand-up --uplink-threads --tunnel --max-peers --max-flows --keystream-memory
 		--log-format"
 	local mesh="--management-url --setup-key --setup-key-file --hostname --config --state-dir --daemon-addr --preshared-key
 		--disable-client-routes --disable-server-routes --disable-firewall --block-lan-access --block-inbound --force-relay
@@ -49,6 +49,9 @@ _talon()
 		return ;;
 	--xdp-dispatcher)
 		mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$cur")
+		return ;;
+	--uplink-threads)
+		mapfile -t COMPREPLY < <(compgen -W "auto on off" -- "$cur")
 		return ;;
 	--hand-up)
 		mapfile -t COMPREPLY < <(compgen -W "auto pass tunnel" -- "$cur")

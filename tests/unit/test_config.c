@@ -165,6 +165,7 @@ static const struct {
 	{ HEAD "Local = 10.0.0.0/8 x\n", "f:3: Interface.Local: 'x' is not a CIDR; write ADDRESS/0-32 (IPv4)" },
 	{ HEAD "Local = ::1\n", "f:3: Interface.Local: '::1' is IPv6, which is not carried inside the tunnel yet; write "
 				"ADDRESS/0-32 (IPv4)" },
+	{ HEAD "UplinkThreads = 2\n", "f:3: Interface.UplinkThreads: '2' is not a choice; write auto, on or off" },
 	{ HEAD "HandUp = up\n", "f:3: Interface.HandUp: 'up' is not a choice; write auto, pass or tunnel" },
 	{ HEAD "Tunnel = a/b\n", "f:3: Interface.Tunnel: 'a/b' is not a device name; write a device name of 1-15 "
 				 "characters, such as wt0" },
@@ -274,7 +275,7 @@ static void every_key_of_talon_is_understood(void **state)
 	take(HEAD "ListenPort = 51821\nAddress = 100.64.0.1/10\nMTU = 1420\nUplink = eth0, eth1\n"
 		    "Route = 192.168.1.0/24, 10.0.0.0/8 nomasquerade\nRoute = 172.16.0.0/12 masquerade\n"
 		    "SNAT = 192.168.1.250\nDatapath = XDP-Generic\nXDPDispatcher = never\nXDPPriority = 20\n"
-		    "HostAddress = no\nLocal = 192.168.1.220, 10.96.0.0/12\nHandUp = tunnel\nTunnel = mesh0\n"
+		    "HostAddress = no\nLocal = 192.168.1.220, 10.96.0.0/12\nHandUp = tunnel\nUplinkThreads = off\nTunnel = mesh0\n"
 		    "MaxPeers = 16\nMaxFlows = 1048576\nKeystreamMemory = 0\n");
 	assert_int_equal(config.listen_port, 51821);
 	assert_int_equal(config.mtu, 1420);
@@ -299,6 +300,7 @@ static void every_key_of_talon_is_understood(void **state)
 	assert_cidr(&config.local[0], "192.168.1.220/32");
 	assert_cidr(&config.local[1], "10.96.0.0/12");
 	assert_int_equal(config.hand_up, CONFIG_HAND_UP_TUNNEL);
+	assert_int_equal(config.uplink_threads, CONFIG_UPLINK_THREADS_OFF);
 	assert_string_equal(config.tunnel, "mesh0");
 	assert_int_equal(config.max_peers, 16);
 	assert_int_equal(config.max_flows, 1048576);

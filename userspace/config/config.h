@@ -74,6 +74,12 @@ enum config_hand_up {
 	CONFIG_HAND_UP_TUNNEL,		/* through our own veth */
 };
 
+enum config_uplink_threads {
+	CONFIG_UPLINK_THREADS_AUTO,	/* on a veth, where the sender would do our work */
+	CONFIG_UPLINK_THREADS_ON,
+	CONFIG_UPLINK_THREADS_OFF,
+};
+
 /* Host bits are zero, but for an entry of config.addresses. */
 struct config_cidr {
 	__u8 family;			/* AF_INET, AF_INET6 */
@@ -188,6 +194,7 @@ struct config {
 	enum config_dispatcher dispatcher;
 	unsigned int xdp_priority;	/* in libxdp's dispatcher; lower runs earlier */
 	enum config_hand_up hand_up;
+	enum config_uplink_threads uplink_threads;
 
 	__u32 max_peers;
 	__u32 max_flows;		/* records, one of which is never used */

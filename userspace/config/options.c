@@ -12,6 +12,7 @@ static const char *const netbird_log_levels[] = { "panic", "fatal", "warning", "
 static const char *const datapaths[] = { "auto", "xdp", "xdp-generic", "tcx", "clsact", NULL };
 static const char *const dispatchers[] = { "auto", "always", "never", NULL };
 static const char *const hand_ups[] = { "auto", "pass", "tunnel", NULL };
+static const char *const uplink_threads[] = { "auto", "on", "off", NULL };
 
 static int set_private_key(struct config *config, struct slice value, struct problem *problem)
 {
@@ -199,6 +200,11 @@ static int set_hand_up(struct config *config, struct slice value, struct problem
 	return value_word(value, hand_ups, &config->hand_up);
 }
 
+static int set_uplink_threads(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_word(value, uplink_threads, &config->uplink_threads);
+}
+
 static int set_tunnel(struct config *config, struct slice value, struct problem *problem)
 {
 	return value_device(value, config->tunnel);
@@ -324,6 +330,11 @@ const struct config_option config_option_table[OPTION_COUNT + 1] = {
 		"auto, pass or tunnel",
 		"how packets for this host reach its stack (auto)",
 	},
+	[OPTION_UPLINK_THREADS] = {
+		"UplinkThreads", "uplink-threads", "TALON_UPLINK_THREADS", NULL,
+		"auto, on or off",
+		"receive by a kernel thread of each uplink's own; auto: on a veth (auto)",
+	},
 	[OPTION_TUNNEL] = {
 		"Tunnel", "tunnel", "TALON_TUNNEL", "NB_INTERFACE_NAME",
 		"a device name of 1-15 characters, such as wt0",
@@ -376,6 +387,7 @@ const struct setting config_settings[OPTION_COUNT] = {
 	[OPTION_HOST_ADDRESS]	= { set_host_address, NULL, "is not a choice", false },
 	[OPTION_LOCAL]		= { set_local, clear_local, "is not a CIDR", false },
 	[OPTION_HAND_UP]	= { set_hand_up, NULL, "is not a choice", false },
+	[OPTION_UPLINK_THREADS]	= { set_uplink_threads, NULL, "is not a choice", false },
 	[OPTION_TUNNEL]		= { set_tunnel, NULL, "is not a device name", false },
 	[OPTION_MAX_PEERS]	= { set_max_peers, NULL, "is not a number of peers", false },
 	[OPTION_MAX_FLOWS]	= { set_max_flows, NULL, "is not a number of flows", false },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // One process, one loop: start in order, run, stop in reverse.
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "controller/internal.h"
 #include "log/log.h"
 #include "mesh/mesh.h"
+#include "net/threads.h"
 #include "talon/keystream_types.h"
 
 #define ERR_LEN			512
@@ -102,6 +104,27 @@ void event_read_ring(void *ctx, uint32_t events)
 	controller_wake(c);
 }
 
+/* A veth receives on its sender's time, which for the sender is our work as its own. */
+static void start_threads(struct controller *c)
+{
+	enum config_uplink_threads wish = c->config->uplink_threads;
+
+	for (unsigned int i = 0; i < datapath_uplink_count(c->dp); i++) {
+		const struct datapath_uplink *uplink = datapath_get_uplink(c->dp, i);
+		bool is_on;
+		int ret;
+
+		if (wish == CONFIG_UPLINK_THREADS_OFF || (wish == CONFIG_UPLINK_THREADS_AUTO && strcmp(uplink->kind, "veth") != 0) ||
+		    net_threads_get(uplink->name, uplink->ifindex, &is_on) || is_on)
+			continue;
+		ret = net_threads_set(uplink->name, uplink->ifindex, true);
+		if (ret && wish == CONFIG_UPLINK_THREADS_ON)
+			log_warn("UplinkThreads: %s: %s", uplink->name, strerror(-ret));
+		if (!ret)
+			c->info.threaded |= 1U << i;
+	}
+}
+
 /* Maps, device, desired state of a file; then the programs are let at the packets. */
 int controller_start(struct controller *c, char *err, size_t errlen)
 {
@@ -139,6 +162,7 @@ int controller_start(struct controller *c, char *err, size_t errlen)
 	if (ret)
 		return ret;
 	describe_mode(c);
+	start_threads(c);
 	start_hazards(c);
 	c->is_ready = true;
 	c->info.ready = !c->config->mesh.enabled;	/* packets of a mesh flow when its first map is in force */
@@ -200,6 +224,21 @@ static void poll_facts(struct controller *c, uint64_t now)
 	}
 }
 
+static void stop_threads(const struct talon_info *info)
+{
+	char names[sizeof(info->uplinks)], *at = names, *name;
+
+	memcpy(names, info->uplinks, sizeof(names));
+	names[sizeof(names) - 1] = 0;
+	for (unsigned int i = 0; (name = strsep(&at, ", ")); ) {
+		if (!*name)
+			continue;
+		if (i < 32 && info->threaded & 1U << i)
+			net_threads_set(name, if_nametoindex(name), false);
+		i++;
+	}
+}
+
 static void attach_again(struct controller *c, char *text, size_t size)
 {
 	int ret;
@@ -215,6 +254,7 @@ static void attach_again(struct controller *c, char *text, size_t size)
 		return;
 	}
 	describe_mode(c);
+	start_threads(c);
 	c->tunnel_changed = true;	/* its routes went with the old one */
 	relay_close(c);
 	start_repair_endpoints(c);
@@ -557,38 +597,51 @@ int controller_run(const struct config *config)
 	return ret;
 }
 
-/* Asks the controller that wrote @info last to end, if that process is one of ours. */
-static bool ask_to_end(const char *pin_dir)
+static int read_info(const char *pin_dir, struct talon_info *ret_info)
 {
-	int map = datapath_map_open(pin_dir, DATAPATH_MAP_INFO);
-	struct talon_info info;
-	char path[64], name[32] = "";
+	int map = datapath_map_open(pin_dir, DATAPATH_MAP_INFO), ret;
 	const uint32_t key = 0;
+
+	if (map < 0)
+		return map;
+	ret = bpf_map_lookup_elem(map, &key, ret_info);
+	close(map);
+	return ret;
+}
+
+/* Asks the controller that wrote @info last to end, if that process is one of ours. */
+static bool ask_to_end(const struct talon_info *info)
+{
+	char path[64], name[32] = "";
 	bool asked = false;
 	FILE *f;
 
-	if (map < 0)
+	if (!info->pid)
 		return false;
-	if (!bpf_map_lookup_elem(map, &key, &info) && info.pid) {
-		snprintf(path, sizeof(path), "/proc/%u/comm", info.pid);
-		f = fopen(path, "re");
-		if (f) {
-			asked = fgets(name, sizeof(name), f) && !strncmp(name, "talon", 5) && !kill(info.pid, SIGTERM);
-			fclose(f);
-		}
-	}
-	close(map);
+	snprintf(path, sizeof(path), "/proc/%u/comm", info->pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	asked = fgets(name, sizeof(name), f) && !strncmp(name, "talon", 5) && !kill(info->pid, SIGTERM);
+	fclose(f);
 	return asked;
 }
 
 int controller_down(const char *pin_dir, bool is_ending, char *err, size_t errlen)
 {
-	bool asked = ask_to_end(pin_dir) || is_ending;
-	int ret = datapath_down(pin_dir, err, errlen);
+	struct talon_info info = {};
+	bool asked = is_ending;
+	int ret;
+
+	if (!read_info(pin_dir, &info))
+		asked |= ask_to_end(&info);
+	ret = datapath_down(pin_dir, err, errlen);
 
 	for (int waited = 0; ret == -EBUSY && asked && waited < DOWN_WAIT_MS; waited += 50) {
 		usleep(50000);
 		ret = datapath_down(pin_dir, err, errlen);
 	}
+	if (!ret)
+		stop_threads(&info);
 	return ret;
 }

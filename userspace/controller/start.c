@@ -285,6 +285,7 @@ static void describe(struct controller *c)
 	memcpy(info->public_key, c->config->public_key, sizeof(info->public_key));
 	for (unsigned i = 0; i < datapath_uplink_count(c->dp); i++)
 		append(info->uplinks, sizeof(info->uplinks), "%s%s", i ? ", " : "", datapath_get_uplink(c->dp, i)->name);
+	info->threaded = old.layout ? old.threaded : 0;
 	snprintf(info->address, sizeof(info->address), "%s", old.address);
 	snprintf(info->routes, sizeof(info->routes), "%s", old.routes);
 }

@@ -70,7 +70,9 @@ struct talon_info {
 	__u8	public_key[32];
 	__u32	ready;			/* startup finished */
 	__u32	adoptions;		/* how often a new controller took this datapath over */
-	__u64	reserved[8];
+	__u32	threaded;		/* bits of uplinks whose threads we switched on, in their order above */
+	__u32	pad;
+	__u64	reserved[7];
 };
 TALON_ASSERT_SIZE(struct talon_info, 32 + 32 + 16 + 240 + 128 + 16 + 64 + 1024 + 1024 + 32 + 8 + 64);
 
