@@ -107,6 +107,7 @@ void event_read_ring(void *ctx, uint32_t events)
 /* A veth receives on its sender's time, which for the sender is our work as its own. */
 static void start_threads(struct controller *c)
 {
+	const struct datapath_tunnel_info *relay = c->config->mesh.enabled ? datapath_get_relay(c->dp) : NULL;
 	enum config_uplink_threads wish = c->config->uplink_threads;
 
 	for (unsigned int i = 0; i < datapath_uplink_count(c->dp); i++) {
@@ -123,6 +124,9 @@ static void start_threads(struct controller *c)
 		if (!ret)
 			c->info.threaded |= 1U << i;
 	}
+	/* Ours, and gone with us. Here the sender is this very process. */
+	if (relay && wish != CONFIG_UPLINK_THREADS_OFF)
+		(void)net_threads_set(relay->name, relay->ifindex, true);
 }
 
 /* Maps, device, desired state of a file; then the programs are let at the packets. */
