@@ -18,7 +18,7 @@
 #include "talon/csum.h"
 
 #define HEADERS		(ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr))
-#define RING_LEN	(2U << 20)	/* a tenth of a second of 15,000 packets */
+#define RING_LEN	(1U << 20)	/* 50 ms of 12,000 packets; all of it counts as our memory */
 #define BLOCK_LEN	(64U << 10)
 #define FRAMES_PER_TURN	512
 #define BATCH		64
