@@ -165,6 +165,22 @@ test_deleted_peer_closes_its_ways_says_so_and_does_not_register_again() {
 	ready lap2
 }
 
+test_peer_deleted_while_it_was_off_does_not_live_on_its_last_map() {
+	ready lap2
+	stop lap2
+	answers node "$(mesh_ip lap2)" || fail "the datapath without a controller should go on"
+	mesh delete lap2
+	member_start lap2
+	wait_for 10 "the daemon to say so" member_says lap2 '.talon.daemonStatus == "NeedsLogin"'
+	wait_for 5 "its routes to go" not host_route lap2 192.168.1.0/24
+	not member_says lap2 '.peers.details[]?'
+	not member lap2 status --check ready
+	grep -q "does not know this peer any more" "$RUN/log/lap2"
+	mesh key "$SETUP_KEY" valid
+	member lap2 up --setup-key "$SETUP_KEY"
+	ready lap2
+}
+
 mesh_said() { grep -c "$1" "$RUN/log/mesh.now" || true; }
 refused_more() { [ "$(mesh_said "unknown peer without a setup key")" -gt "$1" ]; }
 

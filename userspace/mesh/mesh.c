@@ -119,6 +119,7 @@ int mesh_prepare(struct config *config, char *why, size_t size)
 }
 
 static void finish_up(struct mesh *mesh, int ret, const char *why);
+static void leave(struct mesh *mesh);
 
 /* The map. */
 
@@ -240,6 +241,11 @@ static void on_state(void *ctx, enum management_state state, const char *why)
 			finish_up(mesh, -EACCES, why);
 		mesh_event(mesh, state == MANAGEMENT_NEEDS_LOGIN ? "ERROR" : "WARNING",
 			state == MANAGEMENT_NEEDS_LOGIN ? "AUTHENTICATION" : "CONNECTIVITY", "%s", why);
+		/* Deleted while it was off: the map of the last run is worth nothing then. While it runs, on_deleted() says so. */
+		if (state == MANAGEMENT_NEEDS_LOGIN && mesh->map_is_old) {
+			log_err("management does not know this peer any more: the ways of its last run are closed");
+			leave(mesh);
+		}
 	}
 }
 
@@ -255,6 +261,7 @@ static void leave(struct mesh *mesh)
 	unlink(mesh->servers_path);
 	none.update.map.present = true;
 	none.update.map.dns_forwarder_port = MESH_FORWARDER_PORT;
+	mesh->map_is_old = false;
 	mesh_take_map(mesh, &none);
 }
 
