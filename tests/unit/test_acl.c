@@ -426,6 +426,8 @@ static void local_exceptions_open_the_forwarder_and_close_the_lan(void **state)
 
 	assert_true(passes(&rules, "100.64.0.2", MESH, IPPROTO_UDP, 22054));
 	assert_true(passes(&rules, "100.64.0.2", MESH, IPPROTO_TCP, 22054));
+	assert_true(passes(&rules, "100.64.0.2", MESH, IPPROTO_UDP, 5353));	/* where accounts with old peers ask */
+	assert_true(passes(&rules, "100.64.0.2", MESH, IPPROTO_TCP, 5353));
 	assert_false(passes(&rules, "100.64.0.2", MESH, IPPROTO_UDP, 22055));
 	assert_false(passes(&rules, "100.64.0.2", "192.168.1.220", IPPROTO_TCP, 80));
 	assert_true(passes(&rules, "100.64.0.2", "10.1.1.1", IPPROTO_TCP, 80));

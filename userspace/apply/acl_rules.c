@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "apply/acl.h"
+#include "apply/forwarder.h"
 
 static const struct config_cidr any4 = { .family = AF_INET };
 
@@ -38,7 +39,7 @@ static bool is_dynamic(const struct netmap_route_rule *rule)
 /* How many rules there can be at most. */
 static size_t count_room(const struct acl_input *input)
 {
-	size_t room = input->map->rule_count + input->lan_count + 2;
+	size_t room = input->map->rule_count + input->lan_count + 4;	/* ... and the forwarder, by two protocols at two ports */
 
 	for (size_t i = 0; i < input->map->route_rule_count; i++) {
 		room++;
@@ -86,6 +87,18 @@ static void add_route_rules(struct maker *m, const struct netmap_route_rule *rul
 			add_route_rule(m, rule, host(input->learned[i].addr));
 }
 
+/* To our own address, from every peer. */
+static void open_port(struct maker *m, uint16_t port)
+{
+	struct acl_rule rule = {
+		.sources = &any4, .source_count = 1, .dst = host(m->input->mesh_addr), .proto = NETMAP_UDP, .port_first = port, .port_last = port,
+	};
+
+	m->list[m->count++] = rule;
+	rule.proto = NETMAP_TCP;
+	m->list[m->count++] = rule;
+}
+
 static void add_local_exceptions(struct maker *m)
 {
 	const struct acl_input *input = m->input;
@@ -99,13 +112,9 @@ static void add_local_exceptions(struct maker *m)
 	}
 	if (!input->forwarder_port)
 		return;
-	rule = (struct acl_rule){
-		.sources = &any4, .source_count = 1, .dst = host(input->mesh_addr), .proto = NETMAP_UDP,
-		.port_first = input->forwarder_port, .port_last = input->forwarder_port,
-	};
-	m->list[m->count++] = rule;
-	rule.proto = NETMAP_TCP;
-	m->list[m->count++] = rule;
+	open_port(m, input->forwarder_port);
+	if (input->forwarder_port != FORWARDER_PORT_OLD)	/* where peers ask in accounts that have old ones among them */
+		open_port(m, FORWARDER_PORT_OLD);
 }
 
 int acl_rules_make(const struct acl_input *input, struct acl_rules *ret_rules)

@@ -531,16 +531,33 @@ static int run_mesh(struct controller *c, char *err, size_t errlen)
 	return c->result ? c->result : ret;	/* both were logged */
 }
 
+static int read_info(const char *pin_dir, struct talon_info *ret_info)
+{
+	int map = datapath_map_open(pin_dir, DATAPATH_MAP_INFO), ret;
+	const uint32_t key = 0;
+
+	if (map < 0)
+		return map;
+	ret = bpf_map_lookup_elem(map, &key, ret_info);
+	close(map);
+	return ret;
+}
+
 /*
  * A fresh start that failed. Before anything was attached, closing the datapath has removed all there was; what is attached only the
  * way down can take off. A datapath that ran before us is left running.
  */
 static void undo(const struct config *config, bool is_fresh, bool has_attached)
 {
+	struct talon_info info = {};
 	char err[ERR_LEN] = "";
 
-	if (is_fresh && has_attached && datapath_down(config->pin_dir, err, sizeof(err)))
+	if (!is_fresh || !has_attached)
+		return;
+	(void)read_info(config->pin_dir, &info);
+	if (datapath_down(config->pin_dir, err, sizeof(err)))
 		log_err("%s", err);
+	stop_threads(&info);
 }
 
 static void close_all(struct controller *c)
@@ -592,24 +609,12 @@ int controller_run(const struct config *config)
 		log_err("%s", err);
 	is_fresh = !c->was_adopted;
 	has_attached = c->has_attached;
-	was_ready = c->is_ready;
+	was_ready = c->info.ready;	/* in a mesh: a map was applied. One that was refused before leaves nothing */
 	if (was_ready)
 		log_info("stopped; the datapath goes on until keys expire. talon down removes it");
 	controller_free(c);
 	if (ret && !was_ready)
 		undo(config, is_fresh, has_attached);
-	return ret;
-}
-
-static int read_info(const char *pin_dir, struct talon_info *ret_info)
-{
-	int map = datapath_map_open(pin_dir, DATAPATH_MAP_INFO), ret;
-	const uint32_t key = 0;
-
-	if (map < 0)
-		return map;
-	ret = bpf_map_lookup_elem(map, &key, ret_info);
-	close(map);
 	return ret;
 }
 
