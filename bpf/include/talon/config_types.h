@@ -14,6 +14,7 @@ enum talon_config_flags {
 	TALON_F_PLAIN_ROUTES	= 1 << 3,	/* some route is not masqueraded: replies come to mesh addresses */
 	TALON_F_KEEP_TAIL	= 1 << 4,	/* generic XDP: leave the tag behind the opened packet, tot_len tells the truth */
 	TALON_F_ACL		= 1 << 5,	/* packets from the mesh pass by access rules only; without it all do */
+	TALON_F_MANY_SOURCES	= 1 << 6,	/* some host route has a source other than node_addr: any own address may be one */
 };
 
 struct talon_config {
@@ -26,7 +27,7 @@ struct talon_config {
 	__u32	tunnel_peer_ifindex;	/* its far end */
 	__be16	listen_port;
 	__u16	tunnel_mtu;		/* largest inner packet */
-	__be32	node_addr;		/* primary IPv4 address of the first uplink */
+	__be32	node_addr;		/* source of the host's own packets by the first uplink */
 	__be32	snat_addr;		/* equal to node_addr unless TALON_F_SNAT_OWN */
 	__be32	mesh_addr;		/* our own inside the mesh */
 	__be32	mesh_mask;
@@ -45,12 +46,65 @@ TALON_ASSERT_SIZE(struct talon_config, 128);
 
 /* Map "local_addrs": HASH struct talon_addr -> __u8. The host's own addresses; WireGuard packets to them may be ours. */
 
-/* Map "links": HASH ifindex -> struct talon_link. The uplinks. */
+enum talon_link_flags {
+	TALON_LINK_UPLINK	= 1 << 0,
+	TALON_LINK_PROGRAM	= 1 << 1,	/* carries our program at its ingress: replies that come in by it are found */
+	TALON_LINK_REDIRECT	= 1 << 2,	/* takes frames that XDP redirects to it */
+};
+
+/* Map "links": HASH ifindex -> struct talon_link. Every device of this host that a packet could leave by. */
 struct talon_link {
 	__u8	mac[6];
 	__u16	mtu;
+	__u32	flags;			/* enum talon_link_flags */
+	__u32	pad;
 };
-TALON_ASSERT_SIZE(struct talon_link, 8);
+TALON_ASSERT_SIZE(struct talon_link, 16);
+
+#define TALON_LINKS_MAX	4096
+
+/*
+ * Onward frames. What XDP has to send by a device that takes no redirected frames goes into the tunnel pair instead: it comes in at
+ * wt0, where the program at tc ingress sends it on, neighbour resolution included. The Ethernet header says where: this destination,
+ * which no device has, so that the host's stack leaves the frame alone should the program be missing; the source holds the device.
+ */
+#define TALON_ONWARD_MAC	{ 0x02, 't', 'a', 'l', 'o', 'n' }
+
+struct talon_onward {
+	__u8	dmac[6];		/* TALON_ONWARD_MAC */
+	__u8	smac[2];		/* 0x02, 0 */
+	__u8	ifindex[4];		/* host order */
+	__be16	proto;
+};
+TALON_ASSERT_SIZE(struct talon_onward, 14);
+
+enum talon_host_kind {
+	TALON_HOST_UNICAST	= 1,
+	TALON_HOST_LOCAL	= 2,	/* an address of this host's, or a range that it has as a whole (AnyIP) */
+	TALON_HOST_BROADCAST	= 3,
+	TALON_HOST_REFUSED	= 4,	/* blackhole, unreachable, prohibit: the FIB says which */
+};
+
+enum talon_host_flags {
+	TALON_HOST_TUNNEL	= 1 << 0,	/* leads into wt0 */
+};
+
+/*
+ * Map "host4": LPM trie, struct talon_lpm4 -> struct talon_host_route. The host's routes (tables local, main and default) as far as
+ * bpf_fib_lookup() does not tell of them: the source address that the host itself would use, an unlocked MTU, and what is no unicast.
+ */
+struct talon_host_route {
+	__be32	source;			/* 0: the kernel names none */
+	__u16	mtu;			/* of the route; 0: the device's */
+	__u8	kind;			/* enum talon_host_kind */
+	__u8	prefixlen;
+	__u32	flags;			/* enum talon_host_flags */
+};
+TALON_ASSERT_SIZE(struct talon_host_route, 12);
+
+#define TALON_HOST_ROUTES_MAX	65536
+
+/* Map "local4": LPM trie, struct talon_lpm4 -> __u32 (1). What "Local" lists: handed up with its mesh source, whatever else leads there. */
 
 /* For status, which must work when the controller hangs or is gone. Text is UTF-8, always terminated. */
 struct talon_info {

@@ -79,21 +79,27 @@ struct talon_peer_stats {
 };
 TALON_ASSERT_SIZE(struct talon_peer_stats, 80);
 
-/* Key of the LPM tries "allowed4" and "routes4". */
+/* Key of the LPM tries "allowed4", "routes4", "host4" and "local4". */
 struct talon_lpm4 {
 	__u32	prefixlen;		/* 0..32, host order */
 	__be32	addr;
 };
 TALON_ASSERT_SIZE(struct talon_lpm4, 8);
 
+/* Value of "allowed4": the peer, and the length of the prefix that matched. */
+#define TALON_ALLOWED(peer, len)	((__u32)(len) << 24 | (peer))
+#define TALON_ALLOWED_PEER(value)	((value) & 0xffffffU)
+#define TALON_ALLOWED_LEN(value)	((value) >> 24)
+
 enum talon_route_flags {
-	TALON_ROUTE_MASQUERADE	= 1 << 0,	/* source becomes config.snat_addr */
+	TALON_ROUTE_MASQUERADE	= 1 << 0,	/* the source becomes an address of this host's */
 	TALON_ROUTE_LOCAL	= 1 << 1,	/* served by this host: hand it up with its mesh source */
 };
 
 struct talon_route {
 	__u32	id;
-	__u32	flags;			/* enum talon_route_flags */
+	__u16	flags;			/* enum talon_route_flags */
+	__u16	prefixlen;
 };
 TALON_ASSERT_SIZE(struct talon_route, 8);
 
