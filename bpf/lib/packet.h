@@ -199,7 +199,7 @@ static __always_inline __u32 allowed_peer4(__be32 addr)
 	struct talon_lpm4 key = { .prefixlen = 32, .addr = addr };
 	__u32 *peer = bpf_map_lookup_elem(&allowed4, &key);
 
-	return peer ? *peer : TALON_PEER_NONE;
+	return peer ? TALON_ALLOWED_PEER(*peer) : TALON_PEER_NONE;
 }
 
 /* A token bucket: @rate a second, at most @burst at once. Per CPU, so that no lock is needed. */

@@ -95,10 +95,10 @@ static void fill(struct world *w, uint32_t flows)
 {
 	struct talon_lpm4 client = { .prefixlen = 32, .addr = ip4("100.64.0.2") }, lan = { .prefixlen = 24, .addr = ip4("192.168.1.0") };
 	struct talon_replay replay = { .state = TALON_SESSION_CURRENT, .max = COUNTER };
-	struct talon_route masquerade = { .id = 1, .flags = TALON_ROUTE_MASQUERADE };
+	struct talon_route masquerade = { .id = 1, .flags = TALON_ROUTE_MASQUERADE, .prefixlen = 24 };
 	struct talon_peer_tx tx = { .index = INDEX };
 	struct talon_endpoint e = { .family = AF_INET, .local_port = htons(51820), .remote_port = htons(40000), .in_ifindex = w->eth0 };
-	uint32_t slot = SLOT, zero = 0;
+	uint32_t slot = SLOT, zero = 0, peer0 = TALON_ALLOWED(0, 32);
 
 	w->config = (struct talon_config) {
 		.generation = 1, .session_mask = 63, .bucket_mask = (flows > 1 ? TALON_FLOWS_MAX / 4 : 256) - 1,
@@ -117,7 +117,7 @@ static void fill(struct world *w, uint32_t flows)
 	memcpy(e.in_smac, "\x02\0\0\0\0\x01", 6);
 	memcpy(e.in_dmac, node_mac, 6);
 	put(w->skel->maps.endpoints, &zero, &e);
-	put(w->skel->maps.allowed4, &client, &zero);
+	put(w->skel->maps.allowed4, &client, &peer0);
 	put(w->skel->maps.routes4, &lan, &masquerade);
 }
 

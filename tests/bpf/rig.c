@@ -137,7 +137,7 @@ void rig_bump(struct rig *rig)
 void rig_route(struct rig *rig, const char *prefix, uint32_t len, uint32_t flags)
 {
 	struct talon_lpm4 key = { .prefixlen = len, .addr = ip4(prefix) };
-	struct talon_route route = { .id = 1, .flags = flags };
+	struct talon_route route = { .id = 1, .flags = flags, .prefixlen = len };
 
 	rig_put(rig, "routes4", &key, &route);
 }
@@ -145,8 +145,47 @@ void rig_route(struct rig *rig, const char *prefix, uint32_t len, uint32_t flags
 void rig_allow(struct rig *rig, const char *prefix, uint32_t len, uint32_t peer)
 {
 	struct talon_lpm4 key = { .prefixlen = len, .addr = ip4(prefix) };
+	uint32_t entry = TALON_ALLOWED(peer, len);
 
-	rig_put(rig, "allowed4", &key, &peer);
+	rig_put(rig, "allowed4", &key, &entry);
+}
+
+void rig_local(struct rig *rig, const char *prefix, uint32_t len)
+{
+	struct talon_lpm4 key = { .prefixlen = len, .addr = ip4(prefix) };
+	uint32_t one = 1;
+
+	rig_put(rig, "local4", &key, &one);
+}
+
+void rig_host_route(struct rig *rig, const char *prefix, uint32_t len, enum talon_host_kind kind, const char *source)
+{
+	struct talon_lpm4 key = { .prefixlen = len, .addr = ip4(prefix) };
+	struct talon_host_route route = { .source = source ? ip4(source) : 0, .kind = kind, .prefixlen = len };
+
+	rig_put(rig, "host4", &key, &route);
+}
+
+void rig_link(struct rig *rig, uint32_t ifindex, const uint8_t mac[6], uint16_t mtu, uint32_t flags)
+{
+	struct talon_link link = { .mtu = mtu, .flags = flags };
+
+	memcpy(link.mac, mac, sizeof(link.mac));
+	rig_put(rig, "links", &ifindex, &link);
+}
+
+/* The host's own tables as far as packets of tests meet them. */
+static void fill_host(struct rig *rig)
+{
+	rig_host_route(rig, "0.0.0.0", 0, TALON_HOST_UNICAST, NODE);
+	rig_host_route(rig, "127.0.0.0", 8, TALON_HOST_LOCAL, "127.0.0.1");
+	rig_host_route(rig, NODE, 32, TALON_HOST_LOCAL, NODE);
+	rig_host_route(rig, "10.9.0.1", 32, TALON_HOST_LOCAL, "10.9.0.1");
+	rig_host_route(rig, MESH, 32, TALON_HOST_LOCAL, MESH);
+	rig_host_route(rig, "192.168.1.255", 32, TALON_HOST_BROADCAST, NODE);
+	rig_host_route(rig, "10.66.0.0", 24, TALON_HOST_REFUSED, NULL);
+	rig_link(rig, rig->eth0, rig_mac, 1500, TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT);
+	rig_link(rig, rig->eth1, rig_mac1, 1000, TALON_LINK_REDIRECT);
 }
 
 void rig_session_age(struct rig *rig, uint32_t peer, uint64_t age_ns)
@@ -269,7 +308,6 @@ static void fill(struct rig *rig)
 {
 	struct talon_addr lo = { .word = { htonl(0x7f000001) } };
 	struct talon_addr eth1 = { .word = { ip4("10.9.0.1") } };
-	struct talon_link link = { .mtu = 1500 };
 	struct talon_addr six;
 	uint8_t one = 1;
 
@@ -283,8 +321,7 @@ static void fill(struct rig *rig)
 	memcpy(rig->config.tunnel_mac, rig_wt0_mac, 6);
 	memcpy(rig->config.tunnel_peer_mac, rig_wt0p_mac, 6);
 	rig_config(rig);
-	memcpy(link.mac, rig_mac, 6);
-	rig_put(rig, "links", &rig->eth0, &link);
+	fill_host(rig);
 	rig_put(rig, "local_addrs", &lo, &one);
 	rig_put(rig, "local_addrs", &eth1, &one);
 	memcpy(&six, rig_node6, 16);
@@ -293,9 +330,8 @@ static void fill(struct rig *rig)
 	rig_route(rig, "10.9.0.0", 24, TALON_ROUTE_MASQUERADE);
 	rig_route(rig, "10.66.0.0", 24, TALON_ROUTE_MASQUERADE);
 	rig_route(rig, "10.8.0.0", 24, 0);
-	rig_route(rig, "10.7.0.0", 24, TALON_ROUTE_LOCAL);
+	rig_local(rig, "10.7.0.0", 24);
 	rig_route(rig, "100.64.0.0", 10, 0);
-	rig_route(rig, MESH, 32, TALON_ROUTE_LOCAL);
 	add_peer(rig, 0, CLIENT, "203.0.113.5", 40000);
 	add_peer(rig, 1, CLIENT1, "198.51.100.7", 51820);
 	add_peer(rig, 2, CLIENT2, "2001:db8:9::5", 40001);

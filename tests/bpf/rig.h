@@ -128,6 +128,10 @@ void rig_config(struct rig *rig);		/* writes rig->config */
 void rig_bump(struct rig *rig);			/* next generation */
 void rig_route(struct rig *rig, const char *prefix, uint32_t len, uint32_t flags);
 void rig_allow(struct rig *rig, const char *prefix, uint32_t len, uint32_t peer);
+void rig_local(struct rig *rig, const char *prefix, uint32_t len);			/* into Local */
+/* Into the host's routes; @source may be NULL. */
+void rig_host_route(struct rig *rig, const char *prefix, uint32_t len, enum talon_host_kind kind, const char *source);
+void rig_link(struct rig *rig, uint32_t ifindex, const uint8_t mac[6], uint16_t mtu, uint32_t flags);
 void rig_session(struct rig *rig, uint32_t peer);	/* writes its session anew: current, age 0, counters 0 */
 void rig_session_age(struct rig *rig, uint32_t peer, uint64_t age_ns);
 void rig_spare(struct rig *rig);			/* SNAT to the spare address */

@@ -497,11 +497,11 @@ static void relay_peer_0(struct datapath *dp)
 	};
 	struct talon_replay replay = { .state = TALON_SESSION_CURRENT };
 	struct talon_lpm4 client = { .prefixlen = 32, .addr = inet_addr("100.64.0.2") };
-	struct talon_link link = { .mtu = 1500 };
+	struct talon_link link = { .mtu = 1500, .flags = TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT };
 	struct talon_peer_tx tx = { .index = session.index };
 	struct net_link up0;
 	struct timespec ts;
-	uint32_t zero = 0, slot = 3;
+	uint32_t zero = 0, slot = 3, peer0 = TALON_ALLOWED(0, 32);
 
 	clock_gettime(CLOCK_BOOTTIME, &ts);
 	session.birth_ns = ts.tv_sec * 1000000000ULL;
@@ -516,7 +516,7 @@ static void relay_peer_0(struct datapath *dp)
 	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_SESSIONS), &slot, &session, 0), 0);
 	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_PEER_TX), &zero, &tx, 0), 0);
 	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_ENDPOINTS), &zero, &endpoint, 0), 0);
-	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_ALLOWED4), &client, &zero, 0), 0);
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_ALLOWED4), &client, &peer0, 0), 0);
 	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_CONFIG), &zero, &config, 0), 0);
 }
 

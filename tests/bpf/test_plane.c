@@ -106,10 +106,12 @@ static __be32 source_of(const char *dst, unsigned len)
 static uint32_t allowed_to(uint32_t addr)
 {
 	const struct talon_lpm4 key = { 32, htonl(addr) };
-	uint32_t peer = PLANE_NO_PEER;
+	uint32_t entry;
 
-	bpf_map_lookup_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_ALLOWED4), &key, &peer);
-	return peer;
+	if (bpf_map_lookup_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_ALLOWED4), &key, &entry))
+		return PLANE_NO_PEER;
+	assert_int_equal(TALON_ALLOWED_LEN(entry), 32);
+	return TALON_ALLOWED_PEER(entry);
 }
 
 static void run(const char *command)

@@ -117,6 +117,7 @@ static void put_peer(__u32 id, __u32 slot)
 	struct talon_session session = { .index = 0x10000 + slot, .peer = id, .birth_ns = 77 + id };
 	struct talon_peer_tx tx = { .index = session.index };
 	struct talon_lpm4 allowed = net(0x64400000 + id, 32);
+	__u32 entry = TALON_ALLOWED(id, 32);
 
 	assert_non_null(stats);
 	for (int cpu = 0; cpu < cpus; cpu++)
@@ -129,13 +130,13 @@ static void put_peer(__u32 id, __u32 slot)
 	put(skel->maps.endpoints, id, &endpoint);
 	put(skel->maps.sessions, slot, &session);
 	put(skel->maps.peer_tx, id, &tx);
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.allowed4), &allowed, &id, 0), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.allowed4), &allowed, &entry, 0), 0);
 	free(stats);
 }
 
 static void put_head(void)
 {
-	struct talon_config config = { .session_mask = 4 * PEERS - 1, .flow_count = 4096, .listen_port = htons(51820) };
+	struct talon_config config = { .session_mask = 4 * PEERS - 1, .flow_count = 4096, .listen_port = htons(51820), .mesh_addr = htonl(0x64400001) };
 	struct talon_info info = { .layout = 1, .pid = getpid(), .ready = 1, .mode = "xdp" };
 	struct talon_nat_stats nat = { .live = 3 };
 
@@ -152,9 +153,17 @@ static void put_head(void)
 static void put_route(__u32 addr, __u32 prefixlen, __u32 flags)
 {
 	struct talon_lpm4 key = net(addr, prefixlen);
-	struct talon_route route = { .flags = flags };
+	struct talon_route route = { .flags = flags, .prefixlen = prefixlen };
 
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.routes4), &key, &route, 0), 0);
+}
+
+static void put_local(__u32 addr, __u32 prefixlen)
+{
+	struct talon_lpm4 key = net(addr, prefixlen);
+	__u32 one = 1;
+
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.local4), &key, &one, 0), 0);
 }
 
 static void read_status(struct status *status)
@@ -184,14 +193,18 @@ static void everything_that_maps_hold_is_read(void **state)
 	__u64 *counts = calloc(cpus, sizeof(*counts));
 	struct talon_lpm4 more = net(0x0a140000, 16);
 	struct status status;
-	__u32 three = 3;
+	__u32 three = TALON_ALLOWED(3, 16);
+	struct talon_addr mesh = { .word = { htonl(0x64400001) } };
+	__u8 mark = 7;
 
 	assert_non_null(counts);
 	put_head();
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.local_addrs), &mesh, &mark, 0), 0);
 	for (int cpu = 0; cpu < cpus; cpu++)
 		counts[cpu] = 100;
 	put(skel->maps.stats, TALON_DIR_OUT * TALON_END_COUNT + TALON_NO_KEY, counts);
-	put_route(0xc0a801dc, 32, TALON_ROUTE_LOCAL);
+	put_local(0xc0a801dc, 32);
+	put_local(0xc0a80100, 24);
 	put_route(0x0a000000, 8, 0);
 	put_route(0xc0a80100, 24, TALON_ROUTE_MASQUERADE);
 	put_peer(3, 17);
@@ -206,10 +219,15 @@ static void everything_that_maps_hold_is_read(void **state)
 	assert_int_equal(status.handshakes[HANDSHAKE_BAD_MAC1], 100 + HANDSHAKE_BAD_MAC1);
 	assert_int_equal(status.handshakes[HANDSHAKE_STATS_ENTRIES - 1], 100 + HANDSHAKE_STATS_ENTRIES - 1);
 	assert_int_equal(status.stats[TALON_DIR_OUT * TALON_END_COUNT + TALON_NO_KEY], 100 * cpus);
-	assert_int_equal(status.route_count, 3);
+	assert_int_equal(status.route_count, 5);
 	assert_int_equal(status.routes[0].dst.prefixlen, 8);
-	assert_int_equal(status.routes[1].flags, TALON_ROUTE_MASQUERADE);
-	assert_int_equal(status.routes[2].flags, TALON_ROUTE_LOCAL);
+	assert_int_equal(status.routes[1].dst.addr, htonl(0x64400001));	/* the mesh address, which the host has */
+	assert_true(status.routes[1].is_local);
+	assert_int_equal(status.routes[2].flags, TALON_ROUTE_MASQUERADE);
+	assert_false(status.routes[2].is_local);
+	assert_true(status.routes[3].is_local);	/* the same network, in Local too */
+	assert_true(status.routes[4].is_local);
+	assert_int_equal(status.routes[4].dst.prefixlen, 32);
 	assert_int_equal(status.peer_count, 2);
 	assert_int_equal(status.peers[0].id, 3);
 	assert_string_equal(status.peers[0].info.name, "peer3");

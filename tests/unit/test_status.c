@@ -67,9 +67,9 @@ static struct status make_status(void)
 	struct status s = { .now_ns = AT(NOW_S), .now_unix_s = 1795393860, .pid_is_alive = true };
 
 	fill_peers();
-	routes[0] = (struct status_route){ net("10.0.0.0", 8), 0 };
-	routes[1] = (struct status_route){ net("192.168.1.0", 24), TALON_ROUTE_MASQUERADE };
-	routes[2] = (struct status_route){ net("192.168.1.220", 32), TALON_ROUTE_MASQUERADE | TALON_ROUTE_LOCAL };
+	routes[0] = (struct status_route){ net("10.0.0.0", 8), 0, false };
+	routes[1] = (struct status_route){ net("192.168.1.0", 24), TALON_ROUTE_MASQUERADE, false };
+	routes[2] = (struct status_route){ net("192.168.1.220", 32), TALON_ROUTE_MASQUERADE, true };
 	s.info = (struct talon_info){ .layout = 1, .pid = 4711, .ready = 1, .adoptions = 1 };
 	s.info.started_ns = AT(NOW_S - 7265);
 	s.info.heartbeat_ns = AT(NOW_S - 1);

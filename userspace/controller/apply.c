@@ -176,14 +176,14 @@ static int write_entry(void *ctx, enum prefix_change change, const struct prefix
 	struct table *t = ctx;
 	struct controller *c = t->c;
 	const struct talon_lpm4 key = { .prefixlen = prefix->len, .addr = htonl(prefix->addr) };
-	struct talon_route route = { .flags = prefix->value };
+	struct talon_route route = { .flags = prefix->value, .prefixlen = prefix->len };
 	int fd = datapath_map_fd(c->dp, t->map);
 
 	t->changed = true;
 	c->map_writes++;
 	if (change == PREFIX_REMOVE)
 		return bpf_map_delete_elem(fd, &key) && errno != ENOENT ? -errno : 0;
-	if (t->map == DATAPATH_MAP_ALLOWED4)
+	if (t->map != DATAPATH_MAP_ROUTES4)
 		return bpf_map_update_elem(fd, &key, &prefix->value, BPF_ANY) ? -errno : 0;
 	route.id = ++c->route_id;
 	return bpf_map_update_elem(fd, &key, &route, BPF_ANY) ? -errno : 0;
@@ -210,7 +210,7 @@ static int read_table(struct controller *c, enum datapath_map map, struct prefix
 {
 	int fd = datapath_map_fd(c->dp, map), ret = 0;
 	struct talon_lpm4 key, next, *last = NULL;
-	union { uint32_t peer; struct talon_route route; } value;
+	union { uint32_t word; struct talon_route route; } value;
 
 	prefixes_done(set);
 	while (!ret && !bpf_map_get_next_key(fd, last, &next)) {
@@ -220,7 +220,7 @@ static int read_table(struct controller *c, enum datapath_map map, struct prefix
 			continue;
 		if (map == DATAPATH_MAP_ROUTES4 && value.route.id > c->route_id)
 			c->route_id = value.route.id;
-		ret = prefixes_add(set, key.addr, key.prefixlen, map == DATAPATH_MAP_ROUTES4 ? value.route.flags : value.peer);
+		ret = prefixes_add(set, key.addr, key.prefixlen, map == DATAPATH_MAP_ROUTES4 ? value.route.flags : value.word);
 	}
 	prefixes_sort(set);
 	return ret;
@@ -232,6 +232,8 @@ int apply_read_tables(struct controller *c)
 
 	if (!ret)
 		ret = read_table(c, DATAPATH_MAP_ROUTES4, &c->routes);
+	if (!ret)
+		ret = read_table(c, DATAPATH_MAP_LOCAL4, &c->locals);
 	c->tables_known = !ret;
 	return ret;
 }
@@ -246,8 +248,10 @@ static int apply_allowed(struct controller *c, const struct plane_state *state)
 		uint32_t id = device_find_peer(c->device, peer->public_key);
 
 		for (size_t j = 0; j < peer->allowed_count && !ret && id != TALON_PEER_NONE; j++) {
-			if (peer->allowed[j].family == AF_INET)
-				ret = prefixes_add(&wanted, peer->allowed[j].addr.word[0], peer->allowed[j].prefixlen, id);
+			const struct config_cidr *net = &peer->allowed[j];
+
+			if (net->family == AF_INET)
+				ret = prefixes_add(&wanted, net->addr.word[0], net->prefixlen, TALON_ALLOWED(id, net->prefixlen));
 		}
 	}
 	if (!ret)
@@ -256,16 +260,25 @@ static int apply_allowed(struct controller *c, const struct plane_state *state)
 	return ret;
 }
 
-static int apply_routes(struct controller *c, const struct plane_state *state)
+static int apply_locals(struct controller *c)
 {
 	const struct config *config = c->config;
 	struct prefixes wanted = {};
 	int ret = 0;
 
-	if (config->host_address && state->mesh_addr)
-		ret = prefixes_add(&wanted, state->mesh_addr, 32, TALON_ROUTE_LOCAL);
 	for (size_t i = 0; i < config->local_count && !ret; i++)
-		ret = prefixes_add(&wanted, config->local[i].addr.word[0], config->local[i].prefixlen, TALON_ROUTE_LOCAL);
+		ret = prefixes_add(&wanted, config->local[i].addr.word[0], config->local[i].prefixlen, 1);
+	if (!ret)
+		ret = apply_table(c, DATAPATH_MAP_LOCAL4, &c->locals, &wanted);
+	prefixes_done(&wanted);
+	return ret;
+}
+
+static int apply_routes(struct controller *c, const struct plane_state *state)
+{
+	struct prefixes wanted = {};
+	int ret = 0;
+
 	for (size_t i = 0; i < state->route_count && !ret; i++) {
 		const struct config_route *r = &state->routes[i];
 
@@ -395,6 +408,8 @@ int plane_apply(struct controller *c, const struct plane_state *state, char *err
 	note(&v, ret, "allowed IPs: %s", strerror(-ret));
 	ret = apply_config(c, state);
 	note(&v, ret, "map config: %s", strerror(-ret));
+	ret = apply_locals(c);
+	note(&v, ret, "Local: %s", strerror(-ret));
 	ret = apply_routes(c, state);
 	note(&v, ret, "routes of the mesh: %s", strerror(-ret));
 	if (c->sees_change)

@@ -196,6 +196,7 @@ void controller_free(struct controller *c)
 	loop_free(c->loop);
 	prefixes_done(&c->allowed);
 	prefixes_done(&c->routes);
+	prefixes_done(&c->locals);
 	free(c->notices.peers);
 	free(c->notices.out);
 	free(c->early);

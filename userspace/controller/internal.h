@@ -127,9 +127,10 @@ struct controller {
 	struct plane_slot *slots_of;	/* by peer */
 	uint32_t mark;			/* of the plane_apply() under way */
 	uint32_t free_hint;		/* no free peer slot is below */
-	struct prefixes allowed;	/* what map allowed4 holds; value: peer */
+	struct prefixes allowed;	/* what map allowed4 holds; value: TALON_ALLOWED() */
 	struct prefixes routes;		/* what map routes4 holds; value: flags */
-	bool tables_known;		/* allowed and routes are what the maps hold */
+	struct prefixes locals;		/* what map local4 holds; value: 1 */
+	bool tables_known;		/* allowed, routes and locals are what the maps hold */
 	uint32_t route_id;		/* last one given */
 	bool has_applied;
 	bool has_acl;			/* access rules with acl_digest are in force */
@@ -235,7 +236,7 @@ int start_modes(struct controller *c, char *err, size_t errlen);
 int static_apply(struct controller *c, char *err, size_t errlen);
 
 /* apply.c */
-/* Reads what maps allowed4 and routes4 hold. */
+/* Reads what maps allowed4, routes4 and local4 hold. */
 int apply_read_tables(struct controller *c);
 
 /* hosts.c */

@@ -53,6 +53,7 @@ struct status_hook {
 struct status_route {
 	struct talon_lpm4 dst;
 	__u32 flags;			/* enum talon_route_flags */
+	bool is_local;			/* served by this host: of Local, or its mesh address */
 };
 
 struct status_peer {

@@ -89,7 +89,7 @@ static void put_routes(struct json_out *json, const struct status *status)
 		json_out_begin(json, NULL, '{');
 		json_out_text(json, "network", text);
 		json_out_bool(json, "masquerade", status->routes[i].flags & TALON_ROUTE_MASQUERADE);
-		json_out_bool(json, "local", status->routes[i].flags & TALON_ROUTE_LOCAL);
+		json_out_bool(json, "local", status->routes[i].is_local);
 		json_out_end(json, '}');
 	}
 	json_out_end(json, ']');

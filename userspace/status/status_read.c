@@ -360,21 +360,31 @@ static int walk_trie(struct reading *r, const char *name, size_t value_size, lpm
 	return ret;
 }
 
-static int add_route(struct reading *r, const struct talon_lpm4 *key, const void *value, size_t index)
+static int put_route(struct status *status, const struct status_route *route)
 {
-	struct status *status = r->status;
 	struct status_route *larger;
-	struct talon_route route;
 
-	if (index % 64 == 0) {
-		larger = reallocarray(status->routes, index + 64, sizeof(*larger));
+	if (status->route_count % 64 == 0) {
+		larger = reallocarray(status->routes, status->route_count + 64, sizeof(*larger));
 		if (!larger)
 			return -ENOMEM;
 		status->routes = larger;
 	}
-	memcpy(&route, value, sizeof(route));
-	status->routes[status->route_count++] = (struct status_route){ *key, route.flags };
+	status->routes[status->route_count++] = *route;
 	return 0;
+}
+
+static int add_route(struct reading *r, const struct talon_lpm4 *key, const void *value, size_t index)
+{
+	struct talon_route route;
+
+	memcpy(&route, value, sizeof(route));
+	return put_route(r->status, &(struct status_route){ .dst = *key, .flags = route.flags });
+}
+
+static int add_local(struct reading *r, const struct talon_lpm4 *key, const void *value, size_t index)
+{
+	return put_route(r->status, &(struct status_route){ .dst = *key, .is_local = true });
 }
 
 static int compare_nets(const struct talon_lpm4 *a, const struct talon_lpm4 *b)
@@ -388,13 +398,37 @@ static int by_network(const void *left, const void *right)
 {
 	const struct status_route *a = left, *b = right;
 
-	return compare_nets(&a->dst, &b->dst);
+	int order = compare_nets(&a->dst, &b->dst);
+
+	return order ? order : a->is_local - b->is_local;
+}
+
+/* The mesh address is served where the host has it. */
+static int add_mesh_address(struct reading *r)
+{
+	const struct talon_addr addr = { .word = { r->status->config.mesh_addr } };
+	const struct status_route route = { .dst = { .prefixlen = 32, .addr = addr.word[0] }, .is_local = true };
+	__u32 entries;
+	bool is_own;
+	__u8 mark;
+	int fd;
+
+	fd = open_map(r, "local_addrs", sizeof(mark), &entries);
+	if (fd < 0)
+		return fd;
+	is_own = addr.word[0] && !bpf_map_lookup_elem(fd, &addr, &mark);
+	close(fd);
+	return is_own ? put_route(r->status, &route) : 0;
 }
 
 static int read_routes(struct reading *r)
 {
 	int ret = walk_trie(r, "routes4", sizeof(struct talon_route), add_route);
 
+	if (!ret)
+		ret = walk_trie(r, "local4", sizeof(__u32), add_local);
+	if (!ret)
+		ret = add_mesh_address(r);
 	if (r->status->route_count)
 		qsort(r->status->routes, r->status->route_count, sizeof(*r->status->routes), by_network);
 	return ret;
@@ -403,7 +437,7 @@ static int read_routes(struct reading *r)
 static int add_allowed(struct reading *r, const struct talon_lpm4 *key, const void *value, size_t index)
 {
 	struct allowed *larger;
-	__u32 peer;
+	__u32 entry;
 
 	if (index % BATCH == 0) {
 		larger = reallocarray(r->allowed, index + BATCH, sizeof(*larger));
@@ -411,8 +445,8 @@ static int add_allowed(struct reading *r, const struct talon_lpm4 *key, const vo
 			return -ENOMEM;
 		r->allowed = larger;
 	}
-	memcpy(&peer, value, sizeof(peer));
-	r->allowed[r->allowed_count++] = (struct allowed){ peer, *key };
+	memcpy(&entry, value, sizeof(entry));
+	r->allowed[r->allowed_count++] = (struct allowed){ TALON_ALLOWED_PEER(entry), *key };
 	return 0;
 }
 

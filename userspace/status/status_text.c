@@ -271,7 +271,7 @@ static void print_routes(FILE *out, const struct status *status)
 
 		show_lpm4(&route->dst, text, sizeof(text));
 		fprintf(out, "%s%s%s", i ? ", " : "", text,
-			route->flags & TALON_ROUTE_LOCAL ? " (local)" :
+			route->is_local ? " (local)" :
 			route->flags & TALON_ROUTE_MASQUERADE ? "" : " (no masquerade)");
 	}
 	fprintf(out, "%s\n", status->route_count ? "" : "-");
