@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // tc ingress at the tunnel device: sends on what XDP could not send by a device that takes no redirected frames (config_types.h, onward frames).
-#include <linux/bpf.h>
-#include <linux/if_ether.h>
-#include <bpf/bpf_helpers.h>
+#define TALON_TC
+#include "lib/arp.h"
 
-#include "lib/maps.h"
-
-#define VERDICT_PASS	-1	/* TC_ACT_UNSPEC, TCX_NEXT */
-#define VERDICT_DROP	2	/* TC_ACT_SHOT */
+struct arp_frame {
+	struct ethhdr eth;
+	struct arp4 arp;
+} __attribute__((packed));
 
 static __always_inline bool is_onward(const struct talon_onward *frame)
 {
@@ -21,6 +20,18 @@ static __always_inline bool is_onward(const struct talon_onward *frame)
 	return true;
 }
 
+/* An answer of ours (RFC 826): its Ethernet addresses stand in it. */
+static __always_inline int send_arp(struct __sk_buff *ctx, __u32 ifindex)
+{
+	struct arp_frame *frame = (void *)(long)ctx->data;
+
+	if ((void *)(frame + 1) > (void *)(long)ctx->data_end)
+		return VERDICT_DROP;
+	__builtin_memcpy(frame->eth.h_dest, frame->arp.tha, ETH_ALEN);
+	__builtin_memcpy(frame->eth.h_source, frame->arp.sha, ETH_ALEN);
+	return bpf_redirect(ifindex, 0);
+}
+
 /* The kernel finds the next hop anew: on a device without XDP it can wait for a neighbour, which XDP cannot. */
 SEC("tc")
 int talon_onward(struct __sk_buff *ctx)
@@ -31,7 +42,9 @@ int talon_onward(struct __sk_buff *ctx)
 	if ((void *)(frame + 1) > (void *)(long)ctx->data_end || !is_onward(frame))
 		return VERDICT_PASS;
 	__builtin_memcpy(&ifindex, frame->ifindex, sizeof(ifindex));
-	return ifindex ? bpf_redirect_neigh(ifindex, NULL, 0, 0) : VERDICT_DROP;
+	if (!ifindex)
+		return VERDICT_DROP;
+	return frame->proto == bpf_htons(ETH_P_ARP) ? send_arp(ctx, ifindex) : bpf_redirect_neigh(ifindex, NULL, 0, 0);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

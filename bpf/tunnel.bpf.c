@@ -37,7 +37,7 @@ __noinline int tunnel_classify(ctx_md *ctx, struct talon_pkt *pkt)
 	ip = frame_ip(ctx);
 	if (eth->h_proto != bpf_htons(ETH_P_IP) || !ip || parse_inner4(ctx, pkt, ip))
 		return drop(pkt, TALON_BAD_INNER);
-	if (ip->daddr == cfg->snat_addr && (cfg->flags & TALON_F_SNAT_OWN))
+	if (whose_is_source(cfg, ip->daddr))	/* the spare address, or an ICMP error of the controller's about a flow */
 		return STEP_TRANSLATE;
 	pkt->peer = allowed_peer4(ip->daddr);
 	if (pkt->peer == TALON_PEER_NONE)

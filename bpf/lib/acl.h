@@ -181,23 +181,23 @@ static __always_inline bool acl_knows_fragment(const struct talon_pkt *pkt, cons
 /*
  * May the packet from the mesh pass? It is parsed; the key of an ICMP error is that of the packets which run against the one that it is about.
  * An error about what may pass may pass as well, if it goes to the one who sent that and the flow is this peer's.
+ * @dst: what the rules are asked about in place of the packet's destination (forward_judged()), network byte order.
  */
-__noinline int acl_permits(ctx_md *ctx, struct talon_pkt *pkt)
+__noinline int acl_permits(ctx_md *ctx, struct talon_pkt *pkt, __be32 dst)
 {
 	struct iphdr *ip = frame_ip(ctx);
-	__be32 src, dst;
+	__be32 src;
 
 	if (!pkt || !ip)
 		return 0;
 	src = ip->saddr;
-	dst = ip->daddr;
 	switch (pkt->kind) {
 	case INNER_FRAGMENT:
 		return acl_knows_fragment(pkt, ip) || acl_verdict(src, dst, TALON_ACL_PORT_PROTO + pkt->proto);
 	case INNER_ICMP_ERROR:
 		if (acl_verdict(src, dst, TALON_ACL_PORT_PROTO + IPPROTO_ICMP))
 			return 1;
-		if (pkt->key.dst != dst || allowed_peer4(pkt->key.src) != pkt->peer)
+		if (pkt->key.dst != ip->daddr || allowed_peer4(pkt->key.src) != pkt->peer)
 			return 0;
 		return acl_is_answer(pkt, false) ||
 		       acl_verdict(pkt->key.src, dst, acl_place(pkt->key.proto, pkt->key.dport));

@@ -15,13 +15,14 @@ struct arp4 {
 	__u8	tpa[4];
 } __attribute__((packed));
 
-/* Answers a request for @addr with the MAC of the port it came in by: the uplink's own, from the FIB's point of view. */
-static __always_inline int arp_answer(ctx_md *ctx, struct talon_pkt *pkt, __be32 addr)
+/* Answers a request for the spare address with the MAC of the port it came in by: the uplink's own, from the FIB's point of view. */
+static __always_inline int arp_answer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
 {
 	struct arp4 *arp = frame_at(ctx, L3_OFF, sizeof(*arp));
 	struct ethhdr *eth = frame_eth(ctx);
 	__u32 ifindex = frame_ifindex(ctx);
 	struct talon_link *link;
+	__be32 addr = cfg->snat_addr;
 
 	if (!arp || !eth || arp->hrd != bpf_htons(1) || arp->pro != bpf_htons(ETH_P_IP) || arp->hln != 6 || arp->pln != 4 ||
 	    arp->op != bpf_htons(1) || *(__be32 *)arp->tpa != addr)
@@ -38,7 +39,7 @@ static __always_inline int arp_answer(ctx_md *ctx, struct talon_pkt *pkt, __be32
 	mac_copy(eth->h_source, link->mac);
 	pkt->ifindex = ifindex;
 	pkt->dir = TALON_DIR_OUT;
-	return end(pkt, TALON_ARP_ANSWERED, ACTION_SEND);
+	return end(pkt, TALON_ARP_ANSWERED, frame_back_action(ctx, cfg));
 }
 
 #endif

@@ -14,6 +14,12 @@ static __always_inline __u32 fib_input(ctx_md *ctx)
 	return cfg && ifindex == cfg->relay_ifindex ? cfg->uplinks[0] : ifindex;
 }
 
+/* Positive codes are answers too: these name a device. */
+static __always_inline bool fib_names_device(int ret)
+{
+	return ret == BPF_FIB_LKUP_RET_SUCCESS || ret == BPF_FIB_LKUP_RET_NO_NEIGH || ret == BPF_FIB_LKUP_RET_FRAG_NEEDED;
+}
+
 /*
  * Asks for the way from @src to @dst (IPv4, network order). The answer is in pkt->fib (ifindex, smac, dmac) and pkt->mtu.
  * Returns a BPF_FIB_LKUP_RET_ code or a negative errno. On _NO_NEIGH pkt->fib has ifindex and gateway.

@@ -75,19 +75,27 @@ static __always_inline __u32 flow_id_draw(__u32 flow_count)
 	return id < flow_count ? id : 0;	/* CPUs may have drawn the last one together */
 }
 
-/* A record nobody can hold, made ready for @key. Its SNAT port comes later. */
-static __always_inline void flow_init(struct talon_flow *flow, const struct talon_config *cfg,
-	const struct talon_flow_key *key, __u32 peer, __u32 now_s)
+/* What a new flow is to be. */
+struct flow_wish {
+	struct talon_flow_key key;	/* forward */
+	__be32	snat;
+	__u32	peer;
+	__u32	now_s;
+};
+
+/* A record nobody can hold, made ready for the wish. Its SNAT port comes later. */
+static __always_inline void flow_init(struct talon_flow *flow, const struct flow_wish *wish)
 {
+	const struct talon_flow_key *key = &wish->key;
 	__u32 ports = flow_ports(FLOW_FWD, key);
 
 	flow->client = key->src;
 	flow->remote = key->dst;
-	flow->snat = cfg->snat_addr;
+	flow->snat = wish->snat;
 	flow->client_port = ports & 0xffff;
 	flow->remote_port = ports >> 16;
-	flow->peer = peer;
-	FLOW_STORE(flow->seen_s, now_s);	/* the collector looks at records of any phase */
+	flow->peer = wish->peer;
+	FLOW_STORE(flow->seen_s, wish->now_s);	/* the collector looks at records of any phase */
 	flow->tcp = 0;
 	flow->flags = 0;
 	flow->mtu = 0;
@@ -95,6 +103,7 @@ static __always_inline void flow_init(struct talon_flow *flow, const struct talo
 	flow->ifindex = 0;
 	flow->owner = 0;
 	flow->route = 0;
+	flow->back_generation = 0;
 	FLOW_STORE(*flow_state(flow), FLOW_STATE(0, key->proto, TALON_FLOW_TENTATIVE));
 }
 
@@ -135,20 +144,21 @@ static __always_inline int flow_enter_rev(const struct talon_config *cfg, const 
  * flow, and does not fight for ports with itself. Returns the record's id or a negative errno: -EAGAIN for the
  * forward key, -EBUSY for the port.
  */
-FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct talon_flow_key *key, __u32 peer, __u32 now_s,
-	__u32 pick)
+FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct flow_wish *wish, __u32 pick)
 {
+	const struct talon_flow_key *key;
 	struct talon_flow *flow;
 	__u32 id;
 	int err;
 
-	if (!cfg || !key)
+	if (!cfg || !wish)
 		return -EINVAL;
+	key = &wish->key;
 	id = flow_id_draw(cfg->flow_count);
 	flow = id ? flow_record(id) : NULL;
 	if (!flow)
 		return -ENOSPC;
-	flow_init(flow, cfg, key, peer, now_s);
+	flow_init(flow, wish);
 	err = flow_enter(cfg, FLOW_FWD, key, id);
 	if (err)
 		goto give_up;
@@ -174,6 +184,7 @@ give_up:
  * flow_create() - a new flow: port, record, both index entries, all or nothing
  * @cfg: everything of the SNAT is used; hash_seed, bucket_mask and flow_count must not change while there are flows
  * @key: of the client's packet, as for flow_find_fwd(); pad is zero
+ * @snat: the external address, network byte order
  * @peer: whose client it is
  * @now_s: CLOCK_BOOTTIME, seconds
  * @ret_id: the record's id, for flow_record(); written only on success
@@ -184,14 +195,15 @@ give_up:
  * Return: 0; -EADDRINUSE: no port for this remote, or not TCP, UDP or ICMP; -ENOSPC: no free record; -EAGAIN: another
  * CPU is creating the same flow or was faster for every port tried: look the flow up once more, it may be there now.
  */
-static __always_inline int flow_create(const struct talon_config *cfg, const struct talon_flow_key *key, __u32 peer,
-	__u32 now_s, __u32 *ret_id)
+static __always_inline int flow_create(const struct talon_config *cfg, const struct talon_flow_key *key, __be32 snat,
+	__u32 peer, __u32 now_s, __u32 *ret_id)
 {
+	struct flow_wish wish = { .key = *key, .snat = snat, .peer = peer, .now_s = now_s };
 	int pick, id = -EBUSY;
 
 	for (int i = 0; i < FLOW_PORT_TRIES && id == -EBUSY; i++) {
-		pick = nat_port_pick(cfg, key);
-		id = pick < 0 ? pick : flow_make(cfg, key, peer, now_s, pick);
+		pick = nat_port_pick(cfg, &wish.key, snat);
+		id = pick < 0 ? pick : flow_make(cfg, &wish, pick);
 	}
 	if (id > 0) {
 		*ret_id = id;
@@ -351,6 +363,27 @@ static __always_inline enum flow_collected flow_end(const struct talon_config *c
 	FLOW_STAT(live, -1);
 	FLOW_STAT(expired, 1);
 	return FLOW_EXPIRED;
+}
+
+/**
+ * flow_close() - ends a flow at once, from a packet's path
+ * @cfg: as it was when the flow was created (hash_seed, bucket_mask)
+ * @flow: record @id
+ * @now_s: CLOCK_BOOTTIME, seconds
+ *
+ * The next packet of the same endpoints makes a new flow. The record is given back by garbage collection after the grace
+ * period, as other CPUs may hold it. A flow that somebody else is ending, or that is not live, is left alone.
+ */
+FLOW_FUNC int flow_close(const struct talon_config *cfg, struct talon_flow *flow, __u32 id, __u32 now_s)
+{
+	__u32 state;
+
+	if (!cfg || !flow)
+		return -EINVAL;
+	state = FLOW_LOAD(*flow_state(flow));
+	if (FLOW_STATE_PHASE(state) != TALON_FLOW_LIVE)
+		return -EAGAIN;
+	return flow_end(cfg, flow, id, state, now_s) == FLOW_EXPIRED ? 0 : -EAGAIN;
 }
 
 /**

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From the mesh to the cluster: allowed IPs, route, source NAT, next hop. The inner packet lies behind the Ethernet header. */
+/* From the mesh to the cluster: may it, where to, source NAT, next hop. The inner packet lies behind the Ethernet header. */
 #ifndef TALON_LIB_FORWARD_H
 #define TALON_LIB_FORWARD_H
 
 #include "lib/acl.h"
-#include "lib/fib.h"
 #include "lib/flow.h"
-#include "lib/icmp.h"
 #include "lib/parse.h"
 #include "lib/rewrite.h"
+#include "lib/whose.h"
 
 /* What the way was decided to be; between forward_decide() and forward_rewrite(). In pkt->flags. */
 enum forward_flags {
@@ -35,6 +34,12 @@ static __always_inline bool port_is_mapped(const struct talon_config *cfg, __u8 
 	return word && NAT_WORD_FLOWS(FLOW_LOAD(*word));
 }
 
+/* Has the host a socket of its own on the port? */
+static __always_inline bool port_is_the_hosts(__u8 proto, __be16 port)
+{
+	return nat_port_is_blocked((__u32)nat_class(proto) << 16 | bpf_ntohs(port));
+}
+
 /*
  * RFC 4787 REQ-9, RFC 5382 REQ-8, RFC 5508 REQ-7: is the packet, whose destination is the SNAT address, for another client's mapping? ICMP
  * queries are not: an id is nobody's address.
@@ -45,21 +50,11 @@ static __always_inline bool forward_is_hairpin(const struct talon_config *cfg, s
 	__u32 id = 0;
 
 	if (pkt->kind == INNER_FLOW)
-		return port_is_mapped(cfg, pkt->proto, pkt->key.dport);
+		return port_is_mapped(cfg, pkt->proto, pkt->key.dport) && !port_is_the_hosts(pkt->proto, pkt->key.dport);
 	if (pkt->kind != INNER_ICMP_ERROR)
 		return false;
 	about = flow_find_fwd(cfg, &pkt->key, &id);
 	return about && about->peer == pkt->peer;
-}
-
-static __always_inline bool is_local4(const struct talon_config *cfg, __be32 v4)
-{
-	struct talon_addr a;
-
-	if (v4 == cfg->node_addr || v4 == cfg->snat_addr || v4 == cfg->mesh_addr)
-		return true;
-	addr_set4(&a, v4);
-	return bpf_map_lookup_elem(&local_addrs, &a) != NULL;
 }
 
 /* To this host itself: with its mesh source, and with nothing left on it that another program could misread. */
@@ -95,9 +90,12 @@ static __always_inline int refuse_to_mesh(ctx_md *ctx, struct talon_pkt *pkt, co
 }
 
 /* To another peer, without NAT. */
-static __always_inline int forward_to_peer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, struct iphdr *ip,
-					   __u32 peer)
+static __always_inline int forward_to_peer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, __u32 peer)
 {
+	struct iphdr *ip = frame_ip(ctx);
+
+	if (!ip)
+		return drop(pkt, TALON_INTERNAL);
 	if (pkt->tot_len > cfg->tunnel_mtu && pkt->dont_fragment)
 		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, cfg->tunnel_mtu),
 				      TALON_TOO_BIG);
@@ -116,79 +114,105 @@ static __always_inline int forward_to_peer(ctx_md *ctx, struct talon_pkt *pkt, c
 }
 
 /*
- * Everything that a flow's record spares the next packets: may this peer send from this address, where does it go, do the rules permit it, how.
- * Leaves ifindex, MACs in pkt->fib, pkt->mtu, pkt->flags; creates or refreshes the flow's record (pkt->flow).
- * STEP_NEXT to go on; STEP_SEAL when the packet belongs to another peer; or done.
+ * The destination that the access rules are asked about. All that is this host's own counts as its mesh address: a rule for a network that
+ * the host has an address in opens none of its services. Another client's mapping is no service of the host's.
+ */
+static __always_inline __be32 forward_judged(const struct talon_pkt *pkt, const struct talon_config *cfg, int who, __be32 dst)
+{
+	bool own = who == WHOSE_US && !pkt->way.in_local && !(pkt->flags & FORWARD_HAIRPIN);
+
+	return own || who == WHOSE_STACK ? cfg->mesh_addr : dst;
+}
+
+/* May the peer send from its inner source at all? 0, or a reason to drop. */
+static __always_inline __u32 forward_source(const struct talon_pkt *pkt, const struct talon_config *cfg, __be32 src)
+{
+	if (allowed_peer4(src) != pkt->peer)
+		return TALON_NOT_ALLOWED;
+	return src == cfg->mesh_addr || whose_is_own(cfg, src) ? TALON_LOCAL_SOURCE : 0;
+}
+
+/* By an address of this host's: another client's mapping (FORWARD_HAIRPIN), or this host. */
+static __always_inline int forward_to_us(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, __be32 dst, bool ttl_up)
+{
+	if (pkt->flags & FORWARD_HAIRPIN) {
+		if (ttl_up)
+			return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0), TALON_TTL_EXPIRED);
+		pkt->way.source = dst;
+		pkt->mtu = cfg->tunnel_mtu;
+		return STEP_NEXT;
+	}
+	if (!pkt->way.in_local && (cfg->flags & TALON_F_SNAT_OWN) && dst == cfg->snat_addr)	/* nobody's but for the mappings */
+		return drop(pkt, TALON_NAT_NO_FLOW);
+	return deliver_local(ctx, pkt, cfg);
+}
+
+/* Nobody's: an ICMP error says so where there is one for it. */
+static __always_inline int forward_refuse(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	return pkt->way.what ? refuse_to_mesh(ctx, pkt, cfg, pkt->way.what, pkt->way.end) : drop(pkt, pkt->way.end);
+}
+
+/*
+ * Everything that a flow's record spares the next packets: may this peer send from this address, whose is the packet, do the rules permit it.
+ * Leaves ifindex and MACs in pkt->fib, pkt->mtu, pkt->way, pkt->flags.
+ * STEP_NEXT to go on by a device; STEP_SEAL when the packet belongs to another peer; or done.
  */
 __noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
 	struct talon_lpm4 key = { .prefixlen = 32 };
 	struct talon_route *route;
+	__u32 reason, masquerade;
+	bool ttl_up, served;
 	struct iphdr *ip;
-	__be32 src, dst;
-	__u32 to_peer;
-	int ret;
+	__be32 dst;
+	int who;
 
 	if (!pkt || !cfg)
 		return STEP_DONE;
 	ip = frame_ip(ctx);
 	if (!ip)
 		return drop(pkt, TALON_INTERNAL);
-	src = ip->saddr;
+	reason = forward_source(pkt, cfg, ip->saddr);
+	if (reason)
+		return drop(pkt, reason);
 	dst = ip->daddr;
-	if (allowed_peer4(src) != pkt->peer)
-		return drop(pkt, TALON_NOT_ALLOWED);
-	if (is_local4(cfg, src))
-		return drop(pkt, TALON_LOCAL_SOURCE);
+	ttl_up = ip->ttl <= 1;
 	key.addr = dst;
 	route = bpf_map_lookup_elem(&routes4, &key);
-	if (!route)
+	masquerade = route && (route->flags & TALON_ROUTE_MASQUERADE);
+	who = whose(ctx, pkt, dst, route ? route->prefixlen : WHOSE_SERVED_NONE, masquerade ? WHOSE_MASQUERADED : 0);
+	/* What no route serves is open where it is us: the mesh address, and what "Local" lists. */
+	served = route || (who == WHOSE_US && (pkt->way.in_local || dst == cfg->mesh_addr));
+	if (!served)
 		return drop(pkt, TALON_NO_ROUTE);
-	if (cfg->flags & TALON_F_ACL) {
-		if (!acl_permits(ctx, pkt))
-			return drop(pkt, TALON_ACL_DENIED);
-		ip = frame_ip(ctx);
-		if (!ip)
-			return drop(pkt, TALON_INTERNAL);
-	}
 	pkt->flags = 0;
-	if (dst == cfg->snat_addr) {
-		if (forward_is_hairpin(cfg, pkt))
-			pkt->flags = FORWARD_MASQUERADE | FORWARD_HAIRPIN;
-		else if (cfg->flags & TALON_F_SNAT_OWN)	/* an address that is nobody's but for the mappings */
-			return drop(pkt, TALON_NAT_NO_FLOW);
-	}
-	if ((route->flags & TALON_ROUTE_LOCAL) && !(pkt->flags & FORWARD_HAIRPIN))
+	if (who == WHOSE_US && !pkt->way.in_local && whose_is_source(cfg, dst) && forward_is_hairpin(cfg, pkt))
+		pkt->flags = FORWARD_MASQUERADE | FORWARD_HAIRPIN;
+	if ((cfg->flags & TALON_F_ACL) && !acl_permits(ctx, pkt, forward_judged(pkt, cfg, who, dst)))
+		return drop(pkt, TALON_ACL_DENIED);
+	if (who == WHOSE_US)
+		return forward_to_us(ctx, pkt, cfg, dst, ttl_up);
+	if (who == WHOSE_STACK)
 		return deliver_local(ctx, pkt, cfg);
-	if (ip->ttl <= 1)
+	if (who == WHOSE_NOBODY)
+		return forward_refuse(ctx, pkt, cfg);
+	if (ttl_up)
 		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0), TALON_TTL_EXPIRED);
-	if (pkt->flags & FORWARD_HAIRPIN) {
-		pkt->mtu = cfg->tunnel_mtu;
-		return STEP_NEXT;
-	}
-	if (route->flags & TALON_ROUTE_MASQUERADE) {
+	if (who == WHOSE_PEER)
+		return forward_to_peer(ctx, pkt, cfg, pkt->way.peer);
+	if (masquerade)
 		pkt->flags |= FORWARD_MASQUERADE;
-	} else {
-		to_peer = allowed_peer4(dst);
-		if (to_peer != TALON_PEER_NONE)
-			return forward_to_peer(ctx, pkt, cfg, ip, to_peer);
-	}
-
-	ret = fib_lookup4(ctx, pkt, pkt->flags & FORWARD_MASQUERADE ? cfg->snat_addr : src, dst);
-	switch (ret) {
-	case BPF_FIB_LKUP_RET_SUCCESS:
-	case BPF_FIB_LKUP_RET_FRAG_NEEDED:	/* pkt->mtu says how large; the check below decides */
-		break;
-	case BPF_FIB_LKUP_RET_NO_NEIGH:
+	if (pkt->way.no_neigh)
 		pkt->flags |= FORWARD_NO_NEIGH;
-		break;
-	case BPF_FIB_LKUP_RET_NOT_FWDED:	/* one of this host's own addresses */
-		return deliver_local(ctx, pkt, cfg);
-	default:
-		return drop(pkt, TALON_NO_FIB);
-	}
 	return STEP_NEXT;
+}
+
+/* Does the flow's mapping still hold: its address is what the way asks for now, its port is in the range? */
+static __always_inline bool forward_keeps(const struct talon_pkt *pkt, const struct talon_config *cfg, const struct talon_flow *f)
+{
+	return f->snat == pkt->way.source && (pkt->proto == IPPROTO_ICMP || in_port_range(cfg, f->snat_port));
 }
 
 /* Record for a new flow, or the old one under the new generation. After forward_decide(). */
@@ -202,8 +226,13 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 		return STEP_DONE;
 	if (pkt->proto == IPPROTO_ICMP && pkt->icmp_type != ICMP_ECHO && pkt->icmp_type != ICMP_TIMESTAMP)
 		return drop(pkt, TALON_NAT_NO_FLOW);
+	f = pkt->flow ? MAP_LOOKUP(flows, &pkt->flow) : NULL;
+	if (f && !forward_keeps(pkt, cfg, f)) {	/* its own retries would keep it alive, and no reply would ever come */
+		flow_close(cfg, f, pkt->flow, pkt->now_s);
+		pkt->flow = 0;
+	}
 	if (!pkt->flow) {
-		ret = flow_create(cfg, &pkt->key, pkt->peer, pkt->now_s, &pkt->flow);
+		ret = flow_create(cfg, &pkt->key, pkt->way.source, pkt->peer, pkt->now_s, &pkt->flow);
 		if (ret == -EADDRINUSE || ret == -ENOSPC) {
 			event_clear(pkt, TALON_EVENT_NAT_FULL);
 			if (take_token(&pkt->event_tokens, &pkt->event_filled_ns, pkt->now_ns, EVENTS_PER_SECOND, EVENTS_BURST))
@@ -221,8 +250,10 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!f)
 		return drop(pkt, TALON_INTERNAL);
 	f->peer = pkt->peer;	/* forward_decide() saw that the address is this peer's now, whoever had it before */
+	f->back_generation = pkt->generation;
 	if (pkt->flags & (FORWARD_NO_NEIGH | FORWARD_HAIRPIN))
 		return STEP_NEXT;
+	f->flags = pkt->way.onward ? TALON_FLOW_ONWARD : 0;
 	f->mtu = pkt->mtu;
 	f->ifindex = pkt->fib.ifindex;
 	mac_copy(f->dmac, pkt->fib.dmac);
@@ -303,6 +334,7 @@ __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 	const struct talon_config *cfg = config_get();
 	struct talon_flow *f = NULL;
 	struct iphdr *ip;
+	__be32 source;
 	__be16 port = 0;
 
 	if (!pkt || !cfg)
@@ -310,6 +342,7 @@ __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 	ip = frame_ip(ctx);
 	if (!ip)
 		return drop(pkt, TALON_INTERNAL);
+	source = pkt->way.source;
 	if (ip->ttl <= 1)
 		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0), TALON_TTL_EXPIRED);
 	if (pkt->mtu && pkt->tot_len > pkt->mtu && pkt->dont_fragment)
@@ -320,6 +353,7 @@ __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 		if (!f)
 			return drop(pkt, TALON_INTERNAL);
 		port = f->snat_port;
+		source = f->snat;
 		flow_touch_out(f, pkt->tcp_flags, pkt->now_s);
 	}
 	if (pkt->flags & FORWARD_MASQUERADE) {
@@ -330,11 +364,11 @@ __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 			/* RFC 5508 REQ-4 (b), REQ-6: translated by the flow's record, which is not refreshed by it */
 			if (!about || about->peer != pkt->peer)
 				return drop(pkt, TALON_NAT_NO_FLOW);
-			if (rewrite_icmp_error(ctx, pkt, REWRITE_SOURCE, cfg->snat_addr, about->snat_port, 0))
+			if (rewrite_icmp_error(ctx, pkt, REWRITE_SOURCE, about->snat, about->snat_port, 0))
 				return drop(pkt, TALON_BAD_INNER);
 		} else {
 			rewrite_id(ip, rewrite_id_mask(cfg, ip->saddr));
-			if (rewrite_side(ctx, pkt, REWRITE_SOURCE, cfg->snat_addr, port))
+			if (rewrite_side(ctx, pkt, REWRITE_SOURCE, source, port))
 				return drop(pkt, TALON_BAD_INNER);
 		}
 	}
@@ -350,9 +384,15 @@ __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 		return forward_hold(ctx, pkt, TALON_EVENT_NEIGH, TALON_NO_NEIGH);
 	if (pkt->mtu && pkt->tot_len > pkt->mtu) {
 		/* The record has the way but not the next hop's address, and pkt->fib may be another packet's: ask again. */
-		if (f && fib_lookup4(ctx, pkt, ip->saddr, ip->daddr) < 0)
+		if (f && !fib_names_device(fib_lookup4(ctx, pkt, ip->saddr, ip->daddr)))
 			return drop(pkt, TALON_TOO_BIG);
+		if (f)
+			pkt->mtu = f->mtu;	/* the helper knows the device's only */
 		return forward_hold(ctx, pkt, TALON_EVENT_TOO_BIG, TALON_TOO_BIG);
+	}
+	if (f ? f->flags & TALON_FLOW_ONWARD : pkt->way.onward) {
+		pkt->ifindex = f ? f->ifindex : pkt->fib.ifindex;
+		return end(pkt, frame_onward_end(), ACTION_ONWARD);
 	}
 	if (f)
 		return forward_send(ctx, pkt, f->dmac, f->smac, f->ifindex);

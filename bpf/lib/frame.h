@@ -98,6 +98,18 @@ static __always_inline int frame_send(ctx_md *ctx, const struct talon_config *cf
 	return bpf_redirect(ifindex, 0);
 }
 
+/* With the kernel's own neighbour: for a device that has none which the FIB helper knows. */
+static __always_inline int frame_send_onward(ctx_md *ctx, const struct talon_config *cfg, __u32 ifindex)
+{
+	return bpf_redirect_neigh(ifindex, NULL, 0, 0);
+}
+
+/* What it is counted as: here the frame leaves by the device at once. */
+static __always_inline enum talon_end frame_onward_end(void)
+{
+	return TALON_FORWARDED;
+}
+
 #else
 
 static __always_inline __u32 frame_len(ctx_md *ctx)
@@ -175,7 +187,40 @@ static __always_inline int frame_send(ctx_md *ctx, const struct talon_config *cf
 	return bpf_redirect(ifindex, 0);
 }
 
+/* Through the tunnel pair: the program at the other end sends the frame on from tc (config_types.h, onward frames). */
+static __always_inline int frame_send_onward(ctx_md *ctx, const struct talon_config *cfg, __u32 ifindex)
+{
+	static const __u8 mac[6] = TALON_ONWARD_MAC;
+	struct talon_onward *head = ctx_data(ctx);
+
+	if ((void *)(head + 1) > ctx_data_end(ctx))
+		return XDP_DROP;
+	__builtin_memcpy(head->dmac, mac, sizeof(mac));
+	head->smac[0] = 2;
+	head->smac[1] = 0;
+	__builtin_memcpy(head->ifindex, &ifindex, sizeof(ifindex));
+	return bpf_redirect(cfg->tunnel_peer_ifindex, 0);
+}
+
+static __always_inline enum talon_end frame_onward_end(void)
+{
+	return TALON_ONWARD;
+}
+
 #endif
+
+/* How a frame goes back by the device that it came in by. */
+static __always_inline enum talon_action frame_back_action(ctx_md *ctx, const struct talon_config *cfg)
+{
+#ifdef TALON_TC
+	return ACTION_SEND;
+#else
+	__u32 ifindex = frame_ifindex(ctx);
+	struct talon_link *link = bpf_map_lookup_elem(&links, &ifindex);
+
+	return (cfg->flags & TALON_F_XDP_TX) || (link && (link->flags & TALON_LINK_REDIRECT)) ? ACTION_SEND : ACTION_ONWARD;
+#endif
+}
 
 /* Is the frame addressed to us on layer 2? On a port in promiscuous mode others' traffic passes as well. */
 static __always_inline bool frame_is_to_us(ctx_md *ctx)

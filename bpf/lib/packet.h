@@ -57,6 +57,7 @@ enum talon_action {
 	ACTION_PASS,
 	ACTION_DROP,
 	ACTION_SEND,		/* to pkt->ifindex, MACs are written */
+	ACTION_ONWARD,		/* to pkt->ifindex, which takes no redirected frames or wants its neighbour from the kernel */
 };
 
 enum talon_inner_kind {
@@ -82,6 +83,18 @@ struct endpoint_copy {
 	__u8	in_smac[6];
 	__u8	in_dmac[6];
 	__u32	in_ifindex;
+};
+
+/* What whose() found out beside its answer. */
+struct way {
+	__u32	peer;			/* WHOSE_PEER */
+	__be32	source;			/* WHOSE_DEVICE: what the host itself would send from */
+	__u32	end;			/* WHOSE_NOBODY: enum talon_end */
+	__u32	what;			/* and the ICMP error that says so, as ICMP_WHAT() makes it; 0: none */
+	__u8	in_local;		/* WHOSE_US: by "Local", not as an address of this host's */
+	__u8	onward;			/* WHOSE_DEVICE: ACTION_ONWARD */
+	__u8	no_neigh;		/* WHOSE_DEVICE: the next hop's MAC is not known */
+	__u8	pad;
 };
 
 struct talon_pkt {
@@ -123,6 +136,7 @@ struct talon_pkt {
 	__u32	generation;		/* config.generation, read before any of what it stands for */
 	__u64	event_filled_ns;
 	struct endpoint_copy endpoint;
+	struct way way;
 	struct bpf_fib_lookup fib;
 	struct aead aead;
 	struct talon_event event;	/* data follows: */

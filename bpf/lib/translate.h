@@ -33,6 +33,31 @@ static __always_inline int translate_find_fragment(ctx_md *ctx, struct talon_pkt
 }
 
 /*
+ * Would the flow be made today? Asked once per generation, when replies come before the client's next packet has been judged: the client's
+ * address is still the peer's, the route is still served, and the rules still permit it. 0, or a reason to end it.
+ */
+__noinline int translate_judge(struct talon_flow *f)
+{
+	const struct talon_config *cfg = config_get();
+	struct talon_lpm4 key = { .prefixlen = 32 };
+	struct talon_route *route;
+
+	if (!f || !cfg)
+		return TALON_INTERNAL;
+	if (allowed_peer4(f->client) != f->peer)
+		return TALON_NO_PEER;
+	key.addr = f->remote;
+	route = bpf_map_lookup_elem(&routes4, &key);
+	if (!route || !(route->flags & TALON_ROUTE_MASQUERADE))
+		return TALON_NO_ROUTE;
+	if (whose_in_local(f->remote))
+		return TALON_NO_ROUTE;
+	if ((cfg->flags & TALON_F_ACL) && !acl_verdict(f->client, f->remote, acl_place(f->proto, f->remote_port)))
+		return TALON_ACL_DENIED;
+	return 0;
+}
+
+/*
  * Is the IPv4 frame a reply to one of our flows (or, with unmasqueraded routes, for a mesh address)? STEP_TRANSLATE with pkt->peer and
  * pkt->flow (0 without NAT), or STEP_DONE with action PASS: not ours, leave it alone.
  */
@@ -40,8 +65,8 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
 	struct talon_flow *f;
+	__u32 id = 0, reason;
 	struct iphdr *ip;
-	__u32 id = 0;
 
 	if (!pkt || !cfg)
 		return STEP_DONE;
@@ -50,12 +75,11 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!ip || parse_inner4(ctx, pkt, ip))
 		return STEP_DONE;
 	pkt->flow = 0;
-	if (ip->daddr != cfg->snat_addr) {
-		if (!(cfg->flags & TALON_F_PLAIN_ROUTES) || ip->daddr == cfg->mesh_addr || !frame_is_to_us(ctx))
+	if (!whose_is_source(cfg, ip->daddr)) {
+		if (!(cfg->flags & TALON_F_PLAIN_ROUTES) || !frame_is_to_us(ctx) ||
+		    whose(ctx, pkt, ip->daddr, WHOSE_SERVED_NONE, WHOSE_TO_MESH) != WHOSE_PEER)
 			return STEP_DONE;
-		pkt->peer = allowed_peer4(ip->daddr);
-		if (pkt->peer == TALON_PEER_NONE)
-			return STEP_DONE;
+		pkt->peer = pkt->way.peer;
 		pkt->now_ns = bpf_ktime_get_boot_ns();
 #ifndef TALON_TC	/* there the tunnel's program will see it, cut to size */
 		pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
@@ -85,11 +109,11 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 	f = flow_find_rev(cfg, &pkt->key, &id);
 	if (!f) {
 		/*
-		 * RFC 5382 REQ-4: nobody answers an unsolicited SYN to a mapped port, or a simultaneous open would fail. The host has no
-		 * socket there, and would answer with a RST.
+		 * RFC 5382 REQ-4: nobody answers an unsolicited SYN to a mapped port, or a simultaneous open would fail: without a socket there
+		 * the host would answer with a RST. A service that came to listen there after the mapping was made hears it.
 		 */
 		if (pkt->kind == INNER_FLOW && (pkt->tcp_flags & (TCP_FLAG_SYN_BIT | TCP_FLAG_ACK_BIT)) == TCP_FLAG_SYN_BIT &&
-		    port_is_mapped(cfg, pkt->proto, pkt->key.dport))
+		    port_is_mapped(cfg, pkt->proto, pkt->key.dport) && !port_is_the_hosts(pkt->proto, pkt->key.dport))
 			return drop(pkt, TALON_NAT_NO_FLOW);
 		return STEP_DONE;
 	}
@@ -97,9 +121,15 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 	pkt->peer = f->peer;
 	pkt->now_ns = bpf_ktime_get_boot_ns();
 	pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
-	/* The peer may have lost the address since. */
-	if (f->generation != cfg->generation && allowed_peer4(f->client) != f->peer) {
-		return drop(pkt, TALON_NO_PEER);
+	if (f->generation != cfg->generation && f->back_generation != cfg->generation) {
+		pkt->generation = cfg->generation;
+		barrier();
+		reason = translate_judge(f);
+		if (reason) {	/* replies alone would keep it alive for ever */
+			flow_close(cfg, f, id, pkt->now_s);
+			return drop(pkt, reason);
+		}
+		f->back_generation = pkt->generation;
 	}
 	return STEP_TRANSLATE;
 }
@@ -109,7 +139,7 @@ static __always_inline int refuse_to_wire(ctx_md *ctx, struct talon_pkt *pkt, co
 					  __u32 reason)
 {
 	/* A client's own address is not ours to speak from. */
-	__be32 src = pkt->key.dst == cfg->snat_addr ? cfg->snat_addr : cfg->node_addr;
+	__be32 src = whose_is_source(cfg, pkt->key.dst) ? pkt->key.dst : cfg->node_addr;
 	struct ethhdr *eth;
 	__u8 mac[6];
 
@@ -122,7 +152,7 @@ static __always_inline int refuse_to_wire(ctx_md *ctx, struct talon_pkt *pkt, co
 	mac_copy(eth->h_dest, eth->h_source);
 	mac_copy(eth->h_source, mac);
 	pkt->ifindex = frame_ifindex(ctx);
-	return end(pkt, TALON_ICMP_SENT, ACTION_SEND);
+	return end(pkt, TALON_ICMP_SENT, frame_back_action(ctx, cfg));
 }
 
 static __always_inline void remember_fragments(struct talon_pkt *pkt, struct iphdr *ip, __be32 client)

@@ -75,7 +75,7 @@ static __always_inline int classify(ctx_md *ctx, struct talon_pkt *pkt, const st
 				return classify_udp(ctx, pkt, L3_OFF + sizeof(*ip), tot_len - sizeof(*ip));
 			}
 		}
-		if (ip->daddr == cfg->snat_addr ||
+		if (whose_is_source(cfg, ip->daddr) ||
 		    ((cfg->flags & TALON_F_PLAIN_ROUTES) && (ip->daddr & cfg->mesh_mask) == (cfg->mesh_addr & cfg->mesh_mask)))
 			return STEP_TRANSLATE;
 		return STEP_DONE;
@@ -102,7 +102,7 @@ static __always_inline int classify(ctx_md *ctx, struct talon_pkt *pkt, const st
 		return classify_udp(ctx, pkt, L3_OFF + sizeof(*ip6), payload);
 	}
 	if (eth->h_proto == bpf_htons(ETH_P_ARP) && (cfg->flags & TALON_F_SNAT_OWN))
-		return arp_answer(ctx, pkt, cfg->snat_addr);
+		return arp_answer(ctx, pkt, cfg);
 	return STEP_DONE;
 }
 
@@ -195,7 +195,9 @@ static __always_inline int uplink_verdict(ctx_md *ctx, struct talon_pkt *pkt)
 		count(pkt->dir, pkt->end);
 	if (pkt->action == ACTION_SEND && cfg)
 		return frame_send(ctx, cfg, pkt->ifindex);
-	return pkt->action == ACTION_DROP ? VERDICT_DROP : VERDICT_PASS;
+	if (pkt->action == ACTION_ONWARD && cfg)
+		return frame_send_onward(ctx, cfg, pkt->ifindex);
+	return pkt->action == ACTION_PASS ? VERDICT_PASS : VERDICT_DROP;
 }
 
 static __always_inline int uplink(ctx_md *ctx)

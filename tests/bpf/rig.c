@@ -70,6 +70,8 @@ int rig_group_setup(void **state)
 		"link add wt0 address 02:00:00:00:77:01 mtu 1280 type veth peer name wt0p address 02:00:00:00:77:02 mtu 1280",
 		"link add wt0r address 02:00:00:00:77:03 type veth peer name wt0rp address 02:00:00:00:77:04",
 		"link set wt0r up", "link set wt0rp up",
+		"link add eth2 address 02:00:00:00:0a:01 type veth peer name eth2far", "link set eth2 up", "link set eth2far up",
+		"tuntap add tun0 mode tun", "link set tun0 up",
 		"link set eth0 up", "link set eth0far up", "link set eth1 up", "link set eth1far up", "link set wt0 up", "link set wt0p up",
 		"addr add 192.168.1.221/24 dev eth0",
 		"addr add 10.9.0.1/24 dev eth1",
@@ -82,6 +84,12 @@ int rig_group_setup(void **state)
 		"-6 route add default via 2001:db8::1 dev eth0",
 		"route add 10.8.0.0/24 via 192.168.1.220",
 		"route add unreachable 10.66.0.0/24",
+		"addr add 10.10.0.1/24 dev eth2", "neigh add 10.10.0.2 lladdr 02:00:00:00:0a:02 dev eth2 nud permanent",
+		"addr add 10.11.0.1/24 dev tun0",
+		"route add blackhole 10.67.0.0/24", "route add prohibit 10.68.0.0/24",
+		"route add throw 10.69.0.0/24",	/* leaves the main table without a route */
+		"route add 10.12.0.0/24 via 192.168.1.220 mtu 1300",
+		"addr add 100.64.0.1/32 dev wt0", "route add 100.64.0.0/10 dev wt0",
 	};
 	cpu_set_t cpus;
 
@@ -183,9 +191,10 @@ static void fill_host(struct rig *rig)
 	rig_host_route(rig, "10.9.0.1", 32, TALON_HOST_LOCAL, "10.9.0.1");
 	rig_host_route(rig, MESH, 32, TALON_HOST_LOCAL, MESH);
 	rig_host_route(rig, "192.168.1.255", 32, TALON_HOST_BROADCAST, NODE);
+	rig_host_route(rig, "10.9.0.255", 32, TALON_HOST_BROADCAST, "10.9.0.1");
 	rig_host_route(rig, "10.66.0.0", 24, TALON_HOST_REFUSED, NULL);
 	rig_link(rig, rig->eth0, rig_mac, 1500, TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT);
-	rig_link(rig, rig->eth1, rig_mac1, 1000, TALON_LINK_REDIRECT);
+	rig_link(rig, rig->eth1, rig_mac1, 1000, TALON_LINK_PROGRAM | TALON_LINK_REDIRECT);
 }
 
 void rig_session_age(struct rig *rig, uint32_t peer, uint64_t age_ns)

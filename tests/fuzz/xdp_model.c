@@ -165,7 +165,7 @@ static struct packet behind_ether(const struct rig_result *got)
 
 /* ---- the node's routes and neighbours, as rig.c sets them up ---- */
 
-enum way { WAY_SEND, WAY_NO_NEIGH, WAY_LOCAL, WAY_NONE };
+enum way { WAY_SEND, WAY_NO_NEIGH, WAY_LOCAL, WAY_NONE };	/* NONE: an ICMP error, "host unreachable" */
 
 static enum way fib(const struct model *m, uint32_t dst, uint32_t *ret_mtu, const uint8_t **ret_dmac, const uint8_t **ret_smac,
 		    uint32_t *ret_ifindex)
@@ -180,6 +180,8 @@ static enum way fib(const struct model *m, uint32_t dst, uint32_t *ret_mtu, cons
 		return WAY_LOCAL;
 	if (d >> 8 == ntohl(ip4("10.66.0.0")) >> 8)
 		return WAY_NONE;
+	if (d >> 22 == ntohl(ip4("100.64.0.0")) >> 22)	/* into wt0, where it is a peer's or nobody's */
+		return dst == ip4(MESH) ? WAY_LOCAL : WAY_NONE;
 	if (d >> 8 == ntohl(ip4("10.8.0.0")) >> 8) {
 		*ret_dmac = rig_gateway_mac;
 		return WAY_SEND;
@@ -811,12 +813,14 @@ static const char *from_peer(struct judged *j)
 			if ((j->kind == FLOW && port_is_mapped(j->m, j->proto, j->dport)) || (about && about->peer == j->peer))
 				j->is_resealed = true;
 		}
-		if (!j->is_resealed && how == ROUTE_LOCAL)
+		if (!j->is_resealed && (how == ROUTE_LOCAL || way == WAY_LOCAL))
 			return delivered(j);
+		to = owner_of(j->m, dst);
+		if (way == WAY_NONE && to == TALON_PEER_NONE)
+			return refuse_to_mesh(j, 3, 1, 0, how == ROUTE_PLAIN ? TALON_NO_PEER : TALON_UNREACHABLE);
 		if (j->ip.bytes[8] <= 1)
 			return refuse_to_mesh(j, 11, 0, 0, TALON_TTL_EXPIRED);
-		to = owner_of(j->m, dst);
-		if (how == ROUTE_PLAIN && to != TALON_PEER_NONE) {
+		if (to != TALON_PEER_NONE) {
 			if (j->ip.len > RIG_MTU && j->dont_fragment)
 				return refuse_to_mesh(j, 3, 4, RIG_MTU, TALON_TOO_BIG);
 			take_ttl(j);
@@ -826,10 +830,6 @@ static const char *from_peer(struct judged *j)
 		}
 		if (j->is_resealed)
 			mtu = RIG_MTU;
-		else if (way == WAY_LOCAL)
-			return delivered(j);
-		else if (way == WAY_NONE)
-			return dropped(j, TALON_NO_FIB);
 		if (way == WAY_NO_NEIGH && !j->is_resealed)
 			mtu = 65535;	/* not said */
 	}

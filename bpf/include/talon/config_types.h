@@ -50,6 +50,7 @@ enum talon_link_flags {
 	TALON_LINK_UPLINK	= 1 << 0,
 	TALON_LINK_PROGRAM	= 1 << 1,	/* carries our program at its ingress: replies that come in by it are found */
 	TALON_LINK_REDIRECT	= 1 << 2,	/* takes frames that XDP redirects to it */
+	TALON_LINK_NOARP	= 1 << 3,	/* no neighbours to resolve: no Ethernet, or IFF_NOARP */
 };
 
 /* Map "links": HASH ifindex -> struct talon_link. Every device of this host that a packet could leave by. */

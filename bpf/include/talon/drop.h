@@ -12,6 +12,7 @@
 #define TALON_ENDS(X)										\
 	X(FORWARDED,	"forwarded",	0, "decrypted or sealed, translated and sent on")	\
 	X(LOCAL,	"local",	0, "decrypted and handed up to this host")		\
+	X(ONWARD,	"onward",	0, "sent on through the tunnel device, to one that takes no redirected frames") \
 	X(KEEPALIVE,	"keepalive",	0, "authenticated, empty")				\
 	X(TO_CONTROLLER, "to_controller", 0, "handshake message or STUN, left to the controller's socket") \
 	X(HELD,		"held",		0, "given to the controller until a session or next hop is there") \
@@ -32,6 +33,7 @@
 	X(NOT_ALLOWED,	"not_allowed",	1, "inner source is not among the peer's allowed IPs")	\
 	X(ACL_DENIED,	"acl_denied",	1, "no access rule lets it in, or one keeps it out")	\
 	X(NO_ROUTE,	"no_route",	1, "destination is in no advertised route")		\
+	X(BAD_DESTINATION, "bad_destination", 1, "destination is loopback, multicast or reserved")	\
 	X(NAT_PORTS,	"nat_ports",	1, "every candidate port was taken")			\
 	X(NAT_TABLE,	"nat_table",	1, "no free flow record")				\
 	X(NAT_RACE,	"nat_race",	1, "another CPU was creating the same flow")		\
@@ -39,7 +41,11 @@
 	X(NAT_NO_FLOW,	"nat_no_flow",	1, "ICMP error about a flow we do not have")		\
 	X(TTL_EXPIRED,	"ttl_expired",	1, "TTL ran out and no ICMP error could be sent")	\
 	X(TOO_BIG,	"too_big",	1, "larger than the next link and no ICMP error could be sent") \
-	X(NO_FIB,	"no_fib",	1, "the host has no route to the next hop")		\
+	X(NO_FIB,	"no_fib",	1, "the host has no route to it and no ICMP error could be sent")	\
+	X(BLACKHOLE,	"blackhole",	1, "a blackhole route of the host's")			\
+	X(UNREACHABLE,	"unreachable",	1, "an unreachable or prohibit route of the host's and no ICMP error could be sent") \
+	X(FWD_DISABLED,	"fwd_disabled",	1, "this host does not forward: sysctl net.ipv4.ip_forward is 0")	\
+	X(NO_WAY_BACK,	"no_way_back",	1, "leads to a device without our program, where replies would be missed") \
 	X(NO_NEIGH,	"no_neigh",	1, "next hop's MAC is not known yet")			\
 	X(NO_PEER,	"no_peer",	1, "mesh address belongs to no peer")			\
 	X(NO_ENDPOINT,	"no_endpoint",	1, "peer's endpoint is not known")			\

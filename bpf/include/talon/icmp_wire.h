@@ -17,7 +17,9 @@ enum {
 
 /* Codes. */
 enum {
-	ICMP_FRAG_NEEDED	= 4,	/* of ICMP_DEST_UNREACH */
+	ICMP_NET_UNREACH	= 0,	/* of ICMP_DEST_UNREACH */
+	ICMP_HOST_UNREACH	= 1,
+	ICMP_FRAG_NEEDED	= 4,
 	ICMP_PKT_FILTERED	= 13,	/* administratively prohibited */
 	ICMP_EXC_TTL		= 0,	/* of ICMP_TIME_EXCEEDED */
 };

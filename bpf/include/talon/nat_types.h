@@ -32,6 +32,10 @@ enum talon_tcp_bits {			/* seen so far; a flow is transitory unless both SYNs we
 	TALON_TCP_ESTABLISHED	= 1 << 5,	/* data or ACK after both SYNs, or picked up mid-stream from both sides */
 };
 
+enum talon_flow_flags {
+	TALON_FLOW_ONWARD	= 1 << 0,	/* its device takes no redirected frames (config_types.h, onward frames) */
+};
+
 /* Map "flows": ARRAY of records, one cache line each. */
 struct talon_flow {
 	__be32	client;			/* in the mesh */
@@ -45,7 +49,7 @@ struct talon_flow {
 	__u32	peer;			/* who client belongs to */
 	__u32	seen_s;			/* CLOCK_BOOTTIME seconds of the last packet that refreshes */
 	__u8	tcp;			/* enum talon_tcp_bits */
-	__u8	flags;
+	__u8	flags;			/* enum talon_flow_flags */
 	__u16	mtu;			/* towards remote */
 	__u32	generation;		/* config.generation under which peer, route and next hop were decided; 0: never */
 	__u32	ifindex;		/* next hop towards remote */
@@ -53,7 +57,7 @@ struct talon_flow {
 	__u8	smac[6];
 	__u32	owner;			/* index into "nat_ports" */
 	__u32	route;			/* id of the route that let it in */
-	__u32	pad;
+	__u32	back_generation;	/* config.generation under which its replies were last permitted; 0: never */
 };
 TALON_ASSERT_SIZE(struct talon_flow, 64);
 

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Whose packet is it? One answer for XDP and tc, for what comes from the mesh and what goes there. The order is policy, and this list is
+ * the only place that has it (docs/architecture.md shows it as a table):
+ *
+ *  0. nobody: loopback, multicast and reserved addresses, whatever routes and settings (route_localnet) make of them.
+ *  1. us: inside "Local", however specific a route to the mesh or the network is; or an address of this host's.
+ *  2. the host's stack: a broadcast address of this host's networks.
+ *  3. a peer: its allowed IPs are more specific than the network that is served and than the host's own route.
+ *  4. a device: where the host's FIB leads. If that is wt0, the peer by its allowed IPs alone.
+ *  5. nobody: the FIB refuses it, or replies could not be found where they come in.
+ *
+ * May it go there? is another question, which forward_decide() asks with the answer in hand.
+ */
+#ifndef TALON_LIB_WHOSE_H
+#define TALON_LIB_WHOSE_H
+
+#include "lib/fib.h"
+#include "lib/icmp.h"
+
+enum whose {
+	WHOSE_US,
+	WHOSE_STACK,
+	WHOSE_PEER,		/* pkt->way.peer */
+	WHOSE_DEVICE,		/* pkt->fib, pkt->mtu, pkt->way */
+	WHOSE_NOBODY,		/* pkt->way.end and .what */
+	WHOSE_OTHERS,		/* asked with WHOSE_TO_MESH: 4 or 5, which the host's stack knows */
+};
+
+enum whose_flags {
+	WHOSE_MASQUERADED	= 1 << 0,	/* its source becomes this host's: replies must meet our program */
+	WHOSE_TO_MESH		= 1 << 1,	/* from the wire: the FIB is not asked */
+};
+
+#define WHOSE_SERVED_NONE -1
+
+static __always_inline bool whose_in_local(__be32 addr)
+{
+	struct talon_lpm4 key = { .prefixlen = 32, .addr = addr };
+
+	return bpf_map_lookup_elem(&local4, &key) != NULL;
+}
+
+static __always_inline struct talon_host_route *whose_host_route(__be32 addr)
+{
+	struct talon_lpm4 key = { .prefixlen = 32, .addr = addr };
+
+	return bpf_map_lookup_elem(&host4, &key);
+}
+
+/* An address that some device of this host has. */
+static __always_inline bool whose_is_own(const struct talon_config *cfg, __be32 v4)
+{
+	struct talon_addr a;
+
+	if (v4 == cfg->node_addr || v4 == cfg->snat_addr)
+		return true;
+	addr_set4(&a, v4);
+	return bpf_map_lookup_elem(&local_addrs, &a) != NULL;
+}
+
+/* Can it be the source of our flows: what their replies come to? */
+static __always_inline bool whose_is_source(const struct talon_config *cfg, __be32 v4)
+{
+	struct talon_addr a;
+
+	if (v4 == cfg->snat_addr)
+		return true;
+	if (!(cfg->flags & TALON_F_MANY_SOURCES))
+		return false;
+	addr_set4(&a, v4);
+	return bpf_map_lookup_elem(&local_addrs, &a) != NULL;
+}
+
+/* 0/8, 127/8, 224/4, 240/4 (RFC 6890, RFC 1122 section 3.2.1.3): none is a destination beyond one link. */
+static __always_inline bool whose_is_martian(__be32 v4)
+{
+	__u32 first = bpf_ntohl(v4) >> 24;
+
+	return first == 0 || first == 127 || first >= 224;
+}
+
+/* The peer of the longest allowed IPs, if they are longer than the network that is served and than the host's own route. */
+static __always_inline __u32 whose_peer(const struct talon_host_route *host, __be32 dst, int served)
+{
+	struct talon_lpm4 key = { .prefixlen = 32, .addr = dst };
+	__u32 *value = bpf_map_lookup_elem(&allowed4, &key);
+	int len;
+
+	if (!value)
+		return TALON_PEER_NONE;
+	len = TALON_ALLOWED_LEN(*value);
+	if (len <= served)
+		return TALON_PEER_NONE;
+	if (host && !(host->flags & TALON_HOST_TUNNEL) && len <= host->prefixlen)
+		return TALON_PEER_NONE;
+	return TALON_ALLOWED_PEER(*value);
+}
+
+static __always_inline int whose_nobody(struct talon_pkt *pkt, enum talon_end reason, __u32 what)
+{
+	pkt->way.end = reason;
+	pkt->way.what = what;
+	return WHOSE_NOBODY;
+}
+
+/* What the FIB said when it did not name a way. RFC 1812 sections 4.3.3.1 and 5.2.7.1 have the codes. */
+static __always_inline int whose_refused(struct talon_pkt *pkt, int ret)
+{
+	switch (ret) {
+	case BPF_FIB_LKUP_RET_BLACKHOLE:
+		return whose_nobody(pkt, TALON_BLACKHOLE, 0);
+	case BPF_FIB_LKUP_RET_UNREACHABLE:
+		return whose_nobody(pkt, TALON_UNREACHABLE, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0));
+	case BPF_FIB_LKUP_RET_PROHIBIT:
+		return whose_nobody(pkt, TALON_UNREACHABLE, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0));
+	case BPF_FIB_LKUP_RET_FWD_DISABLED:
+		return whose_nobody(pkt, TALON_FWD_DISABLED, 0);
+	default:
+		return whose_nobody(pkt, TALON_NO_FIB, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_NET_UNREACH, 0));
+	}
+}
+
+/* The FIB leads into wt0: as for the host's own packets, allowed IPs alone say to whom. */
+static __always_inline int whose_behind_tunnel(struct talon_pkt *pkt, __be32 dst)
+{
+	pkt->way.peer = allowed_peer4(dst);
+	if (pkt->way.peer == TALON_PEER_NONE)
+		return whose_nobody(pkt, TALON_NO_PEER, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0));
+	return WHOSE_PEER;
+}
+
+/* How frames leave by the device that the FIB names, and whether what they cause comes back to us. */
+static __always_inline int whose_device(struct talon_pkt *pkt, bool masqueraded)
+{
+	struct talon_link *link = MAP_LOOKUP(links, &pkt->fib.ifindex);
+	__u32 flags = link ? link->flags : 0;
+
+	if (masqueraded && !(flags & TALON_LINK_PROGRAM))
+		return whose_nobody(pkt, TALON_NO_WAY_BACK, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0));
+	if (pkt->way.no_neigh && (flags & TALON_LINK_NOARP)) {
+		pkt->way.no_neigh = 0;
+		pkt->way.onward = 1;
+	}
+#ifndef TALON_TC
+	if (!(flags & TALON_LINK_REDIRECT))
+		pkt->way.onward = 1;
+#endif
+	return WHOSE_DEVICE;
+}
+
+/* Steps 4 and 5. */
+static __always_inline int whose_by_fib(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
+					const struct talon_host_route *host, __be32 dst, bool masqueraded)
+{
+	__u16 route_mtu = host ? host->mtu : 0;
+	struct iphdr *ip = frame_ip(ctx);
+	int ret;
+
+	if (!ip)
+		return whose_nobody(pkt, TALON_INTERNAL, 0);
+
+	pkt->way.source = cfg->node_addr;
+	if (cfg->flags & TALON_F_SNAT_OWN)
+		pkt->way.source = cfg->snat_addr;
+	else if (host && host->source)
+		pkt->way.source = host->source;
+	ret = fib_lookup4(ctx, pkt, masqueraded ? pkt->way.source : ip->saddr, dst);
+	if (!fib_names_device(ret))
+		return whose_refused(pkt, ret);
+	pkt->way.no_neigh = ret == BPF_FIB_LKUP_RET_NO_NEIGH;
+	if (pkt->fib.ifindex == cfg->tunnel_ifindex)
+		return whose_behind_tunnel(pkt, dst);
+	/* The helper overlooks a route's MTU that is not locked; forwarding obeys it (ip_dst_mtu_maybe_forward). */
+	if (route_mtu && (!pkt->mtu || route_mtu < pkt->mtu))
+		pkt->mtu = route_mtu;
+	return whose_device(pkt, masqueraded);
+}
+
+/**
+ * whose() - whose is the IPv4 packet in hand?
+ * @ctx: packet; not changed
+ * @pkt: parsed; pkt->way, and for a device pkt->fib and pkt->mtu, are written
+ * @dst: its destination, network byte order
+ * @served: length of the served network that @dst lies in, or WHOSE_SERVED_NONE
+ * @flags: enum whose_flags
+ *
+ * Return: enum whose.
+ */
+__noinline int whose(ctx_md *ctx, struct talon_pkt *pkt, __be32 dst, int served, __u32 flags)
+{
+	const struct talon_config *cfg = config_get();
+	struct talon_host_route *host;
+
+	if (!pkt || !cfg)
+		return WHOSE_NOBODY;
+	__builtin_memset(&pkt->way, 0, sizeof(pkt->way));
+	if (whose_is_martian(dst))
+		return whose_nobody(pkt, TALON_BAD_DESTINATION, 0);
+	if (whose_in_local(dst)) {
+		pkt->way.in_local = 1;
+		return WHOSE_US;
+	}
+	host = whose_host_route(dst);
+	if (whose_is_own(cfg, dst) || (host && host->kind == TALON_HOST_LOCAL))
+		return WHOSE_US;
+	if (host && host->kind == TALON_HOST_BROADCAST)
+		return WHOSE_STACK;
+	pkt->way.peer = whose_peer(host, dst, served);
+	if (pkt->way.peer != TALON_PEER_NONE)
+		return WHOSE_PEER;
+	if (flags & WHOSE_TO_MESH)
+		return WHOSE_OTHERS;
+	return whose_by_fib(ctx, pkt, cfg, host, dst, flags & WHOSE_MASQUERADED);
+}
+
+#endif
