@@ -96,6 +96,7 @@ static void fill(struct world *w, uint32_t flows)
 	struct talon_lpm4 client = { .prefixlen = 32, .addr = ip4("100.64.0.2") }, lan = { .prefixlen = 24, .addr = ip4("192.168.1.0") };
 	struct talon_replay replay = { .state = TALON_SESSION_CURRENT, .max = COUNTER };
 	struct talon_route masquerade = { .id = 1, .flags = TALON_ROUTE_MASQUERADE, .prefixlen = 24 };
+	struct talon_link uplink = { .mtu = 1500, .flags = TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT };
 	struct talon_peer_tx tx = { .index = INDEX };
 	struct talon_endpoint e = { .family = AF_INET, .local_port = htons(51820), .remote_port = htons(40000), .in_ifindex = w->eth0 };
 	uint32_t slot = SLOT, zero = 0, peer0 = TALON_ALLOWED(0, 32);
@@ -119,6 +120,7 @@ static void fill(struct world *w, uint32_t flows)
 	put(w->skel->maps.endpoints, &zero, &e);
 	put(w->skel->maps.allowed4, &client, &peer0);
 	put(w->skel->maps.routes4, &lan, &masquerade);
+	put(w->skel->maps.links, &w->eth0, &uplink);
 }
 
 /* Its age is what would end a long bench. */
