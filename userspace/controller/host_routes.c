@@ -208,6 +208,19 @@ static int ask_kernel(struct reading *r)
 	return ret;
 }
 
+/* Nothing tells but an answer. */
+static bool tables_are_one(const struct host_table *table)
+{
+	struct net_route_query query = {};
+	uint32_t addr;
+	size_t i;
+
+	if (!host_table_conflict(table, &i, &addr))
+		return true;
+	query.dst = htonl(addr);
+	return net_route_lookup_many(&query, 1) || query.ret || query.route.type == table->list[i].type;
+}
+
 int host_routes_read(struct host_table *ret_table, int tunnel_ifindex)
 {
 	struct host_table table = {};
@@ -215,7 +228,9 @@ int host_routes_read(struct host_table *ret_table, int tunnel_ifindex)
 	int ret = read_kernel(&r);
 
 	if (!ret) {
-		host_table_merge(&table, !r.plan.must_ask);
+		host_table_merge(&table);
+		if (!r.plan.must_ask)
+			host_table_hide(&table, tables_are_one(&table));
 		ret = ask_kernel(&r);
 	}
 	if (ret) {
@@ -264,7 +279,7 @@ static int read_map(int map, struct host_table *table)
 		if (!ret)
 			table->list[table->count - 1].value = value;
 	}
-	host_table_merge(table, false);
+	host_table_merge(table);
 	return ret;
 }
 

@@ -166,28 +166,71 @@ static bool contains(const struct host_route *outer, const struct host_route *in
 	return inner->len >= outer->len && (inner->addr & prefix_mask(outer->len)) == outer->addr;
 }
 
-/* Behind its prefix's other routes, or behind one of an earlier table: both end the kernel's search before it. */
-void host_table_merge(struct host_table *table, bool by_rank)
+void host_table_merge(struct host_table *table)
 {
-	const struct host_route *above[34];	/* those kept that contain the current one, by length */
-	unsigned depth = 0;
 	size_t kept = 0;
 
-	if (table->count)
-		qsort(table->list, table->count, sizeof(*table->list), by_preference);
+	if (!table->count)
+		return;
+	qsort(table->list, table->count, sizeof(*table->list), by_preference);
+	for (size_t i = 1; i < table->count; i++) {
+		if (by_prefix(&table->list[kept], &table->list[i]))
+			table->list[++kept] = table->list[i];
+	}
+	table->count = kept + 1;
+}
+
+/* The routes that contain the current one, by length. */
+struct above {
+	const struct host_route *list[33];
+	unsigned depth;
+};
+
+static void climb(struct above *above, const struct host_route *route)
+{
+	while (above->depth && !contains(above->list[above->depth - 1], route))
+		above->depth--;
+}
+
+bool host_table_conflict(const struct host_table *table, size_t *ret_i, uint32_t *ret_addr)
+{
+	struct above above = {};
+
 	for (size_t i = 0; i < table->count; i++) {
 		const struct host_route *route = &table->list[i];
-		bool is_hidden;
 
-		while (depth && !contains(above[depth - 1], route))
-			depth--;
-		is_hidden = depth && above[depth - 1]->len == route->len;
-		for (unsigned j = 0; j < depth && by_rank && !is_hidden; j++)
-			is_hidden = above[j]->rank < route->rank;
+		climb(&above, route);
+		for (unsigned j = 0; j < above.depth && route->table == RT_TABLE_MAIN; j++) {
+			if (above.list[j]->table == RT_TABLE_LOCAL && host_table_probe(table, i, route->addr, route->len, ret_addr)) {
+				*ret_i = i;
+				return true;
+			}
+		}
+		above.list[above.depth++] = route;
+	}
+	return false;
+}
+
+static bool hides(const struct host_route *outer, const struct host_route *inner, bool is_one)
+{
+	return outer->rank < inner->rank && !(is_one && outer->table == RT_TABLE_LOCAL && inner->table == RT_TABLE_MAIN);
+}
+
+void host_table_hide(struct host_table *table, bool is_one)
+{
+	struct above above = {};
+	size_t kept = 0;
+
+	for (size_t i = 0; i < table->count; i++) {
+		bool is_hidden = false;
+
+		climb(&above, &table->list[i]);
+		for (unsigned j = 0; j < above.depth; j++)
+			is_hidden |= hides(above.list[j], &table->list[i], is_one);
 		if (is_hidden)
 			continue;
-		table->list[kept] = *route;
-		above[depth++] = &table->list[kept++];
+		table->list[kept] = table->list[i];
+		above.list[above.depth++] = &table->list[kept++];
 	}
 	table->count = kept;
 }

@@ -3,7 +3,8 @@
  * The host's IPv4 routes as one table: which route the kernel would take for each prefix, whatever table it is in. Pure.
  *
  * The kernel asks its tables one after the other, and the first that has any answer decides; a longest-prefix match knows one table only. So a
- * route is left out where a table that is asked before has one to the same or a shorter prefix.
+ * route is left out where a table that is asked before has one to the same or a shorter prefix. But as long as a namespace never had a policy
+ * rule, its tables local and main are one, in which the longest prefix decides.
  */
 #ifndef TALON_CONTROLLER_HOST_TABLE_H
 #define TALON_CONTROLLER_HOST_TABLE_H
@@ -64,8 +65,12 @@ void host_table_done(struct host_table *table);
 int host_table_add(struct host_table *table, struct host_plan *plan, const struct net_route *route, int tunnel_ifindex);
 /* A prefix without a route of its own, to be asked about. */
 int host_table_add_prefix(struct host_table *table, __be32 addr, unsigned len);
-/* Sorts; leaves the route that the kernel would take for each prefix. @by_rank: and none that an earlier table hides. */
-void host_table_merge(struct host_table *table, bool by_rank);
+/* Sorts; leaves the route that the kernel would take for each prefix. */
+void host_table_merge(struct host_table *table);
+/* A route of table main below one of table local, and an address that tells which of them the kernel takes. False: there is none. */
+bool host_table_conflict(const struct host_table *table, size_t *ret_i, uint32_t *ret_addr);
+/* Takes out what an earlier table hides. @is_one: local and main are one table. */
+void host_table_hide(struct host_table *table, bool is_one);
 /* Not more than @max routes stay: local ones, then short prefixes. Returns how many went. */
 size_t host_table_trim(struct host_table *table, size_t max);
 

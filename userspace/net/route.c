@@ -73,6 +73,7 @@ static int fill_query(struct nlmsghdr *nlh, size_t i, void *user)
 	msg = mnl_nlmsg_put_extra_header(nlh, sizeof(*msg));
 	msg->rtm_family = AF_INET;
 	msg->rtm_dst_len = 32;
+	msg->rtm_flags = RTM_F_LOOKUP_TABLE;	/* else it says main, whichever answered */
 	mnl_attr_put_u32(nlh, RTA_DST, query->dst);
 	if (query->ifindex)
 		mnl_attr_put_u32(nlh, RTA_OIF, query->ifindex);
