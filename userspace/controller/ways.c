@@ -165,8 +165,12 @@ static void say_more_sides(struct ways *ways, const struct way_links *links, uns
 	size_t at = 0;
 
 	for (size_t i = 0; i < links->count; i++) {
-		if (!links->list[i].is_side || count-- > 0)
+		if (!links->list[i].is_side)
 			continue;
+		if (count) {
+			count--;
+			continue;
+		}
 		if (at + IFNAMSIZ + 6 > sizeof(names)) {
 			at += snprintf(names + at, sizeof(names) - at, ", ...");
 			break;
