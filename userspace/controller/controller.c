@@ -156,6 +156,9 @@ int controller_start(struct controller *c, char *err, size_t errlen)
 	counts_start(c);
 	/* What can be refused goes before the programs, which a failed start could not take off without a gap. */
 	ret = c->config->mesh.enabled ? 0 : static_apply(c, err, errlen);
+	/* Which devices carry a program depends on the networks, which are known by now. */
+	if (!ret)
+		ret = ways_sync(c, err, errlen);
 	if (!ret)
 		ret = datapath_attach(c->dp, err, errlen);
 	if (ret)
@@ -188,6 +191,7 @@ void controller_free(struct controller *c)
 	device_free(c->device);
 	hold_done(&c->hold);
 	hosts_done(c);
+	ways_done(c);
 	datapath_close(c->dp);
 	for (size_t i = 0; i < sizeof(c->fds) / sizeof(c->fds[0]); i++) {
 		if (c->fds[i] >= 0)
@@ -308,6 +312,8 @@ static void each_second(void *ctx)
 		open_monitor_again(c);
 	if (c->links_changed)
 		check_links(c);
+	else
+		ways_poll(c);
 	if (now >= c->refresh_ns) {
 		/* Next hops may have moved without a word, and neighbours want to be asked about to stay warm. */
 		c->refresh_ns = now + REFRESH_NS;
@@ -589,6 +595,7 @@ struct controller *controller_new(const struct config *config)
 	loop_timer_init(&c->end, end_run, c);
 	loop_timer_init(&c->notices.timer, plane_tell, c);
 	loop_timer_init(&c->hosts.timer, hosts_tick, c);
+	loop_timer_init(&c->ways.timer, ways_tick, c);
 	return c;
 }
 

@@ -249,6 +249,7 @@ void event_resync(struct controller *c)
 	c->links_changed = true;
 	c->tunnel_changed = true;
 	c->sees_change = true;
+	ways_check_soon(c);
 	plane_note_network(c);
 }
 
@@ -261,19 +262,27 @@ static void network_event(const struct net_event *event, void *user)
 		if (!is_ours(c, event->neigh.ifindex))
 			neigh_changed(c, event);
 		break;
+	case NET_EVENT_RULE:
+		c->sees_change = true;
+		ways_check_soon(c);
+		break;
 	case NET_EVENT_ROUTE:
 		c->sees_change = true;
+		if (event->route.family == AF_INET)
+			ways_check_soon(c);
 		if (event->removed && event->route.family == AF_INET)
 			hosts_check_soon(c);	/* it may have been ours, or one that kept ours out */
 		break;
 	case NET_EVENT_LINK:
 		c->links_changed = true;
+		ways_check_soon(c);
 		c->tunnel_changed |= is_ours(c, event->link.ifindex);
 		if (!is_ours(c, event->link.ifindex))
 			plane_note_network(c);
 		break;
 	case NET_EVENT_ADDR:
 		c->links_changed = true;
+		ways_check_soon(c);
 		c->sees_change = true;
 		if (is_ours(c, event->addr.ifindex))
 			hosts_check_soon(c);	/* routes go with the source address they name, without a word */

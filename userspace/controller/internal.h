@@ -13,6 +13,7 @@
 
 #include "config/config.h"
 #include "controller/hold.h"
+#include "controller/host_table.h"
 #include "controller/plane.h"
 #include "controller/prefixes.h"
 #include "datapath/datapath.h"
@@ -99,6 +100,33 @@ struct hosts {
 	bool is_dirty;			/* what is may not be what is wanted */
 };
 
+/* A device that packets could leave by, as map links has it. */
+struct way_link {
+	int ifindex;
+	char name[IFNAMSIZ];
+	bool is_ethernet;
+	bool is_loopback;
+	bool is_side;			/* shall carry an uplink's program, as replies come in by it */
+	struct talon_link value;
+};
+
+struct way_links {
+	struct way_link *list;		/* by ifindex */
+	size_t count;
+	size_t room;
+};
+
+/* Where packets can go from this host, beside the mesh. */
+struct ways {
+	struct host_table hosts;	/* what map host4 holds */
+	bool hosts_known;
+	size_t left_out;		/* routes for which there was no room */
+	struct way_links links;		/* what map links holds */
+	struct loop_timer timer;	/* looks at everything again soon after something changed */
+	uint64_t cost_ns;		/* of the last look */
+	char hazards[512];		/* one per line */
+};
+
 /* The far end of the relay link. */
 struct relay_link {
 	int rx, tx;			/* -1: not open */
@@ -123,6 +151,7 @@ struct controller {
 	void *plane_ctx;
 	struct notices notices;
 	struct hosts hosts;
+	struct ways ways;
 	struct relay_link relay;
 	struct plane_slot *slots_of;	/* by peer */
 	uint32_t mark;			/* of the plane_apply() under way */
@@ -248,6 +277,25 @@ int hosts_sync(struct controller *c, bool strict, char *err, size_t errlen);
 void hosts_check_soon(struct controller *c);
 void hosts_tick(void *ctx);
 void hosts_done(struct controller *c);
+
+/* host_routes.c */
+/* The host's routes as they are now, each with its source address. Returns 0 or a negative errno. */
+int host_routes_read(struct host_table *ret_table, int tunnel_ifindex);
+/* Makes map host4 hold them. */
+int host_routes_sync(struct controller *c);
+
+/* ways.c */
+/* Routes and devices as they are now into the maps; programs where replies come in. @err: one line. */
+int ways_sync(struct controller *c, char *err, size_t errlen);
+/* The node's address and what depends on it. */
+int ways_node_addr(struct controller *c, const struct net_link *uplink, __be32 *ret_addr);
+void ways_set_flags(struct controller *c);
+/* Something changed: looks within a second. */
+void ways_check_soon(struct controller *c);
+void ways_tick(void *ctx);
+/* Each second: what the kernel changes without a word. */
+void ways_poll(struct controller *c);
+void ways_done(struct controller *c);
 
 /* relay.c */
 /* Does nothing if it is open. */

@@ -70,26 +70,6 @@ static int make_device(struct controller *c)
 	return ret;
 }
 
-/* Devices that are no uplinks now, perhaps because one was made anew. */
-static void prune_links(const struct controller *c)
-{
-	int map = datapath_map_fd(c->dp, DATAPATH_MAP_LINKS);
-	uint32_t key, next, *last = NULL;
-
-	while (!bpf_map_get_next_key(map, last, &next)) {
-		bool is_uplink = false;
-
-		for (unsigned i = 0; i < TALON_UPLINKS_MAX; i++)
-			is_uplink |= c->map_config.uplinks[i] == next;
-		if (!is_uplink) {
-			bpf_map_delete_elem(map, &next);
-			continue;
-		}
-		key = next;
-		last = &key;
-	}
-}
-
 /* What the datapath compares with and may change while we run: devices, their MACs and sizes, the node's address. */
 static int fill_links(struct controller *c, char *err, size_t errlen)
 {
@@ -99,29 +79,30 @@ static int fill_links(struct controller *c, char *err, size_t errlen)
 	const char *first = datapath_get_uplink(c->dp, 0)->name;
 	struct net_link link;
 	bool is_veth = false;
+	int ret;
 
 	mc->relay_ifindex = relay ? relay->ifindex : 0;
 	mc->tunnel_ifindex = tunnel->ifindex;
 	mc->tunnel_peer_ifindex = tunnel->far_ifindex;
 	memcpy(mc->tunnel_mac, tunnel->mac, sizeof(mc->tunnel_mac));
 	memcpy(mc->tunnel_peer_mac, tunnel->far_mac, sizeof(mc->tunnel_peer_mac));
-	if (net_link_get(first, &link) || net_addr_primary4(link.ifindex, &mc->node_addr)) {
-		snprintf(err, errlen, "Uplink: %s has no IPv4 address", first);
+	ret = ways_sync(c, err, errlen);
+	if (ret)
+		return ret;
+	if (net_link_get(first, &link) || ways_node_addr(c, &link, &mc->node_addr)) {
+		snprintf(err, errlen, "Uplink: %s has no IPv4 address, and no route by it has a source address", first);
 		return -EADDRNOTAVAIL;
 	}
+	ways_set_flags(c);
 	mc->snat_addr = config->snat_addr ? config->snat_addr : mc->node_addr;
 	for (unsigned i = 0; i < datapath_uplink_count(c->dp); i++) {
 		const char *name = datapath_get_uplink(c->dp, i)->name;
-		struct talon_link port;
-		int ret = net_link_get(name, &link);
 
+		ret = net_link_get(name, &link);
 		if (ret) {
 			snprintf(err, errlen, "Uplink: %s: %s", name, strerror(-ret));
 			return ret;
 		}
-		port = (struct talon_link){ .mtu = link.mtu < 65535 ? link.mtu : 65535 };
-		memcpy(port.mac, link.mac, sizeof(port.mac));
-		bpf_map_update_elem(datapath_map_fd(c->dp, DATAPATH_MAP_LINKS), &link.ifindex, &port, BPF_ANY);
 		mc->uplinks[i] = link.ifindex;
 		is_veth |= !strcmp(link.kind, "veth");
 		if (link.mtu < (uint32_t)config->mtu + TUNNEL_OVERHEAD4) {
@@ -130,7 +111,6 @@ static int fill_links(struct controller *c, char *err, size_t errlen)
 			return -EMSGSIZE;
 		}
 	}
-	prune_links(c);
 	mc->flags &= ~(TALON_F_SNAT_OWN | TALON_F_HANDUP_TUNNEL);
 	if (config->snat_addr && config->snat_addr != mc->node_addr)
 		mc->flags |= TALON_F_SNAT_OWN;
@@ -260,6 +240,7 @@ void start_hazards(struct controller *c)
 		uplinks[i] = datapath_get_uplink(c->dp, i)->name;
 	memset(c->info.hazards, 0, sizeof(c->info.hazards));
 	net_hazards(uplinks, n, datapath_get_tunnel(c->dp)->name, c->info.hazards, sizeof(c->info.hazards));
+	append(c->info.hazards, sizeof(c->info.hazards), "%s", c->ways.hazards);
 	if (c->ports_unknown)
 		append(c->info.hazards, sizeof(c->info.hazards),
 		       "this kernel cannot list sockets (no inet_diag), so SNAT may use ports of this host's own\n");
@@ -389,6 +370,10 @@ int start_modes(struct controller *c, char *err, size_t errlen)
 		c->map_config.flags |= TALON_F_XDP_TX;
 	if (is_generic)
 		c->map_config.flags |= TALON_F_KEEP_TAIL;
+	/* Where programs are is known now, and some drivers take redirected frames only when they have one. */
+	ret = ways_sync(c, err, errlen);
+	if (ret)
+		return ret;
 	ret = map_write_config(c);
 	if (ret)
 		snprintf(err, errlen, "map config: %s", strerror(-ret));

@@ -58,7 +58,7 @@ int link_keep(struct hook *hook, enum hook_kind kind, int link_fd)
 	return ret;
 }
 
-static void drop_hook(struct datapath *dp, enum hook_kind kind, int ifindex)
+void hook_drop(struct datapath *dp, enum hook_kind kind, int ifindex)
 {
 	char name[32];
 	int fd = pin_hook_take(dp, kind, ifindex);
@@ -71,11 +71,11 @@ static void drop_hook(struct datapath *dp, enum hook_kind kind, int ifindex)
 }
 
 /* What sat on the device in another way, now that the new way works. */
-static void drop_others(struct datapath *dp, int ifindex, enum hook_kind kept)
+void hook_drop_others(struct datapath *dp, int ifindex, enum hook_kind kept)
 {
 	for (unsigned kind = 0; kind < HOOK_COUNT; kind++)
 		if (kind != kept && !(kept == HOOK_FILTER && kind == HOOK_QDISC))
-			drop_hook(dp, kind, ifindex);
+			hook_drop(dp, kind, ifindex);
 }
 
 static bool has_hook(const struct datapath *dp, enum hook_kind kind, int ifindex)
@@ -100,7 +100,7 @@ static int attach_native(struct hook *hook, enum hook_kind *ret_kind, char *note
 	int ret;
 
 	if (!join)
-		drop_hook(hook->dp, HOOK_DISPATCH, hook->ifindex);
+		hook_drop(hook->dp, HOOK_DISPATCH, hook->ifindex);
 	if (join || bring) {
 		ret = dispatcher_attach(hook);
 		if (!ret) {
@@ -180,7 +180,7 @@ static int attach_one(struct hook *hook, enum datapath_mode mode, enum datapath_
 		return ret;
 	case DATAPATH_XDP_GENERIC:
 		*ret_kind = HOOK_XDP;
-		drop_hook(hook->dp, HOOK_DISPATCH, hook->ifindex);
+		hook_drop(hook->dp, HOOK_DISPATCH, hook->ifindex);
 		ret = xdp_attach(hook, true);
 		break;
 	case DATAPATH_TCX:
@@ -229,23 +229,23 @@ static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, en
 	}
 	if (hook.made)
 		*undo = (struct undo) { .kind = kind, .ifindex = link.ifindex };
-	drop_others(dp, link.ifindex, kind);
+	hook_drop_others(dp, link.ifindex, kind);
 	uplink->mode = mode;
 	uplink->dispatched = kind == HOOK_DISPATCH;
 	uplink->tx_works = mode == DATAPATH_XDP_GENERIC || (mode == DATAPATH_XDP && strcmp(link.kind, "veth"));
 	return 0;
 }
 
-static int attach_tunnel(struct datapath *dp, struct undo *undo, char *err, size_t errlen)
+/* An end of the tunnel. */
+static int attach_end(struct datapath *dp, const char *device, int ifindex, enum object_id object, struct undo *undo, char *err, size_t errlen)
 {
 	struct hook hook = {
-		.dp = dp, .device = dp->tunnel.far_name, .ifindex = dp->tunnel.far_ifindex, .object = OBJECT_TUNNEL,
-		.why = err, .why_len = errlen,
+		.dp = dp, .device = device, .ifindex = ifindex, .object = object, .alone = true, .why = err, .why_len = errlen,
 	};
 	enum hook_kind kind = tcx_is_supported() ? HOOK_TCX : HOOK_FILTER;
 	int ret;
 
-	if (!dp->tunnel.far_ifindex) {
+	if (!ifindex) {
 		snprintf(err, errlen, "tunnel device %s was not made yet", dp->tunnel.name);
 		return -ENODEV;
 	}
@@ -254,8 +254,16 @@ static int attach_tunnel(struct datapath *dp, struct undo *undo, char *err, size
 		return ret;
 	if (hook.made)
 		*undo = (struct undo) { .kind = kind, .ifindex = hook.ifindex };
-	drop_others(dp, hook.ifindex, kind);
+	hook_drop_others(dp, hook.ifindex, kind);
 	return 0;
+}
+
+static int attach_tunnel(struct datapath *dp, struct undo *undo, char *err, size_t errlen)
+{
+	const struct datapath_tunnel_info *tunnel = &dp->tunnel;
+	int ret = attach_end(dp, tunnel->name, tunnel->ifindex, OBJECT_ONWARD, &undo[0], err, errlen);
+
+	return ret ? ret : attach_end(dp, tunnel->far_name, tunnel->far_ifindex, OBJECT_TUNNEL, &undo[1], err, errlen);
 }
 
 /*
@@ -277,7 +285,7 @@ static int attach_relay(struct datapath *dp, struct undo *undo, char *err, size_
 
 static bool is_wanted(const struct datapath *dp, int ifindex)
 {
-	if (ifindex == dp->tunnel.far_ifindex || (dp->has_relay && ifindex == dp->relay.ifindex))
+	if (ifindex == dp->tunnel.far_ifindex || ifindex == dp->tunnel.ifindex || side_is_wanted(dp, ifindex) || (dp->has_relay && ifindex == dp->relay.ifindex))
 		return true;
 	for (unsigned i = 0; i < dp->uplink_count; i++)
 		if (dp->uplinks[i].ifindex == ifindex)
@@ -288,7 +296,7 @@ static bool is_wanted(const struct datapath *dp, int ifindex)
 /* Devices that are no uplinks any more, or gone. */
 static void drop_unwanted(struct datapath *dp)
 {
-	struct { enum hook_kind kind; int ifindex; } found[64];
+	struct { enum hook_kind kind; int ifindex; } found[256];
 	unsigned count = 0;
 	char links[PATH_MAX];
 	struct dirent *entry;
@@ -304,7 +312,7 @@ static void drop_unwanted(struct datapath *dp)
 			count++;
 	closedir(dir);
 	for (unsigned i = 0; i < count; i++)
-		drop_hook(dp, found[i].kind, found[i].ifindex);
+		hook_drop(dp, found[i].kind, found[i].ifindex);
 }
 
 static void remove_old_version(const char *root, unsigned version, void *user)
@@ -342,28 +350,30 @@ static void take_back(struct datapath *dp, const struct undo *undo)
 {
 	if (!undo->ifindex)
 		return;
-	drop_hook(dp, undo->kind, undo->ifindex);
+	hook_drop(dp, undo->kind, undo->ifindex);
 	if (undo->kind == HOOK_FILTER)
-		drop_hook(dp, HOOK_QDISC, undo->ifindex);
+		hook_drop(dp, HOOK_QDISC, undo->ifindex);
 }
 
 int datapath_attach(struct datapath *dp, char *err, size_t errlen)
 {
-	struct undo undo[2 + TALON_UPLINKS_MAX] = { 0 };
+	struct undo undo[3 + TALON_UPLINKS_MAX] = { 0 };
 	int ret;
 
-	ret = attach_tunnel(dp, &undo[0], err, errlen);
+	ret = attach_tunnel(dp, undo, err, errlen);
 	for (unsigned i = 0; i < dp->uplink_count && !ret; i++)
-		ret = attach_uplink(dp, &dp->uplinks[i], dp->mode, false, &undo[2 + i], err, errlen);
+		ret = attach_uplink(dp, &dp->uplinks[i], dp->mode, false, &undo[3 + i], err, errlen);
 	if (!ret && dp->has_relay)
-		ret = attach_relay(dp, &undo[1], err, errlen);
+		ret = attach_relay(dp, &undo[2], err, errlen);
 	if (!ret)
 		ret = pin_programs(dp, err, errlen);
 	if (ret) {
-		for (int i = 1 + TALON_UPLINKS_MAX; i >= 0; i--)
+		for (int i = 2 + TALON_UPLINKS_MAX; i >= 0; i--)
 			take_back(dp, &undo[i]);
 		return ret;
 	}
+	dp->attached = true;
+	sides_attach(dp);
 	drop_unwanted(dp);
 	if (!dp->has_relay)
 		net_tunnel_delete(dp->relay.name, dp->base);	/* of a start that had one */

@@ -108,7 +108,7 @@ int datapath_load(const struct datapath_options *options, struct datapath **ret_
 int datapath_tunnel(struct datapath *dp, char *err, size_t errlen);
 
 /*
- * Attaches, or replaces atomically what an earlier process attached, on the tunnel's far end and every uplink; then
+ * Attaches, or replaces atomically what an earlier process attached, on both ends of the tunnel, every uplink and side device; then
  * removes what is left of other layout versions and of uplinks that are no longer wanted. Can be called again, for
  * instance when a device came back. Returns 0 or a negative errno with one line in @err.
  */
@@ -142,7 +142,7 @@ int datapath_map_open(const char *base, enum datapath_map map);
 int datapath_map_fd(const struct datapath *dp, enum datapath_map map);
 const char *datapath_map_name(enum datapath_map map);
 
-/* "uplink_xdp", "uplink_tc", "tunnel", "natgc": fd of the loaded program, or -ENOENT. natgc runs by
+/* "uplink_xdp", "uplink_tc", "tunnel", "onward", "natgc": fd of the loaded program, or -ENOENT. natgc runs by
  * bpf_prog_test_run_opts. */
 int datapath_prog_fd(const struct datapath *dp, const char *name);
 
@@ -150,6 +150,23 @@ const struct datapath_sizes *datapath_get_sizes(const struct datapath *dp);
 unsigned datapath_uplink_count(const struct datapath *dp);
 const struct datapath_uplink *datapath_get_uplink(const struct datapath *dp, unsigned i);
 bool datapath_is_adopted(const struct datapath *dp);
+
+/*
+ * Side devices: no uplinks, but packets that are masqueraded leave by them, so that replies come in there. They carry the uplinks' tc program.
+ * datapath_set_sides() says which there shall be; where the datapath is attached, it attaches the new ones and takes the program off the others
+ * at once, else datapath_attach() does. One that cannot be had is logged and left out: `attached` tells.
+ */
+#define DATAPATH_SIDES_MAX 32
+
+struct datapath_side {
+	int	ifindex;
+	char	name[IFNAMSIZ];
+	bool	attached;
+};
+
+void datapath_set_sides(struct datapath *dp, const struct datapath_side *sides, unsigned count);
+unsigned datapath_side_count(const struct datapath *dp);
+const struct datapath_side *datapath_get_side(const struct datapath *dp, unsigned i);
 
 /* Mode of the first uplink, and one line why (with the other uplinks' where they differ). */
 enum datapath_mode datapath_get_mode(const struct datapath *dp);

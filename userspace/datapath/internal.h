@@ -12,7 +12,7 @@
 #include "net/net.h"
 
 /* BPF objects that we carry. */
-enum object_id { OBJECT_UPLINK_XDP, OBJECT_UPLINK_TC, OBJECT_TUNNEL, OBJECT_NATGC, OBJECT_COUNT };
+enum object_id { OBJECT_UPLINK_XDP, OBJECT_UPLINK_TC, OBJECT_TUNNEL, OBJECT_ONWARD, OBJECT_NATGC, OBJECT_COUNT };
 
 /*
  * Ways to sit on a device. Their names are part of the pin paths ("links/tcx-3") and the same in every layout version,
@@ -47,6 +47,9 @@ struct datapath {
 	struct datapath_tunnel_info tunnel;
 	struct datapath_tunnel_info relay;
 	struct datapath_uplink relay_uplink;	/* its side that carries an uplink's program */
+	unsigned side_count;
+	struct datapath_side sides[DATAPATH_SIDES_MAX];
+	bool attached;				/* datapath_attach() succeeded */
 	char why[TALON_UPLINKS_MAX * 300];
 };
 
@@ -95,6 +98,14 @@ int link_refresh(struct hook *hook, int link_fd, int prog_fd);
 /* Pins and closes a new link. */
 int link_keep(struct hook *hook, enum hook_kind kind, int link_fd);
 int link_info(int link_fd, int *ret_ifindex, uint32_t *ret_prog_id);
+/* Takes off what is pinned as this hook, if anything is; what sits on the device in another way than @kept. */
+void hook_drop(struct datapath *dp, enum hook_kind kind, int ifindex);
+void hook_drop_others(struct datapath *dp, int ifindex, enum hook_kind kept);
+
+/* sides.c */
+bool side_is_wanted(const struct datapath *dp, int ifindex);
+/* All of them, whether they carried a program before or not. */
+void sides_attach(struct datapath *dp);
 
 /* xdp.c, tcx.c, clsact.c, dispatcher.c: attach, or replace what is there. 0 or a negative errno with hook->why. */
 int xdp_attach(struct hook *hook, bool generic);

@@ -13,6 +13,7 @@
 #include "talon/nat_types.h"
 
 #include "natgc.skel.h"
+#include "onward.skel.h"
 #include "tunnel.skel.h"
 #include "uplink_tc.skel.h"
 #include "uplink_xdp.skel.h"
@@ -26,6 +27,7 @@ static const struct {
 	[OBJECT_UPLINK_XDP]	= { "uplink_xdp", uplink_xdp__elf_bytes },
 	[OBJECT_UPLINK_TC]	= { "uplink_tc", uplink_tc__elf_bytes },
 	[OBJECT_TUNNEL]		= { "tunnel", tunnel__elf_bytes },
+	[OBJECT_ONWARD]		= { "onward", onward__elf_bytes },
 	[OBJECT_NATGC]		= { "natgc", natgc__elf_bytes },
 };
 

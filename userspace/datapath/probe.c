@@ -114,11 +114,15 @@ static int judge(int ret, const char *device, const char *mode, char *text, size
 
 int datapath_verify(struct datapath *dp, char *text, size_t len)
 {
+	enum hook_kind tc = tcx_is_supported() ? HOOK_TCX : HOOK_FILTER;
 	int worst, ret;
 
 	text[0] = '\0';
-	worst = judge(verify_hook(dp, tcx_is_supported() ? HOOK_TCX : HOOK_FILTER, dp->tunnel.far_ifindex),
-		      dp->tunnel.far_name, "tunnel", text, len);
+	worst = judge(verify_hook(dp, tc, dp->tunnel.far_ifindex), dp->tunnel.far_name, "tunnel", text, len);
+	if (worst >= 0) {
+		ret = judge(verify_hook(dp, tc, dp->tunnel.ifindex), dp->tunnel.name, "tunnel", text, len);
+		worst = ret < 0 || ret > worst ? ret : worst;
+	}
 	for (unsigned i = 0; i < dp->uplink_count && worst >= 0; i++) {
 		const struct datapath_uplink *uplink = &dp->uplinks[i];
 
@@ -128,6 +132,15 @@ int datapath_verify(struct datapath *dp, char *text, size_t len)
 	}
 	if (dp->has_relay && worst >= 0) {
 		ret = judge(verify_hook(dp, hook_of(&dp->relay_uplink), dp->relay.ifindex), dp->relay.name, "relay link", text, len);
+		worst = ret < 0 || ret > worst ? ret : worst;
+	}
+	for (unsigned i = 0; i < dp->side_count && worst >= 0; i++) {
+		const struct datapath_side *side = &dp->sides[i];
+
+		/* One that is gone took its program along: that is nobody's fault. */
+		if (!side->attached || !if_indextoname(side->ifindex, (char[IFNAMSIZ]){}))
+			continue;
+		ret = judge(verify_hook(dp, tc, side->ifindex), side->name, "side", text, len);
 		worst = ret < 0 || ret > worst ? ret : worst;
 	}
 	return worst;

@@ -38,6 +38,7 @@ struct net_link {
 	char	driver[32];		/* of SIOCETHTOOL, filled by net_link_get* only; empty where unknown */
 	char	alias[NET_ALIAS_MAX];	/* ifalias */
 	uint32_t group;
+	uint16_t type;			/* ARPHRD_* */
 	int	master;			/* ifindex of the bridge or bond that it belongs to; 0: none */
 	int lower; /* IFLA_LINK: parent of a vlan, other end of a veth in this namespace; 0: none */
 	uint32_t xdp_prog_id;		/* of the attached XDP program; 0: none */
@@ -54,6 +55,13 @@ int net_link_list(net_link_cb cb, void *user);
 
 /* Device of the IPv4 default route of the main table with the lowest metric. Returns 0, or -ENOENT if there is none. */
 int net_default_uplink(char ret_name[IFNAMSIZ]);
+
+/*
+ * Which devices take frames that XDP redirects to them, by the kernel's own word (netdev netlink family, 6.3). Calls @cb for each device of
+ * the namespace. Returns 0, -EOPNOTSUPP where the kernel does not tell, or another negative errno.
+ */
+typedef void (*net_redirect_cb)(int ifindex, bool takes, void *user);
+int net_redirect_list(net_redirect_cb cb, void *user);
 
 struct net_addr {
 	int	ifindex;
@@ -78,7 +86,9 @@ int net_addr_primary4(int ifindex, __be32 *ret_addr);
 int net_addr_add(int ifindex, uint8_t family, const struct talon_addr *addr, uint8_t prefixlen);
 int net_addr_del(int ifindex, uint8_t family, const struct talon_addr *addr, uint8_t prefixlen);
 
-/* One unicast route of the main table. */
+#define NET_ROUTE_HOPS 8
+
+/* One route: net_route_list() tells of all tables and types; the others only deal with unicast routes of the main table. */
 struct net_route {
 	uint8_t	family;			/* AF_INET, AF_INET6 */
 	uint8_t	prefixlen;
@@ -87,9 +97,14 @@ struct net_route {
 	uint32_t table;			/* RT_TABLE_*; add and del use the main table */
 	uint32_t metric;		/* 0: none */
 	uint32_t mtu;			/* of the route; 0: the device's */
-	int	ifindex;
+	int	ifindex;		/* of the first next hop */
+	uint8_t	tos;
+	uint8_t	scope;			/* RT_SCOPE_* */
+	uint8_t	flags;			/* RTNH_F_* of the first next hop, RTNH_F_DEAD of all of them */
+	uint8_t	hop_count;		/* 0: no device */
+	int	hops[NET_ROUTE_HOPS];	/* devices of the next hops, none twice; those beyond are left out */
 	struct talon_addr dst;
-	struct talon_addr gateway;	/* zero: on link */
+	struct talon_addr gateway;	/* of the first next hop; zero: on link, or of the other family */
 	struct talon_addr prefsrc;	/* source for the host's own packets; zero: kernel chooses */
 };
 
@@ -124,6 +139,33 @@ int net_route_change(struct net_route_change *list, size_t count);
  * Returns 0, -ENETUNREACH where there is none, or another negative errno.
  */
 int net_route_lookup(uint8_t family, const struct talon_addr *dst, struct net_route *ret_route);
+
+/* The kernel's answer for one IPv4 destination. */
+struct net_route_query {
+	__be32	dst;
+	int	ifindex;		/* only by this device; 0: any */
+	int	ret;			/* out: 0 or the kernel's negative errno: -ENETUNREACH, -EHOSTUNREACH, -EACCES, -EINVAL (blackhole) */
+	struct net_route route;		/* out: with prefsrc as the host would fill it in, and the table that answered */
+};
+
+/* Many lookups in few messages. Returns 0, or a negative errno where the kernel cannot be talked to. */
+int net_route_lookup_many(struct net_route_query *list, size_t count);
+
+/* One IPv4 policy rule, as far as it decides about packets that have no mark, source or socket yet. */
+struct net_rule {
+	uint32_t priority;
+	uint32_t table;			/* RT_TABLE_*; 0: none */
+	uint8_t	action;			/* FR_ACT_* */
+	uint8_t	prefixlen;		/* of dst; 0: every destination */
+	bool	is_inverted;
+	bool	is_narrow;		/* asks for a mark, a source, a device, a port, ...: what such a packet does not have */
+	bool	suppresses;		/* takes only some of what the table answers */
+	__be32	dst;
+};
+
+typedef void (*net_rule_cb)(const struct net_rule *rule, void *user);
+/* In the order in which the kernel goes through them. Returns 0 or a negative errno; -EOPNOTSUPP: a kernel without policy routing. */
+int net_rule_list(net_rule_cb cb, void *user);
 
 /* Removes every route with protocol NET_PROTOCOL through @ifindex (0: any device). Returns their number or a negative
  * errno. */
@@ -191,6 +233,7 @@ enum net_event_type {
 	NET_EVENT_ADDR,
 	NET_EVENT_ROUTE,
 	NET_EVENT_NEIGH,
+	NET_EVENT_RULE,			/* IPv4 policy routing changed */
 	NET_EVENT_RESYNC,		/* events were lost: read everything again */
 };
 

@@ -143,6 +143,64 @@ static int gather_answers(struct mnl_socket *nl, size_t first, size_t behind, un
 	return 0;
 }
 
+/* Takes the answers to requests @first to before @behind, @left of them. */
+static int gather_replies(struct mnl_socket *nl, char *buf, size_t size, size_t first, size_t behind, unsigned left, nl_take_fn take,
+			  void *user)
+{
+	while (left) {
+		const struct nlmsghdr *answer = (void *)buf;
+		int got = mnl_socket_recvfrom(nl, buf, size);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		for (; mnl_nlmsg_ok(answer, got); answer = mnl_nlmsg_next(answer, &got)) {
+			size_t i = answer->nlmsg_seq - 1;
+			bool is_error = answer->nlmsg_type == NLMSG_ERROR;
+
+			if (i < first || i >= behind || !left)
+				continue;
+			left--;
+			take(i, is_error ? NULL : answer, is_error ? error_of(answer, NULL, 0) : 0, user);
+		}
+	}
+	return 0;
+}
+
+int nl_ask(size_t count, nl_fill_fn fill, nl_take_fn take, void *user)
+{
+	char buf[BATCH_MESSAGES * NL_BATCH_MESSAGE] __attribute__((aligned(8)));
+	struct mnl_socket *nl = open_socket();
+	int ret = nl ? 0 : -errno;
+
+	for (size_t i = 0; i < count && !ret;) {
+		size_t first = i, at = 0;
+		unsigned sent = 0;
+
+		for (; i < count && sent < BATCH_MESSAGES; i++) {
+			struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf + at);
+			int filled = fill(nlh, i, user);
+
+			if (filled) {
+				take(i, NULL, filled, user);
+				continue;
+			}
+			nlh->nlmsg_flags |= NLM_F_REQUEST;
+			nlh->nlmsg_seq = i + 1;
+			at += MNL_ALIGN(nlh->nlmsg_len);
+			sent++;
+		}
+		if (sent && mnl_socket_sendto(nl, buf, at) < 0)
+			ret = -errno;
+		else
+			ret = gather_replies(nl, buf, sizeof(buf), first, i, sent, take, user);
+	}
+	if (nl)
+		mnl_socket_close(nl);
+	return ret;
+}
+
 int nl_batch(size_t count, nl_fill_fn fill, nl_done_fn done, void *user)
 {
 	char buf[BATCH_MESSAGES * NL_BATCH_MESSAGE] __attribute__((aligned(8)));

@@ -29,6 +29,13 @@ typedef int (*nl_fill_fn)(struct nlmsghdr *nlh, size_t i, void *user);
 typedef void (*nl_done_fn)(size_t i, int ret, void *user);
 int nl_batch(size_t count, nl_fill_fn fill, nl_done_fn done, void *user);
 
+/*
+ * Many requests that have exactly one answer each. @fill as above (no NLM_F_ACK is added); @take hears each answer, or, with @answer NULL, the
+ * kernel's negative errno. Returns 0, or a negative errno where the socket failed: then nobody hears of the rest.
+ */
+typedef void (*nl_take_fn)(size_t i, const struct nlmsghdr *answer, int ret, void *user);
+int nl_ask(size_t count, nl_fill_fn fill, nl_take_fn take, void *user);
+
 /* Text of the extended acknowledgement in the error message @nlh into @text. Returns false if it carries none. */
 bool nl_parse_ack_text(const struct nlmsghdr *nlh, char *text, size_t len);
 
@@ -36,6 +43,7 @@ bool nl_parse_ack_text(const struct nlmsghdr *nlh, char *text, size_t len);
 int nl_parse_link(const struct nlmsghdr *nlh, struct net_link *ret_link);
 int nl_parse_addr(const struct nlmsghdr *nlh, struct net_addr *ret_addr);
 int nl_parse_route(const struct nlmsghdr *nlh, struct net_route *ret_route);
+int nl_parse_rule(const struct nlmsghdr *nlh, struct net_rule *ret_rule);
 int nl_parse_neigh(const struct nlmsghdr *nlh, struct net_neigh *ret_neigh);
 
 /* Calls @cb for each event in a datagram of a monitor socket. Malformed or unknown messages are skipped. */

@@ -2,6 +2,7 @@
 // rtnetlink messages to our structs. Nothing here trusts a length.
 #include <errno.h>
 #include <linux/if_addr.h>
+#include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <string.h>
@@ -113,6 +114,7 @@ int nl_parse_link(const struct nlmsghdr *nlh, struct net_link *ret_link)
 	if (msg->ifi_family != AF_UNSPEC)
 		return -EBADMSG;	/* a bridge's news about its port, not the link itself */
 	link.ifindex = msg->ifi_index;
+	link.type = msg->ifi_type;
 	link.flags = msg->ifi_flags;
 	link.up = msg->ifi_flags & IFF_UP;
 	link.running = msg->ifi_flags & IFF_RUNNING;
@@ -160,6 +162,46 @@ int nl_parse_addr(const struct nlmsghdr *nlh, struct net_addr *ret_addr)
 	return 0;
 }
 
+static void add_hop(struct net_route *route, int ifindex)
+{
+	for (unsigned i = 0; i < route->hop_count; i++) {
+		if (route->hops[i] == ifindex)
+			return;
+	}
+	if (ifindex && route->hop_count < NET_ROUTE_HOPS)
+		route->hops[route->hop_count++] = ifindex;
+}
+
+/* The first next hop is the route's, of the others only the devices are kept. */
+static int parse_hops(const struct nlattr *multipath, struct net_route *route)
+{
+	const struct rtnexthop *hop = mnl_attr_get_payload(multipath);
+	size_t left = mnl_attr_get_payload_len(multipath), step;
+	bool is_dead = true;
+
+	for (bool is_first = true; left >= sizeof(*hop); is_first = false) {
+		const struct nlattr *table[RTA_MAX + 1] = { NULL };
+
+		if (hop->rtnh_len < sizeof(*hop) || hop->rtnh_len > left ||
+		    sort(RTNH_DATA(hop), hop->rtnh_len - sizeof(*hop), table, RTA_MAX))
+			return -EBADMSG;
+		if (is_first) {
+			route->ifindex = hop->rtnh_ifindex;
+			route->flags = hop->rtnh_flags;
+			get_addr(table[RTA_GATEWAY], route->family, &route->gateway);
+		}
+		is_dead &= hop->rtnh_flags & RTNH_F_DEAD;
+		add_hop(route, hop->rtnh_ifindex);
+		step = RTNH_ALIGN(hop->rtnh_len);
+		if (step >= left)
+			break;
+		left -= step;
+		hop = (const void *)((const char *)hop + step);
+	}
+	route->flags = (route->flags & ~RTNH_F_DEAD) | (is_dead ? RTNH_F_DEAD : 0);
+	return 0;
+}
+
 int nl_parse_route(const struct nlmsghdr *nlh, struct net_route *ret_route)
 {
 	const struct nlattr *table[RTA_MAX + 1] = { NULL }, *metrics[RTAX_MAX + 1] = { NULL };
@@ -179,6 +221,9 @@ int nl_parse_route(const struct nlmsghdr *nlh, struct net_route *ret_route)
 	route.prefixlen = msg->rtm_dst_len;
 	route.protocol = msg->rtm_protocol;
 	route.type = msg->rtm_type;
+	route.tos = msg->rtm_tos;
+	route.scope = msg->rtm_scope;
+	route.flags = msg->rtm_flags;
 	route.table = holds(table[RTA_TABLE], 4) ? mnl_attr_get_u32(table[RTA_TABLE]) : msg->rtm_table;
 	route.metric = get_u32(table[RTA_PRIORITY]);
 	route.mtu = get_u32(metrics[RTAX_MTU]);
@@ -186,12 +231,51 @@ int nl_parse_route(const struct nlmsghdr *nlh, struct net_route *ret_route)
 	get_addr(table[RTA_DST], route.family, &route.dst);
 	get_addr(table[RTA_GATEWAY], route.family, &route.gateway);
 	get_addr(table[RTA_PREFSRC], route.family, &route.prefsrc);
-	if (!table[RTA_OIF] && holds(table[RTA_MULTIPATH], sizeof(struct rtnexthop))) {
-		const struct rtnexthop *hop = mnl_attr_get_payload(table[RTA_MULTIPATH]);
-
-		route.ifindex = hop->rtnh_ifindex;
-	}
+	if (table[RTA_OIF])
+		add_hop(&route, route.ifindex);
+	else if (holds(table[RTA_MULTIPATH], sizeof(struct rtnexthop)) && parse_hops(table[RTA_MULTIPATH], &route))
+		return -EBADMSG;
 	*ret_route = route;
+	return 0;
+}
+
+/* Selectors that a packet without mark, source, device and ports cannot meet. */
+static bool rule_is_narrow(const struct nlattr **table, const struct fib_rule_hdr *msg)
+{
+	static const uint8_t others[] = { FRA_TUN_ID, FRA_OIFNAME, FRA_L3MDEV, FRA_UID_RANGE, FRA_IP_PROTO, FRA_SPORT_RANGE, FRA_DPORT_RANGE };
+	uint32_t mask = table[FRA_FWMASK] ? get_u32(table[FRA_FWMASK]) : ~0U;
+	char iif[IFNAMSIZ] = "lo";
+
+	get_text(table[FRA_IIFNAME], iif, sizeof(iif));
+	for (unsigned i = 0; i < sizeof(others); i++) {
+		if (table[others[i]])
+			return true;
+	}
+	return msg->src_len || msg->tos || (get_u32(table[FRA_FWMARK]) & mask) || strcmp(iif, "lo");
+}
+
+int nl_parse_rule(const struct nlmsghdr *nlh, struct net_rule *ret_rule)
+{
+	const struct nlattr *table[FRA_MAX + 1] = { NULL };
+	struct talon_addr dst = { 0 };
+	const struct fib_rule_hdr *msg;
+	struct net_rule rule = { 0 };
+
+	if (nlh->nlmsg_type != RTM_NEWRULE || collect(nlh, sizeof(*msg), table, FRA_MAX))
+		return -EBADMSG;
+	msg = mnl_nlmsg_get_payload(nlh);
+	if (msg->family != AF_INET || msg->dst_len > 32)
+		return -EBADMSG;
+	get_addr(table[FRA_DST], AF_INET, &dst);
+	rule.priority = get_u32(table[FRA_PRIORITY]);
+	rule.table = table[FRA_TABLE] ? get_u32(table[FRA_TABLE]) : msg->table;
+	rule.action = msg->action;
+	rule.prefixlen = msg->dst_len;
+	rule.dst = dst.word[0];
+	rule.is_inverted = msg->flags & FIB_RULE_INVERT;
+	rule.is_narrow = rule_is_narrow(table, msg);
+	rule.suppresses = table[FRA_SUPPRESS_IFGROUP] || (table[FRA_SUPPRESS_PREFIXLEN] && ~get_u32(table[FRA_SUPPRESS_PREFIXLEN]));
+	*ret_rule = rule;
 	return 0;
 }
 
@@ -243,6 +327,10 @@ static int parse_event(const struct nlmsghdr *nlh, struct net_event *event)
 	case RTM_DELNEIGH:
 		event->type = NET_EVENT_NEIGH;
 		return nl_parse_neigh(nlh, &event->neigh);
+	case RTM_NEWRULE:
+	case RTM_DELRULE:
+		event->type = NET_EVENT_RULE;
+		return 0;
 	default:
 		return -EBADMSG;
 	}

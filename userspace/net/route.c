@@ -64,6 +64,36 @@ int net_route_lookup(uint8_t family, const struct talon_addr *dst, struct net_ro
 	return 0;
 }
 
+static int fill_query(struct nlmsghdr *nlh, size_t i, void *user)
+{
+	const struct net_route_query *query = (const struct net_route_query *)user + i;
+	struct rtmsg *msg;
+
+	nlh->nlmsg_type = RTM_GETROUTE;
+	msg = mnl_nlmsg_put_extra_header(nlh, sizeof(*msg));
+	msg->rtm_family = AF_INET;
+	msg->rtm_dst_len = 32;
+	msg->rtm_flags = RTM_F_LOOKUP_TABLE;	/* else it says main, whichever answered */
+	mnl_attr_put_u32(nlh, RTA_DST, query->dst);
+	if (query->ifindex)
+		mnl_attr_put_u32(nlh, RTA_OIF, query->ifindex);
+	return 0;
+}
+
+static void take_answer(size_t i, const struct nlmsghdr *answer, int ret, void *user)
+{
+	struct net_route_query *query = (struct net_route_query *)user + i;
+
+	query->ret = answer ? nl_parse_route(answer, &query->route) : ret;
+}
+
+int net_route_lookup_many(struct net_route_query *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		list[i].ret = -EIO;
+	return count ? nl_ask(count, fill_query, take_answer, list) : 0;
+}
+
 static bool is_zero(const struct talon_addr *addr)
 {
 	static const struct talon_addr zero;

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Devices: which there are, which take redirected frames, and at which of them replies come in.
+#include <errno.h>
+#include <net/if_arp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/internal.h"
+#include "log/log.h"
+
+#define SOON_NS		(100 * LOOP_MS)
+#define SOON_MAX_NS	(800 * LOOP_MS)
+#define COST_SHARE	9	/* a look takes at most a tenth of the time */
+
+static int by_ifindex(const void *x, const void *y)
+{
+	const struct way_link *a = x, *b = y;
+
+	return (a->ifindex > b->ifindex) - (a->ifindex < b->ifindex);
+}
+
+static struct way_link *find_link(const struct way_links *links, int ifindex)
+{
+	const struct way_link key = { .ifindex = ifindex };
+
+	return links->count ? bsearch(&key, links->list, links->count, sizeof(key), by_ifindex) : NULL;
+}
+
+struct link_reading {
+	struct way_links *links;
+	int ret;
+};
+
+static void take_link(const struct net_link *link, void *user)
+{
+	struct link_reading *r = user;
+	struct way_links *links = r->links;
+	struct way_link *way;
+
+	if (links->count == links->room) {
+		size_t room = links->room ? 2 * links->room : 16;
+		struct way_link *larger = reallocarray(links->list, room, sizeof(*larger));
+
+		if (!larger) {
+			r->ret = -ENOMEM;
+			return;
+		}
+		links->list = larger;
+		links->room = room;
+	}
+	way = &links->list[links->count++];
+	*way = (struct way_link){
+		.ifindex = link->ifindex,
+		.is_ethernet = link->type == ARPHRD_ETHER,
+		.is_loopback = link->type == ARPHRD_LOOPBACK,
+		.value.mtu = link->mtu < 65535 ? link->mtu : 65535,
+	};
+	memcpy(way->name, link->name, sizeof(way->name));
+	memcpy(way->value.mac, link->mac, sizeof(way->value.mac));
+}
+
+static const struct datapath_uplink *find_uplink(const struct controller *c, const char *name)
+{
+	for (unsigned i = 0; i < datapath_uplink_count(c->dp); i++) {
+		const struct datapath_uplink *uplink = datapath_get_uplink(c->dp, i);
+
+		if (!strcmp(uplink->name, name))
+			return uplink;
+	}
+	return NULL;
+}
+
+static void take_redirect(int ifindex, bool takes, void *user)
+{
+	struct way_link *link = find_link(user, ifindex);
+
+	if (link && takes && link->is_ethernet)
+		link->value.flags |= TALON_LINK_REDIRECT;
+}
+
+/* From generic XDP a frame goes where a packet of the stack's could go. */
+static bool is_all_generic(const struct controller *c)
+{
+	for (unsigned i = 0; i < datapath_uplink_count(c->dp); i++) {
+		if (datapath_get_uplink(c->dp, i)->mode != DATAPATH_XDP_GENERIC)
+			return false;
+	}
+	return true;
+}
+
+/* A kernel that does not tell: a native program of ours made its device ready, except a veth, where the other end decides. */
+static void guess_redirects(const struct controller *c, struct way_links *links)
+{
+	for (size_t i = 0; i < links->count; i++) {
+		const struct datapath_uplink *uplink = find_uplink(c, links->list[i].name);
+
+		if (uplink && uplink->mode == DATAPATH_XDP && strcmp(uplink->kind, "veth"))
+			links->list[i].value.flags |= TALON_LINK_REDIRECT;
+	}
+}
+
+static int read_redirects(const struct controller *c, struct way_links *links)
+{
+	int ret = 0;
+
+	if (is_all_generic(c)) {
+		for (size_t i = 0; i < links->count; i++)
+			take_redirect(links->list[i].ifindex, true, links);
+		return 0;
+	}
+	ret = net_redirect_list(take_redirect, links);
+	if (ret == -EOPNOTSUPP) {
+		guess_redirects(c, links);
+		ret = 0;
+	}
+	return ret;
+}
+
+static bool is_ours(const struct controller *c, int ifindex)
+{
+	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(c->dp), *relay = datapath_get_relay(c->dp);
+
+	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex ||
+	       (relay && (ifindex == relay->ifindex || ifindex == relay->far_ifindex));
+}
+
+static int read_links(const struct controller *c, struct way_links *links)
+{
+	struct link_reading r = { .links = links };
+	int ret = net_link_list(take_link, &r);
+
+	if (!ret)
+		ret = r.ret;
+	if (ret)
+		return ret;
+	qsort(links->list, links->count, sizeof(*links->list), by_ifindex);
+	for (size_t i = 0; i < links->count; i++) {
+		if (find_uplink(c, links->list[i].name))
+			links->list[i].value.flags |= TALON_LINK_UPLINK;
+	}
+	return read_redirects(c, links);
+}
+
+/* Hazards. */
+
+static void say(struct ways *ways, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct ways *ways, const char *fmt, ...)
+{
+	size_t at = strlen(ways->hazards);
+	va_list args;
+	int len;
+
+	va_start(args, fmt);
+	len = vsnprintf(ways->hazards + at, sizeof(ways->hazards) - at, fmt, args);
+	va_end(args);
+	if (len < 0 || (size_t)len >= sizeof(ways->hazards) - at)
+		ways->hazards[at] = 0;	/* whole lines only */
+}
+
+static void say_more_sides(struct ways *ways, const struct way_links *links, unsigned count)
+{
+	char names[160] = "";
+	size_t at = 0;
+
+	for (size_t i = 0; i < links->count; i++) {
+		if (!links->list[i].is_side)
+			continue;
+		if (count) {
+			count--;
+			continue;
+		}
+		if (at + IFNAMSIZ + 6 > sizeof(names)) {
+			at += snprintf(names + at, sizeof(names) - at, ", ...");
+			break;
+		}
+		at += snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "", links->list[i].name);
+	}
+	say(ways, "networks behind more than %u devices are masqueraded: replies that come in by %s are not found\n", DATAPATH_SIDES_MAX, names);
+}
+
+static void say_no_ethernet(struct ways *ways, const struct way_link *link)
+{
+	say(ways, "%s is no Ethernet device, but masqueraded networks lie behind it: replies are not found; serve them without masquerade, "
+	    "with a route to the mesh on their side\n", link->name);
+}
+
+/* Side devices: those by which masqueraded packets leave. */
+
+static void choose_side(struct controller *c, struct way_links *links, size_t route)
+{
+	const struct host_route *r = &c->ways.hosts.list[route];
+
+	for (unsigned i = 0; i < HOST_HOPS && r->hops[i]; i++) {
+		struct way_link *link = find_link(links, r->hops[i]);
+
+		if (!link || link->is_side || link->is_loopback || (link->value.flags & TALON_LINK_UPLINK) || is_ours(c, link->ifindex))
+			continue;
+		link->is_side = host_table_serves(&c->ways.hosts, route, &c->routes, &c->locals);
+	}
+}
+
+static unsigned choose_sides(struct controller *c, struct way_links *links, struct datapath_side *ret_sides)
+{
+	unsigned count = 0, left_out = 0;
+
+	for (size_t i = 0; i < c->ways.hosts.count; i++) {
+		if (c->ways.hosts.list[i].value.kind == TALON_HOST_UNICAST)
+			choose_side(c, links, i);
+	}
+	for (size_t i = 0; i < links->count; i++) {
+		struct way_link *link = &links->list[i];
+
+		if (!link->is_side)
+			continue;
+		if (!link->is_ethernet) {
+			link->is_side = false;
+			say_no_ethernet(&c->ways, link);
+		} else if (count < DATAPATH_SIDES_MAX) {
+			ret_sides[count].ifindex = link->ifindex;
+			memcpy(ret_sides[count].name, link->name, sizeof(ret_sides[count].name));
+			count++;
+		} else {
+			left_out++;
+		}
+	}
+	if (left_out)
+		say_more_sides(&c->ways, links, count);
+	return count;
+}
+
+/* Map links. */
+
+static bool is_same(const struct way_link *a, const struct way_link *b)
+{
+	return !memcmp(&a->value, &b->value, sizeof(a->value));
+}
+
+static void remove_departed(const struct controller *c, const struct way_links *links)
+{
+	int map = datapath_map_fd(c->dp, DATAPATH_MAP_LINKS);
+	uint32_t key, next, *last = NULL;
+
+	while (!bpf_map_get_next_key(map, last, &next)) {
+		if (!find_link(links, next)) {
+			bpf_map_delete_elem(map, &next);
+			continue;
+		}
+		key = next;
+		last = &key;
+	}
+}
+
+/* Uplinks and side devices come first, should there be more devices than room. */
+static void write_links(struct controller *c, const struct way_links *links)
+{
+	int map = datapath_map_fd(c->dp, DATAPATH_MAP_LINKS);
+	bool has_departed = !c->ways.links.count;
+
+	for (size_t i = 0; i < c->ways.links.count; i++)
+		has_departed |= !find_link(links, c->ways.links.list[i].ifindex);
+	if (has_departed)
+		remove_departed(c, links);
+	for (unsigned turn = 0; turn < 2; turn++) {
+		for (size_t i = 0; i < links->count; i++) {
+			const struct way_link *link = &links->list[i], *was = find_link(&c->ways.links, link->ifindex);
+			uint32_t key = link->ifindex;
+
+			if (turn != !(link->is_side || link->value.flags & TALON_LINK_UPLINK) || (was && is_same(was, link)))
+				continue;
+			bpf_map_update_elem(map, &key, &link->value, BPF_ANY);
+			c->sees_change = true;
+		}
+	}
+	c->sees_change |= has_departed;
+}
+
+static bool uplink_is_attached(const struct controller *c, const struct way_link *link)
+{
+	const struct datapath_uplink *uplink = find_uplink(c, link->name);
+
+	return uplink && uplink->mode != DATAPATH_AUTO && uplink->ifindex == link->ifindex;
+}
+
+static bool side_is_attached(const struct controller *c, int ifindex)
+{
+	for (unsigned i = 0; i < datapath_side_count(c->dp); i++) {
+		if (datapath_get_side(c->dp, i)->ifindex == ifindex)
+			return datapath_get_side(c->dp, i)->attached;
+	}
+	return false;
+}
+
+/* What an earlier process attached goes on until datapath_attach() has put ours in its place. */
+static bool was_program(const struct controller *c, int ifindex)
+{
+	uint32_t key = ifindex;
+	struct talon_link value;
+
+	return c->was_adopted && !c->has_attached && !bpf_map_lookup_elem(datapath_map_fd(c->dp, DATAPATH_MAP_LINKS), &key, &value) &&
+	       value.flags & TALON_LINK_PROGRAM;
+}
+
+static void mark_programs(const struct controller *c, struct way_links *links)
+{
+	for (size_t i = 0; i < links->count; i++) {
+		struct way_link *link = &links->list[i];
+		bool is_uplink = link->value.flags & TALON_LINK_UPLINK;
+
+		if ((is_uplink && uplink_is_attached(c, link)) || (link->is_side && side_is_attached(c, link->ifindex)) ||
+		    ((is_uplink || link->is_side) && was_program(c, link->ifindex)))
+			link->value.flags |= TALON_LINK_PROGRAM;
+	}
+}
+
+static void keep_links(struct controller *c, struct way_links *links)
+{
+	free(c->ways.links.list);
+	c->ways.links = *links;
+	*links = (struct way_links){};
+}
+
+/* A program that goes is no longer counted on before it is taken off; one that comes is not before it is there. */
+static void sync_links(struct controller *c, struct way_links *links)
+{
+	struct datapath_side sides[DATAPATH_SIDES_MAX] = {};
+	unsigned count = choose_sides(c, links, sides);
+	struct way_links copy = { .count = links->count, .list = calloc(links->count + 1, sizeof(*copy.list)) };
+
+	mark_programs(c, links);
+	write_links(c, links);
+	if (copy.list) {
+		memcpy(copy.list, links->list, links->count * sizeof(*copy.list));
+		keep_links(c, &copy);
+	}
+	datapath_set_sides(c->dp, sides, count);
+	mark_programs(c, links);
+	write_links(c, links);
+	keep_links(c, links);
+}
+
+int ways_sync(struct controller *c, char *err, size_t errlen)
+{
+	uint64_t began = clock_boot_ns();
+	char old[sizeof(c->ways.hazards)];
+	struct way_links links = {};
+	int ret = host_routes_sync(c);
+
+	if (!ret)
+		ret = read_links(c, &links);
+	if (ret) {
+		free(links.list);
+		snprintf(err, errlen, "routes and devices of this host: %s", strerror(-ret));
+		return ret;
+	}
+	memcpy(old, c->ways.hazards, sizeof(old));
+	c->ways.hazards[0] = 0;
+	if (c->ways.left_out)
+		say(&c->ways, "this host has %zu routes more than there is room for (%u): packets to their networks may get a wrong source address\n",
+		    c->ways.left_out, TALON_HOST_ROUTES_MAX);
+	sync_links(c, &links);
+	if (c->is_ready && strcmp(old, c->ways.hazards))
+		start_hazards(c);
+	c->ways.cost_ns = clock_boot_ns() - began;
+	return 0;
+}
+
+int ways_node_addr(struct controller *c, const struct net_link *uplink, __be32 *ret_addr)
+{
+	__be32 primary = 0, source;
+	int ret = net_addr_primary4(uplink->ifindex, &primary);
+
+	source = host_table_source(&c->ways.hosts, uplink->ifindex, primary);
+	if (!source && ret)
+		return -EADDRNOTAVAIL;
+	*ret_addr = source ? source : primary;
+	return 0;
+}
+
+void ways_set_flags(struct controller *c)
+{
+	struct talon_config *mc = &c->map_config;
+
+	mc->flags &= ~TALON_F_MANY_SOURCES;
+	if (host_table_has_other_source(&c->ways.hosts, mc->node_addr))
+		mc->flags |= TALON_F_MANY_SOURCES;
+}
+
+void ways_check_soon(struct controller *c)
+{
+	uint64_t after = COST_SHARE * c->ways.cost_ns;
+
+	if (loop_timer_is_set(&c->ways.timer))
+		return;
+	if (after < SOON_NS)
+		after = SOON_NS;
+	loop_timer_after(c->loop, &c->ways.timer, after < SOON_MAX_NS ? after : SOON_MAX_NS);
+}
+
+void ways_tick(void *ctx)
+{
+	struct controller *c = ctx;
+
+	if (!c->is_ready)
+		return;
+	start_links(c);
+	controller_wake(c);
+}
+
+struct comparison {
+	const struct way_links *links;
+	bool differs;
+};
+
+static void compare_redirect(int ifindex, bool takes, void *user)
+{
+	struct comparison *comparison = user;
+	const struct way_link *link = find_link(comparison->links, ifindex);
+
+	comparison->differs |= link && link->is_ethernet && takes != !!(link->value.flags & TALON_LINK_REDIRECT);
+}
+
+/* The far end of a veth turns GRO on or off, and nothing is said about ours. */
+void ways_poll(struct controller *c)
+{
+	struct comparison comparison = { .links = &c->ways.links };
+
+	if (!is_all_generic(c) && !net_redirect_list(compare_redirect, &comparison) && comparison.differs)
+		start_links(c);
+}
+
+void ways_done(struct controller *c)
+{
+	host_table_done(&c->ways.hosts);
+	free(c->ways.links.list);
+}
