@@ -16,6 +16,7 @@
 #include "talon/handshake_types.h"
 #include "talon/keystream_types.h"
 #include "talon/nat_types.h"
+#include "talon/next_hop_types.h"
 #include "talon/peer_types.h"
 #include "talon/session_types.h"
 
@@ -37,6 +38,8 @@ TALON_MAP(info, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_info, 0);
 TALON_MAP(stats, BPF_MAP_TYPE_PERCPU_ARRAY, TALON_STATS_ENTRIES, __u32, __u64, 0);
 TALON_MAP(handshake_stats, BPF_MAP_TYPE_ARRAY, HANDSHAKE_STATS_ENTRIES, __u32, __u64, 0);
 TALON_MAP(local_addrs, BPF_MAP_TYPE_HASH, 256, struct talon_addr, __u8, 0);
+TALON_MAP(broadcasts, BPF_MAP_TYPE_HASH, 256, struct talon_addr, __u8, 0);
+TALON_MAP(next_hops, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_next_hop, __u64, 0);
 TALON_MAP(links, BPF_MAP_TYPE_HASH, 16, __u32, struct talon_link, 0);
 
 TALON_MAP(sessions, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_session, 0);
