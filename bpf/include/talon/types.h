@@ -24,6 +24,10 @@
  */
 #define TALON_LAYOUT_VERSION 3
 
+#define TALON_TEXT_OF(x)	#x
+#define TALON_TEXT(x)		TALON_TEXT_OF(x)
+#define TALON_LAYOUT_NAME	"v" TALON_TEXT(TALON_LAYOUT_VERSION)	/* of the directory */
+
 /* 128 bits of address; an IPv4 address is in word[0], the others are zero. Network byte order. */
 struct talon_addr {
 	__be32 word[4];
