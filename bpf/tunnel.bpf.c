@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // tc ingress at the far end of the tunnel device: seals what this host sends into the mesh. Frames are wire-sized and summed there.
 #define TALON_TC
+#include "lib/icmp6.h"
 #include "lib/keystream.h"
 #include "lib/seal.h"
 #include "lib/translate.h"
@@ -18,12 +19,62 @@ static __always_inline int tunnel_keepalive(ctx_md *ctx, struct talon_pkt *pkt)
 	return STEP_SEAL;
 }
 
+/* An answer of ours, to the stack that sent what it is about: back out of this end of the pair. */
+static __always_inline int tunnel_answer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, __u16 type)
+{
+	struct ethhdr *eth = frame_eth(ctx);
+
+	if (!eth)
+		return drop(pkt, TALON_INTERNAL);
+	mac_copy(eth->h_dest, cfg->tunnel_mac);
+	mac_copy(eth->h_source, cfg->tunnel_peer_mac);
+	eth->h_proto = bpf_htons(type);
+	pkt->ifindex = cfg->tunnel_peer_ifindex;
+	return end(pkt, TALON_ICMP_SENT, ACTION_SEND);
+}
+
+static __always_inline int tunnel_refuse6(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	struct ipv6hdr *ip6 = frame_at(ctx, L3_OFF, sizeof(*ip6));
+
+	if (!ip6)
+		return drop(pkt, TALON_INNER_IPV6);
+	pkt->tot_len = sizeof(*ip6) + bpf_ntohs(ip6->payload_len);
+	if (pkt->tot_len > frame_len(ctx) - L3_OFF || icmp6_error_build(ctx, pkt, cfg->tunnel_mtu) != STEP_NEXT)
+		return pkt->end == TALON_RATE_LIMITED ? STEP_DONE : drop(pkt, TALON_INNER_IPV6);
+	return tunnel_answer(ctx, pkt, cfg, ETH_P_IPV6);
+}
+
+/*
+ * Larger than the way to this peer takes, though not for the device: RFC 1191 for whoever sent it, or cut. The error comes from where the packet
+ * was going, since the host believes nobody that speaks from its own address.
+ */
+static __always_inline int tunnel_too_big(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, struct iphdr *ip, __u32 mtu)
+{
+	if (pkt->dont_fragment) {
+		if (icmp_error_build(ctx, pkt, ip->daddr, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu), TALON_TOO_BIG) != STEP_NEXT)
+			return STEP_DONE;
+		return tunnel_answer(ctx, pkt, cfg, ETH_P_IP);
+	}
+	event_clear(pkt, TALON_EVENT_TOO_BIG);
+	pkt->event.peer = pkt->peer;
+	pkt->event.id = mtu;
+	return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : TALON_TOO_BIG);
+}
+
+/* What the controller sends to a peer's endpoint, and the host's routes lead here: no handshake is made through the tunnel that it is for. */
+static __always_inline bool tunnel_is_loop(struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	return pkt->proto == IPPROTO_UDP && pkt->key.sport == cfg->listen_port && pkt->kind == INNER_FLOW && is_local4(cfg, pkt->key.src);
+}
+
 /* Which peer is the packet for? To the spare SNAT address: undo the NAT first. */
 __noinline int tunnel_classify(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
 	struct ethhdr *eth;
 	struct iphdr *ip;
+	__u32 mtu;
 
 	if (!pkt || !cfg)
 		return STEP_DONE;
@@ -33,7 +84,7 @@ __noinline int tunnel_classify(ctx_md *ctx, struct talon_pkt *pkt)
 	if (eth->h_proto == bpf_htons(TALON_ETHERTYPE_KEEPALIVE))
 		return tunnel_keepalive(ctx, pkt);
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
-		return drop(pkt, TALON_INNER_IPV6);
+		return tunnel_refuse6(ctx, pkt, cfg);
 	ip = frame_ip(ctx);
 	if (eth->h_proto != bpf_htons(ETH_P_IP) || !ip || parse_inner4(ctx, pkt, ip))
 		return drop(pkt, TALON_BAD_INNER);
@@ -44,6 +95,11 @@ __noinline int tunnel_classify(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_NO_PEER);
 	if (pkt->tot_len > cfg->tunnel_mtu)
 		return drop(pkt, TALON_TOO_BIG);
+	if (tunnel_is_loop(pkt, cfg))
+		return drop(pkt, TALON_ENDPOINT_LOOP);
+	mtu = endpoint_mtu(cfg, pkt->peer);
+	if (pkt->tot_len > mtu)
+		return tunnel_too_big(ctx, pkt, cfg, ip, mtu);
 	if (cfg->flags & TALON_F_ACL)
 		acl_note_out(pkt);
 	return STEP_SEAL;
@@ -81,7 +137,7 @@ int talon_tunnel(struct __sk_buff *ctx)
 			const struct talon_config *cfg = config_get();
 
 			if (cfg)
-				rewrite_mss(ctx, pkt, cfg->tunnel_mtu - 40);
+				rewrite_mss(ctx, pkt, endpoint_mtu(cfg, pkt->peer) - 40);
 		}
 		step = seal_prepare(ctx, pkt);
 		if (step == STEP_NEXT) {

@@ -21,8 +21,32 @@ static __always_inline bool fib_names_device(int ret)
 }
 
 /*
+ * A length that fits everywhere: with 0 the helper answers tc with the device's MTU, which says nothing of the path. The answer comes in the same
+ * field, but only together with a next hop.
+ */
+#define FIB_ASK_LEN		1
+#define NEXT_HOP_USED_NS	TALON_NSEC_PER_SEC	/* as exact as the controller wants to know */
+
+/* The kernel probes the neighbours that it sends by itself. Ours the controller has to: it learns here which they are. */
+static __always_inline void fib_note_next_hop(struct talon_pkt *pkt)
+{
+	struct talon_next_hop hop = { .ifindex = pkt->fib.ifindex, .family = pkt->fib.family };
+	__u64 now = pkt->now_ns, *used;
+
+	if (hop.family == AF_INET)
+		hop.addr.word[0] = pkt->fib.ipv4_dst;
+	else
+		hop.addr = *(struct talon_addr *)pkt->fib.ipv6_dst;
+	used = bpf_map_lookup_elem(&next_hops, &hop);
+	if (!used)
+		bpf_map_update_elem(&next_hops, &hop, &now, BPF_ANY);
+	else if (now - *used > NEXT_HOP_USED_NS)
+		*used = now;
+}
+
+/*
  * Asks for the way from @src to @dst (IPv4, network order). The answer is in pkt->fib (ifindex, smac, dmac) and pkt->mtu.
- * Returns a BPF_FIB_LKUP_RET_ code or a negative errno. On _NO_NEIGH pkt->fib has ifindex and gateway.
+ * pkt->mtu is 0 where there is no next hop to send to. Returns a BPF_FIB_LKUP_RET_ code or a negative errno. On _NO_NEIGH pkt->fib has ifindex and gateway.
  */
 static __always_inline int fib_lookup4(ctx_md *ctx, struct talon_pkt *pkt, __be32 src, __be32 dst)
 {
@@ -33,9 +57,11 @@ static __always_inline int fib_lookup4(ctx_md *ctx, struct talon_pkt *pkt, __be3
 	pkt->fib.ifindex = fib_input(ctx);
 	pkt->fib.ipv4_src = src;
 	pkt->fib.ipv4_dst = dst;
+	pkt->fib.tot_len = FIB_ASK_LEN;
 	ret = bpf_fib_lookup(ctx, &pkt->fib, sizeof(pkt->fib), 0);
-	/* With tot_len 0 the helper answers with the path's MTU in the same field. */
-	pkt->mtu = pkt->fib.tot_len;
+	pkt->mtu = pkt->fib.tot_len > FIB_ASK_LEN ? pkt->fib.tot_len : 0;
+	if (ret == BPF_FIB_LKUP_RET_SUCCESS)
+		fib_note_next_hop(pkt);
 	return ret;
 }
 
@@ -49,8 +75,11 @@ static __always_inline int fib_lookup6(ctx_md *ctx, struct talon_pkt *pkt, const
 	pkt->fib.ifindex = fib_input(ctx);
 	*(struct talon_addr *)pkt->fib.ipv6_src = *src;
 	*(struct talon_addr *)pkt->fib.ipv6_dst = *dst;
+	pkt->fib.tot_len = FIB_ASK_LEN;
 	ret = bpf_fib_lookup(ctx, &pkt->fib, sizeof(pkt->fib), 0);
-	pkt->mtu = pkt->fib.tot_len;
+	pkt->mtu = pkt->fib.tot_len > FIB_ASK_LEN ? pkt->fib.tot_len : 0;
+	if (ret == BPF_FIB_LKUP_RET_SUCCESS)
+		fib_note_next_hop(pkt);
 	return ret;
 }
 

@@ -4,6 +4,7 @@
 #define TALON_LIB_FORWARD_H
 
 #include "lib/acl.h"
+#include "lib/endpoint.h"
 #include "lib/flow.h"
 #include "lib/parse.h"
 #include "lib/rewrite.h"
@@ -92,21 +93,21 @@ static __always_inline int refuse_to_mesh(ctx_md *ctx, struct talon_pkt *pkt, co
 /* To another peer, without NAT. */
 static __always_inline int forward_to_peer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, __u32 peer)
 {
+	__u32 mtu = endpoint_mtu(cfg, peer);
 	struct iphdr *ip = frame_ip(ctx);
 
 	if (!ip)
 		return drop(pkt, TALON_INTERNAL);
-	if (pkt->tot_len > cfg->tunnel_mtu && pkt->dont_fragment)
-		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, cfg->tunnel_mtu),
-				      TALON_TOO_BIG);
+	if (pkt->tot_len > mtu && pkt->dont_fragment)
+		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu), TALON_TOO_BIG);
 	rewrite_ttl(ip);
 	pkt->peer = peer;
 	if (cfg->flags & TALON_F_ACL)
 		acl_note_out(pkt);
-	if (pkt->tot_len > cfg->tunnel_mtu) {
+	if (pkt->tot_len > mtu) {
 		event_clear(pkt, TALON_EVENT_TOO_BIG);
 		pkt->event.peer = peer;
-		pkt->event.id = cfg->tunnel_mtu;
+		pkt->event.id = mtu;
 		return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : TALON_TOO_BIG);
 	}
 	pkt->resealed = 1;
@@ -328,6 +329,14 @@ static __always_inline int forward_hold(ctx_md *ctx, struct talon_pkt *pkt, enum
 	return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : reason);
 }
 
+/* What the far end of the connection may send: it has to fit through the next link and through the way back to the peer. */
+static __always_inline void forward_clamp_mss(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	__u32 mtu = endpoint_mtu(cfg, pkt->peer);
+
+	rewrite_mss(ctx, pkt, (pkt->mtu && pkt->mtu < mtu ? pkt->mtu : mtu) - 40);
+}
+
 /* Size, TTL, source NAT, MSS, and out. Done, or STEP_SEAL with an ICMP error, or STEP_TRANSLATE: back in for another client. */
 __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -373,7 +382,7 @@ __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 		}
 	}
 	if (pkt->kind == INNER_FLOW && pkt->proto == IPPROTO_TCP && (pkt->tcp_flags & TCP_FLAG_SYN_BIT))
-		rewrite_mss(ctx, pkt, (pkt->mtu && pkt->mtu < cfg->tunnel_mtu ? pkt->mtu : cfg->tunnel_mtu) - 40);
+		forward_clamp_mss(ctx, pkt, cfg);
 	if (pkt->flags & FORWARD_HAIRPIN) {
 		if (pkt->tot_len > pkt->mtu)
 			return drop(pkt, TALON_TOO_BIG);

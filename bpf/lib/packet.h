@@ -50,6 +50,7 @@ enum talon_step {
 	STEP_NEXT,		/* go on with the next step of this path */
 	STEP_OPEN,		/* a WireGuard data message: session found, key set, open it */
 	STEP_TRANSLATE,		/* from the cluster to the mesh */
+	STEP_REFUSE6,		/* a peer's IPv6 packet lies behind the Ethernet header: say that there is no route */
 	STEP_SEAL,		/* an inner packet for pkt->peer lies behind the Ethernet header */
 };
 
@@ -73,7 +74,7 @@ struct endpoint_copy {
 	__u8	flags;
 	__be16	local_port;
 	__be16	remote_port;
-	__u16	pad;
+	__u16	mtu;
 	__u32	ifindex;
 	__u32	generation;
 	struct talon_addr local;

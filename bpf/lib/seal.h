@@ -3,6 +3,7 @@
 #ifndef TALON_LIB_SEAL_H
 #define TALON_LIB_SEAL_H
 
+#include "lib/endpoint.h"
 #include "lib/fib.h"
 #include "lib/session.h"
 
@@ -29,6 +30,7 @@ static __always_inline bool seal_load_endpoint(struct talon_pkt *pkt)
 	to->flags = e->flags;
 	to->local_port = e->local_port;
 	to->remote_port = e->remote_port;
+	to->mtu = e->mtu;
 	to->ifindex = e->ifindex;
 	to->generation = e->generation;
 	to->local.word[0] = e->local.word[0];
@@ -52,7 +54,8 @@ static __always_inline bool seal_load_endpoint(struct talon_pkt *pkt)
 	return true;
 }
 
-static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generation)
+/* @moved: our own address is another than it was. */
+static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generation, bool moved)
 {
 	struct talon_endpoint *e = MAP_LOOKUP(endpoints, &pkt->peer);
 
@@ -63,6 +66,9 @@ static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generatio
 	if (e->remote.word[0] == pkt->endpoint.remote.word[0] && e->remote.word[3] == pkt->endpoint.remote.word[3] &&
 	    !(e->flags & TALON_ENDPOINT_RELAY)) {
 		e->ifindex = pkt->endpoint.ifindex;
+		e->mtu = pkt->endpoint.mtu;
+		if (moved)
+			e->local.word[0] = pkt->endpoint.local.word[0];
 		*(__u32 *)e->dmac = *(__u32 *)pkt->endpoint.dmac;
 		*(__u16 *)(e->dmac + 4) = *(__u16 *)(pkt->endpoint.dmac + 4);
 		*(__u32 *)e->smac = *(__u32 *)pkt->endpoint.smac;
@@ -73,6 +79,20 @@ static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generatio
 	bpf_spin_unlock(&e->lock);
 }
 
+/* Our side of the endpoint may be an address that this host had once. Looked at whenever the way is. */
+static __always_inline bool seal_local_is_ours(const struct talon_config *cfg, const struct endpoint_copy *e)
+{
+	if (e->family == AF_INET && e->local.word[0] == cfg->node_addr)
+		return true;
+	return MAP_LOOKUP(local_addrs, &e->local);
+}
+
+/* Sealed packets that come back to be sealed would go round until they are too large. */
+static __always_inline bool seal_is_loop(const struct talon_config *cfg, __u32 ifindex)
+{
+	return ifindex == cfg->tunnel_ifindex || ifindex == cfg->tunnel_peer_ifindex;
+}
+
 /*
  * Way to the endpoint: the kept one, else the kernel's, else back to where its last packet came from. In pkt->endpoint.
  * 0, or a reason to drop.
@@ -81,6 +101,7 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
 	struct endpoint_copy *e;
+	bool moved = false, has_device;
 	int ret;
 
 	if (!pkt || !cfg)
@@ -104,16 +125,26 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 		e->local_port = cfg->listen_port;
 	if ((e->flags & TALON_ENDPOINT_L2) && e->generation == cfg->generation)
 		return 0;
+	if (!seal_local_is_ours(cfg, e)) {	/* peers follow us as we follow them */
+		if (e->family != AF_INET)
+			return TALON_NO_ENDPOINT;
+		e->local.word[0] = cfg->node_addr;
+		moved = true;
+	}
 
 	if (e->family == AF_INET)
 		ret = fib_lookup4(ctx, pkt, e->local.word[0], e->remote.word[0]);
 	else
 		ret = fib_lookup6(ctx, pkt, &e->local, &e->remote);
-	if (ret == BPF_FIB_LKUP_RET_SUCCESS || ret == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
+	has_device = ret == BPF_FIB_LKUP_RET_SUCCESS || ret == BPF_FIB_LKUP_RET_FRAG_NEEDED;
+	if ((has_device || ret == BPF_FIB_LKUP_RET_NO_NEIGH) && seal_is_loop(cfg, pkt->fib.ifindex))
+		return TALON_ENDPOINT_LOOP;
+	if (has_device) {
 		e->ifindex = pkt->fib.ifindex;
+		e->mtu = endpoint_inner_mtu(e->family, pkt->mtu);
 		mac_copy(e->dmac, pkt->fib.dmac);
 		mac_copy(e->smac, pkt->fib.smac);
-		seal_keep_way(pkt, cfg->generation);
+		seal_keep_way(pkt, cfg->generation, moved);
 		return 0;
 	}
 	if (ret == BPF_FIB_LKUP_RET_NO_NEIGH) {
@@ -123,7 +154,7 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 			event_send(pkt);
 		}
 	}
-	if (!e->in_ifindex)
+	if (!e->in_ifindex || seal_is_loop(cfg, e->in_ifindex))
 		return ret == BPF_FIB_LKUP_RET_NO_NEIGH ? TALON_NO_NEIGH : TALON_NO_FIB;
 	e->ifindex = e->in_ifindex;
 	mac_copy(e->dmac, e->in_smac);
@@ -134,6 +165,17 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 static __always_inline __u32 seal_outer_len(const struct talon_pkt *pkt)
 {
 	return pkt->endpoint.family == AF_INET6 ? OUTER6_LEN : OUTER4_LEN;
+}
+
+/* Only where the way has just become narrower: whoever sent the packet hears of it with the next one. */
+static __always_inline int seal_too_big(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	if (pkt->quiet || pkt->dont_fragment)
+		return drop(pkt, TALON_TOO_BIG);
+	event_clear(pkt, TALON_EVENT_TOO_BIG);
+	pkt->event.peer = pkt->peer;
+	pkt->event.id = pkt->aead.mtu;
+	return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : TALON_TOO_BIG);
 }
 
 /*
@@ -162,6 +204,9 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 	reason = seal_find_way(ctx, pkt);
 	if (reason)
 		return drop(pkt, reason);
+	pkt->aead.mtu = mtu_within_tunnel(cfg, pkt->endpoint.mtu);
+	if (pkt->tot_len > pkt->aead.mtu)
+		return seal_too_big(ctx, pkt);
 
 	pkt->outer_tos = 0;
 	if (pkt->tot_len) {
@@ -190,7 +235,6 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_KEY_EXPIRED);
 	/* Retired since it was found? Its keys stay as they are for the grace period: still a right key, still a fresh counter. */
 	pkt->wg_off = s->remote_index;	/* kept for the header */
-	pkt->aead.mtu = cfg->tunnel_mtu;
 	aead_set_key(&pkt->aead, s->send_key, pkt->counter);
 	return STEP_NEXT;
 }
@@ -218,10 +262,10 @@ static __always_inline int sum_chunk(ctx_md *ctx, __u32 *off, __u32 *left, __u32
 }
 
 /*
- * UDP checksum of the outer packet. Over IPv6 it is not optional (RFC 8200 section 8.1); over IPv4 it pays: receivers join datagrams (UDP GRO)
+ * UDP checksum of the outer packet, or that of an ICMPv6 message (@proto). Over IPv6 it is not optional (RFC 8200 section 8.1); over IPv4 it pays: receivers join datagrams (UDP GRO)
  * only where there is one, and a userspace WireGuard lives on that. Its own function: verified once, with a stack of its own.
  */
-__noinline int seal_checksum(ctx_md *ctx, __u32 udp_off, __u32 udp_len, __u32 addrs_len)
+__noinline int seal_checksum(ctx_md *ctx, __u32 udp_off, __u32 udp_len, __u32 addrs_len, __u32 proto)
 {
 	__u32 off, left, rest[4] = {};
 	__u64 sum;
@@ -231,7 +275,7 @@ __noinline int seal_checksum(ctx_md *ctx, __u32 udp_off, __u32 udp_len, __u32 ad
 	if (udp_off > 128 || udp_len > sizeof(struct udphdr) + WG_DATA_MIN_LEN + AEAD_MAX_LEN)
 		return -1;
 	/* pseudo header: addresses, length, protocol */
-	sum = bpf_htons(udp_len) + bpf_htons(IPPROTO_UDP);
+	sum = bpf_htons(udp_len) + bpf_htons((__u16)proto);
 	off = udp_off - addrs_len;
 	left = addrs_len;
 	if (sum_chunk(ctx, &off, &left, 32, &sum) || sum_chunk(ctx, &off, &left, 8, &sum))
@@ -260,7 +304,10 @@ __noinline int seal_checksum(ctx_md *ctx, __u32 udp_off, __u32 udp_len, __u32 ad
 	half = frame_at(ctx, udp_off, sizeof(struct udphdr));
 	if (!half)
 		return -1;
-	half[3] = check ? check : 0xffff;
+	if (proto == IPPROTO_UDP)
+		half[3] = check ? check : 0xffff;
+	else
+		half[1] = check;
 	return 0;
 }
 
@@ -358,7 +405,7 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	wg->receiver_index = pkt->wg_off;
 	wg->counter = pkt->counter;
 	/* Nobody looks at it on our own link. */
-	if (!(e->flags & TALON_ENDPOINT_RELAY) && seal_checksum(ctx, wg_off - sizeof(*udp), udp_len, six ? 32 : 8))
+	if (!(e->flags & TALON_ENDPOINT_RELAY) && seal_checksum(ctx, wg_off - sizeof(*udp), udp_len, six ? 32 : 8, IPPROTO_UDP))
 		return drop(pkt, TALON_INTERNAL);
 
 	ps = MAP_LOOKUP(peer_stats, &pkt->peer);

@@ -3,6 +3,7 @@
 #ifndef TALON_LIB_SESSION_H
 #define TALON_LIB_SESSION_H
 
+#include "lib/endpoint.h"
 #include "lib/frame.h"
 #include "talon/replay.h"
 
@@ -91,6 +92,7 @@ static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *e
 	if (!pinned) {
 		e->family = pkt->outer_family;
 		e->flags = 0;
+		e->mtu = 0;	/* of the way to where it was */
 		e->local_port = pkt->outer_dport;
 		e->remote_port = pkt->outer_sport;
 		e->remote.word[0] = pkt->outer_src.word[0];
@@ -123,9 +125,79 @@ unlock:
 	event_send(pkt);
 }
 
+/* From where no packet can come. The place where the peer is was looked at when it moved there. */
+static __always_inline bool session_is_martian(struct talon_pkt *pkt)
+{
+	struct talon_endpoint *e = MAP_LOOKUP(endpoints, &pkt->peer);
+
+	return !(e && session_is_from(e, pkt)) && endpoint_is_martian(pkt);
+}
+
+/* Is the sum over the 20 bytes of header that of a right one? Options have to be added to it. */
+static __always_inline __u64 session_header_sum(const struct iphdr *ip)
+{
+	const __u32 *word = (const __u32 *)ip;
+
+	return (__u64)word[0] + word[1] + word[2] + word[3] + word[4];
+}
+
+static __always_inline bool session_sum_is_right(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	return !csum_finish((sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32));
+}
+
+#define INNER_OPTIONS_MAX	40
+#define INNER_OPTION_LSRR	131	/* RFC 791 section 3.1, RFC 7126 sections 4.3 and 4.4: to be dropped */
+#define INNER_OPTION_SSRR	137
+
+/* The options of an inner header, which lies behind the Ethernet header. STEP_NEXT, or done. */
+__noinline int session_check_options(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	__u8 option[INNER_OPTIONS_MAX + 4] = {};
+	struct iphdr *ip;
+	__u32 len, next = 0;
+	__u64 sum;
+
+	if (!pkt)
+		return STEP_DONE;
+	ip = frame_ip(ctx);
+	if (!ip || ip->ihl * 4 > pkt->tot_len)
+		return drop(pkt, TALON_BAD_INNER);
+	sum = session_header_sum(ip);
+	len = ip->ihl * 4 - sizeof(*ip) - 1;
+	asm volatile("" : "+r"(len));	/* 6.1's verifier sees that it is not 0 */
+	if (len >= INNER_OPTIONS_MAX)	/* also where ihl is below 5 */
+		return drop(pkt, TALON_BAD_INNER);
+	len++;
+	if (ctx_load_bytes(ctx, L3_OFF + sizeof(*ip), option, len))
+		return drop(pkt, TALON_BAD_INNER);
+#pragma unroll
+	for (__u32 i = 0; i < INNER_OPTIONS_MAX / 4; i++)
+		sum += ((__u32 *)option)[i];
+	if (!session_sum_is_right(sum))
+		return drop(pkt, TALON_INNER_CHECKSUM);
+	for (__u32 i = 0; i < INNER_OPTIONS_MAX; i++) {
+		if (i >= len || (i == next && !option[i]))	/* end of list */
+			return STEP_NEXT;
+		if (i != next)
+			continue;
+		if (option[i] == INNER_OPTION_LSRR || option[i] == INNER_OPTION_SSRR)
+			return drop(pkt, TALON_SOURCE_ROUTED);
+		if (option[i] == 1) {	/* no operation */
+			next++;
+			continue;
+		}
+		next += option[i + 1];
+		if (option[i + 1] < 2 || next > len)
+			return drop(pkt, TALON_BAD_INNER);
+	}
+	return STEP_NEXT;
+}
+
 /*
  * After the tag was verified: the first changes to any state. Leaves the inner packet behind the Ethernet header.
- * STEP_NEXT, or done (replay, keepalive, malformed).
+ * STEP_NEXT, STEP_REFUSE6, or done (replay, keepalive, malformed).
  */
 __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -136,11 +208,13 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 	struct ethhdr *eth;
 	struct iphdr *ip;
 	__u32 slot, inner_off;
-	bool fresh;
+	bool fresh, is_six, has_options = false;
 	int ecn;
 
 	if (!pkt || !cfg)
 		return STEP_DONE;
+	if (frame_ifindex(ctx) != cfg->relay_ifindex && session_is_martian(pkt))
+		return drop(pkt, TALON_MARTIAN);	/* its counter is still good when it comes from where it may */
 	slot = pkt->index & cfg->session_mask;
 	replay_state = bpf_map_lookup_elem(&replay, &slot);
 	if (!replay_state)
@@ -188,11 +262,19 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 	ip = frame_at(ctx, inner_off, sizeof(*ip));
 	if (!ip || pkt->cipher_len < sizeof(*ip))
 		return drop(pkt, TALON_BAD_INNER);
-	if (ip->version == 6)
-		return drop(pkt, TALON_INNER_IPV6);
+	is_six = ip->version == 6;
+	if (is_six) {
+		pkt->tot_len = sizeof(struct ipv6hdr) + bpf_ntohs(((struct ipv6hdr *)ip)->payload_len);
+		if (pkt->tot_len > pkt->cipher_len)
+			return drop(pkt, TALON_INNER_IPV6);
+		goto pop;
+	}
 	pkt->tot_len = bpf_ntohs(ip->tot_len);
 	if (ip->version != 4 || pkt->tot_len < sizeof(*ip) || pkt->tot_len > pkt->cipher_len)
 		return drop(pkt, TALON_BAD_INNER);
+	has_options = ip->ihl != 5;
+	if (!has_options && !session_sum_is_right(session_header_sum(ip)))
+		return drop(pkt, TALON_INNER_CHECKSUM);
 	ecn = ecn_decapsulate(pkt->outer_tos, ip->tos);
 	if (ecn < 0)
 		return drop(pkt, TALON_CONGESTED);
@@ -202,6 +284,7 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 		ip->check = csum_replace2(ip->check, bpf_htons(ip->tos), bpf_htons(tos));
 		ip->tos = tos;
 	}
+pop:
 	if (frame_pop(ctx, inner_off - L3_OFF, pkt->outer_family == AF_INET6))
 		return drop(pkt, TALON_NO_ROOM);
 	/*
@@ -210,7 +293,9 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 	 */
 	if (!(cfg->flags & TALON_F_KEEP_TAIL) && frame_trim(ctx, L3_OFF + pkt->tot_len))
 		return drop(pkt, TALON_NO_ROOM);
-	return STEP_NEXT;
+	if (is_six)
+		return STEP_REFUSE6;
+	return has_options ? session_check_options(ctx, pkt) : STEP_NEXT;
 }
 
 #endif

@@ -206,6 +206,7 @@ __noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 	struct iphdr *ip;
 	__be32 client;
 	__be16 port = 0;
+	__u32 mtu;
 	bool big;
 
 	if (!pkt || !cfg)
@@ -223,10 +224,12 @@ __noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 	}
 	if (ip->ttl <= 1 && !pkt->resealed)
 		return refuse_to_wire(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0), TALON_TTL_EXPIRED);
-	big = translate_wire_len(ctx, pkt) > cfg->tunnel_mtu;
+	mtu = endpoint_mtu(cfg, pkt->peer);
+	big = translate_wire_len(ctx, pkt) > mtu;
+	if (big && pkt->dont_fragment && pkt->resealed)	/* of another peer: translated, so that an error would say nothing to it */
+		return drop(pkt, TALON_TOO_BIG);
 	if (big && pkt->dont_fragment)
-		return refuse_to_wire(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, cfg->tunnel_mtu),
-				      TALON_TOO_BIG);
+		return refuse_to_wire(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu), TALON_TOO_BIG);
 	if (f && pkt->kind == INNER_FLOW)
 		flow_touch_in(f, pkt->tcp_flags, pkt->now_s);
 	if (f && pkt->first_fragment)
@@ -253,12 +256,12 @@ __noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 	if (big) {
 		event_clear(pkt, TALON_EVENT_TOO_BIG);
 		pkt->event.peer = pkt->peer;
-		pkt->event.id = cfg->tunnel_mtu;
+		pkt->event.id = mtu;
 		return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : TALON_TOO_BIG);
 	}
 #ifndef TALON_TC
 	if (pkt->kind == INNER_FLOW && pkt->proto == IPPROTO_TCP && (pkt->tcp_flags & TCP_FLAG_SYN_BIT))
-		rewrite_mss(ctx, pkt, cfg->tunnel_mtu - 40);
+		rewrite_mss(ctx, pkt, mtu - 40);
 #endif
 	return STEP_SEAL;
 }

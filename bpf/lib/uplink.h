@@ -4,6 +4,7 @@
 #define TALON_LIB_UPLINK_H
 
 #include "lib/arp.h"
+#include "lib/icmp6.h"
 #include "lib/keystream.h"
 #include "lib/seal.h"
 #include "lib/translate.h"
@@ -123,6 +124,16 @@ __noinline int uplink_classify(ctx_md *ctx, struct talon_pkt *pkt)
 	return step;
 }
 
+/* IPv6 from a peer, which may have its default route by us: it shall not wait for what will not come. */
+static __always_inline int uplink_refuse6(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+
+	if (!cfg)
+		return drop(pkt, TALON_INTERNAL);
+	return icmp6_error_build(ctx, pkt, endpoint_mtu(cfg, pkt->peer)) == STEP_NEXT ? STEP_SEAL : STEP_DONE;
+}
+
 /* The inner packet that a peer sent. STEP_SEAL, STEP_TRANSLATE, or done. */
 static __always_inline int uplink_in(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -140,6 +151,8 @@ static __always_inline int uplink_in(ctx_md *ctx, struct talon_pkt *pkt)
 	if (keystream_open(ctx, pkt))
 		return drop(pkt, TALON_BAD_TAG);
 	step = session_accept(ctx, pkt);
+	if (step == STEP_REFUSE6)
+		return uplink_refuse6(ctx, pkt);
 	if (step != STEP_NEXT)
 		return step;
 	step = forward_look(ctx, pkt);
@@ -163,19 +176,7 @@ static __always_inline int uplink_out(ctx_md *ctx, struct talon_pkt *pkt)
 	return step;
 }
 
-#ifdef TALON_TC
-/* tc: through the tunnel device, where the kernel cuts what GRO joined and finishes checksums; its far end seals. */
-static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
-{
-	const struct talon_config *cfg = config_get();
-
-	if (!cfg)
-		return drop(pkt, TALON_INTERNAL);
-	pkt->ifindex = cfg->tunnel_ifindex;
-	return end(pkt, ctx->gso_segs > 1 ? TALON_SEGMENTED : seal_end(pkt), ACTION_SEND);
-}
-#else
-static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
+static __always_inline int uplink_seal_here(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	int step = seal_prepare(ctx, pkt);
 
@@ -184,6 +185,25 @@ static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
 	if (keystream_seal(ctx, pkt, L3_OFF + seal_outer_len(pkt)))
 		return drop(pkt, TALON_INTERNAL);
 	return seal_finish(ctx, pkt);
+}
+
+#ifdef TALON_TC
+/* tc: through the tunnel device, where the kernel cuts what GRO joined and finishes checksums; its far end seals. */
+static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+
+	if (!cfg)
+		return drop(pkt, TALON_INTERNAL);
+	if (icmp6_is_answer(pkt))
+		return uplink_seal_here(ctx, pkt);
+	pkt->ifindex = cfg->tunnel_ifindex;
+	return end(pkt, ctx->gso_segs > 1 ? TALON_SEGMENTED : seal_end(pkt), ACTION_SEND);
+}
+#else
+static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	return uplink_seal_here(ctx, pkt);
 }
 #endif
 

@@ -116,6 +116,24 @@ static struct packet seal(struct fuzz *z, uint32_t peer, const struct packet *in
 	return frame;
 }
 
+static struct packet gen_inner6(struct fuzz *z)
+{
+	static const uint8_t next[] = { 6, 17, 58, 58, 0, 43, 44, 59, 60 }, types[] = { 1, 2, 128, 129, 135, 137 };
+	struct packet p = { .len = 40 + size(z), .bytes = { 0x60 } };
+
+	for (uint32_t i = 8; i < p.len; i++)
+		p.bytes[i] = below(z, 256);
+	pkt_put16(p.bytes + 4, p.len - 40 - (p.len > 40 && once_in(z, 8)));
+	p.bytes[6] = next[below(z, sizeof(next))];
+	p.bytes[7] = 64;
+	p.bytes[40] = types[below(z, sizeof(types))];
+	if (once_in(z, 4))
+		memset(p.bytes + (once_in(z, 2) ? 8 : 24), once_in(z, 2) ? 0xff : 0, 16);
+	if (once_in(z, 8))
+		flip(z, &p, 0, 48);
+	return p;
+}
+
 static struct packet gen_inner(struct fuzz *z, uint32_t *peer)
 {
 	struct pkt_spec spec = spec_of(z, z->rig->peers[once_in(z, 30) ? below(z, RIG_PEERS) : *peer].mesh, destination(z));
@@ -133,7 +151,9 @@ static struct packet gen_inner(struct fuzz *z, uint32_t *peer)
 	p = pkt_ip4(&spec);
 	if (once_in(z, 8))
 		flip(z, &p, 0, once_in(z, 2) ? 40 : p.len);
-	return p;
+	if (once_in(z, 2) && p.bytes[0] == 0x45)	/* not all of it ends at the checksum */
+		pkt_fix_header(&p);
+	return once_in(z, 25) ? gen_inner6(z) : p;
 }
 
 /* A packet of the flow's remote, as it comes from the wire, or as the flow's client got it. */

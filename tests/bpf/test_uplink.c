@@ -643,7 +643,7 @@ static void a_malformed_inner_packet_is_dropped(void **state)
 	struct packet good = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 5, .dport = 6, .payload = 20);
 	struct { uint32_t at; uint8_t value; enum talon_end end; } changes[] = {
 		{ 0, 0x44, TALON_BAD_INNER }, { 0, 0x55, TALON_BAD_INNER }, { 0, 0x05, TALON_BAD_INNER }, { 0, 0x65, TALON_INNER_IPV6 },
-		{ 0, 0x4f, TALON_BAD_INNER }, { 2, 0x10, TALON_BAD_INNER }, { 3, 19, TALON_BAD_INNER }, { 3, 0, TALON_BAD_INNER },
+		{ 0, 0x4f, TALON_INNER_CHECKSUM }, { 2, 0x10, TALON_BAD_INNER }, { 3, 19, TALON_BAD_INNER }, { 3, 0, TALON_BAD_INNER },
 		{ 3, 20, TALON_BAD_INNER }, { 3, 39, TALON_BAD_INNER },
 	};
 	struct rig *rig = *state;
@@ -655,6 +655,8 @@ static void a_malformed_inner_packet_is_dropped(void **state)
 		struct packet inner = good;
 
 		inner.bytes[changes[i].at] = changes[i].value;
+		if (inner.bytes[0] == 0x45)
+			pkt_fix_header(&inner);
 		r = rig_from_peer(rig, 0, &inner);
 		assert_int_equal(r.verdict, RIG_DROP);
 		rig_ends(rig, &r, TALON_DIR_IN, changes[i].end);
@@ -669,6 +671,7 @@ static void a_malformed_inner_packet_is_dropped(void **state)
 		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 253, .payload = 7);
 
 		inner.bytes[9] = proto;
+		pkt_fix_header(&inner);
 		r = rig_from_peer(rig, 0, &inner);
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_BAD_INNER);
 	}
@@ -2460,7 +2463,8 @@ static void every_end_was_reached(void **state)
 	/* NOT_LINEAR: needs a kernel out of memory. SEGMENTED: tc only. NO_ROOM: XDP only, tc grows any frame. */
 	static const enum talon_end elsewhere[] = {
 		TALON_NOT_LINEAR, TALON_ACL_DENIED /* test_acl.c */, /* test_whose.c: */ TALON_ONWARD, TALON_BLACKHOLE, TALON_UNREACHABLE,
-		TALON_NO_FIB, TALON_FWD_DISABLED, TALON_NO_WAY_BACK, TALON_BAD_DESTINATION,
+		TALON_NO_FIB, TALON_FWD_DISABLED, TALON_NO_WAY_BACK, TALON_BAD_DESTINATION, /* test_endpoint.c: */ TALON_SOURCE_ROUTED,
+		TALON_MARTIAN, TALON_ENDPOINT_LOOP,
 	};
 
 	for (int end = 0; end < TALON_END_COUNT; end++) {

@@ -904,10 +904,91 @@ static bool was_seen(const struct model *m, uint32_t peer, uint64_t counter)
 /* RFC 6040 section 4.2, figure 4; rows: inner Not-ECT, ECT(1), ECT(0), CE. -1: drop. */
 static const int ecn[4][4] = { { 0, 0, 0, -1 }, { 1, 1, 1, 3 }, { 2, 1, 2, 3 }, { 3, 3, 3, 3 } };
 
+/* Could a packet come from there? Where the peer is already is not asked again. */
+static bool is_martian(const struct judged *j, const struct model_endpoint *from)
+{
+	const struct model_endpoint *e = &j->m->endpoints[j->peer];
+	static const uint8_t zero[12];
+
+	if (e->six == from->six && e->remote_port == from->remote_port && !memcmp(e->remote, from->remote, from->six ? 16 : 4))
+		return false;
+	if (!from->remote_port)
+		return true;
+	if (from->six)
+		return from->remote[0] == 0xff || !memcmp(from->remote, zero, 12) || !memcmp(from->remote, rig_node6, 16) ||
+		       (!memcmp(from->remote, zero, 10) && from->remote[10] == 0xff && from->remote[11] == 0xff);
+	return from->remote[0] == 0 || from->remote[0] == 127 || from->remote[0] >= 224 || equal4(from->remote, ip4(NODE)) ||
+	       equal4(from->remote, ip4("10.9.0.1"));
+}
+
+/* RFC 4443 section 2.4: what no error is sent about. Behind extension headers there may be one. */
+static bool is_answerable6(const struct packet *p, uint32_t len)
+{
+	static const uint8_t extensions[] = { 0, 43, 44, 51, 60, 135 }, zero[16];
+
+	if (len <= 40 || p->bytes[8] == 0xff || p->bytes[24] == 0xff || !memcmp(p->bytes + 8, zero, 16) ||
+	    memchr(extensions, p->bytes[6], sizeof(extensions)))
+		return false;
+	return p->bytes[6] != 58 || (p->bytes[40] >= 128 && p->bytes[40] != 137);
+}
+
+static const char *refuse6(struct judged *j)
+{
+	uint32_t len = j->ip.len < 40 ? 0 : 40 + get16(j->ip.bytes + 4), embed, sum;
+	struct packet about = j->ip;
+	uint8_t *icmp;
+
+	if (!len || len > j->ip.len || !is_answerable6(&about, len))
+		return dropped(j, TALON_INNER_IPV6);
+	embed = len < RIG_MTU - 48 ? len : RIG_MTU - 48;
+	memset(j->ip.bytes, 0, 48);
+	j->ip.len = 48 + embed;
+	j->ip.bytes[0] = 0x60;
+	pkt_put16(j->ip.bytes + 4, 8 + embed);
+	j->ip.bytes[6] = 58;
+	j->ip.bytes[7] = 64;
+	memcpy(j->ip.bytes + 8, about.bytes + 24, 16);
+	memcpy(j->ip.bytes + 24, about.bytes + 8, 16);
+	icmp = j->ip.bytes + 40;
+	icmp[0] = 1;
+	memcpy(icmp + 8, about.bytes, embed);
+	sum = pkt_sum(8 + embed + 58, j->ip.bytes + 8, 32);
+	pkt_put16(icmp + 2, ~pkt_sum(sum, icmp, 8 + embed) & 0xffff);
+	j->kind = OTHER;
+	j->proto = 58;
+	j->header = 40;
+	return sealed(j, j->peer, TALON_ICMP_SENT);
+}
+
+/* The options of a header whose checksum is right. NULL: they may pass. */
+static const char *judge_options(struct judged *j, bool *ret_may_pass)
+{
+	uint32_t header = (j->ip.bytes[0] & 15) * 4, at = 20;
+
+	*ret_may_pass = false;
+	if (header < 20 || header > get16(j->ip.bytes + 2))
+		return dropped(j, TALON_BAD_INNER);
+	if (pkt_sum(0, j->ip.bytes, header) != 0xffff)
+		return dropped(j, TALON_INNER_CHECKSUM);
+	while (at < header && j->ip.bytes[at]) {
+		uint32_t len = j->ip.bytes[at] == 1 ? 1 : at + 1 < header ? j->ip.bytes[at + 1] : 0;
+
+		if (j->ip.bytes[at] == 131 || j->ip.bytes[at] == 137)
+			return dropped(j, TALON_SOURCE_ROUTED);
+		if (!len || (len == 1 && j->ip.bytes[at] != 1) || at + len > header)
+			return dropped(j, TALON_BAD_INNER);
+		at += len;
+	}
+	*ret_may_pass = true;
+	return NULL;
+}
+
 static const char *data_message(struct judged *j, const uint8_t *message, uint32_t len, const struct model_endpoint *from, uint8_t outer_tos)
 {
 	struct model *m = j->m;
 	uint64_t counter;
+	const char *wrong;
+	bool may_pass;
 	uint32_t index;
 	int combined;
 
@@ -924,6 +1005,8 @@ static const char *data_message(struct judged *j, const uint8_t *message, uint32
 		return dropped(j, TALON_REPLAYED);
 	if (!pkt_wg_open(m->rig->peers[j->peer].recv_key, message, len, &j->ip, &index, &counter))
 		return dropped(j, TALON_BAD_TAG);
+	if (is_martian(j, from))
+		return dropped(j, TALON_MARTIAN);
 	m->seen[j->peer][m->seen_count[j->peer]++] = counter;
 	if (counter + 1 > m->max[j->peer])
 		m->max[j->peer] = counter + 1;
@@ -933,9 +1016,11 @@ static const char *data_message(struct judged *j, const uint8_t *message, uint32
 	if (j->ip.len < 20)
 		return dropped(j, TALON_BAD_INNER);
 	if (j->ip.bytes[0] >> 4 == 6)
-		return dropped(j, TALON_INNER_IPV6);
+		return refuse6(j);
 	if (j->ip.bytes[0] >> 4 != 4 || get16(j->ip.bytes + 2) < 20 || get16(j->ip.bytes + 2) > j->ip.len)
 		return dropped(j, TALON_BAD_INNER);
+	if ((j->ip.bytes[0] & 15) == 5 && pkt_sum(0, j->ip.bytes, 20) != 0xffff)
+		return dropped(j, TALON_INNER_CHECKSUM);
 	combined = ecn[j->ip.bytes[1] & 3][outer_tos & 3];
 	if (combined < 0)
 		return dropped(j, TALON_CONGESTED);
@@ -945,7 +1030,8 @@ static const char *data_message(struct judged *j, const uint8_t *message, uint32
 		adjust(j->ip.bytes + 10, j->ip.bytes[0] << 8 | j->ip.bytes[1], j->ip.bytes[0] << 8 | tos);
 		j->ip.bytes[1] = tos;
 	}
-	return from_peer(j);
+	wrong = judge_options(j, &may_pass);
+	return may_pass ? from_peer(j) : wrong;
 }
 
 static bool is_ours6(const uint8_t *addr)

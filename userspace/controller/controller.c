@@ -306,6 +306,7 @@ static void each_second(void *ctx)
 	poll_facts(c, now);
 	nat_gc_tick(&c->gc, now / TALON_NSEC_PER_SEC);
 	keystream_check(c, now);
+	next_hops_keep(c, now);
 	if (now >= c->ports_ns)
 		refresh_ports(c, now);
 	if (c->monitor_failed)
@@ -315,7 +316,7 @@ static void each_second(void *ctx)
 	else
 		ways_poll(c);
 	if (now >= c->refresh_ns) {
-		/* Next hops may have moved without a word, and neighbours want to be asked about to stay warm. */
+		/* Next hops may have moved without a word. */
 		c->refresh_ns = now + REFRESH_NS;
 		c->sees_change = true;
 		c->links_changed = true;	/* nobody tells when another tc program gets in front */
@@ -593,6 +594,8 @@ struct controller *controller_new(const struct config *config)
 	loop_timer_init(&c->due, do_due, c);
 	loop_timer_init(&c->second, each_second, c);
 	loop_timer_init(&c->end, end_run, c);
+	loop_timer_init(&c->follow, follow_tick, c);
+	loop_timer_init(&c->pmtu.timer, pmtu_tick, c);
 	loop_timer_init(&c->notices.timer, plane_tell, c);
 	loop_timer_init(&c->hosts.timer, hosts_tick, c);
 	loop_timer_init(&c->ways.timer, ways_tick, c);

@@ -235,6 +235,7 @@ static void neigh_changed(struct controller *c, const struct net_event *event)
 	if (!seen) {
 		if (c->neigh_count == CONTROLLER_NEIGHS_MAX)
 			return;
+		c->sees_change |= next_hops_has(c, neigh);	/* used before we heard of it: perhaps with another MAC */
 		seen = &c->neighs[c->neigh_count++];
 		*seen = (struct seen_neigh){ .ifindex = neigh->ifindex, .family = neigh->family, .addr = neigh->addr };
 	} else if (memcmp(seen->mac, neigh->mac, sizeof(seen->mac))) {
@@ -250,6 +251,7 @@ void event_resync(struct controller *c)
 	c->tunnel_changed = true;
 	c->sees_change = true;
 	ways_check_soon(c);
+	follow_soon(c);
 	plane_note_network(c);
 }
 
@@ -284,6 +286,7 @@ static void network_event(const struct net_event *event, void *user)
 		c->links_changed = true;
 		ways_check_soon(c);
 		c->sees_change = true;
+		follow_soon(c);
 		if (is_ours(c, event->addr.ifindex))
 			hosts_check_soon(c);	/* routes go with the source address they name, without a word */
 		else

@@ -24,6 +24,7 @@
 #include "talon/config_types.h"
 #include "talon/event_types.h"
 #include "talon/handshake_types.h"
+#include "talon/next_hop_types.h"
 
 #define CONTROLLER_NEIGHS_MAX	4096	/* MACs we have seen on the uplinks */
 
@@ -138,6 +139,17 @@ struct relay_link {
 	struct loop_timer flush;
 };
 
+#define PMTU_NEWS_MAX 16
+
+/* Destinations of which ICMP said that a packet to them was too large. */
+struct pmtu_news {
+	struct loop_timer timer;
+	uint64_t due_ns;		/* not before */
+	unsigned count;
+	bool is_full;
+	struct talon_addr remotes[PMTU_NEWS_MAX];
+};
+
 struct mesh;
 
 struct controller {
@@ -170,6 +182,10 @@ struct controller {
 	struct loop_timer due;		/* device, held packets, generation */
 	struct loop_timer second;
 	struct loop_timer end;
+	struct loop_timer follow;	/* the host's addresses changed */
+	struct pmtu_news pmtu;
+	struct talon_next_hop hop;	/* where next_hops_keep() was */
+	bool has_hop;
 	struct early *early;		/* handshake messages that came before there was a device */
 	int result;			/* of the run */
 	struct ring_buffer *ring;
@@ -246,8 +262,8 @@ void map_bump_generation(struct controller *c);
 extern const struct device_ops controller_ops;
 /* Under the lock, which the datapath takes when the peer roams. */
 int endpoint_read(const struct controller *c, uint32_t peer, struct talon_endpoint *ret_endpoint);
-/* Writes the way by the host's own routes into @e. */
-void endpoint_fill_way(struct talon_endpoint *e);
+/* Writes the way by the host's own routes into @e, and what fits through it. */
+void endpoint_fill_way(const struct controller *c, struct talon_endpoint *e);
 void endpoint_from_map(const struct talon_endpoint *from, struct endpoint *ret_endpoint);
 
 /* start.c: what there is into our memory and the device; what is ours to say into the maps. */
@@ -318,6 +334,24 @@ static inline bool plane_is_pinned(const struct controller *c)
 {
 	return c->config->mesh.enabled;
 }
+
+/* follow.c */
+/* The local address, if it is open or none of this host's any more, as the route chooses it. */
+void follow_choose_local(const struct controller *c, struct endpoint *endpoint);
+/* Addresses changed: endpoints follow in a moment. */
+void follow_soon(struct controller *c);
+void follow_tick(void *ctx);
+
+/* next_hops.c */
+/* Each second: has neighbours asked that the datapath uses and nobody has confirmed lately. */
+void next_hops_keep(struct controller *c, uint64_t now_ns);
+bool next_hops_has(const struct controller *c, const struct net_neigh *neigh);
+
+/* pmtu.c */
+/* Errors about what the datapath sends from the port go to the socket's queue. Returns 0, or -1 and errno. */
+int pmtu_listen(int fd, int family);
+void pmtu_read(struct controller *c, int fd);
+void pmtu_tick(void *ctx);
 
 /* names.c: endpoints whose names could not be looked up at the start. */
 void names_tick(struct controller *c, uint64_t now_ns);

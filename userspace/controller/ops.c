@@ -98,11 +98,28 @@ void endpoint_from_map(const struct talon_endpoint *from, struct endpoint *ret_e
 	};
 }
 
+static bool is_tunnel(const struct controller *c, int ifindex)
+{
+	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(c->dp);
+
+	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex;
+}
+
+/* What fits, sealed, through a path of @mtu bytes; 0: it cannot be told. */
+static uint16_t inner_mtu(uint8_t family, uint32_t mtu)
+{
+	uint32_t overhead = family == AF_INET6 ? TALON_OVERHEAD6 : TALON_OVERHEAD4;
+
+	if (mtu > UINT16_MAX)
+		mtu = UINT16_MAX;
+	return mtu > overhead ? mtu - overhead : 0;
+}
+
 /*
  * The way by the host's own routes, for where the datapath's FIB lookup has no answer: a host that does not forward the outer family. A handshake
  * message just came or went that way, so the neighbour is known.
  */
-void endpoint_fill_way(struct talon_endpoint *e)
+void endpoint_fill_way(const struct controller *c, struct talon_endpoint *e)
 {
 	static const struct talon_addr zero;
 	struct net_route route;
@@ -110,13 +127,14 @@ void endpoint_fill_way(struct talon_endpoint *e)
 	struct net_link link;
 	bool on_link;
 
-	if (net_route_lookup(e->family, &e->remote, &route))
+	if (net_route_lookup(e->family, &e->remote, &route) || is_tunnel(c, route.ifindex))
 		return;
 	on_link = !memcmp(&route.gateway, &zero, sizeof(zero));
 	if (net_neigh_get(route.ifindex, e->family, on_link ? &e->remote : &route.gateway, &neigh) || !neigh.has_mac ||
 	    net_link_get_index(route.ifindex, &link))
 		return;
 	e->in_ifindex = route.ifindex;
+	e->mtu = inner_mtu(e->family, route.mtu && route.mtu < link.mtu ? route.mtu : link.mtu);
 	memcpy(e->in_smac, neigh.mac, sizeof(e->in_smac));
 	memcpy(e->in_dmac, link.mac, sizeof(e->in_dmac));
 }
@@ -143,7 +161,7 @@ static int set_endpoint(void *ctx, uint32_t peer, const struct endpoint *endpoin
 	e.local_port = c->map_config.listen_port;
 	e.remote = endpoint->remote;
 	e.local = endpoint->local;
-	endpoint_fill_way(&e);
+	endpoint_fill_way(c, &e);
 	return map_write(c, DATAPATH_MAP_ENDPOINTS, peer, &e, BPF_F_LOCK);
 }
 

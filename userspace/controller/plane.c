@@ -150,7 +150,7 @@ static int write_direct(struct controller *c, uint32_t peer, const struct endpoi
 	e.local_port = c->map_config.listen_port;
 	e.remote = to->remote;
 	e.local = to->local;
-	endpoint_fill_way(&e);
+	endpoint_fill_way(c, &e);
 	return map_write(c, DATAPATH_MAP_ENDPOINTS, peer, &e, BPF_F_LOCK);
 }
 
@@ -167,7 +167,7 @@ static int write_relay(struct controller *c, uint32_t peer, const struct endpoin
 		.local = to->local,
 	};
 
-	e.mtu = link->mtu;
+	e.mtu = link->mtu - TALON_OVERHEAD4;
 	e.ifindex = link->ifindex;
 	memcpy(e.dmac, link->far_mac, sizeof(e.dmac));
 	memcpy(e.smac, link->mac, sizeof(e.smac));
@@ -183,7 +183,7 @@ static int write_way(struct controller *c, uint32_t peer, enum plane_way way, co
 		if (!path || !endpoint_is_known(path))
 			return -EINVAL;
 		*ret_to = *path;
-		socket_choose_local(ret_to);
+		follow_choose_local(c, ret_to);
 		return write_direct(c, peer, ret_to);
 	case PLANE_RELAY:
 		ret = relay_open(c);

@@ -6,6 +6,7 @@
 #include <netinet/ip.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,6 +39,8 @@ static int open_one(int family, uint16_t port)
 		if (!ret)
 			ret = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	}
+	if (!ret)
+		ret = pmtu_listen(fd, family);
 	if (!ret)
 		ret = bind(fd, (struct sockaddr *)&at, len);
 	if (ret) {
@@ -150,12 +153,30 @@ static bool is_punch(const uint8_t *bytes, size_t len)
 	return len == 2 && bytes[0] == 'n' && bytes[1] == 'b';
 }
 
+/* As endpoint_is_martian() of bpf/lib/endpoint.h. What comes by the loopback device is no peer either: the datapath cannot send there. */
+static bool is_martian(const struct controller *c, const struct endpoint *from)
+{
+	uint32_t top = ntohl(from->remote.word[0]);
+	uint8_t mark;
+
+	if (!from->port)
+		return true;
+	if (from->family == AF_INET && (top >> 24 == 0 || top >> 24 == 127 || top >= 0xe0000000))
+		return true;
+	if (from->family == AF_INET6 && (top >> 24 == 0xff || IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)&from->remote)))
+		return true;
+	return c->dp && (!bpf_map_lookup_elem(datapath_map_fd(c->dp, DATAPATH_MAP_LOCAL_ADDRS), &from->remote, &mark) ||
+			 !bpf_map_lookup_elem(datapath_map_fd(c->dp, DATAPATH_MAP_BROADCASTS), &from->remote, &mark));
+}
+
 static void handle(struct controller *c, const struct endpoint *from, const uint8_t *bytes, size_t len)
 {
 	if (relay_is_endpoint(from))
 		c->junk++;	/* such sources are ours alone */
 	else if (is_stun(bytes, len) && c->plane_events.stun)
 		c->plane_events.stun(c->plane_ctx, from, bytes, len);
+	else if (is_martian(c, from))
+		c->junk++;
 	else if (len >= WG_DATA_MIN_LEN && bytes[0] == WG_DATA)
 		c->slow_data++;
 	else if (len && bytes[0] >= WG_INITIATION && bytes[0] <= WG_COOKIE)
@@ -194,6 +215,8 @@ void socket_read4(void *ctx, uint32_t events)
 {
 	struct controller *c = ctx;
 
+	if (events & EPOLLERR)
+		pmtu_read(c, c->udp4);
 	read_socket(c, c->udp4);
 }
 
@@ -201,6 +224,8 @@ void socket_read6(void *ctx, uint32_t events)
 {
 	struct controller *c = ctx;
 
+	if (events & EPOLLERR)
+		pmtu_read(c, c->udp6);
 	read_socket(c, c->udp6);
 }
 
@@ -213,6 +238,19 @@ static void add_control(struct msghdr *msg, int level, int type, const void *dat
 	cm->cmsg_len = CMSG_LEN(len);
 	memcpy(CMSG_DATA(cm), data, len);
 	msg->msg_controllen += CMSG_SPACE(len);
+}
+
+/* An ICMP error about something sent before: the next call that sends gets it, instead of sending. */
+static bool is_old_news(int ret)
+{
+	return ret == -ECONNREFUSED || ret == -EHOSTUNREACH || ret == -ENETUNREACH || ret == -EMSGSIZE || ret == -EACCES ||
+	       ret == -ENOPROTOOPT || ret == -EPROTO || ret == -EOPNOTSUPP;
+}
+
+/* What the kernels say of a source address that is no longer this host's: 6.18 that there is no route from it. */
+static bool is_gone(int ret)
+{
+	return ret == -EINVAL || ret == -ENETUNREACH || ret == -EADDRNOTAVAIL;
 }
 
 int socket_send(struct controller *c, const struct endpoint *to, const void *bytes, size_t len)
@@ -241,10 +279,12 @@ int socket_send(struct controller *c, const struct endpoint *to, const void *byt
 
 		add_control(&msg, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
 	}
-	if (sendmsg(fd, &msg, 0) >= 0)
-		return 0;
-	ret = -errno;
-	if (ret == -EINVAL && has_local) {	/* our address went away: let the route choose */
+	ret = sendmsg(fd, &msg, 0) < 0 ? -errno : 0;
+	if (is_old_news(ret)) {
+		pmtu_read(c, fd);
+		ret = sendmsg(fd, &msg, 0) < 0 ? -errno : 0;
+	}
+	if (is_gone(ret) && has_local) {	/* let the route choose; endpoints follow when the controller has heard of it */
 		struct endpoint any = *to;
 
 		memset(&any.local, 0, sizeof(any.local));

@@ -13,9 +13,6 @@
 #include "controller/internal.h"
 #include "log/log.h"
 
-#define TUNNEL_OVERHEAD4 60	/* IPv4, UDP, WireGuard header and tag */
-#define TUNNEL_OVERHEAD6 80
-
 /*
  * What an earlier process left, as it is: peers with their endpoints, so that their sessions go on. The preshared keys come with the first desired
  * state, and who is not in that goes then.
@@ -105,9 +102,9 @@ static int fill_links(struct controller *c, char *err, size_t errlen)
 		}
 		mc->uplinks[i] = link.ifindex;
 		is_veth |= !strcmp(link.kind, "veth");
-		if (link.mtu < (uint32_t)config->mtu + TUNNEL_OVERHEAD4) {
+		if (link.mtu < (uint32_t)config->mtu + TALON_OVERHEAD4) {
 			snprintf(err, errlen, "MTU: %u does not fit through %s (%u); write at most %u (%u if peers come by IPv6)",
-				 config->mtu, name, link.mtu, link.mtu - TUNNEL_OVERHEAD4, link.mtu - TUNNEL_OVERHEAD6);
+				 config->mtu, name, link.mtu, link.mtu - TALON_OVERHEAD4, link.mtu - TALON_OVERHEAD6);
 			return -EMSGSIZE;
 		}
 	}
@@ -151,7 +148,7 @@ void start_repair_endpoints(struct controller *c)
 			continue;
 		e.in_ifindex = 0;
 		e.flags &= ~TALON_ENDPOINT_L2;
-		endpoint_fill_way(&e);
+		endpoint_fill_way(c, &e);
 		map_write(c, DATAPATH_MAP_ENDPOINTS, i, &e, BPF_F_LOCK);
 	}
 }
@@ -192,31 +189,49 @@ struct local_fill {
 	uint8_t mark;
 };
 
+/* Nobody's address, in the network of one of ours. RFC 3021: networks of two have none. */
+static void put_broadcast(const struct local_fill *fill, const struct net_addr *addr)
+{
+	struct talon_addr all = addr->addr;
+
+	if (addr->family != AF_INET || addr->prefixlen > 30)
+		return;
+	all.word[0] |= htonl(0xffffffffU >> addr->prefixlen);
+	bpf_map_update_elem(datapath_map_fd(fill->c->dp, DATAPATH_MAP_BROADCASTS), &all, &fill->mark, BPF_ANY);
+}
+
 static void put_local(const struct net_addr *addr, void *user)
 {
 	struct local_fill *fill = user;
 
 	bpf_map_update_elem(datapath_map_fd(fill->c->dp, DATAPATH_MAP_LOCAL_ADDRS), &addr->addr, &fill->mark, BPF_ANY);
+	put_broadcast(fill, addr);
 }
 
-/* Marks what is there with a new value, then deletes what kept the old one. */
-void start_local_addrs(struct controller *c)
+static void prune_addrs(int map, uint8_t current)
 {
-	int map = datapath_map_fd(c->dp, DATAPATH_MAP_LOCAL_ADDRS);
-	struct local_fill fill = { .c = c, .mark = ++c->local_mark };
 	struct talon_addr key, next, *last = NULL;
 	uint8_t mark;
 
-	if (net_addr_list(put_local, &fill))
-		return;
 	while (!bpf_map_get_next_key(map, last, &next)) {
-		if (!bpf_map_lookup_elem(map, &next, &mark) && mark != fill.mark) {
+		if (!bpf_map_lookup_elem(map, &next, &mark) && mark != current) {
 			bpf_map_delete_elem(map, &next);
 			continue;
 		}
 		key = next;
 		last = &key;
 	}
+}
+
+/* Marks what is there with a new value, then deletes what kept the old one. */
+void start_local_addrs(struct controller *c)
+{
+	struct local_fill fill = { .c = c, .mark = ++c->local_mark };
+
+	if (net_addr_list(put_local, &fill))
+		return;
+	prune_addrs(datapath_map_fd(c->dp, DATAPATH_MAP_LOCAL_ADDRS), fill.mark);
+	prune_addrs(datapath_map_fd(c->dp, DATAPATH_MAP_BROADCASTS), fill.mark);
 }
 
 static void append(char *text, size_t len, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -56,7 +56,7 @@ static void set_endpoint(struct controller *c, const struct config_peer *peer)
 	else
 		to = (struct endpoint){ .family = peer->endpoint.family, .port = peer->endpoint.port, .remote = peer->endpoint.addr };
 	if (to.family)
-		socket_choose_local(&to);
+		follow_choose_local(c, &to);
 	device_set_peer_endpoint(c->device, id, &to);
 	if (to.family)
 		controller_ops.set_endpoint(c, id, &to);

@@ -111,6 +111,23 @@ int net_neigh_probe(int ifindex, uint8_t family, const struct talon_addr *addr)
 	return put(ifindex, family, addr, true);
 }
 
+int net_neigh_confirm(const struct net_neigh *neigh)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct ndmsg *msg;
+	struct nlmsghdr *nlh;
+
+	if (neigh->flags & MANAGED)
+		return 0;
+	nlh = start(buf, RTM_NEWNEIGH, neigh->ifindex, neigh->family, &neigh->addr, &msg);
+	nlh->nlmsg_flags = NLM_F_REPLACE;
+	msg->ndm_state = NUD_PROBE;
+	msg->ndm_flags = neigh->flags & NTF_ROUTER;	/* or a router of IPv6 would be one no more */
+	if (neigh->protocol)
+		mnl_attr_put_u8(nlh, NDA_PROTOCOL, neigh->protocol);
+	return nl_talk(nlh, NULL, 0);
+}
+
 int net_neigh_release(int ifindex, uint8_t family, const struct talon_addr *addr)
 {
 	struct net_neigh neigh;

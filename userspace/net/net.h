@@ -189,6 +189,12 @@ struct net_neigh {
  */
 int net_neigh_probe(int ifindex, uint8_t family, const struct talon_addr *addr);
 
+/*
+ * Asks the neighbour of a stale entry whether it is there, three times within as many seconds, as the kernel does with what it uses itself; nobody
+ * there: the entry fails. The entry is as net_neigh_get() read it. Managed ones the kernel keeps up: left alone. Returns 0 or a negative errno.
+ */
+int net_neigh_confirm(const struct net_neigh *neigh);
+
 /* Reads one entry. Returns 0 (look at has_mac and state), -ENOENT, or another negative errno. */
 int net_neigh_get(int ifindex, uint8_t family, const struct talon_addr *addr, struct net_neigh *ret_neigh);
 

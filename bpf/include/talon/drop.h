@@ -29,7 +29,10 @@
 	X(BAD_TAG,	"bad_tag",	1, "authentication tag is wrong")			\
 	X(CONGESTED,	"congested",	1, "outer packet marked CE, inner flow not ECN-capable (RFC 6040)")	\
 	X(BAD_INNER,	"bad_inner",	1, "inner packet is malformed")				\
-	X(INNER_IPV6,	"inner_ipv6",	1, "inner IPv6 is not supported yet")			\
+	X(INNER_CHECKSUM, "inner_checksum", 1, "checksum of the inner IPv4 header is wrong")	\
+	X(SOURCE_ROUTED, "source_routed", 1, "inner packet names its own way (LSRR or SSRR option)")	\
+	X(INNER_IPV6,	"inner_ipv6",	1, "inner IPv6 is not supported yet, and no ICMPv6 error could be sent")	\
+	X(MARTIAN,	"martian",	1, "outer source that can be nobody's: loopback, multicast, broadcast, our own")	\
 	X(NOT_ALLOWED,	"not_allowed",	1, "inner source is not among the peer's allowed IPs")	\
 	X(ACL_DENIED,	"acl_denied",	1, "no access rule lets it in, or one keeps it out")	\
 	X(NO_ROUTE,	"no_route",	1, "destination is in no advertised route")		\
@@ -49,6 +52,7 @@
 	X(NO_NEIGH,	"no_neigh",	1, "next hop's MAC is not known yet")			\
 	X(NO_PEER,	"no_peer",	1, "mesh address belongs to no peer")			\
 	X(NO_ENDPOINT,	"no_endpoint",	1, "peer's endpoint is not known")			\
+	X(ENDPOINT_LOOP, "endpoint_loop", 1, "the way to the peer's endpoint leads into the tunnel itself")	\
 	X(NO_KEY,	"no_key",	1, "no session to send with; a handshake was asked for")	\
 	X(NO_ROOM,	"no_room",	1, "no head or tail room in the frame")			\
 	X(LOCAL_SOURCE,	"local_source",	1, "inner source is an address of this host")		\

@@ -44,6 +44,10 @@ enum talon_endpoint_flags {
 #define TALON_RELAY_OWN_ADDR		0xFFFFFFFEU		/* host order */
 #define TALON_RELAY_PORT		51820			/* of a peer's end */
 
+/* What sealing adds to an inner packet, padding aside: IP header, UDP, WireGuard's header and tag. */
+#define TALON_OVERHEAD4	60
+#define TALON_OVERHEAD6	80
+
 /* Map "endpoints": ARRAY. Written under the lock by datapath (roaming) and controller (BPF_F_LOCK). */
 struct talon_endpoint {
 	struct bpf_spin_lock lock;
@@ -51,10 +55,10 @@ struct talon_endpoint {
 	__u8	flags;			/* enum talon_endpoint_flags */
 	__be16	local_port;
 	__be16	remote_port;
-	__u16	mtu;			/* of the outer path's device */
+	__u16	mtu;			/* largest inner packet that fits through the outer path; 0: unknown, config.tunnel_mtu holds */
 	__u32	ifindex;
 	__u32	generation;		/* config.generation the L2 part was looked up under */
-	struct talon_addr local;	/* source of what we send; zero: let the route decide */
+	struct talon_addr local;	/* source of what we send; zero: config.node_addr (IPv4), nothing can be sent (IPv6) */
 	struct talon_addr remote;
 	__u8	dmac[6];
 	__u8	smac[6];

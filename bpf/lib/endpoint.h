@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a peer's endpoint allows: how large a packet, and which address can be one at all. */
+#ifndef TALON_LIB_ENDPOINT_H
+#define TALON_LIB_ENDPOINT_H
+
+#include "lib/packet.h"
+
+#define INNER_MTU_MIN	68U	/* RFC 791: what every link carries */
+
+/* @mtu of an endpoint, 0: unknown. The tunnel's own is the upper limit. */
+static __always_inline __u32 mtu_within_tunnel(const struct talon_config *cfg, __u32 mtu)
+{
+	return mtu && mtu < cfg->tunnel_mtu ? mtu : cfg->tunnel_mtu;
+}
+
+/* Largest inner packet for @peer. As of its last packet: what is sealed is compared with the way that it takes. */
+static __always_inline __u32 endpoint_mtu(const struct talon_config *cfg, __u32 peer)
+{
+	struct talon_endpoint *e = bpf_map_lookup_elem(&endpoints, &peer);
+
+	return mtu_within_tunnel(cfg, e ? e->mtu : 0);
+}
+
+/* Largest inner packet, padded and sealed, in one outer packet of @path_mtu bytes. */
+static __always_inline __u32 endpoint_inner_mtu(__u8 family, __u32 path_mtu)
+{
+	__u32 overhead = family == AF_INET6 ? TALON_OVERHEAD6 : TALON_OVERHEAD4;
+
+	if (!path_mtu)
+		return 0;
+	if (path_mtu > 65535)
+		path_mtu = 65535;
+	return path_mtu < overhead + INNER_MTU_MIN ? INNER_MTU_MIN : path_mtu - overhead;
+}
+
+/*
+ * Can nobody's packet come from pkt->outer_src (RFC 1122 section 3.2.1.3, RFC 1812 section 5.3.7, RFC 4291 section 2)? This network, loopback,
+ * multicast, class E and broadcast; unspecified, loopback, IPv4 in IPv6; this host's own. Not for the relay link, whose class E is ours.
+ */
+__noinline int endpoint_is_martian(struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+	struct talon_addr src;
+	__u32 top;
+
+	if (!pkt || !cfg || !pkt->outer_sport)
+		return 1;
+	src = pkt->outer_src;
+	top = bpf_ntohl(src.word[0]);
+	if (pkt->outer_family == AF_INET) {
+		if (top >> 24 == 0 || top >> 24 == 127 || top >= 0xe0000000)
+			return 1;
+		if (src.word[0] == cfg->node_addr || src.word[0] == cfg->snat_addr)
+			return 1;
+	} else if (top >> 24 == 0xff || (!src.word[0] && !src.word[1] && (!src.word[2] || src.word[2] == bpf_htonl(0xffff)))) {
+		return 1;
+	}
+	return bpf_map_lookup_elem(&local_addrs, &src) || bpf_map_lookup_elem(&broadcasts, &src);
+}
+
+#endif
