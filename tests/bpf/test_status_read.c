@@ -333,6 +333,64 @@ static void a_link_is_attached_until_its_device_goes(void **state)
 	unlink(path);
 }
 
+static void put_link(__u32 ifindex, __u32 flags, __u32 source)
+{
+	struct talon_link link = { .flags = flags, .source = htonl(source) };
+
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.links), &ifindex, &link, 0), 0);
+}
+
+/* With nobody there to ask: the maps and the kernel say all. */
+static void devices_are_read_and_ours_and_idle_ones_left_out(void **state)
+{
+	__u32 lo = if_nametoindex("lo");
+	struct status status;
+
+	put_link(lo, TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT, 0xc0a80101);
+	put_link(7001, TALON_LINK_PROGRAM, 0);		/* a side device that went */
+	put_link(7002, TALON_LINK_REDIRECT, 0);		/* nothing leads there */
+	put_link(7003, TALON_LINK_REDIRECT, 0x0a000001);
+	read_status(&status);
+	assert_int_equal(status.device_count, 3);
+	assert_int_equal(status.devices[0].ifindex, lo);
+	assert_string_equal(status.devices[0].name, "lo");
+	assert_int_equal(status.devices[0].source, htonl(0xc0a80101));
+	assert_string_equal(status_way_out(&status, &status.devices[0]), "redirect");
+	assert_false(status_is_side(&status.devices[0]));
+	assert_string_equal(status.devices[1].name, "");
+	assert_true(status_is_side(&status.devices[1]));
+	assert_int_equal(status.devices[2].ifindex, 7003);
+	status_free(&status);
+}
+
+/* Its program went with it, and nobody has taken the pin away yet. */
+static void a_side_device_that_went_is_no_missing_program(void **state)
+{
+	char path[256], name[64];
+	struct status status;
+	int prog, link, ifindex;
+
+	assert_int_equal(system("ip link add sta0 type veth peer name sta1 && ip link set sta0 up"), 0);
+	ifindex = if_nametoindex("sta0");
+	prog = load_pass();
+	link = bpf_link_create(prog, ifindex, BPF_XDP, NULL);
+	assert_true(link >= 0);
+	snprintf(name, sizeof(name), "talon/" TALON_LAYOUT_NAME "/links/xdp-%d", ifindex);
+	snprintf(path, sizeof(path), "%s", below(name));
+	assert_int_equal(bpf_obj_pin(link, path), 0);
+	close(link);
+	close(prog);
+	put_link(ifindex, TALON_LINK_PROGRAM, 0);
+	read_status(&status);
+	assert_int_equal(status.hook_count, 1);
+	status_free(&status);
+	assert_int_equal(system("ip link del sta0"), 0);
+	read_status(&status);
+	assert_int_equal(status.hook_count, 0);
+	status_free(&status);
+	unlink(path);
+}
+
 static void a_missing_map_is_named(void **state)
 {
 	struct status status;
@@ -368,6 +426,8 @@ int main(void)
 		cmocka_unit_test(a_thousand_peers_cost_few_system_calls),
 		cmocka_unit_test(no_key_stays_in_what_was_gathered),
 		cmocka_unit_test(a_link_is_attached_until_its_device_goes),
+		cmocka_unit_test(devices_are_read_and_ours_and_idle_ones_left_out),
+		cmocka_unit_test(a_side_device_that_went_is_no_missing_program),
 		cmocka_unit_test(a_missing_map_is_named),
 		cmocka_unit_test(another_layout_is_told_from_none),
 	};

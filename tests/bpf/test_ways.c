@@ -112,6 +112,15 @@ static uint32_t flags_of(const char *device)
 	return bpf_map_lookup_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_LINKS), &key, &link) ? ~0U : link.flags;
 }
 
+static __be32 source_of(const char *device)
+{
+	uint32_t key = index_of(device);
+	struct talon_link link = {};
+
+	bpf_map_lookup_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_LINKS), &key, &link);
+	return link.source;
+}
+
 static bool has_flag(const char *device, uint32_t flag)
 {
 	uint32_t flags = flags_of(device);
@@ -244,6 +253,8 @@ static void devices_are_described_and_the_far_ends_gro_is_noticed(void **state)
 	uint32_t generation, gone;
 
 	assert_int_equal(flags_of("u0") & (TALON_LINK_UPLINK | TALON_LINK_PROGRAM), TALON_LINK_UPLINK | TALON_LINK_PROGRAM);
+	assert_int_equal(source_of("u0"), inet_addr("192.0.2.1"));
+	assert_int_equal(source_of("u1"), 0);
 	assert_int_equal(flags_of("u1") & (TALON_LINK_UPLINK | TALON_LINK_PROGRAM), 0);
 	assert_true(has_flag("wt0p", TALON_LINK_REDIRECT));	/* GRO is on at wt0 */
 	assert_false(has_flag("lo", TALON_LINK_REDIRECT));

@@ -22,6 +22,8 @@ static void check(const struct net_event *event, void *user)
 	case NET_EVENT_NEIGH:
 		assert(nl_addr_len(event->neigh.family));
 		break;
+	case NET_EVENT_RULE:
+		break;
 	case NET_EVENT_RESYNC:
 		abort();	/* the socket says that, not a message */
 	}
@@ -32,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct nlmsghdr *nlh = malloc(size ? size : 1);		/* exactly so large that the sanitizer sees every step beyond */
+	struct net_rule rule;
 	char text[64];
 
 	if (!nlh)
@@ -40,6 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	nl_parse_events(nlh, size, check, NULL);
 	if (is_whole(nlh, size) && nl_parse_ack_text(nlh, text, sizeof(text)))
 		assert(strlen(text) < sizeof(text));
+	if (is_whole(nlh, size) && !nl_parse_rule(nlh, &rule))
+		assert(rule.prefixlen <= 32);
 	free(nlh);
 	return 0;
 }

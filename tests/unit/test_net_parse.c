@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // rtnetlink messages, whole, cut short and lying about their lengths.
 #include <errno.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
@@ -151,6 +152,75 @@ static void a_multipath_route_names_its_first_device(void **state)
 	assert_int_equal(route.ifindex, 11);
 }
 
+static void the_devices_of_all_next_hops_are_kept_once(void **state)
+{
+	struct rtmsg msg = { .rtm_family = AF_INET, .rtm_type = RTN_UNICAST };
+	struct nlmsghdr *nlh = start(RTM_NEWROUTE, &msg, sizeof(msg));
+	uint8_t hops[40] = { 16, 0, RTNH_F_DEAD, 0, 11, 0, 0, 0, 8, 0, RTA_GATEWAY, 0, 10, 0, 0, 1,	/* the first has a gateway */
+			     8, 0, 0, 0, 12, 0, 0, 0, 8, 0, 0, 0, 11, 0, 0, 0 };
+	struct net_route route;
+
+	mnl_attr_put(nlh, RTA_MULTIPATH, 32, hops);
+	assert_int_equal(nl_parse_route(nlh, &route), 0);
+	assert_int_equal(route.ifindex, 11);
+	assert_memory_equal(&route.gateway, "\x0a\0\0\1", 4);
+	assert_int_equal(route.hop_count, 2);
+	assert_int_equal(route.hops[0], 11);
+	assert_int_equal(route.hops[1], 12);
+	assert_false(route.flags & RTNH_F_DEAD);	/* not all of them are */
+}
+
+static void a_next_hop_that_is_longer_than_its_list_is_refused(void **state)
+{
+	struct rtmsg msg = { .rtm_family = AF_INET, .rtm_type = RTN_UNICAST };
+	struct nlmsghdr *nlh = start(RTM_NEWROUTE, &msg, sizeof(msg));
+	uint8_t hops[16] = { 8, 0, 0, 0, 11, 0, 0, 0, 12, 0, 0, 0, 12, 0, 0, 0 };
+	struct net_route route;
+
+	mnl_attr_put(nlh, RTA_MULTIPATH, sizeof(hops), hops);
+	assert_int_equal(nl_parse_route(nlh, &route), -EBADMSG);
+}
+
+static struct net_rule rule_with(const struct fib_rule_hdr *msg, uint16_t attr, const void *data, size_t len)
+{
+	struct nlmsghdr *nlh = start(RTM_NEWRULE, msg, sizeof(*msg));
+	struct net_rule rule = { 0 };
+
+	mnl_attr_put_u32(nlh, FRA_TABLE, 1000);
+	mnl_attr_put_u32(nlh, FRA_PRIORITY, 77);
+	mnl_attr_put_u32(nlh, FRA_SUPPRESS_PREFIXLEN, ~0U);	/* as the kernel says that nothing is */
+	if (attr)
+		mnl_attr_put(nlh, attr, len, data);
+	assert_int_equal(nl_parse_rule(nlh, &rule), 0);
+	assert_int_equal(rule.table, 1000);
+	assert_int_equal(rule.priority, 77);
+	return rule;
+}
+
+static void a_rule_says_what_it_looks_at(void **state)
+{
+	const struct fib_rule_hdr plain = { .family = AF_INET, .action = FR_ACT_TO_TBL, .table = 252 };
+	const struct fib_rule_hdr to = { .family = AF_INET, .action = FR_ACT_TO_TBL, .dst_len = 8, .flags = FIB_RULE_INVERT };
+	const struct fib_rule_hdr from = { .family = AF_INET, .action = FR_ACT_TO_TBL, .src_len = 8 };
+	const struct net_rule none = rule_with(&plain, 0, NULL, 0), to10 = rule_with(&to, FRA_DST, "\x0a\0\0\0", 4);
+	const uint32_t one = 1, zero = 0;
+
+	assert_false(none.is_narrow || none.suppresses || none.is_inverted || none.prefixlen);
+	assert_int_equal(none.action, FR_ACT_TO_TBL);
+	assert_int_equal(to10.prefixlen, 8);
+	assert_memory_equal(&to10.dst, "\x0a\0\0\0", 4);
+	assert_true(to10.is_inverted);
+	assert_false(to10.is_narrow);
+	assert_true(rule_with(&from, FRA_SRC, "\x0a\0\0\0", 4).is_narrow);
+	assert_true(rule_with(&plain, FRA_FWMARK, &one, 4).is_narrow);
+	assert_false(rule_with(&plain, FRA_FWMASK, &one, 4).is_narrow);	/* mark 0: what our packets have */
+	assert_true(rule_with(&plain, FRA_IIFNAME, "eth0", 5).is_narrow);
+	assert_false(rule_with(&plain, FRA_IIFNAME, "lo", 3).is_narrow);	/* what the host itself sends */
+	assert_true(rule_with(&plain, FRA_OIFNAME, "eth0", 5).is_narrow);
+	assert_true(rule_with(&plain, FRA_IP_PROTO, &one, 1).is_narrow);
+	assert_true(rule_with(&plain, FRA_SUPPRESS_PREFIXLEN, &zero, 4).suppresses);
+}
+
 static void a_neighbours_two_kinds_of_flags_are_told_apart(void **state)
 {
 	struct ndmsg msg = {
@@ -264,6 +334,9 @@ int main(void)
 		cmocka_unit_test(a_point_to_point_address_is_the_local_one),
 		cmocka_unit_test(a_route_is_read_with_its_metrics),
 		cmocka_unit_test(a_multipath_route_names_its_first_device),
+		cmocka_unit_test(the_devices_of_all_next_hops_are_kept_once),
+		cmocka_unit_test(a_next_hop_that_is_longer_than_its_list_is_refused),
+		cmocka_unit_test(a_rule_says_what_it_looks_at),
 		cmocka_unit_test(a_neighbours_two_kinds_of_flags_are_told_apart),
 		cmocka_unit_test(the_kernels_words_are_found_behind_the_request),
 		cmocka_unit_test(no_prefix_of_a_message_is_read_beyond_its_end),

@@ -29,6 +29,7 @@ static __be32 addr(const char *text)
 }
 
 static struct talon_lpm4 allowed[2];
+static struct status_device devices[5];
 static struct status_route routes[3];
 static struct status_peer peers[3];
 
@@ -91,6 +92,14 @@ static struct status make_status(void)
 	s.hooks[0] = (struct status_hook){ "xdp", "eth0", 2, true };
 	s.hooks[1] = (struct status_hook){ "tcx", "wt0p", 9, true };
 	s.hook_count = 2;
+	s.config.tunnel_ifindex = 8;
+	devices[0] = (struct status_device){ "eth0", 2, TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT, addr("192.168.1.221") };
+	devices[1] = (struct status_device){ "", 3, TALON_LINK_PROGRAM, addr("10.9.9.1") };	/* gone */
+	devices[2] = (struct status_device){ "flannel.1", 5, TALON_LINK_PROGRAM, addr("10.42.0.0") };
+	devices[3] = (struct status_device){ "eth1", 6, TALON_LINK_UPLINK, 0 };
+	devices[4] = (struct status_device){ "docker0", 7, TALON_LINK_REDIRECT, addr("172.17.0.1") };
+	s.devices = devices;
+	s.device_count = 5;
 	s.routes = routes;
 	s.route_count = 3;
 	s.peers = peers;
@@ -224,6 +233,12 @@ static const char detail[] =
 	"Programs:\n"
 	"  xdp on eth0: attached\n"
 	"  tcx on wt0p: attached\n"
+	"\n"
+	"Devices:\n"
+	"  eth0: uplink, frames leave by redirect, source 192.168.1.221\n"
+	"  flannel.1: side device, frames leave through wt0, source 10.42.0.0\n"
+	"  eth1: uplink, frames leave through wt0, source -\n"
+	"  docker0: no program, frames leave by redirect, source 172.17.0.1\n"
 	"\n";
 
 static void the_summary_reads_as_documented(void **state)
@@ -258,7 +273,7 @@ static void an_empty_datapath_reads_well(void **state)
 	char *text = text_of(&s, true);
 
 	assert_has(text, "Peers detail:\n\nFlows:\n  Live: 0\n  Room: 0\n");
-	assert_has(text, "Programs:\n  none\n\n");
+	assert_has(text, "Programs:\n  none\n\nDevices:\n  none\n\n");
 	assert_has(text, "Controller: Starting\n");
 	assert_has(text, "Networks: -\nHazards: none\nFlows: 0/0\nPeers count: 0/0 Connected\n");
 	free(text);
@@ -285,7 +300,11 @@ static const char json_head[] =
 	"\"datapath\":{\"mode\":\"xdp\",\"reason\":\"eth0: native XDP of virtio_net\",\"attached\":true,"
 	"\"ageSeconds\":90061,\"adoptions\":1,\"layout\":1,\"programs\":["
 	"{\"kind\":\"xdp\",\"device\":\"eth0\",\"ifindex\":2,\"attached\":true},"
-	"{\"kind\":\"tcx\",\"device\":\"wt0p\",\"ifindex\":9,\"attached\":true}]},"
+	"{\"kind\":\"tcx\",\"device\":\"wt0p\",\"ifindex\":9,\"attached\":true}],"
+	"\"devices\":[{\"device\":\"eth0\",\"ifindex\":2,\"role\":\"uplink\",\"program\":true,\"frames\":\"redirect\",\"source\":\"192.168.1.221\"},"
+	"{\"device\":\"flannel.1\",\"ifindex\":5,\"role\":\"side\",\"program\":true,\"frames\":\"tunnel\",\"source\":\"10.42.0.0\"},"
+	"{\"device\":\"eth1\",\"ifindex\":6,\"role\":\"uplink\",\"program\":false,\"frames\":\"tunnel\",\"source\":null},"
+	"{\"device\":\"docker0\",\"ifindex\":7,\"role\":\"none\",\"program\":false,\"frames\":\"redirect\",\"source\":\"172.17.0.1\"}]},"
 	"\"uplinks\":[\"eth0\",\"eth1\"],\"interface\":\"wt0\",\"mtu\":1280,\"address\":\"100.64.0.1/10\","
 	"\"publicKey\":\"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=\",\"listenPort\":51820,"
 	"\"snat\":{\"address\":\"192.168.1.221\",\"spareAddress\":false,\"firstPort\":12288,\"lastPort\":19999},"
@@ -343,6 +362,7 @@ static struct status make_hostile(void)
 	fill(s.hooks[0].kind, sizeof(s.hooks[0].kind), pattern);
 	fill(s.hooks[0].device, sizeof(s.hooks[0].device), pattern);
 	s.hooks[0].attached = false;
+	fill(devices[0].name, sizeof(devices[0].name), pattern);
 	return s;
 }
 

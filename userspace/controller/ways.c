@@ -232,6 +232,25 @@ static unsigned choose_sides(struct controller *c, struct way_links *links, stru
 
 /* Map links. */
 
+/* For status: the source of the shortest prefix that leads there. */
+static void note_sources(const struct controller *c, struct way_links *links)
+{
+	uint8_t *lens = malloc(links->count + 1);
+
+	for (size_t i = 0; i < c->ways.hosts.count && lens; i++) {
+		const struct host_route *route = &c->ways.hosts.list[i];
+		struct way_link *link = find_link(links, route->hops[0]);
+
+		if (!link || route->value.kind != TALON_HOST_UNICAST || !route->value.source)
+			continue;
+		if (link->value.source && lens[link - links->list] <= route->len)
+			continue;
+		link->value.source = route->value.source;
+		lens[link - links->list] = route->len;
+	}
+	free(lens);
+}
+
 static bool is_same(const struct way_link *a, const struct way_link *b)
 {
 	return !memcmp(&a->value, &b->value, sizeof(a->value));
@@ -328,6 +347,7 @@ static void sync_links(struct controller *c, struct way_links *links)
 	unsigned count = choose_sides(c, links, sides);
 	struct way_links copy = { .count = links->count, .list = calloc(links->count + 1, sizeof(*copy.list)) };
 
+	note_sources(c, links);
 	mark_programs(c, links);
 	write_links(c, links);
 	if (copy.list) {

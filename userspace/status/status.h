@@ -21,7 +21,7 @@
 
 #define STATUS_HEARTBEAT_FRESH_NS	(3 * TALON_NSEC_PER_SEC)	/* it beats about once a second */
 #define STATUS_HEARTBEAT_HUNG_NS	(10 * TALON_NSEC_PER_SEC)
-#define STATUS_HOOKS_MAX		(2 * TALON_UPLINKS_MAX + 4)
+#define STATUS_HOOKS_MAX		(2 * TALON_UPLINKS_MAX + 48)	/* side devices, both ends of the tunnel, the relay link */
 
 enum status_controller {
 	STATUS_STOPPED,			/* no such process */
@@ -48,6 +48,14 @@ struct status_hook {
 	char device[IF_NAMESIZE];	/* its name now; empty if the device is gone */
 	int ifindex;
 	bool attached;
+};
+
+/* A device that packets can leave by. */
+struct status_device {
+	char name[IF_NAMESIZE];		/* empty if it is gone */
+	__u32 ifindex;
+	__u32 flags;			/* enum talon_link_flags */
+	__be32 source;			/* of the host's own packets by it; 0: no route leads there */
 };
 
 struct status_route {
@@ -77,6 +85,8 @@ struct status {
 	struct talon_config config;
 	struct status_hook hooks[STATUS_HOOKS_MAX];
 	size_t hook_count;
+	struct status_device *devices;	/* by ifindex, without those of our own */
+	size_t device_count;
 	struct status_route *routes;	/* by address */
 	size_t route_count;
 	struct status_peer *peers;
@@ -98,7 +108,16 @@ struct status {
 int status_read(struct status *ret_status, const char *pin_dir, char *why, size_t size);
 void status_free(struct status *status);
 
-/* Fills the hooks of @status: what the pins below @root/links say, and whether the kernel agrees. */
+/* Is it a device that carries a program though it is no uplink? */
+static inline bool status_is_side(const struct status_device *device)
+{
+	return (device->flags & (TALON_LINK_UPLINK | TALON_LINK_PROGRAM)) == TALON_LINK_PROGRAM;
+}
+
+/* How frames leave by it: "redirect", "tc", or "tunnel", which is through the tunnel device. */
+const char *status_way_out(const struct status *status, const struct status_device *device);
+
+/* Fills the hooks of @status, whose devices are there: what the pins below @root/links say, and whether the kernel agrees. */
 void status_read_hooks(struct status *status, const char *root);
 
 enum status_controller status_controller(const struct status *status);

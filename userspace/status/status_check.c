@@ -51,6 +51,13 @@ size_t status_connected(const struct status *status)
 	return count;
 }
 
+const char *status_way_out(const struct status *status, const struct status_device *device)
+{
+	if (device->flags & TALON_LINK_REDIRECT)
+		return "redirect";
+	return strncmp(status->info.mode, "xdp", 3) ? "tc" : "tunnel";
+}
+
 bool status_is_attached(const struct status *status)
 {
 	for (size_t i = 0; i < status->hook_count; i++) {

@@ -41,6 +41,16 @@ static bool hook_is_attached(enum hook_kind kind, int ifindex, int fd)
 	}
 }
 
+/* A side device took its program along: nothing is missing. */
+static bool was_side(const struct status *status, int ifindex)
+{
+	for (size_t i = 0; i < status->device_count; i++) {
+		if (status->devices[i].ifindex == (__u32)ifindex)
+			return status_is_side(&status->devices[i]);
+	}
+	return false;
+}
+
 static void add_hook(struct status *status, const char *dir, const char *name)
 {
 	struct status_hook *hook = &status->hooks[status->hook_count];
@@ -59,6 +69,10 @@ static void add_hook(struct status *status, const char *dir, const char *name)
 	snprintf(hook->kind, sizeof(hook->kind), "%.*s", (int)strcspn(name, "-"), name);
 	if (if_indextoname(ifindex, device))
 		memcpy(hook->device, device, sizeof(device));
+	if (!hook->device[0] && was_side(status, ifindex)) {
+		close(fd);
+		return;
+	}
 	hook->attached = hook->device[0] && hook_is_attached(kind, ifindex, fd);
 	status->hook_count++;
 	close(fd);

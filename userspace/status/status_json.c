@@ -40,6 +40,31 @@ static void put_controller(struct json_out *json, const struct status *status)
 	json_out_end(json, '}');
 }
 
+static void put_devices(struct json_out *json, const struct status *status)
+{
+	char addr[INET_ADDRSTRLEN];
+
+	json_out_begin(json, "devices", '[');
+	for (size_t i = 0; i < status->device_count; i++) {
+		const struct status_device *device = &status->devices[i];
+
+		if (!device->name[0])
+			continue;
+		json_out_begin(json, NULL, '{');
+		json_out_string(json, "device", device->name, sizeof(device->name));
+		json_out_number(json, "ifindex", device->ifindex);
+		json_out_text(json, "role", device->flags & TALON_LINK_UPLINK ? "uplink" : status_is_side(device) ? "side" : "none");
+		json_out_bool(json, "program", device->flags & TALON_LINK_PROGRAM);
+		json_out_text(json, "frames", status_way_out(status, device));
+		if (device->source)
+			json_out_text(json, "source", inet_ntop(AF_INET, &device->source, addr, sizeof(addr)));
+		else
+			json_out_null(json, "source");
+		json_out_end(json, '}');
+	}
+	json_out_end(json, ']');
+}
+
 static void put_datapath(struct json_out *json, const struct status *status)
 {
 	const struct talon_info *info = &status->info;
@@ -63,6 +88,7 @@ static void put_datapath(struct json_out *json, const struct status *status)
 		json_out_end(json, '}');
 	}
 	json_out_end(json, ']');
+	put_devices(json, status);
 	json_out_end(json, '}');
 }
 

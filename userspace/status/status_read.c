@@ -484,6 +484,55 @@ static int read_allowed(struct reading *r)
 	return 0;
 }
 
+static int by_ifindex(const void *left, const void *right)
+{
+	const struct status_device *a = left, *b = right;
+
+	return (a->ifindex > b->ifindex) - (a->ifindex < b->ifindex);
+}
+
+static bool is_ours(const struct talon_config *config, __u32 ifindex)
+{
+	return ifindex == config->tunnel_ifindex || ifindex == config->tunnel_peer_ifindex || ifindex == config->relay_ifindex;
+}
+
+static void add_device(struct status *status, __u32 ifindex, const struct talon_link *link)
+{
+	struct status_device *device = &status->devices[status->device_count];
+
+	if (is_ours(&status->config, ifindex) || (!link->source && !(link->flags & (TALON_LINK_UPLINK | TALON_LINK_PROGRAM))))
+		return;
+	*device = (struct status_device){ .ifindex = ifindex, .flags = link->flags, .source = link->source };
+	if (!if_indextoname(ifindex, device->name))
+		device->name[0] = '\0';
+	status->device_count++;
+}
+
+/* Those that a program sits on or a route leads to. A walk may start over when an entry goes: the map's size ends it. */
+static int read_devices(struct reading *r)
+{
+	struct status *status = r->status;
+	__u32 key, next, *last = NULL, entries, seen = 0;
+	struct talon_link link;
+	int fd;
+
+	fd = open_map(r, "links", sizeof(link), &entries);
+	if (fd < 0)
+		return fd;
+	status->devices = calloc(entries, sizeof(*status->devices));
+	while (status->devices && seen++ < entries && !bpf_map_get_next_key(fd, last, &next)) {
+		key = next;
+		last = &key;
+		if (!bpf_map_lookup_elem(fd, &key, &link))
+			add_device(status, key, &link);
+	}
+	close(fd);
+	if (!status->devices)
+		return -ENOMEM;
+	qsort(status->devices, status->device_count, sizeof(*status->devices), by_ifindex);
+	return 0;
+}
+
 static int read_info(struct reading *r)
 {
 	return read_one(r, "info", &r->status->info, sizeof(r->status->info));
@@ -550,7 +599,7 @@ static __u64 read_clock(clockid_t clock)
 int status_read(struct status *ret_status, const char *pin_dir, char *why, size_t size)
 {
 	static int (*const steps[])(struct reading *) = {
-		read_config, read_info, read_nat, read_counters, read_handshakes, read_keystream, read_routes, read_peers,
+		read_config, read_info, read_nat, read_counters, read_handshakes, read_keystream, read_devices, read_routes, read_peers,
 		read_allowed,
 	};
 	struct status status = {};
@@ -577,6 +626,7 @@ int status_read(struct status *ret_status, const char *pin_dir, char *why, size_
 
 void status_free(struct status *status)
 {
+	free(status->devices);
 	free(status->routes);
 	free(status->peers);
 	free(status->allowed);

@@ -149,6 +149,45 @@ static void print_hooks(FILE *out, const struct status *status)
 	fprintf(out, "%s\n", status->hook_count ? "" : "  none\n");
 }
 
+#define DEVICES_SHOWN 16	/* of those without a program: a node may have a route for each of a thousand pods */
+
+static void print_device(FILE *out, const struct status *status, const struct status_device *device)
+{
+	const char *way = status_way_out(status, device);
+	char addr[INET_ADDRSTRLEN] = "-";
+
+	if (device->source)
+		inet_ntop(AF_INET, &device->source, addr, sizeof(addr));
+	fprintf(out, "  ");
+	show_text(out, device->name, sizeof(device->name));
+	fprintf(out, ": %s, frames leave ", device->flags & TALON_LINK_UPLINK ? "uplink" : status_is_side(device) ? "side device" : "no program");
+	if (!strcmp(way, "tunnel")) {
+		fprintf(out, "through ");
+		show_text(out, status->info.tunnel, sizeof(status->info.tunnel));
+	} else {
+		fprintf(out, "by %s", way);
+	}
+	fprintf(out, ", source %s\n", addr);
+}
+
+static void print_devices(FILE *out, const struct status *status)
+{
+	size_t plain = 0;
+
+	fprintf(out, "Devices:\n");
+	for (size_t i = 0; i < status->device_count; i++) {
+		const struct status_device *device = &status->devices[i];
+
+		if (!device->name[0])
+			continue;
+		if (device->flags & (TALON_LINK_UPLINK | TALON_LINK_PROGRAM) || plain++ < DEVICES_SHOWN)
+			print_device(out, status, device);
+	}
+	if (plain > DEVICES_SHOWN)
+		fprintf(out, "  and %zu more without a program\n", plain - DEVICES_SHOWN);
+	fprintf(out, "%s\n", status->device_count ? "" : "  none\n");
+}
+
 /* Record 0 is never used. */
 static __u32 flow_room(const struct status *status)
 {
@@ -325,6 +364,7 @@ static void print_details(FILE *out, const struct status *status)
 	print_nat(out, status);
 	print_keystream(out, status);
 	print_hooks(out, status);
+	print_devices(out, status);
 }
 
 void status_print_text(FILE *out, const struct status *status, bool detail)

@@ -58,7 +58,7 @@ struct talon_link {
 	__u8	mac[6];
 	__u16	mtu;
 	__u32	flags;			/* enum talon_link_flags */
-	__u32	pad;
+	__be32	source;			/* of the host's own packets by this device, for status; 0: no route leads there */
 };
 TALON_ASSERT_SIZE(struct talon_link, 16);
 
