@@ -65,7 +65,7 @@ static __always_inline int tunnel_too_big(ctx_md *ctx, struct talon_pkt *pkt, co
 /* What the controller sends to a peer's endpoint, and the host's routes lead here: no handshake is made through the tunnel that it is for. */
 static __always_inline bool tunnel_is_loop(struct talon_pkt *pkt, const struct talon_config *cfg)
 {
-	return pkt->proto == IPPROTO_UDP && pkt->key.sport == cfg->listen_port && pkt->kind == INNER_FLOW && is_local4(cfg, pkt->key.src);
+	return pkt->proto == IPPROTO_UDP && pkt->key.sport == cfg->listen_port && pkt->kind == INNER_FLOW && whose_is_own(cfg, pkt->key.src);
 }
 
 /* Which peer is the packet for? To the spare SNAT address: undo the NAT first. */

@@ -209,17 +209,22 @@ static __always_inline enum talon_end frame_onward_end(void)
 
 #endif
 
+/* Does the device take frames that this hook redirects to it? From tc, any does. A device nobody has told of yet does not. */
+static __always_inline bool frame_redirects_to(__u32 ifindex)
+{
+#ifdef TALON_TC
+	return true;
+#else
+	struct talon_link *link = bpf_map_lookup_elem(&links, &ifindex);
+
+	return link && (link->flags & TALON_LINK_REDIRECT);
+#endif
+}
+
 /* How a frame goes back by the device that it came in by. */
 static __always_inline enum talon_action frame_back_action(ctx_md *ctx, const struct talon_config *cfg)
 {
-#ifdef TALON_TC
-	return ACTION_SEND;
-#else
-	__u32 ifindex = frame_ifindex(ctx);
-	struct talon_link *link = bpf_map_lookup_elem(&links, &ifindex);
-
-	return (cfg->flags & TALON_F_XDP_TX) || (link && (link->flags & TALON_LINK_REDIRECT)) ? ACTION_SEND : ACTION_ONWARD;
-#endif
+	return (cfg->flags & TALON_F_XDP_TX) || frame_redirects_to(frame_ifindex(ctx)) ? ACTION_SEND : ACTION_ONWARD;
 }
 
 /* Is the frame addressed to us on layer 2? On a port in promiscuous mode others' traffic passes as well. */

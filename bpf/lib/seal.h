@@ -74,7 +74,7 @@ static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generatio
 		*(__u32 *)e->smac = *(__u32 *)pkt->endpoint.smac;
 		*(__u16 *)(e->smac + 4) = *(__u16 *)(pkt->endpoint.smac + 4);
 		e->generation = generation;
-		e->flags |= TALON_ENDPOINT_L2;
+		e->flags = (e->flags & ~TALON_ENDPOINT_ONWARD) | TALON_ENDPOINT_L2 | (pkt->endpoint.flags & TALON_ENDPOINT_ONWARD);
 	}
 	bpf_spin_unlock(&e->lock);
 }
@@ -91,6 +91,14 @@ static __always_inline bool seal_local_is_ours(const struct talon_config *cfg, c
 static __always_inline bool seal_is_loop(const struct talon_config *cfg, __u32 ifindex)
 {
 	return ifindex == cfg->tunnel_ifindex || ifindex == cfg->tunnel_peer_ifindex;
+}
+
+/* How frames leave by the endpoint's device. */
+static __always_inline void seal_note_device(struct endpoint_copy *e)
+{
+	e->flags &= ~TALON_ENDPOINT_ONWARD;
+	if (!frame_redirects_to(e->ifindex))
+		e->flags |= TALON_ENDPOINT_ONWARD;
 }
 
 /*
@@ -142,6 +150,7 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 	if (has_device) {
 		e->ifindex = pkt->fib.ifindex;
 		e->mtu = endpoint_inner_mtu(e->family, pkt->mtu);
+		seal_note_device(e);
 		mac_copy(e->dmac, pkt->fib.dmac);
 		mac_copy(e->smac, pkt->fib.smac);
 		seal_keep_way(pkt, cfg->generation, moved);
@@ -159,6 +168,7 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 	e->ifindex = e->in_ifindex;
 	mac_copy(e->dmac, e->in_smac);
 	mac_copy(e->smac, e->in_dmac);
+	seal_note_device(e);
 	return 0;
 }
 
@@ -417,7 +427,9 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	if (pkt->tot_len)
 		ps->tx_data_ns = pkt->now_ns;
 	pkt->ifindex = e->ifindex;
-	return end(pkt, seal_end(pkt), ACTION_SEND);
+	if (!(e->flags & TALON_ENDPOINT_ONWARD))
+		return end(pkt, seal_end(pkt), ACTION_SEND);
+	return end(pkt, seal_end(pkt) == TALON_FORWARDED ? frame_onward_end() : seal_end(pkt), ACTION_ONWARD);
 }
 
 #endif

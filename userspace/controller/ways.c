@@ -57,6 +57,8 @@ static void take_link(const struct net_link *link, void *user)
 		.is_loopback = link->type == ARPHRD_LOOPBACK,
 		.value.mtu = link->mtu < 65535 ? link->mtu : 65535,
 	};
+	if (!way->is_ethernet || (link->flags & IFF_NOARP))
+		way->value.flags |= TALON_LINK_NOARP;
 	memcpy(way->name, link->name, sizeof(way->name));
 	memcpy(way->value.mac, link->mac, sizeof(way->value.mac));
 }

@@ -35,6 +35,7 @@ TALON_ASSERT_SIZE(struct talon_peer_tx, 8);
 enum talon_endpoint_flags {
 	TALON_ENDPOINT_L2	= 1 << 0,	/* ifindex and MACs are valid for generation */
 	TALON_ENDPOINT_PINNED	= 1 << 1,	/* the controller chooses the way: arriving packets do not move it */
+	TALON_ENDPOINT_ONWARD	= 1 << 3,	/* ifindex takes no redirected frames (config_types.h, onward frames) */
 	TALON_ENDPOINT_RELAY	= 1 << 2,	/* out by config.relay_ifindex; no FIB, MACs as they are */
 };
 
