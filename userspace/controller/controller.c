@@ -319,6 +319,7 @@ static void each_second(void *ctx)
 		/* Next hops may have moved without a word. */
 		c->refresh_ns = now + REFRESH_NS;
 		c->sees_change = true;
+		pmtu_refresh(c);
 		c->links_changed = true;	/* nobody tells when another tc program gets in front */
 		start_hazards(c);
 	}

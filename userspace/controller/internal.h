@@ -264,6 +264,8 @@ extern const struct device_ops controller_ops;
 int endpoint_read(const struct controller *c, uint32_t peer, struct talon_endpoint *ret_endpoint);
 /* Writes the way by the host's own routes into @e, and what fits through it. */
 void endpoint_fill_way(const struct controller *c, struct talon_endpoint *e);
+/* What fits, sealed, through the way that the host itself would take, with what ICMP said of it; 0: it cannot be told. */
+uint16_t endpoint_find_mtu(const struct talon_endpoint *e);
 void endpoint_from_map(const struct talon_endpoint *from, struct endpoint *ret_endpoint);
 
 /* start.c: what there is into our memory and the device; what is ours to say into the maps. */
@@ -352,6 +354,8 @@ bool next_hops_has(const struct controller *c, const struct net_neigh *neigh);
 int pmtu_listen(int fd, int family);
 void pmtu_read(struct controller *c, int fd);
 void pmtu_tick(void *ctx);
+/* Once a minute: what the kernel has forgotten meanwhile is no limit any more. */
+void pmtu_refresh(struct controller *c);
 
 /* names.c: endpoints whose names could not be looked up at the start. */
 void names_tick(struct controller *c, uint64_t now_ns);

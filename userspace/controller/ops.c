@@ -115,6 +115,16 @@ static uint16_t inner_mtu(uint8_t family, uint32_t mtu)
 	return mtu > overhead ? mtu - overhead : 0;
 }
 
+uint16_t endpoint_find_mtu(const struct talon_endpoint *e)
+{
+	struct net_route route;
+	struct net_link link;
+
+	if (net_route_lookup(e->family, &e->remote, &route) || net_link_get_index(route.ifindex, &link))
+		return 0;
+	return inner_mtu(e->family, route.mtu && route.mtu < link.mtu ? route.mtu : link.mtu);
+}
+
 /*
  * The way by the host's own routes, for where the datapath's FIB lookup has no answer: a host that does not forward the outer family. A handshake
  * message just came or went that way, so the neighbour is known.

@@ -84,15 +84,31 @@ static bool is_news(const struct pmtu_news *news, const struct talon_endpoint *e
 	return false;
 }
 
-/* The way is looked up anew by the next packet, and with it what fits through. */
-static void forget_way(struct controller *c, uint32_t peer)
+/* The datapath looks the way up anew. Where the host does not forward the outer family it has no answer: then this one holds. */
+static void look_again(struct controller *c, uint32_t peer, struct talon_endpoint *e)
+{
+	e->flags &= ~TALON_ENDPOINT_L2;
+	e->mtu = endpoint_find_mtu(e);
+	map_write(c, DATAPATH_MAP_ENDPOINTS, peer, e, BPF_F_LOCK);
+}
+
+static void tell_peer(struct controller *c, uint32_t peer)
 {
 	struct talon_endpoint e;
 
-	if (endpoint_read(c, peer, &e) || !(e.flags & TALON_ENDPOINT_L2) || e.flags & TALON_ENDPOINT_RELAY || !is_news(&c->pmtu, &e))
-		return;
-	e.flags &= ~TALON_ENDPOINT_L2;
-	map_write(c, DATAPATH_MAP_ENDPOINTS, peer, &e, BPF_F_LOCK);
+	if (!endpoint_read(c, peer, &e) && !(e.flags & TALON_ENDPOINT_RELAY) && is_news(&c->pmtu, &e))
+		look_again(c, peer, &e);
+}
+
+void pmtu_refresh(struct controller *c)
+{
+	for (uint32_t i = 0; i < c->peers_max; i++) {
+		struct talon_endpoint e;
+
+		if (c->infos[i].present && !endpoint_read(c, i, &e) && e.mtu && e.mtu < c->map_config.tunnel_mtu &&
+		    !(e.flags & (TALON_ENDPOINT_L2 | TALON_ENDPOINT_RELAY)))
+			look_again(c, i, &e);
+	}
 }
 
 void pmtu_tick(void *ctx)
@@ -104,7 +120,7 @@ void pmtu_tick(void *ctx)
 		c->sees_change = true;	/* all of them */
 	for (uint32_t i = 0; c->is_ready && !c->pmtu.is_full && i < c->peers_max; i++) {
 		if (c->infos[i].present)
-			forget_way(c, i);
+			tell_peer(c, i);
 	}
 	c->pmtu.count = 0;
 	c->pmtu.is_full = false;
