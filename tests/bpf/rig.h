@@ -132,6 +132,7 @@ void rig_session(struct rig *rig, uint32_t peer);	/* writes its session anew: cu
 void rig_session_age(struct rig *rig, uint32_t peer, uint64_t age_ns);
 void rig_spare(struct rig *rig);			/* SNAT to the spare address */
 void rig_drain(struct rig *rig, const char *bucket);	/* "icmp", "event": no token left for the next packet */
+void rig_refill(struct rig *rig);			/* all of them */
 void rig_ip(const char *command);			/* as for ip(8), in our namespace */
 
 struct rig_result rig_run(struct rig *rig, const struct packet *frame);

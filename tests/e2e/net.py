@@ -17,6 +17,7 @@ import time
 
 IP_MTU_DISCOVER, PMTUDISC_DONT, PMTUDISC_DO, PMTUDISC_PROBE = 10, 0, 2, 3
 FRAGMENT_MORE = 0x2000
+UDP_SEGMENT = 103
 SO_MARK, OUTSIDE = 36, 51820    # a client's mark for what must not go into its own tunnel
 
 
@@ -426,6 +427,15 @@ def replay(a):
     """Catches a.count data messages that this host sends and sends each again, from another port, as it was or with a counter never seen."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, SO_MARK, OUTSIDE)
+    if a.options:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\1\1\1\0")
+    if a.joined:    # as one packet, which the kernel takes apart as late as it can
+        messages = list(caught_data_messages("eth0", a.port, a.count, a.timeout))
+        messages = [m for m in messages if len(m) == len(messages[0])]
+        sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, len(messages[0]))
+        sock.sendto(b"".join(messages), (a.address, a.port))
+        print(len(messages))
+        return
     for message in caught_data_messages("eth0", a.port, a.count, a.timeout):
         if a.forge:
             message = message[:8] + struct.pack("<Q", struct.unpack("<Q", message[8:16])[0] + 100000) + message[16:]
@@ -521,7 +531,8 @@ def main():
     add("pace", pace, port, ("udp_port", {"type": int}), ("stop", {}))
     add("connect-proxy", connect_proxy, port, ("target", {}), log, ("--auth", {"default": ""}))
     add("mss", tcp_mss, port, timeout)
-    add("replay", replay, port, count, timeout, ("--forge", {"action": "store_true"}))
+    add("replay", replay, port, count, timeout, ("--forge", {"action": "store_true"}),
+        ("--joined", {"action": "store_true"}), ("--options", {"action": "store_true"}))
     add("tagged-send", tagged_send, ("mac", {}), count)
     add("tagged-see", tagged_see, count, timeout)
     add("listen", listen, port, ("--protocol", {"choices": ("udp", "tcp"), "default": "udp"}))
