@@ -488,7 +488,8 @@ struct rig_result rig_run(struct rig *rig, const struct packet *frame)
 
 	memset(&r, 0, sizeof(r));
 	rig->now = NULL;
-	ring_buffer__consume(rig->ring);
+	if (!rig->is_deaf)
+		ring_buffer__consume(rig->ring);
 	rig->now = &r;
 	read_counts(rig, before);
 	switch (rig->hook) {
@@ -513,7 +514,8 @@ struct rig_result rig_run(struct rig *rig, const struct packet *frame)
 		if (r.counts[i])
 			reached[i % TALON_END_COUNT] = true;
 	}
-	ring_buffer__consume(rig->ring);
+	if (!rig->is_deaf)
+		ring_buffer__consume(rig->ring);
 	rig->now = NULL;
 	return r;
 }

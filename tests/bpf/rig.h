@@ -101,6 +101,7 @@ struct rig {
 	uint32_t eth0, eth1, wt0, wt0p, wt0r;
 	uint32_t in;			/* where frames come in, but for the tunnel's program; 0: eth0 */
 	bool is_out_of_tunnel;		/* do not run the tunnel's program */
+	bool is_deaf;			/* events are left where they are */
 	uint32_t gso_segs, gso_size;	/* tc */
 	uint32_t meta;			/* XDP: bytes of metadata in front of the frame */
 	struct rig_result *now;

@@ -11,6 +11,8 @@
 #include "controller/internal.h"
 #include "talon/csum.h"
 
+#define LOOPBACK_IFINDEX 1	/* in every network namespace */
+
 static uint16_t header_checksum(const struct iphdr *ip)
 {
 	uint16_t words[sizeof(*ip) / 2];
@@ -71,9 +73,15 @@ static bool has_session(const struct controller *c, const uint8_t *bytes)
 	return device_has_session(c->device, index);
 }
 
+/* By the loopback device come this host's own addresses, and they are nobody's endpoint. */
+static bool is_from_outside(const struct endpoint *from)
+{
+	return from->ifindex != LOOPBACK_IFINDEX;
+}
+
 void slow_data(struct controller *c, const struct endpoint *from, uint8_t tos, const uint8_t *bytes, size_t len)
 {
-	if (c->is_ready && has_session(c, bytes) && give(c, from, tos, bytes, len))
+	if (c->is_ready && is_from_outside(from) && has_session(c, bytes) && give(c, from, tos, bytes, len))
 		c->slow_data++;
 	else
 		c->slow_dropped++;
