@@ -31,6 +31,11 @@ towards_node() { ip -n "$P-rtr" -s -j link show p-node | jq '.[0].stats64.tx.pac
 
 flood_arrives() { local before; before=$(towards_node); sleep 0.1; [ $(($(towards_node) - before)) -gt 100 ]; }
 
+# The bursts that are allowed are over.
+flood_lasts() { wait_for 20 "the flood to go on" flood_reached $(($(towards_node) + 10000)); }
+
+flood_reached() { [ "$(towards_node)" -ge "$1" ]; }
+
 # Packets that one of our own events would have saved, had it not been lost.
 lost_events() { echo $(($(ends in no_neigh) + $(ends out no_key) + $(ends tunnel no_key) + $(ends in no_key))); }
 
@@ -104,6 +109,7 @@ test_new_large_pings_survive_fragments_of_strangers() {
 	node_up
 	all_answered lap $GW 3
 	flood fragments --forge
+	flood_lasts
 	for ((i = 0; i < 40; i++)); do
 		got=$((got + $(answered $GW -c 1 -s 4000 -W 2)))
 	done
@@ -118,6 +124,7 @@ test_datagrams_in_reverse_order_survive_fragments_of_a_stranger() {
 	node_up
 	udp_ask lap $GW 7 --size 3000 --order "frag:reversed;"
 	flood fragments
+	flood_lasts
 	udp_ask lap $GW 7 --size 3000 --order "frag:reversed;" --count 5 --timeout 10
 	calm
 }
@@ -130,6 +137,7 @@ test_a_next_hop_is_found_in_a_flood_of_fragments() {
 	all_answered lap $GW 3
 	lost=$(lost_events)
 	flood fragments --forge
+	flood_lasts
 	for ((i = 0; i < 10; i++)); do
 		ip -n "$P-node" neigh flush dev eth0 to $GW
 		all_answered lap $GW 1 -W 10
