@@ -236,7 +236,7 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 		ret = flow_create(cfg, &pkt->key, pkt->way.source, pkt->peer, pkt->now_s, &pkt->flow);
 		if (ret == -EADDRINUSE || ret == -ENOSPC) {
 			event_clear(pkt, TALON_EVENT_NAT_FULL);
-			if (take_token(&pkt->event_tokens, &pkt->event_filled_ns, pkt->now_ns, EVENTS_PER_SECOND, EVENTS_BURST))
+			if (rate_take(pkt->now_ns, TALON_RATE_NAT_FULL))
 				event_send(pkt);
 			/* RFC 5508 REQ-8: administratively prohibited, for want of a mapping */
 			return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0),

@@ -5,8 +5,6 @@
 
 #include "lib/parse.h"
 
-#define ICMP_ERRORS_PER_SECOND	1000
-#define ICMP_ERRORS_BURST	100
 #define ICMP_ADDED		(sizeof(struct iphdr) + sizeof(struct icmphdr))
 
 struct icmp_error {
@@ -35,7 +33,7 @@ __noinline int icmp_error_build(ctx_md *ctx, struct talon_pkt *pkt, __be32 src, 
 	    pkt->tot_len < EMBEDDED_LEN || !src || ip->daddr == 0xffffffff ||
 	    (ip->daddr & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000))
 		return drop(pkt, reason);
-	if (!take_token(&pkt->icmp_tokens, &pkt->icmp_filled_ns, pkt->now_ns, ICMP_ERRORS_PER_SECOND, ICMP_ERRORS_BURST))
+	if (!rate_take(pkt->now_ns, TALON_RATE_ICMP))
 		return drop(pkt, TALON_RATE_LIMITED);
 	if (frame_trim(ctx, L3_OFF + EMBEDDED_LEN) || frame_push(ctx, ICMP_ADDED, false))
 		return drop(pkt, TALON_NO_ROOM);

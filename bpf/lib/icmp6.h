@@ -62,7 +62,7 @@ __noinline int icmp6_error_build(ctx_md *ctx, struct talon_pkt *pkt, __u32 mtu)
 	ip6 = frame_at(ctx, L3_OFF, sizeof(*ip6));
 	if (!ip6 || !may_be_refused(ctx, pkt, ip6))
 		return drop(pkt, TALON_INNER_IPV6);
-	if (!take_token(&pkt->icmp_tokens, &pkt->icmp_filled_ns, pkt->now_ns, ICMP_ERRORS_PER_SECOND, ICMP_ERRORS_BURST))
+	if (!rate_take(pkt->now_ns, TALON_RATE_ICMP))
 		return drop(pkt, TALON_RATE_LIMITED);
 	if (mtu > ICMP6_PACKET_MAX)
 		mtu = ICMP6_PACKET_MAX;

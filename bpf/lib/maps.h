@@ -73,6 +73,8 @@ TALON_MAP(acl_bits, BPF_MAP_TYPE_ARRAY, TALON_ACL_BANKS * TALON_ACL_CLASSES, __u
 TALON_MAP(acl_ct, BPF_MAP_TYPE_LRU_HASH, 1024, struct talon_flow_key, struct talon_acl_ct, 0);
 
 TALON_MAP(frags, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_frag_key, struct talon_frag, 0);
+TALON_MAP(frags_early, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_frag_key, struct talon_frag, 0);
+TALON_MAP(rates, BPF_MAP_TYPE_ARRAY, TALON_RATE_ENTRIES, __u32, struct talon_rate, 0);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_QUEUE);	/* ids of flow records given back, oldest first; empty at the start */
@@ -93,9 +95,21 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 19);	/* mapped twice over by its reader: twice this counts as its memory */
+	__uint(max_entries, 1 << 16);	/* mapped twice over by its reader: twice this counts as its memory */
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 19);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} event_packets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 17);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} event_strays SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

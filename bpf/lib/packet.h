@@ -131,11 +131,7 @@ struct talon_pkt {
 	struct talon_addr outer_dst;
 	__be16	outer_sport;
 	__be16	outer_dport;
-	__u32	icmp_tokens;
-	__u64	icmp_filled_ns;
-	__u32	event_tokens;
 	__u32	generation;		/* config.generation, read before any of what it stands for */
-	__u64	event_filled_ns;
 	struct endpoint_copy endpoint;
 	struct way way;
 	struct bpf_fib_lookup fib;
@@ -217,25 +213,64 @@ static __always_inline __u32 allowed_peer4(__be32 addr)
 	return peer ? TALON_ALLOWED_PEER(*peer) : TALON_PEER_NONE;
 }
 
-/* A token bucket: @rate a second, at most @burst at once. Per CPU, so that no lock is needed. */
-static __always_inline bool take_token(__u32 *tokens, __u64 *filled_ns, __u64 now_ns, __u32 rate, __u32 burst)
+/*
+ * One of rates @at, @ns_each apart, at most @burst at once. One word for the whole host: when what was given out so far will have been earned. Who
+ * loses the race three times goes without.
+ */
+static __always_inline bool rate_take_at(__u64 now_ns, __u32 at, __u64 ns_each, __u32 burst)
 {
-	__u64 since = now_ns - *filled_ns;
+	struct talon_rate *r = bpf_map_lookup_elem(&rates, &at);
 
-	if (since > TALON_NSEC_PER_SEC / 10) {	/* refilled ten times a second at most: no division per packet */
-		__u64 more = since > TALON_NSEC_PER_SEC ? rate : since * rate / TALON_NSEC_PER_SEC;
-
-		*tokens = *tokens + more > burst ? burst : *tokens + more;
-		*filled_ns = now_ns;
-	}
-	if (!*tokens)
+	if (!r)
 		return false;
-	(*tokens)--;
-	return true;
+#pragma unroll
+	for (int i = 0; i < 3; i++) {
+		__u64 old = *(volatile __u64 *)&r->spent_ns, new;
+
+		new = (old > now_ns ? old : now_ns) + ns_each;
+		if (new > now_ns + burst * ns_each)
+			return false;
+		if (__sync_val_compare_and_swap(&r->spent_ns, old, new) == old)
+			return true;
+	}
+	return false;
 }
 
-#define EVENTS_PER_SECOND	2000
-#define EVENTS_BURST		512
+#define RATE_CASE(id, per_second, burst) \
+	case TALON_RATE_##id: return rate_take_at(now_ns, which, TALON_NSEC_PER_SEC / (per_second), burst);
+
+static __always_inline bool rate_take(__u64 now_ns, enum talon_rate_id which)
+{
+	switch (which) {
+	TALON_RATES(RATE_CASE)
+	default:
+		return false;
+	}
+}
+#undef RATE_CASE
+
+/* For what strangers send: one of them gets his share, and leaves the others theirs. */
+static __always_inline bool rate_take_source(__u64 now_ns, __be32 src)
+{
+	__u32 share = (__u32)src * 2654435761U >> 16 & (TALON_RATE_SOURCES - 1);
+
+	return rate_take_at(now_ns, TALON_RATE_IDS + share, TALON_NSEC_PER_SEC / TALON_RATE_SOURCE_PER_SECOND,
+			    TALON_RATE_SOURCE_BURST);
+}
+
+static __always_inline bool event_may_be_sent(const struct talon_pkt *pkt)
+{
+	switch (pkt->event.type) {
+	case TALON_EVENT_HANDSHAKE:
+		return rate_take(pkt->now_ns, TALON_RATE_HANDSHAKE);
+	case TALON_EVENT_NEIGH:
+		return rate_take(pkt->now_ns, TALON_RATE_NEIGH);
+	case TALON_EVENT_FRAGMENT:
+		return rate_take(pkt->now_ns, TALON_RATE_FRAGMENT);
+	default:
+		return rate_take(pkt->now_ns, TALON_RATE_TOO_BIG);
+	}
+}
 
 /*
  * Sends pkt->event with the @len bytes of packet from @off. The fields of pkt->event must be filled, type included.
@@ -244,9 +279,7 @@ static __always_inline bool take_token(__u32 *tokens, __u64 *filled_ns, __u64 no
  */
 __noinline int event_send_packet(ctx_md *ctx, struct talon_pkt *pkt, __u32 off, __u32 len)
 {
-	if (!pkt)
-		return 0;
-	if (!take_token(&pkt->event_tokens, &pkt->event_filled_ns, pkt->now_ns, EVENTS_PER_SECOND, EVENTS_BURST))
+	if (!pkt || !event_may_be_sent(pkt))
 		return 0;
 	/* So written that 6.1's verifier sees that len is not 0, which it does not learn from a comparison. */
 	len--;
@@ -260,7 +293,9 @@ __noinline int event_send_packet(ctx_md *ctx, struct talon_pkt *pkt, __u32 off, 
 	len += sizeof(pkt->event);
 	if (len > sizeof(pkt->event) + TALON_EVENT_DATA_MAX)
 		return 0;
-	return !bpf_ringbuf_output(&events, &pkt->event, len, 0);
+	if (pkt->event.type == TALON_EVENT_FRAGMENT)
+		return !bpf_ringbuf_output(&event_strays, &pkt->event, len, 0);
+	return !bpf_ringbuf_output(&event_packets, &pkt->event, len, 0);
 }
 
 static __always_inline void event_clear(struct talon_pkt *pkt, enum talon_event_type type)
@@ -270,7 +305,7 @@ static __always_inline void event_clear(struct talon_pkt *pkt, enum talon_event_
 	pkt->event.peer = TALON_PEER_NONE;
 }
 
-/* An event without a packet. Rare ones only: not limited. */
+/* An event without a packet. Not limited here: those that are not rare ask rate_take() first. */
 static __always_inline void event_send(struct talon_pkt *pkt)
 {
 	bpf_ringbuf_output(&events, &pkt->event, sizeof(pkt->event), 0);

@@ -158,7 +158,7 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 	}
 	if (ret == BPF_FIB_LKUP_RET_NO_NEIGH) {
 		/* The controller resolves it; until then the way back will do. */
-		if (take_token(&pkt->event_tokens, &pkt->event_filled_ns, pkt->now_ns, EVENTS_PER_SECOND, EVENTS_BURST)) {
+		if (rate_take(pkt->now_ns, TALON_RATE_NEIGH)) {
 			fib_event_neigh(pkt);
 			event_send(pkt);
 		}

@@ -64,19 +64,21 @@ static __always_inline bool session_is_from(const struct talon_endpoint *e, cons
 	return e->family == pkt->outer_family && e->remote_port == pkt->outer_sport && addr_equal(&e->remote, &pkt->outer_src);
 }
 
+/* @ifindex 0: it was handed in by the controller, and nothing is known that could differ. */
 static __always_inline bool session_way_in_is(const struct talon_endpoint *e, const struct ethhdr *eth, __u32 ifindex)
 {
-	return e->in_ifindex == ifindex && mac_equal(e->in_smac, eth->h_source) && mac_equal(e->in_dmac, eth->h_dest);
+	return !ifindex || (e->in_ifindex == ifindex && mac_equal(e->in_smac, eth->h_source) && mac_equal(e->in_dmac, eth->h_dest));
 }
 
 /*
  * The endpoint follows the last authentic packet (whitepaper section 6.4), unless the controller has pinned it: then just the way in is learnt,
  * from packets of that very endpoint. Flags and place are looked at again under the lock, as the controller may be changing them.
+ * @ifindex 0: it came by the controller's socket (outer fragments, devices without our program), which says from where, but not how.
  */
 static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *eth, __u32 ifindex)
 {
 	struct talon_endpoint *e = MAP_LOOKUP(endpoints, &pkt->peer);
-	bool pinned, learn;
+	bool pinned, learn, moved;
 
 	if (!e)
 		return;
@@ -88,7 +90,8 @@ static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *e
 		return;
 	bpf_spin_lock(&e->lock);
 	pinned = e->flags & TALON_ENDPOINT_PINNED;
-	learn = !pinned || session_is_from(e, pkt);
+	moved = !session_is_from(e, pkt);
+	learn = pinned ? !moved && ifindex : moved || ifindex;	/* a way in that is known goes on to be the way to that place */
 	if (!pinned) {
 		e->family = pkt->outer_family;
 		e->flags = 0;
@@ -118,7 +121,7 @@ unlock:
 	if (pinned)
 		return;
 	/* A peer that jumps about must not fill the ring; who misses the event still finds the endpoint in the map. */
-	if (!take_token(&pkt->event_tokens, &pkt->event_filled_ns, pkt->now_ns, EVENTS_PER_SECOND, EVENTS_BURST))
+	if (!rate_take(pkt->now_ns, TALON_RATE_ROAMED))
 		return;
 	event_clear(pkt, TALON_EVENT_ROAMED);
 	pkt->event.peer = pkt->peer;
@@ -195,6 +198,13 @@ __noinline int session_check_options(ctx_md *ctx, struct talon_pkt *pkt)
 	return STEP_NEXT;
 }
 
+/* By the relay's own addresses; what else comes by that link is what the controller's socket got, with the addresses it had. */
+static __always_inline bool session_is_relayed(ctx_md *ctx, const struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	return frame_ifindex(ctx) == cfg->relay_ifindex && pkt->outer_family == AF_INET &&
+	       pkt->outer_dst.word[0] == bpf_htonl(TALON_RELAY_OWN_ADDR);
+}
+
 /*
  * After the tag was verified: the first changes to any state. Leaves the inner packet behind the Ethernet header.
  * STEP_NEXT, STEP_REFUSE6, or done (replay, keepalive, malformed).
@@ -248,11 +258,11 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 	eth = frame_eth(ctx);
 	if (!eth)
 		return drop(pkt, TALON_INTERNAL);
-	if (frame_ifindex(ctx) == cfg->relay_ifindex) {
+	if (session_is_relayed(ctx, pkt, cfg)) {
 		ps->rx_relay_ns = pkt->now_ns;	/* nobody roams to the relay: the controller sends there or not */
 	} else {
 		ps->rx_direct_ns = pkt->now_ns;
-		session_roam(pkt, eth, frame_ifindex(ctx));
+		session_roam(pkt, eth, frame_ifindex(ctx) == cfg->relay_ifindex ? 0 : frame_ifindex(ctx));
 	}
 	if (!pkt->cipher_len)
 		return drop(pkt, TALON_KEEPALIVE);

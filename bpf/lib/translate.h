@@ -5,11 +5,33 @@
 
 #include "lib/forward.h"
 
+/*
+ * A later fragment that came first, or one that nobody waits for: anybody can send those. What is remembered of them has a map of its own, and
+ * copies have a rate and a ring, so that they push out nothing of ours.
+ */
+static __always_inline int translate_early_fragment(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_frag_key *key)
+{
+	struct talon_frag *early = bpf_map_lookup_elem(&frags_early, key);
+	const struct talon_frag held = { .expires_s = pkt->now_s + TALON_NAT_FRAGMENT_S };
+
+	if (early && early->expires_s >= pkt->now_s && early->client == TALON_FRAG_HOST)
+		return STEP_DONE;
+	if (!rate_take_source(pkt->now_ns, key->src))
+		return end(pkt, TALON_RATE_LIMITED, ACTION_PASS);
+	bpf_map_update_elem(&frags_early, key, &held, BPF_ANY);
+	event_clear(pkt, TALON_EVENT_FRAGMENT);
+	pkt->event.addr.word[0] = key->src;
+	pkt->event.addr2.word[0] = key->dst;
+	pkt->event.id = (__u32)key->proto << 16 | key->id;
+	/* A copy: the host's own stack gets it too, since the datagram may be for one of its sockets. */
+	return end(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : TALON_RATE_LIMITED, ACTION_PASS);
+}
+
 /* A later fragment to the SNAT address: known by the first one, or copied to the controller until that comes (RFC 4787 REQ-14). */
 static __always_inline int translate_find_fragment(ctx_md *ctx, struct talon_pkt *pkt, struct iphdr *ip)
 {
 	struct talon_frag_key key = { .src = ip->saddr, .dst = ip->daddr, .id = ip->id, .proto = ip->protocol };
-	struct talon_frag *known = bpf_map_lookup_elem(&frags, &key), held = {};
+	struct talon_frag *known = bpf_map_lookup_elem(&frags, &key);
 	struct talon_nat_stats *ns;
 
 	if (known && known->expires_s >= pkt->now_s && known->client) {
@@ -20,15 +42,19 @@ static __always_inline int translate_find_fragment(ctx_md *ctx, struct talon_pkt
 	ns = bpf_map_lookup_elem(&nat_stats, ONLY);
 	if (!ns || !ns->live)
 		return STEP_DONE;
-	held.expires_s = pkt->now_s + TALON_NAT_FRAGMENT_S;
-	bpf_map_update_elem(&frags, &key, &held, BPF_ANY);
-	event_clear(pkt, TALON_EVENT_FRAGMENT);
-	pkt->event.addr.word[0] = key.src;
-	pkt->event.addr2.word[0] = key.dst;
-	pkt->event.id = (__u32)key.proto << 16 | key.id;
-	/* A copy: the host's own stack gets it too, since the datagram may be for one of its sockets. */
-	if (event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len))
-		return end(pkt, TALON_HELD, ACTION_PASS);
+	return translate_early_fragment(ctx, pkt, &key);
+}
+
+/* The host's own datagram. If this is its first fragment, the later ones are no affair of ours: a peer behind a narrow path sends them all day. */
+static __always_inline int translate_leave(struct talon_pkt *pkt, struct iphdr *ip)
+{
+	struct talon_frag_key key = { .src = ip->saddr, .dst = ip->daddr, .id = ip->id, .proto = ip->protocol };
+	struct talon_frag host = { .client = TALON_FRAG_HOST };
+
+	if (pkt->first_fragment) {
+		host.expires_s = bpf_ktime_get_boot_ns() / TALON_NSEC_PER_SEC + TALON_NAT_FRAGMENT_S;
+		bpf_map_update_elem(&frags_early, &key, &host, BPF_ANY);
+	}
 	return STEP_DONE;
 }
 
@@ -99,13 +125,13 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 			return STEP_DONE;
 		break;
 	case INNER_OTHER:
-		return STEP_DONE;
+		return translate_leave(pkt, ip);
 	default:
 		if (pkt->proto == IPPROTO_ICMP && pkt->icmp_type != ICMP_ECHOREPLY && pkt->icmp_type != ICMP_TIMESTAMPREPLY)
-			return STEP_DONE;
+			return translate_leave(pkt, ip);
 	}
 	if (!in_port_range(cfg, pkt->key.dport))
-		return STEP_DONE;
+		return translate_leave(pkt, ip);
 	f = flow_find_rev(cfg, &pkt->key, &id);
 	if (!f) {
 		/*
@@ -115,7 +141,7 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 		if (pkt->kind == INNER_FLOW && (pkt->tcp_flags & (TCP_FLAG_SYN_BIT | TCP_FLAG_ACK_BIT)) == TCP_FLAG_SYN_BIT &&
 		    port_is_mapped(cfg, pkt->proto, pkt->key.dport) && !port_is_the_hosts(pkt->proto, pkt->key.dport))
 			return drop(pkt, TALON_NAT_NO_FLOW);
-		return STEP_DONE;
+		return translate_leave(pkt, ip);
 	}
 	pkt->flow = id;
 	pkt->peer = f->peer;
@@ -158,17 +184,19 @@ static __always_inline int refuse_to_wire(ctx_md *ctx, struct talon_pkt *pkt, co
 static __always_inline void remember_fragments(struct talon_pkt *pkt, struct iphdr *ip, __be32 client)
 {
 	struct talon_frag_key key = { .src = ip->saddr, .dst = ip->daddr, .id = ip->id, .proto = ip->protocol };
-	struct talon_frag *held = bpf_map_lookup_elem(&frags, &key);
+	struct talon_frag *early;
 	struct talon_frag now = {
 		.client = client,
 		.peer = pkt->peer,
 		.expires_s = pkt->now_s + TALON_NAT_FRAGMENT_S,
 	};
-	bool some_wait = held && !held->client;
 
+	/* Entered first, looked up then: a later one under way on another CPU is seen here, or the controller sees this when it comes there. */
 	bpf_map_update_elem(&frags, &key, &now, BPF_ANY);
-	if (!some_wait)
+	early = bpf_map_lookup_elem(&frags_early, &key);
+	if (!early || early->client)
 		return;
+	bpf_map_delete_elem(&frags_early, &key);
 	event_clear(pkt, TALON_EVENT_FRAG_FIRST);
 	pkt->event.peer = pkt->peer;
 	pkt->event.addr.word[0] = key.src;

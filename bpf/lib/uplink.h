@@ -38,11 +38,24 @@ static __always_inline int classify_udp(ctx_md *ctx, struct talon_pkt *pkt, __u3
 	return drop(pkt, TALON_UNKNOWN_TYPE);
 }
 
-/* The relay link has one address of ours, and nobody else knows it. */
+static __always_inline bool is_relay_peer(__be32 addr)
+{
+	return (addr & bpf_htonl(0xf0000000)) == bpf_htonl(0xf0000000);
+}
+
+/*
+ * Only the controller writes to the relay link: from a relay's peer to the address that is ours there and nowhere else, or from elsewhere
+ * to what the kernel took for ours when it gave the message to the controller's socket.
+ */
+static __always_inline bool relay_link_is_right(__be32 src, __be32 dst)
+{
+	return is_relay_peer(src) == (dst == bpf_htonl(TALON_RELAY_OWN_ADDR));
+}
+
 static __always_inline bool is_our_address(const struct talon_config *cfg, __u32 ifindex, const struct talon_addr *a)
 {
 	if (ifindex == cfg->relay_ifindex)
-		return a->word[0] == bpf_htonl(TALON_RELAY_OWN_ADDR) && !(a->word[1] | a->word[2] | a->word[3]);
+		return true;
 	return (a->word[0] == cfg->node_addr && !(a->word[1] | a->word[2] | a->word[3])) || MAP_LOOKUP(local_addrs, a);
 }
 
@@ -67,7 +80,8 @@ static __always_inline int classify(ctx_md *ctx, struct talon_pkt *pkt, const st
 		if (ip->protocol == IPPROTO_UDP && ip->ihl == 5 && !(ip->frag_off & bpf_htons(IP_MF | IP_OFFSET))) {
 			udp = frame_at(ctx, L3_OFF + sizeof(*ip), sizeof(*udp));
 			addr_set4(&pkt->outer_dst, ip->daddr);
-			if (udp && udp->dest == cfg->listen_port && is_our_address(cfg, frame_ifindex(ctx), &pkt->outer_dst)) {
+			if (udp && udp->dest == cfg->listen_port && is_our_address(cfg, frame_ifindex(ctx), &pkt->outer_dst) &&
+			    (frame_ifindex(ctx) != cfg->relay_ifindex || relay_link_is_right(ip->saddr, ip->daddr))) {
 				if (tot_len < sizeof(*ip) || tot_len > frame_len(ctx) - L3_OFF)
 					return drop(pkt, TALON_TOO_SHORT);
 				addr_set4(&pkt->outer_src, ip->saddr);
@@ -141,7 +155,7 @@ static __always_inline int uplink_in(ctx_md *ctx, struct talon_pkt *pkt)
 
 #ifdef TALON_TC
 	if (ctx->gso_segs > 1)
-		return STEP_DONE;	/* several datagrams in one: left to the controller's socket */
+		return end(pkt, TALON_TO_CONTROLLER, ACTION_PASS);	/* several in one: the kernel parts them for the socket */
 #endif
 	if (frame_linearize(ctx))
 		return drop(pkt, TALON_NOT_LINEAR);

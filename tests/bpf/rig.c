@@ -375,7 +375,8 @@ int rig_setup(void **state)
 		assert_non_null(rig->link);
 	}
 	rig->ring = ring_buffer__new(rig_fd(rig, "events"), take_event, rig, NULL);
-	if (!rig->ring)
+	if (!rig->ring || ring_buffer__add(rig->ring, rig_fd(rig, "event_packets"), take_event, rig) ||
+	    ring_buffer__add(rig->ring, rig_fd(rig, "event_strays"), take_event, rig))
 		return -1;
 	fill(rig);
 	*state = rig;
@@ -437,39 +438,24 @@ static uint32_t scratch(struct bpf_object *obj, const char *member)
 	return value;
 }
 
-static void scratch_write(struct bpf_object *obj, const char *member, const void *bytes, size_t len)
-{
-	const struct btf *btf = bpf_object__btf(obj);
-	const struct btf_type *t = btf__type_by_id(btf, btf__find_by_name_kind(btf, "talon_pkt", BTF_KIND_STRUCT));
-	int cpus = libbpf_num_possible_cpus(), fd = bpf_object__find_map_fd_by_name(obj, "scratch");
-	uint32_t size = (t->size + 7) / 8 * 8, zero = 0;
-	uint8_t *values = calloc(cpus, size);
-
-	assert_non_null(values);
-	assert_int_equal(bpf_map_lookup_elem(fd, &zero, values), 0);
-	for (uint32_t i = 0; i < btf_vlen(t); i++) {
-		if (!strcmp(btf__name_by_offset(btf, btf_members(t)[i].name_off), member))
-			memcpy(values + btf_member_bit_offset(t, i) / 8, bytes, len);
-	}
-	assert_int_equal(bpf_map_update_elem(fd, &zero, values, BPF_ANY), 0);
-	free(values);
-}
-
 void rig_drain(struct rig *rig, const char *bucket)
 {
-	struct bpf_object *const objects[] = { rig->obj, rig->tunnel };
-	uint64_t now_ns = rig_now_ns();
-	uint32_t none = 0;
-	char member[32];
+	const struct talon_rate spent = { .spent_ns = rig_now_ns() + 3600 * TALON_NSEC_PER_SEC };
 
-	for (int i = 0; i < 2; i++) {
-		if (!objects[i])
-			continue;
-		snprintf(member, sizeof(member), "%s_tokens", bucket);
-		scratch_write(objects[i], member, &none, sizeof(none));
-		snprintf(member, sizeof(member), "%s_filled_ns", bucket);
-		scratch_write(objects[i], member, &now_ns, sizeof(now_ns));
+	for (uint32_t i = 0; i < TALON_RATE_ENTRIES; i++) {
+		if (!strcmp(bucket, i == TALON_RATE_ICMP ? "icmp" : "event"))
+			rig_put(rig, "rates", &i, &spent);
 	}
+}
+
+void rig_refill(struct rig *rig)
+{
+	static const struct talon_rate none[TALON_RATE_ENTRIES];
+	uint32_t keys[TALON_RATE_ENTRIES], n = TALON_RATE_ENTRIES;
+
+	for (uint32_t i = 0; i < n; i++)
+		keys[i] = i;
+	assert_int_equal(bpf_map_update_batch(rig_fd(rig, "rates"), keys, none, &n, NULL), 0);
 }
 
 static void run_xdp(struct rig *rig, const struct packet *frame, struct rig_result *r)
@@ -547,7 +533,8 @@ struct rig_result rig_run(struct rig *rig, const struct packet *frame)
 
 	memset(&r, 0, sizeof(r));
 	rig->now = NULL;
-	ring_buffer__consume(rig->ring);
+	if (!rig->is_deaf)
+		ring_buffer__consume(rig->ring);
 	rig->now = &r;
 	read_counts(rig, before);
 	switch (rig->hook) {
@@ -572,7 +559,8 @@ struct rig_result rig_run(struct rig *rig, const struct packet *frame)
 		if (r.counts[i])
 			reached[i % TALON_END_COUNT] = true;
 	}
-	ring_buffer__consume(rig->ring);
+	if (!rig->is_deaf)
+		ring_buffer__consume(rig->ring);
 	rig->now = NULL;
 	return r;
 }
@@ -647,7 +635,7 @@ static uint64_t digest_bytes(uint64_t h, const void *bytes, size_t len)
 
 uint64_t rig_digest(struct rig *rig)
 {
-	static const char *const skipped[] = { "stats", "nat_stats", "scratch", "events", "info", "flow_free" };
+	static const char *const skipped[] = { "stats", "nat_stats", "scratch", "events", "event_packets", "event_strays", "rates", "info", "flow_free" };
 	uint64_t h = 0xcbf29ce484222325ULL;
 	int cpus = libbpf_num_possible_cpus();
 	struct bpf_map *map;

@@ -101,6 +101,7 @@ struct rig {
 	uint32_t eth0, eth1, wt0, wt0p, wt0r;
 	uint32_t in;			/* where frames come in, but for the tunnel's program; 0: eth0 */
 	bool is_out_of_tunnel;		/* do not run the tunnel's program */
+	bool is_deaf;			/* events are left where they are */
 	uint32_t gso_segs, gso_size;	/* tc */
 	uint32_t meta;			/* XDP: bytes of metadata in front of the frame */
 	struct rig_result *now;
@@ -136,6 +137,7 @@ void rig_session(struct rig *rig, uint32_t peer);	/* writes its session anew: cu
 void rig_session_age(struct rig *rig, uint32_t peer, uint64_t age_ns);
 void rig_spare(struct rig *rig);			/* SNAT to the spare address */
 void rig_drain(struct rig *rig, const char *bucket);	/* "icmp", "event": no token left for the next packet */
+void rig_refill(struct rig *rig);			/* all of them */
 void rig_ip(const char *command);			/* as for ip(8), in our namespace */
 
 struct rig_result rig_run(struct rig *rig, const struct packet *frame);

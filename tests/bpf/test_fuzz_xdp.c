@@ -12,6 +12,7 @@
 
 #define FRAMES		20000	/* all together, unless the environment says otherwise */
 #define ROUND		1500	/* with one rig; few enough for its tables */
+#define REFILL		16	/* rates are made full again so often */
 #define ROUND_NS	20000000000ULL	/* nor longer than fragments are remembered */
 #define OLD		64
 
@@ -335,7 +336,11 @@ static uint32_t play_round(struct fuzz *z, uint32_t frames)
 	begin(z);
 	for (i = 0; i < frames && rig_now_ns() < end_ns && z->model.flow_count < 900; i++) {
 		struct packet frame = generate(z);
-		struct rig_result r = rig_run(z->rig, &frame);
+		struct rig_result r;
+
+		if (i % REFILL == 0)
+			rig_refill(z->rig);	/* rates have tests of their own */
+		r = rig_run(z->rig, &frame);
 		const char *wrong = model_judge(&z->model, &frame, &r);
 
 		if (wrong == model_lost) {

@@ -17,6 +17,7 @@ import time
 
 IP_MTU_DISCOVER, PMTUDISC_DONT, PMTUDISC_DO, PMTUDISC_PROBE = 10, 0, 2, 3
 FRAGMENT_MORE = 0x2000
+UDP_SEGMENT = 103
 SO_MARK, OUTSIDE = 36, 51820    # a client's mark for what must not go into its own tunnel
 
 
@@ -426,6 +427,15 @@ def replay(a):
     """Catches a.count data messages that this host sends and sends each again, from another port, as it was or with a counter never seen."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, SO_MARK, OUTSIDE)
+    if a.options:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\1\1\1\0")
+    if a.joined:    # as one packet, which the kernel takes apart as late as it can
+        messages = list(caught_data_messages("eth0", a.port, a.count, a.timeout))
+        messages = [m for m in messages if len(m) == len(messages[0])]
+        sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, len(messages[0]))
+        sock.sendto(b"".join(messages), (a.address, a.port))
+        print(len(messages))
+        return
     for message in caught_data_messages("eth0", a.port, a.count, a.timeout):
         if a.forge:
             message = message[:8] + struct.pack("<Q", struct.unpack("<Q", message[8:16])[0] + 100000) + message[16:]
@@ -486,6 +496,47 @@ def junk(a):
         sock.sendto(b"\x80" + os.urandom(16 + i % 1200), (a.address, a.port))
 
 
+def flood_messages(a):
+    """What a stranger can send to a WireGuard port: endless datagrams of one kind."""
+    mac1_key = hashlib.blake2s(b"mac1----" + base64.b64decode(a.public_key)).digest() if a.public_key else b""
+    while True:
+        if a.kind == "initiations":     # of somebody who knows the public key: mac1 is right, the rest is not
+            body = b"\1\0\0\0" + os.urandom(112)
+            yield body + hashlib.blake2s(body, digest_size=16, key=mac1_key).digest() + bytes(16)
+        elif a.kind == "data":          # for no session
+            yield b"\4\0\0\0" + os.urandom(76)
+        elif a.kind == "pieces":        # the same, broken up by the sender: they reach the socket
+            yield b"\4\0\0\0" + os.urandom(1996)
+        else:
+            yield b"\x80" + os.urandom(63)
+
+
+def flood_fragments(a, sock, i):
+    """28 bytes, the second half of a datagram that has no first one. Each of another, and with --forge from another address."""
+    src = struct.pack("!I", 0xC6120000 + i % 65536) if a.forge else bytes(4)
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, i % 65535 + 1, 100, 64, socket.IPPROTO_UDP, 0, src, socket.inet_aton(a.address))
+    sock.sendto(header + b"12345678", (a.address, 0))
+
+
+def flood(a):
+    """a.rate packets a second, or as many as the machine lets us, until the file STOP is there; prints how many those were."""
+    kind = socket.SOCK_RAW if a.kind == "fragments" else socket.SOCK_DGRAM
+    sock = socket.socket(socket.AF_INET, kind, socket.IPPROTO_RAW if a.kind == "fragments" else 0)
+    sock.setsockopt(socket.SOL_SOCKET, SO_MARK, OUTSIDE)
+    messages = flood_messages(a)
+    sent, began = 0, time.monotonic()
+    while sent % 64 or not os.path.exists(a.stop):
+        if a.kind == "fragments":
+            flood_fragments(a, sock, sent)
+        else:
+            sock.sendto(next(messages), (a.address, a.port))
+        sent += 1
+        ahead = began + sent / a.rate - time.monotonic()
+        if ahead > 0.002:
+            time.sleep(ahead)
+    print(sent, round(sent / (time.monotonic() - began)))
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     sub = p.add_subparsers(required=True, metavar="what")
@@ -521,11 +572,14 @@ def main():
     add("pace", pace, port, ("udp_port", {"type": int}), ("stop", {}))
     add("connect-proxy", connect_proxy, port, ("target", {}), log, ("--auth", {"default": ""}))
     add("mss", tcp_mss, port, timeout)
-    add("replay", replay, port, count, timeout, ("--forge", {"action": "store_true"}))
+    add("replay", replay, port, count, timeout, ("--forge", {"action": "store_true"}),
+        ("--joined", {"action": "store_true"}), ("--options", {"action": "store_true"}))
     add("tagged-send", tagged_send, ("mac", {}), count)
     add("tagged-see", tagged_see, count, timeout)
     add("listen", listen, port, ("--protocol", {"choices": ("udp", "tcp"), "default": "udp"}))
     add("junk", junk, port, count)
+    add("flood", flood, port, ("kind", {"choices": ("fragments", "initiations", "data", "pieces", "junk")}), ("stop", {}),
+        ("--rate", {"type": float, "default": 20000.0}), ("--public-key", {"default": ""}), ("--forge", {"action": "store_true"}))
     a = p.parse_args()
     a.run(a)
 

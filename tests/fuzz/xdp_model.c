@@ -648,6 +648,15 @@ static struct model_frag *add_frag(struct judged *j, uint16_t id)
 	return f;
 }
 
+/* The first fragment of what is the host's: its later ones are so, too, unless a datagram of ours has the same id. */
+static void leave_frag(struct judged *j, uint16_t id)
+{
+	const struct model_frag *f = find_frag(j, id);
+
+	if (!f || !f->client)
+		add_frag(j, id)->is_host = true;
+}
+
 static const char *from_wire(struct judged *j, const struct packet *frame)
 {
 	uint32_t dst, client = 0, peer;
@@ -671,7 +680,7 @@ static const char *from_wire(struct judged *j, const struct packet *frame)
 		if (known && known->client) {
 			client = known->client;
 			peer = known->peer;
-		} else if (!j->m->flow_count) {
+		} else if (!j->m->flow_count || (known && known->is_host)) {
 			return passed(j, frame, NOT_COUNTED);
 		} else {
 			add_frag(j, get16(j->ip.bytes + 4));
@@ -685,6 +694,8 @@ static const char *from_wire(struct judged *j, const struct packet *frame)
 		if (is_found && !f && j->kind == FLOW && j->proto == P_TCP && (j->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
 		    port_is_mapped(j->m, P_TCP, j->dport))
 			return dropped(j, TALON_NAT_NO_FLOW);
+		if (!f && j->first_fragment && (is_found || j->kind != ERROR))
+			leave_frag(j, get16(j->ip.bytes + 4));
 		if (!f)
 			return j->is_resealed ? dropped(j, TALON_NAT_NO_FLOW) : passed(j, frame, NOT_COUNTED);
 		client = f->client;

@@ -26,6 +26,7 @@ struct model_frag {
 	uint32_t src, dst, client, peer;	/* client 0: held */
 	uint16_t id;
 	uint8_t proto;
+	bool is_host;			/* none of ours: left alone */
 };
 
 struct model_endpoint {

@@ -98,16 +98,63 @@ static void many_that_never_get_an_answer_cannot_keep_out_the_others(void **stat
 	struct hold hold;
 
 	hold_init(&hold);
-	for (unsigned i = 0; i < HOLD_MAX; i++)
+	for (unsigned i = 0; i < HOLD_MAX_SESSION; i++)
 		add(&hold, i, i, 100);
-	add(&hold, HOLD_MAX, 4711, 100);
-	assert_int_equal(hold.count, HOLD_MAX);
+	add(&hold, HOLD_MAX_SESSION, 4711, 100);
+	assert_int_equal(hold.count, HOLD_MAX_SESSION);
 	assert_int_equal(hold.dropped, 1);
 	assert_int_equal(take(&hold, 0), -1);
 	assert_int_equal(take(&hold, 1), 1);
-	assert_int_equal(take(&hold, HOLD_MAX), 4711);
+	assert_int_equal(take(&hold, HOLD_MAX_SESSION), 4711);
 	hold_done(&hold);
 	assert_int_equal(hold.count, 0);
+}
+
+static void add_fragment(struct hold *hold, uint32_t source, uint32_t id)
+{
+	const struct hold_key key = { .what = HOLD_FOR_FRAGMENT, .addr.word[0] = source, .id = id };
+
+	assert_int_equal(hold_add(hold, &key, &id, sizeof(id), 100), 0);
+}
+
+static bool has_fragment(const struct hold *hold, uint32_t source, uint32_t id)
+{
+	const struct hold_key key = { .what = HOLD_FOR_FRAGMENT, .addr.word[0] = source, .id = id };
+
+	return hold_has(hold, &key);
+}
+
+static void a_stranger_who_sends_fragments_pushes_out_his_own_only(void **state)
+{
+	struct hold hold;
+
+	hold_init(&hold);
+	add_fragment(&hold, 1, 7);
+	add(&hold, 2, 4711, 100);
+	for (uint32_t id = 0; id < 20000; id++)
+		add_fragment(&hold, 9, id);
+	assert_true(has_fragment(&hold, 1, 7));
+	assert_int_equal(take(&hold, 2), 4711);
+	assert_int_equal(hold.count, HOLD_MAX_SOURCE + 1);
+	assert_false(has_fragment(&hold, 9, 20000 - HOLD_MAX_SOURCE - 1));
+	assert_true(has_fragment(&hold, 9, 20000 - HOLD_MAX_SOURCE));
+	hold_done(&hold);
+}
+
+static void one_kind_of_waiting_leaves_room_for_the_others(void **state)
+{
+	const struct hold_key neigh = { .what = HOLD_FOR_NEIGH, .ifindex = 2 };
+	struct hold hold;
+
+	hold_init(&hold);
+	add(&hold, 1, 4711, 100);
+	assert_int_equal(hold_add(&hold, &neigh, "n", 1, 100), 0);
+	for (uint32_t source = 0; source < 20000; source++)	/* each address used once: forged */
+		add_fragment(&hold, source, 1);
+	assert_int_equal(hold.count, HOLD_MAX_FRAGMENT + 2);
+	assert_int_equal(take(&hold, 1), 4711);
+	assert_true(hold_has(&hold, &neigh));
+	hold_done(&hold);
 }
 
 static void what_is_out_of_time_goes_and_the_next_deadline_is_told(void **state)
@@ -182,6 +229,8 @@ int main(void)
 		cmocka_unit_test(every_part_of_the_key_counts),
 		cmocka_unit_test(one_that_gets_too_many_loses_its_own_oldest),
 		cmocka_unit_test(many_that_never_get_an_answer_cannot_keep_out_the_others),
+		cmocka_unit_test(a_stranger_who_sends_fragments_pushes_out_his_own_only),
+		cmocka_unit_test(one_kind_of_waiting_leaves_room_for_the_others),
 		cmocka_unit_test(what_is_out_of_time_goes_and_the_next_deadline_is_told),
 		cmocka_unit_test(the_last_one_expired_leaves_a_list_that_takes_more),
 		cmocka_unit_test(dropping_counts_and_leaves_the_others),

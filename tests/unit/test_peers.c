@@ -418,6 +418,31 @@ static void a_stream_without_replies_stays_where_it_is(void **state)
 	}
 }
 
+/* What a path does whose data messages nobody opens, or an address translator that lets through small packets only. */
+static void a_pair_that_carries_checks_but_no_packets_is_left_for_the_relay(void **state)
+{
+	for (int asks = A; asks <= B; asks++) {
+		struct world *w = pair_of_ours();
+
+		w->no_data = true;
+		advance(w, 8 * SEC);
+		expect_way(w, A, PLANE_DIRECT);
+		expect_way(w, B, PLANE_DIRECT);
+		gaps_clear(w);
+		traffic(w, asks, !asks, 60 * SEC, 10 * MS, true);
+		assert_true(w->node[asks].plane[!asks].received >= 44 * 100);
+		expect_way(w, A, PLANE_RELAY);
+		expect_way(w, B, PLANE_RELAY);
+		traffic(w, asks, !asks, 600 * SEC, 100 * MS, true);	/* with a trial now and then */
+		assert_true(w->node[asks].plane[!asks].received >= 44 * 100 + 580 * 10);
+		w->no_data = false;
+		traffic(w, asks, !asks, 1000 * SEC, 100 * MS, true);
+		expect_way(w, A, PLANE_DIRECT);
+		expect_way(w, B, PLANE_DIRECT);
+		world_free(w);
+	}
+}
+
 static void idle_tunnels_are_looked_at_once_a_second_at_most(void **state)
 {
 	struct world *w = pair_of_ours();
@@ -1332,6 +1357,7 @@ int main(void)
 		cmocka_unit_test(a_stock_peer_is_brought_to_the_relay_sooner_than_it_would_itself),
 		cmocka_unit_test(a_short_outage_is_survived_and_the_pair_is_taken_up_again),
 		cmocka_unit_test(a_stream_without_replies_stays_where_it_is),
+		cmocka_unit_test(a_pair_that_carries_checks_but_no_packets_is_left_for_the_relay),
 		cmocka_unit_test(idle_tunnels_are_looked_at_once_a_second_at_most),
 		cmocka_unit_test(a_restart_of_the_relay_is_got_over),
 		cmocka_unit_test(a_direct_pair_outlives_its_relay_and_gets_it_back),

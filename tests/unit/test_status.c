@@ -331,7 +331,7 @@ static void the_json_has_every_field_in_its_place(void **state)
 	assert_has(text, "\"no_key\":1,");
 	assert_has(text, "\"internal\":0}},\"handshakes\":{\"initiation\":9,\"response\":0,");
 	assert_has(text, "\"internal\":0},\"counts\":{\"initiations_sent\":0,");
-	assert_string_equal(strstr(text, "\"clock_jumps\""), "\"clock_jumps\":1,\"slow_data\":0,\"junk\":0,\"held_dropped\":0},"
+	assert_string_equal(strstr(text, "\"clock_jumps\""), "\"clock_jumps\":1,\"slow_data\":0,\"slow_dropped\":0,\"junk\":0,\"held_dropped\":0},"
 		"\"keystream\":{\"helper\":\"running\",\"pid\":4712,\"engine\":\"openssl\","
 		"\"receivedAhead\":1000,\"receivedInline\":7,\"sentAhead\":2000,\"sentInline\":8,\"slotsMade\":3100,"
 		"\"slotsWasted\":60,\"windows\":2,\"slots\":640,\"room\":21824,\"gapMicroseconds\":1875}}\n");

@@ -40,7 +40,7 @@ static void fill_options(const struct config *config, const char *uplink, struct
 		.peers = config->max_peers,
 		.flows = config->max_flows,
 		.keystream = config->keystream_memory * (MIB / sizeof(struct talon_keystream_slot)),
-		.relay = config->mesh.enabled,
+		.relay = true,
 	};
 	if (!config->uplink_count) {
 		o->uplinks[o->uplink_count++] = uplink;
@@ -89,9 +89,18 @@ static int open_monitor(struct controller *c)
 
 static int open_ring(struct controller *c)
 {
+	static const enum datapath_map more[] = { DATAPATH_MAP_EVENT_PACKETS, DATAPATH_MAP_EVENT_STRAYS };
+	int ret;
+
+	/* Read in this order: promotions first, what strangers sent last. */
 	c->ring = ring_buffer__new(datapath_map_fd(c->dp, DATAPATH_MAP_EVENTS), event_handle, c, NULL);
 	if (!c->ring)
 		return -errno;
+	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+		ret = ring_buffer__add(c->ring, datapath_map_fd(c->dp, more[i]), event_handle, c);
+		if (ret)
+			return ret;
+	}
 	return loop_fd_add(c->loop, &c->ring_watch, ring_buffer__epoll_fd(c->ring), EPOLLIN, event_read_ring, c);
 }
 
@@ -212,6 +221,15 @@ void controller_free(struct controller *c)
 	free(c);
 }
 
+/* The map says that a session was confirmed, but the event got lost: without it we would not rekey, or would send by a session that is gone. */
+static void reconcile_promotion(struct controller *c, uint64_t now, const struct device_peer_sessions *s)
+{
+	struct talon_replay window;
+
+	if (s->next && !map_read(c, DATAPATH_MAP_REPLAY, s->next & (c->slots - 1), &window) && window.state == TALON_SESSION_CURRENT)
+		device_session_promoted(c->device, now, s->next);
+}
+
 /* Peers with a session. One that neither got nor sent anything since the last time costs one lookup: there is nothing new to tell. */
 static void poll_facts(struct controller *c, uint64_t now)
 {
@@ -222,6 +240,7 @@ static void poll_facts(struct controller *c, uint64_t now)
 
 		if (!c->infos[i].present || device_get_peer_sessions(c->device, i, &s) || (!s.current && !s.previous && !s.next))
 			continue;
+		reconcile_promotion(c, now, &s);
 		if (map_read_peer_stats(c, i, &stats) || (stats.rx_ns == c->polled[i].rx_ns && stats.tx_ns == c->polled[i].tx_ns))
 			continue;
 		if (controller_ops.read_facts(c, i, &facts))
@@ -230,6 +249,7 @@ static void poll_facts(struct controller *c, uint64_t now)
 		if (facts.rx_ns <= now && facts.tx_ns <= now)
 			c->polled[i] = (struct polled){ .rx_ns = facts.rx_ns, .tx_ns = facts.tx_ns };
 		device_peer_facts(c->device, now, i, &facts);
+		event_reconcile_endpoint(c, i);
 	}
 }
 

@@ -28,6 +28,7 @@ static void gather(const struct controller *c, uint64_t values[static HANDSHAKE_
 	counts[HANDSHAKE_COUNT_FUTURE_TIMESTAMPS] = s.future_timestamps;
 	counts[HANDSHAKE_COUNT_CLOCK_JUMPS] = s.clock_jumps;
 	counts[HANDSHAKE_COUNT_SLOW_DATA] = c->slow_data;
+	counts[HANDSHAKE_COUNT_SLOW_DROPPED] = c->slow_dropped;
 	counts[HANDSHAKE_COUNT_JUNK] = c->junk;
 	counts[HANDSHAKE_COUNT_HELD_DROPPED] = c->hold.dropped;
 }

@@ -30,15 +30,15 @@ static void need_handshake(struct controller *c, const struct talon_event *event
 		hold_drop(&c->hold, &key);
 }
 
-static void roamed(struct controller *c, const struct talon_event *event)
+void event_reconcile_endpoint(struct controller *c, uint32_t peer)
 {
 	struct talon_endpoint at;
 	struct endpoint endpoint;
 
-	if (endpoint_read(c, event->peer, &at))
+	if (endpoint_read(c, peer, &at) || !at.family || at.flags & TALON_ENDPOINT_PINNED)
 		return;
 	endpoint_from_map(&at, &endpoint);
-	device_set_peer_endpoint(c->device, event->peer, &endpoint);
+	device_set_peer_endpoint(c->device, peer, &endpoint);
 }
 
 static struct seen_neigh *find_neigh(struct controller *c, int ifindex, uint8_t family, const struct talon_addr *addr)
@@ -175,7 +175,7 @@ static void handle_event(struct controller *c, const struct talon_event *event, 
 		device_session_promoted(c->device, clock_boot_ns(), event->index);
 		break;
 	case TALON_EVENT_ROAMED:
-		roamed(c, event);
+		event_reconcile_endpoint(c, event->peer);
 		break;
 	case TALON_EVENT_NEIGH:
 		need_neigh(c, event, packet);

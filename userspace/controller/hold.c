@@ -40,20 +40,45 @@ static struct held *unlink_at(struct hold *hold, struct held **at)
 	return held;
 }
 
+static bool is_like(const struct held *held, const struct hold_key *key)
+{
+	return held->key.what == key->what;
+}
+
+static bool is_from_source(const struct held *held, const struct hold_key *key)
+{
+	return is_like(held, key) && !memcmp(&held->key.addr, &key->addr, sizeof(key->addr));
+}
+
+/* Of those that @belongs takes for the like of @key the oldest goes, if they are @most or more. True if one went. */
+static bool make_room(struct hold *hold, const struct hold_key *key, unsigned most, bool (*belongs)(const struct held *, const struct hold_key *))
+{
+	struct held **oldest = NULL;
+	unsigned n = 0;
+
+	for (struct held **at = &hold->first; *at; at = &(*at)->next) {
+		if (!belongs(*at, key))
+			continue;
+		if (!n++)
+			oldest = at;
+	}
+	if (n < most)
+		return false;
+	hold_release(unlink_at(hold, oldest));
+	hold->dropped++;
+	return true;
+}
+
 int hold_add(struct hold *hold, const struct hold_key *key, const void *bytes, size_t len, uint64_t until_ns)
 {
+	static const unsigned most[] = {
+		[HOLD_FOR_SESSION] = HOLD_MAX_SESSION, [HOLD_FOR_NEIGH] = HOLD_MAX_NEIGH, [HOLD_FOR_FRAGMENT] = HOLD_MAX_FRAGMENT,
+	};
 	struct held *held;
-	unsigned same = 0;
 
-	for (held = hold->first; held; held = held->next)
-		same += is_for(held, key);
-	if (same >= HOLD_MAX_EACH) {
-		hold_release(hold_take(hold, key));
-		hold->dropped++;
-	} else if (hold->count >= HOLD_MAX) {
-		hold_release(unlink_at(hold, &hold->first));
-		hold->dropped++;
-	}
+	if (!make_room(hold, key, HOLD_MAX_EACH, is_for) &&
+	    !(key->what == HOLD_FOR_FRAGMENT && make_room(hold, key, HOLD_MAX_SOURCE, is_from_source)))
+		make_room(hold, key, most[key->what], is_like);
 	held = malloc(sizeof(*held) + len);
 	if (!held)
 		return -ENOMEM;

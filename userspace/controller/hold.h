@@ -9,8 +9,12 @@
 
 #include "talon/types.h"
 
-#define HOLD_MAX		1024	/* packets in all */
+/* Packets in all, by what they wait for: strangers can send fragments, and a peer can ask for hosts that are not there. */
+#define HOLD_MAX_SESSION	512
+#define HOLD_MAX_NEIGH		256
+#define HOLD_MAX_FRAGMENT	256
 #define HOLD_MAX_EACH		128	/* for one peer, next hop or datagram: as many as WireGuard stages for a peer */
+#define HOLD_MAX_SOURCE		48	/* fragments from one address: a datagram of 64 KiB */
 
 enum hold_for {
 	HOLD_FOR_SESSION,	/* key.peer */
@@ -46,8 +50,9 @@ void hold_init(struct hold *hold);
 void hold_done(struct hold *hold);
 
 /*
- * Keeps a copy until @until_ns (CLOCK_BOOTTIME). Where there are too many, the oldest makes room: of those for @key, or
- * of all, so that peers who never answer cannot keep out the others. Returns 0 or -ENOMEM.
+ * Keeps a copy until @until_ns (CLOCK_BOOTTIME). Where there are too many, the oldest makes room: of those for @key, of the fragments from that
+ * source, or of those that wait for the same kind of thing, so that peers who never answer cannot keep out the others, nor strangers anybody.
+ * Returns 0 or -ENOMEM.
  */
 int hold_add(struct hold *hold, const struct hold_key *key, const void *bytes, size_t len, uint64_t until_ns);
 

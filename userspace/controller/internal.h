@@ -213,7 +213,8 @@ struct controller {
 	unsigned neigh_count;
 	uint64_t refresh_ns;		/* when flows shall ask the FIB again */
 	uint64_t ports_ns;		/* when the host's sockets are looked at again */
-	uint64_t slow_data;		/* data messages that reached the socket */
+	uint64_t slow_data;		/* data messages that reached the socket, and were given to the programs */
+	uint64_t slow_dropped;		/* ... and were not */
 	uint64_t junk;
 	uint64_t counts_base[HANDSHAKE_STATS_ENTRIES];	/* of the processes before us */
 	uint64_t counts[HANDSHAKE_STATS_ENTRIES];	/* as the map has them */
@@ -319,10 +320,17 @@ void ways_done(struct controller *c);
 /* Does nothing if it is open. */
 int relay_open(struct controller *c);
 void relay_close(struct controller *c);
+/* Room for one frame of @len bytes to the programs, addressed on layer 2 with @ethertype; NULL: none. relay_put_frame() sends it, soon. */
+uint8_t *relay_get_frame(struct controller *c, uint16_t ethertype, size_t len);
+void relay_put_frame(struct controller *c, size_t len);
 /* A data message that came from @peer, to the programs. */
 void relay_inject(struct controller *c, uint32_t peer, const uint8_t *bytes, size_t len);
 void relay_endpoint(const struct controller *c, uint32_t peer, struct endpoint *ret_endpoint);
 bool relay_is_endpoint(const struct endpoint *endpoint);
+
+/* slow.c */
+/* A data message that the kernel gave to our socket: @from, with type of service @tos, to the programs. */
+void slow_data(struct controller *c, const struct endpoint *from, uint8_t tos, const uint8_t *bytes, size_t len);
 
 /* plane.c */
 void plane_note(struct controller *c, uint32_t peer, enum notice notice);
@@ -379,6 +387,8 @@ void socket_choose_local(struct endpoint *endpoint);
 /* events.c */
 int event_handle(void *ctx, void *data, size_t len);
 void event_read_ring(void *ctx, uint32_t events);
+/* Where the map has @peer, so that handshakes go there: after it moved, or in case that event got lost. */
+void event_reconcile_endpoint(struct controller *c, uint32_t peer);
 void event_network(void *ctx, uint32_t events);
 /* Events were lost: everything may have changed. */
 void event_resync(struct controller *c);

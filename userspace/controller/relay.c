@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The far end of the relay link: sealed packets are read there from a ring, those that came over a relay are written there as frames.
+// The far end of the relay link: sealed packets are read there from a ring, those that came over a relay, or by our socket, are written there as frames.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_ether.h>
@@ -146,6 +146,7 @@ static void flush(void *ctx)
 	while (f && sent < f->count) {
 		int n = sendmmsg(c->relay.tx, f->msgs + sent, f->count - sent, 0);
 
+		c->slow_dropped += n <= 0;
 		sent += n > 0 ? n : 1;	/* one that cannot be sent is lost, as packets are */
 	}
 	if (f)
@@ -158,14 +159,20 @@ static int open_tx(struct controller *c, const struct datapath_tunnel_info *link
 	size_t size = HEADERS + link->mtu;
 	struct relay_frames *f;
 	const int on = 1;
+	int ret;
 
 	c->relay.tx = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->relay.tx < 0 || bind(c->relay.tx, (struct sockaddr *)&to, sizeof(to)))
+	if (c->relay.tx < 0)
 		return -errno;
-	setsockopt(c->relay.tx, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on));
 	f = calloc(1, sizeof(*f) + BATCH * size);
-	if (!f)
-		return -ENOMEM;
+	if (!f || bind(c->relay.tx, (struct sockaddr *)&to, sizeof(to))) {
+		ret = f ? -errno : -ENOMEM;
+		free(f);
+		close(c->relay.tx);
+		c->relay.tx = -1;
+		return ret;
+	}
+	setsockopt(c->relay.tx, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on));
 	f->size = size;
 	for (unsigned i = 0; i < BATCH; i++) {
 		f->iov[i].iov_base = f->bytes + i * size;
@@ -189,7 +196,6 @@ static uint16_t ip_checksum(const struct iphdr *ip)
 
 static void fill_headers(const struct controller *c, uint8_t *frame, uint32_t peer, size_t len)
 {
-	const struct datapath_tunnel_info *link = datapath_get_relay(c->dp);
 	struct iphdr ip = {
 		.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP,
 		.tot_len = htons(sizeof(ip) + sizeof(struct udphdr) + len),
@@ -201,32 +207,49 @@ static void fill_headers(const struct controller *c, uint8_t *frame, uint32_t pe
 	};
 
 	ip.check = ip_checksum(&ip);
-	memcpy(frame, link->mac, ETH_ALEN);
-	memcpy(frame + ETH_ALEN, link->far_mac, ETH_ALEN);
-	frame[12] = ETH_P_IP >> 8;
-	frame[13] = ETH_P_IP & 0xff;
 	memcpy(frame + ETH_HLEN, &ip, sizeof(ip));
 	memcpy(frame + ETH_HLEN + sizeof(ip), &udp, sizeof(udp));
 }
 
-void relay_inject(struct controller *c, uint32_t peer, const uint8_t *bytes, size_t len)
+uint8_t *relay_get_frame(struct controller *c, uint16_t ethertype, size_t len)
 {
+	const struct datapath_tunnel_info *link = datapath_get_relay(c->dp);
 	struct relay_frames *f;
 	uint8_t *frame;
 
-	if (relay_open(c))
-		return;
+	if (!link || !link->ifindex || (!c->relay.frames && open_tx(c, link)))
+		return NULL;
 	f = c->relay.frames;
-	if (HEADERS + len > f->size)
-		return;
+	if (len > f->size)
+		return NULL;
 	frame = f->iov[f->count].iov_base;
-	fill_headers(c, frame, peer, len);
-	memcpy(frame + HEADERS, bytes, len);
-	f->iov[f->count++].iov_len = HEADERS + len;
+	memcpy(frame, link->mac, ETH_ALEN);
+	memcpy(frame + ETH_ALEN, link->far_mac, ETH_ALEN);
+	frame[12] = ethertype >> 8;
+	frame[13] = ethertype & 0xff;
+	return frame;
+}
+
+void relay_put_frame(struct controller *c, size_t len)
+{
+	struct relay_frames *f = c->relay.frames;
+
+	f->iov[f->count++].iov_len = len;
 	if (f->count == BATCH)
 		flush(c);
 	else if (!loop_timer_is_set(&c->relay.flush))
 		loop_timer_after(c->loop, &c->relay.flush, 0);
+}
+
+void relay_inject(struct controller *c, uint32_t peer, const uint8_t *bytes, size_t len)
+{
+	uint8_t *frame = relay_open(c) ? NULL : relay_get_frame(c, ETH_P_IP, HEADERS + len);
+
+	if (!frame)
+		return;
+	fill_headers(c, frame, peer, len);
+	memcpy(frame + HEADERS, bytes, len);
+	relay_put_frame(c, HEADERS + len);
 }
 
 void relay_close(struct controller *c)
@@ -252,12 +275,12 @@ int relay_open(struct controller *c)
 	static struct log_limit limit;
 	int ret;
 
-	if (c->relay.frames)
+	if (c->relay.frames && c->relay.ring)
 		return 0;
 	if (!link || !link->ifindex)
 		return -ENODEV;
 	ret = open_ring(&c->relay, link->far_ifindex, link->mtu);
-	if (!ret)
+	if (!ret && !c->relay.frames)
 		ret = open_tx(c, link);
 	if (!ret)
 		ret = loop_fd_add(c->loop, &c->relay.watch, c->relay.rx, EPOLLIN, read_ring, c);

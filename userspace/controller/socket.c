@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The WireGuard port: handshake messages in and out. Data messages end in the datapath and only get here when they were fragmented.
+// The WireGuard port: handshake messages in and out. Data messages end in the datapath; what it could not see whole gets here, and is given to it.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -32,10 +32,14 @@ static int open_one(int family, uint16_t port)
 		((struct sockaddr_in *)&at)->sin_port = htons(port);
 		len = sizeof(struct sockaddr_in);
 		ret = setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+		if (!ret)
+			ret = setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof(on));	/* RFC 6040 wants the outer ECN field */
 	} else {
 		((struct sockaddr_in6 *)&at)->sin6_port = htons(port);
 		len = sizeof(struct sockaddr_in6);
 		ret = setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
+		if (!ret)
+			ret = setsockopt(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof(on));
 		if (!ret)
 			ret = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	}
@@ -71,8 +75,11 @@ int socket_open(struct controller *c, char *err, size_t errlen)
 }
 
 /* Which of our addresses it was sent to: answers leave from there (whitepaper section 6.5 calls endpoints; "saddr stickiness"). */
-static void take_local(struct endpoint *from, struct msghdr *msg)
+static void take_control(struct msghdr *msg, struct endpoint *from, uint8_t *ret_tos)
 {
+	int class;
+
+	*ret_tos = 0;
 	for (struct cmsghdr *cm = CMSG_FIRSTHDR(msg); cm; cm = CMSG_NXTHDR(msg, cm)) {
 		if (cm->cmsg_level == IPPROTO_IP && cm->cmsg_type == IP_PKTINFO) {
 			struct in_pktinfo info;
@@ -86,6 +93,11 @@ static void take_local(struct endpoint *from, struct msghdr *msg)
 			memcpy(&info, CMSG_DATA(cm), sizeof(info));
 			memcpy(&from->local, &info.ipi6_addr, sizeof(from->local));
 			from->ifindex = info.ipi6_ifindex;
+		} else if (cm->cmsg_level == IPPROTO_IP && cm->cmsg_type == IP_TOS) {
+			*ret_tos = *CMSG_DATA(cm);
+		} else if (cm->cmsg_level == IPPROTO_IPV6 && cm->cmsg_type == IPV6_TCLASS) {
+			memcpy(&class, CMSG_DATA(cm), sizeof(class));
+			*ret_tos = class;
 		}
 	}
 }
@@ -169,7 +181,7 @@ static bool is_martian(const struct controller *c, const struct endpoint *from)
 			 !bpf_map_lookup_elem(datapath_map_fd(c->dp, DATAPATH_MAP_BROADCASTS), &from->remote, &mark));
 }
 
-static void handle(struct controller *c, const struct endpoint *from, const uint8_t *bytes, size_t len)
+static void handle(struct controller *c, const struct endpoint *from, uint8_t tos, const uint8_t *bytes, size_t len)
 {
 	if (relay_is_endpoint(from))
 		c->junk++;	/* such sources are ours alone */
@@ -178,7 +190,7 @@ static void handle(struct controller *c, const struct endpoint *from, const uint
 	else if (is_martian(c, from))
 		c->junk++;
 	else if (len >= WG_DATA_MIN_LEN && bytes[0] == WG_DATA)
-		c->slow_data++;
+		slow_data(c, from, tos, bytes, len);
 	else if (len && bytes[0] >= WG_INITIATION && bytes[0] <= WG_COOKIE)
 		socket_handshake(c, from, bytes, len);
 	else if (!is_punch(bytes, len))
@@ -200,14 +212,19 @@ static void read_socket(struct controller *c, int fd)
 			.msg_controllen = sizeof(control),
 		};
 		struct endpoint from;
+		uint8_t tos;
 		ssize_t len = recvmsg(fd, &msg, 0);
 
 		if (len < 0)
 			return;
+		if (msg.msg_flags & MSG_TRUNC) {
+			c->junk++;
+			continue;
+		}
 		if (endpoint_from_sockaddr((struct sockaddr *)&addr, msg.msg_namelen, &from))
 			continue;
-		take_local(&from, &msg);
-		handle(c, &from, bytes, len);
+		take_control(&msg, &from, &tos);
+		handle(c, &from, tos, bytes, len);
 	}
 }
 

@@ -17,7 +17,8 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 void silence_begin(struct silence *silence, uint64_t now_ns, bool is_first)
 {
 	*silence = (struct silence){
-		.selected_ns = is_first ? now_ns : silence->selected_ns, .direct_ns = now_ns, .looked_ns = now_ns };
+		.selected_ns = is_first ? now_ns : silence->selected_ns, .direct_ns = now_ns, .looked_ns = now_ns,
+		.mutes = is_first ? 0 : silence->mutes };
 }
 
 /*
@@ -50,14 +51,61 @@ static void note_unanswered(struct silence *silence, const struct silence_facts 
 	silence->looked_ns = facts->now_ns;
 }
 
+/* Without any regard for checks: whoever gets packets of ours owes something authentic. */
+static void note_mute(struct silence *silence, const struct silence_facts *facts)
+{
+	if (later(facts->rx_direct_ns, silence->direct_ns) >= silence->sent_ns) {
+		silence->sent = 0;
+		silence->mute_ns = 0;
+		silence->is_mute = false;
+	}
+	if (facts->rx_direct_ns > silence->direct_ns)
+		silence->mutes = 0;
+	if (facts->tx_data_ns <= later(silence->sent_ns, later(facts->rx_direct_ns, silence->direct_ns)))
+		return;
+	silence->sent_ns = facts->tx_data_ns;
+	if (++silence->sent == SILENCE_MUTE_LOOKS)
+		silence->mute_ns = facts->now_ns;
+}
+
+static void fall_mute(struct silence *silence)
+{
+	silence->is_mute = true;
+	silence->mutes++;
+}
+
+static bool is_mute(struct silence *silence, const struct silence_facts *facts)
+{
+	const uint64_t limit = silence->mutes ? SILENCE_TRIAL_NS : SILENCE_MUTE_NS;
+
+	if (silence->is_mute)
+		return true;
+	if (!silence->mute_ns || facts->now_ns - silence->mute_ns < limit)
+		return false;
+	fall_mute(silence);
+	return true;
+}
+
+/* They go by relay again right after we came back, and nothing of theirs came by the pair meanwhile: to them it is mute, whatever checks say. */
+static void note_followed(struct silence *silence, const struct silence_facts *facts)
+{
+	if (silence->direct_ns != silence->selected_ns && facts->rx_direct_ns <= silence->direct_ns)
+		fall_mute(silence);
+}
+
 enum silence_verdict silence_judge(struct silence *silence, const struct silence_facts *facts)
 {
 	const uint64_t rtt = sooner(facts->rtt_ns, RTT_MOST_NS);
 	uint64_t quiet;
 
+	note_mute(silence, facts);
 	note_unanswered(silence, facts);
-	if (should_follow(silence, facts))
+	if (should_follow(silence, facts)) {
+		note_followed(silence, facts);
 		return SILENCE_FOLLOW;
+	}
+	if (is_mute(silence, facts))
+		return SILENCE_LOST;
 	if (!silence->unanswered_ns)
 		return SILENCE_NONE;
 	quiet = facts->now_ns - silence->unanswered_ns;
@@ -75,8 +123,20 @@ bool silence_is_near(const struct silence *silence)
 	return silence->checked_ns != 0;
 }
 
-enum silence_proof silence_prove(uint64_t turned_ns, const struct silence_facts *facts)
+/* Checks prove nothing about a mute pair: packets of theirs do, and no stragglers. Without any it is tried again, ever more rarely. */
+static enum silence_proof prove_mute(const struct silence *silence, uint64_t turned_ns, const struct silence_facts *facts)
 {
+	const unsigned shift = silence->mutes - 1 < SILENCE_RETRY_SHIFT ? silence->mutes - 1 : SILENCE_RETRY_SHIFT;
+
+	if (facts->answered_ns > turned_ns && facts->rx_direct_ns > turned_ns + SILENCE_LATE_NS)
+		return SILENCE_PROVEN;
+	return facts->now_ns - turned_ns >= SILENCE_RETRY_NS << shift ? SILENCE_PROVEN : SILENCE_WAIT;
+}
+
+enum silence_proof silence_prove(const struct silence *silence, uint64_t turned_ns, const struct silence_facts *facts)
+{
+	if (silence->is_mute)
+		return prove_mute(silence, turned_ns, facts);
 	/* nothing less than a check that went both ways: packets of theirs may arrive by a path that swallows ours */
 	if (facts->answered_ns > turned_ns)
 		return SILENCE_PROVEN;

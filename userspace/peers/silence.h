@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Whether a direct path still carries, judged from when packets went and came. Traffic raises the suspicion, ICE checks prove it: a stream that
- * nobody answers is no fault as long as checks are. Plain arithmetic; the caller looks at the clock, asks for checks and takes the other way.
+ * nobody answers is no fault as long as checks are - for as long as WireGuard itself takes it for none: who receives packets answers with an empty
+ * one after 10 s at the latest. A pair that answers checks and carries no packets is mute, and as good as lost. Plain arithmetic; the caller looks at
+ * the clock, asks for checks and takes the other way.
  */
 #ifndef TALON_SILENCE_H
 #define TALON_SILENCE_H
@@ -16,6 +18,11 @@
 #define SILENCE_LATE_NS		500000000ULL	/* ... but stragglers there are, soon after the relay carried */
 #define SILENCE_SETTLED_NS	2000000000ULL
 #define SILENCE_PATIENCE_NS	600000000ULL	/* more checks while the relay carries, then the pair is given up */
+#define SILENCE_MUTE_NS		12000000000ULL	/* packets sent, nothing authentic back: an empty message is owed after 10 s (whitepaper section 6.5) */
+#define SILENCE_TRIAL_NS	3000000000ULL	/* the same while a pair that was mute is tried once more */
+#define SILENCE_MUTE_LOOKS	3		/* looks that found new packets sent: one or two may have been lost, and owe nothing */
+#define SILENCE_RETRY_NS	60000000000ULL	/* a mute pair is tried again so late, then twice as late, and so on */
+#define SILENCE_RETRY_SHIFT	4		/* up to 16 times as late */
 #define SILENCE_FIRST_NS	6000000000ULL	/* a stock peer may take 5 s until it sends by a new pair */
 
 struct silence {
@@ -24,6 +31,11 @@ struct silence {
 	uint64_t looked_ns;
 	uint64_t unanswered_ns;		/* since then nothing came, although there was traffic; 0: all is well */
 	uint64_t checked_ns;		/* when checks were asked for; 0: not */
+	uint64_t sent_ns;		/* of the last packet that a look found */
+	uint64_t mute_ns;		/* since then an answer is owed, whatever checks say; 0: none */
+	unsigned sent;			/* looks that found packets sent since anything authentic came */
+	unsigned mutes;			/* how often in a row it was found mute */
+	bool is_mute;			/* that is why it is lost */
 };
 
 /* What is known at @now_ns. Times are CLOCK_BOOTTIME ns, 0: never. */
@@ -50,6 +62,6 @@ bool silence_is_near(const struct silence *silence);
 
 /* While the relay carries, since @turned_ns. */
 enum silence_proof { SILENCE_WAIT, SILENCE_PROVEN, SILENCE_UNPROVEN };
-enum silence_proof silence_prove(uint64_t turned_ns, const struct silence_facts *facts);
+enum silence_proof silence_prove(const struct silence *silence, uint64_t turned_ns, const struct silence_facts *facts);
 
 #endif

@@ -154,7 +154,7 @@ static void fill(const struct conn *conn, const struct plane_facts *facts, struc
 
 static void look_suspect(struct conn *conn, const struct silence_facts *facts)
 {
-	const enum silence_proof proof = silence_prove(conn->turned_ns, facts);
+	const enum silence_proof proof = silence_prove(&conn->silence, conn->turned_ns, facts);
 
 	if (proof == SILENCE_PROVEN) {
 		conn_step(conn, LINK_EV_PROVEN, NULL);
@@ -201,14 +201,20 @@ static void look_at(struct conn *conn)
 		look_direct(conn, &silence);
 }
 
+/* A proof is expected any moment. With a mute pair that takes a minute or more. */
+static bool is_being_proved(const struct conn *conn)
+{
+	return conn->state == LINK_SUSPECT && !conn->silence.is_mute;
+}
+
 static bool is_active(const struct conn *conn)
 {
-	return conn->state == LINK_SUSPECT || conn->active_until_ns > loop_now(conn->peers->loop);
+	return is_being_proved(conn) || conn->active_until_ns > loop_now(conn->peers->loop);
 }
 
 static uint64_t turn_of(const struct conn *conn)
 {
-	if (conn->state == LINK_SUSPECT || (conn->state == LINK_DIRECT && silence_is_near(&conn->silence)))
+	if (is_being_proved(conn) || (conn->state == LINK_DIRECT && silence_is_near(&conn->silence)))
 		return TURN_NEAR_NS;
 	return is_active(conn) ? TURN_ACTIVE_NS : TURN_IDLE_NS;
 }

@@ -480,6 +480,13 @@ int device_want_rekey(struct device *device, uint64_t now_ns, uint32_t id)
 	return 0;
 }
 
+bool device_has_session(const struct device *device, uint32_t index)
+{
+	uint32_t peer;
+
+	return session_table_lookup(device->table, index, &peer) == SLOT_LIVE;
+}
+
 int device_session_promoted(struct device *device, uint64_t now_ns, uint32_t index)
 {
 	struct peer *peer;

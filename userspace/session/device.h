@@ -256,6 +256,9 @@ int device_start_handshake(struct device *device, uint64_t now_ns, uint32_t id);
  */
 int device_want_rekey(struct device *device, uint64_t now_ns, uint32_t id);
 
+/* Whether @index is the receiver index of a live session of ours. */
+bool device_has_session(const struct device *device, uint32_t index);
+
 /*
  * The data path saw the first valid packet on a session in state NEXT (TALON_EVENT_PROMOTED). Returns 0, or -ENOENT if
  * it is gone.

@@ -14,7 +14,7 @@
 	X(LOCAL,	"local",	0, "decrypted and handed up to this host")		\
 	X(ONWARD,	"onward",	0, "sent on through the tunnel device, to one that takes no redirected frames") \
 	X(KEEPALIVE,	"keepalive",	0, "authenticated, empty")				\
-	X(TO_CONTROLLER, "to_controller", 0, "handshake message or STUN, left to the controller's socket") \
+	X(TO_CONTROLLER, "to_controller", 0, "handshake message, STUN or joined data, left to the controller's socket") \
 	X(HELD,		"held",		0, "given to the controller until a session or next hop is there") \
 	X(ARP_ANSWERED,	"arp_answered",	0, "ARP request for the spare SNAT address")		\
 	X(ICMP_SENT,	"icmp_sent",	0, "answered with an ICMP error")			\

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the datapath tells the controller: map "events", RINGBUF. */
+/*
+ * What the datapath tells the controller: maps "events" (without a packet: promotions, roaming), "event_packets" (with one) and "event_strays"
+ * (with one that anybody may have sent), RINGBUF. Each has a ring to itself, so that those that come in masses cannot keep out the others.
+ */
 #ifndef TALON_EVENT_TYPES_H
 #define TALON_EVENT_TYPES_H
 
@@ -31,5 +34,33 @@ struct talon_event {
 	/* len bytes of packet follow */
 };
 TALON_ASSERT_SIZE(struct talon_event, 56);
+
+/*
+ * What is limited, for the whole host: X(id, a second, at once). The bursts of what shares a ring fit into it together, each packet as large as they get.
+ */
+#define TALON_RATES(X)			\
+	X(HANDSHAKE,	2000,	128)	\
+	X(NEIGH,	2000,	64)	\
+	X(TOO_BIG,	2000,	96)	\
+	X(ROAMED,	1000,	256)	\
+	X(NAT_FULL,	10,	4)	\
+	X(FRAGMENT,	500,	64)	\
+	X(ICMP,		1000,	100)
+
+#define TALON_RATE_ID(id, per_second, burst) TALON_RATE_##id,
+enum talon_rate_id { TALON_RATES(TALON_RATE_ID) TALON_RATE_IDS };
+
+/* Behind them: of TALON_RATE_FRAGMENT, the most that source addresses with the same hash get. */
+#define TALON_RATE_SOURCES		64
+#define TALON_RATE_SOURCE_PER_SECOND	50
+#define TALON_RATE_SOURCE_BURST		48
+#define TALON_RATE_ENTRIES		(TALON_RATE_IDS + TALON_RATE_SOURCES)
+
+/* Map "rates": ARRAY [TALON_RATE_ENTRIES]. Written with compare-and-swap only. */
+struct talon_rate {
+	__u64	spent_ns;		/* CLOCK_BOOTTIME up to which all is given out; a burst ahead of now at most */
+	__u64	pad[7];			/* a cache line of its own */
+};
+TALON_ASSERT_SIZE(struct talon_rate, 64);
 
 #endif

@@ -42,7 +42,8 @@ enum handshake_end { HANDSHAKE_ENDS(HANDSHAKE_END_ID) HANDSHAKE_END_COUNT };
 	X(MAP_ERRORS,	"map_errors",	1, "maps that could not be written")				\
 	X(FUTURE_TIMESTAMPS, "future_timestamps", 1, "initiations from the future: the peer's clock is ahead") \
 	X(CLOCK_JUMPS,	"clock_jumps",	1, "our own clock leapt forward")				\
-	X(SLOW_DATA,	"slow_data",	1, "data messages at the controller's socket: fragmented on their way") \
+	X(SLOW_DATA,	"slow_data",	0, "data messages from the controller's socket to the datapath: fragmented, or by another device") \
+	X(SLOW_DROPPED,	"slow_dropped",	1, "data messages at the controller's socket without a session, or lost on their way to the datapath") \
 	X(JUNK,		"junk",		1, "not WireGuard, at the controller's socket")			\
 	X(HELD_DROPPED,	"held_dropped",	1, "held packets that were given up")
 

@@ -97,7 +97,10 @@ enum talon_frag_side {
 	TALON_FRAG_FROM_MESH	= 1,	/* the access rules let the first one pass */
 };
 
-/* Map "frags": LRU_HASH. Fragments of one datagram, after its first one was seen (RFC 4787 REQ-14). */
+/*
+ * Map "frags": LRU_HASH. Fragments of one datagram of ours, after its first one was seen (RFC 4787 REQ-14). Map "frags_early": the same for all
+ * that anybody can make us remember: later fragments of no datagram we know (client 0), and datagrams that are the host's (TALON_FRAG_HOST).
+ */
 struct talon_frag_key {
 	__be32	src;
 	__be32	dst;
@@ -106,6 +109,8 @@ struct talon_frag_key {
 	__u8	side;			/* enum talon_frag_side */
 };
 TALON_ASSERT_SIZE(struct talon_frag_key, 12);
+
+#define TALON_FRAG_HOST 0xffffffffU	/* in place of a client */
 
 struct talon_frag {
 	__be32	client;			/* who they go to; 0: the first one has not come, later ones are held. Not from the mesh */
