@@ -75,18 +75,23 @@ static __always_inline __u32 flow_id_draw(__u32 flow_count)
 	return id < flow_count ? id : 0;	/* CPUs may have drawn the last one together */
 }
 
+/* Who sends and as whom, in one argument: a function of BPF has five. */
+#define FLOW_PARTY(peer, snat) ((__u64)(snat) << 32 | (peer))
+#define FLOW_PARTY_PEER(party) ((__u32)(party))
+#define FLOW_PARTY_SNAT(party) ((__be32)((party) >> 32))
+
 /* A record nobody can hold, made ready for @key. Its SNAT port comes later. */
-static __always_inline void flow_init(struct talon_flow *flow, const struct talon_config *cfg,
-	const struct talon_flow_key *key, __u32 peer, __u32 now_s)
+static __always_inline void flow_init(struct talon_flow *flow, const struct talon_flow_key *key, __u64 party,
+	__u32 now_s)
 {
 	__u32 ports = flow_ports(FLOW_FWD, key);
 
 	flow->client = key->src;
 	flow->remote = key->dst;
-	flow->snat = cfg->snat_addr;
+	flow->snat = FLOW_PARTY_SNAT(party);
 	flow->client_port = ports & 0xffff;
 	flow->remote_port = ports >> 16;
-	flow->peer = peer;
+	flow->peer = FLOW_PARTY_PEER(party);
 	FLOW_STORE(flow->seen_s, now_s);	/* the collector looks at records of any phase */
 	flow->tcp = 0;
 	flow->flags = 0;
@@ -95,6 +100,7 @@ static __always_inline void flow_init(struct talon_flow *flow, const struct talo
 	flow->ifindex = 0;
 	flow->owner = 0;
 	flow->route = 0;
+	flow->back_generation = 0;
 	FLOW_STORE(*flow_state(flow), FLOW_STATE(0, key->proto, TALON_FLOW_TENTATIVE));
 }
 
@@ -135,7 +141,7 @@ static __always_inline int flow_enter_rev(const struct talon_config *cfg, const 
  * flow, and does not fight for ports with itself. Returns the record's id or a negative errno: -EAGAIN for the
  * forward key, -EBUSY for the port.
  */
-FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct talon_flow_key *key, __u32 peer, __u32 now_s,
+FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct talon_flow_key *key, __u64 party, __u32 now_s,
 	__u32 pick)
 {
 	struct talon_flow *flow;
@@ -148,7 +154,7 @@ FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct talon_flow_
 	flow = id ? flow_record(id) : NULL;
 	if (!flow)
 		return -ENOSPC;
-	flow_init(flow, cfg, key, peer, now_s);
+	flow_init(flow, key, party, now_s);
 	err = flow_enter(cfg, FLOW_FWD, key, id);
 	if (err)
 		goto give_up;
@@ -172,9 +178,10 @@ give_up:
 
 /**
  * flow_create() - a new flow: port, record, both index entries, all or nothing
- * @cfg: everything of the SNAT is used; hash_seed, bucket_mask and flow_count must not change while there are flows
+ * @cfg: the SNAT's port range is used, its address is not; hash_seed, bucket_mask and flow_count must not change while there are flows
  * @key: of the client's packet, as for flow_find_fwd(); pad is zero
  * @peer: whose client it is
+ * @snat: what the remote sees as the source, network byte order; another flow may have another
  * @now_s: CLOCK_BOOTTIME, seconds
  * @ret_id: the record's id, for flow_record(); written only on success
  *
@@ -185,13 +192,13 @@ give_up:
  * CPU is creating the same flow or was faster for every port tried: look the flow up once more, it may be there now.
  */
 static __always_inline int flow_create(const struct talon_config *cfg, const struct talon_flow_key *key, __u32 peer,
-	__u32 now_s, __u32 *ret_id)
+	__be32 snat, __u32 now_s, __u32 *ret_id)
 {
 	int pick, id = -EBUSY;
 
 	for (int i = 0; i < FLOW_PORT_TRIES && id == -EBUSY; i++) {
-		pick = nat_port_pick(cfg, key);
-		id = pick < 0 ? pick : flow_make(cfg, key, peer, now_s, pick);
+		pick = nat_port_pick(cfg, key, snat);
+		id = pick < 0 ? pick : flow_make(cfg, key, FLOW_PARTY(peer, snat), now_s, pick);
 	}
 	if (id > 0) {
 		*ret_id = id;

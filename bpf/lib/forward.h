@@ -203,7 +203,7 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 	if (pkt->proto == IPPROTO_ICMP && pkt->icmp_type != ICMP_ECHO && pkt->icmp_type != ICMP_TIMESTAMP)
 		return drop(pkt, TALON_NAT_NO_FLOW);
 	if (!pkt->flow) {
-		ret = flow_create(cfg, &pkt->key, pkt->peer, pkt->now_s, &pkt->flow);
+		ret = flow_create(cfg, &pkt->key, pkt->peer, cfg->snat_addr, pkt->now_s, &pkt->flow);
 		if (ret == -EADDRINUSE || ret == -ENOSPC) {
 			event_clear(pkt, TALON_EVENT_NAT_FULL);
 			if (take_token(&pkt->event_tokens, &pkt->event_filled_ns, pkt->now_ns, EVENTS_PER_SECOND, EVENTS_BURST))

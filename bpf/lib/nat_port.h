@@ -146,10 +146,11 @@ static long nat_walk_step(__u64 i, void *data)
 }
 
 /*
- * Chooses a port for the flow @key (forward) and changes nothing. Own port first, then a free one, then a share.
+ * Chooses a port of @snat for the flow @key (forward) and changes nothing. Own port first, then a free one, then a
+ * share. An endpoint has the same port on every external address: owners are not told apart by address.
  * Returns NAT_PICK(), or -EADDRINUSE.
  */
-FLOW_FUNC int nat_port_pick(const struct talon_config *cfg, const struct talon_flow_key *key)
+FLOW_FUNC int nat_port_pick(const struct talon_config *cfg, const struct talon_flow_key *key, __be32 snat)
 {
 	struct nat_walk walk = {};
 	__u32 start, steps;
@@ -160,7 +161,7 @@ FLOW_FUNC int nat_port_pick(const struct talon_config *cfg, const struct talon_f
 	walk.cfg = cfg;
 	walk.owner = nat_owner(key);
 	walk.rev.src = key->dst;
-	walk.rev.dst = cfg->snat_addr;
+	walk.rev.dst = snat;
 	walk.rev.sport = key->dport;
 	walk.rev.proto = key->proto;
 	walk.base = (__u32)nat_class(key->proto) << 16 | cfg->port_first;
