@@ -4,12 +4,12 @@
  *
  * Life of a record:
  *
- *	FREE --flow_create()--> TENTATIVE --its keys are its own--> LIVE --idle--> DEAD --grace--> FREE
- *	                            `----------a rival was there---------------------^
+ *	FREE --flow_create()--> TENTATIVE --its keys are its own--> LIVE --idle, or flow_close()--> DEAD --grace--> FREE
+ *	                            `----------a rival was there--------------------------------------^
  *
  * TENTATIVE belongs to the CPU that creates it and lasts as long as one call; LIVE and DEAD are left by
- * compare-and-swap, so that even two collectors at once end a flow once and give an id back once. GC marks DEAD
- * first, then unlinks: from then on a packet of that flow makes a new record, which the DEAD one does not hinder. A
+ * compare-and-swap, so that however many want to end a flow, it ends once, and its id is given back once. DEAD comes
+ * first, then it is unlinked: from then on a packet of that flow makes a new record, which the DEAD one does not hinder. A
  * packet that already holds the DEAD record still sees it whole.
  *
  * A packet that arrives in the instant its flow expires is sent with the old mapping and does not save it; the next
@@ -358,6 +358,31 @@ static __always_inline enum flow_collected flow_end(const struct talon_config *c
 	FLOW_STAT(live, -1);
 	FLOW_STAT(expired, 1);
 	return FLOW_EXPIRED;
+}
+
+/**
+ * flow_close() - ends a flow from the packet path: its address, port range or way is no longer what it should be
+ * @cfg: as it was when the flow was created (hash_seed, bucket_mask)
+ * @flow: record, as flow_find_fwd() or flow_find_rev() returned it in this very run
+ * @id: its id
+ * @now_s: CLOCK_BOOTTIME, seconds
+ *
+ * From now on neither direction finds it, and flow_create() for the same packet makes a new one. Any number of CPUs
+ * and the collector may do this at once: the phase is left by compare-and-swap, so one of them ends the flow, and the
+ * record cannot be another flow's already, because the grace period is longer than a program runs.
+ *
+ * Return: 0; -EALREADY: somebody else has ended it, or it was not live.
+ */
+FLOW_FUNC int flow_close(const struct talon_config *cfg, struct talon_flow *flow, __u32 id, __u32 now_s)
+{
+	__u32 state;
+
+	if (!cfg || !flow)
+		return -EALREADY;
+	state = FLOW_LOAD(*flow_state(flow));
+	if (FLOW_STATE_PHASE(state) != TALON_FLOW_LIVE)
+		return -EALREADY;
+	return flow_end(cfg, flow, id, state, now_s) == FLOW_EXPIRED ? 0 : -EALREADY;
 }
 
 /**

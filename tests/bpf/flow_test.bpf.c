@@ -130,6 +130,8 @@ int flow_run(struct __sk_buff *skb)
 			flow_touch_out(flow, job.tcp_flags, job.now_s);
 		else if (flow && job.op == FLOW_TEST_TOUCH_IN)
 			flow_touch_in(flow, job.tcp_flags, job.now_s);
+		else if (flow && job.op == FLOW_TEST_CLOSE)
+			job.ret = flow_close(cfg, flow, job.id, job.now_s);
 	}
 	answer(&job, flow);
 	return bpf_skb_store_bytes(skb, 0, &job, sizeof(job), 0) ? TC_ACT_SHOT : TC_ACT_OK;

@@ -808,6 +808,7 @@ static struct {
 	atomic_ulong found;
 	atomic_ulong created;
 	atomic_ulong refused;
+	atomic_ulong closed;
 } race;
 
 static struct talon_flow_key race_key(unsigned client, unsigned remote)
@@ -860,6 +861,8 @@ static void *race_work(void *arg)
 			race.violations += f->client != key.src || f->client_port != key.sport || f->remote != key.dst;
 			if (seed >> 24 & 1)
 				flow_touch_out(f, 0, atomic_load(&race.now_s));
+			if (!(seed >> 25 & 15) && !flow_close(&cfg, f, id, atomic_load(&race.now_s)))
+				race.closed++;
 		} else if (!flow_create(&cfg, &key, self, SNAT, atomic_load(&race.now_s), &id)) {
 			race.created++;
 			race_claim(id, client, remote, &key);
@@ -967,6 +970,7 @@ static void race_with(__u32 records, __u32 buckets)
 		race.found, race.refused, table.stats.races, table.stats.shared);
 	assert_true(race.created > 1000);
 	assert_true(race.found > 1000);
+	assert_true(race.closed > 100);
 	assert_true(table.stats.races > 10);
 }
 
