@@ -32,7 +32,7 @@ enum flow_tcp_flags {		/* byte 13 of the TCP header */
 
 /**
  * flow_find_fwd() - the flow that a packet of a mesh client belongs to
- * @cfg: hash_seed and bucket_mask are used
+ * @cfg: keys and bucket_mask are used
  * @key: as in the packet, network byte order; for an ICMP query both ports are the id
  * @ret_id: the record's id, for flow_record(); written only when found
  *
@@ -46,7 +46,7 @@ static __always_inline struct talon_flow *flow_find_fwd(const struct talon_confi
 
 /**
  * flow_find_rev() - the flow that a packet of a remote to the SNAT address belongs to
- * @cfg: hash_seed and bucket_mask are used
+ * @cfg: keys and bucket_mask are used
  * @key: as in the packet, network byte order; for an ICMP query both ports are the (translated) id
  * @ret_id: the record's id, for flow_record(); written only when found
  *
@@ -178,7 +178,7 @@ give_up:
 
 /**
  * flow_create() - a new flow: port, record, both index entries, all or nothing
- * @cfg: the SNAT's port range is used, its address is not; hash_seed, bucket_mask and flow_count must not change while there are flows
+ * @cfg: the SNAT's port range is used, its address is not; keys, bucket_mask and flow_count must not change while there are flows
  * @key: of the client's packet, as for flow_find_fwd(); pad is zero
  * @peer: whose client it is
  * @snat: what the remote sees as the source, network byte order; another flow may have another
@@ -362,7 +362,7 @@ static __always_inline enum flow_collected flow_end(const struct talon_config *c
 
 /**
  * flow_close() - ends a flow from the packet path: its address, port range or way is no longer what it should be
- * @cfg: as it was when the flow was created (hash_seed, bucket_mask)
+ * @cfg: as it was when the flow was created (keys, bucket_mask)
  * @flow: record, as flow_find_fwd() or flow_find_rev() returned it in this very run
  * @id: its id
  * @now_s: CLOCK_BOOTTIME, seconds
@@ -387,7 +387,7 @@ FLOW_FUNC int flow_close(const struct talon_config *cfg, struct talon_flow *flow
 
 /**
  * flow_collect() - garbage collection of one record
- * @cfg: as it was when the flow was created (hash_seed, bucket_mask)
+ * @cfg: as it was when the flow was created (keys, bucket_mask)
  * @id: of the record, from 1 on
  * @now_s: CLOCK_BOOTTIME, seconds
  *

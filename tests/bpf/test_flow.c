@@ -74,7 +74,10 @@ static int fresh(uint32_t records, uint32_t buckets, uint16_t port_first, uint16
 	if (flow_test__load(skel) || share_maps(skel->obj, gc_skel->obj) || natgc__load(gc_skel))
 		return -1;
 	cfg = (struct talon_config) {
-		.flow_count = records, .bucket_mask = buckets - 1, .hash_seed = 0x5eed1234, .snat_addr = SNAT,
+		.flow_count = records, .bucket_mask = buckets - 1, .keys = {
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+			.port = { 0x5eed1234, 0x0123456789abcdef },
+		}, .snat_addr = SNAT,
 		.port_first = port_first, .port_last = port_last,
 	};
 	nat_gc_init(&gc, bpf_program__fd(gc_skel->progs.nat_gc), bpf_map__fd(skel->maps.nat_stats));

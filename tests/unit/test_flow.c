@@ -43,7 +43,10 @@ static void fresh(__u32 records, __u32 buckets, __u32 over_max, __u16 port_first
 	cfg = (struct talon_config) {
 		.flow_count = records,
 		.bucket_mask = buckets - 1,
-		.hash_seed = 0x5eed1234,
+		.keys = {
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+			.port = { 0x5eed1234, 0x0123456789abcdef },
+		},
 		.snat_addr = SNAT,
 		.port_first = port_first,
 		.port_last = port_last,
@@ -262,7 +265,7 @@ static void ports_start_elsewhere_for_each_seed_and_endpoint(void **state)
 	for (__u32 seed = 1; seed <= 1000; seed++) {
 		int pick, other;
 
-		cfg.hash_seed = seed;
+		cfg.keys.port[0] = seed;
 		pick = nat_port_pick(&cfg, &key, SNAT);
 		other = nat_port_pick(&cfg, &next, SNAT);
 		same_by_seed += pick == before;

@@ -19,10 +19,10 @@
 #endif
 
 /*
- * The layout of everything that is pinned. It is part of the pin path (<base>/v2/...), so a binary with another
+ * The layout of everything that is pinned. It is part of the pin path (<base>/v3/...), so a binary with another
  * number never touches maps it would misread. Bump it with any change to a struct in this directory.
  */
-#define TALON_LAYOUT_VERSION 2
+#define TALON_LAYOUT_VERSION 3
 
 /* 128 bits of address; an IPv4 address is in word[0], the others are zero. Network byte order. */
 struct talon_addr {
