@@ -4,12 +4,12 @@
  *
  * Life of a record:
  *
- *	FREE --flow_create()--> TENTATIVE --its keys are its own--> LIVE --idle--> DEAD --grace--> FREE
- *	                            `----------a rival was there---------------------^
+ *	FREE --flow_create()--> TENTATIVE --its keys are its own--> LIVE --idle, or flow_close()--> DEAD --grace--> FREE
+ *	                            `----------a rival was there--------------------------------------^
  *
  * TENTATIVE belongs to the CPU that creates it and lasts as long as one call; LIVE and DEAD are left by
- * compare-and-swap, so that even two collectors at once end a flow once and give an id back once. GC marks DEAD
- * first, then unlinks: from then on a packet of that flow makes a new record, which the DEAD one does not hinder. A
+ * compare-and-swap, so that however many want to end a flow, it ends once, and its id is given back once. DEAD comes
+ * first, then it is unlinked: from then on a packet of that flow makes a new record, which the DEAD one does not hinder. A
  * packet that already holds the DEAD record still sees it whole.
  *
  * A packet that arrives in the instant its flow expires is sent with the old mapping and does not save it; the next
@@ -32,7 +32,7 @@ enum flow_tcp_flags {		/* byte 13 of the TCP header */
 
 /**
  * flow_find_fwd() - the flow that a packet of a mesh client belongs to
- * @cfg: hash_seed and bucket_mask are used
+ * @cfg: keys and bucket_mask are used
  * @key: as in the packet, network byte order; for an ICMP query both ports are the id
  * @ret_id: the record's id, for flow_record(); written only when found
  *
@@ -46,7 +46,7 @@ static __always_inline struct talon_flow *flow_find_fwd(const struct talon_confi
 
 /**
  * flow_find_rev() - the flow that a packet of a remote to the SNAT address belongs to
- * @cfg: hash_seed and bucket_mask are used
+ * @cfg: keys and bucket_mask are used
  * @key: as in the packet, network byte order; for an ICMP query both ports are the (translated) id
  * @ret_id: the record's id, for flow_record(); written only when found
  *
@@ -75,27 +75,24 @@ static __always_inline __u32 flow_id_draw(__u32 flow_count)
 	return id < flow_count ? id : 0;	/* CPUs may have drawn the last one together */
 }
 
-/* What a new flow is to be. */
-struct flow_wish {
-	struct talon_flow_key key;	/* forward */
-	__be32	snat;
-	__u32	peer;
-	__u32	now_s;
-};
+/* Who sends and as whom, in one argument: a function of BPF has five. */
+#define FLOW_PARTY(peer, snat) ((__u64)(snat) << 32 | (peer))
+#define FLOW_PARTY_PEER(party) ((__u32)(party))
+#define FLOW_PARTY_SNAT(party) ((__be32)((party) >> 32))
 
-/* A record nobody can hold, made ready for the wish. Its SNAT port comes later. */
-static __always_inline void flow_init(struct talon_flow *flow, const struct flow_wish *wish)
+/* A record nobody can hold, made ready for @key. Its SNAT port comes later. */
+static __always_inline void flow_init(struct talon_flow *flow, const struct talon_flow_key *key, __u64 party,
+	__u32 now_s)
 {
-	const struct talon_flow_key *key = &wish->key;
 	__u32 ports = flow_ports(FLOW_FWD, key);
 
 	flow->client = key->src;
 	flow->remote = key->dst;
-	flow->snat = wish->snat;
+	flow->snat = FLOW_PARTY_SNAT(party);
 	flow->client_port = ports & 0xffff;
 	flow->remote_port = ports >> 16;
-	flow->peer = wish->peer;
-	FLOW_STORE(flow->seen_s, wish->now_s);	/* the collector looks at records of any phase */
+	flow->peer = FLOW_PARTY_PEER(party);
+	FLOW_STORE(flow->seen_s, now_s);	/* the collector looks at records of any phase */
 	flow->tcp = 0;
 	flow->flags = 0;
 	flow->mtu = 0;
@@ -144,21 +141,20 @@ static __always_inline int flow_enter_rev(const struct talon_config *cfg, const 
  * flow, and does not fight for ports with itself. Returns the record's id or a negative errno: -EAGAIN for the
  * forward key, -EBUSY for the port.
  */
-FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct flow_wish *wish, __u32 pick)
+FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct talon_flow_key *key, __u64 party, __u32 now_s,
+	__u32 pick)
 {
-	const struct talon_flow_key *key;
 	struct talon_flow *flow;
 	__u32 id;
 	int err;
 
-	if (!cfg || !wish)
+	if (!cfg || !key)
 		return -EINVAL;
-	key = &wish->key;
 	id = flow_id_draw(cfg->flow_count);
 	flow = id ? flow_record(id) : NULL;
 	if (!flow)
 		return -ENOSPC;
-	flow_init(flow, wish);
+	flow_init(flow, key, party, now_s);
 	err = flow_enter(cfg, FLOW_FWD, key, id);
 	if (err)
 		goto give_up;
@@ -182,10 +178,10 @@ give_up:
 
 /**
  * flow_create() - a new flow: port, record, both index entries, all or nothing
- * @cfg: everything of the SNAT is used; hash_seed, bucket_mask and flow_count must not change while there are flows
+ * @cfg: the SNAT's port range is used, its address is not; keys, bucket_mask and flow_count must not change while there are flows
  * @key: of the client's packet, as for flow_find_fwd(); pad is zero
- * @snat: the external address, network byte order
  * @peer: whose client it is
+ * @snat: what the remote sees as the source, network byte order; another flow may have another
  * @now_s: CLOCK_BOOTTIME, seconds
  * @ret_id: the record's id, for flow_record(); written only on success
  *
@@ -195,15 +191,14 @@ give_up:
  * Return: 0; -EADDRINUSE: no port for this remote, or not TCP, UDP or ICMP; -ENOSPC: no free record; -EAGAIN: another
  * CPU is creating the same flow or was faster for every port tried: look the flow up once more, it may be there now.
  */
-static __always_inline int flow_create(const struct talon_config *cfg, const struct talon_flow_key *key, __be32 snat,
-	__u32 peer, __u32 now_s, __u32 *ret_id)
+static __always_inline int flow_create(const struct talon_config *cfg, const struct talon_flow_key *key, __u32 peer,
+	__be32 snat, __u32 now_s, __u32 *ret_id)
 {
-	struct flow_wish wish = { .key = *key, .snat = snat, .peer = peer, .now_s = now_s };
 	int pick, id = -EBUSY;
 
 	for (int i = 0; i < FLOW_PORT_TRIES && id == -EBUSY; i++) {
-		pick = nat_port_pick(cfg, &wish.key, snat);
-		id = pick < 0 ? pick : flow_make(cfg, &wish, pick);
+		pick = nat_port_pick(cfg, key, snat);
+		id = pick < 0 ? pick : flow_make(cfg, key, FLOW_PARTY(peer, snat), now_s, pick);
 	}
 	if (id > 0) {
 		*ret_id = id;
@@ -366,29 +361,33 @@ static __always_inline enum flow_collected flow_end(const struct talon_config *c
 }
 
 /**
- * flow_close() - ends a flow at once, from a packet's path
- * @cfg: as it was when the flow was created (hash_seed, bucket_mask)
- * @flow: record @id
+ * flow_close() - ends a flow from the packet path: its address, port range or way is no longer what it should be
+ * @cfg: as it was when the flow was created (keys, bucket_mask)
+ * @flow: record, as flow_find_fwd() or flow_find_rev() returned it in this very run
+ * @id: its id
  * @now_s: CLOCK_BOOTTIME, seconds
  *
- * The next packet of the same endpoints makes a new flow. The record is given back by garbage collection after the grace
- * period, as other CPUs may hold it. A flow that somebody else is ending, or that is not live, is left alone.
+ * From now on neither direction finds it, and flow_create() for the same packet makes a new one. Any number of CPUs
+ * and the collector may do this at once: the phase is left by compare-and-swap, so one of them ends the flow, and the
+ * record cannot be another flow's already, because the grace period is longer than a program runs.
+ *
+ * Return: 0; -EALREADY: somebody else has ended it, or it was not live.
  */
 FLOW_FUNC int flow_close(const struct talon_config *cfg, struct talon_flow *flow, __u32 id, __u32 now_s)
 {
 	__u32 state;
 
 	if (!cfg || !flow)
-		return -EINVAL;
+		return -EALREADY;
 	state = FLOW_LOAD(*flow_state(flow));
 	if (FLOW_STATE_PHASE(state) != TALON_FLOW_LIVE)
-		return -EAGAIN;
-	return flow_end(cfg, flow, id, state, now_s) == FLOW_EXPIRED ? 0 : -EAGAIN;
+		return -EALREADY;
+	return flow_end(cfg, flow, id, state, now_s) == FLOW_EXPIRED ? 0 : -EALREADY;
 }
 
 /**
  * flow_collect() - garbage collection of one record
- * @cfg: as it was when the flow was created (hash_seed, bucket_mask)
+ * @cfg: as it was when the flow was created (keys, bucket_mask)
  * @id: of the record, from 1 on
  * @now_s: CLOCK_BOOTTIME, seconds
  *

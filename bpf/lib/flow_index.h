@@ -56,21 +56,6 @@ static __always_inline flow_u32 *flow_state(struct talon_flow *flow)
 }
 
 /*
- * Keyed, so that clients cannot aim at a bucket or foresee a port (RFC 6056); a permutation of each argument for a
- * given other one, and three multiplications deep.
- */
-static __always_inline __u64 flow_hash(__u32 seed, __u64 a, __u64 b)
-{
-	__u64 h = (a ^ seed * 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
-
-	h ^= h >> 32;
-	h = (h + b) * 0xc4ceb9fe1a85ec53ULL;
-	h ^= h >> 33;
-	h *= 0x9fb21c651e98df25ULL;
-	return h ^ h >> 29;
-}
-
-/*
  * The ports that tell flows apart. An ICMP query has one id, which differs between the two sides: leave out what the
  * index is not by.
  */
@@ -83,11 +68,27 @@ static __always_inline __u32 flow_ports(enum flow_index which, const struct talo
 	return ports;
 }
 
+/*
+ * Keyed, so that clients cannot aim at a bucket. The sum is multilinear: whatever two keys somebody chooses, their
+ * upper 32 bits meet once in 2^32 (Lemire and Kaser, "Strongly universal string hashing is fast", 2014), and its
+ * multiplications do not wait for each other. What follows is a permutation that gives every bit of the result a part
+ * of those.
+ */
+static __always_inline __u64 flow_hash(const __u64 key[5], __u32 src, __u32 dst, __u32 ports, __u32 proto)
+{
+	__u64 h = key[0] + key[1] * src + key[2] * dst + key[3] * ports + key[4] * proto;
+
+	h ^= h >> 32;
+	h *= 0xff51afd7ed558ccdULL;
+	h ^= h >> 32;
+	h *= 0xc4ceb9fe1a85ec53ULL;
+	return h ^ h >> 29;
+}
+
 static __always_inline struct flow_place flow_place(const struct talon_config *cfg, enum flow_index which,
 	const struct talon_flow_key *key)
 {
-	__u64 h = flow_hash(cfg->hash_seed, key->src | (__u64)key->dst << 32,
-		flow_ports(which, key) | (__u64)key->proto << 32);
+	__u64 h = flow_hash(cfg->keys.flow, key->src, key->dst, flow_ports(which, key), key->proto);
 	struct flow_place place = {
 		.bucket = { h & cfg->bucket_mask, h >> 20 & cfg->bucket_mask },
 		.tag = h >> 52,

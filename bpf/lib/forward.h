@@ -233,7 +233,7 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 		pkt->flow = 0;
 	}
 	if (!pkt->flow) {
-		ret = flow_create(cfg, &pkt->key, pkt->way.source, pkt->peer, pkt->now_s, &pkt->flow);
+		ret = flow_create(cfg, &pkt->key, pkt->peer, pkt->way.source, pkt->now_s, &pkt->flow);
 		if (ret == -EADDRINUSE || ret == -ENOSPC) {
 			event_clear(pkt, TALON_EVENT_NAT_FULL);
 			if (rate_take(pkt->now_ns, TALON_RATE_NAT_FULL))

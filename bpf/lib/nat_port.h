@@ -2,7 +2,7 @@
 /*
  * Which external port an internal endpoint gets.
  *
- * Every endpoint has its own candidates in the port range: four groups of eight ports, of which a keyed hash says
+ * Every endpoint has its own candidates in the port range: four groups of eight ports, of which SipHash says
  * where they begin, how far they are apart and with which port of a group to start (RFC 6056 section 3.3.3:
  * unforeseeable, yet the same again for the same endpoint). A group is one or two cache lines of nat_ports. A port
  * belongs to one endpoint while any flow uses it, and a new flow of that endpoint finds it by walking its candidates:
@@ -14,6 +14,7 @@
 #define TALON_LIB_NAT_PORT_H
 
 #include "flow_index.h"
+#include "talon/siphash.h"
 
 #define NAT_PORT_GROUPS		4
 #define NAT_PORT_GROUP		8	/* ports in each; a power of two */
@@ -146,7 +147,8 @@ static long nat_walk_step(__u64 i, void *data)
 }
 
 /*
- * Chooses a port of @snat for the flow @key (forward) and changes nothing. Own port first, then a free one, then a share.
+ * Chooses a port of @snat for the flow @key (forward) and changes nothing. Own port first, then a free one, then a
+ * share. An endpoint has the same port on every external address: owners are not told apart by address.
  * Returns NAT_PICK(), or -EADDRINUSE.
  */
 FLOW_FUNC int nat_port_pick(const struct talon_config *cfg, const struct talon_flow_key *key, __be32 snat)
@@ -166,7 +168,7 @@ FLOW_FUNC int nat_port_pick(const struct talon_config *cfg, const struct talon_f
 	walk.base = (__u32)nat_class(key->proto) << 16 | cfg->port_first;
 	walk.range = (__u32)cfg->port_last - cfg->port_first + 1;
 	walk.groups = (walk.range + NAT_PORT_GROUP - 1) / NAT_PORT_GROUP;
-	h = flow_hash(cfg->hash_seed, walk.owner, key->proto);
+	h = siphash_short(cfg->keys.port, walk.owner | (__u64)key->proto << 48, 7);
 	start = ((h & 0xffffffff) * walk.groups) >> 32;
 	walk.stride = nat_port_strides[h >> 60] % walk.groups;
 	walk.turn = h >> 32;

@@ -9,13 +9,12 @@ enum rewrite_side { REWRITE_SOURCE, REWRITE_DESTINATION };
 
 /*
  * RFC 6864 section 5.3: clients that share one address must not share IP ids in flight. Each client's ids are turned by a mask of
- * its own; the same mask turns an embedded id back. Atomic datagrams (DF, no fragment) need and get none.
+ * its own; the same mask turns an embedded id back. Atomic datagrams (DF, no fragment) need and get none. Who has a client learns its mask, and
+ * nothing by it of another's: any two are independent, and no other secret is in them.
  */
 static __always_inline __u16 rewrite_id_mask(const struct talon_config *cfg, __be32 client)
 {
-	__u64 h = (client ^ cfg->hash_seed) * 0x9E3779B97F4A7C15ULL;
-
-	return h >> 48;
+	return (cfg->keys.id[0] + cfg->keys.id[1] * client) >> 48;
 }
 
 static __always_inline void rewrite_id(struct iphdr *ip, __u16 mask)

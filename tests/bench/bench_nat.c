@@ -28,7 +28,10 @@ static struct nat_bench *table_open(void)
 {
 	struct nat_bench *skel = nat_bench__open();
 	struct talon_config cfg = {
-		.flow_count = TALON_FLOWS_MAX, .bucket_mask = BUCKETS - 1, .hash_seed = 0x5eed1234,
+		.flow_count = TALON_FLOWS_MAX, .bucket_mask = BUCKETS - 1, .keys = {
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+			.port = { 0x5eed1234, 0x0123456789abcdef },
+		},
 		.snat_addr = htonl(0xc0a801dd),
 		.port_first = 1024, .port_last = 65535,
 	};

@@ -105,7 +105,10 @@ static void fill(struct world *w, uint32_t flows)
 		.generation = 1, .session_mask = 63, .bucket_mask = (flows > 1 ? TALON_FLOWS_MAX / 4 : 256) - 1,
 		.flow_count = flows > 1 ? TALON_FLOWS_MAX : 1024, .listen_port = htons(51820), .tunnel_mtu = 1280,
 		.node_addr = ip4("192.168.1.221"), .snat_addr = ip4("192.168.1.221"), .mesh_addr = ip4("100.64.0.1"),
-		.mesh_mask = htonl(0xffc00000), .port_first = 1024, .port_last = 50000, .hash_seed = 0x5eed, .uplinks = { w->eth0 },
+		.mesh_mask = htonl(0xffc00000), .port_first = 1024, .port_last = 50000, .keys = {
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+			.port = { 0x5eed1234, 0x0123456789abcdef }, .id = { 0x5eed1234, 0x9e3779b97f4a7c15 },
+		}, .uplinks = { w->eth0 },
 	};
 	put(w->skel->maps.config, &zero, &w->config);
 	w->session = (struct talon_session) { .index = INDEX, .remote_index = 77 };

@@ -82,7 +82,7 @@ static long race_step(__u64 i, void *data)
 			flow_collect(cfg, id, job->now_s + TALON_NAT_UDP_S);
 		return 0;
 	}
-	if (flow_create(cfg, &key, cfg->snat_addr, 1, job->now_s, &id)) {
+	if (flow_create(cfg, &key, 1, cfg->snat_addr, job->now_s, &id)) {
 		FLOW_ADD(&race->refused, 1);
 		return 0;
 	}
@@ -114,7 +114,7 @@ int flow_run(struct __sk_buff *skb)
 	job.id = 0;
 	switch (job.op) {
 	case FLOW_TEST_CREATE:
-		job.ret = flow_create(cfg, &job.key, cfg->snat_addr, 7, job.now_s, &job.id);
+		job.ret = flow_create(cfg, &job.key, 7, cfg->snat_addr, job.now_s, &job.id);
 		if (!job.ret)
 			flow = flow_record(job.id);
 		break;
@@ -130,6 +130,8 @@ int flow_run(struct __sk_buff *skb)
 			flow_touch_out(flow, job.tcp_flags, job.now_s);
 		else if (flow && job.op == FLOW_TEST_TOUCH_IN)
 			flow_touch_in(flow, job.tcp_flags, job.now_s);
+		else if (flow && job.op == FLOW_TEST_CLOSE)
+			job.ret = flow_close(cfg, flow, job.id, job.now_s);
 	}
 	answer(&job, flow);
 	return bpf_skb_store_bytes(skb, 0, &job, sizeof(job), 0) ? TC_ACT_SHOT : TC_ACT_OK;

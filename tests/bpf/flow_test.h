@@ -11,6 +11,7 @@ enum flow_test_op {
 	FLOW_TEST_FIND_REV,
 	FLOW_TEST_TOUCH_OUT,	/* of the flow found by its forward key */
 	FLOW_TEST_TOUCH_IN,
+	FLOW_TEST_CLOSE,
 	FLOW_TEST_RACE,
 };
 

@@ -325,7 +325,10 @@ static void fill(struct rig *rig)
 		.tunnel_ifindex = rig->wt0, .tunnel_peer_ifindex = rig->wt0p,
 		.listen_port = htons(RIG_PORT), .tunnel_mtu = RIG_MTU, .node_addr = ip4(NODE), .snat_addr = ip4(NODE),
 		.mesh_addr = ip4(MESH), .mesh_mask = htonl(0xffc00000), .port_first = RIG_PORT_FIRST,
-		.port_last = RIG_PORT_LAST, .hash_seed = 0x5eed, .uplinks = { rig->eth0 },
+		.port_last = RIG_PORT_LAST, .keys = {
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+			.port = { 0x5eed1234, 0x0123456789abcdef }, .id = { 0x5eed1234, 0x9e3779b97f4a7c15 },
+		}, .uplinks = { rig->eth0 },
 	};
 	memcpy(rig->config.tunnel_mac, rig_wt0_mac, 6);
 	memcpy(rig->config.tunnel_peer_mac, rig_wt0p_mac, 6);

@@ -74,7 +74,10 @@ static int fresh(uint32_t records, uint32_t buckets, uint16_t port_first, uint16
 	if (flow_test__load(skel) || share_maps(skel->obj, gc_skel->obj) || natgc__load(gc_skel))
 		return -1;
 	cfg = (struct talon_config) {
-		.flow_count = records, .bucket_mask = buckets - 1, .hash_seed = 0x5eed1234, .snat_addr = SNAT,
+		.flow_count = records, .bucket_mask = buckets - 1, .keys = {
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+			.port = { 0x5eed1234, 0x0123456789abcdef },
+		}, .snat_addr = SNAT,
 		.port_first = port_first, .port_last = port_last,
 	};
 	nat_gc_init(&gc, bpf_program__fd(gc_skel->progs.nat_gc), bpf_map__fd(skel->maps.nat_stats));
@@ -225,6 +228,22 @@ static void a_flow_expires_and_its_record_comes_back_after_the_grace_period(void
 	assert_int_equal(stats().live, 2);
 	assert_int_equal(stats().created, 3);
 	assert_int_equal(stats().expired, 1);
+}
+
+static void a_flow_that_the_datapath_closes_starts_anew_at_once(void **state)
+{
+	struct talon_flow_key key = key_numbered(1, IPPROTO_TCP);
+	struct flow_test_job made = op(FLOW_TEST_CREATE, key, NOW), next;
+
+	assert_int_equal(op(FLOW_TEST_CLOSE, key, NOW + 1).ret, 0);
+	assert_int_equal(op(FLOW_TEST_FIND_FWD, key, NOW + 1).ret, -ENOENT);
+	assert_int_equal(op(FLOW_TEST_FIND_REV, rev_of(&made.flow), NOW + 1).ret, -ENOENT);
+	next = op(FLOW_TEST_CREATE, key, NOW + 1);
+	assert_int_equal(next.ret, 0);
+	assert_int_equal(next.id, 2);
+	assert_int_equal(next.flow.snat_port, made.flow.snat_port);
+	assert_int_equal(collect(NOW + 1 + TALON_FLOW_GRACE_S).freed, 1);
+	assert_int_equal(stats().live, 1);
 }
 
 static void records_run_out_and_ports_run_out_with_their_own_errors(void **state)
@@ -488,6 +507,7 @@ int main(void)
 		T(a_flow_of_each_protocol_is_made_and_found_from_both_sides),
 		T(flags_of_both_sides_meet_in_the_record),
 		T(a_flow_expires_and_its_record_comes_back_after_the_grace_period),
+		T(a_flow_that_the_datapath_closes_starts_anew_at_once),
 		T(records_run_out_and_ports_run_out_with_their_own_errors),
 		T(flows_beyond_full_buckets_live_in_the_overflow),
 		T(ports_of_the_hosts_sockets_are_passed_over),

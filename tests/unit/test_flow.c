@@ -43,7 +43,10 @@ static void fresh(__u32 records, __u32 buckets, __u32 over_max, __u16 port_first
 	cfg = (struct talon_config) {
 		.flow_count = records,
 		.bucket_mask = buckets - 1,
-		.hash_seed = 0x5eed1234,
+		.keys = {
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+			.port = { 0x5eed1234, 0x0123456789abcdef },
+		},
 		.snat_addr = SNAT,
 		.port_first = port_first,
 		.port_last = port_last,
@@ -88,7 +91,7 @@ static struct talon_flow *create(struct talon_flow_key key, __u32 now_s)
 {
 	__u32 id = 0;
 
-	assert_int_equal(flow_create(&cfg, &key, cfg.snat_addr, 7, now_s, &id), 0);
+	assert_int_equal(flow_create(&cfg, &key, 7, SNAT, now_s, &id), 0);
 	assert_int_not_equal(id, 0);
 	return flow_record(id);
 }
@@ -208,7 +211,7 @@ static void protocols_without_ports_are_refused(void **state)
 	struct talon_flow_key key = key_of(CLIENT, 0, REMOTE, 0, IPPROTO_GRE);
 	__u32 id = 0;
 
-	assert_int_equal(flow_create(&cfg, &key, cfg.snat_addr, 7, NOW, &id), -EADDRINUSE);
+	assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -EADDRINUSE);
 	assert_int_equal(id, 0);
 	assert_int_equal(entries_count(), 0);
 }
@@ -262,7 +265,7 @@ static void ports_start_elsewhere_for_each_seed_and_endpoint(void **state)
 	for (__u32 seed = 1; seed <= 1000; seed++) {
 		int pick, other;
 
-		cfg.hash_seed = seed;
+		cfg.keys.port[0] = seed;
 		pick = nat_port_pick(&cfg, &key, SNAT);
 		other = nat_port_pick(&cfg, &next, SNAT);
 		same_by_seed += pick == before;
@@ -295,7 +298,7 @@ static void a_flow_without_port_is_refused_and_costs_nothing(void **state)
 	for (int i = 0; i < 8; i++)
 		create(key_of(CLIENT, 1000 + i, REMOTE, 443, IPPROTO_TCP), NOW);
 	for (int i = 0; i < 1000; i++)
-		assert_int_equal(flow_create(&cfg, &key, cfg.snat_addr, 7, NOW, &id), -EADDRINUSE);
+		assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -EADDRINUSE);
 	assert_int_equal(table.stats.full_ports, 1000);
 	assert_int_equal(table.stats.live, 8);
 	assert_int_equal(((struct talon_flow_head *)flow_record(0))->used, 8);
@@ -324,7 +327,7 @@ static void a_port_of_the_host_is_never_given(void **state)
 		block(0, port);
 	for (int i = 0; i < 8; i++)
 		assert_true(ntohs(create(key_of(CLIENT, 1000 + i, REMOTE, 443, IPPROTO_TCP), NOW)->snat_port) & 1);
-	assert_int_equal(flow_create(&cfg, &key, cfg.snat_addr, 7, NOW, &id), -EADDRINUSE);
+	assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -EADDRINUSE);
 	for (int i = 0; i < 8; i++)	/* shared ones neither */
 		assert_true(ntohs(create(key_of(CLIENT, 2000 + i, REMOTE + 1, 443, IPPROTO_TCP), NOW)->snat_port) & 1);
 	for (int i = 0; i < 16; i++)	/* the list is by protocol, and ICMP has none */
@@ -349,7 +352,7 @@ static void a_port_is_free_again_when_its_last_flow_went(void **state)
 
 	fresh(64, 16, 64, 20000, 20000);
 	create(a, NOW);
-	assert_int_equal(flow_create(&cfg, &b, cfg.snat_addr, 7, NOW, &id), -EADDRINUSE);
+	assert_int_equal(flow_create(&cfg, &b, 7, SNAT, NOW, &id), -EADDRINUSE);
 	assert_int_equal(collect_all(NOW + TALON_NAT_UDP_S, FLOW_EXPIRED), 1);
 	create(b, NOW + TALON_NAT_UDP_S);
 	assert_int_equal(table.stats.shared, 0);
@@ -533,10 +536,10 @@ static void a_dead_record_is_reused_only_after_the_grace_period(void **state)
 	assert_int_equal(flow_collect(&cfg, 1, died), FLOW_EXPIRED);
 	assert_int_equal(f->phase, TALON_FLOW_DEAD);
 	assert_int_equal(f->client, CLIENT);		/* whoever holds it still sees all of it */
-	assert_int_equal(flow_create(&cfg, &other, cfg.snat_addr, 7, died, &id), -ENOSPC);
+	assert_int_equal(flow_create(&cfg, &other, 7, SNAT, died, &id), -ENOSPC);
 	assert_int_equal(table.stats.full_table, 1);
 	assert_int_equal(flow_collect(&cfg, 1, died + TALON_FLOW_GRACE_S - 1), FLOW_WAITS);
-	assert_int_equal(flow_create(&cfg, &other, cfg.snat_addr, 7, died, &id), -ENOSPC);
+	assert_int_equal(flow_create(&cfg, &other, 7, SNAT, died, &id), -ENOSPC);
 	assert_int_equal(flow_collect(&cfg, 1, died + TALON_FLOW_GRACE_S), FLOW_FREED);
 	assert_int_equal(flow_collect(&cfg, 1, died + TALON_FLOW_GRACE_S), FLOW_WAS_FREE);
 	assert_ptr_equal(create(other, died + TALON_FLOW_GRACE_S), f);
@@ -562,7 +565,7 @@ static void a_second_record_for_the_same_flow_is_refused(void **state)
 	struct talon_flow *f = create(key, NOW);
 	__u32 id = 0;
 
-	assert_int_equal(flow_create(&cfg, &key, cfg.snat_addr, 7, NOW, &id), -EAGAIN);
+	assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -EAGAIN);
 	assert_int_equal(table.stats.races, 1);
 	assert_ptr_equal(find_fwd(key), f);
 	assert_int_equal(entries_count(), 2);
@@ -579,7 +582,7 @@ static void a_full_table_refuses_new_flows_and_keeps_old_ones(void **state)
 	for (int i = 0; i < 127; i++)
 		create(key_numbered(i, IPPROTO_UDP), NOW);
 	for (int i = 0; i < 10; i++)
-		assert_int_equal(flow_create(&cfg, &key, cfg.snat_addr, 7, NOW, &id), -ENOSPC);
+		assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -ENOSPC);
 	assert_int_equal(table.stats.full_table, 10);
 	for (int i = 0; i < 127; i++)
 		assert_non_null(find_fwd(key_numbered(i, IPPROTO_UDP)));
@@ -615,14 +618,14 @@ static void a_full_overflow_refuses_and_takes_everything_back(void **state)
 	fresh(256, 2, 10, 12288, 19999);
 	for (int i = 0; i < 16 + 5; i++)
 		create(key_numbered(i, IPPROTO_UDP), NOW);
-	assert_int_equal(flow_create(&cfg, &key, cfg.snat_addr, 7, NOW, &id), -ENOSPC);
+	assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -ENOSPC);
 	assert_int_equal(table.stats.full_table, 1);
 	assert_int_equal(table.stats.overflow, 10);
 	assert_int_equal(entries_count(), 2 * 21);
 	assert_int_equal(ports_flows(), 21);
 	/* Room for one direction only is no room. */
 	table.over_max = 11;
-	assert_int_equal(flow_create(&cfg, &key, cfg.snat_addr, 7, NOW, &id), -ENOSPC);
+	assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -ENOSPC);
 	assert_int_equal(table.stats.overflow, 10);
 	assert_int_equal(entries_count(), 2 * 21);
 	assert_int_equal(ports_flows(), 21);
@@ -748,7 +751,7 @@ static void twin_step(__u32 now_s)
 		t->seen_s = now_s;
 		return;
 	}
-	ret = flow_create(&cfg, &key, cfg.snat_addr, 7, now_s, &id);
+	ret = flow_create(&cfg, &key, 7, SNAT, now_s, &id);
 	twin_check_new(&key, ret, ret ? 0 : ntohs(flow_record(id)->snat_port), table.stats.shared != shared);
 	if (ret)
 		return;
@@ -808,6 +811,7 @@ static struct {
 	atomic_ulong found;
 	atomic_ulong created;
 	atomic_ulong refused;
+	atomic_ulong closed;
 } race;
 
 static struct talon_flow_key race_key(unsigned client, unsigned remote)
@@ -860,7 +864,9 @@ static void *race_work(void *arg)
 			race.violations += f->client != key.src || f->client_port != key.sport || f->remote != key.dst;
 			if (seed >> 24 & 1)
 				flow_touch_out(f, 0, atomic_load(&race.now_s));
-		} else if (!flow_create(&cfg, &key, cfg.snat_addr, self, atomic_load(&race.now_s), &id)) {
+			if (!(seed >> 25 & 15) && !flow_close(&cfg, f, id, atomic_load(&race.now_s)))
+				race.closed++;
+		} else if (!flow_create(&cfg, &key, self, SNAT, atomic_load(&race.now_s), &id)) {
 			race.created++;
 			race_claim(id, client, remote, &key);
 		} else {
@@ -967,6 +973,7 @@ static void race_with(__u32 records, __u32 buckets)
 		race.found, race.refused, table.stats.races, table.stats.shared);
 	assert_true(race.created > 1000);
 	assert_true(race.found > 1000);
+	assert_true(race.closed > 100);
 	assert_true(table.stats.races > 10);
 }
 

@@ -164,7 +164,10 @@ static int fill_config(struct controller *c, char *err, size_t errlen)
 	map_read(c, DATAPATH_MAP_CONFIG, 0, &old);
 	memset(mc, 0, sizeof(*mc));
 	mc->generation = old.generation + 1 ? old.generation + 1 : 1;
-	mc->hash_seed = old.generation ? old.hash_seed : randombytes_random();
+	if (old.generation)
+		mc->keys = old.keys;
+	else
+		randombytes_buf(&mc->keys, sizeof(mc->keys));
 	mc->session_mask = sizes->sessions - 1;
 	mc->bucket_mask = sizes->buckets - 1;
 	mc->flow_count = sizes->flows;

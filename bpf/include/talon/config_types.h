@@ -17,6 +17,17 @@ enum talon_config_flags {
 	TALON_F_MANY_SOURCES	= 1 << 6,	/* some host route has a source other than node_addr: any own address may be one */
 };
 
+/*
+ * Secrets of the translation, independent of each other: what one of them lets strangers see says nothing about the others. Random when the
+ * maps are new, then taken over by every controller, as flows are found by them.
+ */
+struct talon_hash_keys {
+	__u64	flow[5];		/* places in the flow indexes; never seen from outside */
+	__u64	port[2];		/* SipHash key of port choice; every remote sees ports */
+	__u64	id[2];			/* IP id masks of clients */
+};
+TALON_ASSERT_SIZE(struct talon_hash_keys, 72);
+
 struct talon_config {
 	__u32	generation;		/* bumped when routes, neighbours, allowed IPs or addresses change; never 0 */
 	__u32	flags;			/* enum talon_config_flags */
@@ -33,16 +44,15 @@ struct talon_config {
 	__be32	mesh_mask;
 	__u16	port_first;		/* SNAT port range, host order, both ends included */
 	__u16	port_last;
-	__u32	hash_seed;		/* of the flow indexes and of port choice */
 	__u8	tunnel_mac[6];		/* of wt0 */
 	__u8	tunnel_peer_mac[6];
 	__u32	uplinks[TALON_UPLINKS_MAX];	/* ifindexes; 0: unused */
 	__u32	relay_ifindex;		/* our side of the relay link; 0: there is none */
 	__u32	acl_bank;		/* of the access rules that hold: 0 or 1; a new one is written before the generation is bumped */
-	__u32	pad;
+	struct talon_hash_keys keys;
 	__u64	reserved[4];
 };
-TALON_ASSERT_SIZE(struct talon_config, 128);
+TALON_ASSERT_SIZE(struct talon_config, 192);
 
 /* Map "local_addrs": HASH struct talon_addr -> __u8. The host's own addresses; WireGuard packets to them may be ours. */
 

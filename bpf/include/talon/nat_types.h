@@ -57,7 +57,7 @@ struct talon_flow {
 	__u8	smac[6];
 	__u32	owner;			/* index into "nat_ports" */
 	__u32	route;			/* id of the route that let it in */
-	__u32	back_generation;	/* config.generation under which its replies were last permitted; 0: never */
+	__u32	back_generation;	/* config.generation under which its replies were last judged; 0: never */
 };
 TALON_ASSERT_SIZE(struct talon_flow, 64);
 
