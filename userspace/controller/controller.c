@@ -612,6 +612,8 @@ struct controller *controller_new(const struct config *config)
 	c->config = config;
 	c->cpus = cpus > 0 ? cpus : 1;
 	hold_init(&c->hold);
+	c->hold.expired = unreachable_expired;
+	c->hold.ctx = c;
 	loop_timer_init(&c->due, do_due, c);
 	loop_timer_init(&c->second, each_second, c);
 	loop_timer_init(&c->end, end_run, c);

@@ -12,7 +12,7 @@
 #include "controller/internal.h"
 #include "log/log.h"
 
-#define HOLD_NEIGH_NS		(3 * TALON_NSEC_PER_SEC)
+#define HOLD_NEIGH_NS		(4 * TALON_NSEC_PER_SEC)	/* the kernel gives up after three questions, a second apart */
 #define HOLD_FRAGMENT_NS	(5 * TALON_NSEC_PER_SEC)
 #define HOLD_SESSION_NS		(WG_REKEY_ATTEMPT_TIME_S * TALON_NSEC_PER_SEC)
 
@@ -223,6 +223,7 @@ static void neigh_changed(struct controller *c, const struct net_event *event)
 	struct seen_neigh *seen = find_neigh(c, neigh->ifindex, neigh->family, &neigh->addr);
 
 	if (event->removed || (neigh->state & NUD_FAILED)) {
+		unreachable_for_neigh(c, neigh);
 		if (seen) {
 			*seen = c->neighs[--c->neigh_count];
 			c->sees_change = true;

@@ -131,6 +131,8 @@ uint64_t hold_expire(struct hold *hold, uint64_t now_ns)
 
 	while (*at) {
 		if ((*at)->until_ns <= now_ns) {
+			if (hold->expired)
+				hold->expired(*at, hold->ctx);
 			hold_release(unlink_at(hold, at));
 			hold->dropped++;
 			continue;

@@ -42,6 +42,8 @@ struct held {
 struct hold {
 	struct held *first, **last;	/* oldest first */
 	unsigned count;
+	void (*expired)(const struct held *held, void *ctx);	/* before one that is out of time goes; may be NULL */
+	void *ctx;
 	uint64_t dropped;		/* made room, out of time, or what they waited for cannot come */
 };
 

@@ -397,6 +397,11 @@ void event_resync(struct controller *c);
 void keystream_check(struct controller *c, uint64_t now);
 void keystream_stop(struct controller *c);
 
+/* unreachable.c: "host unreachable" to whoever sent what waited in vain for a next hop. */
+void unreachable_tell(struct controller *c, const uint8_t *packet, size_t len);
+void unreachable_for_neigh(struct controller *c, const struct net_neigh *neigh);
+void unreachable_expired(const struct held *held, void *ctx);
+
 /* inject.c: frames that the datapath or the wire shall see. */
 int inject_open(struct controller *c);
 int inject_tunnel(struct controller *c, uint16_t ethertype, const void *bytes, size_t len);
