@@ -285,7 +285,7 @@ static void a_device_behind_which_a_masqueraded_network_lies_carries_the_program
 	assert_int_equal(programs_at("s0"), 0);
 	serve("10.40.0.0", 16, true);
 	apply();
-	wait_for(has_flag("s0", TALON_LINK_PROGRAM));
+	assert_true(has_flag("s0", TALON_LINK_PROGRAM));	/* at once: a packet may be on its way */
 	assert_int_equal(programs_at("s0"), 1);
 	assert_false(has_flag("s0", TALON_LINK_UPLINK));
 	assert_int_equal(programs_at("u0"), 0);		/* the uplink has its own */
@@ -323,6 +323,28 @@ static void a_device_behind_which_a_masqueraded_network_lies_carries_the_program
 	assert_int_equal(datapath_verify(rig.c->dp, text, sizeof(text)), 0);
 	wait_for(datapath_side_count(rig.c->dp) == 0);
 	assert_int_equal(datapath_verify(rig.c->dp, text, sizeof(text)), 0);
+}
+
+/* Between the maps of the successor and its programs, those of the predecessor go on. */
+static void a_side_device_is_counted_on_while_a_successor_starts(void **state)
+{
+	char err[512] = "";
+
+	run("ip link add s0 type veth peer name s1; ip link set s0 up; ip link set s1 up; ip addr add 10.40.0.1/24 dev s0");
+	serve("10.40.0.0", 24, true);
+	apply();
+	wait_for(has_flag("s0", TALON_LINK_PROGRAM));
+	plane_rig_stop(&rig);
+	rig.c = controller_new(&rig.config);
+	assert_non_null(rig.c);
+	assert_int_equal(controller_load(rig.c, err, sizeof(err)), 0);
+	rig.c->was_adopted = datapath_is_adopted(rig.c->dp);
+	assert_true(rig.c->was_adopted);
+	assert_int_equal(datapath_tunnel(rig.c->dp, err, sizeof(err)), 0);
+	assert_int_equal(start_fill(rig.c, err, sizeof(err)), 0);
+	assert_true(has_flag("s0", TALON_LINK_PROGRAM));
+	assert_true(has_flag("u0", TALON_LINK_PROGRAM));
+	assert_int_equal(programs_at("s0"), 1);
 }
 
 static void what_somebody_took_off_a_side_device_is_put_back(void **state)
@@ -456,6 +478,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_nodes_address_follows_a_renumbering, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(devices_are_described_and_the_far_ends_gro_is_noticed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_device_behind_which_a_masqueraded_network_lies_carries_the_program, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_side_device_is_counted_on_while_a_successor_starts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_somebody_took_off_a_side_device_is_put_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_local_has_needs_no_program, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(uplinks_and_our_own_devices_are_no_side_devices, set_up, tear_down),

@@ -200,6 +200,7 @@ static int apply_table(struct controller *c, enum datapath_map map, struct prefi
 	if (ret)
 		c->tables_known = false;
 	c->sees_change |= t.changed;
+	c->networks_changed |= t.changed && map != DATAPATH_MAP_ALLOWED4;
 	prefixes_done(is);
 	*is = *wanted;
 	*wanted = (struct prefixes){};
@@ -412,10 +413,11 @@ int plane_apply(struct controller *c, const struct plane_state *state, char *err
 	note(&v, ret, "Local: %s", strerror(-ret));
 	ret = apply_routes(c, state);
 	note(&v, ret, "routes of the mesh: %s", strerror(-ret));
-	if (c->sees_change) {
+	if (c->networks_changed && c->is_ready)
+		start_links(c);		/* they may lie behind other devices, whose replies nobody hears yet */
+	c->networks_changed = false;
+	if (c->sees_change)
 		map_bump_generation(c);
-		ways_check_soon(c);	/* other networks may lie behind other devices */
-	}
 	if (v.ret && !plane_is_pinned(c))
 		return v.ret;	/* a file that cannot be had whole is refused */
 	ret = hosts_set(c, state, !plane_is_pinned(c), v.ret ? (char[1]){} : err, v.ret ? 1 : errlen);

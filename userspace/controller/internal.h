@@ -224,6 +224,7 @@ struct controller {
 	bool jump_warned;
 	bool sees_change;		/* generation has to be bumped before we sleep */
 	bool links_changed;
+	bool networks_changed;		/* that are served, by the plane_apply() under way */
 	bool tunnel_changed;		/* its routes may be gone */
 	bool links_warned;
 	bool monitor_failed;		/* to be opened again */

@@ -354,6 +354,11 @@ int start_fill(struct controller *c, char *err, size_t errlen)
 		snprintf(err, errlen, "peers: %s", strerror(-ret));
 		return ret;
 	}
+	ret = apply_read_tables(c);	/* side devices of an earlier process go by its networks */
+	if (ret) {
+		snprintf(err, errlen, "maps: %s", strerror(-ret));
+		return ret;
+	}
 	ret = fill_config(c, err, errlen);
 	if (ret)
 		return ret;
@@ -362,12 +367,9 @@ int start_fill(struct controller *c, char *err, size_t errlen)
 	adopted = adopt_sessions(c);
 	if (adopted)
 		log_info("took over %d sessions of an earlier process", adopted);
-	ret = apply_read_tables(c);
-	if (!ret) {
-		start_local_addrs(c);
-		describe(c);
-		ret = map_write_config(c);
-	}
+	start_local_addrs(c);
+	describe(c);
+	ret = map_write_config(c);
 	if (ret)
 		snprintf(err, errlen, "maps: %s", strerror(-ret));
 	map_write_info(c);

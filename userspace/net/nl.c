@@ -76,6 +76,16 @@ out:
 	return ret;
 }
 
+/*
+ * Something changed while the kernel was telling: what it tells is whole enough for us, for changes come as events. But libmnl stops at the mark
+ * that says so, and what comes behind it would be lost.
+ */
+void nl_take_marks(void *buf, int len)
+{
+	for (struct nlmsghdr *nlh = buf; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len))
+		nlh->nlmsg_flags &= ~NLM_F_DUMP_INTR;
+}
+
 int nl_dump(struct nlmsghdr *nlh, bool one, mnl_cb_t cb, void *user)
 {
 	size_t size = 64 * 1024;
@@ -104,11 +114,11 @@ int nl_dump(struct nlmsghdr *nlh, bool one, mnl_cb_t cb, void *user)
 			ret = -errno;
 			goto out;
 		}
+		nl_take_marks(buf, got);
 		ret = mnl_cb_run(buf, got, nlh->nlmsg_seq, mnl_socket_get_portid(nl), cb, user);
 	} while (ret > MNL_CB_STOP);
-	/* A dump that the kernel marks as inconsistent (EINTR) was still whole enough for us: changes come as events */
 	if (ret < 0)
-		ret = errno == EINTR ? 0 : -errno;
+		ret = -errno;
 out:
 	free(buf);
 	if (nl)

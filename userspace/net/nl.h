@@ -19,6 +19,9 @@ int nl_talk(struct nlmsghdr *nlh, char *reason, size_t len);
 /* Sends @nlh as a dump (or as a single get when @one) and calls @cb for every answer. Returns 0 or a negative errno. */
 int nl_dump(struct nlmsghdr *nlh, bool one, mnl_cb_t cb, void *user);
 
+/* Takes the mark of an inconsistent dump from each message of a datagram. */
+void nl_take_marks(void *buf, int len);
+
 /*
  * Many requests, a few dozen in each send: @fill writes number @i behind the header that is there already (type and flags too; NLM_F_ACK is added)
  * into at most NL_BATCH_MESSAGE bytes or returns a negative errno, which leaves it out. @done hears each one's end in any order.

@@ -45,9 +45,10 @@ static int exchange(struct mnl_socket *nl, struct nlmsghdr *nlh, mnl_cb_t cb, vo
 		}
 		if (got < 0)
 			return -errno;
+		nl_take_marks(buf, got);
 		ret = mnl_cb_run(buf, got, nlh->nlmsg_seq, mnl_socket_get_portid(nl), cb, user);
 	} while (ret > MNL_CB_STOP);
-	return ret < 0 && errno != EINTR ? -errno : 0;
+	return ret < 0 ? -errno : 0;
 }
 
 static struct nlmsghdr *put_header(char *buf, uint16_t family, uint16_t flags, uint8_t cmd, uint8_t version)
