@@ -46,7 +46,8 @@ static __always_inline void fib_note_next_hop(struct talon_pkt *pkt)
 
 /*
  * Asks for the way from @src to @dst (IPv4, network order). The answer is in pkt->fib (ifindex, smac, dmac) and pkt->mtu.
- * pkt->mtu is 0 where there is no next hop to send to. Returns a BPF_FIB_LKUP_RET_ code or a negative errno. On _NO_NEIGH pkt->fib has ifindex and gateway.
+ * pkt->mtu is 0 where there is no next hop to send to. Returns a BPF_FIB_LKUP_RET_ code or a negative errno. On _NO_NEIGH pkt->fib has ifindex
+ * and gateway.
  */
 static __always_inline int fib_lookup4(ctx_md *ctx, struct talon_pkt *pkt, __be32 src, __be32 dst)
 {

@@ -272,8 +272,9 @@ static __always_inline int sum_chunk(ctx_md *ctx, __u32 *off, __u32 *left, __u32
 }
 
 /*
- * UDP checksum of the outer packet, or that of an ICMPv6 message (@proto). Over IPv6 it is not optional (RFC 8200 section 8.1); over IPv4 it pays: receivers join datagrams (UDP GRO)
- * only where there is one, and a userspace WireGuard lives on that. Its own function: verified once, with a stack of its own.
+ * UDP checksum of the outer packet, or that of an ICMPv6 message (@proto). Over IPv6 it is not optional (RFC 8200 section 8.1); over IPv4 it
+ * pays: receivers join datagrams (UDP GRO) only where there is one, and a userspace WireGuard lives on that. Its own function: verified once,
+ * with a stack of its own.
  */
 __noinline int seal_checksum(ctx_md *ctx, __u32 udp_off, __u32 udp_len, __u32 addrs_len, __u32 proto)
 {

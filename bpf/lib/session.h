@@ -93,9 +93,10 @@ static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *e
 	moved = !session_is_from(e, pkt);
 	learn = pinned ? !moved && ifindex : moved || ifindex;	/* a way in that is known goes on to be the way to that place */
 	if (!pinned) {
+		if (!session_is_from(e, pkt))
+			e->mtu = 0;	/* of the way to where it was */
 		e->family = pkt->outer_family;
 		e->flags = 0;
-		e->mtu = 0;	/* of the way to where it was */
 		e->local_port = pkt->outer_dport;
 		e->remote_port = pkt->outer_sport;
 		e->remote.word[0] = pkt->outer_src.word[0];

@@ -204,6 +204,31 @@ static bool is_managed(const struct talon_addr *addr)
 	return !net_neigh_get(ifindex_of("a0"), AF_INET, addr, &neigh) && neigh.flags & NTF_EXT_MANAGED << 8;
 }
 
+static bool has_state(int ifindex, const struct talon_addr *addr, uint16_t state)
+{
+	struct net_neigh neigh;
+
+	return !net_neigh_get(ifindex, AF_INET, addr, &neigh) && neigh.state & state;
+}
+
+/* Nothing but the question makes the kernel ask: no packet is sent. */
+static void confirm_stale(int ifindex, const struct talon_addr *addr)
+{
+	struct net_neigh neigh;
+
+	run("ip neigh change 192.0.2.9 lladdr 02:00:00:00:00:99 dev a0 nud stale");
+	assert_int_equal(net_neigh_get(ifindex, AF_INET, addr, &neigh), 0);
+	assert_int_equal(net_neigh_confirm(&neigh), 0);
+	wait_for(has_state(ifindex, addr, NUD_REACHABLE));
+	run("ip neigh change 192.0.2.9 lladdr 02:00:00:00:00:98 dev a0 nud stale");	/* it is at another MAC meanwhile */
+	assert_int_equal(net_neigh_get(ifindex, AF_INET, addr, &neigh), 0);
+	assert_int_equal(net_neigh_confirm(&neigh), 0);
+	wait_for(!has_state(ifindex, addr, NUD_STALE | NUD_PROBE | NUD_REACHABLE | NUD_DELAY));
+	assert_int_equal(net_neigh_probe(ifindex, AF_INET, addr), 0);
+	wait_for(has_state(ifindex, addr, NUD_REACHABLE));
+	assert_int_equal(net_neigh_release(ifindex, AF_INET, addr), 0);
+}
+
 static void a_neighbour_is_resolved_kept_and_released(void **state)
 {
 	struct talon_addr addr = addr4("192.0.2.9"), nobody = addr4("192.0.2.10"), fixed = addr4("192.0.2.11");
@@ -226,6 +251,7 @@ static void a_neighbour_is_resolved_kept_and_released(void **state)
 	assert_false(is_managed(&addr));
 	assert_int_equal(net_neigh_get(ifindex, AF_INET, &addr, &neigh), 0);
 	assert_true(neigh.has_mac);
+	confirm_stale(ifindex, &addr);
 
 	assert_int_equal(net_neigh_probe(ifindex, AF_INET, &addr), 0);
 	assert_int_equal(net_neigh_probe(ifindex, AF_INET, &nobody), 0);

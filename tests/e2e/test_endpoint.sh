@@ -183,6 +183,22 @@ refused_loop() {
 	[ "$(ends tunnel endpoint_loop)" -ge 1 ]
 }
 
+junk() { status .counts.junk; }
+
+test_a_handshake_from_where_no_peer_can_be_is_junk() {
+	needs_talon
+	node_up
+	local before at
+	before=$(junk)
+	for at in 127.0.0.1 $NODE; do	# by the loopback device, and from the node to itself
+		in_ns node /usr/bin/python3 -c "import socket
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(bytes([1]) + bytes(147), ('$at', $PORT))"
+	done
+	wait_for 5 "two messages counted as junk" junk_is $((before + 2))
+}
+
+junk_is() { [ "$(junk)" = "$1" ]; }
+
 # --- IPv6 inside ---
 
 test_ipv6_through_an_exit_route_fails_at_once() {
