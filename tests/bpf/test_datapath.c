@@ -37,7 +37,7 @@
 #define TCX_INGRESS	46
 #define BPFFS		"/sys/fs/bpf"
 #define BASE		BPFFS "/talon-test"
-#define ROOT		BASE "/v2"
+#define ROOT		BASE "/" TALON_LAYOUT_NAME
 
 static char err[512];
 

@@ -57,14 +57,14 @@ static int make_maps(void **state)
 
 	strcpy(base, "/tmp/talon-keystream-XXXXXX");
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(base) ||
-	    mount("bpf", base, "bpf", 0, NULL) || mkdir(below("talon"), 0700) || mkdir(below("talon/v2"), 0700) ||
-	    mkdir(below("talon/v2/maps"), 0700))
+	    mount("bpf", base, "bpf", 0, NULL) || mkdir(below("talon"), 0700) || mkdir(below("talon/" TALON_LAYOUT_NAME), 0700) ||
+	    mkdir(below("talon/" TALON_LAYOUT_NAME "/maps"), 0700))
 		return -1;
 	skel = keystream_test__open();
 	if (!skel)
 		return -1;
 	bpf_object__for_each_map(map, skel->obj) {
-		snprintf(path, sizeof(path), "%s/%s", below("talon/v2/maps"), bpf_map__name(map));
+		snprintf(path, sizeof(path), "%s/%s", below("talon/" TALON_LAYOUT_NAME "/maps"), bpf_map__name(map));
 		if (bpf_map__pin_path(map))
 			bpf_map__set_pin_path(map, path);
 	}

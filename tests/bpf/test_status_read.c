@@ -74,10 +74,10 @@ static int make_maps(void **state)
 		return -1;
 	snprintf(maps, sizeof(maps), "%s", below("talon"));
 	mkdir(maps, 0700);
-	snprintf(maps, sizeof(maps), "%s", below("talon/v2"));
+	snprintf(maps, sizeof(maps), "%s", below("talon/" TALON_LAYOUT_NAME));
 	mkdir(maps, 0700);
-	mkdir(below("talon/v2/links"), 0700);
-	snprintf(maps, sizeof(maps), "%s", below("talon/v2/maps"));
+	mkdir(below("talon/" TALON_LAYOUT_NAME "/links"), 0700);
+	snprintf(maps, sizeof(maps), "%s", below("talon/" TALON_LAYOUT_NAME "/maps"));
 	skel = tunnel__open_opts(&opts);
 	if (!skel)
 		return -1;
@@ -292,7 +292,7 @@ static void a_link_is_attached_until_its_device_goes(void **state)
 	assert_true(prog >= 0);
 	link = bpf_link_create(prog, ifindex, BPF_XDP, NULL);
 	assert_true(link >= 0);
-	snprintf(name, sizeof(name), "talon/v2/links/xdp-%d", ifindex);
+	snprintf(name, sizeof(name), "talon/" TALON_LAYOUT_NAME "/links/xdp-%d", ifindex);
 	snprintf(path, sizeof(path), "%s", below(name));
 	assert_int_equal(bpf_obj_pin(link, path), 0);
 	close(link);
@@ -320,9 +320,9 @@ static void a_missing_map_is_named(void **state)
 	struct status status;
 	char why[256], expected[400];
 
-	assert_int_equal(unlink(below("talon/v2/maps/nat_stats")), 0);
+	assert_int_equal(unlink(below("talon/" TALON_LAYOUT_NAME "/maps/nat_stats")), 0);
 	assert_int_equal(status_read(&status, below("talon"), why, sizeof(why)), -ENOENT);
-	snprintf(expected, sizeof(expected), "map nat_stats is missing below %s", below("talon/v2"));
+	snprintf(expected, sizeof(expected), "map nat_stats is missing below %s", below("talon/" TALON_LAYOUT_NAME));
 	assert_string_equal(why, expected);
 }
 

@@ -19,10 +19,14 @@
 #endif
 
 /*
- * The layout of everything that is pinned. It is part of the pin path (<base>/v2/...), so a binary with another
+ * The layout of everything that is pinned. It is part of the pin path (<base>/v3/...), so a binary with another
  * number never touches maps it would misread. Bump it with any change to a struct in this directory.
  */
 #define TALON_LAYOUT_VERSION 3
+
+#define TALON_TEXT_OF(x)	#x
+#define TALON_TEXT(x)		TALON_TEXT_OF(x)
+#define TALON_LAYOUT_NAME	"v" TALON_TEXT(TALON_LAYOUT_VERSION)	/* of the directory */
 
 /* 128 bits of address; an IPv4 address is in word[0], the others are zero. Network byte order. */
 struct talon_addr {
