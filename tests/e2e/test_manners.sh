@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What Talon changes on the host (one route, one pair of devices), and how it says no.
+# What Talon changes on the host (one route, two pairs of devices), and how it says no.
 
 setup() {
 	topology lap node gw
@@ -28,7 +28,7 @@ without_ours() { # FOLDER
 	grep -v clsact "$1/qdisc" | grep -Ev "($ours)" >"$1.without/qdisc" || true
 }
 
-test_host_is_the_same_but_for_one_route_and_one_pair() {
+test_host_is_the_same_but_for_one_route_and_two_pairs() {
 	needs_talon
 	node_down
 	snapshot node "$RUN/before"
@@ -38,7 +38,7 @@ test_host_is_the_same_but_for_one_route_and_one_pair() {
 	without_ours "$RUN/during"
 	without_ours "$RUN/before"
 	same_snapshot "$RUN/before.without" "$RUN/during.without"
-	equal "devices more" 2 $(($(wc -l <"$RUN/during/link") - $(wc -l <"$RUN/before/link")))
+	equal "devices more" 4 $(($(wc -l <"$RUN/during/link") - $(wc -l <"$RUN/before/link")))
 	equal "routes more in the main table" 1 "$(ip -n "$P-node" route show | grep -c 'dev wt0')"
 	equal "mesh route" 100.64.0.0/10 "$(ip -n "$P-node" route show dev wt0 | awk '{ print $1 }')"
 	node_down
