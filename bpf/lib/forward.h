@@ -204,13 +204,13 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_NAT_NO_FLOW);
 	if (!pkt->flow) {
 		ret = flow_create(cfg, &pkt->key, pkt->peer, cfg->snat_addr, pkt->now_s, &pkt->flow);
-		if (ret == -EADDRINUSE || ret == -ENOSPC) {
+		if (ret == -EADDRINUSE || ret == -ENOSPC || ret == -EDQUOT) {
 			event_clear(pkt, TALON_EVENT_NAT_FULL);
 			if (take_token(&pkt->event_tokens, &pkt->event_filled_ns, pkt->now_ns, EVENTS_PER_SECOND, EVENTS_BURST))
 				event_send(pkt);
 			/* RFC 5508 REQ-8: administratively prohibited, for want of a mapping */
 			return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0),
-					      ret == -ENOSPC ? TALON_NAT_TABLE : TALON_NAT_PORTS);
+					      ret == -ENOSPC ? TALON_NAT_TABLE : ret == -EDQUOT ? TALON_NAT_SHARED_OUT : TALON_NAT_PORTS);
 		}
 		if (ret == -EAGAIN && flow_find_fwd(cfg, &pkt->key, &pkt->flow))
 			ret = 0;	/* the other CPU has made it meanwhile */
