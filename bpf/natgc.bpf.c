@@ -67,6 +67,7 @@ int nat_gc(struct __sk_buff *skb)
 		s.gc.count = TALON_NAT_GC_MAX;
 	s.gc.live = s.gc.expired = s.gc.freed = s.gc.waiting = 0;
 	s.gc.used = last;
+	s.gc.room = s.cfg->flow_count - 1;
 	bpf_loop(s.gc.count, collect, &s, 0);
 	s.gc.next = s.gc.first + s.gc.count > last ? 1 : s.gc.first + s.gc.count;
 	if (bpf_skb_store_bytes(skb, 0, &s.gc, sizeof(s.gc), 0))

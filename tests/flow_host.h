@@ -14,6 +14,7 @@
 #include "../bpf/lib/flow_mem.h"
 
 #define FLOW_HOST_OVER_MAX 4096
+#define FLOW_HOST_PEERS 2048
 
 struct flow_host {
 	struct talon_flow *records;
@@ -21,6 +22,7 @@ struct flow_host {
 	struct talon_nat_port *ports;
 	__u64 *block;
 	struct talon_nat_stats stats;
+	struct talon_nat_peer peers[FLOW_HOST_PEERS];
 	__u32 record_count;
 	__u32 bucket_count;
 
@@ -63,6 +65,11 @@ static inline const __u64 *nat_port_block(__u32 i)
 static inline struct talon_nat_stats *nat_stats_record(void)
 {
 	return &table.stats;
+}
+
+static inline struct talon_nat_peer *nat_peer_record(__u32 peer)
+{
+	return peer < FLOW_HOST_PEERS ? &table.peers[peer] : NULL;
 }
 
 static inline __u32 flow_free_pop(void)

@@ -80,6 +80,39 @@ static __always_inline __u32 flow_id_draw(__u32 flow_count)
 #define FLOW_PARTY_PEER(party) ((__u32)(party))
 #define FLOW_PARTY_SNAT(party) ((__be32)((party) >> 32))
 
+/* How many records @peer may hold now. Moves with what the others leave. */
+static __always_inline __u32 flow_share(const struct talon_config *cfg)
+{
+	struct talon_nat_stats *stats = nat_stats_record();
+	__u64 held = stats ? FLOW_LOAD(stats->held) : 0;
+
+	return held + 1 < cfg->flow_count ? TALON_NAT_SHARE * (cfg->flow_count - 1 - (__u32)held) : 0;
+}
+
+/* May @peer have one more record? 0, -ENOSPC: there is none; -EDQUOT: it has its share. CPUs at once may overdraw it by one each. */
+static __always_inline int flow_share_check(const struct talon_config *cfg, __u32 peer)
+{
+	struct talon_nat_peer *payer = nat_peer_record(peer);
+	__u32 share = flow_share(cfg);
+
+	if (!share)
+		return -ENOSPC;
+	if (payer && FLOW_LOAD(payer->held) < share)
+		return 0;
+	if (payer)
+		FLOW_ADD(&payer->refused, 1);
+	return -EDQUOT;
+}
+
+static __always_inline void flow_charge(__u32 peer, __u32 n)
+{
+	struct talon_nat_peer *payer = nat_peer_record(peer);
+
+	if (payer)
+		FLOW_ADD(&payer->held, n);
+	FLOW_STAT(held, (__s32)n);
+}
+
 /* A record nobody can hold, made ready for @key. Its SNAT port comes later. */
 static __always_inline void flow_init(struct talon_flow *flow, const struct talon_flow_key *key, __u64 party,
 	__u32 now_s)
@@ -99,7 +132,7 @@ static __always_inline void flow_init(struct talon_flow *flow, const struct talo
 	flow->generation = 0;
 	flow->ifindex = 0;
 	flow->owner = 0;
-	flow->route = 0;
+	flow->payer = FLOW_PARTY_PEER(party);
 	flow->back_generation = 0;
 	FLOW_STORE(*flow_state(flow), FLOW_STATE(0, key->proto, TALON_FLOW_TENTATIVE));
 }
@@ -154,6 +187,7 @@ FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct talon_flow_
 	flow = id ? flow_record(id) : NULL;
 	if (!flow)
 		return -ENOSPC;
+	flow_charge(FLOW_PARTY_PEER(party), 1);
 	flow_init(flow, key, party, now_s);
 	err = flow_enter(cfg, FLOW_FWD, key, id);
 	if (err)
@@ -188,14 +222,16 @@ give_up:
  * The record starts with generation 0 and no TCP bits: call flow_touch_out() for the packet at hand.
  * Refused flows cost no record: ports are chosen before one is drawn.
  *
- * Return: 0; -EADDRINUSE: no port for this remote, or not TCP, UDP or ICMP; -ENOSPC: no free record; -EAGAIN: another
- * CPU is creating the same flow or was faster for every port tried: look the flow up once more, it may be there now.
+ * Return: 0; -EADDRINUSE: no port for this remote, or not TCP, UDP or ICMP; -ENOSPC: no free record; -EDQUOT: there
+ * are some, but @peer has its share (TALON_NAT_SHARE); -EAGAIN: another CPU is creating the same flow or was faster for every port tried: look the flow up once more, it may be there now.
  */
 static __always_inline int flow_create(const struct talon_config *cfg, const struct talon_flow_key *key, __u32 peer,
 	__be32 snat, __u32 now_s, __u32 *ret_id)
 {
-	int pick, id = -EBUSY;
+	int pick, id = flow_share_check(cfg, peer);
 
+	if (!id)
+		id = -EBUSY;
 	for (int i = 0; i < FLOW_PORT_TRIES && id == -EBUSY; i++) {
 		pick = nat_port_pick(cfg, key, snat);
 		id = pick < 0 ? pick : flow_make(cfg, key, FLOW_PARTY(peer, snat), now_s, pick);
@@ -211,6 +247,9 @@ static __always_inline int flow_create(const struct talon_config *cfg, const str
 	case -ENOSPC:
 		FLOW_STAT(full_table, 1);
 		return id;
+	case -EDQUOT:
+		FLOW_STAT(full_share, 1);
+		return id;
 	default:
 		FLOW_STAT(races, 1);
 		return -EAGAIN;
@@ -221,7 +260,9 @@ static __always_inline int flow_create(const struct talon_config *cfg, const str
  * What a segment makes of the bits seen so far (RFC 5382 section 4, RFC 7857 section 2). A segment without SYN stands
  * for a SYN that passed before us, so a connection picked up in its middle is established once both sides were heard.
  * SYN/ACK from the client after a SYN from the remote happens in a simultaneous open only. RST does not end the flow,
- * it only shortens its time.
+ * it only shortens its time: whether the ends believe it depends on sequence numbers, which are not followed here. They
+ * tell by what they do. Who sent a RST or took one says nothing else any more, so once both do, it was a forged or stale
+ * one and is forgotten (RFC 7857 section 2.2 wants the time to run only while no packets come).
  */
 static __always_inline __u8 flow_tcp_next(__u8 tcp, __u8 flags, bool is_out)
 {
@@ -229,9 +270,10 @@ static __always_inline __u8 flow_tcp_next(__u8 tcp, __u8 flags, bool is_out)
 	const __u8 fin = is_out ? TALON_TCP_FIN_OUT : TALON_TCP_FIN_IN;
 	const __u8 syns = TALON_TCP_SYN_OUT | TALON_TCP_SYN_IN;
 	const __u8 fins = TALON_TCP_FIN_OUT | TALON_TCP_FIN_IN;
+	const __u8 alives = TALON_TCP_ALIVE_OUT | TALON_TCP_ALIVE_IN;
 
 	if (flags & FLOW_TCP_RST)
-		return tcp | TALON_TCP_RST;
+		return (tcp & ~alives) | TALON_TCP_RST;
 	if (flags & FLOW_TCP_SYN) {
 		if (!(flags & FLOW_TCP_ACK) && ((tcp & TALON_TCP_RST) || (tcp & fins) == fins))
 			return syn;
@@ -240,6 +282,10 @@ static __always_inline __u8 flow_tcp_next(__u8 tcp, __u8 flags, bool is_out)
 		return tcp | syn;
 	}
 	tcp |= syn;
+	if (tcp & TALON_TCP_RST)
+		tcp |= is_out ? TALON_TCP_ALIVE_OUT : TALON_TCP_ALIVE_IN;
+	if ((tcp & alives) == alives)
+		tcp &= ~(alives | TALON_TCP_RST);
 	if (flags & FLOW_TCP_FIN)
 		tcp |= fin;
 	if ((tcp & syns) == syns)
@@ -277,7 +323,7 @@ static __always_inline void flow_touch(struct talon_flow *flow, __u8 tcp_flags, 
 	if (FLOW_LOAD(flow->proto) != IPPROTO_TCP)
 		return;
 	if (!(tcp_flags & (FLOW_TCP_SYN | FLOW_TCP_FIN | FLOW_TCP_RST)) &&
-	    (FLOW_LOAD(flow->tcp) & TALON_TCP_ESTABLISHED))
+	    (FLOW_LOAD(flow->tcp) & (TALON_TCP_ESTABLISHED | TALON_TCP_RST)) == TALON_TCP_ESTABLISHED)
 		return;
 	flow_tcp_step(flow, tcp_flags, is_out);
 }
@@ -298,6 +344,8 @@ static __always_inline void flow_touch_out(struct talon_flow *flow, __u8 tcp_fla
 /* The same for a packet of the remote. */
 static __always_inline void flow_touch_in(struct talon_flow *flow, __u8 tcp_flags, __u32 now_s)
 {
+	if (!(FLOW_LOAD(flow->flags) & TALON_FLOW_ANSWERED))
+		FLOW_STORE(flow->flags, flow->flags | TALON_FLOW_ANSWERED);
 	flow_touch(flow, tcp_flags, now_s, false);
 }
 
@@ -321,6 +369,22 @@ static __always_inline __u32 flow_timeout_s(struct talon_flow *flow)
 	if (!(tcp & TALON_TCP_ESTABLISHED) || (tcp & TALON_TCP_RST) || (tcp & fins) == fins)
 		return TALON_NAT_TCP_TRANSITORY_S;
 	return TALON_NAT_TCP_ESTABLISHED_S;
+}
+
+/* Is it one that gives way where room is short: nobody has answered, or what there is to say is said? */
+static __always_inline bool flow_gives_way(struct talon_flow *flow)
+{
+	if (!(FLOW_LOAD(flow->flags) & TALON_FLOW_ANSWERED))
+		return true;
+	return FLOW_LOAD(flow->proto) == IPPROTO_TCP && flow_timeout_s(flow) == TALON_NAT_TCP_TRANSITORY_S;
+}
+
+/* Does who made the flow hold more records than are free? */
+static __always_inline bool flow_is_in_the_way(const struct talon_config *cfg, struct talon_flow *flow)
+{
+	struct talon_nat_peer *payer = nat_peer_record(flow->payer);
+
+	return payer && FLOW_LOAD(payer->held) > flow_share(cfg) / TALON_NAT_SHARE;
 }
 
 enum flow_collected {
@@ -405,12 +469,18 @@ FLOW_FUNC int flow_collect(const struct talon_config *cfg, __u32 id, __u32 now_s
 	idle_s = now_s - FLOW_LOAD(flow->seen_s);
 	switch (FLOW_STATE_PHASE(state)) {
 	case TALON_FLOW_LIVE:
-		if (idle_s < (__s32)flow_timeout_s(flow))
+		if (idle_s >= (__s32)flow_timeout_s(flow))
+			return flow_end(cfg, flow, id, state, now_s);
+		if (idle_s < TALON_NAT_HASTY_S || !flow_gives_way(flow) || !flow_is_in_the_way(cfg, flow))
 			return FLOW_IS_LIVE;
-		return flow_end(cfg, flow, id, state, now_s);
+		if (flow_end(cfg, flow, id, state, now_s) != FLOW_EXPIRED)
+			return FLOW_WAITS;
+		FLOW_STAT(hastened, 1);
+		return FLOW_EXPIRED;
 	case TALON_FLOW_DEAD:
 		if (idle_s < TALON_FLOW_GRACE_S || !flow_phase_move(flow, state, TALON_FLOW_FREE))
 			return FLOW_WAITS;
+		flow_charge(flow->payer, -1);
 		flow_free_push(id);	/* has room for every id */
 		return FLOW_FREED;
 	default:

@@ -78,6 +78,11 @@ static __always_inline struct talon_nat_stats *nat_stats_record(void)
 	return bpf_map_lookup_elem(&nat_stats, &zero);
 }
 
+static __always_inline struct talon_nat_peer *nat_peer_record(__u32 peer)
+{
+	return bpf_map_lookup_elem(&nat_peers, &peer);
+}
+
 /* 0: none is there. */
 static __always_inline __u32 flow_free_pop(void)
 {

@@ -210,10 +210,10 @@ __noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
 	return STEP_NEXT;
 }
 
-/* Does the flow's mapping still hold: its address is what the way asks for now, its port is in the range? */
+/* Does the flow still hold: its client is this peer's, its address is what the way asks for now, its port is in the range? */
 static __always_inline bool forward_keeps(const struct talon_pkt *pkt, const struct talon_config *cfg, const struct talon_flow *f)
 {
-	return f->snat == pkt->way.source && (pkt->proto == IPPROTO_ICMP || in_port_range(cfg, f->snat_port));
+	return f->peer == pkt->peer && f->snat == pkt->way.source && (pkt->proto == IPPROTO_ICMP || in_port_range(cfg, f->snat_port));
 }
 
 /* Record for a new flow, or the old one under the new generation. After forward_decide(). */
@@ -234,13 +234,13 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 	}
 	if (!pkt->flow) {
 		ret = flow_create(cfg, &pkt->key, pkt->peer, pkt->way.source, pkt->now_s, &pkt->flow);
-		if (ret == -EADDRINUSE || ret == -ENOSPC) {
+		if (ret == -EADDRINUSE || ret == -ENOSPC || ret == -EDQUOT) {
 			event_clear(pkt, TALON_EVENT_NAT_FULL);
 			if (rate_take(pkt->now_ns, TALON_RATE_NAT_FULL))
 				event_send(pkt);
 			/* RFC 5508 REQ-8: administratively prohibited, for want of a mapping */
 			return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0),
-					      ret == -ENOSPC ? TALON_NAT_TABLE : TALON_NAT_PORTS);
+					      ret == -ENOSPC ? TALON_NAT_TABLE : ret == -EDQUOT ? TALON_NAT_SHARED_OUT : TALON_NAT_PORTS);
 		}
 		if (ret == -EAGAIN && flow_find_fwd(cfg, &pkt->key, &pkt->flow))
 			ret = 0;	/* the other CPU has made it meanwhile */
@@ -250,7 +250,6 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 	f = MAP_LOOKUP(flows, &pkt->flow);
 	if (!f)
 		return drop(pkt, TALON_INTERNAL);
-	f->peer = pkt->peer;	/* forward_decide() saw that the address is this peer's now, whoever had it before */
 	f->back_generation = pkt->generation;
 	if (pkt->flags & (FORWARD_NO_NEIGH | FORWARD_HAIRPIN))
 		return STEP_NEXT;

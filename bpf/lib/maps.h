@@ -66,6 +66,7 @@ TALON_MAP(flow_rev, BPF_MAP_TYPE_ARRAY, 256, __u32, struct talon_bucket, 0);
 TALON_MAP(nat_ports, BPF_MAP_TYPE_ARRAY, 3 * 65536, __u32, struct talon_nat_port, 0);
 TALON_MAP(port_block, BPF_MAP_TYPE_ARRAY, 2 * 65536 / 64, __u32, __u64, 0);
 TALON_MAP(nat_stats, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_nat_stats, 0);
+TALON_MAP(nat_peers, BPF_MAP_TYPE_ARRAY, 16, __u32, struct talon_nat_peer, 0);
 TALON_MAP(acl_src4, BPF_MAP_TYPE_LPM_TRIE, TALON_ACL_BANKS * TALON_ACL_PREFIXES, struct talon_acl_lpm, __u32, BPF_F_NO_PREALLOC);
 TALON_MAP(acl_dst4, BPF_MAP_TYPE_LPM_TRIE, TALON_ACL_BANKS * TALON_ACL_PREFIXES, struct talon_acl_lpm, __u32, BPF_F_NO_PREALLOC);
 TALON_MAP(acl_ports, BPF_MAP_TYPE_ARRAY, TALON_ACL_BANKS * TALON_ACL_CHUNKS, __u32, struct talon_acl_chunk, 0);

@@ -82,7 +82,7 @@ static long race_step(__u64 i, void *data)
 			flow_collect(cfg, id, job->now_s + TALON_NAT_UDP_S);
 		return 0;
 	}
-	if (flow_create(cfg, &key, 1, cfg->snat_addr, job->now_s, &id)) {
+	if (flow_create(cfg, &key, job->seed >> 16 & 1023, cfg->snat_addr, job->now_s, &id)) {
 		FLOW_ADD(&race->refused, 1);
 		return 0;
 	}
@@ -114,7 +114,7 @@ int flow_run(struct __sk_buff *skb)
 	job.id = 0;
 	switch (job.op) {
 	case FLOW_TEST_CREATE:
-		job.ret = flow_create(cfg, &job.key, 7, cfg->snat_addr, job.now_s, &job.id);
+		job.ret = flow_create(cfg, &job.key, job.peer, cfg->snat_addr, job.now_s, &job.id);
 		if (!job.ret)
 			flow = flow_record(job.id);
 		break;

@@ -23,6 +23,8 @@ struct flow_test_job {
 	struct talon_flow_key key;
 	__u32	count;		/* of steps of a race */
 	__u32	seed;
+	__u32	peer;		/* who creates */
+	__u32	pad2;
 	__s32	ret;		/* out */
 	__u32	id;		/* out */
 	struct talon_flow flow;	/* out: the record after the operation */

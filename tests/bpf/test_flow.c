@@ -26,6 +26,7 @@
 
 #define NOW 1000
 #define SNAT htonl(0xc0a801dd)
+#define PEERS 2048
 
 static struct flow_test *skel;
 static struct natgc *gc_skel;
@@ -44,6 +45,8 @@ static void unpin(struct bpf_object *obj, uint32_t records, uint32_t buckets)
 			bpf_map__set_max_entries(map, records);
 		else if (!strcmp(name, "flow_fwd") || !strcmp(name, "flow_rev"))
 			bpf_map__set_max_entries(map, buckets);
+		else if (!strcmp(name, "nat_peers"))
+			bpf_map__set_max_entries(map, PEERS);
 	}
 }
 
@@ -116,7 +119,9 @@ static struct flow_test_job run(struct flow_test_job job)
 
 static struct flow_test_job op(enum flow_test_op what, struct talon_flow_key key, uint32_t now_s)
 {
-	return run((struct flow_test_job) { .op = what, .key = key, .now_s = now_s });
+	static uint32_t peer;	/* they take turns, so that no share runs out */
+
+	return run((struct flow_test_job) { .op = what, .key = key, .now_s = now_s, .peer = ++peer % PEERS });
 }
 
 static struct talon_flow_key key_numbered(uint32_t i, uint8_t proto)
@@ -262,6 +267,35 @@ static void records_run_out_and_ports_run_out_with_their_own_errors(void **state
 	assert_int_equal(op(FLOW_TEST_CREATE, key_numbered(8, IPPROTO_TCP), NOW).ret, -ENOSPC);
 	assert_int_equal(stats().full_table, 1);
 	assert_int_equal(stats().live, 8);
+}
+
+static void a_peer_has_its_share_and_leaves_the_rest_to_others(void **state)
+{
+	struct flow_test_job job = { .op = FLOW_TEST_CREATE, .now_s = NOW, .peer = 5 };
+	uint32_t made = 0;
+
+	for (;; made++) {
+		job.key = key_numbered(made, IPPROTO_TCP);
+		job = run(job);
+		if (job.ret)
+			break;
+	}
+	assert_int_equal(job.ret, -EDQUOT);
+	assert_in_range(made, 1023 * 3 / 4, 1023 * 3 / 4 + 1);
+	assert_int_equal(stats().held, made);
+	assert_int_equal(stats().full_share, 1);
+	job.peer = 6;
+	assert_int_equal(run(job).ret, 0);
+
+	/* Nobody answers: they go within seconds, those of the other peer stay. */
+	assert_int_equal(collect(NOW + TALON_NAT_HASTY_S - 1).expired, 0);
+	assert_in_range(collect(NOW + TALON_NAT_HASTY_S).expired, made / 2, made);
+	assert_int_equal(op(FLOW_TEST_FIND_FWD, job.key, NOW).ret, 0);
+	assert_true(stats().hastened > 0);
+	assert_in_range(collect(NOW + TALON_NAT_HASTY_S + TALON_FLOW_GRACE_S).freed, made / 2, made);
+	job.peer = 5;
+	job.key = key_numbered(5000, IPPROTO_TCP);
+	assert_int_equal(run(job).ret, 0);
 }
 
 static void flows_beyond_full_buckets_live_in_the_overflow(void **state)
@@ -509,6 +543,7 @@ int main(void)
 		T(a_flow_expires_and_its_record_comes_back_after_the_grace_period),
 		T(a_flow_that_the_datapath_closes_starts_anew_at_once),
 		T(records_run_out_and_ports_run_out_with_their_own_errors),
+		T(a_peer_has_its_share_and_leaves_the_rest_to_others),
 		T(flows_beyond_full_buckets_live_in_the_overflow),
 		T(ports_of_the_hosts_sockets_are_passed_over),
 		T(ticks_collect_everything_and_then_rest),

@@ -129,6 +129,14 @@ static struct talon_keystream_state state_now(void)
 	return state;
 }
 
+static uint64_t clock_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
 static uint64_t window_of(uint32_t slot)
 {
 	const uint32_t at = slot * TALON_KEYSTREAM_DIRS + TALON_KEYSTREAM_SEND;
@@ -194,6 +202,28 @@ static void a_session_with_packets_gets_a_window_and_uses_it(void **state)
 	WAIT_FOR(gets_window(7));
 	WAIT_FOR((send_packet(7), ahead_now() - before > 300));
 	assert_int_equal(window_of(8), 0);
+}
+
+/* Keystream beyond what is in use is paid for by packets: a counter that leaps past every window makes work for four slots each, not hundreds. */
+static void a_counter_that_leaps_makes_no_more_work_than_packets_do(void **state)
+{
+	const unsigned packets = 400;
+	uint64_t before, windows;
+
+	WAIT_FOR(state_now().pid == (uint32_t)helper);
+	WAIT_FOR(gets_window(9));
+	WAIT_FOR(state_now().slots >= 64);
+	before = state_now().generated;
+	for (unsigned i = 0; i < packets; i++) {
+		sent[9] += 100000;
+		send_packet(9);
+		usleep(1500);	/* the helper looks in between */
+	}
+	windows = 1ULL << talon_keystream_window_bits(window_of(9));
+	WAIT_FOR(state_now().heartbeat_ns > clock_now() - 500000000);
+	/* The window it had and the ones it grew to were filled once each. */
+	assert_in_range(state_now().generated - before, 0, 4 * packets + 4 * windows);
+	assert_in_range(windows, 16, 256);
 }
 
 /* Counts them, and checks that no two lie on the same slots. */
@@ -328,6 +358,7 @@ int main(void)
 #define WITH_HELPER(test) cmocka_unit_test_setup_teardown(test, start_helper, stop_helper)
 	const struct CMUnitTest tests[] = {
 		WITH_HELPER(a_session_with_packets_gets_a_window_and_uses_it),
+		WITH_HELPER(a_counter_that_leaps_makes_no_more_work_than_packets_do),
 		WITH_HELPER(hundreds_of_sessions_share_what_there_is),
 		WITH_HELPER(keystream_of_a_session_that_ended_is_wiped),
 		WITH_HELPER(the_next_session_in_a_slot_gets_keystream_of_its_own),

@@ -142,6 +142,21 @@ static void no_two_counters_in_reach_share_a_slot(void **state)
 	}
 }
 
+static void packets_pay_for_slots_and_leaps_do_not(void **state)
+{
+	uint64_t credit = 0;
+
+	assert_int_equal(plan_credit(0, 100, 100, 6), 128);		/* what they used up, and something for the lead */
+	assert_int_equal(plan_credit(0, 30, 10, 6), 40);		/* two of three lost */
+	assert_int_equal(plan_credit(0, 1000000, 1, 6), PLAN_PER_PACKET);
+	assert_int_equal(plan_credit(0, 1000000, 0, 6), 0);
+	assert_int_equal(plan_advance(1000000, 10), 40);
+	assert_int_equal(plan_advance(15, 10), 15);
+	for (int i = 0; i < 1000000; i++)
+		credit = plan_credit(credit, 1, 1, 13);
+	assert_int_equal(credit, 2 << 13);
+}
+
 static void waking_is_wanted_when_half_is_used_up(void **state)
 {
 	assert_int_equal(plan_wake_at(0, 6), 32);
@@ -277,6 +292,7 @@ int main(void)
 		cmocka_unit_test(lengths_cover_all_but_one_packet_in_32),
 		cmocka_unit_test(a_window_is_filled_ahead_and_keeps_an_eighth_behind),
 		cmocka_unit_test(no_two_counters_in_reach_share_a_slot),
+		cmocka_unit_test(packets_pay_for_slots_and_leaps_do_not),
 		cmocka_unit_test(waking_is_wanted_when_half_is_used_up),
 		cmocka_unit_test(patience_ends_with_a_quarter_of_the_window),
 		cmocka_unit_test(windows_lie_apart_at_multiples_of_their_size),

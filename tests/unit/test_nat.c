@@ -232,13 +232,14 @@ static void a_pass_takes_thirty_seconds_whatever_the_size(void **state)
 		uint64_t sum = 0;
 
 		for (int s = 0; s < NAT_GC_PASS_S; s++)
-			sum += nat_gc_share(used, 1);
+			sum += nat_gc_share(used, 1, NAT_GC_PASS_S);
 		assert_true(sum >= used);
 		assert_true(sum < used + NAT_GC_PASS_S);
-		assert_int_equal(nat_gc_share(used, NAT_GC_PASS_S), used);
-		assert_int_equal(nat_gc_share(used, 100000), used);
+		assert_int_equal(nat_gc_share(used, NAT_GC_PASS_S, NAT_GC_PASS_S), used);
+		assert_int_equal(nat_gc_share(used, 100000, NAT_GC_PASS_S), used);
 	}
-	assert_int_equal(nat_gc_share(TALON_FLOWS_MAX, 3), (TALON_FLOWS_MAX * 3ULL + 29) / 30);
+	assert_int_equal(nat_gc_share(TALON_FLOWS_MAX, 3, 30), (TALON_FLOWS_MAX * 3ULL + 29) / 30);
+	assert_int_equal(nat_gc_share(TALON_FLOWS_MAX, 1, NAT_GC_HURRY_S), (TALON_FLOWS_MAX + 2) / 3);
 }
 
 int main(void)

@@ -104,7 +104,8 @@ static struct status make_status(void)
 	s.route_count = 3;
 	s.peers = peers;
 	s.peer_count = 3;
-	s.nat = (struct talon_nat_stats){ 12, 100, 88, 3, 1, 2, 4, 5 };
+	s.nat = (struct talon_nat_stats){ 12, 100, 88, 3, 1, 2, 4, 5, 14, 6, 7, {} };
+	peers[0].flows = (struct talon_nat_peer){ .held = 13, .refused = 6 };
 	s.stats[TALON_DIR_IN * TALON_END_COUNT + TALON_FORWARDED] = 12345;
 	s.keystream_room = 21824;
 	s.keystream = (struct talon_keystream_state){
@@ -173,6 +174,7 @@ static const char detail[] =
 	"  Last WireGuard handshake: 32 seconds ago\n"
 	"  Transfer status (received/sent) 636 B/1.9 MiB\n"
 	"  Packets (received/sent): 5/1500\n"
+	"  Flows (held/refused): 13/6\n"
 	"  Persistent keepalive: 25 seconds\n"
 	"  Session age: 31 seconds\n"
 	" AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=:\n"
@@ -184,6 +186,7 @@ static const char detail[] =
 	"  Last WireGuard handshake: 1 hour, 2 minutes ago\n"
 	"  Transfer status (received/sent) 0 B/0 B\n"
 	"  Packets (received/sent): 0/0\n"
+	"  Flows (held/refused): 0/0\n"
 	"  Persistent keepalive: off\n"
 	"  Session age: -\n"
 	" AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=:\n"
@@ -195,6 +198,7 @@ static const char detail[] =
 	"  Last WireGuard handshake: -\n"
 	"  Transfer status (received/sent) 0 B/0 B\n"
 	"  Packets (received/sent): 0/0\n"
+	"  Flows (held/refused): 0/0\n"
 	"  Persistent keepalive: off\n"
 	"  Session age: -\n"
 	"\n"
@@ -213,12 +217,15 @@ static const char detail[] =
 	"Flows:\n"
 	"  Live: 12\n"
 	"  Room: 262143\n"
+	"  Records taken: 14\n"
 	"  Created: 100\n"
 	"  Expired: 88\n"
+	"  Ended early, for room: 7\n"
 	"  On a shared port: 3\n"
 	"  In overflow: 4\n"
 	"  Refused, no port: 1\n"
 	"  Refused, no record: 2\n"
+	"  Refused, share used up: 6\n"
 	"  Given up to another CPU: 5\n"
 	"\n"
 	"Keystream:\n"
@@ -285,15 +292,15 @@ static const char json_head[] =
 	"\"endpoint\":\"10.99.0.2:51820\",\"allowedIps\":[\"100.64.0.2/32\",\"10.20.0.0/16\"],"
 	"\"lastWireguardHandshake\":\"2026-11-23T00:30:28Z\",\"handshakeAgeSeconds\":32,\"sessionAgeSeconds\":31,"
 	"\"handshakes\":7,\"transferReceived\":636,\"transferSent\":2000092,\"packetsReceived\":5,\"packetsSent\":1500,"
-	"\"persistentKeepalive\":25},"
+	"\"flowsHeld\":13,\"flowsRefused\":6,\"persistentKeepalive\":25},"
 	"{\"name\":\"\",\"publicKey\":\"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\",\"status\":\"Idle\","
 	"\"endpoint\":\"[2001:db8::7]:7\",\"allowedIps\":[],\"lastWireguardHandshake\":\"2026-11-22T23:28:55Z\","
 	"\"handshakeAgeSeconds\":3725,\"sessionAgeSeconds\":null,\"handshakes\":0,\"transferReceived\":0,"
-	"\"transferSent\":0,\"packetsReceived\":0,\"packetsSent\":0,\"persistentKeepalive\":0},"
+	"\"transferSent\":0,\"packetsReceived\":0,\"packetsSent\":0,\"flowsHeld\":0,\"flowsRefused\":0,\"persistentKeepalive\":0},"
 	"{\"name\":\"\",\"publicKey\":\"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\",\"status\":\"Never\","
 	"\"endpoint\":null,\"allowedIps\":[],\"lastWireguardHandshake\":null,\"handshakeAgeSeconds\":null,"
 	"\"sessionAgeSeconds\":null,\"handshakes\":0,\"transferReceived\":0,\"transferSent\":0,\"packetsReceived\":0,"
-	"\"packetsSent\":0,\"persistentKeepalive\":0}]},"
+	"\"packetsSent\":0,\"flowsHeld\":0,\"flowsRefused\":0,\"persistentKeepalive\":0}]},"
 	"\"cliVersion\":\"" TALON_VERSION "\",\"daemonVersion\":\"0.1.0\","
 	"\"controller\":{\"state\":\"running\",\"pid\":4711,\"ready\":true,\"uptimeSeconds\":7265,"
 	"\"heartbeatAgeSeconds\":1},"
@@ -312,8 +319,8 @@ static const char json_head[] =
 	"{\"network\":\"192.168.1.0/24\",\"masquerade\":true,\"local\":false},"
 	"{\"network\":\"192.168.1.220/32\",\"masquerade\":true,\"local\":true}],"
 	"\"hazards\":[\"eth0: rp_filter is strict\",\"src_valid_mark is 1\"],"
-	"\"flows\":{\"live\":12,\"room\":262143,\"created\":100,\"expired\":88,\"sharedPort\":3,\"overflow\":4,"
-	"\"refusedNoPort\":1,\"refusedNoRecord\":2,\"races\":5},"
+	"\"flows\":{\"live\":12,\"room\":262143,\"created\":100,\"expired\":88,\"endedEarly\":7,\"taken\":14,\"sharedPort\":3,\"overflow\":4,"
+	"\"refusedNoPort\":1,\"refusedNoRecord\":2,\"refusedShare\":6,\"races\":5},"
 	"\"packets\":{\"in\":{\"forwarded\":12345,\"local\":0,";
 
 static void the_json_has_every_field_in_its_place(void **state)

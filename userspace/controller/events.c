@@ -183,7 +183,7 @@ static void handle_event(struct controller *c, const struct talon_event *event, 
 	case TALON_EVENT_NAT_FULL:
 		if (clock_boot_ns() - c->full_warned_ns > 10 * TALON_NSEC_PER_SEC) {
 			c->full_warned_ns = clock_boot_ns();
-			log_warn("new flows are refused: SNAT ports or flow records ran out (SNATPorts, MaxFlows)");
+			log_warn("new flows are refused: SNAT ports, flow records or a peer's share of them ran out (SNATPorts, MaxFlows)");
 		}
 		break;
 	case TALON_EVENT_FRAGMENT:

@@ -66,7 +66,8 @@ struct datapath_options {
 	X(PEER_INFO, peer_info) X(PEER_TX, peer_tx) X(ENDPOINTS, endpoints) X(PEER_STATS, peer_stats)	\
 	X(ALLOWED4, allowed4) X(ROUTES4, routes4)						\
 	X(FLOWS, flows) X(FLOW_FWD, flow_fwd) X(FLOW_REV, flow_rev) X(FLOW_FREE, flow_free) X(FLOW_OVER, flow_over) \
-	X(NAT_PORTS, nat_ports) X(PORT_BLOCK, port_block) X(NAT_STATS, nat_stats) X(FRAGS, frags) X(FRAGS_EARLY, frags_early) \
+	X(NAT_PORTS, nat_ports) X(PORT_BLOCK, port_block) X(NAT_STATS, nat_stats) X(NAT_PEERS, nat_peers)	\
+	X(FRAGS, frags) X(FRAGS_EARLY, frags_early)								\
 	X(RATES, rates) X(EVENTS, events) X(EVENT_PACKETS, event_packets) X(EVENT_STRAYS, event_strays)		\
 	X(ACL_SRC4, acl_src4) X(ACL_DST4, acl_dst4) X(ACL_PORTS, acl_ports) X(ACL_BITS, acl_bits) X(ACL_CT, acl_ct)
 

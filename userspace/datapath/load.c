@@ -116,6 +116,7 @@ static uint32_t entries_of(const struct datapath_sizes *sizes, const char *name)
 		{ "peer_tx", offsetof(struct datapath_sizes, peers) },
 		{ "endpoints", offsetof(struct datapath_sizes, peers) },
 		{ "peer_stats", offsetof(struct datapath_sizes, peers) },
+		{ "nat_peers", offsetof(struct datapath_sizes, peers) },
 		{ "flows", offsetof(struct datapath_sizes, flows) },
 		{ "flow_free", offsetof(struct datapath_sizes, flows) },
 		{ "flow_fwd", offsetof(struct datapath_sizes, buckets) },

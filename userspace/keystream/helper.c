@@ -44,7 +44,9 @@ struct ring {
 	struct window window;
 	uint64_t next;			/* counter to fill next */
 	uint64_t head;			/* as last seen */
-	uint64_t epoch_head;		/* when the epoch began */
+	uint32_t packets;		/* counted by the datapath, as last seen; wraps */
+	uint64_t credit;		/* slots that may be filled */
+	uint64_t epoch_moved;		/* how far the head went since the epoch began, as far as packets account for it */
 	uint64_t epoch_ns;
 	uint32_t epoch_sizes[TALON_KEYSTREAM_CLASSES];	/* and lengths, since */
 	uint64_t sizes_ns;
@@ -133,17 +135,40 @@ static int take_window(struct helper *h, unsigned bits, struct window *ret_windo
 	return ret;
 }
 
-/* Fills up to @count slots of @window. Returns whether all is filled. */
+/* Fills up to @count slots of @window, as far as there is credit. Returns whether there is nothing left to do. */
 static bool fill(struct helper *h, struct ring *ring, struct window *window, uint64_t *next, uint32_t count)
 {
 	uint64_t end = plan_fill(ring->head, window->bits, next);
 
-	if (*next >= end)
+	if (*next >= end || !ring->credit)
 		return true;
 	engine_set_key(h->engine, ring->key);
-	for (; *next < end && count; (*next)++, count--)
+	for (; *next < end && count && ring->credit; (*next)++, count--, ring->credit--)
 		window_fill(window, h->engine, &ring->slot, *next, &h->counts);
-	return *next >= end;
+	return *next >= end || !ring->credit;
+}
+
+static uint32_t ring_packets(const struct helper *h, const struct ring *ring)
+{
+	uint32_t sum = 0;
+
+	for (unsigned i = 0; i < TALON_KEYSTREAM_CLASSES; i++)
+		sum += LOAD(h->map[ring->at].sizes[i]);
+	return sum;
+}
+
+/* The head went on to @head. Returns whether the packets that came account for that: else it leapt. */
+static bool move_head(struct helper *h, struct ring *ring, uint64_t head)
+{
+	uint64_t advance = head - ring->head, moved;
+	uint32_t packets = ring_packets(h, ring), since = packets - ring->packets;
+
+	moved = plan_advance(advance, since);
+	ring->credit = plan_credit(ring->credit, advance, since, ring->window.bits);
+	ring->epoch_moved += moved;
+	ring->packets = packets;
+	ring->head = head;
+	return moved == advance;
 }
 
 static uint64_t ring_head(const struct helper *h, const struct ring *ring)
@@ -163,7 +188,8 @@ static int resize(struct helper *h, struct ring *ring, unsigned bits)
 
 	if (ret)
 		return ret;
-	ring->head = ring_head(h, ring);
+	move_head(h, ring, ring_head(h, ring));
+	ring->credit += 1ULL << bits;	/* the rate, which packets account for, asked for it */
 	fill(h, ring, &larger, &next, bits < old.bits ? UINT32_MAX : 1U << old.bits);
 	ring->window = larger;
 	ring->next = next;
@@ -259,7 +285,8 @@ static void start_ring(struct helper *h, uint32_t at, uint32_t index)
 		memcpy(ring->key, key, sizeof(ring->key));
 		ring->window = window;
 		ring->head = ring_head(h, ring);
-		ring->epoch_head = ring->head;
+		ring->packets = ring_packets(h, ring);
+		ring->credit = 1ULL << window.bits;
 		memcpy(ring->epoch_sizes, shared->sizes, sizeof(ring->epoch_sizes));
 		ring->epoch_ns = ring->sizes_ns = ring->moved_ns = ring->fits_ns = h->now;
 		STORE(shared->index, index);
@@ -318,7 +345,7 @@ static void judge_window(struct helper *h, struct ring *ring)
 
 	if (most > PLAN_BITS_MAX)
 		most = PLAN_BITS_MAX;
-	ring->rate = plan_rate(ring->rate, ring->head - ring->epoch_head, h->now - ring->epoch_ns);
+	ring->rate = plan_rate(ring->rate, ring->epoch_moved, h->now - ring->epoch_ns);
 	wanted = plan_bits(ring->rate, h->gap_ns, most);
 	if (ring->was_late && wanted <= bits && bits < most)
 		wanted = bits + 1;
@@ -329,7 +356,7 @@ static void judge_window(struct helper *h, struct ring *ring)
 	else if (h->now - ring->fits_ns > SHRINK_NS)
 		resize(h, ring, wanted);
 	ring->was_late = false;
-	ring->epoch_head = ring->head;
+	ring->epoch_moved = 0;
 	ring->epoch_ns = h->now;
 }
 
@@ -339,9 +366,9 @@ static uint64_t look(struct helper *h, struct ring *ring)
 	uint64_t head = ring_head(h, ring);
 
 	if (head != ring->head) {
-		ring->head = head;
 		ring->moved_ns = h->now;
-		ring->was_late |= ring->next <= head;
+		if (move_head(h, ring, head))
+			ring->was_late |= ring->next <= head;
 	}
 	if (h->now - ring->epoch_ns >= EPOCH_NS) {
 		judge_sizes(h, ring);

@@ -87,6 +87,19 @@ uint64_t plan_fill(uint64_t head, unsigned bits, uint64_t *next)
 	return head + size - eighth;
 }
 
+uint64_t plan_advance(uint64_t advance, uint32_t packets)
+{
+	uint64_t most = (uint64_t)packets * PLAN_PER_PACKET;
+
+	return advance < most ? advance : most;
+}
+
+uint64_t plan_credit(uint64_t credit, uint64_t advance, uint32_t packets, unsigned bits)
+{
+	credit += plan_advance(advance + packets, packets);
+	return credit < 2ULL << bits ? credit : 2ULL << bits;
+}
+
 uint64_t plan_wake_at(uint64_t head, unsigned bits)
 {
 	return head + (1ULL << bits) / 2;

@@ -50,6 +50,16 @@ uint32_t plan_len(const uint32_t counts[static TALON_KEYSTREAM_CLASSES], uint32_
  * taken from under the writer's hands costs more than it saves.
  */
 uint64_t plan_fill(uint64_t head, unsigned bits, uint64_t *next);
+/*
+ * How many slots may be filled for a ring of 2^@bits slots, after its head went @advance further by @packets that were authentic: as many
+ * again, one more for each packet, and PLAN_PER_PACKET for each at most, so that a peer whose counter leaps makes no more work than one that
+ * loses packets. What is not used is kept, up to two windows, for when the lead has to be built anew.
+ */
+#define PLAN_PER_PACKET		4
+uint64_t plan_credit(uint64_t credit, uint64_t advance, uint32_t packets, unsigned bits);
+/* The same bound for a rate: how far the head went, as far as packets account for it. */
+uint64_t plan_advance(uint64_t advance, uint32_t packets);
+
 /* Counter from which on the helper wants to be woken. */
 uint64_t plan_wake_at(uint64_t head, unsigned bits);
 

@@ -13,6 +13,7 @@
 #include "talon/nat_types.h"
 
 #define NAT_GC_PASS_S		30	/* the whole table is looked at once in so many seconds */
+#define NAT_GC_HURRY_S		3	/* the same while more than half of it is taken */
 #define NAT_PORTS_REFRESH_S	30	/* how often nat_ports_refresh() is worth its cost */
 
 /* --- garbage collection --- */
@@ -23,9 +24,10 @@ struct nat_gc {
 	uint32_t ran_s;			/* when it last ran; 0: never */
 	uint32_t next;			/* id to go on with */
 	uint32_t used;			/* highest id ever handed out, as the last run said */
+	uint32_t room;			/* records there are, likewise */
 	uint32_t pass_busy;		/* records of the current pass that are live or wait to be freed */
 	uint64_t activity;		/* when this pass began, or when the last one found nothing */
-	uint64_t refused;		/* for want of records, when we last looked */
+	uint64_t refused;		/* for want of records or of a share, when we last looked */
 	uint32_t hurried_s;		/* when a whole pass was last made at once for that */
 	bool	is_empty;		/* the last pass found nothing: wait for activity to change */
 };
@@ -41,7 +43,7 @@ void nat_gc_init(struct nat_gc *gc, int prog_fd, int stats_fd);
  * @gc: state between the calls
  * @now_s: CLOCK_BOOTTIME, seconds
  *
- * Spreads a pass over NAT_GC_PASS_S seconds. Does one map lookup and no more while there are no flows. When flows
+ * Spreads a pass over NAT_GC_PASS_S seconds, or NAT_GC_HURRY_S where records are not plenty. Does one map lookup and no more while there are no flows. When flows
  * were refused for want of records it makes a whole pass at once, but not again before dead records can have become
  * free (TALON_FLOW_GRACE_S).
  *
@@ -49,8 +51,8 @@ void nat_gc_init(struct nat_gc *gc, int prog_fd, int stats_fd);
  */
 int nat_gc_tick(struct nat_gc *gc, uint32_t now_s);
 
-/* How many of @used records are due after @elapsed_s seconds since the last run, so that a pass takes NAT_GC_PASS_S. */
-uint32_t nat_gc_share(uint32_t used, uint32_t elapsed_s);
+/* How many of @used records are due after @elapsed_s seconds since the last run, so that a pass takes @pass_s. */
+uint32_t nat_gc_share(uint32_t used, uint32_t elapsed_s, uint32_t pass_s);
 
 /* --- ports of the host (CVE-2021-3773, "port shadow") --- */
 

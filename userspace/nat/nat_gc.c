@@ -13,11 +13,11 @@ void nat_gc_init(struct nat_gc *gc, int prog_fd, int stats_fd)
 	*gc = (struct nat_gc) { .prog_fd = prog_fd, .stats_fd = stats_fd, .next = 1 };
 }
 
-uint32_t nat_gc_share(uint32_t used, uint32_t elapsed_s)
+uint32_t nat_gc_share(uint32_t used, uint32_t elapsed_s, uint32_t pass_s)
 {
-	if (elapsed_s >= NAT_GC_PASS_S)
+	if (elapsed_s >= pass_s)
 		return used;
-	return ((uint64_t)used * elapsed_s + NAT_GC_PASS_S - 1) / NAT_GC_PASS_S;
+	return ((uint64_t)used * elapsed_s + pass_s - 1) / pass_s;
 }
 
 static int run_slice(struct nat_gc *gc, uint32_t now_s, uint32_t count, struct talon_nat_gc *ret_done)
@@ -38,21 +38,23 @@ static int run_slice(struct nat_gc *gc, uint32_t now_s, uint32_t count, struct t
 /* Grows with everything that can leave a record behind. */
 static uint64_t activity_of(const struct talon_nat_stats *stats)
 {
-	return stats->created + stats->races + stats->full_table + stats->full_ports;
+	return stats->created + stats->races + stats->full_table + stats->full_ports + stats->full_share;
 }
 
 static uint32_t records_due(struct nat_gc *gc, const struct talon_nat_stats *stats, uint32_t now_s)
 {
-	bool is_short = stats->full_table != gc->refused;
+	uint64_t refused = stats->full_table + stats->full_share;
+	uint32_t pass_s = gc->room && stats->held > gc->room / 2 ? NAT_GC_HURRY_S : NAT_GC_PASS_S;
+	bool is_short = refused != gc->refused;
 
-	gc->refused = stats->full_table;
+	gc->refused = refused;
 	if (is_short && now_s - gc->hurried_s >= TALON_FLOW_GRACE_S) {
 		gc->hurried_s = now_s;
 		gc->next = 1;
 		gc->pass_busy = 0;
 		return gc->used;
 	}
-	return nat_gc_share(gc->used, gc->ran_s ? now_s - gc->ran_s : NAT_GC_PASS_S);
+	return nat_gc_share(gc->used, gc->ran_s ? now_s - gc->ran_s : pass_s, pass_s);
 }
 
 int nat_gc_tick(struct nat_gc *gc, uint32_t now_s)
@@ -80,6 +82,7 @@ int nat_gc_tick(struct nat_gc *gc, uint32_t now_s)
 			return ret;
 		expired += done.expired;
 		gc->used = done.used;
+		gc->room = done.room;
 		gc->next = done.next;
 		gc->pass_busy += done.live + done.waiting;
 		due -= done.count < due ? done.count : due;

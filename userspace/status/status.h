@@ -68,6 +68,7 @@ struct status_peer {
 	__u32 id;			/* slot in the peer maps */
 	struct talon_peer_info info;
 	struct talon_peer_stats stats;	/* sums and latest times of all CPUs */
+	struct talon_nat_peer flows;
 	__u8 endpoint_family;		/* AF_INET, AF_INET6; 0: not known */
 	__be16 endpoint_port;
 	struct talon_addr endpoint;

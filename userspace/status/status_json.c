@@ -130,10 +130,13 @@ static void put_flows(struct json_out *json, const struct status *status)
 	json_out_number(json, "room", status->config.flow_count ? status->config.flow_count - 1 : 0);
 	json_out_number(json, "created", nat->created);
 	json_out_number(json, "expired", nat->expired);
+	json_out_number(json, "endedEarly", nat->hastened);
+	json_out_number(json, "taken", nat->held);
 	json_out_number(json, "sharedPort", nat->shared);
 	json_out_number(json, "overflow", nat->overflow);
 	json_out_number(json, "refusedNoPort", nat->full_ports);
 	json_out_number(json, "refusedNoRecord", nat->full_table);
+	json_out_number(json, "refusedShare", nat->full_share);
 	json_out_number(json, "races", nat->races);
 	json_out_end(json, '}');
 }
@@ -184,6 +187,8 @@ static void put_peer(struct json_out *json, const struct status *status, const s
 	json_out_number(json, "transferSent", peer->stats.tx_bytes + peer->info.handshake_tx_bytes);
 	json_out_number(json, "packetsReceived", peer->stats.rx_packets);
 	json_out_number(json, "packetsSent", peer->stats.tx_packets);
+	json_out_number(json, "flowsHeld", peer->flows.held);
+	json_out_number(json, "flowsRefused", peer->flows.refused);
 	json_out_number(json, "persistentKeepalive", peer->info.keepalive_s);
 	json_out_end(json, '}');
 }

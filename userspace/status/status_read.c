@@ -266,6 +266,24 @@ static int read_peer_stats(const struct reading *r)
 	return ret;
 }
 
+static int read_shares(const struct reading *r)
+{
+	__u32 entries;
+	int fd, ret = 0;
+
+	fd = open_map(r, "nat_peers", sizeof(struct talon_nat_peer), &entries);
+	if (fd < 0)
+		return fd;
+	for (size_t i = 0; i < r->status->peer_count && !ret; i++) {
+		struct status_peer *peer = &r->status->peers[i];
+
+		if (bpf_map_lookup_elem(fd, &peer->id, &peer->flows))
+			ret = fail(r, "nat_peers", -errno);
+	}
+	close(fd);
+	return ret;
+}
+
 static int read_endpoints(const struct reading *r)
 {
 	struct talon_endpoint endpoint;
@@ -554,6 +572,8 @@ static int read_peers(struct reading *r)
 
 	if (!ret)
 		ret = read_peer_stats(r);
+	if (!ret)
+		ret = read_shares(r);
 	if (!ret)
 		ret = read_endpoints(r);
 	return ret ? ret : read_sessions(r);

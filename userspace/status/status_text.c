@@ -33,6 +33,7 @@ static void print_peer_counters(FILE *out, const struct status_peer *peer)
 	show_bytes(peer->stats.tx_bytes + peer->info.handshake_tx_bytes, sent, sizeof(sent));
 	fprintf(out, "  Transfer status (received/sent) %s/%s\n", received, sent);
 	fprintf(out, "  Packets (received/sent): %llu/%llu\n", peer->stats.rx_packets, peer->stats.tx_packets);
+	fprintf(out, "  Flows (held/refused): %u/%llu\n", peer->flows.held, peer->flows.refused);
 }
 
 static void print_networks(FILE *out, const struct talon_lpm4 *nets, size_t count)
@@ -199,9 +200,11 @@ static void print_nat(FILE *out, const struct status *status)
 	const struct talon_nat_stats *nat = &status->nat;
 
 	fprintf(out, "Flows:\n  Live: %llu\n  Room: %u\n", nat->live, flow_room(status));
-	fprintf(out, "  Created: %llu\n  Expired: %llu\n", nat->created, nat->expired);
+	fprintf(out, "  Records taken: %llu\n", nat->held);
+	fprintf(out, "  Created: %llu\n  Expired: %llu\n  Ended early, for room: %llu\n", nat->created, nat->expired, nat->hastened);
 	fprintf(out, "  On a shared port: %llu\n  In overflow: %llu\n", nat->shared, nat->overflow);
 	fprintf(out, "  Refused, no port: %llu\n  Refused, no record: %llu\n", nat->full_ports, nat->full_table);
+	fprintf(out, "  Refused, share used up: %llu\n", nat->full_share);
 	fprintf(out, "  Given up to another CPU: %llu\n\n", nat->races);
 }
 

@@ -39,6 +39,7 @@
 	X(BAD_DESTINATION, "bad_destination", 1, "destination is loopback, multicast or reserved")	\
 	X(NAT_PORTS,	"nat_ports",	1, "every candidate port was taken")			\
 	X(NAT_TABLE,	"nat_table",	1, "no free flow record")				\
+	X(NAT_SHARED_OUT, "nat_share",	1, "the peer holds its share of the flow records")	\
 	X(NAT_RACE,	"nat_race",	1, "another CPU was creating the same flow")		\
 	X(NAT_PROTO,	"nat_proto",	1, "protocol cannot be translated")			\
 	X(NAT_NO_FLOW,	"nat_no_flow",	1, "ICMP error about a flow we do not have")		\

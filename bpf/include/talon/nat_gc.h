@@ -18,7 +18,9 @@ struct talon_nat_gc {
 	__u32	expired;	/* out: ended now */
 	__u32	waiting;	/* out: dead, in their grace period */
 	__u32	freed;		/* out: given back now */
+	__u32	room;		/* out: records there are */
+	__u32	pad2;
 };
-TALON_ASSERT_SIZE(struct talon_nat_gc, 40);
+TALON_ASSERT_SIZE(struct talon_nat_gc, 48);
 
 #endif

@@ -30,6 +30,12 @@ enum talon_tcp_bits {			/* seen so far; a flow is transitory unless both SYNs we
 	TALON_TCP_FIN_IN	= 1 << 3,
 	TALON_TCP_RST		= 1 << 4,
 	TALON_TCP_ESTABLISHED	= 1 << 5,	/* data or ACK after both SYNs, or picked up mid-stream from both sides */
+	TALON_TCP_ALIVE_OUT	= 1 << 6,	/* after a RST the client said something else */
+	TALON_TCP_ALIVE_IN	= 1 << 7,	/* and the remote */
+};
+
+enum talon_flow_flags {
+	TALON_FLOW_ANSWERED	= 1 << 0,	/* a packet of the remote passed */
 };
 
 enum talon_flow_flags {
@@ -56,7 +62,7 @@ struct talon_flow {
 	__u8	dmac[6];
 	__u8	smac[6];
 	__u32	owner;			/* index into "nat_ports" */
-	__u32	route;			/* id of the route that let it in */
+	__u32	payer;			/* peer in whose share it counts: the one that created it */
 	__u32	back_generation;	/* config.generation under which its replies were last judged; 0: never */
 };
 TALON_ASSERT_SIZE(struct talon_flow, 64);
@@ -130,6 +136,22 @@ TALON_ASSERT_SIZE(struct talon_frag, 16);
 #define TALON_NAT_ICMP_S		60
 #define TALON_NAT_FRAGMENT_S		30
 
+/*
+ * Records run short when somebody takes too many. A peer may hold TALON_NAT_SHARE times as many as are free: one alone three quarters of the
+ * table, two three sevenths each, and whoever comes next always finds some. While it holds more than are free, its flows that nobody has answered,
+ * and TCP connections that are not established or closing, live TALON_NAT_HASTY_S only.
+ */
+#define TALON_NAT_SHARE			3
+#define TALON_NAT_HASTY_S		6
+
+/* Map "nat_peers": ARRAY, by peer. */
+struct talon_nat_peer {
+	__u32	held;			/* records in its share: live ones, and ended ones that are not free yet */
+	__u32	pad;
+	__u64	refused;		/* flows, because its share was used up */
+};
+TALON_ASSERT_SIZE(struct talon_nat_peer, 16);
+
 /* One word of totals for status and metrics: map "nat_stats", ARRAY [1]. Atomic additions. */
 struct talon_nat_stats {
 	__u64	live;			/* flows now */
@@ -140,7 +162,11 @@ struct talon_nat_stats {
 	__u64	full_table;		/* refused: no free record */
 	__u64	overflow;		/* entries now in "flow_over" because their buckets were full */
 	__u64	races;			/* inserts given up because another CPU was doing the same */
+	__u64	held;			/* records that are not free: live, ended, being made */
+	__u64	full_share;		/* refused: the peer had its share */
+	__u64	hastened;		/* ended early, for room: among expired */
+	__u64	pad[5];
 };
-TALON_ASSERT_SIZE(struct talon_nat_stats, 64);
+TALON_ASSERT_SIZE(struct talon_nat_stats, 128);
 
 #endif
