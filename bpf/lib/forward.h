@@ -253,9 +253,8 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 	f->back_generation = pkt->generation;
 	if (pkt->flags & (FORWARD_NO_NEIGH | FORWARD_HAIRPIN))
 		return STEP_NEXT;
-	f->flags = pkt->way.onward ? TALON_FLOW_ONWARD : 0;
 	f->mtu = pkt->mtu;
-	f->ifindex = pkt->fib.ifindex;
+	f->ifindex = pkt->fib.ifindex | (pkt->way.onward ? TALON_FLOW_ONWARD : 0);
 	mac_copy(f->dmac, pkt->fib.dmac);
 	mac_copy(f->smac, pkt->fib.smac);
 	f->generation = pkt->generation;
@@ -398,8 +397,8 @@ __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 			pkt->mtu = f->mtu;	/* the helper knows the device's only */
 		return forward_hold(ctx, pkt, TALON_EVENT_TOO_BIG, TALON_TOO_BIG);
 	}
-	if (f ? f->flags & TALON_FLOW_ONWARD : pkt->way.onward) {
-		pkt->ifindex = f ? f->ifindex : pkt->fib.ifindex;
+	if (f ? f->ifindex & TALON_FLOW_ONWARD : pkt->way.onward) {
+		pkt->ifindex = f ? f->ifindex & ~TALON_FLOW_ONWARD : pkt->fib.ifindex;
 		return end(pkt, frame_onward_end(), ACTION_ONWARD);
 	}
 	if (f)

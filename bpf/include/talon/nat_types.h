@@ -38,9 +38,7 @@ enum talon_flow_flags {
 	TALON_FLOW_ANSWERED	= 1 << 0,	/* a packet of the remote passed */
 };
 
-enum talon_flow_flags {
-	TALON_FLOW_ONWARD	= 1 << 0,	/* its device takes no redirected frames (config_types.h, onward frames) */
-};
+#define TALON_FLOW_ONWARD	(1U << 31)	/* in ifindex: the device takes no redirected frames (config_types.h, onward frames) */
 
 /* Map "flows": ARRAY of records, one cache line each. */
 struct talon_flow {
@@ -58,7 +56,7 @@ struct talon_flow {
 	__u8	flags;			/* enum talon_flow_flags */
 	__u16	mtu;			/* towards remote */
 	__u32	generation;		/* config.generation under which peer, route and next hop were decided; 0: never */
-	__u32	ifindex;		/* next hop towards remote */
+	__u32	ifindex;		/* next hop towards remote, perhaps with TALON_FLOW_ONWARD */
 	__u8	dmac[6];
 	__u8	smac[6];
 	__u32	owner;			/* index into "nat_ports" */
