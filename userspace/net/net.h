@@ -28,7 +28,8 @@
 /* One network device. */
 struct net_link {
 	int	ifindex;
-	char	name[IFNAMSIZ];
+	uint16_t type;			/* ARPHRD_* */
+	char	name[IFNAMSIZ];		/* its first name, also where it was asked for by another */
 	uint8_t	mac[6];			/* zero where the device has none */
 	uint32_t mtu;			/* bytes of L3 packet */
 	uint32_t flags;			/* IFF_* */
@@ -52,8 +53,16 @@ typedef void (*net_link_cb)(const struct net_link *link, void *user);
 /* Calls @cb for every device. Returns 0 or a negative errno. */
 int net_link_list(net_link_cb cb, void *user);
 
-/* Device of the IPv4 default route of the main table with the lowest metric. Returns 0, or -ENOENT if there is none. */
-int net_default_uplink(char ret_name[IFNAMSIZ]);
+/* Do its packets have an Ethernet header with a MAC of its own? Not so tun, ppp, wireguard, lo. */
+bool net_link_is_ethernet(const struct net_link *link);
+
+#define NET_DEFAULT_MAX 4
+
+/*
+ * Devices of the IPv4 default route of the main table with the lowest metric: one for each next hop that is not dead, in the kernel's order, each
+ * device once, @ret_count of them. Returns 0 (also where there is none) or a negative errno.
+ */
+int net_default_uplinks(struct net_link ret_links[static NET_DEFAULT_MAX], unsigned *ret_count);
 
 struct net_addr {
 	int	ifindex;
@@ -216,6 +225,11 @@ int net_monitor_open(void);
  * be more, or a negative errno when the socket is useless. Lost events (ENOBUFS) come as NET_EVENT_RESYNC.
  */
 int net_monitor_read(int fd, net_event_cb cb, void *user);
+
+/*
+ * Does the kernel refuse to forward IPv4 packets that come in by one of the devices? Then one line with the sysctl that says so is in @why.
+ */
+bool net_forwarding_is_off(const char *const *uplinks, unsigned count, char *why, size_t len);
 
 /*
  * What in this host's settings can hurt us, one line each, terminated by '\n'. Only reads. @uplinks: names, @count of
