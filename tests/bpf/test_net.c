@@ -107,18 +107,67 @@ static void a_link_is_described(void **state)
 	assert_int_equal(net_link_get("", &link), -ENODEV);
 }
 
+/* Names of the default route's devices with spaces between. */
+static const char *default_uplinks(void)
+{
+	static char text[NET_DEFAULT_MAX * (IFNAMSIZ + 1)];
+	struct net_link links[NET_DEFAULT_MAX];
+	unsigned count = 99;
+
+	assert_int_equal(net_default_uplinks(links, &count), 0);
+	text[0] = '\0';
+	for (unsigned i = 0; i < count; i++) {
+		strcat(text, i ? " " : "");
+		strcat(text, links[i].name);
+	}
+	return text;
+}
+
 static void the_default_uplink_has_the_lowest_metric(void **state)
 {
-	char name[IFNAMSIZ];
-
-	assert_int_equal(net_default_uplink(name), -ENOENT);
+	assert_string_equal(default_uplinks(), "");
 	run("ip route add default via 192.0.2.254 dev a0 metric 200");
 	run("ip addr add 198.51.100.1/24 dev b0 && ip route add default via 198.51.100.254 dev b0 metric 100");
-	assert_int_equal(net_default_uplink(name), 0);
-	assert_string_equal(name, "b0");
+	assert_string_equal(default_uplinks(), "b0");
 	run("ip route del default dev b0");
-	assert_int_equal(net_default_uplink(name), 0);
-	assert_string_equal(name, "a0");
+	assert_string_equal(default_uplinks(), "a0");
+}
+
+static void every_next_hop_of_the_default_route_counts_once(void **state)
+{
+	run("ip addr add 198.51.100.1/24 dev b0");
+	run("ip route add default nexthop via 198.51.100.254 dev b0 nexthop via 192.0.2.254 dev a0 nexthop via 192.0.2.253 dev a0");
+	assert_string_equal(default_uplinks(), "b0 a0");
+	run("ip route replace default nexthop via 192.0.2.254 dev a0 nexthop via 192.0.2.253 dev a0");
+	assert_string_equal(default_uplinks(), "a0");
+}
+
+static void a_device_is_known_by_its_own_name_and_type(void **state)
+{
+	struct net_link link;
+
+	run("ip link property add dev a0 altname lan0");
+	assert_int_equal(net_link_get("lan0", &link), 0);
+	assert_string_equal(link.name, "a0");
+	assert_true(net_link_is_ethernet(&link));
+	assert_int_equal(net_link_get("lo", &link), 0);
+	assert_false(net_link_is_ethernet(&link));
+}
+
+static void a_kernel_that_does_not_forward_is_named_with_its_sysctl(void **state)
+{
+	const char *names[] = { "a0" };
+	char why[200];
+
+	run("sysctl -qw net.ipv4.ip_forward=0");
+	assert_true(net_forwarding_is_off(names, 1, why, sizeof(why)));
+	assert_string_equal(why, "net.ipv4.ip_forward=0: the kernel forwards nothing that comes in by a0; run sysctl -w net.ipv4.ip_forward=1");
+	run("sysctl -qw net.ipv4.ip_forward=1");
+	assert_false(net_forwarding_is_off(names, 1, why, sizeof(why)));
+	run("sysctl -qw net.ipv4.conf.a0.forwarding=0");
+	assert_true(net_forwarding_is_off(names, 1, why, sizeof(why)));
+	assert_string_equal(why, "net.ipv4.conf.a0.forwarding=0: the kernel forwards nothing that comes in by a0; run sysctl -w "
+				 "net.ipv4.conf.a0.forwarding=1");
 }
 
 static void the_primary_address_is_found(void **state)
@@ -344,7 +393,7 @@ static void hazards_are_named_and_nothing_is_changed(void **state)
 	assert_in_range(net_hazards(uplinks, 1, NULL, text, sizeof(text)), 4, 8);
 	assert_non_null(strstr(text, "rp_filter=1 (strict) on a0"));
 	assert_non_null(strstr(text, "src_valid_mark=1 on a0"));
-	assert_non_null(strstr(text, "forwarding=0 on a0"));
+	assert_non_null(strstr(text, "net.ipv4.conf.a0.forwarding=0"));
 	run("test $(cat /proc/sys/net/ipv4/conf/all/rp_filter) = 1");
 
 	/* Loose mode on the device beats strict mode on all. */
@@ -361,7 +410,7 @@ static void hazards_are_named_and_nothing_is_changed(void **state)
 	assert_int_equal(net_hazards((const char *const[]){ "br0", "a0", "nosuch0" }, 3, NULL, text, sizeof(text)) > 0,
 			 1);
 	assert_non_null(strstr(text, "br0 is a bridge"));
-	assert_non_null(strstr(text, "a0 belongs to another device"));
+	assert_non_null(strstr(text, "a0 is a port of br0, which has the addresses: write Uplink = br0"));
 	assert_non_null(strstr(text, "nosuch0 does not exist"));
 	run("ip link del br0");
 }
@@ -642,6 +691,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_link_is_described, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_default_uplink_has_the_lowest_metric, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(every_next_hop_of_the_default_route_counts_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_device_is_known_by_its_own_name_and_type, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_kernel_that_does_not_forward_is_named_with_its_sysctl, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_primary_address_is_found, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_address_comes_without_a_route_and_goes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(our_routes_are_marked_replaced_and_removed, set_up, tear_down),

@@ -131,6 +131,7 @@ static void nothing_is_mounted_when_something_else_is_wrong(void **state)
 
 static void a_directory_that_somebody_holds_is_named_and_a_free_one_is_good(void **state)
 {
+	char pid[32];
 	int fd;
 
 	assert_int_equal(preflight_check_alone("/tmp/talon-preflight-not-there", why, sizeof(why)), 0);
@@ -140,13 +141,56 @@ static void a_directory_that_somebody_holds_is_named_and_a_free_one_is_good(void
 	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
 	assert_int_equal(preflight_check_alone(base, why, sizeof(why)), -EBUSY);
 	assert_non_null(strstr(why, "Talon already runs on /tmp/talon-preflight-"));
-	assert_non_null(strstr(why, "(pid not known)"));
+	snprintf(pid, sizeof(pid), "(pid %d)", getpid());	/* said by the lock itself */
+	assert_non_null(strstr(why, pid));
 	close(fd);
 	assert_int_equal(preflight_check_alone(base, why, sizeof(why)), 0);
 	/* Looking leaves no lock behind. */
 	fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
 	close(fd);
+}
+
+static void a_dot_in_a_pin_directory_is_named(void **state)
+{
+	snprintf(config.pin_dir, sizeof(config.pin_dir), "%s/talon.1/x", base);
+	assert_int_equal(preflight_check_pin_dir(config.pin_dir, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "/talon.1/x has a dot, which no name on a bpf file system can have; write one without, like /sys/fs/bpf/talon"));
+	snprintf(config.pin_dir, sizeof(config.pin_dir), "%s/talon/x", base);
+	assert_int_equal(preflight_check_pin_dir(config.pin_dir, why, sizeof(why)), 0);
+}
+
+static void a_device_without_ethernet_is_refused(void **state)
+{
+	run("ip tuntap add tun5 mode tun && ip link set tun5 up");
+	set_uplink("tun5");
+	assert_int_equal(preflight_check(&config, why, sizeof(why)), -EPROTONOSUPPORT);
+	assert_string_equal(why, "Interface.Uplink: tun5 has no Ethernet header: it is of kind tun; write an Ethernet device");
+	run("ip link del tun5");
+}
+
+static void a_device_under_two_names_is_there_twice(void **state)
+{
+	run("ip link property add dev nic0 altname lan0");
+	set_uplink("nic0,lan0");
+	assert_int_equal(preflight_check(&config, why, sizeof(why)), -EEXIST);
+	assert_string_equal(why, "Interface.Uplink: nic0 and lan0 are the same device; write it once");
+	run("ip link property del dev nic0 altname lan0");
+}
+
+static void the_device_of_a_link_local_endpoint_must_be_there(void **state)
+{
+	struct config_peer peer = { .endpoint.zone = "nosuch" };
+
+	set_uplink("nic0");
+	config.peers = &peer;
+	config.peer_count = 1;
+	assert_int_equal(preflight_check(&config, why, sizeof(why)), -ENODEV);
+	assert_string_equal(why, "Peer.Endpoint: nosuch: there is no such device; write [ADDRESS%DEVICE]:PORT");
+	strcpy(peer.endpoint.zone, "nic0");
+	assert_int_equal(preflight_check(&config, why, sizeof(why)), 0);
+	strcpy(peer.endpoint.zone, "1");
+	assert_int_equal(preflight_check(&config, why, sizeof(why)), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, defaults)
@@ -158,6 +202,10 @@ int main(void)
 		TEST(an_uplink_that_does_not_exist_is_named),
 		TEST(an_uplink_that_is_down_is_named),
 		TEST(the_device_with_the_default_route_is_good_enough),
+		TEST(a_dot_in_a_pin_directory_is_named),
+		TEST(a_device_without_ethernet_is_refused),
+		TEST(a_device_under_two_names_is_there_twice),
+		TEST(the_device_of_a_link_local_endpoint_must_be_there),
 		TEST(a_port_taken_on_ipv6_alone_is_found),
 		TEST(a_missing_bpf_file_system_is_mounted_where_it_belongs),
 		TEST(a_directory_that_somebody_holds_is_named_and_a_free_one_is_good),

@@ -112,8 +112,9 @@ static const struct {
 						       "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
 	{ HEAD "Address = 224.0.0.1/4\n", "f:3: Interface.Address: the first IPv4 address cannot be a host's; write "
 					  "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
-	{ HEAD "MTU = 575\n", "f:3: Interface.MTU: '575' is not an MTU; write 576-8920" },
-	{ HEAD "MTU = 9000\n", "f:3: Interface.MTU: '9000' is not an MTU; write 576-8920" },
+	{ HEAD "MTU = 575\n", "f:3: Interface.MTU: '575' is not an MTU; write 576-1600" },
+	{ HEAD "MTU = 1601\n", "f:3: Interface.MTU: '1601' is not an MTU; write 576-1600" },
+	{ HEAD "MTU = 9000\n", "f:3: Interface.MTU: '9000' is not an MTU; write 576-1600" },
 	{ HEAD "Uplink = a-name-too-long-for-linux\n",
 	  "f:3: Interface.Uplink: 'a-name-too-long-for-linux' is not a device name; write up to four device names, such "
 	  "as eth0" },
@@ -201,10 +202,14 @@ static const struct {
 					       "[IPV6-ADDRESS]:PORT or NAME:PORT" },
 	{ HEAD PEER_A "Endpoint = 10.0.0:51820\n", "f:5: Peer.Endpoint: '10.0.0:51820' is not an endpoint; write "
 						   "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
-	{ HEAD PEER_A "Endpoint = fd00::1:51820\n", "f:5: Peer.Endpoint: 'fd00::1:51820' is not an endpoint; write "
+	{ HEAD PEER_A "Endpoint = fd00::g:51820\n", "f:5: Peer.Endpoint: 'fd00::g:51820' is not an endpoint; write "
 						    "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
 	{ HEAD PEER_A "Endpoint = [fe80::1]:51820\n", "f:5: Peer.Endpoint: '[fe80::1]:51820' is not an endpoint; write "
 						      "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = [fe80::1%]:51820\n", "f:5: Peer.Endpoint: '[fe80::1%]:51820' is not an endpoint; write "
+						       "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = [fd00::1%eth0]:51820\n", "f:5: Peer.Endpoint: '[fd00::1%eth0]:51820' is not an endpoint; write "
+							   "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
 	{ HEAD PEER_A "Endpoint = vps.example:0\n", "f:5: Peer.Endpoint: 'vps.example:0' is not an endpoint; write "
 						    "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
 	{ HEAD PEER_A "Endpoint = -x.example:1\n", "f:5: Peer.Endpoint: '-x.example:1' is not an endpoint; write "
@@ -479,6 +484,8 @@ static void endpoints_are_read_in_every_form(void **state)
 		{ "127.0.0.1:65535", AF_INET, NULL },	{ "[::1]:9", AF_INET6, NULL },
 		{ "vps:51820", 0, "vps" },		{ "a_b.example.:51820", 0, "a_b.example." },
 		{ "3com.example:51820", 0, "3com.example" },
+		{ "2001:db8::1:51820", AF_INET6, NULL }, { "[fe80::1%eth0]:51820", AF_INET6, NULL },
+		{ "fe80::1%eth0:51820", AF_INET6, NULL },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -489,6 +496,7 @@ static void endpoints_are_read_in_every_form(void **state)
 		assert_int_equal(!endpoint.host, !cases[i].host);
 		if (endpoint.host)
 			assert_string_equal(endpoint.host, cases[i].host);
+		assert_string_equal(endpoint.zone, strchr(cases[i].text, '%') ? "eth0" : "");
 		free(endpoint.host);
 	}
 }
@@ -520,6 +528,18 @@ static int read_sources(const char *flag, const char *value, char *const *env, c
 	if (!ret)
 		ret = config_read_text(&config, "f", text, strlen(text), why, sizeof(why));
 	return ret ? ret : config_finish(&config, "f", why, sizeof(why));
+}
+
+/* The value of a secret often ends in a line feed. */
+static void a_line_feed_at_the_end_of_a_value_is_none_of_it(void **state)
+{
+	char *env[] = { "TALON_MTU=1300\n", "TALON_TUNNEL=wg5\r\n", "TALON_UPLINK=eth0\n", "TALON_DATAPATH=tcx\n", NULL };
+
+	assert_int_equal(read_sources(NULL, NULL, env, HEAD), 0);
+	assert_int_equal(config.mtu, 1300);
+	assert_string_equal(config.tunnel, "wg5");
+	assert_string_equal(config.uplinks[0], "eth0");
+	assert_int_equal(config.datapath, CONFIG_DATAPATH_TCX);
 }
 
 static void a_flag_beats_the_environment_which_beats_the_file(void **state)
@@ -561,7 +581,7 @@ static void nonsense_is_refused_also_where_something_stronger_was_said(void **st
 	char *env[] = { NULL };
 
 	assert_int_equal(read_sources("mtu", "1400", env, HEAD "MTU = x\n"), -EINVAL);
-	assert_string_equal(why, "f:3: Interface.MTU: 'x' is not an MTU; write 576-8920");
+	assert_string_equal(why, "f:3: Interface.MTU: 'x' is not an MTU; write 576-1600");
 	config_free(&config);
 	assert_int_equal(read_sources("route", "10.0.0.0/8", env, HEAD "Route = x\n"), -EINVAL);
 }
@@ -976,7 +996,7 @@ static const struct {
 	{ "block-inbound=maybe", "--block-inbound: 'maybe' is not a choice; write true or false" },
 	{ "enable-rosenpass=true", "--enable-rosenpass: 'true' cannot be: Talon does not speak Rosenpass; write false" },
 	{ "profile=work", "--profile: 'work' is not a profile that Talon has; write default" },
-	{ "mtu=1", "--mtu: '1' is not an MTU; write 576-8920" },
+	{ "mtu=1", "--mtu: '1' is not an MTU; write 576-1600" },
 	{ "allow-server-ssh=perhaps", "--allow-server-ssh: 'perhaps' is not a choice; write true or false" },
 	{ "address=100.64.0.1/10", "--address: management gives the mesh address in a mesh; leave it out, or use --static FILE" },
 	{ "route=10.0.0.0/8", "--route: management gives the routes in a mesh; leave it out, or use --static FILE" },
@@ -1091,6 +1111,7 @@ int main(void)
 		TEST(a_peer_may_have_a_name),
 		TEST(the_same_route_twice_is_one_route),
 		TEST(endpoints_are_read_in_every_form),
+		TEST(a_line_feed_at_the_end_of_a_value_is_none_of_it),
 		TEST(ports_of_others_are_warned_about_on_the_node_address_only),
 		TEST(a_flag_beats_the_environment_which_beats_the_file),
 		TEST(talons_own_variable_beats_netbirds),

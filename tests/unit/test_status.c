@@ -608,6 +608,33 @@ static void a_dead_controller_is_not_live_but_ready_while_keys_last(void **state
 	assert_check(&s, STATUS_CHECK_DATAPATH, true, "datapath: yes: all 2 programs are attached");
 }
 
+static void a_controller_that_was_stopped_is_neither_live_nor_ready(void **state)
+{
+	struct status s = make_status();
+
+	s.info.blocks = TALON_BLOCK_STOPPED;
+	assert_int_equal(status_controller(&s), STATUS_STOPPED);
+	assert_check(&s, STATUS_CHECK_LIVE, false, "live: no: the controller is not running");
+	assert_check(&s, STATUS_CHECK_READY, false, "ready: no: the controller was stopped");
+	s.info.blocks |= TALON_BLOCK_STARTING;
+	assert_check(&s, STATUS_CHECK_READY, false, "ready: no: a controller is starting");
+}
+
+static void what_keeps_packets_from_flowing_is_why_a_node_is_not_ready(void **state)
+{
+	struct status s = make_status();
+
+	s.info.blocks = TALON_BLOCK_FORWARDING;
+	assert_check(&s, STATUS_CHECK_READY, false, "ready: no: the kernel does not forward; run sysctl -w net.ipv4.ip_forward=1");
+	strcpy(s.info.hazards, "uplinks: device eth1 is gone\nnet.ipv4.ip_forward=0: no\n");
+	assert_check(&s, STATUS_CHECK_READY, false, "ready: no: net.ipv4.ip_forward=0: no");
+	s.info.blocks |= TALON_BLOCK_UPLINK;
+	assert_check(&s, STATUS_CHECK_READY, false, "ready: no: uplinks: device eth1 is gone");
+	assert_check(&s, STATUS_CHECK_LIVE, true, "live: yes: the controller's last heartbeat was 1 second ago");
+	memset(s.info.hazards, 'x', sizeof(s.info.hazards));	/* not even terminated */
+	assert_check(&s, STATUS_CHECK_READY, false, "ready: no: an uplink is missing");
+}
+
 static void a_hung_controller_is_not_live(void **state)
 {
 	struct status s = make_status();
@@ -705,6 +732,8 @@ int main(void)
 		cmocka_unit_test(a_peer_is_connected_with_a_young_handshake_and_a_session),
 		cmocka_unit_test(a_healthy_node_passes_every_check),
 		cmocka_unit_test(a_dead_controller_is_not_live_but_ready_while_keys_last),
+		cmocka_unit_test(a_controller_that_was_stopped_is_neither_live_nor_ready),
+		cmocka_unit_test(what_keeps_packets_from_flowing_is_why_a_node_is_not_ready),
 		cmocka_unit_test(a_hung_controller_is_not_live),
 		cmocka_unit_test(a_process_alone_is_not_ready),
 		cmocka_unit_test(a_program_that_was_taken_off_is_named),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // talon up: everything that can be refused is refused here, before the controller touches anything.
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,10 +42,11 @@ static int take_flag(struct cli *cli, struct up *up, const char *name, const cha
 static const char *file_from_env(char *const *env)
 {
 	static const char name[] = "TALON_STATIC=";
+	static char path[PATH_MAX];	/* as it is but for the line feed that a Secret's value may end in */
 
 	for (; *env; env++) {
 		if (!strncmp(*env, name, sizeof(name) - 1) && (*env)[sizeof(name) - 1])
-			return *env + sizeof(name) - 1;
+			return slice_copy(slice_trim(slice_from(*env + sizeof(name) - 1)), path, sizeof(path)) ? path : *env + sizeof(name) - 1;
 	}
 	return NULL;
 }

@@ -29,7 +29,7 @@
 #define CONFIG_LISTEN_PORT	51820
 #define CONFIG_MTU		1280
 #define CONFIG_MTU_MIN		576
-#define CONFIG_MTU_MAX		8920		/* a 9000-byte link less outer IPv6, UDP and WireGuard */
+#define CONFIG_MTU_MAX		1600		/* what the datapath seals and opens, and keeps of a packet that has to wait */
 #define CONFIG_TUNNEL		"wt0"
 #define CONFIG_PIN_DIR		"/sys/fs/bpf/talon"
 #define CONFIG_NODE_PORT_FIRST	12288		/* below Calico's, NodePort's and Cilium's ranges */
@@ -96,6 +96,7 @@ struct config_endpoint {
 	__u8 family;			/* AF_INET, AF_INET6; 0: none, or a name that is not resolved */
 	__be16 port;
 	struct talon_addr addr;
+	char zone[IF_NAMESIZE];		/* of a link-local address: its device; else empty */
 	char *host;			/* the name, if one was written; else NULL */
 };
 

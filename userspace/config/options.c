@@ -277,7 +277,7 @@ const struct config_option config_option_table[OPTION_COUNT + 1] = {
 	},
 	[OPTION_MTU] = {
 		"MTU", "mtu", "TALON_MTU", "NB_MTU",
-		"576-8920",
+		"576-1600",
 		"largest packet in the tunnel (1280)",
 	},
 	[OPTION_UPLINK] = {

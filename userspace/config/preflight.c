@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "config/preflight.h"
+#include "config/value.h"
 #include "datapath/datapath.h"
 #include "net/net.h"
 
@@ -113,52 +114,88 @@ int preflight_check_port(__u16 port, char *why, size_t size)
 	return 0;
 }
 
-static int check_device(const char *name, char *why, size_t size)
+static int check_device(const char *name, struct net_link *link, char *why, size_t size)
 {
-	struct net_link link;
-	int ret = net_link_get(name, &link);
+	int ret = net_link_get(name, link);
 
 	if (ret) {
 		snprintf(why, size, "Interface.Uplink: %s: %s; write the name of a device that is up", name,
 			ret == -ENODEV ? "there is no such device" : strerror(-ret));
 		return ret;
 	}
-	if (link.up)
+	if (!net_link_is_ethernet(link)) {
+		snprintf(why, size, "Interface.Uplink: %s has no Ethernet header%s%s; write an Ethernet device", name,
+			link->kind[0] ? ": it is of kind " : "", link->kind);
+		return -EPROTONOSUPPORT;
+	}
+	if (link->up)
 		return 0;
 	snprintf(why, size, "Interface.Uplink: %s is down; run ip link set %s up, or write another device", name, name);
 	return -ENETDOWN;
 }
 
-static int check_uplinks(const struct config *config, char *why, size_t size)
+/* An alternative name (ip link property) names the same device. */
+static int check_twice(const struct config *config, const struct net_link *links, size_t at, char *why, size_t size)
 {
-	char name[IF_NAMESIZE];
-	int ret = 0;
+	for (size_t i = 0; i < at; i++) {
+		if (links[i].ifindex != links[at].ifindex)
+			continue;
+		snprintf(why, size, "Interface.Uplink: %s and %s are the same device; write it once", config->uplinks[i], config->uplinks[at]);
+		return -EEXIST;
+	}
+	return 0;
+}
 
-	if (!config->uplink_count) {
-		ret = net_default_uplink(name);
-		if (!ret)
-			return check_device(name, why, size);
+/* The default route may have several devices, of which those that cannot be used are left out. */
+static int check_default(char *why, size_t size)
+{
+	struct net_link links[TALON_UPLINKS_MAX];
+	unsigned count;
+	int ret = net_default_uplinks(links, &count);
+
+	if (ret || !count) {
 		snprintf(why, size,
 			"Interface.Uplink: no device has an IPv4 default route; write the name of a device that is up");
-		return ret;
+		return ret ? ret : -ENOENT;
 	}
-	for (size_t i = 0; i < config->uplink_count && !ret; i++)
-		ret = check_device(config->uplinks[i], why, size);
+	for (unsigned i = 0; i < count; i++) {
+		if (net_link_is_ethernet(&links[i]) && links[i].up)
+			return 0;
+	}
+	return check_device(links[0].name, &links[0], why, size);
+}
+
+static int check_uplinks(const struct config *config, char *why, size_t size)
+{
+	struct net_link links[TALON_UPLINKS_MAX];
+	int ret = 0;
+
+	if (!config->uplink_count)
+		return check_default(why, size);
+	for (size_t i = 0; i < config->uplink_count && !ret; i++) {
+		ret = check_device(config->uplinks[i], &links[i], why, size);
+		if (!ret)
+			ret = check_twice(config, links, i, why, size);
+	}
 	return ret;
 }
 
-/* @path or the nearest directory above it that exists. */
-static int statfs_nearest(const char *path, struct statfs *fs)
+/*
+ * @path or the nearest directory above it that exists; @ret_rest: what of @path lies below that. A bpf file system has no names with a dot and
+ * answers EPERM when one is looked up.
+ */
+static int statfs_nearest(const char *path, struct statfs *fs, const char **ret_rest)
 {
 	char at[CONFIG_PIN_DIR_LEN], *slash;
 
 	snprintf(at, sizeof(at), "%s", path);
 	while (statfs(at, fs)) {
 		slash = strrchr(at, '/');
-		if (errno != ENOENT || !slash || slash == at)
+		if (!slash || slash == at || !(errno == ENOENT || (errno == EPERM && strchr(at, '.'))))
 			return -errno;
 		*slash = '\0';
 	}
+	*ret_rest = path + strlen(at);
 	return 0;
 }
 
@@ -171,12 +208,21 @@ static bool is_below(const char *path, const char *dir)
 
 int preflight_check_pin_dir(const char *pin_dir, char *why, size_t size)
 {
+	bool is_there, can_be;
+	const char *rest = "";
 	struct statfs fs;
-	int ret = statfs_nearest(pin_dir, &fs);
+	int ret = statfs_nearest(pin_dir, &fs, &rest);
 
-	if (!ret && (unsigned long)fs.f_type == BPF_FS_MAGIC)
+	is_there = !ret && (unsigned long)fs.f_type == BPF_FS_MAGIC;
+	can_be = !ret && is_below(pin_dir, BPFFS);
+	if ((is_there && strchr(rest, '.')) || (can_be && strchr(pin_dir, '.'))) {
+		snprintf(why, size, "--pin-dir: %s has a dot, which no name on a bpf file system can have; write one without, like " CONFIG_PIN_DIR,
+			pin_dir);
+		return -EINVAL;
+	}
+	if (is_there)
 		return 0;
-	if (!ret && is_below(pin_dir, BPFFS)) {
+	if (can_be) {
 		if (!mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
 			return 0;
 		ret = -errno;
@@ -202,6 +248,20 @@ int preflight_check_alone(const char *pin_dir, char *why, size_t size)
 		snprintf(pid, sizeof(pid), "%u", number);
 	snprintf(why, size, "--pin-dir: Talon already runs on %s (pid %s); stop it first, or write another directory", pin_dir, pid);
 	return -EBUSY;
+}
+
+/* The device of a link-local endpoint must be there: the address alone says nothing. */
+static int check_zones(const struct config *config, char *why, size_t size)
+{
+	for (size_t i = 0; i < config->peer_count; i++) {
+		const char *zone = config->peers[i].endpoint.zone;
+
+		if (!zone[0] || value_zone_index(zone))
+			continue;
+		snprintf(why, size, "Peer.Endpoint: %s: there is no such device; write [ADDRESS%%DEVICE]:PORT", zone);
+		return -ENODEV;
+	}
+	return 0;
 }
 
 /* A mesh has no file: its settings go by the names of their flags. */
@@ -242,6 +302,8 @@ static int check_host(const struct config *config, char *why, size_t size)
 		ret = preflight_check_port(config->listen_port, why, size);
 	if (!ret)
 		ret = check_uplinks(config, why, size);
+	if (!ret)
+		ret = check_zones(config, why, size);
 	if (!ret)
 		ret = preflight_check_pin_dir(config->pin_dir, why, size);
 	return ret;

@@ -195,11 +195,9 @@ static bool is_host_name(struct slice text)
 
 static bool is_host6(const struct talon_addr *addr)
 {
-	const __u8 *byte = (const __u8 *)addr;
 	static const struct talon_addr zero;
 
-	/* A link-local address means nothing without its device, and the file format has no place for it. */
-	if (byte[0] == 0xff || (byte[0] == 0xfe && (byte[1] & 0xc0) == 0x80))
+	if (*(const __u8 *)addr == 0xff)
 		return false;
 	return memcmp(addr, &zero, sizeof(zero)) && !IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)addr);
 }
@@ -207,6 +205,34 @@ static bool is_host6(const struct talon_addr *addr)
 static bool is_host4_or_loopback(__be32 addr)
 {
 	return value_is_host4(addr) || ntohl(addr) >> 24 == 127;
+}
+
+unsigned int value_zone_index(const char *zone)
+{
+	unsigned int index = if_nametoindex(zone);
+	char name[IF_NAMESIZE];
+	__u32 number;
+
+	if (!index && !value_number(slice_from(zone), 1, INT32_MAX, &number) && if_indextoname(number, name))
+		index = number;
+	return index;
+}
+
+/* RFC 4007 section 11: ADDRESS%ZONE. A link-local address means nothing without its zone, and others have none. */
+static int endpoint_host6(char *text, struct config_endpoint *endpoint)
+{
+	char *zone = strchr(text, '%');
+
+	if (zone)
+		*zone++ = '\0';
+	if (inet_pton(AF_INET6, text, &endpoint->addr) != 1 || !is_host6(&endpoint->addr))
+		return -EINVAL;
+	if (IN6_IS_ADDR_LINKLOCAL((const struct in6_addr *)&endpoint->addr) != (zone != NULL))
+		return -EINVAL;
+	if (zone && value_device(slice_from(zone), endpoint->zone))
+		return -EINVAL;
+	endpoint->family = AF_INET6;
+	return 0;
 }
 
 /* Fills address or name of @endpoint from what stands before the port. */
@@ -219,10 +245,8 @@ static int endpoint_host(struct slice host, struct config_endpoint *endpoint)
 		host = (struct slice){ host.at + 1, host.len - 2 };
 	if (!slice_copy(host, buf, sizeof(buf)))
 		return -EINVAL;
-	if (bracketed) {
-		endpoint->family = AF_INET6;
-		return inet_pton(AF_INET6, buf, &endpoint->addr) == 1 && is_host6(&endpoint->addr) ? 0 : -EINVAL;
-	}
+	if (bracketed || strchr(buf, ':'))	/* the last colon is the port's: as in wg(8), brackets can be left out */
+		return endpoint_host6(buf, endpoint);
 	if (inet_pton(AF_INET, buf, &endpoint->addr) == 1) {
 		endpoint->family = AF_INET;
 		return is_host4_or_loopback(endpoint->addr.word[0]) ? 0 : -EINVAL;

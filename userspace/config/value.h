@@ -22,7 +22,13 @@ int value_device(struct slice text, char ret_name[static IF_NAMESIZE]);
 int value_cidr(struct slice text, bool keep_host_bits, struct config_cidr *ret_cidr);
 /* A unicast IPv4 address that a host may have. */
 int value_host4(struct slice text, __be32 *ret_addr);
-/* ADDRESS:PORT, [ADDRESS]:PORT or NAME:PORT; the caller frees ret_endpoint->host. Also -ENOMEM. */
+/* ifindex of an endpoint's zone, a device's name or number; 0: none, or there is no such device. */
+unsigned int value_zone_index(const char *zone);
+
+/*
+ * ADDRESS:PORT, [ADDRESS]:PORT, [LINK-LOCAL%DEVICE]:PORT or NAME:PORT; the brackets can be left out, as for wg(8). The caller frees
+ * ret_endpoint->host. Also -ENOMEM.
+ */
 int value_endpoint(struct slice text, struct config_endpoint *ret_endpoint);
 
 /* True for an IPv4 address that one host can have: not zero, loopback, multicast, reserved or broadcast. */

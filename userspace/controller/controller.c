@@ -28,7 +28,7 @@
 #define MIB			(1U << 20)
 #define EVENTS_PER_TURN		256	/* of the datapath; then the other descriptors get their turn */
 
-static void fill_options(const struct config *config, const char *uplink, struct datapath_options *o)
+static void fill_options(const struct config *config, struct datapath_options *o)
 {
 	*o = (struct datapath_options){
 		.base = config->pin_dir,
@@ -42,12 +42,6 @@ static void fill_options(const struct config *config, const char *uplink, struct
 		.keystream = config->keystream_memory * (MIB / sizeof(struct talon_keystream_slot)),
 		.relay = true,
 	};
-	if (!config->uplink_count) {
-		o->uplinks[o->uplink_count++] = uplink;
-		return;
-	}
-	for (size_t i = 0; i < config->uplink_count; i++)
-		o->uplinks[o->uplink_count++] = config->uplinks[i];
 }
 
 static void refresh_ports(struct controller *c, uint64_t now)
@@ -113,31 +107,6 @@ void event_read_ring(void *ctx, uint32_t events)
 	controller_wake(c);
 }
 
-/* A veth receives on its sender's time, which for the sender is our work as its own. */
-static void start_threads(struct controller *c)
-{
-	const struct datapath_tunnel_info *relay = c->config->mesh.enabled ? datapath_get_relay(c->dp) : NULL;
-	enum config_uplink_threads wish = c->config->uplink_threads;
-
-	for (unsigned int i = 0; i < datapath_uplink_count(c->dp); i++) {
-		const struct datapath_uplink *uplink = datapath_get_uplink(c->dp, i);
-		bool is_on;
-		int ret;
-
-		if (wish == CONFIG_UPLINK_THREADS_OFF || (wish == CONFIG_UPLINK_THREADS_AUTO && strcmp(uplink->kind, "veth") != 0) ||
-		    net_threads_get(uplink->name, uplink->ifindex, &is_on) || is_on)
-			continue;
-		ret = net_threads_set(uplink->name, uplink->ifindex, true);
-		if (ret && wish == CONFIG_UPLINK_THREADS_ON)
-			log_warn("UplinkThreads: %s: %s", uplink->name, strerror(-ret));
-		if (!ret)
-			c->info.threaded |= 1U << i;
-	}
-	/* Ours, and gone with us. Here the sender is this very process. */
-	if (relay && wish != CONFIG_UPLINK_THREADS_OFF)
-		(void)net_threads_set(relay->name, relay->ifindex, true);
-}
-
 /* Maps, device, desired state of a file; then the programs are let at the packets. */
 int controller_start(struct controller *c, char *err, size_t errlen)
 {
@@ -178,7 +147,8 @@ int controller_start(struct controller *c, char *err, size_t errlen)
 	if (ret)
 		return ret;
 	describe_mode(c);
-	start_threads(c);
+	uplinks_start_threads(c);
+	uplinks_check_forwarding(c);
 	start_hazards(c);
 	c->is_ready = true;
 	c->info.ready = !c->config->mesh.enabled;	/* packets of a mesh flow when its first map is in force */
@@ -270,20 +240,25 @@ static void stop_threads(const struct talon_info *info)
 
 static void attach_again(struct controller *c, char *text, size_t size)
 {
+	bool is_new = strcmp(text, c->uplinks.attaching) != 0;	/* not the same every second, while it fails */
 	int ret;
 
-	log_warn("%s; attaching again", text);
+	snprintf(c->uplinks.attaching, sizeof(c->uplinks.attaching), "%s", text);
+	if (is_new)
+		log_warn("%s; attaching again", text);
 	ret = datapath_tunnel(c->dp, text, size);
 	if (!ret)
 		ret = datapath_attach(c->dp, text, size);
 	if (!ret)
 		ret = start_modes(c, text, size);
 	if (ret) {
-		log_err("%s", text);
+		if (is_new)
+			log_err("%s", text);
 		return;
 	}
+	c->uplinks.attaching[0] = '\0';
 	describe_mode(c);
-	start_threads(c);
+	uplinks_start_threads(c);
 	c->tunnel_changed = true;	/* its routes went with the old one */
 	relay_close(c);
 	start_repair_endpoints(c);
@@ -296,9 +271,12 @@ static void check_links(struct controller *c)
 
 	c->links_changed = false;
 	start_local_addrs(c);
-	if (datapath_verify(c->dp, text, sizeof(text)) == -ENOLINK)
-		attach_again(c, text, sizeof(text));
-	start_links(c);
+	uplinks_raise_tunnel(c);
+	if (uplinks_follow(c)) {	/* else there is nothing to attach to until one comes */
+		if (datapath_verify(c->dp, text, sizeof(text)) == -ENOLINK)
+			attach_again(c, text, sizeof(text));
+		start_links(c);
+	}
 	/* The kernel forgets the routes of a device that goes down. */
 	if (c->tunnel_changed && hosts_sync(c, false, text, sizeof(text)))
 		log_warn("%s", text);
@@ -335,6 +313,7 @@ static void each_second(void *ctx)
 		check_links(c);
 	else
 		ways_poll(c);
+	uplinks_check_forwarding(c);
 	if (now >= c->refresh_ns) {
 		/* Next hops may have moved without a word. */
 		c->refresh_ns = now + REFRESH_NS;
@@ -431,19 +410,15 @@ int controller_open(struct controller *c, char *err, size_t errlen)
 	return ret;
 }
 
-static int choose_uplink(struct controller *c, char *err, size_t errlen)
+static int choose_uplinks(struct controller *c, char *err, size_t errlen)
 {
-	if (!c->config->uplink_count && net_default_uplink(c->loading.uplink)) {
-		snprintf(err, errlen, "Uplink: there is no default route to take the device from; write Uplink = DEVICE");
-		return -ENOENT;
-	}
-	fill_options(c->config, c->loading.uplink, &c->loading.options);
-	return 0;
+	fill_options(c->config, &c->loading.options);
+	return uplinks_choose(c, err, errlen);
 }
 
 int controller_load(struct controller *c, char *err, size_t errlen)
 {
-	int ret = choose_uplink(c, err, errlen);
+	int ret = choose_uplinks(c, err, errlen);
 
 	return ret ? ret : datapath_load(&c->loading.options, &c->dp, err, errlen);
 }
@@ -505,7 +480,7 @@ static void on_loaded(void *ctx, uint32_t events)
 static int start_loading(struct controller *c, char *err, size_t errlen)
 {
 	struct loading *l = &c->loading;
-	int ret = choose_uplink(c, err, errlen);
+	int ret = choose_uplinks(c, err, errlen);
 
 	if (ret)
 		return ret;
@@ -644,28 +619,31 @@ int controller_run(const struct config *config)
 	is_fresh = !c->was_adopted;
 	has_attached = c->has_attached;
 	was_ready = c->info.ready;	/* in a mesh: a map was applied. One that was refused before leaves nothing */
-	if (was_ready)
+	if (was_ready) {
+		c->info.blocks |= TALON_BLOCK_STOPPED;
+		map_write_info(c);
 		log_info("stopped; the datapath goes on until keys expire. talon down removes it");
+	}
 	controller_free(c);
 	if (ret && !was_ready)
 		undo(config, is_fresh, has_attached);
 	return ret;
 }
 
-/* Asks the controller that wrote @info last to end, if that process is one of ours. */
-static bool ask_to_end(const struct talon_info *info)
+/* Asks process @pid (0: none) to end, if it is one of ours. */
+static bool ask_to_end(uint32_t pid)
 {
 	char path[64], name[32] = "";
 	bool asked = false;
 	FILE *f;
 
-	if (!info->pid)
+	if (!pid)
 		return false;
-	snprintf(path, sizeof(path), "/proc/%u/comm", info->pid);
+	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
 	f = fopen(path, "re");
 	if (!f)
 		return false;
-	asked = fgets(name, sizeof(name), f) && !strncmp(name, "talon", 5) && !kill(info->pid, SIGTERM);
+	asked = fgets(name, sizeof(name), f) && !strncmp(name, "talon", 5) && !kill(pid, SIGTERM);
 	fclose(f);
 	return asked;
 }
@@ -674,10 +652,13 @@ int controller_down(const char *pin_dir, bool is_ending, char *err, size_t errle
 {
 	struct talon_info info = {};
 	bool asked = is_ending;
+	uint32_t pid;
 	int ret;
 
-	if (!read_info(pin_dir, &info))
-		asked |= ask_to_end(&info);
+	(void)read_info(pin_dir, &info);
+	/* One that is only starting has the lock and has said nothing yet. */
+	pid = datapath_holder(pin_dir);
+	asked |= ask_to_end(pid ? pid : info.pid);
 	ret = datapath_down(pin_dir, err, errlen);
 
 	for (int waited = 0; ret == -EBUSY && asked && waited < DOWN_WAIT_MS; waited += 50) {

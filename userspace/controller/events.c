@@ -273,6 +273,8 @@ static void network_event(const struct net_event *event, void *user)
 		c->sees_change = true;
 		if (event->route.family == AF_INET)
 			ways_check_soon(c);
+		if (!event->route.prefixlen && event->route.family == AF_INET)
+			c->links_changed = true;	/* the uplinks may be others now */
 		if (event->removed && event->route.family == AF_INET)
 			hosts_check_soon(c);	/* it may have been ours, or one that kept ours out */
 		break;

@@ -85,10 +85,18 @@ struct loading {
 	int fd;				/* an eventfd that says it is over; -1: none */
 	struct loop_fd watch;
 	struct datapath_options options;
-	char uplink[IFNAMSIZ];
 	struct datapath *dp;
 	int ret;
 	char err[512];
+};
+
+/* Which devices are uplinks, and why they are not the right ones. */
+struct uplinks {
+	char names[TALON_UPLINKS_MAX][IFNAMSIZ];	/* at present; datapath_options points here */
+	int configured[TALON_UPLINKS_MAX];	/* ifindex of each of config->uplinks, which keeps it when its name changes; 0: not seen yet */
+	char attaching[512];		/* what was lost and could not be put back yet */
+	char trouble[200];		/* one line; empty: they are what they should be */
+	char forwarding[200];		/* the same, about the sysctl that keeps the kernel from forwarding */
 };
 
 /* Routes of the host through the tunnel device. */
@@ -159,6 +167,7 @@ struct controller {
 	struct datapath *dp;
 	struct device *device;
 	struct loading loading;
+	struct uplinks uplinks;
 	struct plane_events plane_events;
 	void *plane_ctx;
 	struct notices notices;
@@ -227,6 +236,7 @@ struct controller {
 	bool networks_changed;		/* that are served, by the plane_apply() under way */
 	bool tunnel_changed;		/* its routes may be gone */
 	bool links_warned;
+	bool mtu_warned;
 	bool monitor_failed;		/* to be opened again */
 	bool has_attached;
 	unsigned events_left;		/* in this turn */
@@ -280,6 +290,22 @@ void start_repair_endpoints(struct controller *c);
 void start_hazards(struct controller *c);
 /* What depends on how the programs were attached. */
 int start_modes(struct controller *c, char *err, size_t errlen);
+
+/* uplinks.c */
+/* Before the datapath is loaded: those of the configuration, or of the default route. */
+int uplinks_choose(struct controller *c, char *err, size_t errlen);
+/* Their names into what status shows. */
+void uplinks_describe(struct controller *c);
+/*
+ * Follows the default route, names and devices that come and go. Returns true if there is at least one uplink, which can be attached to.
+ */
+bool uplinks_follow(struct controller *c);
+/* The tunnel device and the relay link up again, where somebody set them down. */
+void uplinks_raise_tunnel(struct controller *c);
+/* Each second: does the kernel forward for us? */
+void uplinks_check_forwarding(struct controller *c);
+/* Threads of the uplinks' own, as UplinkThreads says. */
+void uplinks_start_threads(struct controller *c);
 
 /* static.c: the file's peers and routes as desired state, once. */
 int static_apply(struct controller *c, char *err, size_t errlen);

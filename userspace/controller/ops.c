@@ -88,6 +88,12 @@ int endpoint_read(const struct controller *c, uint32_t peer, struct talon_endpoi
 	return bpf_map_lookup_elem_flags(map, &peer, ret_endpoint, BPF_F_LOCK) ? -errno : 0;
 }
 
+/* RFC 4291 section 2.5.6: the same address is on every link, and in_ifindex says which one is meant. */
+static bool is_link_local(const struct talon_endpoint *e)
+{
+	return e->family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL((const struct in6_addr *)&e->remote);
+}
+
 void endpoint_from_map(const struct talon_endpoint *from, struct endpoint *ret_endpoint)
 {
 	*ret_endpoint = (struct endpoint){
@@ -96,6 +102,8 @@ void endpoint_from_map(const struct talon_endpoint *from, struct endpoint *ret_e
 		.remote = from->remote,
 		.local = from->local,
 	};
+	if (is_link_local(from))
+		ret_endpoint->ifindex = from->in_ifindex;
 }
 
 static bool is_tunnel(const struct controller *c, int ifindex)
@@ -137,7 +145,9 @@ void endpoint_fill_way(const struct controller *c, struct talon_endpoint *e)
 	struct net_link link;
 	bool on_link;
 
-	if (net_route_lookup(e->family, &e->remote, &route) || is_tunnel(c, route.ifindex))
+	if (is_link_local(e))
+		route = (struct net_route){ .ifindex = e->in_ifindex };
+	else if (net_route_lookup(e->family, &e->remote, &route) || is_tunnel(c, route.ifindex))
 		return;
 	on_link = !memcmp(&route.gateway, &zero, sizeof(zero));
 	if (net_neigh_get(route.ifindex, e->family, on_link ? &e->remote : &route.gateway, &neigh) || !neigh.has_mac ||
@@ -171,6 +181,8 @@ static int set_endpoint(void *ctx, uint32_t peer, const struct endpoint *endpoin
 	e.local_port = c->map_config.listen_port;
 	e.remote = endpoint->remote;
 	e.local = endpoint->local;
+	if (is_link_local(&e))
+		e.in_ifindex = endpoint->ifindex;
 	endpoint_fill_way(c, &e);
 	return map_write(c, DATAPATH_MAP_ENDPOINTS, peer, &e, BPF_F_LOCK);
 }

@@ -55,6 +55,9 @@ int plane_set_acl(struct controller *c, const struct acl_table *table, char *err
 #define PLANE_NO_PEER UINT32_MAX
 uint32_t plane_find_peer(const struct controller *c, const uint8_t public_key[static KEY_LEN]);
 
+/* What keeps packets from flowing though the datapath is attached: one line, or "". */
+const char *plane_why_not(const struct controller *c);
+
 enum plane_way { PLANE_NOWHERE, PLANE_DIRECT, PLANE_RELAY };
 /* A host route of the last plane_apply() that was left out: the host reaches that network by itself. */
 bool plane_is_left_out(const struct controller *c, const struct config_cidr *net);

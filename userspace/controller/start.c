@@ -67,6 +67,22 @@ static int make_device(struct controller *c)
 	return ret;
 }
 
+/* The first uplink that the largest packet does not fit through: refused at the start; later one lives with it, and says so. */
+static int check_mtu(const struct controller *c, char *err, size_t errlen)
+{
+	for (unsigned i = 0; i < datapath_uplink_count(c->dp); i++) {
+		const char *name = datapath_get_uplink(c->dp, i)->name;
+		struct net_link link;
+
+		if (net_link_get(name, &link) || link.mtu >= (uint32_t)c->config->mtu + TALON_OVERHEAD4)
+			continue;
+		snprintf(err, errlen, "MTU: %u does not fit through %s (%u); write at most %d (%d if peers come by IPv6)", c->config->mtu, name,
+			 link.mtu, (int)link.mtu - TALON_OVERHEAD4, (int)link.mtu - TALON_OVERHEAD6);
+		return -EMSGSIZE;
+	}
+	return 0;
+}
+
 /* What the datapath compares with and may change while we run: devices, their MACs and sizes, the node's address. */
 static int fill_links(struct controller *c, char *err, size_t errlen)
 {
@@ -92,6 +108,7 @@ static int fill_links(struct controller *c, char *err, size_t errlen)
 	}
 	ways_set_flags(c);
 	mc->snat_addr = config->snat_addr ? config->snat_addr : mc->node_addr;
+	memset(mc->uplinks, 0, sizeof(mc->uplinks));
 	for (unsigned i = 0; i < datapath_uplink_count(c->dp); i++) {
 		const char *name = datapath_get_uplink(c->dp, i)->name;
 
@@ -102,11 +119,6 @@ static int fill_links(struct controller *c, char *err, size_t errlen)
 		}
 		mc->uplinks[i] = link.ifindex;
 		is_veth |= !strcmp(link.kind, "veth");
-		if (link.mtu < (uint32_t)config->mtu + TALON_OVERHEAD4) {
-			snprintf(err, errlen, "MTU: %u does not fit through %s (%u); write at most %u (%u if peers come by IPv6)",
-				 config->mtu, name, link.mtu, link.mtu - TALON_OVERHEAD4, link.mtu - TALON_OVERHEAD6);
-			return -EMSGSIZE;
-		}
 	}
 	mc->flags &= ~(TALON_F_SNAT_OWN | TALON_F_HANDUP_TUNNEL);
 	if (config->snat_addr && config->snat_addr != mc->node_addr)
@@ -115,6 +127,21 @@ static int fill_links(struct controller *c, char *err, size_t errlen)
 	if (config->hand_up == CONFIG_HAND_UP_TUNNEL || (config->hand_up == CONFIG_HAND_UP_AUTO && is_veth))
 		mc->flags |= TALON_F_HANDUP_TUNNEL;
 	return 0;
+}
+
+/* Once, when it begins or ends. */
+static void look_at_mtu(struct controller *c)
+{
+	char err[200];
+	bool is_small = check_mtu(c, err, sizeof(err)) != 0;
+
+	c->links_warned = false;
+	if (is_small == c->mtu_warned)
+		return;
+	c->mtu_warned = is_small;
+	if (is_small)
+		log_warn("%s", err);
+	start_hazards(c);
 }
 
 void start_links(struct controller *c)
@@ -129,7 +156,7 @@ void start_links(struct controller *c)
 		c->map_config = old;
 		return;
 	}
-	c->links_warned = false;
+	look_at_mtu(c);
 	if (!memcmp(&old, &c->map_config, sizeof(old)))
 		return;
 	if (old.node_addr != c->map_config.node_addr)
@@ -179,6 +206,8 @@ static int fill_config(struct controller *c, char *err, size_t errlen)
 	mc->port_first = config->port_first;
 	mc->port_last = config->port_last;
 	ret = fill_links(c, err, errlen);
+	if (!ret)
+		ret = check_mtu(c, err, errlen);
 	if (ret)
 		return ret;
 	/* start_modes() decides these anew, plane_apply() those. */
@@ -253,11 +282,18 @@ void start_hazards(struct controller *c)
 	const char *uplinks[TALON_UPLINKS_MAX];
 	unsigned n = datapath_uplink_count(c->dp);
 	char why[200];
+	size_t at;
 
 	for (unsigned i = 0; i < n; i++)
 		uplinks[i] = datapath_get_uplink(c->dp, i)->name;
 	memset(c->info.hazards, 0, sizeof(c->info.hazards));
-	net_hazards(uplinks, n, datapath_get_tunnel(c->dp)->name, c->info.hazards, sizeof(c->info.hazards));
+	/* What keeps packets from flowing goes first, and is there whatever else does not fit. */
+	if (c->uplinks.trouble[0])
+		append(c->info.hazards, sizeof(c->info.hazards), "%s\n", c->uplinks.trouble);
+	at = strlen(c->info.hazards);
+	net_hazards(uplinks, n, datapath_get_tunnel(c->dp)->name, c->info.hazards + at, sizeof(c->info.hazards) - at);
+	if (check_mtu(c, why, sizeof(why)))
+		append(c->info.hazards, sizeof(c->info.hazards), "%s\n", why);
 	append(c->info.hazards, sizeof(c->info.hazards), "%s", c->ways.hazards);
 	if (c->ports_unknown)
 		append(c->info.hazards, sizeof(c->info.hazards),
@@ -282,8 +318,7 @@ static void describe(struct controller *c)
 	snprintf(info->version, sizeof(info->version), "%s", TALON_VERSION);
 	snprintf(info->tunnel, sizeof(info->tunnel), "%s", datapath_get_tunnel(c->dp)->name);
 	memcpy(info->public_key, c->config->public_key, sizeof(info->public_key));
-	for (unsigned i = 0; i < datapath_uplink_count(c->dp); i++)
-		append(info->uplinks, sizeof(info->uplinks), "%s%s", i ? ", " : "", datapath_get_uplink(c->dp, i)->name);
+	uplinks_describe(c);
 	info->threaded = old.layout ? old.threaded : 0;
 	snprintf(info->address, sizeof(info->address), "%s", old.address);
 	snprintf(info->routes, sizeof(info->routes), "%s", old.routes);

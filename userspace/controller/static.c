@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/value.h"
 #include "controller/internal.h"
 
 /* Peers with networks of their own behind them are reached through the tunnel as well; a default route is never taken. */
@@ -54,7 +55,8 @@ static void set_endpoint(struct controller *c, const struct config_peer *peer)
 	if (at.family)
 		endpoint_from_map(&at, &to);
 	else
-		to = (struct endpoint){ .family = peer->endpoint.family, .port = peer->endpoint.port, .remote = peer->endpoint.addr };
+		to = (struct endpoint){ .family = peer->endpoint.family, .port = peer->endpoint.port, .remote = peer->endpoint.addr,
+					.ifindex = value_zone_index(peer->endpoint.zone) };
 	if (to.family)
 		follow_choose_local(c, &to);
 	device_set_peer_endpoint(c->device, id, &to);

@@ -211,11 +211,18 @@ static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, en
 	enum hook_kind kind;
 	int ret;
 
-	ret = net_link_get(uplink->name, &link);
+	ret = net_link_get_index(uplink->ifindex, &link);	/* it may have another name by now */
+	if (ret == -ENODEV)
+		ret = net_link_get(uplink->name, &link);
 	if (ret) {
 		snprintf(err, errlen, "uplink %s: %s", uplink->name, strerror(-ret));
 		return ret;
 	}
+	if (!net_link_is_ethernet(&link)) {
+		snprintf(err, errlen, "uplink %s: its packets have no Ethernet header", link.name);
+		return -EPROTONOSUPPORT;
+	}
+	memcpy(uplink->name, link.name, sizeof(uplink->name));
 	uplink->ifindex = link.ifindex;
 	uplink->mtu = link.mtu;
 	memcpy(uplink->mac, link.mac, sizeof(uplink->mac));

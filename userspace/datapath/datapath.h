@@ -117,6 +117,14 @@ int datapath_tunnel(struct datapath *dp, char *err, size_t errlen);
  */
 int datapath_attach(struct datapath *dp, char *err, size_t errlen);
 
+/*
+ * Makes @links (1 to TALON_UPLINKS_MAX, each once) the uplinks: attaches to those that are new, takes the programs off those that are no longer
+ * among them; what is on the others stays, and takes their present names. Where one cannot be attached nothing is changed.
+ * Returns 0 or a negative errno with one line in @err.
+ */
+struct net_link;
+int datapath_follow(struct datapath *dp, const struct net_link *links, unsigned count, char *err, size_t errlen);
+
 /* All three. */
 int datapath_up(const struct datapath_options *options, struct datapath **ret_dp, char *err, size_t errlen);
 
@@ -131,6 +139,9 @@ void datapath_close(struct datapath *dp);
  * known); or the first negative errno it met after trying everything.
  */
 int datapath_down(const char *base, char *err, size_t errlen);
+
+/* The process that holds @base (NULL: default), from its first moment on. 0: none, or not known. Takes no lock itself. */
+uint32_t datapath_holder(const char *base);
 
 /* Does a controller hold @base (NULL: default)? Its pid where that is known, else 0. Holds nothing itself. */
 bool datapath_is_held(const char *base, uint32_t *ret_pid);

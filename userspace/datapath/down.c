@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "datapath/internal.h"
@@ -110,19 +112,46 @@ static void sweep_root(const char *root, unsigned version, void *user)
 		note(sweep, root, pin_tree_remove(root));
 }
 
+/* Who has the flock of @base, as /proc/locks has it: also before that process has written a word into any map. 0: nobody in sight. */
+static uint32_t locker(const char *base)
+{
+	unsigned int pid, major_, minor_, found = 0;
+	struct stat st;
+	char line[256];
+	unsigned long inode;
+	FILE *f;
+
+	if (stat(base, &st))
+		return 0;
+	f = fopen("/proc/locks", "re");
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%*u: FLOCK ADVISORY WRITE %u %x:%x:%lu", &pid, &major_, &minor_, &inode) == 4 &&
+		    major_ == major(st.st_dev) && minor_ == minor(st.st_dev) && inode == st.st_ino)
+			found = pid;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
 /* 0: not known. */
 static uint32_t holder(const char *base)
 {
 	struct talon_info info;
-	uint32_t zero = 0, pid = 0;
-	int fd = datapath_map_open(base, DATAPATH_MAP_INFO);
+	uint32_t zero = 0, pid = locker(base);
+	int fd = pid ? -1 : datapath_map_open(base, DATAPATH_MAP_INFO);
 
 	if (fd < 0)
-		return 0;
+		return pid;
 	if (!bpf_map_lookup_elem(fd, &zero, &info))
 		pid = info.pid;
 	close(fd);
 	return pid;
+}
+
+uint32_t datapath_holder(const char *base)
+{
+	return locker(base ? base : DATAPATH_BASE_DEFAULT);
 }
 
 bool datapath_is_held(const char *base, uint32_t *ret_pid)

@@ -411,6 +411,24 @@ static int prepare_tree(struct datapath *dp, char *err, size_t errlen)
 	return ret;
 }
 
+/* Who asks while the programs are loaded finds the word of the last controller, which may have been that all is well. */
+static void announce(const struct datapath *dp, bool is_starting)
+{
+	struct bpf_map_info map;
+	struct talon_info info;
+	const uint32_t key = 0;
+	int fd = open_pinned(dp->root, map_names[DATAPATH_MAP_INFO], &map);
+
+	if (fd < 0)
+		return;
+	if (map.value_size == sizeof(info) && !bpf_map_lookup_elem(fd, &key, &info)) {
+		info.blocks &= ~TALON_BLOCK_STARTING;
+		info.blocks |= is_starting ? TALON_BLOCK_STARTING : 0;
+		bpf_map_update_elem(fd, &key, &info, BPF_ANY);
+	}
+	close(fd);
+}
+
 int datapath_load(const struct datapath_options *options, struct datapath **ret_dp, char *err, size_t errlen)
 {
 	struct datapath *dp = calloc(1, sizeof(*dp));
@@ -431,14 +449,17 @@ int datapath_load(const struct datapath_options *options, struct datapath **ret_
 	ret = prepare_tree(dp, err, errlen);
 	if (ret)
 		goto fail;
-	if (dp->adopted)
+	if (dp->adopted) {
 		adopt_sizes(dp);
+		announce(dp, true);
+	}
 	note_new_maps(dp);
 	ret = load_objects(dp, err, errlen);
 	if (!ret)
 		ret = find_map_fds(dp, err, errlen);
 	if (ret) {
 		unpin_new_maps(dp);
+		announce(dp, false);
 		goto fail;
 	}
 	*ret_dp = dp;

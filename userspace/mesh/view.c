@@ -251,7 +251,7 @@ static const char *why_not_ready(const struct mesh *mesh)
 		return "the network map is not applied yet";
 	if (mesh->state == MANAGEMENT_NEEDS_LOGIN)
 		return "management does not know this peer";
-	return mesh->apply_why;
+	return *mesh->apply_why ? mesh->apply_why : plane_why_not(mesh->c);
 }
 
 static char *own_ip(const struct mesh *mesh)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ethtool.h>
+#include <linux/if_link.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,16 +98,28 @@ static bool is_one_of(const char *name, const char *const *list)
 	return false;
 }
 
+/* What a bridge, bond or team receives by its ports belongs to it, addresses included. */
+static void check_master(struct report *report, const struct net_link *link)
+{
+	struct net_link master;
+
+	if (net_link_get_index(link->master, &master))
+		return;
+	if (!strcmp(master.kind, "vrf"))
+		say(report, "%s belongs to VRF %s: routes of the main table do not hold for what comes in there", link->name, master.name);
+	else
+		say(report, "%s is a port of %s, which has the addresses: write Uplink = %s", link->name, master.name, master.name);
+}
+
 static void check_kind(struct report *report, const struct net_link *link)
 {
 	static const char *const layered[] = { "bond", "bridge", "vlan", "team", "macvlan", "ipvlan", NULL };
 
-	if (is_one_of(link->kind, layered))
-		say(report,
-		    "%s is a %s: native XDP may be missing or not see all packets; name the port below it as uplink",
+	if (is_one_of(link->kind, layered) && link->xdp_mode != XDP_ATTACHED_DRV)
+		say(report, "%s is a %s without native XDP: the programs run at tc or generic XDP, which costs speed and nothing else",
 		    link->name, link->kind);
 	if (link->master)
-		say(report, "%s belongs to another device (ifindex %d)", link->name, link->master);
+		check_master(report, link);
 	if (!strcmp(link->kind, "veth"))
 		say(report,
 		    "%s is a veth: whether its other end sends finished checksums cannot be seen from here (ethtool -K "
@@ -138,17 +151,46 @@ static void check_uplink(struct report *report, const char *name)
 	check_kind(report, &link);
 	check_offloads(report, name);
 	check_filter(report, name);
-	if (conf_get(name, "forwarding") == 0)
-		say(report, "forwarding=0 on %s: the kernel's route lookup refuses packets that came in there", name);
+}
+
+/* sysctl(8) takes '.' for the separator, and '/' for a dot in a name. */
+static void sysctl_name(const char *device, char text[IFNAMSIZ])
+{
+	snprintf(text, IFNAMSIZ, "%s", device);
+	for (; *text; text++) {
+		if (*text == '.')
+			*text = '/';
+	}
+}
+
+bool net_forwarding_is_off(const char *const *uplinks, unsigned count, char *why, size_t len)
+{
+	char name[IFNAMSIZ], key[64] = "net.ipv4.ip_forward";
+	unsigned i = 0;
+
+	/* The device's own counts; the host's sets those of all devices, and of those to come. */
+	while (i < count && conf_get(uplinks[i], "forwarding") != 0)
+		i++;
+	if (i == count)
+		return false;
+	if (sysctl_get("net/ipv4/ip_forward") != 0) {
+		sysctl_name(uplinks[i], name);
+		snprintf(key, sizeof(key), "net.ipv4.conf.%s.forwarding", name);
+	}
+	snprintf(why, len, "%s=0: the kernel forwards nothing that comes in by %s; run sysctl -w %s=1", key, uplinks[i], key);
+	return true;
 }
 
 int net_hazards(const char *const *uplinks, unsigned count, const char *tunnel, char *text, size_t len)
 {
 	struct report report = { .text = text, .len = len };
 	int harden = sysctl_get("net/core/bpf_jit_harden");
+	char why[200];
 
 	if (len)
 		text[0] = '\0';
+	if (net_forwarding_is_off(uplinks, count, why, sizeof(why)))
+		say(&report, "%s", why);
 	for (unsigned i = 0; i < count; i++)
 		check_uplink(&report, uplinks[i]);
 	if (tunnel)

@@ -86,38 +86,6 @@ int net_link_list(net_link_cb cb, void *user)
 	return nl_dump(nlh, false, pass_on, &each);
 }
 
-struct way_out {
-	int ifindex;
-	uint32_t metric;
-};
-
-static void consider(const struct net_route *route, void *user)
-{
-	struct way_out *best = user;
-
-	if (route->prefixlen || route->type != RTN_UNICAST || route->table != RT_TABLE_MAIN || !route->ifindex)
-		return;
-	if (!best->ifindex || route->metric < best->metric)
-		*best = (struct way_out) { .ifindex = route->ifindex, .metric = route->metric };
-}
-
-int net_default_uplink(char ret_name[IFNAMSIZ])
-{
-	struct way_out best = { 0 };
-	struct net_link link;
-	int ret;
-
-	ret = net_route_list(AF_INET, consider, &best);
-	if (ret)
-		return ret;
-	if (!best.ifindex)
-		return -ENOENT;
-	ret = net_link_get_index(best.ifindex, &link);
-	if (!ret)
-		memcpy(ret_name, link.name, IFNAMSIZ);
-	return ret;
-}
-
 static int set_xdp(int ifindex, int prog_fd, uint32_t flags, char *reason, size_t len)
 {
 	char buf[512] __attribute__((aligned(8)));

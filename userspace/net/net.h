@@ -28,7 +28,8 @@
 /* One network device. */
 struct net_link {
 	int	ifindex;
-	char	name[IFNAMSIZ];
+	uint16_t type;			/* ARPHRD_* */
+	char	name[IFNAMSIZ];		/* its first name, also where it was asked for by another */
 	uint8_t	mac[6];			/* zero where the device has none */
 	uint32_t mtu;			/* bytes of L3 packet */
 	uint32_t flags;			/* IFF_* */
@@ -38,7 +39,6 @@ struct net_link {
 	char	driver[32];		/* of SIOCETHTOOL, filled by net_link_get* only; empty where unknown */
 	char	alias[NET_ALIAS_MAX];	/* ifalias */
 	uint32_t group;
-	uint16_t type;			/* ARPHRD_* */
 	int	master;			/* ifindex of the bridge or bond that it belongs to; 0: none */
 	int lower; /* IFLA_LINK: parent of a vlan, other end of a veth in this namespace; 0: none */
 	uint32_t xdp_prog_id;		/* of the attached XDP program; 0: none */
@@ -53,8 +53,16 @@ typedef void (*net_link_cb)(const struct net_link *link, void *user);
 /* Calls @cb for every device. Returns 0 or a negative errno. */
 int net_link_list(net_link_cb cb, void *user);
 
-/* Device of the IPv4 default route of the main table with the lowest metric. Returns 0, or -ENOENT if there is none. */
-int net_default_uplink(char ret_name[IFNAMSIZ]);
+/* Do its packets have an Ethernet header with a MAC of its own? Not so tun, ppp, wireguard, lo. */
+bool net_link_is_ethernet(const struct net_link *link);
+
+#define NET_DEFAULT_MAX 4
+
+/*
+ * Devices of the IPv4 default route of the main table with the lowest metric: one for each next hop that is not dead, in the kernel's order, each
+ * device once, @ret_count of them. Returns 0 (also where there is none) or a negative errno.
+ */
+int net_default_uplinks(struct net_link ret_links[static NET_DEFAULT_MAX], unsigned *ret_count);
 
 /*
  * Which devices take frames that XDP redirects to them, by the kernel's own word (netdev netlink family, 6.3). Calls @cb for each device of
@@ -265,6 +273,11 @@ int net_monitor_open(void);
  * be more, or a negative errno when the socket is useless. Lost events (ENOBUFS) come as NET_EVENT_RESYNC.
  */
 int net_monitor_read(int fd, net_event_cb cb, void *user);
+
+/*
+ * Does the kernel refuse to forward IPv4 packets that come in by one of the devices? Then one line with the sysctl that says so is in @why.
+ */
+bool net_forwarding_is_off(const char *const *uplinks, unsigned count, char *why, size_t len);
 
 /*
  * What in this host's settings can hurt us, one line each, terminated by '\n'. Only reads. @uplinks: names, @count of

@@ -49,6 +49,9 @@ int nl_parse_route(const struct nlmsghdr *nlh, struct net_route *ret_route);
 int nl_parse_rule(const struct nlmsghdr *nlh, struct net_rule *ret_rule);
 int nl_parse_neigh(const struct nlmsghdr *nlh, struct net_neigh *ret_neigh);
 
+/* Devices of the next hops that are not dead, of an RTM_NEWROUTE message, at most @max. Returns their number; malformed ends of a message are left out. */
+unsigned nl_parse_route_devices(const struct nlmsghdr *nlh, int *list, unsigned max);
+
 /* Calls @cb for each event in a datagram of a monitor socket. Malformed or unknown messages are skipped. */
 void nl_parse_events(const void *buf, size_t len, net_event_cb cb, void *user);
 

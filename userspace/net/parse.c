@@ -279,6 +279,36 @@ int nl_parse_rule(const struct nlmsghdr *nlh, struct net_rule *ret_rule)
 	return 0;
 }
 
+unsigned nl_parse_route_devices(const struct nlmsghdr *nlh, int *list, unsigned max)
+{
+	const struct nlattr *table[RTA_MAX + 1] = { NULL };
+	const struct rtnexthop *hop;
+	unsigned count = 0;
+	size_t left;
+
+	if (nlh->nlmsg_type != RTM_NEWROUTE || collect(nlh, sizeof(struct rtmsg), table, RTA_MAX) || !max)
+		return 0;
+	if (table[RTA_OIF]) {
+		*list = get_u32(table[RTA_OIF]);
+		return *list > 0;
+	}
+	if (!table[RTA_MULTIPATH])
+		return 0;
+	hop = mnl_attr_get_payload(table[RTA_MULTIPATH]);
+	left = mnl_attr_get_payload_len(table[RTA_MULTIPATH]);
+	while (left >= sizeof(*hop) && hop->rtnh_len >= sizeof(*hop) && hop->rtnh_len <= left && count < max) {
+		size_t step = MNL_ALIGN(hop->rtnh_len);
+
+		if (!(hop->rtnh_flags & RTNH_F_DEAD) && hop->rtnh_ifindex > 0)
+			list[count++] = hop->rtnh_ifindex;
+		if (step >= left)
+			break;
+		left -= step;
+		hop = (const void *)((const char *)hop + step);
+	}
+	return count;
+}
+
 int nl_parse_neigh(const struct nlmsghdr *nlh, struct net_neigh *ret_neigh)
 {
 	const struct nlattr *table[NDA_MAX + 1] = { NULL };

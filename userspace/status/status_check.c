@@ -9,7 +9,7 @@ enum status_controller status_controller(const struct status *status)
 {
 	__u64 age = status->now_ns - status->info.heartbeat_ns;
 
-	if (!status->info.pid)
+	if (!status->info.pid || status->info.blocks & TALON_BLOCK_STOPPED)
 		return STATUS_STOPPED;
 	/* A heartbeat from this moment or, by a hair, from the next one. */
 	if (status->info.heartbeat_ns > status->now_ns || age <= STATUS_HEARTBEAT_FRESH_NS)
@@ -143,7 +143,46 @@ static bool check_datapath(const struct status *status, char *why, size_t size)
 	return false;
 }
 
-/* Sessions outlive the controller by the life of a key, and so does readiness; a process alone is not enough. */
+/* Into @text: the hazard that begins with @begin, or @otherwise. */
+static void find_hazard(const struct status *status, const char *begin, const char *otherwise, char *text, size_t size)
+{
+	const char *line = status->info.hazards, *end = line + sizeof(status->info.hazards);
+
+	snprintf(text, size, "%s", otherwise);
+	while (line < end && *line) {
+		const char *stop = memchr(line, '\n', end - line);
+		size_t len = (stop ? stop : end) - line;
+
+		if (len >= strlen(begin) && !memcmp(line, begin, strlen(begin))) {
+			snprintf(text, size, "%.*s", (int)len, line);
+			return;
+		}
+		line += len + 1;
+	}
+}
+
+/* Attached and running, and yet packets do not flow, or soon will not. */
+static bool is_blocked(const struct status *status, char *why, size_t size)
+{
+	__u32 blocks = status->info.blocks;
+
+	if (blocks & TALON_BLOCK_STARTING)
+		snprintf(why, size, "a controller is starting");
+	else if (blocks & TALON_BLOCK_STOPPED)
+		snprintf(why, size, "the controller was stopped");
+	else if (blocks & TALON_BLOCK_UPLINK)
+		find_hazard(status, "uplinks: ", "an uplink is missing", why, size);
+	else if (blocks & TALON_BLOCK_FORWARDING)
+		find_hazard(status, "net.ipv4.", "the kernel does not forward; run sysctl -w net.ipv4.ip_forward=1", why, size);
+	else
+		return false;
+	return true;
+}
+
+/*
+ * Sessions outlive a controller that died by the life of a key, and so does readiness: another one is about to take over. One that was told to stop
+ * is not ready.
+ */
 static bool check_ready(const struct status *status, char *why, size_t size)
 {
 	__u64 age_s = show_seconds_since(status, status->info.heartbeat_ns);
@@ -153,6 +192,10 @@ static bool check_ready(const struct status *status, char *why, size_t size)
 	if (!check_datapath(status, reason, sizeof(reason)) || !check_startup(status, reason, sizeof(reason))) {
 		colon = strchr(reason, ' ');
 		snprintf(why, size, "ready:%s", colon ? colon : " no");
+		return false;
+	}
+	if (is_blocked(status, reason, sizeof(reason))) {
+		snprintf(why, size, "ready: no: %s", reason);
 		return false;
 	}
 	if (status_controller(status) == STATUS_RUNNING) {

@@ -117,6 +117,13 @@ TALON_ASSERT_SIZE(struct talon_host_route, 12);
 
 /* Map "local4": LPM trie, struct talon_lpm4 -> __u32 (1). What "Local" lists: handed up with its mesh source, whatever else leads there. */
 
+enum talon_block {
+	TALON_BLOCK_STOPPED	= 1 << 0,	/* the controller was told to stop: nobody renews sessions, and it knew */
+	TALON_BLOCK_STARTING	= 1 << 1,	/* another controller loads its programs */
+	TALON_BLOCK_FORWARDING	= 1 << 2,	/* the kernel does not forward what comes in by an uplink; a hazard says by which sysctl */
+	TALON_BLOCK_UPLINK	= 1 << 3,	/* an uplink is gone, or the default route leads where we cannot follow; a hazard says which */
+};
+
 /* For status, which must work when the controller hangs or is gone. Text is UTF-8, always terminated. */
 struct talon_info {
 	__u32	layout;			/* TALON_LAYOUT_VERSION */
@@ -136,7 +143,7 @@ struct talon_info {
 	__u32	ready;			/* startup finished */
 	__u32	adoptions;		/* how often a new controller took this datapath over */
 	__u32	threaded;		/* bits of uplinks whose threads we switched on, in their order above */
-	__u32	pad;
+	__u32	blocks;			/* enum talon_block: why packets do not flow though all is attached */
 	__u64	reserved[7];
 };
 TALON_ASSERT_SIZE(struct talon_info, 32 + 32 + 16 + 240 + 128 + 16 + 64 + 1024 + 1024 + 32 + 8 + 64);
