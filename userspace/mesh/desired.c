@@ -289,6 +289,15 @@ static int tell_routes(struct mesh *mesh, const struct netmap *map)
 	return ret;
 }
 
+bool mesh_is_lazy(const struct mesh *mesh)
+{
+	const struct config_mesh *config = &mesh->config->mesh;
+
+	if (config->given & CONFIG_GIVEN_LAZY_CONN)
+		return config->lazy_conn;
+	return mesh->now.update.map.self.lazy || config->lazy_connection;
+}
+
 static int tell_peers(struct mesh *mesh, const struct netmap *map)
 {
 	struct peers_entry *list = calloc(map->peer_count + 1, sizeof(*list));
@@ -300,7 +309,7 @@ static int tell_peers(struct mesh *mesh, const struct netmap *map)
 	for (size_t i = 0; i < map->peer_count; i++)
 		list[i] = (struct peers_entry){ &map->peers[i], plane_find_peer(mesh->c, map->peers[i].key) };
 	if (!ret)
-		ret = peers_set(mesh->peers, list, map->peer_count, map->self.lazy || mesh->config->mesh.lazy_connection);
+		ret = peers_set(mesh->peers, list, map->peer_count, mesh_is_lazy(mesh));
 	free(list);
 	return ret;
 }

@@ -115,6 +115,8 @@ bool mesh_link_set(struct mesh_link *link, bool is_connected, const char *why);
 void mesh_apply(struct mesh *mesh);
 /* The same in the next turn, however often it is asked for in this one. */
 void mesh_apply_soon(struct mesh *mesh);
+/* Peers of the map in force are connected to when there is traffic. */
+bool mesh_is_lazy(const struct mesh *mesh);
 /* Takes @message's contents. */
 void mesh_take_map(struct mesh *mesh, struct mesh_message *message);
 void mesh_message_done(struct mesh_message *message);

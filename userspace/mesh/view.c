@@ -289,7 +289,7 @@ int mesh_snapshot(void *ctx, struct snapshot *s)
 		.ip = own_ip(mesh),
 		.public_key = text(key),
 		.fqdn = text(mesh->now.update.map.self.present ? mesh->now.update.map.self.fqdn : mesh->self.fqdn),
-		.lazy = mesh->now.update.map.self.lazy || mesh->config->mesh.lazy_connection,
+		.lazy = mesh_is_lazy(mesh),
 		.serial = mesh->now.update.map.serial,
 		.map_held_back = mesh->guard.is_holding,
 		.map_note = map_note(mesh),
