@@ -796,6 +796,8 @@ static void five_thousand_peers_and_a_thousand_routes_are_read_in_no_time(void *
 
 /* On disk */
 
+#define HOME "https://home.example:443"
+
 struct place {
 	char dir[32];
 	char path[64];
@@ -835,18 +837,19 @@ static void what_was_saved_is_loaded_by_its_owner_only(void **state)
 	struct stat st;
 	size_t len;
 
-	assert_int_equal(netmap_load(place->path, own, &bytes, &len), -ENOENT);
-	assert_int_equal(netmap_save(place->path, own, (const uint8_t *)"first", 5), 0);
-	assert_int_equal(netmap_save(place->path, own, (const uint8_t *)"second", 6), 0);
+	assert_int_equal(netmap_load(place->path, own, HOME, &bytes, &len), -ENOENT);
+	assert_int_equal(netmap_save(place->path, own, HOME, (const uint8_t *)"first", 5), 0);
+	assert_int_equal(netmap_save(place->path, own, HOME, (const uint8_t *)"second", 6), 0);
 	assert_int_equal(stat(place->path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(netmap_load(place->path, own, &bytes, &len), 0);
+	assert_int_equal(netmap_load(place->path, own, HOME, &bytes, &len), 0);
 	assert_int_equal(len, 6);
 	assert_memory_equal(bytes, "second", 6);
 	free(bytes);
-	assert_int_equal(netmap_load(place->path, other, &bytes, &len), -EBADMSG);
-	assert_int_equal(netmap_save(place->path, own, NULL, 0), 0);
-	assert_int_equal(netmap_load(place->path, own, &bytes, &len), 0);
+	assert_int_equal(netmap_load(place->path, other, HOME, &bytes, &len), -ESTALE);
+	assert_int_equal(netmap_load(place->path, own, "https://elsewhere.example:443", &bytes, &len), -ESTALE);
+	assert_int_equal(netmap_save(place->path, own, HOME, NULL, 0), 0);
+	assert_int_equal(netmap_load(place->path, own, HOME, &bytes, &len), 0);
 	assert_int_equal(len, 0);
 	free(bytes);
 }
@@ -854,25 +857,25 @@ static void what_was_saved_is_loaded_by_its_owner_only(void **state)
 static void a_damaged_map_is_not_loaded(void **state)
 {
 	struct place *place = *state;
-	uint8_t own[KEY_LEN] = { 7 }, file[200], *bytes;
+	uint8_t own[KEY_LEN] = { 7 }, file[300], *bytes;
 	size_t size, len;
 	FILE *f;
 
-	assert_int_equal(netmap_save(place->path, own, (const uint8_t *)"map", 3), 0);
+	assert_int_equal(netmap_save(place->path, own, HOME, (const uint8_t *)"map", 3), 0);
 	f = fopen(place->path, "r+e");
 	size = fread(file, 1, sizeof(file), f);
 	for (size_t i = 0; i < size; i++) {
 		fseek(f, i, SEEK_SET);
 		fputc(file[i] ^ 0x10, f);
 		fflush(f);
-		assert_int_equal(netmap_load(place->path, own, &bytes, &len), -EBADMSG);
+		assert_int_equal(netmap_load(place->path, own, HOME, &bytes, &len), -EBADMSG);
 		fseek(f, i, SEEK_SET);
 		fputc(file[i], f);
 		fflush(f);
 	}
 	for (size_t i = 0; i < size; i++) {
 		assert_int_equal(ftruncate(fileno(f), size - 1 - i), 0);
-		assert_int_equal(netmap_load(place->path, own, &bytes, &len), -EBADMSG);
+		assert_int_equal(netmap_load(place->path, own, HOME, &bytes, &len), -EBADMSG);
 	}
 	fclose(f);
 }

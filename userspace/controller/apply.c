@@ -280,51 +280,102 @@ static int apply_routes(struct controller *c, const struct plane_state *state)
 
 /* Access rules. */
 
-/* The new bank is whole before it holds, and holds before flows are judged again. */
-static int apply_acl(struct controller *c, const struct acl_table *table)
+static struct acl_maps acl_maps_of(const struct controller *c)
 {
-	const struct acl_maps maps = {
+	return (struct acl_maps){
 		.src = datapath_map_fd(c->dp, DATAPATH_MAP_ACL_SRC4),
 		.dst = datapath_map_fd(c->dp, DATAPATH_MAP_ACL_DST4),
 		.ports = datapath_map_fd(c->dp, DATAPATH_MAP_ACL_PORTS),
 		.bits = datapath_map_fd(c->dp, DATAPATH_MAP_ACL_BITS),
 	};
-	struct talon_config next = c->map_config;
-	uint8_t digest[ACL_DIGEST_LEN] = {};
+}
+
+/* A bank is whole before it holds, and holds before flows are judged again. */
+static int use_bank(struct controller *c, unsigned bank, bool is_enforced)
+{
+	const struct talon_config old = c->map_config;
 	int ret;
 
-	if (table) {
-		acl_digest(table, digest);
-		if (c->has_acl && !memcmp(digest, c->acl_digest, sizeof(digest)))
-			return 0;
-		next.acl_bank = !c->map_config.acl_bank;
-		next.flags |= TALON_F_ACL;
-		ret = acl_write(table, &maps, next.acl_bank);
-		if (ret)
-			return ret;
-	} else {
-		next.flags &= ~TALON_F_ACL;
-	}
-	if (!memcmp(&next, &c->map_config, sizeof(next)))
+	c->map_config.acl_bank = bank;
+	c->map_config.flags &= ~TALON_F_ACL;
+	if (is_enforced)
+		c->map_config.flags |= TALON_F_ACL;
+	if (!memcmp(&old, &c->map_config, sizeof(old)))
 		return 0;
-	c->map_config = next;
 	c->map_writes++;
 	ret = map_write_config(c);
 	if (ret)
+		c->map_config = old;
+	else
+		map_bump_generation(c);
+	return ret;
+}
+
+/* Needs no room in any map, so it can always be had. */
+static int close_acl(struct controller *c)
+{
+	const struct acl_maps maps = acl_maps_of(c);
+	const unsigned bank = !c->map_config.acl_bank;
+	int ret;
+
+	if (c->acl_is_closed)
+		return 0;
+	ret = acl_write_closed(&maps, bank);
+	if (!ret)
+		ret = use_bank(c, bank, true);
+	c->acl_is_closed = !ret;
+	c->has_acl &= ret != 0;
+	return ret;
+}
+
+/* Rules where there were none begin with none that lets anything in: what an earlier process left open does not stay so while they are written. */
+static int write_acl(struct controller *c, const struct acl_table *table)
+{
+	const struct acl_maps maps = acl_maps_of(c);
+	uint8_t digest[ACL_DIGEST_LEN];
+	unsigned bank;
+	int ret = 0;
+
+	acl_digest(table, digest);
+	if (c->has_acl && !memcmp(digest, c->acl_digest, sizeof(digest)))
+		return 0;
+	if (!(c->map_config.flags & TALON_F_ACL))
+		ret = close_acl(c);
+	bank = !c->map_config.acl_bank;
+	if (!ret)
+		ret = acl_write(table, &maps, bank);
+	if (!ret)
+		ret = use_bank(c, bank, true);
+	if (ret)
 		return ret;
-	map_bump_generation(c);
-	c->has_acl = table != NULL;
+	c->acl_is_closed = false;
+	c->has_acl = true;
 	memcpy(c->acl_digest, digest, sizeof(digest));
 	return 0;
 }
 
-int plane_set_acl(struct controller *c, const struct acl_table *table, char *err, size_t errlen)
+/*
+ * Rules that cannot be written leave nothing open: the old ones are about peers and addresses that change with what follows. Returns false if not even
+ * that can be had; then nothing may follow.
+ */
+static bool apply_acl(struct controller *c, const struct plane_state *state, struct verdict *v)
 {
-	int ret = c->is_ready ? apply_acl(c, table) : -EAGAIN;
+	int ret = 0;
 
-	if (ret)
-		snprintf(err, errlen, "access rules: %s", strerror(-ret));
-	return ret;
+	if (!state->acl && !state->is_closed) {
+		c->has_acl = c->acl_is_closed = false;
+		ret = use_bank(c, c->map_config.acl_bank, false);
+		note(v, ret, "access rules: %s", strerror(-ret));
+		return true;
+	}
+	if (!state->is_closed)
+		ret = write_acl(c, state->acl);
+	if (!ret && !state->is_closed)
+		return true;
+	note(v, ret, "access rules cannot be written: %s; until then nothing is let in", strerror(-ret));
+	ret = close_acl(c);
+	note(v, ret, "access rules cannot be closed: %s", strerror(-ret));
+	return !ret;
 }
 
 /* The rest. */
@@ -386,8 +437,11 @@ int plane_apply(struct controller *c, const struct plane_state *state, char *err
 		snprintf(err, errlen, "the datapath is being loaded");
 		return -EAGAIN;
 	}
-	ret = apply_acl(c, state->acl);
-	note(&v, ret, "access rules: %s", strerror(-ret));
+	if (!apply_acl(c, state, &v)) {
+		mark_wanted(c, state);
+		remove_departed(c, clock_boot_ns());
+		return v.ret;
+	}
 	if (!c->tables_known)
 		apply_read_tables(c);
 	apply_peers(c, state, &v);

@@ -237,7 +237,7 @@ static const char *daemon_status(const struct mesh *mesh)
 	case MANAGEMENT_CONNECTED:
 		return "Connected";
 	default:
-		return mesh->has_map && mesh->has_applied ? "Connected" : "Connecting";
+		return mesh->has_map && mesh->has_applied && !mesh->map_is_void ? "Connected" : "Connecting";
 	}
 }
 
@@ -251,6 +251,8 @@ static const char *why_not_ready(const struct mesh *mesh)
 		return "the network map is not applied yet";
 	if (mesh->state == MANAGEMENT_NEEDS_LOGIN)
 		return "management does not know this peer";
+	if (mesh->map_is_void)
+		return "no network map yet";
 	return mesh->apply_why;
 }
 
