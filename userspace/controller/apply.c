@@ -110,6 +110,7 @@ static int update_peer(struct controller *c, uint64_t now, uint32_t id, const st
 	struct talon_peer_info info = c->infos[id];
 
 	device_set_peer_psk(c->device, id, &peer->preshared_key);
+	device_confirm_peer(c->device, now, id);
 	memset(info.name, 0, sizeof(info.name));
 	fill_info(&info, peer);
 	if (!memcmp(&info, &c->infos[id], sizeof(info)))
