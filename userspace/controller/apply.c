@@ -12,6 +12,7 @@
 /* What goes wrong first is told; the rest is done all the same. */
 struct verdict {
 	int ret;
+	size_t left_out;	/* peers of the mesh for which there is no room */
 	char *err;
 	size_t errlen;
 };
@@ -140,11 +141,12 @@ static void remove_departed(struct controller *c, uint64_t now)
 	}
 }
 
-static void note_peer(struct verdict *v, const struct plane_peer *peer, int ret)
+static void note_peer(struct verdict *v, const struct plane_peer *peer, int ret, bool is_of_mesh)
 {
 	char key[KEY_BASE64_LEN + 1];
 
-	if (!ret || v->ret)
+	v->left_out += ret == -ENOSPC && is_of_mesh;
+	if (!ret || v->ret || (ret == -ENOSPC && is_of_mesh))
 		return;
 	key_to_base64(peer->public_key, key);
 	note(v, ret, "Peer %s cannot be added: %s", key, ret == -ENOSPC ? "there is no room; raise MaxPeers" : strerror(-ret));
@@ -154,13 +156,11 @@ static void apply_peers(struct controller *c, const struct plane_state *state, s
 {
 	uint64_t now = clock_boot_ns();
 
-	mark_wanted(c, state);
-	remove_departed(c, now);
 	for (size_t i = 0; i < state->peer_count; i++) {
 		const struct plane_peer *peer = &state->peers[i];
 		uint32_t id = device_find_peer(c->device, peer->public_key);
 
-		note_peer(v, peer, id == TALON_PEER_NONE ? add_peer(c, now, peer) : update_peer(c, now, id, peer));
+		note_peer(v, peer, id == TALON_PEER_NONE ? add_peer(c, now, peer) : update_peer(c, now, id, peer), plane_is_pinned(c));
 	}
 }
 
@@ -234,6 +234,46 @@ int apply_read_tables(struct controller *c)
 	if (!ret)
 		ret = read_table(c, DATAPATH_MAP_ROUTES4, &c->routes);
 	c->tables_known = !ret;
+	return ret;
+}
+
+static int list_networks(const struct plane_state *state, struct prefixes *ret_networks)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < state->peer_count && !ret; i++) {
+		const struct plane_peer *peer = &state->peers[i];
+
+		for (size_t j = 0; j < peer->allowed_count && !ret; j++) {
+			if (peer->allowed[j].family == AF_INET)
+				ret = prefixes_add(ret_networks, peer->allowed[j].addr.word[0], peer->allowed[j].prefixlen, 0);
+		}
+	}
+	prefixes_sort(ret_networks);
+	return ret;
+}
+
+/*
+ * Before any new rule holds, and before a number that is free now is another peer's: networks of peers that are gone, and those that are nobody's any
+ * more. One that goes from one peer to another that stays is changed later, in one step.
+ */
+static int close_allowed(struct controller *c, const struct plane_state *state)
+{
+	struct prefixes networks = {}, kept = {};
+	int ret = list_networks(state, &networks);
+
+	for (size_t i = 0; i < c->allowed.count && !ret; i++) {
+		const struct prefix *p = &c->allowed.list[i];
+
+		if (p->value < c->peers_max && c->infos[p->value].present && prefixes_find(&networks, p->addr, p->len))
+			ret = prefixes_add(&kept, htonl(p->addr), p->len, p->value);
+	}
+	if (!ret)
+		ret = apply_table(c, DATAPATH_MAP_ALLOWED4, &c->allowed, &kept);
+	prefixes_done(&kept);
+	prefixes_done(&networks);
+	if (c->sees_change)
+		map_bump_generation(c);
 	return ret;
 }
 
@@ -438,13 +478,14 @@ int plane_apply(struct controller *c, const struct plane_state *state, char *err
 		snprintf(err, errlen, "the datapath is being loaded");
 		return -EAGAIN;
 	}
-	if (!apply_acl(c, state, &v)) {
-		mark_wanted(c, state);
-		remove_departed(c, clock_boot_ns());
-		return v.ret;
-	}
 	if (!c->tables_known)
 		apply_read_tables(c);
+	mark_wanted(c, state);
+	remove_departed(c, clock_boot_ns());
+	ret = close_allowed(c, state);
+	note(&v, ret, "allowed IPs: %s", strerror(-ret));
+	if (!apply_acl(c, state, &v))
+		return v.ret;
 	apply_peers(c, state, &v);
 	ret = apply_allowed(c, state);
 	note(&v, ret, "allowed IPs: %s", strerror(-ret));
@@ -459,6 +500,9 @@ int plane_apply(struct controller *c, const struct plane_state *state, char *err
 	ret = hosts_set(c, state, !plane_is_pinned(c), v.ret ? (char[1]){} : err, v.ret ? 1 : errlen);
 	if (!v.ret)
 		v.ret = ret;
+	if (v.left_out)		/* the last of all troubles: those that fit are served */
+		note(&v, -EUSERS, "there is room for %u peers, and %zu are wanted: %zu are left out; raise MaxPeers", c->peers_max, state->peer_count,
+			v.left_out);
 	describe(c, state);
 	c->has_applied = true;
 	if (c->is_ready)

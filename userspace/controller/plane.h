@@ -44,10 +44,10 @@ struct plane_state {
 /*
  * While the datapath is being loaded (until events.ready) there are no peers: what returns an int says -EAGAIN, the others do nothing.
  *
- * Compares with what is and changes only the difference: sessions, endpoints and flows of peers that stay go on. Order: new rules before new
- * peers, departed peers before their addresses are given to others. Idempotent. On error as much as possible is applied, one line is in @err and
+ * Compares with what is and changes only the difference: sessions, endpoints and flows of peers that stay go on. Order: departed peers and
+ * their addresses, new rules, new peers, new addresses. Idempotent. On error as much as possible is applied, one line is in @err and
  * the call can be repeated. Rules that cannot be written are replaced by none that lets anything in; if not even that can be had, departed peers go and
- * nothing else is applied. Peers beyond the maps' room are left out with -ENOSPC.
+ * nothing else is applied. Peers beyond the maps' room are left out: -EUSERS if nothing else went wrong.
  */
 int plane_apply(struct controller *c, const struct plane_state *state, char *err, size_t errlen);
 

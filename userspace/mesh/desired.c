@@ -359,6 +359,16 @@ static int tell_peers(struct mesh *mesh, const struct netmap *map, const struct 
 	return ret;
 }
 
+/* No trouble of the map's: whoever fits is served, and who does not is said. */
+static void report_room(struct mesh *mesh, const char *why)
+{
+	if (*why && !*mesh->room_why) {
+		log_warn("network map: %s", why);
+		mesh_event(mesh, "WARNING", "NETWORK", "%s", why);
+	}
+	snprintf(mesh->room_why, sizeof(mesh->room_why), "%s", why);
+}
+
 static int plane_part(struct mesh *mesh, const struct netmap *map, const struct netmap_self *self, struct desired *d, char *why, size_t size)
 {
 	struct plane_state state = { .mesh_addr = self->addr, .mesh_prefixlen = self->prefixlen };
@@ -377,6 +387,9 @@ static int plane_part(struct mesh *mesh, const struct netmap *map, const struct 
 	state.host_routes = d->host_routes;
 	state.host_route_count = d->host_route_count;
 	ret = plane_apply(mesh->c, &state, why, size);
+	report_room(mesh, ret == -EUSERS ? why : "");
+	if (ret == -EUSERS)
+		ret = *why = 0;
 	if (acl_ret)
 		snprintf(why, size, "%s; until then nothing is let in", acl_why);
 	acl_free(table);

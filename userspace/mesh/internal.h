@@ -85,6 +85,7 @@ struct mesh {
 	bool has_no_verdict;		/* management will still say whether we may join at all */
 	bool ends;
 	int result;
+	char room_why[200];		/* peers that were left out for want of room; empty: none */
 	char apply_why[200];		/* why the last apply was not whole; empty: it was */
 	struct netmap_self self;	/* fqdn is ours */
 

@@ -324,7 +324,7 @@ static int start_management(struct mesh *mesh, const struct control_up *up)
 			.lazy_connection = from->lazy_connection,
 		},
 		/* A node that was in the mesh before goes on by its last map; one that never was has nothing to wait for, but for a service. */
-		.once = (!mesh->has_map || mesh->map_is_void) && !from->is_service,
+		.once = !mesh->has_map && !from->is_service,
 	};
 	int ret = management_new(mesh->loop, &config, &events, mesh, &mesh->management);
 

@@ -268,6 +268,8 @@ static char *map_note(const struct mesh *mesh)
 {
 	if (mesh->guard.is_holding)
 		return text(mesh->guard.why);
+	if (*mesh->room_why)
+		return text(mesh->room_why);
 	return text(mesh->map_is_old ? "the map of the last run; management has not confirmed it yet" : "");
 }
 
