@@ -11,7 +11,7 @@ _talon()
 		--log-format"
 	local mesh="--management-url --setup-key --setup-key-file --hostname --config --state-dir --daemon-addr --preshared-key
 		--disable-client-routes --disable-server-routes --disable-firewall --block-lan-access --block-inbound --force-relay
-		--enable-lazy-connection --extra-dns-labels --dns-forwarder-port --foreground-mode --agent --log-file --profile --enable-rosenpass
+		--enable-lazy-connection --lazy-conn --extra-dns-labels --dns-forwarder-port --foreground-mode --agent --log-file --profile --enable-rosenpass
 		--interface-name --wireguard-port"
 
 	COMPREPLY=()

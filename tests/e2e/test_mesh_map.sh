@@ -184,22 +184,30 @@ test_peer_deleted_while_it_was_off_does_not_live_on_its_last_map() {
 mesh_said() { grep -c "$1" "$RUN/log/mesh.now" || true; }
 refused_more() { [ "$(mesh_said "unknown peer without a setup key")" -gt "$1" ]; }
 
-test_empty_map_is_held_back_until_it_is_said_again() {
+test_empty_map_closes_at_once_and_tears_ways_down_when_it_is_said_again() {
+	local before
 	ready lap
 	finally "mesh unroute nothing; mesh push; ready lap"
+	before=$(about_peer lap node lastWireguardHandshake)
 	mesh empty node
-	wait_for 5 "the map to be held back" member_says node .talon.mapHeldBack
-	member node status | grep -F "HELD BACK"
+	wait_for 5 "the ways to be kept" member_says node .talon.waysKept
+	member node status | grep -F "KEPT"
 	member_says node '.talon.mapNote | test("is empty")'
-	all_answered lap $GW 20
+	wait_for 2 "the gateway to be out of reach" not answers lap $GW
+	# Taken back, it is as before: nothing has to be built anew.
+	mesh push
+	wait_for 5 "the gateway to answer" answers lap $GW
+	equal "last handshake" "$before" "$(about_peer lap node lastWireguardHandshake)"
 	mesh empty node
-	wait_for 5 "the map to be applied" member_says node '.peers.total == 0'
-	wait_for 5 "the gateway to be out of reach" not answers lap $GW
+	wait_for 5 "the ways to be kept" member_says node .talon.waysKept
+	mesh empty node
+	wait_for 5 "the ways to be torn down" not member_says node .talon.waysKept
+	member_says node '.peers.total == 0 and .talon.datapath.peers.total == 0'
 	mesh route nothing peer=node network=10.250.0.0/16
 	ready lap
 }
 
-test_map_without_most_peers_is_held_back_and_forgotten_when_the_next_has_them() {
+test_map_without_most_peers_closes_at_once_and_is_forgotten_when_the_next_has_them() {
 	local lines
 	finally "mesh policy default"
 	ready lap
@@ -208,11 +216,11 @@ test_map_without_most_peers_is_held_back_and_forgotten_when_the_next_has_them() 
 	wait_for 5 "the map with all peers" member_says node '.peers.total >= 4'
 	lines=$(log_lines node)
 	mesh policy default sources=two destinations=node
-	wait_for 5 "the map to be held back" member_says node .talon.mapHeldBack
+	wait_for 5 "the ways to be kept" member_says node .talon.waysKept
 	logged_since node "$lines" "takes away [0-9]+ of [0-9]+ peers"
-	all_answered lap $GW 20
+	not answers lap $GW
 	mesh policy default
-	wait_for 5 "the guard to let go" not member_says node .talon.mapHeldBack
+	wait_for 5 "the guard to let go" not member_says node .talon.waysKept
 	ready lap
 }
 

@@ -49,7 +49,7 @@ struct plane {
 /* A peer that is not ours, towards the other. */
 struct stock {
 	int peer;
-	bool is_on, is_controller, is_busy, lazy;
+	bool is_on, is_controller, is_busy, lazy, no_ice;
 	char ufrag[17], pwd[33];
 	uint8_t session[5], remote_session[5];
 	struct ice_agent *agent;
@@ -58,7 +58,7 @@ struct stock {
 	bool relay_ready, remote_has_relay, is_watched;
 	struct loop_timer guard, busy, endpoint, watch;
 	uint64_t guard_wait, seen_handshake;
-	bool no_handshakes;
+	bool no_handshakes, heard_credentials;
 	unsigned dropped_candidates, agents_made, watch_kills;
 	char heard_relay[256];
 };
@@ -787,8 +787,9 @@ static void stock_send(struct node *node, enum signal_type type)
 	struct stock *s = &node->stock;
 	struct signal_body body = { .type = type, .wg_port = 51820, .has_session_id = true };
 
-	strcpy(body.ufrag, s->ufrag);
-	strcpy(body.pwd, s->pwd);
+	body.has_session_id = !s->no_ice;
+	strcpy(body.ufrag, s->no_ice ? "" : s->ufrag);
+	strcpy(body.pwd, s->no_ice ? "" : s->pwd);
 	memcpy(body.session_id, s->session, sizeof(s->session));
 	snprintf(body.relay, sizeof(body.relay), "%s", home_of(node) ? home_of(node) : "");
 	signal_from(node, s->peer, &body, NULL, NULL);
@@ -800,7 +801,7 @@ static void stock_guard_due(void *ctx)
 	struct stock *s = &node->stock;
 	const bool relay_possible = s->remote_has_relay && home_of(node);
 
-	if (!s->agent || (relay_possible && !s->relay_ready))
+	if ((!s->agent && !s->no_ice) || (relay_possible && !s->relay_ready) || (s->no_ice && !s->relay_ready))
 		stock_send(node, SIGNAL_OFFER);
 	loop_timer_after(node->world->loop, &s->guard, s->guard_wait);
 	s->guard_wait = s->guard_wait * 2 > 35 * SEC ? 35 * SEC : s->guard_wait * 2;
@@ -957,6 +958,9 @@ static void stock_hear_ice(struct node *node, const struct signal_body *body)
 	struct stock *s = &node->stock;
 	struct ice_agent_config config = { .is_controlling = s->is_controller };
 
+	s->heard_credentials = body->ufrag[0] || body->pwd[0] || body->has_session_id;
+	if (s->no_ice)
+		return;
 	if (s->agent && (!body->has_session_id || !memcmp(s->remote_session, body->session_id, 5)))
 		return;
 	if (s->agent) {

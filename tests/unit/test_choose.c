@@ -221,7 +221,7 @@ static struct netmap map_of(struct netmap_peer *peers, size_t count, uint64_t se
 	return (struct netmap){ .present = true, .serial = serial, .peers = peers, .peer_count = count };
 }
 
-static void a_map_that_takes_most_peers_away_waits(void **state)
+static void a_map_that_takes_most_peers_away_leaves_their_ways_a_while(void **state)
 {
 	static const struct { size_t now, next; bool held; } cases[] = {
 		{ 10, 10, false }, { 10, 5, false }, { 10, 4, true }, { 10, 0, true }, { 1, 0, true }, { 2, 1, false }, { 0, 0, false }, { 3, 1, true },
@@ -232,14 +232,14 @@ static void a_map_that_takes_most_peers_away_waits(void **state)
 		struct netmap now = map_of(a, cases[i].now, 5), next = map_of(b, cases[i].next, 6);
 		struct guard guard = {};
 
-		assert_int_equal(guard_judge(&guard, &now, &next, 1000), cases[i].held ? GUARD_HOLD : GUARD_APPLY);
+		assert_int_equal(guard_judge(&guard, &now, &next, 1000), cases[i].held ? GUARD_KEEP_WAYS : GUARD_APPLY);
 		assert_int_equal(guard.is_holding, cases[i].held);
 		if (!cases[i].held)
 			continue;
 		assert_true(*guard.why);
 		assert_int_equal(guard_deadline(&guard), 1000 + GUARD_WINDOW_NS);
 		/* Said again in the same breath (a stream opened anew) it goes on waiting, and not any longer for that. */
-		assert_int_equal(guard_judge(&guard, &now, &next, 2000), GUARD_HOLD);
+		assert_int_equal(guard_judge(&guard, &now, &next, 2000), GUARD_KEEP_WAYS);
 		assert_int_equal(guard_deadline(&guard), 1000 + GUARD_WINDOW_NS);
 		next.serial = 7;
 		assert_int_equal(guard_judge(&guard, &now, &next, 3000), GUARD_APPLY);
@@ -254,10 +254,10 @@ static void the_window_ends_and_a_good_map_ends_it_sooner(void **state)
 	struct guard guard = {};
 
 	assert_int_equal(guard_judge(&guard, NULL, &empty, 0), GUARD_APPLY);	/* nothing to lose */
-	assert_int_equal(guard_judge(&guard, &now, &empty, 0), GUARD_HOLD);
+	assert_int_equal(guard_judge(&guard, &now, &empty, 0), GUARD_KEEP_WAYS);
 	assert_int_equal(guard_judge(&guard, &now, &good, 1), GUARD_APPLY);
 	assert_int_equal(guard_deadline(&guard), UINT64_MAX);
-	assert_int_equal(guard_judge(&guard, &now, &empty, 10), GUARD_HOLD);
+	assert_int_equal(guard_judge(&guard, &now, &empty, 10), GUARD_KEEP_WAYS);
 	assert_int_equal(guard_judge(&guard, &now, &empty, 10 + GUARD_WINDOW_NS), GUARD_APPLY);
 }
 
@@ -272,7 +272,7 @@ int main(void)
 		cmocka_unit_test(one_prefix_in_two_networks_goes_through_the_first),
 		cmocka_unit_test(selecting_replaces_appends_and_clears),
 		cmocka_unit_test(groups_are_listed_by_length_address_and_id_and_domains_first),
-		cmocka_unit_test(a_map_that_takes_most_peers_away_waits),
+		cmocka_unit_test(a_map_that_takes_most_peers_away_leaves_their_ways_a_while),
 		cmocka_unit_test(the_window_ends_and_a_good_map_ends_it_sooner),
 	};
 

@@ -890,7 +890,7 @@ static void a_mesh_is_configured_by_netbirds_variables(void **state)
 		"NB_WIREGUARD_PORT=51999", "NB_MTU=1300", "NB_PRESHARED_KEY=" KEY_A, "NB_LOG_LEVEL=trace", "NB_LOG_FORMAT=json",
 		"NB_LOG_FILE=console", "NB_DAEMON_ADDR=unix:///run/x.sock", "NB_DISABLE_CLIENT_ROUTES=1", "NB_DISABLE_SERVER_ROUTES=T",
 		"NB_DISABLE_FIREWALL=true", "NB_BLOCK_LAN_ACCESS=True", "NB_BLOCK_INBOUND=TRUE", "NB_FORCE_RELAY=true",
-		"NB_ENABLE_EXPERIMENTAL_LAZY_CONN=true", "NB_EXTRA_DNS_LABELS=one, Two.x,*.three", "NB_DNS_FORWARDER_PORT=5353",
+		"NB_ENABLE_EXPERIMENTAL_LAZY_CONN=true", "NB_LAZY_CONN=off", "NB_EXTRA_DNS_LABELS=one, Two.x,*.three", "NB_DNS_FORWARDER_PORT=5353",
 		"NB_FOREGROUND_MODE=t", "NB_DISABLE_DNS=true", "NB_PROFILE=default", "NB_ENTRYPOINT_LOGIN_TIMEOUT=5", "TALON_AGENT=yes", NULL,
 	};
 
@@ -909,11 +909,12 @@ static void a_mesh_is_configured_by_netbirds_variables(void **state)
 	assert_string_equal(config.mesh.control_socket, "/run/x.sock");
 	assert_true(config.mesh.disable_client_routes && config.mesh.disable_server_routes && config.mesh.disable_firewall);
 	assert_true(config.mesh.block_lan_access && config.mesh.block_inbound && config.mesh.force_relay && config.mesh.lazy_connection);
+	assert_true(config.mesh.given & CONFIG_GIVEN_LAZY_CONN && !config.mesh.lazy_conn);
 	assert_int_equal(config.mesh.dns_label_count, 3);
 	assert_string_equal(config.mesh.dns_labels[1], "two.x");
 	assert_int_equal(config.mesh.dns_forwarder_port, 5353);
 	assert_true(config.mesh.foreground && config.mesh.agent);
-	assert_int_equal(config.mesh.given, 0x3ff);
+	assert_int_equal(config.mesh.given, 0x7ff);
 	assert_int_equal(config.note_count, 0);
 }
 

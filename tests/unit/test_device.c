@@ -115,6 +115,39 @@ static void a_preshared_key_works_when_both_have_it(void **state)
 	world_free(w);
 }
 
+/*
+ * As after a restart: b was taken over, with its session, and its preshared key is not known yet. A peer that has none, or another, gets no session out
+ * of that; the one that was there goes on; and what was wanted meanwhile begins when the key is known.
+ */
+static void a_peer_that_was_taken_over_makes_no_handshake_before_its_preshared_key_is_known(void **state)
+{
+	struct world *w = world_new(40);
+	PAIR(w, a, b);
+	struct device_peer_config to_b = peer_config(b), to_a = peer_config(a);
+
+	to_b.is_unconfirmed = true;
+	assert_int_equal(device_add_peer(a->device, w->now_ns, 0, &to_b), 0);
+	assert_int_equal(device_add_peer(b->device, w->now_ns, 0, &to_a), 0);
+	device_want_handshake(b->device, w->now_ns, 0);
+	world_settle(w);
+	assert_int_equal(drops(a, HANDSHAKE_UNCONFIRMED), 1);
+	assert_int_equal(a->tx[0] | b->tx[0], 0);
+	assert_int_equal(device_want_handshake(a->device, w->now_ns, 0), 0);
+	assert_int_equal(initiations_of(a), 0);
+	set_psk(a, 5);
+	set_psk(b, 5);
+	assert_int_equal(initiations_of(a), 0);
+	assert_int_equal(device_confirm_peer(a->device, w->now_ns, 0), 0);
+	assert_int_equal(initiations_of(a), 1);		/* which was put off */
+	w->now_ns += 100 * MSEC;
+	world_settle(w);
+	assert_true(talks_both_ways(w));
+	assert_int_equal(device_confirm_peer(a->device, w->now_ns, 0), 0);
+	assert_int_equal(initiations_of(a), 1);
+	assert_int_equal(device_confirm_peer(a->device, w->now_ns, 7), -ENOENT);
+	world_free(w);
+}
+
 static void a_wrong_preshared_key_gives_no_session(void **state)
 {
 	struct world *w = world_new_pair(4);
@@ -1756,6 +1789,7 @@ int main(void)
 		cmocka_unit_test(a_handshake_lets_packets_through_both_ways),
 		cmocka_unit_test(published_sessions_say_what_the_data_path_needs),
 		cmocka_unit_test(a_preshared_key_works_when_both_have_it),
+		cmocka_unit_test(a_peer_that_was_taken_over_makes_no_handshake_before_its_preshared_key_is_known),
 		cmocka_unit_test(a_wrong_preshared_key_gives_no_session),
 		cmocka_unit_test(the_responder_sends_nothing_before_the_first_packet),
 		cmocka_unit_test(held_packets_wait_for_the_session_they_asked_for),

@@ -396,11 +396,11 @@ static void talon_says_more_than_netbird(void **state)
 	snapshot.datapath_ready = false;
 	snapshot.datapath_why = "no mesh address yet";
 	assert_has(&snapshot, TEXT, true, "\nPeers count: 1/1 Connected\n\nReady: no, no mesh address yet\n"
-					  "Map: serial 12, the next one is HELD BACK, from the last run\n"
+					  "Map: serial 12, the ways of peers that it took away are KEPT for now, from the last run\n"
 					  "Management since: 40 seconds ago\nSignal since: 39 seconds ago\n");
 	assert_has(&snapshot, JSON, true,
 		",\"sshServer\":{\"enabled\":false,\"sessions\":[]},\"talon\":{\"daemonStatus\":\"Connected\",\"ready\":false,"
-		"\"why\":\"no mesh address yet\",\"serial\":12,\"mapHeldBack\":true,\"mapNote\":\"from the last run\","
+		"\"why\":\"no mesh address yet\",\"serial\":12,\"waysKept\":true,\"mapNote\":\"from the last run\","
 		"\"managementSince\":\"2026-11-23T00:30:20Z\",\"signalSince\":\"2026-11-23T00:30:21Z\",\"datapath\":null}}");
 	text = render(&snapshot, NULL, YAML, false, NULL);
 	assert_null(strstr(text, "talon"));

@@ -581,46 +581,49 @@ static void routes_are_skipped_one_by_one(void **state)
 	netmap_update_done(&update);
 }
 
-static void relays_absent_are_no_relays_and_a_bad_token_changes_nothing(void **state)
+/* What each kind of message says about servers: "-" nothing, "none" no relays, else the relay. */
+static void only_a_whole_configuration_takes_relays_away(void **state)
 {
-	Management__RelayConfig relay = MANAGEMENT__RELAY_CONFIG__INIT;
-	struct made *made = made_new();
-	struct netmap_update update;
+	static const struct { const char *url, *token, *signature; bool stun, signal, present; const char *relay; } cases[] = {
+		/* a map of 0.74.0 carries metrics alone: a field that we do not know */
+		{ NULL, NULL, NULL, false, false, false, "-" },
+		{ NULL, NULL, NULL, true, false, true, "none" },
+		{ NULL, NULL, NULL, false, true, true, "none" },
+		{ "rels://relay.example:443", "123", "4wKrEppJqd5YmGFHR7LvuB7+rLMOI6uP/9Za1R3+YLM=", false, false, true, "rels://relay.example:443" },
+		{ "rels://relay.example:443", "123", "4wKrEppJqd5YmGFHR7LvuB7+rLMOI6uP/9Za1R3+YLM=", true, true, true, "rels://relay.example:443" },
+		/* a token or an address that cannot be read is not "no relays", alone or among the others */
+		{ "rels://relay.example:443", "123", "AAAA", false, false, true, "-" },
+		{ "rels://relay.example:443", "123", "AAAA", true, true, true, "-" },
+		{ "http://x", "123", "4wKrEppJqd5YmGFHR7LvuB7+rLMOI6uP/9Za1R3+YLM=", true, true, true, "-" },
+	};
 
-	made->sync.network_map = NULL;
-	made->sync.netbird_config = &made->servers;
-	update = parse_made(made);
-	assert_true(update.servers.present);
-	assert_true(update.servers.relay.present);
-	assert_int_equal(update.servers.relay.url_count, 0);
-	assert_int_equal(update.servers.stun_count, 0);
-	assert_null(update.servers.signal);
-	assert_false(update.map.present);
-	netmap_update_done(&update);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		Management__RelayConfig relay = MANAGEMENT__RELAY_CONFIG__INIT;
+		Management__HostConfig stun = MANAGEMENT__HOST_CONFIG__INIT, signal = MANAGEMENT__HOST_CONFIG__INIT;
+		Management__HostConfig *stuns[] = { &stun };
+		char *urls[] = { (char *)cases[i].url };
+		struct made *made = made_new();
+		struct netmap_update update;
 
-	made = made_new();
-	made->sync.network_map = NULL;
-	made->sync.netbird_config = &made->servers;
-	made->servers.relay = &relay;
-	relay.urls = (char *[]){ "rels://relay.example:443", "http://x" };
-	relay.n_urls = 2;
-	relay.token_payload = "123";
-	relay.token_signature = "AAAA";
-	update = parse_made(made);
-	assert_false(update.servers.relay.present);
-	assert_int_equal(update.map.skipped, 2);
-	netmap_update_done(&update);
-
-	made = made_new();
-	made->sync.network_map = NULL;
-	made->sync.netbird_config = &made->servers;
-	made->servers.relay = &relay;
-	relay.token_signature = "4wKrEppJqd5YmGFHR7LvuB7+rLMOI6uP/9Za1R3+YLM=";
-	update = parse_made(made);
-	assert_true(update.servers.relay.present);
-	assert_int_equal(update.servers.relay.url_count, 1);
-	assert_string_equal(update.servers.relay.urls[0], "rels://relay.example:443");
-	netmap_update_done(&update);
+		made->sync.network_map = NULL;
+		made->sync.netbird_config = &made->servers;
+		stun.uri = "stun:10.99.0.1:3478";
+		signal.uri = "10.99.0.1:8081";
+		made->servers.n_stuns = cases[i].stun;
+		made->servers.stuns = stuns;
+		made->servers.signal = cases[i].signal ? &signal : NULL;
+		relay.urls = urls;
+		relay.n_urls = 1;
+		relay.token_payload = (char *)cases[i].token;
+		relay.token_signature = (char *)cases[i].signature;
+		made->servers.relay = cases[i].url ? &relay : NULL;
+		update = parse_made(made);
+		assert_int_equal(update.servers.present, cases[i].present);
+		assert_int_equal(update.servers.relay.present, strcmp(cases[i].relay, "-") != 0);
+		if (update.servers.relay.present)
+			assert_string_equal(update.servers.relay.url_count ? update.servers.relay.urls[0] : "none", cases[i].relay);
+		netmap_update_done(&update);
+	}
 }
 
 static void checks_name_files(void **state)
@@ -793,6 +796,8 @@ static void five_thousand_peers_and_a_thousand_routes_are_read_in_no_time(void *
 
 /* On disk */
 
+#define HOME "https://home.example:443"
+
 struct place {
 	char dir[32];
 	char path[64];
@@ -832,18 +837,19 @@ static void what_was_saved_is_loaded_by_its_owner_only(void **state)
 	struct stat st;
 	size_t len;
 
-	assert_int_equal(netmap_load(place->path, own, &bytes, &len), -ENOENT);
-	assert_int_equal(netmap_save(place->path, own, (const uint8_t *)"first", 5), 0);
-	assert_int_equal(netmap_save(place->path, own, (const uint8_t *)"second", 6), 0);
+	assert_int_equal(netmap_load(place->path, own, HOME, &bytes, &len), -ENOENT);
+	assert_int_equal(netmap_save(place->path, own, HOME, (const uint8_t *)"first", 5), 0);
+	assert_int_equal(netmap_save(place->path, own, HOME, (const uint8_t *)"second", 6), 0);
 	assert_int_equal(stat(place->path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(netmap_load(place->path, own, &bytes, &len), 0);
+	assert_int_equal(netmap_load(place->path, own, HOME, &bytes, &len), 0);
 	assert_int_equal(len, 6);
 	assert_memory_equal(bytes, "second", 6);
 	free(bytes);
-	assert_int_equal(netmap_load(place->path, other, &bytes, &len), -EBADMSG);
-	assert_int_equal(netmap_save(place->path, own, NULL, 0), 0);
-	assert_int_equal(netmap_load(place->path, own, &bytes, &len), 0);
+	assert_int_equal(netmap_load(place->path, other, HOME, &bytes, &len), -ESTALE);
+	assert_int_equal(netmap_load(place->path, own, "https://elsewhere.example:443", &bytes, &len), -ESTALE);
+	assert_int_equal(netmap_save(place->path, own, HOME, NULL, 0), 0);
+	assert_int_equal(netmap_load(place->path, own, HOME, &bytes, &len), 0);
 	assert_int_equal(len, 0);
 	free(bytes);
 }
@@ -851,25 +857,25 @@ static void what_was_saved_is_loaded_by_its_owner_only(void **state)
 static void a_damaged_map_is_not_loaded(void **state)
 {
 	struct place *place = *state;
-	uint8_t own[KEY_LEN] = { 7 }, file[200], *bytes;
+	uint8_t own[KEY_LEN] = { 7 }, file[300], *bytes;
 	size_t size, len;
 	FILE *f;
 
-	assert_int_equal(netmap_save(place->path, own, (const uint8_t *)"map", 3), 0);
+	assert_int_equal(netmap_save(place->path, own, HOME, (const uint8_t *)"map", 3), 0);
 	f = fopen(place->path, "r+e");
 	size = fread(file, 1, sizeof(file), f);
 	for (size_t i = 0; i < size; i++) {
 		fseek(f, i, SEEK_SET);
 		fputc(file[i] ^ 0x10, f);
 		fflush(f);
-		assert_int_equal(netmap_load(place->path, own, &bytes, &len), -EBADMSG);
+		assert_int_equal(netmap_load(place->path, own, HOME, &bytes, &len), -EBADMSG);
 		fseek(f, i, SEEK_SET);
 		fputc(file[i], f);
 		fflush(f);
 	}
 	for (size_t i = 0; i < size; i++) {
 		assert_int_equal(ftruncate(fileno(f), size - 1 - i), 0);
-		assert_int_equal(netmap_load(place->path, own, &bytes, &len), -EBADMSG);
+		assert_int_equal(netmap_load(place->path, own, HOME, &bytes, &len), -EBADMSG);
 	}
 	fclose(f);
 }
@@ -890,7 +896,7 @@ int main(void)
 		cmocka_unit_test(route_rules_never_reach_further_than_they_say),
 		cmocka_unit_test(domain_rules_depend_on_who_resolves),
 		cmocka_unit_test(routes_are_skipped_one_by_one),
-		cmocka_unit_test(relays_absent_are_no_relays_and_a_bad_token_changes_nothing),
+		cmocka_unit_test(only_a_whole_configuration_takes_relays_away),
 		cmocka_unit_test(checks_name_files),
 		cmocka_unit_test(a_bad_own_address_is_counted_and_the_forwarders_port_has_a_default),
 		cmocka_unit_test(an_entry_that_is_no_message_costs_only_itself),

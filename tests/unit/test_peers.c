@@ -826,6 +826,55 @@ static void an_orderly_end_sends_stock_peers_elsewhere_at_once(void **state)
 	}
 }
 
+/* --- peers without ICE --- */
+
+/* Forced relay since 0.70, and every browser: only the relay leads there, no agent is made, and the guard rests once it stands. */
+static void a_peer_without_ice_is_reached_by_relay_and_answered_in_kind(void **state)
+{
+	for (int ours = 0; ours < 2; ours++) {
+		struct world *w = world_new(2);
+		unsigned sent;
+
+		node_start(&w->node[ours]);
+		w->node[!ours].stock.no_ice = true;
+		stock_start(&w->node[!ours], ours);
+		advance(w, 10 * SEC);
+		expect_way(w, ours, PLANE_RELAY);
+		assert_true(w->node[ours].plane[!ours].session);
+		assert_null(w->agents);
+		stock_send(&w->node[!ours], SIGNAL_OFFER);
+		advance(w, SEC);
+		assert_false(w->node[!ours].stock.heard_credentials);
+		assert_int_equal(w->node[ours].sent[SIGNAL_CANDIDATE], 0);
+		sent = w->node[ours].sent[SIGNAL_OFFER];
+		advance(w, 600 * SEC);
+		assert_int_equal(w->node[ours].sent[SIGNAL_OFFER], sent);
+		expect_way(w, ours, PLANE_RELAY);
+		world_free(w);
+	}
+}
+
+static void a_peer_that_gives_ice_up_and_takes_it_up_again_is_followed(void **state)
+{
+	struct world *w = ours_and_stock(A);
+	struct node *stock = &w->node[B];
+
+	advance(w, 4 * SEC);
+	expect_way(w, A, PLANE_DIRECT);
+	stock_close(stock);
+	stock->stock.no_ice = true;
+	stock_open(stock);
+	advance(w, 4 * SEC);
+	expect_way(w, A, PLANE_RELAY);
+	assert_null(w->agents);
+	stock_close(stock);
+	stock->stock.no_ice = false;
+	stock_open(stock);
+	advance(w, 20 * SEC);
+	expect_way(w, A, PLANE_DIRECT);
+	world_free(w);
+}
+
 /* --- lazy --- */
 
 static void a_peer_told_to_be_idle_rests_until_somebody_wants_it(void **state)
@@ -849,6 +898,7 @@ static void a_peer_told_to_be_idle_rests_until_somebody_wants_it(void **state)
 		peers_signal(w->node[A].peers, w->node[B].key, &body);
 		assert_int_equal(info_of(w, A, B).status, PEER_IDLE);
 		assert_int_equal(info_of(w, A, B).way, PLANE_NOWHERE);
+		assert_int_equal(w->node[A].plane[B].session, 0);	/* it has none either: what would be sealed for it is lost */
 		sent = w->node[A].sent[SIGNAL_OFFER];
 		node_map(&w->node[A], "0.66.4", lazy);
 		peers_signal_state(w->node[A].peers, true);
@@ -868,6 +918,47 @@ static void a_peer_told_to_be_idle_rests_until_somebody_wants_it(void **state)
 		stock_open(&w->node[B]);
 		advance(w, 4 * SEC);
 		expect_way(w, A, PLANE_DIRECT);
+		world_free(w);
+	}
+}
+
+/* Our packets wait for it already: its word crossed our offer. */
+static void going_idle_while_it_is_wanted_wakes_it_at_once(void **state)
+{
+	struct world *w = world_new(2);
+	struct signal_body body = { .type = SIGNAL_GO_IDLE };
+	unsigned sent;
+
+	node_start_with(&w->node[A], false, &world_ops);
+	node_map(&w->node[A], "0.66.4", true);
+	packet_send(&w->node[A], B, DATA, false);
+	advance(w, 10 * MS);
+	sent = w->node[A].sent[SIGNAL_OFFER];
+	assert_int_equal(sent, 1);
+	peers_signal(w->node[A].peers, w->node[B].key, &body);
+	advance(w, 10 * MS);
+	assert_int_equal(w->node[A].sent[SIGNAL_OFFER], sent + 1);
+	world_free(w);
+}
+
+/* A restart in a lazy mesh: a session that lives is kept up, and an old way without one is no way. */
+static void after_a_restart_of_ours_what_lives_is_opened_and_what_does_not_rests(void **state)
+{
+	for (int lives = 0; lives < 2; lives++) {
+		struct world *w = world_new(2);
+		struct plane *plane = &w->node[A].plane[B];
+
+		plane->way = PLANE_DIRECT;
+		plane->facts.has_session = lives;
+		plane->facts.rx_direct_ns = lives ? now_of(w) : 0;
+		node_start_with(&w->node[A], false, &world_ops);
+		node_map(&w->node[A], "0.66.4", true);
+		advance(w, SEC);
+		assert_int_equal(w->node[A].sent[SIGNAL_OFFER], lives);
+		assert_int_equal(plane->way, lives ? PLANE_DIRECT : PLANE_NOWHERE);
+		packet_send(&w->node[A], B, DATA, false);
+		advance(w, SEC);
+		assert_int_equal(w->node[A].sent[SIGNAL_OFFER], 1);
 		world_free(w);
 	}
 }
@@ -1376,6 +1467,10 @@ int main(void)
 		cmocka_unit_test(a_peer_without_an_id_is_not_spoken_to),
 		cmocka_unit_test(an_orderly_end_sends_stock_peers_elsewhere_at_once),
 		cmocka_unit_test(a_peer_told_to_be_idle_rests_until_somebody_wants_it),
+		cmocka_unit_test(a_peer_without_ice_is_reached_by_relay_and_answered_in_kind),
+		cmocka_unit_test(a_peer_that_gives_ice_up_and_takes_it_up_again_is_followed),
+		cmocka_unit_test(going_idle_while_it_is_wanted_wakes_it_at_once),
+		cmocka_unit_test(after_a_restart_of_ours_what_lives_is_opened_and_what_does_not_rests),
 		cmocka_unit_test(lazy_only_leaves_out_peers_that_know_of_it),
 		cmocka_unit_test(a_way_without_handshakes_is_given_up_and_tried_again),
 		cmocka_unit_test(a_session_that_is_never_renewed_ends_the_way),

@@ -54,12 +54,15 @@ struct acl_maps { int src, dst, ports, bits; };
  * still be reading the bank are through. Returns 0 or a negative errno: then the bank must not be used.
  */
 int acl_write(const struct acl_table *table, const struct acl_maps *maps, unsigned int bank);
+/* Makes bank @bank one that lets nothing in, whatever is left in it: one write, into a map that is never full. */
+int acl_write_closed(const struct acl_maps *maps, unsigned int bank);
 
 /*
  * From a network map to rules: peer rules (destination @mesh_addr), route rules (never for @mesh_addr, however wide they are), learned addresses of
  * domain routes, and local exceptions. The result owns its memory (acl_rules_done).
  */
 struct acl_learned { const char *domain; __be32 addr; };	/* @domain as written in the rule */
+struct acl_port { uint16_t port; uint8_t proto; };	/* host order; NETMAP_TCP or NETMAP_UDP */
 struct acl_input {
 	const struct netmap *map;
 	__be32 mesh_addr;
@@ -68,7 +71,8 @@ struct acl_input {
 	size_t lan_count;
 	const struct acl_learned *learned;
 	size_t learned_count;
-	uint16_t forwarder_port;	/* UDP and TCP to mesh_addr open to every peer; 0: closed */
+	const struct acl_port *open;	/* of mesh_addr, to every peer: where we listen ourselves */
+	size_t open_count;
 };
 struct acl_rules { struct acl_rule *list; size_t count; void *memory; };
 int acl_rules_make(const struct acl_input *input, struct acl_rules *ret_rules);

@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #include "apply/acl.h"
-#include "apply/forwarder.h"
 
 static const struct config_cidr any4 = { .family = AF_INET };
 
@@ -39,7 +38,7 @@ static bool is_dynamic(const struct netmap_route_rule *rule)
 /* How many rules there can be at most. */
 static size_t count_room(const struct acl_input *input)
 {
-	size_t room = input->map->rule_count + input->lan_count + 4;	/* ... and the forwarder, by two protocols at two ports */
+	size_t room = input->map->rule_count + input->lan_count + input->open_count;
 
 	for (size_t i = 0; i < input->map->route_rule_count; i++) {
 		room++;
@@ -88,15 +87,12 @@ static void add_route_rules(struct maker *m, const struct netmap_route_rule *rul
 }
 
 /* To our own address, from every peer. */
-static void open_port(struct maker *m, uint16_t port)
+static void open_port(struct maker *m, const struct acl_port *port)
 {
-	struct acl_rule rule = {
-		.sources = &any4, .source_count = 1, .dst = host(m->input->mesh_addr), .proto = NETMAP_UDP, .port_first = port, .port_last = port,
+	m->list[m->count++] = (struct acl_rule){
+		.sources = &any4, .source_count = 1, .dst = host(m->input->mesh_addr), .proto = port->proto,
+		.port_first = port->port, .port_last = port->port,
 	};
-
-	m->list[m->count++] = rule;
-	rule.proto = NETMAP_TCP;
-	m->list[m->count++] = rule;
 }
 
 static void add_local_exceptions(struct maker *m)
@@ -110,11 +106,8 @@ static void add_local_exceptions(struct maker *m)
 		rule.drop = true;
 		m->list[m->count++] = rule;
 	}
-	if (!input->forwarder_port)
-		return;
-	open_port(m, input->forwarder_port);
-	if (input->forwarder_port != FORWARDER_PORT_OLD)	/* where peers ask in accounts that have old ones among them */
-		open_port(m, FORWARDER_PORT_OLD);
+	for (size_t i = 0; input->mesh_addr && i < input->open_count; i++)
+		open_port(m, &input->open[i]);
 }
 
 int acl_rules_make(const struct acl_input *input, struct acl_rules *ret_rules)

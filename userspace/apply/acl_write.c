@@ -306,3 +306,10 @@ int acl_write(const struct acl_table *table, const struct acl_maps *maps, unsign
 	written_ns = now_ns();
 	return ret;
 }
+
+int acl_write_closed(const struct acl_maps *maps, unsigned int bank)
+{
+	const struct talon_acl_head head = {};
+
+	return write_array(maps->bits, bank * TALON_ACL_CLASSES, &head, 1, sizeof(head));
+}

@@ -672,6 +672,20 @@ int forwarder_set(struct forwarder *f, __be32 addr, uint16_t port, const struct 
 	return open_all(f, err, errlen);
 }
 
+size_t forwarder_sockets(const struct forwarder *f, struct acl_port list[static FORWARDER_SOCKETS])
+{
+	const uint16_t ports[PORTS] = { f->port, FORWARDER_PORT_OLD };
+	size_t count = 0;
+
+	for (int i = 0; i < PORTS; i++) {
+		if (f->listeners[i].udp.is_watched)
+			list[count++] = (struct acl_port){ ports[i], NETMAP_UDP };
+		if (f->listeners[i].tcp.is_watched)
+			list[count++] = (struct acl_port){ ports[i], NETMAP_TCP };
+	}
+	return count;
+}
+
 const struct forwarder_learned *forwarder_list(const struct forwarder *f, size_t *ret_count)
 {
 	*ret_count = f->learned_count;

@@ -43,6 +43,10 @@ void forwarder_free(struct forwarder *forwarder);
 int forwarder_set(struct forwarder *forwarder, __be32 addr, uint16_t port, const struct forwarder_domain *domains, size_t count, char *err,
 	size_t errlen);
 
+/* The sockets it has, of up to FORWARDER_SOCKETS: what rules may open to every peer. Where another has the port, that one's service answers there. */
+#define FORWARDER_SOCKETS 4
+size_t forwarder_sockets(const struct forwarder *forwarder, struct acl_port list[static FORWARDER_SOCKETS]);
+
 struct forwarder_learned {
 	const char *pattern;		/* the domain's */
 	const char *name;		/* that was asked for */

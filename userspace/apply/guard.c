@@ -52,7 +52,7 @@ enum guard_verdict guard_judge(struct guard *guard, const struct netmap *now, co
 	}
 	guard->is_holding = true;
 	memcpy(guard->why, why, sizeof(why));
-	return GUARD_HOLD;
+	return GUARD_KEEP_WAYS;
 }
 
 uint64_t guard_deadline(const struct guard *guard)

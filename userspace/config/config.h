@@ -142,6 +142,7 @@ enum config_mesh_given {
 	CONFIG_GIVEN_INBOUND = 1 << 7,
 	CONFIG_GIVEN_LAZY = 1 << 8,
 	CONFIG_GIVEN_DNS_LABELS = 1 << 9,
+	CONFIG_GIVEN_LAZY_CONN = 1 << 10,
 };
 
 /*
@@ -159,6 +160,7 @@ struct config_mesh {
 	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound;
 	bool force_relay;
 	bool lazy_connection;
+	bool lazy_conn;			/* where it is given it decides, over the account's switch and lazy_connection */
 	bool foreground;		/* accepted for NetBird's sake; we always are */
 	char **dns_labels;
 	size_t dns_label_count;

@@ -42,6 +42,7 @@ enum mesh_option {
 	MESH_INBOUND,
 	MESH_FORCE_RELAY,
 	MESH_LAZY,
+	MESH_LAZY_CONN,
 	MESH_DNS_LABELS,
 	MESH_DNS_PORT,
 	MESH_FOREGROUND,
@@ -269,6 +270,13 @@ static int set_lazy(struct config *config, struct slice value, struct problem *p
 	return set_given(config, value, &config->mesh.lazy_connection, CONFIG_GIVEN_LAZY);
 }
 
+/* Over the account's switch, both ways. */
+static int set_lazy_conn(struct config *config, struct slice value, struct problem *problem)
+{
+	config->mesh.given |= CONFIG_GIVEN_LAZY_CONN;
+	return value_bool(value, &config->mesh.lazy_conn) ? value_switch(value, &config->mesh.lazy_conn) : 0;
+}
+
 static int set_force_relay(struct config *config, struct slice value, struct problem *problem)
 {
 	return value_switch(value, &config->mesh.force_relay);
@@ -402,6 +410,7 @@ static const struct config_mesh_option mesh_table[CONFIG_MESH_OPTIONS_MAX] = {
 	[MESH_FORCE_RELAY] = { "force-relay", NULL, FORM_BOOL, "no direct paths, relays only", NULL, 0, true },
 	[MESH_LAZY] = { "enable-lazy-connection", "NB_ENABLE_EXPERIMENTAL_LAZY_CONN", FORM_BOOL,
 			"connect to peers when there is traffic", NULL, 0, true },
+	[MESH_LAZY_CONN] = { "lazy-conn", NULL, "on or off", "the same whatever the account says, on or off", NULL, 0, false },
 	[MESH_DNS_LABELS] = { "extra-dns-labels", NULL, "up to 32 DNS labels with commas between them", "more names for this peer", NULL, 0, false },
 	[MESH_DNS_PORT] = { "dns-forwarder-port", NULL, "1-65535", "port where domain routes are resolved (as management says)", NULL, 0, false },
 	[MESH_FOREGROUND] = { "foreground-mode", NULL, FORM_BOOL, "run in this process, whoever else runs", NULL, 'F', true },
@@ -448,6 +457,7 @@ static const struct setting mesh_settings[MESH_IDLE] = {
 	[MESH_INBOUND]		= { set_inbound, NULL, "is not a choice", false },
 	[MESH_FORCE_RELAY]	= { set_force_relay, NULL, "is not a choice", false },
 	[MESH_LAZY]		= { set_lazy, NULL, "is not a choice", false },
+	[MESH_LAZY_CONN]	= { set_lazy_conn, NULL, "is not a choice", false },
 	[MESH_DNS_LABELS]	= { set_dns_labels, clear_dns_labels, "is not a DNS label", false },
 	[MESH_DNS_PORT]		= { set_dns_port, NULL, "is not a port", false },
 	[MESH_FOREGROUND]	= { set_foreground, NULL, "is not a choice", false },

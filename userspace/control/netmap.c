@@ -277,21 +277,23 @@ static void read_relay_url(struct reader *r, struct netmap_relay *relay, struct 
 		skip(r, "relay \"%.*s\" is neither rels://HOST:PORT nor rel://HOST:PORT", SHOWN(url));
 }
 
-/* A token that cannot be used leaves everything about relays as it was. */
+/* Addresses or a token that cannot be used leave everything about relays as it was. */
 static int read_relay(struct reader *r, const struct wire_field *message)
 {
 	struct netmap_relay relay = { .present = true };
 	struct wire wire = wire_inside(message);
 	struct text payload = {}, signature = {};
 	struct wire_field field;
+	bool names_urls = false;
 	int ret;
 
 	if (!text_list_new(r, wire, RELAY_URLS, &relay.urls))
 		return -ENOMEM;
 	while ((ret = wire_next(&wire, &field)) > 0) {
-		if (wire_is_bytes(&field, RELAY_URLS) && field.len)
+		if (wire_is_bytes(&field, RELAY_URLS) && field.len) {
+			names_urls = true;
 			read_relay_url(r, &relay, text_of(&field));
-		else if (wire_is_bytes(&field, RELAY_PAYLOAD))
+		} else if (wire_is_bytes(&field, RELAY_PAYLOAD))
 			payload = text_of(&field);
 		else if (wire_is_bytes(&field, RELAY_SIGNATURE))
 			signature = text_of(&field);
@@ -299,6 +301,8 @@ static int read_relay(struct reader *r, const struct wire_field *message)
 	if (ret < 0)
 		return ret;
 	relay.token_payload = keep(r, payload);
+	if (names_urls && !relay.url_count)
+		relay = (struct netmap_relay){};
 	if (relay.url_count && (!is_printable(payload) || payload.len > URI_LEN_MAX || !read_signature(signature, relay.token_signature))) {
 		skip(r, "the relay token cannot be read");
 		relay = (struct netmap_relay){};
@@ -307,14 +311,28 @@ static int read_relay(struct reader *r, const struct wire_field *message)
 	return 0;
 }
 
+/*
+ * What a message leaves out is only a word in a whole one, which names signal or STUN servers: there no relay means none. One that carries a relay
+ * token alone changes relays alone, and one that is about neither (metrics, flow) changes no servers at all.
+ */
+static void take_scope(struct netmap_servers *servers, bool names_relay)
+{
+	const bool is_whole = servers->signal || servers->stun_count;
+
+	if (is_whole && !names_relay)
+		servers->relay.present = true;
+	servers->present = is_whole || names_relay;
+}
+
 static int read_servers(struct reader *r, const struct wire_field *message)
 {
 	struct netmap_servers *servers = &r->update->servers;
 	struct wire wire = wire_inside(message);
+	bool names_relay = false;
 	struct wire_field field;
 	int ret;
 
-	*servers = (struct netmap_servers){ .present = true, .relay.present = true };	/* absent inside of it: there are no relays */
+	*servers = (struct netmap_servers){};
 	if (!text_list_new(r, wire, CONFIG_STUNS, &servers->stuns))
 		return -ENOMEM;
 	while ((ret = wire_next(&wire, &field)) > 0) {
@@ -323,10 +341,11 @@ static int read_servers(struct reader *r, const struct wire_field *message)
 		else if (wire_is_bytes(&field, CONFIG_SIGNAL))
 			read_signal(r, &field);
 		else if (wire_is_bytes(&field, CONFIG_RELAY))
-			ret = read_relay(r, &field);
+			names_relay = !(ret = read_relay(r, &field));
 		if (ret < 0)
 			break;
 	}
+	take_scope(servers, names_relay);
 	return ret;
 }
 

@@ -139,9 +139,15 @@ int netmap_login_parse(const uint8_t *bytes, size_t len, struct netmap_update *r
  */
 bool netmap_is_farewell(const struct netmap *map);
 
-/* The last good map on disk: written to a temporary file and renamed, mode 0600. @bytes is the serialized SyncResponse. */
-int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const uint8_t *bytes, size_t len);
-/* Returns 0; -ENOENT; -EBADMSG for a file that is not ours, damaged, or of another key. The caller frees @ret_bytes. */
-int netmap_load(const char *path, const uint8_t own[static KEY_LEN], uint8_t **ret_bytes, size_t *ret_len);
+/*
+ * The last good map on disk: written to a temporary file and renamed, mode 0600. @bytes is the serialized SyncResponse. It belongs to the key @own and
+ * to the management server @server, named in one form ("https://HOST:PORT").
+ */
+int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const char *server, const uint8_t *bytes, size_t len);
+/*
+ * Returns 0; -ENOENT; -EBADMSG for a file that is not ours, damaged, or of an older layout; -ESTALE for one that was written for another key or by
+ * another server. The caller frees @ret_bytes.
+ */
+int netmap_load(const char *path, const uint8_t own[static KEY_LEN], const char *server, uint8_t **ret_bytes, size_t *ret_len);
 
 #endif

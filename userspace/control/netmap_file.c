@@ -12,7 +12,7 @@
 #include "control/store.h"
 
 #define MAP_MAGIC	"TALONMAP"
-#define MAP_VERSION	1U
+#define MAP_VERSION	2U		/* 1 did not say of which server */
 #define MAP_SUM_LEN	32
 
 /* Little endian. The sum is BLAKE2b of what stands before it and of the map. */
@@ -21,10 +21,11 @@ struct head {
 	uint32_t version;
 	uint32_t len;			/* of the map */
 	uint8_t owner[KEY_LEN];
+	uint8_t server[MAP_SUM_LEN];	/* BLAKE2b of its URL */
 	uint8_t sum[MAP_SUM_LEN];
 };
 
-_Static_assert(sizeof(struct head) == 80, "a file's layout");
+_Static_assert(sizeof(struct head) == 112, "a file's layout");
 
 static void sum_up(const struct head *head, const uint8_t *bytes, size_t len, uint8_t ret_sum[MAP_SUM_LEN])
 {
@@ -36,7 +37,13 @@ static void sum_up(const struct head *head, const uint8_t *bytes, size_t len, ui
 	crypto_generichash_final(&state, ret_sum, MAP_SUM_LEN);
 }
 
-int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const uint8_t *bytes, size_t len)
+static void name_source(struct head *head, const uint8_t *own, const char *server)
+{
+	memcpy(head->owner, own, KEY_LEN);
+	crypto_generichash(head->server, sizeof(head->server), (const uint8_t *)server, strlen(server), NULL, 0);
+}
+
+int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const char *server, const uint8_t *bytes, size_t len)
 {
 	struct head head = { .magic = MAP_MAGIC, .version = htole32(MAP_VERSION), .len = htole32(len) };
 	uint8_t *file;
@@ -47,7 +54,7 @@ int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const uint8
 	file = malloc(sizeof(head) + len);
 	if (!file)
 		return -ENOMEM;
-	memcpy(head.owner, own, KEY_LEN);
+	name_source(&head, own, server);
 	sum_up(&head, bytes, len, head.sum);
 	memcpy(file, &head, sizeof(head));
 	if (len)
@@ -57,22 +64,24 @@ int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const uint8
 	return ret;
 }
 
-static bool is_ours(const uint8_t *file, size_t size, const uint8_t *own)
+static int check(const uint8_t *file, size_t size, const uint8_t *own, const char *server)
 {
 	uint8_t sum[MAP_SUM_LEN];
-	struct head head;
+	struct head head, ours;
 
 	if (size < sizeof(head))
-		return false;
+		return -EBADMSG;
 	memcpy(&head, file, sizeof(head));
-	if (memcmp(head.magic, MAP_MAGIC, sizeof(head.magic)) != 0 || le32toh(head.version) != MAP_VERSION ||
-	    le32toh(head.len) != size - sizeof(head) || !key_is_equal(head.owner, own))
-		return false;
+	if (memcmp(head.magic, MAP_MAGIC, sizeof(head.magic)) != 0 || le32toh(head.version) != MAP_VERSION || le32toh(head.len) != size - sizeof(head))
+		return -EBADMSG;
 	sum_up(&head, file + sizeof(head), size - sizeof(head), sum);
-	return memcmp(sum, head.sum, sizeof(sum)) == 0;
+	if (memcmp(sum, head.sum, sizeof(sum)) != 0)
+		return -EBADMSG;
+	name_source(&ours, own, server);
+	return key_is_equal(head.owner, ours.owner) && !memcmp(head.server, ours.server, sizeof(head.server)) ? 0 : -ESTALE;
 }
 
-int netmap_load(const char *path, const uint8_t own[static KEY_LEN], uint8_t **ret_bytes, size_t *ret_len)
+int netmap_load(const char *path, const uint8_t own[static KEY_LEN], const char *server, uint8_t **ret_bytes, size_t *ret_len)
 {
 	uint8_t *file;
 	size_t size;
@@ -82,9 +91,10 @@ int netmap_load(const char *path, const uint8_t own[static KEY_LEN], uint8_t **r
 		return -EBADMSG;
 	if (ret < 0)
 		return ret;
-	if (!is_ours(file, size, own)) {
+	ret = check(file, size, own, server);
+	if (ret) {
 		store_free(file, size);
-		return -EBADMSG;
+		return ret;
 	}
 	memmove(file, file + sizeof(struct head), size - sizeof(struct head));
 	*ret_bytes = file;

@@ -22,7 +22,7 @@ enum signal_type { SIGNAL_OFFER = 0, SIGNAL_ANSWER = 1, SIGNAL_CANDIDATE = 2, SI
 /* Body, as plain data. Strings end in 0; empty: absent. */
 struct signal_body {
 	enum signal_type type;
-	char ufrag[SIGNAL_CREDENTIAL_MAX + 1];	/* OFFER, ANSWER */
+	char ufrag[SIGNAL_CREDENTIAL_MAX + 1];	/* OFFER, ANSWER; both empty: the sender does no ICE, only a relay leads to it */
 	char pwd[SIGNAL_CREDENTIAL_MAX + 1];
 	char candidate[512];		/* CANDIDATE: the line */
 	uint32_t wg_port;

@@ -89,7 +89,7 @@ static bool has_rosenpass_key(const struct wire_field *config)
 	return has;
 }
 
-/* "ufrag:pwd", and nothing else. */
+/* "ufrag:pwd", and nothing else. A peer without ICE leaves both halves empty; half of it is as good as none. */
 static int take_credentials(const struct wire_field *payload, struct signal_body *body)
 {
 	const uint8_t *colon = payload->len ? memchr(payload->bytes, ':', payload->len) : NULL;
@@ -100,8 +100,10 @@ static int take_credentials(const struct wire_field *payload, struct signal_body
 	ufrag.len = colon - payload->bytes;
 	pwd.bytes = colon + 1;
 	pwd.len = payload->len - ufrag.len - 1;
-	if (!ufrag.len || !pwd.len || memchr(pwd.bytes, ':', pwd.len))
+	if (memchr(pwd.bytes, ':', pwd.len))
 		return -EBADMSG;
+	if (!ufrag.len || !pwd.len)
+		return 0;
 	if (take_text(&ufrag, body->ufrag, sizeof(body->ufrag), false))
 		return -EBADMSG;
 	return take_text(&pwd, body->pwd, sizeof(body->pwd), false);

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* What we say instead of a NetBird version: its semantic part decides what servers and peers think we can do. */
-#define SYSINFO_NETBIRD_VERSION "0.66.4-talon"
+#define SYSINFO_NETBIRD_VERSION "0.66.4+talon"
 
 struct sysinfo_flags {
 	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound, lazy_connection;

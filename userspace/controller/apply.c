@@ -12,6 +12,7 @@
 /* What goes wrong first is told; the rest is done all the same. */
 struct verdict {
 	int ret;
+	size_t left_out;	/* peers of the mesh for which there is no room */
 	char *err;
 	size_t errlen;
 };
@@ -110,6 +111,7 @@ static int update_peer(struct controller *c, uint64_t now, uint32_t id, const st
 	struct talon_peer_info info = c->infos[id];
 
 	device_set_peer_psk(c->device, id, &peer->preshared_key);
+	device_confirm_peer(c->device, now, id);
 	memset(info.name, 0, sizeof(info.name));
 	fill_info(&info, peer);
 	if (!memcmp(&info, &c->infos[id], sizeof(info)))
@@ -139,11 +141,12 @@ static void remove_departed(struct controller *c, uint64_t now)
 	}
 }
 
-static void note_peer(struct verdict *v, const struct plane_peer *peer, int ret)
+static void note_peer(struct verdict *v, const struct plane_peer *peer, int ret, bool is_of_mesh)
 {
 	char key[KEY_BASE64_LEN + 1];
 
-	if (!ret || v->ret)
+	v->left_out += ret == -ENOSPC && is_of_mesh;
+	if (!ret || v->ret || (ret == -ENOSPC && is_of_mesh))
 		return;
 	key_to_base64(peer->public_key, key);
 	note(v, ret, "Peer %s cannot be added: %s", key, ret == -ENOSPC ? "there is no room; raise MaxPeers" : strerror(-ret));
@@ -153,13 +156,11 @@ static void apply_peers(struct controller *c, const struct plane_state *state, s
 {
 	uint64_t now = clock_boot_ns();
 
-	mark_wanted(c, state);
-	remove_departed(c, now);
 	for (size_t i = 0; i < state->peer_count; i++) {
 		const struct plane_peer *peer = &state->peers[i];
 		uint32_t id = device_find_peer(c->device, peer->public_key);
 
-		note_peer(v, peer, id == TALON_PEER_NONE ? add_peer(c, now, peer) : update_peer(c, now, id, peer));
+		note_peer(v, peer, id == TALON_PEER_NONE ? add_peer(c, now, peer) : update_peer(c, now, id, peer), plane_is_pinned(c));
 	}
 }
 
@@ -239,6 +240,46 @@ int apply_read_tables(struct controller *c)
 	return ret;
 }
 
+static int list_networks(const struct plane_state *state, struct prefixes *ret_networks)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < state->peer_count && !ret; i++) {
+		const struct plane_peer *peer = &state->peers[i];
+
+		for (size_t j = 0; j < peer->allowed_count && !ret; j++) {
+			if (peer->allowed[j].family == AF_INET)
+				ret = prefixes_add(ret_networks, peer->allowed[j].addr.word[0], peer->allowed[j].prefixlen, 0);
+		}
+	}
+	prefixes_sort(ret_networks);
+	return ret;
+}
+
+/*
+ * Before any new rule holds, and before a number that is free now is another peer's: networks of peers that are gone, and those that are nobody's any
+ * more. One that goes from one peer to another that stays is changed later, in one step.
+ */
+static int close_allowed(struct controller *c, const struct plane_state *state)
+{
+	struct prefixes networks = {}, kept = {};
+	int ret = list_networks(state, &networks);
+
+	for (size_t i = 0; i < c->allowed.count && !ret; i++) {
+		const struct prefix *p = &c->allowed.list[i];
+
+		if (p->value < c->peers_max && c->infos[p->value].present && prefixes_find(&networks, p->addr, p->len))
+			ret = prefixes_add(&kept, htonl(p->addr), p->len, p->value);
+	}
+	if (!ret)
+		ret = apply_table(c, DATAPATH_MAP_ALLOWED4, &c->allowed, &kept);
+	prefixes_done(&kept);
+	prefixes_done(&networks);
+	if (c->sees_change)
+		map_bump_generation(c);
+	return ret;
+}
+
 static int apply_allowed(struct controller *c, const struct plane_state *state)
 {
 	struct prefixes wanted = {};
@@ -294,51 +335,102 @@ static int apply_routes(struct controller *c, const struct plane_state *state)
 
 /* Access rules. */
 
-/* The new bank is whole before it holds, and holds before flows are judged again. */
-static int apply_acl(struct controller *c, const struct acl_table *table)
+static struct acl_maps acl_maps_of(const struct controller *c)
 {
-	const struct acl_maps maps = {
+	return (struct acl_maps){
 		.src = datapath_map_fd(c->dp, DATAPATH_MAP_ACL_SRC4),
 		.dst = datapath_map_fd(c->dp, DATAPATH_MAP_ACL_DST4),
 		.ports = datapath_map_fd(c->dp, DATAPATH_MAP_ACL_PORTS),
 		.bits = datapath_map_fd(c->dp, DATAPATH_MAP_ACL_BITS),
 	};
-	struct talon_config next = c->map_config;
-	uint8_t digest[ACL_DIGEST_LEN] = {};
+}
+
+/* A bank is whole before it holds, and holds before flows are judged again. */
+static int use_bank(struct controller *c, unsigned bank, bool is_enforced)
+{
+	const struct talon_config old = c->map_config;
 	int ret;
 
-	if (table) {
-		acl_digest(table, digest);
-		if (c->has_acl && !memcmp(digest, c->acl_digest, sizeof(digest)))
-			return 0;
-		next.acl_bank = !c->map_config.acl_bank;
-		next.flags |= TALON_F_ACL;
-		ret = acl_write(table, &maps, next.acl_bank);
-		if (ret)
-			return ret;
-	} else {
-		next.flags &= ~TALON_F_ACL;
-	}
-	if (!memcmp(&next, &c->map_config, sizeof(next)))
+	c->map_config.acl_bank = bank;
+	c->map_config.flags &= ~TALON_F_ACL;
+	if (is_enforced)
+		c->map_config.flags |= TALON_F_ACL;
+	if (!memcmp(&old, &c->map_config, sizeof(old)))
 		return 0;
-	c->map_config = next;
 	c->map_writes++;
 	ret = map_write_config(c);
 	if (ret)
+		c->map_config = old;
+	else
+		map_bump_generation(c);
+	return ret;
+}
+
+/* Needs no room in any map, so it can always be had. */
+static int close_acl(struct controller *c)
+{
+	const struct acl_maps maps = acl_maps_of(c);
+	const unsigned bank = !c->map_config.acl_bank;
+	int ret;
+
+	if (c->acl_is_closed)
+		return 0;
+	ret = acl_write_closed(&maps, bank);
+	if (!ret)
+		ret = use_bank(c, bank, true);
+	c->acl_is_closed = !ret;
+	c->has_acl &= ret != 0;
+	return ret;
+}
+
+/* Rules where there were none begin with none that lets anything in: what an earlier process left open does not stay so while they are written. */
+static int write_acl(struct controller *c, const struct acl_table *table)
+{
+	const struct acl_maps maps = acl_maps_of(c);
+	uint8_t digest[ACL_DIGEST_LEN];
+	unsigned bank;
+	int ret = 0;
+
+	acl_digest(table, digest);
+	if (c->has_acl && !memcmp(digest, c->acl_digest, sizeof(digest)))
+		return 0;
+	if (!(c->map_config.flags & TALON_F_ACL))
+		ret = close_acl(c);
+	bank = !c->map_config.acl_bank;
+	if (!ret)
+		ret = acl_write(table, &maps, bank);
+	if (!ret)
+		ret = use_bank(c, bank, true);
+	if (ret)
 		return ret;
-	map_bump_generation(c);
-	c->has_acl = table != NULL;
+	c->acl_is_closed = false;
+	c->has_acl = true;
 	memcpy(c->acl_digest, digest, sizeof(digest));
 	return 0;
 }
 
-int plane_set_acl(struct controller *c, const struct acl_table *table, char *err, size_t errlen)
+/*
+ * Rules that cannot be written leave nothing open: the old ones are about peers and addresses that change with what follows. Returns false if not even
+ * that can be had; then nothing may follow.
+ */
+static bool apply_acl(struct controller *c, const struct plane_state *state, struct verdict *v)
 {
-	int ret = c->is_ready ? apply_acl(c, table) : -EAGAIN;
+	int ret = 0;
 
-	if (ret)
-		snprintf(err, errlen, "access rules: %s", strerror(-ret));
-	return ret;
+	if (!state->acl && !state->is_closed) {
+		c->has_acl = c->acl_is_closed = false;
+		ret = use_bank(c, c->map_config.acl_bank, false);
+		note(v, ret, "access rules: %s", strerror(-ret));
+		return true;
+	}
+	if (!state->is_closed)
+		ret = write_acl(c, state->acl);
+	if (!ret && !state->is_closed)
+		return true;
+	note(v, ret, "access rules cannot be written: %s; until then nothing is let in", strerror(-ret));
+	ret = close_acl(c);
+	note(v, ret, "access rules cannot be closed: %s", strerror(-ret));
+	return !ret;
 }
 
 /* The rest. */
@@ -400,10 +492,14 @@ int plane_apply(struct controller *c, const struct plane_state *state, char *err
 		snprintf(err, errlen, "the datapath is being loaded");
 		return -EAGAIN;
 	}
-	ret = apply_acl(c, state->acl);
-	note(&v, ret, "access rules: %s", strerror(-ret));
 	if (!c->tables_known)
 		apply_read_tables(c);
+	mark_wanted(c, state);
+	remove_departed(c, clock_boot_ns());
+	ret = close_allowed(c, state);
+	note(&v, ret, "allowed IPs: %s", strerror(-ret));
+	if (!apply_acl(c, state, &v))
+		return v.ret;
 	apply_peers(c, state, &v);
 	ret = apply_allowed(c, state);
 	note(&v, ret, "allowed IPs: %s", strerror(-ret));
@@ -423,6 +519,9 @@ int plane_apply(struct controller *c, const struct plane_state *state, char *err
 	ret = hosts_set(c, state, !plane_is_pinned(c), v.ret ? (char[1]){} : err, v.ret ? 1 : errlen);
 	if (!v.ret)
 		v.ret = ret;
+	if (v.left_out)		/* the last of all troubles: those that fit are served */
+		note(&v, -EUSERS, "there is room for %u peers, and %zu are wanted: %zu are left out; raise MaxPeers", c->peers_max, state->peer_count,
+			v.left_out);
 	describe(c, state);
 	c->has_applied = true;
 	if (c->is_ready)

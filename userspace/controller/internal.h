@@ -184,6 +184,7 @@ struct controller {
 	uint32_t route_id;		/* last one given */
 	bool has_applied;
 	bool has_acl;			/* access rules with acl_digest are in force */
+	bool acl_is_closed;		/* ... or those that let nothing in, for there could be no others */
 	uint8_t acl_digest[ACL_DIGEST_LEN];
 	uint64_t map_writes;		/* by plane_apply(): for tests of what it leaves alone */
 	uint64_t route_changes;		/* the same, of the host's routes and addresses */

@@ -38,19 +38,18 @@ struct plane_state {
 	const struct config_cidr *host_routes;	/* that this host reaches through the tunnel device, besides the mesh itself */
 	size_t host_route_count;
 	const struct acl_table *acl;	/* NULL: no access rules are enforced (static file); else default drop */
+	bool is_closed;			/* there are rules, but they cannot be had: nothing is let in. Then @acl is not looked at */
 };
 
 /*
  * While the datapath is being loaded (until events.ready) there are no peers: what returns an int says -EAGAIN, the others do nothing.
  *
- * Compares with what is and changes only the difference: sessions, endpoints and flows of peers that stay go on. Order: new rules before new
- * peers, departed peers before their addresses are given to others. Idempotent. On error as much as possible is applied, one line is in @err and
- * the call can be repeated. Peers beyond the maps' room are left out with -ENOSPC.
+ * Compares with what is and changes only the difference: sessions, endpoints and flows of peers that stay go on. Order: departed peers and
+ * their addresses, new rules, new peers, new addresses. Idempotent. On error as much as possible is applied, one line is in @err and
+ * the call can be repeated. Rules that cannot be written are replaced by none that lets anything in; if not even that can be had, departed peers go and
+ * nothing else is applied. Peers beyond the maps' room are left out: -EUSERS if nothing else went wrong.
  */
 int plane_apply(struct controller *c, const struct plane_state *state, char *err, size_t errlen);
-
-/* Only the rules, or only the routes: for what is learned between maps. */
-int plane_set_acl(struct controller *c, const struct acl_table *table, char *err, size_t errlen);
 
 #define PLANE_NO_PEER UINT32_MAX
 uint32_t plane_find_peer(const struct controller *c, const uint8_t public_key[static KEY_LEN]);

@@ -15,12 +15,12 @@
 
 /*
  * What an earlier process left, as it is: peers with their endpoints, so that their sessions go on. The preshared keys come with the first desired
- * state, and who is not in that goes then.
+ * state, and there are no handshakes before it; who is not in that goes then.
  */
 static int adopt_peer(struct controller *c, uint64_t now, uint32_t id)
 {
 	const struct talon_peer_info *info = &c->infos[id];
-	struct device_peer_config pc = { .keepalive_s = info->keepalive_s, .is_pinned = plane_is_pinned(c) };
+	struct device_peer_config pc = { .keepalive_s = info->keepalive_s, .is_pinned = plane_is_pinned(c), .is_unconfirmed = true };
 	struct talon_endpoint at;
 
 	memcpy(pc.public_key, info->public_key, KEY_LEN);

@@ -213,7 +213,7 @@ static void leave_endpoints(struct controller *c, const struct datapath_uplink *
 			e.local = to.local;
 			device_set_peer_endpoint(c->device, i, &to);
 		}
-		endpoint_fill_way(&e);
+		endpoint_fill_way(c, &e);
 		map_write(c, DATAPATH_MAP_ENDPOINTS, i, &e, BPF_F_LOCK);
 	}
 }

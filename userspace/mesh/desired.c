@@ -15,10 +15,13 @@
 #define SILENT_NS		(35 * LOOP_SECOND)
 #define UNANSWERED_NS		(12 * LOOP_SECOND)
 
+#define AGAIN_NS	(10 * LOOP_SECOND)	/* after what could not be applied */
 #define NOTICEABLE_NS		(20 * LOOP_MS)		/* to apply a map: worth a line in the log */
 
 /* Arrays that are only needed while the map is applied. */
 struct desired {
+	const struct netmap_peer **listed;	/* the map's, in its order; behind them those whose ways alone are kept */
+	size_t peer_count;
 	struct plane_peer *peers;
 	struct config_cidr *allowed;
 	struct config_route *routes;
@@ -27,10 +30,11 @@ struct desired {
 	size_t route_count, host_route_count, domain_count;
 };
 
-static void desired_free(struct desired *d, size_t peer_count)
+static void desired_free(struct desired *d)
 {
-	for (size_t i = 0; d->peers && i < peer_count; i++)
+	for (size_t i = 0; d->peers && i < d->peer_count; i++)
 		secret_key_wipe(&d->peers[i].preshared_key);
+	free(d->listed);
 	free(d->peers);
 	free(d->allowed);
 	free(d->routes);
@@ -75,11 +79,32 @@ static size_t router_of(const struct netmap *map, const struct choose_group *gro
 	return group->usable && group->current < group->member_count ? find_peer(map, group->members[group->current].key) : map->peer_count;
 }
 
+/* Peers that the map took away while their ways are kept follow its own. */
+static int list_peers(const struct mesh *mesh, const struct netmap *map, struct desired *d)
+{
+	const struct netmap *kept = mesh->keeps_ways ? &mesh->kept.update.map : NULL;
+
+	d->listed = calloc(map->peer_count + (kept ? kept->peer_count : 0) + 1, sizeof(*d->listed));
+	if (!d->listed)
+		return -ENOMEM;
+	for (size_t i = 0; i < map->peer_count; i++)
+		d->listed[d->peer_count++] = &map->peers[i];
+	for (size_t i = 0; kept && i < kept->peer_count; i++) {
+		if (find_peer(map, kept->peers[i].key) == map->peer_count)
+			d->listed[d->peer_count++] = &kept->peers[i];
+	}
+	return 0;
+}
+
 /* Own addresses first, then the networks that go through it: peer by peer in one array. */
 static int fill_peers(struct mesh *mesh, const struct netmap *map, struct desired *d)
 {
 	size_t *counts = calloc(map->peer_count + 1, sizeof(*counts)), total = 0, at = 0;
 
+	if (list_peers(mesh, map, d)) {
+		free(counts);
+		return -ENOMEM;
+	}
 	for (size_t i = 0; counts && i < map->peer_count; i++)
 		total += counts[i] = map->peers[i].allowed_count;
 	for (size_t i = 0; counts && i < mesh->choose.group_count; i++) {
@@ -90,20 +115,22 @@ static int fill_peers(struct mesh *mesh, const struct netmap *map, struct desire
 			total++;
 		}
 	}
-	d->peers = calloc(map->peer_count + 1, sizeof(*d->peers));
+	d->peers = calloc(d->peer_count + 1, sizeof(*d->peers));
 	d->allowed = calloc(total + 1, sizeof(*d->allowed));
 	if (!counts || !d->peers || !d->allowed) {
 		free(counts);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < map->peer_count; i++) {
-		const struct netmap_peer *from = &map->peers[i];
+	for (size_t i = 0; i < d->peer_count; i++) {
+		const struct netmap_peer *from = d->listed[i];
 		struct plane_peer *to = &d->peers[i];
 
 		memcpy(to->public_key, from->key, KEY_LEN);
 		to->preshared_key = mesh->identity.preshared_key;
 		snprintf(to->name, sizeof(to->name), "%s", from->fqdn);
 		to->keepalive_s = MESH_KEEPALIVE_S;
+		if (i >= map->peer_count)	/* no address is its own any more: nothing goes to it, nothing of it is let in */
+			continue;
 		to->allowed = &d->allowed[at];
 		to->allowed_count = from->allowed_count;
 		memcpy(&d->allowed[at], from->allowed, from->allowed_count * sizeof(*from->allowed));
@@ -170,8 +197,9 @@ static int fill_routes(struct mesh *mesh, const struct netmap *map, struct desir
 }
 
 struct lan_fill {
-	struct config_cidr list[64];
-	size_t count;
+	struct config_cidr *list;
+	size_t count, room;
+	bool failed;
 };
 
 static void add_lan(const struct net_addr *addr, void *user)
@@ -179,45 +207,62 @@ static void add_lan(const struct net_addr *addr, void *user)
 	struct lan_fill *lan = user;
 	__be32 mask = addr->prefixlen ? htonl(~0U << (32 - addr->prefixlen)) : 0;
 
-	if (addr->family != AF_INET || lan->count == sizeof(lan->list) / sizeof(lan->list[0]) || (ntohl(addr->addr.word[0]) >> 24) == 127)
+	if (addr->family != AF_INET || (ntohl(addr->addr.word[0]) >> 24) == 127)
 		return;
+	if (lan->count == lan->room) {
+		struct config_cidr *larger = reallocarray(lan->list, lan->room ? 2 * lan->room : 64, sizeof(*larger));
+
+		if (!larger) {
+			lan->failed = true;
+			return;
+		}
+		lan->list = larger;
+		lan->room = lan->room ? 2 * lan->room : 64;
+	}
 	lan->list[lan->count++] = (struct config_cidr){
 		.family = AF_INET, .prefixlen = addr->prefixlen, .addr.word[0] = addr->addr.word[0] & mask,
 	};
 }
 
-/* Rules that cannot be compiled leave those in force: closed where they were closed. */
+/* All networks of this host, or none at all would be open to the mesh. */
+static int list_lan(struct lan_fill *lan)
+{
+	int ret = net_addr_list(add_lan, lan);
+
+	return ret ? ret : lan->failed ? -ENOMEM : 0;
+}
+
+/* On error nothing may be let in: those in force belong to peers and addresses of another map. */
 static int make_rules(struct mesh *mesh, const struct netmap *map, __be32 addr, struct acl_table **ret_table, char *why, size_t size)
 {
 	const struct config_mesh *config = &mesh->config->mesh;
 	size_t learned_count;
 	const struct forwarder_learned *from = forwarder_list(mesh->forwarder, &learned_count);
 	struct acl_learned *learned = calloc(learned_count + 1, sizeof(*learned));
+	struct acl_port open[FORWARDER_SOCKETS];
 	struct lan_fill lan = {};
 	struct acl_input input = { .map = map, .mesh_addr = addr, .block_inbound = config->block_inbound };
 	struct acl_rules rules = {};
-	int ret;
+	int ret = learned ? 0 : -ENOMEM;
 
-	if (!learned)
-		return -ENOMEM;
-	for (size_t i = 0; i < learned_count; i++)
+	for (size_t i = 0; learned && i < learned_count; i++)
 		learned[i] = (struct acl_learned){ from[i].pattern, from[i].addr };
 	input.learned = learned;
 	input.learned_count = learned_count;
-	if (config->block_lan_access && !net_addr_list(add_lan, &lan)) {
-		input.lan = lan.list;
-		input.lan_count = lan.count;
-	}
-	for (size_t i = 0; i < map->route_count && serves(mesh) && map->self.dns_resolution; i++) {
-		if (is_ours(mesh, &map->routes[i]) && map->routes[i].domain_count)
-			input.forwarder_port = config->dns_forwarder_port ? config->dns_forwarder_port : MESH_FORWARDER_PORT;
-	}
-	ret = acl_rules_make(&input, &rules);
+	if (!ret && config->block_lan_access)
+		ret = list_lan(&lan);
+	input.lan = lan.list;
+	input.lan_count = lan.count;
+	input.open = open;
+	input.open_count = forwarder_sockets(mesh->forwarder, open);
+	if (!ret)
+		ret = acl_rules_make(&input, &rules);
 	if (!ret)
 		ret = acl_compile(rules.list, rules.count, ret_table, why, size);
 	else
 		snprintf(why, size, "access rules: %s", strerror(-ret));
 	acl_rules_done(&rules);
+	free(lan.list);
 	free(learned);
 	return ret;
 }
@@ -289,20 +334,39 @@ static int tell_routes(struct mesh *mesh, const struct netmap *map)
 	return ret;
 }
 
-static int tell_peers(struct mesh *mesh, const struct netmap *map)
+bool mesh_is_lazy(const struct mesh *mesh)
 {
-	struct peers_entry *list = calloc(map->peer_count + 1, sizeof(*list));
+	const struct config_mesh *config = &mesh->config->mesh;
+
+	if (config->given & CONFIG_GIVEN_LAZY_CONN)
+		return config->lazy_conn;
+	return mesh->now.update.map.self.lazy || config->lazy_connection;
+}
+
+static int tell_peers(struct mesh *mesh, const struct netmap *map, const struct desired *d)
+{
+	struct peers_entry *list = calloc(d->peer_count + 1, sizeof(*list));
 	int ret;
 
 	if (!list)
 		return -ENOMEM;
 	ret = tell_routes(mesh, map);
-	for (size_t i = 0; i < map->peer_count; i++)
-		list[i] = (struct peers_entry){ &map->peers[i], plane_find_peer(mesh->c, map->peers[i].key) };
+	for (size_t i = 0; i < d->peer_count; i++)
+		list[i] = (struct peers_entry){ d->listed[i], plane_find_peer(mesh->c, d->listed[i]->key) };
 	if (!ret)
-		ret = peers_set(mesh->peers, list, map->peer_count, map->self.lazy || mesh->config->mesh.lazy_connection);
+		ret = peers_set(mesh->peers, list, d->peer_count, mesh_is_lazy(mesh));
 	free(list);
 	return ret;
+}
+
+/* No trouble of the map's: whoever fits is served, and who does not is said. */
+static void report_room(struct mesh *mesh, const char *why)
+{
+	if (*why && !*mesh->room_why) {
+		log_warn("network map: %s", why);
+		mesh_event(mesh, "WARNING", "NETWORK", "%s", why);
+	}
+	snprintf(mesh->room_why, sizeof(mesh->room_why), "%s", why);
 }
 
 static int plane_part(struct mesh *mesh, const struct netmap *map, const struct netmap_self *self, struct desired *d, char *why, size_t size)
@@ -314,24 +378,21 @@ static int plane_part(struct mesh *mesh, const struct netmap *map, const struct 
 
 	if (!mesh->config->mesh.disable_firewall)
 		acl_ret = make_rules(mesh, map, self->addr, &table, acl_why, sizeof(acl_why));
-	state.acl = acl_ret ? mesh->acl : table;
+	state.acl = table;
+	state.is_closed = acl_ret;
 	state.peers = d->peers;
-	state.peer_count = map->peer_count;
+	state.peer_count = d->peer_count;
 	state.routes = d->routes;
 	state.route_count = d->route_count;
 	state.host_routes = d->host_routes;
 	state.host_route_count = d->host_route_count;
-	if (acl_ret && !mesh->acl) {	/* none ever: nothing may be open */
-		snprintf(why, size, "%s", acl_why);
-		return acl_ret;
-	}
 	ret = plane_apply(mesh->c, &state, why, size);
-	if (!acl_ret) {
-		acl_free(mesh->acl);
-		mesh->acl = table;
-	} else {
-		snprintf(why, size, "%s; the rules before them stay in force", acl_why);
-	}
+	report_room(mesh, ret == -EUSERS ? why : "");
+	if (ret == -EUSERS)
+		ret = *why = 0;
+	if (acl_ret)
+		snprintf(why, size, "%s; until then nothing is let in", acl_why);
+	acl_free(table);
 	return ret ? ret : acl_ret;
 }
 
@@ -344,13 +405,20 @@ static void report(struct mesh *mesh, int ret, const char *why)
 	snprintf(mesh->apply_why, sizeof(mesh->apply_why), "%s", ret ? why : "");
 }
 
+static int set_forwarder(struct mesh *mesh, __be32 addr, const struct desired *d, char *why, size_t size)
+{
+	const uint16_t port = mesh->config->mesh.dns_forwarder_port;
+
+	return forwarder_set(mesh->forwarder, addr, port ? port : MESH_FORWARDER_PORT, d->domains, d->domain_count, why, size);
+}
+
 void mesh_apply(struct mesh *mesh)
 {
 	const struct netmap *map = &mesh->now.update.map;
 	const struct netmap_self *self = find_self(mesh, map);
 	char why[200] = "", dns_why[160] = "";
 	struct desired d = {};
-	int ret;
+	int ret, dns_ret = 0;
 
 	loop_timer_cancel(mesh->loop, &mesh->apply_timer);
 	if (!mesh->plane_is_ready || !mesh->has_map)
@@ -359,23 +427,26 @@ void mesh_apply(struct mesh *mesh)
 	ret = fill_peers(mesh, map, &d);
 	if (!ret)
 		ret = fill_routes(mesh, map, &d);
-	if (ret)
+	if (ret) {
 		snprintf(why, sizeof(why), "%s", strerror(-ret));
-	else
+	} else {
+		/* First, so that the rules open the ports that it has, and no others. */
+		dns_ret = set_forwarder(mesh, self->addr, &d, dns_why, sizeof(dns_why));
 		ret = plane_part(mesh, map, self, &d, why, sizeof(why));
+	}
 	mesh->has_applied = true;
 	if (!ret)
-		ret = tell_peers(mesh, map);
+		ret = tell_peers(mesh, map, &d);
 	else
-		tell_peers(mesh, map);
-	if (forwarder_set(mesh->forwarder, self->addr,
-		    mesh->config->mesh.dns_forwarder_port ? mesh->config->mesh.dns_forwarder_port : MESH_FORWARDER_PORT, d.domains, d.domain_count,
-		    dns_why, sizeof(dns_why)) && !ret) {
-		ret = -EIO;
+		tell_peers(mesh, map, &d);
+	if (dns_ret && !ret) {
+		ret = dns_ret;
 		snprintf(why, sizeof(why), "%s", dns_why);
 	}
+	if (ret && !loop_timer_is_set(&mesh->apply_timer))
+		loop_timer_after(mesh->loop, &mesh->apply_timer, AGAIN_NS);
 	report(mesh, ret, why);
-	desired_free(&d, map->peer_count);
+	desired_free(&d);
 }
 
 void mesh_apply_soon(struct mesh *mesh)
@@ -406,6 +477,24 @@ int mesh_message_make(struct mesh *mesh, const uint8_t *bytes, size_t len, struc
 	return 0;
 }
 
+/* The message is still read by whoever compares: done with later. */
+static struct mesh_message forget_kept(struct mesh *mesh)
+{
+	struct mesh_message gone = mesh->kept;
+
+	memset(&mesh->kept, 0, sizeof(mesh->kept));
+	mesh->keeps_ways = false;
+	return gone;
+}
+
+void mesh_let_go(struct mesh *mesh)
+{
+	struct mesh_message gone = forget_kept(mesh);
+
+	mesh_apply(mesh);
+	mesh_message_done(&gone);
+}
+
 void mesh_take_map(struct mesh *mesh, struct mesh_message *message)
 {
 	const struct netmap *map = &message->update.map;
@@ -418,13 +507,21 @@ void mesh_take_map(struct mesh *mesh, struct mesh_message *message)
 	if (map->skipped)
 		log_warn("network map %llu: %u entries were left out, the first: %s", (unsigned long long)map->serial, map->skipped, map->skipped_why);
 	/* peers_set() looks at the old strings until it has the new ones. */
-	struct mesh_message old = mesh->now;
+	struct mesh_message old = mesh->now, gone = {};
 
 	mesh->now = *message;
 	memset(message, 0, sizeof(*message));
 	mesh->has_map = true;
+	if (mesh->guard.is_holding && !mesh->keeps_ways) {
+		mesh->kept = old;
+		mesh->keeps_ways = true;
+		memset(&old, 0, sizeof(old));
+	} else if (!mesh->guard.is_holding) {
+		gone = forget_kept(mesh);
+	}
 	mesh_apply(mesh);
 	mesh_message_done(&old);
+	mesh_message_done(&gone);
 	took = mesh_unix_ns() - begin;
 	if (took >= NOTICEABLE_NS)
 		log_info("network map %llu: applied in %llu ms", (unsigned long long)mesh->now.update.map.serial, (unsigned long long)(took / LOOP_MS));

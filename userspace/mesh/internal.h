@@ -65,6 +65,7 @@ struct mesh {
 	struct management *management;
 	struct signal_client *signal;
 	char signal_target[300];	/* that it was made for */
+	char server[300];		/* management's URL, in one form */
 	struct relay_manager *relay;
 	struct ice_hub *ice;
 	struct peers *peers;
@@ -74,16 +75,18 @@ struct mesh {
 	struct choose choose;
 	struct guard guard;
 	struct mesh_message now;	/* the map in force */
-	struct mesh_message held;	/* one that waits to be believed */
+	struct mesh_message kept;	/* keeps_ways: the map whose peers still have their ways, though not all have rights */
+	bool keeps_ways;
 	bool has_map;
-	bool map_is_old;		/* it came from disk; no server has confirmed it yet */
+	bool map_is_old;		/* it came from disk, or from another server; this one has not confirmed it yet */
+	bool map_is_void;		/* it is no server's: everything was closed, and no map came since */
 	bool plane_is_ready;
 	bool has_applied;
 	bool has_no_verdict;		/* management will still say whether we may join at all */
 	bool ends;
 	int result;
+	char room_why[200];		/* peers that were left out for want of room; empty: none */
 	char apply_why[200];		/* why the last apply was not whole; empty: it was */
-	struct acl_table *acl;		/* in force */
 	struct netmap_self self;	/* fqdn is ours */
 
 	struct loop_timer apply_timer;
@@ -115,8 +118,12 @@ bool mesh_link_set(struct mesh_link *link, bool is_connected, const char *why);
 void mesh_apply(struct mesh *mesh);
 /* The same in the next turn, however often it is asked for in this one. */
 void mesh_apply_soon(struct mesh *mesh);
-/* Takes @message's contents. */
+/* Peers of the map in force are connected to when there is traffic. */
+bool mesh_is_lazy(const struct mesh *mesh);
+/* Takes @message's contents. Where the guard says so, the ways of peers that it takes away stay. */
 void mesh_take_map(struct mesh *mesh, struct mesh_message *message);
+/* The guard keeps nothing any more: what it kept goes. */
+void mesh_let_go(struct mesh *mesh);
 void mesh_message_done(struct mesh_message *message);
 int mesh_message_make(struct mesh *mesh, const uint8_t *bytes, size_t len, struct mesh_message *ret_message);
 

@@ -123,46 +123,44 @@ static void leave(struct mesh *mesh);
 
 /* The map. */
 
-static void release_held(void *ctx)
+static void ways_kept_too_long(void *ctx)
 {
 	struct mesh *mesh = ctx;
 
-	if (!mesh->held.bytes)
-		return;
-	log_warn("network map: %llu is applied now, nobody took it back in %llu s", (unsigned long long)mesh->held.update.map.serial,
+	log_warn("network map: %llu s have passed: the ways of the peers that it took away are torn down",
 		(unsigned long long)(GUARD_WINDOW_NS / LOOP_SECOND));
 	guard_release(&mesh->guard);
-	mesh_take_map(mesh, &mesh->held);
+	mesh_let_go(mesh);
 }
 
+/* Bound to the server and to our key: another's map gives nobody any right here. */
 static void save(const struct mesh *mesh, const char *path, const uint8_t *bytes, size_t len)
 {
-	int ret = netmap_save(path, mesh->identity.public_key, bytes, len);
+	int ret = netmap_save(path, mesh->identity.public_key, mesh->server, bytes, len);
 
 	if (ret)
 		log_warn("%s: cannot be written: %s", path, strerror(-ret));
 }
 
-static void hold(struct mesh *mesh, struct mesh_message *message)
+static void tell_ways_are_kept(struct mesh *mesh)
 {
-	if (!mesh->held.bytes || message->update.map.serial != mesh->held.update.map.serial) {
-		log_warn("network map held back: %s; it is applied when the server says it again with a later serial, or in %llu s", mesh->guard.why,
-			(unsigned long long)(GUARD_WINDOW_NS / LOOP_SECOND));
-		mesh_event(mesh, "WARNING", "NETWORK", "network map held back: %s", mesh->guard.why);
-	}
-	mesh_message_done(&mesh->held);
-	mesh->held = *message;
-	memset(message, 0, sizeof(*message));
-	loop_timer_set(mesh->loop, &mesh->guard_timer, guard_deadline(&mesh->guard));
+	log_warn("network map: %s: they have no rights from now on, but their ways stand until the server says it again with a later serial, or %llu s",
+		mesh->guard.why, (unsigned long long)(GUARD_WINDOW_NS / LOOP_SECOND));
+	mesh_event(mesh, "WARNING", "NETWORK", "suspicious network map: %s", mesh->guard.why);
 }
 
+/* What it closes is closed now. Only where it takes away most peers, their ways may wait. */
 static void accept_map(struct mesh *mesh, struct mesh_message *message)
 {
-	const struct netmap *map = &message->update.map;
+	const struct netmap *map = &message->update.map, *base = NULL;
+	const bool was_keeping = mesh->keeps_ways;
 
-	mesh_message_done(&mesh->held);
-	loop_timer_cancel(mesh->loop, &mesh->guard_timer);
-	mesh->map_is_old = false;
+	if (mesh->has_map && !mesh->map_is_old && !mesh->map_is_void)
+		base = was_keeping ? &mesh->kept.update.map : &mesh->now.update.map;
+	if (guard_judge(&mesh->guard, base, map, loop_now(mesh->loop)) == GUARD_KEEP_WAYS && !was_keeping)
+		tell_ways_are_kept(mesh);
+	loop_timer_set(mesh->loop, &mesh->guard_timer, guard_deadline(&mesh->guard));
+	mesh->map_is_old = mesh->map_is_void = false;
 	/* A farewell names nobody, not even us: nothing to start from the next time. */
 	if (map->self.present)
 		save(mesh, mesh->map_path, message->bytes, message->len);
@@ -191,10 +189,7 @@ static void on_sync(void *ctx, const struct netmap_update *update, bool first, c
 		log_err("network map: %s", strerror(-ret));
 		return;
 	}
-	if (guard_judge(&mesh->guard, mesh->has_map ? &mesh->now.update.map : NULL, &message.update.map, loop_now(mesh->loop)) == GUARD_HOLD)
-		hold(mesh, &message);
-	else
-		accept_map(mesh, &message);
+	accept_map(mesh, &message);
 	if (update->map.self.present)
 		management_sync_meta(mesh->management, update->check_files, update->check_file_count);
 }
@@ -256,12 +251,12 @@ static void leave(struct mesh *mesh)
 
 	guard_release(&mesh->guard);
 	loop_timer_cancel(mesh->loop, &mesh->guard_timer);
-	mesh_message_done(&mesh->held);
 	unlink(mesh->map_path);
 	unlink(mesh->servers_path);
 	none.update.map.present = true;
 	none.update.map.dns_forwarder_port = MESH_FORWARDER_PORT;
 	mesh->map_is_old = false;
+	mesh->map_is_void = true;
 	mesh_take_map(mesh, &none);
 }
 
@@ -285,6 +280,24 @@ static void on_verdict(void *ctx, int error, const char *why)
 	mesh->result = error;
 	mesh->ends = true;
 	plane_stop(mesh->c);
+}
+
+/* In one form, however it is written. With another server the map in force is as good as one from disk. */
+static void name_server(struct mesh *mesh, const char *url)
+{
+	char host[256], server[sizeof(mesh->server)], why[200];
+	uint16_t port;
+	bool tls;
+
+	if (!url || grpc_parse_target(url, true, host, sizeof(host), &port, &tls, why, sizeof(why)))
+		snprintf(server, sizeof(server), "%s", url ? url : "");
+	else
+		snprintf(server, sizeof(server), "%s://%s:%u", tls ? "https" : "http", host, port);
+	if (!strcmp(server, mesh->server))
+		return;
+	if (*mesh->server && mesh->has_map)
+		mesh->map_is_old = true;
+	memcpy(mesh->server, server, sizeof(server));
 }
 
 /* @up: what somebody asked for now, over what was configured; NULL: nothing. */
@@ -317,38 +330,62 @@ static int start_management(struct mesh *mesh, const struct control_up *up)
 
 	secret_key_wipe(&config.private_key);
 	mesh->has_no_verdict = config.once;
-	if (!ret)
-		management_start(mesh->management);
-	return ret;
+	if (ret)
+		return ret;
+	name_server(mesh, config.url);
+	management_start(mesh->management);
+	return 0;
+}
+
+static void load_servers(struct mesh *mesh, const uint8_t *bytes, size_t len)
+{
+	struct netmap_update servers;
+
+	if (netmap_update_parse(bytes, len, mesh->identity.public_key, &servers))
+		return;
+	mesh_use_servers(mesh, &servers.servers);
+	netmap_update_done(&servers);
+}
+
+static void load_map(struct mesh *mesh, const uint8_t *bytes, size_t len)
+{
+	struct mesh_message message;
+
+	if (mesh_message_make(mesh, bytes, len, &message))
+		return;
+	take_self(mesh, &message.update.map.self);
+	mesh->map_is_old = true;
+	log_info("network map %llu from the last run: %zu peers, %zu routes", (unsigned long long)message.update.map.serial,
+		message.update.map.peer_count, message.update.map.route_count);
+	mesh_take_map(mesh, &message);
+}
+
+static int load(struct mesh *mesh, const char *path, void (*take)(struct mesh *mesh, const uint8_t *bytes, size_t len))
+{
+	uint8_t *bytes;
+	size_t len;
+	int ret = netmap_load(path, mesh->identity.public_key, mesh->server, &bytes, &len);
+
+	if (ret)
+		return ret;
+	take(mesh, bytes, len);
+	explicit_bzero(bytes, len);
+	free(bytes);
+	return 0;
 }
 
 /* The last good map, and the servers it came with: connections begin before management has answered. */
 static void load_last(struct mesh *mesh)
 {
-	struct mesh_message message;
-	struct netmap_update servers;
-	uint8_t *bytes;
-	size_t len;
+	int servers, map;
 
-	if (!netmap_load(mesh->servers_path, mesh->identity.public_key, &bytes, &len)) {
-		if (!netmap_update_parse(bytes, len, mesh->identity.public_key, &servers)) {
-			mesh_use_servers(mesh, &servers.servers);
-			netmap_update_done(&servers);
-		}
-		explicit_bzero(bytes, len);
-		free(bytes);
-	}
-	if (netmap_load(mesh->map_path, mesh->identity.public_key, &bytes, &len))
+	name_server(mesh, mesh->config->mesh.management_url);
+	servers = load(mesh, mesh->servers_path, load_servers);
+	map = load(mesh, mesh->map_path, load_map);
+	if (servers != -ESTALE && map != -ESTALE)
 		return;
-	if (!mesh_message_make(mesh, bytes, len, &message)) {
-		take_self(mesh, &message.update.map.self);
-		mesh->map_is_old = true;
-		log_info("network map %llu from the last run: %zu peers, %zu routes", (unsigned long long)message.update.map.serial,
-			message.update.map.peer_count, message.update.map.route_count);
-		mesh_take_map(mesh, &message);
-	}
-	explicit_bzero(bytes, len);
-	free(bytes);
+	log_warn("the last network map is another server's or another key's: what it had opened is closed until %s says more", mesh->server);
+	leave(mesh);
 }
 
 /* The plane. */
@@ -396,6 +433,8 @@ static void on_network(void *ctx)
 
 	if (ice_hub_set_host(mesh->ice, locals, count))
 		peers_candidates_changed(mesh->peers);
+	if (mesh->config->mesh.block_lan_access)	/* another network may be this host's now */
+		mesh_apply_soon(mesh);
 }
 
 static void on_ready(void *ctx)
@@ -639,7 +678,7 @@ int mesh_start(struct controller *c, const struct config *config, struct mesh **
 	mesh->lock = -1;
 	choose_init(&mesh->choose);
 	loop_timer_init(&mesh->apply_timer, apply_now, mesh);
-	loop_timer_init(&mesh->guard_timer, release_held, mesh);
+	loop_timer_init(&mesh->guard_timer, ways_kept_too_long, mesh);
 	loop_timer_init(&mesh->drain_timer, finish_drain, mesh);
 	loop_timer_init(&mesh->up_timer, up_too_long, mesh);
 	loop_timer_init(&mesh->relay_timer, leave_relay, mesh);
@@ -688,8 +727,7 @@ void mesh_free(struct mesh *mesh)
 	stream_global_done();
 	choose_done(&mesh->choose);
 	mesh_message_done(&mesh->now);
-	mesh_message_done(&mesh->held);
-	acl_free(mesh->acl);
+	mesh_message_done(&mesh->kept);
 	identity_done(&mesh->identity);
 	free(mesh->self.fqdn);
 	if (mesh->lock >= 0)

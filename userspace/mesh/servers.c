@@ -74,7 +74,7 @@ void mesh_use_servers(struct mesh *mesh, const struct netmap_servers *servers)
 
 	if (!servers->present)
 		return;
-	if (servers->relay.present || servers->signal || servers->stun_count)	/* a whole one without relay means: no relays */
+	if (servers->relay.present)
 		ret = relay_manager_set(mesh->relay, &servers->relay);
 	if (!ret && servers->stun_count && !mesh->config->mesh.force_relay)
 		ret = ice_hub_set_stuns(mesh->ice, servers->stuns, servers->stun_count);

@@ -78,7 +78,7 @@ struct snapshot {
 	struct snapshot_network *routes;
 	size_t route_count;
 	uint64_t serial;		/* of the map in force */
-	bool map_held_back;		/* a suspicious map waits to be confirmed */
+	bool map_held_back;		/* a suspicious map is in force: ways of peers that it took away are kept */
 	char *map_note;			/* why, or where the map in force came from */
 	bool datapath_ready;		/* packets can flow: programs attached, mesh address set, a map applied */
 	char *datapath_why;		/* if not */

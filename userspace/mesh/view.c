@@ -237,7 +237,7 @@ static const char *daemon_status(const struct mesh *mesh)
 	case MANAGEMENT_CONNECTED:
 		return "Connected";
 	default:
-		return mesh->has_map && mesh->has_applied ? "Connected" : "Connecting";
+		return mesh->has_map && mesh->has_applied && !mesh->map_is_void ? "Connected" : "Connecting";
 	}
 }
 
@@ -251,6 +251,8 @@ static const char *why_not_ready(const struct mesh *mesh)
 		return "the network map is not applied yet";
 	if (mesh->state == MANAGEMENT_NEEDS_LOGIN)
 		return "management does not know this peer";
+	if (mesh->map_is_void)
+		return "no network map yet";
 	return *mesh->apply_why ? mesh->apply_why : plane_why_not(mesh->c);
 }
 
@@ -266,6 +268,8 @@ static char *map_note(const struct mesh *mesh)
 {
 	if (mesh->guard.is_holding)
 		return text(mesh->guard.why);
+	if (*mesh->room_why)
+		return text(mesh->room_why);
 	return text(mesh->map_is_old ? "the map of the last run; management has not confirmed it yet" : "");
 }
 
@@ -289,7 +293,7 @@ int mesh_snapshot(void *ctx, struct snapshot *s)
 		.ip = own_ip(mesh),
 		.public_key = text(key),
 		.fqdn = text(mesh->now.update.map.self.present ? mesh->now.update.map.self.fqdn : mesh->self.fqdn),
-		.lazy = mesh->now.update.map.self.lazy || mesh->config->mesh.lazy_connection,
+		.lazy = mesh_is_lazy(mesh),
 		.serial = mesh->now.update.map.serial,
 		.map_held_back = mesh->guard.is_holding,
 		.map_note = map_note(mesh),

@@ -106,6 +106,12 @@ void conn_new_session(struct conn *conn)
 	while (!memcmp(old, conn->session, sizeof(old)));
 }
 
+/* A peer without ICE is answered in kind. Older ones expect credentials, whether or not anything comes of them. */
+static bool has_ice(const struct conn *conn)
+{
+	return !conn->remote_has_no_ice && !(conn->peers->force_relay && conn->can_lack_ice);
+}
+
 void conn_body(const struct conn *conn, enum signal_type type, struct signal_body *ret_body)
 {
 	const struct peers *peers = conn->peers;
@@ -115,11 +121,13 @@ void conn_body(const struct conn *conn, enum signal_type type, struct signal_bod
 	ret_body->type = type;
 	if (type != SIGNAL_OFFER && type != SIGNAL_ANSWER)
 		return;
-	memcpy(ret_body->ufrag, conn->ufrag, sizeof(conn->ufrag));
-	memcpy(ret_body->pwd, conn->pwd, sizeof(conn->pwd));
 	ret_body->wg_port = peers->wg_port;
 	memcpy(ret_body->version, peers->version, sizeof(ret_body->version));
 	snprintf(ret_body->relay, sizeof(ret_body->relay), "%s", relay ? relay : "");
+	if (!has_ice(conn))
+		return;
+	memcpy(ret_body->ufrag, conn->ufrag, sizeof(conn->ufrag));
+	memcpy(ret_body->pwd, conn->pwd, sizeof(conn->pwd));
 	ret_body->has_session_id = !conn->hides_session;
 	memcpy(ret_body->session_id, conn->session, sizeof(conn->session));
 }
@@ -333,7 +341,7 @@ static void open_anew(struct conn *conn)
 	random_letters(conn->peers, conn->pwd, SIGNAL_PWD_LEN);
 	conn_new_session(conn);
 	inherit(conn);
-	conn->has_offered = conn->has_rosenpass = conn->remote_has_relay = conn->was_told_idle = false;
+	conn->has_offered = conn->has_rosenpass = conn->remote_has_relay = conn->remote_has_no_ice = conn->was_told_idle = false;
 }
 
 static void do_open(struct conn *conn, const struct signal_body *body)
@@ -385,6 +393,13 @@ static void do_close(struct conn *conn, const struct signal_body *body)
 	conn_stop(conn);
 	if (!conn->leaves_way)
 		set_way(conn, PLANE_NOWHERE);
+}
+
+/* The session first: from then on packets are kept and asked about, which those that have a key but no way are not. */
+static void do_sleep(struct conn *conn, const struct signal_body *body)
+{
+	conn->peers->ops.reset(conn->peers->ctx, conn->id);
+	do_close(conn, body);
 }
 
 static void do_candidate(struct conn *conn, const struct signal_body *body)
@@ -540,6 +555,7 @@ static const action_fn actions[LINK_ACTIONS] = {
 	[LINK_DO_OPEN_EXCHANGE] = do_open_exchange,
 	[LINK_DO_OPEN_CANDIDATE] = do_open_candidate,
 	[LINK_DO_CLOSE] = do_close,
+	[LINK_DO_SLEEP] = do_sleep,
 	[LINK_DO_EXCHANGE] = do_exchange,
 	[LINK_DO_CANDIDATE] = do_candidate,
 	[LINK_DO_USE_RELAY] = do_use_relay,

@@ -191,8 +191,14 @@ void exchange_hear(struct conn *conn, const struct signal_body *body)
 {
 	int ret;
 
+	conn->remote_has_no_ice = !body->ufrag[0] || !body->pwd[0];
 	if (conn->peers->force_relay || conn->hides_session)
 		return;
+	if (conn->remote_has_no_ice) {
+		if (conn->exchange)
+			conn_step(conn, LINK_EV_PAIR_LOST, NULL);
+		return;
+	}
 	if (conn->exchange && is_same_session(conn->exchange, body)) {
 		if (body->type == SIGNAL_ANSWER && !conn->exchange->is_connected)
 			send_now(conn->exchange);

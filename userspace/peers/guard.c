@@ -31,7 +31,7 @@ static bool is_complete(const struct conn *conn)
 	const struct peers *peers = conn->peers;
 	const bool can_relay = conn->remote_has_relay && peers->ops.relay_address(peers->ctx);
 
-	if (peers->force_relay)
+	if (peers->force_relay || conn->remote_has_no_ice)
 		return conn->relay_is_ready;
 	return conn->exchange && (conn->relay_is_ready || !can_relay);
 }

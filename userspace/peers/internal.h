@@ -54,6 +54,8 @@ struct conn {
 	enum peer_status told_status : 8;
 	bool is_controller;
 	bool can_idle;				/* its version knows lazy connections */
+	bool can_lack_ice;			/* ... and peers without ICE */
+	bool remote_has_no_ice;			/* its last offer or answer came without credentials: only the relay leads to it */
 	bool leaves_way;			/* being closed without touching where packets go */
 	bool inherits;				/* packets go by a direct way from before, which no agent of ours stands for */
 	bool hides_session;			/* ... and the other side's agent may live as long as the relay is not there */

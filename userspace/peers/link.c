@@ -27,7 +27,7 @@ static const struct link_move table[LINK_EVENTS][LINK_STATES] = {
 		TO(SEARCHING, OPEN_CANDIDATE), TO(SEARCHING, CANDIDATE), TO(RELAYED, CANDIDATE), TO(ALONE, CANDIDATE), TO(DIRECT, CANDIDATE),
 		TO(SUSPECT, CANDIDATE) },
 	[LINK_EV_GO_IDLE] = {
-		IGNORED, TO(IDLE, CLOSE), TO(IDLE, CLOSE), TO(IDLE, CLOSE), TO(IDLE, CLOSE), TO(IDLE, CLOSE) },
+		TO(IDLE, SLEEP), TO(IDLE, SLEEP), TO(IDLE, SLEEP), TO(IDLE, SLEEP), TO(IDLE, SLEEP), TO(IDLE, SLEEP) },
 	[LINK_EV_NEW_SESSION] = {
 		/* with nothing to take over, the pair's address stays: a peer that restarted may well be there still */
 		NEVER, TO(SEARCHING, END_PAIR), TO(RELAYED, END_PAIR), TO(SEARCHING, RENEW_PAIR), TO(RELAYED, FALL_BACK_RENEW),
@@ -80,7 +80,8 @@ static const char *const events[] = {
 
 static const char *const actions[] = {
 	[LINK_DO_NOTHING] = "ignore it", [LINK_DO_COMPLAIN] = "complain", [LINK_DO_OPEN] = "open", [LINK_DO_OPEN_EXCHANGE] = "open and exchange",
-	[LINK_DO_OPEN_CANDIDATE] = "open and keep the candidate", [LINK_DO_CLOSE] = "close", [LINK_DO_EXCHANGE] = "exchange",
+	[LINK_DO_OPEN_CANDIDATE] = "open and keep the candidate", [LINK_DO_CLOSE] = "close",
+	[LINK_DO_SLEEP] = "close and forget the sessions", [LINK_DO_EXCHANGE] = "exchange",
 	[LINK_DO_CANDIDATE] = "take the candidate", [LINK_DO_USE_RELAY] = "use the relay", [LINK_DO_STAND_BY] = "let the relay stand by",
 	[LINK_DO_END_RELAY] = "end the relay attempt", [LINK_DO_LOSE_STANDBY] = "go on without relay", [LINK_DO_LOSE_RELAY] = "lose the relay",
 	[LINK_DO_DROP_RELAY] = "drop the relay", [LINK_DO_USE_PAIR] = "use the pair", [LINK_DO_END_PAIR] = "end the ICE attempt",

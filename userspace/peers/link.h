@@ -45,6 +45,7 @@ enum link_action {
 	LINK_DO_OPEN_EXCHANGE,	/* the same, then what the offer or answer says */
 	LINK_DO_OPEN_CANDIDATE,	/* the same, and the candidate is kept for the agent that comes */
 	LINK_DO_CLOSE,		/* give up everything */
+	LINK_DO_SLEEP,		/* the same, and the sessions, which the other side gave up too: so the next packet is kept, and wakes it */
 	LINK_DO_EXCHANGE,	/* what an offer or answer says, for relay and ICE */
 	LINK_DO_CANDIDATE,	/* add it, or keep it */
 	LINK_DO_USE_RELAY,	/* the first way: send by relay, watch handshakes */

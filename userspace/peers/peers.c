@@ -240,8 +240,11 @@ static uint64_t hash_text(const char *text)
 	return hash;
 }
 
-/* 0.45.0 and later, and builds from source; what says nothing with a dot in it is older than all of this. */
-static bool knows_idle(const char *version)
+#define LAZY_SINCE	45	/* 0.45.0 */
+#define NO_ICE_SINCE	70
+
+/* 0.@since.0 and later, and builds from source; what says nothing with a dot in it is older than all of this. */
+static bool is_since(const char *version, unsigned since)
 {
 	unsigned major, minor;
 
@@ -249,7 +252,14 @@ static bool knows_idle(const char *version)
 		return true;
 	if (sscanf(version, "%u.%u", &major, &minor) != 2)
 		return false;
-	return major > 0 || minor >= 45;
+	return major > 0 || minor >= since;
+}
+
+static void take_version(struct conn *conn, const char *version)
+{
+	conn->version_hash = hash_text(version);
+	conn->can_idle = is_since(version, LAZY_SINCE);
+	conn->can_lack_ice = is_since(version, NO_ICE_SINCE);
 }
 
 static void remove_conn(struct conn *conn)
@@ -286,6 +296,23 @@ static void open_if_wanted(struct conn *conn)
 		conn_step(conn, LINK_EV_OPENED, NULL);
 }
 
+/*
+ * What an earlier process of ours left. A session that lives is kept up as any other: at rest nobody would notice that its way is gone. Where there is
+ * none, an old way must go too, or the next packet would follow it into nowhere instead of waking the peer.
+ */
+static void wake_or_rest(struct conn *conn)
+{
+	struct peers *peers = conn->peers;
+	struct plane_facts facts = { 0 };
+
+	if (conn->id == PLANE_NO_PEER || !may_rest(conn))
+		return;
+	if (!peers->ops.facts(peers->ctx, conn->id, &facts) && facts.has_session)
+		conn_step(conn, LINK_EV_OPENED, NULL);
+	else
+		peers->ops.set_way(peers->ctx, conn->id, PLANE_NOWHERE, NULL);
+}
+
 /* Packets go on by a direct way while it is opened anew: it may be the same peer, at the same place, with another version. */
 static void reopen(struct conn *conn, const struct peers_entry *entry)
 {
@@ -306,12 +333,11 @@ static void reopen(struct conn *conn, const struct peers_entry *entry)
 
 static void take_entry(struct conn *conn, const struct peers_entry *entry)
 {
-	const uint64_t version_hash = hash_text(entry->peer->agent_version);
-	const bool has_changed = conn->id != entry->id || conn->addr != entry->peer->addr || conn->version_hash != version_hash;
+	const bool has_changed = conn->id != entry->id || conn->addr != entry->peer->addr ||
+		conn->version_hash != hash_text(entry->peer->agent_version);
 
 	conn->addr = entry->peer->addr;
-	conn->version_hash = version_hash;
-	conn->can_idle = knows_idle(entry->peer->agent_version);
+	take_version(conn, entry->peer->agent_version);
 	if (has_changed)
 		reopen(conn, entry);
 	if (strcmp(conn->name, entry->peer->fqdn)) {
@@ -337,8 +363,7 @@ static struct conn *add_conn(struct peers *peers, const struct peers_entry *entr
 	conn->is_controller = strcmp(peers->own_text, text) > 0;
 	conn->id = entry->id;
 	conn->addr = entry->peer->addr;
-	conn->version_hash = hash_text(entry->peer->agent_version);
-	conn->can_idle = knows_idle(entry->peer->agent_version);
+	take_version(conn, entry->peer->agent_version);
 	conn->name = strdup(entry->peer->fqdn[0] ? entry->peer->fqdn : text);
 	if (!conn->name) {
 		free(conn);
@@ -370,8 +395,8 @@ int peers_set(struct peers *peers, const struct peers_entry *list, size_t count,
 
 		if (conn)
 			take_entry(conn, &list[i]);
-		else
-			conn = add_conn(peers, &list[i]);
+		else if ((conn = add_conn(peers, &list[i])))
+			wake_or_rest(conn);
 		if (!conn)
 			return -ENOMEM;
 		conn->map = peers->map;
@@ -406,12 +431,17 @@ void peers_signal(struct peers *peers, const uint8_t from[static KEY_LEN], const
 {
 	struct conn *conn = find_key(peers, from);
 	enum link_event event;
+	bool is_wanted;
 
 	if (!conn || conn->id == PLANE_NO_PEER || peers->is_ending || !event_of(body->type, &event))
 		return;
+	is_wanted = conn->is_wanted;
 	conn_step(conn, event, body);
-	if (event == LINK_EV_GO_IDLE)
-		conn->was_told_idle = true;
+	if (event != LINK_EV_GO_IDLE)
+		return;
+	conn->was_told_idle = true;
+	if (is_wanted)		/* the two crossed: our packets still wait */
+		conn_wanted(conn);
 }
 
 static void rearm(struct conn *conn)

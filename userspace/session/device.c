@@ -211,6 +211,7 @@ int device_add_peer(struct device *device, uint64_t now_ns, uint32_t id, const s
 	peer->id = id;
 	peer->endpoint = config->endpoint;
 	peer->is_pinned = config->is_pinned;
+	peer->is_unconfirmed = config->is_unconfirmed;
 	peer->keepalive_s = config->keepalive_s;
 	peer->stats = config->stats;
 	memcpy(peer->label_received.bytes, config->timestamp, TAI64N_LEN);
@@ -251,6 +252,22 @@ int device_set_peer_psk(struct device *device, uint32_t id, const struct secret_
 	if (!peer)
 		return -ENOENT;
 	peer->remote.preshared_key = *preshared_key;
+	return 0;
+}
+
+int device_confirm_peer(struct device *device, uint64_t now_ns, uint32_t id)
+{
+	struct peer *peer = device_peer(device, id);
+
+	if (!peer)
+		return -ENOENT;
+	if (!peer->is_unconfirmed)
+		return 0;
+	peer->is_unconfirmed = false;
+	if (peer->was_put_off)
+		handshake_want(device, peer, now_ns);
+	peer->was_put_off = false;
+	device_schedule(device, peer);
 	return 0;
 }
 

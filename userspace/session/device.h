@@ -139,6 +139,7 @@ struct device_peer_config {
 	uint16_t keepalive_s;			/* persistent keepalive; 0: off */
 	struct endpoint endpoint;		/* may be unknown: the peer then has to speak first */
 	bool is_pinned;				/* as after device_set_peer_path() */
+	bool is_unconfirmed;			/* until device_confirm_peer(): its sessions go on, but there are no handshakes */
 	uint8_t timestamp[WG_TIMESTAMP_LEN];	/* greatest TAI64N accepted by an earlier process; zero: none */
 	struct device_peer_stats stats;		/* to go on from; zero: a new peer */
 };
@@ -183,6 +184,12 @@ uint32_t device_find_peer(const struct device *device, const uint8_t public_key[
  */
 int device_set_peer_keepalive(struct device *device, uint64_t now_ns, uint32_t id, uint16_t keepalive_s);
 int device_set_peer_psk(struct device *device, uint32_t id, const struct secret_key *preshared_key);
+
+/*
+ * What is known of the peer is what is wanted of it, its preshared key above all: a handshake without that would complete with whoever does not have
+ * it. What was put off meanwhile begins now. Returns 0 or -ENOENT.
+ */
+int device_confirm_peer(struct device *device, uint64_t now_ns, uint32_t id);
 
 /* The endpoint was configured, or the data path saw it move. Does not call ops->set_endpoint. */
 int device_set_peer_endpoint(struct device *device, uint32_t id, const struct endpoint *endpoint);

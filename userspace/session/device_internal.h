@@ -39,6 +39,8 @@ struct peer {
 	struct cookie_maker cookie;
 	struct endpoint endpoint;
 	bool is_pinned;			/* the endpoint is not moved by what arrives */
+	bool is_unconfirmed;		/* no handshakes yet */
+	bool was_put_off;		/* one was wanted meanwhile */
 	uint16_t keepalive_s;
 
 	struct keypairs pairs;

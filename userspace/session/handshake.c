@@ -162,6 +162,10 @@ void handshake_want(struct device *device, struct peer *peer, uint64_t now_ns)
 	bool is_early = peer->handshake_sent_ns &&
 			device_elapsed_ns(now_ns, peer->handshake_sent_ns) < REKEY_TIMEOUT_NS;
 
+	if (peer->is_unconfirmed) {
+		peer->was_put_off = true;
+		return;
+	}
 	if (endpoint_is_known(&peer->endpoint))
 		step_attempt(device, peer, now_ns, is_early ? ATTEMPT_WANTED_EARLY : ATTEMPT_WANTED);
 }
@@ -331,6 +335,9 @@ static enum handshake_end on_initiation(struct device *device, uint64_t now_ns, 
 	end = HANDSHAKE_UNKNOWN_PEER;
 	peer = device_peer_by_key(device, public_key);
 	if (!peer)
+		goto out;
+	end = HANDSHAKE_UNCONFIRMED;
+	if (peer->is_unconfirmed)	/* it asks again, with a timestamp that we have not seen then */
 		goto out;
 	end = HANDSHAKE_DECRYPT_FAILED;
 	if (noise_remote_prepare(&peer->remote, &device->local) < 0 ||

@@ -151,7 +151,7 @@ static void put_talon(struct json_out *json, const struct mesh_view *view)
 	json_out_bool(json, "ready", s->datapath_ready);
 	json_out_text(json, "why", s->datapath_why);
 	json_out_number(json, "serial", s->serial);
-	json_out_bool(json, "mapHeldBack", s->map_held_back);
+	json_out_bool(json, "waysKept", s->map_held_back);
 	json_out_text(json, "mapNote", s->map_note);
 	put_time(json, "managementSince", s->management_since_ns);
 	put_time(json, "signalSince", s->signal_since_ns);

@@ -297,7 +297,7 @@ static void print_talon(FILE *out, const struct mesh_view *view, bool detail)
 		fprintf(out, ", ");
 		put(out, s->datapath_why);
 	}
-	fprintf(out, "\nMap: serial %llu%s", (unsigned long long)s->serial, s->map_held_back ? ", the next one is HELD BACK" : "");
+	fprintf(out, "\nMap: serial %llu%s", (unsigned long long)s->serial, s->map_held_back ? ", the ways of peers that it took away are KEPT for now" : "");
 	if (mesh_text(s->map_note)[0]) {
 		fprintf(out, ", ");
 		put(out, s->map_note);

@@ -304,7 +304,7 @@ static void put_talon(FILE *out, const struct snapshot *s)
 	put_bool(out, STEP, "ready", s->datapath_ready);
 	line(out, STEP, "why", s->datapath_why);
 	put_number(out, STEP, "serial", s->serial);
-	put_bool(out, STEP, "mapHeldBack", s->map_held_back);
+	put_bool(out, STEP, "waysKept", s->map_held_back);
 	line(out, STEP, "mapNote", s->map_note);
 	put_time(out, STEP, "managementSince", s->management_since_ns);
 	put_time(out, STEP, "signalSince", s->signal_since_ns);

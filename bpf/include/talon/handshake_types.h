@@ -26,6 +26,7 @@
 	X(UNEXPECTED_RESPONSE, "unexpected_response", 1, "response to no initiation of ours")		\
 	X(UNEXPECTED_COOKIE, "unexpected_cookie", 1, "cookie for no message of ours")			\
 	X(BAD_COOKIE,	"bad_cookie",	1, "cookie reply does not decrypt")				\
+	X(UNCONFIRMED,	"unconfirmed_peer", 1, "taken over from an earlier process, and no map has named it yet")	\
 	X(NO_SLOT,	"no_slot",	1, "every session slot is taken")				\
 	X(INTERNAL,	"internal",	1, "a map could not be written")
 

@@ -14,6 +14,7 @@ Commands (NAME of a peer is its host name; lists are separated by commas):
     add NAME [groups=A,B]           a peer that nobody runs; its key is the mesh's
     crowd N                         N such peers at once, named crowd-0 ...
     large N ROUTES NAME             N such peers, and ROUTES networks (10.128.0.0/24 and on) behind NAME, in one map
+    delete_all PREFIX               peers that nobody runs, whose names begin so
     delete NAME                     farewell map, end of the stream, and it is unknown from then on
     groups NAME A,B                 besides All
     address NAME IP
@@ -33,7 +34,9 @@ Commands (NAME of a peer is its host name; lists are separated by commas):
     fail METHOD CODE TIMES [TEXT]   the next calls of METHOD (Login, Sync, Send ...) end with CODE (a gRPC name: NOT_FOUND)
     delay METHOD SECONDS TIMES
     lose TIMES                      signal messages that are taken and forgotten
-    idle FROM TO                    GO_IDLE; FROM is a peer that the mesh runs itself
+    bare FROM TO                    an offer without ICE credentials; FROM is a peer that the mesh runs itself. Its answer is in the log
+    idle FROM TO [FILE]             GO_IDLE; FROM is a peer that the mesh runs itself, or its identity is in FILE
+    version NAME X.Y.Z              what others are told that NAME runs
     stop|start management|signal|relay|relay2|stun
     relays NAME [URL...]            what this peer is told instead of the home relay
 """
@@ -475,8 +478,20 @@ class Services:
             mesh.registered[to].put_nowait(data)
             log(what)
         elif to != "dummy":
-            log(what + ", who is not there")
+            log(what + ", who is not there" + self.heard(sender, to, envelope))
         return b""
+
+    def heard(self, sender, to, envelope):
+        """What a peer that the mesh runs itself is told."""
+        private = self.mesh.peers.get(to, {}).get("private")
+        if not private:
+            return ""
+        nacl = self.mesh.nacl
+        box = nacl.Box(nacl.PrivateKey(base64.b64decode(private)), nacl.PublicKey(base64.b64decode(sender)))
+        body = parse(box.decrypt(envelope[4][0]))
+        kind = ("OFFER", "ANSWER", "CANDIDATE")[body.get(1, [0])[0] % 3]
+        payload = text(body, 2)
+        return f": {kind} {'without' if payload == ':' else 'with'} credentials, {'a' if 10 in body else 'no'} session id"
 
     async def connect_stream(self, requests, context):
         await self.fault("ConnectStream", context)
@@ -698,6 +713,11 @@ class Control:
     async def do_delete(self, name):
         self.mesh.delete(self.mesh.named(name))
 
+    async def do_delete_all(self, prefix):
+        for peer in [p for p in self.mesh.peers.values() if p["name"].startswith(prefix) and p["key"] not in self.mesh.streams]:
+            del self.mesh.peers[peer["key"]]
+        self.mesh.changed()
+
     async def do_groups(self, name, groups):
         self.mesh.named(name)["groups"] = listed(groups)
         self.mesh.changed()
@@ -803,16 +823,33 @@ class Control:
     async def do_lose(self, times):
         self.mesh.lose = int(times)
 
-    async def do_idle(self, sender, to):
+    async def do_version(self, name, version):
+        self.mesh.named(name)["version"] = version
+        self.mesh.changed()
+
+    async def do_idle(self, sender, to, identity=None):
         sender, to = self.mesh.named(sender), self.mesh.named(to)
-        if not sender["private"]:
+        private = sender["private"]
+        if identity:
+            with open(identity) as f:
+                private = json.load(f)["PrivateKey"]
+        if not private:
             raise Trouble(f"{sender['name']} is not run by the mesh: its key is not known here")
         if to["key"] not in self.mesh.registered:
             raise Trouble(f"{to['name']} is not at signal")
         nacl = self.mesh.nacl
+        box = nacl.Box(nacl.PrivateKey(base64.b64decode(private)), nacl.PublicKey(base64.b64decode(to["key"])))
+        self.say(box, sender, to, {1: 5})
+
+    def say(self, box, sender, to, body):
+        data = bytes(box.encrypt(bytes(message(body))))
+        self.mesh.registered[to["key"]].put_nowait(message({2: sender["key"], 3: to["key"], 4: data}))
+
+    async def do_bare(self, sender, to):
+        sender, to = self.mesh.named(sender), self.mesh.named(to)
+        nacl = self.mesh.nacl
         box = nacl.Box(nacl.PrivateKey(base64.b64decode(sender["private"])), nacl.PublicKey(base64.b64decode(to["key"])))
-        body = bytes(box.encrypt(bytes(message({1: 5}))))
-        self.mesh.registered[to["key"]].put_nowait(message({2: sender["key"], 3: to["key"], 4: body}))
+        self.say(box, sender, to, {2: ":", 3: 51820, 4: "0.77.1", 8: self.mesh.args.relay_url})
 
     def server(self, name):
         if name not in self.servers:
