@@ -30,6 +30,7 @@ struct dial {
 	char host[STREAM_HOST_LEN];
 	uint16_t port;
 	uint32_t mark;
+	void (*looked_up)(void *ctx);
 	dial_fn fn;
 	void *ctx;
 	struct resolver_query *query;
@@ -224,16 +225,17 @@ static void resolved(void *ctx, enum resolver_result result, const struct resolv
 	dial->query = NULL;
 	if (result == RESOLVER_OK && count) {
 		order_addresses(dial, list, count);
+		dial->looked_up(dial->ctx);
 		start_next(dial);
 		return;
 	}
 	snprintf(why, sizeof(why), result == RESOLVER_NOT_FOUND ? "%s: no such name" : result == RESOLVER_NO_DATA ?
 		"%s: the name has no address" : "%s: the look-up of the name failed", dial->host);
-	give_up(dial, result == RESOLVER_FAILED ? -EHOSTUNREACH : -ENOENT, why);
+	give_up(dial, result == RESOLVER_NOT_FOUND || result == RESOLVER_NO_DATA ? -ENOENT : -EHOSTUNREACH, why);
 }
 
-int dial_start(struct loop *loop, const char *host, uint16_t port, uint32_t mark, uint64_t timeout_ns, dial_fn fn, void *ctx,
-	struct dial **ret_dial)
+int dial_start(struct loop *loop, const char *host, uint16_t port, uint32_t mark, uint64_t timeout_ns, void (*looked_up)(void *ctx), dial_fn fn,
+	void *ctx, struct dial **ret_dial)
 {
 	struct resolver *resolver = resolver_get(loop);
 	struct dial *dial = calloc(1, sizeof(*dial));
@@ -244,6 +246,7 @@ int dial_start(struct loop *loop, const char *host, uint16_t port, uint32_t mark
 	dial->loop = loop;
 	dial->port = port;
 	dial->mark = mark;
+	dial->looked_up = looked_up;
 	dial->fn = fn;
 	dial->ctx = ctx;
 	snprintf(dial->host, sizeof(dial->host), "%s", host);

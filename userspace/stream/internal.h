@@ -29,8 +29,9 @@ struct dial_result {
 /* The dial is to be freed in it. */
 typedef void (*dial_fn)(void *ctx, const struct dial_result *result);
 
-int dial_start(struct loop *loop, const char *host, uint16_t port, uint32_t mark, uint64_t timeout_ns, dial_fn fn, void *ctx,
-	struct dial **ret_dial);
+/* @looked_up: before the first address is tried; it must not free the dial. @timeout_ns: of the look-up. */
+int dial_start(struct loop *loop, const char *host, uint16_t port, uint32_t mark, uint64_t timeout_ns, void (*looked_up)(void *ctx), dial_fn fn,
+	void *ctx, struct dial **ret_dial);
 /* One phrase about what it waits for: "looking up example.org". */
 void dial_tell(const struct dial *dial, char *text, size_t size);
 void dial_free(struct dial *dial);

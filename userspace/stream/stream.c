@@ -294,6 +294,15 @@ static void timed(void *ctx)
 		run_out(s);
 }
 
+static void looked_up(void *ctx)
+{
+	struct stream *s = ctx;
+
+	loop_timer_after(s->loop, &s->timer, s->timeout_ns);
+	if (s->events.looked_up)
+		s->events.looked_up(s->ctx);
+}
+
 static int choose_way(struct stream *s, const struct stream_options *options, char *why, size_t size)
 {
 	int ret = options->no_proxy ? 0 : proxy_choose(s->host, s->port, s->wants_tls, &s->proxy, why, size);
@@ -301,8 +310,8 @@ static int choose_way(struct stream *s, const struct stream_options *options, ch
 	if (ret < 0)
 		return ret;
 	s->has_proxy = ret;
-	return dial_start(s->loop, ret ? s->proxy.host : s->host, ret ? s->proxy.port : s->port, options->mark, s->timeout_ns, dialled, s,
-		&s->dial);
+	return dial_start(s->loop, ret ? s->proxy.host : s->host, ret ? s->proxy.port : s->port, options->mark, s->timeout_ns, looked_up,
+		dialled, s, &s->dial);
 }
 
 static struct stream *new_stream(struct loop *loop, const struct stream_options *options, const struct stream_events *events, void *ctx)
@@ -338,7 +347,7 @@ int stream_open(struct loop *loop, const struct stream_options *options, const s
 	s = new_stream(loop, options, events, ctx);
 	if (!s)
 		return -ENOMEM;
-	/* The dial has no deadline of its own but this one. */
+	/* The dial has no deadline of its own but this one; it begins anew when the name is looked up. */
 	loop_timer_after(loop, &s->timer, s->timeout_ns);
 	ret = choose_way(s, options, why, sizeof(why));
 	if (ret && !*why) {

@@ -25,13 +25,15 @@ struct stream_options {
 	uint16_t port;			/* host order */
 	bool tls;
 	const char *alpn;		/* "h2" or "http/1.1": has to be what the server selects for "h2", may be ignored for others; NULL: none */
-	uint64_t timeout_ns;		/* for all of it until connected; 0: 30 s */
+	uint64_t timeout_ns;		/* for the look-up of the name, and once more from there until connected; 0: 30 s */
 	uint32_t mark;			/* SO_MARK; 0: none */
 	uint32_t unsent_max;		/* TCP_NOTSENT_LOWAT: bytes that the kernel holds and has not sent once; 0: its own choice */
 	bool no_proxy;			/* do not ask the environment (HTTPS_PROXY, https_proxy, HTTP_PROXY, NO_PROXY ...) */
 };
 
 struct stream_events {
+	/* The name's addresses are there: limits of what waits for the connection begin here. May be NULL. */
+	void (*looked_up)(void *ctx);
 	/* Usable now. */
 	void (*connected)(void *ctx);
 	/* Bytes can be read (read until -EAGAIN), or room to write came back after a short write. */
