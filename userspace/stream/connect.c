@@ -263,6 +263,29 @@ fail:
 	return ret;
 }
 
+void dial_drop_gone(struct dial *dial)
+{
+	char text[INET6_ADDRSTRLEN];
+	size_t dropped = 0;
+
+	for (size_t i = 0; i < ADDRESSES_MAX; i++) {
+		if (!local_is_gone(dial->attempts[i].fd, text, sizeof(text)))
+			continue;
+		stop_attempt(&dial->attempts[i]);
+		dropped++;
+	}
+	/* The others go on. Where there is none left, the next try has other addresses to begin from. */
+	if (dropped && !dial->failed)
+		dial->error = -ENETDOWN;
+	dial->failed += dropped;
+	if (!dropped || dial->running)
+		return;
+	if (dial->started < dial->count)
+		start_next(dial);
+	else
+		give_up_all(dial);
+}
+
 void dial_tell(const struct dial *dial, char *text, size_t size)
 {
 	char address[STREAM_PEER_LEN];

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "stream/internal.h"
@@ -28,6 +29,7 @@ enum stream_state {
 };
 
 struct stream {
+	LIST_ENTRY(stream) entry;
 	struct loop *loop;
 	struct stream_events events;
 	void *ctx;
@@ -52,6 +54,8 @@ struct stream {
 	char why[STREAM_WHY_LEN];
 	char peer[STREAM_PEER_LEN];
 };
+
+static LIST_HEAD(, stream) streams = LIST_HEAD_INITIALIZER(streams);
 
 void stream_name(char name[static STREAM_NAME_LEN], const char *host, uint16_t port)
 {
@@ -331,6 +335,7 @@ static struct stream *new_stream(struct loop *loop, const struct stream_options 
 	snprintf(s->host, sizeof(s->host), "%s", options->host);
 	snprintf(s->alpn, sizeof(s->alpn), "%s", options->alpn ? options->alpn : "");
 	loop_timer_init(&s->timer, timed, s);
+	LIST_INSERT_HEAD(&streams, s, entry);
 	return s;
 }
 
@@ -415,6 +420,7 @@ void stream_free(struct stream *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	proxy_done(&s->proxy);
+	LIST_REMOVE(s, entry);
 	free(s);
 }
 
@@ -423,8 +429,30 @@ const char *stream_peer(const struct stream *s)
 	return s->peer;
 }
 
+/* No owner is called in here: the streams of the list stay where they are. */
+bool stream_addresses_changed(struct loop *loop)
+{
+	char name[STREAM_NAME_LEN], address[STREAM_PEER_LEN];
+	struct stream *s;
+
+	if (!local_refresh())
+		return false;
+	LIST_FOREACH(s, &streams, entry) {
+		if (s->loop != loop || s->state == STREAM_ENDED)
+			continue;
+		stream_name(name, s->host, s->port);
+		if (s->dial)
+			dial_drop_gone(s->dial);
+		else if (local_is_gone(s->fd, address, sizeof(address)))
+			end(s, -ENETDOWN, "%s: this host's address %s is gone", name, address);
+	}
+	resolver_ask_again(loop);
+	return true;
+}
+
 void stream_global_done(void)
 {
 	resolver_global_done();
+	local_done();
 	tls_global_done();
 }

@@ -55,6 +55,12 @@ void stream_free(struct stream *stream);
 /* The other side's address as text, for logs; the proxy's, if there is one. */
 const char *stream_peer(const struct stream *stream);
 
+/*
+ * The host's addresses changed: connections from one that was there at the last call and is no more end with -ENETDOWN (told later, as every end),
+ * where TCP alone would try for minutes; name servers are asked again. The first call only looks. Returns false if they are the same as then.
+ */
+bool stream_addresses_changed(struct loop *loop);
+
 /* Forgets the resolver and TLS context that all streams share, once no stream is left: before the loop goes, and at the end of the process. */
 void stream_global_done(void);
 
