@@ -135,4 +135,7 @@ extern const struct peers_ops mesh_peers_ops;
 /* view.c: for people. */
 int mesh_snapshot(void *ctx, struct snapshot *ret_snapshot);
 
+/* counters.c */
+void mesh_fill_counters(const struct mesh *mesh, struct snapshot *snapshot);
+
 #endif
