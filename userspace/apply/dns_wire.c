@@ -139,7 +139,8 @@ static size_t opt_len(const struct dns_query *query)
 	return OPT_LEN + (query->ede ? 6 + strlen(ede_text(query->ede)) : 0);
 }
 
-static bool begin(struct writer *w, const struct dns_query *query, const uint8_t *bytes, enum dns_rcode rcode, uint8_t *buf, size_t size)
+static bool begin(struct writer *w, const struct dns_query *query, const uint8_t *bytes, enum dns_rcode rcode,
+	uint8_t *buf, size_t size)
 {
 	const size_t head = HEADER_LEN + query->question_len;
 
@@ -188,7 +189,8 @@ static size_t finish(struct writer *w)
 }
 
 /* @owner of length 0: the question's name. Returns false, with the flag set, if it does not fit. */
-static bool put_record(struct writer *w, const uint8_t *owner, size_t owner_len, uint16_t type, uint32_t ttl_s, const uint8_t *data, size_t len)
+static bool put_record(struct writer *w, const uint8_t *owner, size_t owner_len, uint16_t type,
+	uint32_t ttl_s, const uint8_t *data, size_t len)
 {
 	if ((size_t)(w->end - w->at) < (owner_len ? owner_len : 2) + 10 + len) {
 		w->flags |= FLAG_TC;
@@ -225,16 +227,17 @@ size_t dns_build_answer(const struct dns_query *query, const uint8_t *bytes, enu
 	for (size_t i = 0; i < count; i++) {
 		const size_t len = records[i].family == AF_INET ? 4 : 16;
 
-		if (is_wanted(query, &records[i]) &&
-		    !put_record(&w, NULL, 0, query->type, records[i].ttl_s, (const uint8_t *)&records[i].addr, len))
+		const uint8_t *data = (const uint8_t *)&records[i].addr;
+
+		if (is_wanted(query, &records[i]) && !put_record(&w, NULL, 0, query->type, records[i].ttl_s, data, len))
 			break;
 	}
 	return finish(&w);
 }
 
 /*
- * Writes out the name at @at, which may be compressed (RFC 1035 section 4.1.4). Pointers have to lead towards the beginning, which ends every loop.
- * Returns the bytes that it takes at @at, or -1.
+ * Writes out the name at @at, which may be compressed (RFC 1035 section 4.1.4). Pointers have to lead towards
+ * the beginning, which ends every loop. Returns the bytes that it takes at @at, or -1.
  */
 static int copy_name(const uint8_t *bytes, size_t len, size_t at, uint8_t *to, size_t *ret_len)
 {
@@ -323,7 +326,8 @@ static size_t read_foreign(const uint8_t *bytes, size_t len, size_t at, struct f
 }
 
 /* Returns -1 if the record's data is not what its type has, 0 if there is no more room. */
-static int put_foreign(struct writer *w, const uint8_t *bytes, const struct foreign *r, const uint8_t *question, uint32_t ttl_s)
+static int put_foreign(struct writer *w, const uint8_t *bytes, const struct foreign *r,
+	const uint8_t *question, uint32_t ttl_s)
 {
 	uint8_t data[6 + NAME_WIRE_MAX];
 	const int before = name_offset(r->type);
@@ -332,7 +336,8 @@ static int put_foreign(struct writer *w, const uint8_t *bytes, const struct fore
 	int took;
 
 	if (before < 0)
-		return put_record(w, r->owner, is_own ? 0 : r->owner_len, r->type, ttl_s, bytes + r->data, r->len);
+		return put_record(w, r->owner, is_own ? 0 : r->owner_len, r->type, ttl_s, bytes + r->data,
+			r->len);
 	if (r->len < (size_t)before)
 		return -1;
 	memcpy(data, bytes + r->data, before);
@@ -360,8 +365,8 @@ static size_t skip_questions(const uint8_t *bytes, size_t len)
 	return at;
 }
 
-size_t dns_build_copy(const struct dns_query *query, const uint8_t *bytes, const uint8_t *from, size_t from_len, uint32_t ttl_s, uint8_t *buf,
-	size_t size)
+size_t dns_build_copy(const struct dns_query *query, const uint8_t *bytes, const uint8_t *from,
+	size_t from_len, uint32_t ttl_s, uint8_t *buf, size_t size)
 {
 	size_t at = skip_questions(from, from_len);
 	struct foreign record;
@@ -375,7 +380,9 @@ size_t dns_build_copy(const struct dns_query *query, const uint8_t *bytes, const
 		at = read_foreign(from, from_len, at, &record);
 		if (!at)
 			return 0;
-		if (record.class != DNS_CLASS_IN || (record.type != query->type && record.type != DNS_TYPE_CNAME))
+		if (record.class != DNS_CLASS_IN)
+			continue;
+		if (record.type != query->type && record.type != DNS_TYPE_CNAME)
 			continue;
 		ret = put_foreign(&w, from, &record, bytes + HEADER_LEN, ttl_s);
 		if (ret < 0)

@@ -30,8 +30,8 @@
 #define TEND_EACH_NS		(250 * LOOP_MS)	/* names that are due are looked up so many at a time */
 #define TEND_AT_ONCE		32
 /*
- * Rules and routes are made anew for all that was learned since the last time, and not before the rest of the process had nine times as long as
- * that took: a burst of new names costs the loop a tenth of its time.
+ * Rules and routes are made anew for all that was learned since the last time, and not before the rest of the
+ * process had nine times as long as that took: a burst of new names costs the loop a tenth of its time.
  */
 #define BATCH_LEAST_NS		(20 * LOOP_MS)
 #define BATCH_MOST_NS		(2 * LOOP_SECOND)	/* who asks waits 5 s or more */
@@ -253,8 +253,10 @@ static void set_tend(struct forwarder *f)
 /* What changed is told in the next turn, or when the loop had its time for others. */
 static void tell_soon(struct forwarder *f)
 {
+	const uint64_t now = loop_now(f->loop);
+
 	if (!loop_timer_is_set(&f->batch))
-		loop_timer_set(f->loop, &f->batch, f->next_batch_ns > loop_now(f->loop) ? f->next_batch_ns : loop_now(f->loop));
+		loop_timer_set(f->loop, &f->batch, f->next_batch_ns > now ? f->next_batch_ns : now);
 }
 
 /* The address that was asked for longest ago; @source 0: of anybody's. Kept ones stay. */
@@ -272,7 +274,8 @@ static void evict(struct forwarder *f, __be32 source)
 		return;
 	if (!f->full_said)
 		log_warn("domain routes: %s; those that were asked for longest ago give way", source ?
-			"a peer asked for more addresses than one may have" : "as many addresses are learned as there is room for");
+			"a peer asked for more addresses than one may have" :
+			"as many addresses are learned as there is room for");
 	f->full_said = true;
 	unlearn(f, oldest);
 	f->stats.evicted++;
@@ -300,7 +303,8 @@ static int make_room(struct forwarder *f, __be32 source)
 }
 
 /* @source 0: a look-up of our own. Returns true if rules and routes do not know of it yet. */
-static bool learn_one(struct forwarder *f, const struct domain *domain, const char *name, __be32 addr, __be32 source)
+static bool learn_one(struct forwarder *f, const struct domain *domain, const char *name, __be32 addr,
+	__be32 source)
 {
 	uint64_t now = loop_now(f->loop), until = domain->keep ? LOOP_NEVER : now + FORWARDER_LIFE_NS;
 	char *copy;
@@ -329,7 +333,8 @@ static bool learn_one(struct forwarder *f, const struct domain *domain, const ch
 }
 
 /* To every domain that the name belongs to: their rules may differ. Only unicast that somebody can route: no answer opens a way to this host itself. */
-static bool learn(struct forwarder *f, const char *name, const struct resolver_address *list, size_t count, __be32 source)
+static bool learn(struct forwarder *f, const char *name, const struct resolver_address *list, size_t count,
+	__be32 source)
 {
 	bool is_untold = false;
 
@@ -427,7 +432,9 @@ static void reply(struct question *q, enum dns_rcode rcode, const struct dns_rec
 {
 	uint8_t answer[ANSWER_MAX];
 
-	send_answer(q, answer, dns_build_answer(&q->dns, q->bytes, rcode, records, count, answer, answer_size(q)));
+	size_t len = dns_build_answer(&q->dns, q->bytes, rcode, records, count, answer, answer_size(q));
+
+	send_answer(q, answer, len);
 }
 
 static void reply_cached(struct question *q, uint16_t family)
@@ -449,7 +456,8 @@ static uint16_t family_of(const struct question *q)
 }
 
 /* The name has no address of the family that was asked for. Whether it exists at all, the other one tells. */
-static void looked_for_other(void *ctx, enum resolver_result result, const struct resolver_address *list, size_t count)
+static void looked_for_other(void *ctx, enum resolver_result result, const struct resolver_address *list,
+	size_t count)
 {
 	struct question *q = ctx;
 
@@ -462,7 +470,8 @@ static void look_for_other(struct question *q)
 	struct resolver *resolver = resolver_get(q->forwarder->loop);
 	int other = family_of(q) == AF_INET ? AF_INET6 : AF_INET;
 
-	if (!resolver || resolver_ask_exactly(resolver, q->dns.name, other, RESOLVE_TIMEOUT_NS, looked_for_other, q, &q->query))
+	if (!resolver || resolver_ask_exactly(resolver, q->dns.name, other, RESOLVE_TIMEOUT_NS,
+		looked_for_other, q, &q->query))
 		reply(q, DNS_NOERROR, NULL, 0);
 }
 
@@ -477,9 +486,14 @@ static void cache(struct forwarder *f, const struct question *q)
 	memcpy(c->records, q->records, q->count * sizeof(c->records[0]));
 }
 
+static enum dns_ede ede_of(enum resolver_result result)
+{
+	return result == RESOLVER_TIMED_OUT ? DNS_EDE_UPSTREAM_TIMEOUT : DNS_EDE_UPSTREAM_FAILURE;
+}
+
 static void failed(struct question *q, enum resolver_result result)
 {
-	q->dns.ede = result == RESOLVER_TIMED_OUT ? DNS_EDE_UPSTREAM_TIMEOUT : DNS_EDE_UPSTREAM_FAILURE;
+	q->dns.ede = ede_of(result);
 	reply_cached(q, family_of(q));
 }
 
@@ -517,7 +531,10 @@ static uint64_t now_ns(void)
 	return now.tv_sec * LOOP_SECOND + now.tv_nsec;
 }
 
-/* Whoever hears it may set our domains anew, and with them close everything that waits: only what is left after it is looked at. */
+/*
+ * Whoever hears it may set our domains anew, and with them close everything that waits: only what is left
+ * after it is looked at.
+ */
 static void tell_learned(void *ctx)
 {
 	struct forwarder *f = ctx;
@@ -548,15 +565,19 @@ static void got_records(void *ctx, enum resolver_result result, const uint8_t *b
 
 	q->query = NULL;
 	if (result == RESOLVER_OK)
-		answer_len = dns_build_copy(&q->dns, q->bytes, bytes, len, FORWARDER_TTL_S, answer, answer_size(q));
-	/* No such name and none of this type look alike: "no such name" for one type would have resolvers forget the others. */
+		answer_len = dns_build_copy(&q->dns, q->bytes, bytes, len, FORWARDER_TTL_S, answer,
+			answer_size(q));
+	/*
+	 * No such name and none of this type look alike: "no such name" for one type would have resolvers
+	 * forget the others.
+	 */
 	if (answer_len) {
 		send_answer(q, answer, answer_len);
 	} else if (result == RESOLVER_NOT_FOUND || result == RESOLVER_NO_DATA) {
 		reply(q, DNS_NOERROR, NULL, 0);
 	} else {
 		q->forwarder->stats.failed++;
-		q->dns.ede = result == RESOLVER_TIMED_OUT ? DNS_EDE_UPSTREAM_TIMEOUT : DNS_EDE_UPSTREAM_FAILURE;
+		q->dns.ede = ede_of(result);
 		reply(q, DNS_SERVFAIL, NULL, 0);
 	}
 }
@@ -565,7 +586,8 @@ static void ask(struct question *q)
 {
 	struct resolver *resolver = resolver_get(q->forwarder->loop);
 
-	if (!resolver || resolver_ask_exactly(resolver, q->dns.name, family_of(q), RESOLVE_TIMEOUT_NS, resolved, q, &q->query))
+	if (!resolver || resolver_ask_exactly(resolver, q->dns.name, family_of(q), RESOLVE_TIMEOUT_NS,
+		resolved, q, &q->query))
 		failed(q, RESOLVER_FAILED);
 }
 
@@ -573,7 +595,8 @@ static void ask_records(struct question *q)
 {
 	struct resolver *resolver = resolver_get(q->forwarder->loop);
 
-	if (!resolver || resolver_ask_records(resolver, q->dns.name, q->dns.type, RESOLVE_TIMEOUT_NS, got_records, q, &q->query))
+	if (!resolver || resolver_ask_records(resolver, q->dns.name, q->dns.type, RESOLVE_TIMEOUT_NS,
+		got_records, q, &q->query))
 		got_records(q, RESOLVER_FAILED, NULL, 0);
 }
 
@@ -659,7 +682,10 @@ static enum kind kind_of(const struct dns_query *dns)
 	}
 }
 
-/* A question that only the resolver can answer. Over UDP one too many is dropped without a word: the asker tries again. */
+/*
+ * A question that only the resolver can answer. Over UDP one too many is dropped without a word: the asker
+ * tries again.
+ */
 static void resolve(struct forwarder *f, struct question *q)
 {
 	q->source = take_source(f, q->from.sin_addr.s_addr);
@@ -714,7 +740,8 @@ static void handle(struct forwarder *f, const uint8_t *bytes, size_t len, struct
 	q->from = *from;
 	if (client) {
 		client->asking = q;
-		loop_timer_after(f->loop, &client->idle, 2 * RESOLVE_TIMEOUT_NS + CLIENT_IDLE_NS);	/* it waits for us now */
+		/* it waits for us now */
+		loop_timer_after(f->loop, &client->idle, 2 * RESOLVE_TIMEOUT_NS + CLIENT_IDLE_NS);
 	}
 	decide(f, q, ret);
 }
@@ -767,7 +794,10 @@ static void read_tcp(void *ctx, uint32_t events)
 	size_t want;
 	ssize_t got;
 
-	/* One at a time. A client that has said all it will (RFC 7766 section 6.2.4 has them do so) still wants its answers; one that is gone does not. */
+	/*
+	 * One at a time. A client that has said all it will (RFC 7766 section 6.2.4 has them do so) still
+	 * wants its answers; one that is gone does not.
+	 */
 	if (client->asking) {
 		if (events & (EPOLLERR | EPOLLHUP))
 			client_free(client);
@@ -798,7 +828,8 @@ static void accept_tcp(void *ctx, uint32_t events)
 	struct forwarder *f = listener->forwarder;
 	struct sockaddr_in from = {};
 	socklen_t from_len = sizeof(from);
-	int fd = accept4(listener->tcp.fd, (struct sockaddr *)&from, &from_len, SOCK_CLOEXEC | SOCK_NONBLOCK), place = 0;
+	int fd = accept4(listener->tcp.fd, (struct sockaddr *)&from, &from_len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int place = 0;
 	struct client *client;
 
 	if (fd < 0)
@@ -973,7 +1004,8 @@ static void look_up_again(struct forwarder *f, const char *name)
 
 	snprintf(dns.name, sizeof(dns.name), "%s", name);
 	q = resolver ? question_new(f, NULL, 0, &dns) : NULL;
-	if (q && resolver_ask_exactly(resolver, name, AF_INET, RESOLVE_TIMEOUT_NS, looked_up_again, q, &q->query))
+	if (q && resolver_ask_exactly(resolver, name, AF_INET, RESOLVE_TIMEOUT_NS, looked_up_again, q,
+		&q->query))
 		question_free(q);
 }
 
@@ -989,7 +1021,9 @@ static void renew(struct forwarder *f, const char *name)
 	look_up_again(f, name);
 }
 
-/* What is due: addresses whose time is up go, names whose time is near are looked up again, a few at a time. */
+/*
+ * What is due: addresses whose time is up go, names whose time is near are looked up again, a few at a time.
+ */
 static void tend(void *ctx)
 {
 	struct forwarder *f = ctx;

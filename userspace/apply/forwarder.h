@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Domain routes, as the routing peer: answers the mesh's questions for our domains on our mesh address (UDP and TCP), through the host's own
- * resolver, and says which addresses were learned, so that the rules and routes of that domain let them pass. Exactly the name is asked for; TXT,
- * MX, SRV, NS, CNAME, PTR and HTTPS are passed on, of any other type there is nothing (NODATA).
+ * Domain routes, as the routing peer: answers the mesh's questions for our domains on our mesh address (UDP
+ * and TCP), through the host's own resolver, and says which addresses were learned, so that the rules and
+ * routes of that domain let them pass. Exactly the name is asked for; TXT, MX, SRV, NS, CNAME, PTR and HTTPS
+ * are passed on, of any other type there is nothing (NODATA).
  *
- * A learned address stays as long as the name still resolves to it: before its time is up the name is looked up again, until nobody has asked for
- * it for a week. Where there is no more room, and where one source has made us learn its share, the one that was asked for longest ago goes.
+ * A learned address stays as long as the name still resolves to it: before its time is up the name is looked
+ * up again, until nobody has asked for it for a week. Where there is no more room, and where one source has
+ * made us learn its share, the one that was asked for longest ago goes.
  */
 #ifndef TALON_FORWARDER_H
 #define TALON_FORWARDER_H
@@ -33,8 +35,8 @@ struct forwarder_domain {
 
 struct forwarder_events {
 	/*
-	 * The set of learned addresses changed: rules and routes are to be made anew. Told from a timer, for many at a time; answers that name a new
-	 * address leave after it.
+	 * The set of learned addresses changed: rules and routes are to be made anew. Told from a timer, for
+	 * many at a time; answers that name a new address leave after it.
 	 */
 	void (*learned)(void *ctx);
 };

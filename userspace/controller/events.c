@@ -264,7 +264,8 @@ static void network_event(const struct net_event *event, void *user)
 	case NET_EVENT_ROUTE:
 		c->sees_change = true;
 		if (!event->route.prefixlen && event->route.ifindex != datapath_get_tunnel(c->dp)->ifindex)
-			plane_note_network(c);	/* a default route: servers may be reached again, or by another way */
+			/* a default route: servers may be reached again, or by another way */
+			plane_note_network(c);
 		if (event->removed && event->route.family == AF_INET)
 			hosts_check_soon(c);	/* it may have been ours, or one that kept ours out */
 		break;

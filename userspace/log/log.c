@@ -24,7 +24,8 @@
 enum way {
 	WAY_STDIO,	/* nobody minds waiting */
 	WAY_PLAIN,	/* a file: always takes what it gets */
-	WAY_OWN,	/* a description of our own that does not block: that of stderr is shared with whoever started us */
+	/* a description of our own that does not block: that of stderr is shared with whoever started us */
+	WAY_OWN,
 	WAY_SOCKET,
 	WAY_ASK,	/* no such description is to be had: asked first */
 };
@@ -118,7 +119,8 @@ static void put_text(struct line *line, const char *text, bool is_json)
 	}
 }
 
-size_t log_format_line(enum log_format format, enum log_level level, int64_t when_ms, const char *text, char *buf, size_t size)
+size_t log_format_line(enum log_format format, enum log_level level, int64_t when_ms, const char *text,
+	char *buf, size_t size)
 {
 	static const char *const names[] = { "error", "warn", "info", "debug" };
 	struct line line = { .text = buf, .size = size - 2 };
@@ -186,11 +188,14 @@ static void tell_dropped(void)
 {
 	char text[120], line[256];
 	const uint64_t count = out.dropped - out.told;
+	size_t len;
 
 	if (!count)
 		return;
-	snprintf(text, sizeof(text), "%llu log lines were dropped: standard error was full", (unsigned long long)count);
-	if (put_line(line, log_format_line(get_format(), LOG_LEVEL_WARN, unix_ms(), text, line, sizeof(line))))
+	snprintf(text, sizeof(text), "%llu log lines were dropped: standard error was full",
+		(unsigned long long)count);
+	len = log_format_line(get_format(), LOG_LEVEL_WARN, unix_ms(), text, line, sizeof(line));
+	if (put_line(line, len))
 		out.told += count;
 }
 
@@ -200,7 +205,8 @@ static void put_or_drop(const char *line, size_t len)
 		fwrite(line, 1, len, stderr);
 		return;
 	}
-	pthread_mutex_lock(&out_lock);	/* the datapath is loaded by a thread of its own; nobody waits in here */
+	/* the datapath is loaded by a thread of its own; nobody waits in here */
+	pthread_mutex_lock(&out_lock);
 	tell_dropped();
 	if (out.told != out.dropped || !put_line(line, len))
 		out.dropped++;

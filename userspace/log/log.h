@@ -18,8 +18,9 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 void log_set_format(enum log_format format);
 
 /*
- * From now on a standard error that is full (a pipe whose reader stands still, a terminal that is stopped) costs lines, never time: what does not
- * fit is dropped and counted, and a line says so as soon as one fits again. Others who write to the same pipe are not affected.
+ * From now on a standard error that is full (a pipe whose reader stands still, a terminal that is stopped)
+ * costs lines, never time: what does not fit is dropped and counted, and a line says so as soon as one fits
+ * again. Others who write to the same pipe are not affected.
  */
 void log_never_block(void);
 /* Lines that were dropped, ever. */

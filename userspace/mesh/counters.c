@@ -35,12 +35,14 @@ void mesh_fill_counters(const struct mesh *mesh, struct snapshot *s)
 	const size_t count = sizeof(list) / sizeof(list[0]);
 	struct mesh_counts counts;
 
-	_Static_assert(sizeof(list) / sizeof(list[0]) == sizeof(counts) / sizeof(uint64_t), "what is counted is shown");
+	_Static_assert(sizeof(list) / sizeof(list[0]) == sizeof(counts) / sizeof(uint64_t),
+		"what is counted is shown");
 	gather(mesh, &counts);
 	s->counters = calloc(count, sizeof(*s->counters));
 	for (size_t i = 0; s->counters && i < count; i++) {
 		s->counters[i] = (struct snapshot_counter){
-			strdup(list[i].group), strdup(list[i].label), *(const uint64_t *)((const char *)&counts + list[i].at),
+			strdup(list[i].group), strdup(list[i].label),
+			*(const uint64_t *)((const char *)&counts + list[i].at),
 		};
 		s->counter_count++;
 	}

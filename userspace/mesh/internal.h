@@ -95,7 +95,8 @@ struct mesh {
 	void *upped_arg;
 	struct loop_timer up_timer;
 	struct loop_timer relay_timer;
-	struct loop_timer network_timer;	/* after a change of the host's network: whoever waits for a server tries now */
+	/* after a change of the host's network: whoever waits for a server tries now */
+	struct loop_timer network_timer;
 	unsigned network_tries;
 	uint64_t network_ns;		/* when the first of them was */
 	struct loop_timer memory_timer;

@@ -4,10 +4,13 @@
 #include "stream/stream.h"
 
 /*
- * An address, its routes and the neighbour behind them come one by one and not all of them are told: whoever waits for a server is made to try a few
- * times, each a little later. Who has a connection, or one under way, is left alone.
+ * An address, its routes and the neighbour behind them come one by one and not all of them are told: whoever
+ * waits for a server is made to try a few times, each a little later. Who has a connection, or one under way,
+ * is left alone.
  */
-static const uint64_t tries_after_ns[] = { 20 * LOOP_MS, 130 * LOOP_MS, 350 * LOOP_MS, 500 * LOOP_MS, 1000 * LOOP_MS, 2000 * LOOP_MS };
+static const uint64_t tries_after_ns[] = {
+	20 * LOOP_MS, 130 * LOOP_MS, 350 * LOOP_MS, 500 * LOOP_MS, 1000 * LOOP_MS, 2000 * LOOP_MS,
+};
 
 /* Devices come and go with every container, which is no reason to run at a server that is down. */
 #define CALM_NS (30 * LOOP_SECOND)

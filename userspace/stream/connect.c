@@ -217,6 +217,11 @@ static void order_addresses(struct dial *dial, const struct resolver_address *li
 	}
 }
 
+static bool is_no_name(enum resolver_result result)
+{
+	return result == RESOLVER_NOT_FOUND || result == RESOLVER_NO_DATA;
+}
+
 static void resolved(void *ctx, enum resolver_result result, const struct resolver_address *list, size_t count)
 {
 	struct dial *dial = ctx;
@@ -231,11 +236,11 @@ static void resolved(void *ctx, enum resolver_result result, const struct resolv
 	}
 	snprintf(why, sizeof(why), result == RESOLVER_NOT_FOUND ? "%s: no such name" : result == RESOLVER_NO_DATA ?
 		"%s: the name has no address" : "%s: the look-up of the name failed", dial->host);
-	give_up(dial, result == RESOLVER_NOT_FOUND || result == RESOLVER_NO_DATA ? -ENOENT : -EHOSTUNREACH, why);
+	give_up(dial, is_no_name(result) ? -ENOENT : -EHOSTUNREACH, why);
 }
 
-int dial_start(struct loop *loop, const char *host, uint16_t port, uint32_t mark, uint64_t timeout_ns, void (*looked_up)(void *ctx), dial_fn fn,
-	void *ctx, struct dial **ret_dial)
+int dial_start(struct loop *loop, const char *host, uint16_t port, uint32_t mark, uint64_t timeout_ns,
+	void (*looked_up)(void *ctx), dial_fn fn, void *ctx, struct dial **ret_dial)
 {
 	struct resolver *resolver = resolver_get(loop);
 	struct dial *dial = calloc(1, sizeof(*dial));

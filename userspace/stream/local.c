@@ -29,20 +29,23 @@ static bool take(const struct sockaddr *from, struct local *to)
 	*to = (struct local){ .family = from ? from->sa_family : 0 };
 	if (to->family == AF_INET)
 		memcpy(to->addr, &((const struct sockaddr_in *)(const void *)from)->sin_addr, 4);
-	else if (to->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
-		*to = (struct local){ AF_INET, { six->sin6_addr.s6_addr[12], six->sin6_addr.s6_addr[13], six->sin6_addr.s6_addr[14],
-						 six->sin6_addr.s6_addr[15] } };
-	else if (to->family == AF_INET6 && !IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr))	/* those come and go with every container */
-		memcpy(to->addr, &six->sin6_addr, 16);
+	else if (to->family != AF_INET6 || IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr))
+		return false;	/* link-local ones come and go with every container */
+	else if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+		memcpy(to->addr, six->sin6_addr.s6_addr + 12, 4);
 	else
-		return false;
+		memcpy(to->addr, &six->sin6_addr, 16);
+	if (to->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+		to->family = AF_INET;
 	return true;
 }
 
 static bool has(const struct locals *set, const struct local *one)
 {
 	for (size_t i = 0; i < set->count; i++) {
-		if (set->list[i].family == one->family && !memcmp(set->list[i].addr, one->addr, sizeof(one->addr)))
+		const struct local *at = &set->list[i];
+
+		if (at->family == one->family && !memcmp(at->addr, one->addr, sizeof(at->addr)))
 			return true;
 	}
 	return false;
@@ -108,7 +111,9 @@ bool local_is_gone(int fd, char *text, size_t size)
 	socklen_t len = sizeof(at);
 	struct local one;
 
-	if (fd < 0 || getsockname(fd, (struct sockaddr *)&at, &len) || !take((struct sockaddr *)&at, &one) || !has(&gone, &one))
+	if (fd < 0 || getsockname(fd, (struct sockaddr *)&at, &len))
+		return false;
+	if (!take((struct sockaddr *)&at, &one) || !has(&gone, &one))
 		return false;
 	if (!inet_ntop(one.family, one.addr, text, size))
 		*text = 0;

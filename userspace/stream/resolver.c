@@ -21,7 +21,10 @@
 #define NAME_MAX_LEN		256
 #define RESOLV_CONF		"/etc/resolv.conf"
 #define LOOK_NS			LOOP_SECOND	/* at resolv.conf, while somebody waits */
-/* RFC 8305 section 3, but longer: who resolves for a tunnel does it once, and a slow family may be the better one. */
+/*
+ * RFC 8305 section 3, but longer: who resolves for a tunnel does it once, and a slow family may be the better
+ * one.
+ */
 #define OTHER_FAMILY_NS		(250 * LOOP_MS)
 
 /* What c-ares was asked for one family; it holds a pointer to it until it calls back. */
@@ -37,7 +40,8 @@ struct resolver_query {
 	TAILQ_ENTRY(resolver_query) entry;
 	struct resolver *resolver;
 	struct loop_timer timer;	/* the deadline; when there is an answer, its delivery */
-	resolver_fn fn;			/* both NULL: nobody wants to know any more, only c-ares still holds us */
+	/* both NULL: nobody wants to know any more, only c-ares still holds us */
+	resolver_fn fn;
 	resolver_records_fn records_fn;
 	void *ctx;
 	char name[NAME_MAX_LEN];	/* without a final dot */
@@ -189,13 +193,15 @@ static struct conf read_conf(const struct resolver *resolver)
 {
 	struct stat st;
 
-	return stat(resolver->path, &st) ? (struct conf){} : (struct conf){ st.st_dev, st.st_ino, st.st_size, st.st_mtim };
+	if (stat(resolver->path, &st))
+		return (struct conf){};
+	return (struct conf){ st.st_dev, st.st_ino, st.st_size, st.st_mtim };
 }
 
 static bool is_same(const struct conf *a, const struct conf *b)
 {
-	return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->time.tv_sec == b->time.tv_sec &&
-	       a->time.tv_nsec == b->time.tv_nsec;
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	       a->time.tv_sec == b->time.tv_sec && a->time.tv_nsec == b->time.tv_nsec;
 }
 
 static void keep_domains(struct resolver *resolver, const struct ares_options *options)
@@ -208,11 +214,15 @@ static void keep_domains(struct resolver *resolver, const struct ares_options *o
 		while (len && domain[len - 1] == '.')
 			len--;
 		if (len && len < NAME_MAX_LEN)	/* "search .": the root, which the name itself stands for */
-			snprintf(resolver->domains[resolver->domain_count++], NAME_MAX_LEN, "%.*s", (int)len, domain);
+			snprintf(resolver->domains[resolver->domain_count++], NAME_MAX_LEN, "%.*s", (int)len,
+				domain);
 	}
 }
 
-/* c-ares reads the search list and gives up at the first domain of it that fails: we only have it read, and walk it ourselves. */
+/*
+ * c-ares reads the search list and gives up at the first domain of it that fails: we only have it read, and
+ * walk it ourselves.
+ */
 static void read_domains(struct resolver *resolver)
 {
 	struct ares_options options = { .resolvconf_path = (char *)resolver->path }, saved = {};
@@ -275,7 +285,10 @@ static int replace_channel(struct resolver *resolver)
 	return ret;
 }
 
-/* c-ares reads resolv.conf once. A node's may change after we started, also while somebody waits for a server that is gone. */
+/*
+ * c-ares reads resolv.conf once. A node's may change after we started, also while somebody waits for a server
+ * that is gone.
+ */
 static int refresh_channel(struct resolver *resolver)
 {
 	const struct conf now = read_conf(resolver);
@@ -355,8 +368,10 @@ static void deliver(void *ctx)
 	if (!is_held(query))
 		free_query(query);
 	/* One family's addresses are enough where the other's are not to be had. */
-	if (!said.is_answered)
-		said.result = said.count ? RESOLVER_OK : said.candidate && has_dot(&said) ? said.whole : RESOLVER_TIMED_OUT;
+	if (!said.is_answered && said.count)
+		said.result = RESOLVER_OK;
+	else if (!said.is_answered)
+		said.result = said.candidate && has_dot(&said) ? said.whole : RESOLVER_TIMED_OUT;
 	if (said.fn)
 		said.fn(said.ctx, said.result, said.list, said.count);
 	else
@@ -386,12 +401,13 @@ static bool put_node(struct resolver_address *at, const struct ares_addrinfo_nod
 static enum resolver_result copy_nodes(struct resolver_query *query, const struct ares_addrinfo *info)
 {
 	const size_t before = query->count;
+	struct ares_addrinfo_node *node;
 
 	if (!query->list)
 		query->list = calloc(ADDRESSES_MAX, sizeof(*query->list));
 	if (!query->list)
 		return RESOLVER_FAILED;
-	for (struct ares_addrinfo_node *node = info->nodes; node && query->count < ADDRESSES_MAX; node = node->ai_next)
+	for (node = info->nodes; node && query->count < ADDRESSES_MAX; node = node->ai_next)
 		query->count += put_node(&query->list[query->count], node);
 	return query->count > before ? RESOLVER_OK : RESOLVER_NO_DATA;
 }
@@ -413,7 +429,8 @@ static enum resolver_result result_of(int status)
 /* Of two families: what was found, else what forbids to say that there is nothing. */
 static enum resolver_result join(const struct resolver_query *query)
 {
-	enum resolver_result a = query->parts[0].result, b = query->part_count > 1 ? query->parts[1].result : a;
+	enum resolver_result a = query->parts[0].result;
+	enum resolver_result b = query->part_count > 1 ? query->parts[1].result : a;
 
 	if (a == RESOLVER_OK || b == RESOLVER_OK)
 		return RESOLVER_OK;
@@ -425,8 +442,8 @@ static enum resolver_result join(const struct resolver_query *query)
 }
 
 /*
- * The names that a query may stand for: one with a dot is meant as it is and the search list comes after it, one without a dot is the search
- * list's first. Returns false after the last.
+ * The names that a query may stand for: one with a dot is meant as it is and the search list comes after it,
+ * one without a dot is the search list's first. Returns false after the last.
  */
 static bool candidate_name(const struct resolver_query *query, size_t i, char name[static 2 * NAME_MAX_LEN])
 {
@@ -445,15 +462,20 @@ static bool candidate_name(const struct resolver_query *query, size_t i, char na
 
 static void ask_candidate(struct resolver_query *query);
 
-/* Of a name with a dot only its own answer counts; one without may be anywhere, so no failure on the way is forgotten. */
+/*
+ * Of a name with a dot only its own answer counts; one without may be anywhere, so no failure on the way is
+ * forgotten.
+ */
 static bool is_telling(const struct resolver_query *query, enum resolver_result result)
 {
-	return !query->candidate || (!has_dot(query) && query->whole != RESOLVER_FAILED && query->whole != RESOLVER_TIMED_OUT);
+	if (has_dot(query))
+		return !query->candidate;
+	return !query->candidate || (query->whole != RESOLVER_FAILED && query->whole != RESOLVER_TIMED_OUT);
 }
 
 /*
- * All that was asked is answered. A domain of the search list that fails is no reason to stop; servers that are silent about the name itself
- * are.
+ * All that was asked is answered. A domain of the search list that fails is no reason to stop; servers that
+ * are silent about the name itself are.
  */
 static void conclude(struct resolver_query *query)
 {
@@ -465,7 +487,8 @@ static void conclude(struct resolver_query *query)
 	query->candidate++;
 	if (result == RESOLVER_OK)
 		answer(query, result);
-	else if (!candidate_name(query, query->candidate, name) || (result == RESOLVER_TIMED_OUT && has_dot(query)))
+	else if (!candidate_name(query, query->candidate, name) ||
+		 (result == RESOLVER_TIMED_OUT && has_dot(query)))
 		answer(query, query->whole);
 	else
 		ask_candidate(query);
@@ -506,7 +529,8 @@ static void answered(void *ctx, int status, int timeouts, struct ares_addrinfo *
 	struct part *part = ctx;
 
 	if (take_back(part, status))
-		finish_part(part, status == ARES_SUCCESS && info ? copy_nodes(part->query, info) : result_of(status));
+		finish_part(part, status == ARES_SUCCESS && info ? copy_nodes(part->query, info) :
+			result_of(status));
 	if (info)
 		ares_freeaddrinfo(info);
 }
@@ -628,7 +652,8 @@ static void add_part(struct resolver_query *query, int family)
 	query->parts[query->part_count++] = (struct part){ .query = query, .family = family };
 }
 
-static struct resolver_query *new_query(struct resolver *resolver, const char *name, bool is_exact, uint64_t timeout_ns, void *ctx)
+static struct resolver_query *new_query(struct resolver *resolver, const char *name, bool is_exact,
+	uint64_t timeout_ns, void *ctx)
 {
 	struct resolver_query *query = calloc(1, sizeof(*query));
 	size_t len = strlen(name);
@@ -637,8 +662,10 @@ static struct resolver_query *new_query(struct resolver *resolver, const char *n
 		return NULL;
 	query->resolver = resolver;
 	query->ctx = ctx;
-	query->is_exact = is_exact || name[len - 1] == '.' || !strcasecmp(name, "localhost");	/* RFC 6761 section 6.3 */
-	snprintf(query->name, sizeof(query->name), "%.*s", (int)(len - (len > 1 && name[len - 1] == '.')), name);
+	/* RFC 6761 section 6.3 */
+	query->is_exact = is_exact || name[len - 1] == '.' || !strcasecmp(name, "localhost");
+	snprintf(query->name, sizeof(query->name), "%.*s", (int)(len - (len > 1 && name[len - 1] == '.')),
+		name);
 	loop_timer_init(&query->timer, deliver, query);
 	TAILQ_INSERT_TAIL(&resolver->queries, query, entry);
 	loop_timer_after(resolver->loop, &query->timer, timeout_ns);
@@ -658,8 +685,8 @@ static int finish_asking(struct resolver_query *query, int ret, struct resolver_
 	return ret;
 }
 
-static int ask_addresses(struct resolver *resolver, const char *name, bool is_exact, int family, uint64_t timeout_ns, resolver_fn fn, void *ctx,
-	struct resolver_query **ret_query)
+static int ask_addresses(struct resolver *resolver, const char *name, bool is_exact, int family,
+	uint64_t timeout_ns, resolver_fn fn, void *ctx, struct resolver_query **ret_query)
 {
 	struct resolver_query *query;
 
@@ -676,20 +703,21 @@ static int ask_addresses(struct resolver *resolver, const char *name, bool is_ex
 	return finish_asking(query, take_literal(query, name, family) ? 0 : ask(query), ret_query);
 }
 
-int resolver_ask(struct resolver *resolver, const char *name, int family, uint64_t timeout_ns, resolver_fn fn, void *ctx,
+int resolver_ask(struct resolver *resolver, const char *name, int family, uint64_t timeout_ns, resolver_fn fn,
+	void *ctx,
 	struct resolver_query **ret_query)
 {
 	return ask_addresses(resolver, name, false, family, timeout_ns, fn, ctx, ret_query);
 }
 
-int resolver_ask_exactly(struct resolver *resolver, const char *name, int family, uint64_t timeout_ns, resolver_fn fn, void *ctx,
-	struct resolver_query **ret_query)
+int resolver_ask_exactly(struct resolver *resolver, const char *name, int family, uint64_t timeout_ns,
+	resolver_fn fn, void *ctx, struct resolver_query **ret_query)
 {
 	return ask_addresses(resolver, name, true, family, timeout_ns, fn, ctx, ret_query);
 }
 
-int resolver_ask_records(struct resolver *resolver, const char *name, uint16_t type, uint64_t timeout_ns, resolver_records_fn fn, void *ctx,
-	struct resolver_query **ret_query)
+int resolver_ask_records(struct resolver *resolver, const char *name, uint16_t type, uint64_t timeout_ns,
+	resolver_records_fn fn, void *ctx, struct resolver_query **ret_query)
 {
 	struct resolver_query *query;
 

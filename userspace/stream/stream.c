@@ -314,7 +314,8 @@ static int choose_way(struct stream *s, const struct stream_options *options, ch
 	if (ret < 0)
 		return ret;
 	s->has_proxy = ret;
-	return dial_start(s->loop, ret ? s->proxy.host : s->host, ret ? s->proxy.port : s->port, options->mark, s->timeout_ns, looked_up,
+	return dial_start(s->loop, ret ? s->proxy.host : s->host, ret ? s->proxy.port : s->port,
+		options->mark, s->timeout_ns, looked_up,
 		dialled, s, &s->dial);
 }
 

@@ -25,7 +25,8 @@ struct stream_options {
 	uint16_t port;			/* host order */
 	bool tls;
 	const char *alpn;		/* "h2" or "http/1.1": has to be what the server selects for "h2", may be ignored for others; NULL: none */
-	uint64_t timeout_ns;		/* for the look-up of the name, and once more from there until connected; 0: 30 s */
+	/* for the look-up of the name, and once more from there until connected; 0: 30 s */
+	uint64_t timeout_ns;
 	uint32_t mark;			/* SO_MARK; 0: none */
 	uint32_t unsent_max;		/* TCP_NOTSENT_LOWAT: bytes that the kernel holds and has not sent once; 0: its own choice */
 	bool no_proxy;			/* do not ask the environment (HTTPS_PROXY, https_proxy, HTTP_PROXY, NO_PROXY ...) */
@@ -56,8 +57,9 @@ void stream_free(struct stream *stream);
 const char *stream_peer(const struct stream *stream);
 
 /*
- * The host's addresses changed: connections from one that was there at the last call and is no more end with -ENETDOWN (told later, as every end),
- * where TCP alone would try for minutes; name servers are asked again. The first call only looks. Returns false if they are the same as then.
+ * The host's addresses changed: connections from one that was there at the last call and is no more end with
+ * -ENETDOWN (told later, as every end), where TCP alone would try for minutes; name servers are asked again.
+ * The first call only looks. Returns false if they are the same as then.
  */
 bool stream_addresses_changed(struct loop *loop);
 
