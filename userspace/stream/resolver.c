@@ -293,7 +293,10 @@ static int refresh_channel(struct resolver *resolver)
 {
 	const struct conf now = read_conf(resolver);
 
-	return resolver->has_channel && is_same(&now, &resolver->conf) ? 0 : replace_channel(resolver);
+	/* Empty, or away: somebody is writing it. Questions would go to a server on this host that is not there. */
+	if (resolver->has_channel && (!now.size || is_same(&now, &resolver->conf)))
+		return 0;
+	return replace_channel(resolver);
 }
 
 static void look(void *ctx)
