@@ -62,6 +62,8 @@ int stream_open(struct loop *loop, const struct stream_options *options, const s
 	s->room = SIZE_MAX;
 	fake_streams[fake_stream_count++] = s;
 	*ret_stream = s;
+	if (events->looked_up)	/* names are known at once */
+		events->looked_up(ctx);
 	return 0;
 }
 

@@ -74,6 +74,7 @@ static struct peer {
 	/* Called when a request's headers are there, and when it is complete. */
 	void (*on_headers)(struct stream *s, struct peer_request *request);
 	void (*on_request)(struct stream *s, struct peer_request *request);
+	uint64_t look_up_ns;		/* how long the name of a new stream is looked up */
 } peer;
 
 static inline struct peer_request *peer_request_of(struct stream *s, int32_t id)
@@ -230,6 +231,8 @@ static inline void peer_tell(void *ctx)
 		s->events.closed(s->ctx, -ECONNREFUSED, peer.refuse ? peer.refuse : "mesh.test:443 closed the connection");
 		return;
 	}
+	if (peer.look_up_ns)
+		s->events.looked_up(s->ctx);
 	s->is_up = true;
 	s->events.connected(s->ctx);
 }
@@ -245,9 +248,11 @@ int stream_open(struct loop *loop, const struct stream_options *options, const s
 	s->ctx = ctx;
 	peer_listen(s);
 	loop_timer_init(&s->timer, peer_tell, s);
-	loop_timer_after(loop, &s->timer, 0);
+	loop_timer_after(loop, &s->timer, peer.look_up_ns);
 	peer.streams[peer.opened++ % 16] = s;
 	*ret_stream = s;
+	if (!peer.look_up_ns)
+		events->looked_up(ctx);
 	return 0;
 }
 

@@ -13,7 +13,8 @@
 
 #include <cmocka.h>
 
-#include "apply/dns_wire.h"
+#include "apply/dns_wire.c"
+#undef HEADER_LEN
 #include "apply/forwarder.c"
 
 /* The stand-in answers in the next turn with what `answer` says. */
@@ -24,12 +25,19 @@ static struct {
 	char name[DNS_NAME_LEN];
 	int family;
 	int asked;
+	bool other_exists;		/* names of which there is no A have AAAA */
+	bool each_its_own;		/* 10.N.N.N by the number of the question */
+	uint8_t message[512];
+	size_t message_len;
+	uint16_t type;
 } answer;
 
 struct resolver_query {
 	struct loop_timer timer;
 	struct loop *loop;
 	resolver_fn fn;
+	resolver_records_fn records_fn;
+	int family;
 	void *ctx;
 };
 
@@ -43,22 +51,42 @@ static void give(void *ctx)
 	struct resolver_query q = *(struct resolver_query *)ctx;
 
 	free(ctx);
-	q.fn(q.ctx, answer.result, answer.list, answer.count);
+	if (q.records_fn)
+		q.records_fn(q.ctx, answer.result, answer.result ? NULL : answer.message, answer.result ? 0 : answer.message_len);
+	else
+		q.fn(q.ctx, answer.other_exists && q.family == AF_INET6 ? RESOLVER_OK : answer.result, answer.list, answer.count);
 }
 
-int resolver_ask(struct resolver *resolver, const char *name, int family, uint64_t timeout_ns, resolver_fn fn, void *ctx,
-	struct resolver_query **ret_query)
+static struct resolver_query *new_query(struct resolver *resolver, const char *name, void *ctx)
 {
 	struct resolver_query *q = calloc(1, sizeof(*q));
 
 	assert_non_null(q);
-	*q = (struct resolver_query){ .loop = (struct loop *)resolver, .fn = fn, .ctx = ctx };
+	*q = (struct resolver_query){ .loop = (struct loop *)resolver, .ctx = ctx };
 	loop_timer_init(&q->timer, give, q);
 	loop_timer_after(q->loop, &q->timer, 0);
 	snprintf(answer.name, sizeof(answer.name), "%s", name);
-	answer.family = family;
 	answer.asked++;
-	*ret_query = q;
+	if (answer.each_its_own)
+		answer.list[0].addr.word[0] = htonl(0x0a000000 + answer.asked);
+	return q;
+}
+
+int resolver_ask_exactly(struct resolver *resolver, const char *name, int family, uint64_t timeout_ns, resolver_fn fn, void *ctx,
+	struct resolver_query **ret_query)
+{
+	*ret_query = new_query(resolver, name, ctx);
+	(*ret_query)->fn = fn;
+	(*ret_query)->family = answer.family = family;
+	return 0;
+}
+
+int resolver_ask_records(struct resolver *resolver, const char *name, uint16_t type, uint64_t timeout_ns, resolver_records_fn fn, void *ctx,
+	struct resolver_query **ret_query)
+{
+	*ret_query = new_query(resolver, name, ctx);
+	(*ret_query)->records_fn = fn;
+	answer.type = type;
 	return 0;
 }
 
@@ -152,13 +180,23 @@ struct world {
 	struct loop *loop;
 	struct forwarder *f;
 	int learned;
+	bool is_busy;		/* answers to other questions may wait to be read */
+	bool closes;		/* what is learned changes our domains */
 	uint16_t port;
 	int fd;
 };
 
+/* Nobody has heard of an address whose way is not open yet. */
 static void learned(void *ctx)
 {
-	((struct world *)ctx)->learned++;
+	struct world *w = ctx;
+	char byte, err[200];
+
+	w->learned++;
+	if (w->fd && !w->is_busy)
+		assert_int_equal(recv(w->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK), -1);
+	if (w->closes)
+		assert_int_equal(forwarder_set(w->f, 0, 0, NULL, 0, err, sizeof(err)), 0);
 }
 
 static uint16_t free_port(void)
@@ -268,7 +306,7 @@ static void our_domains_are_answered_and_learned_before_the_answer_leaves(void *
 	assert_int_equal(w->learned, 2);	/* nothing new */
 }
 
-static void others_are_refused_and_other_types_not_implemented(void **state)
+static void others_are_refused(void **state)
 {
 	struct world *w = *state;
 	struct forwarder_stats stats;
@@ -276,11 +314,283 @@ static void others_are_refused_and_other_types_not_implemented(void **state)
 
 	assert_int_equal(ask_udp(w, "example.org", 1, out), DNS_REFUSED);
 	assert_int_equal(ask_udp(w, "xcorp.test", 1, out), DNS_REFUSED);
-	assert_int_equal(ask_udp(w, "web.corp.test", 15, out), DNS_NOTIMP);
 	assert_int_equal(answer.asked, 0);
 	forwarder_get_stats(w->f, &stats);
 	assert_int_equal(stats.refused, 2);
-	assert_int_equal(stats.not_implemented, 1);
+}
+
+/* Never "no such name" nor "not implemented" for a type: resolvers would give up the whole name. */
+static void every_type_is_passed_on_or_has_no_data(void **state)
+{
+	enum { PASSED, OTHER };
+	static const struct { uint16_t type; int kind; } rows[] = {
+		{ DNS_TYPE_NS, PASSED }, { DNS_TYPE_CNAME, PASSED }, { DNS_TYPE_PTR, PASSED }, { DNS_TYPE_MX, PASSED },
+		{ DNS_TYPE_TXT, PASSED }, { DNS_TYPE_SRV, PASSED }, { DNS_TYPE_HTTPS, PASSED },
+		{ 6, OTHER }, { 13, OTHER }, { 35, OTHER }, { 64, OTHER }, { 255, OTHER }, { 257, OTHER }, { 65535, OTHER },
+	};
+	static const struct { enum resolver_result result; enum dns_rcode rcode; uint16_t ede; } results[] = {
+		{ RESOLVER_NOT_FOUND, DNS_NOERROR, 0 }, { RESOLVER_NO_DATA, DNS_NOERROR, 0 },
+		{ RESOLVER_FAILED, DNS_SERVFAIL, DNS_EDE_UPSTREAM_FAILURE }, { RESOLVER_TIMED_OUT, DNS_SERVFAIL, DNS_EDE_UPSTREAM_TIMEOUT },
+	};
+	struct world *w = *state;
+	struct forwarder_stats stats;
+	uint8_t out[4096];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (size_t j = 0; j < sizeof(results) / sizeof(results[0]); j++) {
+			const int before = answer.asked;
+			const bool passed = rows[i].kind == PASSED;
+			const uint16_t ede = passed ? results[j].ede : DNS_EDE_NOT_SUPPORTED;
+
+			answer_with(results[j].result, NULL);
+			assert_int_equal(ask_udp(w, "web.corp.test", rows[i].type, out), passed ? results[j].rcode : DNS_NOERROR);
+			assert_int_equal(out[7], 0);
+			assert_int_equal(answer.asked - before, passed);
+			if (passed)
+				assert_int_equal(answer.type, rows[i].type);
+			/* Behind the question of 19 bytes: OPT of 11, then the option's code, length and info code. */
+			assert_int_equal(out[12 + 19 + 10], ede ? 6 + strlen(ede_text(ede)) : 0);
+			if (ede)
+				assert_int_equal(out[12 + 19 + 15] << 8 | out[12 + 19 + 16], ede);
+		}
+	}
+	forwarder_get_stats(w->f, &stats);
+	assert_int_equal(stats.other_types, 7 * 4);
+	assert_int_equal(w->learned, 0);
+}
+
+/* From a message in which every name is compressed: names inside the data too are written out. */
+static void records_are_copied_without_what_they_point_to(void **state)
+{
+	static const uint8_t from[] =
+		"\x00\x07\x81\x80\x00\x01\x00\x03\x00\x00\x00\x00"
+		"\x03WEB\x04""corp\x04test\x00\x00\x21\x00\x01"
+		"\xc0\x0c\x00\x05\x00\x01\x00\x00\x0e\x10\x00\x05\x02in\xc0\x10"	/* CNAME in.corp.test, at 43 */
+		"\xc0\x2b\x00\x21\x00\x01\x00\x00\x0e\x10\x00\x0b\x00\x01\x00\x02\x01\x85\x02""dc\xc0\x10"
+		"\xc0\x2b\x00\x01\x00\x01\x00\x00\x0e\x10\x00\x04\x0a\x00\x00\x01";	/* an address: not learned, so not said */
+	static const uint8_t want[] =
+		"\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x0e\x02in\x04""corp\x04test\x00"
+		"\x02in\x04""corp\x04test\x00\x00\x21\x00\x01\x00\x00\x00\x3c\x00\x14\x00\x01\x00\x02\x01\x85\x02""dc\x04""corp\x04test\x00";
+	struct world *w = *state;
+	uint8_t out[4096];
+
+	memcpy(answer.message, from, sizeof(from) - 1);
+	answer.message_len = sizeof(from) - 1;
+	answer_with(RESOLVER_OK, NULL);
+	assert_int_equal(ask_udp(w, "web.corp.test", DNS_TYPE_SRV, out), DNS_NOERROR);
+	assert_int_equal(out[7], 2);
+	assert_memory_equal(out + 12 + 19, want, sizeof(want) - 1);
+	assert_int_equal(w->learned, 0);
+	/* One that cannot be read is a failure, not an empty answer. */
+	for (size_t cut = 12; cut < sizeof(from) - 1; cut += 7) {
+		answer.message_len = cut;
+		assert_int_equal(ask_udp(w, "web.corp.test", DNS_TYPE_SRV, out), DNS_SERVFAIL);
+	}
+	memcpy(answer.message + 43 + 4, "\xc0\x2b", 2);	/* a name that points at itself */
+	answer.message_len = sizeof(from) - 1;
+	answer.message[42] = 2 + 3;
+	assert_int_equal(ask_udp(w, "web.corp.test", DNS_TYPE_SRV, out), DNS_SERVFAIL);
+}
+
+static void no_such_name_is_said_where_no_family_has_one(void **state)
+{
+	struct world *w = *state;
+	uint8_t out[4096];
+
+	answer_with(RESOLVER_NOT_FOUND, NULL);
+	assert_int_equal(ask_udp(w, "gone.corp.test", 1, out), DNS_NXDOMAIN);
+	assert_int_equal(answer.asked, 2);
+	assert_int_equal(answer.family, AF_INET6);
+	answer.other_exists = true;
+	assert_int_equal(ask_udp(w, "six.corp.test", 1, out), DNS_NOERROR);
+	assert_int_equal(out[7], 0);
+}
+
+static int drain(struct world *w, int fd)
+{
+	uint8_t out[4096];
+	int count = 0;
+
+	for (int quiet = 0; quiet < 5; quiet++) {
+		assert_int_equal(loop_turn(w->loop, 60 * LOOP_MS), 0);
+		while (recv(fd, out, sizeof(out), MSG_DONTWAIT) > 0) {
+			count++;
+			quiet = 0;
+		}
+	}
+	return count;
+}
+
+static void send_many(int fd, int from, int count)
+{
+	char name[64];
+	uint8_t b[512];
+
+	for (int i = from; i < from + count; i++) {
+		snprintf(name, sizeof(name), "n%d.corp.test", i);
+		assert_true(send(fd, b, question(b, name, 1, false), 0) > 0);
+	}
+}
+
+/* Rules and routes are made anew for many names at a time, however fast they come. */
+static void many_new_names_are_told_of_together(void **state)
+{
+	struct world *w = *state;
+
+	answer_with(RESOLVER_OK, "10.0.0.1");
+	answer.each_its_own = true;
+	w->is_busy = true;
+	send_many(w->fd, 0, 100);
+	assert_int_equal(drain(w, w->fd), 100);
+	assert_in_range(w->learned, 1, 5);
+}
+
+/* What is learned makes the mesh set our domains anew, which may close everything that waits, the question itself too. */
+static void a_question_that_closes_the_forwarder_is_gone(void **state)
+{
+	struct world *w = *state;
+	uint8_t b[512];
+
+	answer_with(RESOLVER_OK, "10.7.0.5");
+	w->closes = true;
+	assert_true(send(w->fd, b, question(b, "web.corp.test", 1, false), 0) > 0);
+	for (int i = 0; i < 100 && !w->learned; i++)
+		assert_int_equal(loop_turn(w->loop, 10 * LOOP_MS), 0);
+	assert_int_equal(w->learned, 1);
+	assert_int_equal(w->f->question_count, 0);
+}
+
+/* One that asks without end leaves the resolver, and room, to others. */
+static void a_source_has_its_limit_and_others_do_not_feel_it(void **state)
+{
+	struct sockaddr_in other = { .sin_family = AF_INET }, to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct world *w = *state;
+	struct forwarder_stats stats;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	answer_with(RESOLVER_NO_DATA, NULL);
+	for (int i = 0; i < 12; i++) {
+		send_many(w->fd, 50 * i, 50);
+		while (loop_turn(w->loop, 0), poll(&(struct pollfd){ w->f->listeners[0].udp.fd, POLLIN, 0 }, 1, 0))
+			;
+	}
+	drain(w, w->fd);
+	forwarder_get_stats(w->f, &stats);
+	assert_int_equal(stats.queries, 600);
+	assert_in_range(stats.limited, 200, 400);	/* 200 at once, then 50 in each second that the test takes */
+	assert_int_equal(stats.dropped, 0);
+	other.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+	to.sin_port = htons(w->port);
+	assert_int_equal(bind(fd, (struct sockaddr *)&other, sizeof(other)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	send_many(fd, 0, 50);
+	assert_int_equal(drain(w, fd), 50);
+	close(fd);
+}
+
+static void what_was_asked_for_longest_ago_gives_way(void **state)
+{
+	static const struct forwarder_events events = { learned };
+	struct domain *list = calloc(3, sizeof(*list));
+	struct forwarder_stats stats;
+	struct world w = {};
+	size_t count;
+
+	assert_int_equal(loop_new_fake(&w.loop, LOOP_SECOND), 0);
+	assert_int_equal(forwarder_new(w.loop, &events, &w, &w.f), 0);
+	list[0].pattern = strdup("*.corp.test");
+	list[1].pattern = strdup("keep.test");
+	list[1].keep = true;
+	w.f->domains = list;
+	w.f->domain_count = 2;
+	answer_with(RESOLVER_FAILED, NULL);
+	/* Five sources of 1,000 names each, and one name that is kept. */
+	learn(w.f, "keep.test", &(struct resolver_address){ .family = AF_INET, .addr.word[0] = htonl(0x0b000001) }, 1, 9);
+	for (uint32_t i = 0; i < 5000; i++) {
+		struct resolver_address a = { .family = AF_INET, .addr.word[0] = htonl(0x0a000000 + i) };
+
+		loop_advance(w.loop, loop_now(w.loop) + LOOP_MS);
+		assert_true(learn(w.f, "x.corp.test", &a, 1, 1 + i / 1000));
+	}
+	forwarder_get_stats(w.f, &stats);
+	assert_int_equal(stats.learned, FORWARDER_LEARNED_MAX);
+	assert_int_equal(stats.evicted, 5001 - FORWARDER_LEARNED_MAX);
+	assert_int_equal(forwarder_list(w.f, &count)[0].addr, htonl(0x0b000001));
+	/* One source cannot have more than a quarter, even if there were room. */
+	for (size_t i = count; i > 1; i--)
+		unlearn(w.f, i - 1);
+	for (uint32_t i = 0; i < 2000; i++) {
+		struct resolver_address a = { .family = AF_INET, .addr.word[0] = htonl(0x0a000000 + i) };
+
+		learn(w.f, "x.corp.test", &a, 1, 7);
+	}
+	forwarder_list(w.f, &count);
+	assert_int_equal(count, 1 + FORWARDER_LEARNED_MAX / 4);
+	/* Names that nobody asks for and that do not resolve any more age out; all but the kept one. */
+	loop_advance(w.loop, loop_now(w.loop) + 2 * FORWARDER_LIFE_NS);
+	forwarder_get_stats(w.f, &stats);
+	assert_int_equal(stats.learned, 1);
+	assert_int_equal(stats.aged_out, FORWARDER_LEARNED_MAX / 4);
+	forwarder_free(w.f);
+	loop_free(w.loop);
+}
+
+/* It resolves for ever, but nobody wants to know. */
+static void a_name_that_nobody_asks_for_is_forgotten_after_a_week(void **state)
+{
+	static const struct forwarder_events events = { learned };
+	struct resolver_address a = { .family = AF_INET, .addr.word[0] = htonl(0x0a070005) };
+	struct domain *list = calloc(2, sizeof(*list));
+	struct world w = {};
+	size_t count;
+
+	memset(&answer, 0, sizeof(answer));
+	answer_with(RESOLVER_OK, "10.7.0.5");
+	assert_int_equal(loop_new_fake(&w.loop, LOOP_SECOND), 0);
+	assert_int_equal(forwarder_new(w.loop, &events, &w, &w.f), 0);
+	list[0].pattern = strdup("web.corp.test");
+	w.f->domains = list;
+	w.f->domain_count = 1;
+	learn(w.f, "web.corp.test", &a, 1, 1);
+	loop_advance(w.loop, 6 * 24 * 3600 * LOOP_SECOND);
+	forwarder_list(w.f, &count);
+	assert_int_equal(count, 1);
+	learn(w.f, "web.corp.test", &a, 1, 1);
+	loop_advance(w.loop, 12 * 24 * 3600 * LOOP_SECOND);
+	forwarder_list(w.f, &count);
+	assert_int_equal(count, 1);
+	loop_advance(w.loop, 14 * 24 * 3600 * LOOP_SECOND);
+	forwarder_list(w.f, &count);
+	assert_int_equal(count, 0);
+	assert_int_equal(loop_next(w.loop), LOOP_NEVER);
+	forwarder_free(w.f);
+	loop_free(w.loop);
+}
+
+/* RFC 7766 section 6.2.4 lets a client close its side as soon as it has asked. */
+static void a_client_that_has_said_all_is_answered(void **state)
+{
+	struct world *w = *state;
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(w->port) };
+	uint8_t b[1024], out[4096];
+	size_t len = question(b + 2, "web.corp.test", 1, false), got = 0;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	answer_with(RESOLVER_OK, "10.7.0.5");
+	b[0] = len >> 8;
+	b[1] = len;
+	memcpy(b + 2 + len, b, 2 + len);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	assert_int_equal(send(fd, b, 2 * (len + 2), 0), 2 * (len + 2));
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	while (got < 2 * (2 + len + 16)) {
+		size_t more = wait_answer(w, fd, out + got, sizeof(out) - got);
+
+		assert_int_not_equal(more, 0);
+		got += more;
+	}
+	assert_int_equal(wait_answer(w, fd, out, sizeof(out)), 0);
+	close(fd);
 }
 
 static void what_the_resolver_says_is_passed_on(void **state)
@@ -384,7 +694,7 @@ static void time_takes_an_address_away_unless_its_name_still_has_it(void **state
 	list[0].pattern = strdup("web.corp.test");
 	w.f->domains = list;
 	w.f->domain_count = 1;
-	assert_true(learn(w.f, "web.corp.test", &a, 1));
+	assert_true(learn(w.f, "web.corp.test", &a, 1, htonl(0x0a010101)));
 	answer_with(RESOLVER_OK, "10.7.0.5");
 	loop_advance(w.loop, 10 * FORWARDER_LIFE_NS);
 	forwarder_list(w.f, &count);
@@ -398,7 +708,7 @@ static void time_takes_an_address_away_unless_its_name_still_has_it(void **state
 	loop_advance(w.loop, 14 * FORWARDER_LIFE_NS);
 	forwarder_list(w.f, &count);
 	assert_int_equal(count, 0);
-	assert_int_equal(w.learned, 3);	/* moved, old one gone, the last one gone */
+	assert_int_equal(w.learned, 4);	/* the first, moved, old one gone, the last one gone */
 	assert_int_equal(loop_next(w.loop), LOOP_NEVER);
 	forwarder_free(w.f);
 	loop_free(w.loop);
@@ -411,7 +721,16 @@ int main(void)
 		cmocka_unit_test(patterns_match_themselves_and_with_a_star_all_below),
 		cmocka_unit_test(an_answer_too_long_for_its_datagram_says_so),
 		cmocka_unit_test_setup_teardown(our_domains_are_answered_and_learned_before_the_answer_leaves, setup, teardown),
-		cmocka_unit_test_setup_teardown(others_are_refused_and_other_types_not_implemented, setup, teardown),
+		cmocka_unit_test_setup_teardown(others_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(every_type_is_passed_on_or_has_no_data, setup, teardown),
+		cmocka_unit_test_setup_teardown(records_are_copied_without_what_they_point_to, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_such_name_is_said_where_no_family_has_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_new_names_are_told_of_together, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_question_that_closes_the_forwarder_is_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_source_has_its_limit_and_others_do_not_feel_it, setup, teardown),
+		cmocka_unit_test(what_was_asked_for_longest_ago_gives_way),
+		cmocka_unit_test(a_name_that_nobody_asks_for_is_forgotten_after_a_week),
+		cmocka_unit_test_setup_teardown(a_client_that_has_said_all_is_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_resolver_says_is_passed_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failing_resolver_is_covered_by_the_last_good_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_name_opens_a_way_to_loopback_or_link_local, setup, teardown),

@@ -686,6 +686,24 @@ static void a_deadline_ends_a_call_that_nobody_answers(void **state)
 	assert_true(peer_newest()->requests[0].was_reset);
 }
 
+/* A name server that is slow takes nothing from the time that the server itself has. */
+static void a_deadline_begins_when_the_name_is_looked_up(void **state)
+{
+	struct seen seen = {};
+
+	peer.look_up_ns = 12 * SECOND;
+	start(&seen, &unary, "a");
+	peer_run(loop, loop_now(loop) + 13 * SECOND);
+	assert_int_equal(seen.done, 0);
+	assert_int_equal(peer_newest()->request_count, 1);
+	peer_run(loop, loop_now(loop) + 8 * SECOND);
+	assert_int_equal(seen.done, 0);
+	peer_run(loop, loop_now(loop) + 1 * SECOND);
+	assert_int_equal(seen.done, 1);
+	assert_int_equal(seen.end.status, GRPC_DEADLINE_EXCEEDED);
+	peer.look_up_ns = 0;
+}
+
 static void silence_is_asked_about_and_a_dead_connection_given_up(void **state)
 {
 	struct seen seen = {};
@@ -963,6 +981,7 @@ int main(void)
 		CASE(http1_is_named),
 		CASE(bytes_that_are_no_http2_end_the_connection),
 		CASE(a_deadline_ends_a_call_that_nobody_answers),
+		CASE(a_deadline_begins_when_the_name_is_looked_up),
 		CASE(silence_is_asked_about_and_a_dead_connection_given_up),
 		CASE(nobody_is_pinged_without_a_call_or_too_often),
 		CASE(a_server_that_wants_fewer_pings_gets_them),

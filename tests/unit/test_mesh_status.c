@@ -401,7 +401,7 @@ static void talon_says_more_than_netbird(void **state)
 	assert_has(&snapshot, JSON, true,
 		",\"sshServer\":{\"enabled\":false,\"sessions\":[]},\"talon\":{\"daemonStatus\":\"Connected\",\"ready\":false,"
 		"\"why\":\"no mesh address yet\",\"serial\":12,\"waysKept\":true,\"mapNote\":\"from the last run\","
-		"\"managementSince\":\"2026-11-23T00:30:20Z\",\"signalSince\":\"2026-11-23T00:30:21Z\",\"datapath\":null}}");
+		"\"managementSince\":\"2026-11-23T00:30:20Z\",\"signalSince\":\"2026-11-23T00:30:21Z\",\"counters\":{},\"datapath\":null}}");
 	text = render(&snapshot, NULL, YAML, false, NULL);
 	assert_null(strstr(text, "talon"));
 	free(text);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The little of DNS that a forwarder of A and AAAA needs (RFC 1035, EDNS by RFC 6891): one question in, one answer out. */
+/*
+ * The little of DNS that a forwarder needs (RFC 1035, EDNS by RFC 6891, extended errors by RFC 8914): one
+ * question in, one answer out.
+ */
 #ifndef TALON_DNS_WIRE_H
 #define TALON_DNS_WIRE_H
 
@@ -14,10 +17,22 @@
 #define DNS_UDP_MAX	1232	/* what fits through the tunnel unfragmented */
 #define DNS_MESSAGE_MAX	65535
 #define DNS_TYPE_A	1
+#define DNS_TYPE_NS	2
+#define DNS_TYPE_CNAME	5
+#define DNS_TYPE_PTR	12
+#define DNS_TYPE_MX	15
+#define DNS_TYPE_TXT	16
 #define DNS_TYPE_AAAA	28
+#define DNS_TYPE_SRV	33
+#define DNS_TYPE_HTTPS	65
 #define DNS_CLASS_IN	1
 
 enum dns_rcode { DNS_NOERROR = 0, DNS_FORMERR = 1, DNS_SERVFAIL = 2, DNS_NXDOMAIN = 3, DNS_NOTIMP = 4, DNS_REFUSED = 5 };
+
+/* Extended errors; those of the private range (RFC 8914 section 5.2) are what NetBird's routers use. */
+enum dns_ede {
+	DNS_EDE_NONE = 0, DNS_EDE_NOT_SUPPORTED = 21, DNS_EDE_UPSTREAM_TIMEOUT = 49152, DNS_EDE_UPSTREAM_FAILURE = 49153,
+};
 
 struct dns_query {
 	uint16_t id;
@@ -28,6 +43,8 @@ struct dns_query {
 	size_t question_len;		/* bytes of the question as received, behind the header */
 	uint16_t udp_size;		/* that the asker takes */
 	bool has_edns;
+	/* enum dns_ede to put into the answer, which has room for one only with EDNS; parsing leaves it 0 */
+	uint16_t ede;
 };
 
 /*
@@ -48,6 +65,15 @@ struct dns_record {
  */
 size_t dns_build_answer(const struct dns_query *query, const uint8_t *bytes, enum dns_rcode rcode, const struct dns_record *records, size_t count,
 	uint8_t *buf, size_t size);
+
+/*
+ * Writes the answer to @query with what a name server's message @from answered: its records of the query's
+ * type and the CNAMEs on the way to them, each with @ttl_s; names are written out, so that nothing points
+ * into the old message. What does not fit is left out and the TC flag set. Returns the length, or 0 if @from
+ * is no message that can be read.
+ */
+size_t dns_build_copy(const struct dns_query *query, const uint8_t *bytes, const uint8_t *from,
+	size_t from_len, uint32_t ttl_s, uint8_t *buf, size_t size);
 
 /* Whether @name is what @pattern stands for: itself, or with "*." in front also everything below. Both lower case. */
 bool dns_matches(const char *pattern, const char *name);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "apply/dns_wire.h"
@@ -19,12 +20,28 @@
 #define CLIENTS_MAX		64	/* over TCP at a time */
 #define CLIENT_IDLE_NS		(10 * LOOP_SECOND)
 #define QUERY_MAX		512	/* a question is never longer, also over TCP */
-#define ANSWER_MAX		4096
+#define ANSWER_MAX		16384
 #define RESOLVE_TIMEOUT_NS	(15 * LOOP_SECOND)
 #define DATAGRAMS_PER_TURN	32
 #define CACHE_MAX		256	/* names whose last good answer is kept */
 #define ADDRESSES_MAX		32	/* of one answer */
 #define AGAIN_NS		(FORWARDER_LIFE_NS * 3 / 4)	/* a learned name is looked up again after this long */
+#define UNASKED_NS		(7 * 24 * FORWARDER_LIFE_NS)	/* a name that nobody asks for so long is not looked up any more */
+#define TEND_EACH_NS		(250 * LOOP_MS)	/* names that are due are looked up so many at a time */
+#define TEND_AT_ONCE		32
+/*
+ * Rules and routes are made anew for all that was learned since the last time, and not before the rest of the
+ * process had nine times as long as that took: a burst of new names costs the loop a tenth of its time.
+ */
+#define BATCH_LEAST_NS		(20 * LOOP_MS)
+#define BATCH_MOST_NS		(2 * LOOP_SECOND)	/* who asks waits 5 s or more */
+#define BATCH_SHARE		9
+/* Questions of one source that need the resolver. */
+#define SOURCES_MAX		256
+#define SOURCE_BURST		200
+#define SOURCE_EACH_NS		(20 * LOOP_MS)
+#define SOURCE_PENDING_MAX	(FORWARDER_PENDING_MAX / 4)
+#define SOURCE_LEARNED_MAX	(FORWARDER_LEARNED_MAX / 4)
 
 struct listener {
 	struct forwarder *forwarder;
@@ -37,19 +54,33 @@ struct client {
 	struct loop_fd fd;
 	struct loop_timer idle;
 	struct question *asking;
+	struct sockaddr_in from;
 	size_t len;
 	uint8_t bytes[2 + QUERY_MAX];
 };
 
-/* One that waits for the resolver. */
+/* Who asks, and how much it may. */
+struct source {
+	__be32 addr;
+	uint32_t pending;
+	uint32_t spent;			/* of SOURCE_BURST */
+	uint64_t since_ns;		/* when a question was last given back */
+	uint64_t used_ns;
+};
+
+/* One that waits for the resolver, or with its answer for the ways that this opens. */
 struct question {
 	struct forwarder *forwarder;
 	struct question *next, **link;
 	struct resolver_query *query;
 	struct client *client;		/* NULL: by UDP */
 	int udp;
+	struct source *source;		/* NULL: ourselves */
 	struct sockaddr_in from;
 	struct dns_query dns;
+	bool is_held;
+	size_t count;
+	struct dns_record records[ADDRESSES_MAX];	/* of the answer that is held */
 	size_t len;
 	uint8_t bytes[QUERY_MAX];
 };
@@ -72,6 +103,9 @@ struct domain {
 struct life {
 	uint64_t until_ns;		/* LOOP_NEVER: kept */
 	uint64_t again_ns;		/* when the name is looked up again */
+	uint64_t asked_ns;		/* when somebody last wanted it */
+	__be32 source;			/* who made us learn it */
+	bool is_untold;			/* its way is not open yet */
 };
 
 struct forwarder {
@@ -91,12 +125,17 @@ struct forwarder {
 	size_t learned_count;
 	struct cached *cache;
 	size_t cache_count;
+	struct source sources[SOURCES_MAX];
 	struct loop_timer tend;
+	uint64_t tended_ns;		/* when names were last looked up again */
+	struct loop_timer batch;
+	uint64_t next_batch_ns;		/* not before */
 	bool full_said;
 	struct forwarder_stats stats;
 };
 
 static void tend(void *ctx);
+static void tell_learned(void *ctx);
 static void client_free(struct client *client);
 
 int forwarder_new(struct loop *loop, const struct forwarder_events *events, void *ctx, struct forwarder **ret_forwarder)
@@ -109,6 +148,7 @@ int forwarder_new(struct loop *loop, const struct forwarder_events *events, void
 	f->events = *events;
 	f->ctx = ctx;
 	loop_timer_init(&f->tend, tend, f);
+	loop_timer_init(&f->batch, tell_learned, f);
 	*ret_forwarder = f;
 	return 0;
 }
@@ -123,6 +163,8 @@ static void question_free(struct question *q)
 	if (q->next)
 		q->next->link = q->link;
 	q->forwarder->question_count--;
+	if (q->source)
+		q->source->pending--;
 	free(q);
 }
 
@@ -171,6 +213,7 @@ void forwarder_free(struct forwarder *f)
 	while (f->learned_count)
 		unlearn(f, 0);
 	loop_timer_cancel(f->loop, &f->tend);
+	loop_timer_cancel(f->loop, &f->batch);
 	domains_free(f->domains, f->domain_count);
 	free(f->learned);
 	free(f->lives);
@@ -202,53 +245,98 @@ static void set_tend(struct forwarder *f)
 		if (f->lives[i].until_ns < next)
 			next = f->lives[i].until_ns;
 	}
+	if (next < f->tended_ns + TEND_EACH_NS)
+		next = f->tended_ns + TEND_EACH_NS;
 	loop_timer_set(f->loop, &f->tend, next);
 }
 
-/* Room for one more, all at once: two arrays of the same length. */
-static int make_room(struct forwarder *f)
+/* What changed is told in the next turn, or when the loop had its time for others. */
+static void tell_soon(struct forwarder *f)
 {
+	const uint64_t now = loop_now(f->loop);
+
+	if (!loop_timer_is_set(&f->batch))
+		loop_timer_set(f->loop, &f->batch, f->next_batch_ns > now ? f->next_batch_ns : now);
+}
+
+/* The address that was asked for longest ago; @source 0: of anybody's. Kept ones stay. */
+static void evict(struct forwarder *f, __be32 source)
+{
+	size_t oldest = f->learned_count;
+
+	for (size_t i = 0; i < f->learned_count; i++) {
+		if (f->lives[i].until_ns == LOOP_NEVER || (source && f->lives[i].source != source))
+			continue;
+		if (oldest == f->learned_count || f->lives[i].asked_ns < f->lives[oldest].asked_ns)
+			oldest = i;
+	}
+	if (oldest == f->learned_count)
+		return;
+	if (!f->full_said)
+		log_warn("domain routes: %s; those that were asked for longest ago give way", source ?
+			"a peer asked for more addresses than one may have" :
+			"as many addresses are learned as there is room for");
+	f->full_said = true;
+	unlearn(f, oldest);
+	f->stats.evicted++;
+	tell_soon(f);
+}
+
+/* Room for one more, all at once: two arrays of the same length. */
+static int make_room(struct forwarder *f, __be32 source)
+{
+	size_t held = 0;
+
 	if (!f->learned) {
 		f->learned = calloc(FORWARDER_LEARNED_MAX, sizeof(*f->learned));
 		f->lives = calloc(FORWARDER_LEARNED_MAX, sizeof(*f->lives));
 	}
 	if (!f->learned || !f->lives)
 		return -ENOMEM;
+	for (size_t i = 0; i < f->learned_count && source; i++)
+		held += f->lives[i].source == source;
+	if (held >= SOURCE_LEARNED_MAX)
+		evict(f, source);
+	if (f->learned_count == FORWARDER_LEARNED_MAX)
+		evict(f, 0);
 	return f->learned_count < FORWARDER_LEARNED_MAX ? 0 : -ENOSPC;
 }
 
-/* Returns true if the address is new to @pattern. */
-static bool learn_one(struct forwarder *f, const struct domain *domain, const char *name, __be32 addr)
+/* @source 0: a look-up of our own. Returns true if rules and routes do not know of it yet. */
+static bool learn_one(struct forwarder *f, const struct domain *domain, const char *name, __be32 addr,
+	__be32 source)
 {
 	uint64_t now = loop_now(f->loop), until = domain->keep ? LOOP_NEVER : now + FORWARDER_LIFE_NS;
-	struct forwarder_learned *l;
 	char *copy;
 
 	for (size_t i = 0; i < f->learned_count; i++) {
-		l = &f->learned[i];
-		if (l->addr != addr || strcmp(l->pattern, domain->pattern) != 0)
+		if (f->learned[i].addr != addr || strcmp(f->learned[i].pattern, domain->pattern) != 0)
 			continue;
-		f->lives[i] = (struct life){ .until_ns = until, .again_ns = now + AGAIN_NS };
-		return false;
+		f->lives[i].until_ns = until;
+		f->lives[i].again_ns = now + AGAIN_NS;
+		if (source)
+			f->lives[i].asked_ns = now;
+		return f->lives[i].is_untold;
 	}
-	copy = make_room(f) ? NULL : strdup(name);
+	copy = make_room(f, source) ? NULL : strdup(name);
 	if (!copy) {
-		if (!f->full_said)
-			log_warn("domain routes: %d addresses are learned, no room for %s", FORWARDER_LEARNED_MAX, name);
-		f->full_said = true;
+		f->stats.not_learned++;
 		return false;
 	}
 	f->learned[f->learned_count] = (struct forwarder_learned){
 		.pattern = domain->pattern, .name = copy, .addr = addr, .masquerade = domain->masquerade,
 	};
-	f->lives[f->learned_count++] = (struct life){ .until_ns = until, .again_ns = now + AGAIN_NS };
+	f->lives[f->learned_count++] = (struct life){
+		.until_ns = until, .again_ns = now + AGAIN_NS, .asked_ns = now, .source = source, .is_untold = true,
+	};
 	return true;
 }
 
 /* To every domain that the name belongs to: their rules may differ. Only unicast that somebody can route: no answer opens a way to this host itself. */
-static bool learn(struct forwarder *f, const char *name, const struct resolver_address *list, size_t count)
+static bool learn(struct forwarder *f, const char *name, const struct resolver_address *list, size_t count,
+	__be32 source)
 {
-	bool is_new = false;
+	bool is_untold = false;
 
 	for (size_t i = 0; i < count; i++) {
 		uint32_t v4 = ntohl(list[i].addr.word[0]);
@@ -257,11 +345,11 @@ static bool learn(struct forwarder *f, const char *name, const struct resolver_a
 			continue;
 		for (size_t d = 0; d < f->domain_count; d++) {
 			if (dns_matches(f->domains[d].pattern, name))
-				is_new |= learn_one(f, &f->domains[d], name, list[i].addr.word[0]);
+				is_untold |= learn_one(f, &f->domains[d], name, list[i].addr.word[0], source);
 		}
 	}
 	set_tend(f);
-	return is_new;
+	return is_untold;
 }
 
 static struct cached *find_cached(struct forwarder *f, const char *name, uint16_t family)
@@ -317,13 +405,16 @@ static int send_tcp(struct client *client, const uint8_t *answer, size_t len)
 	return -EPIPE;
 }
 
-static void reply(struct question *q, enum dns_rcode rcode, const struct dns_record *records, size_t count)
+static size_t answer_size(const struct question *q)
 {
-	size_t size = q->client ? ANSWER_MAX : q->dns.udp_size, len;
-	struct client *client = q->client;
-	uint8_t answer[ANSWER_MAX];
+	return q->client ? ANSWER_MAX : q->dns.udp_size;
+}
 
-	len = dns_build_answer(&q->dns, q->bytes, rcode, records, count, answer, size);
+/* The question is gone after it, and the client may be. */
+static void send_answer(struct question *q, const uint8_t *answer, size_t len)
+{
+	struct client *client = q->client;
+
 	if (!client) {
 		if (len)
 			sendto(q->udp, answer, len, MSG_DONTWAIT, (struct sockaddr *)&q->from, sizeof(q->from));
@@ -335,6 +426,15 @@ static void reply(struct question *q, enum dns_rcode rcode, const struct dns_rec
 	loop_timer_after(client->forwarder->loop, &client->idle, CLIENT_IDLE_NS);
 	if (len && !send_tcp(client, answer, len))
 		loop_fd_change(client->forwarder->loop, &client->fd, EPOLLIN | EPOLLET | EPOLLRDHUP);	/* what came meanwhile is told again */
+}
+
+static void reply(struct question *q, enum dns_rcode rcode, const struct dns_record *records, size_t count)
+{
+	uint8_t answer[ANSWER_MAX];
+
+	size_t len = dns_build_answer(&q->dns, q->bytes, rcode, records, count, answer, answer_size(q));
+
+	send_answer(q, answer, len);
 }
 
 static void reply_cached(struct question *q, uint16_t family)
@@ -350,44 +450,192 @@ static void reply_cached(struct question *q, uint16_t family)
 	reply(q, DNS_SERVFAIL, NULL, 0);
 }
 
+static uint16_t family_of(const struct question *q)
+{
+	return q->dns.type == DNS_TYPE_A ? AF_INET : AF_INET6;
+}
+
+/* The name has no address of the family that was asked for. Whether it exists at all, the other one tells. */
+static void looked_for_other(void *ctx, enum resolver_result result, const struct resolver_address *list,
+	size_t count)
+{
+	struct question *q = ctx;
+
+	q->query = NULL;
+	reply(q, result == RESOLVER_NOT_FOUND ? DNS_NXDOMAIN : DNS_NOERROR, NULL, 0);
+}
+
+static void look_for_other(struct question *q)
+{
+	struct resolver *resolver = resolver_get(q->forwarder->loop);
+	int other = family_of(q) == AF_INET ? AF_INET6 : AF_INET;
+
+	if (!resolver || resolver_ask_exactly(resolver, q->dns.name, other, RESOLVE_TIMEOUT_NS,
+		looked_for_other, q, &q->query))
+		reply(q, DNS_NOERROR, NULL, 0);
+}
+
+static void cache(struct forwarder *f, const struct question *q)
+{
+	struct cached *c = cache_place(f, q->dns.name, family_of(q));
+
+	if (!c)
+		return;
+	*c = (struct cached){ .family = family_of(q), .used_ns = loop_now(f->loop), .count = q->count };
+	memcpy(c->name, q->dns.name, sizeof(c->name));
+	memcpy(c->records, q->records, q->count * sizeof(c->records[0]));
+}
+
+static enum dns_ede ede_of(enum resolver_result result)
+{
+	return result == RESOLVER_TIMED_OUT ? DNS_EDE_UPSTREAM_TIMEOUT : DNS_EDE_UPSTREAM_FAILURE;
+}
+
+static void failed(struct question *q, enum resolver_result result)
+{
+	q->dns.ede = ede_of(result);
+	reply_cached(q, family_of(q));
+}
+
 static void resolved(void *ctx, enum resolver_result result, const struct resolver_address *list, size_t count)
 {
 	struct question *q = ctx;
 	struct forwarder *f = q->forwarder;
-	uint16_t family = q->dns.type == DNS_TYPE_A ? AF_INET : AF_INET6;
-	struct dns_record records[ADDRESSES_MAX];
-	struct cached *c;
 
 	q->query = NULL;
-	if (result == RESOLVER_FAILED) {
-		reply_cached(q, family);
+	if (result == RESOLVER_FAILED || result == RESOLVER_TIMED_OUT) {
+		failed(q, result);
 		return;
 	}
-	if (result != RESOLVER_OK) {
-		reply(q, result == RESOLVER_NOT_FOUND ? DNS_NXDOMAIN : DNS_NOERROR, NULL, 0);
+	if (result == RESOLVER_NOT_FOUND) {
+		look_for_other(q);
 		return;
 	}
 	count = count < ADDRESSES_MAX ? count : ADDRESSES_MAX;
-	/* The way has to be open before the asker hears of the address. */
-	if (learn(f, q->dns.name, list, count))
-		f->events.learned(f->ctx);
-	count = to_records(list, count, family, records);
-	c = cache_place(f, q->dns.name, family);
-	if (c) {
-		*c = (struct cached){ .family = family, .used_ns = loop_now(f->loop), .count = count };
-		memcpy(c->name, q->dns.name, sizeof(c->name));
-		memcpy(c->records, records, count * sizeof(records[0]));
+	q->count = result == RESOLVER_OK ? to_records(list, count, family_of(q), q->records) : 0;
+	cache(f, q);
+	if (result == RESOLVER_OK && learn(f, q->dns.name, list, count, q->source ? q->source->addr : 0)) {
+		/* The way has to be open before the asker hears of the address. */
+		q->is_held = true;
+		tell_soon(f);
+	} else {
+		reply(q, DNS_NOERROR, q->records, q->count);
 	}
-	reply(q, DNS_NOERROR, records, count);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * LOOP_SECOND + now.tv_nsec;
+}
+
+/*
+ * Whoever hears it may set our domains anew, and with them close everything that waits: only what is left
+ * after it is looked at.
+ */
+static void tell_learned(void *ctx)
+{
+	struct forwarder *f = ctx;
+	const uint64_t begin = now_ns();
+	struct question *q, *next;
+	uint64_t pause;
+
+	f->stats.batches++;
+	for (size_t i = 0; i < f->learned_count; i++)
+		f->lives[i].is_untold = false;
+	f->events.learned(f->ctx);
+	pause = (now_ns() - begin) * BATCH_SHARE;
+	pause = pause < BATCH_LEAST_NS ? BATCH_LEAST_NS : pause > BATCH_MOST_NS ? BATCH_MOST_NS : pause;
+	loop_update(f->loop);
+	f->next_batch_ns = loop_now(f->loop) + pause;
+	for (q = f->questions; q; q = next) {
+		next = q->next;
+		if (q->is_held)
+			reply(q, DNS_NOERROR, q->records, q->count);
+	}
+}
+
+static void got_records(void *ctx, enum resolver_result result, const uint8_t *bytes, size_t len)
+{
+	uint8_t answer[ANSWER_MAX];
+	struct question *q = ctx;
+	size_t answer_len = 0;
+
+	q->query = NULL;
+	if (result == RESOLVER_OK)
+		answer_len = dns_build_copy(&q->dns, q->bytes, bytes, len, FORWARDER_TTL_S, answer,
+			answer_size(q));
+	/*
+	 * No such name and none of this type look alike: "no such name" for one type would have resolvers
+	 * forget the others.
+	 */
+	if (answer_len) {
+		send_answer(q, answer, answer_len);
+	} else if (result == RESOLVER_NOT_FOUND || result == RESOLVER_NO_DATA) {
+		reply(q, DNS_NOERROR, NULL, 0);
+	} else {
+		q->forwarder->stats.failed++;
+		q->dns.ede = ede_of(result);
+		reply(q, DNS_SERVFAIL, NULL, 0);
+	}
 }
 
 static void ask(struct question *q)
 {
 	struct resolver *resolver = resolver_get(q->forwarder->loop);
-	int family = q->dns.type == DNS_TYPE_A ? AF_INET : AF_INET6;
 
-	if (!resolver || resolver_ask(resolver, q->dns.name, family, RESOLVE_TIMEOUT_NS, resolved, q, &q->query))
-		reply_cached(q, family);
+	if (!resolver || resolver_ask_exactly(resolver, q->dns.name, family_of(q), RESOLVE_TIMEOUT_NS,
+		resolved, q, &q->query))
+		failed(q, RESOLVER_FAILED);
+}
+
+static void ask_records(struct question *q)
+{
+	struct resolver *resolver = resolver_get(q->forwarder->loop);
+
+	if (!resolver || resolver_ask_records(resolver, q->dns.name, q->dns.type, RESOLVE_TIMEOUT_NS,
+		got_records, q, &q->query))
+		got_records(q, RESOLVER_FAILED, NULL, 0);
+}
+
+/* Whom a question comes from; the one that was silent longest gives way. NULL: all of them wait. */
+static struct source *find_source(struct forwarder *f, __be32 addr)
+{
+	struct source *best = NULL;
+
+	for (size_t i = 0; i < SOURCES_MAX; i++) {
+		struct source *s = &f->sources[i];
+
+		if (s->addr == addr)
+			return s;
+		if (!s->pending && (!best || s->used_ns < best->used_ns))
+			best = s;
+	}
+	if (best)
+		*best = (struct source){ .addr = addr, .since_ns = loop_now(f->loop) };
+	return best;
+}
+
+/* NULL: it asks too much. */
+static struct source *take_source(struct forwarder *f, __be32 addr)
+{
+	const uint64_t now = loop_now(f->loop);
+	struct source *s = find_source(f, addr);
+	uint64_t back;
+
+	if (!s)
+		return NULL;
+	s->used_ns = now;
+	back = (now - s->since_ns) / SOURCE_EACH_NS;
+	s->since_ns += back * SOURCE_EACH_NS;
+	s->spent -= back < s->spent ? back : s->spent;
+	if (s->spent >= SOURCE_BURST || s->pending >= SOURCE_PENDING_MAX)
+		return NULL;
+	s->spent++;
+	s->pending++;
+	return s;
 }
 
 static struct question *question_new(struct forwarder *f, const uint8_t *bytes, size_t len, const struct dns_query *dns)
@@ -412,6 +660,65 @@ static struct question *question_new(struct forwarder *f, const uint8_t *bytes, 
 	return q;
 }
 
+/* What is asked for: addresses, other records that are passed on, or what no record of ours answers. */
+enum kind { KIND_ADDRESS, KIND_RECORDS, KIND_OTHER };
+
+static enum kind kind_of(const struct dns_query *dns)
+{
+	switch (dns->type) {
+	case DNS_TYPE_A:
+	case DNS_TYPE_AAAA:
+		return KIND_ADDRESS;
+	case DNS_TYPE_NS:
+	case DNS_TYPE_CNAME:
+	case DNS_TYPE_PTR:
+	case DNS_TYPE_MX:
+	case DNS_TYPE_TXT:
+	case DNS_TYPE_SRV:
+	case DNS_TYPE_HTTPS:
+		return KIND_RECORDS;
+	default:
+		return KIND_OTHER;
+	}
+}
+
+/*
+ * A question that only the resolver can answer. Over UDP one too many is dropped without a word: the asker
+ * tries again.
+ */
+static void resolve(struct forwarder *f, struct question *q)
+{
+	q->source = take_source(f, q->from.sin_addr.s_addr);
+	if (!q->source) {
+		f->stats.limited++;
+		if (q->client)
+			reply(q, DNS_SERVFAIL, NULL, 0);
+		else
+			question_free(q);
+	} else if (kind_of(&q->dns) == KIND_ADDRESS) {
+		ask(q);
+	} else {
+		ask_records(q);
+	}
+}
+
+static void decide(struct forwarder *f, struct question *q, bool is_malformed)
+{
+	if (is_malformed) {
+		f->stats.malformed++;
+		reply(q, DNS_FORMERR, NULL, 0);
+	} else if (!find_domain(f, q->dns.name) || q->dns.qclass != DNS_CLASS_IN) {
+		f->stats.refused++;
+		reply(q, DNS_REFUSED, NULL, 0);
+	} else if (kind_of(&q->dns) == KIND_OTHER) {
+		f->stats.other_types++;
+		q->dns.ede = DNS_EDE_NOT_SUPPORTED;
+		reply(q, DNS_NOERROR, NULL, 0);
+	} else {
+		resolve(f, q);
+	}
+}
+
 /* One question, from wherever. */
 static void handle(struct forwarder *f, const uint8_t *bytes, size_t len, struct client *client, int udp, const struct sockaddr_in *from)
 {
@@ -420,13 +727,9 @@ static void handle(struct forwarder *f, const uint8_t *bytes, size_t len, struct
 	int ret = dns_parse_query(bytes, len, &dns);
 
 	f->stats.queries++;
-	if (ret == -EBADMSG) {
+	if (ret == -EBADMSG)
 		f->stats.malformed++;
-		if (client)
-			client_free(client);
-		return;
-	}
-	q = question_new(f, bytes, len, &dns);
+	q = ret == -EBADMSG ? NULL : question_new(f, bytes, len, &dns);
 	if (!q) {
 		if (client)
 			client_free(client);
@@ -434,22 +737,13 @@ static void handle(struct forwarder *f, const uint8_t *bytes, size_t len, struct
 	}
 	q->client = client;
 	q->udp = udp;
-	if (client)
+	q->from = *from;
+	if (client) {
 		client->asking = q;
-	else
-		q->from = *from;
-	if (ret) {
-		f->stats.malformed++;
-		reply(q, DNS_FORMERR, NULL, 0);
-	} else if (!find_domain(f, dns.name)) {
-		f->stats.refused++;
-		reply(q, DNS_REFUSED, NULL, 0);
-	} else if (dns.qclass != DNS_CLASS_IN || (dns.type != DNS_TYPE_A && dns.type != DNS_TYPE_AAAA)) {
-		f->stats.not_implemented++;
-		reply(q, DNS_NOTIMP, NULL, 0);
-	} else {
-		ask(q);
+		/* it waits for us now */
+		loop_timer_after(f->loop, &client->idle, 2 * RESOLVE_TIMEOUT_NS + CLIENT_IDLE_NS);
 	}
+	decide(f, q, ret);
 }
 
 static void read_udp(void *ctx, uint32_t events)
@@ -500,10 +794,12 @@ static void read_tcp(void *ctx, uint32_t events)
 	size_t want;
 	ssize_t got;
 
-	if (client->asking) {	/* one at a time; but an end is heard */
-		char byte;
-
-		if (!recv(client->fd.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) || (events & (EPOLLERR | EPOLLHUP)))
+	/*
+	 * One at a time. A client that has said all it will (RFC 7766 section 6.2.4 has them do so) still
+	 * wants its answers; one that is gone does not.
+	 */
+	if (client->asking) {
+		if (events & (EPOLLERR | EPOLLHUP))
 			client_free(client);
 		return;
 	}
@@ -523,14 +819,17 @@ static void read_tcp(void *ctx, uint32_t events)
 		}
 		client->len += got;
 	} while (client->len <= 2 || client->len < 2U + (client->bytes[0] << 8 | client->bytes[1]));
-	handle(client->forwarder, client->bytes + 2, client->len - 2, client, -1, NULL);
+	handle(client->forwarder, client->bytes + 2, client->len - 2, client, -1, &client->from);
 }
 
 static void accept_tcp(void *ctx, uint32_t events)
 {
 	struct listener *listener = ctx;
 	struct forwarder *f = listener->forwarder;
-	int fd = accept4(listener->tcp.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), place = 0;
+	struct sockaddr_in from = {};
+	socklen_t from_len = sizeof(from);
+	int fd = accept4(listener->tcp.fd, (struct sockaddr *)&from, &from_len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int place = 0;
 	struct client *client;
 
 	if (fd < 0)
@@ -544,6 +843,7 @@ static void accept_tcp(void *ctx, uint32_t events)
 		return;
 	}
 	client->forwarder = f;
+	client->from = from;
 	loop_timer_init(&client->idle, client_idle, client);
 	/* Edge-triggered: what a busy client sends ahead is not read before its answer is out, and must not wake us until then. */
 	if (loop_fd_add(f->loop, &client->fd, fd, EPOLLIN | EPOLLET | EPOLLRDHUP, read_tcp, client)) {
@@ -695,6 +995,7 @@ const struct forwarder_learned *forwarder_list(const struct forwarder *f, size_t
 void forwarder_get_stats(const struct forwarder *f, struct forwarder_stats *ret_stats)
 {
 	*ret_stats = f->stats;
+	ret_stats->learned = f->learned_count;
 }
 
 /* A look-up of our own: nobody waits for it. */
@@ -702,13 +1003,11 @@ static void looked_up_again(void *ctx, enum resolver_result result, const struct
 {
 	struct question *q = ctx;
 	struct forwarder *f = q->forwarder;
-	bool is_new;
 
 	q->query = NULL;
-	is_new = result == RESOLVER_OK && learn(f, q->dns.name, list, count);
+	if (result == RESOLVER_OK && learn(f, q->dns.name, list, count, 0))
+		tell_soon(f);
 	question_free(q);
-	if (is_new)
-		f->events.learned(f->ctx);
 }
 
 static void look_up_again(struct forwarder *f, const char *name)
@@ -719,30 +1018,52 @@ static void look_up_again(struct forwarder *f, const char *name)
 
 	snprintf(dns.name, sizeof(dns.name), "%s", name);
 	q = resolver ? question_new(f, NULL, 0, &dns) : NULL;
-	if (q && resolver_ask(resolver, name, AF_INET, RESOLVE_TIMEOUT_NS, looked_up_again, q, &q->query))
+	if (q && resolver_ask_exactly(resolver, name, AF_INET, RESOLVE_TIMEOUT_NS, looked_up_again, q,
+		&q->query))
 		question_free(q);
 }
 
-/* What is due: addresses whose time is up go, names whose time is near are looked up again. */
+/* One look-up is good for all addresses of the name. */
+static void renew(struct forwarder *f, const char *name)
+{
+	const uint64_t next = loop_now(f->loop) + (FORWARDER_LIFE_NS - AGAIN_NS) / 4;
+
+	for (size_t i = 0; i < f->learned_count; i++) {
+		if (!strcmp(f->learned[i].name, name))
+			f->lives[i].again_ns = next;
+	}
+	look_up_again(f, name);
+}
+
+/*
+ * What is due: addresses whose time is up go, names whose time is near are looked up again, a few at a time.
+ */
 static void tend(void *ctx)
 {
 	struct forwarder *f = ctx;
 	uint64_t now = loop_now(f->loop);
+	unsigned left = TEND_AT_ONCE;
 	bool gone = false;
 
 	for (size_t i = 0; i < f->learned_count;) {
-		if (f->lives[i].until_ns <= now) {
+		const struct life *life = &f->lives[i];
+
+		if (life->until_ns <= now) {
 			unlearn(f, i);
+			f->stats.aged_out++;
 			gone = true;
 			continue;
 		}
-		if (f->lives[i].until_ns != LOOP_NEVER && f->lives[i].again_ns <= now) {
-			f->lives[i].again_ns = now + (FORWARDER_LIFE_NS - AGAIN_NS) / 4;
-			look_up_again(f, f->learned[i].name);
+		if (life->asked_ns + UNASKED_NS <= now)
+			f->lives[i].again_ns = LOOP_NEVER;
+		else if (life->until_ns != LOOP_NEVER && life->again_ns <= now && left) {
+			left--;
+			renew(f, f->learned[i].name);
 		}
 		i++;
 	}
+	f->tended_ns = now;
 	set_tend(f);
 	if (gone)
-		f->events.learned(f->ctx);
+		tell_soon(f);
 }

@@ -34,6 +34,7 @@ int cli_keystream(struct cli *cli)
 	if (!code) {
 		log_set_level(config.log_level);
 		log_bridge_libbpf();
+		log_never_block();
 		code = keystream_run(config.pin_dir, parent, wipe) ? CLI_FAILED : CLI_OK;
 	}
 	config_free(&config);

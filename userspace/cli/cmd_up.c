@@ -128,6 +128,7 @@ static int serve(struct cli *cli, struct up *up)
 	log_set_level(up->config.log_level);
 	log_set_format(up->config.log_json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
 	log_bridge_libbpf();
+	log_never_block();
 	/* Before the host is looked at: the identity may say which port and device. */
 	if (up->config.mesh.enabled && mesh_prepare(&up->config, why, sizeof(why)))
 		return cli_fail(cli, CLI_FAILED, "%s", why);

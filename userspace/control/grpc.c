@@ -416,10 +416,27 @@ static int new_session(struct grpc_connection *c)
 	return 0;
 }
 
+/*
+ * What waited for a name server has all its time for the server itself. Requests that wait are written when
+ * the stream is connected.
+ */
+static void looked_up(void *ctx)
+{
+	struct grpc_connection *c = ctx;
+	struct grpc_call *call;
+
+	c->is_looked_up = true;
+	TAILQ_FOREACH(call, &c->channel->calls, entry) {
+		if (call->connection == c)
+			grpc_call_begin_limit(call);
+	}
+}
+
 static int open_stream(struct grpc_connection *c)
 {
 	static const struct stream_events events = {
-		.connected = connected, .readable = readable, .writable = pump, .closed = closed,
+		.looked_up = looked_up, .connected = connected, .readable = readable, .writable = pump,
+		.closed = closed,
 	};
 	const struct grpc_channel *channel = c->channel;
 	const struct stream_options options = {

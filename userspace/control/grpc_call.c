@@ -71,6 +71,14 @@ void grpc_call_end(struct grpc_call *call, int status, bool from_server, const c
 	loop_timer_after(call->channel->loop, &call->timer, 0);
 }
 
+void grpc_call_begin_limit(struct grpc_call *call)
+{
+	if (call->is_ending)
+		return;
+	call->deadline_ns = call->timeout_ns ? loop_now(call->channel->loop) + call->timeout_ns : LOOP_NEVER;
+	loop_timer_set(call->channel->loop, &call->timer, call->deadline_ns);
+}
+
 static void tell_end(struct grpc_call *call)
 {
 	struct grpc_channel *channel = call->channel;
@@ -201,13 +209,14 @@ int grpc_call_start(struct grpc_channel *channel, const struct grpc_call_options
 	call->ctx = ctx;
 	loop_timer_init(&call->timer, timed, call);
 	call->deadline_ns = call->timeout_ns ? loop_now(channel->loop) + call->timeout_ns : LOOP_NEVER;
-	loop_timer_set(channel->loop, &call->timer, call->deadline_ns);
 	TAILQ_INSERT_TAIL(&channel->calls, call, entry);
 	ret = grpc_channel_attach(channel, call);
 	if (ret) {
 		grpc_call_free(call);
 		return ret;
 	}
+	if (call->connection->is_looked_up)
+		grpc_call_begin_limit(call);
 	if (ret_call)
 		*ret_call = call;
 	return 0;

@@ -91,6 +91,8 @@ struct grpc_call {
 	struct grpc_end end;
 };
 
+/* Its time runs from now on: not while the server's name is looked up, which the stream limits. */
+void grpc_call_begin_limit(struct grpc_call *call);
 /* Decides the end and leaves the connection; done() comes from the timer. */
 void grpc_call_end(struct grpc_call *call, int status, bool from_server, const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* The call's stream is gone with the server's word that it did nothing, or before it was sent: another connection gets it. */
@@ -115,6 +117,7 @@ struct grpc_connection {
 	struct grpc_channel *channel;	/* NULL: closed in a callback; whoever is busy with it frees it */
 	struct stream *stream;
 	nghttp2_session *session;
+	bool is_looked_up;		/* the server's name has become addresses */
 	bool is_up;			/* bytes may be written */
 	bool is_ready;			/* the server's SETTINGS came */
 	bool is_draining;		/* takes no new calls */

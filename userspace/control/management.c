@@ -779,6 +779,15 @@ void management_start(struct management *m)
 	pack_meta(m);		/* while the connection is made; if it fails, the login says so */
 }
 
+void management_network_changed(struct management *m)
+{
+	if (m->is_over || m->call || m->state != MANAGEMENT_CONNECTING || !loop_timer_is_set(&m->timer))
+		return;
+	backoff_reset(&m->sync_backoff);
+	backoff_reset(&m->login_backoff);
+	loop_timer_after(m->loop, &m->timer, 0);
+}
+
 static void stop(struct management *m)
 {
 	loop_timer_cancel(m->loop, &m->timer);

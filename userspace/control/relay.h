@@ -71,6 +71,8 @@ struct relay_status { char uri[256]; bool is_available; char error[160]; };
 size_t relay_manager_list(const struct relay_manager *manager, struct relay_status *list, size_t room);
 
 struct relay_stats { uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes, tx_dropped, rx_unknown, malformed; };
+/* The host's network changed: a wait for the next dial ends now. */
+void relay_manager_network_changed(struct relay_manager *manager);
 void relay_manager_get_stats(const struct relay_manager *manager, struct relay_stats *ret_stats);
 
 #endif

@@ -493,6 +493,14 @@ size_t relay_manager_list(const struct relay_manager *manager, struct relay_stat
 	return count;
 }
 
+void relay_manager_network_changed(struct relay_manager *manager)
+{
+	if (manager->is_closed || (manager->state != HOME_PAUSED && manager->state != HOME_WAITING))
+		return;
+	manager->wait_ns = WAIT_FIRST_NS;
+	loop_timer_after(manager->shared.loop, &manager->timer, 0);
+}
+
 void relay_manager_get_stats(const struct relay_manager *manager, struct relay_stats *ret_stats)
 {
 	*ret_stats = manager->shared.stats;

@@ -60,6 +60,7 @@ struct signal_client {
 	bool is_registered;
 	bool is_waiting_for_beat;
 	uint64_t registered_ns;
+	bool is_evicted;		/* waits for another process with our key to be quiet */
 	uint64_t backoff_ns;
 	unsigned int evictions;		/* in a row */
 	struct loop_timer retry;	/* connect again */
@@ -420,6 +421,7 @@ static void evicted(struct signal_client *signal)
 	const bool was_long = loop_now(signal->loop) - signal->registered_ns >= EVICTED_FORGET_NS;
 
 	signal->stats.evictions++;
+	signal->is_evicted = true;
 	if (was_long)
 		signal->evictions = 0;
 	if (signal->evictions < 8)
@@ -450,6 +452,7 @@ static void connect_stream(void *ctx)
 	const struct grpc_header id = { .name = HEADER_ID, .value = signal->own_text };
 	const struct grpc_call_options options = { .path = PATH_STREAM, .metadata = &id, .metadata_count = 1, .keep_open = true };
 
+	signal->is_evicted = false;
 	if (grpc_call_start(signal->channel, &options, NULL, 0, &events, signal, &signal->stream)) {
 		signal->stream = NULL;
 		lose(signal, next_wait(signal), "out of memory");
@@ -536,6 +539,14 @@ void signal_free(struct signal_client *signal)
 bool signal_is_connected(const struct signal_client *signal)
 {
 	return signal->is_registered;
+}
+
+void signal_network_changed(struct signal_client *signal)
+{
+	if (signal->is_evicted || !loop_timer_is_set(&signal->retry))
+		return;
+	signal->backoff_ns = BACKOFF_FIRST_NS;
+	loop_timer_after(signal->loop, &signal->retry, 0);
 }
 
 void signal_get_stats(const struct signal_client *signal, struct signal_stats *ret_stats)

@@ -77,6 +77,8 @@ struct signal_stats {
 	uint64_t unopened, malformed, ignored;	/* boxes that did not open, bodies that make no sense, types that mean nothing to us */
 	uint64_t registrations, evictions;	/* evictions: "registered again" ended our stream */
 };
+/* The host's network changed: a wait that only lasts because the server could not be reached ends now. */
+void signal_network_changed(struct signal_client *signal);
 void signal_get_stats(const struct signal_client *signal, struct signal_stats *ret_stats);
 
 #endif

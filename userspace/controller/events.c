@@ -275,6 +275,9 @@ static void network_event(const struct net_event *event, void *user)
 			ways_check_soon(c);
 		if (!event->route.prefixlen && event->route.family == AF_INET)
 			c->links_changed = true;	/* the uplinks may be others now */
+		if (!event->route.prefixlen && event->route.ifindex != datapath_get_tunnel(c->dp)->ifindex)
+			/* a default route: servers may be reached again, or by another way */
+			plane_note_network(c);
 		if (event->removed && event->route.family == AF_INET)
 			hosts_check_soon(c);	/* it may have been ours, or one that kept ours out */
 		break;

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Log lines: time, level, text. Secrets have a type of their own and no formatter, so none can get here by accident.
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <bpf/libbpf.h>
 
@@ -12,6 +19,26 @@
 
 #define TEXT_MAX 2048
 #define LINE_MAX_LEN (6 * TEXT_MAX + 128)	/* each byte may become six */
+
+/* Where lines go, and how not to wait there. */
+enum way {
+	WAY_STDIO,	/* nobody minds waiting */
+	WAY_PLAIN,	/* a file: always takes what it gets */
+	/* a description of our own that does not block: that of stderr is shared with whoever started us */
+	WAY_OWN,
+	WAY_SOCKET,
+	WAY_ASK,	/* no such description is to be had: asked first */
+};
+
+static struct {
+	enum way way;
+	int fd;
+	uint64_t dropped;		/* lines, ever */
+	uint64_t told;			/* of them */
+	size_t rest_len;		/* of a line that went out by half */
+	char rest[LINE_MAX_LEN];
+} out = { .fd = STDERR_FILENO };
+static pthread_mutex_t out_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static enum log_level max_level = LOG_LEVEL_INFO;
 static int format_set = -1;			/* enum log_format; -1: nobody said */
@@ -92,18 +119,19 @@ static void put_text(struct line *line, const char *text, bool is_json)
 	}
 }
 
-size_t log_format_line(enum log_format format, enum log_level level, int64_t unix_ms, const char *text, char *buf, size_t size)
+size_t log_format_line(enum log_format format, enum log_level level, int64_t when_ms, const char *text,
+	char *buf, size_t size)
 {
 	static const char *const names[] = { "error", "warn", "info", "debug" };
 	struct line line = { .text = buf, .size = size - 2 };
-	const time_t second = unix_ms / 1000;
+	const time_t second = when_ms / 1000;
 	char when[32], head[96];
 	struct tm tm;
 
 	gmtime_r(&second, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 	put(&line, head, snprintf(head, sizeof(head), format == LOG_FORMAT_JSON ? "{\"time\":\"%s.%03dZ\",\"level\":\"%s\",\"msg\":\"" : "%s.%03dZ %-5s ",
-				  when, (int)(unix_ms % 1000), names[level]));
+				  when, (int)(when_ms % 1000), names[level]));
 	put_text(&line, text, format == LOG_FORMAT_JSON);
 	line.size = size;
 	if (format == LOG_FORMAT_JSON)
@@ -112,14 +140,109 @@ size_t log_format_line(enum log_format format, enum log_level level, int64_t uni
 	return line.len;
 }
 
-static void write_line(enum log_level level, const char *fmt, va_list args)
+static ssize_t put_bytes(const char *bytes, size_t len)
 {
-	char text[TEXT_MAX], line[LINE_MAX_LEN];
+	struct pollfd room = { .fd = out.fd, .events = POLLOUT };
+
+	if (out.way == WAY_SOCKET)
+		return send(out.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	/* A pipe that says so takes PIPE_BUF bytes at once (pipe(7)). */
+	if (out.way == WAY_ASK && (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT)))
+		return -1;
+	return write(out.fd, bytes, out.way == WAY_ASK && len > 4096 ? 4096 : len);
+}
+
+/* What is left of the line before comes first. */
+static bool put_rest(void)
+{
+	ssize_t n = out.rest_len ? put_bytes(out.rest, out.rest_len) : 0;
+
+	if (n > 0) {
+		out.rest_len -= n;
+		memmove(out.rest, out.rest + n, out.rest_len);
+	}
+	return !out.rest_len;
+}
+
+/* Returns false if the line does not fit now. */
+static bool put_line(const char *line, size_t len)
+{
+	ssize_t n = put_rest() ? put_bytes(line, len) : -1;
+
+	if (n < 0)
+		return false;
+	out.rest_len = len - n;
+	memcpy(out.rest, line + n, out.rest_len);
+	return true;
+}
+
+static int64_t unix_ms(void)
+{
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+static void tell_dropped(void)
+{
+	char text[120], line[256];
+	const uint64_t count = out.dropped - out.told;
+	size_t len;
+
+	if (!count)
+		return;
+	snprintf(text, sizeof(text), "%llu log lines were dropped: standard error was full",
+		(unsigned long long)count);
+	len = log_format_line(get_format(), LOG_LEVEL_WARN, unix_ms(), text, line, sizeof(line));
+	if (put_line(line, len))
+		out.told += count;
+}
+
+static void put_or_drop(const char *line, size_t len)
+{
+	if (out.way == WAY_STDIO) {
+		fwrite(line, 1, len, stderr);
+		return;
+	}
+	/* the datapath is loaded by a thread of its own; nobody waits in here */
+	pthread_mutex_lock(&out_lock);
+	tell_dropped();
+	if (out.told != out.dropped || !put_line(line, len))
+		out.dropped++;
+	pthread_mutex_unlock(&out_lock);
+}
+
+void log_never_block(void)
+{
+	struct stat st;
+	int fd;
+
+	if (out.way != WAY_STDIO)
+		return;
+	fflush(stderr);
+	if (fstat(STDERR_FILENO, &st) || S_ISREG(st.st_mode)) {
+		out.way = WAY_PLAIN;
+	} else if (S_ISSOCK(st.st_mode)) {
+		out.way = WAY_SOCKET;
+	} else {
+		fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+		out.way = fd < 0 ? WAY_ASK : WAY_OWN;
+		out.fd = fd < 0 ? STDERR_FILENO : fd;
+	}
+}
+
+uint64_t log_get_dropped(void)
+{
+	return out.dropped;
+}
+
+static void write_line(enum log_level level, const char *fmt, va_list args)
+{
+	char text[TEXT_MAX], line[LINE_MAX_LEN];
+
 	vsnprintf(text, sizeof(text), fmt, args);
-	fwrite(line, 1, log_format_line(get_format(), level, now.tv_sec * 1000LL + now.tv_nsec / 1000000, text, line, sizeof(line)), stderr);
+	put_or_drop(line, log_format_line(get_format(), level, unix_ms(), text, line, sizeof(line)));
 }
 
 void log_write(enum log_level level, const char *fmt, ...)

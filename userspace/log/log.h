@@ -17,6 +17,15 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 /* Without a call, NB_LOG_FORMAT ("json", "text") of the environment is asked at the first line; text if it says nothing we know. */
 void log_set_format(enum log_format format);
 
+/*
+ * From now on a standard error that is full (a pipe whose reader stands still, a terminal that is stopped)
+ * costs lines, never time: what does not fit is dropped and counted, and a line says so as soon as one fits
+ * again. Others who write to the same pipe are not affected.
+ */
+void log_never_block(void);
+/* Lines that were dropped, ever. */
+uint64_t log_get_dropped(void);
+
 /* Routes libbpf's and libxdp's messages here, one level quieter than they ask for. */
 void log_bridge_libbpf(void);
 

@@ -98,6 +98,10 @@ struct mesh {
 	void *upped_arg;
 	struct loop_timer up_timer;
 	struct loop_timer relay_timer;
+	/* after a change of the host's network: whoever waits for a server tries now */
+	struct loop_timer network_timer;
+	unsigned network_tries;
+	uint64_t network_ns;		/* when the first of them was */
 	struct loop_timer memory_timer;
 
 	enum management_state state;
@@ -127,6 +131,10 @@ void mesh_let_go(struct mesh *mesh);
 void mesh_message_done(struct mesh_message *message);
 int mesh_message_make(struct mesh *mesh, const uint8_t *bytes, size_t len, struct mesh_message *ret_message);
 
+/* network.c: the host's addresses and devices. */
+void mesh_network_init(struct mesh *mesh);
+void mesh_network_changed(struct mesh *mesh);
+
 /* servers.c: signal, relays, STUN, as management names them. */
 void mesh_use_servers(struct mesh *mesh, const struct netmap_servers *servers);
 int mesh_servers_start(struct mesh *mesh);
@@ -134,5 +142,8 @@ extern const struct peers_ops mesh_peers_ops;
 
 /* view.c: for people. */
 int mesh_snapshot(void *ctx, struct snapshot *ret_snapshot);
+
+/* counters.c */
+void mesh_fill_counters(const struct mesh *mesh, struct snapshot *snapshot);
 
 #endif

@@ -427,14 +427,7 @@ static void on_wanted(void *ctx, uint32_t peer)
 
 static void on_network(void *ctx)
 {
-	struct mesh *mesh = ctx;
-	struct endpoint locals[8];
-	size_t count = plane_local_endpoints(mesh->c, locals, sizeof(locals) / sizeof(locals[0]));
-
-	if (ice_hub_set_host(mesh->ice, locals, count))
-		peers_candidates_changed(mesh->peers);
-	if (mesh->config->mesh.block_lan_access)	/* another network may be this host's now */
-		mesh_apply_soon(mesh);
+	mesh_network_changed(ctx);
 }
 
 static void on_ready(void *ctx)
@@ -682,6 +675,7 @@ int mesh_start(struct controller *c, const struct config *config, struct mesh **
 	loop_timer_init(&mesh->drain_timer, finish_drain, mesh);
 	loop_timer_init(&mesh->up_timer, up_too_long, mesh);
 	loop_timer_init(&mesh->relay_timer, leave_relay, mesh);
+	mesh_network_init(mesh);
 	loop_timer_init(&mesh->memory_timer, give_back, mesh);
 	*err = 0;
 	ret = start(mesh, err, errlen);
@@ -715,6 +709,7 @@ void mesh_free(struct mesh *mesh)
 	loop_timer_cancel(mesh->loop, &mesh->drain_timer);
 	loop_timer_cancel(mesh->loop, &mesh->up_timer);
 	loop_timer_cancel(mesh->loop, &mesh->relay_timer);
+	loop_timer_cancel(mesh->loop, &mesh->network_timer);
 	loop_timer_cancel(mesh->loop, &mesh->memory_timer);
 	control_free(mesh->control);
 	management_free(mesh->management);

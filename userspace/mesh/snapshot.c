@@ -82,6 +82,13 @@ static const struct field route_fields[] = {
 	{},
 };
 
+static const struct field counter_fields[] = {
+	FIELD(snapshot_counter, TEXT, group),
+	FIELD(snapshot_counter, TEXT, label),
+	FIELD(snapshot_counter, NUMBER, value),
+	{},
+};
+
 static const struct field snapshot_fields[] = {
 	FIELD(snapshot, TEXT, version),
 	FIELD(snapshot, TEXT, daemon_status),
@@ -104,6 +111,7 @@ static const struct field snapshot_fields[] = {
 	NESTED(nameservers, nameserver_count, snapshot_nameserver, nameserver_fields),
 	NESTED(events, event_count, snapshot_event, event_fields),
 	NESTED(routes, route_count, snapshot_network, route_fields),
+	NESTED(counters, counter_count, snapshot_counter, counter_fields),
 	FIELD(snapshot, NUMBER, serial),
 	FIELD(snapshot, BOOL, map_held_back),
 	FIELD(snapshot, TEXT, map_note),

@@ -55,6 +55,8 @@ struct snapshot_network {		/* a network of others that we may use */
 	size_t resolved_count;
 };
 
+struct snapshot_counter { char *group, *label; uint64_t value; };	/* those of a group together */
+
 struct snapshot {
 	char *version;			/* ours */
 	char *daemon_status;		/* "Idle", "Connecting", "Connected", "NeedsLogin", "LoginFailed", "SessionExpired" */
@@ -77,6 +79,8 @@ struct snapshot {
 	size_t event_count;
 	struct snapshot_network *routes;
 	size_t route_count;
+	struct snapshot_counter *counters;
+	size_t counter_count;
 	uint64_t serial;		/* of the map in force */
 	bool map_held_back;		/* a suspicious map is in force: ways of peers that it took away are kept */
 	char *map_note;			/* why, or where the map in force came from */

@@ -305,5 +305,6 @@ int mesh_snapshot(void *ctx, struct snapshot *s)
 	fill_relays(mesh, s);
 	fill_events(mesh, s);
 	fill_routes(mesh, s);
+	mesh_fill_counters(mesh, s);
 	return 0;
 }

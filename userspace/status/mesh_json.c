@@ -142,6 +142,27 @@ static void put_events(struct json_out *json, const struct snapshot *s)
 	json_out_end(json, ']');
 }
 
+static void put_counters(struct json_out *json, const struct snapshot *s)
+{
+	const char *group = "";
+
+	json_out_begin(json, "counters", '{');
+	for (size_t i = 0; i < s->counter_count; i++) {
+		const struct snapshot_counter *counter = &s->counters[i];
+
+		if (strcmp(group, mesh_text(counter->group))) {
+			if (*group)
+				json_out_end(json, '}');
+			group = mesh_text(counter->group);
+			json_out_begin(json, group, '{');
+		}
+		json_out_number(json, mesh_text(counter->label), counter->value);
+	}
+	if (*group)
+		json_out_end(json, '}');
+	json_out_end(json, '}');
+}
+
 static void put_talon(struct json_out *json, const struct mesh_view *view)
 {
 	const struct snapshot *s = view->snapshot;
@@ -155,6 +176,7 @@ static void put_talon(struct json_out *json, const struct mesh_view *view)
 	json_out_text(json, "mapNote", s->map_note);
 	put_time(json, "managementSince", s->management_since_ns);
 	put_time(json, "signalSince", s->signal_since_ns);
+	put_counters(json, s);
 	if (view->datapath) {
 		json_out_key(json, "datapath");
 		status_write_json(json->out, view->datapath);

@@ -287,6 +287,30 @@ static void print_summary(FILE *out, const struct mesh_view *view, bool detail)
 	fprintf(out, "Peers count: %zu/%zu Connected\n", view->connected, view->peer_count);
 }
 
+/* Those that are not zero. */
+static void print_counters(FILE *out, const struct snapshot *s)
+{
+	const char *group = "";
+
+	for (size_t i = 0; i < s->counter_count; i++) {
+		const struct snapshot_counter *counter = &s->counters[i];
+
+		if (!counter->value)
+			continue;
+		if (!*group)
+			fprintf(out, "Counters:\n");
+		if (strcmp(group, mesh_text(counter->group))) {
+			group = mesh_text(counter->group);
+			fprintf(out, "  ");
+			put(out, group);
+			fprintf(out, ":\n");
+		}
+		fprintf(out, "    ");
+		put(out, counter->label);
+		fprintf(out, ": %llu\n", (unsigned long long)counter->value);
+	}
+}
+
 /* What NetBird has no words for. */
 static void print_talon(FILE *out, const struct mesh_view *view, bool detail)
 {
@@ -306,6 +330,8 @@ static void print_talon(FILE *out, const struct mesh_view *view, bool detail)
 	put_ago(out, view, s->management_since_ns);
 	fprintf(out, "Signal since: ");
 	put_ago(out, view, s->signal_since_ns);
+	if (detail)
+		print_counters(out, s);
 	if (view->datapath)
 		status_print_datapath(out, view->datapath, detail);
 }

@@ -30,6 +30,7 @@ struct dial {
 	char host[STREAM_HOST_LEN];
 	uint16_t port;
 	uint32_t mark;
+	void (*looked_up)(void *ctx);
 	dial_fn fn;
 	void *ctx;
 	struct resolver_query *query;
@@ -216,6 +217,11 @@ static void order_addresses(struct dial *dial, const struct resolver_address *li
 	}
 }
 
+static bool is_no_name(enum resolver_result result)
+{
+	return result == RESOLVER_NOT_FOUND || result == RESOLVER_NO_DATA;
+}
+
 static void resolved(void *ctx, enum resolver_result result, const struct resolver_address *list, size_t count)
 {
 	struct dial *dial = ctx;
@@ -224,16 +230,17 @@ static void resolved(void *ctx, enum resolver_result result, const struct resolv
 	dial->query = NULL;
 	if (result == RESOLVER_OK && count) {
 		order_addresses(dial, list, count);
+		dial->looked_up(dial->ctx);
 		start_next(dial);
 		return;
 	}
 	snprintf(why, sizeof(why), result == RESOLVER_NOT_FOUND ? "%s: no such name" : result == RESOLVER_NO_DATA ?
 		"%s: the name has no address" : "%s: the look-up of the name failed", dial->host);
-	give_up(dial, result == RESOLVER_FAILED ? -EHOSTUNREACH : -ENOENT, why);
+	give_up(dial, is_no_name(result) ? -ENOENT : -EHOSTUNREACH, why);
 }
 
-int dial_start(struct loop *loop, const char *host, uint16_t port, uint32_t mark, uint64_t timeout_ns, dial_fn fn, void *ctx,
-	struct dial **ret_dial)
+int dial_start(struct loop *loop, const char *host, uint16_t port, uint32_t mark, uint64_t timeout_ns,
+	void (*looked_up)(void *ctx), dial_fn fn, void *ctx, struct dial **ret_dial)
 {
 	struct resolver *resolver = resolver_get(loop);
 	struct dial *dial = calloc(1, sizeof(*dial));
@@ -244,6 +251,7 @@ int dial_start(struct loop *loop, const char *host, uint16_t port, uint32_t mark
 	dial->loop = loop;
 	dial->port = port;
 	dial->mark = mark;
+	dial->looked_up = looked_up;
 	dial->fn = fn;
 	dial->ctx = ctx;
 	snprintf(dial->host, sizeof(dial->host), "%s", host);
@@ -258,6 +266,29 @@ int dial_start(struct loop *loop, const char *host, uint16_t port, uint32_t mark
 fail:
 	free(dial);
 	return ret;
+}
+
+void dial_drop_gone(struct dial *dial)
+{
+	char text[INET6_ADDRSTRLEN];
+	size_t dropped = 0;
+
+	for (size_t i = 0; i < ADDRESSES_MAX; i++) {
+		if (!local_is_gone(dial->attempts[i].fd, text, sizeof(text)))
+			continue;
+		stop_attempt(&dial->attempts[i]);
+		dropped++;
+	}
+	/* The others go on. Where there is none left, the next try has other addresses to begin from. */
+	if (dropped && !dial->failed)
+		dial->error = -ENETDOWN;
+	dial->failed += dropped;
+	if (!dropped || dial->running)
+		return;
+	if (dial->started < dial->count)
+		start_next(dial);
+	else
+		give_up_all(dial);
 }
 
 void dial_tell(const struct dial *dial, char *text, size_t size)

@@ -29,11 +29,25 @@ struct dial_result {
 /* The dial is to be freed in it. */
 typedef void (*dial_fn)(void *ctx, const struct dial_result *result);
 
-int dial_start(struct loop *loop, const char *host, uint16_t port, uint32_t mark, uint64_t timeout_ns, dial_fn fn, void *ctx,
-	struct dial **ret_dial);
+/* @looked_up: before the first address is tried; it must not free the dial. @timeout_ns: of the look-up. */
+int dial_start(struct loop *loop, const char *host, uint16_t port, uint32_t mark, uint64_t timeout_ns,
+	void (*looked_up)(void *ctx), dial_fn fn, void *ctx, struct dial **ret_dial);
+/* Attempts from an address that is gone have failed. May call back, from which the dial is freed. */
+void dial_drop_gone(struct dial *dial);
 /* One phrase about what it waits for: "looking up example.org". */
 void dial_tell(const struct dial *dial, char *text, size_t size);
 void dial_free(struct dial *dial);
+
+/* ---- local.c: the addresses of this host ---- */
+
+/* Whether @fd's local address was there once and is no more. */
+bool local_is_gone(int fd, char *text, size_t size);
+/*
+ * Looks at the addresses again; those that are not there any more are the gone ones until the next call.
+ * Returns whether any came or went.
+ */
+bool local_refresh(void);
+void local_done(void);
 
 /* ---- proxy.c: the environment's proxy, and CONNECT ---- */
 

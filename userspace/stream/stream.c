@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "stream/internal.h"
@@ -28,6 +29,7 @@ enum stream_state {
 };
 
 struct stream {
+	LIST_ENTRY(stream) entry;
 	struct loop *loop;
 	struct stream_events events;
 	void *ctx;
@@ -52,6 +54,8 @@ struct stream {
 	char why[STREAM_WHY_LEN];
 	char peer[STREAM_PEER_LEN];
 };
+
+static LIST_HEAD(, stream) streams = LIST_HEAD_INITIALIZER(streams);
 
 void stream_name(char name[static STREAM_NAME_LEN], const char *host, uint16_t port)
 {
@@ -294,6 +298,15 @@ static void timed(void *ctx)
 		run_out(s);
 }
 
+static void looked_up(void *ctx)
+{
+	struct stream *s = ctx;
+
+	loop_timer_after(s->loop, &s->timer, s->timeout_ns);
+	if (s->events.looked_up)
+		s->events.looked_up(s->ctx);
+}
+
 static int choose_way(struct stream *s, const struct stream_options *options, char *why, size_t size)
 {
 	int ret = options->no_proxy ? 0 : proxy_choose(s->host, s->port, s->wants_tls, &s->proxy, why, size);
@@ -301,8 +314,9 @@ static int choose_way(struct stream *s, const struct stream_options *options, ch
 	if (ret < 0)
 		return ret;
 	s->has_proxy = ret;
-	return dial_start(s->loop, ret ? s->proxy.host : s->host, ret ? s->proxy.port : s->port, options->mark, s->timeout_ns, dialled, s,
-		&s->dial);
+	return dial_start(s->loop, ret ? s->proxy.host : s->host, ret ? s->proxy.port : s->port,
+		options->mark, s->timeout_ns, looked_up,
+		dialled, s, &s->dial);
 }
 
 static struct stream *new_stream(struct loop *loop, const struct stream_options *options, const struct stream_events *events, void *ctx)
@@ -322,6 +336,7 @@ static struct stream *new_stream(struct loop *loop, const struct stream_options 
 	snprintf(s->host, sizeof(s->host), "%s", options->host);
 	snprintf(s->alpn, sizeof(s->alpn), "%s", options->alpn ? options->alpn : "");
 	loop_timer_init(&s->timer, timed, s);
+	LIST_INSERT_HEAD(&streams, s, entry);
 	return s;
 }
 
@@ -338,7 +353,7 @@ int stream_open(struct loop *loop, const struct stream_options *options, const s
 	s = new_stream(loop, options, events, ctx);
 	if (!s)
 		return -ENOMEM;
-	/* The dial has no deadline of its own but this one. */
+	/* The dial has no deadline of its own but this one; it begins anew when the name is looked up. */
 	loop_timer_after(loop, &s->timer, s->timeout_ns);
 	ret = choose_way(s, options, why, sizeof(why));
 	if (ret && !*why) {
@@ -406,6 +421,7 @@ void stream_free(struct stream *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	proxy_done(&s->proxy);
+	LIST_REMOVE(s, entry);
 	free(s);
 }
 
@@ -414,8 +430,30 @@ const char *stream_peer(const struct stream *s)
 	return s->peer;
 }
 
+/* No owner is called in here: the streams of the list stay where they are. */
+bool stream_addresses_changed(struct loop *loop)
+{
+	char name[STREAM_NAME_LEN], address[STREAM_PEER_LEN];
+	struct stream *s;
+
+	if (!local_refresh())
+		return false;
+	LIST_FOREACH(s, &streams, entry) {
+		if (s->loop != loop || s->state == STREAM_ENDED)
+			continue;
+		stream_name(name, s->host, s->port);
+		if (s->dial)
+			dial_drop_gone(s->dial);
+		else if (local_is_gone(s->fd, address, sizeof(address)))
+			end(s, -ENETDOWN, "%s: this host's address %s is gone", name, address);
+	}
+	resolver_ask_again(loop);
+	return true;
+}
+
 void stream_global_done(void)
 {
 	resolver_global_done();
+	local_done();
 	tls_global_done();
 }

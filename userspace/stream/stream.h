@@ -25,13 +25,16 @@ struct stream_options {
 	uint16_t port;			/* host order */
 	bool tls;
 	const char *alpn;		/* "h2" or "http/1.1": has to be what the server selects for "h2", may be ignored for others; NULL: none */
-	uint64_t timeout_ns;		/* for all of it until connected; 0: 30 s */
+	/* for the look-up of the name, and once more from there until connected; 0: 30 s */
+	uint64_t timeout_ns;
 	uint32_t mark;			/* SO_MARK; 0: none */
 	uint32_t unsent_max;		/* TCP_NOTSENT_LOWAT: bytes that the kernel holds and has not sent once; 0: its own choice */
 	bool no_proxy;			/* do not ask the environment (HTTPS_PROXY, https_proxy, HTTP_PROXY, NO_PROXY ...) */
 };
 
 struct stream_events {
+	/* The name's addresses are there: limits of what waits for the connection begin here. May be NULL. */
+	void (*looked_up)(void *ctx);
 	/* Usable now. */
 	void (*connected)(void *ctx);
 	/* Bytes can be read (read until -EAGAIN), or room to write came back after a short write. */
@@ -52,6 +55,13 @@ ssize_t stream_write(struct stream *stream, const void *buf, size_t len);
 void stream_free(struct stream *stream);
 /* The other side's address as text, for logs; the proxy's, if there is one. */
 const char *stream_peer(const struct stream *stream);
+
+/*
+ * The host's addresses changed: connections from one that was there at the last call and is no more end with
+ * -ENETDOWN (told later, as every end), where TCP alone would try for minutes; name servers are asked again.
+ * The first call only looks. Returns false if they are the same as then.
+ */
+bool stream_addresses_changed(struct loop *loop);
 
 /* Forgets the resolver and TLS context that all streams share, once no stream is left: before the loop goes, and at the end of the process. */
 void stream_global_done(void);
