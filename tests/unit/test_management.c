@@ -30,7 +30,7 @@ struct grpc_call {
 	size_t len, sent_len;
 	unsigned int sent_count;
 	uint64_t timeout_ns, at_ns;
-	bool is_open;
+	bool is_open, is_half_closed;
 };
 
 struct grpc_channel {
@@ -144,6 +144,8 @@ int grpc_call_send(struct grpc_call *call, const void *bytes, size_t len)
 
 void grpc_call_half_close(struct grpc_call *call)
 {
+	assert_true(call->is_open);
+	call->is_half_closed = true;
 }
 
 void grpc_call_cancel(struct grpc_call *call)
@@ -1029,6 +1031,78 @@ static void a_job_stream_that_ends_changes_nothing_else(void **state)
 	assert_null(open_call("Job"));	/* for good */
 }
 
+static void a_proxy_that_cuts_a_silent_job_stream_is_left_nothing_to_wait_for(void **state)
+{
+	Management__JobRequest job = MANAGEMENT__JOB_REQUEST__INIT;
+	Management__JobResponse *response;
+	struct grpc_call *call;
+	unsigned int states;
+
+	connect_known();
+	states = w.states;
+	assert_false(the_call("Job")->is_half_closed);
+	pass(60 * LOOP_SECOND);
+	lose("Job");
+	pass(2 * LOOP_SECOND);
+	call = the_call("Job");
+	assert_true(call->is_half_closed);
+	assert_int_equal(w.states, states);
+
+	/* The answer to a job needs a stream whose side of ours is open. */
+	job.id = (ProtobufCBinaryData){ 3, (uint8_t *)"abc" };
+	say_boxed(call, &job.base);
+	assert_int_equal(call->sent_count, 0);
+	pass(0);
+	assert_false(call->is_open);
+	call = the_call("Job");
+	assert_int_equal(call->sent_count, 1);
+	response = job_answer(call);
+	assert_memory_equal(response->id.data, "abc", 3);
+	management__job_response__free_unpacked(response, NULL);
+	assert_true(call->is_half_closed);
+}
+
+static void a_job_stream_that_ends_with_the_connection_tells_nothing_about_proxies(void **state)
+{
+	connect_known();
+	pass(60 * LOOP_SECOND);
+	lose("Job");
+	lose("Sync");
+	resync(2);
+	pass(0);
+	assert_false(the_call("Job")->is_half_closed);
+	pass(LOOP_SECOND);
+	lose("Job");			/* refused rather than cut */
+	pass(2 * LOOP_SECOND);
+	assert_false(the_call("Job")->is_half_closed);
+}
+
+static void a_server_that_wants_the_jobs_stream_open_gets_it_so(void **state)
+{
+	connect_known();
+	pass(60 * LOOP_SECOND);
+	lose("Job");
+	pass(2 * LOOP_SECOND);
+	assert_true(the_call("Job")->is_half_closed);
+	finish("Job");			/* at once, by the server itself */
+	for (int i = 0; i < 3; i++) {
+		pass(30 * LOOP_SECOND);
+		assert_false(the_call("Job")->is_half_closed);
+		lose("Job");
+	}
+}
+
+static void job_streams_cut_each_few_seconds_come_back_at_once(void **state)
+{
+	connect_known();
+	for (int i = 0; i < 20; i++) {
+		pass(6 * LOOP_SECOND);
+		lose("Job");
+		pass(1700 * LOOP_MS);	/* twice 0.8 s at most */
+		assert_non_null(open_call("Job"));
+	}
+}
+
 /* SyncMeta */
 
 static void other_posture_checks_are_answered_once(void **state)
@@ -1278,6 +1352,10 @@ int main(void)
 		TEST(a_message_that_cannot_be_read_ends_the_stream),
 		TEST(jobs_are_declined_with_a_reason),
 		TEST(a_job_stream_that_ends_changes_nothing_else),
+		TEST(a_proxy_that_cuts_a_silent_job_stream_is_left_nothing_to_wait_for),
+		TEST(a_job_stream_that_ends_with_the_connection_tells_nothing_about_proxies),
+		TEST(a_server_that_wants_the_jobs_stream_open_gets_it_so),
+		TEST(job_streams_cut_each_few_seconds_come_back_at_once),
 		TEST(other_posture_checks_are_answered_once),
 		TEST(posture_checks_known_before_sync_go_with_it),
 		TEST(logging_out_ends_everything),
