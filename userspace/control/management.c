@@ -846,6 +846,13 @@ void management_sync_meta(struct management *m, char *const *files, size_t count
 	report_start(m);
 }
 
+void management_sync_facts(struct management *m)
+{
+	free(m->meta);		/* as it was */
+	m->meta = NULL;
+	report_start(m);
+}
+
 const char *management_url(const struct management *m)
 {
 	return m->url;

@@ -72,6 +72,8 @@ typedef void (*management_logout_fn)(void *ctx, int error, const char *why);
 int management_logout(struct management *management, management_logout_fn fn, void *ctx);
 /* Posture check results, after a map brought other paths. */
 void management_sync_meta(struct management *management, char *const *files, size_t count);
+/* This host may have changed: tells the server if it has. */
+void management_sync_facts(struct management *management);
 const char *management_url(const struct management *management);
 
 #endif

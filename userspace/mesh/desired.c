@@ -210,7 +210,7 @@ static int make_rules(struct mesh *mesh, const struct netmap *map, __be32 addr, 
 	}
 	for (size_t i = 0; i < map->route_count && serves(mesh) && map->self.dns_resolution; i++) {
 		if (is_ours(mesh, &map->routes[i]) && map->routes[i].domain_count)
-			input.forwarder_port = config->dns_forwarder_port ? config->dns_forwarder_port : MESH_FORWARDER_PORT;
+			input.forwarder_port = mesh_forwarder_port(mesh, map);
 	}
 	ret = acl_rules_make(&input, &rules);
 	if (!ret)
@@ -368,9 +368,8 @@ void mesh_apply(struct mesh *mesh)
 		ret = tell_peers(mesh, map);
 	else
 		tell_peers(mesh, map);
-	if (forwarder_set(mesh->forwarder, self->addr,
-		    mesh->config->mesh.dns_forwarder_port ? mesh->config->mesh.dns_forwarder_port : MESH_FORWARDER_PORT, d.domains, d.domain_count,
-		    dns_why, sizeof(dns_why)) && !ret) {
+	if (forwarder_set(mesh->forwarder, self->addr, mesh_forwarder_port(mesh, map), d.domains, d.domain_count, dns_why, sizeof(dns_why)) &&
+	    !ret) {
 		ret = -EIO;
 		snprintf(why, sizeof(why), "%s", dns_why);
 	}
