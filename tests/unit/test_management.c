@@ -47,6 +47,7 @@ static struct world {
 	size_t call_count;
 	int start_error;
 	unsigned int resets, connects;
+	uint64_t proved_each_ns;
 
 	/* What the client said. */
 	enum management_state state;
@@ -95,6 +96,11 @@ void grpc_channel_free(struct grpc_channel *channel)
 void grpc_channel_reset(struct grpc_channel *channel, const char *why)
 {
 	w.resets++;
+}
+
+void grpc_channel_prove_each(struct grpc_channel *channel, uint64_t ns)
+{
+	w.proved_each_ns = ns;
 }
 
 bool grpc_channel_is_connected(const struct grpc_channel *channel)
@@ -745,6 +751,43 @@ static void the_end_of_a_stream_without_error_is_no_news(void **state)
 	assert_non_null(the_call("Job"));
 }
 
+static void a_proxy_that_cuts_a_silent_stream_is_no_news(void **state)
+{
+	const struct grpc_end cut = { .status = GRPC_INTERNAL, .was_reset = true, .text = "was reset" };
+	unsigned int states;
+
+	connect_known();
+	states = w.states;
+	for (uint64_t i = 2; i < 6; i++) {
+		pass(60 * LOOP_SECOND);
+		end_call(the_call("Sync"), cut);
+		pass(0);
+		give_key();
+		assert_null(open_call("Login"));
+		send_map(i);
+		assert_int_equal(w.states, states);
+		assert_int_equal(w.firsts, i);
+	}
+	assert_int_equal(w.proved_each_ns, 5 * LOOP_SECOND);	/* so that the next cut is heard of soon */
+	assert_int_equal(count_calls("Login"), 1);
+}
+
+/* What says nothing at all, or is gone with the connection, is told. */
+static void a_reset_without_silence_and_a_lost_connection_are_news(void **state)
+{
+	const struct grpc_end cut = { .status = GRPC_INTERNAL, .was_reset = true, .text = "was reset" };
+
+	connect_known();
+	end_call(the_call("Sync"), cut);
+	assert_int_equal(w.state, MANAGEMENT_CONNECTING);
+	resync(2);
+	assert_int_equal(w.state, MANAGEMENT_CONNECTED);
+	pass(60 * LOOP_SECOND);
+	lose("Sync");
+	assert_int_equal(w.state, MANAGEMENT_CONNECTING);
+	assert_int_equal(w.proved_each_ns, 0);
+}
+
 static void one_more_end_right_after_is_tolerated(void **state)
 {
 	connect_known();
@@ -1338,6 +1381,8 @@ int main(void)
 		TEST(a_proxys_403_is_an_outage),
 		TEST(a_server_that_is_no_netbird_is_said),
 		TEST(the_end_of_a_stream_without_error_is_no_news),
+		TEST(a_proxy_that_cuts_a_silent_stream_is_no_news),
+		TEST(a_reset_without_silence_and_a_lost_connection_are_news),
 		TEST(one_more_end_right_after_is_tolerated),
 		TEST(a_deleted_peer_is_told_at_once_and_does_not_come_back),
 		TEST(an_outage_is_not_a_deletion),

@@ -615,6 +615,17 @@ void grpc_channel_reset(struct grpc_channel *channel, const char *why)
 		connection_lost(c, why);
 }
 
+void grpc_channel_prove_each(struct grpc_channel *channel, uint64_t ns)
+{
+	struct grpc_connection *c;
+
+	if (channel->ping_after_ns <= ns)
+		return;
+	channel->ping_after_ns = ns;
+	LIST_FOREACH(c, &channel->connections, entry)
+		watch_liveness(c);
+}
+
 bool grpc_channel_is_connected(const struct grpc_channel *channel)
 {
 	return channel->current && channel->current->is_ready;

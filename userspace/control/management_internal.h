@@ -98,6 +98,9 @@ struct management {
 	uint64_t sync_opened_ns;
 	bool has_synced;		/* it said something */
 	bool saw_farewell;
+	bool was_cut;			/* by something in between, while the connection stayed */
+	bool has_told_cut;
+	uint64_t heard_ns;		/* the last message */
 	unsigned int refused_syncs;	/* in a row */
 	unsigned int short_streams;	/* in a row */
 	bool was_deleted;

@@ -12,6 +12,7 @@
 
 #define JOB_LIVED_NS		(5 * LOOP_SECOND)	/* a stream that lived so long is followed by another one soon */
 #define JOB_CUT_MIN_NS		(2 * LOOP_SECOND)	/* what ends sooner was refused, */
+#define JOB_PROVE_NS		(15 * LOOP_SECOND)	/* behind a proxy that cuts streams: what it has to say is heard sooner */
 #define JOB_CUT_MAX_NS		(600 * LOOP_SECOND)	/* and later nobody's time limit need be the reason */
 #define REPORT_TIMEOUT_NS	(10 * LOOP_SECOND)
 #define REPORT_EACH_NS		(30 * LOOP_SECOND)	/* each makes the server send maps to everybody */
@@ -73,6 +74,8 @@ static void job_done(void *ctx, const struct grpc_end *end)
 	/* Refused: Sync will hear the same and know what to do. */
 	if (m->job.is_given_up || management_outcome_of(end) == OUTCOME_REFUSED)
 		return;
+	if (lived >= JOB_CUT_MIN_NS && (end->was_reset || end->http_status))
+		grpc_channel_prove_each(m->channel, JOB_PROVE_NS);
 	m->job.was_cut = lived >= JOB_CUT_MIN_NS && lived <= JOB_CUT_MAX_NS;
 	if (m->job.side == JOB_HALF && end->from_server && lived < JOB_CUT_MIN_NS)
 		m->job.side = JOB_ONLY_OPEN;
