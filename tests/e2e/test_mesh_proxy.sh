@@ -211,14 +211,15 @@ test_socks_proxy_of_the_environment_looks_names_up() {
 	spawn socks edge $NET socks-proxy $EDGE 1080 "$EDGE:443" "$RUN/connects" --auth "talon:se-cret"
 	wait_for 5 "the proxy to listen" listening edge "$EDGE:1080" t
 	TALON=$BUILD/talon
-	member_start node "${VIA_EDGE[@]}" https_proxy="socks5h://talon:wrong@$EDGE"
+	member_start node "${VIA_EDGE[@]}" HTTPS_PROXY="socks5h://talon:wrong@$EDGE"
 	wait_for 10 "the proxy's no to be said" member_logged node "management.*proxy $EDGE:1080: does not take the user and the password"
 	stop node
-	member_up node "${VIA_EDGE[@]}" https_proxy="socks5h://talon:se-cret@$EDGE"
+	: >"$RUN/log/node"
+	member_up node "${VIA_EDGE[@]}" NB_SETUP_KEY="$SETUP_KEY" HTTPS_PROXY="socks5h://talon:se-cret@$EDGE"
 	wait_for 20 "management, signal and relay" member node status --check startup
 	equal "what the proxy was asked for" "$NAME:443" "$(jq -r 'select(.allowed and .by_name).request' "$RUN/connects" | sort -u)"
 	[ "$(jq -r 'select(.allowed).request' "$RUN/connects" | wc -l)" -ge 3 ]
-	equal "lines about the proxy" 1 "$(log_lines node "go through the proxy $EDGE:1080 \\(https_proxy\\)")"
+	equal "lines about the proxy" 1 "$(log_lines node "go through the proxy $EDGE:1080 \\(HTTPS_PROXY\\)")"
 	not grep -F se-cret "$RUN/log/node"
 	in_ns rtr nft flush ruleset
 	stop node
