@@ -399,6 +399,57 @@ def connect_proxy(a):
     socketserver.ThreadingTCPServer((a.address, a.port), Proxy).serve_forever()
 
 
+def socks_proxy(a):
+    """A SOCKS5 proxy (RFC 1928, 1929). Whatever is asked for, the connection goes to TARGET (address:port); what was asked is logged."""
+    target = a.target.rsplit(":", 1)
+
+    class Proxy(socketserver.BaseRequestHandler):
+        def take(self, count):
+            data = b""
+            while len(data) < count:
+                more = self.request.recv(count - len(data))
+                if not more:
+                    raise EOFError
+                data += more
+            return data
+
+        def user(self):
+            self.request.sendall(b"\5\2")
+            name = self.take(self.take(2)[1])
+            return (name + b":" + self.take(self.take(1)[0])).decode()
+
+        def handle(self):
+            methods = self.take(self.take(2)[1])
+            if a.auth and 2 in methods:
+                allowed = self.user() == a.auth
+                self.request.sendall(b"\1\0" if allowed else b"\1\1")
+            else:
+                allowed = not a.auth
+                self.request.sendall(b"\5\0" if allowed else b"\5\xff")
+            if not allowed:
+                log_line(a.log, request="", allowed=False)
+                return
+            kind = self.take(4)[3]
+            name = self.take(self.take(1)[0]).decode() if kind == 3 else socket.inet_ntoa(self.take(4))
+            log_line(a.log, request=f"{name}:{int.from_bytes(self.take(2))}", by_name=kind == 3, allowed=True)
+            with socket.create_connection((target[0], int(target[1]))) as far:
+                self.request.sendall(b"\5\0\0\1\0\0\0\0\0\0")
+                carry(self.request, far)
+
+    socketserver.ThreadingTCPServer.allow_reuse_address = True
+    socketserver.ThreadingTCPServer.daemon_threads = True
+    socketserver.ThreadingTCPServer((a.address, a.port), Proxy).serve_forever()
+
+
+def carry(near, far):
+    while True:
+        for sock in select.select([near, far], [], [])[0]:
+            data = sock.recv(1 << 16)
+            if not data:
+                return
+            (far if sock is near else near).sendall(data)
+
+
 def tcp_mss(a):
     """Connects and prints the segment size that came out of it."""
     sock = socket.create_connection((a.address, a.port), timeout=a.timeout)
@@ -571,6 +622,7 @@ def main():
     add("tcp-echo", tcp_echo, port)
     add("pace", pace, port, ("udp_port", {"type": int}), ("stop", {}))
     add("connect-proxy", connect_proxy, port, ("target", {}), log, ("--auth", {"default": ""}))
+    add("socks-proxy", socks_proxy, port, ("target", {}), log, ("--auth", {"default": ""}))
     add("mss", tcp_mss, port, timeout)
     add("replay", replay, port, count, timeout, ("--forge", {"action": "store_true"}),
         ("--joined", {"action": "store_true"}), ("--options", {"action": "store_true"}))

@@ -84,7 +84,8 @@ edge_up() { # [DIRECTIVE for the gRPC services]
 					proxy_read_timeout 1d;
 				}
 				location ~ ^/(management.ManagementService|signalexchange.SignalExchange)/ {
-					grpc_read_timeout 1d;
+					grpc_read_timeout ${EDGE_READ:-1d};
+					client_body_timeout ${EDGE_BODY:-1d};
 					grpc_send_timeout 1d;
 					$to
 				}
@@ -199,6 +200,40 @@ test_forward_proxy_of_the_environment_is_used() {
 	stop proxy
 	member_start node "${VIA_EDGE[@]}" NO_PROXY=.mesh.test HTTPS_PROXY="http://talon:se-cret@$EDGE:3128"
 	wait_for 20 "the node to go without the proxy" mesh_is node sync true
+}
+
+# The name is in no hosts file of this node and in no DNS: only the proxy knows it.
+test_socks_proxy_of_the_environment_looks_names_up() {
+	fresh_node
+	in_ns rtr nft "add table ip cut; add chain ip cut forward { type filter hook forward priority 0; }; \
+		add rule ip cut forward ip saddr $NODE tcp dport 443 drop"
+	rm -f "$RUN/connects"
+	spawn socks edge $NET socks-proxy $EDGE 1080 "$EDGE:443" "$RUN/connects" --auth "talon:se-cret"
+	wait_for 5 "the proxy to listen" listening edge "$EDGE:1080" t
+	TALON=$BUILD/talon
+	member_start node "${VIA_EDGE[@]}" HTTPS_PROXY="socks5h://talon:wrong@$EDGE"
+	wait_for 10 "the proxy's no to be said" member_logged node "management.*proxy $EDGE:1080: does not take the user and the password"
+	stop node
+	: >"$RUN/log/node"
+	member_up node "${VIA_EDGE[@]}" NB_SETUP_KEY="$SETUP_KEY" HTTPS_PROXY="socks5h://talon:se-cret@$EDGE"
+	wait_for 20 "management, signal and relay" member node status --check startup
+	equal "what the proxy was asked for" "$NAME:443" "$(jq -r 'select(.allowed and .by_name).request' "$RUN/connects" | sort -u)"
+	[ "$(jq -r 'select(.allowed).request' "$RUN/connects" | wc -l)" -ge 3 ]
+	equal "lines about the proxy" 1 "$(log_lines node "go through the proxy $EDGE:1080 \\(HTTPS_PROXY\\)")"
+	not grep -F se-cret "$RUN/log/node"
+	in_ns rtr nft flush ruleset
+	stop node
+	stop socks
+	via_edge
+}
+
+# As the stock client, which uses none at all: a variable that curl does not read counts for nothing here either.
+test_http_proxy_in_upper_case_is_not_used() {
+	fresh_node
+	member_up node NB_MANAGEMENT_URL="http://$MESH_HOST:8080" HTTP_PROXY="http://192.0.2.1:1"
+	wait_for 20 "the node to be there" mesh_is node sync true
+	not member_logged node "go through the proxy"
+	stop node
 }
 
 test_no_secret_is_in_any_log() {

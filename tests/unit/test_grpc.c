@@ -752,6 +752,23 @@ static void a_server_that_wants_fewer_pings_gets_them(void **state)
 	assert_int_equal(channel->ping_after_ns, 60 * SECOND);
 }
 
+/* Ten in a row were eight hours and a half in which a dead connection is not noticed. */
+static void however_often_a_server_asks_pings_do_not_stop(void **state)
+{
+	static const unsigned int want_s[] = { 60, 120, 240, 300, 300, 300, 300, 300, 300, 300 };
+
+	for (size_t i = 0; i < sizeof(want_s) / sizeof(*want_s); i++) {
+		struct seen seen = {};
+
+		start(&seen, &streaming, "a");
+		peer_run(loop, 0);
+		nghttp2_submit_goaway(peer_newest()->session, NGHTTP2_FLAG_NONE, 1, NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)"too_many_pings", 14);
+		peer_run(loop, 0);
+		assert_int_equal(channel->ping_after_ns, want_s[i] * SECOND);
+		forget(&seen);
+	}
+}
+
 static void pings_of_the_server_are_answered(void **state)
 {
 	struct seen seen = {};
@@ -985,6 +1002,7 @@ int main(void)
 		CASE(silence_is_asked_about_and_a_dead_connection_given_up),
 		CASE(nobody_is_pinged_without_a_call_or_too_often),
 		CASE(a_server_that_wants_fewer_pings_gets_them),
+		CASE(however_often_a_server_asks_pings_do_not_stop),
 		CASE(pings_of_the_server_are_answered),
 		CASE(a_call_may_cancel_itself_in_its_callback),
 		CASE(a_call_may_cancel_itself_at_its_end),

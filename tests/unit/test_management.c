@@ -30,7 +30,7 @@ struct grpc_call {
 	size_t len, sent_len;
 	unsigned int sent_count;
 	uint64_t timeout_ns, at_ns;
-	bool is_open;
+	bool is_open, is_half_closed;
 };
 
 struct grpc_channel {
@@ -47,6 +47,7 @@ static struct world {
 	size_t call_count;
 	int start_error;
 	unsigned int resets, connects;
+	uint64_t proved_each_ns;
 
 	/* What the client said. */
 	enum management_state state;
@@ -97,6 +98,11 @@ void grpc_channel_reset(struct grpc_channel *channel, const char *why)
 	w.resets++;
 }
 
+void grpc_channel_prove_each(struct grpc_channel *channel, uint64_t ns)
+{
+	w.proved_each_ns = ns;
+}
+
 bool grpc_channel_is_connected(const struct grpc_channel *channel)
 {
 	return true;
@@ -144,6 +150,8 @@ int grpc_call_send(struct grpc_call *call, const void *bytes, size_t len)
 
 void grpc_call_half_close(struct grpc_call *call)
 {
+	assert_true(call->is_open);
+	call->is_half_closed = true;
 }
 
 void grpc_call_cancel(struct grpc_call *call)
@@ -743,6 +751,43 @@ static void the_end_of_a_stream_without_error_is_no_news(void **state)
 	assert_non_null(the_call("Job"));
 }
 
+static void a_proxy_that_cuts_a_silent_stream_is_no_news(void **state)
+{
+	const struct grpc_end cut = { .status = GRPC_INTERNAL, .was_reset = true, .text = "was reset" };
+	unsigned int states;
+
+	connect_known();
+	states = w.states;
+	for (uint64_t i = 2; i < 6; i++) {
+		pass(60 * LOOP_SECOND);
+		end_call(the_call("Sync"), cut);
+		pass(0);
+		give_key();
+		assert_null(open_call("Login"));
+		send_map(i);
+		assert_int_equal(w.states, states);
+		assert_int_equal(w.firsts, i);
+	}
+	assert_int_equal(w.proved_each_ns, 5 * LOOP_SECOND);	/* so that the next cut is heard of soon */
+	assert_int_equal(count_calls("Login"), 1);
+}
+
+/* What says nothing at all, or is gone with the connection, is told. */
+static void a_reset_without_silence_and_a_lost_connection_are_news(void **state)
+{
+	const struct grpc_end cut = { .status = GRPC_INTERNAL, .was_reset = true, .text = "was reset" };
+
+	connect_known();
+	end_call(the_call("Sync"), cut);
+	assert_int_equal(w.state, MANAGEMENT_CONNECTING);
+	resync(2);
+	assert_int_equal(w.state, MANAGEMENT_CONNECTED);
+	pass(60 * LOOP_SECOND);
+	lose("Sync");
+	assert_int_equal(w.state, MANAGEMENT_CONNECTING);
+	assert_int_equal(w.proved_each_ns, 0);
+}
+
 static void one_more_end_right_after_is_tolerated(void **state)
 {
 	connect_known();
@@ -1029,6 +1074,78 @@ static void a_job_stream_that_ends_changes_nothing_else(void **state)
 	assert_null(open_call("Job"));	/* for good */
 }
 
+static void a_proxy_that_cuts_a_silent_job_stream_is_left_nothing_to_wait_for(void **state)
+{
+	Management__JobRequest job = MANAGEMENT__JOB_REQUEST__INIT;
+	Management__JobResponse *response;
+	struct grpc_call *call;
+	unsigned int states;
+
+	connect_known();
+	states = w.states;
+	assert_false(the_call("Job")->is_half_closed);
+	pass(60 * LOOP_SECOND);
+	lose("Job");
+	pass(2 * LOOP_SECOND);
+	call = the_call("Job");
+	assert_true(call->is_half_closed);
+	assert_int_equal(w.states, states);
+
+	/* The answer to a job needs a stream whose side of ours is open. */
+	job.id = (ProtobufCBinaryData){ 3, (uint8_t *)"abc" };
+	say_boxed(call, &job.base);
+	assert_int_equal(call->sent_count, 0);
+	pass(0);
+	assert_false(call->is_open);
+	call = the_call("Job");
+	assert_int_equal(call->sent_count, 1);
+	response = job_answer(call);
+	assert_memory_equal(response->id.data, "abc", 3);
+	management__job_response__free_unpacked(response, NULL);
+	assert_true(call->is_half_closed);
+}
+
+static void a_job_stream_that_ends_with_the_connection_tells_nothing_about_proxies(void **state)
+{
+	connect_known();
+	pass(60 * LOOP_SECOND);
+	lose("Job");
+	lose("Sync");
+	resync(2);
+	pass(0);
+	assert_false(the_call("Job")->is_half_closed);
+	pass(LOOP_SECOND);
+	lose("Job");			/* refused rather than cut */
+	pass(2 * LOOP_SECOND);
+	assert_false(the_call("Job")->is_half_closed);
+}
+
+static void a_server_that_wants_the_jobs_stream_open_gets_it_so(void **state)
+{
+	connect_known();
+	pass(60 * LOOP_SECOND);
+	lose("Job");
+	pass(2 * LOOP_SECOND);
+	assert_true(the_call("Job")->is_half_closed);
+	finish("Job");			/* at once, by the server itself */
+	for (int i = 0; i < 3; i++) {
+		pass(30 * LOOP_SECOND);
+		assert_false(the_call("Job")->is_half_closed);
+		lose("Job");
+	}
+}
+
+static void job_streams_cut_each_few_seconds_come_back_at_once(void **state)
+{
+	connect_known();
+	for (int i = 0; i < 20; i++) {
+		pass(6 * LOOP_SECOND);
+		lose("Job");
+		pass(1700 * LOOP_MS);	/* twice 0.8 s at most */
+		assert_non_null(open_call("Job"));
+	}
+}
+
 /* SyncMeta */
 
 static void other_posture_checks_are_answered_once(void **state)
@@ -1264,6 +1381,8 @@ int main(void)
 		TEST(a_proxys_403_is_an_outage),
 		TEST(a_server_that_is_no_netbird_is_said),
 		TEST(the_end_of_a_stream_without_error_is_no_news),
+		TEST(a_proxy_that_cuts_a_silent_stream_is_no_news),
+		TEST(a_reset_without_silence_and_a_lost_connection_are_news),
 		TEST(one_more_end_right_after_is_tolerated),
 		TEST(a_deleted_peer_is_told_at_once_and_does_not_come_back),
 		TEST(an_outage_is_not_a_deletion),
@@ -1278,6 +1397,10 @@ int main(void)
 		TEST(a_message_that_cannot_be_read_ends_the_stream),
 		TEST(jobs_are_declined_with_a_reason),
 		TEST(a_job_stream_that_ends_changes_nothing_else),
+		TEST(a_proxy_that_cuts_a_silent_job_stream_is_left_nothing_to_wait_for),
+		TEST(a_job_stream_that_ends_with_the_connection_tells_nothing_about_proxies),
+		TEST(a_server_that_wants_the_jobs_stream_open_gets_it_so),
+		TEST(job_streams_cut_each_few_seconds_come_back_at_once),
 		TEST(other_posture_checks_are_answered_once),
 		TEST(posture_checks_known_before_sync_go_with_it),
 		TEST(logging_out_ends_everything),

@@ -774,6 +774,52 @@ static void a_message_to_ourselves_proves_the_way_every_30_seconds(void **state)
 	assert_non_null(find("ConnectStream", 0));
 }
 
+/* A stream that is registered, hears itself once, and is cut after @quiet_ns of silence. */
+static void cut_after(uint64_t quiet_ns)
+{
+	struct grpc_call *stream = find("ConnectStream", 0);
+
+	if (!stream)
+		stream = register_now();
+	else
+		give_headers(stream, "x-wiretrustee-peer-registered");
+	return_beat(stream);
+	run(quiet_ns);
+	finish(stream, GRPC_INTERNAL, false, "RST_STREAM");
+	for (int i = 0; i < 100 && !find("ConnectStream", 0); i++)
+		run(100 * MS);
+}
+
+static void behind_an_impatient_proxy_messages_to_ourselves_come_more_often(void **state)
+{
+	static const struct { uint64_t quiet_s[2], beat_s; } cases[] = {
+		{ { 20, 20 }, 10 }, { { 10, 10 }, 5 }, { { 3, 3 }, 2 },
+		{ { 10, 20 }, 30 },		/* chance */
+		{ { 25, 5 }, 30 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct grpc_call *stream;
+		size_t before;
+
+		if (i) {
+			teardown(state);
+			setup(state);
+		}
+		cut_after(cases[i].quiet_s[0] * SEC);
+		cut_after(cases[i].quiet_s[1] * SEC);
+		stream = find("ConnectStream", 0);
+		give_headers(stream, "x-wiretrustee-peer-registered");
+		return_beat(stream);
+		before = call_count;
+		run((cases[i].beat_s - 1) * SEC);
+		assert_int_equal(call_count, before);
+		run(SEC);
+		assert_int_equal(call_count, before + 1);
+		assert_non_null(find_beat());
+	}
+}
+
 static void why_the_proof_failed_is_said(void **state)
 {
 	register_now();
@@ -874,6 +920,7 @@ int main(void)
 		TEST(a_message_to_ourselves_does_not_wait_behind_others),
 		TEST(forgotten_sends_go_out_but_nobody_is_told),
 		TEST(a_message_to_ourselves_proves_the_way_every_30_seconds),
+		TEST(behind_an_impatient_proxy_messages_to_ourselves_come_more_often),
 		TEST(why_the_proof_failed_is_said),
 		TEST(a_reset_ends_sends_under_way_as_failed_attempts),
 		TEST(another_process_with_our_identity_is_noticed_and_not_fought),

@@ -422,7 +422,7 @@ static void a_proxy_of_another_kind_is_refused_without_its_password(void **state
 	const struct stream_options options = { .host = "mesh.test", .port = 443, .tls = true };
 	struct client *c;
 
-	setenv("HTTPS_PROXY", "socks5://user:secret@127.0.0.1:1080", 1);
+	setenv("HTTPS_PROXY", "socks4://user:secret@127.0.0.1:1080", 1);
 	c = talk_to(&options, "hello", 5);
 	assert_null(strstr(c->why, "secret"));
 	assert_fails(c, -EINVAL, "HTTPS_PROXY names a proxy of another kind");
@@ -447,10 +447,115 @@ static void this_host_and_excluded_ones_are_reached_directly(void **state)
 	assert_int_equal(proxy_choose("mesh.test", 443, true, &proxy, why, sizeof(why)), 0);
 }
 
+/* Which variable counts, for https:// and for http://; the last column is its host. */
+static void variables_have_curls_order(void **state)
+{
+	static const struct { const char *set[4]; bool tls; const char *host; } cases[] = {
+		{ { "https_proxy=a", "HTTPS_PROXY=b" }, true, "a" }, { { "HTTPS_PROXY=b", "ALL_PROXY=c" }, true, "b" },
+		{ { "ALL_PROXY=c" }, true, "c" }, { { "all_proxy=d", "ALL_PROXY=c" }, true, "d" }, { { "http_proxy=e" }, true, NULL },
+		{ { "http_proxy=e", "all_proxy=d" }, false, "e" }, { { "ALL_PROXY=c" }, false, "c" }, { { "https_proxy=a" }, false, NULL },
+		{ { "HTTP_PROXY=f" }, false, NULL }, { { "HTTP_PROXY=f", "ALL_PROXY=c" }, false, "c" },
+		{ { "https_proxy=a", "no_proxy=other.test" }, true, "a" }, { { "https_proxy=a", "no_proxy=mesh.test" }, true, NULL },
+		{ { "https_proxy=a", "no_proxy=x", "NO_PROXY=mesh.test" }, true, "a" }, { { "https_proxy=a", "NO_PROXY=*" }, true, NULL },
+		{ { "https_proxy=" , "HTTPS_PROXY=b" }, true, "b" },
+	};
+	char why[128];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct proxy proxy = {};
+		int ret;
+
+		for (size_t j = 0; j < sizeof(proxy_variables) / sizeof(*proxy_variables); j++)
+			unsetenv(proxy_variables[j]);
+		for (size_t j = 0; j < 4 && cases[i].set[j]; j++)
+			putenv((char *)cases[i].set[j]);
+		ret = proxy_choose("mesh.test", 443, cases[i].tls, &proxy, why, sizeof(why));
+		if (ret != (cases[i].host != NULL) || (ret && strcmp(proxy.host, cases[i].host)))
+			fail_msg("case %zu: %d, %s", i, ret, proxy.host);
+		proxy_done(&proxy);
+	}
+	for (size_t j = 0; j < sizeof(proxy_variables) / sizeof(*proxy_variables); j++)
+		unsetenv(proxy_variables[j]);
+}
+
+/* What a SOCKS5 proxy says and hears, byte by byte: @in as it comes, @out all that was sent. */
+static const struct socks_case {
+	const char *url, *host;
+	const char *in;
+	size_t in_len;
+	const char *out;
+	size_t out_len;
+	int ret;
+	const char *why;
+} socks_cases[] = {
+#define B(text) text, sizeof(text) - 1
+	/* RFC 1928: no authentication; the name goes to the proxy, an address as an address. */
+	{ "socks5h://p", "mesh.test", B("\5\0" "\5\0\0\1\0\0\0\0\0\0"), B("\5\1\0" "\5\1\0\3\11mesh.test\1\273"), 0, NULL },
+	{ "socks5://p", "mesh.test", B("\5\0" "\5\0\0\1\0\0\0\0\0\0"), B("\5\1\0" "\5\1\0\3\11mesh.test\1\273"), 0, NULL },
+	{ "socks5h://p", "192.0.2.1", B("\5\0" "\5\0\0\3\4name\0\0"), B("\5\1\0" "\5\1\0\1\300\0\2\1\1\273"), 0, NULL },
+	{ "socks5h://p", "2001:db8::1", B("\5\0" "\5\0\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+	  B("\5\1\0" "\5\1\0\4\40\1\15\270\0\0\0\0\0\0\0\0\0\0\0\1\1\273"), 0, NULL },
+	/* RFC 1929 */
+	{ "socks5h://me:s%40c@p", "a", B("\5\2" "\1\0" "\5\0\0\1\0\0\0\0\0\0"),
+	  B("\5\2\0\2" "\1\2me\3s@c" "\5\1\0\3\1a\1\273"), 0, NULL },
+	{ "socks5h://me:x@p", "a", B("\5\0" "\5\0\0\1\0\0\0\0\0\0"), B("\5\2\0\2" "\5\1\0\3\1a\1\273"), 0, NULL },
+	{ "socks5h://me:x@p", "a", B("\5\2" "\1\1"), B("\5\2\0\2" "\1\2me\1x"), -EACCES, "does not take the user" },
+	{ "socks5h://p", "a", B("\5\2"), B("\5\1\0"), -EACCES, "wants a password" },
+	{ "socks5h://p", "a", B("\5\377"), B("\5\1\0"), -EACCES, "wants a password" },
+	{ "socks5h://p", "a", B("\5\0" "\5\2\0\1\0"), B("\5\1\0" "\5\1\0\3\1a\1\273"), -ECONNREFUSED, "not allowed by its rules" },
+	{ "socks5h://p", "a", B("\5\0" "\5\143\0\1\0"), B("\5\1\0" "\5\1\0\3\1a\1\273"), -ECONNREFUSED, "an error without a name" },
+	{ "socks5h://p", "a", B("\5\0" "\5\0\0\11\0"), B("\5\1\0" "\5\1\0\3\1a\1\273"), -EPROTO, "not SOCKS5" },
+	{ "socks5h://p", "a", B("HT"), B("\5\1\0"), -EPROTO, "not SOCKS5" },
+	{ "socks5h://p", "a", B("\5"), B("\5\1\0"), -EAGAIN, NULL },
+#undef B
+};
+
+static void check_socks(const struct socks_case *c, size_t chunk)
+{
+	struct proxy proxy = {};
+	struct socks socks;
+	uint8_t sent[2 * SOCKS_OUT_MAX];
+	size_t sent_len, at = 0, more;
+	int ret = -EAGAIN;
+	char why[128];
+
+	setenv("https_proxy", c->url, 1);
+	assert_int_equal(proxy_choose("mesh.test", 443, true, &proxy, why, sizeof(why)), 1);
+	assert_int_equal(proxy.port, 1080);
+	sent_len = socks_begin(&socks, &proxy, sent);
+	while (ret == -EAGAIN && at < c->in_len) {
+		size_t len = socks.want - socks.have;
+
+		assert_in_range(len, 1, SOCKS_IN_MAX);
+		len = len > chunk ? chunk : len;
+		len = len > c->in_len - at ? c->in_len - at : len;
+		ret = socks_take(&socks, &proxy, c->host, 443, (const uint8_t *)c->in + at, len, sent + sent_len, &more);
+		sent_len += more;
+		at += len;
+	}
+	assert_int_equal(ret, c->ret);
+	assert_int_equal(at, c->in_len);	/* not one byte of the server's */
+	assert_int_equal(sent_len, c->out_len);
+	assert_memory_equal(sent, c->out, sent_len);
+	if (c->why)
+		assert_non_null(strstr(socks.why, c->why));
+	proxy_done(&proxy);
+	unsetenv("https_proxy");
+}
+
+static void a_socks_proxy_is_talked_to_as_the_rfcs_say(void **state)
+{
+	for (size_t i = 0; i < sizeof(socks_cases) / sizeof(*socks_cases); i++) {
+		check_socks(&socks_cases[i], 1000);
+		check_socks(&socks_cases[i], 1);
+	}
+}
+
 static void proxy_urls_have_several_forms(void **state)
 {
 	static const struct { const char *url, *host; uint16_t port; } good[] = {
 		{ "http://proxy.test", "proxy.test", 80 }, { "proxy.test:3128", "proxy.test", 3128 }, { "HTTP://[2001:db8::1]:8080/", "2001:db8::1", 8080 },
+		{ "socks5h://proxy.test", "proxy.test", 1080 }, { "SOCKS5://u@proxy.test:9", "proxy.test", 9 },
 		{ "http://u:p@[2001:db8::1]", "2001:db8::1", 80 }, { "http://u@h@proxy.test:1", "proxy.test", 1 },
 	};
 	static const char *const bad[] = {
@@ -484,11 +589,12 @@ static void no_proxy_rules(void **state)
 		{ "mesh.test", "a.mesh.test", 443, true },
 		{ "mesh.test", "notmesh.test", 443, false },
 		{ "mesh.test", "mesh.test.org", 443, false },
-		{ ".mesh.test", "mesh.test", 443, false },
+		{ ".mesh.test", "mesh.test", 443, true },
 		{ ".mesh.test", "a.b.mesh.test", 443, true },
 		{ "*.mesh.test", "a.mesh.test", 443, true },
 		{ "*.mesh.test", "mesh.test", 443, false },
 		{ "a.test, mesh.test ", "mesh.test", 443, true },
+		{ "a.test mesh.test", "mesh.test", 443, true },
 		{ "mesh.test:443", "mesh.test", 443, true },
 		{ "mesh.test:443", "mesh.test", 80, false },
 		{ "mesh.test:x", "mesh.test", 443, false },
@@ -768,6 +874,8 @@ int main(void)
 		CASE(a_proxy_that_says_no_is_quoted),
 		CASE(a_proxy_of_another_kind_is_refused_without_its_password),
 		CASE(this_host_and_excluded_ones_are_reached_directly),
+		CASE(variables_have_curls_order),
+		CASE(a_socks_proxy_is_talked_to_as_the_rfcs_say),
 		CASE(proxy_urls_have_several_forms),
 		CASE(no_proxy_rules),
 		CASE(a_proxys_answer_is_taken_to_its_end_and_no_further),

@@ -19,6 +19,8 @@ struct up {
 	struct config config;
 	const char *file;		/* NULL: a mesh */
 	bool dry_run;
+	struct cli *cli;
+	int first;			/* argument of ours */
 };
 
 static int take_flag(struct cli *cli, struct up *up, const char *name, const char *value)
@@ -121,8 +123,35 @@ static int dry_run(struct cli *cli, const struct up *up)
 	return CLI_OK;
 }
 
+/* What only the start can do is named and stays; what cannot be read changes nothing. */
+static int read_again(void *ctx)
+{
+	struct up *up = ctx, fresh = {};
+	char why[CONFIG_WHY_LEN];
+	int ret = -EINVAL;
+
+	config_init(&fresh.config);
+	up->cli->at = up->first;
+	if (read_arguments(up->cli, &fresh) || !fresh.file) {
+		log_err("SIGHUP: the arguments cannot be read again; nothing has changed");
+	} else if (config_read_env(&fresh.config, up->cli->env, why, sizeof(why)) ||
+		   config_read_file(&fresh.config, fresh.file, why, sizeof(why)) || config_finish(&fresh.config, fresh.file, why, sizeof(why))) {
+		log_err("SIGHUP: %s; nothing has changed", why);
+	} else {
+		log_notes(&fresh.config);
+		if (config_list_fixed(&up->config, &fresh.config, why, sizeof(why)))
+			log_warn("SIGHUP: %s: only the next start takes that over", why);
+		config_take_peers(&up->config, &fresh.config);
+		log_set_level(up->config.log_level);
+		ret = 0;
+	}
+	config_free(&fresh.config);
+	return ret;
+}
+
 static int serve(struct cli *cli, struct up *up)
 {
+	const struct controller_reload reload = { read_again, up };
 	char why[CONFIG_WHY_LEN];
 
 	log_set_level(up->config.log_level);
@@ -137,7 +166,7 @@ static int serve(struct cli *cli, struct up *up)
 	if (config_resolve(&up->config) < 0)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
 	log_notes(&up->config);
-	return controller_run(&up->config) ? CLI_FAILED : CLI_OK;
+	return controller_run(&up->config, up->file ? &reload : NULL) ? CLI_FAILED : CLI_OK;
 }
 
 /* Whether a daemon listens; under NetBird's name one that is just starting is waited for. */
@@ -186,6 +215,8 @@ static int start(struct cli *cli, bool is_service)
 	config_init(&up.config);
 	if (!find_file(cli))
 		config_use_mesh(&up.config);
+	up.cli = cli;
+	up.first = cli->at;
 	up.config.mesh.is_service = is_service;
 	up.config.mesh.foreground = is_service;
 	code = run(cli, &up);

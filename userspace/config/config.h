@@ -143,6 +143,7 @@ enum config_mesh_given {
 	CONFIG_GIVEN_LAZY = 1 << 8,
 	CONFIG_GIVEN_DNS_LABELS = 1 << 9,
 	CONFIG_GIVEN_LAZY_CONN = 1 << 10,
+	CONFIG_GIVEN_ROSENPASS = 1 << 11,		/* always false then */
 };
 
 /*
@@ -164,7 +165,7 @@ struct config_mesh {
 	bool foreground;		/* accepted for NetBird's sake; we always are */
 	char **dns_labels;
 	size_t dns_label_count;
-	uint16_t dns_forwarder_port;	/* 0: as management says */
+	uint16_t dns_forwarder_port;	/* 0: where management sends those who ask */
 	bool agent;			/* no cluster node: received routes are installed, nothing is served */
 	bool is_service;		/* started as `service run`: without identity and key it waits for `up` instead of ending */
 	unsigned int given;		/* enum config_mesh_given */
@@ -278,6 +279,19 @@ int config_read_file(struct config *config, const char *path, char *why, size_t 
  * what another entry replaces. @name is the static file's. Call it once, after everything was read.
  */
 int config_finish(struct config *config, const char *name, char *why, size_t size);
+
+/* Reading again while the datapath runs. The names of settings that differ and only count at the next start, with commas; returns how many. */
+size_t config_list_fixed(const struct config *now, const struct config *fresh, char *names, size_t size);
+/* Peers, routes and the log level of @fresh into @now; what was there is @fresh's afterwards. */
+void config_take_peers(struct config *now, struct config *fresh);
+
+/*
+ * "https://HOST[:PORT][/...]" (http:// too) as config_mesh.management_url has it: with a port, without a path. Into @ret_url, to be freed.
+ * Returns 0, -EINVAL with one line in @why, -ENOMEM.
+ */
+int config_parse_management_url(const char *text, char **ret_url, char *why, size_t size);
+/* Whether what goes to @url can be read and changed on its way: http:// to another host than this one. */
+bool config_is_cleartext_url(const char *url);
 
 /*
  * Looks up the names of endpoints; the only part that may block. A name that cannot be resolved leaves its peer without

@@ -133,7 +133,7 @@ static int split_authority(struct slice rest, struct slice *ret_host, __u16 *ret
 }
 
 /* gRPC knows no path: what stands behind the host is dropped, as NetBird's client does. */
-static int set_management_url(struct config *config, struct slice value, struct problem *problem)
+static int parse_management_url(struct slice value, char **ret_url)
 {
 	static const struct {
 		const char *scheme;
@@ -154,11 +154,51 @@ static int set_management_url(struct config *config, struct slice value, struct 
 			return -EINVAL;
 		if (asprintf(&url, "%s%.*s:%u", schemes[i].scheme, (int)host.len, host.at, port) < 0)
 			return -ENOMEM;
-		forget(&config->mesh.management_url);
-		config->mesh.management_url = url;
+		*ret_url = url;
 		return 0;
 	}
 	return -EINVAL;
+}
+
+static int set_management_url(struct config *config, struct slice value, struct problem *problem)
+{
+	char *url;
+	int ret = parse_management_url(value, &url);
+
+	if (ret)
+		return ret;
+	forget(&config->mesh.management_url);
+	config->mesh.management_url = url;
+	return 0;
+}
+
+int config_parse_management_url(const char *text, char **ret_url, char *why, size_t size)
+{
+	int ret = parse_management_url(slice_from(text), ret_url);
+
+	if (ret == -ENOMEM)
+		return config_no_memory(why, size);
+	if (ret)
+		snprintf(why, size, "management URL: '%.100s' is not a management server; write " FORM_URL, text);
+	return ret;
+}
+
+bool config_is_cleartext_url(const char *url)
+{
+	static const char scheme[] = "http://";
+	struct slice host;
+	struct in_addr addr;
+	char text[INET_ADDRSTRLEN];
+	__u16 port;
+
+	if (strncasecmp(url, scheme, sizeof(scheme) - 1))
+		return false;
+	url += sizeof(scheme) - 1;
+	if (split_authority((struct slice){ url, strcspn(url, "/?#") }, &host, &port))
+		return true;
+	if (slice_is(host, "localhost") || slice_is(host, "[::1]"))
+		return false;
+	return !slice_copy(host, text, sizeof(text)) || inet_pton(AF_INET, text, &addr) != 1 || ntohl(addr.s_addr) >> 24 != 127;
 }
 
 /* Canonical and in lower case, as management compares it; with or without dashes as Go's parser takes it. */
@@ -371,7 +411,7 @@ static int set_rosenpass(struct config *config, struct slice value, struct probl
 {
 	bool wanted;
 
-	if (value_switch(value, &wanted))
+	if (set_given(config, value, &wanted, CONFIG_GIVEN_ROSENPASS))
 		return -EINVAL;
 	problem->is = "cannot be: Talon does not speak Rosenpass";
 	problem->form = "false";
@@ -412,7 +452,7 @@ static const struct config_mesh_option mesh_table[CONFIG_MESH_OPTIONS_MAX] = {
 			"connect to peers when there is traffic", NULL, 0, true },
 	[MESH_LAZY_CONN] = { "lazy-conn", NULL, "on or off", "the same whatever the account says, on or off", NULL, 0, false },
 	[MESH_DNS_LABELS] = { "extra-dns-labels", NULL, "up to 32 DNS labels with commas between them", "more names for this peer", NULL, 0, false },
-	[MESH_DNS_PORT] = { "dns-forwarder-port", NULL, "1-65535", "port where domain routes are resolved (as management says)", NULL, 0, false },
+	[MESH_DNS_PORT] = { "dns-forwarder-port", NULL, "1-65535", "port where domain routes are resolved (as management says, 5353 too)", NULL, 0, false },
 	[MESH_FOREGROUND] = { "foreground-mode", NULL, FORM_BOOL, "run in this process, whoever else runs", NULL, 'F', true },
 	[MESH_AGENT] = { "agent", "TALON_AGENT", FORM_BOOL, "this host is no cluster node: use networks, serve none", NULL, 0, true },
 	[MESH_LOG_FILE] = { "log-file", NULL, "console", "console, the only place there is", NULL, 0, false },

@@ -11,6 +11,7 @@
 #define CONNECT_TIMEOUT_NS	(30 * LOOP_SECOND)
 #define PING_AFTER_NS		(30 * LOOP_SECOND)
 #define PING_AFTER_MIN_NS	(15 * LOOP_SECOND)	/* servers end connections that ping more often */
+#define PING_AFTER_MAX_NS	(300 * LOOP_SECOND)	/* what gRPC's servers ask for at most, unless told otherwise */
 #define PING_TIMEOUT_NS		(10 * LOOP_SECOND)
 #define WINDOW			(8 << 20)
 #define HEADER_LIST_MAX		65536
@@ -308,6 +309,15 @@ static int take_data(nghttp2_session *session, uint8_t flags, int32_t stream_id,
 	return go_on(ctx);
 }
 
+/* Up to a limit: a dead connection has to be found out some day. An owner who wants fewer still has asked for it. */
+static void ping_less(struct grpc_channel *channel)
+{
+	if (channel->ping_after_ns < PING_AFTER_MAX_NS / 2)
+		channel->ping_after_ns *= 2;
+	else if (channel->ping_after_ns < PING_AFTER_MAX_NS)
+		channel->ping_after_ns = PING_AFTER_MAX_NS;
+}
+
 /* "too_many_pings" is a server's way to ask for fewer; the next connection obeys. */
 static void take_goaway(struct grpc_connection *c, const nghttp2_goaway *goaway)
 {
@@ -315,7 +325,7 @@ static void take_goaway(struct grpc_connection *c, const nghttp2_goaway *goaway)
 
 	if (goaway->error_code == NGHTTP2_ENHANCE_YOUR_CALM && goaway->opaque_data_len == sizeof(calm) - 1 &&
 		!memcmp(goaway->opaque_data, calm, sizeof(calm) - 1))
-		c->channel->ping_after_ns *= 2;
+		ping_less(c->channel);
 	drain(c);
 }
 
@@ -620,6 +630,17 @@ void grpc_channel_reset(struct grpc_channel *channel, const char *why)
 
 	while ((c = LIST_FIRST(&channel->connections)))
 		connection_lost(c, why);
+}
+
+void grpc_channel_prove_each(struct grpc_channel *channel, uint64_t ns)
+{
+	struct grpc_connection *c;
+
+	if (channel->ping_after_ns <= ns)
+		return;
+	channel->ping_after_ns = ns;
+	LIST_FOREACH(c, &channel->connections, entry)
+		watch_liveness(c);
 }
 
 bool grpc_channel_is_connected(const struct grpc_channel *channel)

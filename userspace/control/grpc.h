@@ -30,6 +30,7 @@ struct grpc_end {
 	int status;			/* enum grpc_status; made from the HTTP status or the transport's error where the server sent none */
 	bool from_server;		/* a real grpc-status: only then may it be taken for the server's verdict */
 	int http_status;		/* 0: none came */
+	bool was_reset;			/* the other side ended this stream alone, before its end; the connection is there */
 	char text[GRPC_TEXT_LEN];	/* grpc-message decoded, or one line about what went wrong; never empty unless status is OK */
 };
 
@@ -72,6 +73,8 @@ int grpc_channel_new(struct loop *loop, const struct grpc_channel_options *optio
 void grpc_channel_free(struct grpc_channel *channel);
 /* Drops the connection: open calls end with GRPC_UNAVAILABLE and @why; the next call connects anew. */
 void grpc_channel_reset(struct grpc_channel *channel, const char *why);
+/* Connections are to be proved at least so often. A server that wants it rarer says so and is obeyed. */
+void grpc_channel_prove_each(struct grpc_channel *channel, uint64_t ns);
 bool grpc_channel_is_connected(const struct grpc_channel *channel);
 /* Connects now, so that the first call need not wait. */
 void grpc_channel_connect(struct grpc_channel *channel);

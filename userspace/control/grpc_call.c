@@ -445,6 +445,7 @@ void grpc_call_closed(struct grpc_call *call, uint32_t error_code, const char *w
 {
 	const char *server = call->channel->authority;
 
+	call->end.was_reset = error_code != NGHTTP2_NO_ERROR;
 	if ((error_code == NGHTTP2_REFUSED_STREAM || call->was_not_sent) && call->may_retry)
 		grpc_call_retry(call);
 	else if (error_code == NGHTTP2_NO_ERROR)

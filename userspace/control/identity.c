@@ -289,11 +289,22 @@ static int read_texts(const json_t *json, struct identity *identity)
 	const char *interface = text_of(json, "WgIface"), *ssh_key = text_of(json, "SSHKey");
 
 	identity->ssh_public_key = ssh_key ? ssh_line_of_pem(ssh_key) : strdup("");
-	identity->management_url = url_text(json_object_get(json, "ManagementURL"));
 	identity->interface = interface && *interface ? strdup(interface) : NULL;
 	if (!identity->ssh_public_key || (interface && *interface && !identity->interface))
 		return -ENOMEM;
 	return read_labels(json, identity);
+}
+
+/* Nothing there is what a file made by hand may have. What is there and cannot be read must not send this host to another server. */
+static int read_url(const json_t *json, struct identity *identity, const char *path, char *why, size_t size)
+{
+	const json_t *value = json_object_get(json, "ManagementURL");
+
+	identity->management_url = url_text(value);
+	if (identity->management_url || !value || json_is_null(value) || (json_is_string(value) && !json_string_length(value)))
+		return 0;
+	say(why, size, "%s: ManagementURL is damaged: expected an object with Scheme (http or https) and Host (HOST:PORT), or one text", path);
+	return -EBADMSG;
 }
 
 /* Takes @json over. */
@@ -309,9 +320,12 @@ static int read_profile(json_t *json, struct identity *identity, const char *pat
 	identity->disable_firewall = truth_of(json, "DisableFirewall");
 	identity->block_lan_access = truth_of(json, "BlockLANAccess");
 	identity->block_inbound = truth_of(json, "BlockInbound");
+	identity->lazy_connection = truth_of(json, "LazyConnectionEnabled");
 	ret = read_key(json, "PrivateKey", &identity->private_key, path, why, size);
 	if (!ret)
 		ret = read_key(json, "PreSharedKey", &identity->preshared_key, path, why, size);
+	if (!ret)
+		ret = read_url(json, identity, path, why, size);
 	if (ret)
 		return ret;
 	ret = read_texts(json, identity);
@@ -477,6 +491,22 @@ int identity_save(const char *path, struct identity *identity, char *why, size_t
 	return changed ? write_profile(path, json, why, size) : 0;
 }
 
+int identity_set_url(const char *path, struct identity *identity, const char *url, char *why, size_t size)
+{
+	char *copy;
+
+	if (identity->management_url && !strcmp(identity->management_url, url))
+		return 0;
+	copy = strdup(url);
+	if (!copy) {
+		say(why, size, "%s: out of memory", path);
+		return -ENOMEM;
+	}
+	free(identity->management_url);
+	identity->management_url = copy;
+	return identity_save(path, identity, why, size);
+}
+
 void identity_done(struct identity *identity)
 {
 	for (size_t i = 0; i < identity->dns_label_count; i++)
@@ -491,7 +521,7 @@ void identity_done(struct identity *identity)
 
 /* One process for each state directory */
 
-static int hold(int fd, const char *path, char *why, size_t size)
+static int hold(int fd, const char *path, bool is_writable, char *why, size_t size)
 {
 	char pid[24] = "";
 
@@ -506,6 +536,8 @@ static int hold(int fd, const char *path, char *why, size_t size)
 		say(why, size, "%s: another process (%s) uses this identity", path, pid[0] ? pid : "unknown");
 		return -EBUSY;
 	}
+	if (!is_writable)
+		return 0;
 	snprintf(pid, sizeof(pid), "%d\n", getpid());
 	if (ftruncate(fd, 0) || pwrite(fd, pid, strlen(pid), 0) < 0) {
 		say(why, size, "%s: cannot be written: %s", path, strerror(errno));
@@ -514,23 +546,48 @@ static int hold(int fd, const char *path, char *why, size_t size)
 	return 0;
 }
 
+static bool is_read_only(int ret)
+{
+	return ret == -EROFS || ret == -EACCES || ret == -EPERM;
+}
+
+/*
+ * What cannot be written can still be locked: the file that an earlier run left, or the directory itself. Two processes agree on which of
+ * them it is, for neither can make the file.
+ */
+static int open_lock(const char *state_dir, const char *path, bool *ret_writable)
+{
+	int fd, ret = store_make_directory(path);
+
+	if (ret && !is_read_only(ret))
+		return ret;
+	*ret_writable = true;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0 || !is_read_only(-errno))
+		return fd < 0 ? -errno : fd;
+	*ret_writable = false;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 int identity_lock(const char *state_dir, char *why, size_t size)
 {
 	char path[PATH_MAX];
+	bool is_writable = false;
 	int fd, ret;
 
 	if (snprintf(path, sizeof(path), "%s/" LOCK_NAME, state_dir) >= (int)sizeof(path)) {
 		say(why, size, "%s: the path is too long", state_dir);
 		return -ENAMETOOLONG;
 	}
-	ret = store_make_directory(path);
-	fd = ret ? ret : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	fd = open_lock(state_dir, path, &is_writable);
 	if (fd < 0) {
-		ret = ret ? ret : -errno;
-		say(why, size, "%s: cannot be opened: %s", path, strerror(-ret));
-		return ret;
+		say(why, size, "%s: cannot be opened: %s", path, strerror(-fd));
+		return fd;
 	}
-	ret = hold(fd, path, why, size);
+	ret = hold(fd, path, is_writable, why, size);
 	if (ret < 0)
 		close(fd);
 	return ret < 0 ? ret : fd;

@@ -21,7 +21,7 @@ struct identity {
 	char *interface;		/* WgIface; NULL */
 	uint16_t wg_port;		/* 0: not in the file */
 	uint16_t mtu;
-	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound;
+	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound, lazy_connection;
 	char **dns_labels;
 	size_t dns_label_count;
 	bool is_new;			/* made now, not read */
@@ -40,10 +40,13 @@ int identity_load(const char *path, struct identity *ret_identity, char *why, si
 int identity_adopt(const char *old, const char *path, char *why, size_t size);
 /* Writes back with the management URL, interface and port as they are now in the struct; only if something changed. */
 int identity_save(const char *path, struct identity *identity, char *why, size_t size);
+/* The server that counts from now on, kept for starts that name none: identity_save() with @url. */
+int identity_set_url(const char *path, struct identity *identity, const char *url, char *why, size_t size);
 void identity_done(struct identity *identity);
 
 /*
- * Holds a lock on the state directory for this process, so that no second one uses the same identity on this host. Returns a descriptor, or
+ * Holds a lock on the state directory for this process, so that no second one uses the same identity on this host; also where the
+ * directory cannot be written. Returns a descriptor, or
  * -EBUSY with the holder's pid in @why, or another negative errno.
  */
 int identity_lock(const char *state_dir, char *why, size_t size);

@@ -12,6 +12,7 @@
 #include "control/envelope.h"
 #include "control/management_internal.h"
 #include "control/management_message.h"
+#include "log/log.h"
 
 #define KEY_TIMEOUT_NS		(10 * LOOP_SECOND)	/* with the connection that it may have to wait for */
 #define LOGIN_TIMEOUT_NS	(10 * LOOP_SECOND)
@@ -26,6 +27,8 @@
 #define SYNC_EACH_NS		(15 * LOOP_SECOND)
 
 /* Streams that end so soon, so often, are taken for somebody else with our key. */
+#define CUT_MIN_NS		(2 * LOOP_SECOND)	/* of silence */
+#define PROVE_BEHIND_PROXY_NS	(5 * LOOP_SECOND)
 #define SHORT_STREAM_NS		(20 * LOOP_SECOND)
 #define SHORT_STREAMS		3
 #define CALM_NS			(60 * LOOP_SECOND)	/* a stream that lives so long has nobody against it */
@@ -356,6 +359,7 @@ static void take_sync(void *ctx, const uint8_t *bytes, size_t len)
 	size_t plain_len;
 	int ret;
 
+	m->heard_ns = loop_now(m->loop);
 	if (m->is_garbled)
 		return;
 	ret = envelope_unpack_management(&m->private_key, m->server_key, bytes, len, &plain, &plain_len);
@@ -546,12 +550,30 @@ static void note_end_of_stream(struct management *m, enum management_outcome out
 		m->short_streams++;
 }
 
+/*
+ * On Sync only the server speaks, and a proxy that waits for an answer no longer than a minute ends it. nginx may keep that to itself until it has
+ * something else to send on the connection: PINGs, which it answers itself, make it speak. They are hop by hop, the server never sees them.
+ */
+static void note_cut(struct management *m, const struct grpc_end *end)
+{
+	uint64_t now = loop_now(m->loop);
+
+	m->was_cut = end->was_reset && m->has_synced && now - m->heard_ns >= CUT_MIN_NS;
+	if (!m->was_cut)
+		return;
+	grpc_channel_prove_each(m->channel, PROVE_BEHIND_PROXY_NS);
+	if (!m->has_told_cut)
+		log_info("management: a proxy in front ends the stream of maps when it is silent, this time for %.0f s (nginx: grpc_read_timeout); it is begun "
+			"anew each time", (now - m->heard_ns) / 1e9);
+	m->has_told_cut = true;
+}
+
 static void resync(struct management *m, enum management_outcome outcome, const char *why)
 {
-	/* A stream that ends without an error is begun anew without a word, but for the second in a row. */
-	if (outcome != OUTCOME_OK || !m->has_synced)
+	/* A stream that ends without an error, or by a proxy's time limit, is begun anew without a word, but for the second in a row. */
+	if ((outcome != OUTCOME_OK && !m->was_cut) || !m->has_synced)
 		set_state(m, MANAGEMENT_CONNECTING, why);
-	wait_for(m, m->saw_farewell ? 0 : backoff_next(&m->sync_backoff), STEP_SYNC);
+	wait_for(m, m->saw_farewell || m->was_cut ? 0 : backoff_next(&m->sync_backoff), STEP_SYNC);
 }
 
 static void relogin(struct management *m, const char *why)
@@ -635,6 +657,7 @@ static void settle(struct management *m, enum management_outcome outcome, const 
 	if (m->step == STEP_SYNC) {
 		loop_timer_cancel(m->loop, &m->patience);
 		note_end_of_stream(m, outcome);
+		note_cut(m, end);
 		job_stop(m);
 		report_stop(m);
 	}
@@ -851,6 +874,13 @@ void management_sync_meta(struct management *m, char *const *files, size_t count
 	m->files = copy;
 	m->file_count = count;
 	free(m->meta);		/* has other files in it */
+	m->meta = NULL;
+	report_start(m);
+}
+
+void management_sync_facts(struct management *m)
+{
+	free(m->meta);		/* as it was */
 	m->meta = NULL;
 	report_start(m);
 }

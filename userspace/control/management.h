@@ -74,6 +74,8 @@ int management_logout(struct management *management, management_logout_fn fn, vo
 void management_sync_meta(struct management *management, char *const *files, size_t count);
 /* The host's network changed: a wait that only lasts because the server could not be reached ends now. */
 void management_network_changed(struct management *management);
+/* This host may have changed: tells the server if it has. */
+void management_sync_facts(struct management *management);
 const char *management_url(const struct management *management);
 
 #endif

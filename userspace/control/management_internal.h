@@ -39,6 +39,11 @@ struct job_stream {
 	struct backoff backoff;
 	uint64_t opened_ns;
 	bool is_given_up;		/* the server has no such thing */
+	bool was_cut;			/* it ended by itself, as far as is known yet */
+	enum { JOB_OPEN, JOB_HALF, JOB_ONLY_OPEN } side;	/* our side of it stays open, is ended at once, or may not be ended */
+	bool has_told;			/* of being cut in spite of that */
+	uint8_t *answer;		/* sealed, for the next stream */
+	size_t answer_len;
 };
 
 struct meta_report {
@@ -93,6 +98,9 @@ struct management {
 	uint64_t sync_opened_ns;
 	bool has_synced;		/* it said something */
 	bool saw_farewell;
+	bool was_cut;			/* by something in between, while the connection stayed */
+	bool has_told_cut;
+	uint64_t heard_ns;		/* the last message */
 	unsigned int refused_syncs;	/* in a row */
 	unsigned int short_streams;	/* in a row */
 	bool was_deleted;

@@ -10,6 +10,7 @@
 
 #include "control/envelope.h"
 #include "control/signal.h"
+#include "log/log.h"
 
 #define PATH_STREAM		"/signalexchange.SignalExchange/ConnectStream"
 #define PATH_SEND		"/signalexchange.SignalExchange/Send"
@@ -22,6 +23,8 @@
 #define BACKOFF_MAX_NS		(10 * LOOP_SECOND)
 #define BEAT_NS			(30 * LOOP_SECOND)	/* between messages to ourselves */
 #define BEAT_WAIT_NS		(10 * LOOP_SECOND)
+#define BEAT_MIN_NS		(2 * LOOP_SECOND)	/* behind the most impatient of proxies */
+#define SAME_QUIET_NS		(1 * LOOP_SECOND)	/* two streams cut by one limit differ by less */
 #define EVICTED_FIRST_NS	(10 * LOOP_SECOND)	/* doubled with each eviction in a row */
 #define EVICTED_MAX_NS		(160 * LOOP_SECOND)
 #define EVICTED_FORGET_NS	(300 * LOOP_SECOND)	/* a stream that lasted so long was nobody else's business */
@@ -62,6 +65,9 @@ struct signal_client {
 	uint64_t registered_ns;
 	bool is_evicted;		/* waits for another process with our key to be quiet */
 	uint64_t backoff_ns;
+	uint64_t heard_ns;		/* the last message of the stream */
+	uint64_t beat_ns;		/* BEAT_NS, or less behind a proxy that ends silent streams */
+	uint64_t cut_after_ns;		/* how long the last stream that ended had been silent */
 	unsigned int evictions;		/* in a row */
 	struct loop_timer retry;	/* connect again */
 	struct loop_timer limit;	/* registration must have come */
@@ -335,7 +341,7 @@ static void take_beat(struct signal_client *signal)
 	if (!signal->is_waiting_for_beat)
 		return;
 	signal->is_waiting_for_beat = false;
-	loop_timer_after(signal->loop, &signal->beat, BEAT_NS);
+	loop_timer_after(signal->loop, &signal->beat, signal->beat_ns);
 }
 
 static bool is_for_peers(enum signal_type type)
@@ -367,6 +373,7 @@ static void stream_message(void *ctx, const uint8_t *bytes, size_t len)
 	int ret;
 
 	signal->stats.received++;
+	signal->heard_ns = loop_now(signal->loop);
 	if (envelope_unpack_signal(&signal->private_key, bytes, len, from, &plain, &plain_len)) {
 		signal->stats.unopened++;
 		return;
@@ -401,7 +408,7 @@ static void stream_headers(void *ctx, const struct grpc_header *headers, size_t 
 		return;
 	}
 	signal->is_registered = true;
-	signal->registered_ns = loop_now(signal->loop);
+	signal->registered_ns = signal->heard_ns = loop_now(signal->loop);
 	signal->backoff_ns = BACKOFF_FIRST_NS;
 	signal->stats.registrations++;
 	loop_timer_cancel(signal->loop, &signal->limit);
@@ -431,6 +438,22 @@ static void evicted(struct signal_client *signal)
 		"this identity was registered again by another process");
 }
 
+/*
+ * A proxy may end streams that are silent for less than our beat (nginx: grpc_read_timeout). Two in a row that ended after the same silence are no chance:
+ * from then on messages to ourselves come at twice that rate, which go through every proxy, as PINGs do not.
+ */
+static void learn_from_cut(struct signal_client *signal)
+{
+	uint64_t quiet = loop_now(signal->loop) - signal->heard_ns, before = signal->cut_after_ns;
+
+	signal->cut_after_ns = quiet;
+	if (quiet < SAME_QUIET_NS || quiet >= signal->beat_ns || quiet > before + SAME_QUIET_NS || before > quiet + SAME_QUIET_NS)
+		return;
+	signal->beat_ns = quiet / 2 > BEAT_MIN_NS ? quiet / 2 : BEAT_MIN_NS;
+	log_info("signal: a proxy in front ends streams that are silent for %.0f s (nginx: grpc_read_timeout); a message to ourselves each %.0f s keeps them",
+		quiet / 1e9, signal->beat_ns / 1e9);
+}
+
 static void stream_done(void *ctx, const struct grpc_end *end)
 {
 	struct signal_client *signal = ctx;
@@ -441,6 +464,8 @@ static void stream_done(void *ctx, const struct grpc_end *end)
 		evicted(signal);
 		return;
 	}
+	if (signal->is_registered)
+		learn_from_cut(signal);
 	snprintf(why, sizeof(why), "the signal stream ended: %s%s%s", grpc_status_name(end->status), end->text[0] ? ": " : "", end->text);
 	lose(signal, next_wait(signal), why);
 }
@@ -500,6 +525,7 @@ int signal_new(struct loop *loop, const struct signal_config *config, const stru
 	key_public(&signal->private_key, signal->own);
 	key_to_base64(signal->own, signal->own_text);
 	signal->backoff_ns = BACKOFF_FIRST_NS;
+	signal->beat_ns = BEAT_NS;
 	TAILQ_INIT(&signal->waiting);
 	TAILQ_INIT(&signal->in_flight);
 	loop_timer_init(&signal->retry, connect_stream, signal);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Small files that must be there whole or not at all.
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,9 @@
 #include <sodium.h>
 
 #include "control/store.h"
+
+#define TEMPORARY	".talon-"	/* and six random characters, behind the file's name */
+#define RANDOM_LEN	6
 
 static int read_all(int fd, uint8_t *bytes, size_t room, size_t *ret_len)
 {
@@ -152,7 +157,7 @@ int store_write(const char *path, const void *bytes, size_t len)
 	ret = make_directory(path, dir);
 	if (ret < 0)
 		return ret;
-	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary))
+	if (snprintf(temporary, sizeof(temporary), "%s" TEMPORARY "XXXXXX", path) >= (int)sizeof(temporary))
 		return -ENAMETOOLONG;
 	fd = mkostemp(temporary, O_CLOEXEC);	/* 0600 */
 	if (fd < 0)
@@ -162,4 +167,31 @@ int store_write(const char *path, const void *bytes, size_t len)
 	if (!ret)
 		flush_directory(dir);
 	return ret;
+}
+
+static bool is_left_over(const char *name, const char *base)
+{
+	size_t len = strlen(base);
+
+	return !strncmp(name, base, len) && !strncmp(name + len, TEMPORARY, strlen(TEMPORARY)) &&
+		strlen(name + len) == strlen(TEMPORARY) + RANDOM_LEN;
+}
+
+void store_sweep(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+	char dir[PATH_MAX];
+	struct dirent *entry;
+	DIR *d;
+
+	if (snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(base - path) : 2, slash ? path : "./") >= (int)sizeof(dir))
+		return;
+	d = opendir(dir);
+	if (!d)
+		return;
+	while ((entry = readdir(d))) {
+		if (is_left_over(entry->d_name, base))
+			unlinkat(dirfd(d), entry->d_name, 0);
+	}
+	closedir(d);
 }

@@ -372,13 +372,38 @@ void plane_stop(struct controller *c)
 	loop_timer_after(c->loop, &c->end, c->mesh ? END_NS : 0);
 }
 
+/* Before the datapath is there, the start will see to it. */
+static void reload(struct controller *c)
+{
+	char err[ERR_LEN] = "";
+
+	if (c->is_ending || !c->is_ready) {
+		log_info("SIGHUP: not now: %s", c->is_ending ? "it ends" : "it is just starting");
+	} else if (!c->reload) {
+		log_info("SIGHUP: in a mesh settings come from management; this host's addresses are looked at again");
+		c->links_changed = true;
+		mesh_look_again(c->mesh);
+	} else if (!c->reload->read(c->reload->ctx)) {
+		names_restart();
+		if (static_apply(c, err, sizeof(err)))
+			log_err("SIGHUP: %s", err);
+		else
+			log_info("SIGHUP: %zu peers and %zu routes are in force", c->config->peer_count, c->config->route_count);
+		controller_wake(c);
+	}
+}
+
 static void on_signal(void *ctx, uint32_t events)
 {
 	struct signalfd_siginfo info;
 	struct controller *c = ctx;
 
-	while (read(c->signals, &info, sizeof(info)) > 0)
-		plane_stop(c);
+	while (read(c->signals, &info, sizeof(info)) > 0) {
+		if (info.ssi_signo == SIGHUP)
+			reload(c);
+		else
+			plane_stop(c);
+	}
 }
 
 static int open_signals(struct controller *c)
@@ -388,6 +413,7 @@ static int open_signals(struct controller *c)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	c->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -600,7 +626,7 @@ struct controller *controller_new(const struct config *config)
 	return c;
 }
 
-int controller_run(const struct config *config)
+int controller_run(const struct config *config, const struct controller_reload *reload)
 {
 	struct controller *c = controller_new(config);
 	const struct rlimit none = {};
@@ -610,6 +636,7 @@ int controller_run(const struct config *config)
 
 	if (!c)
 		return -ENOMEM;
+	c->reload = reload;
 	/* Keys are in this memory: no core dumps, no tracing by others of the same user. */
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0);

@@ -7,12 +7,18 @@
 
 #include "config/config.h"
 
+struct controller_reload {
+	/* SIGHUP: reads again what @config was made of and changes its peers and routes. Returns 0, or negative where all stays as it is; says so. */
+	int (*read)(void *ctx);
+	void *ctx;
+};
+
 /*
  * Runs until SIGTERM or SIGINT. The datapath stays in the kernel and goes on without us; a later run adopts it, controller_down()
  * removes it. @config was validated and checked against the host. Logs what goes wrong; returns 0 or a negative errno, and when a
- * fresh start fails nothing is left behind.
+ * fresh start fails nothing is left behind. SIGHUP never ends it: with a static file (@reload) that is read again, in a mesh the host is looked at again.
  */
-int controller_run(const struct config *config);
+int controller_run(const struct config *config, const struct controller_reload *reload);
 
 /*
  * Ends a running controller of @pin_dir, if there is one, and removes every program, map, link, route, device and pin.

@@ -198,6 +198,7 @@ struct controller {
 	bool has_hop;
 	struct early *early;		/* handshake messages that came before there was a device */
 	int result;			/* of the run */
+	const struct controller_reload *reload;		/* NULL: a mesh */
 	struct ring_buffer *ring;
 	struct nat_gc gc;
 	struct nat_ports ports;
@@ -394,6 +395,8 @@ void pmtu_tick(void *ctx);
 void pmtu_refresh(struct controller *c);
 
 /* names.c: endpoints whose names could not be looked up at the start. */
+/* The peers of the configuration are others: begins anew. */
+void names_restart(void);
 void names_tick(struct controller *c, uint64_t now_ns);
 
 /* counts.c: once a second, what changed. */

@@ -14,6 +14,7 @@ static struct lookup {
 	struct addrinfo hints;
 	struct gaicb request;
 	bool is_running;
+	bool is_stale;			/* the peers are others by now */
 	size_t peer;			/* of config->peers; where to go on */
 	uint64_t round_ns;		/* when the next round begins */
 } lookup;
@@ -72,6 +73,14 @@ static void next(struct controller *c, uint64_t now_ns)
 	lookup.round_ns = now_ns + PAUSE_NS;
 }
 
+void names_restart(void)
+{
+	lookup.is_stale = lookup.is_running;
+	if (!lookup.is_running)
+		lookup.peer = 0;
+	lookup.round_ns = 1;		/* the first round begins at once */
+}
+
 void names_tick(struct controller *c, uint64_t now_ns)
 {
 	int ret = lookup.is_running ? gai_error(&lookup.request) : 0;
@@ -80,11 +89,14 @@ void names_tick(struct controller *c, uint64_t now_ns)
 		return;
 	if (lookup.is_running) {
 		lookup.is_running = false;
-		if (!ret && lookup.request.ar_result)
+		if (!ret && lookup.request.ar_result && !lookup.is_stale)
 			take(c, &c->config->peers[lookup.peer], lookup.request.ar_result);
 		if (lookup.request.ar_result)
 			freeaddrinfo(lookup.request.ar_result);
 		lookup.peer++;
+		if (lookup.is_stale)
+			lookup.peer = 0;
+		lookup.is_stale = false;
 	}
 	next(c, now_ns);
 }

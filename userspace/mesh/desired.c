@@ -405,11 +405,9 @@ static void report(struct mesh *mesh, int ret, const char *why)
 	snprintf(mesh->apply_why, sizeof(mesh->apply_why), "%s", ret ? why : "");
 }
 
-static int set_forwarder(struct mesh *mesh, __be32 addr, const struct desired *d, char *why, size_t size)
+static int set_forwarder(struct mesh *mesh, const struct netmap *map, __be32 addr, const struct desired *d, char *why, size_t size)
 {
-	const uint16_t port = mesh->config->mesh.dns_forwarder_port;
-
-	return forwarder_set(mesh->forwarder, addr, port ? port : MESH_FORWARDER_PORT, d->domains, d->domain_count, why, size);
+	return forwarder_set(mesh->forwarder, addr, mesh_forwarder_port(mesh, map), d->domains, d->domain_count, why, size);
 }
 
 void mesh_apply(struct mesh *mesh)
@@ -431,7 +429,7 @@ void mesh_apply(struct mesh *mesh)
 		snprintf(why, sizeof(why), "%s", strerror(-ret));
 	} else {
 		/* First, so that the rules open the ports that it has, and no others. */
-		dns_ret = set_forwarder(mesh, self->addr, &d, dns_why, sizeof(dns_why));
+		dns_ret = set_forwarder(mesh, map, self->addr, &d, dns_why, sizeof(dns_why));
 		ret = plane_part(mesh, map, self, &d, why, sizeof(why));
 	}
 	mesh->has_applied = true;

@@ -135,6 +135,18 @@ int mesh_message_make(struct mesh *mesh, const uint8_t *bytes, size_t len, struc
 void mesh_network_init(struct mesh *mesh);
 void mesh_network_changed(struct mesh *mesh);
 
+/* settings.c: what is kept of how this peer was started, and what the profile of NetBird's client asks for. */
+/* Where peers ask us for the addresses of domain routes, beside FORWARDER_PORT_OLD, which is always served. */
+uint16_t mesh_forwarder_port(const struct mesh *mesh, const struct netmap *map);
+/* Warns of what the profile asks for and does not get. Returns 0, or -EOPNOTSUPP with one line in @why. */
+int mesh_judge_profile(const struct config *config, const struct identity *identity, char *why, size_t size);
+/* Keeps @url for later starts. Where nothing can be written, that is only said: the identity is good all the same. */
+void mesh_keep_url(const char *path, struct identity *identity, const char *url);
+/* Says what a setup key is worth over http://. */
+void mesh_warn_cleartext(const char *url, const char *setup_key);
+/* The setup key has done its work: no copy of it stays. */
+void mesh_forget_setup_key(const struct config *config);
+
 /* servers.c: signal, relays, STUN, as management names them. */
 void mesh_use_servers(struct mesh *mesh, const struct netmap_servers *servers);
 int mesh_servers_start(struct mesh *mesh);

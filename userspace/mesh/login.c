@@ -7,6 +7,8 @@
 
 #include "control/identity.h"
 #include "control/management.h"
+#include "control/store.h"
+#include "mesh/internal.h"
 #include "mesh/mesh.h"
 #include "stream/stream.h"
 #include "stream/resolver.h"
@@ -82,6 +84,7 @@ static int run(struct login *login, const struct config *config, const struct id
 	struct management *management;
 	int ret = management_new(login->loop, &mc, &events, login, &management);
 
+	mesh_warn_cleartext(mc.url, mc.setup_key);
 	secret_key_wipe(&mc.private_key);
 	if (ret)
 		return ret;
@@ -109,6 +112,8 @@ int mesh_login(struct config *config, char *why, size_t size)
 		return lock;
 	ret = identity_load(config->mesh.identity_path, &identity, why, size);
 	if (!ret) {
+		store_sweep(config->mesh.identity_path);
+		mesh_keep_url(config->mesh.identity_path, &identity, config->mesh.management_url);
 		ret = loop_new(&login.loop);
 		if (!ret)
 			ret = run(&login, config, &identity);

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/store.h"
 #include "log/log.h"
 #include "memory/give_back.h"
 #include "mesh/internal.h"
@@ -63,7 +64,7 @@ static int make_paths(const struct config *config, char *identity, char *state, 
 
 static int load_identity(const struct config *config, struct identity *ret_identity, char *why, size_t size)
 {
-	if (mkdir(config->mesh.state_dir, 0700) && errno != EEXIST) {
+	if (mkdir(config->mesh.state_dir, 0700) && errno != EEXIST && access(config->mesh.state_dir, F_OK)) {
 		int ret = -errno;
 
 		snprintf(why, size, "%s: cannot be made: %s", config->mesh.state_dir, strerror(errno));
@@ -99,6 +100,7 @@ static void take_identity(struct config *config, const struct identity *identity
 	take_switch(config, &mesh->disable_firewall, identity->disable_firewall, CONFIG_GIVEN_FIREWALL);
 	take_switch(config, &mesh->block_lan_access, identity->block_lan_access, CONFIG_GIVEN_LAN_ACCESS);
 	take_switch(config, &mesh->block_inbound, identity->block_inbound, CONFIG_GIVEN_INBOUND);
+	take_switch(config, &mesh->lazy_connection, identity->lazy_connection, CONFIG_GIVEN_LAZY);
 }
 
 int mesh_prepare(struct config *config, char *why, size_t size)
@@ -110,7 +112,8 @@ int mesh_prepare(struct config *config, char *why, size_t size)
 	if (ret)
 		return ret;
 	take_identity(config, &identity);
-	if (!mesh->management_url) {
+	ret = mesh_judge_profile(config, &identity, why, size);
+	if (!ret && !mesh->management_url) {
 		mesh->management_url = strdup(identity.management_url ? identity.management_url : CONFIG_MANAGEMENT_URL);
 		ret = mesh->management_url ? 0 : -ENOMEM;
 	}
@@ -138,7 +141,9 @@ static void save(const struct mesh *mesh, const char *path, const uint8_t *bytes
 {
 	int ret = netmap_save(path, mesh->identity.public_key, mesh->server, bytes, len);
 
-	if (ret)
+	if (ret == -EROFS)	/* said once, at the start */
+		log_debug("%s: cannot be written: %s", path, strerror(-ret));
+	else if (ret)
 		log_warn("%s: cannot be written: %s", path, strerror(-ret));
 }
 
@@ -213,6 +218,7 @@ static void on_login(void *ctx, const struct netmap_update *login)
 {
 	struct mesh *mesh = ctx;
 
+	mesh_forget_setup_key(mesh->config);
 	mesh_use_servers(mesh, &login->servers);
 	take_self(mesh, &login->map.self);
 }
@@ -300,15 +306,16 @@ static void name_server(struct mesh *mesh, const char *url)
 	memcpy(mesh->server, server, sizeof(server));
 }
 
-/* @up: what somebody asked for now, over what was configured; NULL: nothing. */
+/* @up: what somebody asked for now, over what was configured; NULL: nothing. If it fails, all is as it was. */
 static int start_management(struct mesh *mesh, const struct control_up *up)
 {
 	static const struct management_events events = {
 		.state = on_state, .login = on_login, .sync = on_sync, .deleted = on_deleted, .verdict = on_verdict,
 	};
 	const struct config_mesh *from = &mesh->config->mesh;
+	struct management *management;
 	struct management_config config = {
-		.url = up && up->management_url ? up->management_url : from->management_url,
+		.url = up && up->management_url ? up->management_url : mesh->identity.management_url,
 		.private_key = mesh->identity.private_key,
 		.setup_key = up && up->setup_key ? up->setup_key : from->setup_key,
 		.ssh_public_key = mesh->identity.ssh_public_key,
@@ -326,14 +333,17 @@ static int start_management(struct mesh *mesh, const struct control_up *up)
 		/* A node that was in the mesh before goes on by its last map; one that never was has nothing to wait for, but for a service. */
 		.once = !mesh->has_map && !from->is_service,
 	};
-	int ret = management_new(mesh->loop, &config, &events, mesh, &mesh->management);
+	int ret = management_new(mesh->loop, &config, &events, mesh, &management);
 
 	secret_key_wipe(&config.private_key);
-	mesh->has_no_verdict = config.once;
 	if (ret)
 		return ret;
+	mesh_warn_cleartext(config.url, config.setup_key);
+	management_free(mesh->management);
+	mesh->management = management;
+	mesh->has_no_verdict = config.once;
 	name_server(mesh, config.url);
-	management_start(mesh->management);
+	management_start(management);
 	return 0;
 }
 
@@ -379,7 +389,7 @@ static void load_last(struct mesh *mesh)
 {
 	int servers, map;
 
-	name_server(mesh, mesh->config->mesh.management_url);
+	name_server(mesh, mesh->identity.management_url);
 	servers = load(mesh, mesh->servers_path, load_servers);
 	map = load(mesh, mesh->map_path, load_map);
 	if (servers != -ESTALE && map != -ESTALE)
@@ -430,6 +440,12 @@ static void on_network(void *ctx)
 	mesh_network_changed(ctx);
 }
 
+void mesh_look_again(struct mesh *mesh)
+{
+	on_network(mesh);
+	management_sync_facts(mesh->management);
+}
+
 static void on_ready(void *ctx)
 {
 	struct mesh *mesh = ctx;
@@ -473,10 +489,29 @@ static void up_too_long(void *ctx)
 	finish_up(mesh, -ETIMEDOUT, *mesh->management_link.why ? mesh->management_link.why : "management does not answer");
 }
 
+/* From the beginning, with what was brought along. Where that makes no sense, nothing has changed. */
+static int begin_anew(struct mesh *mesh, const struct control_up *up, char *why, size_t size)
+{
+	struct control_up whole = *up;
+	char *url = NULL;
+	int ret = up->management_url ? config_parse_management_url(up->management_url, &url, why, size) : 0;
+
+	if (ret)
+		return ret;
+	whole.management_url = url;
+	mesh->state = MANAGEMENT_CONNECTING;
+	ret = start_management(mesh, &whole);
+	if (!ret && url)
+		mesh_keep_url(mesh->identity_path, &mesh->identity, url);
+	free(url);
+	return ret;
+}
+
 /* We connect by ourselves; whoever asks is told when that is so. */
 static void on_up(void *ctx, const struct control_up *up, control_done_fn done, void *arg)
 {
 	struct mesh *mesh = ctx;
+	char why[300] = "";
 	int ret;
 
 	if (mesh->management_link.is_connected) {
@@ -487,13 +522,10 @@ static void on_up(void *ctx, const struct control_up *up, control_done_fn done, 
 		done(arg, -EBUSY, "another `up` is waiting already");
 		return;
 	}
-	if (up->setup_key || up->management_url) {	/* with what was brought along, from the beginning */
-		management_free(mesh->management);
-		mesh->management = NULL;
-		mesh->state = MANAGEMENT_CONNECTING;
-		ret = start_management(mesh, up);
+	if (up->setup_key || up->management_url) {
+		ret = begin_anew(mesh, up, why, sizeof(why));
 		if (ret) {
-			done(arg, ret, NULL);
+			done(arg, ret, why);
 			return;
 		}
 	} else if (mesh->state == MANAGEMENT_NEEDS_LOGIN) {
@@ -624,6 +656,15 @@ static int start_control(struct mesh *mesh, char *err, size_t errlen)
 
 /* Start and end. */
 
+/* What a crash in the middle of a write left; there are keys in some of it. */
+static void tidy(struct mesh *mesh)
+{
+	const char *const paths[] = { mesh->identity_path, mesh->state_path, mesh->map_path, mesh->servers_path };
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		store_sweep(paths[i]);
+}
+
 static int start(struct mesh *mesh, char *err, size_t errlen)
 {
 	static const struct plane_events plane_events = {
@@ -644,6 +685,8 @@ static int start(struct mesh *mesh, char *err, size_t errlen)
 	mesh->lock = identity_lock(mesh->config->mesh.state_dir, err, errlen);
 	if (mesh->lock < 0)
 		return mesh->lock;
+	tidy(mesh);
+	mesh_keep_url(mesh->identity_path, &mesh->identity, mesh->config->mesh.management_url);
 	ret = mesh_servers_start(mesh);
 	if (!ret)
 		ret = forwarder_new(mesh->loop, &forwarder_events, mesh, &mesh->forwarder);

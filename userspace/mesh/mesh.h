@@ -25,6 +25,8 @@ int mesh_prepare(struct config *config, char *why, size_t size);
 int mesh_start(struct controller *c, const struct config *config, struct mesh **ret_mesh, char *err, size_t errlen);
 /* An orderly end: relays are told, streams are closed. Sessions and programs stay. */
 void mesh_stop(struct mesh *mesh);
+/* Somebody says that something about this host has changed. */
+void mesh_look_again(struct mesh *mesh);
 void mesh_free(struct mesh *mesh);
 /* 0, or the negative errno that ended the run, as a setup key that is not valid does; it has been logged. */
 int mesh_result(const struct mesh *mesh);

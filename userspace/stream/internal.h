@@ -54,13 +54,19 @@ void local_done(void);
 struct proxy {
 	char host[STREAM_HOST_LEN];
 	uint16_t port;
-	char *authorization;	/* the header's value; NULL: none */
+	bool is_socks;		/* SOCKS5, else HTTP */
+	char *authorization;	/* HTTP: the header's value; NULL: none */
+	char *user, *password;	/* SOCKS: at most 255 bytes each; NULL: none */
+	const char *variable;	/* that named it */
 };
 
 /* 1: go through @ret_proxy (to be passed to proxy_done()), 0: go directly, -EINVAL with @why: the variable cannot be used. */
 int proxy_choose(const char *host, uint16_t port, bool tls, struct proxy *ret_proxy, char *why, size_t size);
 void proxy_done(struct proxy *proxy);
-/* @rules as in NO_PROXY: names (and all below them), .suffixes, addresses, prefixes, each with an optional port; "*" is everything. */
+/*
+ * @rules as curl reads NO_PROXY: names (and all below them; a dot in front changes nothing), addresses, prefixes, separated by commas or blanks; "*"
+ * alone is everything. As Go reads it too: "*.name" is only what is below, and each may have a port.
+ */
 bool proxy_is_excluded(const char *rules, const char *host, uint16_t port);
 /* Returns the length of the request or -ENAMETOOLONG. */
 int proxy_write_request(const struct proxy *proxy, const char *host, uint16_t port, char *buf, size_t size);
@@ -83,6 +89,24 @@ struct proxy_answer {
  * when more is needed, -EPROTO when it is none.
  */
 int proxy_answer_feed(struct proxy_answer *answer, const char *bytes, size_t len, size_t *ret_used);
+
+/* ---- socks.c: the talk with a SOCKS5 proxy ---- */
+
+#define SOCKS_OUT_MAX	600	/* the longest is user and password, or a name */
+#define SOCKS_IN_MAX	300
+
+struct socks {
+	enum { SOCKS_METHOD, SOCKS_PASSWORD, SOCKS_REPLY } step;
+	uint8_t in[SOCKS_IN_MAX];
+	size_t have, want;	/* bytes; no more than want - have may be read from the socket */
+	const char *why;	/* after a failure: one phrase about it */
+};
+
+/* Both put what is to be sent into @out. */
+size_t socks_begin(struct socks *socks, const struct proxy *proxy, uint8_t out[static SOCKS_OUT_MAX]);
+/* 0: what comes next is the server's, -EAGAIN: more is wanted, or another negative errno and socks.why. */
+int socks_take(struct socks *socks, const struct proxy *proxy, const char *host, uint16_t port, const uint8_t *bytes, size_t len,
+	uint8_t out[static SOCKS_OUT_MAX], size_t *ret_len);
 
 /* ---- tls.c: OpenSSL over a socket of ours ---- */
 

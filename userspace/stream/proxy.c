@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The environment's proxy: HTTPS_PROXY and its family, NO_PROXY, and an HTTP CONNECT with Basic authentication (RFC 9110 9.3.6).
+// The environment's proxy, chosen as curl does: https_proxy and its family, no_proxy; and an HTTP CONNECT with Basic authentication (RFC 9110 9.3.6).
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -13,6 +13,9 @@
 
 #define CREDENTIALS_MAX	512
 #define PROXY_PORT	80
+#define SOCKS_PORT	1080
+#define SOCKS_TEXT_MAX	255
+#define FORM		"http://[user:password@]host[:port], or the same with socks5h:// or socks5://"
 
 static const char *first_of(const char *const names[], const char **ret_name)
 {
@@ -82,16 +85,14 @@ static bool address_matches(char *rule, const uint8_t host[static 16])
 	return same_prefix(bytes, host, bits);
 }
 
-/* "example.org" is the name and all below it, ".example.org" and "*.example.org" only what is below. */
+/* "example.org" and ".example.org" are the name and all below it, "*.example.org" only what is below. */
 static bool name_matches(const char *rule, const char *host)
 {
 	size_t rule_len, host_len = strlen(host);
 	bool is_below_only;
 
-	if (*rule == '*' && rule[1] == '.')
-		rule++;
-	is_below_only = *rule == '.';
-	rule += is_below_only;
+	is_below_only = *rule == '*' && rule[1] == '.';
+	rule += is_below_only ? 2 : *rule == '.';
 	rule_len = strlen(rule);
 	if (!rule_len || rule_len > host_len || strcasecmp(host + host_len - rule_len, rule))
 		return false;
@@ -144,7 +145,7 @@ bool proxy_is_excluded(const char *rules, const char *host, uint16_t port)
 	char *copy = strdup(rules), *rule, *save = NULL;
 	bool ret = false;
 
-	for (rule = copy ? strtok_r(copy, ",", &save) : NULL; rule && !ret; rule = strtok_r(NULL, ",", &save))
+	for (rule = copy ? strtok_r(copy, ", \t", &save) : NULL; rule && !ret; rule = strtok_r(NULL, ", \t", &save))
 		ret = rule_matches(trim(rule), host, address, port);
 	free(copy);
 	return ret;
@@ -183,6 +184,23 @@ static size_t percent_decode(char *text, size_t len)
 	return out;
 }
 
+/* For SOCKS. */
+static int set_user(struct proxy *proxy, const char *user, size_t len)
+{
+	const char *colon = memchr(user, ':', len);
+	size_t user_len = colon ? (size_t)(colon - user) : len;
+
+	proxy->user = strndup(user, user_len);
+	proxy->password = strndup(colon ? colon + 1 : "", colon ? len - user_len - 1 : 0);
+	if (!proxy->user || !proxy->password)
+		return -ENOMEM;
+	user_len = percent_decode(proxy->user, user_len);
+	proxy->user[user_len] = 0;
+	len = percent_decode(proxy->password, strlen(proxy->password));
+	proxy->password[len] = 0;
+	return user_len && user_len <= SOCKS_TEXT_MAX && len <= SOCKS_TEXT_MAX ? 0 : -EINVAL;
+}
+
 /* "user:password", each percent-encoded. */
 static int set_authorization(struct proxy *proxy, const char *user, size_t len)
 {
@@ -211,7 +229,7 @@ static int set_authorization(struct proxy *proxy, const char *user, size_t len)
 static int parse_host_port(struct proxy *proxy, const char *text, size_t len)
 {
 	const char *host = text, *end = text + len, *colon = memrchr(text, ':', len);
-	unsigned int port = PROXY_PORT;
+	unsigned int port = proxy->is_socks ? SOCKS_PORT : PROXY_PORT;
 	char digits[8];
 
 	if (len && *text == '[') {
@@ -236,18 +254,25 @@ static int parse_host_port(struct proxy *proxy, const char *text, size_t len)
 	return 0;
 }
 
+/* A SOCKS proxy looks the name up in both of its forms, as with Go's programs: nothing is asked here that it may know better. */
+static bool is_kind(struct proxy *proxy, const char *scheme, size_t len)
+{
+	proxy->is_socks = (len == 6 && !strncasecmp(scheme, "socks5", 6)) || (len == 7 && !strncasecmp(scheme, "socks5h", 7));
+	return proxy->is_socks || (len == 4 && !strncasecmp(scheme, "http", 4));
+}
+
 static int parse_proxy(struct proxy *proxy, const char *url)
 {
 	const char *scheme = strstr(url, "://"), *rest = scheme ? scheme + 3 : url, *at;
 	size_t len;
 	int ret;
 
-	if (scheme && ((size_t)(scheme - url) != 4 || strncasecmp(url, "http", 4)))
+	if (scheme && !is_kind(proxy, url, scheme - url))
 		return -EPROTONOSUPPORT;
 	len = strcspn(rest, "/?#");
 	at = memrchr(rest, '@', len);
 	if (at) {
-		ret = set_authorization(proxy, rest, at - rest);
+		ret = proxy->is_socks ? set_user(proxy, rest, at - rest) : set_authorization(proxy, rest, at - rest);
 		if (ret)
 			return ret;
 		len -= at + 1 - rest;
@@ -258,9 +283,10 @@ static int parse_proxy(struct proxy *proxy, const char *url)
 
 int proxy_choose(const char *host, uint16_t port, bool tls, struct proxy *ret_proxy, char *why, size_t size)
 {
-	static const char *const for_tls[] = { "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", NULL };
-	static const char *const for_clear[] = { "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", NULL };
-	static const char *const for_none[] = { "NO_PROXY", "no_proxy", NULL };
+	/* In curl's order. It leaves out HTTP_PROXY, which a web server may have made of a request's header. */
+	static const char *const for_tls[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", NULL };
+	static const char *const for_clear[] = { "http_proxy", "all_proxy", "ALL_PROXY", NULL };
+	static const char *const for_none[] = { "no_proxy", "NO_PROXY", NULL };
 	const char *name = "", *url = first_of(tls ? for_tls : for_clear, &name), *unused = NULL;
 	const char *rules = first_of(for_none, &unused);
 	struct proxy proxy = {};
@@ -270,21 +296,26 @@ int proxy_choose(const char *host, uint16_t port, bool tls, struct proxy *ret_pr
 		return 0;
 	ret = parse_proxy(&proxy, url);
 	if (!ret) {
+		proxy.variable = name;
 		*ret_proxy = proxy;
 		return 1;
 	}
 	proxy_done(&proxy);
 	/* The value may hold a password: it is not repeated. */
-	snprintf(why, size, ret == -EPROTONOSUPPORT ? "%s names a proxy of another kind than http://[user:password@]host[:port]" :
-		"%s is not of the form http://[user:password@]host[:port]", name);
+	snprintf(why, size, ret == -EPROTONOSUPPORT ? "%s names a proxy of another kind than " FORM :
+		"%s is not of the form " FORM, name);
 	return ret == -ENOMEM ? ret : -EINVAL;
 }
 
 void proxy_done(struct proxy *proxy)
 {
-	if (proxy->authorization)
-		sodium_memzero(proxy->authorization, strlen(proxy->authorization));
-	free(proxy->authorization);
+	char *const texts[] = { proxy->authorization, proxy->user, proxy->password };
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (texts[i])
+			sodium_memzero(texts[i], strlen(texts[i]));
+		free(texts[i]);
+	}
 	*proxy = (struct proxy){};
 }
 

@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "log/log.h"
 #include "stream/internal.h"
 #include "stream/resolver.h"
 #include "stream/stream.h"
@@ -44,6 +45,7 @@ struct stream {
 	uint32_t unsent_max;
 	struct proxy proxy;
 	struct proxy_answer answer;
+	struct socks socks;
 	struct dial *dial;
 	struct tls *tls;
 	int fd;
@@ -192,6 +194,49 @@ static void read_answer(struct stream *s)
 }
 
 /* A fresh socket takes a few hundred bytes at once. */
+static int tell_socks(struct stream *s, const uint8_t *out, size_t len)
+{
+	return !len || send(s->fd, out, len, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -EIO;
+}
+
+/* No more is read than belongs to the talk with the proxy. */
+static void read_socks(struct stream *s)
+{
+	uint8_t in[SOCKS_IN_MAX], out[SOCKS_OUT_MAX];
+	ssize_t got = recv(s->fd, in, s->socks.want - s->socks.have, 0);
+	char name[STREAM_NAME_LEN];
+	size_t len;
+	int ret;
+
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	stream_name(name, s->proxy.host, s->proxy.port);
+	if (got <= 0) {
+		end(s, got ? -errno : -ECONNRESET, "proxy %s: %s", name, got ? strerror(errno) : "closed the connection");
+		return;
+	}
+	ret = socks_take(&s->socks, &s->proxy, s->host, s->port, in, got, out, &len);
+	if (ret == -EAGAIN && tell_socks(s, out, len))
+		end(s, -EIO, "proxy %s: %s", name, strerror(EIO));
+	else if (!ret)
+		start_tls(s);
+	else if (ret != -EAGAIN)
+		end(s, ret, "proxy %s: %s", name, s->socks.why);
+	sodium_memzero(out, sizeof(out));
+}
+
+static void ask_socks(struct stream *s)
+{
+	uint8_t out[SOCKS_OUT_MAX];
+
+	if (tell_socks(s, out, socks_begin(&s->socks, &s->proxy, out))) {
+		end(s, -EIO, "proxy %s: %s", s->proxy.host, strerror(EIO));
+		return;
+	}
+	s->state = STREAM_ASKING;
+	loop_fd_change(s->loop, &s->watch, EPOLLIN);
+}
+
 static void ask_proxy(struct stream *s)
 {
 	char request[2048], name[STREAM_NAME_LEN];
@@ -238,7 +283,9 @@ static void ready(void *ctx, uint32_t events)
 {
 	struct stream *s = ctx;
 
-	if (s->state == STREAM_ASKING)
+	if (s->state == STREAM_ASKING && s->proxy.is_socks)
+		read_socks(s);
+	else if (s->state == STREAM_ASKING)
 		read_answer(s);
 	else if (s->state == STREAM_SHAKING)
 		shake(s);
@@ -266,6 +313,8 @@ static void dialled(void *ctx, const struct dial_result *result)
 		end_by_error(s, ret);
 	else if (s->state == STREAM_ENDED)
 		return;
+	else if (s->has_proxy && s->proxy.is_socks)
+		ask_socks(s);
 	else if (s->has_proxy)
 		ask_proxy(s);
 	else
@@ -307,6 +356,20 @@ static void looked_up(void *ctx)
 		s->events.looked_up(s->ctx);
 }
 
+/* The stock client uses none: whoever wonders where connections go finds it in the log, once for each proxy. */
+static void name_proxy(const struct stream *s)
+{
+	static char said[2 * STREAM_NAME_LEN];
+	char name[STREAM_NAME_LEN], now[2 * STREAM_NAME_LEN];
+
+	stream_name(name, s->proxy.host, s->proxy.port);
+	snprintf(now, sizeof(now), "%s (%s)", name, s->proxy.variable);
+	if (!strcmp(now, said))
+		return;
+	strcpy(said, now);
+	log_info("connections go through the proxy %s; no_proxy names what is reached without it", now);
+}
+
 static int choose_way(struct stream *s, const struct stream_options *options, char *why, size_t size)
 {
 	int ret = options->no_proxy ? 0 : proxy_choose(s->host, s->port, s->wants_tls, &s->proxy, why, size);
@@ -314,6 +377,8 @@ static int choose_way(struct stream *s, const struct stream_options *options, ch
 	if (ret < 0)
 		return ret;
 	s->has_proxy = ret;
+	if (ret)
+		name_proxy(s);
 	return dial_start(s->loop, ret ? s->proxy.host : s->host, ret ? s->proxy.port : s->port,
 		options->mark, s->timeout_ns, looked_up,
 		dialled, s, &s->dial);

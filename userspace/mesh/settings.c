@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// What is kept of how this peer was started, and what the profile of NetBird's client asks for.
+#include <string.h>
+
+#include <sodium.h>
+
+#include "control/profile_keys.h"
+#include "log/log.h"
+#include "mesh/internal.h"
+
+uint16_t mesh_forwarder_port(const struct mesh *mesh, const struct netmap *map)
+{
+	if (mesh->config->mesh.dns_forwarder_port)
+		return mesh->config->mesh.dns_forwarder_port;
+	/* Accounts with old peers among them ask at the old port, which is open anyway. */
+	return map->dns_forwarder_port && map->dns_forwarder_port != FORWARDER_PORT_OLD ? map->dns_forwarder_port : MESH_FORWARDER_PORT;
+}
+
+static void say_no_effect(void *ctx, const char *names, const char *meaning)
+{
+	log_warn("%s: %s: no effect: %s", (const char *)ctx, names, meaning);
+}
+
+int mesh_judge_profile(const struct config *config, const struct identity *identity, char *why, size_t size)
+{
+	const struct config_mesh *mesh = &config->mesh;
+	char reason[200];
+	int ret = profile_judge(identity->json, mesh->given & CONFIG_GIVEN_ROSENPASS, say_no_effect, mesh->identity_path, reason, sizeof(reason));
+
+	if (ret)
+		snprintf(why, size, "%s: %s", mesh->identity_path, reason);
+	return ret;
+}
+
+void mesh_keep_url(const char *path, struct identity *identity, const char *url)
+{
+	char why[300];
+
+	if (identity_set_url(path, identity, url, why, sizeof(why)))
+		log_warn("%s; give the management URL %s with the next start too", why, url);
+}
+
+void mesh_warn_cleartext(const char *url, const char *setup_key)
+{
+	if (setup_key && *setup_key && config_is_cleartext_url(url))
+		log_warn("management: the setup key goes to %s without TLS: whoever is on the way can take the server's place and read it; use https://", url);
+}
+
+/* The text is not const, only the way to it. */
+void mesh_forget_setup_key(const struct config *config)
+{
+	char *key = config->mesh.setup_key;
+
+	if (key)
+		sodium_memzero(key, strlen(key));
+}
