@@ -126,7 +126,7 @@ struct talon_pkt {
 	struct bpf_fib_lookup fib;
 	struct aead aead;
 	struct talon_event event;	/* data follows: */
-	__u8	event_data[TALON_EVENT_DATA_MAX];
+	__u8	event_data[TALON_EVENT_DATA_MAX] __attribute__((aligned(8)));
 };
 
 struct {
@@ -222,6 +222,16 @@ static __always_inline bool take_token(__u32 *tokens, __u64 *filled_ns, __u64 no
 #define EVENTS_PER_SECOND	2000
 #define EVENTS_BURST		512
 
+/* Plaintext does not stay behind in the CPU's memory. */
+static __always_inline void event_data_wipe(struct talon_pkt *pkt)
+{
+	volatile __u64 *word = (volatile __u64 *)pkt->event_data;
+
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < TALON_EVENT_DATA_MAX / 8; i++)
+		word[i] = 0;
+}
+
 /*
  * Sends pkt->event with the @len bytes of packet from @off. The fields of pkt->event must be filled, type included.
  * Returns 0 when the rate or the ring is exhausted, else 1. A function of its own, where registers are free: 6.1's verifier loses what is known of
@@ -229,6 +239,8 @@ static __always_inline bool take_token(__u32 *tokens, __u64 *filled_ns, __u64 no
  */
 __noinline int event_send_packet(ctx_md *ctx, struct talon_pkt *pkt, __u32 off, __u32 len)
 {
+	int sent;
+
 	if (!pkt)
 		return 0;
 	if (!take_token(&pkt->event_tokens, &pkt->event_filled_ns, pkt->now_ns, EVENTS_PER_SECOND, EVENTS_BURST))
@@ -245,7 +257,9 @@ __noinline int event_send_packet(ctx_md *ctx, struct talon_pkt *pkt, __u32 off, 
 	len += sizeof(pkt->event);
 	if (len > sizeof(pkt->event) + TALON_EVENT_DATA_MAX)
 		return 0;
-	return !bpf_ringbuf_output(&events, &pkt->event, len, 0);
+	sent = !bpf_ringbuf_output(&events, &pkt->event, len, 0);
+	event_data_wipe(pkt);
+	return sent;
 }
 
 static __always_inline void event_clear(struct talon_pkt *pkt, enum talon_event_type type)

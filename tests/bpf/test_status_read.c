@@ -85,6 +85,7 @@ static int make_maps(void **state)
 		bpf_program__set_autoload(prog, false);
 	bpf_map__set_max_entries(skel->maps.peer_info, PEERS);
 	bpf_map__set_max_entries(skel->maps.peer_stats, PEERS);
+	bpf_map__set_max_entries(skel->maps.nat_peers, PEERS);
 	bpf_map__set_max_entries(skel->maps.peer_tx, PEERS);
 	bpf_map__set_max_entries(skel->maps.endpoints, PEERS);
 	bpf_map__set_max_entries(skel->maps.sessions, 4 * PEERS);
