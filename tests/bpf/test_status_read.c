@@ -248,10 +248,14 @@ static void a_thousand_peers_cost_few_system_calls(void **state)
 
 	for (__u32 i = 0; i < PEERS; i++)
 		put_peer(i, i * 4);
+	for (__u32 i = 0; i < PEERS; i++)
+		put(skel->maps.nat_peers, i, &(struct talon_nat_peer){ .held = i, .refused = i + 1 });
 	bpf_calls = 0;
 	read_status(&status);
 	assert_int_equal(status.peer_count, PEERS);
 	for (__u32 i = 0; i < PEERS; i++) {
+		assert_int_equal(status.peers[i].flows.held, i);
+		assert_int_equal(status.peers[i].flows.refused, i + 1);
 		assert_true(status.peers[i].has_session);
 		assert_int_equal(status.peers[i].allowed_count, i == 3 ? 2 : 1);
 	}
