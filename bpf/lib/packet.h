@@ -89,6 +89,7 @@ struct talon_pkt {
 	__u64	counter;
 	__u32	now_s;
 	__u32	dir;			/* enum talon_dir */
+	__u32	busy;			/* a program is at work here; only with TALON_F_PREEMPTIBLE */
 	__u32	end;			/* enum talon_end */
 	__u32	action;			/* enum talon_action */
 	__u32	ifindex;		/* where to send it */
@@ -141,6 +142,24 @@ struct {
 static __always_inline const struct talon_config *config_get(void)
 {
 	return bpf_map_lookup_elem(&config, ONLY);
+}
+
+/*
+ * Is this CPU's memory ours alone until packet_leave()? Softirqs of one CPU do not preempt each other, so it is; but on PREEMPT_RT they
+ * are tasks, and since 6.17 may be built without the lock that kept them apart (PREEMPT_RT_NEEDS_BH_LOCK). Two packets in one state would be
+ * sealed with each other's keys and counters: the second one is dropped.
+ */
+static __always_inline bool packet_enter(struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	if (!cfg || !(cfg->flags & TALON_F_PREEMPTIBLE))
+		return true;
+	return !__sync_lock_test_and_set(&pkt->busy, 1);
+}
+
+static __always_inline void packet_leave(struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	if (cfg && (cfg->flags & TALON_F_PREEMPTIBLE))
+		__sync_lock_test_and_set(&pkt->busy, 0);
 }
 
 /* Ends the packet's way with @reason. Returns STEP_DONE so that steps can say `return drop(pkt, TALON_X)`. */

@@ -2496,9 +2496,10 @@ static void what_gro_joined_goes_through_the_tunnel_device_whole(void **state)
 
 static void every_end_was_reached(void **state)
 {
-	/* NOT_LINEAR: needs a kernel out of memory. SEGMENTED: tc only. NO_ROOM: XDP only, tc grows any frame. ACL_DENIED: test_acl.c. */
+	/* NOT_LINEAR: needs a kernel out of memory. SEGMENTED: tc only. NO_ROOM: XDP only, tc grows any frame. ACL_DENIED: test_acl.c. PREEMPTED: test_preempted.c. */
 	for (int end = 0; end < TALON_END_COUNT; end++) {
-		if (end == TALON_NOT_LINEAR || end == TALON_ACL_DENIED || end == (rig_hook == RIG_XDP ? TALON_SEGMENTED : TALON_NO_ROOM))
+		if (end == TALON_NOT_LINEAR || end == TALON_ACL_DENIED || end == TALON_PREEMPTED ||
+		    end == (rig_hook == RIG_XDP ? TALON_SEGMENTED : TALON_NO_ROOM))
 			continue;
 		if (!rig_was_reached(end))
 			fail_msg("no case ended with %s", rig_end_name(end));

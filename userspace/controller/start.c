@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -90,6 +91,14 @@ static void prune_links(const struct controller *c)
 	}
 }
 
+/* PREEMPT_RT says so in the version's text, and later kernels in a file, too. */
+static bool kernel_is_realtime(void)
+{
+	struct utsname name;
+
+	return !access("/sys/kernel/realtime", F_OK) || (!uname(&name) && strstr(name.version, "PREEMPT_RT"));
+}
+
 /* What the datapath compares with and may change while we run: devices, their MACs and sizes, the node's address. */
 static int fill_links(struct controller *c, char *err, size_t errlen)
 {
@@ -131,7 +140,9 @@ static int fill_links(struct controller *c, char *err, size_t errlen)
 		}
 	}
 	prune_links(c);
-	mc->flags &= ~(TALON_F_SNAT_OWN | TALON_F_HANDUP_TUNNEL);
+	mc->flags &= ~(TALON_F_SNAT_OWN | TALON_F_HANDUP_TUNNEL | TALON_F_PREEMPTIBLE);
+	if (kernel_is_realtime())
+		mc->flags |= TALON_F_PREEMPTIBLE;
 	if (config->snat_addr && config->snat_addr != mc->node_addr)
 		mc->flags |= TALON_F_SNAT_OWN;
 	/* What XDP_PASS hands up keeps the outer packet's checksum state, which on a veth may be an unfinished one. */
@@ -263,6 +274,9 @@ void start_hazards(struct controller *c)
 		uplinks[i] = datapath_get_uplink(c->dp, i)->name;
 	memset(c->info.hazards, 0, sizeof(c->info.hazards));
 	net_hazards(uplinks, n, datapath_get_tunnel(c->dp)->name, c->info.hazards, sizeof(c->info.hazards));
+	if (c->map_config.flags & TALON_F_PREEMPTIBLE)
+		append(c->info.hazards, sizeof(c->info.hazards),
+		       "real-time kernel (PREEMPT_RT): packets that preempt each other on one CPU are dropped (preempted)\n");
 	if (c->ports_unknown)
 		append(c->info.hazards, sizeof(c->info.hazards),
 		       "this kernel cannot list sockets (no inet_diag), so SNAT may use ports of this host's own\n");

@@ -14,6 +14,7 @@ enum talon_config_flags {
 	TALON_F_PLAIN_ROUTES	= 1 << 3,	/* some route is not masqueraded: replies come to mesh addresses */
 	TALON_F_KEEP_TAIL	= 1 << 4,	/* generic XDP: leave the tag behind the opened packet, tot_len tells the truth */
 	TALON_F_ACL		= 1 << 5,	/* packets from the mesh pass by access rules only; without it all do */
+	TALON_F_PREEMPTIBLE	= 1 << 15,	/* PREEMPT_RT: a program may be preempted by another one on its CPU */
 };
 
 /*
