@@ -21,7 +21,21 @@ static __always_inline int translate_find_fragment(ctx_md *ctx, struct talon_pkt
 	if (!ns || !ns->live)
 		return STEP_DONE;
 	held.expires_s = pkt->now_s + TALON_NAT_FRAGMENT_S;
-	bpf_map_update_elem(&frags, &key, &held, BPF_ANY);
+	/*
+	 * Never over what another CPU enters for the first fragment meanwhile: that one does not come again. An entry that was here before is changed
+	 * in its place, which is no place any more once the other CPU has put a new one there.
+	 */
+	if (known) {
+		known->client = 0;
+		known->expires_s = held.expires_s;
+	} else if (bpf_map_update_elem(&frags, &key, &held, BPF_NOEXIST)) {
+		known = bpf_map_lookup_elem(&frags, &key);
+		if (known && known->client) {
+			pkt->peer = known->peer;
+			pkt->key.src = known->client;
+			return STEP_TRANSLATE;
+		}
+	}
 	event_clear(pkt, TALON_EVENT_FRAGMENT);
 	pkt->event.addr.word[0] = key.src;
 	pkt->event.addr2.word[0] = key.dst;
