@@ -219,6 +219,8 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 	/*
 	 * Generic XDP sets skb->tail 14 bytes too far after a shrink, and whoever appends to that skb (TCP's receive queue) leaves a hole of as many.
 	 * There the padding and tag stay where they are: IP ends where tot_len says.
+	 * In tc the cut does one thing more: a sum that the NIC made of the sealed bytes (CHECKSUM_COMPLETE) is dropped by bpf_skb_change_tail(), and there
+	 * is always a tag to cut off.
 	 */
 	if (!(cfg->flags & TALON_F_KEEP_TAIL) && frame_trim(ctx, L3_OFF + pkt->tot_len))
 		return drop(pkt, TALON_NO_ROOM);
