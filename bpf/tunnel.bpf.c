@@ -109,10 +109,15 @@ SEC("tc")
 int talon_tunnel(struct __sk_buff *ctx)
 {
 	struct talon_pkt *pkt = bpf_map_lookup_elem(&scratch, ONLY);
+	const struct talon_config *cfg = config_get();
 	int step;
 
 	if (!pkt)
 		return VERDICT_DROP;
+	if (!packet_enter(pkt, cfg)) {
+		count(TALON_DIR_TUNNEL, TALON_PREEMPTED);
+		return VERDICT_DROP;
+	}
 	pkt->dir = TALON_DIR_TUNNEL;
 	pkt->end = TALON_INTERNAL;
 	pkt->action = ACTION_DROP;
@@ -122,6 +127,7 @@ int talon_tunnel(struct __sk_buff *ctx)
 	pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
 	if (frame_linearize(ctx)) {
 		count(TALON_DIR_TUNNEL, TALON_NOT_LINEAR);
+		packet_leave(pkt, cfg);
 		return VERDICT_DROP;
 	}
 	step = tunnel_classify(ctx, pkt);
@@ -134,8 +140,6 @@ int talon_tunnel(struct __sk_buff *ctx)
 	if (step == STEP_SEAL) {
 		if (pkt->tot_len && pkt->proto == IPPROTO_TCP && pkt->kind == INNER_FLOW &&
 		    (pkt->tcp_flags & TCP_FLAG_SYN_BIT)) {
-			const struct talon_config *cfg = config_get();
-
 			if (cfg)
 				rewrite_mss(ctx, pkt, endpoint_mtu(cfg, pkt->peer) - 40);
 		}
@@ -148,9 +152,9 @@ int talon_tunnel(struct __sk_buff *ctx)
 		}
 	}
 	count(TALON_DIR_TUNNEL, pkt->end);
-	if (pkt->action == ACTION_SEND)
-		return bpf_redirect(pkt->ifindex, 0);
-	return VERDICT_DROP;	/* the far end leads nowhere else */
+	step = pkt->action == ACTION_SEND ? bpf_redirect(pkt->ifindex, 0) : VERDICT_DROP;	/* the far end leads nowhere else */
+	packet_leave(pkt, cfg);
+	return step;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

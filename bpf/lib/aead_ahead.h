@@ -103,7 +103,7 @@ __noinline int aead_open_ahead(ctx_md *ctx, struct aead *a, const struct talon_k
 {
 	struct ahead_step step = { .ctx = ctx, .a = a, .slot = slot, .off = off };
 	__u32 left = len % CHACHA20_BLOCK_LEN, at = len - left;
-	__u64 *got, want[2];
+	__u64 *got;
 
 	if (!a || !slot || off > AEAD_MAX_OFF || len > TALON_SLOT_STREAM_LEN ||
 	    ctx_data(ctx) + off + len + AEAD_TAG_LEN > ctx_data_end(ctx))
@@ -123,9 +123,7 @@ __noinline int aead_open_ahead(ctx_md *ctx, struct aead *a, const struct talon_k
 	got = ctx_data(ctx) + off + len;
 	if ((void *)(got + 2) > ctx_data_end(ctx))
 		return -EINVAL;
-	want[0] = got[0] ^ a->tag[0];
-	want[1] = got[1] ^ a->tag[1];
-	return want[0] | want[1] ? -EBADMSG : 0;
+	return aead_tag_differs(got, a->tag) ? -EBADMSG : 0;
 }
 
 /*

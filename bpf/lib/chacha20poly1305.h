@@ -52,6 +52,22 @@ static __always_inline void aead_set_key(struct aead *a, const __u32 key[8], __u
 	chacha20_init(&a->chacha, key, counter);
 }
 
+/*
+ * When the packet is done: the memory is one CPU's for as long as the programs live, the key is to go with its session. aead_wipe() takes
+ * the keystream, the one-time key and the last plaintext with it; mtu stays.
+ */
+static __always_inline void aead_wipe_key(struct aead *a)
+{
+	__builtin_memset(a->chacha.state + 4, 0, 32);
+}
+
+static __always_inline void aead_wipe(struct aead *a)
+{
+	__builtin_memset(&a->chacha, 0, sizeof(a->chacha));
+	__builtin_memset(&a->poly, 0, sizeof(a->poly));
+	__builtin_memset(a->tail, 0, sizeof(a->tail));
+}
+
 /* For the blocks outside of the loops. Inside it is inlined: the call cost 10 ns a block. */
 __noinline int aead_next(struct chacha20 *c)
 {
@@ -152,6 +168,15 @@ static long aead_seal_step(__u64 i, struct aead_step *step)
 	return 0;
 }
 
+/* Without a branch for each half: clang would compare one after the other, and time would tell which one differs. */
+static __always_inline bool aead_tag_differs(const __u64 got[2], const __u64 tag[2])
+{
+	__u64 wrong = (got[0] ^ tag[0]) | (got[1] ^ tag[1]);
+
+	barrier_var(wrong);
+	return wrong;
+}
+
 /*
  * Open @len bytes of ciphertext at @off in place; the tag lies behind them. @a: prepared by aead_set_key(). @len 0 is
  * a keepalive.
@@ -163,7 +188,7 @@ __noinline int aead_open(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 	struct aead_step step = { .ctx = ctx, .a = a, .off = off };
 	__u32 left = len % CHACHA20_BLOCK_LEN;
 	__u32 at = off + len - left;
-	__u64 *got, wrong;
+	__u64 *got;
 
 	if (!a || off > AEAD_MAX_OFF || len > AEAD_MAX_LEN ||
 	    ctx_data(ctx) + off + len + AEAD_TAG_LEN > ctx_data_end(ctx))
@@ -187,9 +212,7 @@ __noinline int aead_open(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 	got = ctx_data(ctx) + off + len;
 	if ((void *)(got + 2) > ctx_data_end(ctx))
 		return -EINVAL;
-	wrong = (got[0] ^ a->tag[0]) | (got[1] ^ a->tag[1]);
-	barrier_var(wrong);	/* or clang compares the halves one after the other, and time tells which differs */
-	return wrong ? -EBADMSG : 0;
+	return aead_tag_differs(got, a->tag) ? -EBADMSG : 0;
 }
 
 /*

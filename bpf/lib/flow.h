@@ -89,7 +89,10 @@ static __always_inline __u32 flow_share(const struct talon_config *cfg)
 	return held + 1 < cfg->flow_count ? TALON_NAT_SHARE * (cfg->flow_count - 1 - (__u32)held) : 0;
 }
 
-/* May @peer have one more record? 0, -ENOSPC: there is none; -EDQUOT: it has its share. CPUs at once may overdraw it by one each. */
+/*
+ * May @peer have one more record? 0, -ENOSPC: there is none; -EDQUOT: it has its share. CPUs at once may overdraw it
+ * by one each.
+ */
 static __always_inline int flow_share_check(const struct talon_config *cfg, __u32 peer)
 {
 	struct talon_nat_peer *payer = nat_peer_record(peer);
@@ -223,7 +226,8 @@ give_up:
  * Refused flows cost no record: ports are chosen before one is drawn.
  *
  * Return: 0; -EADDRINUSE: no port for this remote, or not TCP, UDP or ICMP; -ENOSPC: no free record; -EDQUOT: there
- * are some, but @peer has its share (TALON_NAT_SHARE); -EAGAIN: another CPU is creating the same flow or was faster for every port tried: look the flow up once more, it may be there now.
+ * are some, but @peer has its share (TALON_NAT_SHARE); -EAGAIN: another CPU is creating the same flow or was faster
+ * for every port tried: look the flow up once more, it may be there now.
  */
 static __always_inline int flow_create(const struct talon_config *cfg, const struct talon_flow_key *key, __u32 peer,
 	__be32 snat, __u32 now_s, __u32 *ret_id)

@@ -123,8 +123,10 @@ __noinline int keystream_open(ctx_md *ctx, struct talon_pkt *pkt)
 	if (slot) {
 		ret = aead_open_ahead(ctx, &pkt->aead, slot, off, len);
 		keystream_put(slot, ret ? talon_keystream_token(pkt->index, pkt->counter) : TALON_SLOT_EMPTY);
+		aead_wipe_key(&pkt->aead);
 	} else {
 		ret = aead_open(ctx, &pkt->aead, off, len);
+		aead_wipe(&pkt->aead);
 	}
 	if (!ret)
 		keystream_note(ring, pkt, TALON_KEYSTREAM_RECV, len, slot);
@@ -148,8 +150,10 @@ __noinline int keystream_seal(ctx_md *ctx, struct talon_pkt *pkt, __u32 off)
 	if (slot) {
 		ret = aead_seal_ahead(ctx, &pkt->aead, slot, off, pkt->tot_len);
 		keystream_put(slot, TALON_SLOT_EMPTY);
+		aead_wipe_key(&pkt->aead);
 	} else {
 		ret = aead_seal(ctx, &pkt->aead, off, pkt->tot_len);
+		aead_wipe(&pkt->aead);
 	}
 	if (!ret)
 		keystream_note(ring, pkt, TALON_KEYSTREAM_SEND, len, slot);

@@ -103,6 +103,7 @@ struct talon_pkt {
 	__u64	counter;
 	__u32	now_s;
 	__u32	dir;			/* enum talon_dir */
+	__u32	busy;			/* a program is at work here; only with TALON_F_PREEMPTIBLE */
 	__u32	end;			/* enum talon_end */
 	__u32	action;			/* enum talon_action */
 	__u32	ifindex;		/* where to send it */
@@ -137,7 +138,7 @@ struct talon_pkt {
 	struct bpf_fib_lookup fib;
 	struct aead aead;
 	struct talon_event event;	/* data follows: */
-	__u8	event_data[TALON_EVENT_DATA_MAX];
+	__u8	event_data[TALON_EVENT_DATA_MAX] __attribute__((aligned(8)));
 };
 
 struct {
@@ -152,6 +153,24 @@ struct {
 static __always_inline const struct talon_config *config_get(void)
 {
 	return bpf_map_lookup_elem(&config, ONLY);
+}
+
+/*
+ * Is this CPU's memory ours alone until packet_leave()? Softirqs of one CPU do not preempt each other, so it is; but on PREEMPT_RT they
+ * are tasks, and since 6.17 may be built without the lock that kept them apart (PREEMPT_RT_NEEDS_BH_LOCK). Two packets in one state would be
+ * sealed with each other's keys and counters: the second one is dropped.
+ */
+static __always_inline bool packet_enter(struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	if (!cfg || !(cfg->flags & TALON_F_PREEMPTIBLE))
+		return true;
+	return !__sync_lock_test_and_set(&pkt->busy, 1);
+}
+
+static __always_inline void packet_leave(struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	if (cfg && (cfg->flags & TALON_F_PREEMPTIBLE))
+		__sync_lock_test_and_set(&pkt->busy, 0);
 }
 
 /* Ends the packet's way with @reason. Returns STEP_DONE so that steps can say `return drop(pkt, TALON_X)`. */
@@ -272,6 +291,16 @@ static __always_inline bool event_may_be_sent(const struct talon_pkt *pkt)
 	}
 }
 
+/* Plaintext does not stay behind in the CPU's memory. */
+static __always_inline void event_data_wipe(struct talon_pkt *pkt)
+{
+	volatile __u64 *word = (volatile __u64 *)pkt->event_data;
+
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < TALON_EVENT_DATA_MAX / 8; i++)
+		word[i] = 0;
+}
+
 /*
  * Sends pkt->event with the @len bytes of packet from @off. The fields of pkt->event must be filled, type included.
  * Returns 0 when the rate or the ring is exhausted, else 1. A function of its own, where registers are free: 6.1's verifier loses what is known of
@@ -279,6 +308,8 @@ static __always_inline bool event_may_be_sent(const struct talon_pkt *pkt)
  */
 __noinline int event_send_packet(ctx_md *ctx, struct talon_pkt *pkt, __u32 off, __u32 len)
 {
+	int sent;
+
 	if (!pkt || !event_may_be_sent(pkt))
 		return 0;
 	/* So written that 6.1's verifier sees that len is not 0, which it does not learn from a comparison. */
@@ -294,8 +325,11 @@ __noinline int event_send_packet(ctx_md *ctx, struct talon_pkt *pkt, __u32 off, 
 	if (len > sizeof(pkt->event) + TALON_EVENT_DATA_MAX)
 		return 0;
 	if (pkt->event.type == TALON_EVENT_FRAGMENT)
-		return !bpf_ringbuf_output(&event_strays, &pkt->event, len, 0);
-	return !bpf_ringbuf_output(&event_packets, &pkt->event, len, 0);
+		sent = !bpf_ringbuf_output(&event_strays, &pkt->event, len, 0);
+	else
+		sent = !bpf_ringbuf_output(&event_packets, &pkt->event, len, 0);
+	event_data_wipe(pkt);
+	return sent;
 }
 
 static __always_inline void event_clear(struct talon_pkt *pkt, enum talon_event_type type)

@@ -243,9 +243,10 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 	pkt->counter = __sync_fetch_and_add(&sc->next, 1);
 	if (pkt->counter >= WG_REJECT_AFTER_MESSAGES)
 		return drop(pkt, TALON_KEY_EXPIRED);
-	/* Retired since it was found? Its keys stay as they are for the grace period: still a right key, still a fresh counter. */
 	pkt->wg_off = s->remote_index;	/* kept for the header */
 	aead_set_key(&pkt->aead, s->send_key, pkt->counter);
+	if (!session_is_still(s, pkt->index))
+		return drop(pkt, TALON_NO_KEY);
 	return STEP_NEXT;
 }
 

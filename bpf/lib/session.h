@@ -16,6 +16,16 @@ static __always_inline struct talon_session *session_find(const struct talon_con
 	return s && index && s->index == index ? s : NULL;
 }
 
+/*
+ * After the key was copied: does @s still have the index it was found by? A slot's keys are overwritten seconds after its index was
+ * cleared, which no program takes, but a virtual CPU may be stopped for longer than that; and a key of zeros is everybody's.
+ */
+static __always_inline bool session_is_still(const struct talon_session *s, __u32 index)
+{
+	barrier();
+	return *(const volatile __u32 *)&s->index == index;
+}
+
 static __always_inline bool session_expired(const struct talon_session *s, __u64 now_ns)
 {
 	return now_ns - s->birth_ns > WG_REJECT_AFTER_TIME_S * TALON_NSEC_PER_SEC;
@@ -55,6 +65,8 @@ __noinline int session_prepare_open(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!replay_may_be_new(replay_state, pkt->counter))
 		return drop(pkt, TALON_REPLAYED);
 	aead_set_key(&pkt->aead, s->recv_key, pkt->counter);
+	if (!session_is_still(s, pkt->index))
+		return drop(pkt, TALON_NO_SESSION);
 	return STEP_OPEN;
 }
 
@@ -301,6 +313,8 @@ pop:
 	/*
 	 * Generic XDP sets skb->tail 14 bytes too far after a shrink, and whoever appends to that skb (TCP's receive queue) leaves a hole of as many.
 	 * There the padding and tag stay where they are: IP ends where tot_len says.
+	 * In tc the cut does one thing more: a sum that the NIC made of the sealed bytes (CHECKSUM_COMPLETE) is dropped by bpf_skb_change_tail(), and there
+	 * is always a tag to cut off.
 	 */
 	if (!(cfg->flags & TALON_F_KEEP_TAIL) && frame_trim(ctx, L3_OFF + pkt->tot_len))
 		return drop(pkt, TALON_NO_ROOM);

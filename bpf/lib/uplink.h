@@ -237,10 +237,15 @@ static __always_inline int uplink_verdict(ctx_md *ctx, struct talon_pkt *pkt)
 static __always_inline int uplink(ctx_md *ctx)
 {
 	struct talon_pkt *pkt = bpf_map_lookup_elem(&scratch, ONLY);
+	const struct talon_config *cfg = config_get();
 	int step;
 
 	if (!pkt)
 		return VERDICT_PASS;
+	if (!packet_enter(pkt, cfg)) {
+		count(TALON_DIR_IN, TALON_PREEMPTED);
+		return VERDICT_DROP;
+	}
 	pkt->end = TALON_END_COUNT;
 	pkt->action = ACTION_PASS;
 	pkt->dir = TALON_DIR_IN;
@@ -258,7 +263,9 @@ static __always_inline int uplink(ctx_md *ctx)
 		step = uplink_out(ctx, pkt);
 	if (step == STEP_SEAL)
 		uplink_seal(ctx, pkt);
-	return uplink_verdict(ctx, pkt);
+	step = uplink_verdict(ctx, pkt);
+	packet_leave(pkt, cfg);
+	return step;
 }
 
 #endif

@@ -81,7 +81,7 @@ static long insert(__u64 i, void *data)
 	if (!cfg)
 		return 1;
 	key_numbered(job->first + i, &key);
-	if (flow_create(cfg, &key, 1, cfg->snat_addr, 1000, &id))
+	if (flow_create(cfg, &key, (job->first + i) & 15, cfg->snat_addr, 1000, &id))
 		job->misses++;
 	job->sum += id;
 	return 0;

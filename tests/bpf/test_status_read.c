@@ -85,6 +85,7 @@ static int make_maps(void **state)
 		bpf_program__set_autoload(prog, false);
 	bpf_map__set_max_entries(skel->maps.peer_info, PEERS);
 	bpf_map__set_max_entries(skel->maps.peer_stats, PEERS);
+	bpf_map__set_max_entries(skel->maps.nat_peers, PEERS);
 	bpf_map__set_max_entries(skel->maps.peer_tx, PEERS);
 	bpf_map__set_max_entries(skel->maps.endpoints, PEERS);
 	bpf_map__set_max_entries(skel->maps.sessions, 4 * PEERS);
@@ -265,10 +266,14 @@ static void a_thousand_peers_cost_few_system_calls(void **state)
 
 	for (__u32 i = 0; i < PEERS; i++)
 		put_peer(i, i * 4);
+	for (__u32 i = 0; i < PEERS; i++)
+		put(skel->maps.nat_peers, i, &(struct talon_nat_peer){ .held = i, .refused = i + 1 });
 	bpf_calls = 0;
 	read_status(&status);
 	assert_int_equal(status.peer_count, PEERS);
 	for (__u32 i = 0; i < PEERS; i++) {
+		assert_int_equal(status.peers[i].flows.held, i);
+		assert_int_equal(status.peers[i].flows.refused, i + 1);
 		assert_true(status.peers[i].has_session);
 		assert_int_equal(status.peers[i].allowed_count, i == 3 ? 2 : 1);
 	}

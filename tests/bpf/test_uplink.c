@@ -2105,13 +2105,29 @@ static void a_reset_leaves_the_mapping_for_four_minutes(void **state)
 {
 	struct rig *rig = *state;
 	struct pkt_spec reply, in = connect_tcp(rig, &reply);
+	uint32_t flow;
+
+	in.tcp_flags = TCP_ACK;
+	flow = flow_of(rig, &in);
+	reply.tcp_flags = TCP_RST;
+	unsnat(rig, &in, &reply);
+	reply.tcp_flags = TCP_ACK;
+	unsnat(rig, &in, &reply);		/* it passes all the same */
+	expires_after(rig, flow, 240);
+}
+
+/* The same section: the time runs while no packets come. */
+static void a_reset_that_nobody_believed_cuts_nobody_off(void **state)
+{
+	struct rig *rig = *state;
+	struct pkt_spec reply, in = connect_tcp(rig, &reply);
 
 	reply.tcp_flags = TCP_RST;
 	unsnat(rig, &in, &reply);
 	reply.tcp_flags = TCP_ACK;
-	unsnat(rig, &in, &reply);		/* a forged one cuts nobody off */
+	unsnat(rig, &in, &reply);
 	in.tcp_flags = TCP_ACK;
-	expires_after(rig, flow_of(rig, &in), 240);
+	expires_after(rig, flow_of(rig, &in), 7440);
 }
 
 /* U11, RFC 4787 REQ-11 */
@@ -2331,6 +2347,27 @@ static void without_a_port_a_new_flow_is_refused_and_old_ones_go_on(void **state
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_NAT_PORTS);
 }
 
+static void a_peer_with_its_share_of_records_is_refused_and_another_is_not(void **state)
+{
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 50, .dport = 6);
+	struct rig *rig = *state;
+	struct rig_result r;
+
+	rig->config.flow_count = 9;
+	rig_config(rig);
+	for (uint16_t i = 0; i < 6; i++)
+		open_udp(rig, 0, ip4(CLIENT), 10 + i, ip4(GATEWAY), 6);
+	r = rig_from_peer(rig, 0, &inner);
+	refused(rig, &r, &inner);
+	assert_int_equal(nat_stats(rig).full_share, 1);
+	assert_int_equal(nat_stats(rig).full_table, 0);
+	inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 50, .dport = 6, .ip_options = 4);
+	r = rig_from_peer(rig, 0, &inner);
+	rig_ends(rig, &r, TALON_DIR_IN, TALON_NAT_SHARED_OUT);
+	open_udp(rig, 1, ip4(CLIENT1), 4, ip4(GATEWAY), 6);
+	open_udp(rig, 0, ip4(CLIENT), 10, ip4(GATEWAY), 6);
+}
+
 static void without_a_record_a_new_flow_is_refused_and_old_ones_go_on(void **state)
 {
 	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6);
@@ -2462,7 +2499,7 @@ static void every_end_was_reached(void **state)
 {
 	/* NOT_LINEAR: needs a kernel out of memory. SEGMENTED: tc only. NO_ROOM: XDP only, tc grows any frame. */
 	static const enum talon_end elsewhere[] = {
-		TALON_NOT_LINEAR, TALON_ACL_DENIED /* test_acl.c */, /* test_whose.c: */ TALON_ONWARD, TALON_BLACKHOLE, TALON_UNREACHABLE,
+		TALON_NOT_LINEAR, TALON_ACL_DENIED /* test_acl.c */, TALON_PREEMPTED /* test_preempted.c */, /* test_whose.c: */ TALON_ONWARD, TALON_BLACKHOLE, TALON_UNREACHABLE,
 		TALON_NO_FIB, TALON_FWD_DISABLED, TALON_NO_WAY_BACK, TALON_BAD_DESTINATION, /* test_endpoint.c: */ TALON_SOURCE_ROUTED,
 		TALON_MARTIAN, TALON_ENDPOINT_LOOP,
 	};
@@ -2567,6 +2604,7 @@ int main(void)
 		CASE(an_icmp_query_mapping_lives_a_minute),
 		CASE(a_tcp_connection_lives_as_long_as_rfc_5382_wants),
 		CASE(a_reset_leaves_the_mapping_for_four_minutes),
+		CASE(a_reset_that_nobody_believed_cuts_nobody_off),
 		CASE(an_endpoint_gets_the_same_port_again_whatever_others_did_meanwhile),
 		CASE(addresses_inside_the_payload_are_left_alone),
 		CASE(without_a_session_the_packet_waits_for_a_handshake),
@@ -2576,6 +2614,7 @@ int main(void)
 		CASE(an_endpoint_without_neighbour_is_answered_where_it_spoke_from),
 		CASE(a_new_generation_asks_for_the_way_again),
 		CASE(without_a_port_a_new_flow_is_refused_and_old_ones_go_on),
+		CASE(a_peer_with_its_share_of_records_is_refused_and_another_is_not),
 		CASE(without_a_record_a_new_flow_is_refused_and_old_ones_go_on),
 		CASE(a_flow_that_another_cpu_is_creating_is_not_created_twice),
 		CASE(a_session_of_a_peer_that_is_not_there_forwards_nothing),

@@ -508,6 +508,25 @@ static void tcp_lives_four_minutes_after_a_reset(void **state)
 	expires_after(IPPROTO_TCP, 240, &R, &A, true);
 }
 
+/* RFC 7857 section 2.2: the time runs while no packets come; only the ends know whether a RST was one of theirs. */
+static void a_reset_is_forgotten_once_both_sides_go_on(void **state)
+{
+	struct talon_flow *f = create(key_of(CLIENT, 1, REMOTE, 443, IPPROTO_TCP), NOW);
+
+	flow_touch_out(f, S, NOW);
+	flow_touch_in(f, S | A, NOW);
+	flow_touch_out(f, A, NOW);
+	flow_touch_in(f, R, NOW);
+	flow_touch_in(f, A, NOW);
+	assert_int_equal(flow_timeout_s(f), TALON_NAT_TCP_TRANSITORY_S);	/* one side alone: what was under way */
+	flow_touch_in(f, R, NOW);
+	flow_touch_out(f, A, NOW);
+	assert_int_equal(flow_timeout_s(f), TALON_NAT_TCP_TRANSITORY_S);
+	flow_touch_in(f, A, NOW);
+	assert_int_equal(flow_timeout_s(f), TALON_NAT_TCP_ESTABLISHED_S);
+	assert_int_equal(f->tcp, TALON_TCP_SYN_OUT | TALON_TCP_SYN_IN | TALON_TCP_ESTABLISHED);
+}
+
 static void a_packet_in_the_same_second_writes_nothing(void **state)
 {
 	struct talon_flow *f = create(key_of(CLIENT, 1, REMOTE, 443, IPPROTO_TCP), NOW);
@@ -1019,6 +1038,7 @@ int main(void)
 		T(an_icmp_query_lives_60_s),
 		T(tcp_lives_two_hours_four_minutes_when_established_and_four_minutes_when_not),
 		T(tcp_lives_four_minutes_after_a_reset),
+		T(a_reset_is_forgotten_once_both_sides_go_on),
 		T(a_packet_in_the_same_second_writes_nothing),
 		T(a_dead_record_is_reused_only_after_the_grace_period),
 		T(a_flow_can_start_anew_while_its_dead_record_waits),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -83,6 +84,14 @@ static int check_mtu(const struct controller *c, char *err, size_t errlen)
 	return 0;
 }
 
+/* PREEMPT_RT says so in the version's text, and later kernels in a file, too. */
+static bool kernel_is_realtime(void)
+{
+	struct utsname name;
+
+	return !access("/sys/kernel/realtime", F_OK) || (!uname(&name) && strstr(name.version, "PREEMPT_RT"));
+}
+
 /* What the datapath compares with and may change while we run: devices, their MACs and sizes, the node's address. */
 static int fill_links(struct controller *c, char *err, size_t errlen)
 {
@@ -120,7 +129,9 @@ static int fill_links(struct controller *c, char *err, size_t errlen)
 		mc->uplinks[i] = link.ifindex;
 		is_veth |= !strcmp(link.kind, "veth");
 	}
-	mc->flags &= ~(TALON_F_SNAT_OWN | TALON_F_HANDUP_TUNNEL);
+	mc->flags &= ~(TALON_F_SNAT_OWN | TALON_F_HANDUP_TUNNEL | TALON_F_PREEMPTIBLE);
+	if (kernel_is_realtime())
+		mc->flags |= TALON_F_PREEMPTIBLE;
 	if (config->snat_addr && config->snat_addr != mc->node_addr)
 		mc->flags |= TALON_F_SNAT_OWN;
 	/* What XDP_PASS hands up keeps the outer packet's checksum state, which on a veth may be an unfinished one. */
@@ -295,6 +306,9 @@ void start_hazards(struct controller *c)
 	if (check_mtu(c, why, sizeof(why)))
 		append(c->info.hazards, sizeof(c->info.hazards), "%s\n", why);
 	append(c->info.hazards, sizeof(c->info.hazards), "%s", c->ways.hazards);
+	if (c->map_config.flags & TALON_F_PREEMPTIBLE)
+		append(c->info.hazards, sizeof(c->info.hazards),
+		       "real-time kernel (PREEMPT_RT): packets that preempt each other on one CPU are dropped (preempted)\n");
 	if (c->ports_unknown)
 		append(c->info.hazards, sizeof(c->info.hazards),
 		       "this kernel cannot list sockets (no inet_diag), so SNAT may use ports of this host's own\n");

@@ -43,9 +43,9 @@ void nat_gc_init(struct nat_gc *gc, int prog_fd, int stats_fd);
  * @gc: state between the calls
  * @now_s: CLOCK_BOOTTIME, seconds
  *
- * Spreads a pass over NAT_GC_PASS_S seconds, or NAT_GC_HURRY_S where records are not plenty. Does one map lookup and no more while there are no flows. When flows
- * were refused for want of records it makes a whole pass at once, but not again before dead records can have become
- * free (TALON_FLOW_GRACE_S).
+ * Spreads a pass over NAT_GC_PASS_S seconds, or NAT_GC_HURRY_S where records are not plenty. Does one map lookup and
+ * no more while there are no flows. When flows were refused for want of records, or of a peer's share of them, it makes
+ * a whole pass at once, but not again before dead records can have become free (TALON_FLOW_GRACE_S).
  *
  * Return: number of flows that expired, or a negative errno.
  */

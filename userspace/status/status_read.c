@@ -266,22 +266,29 @@ static int read_peer_stats(const struct reading *r)
 	return ret;
 }
 
+/* Peers are in order of their slots, as what is read. */
 static int read_shares(const struct reading *r)
 {
-	__u32 entries;
-	int fd, ret = 0;
+	struct status *status = r->status;
+	struct talon_nat_peer shares[BATCH];
+	__u32 ids[BATCH], cursor = 0, entries;
+	bool is_first = true;
+	int fd, count = 0;
+	size_t at = 0;
 
-	fd = open_map(r, "nat_peers", sizeof(struct talon_nat_peer), &entries);
+	fd = open_map(r, "nat_peers", sizeof(shares[0]), &entries);
 	if (fd < 0)
 		return fd;
-	for (size_t i = 0; i < r->status->peer_count && !ret; i++) {
-		struct status_peer *peer = &r->status->peers[i];
-
-		if (bpf_map_lookup_elem(fd, &peer->id, &peer->flows))
-			ret = fail(r, "nat_peers", -errno);
-	}
+	do {
+		count = next_batch(fd, &cursor, is_first, ids, shares);
+		for (int i = 0; i < count && at < status->peer_count; i++) {
+			if (status->peers[at].id == ids[i])
+				status->peers[at++].flows = shares[i];
+		}
+		is_first = false;
+	} while (count == BATCH);
 	close(fd);
-	return ret;
+	return count < 0 ? fail(r, "nat_peers", count) : 0;
 }
 
 static int read_endpoints(const struct reading *r)

@@ -15,6 +15,7 @@ enum talon_config_flags {
 	TALON_F_KEEP_TAIL	= 1 << 4,	/* generic XDP: leave the tag behind the opened packet, tot_len tells the truth */
 	TALON_F_ACL		= 1 << 5,	/* packets from the mesh pass by access rules only; without it all do */
 	TALON_F_MANY_SOURCES	= 1 << 6,	/* some host route has a source other than node_addr: any own address may be one */
+	TALON_F_PREEMPTIBLE	= 1 << 15,	/* PREEMPT_RT: a program may be preempted by another one on its CPU */
 };
 
 /*
