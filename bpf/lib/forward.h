@@ -305,6 +305,17 @@ __noinline int forward_look(ctx_md *ctx, struct talon_pkt *pkt)
 	return pkt->kind == INNER_FLOW ? forward_track(ctx, pkt) : STEP_NEXT;
 }
 
+static __always_inline bool forward_has_mac(const __u8 *mac)
+{
+	return *(const __u16 *)mac || *(const __u16 *)(mac + 2) || *(const __u16 *)(mac + 4);
+}
+
+/* Must the kernel send it, with a neighbour of its own? From tc only where none is known. */
+static __always_inline bool forward_is_onward(bool onward, const __u8 *dmac)
+{
+	return onward && !(frame_is_tc() && forward_has_mac(dmac));
+}
+
 /* Out: the finished packet, with the MACs of its next hop. */
 static __always_inline int forward_send(ctx_md *ctx, struct talon_pkt *pkt, const __u8 *dmac, const __u8 *smac, __u32 ifindex)
 {
@@ -397,12 +408,12 @@ __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 			pkt->mtu = f->mtu;	/* the helper knows the device's only */
 		return forward_hold(ctx, pkt, TALON_EVENT_TOO_BIG, TALON_TOO_BIG);
 	}
-	if (f ? f->ifindex & TALON_FLOW_ONWARD : pkt->way.onward) {
+	if (f ? forward_is_onward(f->ifindex & TALON_FLOW_ONWARD, f->dmac) : forward_is_onward(pkt->way.onward, pkt->fib.dmac)) {
 		pkt->ifindex = f ? f->ifindex & ~TALON_FLOW_ONWARD : pkt->fib.ifindex;
 		return end(pkt, frame_onward_end(), ACTION_ONWARD);
 	}
 	if (f)
-		return forward_send(ctx, pkt, f->dmac, f->smac, f->ifindex);
+		return forward_send(ctx, pkt, f->dmac, f->smac, f->ifindex & ~TALON_FLOW_ONWARD);
 	return forward_send(ctx, pkt, pkt->fib.dmac, pkt->fib.smac, pkt->fib.ifindex);
 }
 

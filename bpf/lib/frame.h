@@ -209,16 +209,27 @@ static __always_inline enum talon_end frame_onward_end(void)
 
 #endif
 
-/* Does the device take frames that this hook redirects to it? From tc, any does. A device nobody has told of yet does not. */
-static __always_inline bool frame_redirects_to(__u32 ifindex)
+static __always_inline bool frame_is_tc(void)
 {
 #ifdef TALON_TC
 	return true;
 #else
+	return false;
+#endif
+}
+
+/* Does the device take frames that XDP redirects to it? One that nobody has told of yet does not. */
+static __always_inline bool frame_xdp_redirects_to(__u32 ifindex)
+{
 	struct talon_link *link = bpf_map_lookup_elem(&links, &ifindex);
 
 	return link && (link->flags & TALON_LINK_REDIRECT);
-#endif
+}
+
+/* The same for frames of this hook: from tc, any device does. */
+static __always_inline bool frame_redirects_to(__u32 ifindex)
+{
+	return frame_is_tc() || frame_xdp_redirects_to(ifindex);
 }
 
 /* How a frame goes back by the device that it came in by. */

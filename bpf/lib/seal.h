@@ -93,11 +93,11 @@ static __always_inline bool seal_is_loop(const struct talon_config *cfg, __u32 i
 	return ifindex == cfg->tunnel_ifindex || ifindex == cfg->tunnel_peer_ifindex;
 }
 
-/* How frames leave by the endpoint's device. */
+/* How frames leave by the endpoint's device from XDP: what is kept is for the programs of both hooks, whichever asked. */
 static __always_inline void seal_note_device(struct endpoint_copy *e)
 {
 	e->flags &= ~TALON_ENDPOINT_ONWARD;
-	if (!frame_redirects_to(e->ifindex))
+	if (!frame_xdp_redirects_to(e->ifindex))
 		e->flags |= TALON_ENDPOINT_ONWARD;
 }
 
@@ -429,7 +429,7 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	if (pkt->tot_len)
 		ps->tx_data_ns = pkt->now_ns;
 	pkt->ifindex = e->ifindex;
-	if (!(e->flags & TALON_ENDPOINT_ONWARD))
+	if (!(e->flags & TALON_ENDPOINT_ONWARD) || frame_is_tc())
 		return end(pkt, seal_end(pkt), ACTION_SEND);
 	return end(pkt, seal_end(pkt) == TALON_FORWARDED ? frame_onward_end() : seal_end(pkt), ACTION_ONWARD);
 }

@@ -167,12 +167,45 @@ static __always_inline bool session_sum_is_right(__u64 sum)
 #define INNER_OPTION_LSRR	131	/* RFC 791 section 3.1, RFC 7126 sections 4.3 and 4.4: to be dropped */
 #define INNER_OPTION_SSRR	137
 
+struct option_walk {
+	ctx_md	*ctx;
+	__u32	off;		/* of the option in hand */
+	__u32	last;		/* end of the options */
+	__u32	reason;		/* to drop; TALON_END_COUNT: none */
+};
+
+/* One option: on to the next, or stop. A callback, so that it is verified once and not once per option. */
+static long option_step(__u64 i, struct option_walk *w)
+{
+	__u8 *option = frame_at(w->ctx, w->off, 1);
+
+	if (w->off >= w->last || !option || !*option)	/* end of list */
+		return 1;
+	if (*option == 1) {	/* no operation */
+		w->off++;
+		return 0;
+	}
+	w->reason = TALON_SOURCE_ROUTED;
+	if (*option == INNER_OPTION_LSRR || *option == INNER_OPTION_SSRR)
+		return 1;
+	w->reason = TALON_BAD_INNER;
+	option = frame_at(w->ctx, w->off, 2);
+	if (!option || option[1] < 2)
+		return 1;
+	w->off += option[1];
+	if (w->off > w->last)
+		return 1;
+	w->reason = TALON_END_COUNT;
+	return 0;
+}
+
 /* The options of an inner header, which lies behind the Ethernet header. STEP_NEXT, or done. */
 __noinline int session_check_options(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	__u8 option[INNER_OPTIONS_MAX + 4] = {};
 	struct iphdr *ip;
-	__u32 len, next = 0;
+	struct option_walk walk = { .ctx = ctx, .off = L3_OFF + sizeof(*ip), .reason = TALON_END_COUNT };
+	__u32 len;
 	__u64 sum;
 
 	if (!pkt)
@@ -193,22 +226,9 @@ __noinline int session_check_options(ctx_md *ctx, struct talon_pkt *pkt)
 		sum += ((__u32 *)option)[i];
 	if (!session_sum_is_right(sum))
 		return drop(pkt, TALON_INNER_CHECKSUM);
-	for (__u32 i = 0; i < INNER_OPTIONS_MAX; i++) {
-		if (i >= len || (i == next && !option[i]))	/* end of list */
-			return STEP_NEXT;
-		if (i != next)
-			continue;
-		if (option[i] == INNER_OPTION_LSRR || option[i] == INNER_OPTION_SSRR)
-			return drop(pkt, TALON_SOURCE_ROUTED);
-		if (option[i] == 1) {	/* no operation */
-			next++;
-			continue;
-		}
-		next += option[i + 1];
-		if (option[i + 1] < 2 || next > len)
-			return drop(pkt, TALON_BAD_INNER);
-	}
-	return STEP_NEXT;
+	walk.last = walk.off + len;
+	bpf_loop(INNER_OPTIONS_MAX, option_step, &walk, 0);
+	return walk.reason == TALON_END_COUNT ? STEP_NEXT : drop(pkt, walk.reason);
 }
 
 /* By the relay's own addresses; what else comes by that link is what the controller's socket got, with the addresses it had. */

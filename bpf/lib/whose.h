@@ -142,10 +142,8 @@ static __always_inline int whose_device(struct talon_pkt *pkt, bool masqueraded)
 		pkt->way.no_neigh = 0;
 		pkt->way.onward = 1;
 	}
-#ifndef TALON_TC
-	if (!(flags & TALON_LINK_REDIRECT))
+	if (!(flags & TALON_LINK_REDIRECT))	/* noted whichever hook asks: the flow's record serves both */
 		pkt->way.onward = 1;
-#endif
 	return WHOSE_DEVICE;
 }
 

@@ -123,6 +123,7 @@ test_a_pod_of_this_node_is_a_peer_like_any_other() {
 	up
 	now_slow 40 all_answered pod "${MESH[node]}" 40
 	all_answered pod "${MESH[node]}" 40 -s 1392
+	all_answered pod $GW 40		# whose answers are sealed in XDP, after tc has found the way
 	equal "endpoint in status" 10.244.1.2 "$(peer_field pod endpoint | cut -d: -f1)"
 	nothing_lost
 }
