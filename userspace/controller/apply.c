@@ -267,8 +267,9 @@ static int close_allowed(struct controller *c, const struct plane_state *state)
 
 	for (size_t i = 0; i < c->allowed.count && !ret; i++) {
 		const struct prefix *p = &c->allowed.list[i];
+		uint32_t peer = TALON_ALLOWED_PEER(p->value);
 
-		if (p->value < c->peers_max && c->infos[p->value].present && prefixes_find(&networks, p->addr, p->len))
+		if (peer < c->peers_max && c->infos[peer].present && prefixes_find(&networks, p->addr, p->len))
 			ret = prefixes_add(&kept, htonl(p->addr), p->len, p->value);
 	}
 	if (!ret)

@@ -308,11 +308,7 @@ void uplinks_raise_tunnel(struct controller *c)
 /* Networks for which packets of peers are routed on; what this host serves itself needs no forwarding. */
 static bool forwards(const struct controller *c)
 {
-	for (size_t i = 0; i < c->routes.count; i++) {
-		if (!(c->routes.list[i].value & TALON_ROUTE_LOCAL))
-			return true;
-	}
-	return false;
+	return c->routes.count > 0;
 }
 
 void uplinks_check_forwarding(struct controller *c)

@@ -98,7 +98,6 @@ TALON_ASSERT_SIZE(struct talon_lpm4, 8);
 
 enum talon_route_flags {
 	TALON_ROUTE_MASQUERADE	= 1 << 0,	/* the source becomes an address of this host's */
-	TALON_ROUTE_LOCAL	= 1 << 1,	/* served by this host: hand it up with its mesh source */
 };
 
 struct talon_route {
