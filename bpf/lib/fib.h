@@ -44,6 +44,21 @@ static __always_inline void fib_note_next_hop(struct talon_pkt *pkt)
 		*used = now;
 }
 
+/* The host's own route to @addr, or NULL. */
+static __always_inline struct talon_host_route *fib_host_route4(__be32 addr)
+{
+	struct talon_lpm4 key = { .prefixlen = 32, .addr = addr };
+
+	return bpf_map_lookup_elem(&host4, &key);
+}
+
+/* The helper overlooks a route's MTU that is not locked; forwarding obeys it (ip_dst_mtu_maybe_forward). @route_mtu 0: it has none. */
+static __always_inline void fib_obey_mtu(struct talon_pkt *pkt, __u32 route_mtu)
+{
+	if (route_mtu && (!pkt->mtu || route_mtu < pkt->mtu))
+		pkt->mtu = route_mtu;
+}
+
 /*
  * Asks for the way from @src to @dst (IPv4, network order). The answer is in pkt->fib (ifindex, smac, dmac) and pkt->mtu.
  * pkt->mtu is 0 where there is no next hop to send to. Returns a BPF_FIB_LKUP_RET_ code or a negative errno. On _NO_NEIGH pkt->fib has ifindex

@@ -109,6 +109,7 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
 	struct endpoint_copy *e;
+	struct talon_host_route *host;
 	bool moved = false, has_device;
 	int ret;
 
@@ -140,10 +141,13 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 		moved = true;
 	}
 
-	if (e->family == AF_INET)
+	if (e->family == AF_INET) {
+		host = fib_host_route4(e->remote.word[0]);
 		ret = fib_lookup4(ctx, pkt, e->local.word[0], e->remote.word[0]);
-	else
+		fib_obey_mtu(pkt, host ? host->mtu : 0);
+	} else {
 		ret = fib_lookup6(ctx, pkt, &e->local, &e->remote);
+	}
 	has_device = ret == BPF_FIB_LKUP_RET_SUCCESS || ret == BPF_FIB_LKUP_RET_FRAG_NEEDED;
 	if ((has_device || ret == BPF_FIB_LKUP_RET_NO_NEIGH) && seal_is_loop(cfg, pkt->fib.ifindex))
 		return TALON_ENDPOINT_LOOP;

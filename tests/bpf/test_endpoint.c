@@ -208,6 +208,23 @@ static void what_is_too_large_for_the_path_is_answered_to_the_host(void **state)
 	pkt_equal(&got, &large);
 }
 
+/* The FIB helper does not tell of it, the host's routes do. */
+static void a_routes_mtu_that_is_not_locked_counts_for_the_endpoint_too(void **state)
+{
+	struct talon_lpm4 key = { .prefixlen = 32, .addr = ip4("203.0.113.5") };
+	struct talon_host_route route = { .source = ip4(NODE), .kind = TALON_HOST_UNICAST, .prefixlen = 32, .mtu = 1160 };
+	struct packet small = to_client(9, 0), large = to_client(1101 - 28, PKT_DF);
+	struct rig *rig = *state;
+	struct rig_result r;
+
+	rig_put(rig, "host4", &key, &route);
+	rig_from_host(rig, &small);
+	assert_int_equal(read_endpoint(rig, 0).mtu, 1100);
+	r = rig_from_host(rig, &large);
+	rig_ends(rig, &r, TALON_DIR_TUNNEL, TALON_ICMP_SENT);
+	judge_error(&r, 14, &large, ip4(CLIENT), 1100);
+}
+
 static void what_may_be_cut_is_cut_for_the_path(void **state)
 {
 	struct packet small = to_client(9, 0), large = to_client(1101 - 28, 0);
@@ -639,6 +656,7 @@ int main(void)
 		CASE(what_our_own_port_sends_is_not_carried_through_the_tunnel),
 		CASE(next_hops_that_are_used_are_known),
 		CASE(what_is_too_large_for_the_path_is_answered_to_the_host),
+		CASE(a_routes_mtu_that_is_not_locked_counts_for_the_endpoint_too),
 		CASE(what_may_be_cut_is_cut_for_the_path),
 		CASE(the_first_packet_by_a_narrower_way_does_not_leave_too_large),
 		CASE(replies_from_the_wire_are_compared_with_the_path_to_their_peer),
