@@ -375,6 +375,34 @@ static void the_wire_reaches_a_peer_unless_it_means_us_or_a_network_of_ours(void
 	}
 }
 
+/* What a peer gets by a device that takes no redirected frames is sealed in tc: the packet goes there as it is. */
+static void what_cannot_be_sent_sealed_from_xdp_is_sealed_in_tc(void **state)
+{
+	struct packet in = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2, .payload = 1200), want;
+	static const uint8_t mac[6] = TALON_ONWARD_MAC;
+	struct rig *rig = *state;
+	struct talon_onward head;
+	struct rig_result r;
+
+	rig->config.flags |= TALON_F_PLAIN_ROUTES;
+	rig_link(rig, rig->eth0, rig_mac, 1500, TALON_LINK_UPLINK | TALON_LINK_PROGRAM);
+	rig_bump(rig);
+	r = rig_from_wire(rig, &in);
+	if (rig->hook != RIG_XDP) {
+		rig_opened(rig, &r, 0);
+		return;
+	}
+	assert_int_equal(r.verdict, RIG_SEND);
+	assert_int_equal(r.ifindex, rig->wt0);
+	rig_ends(rig, &r, TALON_DIR_OUT, TALON_ONWARD);
+	memcpy(&head, r.frame.bytes, sizeof(head));
+	assert_memory_equal(head.dmac, mac, 6);
+	assert_memory_equal(head.ifindex, &rig->wt0, 4);
+	want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2, .payload = 1200, .ttl = 63);
+	assert_int_equal(r.frame.len, 14 + want.len);
+	assert_memory_equal(r.frame.bytes + 14, want.bytes, want.len);
+}
+
 static uint16_t snat_port(const struct rig_result *r)
 {
 	return r->frame.bytes[14 + 20] << 8 | r->frame.bytes[14 + 21];
@@ -570,6 +598,7 @@ int main(void)
 		cmocka_unit_test(rules_for_this_host_open_nothing_else),
 		cmocka_unit_test(without_a_rule_nothing_is_open),
 		CASE(the_wire_reaches_a_peer_unless_it_means_us_or_a_network_of_ours),
+		CASE(what_cannot_be_sent_sealed_from_xdp_is_sealed_in_tc),
 		CASE(replies_to_any_source_come_back),
 		CASE(a_flow_whose_source_is_gone_ends_and_begins_anew),
 		CASE(a_flow_whose_port_left_the_range_ends_and_begins_anew),

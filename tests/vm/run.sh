@@ -22,7 +22,7 @@ build=$(cd "$build" && pwd)
 export BUILD=$build
 
 tools="dash ip tc bpftool ethtool wg xdp-loader nft ping nsenter"
-modules="veth bridge wireguard sch_ingress cls_bpf act_gact nf_tables nft_chain_nat nft_masq"
+modules="veth bridge 8021q wireguard sch_ingress cls_bpf act_gact nf_tables nft_chain_nat nft_masq"
 libbpf_objects=$(dirname "$(find /usr/lib -name xdp-dispatcher.o 2>/dev/null | head -n 1)")
 
 missing() {

@@ -140,6 +140,32 @@ static void check_offloads(struct report *report, const char *name)
 		    name, name);
 }
 
+struct vlan_search {
+	int lower;
+	char name[IFNAMSIZ];		/* of a VLAN device on it; empty: none */
+};
+
+static void look_for_vlan(const struct net_link *link, void *user)
+{
+	struct vlan_search *search = user;
+
+	if (link->lower == search->lower && !strcmp(link->kind, "vlan"))
+		memcpy(search->name, link->name, sizeof(search->name));
+}
+
+/* XDP sees such a frame without its tag, and nothing says that it had one. */
+static void check_vlans(struct report *report, const struct net_link *link)
+{
+	struct vlan_search search = { .lower = link->ifindex };
+	uint32_t flags;
+
+	if (link->xdp_mode != XDP_ATTACHED_DRV || ethtool_get(link->name, ETHTOOL_GFLAGS, &flags) || !(flags & ETH_FLAG_RXVLAN) ||
+	    net_link_list(look_for_vlan, &search) || !search.name[0])
+		return;
+	say(report, "%s takes VLAN tags off before XDP, which then takes packets of %s for its own (ethtool -K %s rxvlan off)", link->name,
+	    search.name, link->name);
+}
+
 static void check_uplink(struct report *report, const char *name)
 {
 	struct net_link link;
@@ -150,6 +176,7 @@ static void check_uplink(struct report *report, const char *name)
 	}
 	check_kind(report, &link);
 	check_offloads(report, name);
+	check_vlans(report, &link);
 	check_filter(report, name);
 }
 

@@ -31,6 +31,21 @@ kernel_says_mode() {
 	esac
 }
 
+# Hazards are looked at once a minute, and when the programs are attached: so before Talon starts.
+vlan_is_named() {
+	node_status -d >/tmp/status.txt
+	grep -q "eth0 takes VLAN tags off before XDP, which then takes packets of eth0.5 for its own" /tmp/status.txt
+}
+
+vlan_scenario() {
+	check "vlan: the network comes up" network_up || return
+	check "vlan: a VLAN device on the uplink" ip -n node link add link eth0 name eth0.5 type vlan id 5
+	check "vlan: Talon becomes ready" node_up responder "Datapath = xdp"
+	check "vlan: tags that the device takes off are a hazard" vlan_is_named || cat /tmp/status.txt
+	check "vlan: down" node_down
+	network_down
+}
+
 scenario() {
 	mode=$1
 	check "$mode: the network comes up" network_up || return
@@ -50,4 +65,5 @@ for mode in $modes; do
 	scenario $mode
 	network_down
 done
+vlan_scenario
 finish
