@@ -44,8 +44,6 @@ int talon_onward(struct __sk_buff *ctx)
 	__builtin_memcpy(&ifindex, frame->ifindex, sizeof(ifindex));
 	if (!ifindex)
 		return VERDICT_DROP;
-	if (ifindex == ctx->ifindex)	/* to be sealed at the other end of the pair */
-		return bpf_redirect(ifindex, 0);
 	return frame->proto == bpf_htons(ETH_P_ARP) ? send_arp(ctx, ifindex) : bpf_redirect_neigh(ifindex, NULL, 0, 0);
 }
 

@@ -193,16 +193,6 @@ static __always_inline int seal_too_big(ctx_md *ctx, struct talon_pkt *pkt)
 }
 
 /*
- * XDP cannot send by the endpoint's device: the packet goes through the tunnel device, as the host's own do, and its program seals it in tc. As it
- * is, for what is sealed is larger than that device takes.
- */
-static __always_inline int seal_elsewhere(struct talon_pkt *pkt, const struct talon_config *cfg)
-{
-	pkt->ifindex = cfg->tunnel_ifindex;
-	return end(pkt, TALON_ONWARD, ACTION_ONWARD);
-}
-
-/*
  * Before the AEAD: session, endpoint and the counter that only this packet gets. Moves the frame's start so that ciphertext is written
  * AEAD_SEAL_SHIFT bytes ahead of where plaintext is read: frames need not grow at the end (facts: tailroom varies per packet).
  * pkt->tot_len is the inner length, 0 for a keepalive.
@@ -231,9 +221,6 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 	pkt->aead.mtu = mtu_within_tunnel(cfg, pkt->endpoint.mtu);
 	if (pkt->tot_len > pkt->aead.mtu)
 		return seal_too_big(ctx, pkt);
-
-	if ((pkt->endpoint.flags & TALON_ENDPOINT_ONWARD) && !frame_is_tc())
-		return seal_elsewhere(pkt, cfg);
 
 	pkt->outer_tos = 0;
 	if (pkt->tot_len) {
@@ -446,7 +433,9 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	if (pkt->tot_len)
 		ps->tx_data_ns = pkt->now_ns;
 	pkt->ifindex = e->ifindex;
-	return end(pkt, seal_end(pkt), ACTION_SEND);
+	if (!(e->flags & TALON_ENDPOINT_ONWARD) || frame_is_tc())
+		return end(pkt, seal_end(pkt), ACTION_SEND);
+	return end(pkt, seal_end(pkt) == TALON_FORWARDED ? frame_onward_end() : seal_end(pkt), ACTION_ONWARD);
 }
 
 #endif
