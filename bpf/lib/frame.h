@@ -187,7 +187,7 @@ static __always_inline int frame_send(ctx_md *ctx, const struct talon_config *cf
 	return bpf_redirect(ifindex, 0);
 }
 
-/* Through the tunnel pair: the program at the other end sends the frame on from tc (config_types.h, onward frames). */
+/* Through the relay pair: the program at the other end sends the frame on from tc (config_types.h, onward frames). */
 static __always_inline int frame_send_onward(ctx_md *ctx, const struct talon_config *cfg, __u32 ifindex)
 {
 	static const __u8 mac[6] = TALON_ONWARD_MAC;
@@ -199,7 +199,7 @@ static __always_inline int frame_send_onward(ctx_md *ctx, const struct talon_con
 	head->smac[0] = 2;
 	head->smac[1] = 0;
 	__builtin_memcpy(head->ifindex, &ifindex, sizeof(ifindex));
-	return bpf_redirect(cfg->tunnel_peer_ifindex, 0);
+	return bpf_redirect(cfg->relay_ifindex, 0);
 }
 
 static __always_inline enum talon_end frame_onward_end(void)

@@ -438,29 +438,32 @@ static bool arrives(int fd, const uint8_t *bytes, size_t len)
 	return false;
 }
 
-/* As the datapath writes it; the next hop is on s0, which takes no redirected frames, and its MAC is not known yet. */
+/*
+ * As the datapath writes it; the next hop is on s0, which takes no redirected frames, and its MAC is not known yet. As long as a sealed packet, for which the
+ * tunnel has no room.
+ */
 static void an_onward_frame_leaves_by_the_device_that_it_names(void **state)
 {
 	static const uint8_t mac[6] = TALON_ONWARD_MAC;
-	uint8_t frame[ETH_HLEN + 40] = {}, *ip = frame + ETH_HLEN;
+	uint8_t frame[ETH_HLEN + 1480] = {}, *ip = frame + ETH_HLEN;
 	struct talon_onward *onward = (struct talon_onward *)frame;
 	uint32_t to;
 	int in, out;
 
 	run("ip netns add far; ip link add s0 type veth peer name s1; ip link set s1 netns far; ip link set s0 up; ip addr add 10.40.0.1/24 dev s0;"
 	    "ip -n far link set s1 address 02:00:00:00:00:77; ip -n far link set s1 up; ip -n far addr add 10.40.0.2/24 dev s1");
-	assert_int_equal(programs_at("wt0"), 1);
-	in = packet_socket("wt0p");
+	assert_int_equal(programs_at("wt0rp"), 1);
+	in = packet_socket("wt0r");
 	out = packet_socket("s0");	/* hears what leaves */
 	to = index_of("s0");
 	memcpy(onward->dmac, mac, 6);
 	onward->smac[0] = 2;
 	memcpy(onward->ifindex, &to, sizeof(to));
 	onward->proto = htons(ETH_P_IP);
-	memcpy(ip, "\x45\x00\x00\x28\x12\x34\x40\x00\x3f\x11", 10);
+	memcpy(ip, "\x45\x00\x05\xc8\x12\x34\x40\x00\x3f\x11", 10);
 	memcpy(ip + 12, "\x0a\x28\x00\x01\x0a\x28\x00\x02", 8);
 	assert_int_equal(send(in, frame, sizeof(frame), 0), sizeof(frame));
-	wait_for(arrives(out, ip, 40));
+	wait_for(arrives(out, ip, 1480));
 	close(in);
 	close(out);
 	run("ip netns del far");

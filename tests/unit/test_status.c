@@ -243,8 +243,8 @@ static const char detail[] =
 	"\n"
 	"Devices:\n"
 	"  eth0: uplink, frames leave by redirect, source 192.168.1.221\n"
-	"  flannel.1: side device, frames leave through wt0, source 10.42.0.0\n"
-	"  eth1: uplink, frames leave through wt0, source -\n"
+	"  flannel.1: side device, frames leave through wt0r, source 10.42.0.0\n"
+	"  eth1: uplink, frames leave through wt0r, source -\n"
 	"  docker0: no program, frames leave by redirect, source 172.17.0.1\n"
 	"\n";
 
@@ -309,8 +309,8 @@ static const char json_head[] =
 	"{\"kind\":\"xdp\",\"device\":\"eth0\",\"ifindex\":2,\"attached\":true},"
 	"{\"kind\":\"tcx\",\"device\":\"wt0p\",\"ifindex\":9,\"attached\":true}],"
 	"\"devices\":[{\"device\":\"eth0\",\"ifindex\":2,\"role\":\"uplink\",\"program\":true,\"frames\":\"redirect\",\"source\":\"192.168.1.221\"},"
-	"{\"device\":\"flannel.1\",\"ifindex\":5,\"role\":\"side\",\"program\":true,\"frames\":\"tunnel\",\"source\":\"10.42.0.0\"},"
-	"{\"device\":\"eth1\",\"ifindex\":6,\"role\":\"uplink\",\"program\":false,\"frames\":\"tunnel\",\"source\":null},"
+	"{\"device\":\"flannel.1\",\"ifindex\":5,\"role\":\"side\",\"program\":true,\"frames\":\"relay\",\"source\":\"10.42.0.0\"},"
+	"{\"device\":\"eth1\",\"ifindex\":6,\"role\":\"uplink\",\"program\":false,\"frames\":\"relay\",\"source\":null},"
 	"{\"device\":\"docker0\",\"ifindex\":7,\"role\":\"none\",\"program\":false,\"frames\":\"redirect\",\"source\":\"172.17.0.1\"}]},"
 	"\"uplinks\":[\"eth0\",\"eth1\"],\"interface\":\"wt0\",\"mtu\":1280,\"address\":\"100.64.0.1/10\","
 	"\"publicKey\":\"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=\",\"listenPort\":51820,"

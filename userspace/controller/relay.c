@@ -2,6 +2,7 @@
 // The far end of the relay link: sealed packets are read there from a ring, those that came over a relay, or by our socket, are written there as frames.
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <netinet/ip.h>
@@ -100,6 +101,23 @@ static void read_ring(void *ctx, uint32_t events)
 		c->plane_events.relay_flush(c->plane_ctx);
 }
 
+/* Frames that only pass here on their way to a device (config_types.h, onward frames) are not the relay's. */
+static int leave_onward(int fd)
+{
+	static const uint8_t mac[ETH_ALEN] = TALON_ONWARD_MAC;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)mac[0] << 24 | mac[1] << 16 | mac[2] << 8 | mac[3], 0, 3),
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mac[4] << 8 | mac[5], 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, ~0U),
+	};
+	const struct sock_fprog prog = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) ? -errno : 0;
+}
+
 /*
  * Version 2 of the ring gives each packet at once; version 3 would hold them back until a block is full or a timer of whole jiffies ends.
  */
@@ -109,6 +127,7 @@ static int open_ring(struct relay_link *r, int ifindex, uint32_t mtu)
 	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = ifindex };
 	struct tpacket_req req = { .tp_block_size = BLOCK_LEN, .tp_block_nr = RING_LEN / BLOCK_LEN };
 	void *ring;
+	int ret;
 
 	req.tp_frame_size = TPACKET_ALIGN(TPACKET2_HDRLEN + 32 + ETH_HLEN + mtu);
 	if (req.tp_frame_size > BLOCK_LEN)
@@ -119,6 +138,9 @@ static int open_ring(struct relay_link *r, int ifindex, uint32_t mtu)
 	if (r->rx < 0)
 		return -errno;
 	setsockopt(r->rx, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));	/* what we write there ourselves */
+	ret = leave_onward(r->rx);
+	if (ret)
+		return ret;
 	if (setsockopt(r->rx, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) ||
 	    setsockopt(r->rx, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)))
 		return -errno;

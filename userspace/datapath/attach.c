@@ -243,7 +243,7 @@ static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, en
 	return 0;
 }
 
-/* An end of the tunnel. */
+/* An end of a pair of ours. */
 static int attach_end(struct datapath *dp, const char *device, int ifindex, enum object_id object, struct undo *undo, char *err, size_t errlen)
 {
 	struct hook hook = {
@@ -253,7 +253,7 @@ static int attach_end(struct datapath *dp, const char *device, int ifindex, enum
 	int ret;
 
 	if (!ifindex) {
-		snprintf(err, errlen, "tunnel device %s was not made yet", dp->tunnel.name);
+		snprintf(err, errlen, "device %s was not made yet", device);
 		return -ENODEV;
 	}
 	ret = kind == HOOK_TCX ? tcx_attach(&hook) : clsact_attach(&hook);
@@ -267,10 +267,10 @@ static int attach_end(struct datapath *dp, const char *device, int ifindex, enum
 
 static int attach_tunnel(struct datapath *dp, struct undo *undo, char *err, size_t errlen)
 {
-	const struct datapath_tunnel_info *tunnel = &dp->tunnel;
-	int ret = attach_end(dp, tunnel->name, tunnel->ifindex, OBJECT_ONWARD, &undo[0], err, errlen);
+	int ret = attach_end(dp, dp->tunnel.far_name, dp->tunnel.far_ifindex, OBJECT_TUNNEL, &undo[1], err, errlen);
 
-	return ret ? ret : attach_end(dp, tunnel->far_name, tunnel->far_ifindex, OBJECT_TUNNEL, &undo[1], err, errlen);
+	/* Onward frames may be sealed ones, which do not fit through the tunnel. */
+	return ret || !dp->has_relay ? ret : attach_end(dp, dp->relay.far_name, dp->relay.far_ifindex, OBJECT_ONWARD, &undo[0], err, errlen);
 }
 
 /*
@@ -292,7 +292,8 @@ static int attach_relay(struct datapath *dp, struct undo *undo, char *err, size_
 
 static bool is_wanted(const struct datapath *dp, int ifindex)
 {
-	if (ifindex == dp->tunnel.far_ifindex || ifindex == dp->tunnel.ifindex || side_is_wanted(dp, ifindex) || (dp->has_relay && ifindex == dp->relay.ifindex))
+	if (ifindex == dp->tunnel.far_ifindex || side_is_wanted(dp, ifindex) ||
+	    (dp->has_relay && (ifindex == dp->relay.ifindex || ifindex == dp->relay.far_ifindex)))
 		return true;
 	for (unsigned i = 0; i < dp->uplink_count; i++)
 		if (dp->uplinks[i].ifindex == ifindex)

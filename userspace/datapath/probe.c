@@ -119,8 +119,8 @@ int datapath_verify(struct datapath *dp, char *text, size_t len)
 
 	text[0] = '\0';
 	worst = judge(verify_hook(dp, tc, dp->tunnel.far_ifindex), dp->tunnel.far_name, "tunnel", text, len);
-	if (worst >= 0) {
-		ret = judge(verify_hook(dp, tc, dp->tunnel.ifindex), dp->tunnel.name, "tunnel", text, len);
+	if (dp->has_relay && worst >= 0) {
+		ret = judge(verify_hook(dp, tc, dp->relay.far_ifindex), dp->relay.far_name, "onward", text, len);
 		worst = ret < 0 || ret > worst ? ret : worst;
 	}
 	for (unsigned i = 0; i < dp->uplink_count && worst >= 0; i++) {

@@ -55,7 +55,7 @@ const char *status_way_out(const struct status *status, const struct status_devi
 {
 	if (device->flags & TALON_LINK_REDIRECT)
 		return "redirect";
-	return strncmp(status->info.mode, "xdp", 3) ? "tc" : "tunnel";
+	return strncmp(status->info.mode, "xdp", 3) ? "tc" : "relay";
 }
 
 bool status_is_attached(const struct status *status)

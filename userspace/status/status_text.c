@@ -162,9 +162,10 @@ static void print_device(FILE *out, const struct status *status, const struct st
 	fprintf(out, "  ");
 	show_text(out, device->name, sizeof(device->name));
 	fprintf(out, ": %s, frames leave ", device->flags & TALON_LINK_UPLINK ? "uplink" : status_is_side(device) ? "side device" : "no program");
-	if (!strcmp(way, "tunnel")) {
+	if (!strcmp(way, "relay")) {
 		fprintf(out, "through ");
 		show_text(out, status->info.tunnel, sizeof(status->info.tunnel));
+		fputc('r', out);
 	} else {
 		fprintf(out, "by %s", way);
 	}

@@ -76,9 +76,10 @@ TALON_ASSERT_SIZE(struct talon_link, 16);
 #define TALON_LINKS_MAX	4096
 
 /*
- * Onward frames. What XDP has to send by a device that takes no redirected frames goes into the tunnel pair instead: it comes in at
- * wt0, where the program at tc ingress sends it on, neighbour resolution included. The Ethernet header says where: this destination,
- * which no device has, so that the host's stack leaves the frame alone should the program be missing; the source holds the device.
+ * Onward frames. What XDP has to send by a device that takes no redirected frames goes into the relay pair instead, whose MTU has room for
+ * sealed packets as the tunnel's has not: it comes in at wt0rp, where the program at tc ingress sends it on, neighbour resolution included. The
+ * Ethernet header says where: this destination, which no device has, so that the host's stack leaves the frame alone should the program be
+ * missing; the source holds the device.
  */
 #define TALON_ONWARD_MAC	{ 0x02, 't', 'a', 'l', 'o', 'n' }
 

@@ -12,7 +12,7 @@
 #define TALON_ENDS(X)										\
 	X(FORWARDED,	"forwarded",	0, "decrypted or sealed, translated and sent on")	\
 	X(LOCAL,	"local",	0, "decrypted and handed up to this host")		\
-	X(ONWARD,	"onward",	0, "sent on through the tunnel device, to one that takes no redirected frames") \
+	X(ONWARD,	"onward",	0, "sent on through the relay link, to a device that takes no redirected frames") \
 	X(KEEPALIVE,	"keepalive",	0, "authenticated, empty")				\
 	X(TO_CONTROLLER, "to_controller", 0, "handshake message, STUN or joined data, left to the controller's socket") \
 	X(HELD,		"held",		0, "given to the controller until a session or next hop is there") \
