@@ -281,11 +281,13 @@ reference_up() { # HOST FILE
 	wg setconf "$d" "$RUN/reference.conf"
 	ip -n "$P-$1" addr add "${MESH[$1]}/10" dev "$d"
 	ip -n "$P-$1" link set "$d" mtu 1420 up
+	# Several errors in a second are asked for below; how many the kernel grants is not what is compared.
+	in_ns "$1" sysctl -qw net.ipv4.icmp_ratelimit=0
 	in_ns "$1" nft -f - <<-END
 		table ip reference {
 			chain translate {
 				type nat hook postrouting priority srcnat;
-				ip saddr 100.64.0.0/10 ip daddr { $(awk '/^Route.* masquerade/ { printf "%s%s", n++ ? ", " : "", $3 }' "$2") } masquerade
+				ip saddr 100.64.0.0/10 ip daddr != 100.64.0.0/10 ip daddr { $(awk '/^Route.* masquerade/ { printf "%s%s", n++ ? ", " : "", $3 }' "$2") } masquerade
 			}
 		}
 	END

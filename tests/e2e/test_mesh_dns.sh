@@ -12,7 +12,7 @@ setup() {
 	servers_up gw
 	# Names that go to the mesh's own name server are those that the members look up themselves.
 	spawn dns-mesh mesh $DNS serve $MESH_HOST "mgmt.example.test=$MESH_HOST,drop6" '*.fails.test=fail'
-	spawn dns gw $DNS serve $GW "app.example.test=$GW" 'app.example.test/txt=hello mesh' 'app.example.test/mx=10 mail.example.test' \
+	spawn dns gw $DNS serve $GW "app.example.test=$GW" "node.example.test=$NODE" 'app.example.test/txt=hello mesh' 'app.example.test/mx=10 mail.example.test' \
 		'_ldap._tcp.example.test/srv=0 100 389 dc.example.test' 'www.example.test/cname=app.example.test' \
 		'1.0.0.10.example.test/ptr=app.example.test' 'example.test/ns=ns.example.test' '*.hijack.test=10.6.6.6' '*.each.test=each'
 	spawn dns-other gw $DNS serve $OTHER "late.example.test=$OTHER" "mgmt.example.test=$MESH_HOST"
@@ -48,6 +48,27 @@ test_only_the_name_itself_leaves_the_host() {
 	equal "a name that is not there" 3 "$(asked lap gone.example.test)"
 	grep -qx gone.example.test "$RUN/log/dns"
 	not grep -q hijack "$RUN/log/dns"
+}
+
+denials() { member_says node .talon.datapath.packets.in.acl_denied; }
+
+# The forwarder opens what it answers. An answer that is the node's own address opens no service of the node.
+test_a_name_that_is_the_nodes_own_address_opens_nothing_of_the_node() {
+	local before
+	finally "mesh policy default; mesh unroute lan; stop http-node-$NODE; stop udp-node-$NODE"
+	servers_up node
+	mesh policy default sources=lap destinations=node protocol=udp ports=9
+	mesh route lan peer=node network=192.168.1.0/24 acl=lap:udp:9
+	settled node lap
+	equal "the node's name" "0 $NODE" "$(asked lap node.example.test)"
+	equal "the gateway's name" "0 $GW" "$(asked lap app.example.test)"
+	wait_for 5 "the gateway to be open" fetch_page lap $GW
+	before=$(denials)
+	not get lap "http://$NODE/page" --max-time 1
+	[ "$(denials)" -gt "$before" ] || fail "no denial was counted"
+	mesh policy default sources=lap destinations=node protocol=tcp ports=80
+	settled node
+	wait_for 5 "the node's own rule to open it" fetch_page lap $NODE
 }
 
 test_every_type_is_passed_on_or_has_no_data() {

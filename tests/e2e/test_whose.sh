@@ -199,9 +199,9 @@ test_one_flow_goes_on_after_the_node_was_renumbered() {
 
 seen_from() { udp_ask lap $GW 7 --source-port 45000 >/dev/null && [ "$(last_seen "udp-$1" client)" = "$2" ]; }
 
-told() { # ADDRESS CODE: an unreachable of that code, at once
+told() { # ADDRESS CODE [SOURCE]: an unreachable of that code, at once
 	udp_ask lap "$1" 7 --no-reply --source-port 46000
-	wait_for 3 "ICMP 3/$2 about $1" icmp_seen lap '.type == 3 and .code == '"$2"' and .src == "100.64.0.1" and .checksum_ok and
+	wait_for 3 "ICMP 3/$2 about $1" icmp_seen lap '.type == 3 and .code == '"$2"' and .src == "'"${3:-100.64.0.1}"'" and .checksum_ok and
 		(.inner | .src == "100.64.0.2" and .dst == "'"$1"'" and .sport == 46000 and .dport == 7)'
 }
 
@@ -223,9 +223,11 @@ test_what_the_hosts_routes_refuse_is_told_at_once() {
 }
 
 test_a_dead_host_is_told_of_as_the_kernel_does() {
+	local source=100.64.0.1
+	[ "$ENGINE" = talon ] || source=$NODE	# netfilter had translated the packet before the neighbour was asked for
 	node_up
 	watch_icmp lap
-	told 192.168.1.99 1
+	told 192.168.1.99 1 "$source"
 }
 
 test_the_last_hop_is_the_node_itself() {
