@@ -92,6 +92,16 @@ static bool kernel_is_realtime(void)
 	return !access("/sys/kernel/realtime", F_OK) || (!uname(&name) && strstr(name.version, "PREEMPT_RT"));
 }
 
+/* By its number, since it may be getting another name; before anything is attached, and once it is gone, by its name. */
+static int read_uplink(const struct controller *c, unsigned i, struct net_link *ret_link)
+{
+	const struct datapath_uplink *uplink = datapath_get_uplink(c->dp, i);
+
+	if (uplink->ifindex && !net_link_get_index(uplink->ifindex, ret_link))
+		return 0;
+	return net_link_get(uplink->name, ret_link);
+}
+
 /* What the datapath compares with and may change while we run: devices, their MACs and sizes, the node's address. */
 static int fill_links(struct controller *c, char *err, size_t errlen)
 {
@@ -111,7 +121,7 @@ static int fill_links(struct controller *c, char *err, size_t errlen)
 	ret = ways_sync(c, err, errlen);
 	if (ret)
 		return ret;
-	if (net_link_get(first, &link) || ways_node_addr(c, &link, &mc->node_addr)) {
+	if (read_uplink(c, 0, &link) || ways_node_addr(c, &link, &mc->node_addr)) {
 		snprintf(err, errlen, "Uplink: %s has no IPv4 address, and no route by it has a source address", first);
 		return -EADDRNOTAVAIL;
 	}
@@ -121,7 +131,7 @@ static int fill_links(struct controller *c, char *err, size_t errlen)
 	for (unsigned i = 0; i < datapath_uplink_count(c->dp); i++) {
 		const char *name = datapath_get_uplink(c->dp, i)->name;
 
-		ret = net_link_get(name, &link);
+		ret = read_uplink(c, i, &link);
 		if (ret) {
 			snprintf(err, errlen, "Uplink: %s: %s", name, strerror(-ret));
 			return ret;
