@@ -58,6 +58,15 @@ static __always_inline bool forward_is_hairpin(const struct talon_config *cfg, s
 	return about && about->peer == pkt->peer;
 }
 
+/* The packet is too large for pkt->mtu, or its TTL is up: tell its source, through the tunnel. */
+static __always_inline int refuse_to_mesh(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, __u32 what,
+					  __u32 reason)
+{
+	int step = icmp_error_build(ctx, pkt, cfg->mesh_addr ? cfg->mesh_addr : cfg->node_addr, what, reason);
+
+	return step == STEP_NEXT ? STEP_SEAL : step;
+}
+
 /* To this host itself: with its mesh source, and with nothing left on it that another program could misread. */
 static __always_inline int deliver_local(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
 {
@@ -72,6 +81,10 @@ static __always_inline int deliver_local(ctx_md *ctx, struct talon_pkt *pkt, con
 #endif
 		return end(pkt, TALON_LOCAL, ACTION_PASS);
 	}
+	/* A veth takes nothing longer than its MTU, and does not say so. */
+	if (pkt->tot_len > cfg->tunnel_mtu)
+		return pkt->dont_fragment ? refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, cfg->tunnel_mtu),
+							   TALON_TOO_BIG) : drop(pkt, TALON_TOO_BIG);
 	eth = frame_eth(ctx);
 	if (!eth)
 		return drop(pkt, TALON_INTERNAL);
@@ -79,15 +92,6 @@ static __always_inline int deliver_local(ctx_md *ctx, struct talon_pkt *pkt, con
 	mac_copy(eth->h_source, cfg->tunnel_peer_mac);
 	pkt->ifindex = cfg->tunnel_peer_ifindex;
 	return end(pkt, TALON_LOCAL, ACTION_SEND);
-}
-
-/* The packet is too large for pkt->mtu, or its TTL is up: tell its source, through the tunnel. */
-static __always_inline int refuse_to_mesh(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, __u32 what,
-					  __u32 reason)
-{
-	int step = icmp_error_build(ctx, pkt, cfg->mesh_addr ? cfg->mesh_addr : cfg->node_addr, what, reason);
-
-	return step == STEP_NEXT ? STEP_SEAL : step;
 }
 
 /* To another peer, without NAT. */

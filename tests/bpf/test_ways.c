@@ -438,6 +438,17 @@ static bool arrives(int fd, const uint8_t *bytes, size_t len)
 	return false;
 }
 
+/* Its new name is known a second later; until then its replies were refused as if no program heard them. */
+static void an_uplink_with_a_new_name_is_still_counted_on(void **state)
+{
+	serve("10.40.0.0", 16, true);
+	run("ip link set u0 name u9");
+	apply();
+	assert_true(has_flag("u9", TALON_LINK_PROGRAM));
+	assert_true(has_flag("u9", TALON_LINK_UPLINK));
+	run("ip link set u9 name u0");
+}
+
 /*
  * As the datapath writes it; the next hop is on s0, which takes no redirected frames, and its MAC is not known yet. As long as a sealed packet, for which the
  * tunnel has no room.
@@ -487,6 +498,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(uplinks_and_our_own_devices_are_no_side_devices, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_device_without_ethernet_is_a_hazard, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(more_devices_than_there_is_room_for_are_named, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_uplink_with_a_new_name_is_still_counted_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_onward_frame_leaves_by_the_device_that_it_names, set_up, tear_down),
 	};
 

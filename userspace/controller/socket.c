@@ -173,7 +173,7 @@ static bool is_martian(const struct controller *c, const struct endpoint *from)
 
 	if (!from->port)
 		return true;
-	if (from->family == AF_INET && (top >> 24 == 0 || top >> 24 == 127 || top >= 0xe0000000))
+	if (from->family == AF_INET && (top >> 24 == 0 || top >> 24 == 127 || top >= 0xe0000000 || from->remote.word[0] == c->map_config.snat_addr))
 		return true;
 	if (from->family == AF_INET6 && (top >> 24 == 0xff || IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)&from->remote)))
 		return true;

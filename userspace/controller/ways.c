@@ -63,13 +63,13 @@ static void take_link(const struct net_link *link, void *user)
 	memcpy(way->value.mac, link->mac, sizeof(way->value.mac));
 }
 
-/* By its number: a device that is being renamed is the same one. Before anything is attached, by its name. */
-static const struct datapath_uplink *find_uplink(const struct controller *c, int ifindex, const char *name)
+/* By either: one has a new name before it is known here, another was made anew under the old one. */
+static const struct datapath_uplink *find_uplink(const struct controller *c, const struct way_link *link)
 {
 	for (unsigned i = 0; i < datapath_uplink_count(c->dp); i++) {
 		const struct datapath_uplink *uplink = datapath_get_uplink(c->dp, i);
 
-		if (uplink->ifindex ? uplink->ifindex == ifindex : !strcmp(uplink->name, name))
+		if (uplink->ifindex == link->ifindex || !strcmp(uplink->name, link->name))
 			return uplink;
 	}
 	return NULL;
@@ -97,7 +97,7 @@ static bool is_all_generic(const struct controller *c)
 static void guess_redirects(const struct controller *c, struct way_links *links)
 {
 	for (size_t i = 0; i < links->count; i++) {
-		const struct datapath_uplink *uplink = find_uplink(c, links->list[i].ifindex, links->list[i].name);
+		const struct datapath_uplink *uplink = find_uplink(c, &links->list[i]);
 
 		if (uplink && uplink->mode == DATAPATH_XDP && strcmp(uplink->kind, "veth"))
 			links->list[i].value.flags |= TALON_LINK_REDIRECT;
@@ -140,7 +140,7 @@ static int read_links(const struct controller *c, struct way_links *links)
 		return ret;
 	qsort(links->list, links->count, sizeof(*links->list), by_ifindex);
 	for (size_t i = 0; i < links->count; i++) {
-		if (find_uplink(c, links->list[i].ifindex, links->list[i].name))
+		if (find_uplink(c, &links->list[i]))
 			links->list[i].value.flags |= TALON_LINK_UPLINK;
 	}
 	return read_redirects(c, links);
@@ -300,7 +300,7 @@ static void write_links(struct controller *c, const struct way_links *links)
 
 static bool uplink_is_attached(const struct controller *c, const struct way_link *link)
 {
-	const struct datapath_uplink *uplink = find_uplink(c, link->ifindex, link->name);
+	const struct datapath_uplink *uplink = find_uplink(c, link);
 
 	return uplink && uplink->mode != DATAPATH_AUTO && uplink->ifindex == link->ifindex;
 }
