@@ -41,13 +41,6 @@ static __always_inline bool whose_in_local(__be32 addr)
 	return bpf_map_lookup_elem(&local4, &key) != NULL;
 }
 
-static __always_inline struct talon_host_route *whose_host_route(__be32 addr)
-{
-	struct talon_lpm4 key = { .prefixlen = 32, .addr = addr };
-
-	return bpf_map_lookup_elem(&host4, &key);
-}
-
 /* An address that some device of this host has. */
 static __always_inline bool whose_is_own(const struct talon_config *cfg, __be32 v4)
 {
@@ -199,7 +192,7 @@ __noinline int whose(ctx_md *ctx, struct talon_pkt *pkt, __be32 dst, int served,
 		pkt->way.in_local = 1;
 		return WHOSE_US;
 	}
-	host = whose_host_route(dst);
+	host = host_route4(dst);
 	if (whose_is_own(cfg, dst) || (host && host->kind == TALON_HOST_LOCAL))
 		return WHOSE_US;
 	if (host && host->kind == TALON_HOST_BROADCAST)
