@@ -101,9 +101,9 @@ taps_up() {
 
 tapped() { jq -r ".$2" "$RUN/taps-$1"; }	# HOST NAME
 
-sum_of() { status "[.packets.$1[]] | add"; }	# in|out|tunnel
-
-handed() { in_ns node nft -j list counter ip conservation "$1" | jq '.nftables[] | .counter? // empty | .packets'; }
+handed() { # every counter there, a line each
+	in_ns node nft -j list counters table ip conservation | jq -r '.nftables[] | .counter? // empty | "\(.name) \(.packets)"'
+}
 
 sent_by() { ip -n "$P-node" -s -j link show "$1" | jq '.[0].stats64.tx.packets'; }	# DEVICE
 
@@ -119,15 +119,12 @@ numbers() {
 	for n in lap:sent lap2:sent gw:sent lap:opened lap2:opened gw:arrived gw:narrow gw:narrow_whole gw:answered gw2:arrived gw2:answered node:by_tc; do
 		echo "${n/:/_} $(tapped ${n/:/ })"
 	done
-	for n in up_mesh up_net up_net_pieces own; do echo "$n $(handed $n)"; done
-	for n in in out tunnel; do echo "sum_$n $(sum_of $n)"; done
-	for n in in out tunnel; do status ".packets.$n | to_entries[] | \"${n}_\(.key) \(.value)\""; done
+	handed
+	status '(.packets | to_entries[] | .key as $way | "sum_\($way) \([.value[]] | add)", (.value | to_entries[] | "\($way)_\(.key) \(.value)")),
+		"by_slow_way \(.counts.slow_data)"'
 	echo "into_tunnel $(sent_by wt0)"
-	echo "by_slow_way $(slow_way)"
 	echo "wires $(lost_on_wires)"
 }
-
-slow_way() { status .counts.slow_data; }
 
 still() {
 	numbers >"$RUN/numbers-a"
