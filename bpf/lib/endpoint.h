@@ -40,6 +40,7 @@ static __always_inline __u32 endpoint_inner_mtu(__u8 family, __u32 path_mtu)
 __noinline int endpoint_is_martian(struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
+	struct talon_host_route *host;
 	struct talon_addr src;
 	__u32 top;
 
@@ -52,10 +53,13 @@ __noinline int endpoint_is_martian(struct talon_pkt *pkt)
 			return 1;
 		if (src.word[0] == cfg->node_addr || src.word[0] == cfg->snat_addr)
 			return 1;
+		host = host_route4(src.word[0]);
+		if (host && host->kind == TALON_HOST_BROADCAST)
+			return 1;
 	} else if (top >> 24 == 0xff || (!src.word[0] && !src.word[1] && (!src.word[2] || src.word[2] == bpf_htonl(0xffff)))) {
 		return 1;
 	}
-	return bpf_map_lookup_elem(&local_addrs, &src) || bpf_map_lookup_elem(&broadcasts, &src);
+	return bpf_map_lookup_elem(&local_addrs, &src) != NULL;
 }
 
 #endif

@@ -44,14 +44,6 @@ static __always_inline void fib_note_next_hop(struct talon_pkt *pkt)
 		*used = now;
 }
 
-/* The host's own route to @addr, or NULL. */
-static __always_inline struct talon_host_route *fib_host_route4(__be32 addr)
-{
-	struct talon_lpm4 key = { .prefixlen = 32, .addr = addr };
-
-	return bpf_map_lookup_elem(&host4, &key);
-}
-
 /* The helper overlooks a route's MTU that is not locked; forwarding obeys it (ip_dst_mtu_maybe_forward). @route_mtu 0: it has none. */
 static __always_inline void fib_obey_mtu(struct talon_pkt *pkt, __u32 route_mtu)
 {

@@ -223,6 +223,14 @@ static __always_inline void mac_copy(__u8 *to, const __u8 *from)
 	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
 }
 
+/* What the host's own routes make of an address; NULL: none leads there. */
+static __always_inline struct talon_host_route *host_route4(__be32 addr)
+{
+	struct talon_lpm4 key = { .prefixlen = 32, .addr = addr };
+
+	return bpf_map_lookup_elem(&host4, &key);
+}
+
 /* Whose address is it, by cryptokey routing? */
 static __always_inline __u32 allowed_peer4(__be32 addr)
 {

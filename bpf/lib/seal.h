@@ -142,7 +142,7 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 	}
 
 	if (e->family == AF_INET) {
-		host = fib_host_route4(e->remote.word[0]);
+		host = host_route4(e->remote.word[0]);
 		ret = fib_lookup4(ctx, pkt, e->local.word[0], e->remote.word[0]);
 		fib_obey_mtu(pkt, host ? host->mtu : 0);
 	} else {

@@ -190,7 +190,7 @@ __noinline int whose(ctx_md *ctx, struct talon_pkt *pkt, __be32 dst, int served,
 		pkt->way.in_local = 1;
 		return WHOSE_US;
 	}
-	host = fib_host_route4(dst);
+	host = host_route4(dst);
 	if (whose_is_own(cfg, dst) || (host && host->kind == TALON_HOST_LOCAL))
 		return WHOSE_US;
 	if (host && host->kind == TALON_HOST_BROADCAST)

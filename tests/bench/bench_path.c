@@ -273,14 +273,15 @@ struct measured {
 };
 
 /* Whole path and AEAD alone in turns, so that both see the same machine. */
-static struct measured measure(struct world *w, bool is_in, const struct packet *frame, uint32_t repeat)
+static struct measured measure(struct world *w, bool is_in, enum talon_end end, const struct packet *frame, uint32_t repeat)
 {
+	uint32_t verdict = end == TALON_LOCAL ? XDP_PASS : XDP_REDIRECT;
 	int path = bpf_program__fd(is_in ? w->skel->progs.path_in : w->skel->progs.path_out);
 	int aead = bpf_program__fd(is_in ? w->skel->progs.path_open : w->skel->progs.path_seal);
 	int restore = bpf_program__fd(w->skel->progs.path_restore);
 	enum talon_dir dir = is_in ? TALON_DIR_IN : TALON_DIR_OUT;
 	double paths[PASSES], aeads[PASSES], rests[PASSES];
-	uint64_t before = ended(w, dir, TALON_FORWARDED);
+	uint64_t before = ended(w, dir, end);
 
 	for (int i = 0; i < PASSES; i++) {
 		double none;
@@ -288,11 +289,11 @@ static struct measured measure(struct world *w, bool is_in, const struct packet 
 		refresh_session(w);
 		none = bench_prog_ns(restore, frame->bytes, frame->len, repeat, XDP_REDIRECT);
 		aeads[i] = bench_prog_ns(aead, frame->bytes, frame->len, repeat, XDP_REDIRECT) - none;
-		paths[i] = bench_prog_ns(path, frame->bytes, frame->len, repeat, XDP_REDIRECT) - none;
+		paths[i] = bench_prog_ns(path, frame->bytes, frame->len, repeat, verdict) - none;
 		rests[i] = paths[i] - aeads[i];
 	}
-	if (ended(w, dir, TALON_FORWARDED) - before != (uint64_t)PASSES * repeat) {
-		fprintf(stderr, "not every packet was forwarded\n");
+	if (ended(w, dir, end) - before != (uint64_t)PASSES * repeat) {
+		fprintf(stderr, "not every packet ended as it should\n");
 		exit(1);
 	}
 	return (struct measured) { bench_median(paths, PASSES), bench_median(aeads, PASSES), bench_median(rests, PASSES) };
@@ -350,7 +351,7 @@ static void run(struct bench *b, struct world *w, uint32_t flows, uint32_t len, 
 	shuffle(items, flows);
 	put_items(w, items, flows);
 	free(items);
-	m = measure(w, true, &frame, repeat);
+	m = measure(w, true, TALON_FORWARDED, &frame, repeat);
 	report(b, w, "in", len, suffix, m);
 
 	items = reply_items(w, flows, len);
@@ -361,8 +362,37 @@ static void run(struct bench *b, struct world *w, uint32_t flows, uint32_t len, 
 		die("reading a flow");
 	frame = reply_frame(&flow, len);
 	write_job(w, &frame, flows, 14, 0, w->session.send_key, len);
-	m = measure(w, false, &frame, repeat);
+	m = measure(w, false, TALON_FORWARDED, &frame, repeat);
 	report(b, w, "out", len, suffix, m);
+	path_bench__destroy(w->skel);
+}
+
+/* To a device that takes no redirected frames (by the flow's record), and up to this host: beside path.in.ahead of the same length. */
+static void run_elsewhere(struct bench *b, struct world *w, enum talon_end end, const char *name, uint32_t len)
+{
+	struct talon_link link = { .mtu = 1500, .flags = TALON_LINK_UPLINK | TALON_LINK_PROGRAM };
+	struct talon_lpm4 gateway = { .prefixlen = 32, .addr = ip4("192.168.1.220") };
+	struct path_bench_item *items;
+	const uint32_t one = 1;
+	struct packet frame;
+	struct measured m;
+	uint32_t zero = 0;
+
+	load(w, 1);
+	fill(w, 1);
+	w->config.tunnel_peer_ifindex = if_nametoindex("eth0far");
+	put(w->skel->maps.config, &zero, &w->config);
+	put(w->skel->maps.links, &w->eth0, &link);
+	if (end == TALON_LOCAL)
+		put(w->skel->maps.local4, &gateway, &one);
+	refresh_session(w);
+	frame = sealed_frame(w, 0, len);
+	items = sealed_items(w, 1, len);
+	put_items(w, items, 1);
+	free(items);
+	write_job(w, &frame, 1, 58, 58 + len, w->session.recv_key, len);
+	m = measure(w, true, end, &frame, REPEAT);
+	bench_report(b, name, m.path_ns / 1e3, "us", "AEAD alone", m.aead_ns / 1e3, m.aead_ns / m.path_ns);
 	path_bench__destroy(w->skel);
 }
 
@@ -380,6 +410,8 @@ int main(int argc, char **argv)
 	w.ahead = true;
 	run(&b, &w, 1, 1280, "");
 	run(&b, &w, 1, 64, "");
+	run_elsewhere(&b, &w, TALON_ONWARD, "path.in.onward.1280", 1280);
+	run_elsewhere(&b, &w, TALON_LOCAL, "path.in.local.1280", 1280);
 	run(&b, &w, MILLION, 1280, ".1m");
 	run(&b, &w, MILLION, 64, ".1m");
 	return bench_end(&b);

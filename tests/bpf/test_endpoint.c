@@ -412,13 +412,13 @@ static void no_endpoint_is_where_no_packet_can_come_from(void **state)
 		"0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.255.254", "224.0.0.5", "239.255.255.250", "240.0.0.1", "254.1.2.3",
 		"255.255.255.255", NODE, "10.9.0.1", "192.168.1.255", "::", "::1", "::ffff:192.0.2.1", "ff02::1", "ff0e::5", "2001:db8::221",
 	};
-	struct talon_addr broadcast = { .word = { ip4("192.168.1.255") } };
+	struct talon_lpm4 address = { .prefixlen = 32, .addr = ip4("192.168.1.255") };
+	struct talon_host_route broadcast = { .prefixlen = 32, .kind = TALON_HOST_BROADCAST };
 	struct rig *rig = *state;
 	struct packet frame;
 	struct rig_result r;
-	uint8_t one = 1;
 
-	rig_put(rig, "broadcasts", &broadcast, &one);
+	rig_put(rig, "host4", &address, &broadcast);
 	for (size_t i = 0; i < sizeof(martians) / sizeof(martians[0]); i++) {
 		struct talon_endpoint before = read_endpoint(rig, 0), after;
 

@@ -223,7 +223,7 @@ class Gateway:
     def kinds(self):
         return [
             lambda: self.sock.sendto(b"who?", (self.node, random.randrange(1024, 65536))), lambda: self.error("192.168.1.220"),
-            lambda: self.sock.sendto(b"who?", (self.peer, 9)), lambda: self.sock.sendto(b"who?", ("100.64.0.77", 9)),
+            lambda: self.sock.sendto(b"\x80who?", (self.node, 51820)), lambda: self.sock.sendto(b"who?", (self.peer, 9)), lambda: self.sock.sendto(b"who?", ("100.64.0.77", 9)),
             lambda: raw_send(ipv4("192.168.1.220", self.peer, 1, b"\x08\0\xf7\xff\0\0\0\0")),
             lambda: raw_send(ipv4("192.168.1.220", self.peer, 1, b"\x08\0\xf7\xff\0\0\0\0", ttl=1)),
         ]

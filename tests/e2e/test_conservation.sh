@@ -94,16 +94,16 @@ taps_up() {
 		tap $h "sent eth0 out to=$NODE udp whole dport=$PORT" "opened eth0 in from=$NODE udp whole sport=$PORT data"
 	done
 	tap gw "arrived eth0 in smac=$node_mac" "narrow eth0 in smac=$node_mac to=192.168.1.219" "narrow_whole eth0 in smac=$node_mac to=192.168.1.219 whole" \
-		"answered eth0 out dmac=$node_mac"
+		"answered eth0 out dmac=$node_mac" "sent eth0 out to=$NODE udp whole dport=$PORT"
 	tap gw2 "arrived eth0 in" "answered eth0 out"
 	tap node "by_tc wt0 out dmac=$(mac node eth1)"
 }
 
 tapped() { jq -r ".$2" "$RUN/taps-$1"; }	# HOST NAME
 
-sum_of() { status "[.packets.$1[]] | add"; }	# in|out|tunnel
-
-handed() { in_ns node nft -j list counter ip conservation "$1" | jq '.nftables[] | .counter? // empty | .packets'; }
+handed() { # every counter there, a line each
+	in_ns node nft -j list counters table ip conservation | jq -r '.nftables[] | .counter? // empty | "\(.name) \(.packets)"'
+}
 
 sent_by() { ip -n "$P-node" -s -j link show "$1" | jq '.[0].stats64.tx.packets'; }	# DEVICE
 
@@ -116,18 +116,15 @@ lost_on_wires() {
 # Every number at once, one "NAME VALUE" a line. The network is still when two readings agree.
 numbers() {
 	local n
-	for n in lap:sent lap2:sent lap:opened lap2:opened gw:arrived gw:narrow gw:narrow_whole gw:answered gw2:arrived gw2:answered node:by_tc; do
+	for n in lap:sent lap2:sent gw:sent lap:opened lap2:opened gw:arrived gw:narrow gw:narrow_whole gw:answered gw2:arrived gw2:answered node:by_tc; do
 		echo "${n/:/_} $(tapped ${n/:/ })"
 	done
-	for n in up_mesh up_net up_net_pieces own; do echo "$n $(handed $n)"; done
-	for n in in out tunnel; do echo "sum_$n $(sum_of $n)"; done
-	for n in in out tunnel; do status ".packets.$n | to_entries[] | \"${n}_\(.key) \(.value)\""; done
+	handed
+	status '(.packets | to_entries[] | .key as $way | "sum_\($way) \([.value[]] | add)", (.value | to_entries[] | "\($way)_\(.key) \(.value)")),
+		"by_slow_way \(.counts.slow_data)"'
 	echo "into_tunnel $(sent_by wt0)"
-	echo "by_slow_way $(slow_way)"
 	echo "wires $(lost_on_wires)"
 }
-
-slow_way() { status .counts.slow_data; }
 
 still() {
 	numbers >"$RUN/numbers-a"
@@ -183,7 +180,7 @@ conserves() { # xdp|tcx
 	laws "$1"
 	[ ${#BROKEN[@]} = 0 ] || { printf '%s\n' "${BROKEN[@]}"; paste "$RUN/before" "$RUN/after" | awk '$2 != $4 { print $1, $4 - $2 }' | sort | xargs -n8; }
 	equal "laws that do not hold" 0 ${#BROKEN[@]}
-	note "$((d_lap_sent + d_lap2_sent)) messages to the port, $d_sum_out packets of the network's, $d_sum_tunnel of the host's in $seconds s: all accounted for"
+	note "$((d_lap_sent + d_lap2_sent + d_gw_sent)) messages to the port, $d_sum_out packets of the network's, $d_sum_tunnel of the host's in $seconds s: all accounted for"
 }
 
 # wireguard-go sends one when it is told to keep alive.
@@ -197,13 +194,13 @@ generated() { cat "$RUN"/log/mix-lap* | awk -v n="$1" '$1 == n { sum += $2 } END
 
 laws() { # xdp|tcx
 	law "lost by the wires" d_wires 0
-	law "messages to the port, and their ends" "d_lap_sent + d_lap2_sent + d_by_slow_way" d_sum_in
+	law "messages to the port, and their ends" "d_lap_sent + d_lap2_sent + d_gw_sent + d_by_slow_way" d_sum_in
 	law "cut in two, and arrived" "d_gw_narrow - d_gw_narrow_whole" "2 * $(generated cut)"
 	law "held: to be cut, or for a host that is not there" d_in_held "$(generated cut) + $(generated dead)"
 	law "arrived in the networks" "d_gw_arrived + d_gw2_arrived - (d_gw_narrow - d_gw_narrow_whole)" \
 		"d_in_forwarded + d_in_onward + d_out_icmp_sent + d_out_onward + d_own"
 	law "handed up from the mesh" d_up_mesh "d_in_local + d_tunnel_icmp_sent"
-	law "sent by the networks" "d_gw_answered + d_gw2_answered" "d_sum_out + d_up_net - d_up_net_pieces"
+	law "sent by the networks" "d_gw_answered - d_gw_sent + d_gw2_answered" "d_sum_out + d_up_net - d_up_net_pieces"
 	law "into the tunnel device, and their ends" d_into_tunnel d_sum_tunnel
 	case $1 in
 	# By eth1 replies come to tc, which sends them through the tunnel device.

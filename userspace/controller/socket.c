@@ -165,6 +165,15 @@ static bool is_punch(const uint8_t *bytes, size_t len)
 	return len == 2 && bytes[0] == 'n' && bytes[1] == 'b';
 }
 
+static bool is_broadcast(const struct controller *c, const struct endpoint *from)
+{
+	struct talon_lpm4 key = { .prefixlen = 32, .addr = from->remote.word[0] };
+	struct talon_host_route route;
+
+	return from->family == AF_INET && !bpf_map_lookup_elem(datapath_map_fd(c->dp, DATAPATH_MAP_HOST4), &key, &route) &&
+	       route.kind == TALON_HOST_BROADCAST;
+}
+
 /* As endpoint_is_martian() of bpf/lib/endpoint.h. What comes by the loopback device is no peer either: the datapath cannot send there. */
 static bool is_martian(const struct controller *c, const struct endpoint *from)
 {
@@ -177,8 +186,7 @@ static bool is_martian(const struct controller *c, const struct endpoint *from)
 		return true;
 	if (from->family == AF_INET6 && (top >> 24 == 0xff || IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)&from->remote)))
 		return true;
-	return c->dp && (!bpf_map_lookup_elem(datapath_map_fd(c->dp, DATAPATH_MAP_LOCAL_ADDRS), &from->remote, &mark) ||
-			 !bpf_map_lookup_elem(datapath_map_fd(c->dp, DATAPATH_MAP_BROADCASTS), &from->remote, &mark));
+	return c->dp && (!bpf_map_lookup_elem(datapath_map_fd(c->dp, DATAPATH_MAP_LOCAL_ADDRS), &from->remote, &mark) || is_broadcast(c, from));
 }
 
 static void handle(struct controller *c, const struct endpoint *from, uint8_t tos, const uint8_t *bytes, size_t len)

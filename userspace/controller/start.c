@@ -242,23 +242,11 @@ struct local_fill {
 	uint8_t mark;
 };
 
-/* Nobody's address, in the network of one of ours. RFC 3021: networks of two have none. */
-static void put_broadcast(const struct local_fill *fill, const struct net_addr *addr)
-{
-	struct talon_addr all = addr->addr;
-
-	if (addr->family != AF_INET || addr->prefixlen > 30)
-		return;
-	all.word[0] |= htonl(0xffffffffU >> addr->prefixlen);
-	bpf_map_update_elem(datapath_map_fd(fill->c->dp, DATAPATH_MAP_BROADCASTS), &all, &fill->mark, BPF_ANY);
-}
-
 static void put_local(const struct net_addr *addr, void *user)
 {
 	struct local_fill *fill = user;
 
 	bpf_map_update_elem(datapath_map_fd(fill->c->dp, DATAPATH_MAP_LOCAL_ADDRS), &addr->addr, &fill->mark, BPF_ANY);
-	put_broadcast(fill, addr);
 }
 
 static void prune_addrs(int map, uint8_t current)
@@ -284,7 +272,6 @@ void start_local_addrs(struct controller *c)
 	if (net_addr_list(put_local, &fill))
 		return;
 	prune_addrs(datapath_map_fd(c->dp, DATAPATH_MAP_LOCAL_ADDRS), fill.mark);
-	prune_addrs(datapath_map_fd(c->dp, DATAPATH_MAP_BROADCASTS), fill.mark);
 }
 
 static void append(char *text, size_t len, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -59,7 +59,7 @@ struct datapath_options {
 #define DATAPATH_MAPS(X)									\
 	X(CONFIG, config) X(INFO, info) X(STATS, stats) X(HANDSHAKE_STATS, handshake_stats)	\
 	X(LOCAL_ADDRS, local_addrs) X(LINKS, links) X(HOST4, host4) X(LOCAL4, local4)		\
-	X(BROADCASTS, broadcasts) X(NEXT_HOPS, next_hops)					\
+	X(NEXT_HOPS, next_hops)					\
 	X(SESSIONS, sessions) X(REPLAY, replay) X(SEND_COUNTERS, send_counters)			\
 	X(KEYSTREAM, keystream) X(KEYSTREAM_RINGS, keystream_rings) X(KEYSTREAM_STATE, keystream_state)		\
 	X(KEYSTREAM_STATS, keystream_stats) X(KEYSTREAM_WAKE, keystream_wake)					\

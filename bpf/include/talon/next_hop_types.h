@@ -16,6 +16,4 @@ struct talon_next_hop {
 };
 TALON_ASSERT_SIZE(struct talon_next_hop, 24);
 
-/* Map "broadcasts": HASH struct talon_addr -> __u8. Broadcast addresses of the networks that this host is in. Written by the controller. */
-
 #endif
