@@ -2499,7 +2499,8 @@ static void every_end_was_reached(void **state)
 {
 	/* NOT_LINEAR: needs a kernel out of memory. SEGMENTED: tc only. NO_ROOM: XDP only, tc grows any frame. */
 	static const enum talon_end elsewhere[] = {
-		TALON_NOT_LINEAR, TALON_ACL_DENIED /* test_acl.c */, TALON_PREEMPTED /* test_preempted.c */, /* test_whose.c: */ TALON_ONWARD, TALON_BLACKHOLE, TALON_UNREACHABLE,
+		TALON_NOT_LINEAR, TALON_ACL_DENIED /* test_acl.c */, TALON_PREEMPTED /* test_preempted.c */,
+		/* test_whose.c: */ TALON_ONWARD, TALON_BLACKHOLE, TALON_UNREACHABLE,
 		TALON_NO_FIB, TALON_FWD_DISABLED, TALON_NO_WAY_BACK, TALON_BAD_DESTINATION, /* test_endpoint.c: */ TALON_SOURCE_ROUTED,
 		TALON_MARTIAN, TALON_ENDPOINT_LOOP,
 	};
