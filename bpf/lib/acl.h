@@ -71,6 +71,19 @@ __noinline int acl_verdict(__be32 src, __be32 dst, __u32 place)
 	return 0;
 }
 
+/* Not a rule: rules for the mesh address hold for all that is this host's own (forward_judged()), and others may listen on this port there. */
+static __always_inline bool acl_is_open(const struct talon_config *cfg, __be32 dst, __u8 proto, __be16 dport)
+{
+	if (!cfg || !cfg->mesh_addr || dst != cfg->mesh_addr || !proto)
+		return false;
+#pragma unroll
+	for (int i = 0; i < TALON_OPEN_PORTS_MAX; i++) {
+		if (cfg->open[i].proto == proto && cfg->open[i].port == dport)
+			return true;
+	}
+	return false;
+}
+
 static __always_inline bool acl_ct_is_live(const struct talon_acl_ct *ct, __u8 proto, __u32 now_s)
 {
 	__u32 limit = TALON_ACL_CT_UDP_S;
@@ -123,7 +136,8 @@ __noinline int acl_note_out(struct talon_pkt *pkt)
 		acl_ct_touch(ct, pkt);
 		return 0;
 	}
-	if (!opens || acl_verdict(key.src, key.dst, acl_place(key.proto, key.dport)))
+	if (!opens || acl_is_open(config_get(), key.dst, key.proto, key.dport) ||
+	    acl_verdict(key.src, key.dst, acl_place(key.proto, key.dport)))
 		return 0;
 	fresh.seen_s = pkt->now_s;
 	bpf_map_update_elem(&acl_ct, &key, &fresh, BPF_ANY);
@@ -202,7 +216,8 @@ __noinline int acl_permits(ctx_md *ctx, struct talon_pkt *pkt, __be32 dst)
 		return acl_is_answer(pkt, false) ||
 		       acl_verdict(pkt->key.src, dst, acl_place(pkt->key.proto, pkt->key.dport));
 	}
-	if (!acl_verdict(src, dst, acl_place(pkt->proto, pkt->key.dport)) && !acl_is_answer(pkt, true))
+	if (!acl_is_open(config_get(), ip->daddr, pkt->proto, pkt->key.dport) &&
+	    !acl_verdict(src, dst, acl_place(pkt->proto, pkt->key.dport)) && !acl_is_answer(pkt, true))
 		return 0;
 	if (pkt->first_fragment)
 		acl_keep_fragments(ctx, pkt);

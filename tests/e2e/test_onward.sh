@@ -63,3 +63,27 @@ test_uplinks_of_different_modes_send_each_other_frames() {
 	fetch_and_put lap medium
 	saw gw $NODE
 }
+
+test_a_spare_address_is_what_a_pod_behind_a_bridge_sees() {
+	needs_talon
+	ip -n "$P-node" link add cni0 type bridge forward_delay 0
+	finally "node_down; stop http-pod-10.45.0.5; stop udp-pod-10.45.0.5; ip netns del $P-pod; ip -n $P-node link del cni0"
+	ip -n "$P-node" addr add 10.45.0.1/24 dev cni0
+	ip -n "$P-node" link set cni0 up
+	ns_add pod
+	ip -n "$P-node" link add veth6 type veth peer name eth0 netns "$P-pod"
+	ip -n "$P-node" link set veth6 master cni0 up
+	in_ns pod ethtool -K eth0 tx off tso off >/dev/null 2>&1 || true
+	ip -n "$P-pod" addr add 10.45.0.5/24 dev eth0
+	ip -n "$P-pod" link set eth0 up
+	ip -n "$P-pod" route add default via 10.45.0.1
+	servers_up pod 10.45.0.5
+	node_up "SNAT = 192.168.1.240" "Route = 192.168.1.0/24 masquerade" "Route = 10.45.0.0/16 masquerade"
+	ip -n "$P-lap" route replace 10.45.0.0/16 dev "$(dev lap)" table 51820
+	finally "ip -n $P-lap route del 10.45.0.0/16 dev $(dev lap) table 51820"
+	wg set "$(dev lap)" peer "$(key node pub)" allowed-ips "192.168.1.0/24,10.45.0.0/16,100.64.0.0/24"
+	wait_for 5 "the way" fetch_page lap 10.45.0.5
+	saw pod 192.168.1.240
+	fetch_and_put lap medium 10.45.0.5
+	all_answered lap 10.45.0.5 20
+}

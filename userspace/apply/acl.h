@@ -71,8 +71,6 @@ struct acl_input {
 	size_t lan_count;
 	const struct acl_learned *learned;
 	size_t learned_count;
-	const struct acl_port *open;	/* of mesh_addr, to every peer: where we listen ourselves */
-	size_t open_count;
 };
 struct acl_rules { struct acl_rule *list; size_t count; void *memory; };
 int acl_rules_make(const struct acl_input *input, struct acl_rules *ret_rules);

@@ -38,7 +38,7 @@ static bool is_dynamic(const struct netmap_route_rule *rule)
 /* How many rules there can be at most. */
 static size_t count_room(const struct acl_input *input)
 {
-	size_t room = input->map->rule_count + input->lan_count + input->open_count;
+	size_t room = input->map->rule_count + input->lan_count;
 
 	for (size_t i = 0; i < input->map->route_rule_count; i++) {
 		room++;
@@ -86,15 +86,6 @@ static void add_route_rules(struct maker *m, const struct netmap_route_rule *rul
 			add_route_rule(m, rule, host(input->learned[i].addr));
 }
 
-/* To our own address, from every peer. */
-static void open_port(struct maker *m, const struct acl_port *port)
-{
-	m->list[m->count++] = (struct acl_rule){
-		.sources = &any4, .source_count = 1, .dst = host(m->input->mesh_addr), .proto = port->proto,
-		.port_first = port->port, .port_last = port->port,
-	};
-}
-
 static void add_local_exceptions(struct maker *m)
 {
 	const struct acl_input *input = m->input;
@@ -106,8 +97,6 @@ static void add_local_exceptions(struct maker *m)
 		rule.drop = true;
 		m->list[m->count++] = rule;
 	}
-	for (size_t i = 0; input->mesh_addr && i < input->open_count; i++)
-		open_port(m, &input->open[i]);
 }
 
 int acl_rules_make(const struct acl_input *input, struct acl_rules *ret_rules)

@@ -442,6 +442,11 @@ static int apply_config(struct controller *c, const struct plane_state *state)
 
 	mc->mesh_addr = state->mesh_addr;
 	mc->mesh_mask = htonl(state->mesh_addr ? prefix_mask(state->mesh_prefixlen) : 0);
+	memset(mc->open, 0, sizeof(mc->open));
+	for (size_t i = 0; i < state->open_count && i < TALON_OPEN_PORTS_MAX && c->has_acl; i++)
+		mc->open[i] = (struct talon_open_port){
+			.port = htons(state->open[i].port), .proto = state->open[i].proto == NETMAP_TCP ? IPPROTO_TCP : IPPROTO_UDP,
+		};
 	mc->flags &= ~TALON_F_PLAIN_ROUTES;
 	for (size_t i = 0; i < state->route_count; i++) {
 		if (!state->routes[i].masquerade)

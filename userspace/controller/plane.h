@@ -38,6 +38,8 @@ struct plane_state {
 	const struct config_cidr *host_routes;	/* that this host reaches through the tunnel device, besides the mesh itself */
 	size_t host_route_count;
 	const struct acl_table *acl;	/* NULL: no access rules are enforced (static file); else default drop */
+	const struct acl_port *open;	/* ports of @mesh_addr that are open to every peer, whatever @acl says; at most TALON_OPEN_PORTS_MAX */
+	size_t open_count;
 	bool is_closed;			/* there are rules, but they cannot be had: nothing is let in. Then @acl is not looked at */
 };
 

@@ -239,7 +239,6 @@ static int make_rules(struct mesh *mesh, const struct netmap *map, __be32 addr, 
 	size_t learned_count;
 	const struct forwarder_learned *from = forwarder_list(mesh->forwarder, &learned_count);
 	struct acl_learned *learned = calloc(learned_count + 1, sizeof(*learned));
-	struct acl_port open[FORWARDER_SOCKETS];
 	struct lan_fill lan = {};
 	struct acl_input input = { .map = map, .mesh_addr = addr, .block_inbound = config->block_inbound };
 	struct acl_rules rules = {};
@@ -253,8 +252,6 @@ static int make_rules(struct mesh *mesh, const struct netmap *map, __be32 addr, 
 		ret = list_lan(&lan);
 	input.lan = lan.list;
 	input.lan_count = lan.count;
-	input.open = open;
-	input.open_count = forwarder_sockets(mesh->forwarder, open);
 	if (!ret)
 		ret = acl_rules_make(&input, &rules);
 	if (!ret)
@@ -372,6 +369,7 @@ static void report_room(struct mesh *mesh, const char *why)
 static int plane_part(struct mesh *mesh, const struct netmap *map, const struct netmap_self *self, struct desired *d, char *why, size_t size)
 {
 	struct plane_state state = { .mesh_addr = self->addr, .mesh_prefixlen = self->prefixlen };
+	struct acl_port open[FORWARDER_SOCKETS];
 	struct acl_table *table = NULL;
 	char acl_why[160] = "";
 	int ret, acl_ret = 0;
@@ -380,6 +378,8 @@ static int plane_part(struct mesh *mesh, const struct netmap *map, const struct 
 		acl_ret = make_rules(mesh, map, self->addr, &table, acl_why, sizeof(acl_why));
 	state.acl = table;
 	state.is_closed = acl_ret;
+	state.open = open;
+	state.open_count = mesh->config->mesh.block_inbound ? 0 : forwarder_sockets(mesh->forwarder, open);
 	state.peers = d->peers;
 	state.peer_count = d->peer_count;
 	state.routes = d->routes;

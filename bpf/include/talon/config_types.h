@@ -29,6 +29,14 @@ struct talon_hash_keys {
 };
 TALON_ASSERT_SIZE(struct talon_hash_keys, 72);
 
+/* Of the mesh address, and of no other of this host's, and for every peer: where the controller listens itself. */
+struct talon_open_port {
+	__be16	port;
+	__u8	proto;			/* 0: unused */
+	__u8	pad;
+};
+#define TALON_OPEN_PORTS_MAX 4
+
 struct talon_config {
 	__u32	generation;		/* bumped when routes, neighbours, allowed IPs or addresses change; never 0 */
 	__u32	flags;			/* enum talon_config_flags */
@@ -51,7 +59,8 @@ struct talon_config {
 	__u32	relay_ifindex;		/* our side of the relay link; 0: there is none */
 	__u32	acl_bank;		/* of the access rules that hold: 0 or 1; a new one is written before the generation is bumped */
 	struct talon_hash_keys keys;
-	__u64	reserved[4];
+	struct talon_open_port open[TALON_OPEN_PORTS_MAX];	/* beside the access rules */
+	__u64	reserved[2];
 };
 TALON_ASSERT_SIZE(struct talon_config, 192);
 
