@@ -115,7 +115,7 @@ static inline bool status_is_side(const struct status_device *device)
 	return (device->flags & (TALON_LINK_UPLINK | TALON_LINK_PROGRAM)) == TALON_LINK_PROGRAM;
 }
 
-/* How frames leave by it: "redirect", "tc", or "tunnel", which is through the tunnel device. */
+/* How frames leave by it: "redirect", "tc", or "relay", which is through the relay link. */
 const char *status_way_out(const struct status *status, const struct status_device *device);
 
 /* Fills the hooks of @status, whose devices are there: what the pins below @root/links say, and whether the kernel agrees. */
