@@ -13,14 +13,14 @@
 
 #include <sodium.h>
 
-#include "controller/internal.h"
+#include "plane/internal.h"
 #include "log/log.h"
 
 #define PLANE_RIG_PORT 51820
 
 struct plane_rig {
 	struct config config;
-	struct controller *c;
+	struct plane *c;
 };
 
 static inline int plane_rig_isolate(void)
@@ -59,13 +59,13 @@ static inline int plane_rig_start(struct plane_rig *rig)
 	char err[512] = "";
 	int ret = -ENOMEM;
 
-	rig->c = controller_new(&rig->config);
+	rig->c = plane_new(&rig->config);
 	if (rig->c)
-		ret = controller_load(rig->c, err, sizeof(err));
+		ret = plane_load(rig->c, err, sizeof(err));
 	if (!ret)
-		ret = controller_open(rig->c, err, sizeof(err));
+		ret = plane_open(rig->c, err, sizeof(err));
 	if (!ret)
-		ret = controller_start(rig->c, err, sizeof(err));
+		ret = plane_start(rig->c, err, sizeof(err));
 	if (ret)
 		fprintf(stderr, "start: %s (%s)\n", err, strerror(-ret));
 	return ret;
@@ -74,7 +74,7 @@ static inline int plane_rig_start(struct plane_rig *rig)
 /* The datapath goes on. */
 static inline void plane_rig_stop(struct plane_rig *rig)
 {
-	controller_free(rig->c);
+	plane_free(rig->c);
 	rig->c = NULL;
 }
 

@@ -13,11 +13,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "control/netmap.h"
-#include "control/relay.h"
-#include "control/relay_wire.h"
-#include "control/websocket_frame.h"
-#include "control/websocket_upgrade.h"
+#include "netbird/netmap.h"
+#include "client/relay.h"
+#include "netbird/relay_wire.h"
+#include "websocket/websocket_frame.h"
+#include "websocket/websocket_upgrade.h"
 #include "stream/stream.h"
 
 #define PACKET		1312	/* WireGuard's around an inner packet of 1280 */

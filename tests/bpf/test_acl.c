@@ -11,7 +11,7 @@
 
 #include <linux/if_ether.h>
 
-#include "apply/acl.h"
+#include "policy/acl.h"
 #include "bpf/rig.h"
 
 #define DENIED(rig, r, dir)	do {					\

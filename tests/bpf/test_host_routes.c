@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "controller/internal.h"
+#include "plane/internal.h"
 
 static struct host_table table;
 

@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "config/preflight.h"
+#include "daemon/preflight.h"
 
 static char base[] = "/tmp/talon-preflight-XXXXXX";
 static char why[CONFIG_WHY_LEN];

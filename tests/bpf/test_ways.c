@@ -232,11 +232,11 @@ static void an_uplink_without_any_source_is_refused(void **state)
 	char err[512] = "";
 
 	run("ip addr flush dev u0");
-	rig.c = controller_new(&rig.config);
+	rig.c = plane_new(&rig.config);
 	assert_non_null(rig.c);
-	assert_int_equal(controller_load(rig.c, err, sizeof(err)), 0);
-	assert_int_equal(controller_open(rig.c, err, sizeof(err)), 0);
-	assert_int_equal(controller_start(rig.c, err, sizeof(err)), -EADDRNOTAVAIL);
+	assert_int_equal(plane_load(rig.c, err, sizeof(err)), 0);
+	assert_int_equal(plane_open(rig.c, err, sizeof(err)), 0);
+	assert_int_equal(plane_start(rig.c, err, sizeof(err)), -EADDRNOTAVAIL);
 	assert_string_equal(err, "Uplink: u0 has no IPv4 address, and no route by it has a source address");
 }
 
@@ -335,9 +335,9 @@ static void a_side_device_is_counted_on_while_a_successor_starts(void **state)
 	apply();
 	wait_for(has_flag("s0", TALON_LINK_PROGRAM));
 	plane_rig_stop(&rig);
-	rig.c = controller_new(&rig.config);
+	rig.c = plane_new(&rig.config);
 	assert_non_null(rig.c);
-	assert_int_equal(controller_load(rig.c, err, sizeof(err)), 0);
+	assert_int_equal(plane_load(rig.c, err, sizeof(err)), 0);
 	rig.c->was_adopted = datapath_is_adopted(rig.c->dp);
 	assert_true(rig.c->was_adopted);
 	assert_int_equal(datapath_tunnel(rig.c->dp, err, sizeof(err)), 0);

@@ -8,7 +8,7 @@
 
 #include <linux/if_ether.h>
 
-#include "apply/acl.h"
+#include "policy/acl.h"
 #include "bpf/rig.h"
 #include "talon/icmp_wire.h"
 

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "../../userspace/loop/loop.c"
-#include "../../userspace/mesh/control.c"
-#include "../../userspace/mesh/snapshot.c"
-#include "../../userspace/status/json_out.c"
+#include "../../userspace/snapshot/control.c"
+#include "../../userspace/snapshot/snapshot.c"
+#include "../../userspace/base/json_out.c"
 #include "../../userspace/status/show.c"
 
 void log_write(enum log_level level, const char *fmt, ...)

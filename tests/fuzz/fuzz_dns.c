@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../../userspace/apply/dns_wire.c"
+#include "../../userspace/dns/dns_wire.c"
 
 static void check_name(const char *name)
 {

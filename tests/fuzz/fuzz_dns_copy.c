@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../../userspace/apply/dns_wire.c"
+#include "../../userspace/dns/dns_wire.c"
 
 static const uint8_t question[] =
 	"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01"

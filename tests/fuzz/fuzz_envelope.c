@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // EncryptedMessage of both services from anywhere, and any text there and back; what else comes from management: server keys and jobs.
 #include "crypto/key.c"
-#include "control/wire.c"
-#include "control/envelope.c"
+#include "netbird/wire.c"
+#include "netbird/envelope.c"
 #include "management.pb-c.c"
 
 #define pack pack_message
-#include "control/management_message.c"
+#include "netbird/management_message.c"
 #undef pack
 
 #include <assert.h>

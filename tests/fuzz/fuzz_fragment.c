@@ -3,7 +3,7 @@
 // Two bytes of size, little-endian, then the packet.
 #include <stdlib.h>
 
-#include "controller/fragment.c"
+#include "plane/fragment.c"
 
 struct sink {
 	const uint8_t *packet;

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "../../userspace/loop/loop.c"
-#include "../../userspace/control/grpc_wire.c"
-#include "../../userspace/control/grpc_call.c"
-#include "../../userspace/control/grpc.c"
+#include "../../userspace/grpc/grpc_wire.c"
+#include "../../userspace/grpc/grpc_call.c"
+#include "../../userspace/grpc/grpc.c"
 #include "../../userspace/stream/proxy.c"
 
 #define CALLS	3

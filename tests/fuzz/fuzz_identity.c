@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // default.json and state.json with anything in them.
 #include "crypto/key.c"
-#include "control/identity.c"
+#include "netbird/identity.c"
 
 #include <assert.h>
 

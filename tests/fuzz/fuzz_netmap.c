@@ -2,11 +2,11 @@
 // SyncResponse and LoginResponse from anywhere: what comes out keeps every promise of netmap.h.
 #include "config/ini.c"
 #include "config/value.c"
-#include "control/arena.c"
+#include "base/arena.c"
 #include "crypto/key.c"
-#include "control/wire.c"
+#include "netbird/wire.c"
 
-#include "control/netmap.c"
+#include "netbird/netmap.c"
 
 #include <assert.h>
 

@@ -3,39 +3,39 @@
  * Relay servers that say anything: the opening handshake, frames, relay messages, in any order and division, while peers come and go and time
  * passes. The input is a list of steps, each an operation, a length and its bytes; before that, all of it goes through each parser.
  */
-#include "control/netmap.h"
-#include "control/relay_internal.h"
+#include "netbird/netmap.h"
+#include "client/relay_internal.h"
 #include "log/log.h"
 #include "stream/stream.h"
 
 #include "crypto/key.c"
-#include "control/send_queue.c"
-#include "control/websocket_frame.c"
-#include "control/websocket_upgrade.c"
-#include "control/relay_wire.c"
+#include "base/send_queue.c"
+#include "websocket/websocket_frame.c"
+#include "websocket/websocket_upgrade.c"
+#include "netbird/relay_wire.c"
 /* Files have words of their own for the same things. */
 #define put	loop_put
 #include "loop/loop.c"
 #undef put
 #define bucket	early_bucket
-#include "control/relay_early.c"
+#include "client/relay_early.c"
 #undef bucket
 #define put	websocket_put
 #define end	websocket_end
 #define on_closed	websocket_on_closed
-#include "control/websocket.c"
+#include "websocket/websocket.c"
 #undef put
 #undef end
 #undef on_closed
 #define stop	server_stop
 #define end	server_end
 #define dial	server_dial
-#include "control/relay_server.c"
+#include "client/relay_client.c"
 #undef stop
 #undef end
 #undef dial
-#include "control/relay_peer.c"
-#include "control/relay_manager.c"
+#include "client/relay_peer.c"
+#include "client/relay_manager.c"
 
 #include "unit/fake_stream.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Bodies of signal messages: what is read can be written, and read again the same. */
-#include "control/signal_body.c"
-#include "control/wire.c"
+#include "netbird/signal_body.c"
+#include "netbird/wire.c"
 #include "signalexchange.pb-c.c"
 
 #include <stdlib.h>

@@ -6,10 +6,10 @@
 #include "ice/agent.c"
 #include "ice/candidate.c"
 #include "ice/gather.c"
-#include "ice/hub.c"
+#include "ice/mux.c"
 #include "ice/stun.c"
 #include "loop/loop.c"
-#include "session/endpoint.c"
+#include "base/endpoint.c"
 
 #define FUZZ_SEC	1000000000ULL
 
@@ -19,7 +19,7 @@ enum step {
 
 static struct {
 	struct loop *loop;
-	struct ice_hub *hub;
+	struct ice_mux *hub;
 	struct ice_agent *agent;
 	struct endpoint from;
 	uint8_t last[STUN_BUILD_MAX];
@@ -104,7 +104,7 @@ static void receive(const uint8_t *bytes, size_t len)
 	uint8_t *exact = malloc(len ? len : 1);
 
 	memcpy(exact, bytes, len);
-	ice_hub_receive(fuzz.hub, &fuzz.from, exact, len);
+	ice_mux_receive(fuzz.hub, &fuzz.from, exact, len);
 	free(exact);
 }
 
@@ -178,7 +178,7 @@ static void do_step(enum step step, const uint8_t *data, size_t len)
 		break;
 	case STEP_HOST:
 		hosts[0].local.word[0] += len;
-		ice_hub_set_host(fuzz.hub, hosts, 1 + (len & 1));
+		ice_mux_set_host(fuzz.hub, hosts, 1 + (len & 1));
 		break;
 	case STEP_AGENT:
 		new_agent(len & 1);
@@ -199,10 +199,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memset(&fuzz, 0, sizeof(fuzz));
 	fuzz.from = (struct endpoint){ .family = AF_INET, .port = 1, .remote.word[0] = 1, .local.word[0] = 1 };
-	if (loop_new_fake(&fuzz.loop, 1000 * FUZZ_SEC) || ice_hub_new(fuzz.loop, 51820, &fuzz_ops, NULL, &fuzz.hub))
+	if (loop_new_fake(&fuzz.loop, 1000 * FUZZ_SEC) || ice_mux_new(fuzz.loop, 51820, &fuzz_ops, NULL, &fuzz.hub))
 		abort();
-	ice_hub_set_host(fuzz.hub, &host, 1);
-	ice_hub_set_stun_endpoints(fuzz.hub, &server, 1);
+	ice_mux_set_host(fuzz.hub, &host, 1);
+	ice_mux_set_stun_endpoints(fuzz.hub, &server, 1);
 	new_agent(size & 1);
 	for (size_t at = 0; at + 2 <= size;) {
 		enum step step = data[at] % STEP_COUNT;
@@ -215,7 +215,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		at += len;
 	}
 	ice_agent_free(fuzz.agent);
-	ice_hub_free(fuzz.hub);
+	ice_mux_free(fuzz.hub);
 	if (loop_next(fuzz.loop) != LOOP_NEVER)
 		abort();
 	loop_free(fuzz.loop);

@@ -13,7 +13,7 @@
 #include "session/attempt.c"
 #include "session/deadlines.c"
 #include "session/device.c"
-#include "session/endpoint.c"
+#include "base/endpoint.c"
 #include "session/handshake.c"
 #include "session/keypairs.c"
 #include "session/liveness.c"

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/websocket_frame.h"
-#include "control/websocket_upgrade.h"
+#include "websocket/websocket_frame.h"
+#include "websocket/websocket_upgrade.h"
 #include "stream/stream.h"
 
 #define FAKE_STREAMS 128

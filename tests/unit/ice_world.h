@@ -54,7 +54,7 @@ struct node {
 	bool is_slow_to_tell;		/* candidates are held back */
 	bool keeps_candidates;		/* none are signalled at all */
 	uint64_t tell_ns;
-	struct ice_hub *hub;		/* one of ours, ... */
+	struct ice_mux *mux;		/* one of ours, ... */
 	struct ice_agent *agent;
 	struct stock *stock;		/* ... or a stock one */
 	struct node *other;
@@ -422,8 +422,8 @@ static inline void deliver(struct node *n, const struct packet *p, const struct 
 	if (!n->is_down && !n->is_deaf && !is_cut(n->world, p->from, n)) {
 		if (n->stock)
 			stock_receive(n->stock, &from, exact, p->len);
-		else if (n->hub)
-			ice_hub_receive(n->hub, &from, exact, p->len);
+		else if (n->mux)
+			ice_mux_receive(n->mux, &from, exact, p->len);
 	}
 	free(exact);
 }
@@ -638,7 +638,7 @@ static inline void world_done(struct world *w)
 	}
 	run(w, 10 * SEC);
 	for (size_t i = 0; i < NODES_MAX; i++)
-		ice_hub_free(w->nodes[i].hub);
+		ice_mux_free(w->nodes[i].mux);
 	loop_free(w->loop);
 }
 
@@ -660,12 +660,12 @@ static inline void node_start(struct node *n, size_t stuns)
 {
 	struct endpoint at[SERVERS];
 
-	assert_int_equal(ice_hub_new(n->world->loop, PORT, &node_ops, n, &n->hub), 0);
-	ice_hub_on_change(n->hub, on_change, n);
-	assert_true(ice_hub_set_host(n->hub, n->addrs, n->addr_count));
+	assert_int_equal(ice_mux_new(n->world->loop, PORT, &node_ops, n, &n->mux), 0);
+	ice_mux_on_change(n->mux, on_change, n);
+	assert_true(ice_mux_set_host(n->mux, n->addrs, n->addr_count));
 	for (size_t i = 0; i < stuns; i++)
 		at[i] = n->world->servers[i].at;
-	ice_hub_set_stun_endpoints(n->hub, at, stuns);
+	ice_mux_set_stun_endpoints(n->mux, at, stuns);
 	run(n->world, SEC);
 }
 
@@ -686,7 +686,7 @@ static inline void agent_start(struct node *n, bool is_controlling)
 	struct ice_agent_config c = agent_config(n, is_controlling);
 
 	n->told_count = 0;
-	assert_int_equal(ice_agent_new(n->hub, &c, &agent_events, n, &n->agent), 0);
+	assert_int_equal(ice_agent_new(n->mux, &c, &agent_events, n, &n->agent), 0);
 	assert_int_equal(n->told_count, 0);
 }
 

@@ -3,7 +3,7 @@
 #ifndef TALON_TEST_MESH_WORLD_H
 #define TALON_TEST_MESH_WORLD_H
 
-#include "mesh/snapshot.h"
+#include "snapshot/snapshot.h"
 
 #define SECOND		1000000000ULL
 #define HALF_PAST	1795393800ULL			/* 2026-11-23T00:30:00Z */

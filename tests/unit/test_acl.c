@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "apply/acl_internal.h"
+#include "policy/acl_internal.h"
 
 static uint64_t random_state = 0x7a1011;
 

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "apply/choose.h"
-#include "apply/guard.h"
+#include "policy/choose.h"
+#include "policy/guard.h"
 
 #define ROUTERS 4
 

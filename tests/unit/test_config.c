@@ -15,7 +15,7 @@
 #include <sodium.h>
 
 #include "config/config.h"
-#include "config/preflight.h"
+#include "daemon/preflight.h"
 #include "config/value.h"
 
 /* Keys with a pattern, so that lines stay readable; SELF_PUBLIC belongs to SECRET. */

@@ -3,7 +3,7 @@
 #define CONTROL_REQUEST_NS	(300 * LOOP_MS)
 #define CONTROL_ANSWER_NS	(300 * LOOP_MS)
 
-#include "../../userspace/mesh/control.c"
+#include "../../userspace/snapshot/control.c"
 
 #include <poll.h>
 #include <pthread.h>

@@ -11,7 +11,7 @@
 #include <jansson.h>
 
 #include "mesh/counters.h"
-#include "mesh/snapshot.h"
+#include "snapshot/snapshot.h"
 #include "status/mesh_show.h"
 
 static const struct { const char *group, *label, *help; } list[] = {

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "control/envelope.c"
+#include "netbird/envelope.c"
 #include "management.pb-c.h"
 #include "netbird.h"
 #include "signalexchange.pb-c.h"

@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "apply/dns_wire.c"
+#include "dns/dns_wire.c"
 #undef HEADER_LEN
-#include "apply/forwarder.c"
+#include "dns/forwarder.c"
 
 /* The stand-in answers in the next turn with what `answer` says. */
 static struct {

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <netinet/ip.h>
 
-#include "controller/fragment.h"
+#include "plane/fragment.h"
 
 #define DATA_MAX 65535
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "memory/give_back.h"
+#include "base/give_back.h"
 
 static bool is_dropped(const char *header, const char *anonymous)
 {

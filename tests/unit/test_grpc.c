@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "control/grpc_internal.h"
+#include "grpc/grpc_internal.h"
 #include "grpc_peer.h"
 
 #define SECOND LOOP_SECOND

@@ -11,7 +11,7 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
-#include "control/grpc.h"
+#include "grpc/grpc.h"
 #include "stream/stream.h"
 #include "tls_server.h"
 

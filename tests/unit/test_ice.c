@@ -463,7 +463,7 @@ static void a_changed_address_ends_in_a_new_search_that_succeeds(void **state)
 	both_start(true);
 	run(&w, 5 * SEC);
 	b->addrs[0].local = address("198.51.100.99", 0).remote;
-	assert_true(ice_hub_set_host(b->hub, b->addrs, 1));
+	assert_true(ice_mux_set_host(b->mux, b->addrs, 1));
 	run(&w, 10 * SEC);
 	assert_int_equal(a->failed + b->failed, 2);
 	assert_int_equal(b->changes, 1);
@@ -489,7 +489,7 @@ static void addresses_that_come_during_the_search_are_told_and_tried(void **stat
 	assert_int_equal(a->connected, 0);
 	w.cut_count = 0;
 	add_addr(a, "192.0.2.1");
-	assert_true(ice_hub_set_host(a->hub, a->addrs, 2));
+	assert_true(ice_mux_set_host(a->mux, a->addrs, 2));
 	run(&w, 2 * SEC);
 	expect_connected();
 	assert_int_equal(a->told_count, 2);
@@ -641,7 +641,7 @@ static void inject(struct node *to, const struct endpoint *from, const uint8_t *
 
 	assert_true(len > 0);
 	at.local = to->addrs[0].local;
-	ice_hub_receive(to->hub, &at, bytes, len);
+	ice_mux_receive(to->mux, &at, bytes, len);
 }
 
 static void strangers_are_not_answered(void **state)
@@ -666,7 +666,7 @@ static void strangers_are_not_answered(void **state)
 	answer.error = 487;
 	inject(a, &from, bytes, stun_build_response(&answer, bytes, sizeof(bytes)));
 	inject(a, &from, (const uint8_t *)"not STUN at all, but long", 25);
-	ice_hub_get_stats(a->hub, &stats);
+	ice_mux_get_stats(a->mux, &stats);
 	assert_int_equal(a->responses + a->errors + a->requests, 0);
 	assert_int_equal(stats.bad_integrity, 1);
 	assert_int_equal(stats.unknown_user, 3);
@@ -691,7 +691,7 @@ static void answers_from_elsewhere_or_too_late_do_not_count(void **state)
 	memset(tx, 0, sizeof(tx));
 	inject(a, &right, bytes, stun_build_response(&r, bytes, sizeof(bytes)));
 	inject(a, &wrong, bytes, stun_build_response(&r, bytes, sizeof(bytes)));
-	ice_hub_get_stats(a->hub, &stats);
+	ice_mux_get_stats(a->mux, &stats);
 	assert_int_equal(stats.unmatched, 2);
 	assert_int_equal(a->nominations, 0);
 	w.delay_ns = 4100 * MS / 2;	/* an answer after more than four seconds */
@@ -836,10 +836,10 @@ static void thousands_of_agents_share_one_port(void **state)
 	a->keeps_candidates = true;
 	for (int i = 0; i < MANY; i++) {
 		snprintf(c.local_ufrag, sizeof(c.local_ufrag), "ufrag%d", i);
-		assert_int_equal(ice_agent_new(a->hub, &c, &silent, a, &agents[i]), 0);
+		assert_int_equal(ice_agent_new(a->mux, &c, &silent, a, &agents[i]), 0);
 		if (i % 3 == 0) {	/* ids are used again */
 			ice_agent_free(agents[i]);
-			assert_int_equal(ice_agent_new(a->hub, &c, &silent, a, &agents[i]), 0);
+			assert_int_equal(ice_agent_new(a->mux, &c, &silent, a, &agents[i]), 0);
 		}
 	}
 	for (int i = 0; i < MANY; i++) {
@@ -847,14 +847,14 @@ static void thousands_of_agents_share_one_port(void **state)
 		r.username = username;
 		inject(a, &from, bytes, stun_build_request(&r, bytes, sizeof(bytes)));
 	}
-	ice_hub_get_stats(a->hub, &stats);
+	ice_mux_get_stats(a->mux, &stats);
 	assert_int_equal(a->responses, MANY);
 	assert_int_equal(a->requests, MANY);	/* triggered */
 	assert_int_equal(stats.unknown_user + stats.bad_integrity, 0);
 	for (int i = 0; i < MANY; i++)
 		ice_agent_free(agents[i]);
 	inject(a, &from, bytes, stun_build_request(&r, bytes, sizeof(bytes)));
-	ice_hub_get_stats(a->hub, &stats);
+	ice_mux_get_stats(a->mux, &stats);
 	assert_int_equal(stats.unknown_user, 1);
 	run(&w, SEC);
 }
@@ -928,19 +928,19 @@ static void servers_are_named_as_management_names_them(void **state)
 	behind_nat();
 	add_addr(b, "2001:db8::2");
 	assert_int_equal(w.servers[0].asked, 1);
-	assert_int_equal(ice_hub_set_stuns(a->hub, uris, 4), 0);
+	assert_int_equal(ice_mux_set_stuns(a->mux, uris, 4), 0);
 	run(&w, SEC);
 	assert_int_equal(w.servers[0].asked, 2);
 	assert_int_equal(w.servers[1].asked, 1);
-	assert_int_equal(ice_hub_set_stuns(a->hub, uris, 4), 0);	/* the next map: the same ones */
+	assert_int_equal(ice_mux_set_stuns(a->mux, uris, 4), 0);	/* the next map: the same ones */
 	run(&w, SEC);
 	assert_int_equal(w.servers[0].asked, 2);
-	assert_int_equal(ice_hub_set_stuns(a->hub, uris, 1), 0);
+	assert_int_equal(ice_mux_set_stuns(a->mux, uris, 1), 0);
 	run(&w, SEC);
 	assert_int_equal(w.servers[0].asked, 3);
-	assert_int_equal(ice_hub_set_stuns(a->hub, wrong, 6), -EINVAL);
+	assert_int_equal(ice_mux_set_stuns(a->mux, wrong, 6), -EINVAL);
 	run(&w, SEC);
-	assert_int_equal(ice_hub_set_stuns(a->hub, uris, 0), 0);
+	assert_int_equal(ice_mux_set_stuns(a->mux, uris, 0), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

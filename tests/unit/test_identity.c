@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "control/identity.c"
+#include "netbird/identity.c"
 #include "netbird.h"
 
 struct place {

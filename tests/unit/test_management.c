@@ -10,10 +10,10 @@
 #include <cmocka.h>
 #include <sodium.h>
 
-#include "control/envelope.h"
-#include "control/management_decide.h"
-#include "control/management_internal.h"
-#include "control/management_message.h"
+#include "netbird/envelope.h"
+#include "client/management_decide.h"
+#include "client/management_internal.h"
+#include "netbird/management_message.h"
 #include "management.pb-c.h"
 #include "netbird.h"
 

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 #include <sodium.h>
 
-#include "control/netmap.h"
-#include "control/wire.h"
+#include "netbird/netmap.h"
+#include "netbird/wire.h"
 #include "management.pb-c.h"
 #include "netbird.h"
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "controller/prefixes.h"
+#include "base/prefixes.h"
 
 static void add(struct prefixes *set, const char *addr, unsigned len, uint32_t value)
 {

@@ -15,9 +15,9 @@
 #include <jansson.h>
 
 #include "config/config.h"
-#include "control/identity.h"
-#include "control/profile_keys.h"
-#include "control/store.h"
+#include "netbird/identity.h"
+#include "netbird/profile_keys.h"
+#include "base/store.h"
 #include "netbird.h"
 
 static char dir[48], path[80], said[2000];

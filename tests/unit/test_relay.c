@@ -8,9 +8,9 @@
 #include <cmocka.h>
 #include <sodium.h>
 
-#include "control/relay.h"
-#include "control/relay_early.h"
-#include "control/relay_wire.h"
+#include "client/relay.h"
+#include "client/relay_early.h"
+#include "netbird/relay_wire.h"
 #include "fake_stream.h"
 #include "netbird.h"
 

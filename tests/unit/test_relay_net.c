@@ -17,7 +17,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
-#include "control/relay.h"
+#include "client/relay.h"
 #include "loop/loop.h"
 #include "stream/stream.h"
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "control/send_queue.h"
+#include "base/send_queue.h"
 
 #define SIZE 1000
 #define MS 1000000ULL

@@ -16,7 +16,7 @@
 
 #include "session/attempt.h"
 #include "session/deadlines.h"
-#include "session/endpoint.h"
+#include "base/endpoint.h"
 #include "session/keypairs.h"
 #include "session/liveness.h"
 #include "session/table.h"

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "control/envelope.h"
-#include "control/signal.h"
+#include "netbird/envelope.h"
+#include "client/signal.h"
 #include "netbird.h"
 
 #define SEC	LOOP_SECOND

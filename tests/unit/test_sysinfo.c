@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "control/sysinfo.c"
+#include "client/sysinfo.c"
 
 static char tree[64];
 

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
-#include "controller/uplink_choice.h"
+#include "plane/uplink_choice.h"
 #include "net/nl.h"
 
 static char buf[NL_BUF] __attribute__((aligned(8)));

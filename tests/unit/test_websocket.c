@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "control/websocket.h"
+#include "websocket/websocket.h"
 #include "fake_stream.h"
 
 #define KEY		"dGhlIHNhbXBsZSBub25jZQ=="	/* RFC 6455, section 1.3 */

@@ -3,9 +3,9 @@
 #include <errno.h>
 
 #include "cli/cli.h"
-#include "controller/controller.h"
+#include "plane/controller.h"
 #include "log/log.h"
-#include "mesh/control.h"
+#include "snapshot/control.h"
 
 /* Has a daemon drain, if there is one. Returns CLI_OK also where there is none, but under NetBird's name. */
 static int ask(struct cli *cli, const struct config *config, bool *ret_drained)
@@ -35,7 +35,7 @@ static int run(struct cli *cli, struct config *config)
 	if (ret)
 		return ret;
 	/* What a drained daemon left, or a controller without a mesh, or one that did not answer. */
-	ret = controller_down(config->pin_dir, drained, err, sizeof(err));
+	ret = daemon_down(config->pin_dir, drained, err, sizeof(err));
 	if (ret < 0)
 		return cli_fail(cli, CLI_FAILED, "down: %s", err);
 	if (drained)

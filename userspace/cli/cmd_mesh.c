@@ -7,7 +7,7 @@
 
 #include "cli/cli.h"
 #include "config/value.h"
-#include "mesh/control.h"
+#include "snapshot/control.h"
 #include "mesh/mesh.h"
 #include "status/mesh_show.h"
 

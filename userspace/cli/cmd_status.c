@@ -9,7 +9,7 @@
 
 #include "cli/cli.h"
 #include "log/log.h"
-#include "mesh/control.h"
+#include "snapshot/control.h"
 #include "status/mesh_show.h"
 #include "status/show.h"
 #include "status/status.h"

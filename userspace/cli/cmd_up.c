@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "config/preflight.h"
-#include "controller/controller.h"
+#include "daemon/preflight.h"
+#include "plane/controller.h"
 #include "log/log.h"
 #include "mesh/mesh.h"
-#include "mesh/control.h"
+#include "snapshot/control.h"
 
 #define RETRY_MS 100
 
@@ -151,7 +151,7 @@ static int read_again(void *ctx)
 
 static int serve(struct cli *cli, struct up *up)
 {
-	const struct controller_reload reload = { read_again, up };
+	const struct daemon_reload reload = { read_again, up };
 	char why[CONFIG_WHY_LEN];
 
 	log_set_level(up->config.log_level);
@@ -166,7 +166,7 @@ static int serve(struct cli *cli, struct up *up)
 	if (config_resolve(&up->config) < 0)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
 	log_notes(&up->config);
-	return controller_run(&up->config, up->file ? &reload : NULL) ? CLI_FAILED : CLI_OK;
+	return daemon_run(&up->config, up->file ? &reload : NULL) ? CLI_FAILED : CLI_OK;
 }
 
 /* Whether a daemon listens; under NetBird's name one that is just starting is waited for. */

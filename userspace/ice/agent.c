@@ -31,7 +31,7 @@ static const uint64_t acceptance_ns[] = {
 
 static uint64_t now_of(const struct ice_agent *agent)
 {
-	return loop_now(agent->hub->loop);
+	return loop_now(agent->mux->loop);
 }
 
 static uint32_t now_us(const struct ice_agent *agent)
@@ -62,8 +62,8 @@ static void endpoint_of(const struct ice_agent *agent, const struct ice_pair *pa
 static void die(struct ice_agent *agent)
 {
 	agent->state = AGENT_DEAD;
-	loop_timer_cancel(agent->hub->loop, &agent->timer);
-	ice_hub_remove(agent->hub, agent);
+	loop_timer_cancel(agent->mux->loop, &agent->timer);
+	ice_mux_remove(agent->mux, agent);
 }
 
 static void fail(struct ice_agent *agent)
@@ -78,7 +78,7 @@ static void fail(struct ice_agent *agent)
 static const char *cids_of(const struct ice_agent *agent, const struct ice_pair *pair, char text[static STUN_CIDS_LEN + 1])
 {
 	const struct ice_remote *remote = &agent->remotes[pair->remote];
-	const struct ice_local *local = ice_hub_find_host(agent->hub, remote->family, &pair->local);
+	const struct ice_local *local = ice_mux_find_host(agent->mux, remote->family, &pair->local);
 
 	if (!remote->cid[0] || !local)
 		return NULL;
@@ -108,14 +108,14 @@ static void check(struct ice_agent *agent, uint8_t index, bool nominates)
 	int len;
 
 	join_username(agent, username);
-	ice_hub_make_tx(agent->hub, &tx, id);
+	ice_mux_make_tx(agent->mux, &tx, id);
 	len = stun_build_request(&request, bytes, sizeof(bytes));
 	if (len < 0)
 		return;
 	endpoint_of(agent, pair, &to);
 	if (!agent->checking_ns)
 		agent->checking_ns = now_of(agent);
-	ice_hub_send(agent->hub, &to, bytes, len);
+	ice_mux_send(agent->mux, &to, bytes, len);
 }
 
 /* One regular try. */
@@ -215,12 +215,12 @@ static void keep_only(struct ice_agent *agent, uint8_t index)
 
 static enum ice_candidate_type local_type(const struct ice_agent *agent, const struct ice_pair *pair, uint16_t family)
 {
-	const struct ice_hub *hub = agent->hub;
+	const struct ice_mux *mux = agent->mux;
 
-	if (!pair->mapped_port || (!memcmp(&pair->mapped, &pair->local, sizeof(pair->local)) && pair->mapped_port == hub->port))
+	if (!pair->mapped_port || (!memcmp(&pair->mapped, &pair->local, sizeof(pair->local)) && pair->mapped_port == mux->port))
 		return ICE_HOST;
-	for (size_t i = 0; i < hub->srflx_count; i++) {
-		const struct ice_candidate *c = &hub->srflx[i].candidate;
+	for (size_t i = 0; i < mux->srflx_count; i++) {
+		const struct ice_candidate *c = &mux->srflx[i].candidate;
 
 		if (c->family == family && c->port == pair->mapped_port && !memcmp(&c->addr, &pair->mapped, sizeof(c->addr)))
 			return ICE_SRFLX;
@@ -238,7 +238,7 @@ static void describe(const struct ice_agent *agent, struct ice_pair_info *ret_pa
 		.local_type = local_type(agent, pair, remote->family),
 		.remote_type = remote->type,
 		.local = { .family = remote->family, .ifindex = pair->ifindex,
-			   .port = was_seen ? pair->mapped_port : agent->hub->port, .remote = was_seen ? pair->mapped : pair->local },
+			   .port = was_seen ? pair->mapped_port : agent->mux->port, .remote = was_seen ? pair->mapped : pair->local },
 		.rtt_ns = 1000ULL * pair->rtt_us,
 	};
 	endpoint_of(agent, pair, &ret_pair->path);
@@ -249,7 +249,7 @@ static void arm(struct ice_agent *agent)
 {
 	uint64_t end = agent->state == AGENT_CONNECTED ? agent->heard_ns + LOST_NS : agent->born_ns + ATTEMPT_NS;
 
-	loop_timer_set(agent->hub->loop, &agent->timer, agent->round_ns < end ? agent->round_ns : end);
+	loop_timer_set(agent->mux->loop, &agent->timer, agent->round_ns < end ? agent->round_ns : end);
 }
 
 /* The last thing that its caller does with @agent. */
@@ -270,22 +270,22 @@ static void select_pair(struct ice_agent *agent, uint8_t index)
 /* Local candidates that came since the last time. Returns false if a callback freed the agent. */
 static bool tell_candidates(struct ice_agent *agent)
 {
-	const struct ice_hub *hub = agent->hub;
+	const struct ice_mux *mux = agent->mux;
 	const uint32_t told = agent->told;
 	struct ice_candidate list[ICE_HOSTS_MAX + ICE_SRFLX_MAX];
 	size_t count = 0;
 
-	if (told == hub->serial)
+	if (told == mux->serial)
 		return true;
-	for (size_t i = 0; i < hub->host_count; i++) {
-		if (hub->hosts[i].serial > told)
-			list[count++] = hub->hosts[i].candidate;
+	for (size_t i = 0; i < mux->host_count; i++) {
+		if (mux->hosts[i].serial > told)
+			list[count++] = mux->hosts[i].candidate;
 	}
-	for (size_t i = 0; i < hub->srflx_count; i++) {
-		if (hub->srflx[i].serial > told && now_of(agent) - hub->srflx[i].confirmed_ns < ICE_FRESH_NS)
-			list[count++] = hub->srflx[i].candidate;
+	for (size_t i = 0; i < mux->srflx_count; i++) {
+		if (mux->srflx[i].serial > told && now_of(agent) - mux->srflx[i].confirmed_ns < ICE_FRESH_NS)
+			list[count++] = mux->srflx[i].candidate;
 	}
-	agent->told = hub->serial;
+	agent->told = mux->serial;
 	agent->busy++;
 	for (size_t i = 0; i < count && !agent->is_freed; i++)
 		agent->events->candidate(agent->ctx, &list[i]);
@@ -351,10 +351,10 @@ static int add_remote(struct ice_agent *agent, const struct ice_remote *remote)
 /* Each of our addresses with each of theirs; a pair that is new is checked at once. */
 static void make_pairs(struct ice_agent *agent, uint8_t remote)
 {
-	const struct ice_hub *hub = agent->hub;
+	const struct ice_mux *mux = agent->mux;
 
-	for (size_t i = 0; i < hub->host_count; i++) {
-		const struct ice_local *host = &hub->hosts[i];
+	for (size_t i = 0; i < mux->host_count; i++) {
+		const struct ice_local *host = &mux->hosts[i];
 		uint8_t before = agent->pair_count;
 		int index;
 
@@ -391,7 +391,7 @@ static void tick_connected(struct ice_agent *agent)
 static void tick_checking(struct ice_agent *agent)
 {
 	const uint64_t now = now_of(agent);
-	const bool is_news = agent->told != agent->hub->serial;
+	const bool is_news = agent->told != agent->mux->serial;
 
 	if (!tell_candidates(agent))
 		return;
@@ -421,7 +421,7 @@ static void tick(void *ctx)
 void ice_agent_poke(struct ice_agent *agent)
 {
 	if (agent->state == AGENT_CHECKING)
-		loop_timer_after(agent->hub->loop, &agent->timer, 0);
+		loop_timer_after(agent->mux->loop, &agent->timer, 0);
 }
 
 static bool is_same_addr(const struct talon_addr *a, const struct talon_addr *b)
@@ -471,7 +471,7 @@ static void answer(struct ice_agent *agent, const struct endpoint *from, const s
 	int len = stun_build_response(&response, bytes, sizeof(bytes));
 
 	if (len > 0)
-		ice_hub_send(agent->hub, from, bytes, len);
+		ice_mux_send(agent->mux, from, bytes, len);
 }
 
 static void switch_role(struct ice_agent *agent)
@@ -521,7 +521,7 @@ void ice_agent_request(struct ice_agent *agent, const struct endpoint *from, con
 	int remote, index;
 
 	if (!stun_is_authentic(message, agent->local_pwd)) {
-		agent->hub->stats.bad_integrity++;
+		agent->mux->stats.bad_integrity++;
 		return;
 	}
 	if (has_conflict(agent, message)) {
@@ -578,11 +578,11 @@ void ice_agent_response(struct ice_agent *agent, const struct endpoint *from, co
 	struct ice_pair *pair;
 
 	if (!is_answer_to(agent, tx, from)) {
-		agent->hub->stats.unmatched++;
+		agent->mux->stats.unmatched++;
 		return;
 	}
 	if (!stun_is_authentic(message, agent->remote_pwd)) {
-		agent->hub->stats.bad_integrity++;
+		agent->mux->stats.bad_integrity++;
 		return;
 	}
 	pair = &agent->pairs[tx->pair];
@@ -649,7 +649,7 @@ static const char *keep_text(struct ice_agent *agent, const char *text)
 	return memcpy(at, text, len);
 }
 
-int ice_agent_new(struct ice_hub *hub, const struct ice_agent_config *config, const struct ice_agent_events *events, void *ctx,
+int ice_agent_new(struct ice_mux *mux, const struct ice_agent_config *config, const struct ice_agent_events *events, void *ctx,
 	struct ice_agent **ret_agent)
 {
 	size_t len = strlen(config->local_ufrag) + strlen(config->local_pwd) + strlen(config->remote_ufrag) + strlen(config->remote_pwd) + 4;
@@ -658,25 +658,25 @@ int ice_agent_new(struct ice_hub *hub, const struct ice_agent_config *config, co
 
 	if (!agent)
 		return -ENOMEM;
-	agent->hub = hub;
+	agent->mux = mux;
 	agent->events = events;
 	agent->ctx = ctx;
 	agent->is_controlling = config->is_controlling;
 	agent->nominated = -1;
-	agent->born_ns = loop_now(hub->loop);
+	agent->born_ns = loop_now(mux->loop);
 	agent->local_ufrag = keep_text(agent, config->local_ufrag);
 	agent->local_pwd = keep_text(agent, config->local_pwd);
 	agent->remote_ufrag = keep_text(agent, config->remote_ufrag);
 	agent->remote_pwd = keep_text(agent, config->remote_pwd);
-	ice_hub_random(hub, &agent->tie_breaker, sizeof(agent->tie_breaker));
+	ice_mux_random(mux, &agent->tie_breaker, sizeof(agent->tie_breaker));
 	loop_timer_init(&agent->timer, tick, agent);
-	ret = ice_hub_insert(hub, agent);
+	ret = ice_mux_insert(mux, agent);
 	if (ret) {
 		free(agent);
 		return ret;
 	}
-	loop_timer_after(hub->loop, &agent->timer, 0);
-	ice_hub_gather(hub);
+	loop_timer_after(mux->loop, &agent->timer, 0);
+	ice_mux_gather(mux);
 	*ret_agent = agent;
 	return 0;
 }

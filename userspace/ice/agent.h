@@ -2,7 +2,7 @@
 /*
  * A full ICE agent (RFC 8445) for one peer, on the WireGuard port that all peers share: one component, UDP, host and server-reflexive
  * candidates, regular nomination, consent by checks. No socket of its own: packets go out by struct ice_ops and come in by
- * ice_hub_receive(). Timers are the loop's.
+ * ice_mux_receive(). Timers are the loop's.
  */
 #ifndef TALON_ICE_AGENT_H
 #define TALON_ICE_AGENT_H
@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "loop/loop.h"
-#include "session/endpoint.h"
+#include "base/endpoint.h"
 
 #define ICE_CREDENTIAL_MAX	256
 #define ICE_CANDIDATE_LEN	512	/* of a line with its end */
@@ -38,7 +38,7 @@ int ice_candidate_format(const struct ice_candidate *candidate, const char *ufra
 int ice_candidate_parse(const char *line, struct ice_candidate *ret_candidate);
 
 /* What all agents share: local candidates, STUN servers, and who gets an arriving packet. */
-struct ice_hub;
+struct ice_mux;
 struct ice_agent;
 
 struct ice_ops {
@@ -48,27 +48,27 @@ struct ice_ops {
 };
 
 /* @port: host order, the WireGuard port. */
-int ice_hub_new(struct loop *loop, uint16_t port, const struct ice_ops *ops, void *ctx, struct ice_hub **ret_hub);
-void ice_hub_free(struct ice_hub *hub);
+int ice_mux_new(struct loop *loop, uint16_t port, const struct ice_ops *ops, void *ctx, struct ice_mux **ret_hub);
+void ice_mux_free(struct ice_mux *mux);
 /* Addresses of the uplinks, which become host candidates. Returns true if they changed. */
-bool ice_hub_set_host(struct ice_hub *hub, const struct endpoint *locals, size_t count);
+bool ice_mux_set_host(struct ice_mux *mux, const struct endpoint *locals, size_t count);
 /* "stun:host:port" as management writes it; names are looked up when asked. */
-int ice_hub_set_stuns(struct ice_hub *hub, char *const *uris, size_t count);
+int ice_mux_set_stuns(struct ice_mux *mux, char *const *uris, size_t count);
 /* For tests and where names are resolved elsewhere. */
-void ice_hub_set_stun_endpoints(struct ice_hub *hub, const struct endpoint *servers, size_t count);
+void ice_mux_set_stun_endpoints(struct ice_mux *mux, const struct endpoint *servers, size_t count);
 /* A STUN message from the WireGuard socket; anything malformed or unexpected is counted and ignored. */
-void ice_hub_receive(struct ice_hub *hub, const struct endpoint *from, const uint8_t *bytes, size_t len);
+void ice_mux_receive(struct ice_mux *mux, const struct endpoint *from, const uint8_t *bytes, size_t len);
 /* Asks the STUN servers again, if the last answer is older than 25 s. @fn is told when the set of local candidates changed. */
 typedef void (*ice_changed_fn)(void *ctx);
-void ice_hub_gather(struct ice_hub *hub);
-void ice_hub_on_change(struct ice_hub *hub, ice_changed_fn fn, void *ctx);
+void ice_mux_gather(struct ice_mux *mux);
+void ice_mux_on_change(struct ice_mux *mux, ice_changed_fn fn, void *ctx);
 
 /* For status: each STUN server as it was named, and whether it answered when it was last asked (or is being asked for the first time). */
 struct ice_stun_status { char uri[256]; bool is_available; };
-size_t ice_hub_list_stuns(const struct ice_hub *hub, struct ice_stun_status *list, size_t room);
+size_t ice_mux_list_stuns(const struct ice_mux *mux, struct ice_stun_status *list, size_t room);
 
 struct ice_stats { uint64_t received, malformed, unknown_user, bad_integrity, sent, unmatched; };
-void ice_hub_get_stats(const struct ice_hub *hub, struct ice_stats *ret_stats);
+void ice_mux_get_stats(const struct ice_mux *mux, struct ice_stats *ret_stats);
 
 struct ice_agent_config {
 	bool is_controlling;		/* our base64 key is greater than theirs */
@@ -93,7 +93,7 @@ struct ice_agent_events {
 };
 
 /* Answers checks from the moment it exists; gathers and checks by itself. Callbacks never come before it returned. */
-int ice_agent_new(struct ice_hub *hub, const struct ice_agent_config *config, const struct ice_agent_events *events, void *ctx,
+int ice_agent_new(struct ice_mux *mux, const struct ice_agent_config *config, const struct ice_agent_events *events, void *ctx,
 	struct ice_agent **ret_agent);
 void ice_agent_free(struct ice_agent *agent);
 /* Duplicates are ignored; the extra server-reflexive rule is applied. Returns 0 or -ENOSPC. */

@@ -17,51 +17,51 @@
 #define NAMES_AGAIN_NS	(5 * LOOP_SECOND)	/* ... after a look-up that failed */
 #define RESOLVE_NS	(10 * LOOP_SECOND)
 
-static void start(struct ice_hub *hub, struct ice_server *server)
+static void start(struct ice_mux *mux, struct ice_server *server)
 {
-	const uint64_t now = loop_now(hub->loop);
+	const uint64_t now = loop_now(mux->loop);
 
-	ice_hub_random(hub, server->tx, sizeof(server->tx));
+	ice_mux_random(mux, server->tx, sizeof(server->tx));
 	server->is_asking = true;
 	server->tries = 0;
 	server->again_ns = now;
 	server->give_up_ns = now + GIVE_UP_NS;
 }
 
-static bool has_family(const struct ice_hub *hub, uint16_t family)
+static bool has_family(const struct ice_mux *mux, uint16_t family)
 {
-	for (size_t i = 0; i < hub->host_count; i++) {
-		if (hub->hosts[i].candidate.family == family)
+	for (size_t i = 0; i < mux->host_count; i++) {
+		if (mux->hosts[i].candidate.family == family)
 			return true;
 	}
-	return family == AF_INET && !hub->host_count;
+	return family == AF_INET && !mux->host_count;
 }
 
-static bool is_fresh(const struct ice_hub *hub, const struct ice_server *server)
+static bool is_fresh(const struct ice_mux *mux, const struct ice_server *server)
 {
-	return server->has_mapped && loop_now(hub->loop) - server->answered_ns < ICE_FRESH_NS;
+	return server->has_mapped && loop_now(mux->loop) - server->answered_ns < ICE_FRESH_NS;
 }
 
-static void ask(struct ice_hub *hub, struct ice_server *server)
+static void ask(struct ice_mux *mux, struct ice_server *server)
 {
 	const struct stun_request bare = { .tx = server->tx };
 	uint8_t bytes[STUN_HEADER_LEN];
 	int len = stun_build_request(&bare, bytes, sizeof(bytes));
 
-	ice_hub_send(hub, &server->at, bytes, len);
-	server->again_ns = loop_now(hub->loop) + (FIRST_WAIT_NS << server->tries++);
+	ice_mux_send(mux, &server->at, bytes, len);
+	server->again_ns = loop_now(mux->loop) + (FIRST_WAIT_NS << server->tries++);
 }
 
-static void give_up(struct ice_hub *hub, struct ice_server *server)
+static void give_up(struct ice_mux *mux, struct ice_server *server)
 {
 	server->is_asking = false;
 	server->has_mapped = false;
 }
 
-static bool is_asking_any(const struct ice_hub *hub)
+static bool is_asking_any(const struct ice_mux *mux)
 {
-	for (size_t i = 0; i < hub->gather.source_count; i++) {
-		const struct ice_source *s = &hub->gather.sources[i];
+	for (size_t i = 0; i < mux->gather.source_count; i++) {
+		const struct ice_source *s = &mux->gather.sources[i];
 
 		if (s->query || s->servers[0].is_asking || s->servers[1].is_asking)
 			return true;
@@ -69,40 +69,40 @@ static bool is_asking_any(const struct ice_hub *hub)
 	return false;
 }
 
-static void settle(struct ice_hub *hub)
+static void settle(struct ice_mux *mux)
 {
-	if (hub->gather.source_count && !is_asking_any(hub))
-		hub->gather.is_settled = true;
+	if (mux->gather.source_count && !is_asking_any(mux))
+		mux->gather.is_settled = true;
 }
 
 /* Sends what is due and sets the timer for what comes next. */
-static void work(struct ice_hub *hub)
+static void work(struct ice_mux *mux)
 {
-	const uint64_t now = loop_now(hub->loop);
+	const uint64_t now = loop_now(mux->loop);
 	uint64_t next = LOOP_NEVER;
 	bool lost = false;
 
-	for (size_t i = 0; i < 2 * hub->gather.source_count; i++) {
-		struct ice_server *server = &hub->gather.sources[i / 2].servers[i % 2];
+	for (size_t i = 0; i < 2 * mux->gather.source_count; i++) {
+		struct ice_server *server = &mux->gather.sources[i / 2].servers[i % 2];
 
 		if (!server->is_asking)
 			continue;
 		if (now >= server->give_up_ns) {
 			lost |= server->has_mapped;
-			give_up(hub, server);
+			give_up(mux, server);
 			continue;
 		}
 		if (now >= server->again_ns)
-			ask(hub, server);
+			ask(mux, server);
 		if (server->again_ns < next)
 			next = server->again_ns;
 		if (server->give_up_ns < next)
 			next = server->give_up_ns;
 	}
-	loop_timer_set(hub->loop, &hub->gather.retransmit, next);
+	loop_timer_set(mux->loop, &mux->gather.retransmit, next);
 	if (lost)
-		ice_gather_update(hub);
-	settle(hub);
+		ice_gather_update(mux);
+	settle(mux);
 }
 
 static void retransmit(void *ctx)
@@ -123,93 +123,93 @@ static void take_address(struct ice_source *source, const struct resolver_addres
 static void resolved(void *ctx, enum resolver_result result, const struct resolver_address *list, size_t count)
 {
 	struct ice_source *source = ctx;
-	struct ice_hub *hub = source->hub;
+	struct ice_mux *mux = source->mux;
 
 	source->query = NULL;
 	source->is_resolved = result == RESOLVER_OK;
-	source->resolved_ns = loop_now(hub->loop);
+	source->resolved_ns = loop_now(mux->loop);
 	/* Backwards: the first of each family is the one that stays. */
 	for (size_t i = count; result == RESOLVER_OK && i-- > 0;)
 		take_address(source, &list[i]);
 	for (int i = 0; i < 2; i++) {
 		struct ice_server *server = &source->servers[i];
 
-		if (server->at.family && !server->is_asking && !is_fresh(hub, server) && has_family(hub, server->at.family))
-			start(hub, server);
+		if (server->at.family && !server->is_asking && !is_fresh(mux, server) && has_family(mux, server->at.family))
+			start(mux, server);
 	}
-	work(hub);
+	work(mux);
 }
 
-static void resolve(struct ice_hub *hub, struct ice_source *source)
+static void resolve(struct ice_mux *mux, struct ice_source *source)
 {
 	const uint64_t good_for = source->is_resolved ? NAMES_NS : NAMES_AGAIN_NS;
 	struct resolver *resolver;
 
-	if (!source->host || source->query || (source->resolved_ns && loop_now(hub->loop) - source->resolved_ns < good_for))
+	if (!source->host || source->query || (source->resolved_ns && loop_now(mux->loop) - source->resolved_ns < good_for))
 		return;
-	resolver = resolver_get(hub->loop);
+	resolver = resolver_get(mux->loop);
 	if (resolver && resolver_ask(resolver, source->host, AF_UNSPEC, RESOLVE_NS, resolved, source, &source->query))
 		source->query = NULL;
 }
 
-void ice_gather_ask(struct ice_hub *hub, bool all)
+void ice_gather_ask(struct ice_mux *mux, bool all)
 {
-	for (size_t i = 0; i < hub->gather.source_count; i++) {
-		struct ice_source *source = &hub->gather.sources[i];
+	for (size_t i = 0; i < mux->gather.source_count; i++) {
+		struct ice_source *source = &mux->gather.sources[i];
 
-		resolve(hub, source);
+		resolve(mux, source);
 		for (int j = 0; j < 2; j++) {
 			struct ice_server *server = &source->servers[j];
 
-			if (server->at.family && !server->is_asking && (all || !is_fresh(hub, server)) && has_family(hub, server->at.family))
-				start(hub, server);
+			if (server->at.family && !server->is_asking && (all || !is_fresh(mux, server)) && has_family(mux, server->at.family))
+				start(mux, server);
 		}
 	}
-	work(hub);
+	work(mux);
 }
 
-void ice_hub_gather(struct ice_hub *hub)
+void ice_mux_gather(struct ice_mux *mux)
 {
-	ice_gather_ask(hub, false);
+	ice_gather_ask(mux, false);
 }
 
-static const struct ice_local *find_srflx(const struct ice_hub *hub, const struct endpoint *at)
+static const struct ice_local *find_srflx(const struct ice_mux *mux, const struct endpoint *at)
 {
-	for (size_t i = 0; i < hub->srflx_count; i++) {
-		const struct ice_candidate *c = &hub->srflx[i].candidate;
+	for (size_t i = 0; i < mux->srflx_count; i++) {
+		const struct ice_candidate *c = &mux->srflx[i].candidate;
 
 		if (c->family == at->family && c->port == at->port && !memcmp(&c->addr, &at->remote, sizeof(c->addr)))
-			return &hub->srflx[i];
+			return &mux->srflx[i];
 	}
 	return NULL;
 }
 
-static struct ice_local make_srflx(struct ice_hub *hub, const struct ice_server *server)
+static struct ice_local make_srflx(struct ice_mux *mux, const struct ice_server *server)
 {
 	const struct endpoint *at = &server->mapped;
-	const struct ice_local *known = find_srflx(hub, at);
+	const struct ice_local *known = find_srflx(mux, at);
 	struct ice_local local = {
 		.candidate = {
 			/* The related address is "any", as the socket's own is: more would only tell of the inside of a network. */
 			.type = ICE_SRFLX, .family = at->family, .addr = at->remote, .port = at->port, .has_related = true,
-			.related_port = hub->port, .priority = ice_candidate_priority(ICE_SRFLX),
+			.related_port = mux->port, .priority = ice_candidate_priority(ICE_SRFLX),
 		},
 	};
 
 	if (known)
 		local = *known;
 	else
-		ice_hub_new_cid(hub, local.candidate.cid);
+		ice_mux_new_cid(mux, local.candidate.cid);
 	if (!known || server->answered_ns - known->confirmed_ns >= ICE_FRESH_NS)
-		local.serial = ++hub->serial;
+		local.serial = ++mux->serial;
 	if (server->answered_ns > local.confirmed_ns)
 		local.confirmed_ns = server->answered_ns;
 	return local;
 }
 
-static bool is_own(const struct ice_hub *hub, const struct endpoint *at)
+static bool is_own(const struct ice_mux *mux, const struct endpoint *at)
 {
-	return at->port == hub->port && ice_hub_find_host(hub, at->family, &at->remote);
+	return at->port == mux->port && ice_mux_find_host(mux, at->family, &at->remote);
 }
 
 static bool is_listed(const struct ice_local *list, size_t count, const struct endpoint *at)
@@ -223,33 +223,33 @@ static bool is_listed(const struct ice_local *list, size_t count, const struct e
 	return false;
 }
 
-void ice_gather_update(struct ice_hub *hub)
+void ice_gather_update(struct ice_mux *mux)
 {
-	const uint32_t before = hub->serial;
+	const uint32_t before = mux->serial;
 	struct ice_local list[ICE_SRFLX_MAX];
 	size_t count = 0;
 	bool is_new = false;
 
-	for (size_t i = 0; i < 2 * hub->gather.source_count && count < ICE_SRFLX_MAX; i++) {
-		const struct ice_server *server = &hub->gather.sources[i / 2].servers[i % 2];
+	for (size_t i = 0; i < 2 * mux->gather.source_count && count < ICE_SRFLX_MAX; i++) {
+		const struct ice_server *server = &mux->gather.sources[i / 2].servers[i % 2];
 
-		if (!server->has_mapped || is_own(hub, &server->mapped) || is_listed(list, count, &server->mapped))
+		if (!server->has_mapped || is_own(mux, &server->mapped) || is_listed(list, count, &server->mapped))
 			continue;
-		is_new |= !find_srflx(hub, &server->mapped);
-		list[count++] = make_srflx(hub, server);
+		is_new |= !find_srflx(mux, &server->mapped);
+		list[count++] = make_srflx(mux, server);
 	}
-	memcpy(hub->srflx, list, count * sizeof(list[0]));
-	hub->srflx_count = count;
-	if (hub->serial != before)
-		ice_hub_poke(hub);
-	if (is_new && hub->gather.is_settled)
-		ice_hub_note_change(hub);
+	memcpy(mux->srflx, list, count * sizeof(list[0]));
+	mux->srflx_count = count;
+	if (mux->serial != before)
+		ice_mux_poke(mux);
+	if (is_new && mux->gather.is_settled)
+		ice_mux_note_change(mux);
 }
 
-static struct ice_server *find_server(struct ice_hub *hub, const struct endpoint *from, const uint8_t *tx)
+static struct ice_server *find_server(struct ice_mux *mux, const struct endpoint *from, const uint8_t *tx)
 {
-	for (size_t i = 0; i < 2 * hub->gather.source_count; i++) {
-		struct ice_server *server = &hub->gather.sources[i / 2].servers[i % 2];
+	for (size_t i = 0; i < 2 * mux->gather.source_count; i++) {
+		struct ice_server *server = &mux->gather.sources[i / 2].servers[i % 2];
 
 		if (server->is_asking && server->at.family == from->family && server->at.port == from->port &&
 		    !memcmp(&server->at.remote, &from->remote, sizeof(from->remote)) && !memcmp(server->tx, tx, STUN_TX_LEN))
@@ -258,9 +258,9 @@ static struct ice_server *find_server(struct ice_hub *hub, const struct endpoint
 	return NULL;
 }
 
-bool ice_gather_receive(struct ice_hub *hub, const struct endpoint *from, const struct stun_message *message)
+bool ice_gather_receive(struct ice_mux *mux, const struct endpoint *from, const struct stun_message *message)
 {
-	struct ice_server *server = find_server(hub, from, message->tx);
+	struct ice_server *server = find_server(mux, from, message->tx);
 
 	if (!server)
 		return false;
@@ -269,32 +269,32 @@ bool ice_gather_receive(struct ice_hub *hub, const struct endpoint *from, const 
 	server->is_asking = false;
 	server->has_mapped = true;
 	server->mapped = message->mapped;
-	server->answered_ns = loop_now(hub->loop);
-	ice_gather_update(hub);
-	settle(hub);
+	server->answered_ns = loop_now(mux->loop);
+	ice_gather_update(mux);
+	settle(mux);
 	return true;
 }
 
 static void monitor(void *ctx)
 {
-	struct ice_hub *hub = ctx;
+	struct ice_mux *mux = ctx;
 
-	loop_timer_after(hub->loop, &hub->gather.monitor, MONITOR_NS);
-	ice_gather_ask(hub, true);
+	loop_timer_after(mux->loop, &mux->gather.monitor, MONITOR_NS);
+	ice_gather_ask(mux, true);
 }
 
-static void clear(struct ice_hub *hub)
+static void clear(struct ice_mux *mux)
 {
-	for (size_t i = 0; i < hub->gather.source_count; i++) {
-		struct ice_source *source = &hub->gather.sources[i];
+	for (size_t i = 0; i < mux->gather.source_count; i++) {
+		struct ice_source *source = &mux->gather.sources[i];
 
 		if (source->query)
 			resolver_cancel(source->query);
 		free(source->host);
 		*source = (struct ice_source){ 0 };
 	}
-	hub->gather.source_count = 0;
-	hub->gather.is_settled = false;
+	mux->gather.source_count = 0;
+	mux->gather.is_settled = false;
 }
 
 /* "HOST", "HOST:PORT", "[V6]:PORT". */
@@ -355,15 +355,15 @@ static bool take_literal(struct ice_source *source, const char *host)
 	return true;
 }
 
-static int add_source(struct ice_hub *hub, const char *uri)
+static int add_source(struct ice_mux *mux, const char *uri)
 {
-	struct ice_source *source = &hub->gather.sources[hub->gather.source_count];
+	struct ice_source *source = &mux->gather.sources[mux->gather.source_count];
 	char host[254];
 	int ret;
 
-	if (hub->gather.source_count == ICE_SOURCES_MAX)
+	if (mux->gather.source_count == ICE_SOURCES_MAX)
 		return -ENOSPC;
-	*source = (struct ice_source){ .hub = hub };
+	*source = (struct ice_source){ .mux = mux };
 	ret = read_uri(uri, host, sizeof(host), &source->port);
 	if (ret)
 		return ret;
@@ -372,23 +372,23 @@ static int add_source(struct ice_hub *hub, const char *uri)
 		if (!source->host)
 			return -ENOMEM;
 	}
-	hub->gather.source_count++;
+	mux->gather.source_count++;
 	return 0;
 }
 
 /* The same servers again, as every network map repeats them: nothing to do. */
-static bool is_same(const struct ice_hub *hub, char *const *uris, size_t count)
+static bool is_same(const struct ice_mux *mux, char *const *uris, size_t count)
 {
 	size_t same = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		struct ice_source literal = { 0 };
-		const struct ice_source *source = &hub->gather.sources[same];
+		const struct ice_source *source = &mux->gather.sources[same];
 		char host[254];
 
 		if (read_uri(uris[i], host, sizeof(host), &literal.port))
 			continue;
-		if (same == hub->gather.source_count)
+		if (same == mux->gather.source_count)
 			return same == ICE_SOURCES_MAX;
 		if (source->port != literal.port || (source->host && strcmp(source->host, host) != 0))
 			return false;
@@ -398,50 +398,50 @@ static bool is_same(const struct ice_hub *hub, char *const *uris, size_t count)
 			return false;
 		same++;
 	}
-	return same == hub->gather.source_count;
+	return same == mux->gather.source_count;
 }
 
-int ice_hub_set_stuns(struct ice_hub *hub, char *const *uris, size_t count)
+int ice_mux_set_stuns(struct ice_mux *mux, char *const *uris, size_t count)
 {
 	int ret = 0;
 
-	if (is_same(hub, uris, count))
+	if (is_same(mux, uris, count))
 		return 0;
-	clear(hub);
+	clear(mux);
 	for (size_t i = 0; i < count; i++) {
-		int one = add_source(hub, uris[i]);
+		int one = add_source(mux, uris[i]);
 
 		if (one && one != -EPROTONOSUPPORT && !ret)
 			ret = one;
 	}
-	ice_gather_ask(hub, true);
+	ice_gather_ask(mux, true);
 	return ret;
 }
 
-void ice_hub_set_stun_endpoints(struct ice_hub *hub, const struct endpoint *servers, size_t count)
+void ice_mux_set_stun_endpoints(struct ice_mux *mux, const struct endpoint *servers, size_t count)
 {
-	clear(hub);
+	clear(mux);
 	for (size_t i = 0; i < count && i < ICE_SOURCES_MAX; i++) {
-		struct ice_source *source = &hub->gather.sources[hub->gather.source_count++];
+		struct ice_source *source = &mux->gather.sources[mux->gather.source_count++];
 
-		*source = (struct ice_source){ .hub = hub };
+		*source = (struct ice_source){ .mux = mux };
 		source->servers[servers[i].family == AF_INET6].at = servers[i];
 	}
-	ice_gather_ask(hub, true);
+	ice_gather_ask(mux, true);
 }
 
-void ice_gather_init(struct ice_hub *hub)
+void ice_gather_init(struct ice_mux *mux)
 {
-	loop_timer_init(&hub->gather.retransmit, retransmit, hub);
-	loop_timer_init(&hub->gather.monitor, monitor, hub);
-	loop_timer_after(hub->loop, &hub->gather.monitor, MONITOR_NS);
+	loop_timer_init(&mux->gather.retransmit, retransmit, mux);
+	loop_timer_init(&mux->gather.monitor, monitor, mux);
+	loop_timer_after(mux->loop, &mux->gather.monitor, MONITOR_NS);
 }
 
-void ice_gather_done(struct ice_hub *hub)
+void ice_gather_done(struct ice_mux *mux)
 {
-	clear(hub);
-	loop_timer_cancel(hub->loop, &hub->gather.retransmit);
-	loop_timer_cancel(hub->loop, &hub->gather.monitor);
+	clear(mux);
+	loop_timer_cancel(mux->loop, &mux->gather.retransmit);
+	loop_timer_cancel(mux->loop, &mux->gather.monitor);
 }
 
 /* By either family; while the first question is under way nothing speaks against it. */
@@ -459,12 +459,12 @@ static bool is_available(const struct ice_source *source)
 	return is_asking;
 }
 
-size_t ice_hub_list_stuns(const struct ice_hub *hub, struct ice_stun_status *list, size_t room)
+size_t ice_mux_list_stuns(const struct ice_mux *mux, struct ice_stun_status *list, size_t room)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < hub->gather.source_count && count < room; i++) {
-		const struct ice_source *source = &hub->gather.sources[i];
+	for (size_t i = 0; i < mux->gather.source_count && count < room; i++) {
+		const struct ice_source *source = &mux->gather.sources[i];
 
 		char literal[ENDPOINT_TEXT_LEN];
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What hub.c, gather.c and agent.c share. */
+/* What mux.c, gather.c and agent.c share. */
 #ifndef TALON_ICE_INTERNAL_H
 #define TALON_ICE_INTERNAL_H
 
@@ -35,7 +35,7 @@ struct ice_server {
 };
 
 struct ice_source {
-	struct ice_hub *hub;
+	struct ice_mux *mux;
 	char *host;			/* NULL: only addresses */
 	uint16_t port;
 	struct resolver_query *query;
@@ -52,7 +52,7 @@ struct ice_gather {
 	bool is_settled;		/* a first round is over: what changes now is news */
 };
 
-struct ice_hub {
+struct ice_mux {
 	struct loop *loop;
 	const struct ice_ops *ops;
 	void *ctx;
@@ -84,27 +84,27 @@ struct ice_tx {
 	uint32_t sent_us;
 };
 
-void ice_hub_random(struct ice_hub *hub, void *buf, size_t len);
-void ice_hub_new_cid(struct ice_hub *hub, char ret_cid[static ICE_CID_LEN + 1]);
-int ice_hub_send(struct ice_hub *hub, const struct endpoint *to, const void *bytes, size_t len);
-void ice_hub_make_tx(struct ice_hub *hub, const struct ice_tx *tx, uint8_t ret_id[static STUN_TX_LEN]);
-const struct ice_local *ice_hub_find_host(const struct ice_hub *hub, uint16_t family, const struct talon_addr *addr);
+void ice_mux_random(struct ice_mux *mux, void *buf, size_t len);
+void ice_mux_new_cid(struct ice_mux *mux, char ret_cid[static ICE_CID_LEN + 1]);
+int ice_mux_send(struct ice_mux *mux, const struct endpoint *to, const void *bytes, size_t len);
+void ice_mux_make_tx(struct ice_mux *mux, const struct ice_tx *tx, uint8_t ret_id[static STUN_TX_LEN]);
+const struct ice_local *ice_mux_find_host(const struct ice_mux *mux, uint16_t family, const struct talon_addr *addr);
 /* There are new local candidates: agents that still look for a pair will tell them. */
-void ice_hub_poke(struct ice_hub *hub);
+void ice_mux_poke(struct ice_mux *mux);
 /* The change callback, a moment later. */
-void ice_hub_note_change(struct ice_hub *hub);
+void ice_mux_note_change(struct ice_mux *mux);
 /* Gives the agent its id and its place under its ufrag. Returns 0 or a negative errno. */
-int ice_hub_insert(struct ice_hub *hub, struct ice_agent *agent);
-void ice_hub_remove(struct ice_hub *hub, struct ice_agent *agent);
+int ice_mux_insert(struct ice_mux *mux, struct ice_agent *agent);
+void ice_mux_remove(struct ice_mux *mux, struct ice_agent *agent);
 
-void ice_gather_init(struct ice_hub *hub);
-void ice_gather_done(struct ice_hub *hub);
+void ice_gather_init(struct ice_mux *mux);
+void ice_gather_done(struct ice_mux *mux);
 /* Asks the servers whose answer is older than ICE_FRESH_NS, or all that are not being asked. */
-void ice_gather_ask(struct ice_hub *hub, bool all);
+void ice_gather_ask(struct ice_mux *mux, bool all);
 /* True if it was a STUN server's answer. */
-bool ice_gather_receive(struct ice_hub *hub, const struct endpoint *from, const struct stun_message *message);
+bool ice_gather_receive(struct ice_mux *mux, const struct endpoint *from, const struct stun_message *message);
 /* Which of the servers' answers are candidates, given the hosts there are. */
-void ice_gather_update(struct ice_hub *hub);
+void ice_gather_update(struct ice_mux *mux);
 
 enum agent_state { AGENT_CHECKING, AGENT_CONNECTED, AGENT_DEAD };
 enum pair_state { PAIR_WAITING, PAIR_SUCCEEDED, PAIR_FAILED };
@@ -133,7 +133,7 @@ struct ice_pair {
 
 /* Thousands of these may exist: what only a search needs is on the heap and goes when it is over. */
 struct ice_agent {
-	struct ice_hub *hub;
+	struct ice_mux *mux;
 	const struct ice_agent_events *events;
 	void *ctx;
 	struct ice_agent *next;		/* in its bucket */

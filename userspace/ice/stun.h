@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "session/endpoint.h"
+#include "base/endpoint.h"
 
 #define STUN_HEADER_LEN		20
 #define STUN_COOKIE		0x2112A442U

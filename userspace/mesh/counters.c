@@ -22,7 +22,7 @@ static void gather(const struct mesh *mesh, struct mesh_counts *counts)
 	if (mesh->signal)
 		signal_get_stats(mesh->signal, &counts->signal);
 	relay_manager_get_stats(mesh->relay, &counts->relay);
-	ice_hub_get_stats(mesh->ice, &counts->stun);
+	ice_mux_get_stats(mesh->ice, &counts->stun);
 }
 
 void mesh_fill_counters(const struct mesh *mesh, struct snapshot *s)

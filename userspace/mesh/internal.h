@@ -6,19 +6,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "apply/choose.h"
-#include "apply/forwarder.h"
-#include "apply/guard.h"
-#include "control/identity.h"
-#include "control/management.h"
-#include "control/netmap.h"
-#include "control/relay.h"
-#include "control/signal.h"
-#include "controller/plane.h"
+#include "policy/choose.h"
+#include "dns/forwarder.h"
+#include "policy/guard.h"
+#include "netbird/identity.h"
+#include "client/management.h"
+#include "netbird/netmap.h"
+#include "client/relay.h"
+#include "client/signal.h"
+#include "plane/plane.h"
 #include "ice/agent.h"
-#include "mesh/control.h"
+#include "snapshot/control.h"
 #include "mesh/mesh.h"
-#include "mesh/snapshot.h"
+#include "snapshot/snapshot.h"
 #include "peers/peers.h"
 
 #define MESH_EVENTS_MAX		10	/* kept for status, as NetBird shows */
@@ -52,7 +52,7 @@ struct mesh_message {
 };
 
 struct mesh {
-	struct controller *c;
+	struct plane *c;
 	const struct config *config;
 	struct loop *loop;
 	struct identity identity;
@@ -67,7 +67,7 @@ struct mesh {
 	char signal_target[300];	/* that it was made for */
 	char server[300];		/* management's URL, in one form */
 	struct relay_manager *relay;
-	struct ice_hub *ice;
+	struct ice_mux *ice;
 	struct peers *peers;
 	struct forwarder *forwarder;
 	struct control *control;

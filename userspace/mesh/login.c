@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/identity.h"
-#include "control/management.h"
-#include "control/store.h"
+#include "netbird/identity.h"
+#include "client/management.h"
+#include "base/store.h"
 #include "mesh/internal.h"
 #include "mesh/mesh.h"
 #include "stream/stream.h"

@@ -9,9 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/store.h"
+#include "base/store.h"
 #include "log/log.h"
-#include "memory/give_back.h"
+#include "base/give_back.h"
 #include "mesh/internal.h"
 #include "stream/resolver.h"
 #include "stream/stream.h"
@@ -404,7 +404,7 @@ static void on_stun(void *ctx, const struct endpoint *from, const uint8_t *bytes
 {
 	struct mesh *mesh = ctx;
 
-	ice_hub_receive(mesh->ice, from, bytes, len);
+	ice_mux_receive(mesh->ice, from, bytes, len);
 }
 
 static void on_relay_send(void *ctx, uint32_t peer, const uint8_t *bytes, size_t len)
@@ -701,7 +701,7 @@ static int start(struct mesh *mesh, char *err, size_t errlen)
 	return start_management(mesh, NULL);
 }
 
-int mesh_start(struct controller *c, const struct config *config, struct mesh **ret_mesh, char *err, size_t errlen)
+int mesh_start(struct plane *c, const struct config *config, struct mesh **ret_mesh, char *err, size_t errlen)
 {
 	struct mesh *mesh = calloc(1, sizeof(*mesh));
 	int ret;
@@ -759,7 +759,7 @@ void mesh_free(struct mesh *mesh)
 	peers_free(mesh->peers);
 	signal_free(mesh->signal);
 	relay_manager_free(mesh->relay);
-	ice_hub_free(mesh->ice);
+	ice_mux_free(mesh->ice);
 	forwarder_free(mesh->forwarder);
 	resolver_global_done();
 	stream_global_done();

@@ -10,7 +10,7 @@
 
 #include "config/config.h"
 
-struct controller;
+struct plane;
 struct mesh;
 
 /*
@@ -22,7 +22,7 @@ int mesh_prepare(struct config *config, char *why, size_t size);
 /*
  * Starts to join: connections are under way when it returns, long before the datapath is ready. Returns 0 or a negative errno with one line in @err.
  */
-int mesh_start(struct controller *c, const struct config *config, struct mesh **ret_mesh, char *err, size_t errlen);
+int mesh_start(struct plane *c, const struct config *config, struct mesh **ret_mesh, char *err, size_t errlen);
 /* An orderly end: relays are told, streams are closed. Sessions and programs stay. */
 void mesh_stop(struct mesh *mesh);
 /* Somebody says that something about this host has changed. */

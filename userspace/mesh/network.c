@@ -46,7 +46,7 @@ void mesh_network_changed(struct mesh *mesh)
 		mesh->network_tries = 1;
 		loop_timer_after(mesh->loop, &mesh->network_timer, tries_after_ns[0]);
 	}
-	if (ice_hub_set_host(mesh->ice, locals, count))
+	if (ice_mux_set_host(mesh->ice, locals, count))
 		peers_candidates_changed(mesh->peers);
 	if (mesh->config->mesh.block_lan_access)	/* another network may be this host's now */
 		mesh_apply_soon(mesh);

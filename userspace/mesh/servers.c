@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/sysinfo.h"
+#include "client/sysinfo.h"
 #include "log/log.h"
 #include "mesh/internal.h"
 
@@ -77,7 +77,7 @@ void mesh_use_servers(struct mesh *mesh, const struct netmap_servers *servers)
 	if (servers->relay.present)
 		ret = relay_manager_set(mesh->relay, &servers->relay);
 	if (!ret && servers->stun_count && !mesh->config->mesh.force_relay)
-		ret = ice_hub_set_stuns(mesh->ice, servers->stuns, servers->stun_count);
+		ret = ice_mux_set_stuns(mesh->ice, servers->stuns, servers->stun_count);
 	if (ret)
 		log_warn("servers from management: %s", strerror(-ret));
 	if (servers->signal)
@@ -281,10 +281,10 @@ int mesh_servers_start(struct mesh *mesh)
 	memcpy(config.own_key, mesh->identity.public_key, KEY_LEN);
 	ret = relay_manager_new(mesh->loop, mesh->identity.public_key, &relay_events, mesh, &mesh->relay);
 	if (!ret)
-		ret = ice_hub_new(mesh->loop, config.wg_port, &ice_ops, mesh, &mesh->ice);
+		ret = ice_mux_new(mesh->loop, config.wg_port, &ice_ops, mesh, &mesh->ice);
 	if (!ret)
 		ret = peers_new(mesh->loop, &config, &mesh_peers_ops, mesh, &mesh->peers);
 	if (!ret)
-		ice_hub_on_change(mesh->ice, ice_changed, mesh);
+		ice_mux_on_change(mesh->ice, ice_changed, mesh);
 	return ret;
 }

@@ -4,7 +4,7 @@
 
 #include <sodium.h>
 
-#include "control/profile_keys.h"
+#include "netbird/profile_keys.h"
 #include "log/log.h"
 #include "mesh/internal.h"
 

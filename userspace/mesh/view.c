@@ -174,7 +174,7 @@ static void fill_relays(struct mesh *mesh, struct snapshot *s)
 {
 	struct relay_status *list = calloc(RELAYS_MAX, sizeof(*list));
 	struct ice_stun_status stuns[STUNS_MAX];
-	size_t count = list ? relay_manager_list(mesh->relay, list, RELAYS_MAX) : 0, stun_count = ice_hub_list_stuns(mesh->ice, stuns, STUNS_MAX);
+	size_t count = list ? relay_manager_list(mesh->relay, list, RELAYS_MAX) : 0, stun_count = ice_mux_list_stuns(mesh->ice, stuns, STUNS_MAX);
 
 	count = count < RELAYS_MAX ? count : RELAYS_MAX;
 	s->relays = array(count + stun_count, sizeof(*s->relays));

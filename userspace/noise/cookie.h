@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "crypto/key.h"
-#include "session/endpoint.h"
+#include "base/endpoint.h"
 #include "talon/wg_wire.h"
 
 /* "Fills @buf with @len unpredictable bytes". */

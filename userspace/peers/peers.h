@@ -11,10 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "control/relay.h"
-#include "control/signal.h"
-#include "control/netmap.h"
-#include "controller/plane.h"
+#include "client/relay.h"
+#include "client/signal.h"
+#include "netbird/netmap.h"
+#include "plane/plane.h"
 #include "crypto/key.h"
 #include "ice/agent.h"
 #include "loop/loop.h"

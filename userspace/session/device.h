@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "crypto/key.h"
-#include "session/endpoint.h"
+#include "base/endpoint.h"
 #include "talon/handshake_types.h"
 #include "talon/peer_types.h"
 #include "talon/session_types.h"

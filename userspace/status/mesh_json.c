@@ -2,7 +2,7 @@
 // A mesh for programs: NetBird's JSON keys in NetBird's order; called as talon, one key more.
 #include <string.h>
 
-#include "status/json_out.h"
+#include "base/json_out.h"
 #include "status/mesh_show.h"
 
 static void put_time(struct json_out *json, const char *key, uint64_t ns)

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "mesh/snapshot.h"
+#include "snapshot/snapshot.h"
 #include "status/status.h"
 
 /* What the command says of itself under NetBird's name: the release whose output it gives. */

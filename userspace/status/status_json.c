@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "crypto/key.h"
-#include "status/json_out.h"
+#include "base/json_out.h"
 #include "status/show.h"
 
 /* The parts of @text between any of @separators, trimmed of spaces on the left. */

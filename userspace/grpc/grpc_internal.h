@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the parts of the gRPC client share: wire forms (grpc_wire.c), calls (grpc_call.c), channel and connections (grpc.c). */
+#ifndef TALON_GRPC_INTERNAL_H
+#define TALON_GRPC_INTERNAL_H
+
+#include <nghttp2/nghttp2.h>
+#include <sys/queue.h>
+
+#include "grpc/grpc.h"
+
+#define GRPC_HOST_LEN		256
+#define GRPC_PREFIX_LEN		5	/* compressed flag, length */
+#define GRPC_TIMEOUT_LEN	16
+#define GRPC_HEADERS_MAX	64	/* of a first header block that are passed on */
+#define GRPC_HEADER_BYTES_MAX	16384
+
+/* ---- grpc_wire.c ---- */
+
+/* Zero is ready for the first message. */
+struct grpc_assembler {
+	uint8_t prefix[GRPC_PREFIX_LEN];
+	size_t prefix_len;
+	uint8_t *bytes;
+	size_t len, room;
+	size_t want;
+};
+
+/*
+ * Takes bytes up to the end of the message. Returns 1: it is complete (bytes, want; then call grpc_assembler_next()), 0: more is needed,
+ * -EMSGSIZE: longer than GRPC_MESSAGE_MAX, -ENOTSUP: compressed, -EPROTO: no prefix of gRPC, -ENOMEM.
+ */
+int grpc_assembler_feed(struct grpc_assembler *a, const uint8_t *bytes, size_t len, size_t *ret_used);
+void grpc_assembler_next(struct grpc_assembler *a);
+void grpc_assembler_done(struct grpc_assembler *a);
+static inline bool grpc_assembler_is_between(const struct grpc_assembler *a)
+{
+	return !a->prefix_len;
+}
+
+void grpc_put_prefix(uint8_t prefix[static GRPC_PREFIX_LEN], size_t len);
+/* "4999987u": at most eight digits and a unit. */
+void grpc_put_timeout(char text[static GRPC_TIMEOUT_LEN], uint64_t left_ns);
+/* grpc-message: percent-encoded UTF-8. What would break a line becomes a space, what does not fit is cut. */
+void grpc_decode_text(char *text, size_t size, const char *encoded, size_t len);
+/* -1: not a number. */
+int grpc_parse_status(const char *text, size_t len);
+bool grpc_is_content_type(const char *text, size_t len);
+/* The status that stands for an answer which is HTTP only. */
+int grpc_status_of_http(int http_status);
+int grpc_status_of_reset(uint32_t error_code);
+
+/* ---- grpc_call.c ---- */
+
+struct grpc_connection;
+
+struct grpc_call {
+	TAILQ_ENTRY(grpc_call) entry;
+	struct grpc_channel *channel;		/* NULL: the call is over, and freed when its callback returns */
+	struct grpc_connection *connection;	/* NULL: waits for its end to be told */
+	int32_t stream_id;
+	struct grpc_call_events events;
+	void *ctx;
+	unsigned int depth;			/* of callbacks that run now */
+	struct loop_timer timer;		/* the deadline; when the call has ended, its done() */
+	uint64_t timeout_ns;
+	uint64_t deadline_ns;
+	bool is_unary;
+
+	/* the request */
+	char *path;
+	struct grpc_header *metadata;
+	size_t metadata_count;
+	uint8_t *out;				/* kept from its beginning while it may have to be sent again */
+	size_t out_len, out_sent;
+	bool is_half_closed;
+	bool may_retry;				/* nothing was received, and it was not tried twice */
+	bool was_not_sent;			/* the connection refused to open a stream for it */
+
+	/* the answer */
+	bool has_answer;			/* the first header block is complete */
+	bool is_answered;			/* the server ended its side */
+	bool is_grpc;				/* by its content type */
+	char content_type[64];
+	int grpc_status;			/* -1: none yet */
+	char *header_text;			/* name 0 value 0 ..., for events.headers */
+	size_t header_len, header_count;
+	struct grpc_assembler assembler;
+	size_t messages;
+
+	bool is_ending;
+	struct grpc_end end;
+};
+
+/* Its time runs from now on: not while the server's name is looked up, which the stream limits. */
+void grpc_call_begin_limit(struct grpc_call *call);
+/* Decides the end and leaves the connection; done() comes from the timer. */
+void grpc_call_end(struct grpc_call *call, int status, bool from_server, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The call's stream is gone with the server's word that it did nothing, or before it was sent: another connection gets it. */
+void grpc_call_retry(struct grpc_call *call);
+/* Frees it, or, when a callback of its runs, lets that do it. */
+void grpc_call_free(struct grpc_call *call);
+
+/* What nghttp2 found on the call's stream. False: the call is not there any more. */
+void grpc_call_begin_headers(struct grpc_call *call);
+void grpc_call_take_header(struct grpc_call *call, const char *name, size_t name_len, const char *value, size_t len);
+void grpc_call_end_headers(struct grpc_call *call, bool is_last);
+void grpc_call_take_data(struct grpc_call *call, const uint8_t *bytes, size_t len);
+void grpc_call_end_data(struct grpc_call *call);
+void grpc_call_closed(struct grpc_call *call, uint32_t error_code, const char *why);
+/* As nghttp2_data_source_read_callback. */
+ssize_t grpc_call_read_out(struct grpc_call *call, uint8_t *buf, size_t len, uint32_t *flags);
+
+/* ---- grpc.c ---- */
+
+struct grpc_connection {
+	LIST_ENTRY(grpc_connection) entry;
+	struct grpc_channel *channel;	/* NULL: closed in a callback; whoever is busy with it frees it */
+	struct stream *stream;
+	nghttp2_session *session;
+	bool is_looked_up;		/* the server's name has become addresses */
+	bool is_up;			/* bytes may be written */
+	bool is_ready;			/* the server's SETTINGS came */
+	bool is_draining;		/* takes no new calls */
+	bool is_busy;			/* in nghttp2 */
+	bool has_read;
+	size_t calls;
+	uint8_t *out;			/* frames that the stream did not take yet */
+	size_t out_len;
+	struct loop_timer pump;
+	struct loop_timer liveness;
+	uint64_t heard_ns;		/* when anything came, or the first call began after idleness */
+	uint64_t pinged_ns;		/* the last PING */
+	bool awaits_pong;
+	char error[128];		/* what nghttp2 did not like */
+};
+
+struct grpc_channel {
+	struct loop *loop;
+	char host[GRPC_HOST_LEN];
+	uint16_t port;
+	bool tls;
+	char authority[GRPC_HOST_LEN + 8];
+	char *user_agent;
+	uint64_t connect_timeout_ns, ping_after_ns, ping_timeout_ns;
+	TAILQ_HEAD(, grpc_call) calls;
+	LIST_HEAD(, grpc_connection) connections;
+	struct grpc_connection *current;	/* for new calls */
+};
+
+/* Puts the call on a connection. Returns 0 or a negative errno. */
+int grpc_channel_attach(struct grpc_channel *channel, struct grpc_call *call);
+/* Takes it off, with RST_STREAM where the stream still lives. */
+void grpc_channel_detach(struct grpc_call *call);
+/* There is something to write; it is written from the loop. */
+void grpc_connection_kick(struct grpc_connection *connection);
+
+#endif

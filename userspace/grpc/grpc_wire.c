@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// gRPC's wire forms: message prefix, status, timeout, percent-encoded text, and what HTTP says instead. Pure functions.
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "grpc/grpc_internal.h"
+
+#define ROOM_FIRST	16384U
+#define ROOM_KEPT	65536U	/* a larger buffer is not kept for the next message */
+
+static const char *const status_names[] = {
+	"OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists", "PermissionDenied",
+	"ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss",
+	"Unauthenticated",
+};
+
+const char *grpc_status_name(int status)
+{
+	static char other[24];
+
+	if (status >= 0 && (size_t)status < sizeof(status_names) / sizeof(*status_names))
+		return status_names[status];
+	snprintf(other, sizeof(other), "Code(%d)", status);
+	return other;
+}
+
+int grpc_status_of_http(int http_status)
+{
+	switch (http_status) {
+	case 400:
+		return GRPC_INTERNAL;
+	case 401:
+		return GRPC_UNAUTHENTICATED;
+	case 403:
+		return GRPC_PERMISSION_DENIED;
+	case 404:
+		return GRPC_UNIMPLEMENTED;
+	case 429:
+	case 502:
+	case 503:
+	case 504:
+		return GRPC_UNAVAILABLE;
+	default:
+		return GRPC_UNKNOWN;
+	}
+}
+
+int grpc_status_of_reset(uint32_t error_code)
+{
+	switch (error_code) {
+	case NGHTTP2_REFUSED_STREAM:
+		return GRPC_UNAVAILABLE;
+	case NGHTTP2_CANCEL:
+		return GRPC_CANCELLED;
+	case NGHTTP2_ENHANCE_YOUR_CALM:
+		return GRPC_RESOURCE_EXHAUSTED;
+	case NGHTTP2_INADEQUATE_SECURITY:
+		return GRPC_PERMISSION_DENIED;
+	default:
+		return GRPC_INTERNAL;
+	}
+}
+
+int grpc_parse_status(const char *text, size_t len)
+{
+	int status = 0;
+
+	if (!len || len > 4)
+		return -1;
+	for (size_t i = 0; i < len; i++) {
+		if (!isdigit((unsigned char)text[i]))
+			return -1;
+		status = status * 10 + text[i] - '0';
+	}
+	return status;
+}
+
+bool grpc_is_content_type(const char *text, size_t len)
+{
+	static const char type[] = "application/grpc";
+	const size_t type_len = sizeof(type) - 1;
+
+	if (len < type_len || strncasecmp(text, type, type_len))
+		return false;
+	return len == type_len || text[type_len] == '+' || text[type_len] == ';';
+}
+
+void grpc_put_prefix(uint8_t prefix[static GRPC_PREFIX_LEN], size_t len)
+{
+	prefix[0] = 0;
+	prefix[1] = len >> 24;
+	prefix[2] = len >> 16;
+	prefix[3] = len >> 8;
+	prefix[4] = len;
+}
+
+void grpc_put_timeout(char text[static GRPC_TIMEOUT_LEN], uint64_t left_ns)
+{
+	static const struct { char unit; uint64_t ns; } units[] = { { 'u', 1000 }, { 'm', LOOP_MS }, { 'S', LOOP_SECOND } };
+	size_t i = 0;
+
+	while (i < 2 && left_ns / units[i].ns > 99999999)
+		i++;
+	left_ns /= units[i].ns;
+	snprintf(text, GRPC_TIMEOUT_LEN, "%u%c", left_ns > 99999999 ? 99999999 : (unsigned int)left_ns, units[i].unit);
+}
+
+static int hex_digit(char c)
+{
+	return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? (c | 0x20) - 'a' + 10 : -1;
+}
+
+/* Not half of a character at the end, where the text was cut. */
+static void trim_utf8(char *text, size_t len)
+{
+	size_t at = len;
+
+	while (at && ((uint8_t)text[at - 1] & 0xc0) == 0x80)
+		at--;
+	if (at && (uint8_t)text[at - 1] >= 0xc0) {
+		uint8_t lead = text[at - 1];
+		size_t want = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+
+		if (len - at + 1 < want)
+			text[at - 1] = 0;
+	}
+}
+
+void grpc_decode_text(char *text, size_t size, const char *encoded, size_t len)
+{
+	size_t out = 0, i = 0;
+
+	while (i < len && out + 1 < size) {
+		uint8_t c = encoded[i];
+
+		if (c == '%' && i + 2 < len && hex_digit(encoded[i + 1]) >= 0 && hex_digit(encoded[i + 2]) >= 0) {
+			c = hex_digit(encoded[i + 1]) << 4 | hex_digit(encoded[i + 2]);
+			i += 2;
+		}
+		i++;
+		text[out++] = c < ' ' || c == 0x7f ? ' ' : c;
+	}
+	text[out] = 0;
+	if (i < len)
+		trim_utf8(text, out);
+}
+
+/* ---- messages out of bytes ---- */
+
+static int start_message(struct grpc_assembler *a)
+{
+	a->want = (size_t)a->prefix[1] << 24 | a->prefix[2] << 16 | a->prefix[3] << 8 | a->prefix[4];
+	a->len = 0;
+	if (a->prefix[0] > 1)
+		return -EPROTO;
+	if (a->prefix[0])
+		return -ENOTSUP;
+	return a->want > GRPC_MESSAGE_MAX ? -EMSGSIZE : 0;
+}
+
+/* Room grows with what came, not with what was announced. */
+static int make_room(struct grpc_assembler *a, size_t need)
+{
+	size_t room = a->room ? a->room : ROOM_FIRST;
+	uint8_t *larger;
+
+	if (need <= a->room)
+		return 0;
+	while (room < need)
+		room *= 2;
+	larger = realloc(a->bytes, room);
+	if (!larger)
+		return -ENOMEM;
+	a->bytes = larger;
+	a->room = room;
+	return 0;
+}
+
+int grpc_assembler_feed(struct grpc_assembler *a, const uint8_t *bytes, size_t len, size_t *ret_used)
+{
+	size_t used = 0, part;
+	int ret;
+
+	*ret_used = 0;
+	while (a->prefix_len < GRPC_PREFIX_LEN) {
+		if (used == len) {
+			*ret_used = used;
+			return 0;
+		}
+		a->prefix[a->prefix_len++] = bytes[used++];
+		ret = a->prefix_len == GRPC_PREFIX_LEN ? start_message(a) : 0;
+		if (ret)
+			return ret;
+	}
+	part = a->want - a->len < len - used ? a->want - a->len : len - used;
+	ret = make_room(a, a->len + part);
+	if (ret)
+		return ret;
+	if (part)
+		memcpy(a->bytes + a->len, bytes + used, part);
+	a->len += part;
+	*ret_used = used + part;
+	return a->len == a->want;
+}
+
+void grpc_assembler_next(struct grpc_assembler *a)
+{
+	a->prefix_len = 0;
+	a->len = 0;
+	a->want = 0;
+	if (a->room > ROOM_KEPT)
+		grpc_assembler_done(a);
+}
+
+void grpc_assembler_done(struct grpc_assembler *a)
+{
+	free(a->bytes);
+	*a = (struct grpc_assembler){};
+}
+
+/* ---- where to ---- */
+
+static bool is_host_char(char c, bool is_address)
+{
+	return isalnum((unsigned char)c) || c == '.' || c == '-' || (is_address ? c == ':' : c == '_');
+}
+
+static bool parse_host(const char *text, size_t len, bool is_address, char *ret_host, size_t size)
+{
+	if (!len || len >= size)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (!is_host_char(text[i], is_address))
+			return false;
+	}
+	memcpy(ret_host, text, len);
+	ret_host[len] = 0;
+	return true;
+}
+
+/* 0: not a port. */
+static unsigned int parse_port(const char *text, size_t len)
+{
+	unsigned int port = 0;
+
+	if (!len || len > 5)
+		return 0;
+	for (size_t i = 0; i < len; i++) {
+		if (!isdigit((unsigned char)text[i]))
+			return 0;
+		port = port * 10 + text[i] - '0';
+	}
+	return port > 65535 ? 0 : port;
+}
+
+/* @len bytes of "host", "host:port", "[v6]" or "[v6]:port". */
+static bool parse_authority(const char *text, size_t len, char *ret_host, size_t size, unsigned int *port)
+{
+	bool is_address = len && *text == '[';
+	const char *end = is_address ? memchr(text, ']', len) : memchr(text, ':', len);
+	const char *rest = end ? end + is_address : text + len;
+
+	if (is_address && !end)
+		return false;
+	if (rest < text + len) {
+		*port = *rest == ':' ? parse_port(rest + 1, text + len - rest - 1) : 0;
+		if (!*port)
+			return false;
+	}
+	if (!end)
+		end = text + len;
+	return parse_host(text + is_address, end - text - is_address, is_address, ret_host, size);
+}
+
+int grpc_parse_target(const char *url, bool scheme_needed, char *ret_host, size_t host_size, uint16_t *ret_port, bool *ret_tls,
+	char *why, size_t size)
+{
+	bool is_https = !strncasecmp(url, "https://", 8), is_http = !strncasecmp(url, "http://", 7);
+	const char *rest = url + (is_https ? 8 : is_http ? 7 : 0);
+	bool tls = is_https || is_http ? is_https : ret_tls && *ret_tls;
+	unsigned int port = tls ? 443 : 80;
+	char host[GRPC_HOST_LEN];
+
+	if ((scheme_needed && !is_https && !is_http) || !parse_authority(rest, strcspn(rest, "/?#"), host, sizeof(host), &port) ||
+		strlen(host) >= host_size) {
+		snprintf(why, size, "\"%.100s\" is no address of a server; it has the form %s", url,
+			scheme_needed ? "https://host[:port] or http://host[:port]" : "host:port, https://host[:port] or http://host[:port]");
+		return -EINVAL;
+	}
+	strcpy(ret_host, host);
+	*ret_port = port;
+	if (ret_tls && (is_https || is_http))
+		*ret_tls = tls;
+	return 0;
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// What is said to management and read from it, without its envelope.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "netbird/management_message.h"
+#include "netbird/wire.h"
+#include "management.pb-c.h"
+
+/* Field numbers of LoginRequest, PeerKeys, SyncRequest (proto/management.proto), written by hand because the meta is there serialized already. */
+enum { LOGIN_SETUP_KEY = 1, LOGIN_META = 2, LOGIN_KEYS = 4, LOGIN_LABELS = 5 };
+enum { KEYS_SSH = 1, KEYS_WG = 2 };
+enum { SYNC_META = 1 };
+
+#define JOB_ID_MAX	256
+#define UUID_TEXT	37
+
+static size_t length_of(const char *text)
+{
+	return text ? strlen(text) : 0;
+}
+
+static uint8_t *put_text(uint8_t *at, uint32_t number, const char *text)
+{
+	return length_of(text) ? wire_put_bytes(at, number, text, strlen(text)) : at;
+}
+
+/* PeerKeys: the public key is text there. */
+static int pack_keys(const struct message_login *login, uint8_t **ret_bytes, size_t *ret_len)
+{
+	uint8_t *bytes = malloc(2 * WIRE_BYTES_HEAD + length_of(login->ssh_public_key) + KEY_BASE64_LEN), *at = bytes;
+	char key[KEY_BASE64_LEN + 1];
+
+	if (!bytes)
+		return -ENOMEM;
+	key_to_base64(login->public_key, key);
+	at = put_text(at, KEYS_SSH, login->ssh_public_key);
+	at = put_text(at, KEYS_WG, key);
+	*ret_bytes = bytes;
+	*ret_len = at - bytes;
+	return 0;
+}
+
+static size_t login_room(const struct message_login *login, size_t keys_len)
+{
+	size_t room = 3 * WIRE_BYTES_HEAD + length_of(login->setup_key) + login->meta_len + keys_len;
+
+	for (size_t i = 0; i < login->dns_label_count; i++)
+		room += WIRE_BYTES_HEAD + length_of(login->dns_labels[i]);
+	return room;
+}
+
+int message_pack_login(const struct message_login *login, uint8_t **ret_bytes, size_t *ret_len)
+{
+	uint8_t *keys, *bytes, *at;
+	size_t keys_len;
+	int ret = pack_keys(login, &keys, &keys_len);
+
+	if (ret < 0)
+		return ret;
+	at = bytes = malloc(login_room(login, keys_len));
+	if (!bytes) {
+		free(keys);
+		return -ENOMEM;
+	}
+	at = put_text(at, LOGIN_SETUP_KEY, login->setup_key);
+	at = wire_put_bytes(at, LOGIN_META, login->meta, login->meta_len);
+	at = wire_put_bytes(at, LOGIN_KEYS, keys, keys_len);
+	for (size_t i = 0; i < login->dns_label_count; i++)
+		at = put_text(at, LOGIN_LABELS, login->dns_labels[i]);
+	free(keys);
+	*ret_bytes = bytes;
+	*ret_len = at - bytes;
+	return 0;
+}
+
+int message_pack_sync(const uint8_t *meta, size_t meta_len, uint8_t **ret_bytes, size_t *ret_len)
+{
+	uint8_t *bytes = malloc(WIRE_BYTES_HEAD + meta_len);
+
+	if (!bytes)
+		return -ENOMEM;
+	*ret_len = wire_put_bytes(bytes, SYNC_META, meta, meta_len) - bytes;
+	*ret_bytes = bytes;
+	return 0;
+}
+
+int message_parse_server_key(const uint8_t *bytes, size_t len, uint8_t ret_key[static KEY_LEN])
+{
+	Management__ServerKeyResponse *response = management__server_key_response__unpack(NULL, len, bytes);
+	int ret;
+
+	if (!response)
+		return -EBADMSG;
+	/* When it expires is of no use: servers put the second of the minute there. */
+	ret = key_from_base64(response->key, ret_key) ? -EBADMSG : 0;
+	management__server_key_response__free_unpacked(response, NULL);
+	return ret;
+}
+
+/* Jobs */
+
+static void make_uuid(char text[UUID_TEXT])
+{
+	uint8_t b[16];
+
+	randombytes_buf(b, sizeof(b));
+	b[6] = (b[6] & 0x0f) | 0x40;
+	b[8] = (b[8] & 0x3f) | 0x80;
+	snprintf(text, UUID_TEXT, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5], b[6],
+		b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+static int pack(const ProtobufCMessage *message, uint8_t **ret_bytes, size_t *ret_len)
+{
+	uint8_t *bytes = malloc(protobuf_c_message_get_packed_size(message) + 1);
+
+	if (!bytes)
+		return -ENOMEM;
+	*ret_len = protobuf_c_message_pack(message, bytes);
+	*ret_bytes = bytes;
+	return 0;
+}
+
+int message_pack_job_hello(uint8_t **ret_bytes, size_t *ret_len)
+{
+	Management__JobRequest hello = MANAGEMENT__JOB_REQUEST__INIT;
+	char uuid[UUID_TEXT];
+
+	make_uuid(uuid);
+	hello.id.data = (uint8_t *)uuid;
+	hello.id.len = UUID_TEXT - 1;
+	return pack(&hello.base, ret_bytes, ret_len);
+}
+
+int message_answer_job(const uint8_t *bytes, size_t len, uint8_t **ret_bytes, size_t *ret_len)
+{
+	Management__JobRequest *request = management__job_request__unpack(NULL, len, bytes);
+	Management__JobResponse response = MANAGEMENT__JOB_RESPONSE__INIT;
+	const char *reason;
+	int ret = 0;
+
+	if (!request)
+		return -EBADMSG;
+	if (request->id.len && request->id.len <= JOB_ID_MAX) {
+		reason = request->workload_case == MANAGEMENT__JOB_REQUEST__WORKLOAD_BUNDLE ?
+			"debug bundles are not uploaded by Talon; run `talon status -d` on the node" : "job not implemented";
+		response.id = request->id;
+		response.status = MANAGEMENT__JOB_STATUS__failed;
+		response.reason.data = (uint8_t *)reason;
+		response.reason.len = strlen(reason);
+		ret = pack(&response.base, ret_bytes, ret_len);
+		ret = ret < 0 ? ret : 1;
+	}
+	management__job_request__free_unpacked(request, NULL);
+	return ret;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A network map as management sent it, checked and turned into plain structs. What cannot be understood is left out one by
+ * one and counted; a map as a whole is never refused for one bad entry. Nothing outside control/ sees protobuf.
+ */
+#ifndef TALON_NETMAP_H
+#define TALON_NETMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "base/arena.h"
+#include "crypto/key.h"
+#include "talon/types.h"
+
+#define NETMAP_ID_LEN 128
+
+/* What login and sync say about the servers. */
+struct netmap_relay {
+	bool present;			/* false in a message that leaves relays alone; with no urls: no relays */
+	char **urls;			/* "rels://host:port" */
+	size_t url_count;
+	char *token_payload;
+	uint8_t token_signature[32];	/* decoded */
+};
+
+struct netmap_servers {			/* NetbirdConfig */
+	bool present;
+	char **stuns;			/* "stun:host:port"; empty: keep the old ones */
+	size_t stun_count;
+	char *signal;			/* "host:port"; NULL: not said */
+	bool signal_tls;
+	struct netmap_relay relay;
+};
+
+struct netmap_self {			/* PeerConfig */
+	bool present;
+	__be32 addr;			/* 0: none or not understood */
+	uint8_t prefixlen;
+	char *fqdn;
+	bool dns_resolution;		/* the routing peer resolves domain routes */
+	bool lazy;
+	uint16_t mtu;			/* 0: not said */
+};
+
+struct netmap_peer {
+	uint8_t key[KEY_LEN];
+	__be32 addr;			/* the first allowed IP's */
+	struct config_cidr *allowed;
+	size_t allowed_count;
+	char *fqdn;			/* never NULL */
+	char *agent_version;		/* never NULL */
+};
+
+struct netmap_route {
+	char *id;
+	char *net_id;
+	struct config_cidr net;		/* family 0: a domain route */
+	char **domains;			/* lower case, punycode, may start with "*." */
+	size_t domain_count;
+	uint8_t router[KEY_LEN];	/* our own: we serve it */
+	uint32_t metric;
+	bool masquerade;
+	bool keep_route;
+	bool skip_auto_apply;
+};
+
+enum netmap_proto { NETMAP_ANY, NETMAP_TCP, NETMAP_UDP, NETMAP_ICMP };
+
+struct netmap_rule {			/* FirewallRule, direction IN only (OUT has no effect in a stateful filter) */
+	__be32 peer;			/* 0: any */
+	bool drop;
+	uint8_t proto;			/* enum netmap_proto */
+	uint16_t port_first;		/* 0, 0: any; host order, both included */
+	uint16_t port_last;
+};
+
+struct netmap_route_rule {		/* RouteFirewallRule with at least one IPv4 source */
+	struct config_cidr *sources;
+	size_t source_count;
+	struct config_cidr dst;		/* family 0: the learned addresses of @domains */
+	char **domains;
+	size_t domain_count;
+	bool any_dst;			/* dynamic without resolution here: any destination */
+	bool drop;
+	uint8_t proto;
+	uint16_t port_first;
+	uint16_t port_last;
+	char *route_id;
+};
+
+struct netmap {
+	bool present;			/* there was a NetworkMap in the message */
+	uint64_t serial;
+	struct netmap_self self;
+	struct netmap_peer *peers;	/* without ourselves; sorted by key, each once */
+	size_t peer_count;
+	struct netmap_peer *offline;	/* login expired; for status only */
+	size_t offline_count;
+	struct netmap_route *routes;
+	size_t route_count;
+	struct netmap_rule *rules;
+	size_t rule_count;
+	struct netmap_route_rule *route_rules;
+	size_t route_rule_count;
+	uint16_t dns_forwarder_port;	/* never 0 */
+	/*
+	 * Entries left out, of this whole message, that somebody meant to have an effect. What every server sends and nobody misses (our own
+	 * key, OUT rules, the IPv6 twin of a rule, a rule without sources) is not counted.
+	 */
+	uint32_t skipped;
+	char skipped_why[160];		/* about the first of them */
+};
+
+/* Everything of one SyncResponse. */
+struct netmap_update {
+	struct netmap_servers servers;
+	struct netmap map;
+	char **check_files;		/* paths of posture checks; only meaningful with map.present */
+	size_t check_file_count;
+	struct arena arena;		/* holds all of the above */
+};
+
+/*
+ * @bytes: a serialized SyncResponse. @own: our public key, which is filtered from the peers. Returns 0, -EBADMSG, or -ENOMEM.
+ * netmap_update_done() frees the contents (and wipes the token).
+ */
+int netmap_update_parse(const uint8_t *bytes, size_t len, const uint8_t own[static KEY_LEN], struct netmap_update *ret_update);
+void netmap_update_done(struct netmap_update *update);
+
+/* A serialized LoginResponse: servers, self and checks, in the same struct (map.present is false, map.self is filled). */
+int netmap_login_parse(const uint8_t *bytes, size_t len, struct netmap_update *ret_update);
+
+/*
+ * The last map that a server sends to a peer it deletes, before it ends the stream: nothing in it, not even ourselves. It says nothing that may be
+ * applied (and no flag in it opens anything).
+ */
+bool netmap_is_farewell(const struct netmap *map);
+
+/*
+ * The last good map on disk: written to a temporary file and renamed, mode 0600. @bytes is the serialized SyncResponse. It belongs to the key @own and
+ * to the management server @server, named in one form ("https://HOST:PORT").
+ */
+int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const char *server, const uint8_t *bytes, size_t len);
+/*
+ * Returns 0; -ENOENT; -EBADMSG for a file that is not ours, damaged, or of an older layout; -ESTALE for one that was written for another key or by
+ * another server. The caller frees @ret_bytes.
+ */
+int netmap_load(const char *path, const uint8_t own[static KEY_LEN], const char *server, uint8_t **ret_bytes, size_t *ret_len);
+
+#endif

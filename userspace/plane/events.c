@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// What the datapath and the host's network tell us.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/if_ether.h>
+#include <linux/rtnetlink.h>
+#include <sodium.h>
+
+#include "plane/fragment.h"
+#include "plane/internal.h"
+#include "log/log.h"
+
+#define HOLD_NEIGH_NS		(4 * TALON_NSEC_PER_SEC)	/* the kernel gives up after three questions, a second apart */
+#define HOLD_FRAGMENT_NS	(5 * TALON_NSEC_PER_SEC)
+#define HOLD_SESSION_NS		(WG_REKEY_ATTEMPT_TIME_S * TALON_NSEC_PER_SEC)
+
+static void need_handshake(struct plane *p, const struct talon_event *event, const uint8_t *packet)
+{
+	const struct hold_key key = { .what = HOLD_FOR_SESSION, .peer = event->peer };
+	uint64_t now = clock_boot_ns();
+
+	hold_add(&p->hold, &key, packet, event->len, now + HOLD_SESSION_NS);
+	if (plane_is_pinned(p) && event->peer < p->peers_max && p->slots_of[event->peer].way == PLANE_NOWHERE) {
+		plane_note(p, event->peer, NOTICE_WANTED);	/* it goes on when there is a way */
+		return;
+	}
+	if (device_want_handshake(p->device, now, event->peer) < 0)
+		hold_drop(&p->hold, &key);
+}
+
+void event_reconcile_endpoint(struct plane *p, uint32_t peer)
+{
+	struct talon_endpoint at;
+	struct endpoint endpoint;
+
+	if (endpoint_read(p, peer, &at) || !at.family || at.flags & TALON_ENDPOINT_PINNED)
+		return;
+	endpoint_from_map(&at, &endpoint);
+	device_set_peer_endpoint(p->device, peer, &endpoint);
+}
+
+static struct seen_neigh *find_neigh(struct plane *p, int ifindex, uint8_t family, const struct talon_addr *addr)
+{
+	for (unsigned i = 0; i < p->neigh_count; i++) {
+		struct seen_neigh *n = &p->neighs[i];
+
+		if (n->ifindex == ifindex && n->family == family && !memcmp(&n->addr, addr, sizeof(*addr)))
+			return n;
+	}
+	return NULL;
+}
+
+struct piece_target {
+	struct plane *p;
+	int ifindex;			/* 0: the tunnel */
+	uint8_t mac[6];
+};
+
+static void send_piece(const uint8_t *packet, size_t len, void *user)
+{
+	struct piece_target *to = user;
+
+	if (to->ifindex)
+		inject_wire(to->p, to->ifindex, to->mac, packet, len);
+	else
+		inject_tunnel(to->p, ETH_P_IP, packet, len);
+}
+
+/* The datapath does not look at the next link's size before its neighbour is known. */
+static void release_for_neigh(struct plane *p, const struct net_neigh *neigh)
+{
+	const struct hold_key key = { .what = HOLD_FOR_NEIGH, .ifindex = neigh->ifindex, .addr = neigh->addr };
+	struct piece_target to = { .p = p, .ifindex = neigh->ifindex };
+	struct held *held = hold_take(&p->hold, &key);
+	struct net_link link;
+
+	if (!held)
+		return;
+	memcpy(to.mac, neigh->mac, sizeof(to.mac));
+	if (net_link_get_index(neigh->ifindex, &link))
+		link.mtu = TALON_EVENT_DATA_MAX;
+	for (; held; held = hold_take(&p->hold, &key)) {
+		fragment_ipv4(held->bytes, held->len, link.mtu, send_piece, &to);
+		hold_release(held);
+	}
+}
+
+static void need_neigh(struct plane *p, const struct talon_event *event, const uint8_t *packet)
+{
+	uint8_t family = event->id ? AF_INET6 : AF_INET;
+	const struct hold_key key = { .what = HOLD_FOR_NEIGH, .ifindex = event->ifindex, .addr = event->addr };
+	struct net_neigh neigh;
+
+	if (event->len)
+		hold_add(&p->hold, &key, packet, event->len, clock_boot_ns() + HOLD_NEIGH_NS);
+	net_neigh_probe(event->ifindex, family, &event->addr);
+	/* It may have been resolved while the event was on its way. */
+	if (!net_neigh_get(event->ifindex, family, &event->addr, &neigh) && neigh.has_mac &&
+	    (neigh.state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT)))
+		release_for_neigh(p, &neigh);
+}
+
+/* A later fragment goes to the client that the first one was for. */
+static void send_fragment(struct plane *p, __be32 client, const uint8_t *packet, size_t len)
+{
+	uint8_t copy[TALON_EVENT_DATA_MAX];
+
+	if (len > sizeof(copy))
+		return;
+	memcpy(copy, packet, len);
+	if (!fragment_redirect(copy, len, client))
+		inject_tunnel(p, ETH_P_IP, copy, len);
+	sodium_memzero(copy, len);
+}
+
+static bool find_client(struct plane *p, const struct talon_event *event, __be32 *ret_client)
+{
+	const struct talon_frag_key key = {
+		.src = event->addr.word[0],
+		.dst = event->addr2.word[0],
+		.id = event->id & 0xffff,
+		.proto = event->id >> 16,
+	};
+	struct talon_frag frag;
+
+	if (bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_FRAGS), &key, &frag) || !frag.client)
+		return false;
+	*ret_client = frag.client;
+	return true;
+}
+
+static void fragment(struct plane *p, const struct talon_event *event, const uint8_t *packet)
+{
+	const struct hold_key key = {
+		.what = HOLD_FOR_FRAGMENT, .addr = event->addr, .addr2 = event->addr2, .id = event->id,
+	};
+	struct held *held;
+	__be32 client;
+
+	if (!find_client(p, event, &client)) {
+		if (event->type == TALON_EVENT_FRAGMENT)
+			hold_add(&p->hold, &key, packet, event->len, clock_boot_ns() + HOLD_FRAGMENT_NS);
+		return;
+	}
+	while ((held = hold_take(&p->hold, &key))) {
+		send_fragment(p, client, held->bytes, held->len);
+		hold_release(held);
+	}
+	if (event->type == TALON_EVENT_FRAGMENT)
+		send_fragment(p, client, packet, event->len);
+}
+
+static void too_big(struct plane *p, const struct talon_event *event, const uint8_t *packet)
+{
+	struct piece_target to = { .p = p, .ifindex = event->ifindex };
+	struct net_neigh neigh;
+
+	if (to.ifindex) {
+		if (net_neigh_get(event->ifindex, AF_INET, &event->addr, &neigh) || !neigh.has_mac)
+			return;
+		memcpy(to.mac, neigh.mac, sizeof(to.mac));
+	}
+	fragment_ipv4(packet, event->len, event->id, send_piece, &to);
+}
+
+static void handle_event(struct plane *p, const struct talon_event *event, const uint8_t *packet)
+{
+	switch (event->type) {
+	case TALON_EVENT_HANDSHAKE:
+		need_handshake(p, event, packet);
+		break;
+	case TALON_EVENT_PROMOTED:
+		device_session_promoted(p->device, clock_boot_ns(), event->index);
+		break;
+	case TALON_EVENT_ROAMED:
+		event_reconcile_endpoint(p, event->peer);
+		break;
+	case TALON_EVENT_NEIGH:
+		need_neigh(p, event, packet);
+		break;
+	case TALON_EVENT_NAT_FULL:
+		if (clock_boot_ns() - p->full_warned_ns > 10 * TALON_NSEC_PER_SEC) {
+			p->full_warned_ns = clock_boot_ns();
+			log_warn("new flows are refused: SNAT ports, flow records or a peer's share of them ran out (SNATPorts, MaxFlows)");
+		}
+		break;
+	case TALON_EVENT_FRAGMENT:
+	case TALON_EVENT_FRAG_FIRST:
+		fragment(p, event, packet);
+		break;
+	case TALON_EVENT_TOO_BIG:
+		too_big(p, event, packet);
+		break;
+	}
+}
+
+/* A negative return ends libbpf's loop behind this event; the rest is still there at the next turn. */
+int event_handle(void *ctx, void *data, size_t len)
+{
+	const struct talon_event *event = data;
+	struct plane *p = ctx;
+
+	if (len >= sizeof(*event) && len - sizeof(*event) >= event->len &&
+	    (event->peer == TALON_PEER_NONE || event->peer < p->peers_max))
+		handle_event(p, event, (const uint8_t *)(event + 1));
+	return p->events_left && --p->events_left ? 0 : -EAGAIN;
+}
+
+static bool is_ours(const struct plane *p, int ifindex)
+{
+	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp), *relay = datapath_get_relay(p->dp);
+
+	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex ||
+	       (relay && (ifindex == relay->ifindex || ifindex == relay->far_ifindex));
+}
+
+/* A MAC that moved, or is new where we kept another, makes the datapath ask again. */
+static void neigh_changed(struct plane *p, const struct net_event *event)
+{
+	const struct net_neigh *neigh = &event->neigh;
+	struct seen_neigh *seen = find_neigh(p, neigh->ifindex, neigh->family, &neigh->addr);
+
+	if (event->removed || (neigh->state & NUD_FAILED)) {
+		unreachable_for_neigh(p, neigh);
+		if (seen) {
+			*seen = p->neighs[--p->neigh_count];
+			p->sees_change = true;
+		}
+		return;
+	}
+	if (!neigh->has_mac)
+		return;
+	release_for_neigh(p, neigh);
+	if (!seen) {
+		if (p->neigh_count == CONTROLLER_NEIGHS_MAX)
+			return;
+		p->sees_change |= next_hops_has(p, neigh);	/* used before we heard of it: perhaps with another MAC */
+		seen = &p->neighs[p->neigh_count++];
+		*seen = (struct seen_neigh){ .ifindex = neigh->ifindex, .family = neigh->family, .addr = neigh->addr };
+	} else if (memcmp(seen->mac, neigh->mac, sizeof(seen->mac))) {
+		p->sees_change = true;
+	}
+	memcpy(seen->mac, neigh->mac, sizeof(seen->mac));
+}
+
+void event_resync(struct plane *p)
+{
+	p->neigh_count = 0;
+	p->links_changed = true;
+	p->tunnel_changed = true;
+	p->sees_change = true;
+	ways_check_soon(p);
+	follow_soon(p);
+	plane_note_network(p);
+}
+
+static void network_event(const struct net_event *event, void *user)
+{
+	struct plane *p = user;
+
+	switch (event->type) {
+	case NET_EVENT_NEIGH:
+		if (!is_ours(p, event->neigh.ifindex))
+			neigh_changed(p, event);
+		break;
+	case NET_EVENT_RULE:
+		p->sees_change = true;
+		ways_check_soon(p);
+		break;
+	case NET_EVENT_ROUTE:
+		p->sees_change = true;
+		if (event->route.family == AF_INET)
+			ways_check_soon(p);
+		if (!event->route.prefixlen && event->route.family == AF_INET)
+			p->links_changed = true;	/* the uplinks may be others now */
+		if (!event->route.prefixlen && event->route.ifindex != datapath_get_tunnel(p->dp)->ifindex)
+			/* a default route: servers may be reached again, or by another way */
+			plane_note_network(p);
+		if (event->removed && event->route.family == AF_INET)
+			hosts_check_soon(p);	/* it may have been ours, or one that kept ours out */
+		break;
+	case NET_EVENT_LINK:
+		p->links_changed = true;
+		ways_check_soon(p);
+		p->tunnel_changed |= is_ours(p, event->link.ifindex);
+		if (!is_ours(p, event->link.ifindex))
+			plane_note_network(p);
+		break;
+	case NET_EVENT_ADDR:
+		p->links_changed = true;
+		ways_check_soon(p);
+		p->sees_change = true;
+		follow_soon(p);
+		if (is_ours(p, event->addr.ifindex))
+			hosts_check_soon(p);	/* routes go with the source address they name, without a word */
+		else
+			plane_note_network(p);
+		break;
+	case NET_EVENT_RESYNC:
+		event_resync(p);
+		break;
+	}
+}
+
+void event_network(void *ctx, uint32_t events)
+{
+	struct plane *p = ctx;
+	int ret = net_monitor_read(p->monitor, network_event, p);
+
+	plane_wake(p);
+	if (ret >= 0)
+		return;
+	log_warn("cannot hear of network changes: %s", strerror(-ret));
+	loop_fd_remove(p->loop, &p->monitor_watch);	/* it would wake us for ever */
+	p->monitor_failed = true;
+}

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// This host's own way into the mesh: the address of the tunnel device, and kernel routes through it that stay where they were put.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plane/internal.h"
+#include "log/log.h"
+
+#define CHECK_NS	(200 * LOOP_MS)
+#define GATEWAYS_MAX	16
+#define STALE_MAX	16
+
+/*
+ * What is never routed into the tunnel: everything at once, this host's own, the link's own, groups. Shorter networks that hold one of these are
+ * refused with them.
+ */
+static const struct { uint32_t addr; uint8_t len; } never[] = {
+	{ 0x00000000, 8 }, { 0x7f000000, 8 }, { 0xa9fe0000, 16 }, { 0xe0000000, 3 },
+};
+
+static bool is_never_routed(const struct prefix *prefix)
+{
+	if (!prefix->len)
+		return true;
+	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
+		if (prefix_overlaps(prefix, never[i].addr, never[i].len))
+			return true;
+	}
+	return false;
+}
+
+/* The main table, as far as it matters: ours, and of the others those that are in the way. */
+struct scan {
+	const struct plane *p;
+	struct prefixes ours;		/* value: prefsrc */
+	struct prefixes others;		/* the same networks as wanted ones */
+	struct prefixes links;		/* connected networks */
+	uint32_t gateways[GATEWAYS_MAX];
+	unsigned gateway_count;
+	int ret;
+};
+
+static void keep(struct scan *scan, struct prefixes *set, const struct net_route *route, uint32_t value)
+{
+	int ret = prefixes_add(set, route->dst.word[0], route->prefixlen, value);
+
+	if (ret)
+		scan->ret = ret;
+}
+
+static void look(const struct net_route *route, void *user)
+{
+	struct scan *scan = user;
+	int tunnel = datapath_get_tunnel(scan->p->dp)->ifindex;
+
+	if (route->table != RT_TABLE_MAIN)
+		return;
+	if (route->ifindex == tunnel && route->protocol == NET_PROTOCOL) {
+		keep(scan, &scan->ours, route, route->prefsrc.word[0]);
+		return;
+	}
+	if (route->gateway.word[0]) {
+		if (scan->gateway_count < GATEWAYS_MAX)
+			scan->gateways[scan->gateway_count++] = ntohl(route->gateway.word[0]);
+	} else if (route->ifindex != tunnel) {
+		keep(scan, &scan->links, route, 0);
+	}
+	if (prefixes_find(&scan->p->hosts.wanted, ntohl(route->dst.word[0]), route->prefixlen))
+		keep(scan, &scan->others, route, 0);
+}
+
+static void scan_done(struct scan *scan)
+{
+	prefixes_done(&scan->ours);
+	prefixes_done(&scan->others);
+	prefixes_done(&scan->links);
+}
+
+static int scan_routes(struct scan *scan)
+{
+	int ret = net_route_list(AF_INET, look, scan);
+
+	prefixes_sort(&scan->ours);
+	prefixes_sort(&scan->others);
+	return ret ? ret : scan->ret;
+}
+
+/*
+ * Would a route to @prefix take a gateway of this host away from its link, and with it the ways of WireGuard, management and relay? A network that is
+ * shorter than the link's own does not: the link's route is more specific.
+ */
+static bool cuts_gateway(const struct scan *scan, const struct prefix *prefix)
+{
+	for (unsigned i = 0; i < scan->gateway_count; i++) {
+		unsigned best = 0;
+
+		if (!prefix_contains(prefix, scan->gateways[i]))
+			continue;
+		for (size_t j = 0; j < scan->links.count; j++) {
+			const struct prefix *link = &scan->links.list[j];
+
+			if (link->len > best && prefix_contains(link, scan->gateways[i]))
+				best = link->len;
+		}
+		if (best < prefix->len)
+			return true;
+	}
+	return false;
+}
+
+#define PREFIX_TEXT_LEN (INET_ADDRSTRLEN + 4)
+
+static void format(const struct prefix *prefix, char text[static PREFIX_TEXT_LEN])
+{
+	const __be32 addr = htonl(prefix->addr);
+	char host[INET_ADDRSTRLEN];
+
+	inet_ntop(AF_INET, &addr, host, sizeof(host));
+	snprintf(text, PREFIX_TEXT_LEN, "%s/%hhu", host, prefix->len);
+}
+
+/* NULL: it can be installed. */
+static const char *objection(const struct scan *scan, const struct prefix *prefix)
+{
+	if (is_never_routed(prefix))
+		return "such a network is never routed into the tunnel";
+	if (prefixes_find(&scan->others, prefix->addr, prefix->len))
+		return "the host has such a route already, and it is not ours";
+	if (cuts_gateway(scan, prefix))
+		return "it would take this host's gateway from its link";
+	return NULL;
+}
+
+struct work {
+	struct plane *p;
+	struct scan scan;
+	struct net_route_change *list;
+	size_t count;
+};
+
+static int plan(void *ctx, enum prefix_change change, const struct prefix *prefix)
+{
+	static const enum net_route_what what[] = {
+		[PREFIX_ADD] = NET_ROUTE_ADD, [PREFIX_CHANGE] = NET_ROUTE_REPLACE, [PREFIX_REMOVE] = NET_ROUTE_DEL,
+	};
+	struct work *work = ctx;
+
+	work->list[work->count++] = (struct net_route_change){
+		.what = what[change],
+		.route = {
+			.family = AF_INET,
+			.prefixlen = prefix->len,
+			.ifindex = datapath_get_tunnel(work->p->dp)->ifindex,
+			.dst.word[0] = htonl(prefix->addr),
+			.prefsrc.word[0] = change == PREFIX_REMOVE ? 0 : prefix->value,
+		},
+	};
+	return 0;
+}
+
+static void refuse(struct plane *p, struct prefixes *refused, const struct prefix *prefix, const char *why)
+{
+	char text[PREFIX_TEXT_LEN];
+
+	prefixes_add(refused, htonl(prefix->addr), prefix->len, 0);
+	if (prefixes_find(&p->hosts.refused, prefix->addr, prefix->len))
+		return;
+	format(prefix, text);
+	log_warn("route %s to %s is left out: %s", text, p->config->tunnel, why);
+}
+
+/* Those of the wanted ones that can be installed. */
+static int choose(struct work *work, bool strict, struct prefixes *ret_possible, char *err, size_t errlen)
+{
+	struct plane *p = work->p;
+	struct prefixes refused = {};
+	int ret = 0;
+
+	for (size_t i = 0; i < p->hosts.wanted.count && !ret; i++) {
+		const struct prefix *prefix = &p->hosts.wanted.list[i];
+		const char *why = objection(&work->scan, prefix);
+		char text[PREFIX_TEXT_LEN];
+
+		if (!why) {
+			ret = prefixes_add(ret_possible, htonl(prefix->addr), prefix->len, prefix->value);
+		} else if (strict && !is_never_routed(prefix)) {
+			format(prefix, text);
+			snprintf(err, errlen, "route %s to %s: %s", text, p->config->tunnel, why);
+			ret = -EEXIST;
+		} else {
+			refuse(p, &refused, prefix, why);
+		}
+	}
+	prefixes_sort(&refused);
+	prefixes_sort(ret_possible);
+	prefixes_done(&p->hosts.refused);
+	p->hosts.refused = refused;
+	return ret;
+}
+
+static int check_changes(struct work *work, char *err, size_t errlen)
+{
+	struct plane *p = work->p;
+	int ret = 0;
+
+	for (size_t i = 0; i < work->count; i++) {
+		const struct net_route_change *change = &work->list[i];
+		char addr[INET_ADDRSTRLEN];
+
+		p->route_changes++;
+		if (!change->ret || ret)
+			continue;
+		ret = change->ret;
+		inet_ntop(AF_INET, &change->route.dst, addr, sizeof(addr));
+		snprintf(err, errlen, "route %s/%u to %s: %s", addr, change->route.prefixlen, p->config->tunnel, strerror(-ret));
+	}
+	return ret;
+}
+
+/* New ones are added before old ones go: at no moment has the host no way back. */
+static int sync_routes(struct plane *p, bool strict, char *err, size_t errlen)
+{
+	struct work work = { .p = p, .scan = { .p = p } };
+	struct prefixes possible = {};
+	int ret = scan_routes(&work.scan);
+
+	if (ret) {
+		snprintf(err, errlen, "routes: %s", strerror(-ret));
+		goto out;
+	}
+	ret = choose(&work, strict, &possible, err, errlen);
+	if (ret)
+		goto out;
+	work.list = calloc(possible.count + work.scan.ours.count + 1, sizeof(*work.list));
+	if (!work.list) {
+		ret = -ENOMEM;
+		snprintf(err, errlen, "routes: %s", strerror(-ret));
+		goto out;
+	}
+	prefixes_diff(&work.scan.ours, &possible, plan, &work);
+	ret = net_route_change(work.list, work.count);
+	if (ret)
+		snprintf(err, errlen, "routes: %s", strerror(-ret));
+	else
+		ret = check_changes(&work, err, errlen);
+out:
+	free(work.list);
+	prefixes_done(&possible);
+	scan_done(&work.scan);
+	return ret;
+}
+
+struct addresses {
+	int ifindex;
+	__be32 wanted;
+	bool is_there;
+	struct talon_addr stale[STALE_MAX];
+	unsigned stale_count;
+};
+
+static void look_at_address(const struct net_addr *addr, void *user)
+{
+	struct addresses *a = user;
+
+	if (addr->ifindex != a->ifindex || addr->family != AF_INET || addr->prefixlen != 32)
+		return;
+	if (a->wanted && addr->addr.word[0] == a->wanted)
+		a->is_there = true;
+	else if (a->stale_count < STALE_MAX)
+		a->stale[a->stale_count++] = addr->addr;
+}
+
+/* The new address is there before routes name it as their source; the old one goes after them, as its routes would with it. */
+static int sync_all(struct plane *p, bool strict, char *err, size_t errlen)
+{
+	struct addresses a = { .ifindex = datapath_get_tunnel(p->dp)->ifindex, .wanted = p->hosts.addr };
+	const struct talon_addr mesh = { .word = { a.wanted } };
+	int ret = net_addr_list(look_at_address, &a);
+
+	if (!ret && a.wanted && !a.is_there) {
+		p->route_changes++;
+		ret = net_addr_add(a.ifindex, AF_INET, &mesh, 32);
+	}
+	if (ret) {
+		snprintf(err, errlen, "address on %s: %s", p->config->tunnel, strerror(-ret));
+		return ret;
+	}
+	ret = sync_routes(p, strict, err, errlen);
+	for (unsigned i = 0; i < a.stale_count && !ret; i++) {
+		p->route_changes++;
+		net_addr_del(a.ifindex, AF_INET, &a.stale[i], 32);
+	}
+	return ret;
+}
+
+int hosts_sync(struct plane *p, bool strict, char *err, size_t errlen)
+{
+	int ret;
+
+	if (!p->hosts.is_set)
+		return 0;	/* what an earlier process left stays until it is known what is wanted */
+	loop_timer_cancel(p->loop, &p->hosts.timer);
+	ret = sync_all(p, strict, err, errlen);
+	p->hosts.is_dirty = ret != 0;
+	return ret;
+}
+
+void hosts_tick(void *ctx)
+{
+	struct plane *p = ctx;
+	uint64_t before = p->route_changes;
+	static struct log_limit limit;
+	char err[200];
+
+	if (hosts_sync(p, false, err, sizeof(err)))
+		log_limited(&limit, LOG_LEVEL_WARN, "%s", err);
+	else if (p->route_changes != before)
+		log_limited(&limit, LOG_LEVEL_INFO, "routes or the address of %s were changed by somebody; they are as they should be again",
+			    p->config->tunnel);
+}
+
+void hosts_check_soon(struct plane *p)
+{
+	p->hosts.is_dirty = true;
+	if (!loop_timer_is_set(&p->hosts.timer))
+		loop_timer_after(p->loop, &p->hosts.timer, CHECK_NS);
+}
+
+static bool is_same(const struct prefixes *a, const struct prefixes *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		if (a->list[i].addr != b->list[i].addr || a->list[i].len != b->list[i].len || a->list[i].value != b->list[i].value)
+			return false;
+	}
+	return true;
+}
+
+/* The mesh, networks behind peers, the spare SNAT address. */
+static int want(struct plane *p, const struct plane_state *state, struct prefixes *ret_wanted)
+{
+	__be32 prefsrc = p->config->host_address ? state->mesh_addr : 0;
+	const struct prefix mesh = {
+		.addr = ntohl(state->mesh_addr) & prefix_mask(state->mesh_prefixlen), .len = state->mesh_prefixlen,
+	};
+	bool has_mesh = state->mesh_addr && state->mesh_prefixlen < 32;
+	int ret = has_mesh ? prefixes_add(ret_wanted, state->mesh_addr, mesh.len, prefsrc) : 0;
+
+	for (size_t i = 0; i < state->host_route_count && !ret; i++) {
+		const struct config_cidr *r = &state->host_routes[i];
+
+		if (r->family != AF_INET || (has_mesh && r->prefixlen >= mesh.len && prefix_contains(&mesh, ntohl(r->addr.word[0]))))
+			continue;
+		ret = prefixes_add(ret_wanted, r->addr.word[0], r->prefixlen, prefsrc);
+	}
+	if (!ret && (p->map_config.flags & TALON_F_SNAT_OWN))
+		ret = prefixes_add(ret_wanted, p->config->snat_addr, 32, 0);
+	prefixes_sort(ret_wanted);
+	return ret;
+}
+
+int hosts_set(struct plane *p, const struct plane_state *state, bool strict, char *err, size_t errlen)
+{
+	__be32 addr = p->config->host_address ? state->mesh_addr : 0;
+	struct prefixes wanted = {};
+	int ret = want(p, state, &wanted);
+
+	if (ret) {
+		snprintf(err, errlen, "routes: %s", strerror(-ret));
+		prefixes_done(&wanted);
+		return ret;
+	}
+	if (p->hosts.is_set && !p->hosts.is_dirty && p->hosts.addr == addr && is_same(&p->hosts.wanted, &wanted)) {
+		prefixes_done(&wanted);
+		return 0;
+	}
+	prefixes_done(&p->hosts.wanted);
+	p->hosts.wanted = wanted;
+	p->hosts.addr = addr;
+	p->hosts.is_set = true;
+	return hosts_sync(p, strict, err, errlen);
+}
+
+void hosts_done(struct plane *p)
+{
+	prefixes_done(&p->hosts.wanted);
+	prefixes_done(&p->hosts.refused);
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Frames into the tunnel device (whose far end seals them) and onto the wire. Sealing itself has one place only: the datapath.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <sodium.h>
+
+#include "plane/internal.h"
+
+#define KEEPALIVE_ETHERTYPE	0x88B5	/* TALON_ETHERTYPE_KEEPALIVE of bpf/lib/packet.h */
+#define FRAME_MIN		60
+
+int inject_open(struct plane *p)
+{
+	/* Protocol 0: it hears nothing. */
+	p->packet = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return p->packet < 0 ? -errno : 0;
+}
+
+static int send_frame(struct plane *p, int ifindex, const uint8_t *dmac, const uint8_t *smac, uint16_t ethertype,
+		      const void *bytes, size_t len)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = ifindex, .sll_halen = ETH_ALEN };
+	uint8_t frame[ETH_HLEN + TALON_EVENT_DATA_MAX] = {};
+	size_t total = ETH_HLEN + len;
+	int ret = 0;
+
+	if (len > TALON_EVENT_DATA_MAX)
+		return -EMSGSIZE;
+	memcpy(frame, dmac, ETH_ALEN);
+	memcpy(frame + ETH_ALEN, smac, ETH_ALEN);
+	frame[12] = ethertype >> 8;
+	frame[13] = ethertype;
+	memcpy(frame + ETH_HLEN, bytes, len);
+	if (total < FRAME_MIN)
+		total = FRAME_MIN;
+	memcpy(to.sll_addr, dmac, ETH_ALEN);
+	to.sll_protocol = htons(ethertype);
+	if (sendto(p->packet, frame, total, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
+		ret = -errno;
+	sodium_memzero(frame, sizeof(frame));
+	return ret;
+}
+
+int inject_tunnel(struct plane *p, uint16_t ethertype, const void *bytes, size_t len)
+{
+	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp);
+
+	return send_frame(p, tunnel->ifindex, tunnel->far_mac, tunnel->mac, ethertype, bytes, len);
+}
+
+int inject_keepalive(struct plane *p, uint32_t peer)
+{
+	return inject_tunnel(p, KEEPALIVE_ETHERTYPE, &peer, sizeof(peer));
+}
+
+int inject_wire(struct plane *p, int ifindex, const uint8_t dmac[static 6], const void *packet, size_t len)
+{
+	struct net_link link;
+	int ret = net_link_get_index(ifindex, &link);
+
+	if (ret)
+		return ret;
+	return send_frame(p, ifindex, dmac, link.mac, ETH_P_IP, packet, len);
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Names of endpoints that were not found at the start are tried again, one at a time, by glibc's thread: nothing waits.
+#include <netdb.h>
+#include <string.h>
+
+#include "plane/internal.h"
+#include "log/log.h"
+
+#define PAUSE_NS	(60 * TALON_NSEC_PER_SEC)	/* between two rounds through all names */
+
+/* Not part of the controller: the thread may outlive it by a lookup that nobody waits for. */
+static struct lookup {
+	char host[NI_MAXHOST];
+	struct addrinfo hints;
+	struct gaicb request;
+	bool is_running;
+	bool is_stale;			/* the peers are others by now */
+	size_t peer;			/* of config->peers; where to go on */
+	uint64_t round_ns;		/* when the next round begins */
+} lookup;
+
+static bool begin(const char *host)
+{
+	struct gaicb *list[] = { &lookup.request };
+
+	if (strlen(host) >= sizeof(lookup.host))
+		return false;
+	strcpy(lookup.host, host);
+	lookup.hints = (struct addrinfo){ .ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG };
+	lookup.request = (struct gaicb){ .ar_name = lookup.host, .ar_request = &lookup.hints };
+	lookup.is_running = !getaddrinfo_a(GAI_NOWAIT, list, 1, NULL);
+	return lookup.is_running;
+}
+
+/* A peer that called us meanwhile is where it called from. */
+static bool is_unknown(const struct plane *p, const struct config_peer *peer, uint32_t *ret_id)
+{
+	struct endpoint at;
+
+	*ret_id = device_find_peer(p->device, peer->public_key);
+	return peer->endpoint.host && !peer->endpoint.family && !device_get_peer_endpoint(p->device, *ret_id, &at) &&
+	       !endpoint_is_known(&at);
+}
+
+static void take(struct plane *p, const struct config_peer *peer, const struct addrinfo *found)
+{
+	struct endpoint endpoint;
+	uint32_t id;
+
+	if (!is_unknown(p, peer, &id) || endpoint_from_sockaddr(found->ai_addr, found->ai_addrlen, &endpoint))
+		return;
+	endpoint.port = peer->endpoint.port;
+	socket_choose_local(&endpoint);
+	device_set_peer_endpoint(p->device, id, &endpoint);
+	plane_device_ops.set_endpoint(p, id, &endpoint);
+	log_info("Peer.Endpoint: %s: found", peer->endpoint.host);
+}
+
+static void next(struct plane *p, uint64_t now_ns)
+{
+	const struct config *config = p->config;
+	uint32_t id;
+
+	if (!lookup.round_ns)
+		lookup.round_ns = now_ns + PAUSE_NS;	/* they were all tried just now */
+	if (now_ns < lookup.round_ns)
+		return;
+	for (; lookup.peer < config->peer_count; lookup.peer++) {
+		if (is_unknown(p, &config->peers[lookup.peer], &id) && begin(config->peers[lookup.peer].endpoint.host))
+			return;
+	}
+	lookup.peer = 0;
+	lookup.round_ns = now_ns + PAUSE_NS;
+}
+
+void names_restart(void)
+{
+	lookup.is_stale = lookup.is_running;
+	if (!lookup.is_running)
+		lookup.peer = 0;
+	lookup.round_ns = 1;		/* the first round begins at once */
+}
+
+void names_tick(struct plane *p, uint64_t now_ns)
+{
+	int ret = lookup.is_running ? gai_error(&lookup.request) : 0;
+
+	if (ret == EAI_INPROGRESS)
+		return;
+	if (lookup.is_running) {
+		lookup.is_running = false;
+		if (!ret && lookup.request.ar_result && !lookup.is_stale)
+			take(p, &p->config->peers[lookup.peer], lookup.request.ar_result);
+		if (lookup.request.ar_result)
+			freeaddrinfo(lookup.request.ar_result);
+		lookup.peer++;
+		if (lookup.is_stale)
+			lookup.peer = 0;
+		lookup.is_stale = false;
+	}
+	next(p, now_ns);
+}

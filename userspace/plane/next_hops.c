@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Neighbours that only the datapath uses. The kernel asks what it sends by itself whether it is still there; of these it does not know.
+#include <linux/neighbour.h>
+#include <string.h>
+
+#include "plane/internal.h"
+
+#define HOPS_EACH_SECOND	64
+#define UNUSED_NS		(150 * TALON_NSEC_PER_SEC)	/* two generations and more: nothing leaves by it */
+
+static bool next(struct plane *p, int map, struct talon_next_hop *ret_hop)
+{
+	if (bpf_map_get_next_key(map, p->has_hop ? &p->hop : NULL, ret_hop)) {
+		p->has_hop = false;	/* the end: from the beginning at the next second */
+		return false;
+	}
+	p->hop = *ret_hop;
+	p->has_hop = true;
+	return true;
+}
+
+/* One that is not confirmed any more is asked at once: the kernel's own five seconds are for answers, which it cannot see here. */
+static void keep(const struct talon_next_hop *hop)
+{
+	struct net_neigh neigh;
+
+	if (!net_neigh_get(hop->ifindex, hop->family, &hop->addr, &neigh) && neigh.state & NUD_STALE)
+		net_neigh_confirm(&neigh);
+}
+
+void next_hops_keep(struct plane *p, uint64_t now_ns)
+{
+	int map = datapath_map_fd(p->dp, DATAPATH_MAP_NEXT_HOPS);
+	struct talon_next_hop hop;
+	uint64_t used_ns;
+
+	for (unsigned i = 0; i < HOPS_EACH_SECOND && next(p, map, &hop); i++) {
+		if (bpf_map_lookup_elem(map, &hop, &used_ns))
+			continue;
+		if (now_ns > used_ns && now_ns - used_ns > UNUSED_NS) {
+			bpf_map_delete_elem(map, &hop);
+			p->has_hop = false;
+		} else {
+			keep(&hop);
+		}
+	}
+}
+
+bool next_hops_has(const struct plane *p, const struct net_neigh *neigh)
+{
+	const struct talon_next_hop hop = { .ifindex = neigh->ifindex, .family = neigh->family, .addr = neigh->addr };
+	uint64_t used_ns;
+
+	return !bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_NEXT_HOPS), &hop, &used_ns);
+}

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The controller as the mesh drives it: ways, facts, what comes over a relay, what has to be told.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plane/internal.h"
+
+#define RELAY_OUT_MAX 256
+
+struct loop *plane_loop(struct plane *p)
+{
+	return p->loop;
+}
+
+uint16_t plane_listen_port(const struct plane *p)
+{
+	return p->config->listen_port;
+}
+
+void plane_set_events(struct plane *p, const struct plane_events *events, void *ctx)
+{
+	p->plane_events = *events;
+	p->plane_ctx = ctx;
+}
+
+static bool has_peer(const struct plane *p, uint32_t peer)
+{
+	return p->device && peer < p->peers_max && p->infos[peer].present;
+}
+
+uint32_t plane_find_peer(const struct plane *p, const uint8_t public_key[static KEY_LEN])
+{
+	return p->device ? device_find_peer(p->device, public_key) : PLANE_NO_PEER;
+}
+
+/* What has to be told. */
+
+void plane_note(struct plane *p, uint32_t peer, enum notice notice)
+{
+	if (peer >= p->peers_max)
+		return;
+	if (!p->slots_of[peer].notices)
+		p->notices.peers[p->notices.count++] = peer;
+	p->slots_of[peer].notices |= notice;
+	loop_timer_after(p->loop, &p->notices.timer, 0);
+}
+
+void plane_note_network(struct plane *p)
+{
+	p->notices.network = true;
+	loop_timer_after(p->loop, &p->notices.timer, 0);
+}
+
+int plane_queue_relay(struct plane *p, uint32_t peer, const void *bytes, size_t len)
+{
+	struct notices *n = &p->notices;
+
+	if (!p->plane_events.relay_send)
+		return -EDESTADDRREQ;
+	if (!n->out)
+		n->out = calloc(RELAY_OUT_MAX, sizeof(*n->out));
+	if (!n->out || n->out_count == RELAY_OUT_MAX || len > sizeof(n->out->bytes))
+		return -ENOBUFS;
+	n->out[n->out_count].peer = peer;
+	n->out[n->out_count].len = len;
+	memcpy(n->out[n->out_count++].bytes, bytes, len);
+	loop_timer_after(p->loop, &n->timer, 0);
+	return 0;
+}
+
+static void tell_relay(struct plane *p)
+{
+	struct notices *n = &p->notices;
+
+	if (!n->out_count)
+		return;
+	for (size_t i = 0; i < n->out_count; i++)
+		p->plane_events.relay_send(p->plane_ctx, n->out[i].peer, n->out[i].bytes, n->out[i].len);
+	n->out_count = 0;
+	if (p->plane_events.relay_flush)
+		p->plane_events.relay_flush(p->plane_ctx);
+}
+
+static void tell_peer(struct plane *p, uint32_t peer, unsigned notices)
+{
+	if (!has_peer(p, peer))
+		return;
+	if ((notices & NOTICE_HANDSHAKE) && p->plane_events.handshake)
+		p->plane_events.handshake(p->plane_ctx, peer);
+	if ((notices & NOTICE_WANTED) && p->plane_events.wanted)
+		p->plane_events.wanted(p->plane_ctx, peer);
+}
+
+/* Whoever hears it may cause more, which then waits for the next turn. */
+void plane_tell(void *ctx)
+{
+	struct plane *p = ctx;
+	struct notices *n = &p->notices;
+	bool network = n->network;
+
+	tell_relay(p);
+	for (size_t left = n->count; left; left--) {
+		uint32_t peer = n->peers[0];
+		unsigned notices = p->slots_of[peer].notices;
+
+		memmove(n->peers, n->peers + 1, --n->count * sizeof(*n->peers));
+		p->slots_of[peer].notices = 0;
+		tell_peer(p, peer, notices);
+	}
+	n->network = false;
+	if (network && p->plane_events.network)
+		p->plane_events.network(p->plane_ctx);
+}
+
+/* Ways. */
+
+bool plane_is_left_out(const struct plane *p, const struct config_cidr *net)
+{
+	return net->family == AF_INET && prefixes_find(&p->hosts.refused, ntohl(net->addr.word[0]), net->prefixlen);
+}
+
+static int write_nowhere(struct plane *p, uint32_t peer)
+{
+	static const struct talon_endpoint nowhere = { .flags = TALON_ENDPOINT_PINNED };
+
+	return map_write(p, DATAPATH_MAP_ENDPOINTS, peer, &nowhere, BPF_F_LOCK);
+}
+
+static bool is_same_way(const struct talon_endpoint *e, const struct endpoint *to)
+{
+	return e->flags & TALON_ENDPOINT_PINNED && !(e->flags & TALON_ENDPOINT_RELAY) && e->family == to->family && e->remote_port == to->port &&
+	       !memcmp(&e->remote, &to->remote, sizeof(e->remote)) && !memcmp(&e->local, &to->local, sizeof(e->local));
+}
+
+static int write_direct(struct plane *p, uint32_t peer, const struct endpoint *to)
+{
+	struct talon_endpoint e;
+
+	/* Where nothing changes, what the datapath learned about the way stays. */
+	if (!endpoint_read(p, peer, &e) && is_same_way(&e, to) && e.local_port == p->map_config.listen_port)
+		return 0;
+	memset(&e, 0, sizeof(e));
+	e.family = to->family;
+	e.flags = TALON_ENDPOINT_PINNED;
+	e.remote_port = to->port;
+	e.local_port = p->map_config.listen_port;
+	e.remote = to->remote;
+	e.local = to->local;
+	endpoint_fill_way(p, &e);
+	return map_write(p, DATAPATH_MAP_ENDPOINTS, peer, &e, BPF_F_LOCK);
+}
+
+static int write_relay(struct plane *p, uint32_t peer, const struct endpoint *to)
+{
+	const struct datapath_tunnel_info *link = datapath_get_relay(p->dp);
+	struct talon_endpoint e = {
+		.family = AF_INET,
+		.flags = TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY | TALON_ENDPOINT_L2,
+		.local_port = p->map_config.listen_port,
+		.remote_port = to->port,
+		.generation = p->map_config.generation,
+		.remote = to->remote,
+		.local = to->local,
+	};
+
+	e.mtu = link->mtu - TALON_OVERHEAD4;
+	e.ifindex = link->ifindex;
+	memcpy(e.dmac, link->far_mac, sizeof(e.dmac));
+	memcpy(e.smac, link->mac, sizeof(e.smac));
+	return map_write(p, DATAPATH_MAP_ENDPOINTS, peer, &e, BPF_F_LOCK);
+}
+
+static int write_way(struct plane *p, uint32_t peer, enum plane_way way, const struct endpoint *path, struct endpoint *ret_to)
+{
+	int ret = 0;
+
+	switch (way) {
+	case PLANE_DIRECT:
+		if (!path || !endpoint_is_known(path))
+			return -EINVAL;
+		*ret_to = *path;
+		follow_choose_local(p, ret_to);
+		return write_direct(p, peer, ret_to);
+	case PLANE_RELAY:
+		ret = relay_open(p);
+		relay_endpoint(p, peer, ret_to);
+		return ret ? ret : write_relay(p, peer, ret_to);
+	case PLANE_NOWHERE:
+		*ret_to = (struct endpoint){};
+		return write_nowhere(p, peer);
+	}
+	return -EINVAL;
+}
+
+int plane_set_way(struct plane *p, uint32_t peer, enum plane_way way, const struct endpoint *path)
+{
+	const struct hold_key key = { .what = HOLD_FOR_SESSION, .peer = peer };
+	uint64_t now = clock_boot_ns();
+	struct endpoint to;
+	int ret;
+
+	if (!p->device)
+		return -EAGAIN;
+	if (!has_peer(p, peer))
+		return -ENOENT;
+	if (p->is_ending)
+		return -ESHUTDOWN;	/* the datapath goes on without us, and so do the ways */
+	ret = write_way(p, peer, way, path, &to);
+	if (ret)
+		return ret;
+	p->slots_of[peer].way = way;
+	device_set_peer_path(p->device, now, peer, &to);
+	if (way != PLANE_NOWHERE && hold_has(&p->hold, &key))
+		device_want_handshake(p->device, now, peer);
+	plane_wake(p);
+	return 0;
+}
+
+void plane_repair_ways(struct plane *p)
+{
+	struct endpoint to;
+
+	for (uint32_t i = 0; i < p->peers_max; i++) {
+		if (!p->infos[i].present || p->slots_of[i].way != PLANE_RELAY || relay_open(p))
+			continue;
+		relay_endpoint(p, i, &to);
+		write_relay(p, i, &to);
+	}
+}
+
+void plane_kick(struct plane *p, uint32_t peer)
+{
+	struct device_peer_sessions s;
+
+	if (!has_peer(p, peer) || p->slots_of[peer].way == PLANE_NOWHERE || device_get_peer_sessions(p->device, peer, &s))
+		return;
+	if (s.current)
+		inject_keepalive(p, peer);
+	else
+		device_want_handshake(p->device, clock_boot_ns(), peer);
+	plane_wake(p);
+}
+
+void plane_rekey(struct plane *p, uint32_t peer)
+{
+	if (!has_peer(p, peer) || p->slots_of[peer].way == PLANE_NOWHERE)
+		return;
+	device_start_handshake(p->device, clock_boot_ns(), peer);
+	plane_wake(p);
+}
+
+void plane_reset_peer(struct plane *p, uint32_t peer)
+{
+	if (!has_peer(p, peer))
+		return;
+	device_reset_peer(p->device, clock_boot_ns(), peer);
+	plane_wake(p);
+}
+
+int plane_get_facts(const struct plane *p, uint32_t peer, struct plane_facts *ret_facts)
+{
+	struct device_peer_sessions sessions;
+	struct device_peer_stats handshakes;
+	struct talon_peer_stats s;
+	int ret;
+
+	if (!p->device)
+		return -EAGAIN;
+	if (!has_peer(p, peer) || device_get_peer_sessions(p->device, peer, &sessions) || device_get_peer_stats(p->device, peer, &handshakes))
+		return -ENOENT;
+	ret = map_read_peer_stats(p, peer, &s);
+	if (ret)
+		return ret;
+	*ret_facts = (struct plane_facts){
+		.rx_direct_ns = s.rx_direct_ns,
+		.rx_relay_ns = s.rx_relay_ns,
+		.tx_ns = s.tx_ns,
+		.tx_data_ns = s.tx_data_ns,
+		.rx_data_ns = s.rx_data_ns,
+		.handshake_ns = handshakes.handshake_ns,
+		.handshake_unix_s = handshakes.handshake_unix_s,
+		.rx_bytes = s.rx_bytes + handshakes.rx_bytes,
+		.tx_bytes = s.tx_bytes + handshakes.tx_bytes,
+		.has_session = sessions.current != 0,
+	};
+	return 0;
+}
+
+/* Packets. */
+
+int plane_send(struct plane *p, const struct endpoint *to, const void *bytes, size_t len)
+{
+	return socket_send(p, to, bytes, len);
+}
+
+static bool is_handshake(const uint8_t *bytes, size_t len)
+{
+	return (bytes[0] == WG_INITIATION && len == WG_INITIATION_LEN) || (bytes[0] == WG_RESPONSE && len == WG_RESPONSE_LEN) ||
+	       (bytes[0] == WG_COOKIE && len == WG_COOKIE_LEN);
+}
+
+void plane_relay_receive(struct plane *p, uint32_t peer, const uint8_t *bytes, size_t len)
+{
+	struct endpoint from;
+
+	if (!has_peer(p, peer) || !len)
+		return;
+	if (bytes[0] == WG_DATA && len >= WG_DATA_MIN_LEN) {
+		relay_inject(p, peer, bytes, len);
+	} else if (is_handshake(bytes, len)) {
+		relay_endpoint(p, peer, &from);
+		socket_handshake(p, &from, bytes, len);
+	}	/* ICE checks make no sense over a relay */
+}
+
+/* Addresses. */
+
+struct locals {
+	int ifindexes[TALON_UPLINKS_MAX];
+	unsigned uplinks;
+	uint16_t port;
+	struct endpoint *list;
+	size_t room, count;
+};
+
+static void take_local(const struct net_addr *addr, void *user)
+{
+	struct locals *l = user;
+	bool is_uplink = false;
+
+	for (unsigned i = 0; i < l->uplinks; i++)
+		is_uplink |= l->ifindexes[i] == addr->ifindex;
+	if (!is_uplink || addr->scope != RT_SCOPE_UNIVERSE || addr->flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED | IFA_F_TEMPORARY))
+		return;
+	if (l->count < l->room)
+		l->list[l->count] = (struct endpoint){ .family = addr->family, .port = htons(l->port), .ifindex = addr->ifindex, .remote = addr->addr };
+	l->count++;
+}
+
+size_t plane_local_endpoints(const struct plane *p, struct endpoint *list, size_t room)
+{
+	const struct datapath_options *o = &p->loading.options;
+	struct locals l = { .port = p->config->listen_port, .list = list, .room = room };
+	struct net_link link;
+
+	for (unsigned i = 0; i < o->uplink_count; i++) {
+		if (!net_link_get(o->uplinks[i], &link))
+			l.ifindexes[l.uplinks++] = link.ifindex;
+	}
+	if (net_addr_list(take_local, &l))
+		return 0;
+	return l.count < room ? l.count : room;
+}

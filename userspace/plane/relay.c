@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The far end of the relay link: sealed packets are read there from a ring, those that came over a relay, or by our socket, are written there as frames.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "plane/internal.h"
+#include "log/log.h"
+#include "talon/csum.h"
+
+#define HEADERS		(ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr))
+#define RING_LEN	(1U << 20)	/* 50 ms of 12,000 packets; all of it counts as our memory */
+#define BLOCK_LEN	(64U << 10)
+#define FRAMES_PER_TURN	512
+#define BATCH		64
+
+struct relay_frames {
+	size_t size;			/* of one */
+	unsigned count;
+	struct mmsghdr msgs[BATCH];
+	struct iovec iov[BATCH];
+	uint8_t bytes[];
+};
+
+bool relay_is_endpoint(const struct endpoint *endpoint)
+{
+	return endpoint->family == AF_INET && endpoint->port == htons(TALON_RELAY_PORT) && ntohl(endpoint->remote.word[0]) >> 28 == 0xf;
+}
+
+void relay_endpoint(const struct plane *p, uint32_t peer, struct endpoint *ret_endpoint)
+{
+	*ret_endpoint = (struct endpoint){
+		.family = AF_INET,
+		.port = htons(TALON_RELAY_PORT),
+		.remote.word[0] = htonl(TALON_RELAY_PEER_ADDR(peer)),
+		.local.word[0] = htonl(TALON_RELAY_OWN_ADDR),
+	};
+}
+
+/* From our programs to the relay. */
+
+/* Only our programs send here, but a device is a device: nothing is believed. */
+static void take_frame(struct plane *p, const uint8_t *frame, size_t len)
+{
+	struct udphdr udp;
+	struct iphdr ip;
+	size_t payload;
+	uint32_t dst;
+
+	if (len < HEADERS || frame[12] != ETH_P_IP >> 8 || frame[13] != (ETH_P_IP & 0xff))
+		return;
+	memcpy(&ip, frame + ETH_HLEN, sizeof(ip));
+	memcpy(&udp, frame + ETH_HLEN + sizeof(ip), sizeof(udp));
+	dst = ntohl(ip.daddr);
+	payload = ntohs(udp.len);
+	if (ip.version != 4 || ip.ihl != 5 || ip.protocol != IPPROTO_UDP || dst >> 28 != 0xf || TALON_RELAY_PEER_ID(dst) >= p->peers_max ||
+	    ip.saddr != htonl(TALON_RELAY_OWN_ADDR) || payload < sizeof(udp) + WG_DATA_MIN_LEN || payload - sizeof(udp) > len - HEADERS)
+		return;
+	p->plane_events.relay_send(p->plane_ctx, TALON_RELAY_PEER_ID(dst), frame + HEADERS, payload - sizeof(udp));
+}
+
+static struct tpacket2_hdr *frame_at(const struct relay_link *r, unsigned i)
+{
+	return (struct tpacket2_hdr *)(r->ring + (size_t)(i / r->frames_per_block) * r->block_size +
+				       (size_t)(i % r->frames_per_block) * r->frame_size);
+}
+
+static void read_ring(void *ctx, uint32_t events)
+{
+	struct plane *p = ctx;
+	struct relay_link *r = &p->relay;
+	unsigned taken = 0;
+
+	for (; taken < FRAMES_PER_TURN && r->ring; taken++) {
+		struct tpacket2_hdr *h = frame_at(r, r->next);
+
+		if (!(__atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
+			break;
+		if (p->plane_events.relay_send && h->tp_snaplen == h->tp_len)
+			take_frame(p, (uint8_t *)h + h->tp_mac, h->tp_snaplen);
+		__atomic_store_n(&h->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+		r->next = (r->next + 1) % r->frame_count;
+	}
+	if (events & EPOLLERR) {	/* the device went down or away; it would wake us for ever */
+		int error;
+		socklen_t len = sizeof(error);
+
+		getsockopt(r->rx, SOL_SOCKET, SO_ERROR, &error, &len);
+	}
+	if (taken && p->plane_events.relay_flush)
+		p->plane_events.relay_flush(p->plane_ctx);
+}
+
+/* Frames that only pass here on their way to a device (config_types.h, onward frames) are not the relay's. */
+static int leave_onward(int fd)
+{
+	static const uint8_t mac[ETH_ALEN] = TALON_ONWARD_MAC;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)mac[0] << 24 | mac[1] << 16 | mac[2] << 8 | mac[3], 0, 3),
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mac[4] << 8 | mac[5], 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, ~0U),
+	};
+	const struct sock_fprog prog = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) ? -errno : 0;
+}
+
+/*
+ * Version 2 of the ring gives each packet at once; version 3 would hold them back until a block is full or a timer of whole jiffies ends.
+ */
+static int open_ring(struct relay_link *r, int ifindex, uint32_t mtu)
+{
+	const int version = TPACKET_V2, on = 1;
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = ifindex };
+	struct tpacket_req req = { .tp_block_size = BLOCK_LEN, .tp_block_nr = RING_LEN / BLOCK_LEN };
+	void *ring;
+	int ret;
+
+	req.tp_frame_size = TPACKET_ALIGN(TPACKET2_HDRLEN + 32 + ETH_HLEN + mtu);
+	if (req.tp_frame_size > BLOCK_LEN)
+		return -EMSGSIZE;
+	req.tp_frame_nr = req.tp_block_size / req.tp_frame_size * req.tp_block_nr;
+	/* Protocol 0 until it is bound: nothing is queued beside the ring. */
+	r->rx = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (r->rx < 0)
+		return -errno;
+	setsockopt(r->rx, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));	/* what we write there ourselves */
+	ret = leave_onward(r->rx);
+	if (ret)
+		return ret;
+	if (setsockopt(r->rx, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) ||
+	    setsockopt(r->rx, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)))
+		return -errno;
+	ring = mmap(NULL, RING_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, r->rx, 0);
+	if (ring == MAP_FAILED)
+		return -errno;
+	r->ring = ring;
+	r->ring_len = RING_LEN;
+	r->block_size = req.tp_block_size;
+	r->frame_size = req.tp_frame_size;
+	r->frames_per_block = req.tp_block_size / req.tp_frame_size;
+	r->frame_count = req.tp_frame_nr;
+	r->next = 0;
+	return bind(r->rx, (struct sockaddr *)&at, sizeof(at)) ? -errno : 0;
+}
+
+/* From the relay to our programs. */
+
+static void flush(void *ctx)
+{
+	struct plane *p = ctx;
+	struct relay_frames *f = p->relay.frames;
+	unsigned sent = 0;
+
+	while (f && sent < f->count) {
+		int n = sendmmsg(p->relay.tx, f->msgs + sent, f->count - sent, 0);
+
+		p->slow_dropped += n <= 0;
+		sent += n > 0 ? n : 1;	/* one that cannot be sent is lost, as packets are */
+	}
+	if (f)
+		f->count = 0;
+}
+
+static int open_tx(struct plane *p, const struct datapath_tunnel_info *link)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = link->far_ifindex };
+	size_t size = HEADERS + link->mtu;
+	struct relay_frames *f;
+	const int on = 1;
+	int ret;
+
+	p->relay.tx = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (p->relay.tx < 0)
+		return -errno;
+	f = calloc(1, sizeof(*f) + BATCH * size);
+	if (!f || bind(p->relay.tx, (struct sockaddr *)&to, sizeof(to))) {
+		ret = f ? -errno : -ENOMEM;
+		free(f);
+		close(p->relay.tx);
+		p->relay.tx = -1;
+		return ret;
+	}
+	setsockopt(p->relay.tx, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on));
+	f->size = size;
+	for (unsigned i = 0; i < BATCH; i++) {
+		f->iov[i].iov_base = f->bytes + i * size;
+		f->msgs[i].msg_hdr.msg_iov = &f->iov[i];
+		f->msgs[i].msg_hdr.msg_iovlen = 1;
+	}
+	p->relay.frames = f;
+	loop_timer_init(&p->relay.flush, flush, p);
+	return 0;
+}
+
+static uint16_t ip_checksum(const struct iphdr *ip)
+{
+	const uint8_t *bytes = (const uint8_t *)ip;
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < sizeof(*ip); i += 2)
+		sum += bytes[i] << 8 | bytes[i + 1];
+	return htons(csum_finish(sum));
+}
+
+static void fill_headers(const struct plane *p, uint8_t *frame, uint32_t peer, size_t len)
+{
+	struct iphdr ip = {
+		.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP,
+		.tot_len = htons(sizeof(ip) + sizeof(struct udphdr) + len),
+		.saddr = htonl(TALON_RELAY_PEER_ADDR(peer)),
+		.daddr = htonl(TALON_RELAY_OWN_ADDR),
+	};
+	const struct udphdr udp = {
+		.source = htons(TALON_RELAY_PORT), .dest = p->map_config.listen_port, .len = htons(sizeof(udp) + len),
+	};
+
+	ip.check = ip_checksum(&ip);
+	memcpy(frame + ETH_HLEN, &ip, sizeof(ip));
+	memcpy(frame + ETH_HLEN + sizeof(ip), &udp, sizeof(udp));
+}
+
+uint8_t *relay_get_frame(struct plane *p, uint16_t ethertype, size_t len)
+{
+	const struct datapath_tunnel_info *link = datapath_get_relay(p->dp);
+	struct relay_frames *f;
+	uint8_t *frame;
+
+	if (!link || !link->ifindex || (!p->relay.frames && open_tx(p, link)))
+		return NULL;
+	f = p->relay.frames;
+	if (len > f->size)
+		return NULL;
+	frame = f->iov[f->count].iov_base;
+	memcpy(frame, link->mac, ETH_ALEN);
+	memcpy(frame + ETH_ALEN, link->far_mac, ETH_ALEN);
+	frame[12] = ethertype >> 8;
+	frame[13] = ethertype & 0xff;
+	return frame;
+}
+
+void relay_put_frame(struct plane *p, size_t len)
+{
+	struct relay_frames *f = p->relay.frames;
+
+	f->iov[f->count++].iov_len = len;
+	if (f->count == BATCH)
+		flush(p);
+	else if (!loop_timer_is_set(&p->relay.flush))
+		loop_timer_after(p->loop, &p->relay.flush, 0);
+}
+
+void relay_inject(struct plane *p, uint32_t peer, const uint8_t *bytes, size_t len)
+{
+	uint8_t *frame = relay_open(p) ? NULL : relay_get_frame(p, ETH_P_IP, HEADERS + len);
+
+	if (!frame)
+		return;
+	fill_headers(p, frame, peer, len);
+	memcpy(frame + HEADERS, bytes, len);
+	relay_put_frame(p, HEADERS + len);
+}
+
+void relay_close(struct plane *p)
+{
+	struct relay_link *r = &p->relay;
+
+	loop_fd_remove(p->loop, &r->watch);
+	if (r->frames)
+		loop_timer_cancel(p->loop, &r->flush);
+	if (r->ring)
+		munmap(r->ring, r->ring_len);
+	if (r->rx >= 0)
+		close(r->rx);
+	if (r->tx >= 0)
+		close(r->tx);
+	free(r->frames);
+	*r = (struct relay_link){ .rx = -1, .tx = -1 };
+}
+
+int relay_open(struct plane *p)
+{
+	const struct datapath_tunnel_info *link = datapath_get_relay(p->dp);
+	static struct log_limit limit;
+	int ret;
+
+	if (p->relay.frames && p->relay.ring)
+		return 0;
+	if (!link || !link->ifindex)
+		return -ENODEV;
+	ret = open_ring(&p->relay, link->far_ifindex, link->mtu);
+	if (!ret && !p->relay.frames)
+		ret = open_tx(p, link);
+	if (!ret)
+		ret = loop_fd_add(p->loop, &p->relay.watch, p->relay.rx, EPOLLIN, read_ring, p);
+	if (ret) {
+		log_limited(&limit, LOG_LEVEL_WARN, "relay link %s: %s", link->name, strerror(-ret));
+		relay_close(p);
+	}
+	return ret;
+}

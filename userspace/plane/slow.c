@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Data messages that the programs did not see whole: outer fragments, IP options, extension headers, what GRO had joined, devices without our program.
+// The kernel has put them together, parted them and checked whom they are for; they go to the programs by the relay link, with the addresses they had.
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/udp.h>
+#include <string.h>
+
+#include "plane/internal.h"
+#include "talon/csum.h"
+
+#define LOOPBACK_IFINDEX 1	/* in every network namespace */
+
+static uint16_t header_checksum(const struct iphdr *ip)
+{
+	uint16_t words[sizeof(*ip) / 2];
+	uint32_t sum = 0;
+
+	memcpy(words, ip, sizeof(*ip));
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		sum += words[i];
+	return csum_finish(sum);
+}
+
+static void put_header4(uint8_t *to, const struct endpoint *from, uint8_t tos, size_t udp_len)
+{
+	struct iphdr ip = {
+		.version = 4, .ihl = 5, .tos = tos, .ttl = 64, .protocol = IPPROTO_UDP, .tot_len = htons(sizeof(ip) + udp_len),
+		.saddr = from->remote.word[0], .daddr = from->local.word[0],
+	};
+
+	ip.check = header_checksum(&ip);
+	memcpy(to, &ip, sizeof(ip));
+}
+
+static void put_header6(uint8_t *to, const struct endpoint *from, uint8_t tos, size_t udp_len)
+{
+	struct ip6_hdr ip = { .ip6_flow = htonl(6U << 28 | (uint32_t)tos << 20), .ip6_plen = htons(udp_len), .ip6_nxt = IPPROTO_UDP, .ip6_hlim = 64 };
+
+	memcpy(&ip.ip6_src, &from->remote, sizeof(ip.ip6_src));
+	memcpy(&ip.ip6_dst, &from->local, sizeof(ip.ip6_dst));
+	memcpy(to, &ip, sizeof(ip));
+}
+
+/* Without a UDP checksum: the kernel has looked at it, and nobody does on our own link. */
+static bool give(struct plane *p, const struct endpoint *from, uint8_t tos, const uint8_t *bytes, size_t len)
+{
+	const bool six = from->family == AF_INET6;
+	const size_t ip_len = six ? sizeof(struct ip6_hdr) : sizeof(struct iphdr), udp_len = sizeof(struct udphdr) + len;
+	const struct udphdr udp = { .source = from->port, .dest = p->map_config.listen_port, .len = htons(udp_len) };
+	uint8_t *frame = relay_get_frame(p, six ? ETH_P_IPV6 : ETH_P_IP, ETH_HLEN + ip_len + udp_len);
+
+	if (!frame)
+		return false;
+	if (six)
+		put_header6(frame + ETH_HLEN, from, tos, udp_len);
+	else
+		put_header4(frame + ETH_HLEN, from, tos, udp_len);
+	memcpy(frame + ETH_HLEN + ip_len, &udp, sizeof(udp));
+	memcpy(frame + ETH_HLEN + ip_len + sizeof(udp), bytes, len);
+	relay_put_frame(p, ETH_HLEN + ip_len + udp_len);
+	return true;
+}
+
+/* A receiver index that is none of ours ends here: who does not know one cannot have the programs work. */
+static bool has_session(const struct plane *p, const uint8_t *bytes)
+{
+	uint32_t index;
+
+	memcpy(&index, bytes + offsetof(struct wg_data, receiver_index), sizeof(index));
+	return device_has_session(p->device, index);
+}
+
+/* By the loopback device come this host's own addresses, and they are nobody's endpoint. */
+static bool is_from_outside(const struct endpoint *from)
+{
+	return from->ifindex != LOOPBACK_IFINDEX;
+}
+
+void slow_data(struct plane *p, const struct endpoint *from, uint8_t tos, const uint8_t *bytes, size_t len)
+{
+	if (p->is_ready && is_from_outside(from) && has_session(p, bytes) && give(p, from, tos, bytes, len))
+		p->slow_data++;
+	else
+		p->slow_dropped++;
+}

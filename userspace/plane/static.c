@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// A static file is a desired state like any other, but its peers have endpoints of their own and roam.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/value.h"
+#include "plane/internal.h"
+
+/* Peers with networks of their own behind them are reached through the tunnel as well; a default route is never taken. */
+static size_t fill_host_routes(const struct config *config, struct config_cidr *list)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < config->peer_count; i++) {
+		for (size_t j = 0; j < config->peers[i].allowed_count; j++) {
+			const struct config_cidr *a = &config->peers[i].allowed[j];
+
+			if (a->family != AF_INET || !a->prefixlen)
+				continue;
+			if (list)
+				list[count] = *a;
+			count++;
+		}
+	}
+	return count;
+}
+
+static void fill_peer(const struct config_peer *from, struct plane_peer *to)
+{
+	memcpy(to->public_key, from->public_key, KEY_LEN);
+	memcpy(to->preshared_key.bytes, from->preshared_key, KEY_LEN);
+	memcpy(to->name, from->name, sizeof(to->name));
+	to->keepalive_s = from->keepalive_s;
+	to->allowed = from->allowed;
+	to->allowed_count = from->allowed_count;
+}
+
+/* Where it is now counts more than where it was once said to be; a way that a mesh chose is no place of its own. */
+static void set_endpoint(struct plane *p, const struct config_peer *peer)
+{
+	uint32_t id = device_find_peer(p->device, peer->public_key);
+	struct talon_endpoint at;
+	struct endpoint to;
+
+	if (id == TALON_PEER_NONE || endpoint_read(p, id, &at))
+		return;
+	if (at.flags & TALON_ENDPOINT_PINNED) {
+		if (at.flags & TALON_ENDPOINT_RELAY)
+			memset(&at, 0, sizeof(at));
+		at.flags = 0;
+		map_write(p, DATAPATH_MAP_ENDPOINTS, id, &at, BPF_F_LOCK);
+	}
+	if (at.family)
+		endpoint_from_map(&at, &to);
+	else
+		to = (struct endpoint){ .family = peer->endpoint.family, .port = peer->endpoint.port, .remote = peer->endpoint.addr,
+					.ifindex = value_zone_index(peer->endpoint.zone) };
+	if (to.family)
+		follow_choose_local(p, &to);
+	device_set_peer_endpoint(p->device, id, &to);
+	if (to.family)
+		plane_device_ops.set_endpoint(p, id, &to);
+}
+
+int static_apply(struct plane *p, char *err, size_t errlen)
+{
+	const struct config *config = p->config;
+	struct plane_peer *peers = calloc(config->peer_count + 1, sizeof(*peers));
+	struct config_cidr *host_routes = calloc(fill_host_routes(config, NULL) + 1, sizeof(*host_routes));
+	struct plane_state state = {
+		.mesh_addr = config->mesh_addr,
+		.mesh_prefixlen = __builtin_popcount(config->mesh_mask),
+		.peers = peers,
+		.peer_count = config->peer_count,
+		.routes = config->routes,
+		.route_count = config->route_count,
+		.host_routes = host_routes,
+	};
+	int ret = -ENOMEM;
+
+	if (!peers || !host_routes) {
+		snprintf(err, errlen, "peers: %s", strerror(-ret));
+		goto out;
+	}
+	for (size_t i = 0; i < config->peer_count; i++)
+		fill_peer(&config->peers[i], &peers[i]);
+	state.host_route_count = fill_host_routes(config, host_routes);
+	ret = plane_apply(p, &state, err, errlen);
+	for (size_t i = 0; i < config->peer_count && !ret; i++)
+		set_endpoint(p, &config->peers[i]);
+out:
+	for (size_t i = 0; peers && i < config->peer_count; i++)
+		secret_key_wipe(&peers[i].preshared_key);
+	free(peers);
+	free(host_routes);
+	return ret;
+}

@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Devices: which there are, which take redirected frames, and at which of them replies come in.
+#include <errno.h>
+#include <net/if_arp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plane/internal.h"
+#include "log/log.h"
+
+#define SOON_NS		(100 * LOOP_MS)
+#define SOON_MAX_NS	(800 * LOOP_MS)
+#define COST_SHARE	9	/* a look takes at most a tenth of the time */
+
+static int by_ifindex(const void *x, const void *y)
+{
+	const struct way_link *a = x, *b = y;
+
+	return (a->ifindex > b->ifindex) - (a->ifindex < b->ifindex);
+}
+
+static struct way_link *find_link(const struct way_links *links, int ifindex)
+{
+	const struct way_link key = { .ifindex = ifindex };
+
+	return links->count ? bsearch(&key, links->list, links->count, sizeof(key), by_ifindex) : NULL;
+}
+
+struct link_reading {
+	struct way_links *links;
+	int ret;
+};
+
+static void take_link(const struct net_link *link, void *user)
+{
+	struct link_reading *r = user;
+	struct way_links *links = r->links;
+	struct way_link *way;
+
+	if (links->count == links->room) {
+		size_t room = links->room ? 2 * links->room : 16;
+		struct way_link *larger = reallocarray(links->list, room, sizeof(*larger));
+
+		if (!larger) {
+			r->ret = -ENOMEM;
+			return;
+		}
+		links->list = larger;
+		links->room = room;
+	}
+	way = &links->list[links->count++];
+	*way = (struct way_link){
+		.ifindex = link->ifindex,
+		.is_ethernet = link->type == ARPHRD_ETHER,
+		.is_loopback = link->type == ARPHRD_LOOPBACK,
+		.value.mtu = link->mtu < 65535 ? link->mtu : 65535,
+	};
+	if (!way->is_ethernet || (link->flags & IFF_NOARP))
+		way->value.flags |= TALON_LINK_NOARP;
+	memcpy(way->name, link->name, sizeof(way->name));
+	memcpy(way->value.mac, link->mac, sizeof(way->value.mac));
+}
+
+/* By either: one has a new name before it is known here, another was made anew under the old one. */
+static const struct datapath_uplink *find_uplink(const struct plane *p, const struct way_link *link)
+{
+	for (unsigned i = 0; i < datapath_uplink_count(p->dp); i++) {
+		const struct datapath_uplink *uplink = datapath_get_uplink(p->dp, i);
+
+		if (uplink->ifindex == link->ifindex || !strcmp(uplink->name, link->name))
+			return uplink;
+	}
+	return NULL;
+}
+
+static void take_redirect(int ifindex, bool takes, void *user)
+{
+	struct way_link *link = find_link(user, ifindex);
+
+	if (link && takes && link->is_ethernet)
+		link->value.flags |= TALON_LINK_REDIRECT;
+}
+
+/* From generic XDP a frame goes where a packet of the stack's could go. */
+static bool is_all_generic(const struct plane *p)
+{
+	for (unsigned i = 0; i < datapath_uplink_count(p->dp); i++) {
+		if (datapath_get_uplink(p->dp, i)->mode != DATAPATH_XDP_GENERIC)
+			return false;
+	}
+	return true;
+}
+
+/* A kernel that does not tell: a native program of ours made its device ready, except a veth, where the other end decides. */
+static void guess_redirects(const struct plane *p, struct way_links *links)
+{
+	for (size_t i = 0; i < links->count; i++) {
+		const struct datapath_uplink *uplink = find_uplink(p, &links->list[i]);
+
+		if (uplink && uplink->mode == DATAPATH_XDP && strcmp(uplink->kind, "veth"))
+			links->list[i].value.flags |= TALON_LINK_REDIRECT;
+	}
+}
+
+static int read_redirects(const struct plane *p, struct way_links *links)
+{
+	int ret = 0;
+
+	if (is_all_generic(p)) {
+		for (size_t i = 0; i < links->count; i++)
+			take_redirect(links->list[i].ifindex, true, links);
+		return 0;
+	}
+	ret = net_redirect_list(take_redirect, links);
+	if (ret == -EOPNOTSUPP) {
+		guess_redirects(p, links);
+		ret = 0;
+	}
+	return ret;
+}
+
+static bool is_ours(const struct plane *p, int ifindex)
+{
+	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp), *relay = datapath_get_relay(p->dp);
+
+	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex ||
+	       (relay && (ifindex == relay->ifindex || ifindex == relay->far_ifindex));
+}
+
+static int read_links(const struct plane *p, struct way_links *links)
+{
+	struct link_reading r = { .links = links };
+	int ret = net_link_list(take_link, &r);
+
+	if (!ret)
+		ret = r.ret;
+	if (ret)
+		return ret;
+	qsort(links->list, links->count, sizeof(*links->list), by_ifindex);
+	for (size_t i = 0; i < links->count; i++) {
+		if (find_uplink(p, &links->list[i]))
+			links->list[i].value.flags |= TALON_LINK_UPLINK;
+	}
+	return read_redirects(p, links);
+}
+
+/* Hazards. */
+
+static void say(struct ways *ways, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct ways *ways, const char *fmt, ...)
+{
+	size_t at = strlen(ways->hazards);
+	va_list args;
+	int len;
+
+	va_start(args, fmt);
+	len = vsnprintf(ways->hazards + at, sizeof(ways->hazards) - at, fmt, args);
+	va_end(args);
+	if (len < 0 || (size_t)len >= sizeof(ways->hazards) - at)
+		ways->hazards[at] = 0;	/* whole lines only */
+}
+
+static void say_more_sides(struct ways *ways, const struct way_links *links, unsigned count)
+{
+	char names[160] = "";
+	size_t at = 0;
+
+	for (size_t i = 0; i < links->count; i++) {
+		if (!links->list[i].is_side)
+			continue;
+		if (count) {
+			count--;
+			continue;
+		}
+		if (at + IFNAMSIZ + 6 > sizeof(names)) {
+			at += snprintf(names + at, sizeof(names) - at, ", ...");
+			break;
+		}
+		at += snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "", links->list[i].name);
+	}
+	say(ways, "networks behind more than %u devices are masqueraded: replies that come in by %s are not found\n", DATAPATH_SIDES_MAX, names);
+}
+
+static void say_no_ethernet(struct ways *ways, const struct way_link *link)
+{
+	say(ways, "%s is no Ethernet device, but masqueraded networks lie behind it: replies are not found; serve them without masquerade, "
+	    "with a route to the mesh on their side\n", link->name);
+}
+
+/* Side devices: those by which masqueraded packets leave. */
+
+static void choose_side(struct plane *p, struct way_links *links, size_t route)
+{
+	const struct host_route *r = &p->ways.hosts.list[route];
+
+	for (unsigned i = 0; i < HOST_HOPS && r->hops[i]; i++) {
+		struct way_link *link = find_link(links, r->hops[i]);
+
+		if (!link || link->is_side || link->is_loopback || (link->value.flags & TALON_LINK_UPLINK) || is_ours(p, link->ifindex))
+			continue;
+		link->is_side = host_table_serves(&p->ways.hosts, route, &p->routes, &p->locals);
+	}
+}
+
+static unsigned choose_sides(struct plane *p, struct way_links *links, struct datapath_side *ret_sides)
+{
+	unsigned count = 0, left_out = 0;
+
+	for (size_t i = 0; i < p->ways.hosts.count; i++) {
+		if (p->ways.hosts.list[i].value.kind == TALON_HOST_UNICAST)
+			choose_side(p, links, i);
+	}
+	for (size_t i = 0; i < links->count; i++) {
+		struct way_link *link = &links->list[i];
+
+		if (!link->is_side)
+			continue;
+		if (!link->is_ethernet) {
+			link->is_side = false;
+			say_no_ethernet(&p->ways, link);
+		} else if (count < DATAPATH_SIDES_MAX) {
+			ret_sides[count].ifindex = link->ifindex;
+			memcpy(ret_sides[count].name, link->name, sizeof(ret_sides[count].name));
+			count++;
+		} else {
+			left_out++;
+		}
+	}
+	if (left_out)
+		say_more_sides(&p->ways, links, count);
+	return count;
+}
+
+/* Map links. */
+
+/* For status: the source of the shortest prefix that leads there. */
+static void note_sources(const struct plane *p, struct way_links *links)
+{
+	uint8_t *lens = malloc(links->count + 1);
+
+	for (size_t i = 0; i < p->ways.hosts.count && lens; i++) {
+		const struct host_route *route = &p->ways.hosts.list[i];
+		struct way_link *link = find_link(links, route->hops[0]);
+
+		if (!link || route->value.kind != TALON_HOST_UNICAST || !route->value.source)
+			continue;
+		if (link->value.source && lens[link - links->list] <= route->len)
+			continue;
+		link->value.source = route->value.source;
+		lens[link - links->list] = route->len;
+	}
+	free(lens);
+}
+
+static bool is_same(const struct way_link *a, const struct way_link *b)
+{
+	return !memcmp(&a->value, &b->value, sizeof(a->value));
+}
+
+static void remove_departed(const struct plane *p, const struct way_links *links)
+{
+	int map = datapath_map_fd(p->dp, DATAPATH_MAP_LINKS);
+	uint32_t key, next, *last = NULL;
+
+	while (!bpf_map_get_next_key(map, last, &next)) {
+		if (!find_link(links, next)) {
+			bpf_map_delete_elem(map, &next);
+			continue;
+		}
+		key = next;
+		last = &key;
+	}
+}
+
+/* Uplinks and side devices come first, should there be more devices than room. */
+static void write_links(struct plane *p, const struct way_links *links)
+{
+	int map = datapath_map_fd(p->dp, DATAPATH_MAP_LINKS);
+	bool has_departed = !p->ways.links.count;
+
+	for (size_t i = 0; i < p->ways.links.count; i++)
+		has_departed |= !find_link(links, p->ways.links.list[i].ifindex);
+	if (has_departed)
+		remove_departed(p, links);
+	for (unsigned turn = 0; turn < 2; turn++) {
+		for (size_t i = 0; i < links->count; i++) {
+			const struct way_link *link = &links->list[i], *was = find_link(&p->ways.links, link->ifindex);
+			uint32_t key = link->ifindex;
+
+			if (turn != !(link->is_side || link->value.flags & TALON_LINK_UPLINK) || (was && is_same(was, link)))
+				continue;
+			bpf_map_update_elem(map, &key, &link->value, BPF_ANY);
+			p->sees_change = true;
+		}
+	}
+	p->sees_change |= has_departed;
+}
+
+static bool uplink_is_attached(const struct plane *p, const struct way_link *link)
+{
+	const struct datapath_uplink *uplink = find_uplink(p, link);
+
+	return uplink && uplink->mode != DATAPATH_AUTO && uplink->ifindex == link->ifindex;
+}
+
+static bool side_is_attached(const struct plane *p, int ifindex)
+{
+	for (unsigned i = 0; i < datapath_side_count(p->dp); i++) {
+		if (datapath_get_side(p->dp, i)->ifindex == ifindex)
+			return datapath_get_side(p->dp, i)->attached;
+	}
+	return false;
+}
+
+/* What an earlier process attached goes on until datapath_attach() has put ours in its place. */
+static bool was_program(const struct plane *p, int ifindex)
+{
+	uint32_t key = ifindex;
+	struct talon_link value;
+
+	return p->was_adopted && !p->has_attached && !bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_LINKS), &key, &value) &&
+	       value.flags & TALON_LINK_PROGRAM;
+}
+
+static void mark_programs(const struct plane *p, struct way_links *links)
+{
+	for (size_t i = 0; i < links->count; i++) {
+		struct way_link *link = &links->list[i];
+		bool is_uplink = link->value.flags & TALON_LINK_UPLINK;
+
+		if ((is_uplink && uplink_is_attached(p, link)) || (link->is_side && side_is_attached(p, link->ifindex)) ||
+		    ((is_uplink || link->is_side) && was_program(p, link->ifindex)))
+			link->value.flags |= TALON_LINK_PROGRAM;
+	}
+}
+
+static void keep_links(struct plane *p, struct way_links *links)
+{
+	free(p->ways.links.list);
+	p->ways.links = *links;
+	*links = (struct way_links){};
+}
+
+/* A program that goes is no longer counted on before it is taken off; one that comes is not before it is there. */
+static void sync_links(struct plane *p, struct way_links *links)
+{
+	struct datapath_side sides[DATAPATH_SIDES_MAX] = {};
+	unsigned count = choose_sides(p, links, sides);
+	struct way_links copy = { .count = links->count, .list = calloc(links->count + 1, sizeof(*copy.list)) };
+
+	note_sources(p, links);
+	mark_programs(p, links);
+	write_links(p, links);
+	if (copy.list) {
+		memcpy(copy.list, links->list, links->count * sizeof(*copy.list));
+		keep_links(p, &copy);
+	}
+	datapath_set_sides(p->dp, sides, count);
+	mark_programs(p, links);
+	write_links(p, links);
+	keep_links(p, links);
+}
+
+int ways_sync(struct plane *p, char *err, size_t errlen)
+{
+	uint64_t began = clock_boot_ns();
+	char old[sizeof(p->ways.hazards)];
+	struct way_links links = {};
+	int ret = host_routes_sync(p);
+
+	if (!ret)
+		ret = read_links(p, &links);
+	if (ret) {
+		free(links.list);
+		snprintf(err, errlen, "routes and devices of this host: %s", strerror(-ret));
+		return ret;
+	}
+	memcpy(old, p->ways.hazards, sizeof(old));
+	p->ways.hazards[0] = 0;
+	if (p->ways.left_out)
+		say(&p->ways, "this host has %zu routes more than there is room for (%u): packets to their networks may get a wrong source address\n",
+		    p->ways.left_out, TALON_HOST_ROUTES_MAX);
+	sync_links(p, &links);
+	if (p->is_ready && strcmp(old, p->ways.hazards))
+		start_hazards(p);
+	p->ways.cost_ns = clock_boot_ns() - began;
+	return 0;
+}
+
+int ways_node_addr(struct plane *p, const struct net_link *uplink, __be32 *ret_addr)
+{
+	__be32 primary = 0, source;
+	int ret = net_addr_primary4(uplink->ifindex, &primary);
+
+	source = host_table_source(&p->ways.hosts, uplink->ifindex, primary);
+	if (!source && ret)
+		return -EADDRNOTAVAIL;
+	*ret_addr = source ? source : primary;
+	return 0;
+}
+
+void ways_set_flags(struct plane *p)
+{
+	struct talon_config *mc = &p->map_config;
+
+	mc->flags &= ~TALON_F_MANY_SOURCES;
+	if (host_table_has_other_source(&p->ways.hosts, mc->node_addr))
+		mc->flags |= TALON_F_MANY_SOURCES;
+}
+
+void ways_check_soon(struct plane *p)
+{
+	uint64_t after = COST_SHARE * p->ways.cost_ns;
+
+	if (loop_timer_is_set(&p->ways.timer))
+		return;
+	if (after < SOON_NS)
+		after = SOON_NS;
+	loop_timer_after(p->loop, &p->ways.timer, after < SOON_MAX_NS ? after : SOON_MAX_NS);
+}
+
+void ways_tick(void *ctx)
+{
+	struct plane *p = ctx;
+
+	if (!p->is_ready)
+		return;
+	start_links(p);
+	plane_wake(p);
+}
+
+struct comparison {
+	const struct way_links *links;
+	bool differs;
+};
+
+static void compare_redirect(int ifindex, bool takes, void *user)
+{
+	struct comparison *comparison = user;
+	const struct way_link *link = find_link(comparison->links, ifindex);
+
+	comparison->differs |= link && link->is_ethernet && takes != !!(link->value.flags & TALON_LINK_REDIRECT);
+}
+
+/* The far end of a veth turns GRO on or off, and nothing is said about ours. */
+void ways_poll(struct plane *p)
+{
+	struct comparison comparison = { .links = &p->ways.links };
+
+	if (!is_all_generic(p) && !net_redirect_list(compare_redirect, &comparison) && comparison.differs)
+		start_links(p);
+}
+
+void ways_done(struct plane *p)
+{
+	host_table_done(&p->ways.hosts);
+	free(p->ways.links.list);
+}

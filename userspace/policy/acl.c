@@ -1,0 +1,663 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Access rules merged and turned into classes; and what they mean, said twice: rule by rule, and by the classes.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/acl_internal.h"
+#include "base/interner.h"
+
+#define DIGEST_LEN	32
+#define PORTS		65536U
+
+struct list {
+	uint32_t *ids;
+	uint32_t count;
+	uint32_t room;
+};
+
+/* What a rule says besides its sources (@of is its destination), or, when those are merged, besides its destinations (@of is its set of sources). */
+struct what {
+	uint32_t of;
+	uint32_t except;		/* host order */
+	uint16_t port_first;
+	uint16_t port_last;
+	uint8_t proto;
+	uint8_t drop;
+	uint8_t pad[2];
+};
+
+struct compiler {
+	struct interner sources;	/* struct acl_prefix */
+	struct interner destinations;
+	struct interner groups;		/* struct what: rules but for their sources */
+	struct list *group_sources;
+	uint32_t group_room;
+	struct interner sets;		/* digests of lists of sources */
+	struct list *set_sources;
+	struct interner merged;		/* struct what: rules but for their destinations */
+	struct list *merged_destinations;
+	uint32_t *bit;			/* of each merged rule */
+	struct interner classes;	/* struct talon_acl_bits */
+	struct acl_table *table;
+	char *why;
+	size_t why_len;
+};
+
+static int add_id(struct list *list, uint32_t id)
+{
+	uint32_t room, *ids;
+
+	if (list->count && list->ids[list->count - 1] == id)
+		return 0;
+	if (list->count == list->room) {
+		room = list->room ? 2 * list->room : 4;
+		ids = realloc(list->ids, room * sizeof(*ids));
+		if (!ids)
+			return -ENOMEM;
+		list->ids = ids;
+		list->room = room;
+	}
+	list->ids[list->count++] = id;
+	return 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Lists mostly come sorted: sources are numbered as they are first seen. */
+static void sort_unique(struct list *list)
+{
+	uint32_t kept = 0;
+	bool sorted = true;
+
+	for (uint32_t i = 1; i < list->count && sorted; i++)
+		sorted = list->ids[i - 1] < list->ids[i];
+	if (sorted)
+		return;
+	qsort(list->ids, list->count, sizeof(*list->ids), compare_ids);
+	for (uint32_t i = 0; i < list->count; i++)
+		if (!kept || list->ids[kept - 1] != list->ids[i])
+			list->ids[kept++] = list->ids[i];
+	list->count = kept;
+}
+
+static uint32_t mask_of(uint32_t len)
+{
+	return len ? ~0U << (32 - len) : 0;
+}
+
+static bool contains(struct acl_prefix prefix, uint32_t addr)
+{
+	return (addr & mask_of(prefix.len)) == prefix.addr;
+}
+
+static bool is_prefix4(const struct config_cidr *cidr)
+{
+	return cidr->family == AF_INET && cidr->prefixlen <= 32;
+}
+
+static struct acl_prefix prefix_of(const struct config_cidr *cidr)
+{
+	return (struct acl_prefix){ ntohl(cidr->addr.word[0]) & mask_of(cidr->prefixlen), cidr->prefixlen };
+}
+
+/* Rule @rule without its addresses, in one way of saying it. False: it matches nothing. */
+static bool normalize(const struct acl_rule *rule, struct what *what)
+{
+	uint32_t except = ntohl(rule->except);
+
+	if (!is_prefix4(&rule->dst) || (rule->port_first > rule->port_last && rule->proto != NETMAP_ICMP))
+		return false;
+	*what = (struct what){ .proto = rule->proto, .drop = rule->drop };
+	if (except && contains(prefix_of(&rule->dst), except))
+		what->except = except;
+	if (rule->proto != NETMAP_ICMP) {
+		what->port_first = rule->port_first;
+		what->port_last = rule->port_last;
+	}
+	return true;
+}
+
+static bool any_port(const struct what *what)
+{
+	return !what->port_first && !what->port_last;
+}
+
+static int group_of(struct compiler *c, const struct what *what, uint32_t *ret_group)
+{
+	struct list *lists;
+	int ret = interner_add(&c->groups, what, ret_group);
+
+	if (ret || *ret_group < c->group_room)
+		return ret;
+	lists = realloc(c->group_sources, c->groups.room * sizeof(*lists));
+	if (!lists)
+		return -ENOMEM;
+	memset(lists + c->group_room, 0, (c->groups.room - c->group_room) * sizeof(*lists));
+	c->group_sources = lists;
+	c->group_room = c->groups.room;
+	return 0;
+}
+
+static int collect_rule(struct compiler *c, const struct acl_rule *rule)
+{
+	struct acl_prefix prefix;
+	uint32_t group, id;
+	bool grouped = false;
+	struct what what;
+	int ret = 0;
+
+	if (!normalize(rule, &what))
+		return 0;
+	for (size_t i = 0; i < rule->source_count && !ret; i++) {
+		if (!is_prefix4(&rule->sources[i]))
+			continue;
+		if (!grouped) {
+			prefix = prefix_of(&rule->dst);
+			ret = interner_add(&c->destinations, &prefix, &what.of);
+			if (!ret)
+				ret = group_of(c, &what, &group);
+			if (ret)
+				return ret;
+			grouped = true;
+		}
+		prefix = prefix_of(&rule->sources[i]);
+		ret = interner_add(&c->sources, &prefix, &id);
+		if (!ret)
+			ret = add_id(&c->group_sources[group], id);
+	}
+	return ret;
+}
+
+/* The number of the group's set of sources. Takes the list over. */
+static int set_of(struct compiler *c, struct list *list, uint32_t *ret_set)
+{
+	uint8_t digest[DIGEST_LEN];
+	int ret;
+
+	sort_unique(list);
+	crypto_generichash(digest, sizeof(digest), (const uint8_t *)list->ids, list->count * sizeof(*list->ids), NULL, 0);
+	ret = interner_add(&c->sets, digest, ret_set);
+	if (ret)
+		return ret;
+	if (c->set_sources[*ret_set].ids)
+		free(list->ids);
+	else
+		c->set_sources[*ret_set] = *list;
+	*list = (struct list){};
+	return 0;
+}
+
+/* One rule of all groups that differ in their destinations only. */
+static int merge_group(struct compiler *c, uint32_t group)
+{
+	struct what what = *(struct what *)interner_at(&c->groups, group);
+	uint32_t destination = what.of, rule;
+	int ret;
+
+	ret = set_of(c, &c->group_sources[group], &what.of);
+	if (!ret)
+		ret = interner_add(&c->merged, &what, &rule);
+	return ret ? ret : add_id(&c->merged_destinations[rule], destination);
+}
+
+static int merge(struct compiler *c)
+{
+	int ret = 0;
+
+	c->set_sources = calloc(c->groups.count + 1, sizeof(*c->set_sources));
+	c->merged_destinations = calloc(c->groups.count + 1, sizeof(*c->merged_destinations));
+	if (!c->set_sources || !c->merged_destinations)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < c->groups.count && !ret; i++)
+		ret = merge_group(c, i);
+	return ret;
+}
+
+static const struct what *rule_at(const struct compiler *c, uint32_t rule)
+{
+	return interner_at(&c->merged, rule);
+}
+
+/* DROP rules first, ACCEPT rules from the next whole word on. */
+static int deal_bits(struct compiler *c)
+{
+	uint32_t drops = 0, accepts = 0, drop_words, words;
+
+	for (uint32_t i = 0; i < c->merged.count; i++)
+		*(rule_at(c, i)->drop ? &drops : &accepts) += 1;
+	drop_words = (drops + 63) / 64;
+	words = drop_words + (accepts + 63) / 64;
+	if (words > TALON_ACL_WORDS) {
+		snprintf(c->why, c->why_len, "access rules: %u distinct ones (%u of them drop), there is room for %u", c->merged.count, drops,
+			 TALON_ACL_RULES);
+		return -E2BIG;
+	}
+	c->bit = calloc(c->merged.count + 1, sizeof(*c->bit));
+	if (!c->bit)
+		return -ENOMEM;
+	drops = 0;
+	accepts = 64 * drop_words;
+	for (uint32_t i = 0; i < c->merged.count; i++)
+		c->bit[i] = rule_at(c, i)->drop ? drops++ : accepts++;
+	c->table->drop_words = drop_words;
+	c->table->words = words;
+	c->table->rules = c->merged.count;
+	return 0;
+}
+
+static void set_bit(struct talon_acl_bits *bits, uint32_t bit)
+{
+	bits->word[bit / 64] |= 1ULL << (bit % 64);
+}
+
+static void clear_bit(struct talon_acl_bits *bits, uint32_t bit)
+{
+	bits->word[bit / 64] &= ~(1ULL << (bit % 64));
+}
+
+static int class_of(struct compiler *c, const struct talon_acl_bits *bits, uint32_t *ret_class)
+{
+	uint32_t class;
+	int ret = interner_add(&c->classes, bits, &class);
+
+	if (ret)
+		return ret;
+	if (class >= TALON_ACL_CLASSES) {
+		snprintf(c->why, c->why_len, "access rules: more than %u classes of sources, destinations and ports", TALON_ACL_CLASSES - 1);
+		return -E2BIG;
+	}
+	*ret_class = class;
+	return 0;
+}
+
+static int compare_prefixes(const void *a, const void *b, void *prefixes)
+{
+	const struct acl_prefix *x = interner_at(prefixes, *(const uint32_t *)a), *y = interner_at(prefixes, *(const uint32_t *)b);
+
+	if (x->addr != y->addr)
+		return x->addr < y->addr ? -1 : 1;
+	return x->len < y->len ? -1 : x->len > y->len;
+}
+
+/* What is not to match although it lies in a destination that does. */
+static void take_exceptions(const struct compiler *c, struct acl_prefix prefix, struct talon_acl_bits *bits)
+{
+	for (uint32_t i = 0; i < c->merged.count; i++)
+		if (rule_at(c, i)->except && prefix.len == 32 && rule_at(c, i)->except == prefix.addr)
+			clear_bit(bits, c->bit[i]);
+}
+
+/*
+ * A longest match finds one prefix: it has to know the rules of all that contain it, too. Prefixes come with the containing ones before those they
+ * contain, so a stack of the open ones is enough. One that says nothing new is left out.
+ */
+static int make_entries(struct compiler *c, const struct interner *prefixes, const uint32_t *order, struct talon_acl_bits *bits,
+			bool except, struct acl_entries *entries)
+{
+	struct { struct acl_prefix prefix; struct talon_acl_bits bits; uint32_t class; } open[33];
+	unsigned depth = 0;
+	uint32_t class;
+	int ret;
+
+	for (uint32_t i = 0; i < prefixes->count; i++) {
+		struct acl_prefix prefix = *(struct acl_prefix *)interner_at(prefixes, order[i]);
+		struct talon_acl_bits *own = &bits[order[i]];
+
+		while (depth && !contains(open[depth - 1].prefix, prefix.addr))
+			depth--;
+		for (uint32_t word = 0; depth && word < c->table->words; word++)
+			own->word[word] |= open[depth - 1].bits.word[word];
+		if (except)
+			take_exceptions(c, prefix, own);
+		ret = class_of(c, own, &class);
+		if (ret)
+			return ret;
+		if (class != (depth ? open[depth - 1].class : 0))
+			entries->list[entries->count++] = (struct acl_entry){ prefix, class };
+		open[depth].prefix = prefix;
+		open[depth].bits = *own;
+		open[depth++].class = class;
+	}
+	return 0;
+}
+
+static int classify(struct compiler *c, const struct interner *prefixes, struct talon_acl_bits *bits, bool except,
+		    struct acl_entries *entries)
+{
+	uint32_t *order = calloc(prefixes->count + 1, sizeof(*order));
+	int ret = -ENOMEM;
+
+	entries->list = calloc(prefixes->count + 1, sizeof(*entries->list));
+	if (!order || !entries->list)
+		goto out;
+	for (uint32_t i = 0; i < prefixes->count; i++)
+		order[i] = i;
+	qsort_r(order, prefixes->count, sizeof(*order), compare_prefixes, (void *)prefixes);
+	ret = make_entries(c, prefixes, order, bits, except, entries);
+	if (!ret && entries->count > TALON_ACL_PREFIXES) {
+		snprintf(c->why, c->why_len, "access rules: %zu distinct %s, there is room for %u", entries->count,
+			 except ? "destinations" : "sources", TALON_ACL_PREFIXES);
+		ret = -E2BIG;
+	}
+out:
+	free(order);
+	return ret;
+}
+
+static int classify_sources(struct compiler *c)
+{
+	struct talon_acl_bits *bits = calloc(c->sources.count + 1, sizeof(*bits));
+	int ret;
+
+	if (!bits)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < c->merged.count; i++) {
+		const struct list *list = &c->set_sources[rule_at(c, i)->of];
+
+		for (uint32_t j = 0; j < list->count; j++)
+			set_bit(&bits[list->ids[j]], c->bit[i]);
+	}
+	ret = classify(c, &c->sources, bits, false, &c->table->sources);
+	free(bits);
+	return ret;
+}
+
+static int classify_destinations(struct compiler *c)
+{
+	struct talon_acl_bits *bits;
+	uint32_t id;
+	int ret = 0;
+
+	for (uint32_t i = 0; i < c->merged.count && !ret; i++) {
+		struct acl_prefix except = { rule_at(c, i)->except, 32 };
+
+		if (except.addr)
+			ret = interner_add(&c->destinations, &except, &id);
+	}
+	bits = ret ? NULL : calloc(c->destinations.count + 1, sizeof(*bits));
+	if (!bits)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < c->merged.count; i++)
+		for (uint32_t j = 0; j < c->merged_destinations[i].count; j++)
+			set_bit(&bits[c->merged_destinations[i].ids[j]], c->bit[i]);
+	ret = classify(c, &c->destinations, bits, true, &c->table->destinations);
+	free(bits);
+	return ret;
+}
+
+struct edge {
+	uint32_t port;			/* where the bit turns over; PORTS: never */
+	uint32_t bit;
+};
+
+static int compare_edges(const void *a, const void *b)
+{
+	const struct edge *x = a, *y = b;
+
+	return x->port < y->port ? -1 : x->port > y->port;
+}
+
+/* @edges, sorted, are the places where a range begins or has ended: between two of them all ports are of one class. */
+static int sweep(struct compiler *c, struct talon_acl_bits *bits, const struct edge *edges, size_t count, uint16_t *classes)
+{
+	uint32_t class, from = 0, to;
+	size_t i = 0;
+	int ret;
+
+	while (from < PORTS) {
+		for (; i < count && edges[i].port == from; i++)
+			bits->word[edges[i].bit / 64] ^= 1ULL << (edges[i].bit % 64);
+		to = i < count ? edges[i].port : PORTS;
+		ret = class_of(c, bits, &class);
+		if (ret)
+			return ret;
+		for (; from < to; from++)
+			classes[from] = class;
+	}
+	return 0;
+}
+
+static int classify_ports(struct compiler *c, uint8_t proto, uint16_t *classes)
+{
+	struct edge *edges = calloc(2 * c->merged.count + 1, sizeof(*edges));
+	struct talon_acl_bits bits = {};
+	size_t count = 0;
+	int ret;
+
+	if (!edges)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < c->merged.count; i++) {
+		const struct what *what = rule_at(c, i);
+
+		if (what->proto != NETMAP_ANY && what->proto != proto)
+			continue;
+		if (any_port(what)) {
+			set_bit(&bits, c->bit[i]);
+			continue;
+		}
+		edges[count++] = (struct edge){ what->port_first, c->bit[i] };
+		edges[count++] = (struct edge){ what->port_last + 1U, c->bit[i] };
+	}
+	qsort(edges, count, sizeof(*edges), compare_edges);
+	ret = sweep(c, &bits, edges, count, classes);
+	free(edges);
+	return ret;
+}
+
+static uint8_t rule_proto(uint8_t ip_proto)
+{
+	return ip_proto == IPPROTO_TCP ? NETMAP_TCP : ip_proto == IPPROTO_UDP ? NETMAP_UDP : ip_proto == IPPROTO_ICMP ? NETMAP_ICMP : NETMAP_ANY;
+}
+
+static bool has_ports(uint8_t ip_proto)
+{
+	return ip_proto == IPPROTO_TCP || ip_proto == IPPROTO_UDP;
+}
+
+/* Does the rule match a packet of that protocol whose ports are not known? ACCEPT only if surely, DROP if perhaps. */
+static bool matches_portless(const struct what *what, uint8_t ip_proto)
+{
+	if (what->proto != NETMAP_ANY && what->proto != rule_proto(ip_proto))
+		return false;
+	return any_port(what) || (what->drop && has_ports(ip_proto));
+}
+
+static int classify_protocols(struct compiler *c, uint16_t *classes)
+{
+	uint32_t class;
+	int ret = 0;
+
+	for (unsigned proto = 0; proto < 256 && !ret; proto++) {
+		struct talon_acl_bits bits = {};
+
+		for (uint32_t i = 0; i < c->merged.count; i++)
+			if (matches_portless(rule_at(c, i), proto))
+				set_bit(&bits, c->bit[i]);
+		ret = class_of(c, &bits, &class);
+		if (!ret)
+			classes[proto] = class;
+	}
+	return ret;
+}
+
+static int compile(struct compiler *c, const struct acl_rule *rules, size_t count)
+{
+	static const struct talon_acl_bits none;
+	uint32_t class;
+	int ret = 0;
+
+	for (size_t i = 0; i < count && !ret; i++)
+		ret = collect_rule(c, &rules[i]);
+	if (!ret)
+		ret = merge(c);
+	if (!ret)
+		ret = deal_bits(c);
+	if (!ret)
+		ret = class_of(c, &none, &class);	/* class 0 */
+	if (!ret)
+		ret = classify_sources(c);
+	if (!ret)
+		ret = classify_destinations(c);
+	if (!ret)
+		ret = classify_ports(c, NETMAP_TCP, c->table->ports + TALON_ACL_PORT_TCP);
+	if (!ret)
+		ret = classify_ports(c, NETMAP_UDP, c->table->ports + TALON_ACL_PORT_UDP);
+	if (!ret)
+		ret = classify_protocols(c, c->table->ports + TALON_ACL_PORT_PROTO);
+	return ret;
+}
+
+static void lists_done(struct list *lists, uint32_t count)
+{
+	for (uint32_t i = 0; lists && i < count; i++)
+		free(lists[i].ids);
+	free(lists);
+}
+
+static void compiler_done(struct compiler *c)
+{
+	lists_done(c->group_sources, c->group_room);
+	lists_done(c->set_sources, c->sets.count);
+	lists_done(c->merged_destinations, c->merged.count);
+	free(c->bit);
+	interner_done(&c->sources);
+	interner_done(&c->destinations);
+	interner_done(&c->groups);
+	interner_done(&c->sets);
+	interner_done(&c->merged);
+	interner_done(&c->classes);
+}
+
+int acl_compile(const struct acl_rule *rules, size_t count, struct acl_table **ret_table, char *why, size_t size)
+{
+	struct compiler c = {
+		.sources.item_size = sizeof(struct acl_prefix), .destinations.item_size = sizeof(struct acl_prefix),
+		.groups.item_size = sizeof(struct what), .merged.item_size = sizeof(struct what), .sets.item_size = DIGEST_LEN,
+		.classes.item_size = sizeof(struct talon_acl_bits), .why = why, .why_len = size,
+	};
+	int ret = -ENOMEM;
+
+	c.table = calloc(1, sizeof(*c.table));
+	if (c.table)
+		c.table->ports = calloc(TALON_ACL_PORT_CLASSES, sizeof(*c.table->ports));
+	if (c.table && c.table->ports)
+		ret = compile(&c, rules, count);
+	if (!ret) {
+		c.table->classes = (struct talon_acl_bits *)c.classes.items;
+		c.table->class_count = c.classes.count;
+		c.classes.items = NULL;
+		*ret_table = c.table;
+	} else {
+		acl_free(c.table);
+		if (ret == -ENOMEM)
+			snprintf(why, size, "access rules: out of memory");
+	}
+	compiler_done(&c);
+	return ret;
+}
+
+void acl_free(struct acl_table *table)
+{
+	if (!table)
+		return;
+	free(table->sources.list);
+	free(table->destinations.list);
+	free(table->classes);
+	free(table->ports);
+	free(table);
+}
+
+size_t acl_table_rules(const struct acl_table *table)
+{
+	return table->rules;
+}
+
+static bool matches_addresses(const struct acl_rule *rule, __be32 src, __be32 dst)
+{
+	if (!is_prefix4(&rule->dst) || !contains(prefix_of(&rule->dst), ntohl(dst)) || (rule->except && rule->except == dst))
+		return false;
+	for (size_t i = 0; i < rule->source_count; i++)
+		if (is_prefix4(&rule->sources[i]) && contains(prefix_of(&rule->sources[i]), ntohl(src)))
+			return true;
+	return false;
+}
+
+static bool matches_port(const struct acl_rule *rule, uint8_t ip_proto, uint16_t dport)
+{
+	if (rule->proto != NETMAP_ANY && rule->proto != rule_proto(ip_proto))
+		return false;
+	if (rule->proto == NETMAP_ICMP || (!rule->port_first && !rule->port_last))
+		return true;
+	return has_ports(ip_proto) && dport >= rule->port_first && dport <= rule->port_last;
+}
+
+bool acl_permits(const struct acl_rule *rules, size_t count, __be32 src, __be32 dst, uint8_t ip_proto, uint16_t dport)
+{
+	bool accept = false;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!matches_addresses(&rules[i], src, dst) || !matches_port(&rules[i], ip_proto, dport))
+			continue;
+		if (rules[i].drop)
+			return false;
+		accept = true;
+	}
+	return accept;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+	const struct acl_entry *x = a, *y = b;
+
+	if (x->prefix.addr != y->prefix.addr)
+		return x->prefix.addr < y->prefix.addr ? -1 : 1;
+	return x->prefix.len < y->prefix.len ? -1 : x->prefix.len > y->prefix.len;
+}
+
+static uint32_t longest_match(const struct acl_entries *entries, uint32_t addr)
+{
+	const struct acl_entry *found;
+
+	for (int len = 32; len >= 0; len--) {
+		struct acl_entry key = { .prefix = { addr & mask_of(len), len } };
+
+		found = bsearch(&key, entries->list, entries->count, sizeof(key), compare_entries);
+		if (found)
+			return found->class;
+	}
+	return 0;
+}
+
+static bool permits_at(const struct acl_table *table, __be32 src, __be32 dst, uint32_t place)
+{
+	const struct talon_acl_bits *s = &table->classes[longest_match(&table->sources, ntohl(src))];
+	const struct talon_acl_bits *d = &table->classes[longest_match(&table->destinations, ntohl(dst))];
+	const struct talon_acl_bits *p = &table->classes[table->ports[place]];
+
+	for (uint32_t i = 0; i < table->words; i++)
+		if (s->word[i] & d->word[i] & p->word[i])
+			return i >= table->drop_words;
+	return false;
+}
+
+bool acl_table_permits(const struct acl_table *table, __be32 src, __be32 dst, uint8_t ip_proto, uint16_t dport)
+{
+	if (!has_ports(ip_proto))
+		return acl_table_permits_any_port(table, src, dst, ip_proto);
+	return permits_at(table, src, dst, (ip_proto == IPPROTO_TCP ? TALON_ACL_PORT_TCP : TALON_ACL_PORT_UDP) + dport);
+}
+
+bool acl_table_permits_any_port(const struct acl_table *table, __be32 src, __be32 dst, uint8_t ip_proto)
+{
+	return permits_at(table, src, dst, TALON_ACL_PORT_PROTO + ip_proto);
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// A compiled table into one bank of the maps, in few system calls and as few changes as are needed.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "policy/acl_internal.h"
+
+#define BATCH		4096
+#define SOON_NS		1000000000ULL	/* no program runs for that long */
+
+/* Keys and values of a map, side by side, as the batch calls take them. */
+struct batch {
+	int fd;
+	size_t key_size;
+	size_t value_size;
+	uint32_t count;
+	uint32_t room;
+	uint8_t *keys;
+	uint8_t *values;
+};
+
+static void batch_done(struct batch *b)
+{
+	free(b->keys);
+	free(b->values);
+}
+
+static int batch_room(struct batch *b, uint32_t room)
+{
+	b->keys = calloc(room + 1, b->key_size);
+	b->values = calloc(room + 1, b->value_size);
+	b->room = room;
+	return b->keys && b->values ? 0 : -ENOMEM;
+}
+
+static void *key_at(const struct batch *b, uint32_t i)
+{
+	return b->keys + i * b->key_size;
+}
+
+static void *value_at(const struct batch *b, uint32_t i)
+{
+	return b->values + i * b->value_size;
+}
+
+static void batch_add(struct batch *b, const void *key, const void *value)
+{
+	memcpy(key_at(b, b->count), key, b->key_size);
+	memcpy(value_at(b, b->count++), value, b->value_size);
+}
+
+/* A map that is too small, as one of an older making may be: the same to the caller as too many rules. */
+static int map_error(int ret)
+{
+	return ret == -ENOSPC ? -E2BIG : ret;
+}
+
+static int update_one_by_one(const struct batch *b)
+{
+	for (uint32_t i = 0; i < b->count; i++)
+		if (bpf_map_update_elem(b->fd, key_at(b, i), value_at(b, i), BPF_ANY))
+			return map_error(-errno);
+	return 0;
+}
+
+static int batch_update(const struct batch *b)
+{
+	uint32_t count = b->count;
+
+	if (!count || !bpf_map_update_batch(b->fd, b->keys, b->values, &count, NULL))
+		return 0;
+	return update_one_by_one(b);	/* not known to this kernel, or stopped in the middle: writing again does no harm */
+}
+
+static int batch_delete(const struct batch *b)
+{
+	uint32_t count = b->count;
+
+	if (!count || !bpf_map_delete_batch(b->fd, b->keys, &count, NULL))
+		return 0;
+	for (uint32_t i = 0; i < b->count; i++)
+		if (bpf_map_delete_elem(b->fd, key_at(b, i)) && errno != ENOENT)
+			return -errno;
+	return 0;
+}
+
+static int read_one_by_one(struct batch *b, uint32_t room)
+{
+	uint8_t *at = NULL;
+
+	for (b->count = 0; b->count < room; b->count++) {
+		if (bpf_map_get_next_key(b->fd, at, key_at(b, b->count)))
+			return errno == ENOENT ? 0 : -errno;
+		at = key_at(b, b->count);
+		if (bpf_map_lookup_elem(b->fd, at, value_at(b, b->count)))
+			return -errno;
+	}
+	return 0;
+}
+
+/* Makes room as it goes: the tries have far more room than entries. */
+static int batch_grow(struct batch *b, uint32_t more)
+{
+	uint32_t room = b->room;
+	uint8_t *keys, *values;
+
+	while (room < b->count + more)
+		room = room ? 2 * room : 1024;
+	if (room == b->room)
+		return 0;
+	keys = realloc(b->keys, (room + 1) * b->key_size);
+	if (!keys)
+		return -ENOMEM;
+	b->keys = keys;
+	values = realloc(b->values, (room + 1) * b->value_size);
+	if (!values)
+		return -ENOMEM;
+	b->values = values;
+	b->room = room;
+	return 0;
+}
+
+/* Everything that is in a trie, of both banks. */
+static int batch_read(struct batch *b)
+{
+	struct talon_acl_lpm at;
+	uint32_t count;
+	bool more = true, first = true;
+	int ret;
+
+	while (more) {
+		ret = batch_grow(b, BATCH);
+		if (ret)
+			return ret;
+		count = BATCH;
+		ret = bpf_map_lookup_batch(b->fd, first ? NULL : &at, &at, key_at(b, b->count), value_at(b, b->count), &count, NULL) ? -errno : 0;
+		if (ret && ret != -ENOENT) {
+			ret = batch_grow(b, TALON_ACL_BANKS * TALON_ACL_PREFIXES);
+			return ret ? ret : read_one_by_one(b, TALON_ACL_BANKS * TALON_ACL_PREFIXES);
+		}
+		more = !ret;
+		first = false;
+		b->count += count;
+	}
+	return 0;
+}
+
+static struct talon_acl_lpm lpm_of(const struct acl_entry *entry, unsigned int bank)
+{
+	return (struct talon_acl_lpm){
+		.prefixlen = TALON_ACL_BANK_BITS + entry->prefix.len, .bank = bank, .addr = htonl(entry->prefix.addr),
+	};
+}
+
+static int compare_lpm(const void *a, const void *b)
+{
+	const struct talon_acl_lpm *x = a, *y = b;
+	uint32_t at = ntohl(x->addr), other = ntohl(y->addr);
+
+	if (at != other)
+		return at < other ? -1 : 1;
+	return x->prefixlen < y->prefixlen ? -1 : x->prefixlen > y->prefixlen;
+}
+
+struct held {			/* an entry of the trie; starts with its key, for compare_lpm() */
+	struct talon_acl_lpm key;
+	uint32_t class;
+};
+
+/* The bank's entries among all that were read, sorted as the table's are. */
+static size_t of_bank(const struct batch *all, unsigned int bank, struct held *held)
+{
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < all->count; i++) {
+		memcpy(&held[count].key, key_at(all, i), sizeof(held->key));
+		memcpy(&held[count].class, value_at(all, i), sizeof(held->class));
+		count += held[count].key.bank == bank;
+	}
+	qsort(held, count, sizeof(*held), compare_lpm);
+	return count;
+}
+
+/* Both lists are sorted: what is only in the old one goes, what is only or differently in the new one comes. */
+static void compare_lists(const struct acl_entries *entries, const struct held *held, size_t held_count, unsigned int bank,
+			  struct batch *gone, struct batch *fresh)
+{
+	size_t i = 0, j = 0;
+
+	while (i < entries->count || j < held_count) {
+		struct talon_acl_lpm key = {};
+		int order = 1;
+
+		if (i < entries->count) {
+			key = lpm_of(&entries->list[i], bank);
+			order = j < held_count ? compare_lpm(&key, &held[j].key) : -1;
+		}
+		if (order > 0) {
+			batch_add(gone, &held[j].key, &held[j].class);
+			j++;
+			continue;
+		}
+		if (order < 0 || held[j].class != entries->list[i].class)
+			batch_add(fresh, &key, &entries->list[i].class);
+		i++;
+		j += !order;
+	}
+}
+
+static int write_trie(int fd, const struct acl_entries *entries, unsigned int bank)
+{
+	struct batch all = { .fd = fd, .key_size = sizeof(struct talon_acl_lpm), .value_size = sizeof(uint32_t) };
+	struct batch gone = all, fresh = all;
+	struct held *held = NULL;
+	size_t held_count;
+	int ret;
+
+	ret = batch_read(&all);
+	if (ret)
+		goto out;
+	held = calloc(all.count + 1, sizeof(*held));
+	ret = held ? batch_room(&gone, all.count) : -ENOMEM;
+	if (!ret)
+		ret = batch_room(&fresh, entries->count);
+	if (ret)
+		goto out;
+	held_count = of_bank(&all, bank, held);
+	compare_lists(entries, held, held_count, bank, &gone, &fresh);
+	ret = batch_delete(&gone);
+	if (!ret)
+		ret = batch_update(&fresh);
+out:
+	free(held);
+	batch_done(&all);
+	batch_done(&gone);
+	batch_done(&fresh);
+	return ret;
+}
+
+/* Elements @first.. of an array map. */
+static int write_array(int fd, uint32_t first, const void *values, uint32_t count, size_t size)
+{
+	struct batch b = { .fd = fd, .key_size = sizeof(uint32_t), .value_size = size };
+	uint32_t at;
+	int ret;
+
+	ret = batch_room(&b, count);
+	for (uint32_t i = 0; i < count && !ret; i++) {
+		at = first + i;
+		batch_add(&b, &at, (const uint8_t *)values + i * size);
+	}
+	if (!ret)
+		ret = batch_update(&b);
+	batch_done(&b);
+	return ret;
+}
+
+static int write_bits(int fd, const struct acl_table *table, unsigned int bank)
+{
+	struct talon_acl_head head = { .drop_words = table->drop_words, .words = table->words };
+	uint32_t first = bank * TALON_ACL_CLASSES;
+	int ret = write_array(fd, first + 1, table->classes + 1, table->class_count - 1, sizeof(*table->classes));
+
+	return ret ? ret : write_array(fd, first, &head, 1, sizeof(head));
+}
+
+/* Programs that began before the bank was switched away from may still be reading it: lets them end. */
+static void wait_for_readers(void)
+{
+	static const struct timespec moment = { .tv_nsec = 20000000 };
+
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))	/* waits for RCU, which BPF programs hold */
+		nanosleep(&moment, NULL);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+int acl_write(const struct acl_table *table, const struct acl_maps *maps, unsigned int bank)
+{
+	static uint64_t written_ns;	/* the switch came later, but not by much */
+	int ret;
+
+	if (written_ns && now_ns() - written_ns < SOON_NS)
+		wait_for_readers();
+	ret = write_trie(maps->src, &table->sources, bank);
+	if (!ret)
+		ret = write_trie(maps->dst, &table->destinations, bank);
+	if (!ret)
+		ret = write_array(maps->ports, bank * TALON_ACL_CHUNKS, table->ports, TALON_ACL_CHUNKS, sizeof(struct talon_acl_chunk));
+	if (!ret)
+		ret = write_bits(maps->bits, table, bank);
+	written_ns = now_ns();
+	return ret;
+}
+
+int acl_write_closed(const struct acl_maps *maps, unsigned int bank)
+{
+	const struct talon_acl_head head = {};
+
+	return write_array(maps->bits, bank * TALON_ACL_CLASSES, &head, 1, sizeof(head));
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The control socket's other end, for commands: one question, one answer, and patience that ends.
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <jansson.h>
+#include <sodium.h>
+
+#include "snapshot/control.h"
+#include "base/json_out.h"
+
+#define ANSWER_MAX	(256U << 20)
+
+struct question {
+	const char *path;
+	char *why;
+	size_t size;
+	uint64_t deadline_ms;
+	unsigned int timeout_ms;
+};
+
+static int wrong(const struct question *q, int ret, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static int wrong(const struct question *q, int ret, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(q->why, q->size, fmt, args);
+	va_end(args);
+	return ret;
+}
+
+static int too_late(const struct question *q)
+{
+	return wrong(q, -ETIMEDOUT, "%s: no answer within %u seconds", q->path, q->timeout_ms / 1000);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000ULL + now.tv_nsec / 1000000;
+}
+
+/* A descriptor, or a negative errno. */
+static int dial(const struct question *q)
+{
+	struct timeval patience = { .tv_sec = CONTROL_TIMEOUT_MS / 1000 };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd, ret;
+
+	if (strlen(q->path) >= sizeof(addr.sun_path))
+		return wrong(q, -ENAMETOOLONG, "%s: the path is too long for a socket", q->path);
+	strcpy(addr.sun_path, q->path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return wrong(q, -errno, "%s: %s", q->path, strerror(errno));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));	/* connect() too waits only that long */
+	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		return fd;
+	ret = errno == EAGAIN ? too_late(q) : wrong(q, -errno, "%s: %s", q->path, strerror(errno));
+	close(fd);
+	return ret;
+}
+
+static int send_all(const struct question *q, int fd, const char *text, size_t len)
+{
+	while (len) {
+		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return too_late(q);
+		if (n < 0)
+			return wrong(q, -errno, "%s: %s", q->path, strerror(errno));
+		text += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int wait_readable(const struct question *q, int fd)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+	uint64_t now = now_ms();
+	int n;
+
+	if (now >= q->deadline_ms)
+		return too_late(q);
+	n = poll(&pollfd, 1, q->deadline_ms - now);
+	if (n < 0 && errno != EINTR)
+		return wrong(q, -errno, "%s: %s", q->path, strerror(errno));
+	return n > 0 ? 1 : 0;
+}
+
+/* One line, without its end; the caller frees it. */
+static int read_line(const struct question *q, int fd, char **ret_line, size_t *ret_len)
+{
+	char *line = NULL, *larger;
+	size_t len = 0, room = 0;
+	int ret;
+
+	for (;;) {
+		ssize_t n;
+
+		ret = wait_readable(q, fd);
+		if (ret < 0)
+			break;
+		if (!ret)
+			continue;
+		if (len == room) {
+			room = room ? room * 2 : 65536;
+			larger = room <= ANSWER_MAX ? realloc(line, room) : NULL;
+			ret = larger ? 0 : wrong(q, -ENOMEM, "%s: the answer is too long", q->path);
+			if (ret)
+				break;
+			line = larger;
+		}
+		n = recv(fd, line + len, room - len, MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0) {
+			ret = wrong(q, -ECONNRESET, "%s: the daemon closed the connection without an answer", q->path);
+			break;
+		}
+		len += n;
+		if (line[len - 1] == '\n') {
+			*ret_line = line;
+			*ret_len = len - 1;
+			return 0;
+		}
+	}
+	free(line);
+	return ret;
+}
+
+static int ask(const struct question *q, const char *request, size_t request_len, char **ret_line, size_t *ret_len)
+{
+	int fd = dial(q), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = send_all(q, fd, request, request_len);
+	if (!ret)
+		ret = read_line(q, fd, ret_line, ret_len);
+	close(fd);
+	return ret;
+}
+
+/* The result of a yes into @ret_result, if that is wanted (json_decref() it). */
+static int judge(const struct question *q, const char *line, size_t len, json_t **ret_result)
+{
+	json_t *answer = json_loadb(line, len, JSON_ALLOW_NUL, NULL);
+	const char *error = json_string_value(json_object_get(answer, "error"));
+	const json_t *ok = json_object_get(answer, "ok");
+	int ret = 0;
+
+	if (!json_is_boolean(ok))
+		ret = wrong(q, -EBADMSG, "%s: the answer makes no sense; is this Talon's socket?", q->path);
+	else if (!json_is_true(ok))
+		ret = wrong(q, -EREMOTEIO, "%s", error ? error : "the daemon refused without saying why");
+	else if (ret_result)
+		*ret_result = json_incref(json_object_get(answer, "result"));
+	json_decref(answer);
+	return ret;
+}
+
+/* A request under construction. */
+struct request {
+	struct json_out json;
+	char *text;
+	size_t len;
+};
+
+static bool begin(struct request *r, const char *name)
+{
+	*r = (struct request){ .json.first = true };
+	r->json.out = open_memstream(&r->text, &r->len);
+	if (!r->json.out)
+		return false;
+	json_out_begin(&r->json, NULL, '{');
+	json_out_text(&r->json, "request", name);
+	return true;
+}
+
+static int finish(struct request *r, struct question *q, unsigned int timeout_ms, json_t **ret_result)
+{
+	char *line = NULL;
+	size_t len = 0;
+	int ret;
+
+	json_out_end(&r->json, '}');
+	fputc('\n', r->json.out);
+	ret = fclose(r->json.out) ? wrong(q, -ENOMEM, "out of memory") : 0;
+	q->timeout_ms = timeout_ms;
+	q->deadline_ms = now_ms() + timeout_ms;
+	if (!ret)
+		ret = ask(q, r->text, r->len, &line, &len);
+	if (!ret)
+		ret = judge(q, line, len, ret_result);
+	free(line);
+	if (r->text)
+		sodium_memzero(r->text, r->len);
+	free(r->text);
+	return ret;
+}
+
+static int ask_plain(const char *path, const char *name, unsigned int timeout_ms, json_t **ret_result, char *why, size_t size)
+{
+	struct question q = { .path = path, .why = why, .size = size };
+	struct request r;
+
+	if (!begin(&r, name))
+		return wrong(&q, -ENOMEM, "out of memory");
+	return finish(&r, &q, timeout_ms, ret_result);
+}
+
+int control_probe(const char *path, char *why, size_t size)
+{
+	struct question q = { .path = path, .why = why, .size = size, .timeout_ms = CONTROL_TIMEOUT_MS };
+	int fd = dial(&q);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
+int control_ask_snapshot(const char *path, struct snapshot *ret_snapshot, char *why, size_t size)
+{
+	json_t *result = NULL;
+	int ret = ask_plain(path, "snapshot", CONTROL_TIMEOUT_MS, &result, why, size);
+
+	if (ret)
+		return ret;
+	ret = snapshot_parse(result, ret_snapshot);
+	if (ret)
+		snprintf(why, size, "%s: the snapshot makes no sense: %s", path, strerror(-ret));
+	json_decref(result);
+	return ret;
+}
+
+int control_ask_networks(const char *path, bool select, char *const *ids, size_t count, bool append, bool all, char *why, size_t size)
+{
+	struct question q = { .path = path, .why = why, .size = size };
+	struct request r;
+
+	if (!begin(&r, select ? "select" : "deselect"))
+		return wrong(&q, -ENOMEM, "out of memory");
+	json_out_texts(&r.json, "ids", ids, count, false);
+	json_out_bool(&r.json, "append", append);
+	json_out_bool(&r.json, "all", all);
+	return finish(&r, &q, CONTROL_TIMEOUT_MS, NULL);
+}
+
+int control_ask_up(const char *path, const struct control_up *up, unsigned int timeout_ms, char *why, size_t size)
+{
+	struct question q = { .path = path, .why = why, .size = size };
+	struct request r;
+
+	if (!begin(&r, "up"))
+		return wrong(&q, -ENOMEM, "out of memory");
+	if (up->setup_key)
+		json_out_text(&r.json, "setupKey", up->setup_key);
+	if (up->management_url)
+		json_out_text(&r.json, "managementUrl", up->management_url);
+	if (up->hostname)
+		json_out_text(&r.json, "hostname", up->hostname);
+	return finish(&r, &q, timeout_ms, NULL);
+}
+
+int control_ask_down(const char *path, char *why, size_t size)
+{
+	return ask_plain(path, "down", CONTROL_DOWN_MS, NULL, why, size);
+}
+
+int control_ask_logout(const char *path, char *why, size_t size)
+{
+	return ask_plain(path, "logout", CONTROL_LOGOUT_MS, NULL, why, size);
+}
+
+int control_ask_log_level(const char *path, enum log_level level, char *why, size_t size)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+	struct question q = { .path = path, .why = why, .size = size };
+	struct request r;
+
+	if (!begin(&r, "log-level"))
+		return wrong(&q, -ENOMEM, "out of memory");
+	json_out_text(&r.json, "level", names[level]);
+	return finish(&r, &q, CONTROL_TIMEOUT_MS, NULL);
+}
