@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Garbage collection of the flow table, run by the controller with BPF_PROG_TEST_RUN, by slices. Attached nowhere.
+// Garbage collection of the flow table, run by the controller with BPF_PROG_TEST_RUN, by slices.
+// Attached nowhere.
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
@@ -38,8 +39,9 @@ static long collect(__u64 i, void *data)
 }
 
 /*
- * A tc program and not a syscall one: those sleep, and on Linux 6.1 may not touch a queue then. Not XDP either: the
- * first test run of an XDP program changes the kernel's dispatcher, which takes milliseconds each time.
+ * A tc program and not a syscall one: those sleep, and on Linux 6.1 may not touch a queue then. Not XDP
+ * either: the first test run of an XDP program changes the kernel's dispatcher, which takes
+ * milliseconds each time.
  */
 SEC("tc")
 int nat_gc(struct __sk_buff *skb)

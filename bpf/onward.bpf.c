@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// tc ingress at the far end of the relay link: sends on what XDP could not send by a device that takes no redirected frames (config_types.h, onward frames).
+// tc ingress at the far end of the relay link: sends on what XDP could not send by a device that takes no
+// redirected frames (config_types.h, onward frames).
 #define TALON_TC
 #include "lib/arp.h"
 
@@ -32,7 +33,9 @@ static __always_inline int send_arp(struct __sk_buff *ctx, __u32 ifindex)
 	return bpf_redirect(ifindex, 0);
 }
 
-/* The kernel finds the next hop anew: on a device without XDP it can wait for a neighbour, which XDP cannot. */
+/*
+ * The kernel finds the next hop anew: on a device without XDP it can wait for a neighbour, which XDP cannot.
+ */
 SEC("tc")
 int talon_onward(struct __sk_buff *ctx)
 {
@@ -44,7 +47,8 @@ int talon_onward(struct __sk_buff *ctx)
 	__builtin_memcpy(&ifindex, frame->ifindex, sizeof(ifindex));
 	if (!ifindex)
 		return VERDICT_DROP;
-	return frame->proto == bpf_htons(ETH_P_ARP) ? send_arp(ctx, ifindex) : bpf_redirect_neigh(ifindex, NULL, 0, 0);
+	return frame->proto == bpf_htons(ETH_P_ARP) ? send_arp(ctx, ifindex) : bpf_redirect_neigh(ifindex,
+		NULL, 0, 0);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// tc ingress at the far end of the tunnel device: seals what this host sends into the mesh. Frames are wire-sized and summed there.
+// tc ingress at the far end of the tunnel device: seals what this host sends into the mesh. Frames are
+// wire-sized and summed there.
 #define TALON_TC
 #include "lib/icmp6.h"
 #include "lib/keystream.h"
@@ -20,7 +21,8 @@ static __always_inline int tunnel_keepalive(ctx_md *ctx, struct talon_pkt *pkt)
 }
 
 /* An answer of ours, to the stack that sent what it is about: back out of this end of the pair. */
-static __always_inline int tunnel_answer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, __u16 type)
+static __always_inline int tunnel_answer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
+	__u16 type)
 {
 	struct ethhdr *eth = frame_eth(ctx);
 
@@ -40,19 +42,23 @@ static __always_inline int tunnel_refuse6(ctx_md *ctx, struct talon_pkt *pkt, co
 	if (!ip6)
 		return drop(pkt, TALON_INNER_IPV6);
 	pkt->tot_len = sizeof(*ip6) + bpf_ntohs(ip6->payload_len);
-	if (pkt->tot_len > frame_len(ctx) - L3_OFF || icmp6_error_build(ctx, pkt, cfg->tunnel_mtu) != STEP_NEXT)
+	if (pkt->tot_len > frame_len(ctx) - L3_OFF ||
+		icmp6_error_build(ctx, pkt, cfg->tunnel_mtu) != STEP_NEXT)
 		return pkt->end == TALON_RATE_LIMITED ? STEP_DONE : drop(pkt, TALON_INNER_IPV6);
 	return tunnel_answer(ctx, pkt, cfg, ETH_P_IPV6);
 }
 
 /*
- * Larger than the way to this peer takes, though not for the device: RFC 1191 for whoever sent it, or cut. The error comes from where the packet
- * was going, since the host believes nobody that speaks from its own address.
+ * Larger than the way to this peer takes, though not for the device: RFC 1191 for whoever sent it, or
+ * cut. The error comes from where the packet was going, since the host believes nobody that speaks from
+ * its own address.
  */
-static __always_inline int tunnel_too_big(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, struct iphdr *ip, __u32 mtu)
+static __always_inline int tunnel_too_big(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
+	struct iphdr *ip, __u32 mtu)
 {
 	if (pkt->dont_fragment) {
-		if (icmp_error_build(ctx, pkt, ip->daddr, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu), TALON_TOO_BIG) != STEP_NEXT)
+		if (icmp_error_build(ctx, pkt, ip->daddr, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu),
+			TALON_TOO_BIG) != STEP_NEXT)
 			return STEP_DONE;
 		return tunnel_answer(ctx, pkt, cfg, ETH_P_IP);
 	}
@@ -62,10 +68,14 @@ static __always_inline int tunnel_too_big(ctx_md *ctx, struct talon_pkt *pkt, co
 	return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : TALON_TOO_BIG);
 }
 
-/* What the controller sends to a peer's endpoint, and the host's routes lead here: no handshake is made through the tunnel that it is for. */
+/*
+ * What the controller sends to a peer's endpoint, and the host's routes lead here: no handshake is made
+ * through the tunnel that it is for.
+ */
 static __always_inline bool tunnel_is_loop(struct talon_pkt *pkt, const struct talon_config *cfg)
 {
-	return pkt->proto == IPPROTO_UDP && pkt->key.sport == cfg->listen_port && pkt->kind == INNER_FLOW && whose_is_own(cfg, pkt->key.src);
+	return pkt->proto == IPPROTO_UDP && pkt->key.sport == cfg->listen_port && pkt->kind == INNER_FLOW &&
+		whose_is_own(cfg, pkt->key.src);
 }
 
 /* Which peer is the packet for? To the spare SNAT address: undo the NAT first. */
@@ -88,7 +98,8 @@ __noinline int tunnel_classify(ctx_md *ctx, struct talon_pkt *pkt)
 	ip = frame_ip(ctx);
 	if (eth->h_proto != bpf_htons(ETH_P_IP) || !ip || parse_inner4(ctx, pkt, ip))
 		return drop(pkt, TALON_BAD_INNER);
-	if (whose_is_source(cfg, ip->daddr))	/* the spare address, or an ICMP error of the controller's about a flow */
+	/* the spare address, or an ICMP error of the controller's about a flow */
+	if (whose_is_source(cfg, ip->daddr))
 		return STEP_TRANSLATE;
 	pkt->peer = allowed_peer4(ip->daddr);
 	if (pkt->peer == TALON_PEER_NONE)
@@ -152,7 +163,8 @@ int talon_tunnel(struct __sk_buff *ctx)
 		}
 	}
 	count(TALON_DIR_TUNNEL, pkt->end);
-	step = pkt->action == ACTION_SEND ? bpf_redirect(pkt->ifindex, 0) : VERDICT_DROP;	/* the far end leads nowhere else */
+	/* the far end leads nowhere else */
+	step = pkt->action == ACTION_SEND ? bpf_redirect(pkt->ifindex, 0) : VERDICT_DROP;
 	packet_leave(pkt, cfg);
 	return step;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// tc ingress on the uplink, where XDP cannot be had: the same path; what has to be sealed goes through the tunnel device.
+// tc ingress on the uplink, where XDP cannot be had: the same path; what has to be sealed goes through the
+// tunnel device.
 #define TALON_TC
 #include "lib/uplink.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The flow table's memory for the host: what bpf/lib/flow_mem.h has maps for, as plain arrays. Includes the table
- * itself.
+ * The flow table's memory for the host: what bpf/lib/flow_mem.h has maps for, as plain arrays. Includes
+ * the table itself.
  */
 #ifndef TALON_TESTS_FLOW_HOST_H
 #define TALON_TESTS_FLOW_HOST_H
@@ -26,7 +26,8 @@ struct flow_host {
 	__u32 record_count;
 	__u32 bucket_count;
 
-	pthread_mutex_t lock;			/* of what the kernel locks itself: the queue and the hash map */
+	/* of what the kernel locks itself: the queue and the hash map */
+	pthread_mutex_t lock;
 	__u32 *queue;
 	__u32 queue_head;
 	__u32 queue_len;
@@ -183,8 +184,8 @@ static inline int flow_host_init(__u32 records, __u32 buckets, __u32 over_max)
 	table.block = calloc((2 << 16) / 64, sizeof(*table.block));
 	table.queue = calloc(records, sizeof(*table.queue));
 	table.is_queued = calloc(records, 1);
-	if (!table.records || !table.buckets[0] || !table.buckets[1] || !table.ports || !table.block || !table.queue ||
-	    !table.is_queued) {
+	if (!table.records || !table.buckets[0] || !table.buckets[1] || !table.ports || !table.block ||
+		!table.queue || !table.is_queued) {
 		flow_host_done();
 		return -ENOMEM;
 	}

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A controller of a mesh in this process, on a veth in a namespace and a bpffs of its own, without any mesh: the caller is the mesh. */
+/*
+ * A controller of a mesh in this process, on a veth in a namespace and a bpffs of its own, without any mesh:
+ * the caller is the mesh.
+ */
 #ifndef TALON_TESTS_PLANE_RIG_H
 #define TALON_TESTS_PLANE_RIG_H
 
@@ -30,8 +33,8 @@ static inline int plane_rig_isolate(void)
 		return -errno;
 	log_bridge_libbpf();
 	log_set_level(LOG_LEVEL_ERROR);
-	return system("ip link set lo up && ip link add u0 type veth peer name u1 && ip link set u0 up && ip link set u1 up && "
-		      "ip addr add 192.0.2.1/24 dev u0 && ip route add default via 192.0.2.254");
+	return system("ip link set lo up && ip link add u0 type veth peer name u1 && ip link set u0 up && ip "
+		"link set u1 up && ip addr add 192.0.2.1/24 dev u0 && ip route add default via 192.0.2.254");
 }
 
 static inline void plane_rig_config(struct plane_rig *rig, const uint8_t seed[static KEY_LEN], uint32_t peers)
@@ -118,7 +121,8 @@ static inline void plane_rig_peer(struct plane_peer *peer, struct config_cidr *a
 /* Network number @i of many: 10.0.0.0/24 and up. */
 static inline struct config_cidr plane_rig_network(unsigned i)
 {
-	return (struct config_cidr){ .family = AF_INET, .prefixlen = 24, .addr.word[0] = htonl(0x0a000000 + (i << 8)) };
+	return (struct config_cidr){ .family = AF_INET, .prefixlen = 24,
+		.addr.word[0] = htonl(0x0a000000 + (i << 8)) };
 }
 
 #endif

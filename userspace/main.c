@@ -9,7 +9,8 @@
 
 int main(int argc, char **argv)
 {
-	struct cli cli = { .in = stdin, .out = stdout, .err = stderr, .env = environ, .is_main = true, .patience_ms = 5000 };
+	struct cli cli = { .in = stdin, .out = stdout, .err = stderr, .env = environ, .is_main = true,
+		.patience_ms = 5000 };
 	int code;
 
 	if (sodium_init() < 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Access rules: may a packet from the mesh pass? Asked once per flow and generation; for what has no flow record, for every packet. Nothing
- * restricts packets into the mesh, but what they open is remembered, so that its replies pass.
+ * Access rules: may a packet from the mesh pass? Asked once per flow and generation; for what has no flow
+ * record, for every packet. Nothing restricts packets into the mesh, but what they open is remembered, so
+ * that its replies pass.
  */
 #ifndef TALON_LIB_ACL_H
 #define TALON_LIB_ACL_H
@@ -71,7 +72,10 @@ __noinline int acl_verdict(__be32 src, __be32 dst, __u32 place)
 	return 0;
 }
 
-/* Not a rule: rules for the mesh address hold for all that is this host's own (forward_judged()), and others may listen on this port there. */
+/*
+ * Not a rule: rules for the mesh address hold for all that is this host's own (forward_judged()), and others
+ * may listen on this port there.
+ */
 static __always_inline bool acl_is_open(const struct talon_config *cfg, __be32 dst, __u8 proto, __be16 dport)
 {
 	if (!cfg || !cfg->mesh_addr || dst != cfg->mesh_addr || !proto)
@@ -92,7 +96,8 @@ static __always_inline bool acl_ct_is_live(const struct talon_acl_ct *ct, __u8 p
 		limit = TALON_ACL_CT_ICMP_S;
 	else if (proto == IPPROTO_TCP && !(ct->flags & TALON_ACL_CT_CLOSING))
 		limit = TALON_ACL_CT_TCP_S;
-	return now_s - ct->seen_s <= limit || (__s32)(now_s - ct->seen_s) < 0;	/* another CPU may be a second ahead */
+	/* another CPU may be a second ahead */
+	return now_s - ct->seen_s <= limit || (__s32)(now_s - ct->seen_s) < 0;
 }
 
 /* Writes only what changed: CPUs share the line of a busy connection but for once a second. */
@@ -100,14 +105,15 @@ static __always_inline void acl_ct_touch(struct talon_acl_ct *ct, const struct t
 {
 	if (ct->seen_s != pkt->now_s)
 		ct->seen_s = pkt->now_s;
-	if (pkt->proto == IPPROTO_TCP && (pkt->tcp_flags & ACL_FIN_RST) && !(ct->flags & TALON_ACL_CT_CLOSING))
+	if (pkt->proto == IPPROTO_TCP && (pkt->tcp_flags & ACL_FIN_RST) &&
+		!(ct->flags & TALON_ACL_CT_CLOSING))
 		ct->flags |= TALON_ACL_CT_CLOSING;
 }
 
 /*
- * A packet with pkt->key goes into the mesh: what answers it may come back. Only what no rule lets in anyhow needs an entry, so that
- * clients of an open port cannot push others' entries out; and a TCP connection is opened by its SYN, so that a rule that is taken away
- * takes what it had let in with it.
+ * A packet with pkt->key goes into the mesh: what answers it may come back. Only what no rule lets in anyhow
+ * needs an entry, so that clients of an open port cannot push others' entries out; and a TCP connection is
+ * opened by its SYN, so that a rule that is taken away takes what it had let in with it.
  */
 __noinline int acl_note_out(struct talon_pkt *pkt)
 {
@@ -154,7 +160,8 @@ static __always_inline bool acl_is_answer(const struct talon_pkt *pkt, bool refr
 		return false;
 	if (!refresh)
 		return true;
-	if (key.proto == IPPROTO_ICMP && pkt->icmp_type != ICMP_ECHOREPLY && pkt->icmp_type != ICMP_TIMESTAMPREPLY)
+	if (key.proto == IPPROTO_ICMP && pkt->icmp_type != ICMP_ECHOREPLY &&
+		pkt->icmp_type != ICMP_TIMESTAMPREPLY)
 		return false;
 	acl_ct_touch(ct, pkt);
 	return true;
@@ -164,11 +171,14 @@ static __always_inline bool acl_is_answer(const struct talon_pkt *pkt, bool refr
 static __always_inline struct talon_frag_key acl_frag_key(const struct iphdr *ip)
 {
 	return (struct talon_frag_key) {
-		.src = ip->saddr, .dst = ip->daddr, .id = ip->id, .proto = ip->protocol, .side = TALON_FRAG_FROM_MESH,
+		.src = ip->saddr, .dst = ip->daddr, .id = ip->id, .proto = ip->protocol,
+			.side = TALON_FRAG_FROM_MESH,
 	};
 }
 
-/* The first fragment of a datagram from the mesh may pass: so may the others, which do not tell their ports. */
+/*
+ * The first fragment of a datagram from the mesh may pass: so may the others, which do not tell their ports.
+ */
 __noinline int acl_keep_fragments(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	struct talon_frag_key key;
@@ -193,9 +203,11 @@ static __always_inline bool acl_knows_fragment(const struct talon_pkt *pkt, cons
 }
 
 /*
- * May the packet from the mesh pass? It is parsed; the key of an ICMP error is that of the packets which run against the one that it is about.
- * An error about what may pass may pass as well, if it goes to the one who sent that and the flow is this peer's.
- * @dst: what the rules are asked about in place of the packet's destination (forward_judged()), network byte order.
+ * May the packet from the mesh pass? It is parsed; the key of an ICMP error is that of the packets which run
+ * against the one that it is about. An error about what may pass may pass as well, if it goes to the one who
+ * sent that and the flow is this peer's.
+ * @dst: what the rules are asked about in place of the packet's destination (forward_judged()),
+ * network byte order.
  */
 __noinline int acl_permits(ctx_md *ctx, struct talon_pkt *pkt, __be32 dst)
 {
@@ -207,7 +219,8 @@ __noinline int acl_permits(ctx_md *ctx, struct talon_pkt *pkt, __be32 dst)
 	src = ip->saddr;
 	switch (pkt->kind) {
 	case INNER_FRAGMENT:
-		return acl_knows_fragment(pkt, ip) || acl_verdict(src, dst, TALON_ACL_PORT_PROTO + pkt->proto);
+		return acl_knows_fragment(pkt, ip) ||
+			acl_verdict(src, dst, TALON_ACL_PORT_PROTO + pkt->proto);
 	case INNER_ICMP_ERROR:
 		if (acl_verdict(src, dst, TALON_ACL_PORT_PROTO + IPPROTO_ICMP))
 			return 1;

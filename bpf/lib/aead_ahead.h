@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * ChaCha20-Poly1305 where the keystream lies ready in a slot: what is left is to xor and to authenticate. The same contract, bytes and
- * verdicts as aead_open() and aead_seal(), but that aead_set_key() is not needed.
+ * ChaCha20-Poly1305 where the keystream lies ready in a slot: what is left is to xor and to authenticate. The
+ * same contract, bytes and verdicts as aead_open() and aead_seal(), but that aead_set_key() is not needed.
  *
  * The caller has taken the slot, and it is the right one and long enough (keystream.h). It is only read here.
  */
@@ -65,8 +65,8 @@ static __always_inline __u64 ahead_mask(__u32 len)
 }
 
 /*
- * The 16 bytes or less behind the last whole block. Behind the ciphertext there is always the tag, so 16 bytes can be read and written;
- * what is not ciphertext stays as it is.
+ * The 16 bytes or less behind the last whole block. Behind the ciphertext there is always the tag, so 16
+ * bytes can be read and written; what is not ciphertext stays as it is.
  */
 static __always_inline int ahead_open16(struct ahead_step *step, __u32 at, __u32 left)
 {
@@ -99,7 +99,8 @@ static __always_inline void ahead_finish(struct aead *a, __u32 len)
 }
 
 /* As aead_open(). -EBADMSG leaves garbage in the packet, and the slot as good as it was. */
-__noinline int aead_open_ahead(ctx_md *ctx, struct aead *a, const struct talon_keystream_slot *slot, __u32 off, __u32 len)
+__noinline int aead_open_ahead(ctx_md *ctx, struct aead *a, const struct talon_keystream_slot *slot,
+	__u32 off, __u32 len)
 {
 	struct ahead_step step = { .ctx = ctx, .a = a, .slot = slot, .off = off };
 	__u32 left = len % CHACHA20_BLOCK_LEN, at = len - left;
@@ -127,8 +128,8 @@ __noinline int aead_open_ahead(ctx_md *ctx, struct aead *a, const struct talon_k
 }
 
 /*
- * The last @len bytes (1 to 16) of plaintext that ends at @end of the packet, zeros behind them. Nothing behind the plaintext may be
- * there, so the 16 bytes that end with it are read, and shifted.
+ * The last @len bytes (1 to 16) of plaintext that ends at @end of the packet, zeros behind them. Nothing
+ * behind the plaintext may be there, so the 16 bytes that end with it are read, and shifted.
  */
 static __always_inline int ahead_load_last(ctx_md *ctx, __u32 end, __u32 len, __u64 ret_block[2])
 {
@@ -181,7 +182,8 @@ static __always_inline int ahead_seal16(struct ahead_step *step, __u32 at, __u32
 }
 
 /* As aead_seal(). */
-__noinline int aead_seal_ahead(ctx_md *ctx, struct aead *a, const struct talon_keystream_slot *slot, __u32 off, __u32 len)
+__noinline int aead_seal_ahead(ctx_md *ctx, struct aead *a, const struct talon_keystream_slot *slot,
+	__u32 off, __u32 len)
 {
 	struct ahead_step step = { .ctx = ctx, .a = a, .slot = slot, .off = off };
 	__u32 left = len % CHACHA20_BLOCK_LEN, at = len - left, padded;

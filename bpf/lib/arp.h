@@ -15,7 +15,10 @@ struct arp4 {
 	__u8	tpa[4];
 } __attribute__((packed));
 
-/* Answers a request for the spare address with the MAC of the port it came in by: the uplink's own, from the FIB's point of view. */
+/*
+ * Answers a request for the spare address with the MAC of the port it came in by: the uplink's own, from the
+ * FIB's point of view.
+ */
 static __always_inline int arp_answer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
 {
 	struct arp4 *arp = frame_at(ctx, L3_OFF, sizeof(*arp));
@@ -24,8 +27,8 @@ static __always_inline int arp_answer(ctx_md *ctx, struct talon_pkt *pkt, const 
 	struct talon_link *link;
 	__be32 addr = cfg->snat_addr;
 
-	if (!arp || !eth || arp->hrd != bpf_htons(1) || arp->pro != bpf_htons(ETH_P_IP) || arp->hln != 6 || arp->pln != 4 ||
-	    arp->op != bpf_htons(1) || *(__be32 *)arp->tpa != addr)
+	if (!arp || !eth || arp->hrd != bpf_htons(1) || arp->pro != bpf_htons(ETH_P_IP) || arp->hln != 6 ||
+		arp->pln != 4 || arp->op != bpf_htons(1) || *(__be32 *)arp->tpa != addr)
 		return STEP_DONE;
 	link = bpf_map_lookup_elem(&links, &ifindex);
 	if (!link)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* ChaCha20 block function (RFC 8439 section 2.3) with WireGuard's nonce; plain arithmetic for BPF and the host. */
+/*
+ * ChaCha20 block function (RFC 8439 section 2.3) with WireGuard's nonce; plain arithmetic for
+ * BPF and the host.
+ */
 #ifndef TALON_LIB_CHACHA20_H
 #define TALON_LIB_CHACHA20_H
 
@@ -24,8 +27,9 @@ struct chacha20 {
 	} while (0)
 
 /*
- * Start at block 0. @key: eight words as they lie in memory on a little-endian host. @counter: WireGuard's packet
- * counter; the 96-bit nonce is four zero bytes and then the counter, little-endian (WireGuard paper section 5.4.6).
+ * Start at block 0. @key: eight words as they lie in memory on a little-endian host. @counter: WireGuard's
+ * packet counter; the 96-bit nonce is four zero bytes and then the counter, little-endian (WireGuard paper
+ * section 5.4.6).
  */
 static __always_inline void chacha20_init(struct chacha20 *c, const __u32 key[8], __u64 counter)
 {
@@ -42,9 +46,9 @@ static __always_inline void chacha20_init(struct chacha20 *c, const __u32 key[8]
 }
 
 /*
- * With sixteen live words and ten registers, order decides: keeping the row of b in registers after each half of a
- * double round, and leaving the rest to the compiler, gave the fewest spills (104 bytes of stack instead of 240) and
- * the best time of all orders tried in C: docs/decisions/0002-aead-in-bpf.md has the figures.
+ * With sixteen live words and ten registers, order decides: keeping the row of b in registers after each half
+ * of a double round, and leaving the rest to the compiler, gave the fewest spills (104 bytes of stack instead
+ * of 240) and the best time of all orders tried in C: docs/decisions/0002-aead-in-bpf.md has the figures.
  */
 #define CHACHA20_KEEP(a, b, c, d) asm volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d))
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * ChaCha20-Poly1305 (RFC 8439 section 2.8) as WireGuard uses it for data messages (WireGuard paper section 5.4.6): no
- * associated data, nonce = four zero bytes and the 64-bit counter. Works in place on packet data that can be accessed
- * directly.
+ * ChaCha20-Poly1305 (RFC 8439 section 2.8) as WireGuard uses it for data messages (WireGuard paper section
+ * 5.4.6): no associated data, nonce = four zero bytes and the 64-bit counter. Works in place on packet data
+ * that can be accessed directly.
  *
  *	aead_set_key(a, key, counter);
  *	ret = aead_open(ctx, a, off, len);
  *
- * aead_open() and aead_seal() are global functions: the verifier looks at each of them once, not once per path that
- * leads to a call. Packet pointers that the caller holds are invalid afterwards.
+ * aead_open() and aead_seal() are global functions: the verifier looks at each of them once, not once per
+ * path that leads to a call. Packet pointers that the caller holds are invalid afterwards.
  */
 #ifndef TALON_LIB_CHACHA20POLY1305_H
 #define TALON_LIB_CHACHA20POLY1305_H
@@ -23,7 +23,8 @@
 #include "lib/poly1305.h"
 
 #define AEAD_TAG_LEN	16
-#define AEAD_SEAL_SHIFT	32	/* how far behind the ciphertext's place the plaintext lies when it is sealed */
+/* how far behind the ciphertext's place the plaintext lies when it is sealed */
+#define AEAD_SEAL_SHIFT	32
 #define AEAD_MAX_LEN	1600
 #define AEAD_MAX_OFF	512
 
@@ -53,8 +54,8 @@ static __always_inline void aead_set_key(struct aead *a, const __u32 key[8], __u
 }
 
 /*
- * When the packet is done: the memory is one CPU's for as long as the programs live, the key is to go with its session. aead_wipe() takes
- * the keystream, the one-time key and the last plaintext with it; mtu stays.
+ * When the packet is done: the memory is one CPU's for as long as the programs live, the key is to go with
+ * its session. aead_wipe() takes the keystream, the one-time key and the last plaintext with it; mtu stays.
  */
 static __always_inline void aead_wipe_key(struct aead *a)
 {
@@ -85,8 +86,8 @@ static __always_inline void aead_begin(struct aead *a)
 }
 
 /*
- * @blocks of 16 bytes in @a->tail, then the lengths (RFC 8439 section 2.8): tag to @a->tag. @len: of the whole
- * ciphertext. A function of its own to keep its spills out of the stack of those who call it.
+ * @blocks of 16 bytes in @a->tail, then the lengths (RFC 8439 section 2.8): tag to @a->tag. @len: of the
+ * whole ciphertext. A function of its own to keep its spills out of the stack of those who call it.
  */
 __noinline int aead_finish(struct aead *a, __u32 blocks, __u32 len)
 {
@@ -112,8 +113,8 @@ static __always_inline void aead_xor_tail(struct aead *a)
 }
 
 /*
- * Words @from of the packet, xored with the keystream, to @to. @from may lie behind @to or on it: a word is read
- * before anything is written at its place.
+ * Words @from of the packet, xored with the keystream, to @to. @from may lie behind @to or on it: a word is
+ * read before anything is written at its place.
  */
 static __always_inline void aead_xor64(const struct aead *a, __u64 *to, const __u64 *from)
 {
@@ -123,8 +124,8 @@ static __always_inline void aead_xor64(const struct aead *a, __u64 *to, const __
 }
 
 /*
- * In 1..64, in a way that the verifier of 6.1 believes: it does not learn from a comparison with zero that a length
- * is not zero.
+ * In 1..64, in a way that the verifier of 6.1 believes: it does not learn from a comparison with zero that a
+ * length is not zero.
  */
 static __always_inline __u32 aead_clamp64(__u32 len)
 {
@@ -168,7 +169,10 @@ static long aead_seal_step(__u64 i, struct aead_step *step)
 	return 0;
 }
 
-/* Without a branch for each half: clang would compare one after the other, and time would tell which one differs. */
+/*
+ * Without a branch for each half: clang would compare one after the other, and time would tell
+ * which one differs.
+ */
 static __always_inline bool aead_tag_differs(const __u64 got[2], const __u64 tag[2])
 {
 	__u64 wrong = (got[0] ^ tag[0]) | (got[1] ^ tag[1]);
@@ -178,10 +182,9 @@ static __always_inline bool aead_tag_differs(const __u64 got[2], const __u64 tag
 }
 
 /*
- * Open @len bytes of ciphertext at @off in place; the tag lies behind them. @a: prepared by aead_set_key(). @len 0 is
- * a keepalive.
- * 0; -EBADMSG: the tag is wrong, and the payload is garbage now; -EINVAL: ciphertext and tag are not all there,
- * nothing was touched.
+ * Open @len bytes of ciphertext at @off in place; the tag lies behind them. @a: prepared by aead_set_key().
+ * @len 0 is a keepalive. 0; -EBADMSG: the tag is wrong, and the payload is garbage now; -EINVAL: ciphertext
+ * and tag are not all there, nothing was touched.
  */
 __noinline int aead_open(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 {
@@ -216,8 +219,8 @@ __noinline int aead_open(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 }
 
 /*
- * Length of @len bytes with padding: a multiple of 16, but never beyond @mtu (0: no limit), so that a full packet still fits the path
- * (WireGuard paper section 5.4.6, and what every implementation does).
+ * Length of @len bytes with padding: a multiple of 16, but never beyond @mtu (0: no limit), so that a full
+ * packet still fits the path (WireGuard paper section 5.4.6, and what every implementation does).
  */
 static __always_inline __u32 aead_padded_len(__u32 len, __u32 mtu)
 {
@@ -226,7 +229,10 @@ static __always_inline __u32 aead_padded_len(__u32 len, __u32 mtu)
 	return mtu && padded > mtu && len <= mtu ? mtu : padded;
 }
 
-/* Zeros behind the first @kept bytes of the last block: Poly1305 pads ciphertext with zeros, not with keystream. */
+/*
+ * Zeros behind the first @kept bytes of the last block: Poly1305 pads ciphertext with zeros, not
+ * with keystream.
+ */
 static __always_inline void aead_cut_tail(struct aead *a, __u32 kept)
 {
 #pragma unroll
@@ -237,10 +243,10 @@ static __always_inline void aead_cut_tail(struct aead *a, __u32 kept)
 }
 
 /*
- * Seal @len bytes of plaintext that start at @off + AEAD_SEAL_SHIFT. Ciphertext, padded with zeros to a multiple of
- * 16 (WireGuard paper section 5.4.6), is written from @off, the tag behind it: both end before the plaintext did.
- * @len 0 makes a keepalive: a tag alone.
- * 0; -EINVAL: plaintext is not all there, nothing was touched.
+ * Seal @len bytes of plaintext that start at @off + AEAD_SEAL_SHIFT. Ciphertext, padded with zeros to a
+ * multiple of 16 (WireGuard paper section 5.4.6), is written from @off, the tag behind it: both end before
+ * the plaintext did. @len 0 makes a keepalive: a tag alone. 0; -EINVAL: plaintext is not all there,
+ * nothing was touched.
  */
 __noinline int aead_seal(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 {

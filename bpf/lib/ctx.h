@@ -12,7 +12,10 @@ typedef struct __sk_buff ctx_md;
 typedef struct xdp_md ctx_md;
 #endif
 
-/* First byte of the packet. In tc, any helper that may move the packet makes the pointer invalid: fetch it again. */
+/*
+ * First byte of the packet. In tc, any helper that may move the packet makes the pointer invalid:
+ * fetch it again.
+ */
 static __always_inline void *ctx_data(const ctx_md *ctx)
 {
 	return (void *)(long)ctx->data;
@@ -34,7 +37,10 @@ static __always_inline long ctx_load_bytes(ctx_md *ctx, __u32 off, void *to, __u
 #endif
 }
 
-/* Copy @len bytes from @from into the packet at @off. 0, or a negative errno when there is no room for all of them. */
+/*
+ * Copy @len bytes from @from into the packet at @off. 0, or a negative errno when there is no room
+ * for all of them.
+ */
 static __always_inline long ctx_store_bytes(ctx_md *ctx, __u32 off, void *from, __u32 len)
 {
 #ifdef TALON_TC

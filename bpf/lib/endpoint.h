@@ -13,7 +13,10 @@ static __always_inline __u32 mtu_within_tunnel(const struct talon_config *cfg, _
 	return mtu && mtu < cfg->tunnel_mtu ? mtu : cfg->tunnel_mtu;
 }
 
-/* Largest inner packet for @peer. As of its last packet: what is sealed is compared with the way that it takes. */
+/*
+ * Largest inner packet for @peer. As of its last packet: what is sealed is compared with the
+ * way that it takes.
+ */
 static __always_inline __u32 endpoint_mtu(const struct talon_config *cfg, __u32 peer)
 {
 	struct talon_endpoint *e = bpf_map_lookup_elem(&endpoints, &peer);
@@ -34,8 +37,9 @@ static __always_inline __u32 endpoint_inner_mtu(__u8 family, __u32 path_mtu)
 }
 
 /*
- * Can nobody's packet come from pkt->outer_src (RFC 1122 section 3.2.1.3, RFC 1812 section 5.3.7, RFC 4291 section 2)? This network, loopback,
- * multicast, class E and broadcast; unspecified, loopback, IPv4 in IPv6; this host's own. Not for the relay link, whose class E is ours.
+ * Can nobody's packet come from pkt->outer_src (RFC 1122 section 3.2.1.3, RFC 1812 section 5.3.7, RFC 4291
+ * section 2)? This network, loopback, multicast, class E and broadcast; unspecified, loopback, IPv4 in IPv6;
+ * this host's own. Not for the relay link, whose class E is ours.
  */
 __noinline int endpoint_is_martian(struct talon_pkt *pkt)
 {
@@ -56,7 +60,8 @@ __noinline int endpoint_is_martian(struct talon_pkt *pkt)
 		host = host_route4(src.word[0]);
 		if (host && host->kind == TALON_HOST_BROADCAST)
 			return 1;
-	} else if (top >> 24 == 0xff || (!src.word[0] && !src.word[1] && (!src.word[2] || src.word[2] == bpf_htonl(0xffff)))) {
+	} else if (top >> 24 == 0xff ||
+		(!src.word[0] && !src.word[1] && (!src.word[2] || src.word[2] == bpf_htonl(0xffff)))) {
 		return 1;
 	}
 	return bpf_map_lookup_elem(&local_addrs, &src) != NULL;

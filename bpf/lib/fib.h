@@ -5,7 +5,9 @@
 
 #include "lib/frame.h"
 
-/* The device that the question is about: the relay link stands for an uplink, whatever its own settings are. */
+/*
+ * The device that the question is about: the relay link stands for an uplink, whatever its own settings are.
+ */
 static __always_inline __u32 fib_input(ctx_md *ctx)
 {
 	const struct talon_config *cfg = config_get();
@@ -17,17 +19,21 @@ static __always_inline __u32 fib_input(ctx_md *ctx)
 /* Positive codes are answers too: these name a device. */
 static __always_inline bool fib_names_device(int ret)
 {
-	return ret == BPF_FIB_LKUP_RET_SUCCESS || ret == BPF_FIB_LKUP_RET_NO_NEIGH || ret == BPF_FIB_LKUP_RET_FRAG_NEEDED;
+	return ret == BPF_FIB_LKUP_RET_SUCCESS || ret == BPF_FIB_LKUP_RET_NO_NEIGH ||
+		ret == BPF_FIB_LKUP_RET_FRAG_NEEDED;
 }
 
 /*
- * A length that fits everywhere: with 0 the helper answers tc with the device's MTU, which says nothing of the path. The answer comes in the same
- * field, but only together with a next hop.
+ * A length that fits everywhere: with 0 the helper answers tc with the device's MTU, which says nothing of
+ * the path. The answer comes in the same field, but only together with a next hop.
  */
 #define FIB_ASK_LEN		1
 #define NEXT_HOP_USED_NS	TALON_NSEC_PER_SEC	/* as exact as the controller wants to know */
 
-/* The kernel probes the neighbours that it sends by itself. Ours the controller has to: it learns here which they are. */
+/*
+ * The kernel probes the neighbours that it sends by itself. Ours the controller has to: it learns here
+ * which they are.
+ */
 static __always_inline void fib_note_next_hop(struct talon_pkt *pkt)
 {
 	struct talon_next_hop hop = { .ifindex = pkt->fib.ifindex, .family = pkt->fib.family };
@@ -44,7 +50,10 @@ static __always_inline void fib_note_next_hop(struct talon_pkt *pkt)
 		*used = now;
 }
 
-/* The helper overlooks a route's MTU that is not locked; forwarding obeys it (ip_dst_mtu_maybe_forward). @route_mtu 0: it has none. */
+/*
+ * The helper overlooks a route's MTU that is not locked; forwarding obeys it (ip_dst_mtu_maybe_forward).
+ * @route_mtu 0: it has none.
+ */
 static __always_inline void fib_obey_mtu(struct talon_pkt *pkt, __u32 route_mtu)
 {
 	if (route_mtu && (!pkt->mtu || route_mtu < pkt->mtu))
@@ -52,9 +61,9 @@ static __always_inline void fib_obey_mtu(struct talon_pkt *pkt, __u32 route_mtu)
 }
 
 /*
- * Asks for the way from @src to @dst (IPv4, network order). The answer is in pkt->fib (ifindex, smac, dmac) and pkt->mtu.
- * pkt->mtu is 0 where there is no next hop to send to. Returns a BPF_FIB_LKUP_RET_ code or a negative errno. On _NO_NEIGH pkt->fib has ifindex
- * and gateway.
+ * Asks for the way from @src to @dst (IPv4, network order). The answer is in pkt->fib (ifindex, smac, dmac)
+ * and pkt->mtu. pkt->mtu is 0 where there is no next hop to send to. Returns a BPF_FIB_LKUP_RET_ code or a
+ * negative errno. On _NO_NEIGH pkt->fib has ifindex and gateway.
  */
 static __always_inline int fib_lookup4(ctx_md *ctx, struct talon_pkt *pkt, __be32 src, __be32 dst)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Flows: find, create, keep alive, collect. docs/decisions/0001-nat-flow-table.md has the why and the measurements.
+ * Flows: find, create, keep alive, collect. docs/decisions/0001-nat-flow-table.md has the why and
+ * the measurements.
  *
  * Life of a record:
  *
@@ -8,12 +9,12 @@
  *	                            `----------a rival was there--------------------------------------^
  *
  * TENTATIVE belongs to the CPU that creates it and lasts as long as one call; LIVE and DEAD are left by
- * compare-and-swap, so that however many want to end a flow, it ends once, and its id is given back once. DEAD comes
- * first, then it is unlinked: from then on a packet of that flow makes a new record, which the DEAD one does not hinder. A
- * packet that already holds the DEAD record still sees it whole.
+ * compare-and-swap, so that however many want to end a flow, it ends once, and its id is given back once.
+ * DEAD comes first, then it is unlinked: from then on a packet of that flow makes a new record, which the
+ * DEAD one does not hinder. A packet that already holds the DEAD record still sees it whole.
  *
- * A packet that arrives in the instant its flow expires is sent with the old mapping and does not save it; the next
- * one starts a new flow, on the same port while that is free.
+ * A packet that arrives in the instant its flow expires is sent with the old mapping and does not save it;
+ * the next one starts a new flow, on the same port while that is free.
  */
 #ifndef TALON_LIB_FLOW_H
 #define TALON_LIB_FLOW_H
@@ -90,8 +91,8 @@ static __always_inline __u32 flow_share(const struct talon_config *cfg)
 }
 
 /*
- * May @peer have one more record? 0, -ENOSPC: there is none; -EDQUOT: it has its share. CPUs at once may overdraw it
- * by one each.
+ * May @peer have one more record? 0, -ENOSPC: there is none; -EDQUOT: it has its share. CPUs at once may
+ * overdraw it by one each.
  */
 static __always_inline int flow_share_check(const struct talon_config *cfg, __u32 peer)
 {
@@ -141,19 +142,20 @@ static __always_inline void flow_init(struct talon_flow *flow, const struct talo
 }
 
 /*
- * Ends a record that was published but never LIVE. GC gives the id back after the grace period, since readers may
- * have seen it.
+ * Ends a record that was published but never LIVE. GC gives the id back after the grace period, since readers
+ * may have seen it.
  */
 static __always_inline void flow_give_up(struct talon_flow *flow)
 {
 	__u32 state = FLOW_LOAD(*flow_state(flow));
 
-	FLOW_STORE(*flow_state(flow), FLOW_STATE(FLOW_STATE_PORT(state), FLOW_STATE_PROTO(state), TALON_FLOW_DEAD));
+	FLOW_STORE(*flow_state(flow), FLOW_STATE(FLOW_STATE_PORT(state), FLOW_STATE_PROTO(state),
+		TALON_FLOW_DEAD));
 }
 
 /*
- * Counts the flow in at its port and publishes the reverse key. 0, else nothing is held: -EBUSY if another port might
- * do.
+ * Counts the flow in at its port and publishes the reverse key. 0, else nothing is held: -EBUSY if
+ * another port might do.
  */
 static __always_inline int flow_enter_rev(const struct talon_config *cfg, const struct talon_flow_key *key,
 	struct talon_flow *flow, __u32 id, __u32 pick)
@@ -173,12 +175,12 @@ static __always_inline int flow_enter_rev(const struct talon_config *cfg, const 
 }
 
 /*
- * One attempt with the port of @pick. The forward key goes first: who has it alone is the only one to create this
- * flow, and does not fight for ports with itself. Returns the record's id or a negative errno: -EAGAIN for the
- * forward key, -EBUSY for the port.
+ * One attempt with the port of @pick. The forward key goes first: who has it alone is the only one to create
+ * this flow, and does not fight for ports with itself. Returns the record's id or a negative errno: -EAGAIN
+ * for the forward key, -EBUSY for the port.
  */
-FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct talon_flow_key *key, __u64 party, __u32 now_s,
-	__u32 pick)
+FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct talon_flow_key *key, __u64 party,
+	__u32 now_s, __u32 pick)
 {
 	struct talon_flow *flow;
 	__u32 id;
@@ -215,7 +217,8 @@ give_up:
 
 /**
  * flow_create() - a new flow: port, record, both index entries, all or nothing
- * @cfg: the SNAT's port range is used, its address is not; keys, bucket_mask and flow_count must not change while there are flows
+ * @cfg: the SNAT's port range is used, its address is not; keys, bucket_mask and flow_count must not change
+ * while there are flows
  * @key: of the client's packet, as for flow_find_fwd(); pad is zero
  * @peer: whose client it is
  * @snat: what the remote sees as the source, network byte order; another flow may have another
@@ -225,12 +228,12 @@ give_up:
  * The record starts with generation 0 and no TCP bits: call flow_touch_out() for the packet at hand.
  * Refused flows cost no record: ports are chosen before one is drawn.
  *
- * Return: 0; -EADDRINUSE: no port for this remote, or not TCP, UDP or ICMP; -ENOSPC: no free record; -EDQUOT: there
- * are some, but @peer has its share (TALON_NAT_SHARE); -EAGAIN: another CPU is creating the same flow or was faster
- * for every port tried: look the flow up once more, it may be there now.
+ * Return: 0; -EADDRINUSE: no port for this remote, or not TCP, UDP or ICMP; -ENOSPC: no free record; -EDQUOT:
+ * there are some, but @peer has its share (TALON_NAT_SHARE); -EAGAIN: another CPU is creating the same flow
+ * or was faster for every port tried: look the flow up once more, it may be there now.
  */
-static __always_inline int flow_create(const struct talon_config *cfg, const struct talon_flow_key *key, __u32 peer,
-	__be32 snat, __u32 now_s, __u32 *ret_id)
+static __always_inline int flow_create(const struct talon_config *cfg, const struct talon_flow_key *key,
+	__u32 peer, __be32 snat, __u32 now_s, __u32 *ret_id)
 {
 	int pick, id = flow_share_check(cfg, peer);
 
@@ -261,12 +264,13 @@ static __always_inline int flow_create(const struct talon_config *cfg, const str
 }
 
 /*
- * What a segment makes of the bits seen so far (RFC 5382 section 4, RFC 7857 section 2). A segment without SYN stands
- * for a SYN that passed before us, so a connection picked up in its middle is established once both sides were heard.
- * SYN/ACK from the client after a SYN from the remote happens in a simultaneous open only. RST does not end the flow,
- * it only shortens its time: whether the ends believe it depends on sequence numbers, which are not followed here. They
- * tell by what they do. Who sent a RST or took one says nothing else any more, so once both do, it was a forged or stale
- * one and is forgotten (RFC 7857 section 2.2 wants the time to run only while no packets come).
+ * What a segment makes of the bits seen so far (RFC 5382 section 4, RFC 7857 section 2). A segment without
+ * SYN stands for a SYN that passed before us, so a connection picked up in its middle is established once
+ * both sides were heard. SYN/ACK from the client after a SYN from the remote happens in a simultaneous open
+ * only. RST does not end the flow, it only shortens its time: whether the ends believe it depends on sequence
+ * numbers, which are not followed here. They tell by what they do. Who sent a RST or took one says nothing
+ * else any more, so once both do, it was a forged or stale one and is forgotten (RFC 7857 section 2.2 wants
+ * the time to run only while no packets come).
  */
 static __always_inline __u8 flow_tcp_next(__u8 tcp, __u8 flags, bool is_out)
 {
@@ -298,8 +302,8 @@ static __always_inline __u8 flow_tcp_next(__u8 tcp, __u8 flags, bool is_out)
 }
 
 /*
- * The slow half of flow_touch(): both directions may change the bits at once, and mtu in the same word may be set
- * meanwhile.
+ * The slow half of flow_touch(): both directions may change the bits at once, and mtu in the same word may
+ * be set meanwhile.
  */
 FLOW_FUNC int flow_tcp_step(struct talon_flow *flow, __u32 flags, __u32 is_out)
 {
@@ -357,8 +361,8 @@ static __always_inline void flow_touch_in(struct talon_flow *flow, __u8 tcp_flag
  * flow_timeout_s() - how long a flow may be idle, in seconds
  * @flow: record; proto and tcp are used
  *
- * RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 5508 REQ-2; after a RST as long as a transitory connection (RFC 7857 section
- * 2.2).
+ * RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 5508 REQ-2; after a RST as long as a transitory connection (RFC
+ * 7857 section 2.2).
  */
 static __always_inline __u32 flow_timeout_s(struct talon_flow *flow)
 {
@@ -407,11 +411,11 @@ static __always_inline bool flow_phase_move(struct talon_flow *flow, __u32 state
 }
 
 /*
- * The time of death goes in first: a second collector must never see a record that is DEAD with the old, long gone
- * time in it.
+ * The time of death goes in first: a second collector must never see a record that is DEAD with the old, long
+ * gone time in it.
  */
-static __always_inline enum flow_collected flow_end(const struct talon_config *cfg, struct talon_flow *flow, __u32 id,
-	__u32 state, __u32 now_s)
+static __always_inline enum flow_collected flow_end(const struct talon_config *cfg, struct talon_flow *flow,
+	__u32 id, __u32 state, __u32 now_s)
 {
 	struct talon_flow_key key;
 
@@ -429,15 +433,17 @@ static __always_inline enum flow_collected flow_end(const struct talon_config *c
 }
 
 /**
- * flow_close() - ends a flow from the packet path: its address, port range or way is no longer what it should be
+ * flow_close() - ends a flow from the packet path: its address, port range or way is no longer
+ * what it should be
  * @cfg: as it was when the flow was created (keys, bucket_mask)
  * @flow: record, as flow_find_fwd() or flow_find_rev() returned it in this very run
  * @id: its id
  * @now_s: CLOCK_BOOTTIME, seconds
  *
- * From now on neither direction finds it, and flow_create() for the same packet makes a new one. Any number of CPUs
- * and the collector may do this at once: the phase is left by compare-and-swap, so one of them ends the flow, and the
- * record cannot be another flow's already, because the grace period is longer than a program runs.
+ * From now on neither direction finds it, and flow_create() for the same packet makes a new one. Any
+ * number of CPUs and the collector may do this at once: the phase is left by compare-and-swap, so one of
+ * them ends the flow, and the record cannot be another flow's already, because the grace period is longer
+ * than a program runs.
  *
  * Return: 0; -EALREADY: somebody else has ended it, or it was not live.
  */

@@ -2,27 +2,29 @@
 /*
  * The two indexes of the flow table: from a packet's key to a record, without a lock.
  *
- * An index is an array of buckets of eight entries (12-bit tag, 20-bit record id). A key has two candidate buckets,
- * and when both are full a place in the hash map "flow_over", which is asked only while nat_stats.overflow says that
- * something is in there.
+ * An index is an array of buckets of eight entries (12-bit tag, 20-bit record id). A key has two candidate
+ * buckets, and when both are full a place in the hash map "flow_over", which is asked only while
+ * nat_stats.overflow says that something is in there.
  *
  * Who may do what:
- *  - An entry goes from 0 to (tag, id) by compare-and-swap, and back to 0 by compare-and-swap. It never moves.
- *  - A record's addresses, client_port and remote_port are written before its first entry is published and stay
- *    until it is recycled. snat_port, proto and phase are one 32-bit word, written as a whole: a reader that finds
- *    the phase LIVE in it has the final port with it and needs no order between two loads.
- *  - A record that any index ever pointed to is recycled only TALON_FLOW_GRACE_S after it left both, so an id that
+ *  - An entry goes from 0 to (tag, id) by compare-and-swap, and back to 0 by compare-and-swap. It never
+ *  moves. - A record's addresses, client_port and remote_port are written before its first entry is
+ *  published and stay
+ *    until it is recycled. snat_port, proto and phase are one 32-bit word, written as a whole: a reader that
+ *    finds the phase LIVE in it has the final port with it and needs no order between two loads.
+ *  - A record that any index ever pointed to is recycled only TALON_FLOW_GRACE_S after it left
+ *  both, so an id that
  *    a reader took from an entry names the same flow for as long as the reader runs.
  *
- * Why no two live records share a key: whoever inserts first publishes its entry (1), then looks through every place
- * where the key may be (2) and becomes LIVE only if it saw no other TENTATIVE or LIVE record with that key. Take two
- * inserters A and B. (1) is a fully ordered atomic operation and entries do not move, so in the one order of all of
- * them, say A's (1) came before B's (1). Then B's (2), which comes after B's (1), sees A's entry, unless A withdrew
- * it, and then A is not LIVE. Hence at most one of them gets through; when each sees the other, neither does, and
- * both try again. For flow_over the counter is raised, fully ordered, before the entry is put in: whoever reads 0 in
- * its (2) had its (1) before that, and will be seen. flow_over holds one id a key, so a second one is refused
- * outright. An entry under an older record's key that is DEAD but not unlinked yet is nobody: its flow is over. GC
- * alone unlinks it, by exact value.
+ * Why no two live records share a key: whoever inserts first publishes its entry (1), then looks through
+ * every place where the key may be (2) and becomes LIVE only if it saw no other TENTATIVE or LIVE record with
+ * that key. Take two inserters A and B. (1) is a fully ordered atomic operation and entries do not move, so
+ * in the one order of all of them, say A's (1) came before B's (1). Then B's (2), which comes after B's (1),
+ * sees A's entry, unless A withdrew it, and then A is not LIVE. Hence at most one of them gets through; when
+ * each sees the other, neither does, and both try again. For flow_over the counter is raised, fully ordered,
+ * before the entry is put in: whoever reads 0 in its (2) had its (1) before that, and will be seen. flow_over
+ * holds one id a key, so a second one is refused outright. An entry under an older record's key that is DEAD
+ * but not unlinked yet is nobody: its flow is over. GC alone unlinks it, by exact value.
  */
 #ifndef TALON_LIB_FLOW_INDEX_H
 #define TALON_LIB_FLOW_INDEX_H
@@ -39,8 +41,8 @@ _Static_assert(FLOW_AT(snat_port) % 4 == 0 && FLOW_AT(proto) == FLOW_AT(snat_por
 	FLOW_AT(phase) == FLOW_AT(snat_port) + 3, "state is one aligned word");
 
 /*
- * Entries in the first bucket from which on an emptier second one is preferred: keeps most lookups at one bucket, and
- * overflows rare.
+ * Entries in the first bucket from which on an emptier second one is preferred: keeps most lookups at one
+ * bucket, and overflows rare.
  */
 #define FLOW_BUCKET_CROWDED	6
 #define FLOW_ENTER_TRIES	3
@@ -56,8 +58,8 @@ static __always_inline flow_u32 *flow_state(struct talon_flow *flow)
 }
 
 /*
- * The ports that tell flows apart. An ICMP query has one id, which differs between the two sides: leave out what the
- * index is not by.
+ * The ports that tell flows apart. An ICMP query has one id, which differs between the two sides: leave out
+ * what the index is not by.
  */
 static __always_inline __u32 flow_ports(enum flow_index which, const struct talon_flow_key *key)
 {
@@ -69,10 +71,10 @@ static __always_inline __u32 flow_ports(enum flow_index which, const struct talo
 }
 
 /*
- * Keyed, so that clients cannot aim at a bucket. The sum is multilinear: whatever two keys somebody chooses, their
- * upper 32 bits meet once in 2^32 (Lemire and Kaser, "Strongly universal string hashing is fast", 2014), and its
- * multiplications do not wait for each other. What follows is a permutation that gives every bit of the result a part
- * of those.
+ * Keyed, so that clients cannot aim at a bucket. The sum is multilinear: whatever two keys somebody chooses,
+ * their upper 32 bits meet once in 2^32 (Lemire and Kaser, "Strongly universal string hashing is fast",
+ * 2014), and its multiplications do not wait for each other. What follows is a permutation that gives every
+ * bit of the result a part of those.
  */
 static __always_inline __u64 flow_hash(const __u64 key[5], __u32 src, __u32 dst, __u32 ports, __u32 proto)
 {
@@ -117,7 +119,8 @@ static __always_inline bool flow_has_key(const struct talon_flow *flow, __u32 st
 }
 
 /* The key under which @flow is in an index. */
-static __always_inline void flow_key_of(struct talon_flow *flow, enum flow_index which, struct talon_flow_key *ret_key)
+static __always_inline void flow_key_of(struct talon_flow *flow, enum flow_index which,
+	struct talon_flow_key *ret_key)
 {
 	__u32 state = FLOW_LOAD(*flow_state(flow));
 	bool is_fwd = which == FLOW_FWD;
@@ -138,7 +141,8 @@ static __always_inline bool flow_over_used(void)
 	return stats && FLOW_LOAD(stats->overflow);
 }
 
-static __always_inline struct talon_flow_key flow_over_key(enum flow_index which, const struct talon_flow_key *key)
+static __always_inline struct talon_flow_key flow_over_key(enum flow_index which,
+	const struct talon_flow_key *key)
 {
 	__u32 ports = flow_ports(which, key);
 
@@ -172,7 +176,8 @@ static __always_inline struct talon_flow *flow_find_live(__u32 id, enum flow_ind
 	if (!flow)
 		return NULL;
 	state = FLOW_LOAD(*flow_state(flow));
-	return FLOW_STATE_PHASE(state) == TALON_FLOW_LIVE && flow_has_key(flow, state, which, key) ? flow : NULL;
+	return FLOW_STATE_PHASE(state) == TALON_FLOW_LIVE && flow_has_key(flow, state, which, key)
+		? flow : NULL;
 }
 
 static __always_inline struct talon_flow *flow_find(const struct talon_config *cfg, enum flow_index which,
@@ -212,7 +217,8 @@ static __always_inline struct talon_flow *flow_find(const struct talon_config *c
 }
 
 /* Is there, beside @self, a record that has or wants @key? */
-static __always_inline bool flow_competes(__u32 id, __u32 self, enum flow_index which, const struct talon_flow_key *key)
+static __always_inline bool flow_competes(__u32 id, __u32 self, enum flow_index which,
+	const struct talon_flow_key *key)
 {
 	struct talon_flow *flow;
 	__u32 state;
@@ -223,12 +229,13 @@ static __always_inline bool flow_competes(__u32 id, __u32 self, enum flow_index 
 	if (!flow)
 		return false;
 	state = FLOW_LOAD(*flow_state(flow));
-	return (FLOW_STATE_PHASE(state) == TALON_FLOW_TENTATIVE || FLOW_STATE_PHASE(state) == TALON_FLOW_LIVE) &&
-		flow_has_key(flow, state, which, key);
+	return (FLOW_STATE_PHASE(state) == TALON_FLOW_TENTATIVE ||
+		FLOW_STATE_PHASE(state) == TALON_FLOW_LIVE) && flow_has_key(flow, state, which, key);
 }
 
 /* Returns the id of a TENTATIVE or LIVE record other than @self under @key, 0 if there is none. */
-FLOW_FUNC int flow_rival(const struct talon_config *cfg, __u32 which, const struct talon_flow_key *key, __u32 self)
+FLOW_FUNC int flow_rival(const struct talon_config *cfg, __u32 which, const struct talon_flow_key *key,
+	__u32 self)
 {
 	struct flow_place place;
 	__u32 id;
@@ -279,8 +286,12 @@ static __always_inline bool flow_bucket_swap(struct talon_bucket *bucket, __u32 
 	return false;
 }
 
-/* Points @key at record @id. Returns 0, -EAGAIN if flow_over holds the key already, -ENOSPC if flow_over is full. */
-FLOW_FUNC int flow_publish(const struct talon_config *cfg, __u32 which, const struct talon_flow_key *key, __u32 id)
+/*
+ * Points @key at record @id. Returns 0, -EAGAIN if flow_over holds the key already, -ENOSPC if
+ * flow_over is full.
+ */
+FLOW_FUNC int flow_publish(const struct talon_config *cfg, __u32 which, const struct talon_flow_key *key,
+	__u32 id)
 {
 	struct talon_bucket *first, *second;
 	struct talon_flow_key over;
@@ -297,7 +308,8 @@ FLOW_FUNC int flow_publish(const struct talon_config *cfg, __u32 which, const st
 	if (!first || !second)
 		return -EINVAL;
 	used = flow_bucket_count(first);
-	if (used >= FLOW_BUCKET_CROWDED && flow_bucket_count(second) < used && flow_bucket_swap(second, 0, entry))
+	if (used >= FLOW_BUCKET_CROWDED && flow_bucket_count(second) < used &&
+		flow_bucket_swap(second, 0, entry))
 		return 0;
 	if (flow_bucket_swap(first, 0, entry) || flow_bucket_swap(second, 0, entry))
 		return 0;
@@ -312,7 +324,8 @@ FLOW_FUNC int flow_publish(const struct talon_config *cfg, __u32 which, const st
 }
 
 /* Undoes flow_publish(). For the record's creator before it is LIVE, for GC after it is DEAD. */
-FLOW_FUNC int flow_retract(const struct talon_config *cfg, __u32 which, const struct talon_flow_key *key, __u32 id)
+FLOW_FUNC int flow_retract(const struct talon_config *cfg, __u32 which, const struct talon_flow_key *key,
+	__u32 id)
 {
 	struct talon_bucket *bucket;
 	struct talon_flow_key over;
@@ -338,10 +351,11 @@ FLOW_FUNC int flow_retract(const struct talon_config *cfg, __u32 which, const st
 }
 
 /*
- * Publishes @key for the TENTATIVE record @id and makes sure that it is the only one: 0, else -EAGAIN or -ENOSPC and
- * nothing is published.
+ * Publishes @key for the TENTATIVE record @id and makes sure that it is the only one: 0, else -EAGAIN or
+ * -ENOSPC and nothing is published.
  */
-FLOW_FUNC int flow_enter(const struct talon_config *cfg, __u32 which, const struct talon_flow_key *key, __u32 id)
+FLOW_FUNC int flow_enter(const struct talon_config *cfg, __u32 which, const struct talon_flow_key *key,
+	__u32 id)
 {
 	struct talon_flow *rival;
 	int err, other;

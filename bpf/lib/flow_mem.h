@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the flow table stands on: atomics, and access to its memory. Under -target bpf the memory is maps; on the
- * host, whoever includes this has defined the same accessors over plain arrays before (tests/flow_host.h).
+ * What the flow table stands on: atomics, and access to its memory. Under -target bpf the memory is maps; on
+ * the host, whoever includes this has defined the same accessors over plain arrays before
+ * (tests/flow_host.h).
  */
 #ifndef TALON_LIB_FLOW_MEM_H
 #define TALON_LIB_FLOW_MEM_H
@@ -43,8 +44,8 @@ typedef __u64 __attribute__((may_alias)) flow_u64;
 #define FLOW_FUNC __noinline
 
 /*
- * BPF has no load-acquire. A plain load does: what is read through a loaded id depends on its address, and the fields
- * of a record that can change while it is published share one word with its phase.
+ * BPF has no load-acquire. A plain load does: what is read through a loaded id depends on its address, and
+ * the fields of a record that can change while it is published share one word with its phase.
  */
 #define FLOW_LOAD(x) (*(volatile typeof(x) *)&(x))
 #define FLOW_STORE(x, v) (*(volatile typeof(x) *)&(x) = (v))
@@ -128,7 +129,8 @@ static __always_inline int flow_over_delete(const struct talon_flow_key *key)
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
-static __attribute__((unused)) long bpf_loop(__u32 count, long (*step)(__u64 i, void *data), void *data, __u64 flags)
+static __attribute__((unused)) long bpf_loop(__u32 count, long (*step)(__u64 i, void *data), void *data,
+	__u64 flags)
 {
 	for (__u32 i = 0; i < count; i++) {
 		if (step(i, data))

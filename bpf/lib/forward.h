@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From the mesh to the cluster: may it, where to, source NAT, next hop. The inner packet lies behind the Ethernet header. */
+/*
+ * From the mesh to the cluster: may it, where to, source NAT, next hop. The inner packet lies behind the
+ * Ethernet header.
+ */
 #ifndef TALON_LIB_FORWARD_H
 #define TALON_LIB_FORWARD_H
 
@@ -13,8 +16,10 @@
 /* What the way was decided to be; between forward_decide() and forward_rewrite(). In pkt->flags. */
 enum forward_flags {
 	FORWARD_MASQUERADE	= 1 << 0,
-	FORWARD_NO_NEIGH	= 1 << 1,	/* the next hop's MAC is not known: give the finished packet to the controller */
-	FORWARD_HAIRPIN		= 1 << 2,	/* to another client by its external address: comes back in as if from the wire */
+	/* the next hop's MAC is not known: give the finished packet to the controller */
+	FORWARD_NO_NEIGH	= 1 << 1,
+	/* to another client by its external address: comes back in as if from the wire */
+	FORWARD_HAIRPIN		= 1 << 2,
 };
 
 static __always_inline bool in_port_range(const struct talon_config *cfg, __be16 port)
@@ -42,8 +47,8 @@ static __always_inline bool port_is_the_hosts(__u8 proto, __be16 port)
 }
 
 /*
- * RFC 4787 REQ-9, RFC 5382 REQ-8, RFC 5508 REQ-7: is the packet, whose destination is the SNAT address, for another client's mapping? ICMP
- * queries are not: an id is nobody's address.
+ * RFC 4787 REQ-9, RFC 5382 REQ-8, RFC 5508 REQ-7: is the packet, whose destination is the SNAT address, for
+ * another client's mapping? ICMP queries are not: an id is nobody's address.
  */
 static __always_inline bool forward_is_hairpin(const struct talon_config *cfg, struct talon_pkt *pkt)
 {
@@ -51,7 +56,8 @@ static __always_inline bool forward_is_hairpin(const struct talon_config *cfg, s
 	__u32 id = 0;
 
 	if (pkt->kind == INNER_FLOW)
-		return port_is_mapped(cfg, pkt->proto, pkt->key.dport) && !port_is_the_hosts(pkt->proto, pkt->key.dport);
+		return port_is_mapped(cfg, pkt->proto, pkt->key.dport) &&
+			!port_is_the_hosts(pkt->proto, pkt->key.dport);
 	if (pkt->kind != INNER_ICMP_ERROR)
 		return false;
 	about = flow_find_fwd(cfg, &pkt->key, &id);
@@ -59,15 +65,17 @@ static __always_inline bool forward_is_hairpin(const struct talon_config *cfg, s
 }
 
 /* The packet is too large for pkt->mtu, or its TTL is up: tell its source, through the tunnel. */
-static __always_inline int refuse_to_mesh(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, __u32 what,
-					  __u32 reason)
+static __always_inline int refuse_to_mesh(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
+	__u32 what, __u32 reason)
 {
 	int step = icmp_error_build(ctx, pkt, cfg->mesh_addr ? cfg->mesh_addr : cfg->node_addr, what, reason);
 
 	return step == STEP_NEXT ? STEP_SEAL : step;
 }
 
-/* To this host itself: with its mesh source, and with nothing left on it that another program could misread. */
+/*
+ * To this host itself: with its mesh source, and with nothing left on it that another program could misread.
+ */
 static __always_inline int deliver_local(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
 {
 	struct ethhdr *eth;
@@ -75,7 +83,10 @@ static __always_inline int deliver_local(ctx_md *ctx, struct talon_pkt *pkt, con
 	/* The relay link's own side is no device that the host, or a CNI, expects anything from. */
 	if (!(cfg->flags & TALON_F_HANDUP_TUNNEL) && frame_ifindex(ctx) != cfg->relay_ifindex) {
 #ifndef TALON_TC
-		/* Metadata is the CNI's private channel: what an earlier program left was about the outer packet. */
+		/*
+		 * Metadata is the CNI's private channel: what an earlier program left was about
+		 * the outer packet.
+		 */
 		if (ctx->data_meta != ctx->data)
 			bpf_xdp_adjust_meta(ctx, ctx->data - ctx->data_meta);
 #endif
@@ -83,8 +94,9 @@ static __always_inline int deliver_local(ctx_md *ctx, struct talon_pkt *pkt, con
 	}
 	/* A veth takes nothing longer than its MTU, and does not say so. */
 	if (pkt->tot_len > cfg->tunnel_mtu)
-		return pkt->dont_fragment ? refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, cfg->tunnel_mtu),
-							   TALON_TOO_BIG) : drop(pkt, TALON_TOO_BIG);
+		return pkt->dont_fragment ? refuse_to_mesh(ctx, pkt, cfg,
+			ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, cfg->tunnel_mtu), TALON_TOO_BIG)
+			: drop(pkt, TALON_TOO_BIG);
 	eth = frame_eth(ctx);
 	if (!eth)
 		return drop(pkt, TALON_INTERNAL);
@@ -95,7 +107,8 @@ static __always_inline int deliver_local(ctx_md *ctx, struct talon_pkt *pkt, con
 }
 
 /* To another peer, without NAT. */
-static __always_inline int forward_to_peer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, __u32 peer)
+static __always_inline int forward_to_peer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
+	__u32 peer)
 {
 	__u32 mtu = endpoint_mtu(cfg, peer);
 	struct iphdr *ip = frame_ip(ctx);
@@ -103,7 +116,8 @@ static __always_inline int forward_to_peer(ctx_md *ctx, struct talon_pkt *pkt, c
 	if (!ip)
 		return drop(pkt, TALON_INTERNAL);
 	if (pkt->tot_len > mtu && pkt->dont_fragment)
-		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu), TALON_TOO_BIG);
+		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu),
+			TALON_TOO_BIG);
 	rewrite_ttl(ip);
 	pkt->peer = peer;
 	if (cfg->flags & TALON_F_ACL)
@@ -112,17 +126,20 @@ static __always_inline int forward_to_peer(ctx_md *ctx, struct talon_pkt *pkt, c
 		event_clear(pkt, TALON_EVENT_TOO_BIG);
 		pkt->event.peer = peer;
 		pkt->event.id = mtu;
-		return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : TALON_TOO_BIG);
+		return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD
+			: TALON_TOO_BIG);
 	}
 	pkt->resealed = 1;
 	return STEP_SEAL;
 }
 
 /*
- * The destination that the access rules are asked about. All that is this host's own counts as its mesh address: a rule for a network that
- * the host has an address in opens none of its services. Another client's mapping is no service of the host's.
+ * The destination that the access rules are asked about. All that is this host's own counts as its mesh
+ * address: a rule for a network that the host has an address in opens none of its services. Another client's
+ * mapping is no service of the host's.
  */
-static __always_inline __be32 forward_judged(const struct talon_pkt *pkt, const struct talon_config *cfg, int who, __be32 dst)
+static __always_inline __be32 forward_judged(const struct talon_pkt *pkt, const struct talon_config *cfg,
+	int who, __be32 dst)
 {
 	bool own = who == WHOSE_US && !pkt->way.in_local && !(pkt->flags & FORWARD_HAIRPIN);
 
@@ -130,7 +147,8 @@ static __always_inline __be32 forward_judged(const struct talon_pkt *pkt, const 
 }
 
 /* May the peer send from its inner source at all? 0, or a reason to drop. */
-static __always_inline __u32 forward_source(const struct talon_pkt *pkt, const struct talon_config *cfg, __be32 src)
+static __always_inline __u32 forward_source(const struct talon_pkt *pkt, const struct talon_config *cfg,
+	__be32 src)
 {
 	if (allowed_peer4(src) != pkt->peer)
 		return TALON_NOT_ALLOWED;
@@ -138,16 +156,19 @@ static __always_inline __u32 forward_source(const struct talon_pkt *pkt, const s
 }
 
 /* By an address of this host's: another client's mapping (FORWARD_HAIRPIN), or this host. */
-static __always_inline int forward_to_us(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, __be32 dst, bool ttl_up)
+static __always_inline int forward_to_us(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
+	__be32 dst, bool ttl_up)
 {
 	if (pkt->flags & FORWARD_HAIRPIN) {
 		if (ttl_up)
-			return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0), TALON_TTL_EXPIRED);
+			return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0),
+				TALON_TTL_EXPIRED);
 		pkt->way.source = dst;
 		pkt->mtu = cfg->tunnel_mtu;
 		return STEP_NEXT;
 	}
-	if (!pkt->way.in_local && (cfg->flags & TALON_F_SNAT_OWN) && dst == cfg->snat_addr)	/* nobody's but for the mappings */
+	/* nobody's but for the mappings */
+	if (!pkt->way.in_local && (cfg->flags & TALON_F_SNAT_OWN) && dst == cfg->snat_addr)
 		return drop(pkt, TALON_NAT_NO_FLOW);
 	return deliver_local(ctx, pkt, cfg);
 }
@@ -155,12 +176,13 @@ static __always_inline int forward_to_us(ctx_md *ctx, struct talon_pkt *pkt, con
 /* Nobody's: an ICMP error says so where there is one for it. */
 static __always_inline int forward_refuse(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
 {
-	return pkt->way.what ? refuse_to_mesh(ctx, pkt, cfg, pkt->way.what, pkt->way.end) : drop(pkt, pkt->way.end);
+	return pkt->way.what ? refuse_to_mesh(ctx, pkt, cfg, pkt->way.what, pkt->way.end)
+		: drop(pkt, pkt->way.end);
 }
 
 /*
- * Everything that a flow's record spares the next packets: may this peer send from this address, whose is the packet, do the rules permit it.
- * Leaves ifindex and MACs in pkt->fib, pkt->mtu, pkt->way, pkt->flags.
+ * Everything that a flow's record spares the next packets: may this peer send from this address, whose is the
+ * packet, do the rules permit it. Leaves ifindex and MACs in pkt->fib, pkt->mtu, pkt->way, pkt->flags.
  * STEP_NEXT to go on by a device; STEP_SEAL when the packet belongs to another peer; or done.
  */
 __noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
@@ -187,13 +209,15 @@ __noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
 	key.addr = dst;
 	route = bpf_map_lookup_elem(&routes4, &key);
 	masquerade = route && (route->flags & TALON_ROUTE_MASQUERADE);
-	who = whose(ctx, pkt, dst, route ? route->prefixlen : WHOSE_SERVED_NONE, masquerade ? WHOSE_MASQUERADED : 0);
+	who = whose(ctx, pkt, dst, route ? route->prefixlen : WHOSE_SERVED_NONE,
+		masquerade ? WHOSE_MASQUERADED : 0);
 	/* What no route serves is open where it is us: the mesh address, and what "Local" lists. */
 	served = route || (who == WHOSE_US && (pkt->way.in_local || dst == cfg->mesh_addr));
 	if (!served)
 		return drop(pkt, TALON_NO_ROUTE);
 	pkt->flags = 0;
-	if (who == WHOSE_US && !pkt->way.in_local && whose_is_source(cfg, dst) && forward_is_hairpin(cfg, pkt))
+	if (who == WHOSE_US && !pkt->way.in_local && whose_is_source(cfg, dst) &&
+		forward_is_hairpin(cfg, pkt))
 		pkt->flags = FORWARD_MASQUERADE | FORWARD_HAIRPIN;
 	if ((cfg->flags & TALON_F_ACL) && !acl_permits(ctx, pkt, forward_judged(pkt, cfg, who, dst)))
 		return drop(pkt, TALON_ACL_DENIED);
@@ -204,7 +228,8 @@ __noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
 	if (who == WHOSE_NOBODY)
 		return forward_refuse(ctx, pkt, cfg);
 	if (ttl_up)
-		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0), TALON_TTL_EXPIRED);
+		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0),
+			TALON_TTL_EXPIRED);
 	if (who == WHOSE_PEER)
 		return forward_to_peer(ctx, pkt, cfg, pkt->way.peer);
 	if (masquerade)
@@ -214,10 +239,15 @@ __noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
 	return STEP_NEXT;
 }
 
-/* Does the flow still hold: its client is this peer's, its address is what the way asks for now, its port is in the range? */
-static __always_inline bool forward_keeps(const struct talon_pkt *pkt, const struct talon_config *cfg, const struct talon_flow *f)
+/*
+ * Does the flow still hold: its client is this peer's, its address is what the way asks for now, its port
+ * is in the range?
+ */
+static __always_inline bool forward_keeps(const struct talon_pkt *pkt, const struct talon_config *cfg,
+	const struct talon_flow *f)
 {
-	return f->peer == pkt->peer && f->snat == pkt->way.source && (pkt->proto == IPPROTO_ICMP || in_port_range(cfg, f->snat_port));
+	return f->peer == pkt->peer && f->snat == pkt->way.source &&
+		(pkt->proto == IPPROTO_ICMP || in_port_range(cfg, f->snat_port));
 }
 
 /* Record for a new flow, or the old one under the new generation. After forward_decide(). */
@@ -232,7 +262,8 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 	if (pkt->proto == IPPROTO_ICMP && pkt->icmp_type != ICMP_ECHO && pkt->icmp_type != ICMP_TIMESTAMP)
 		return drop(pkt, TALON_NAT_NO_FLOW);
 	f = pkt->flow ? MAP_LOOKUP(flows, &pkt->flow) : NULL;
-	if (f && !forward_keeps(pkt, cfg, f)) {	/* its own retries would keep it alive, and no reply would ever come */
+	/* its own retries would keep it alive, and no reply would ever come */
+	if (f && !forward_keeps(pkt, cfg, f)) {
 		flow_close(cfg, f, pkt->flow, pkt->now_s);
 		pkt->flow = 0;
 	}
@@ -243,8 +274,9 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 			if (rate_take(pkt->now_ns, TALON_RATE_NAT_FULL))
 				event_send(pkt);
 			/* RFC 5508 REQ-8: administratively prohibited, for want of a mapping */
-			return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0),
-					      ret == -ENOSPC ? TALON_NAT_TABLE : ret == -EDQUOT ? TALON_NAT_SHARED_OUT : TALON_NAT_PORTS);
+			return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED,
+				0), ret == -ENOSPC ? TALON_NAT_TABLE : ret == -EDQUOT ? TALON_NAT_SHARED_OUT
+				: TALON_NAT_PORTS);
 		}
 		if (ret == -EAGAIN && flow_find_fwd(cfg, &pkt->key, &pkt->flow))
 			ret = 0;	/* the other CPU has made it meanwhile */
@@ -265,7 +297,10 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 	return STEP_NEXT;
 }
 
-/* A decrypted packet on its way out: the record's way if it has one, else a decision. STEP_NEXT, STEP_SEAL or done. */
+/*
+ * A decrypted packet on its way out: the record's way if it has one, else a decision. STEP_NEXT,
+ * STEP_SEAL or done.
+ */
 __noinline int forward_look(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
@@ -321,7 +356,8 @@ static __always_inline bool forward_is_onward(bool onward, const __u8 *dmac)
 }
 
 /* Out: the finished packet, with the MACs of its next hop. */
-static __always_inline int forward_send(ctx_md *ctx, struct talon_pkt *pkt, const __u8 *dmac, const __u8 *smac, __u32 ifindex)
+static __always_inline int forward_send(ctx_md *ctx, struct talon_pkt *pkt, const __u8 *dmac,
+	const __u8 *smac, __u32 ifindex)
 {
 	struct ethhdr *eth = frame_eth(ctx);
 
@@ -334,7 +370,8 @@ static __always_inline int forward_send(ctx_md *ctx, struct talon_pkt *pkt, cons
 }
 
 /* Out, but the controller must resolve the next hop (or cut the packet) first. */
-static __always_inline int forward_hold(ctx_md *ctx, struct talon_pkt *pkt, enum talon_event_type type, __u32 reason)
+static __always_inline int forward_hold(ctx_md *ctx, struct talon_pkt *pkt, enum talon_event_type type,
+	__u32 reason)
 {
 	fib_event_neigh(pkt);
 	pkt->event.type = type;
@@ -342,15 +379,22 @@ static __always_inline int forward_hold(ctx_md *ctx, struct talon_pkt *pkt, enum
 	return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : reason);
 }
 
-/* What the far end of the connection may send: it has to fit through the next link and through the way back to the peer. */
-static __always_inline void forward_clamp_mss(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
+/*
+ * What the far end of the connection may send: it has to fit through the next link and through the way
+ * back to the peer.
+ */
+static __always_inline void forward_clamp_mss(ctx_md *ctx, struct talon_pkt *pkt,
+	const struct talon_config *cfg)
 {
 	__u32 mtu = endpoint_mtu(cfg, pkt->peer);
 
 	rewrite_mss(ctx, pkt, (pkt->mtu && pkt->mtu < mtu ? pkt->mtu : mtu) - 40);
 }
 
-/* Size, TTL, source NAT, MSS, and out. Done, or STEP_SEAL with an ICMP error, or STEP_TRANSLATE: back in for another client. */
+/*
+ * Size, TTL, source NAT, MSS, and out. Done, or STEP_SEAL with an ICMP error, or STEP_TRANSLATE: back in for
+ * another client.
+ */
 __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
@@ -366,9 +410,11 @@ __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_INTERNAL);
 	source = pkt->way.source;
 	if (ip->ttl <= 1)
-		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0), TALON_TTL_EXPIRED);
+		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0),
+			TALON_TTL_EXPIRED);
 	if (pkt->mtu && pkt->tot_len > pkt->mtu && pkt->dont_fragment)
-		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, pkt->mtu), TALON_TOO_BIG);
+		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, pkt->mtu),
+			TALON_TOO_BIG);
 	rewrite_ttl(ip);
 	if (pkt->flow) {
 		f = MAP_LOOKUP(flows, &pkt->flow);
@@ -383,7 +429,10 @@ __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 			__u32 id;
 			struct talon_flow *about = flow_find_fwd(cfg, &pkt->key, &id);
 
-			/* RFC 5508 REQ-4 (b), REQ-6: translated by the flow's record, which is not refreshed by it */
+			/*
+			 * RFC 5508 REQ-4 (b), REQ-6: translated by the flow's record, which is not
+			 * refreshed by it
+			 */
 			if (!about || about->peer != pkt->peer)
 				return drop(pkt, TALON_NAT_NO_FLOW);
 			if (rewrite_icmp_error(ctx, pkt, REWRITE_SOURCE, about->snat, about->snat_port, 0))
@@ -405,14 +454,18 @@ __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 	if (pkt->flags & FORWARD_NO_NEIGH)
 		return forward_hold(ctx, pkt, TALON_EVENT_NEIGH, TALON_NO_NEIGH);
 	if (pkt->mtu && pkt->tot_len > pkt->mtu) {
-		/* The record has the way but not the next hop's address, and pkt->fib may be another packet's: ask again. */
+		/*
+		 * The record has the way but not the next hop's address, and pkt->fib may be another
+		 * packet's: ask again.
+		 */
 		if (f && !fib_names_device(fib_lookup4(ctx, pkt, ip->saddr, ip->daddr)))
 			return drop(pkt, TALON_TOO_BIG);
 		if (f)
 			pkt->mtu = f->mtu;	/* the helper knows the device's only */
 		return forward_hold(ctx, pkt, TALON_EVENT_TOO_BIG, TALON_TOO_BIG);
 	}
-	if (f ? forward_is_onward(f->ifindex & TALON_FLOW_ONWARD, f->dmac) : forward_is_onward(pkt->way.onward, pkt->fib.dmac)) {
+	if (f ? forward_is_onward(f->ifindex & TALON_FLOW_ONWARD, f->dmac)
+		: forward_is_onward(pkt->way.onward, pkt->fib.dmac)) {
 		pkt->ifindex = f ? f->ifindex & ~TALON_FLOW_ONWARD : pkt->fib.ifindex;
 		return end(pkt, frame_onward_end(), ACTION_ONWARD);
 	}

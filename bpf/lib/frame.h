@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Growing, shrinking and sending frames, once for XDP and once for tc. After any of these, packet pointers must be taken again. */
+/*
+ * Growing, shrinking and sending frames, once for XDP and once for tc. After any of these, packet pointers
+ * must be taken again.
+ */
 #ifndef TALON_LIB_FRAME_H
 #define TALON_LIB_FRAME_H
 
 #include "lib/packet.h"
 
-#define FRAME_MAX 4096U		/* longer ones are never ours: one page holds a frame that XDP can see whole */
+/* longer ones are never ours: one page holds a frame that XDP can see whole */
+#define FRAME_MAX 4096U
 
 #ifdef TALON_TC
 
@@ -20,7 +24,10 @@ static __always_inline int frame_linearize(ctx_md *ctx)
 	return bpf_skb_pull_data(ctx, ctx->len);	/* 0 would mean the part that is linear already */
 }
 
-/* Removes @len bytes right behind the Ethernet header, whose type becomes IPv4. @from6: an IPv6 header is among them. */
+/*
+ * Removes @len bytes right behind the Ethernet header, whose type becomes IPv4. @from6: an IPv6
+ * header is among them.
+ */
 static __always_inline int frame_pop(ctx_md *ctx, __u32 len, bool from6)
 {
 	if (from6) {
@@ -46,12 +53,16 @@ static __always_inline int frame_push(ctx_md *ctx, __u32 len, bool to6)
 			return -1;
 		len -= sizeof(struct ipv6hdr) - sizeof(struct iphdr);
 	}
-	if (bpf_skb_adjust_room(ctx, len, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET))
+	if (bpf_skb_adjust_room(ctx, len, BPF_ADJ_ROOM_MAC,
+		BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET))
 		return -1;
 	return bpf_skb_pull_data(ctx, ctx->len);
 }
 
-/* The same in front of everything: what the frame holds is of no use, and of a type that adjust_room does not take. */
+/*
+ * The same in front of everything: what the frame holds is of no use, and of a type that
+ * adjust_room does not take.
+ */
 static __always_inline int frame_push_blank(ctx_md *ctx, __u32 len)
 {
 	if (bpf_skb_change_head(ctx, len, 0))
@@ -68,8 +79,9 @@ static __always_inline int frame_trim(ctx_md *ctx, __u32 len)
 }
 
 /*
- * The same for a sealed frame. The kernel cuts no further than to where it once saw a transport header, which for the shortest inner packets lies
- * behind the end by now: what is left over is then zeroed, and the frame is a little longer than the IP packet in it, like any short frame on a wire.
+ * The same for a sealed frame. The kernel cuts no further than to where it once saw a transport header, which
+ * for the shortest inner packets lies behind the end by now: what is left over is then zeroed, and the frame
+ * is a little longer than the IP packet in it, like any short frame on a wire.
  */
 static __always_inline int frame_cut(ctx_md *ctx, __u32 len)
 {
@@ -116,7 +128,10 @@ static __always_inline __u32 frame_len(ctx_md *ctx)
 {
 	__u64 len;
 
-	/* Written out, because clang would subtract the 32-bit fields, which to the verifier are pointers cut in half. */
+	/*
+	 * Written out, because clang would subtract the 32-bit fields, which to the verifier are
+	 * pointers cut in half.
+	 */
 	asm volatile("%0 = %1\n%0 -= %2" : "=&r"(len) : "r"(ctx_data_end(ctx)), "r"(ctx_data(ctx)));
 	return len;
 }
@@ -187,7 +202,10 @@ static __always_inline int frame_send(ctx_md *ctx, const struct talon_config *cf
 	return bpf_redirect(ifindex, 0);
 }
 
-/* Through the relay pair: the program at the other end sends the frame on from tc (config_types.h, onward frames). */
+/*
+ * Through the relay pair: the program at the other end sends the frame on from tc (config_types.h,
+ * onward frames).
+ */
 static __always_inline int frame_send_onward(ctx_md *ctx, const struct talon_config *cfg, __u32 ifindex)
 {
 	static const __u8 mac[6] = TALON_ONWARD_MAC;
@@ -235,7 +253,8 @@ static __always_inline bool frame_redirects_to(__u32 ifindex)
 /* How a frame goes back by the device that it came in by. */
 static __always_inline enum talon_action frame_back_action(ctx_md *ctx, const struct talon_config *cfg)
 {
-	return (cfg->flags & TALON_F_XDP_TX) || frame_redirects_to(frame_ifindex(ctx)) ? ACTION_SEND : ACTION_ONWARD;
+	return (cfg->flags & TALON_F_XDP_TX) || frame_redirects_to(frame_ifindex(ctx)) ? ACTION_SEND
+		: ACTION_ONWARD;
 }
 
 /* Is the frame addressed to us on layer 2? On a port in promiscuous mode others' traffic passes as well. */

@@ -15,9 +15,9 @@ struct icmp_error {
 };
 
 /*
- * Turns the packet behind the Ethernet header into an ICMP error about itself, from @src to its source (RFC 792; RFC 1812 section
- * 4.3.2.7 says about what not to send any). @what: type << 24 | code << 16 | next-hop MTU.
- * STEP_NEXT with the error in place, or done with @reason.
+ * Turns the packet behind the Ethernet header into an ICMP error about itself, from @src to its source (RFC
+ * 792; RFC 1812 section 4.3.2.7 says about what not to send any). @what: type << 24 | code << 16 | next-hop
+ * MTU. STEP_NEXT with the error in place, or done with @reason.
  */
 __noinline int icmp_error_build(ctx_md *ctx, struct talon_pkt *pkt, __be32 src, __u32 what, __u32 reason)
 {
@@ -29,9 +29,9 @@ __noinline int icmp_error_build(ctx_md *ctx, struct talon_pkt *pkt, __be32 src, 
 	if (!pkt)
 		return STEP_DONE;
 	ip = frame_ip(ctx);
-	if (!ip || pkt->quiet || pkt->kind == INNER_ICMP_ERROR || pkt->kind == INNER_FRAGMENT || ip->ihl != 5 ||
-	    pkt->tot_len < EMBEDDED_LEN || !src || ip->daddr == 0xffffffff ||
-	    (ip->daddr & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000))
+	if (!ip || pkt->quiet || pkt->kind == INNER_ICMP_ERROR || pkt->kind == INNER_FRAGMENT ||
+		ip->ihl != 5 || pkt->tot_len < EMBEDDED_LEN || !src || ip->daddr == 0xffffffff ||
+		(ip->daddr & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000))
 		return drop(pkt, reason);
 	if (!rate_take(pkt->now_ns, TALON_RATE_ICMP))
 		return drop(pkt, TALON_RATE_LIMITED);

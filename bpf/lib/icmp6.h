@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* IPv6 inside the tunnel goes nowhere yet, and says so: ICMPv6 "no route to destination", so that its sender turns to IPv4 at once. */
+/*
+ * IPv6 inside the tunnel goes nowhere yet, and says so: ICMPv6 "no route to destination", so that its sender
+ * turns to IPv4 at once.
+ */
 #ifndef TALON_LIB_ICMP6_H
 #define TALON_LIB_ICMP6_H
 
@@ -27,18 +30,20 @@ struct icmp6_error {
 /* Extension headers hide what follows: it may be an error (RFC 8200 section 4, RFC 4302, RFC 6275). */
 static __always_inline bool is_extension(__u8 nexthdr)
 {
-	return nexthdr == IPPROTO_HOPOPTS || nexthdr == IPPROTO_ROUTING || nexthdr == IPPROTO_FRAGMENT || nexthdr == IPPROTO_AH ||
-	       nexthdr == IPPROTO_DSTOPTS || nexthdr == IPPROTO_MH;
+	return nexthdr == IPPROTO_HOPOPTS || nexthdr == IPPROTO_ROUTING || nexthdr == IPPROTO_FRAGMENT ||
+		nexthdr == IPPROTO_AH || nexthdr == IPPROTO_DSTOPTS || nexthdr == IPPROTO_MH;
 }
 
 /* RFC 4443 section 2.4 (e): nothing about errors and redirects, about groups, and to nobody in particular. */
-static __always_inline bool may_be_refused(ctx_md *ctx, const struct talon_pkt *pkt, const struct ipv6hdr *ip6)
+static __always_inline bool may_be_refused(ctx_md *ctx, const struct talon_pkt *pkt,
+	const struct ipv6hdr *ip6)
 {
 	const __be32 *src = ip6->saddr.in6_u.u6_addr32;
 	__u8 *type;
 
-	if (pkt->tot_len <= sizeof(*ip6) || ip6->daddr.in6_u.u6_addr8[0] == 0xff || ip6->saddr.in6_u.u6_addr8[0] == 0xff ||
-	    !(src[0] | src[1] | src[2] | src[3]) || is_extension(ip6->nexthdr))
+	if (pkt->tot_len <= sizeof(*ip6) || ip6->daddr.in6_u.u6_addr8[0] == 0xff ||
+		ip6->saddr.in6_u.u6_addr8[0] == 0xff || !(src[0] | src[1] | src[2] | src[3]) ||
+		is_extension(ip6->nexthdr))
 		return false;
 	if (ip6->nexthdr != IPPROTO_ICMPV6)
 		return true;
@@ -47,9 +52,9 @@ static __always_inline bool may_be_refused(ctx_md *ctx, const struct talon_pkt *
 }
 
 /*
- * Turns the IPv6 packet of pkt->tot_len bytes behind the Ethernet header into an ICMPv6 error about itself, as long as RFC 4443 and @mtu allow. It
- * comes from where the packet was going: an address that its sender takes from us, whatever it lets us send from.
- * STEP_NEXT with the error in place, or done.
+ * Turns the IPv6 packet of pkt->tot_len bytes behind the Ethernet header into an ICMPv6 error about itself,
+ * as long as RFC 4443 and @mtu allow. It comes from where the packet was going: an address that its sender
+ * takes from us, whatever it lets us send from. STEP_NEXT with the error in place, or done.
  */
 __noinline int icmp6_error_build(ctx_md *ctx, struct talon_pkt *pkt, __u32 mtu)
 {
@@ -91,7 +96,10 @@ __noinline int icmp6_error_build(ctx_md *ctx, struct talon_pkt *pkt, __u32 mtu)
 	return STEP_NEXT;
 }
 
-/* Is what is to be sealed such an answer? It is never sent through the tunnel device, whose far end knows no IPv6. */
+/*
+ * Is what is to be sealed such an answer? It is never sent through the tunnel device, whose far
+ * end knows no IPv6.
+ */
 static __always_inline bool icmp6_is_answer(const struct talon_pkt *pkt)
 {
 	return pkt->quiet && pkt->proto == IPPROTO_ICMPV6;

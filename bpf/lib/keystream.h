@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The datapath's side of keystream made ahead (keystream_types.h): take the slot of a counter, use it, give it back; else work inline.
- * Atomics are the fully ordered ones; there is no lock that the other side could hold.
+ * The datapath's side of keystream made ahead (keystream_types.h): take the slot of a counter, use it,
+ * give it back; else work inline. Atomics are the fully ordered ones; there is no lock that the other
+ * side could hold.
  */
 #ifndef TALON_LIB_KEYSTREAM_H
 #define TALON_LIB_KEYSTREAM_H
@@ -11,7 +12,8 @@
 
 #define KEYSTREAM_READ(x) (*(volatile typeof(x) *)&(x))	/* written by another process meanwhile */
 
-static __always_inline struct talon_keystream_ring *keystream_ring(const struct talon_config *cfg, __u32 index, __u32 dir)
+static __always_inline struct talon_keystream_ring *keystream_ring(const struct talon_config *cfg,
+	__u32 index, __u32 dir)
 {
 	__u32 at = (index & cfg->session_mask) * TALON_KEYSTREAM_DIRS + dir;
 
@@ -25,11 +27,12 @@ static __always_inline void keystream_put(struct talon_keystream_slot *slot, __u
 }
 
 /*
- * The slot of @counter, BUSY for this program alone; NULL if there is none, or none with @len bytes of stream. The token is 32 bits of
- * either number, so what it stands for is looked at as well: a slot of 2^32 packets ago or of the other direction is put back.
+ * The slot of @counter, BUSY for this program alone; NULL if there is none, or none with @len bytes of
+ * stream. The token is 32 bits of either number, so what it stands for is looked at as well: a slot of 2^32
+ * packets ago or of the other direction is put back.
  */
-static __always_inline struct talon_keystream_slot *keystream_take(struct talon_keystream_ring *ring, __u32 index, __u32 dir,
-	__u64 counter, __u32 len)
+static __always_inline struct talon_keystream_slot *keystream_take(struct talon_keystream_ring *ring,
+	__u32 index, __u32 dir, __u64 counter, __u32 len)
 {
 	__u64 token = talon_keystream_token(index, counter), window;
 	struct talon_keystream_slot *slot;
@@ -50,7 +53,10 @@ static __always_inline struct talon_keystream_slot *keystream_take(struct talon_
 	return NULL;
 }
 
-/* Says to the helper that a ring wants to be looked at. Only the first one after it fell asleep pays for waking it (7 us). */
+/*
+ * Says to the helper that a ring wants to be looked at. Only the first one after it fell asleep pays for
+ * waking it (7 us).
+ */
 static __always_inline void keystream_ask(__u32 at)
 {
 	struct talon_keystream_state *state = bpf_map_lookup_elem(&keystream_state, ONLY);
@@ -65,15 +71,16 @@ static __always_inline void keystream_ask(__u32 at)
 
 static __always_inline __u32 keystream_class(__u32 len)
 {
-	return (len > TALON_KEYSTREAM_CLASS_LEN(0)) + (len > TALON_KEYSTREAM_CLASS_LEN(1)) + (len > TALON_KEYSTREAM_CLASS_LEN(2));
+	return (len > TALON_KEYSTREAM_CLASS_LEN(0)) + (len > TALON_KEYSTREAM_CLASS_LEN(1)) +
+		(len > TALON_KEYSTREAM_CLASS_LEN(2));
 }
 
 /*
- * After a packet was opened or sealed, which is the only news that counts: what a forger sends moves nothing. Plain stores: another CPU's
- * may win, and the next packet puts it right.
+ * After a packet was opened or sealed, which is the only news that counts: what a forger sends moves nothing.
+ * Plain stores: another CPU's may win, and the next packet puts it right.
  */
-static __always_inline void keystream_note(struct talon_keystream_ring *ring, const struct talon_pkt *pkt, __u32 dir, __u32 len,
-	bool was_ahead)
+static __always_inline void keystream_note(struct talon_keystream_ring *ring, const struct talon_pkt *pkt,
+	__u32 dir, __u32 len, bool was_ahead)
 {
 	struct talon_keystream_stats *stats = bpf_map_lookup_elem(&keystream_stats, &dir);
 	const struct talon_config *cfg = config_get();
@@ -105,7 +112,10 @@ static __always_inline void keystream_note(struct talon_keystream_ring *ring, co
 		keystream_ask((pkt->index & cfg->session_mask) * TALON_KEYSTREAM_DIRS + dir);
 }
 
-/* aead_open() of the message at pkt->wg_off, with keystream made ahead where it is there. A forged packet leaves the slot for the real one. */
+/*
+ * aead_open() of the message at pkt->wg_off, with keystream made ahead where it is there. A forged packet
+ * leaves the slot for the real one.
+ */
 __noinline int keystream_open(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
@@ -133,7 +143,10 @@ __noinline int keystream_open(ctx_md *ctx, struct talon_pkt *pkt)
 	return ret;
 }
 
-/* aead_seal() to @off with pkt->counter, which was drawn for this packet alone: no other one finds the slot's counter again. */
+/*
+ * aead_seal() to @off with pkt->counter, which was drawn for this packet alone: no other one finds the
+ * slot's counter again.
+ */
 __noinline int keystream_seal(ctx_md *ctx, struct talon_pkt *pkt, __u32 off)
 {
 	const struct talon_config *cfg = config_get();

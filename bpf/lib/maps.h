@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every map in one list. All are pinned by name under <base>/v<TALON_LAYOUT_VERSION>/maps, so that the programs of different objects
- * share them and a new controller adopts them. The sizes here are the smallest that load; the loader sets the real ones.
+ * Every map in one list. All are pinned by name under <base>/v<TALON_LAYOUT_VERSION>/maps, so that the
+ * programs of different objects share them and a new controller adopts them. The sizes here are the smallest
+ * that load; the loader sets the real ones.
  */
 #ifndef TALON_LIB_MAPS_H
 #define TALON_LIB_MAPS_H
@@ -20,7 +21,10 @@
 #include "talon/peer_types.h"
 #include "talon/session_types.h"
 
-/* Lookup by a key that lies in memory which 6.1 does not take as a key (the packet's state in a global function): copied to the stack. */
+/*
+ * Lookup by a key that lies in memory which 6.1 does not take as a key (the packet's state in a global
+ * function): copied to the stack.
+ */
 #define MAP_LOOKUP(map, key) ({ typeof(*(key)) key_ = *(key); bpf_map_lookup_elem(&map, &key_); })
 
 #define TALON_MAP(map, kind, entries, k, v, flags)	\
@@ -39,7 +43,8 @@ TALON_MAP(stats, BPF_MAP_TYPE_PERCPU_ARRAY, TALON_STATS_ENTRIES, __u32, __u64, 0
 TALON_MAP(handshake_stats, BPF_MAP_TYPE_ARRAY, HANDSHAKE_STATS_ENTRIES, __u32, __u64, 0);
 TALON_MAP(local_addrs, BPF_MAP_TYPE_HASH, 65536, struct talon_addr, __u8, BPF_F_NO_PREALLOC);
 TALON_MAP(links, BPF_MAP_TYPE_HASH, TALON_LINKS_MAX, __u32, struct talon_link, BPF_F_NO_PREALLOC);
-TALON_MAP(host4, BPF_MAP_TYPE_LPM_TRIE, TALON_HOST_ROUTES_MAX, struct talon_lpm4, struct talon_host_route, BPF_F_NO_PREALLOC);
+TALON_MAP(host4, BPF_MAP_TYPE_LPM_TRIE, TALON_HOST_ROUTES_MAX, struct talon_lpm4, struct talon_host_route,
+	BPF_F_NO_PREALLOC);
 TALON_MAP(local4, BPF_MAP_TYPE_LPM_TRIE, 1024, struct talon_lpm4, __u32, BPF_F_NO_PREALLOC);
 TALON_MAP(next_hops, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_next_hop, __u64, 0);
 
@@ -50,7 +55,8 @@ TALON_MAP(send_counters, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_send_counte
 TALON_MAP(keystream, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_keystream_slot, BPF_F_MMAPABLE);
 TALON_MAP(keystream_rings, BPF_MAP_TYPE_ARRAY, 128, __u32, struct talon_keystream_ring, BPF_F_MMAPABLE);
 TALON_MAP(keystream_state, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_keystream_state, BPF_F_MMAPABLE);
-TALON_MAP(keystream_stats, BPF_MAP_TYPE_PERCPU_ARRAY, TALON_KEYSTREAM_DIRS, __u32, struct talon_keystream_stats, 0);
+TALON_MAP(keystream_stats, BPF_MAP_TYPE_PERCPU_ARRAY, TALON_KEYSTREAM_DIRS, __u32,
+	struct talon_keystream_stats, 0);
 
 TALON_MAP(peer_info, BPF_MAP_TYPE_ARRAY, 16, __u32, struct talon_peer_info, 0);
 TALON_MAP(peer_tx, BPF_MAP_TYPE_ARRAY, 16, __u32, struct talon_peer_tx, 0);
@@ -66,9 +72,12 @@ TALON_MAP(nat_ports, BPF_MAP_TYPE_ARRAY, 3 * 65536, __u32, struct talon_nat_port
 TALON_MAP(port_block, BPF_MAP_TYPE_ARRAY, 2 * 65536 / 64, __u32, __u64, 0);
 TALON_MAP(nat_stats, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_nat_stats, 0);
 TALON_MAP(nat_peers, BPF_MAP_TYPE_ARRAY, 16, __u32, struct talon_nat_peer, 0);
-TALON_MAP(acl_src4, BPF_MAP_TYPE_LPM_TRIE, TALON_ACL_BANKS * TALON_ACL_PREFIXES, struct talon_acl_lpm, __u32, BPF_F_NO_PREALLOC);
-TALON_MAP(acl_dst4, BPF_MAP_TYPE_LPM_TRIE, TALON_ACL_BANKS * TALON_ACL_PREFIXES, struct talon_acl_lpm, __u32, BPF_F_NO_PREALLOC);
-TALON_MAP(acl_ports, BPF_MAP_TYPE_ARRAY, TALON_ACL_BANKS * TALON_ACL_CHUNKS, __u32, struct talon_acl_chunk, 0);
+TALON_MAP(acl_src4, BPF_MAP_TYPE_LPM_TRIE, TALON_ACL_BANKS * TALON_ACL_PREFIXES, struct talon_acl_lpm, __u32,
+	BPF_F_NO_PREALLOC);
+TALON_MAP(acl_dst4, BPF_MAP_TYPE_LPM_TRIE, TALON_ACL_BANKS * TALON_ACL_PREFIXES, struct talon_acl_lpm, __u32,
+	BPF_F_NO_PREALLOC);
+TALON_MAP(acl_ports, BPF_MAP_TYPE_ARRAY, TALON_ACL_BANKS * TALON_ACL_CHUNKS, __u32,
+	struct talon_acl_chunk, 0);
 TALON_MAP(acl_bits, BPF_MAP_TYPE_ARRAY, TALON_ACL_BANKS * TALON_ACL_CLASSES, __u32, struct talon_acl_bits, 0);
 TALON_MAP(acl_ct, BPF_MAP_TYPE_LRU_HASH, 1024, struct talon_flow_key, struct talon_acl_ct, 0);
 
@@ -77,7 +86,8 @@ TALON_MAP(frags_early, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_frag_key, struc
 TALON_MAP(rates, BPF_MAP_TYPE_ARRAY, TALON_RATE_ENTRIES, __u32, struct talon_rate, 0);
 
 struct {
-	__uint(type, BPF_MAP_TYPE_QUEUE);	/* ids of flow records given back, oldest first; empty at the start */
+	/* ids of flow records given back, oldest first; empty at the start */
+	__uint(type, BPF_MAP_TYPE_QUEUE);
 	__uint(max_entries, 1024);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(key_size, 0);
@@ -85,7 +95,8 @@ struct {
 } flow_free SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);	/* flows whose buckets were all full; key.pad[0] tells fwd (0) from rev (1) */
+	/* flows whose buckets were all full; key.pad[0] tells fwd (0) from rev (1) */
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);

@@ -4,11 +4,11 @@
  *
  * Every endpoint has its own candidates in the port range: four groups of eight ports, of which SipHash says
  * where they begin, how far they are apart and with which port of a group to start (RFC 6056 section 3.3.3:
- * unforeseeable, yet the same again for the same endpoint). A group is one or two cache lines of nat_ports. A port
- * belongs to one endpoint while any flow uses it, and a new flow of that endpoint finds it by walking its candidates:
- * endpoint-independent mapping (RFC 4787 REQ-1, RFC 5382 REQ-1) without a table by endpoint. Only when all candidates
- * belong to others are ports shared, by flows to different remotes. In a range of 32 ports or less all are
- * candidates.
+ * unforeseeable, yet the same again for the same endpoint). A group is one or two cache lines of nat_ports. A
+ * port belongs to one endpoint while any flow uses it, and a new flow of that endpoint finds it by walking
+ * its candidates: endpoint-independent mapping (RFC 4787 REQ-1, RFC 5382 REQ-1) without a table by endpoint.
+ * Only when all candidates belong to others are ports shared, by flows to different remotes. In a range of 32
+ * ports or less all are candidates.
  */
 #ifndef TALON_LIB_NAT_PORT_H
 #define TALON_LIB_NAT_PORT_H
@@ -33,8 +33,8 @@ enum nat_port_how {
 #define NAT_PICK_PORT(pick) ((__be16)__builtin_bswap16((pick) & 0xffff))
 
 /*
- * Primes above 65536 divide no number of groups, so that a stride of them visits all. Several, or neighbours would
- * crowd along one path.
+ * Primes above 65536 divide no number of groups, so that a stride of them visits all. Several, or neighbours
+ * would crowd along one path.
  */
 static const __u32 nat_port_strides[16] = {
 	67547, 131321, 211747, 374719, 434303, 440339, 497017, 655033, 664667, 686963, 702511,
@@ -61,7 +61,10 @@ static __always_inline flow_u64 *nat_port_word(__u32 index)
 	return (flow_u64 *)nat_port_record(index);
 }
 
-/* struct talon_nat_port as one word, little-endian: the endpoint in the low 48 bits, the number of flows above. */
+/*
+ * struct talon_nat_port as one word, little-endian: the endpoint in the low 48 bits, the number
+ * of flows above.
+ */
 #define NAT_WORD_FLOWS(word) ((__u32)((word) >> 48))
 #define NAT_WORD_OWNER(word) ((word) & 0xffffffffffffULL)
 #define NAT_WORD_ONE (1ULL << 48)
@@ -147,9 +150,9 @@ static long nat_walk_step(__u64 i, void *data)
 }
 
 /*
- * Chooses a port of @snat for the flow @key (forward) and changes nothing. Own port first, then a free one, then a
- * share. An endpoint has the same port on every external address: owners are not told apart by address.
- * Returns NAT_PICK(), or -EADDRINUSE.
+ * Chooses a port of @snat for the flow @key (forward) and changes nothing. Own port first, then a free one,
+ * then a share. An endpoint has the same port on every external address: owners are not told apart by
+ * address. Returns NAT_PICK(), or -EADDRINUSE.
  */
 FLOW_FUNC int nat_port_pick(const struct talon_config *cfg, const struct talon_flow_key *key, __be32 snat)
 {
@@ -185,8 +188,9 @@ FLOW_FUNC int nat_port_pick(const struct talon_config *cfg, const struct talon_f
 }
 
 /*
- * Counts the flow in at the port that was picked, if it can still be had so. Owner and count are one word: a port
- * whose last flow goes at this moment is either still ours or free, never half of each. Returns 0 or -EAGAIN.
+ * Counts the flow in at the port that was picked, if it can still be had so. Owner and count are one
+ * word: a port whose last flow goes at this moment is either still ours or free, never half of each.
+ * Returns 0 or -EAGAIN.
  */
 static __always_inline int nat_port_take(const struct talon_flow_key *key, __u32 pick)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is known of the packet in hand. It lives in a per-CPU map, because the stack has 512 bytes and every step needs it. */
+/*
+ * What is known of the packet in hand. It lives in a per-CPU map, because the stack has 512 bytes and
+ * every step needs it.
+ */
 #ifndef TALON_LIB_PACKET_H
 #define TALON_LIB_PACKET_H
 
@@ -33,12 +36,18 @@
 #define IP_MF		0x2000
 #define IP_OFFSET	0x1fff
 
-/* Fixed places. A frame always starts with an untagged Ethernet header; after decryption the inner packet lies right behind it. */
+/*
+ * Fixed places. A frame always starts with an untagged Ethernet header; after decryption the inner packet
+ * lies right behind it.
+ */
 #define L3_OFF		ETH_HLEN
 #define OUTER4_LEN	(sizeof(struct iphdr) + sizeof(struct udphdr) + WG_DATA_HEADER_LEN)	/* 44 */
 #define OUTER6_LEN	(sizeof(struct ipv6hdr) + sizeof(struct udphdr) + WG_DATA_HEADER_LEN)	/* 64 */
 
-/* Private Ethernet type on wt0: payload is a peer slot (u32, host order); the far end sends that peer a keepalive. */
+/*
+ * Private Ethernet type on wt0: payload is a peer slot (u32, host order); the far end sends that
+ * peer a keepalive.
+ */
 #define TALON_ETHERTYPE_KEEPALIVE	ETH_P_802_EX1
 #ifndef ETH_P_802_EX1
 #define ETH_P_802_EX1	0x88B5
@@ -50,7 +59,8 @@ enum talon_step {
 	STEP_NEXT,		/* go on with the next step of this path */
 	STEP_OPEN,		/* a WireGuard data message: session found, key set, open it */
 	STEP_TRANSLATE,		/* from the cluster to the mesh */
-	STEP_REFUSE6,		/* a peer's IPv6 packet lies behind the Ethernet header: say that there is no route */
+	/* a peer's IPv6 packet lies behind the Ethernet header: say that there is no route */
+	STEP_REFUSE6,
 	STEP_SEAL,		/* an inner packet for pkt->peer lies behind the Ethernet header */
 };
 
@@ -58,13 +68,15 @@ enum talon_action {
 	ACTION_PASS,
 	ACTION_DROP,
 	ACTION_SEND,		/* to pkt->ifindex, MACs are written */
-	ACTION_ONWARD,		/* to pkt->ifindex, which takes no redirected frames or wants its neighbour from the kernel */
+	/* to pkt->ifindex, which takes no redirected frames or wants its neighbour from the kernel */
+	ACTION_ONWARD,
 };
 
 enum talon_inner_kind {
 	INNER_FLOW,		/* TCP, UDP, ICMP query: pkt->key is its 5-tuple */
 	INNER_FRAGMENT,		/* not the first one: no ports */
-	INNER_ICMP_ERROR,	/* pkt->key is the 5-tuple that sent what it complains about, as seen from the other side */
+	/* pkt->key is the 5-tuple that sent what it complains about, as seen from the other side */
+	INNER_ICMP_ERROR,
 	INNER_OTHER,		/* no notion of ports */
 };
 
@@ -91,7 +103,8 @@ struct way {
 	__u32	peer;			/* WHOSE_PEER */
 	__be32	source;			/* WHOSE_DEVICE: what the host itself would send from */
 	__u32	end;			/* WHOSE_NOBODY: enum talon_end */
-	__u32	what;			/* and the ICMP error that says so, as ICMP_WHAT() makes it; 0: none */
+	/* and the ICMP error that says so, as ICMP_WHAT() makes it; 0: none */
+	__u32	what;
 	__u8	in_local;		/* WHOSE_US: by "Local", not as an address of this host's */
 	__u8	onward;			/* WHOSE_DEVICE: ACTION_ONWARD */
 	__u8	no_neigh;		/* WHOSE_DEVICE: the next hop's MAC is not known */
@@ -156,9 +169,10 @@ static __always_inline const struct talon_config *config_get(void)
 }
 
 /*
- * Is this CPU's memory ours alone until packet_leave()? Softirqs of one CPU do not preempt each other, so it is; but on PREEMPT_RT they
- * are tasks, and since 6.17 may be built without the lock that kept them apart (PREEMPT_RT_NEEDS_BH_LOCK). Two packets in one state would be
- * sealed with each other's keys and counters: the second one is dropped.
+ * Is this CPU's memory ours alone until packet_leave()? Softirqs of one CPU do not preempt each other, so it
+ * is; but on PREEMPT_RT they are tasks, and since 6.17 may be built without the lock that kept them apart
+ * (PREEMPT_RT_NEEDS_BH_LOCK). Two packets in one state would be sealed with each other's keys and counters:
+ * the second one is dropped.
  */
 static __always_inline bool packet_enter(struct talon_pkt *pkt, const struct talon_config *cfg)
 {
@@ -241,8 +255,8 @@ static __always_inline __u32 allowed_peer4(__be32 addr)
 }
 
 /*
- * One of rates @at, @ns_each apart, at most @burst at once. One word for the whole host: when what was given out so far will have been earned. Who
- * loses the race three times goes without.
+ * One of rates @at, @ns_each apart, at most @burst at once. One word for the whole host: when what was given
+ * out so far will have been earned. Who loses the race three times goes without.
  */
 static __always_inline bool rate_take_at(__u64 now_ns, __u32 at, __u64 ns_each, __u32 burst)
 {
@@ -310,9 +324,9 @@ static __always_inline void event_data_wipe(struct talon_pkt *pkt)
 }
 
 /*
- * Sends pkt->event with the @len bytes of packet from @off. The fields of pkt->event must be filled, type included.
- * Returns 0 when the rate or the ring is exhausted, else 1. A function of its own, where registers are free: 6.1's verifier loses what is known of
- * a length once it was on the stack.
+ * Sends pkt->event with the @len bytes of packet from @off. The fields of pkt->event must be filled, type
+ * included. Returns 0 when the rate or the ring is exhausted, else 1. A function of its own, where registers
+ * are free: 6.1's verifier loses what is known of a length once it was on the stack.
  */
 __noinline int event_send_packet(ctx_md *ctx, struct talon_pkt *pkt, __u32 off, __u32 len)
 {
@@ -320,7 +334,9 @@ __noinline int event_send_packet(ctx_md *ctx, struct talon_pkt *pkt, __u32 off, 
 
 	if (!pkt || !event_may_be_sent(pkt))
 		return 0;
-	/* So written that 6.1's verifier sees that len is not 0, which it does not learn from a comparison. */
+	/*
+	 * So written that 6.1's verifier sees that len is not 0, which it does not learn from a comparison.
+	 */
 	len--;
 	asm volatile("" : "+r"(len));
 	if (len >= TALON_EVENT_DATA_MAX)

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What kind of frame is this? WireGuard first, then STUN, then replies of our flows; all else is left alone. */
+/*
+ * What kind of frame is this? WireGuard first, then STUN, then replies of our flows; all else is left alone.
+ */
 #ifndef TALON_LIB_PARSE_H
 #define TALON_LIB_PARSE_H
 
 #include "lib/frame.h"
 
 /*
- * Fills kind, key, l4_off, tot_len, proto, tcp_flags, fragment facts from the IPv4 packet behind the Ethernet header.
- * Returns 0 or -1 when it is malformed. The key is the packet's own 5-tuple.
+ * Fills kind, key, l4_off, tot_len, proto, tcp_flags, fragment facts from the IPv4 packet behind the Ethernet
+ * header. Returns 0 or -1 when it is malformed. The key is the packet's own 5-tuple.
  */
 static __always_inline int parse_inner4(ctx_md *ctx, struct talon_pkt *pkt, struct iphdr *ip)
 {
@@ -83,8 +85,9 @@ static __always_inline int parse_inner4(ctx_md *ctx, struct talon_pkt *pkt, stru
 #define EMBEDDED_LEN (sizeof(struct iphdr) + 8)	/* what every ICMP error carries at least (RFC 792) */
 
 /*
- * For an ICMP error: replaces pkt->key by the 5-tuple of the embedded packet, turned round, so that it names the flow as seen from
- * the side that sent the error, and sets pkt->embedded_off. Returns 0 or -1; embedded later fragments have no ports.
+ * For an ICMP error: replaces pkt->key by the 5-tuple of the embedded packet, turned round, so that it names
+ * the flow as seen from the side that sent the error, and sets pkt->embedded_off. Returns 0 or -1; embedded
+ * later fragments have no ports.
  */
 static __always_inline int parse_embedded4(ctx_md *ctx, struct talon_pkt *pkt)
 {

@@ -2,16 +2,16 @@
 /*
  * Poly1305 (RFC 8439 section 2.5); plain arithmetic for BPF and the host.
  *
- * Limbs are 32 bits wide in 64-bit variables, so message words are added as they lie in the packet, without being
- * split. That works because the clamped r leaves room: its limbs are below 2^28, and those above the lowest are
- * multiples of 4, so that what overflows 2^128 comes back as a product with 5/4 of the limb (2^130 = 5 mod p), a
- * whole number.
+ * Limbs are 32 bits wide in 64-bit variables, so message words are added as they lie in the packet, without
+ * being split. That works because the clamped r leaves room: its limbs are below 2^28, and those above the
+ * lowest are multiples of 4, so that what overflows 2^128 comes back as a product with 5/4 of the limb (2^130
+ * = 5 mod p), a whole number.
  *
- * Four limbs hold 130 bits: the two bits above 2^128 stay in h[3], which makes do with 16 products a block; on x86 that
- * many cycles is what a block costs at least. No sum overflows 64 bits. Between blocks h[0] < 2.25 * 2^32, h[1] and h[2]
- * are below 2^32 and h[3] < 4 * 2^32; with a block added they are below 3.25, 2, 2 and 6 times 2^32. The largest sum of
- * products is then below (3.25 + 5/4 * (2 + 2 + 6)) * 2^60 = 15.75 * 2^60, and what is carried beyond d3 is below 2^32
- * and comes back to h[0] as less than 5/4 of that.
+ * Four limbs hold 130 bits: the two bits above 2^128 stay in h[3], which makes do with 16 products a block;
+ * on x86 that many cycles is what a block costs at least. No sum overflows 64 bits. Between blocks h[0] <
+ * 2.25 * 2^32, h[1] and h[2] are below 2^32 and h[3] < 4 * 2^32; with a block added they are below 3.25, 2, 2
+ * and 6 times 2^32. The largest sum of products is then below (3.25 + 5/4 * (2 + 2 + 6)) * 2^60 = 15.75 *
+ * 2^60, and what is carried beyond d3 is below 2^32 and comes back to h[0] as less than 5/4 of that.
  */
 #ifndef TALON_LIB_POLY1305_H
 #define TALON_LIB_POLY1305_H
@@ -27,12 +27,13 @@ struct poly1305 {
 	__u64	pad[2];		/* added at the end */
 };
 
-typedef __u32 __attribute__((may_alias)) poly1305_word;	/* packets are read and written in words of several widths */
+/* packets are read and written in words of several widths */
+typedef __u32 __attribute__((may_alias)) poly1305_word;
 
 /*
  * Messages and keys are read as words, the way they lie in memory on a little-endian host.
- * @key: r and s of RFC 8439 section 2.5, not clamped yet. It may come from anywhere: block 0 of the keystream, made
- * now or ahead.
+ * @key: r and s of RFC 8439 section 2.5, not clamped yet. It may come from anywhere: block 0 of the
+ * keystream, made now or ahead.
  */
 static __always_inline void poly1305_init(struct poly1305 *p, const __u64 key[4])
 {
@@ -50,7 +51,8 @@ static __always_inline void poly1305_init(struct poly1305 *p, const __u64 key[4]
 }
 
 /* @h: (h + block) * r, partly carried. */
-static __always_inline void poly1305_step(__u64 h[4], const struct poly1305 *p, const poly1305_word *m, __u64 high)
+static __always_inline void poly1305_step(__u64 h[4], const struct poly1305 *p, const poly1305_word *m,
+	__u64 high)
 {
 	__u64 h0 = h[0] + m[0], h1 = h[1] + m[1], h2 = h[2] + m[2], h3 = h[3] + m[3] + (high << 32);
 	__u64 r0 = p->r[0], r1 = p->r[1], r2 = p->r[2], r3 = p->r[3];
@@ -69,15 +71,17 @@ static __always_inline void poly1305_step(__u64 h[4], const struct poly1305 *p, 
 	h[3] = (__u32)d3 + ((over & 3) << 32);
 }
 
-/* Take in 16 bytes. @high: 1 for a full block; 0 for a last shorter one, which carries its own 1 bit in @m. */
+/*
+ * Take in 16 bytes. @high: 1 for a full block; 0 for a last shorter one, which carries its own 1 bit in @m.
+ */
 static __always_inline void poly1305_block(struct poly1305 *p, const void *m, __u64 high)
 {
 	poly1305_step(p->h, p, m, high);
 }
 
 /*
- * Take in 64 bytes. The accumulator stays in registers; the barriers keep the compiler from loading all of the message
- * first, which would not fit on a BPF stack.
+ * Take in 64 bytes. The accumulator stays in registers; the barriers keep the compiler from loading all of
+ * the message first, which would not fit on a BPF stack.
  */
 #define POLY1305_KEEP(h) asm volatile("" : "+r"(h[0]), "+r"(h[1]), "+r"(h[2]), "+r"(h[3]) : : "memory")
 
@@ -99,7 +103,10 @@ static __always_inline void poly1305_blocks4(struct poly1305 *p, const void *mes
 	p->h[3] = h[3];
 }
 
-/* The tag, as two words to be written little-endian. Nothing branches on a secret: BPF has no conditional move. */
+/*
+ * The tag, as two words to be written little-endian. Nothing branches on a secret: BPF has no
+ * conditional move.
+ */
 static __always_inline void poly1305_finish(const struct poly1305 *p, __u64 ret_tag[2])
 {
 	__u64 h0 = p->h[0], h1, h2, h3, h4, g0, g1, g2, g3, g4, mask;
@@ -114,8 +121,8 @@ static __always_inline void poly1305_finish(const struct poly1305 *p, __u64 ret_
 	h3 = (__u32)h3;
 
 	/*
-	 * h < 2^130 + 2^34 here, less than 2p, so p is taken away at most once: when h + 5 reaches 2^130. What is
-	 * above bit 128 is dropped, in either case, by the sum modulo 2^128 below.
+	 * h < 2^130 + 2^34 here, less than 2p, so p is taken away at most once: when h + 5 reaches 2^130.
+	 * What is above bit 128 is dropped, in either case, by the sum modulo 2^128 below.
 	 */
 	g0 = h0 + 5;
 	g1 = h1 + (g0 >> 32);

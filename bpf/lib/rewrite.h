@@ -8,9 +8,10 @@
 enum rewrite_side { REWRITE_SOURCE, REWRITE_DESTINATION };
 
 /*
- * RFC 6864 section 5.3: clients that share one address must not share IP ids in flight. Each client's ids are turned by a mask of
- * its own; the same mask turns an embedded id back. Atomic datagrams (DF, no fragment) need and get none. Who has a client learns its mask, and
- * nothing by it of another's: any two are independent, and no other secret is in them.
+ * RFC 6864 section 5.3: clients that share one address must not share IP ids in flight. Each client's ids are
+ * turned by a mask of its own; the same mask turns an embedded id back. Atomic datagrams (DF, no fragment)
+ * need and get none. Who has a client learns its mask, and nothing by it of another's: any two are
+ * independent, and no other secret is in them.
  */
 static __always_inline __u16 rewrite_id_mask(const struct talon_config *cfg, __be32 client)
 {
@@ -36,10 +37,12 @@ static __always_inline void rewrite_ttl(struct iphdr *ip)
 }
 
 /*
- * Address and port of one side of a TCP, UDP or ICMP query packet (the id, for ICMP); of a later fragment just the address.
- * By direct writes: the checksums must be finished ones, as they are in decrypted packets and in frames that XDP sees.
+ * Address and port of one side of a TCP, UDP or ICMP query packet (the id, for ICMP); of a later fragment
+ * just the address. By direct writes: the checksums must be finished ones, as they are in decrypted packets
+ * and in frames that XDP sees.
  */
-static __always_inline int rewrite_side(ctx_md *ctx, struct talon_pkt *pkt, enum rewrite_side side, __be32 addr, __be16 port)
+static __always_inline int rewrite_side(ctx_md *ctx, struct talon_pkt *pkt, enum rewrite_side side,
+	__be32 addr, __be16 port)
 {
 	struct iphdr *ip = frame_ip(ctx);
 	__be32 old;
@@ -75,7 +78,8 @@ static __always_inline int rewrite_side(ctx_md *ctx, struct talon_pkt *pkt, enum
 		if (!udp)
 			return -1;
 		field = side == REWRITE_SOURCE ? &udp->source : &udp->dest;
-		udp->check = csum_udp(udp->check, csum_replace2(csum_replace4(udp->check, old, addr), *field, port));
+		udp->check = csum_udp(udp->check, csum_replace2(csum_replace4(udp->check, old, addr),
+			*field, port));
 		*field = port;
 		return 0;
 	}
@@ -94,10 +98,11 @@ static __always_inline int rewrite_side(ctx_md *ctx, struct talon_pkt *pkt, enum
 
 #ifdef TALON_TC
 /*
- * The same for destination of frames as tc sees them: joined by GRO, checksum perhaps unfinished; only the kernel's helpers
- * know which.
+ * The same for destination of frames as tc sees them: joined by GRO, checksum perhaps unfinished; only the
+ * kernel's helpers know which.
  */
-static __always_inline int rewrite_destination_skb(ctx_md *ctx, struct talon_pkt *pkt, __be32 addr, __be16 port)
+static __always_inline int rewrite_destination_skb(ctx_md *ctx, struct talon_pkt *pkt, __be32 addr,
+	__be16 port)
 {
 	__u32 l4 = pkt->l4_off;
 	struct iphdr *ip = frame_ip(ctx);
@@ -113,18 +118,22 @@ static __always_inline int rewrite_destination_skb(ctx_md *ctx, struct talon_pkt
 		return 0;
 	switch (pkt->proto) {
 	case IPPROTO_TCP:
-		if (bpf_l4_csum_replace(ctx, l4 + offsetof(struct tcphdr, check), old, addr, BPF_F_PSEUDO_HDR | 4) ||
-		    bpf_l4_csum_replace(ctx, l4 + offsetof(struct tcphdr, check), pkt->key.dport, port, 2))
+		if (bpf_l4_csum_replace(ctx, l4 + offsetof(struct tcphdr, check), old, addr,
+			BPF_F_PSEUDO_HDR | 4) || bpf_l4_csum_replace(ctx, l4 + offsetof(struct tcphdr, check),
+			pkt->key.dport, port, 2))
 			return -1;
 		return bpf_skb_store_bytes(ctx, l4 + offsetof(struct tcphdr, dest), &port, 2, 0);
 	case IPPROTO_UDP:
 		udp0 = BPF_F_MARK_MANGLED_0;
-		if (bpf_l4_csum_replace(ctx, l4 + offsetof(struct udphdr, check), old, addr, udp0 | BPF_F_PSEUDO_HDR | 4) ||
-		    bpf_l4_csum_replace(ctx, l4 + offsetof(struct udphdr, check), pkt->key.dport, port, udp0 | 2))
+		if (bpf_l4_csum_replace(ctx, l4 + offsetof(struct udphdr, check), old, addr,
+			udp0 | BPF_F_PSEUDO_HDR | 4) ||
+			bpf_l4_csum_replace(ctx, l4 + offsetof(struct udphdr, check), pkt->key.dport, port,
+			udp0 | 2))
 			return -1;
 		return bpf_skb_store_bytes(ctx, l4 + offsetof(struct udphdr, dest), &port, 2, 0);
 	case IPPROTO_ICMP:
-		if (bpf_l4_csum_replace(ctx, l4 + offsetof(struct icmphdr, checksum), pkt->key.dport, port, 2))
+		if (bpf_l4_csum_replace(ctx, l4 + offsetof(struct icmphdr, checksum), pkt->key.dport,
+			port, 2))
 			return -1;
 		return bpf_skb_store_bytes(ctx, l4 + offsetof(struct icmphdr, un.echo.id), &port, 2, 0);
 	}
@@ -133,12 +142,13 @@ static __always_inline int rewrite_destination_skb(ctx_md *ctx, struct talon_pkt
 #endif
 
 /*
- * An ICMP error about a translated flow (RFC 5508 REQ-3 to 5): outer address, embedded address, embedded port or id, and the checksums
- * on the way: embedded IP header, embedded L4 as far as it is there, ICMP.
- * @outer: the side of the outer header to change to @addr. The embedded header is changed on the other side, to @addr and @port.
+ * An ICMP error about a translated flow (RFC 5508 REQ-3 to 5): outer address, embedded address, embedded port
+ * or id, and the checksums on the way: embedded IP header, embedded L4 as far as it is there, ICMP.
+ * @outer: the side of the outer header to change to @addr. The embedded header is changed on the other side,
+ * to @addr and @port.
  */
-static __always_inline int rewrite_icmp_error(ctx_md *ctx, struct talon_pkt *pkt, enum rewrite_side outer, __be32 addr,
-					      __be16 port, __u16 id_mask)
+static __always_inline int rewrite_icmp_error(ctx_md *ctx, struct talon_pkt *pkt, enum rewrite_side outer,
+	__be32 addr, __be16 port, __u16 id_mask)
 {
 	struct icmphdr *icmp = frame_at(ctx, pkt->l4_off, sizeof(*icmp) + sizeof(struct iphdr));
 	__be16 *ports = frame_at(ctx, pkt->embedded_off, 8), *field, *l4_check = NULL;
@@ -151,7 +161,10 @@ static __always_inline int rewrite_icmp_error(ctx_md *ctx, struct talon_pkt *pkt
 	in = (struct iphdr *)(icmp + 1);
 	sum = icmp->checksum;
 
-	/* Address and header checksum of the embedded packet change by opposite sums: the ICMP checksum does not see them. */
+	/*
+	 * Address and header checksum of the embedded packet change by opposite sums: the ICMP checksum
+	 * does not see them.
+	 */
 	in_addr = outer == REWRITE_SOURCE ? &in->daddr : &in->saddr;
 	old = *in_addr;
 	in->check = csum_replace4(in->check, old, addr);
@@ -163,7 +176,8 @@ static __always_inline int rewrite_icmp_error(ctx_md *ctx, struct talon_pkt *pkt
 	switch (in->protocol) {
 	case IPPROTO_TCP:	/* eight bytes end before it, most routers send more (RFC 1812 section 4.3.2.3) */
 		if (L3_OFF + pkt->tot_len >= pkt->embedded_off + sizeof(struct tcphdr))
-			l4_check = frame_at(ctx, pkt->embedded_off + offsetof(struct tcphdr, check), sizeof(__be16));
+			l4_check = frame_at(ctx, pkt->embedded_off + offsetof(struct tcphdr, check),
+				sizeof(__be16));
 		break;
 	case IPPROTO_UDP:
 		if (ports[3])
@@ -209,7 +223,9 @@ struct mss_search {
 	__u32	found;
 };
 
-/* One TCP option: on to the next, or stop. A callback, so that it is verified once and not once per option. */
+/*
+ * One TCP option: on to the next, or stop. A callback, so that it is verified once and not once per option.
+ */
 static long mss_step(__u64 i, struct mss_search *s)
 {
 	__u8 *opt = frame_at(s->ctx, s->off, 4);
@@ -230,7 +246,10 @@ static long mss_step(__u64 i, struct mss_search *s)
 	return 0;
 }
 
-/* Lowers the MSS option of a SYN to @mss (host order). A SYN without one means 536 (RFC 9293 section 3.7.1), which always fits. */
+/*
+ * Lowers the MSS option of a SYN to @mss (host order). A SYN without one means 536 (RFC 9293 section 3.7.1),
+ * which always fits.
+ */
 __noinline int rewrite_mss(ctx_md *ctx, struct talon_pkt *pkt, __u32 mss)
 {
 	struct mss_search s = { .ctx = ctx };

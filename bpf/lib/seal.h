@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* An inner packet for pkt->peer lies behind the Ethernet header: session, endpoint, counter, outer headers. */
+/*
+ * An inner packet for pkt->peer lies behind the Ethernet header: session, endpoint, counter, outer headers.
+ */
 #ifndef TALON_LIB_SEAL_H
 #define TALON_LIB_SEAL_H
 
@@ -63,8 +65,8 @@ static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generatio
 		return;
 	bpf_spin_lock(&e->lock);
 	/* Only if it did not move meanwhile: the way belongs to the old place. */
-	if (e->remote.word[0] == pkt->endpoint.remote.word[0] && e->remote.word[3] == pkt->endpoint.remote.word[3] &&
-	    !(e->flags & TALON_ENDPOINT_RELAY)) {
+	if (e->remote.word[0] == pkt->endpoint.remote.word[0] &&
+		e->remote.word[3] == pkt->endpoint.remote.word[3] && !(e->flags & TALON_ENDPOINT_RELAY)) {
 		e->ifindex = pkt->endpoint.ifindex;
 		e->mtu = pkt->endpoint.mtu;
 		if (moved)
@@ -74,7 +76,8 @@ static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generatio
 		*(__u32 *)e->smac = *(__u32 *)pkt->endpoint.smac;
 		*(__u16 *)(e->smac + 4) = *(__u16 *)(pkt->endpoint.smac + 4);
 		e->generation = generation;
-		e->flags = (e->flags & ~TALON_ENDPOINT_ONWARD) | TALON_ENDPOINT_L2 | (pkt->endpoint.flags & TALON_ENDPOINT_ONWARD);
+		e->flags = (e->flags & ~TALON_ENDPOINT_ONWARD) | TALON_ENDPOINT_L2 |
+			(pkt->endpoint.flags & TALON_ENDPOINT_ONWARD);
 	}
 	bpf_spin_unlock(&e->lock);
 }
@@ -93,7 +96,10 @@ static __always_inline bool seal_is_loop(const struct talon_config *cfg, __u32 i
 	return ifindex == cfg->tunnel_ifindex || ifindex == cfg->tunnel_peer_ifindex;
 }
 
-/* How frames leave by the endpoint's device from XDP: what is kept is for the programs of both hooks, whichever asked. */
+/*
+ * How frames leave by the endpoint's device from XDP: what is kept is for the programs of both hooks,
+ * whichever asked.
+ */
 static __always_inline void seal_note_device(struct endpoint_copy *e)
 {
 	e->flags &= ~TALON_ENDPOINT_ONWARD;
@@ -102,8 +108,8 @@ static __always_inline void seal_note_device(struct endpoint_copy *e)
 }
 
 /*
- * Way to the endpoint: the kept one, else the kernel's, else back to where its last packet came from. In pkt->endpoint.
- * 0, or a reason to drop.
+ * Way to the endpoint: the kept one, else the kernel's, else back to where its last packet came from. In
+ * pkt->endpoint. 0, or a reason to drop.
  */
 __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -120,7 +126,8 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 		return TALON_INTERNAL;
 	if (!e->family || !e->remote_port)
 		return TALON_NO_ENDPOINT;
-	if (e->flags & TALON_ENDPOINT_RELAY) {	/* our own link: no next hop to ask for, nothing that could get old */
+	/* our own link: no next hop to ask for, nothing that could get old */
+	if (e->flags & TALON_ENDPOINT_RELAY) {
 		e->ifindex = cfg->relay_ifindex;
 		e->local.word[0] = bpf_htonl(TALON_RELAY_OWN_ADDR);
 		e->local_port = cfg->listen_port;
@@ -128,7 +135,8 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 	}
 	if (e->family == AF_INET && !e->local.word[0])
 		e->local.word[0] = cfg->node_addr;
-	if (e->family == AF_INET6 && !(e->local.word[0] | e->local.word[1] | e->local.word[2] | e->local.word[3]))
+	if (e->family == AF_INET6 &&
+		!(e->local.word[0] | e->local.word[1] | e->local.word[2] | e->local.word[3]))
 		return TALON_NO_ENDPOINT;	/* the kernel chooses no source for us: whoever set the endpoint has to */
 	if (!e->local_port)
 		e->local_port = cfg->listen_port;
@@ -193,9 +201,9 @@ static __always_inline int seal_too_big(ctx_md *ctx, struct talon_pkt *pkt)
 }
 
 /*
- * Before the AEAD: session, endpoint and the counter that only this packet gets. Moves the frame's start so that ciphertext is written
- * AEAD_SEAL_SHIFT bytes ahead of where plaintext is read: frames need not grow at the end (facts: tailroom varies per packet).
- * pkt->tot_len is the inner length, 0 for a keepalive.
+ * Before the AEAD: session, endpoint and the counter that only this packet gets. Moves the frame's start so
+ * that ciphertext is written AEAD_SEAL_SHIFT bytes ahead of where plaintext is read: frames need not grow at
+ * the end (facts: tailroom varies per packet). pkt->tot_len is the inner length, 0 for a keepalive.
  */
 __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -254,7 +262,10 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 	return STEP_NEXT;
 }
 
-/* Adds @size bytes (a constant, a multiple of 4, at most 512 for 6.1) at *@off to the sum, if *@left has them. */
+/*
+ * Adds @size bytes (a constant, a multiple of 4, at most 512 for 6.1) at *@off to the sum, if
+ * *@left has them.
+ */
 static __always_inline int sum_chunk(ctx_md *ctx, __u32 *off, __u32 *left, __u32 size, __u64 *sum)
 {
 	__be32 *p;
@@ -277,9 +288,9 @@ static __always_inline int sum_chunk(ctx_md *ctx, __u32 *off, __u32 *left, __u32
 }
 
 /*
- * UDP checksum of the outer packet, or that of an ICMPv6 message (@proto). Over IPv6 it is not optional (RFC 8200 section 8.1); over IPv4 it
- * pays: receivers join datagrams (UDP GRO) only where there is one, and a userspace WireGuard lives on that. Its own function: verified once,
- * with a stack of its own.
+ * UDP checksum of the outer packet, or that of an ICMPv6 message (@proto). Over IPv6 it is not optional (RFC
+ * 8200 section 8.1); over IPv4 it pays: receivers join datagrams (UDP GRO) only where there is one, and a
+ * userspace WireGuard lives on that. Its own function: verified once, with a stack of its own.
  */
 __noinline int seal_checksum(ctx_md *ctx, __u32 udp_off, __u32 udp_len, __u32 addrs_len, __u32 proto)
 {
@@ -298,11 +309,15 @@ __noinline int seal_checksum(ctx_md *ctx, __u32 udp_off, __u32 udp_len, __u32 ad
 		return -1;
 	off = udp_off;
 	left = udp_len;
-	/* These reach the longest that the AEAD seals; each further step doubles what the verifier has to walk. */
+	/*
+	 * These reach the longest that the AEAD seals; each further step doubles what the
+	 * verifier has to walk.
+	 */
 	if (sum_chunk(ctx, &off, &left, 512, &sum) || sum_chunk(ctx, &off, &left, 512, &sum) ||
-	    sum_chunk(ctx, &off, &left, 512, &sum) || sum_chunk(ctx, &off, &left, 256, &sum) || sum_chunk(ctx, &off, &left, 128, &sum) ||
-	    sum_chunk(ctx, &off, &left, 64, &sum) || sum_chunk(ctx, &off, &left, 32, &sum) ||
-	    sum_chunk(ctx, &off, &left, 16, &sum) || sum_chunk(ctx, &off, &left, 8, &sum))
+	    sum_chunk(ctx, &off, &left, 512, &sum) || sum_chunk(ctx, &off, &left, 256, &sum) ||
+	    sum_chunk(ctx, &off, &left, 128, &sum) || sum_chunk(ctx, &off, &left, 64, &sum) ||
+	    sum_chunk(ctx, &off, &left, 32, &sum) || sum_chunk(ctx, &off, &left, 16, &sum) ||
+	    sum_chunk(ctx, &off, &left, 8, &sum))
 		return -1;
 	if (left) {	/* a full packet's ciphertext is not padded beyond the tunnel's MTU */
 		left--;
@@ -421,7 +436,8 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	wg->receiver_index = pkt->wg_off;
 	wg->counter = pkt->counter;
 	/* Nobody looks at it on our own link. */
-	if (!(e->flags & TALON_ENDPOINT_RELAY) && seal_checksum(ctx, wg_off - sizeof(*udp), udp_len, six ? 32 : 8, IPPROTO_UDP))
+	if (!(e->flags & TALON_ENDPOINT_RELAY) && seal_checksum(ctx, wg_off - sizeof(*udp), udp_len,
+		six ? 32 : 8, IPPROTO_UDP))
 		return drop(pkt, TALON_INTERNAL);
 
 	ps = MAP_LOOKUP(peer_stats, &pkt->peer);

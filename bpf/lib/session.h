@@ -7,7 +7,10 @@
 #include "lib/frame.h"
 #include "talon/replay.h"
 
-/* The live session with receiver index @index, or NULL. Held pointers stay this session's until the program ends (session_types.h). */
+/*
+ * The live session with receiver index @index, or NULL. Held pointers stay this session's until the program
+ * ends (session_types.h).
+ */
 static __always_inline struct talon_session *session_find(const struct talon_config *cfg, __u32 index)
 {
 	__u32 slot = index & cfg->session_mask;
@@ -17,8 +20,9 @@ static __always_inline struct talon_session *session_find(const struct talon_con
 }
 
 /*
- * After the key was copied: does @s still have the index it was found by? A slot's keys are overwritten seconds after its index was
- * cleared, which no program takes, but a virtual CPU may be stopped for longer than that; and a key of zeros is everybody's.
+ * After the key was copied: does @s still have the index it was found by? A slot's keys are overwritten
+ * seconds after its index was cleared, which no program takes, but a virtual CPU may be stopped for longer
+ * than that; and a key of zeros is everybody's.
  */
 static __always_inline bool session_is_still(const struct talon_session *s, __u32 index)
 {
@@ -73,19 +77,23 @@ __noinline int session_prepare_open(ctx_md *ctx, struct talon_pkt *pkt)
 /* Did the packet come from exactly where the endpoint is? */
 static __always_inline bool session_is_from(const struct talon_endpoint *e, const struct talon_pkt *pkt)
 {
-	return e->family == pkt->outer_family && e->remote_port == pkt->outer_sport && addr_equal(&e->remote, &pkt->outer_src);
+	return e->family == pkt->outer_family && e->remote_port == pkt->outer_sport &&
+		addr_equal(&e->remote, &pkt->outer_src);
 }
 
 /* @ifindex 0: it was handed in by the controller, and nothing is known that could differ. */
-static __always_inline bool session_way_in_is(const struct talon_endpoint *e, const struct ethhdr *eth, __u32 ifindex)
+static __always_inline bool session_way_in_is(const struct talon_endpoint *e, const struct ethhdr *eth,
+	__u32 ifindex)
 {
-	return !ifindex || (e->in_ifindex == ifindex && mac_equal(e->in_smac, eth->h_source) && mac_equal(e->in_dmac, eth->h_dest));
+	return !ifindex || (e->in_ifindex == ifindex && mac_equal(e->in_smac, eth->h_source) &&
+		mac_equal(e->in_dmac, eth->h_dest));
 }
 
 /*
- * The endpoint follows the last authentic packet (whitepaper section 6.4), unless the controller has pinned it: then just the way in is learnt,
- * from packets of that very endpoint. Flags and place are looked at again under the lock, as the controller may be changing them.
- * @ifindex 0: it came by the controller's socket (outer fragments, devices without our program), which says from where, but not how.
+ * The endpoint follows the last authentic packet (whitepaper section 6.4), unless the controller has pinned
+ * it: then just the way in is learnt, from packets of that very endpoint. Flags and place are looked at again
+ * under the lock, as the controller may be changing them. @ifindex 0: it came by the controller's socket
+ * (outer fragments, devices without our program), which says from where, but not how.
  */
 static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *eth, __u32 ifindex)
 {
@@ -95,15 +103,17 @@ static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *e
 	if (!e)
 		return;
 	/* Unlocked look: a torn read costs one needless locked update. */
-	if (session_way_in_is(e, eth, ifindex) && session_is_from(e, pkt) && ((e->flags & TALON_ENDPOINT_PINNED) ||
-	    (e->local_port == pkt->outer_dport && addr_equal(&e->local, &pkt->outer_dst))))
+	if (session_way_in_is(e, eth, ifindex) && session_is_from(e, pkt) &&
+		((e->flags & TALON_ENDPOINT_PINNED) ||
+		(e->local_port == pkt->outer_dport && addr_equal(&e->local, &pkt->outer_dst))))
 		return;
 	if ((e->flags & TALON_ENDPOINT_PINNED) && !session_is_from(e, pkt))
 		return;
 	bpf_spin_lock(&e->lock);
 	pinned = e->flags & TALON_ENDPOINT_PINNED;
 	moved = !session_is_from(e, pkt);
-	learn = pinned ? !moved && ifindex : moved || ifindex;	/* a way in that is known goes on to be the way to that place */
+	/* a way in that is known goes on to be the way to that place */
+	learn = pinned ? !moved && ifindex : moved || ifindex;
 	if (!pinned) {
 		if (!session_is_from(e, pkt))
 			e->mtu = 0;	/* of the way to where it was */
@@ -133,7 +143,10 @@ unlock:
 	bpf_spin_unlock(&e->lock);
 	if (pinned)
 		return;
-	/* A peer that jumps about must not fill the ring; who misses the event still finds the endpoint in the map. */
+	/*
+	 * A peer that jumps about must not fill the ring; who misses the event still finds the
+	 * endpoint in the map.
+	 */
 	if (!rate_take(pkt->now_ns, TALON_RATE_ROAMED))
 		return;
 	event_clear(pkt, TALON_EVENT_ROAMED);
@@ -164,7 +177,8 @@ static __always_inline bool session_sum_is_right(__u64 sum)
 }
 
 #define INNER_OPTIONS_MAX	40
-#define INNER_OPTION_LSRR	131	/* RFC 791 section 3.1, RFC 7126 sections 4.3 and 4.4: to be dropped */
+/* RFC 791 section 3.1, RFC 7126 sections 4.3 and 4.4: to be dropped */
+#define INNER_OPTION_LSRR	131
 #define INNER_OPTION_SSRR	137
 
 struct option_walk {
@@ -231,16 +245,20 @@ __noinline int session_check_options(ctx_md *ctx, struct talon_pkt *pkt)
 	return walk.reason == TALON_END_COUNT ? STEP_NEXT : drop(pkt, walk.reason);
 }
 
-/* By the relay's own addresses; what else comes by that link is what the controller's socket got, with the addresses it had. */
-static __always_inline bool session_is_relayed(ctx_md *ctx, const struct talon_pkt *pkt, const struct talon_config *cfg)
+/*
+ * By the relay's own addresses; what else comes by that link is what the controller's socket got, with the
+ * addresses it had.
+ */
+static __always_inline bool session_is_relayed(ctx_md *ctx, const struct talon_pkt *pkt,
+	const struct talon_config *cfg)
 {
 	return frame_ifindex(ctx) == cfg->relay_ifindex && pkt->outer_family == AF_INET &&
 	       pkt->outer_dst.word[0] == bpf_htonl(TALON_RELAY_OWN_ADDR);
 }
 
 /*
- * After the tag was verified: the first changes to any state. Leaves the inner packet behind the Ethernet header.
- * STEP_NEXT, STEP_REFUSE6, or done (replay, keepalive, malformed).
+ * After the tag was verified: the first changes to any state. Leaves the inner packet behind the Ethernet
+ * header. STEP_NEXT, STEP_REFUSE6, or done (replay, keepalive, malformed).
  */
 __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -268,7 +286,10 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!fresh)
 		return drop(pkt, TALON_REPLAYED);
 
-	/* Key confirmation (whitepaper 5.4.3 end): a responder may send on a session once the initiator has used it. */
+	/*
+	 * Key confirmation (whitepaper 5.4.3 end): a responder may send on a session once the
+	 * initiator has used it.
+	 */
 	if (replay_state->state == TALON_SESSION_NEXT &&
 	    __sync_val_compare_and_swap(&replay_state->state, TALON_SESSION_NEXT, TALON_SESSION_CURRENT) ==
 		    TALON_SESSION_NEXT) {
@@ -292,7 +313,8 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!eth)
 		return drop(pkt, TALON_INTERNAL);
 	if (session_is_relayed(ctx, pkt, cfg)) {
-		ps->rx_relay_ns = pkt->now_ns;	/* nobody roams to the relay: the controller sends there or not */
+		/* nobody roams to the relay: the controller sends there or not */
+		ps->rx_relay_ns = pkt->now_ns;
 	} else {
 		ps->rx_direct_ns = pkt->now_ns;
 		session_roam(pkt, eth, frame_ifindex(ctx) == cfg->relay_ifindex ? 0 : frame_ifindex(ctx));
@@ -331,10 +353,10 @@ pop:
 	if (frame_pop(ctx, inner_off - L3_OFF, pkt->outer_family == AF_INET6))
 		return drop(pkt, TALON_NO_ROOM);
 	/*
-	 * Generic XDP sets skb->tail 14 bytes too far after a shrink, and whoever appends to that skb (TCP's receive queue) leaves a hole of as many.
-	 * There the padding and tag stay where they are: IP ends where tot_len says.
-	 * In tc the cut does one thing more: a sum that the NIC made of the sealed bytes (CHECKSUM_COMPLETE) is dropped by bpf_skb_change_tail(), and there
-	 * is always a tag to cut off.
+	 * Generic XDP sets skb->tail 14 bytes too far after a shrink, and whoever appends to that skb (TCP's
+	 * receive queue) leaves a hole of as many. There the padding and tag stay where they are: IP ends
+	 * where tot_len says. In tc the cut does one thing more: a sum that the NIC made of the sealed bytes
+	 * (CHECKSUM_COMPLETE) is dropped by bpf_skb_change_tail(), and there is always a tag to cut off.
 	 */
 	if (!(cfg->flags & TALON_F_KEEP_TAIL) && frame_trim(ctx, L3_OFF + pkt->tot_len))
 		return drop(pkt, TALON_NO_ROOM);

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From the cluster to the mesh: which of our flows is this a reply to, and back to the client's address and port. */
+/*
+ * From the cluster to the mesh: which of our flows is this a reply to, and back to the client's
+ * address and port.
+ */
 #ifndef TALON_LIB_TRANSLATE_H
 #define TALON_LIB_TRANSLATE_H
 
 #include "lib/forward.h"
 
 /*
- * A later fragment that came first, or one that nobody waits for: anybody can send those. What is remembered of them has a map of its own, and
- * copies have a rate and a ring, so that they push out nothing of ours.
+ * A later fragment that came first, or one that nobody waits for: anybody can send those. What is remembered
+ * of them has a map of its own, and copies have a rate and a ring, so that they push out nothing of ours.
  */
-static __always_inline int translate_early_fragment(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_frag_key *key)
+static __always_inline int translate_early_fragment(ctx_md *ctx, struct talon_pkt *pkt,
+	const struct talon_frag_key *key)
 {
 	struct talon_frag *early = bpf_map_lookup_elem(&frags_early, key);
 	const struct talon_frag held = { .expires_s = pkt->now_s + TALON_NAT_FRAGMENT_S };
@@ -24,13 +28,18 @@ static __always_inline int translate_early_fragment(ctx_md *ctx, struct talon_pk
 	pkt->event.addr2.word[0] = key->dst;
 	pkt->event.id = (__u32)key->proto << 16 | key->id;
 	/* A copy: the host's own stack gets it too, since the datagram may be for one of its sockets. */
-	return end(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : TALON_RATE_LIMITED, ACTION_PASS);
+	return end(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : TALON_RATE_LIMITED,
+		ACTION_PASS);
 }
 
-/* A later fragment to the SNAT address: known by the first one, or copied to the controller until that comes (RFC 4787 REQ-14). */
+/*
+ * A later fragment to the SNAT address: known by the first one, or copied to the controller until that comes
+ * (RFC 4787 REQ-14).
+ */
 static __always_inline int translate_find_fragment(ctx_md *ctx, struct talon_pkt *pkt, struct iphdr *ip)
 {
-	struct talon_frag_key key = { .src = ip->saddr, .dst = ip->daddr, .id = ip->id, .proto = ip->protocol };
+	struct talon_frag_key key = { .src = ip->saddr, .dst = ip->daddr, .id = ip->id,
+		.proto = ip->protocol };
 	struct talon_frag *known = bpf_map_lookup_elem(&frags, &key);
 	struct talon_nat_stats *ns;
 
@@ -45,10 +54,14 @@ static __always_inline int translate_find_fragment(ctx_md *ctx, struct talon_pkt
 	return translate_early_fragment(ctx, pkt, &key);
 }
 
-/* The host's own datagram. If this is its first fragment, the later ones are no affair of ours: a peer behind a narrow path sends them all day. */
+/*
+ * The host's own datagram. If this is its first fragment, the later ones are no affair of ours: a peer behind
+ * a narrow path sends them all day.
+ */
 static __always_inline int translate_leave(struct talon_pkt *pkt, struct iphdr *ip)
 {
-	struct talon_frag_key key = { .src = ip->saddr, .dst = ip->daddr, .id = ip->id, .proto = ip->protocol };
+	struct talon_frag_key key = { .src = ip->saddr, .dst = ip->daddr, .id = ip->id,
+		.proto = ip->protocol };
 	struct talon_frag host = { .client = TALON_FRAG_HOST };
 
 	if (pkt->first_fragment) {
@@ -59,8 +72,9 @@ static __always_inline int translate_leave(struct talon_pkt *pkt, struct iphdr *
 }
 
 /*
- * Would the flow be made today? Asked once per generation, when replies come before the client's next packet has been judged: the client's
- * address is still the peer's, the route is still served, and the rules still permit it. 0, or a reason to end it.
+ * Would the flow be made today? Asked once per generation, when replies come before the client's next packet
+ * has been judged: the client's address is still the peer's, the route is still served, and the rules still
+ * permit it. 0, or a reason to end it.
  */
 __noinline int translate_judge(struct talon_flow *f)
 {
@@ -78,14 +92,16 @@ __noinline int translate_judge(struct talon_flow *f)
 		return TALON_NO_ROUTE;
 	if (whose_in_local(f->remote))
 		return TALON_NO_ROUTE;
-	if ((cfg->flags & TALON_F_ACL) && !acl_verdict(f->client, f->remote, acl_place(f->proto, f->remote_port)))
+	if ((cfg->flags & TALON_F_ACL) &&
+		!acl_verdict(f->client, f->remote, acl_place(f->proto, f->remote_port)))
 		return TALON_ACL_DENIED;
 	return 0;
 }
 
 /*
- * Is the IPv4 frame a reply to one of our flows (or, with unmasqueraded routes, for a mesh address)? STEP_TRANSLATE with pkt->peer and
- * pkt->flow (0 without NAT), or STEP_DONE with action PASS: not ours, leave it alone.
+ * Is the IPv4 frame a reply to one of our flows (or, with unmasqueraded routes, for a mesh address)?
+ * STEP_TRANSLATE with pkt->peer and pkt->flow (0 without NAT), or STEP_DONE with action PASS: not ours,
+ * leave it alone.
  */
 __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -127,7 +143,8 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 	case INNER_OTHER:
 		return translate_leave(pkt, ip);
 	default:
-		if (pkt->proto == IPPROTO_ICMP && pkt->icmp_type != ICMP_ECHOREPLY && pkt->icmp_type != ICMP_TIMESTAMPREPLY)
+		if (pkt->proto == IPPROTO_ICMP && pkt->icmp_type != ICMP_ECHOREPLY &&
+			pkt->icmp_type != ICMP_TIMESTAMPREPLY)
 			return translate_leave(pkt, ip);
 	}
 	if (!in_port_range(cfg, pkt->key.dport))
@@ -135,11 +152,14 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 	f = flow_find_rev(cfg, &pkt->key, &id);
 	if (!f) {
 		/*
-		 * RFC 5382 REQ-4: nobody answers an unsolicited SYN to a mapped port, or a simultaneous open would fail: without a socket there
-		 * the host would answer with a RST. A service that came to listen there after the mapping was made hears it.
+		 * RFC 5382 REQ-4: nobody answers an unsolicited SYN to a mapped port, or a simultaneous open
+		 * would fail: without a socket there the host would answer with a RST. A service that came to
+		 * listen there after the mapping was made hears it.
 		 */
-		if (pkt->kind == INNER_FLOW && (pkt->tcp_flags & (TCP_FLAG_SYN_BIT | TCP_FLAG_ACK_BIT)) == TCP_FLAG_SYN_BIT &&
-		    port_is_mapped(cfg, pkt->proto, pkt->key.dport) && !port_is_the_hosts(pkt->proto, pkt->key.dport))
+		if (pkt->kind == INNER_FLOW &&
+			(pkt->tcp_flags & (TCP_FLAG_SYN_BIT | TCP_FLAG_ACK_BIT)) == TCP_FLAG_SYN_BIT &&
+			port_is_mapped(cfg, pkt->proto, pkt->key.dport) &&
+			!port_is_the_hosts(pkt->proto, pkt->key.dport))
 			return drop(pkt, TALON_NAT_NO_FLOW);
 		return translate_leave(pkt, ip);
 	}
@@ -161,8 +181,8 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 }
 
 /* RFC 792, RFC 1191: tell the sender on the wire, back out of the port it came in by. */
-static __always_inline int refuse_to_wire(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg, __u32 what,
-					  __u32 reason)
+static __always_inline int refuse_to_wire(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
+	__u32 what, __u32 reason)
 {
 	/* A client's own address is not ours to speak from. */
 	__be32 src = whose_is_source(cfg, pkt->key.dst) ? pkt->key.dst : cfg->node_addr;
@@ -183,7 +203,8 @@ static __always_inline int refuse_to_wire(ctx_md *ctx, struct talon_pkt *pkt, co
 
 static __always_inline void remember_fragments(struct talon_pkt *pkt, struct iphdr *ip, __be32 client)
 {
-	struct talon_frag_key key = { .src = ip->saddr, .dst = ip->daddr, .id = ip->id, .proto = ip->protocol };
+	struct talon_frag_key key = { .src = ip->saddr, .dst = ip->daddr, .id = ip->id,
+		.proto = ip->protocol };
 	struct talon_frag *early;
 	struct talon_frag now = {
 		.client = client,
@@ -191,7 +212,10 @@ static __always_inline void remember_fragments(struct talon_pkt *pkt, struct iph
 		.expires_s = pkt->now_s + TALON_NAT_FRAGMENT_S,
 	};
 
-	/* Entered first, looked up then: a later one under way on another CPU is seen here, or the controller sees this when it comes there. */
+	/*
+	 * Entered first, looked up then: a later one under way on another CPU is seen here, or the controller
+	 * sees this when it comes there.
+	 */
 	bpf_map_update_elem(&frags, &key, &now, BPF_ANY);
 	early = bpf_map_lookup_elem(&frags_early, &key);
 	if (!early || early->client)
@@ -224,8 +248,8 @@ static __always_inline __u32 translate_wire_len(ctx_md *ctx, struct talon_pkt *p
 }
 
 /*
- * Undoes the NAT. STEP_SEAL with the inner packet ready (in tc: it goes through the tunnel device, where it is cut, summed and
- * sealed), or done.
+ * Undoes the NAT. STEP_SEAL with the inner packet ready (in tc: it goes through the tunnel device, where it
+ * is cut, summed and sealed), or done.
  */
 __noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -251,13 +275,16 @@ __noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 		port = f->client_port;
 	}
 	if (ip->ttl <= 1 && !pkt->resealed)
-		return refuse_to_wire(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0), TALON_TTL_EXPIRED);
+		return refuse_to_wire(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0),
+			TALON_TTL_EXPIRED);
 	mtu = endpoint_mtu(cfg, pkt->peer);
 	big = translate_wire_len(ctx, pkt) > mtu;
-	if (big && pkt->dont_fragment && pkt->resealed)	/* of another peer: translated, so that an error would say nothing to it */
+	/* of another peer: translated, so that an error would say nothing to it */
+	if (big && pkt->dont_fragment && pkt->resealed)
 		return drop(pkt, TALON_TOO_BIG);
 	if (big && pkt->dont_fragment)
-		return refuse_to_wire(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu), TALON_TOO_BIG);
+		return refuse_to_wire(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu),
+			TALON_TOO_BIG);
 	if (f && pkt->kind == INNER_FLOW)
 		flow_touch_in(f, pkt->tcp_flags, pkt->now_s);
 	if (f && pkt->first_fragment)
@@ -265,7 +292,8 @@ __noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!pkt->resealed)
 		rewrite_ttl(ip);
 	if (pkt->kind == INNER_ICMP_ERROR && f) {
-		if (rewrite_icmp_error(ctx, pkt, REWRITE_DESTINATION, client, port, rewrite_id_mask(cfg, client)))
+		if (rewrite_icmp_error(ctx, pkt, REWRITE_DESTINATION, client, port,
+			rewrite_id_mask(cfg, client)))
 			return drop(pkt, TALON_BAD_INNER);
 	} else if (client != ip->daddr || f) {
 #ifdef TALON_TC
@@ -276,7 +304,8 @@ __noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 			return drop(pkt, TALON_BAD_INNER);
 #endif
 	}
-	if (pkt->resealed && pkt->flow && (cfg->flags & TALON_F_ACL)) {	/* the other client's answer comes by the external address */
+	/* the other client's answer comes by the external address */
+	if (pkt->resealed && pkt->flow && (cfg->flags & TALON_F_ACL)) {
 		pkt->key.dst = client;
 		pkt->key.dport = port;
 		acl_note_out(pkt);
@@ -285,7 +314,8 @@ __noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 		event_clear(pkt, TALON_EVENT_TOO_BIG);
 		pkt->event.peer = pkt->peer;
 		pkt->event.id = mtu;
-		return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : TALON_TOO_BIG);
+		return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD
+			: TALON_TOO_BIG);
 	}
 #ifndef TALON_TC
 	if (pkt->kind == INNER_FLOW && pkt->proto == IPPROTO_TCP && (pkt->tcp_flags & TCP_FLAG_SYN_BIT))

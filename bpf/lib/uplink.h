@@ -9,7 +9,9 @@
 #include "lib/seal.h"
 #include "lib/translate.h"
 
-/* STUN is let through to the controller's socket, WireGuard data is opened here, junk on our port ends here. */
+/*
+ * STUN is let through to the controller's socket, WireGuard data is opened here, junk on our port ends here.
+ */
 static __always_inline int classify_udp(ctx_md *ctx, struct talon_pkt *pkt, __u32 udp_off, __u32 udp_max)
 {
 	struct udphdr *udp = frame_at(ctx, udp_off, sizeof(*udp));
@@ -32,8 +34,9 @@ static __always_inline int classify_udp(ctx_md *ctx, struct talon_pkt *pkt, __u3
 		pkt->cipher_len = len - WG_DATA_MIN_LEN;
 		return STEP_OPEN;
 	}
-	if ((type == WG_INITIATION && len == WG_INITIATION_LEN) || (type == WG_RESPONSE && len == WG_RESPONSE_LEN) ||
-	    (type == WG_COOKIE && len == WG_COOKIE_LEN) || parse_is_stun(ctx, pkt->wg_off, len))
+	if ((type == WG_INITIATION && len == WG_INITIATION_LEN) ||
+		(type == WG_RESPONSE && len == WG_RESPONSE_LEN) ||
+		(type == WG_COOKIE && len == WG_COOKIE_LEN) || parse_is_stun(ctx, pkt->wg_off, len))
 		return end(pkt, TALON_TO_CONTROLLER, ACTION_PASS);
 	return drop(pkt, TALON_UNKNOWN_TYPE);
 }
@@ -44,19 +47,22 @@ static __always_inline bool is_relay_peer(__be32 addr)
 }
 
 /*
- * Only the controller writes to the relay link: from a relay's peer to the address that is ours there and nowhere else, or from elsewhere
- * to what the kernel took for ours when it gave the message to the controller's socket.
+ * Only the controller writes to the relay link: from a relay's peer to the address that is ours there and
+ * nowhere else, or from elsewhere to what the kernel took for ours when it gave the message to the
+ * controller's socket.
  */
 static __always_inline bool relay_link_is_right(__be32 src, __be32 dst)
 {
 	return is_relay_peer(src) == (dst == bpf_htonl(TALON_RELAY_OWN_ADDR));
 }
 
-static __always_inline bool is_our_address(const struct talon_config *cfg, __u32 ifindex, const struct talon_addr *a)
+static __always_inline bool is_our_address(const struct talon_config *cfg, __u32 ifindex,
+	const struct talon_addr *a)
 {
 	if (ifindex == cfg->relay_ifindex)
 		return true;
-	return (a->word[0] == cfg->node_addr && !(a->word[1] | a->word[2] | a->word[3])) || MAP_LOOKUP(local_addrs, a);
+	return (a->word[0] == cfg->node_addr && !(a->word[1] | a->word[2] | a->word[3])) ||
+		MAP_LOOKUP(local_addrs, a);
 }
 
 static __always_inline int classify(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
@@ -77,11 +83,13 @@ static __always_inline int classify(ctx_md *ctx, struct talon_pkt *pkt, const st
 			return STEP_DONE;
 		tot_len = bpf_ntohs(ip->tot_len);
 		/* Options and fragments of outer packets go the slow way, through the host's stack. */
-		if (ip->protocol == IPPROTO_UDP && ip->ihl == 5 && !(ip->frag_off & bpf_htons(IP_MF | IP_OFFSET))) {
+		if (ip->protocol == IPPROTO_UDP && ip->ihl == 5 &&
+			!(ip->frag_off & bpf_htons(IP_MF | IP_OFFSET))) {
 			udp = frame_at(ctx, L3_OFF + sizeof(*ip), sizeof(*udp));
 			addr_set4(&pkt->outer_dst, ip->daddr);
-			if (udp && udp->dest == cfg->listen_port && is_our_address(cfg, frame_ifindex(ctx), &pkt->outer_dst) &&
-			    (frame_ifindex(ctx) != cfg->relay_ifindex || relay_link_is_right(ip->saddr, ip->daddr))) {
+			if (udp && udp->dest == cfg->listen_port && is_our_address(cfg, frame_ifindex(ctx),
+				&pkt->outer_dst) && (frame_ifindex(ctx) != cfg->relay_ifindex ||
+				relay_link_is_right(ip->saddr, ip->daddr))) {
 				if (tot_len < sizeof(*ip) || tot_len > frame_len(ctx) - L3_OFF)
 					return drop(pkt, TALON_TOO_SHORT);
 				addr_set4(&pkt->outer_src, ip->saddr);
@@ -91,7 +99,8 @@ static __always_inline int classify(ctx_md *ctx, struct talon_pkt *pkt, const st
 			}
 		}
 		if (whose_is_source(cfg, ip->daddr) ||
-		    ((cfg->flags & TALON_F_PLAIN_ROUTES) && (ip->daddr & cfg->mesh_mask) == (cfg->mesh_addr & cfg->mesh_mask)))
+		    ((cfg->flags & TALON_F_PLAIN_ROUTES) &&
+		    (ip->daddr & cfg->mesh_mask) == (cfg->mesh_addr & cfg->mesh_mask)))
 			return STEP_TRANSLATE;
 		return STEP_DONE;
 	}
@@ -122,8 +131,9 @@ static __always_inline int classify(ctx_md *ctx, struct talon_pkt *pkt, const st
 }
 
 /*
- * STEP_OPEN: WireGuard data for us. STEP_TRANSLATE: to be looked up among our flows. Done with action PASS and end TALON_END_COUNT: nothing
- * to do with us, not counted. From the relay link nothing but data goes further.
+ * STEP_OPEN: WireGuard data for us. STEP_TRANSLATE: to be looked up among our flows. Done with action
+ * PASS and end TALON_END_COUNT: nothing to do with us, not counted. From the relay link nothing but
+ * data goes further.
  */
 __noinline int uplink_classify(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -185,7 +195,8 @@ static __always_inline int uplink_out(ctx_md *ctx, struct talon_pkt *pkt)
 	step = translate_find(ctx, pkt);
 	if (step == STEP_TRANSLATE)
 		return translate_rewrite(ctx, pkt);
-	if (pkt->resealed && pkt->end == TALON_END_COUNT)	/* no such flow: nothing for the host either */
+	/* no such flow: nothing for the host either */
+	if (pkt->resealed && pkt->end == TALON_END_COUNT)
 		return drop(pkt, TALON_NAT_NO_FLOW);
 	return step;
 }
@@ -202,7 +213,10 @@ static __always_inline int uplink_seal_here(ctx_md *ctx, struct talon_pkt *pkt)
 }
 
 #ifdef TALON_TC
-/* tc: through the tunnel device, where the kernel cuts what GRO joined and finishes checksums; its far end seals. */
+/*
+ * tc: through the tunnel device, where the kernel cuts what GRO joined and finishes checksums;
+ * its far end seals.
+ */
 static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Whose packet is it? One answer for XDP and tc, for what comes from the mesh and what goes there. The order is policy, and this list is
- * the only place that has it (docs/architecture.md shows it as a table):
+ * Whose packet is it? One answer for XDP and tc, for what comes from the mesh and what goes there. The order
+ * is policy, and this list is the only place that has it (docs/architecture.md shows it as a table):
  *
- *  0. nobody: loopback, multicast and reserved addresses, whatever routes and settings (route_localnet) make of them.
- *  1. us: inside "Local", however specific a route to the mesh or the network is; or an address of this host's.
- *  2. the host's stack: a broadcast address of this host's networks.
- *  3. a peer: its allowed IPs are more specific than the network that is served and than the host's own route.
- *  4. a device: where the host's FIB leads. If that is wt0, the peer by its allowed IPs alone.
- *  5. nobody: the FIB refuses it, or replies could not be found where they come in.
+ *  0. nobody: loopback, multicast and reserved addresses, whatever routes and settings (route_localnet) make
+ *  of them. 1. us: inside "Local", however specific a route to the mesh or the network is; or an address of
+ *  this host's. 2. the host's stack: a broadcast address of this host's networks. 3. a peer: its allowed IPs
+ *  are more specific than the network that is served and than the host's own route. 4. a device: where the
+ *  host's FIB leads. If that is wt0, the peer by its allowed IPs alone. 5. nobody: the FIB refuses it, or
+ *  replies could not be found where they come in.
  *
  * May it go there? is another question, which forward_decide() asks with the answer in hand.
  */
@@ -28,7 +28,8 @@ enum whose {
 };
 
 enum whose_flags {
-	WHOSE_MASQUERADED	= 1 << 0,	/* its source becomes this host's: replies must meet our program */
+	/* its source becomes this host's: replies must meet our program */
+	WHOSE_MASQUERADED	= 1 << 0,
 	WHOSE_TO_MESH		= 1 << 1,	/* from the wire: the FIB is not asked */
 };
 
@@ -73,7 +74,10 @@ static __always_inline bool whose_is_martian(__be32 v4)
 	return first == 0 || first == 127 || first >= 224;
 }
 
-/* The peer of the longest allowed IPs, if they are longer than the network that is served and than the host's own route. */
+/*
+ * The peer of the longest allowed IPs, if they are longer than the network that is served and than the
+ * host's own route.
+ */
 static __always_inline __u32 whose_peer(const struct talon_host_route *host, __be32 dst, int served)
 {
 	struct talon_lpm4 key = { .prefixlen = 32, .addr = dst };
@@ -104,9 +108,11 @@ static __always_inline int whose_refused(struct talon_pkt *pkt, int ret)
 	case BPF_FIB_LKUP_RET_BLACKHOLE:
 		return whose_nobody(pkt, TALON_BLACKHOLE, 0);
 	case BPF_FIB_LKUP_RET_UNREACHABLE:
-		return whose_nobody(pkt, TALON_UNREACHABLE, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0));
+		return whose_nobody(pkt, TALON_UNREACHABLE,
+			ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0));
 	case BPF_FIB_LKUP_RET_PROHIBIT:
-		return whose_nobody(pkt, TALON_UNREACHABLE, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0));
+		return whose_nobody(pkt, TALON_UNREACHABLE,
+			ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0));
 	case BPF_FIB_LKUP_RET_FWD_DISABLED:
 		return whose_nobody(pkt, TALON_FWD_DISABLED, 0);
 	default:
@@ -130,7 +136,8 @@ static __always_inline int whose_device(struct talon_pkt *pkt, bool masqueraded)
 	__u32 flags = link ? link->flags : 0;
 
 	if (masqueraded && !(flags & TALON_LINK_PROGRAM))
-		return whose_nobody(pkt, TALON_NO_WAY_BACK, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0));
+		return whose_nobody(pkt, TALON_NO_WAY_BACK,
+			ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0));
 	if (pkt->way.no_neigh && (flags & TALON_LINK_NOARP)) {
 		pkt->way.no_neigh = 0;
 		pkt->way.onward = 1;

@@ -9,7 +9,10 @@ int replacement(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* Linux 6.13 and later stables refuse this one where the function that it replaces does not move packet data itself. */
+/*
+ * Linux 6.13 and later stables refuse this one where the function that it replaces does not move
+ * packet data itself.
+ */
 SEC("freplace/replaceable")
 int moving_replacement(struct xdp_md *ctx)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The AEAD under BPF_PROG_TEST_RUN with repeat: each run first puts the packet back; "restore" does that alone.
+// The AEAD under BPF_PROG_TEST_RUN with repeat: each run first puts the packet back; "restore"
+// does that alone.
 #include "lib/aead_ahead.h"
 #include "aead_bench.h"
 
@@ -32,7 +33,8 @@ static __always_inline struct talon_keystream_slot *take_slot(struct aead_bench_
 	struct talon_keystream_slot *slot = bpf_map_lookup_elem(&slots, &at);
 
 	job->next_slot = (at + 1) % AEAD_BENCH_SLOTS;
-	if (!slot || __sync_val_compare_and_swap(&slot->token, TALON_SLOT_EMPTY, TALON_SLOT_BUSY) != TALON_SLOT_EMPTY)
+	if (!slot || __sync_val_compare_and_swap(&slot->token, TALON_SLOT_EMPTY,
+		TALON_SLOT_BUSY) != TALON_SLOT_EMPTY)
 		return NULL;
 	return slot;
 }

@@ -13,7 +13,8 @@
 #include <string.h>
 #include <time.h>
 
-#define BENCH_RUNS 15	/* the median of so many is reported; many short ones shrug off what else the machine does */
+/* the median of so many is reported; many short ones shrug off what else the machine does */
+#define BENCH_RUNS 15
 
 static inline uint64_t now_ns(void)
 {
@@ -47,11 +48,12 @@ static inline double bench_median(double *values, size_t count)
 }
 
 /*
- * Nanoseconds per run of a BPF program over @repeat runs in one system call, as the kernel measures them. The program
- * must put back whatever a run changes: the kernel restores neither bytes nor head between them. @verdict: what the
- * last run must return.
+ * Nanoseconds per run of a BPF program over @repeat runs in one system call, as the kernel measures them. The
+ * program must put back whatever a run changes: the kernel restores neither bytes nor head between them.
+ * @verdict: what the last run must return.
  */
-static inline double bench_prog_ns(int prog_fd, const void *packet, uint32_t len, uint32_t repeat, uint32_t verdict)
+static inline double bench_prog_ns(int prog_fd, const void *packet, uint32_t len, uint32_t repeat,
+	uint32_t verdict)
 {
 	static uint8_t out[65536];
 	LIBBPF_OPTS(bpf_test_run_opts, opts,
@@ -103,14 +105,16 @@ static inline void bench_number(FILE *to, const char *name, double value)
 }
 
 /*
- * One line. @reference: who gave @reference_value in the same run; NULL (and NAN) when there is nobody to compare with.
+ * One line. @reference: who gave @reference_value in the same run; NULL (and NAN) when there is nobody
+ * to compare with.
  * @ratio: how many times better than the reference, so that more than 1 is good.
  */
 static inline void bench_report(struct bench *b, const char *name, double value, const char *unit,
 	const char *reference, double reference_value, double ratio)
 {
 	if (reference)
-		printf("%-36s %12.4g %-8s %-14s %12.4g %8.2f\n", name, value, unit, reference, reference_value, ratio);
+		printf("%-36s %12.4g %-8s %-14s %12.4g %8.2f\n", name, value, unit, reference,
+			reference_value, ratio);
 	else
 		printf("%-36s %12.4g %-8s\n", name, value, unit);
 	fflush(stdout);

@@ -35,16 +35,19 @@ static void sodium_once(struct text *t, bool seal)
 	int ret;
 
 	if (seal)
-		ret = crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, t->plain, t->len, NULL, 0, NULL, t->nonce,
-			t->key);
-	else
-		ret = crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, t->sealed, t->len + TAG_LEN, NULL, 0,
+		ret = crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, t->plain, t->len, NULL, 0, NULL,
 			t->nonce, t->key);
+	else
+		ret = crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, t->sealed, t->len + TAG_LEN,
+			NULL, 0, t->nonce, t->key);
 	if (ret)
 		die("libsodium");
 }
 
-/* One context for all packets, keyed once; only the nonce changes, as a WireGuard implementation would use it. */
+/*
+ * One context for all packets, keyed once; only the nonce changes, as a WireGuard
+ * implementation would use it.
+ */
 static EVP_CIPHER_CTX *openssl_context(struct text *t, bool seal)
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
@@ -123,7 +126,10 @@ static void fill_slots(struct aead_bench *skel, const struct aead_bench_job *job
 	engine_free(engine);
 }
 
-/* What the helper does for one packet, over a window of its own: slots are taken back and filled anew, round after round. */
+/*
+ * What the helper does for one packet, over a window of its own: slots are taken back and filled anew,
+ * round after round.
+ */
 static void measure_generate(struct bench *b, struct aead_bench *skel, uint32_t len)
 {
 	const struct window_ring ring = { 1, TALON_KEYSTREAM_RECV, (len + 63) & ~63U };
@@ -136,7 +142,8 @@ static void measure_generate(struct bench *b, struct aead_bench *skel, uint32_t 
 	char name[64];
 
 	if (window_map(&window, bpf_map__fd(skel->maps.slots), 0, 10) || engine_new(&engines[0]) ||
-	    engine_new_of(&engines[1 + ENGINE_OPENSSL], ENGINE_OPENSSL) || engine_new_of(&engines[1 + ENGINE_LIBSODIUM], ENGINE_LIBSODIUM))
+	    engine_new_of(&engines[1 + ENGINE_OPENSSL], ENGINE_OPENSSL) ||
+	    engine_new_of(&engines[1 + ENGINE_LIBSODIUM], ENGINE_LIBSODIUM))
 		die("a ChaCha20 engine");
 	for (int e = 0; e < 1 + ENGINE_KIND_COUNT; e++) {
 		double runs[BENCH_RUNS];
@@ -152,7 +159,8 @@ static void measure_generate(struct bench *b, struct aead_bench *skel, uint32_t 
 		us[e] = bench_median(runs, BENCH_RUNS);
 	}
 	snprintf(name, sizeof(name), "keystream.generate.%u", len);
-	bench_report(b, name, us[0], "us", "libsodium", us[1 + ENGINE_LIBSODIUM], us[1 + ENGINE_LIBSODIUM] / us[0]);
+	bench_report(b, name, us[0], "us", "libsodium", us[1 + ENGINE_LIBSODIUM],
+		us[1 + ENGINE_LIBSODIUM] / us[0]);
 	snprintf(name, sizeof(name), "keystream.generate.%u.openssl", len);
 	bench_report(b, name, us[0], "us", "openssl", us[1 + ENGINE_OPENSSL], us[1 + ENGINE_OPENSSL] / us[0]);
 	for (int e = 0; e < 1 + ENGINE_KIND_COUNT; e++)
@@ -175,7 +183,8 @@ static void measure(struct bench *b, struct aead_bench *skel, uint32_t len, bool
 	randombytes_buf(&t, sizeof(t));
 	memset(t.nonce, 0, 4);
 	t.len = len;
-	crypto_aead_chacha20poly1305_ietf_encrypt(t.sealed, NULL, t.plain, len, NULL, 0, NULL, t.nonce, t.key);
+	crypto_aead_chacha20poly1305_ietf_encrypt(t.sealed, NULL, t.plain, len, NULL, 0, NULL,
+		t.nonce, t.key);
 	prepare(&job, &t, seal);
 	if (bpf_map_update_elem(bpf_map__fd(skel->maps.jobs), &zero, &job, BPF_ANY))
 		die("map update");
@@ -191,7 +200,8 @@ static void measure(struct bench *b, struct aead_bench *skel, uint32_t len, bool
 	us = bench_median(ours, BENCH_RUNS);
 	us_sodium = bench_median(sodium, BENCH_RUNS);
 	us_openssl = bench_median(openssl, BENCH_RUNS);
-	snprintf(name, sizeof(name), "aead.%s.%s.%u", seal ? "seal" : "open", ahead ? "ahead" : "inline", len);
+	snprintf(name, sizeof(name), "aead.%s.%s.%u", seal ? "seal" : "open",
+		ahead ? "ahead" : "inline", len);
 	bench_report(b, name, us, "us", "libsodium", us_sodium, us_sodium / us);
 	strcat(name, ".openssl");
 	bench_report(b, name, us, "us", "openssl", us_openssl, us_openssl / us);

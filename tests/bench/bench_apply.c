@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * How long the controller is busy with a large network map: 5,000 peers, 1,000 routes that it serves and 1,000 that this host shall reach, access
- * rules for all of them, into the maps and the kernel's tables; the same map again, a tenth of it gone, all of it gone; and what it keeps in memory for them.
+ * How long the controller is busy with a large network map: 5,000 peers, 1,000 routes that it serves and
+ * 1,000 that this host shall reach, access rules for all of them, into the maps and the kernel's tables; the
+ * same map again, a tenth of it gone, all of it gone; and what it keeps in memory for them.
  */
 #include "bench/bench.h"
 
@@ -42,17 +43,21 @@ static double apply(struct plane_rig *rig, const struct plane_state *state)
 }
 
 /* Every peer may come to us, by two rules; and to each route, by one with a tenth of the peers. */
-static struct acl_table *compile(struct acl_rule *rules, unsigned peer_count, const struct config_cidr *everywhere)
+static struct acl_table *compile(struct acl_rule *rules, unsigned peer_count,
+	const struct config_cidr *everywhere)
 {
 	struct acl_table *table;
 	char why[160];
 	unsigned count = 2;
 
-	rules[0] = (struct acl_rule){ .sources = allowed, .source_count = peer_count, .dst = *everywhere, .proto = NETMAP_TCP, .port_first = 22, .port_last = 22 };
-	rules[1] = (struct acl_rule){ .sources = allowed, .source_count = peer_count, .dst = *everywhere, .proto = NETMAP_ICMP };
+	rules[0] = (struct acl_rule){ .sources = allowed, .source_count = peer_count, .dst = *everywhere,
+		.proto = NETMAP_TCP, .port_first = 22, .port_last = 22 };
+	rules[1] = (struct acl_rule){ .sources = allowed, .source_count = peer_count, .dst = *everywhere,
+		.proto = NETMAP_ICMP };
 	for (unsigned i = 0; i < ROUTES; i++) {
 		rules[count++] = (struct acl_rule){
-			.sources = allowed + i % 10 * (peer_count / 10), .source_count = peer_count / 10, .dst = plane_rig_network(i), .proto = NETMAP_ANY,
+			.sources = allowed + i % 10 * (peer_count / 10), .source_count = peer_count / 10,
+				.dst = plane_rig_network(i), .proto = NETMAP_ANY,
 		};
 	}
 	if (acl_compile(rules, count, &table, why, sizeof(why)))
@@ -74,7 +79,8 @@ int main(int argc, char **argv)
 {
 	static const uint8_t seed[KEY_LEN] = { 8, 1, 2, 3 };
 	struct plane_state state = {
-		.mesh_addr = htonl(0x64400001), .mesh_prefixlen = 10, .peers = peers, .routes = routes, .host_routes = hosts,
+		.mesh_addr = htonl(0x64400001), .mesh_prefixlen = 10, .peers = peers, .routes = routes,
+		.host_routes = hosts,
 	};
 	const struct config_cidr everywhere = { .family = AF_INET };
 	struct acl_rule rules[2 + ROUTES];
@@ -106,7 +112,8 @@ int main(int argc, char **argv)
 	bench_report(&bench, "1,002 access rules compiled", rules_ms, "ms", NULL, NAN, NAN);
 	bench_report(&bench, "5,000 peers, 2 x 1,000 routes, rules", ms, "ms", "at most", 200, 200 / ms);
 	loop_turn(rig.c->loop, 0);
-	bench_report(&bench, "memory of the controller with them", rss_mib() - before, "MiB", "at most", 20, 20 / (rss_mib() - before));
+	bench_report(&bench, "memory of the controller with them", rss_mib() - before, "MiB", "at most", 20,
+		20 / (rss_mib() - before));
 	writes = rig.c->map_writes + rig.c->route_changes;
 	ms = apply(&rig, &state);
 	bench_report(&bench, "the same map again", ms, "ms", NULL, NAN, NAN);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * How many handshakes one core answers: consume the initiation, create the response, derive the keys, hand the session
- * over. The reference is what X25519 alone would allow: a responder multiplies a base point once and other points three
- * times.
+ * How many handshakes one core answers: consume the initiation, create the response, derive the keys, hand
+ * the session over. The reference is what X25519 alone would allow: a responder multiplies a base point once
+ * and other points three times.
  */
 #include "bench/bench.h"
 
@@ -37,7 +37,8 @@ static int op_send(void *ctx, uint32_t peer, const struct endpoint *to, const vo
 	return 0;
 }
 
-static int op_publish(void *ctx, uint32_t slot, const struct talon_session *session, enum talon_session_state state)
+static int op_publish(void *ctx, uint32_t slot, const struct talon_session *session,
+	enum talon_session_state state)
 {
 	((struct side *)ctx)->published++;
 	return 0;
@@ -194,6 +195,7 @@ int main(int argc, char **argv)
 	}
 	value = bench_median(ours, BENCH_RUNS);
 	reference = bench_median(bound, BENCH_RUNS);
-	bench_report(&bench, "handshake.responder", value, "1/s", "X25519 alone", reference, value / reference);
+	bench_report(&bench, "handshake.responder", value, "1/s", "X25519 alone", reference,
+		value / reference);
 	return bench_end(&bench);
 }

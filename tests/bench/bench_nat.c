@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The flow table beside kernel hash maps: inserts per second, nanoseconds per lookup of random flows, bytes for a million.
+// The flow table beside kernel hash maps: inserts per second, nanoseconds per lookup of random flows, bytes
+// for a million.
 #include <arpa/inet.h>
 #include <bpf/libbpf.h>
 
@@ -29,7 +30,8 @@ static struct nat_bench *table_open(void)
 	struct nat_bench *skel = nat_bench__open();
 	struct talon_config cfg = {
 		.flow_count = TALON_FLOWS_MAX, .bucket_mask = BUCKETS - 1, .keys = {
-			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
+				0xd6e8feb86659fd93 },
 			.port = { 0x5eed1234, 0x0123456789abcdef },
 		},
 		.snat_addr = htonl(0xc0a801dd),
@@ -46,13 +48,15 @@ static struct nat_bench *table_open(void)
 	bpf_map__set_max_entries(skel->maps.flow_free, TALON_FLOWS_MAX);
 	bpf_map__set_max_entries(skel->maps.flow_fwd, BUCKETS);
 	bpf_map__set_max_entries(skel->maps.flow_rev, BUCKETS);
-	if (nat_bench__load(skel) || bpf_map_update_elem(bpf_map__fd(skel->maps.config), &zero, &cfg, BPF_ANY))
+	if (nat_bench__load(skel) || bpf_map_update_elem(bpf_map__fd(skel->maps.config), &zero, &cfg,
+		BPF_ANY))
 		die("load");
 	return skel;
 }
 
 /* Nanoseconds a step. Every step must succeed. */
-static double run(struct nat_bench *skel, enum nat_bench_op op, uint32_t first, uint32_t count, uint32_t flows)
+static double run(struct nat_bench *skel, enum nat_bench_op op, uint32_t first, uint32_t count,
+	uint32_t flows)
 {
 	static uint64_t random = 88172645463325252ULL;
 	struct nat_bench_job job = { .op = op, .first = first, .count = count, .flows = flows,
@@ -93,7 +97,8 @@ static double lookup(struct nat_bench *skel, enum nat_bench_op op, uint32_t flow
 	double value[BENCH_RUNS];
 
 	for (int i = 0; i < BENCH_RUNS; i++)
-		value[i] = run(skel, op, 0, LOOKUPS, flows) - run(skel, NAT_BENCH_KEYS_RANDOM, 0, LOOKUPS, flows);
+		value[i] = run(skel, op, 0, LOOKUPS, flows) - run(skel, NAT_BENCH_KEYS_RANDOM, 0,
+			LOOKUPS, flows);
 	return bench_median(value, BENCH_RUNS);
 }
 
@@ -121,14 +126,16 @@ static double map_bytes(const struct bpf_map *map)
 static void report_bytes(struct bench *b, struct nat_bench *skel)
 {
 	const struct bpf_map *ours[] = {
-		skel->maps.flows, skel->maps.flow_fwd, skel->maps.flow_rev, skel->maps.flow_free, skel->maps.flow_over,
+		skel->maps.flows, skel->maps.flow_fwd, skel->maps.flow_rev, skel->maps.flow_free,
+		skel->maps.flow_over,
 		skel->maps.nat_ports, skel->maps.port_block, skel->maps.nat_stats, skel->maps.frags,
 	};
 	double bytes = 0, theirs = map_bytes(skel->maps.hash_fwd) + map_bytes(skel->maps.hash_rev);
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		bytes += map_bytes(ours[i]);
-	bench_report(b, "nat.bytes.1000000", bytes / (1 << 20), "MiB", reference, theirs / (1 << 20), theirs / bytes);
+	bench_report(b, "nat.bytes.1000000", bytes / (1 << 20), "MiB", reference, theirs / (1 << 20),
+		theirs / bytes);
 }
 
 static uint64_t overflow(struct nat_bench *skel)

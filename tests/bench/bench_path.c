@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Microseconds per packet on the whole XDP path, both ways, at one flow and at a million random ones, beside the AEAD alone.
+// Microseconds per packet on the whole XDP path, both ways, at one flow and at a million random ones, beside
+// the AEAD alone.
 #include <net/if.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -23,11 +24,13 @@
 
 #define MILLION		1000000
 #define REPEAT		4000
-#define PASSES		41	/* the median of so many: short ones, so that what else the machine does spoils few */
+/* the median of so many: short ones, so that what else the machine does spoils few */
+#define PASSES		41
 #define SLOT		5
 #define INDEX		(0xabc000u + SLOT)
 #define COUNTER		1000001
-#define PORTS		4096	/* client ports; a million flows are so many ports to 245 ports of the gateway */
+/* client ports; a million flows are so many ports to 245 ports of the gateway */
+#define PORTS		4096
 
 struct world {
 	struct path_bench *skel;
@@ -93,20 +96,26 @@ static void load(struct world *w, uint32_t flows)
 
 static void fill(struct world *w, uint32_t flows)
 {
-	struct talon_lpm4 client = { .prefixlen = 32, .addr = ip4("100.64.0.2") }, lan = { .prefixlen = 24, .addr = ip4("192.168.1.0") };
+	struct talon_lpm4 client = { .prefixlen = 32, .addr = ip4("100.64.0.2") },
+		lan = { .prefixlen = 24, .addr = ip4("192.168.1.0") };
 	struct talon_replay replay = { .state = TALON_SESSION_CURRENT, .max = COUNTER };
 	struct talon_route masquerade = { .id = 1, .flags = TALON_ROUTE_MASQUERADE, .prefixlen = 24 };
-	struct talon_link uplink = { .mtu = 1500, .flags = TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT };
+	struct talon_link uplink = { .mtu = 1500,
+		.flags = TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT };
 	struct talon_peer_tx tx = { .index = INDEX };
-	struct talon_endpoint e = { .family = AF_INET, .local_port = htons(51820), .remote_port = htons(40000), .in_ifindex = w->eth0 };
+	struct talon_endpoint e = { .family = AF_INET, .local_port = htons(51820),
+		.remote_port = htons(40000), .in_ifindex = w->eth0 };
 	uint32_t slot = SLOT, zero = 0, peer0 = TALON_ALLOWED(0, 32);
 
 	w->config = (struct talon_config) {
-		.generation = 1, .session_mask = 63, .bucket_mask = (flows > 1 ? TALON_FLOWS_MAX / 4 : 256) - 1,
-		.flow_count = flows > 1 ? TALON_FLOWS_MAX : 1024, .listen_port = htons(51820), .tunnel_mtu = 1280,
-		.node_addr = ip4("192.168.1.221"), .snat_addr = ip4("192.168.1.221"), .mesh_addr = ip4("100.64.0.1"),
-		.mesh_mask = htonl(0xffc00000), .port_first = 1024, .port_last = 50000, .keys = {
-			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+		.generation = 1, .session_mask = 63,
+			.bucket_mask = (flows > 1 ? TALON_FLOWS_MAX / 4 : 256) - 1,
+		.flow_count = flows > 1 ? TALON_FLOWS_MAX : 1024, .listen_port = htons(51820),
+		.tunnel_mtu = 1280, .node_addr = ip4("192.168.1.221"), .snat_addr = ip4("192.168.1.221"),
+		.mesh_addr = ip4("100.64.0.1"), .mesh_mask = htonl(0xffc00000), .port_first = 1024,
+		.port_last = 50000, .keys = {
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
+				0xd6e8feb86659fd93 },
 			.port = { 0x5eed1234, 0x0123456789abcdef }, .id = { 0x5eed1234, 0x9e3779b97f4a7c15 },
 		}, .uplinks = { w->eth0 },
 	};
@@ -139,8 +148,9 @@ static void refresh_session(struct world *w)
 
 static struct packet client_packet(uint32_t flow, uint32_t len)
 {
-	return PKT(.src = ip4("100.64.0.2"), .dst = ip4("192.168.1.220"), .proto = 17, .sport = 2000 + flow % PORTS,
-		   .dport = 53 + flow / PORTS, .payload = len - 28, .frag = PKT_DF);
+	return PKT(.src = ip4("100.64.0.2"), .dst = ip4("192.168.1.220"), .proto = 17,
+		.sport = 2000 + flow % PORTS, .dport = 53 + flow / PORTS, .payload = len - 28,
+		.frag = PKT_DF);
 }
 
 static struct packet sealed_frame(struct world *w, uint32_t flow, uint32_t len)
@@ -155,8 +165,9 @@ static struct packet sealed_frame(struct world *w, uint32_t flow, uint32_t len)
 /* What the gateway answers, by the flow's record. */
 static struct packet reply_frame(const struct talon_flow *flow, uint32_t len)
 {
-	struct packet p = PKT(.src = flow->remote, .dst = flow->snat, .proto = 17, .sport = ntohs(flow->remote_port),
-			      .dport = ntohs(flow->snat_port), .payload = len - 28, .frag = PKT_DF);
+	struct packet p = PKT(.src = flow->remote, .dst = flow->snat, .proto = 17,
+		.sport = ntohs(flow->remote_port), .dport = ntohs(flow->snat_port), .payload = len - 28,
+		.frag = PKT_DF);
 
 	return pkt_ether(node_mac, gateway_mac, ETH_P_IP, &p);
 }
@@ -188,12 +199,12 @@ static void make_keystream(struct world *w, const void *key)
 	engine_free(engine);
 }
 
-static void write_job(struct world *w, const struct packet *frame, uint32_t items, uint32_t head_off, uint32_t tag_off, const void *key,
-		      uint32_t len)
+static void write_job(struct world *w, const struct packet *frame, uint32_t items, uint32_t head_off,
+	uint32_t tag_off, const void *key, uint32_t len)
 {
-	struct path_bench_job job = { .size = frame->len, .head_off = head_off, .tag_off = tag_off, .items = items, .slot = SLOT,
-				      .plain_len = len, .counter = COUNTER, .index = INDEX,
-				      .ahead = !w->ahead ? 0 : tag_off ? 1 : 2 };
+	struct path_bench_job job = { .size = frame->len, .head_off = head_off, .tag_off = tag_off,
+		.items = items, .slot = SLOT, .plain_len = len, .counter = COUNTER, .index = INDEX,
+		.ahead = !w->ahead ? 0 : tag_off ? 1 : 2 };
 	uint32_t zero = 0;
 
 	if (w->ahead)
@@ -260,7 +271,8 @@ static struct path_bench_item *reply_items(struct world *w, uint32_t count, uint
 		struct talon_flow flow;
 		struct packet frame;
 
-		if (bpf_map_lookup_elem(bpf_map__fd(w->skel->maps.flows), &id, &flow) || flow.phase != TALON_FLOW_LIVE)
+		if (bpf_map_lookup_elem(bpf_map__fd(w->skel->maps.flows), &id, &flow) ||
+			flow.phase != TALON_FLOW_LIVE)
 			die("reading a flow");
 		frame = reply_frame(&flow, len);
 		memcpy(items[i].head, frame.bytes + 14, PATH_BENCH_HEAD);
@@ -273,7 +285,8 @@ struct measured {
 };
 
 /* Whole path and AEAD alone in turns, so that both see the same machine. */
-static struct measured measure(struct world *w, bool is_in, enum talon_end end, const struct packet *frame, uint32_t repeat)
+static struct measured measure(struct world *w, bool is_in, enum talon_end end, const struct packet *frame,
+	uint32_t repeat)
 {
 	uint32_t verdict = end == TALON_LOCAL ? XDP_PASS : XDP_REDIRECT;
 	int path = bpf_program__fd(is_in ? w->skel->progs.path_in : w->skel->progs.path_out);
@@ -296,10 +309,12 @@ static struct measured measure(struct world *w, bool is_in, enum talon_end end, 
 		fprintf(stderr, "not every packet ended as it should\n");
 		exit(1);
 	}
-	return (struct measured) { bench_median(paths, PASSES), bench_median(aeads, PASSES), bench_median(rests, PASSES) };
+	return (struct measured) { bench_median(paths, PASSES), bench_median(aeads, PASSES),
+		bench_median(rests, PASSES) };
 }
 
-static void report(struct bench *b, const struct world *w, const char *dir, uint32_t len, const char *suffix, struct measured m)
+static void report(struct bench *b, const struct world *w, const char *dir, uint32_t len, const char *suffix,
+	struct measured m)
 {
 	char name[64];
 
@@ -367,8 +382,12 @@ static void run(struct bench *b, struct world *w, uint32_t flows, uint32_t len, 
 	path_bench__destroy(w->skel);
 }
 
-/* To a device that takes no redirected frames (by the flow's record), and up to this host: beside path.in.ahead of the same length. */
-static void run_elsewhere(struct bench *b, struct world *w, enum talon_end end, const char *name, uint32_t len)
+/*
+ * To a device that takes no redirected frames (by the flow's record), and up to this host: beside
+ * path.in.ahead of the same length.
+ */
+static void run_elsewhere(struct bench *b, struct world *w, enum talon_end end, const char *name,
+	uint32_t len)
 {
 	struct talon_link link = { .mtu = 1500, .flags = TALON_LINK_UPLINK | TALON_LINK_PROGRAM };
 	struct talon_lpm4 gateway = { .prefixlen = 32, .addr = ip4("192.168.1.220") };

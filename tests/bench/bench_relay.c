@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Packets through a relay connection, over real TCP on the loopback device, from and to a server in another thread that only discards or repeats.
- * Counted is the CPU time of our thread: what one core could do. The reference is the least that anybody must do with the same bytes: copy them
- * into a buffer and send that, or receive and look at each frame's first bytes.
+ * Packets through a relay connection, over real TCP on the loopback device, from and to a server in another
+ * thread that only discards or repeats. Counted is the CPU time of our thread: what one core could do. The
+ * reference is the least that anybody must do with the same bytes: copy them into a buffer and send that, or
+ * receive and look at each frame's first bytes.
  */
 #include "bench/bench.h"
 
@@ -99,7 +100,8 @@ static void upgrade(int fd)
 	}
 	websocket_key_accept(strstr(text, "Sec-WebSocket-Key: ") + 19, accept);
 	snprintf(answer, sizeof(answer),
-		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept);
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+		"Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept);
 	send_all(fd, answer, strlen(answer));
 }
 
@@ -134,7 +136,8 @@ static void *repeat(void *ctx)
 
 	for (unsigned i = 0; i < BATCH; i++) {
 		uint8_t *at = frames + i * FRAME;
-		const uint8_t header[4] = { 0x82, 126, (RELAY_TRANSPORT_LEN + PACKET) >> 8, (RELAY_TRANSPORT_LEN + PACKET) & 0xff };
+		const uint8_t header[4] = { 0x82, 126, (RELAY_TRANSPORT_LEN + PACKET) >> 8,
+			(RELAY_TRANSPORT_LEN + PACKET) & 0xff };
 
 		memcpy(at, header, sizeof(header));
 		relay_transport_write(side->peer_id, at + 4);
@@ -160,8 +163,8 @@ static pthread_t start(struct side *side, void *(*fn)(void *ctx), bool plain)
 	side->plain = plain;
 	side->bytes = 0;
 	side->listen = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (side->listen < 0 || bind(side->listen, (struct sockaddr *)&addr, sizeof(addr)) || listen(side->listen, 1) ||
-	    getsockname(side->listen, (struct sockaddr *)&addr, &len))
+	if (side->listen < 0 || bind(side->listen, (struct sockaddr *)&addr, sizeof(addr)) ||
+		listen(side->listen, 1) || getsockname(side->listen, (struct sockaddr *)&addr, &len))
 		die("socket");
 	side->port = ntohs(addr.sin_port);
 	if (pthread_create(&thread, NULL, fn, side))
@@ -208,15 +211,18 @@ static void turn_until(struct client *c, const bool *is_true)
 static void connect_client(struct client *c, const struct side *side, const uint8_t key[static KEY_LEN])
 {
 	static const struct relay_events events = { .home = on_home };
-	static const struct relay_peer_events peer_events = { .ready = on_ready, .closed = on_closed, .received = on_received };
+	static const struct relay_peer_events peer_events = { .ready = on_ready, .closed = on_closed,
+		.received = on_received };
 	const uint8_t own[KEY_LEN] = { 1 };
 	char url[64];
 	char *urls[] = { url };
-	struct netmap_relay relay = { .present = true, .urls = urls, .url_count = 1, .token_payload = (char *)"1735689600" };
+	struct netmap_relay relay = { .present = true, .urls = urls, .url_count = 1,
+		.token_payload = (char *)"1735689600" };
 
 	memset(c, 0, sizeof(*c));
 	snprintf(url, sizeof(url), "rel://127.0.0.1:%u", side->port);
-	if (loop_new(&c->loop) || relay_manager_new(c->loop, own, &events, c, &c->manager) || relay_manager_set(c->manager, &relay))
+	if (loop_new(&c->loop) || relay_manager_new(c->loop, own, &events, c, &c->manager) ||
+		relay_manager_set(c->manager, &relay))
 		die("client");
 	turn_until(c, &c->is_up);
 	if (relay_peer_open(c->manager, key, relay_manager_address(c->manager), &peer_events, c, &c->peer))
@@ -232,7 +238,10 @@ static void free_client(struct client *c)
 	loop_free(c->loop);
 }
 
-/* Nanoseconds of CPU for each packet. Nothing is dropped: a full queue waits, as a sender whose packets are acknowledged would. */
+/*
+ * Nanoseconds of CPU for each packet. Nothing is dropped: a full queue waits, as a sender whose packets are
+ * acknowledged would.
+ */
 static double send_relayed(struct side *side, const uint8_t key[static KEY_LEN])
 {
 	static uint8_t packet[BATCH][PACKET];
@@ -280,7 +289,8 @@ static double receive_relayed(struct side *side, const uint8_t key[static KEY_LE
 
 static int connect_plain(const struct side *side)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(side->port) };
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(side->port) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), lowat = 32 * 1024, one = 1;
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
@@ -353,7 +363,8 @@ static double gbits(double packet_ns)
 
 /* Ours and the reference in turns, so that what else the machine does falls on both. */
 static void compare(struct bench *b, struct side *side, const uint8_t key[static KEY_LEN], const char *name,
-	double (*relayed)(struct side *side, const uint8_t key[static KEY_LEN]), double (*plain)(struct side *side), const char *reference)
+	double (*relayed)(struct side *side, const uint8_t key[static KEY_LEN]),
+	double (*plain)(struct side *side), const char *reference)
 {
 	double ours[RUNS], theirs[RUNS], ns, least_ns;
 	char line[64];

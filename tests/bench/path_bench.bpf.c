@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The uplink's path under BPF_PROG_TEST_RUN with repeat. The kernel puts neither bytes nor head back between runs, so each run does:
+// The uplink's path under BPF_PROG_TEST_RUN with repeat. The kernel puts neither bytes nor head back between
+// runs, so each run does:
 // "restore" is what that costs, to be subtracted.
 #include "lib/uplink.h"
 #include "path_bench.h"
@@ -21,7 +22,8 @@ struct {
 /* Keystream for the packet to come, in another slot than the last one's. */
 static __always_inline bool ready_slot(struct path_bench_job *job)
 {
-	__u32 at = job->next_slot, slot = job->slot, ring_at = job->slot * TALON_KEYSTREAM_DIRS + job->ahead - 1;
+	__u32 at = job->next_slot, slot = job->slot,
+		ring_at = job->slot * TALON_KEYSTREAM_DIRS + job->ahead - 1;
 	struct talon_keystream_ring *ring = bpf_map_lookup_elem(&keystream_rings, &ring_at);
 	struct talon_send_counter *sc = bpf_map_lookup_elem(&send_counters, &slot);
 	struct talon_keystream_slot *ks = bpf_map_lookup_elem(&keystream, &at);
@@ -29,7 +31,8 @@ static __always_inline bool ready_slot(struct path_bench_job *job)
 	if (!ring || !ks || !sc)
 		return false;
 	job->next_slot = at + 1 < PATH_BENCH_SLOTS ? at + 1 : 0;
-	ring->window = talon_keystream_window(at, 0) | 1ULL << 40;	/* of one slot; a base of 0 would read as none */
+	/* of one slot; a base of 0 would read as none */
+	ring->window = talon_keystream_window(at, 0) | 1ULL << 40;
 	ring->index = job->index;
 	ring->wake_at = ~0ULL;
 	ks->counter = job->ahead == 2 ? sc->next : job->counter;
@@ -131,7 +134,10 @@ int path_open(struct xdp_md *ctx)
 	return restore_place(ctx, job, 0) ? XDP_ABORTED : XDP_REDIRECT;
 }
 
-/* Where the plaintext lies matters nothing to its cost: as much room as sealing in place needs is in the frame. */
+/*
+ * Where the plaintext lies matters nothing to its cost: as much room as sealing in place needs
+ * is in the frame.
+ */
 SEC("xdp")
 int path_seal(struct xdp_md *ctx)
 {

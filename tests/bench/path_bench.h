@@ -5,7 +5,8 @@
 
 #include "talon/types.h"
 
-#define PATH_BENCH_HEAD 32	/* bytes of the packet that differ from flow to flow: IPv4 and UDP headers, in whole blocks of 16 */
+/* bytes of the packet that differ from flow to flow: IPv4 and UDP headers, in whole blocks of 16 */
+#define PATH_BENCH_HEAD 32
 #define PATH_BENCH_FRAME 1408
 #define PATH_BENCH_SLOTS 1024		/* of keystream, used in turns; all hold that of the job's counter */
 
@@ -20,7 +21,8 @@ struct path_bench_job {
 	__u32	head_off;		/* where an item's head goes */
 	__u32	tag_off;		/* and its tag; 0: none */
 	__u32	items;
-	__u32	slot;			/* of the session whose window is set back, so that the counter is the next one again */
+	/* of the session whose window is set back, so that the counter is the next one again */
+	__u32	slot;
 	__u32	plain_len;
 	__u64	counter;
 	__u32	key[8];

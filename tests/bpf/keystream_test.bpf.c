@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Opening and sealing with keystream made ahead, on a whole packet; and both ways against each other, in a loop.
+// Opening and sealing with keystream made ahead, on a whole packet; and both ways against each
+// other, in a loop.
 #include "lib/keystream.h"
 #include "keystream_test.h"
 

@@ -149,11 +149,11 @@ struct packet pkt_ip4(const struct pkt_spec *spec)
 	return p;
 }
 
-struct packet pkt_icmp_error(uint32_t src, uint32_t dst, uint8_t type, uint8_t code, uint32_t rest, const struct packet *about,
-			     uint32_t embed)
+struct packet pkt_icmp_error(uint32_t src, uint32_t dst, uint8_t type, uint8_t code, uint32_t rest,
+	const struct packet *about, uint32_t embed)
 {
-	struct pkt_spec spec = { .src = src, .dst = dst, .proto = P_ICMP, .ttl = 64, .icmp_type = type, .icmp_code = code,
-				 .icmp_id = rest >> 16, .icmp_seq = rest };
+	struct pkt_spec spec = { .src = src, .dst = dst, .proto = P_ICMP, .ttl = 64, .icmp_type = type,
+		.icmp_code = code, .icmp_id = rest >> 16, .icmp_seq = rest };
 	struct packet p = {};
 
 	p.len = 28 + embed;
@@ -178,7 +178,8 @@ struct packet pkt_fragment(const struct packet *whole, uint32_t off, uint32_t le
 	return p;
 }
 
-struct packet pkt_ether(const uint8_t dmac[6], const uint8_t smac[6], uint16_t type, const struct packet *inside)
+struct packet pkt_ether(const uint8_t dmac[6], const uint8_t smac[6], uint16_t type,
+	const struct packet *inside)
 {
 	struct packet p = {};
 
@@ -190,10 +191,11 @@ struct packet pkt_ether(const uint8_t dmac[6], const uint8_t smac[6], uint16_t t
 	return p;
 }
 
-struct packet pkt_udp4(uint32_t src, uint32_t dst, uint16_t sport, uint16_t dport, uint8_t tos, const struct packet *payload)
+struct packet pkt_udp4(uint32_t src, uint32_t dst, uint16_t sport, uint16_t dport, uint8_t tos,
+	const struct packet *payload)
 {
-	struct packet p = PKT(.src = src, .dst = dst, .proto = P_UDP, .sport = sport, .dport = dport, .tos = tos,
-			      .payload = payload->len);
+	struct packet p = PKT(.src = src, .dst = dst, .proto = P_UDP, .sport = sport, .dport = dport,
+		.tos = tos, .payload = payload->len);
 
 	memcpy(p.bytes + 28, payload->bytes, payload->len);
 	pkt_fix_transport(&p);
@@ -207,8 +209,8 @@ static uint32_t sum6(const uint8_t *ip6, uint32_t len)
 	return pkt_sum(pkt_sum(pkt_sum(0, ip6 + 8, 32), tail, 8), ip6 + 40, len);
 }
 
-struct packet pkt_udp6(const uint8_t src[16], const uint8_t dst[16], uint16_t sport, uint16_t dport, uint8_t tos,
-		       const struct packet *payload)
+struct packet pkt_udp6(const uint8_t src[16], const uint8_t dst[16], uint16_t sport, uint16_t dport,
+	uint8_t tos, const struct packet *payload)
 {
 	uint32_t udp_len = 8 + payload->len, sum;
 	struct packet p = { .len = 40 + udp_len };
@@ -229,7 +231,8 @@ struct packet pkt_udp6(const uint8_t src[16], const uint8_t dst[16], uint16_t sp
 	return p;
 }
 
-struct packet pkt_wg_raw(const uint8_t key[32], uint32_t index, uint64_t counter, const void *plain, uint32_t len)
+struct packet pkt_wg_raw(const uint8_t key[32], uint32_t index, uint64_t counter, const void *plain,
+	uint32_t len)
 {
 	uint8_t nonce[12] = {};
 	struct packet p = {};
@@ -253,8 +256,8 @@ struct packet pkt_wg(const uint8_t key[32], uint32_t index, uint64_t counter, co
 	return pkt_wg_raw(key, index, counter, plain, (inner->len + 15) / 16 * 16);
 }
 
-bool pkt_wg_open(const uint8_t key[32], const uint8_t *message, uint32_t len, struct packet *ret_plain, uint32_t *ret_index,
-		 uint64_t *ret_counter)
+bool pkt_wg_open(const uint8_t key[32], const uint8_t *message, uint32_t len, struct packet *ret_plain,
+	uint32_t *ret_index, uint64_t *ret_counter)
 {
 	uint8_t nonce[12] = {}, plain[PKT_MAX];
 	unsigned long long plain_len;
@@ -262,7 +265,8 @@ bool pkt_wg_open(const uint8_t key[32], const uint8_t *message, uint32_t len, st
 	if (len < 32 || message[0] != 4 || message[1] || message[2] || message[3])
 		return false;
 	memcpy(nonce + 4, message + 8, 8);
-	if (crypto_aead_chacha20poly1305_ietf_decrypt(plain, &plain_len, NULL, message + 16, len - 16, NULL, 0, nonce, key))
+	if (crypto_aead_chacha20poly1305_ietf_decrypt(plain, &plain_len, NULL, message + 16, len - 16, NULL,
+		0, nonce, key))
 		return false;
 	memcpy(ret_plain->bytes, plain, plain_len);
 	ret_plain->len = plain_len;

@@ -46,29 +46,41 @@ uint32_t ip4(const char *text);
 struct packet pkt_ip4(const struct pkt_spec *spec);
 #define PKT(...) pkt_ip4(&(struct pkt_spec){ __VA_ARGS__ })
 
-/* The IPv4 packet @about with @embed bytes of it inside an ICMP error. @rest: second word of the ICMP header, host order. */
-struct packet pkt_icmp_error(uint32_t src, uint32_t dst, uint8_t type, uint8_t code, uint32_t rest, const struct packet *about,
-			     uint32_t embed);
+/*
+ * The IPv4 packet @about with @embed bytes of it inside an ICMP error. @rest: second word of the ICMP
+ * header, host order.
+ */
+struct packet pkt_icmp_error(uint32_t src, uint32_t dst, uint8_t type, uint8_t code, uint32_t rest,
+	const struct packet *about, uint32_t embed);
 
-/* @len bytes from @off (both multiples of 8, but for the last) of what @whole carries behind its 20 bytes of header. */
+/*
+ * @len bytes from @off (both multiples of 8, but for the last) of what @whole carries behind its 20
+ * bytes of header.
+ */
 struct packet pkt_fragment(const struct packet *whole, uint32_t off, uint32_t len);
 
-struct packet pkt_ether(const uint8_t dmac[6], const uint8_t smac[6], uint16_t type, const struct packet *inside);
+struct packet pkt_ether(const uint8_t dmac[6], const uint8_t smac[6], uint16_t type,
+	const struct packet *inside);
 
 /* UDP over IPv4 with 20 bytes of header, or over IPv6. @src and @dst of IPv6: 16 bytes each. */
-struct packet pkt_udp4(uint32_t src, uint32_t dst, uint16_t sport, uint16_t dport, uint8_t tos, const struct packet *payload);
-struct packet pkt_udp6(const uint8_t src[16], const uint8_t dst[16], uint16_t sport, uint16_t dport, uint8_t tos,
-		       const struct packet *payload);
+struct packet pkt_udp4(uint32_t src, uint32_t dst, uint16_t sport, uint16_t dport, uint8_t tos,
+	const struct packet *payload);
+struct packet pkt_udp6(const uint8_t src[16], const uint8_t dst[16], uint16_t sport, uint16_t dport,
+	uint8_t tos, const struct packet *payload);
 
-/* A WireGuard data message (whitepaper 5.4.6) around @inner, padded with zeros to a multiple of 16. NULL: a keepalive. */
+/*
+ * A WireGuard data message (whitepaper 5.4.6) around @inner, padded with zeros to a multiple of 16.
+ * NULL: a keepalive.
+ */
 struct packet pkt_wg(const uint8_t key[32], uint32_t index, uint64_t counter, const struct packet *inner);
 
 /* The same without padding of its own, for plaintexts that no honest peer would send. */
-struct packet pkt_wg_raw(const uint8_t key[32], uint32_t index, uint64_t counter, const void *plain, uint32_t len);
+struct packet pkt_wg_raw(const uint8_t key[32], uint32_t index, uint64_t counter, const void *plain,
+	uint32_t len);
 
 /* Opens a data message. False: not one, or the tag is wrong. @ret_plain: with its padding. */
-bool pkt_wg_open(const uint8_t key[32], const uint8_t *message, uint32_t len, struct packet *ret_plain, uint32_t *ret_index,
-		 uint64_t *ret_counter);
+bool pkt_wg_open(const uint8_t key[32], const uint8_t *message, uint32_t len, struct packet *ret_plain,
+	uint32_t *ret_index, uint64_t *ret_counter);
 
 /* @value big-endian. */
 void pkt_put16(uint8_t *to, uint32_t value);
@@ -80,8 +92,8 @@ void pkt_fix_transport(struct packet *p);
 uint32_t pkt_sum(uint32_t sum, const uint8_t *bytes, uint32_t len);
 
 /*
- * Are all checksums right: IPv4 header, and the transport's where the packet is no fragment; in an ICMP error the embedded header's,
- * and the embedded transport's if it is there whole. NULL, or what is wrong.
+ * Are all checksums right: IPv4 header, and the transport's where the packet is no fragment; in an ICMP error
+ * the embedded header's, and the embedded transport's if it is there whole. NULL, or what is wrong.
  */
 const char *pkt_check(const uint8_t *ip, uint32_t len);
 /* The UDP checksum of an IPv6 packet with nothing between header and UDP. NULL, or what is wrong. */

@@ -60,33 +60,35 @@ void rig_ip(const char *command)
 	}
 }
 
-/* Routes and neighbours are real ones, so that the kernel's answers are. All of it goes when the process does. */
+/*
+ * Routes and neighbours are real ones, so that the kernel's answers are. All of it goes when
+ * the process does.
+ */
 int rig_group_setup(void **state)
 {
 	static const char *const commands[] = {
 		"link set lo up",
 		"link add eth0 address 02:00:00:00:02:21 type veth peer name eth0far",
 		"link add eth1 address 02:00:00:00:09:01 mtu 1000 type veth peer name eth1far",
-		"link add wt0 address 02:00:00:00:77:01 mtu 1280 type veth peer name wt0p address 02:00:00:00:77:02 mtu 1280",
+		"link add wt0 address 02:00:00:00:77:01 mtu 1280 type veth peer name wt0p address "
+		"02:00:00:00:77:02 mtu 1280",
 		"link add wt0r address 02:00:00:00:77:03 type veth peer name wt0rp address 02:00:00:00:77:04",
 		"link set wt0r up", "link set wt0rp up",
-		"link add eth2 address 02:00:00:00:0a:01 type veth peer name eth2far", "link set eth2 up", "link set eth2far up",
-		"tuntap add tun0 mode tun", "link set tun0 up",
-		"link set eth0 up", "link set eth0far up", "link set eth1 up", "link set eth1far up", "link set wt0 up", "link set wt0p up",
-		"addr add 192.168.1.221/24 dev eth0",
-		"addr add 10.9.0.1/24 dev eth1",
+		"link add eth2 address 02:00:00:00:0a:01 type veth peer name eth2far", "link set eth2 up",
+		"link set eth2far up", "tuntap add tun0 mode tun", "link set tun0 up", "link set eth0 up",
+		"link set eth0far up", "link set eth1 up", "link set eth1far up", "link set wt0 up",
+		"link set wt0p up", "addr add 192.168.1.221/24 dev eth0", "addr add 10.9.0.1/24 dev eth1",
 		"-6 addr add 2001:db8::221/64 dev eth0 nodad",
 		"neigh add 192.168.1.220 lladdr 02:00:00:00:02:20 dev eth0 nud permanent",
 		"neigh add 192.168.1.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent",
 		"neigh add 10.9.0.2 lladdr 02:00:00:00:09:02 dev eth1 nud permanent",
 		"-6 neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent",
-		"route add default via 192.168.1.1",
-		"-6 route add default via 2001:db8::1 dev eth0",
-		"route add 10.8.0.0/24 via 192.168.1.220",
-		"route add unreachable 10.66.0.0/24",
-		"addr add 10.10.0.1/24 dev eth2", "neigh add 10.10.0.2 lladdr 02:00:00:00:0a:02 dev eth2 nud permanent",
-		"addr add 10.11.0.1/24 dev tun0",
-		"route add blackhole 10.67.0.0/24", "route add prohibit 10.68.0.0/24",
+		"route add default via 192.168.1.1", "-6 route add default via 2001:db8::1 dev eth0",
+		"route add 10.8.0.0/24 via 192.168.1.220", "route add unreachable 10.66.0.0/24",
+		"addr add 10.10.0.1/24 dev eth2",
+		"neigh add 10.10.0.2 lladdr 02:00:00:00:0a:02 dev eth2 nud permanent",
+		"addr add 10.11.0.1/24 dev tun0", "route add blackhole 10.67.0.0/24",
+		"route add prohibit 10.68.0.0/24",
 		"route add throw 10.69.0.0/24",	/* leaves the main table without a route */
 		"route add 10.12.0.0/24 via 192.168.1.220 mtu 1300",
 		"addr add 100.64.0.1/32 dev wt0", "route add 100.64.0.0/10 dev wt0",
@@ -166,10 +168,12 @@ void rig_local(struct rig *rig, const char *prefix, uint32_t len)
 	rig_put(rig, "local4", &key, &one);
 }
 
-void rig_host_route(struct rig *rig, const char *prefix, uint32_t len, enum talon_host_kind kind, const char *source)
+void rig_host_route(struct rig *rig, const char *prefix, uint32_t len, enum talon_host_kind kind,
+	const char *source)
 {
 	struct talon_lpm4 key = { .prefixlen = len, .addr = ip4(prefix) };
-	struct talon_host_route route = { .source = source ? ip4(source) : 0, .kind = kind, .prefixlen = len };
+	struct talon_host_route route = { .source = source ? ip4(source) : 0, .kind = kind,
+		.prefixlen = len };
 
 	rig_put(rig, "host4", &key, &route);
 }
@@ -201,7 +205,8 @@ void rig_session_age(struct rig *rig, uint32_t peer, uint64_t age_ns)
 {
 	struct rig_peer *p = &rig->peers[peer];
 	struct talon_session s = {
-		.index = p->index, .peer = peer, .remote_index = p->remote_index, .birth_ns = rig_now_ns() - age_ns,
+		.index = p->index, .peer = peer, .remote_index = p->remote_index,
+		.birth_ns = rig_now_ns() - age_ns,
 	};
 
 	memcpy(s.recv_key, p->recv_key, 32);
@@ -323,10 +328,11 @@ static void fill(struct rig *rig)
 	rig->config = (struct talon_config) {
 		.generation = 1, .session_mask = RIG_SLOTS - 1, .bucket_mask = 255, .flow_count = 1024,
 		.tunnel_ifindex = rig->wt0, .tunnel_peer_ifindex = rig->wt0p,
-		.listen_port = htons(RIG_PORT), .tunnel_mtu = RIG_MTU, .node_addr = ip4(NODE), .snat_addr = ip4(NODE),
-		.mesh_addr = ip4(MESH), .mesh_mask = htonl(0xffc00000), .port_first = RIG_PORT_FIRST,
-		.port_last = RIG_PORT_LAST, .keys = {
-			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+		.listen_port = htons(RIG_PORT), .tunnel_mtu = RIG_MTU, .node_addr = ip4(NODE),
+		.snat_addr = ip4(NODE), .mesh_addr = ip4(MESH), .mesh_mask = htonl(0xffc00000),
+		.port_first = RIG_PORT_FIRST, .port_last = RIG_PORT_LAST, .keys = {
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
+				0xd6e8feb86659fd93 },
 			.port = { 0x5eed1234, 0x0123456789abcdef }, .id = { 0x5eed1234, 0x9e3779b97f4a7c15 },
 		}, .uplinks = { rig->eth0 },
 	};
@@ -370,11 +376,13 @@ int rig_setup(void **state)
 	elf = natgc__elf_bytes(&size);
 	rig->natgc = load(elf, size, rig->obj);
 	/*
-	 * The kernel puts an XDP program into its dispatcher for each test run and takes it out again, which takes milliseconds, unless it
-	 * is in there anyway, attached to a device. Nothing is sent on this one.
+	 * The kernel puts an XDP program into its dispatcher for each test run and takes it out again,
+	 * which takes milliseconds, unless it is in there anyway, attached to a device. Nothing is
+	 * sent on this one.
 	 */
 	if (rig->hook == RIG_XDP) {
-		rig->link = bpf_program__attach_xdp(bpf_object__next_program(rig->obj, NULL), if_nametoindex("lo"));
+		rig->link = bpf_program__attach_xdp(bpf_object__next_program(rig->obj, NULL),
+			if_nametoindex("lo"));
 		assert_non_null(rig->link);
 	}
 	rig->ring = ring_buffer__new(rig_fd(rig, "events"), take_event, rig, NULL);
@@ -426,13 +434,15 @@ static void read_counts(struct rig *rig, uint64_t counts[TALON_STATS_ENTRIES])
 static uint32_t scratch(struct bpf_object *obj, const char *member)
 {
 	const struct btf *btf = bpf_object__btf(obj);
-	const struct btf_type *t = btf__type_by_id(btf, btf__find_by_name_kind(btf, "talon_pkt", BTF_KIND_STRUCT));
+	const struct btf_type *t = btf__type_by_id(btf, btf__find_by_name_kind(btf, "talon_pkt",
+		BTF_KIND_STRUCT));
 	int cpus = libbpf_num_possible_cpus();
 	uint32_t size = (t->size + 7) / 8 * 8, zero = 0, value = 0;
 	uint8_t *values = calloc(cpus, size);
 
 	assert_non_null(values);
-	assert_int_equal(bpf_map_lookup_elem(bpf_object__find_map_fd_by_name(obj, "scratch"), &zero, values), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_object__find_map_fd_by_name(obj, "scratch"), &zero,
+		values), 0);
 	for (uint32_t i = 0; i < btf_vlen(t); i++) {
 		if (!strcmp(btf__name_by_offset(btf, btf_members(t)[i].name_off), member))
 			memcpy(&value, values + btf_member_bit_offset(t, i) / 8, sizeof(value));
@@ -464,13 +474,15 @@ void rig_refill(struct rig *rig)
 static void run_xdp(struct rig *rig, const struct packet *frame, struct rig_result *r)
 {
 	uint8_t in[PKT_MAX + 256] = {}, out[PKT_MAX + 256];
-	struct xdp_md ctx = { .ingress_ifindex = rig->in ? rig->in : rig->eth0, .data = rig->meta, .data_end = rig->meta + frame->len }, ctx_out = {};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = rig->meta + frame->len, .data_out = out,
-		.data_size_out = sizeof(out), .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .ctx_out = &ctx_out,
-		.ctx_size_out = sizeof(ctx_out));
+	struct xdp_md ctx = { .ingress_ifindex = rig->in ? rig->in : rig->eth0, .data = rig->meta,
+		.data_end = rig->meta + frame->len }, ctx_out = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = rig->meta + frame->len,
+		.data_out = out, .data_size_out = sizeof(out), .ctx_in = &ctx, .ctx_size_in = sizeof(ctx),
+		.ctx_out = &ctx_out, .ctx_size_out = sizeof(ctx_out));
 
 	memcpy(in + rig->meta, frame->bytes, frame->len);
-	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(bpf_object__next_program(rig->obj, NULL)), &opts), 0);
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(bpf_object__next_program(rig->obj, NULL)),
+		&opts), 0);
 	r->retval = opts.retval;
 	switch (opts.retval) {
 	case XDP_PASS:
@@ -494,7 +506,8 @@ static void run_xdp(struct rig *rig, const struct packet *frame, struct rig_resu
 	r->flow = scratch(rig->obj, "flow");
 }
 
-static void run_tc(struct rig *rig, struct bpf_object *obj, uint32_t ifindex, const struct packet *frame, struct rig_result *r)
+static void run_tc(struct rig *rig, struct bpf_object *obj, uint32_t ifindex, const struct packet *frame,
+	struct rig_result *r)
 {
 	struct __sk_buff ctx = { .ifindex = ifindex, .ingress_ifindex = ifindex };
 	uint8_t in[PKT_MAX], out[PKT_MAX];
@@ -506,7 +519,8 @@ static void run_tc(struct rig *rig, struct bpf_object *obj, uint32_t ifindex, co
 		ctx.gso_size = rig->gso_size;
 	}
 	memcpy(in, frame->bytes, frame->len);
-	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(bpf_object__next_program(obj, NULL)), &opts), 0);
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(bpf_object__next_program(obj, NULL)),
+		&opts), 0);
 	r->retval = opts.retval;
 	switch ((int)opts.retval) {
 	case -1:
@@ -638,14 +652,16 @@ static uint64_t digest_bytes(uint64_t h, const void *bytes, size_t len)
 
 uint64_t rig_digest(struct rig *rig)
 {
-	static const char *const skipped[] = { "stats", "nat_stats", "scratch", "events", "event_packets", "event_strays", "rates", "info", "flow_free" };
+	static const char *const skipped[] = { "stats", "nat_stats", "scratch", "events", "event_packets",
+		"event_strays", "rates", "info", "flow_free" };
 	uint64_t h = 0xcbf29ce484222325ULL;
 	int cpus = libbpf_num_possible_cpus();
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, rig->obj) {
 		const char *name = bpf_map__name(map);
-		uint32_t key_size = bpf_map__key_size(map), value_size = (bpf_map__value_size(map) + 7) / 8 * 8;
+		uint32_t key_size = bpf_map__key_size(map),
+			value_size = (bpf_map__value_size(map) + 7) / 8 * 8;
 		uint8_t key[64], next[64], *value;
 		void *at = NULL;
 		bool skip = !key_size || strchr(name, '.') || !strcmp(name, "nat_ports");
@@ -684,9 +700,11 @@ void rig_flow_write(struct rig *rig, uint32_t id, const struct talon_flow *flow)
 struct talon_nat_gc rig_collect(struct rig *rig, uint32_t now_s)
 {
 	struct talon_nat_gc gc = { .now_s = now_s, .first = 1, .count = TALON_NAT_GC_MAX };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &gc, .data_size_in = sizeof(gc), .data_out = &gc, .data_size_out = sizeof(gc));
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &gc, .data_size_in = sizeof(gc), .data_out = &gc,
+		.data_size_out = sizeof(gc));
 
-	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(bpf_object__next_program(rig->natgc, NULL)), &opts), 0);
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(bpf_object__next_program(rig->natgc, NULL)),
+		&opts), 0);
 	assert_int_equal(opts.retval, 0);
 	return gc;
 }
@@ -695,7 +713,8 @@ static void show_counts(const struct rig_result *r)
 {
 	for (int i = 0; i < TALON_STATS_ENTRIES; i++)
 		if (r->counts[i])
-			print_error("counted: %s %s %u\n", dir_names[i / TALON_END_COUNT], end_names[i % TALON_END_COUNT], r->counts[i]);
+			print_error("counted: %s %s %u\n", dir_names[i / TALON_END_COUNT],
+				end_names[i % TALON_END_COUNT], r->counts[i]);
 }
 
 static uint32_t take_count(uint32_t counts[TALON_STATS_ENTRIES], enum talon_dir dir, enum talon_end end)
@@ -708,10 +727,12 @@ static uint32_t take_count(uint32_t counts[TALON_STATS_ENTRIES], enum talon_dir 
 
 static bool is_sent(enum talon_end end)
 {
-	return end == TALON_FORWARDED || end == TALON_RESEALED || end == TALON_ICMP_SENT || end == TALON_SEGMENTED;
+	return end == TALON_FORWARDED || end == TALON_RESEALED || end == TALON_ICMP_SENT ||
+		end == TALON_SEGMENTED;
 }
 
-void rig_ends_at(struct rig *rig, const struct rig_result *r, enum talon_dir dir, enum talon_end end, const char *file, int line)
+void rig_ends_at(struct rig *rig, const struct rig_result *r, enum talon_dir dir, enum talon_end end,
+	const char *file, int line)
 {
 	uint32_t counts[TALON_STATS_ENTRIES], n = 0, rest = 0;
 
@@ -723,7 +744,8 @@ void rig_ends_at(struct rig *rig, const struct rig_result *r, enum talon_dir dir
 	} else {
 		n = take_count(counts, TALON_DIR_TUNNEL, end);
 		rest = take_count(counts, dir, TALON_FORWARDED) + take_count(counts, dir, TALON_RESEALED) +
-			take_count(counts, dir, TALON_ICMP_SENT) + take_count(counts, dir, TALON_SEGMENTED) - 1;
+			take_count(counts, dir, TALON_ICMP_SENT) + take_count(counts, dir,
+			TALON_SEGMENTED) - 1;
 	}
 	for (int i = 0; i < TALON_STATS_ENTRIES; i++)
 		rest += counts[i];
@@ -821,7 +843,8 @@ struct packet rig_opened(struct rig *rig, const struct rig_result *r, uint32_t p
 		assert_int_equal(outer.bytes[8], 64);
 		assert_int_equal(outer.bytes[9], 17);
 		assert_memory_equal(outer.bytes + 6, "\0\0", 2);
-		assert_memory_not_equal(outer.bytes + 26, "\0\0", 2);	/* receivers join datagrams only where there is a checksum */
+		/* receivers join datagrams only where there is a checksum */
+		assert_memory_not_equal(outer.bytes + 26, "\0\0", 2);
 	}
 	assert_int_equal(udp[0] << 8 | udp[1], RIG_PORT);
 	assert_int_equal(udp[2] << 8 | udp[3], p->port);
@@ -834,7 +857,8 @@ struct packet rig_opened(struct rig *rig, const struct rig_result *r, uint32_t p
 	assert_int_equal(plain.len, padded(len, rig->config.tunnel_mtu));
 	assert_memory_equal(plain.bytes + len, padding.bytes, plain.len - len);
 	plain.len = len;
-	assert_int_equal((p->six ? outer.bytes[1] >> 4 & 3 : outer.bytes[1]), plain.bytes[1] & 3);	/* ECN is copied, DSCP not */
+	/* ECN is copied, DSCP not */
+	assert_int_equal((p->six ? outer.bytes[1] >> 4 & 3 : outer.bytes[1]), plain.bytes[1] & 3);
 	return plain;
 }
 

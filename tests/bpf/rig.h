@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A node in a test process: the datapath loaded (not attached), its maps filled, real routes and neighbours in a network namespace
- * of the process's own, and one frame at a time through BPF_PROG_TEST_RUN.
+ * A node in a test process: the datapath loaded (not attached), its maps filled, real routes and neighbours
+ * in a network namespace of the process's own, and one frame at a time through BPF_PROG_TEST_RUN.
  *
  *	 peer 0  100.64.0.2  203.0.113.5:40000 ---.
  *	 peer 1  100.64.0.3  198.51.100.7:51820 ---+-- 192.168.1.1 --.
@@ -69,7 +69,8 @@ struct rig_result {
 	struct packet frame;
 	uint32_t meta;			/* XDP: bytes of metadata left */
 	uint32_t counts[TALON_STATS_ENTRIES];
-	bool through_tunnel;		/* tc: it went through the tunnel's program, too; counts are of both */
+	/* tc: it went through the tunnel's program, too; counts are of both */
+	bool through_tunnel;
 	uint32_t flow;			/* record that was used, 0: none */
 	uint32_t event_count;
 	struct rig_event events[RIG_EVENTS];
@@ -131,22 +132,28 @@ void rig_route(struct rig *rig, const char *prefix, uint32_t len, uint32_t flags
 void rig_allow(struct rig *rig, const char *prefix, uint32_t len, uint32_t peer);
 void rig_local(struct rig *rig, const char *prefix, uint32_t len);			/* into Local */
 /* Into the host's routes; @source may be NULL. */
-void rig_host_route(struct rig *rig, const char *prefix, uint32_t len, enum talon_host_kind kind, const char *source);
+void rig_host_route(struct rig *rig, const char *prefix, uint32_t len, enum talon_host_kind kind,
+	const char *source);
 void rig_link(struct rig *rig, uint32_t ifindex, const uint8_t mac[6], uint16_t mtu, uint32_t flags);
-void rig_session(struct rig *rig, uint32_t peer);	/* writes its session anew: current, age 0, counters 0 */
+/* writes its session anew: current, age 0, counters 0 */
+void rig_session(struct rig *rig, uint32_t peer);
 void rig_session_age(struct rig *rig, uint32_t peer, uint64_t age_ns);
 void rig_spare(struct rig *rig);			/* SNAT to the spare address */
-void rig_drain(struct rig *rig, const char *bucket);	/* "icmp", "event": no token left for the next packet */
+/* "icmp", "event": no token left for the next packet */
+void rig_drain(struct rig *rig, const char *bucket);
 void rig_refill(struct rig *rig);			/* all of them */
 void rig_ip(const char *command);			/* as for ip(8), in our namespace */
 
 struct rig_result rig_run(struct rig *rig, const struct packet *frame);
 /* Ethernet and outer headers around a data message of the peer, to the node's port. */
 struct packet rig_outer(struct rig *rig, uint32_t peer, uint8_t tos, const struct packet *message);
-struct packet rig_sealed(struct rig *rig, uint32_t peer, const struct packet *inner);	/* takes the peer's next counter */
+/* takes the peer's next counter */
+struct packet rig_sealed(struct rig *rig, uint32_t peer, const struct packet *inner);
 struct rig_result rig_from_peer(struct rig *rig, uint32_t peer, const struct packet *inner);
-struct rig_result rig_from_wire(struct rig *rig, const struct packet *packet);		/* sent by the gateway's MAC */
-struct rig_result rig_from_host(struct rig *rig, const struct packet *packet);		/* by the tunnel's program */
+/* sent by the gateway's MAC */
+struct rig_result rig_from_wire(struct rig *rig, const struct packet *packet);
+/* by the tunnel's program */
+struct rig_result rig_from_host(struct rig *rig, const struct packet *packet);
 
 uint64_t rig_digest(struct rig *rig);		/* of all maps but stats and nat_stats */
 struct talon_flow rig_flow(struct rig *rig, uint32_t id);
@@ -156,23 +163,31 @@ void rig_flow_write(struct rig *rig, uint32_t id, const struct talon_flow *flow)
 uint64_t rig_now_ns(void);			/* CLOCK_BOOTTIME */
 
 /*
- * Assertions. rig_ends: the packet ended so and was counted exactly once. In tc what is sealed goes through the tunnel's program,
- * which counts as well: the uplink says where it sent it, the tunnel how it ended.
+ * Assertions. rig_ends: the packet ended so and was counted exactly once. In tc what is sealed goes through
+ * the tunnel's program, which counts as well: the uplink says where it sent it, the tunnel how it ended.
  */
 #define rig_ends(rig, r, dir, end)	rig_ends_at(rig, r, dir, end, __FILE__, __LINE__)
 #define rig_uncounted(r)		rig_uncounted_at(r, __FILE__, __LINE__)
-void rig_ends_at(struct rig *rig, const struct rig_result *r, enum talon_dir dir, enum talon_end end, const char *file, int line);
+void rig_ends_at(struct rig *rig, const struct rig_result *r, enum talon_dir dir, enum talon_end end,
+	const char *file, int line);
 void rig_uncounted_at(const struct rig_result *r, const char *file, int line);
 const char *rig_end_name(enum talon_end end);
 bool rig_was_reached(enum talon_end end);	/* by any test of this process */
 
-/* Packet as it left towards the cluster: MACs and ifindex are those of the next hop, all checksums right. Ethernet taken off. */
+/*
+ * Packet as it left towards the cluster: MACs and ifindex are those of the next hop, all checksums right.
+ * Ethernet taken off.
+ */
 struct packet rig_plain(struct rig *rig, const struct rig_result *r);
-/* Packet as it left towards @peer: outer headers right, opened with the session's sending key; inner packet without padding. */
+/*
+ * Packet as it left towards @peer: outer headers right, opened with the session's sending key; inner packet
+ * without padding.
+ */
 struct packet rig_opened(struct rig *rig, const struct rig_result *r, uint32_t peer);
 /* The same bytes, and a readable difference where not. */
 #define pkt_equal(a, b)	pkt_equal_at(a, b, __FILE__, __LINE__)
 void pkt_equal_at(const struct packet *got, const struct packet *want, const char *file, int line);
-const struct rig_event *rig_event(const struct rig_result *r, enum talon_event_type type);	/* must be the only one */
+/* must be the only one */
+const struct rig_event *rig_event(const struct rig_result *r, enum talon_event_type type);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Access rules as the programs enforce them: per protocol and port, before NAT, for what is forwarded and what is ours; what may come back without
+// Access rules as the programs enforce them: per protocol and port, before NAT, for what is forwarded and
+// what is ours; what may come back without
 // a rule; rules that change while packets run.
 #include <arpa/inet.h>
 #include <errno.h>
@@ -32,7 +33,8 @@ static struct config_cidr cidr(const char *text, uint8_t prefixlen)
 static void write_rules(struct rig *rig, const struct acl_rule *rules, size_t count, unsigned bank)
 {
 	struct acl_maps maps = {
-		.src = rig_fd(rig, "acl_src4"), .dst = rig_fd(rig, "acl_dst4"), .ports = rig_fd(rig, "acl_ports"), .bits = rig_fd(rig, "acl_bits"),
+		.src = rig_fd(rig, "acl_src4"), .dst = rig_fd(rig, "acl_dst4"),
+		.ports = rig_fd(rig, "acl_ports"), .bits = rig_fd(rig, "acl_bits"),
 	};
 	struct acl_table *table;
 	char why[160] = "";
@@ -78,17 +80,20 @@ static void ct_age(struct rig *rig, uint32_t age_s)
 
 static struct packet udp(const char *src, uint16_t sport, const char *dst, uint16_t dport)
 {
-	return PKT(.src = ip4(src), .dst = ip4(dst), .proto = 17, .sport = sport, .dport = dport, .payload = 24);
+	return PKT(.src = ip4(src), .dst = ip4(dst), .proto = 17, .sport = sport, .dport = dport,
+		.payload = 24);
 }
 
 static struct packet tcp(const char *src, uint16_t sport, const char *dst, uint16_t dport, uint8_t flags)
 {
-	return PKT(.src = ip4(src), .dst = ip4(dst), .proto = 6, .sport = sport, .dport = dport, .tcp_flags = flags, .frag = PKT_DF);
+	return PKT(.src = ip4(src), .dst = ip4(dst), .proto = 6, .sport = sport, .dport = dport,
+		.tcp_flags = flags, .frag = PKT_DF);
 }
 
 static struct packet echo(const char *src, const char *dst, uint8_t type, uint16_t id)
 {
-	return PKT(.src = ip4(src), .dst = ip4(dst), .proto = 1, .icmp_type = type, .icmp_id = id, .payload = 24);
+	return PKT(.src = ip4(src), .dst = ip4(dst), .proto = 1, .icmp_type = type, .icmp_id = id,
+		.payload = 24);
 }
 
 static void is_handed_up(struct rig *rig, const struct rig_result *r, const struct packet *inner)
@@ -119,7 +124,8 @@ static void denied(struct rig *rig, uint32_t peer, const struct packet *inner)
 static void without_rules_nothing_comes_in_and_no_flow_is_made(void **state)
 {
 	struct rig *rig = *state;
-	struct packet inner = udp(CLIENT, 500, GATEWAY, 53), local = tcp(CLIENT, 5, MESH, 22, TCP_SYN), keepalive;
+	struct packet inner = udp(CLIENT, 500, GATEWAY, 53), local = tcp(CLIENT, 5, MESH, 22, TCP_SYN),
+		keepalive;
 	struct talon_nat_stats stats;
 	struct rig_result r;
 	uint32_t zero = 0;
@@ -151,10 +157,12 @@ static void verdicts_are_those_of_the_rules(void **state)
 	struct rig *rig = *state;
 	const struct acl_rule rules[] = {
 		RULE(CLIENT, 32, "192.168.1.0", 24, .proto = NETMAP_TCP, .port_first = 80, .port_last = 80),
-		RULE(CLIENT, 32, "192.168.1.0", 24, .proto = NETMAP_UDP, .port_first = 1000, .port_last = 1010),
+		RULE(CLIENT, 32, "192.168.1.0", 24, .proto = NETMAP_UDP, .port_first = 1000,
+			.port_last = 1010),
 		RULE(CLIENT1, 32, GATEWAY, 32, .proto = NETMAP_ICMP),
 		RULE("100.64.0.0", 10, GATEWAY, 32, .proto = NETMAP_TCP, .port_first = 443, .port_last = 443),
-		RULE(CLIENT1, 32, GATEWAY, 32, .proto = NETMAP_TCP, .port_first = 440, .port_last = 445, .drop = true),
+		RULE(CLIENT1, 32, GATEWAY, 32, .proto = NETMAP_TCP, .port_first = 440, .port_last = 445,
+			.drop = true),
 		RULE(CLIENT, 32, MESH, 32, .proto = NETMAP_TCP, .port_first = 22, .port_last = 22),
 		RULE(CLIENT1, 32, VIP, 32, .proto = NETMAP_ANY),
 		RULE(CLIENT, 32, PLAIN, 32, .proto = NETMAP_UDP),
@@ -170,7 +178,8 @@ static void verdicts_are_those_of_the_rules(void **state)
 				const char *src = peer ? CLIENT1 : CLIENT, *dst = destinations[d];
 				uint8_t proto = p % 3 == 0 ? 6 : p % 3 == 1 ? 17 : 1;
 				struct packet inner = proto == 6 ? tcp(src, 9, dst, ports[p / 3], TCP_SYN) :
-						      proto == 17 ? udp(src, 9, dst, ports[p / 3]) : echo(src, dst, 8, ports[p / 3]);
+						      proto == 17 ? udp(src, 9, dst, ports[p / 3])
+						      	: echo(src, dst, 8, ports[p / 3]);
 				bool wanted = acl_permits(rules, 8, ip4(src), ip4(dst), proto, ports[p / 3]);
 				struct rig_result r = rig_from_peer(rig, peer, &inner);
 
@@ -208,7 +217,8 @@ static void protocols_without_ports_need_a_rule_for_all_of_them(void **state)
 static void a_flow_goes_on_until_the_generation_is_bumped(void **state)
 {
 	struct rig *rig = *state;
-	struct acl_rule rules[] = { RULE(CLIENT, 32, GATEWAY, 32, .proto = NETMAP_UDP, .port_first = 53, .port_last = 53) };
+	struct acl_rule rules[] = { RULE(CLIENT, 32, GATEWAY, 32, .proto = NETMAP_UDP, .port_first = 53,
+		.port_last = 53) };
 	struct packet inner = udp(CLIENT, 500, GATEWAY, 53), answer, other = udp(CLIENT, 501, GATEWAY, 53);
 	struct rig_result r;
 	struct packet out;
@@ -262,9 +272,11 @@ static void banks_change_under_packets_without_a_wrong_verdict(void **state)
 {
 	struct rig *rig = *state;
 	const struct acl_rule rules[] = {
-		RULE("100.64.0.0", 16, "192.168.0.0", 16, .proto = NETMAP_UDP, .port_first = 10, .port_last = 20),
+		RULE("100.64.0.0", 16, "192.168.0.0", 16, .proto = NETMAP_UDP, .port_first = 10,
+			.port_last = 20),
 		RULE(CLIENT, 32, "192.168.1.0", 24, .proto = NETMAP_UDP, .port_first = 53, .port_last = 53),
-		RULE("100.64.0.0", 10, GATEWAY, 32, .proto = NETMAP_UDP, .port_first = 30, .port_last = 40, .drop = true),
+		RULE("100.64.0.0", 10, GATEWAY, 32, .proto = NETMAP_UDP, .port_first = 30, .port_last = 40,
+			.drop = true),
 		RULE(CLIENT, 31, "0.0.0.0", 0, .proto = NETMAP_TCP),
 	};
 	struct packet good = udp(CLIENT, 500, GATEWAY, 53), bad = udp(CLIENT, 500, GATEWAY, 35);
@@ -280,7 +292,8 @@ static void banks_change_under_packets_without_a_wrong_verdict(void **state)
 		forwarded(rig, 0, &good);
 		denied(rig, 0, &bad);
 		if (i % 400 == 399)
-			rig_collect(rig, rig_now_ns() / 1000000000ULL + 100000), rig_collect(rig, rig_now_ns() / 1000000000ULL + 200000);
+			rig_collect(rig, rig_now_ns() / 1000000000ULL + 100000),
+				rig_collect(rig, rig_now_ns() / 1000000000ULL + 200000);
 	}
 	s.stop = true;
 	pthread_join(thread, NULL);
@@ -290,12 +303,15 @@ static void banks_change_under_packets_without_a_wrong_verdict(void **state)
 static void what_this_host_asks_is_answered_without_a_rule(void **state)
 {
 	struct rig *rig = *state;
-	struct packet syn = tcp(MESH, 4000, CLIENT, 443, TCP_SYN), ack = tcp(CLIENT, 443, MESH, 4000, TCP_SYN | TCP_ACK);
+	struct packet syn = tcp(MESH, 4000, CLIENT, 443, TCP_SYN),
+		ack = tcp(CLIENT, 443, MESH, 4000, TCP_SYN | TCP_ACK);
 	struct packet query = udp(MESH, 4001, CLIENT, 53), reply = udp(CLIENT, 53, MESH, 4001);
 	struct packet ping = echo(MESH, CLIENT, 8, 77), pong = echo(CLIENT, MESH, 0, 77);
 	struct packet wrong[] = {
-		tcp(CLIENT, 443, MESH, 4001, TCP_SYN | TCP_ACK), tcp(CLIENT, 444, MESH, 4000, TCP_SYN | TCP_ACK),
-		udp(CLIENT, 443, MESH, 4000), udp(CLIENT, 53, MESH, 4000), echo(CLIENT, MESH, 0, 78), echo(CLIENT, MESH, 8, 77),
+		tcp(CLIENT, 443, MESH, 4001, TCP_SYN | TCP_ACK),
+		tcp(CLIENT, 444, MESH, 4000, TCP_SYN | TCP_ACK),
+		udp(CLIENT, 443, MESH, 4000), udp(CLIENT, 53, MESH, 4000), echo(CLIENT, MESH, 0, 78),
+		echo(CLIENT, MESH, 8, 77),
 		udp(CLIENT, 53, VIP, 4001),
 	};
 	struct packet from_other = udp(CLIENT1, 53, MESH, 4001);
@@ -326,7 +342,8 @@ static void what_we_asked_is_forgotten_in_time(void **state)
 {
 	struct rig *rig = *state;
 	const struct { struct packet out, back; uint32_t limit_s; } cases[] = {
-		{ tcp(MESH, 4000, CLIENT, 443, TCP_SYN), tcp(CLIENT, 443, MESH, 4000, TCP_ACK), TALON_ACL_CT_TCP_S },
+		{ tcp(MESH, 4000, CLIENT, 443, TCP_SYN), tcp(CLIENT, 443, MESH, 4000, TCP_ACK),
+			TALON_ACL_CT_TCP_S },
 		{ udp(MESH, 4001, CLIENT, 53), udp(CLIENT, 53, MESH, 4001), TALON_ACL_CT_UDP_S },
 		{ echo(MESH, CLIENT, 8, 77), echo(CLIENT, MESH, 0, 77), TALON_ACL_CT_ICMP_S },
 	};
@@ -367,10 +384,13 @@ static void what_we_asked_is_forgotten_in_time(void **state)
 static void only_what_needs_it_is_remembered(void **state)
 {
 	struct rig *rig = *state;
-	const struct acl_rule rules[] = { RULE(CLIENT, 32, MESH, 32, .proto = NETMAP_UDP, .port_first = 53, .port_last = 53) };
+	const struct acl_rule rules[] = { RULE(CLIENT, 32, MESH, 32, .proto = NETMAP_UDP, .port_first = 53,
+		.port_last = 53) };
 	struct packet answer = udp(MESH, 53, CLIENT, 4000), middle = tcp(MESH, 22, CLIENT, 5000, TCP_ACK);
-	struct packet synack = tcp(MESH, 22, CLIENT, 5000, TCP_ACK | TCP_SYN), pong = echo(MESH, CLIENT, 0, 5);
-	struct packet about = udp(CLIENT, 4000, MESH, 53), error = pkt_icmp_error(ip4(MESH), ip4(CLIENT), 3, 3, 0, &about, 28);
+	struct packet synack = tcp(MESH, 22, CLIENT, 5000, TCP_ACK | TCP_SYN),
+		pong = echo(MESH, CLIENT, 0, 5);
+	struct packet about = udp(CLIENT, 4000, MESH, 53), error = pkt_icmp_error(ip4(MESH), ip4(CLIENT), 3,
+		3, 0, &about, 28);
 	struct packet query = udp(MESH, 4000, CLIENT, 53);
 	struct packet *const out[] = { &answer, &middle, &synack, &pong, &error };
 
@@ -393,7 +413,8 @@ static void only_what_needs_it_is_remembered(void **state)
 static void what_the_cluster_asks_by_a_plain_route_is_answered(void **state)
 {
 	struct rig *rig = *state;
-	struct packet syn = tcp(PLAIN, 4000, CLIENT, 443, TCP_SYN), ack = tcp(CLIENT, 443, PLAIN, 4000, TCP_SYN | TCP_ACK);
+	struct packet syn = tcp(PLAIN, 4000, CLIENT, 443, TCP_SYN),
+		ack = tcp(CLIENT, 443, PLAIN, 4000, TCP_SYN | TCP_ACK);
 	struct packet wrong = tcp(CLIENT, 443, PLAIN, 4001, TCP_SYN | TCP_ACK);
 	struct rig_result r;
 
@@ -410,14 +431,18 @@ static void what_the_cluster_asks_by_a_plain_route_is_answered(void **state)
 static void errors_about_what_may_pass_may_pass(void **state)
 {
 	struct rig *rig = *state;
-	const struct acl_rule rules[] = { RULE(CLIENT, 32, VIP, 32, .proto = NETMAP_UDP, .port_first = 53, .port_last = 53) };
-	struct packet answer = udp(VIP, 53, CLIENT, 500), unasked = udp(VIP, 54, CLIENT, 500), query = udp(MESH, 4001, CLIENT, 53);
+	const struct acl_rule rules[] = { RULE(CLIENT, 32, VIP, 32, .proto = NETMAP_UDP, .port_first = 53,
+		.port_last = 53) };
+	struct packet answer = udp(VIP, 53, CLIENT, 500), unasked = udp(VIP, 54, CLIENT, 500),
+		query = udp(MESH, 4001, CLIENT, 53);
 	struct packet others = udp(VIP, 53, CLIENT1, 500);
 	struct packet good = pkt_icmp_error(ip4(CLIENT), ip4(VIP), 3, 3, 0, &answer, 28);
 	struct packet bad[] = {
 		pkt_icmp_error(ip4(CLIENT), ip4(VIP), 3, 3, 0, &unasked, 28),
-		pkt_icmp_error(ip4(CLIENT), ip4(VIP), 3, 3, 0, &others, 28),	/* about another peer's flow */
-		pkt_icmp_error(ip4(CLIENT), ip4(MESH), 3, 3, 0, &answer, 28),	/* to one who did not send it */
+		/* about another peer's flow */
+		pkt_icmp_error(ip4(CLIENT), ip4(VIP), 3, 3, 0, &others, 28),
+		/* to one who did not send it */
+		pkt_icmp_error(ip4(CLIENT), ip4(MESH), 3, 3, 0, &answer, 28),
 		pkt_icmp_error(ip4(CLIENT), ip4(MESH), 3, 3, 0, &query, 28),	/* not asked yet */
 	};
 	struct rig_result r;
@@ -435,7 +460,8 @@ static void errors_about_what_may_pass_may_pass(void **state)
 static void errors_about_a_masqueraded_flow_pass_as_long_as_its_rule_is_there(void **state)
 {
 	struct rig *rig = *state;
-	const struct acl_rule rules[] = { RULE(CLIENT, 32, GATEWAY, 32, .proto = NETMAP_UDP, .port_first = 53, .port_last = 53) };
+	const struct acl_rule rules[] = { RULE(CLIENT, 32, GATEWAY, 32, .proto = NETMAP_UDP, .port_first = 53,
+		.port_last = 53) };
 	struct packet inner = udp(CLIENT, 500, GATEWAY, 53), about = udp(GATEWAY, 53, CLIENT, 500);
 	struct packet error = pkt_icmp_error(ip4(CLIENT), ip4(GATEWAY), 3, 3, 0, &about, 28);
 
@@ -449,9 +475,12 @@ static void errors_about_a_masqueraded_flow_pass_as_long_as_its_rule_is_there(vo
 static void later_fragments_pass_after_a_first_one_that_passed(void **state)
 {
 	struct rig *rig = *state;
-	const struct acl_rule rules[] = { RULE(CLIENT, 32, "192.168.1.0", 24, .proto = NETMAP_UDP, .port_first = 53, .port_last = 53) };
-	struct packet good = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 53, .payload = 200, .id = 7);
-	struct packet bad = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 54, .payload = 200, .id = 8);
+	const struct acl_rule rules[] = { RULE(CLIENT, 32, "192.168.1.0", 24, .proto = NETMAP_UDP,
+		.port_first = 53, .port_last = 53) };
+	struct packet good = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 53, .payload = 200, .id = 7);
+	struct packet bad = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 54,
+		.payload = 200, .id = 8);
 	struct packet first = pkt_fragment(&good, 0, 104), later = pkt_fragment(&good, 104, 104);
 	struct packet bad_first = pkt_fragment(&bad, 0, 104), bad_later = pkt_fragment(&bad, 104, 104);
 
@@ -475,9 +504,11 @@ static void a_rule_for_every_port_needs_no_first_fragment(void **state)
 	struct rig *rig = *state;
 	struct acl_rule rules[] = {
 		RULE(CLIENT, 32, "192.168.1.0", 24, .proto = NETMAP_UDP),
-		RULE(CLIENT, 32, "192.168.1.0", 24, .proto = NETMAP_UDP, .port_first = 9, .port_last = 9, .drop = true),
+		RULE(CLIENT, 32, "192.168.1.0", 24, .proto = NETMAP_UDP, .port_first = 9, .port_last = 9,
+			.drop = true),
 	};
-	struct packet whole = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 53, .payload = 200, .id = 7);
+	struct packet whole = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 53, .payload = 200, .id = 7);
 	struct packet later = pkt_fragment(&whole, 104, 104);
 
 	set_rules(rig, rules, 1);
@@ -489,9 +520,12 @@ static void a_rule_for_every_port_needs_no_first_fragment(void **state)
 static void peers_are_kept_apart_and_their_answers_pass(void **state)
 {
 	struct rig *rig = *state;
-	const struct acl_rule rules[] = { RULE(CLIENT, 32, CLIENT1, 32, .proto = NETMAP_TCP, .port_first = 80, .port_last = 80) };
-	struct packet syn = tcp(CLIENT, 5, CLIENT1, 80, TCP_SYN), synack = tcp(CLIENT1, 80, CLIENT, 5, TCP_SYN | TCP_ACK);
-	struct packet other = tcp(CLIENT, 5, CLIENT1, 81, TCP_SYN), back = tcp(CLIENT1, 5, CLIENT, 80, TCP_SYN);
+	const struct acl_rule rules[] = { RULE(CLIENT, 32, CLIENT1, 32, .proto = NETMAP_TCP, .port_first = 80,
+		.port_last = 80) };
+	struct packet syn = tcp(CLIENT, 5, CLIENT1, 80, TCP_SYN),
+		synack = tcp(CLIENT1, 80, CLIENT, 5, TCP_SYN | TCP_ACK);
+	struct packet other = tcp(CLIENT, 5, CLIENT1, 81, TCP_SYN),
+		back = tcp(CLIENT1, 5, CLIENT, 80, TCP_SYN);
 	struct rig_result r;
 
 	set_rules(rig, rules, 1);
@@ -566,16 +600,19 @@ static void five_thousand_peers_are_compiled_and_written_quickly(void **state)
 	assert_non_null(sources);
 	assert_non_null(rules);
 	for (int i = 0; i < PEERS; i++) {
-		sources[i] = (struct config_cidr){ .family = AF_INET, .prefixlen = 32, .addr.word[0] = htonl(0x64400002 + i * 37) };
+		sources[i] = (struct config_cidr){ .family = AF_INET, .prefixlen = 32,
+			.addr.word[0] = htonl(0x64400002 + i * 37) };
 		for (int j = 0; j < EACH; j++)
 			rules[i * EACH + j] = (struct acl_rule){
-				.sources = &sources[i], .source_count = 1, .dst = cidr("100.64.0.1", 32), .proto = NETMAP_TCP,
+				.sources = &sources[i], .source_count = 1, .dst = cidr("100.64.0.1", 32),
+					.proto = NETMAP_TCP,
 				.port_first = 1000 + (i + j) % 40, .port_last = 1000 + (i + j) % 40,
 			};
 	}
 	for (int i = 0; i < 4; i++) {
 		if (i == 2) {
-			usleep(1100000);	/* long enough after the last for no reader to be waited for */
+			/* long enough after the last for no reader to be waited for */
+			usleep(1100000);
 			for (int j = 0; j < EACH; j++)
 				rules[j].port_last++;	/* and now a small change */
 		}
@@ -583,12 +620,14 @@ static void five_thousand_peers_are_compiled_and_written_quickly(void **state)
 		write_rules(rig, rules, PEERS * EACH, i % 2);
 		took[i] = now_ms() - began;
 	}
-	print_message("into an empty bank %.1f ms, the other %.1f, changed %.1f, again %.1f\n", took[0], took[1], took[2], took[3]);
+	print_message("into an empty bank %.1f ms, the other %.1f, changed %.1f, again %.1f\n", took[0],
+		took[1], took[2], took[3]);
 	rig->config.acl_bank = 1;
 	rig->config.flags |= TALON_F_ACL;
 	rig_bump(rig);
 	{
-		struct packet good = tcp(CLIENT, 7, MESH, 1001, TCP_SYN), bad = tcp(CLIENT, 7, MESH, 999, TCP_SYN);
+		struct packet good = tcp(CLIENT, 7, MESH, 1001, TCP_SYN),
+			bad = tcp(CLIENT, 7, MESH, 999, TCP_SYN);
 		struct rig_result r = rig_from_peer(rig, 0, &good);
 
 		is_handed_up(rig, &r, &good);

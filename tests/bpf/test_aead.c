@@ -104,7 +104,8 @@ static void reference_seal(uint8_t *to, const uint8_t *plain, uint32_t len, cons
 				 (const uint8_t *)job->key), 0);
 }
 
-static void run_program(const struct hook *hook, int prog_fd, const struct aead_test_job *job, struct run *run)
+static void run_program(const struct hook *hook, int prog_fd, const struct aead_test_job *job,
+	struct run *run)
 {
 	uint32_t zero = 0;
 	LIBBPF_OPTS(bpf_test_run_opts, opts,
@@ -265,7 +266,8 @@ static void a_truncated_packet_is_refused_untouched(void **state)
 
 static void absurd_offsets_and_lengths_are_refused_untouched(void **state)
 {
-	static const uint32_t absurd[] = { 1601, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff };
+	static const uint32_t absurd[] = { 1601, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffff0,
+		0xffffffff };
 	struct hook *hook = *state;
 	struct aead_test_job job;
 	struct run run;

@@ -50,7 +50,8 @@ static void run(const char *command)
 static struct datapath_options options(enum datapath_mode mode)
 {
 	return (struct datapath_options){
-		.base = BASE, .uplinks = { "up0" }, .uplink_count = 1, .mode = mode, .peers = 16, .flows = 1024
+		.base = BASE, .uplinks = { "up0" }, .uplink_count = 1, .mode = mode, .peers = 16,
+			.flows = 1024
 	};
 }
 
@@ -131,7 +132,10 @@ static struct attached attached_at(const char *kind, const char *device)
 	return (struct attached) { .link_id = info.id, .prog_id = info.prog_id };
 }
 
-/* Every id of every object of ours, taken while they are there, so that other users of the machine do not matter. */
+/*
+ * Every id of every object of ours, taken while they are there, so that other users of the
+ * machine do not matter.
+ */
 struct census {
 	uint32_t progs[16], maps[128], links[16];
 	unsigned prog_count, map_count, link_count;
@@ -139,7 +143,8 @@ struct census {
 
 static void count_prog(struct census *census, int fd)
 {
-	struct bpf_prog_info info = { .nr_map_ids = 64, .map_ids = (uintptr_t)(census->maps + census->map_count) };
+	struct bpf_prog_info info = { .nr_map_ids = 64,
+		.map_ids = (uintptr_t)(census->maps + census->map_count) };
 	uint32_t len = sizeof(info);
 
 	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
@@ -160,7 +165,8 @@ static void take_census(const struct datapath *dp, struct census *census)
 
 	memset(census, 0, sizeof(*census));
 	for (unsigned i = 0; i < 3; i++) {
-		census->map_count = 0;		/* the objects share them; the last one's scratch maps stand for all */
+		/* the objects share them; the last one's scratch maps stand for all */
+		census->map_count = 0;
 		count_prog(census, datapath_prog_fd(dp, names[i]));
 	}
 	dir = opendir(ROOT "/links");
@@ -249,7 +255,8 @@ static void each_mode_attaches_and_down_leaves_nothing(void **state)
 			continue;
 		dp = up(&opts);
 		assert_false(datapath_is_adopted(dp));
-		assert_int_equal(datapath_get_mode(dp), modes[i].mode == DATAPATH_AUTO ? DATAPATH_XDP : modes[i].mode);
+		assert_int_equal(datapath_get_mode(dp), modes[i].mode == DATAPATH_AUTO ? DATAPATH_XDP
+			: modes[i].mode);
 		assert_true(strlen(datapath_get_why(dp)) > 0);
 		assert_int_equal(datapath_get_uplink(dp, 0)->tx_works, modes[i].tx_works);
 		assert_int_equal(net_link_get("up0", &link), 0);
@@ -266,8 +273,8 @@ static void each_mode_attaches_and_down_leaves_nothing(void **state)
 
 static void modes_follow_each_other_on_a_running_datapath(void **state)
 {
-	static const enum datapath_mode modes[] = { DATAPATH_XDP, DATAPATH_TCX, DATAPATH_XDP_GENERIC, DATAPATH_CLSACT,
-						    DATAPATH_XDP };
+	static const enum datapath_mode modes[] = { DATAPATH_XDP, DATAPATH_TCX, DATAPATH_XDP_GENERIC,
+		DATAPATH_CLSACT, DATAPATH_XDP };
 	static const char *const pins[] = { "xdp", "tcx", "xdp", "filter", "xdp" };
 	char path[128];
 
@@ -307,7 +314,8 @@ static void the_same_binary_adopts_without_touching_anything(void **state)
 		dp = up(&opts);
 		uplink = attached_at(modes[i].pin, "up0");
 		tunnel = attached_at(tunnel_hook, "wt0p");
-		assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_CONFIG), &zero, &config, 0), 0);
+		assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_CONFIG), &zero,
+			&config, 0), 0);
 		shut(dp);
 
 		dp = up(&opts);
@@ -317,7 +325,8 @@ static void the_same_binary_adopts_without_touching_anything(void **state)
 		again = attached_at(tunnel_hook, "wt0p");
 		assert_memory_equal(&again, &tunnel, sizeof(again));
 		memset(&config, 0, sizeof(config));
-		assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(dp, DATAPATH_MAP_CONFIG), &zero, &config), 0);
+		assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(dp, DATAPATH_MAP_CONFIG), &zero,
+			&config), 0);
 		assert_int_equal(config.generation, 4711);
 		shut(dp);
 		down();
@@ -327,8 +336,8 @@ static void the_same_binary_adopts_without_touching_anything(void **state)
 static void put_other_filter(struct datapath_other *other)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of("wt0p"), .attach_point = BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(other->progs.other_tc), .handle = 0x54, .priority = 1,
-		    .flags = BPF_TC_F_REPLACE);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(other->progs.other_tc), .handle = 0x54,
+		.priority = 1, .flags = BPF_TC_F_REPLACE);
 	char path[128];
 
 	assert_int_equal(bpf_tc_attach(&hook, &opts), 0);
@@ -421,7 +430,8 @@ static void no_moment_of_an_upgrade_is_without_a_program(void **state)
 static void the_relay_link_comes_and_goes_with_the_datapath(void **state)
 {
 	static const struct { enum datapath_mode mode; const char *pin; } modes[] = {
-		{ DATAPATH_AUTO, "xdp" }, { DATAPATH_XDP_GENERIC, "xdp" }, { DATAPATH_CLSACT, "filter" }, { DATAPATH_TCX, "tcx" },
+		{ DATAPATH_AUTO, "xdp" }, { DATAPATH_XDP_GENERIC, "xdp" }, { DATAPATH_CLSACT, "filter" },
+		{ DATAPATH_TCX, "tcx" },
 	};
 	struct net_link near, far;
 	char path[128];
@@ -445,7 +455,8 @@ static void the_relay_link_comes_and_goes_with_the_datapath(void **state)
 		assert_memory_equal(relay->mac, near.mac, 6);
 		assert_memory_not_equal(relay->far_mac, far.mac, 6);
 		assert_true(near.up && far.up && far.mtu >= 1280 + 80 && near.mtu == far.mtu);
-		run("! ip -o addr show dev wt0r | grep -q inet && ! ip -o addr show dev wt0rp | grep -q inet");
+		run("! ip -o addr show dev wt0r | grep -q inet && ! ip -o addr show dev wt0rp | grep "
+			"-q inet");
 		first = attached_at(modes[i].pin, "wt0r");
 		assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
 		shut(dp);
@@ -486,18 +497,22 @@ static void relay_peer_0(struct datapath *dp)
 	const struct datapath_tunnel_info *relay = datapath_get_relay(dp), *tunnel = datapath_get_tunnel(dp);
 	struct talon_session session = { .index = 64 + 3, .remote_index = 0x11223344 };
 	struct talon_endpoint endpoint = {
-		.family = AF_INET, .flags = TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY, .remote_port = htons(TALON_RELAY_PORT),
+		.family = AF_INET, .flags = TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY,
+		.remote_port = htons(TALON_RELAY_PORT),
 		.remote.word[0] = htonl(TALON_RELAY_PEER_ADDR(0)),
 	};
 	struct talon_config config = {
-		.generation = 1, .flags = TALON_F_PLAIN_ROUTES, .session_mask = 63, .bucket_mask = 255, .flow_count = 1024,
-		.tunnel_ifindex = tunnel->ifindex, .tunnel_peer_ifindex = tunnel->far_ifindex, .listen_port = htons(51820),
-		.tunnel_mtu = 1280, .mesh_addr = inet_addr("100.64.0.1"), .mesh_mask = htonl(0xffc00000),
-		.uplinks = { ifindex_of("up0") }, .relay_ifindex = relay->ifindex,
+		.generation = 1, .flags = TALON_F_PLAIN_ROUTES, .session_mask = 63, .bucket_mask = 255,
+		.flow_count = 1024,
+		.tunnel_ifindex = tunnel->ifindex, .tunnel_peer_ifindex = tunnel->far_ifindex,
+		.listen_port = htons(51820), .tunnel_mtu = 1280, .mesh_addr = inet_addr("100.64.0.1"),
+		.mesh_mask = htonl(0xffc00000), .uplinks = { ifindex_of("up0") },
+		.relay_ifindex = relay->ifindex,
 	};
 	struct talon_replay replay = { .state = TALON_SESSION_CURRENT };
 	struct talon_lpm4 client = { .prefixlen = 32, .addr = inet_addr("100.64.0.2") };
-	struct talon_link link = { .mtu = 1500, .flags = TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT };
+	struct talon_link link = { .mtu = 1500,
+		.flags = TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT };
 	struct talon_peer_tx tx = { .index = session.index };
 	struct net_link up0;
 	struct timespec ts;
@@ -511,18 +526,23 @@ static void relay_peer_0(struct datapath *dp)
 	memcpy(link.mac, up0.mac, 6);
 	memcpy(config.tunnel_mac, tunnel->mac, 6);
 	memcpy(config.tunnel_peer_mac, tunnel->far_mac, 6);
-	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_LINKS), &up0.ifindex, &link, 0), 0);
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_LINKS), &up0.ifindex,
+		&link, 0), 0);
 	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_REPLAY), &slot, &replay, 0), 0);
-	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_SESSIONS), &slot, &session, 0), 0);
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_SESSIONS), &slot,
+		&session, 0), 0);
 	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_PEER_TX), &zero, &tx, 0), 0);
-	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_ENDPOINTS), &zero, &endpoint, 0), 0);
-	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_ALLOWED4), &client, &peer0, 0), 0);
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_ENDPOINTS), &zero,
+		&endpoint, 0), 0);
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_ALLOWED4), &client,
+		&peer0, 0), 0);
 	assert_int_equal(bpf_map_update_elem(datapath_map_fd(dp, DATAPATH_MAP_CONFIG), &zero, &config, 0), 0);
 }
 
 static int packet_socket(int ifindex)
 {
-	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = ifindex };
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP),
+		.sll_ifindex = ifindex };
 	struct timeval second = { .tv_sec = 1 };
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_IP));
 
@@ -560,7 +580,8 @@ static void assert_data_arrives(int fd)
 /* From this host to peer 0. */
 static void say_hello(size_t len)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = inet_addr("100.64.0.2") };
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9),
+		.sin_addr.s_addr = inet_addr("100.64.0.2") };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
@@ -568,12 +589,16 @@ static void say_hello(size_t len)
 	close(fd);
 }
 
-/* By a tc redirect and, in XDP's modes, by one from another device: that one needs somebody who polls at the far end. */
+/*
+ * By a tc redirect and, in XDP's modes, by one from another device: that one needs somebody who polls
+ * at the far end.
+ */
 static void sealed_packets_are_read_at_the_relay_links_far_end(void **state)
 {
 	static const enum datapath_mode modes[] = { DATAPATH_XDP, DATAPATH_XDP_GENERIC, DATAPATH_CLSACT };
 	static const uint8_t inner[] = {
-		0x45, 0, 0, 28, 0, 1, 0x40, 0, 64, 17, 0xfe, 0x85, 10, 8, 0, 5, 100, 64, 0, 2, 0, 1, 0, 2, 0, 8, 0, 0,
+		0x45, 0, 0, 28, 0, 1, 0x40, 0, 64, 17, 0xfe, 0x85, 10, 8, 0, 5, 100, 64, 0, 2, 0, 1, 0, 2, 0,
+		8, 0, 0,
 	};
 	uint8_t frame[64] = {};
 
@@ -585,7 +610,8 @@ static void sealed_packets_are_read_at_the_relay_links_far_end(void **state)
 
 		opts.relay = true;
 		dp = up(&opts);
-		run("ip addr replace 10.99.0.1/32 dev lo && ip route replace 100.64.0.2/32 dev wt0 src 10.99.0.1");
+		run("ip addr replace 10.99.0.1/32 dev lo && ip route replace 100.64.0.2/32 dev wt0 src "
+			"10.99.0.1");
 		relay_peer_0(dp);
 		far = packet_socket(datapath_get_relay(dp)->far_ifindex);
 		wire = packet_socket(ifindex_of("up0p"));
@@ -603,7 +629,10 @@ static void sealed_packets_are_read_at_the_relay_links_far_end(void **state)
 		assert_int_equal(send(wire, frame, 60, 0), 60);
 		assert_data_arrives(far);
 
-		/* And the other way: something that is not ours comes in, is looked at by our program and ends there. */
+		/*
+		 * And the other way: something that is not ours comes in, is looked at by our program
+		 * and ends there.
+		 */
 		memcpy(frame, datapath_get_relay(dp)->mac, 6);
 		assert_int_equal(send(far, frame, 60, 0), 60);
 		for (int tries = 0; tries < 100 && !counted(dp, TALON_DIR_IN, TALON_UNKNOWN_TYPE); tries++)
@@ -890,7 +919,8 @@ static void others_filters_and_their_qdisc_survive(void **state)
 	struct datapath_options opts = options(DATAPATH_CLSACT);
 	struct datapath_other *other = datapath_other__open_and_load();
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_of("up0"), .attach_point = BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, theirs, .prog_fd = bpf_program__fd(other->progs.other_tc), .handle = 1, .priority = 1);
+	LIBBPF_OPTS(bpf_tc_opts, theirs, .prog_fd = bpf_program__fd(other->progs.other_tc), .handle = 1,
+		.priority = 1);
 	LIBBPF_OPTS(bpf_tc_opts, query, .handle = 1, .priority = 1);
 
 	assert_int_equal(bpf_tc_hook_create(&hook), 0);
@@ -1089,37 +1119,42 @@ static int isolate(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(each_mode_attaches_and_down_leaves_nothing, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(modes_follow_each_other_on_a_running_datapath, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_same_binary_adopts_without_touching_anything, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(another_binary_replaces_the_programs_and_keeps_the_links, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(no_moment_of_an_upgrade_is_without_a_program, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_relay_link_comes_and_goes_with_the_datapath, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(sealed_packets_are_read_at_the_relay_links_far_end, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(another_layout_is_taken_over_and_removed, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(running_maps_keep_their_sizes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(each_mode_attaches_and_down_leaves_nothing, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(modes_follow_each_other_on_a_running_datapath, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(the_same_binary_adopts_without_touching_anything, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(another_binary_replaces_the_programs_and_keeps_the_links,
+		set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_moment_of_an_upgrade_is_without_a_program, set_up,
+		tear_down), cmocka_unit_test_setup_teardown(the_relay_link_comes_and_goes_with_the_datapath,
+		set_up, tear_down),
+		cmocka_unit_test_setup_teardown(sealed_packets_are_read_at_the_relay_links_far_end, set_up,
+		tear_down), cmocka_unit_test_setup_teardown(another_layout_is_taken_over_and_removed, set_up,
+		tear_down), cmocka_unit_test_setup_teardown(running_maps_keep_their_sizes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_taken_xdp_slot_means_tcx_first_in_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_taken_xdp_slot_without_tcx_means_clsact, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(verify_notices_who_is_gone_or_in_front, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(an_uplink_that_came_back_is_attached_again, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_start_that_fails_half_way_leaves_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_uplink_that_came_back_is_attached_again, set_up,
+		tear_down), cmocka_unit_test_setup_teardown(a_start_that_fails_half_way_leaves_nothing,
+		set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_failing_successor_leaves_the_running_datapath_alone, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(leftovers_of_a_crashed_start_are_cleared, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(maps_of_another_shape_are_refused_not_misread, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(only_one_process_holds_a_datapath, set_up, tear_down),
+		tear_down), cmocka_unit_test_setup_teardown(leftovers_of_a_crashed_start_are_cleared, set_up,
+		tear_down), cmocka_unit_test_setup_teardown(maps_of_another_shape_are_refused_not_misread,
+		set_up, tear_down), cmocka_unit_test_setup_teardown(only_one_process_holds_a_datapath, set_up,
+		tear_down),
 		cmocka_unit_test_setup_teardown(a_device_of_that_name_that_is_not_ours_is_not_touched, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(others_filters_and_their_qdisc_survive, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(bad_options_are_named, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_million_flows_have_a_quarter_million_buckets, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(status_reads_maps_without_the_controller, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(every_pinned_map_has_a_number_here, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_dispatcher_that_is_there_is_joined_and_left, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_dispatcher_is_brought_when_asked_for, set_up, tear_down),
+		tear_down), cmocka_unit_test_setup_teardown(others_filters_and_their_qdisc_survive, set_up,
+		tear_down), cmocka_unit_test_setup_teardown(bad_options_are_named, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_million_flows_have_a_quarter_million_buckets, set_up,
+		tear_down), cmocka_unit_test_setup_teardown(status_reads_maps_without_the_controller, set_up,
+		tear_down), cmocka_unit_test_setup_teardown(every_pinned_map_has_a_number_here, set_up,
+		tear_down), cmocka_unit_test_setup_teardown(a_dispatcher_that_is_there_is_joined_and_left,
+		set_up, tear_down), cmocka_unit_test_setup_teardown(a_dispatcher_is_brought_when_asked_for,
+		set_up, tear_down),
 		cmocka_unit_test_setup_teardown(where_extensions_are_refused_the_slot_itself_is_taken, set_up,
-						tear_down),
+		tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, isolate, NULL);

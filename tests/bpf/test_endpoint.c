@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The outer side and the inner header: where an endpoint may be, how much fits through the way to it, what is not let in.
+// The outer side and the inner header: where an endpoint may be, how much fits through the way to it, what
+// is not let in.
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,7 +13,8 @@
 
 #define OTHER_NODE	"192.168.1.223"		/* an address that the host gets later */
 
-static const uint8_t six_client[16] = { 0xfd, 0x10, [15] = 2 }, six_server[16] = { 0x20, 1, 0x0d, 0xb8, 0xaa, [15] = 0x50 };
+static const uint8_t six_client[16] = { 0xfd, 0x10, [15] = 2 }, six_server[16] = { 0x20, 1, 0x0d, 0xb8, 0xaa,
+	[15] = 0x50 };
 
 static struct talon_endpoint read_endpoint(struct rig *rig, uint32_t peer)
 {
@@ -24,7 +26,8 @@ static struct talon_endpoint read_endpoint(struct rig *rig, uint32_t peer)
 
 static struct packet to_client(uint32_t payload, uint16_t frag)
 {
-	return PKT(.src = ip4(MESH), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2, .payload = payload, .frag = frag);
+	return PKT(.src = ip4(MESH), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2,
+		.payload = payload, .frag = frag);
 }
 
 /* ---- our own side of the endpoint ---- */
@@ -71,7 +74,10 @@ static void another_address_of_the_host_stays_the_source(void **state)
 	rig_opened(rig, &r, 0);
 }
 
-/* The program cannot choose one; the controller does, and until then nothing leaves with an address that is not ours. */
+/*
+ * The program cannot choose one; the controller does, and until then nothing leaves with an address
+ * that is not ours.
+ */
 static void without_an_ipv6_address_of_ours_nothing_is_sent(void **state)
 {
 	struct packet packet = PKT(.src = ip4(MESH), .dst = ip4(CLIENT2), .proto = 17, .payload = 9);
@@ -115,8 +121,10 @@ static void a_way_that_leads_into_the_tunnel_is_refused(void **state)
 
 static void what_our_own_port_sends_is_not_carried_through_the_tunnel(void **state)
 {
-	struct packet handshake = PKT(.src = ip4(NODE), .dst = ip4(CLIENT), .proto = 17, .sport = RIG_PORT, .dport = 40000, .payload = 148);
-	struct packet pods = PKT(.src = ip4("10.42.0.5"), .dst = ip4(CLIENT), .proto = 17, .sport = RIG_PORT, .dport = 40000, .payload = 148);
+	struct packet handshake = PKT(.src = ip4(NODE), .dst = ip4(CLIENT), .proto = 17, .sport = RIG_PORT,
+		.dport = 40000, .payload = 148);
+	struct packet pods = PKT(.src = ip4("10.42.0.5"), .dst = ip4(CLIENT), .proto = 17, .sport = RIG_PORT,
+		.dport = 40000, .payload = 148);
 	struct rig *rig = *state;
 	struct rig_result r = rig_from_host(rig, &handshake);
 
@@ -128,7 +136,8 @@ static void what_our_own_port_sends_is_not_carried_through_the_tunnel(void **sta
 
 static void next_hops_that_are_used_are_known(void **state)
 {
-	struct talon_next_hop router = { .ifindex = 0, .family = AF_INET, .addr = { .word = { ip4("192.168.1.1") } } };
+	struct talon_next_hop router = { .ifindex = 0, .family = AF_INET,
+		.addr = { .word = { ip4("192.168.1.1") } } };
 	struct talon_next_hop six = { .family = AF_INET6 };
 	struct packet packet = to_client(9, 0);
 	struct rig *rig = *state;
@@ -169,7 +178,8 @@ static void widen(struct rig *rig)
 }
 
 /* ICMP "fragmentation needed" about @about, as the stack on wt0 or a host on the wire gets it. */
-static void judge_error(const struct rig_result *r, uint32_t off, const struct packet *about, uint32_t src, uint32_t mtu)
+static void judge_error(const struct rig_result *r, uint32_t off, const struct packet *about, uint32_t src,
+	uint32_t mtu)
 {
 	const uint8_t *ip = r->frame.bytes + off;
 
@@ -183,7 +193,8 @@ static void judge_error(const struct rig_result *r, uint32_t off, const struct p
 
 static void what_is_too_large_for_the_path_is_answered_to_the_host(void **state)
 {
-	struct packet small = to_client(9, 0), fits = to_client(1100 - 28, PKT_DF), large = to_client(1101 - 28, PKT_DF), got;
+	struct packet small = to_client(9, 0), fits = to_client(1100 - 28, PKT_DF),
+		large = to_client(1101 - 28, PKT_DF), got;
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -196,7 +207,8 @@ static void what_is_too_large_for_the_path_is_answered_to_the_host(void **state)
 	r = rig_from_host(rig, &large);
 	rig_ends(rig, &r, TALON_DIR_TUNNEL, TALON_ICMP_SENT);
 	assert_int_equal(r.verdict, RIG_SEND);
-	assert_int_equal(r.ifindex, rig->wt0p);		/* back out of the pair's far end: the host hears it on wt0 */
+	/* back out of the pair's far end: the host hears it on wt0 */
+	assert_int_equal(r.ifindex, rig->wt0p);
 	assert_memory_equal(r.frame.bytes, rig_wt0_mac, 6);
 	judge_error(&r, 14, &large, ip4(CLIENT), 1100);
 	widen(rig);
@@ -212,7 +224,8 @@ static void what_is_too_large_for_the_path_is_answered_to_the_host(void **state)
 static void a_routes_mtu_that_is_not_locked_counts_for_the_endpoint_too(void **state)
 {
 	struct talon_lpm4 key = { .prefixlen = 32, .addr = ip4("203.0.113.5") };
-	struct talon_host_route route = { .source = ip4(NODE), .kind = TALON_HOST_UNICAST, .prefixlen = 32, .mtu = 1160 };
+	struct talon_host_route route = { .source = ip4(NODE), .kind = TALON_HOST_UNICAST, .prefixlen = 32,
+		.mtu = 1160 };
 	struct packet small = to_client(9, 0), large = to_client(1101 - 28, PKT_DF);
 	struct rig *rig = *state;
 	struct rig_result r;
@@ -247,7 +260,8 @@ static void what_may_be_cut_is_cut_for_the_path(void **state)
 /* The packet that finds out is compared with what it found. */
 static void the_first_packet_by_a_narrower_way_does_not_leave_too_large(void **state)
 {
-	struct packet first = to_client(9, 0), df = to_client(1101 - 28, PKT_DF), cut = to_client(1101 - 28, 0);
+	struct packet first = to_client(9, 0), df = to_client(1101 - 28, PKT_DF),
+		cut = to_client(1101 - 28, 0);
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -269,7 +283,8 @@ static void the_first_packet_by_a_narrower_way_does_not_leave_too_large(void **s
 
 static void replies_from_the_wire_are_compared_with_the_path_to_their_peer(void **state)
 {
-	struct packet open = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .payload = 4), reply, out;
+	struct packet open = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6,
+		.payload = 4), reply, out;
 	struct packet small = to_client(9, 0);
 	struct rig *rig = *state;
 	struct rig_result r;
@@ -281,15 +296,18 @@ static void replies_from_the_wire_are_compared_with_the_path_to_their_peer(void 
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
 	out = rig_plain(rig, &r);
 	port = out.bytes[20] << 8 | out.bytes[21];
-	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port, .payload = 1101 - 28, .frag = PKT_DF);
+	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port,
+		.payload = 1101 - 28, .frag = PKT_DF);
 	r = rig_from_wire(rig, &reply);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_ICMP_SENT);
 	judge_error(&r, 14, &reply, ip4(NODE), 1100);
-	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port, .payload = 1101 - 28);
+	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port,
+		.payload = 1101 - 28);
 	r = rig_from_wire(rig, &reply);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_HELD);
 	assert_int_equal(rig_event(&r, TALON_EVENT_TOO_BIG)->head.id, 1100);
-	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port, .payload = 1100 - 28, .frag = PKT_DF);
+	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port,
+		.payload = 1100 - 28, .frag = PKT_DF);
 	r = rig_from_wire(rig, &reply);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_FORWARDED);
 	assert_int_equal(r.frame.len, 14 + 1160);
@@ -310,19 +328,20 @@ static void connections_are_opened_with_what_the_path_takes(void **state)
 
 	narrow(rig, 1160);
 	rig_from_host(rig, &small);
-	syn = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 5, .dport = 6, .tcp_flags = TCP_SYN, .tcp_options = mss,
-		  .tcp_options_len = 4);
+	syn = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 5, .dport = 6,
+		.tcp_flags = TCP_SYN, .tcp_options = mss, .tcp_options_len = 4);
 	r = rig_from_peer(rig, 0, &syn);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
 	out = rig_plain(rig, &r);
 	assert_int_equal(mss_of(&out), 1060);		/* the server may not send the peer more than that */
-	answer = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 6, .sport = 6, .dport = out.bytes[20] << 8 | out.bytes[21],
-		     .tcp_flags = TCP_SYN | TCP_ACK, .tcp_options = mss, .tcp_options_len = 4);
+	answer = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 6, .sport = 6,
+		.dport = out.bytes[20] << 8 | out.bytes[21], .tcp_flags = TCP_SYN | TCP_ACK,
+		.tcp_options = mss, .tcp_options_len = 4);
 	r = rig_from_wire(rig, &answer);
 	got = rig_opened(rig, &r, 0);
 	assert_int_equal(mss_of(&got), 1060);
-	syn = PKT(.src = ip4(MESH), .dst = ip4(CLIENT), .proto = 6, .sport = 5, .dport = 6, .tcp_flags = TCP_SYN, .tcp_options = mss,
-		  .tcp_options_len = 4);
+	syn = PKT(.src = ip4(MESH), .dst = ip4(CLIENT), .proto = 6, .sport = 5, .dport = 6,
+		.tcp_flags = TCP_SYN, .tcp_options = mss, .tcp_options_len = 4);
 	r = rig_from_host(rig, &syn);
 	got = rig_opened(rig, &r, 0);
 	assert_int_equal(mss_of(&got), 1060);
@@ -332,7 +351,8 @@ static void connections_are_opened_with_what_the_path_takes(void **state)
 static void a_peer_with_a_narrow_path_is_told_from_the_other_peer(void **state)
 {
 	struct packet small = to_client(9, 0), got;
-	struct packet large = PKT(.src = ip4(CLIENT1), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2, .payload = 1101 - 28, .frag = PKT_DF);
+	struct packet large = PKT(.src = ip4(CLIENT1), .dst = ip4(CLIENT), .proto = 17, .sport = 1,
+		.dport = 2, .payload = 1101 - 28, .frag = PKT_DF);
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -351,8 +371,10 @@ static void a_peer_with_a_narrow_path_is_told_from_the_other_peer(void **state)
 static void over_ipv6_a_path_of_1280_takes_1200(void **state)
 {
 	struct packet small = PKT(.src = ip4(MESH), .dst = ip4(CLIENT2), .proto = 17, .payload = 9);
-	struct packet fits = PKT(.src = ip4(MESH), .dst = ip4(CLIENT2), .proto = 17, .payload = 1200 - 28, .frag = PKT_DF);
-	struct packet large = PKT(.src = ip4(MESH), .dst = ip4(CLIENT2), .proto = 17, .payload = 1201 - 28, .frag = PKT_DF);
+	struct packet fits = PKT(.src = ip4(MESH), .dst = ip4(CLIENT2), .proto = 17, .payload = 1200 - 28,
+		.frag = PKT_DF);
+	struct packet large = PKT(.src = ip4(MESH), .dst = ip4(CLIENT2), .proto = 17, .payload = 1201 - 28,
+		.frag = PKT_DF);
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -371,7 +393,8 @@ static void over_ipv6_a_path_of_1280_takes_1200(void **state)
 
 static void a_peer_that_moves_leaves_its_narrow_path_behind(void **state)
 {
-	struct packet small = to_client(9, 0), inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .payload = 4), message, frame;
+	struct packet small = to_client(9, 0), inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY),
+		.proto = 17, .payload = 4), message, frame;
 	struct rig *rig = *state;
 	struct rig_peer *p = &rig->peers[0];
 
@@ -392,7 +415,8 @@ static void a_peer_that_moves_leaves_its_narrow_path_behind(void **state)
 
 static struct packet from_address(struct rig *rig, const char *source, uint16_t port)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .payload = 4), message;
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6, .payload = 4), message;
 	struct rig_peer *p = &rig->peers[0];
 	uint8_t addr[16];
 
@@ -409,8 +433,10 @@ static struct packet from_address(struct rig *rig, const char *source, uint16_t 
 static void no_endpoint_is_where_no_packet_can_come_from(void **state)
 {
 	static const char *const martians[] = {
-		"0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.255.254", "224.0.0.5", "239.255.255.250", "240.0.0.1", "254.1.2.3",
-		"255.255.255.255", NODE, "10.9.0.1", "192.168.1.255", "::", "::1", "::ffff:192.0.2.1", "ff02::1", "ff0e::5", "2001:db8::221",
+		"0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.255.254", "224.0.0.5", "239.255.255.250",
+		"240.0.0.1", "254.1.2.3",
+		"255.255.255.255", NODE, "10.9.0.1", "192.168.1.255", "::", "::1", "::ffff:192.0.2.1",
+		"ff02::1", "ff0e::5", "2001:db8::221",
 	};
 	struct talon_lpm4 address = { .prefixlen = 32, .addr = ip4("192.168.1.255") };
 	struct talon_host_route broadcast = { .prefixlen = 32, .kind = TALON_HOST_BROADCAST };
@@ -435,7 +461,8 @@ static void no_endpoint_is_where_no_packet_can_come_from(void **state)
 	frame = from_address(rig, "203.0.113.6", 0);
 	r = rig_run(rig, &frame);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_MARTIAN);
-	frame = from_address(rig, "203.0.113.6", 40000);	/* the very message, where it really came from */
+	/* the very message, where it really came from */
+	frame = from_address(rig, "203.0.113.6", 40000);
 	r = rig_run(rig, &frame);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
 	assert_int_equal(read_endpoint(rig, 0).remote.word[0], ip4("203.0.113.6"));
@@ -445,7 +472,8 @@ static void no_endpoint_is_where_no_packet_can_come_from(void **state)
 
 static struct packet with_options(const uint8_t *options, uint32_t len)
 {
-	struct packet p = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .payload = 4, .ip_options = len);
+	struct packet p = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6,
+		.payload = 4, .ip_options = len);
 	uint32_t sum;
 
 	memcpy(p.bytes + 20, options, len);
@@ -488,7 +516,8 @@ static void source_routed_packets_are_dropped(void **state)
 static void a_wrong_header_checksum_ends_here(void **state)
 {
 	static const uint8_t nops[8] = { 1, 1, 1, 1, 1, 1, 1, 1 };
-	struct packet good = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .payload = 40);
+	struct packet good = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6,
+		.payload = 40);
 	struct packet optioned = with_options(nops, 8);
 	struct rig *rig = *state;
 	struct rig_result r;
@@ -536,7 +565,8 @@ static void judge_no_route(const struct packet *got, const struct packet *about,
 	assert_memory_equal(got->bytes, "\x60\0\0\0", 4);
 	assert_int_equal(got->bytes[4] << 8 | got->bytes[5], 8 + embed);
 	assert_memory_equal(got->bytes + 6, "\x3a\x40", 2);
-	assert_memory_equal(got->bytes + 8, about->bytes + 24, 16);	/* from where it was going: an address that its sender takes from us */
+	/* from where it was going: an address that its sender takes from us */
+	assert_memory_equal(got->bytes + 8, about->bytes + 24, 16);
 	assert_memory_equal(got->bytes + 24, about->bytes + 8, 16);
 	assert_memory_equal(got->bytes + 40, "\x01\x00", 2);
 	assert_memory_equal(got->bytes + 44, "\0\0\0\0", 4);
@@ -555,8 +585,10 @@ static struct packet opened_six(struct rig *rig, const struct rig_result *r, uin
 
 	assert_int_equal(r->verdict, RIG_SEND);
 	assert_int_equal(r->ifindex, rig->eth0);
-	assert_null(p->six ? pkt_check6(r->frame.bytes + 14, r->frame.len - 14) : pkt_check(r->frame.bytes + 14, r->frame.len - 14));
-	assert_true(pkt_wg_open(p->send_key, r->frame.bytes + off, r->frame.len - off, &plain, &index, &counter));
+	assert_null(p->six ? pkt_check6(r->frame.bytes + 14, r->frame.len - 14)
+		: pkt_check(r->frame.bytes + 14, r->frame.len - 14));
+	assert_true(pkt_wg_open(p->send_key, r->frame.bytes + off, r->frame.len - off, &plain, &index,
+		&counter));
 	assert_int_equal(index, p->remote_index);
 	len = 40 + (plain.bytes[4] << 8 | plain.bytes[5]);
 	assert_in_range(plain.len, len, len + 15);
@@ -590,9 +622,12 @@ static void no_error_is_sent_about_errors_groups_and_nobody(void **state)
 {
 	static const uint8_t group[16] = { 0xff, 2, [15] = 0x16 }, nobody[16];
 	struct packet cases[] = {
-		six(six_client, group, 17, 40), six(group, six_server, 17, 40), six(nobody, six_server, 17, 40),
-		six(six_client, six_server, 58, 48), six(six_client, six_server, 58, 48), six(six_client, six_server, 58, 48),
-		six(six_client, six_server, 44, 48), six(six_client, six_server, 0, 48), six(six_client, six_server, 17, 0),
+		six(six_client, group, 17, 40), six(group, six_server, 17, 40),
+		six(nobody, six_server, 17, 40),
+		six(six_client, six_server, 58, 48), six(six_client, six_server, 58, 48),
+		six(six_client, six_server, 58, 48),
+		six(six_client, six_server, 44, 48), six(six_client, six_server, 0, 48),
+		six(six_client, six_server, 17, 0),
 		six(six_client, six_server, 17, 40),
 	};
 	struct rig *rig = *state;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What strangers can send in masses: it pushes out nothing of ours, and what is limited is limited for the host, not for each CPU.
+// What strangers can send in masses: it pushes out nothing of ours, and what is limited is limited for the
+// host, not for each CPU.
 #include <arpa/inet.h>
 #include <sched.h>
 #include <string.h>
@@ -12,14 +13,16 @@
 
 static struct packet piece(uint32_t src, uint16_t id)
 {
-	struct packet whole = PKT(.src = src, .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = 7, .payload = 1000, .id = id);
+	struct packet whole = PKT(.src = src, .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = 7,
+		.payload = 1000, .id = id);
 
 	return pkt_fragment(&whole, 400, 400);
 }
 
 static uint16_t open_udp(struct rig *rig)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .payload = 10), out;
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6, .payload = 10), out;
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
@@ -29,7 +32,8 @@ static uint16_t open_udp(struct rig *rig)
 
 static struct packet answer(uint16_t port, uint16_t id)
 {
-	return PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port, .payload = 1000, .id = id);
+	return PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port,
+		.payload = 1000, .id = id);
 }
 
 /* How many of @n fragments, each of a datagram of its own, were copied to the controller. */
@@ -53,7 +57,8 @@ static uint32_t flood(struct rig *rig, uint32_t n, bool is_forged)
 static void a_datagram_of_ours_is_remembered_through_any_flood(void **state)
 {
 	struct rig *rig = *state;
-	struct packet whole = answer(open_udp(rig), 77), first = pkt_fragment(&whole, 0, 400), later = pkt_fragment(&whole, 400, 400);
+	struct packet whole = answer(open_udp(rig), 77), first = pkt_fragment(&whole, 0, 400),
+		later = pkt_fragment(&whole, 400, 400);
 	struct rig_result r;
 
 	r = rig_from_wire(rig, &first);
@@ -67,13 +72,15 @@ static void a_datagram_of_ours_is_remembered_through_any_flood(void **state)
 static void one_strangers_fragments_leave_room_for_those_that_come_before_their_first(void **state)
 {
 	struct rig *rig = *state;
-	struct packet whole = answer(open_udp(rig), 77), first = pkt_fragment(&whole, 0, 400), later = pkt_fragment(&whole, 400, 400);
+	struct packet whole = answer(open_udp(rig), 77), first = pkt_fragment(&whole, 0, 400),
+		later = pkt_fragment(&whole, 400, 400);
 	uint64_t began_ns = rig_now_ns();
 	struct rig_result r;
 	uint32_t copied, most;
 
 	copied = flood(rig, FLOOD, false);
-	most = TALON_RATE_SOURCE_BURST + (rig_now_ns() - began_ns) / (TALON_NSEC_PER_SEC / TALON_RATE_SOURCE_PER_SECOND) + 1;
+	most = TALON_RATE_SOURCE_BURST +
+		(rig_now_ns() - began_ns) / (TALON_NSEC_PER_SEC / TALON_RATE_SOURCE_PER_SECOND) + 1;
 	assert_in_range(copied, 1, most);
 	r = rig_from_wire(rig, &later);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_HELD);
@@ -85,7 +92,8 @@ static void one_strangers_fragments_leave_room_for_those_that_come_before_their_
 
 static void fragments_leave_the_other_events_alone(void **state)
 {
-	struct packet nobody = PKT(.src = ip4(CLIENT), .dst = ip4(NOBODY), .proto = 17, .sport = 5, .dport = 6, .payload = 50);
+	struct packet nobody = PKT(.src = ip4(CLIENT), .dst = ip4(NOBODY), .proto = 17, .sport = 5,
+		.dport = 6, .payload = 50);
 	struct rig *rig = *state;
 	struct rig_peer *p = &rig->peers[0];
 	struct talon_replay window = { .state = TALON_SESSION_NEXT };
@@ -116,10 +124,14 @@ static int see_promotion(void *seen, void *data, size_t len)
 	return 0;
 }
 
-/* A whole ring of copies that nobody reads keeps off none of the small events, which have a ring of their own. */
+/*
+ * A whole ring of copies that nobody reads keeps off none of the small events, which have a
+ * ring of their own.
+ */
 static void a_full_ring_of_copies_does_not_keep_off_a_promotion(void **state)
 {
-	struct packet nobody = PKT(.src = ip4(CLIENT), .dst = ip4(NOBODY), .proto = 17, .sport = 5, .dport = 6, .payload = 1200);
+	struct packet nobody = PKT(.src = ip4(CLIENT), .dst = ip4(NOBODY), .proto = 17, .sport = 5,
+		.dport = 6, .payload = 1200);
 	const struct talon_replay window = { .state = TALON_SESSION_NEXT };
 	struct rig *rig = *state;
 	struct ring_buffer *ring;
@@ -146,7 +158,8 @@ static void a_full_ring_of_copies_does_not_keep_off_a_promotion(void **state)
 
 static void the_hosts_own_datagrams_cost_no_copies(void **state)
 {
-	struct packet whole = PKT(.src = ip4(STRANGER), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = RIG_PORT, .payload = 1400, .id = 9);
+	struct packet whole = PKT(.src = ip4(STRANGER), .dst = ip4(NODE), .proto = 17, .sport = 6,
+		.dport = RIG_PORT, .payload = 1400, .id = 9);
 	struct packet first = pkt_fragment(&whole, 0, 800), later = pkt_fragment(&whole, 800, 608);
 	struct rig *rig = *state;
 	struct rig_result r;

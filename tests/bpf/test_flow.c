@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The flow table on real maps: create, find, expire, free; collected as the controller does it; two CPUs at once.
+// The flow table on real maps: create, find, expire, free; collected as the controller does it; two
+// CPUs at once.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,7 +79,8 @@ static int fresh(uint32_t records, uint32_t buckets, uint16_t port_first, uint16
 		return -1;
 	cfg = (struct talon_config) {
 		.flow_count = records, .bucket_mask = buckets - 1, .keys = {
-			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
+				0xd6e8feb86659fd93 },
 			.port = { 0x5eed1234, 0x0123456789abcdef },
 		}, .snat_addr = SNAT,
 		.port_first = port_first, .port_last = port_last,
@@ -127,7 +129,8 @@ static struct flow_test_job op(enum flow_test_op what, struct talon_flow_key key
 static struct talon_flow_key key_numbered(uint32_t i, uint8_t proto)
 {
 	return (struct talon_flow_key) {
-		.src = htonl(0x64400000 + (i >> 8)), .dst = htonl(0xc0a801dc), .sport = htons(1024 + (i & 255)),
+		.src = htonl(0x64400000 + (i >> 8)), .dst = htonl(0xc0a801dc),
+			.sport = htons(1024 + (i & 255)),
 		.dport = proto == IPPROTO_ICMP ? htons(1024 + (i & 255)) : htons(443), .proto = proto,
 	};
 }
@@ -135,7 +138,8 @@ static struct talon_flow_key key_numbered(uint32_t i, uint8_t proto)
 static struct talon_flow_key rev_of(const struct talon_flow *f)
 {
 	return (struct talon_flow_key) {
-		.src = f->remote, .dst = f->snat, .sport = f->proto == IPPROTO_ICMP ? f->snat_port : f->remote_port,
+		.src = f->remote, .dst = f->snat, .sport = f->proto == IPPROTO_ICMP ? f->snat_port
+			: f->remote_port,
 		.dport = f->snat_port, .proto = f->proto,
 	};
 }
@@ -191,7 +195,8 @@ static void a_flow_of_each_protocol_is_made_and_found_from_both_sides(void **sta
 
 static void flags_of_both_sides_meet_in_the_record(void **state)
 {
-	struct flow_test_job job = { .op = FLOW_TEST_CREATE, .key = key_numbered(1, IPPROTO_TCP), .now_s = NOW };
+	struct flow_test_job job = { .op = FLOW_TEST_CREATE, .key = key_numbered(1, IPPROTO_TCP),
+		.now_s = NOW };
 
 	assert_int_equal(run(job).ret, 0);
 	job.op = FLOW_TEST_TOUCH_OUT;
@@ -225,7 +230,8 @@ static void a_flow_expires_and_its_record_comes_back_after_the_grace_period(void
 	done = collect(died + TALON_FLOW_GRACE_S - 1);
 	assert_int_equal(done.waiting, 1);
 	assert_int_equal(done.freed, 0);
-	assert_int_equal(op(FLOW_TEST_CREATE, key_numbered(2, IPPROTO_UDP), died).id, 2);	/* not record 1 */
+	/* not record 1 */
+	assert_int_equal(op(FLOW_TEST_CREATE, key_numbered(2, IPPROTO_UDP), died).id, 2);
 	done = collect(died + TALON_FLOW_GRACE_S);
 	assert_int_equal(done.freed, 1);
 	id = op(FLOW_TEST_CREATE, key_numbered(3, IPPROTO_UDP), died + TALON_FLOW_GRACE_S).id;
@@ -342,7 +348,10 @@ static void ports_of_the_hosts_sockets_are_passed_over(void **state)
 	assert_int_equal(op(FLOW_TEST_CREATE, key_numbered(1, IPPROTO_UDP), NOW).ret, 0);
 }
 
-/* The controller's way: every second a share, over thirty seconds all of it, then nothing while there are no flows. */
+/*
+ * The controller's way: every second a share, over thirty seconds all of it, then nothing while
+ * there are no flows.
+ */
 static void ticks_collect_everything_and_then_rest(void **state)
 {
 	uint32_t now_s = NOW, expired = 0;
@@ -412,7 +421,8 @@ static void *race_thread(void *arg)
 			.op = FLOW_TEST_RACE, .now_s = atomic_load(&race.now_s), .count = RACE_STEPS,
 			.seed = i * RACERS + self,
 		};
-		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &job, .data_size_in = sizeof(job), .repeat = 1);
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &job, .data_size_in = sizeof(job),
+			.repeat = 1);
 
 		if (bpf_prog_test_run_opts(fd, &opts) || opts.retval)
 			atomic_fetch_add(&race.failures, 1);
@@ -422,7 +432,10 @@ static void *race_thread(void *arg)
 	return NULL;
 }
 
-/* Waits until no program runs that ran at the call: what the grace period gives in life, here without a clock. */
+/*
+ * Waits until no program runs that ran at the call: what the grace period gives in life, here
+ * without a clock.
+ */
 static void race_synchronize(void)
 {
 	unsigned long seen[RACERS];
@@ -508,8 +521,8 @@ static void race_with(uint32_t buckets)
 
 	r = race_counters();
 	s = stats();
-	print_message("  %llu created, %llu found, %llu refused, %llu given up for a rival\n", r->created, r->found,
-		r->refused, s.races);
+	print_message("  %llu created, %llu found, %llu refused, %llu given up for a rival\n", r->created,
+		r->found, r->refused, s.races);
 	assert_int_equal(race.failures, 0);
 	assert_int_equal(r->violations, 0);
 	assert_true(r->created > 10000);

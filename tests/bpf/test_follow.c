@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The controller follows the host's network: addresses that go, next hops that nobody else uses, paths that become narrow. Ways are chosen here, as in a mesh.
+// The controller follows the host's network: addresses that go, next hops that nobody else uses, paths that
+// become narrow. Ways are chosen here, as in a mesh.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +29,8 @@ static int isolate(void **state)
 {
 	if (sodium_init() < 0 || plane_rig_isolate())
 		return -1;
-	return system("ip addr add 2001:db8::1/64 dev u0 nodad && ip -6 route add default via 2001:db8::fe dev u0");
+	return system("ip addr add 2001:db8::1/64 dev u0 nodad && ip -6 route add default via 2001:db8::fe "
+		"dev u0");
 }
 
 static int set_up(void **state)
@@ -75,14 +77,16 @@ static bool local_is(void *ctx)
 	struct endpoint known;
 	struct talon_endpoint e = read_way();
 
-	return !memcmp(&e.local, ctx, sizeof(e.local)) && !device_get_peer_endpoint(rig.c->device, id, &known) &&
-	       !memcmp(&known.local, ctx, sizeof(known.local));
+	return !memcmp(&e.local, ctx, sizeof(e.local)) && !device_get_peer_endpoint(rig.c->device, id,
+		&known) && !memcmp(&known.local, ctx, sizeof(known.local));
 }
 
 static void a_chosen_way_follows_when_its_address_goes(void **state)
 {
-	const struct endpoint path = { .family = AF_INET, .port = htons(4000), .remote.word[0] = inet_addr("192.0.2.77") };
-	struct talon_addr old = { .word = { inet_addr("192.0.2.1") } }, new = { .word = { inet_addr("192.0.2.5") } };
+	const struct endpoint path = { .family = AF_INET, .port = htons(4000),
+		.remote.word[0] = inet_addr("192.0.2.77") };
+	struct talon_addr old = { .word = { inet_addr("192.0.2.1") } },
+		new = { .word = { inet_addr("192.0.2.5") } };
 
 	set_way(&path);
 	assert_true(local_is(&old));
@@ -91,7 +95,8 @@ static void a_chosen_way_follows_when_its_address_goes(void **state)
 	assert_int_equal(read_way().flags & TALON_ENDPOINT_PINNED, TALON_ENDPOINT_PINNED);
 	assert_int_equal(read_way().remote.word[0], path.remote.word[0]);
 	assert_int_equal(rig.c->map_config.node_addr, new.word[0]);
-	run("ip addr del 192.0.2.5/24 dev u0 && ip addr add 192.0.2.1/24 dev u0 && ip route replace default via 192.0.2.254");
+	run("ip addr del 192.0.2.5/24 dev u0 && ip addr add 192.0.2.1/24 dev u0 && ip route replace default "
+		"via 192.0.2.254");
 	assert_true(plane_rig_run(&rig, 1000, local_is, &old));
 }
 
@@ -114,12 +119,16 @@ static void a_chosen_way_over_ipv6_follows_too(void **state)
 static void an_address_that_is_not_ours_is_never_chosen(void **state)
 {
 	struct endpoint path = {
-		.family = AF_INET, .port = htons(4000), .remote.word[0] = inet_addr("192.0.2.77"), .local.word[0] = inet_addr("192.0.2.99"),
+		.family = AF_INET, .port = htons(4000), .remote.word[0] = inet_addr("192.0.2.77"),
+		.local.word[0] = inet_addr("192.0.2.99"),
 	};
 
 	set_way(&path);
 	assert_int_equal(read_way().local.word[0], inet_addr("192.0.2.1"));
-	/* And what the controller sends itself leaves all the same: Linux 6.18 says ENETUNREACH to such a source. */
+	/*
+	 * And what the controller sends itself leaves all the same: Linux 6.18 says ENETUNREACH
+	 * to such a source.
+	 */
 	assert_int_equal(socket_send(rig.c, &path, "x", 1), 0);
 }
 
@@ -128,7 +137,8 @@ static bool is_asked(void *ctx)
 	struct talon_addr addr = { .word = { inet_addr(ctx) } };
 	struct net_neigh neigh;
 
-	return !net_neigh_get(rig.c->map_config.uplinks[0], AF_INET, &addr, &neigh) && neigh.state & NUD_PROBE;
+	return !net_neigh_get(rig.c->map_config.uplinks[0], AF_INET, &addr, &neigh) &&
+		neigh.state & NUD_PROBE;
 }
 
 static bool is_unused(void *ctx)
@@ -143,7 +153,8 @@ static void put_hop(struct talon_next_hop *hop, const char *addr, uint64_t used_
 	*hop = (struct talon_next_hop){
 		.ifindex = rig.c->map_config.uplinks[0], .family = AF_INET, .addr.word[0] = inet_addr(addr),
 	};
-	assert_int_equal(bpf_map_update_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_NEXT_HOPS), hop, &used_ns, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_NEXT_HOPS), hop,
+		&used_ns, BPF_ANY), 0);
 }
 
 static void stale_next_hops_are_asked_as_long_as_they_are_used(void **state)
@@ -166,13 +177,15 @@ static void receive(const struct packet *ip)
 {
 	static const uint8_t router[6] = { 2, 0, 0, 0, 0, 0xfe };
 	int fd = socket(AF_PACKET, SOCK_RAW, 0);
-	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = if_nametoindex("u1"), .sll_halen = 6 };
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = if_nametoindex("u1"),
+		.sll_halen = 6 };
 	struct net_link link;
 	struct packet frame;
 
 	assert_int_equal(net_link_get("u0", &link), 0);
 	frame = pkt_ether(link.mac, router, ETH_P_IP, ip);
-	assert_int_equal(sendto(fd, frame.bytes, frame.len, 0, (struct sockaddr *)&to, sizeof(to)), frame.len);
+	assert_int_equal(sendto(fd, frame.bytes, frame.len, 0, (struct sockaddr *)&to, sizeof(to)),
+		frame.len);
 	close(fd);
 }
 
@@ -183,11 +196,12 @@ static bool mtu_is(void *ctx)
 
 static void icmp_about_sealed_packets_narrows_the_path(void **state)
 {
-	const struct endpoint path = { .family = AF_INET, .port = htons(4000), .remote.word[0] = inet_addr("198.51.100.9") };
-	struct packet sealed = PKT(.src = ip4("192.0.2.1"), .dst = ip4("198.51.100.9"), .proto = 17, .sport = PLANE_RIG_PORT, .dport = 4000,
-				   .payload = 1300);
-	struct packet other = PKT(.src = ip4("192.0.2.1"), .dst = ip4("198.51.100.9"), .proto = 17, .sport = PLANE_RIG_PORT + 1, .dport = 4000,
-				  .payload = 1300);
+	const struct endpoint path = { .family = AF_INET, .port = htons(4000),
+		.remote.word[0] = inet_addr("198.51.100.9") };
+	struct packet sealed = PKT(.src = ip4("192.0.2.1"), .dst = ip4("198.51.100.9"), .proto = 17,
+		.sport = PLANE_RIG_PORT, .dport = 4000, .payload = 1300);
+	struct packet other = PKT(.src = ip4("192.0.2.1"), .dst = ip4("198.51.100.9"), .proto = 17,
+		.sport = PLANE_RIG_PORT + 1, .dport = 4000, .payload = 1300);
 	struct packet error = pkt_icmp_error(ip4("192.0.2.254"), ip4("192.0.2.1"), 3, 4, 1000, &other, 28);
 	uint16_t narrow = 940, wide = 1440;
 
@@ -197,7 +211,8 @@ static void icmp_about_sealed_packets_narrows_the_path(void **state)
 	error = pkt_icmp_error(ip4("192.0.2.254"), ip4("192.0.2.1"), 3, 4, 1000, &sealed, 28);
 	receive(&error);
 	assert_true(plane_rig_run(&rig, 1000, mtu_is, &narrow));
-	assert_int_equal(socket_send(rig.c, &path, "x", 1), 0);		/* the error is not the next sender's */
+	/* the error is not the next sender's */
+	assert_int_equal(socket_send(rig.c, &path, "x", 1), 0);
 	run("ip route flush cache");
 	pmtu_refresh(rig.c);
 	assert_true(mtu_is(&wide));
@@ -206,11 +221,15 @@ static void icmp_about_sealed_packets_narrows_the_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_chosen_way_follows_when_its_address_goes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_chosen_way_follows_when_its_address_goes, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(a_chosen_way_over_ipv6_follows_too, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(an_address_that_is_not_ours_is_never_chosen, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(stale_next_hops_are_asked_as_long_as_they_are_used, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(icmp_about_sealed_packets_narrows_the_path, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_address_that_is_not_ours_is_never_chosen, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(stale_next_hops_are_asked_as_long_as_they_are_used, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(icmp_about_sealed_packets_narrows_the_path, set_up,
+			tear_down),
 	};
 
 	return cmocka_run_group_tests_name("follow", tests, isolate, NULL);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Random and mutated packets thrown at the loaded XDP program, its verdicts, bytes and counters compared with a plain C model.
+// Random and mutated packets thrown at the loaded XDP program, its verdicts, bytes and counters compared with
+// a plain C model.
 // TALON_FUZZ_SEED and TALON_FUZZ_FRAMES in the environment repeat a run, or make it longer.
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -47,7 +48,8 @@ static uint32_t size(struct fuzz *z)
 
 static uint16_t frag_bits(struct fuzz *z)
 {
-	static const uint16_t bits[] = { PKT_DF, PKT_DF, PKT_DF, 0, 0, PKT_MF, PKT_MF | 50, 100, PKT_DF | PKT_MF };
+	static const uint16_t bits[] = { PKT_DF, PKT_DF, PKT_DF, 0, 0, PKT_MF, PKT_MF | 50, 100,
+		PKT_DF | PKT_MF };
 
 	return bits[below(z, sizeof(bits) / sizeof(bits[0]))];
 }
@@ -55,8 +57,10 @@ static uint16_t frag_bits(struct fuzz *z)
 static const uint8_t *tcp_options(struct fuzz *z, uint32_t *ret_len)
 {
 	static const uint8_t options[][12] = {
-		{ 2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1 }, { 1, 2, 4, 5, 0xb4, 1, 1, 1, 1, 1, 1, 0 }, { 3, 3, 7, 2, 4, 0x20, 0, 0 },
-		{ 4, 2, 2, 4, 1, 0, 0, 0 }, { 2, 4, 4, 0xd9, 2, 4, 255, 255, 1, 1, 1, 1 }, { 8, 0, 2, 4, 5, 0xb4, 0, 0 }, { 5, 1, 2, 4, 255, 255 },
+		{ 2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1 }, { 1, 2, 4, 5, 0xb4, 1, 1, 1, 1, 1, 1, 0 },
+		{ 3, 3, 7, 2, 4, 0x20, 0, 0 },
+		{ 4, 2, 2, 4, 1, 0, 0, 0 }, { 2, 4, 4, 0xd9, 2, 4, 255, 255, 1, 1, 1, 1 },
+		{ 8, 0, 2, 4, 5, 0xb4, 0, 0 }, { 5, 1, 2, 4, 255, 255 },
 	};
 
 	*ret_len = below(z, 4) * 4;
@@ -67,13 +71,16 @@ static struct pkt_spec spec_of(struct fuzz *z, uint32_t src, uint32_t dst)
 {
 	static const uint8_t protos[] = { 17, 17, 17, 6, 6, 6, 1, 1, 47, 253 };
 	static const uint8_t types[] = { 8, 8, 8, 0, 13, 14, 5, 3, 11, 12 };
-	static const uint8_t flags[] = { TCP_SYN, TCP_SYN | TCP_ACK, TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, 0, 0xff };
+	static const uint8_t flags[] = { TCP_SYN, TCP_SYN | TCP_ACK, TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST,
+		0, 0xff };
 	struct pkt_spec spec = {
-		.src = src, .dst = dst, .proto = protos[below(z, sizeof(protos))], .sport = 1000 + below(z, 6), .dport = 50 + below(z, 6),
-		.ttl = once_in(z, 20) ? 1 + below(z, 3) : 64, .tos = below(z, 256), .id = below(z, 40), .frag = frag_bits(z),
-		.ip_options = once_in(z, 8) ? below(z, 11) * 4 : 0, .tcp_flags = flags[below(z, sizeof(flags))],
-		.icmp_type = types[below(z, sizeof(types))], .icmp_id = 1000 + below(z, 6), .no_checksum = once_in(z, 5),
-		.payload = size(z), .seed = below(z, 256),
+		.src = src, .dst = dst, .proto = protos[below(z, sizeof(protos))],
+		.sport = 1000 + below(z, 6), .dport = 50 + below(z, 6),
+		.ttl = once_in(z, 20) ? 1 + below(z, 3) : 64, .tos = below(z, 256), .id = below(z, 40),
+		.frag = frag_bits(z), .ip_options = once_in(z, 8) ? below(z, 11) * 4 : 0,
+		.tcp_flags = flags[below(z, sizeof(flags))], .icmp_type = types[below(z, sizeof(types))],
+		.icmp_id = 1000 + below(z, 6), .no_checksum = once_in(z, 5), .payload = size(z),
+		.seed = below(z, 256),
 	};
 
 	spec.tcp_options = tcp_options(z, &spec.tcp_options_len);
@@ -92,8 +99,9 @@ static void flip(struct fuzz *z, struct packet *p, uint32_t from, uint32_t to)
 
 static uint32_t destination(struct fuzz *z)
 {
-	static const char *const addrs[] = { GATEWAY, GATEWAY, GATEWAY, NARROW, NARROW, NOBODY, PLAIN, VIP, UNREACHABLE, MESH, NODE, CLIENT,
-					     CLIENT1, CLIENT2, "8.8.8.8", "192.168.1.255", "10.9.0.1", "100.99.0.1" };
+	static const char *const addrs[] = { GATEWAY, GATEWAY, GATEWAY, NARROW, NARROW, NOBODY, PLAIN, VIP,
+		UNREACHABLE, MESH, NODE, CLIENT, CLIENT1, CLIENT2, "8.8.8.8", "192.168.1.255", "10.9.0.1",
+		"100.99.0.1" };
 
 	return ip4(addrs[below(z, sizeof(addrs) / sizeof(addrs[0]))]);
 }
@@ -105,10 +113,11 @@ static struct packet seal(struct fuzz *z, uint32_t peer, const struct packet *in
 
 	if (once_in(z, 30))
 		p->counter += below(z, 9000);
-	message = once_in(z, 40) ? pkt_wg_raw(p->recv_key, p->index, p->counter++, inner->bytes, below(z, inner->len + 1)) :
-		pkt_wg(p->recv_key, p->index, p->counter++, inner);
+	message = once_in(z, 40) ? pkt_wg_raw(p->recv_key, p->index, p->counter++, inner->bytes,
+		below(z, inner->len + 1)) : pkt_wg(p->recv_key, p->index, p->counter++, inner);
 	frame = rig_outer(z->rig, peer, below(z, 256), &message);
-	if (once_in(z, 12)) {	/* roaming within what the world of the model knows: over IPv4 anything, over IPv6 the port */
+	/* roaming within what the world of the model knows: over IPv4 anything, over IPv6 the port */
+	if (once_in(z, 12)) {
 		if (p->six)
 			flip(z, &frame, 54, 56);
 		else
@@ -119,7 +128,8 @@ static struct packet seal(struct fuzz *z, uint32_t peer, const struct packet *in
 
 static struct packet gen_inner6(struct fuzz *z)
 {
-	static const uint8_t next[] = { 6, 17, 58, 58, 0, 43, 44, 59, 60 }, types[] = { 1, 2, 128, 129, 135, 137 };
+	static const uint8_t next[] = { 6, 17, 58, 58, 0, 43, 44, 59, 60 },
+		types[] = { 1, 2, 128, 129, 135, 137 };
 	struct packet p = { .len = 40 + size(z), .bytes = { 0x60 } };
 
 	for (uint32_t i = 8; i < p.len; i++)
@@ -137,7 +147,8 @@ static struct packet gen_inner6(struct fuzz *z)
 
 static struct packet gen_inner(struct fuzz *z, uint32_t *peer)
 {
-	struct pkt_spec spec = spec_of(z, z->rig->peers[once_in(z, 30) ? below(z, RIG_PEERS) : *peer].mesh, destination(z));
+	struct pkt_spec spec = spec_of(z, z->rig->peers[once_in(z, 30) ? below(z, RIG_PEERS) : *peer].mesh,
+		destination(z));
 	struct packet p;
 
 	if (spec.dst == ip4(NODE)) {	/* to another's mapping, from an endpoint that has one itself */
@@ -312,7 +323,8 @@ static void begin(struct fuzz *z)
 {
 	model_init(&z->model, z->rig);
 	for (uint32_t peer = 0; peer < RIG_PEERS; peer++) {
-		struct packet inner = PKT(.src = z->rig->peers[peer].mesh, .dst = ip4(GATEWAY), .proto = 17, .sport = 999, .dport = 53);
+		struct packet inner = PKT(.src = z->rig->peers[peer].mesh, .dst = ip4(GATEWAY), .proto = 17,
+			.sport = 999, .dport = 53);
 		struct packet frame = rig_sealed(z->rig, peer, &inner);
 		struct rig_result r = rig_run(z->rig, &frame);
 
@@ -374,12 +386,15 @@ static void the_program_does_what_the_model_says(void **state)
 		done += play_round(&z, ROUND);
 		rig_teardown((void **)&z.rig);
 	}
-	print_message("%llu frames: %u passed, %u dropped, %u sent; %u flows; %u rounds cut short\n", (unsigned long long)done, z.verdicts[RIG_PASS],
-		      z.verdicts[RIG_DROP], z.verdicts[RIG_SEND], z.learned, z.lost);
+	print_message("%llu frames: %u passed, %u dropped, %u sent; %u flows; %u rounds cut short\n",
+		(unsigned long long)done, z.verdicts[RIG_PASS], z.verdicts[RIG_DROP], z.verdicts[RIG_SEND],
+		z.learned, z.lost);
 	for (int end = 0; end < TALON_END_COUNT; end++)
-		print_message("%s %u%s", rig_end_name(end), z.ends[end], end == TALON_END_COUNT - 1 ? "\n" : ", ");
+		print_message("%s %u%s", rig_end_name(end), z.ends[end], end == TALON_END_COUNT - 1 ? "\n"
+			: ", ");
 	/* It must not be all junk. */
-	assert_true(z.verdicts[RIG_SEND] > done / 5 && z.verdicts[RIG_PASS] > done / 20 && z.verdicts[RIG_DROP] > done / 20);
+	assert_true(z.verdicts[RIG_SEND] > done / 5 && z.verdicts[RIG_PASS] > done / 20 &&
+		z.verdicts[RIG_DROP] > done / 20);
 	(void)state;
 }
 

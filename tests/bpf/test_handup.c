@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Local delivery through the tunnel pair, which takes nothing longer than its MTU: what a peer with a larger one sends is refused, and not lost in silence.
+// Local delivery through the tunnel pair, which takes nothing longer than its MTU: what a peer with a larger
+// one sends is refused, and not lost in silence.
 #include <arpa/inet.h>
 
 #include "bpf/rig.h"
 
 static struct packet to_us(size_t len, uint16_t frag)
 {
-	return PKT(.src = ip4(CLIENT), .dst = ip4(MESH), .proto = 17, .sport = 4000, .dport = 53, .payload = len - 28, .frag = frag);
+	return PKT(.src = ip4(CLIENT), .dst = ip4(MESH), .proto = 17, .sport = 4000, .dport = 53,
+		.payload = len - 28, .frag = frag);
 }
 
 static void by_the_tunnel(struct rig *rig)
@@ -69,7 +71,8 @@ static void without_the_pair_any_size_is_handed_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(what_fits_is_handed_up), CASE(what_does_not_is_told_to_its_sender), CASE(what_may_be_cut_is_counted),
+		CASE(what_fits_is_handed_up), CASE(what_does_not_is_told_to_its_sender),
+		CASE(what_may_be_cut_is_counted),
 		CASE(without_the_pair_any_size_is_handed_up),
 	};
 	int failed;

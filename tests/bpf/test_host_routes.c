@@ -30,7 +30,8 @@ static int set_up(void **state)
 {
 	if (unshare(CLONE_NEWNET))
 		return -errno;
-	run("ip link set lo up; for i in 0 1; do ip link add e$i type veth peer name f$i; ip link set e$i up; ip link set f$i up; done");
+	run("ip link set lo up; for i in 0 1; do ip link add e$i type veth peer name f$i; ip link set e$i "
+		"up; ip link set f$i up; done");
 	return 0;
 }
 
@@ -93,8 +94,9 @@ static const struct host_route *longest(uint32_t addr)
 
 static void two_subnets_on_one_nic_have_a_source_each(void **state)
 {
-	run("ip addr add 192.168.1.5/24 dev e0; ip addr add 10.5.0.9/24 dev e0; ip route add default via 192.168.1.1;"
-	    "ip route add 10.77.0.0/16 via 10.5.0.1 mtu 1300; ip route add 10.78.0.0/16 via 10.5.0.1 src 192.168.1.5");
+	run("ip addr add 192.168.1.5/24 dev e0; ip addr add 10.5.0.9/24 dev e0; ip route add default via "
+		"192.168.1.1;ip route add 10.77.0.0/16 via 10.5.0.1 mtu 1300; ip route add 10.78.0.0/16 via "
+		"10.5.0.1 src 192.168.1.5");
 	read_routes();
 	has("0.0.0.0", 0, TALON_HOST_UNICAST, "192.168.1.5");
 	has("192.168.1.0", 24, TALON_HOST_UNICAST, "192.168.1.5");
@@ -110,15 +112,17 @@ static void two_subnets_on_one_nic_have_a_source_each(void **state)
 
 static void one_subnet_has_one_source(void **state)
 {
-	run("ip addr add 192.168.1.5/24 dev e0; ip route add default via 192.168.1.1; ip route add 10.77.0.0/16 via 192.168.1.7");
+	run("ip addr add 192.168.1.5/24 dev e0; ip route add default via 192.168.1.1; ip route add "
+		"10.77.0.0/16 via 192.168.1.7");
 	read_routes();
 	assert_false(host_table_has_other_source(&table, inet_addr("192.168.1.5")));
 }
 
 static void two_nics_have_a_source_each(void **state)
 {
-	run("ip addr add 192.168.1.5/24 dev e0; ip addr add 10.5.0.9/24 dev e1; ip route add default via 10.5.0.1;"
-	    "ip route add 10.77.0.0/16 via 192.168.1.1; ip route add 10.77.0.0/16 via 10.5.0.1 metric 50");
+	run("ip addr add 192.168.1.5/24 dev e0; ip addr add 10.5.0.9/24 dev e1; ip route add default via "
+		"10.5.0.1;ip route add 10.77.0.0/16 via 192.168.1.1; ip route add 10.77.0.0/16 via 10.5.0.1 "
+		"metric 50");
 	read_routes();
 	has("0.0.0.0", 0, TALON_HOST_UNICAST, "10.5.0.9");
 	has("10.77.0.0", 16, TALON_HOST_UNICAST, "192.168.1.5");	/* metric 0 comes first */
@@ -131,8 +135,8 @@ static void a_vip_is_never_the_source(void **state)
 {
 	__be32 primary;
 
-	run("ip addr add 192.168.1.200/32 dev e0; ip addr add 192.168.1.5/24 dev e0; ip route add default via 192.168.1.1;"
-	    "ip route add 10.0.0.0/8 via 192.168.1.7");
+	run("ip addr add 192.168.1.200/32 dev e0; ip addr add 192.168.1.5/24 dev e0; ip route add default "
+		"via 192.168.1.1;ip route add 10.0.0.0/8 via 192.168.1.7");
 	read_routes();
 	assert_int_equal(net_addr_primary4(index_of("e0"), &primary), 0);
 	assert_int_equal(primary, inet_addr("192.168.1.200"));
@@ -147,7 +151,8 @@ static void a_vip_is_never_the_source(void **state)
 
 static void an_unnumbered_nic_uses_the_address_on_lo(void **state)
 {
-	run("ip addr add 198.51.100.7/32 dev lo; ip route add 169.254.1.1 dev e0; ip route add default via 169.254.1.1 dev e0");
+	run("ip addr add 198.51.100.7/32 dev lo; ip route add 169.254.1.1 dev e0; ip route add default via "
+		"169.254.1.1 dev e0");
 	read_routes();
 	has("0.0.0.0", 0, TALON_HOST_UNICAST, "198.51.100.7");
 	assert_int_equal(host_table_source(&table, index_of("e0"), 0), inet_addr("198.51.100.7"));
@@ -156,15 +161,17 @@ static void an_unnumbered_nic_uses_the_address_on_lo(void **state)
 
 static void what_is_no_unicast_is_told_apart(void **state)
 {
-	run("ip addr add 192.168.1.5/24 dev e0; ip route add blackhole 10.1.0.0/16; ip route add unreachable 10.2.0.0/16;"
-	    "ip route add prohibit 10.3.0.0/16; ip route add local 10.200.0.0/16 dev lo; ip route add 10.200.7.0/24 via 192.168.1.1;"
-	    "ip route add multicast 239.1.0.0/16 dev e0; ip route add 10.4.0.0/16 via 192.168.1.1 tos 0x10");
+	run("ip addr add 192.168.1.5/24 dev e0; ip route add blackhole 10.1.0.0/16; ip route add unreachable "
+		"10.2.0.0/16;ip route add prohibit 10.3.0.0/16; ip route add local 10.200.0.0/16 dev lo; ip "
+		"route add 10.200.7.0/24 via 192.168.1.1;ip route add multicast 239.1.0.0/16 dev e0; ip "
+		"route add 10.4.0.0/16 via 192.168.1.1 tos 0x10");
 	read_routes();
 	has("10.1.0.0", 16, TALON_HOST_REFUSED, NULL);
 	has("10.2.0.0", 16, TALON_HOST_REFUSED, NULL);
 	has("10.3.0.0", 16, TALON_HOST_REFUSED, NULL);
 	has("10.200.0.0", 16, TALON_HOST_LOCAL, NULL);
-	has("10.200.7.0", 24, TALON_HOST_UNICAST, "192.168.1.5");	/* tables local and main are one until there is a rule */
+	/* tables local and main are one until there is a rule */
+	has("10.200.7.0", 24, TALON_HOST_UNICAST, "192.168.1.5");
 	has("192.168.1.255", 32, TALON_HOST_BROADCAST, "192.168.1.5");
 	has("192.168.1.5", 32, TALON_HOST_LOCAL, "192.168.1.5");
 	has("127.0.0.0", 8, TALON_HOST_LOCAL, "127.0.0.1");
@@ -179,7 +186,8 @@ static void what_is_no_unicast_is_told_apart(void **state)
 static void several_next_hops_are_one_route(void **state)
 {
 	run("ip addr add 192.168.1.5/24 dev e0; ip addr add 10.5.0.9/24 dev e1;"
-	    "ip route add default nexthop via 10.5.0.1 dev e1 nexthop via 192.168.1.1 dev e0 nexthop via 192.168.1.2 dev e0");
+	    "ip route add default nexthop via 10.5.0.1 dev e1 nexthop via 192.168.1.1 dev e0 nexthop via "
+	    "192.168.1.2 dev e0");
 	read_routes();
 	has("0.0.0.0", 0, TALON_HOST_UNICAST, "10.5.0.9");
 	assert_int_equal(at("0.0.0.0", 0)->hops[0], index_of("e1"));
@@ -189,8 +197,9 @@ static void several_next_hops_are_one_route(void **state)
 
 static void a_route_by_a_nexthop_object_is_one_like_others(void **state)
 {
-	run("ip addr add 192.168.1.5/24 dev e0; ip nexthop add id 7 via 192.168.1.1 dev e0; ip route add 10.9.0.0/16 nhid 7;"
-	    "echo 0 >/proc/sys/net/ipv4/nexthop_compat_mode; ip nexthop add id 8 via 192.168.1.2 dev e0; ip route add 10.8.0.0/16 nhid 8");
+	run("ip addr add 192.168.1.5/24 dev e0; ip nexthop add id 7 via 192.168.1.1 dev e0; ip route add "
+		"10.9.0.0/16 nhid 7;echo 0 >/proc/sys/net/ipv4/nexthop_compat_mode; ip nexthop add id 8 via "
+		"192.168.1.2 dev e0; ip route add 10.8.0.0/16 nhid 8");
 	read_routes();
 	has("10.9.0.0", 16, TALON_HOST_UNICAST, "192.168.1.5");
 	has("10.8.0.0", 16, TALON_HOST_UNICAST, "192.168.1.5");
@@ -199,11 +208,13 @@ static void a_route_by_a_nexthop_object_is_one_like_others(void **state)
 
 static void rules_decide_which_table_is_asked(void **state)
 {
-	run("ip addr add 192.168.1.5/24 dev e0; ip addr add 10.5.0.9/24 dev e1; ip route add default via 192.168.1.1;"
-	    "ip route add default via 10.5.0.1 table 100; ip route add 10.60.0.0/16 via 10.5.0.1 table 101;"
-	    "ip rule add fwmark 1 lookup 100; ip rule add from 10.5.0.9 lookup 100; ip rule add iif e1 lookup 100");
+	run("ip addr add 192.168.1.5/24 dev e0; ip addr add 10.5.0.9/24 dev e1; ip route add default via "
+		"192.168.1.1;ip route add default via 10.5.0.1 table 100; ip route add 10.60.0.0/16 via "
+		"10.5.0.1 table 101;ip rule add fwmark 1 lookup 100; ip rule add from 10.5.0.9 lookup 100; "
+		"ip rule add iif e1 lookup 100");
 	read_routes();
-	has("0.0.0.0", 0, TALON_HOST_UNICAST, "192.168.1.5");	/* our packets have no mark, and no source yet */
+	/* our packets have no mark, and no source yet */
+	has("0.0.0.0", 0, TALON_HOST_UNICAST, "192.168.1.5");
 	assert_null(at("10.60.0.0", 16));
 	run("ip rule add lookup 101 pref 90");
 	read_routes();
@@ -224,7 +235,8 @@ static void compare_with_kernel(const char *rule)
 {
 	enum { ROUTES = 400, QUERIES = 4000 };
 	static const char *const ways[] = {
-		"via 192.168.1.1", "via 192.168.1.9", "via 10.5.0.1", "dev e1", "dev e0 scope link", "via 10.6.0.1", "via 10.5.0.2 src 192.168.1.5",
+		"via 192.168.1.1", "via 192.168.1.9", "via 10.5.0.1", "dev e1", "dev e0 scope link",
+		"via 10.6.0.1", "via 10.5.0.2 src 192.168.1.5",
 	};
 	static const char *const types[] = { "blackhole", "unreachable", "prohibit" };
 	struct net_route_query *queries = calloc(QUERIES, sizeof(*queries));
@@ -232,7 +244,8 @@ static void compare_with_kernel(const char *rule)
 	unsigned wrong = 0;
 
 	srandom(4711);
-	run("ip addr add 192.168.1.5/24 dev e0; ip addr add 10.6.0.4/24 dev e0; ip addr add 10.5.0.9/24 dev e1; ip route add default via 192.168.1.1");
+	run("ip addr add 192.168.1.5/24 dev e0; ip addr add 10.6.0.4/24 dev e0; ip addr add 10.5.0.9/24 dev "
+		"e1; ip route add default via 192.168.1.1");
 	batch = popen("ip -force -batch - >/dev/null 2>&1", "w");
 	assert_non_null(batch);
 	assert_non_null(queries);
@@ -246,7 +259,8 @@ static void compare_with_kernel(const char *rule)
 		else if (kind < 3)
 			fprintf(batch, "route add %s %s/%u\n", types[random() % 3], inet_ntoa(text), len);
 		else
-			fprintf(batch, "route add %s/%u %s metric %ld\n", inet_ntoa(text), len, ways[random() % 7], random() % 3);
+			fprintf(batch, "route add %s/%u %s metric %ld\n", inet_ntoa(text), len,
+				ways[random() % 7], random() % 3);
 	}
 	pclose(batch);
 	if (rule)
@@ -265,8 +279,8 @@ static void compare_with_kernel(const char *rule)
 			wrong += route->value.kind != TALON_HOST_REFUSED;
 		} else if (answer->type == RTN_LOCAL) {
 			wrong += route->value.kind != TALON_HOST_LOCAL;
-		} else if (route->value.kind != TALON_HOST_UNICAST || route->value.source != answer->prefsrc.word[0] ||
-			   route->hops[0] != answer->ifindex) {
+		} else if (route->value.kind != TALON_HOST_UNICAST ||
+			route->value.source != answer->prefsrc.word[0] || route->hops[0] != answer->ifindex) {
 			wrong++;
 		}
 	}
@@ -286,8 +300,8 @@ static void the_table_answers_as_a_kernel_with_rules_does(void **state)
 
 static void the_table_answers_as_a_kernel_with_odd_rules_does(void **state)
 {
-	compare_with_kernel("ip rule add to 10.96.0.0/12 lookup 100 pref 7; ip rule add lookup main suppress_prefixlength 16 pref 8;"
-			    "ip route add default via 10.5.0.3 table 100");
+	compare_with_kernel("ip rule add to 10.96.0.0/12 lookup 100 pref 7; ip rule add lookup main "
+		"suppress_prefixlength 16 pref 8;ip route add default via 10.5.0.3 table 100");
 }
 
 static uint64_t cpu_us(void)
@@ -303,11 +317,13 @@ static void ten_thousand_routes_cost_few_questions(void **state)
 	FILE *batch;
 	uint64_t began;
 
-	run("ip addr add 192.168.1.5/24 dev e0; ip addr add 10.5.0.9/24 dev e1; ip route add default via 192.168.1.1");
+	run("ip addr add 192.168.1.5/24 dev e0; ip addr add 10.5.0.9/24 dev e1; ip route add default via "
+		"192.168.1.1");
 	batch = popen("ip -batch -", "w");
 	assert_non_null(batch);
 	for (unsigned i = 0; i < 10000; i++)
-		fprintf(batch, "route add 11.%u.%u.0/24 via %s\n", i >> 8, i & 255, i % 2 ? "10.5.0.1" : "192.168.1.1");
+		fprintf(batch, "route add 11.%u.%u.0/24 via %s\n", i >> 8, i & 255,
+			i % 2 ? "10.5.0.1" : "192.168.1.1");
 	assert_int_equal(pclose(batch), 0);
 	began = cpu_us();
 	read_routes();
@@ -317,7 +333,8 @@ static void ten_thousand_routes_cost_few_questions(void **state)
 	run("ip rule add to 172.16.0.0/12 lookup main pref 5");
 	began = cpu_us();
 	read_routes();
-	print_message("with a rule by destination, which takes a question for each: %llu us\n", (unsigned long long)(cpu_us() - began));
+	print_message("with a rule by destination, which takes a question for each: %llu us\n",
+		(unsigned long long)(cpu_us() - began));
 	has("11.0.1.0", 24, TALON_HOST_UNICAST, "10.5.0.9");
 	has("172.16.0.0", 12, TALON_HOST_UNICAST, "192.168.1.5");
 }
@@ -332,11 +349,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_unnumbered_nic_uses_the_address_on_lo, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_no_unicast_is_told_apart, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(several_next_hops_are_one_route, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_route_by_a_nexthop_object_is_one_like_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_route_by_a_nexthop_object_is_one_like_others, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(rules_decide_which_table_is_asked, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_table_answers_as_the_kernel_does, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_table_answers_as_a_kernel_with_rules_does, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_table_answers_as_a_kernel_with_odd_rules_does, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_table_answers_as_a_kernel_with_rules_does, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(the_table_answers_as_a_kernel_with_odd_rules_does, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(ten_thousand_routes_cost_few_questions, set_up, tear_down),
 	};
 

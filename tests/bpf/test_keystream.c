@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Keystream made ahead against keystream made inline: the same bytes and verdicts, whatever the slots hold and whoever is quicker.
+// Keystream made ahead against keystream made inline: the same bytes and verdicts, whatever the slots hold
+// and whoever is quicker.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -32,7 +33,8 @@
 #define SESSIONS	64
 
 static const uint64_t counters[] = {
-	0, 1, 63, 64, 0xfffffffeULL, 0xffffffffULL, 1ULL << 32, (1ULL << 32) + 1, (1ULL << 60) - 1, 1ULL << 60, (1ULL << 60) + 1,
+	0, 1, 63, 64, 0xfffffffeULL, 0xffffffffULL, 1ULL << 32, (1ULL << 32) + 1, (1ULL << 60) - 1,
+	1ULL << 60, (1ULL << 60) + 1,
 	~0ULL - 8192 - 64,
 };
 
@@ -79,8 +81,9 @@ static int finish_setup(struct rig *rig, void **state)
 	rig->seal_fd = bpf_program__fd(bpf_object__find_program_by_name(rig->obj, "seal"));
 	rig->stress_fd = bpf_program__fd(bpf_object__find_program_by_name(rig->obj, "stress"));
 	*state = rig;
-	return bpf_map_update_elem(map_fd(rig, "config"), &zero, &config, BPF_ANY) || engine_new(&rig->engine) ||
-	       window_map(&rig->window, map_fd(rig, "keystream"), 1 << BITS, BITS);
+	return bpf_map_update_elem(map_fd(rig, "config"), &zero, &config, BPF_ANY) ||
+		engine_new(&rig->engine) || window_map(&rig->window, map_fd(rig, "keystream"),
+		1 << BITS, BITS);
 }
 
 static int load_xdp(void **state)
@@ -135,7 +138,8 @@ static struct talon_keystream_slot *slot_of(struct rig *rig, uint64_t counter)
 	return &rig->window.slots[counter % (1 << BITS)];
 }
 
-static void make_ready(struct rig *rig, enum talon_keystream_dir dir, const struct keystream_test_job *job, uint32_t len)
+static void make_ready(struct rig *rig, enum talon_keystream_dir dir, const struct keystream_test_job *job,
+	uint32_t len)
 {
 	const struct window_ring ring = { job->index, dir, len };
 	struct window_counts counts = { 0 };
@@ -172,7 +176,8 @@ static void run_program(struct rig *rig, int prog_fd, const struct keystream_tes
 }
 
 /* Runs, and says how the packet was worked on: ahead or not. An error counts as neither. */
-static bool runs_ahead(struct rig *rig, enum talon_keystream_dir dir, const struct keystream_test_job *job, struct run *run)
+static bool runs_ahead(struct rig *rig, enum talon_keystream_dir dir, const struct keystream_test_job *job,
+	struct run *run)
 {
 	struct talon_keystream_stats before = stats(rig, dir), after;
 
@@ -198,7 +203,8 @@ static void prepare_open(struct run *run, const struct keystream_test_job *job)
 	memcpy(nonce + 4, &job->counter, sizeof(job->counter));
 	randombytes_buf(plain, job->len);
 	randombytes_buf(run->in, OFF);
-	crypto_aead_chacha20poly1305_ietf_encrypt(run->in + OFF, NULL, plain, job->len, NULL, 0, NULL, nonce, (const uint8_t *)job->key);
+	crypto_aead_chacha20poly1305_ietf_encrypt(run->in + OFF, NULL, plain, job->len, NULL, 0, NULL, nonce,
+		(const uint8_t *)job->key);
 	run->size = OFF + job->len + TAG_LEN;
 }
 
@@ -209,7 +215,8 @@ static void prepare_seal(struct run *run, const struct keystream_test_job *job)
 }
 
 /* The same packet both ways: first without a slot, then with one. */
-static void compare(struct rig *rig, enum talon_keystream_dir dir, const struct keystream_test_job *job, struct run *run, bool fits)
+static void compare(struct rig *rig, enum talon_keystream_dir dir, const struct keystream_test_job *job,
+	struct run *run, bool fits)
 {
 	struct run first = *run;
 
@@ -280,7 +287,8 @@ static void a_forged_packet_is_refused_alike_and_leaves_the_slot_for_the_real_on
 		prepare_open(&run, &job);
 		for (int n = 0; n < 40; n++) {
 			forged = run;
-			forged.in[OFF + randombytes_uniform(lens[i] + TAG_LEN)] ^= 1 << randombytes_uniform(8);
+			forged.in[OFF +
+				randombytes_uniform(lens[i] + TAG_LEN)] ^= 1 << randombytes_uniform(8);
 			compare(rig, TALON_KEYSTREAM_RECV, &job, &forged, true);
 			assert_int_equal(forged.verdict, -EBADMSG);
 		}
@@ -346,7 +354,8 @@ static void overtaken_packets_still_find_their_slots(void **state)
 }
 
 /* Worked on inline, rightly, and the slot is as it was. */
-static void assert_not_taken(struct rig *rig, enum talon_keystream_dir dir, const struct keystream_test_job *job)
+static void assert_not_taken(struct rig *rig, enum talon_keystream_dir dir,
+	const struct keystream_test_job *job)
 {
 	struct talon_keystream_slot before = *slot_of(rig, job->counter);
 	struct run run;
@@ -594,7 +603,8 @@ static void *seal_much(void *ctx)
 	sched_setaffinity(0, sizeof(set), &set);
 	for (int i = 0; i < STRESS_CALLS && !sealer->ret; i++) {
 		opts.data_size_out = sizeof(out);
-		sealer->ret = bpf_prog_test_run_opts(sealer->rig->stress_fd, &opts) ? -errno : (int)opts.retval;
+		sealer->ret = bpf_prog_test_run_opts(sealer->rig->stress_fd, &opts) ? -errno
+			: (int)opts.retval;
 		usleep(300);	/* the writer wants one of the two processors, too */
 	}
 	return NULL;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The helper process itself, on pinned maps of its own: hundreds of sessions that share little memory, sessions that end, its own end.
+// The helper process itself, on pinned maps of its own: hundreds of sessions that share little memory,
+// sessions that end, its own end.
 #include <errno.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -57,21 +58,24 @@ static int make_maps(void **state)
 
 	strcpy(base, "/tmp/talon-keystream-XXXXXX");
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(base) ||
-	    mount("bpf", base, "bpf", 0, NULL) || mkdir(below("talon"), 0700) || mkdir(below("talon/" TALON_LAYOUT_NAME), 0700) ||
+	    mount("bpf", base, "bpf", 0, NULL) || mkdir(below("talon"), 0700) ||
+	    mkdir(below("talon/" TALON_LAYOUT_NAME), 0700) ||
 	    mkdir(below("talon/" TALON_LAYOUT_NAME "/maps"), 0700))
 		return -1;
 	skel = keystream_test__open();
 	if (!skel)
 		return -1;
 	bpf_object__for_each_map(map, skel->obj) {
-		snprintf(path, sizeof(path), "%s/%s", below("talon/" TALON_LAYOUT_NAME "/maps"), bpf_map__name(map));
+		snprintf(path, sizeof(path), "%s/%s", below("talon/" TALON_LAYOUT_NAME "/maps"),
+			bpf_map__name(map));
 		if (bpf_map__pin_path(map))
 			bpf_map__set_pin_path(map, path);
 	}
 	bpf_map__set_max_entries(skel->maps.sessions, SESSIONS);
 	bpf_map__set_max_entries(skel->maps.keystream_rings, SESSIONS * TALON_KEYSTREAM_DIRS);
 	bpf_map__set_max_entries(skel->maps.keystream, ROOM);
-	return keystream_test__load(skel) || bpf_map_update_elem(bpf_map__fd(skel->maps.config), &zero, &config, BPF_ANY);
+	return keystream_test__load(skel) || bpf_map_update_elem(bpf_map__fd(skel->maps.config), &zero,
+		&config, BPF_ANY);
 }
 
 static int remove_maps(void **state)
@@ -83,7 +87,8 @@ static int remove_maps(void **state)
 
 static void write_session(uint32_t slot)
 {
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.sessions), &slot, &sessions[slot], BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.sessions), &slot, &sessions[slot],
+		BPF_ANY), 0);
 }
 
 static void make_sessions(void)
@@ -162,10 +167,12 @@ static uint64_t ahead_now(void)
 /* Seals the session's next packet, and opens it with its own key. */
 static void send_packet(uint32_t slot)
 {
-	struct keystream_test_job job = { .counter = sent[slot]++, .index = sessions[slot].index, .len = LEN };
+	struct keystream_test_job job = { .counter = sent[slot]++, .index = sessions[slot].index,
+		.len = LEN };
 	uint8_t in[OFF + SHIFT + LEN], out[sizeof(in)], plain[LEN + 8], nonce[12] = { 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts,
-		.data_in = in, .data_size_in = sizeof(in), .data_out = out, .data_size_out = sizeof(out), .repeat = 1);
+		.data_in = in, .data_size_in = sizeof(in), .data_out = out, .data_size_out = sizeof(out),
+		.repeat = 1);
 	const uint32_t zero = 0, padded = (LEN + 15) & ~15;
 
 	memcpy(job.key, sessions[slot].send_key, sizeof(job.key));
@@ -174,8 +181,8 @@ static void send_packet(uint32_t slot)
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.jobs), &zero, &job, BPF_ANY), 0);
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(skel->progs.seal), &opts), 0);
 	assert_int_equal(opts.retval, 0);
-	assert_int_equal(crypto_aead_chacha20poly1305_ietf_decrypt(plain, NULL, NULL, out + OFF, padded + TAG_LEN, NULL, 0, nonce,
-				 (const uint8_t *)sessions[slot].send_key), 0);
+	assert_int_equal(crypto_aead_chacha20poly1305_ietf_decrypt(plain, NULL, NULL, out + OFF,
+		padded + TAG_LEN, NULL, 0, nonce, (const uint8_t *)sessions[slot].send_key), 0);
 	assert_memory_equal(plain, in + OFF + SHIFT, LEN);
 }
 
@@ -204,7 +211,10 @@ static void a_session_with_packets_gets_a_window_and_uses_it(void **state)
 	assert_int_equal(window_of(8), 0);
 }
 
-/* Keystream beyond what is in use is paid for by packets: a counter that leaps past every window makes work for four slots each, not hundreds. */
+/*
+ * Keystream beyond what is in use is paid for by packets: a counter that leaps past every window makes work
+ * for four slots each, not hundreds.
+ */
 static void a_counter_that_leaps_makes_no_more_work_than_packets_do(void **state)
 {
 	const unsigned packets = 400;
@@ -276,7 +286,8 @@ static void keystream_of_a_session_that_ended_is_wiped(void **state)
 	for (uint32_t i = 0; i < 1U << talon_keystream_window_bits(window); i++) {
 		uint32_t at = (uint32_t)window + i;
 
-		WAIT_FOR(!bpf_map_lookup_elem(bpf_map__fd(skel->maps.keystream), &at, &slot) && sodium_is_zero((uint8_t *)&slot, sizeof(slot)));
+		WAIT_FOR(!bpf_map_lookup_elem(bpf_map__fd(skel->maps.keystream), &at, &slot) &&
+			sodium_is_zero((uint8_t *)&slot, sizeof(slot)));
 	}
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// rtnetlink against a kernel: links, addresses, routes, neighbours, events, hazards and the tunnel pair, in namespaces
+// rtnetlink against a kernel: links, addresses, routes, neighbours, events, hazards and the tunnel pair,
+// in namespaces
 // of the test's own.
 #include <arpa/inet.h>
 #include <errno.h>
@@ -75,8 +76,8 @@ static int ifindex_of(const char *name)
 
 static int set_up(void **state)
 {
-	run("ip link add a0 type veth peer name b0 && ip addr add 192.0.2.1/24 dev a0 && ip link set a0 up && ip link "
-	    "set b0 up");
+	run("ip link add a0 type veth peer name b0 && ip addr add 192.0.2.1/24 dev a0 && ip link set a0 up "
+		"&& ip link set b0 up");
 	return 0;
 }
 
@@ -127,7 +128,8 @@ static void the_default_uplink_has_the_lowest_metric(void **state)
 {
 	assert_string_equal(default_uplinks(), "");
 	run("ip route add default via 192.0.2.254 dev a0 metric 200");
-	run("ip addr add 198.51.100.1/24 dev b0 && ip route add default via 198.51.100.254 dev b0 metric 100");
+	run("ip addr add 198.51.100.1/24 dev b0 && ip route add default via 198.51.100.254 dev b0 "
+		"metric 100");
 	assert_string_equal(default_uplinks(), "b0");
 	run("ip route del default dev b0");
 	assert_string_equal(default_uplinks(), "a0");
@@ -136,7 +138,8 @@ static void the_default_uplink_has_the_lowest_metric(void **state)
 static void every_next_hop_of_the_default_route_counts_once(void **state)
 {
 	run("ip addr add 198.51.100.1/24 dev b0");
-	run("ip route add default nexthop via 198.51.100.254 dev b0 nexthop via 192.0.2.254 dev a0 nexthop via 192.0.2.253 dev a0");
+	run("ip route add default nexthop via 198.51.100.254 dev b0 nexthop via 192.0.2.254 dev a0 nexthop "
+		"via 192.0.2.253 dev a0");
 	assert_string_equal(default_uplinks(), "b0 a0");
 	run("ip route replace default nexthop via 192.0.2.254 dev a0 nexthop via 192.0.2.253 dev a0");
 	assert_string_equal(default_uplinks(), "a0");
@@ -161,13 +164,14 @@ static void a_kernel_that_does_not_forward_is_named_with_its_sysctl(void **state
 
 	run("sysctl -qw net.ipv4.ip_forward=0");
 	assert_true(net_forwarding_is_off(names, 1, why, sizeof(why)));
-	assert_string_equal(why, "net.ipv4.ip_forward=0: the kernel forwards nothing that comes in by a0; run sysctl -w net.ipv4.ip_forward=1");
+	assert_string_equal(why, "net.ipv4.ip_forward=0: the kernel forwards nothing that comes in by a0; "
+		"run sysctl -w net.ipv4.ip_forward=1");
 	run("sysctl -qw net.ipv4.ip_forward=1");
 	assert_false(net_forwarding_is_off(names, 1, why, sizeof(why)));
 	run("sysctl -qw net.ipv4.conf.a0.forwarding=0");
 	assert_true(net_forwarding_is_off(names, 1, why, sizeof(why)));
-	assert_string_equal(why, "net.ipv4.conf.a0.forwarding=0: the kernel forwards nothing that comes in by a0; run sysctl -w "
-				 "net.ipv4.conf.a0.forwarding=1");
+	assert_string_equal(why, "net.ipv4.conf.a0.forwarding=0: the kernel forwards nothing that comes in "
+		"by a0; run sysctl -w net.ipv4.conf.a0.forwarding=1");
 }
 
 static void the_primary_address_is_found(void **state)
@@ -269,7 +273,8 @@ static void confirm_stale(int ifindex, const struct talon_addr *addr)
 	assert_int_equal(net_neigh_get(ifindex, AF_INET, addr, &neigh), 0);
 	assert_int_equal(net_neigh_confirm(&neigh), 0);
 	wait_for(has_state(ifindex, addr, NUD_REACHABLE));
-	run("ip neigh change 192.0.2.9 lladdr 02:00:00:00:00:98 dev a0 nud stale");	/* it is at another MAC meanwhile */
+	/* it is at another MAC meanwhile */
+	run("ip neigh change 192.0.2.9 lladdr 02:00:00:00:00:98 dev a0 nud stale");
 	assert_int_equal(net_neigh_get(ifindex, AF_INET, addr, &neigh), 0);
 	assert_int_equal(net_neigh_confirm(&neigh), 0);
 	wait_for(!has_state(ifindex, addr, NUD_STALE | NUD_PROBE | NUD_REACHABLE | NUD_DELAY));
@@ -280,15 +285,15 @@ static void confirm_stale(int ifindex, const struct talon_addr *addr)
 
 static void a_neighbour_is_resolved_kept_and_released(void **state)
 {
-	struct talon_addr addr = addr4("192.0.2.9"), nobody = addr4("192.0.2.10"), fixed = addr4("192.0.2.11");
+	struct talon_addr addr = addr4("192.0.2.9"), nobody = addr4("192.0.2.10"),
+		fixed = addr4("192.0.2.11");
 	struct net_neigh neigh;
 	int ifindex = ifindex_of("a0");
 
 	assert_int_equal(net_neigh_get(ifindex, AF_INET, &addr, &neigh), -ENOENT);
 	/* The other end answers for the address from a namespace of its own. */
-	run("ip netns add talon-net-test && ip link set b0 netns talon-net-test && ip -n talon-net-test addr add "
-	    "192.0.2.9/24 dev b0 && "
-	    "ip -n talon-net-test link set b0 up address 02:00:00:00:00:99");
+	run("ip netns add talon-net-test && ip link set b0 netns talon-net-test && ip -n talon-net-test addr "
+		"add 192.0.2.9/24 dev b0 && ip -n talon-net-test link set b0 up address 02:00:00:00:00:99");
 	assert_int_equal(net_neigh_probe(ifindex, AF_INET, &addr), 0);
 	wait_for(!net_neigh_get(ifindex, AF_INET, &addr, &neigh) && neigh.has_mac);
 	assert_memory_equal(neigh.mac, "\x02\x00\x00\x00\x00\x99", 6);
@@ -380,16 +385,17 @@ static void hazards_are_named_and_nothing_is_changed(void **state)
 	const char *const uplinks[] = { "a0" };
 	char text[2048], small[150];
 
-	run("echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter && echo 1 > /proc/sys/net/ipv4/conf/a0/forwarding && "
-	    "echo 0 > /proc/sys/net/ipv4/conf/a0/rp_filter");
+	run("echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter && echo 1 > "
+		"/proc/sys/net/ipv4/conf/a0/forwarding && echo 0 > /proc/sys/net/ipv4/conf/a0/rp_filter");
 	net_hazards(uplinks, 1, NULL, text, sizeof(text));
 	assert_null(strstr(text, "rp_filter"));
 	assert_null(strstr(text, "src_valid_mark"));
 	assert_null(strstr(text, "forwarding"));
 	assert_non_null(strstr(text, "a0 is a veth"));
 
-	run("echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter && echo 1 > /proc/sys/net/ipv4/conf/all/src_valid_mark && "
-	    "echo 0 > /proc/sys/net/ipv4/conf/a0/forwarding");
+	run("echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter && echo 1 > "
+		"/proc/sys/net/ipv4/conf/all/src_valid_mark && echo 0 > "
+		"/proc/sys/net/ipv4/conf/a0/forwarding");
 	assert_in_range(net_hazards(uplinks, 1, NULL, text, sizeof(text)), 4, 8);
 	assert_non_null(strstr(text, "rp_filter=1 (strict) on a0"));
 	assert_non_null(strstr(text, "src_valid_mark=1 on a0"));
@@ -404,11 +410,12 @@ static void hazards_are_named_and_nothing_is_changed(void **state)
 	assert_true(net_hazards(uplinks, 1, NULL, small, sizeof(small)) > 0);
 	assert_int_equal(small[strlen(small) - 1], '\n');
 	assert_int_equal(net_hazards(uplinks, 1, NULL, small, 1), 0);
-	run("echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter && echo 0 > /proc/sys/net/ipv4/conf/all/src_valid_mark");
+	run("echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter && echo 0 > "
+		"/proc/sys/net/ipv4/conf/all/src_valid_mark");
 
 	run("ip link add name br0 type bridge && ip link set a0 master br0");
-	assert_int_equal(net_hazards((const char *const[]){ "br0", "a0", "nosuch0" }, 3, NULL, text, sizeof(text)) > 0,
-			 1);
+	assert_int_equal(net_hazards((const char *const[]){ "br0", "a0", "nosuch0" }, 3, NULL, text,
+		sizeof(text)) > 0, 1);
 	assert_non_null(strstr(text, "br0 is a bridge"));
 	assert_non_null(strstr(text, "a0 is a port of br0, which has the addresses: write Uplink = br0"));
 	assert_non_null(strstr(text, "nosuch0 does not exist"));
@@ -434,12 +441,12 @@ static void the_tunnel_pair_has_neither_addresses_nor_arp(void **state)
 		assert_true(link.flags & IFF_NOARP);
 	}
 	usleep(200000);		/* the kernel would have made link-local addresses by now */
-	run("test -z \"$(ip -br addr show dev t0 | grep -E 'inet|fe80|[0-9]/')\" && test -z \"$(ip -br addr show dev "
-	    "t0p | grep -E 'fe80|[0-9]/')\"");
+	run("test -z \"$(ip -br addr show dev t0 | grep -E 'inet|fe80|[0-9]/')\" && test -z \"$(ip -br addr "
+		"show dev t0p | grep -E 'fe80|[0-9]/')\"");
 	run("ethtool -k t0 | grep -q 'tx-tcp-segmentation: off' && ethtool -k t0 | grep -q "
 	    "'generic-segmentation-offload: off' && "
-	    "ethtool -k t0 | grep -q 'scatter-gather: off' && ethtool -k t0 | grep -q 'tx-checksumming: off' && "
-	    "ethtool -k t0 | grep -q 'generic-receive-offload: on' && ethtool -k t0p | grep -q "
+	    "ethtool -k t0 | grep -q 'scatter-gather: off' && ethtool -k t0 | grep -q 'tx-checksumming: off' "
+	    "&& ethtool -k t0 | grep -q 'generic-receive-offload: on' && ethtool -k t0p | grep -q "
 	    "'generic-receive-offload: off'");
 	assert_int_equal(net_tunnel_delete("t0", ALIAS), 0);
 	assert_int_equal(net_link_get("t0", &link), -ENODEV);
@@ -455,8 +462,8 @@ static void the_tunnel_pair_is_put_right_when_it_is_there(void **state)
 	run("ip link set t0 down mtu 1400 && ethtool -K t0 tx on sg on tso on gso on >/dev/null 2>&1");
 	make_tunnel();
 	assert_int_equal(ifindex_of("t0"), before);
-	run("ip link show t0 | grep -q 'UP.*mtu 1280' && ethtool -k t0 | grep -q 'scatter-gather: off' && ethtool -k "
-	    "t0 | grep -q 'tx-checksumming: off'");
+	run("ip link show t0 | grep -q 'UP.*mtu 1280' && ethtool -k t0 | grep -q 'scatter-gather: off' && "
+		"ethtool -k t0 | grep -q 'tx-checksumming: off'");
 	assert_int_equal(net_tunnel_delete_all("another alias"), 0);
 	assert_int_equal(ifindex_of("t0"), before);
 	assert_int_equal(net_tunnel_delete_all(ALIAS), 1);
@@ -517,7 +524,8 @@ static void read_frames(int fd, struct frames *frames)
 			continue;
 		frames->total++;
 		frames->too_long += len > ETH_HLEN + 1280;
-		if ((ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP) && !(ip->frag_off & htons(0x3fff)))
+		if ((ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP) &&
+			!(ip->frag_off & htons(0x3fff)))
 			frames->bad_sum += !is_summed(frame + ETH_HLEN, len - ETH_HLEN);
 	}
 }
@@ -590,7 +598,10 @@ static void send_udp(int tap, struct frames *frames)
 		assert_int_equal(send(fd, data, len, 0), len);
 		read_frames(tap, frames);
 	}
-	/* Where a device cannot finish checksums the kernel may refuse UDP_SEGMENT: then there is nothing to cut. */
+	/*
+	 * Where a device cannot finish checksums the kernel may refuse UDP_SEGMENT: then there is
+	 * nothing to cut.
+	 */
 	if (!setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof(segment)))
 		for (unsigned i = 0; i < 500; i++)
 			if (send(fd, data, 48000, 0) == 48000)
@@ -622,7 +633,9 @@ static void what_leaves_the_tunnel_is_wire_sized_linear_and_summed(void **state)
 	look->rodata->limit = ETH_HLEN + 1280;
 	assert_int_equal(datapath_other__load(look), 0);
 
-	/* The far end moves to a namespace that answers, with the address that a device without ARP sends to. */
+	/*
+	 * The far end moves to a namespace that answers, with the address that a device without ARP sends to.
+	 */
 	assert_int_equal(unshare(CLONE_NEWNET), 0);
 	there = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(setns(here, CLONE_NEWNET), 0);
@@ -666,10 +679,12 @@ static void an_xdp_refusal_comes_with_the_kernels_words(void **state)
 	struct net_link link;
 
 	run("ip link add d0 type bridge");
-	net_xdp_reason(ifindex_of("d0"), bpf_program__fd(other->progs.other_xdp), 1U << 2, reason, sizeof(reason));
+	net_xdp_reason(ifindex_of("d0"), bpf_program__fd(other->progs.other_xdp), 1U << 2, reason,
+		sizeof(reason));
 	assert_non_null(strstr(reason, "native"));
 	run("ip link set b0 mtu 9000");
-	net_xdp_reason(ifindex_of("a0"), bpf_program__fd(other->progs.other_xdp), 1U << 2, reason, sizeof(reason));
+	net_xdp_reason(ifindex_of("a0"), bpf_program__fd(other->progs.other_xdp), 1U << 2, reason,
+		sizeof(reason));
 	assert_non_null(strstr(reason, "MTU"));
 	assert_int_equal(net_link_get("a0", &link), 0);
 	assert_int_equal(link.xdp_prog_id, 0);
@@ -691,13 +706,18 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_link_is_described, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_default_uplink_has_the_lowest_metric, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(every_next_hop_of_the_default_route_counts_once, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_device_is_known_by_its_own_name_and_type, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_kernel_that_does_not_forward_is_named_with_its_sysctl, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(every_next_hop_of_the_default_route_counts_once, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(a_device_is_known_by_its_own_name_and_type, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(a_kernel_that_does_not_forward_is_named_with_its_sysctl,
+			set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_primary_address_is_found, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_address_comes_without_a_route_and_goes, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(our_routes_are_marked_replaced_and_removed, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(anothers_route_is_not_replaced_nor_removed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(our_routes_are_marked_replaced_and_removed, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(anothers_route_is_not_replaced_nor_removed, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(a_flush_takes_all_of_ours, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_neighbour_is_resolved_kept_and_released, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_monitor_hears_of_everything, set_up, tear_down),
@@ -707,7 +727,8 @@ int main(void)
 		cmocka_unit_test(the_tunnel_pair_is_put_right_when_it_is_there),
 		cmocka_unit_test(a_foreign_pair_is_not_touched),
 		cmocka_unit_test(what_leaves_the_tunnel_is_wire_sized_linear_and_summed),
-		cmocka_unit_test_setup_teardown(an_xdp_refusal_comes_with_the_kernels_words, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_xdp_refusal_comes_with_the_kernels_words, set_up,
+			tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, isolate, NULL);

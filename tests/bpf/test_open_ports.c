@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Ports of the mesh address that every peer may reach: they open nothing at the other addresses of this host, where somebody else may listen.
+// Ports of the mesh address that every peer may reach: they open nothing at the other addresses of this host,
+// where somebody else may listen.
 #include <arpa/inet.h>
 
 #include "bpf/rig.h"
 
 static struct packet query(const char *dst, uint16_t port)
 {
-	return PKT(.src = ip4(CLIENT), .dst = ip4(dst), .proto = 17, .sport = 4000, .dport = port, .payload = 40);
+	return PKT(.src = ip4(CLIENT), .dst = ip4(dst), .proto = 17, .sport = 4000, .dport = port,
+		.payload = 40);
 }
 
 /* No rule at all: the bank in force is empty. */
@@ -39,7 +41,8 @@ static void only_the_mesh_address_is_open(void **state)
 
 static void another_protocol_is_not_open(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(MESH), .proto = 6, .sport = 4000, .dport = 5353, .tcp_flags = 2);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(MESH), .proto = 6, .sport = 4000,
+		.dport = 5353, .tcp_flags = 2);
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -52,7 +55,8 @@ static void another_protocol_is_not_open(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { CASE(only_the_mesh_address_is_open), CASE(another_protocol_is_not_open) };
+	const struct CMUnitTest tests[] = { CASE(only_the_mesh_address_is_open),
+		CASE(another_protocol_is_not_open) };
 	int failed;
 
 	rig_hook = RIG_XDP;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The plane against a kernel: desired state as differences, routes that stay, ways, and packets between two nodes over a relay of the test's own.
+// The plane against a kernel: desired state as differences, routes that stay, ways, and packets between two
+// nodes over a relay of the test's own.
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -28,7 +29,8 @@ static struct plane_peer peers[PEERS];
 static struct config_cidr allowed[PEERS], hosts[8];
 static struct config_route routes[2];
 static struct plane_state base = {
-	.mesh_prefixlen = 10, .peers = peers, .peer_count = PEERS, .routes = routes, .route_count = 2, .host_routes = hosts, .host_route_count = 2,
+	.mesh_prefixlen = 10, .peers = peers, .peer_count = PEERS, .routes = routes, .route_count = 2,
+	.host_routes = hosts, .host_route_count = 2,
 };
 
 static int isolate(void **state)
@@ -137,7 +139,8 @@ static void what_is_not_named_goes_and_its_place_is_clean(void **state)
 {
 	struct plane_state less = base;
 	struct talon_endpoint e;
-	struct endpoint path = { .family = AF_INET, .port = htons(4000), .remote.word[0] = inet_addr("192.0.2.77") };
+	struct endpoint path = { .family = AF_INET, .port = htons(4000),
+		.remote.word[0] = inet_addr("192.0.2.77") };
 	uint32_t id, again;
 
 	apply(&base);
@@ -187,7 +190,8 @@ static void peers_beyond_the_room_are_left_out(void **state)
 	more.peers = many;
 	more.peer_count = 80;
 	assert_int_equal(plane_apply(rig.c, &more, err, sizeof(err)), -EUSERS);
-	assert_string_equal(err, "there is room for 64 peers, and 80 are wanted: 16 are left out; raise MaxPeers");
+	assert_string_equal(err, "there is room for 64 peers, and 80 are wanted: 16 are left out; raise "
+		"MaxPeers");
 	assert_int_not_equal(plane_find_peer(rig.c, many[63].public_key), PLANE_NO_PEER);
 	assert_int_equal(plane_find_peer(rig.c, many[64].public_key), PLANE_NO_PEER);
 	assert_int_equal(routes_to(NULL, 0), 3);
@@ -235,11 +239,19 @@ static void others_routes_stay_and_some_are_never_made(void **state)
 	struct plane_state s = base;
 
 	run("ip route add 10.0.100.0/24 via 192.0.2.253 metric 50");
-	hosts[2] = (struct config_cidr){ .family = AF_INET };					/* everything */
-	hosts[3] = (struct config_cidr){ .family = AF_INET, .prefixlen = 1 };			/* half of it, with loopback */
-	hosts[4] = (struct config_cidr){ .family = AF_INET, .prefixlen = 32, .addr.word[0] = inet_addr("192.0.2.254") };	/* the gateway */
-	hosts[5] = (struct config_cidr){ .family = AF_INET, .prefixlen = 24, .addr.word[0] = inet_addr("192.0.2.0") };	/* the link's own */
-	hosts[6] = (struct config_cidr){ .family = AF_INET, .prefixlen = 16, .addr.word[0] = inet_addr("192.0.0.0") };	/* wider: harmless */
+	/* everything */
+	hosts[2] = (struct config_cidr){ .family = AF_INET };
+	/* half of it, with loopback */
+	hosts[3] = (struct config_cidr){ .family = AF_INET, .prefixlen = 1 };
+	/* the gateway */
+	hosts[4] = (struct config_cidr){ .family = AF_INET, .prefixlen = 32,
+		.addr.word[0] = inet_addr("192.0.2.254") };
+	/* the link's own */
+	hosts[5] = (struct config_cidr){ .family = AF_INET, .prefixlen = 24,
+		.addr.word[0] = inet_addr("192.0.2.0") };
+	/* wider: harmless */
+	hosts[6] = (struct config_cidr){ .family = AF_INET, .prefixlen = 16,
+		.addr.word[0] = inet_addr("192.0.0.0") };
 	s.host_route_count = 7;
 	apply(&s);
 	assert_int_equal(routes_to("10.0.100.0", 24), 0);
@@ -257,7 +269,8 @@ static void others_routes_stay_and_some_are_never_made(void **state)
 
 static void ways_are_written_as_the_datapath_reads_them(void **state)
 {
-	const struct endpoint path = { .family = AF_INET, .port = htons(4000), .remote.word[0] = inet_addr("192.0.2.77") };
+	const struct endpoint path = { .family = AF_INET, .port = htons(4000),
+		.remote.word[0] = inet_addr("192.0.2.77") };
 	const struct datapath_tunnel_info *link = datapath_get_relay(rig.c->dp);
 	struct talon_endpoint e;
 	uint32_t id;
@@ -271,7 +284,8 @@ static void ways_are_written_as_the_datapath_reads_them(void **state)
 	assert_int_equal(e.local.word[0], inet_addr("192.0.2.1"));
 	assert_int_equal(plane_set_way(rig.c, id, PLANE_RELAY, NULL), 0);
 	assert_int_equal(endpoint_read(rig.c, id, &e), 0);
-	assert_int_equal(e.flags & (TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY), TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY);
+	assert_int_equal(e.flags & (TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY),
+		TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY);
 	assert_int_equal(ntohl(e.remote.word[0]), TALON_RELAY_PEER_ADDR(id));
 	assert_memory_equal(e.dmac, link->far_mac, 6);
 	assert_memory_equal(e.smac, link->mac, 6);
@@ -298,13 +312,15 @@ static void a_successor_keeps_everything_until_its_first_map(void **state)
 
 	apply(&base);
 	id = plane_find_peer(rig.c, peers[5].public_key);
-	assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_CONFIG), &key, &before), 0);
+	assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_CONFIG), &key,
+		&before), 0);
 	plane_rig_stop(&rig);
 	assert_int_equal(plane_rig_start(&rig), 0);
 	assert_int_equal(plane_find_peer(rig.c, peers[5].public_key), id);
 	assert_int_equal(allowed_to(0x64400105), id);
 	assert_int_equal(routes_to(NULL, 0), 3);
-	assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_CONFIG), &key, &after), 0);
+	assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_CONFIG), &key,
+		&after), 0);
 	assert_int_equal(after.mesh_addr, before.mesh_addr);
 	assert_int_equal(after.flags, before.flags);
 	apply(&base);
@@ -367,10 +383,13 @@ static void side_receive(void *ctx, uint32_t events)
 /* @own: the last byte of our mesh address. The other side is the only peer. */
 static void side_open(struct side *side, int relay, unsigned own, const uint8_t other_seed[static KEY_LEN])
 {
-	static const struct plane_events events = { .relay_send = side_send, .handshake = side_handshake, .wanted = side_wanted };
-	struct config_cidr other = { .family = AF_INET, .prefixlen = 32, .addr.word[0] = htonl(0x64400003 - own) };
+	static const struct plane_events events = { .relay_send = side_send, .handshake = side_handshake,
+		.wanted = side_wanted };
+	struct config_cidr other = { .family = AF_INET, .prefixlen = 32,
+		.addr.word[0] = htonl(0x64400003 - own) };
 	struct plane_peer peer = { .allowed = &other, .allowed_count = 1 };
-	struct plane_state s = { .mesh_addr = htonl(0x64400000 + own), .mesh_prefixlen = 10, .peers = &peer, .peer_count = 1 };
+	struct plane_state s = { .mesh_addr = htonl(0x64400000 + own), .mesh_prefixlen = 10, .peers = &peer,
+		.peer_count = 1 };
 
 	crypto_scalarmult_base(peer.public_key, other_seed);
 	memset(peer.preshared_key.bytes, 7, KEY_LEN);
@@ -492,15 +511,20 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_second_apply_changes_nothing, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_is_not_named_goes_and_its_place_is_clean, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_not_named_goes_and_its_place_is_clean, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(an_address_moves_from_one_peer_to_another, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(peers_beyond_the_room_are_left_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_mesh_address_changes_at_run_time, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(routes_that_somebody_takes_away_are_back_within_a_second, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(others_routes_stay_and_some_are_never_made, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(ways_are_written_as_the_datapath_reads_them, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(routes_that_somebody_takes_away_are_back_within_a_second,
+			set_up, tear_down),
+		cmocka_unit_test_setup_teardown(others_routes_stay_and_some_are_never_made, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(ways_are_written_as_the_datapath_reads_them, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(the_uplinks_addresses_are_the_candidates, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_successor_keeps_everything_until_its_first_map, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_successor_keeps_everything_until_its_first_map, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(two_nodes_speak_over_a_relay, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(junk_from_a_relay_is_harmless, set_up, tear_down),
 	};

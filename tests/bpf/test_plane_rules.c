@@ -50,7 +50,8 @@ static struct acl_table *rules(uint16_t port)
 {
 	static const struct config_cidr any = { .family = AF_INET };
 	const struct acl_rule rule = {
-		.sources = &any, .source_count = 1, .dst = any, .proto = NETMAP_TCP, .port_first = port, .port_last = port,
+		.sources = &any, .source_count = 1, .dst = any, .proto = NETMAP_TCP, .port_first = port,
+		.port_last = port,
 	};
 	struct acl_table *table;
 	char why[160];
@@ -156,7 +157,8 @@ static void rules_that_could_not_be_made_close_and_the_next_open(void **state)
 	s.acl = NULL;
 	assert_int_equal(try(&s, err), 0);
 	assert_false(config_now().flags & TALON_F_ACL);
-	s.acl = table;				/* a digest from before says nothing about what is in force now */
+	/* a digest from before says nothing about what is in force now */
+	s.acl = table;
 	assert_int_equal(try(&s, err), 0);
 	assert_int_equal(words_in_force(), 1);
 	acl_free(table);
@@ -172,7 +174,8 @@ static enum handshake_end initiation_of(unsigned i)
 	struct cookie_maker maker;
 	struct secret_key private, ephemeral, none = {};
 	struct tai64n label = { .bytes = { 0x40, 0, 0, 0, 0x70 } };
-	struct endpoint from = { .family = AF_INET, .port = htons(7), .remote.word[0] = inet_addr("192.0.2.9") };
+	struct endpoint from = { .family = AF_INET, .port = htons(7),
+		.remote.word[0] = inet_addr("192.0.2.9") };
 
 	memset(private.bytes, 100 + i, KEY_LEN);
 	memset(ephemeral.bytes, 50, KEY_LEN);
@@ -180,13 +183,17 @@ static enum handshake_end initiation_of(unsigned i)
 	assert_int_equal(noise_local_init(&local, &private), 0);
 	assert_int_equal(noise_remote_set(&remote, rig.config.public_key, &none), 0);
 	assert_int_equal(noise_remote_prepare(&remote, &local), 0);
-	assert_int_equal(noise_create_initiation(&handshake, &local, &remote, &label, &ephemeral, 77, &message), 0);
+	assert_int_equal(noise_create_initiation(&handshake, &local, &remote, &label, &ephemeral, 77,
+		&message), 0);
 	cookie_maker_init(&maker, rig.config.public_key);
 	cookie_add_macs(&maker, clock_boot_ns(), &message, sizeof(message));
 	return device_message(rig.c->device, clock_boot_ns(), &from, &message, sizeof(message));
 }
 
-/* Its preshared key comes with the first desired state of the new process. Until then nobody gets a session without. */
+/*
+ * Its preshared key comes with the first desired state of the new process. Until then nobody gets a
+ * session without.
+ */
 static void a_peer_of_an_earlier_process_waits_for_its_preshared_key(void **state)
 {
 	struct secret_key private;
@@ -207,10 +214,14 @@ static void a_peer_of_an_earlier_process_waits_for_its_preshared_key(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(rules_that_cannot_be_written_at_first_leave_nothing_open, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(rules_that_cannot_be_written_later_do_not_leave_the_old_ones, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(rules_that_could_not_be_made_close_and_the_next_open, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_peer_of_an_earlier_process_waits_for_its_preshared_key, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(rules_that_cannot_be_written_at_first_leave_nothing_open,
+			set_up, tear_down),
+		cmocka_unit_test_setup_teardown(rules_that_cannot_be_written_later_do_not_leave_the_old_ones,
+			set_up, tear_down),
+		cmocka_unit_test_setup_teardown(rules_that_could_not_be_made_close_and_the_next_open, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(a_peer_of_an_earlier_process_waits_for_its_preshared_key,
+			set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, isolate, NULL);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Real-time kernels, where a program may be preempted by another one on its CPU: one packet at a time, the other one is dropped.
+// Real-time kernels, where a program may be preempted by another one on its CPU: one packet at a time, the
+// other one is dropped.
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,8 @@
 static size_t offset_of(struct bpf_object *obj, const char *member)
 {
 	const struct btf *btf = bpf_object__btf(obj);
-	const struct btf_type *t = btf__type_by_id(btf, btf__find_by_name_kind(btf, "talon_pkt", BTF_KIND_STRUCT));
+	const struct btf_type *t = btf__type_by_id(btf, btf__find_by_name_kind(btf, "talon_pkt",
+		BTF_KIND_STRUCT));
 
 	for (uint32_t i = 0; i < btf_vlen(t); i++) {
 		if (!strcmp(btf__name_by_offset(btf, btf_members(t)[i].name_off), member))
@@ -39,7 +41,8 @@ static void set_busy(struct bpf_object *obj, uint32_t busy)
 
 static struct rig_result send(struct rig *rig)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .payload = 30);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6, .payload = 30);
 
 	return rig_from_peer(rig, 0, &inner);
 }

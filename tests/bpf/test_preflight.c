@@ -26,7 +26,8 @@ static struct config config;
 
 static int make_namespaces(void **state)
 {
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(base))
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+		!mkdtemp(base))
 		return -1;
 	return mount("bpf", base, "bpf", 0, NULL);
 }
@@ -60,7 +61,8 @@ static void without_default_route_an_uplink_must_be_named(void **state)
 {
 	assert_int_equal(preflight_check(&config, why, sizeof(why)), -ENOENT);
 	assert_string_equal(why,
-		"Interface.Uplink: no device has an IPv4 default route; write the name of a device that is up");
+		"Interface.Uplink: no device has an IPv4 default route; write the name of a device that "
+		"is up");
 }
 
 static void an_uplink_that_does_not_exist_is_named(void **state)
@@ -98,8 +100,8 @@ static void a_port_taken_on_ipv6_alone_is_found(void **state)
 	assert_int_equal(bind(fd, (struct sockaddr *)&sin6, sizeof(sin6)), 0);
 	config.listen_port = 51871;
 	assert_int_equal(preflight_check(&config, why, sizeof(why)), -EADDRINUSE);
-	assert_string_equal(why, "Interface.ListenPort: UDP port 51871 (Cilium's WireGuard) is in use; write a free "
-				 "port, 1-65535");
+	assert_string_equal(why, "Interface.ListenPort: UDP port 51871 (Cilium's WireGuard) is in use; write "
+		"a free port, 1-65535");
 	close(fd);
 	assert_int_equal(preflight_check(&config, why, sizeof(why)), 0);
 }
@@ -155,7 +157,8 @@ static void a_dot_in_a_pin_directory_is_named(void **state)
 {
 	snprintf(config.pin_dir, sizeof(config.pin_dir), "%s/talon.1/x", base);
 	assert_int_equal(preflight_check_pin_dir(config.pin_dir, why, sizeof(why)), -EINVAL);
-	assert_non_null(strstr(why, "/talon.1/x has a dot, which no name on a bpf file system can have; write one without, like /sys/fs/bpf/talon"));
+	assert_non_null(strstr(why, "/talon.1/x has a dot, which no name on a bpf file system can have; "
+		"write one without, like /sys/fs/bpf/talon"));
 	snprintf(config.pin_dir, sizeof(config.pin_dir), "%s/talon/x", base);
 	assert_int_equal(preflight_check_pin_dir(config.pin_dir, why, sizeof(why)), 0);
 }
@@ -165,7 +168,8 @@ static void a_device_without_ethernet_is_refused(void **state)
 	run("ip tuntap add tun5 mode tun && ip link set tun5 up");
 	set_uplink("tun5");
 	assert_int_equal(preflight_check(&config, why, sizeof(why)), -EPROTONOSUPPORT);
-	assert_string_equal(why, "Interface.Uplink: tun5 has no Ethernet header: it is of kind tun; write an Ethernet device");
+	assert_string_equal(why, "Interface.Uplink: tun5 has no Ethernet header: it is of kind tun; write an "
+		"Ethernet device");
 	run("ip link del tun5");
 }
 
@@ -186,7 +190,8 @@ static void the_device_of_a_link_local_endpoint_must_be_there(void **state)
 	config.peers = &peer;
 	config.peer_count = 1;
 	assert_int_equal(preflight_check(&config, why, sizeof(why)), -ENODEV);
-	assert_string_equal(why, "Peer.Endpoint: nosuch: there is no such device; write [ADDRESS%DEVICE]:PORT");
+	assert_string_equal(why,
+		"Peer.Endpoint: nosuch: there is no such device; write [ADDRESS%DEVICE]:PORT");
 	strcpy(peer.endpoint.zone, "nic0");
 	assert_int_equal(preflight_check(&config, why, sizeof(why)), 0);
 	strcpy(peer.endpoint.zone, "1");

@@ -14,15 +14,18 @@ static uint32_t peer;
 static void to_initiator(void *ctx, uint32_t id, const uint8_t *bytes, size_t len)
 {
 	if (bytes[0] == WG_RESPONSE)
-		assert_int_equal(device_message(initiator->device, world->now_ns, &initiator->endpoint, bytes, len), HANDSHAKE_RESPONSE);
+		assert_int_equal(device_message(initiator->device, world->now_ns, &initiator->endpoint, bytes,
+			len), HANDSHAKE_RESPONSE);
 }
 
 static int set_up(void **state)
 {
 	static const struct plane_events events = { .relay_send = to_initiator };
-	struct config_cidr allowed = { .family = AF_INET, .prefixlen = 32, .addr.word[0] = htonl(0x64400002) };
+	struct config_cidr allowed = { .family = AF_INET, .prefixlen = 32,
+		.addr.word[0] = htonl(0x64400002) };
 	struct plane_peer other = { .allowed = &allowed, .allowed_count = 1 };
-	struct plane_state s = { .mesh_addr = htonl(0x64400001), .mesh_prefixlen = 10, .peers = &other, .peer_count = 1 };
+	struct plane_state s = { .mesh_addr = htonl(0x64400001), .mesh_prefixlen = 10, .peers = &other,
+		.peer_count = 1 };
 	struct device_peer_config config;
 	char err[256] = "";
 
@@ -95,7 +98,8 @@ static void a_promotion_whose_event_is_lost_is_found_in_the_map(void **state)
 static void a_move_whose_event_is_lost_is_found_in_the_map(void **state)
 {
 	struct talon_endpoint at = {
-		.family = AF_INET, .remote_port = htons(4711), .remote.word[0] = inet_addr("198.51.100.7"), .local.word[0] = inet_addr("192.0.2.1"),
+		.family = AF_INET, .remote_port = htons(4711), .remote.word[0] = inet_addr("198.51.100.7"),
+		.local.word[0] = inet_addr("192.0.2.1"),
 	};
 	struct endpoint known;
 
@@ -121,8 +125,10 @@ static int isolate(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_promotion_whose_event_is_lost_is_found_in_the_map, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_move_whose_event_is_lost_is_found_in_the_map, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_promotion_whose_event_is_lost_is_found_in_the_map, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(a_move_whose_event_is_lost_is_found_in_the_map, set_up,
+			tear_down),
 	};
 
 	return cmocka_run_group_tests_name("reconciliation", tests, isolate, NULL);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The relay link, and endpoints that the controller chooses: what is sealed for a relayed peer, what comes in by the link, who moves an endpoint.
+// The relay link, and endpoints that the controller chooses: what is sealed for a relayed peer, what comes in
+// by the link, who moves an endpoint.
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,7 +10,8 @@
 
 #include "bpf/rig.h"
 
-#define FAR_MAC	"\x02\x00\x00\x00\x77\x05"	/* what relayed frames are addressed to: not the far device's own */
+/* what relayed frames are addressed to: not the far device's own */
+#define FAR_MAC	"\x02\x00\x00\x00\x77\x05"
 
 static void use_relay(struct rig *rig)
 {
@@ -36,7 +38,8 @@ static void set_flags(struct rig *rig, uint32_t peer, uint8_t flags)
 static void relay_peer(struct rig *rig, uint32_t peer)
 {
 	struct talon_endpoint e = {
-		.family = AF_INET, .flags = TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY, .remote_port = htons(TALON_RELAY_PORT),
+		.family = AF_INET, .flags = TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY,
+		.remote_port = htons(TALON_RELAY_PORT),
 		.remote.word[0] = htonl(TALON_RELAY_PEER_ADDR(peer)),
 	};
 
@@ -58,7 +61,8 @@ static struct packet injected(struct rig *rig, uint32_t peer, const struct packe
 {
 	struct rig_peer *p = &rig->peers[peer];
 	struct packet message = pkt_wg(p->recv_key, p->index, p->counter++, inner);
-	struct packet outer = pkt_udp4(htonl(TALON_RELAY_PEER_ADDR(peer)), htonl(TALON_RELAY_OWN_ADDR), TALON_RELAY_PORT, RIG_PORT, 0, &message);
+	struct packet outer = pkt_udp4(htonl(TALON_RELAY_PEER_ADDR(peer)), htonl(TALON_RELAY_OWN_ADDR),
+		TALON_RELAY_PORT, RIG_PORT, 0, &message);
 
 	memset(outer.bytes + 26, 0, 2);
 	return pkt_ether(rig_wt0r_mac, rig_wt0rp_mac, ETH_P_IP, &outer);
@@ -106,7 +110,8 @@ static struct packet opened(struct rig *rig, const struct rig_result *r, uint32_
 
 static uint16_t open_udp(struct rig *rig, uint32_t peer, const char *client)
 {
-	struct packet inner = PKT(.src = ip4(client), .dst = ip4(GATEWAY), .proto = 17, .sport = 500, .dport = 53, .payload = 10), out;
+	struct packet inner = PKT(.src = ip4(client), .dst = ip4(GATEWAY), .proto = 17, .sport = 500,
+		.dport = 53, .payload = 10), out;
 	struct rig_result r = rig_from_peer(rig, peer, &inner);
 
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
@@ -118,9 +123,12 @@ static void what_is_for_a_relayed_peer_leaves_by_the_relay_link(void **state)
 {
 	struct rig *rig = *state;
 	uint16_t port = open_udp(rig, 0, CLIENT);
-	struct packet answer = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 53, .dport = port, .payload = 33);
-	struct packet want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 53, .dport = 500, .payload = 33, .ttl = 63);
-	struct packet host = PKT(.src = ip4(MESH), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2, .payload = 1200), got;
+	struct packet answer = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 53,
+		.dport = port, .payload = 33);
+	struct packet want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 53,
+		.dport = 500, .payload = 33, .ttl = 63);
+	struct packet host = PKT(.src = ip4(MESH), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2,
+		.payload = 1200), got;
 	struct rig_result r;
 
 	use_relay(rig);
@@ -153,7 +161,8 @@ static void without_the_link_a_relayed_peer_gets_nothing(void **state)
 static void what_the_relay_brings_is_opened_like_any_other(void **state)
 {
 	struct rig *rig = *state;
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 500, .dport = 53, .payload = 100, .frag = PKT_DF);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 500,
+		.dport = 53, .payload = 100, .frag = PKT_DF);
 	struct packet frame, got;
 	struct talon_peer_stats stats;
 	struct rig_result r;
@@ -186,7 +195,8 @@ static void what_the_relay_brings_is_opened_like_any_other(void **state)
 static void local_deliveries_of_the_relay_go_through_the_tunnel_device(void **state)
 {
 	struct rig *rig = *state;
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(MESH), .proto = 17, .sport = 500, .dport = 53, .payload = 10), frame;
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(MESH), .proto = 17, .sport = 500,
+		.dport = 53, .payload = 10), frame;
 	struct packet want = pkt_ether(rig_wt0_mac, rig_wt0p_mac, ETH_P_IP, &inner);
 	struct rig_result r;
 
@@ -202,8 +212,10 @@ static void local_deliveries_of_the_relay_go_through_the_tunnel_device(void **st
 static void from_one_relayed_peer_to_another_the_link_is_left_and_entered_again(void **state)
 {
 	struct rig *rig = *state;
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(CLIENT1), .proto = 17, .sport = 500, .dport = 53, .payload = 10), frame, got;
-	struct packet want = PKT(.src = ip4(CLIENT), .dst = ip4(CLIENT1), .proto = 17, .sport = 500, .dport = 53, .payload = 10, .ttl = 63);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(CLIENT1), .proto = 17, .sport = 500,
+		.dport = 53, .payload = 10), frame, got;
+	struct packet want = PKT(.src = ip4(CLIENT), .dst = ip4(CLIENT1), .proto = 17, .sport = 500,
+		.dport = 53, .payload = 10, .ttl = 63);
 	struct rig_result r;
 
 	rig->config.flags |= TALON_F_XDP_TX;
@@ -231,7 +243,8 @@ static void all_else_on_the_relay_link_is_dropped(void **state)
 		pkt_udp4(other, own, TALON_RELAY_PORT, RIG_PORT, 0, &junk),
 		pkt_udp4(other, own, TALON_RELAY_PORT, RIG_PORT + 1, 0, &data),
 		pkt_udp4(other, ip4(NODE), TALON_RELAY_PORT, RIG_PORT, 0, &data),
-		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 53, .dport = port, .payload = 33),
+		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 53, .dport = port,
+			.payload = 33),
 		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 6, .sport = 53, .dport = 22),
 	};
 	static const uint16_t types[] = { ETH_P_ARP, ETH_P_IPV6, 0x8100, 0x88cc };
@@ -280,7 +293,8 @@ static void same_place(const struct talon_endpoint *a, const struct talon_endpoi
 static void nobody_roams_to_the_relay(void **state)
 {
 	struct rig *rig = *state;
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 500, .dport = 53), frame;
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 500,
+		.dport = 53), frame;
 	struct talon_endpoint before, after;
 	struct rig_result r;
 
@@ -298,7 +312,8 @@ static void nobody_roams_to_the_relay(void **state)
 static void a_pinned_endpoint_stays_where_the_controller_put_it(void **state)
 {
 	struct rig *rig = *state;
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 500, .dport = 53);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 500,
+		.dport = 53);
 	static const uint8_t elsewhere[6] = { 2, 9, 9, 9, 9, 9 };
 	struct talon_endpoint before, after;
 	struct rig_result r;
@@ -345,7 +360,8 @@ static void a_pinned_endpoint_keeps_its_way_and_its_flags(void **state)
 {
 	struct rig *rig = *state;
 	uint16_t port = open_udp(rig, 0, CLIENT);
-	struct packet answer = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 53, .dport = port, .payload = 33);
+	struct packet answer = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 53,
+		.dport = port, .payload = 33);
 	struct rig_result r;
 
 	set_flags(rig, 0, TALON_ENDPOINT_PINNED);

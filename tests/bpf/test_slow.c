@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Data messages that the controller got at its socket and gives to the programs by the relay link, with the addresses they came with.
+// Data messages that the controller got at its socket and gives to the programs by the relay link, with the
+// addresses they came with.
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -53,7 +54,8 @@ static struct rig_result slow(struct rig *rig, uint32_t peer, const struct packe
 
 static struct packet question(uint32_t mesh)
 {
-	return PKT(.src = mesh, .dst = ip4(GATEWAY), .proto = 17, .sport = 500, .dport = 53, .payload = 100, .frag = PKT_DF);
+	return PKT(.src = mesh, .dst = ip4(GATEWAY), .proto = 17, .sport = 500, .dport = 53, .payload = 100,
+		.frag = PKT_DF);
 }
 
 static void what_the_socket_got_is_opened_and_counts_as_direct(void **state)
@@ -126,7 +128,10 @@ static void the_endpoint_follows_without_a_way_in(void **state)
 	assert_int_equal(e.flags & TALON_ENDPOINT_L2, 0);
 }
 
-/* Large packets come in pieces, small ones whole: the way in that the small ones showed is that of the large ones. */
+/*
+ * Large packets come in pieces, small ones whole: the way in that the small ones showed is that of
+ * the large ones.
+ */
 static void a_way_in_that_is_known_stays(void **state)
 {
 	struct packet inner = question(ip4(CLIENT));
@@ -189,7 +194,8 @@ static void the_relays_addresses_and_others_do_not_mix(void **state)
 	struct packet inner = question(ip4(CLIENT)), message, outer, frame;
 	struct rig_peer *p = &((struct rig *)*state)->peers[0];
 	uint32_t own = htonl(TALON_RELAY_OWN_ADDR), there = htonl(TALON_RELAY_PEER_ADDR(0));
-	const struct { uint32_t src, dst; } mixed[] = { { there, ip4(NODE) }, { p->addr, own }, { own, ip4(NODE) } };
+	const struct { uint32_t src, dst; } mixed[] = { { there, ip4(NODE) }, { p->addr, own },
+		{ own, ip4(NODE) } };
 	struct talon_endpoint before, after;
 	struct rig *rig = *state;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon status on real pinned maps: what it reads, how often it asks the kernel, and what it says when something is missing.
+// talon status on real pinned maps: what it reads, how often it asks the kernel, and what it says when
+// something is missing.
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -58,7 +59,8 @@ static const char *below(const char *rest)
 static int make_namespaces(void)
 {
 	strcpy(base, "/tmp/talon-status-XXXXXX");
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(base))
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+		!mkdtemp(base))
 		return -1;
 	return mount("bpf", base, "bpf", 0, NULL);
 }
@@ -137,7 +139,8 @@ static void put_peer(__u32 id, __u32 slot)
 
 static void put_head(void)
 {
-	struct talon_config config = { .session_mask = 4 * PEERS - 1, .flow_count = 4096, .listen_port = htons(51820), .mesh_addr = htonl(0x64400001) };
+	struct talon_config config = { .session_mask = 4 * PEERS - 1, .flow_count = 4096,
+		.listen_port = htons(51820), .mesh_addr = htonl(0x64400001) };
 	struct talon_info info = { .layout = 1, .pid = getpid(), .ready = 1, .mode = "xdp" };
 	struct talon_nat_stats nat = { .live = 3 };
 
@@ -222,7 +225,8 @@ static void everything_that_maps_hold_is_read(void **state)
 	assert_int_equal(status.stats[TALON_DIR_OUT * TALON_END_COUNT + TALON_NO_KEY], 100 * cpus);
 	assert_int_equal(status.route_count, 5);
 	assert_int_equal(status.routes[0].dst.prefixlen, 8);
-	assert_int_equal(status.routes[1].dst.addr, htonl(0x64400001));	/* the mesh address, which the host has */
+	/* the mesh address, which the host has */
+	assert_int_equal(status.routes[1].dst.addr, htonl(0x64400001));
 	assert_true(status.routes[1].is_local);
 	assert_int_equal(status.routes[2].flags, TALON_ROUTE_MASQUERADE);
 	assert_false(status.routes[2].is_local);
@@ -277,7 +281,10 @@ static void a_thousand_peers_cost_few_system_calls(void **state)
 		assert_true(status.peers[i].has_session);
 		assert_int_equal(status.peers[i].allowed_count, i == 3 ? 2 : 1);
 	}
-	/* Counters, endpoint, sending slot and session of each; the rest, a call for each end among it, does not grow with peers. */
+	/*
+	 * Counters, endpoint, sending slot and session of each; the rest, a call for each end among it, does
+	 * not grow with peers.
+	 */
 	assert_in_range(bpf_calls, 1, 4 * PEERS + 110 + TALON_STATS_ENTRIES);
 	status_free(&status);
 }
@@ -403,7 +410,8 @@ static void a_missing_map_is_named(void **state)
 
 	assert_int_equal(unlink(below("talon/" TALON_LAYOUT_NAME "/maps/nat_stats")), 0);
 	assert_int_equal(status_read(&status, below("talon"), why, sizeof(why)), -ENOENT);
-	snprintf(expected, sizeof(expected), "map nat_stats is missing below %s", below("talon/" TALON_LAYOUT_NAME));
+	snprintf(expected, sizeof(expected), "map nat_stats is missing below %s",
+		below("talon/" TALON_LAYOUT_NAME));
 	assert_string_equal(why, expected);
 }
 
@@ -415,8 +423,8 @@ static void another_layout_is_told_from_none(void **state)
 	assert_int_equal(mkdir(below("other"), 0700), 0);
 	assert_int_equal(mkdir(below("other/v99"), 0700), 0);
 	assert_int_equal(status_read(&status, below("other"), why, sizeof(why)), -ENOENT);
-	snprintf(expected, sizeof(expected), "not running: below %s is another version's datapath; use that talon",
-		below("other"));
+	snprintf(expected, sizeof(expected),
+		"not running: below %s is another version's datapath; use that talon", below("other"));
 	assert_string_equal(why, expected);
 	rmdir(below("other/v99"));
 	rmdir(below("other"));

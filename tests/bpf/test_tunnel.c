@@ -23,7 +23,8 @@ static void every_length_that_the_device_lets_through_is_sealed(void **state)
 	struct rig *rig = *state;
 
 	for (uint32_t len = 20; len <= RIG_MTU; len++) {
-		struct packet packet = PKT(.src = ip4(NODE), .dst = ip4(CLIENT), .proto = 253, .payload = len - 20, .seed = len, .tos = len & 3);
+		struct packet packet = PKT(.src = ip4(NODE), .dst = ip4(CLIENT), .proto = 253,
+			.payload = len - 20, .seed = len, .tos = len & 3);
 
 		sealed_as_it_was(rig, 0, &packet);
 	}
@@ -32,11 +33,15 @@ static void every_length_that_the_device_lets_through_is_sealed(void **state)
 static void every_kind_of_packet_is_sealed_for_the_peer_it_belongs_to(void **state)
 {
 	struct rig *rig = *state;
-	struct packet whole = PKT(.src = ip4(VIP), .dst = ip4(CLIENT2), .proto = 17, .sport = 1, .dport = 2, .payload = 1000);
+	struct packet whole = PKT(.src = ip4(VIP), .dst = ip4(CLIENT2), .proto = 17, .sport = 1, .dport = 2,
+		.payload = 1000);
 	struct packet packets[] = {
-		PKT(.src = ip4(VIP), .dst = ip4(CLIENT2), .proto = 6, .sport = 80, .dport = 2, .tcp_flags = TCP_ACK, .payload = 100),
-		PKT(.src = ip4(VIP), .dst = ip4(CLIENT2), .proto = 17, .sport = 80, .dport = 2, .no_checksum = true, .payload = 100),
-		PKT(.src = ip4(MESH), .dst = ip4(CLIENT2), .proto = 1, .icmp_type = 8, .icmp_id = 3, .payload = 56),
+		PKT(.src = ip4(VIP), .dst = ip4(CLIENT2), .proto = 6, .sport = 80, .dport = 2,
+			.tcp_flags = TCP_ACK, .payload = 100),
+		PKT(.src = ip4(VIP), .dst = ip4(CLIENT2), .proto = 17, .sport = 80, .dport = 2,
+			.no_checksum = true, .payload = 100),
+		PKT(.src = ip4(MESH), .dst = ip4(CLIENT2), .proto = 1, .icmp_type = 8, .icmp_id = 3,
+			.payload = 56),
 		PKT(.src = ip4(MESH), .dst = ip4(CLIENT2), .proto = 47, .payload = 56, .ip_options = 12),
 		PKT(.src = ip4(MESH), .dst = ip4(CLIENT2), .proto = 17, .ttl = 1),
 		pkt_fragment(&whole, 0, 400), pkt_fragment(&whole, 400, 608),
@@ -46,7 +51,8 @@ static void every_kind_of_packet_is_sealed_for_the_peer_it_belongs_to(void **sta
 	for (size_t i = 0; i < sizeof(packets) / sizeof(packets[0]); i++)
 		sealed_as_it_was(rig, 2, &packets[i]);
 	for (uint32_t peer = 0; peer < RIG_PEERS; peer++) {
-		packets[0] = PKT(.src = ip4(VIP), .dst = rig->peers[peer].mesh, .proto = 6, .sport = 80, .dport = 2, .payload = 7);
+		packets[0] = PKT(.src = ip4(VIP), .dst = rig->peers[peer].mesh, .proto = 6, .sport = 80,
+			.dport = 2, .payload = 7);
 		sealed_as_it_was(rig, peer, &packets[0]);
 	}
 }
@@ -66,8 +72,8 @@ static void the_longest_prefix_says_whose_it_is(void **state)
 static void the_mss_of_the_hosts_own_connections_is_clamped(void **state)
 {
 	static const uint8_t options[] = { 1, 2, 4, 0x05, 0xb4, 1, 1, 1 };
-	struct packet syn = PKT(.src = ip4(VIP), .dst = ip4(CLIENT), .proto = 6, .sport = 80, .dport = 2, .tcp_flags = TCP_SYN | TCP_ACK,
-				.tcp_options = options, .tcp_options_len = 8), got;
+	struct packet syn = PKT(.src = ip4(VIP), .dst = ip4(CLIENT), .proto = 6, .sport = 80, .dport = 2,
+		.tcp_flags = TCP_SYN | TCP_ACK, .tcp_options = options, .tcp_options_len = 8), got;
 	struct rig *rig = *state;
 	struct rig_result r = rig_from_host(rig, &syn);
 
@@ -97,7 +103,8 @@ static void what_belongs_to_nobody_is_dropped(void **state)
 static void what_cannot_be_sealed_is_dropped(void **state)
 {
 	struct rig *rig = *state;
-	struct packet good = PKT(.src = ip4(NODE), .dst = ip4(CLIENT), .proto = 17, .payload = 40), bad = good, frame;
+	struct packet good = PKT(.src = ip4(NODE), .dst = ip4(CLIENT), .proto = 17, .payload = 40),
+		bad = good, frame;
 	struct rig_result r;
 
 	bad.bytes[0] = 0x44;
@@ -107,7 +114,8 @@ static void what_cannot_be_sealed_is_dropped(void **state)
 	frame = pkt_ether(rig_wt0p_mac, rig_wt0_mac, 0x88cc, &good);
 	r = rig_run(rig, &frame);
 	rig_ends(rig, &r, TALON_DIR_TUNNEL, TALON_BAD_INNER);
-	frame = pkt_ether(rig_wt0p_mac, rig_wt0_mac, ETH_P_IPV6, &(struct packet){ .len = 48, .bytes = { 0x60 } });
+	frame = pkt_ether(rig_wt0p_mac, rig_wt0_mac, ETH_P_IPV6,
+		&(struct packet){ .len = 48, .bytes = { 0x60 } });
 	r = rig_run(rig, &frame);
 	rig_ends(rig, &r, TALON_DIR_TUNNEL, TALON_INNER_IPV6);
 	good = PKT(.src = ip4(NODE), .dst = ip4(CLIENT), .proto = 17, .payload = RIG_MTU - 27);
@@ -176,17 +184,19 @@ static void without_a_session_the_packet_waits_for_a_handshake(void **state)
 }
 
 /* A flow to a remote behind the spare address, as the uplink's program would have made it. */
-static uint16_t plant_flow(struct rig *rig, uint32_t client, uint16_t client_port, uint32_t remote, uint16_t remote_port)
+static uint16_t plant_flow(struct rig *rig, uint32_t client, uint16_t client_port, uint32_t remote,
+	uint16_t remote_port)
 {
 	/* In the overflow map, where no hash need be known. */
 	struct talon_flow flow = {
-		.client = client, .remote = remote, .snat = ip4(SPARE), .client_port = htons(client_port), .remote_port = htons(remote_port),
-		.snat_port = htons(20000), .proto = 17, .phase = TALON_FLOW_LIVE, .peer = 0, .generation = rig->config.generation,
-		.seen_s = rig_now_ns() / 1000000000,
+		.client = client, .remote = remote, .snat = ip4(SPARE), .client_port = htons(client_port),
+		.remote_port = htons(remote_port),
+		.snat_port = htons(20000), .proto = 17, .phase = TALON_FLOW_LIVE, .peer = 0,
+		.generation = rig->config.generation, .seen_s = rig_now_ns() / 1000000000,
 	};
 	struct talon_nat_stats stats = { .live = 1, .overflow = 1 };
-	struct talon_flow_key over = { .src = remote, .dst = ip4(SPARE), .sport = htons(remote_port), .dport = htons(20000), .proto = 17,
-				       .pad = { 1 } };
+	struct talon_flow_key over = { .src = remote, .dst = ip4(SPARE), .sport = htons(remote_port),
+		.dport = htons(20000), .proto = 17, .pad = { 1 } };
 	uint32_t id = 1, zero = 0;
 
 	rig_put(rig, "flows", &id, &flow);
@@ -205,19 +215,23 @@ static void what_local_backends_answer_the_spare_address_is_translated_back(void
 
 	rig_spare(rig);
 	port = plant_flow(rig, ip4(CLIENT), 5, ip4(GATEWAY), 6);
-	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(SPARE), .proto = 17, .sport = 6, .dport = port, .payload = 300);
-	want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 6, .dport = 5, .payload = 300, .ttl = 63);
+	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(SPARE), .proto = 17, .sport = 6, .dport = port,
+		.payload = 300);
+	want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 6, .dport = 5,
+		.payload = 300, .ttl = 63);
 	r = rig_from_host(rig, &reply);
 	rig_ends(rig, &r, TALON_DIR_TUNNEL, TALON_FORWARDED);
 	got = rig_opened(rig, &r, 0);
 	pkt_equal(&got, &want);
 
-	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(SPARE), .proto = 17, .sport = 6, .dport = port + 1, .payload = 300);
+	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(SPARE), .proto = 17, .sport = 6, .dport = port + 1,
+		.payload = 300);
 	r = rig_from_host(rig, &reply);
 	assert_int_equal(r.verdict, RIG_DROP);
 	rig_ends(rig, &r, TALON_DIR_TUNNEL, TALON_NAT_NO_FLOW);
 
-	whole = PKT(.src = ip4(GATEWAY), .dst = ip4(SPARE), .proto = 17, .sport = 6, .dport = port, .payload = 900, .id = 7);
+	whole = PKT(.src = ip4(GATEWAY), .dst = ip4(SPARE), .proto = 17, .sport = 6, .dport = port,
+		.payload = 900, .id = 7);
 	reply = pkt_fragment(&whole, 400, 508);
 	r = rig_from_host(rig, &reply);		/* its first fragment will come */
 	assert_int_equal(r.verdict, RIG_DROP);
@@ -231,14 +245,16 @@ static void what_local_backends_answer_the_spare_address_is_translated_back(void
 	r = rig_from_host(rig, &reply);
 	rig_ends(rig, &r, TALON_DIR_TUNNEL, TALON_FORWARDED);
 	got = rig_opened(rig, &r, 0);
-	want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 6, .dport = 5, .payload = 900, .id = 7, .ttl = 63);
+	want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 6, .dport = 5,
+		.payload = 900, .id = 7, .ttl = 63);
 	want = pkt_fragment(&want, 400, 508);
 	pkt_equal(&got, &want);
 }
 
 static void a_peer_that_lost_the_address_gets_no_reply(void **state)
 {
-	struct packet reply = PKT(.src = ip4(GATEWAY), .dst = ip4(SPARE), .proto = 17, .sport = 6, .dport = 20000, .payload = 30);
+	struct packet reply = PKT(.src = ip4(GATEWAY), .dst = ip4(SPARE), .proto = 17, .sport = 6,
+		.dport = 20000, .payload = 30);
 	struct rig *rig = *state;
 	struct rig_result r;
 

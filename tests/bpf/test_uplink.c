@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The uplink's packet path: verdict, bytes and counter of every case. test_uplink_tc.c runs the same on the tc program.
+// The uplink's packet path: verdict, bytes and counter of every case. test_uplink_tc.c runs the same on
+// the tc program.
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,27 +23,31 @@ static uint32_t get16_at(const struct packet *p, uint32_t off)
 #define DPORT(p)	get16_at(p, 22)
 #define ICMP_ID(p)	get16_at(p, 24)
 
-/* Sends a UDP packet from @client to @remote, which must be forwarded with a new source, and returns the port it got. */
-static uint16_t open_udp(struct rig *rig, uint32_t peer, uint32_t client, uint16_t sport, uint32_t remote, uint16_t dport)
+/*
+ * Sends a UDP packet from @client to @remote, which must be forwarded with a new source, and returns
+ * the port it got.
+ */
+static uint16_t open_udp(struct rig *rig, uint32_t peer, uint32_t client, uint16_t sport, uint32_t remote,
+	uint16_t dport)
 {
-	struct packet inner = PKT(.src = client, .dst = remote, .proto = 17, .sport = sport, .dport = dport, .payload = 10,
-				  .frag = PKT_DF);
+	struct packet inner = PKT(.src = client, .dst = remote, .proto = 17, .sport = sport, .dport = dport,
+		.payload = 10, .frag = PKT_DF);
 	struct rig_result r = rig_from_peer(rig, peer, &inner);
 	struct packet out, want;
 
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
 	out = rig_plain(rig, &r);
 	assert_in_range(SPORT(&out), rig->config.port_first, rig->config.port_last);
-	want = PKT(.src = rig->config.snat_addr, .dst = remote, .proto = 17, .sport = SPORT(&out), .dport = dport,
-		   .payload = 10, .frag = PKT_DF, .ttl = 63);
+	want = PKT(.src = rig->config.snat_addr, .dst = remote, .proto = 17, .sport = SPORT(&out),
+		.dport = dport, .payload = 10, .frag = PKT_DF, .ttl = 63);
 	pkt_equal(&out, &want);
 	return SPORT(&out);
 }
 
 static uint16_t open_tcp(struct rig *rig, uint16_t sport, uint16_t dport)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = sport, .dport = dport,
-				  .tcp_flags = TCP_SYN, .frag = PKT_DF);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = sport,
+		.dport = dport, .tcp_flags = TCP_SYN, .frag = PKT_DF);
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 	struct packet out;
 
@@ -67,19 +72,28 @@ static void what_is_not_ours_passes_untouched_and_uncounted(void **state)
 {
 	struct rig *rig = *state;
 	struct packet payload = pkt_wg(rig->peers[0].recv_key, rig->peers[0].index, 0, NULL);
-	struct packet whole = PKT(.src = ip4("203.0.113.5"), .dst = ip4(NODE), .proto = 17, .sport = 1, .dport = RIG_PORT, .payload = 64);
+	struct packet whole = PKT(.src = ip4("203.0.113.5"), .dst = ip4(NODE), .proto = 17, .sport = 1,
+		.dport = RIG_PORT, .payload = 64);
 	uint8_t other6[16] = { 0x20, 1, 0x0d, 0xb8, [15] = 0x99 };
 	struct packet inside[] = {
-		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 53, .dport = 53, .payload = 40),
-		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 6, .sport = 80, .dport = 22, .tcp_flags = TCP_ACK, .payload = 40),
-		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 6, .sport = 80, .dport = 15000, .tcp_flags = TCP_SYN),
-		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 80, .dport = 15000, .payload = 4),
-		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 1, .icmp_type = 8, .icmp_id = 15000, .payload = 56),
-		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 1, .icmp_type = 0, .icmp_id = 15000, .payload = 56),
+		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 53, .dport = 53,
+			.payload = 40),
+		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 6, .sport = 80, .dport = 22,
+			.tcp_flags = TCP_ACK, .payload = 40),
+		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 6, .sport = 80, .dport = 15000,
+			.tcp_flags = TCP_SYN),
+		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 80, .dport = 15000,
+			.payload = 4),
+		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 1, .icmp_type = 8, .icmp_id = 15000,
+			.payload = 56),
+		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 1, .icmp_type = 0, .icmp_id = 15000,
+			.payload = 56),
 		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 47, .payload = 64),		/* GRE */
 		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 50, .payload = 64),		/* ESP */
-		PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2, .payload = 64),
-		PKT(.src = ip4(GATEWAY), .dst = ip4("224.0.0.251"), .proto = 17, .sport = 5353, .dport = 5353, .payload = 64),
+		PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2,
+			.payload = 64),
+		PKT(.src = ip4(GATEWAY), .dst = ip4("224.0.0.251"), .proto = 17, .sport = 5353, .dport = 5353,
+			.payload = 64),
 		pkt_udp4(ip4("203.0.113.5"), ip4(NODE), 40000, RIG_PORT + 1, 0, &payload),
 		pkt_udp4(ip4("203.0.113.5"), ip4("192.168.1.222"), 40000, RIG_PORT, 0, &payload),
 		pkt_fragment(&whole, 0, 32),		/* outer fragments go through the host's stack */
@@ -107,7 +121,8 @@ static void what_is_not_ours_passes_untouched_and_uncounted(void **state)
 		return;		/* BPF_PROG_TEST_RUN wants more of a packet for tc */
 	frame = (struct packet){ .len = 14 };
 	passes_untouched(rig, &frame);
-	frame = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP, &(struct packet){ .len = 19, .bytes = { 0x45 } });
+	frame = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP,
+		&(struct packet){ .len = 19, .bytes = { 0x45 } });
 	passes_untouched(rig, &frame);
 }
 
@@ -136,8 +151,8 @@ static void without_a_configuration_everything_passes_untouched(void **state)
 static void outer_packets_with_options_go_the_slow_way(void **state)
 {
 	struct rig *rig = *state;
-	struct packet inside = PKT(.src = ip4("203.0.113.5"), .dst = ip4(NODE), .proto = 17, .sport = 40000, .dport = RIG_PORT,
-				   .ip_options = 8, .payload = 32);
+	struct packet inside = PKT(.src = ip4("203.0.113.5"), .dst = ip4(NODE), .proto = 17, .sport = 40000,
+		.dport = RIG_PORT, .ip_options = 8, .payload = 32);
 	struct packet frame = pkt_ether(rig_mac, rig_router_mac, ETH_P_IP, &inside);
 
 	passes_untouched(rig, &frame);
@@ -172,7 +187,8 @@ static void handshakes_and_stun_are_left_to_the_controllers_socket(void **state)
 {
 	struct packet messages[] = {
 		message_of(1, 148), message_of(2, 92), message_of(3, 64),
-		stun_of(0x0001, 20, 0x2112A442), stun_of(0x0101, 32, 0x2112A442), stun_of(0x0111, 100, 0x2112A442),
+		stun_of(0x0001, 20, 0x2112A442), stun_of(0x0101, 32, 0x2112A442),
+		stun_of(0x0111, 100, 0x2112A442),
 	};
 	struct rig *rig = *state;
 
@@ -191,9 +207,11 @@ static void handshakes_and_stun_are_left_to_the_controllers_socket(void **state)
 static void junk_on_our_port_ends_here(void **state)
 {
 	struct packet messages[] = {
-		message_of(0, 148), message_of(1, 147), message_of(1, 149), message_of(2, 91), message_of(3, 65),
+		message_of(0, 148), message_of(1, 147), message_of(1, 149), message_of(2, 91),
+		message_of(3, 65),
 		message_of(4, 31), message_of(5, 64), message_of(0x01000001, 148), message_of(0x00000104, 64),
-		stun_of(0x0001, 20, 0x2112A443), stun_of(0x4001, 20, 0x2112A442), stun_of(0x0001, 22, 0x2112A442),
+		stun_of(0x0001, 20, 0x2112A443), stun_of(0x4001, 20, 0x2112A442),
+		stun_of(0x0001, 22, 0x2112A442),
 	};
 	struct packet longer = stun_of(0x0001, 24, 0x2112A442);
 	struct rig *rig = *state;
@@ -294,13 +312,15 @@ static void a_keepalive_is_counted_and_goes_no_further(void **state)
 
 static void bytes_are_counted_as_whole_data_messages(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .payload = 1);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6, .payload = 1);
 	struct rig *rig = *state;
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 	struct packet out = rig_plain(rig, &r), reply;
 	struct talon_peer_stats ps;
 
-	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = SPORT(&out), .payload = 5);
+	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = SPORT(&out),
+		.payload = 5);
 	r = rig_from_wire(rig, &reply);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_FORWARDED);
 	ps = peer_stats(rig, 0);
@@ -334,7 +354,8 @@ static void a_message_for_no_session_is_dropped(void **state)
 
 static void a_wrong_tag_changes_nothing(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .payload = 100);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6, .payload = 100);
 	struct rig *rig = *state;
 	struct packet frame = rig_sealed(rig, 0, &inner);
 	uint64_t before;
@@ -391,14 +412,19 @@ static void the_replay_window_takes_every_counter_once(void **state)
 		uint64_t counter;
 		bool taken;
 	} steps[] = {
-		{ 0, true }, { 0, false }, { 1, true }, { 1, false }, { 9, true }, { 8, true }, { 7, true }, { 7, false },
+		{ 0, true }, { 0, false }, { 1, true }, { 1, false }, { 9, true }, { 8, true }, { 7, true },
+		{ 7, false },
 		{ 6, true }, { 9, false }, { 63, true }, { 64, true }, { 62, true }, { 63, false },
-		{ REACH, true },		/* max is REACH + 1: counter 0 is out, 1 is the last that is in, and was taken */
+		/* max is REACH + 1: counter 0 is out, 1 is the last that is in, and was taken */
+		{ REACH, true },
 		{ 0, false }, { 1, false }, { 2, true }, { 2, false }, { REACH, false }, { REACH - 1, true },
 		{ REACH + 64, true }, { 64, false }, { 65, true }, { 10, false },
-		{ 3 * REACH, true }, { 2 * REACH, false }, { 2 * REACH + 1, true }, { 2 * REACH + 2, true }, { 2 * REACH + 1, false },
-		{ 100000, true }, { 100000 - REACH, false }, { 100000 - REACH + 1, true }, { 100000 - 1, true }, { 99999, false },
-		{ (1ULL << 32) - 1, true }, { 1ULL << 32, true }, { (1ULL << 32) - 2, true }, { (1ULL << 32) - 1, false },
+		{ 3 * REACH, true }, { 2 * REACH, false }, { 2 * REACH + 1, true }, { 2 * REACH + 2, true },
+		{ 2 * REACH + 1, false },
+		{ 100000, true }, { 100000 - REACH, false }, { 100000 - REACH + 1, true },
+		{ 100000 - 1, true }, { 99999, false },
+		{ (1ULL << 32) - 1, true }, { 1ULL << 32, true }, { (1ULL << 32) - 2, true },
+		{ (1ULL << 32) - 1, false },
 		{ 1ULL << 60, true }, { (1ULL << 60) - REACH + 1, true }, { (1ULL << 60) - REACH, false },
 		{ 5, false },
 	};
@@ -540,7 +566,8 @@ static void an_endpoint_follows_authenticated_packets_only(void **state)
 	r = rig_run(rig, &frame);	/* a replay does not move it either */
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_REPLAYED);
 	assert_int_equal(r.event_count, 0);
-	out = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 8, .dport = port, .payload = 3);
+	out = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 8, .dport = port,
+		.payload = 3);
 	r = rig_from_wire(rig, &out);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_FORWARDED);
 	rig_opened(rig, &r, 0);		/* to the new place */
@@ -552,7 +579,8 @@ static void an_endpoint_moves_between_ipv4_and_ipv6(void **state)
 	struct rig *rig = *state;
 	struct rig_peer *p = &rig->peers[0];
 	uint16_t port = open_udp(rig, 0, p->mesh, 7, ip4(GATEWAY), 8);
-	struct packet reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 8, .dport = port, .payload = 3);
+	struct packet reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 8,
+		.dport = port, .payload = 3);
 	struct rig_result r;
 
 	r = rig_from_wire(rig, &reply);
@@ -579,7 +607,8 @@ static void the_inner_source_must_be_the_peers(void **state)
 	struct rig *rig = *state;
 	struct { const char *src; uint32_t peer; bool allowed; } cases[] = {
 		{ CLIENT, 0, true }, { CLIENT1, 0, false }, { "192.168.1.5", 0, false }, { CLIENT1, 1, true },
-		{ "100.65.1.1", 0, true }, { "100.65.1.7", 0, false }, { "100.65.1.7", 1, true }, { "100.65.1.8", 1, false },
+		{ "100.65.1.1", 0, true }, { "100.65.1.7", 0, false }, { "100.65.1.7", 1, true },
+		{ "100.65.1.8", 1, false },
 		{ "100.65.2.1", 2, true }, { "100.66.0.1", 2, false },
 	};
 
@@ -587,7 +616,8 @@ static void the_inner_source_must_be_the_peers(void **state)
 	rig_allow(rig, "100.65.1.0", 24, 0);
 	rig_allow(rig, "100.65.1.7", 32, 1);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct packet inner = PKT(.src = ip4(cases[i].src), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6);
+		struct packet inner = PKT(.src = ip4(cases[i].src), .dst = ip4(GATEWAY), .proto = 17,
+			.sport = 5, .dport = 6);
 		struct rig_result r = rig_from_peer(rig, cases[i].peer, &inner);
 
 		rig_ends(rig, &r, TALON_DIR_IN, cases[i].allowed ? TALON_FORWARDED : TALON_NOT_ALLOWED);
@@ -602,7 +632,8 @@ static void an_address_of_this_host_is_no_source_even_if_allowed(void **state)
 
 	rig_allow(rig, "0.0.0.0", 0, 0);
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-		struct packet inner = PKT(.src = ip4(ours[i]), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6);
+		struct packet inner = PKT(.src = ip4(ours[i]), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+			.dport = 6);
 		struct rig_result r = rig_from_peer(rig, 0, &inner);
 
 		assert_int_equal(r.verdict, RIG_DROP);
@@ -612,7 +643,8 @@ static void an_address_of_this_host_is_no_source_even_if_allowed(void **state)
 
 static void a_flow_of_an_address_that_moved_to_another_peer_is_judged_anew(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6);
 	struct rig *rig = *state;
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 	struct packet out = rig_plain(rig, &r), reply;
@@ -640,10 +672,13 @@ static void a_flow_of_an_address_that_moved_to_another_peer_is_judged_anew(void 
 
 static void a_malformed_inner_packet_is_dropped(void **state)
 {
-	struct packet good = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 5, .dport = 6, .payload = 20);
+	struct packet good = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 5, .dport = 6,
+		.payload = 20);
 	struct { uint32_t at; uint8_t value; enum talon_end end; } changes[] = {
-		{ 0, 0x44, TALON_BAD_INNER }, { 0, 0x55, TALON_BAD_INNER }, { 0, 0x05, TALON_BAD_INNER }, { 0, 0x65, TALON_INNER_IPV6 },
-		{ 0, 0x4f, TALON_INNER_CHECKSUM }, { 2, 0x10, TALON_BAD_INNER }, { 3, 19, TALON_BAD_INNER }, { 3, 0, TALON_BAD_INNER },
+		{ 0, 0x44, TALON_BAD_INNER }, { 0, 0x55, TALON_BAD_INNER }, { 0, 0x05, TALON_BAD_INNER },
+		{ 0, 0x65, TALON_INNER_IPV6 },
+		{ 0, 0x4f, TALON_INNER_CHECKSUM }, { 2, 0x10, TALON_BAD_INNER }, { 3, 19, TALON_BAD_INNER },
+		{ 3, 0, TALON_BAD_INNER },
 		{ 3, 20, TALON_BAD_INNER }, { 3, 39, TALON_BAD_INNER },
 	};
 	struct rig *rig = *state;
@@ -668,7 +703,8 @@ static void a_malformed_inner_packet_is_dropped(void **state)
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_BAD_INNER);
 	}
 	for (int proto = 1; proto <= 17; proto += 16) {	/* no room for an ICMP or UDP header */
-		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 253, .payload = 7);
+		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 253,
+			.payload = 7);
 
 		inner.bytes[9] = proto;
 		pkt_fix_header(&inner);
@@ -677,23 +713,26 @@ static void a_malformed_inner_packet_is_dropped(void **state)
 	}
 }
 
-/* The plaintext need not be padded as we would, nor to a multiple of 16; it ends where the inner header says. */
+/*
+ * The plaintext need not be padded as we would, nor to a multiple of 16; it ends where the inner header says.
+ */
 static void padding_of_any_length_is_taken_off(void **state)
 {
-	struct packet good = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .payload = 20,
-				 .frag = PKT_DF);
+	struct packet good = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6,
+		.payload = 20, .frag = PKT_DF);
 	struct rig *rig = *state;
 	struct rig_peer *p = &rig->peers[0];
 
 	for (uint32_t more = 0; more < 40; more++) {
-		struct packet message = pkt_wg_raw(p->recv_key, p->index, p->counter++, good.bytes, good.len + more);
+		struct packet message = pkt_wg_raw(p->recv_key, p->index, p->counter++, good.bytes,
+			good.len + more);
 		struct packet frame = rig_outer(rig, 0, 0, &message), out, want;
 		struct rig_result r = rig_run(rig, &frame);
 
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
 		out = rig_plain(rig, &r);
-		want = PKT(.src = ip4(NODE), .dst = ip4(GATEWAY), .proto = 17, .sport = SPORT(&out), .dport = 6, .payload = 20,
-			   .frag = PKT_DF, .ttl = 63);
+		want = PKT(.src = ip4(NODE), .dst = ip4(GATEWAY), .proto = 17, .sport = SPORT(&out),
+			.dport = 6, .payload = 20, .frag = PKT_DF, .ttl = 63);
 		pkt_equal(&out, &want);
 	}
 }
@@ -714,7 +753,8 @@ static void a_message_larger_than_any_inner_packet_is_dropped(void **state)
 
 static void what_no_route_leads_to_is_dropped(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4("172.16.0.1"), .proto = 17, .sport = 5, .dport = 6);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4("172.16.0.1"), .proto = 17, .sport = 5,
+		.dport = 6);
 	struct rig *rig = *state;
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 
@@ -741,7 +781,8 @@ static void longest_route_wins(void **state)
 
 static void a_flow_whose_route_is_no_longer_masqueraded_keeps_its_source(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6), out;
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6), out;
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -769,18 +810,19 @@ static void handed_up(struct rig *rig, const struct rig_result *r, const struct 
 
 static void a_local_destination_gets_the_packet_with_its_mesh_source(void **state)
 {
-	static const char *const local[] = { VIP, MESH, NODE, "10.9.0.1" };	/* by route, by route, and as the kernel knows */
+	/* by route, by route, and as the kernel knows */
+	static const char *const local[] = { VIP, MESH, NODE, "10.9.0.1" };
 	struct rig *rig = *state;
 
 	for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++) {
 		for (uint32_t peer = 0; peer < RIG_PEERS; peer += 2) {
-			struct packet inner = PKT(.src = rig->peers[peer].mesh, .dst = ip4(local[i]), .proto = 6, .sport = 5,
-						  .dport = 80, .tcp_flags = TCP_SYN, .ttl = 1);
+			struct packet inner = PKT(.src = rig->peers[peer].mesh, .dst = ip4(local[i]),
+				.proto = 6, .sport = 5, .dport = 80, .tcp_flags = TCP_SYN, .ttl = 1);
 			struct rig_result r;
 
 			if (i >= 2)	/* found by the FIB, which comes after the TTL */
-				inner = PKT(.src = rig->peers[peer].mesh, .dst = ip4(local[i]), .proto = 6, .sport = 5,
-					    .dport = 80, .tcp_flags = TCP_SYN);
+				inner = PKT(.src = rig->peers[peer].mesh, .dst = ip4(local[i]), .proto = 6,
+					.sport = 5, .dport = 80, .tcp_flags = TCP_SYN);
 			r = rig_from_peer(rig, peer, &inner);
 			handed_up(rig, &r, &inner);
 		}
@@ -789,7 +831,8 @@ static void a_local_destination_gets_the_packet_with_its_mesh_source(void **stat
 
 static void local_delivery_can_go_through_the_tunnel_device(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(VIP), .proto = 6, .sport = 5, .dport = 80, .payload = 9), want;
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(VIP), .proto = 6, .sport = 5, .dport = 80,
+		.payload = 9), want;
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -805,7 +848,8 @@ static void local_delivery_can_go_through_the_tunnel_device(void **state)
 
 static void metadata_of_the_outer_packet_is_not_handed_up(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(VIP), .proto = 6, .sport = 5, .dport = 80, .payload = 9), frame;
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(VIP), .proto = 6, .sport = 5, .dport = 80,
+		.payload = 9), frame;
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -871,8 +915,8 @@ static void unsnat(struct rig *rig, const struct pkt_spec *in, const struct pkt_
 
 static void tcp_is_translated_there_and_back(void **state)
 {
-	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 40001, .dport = 443,
-			       .tcp_flags = TCP_SYN, .frag = PKT_DF, .id = 77 }, reply;
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 40001,
+		.dport = 443, .tcp_flags = TCP_SYN, .frag = PKT_DF, .id = 77 }, reply;
 	struct rig *rig = *state;
 	uint16_t port = snat(rig, &in, &reply);
 
@@ -890,7 +934,8 @@ static void tcp_is_translated_there_and_back(void **state)
 
 static void udp_is_translated_there_and_back(void **state)
 {
-	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 40001, .dport = 53, .frag = PKT_DF }, reply;
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 40001,
+		.dport = 53, .frag = PKT_DF }, reply;
 	struct rig *rig = *state;
 	uint16_t port = snat(rig, &in, &reply);
 
@@ -906,26 +951,32 @@ static void udp_is_translated_there_and_back(void **state)
 /* RFC 768: all zeros means that there is none; it must not become one. */
 static void udp_without_a_checksum_stays_without(void **state)
 {
-	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 40001, .dport = 53, .frag = PKT_DF,
-			       .no_checksum = true, .payload = 33 }, reply;
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 40001,
+		.dport = 53, .frag = PKT_DF, .no_checksum = true, .payload = 33 }, reply;
 	struct rig *rig = *state;
 
 	snat(rig, &in, &reply);
 	unsnat(rig, &in, &reply);
 }
 
-/* Whatever the sum comes out as, 0 on the wire would mean "none": walk the payload so that the new sum meets every low byte. */
+/*
+ * Whatever the sum comes out as, 0 on the wire would mean "none": walk the payload so that the new sum meets
+ * every low byte.
+ */
 static void a_udp_checksum_never_becomes_zero(void **state)
 {
-	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 40001, .dport = 53, .frag = PKT_DF,
-			       .payload = 2 }, reply;
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 40001,
+		.dport = 53, .frag = PKT_DF, .payload = 2 }, reply;
 	struct rig *rig = *state;
 	uint16_t port = snat(rig, &in, &reply);
 	struct packet inner = pkt_ip4(&in), want;
 	struct rig_result r;
 	uint32_t sum;
 
-	/* what the payload's word must be for the sum over the translated packet to be 0xffff, that is a checksum of 0 */
+	/*
+	 * what the payload's word must be for the sum over the translated packet to be 0xffff, that is
+	 * a checksum of 0
+	 */
 	in.src = ip4(NODE);
 	in.sport = port;
 	want = pkt_ip4(&in);
@@ -944,12 +995,14 @@ static void a_udp_checksum_never_becomes_zero(void **state)
 
 static void icmp_queries_are_translated_by_their_id(void **state)
 {
-	static const struct { uint8_t query, reply; } kinds[] = { { 8, 0 }, { 13, 14 } };	/* echo, timestamp */
+	/* echo, timestamp */
+	static const struct { uint8_t query, reply; } kinds[] = { { 8, 0 }, { 13, 14 } };
 	struct rig *rig = *state;
 
 	for (size_t i = 0; i < 2; i++) {
-		struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 1, .icmp_type = kinds[i].query,
-				       .icmp_id = 0x1234 + i, .icmp_seq = 7, .payload = 56, .frag = PKT_DF }, reply;
+		struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 1,
+			.icmp_type = kinds[i].query, .icmp_id = 0x1234 + i, .icmp_seq = 7, .payload = 56,
+			.frag = PKT_DF }, reply;
 		uint16_t id = snat(rig, &in, &reply);
 
 		reply.icmp_type = kinds[i].reply;
@@ -961,14 +1014,18 @@ static void icmp_queries_are_translated_by_their_id(void **state)
 
 static void a_reply_nobody_asked_for_is_left_alone(void **state)
 {
-	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 1, .icmp_type = 8, .icmp_id = 9, .frag = PKT_DF }, reply;
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 1, .icmp_type = 8,
+		.icmp_id = 9, .frag = PKT_DF }, reply;
 	struct rig *rig = *state;
 	uint16_t port = open_udp(rig, 0, ip4(CLIENT), 5, ip4(GATEWAY), 6);
 	struct packet frame, near[] = {
-		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 7, .dport = port),		/* another port of the remote */
-		PKT(.src = ip4("192.168.1.219"), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port),	/* another remote */
+		/* another port of the remote */
+		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 7, .dport = port),
+		/* another remote */
+		PKT(.src = ip4("192.168.1.219"), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port),
 		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port ^ 1),
-		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 6, .sport = 6, .dport = port, .tcp_flags = TCP_ACK),
+		PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 6, .sport = 6, .dport = port,
+			.tcp_flags = TCP_ACK),
 	};
 
 	for (size_t i = 0; i < 4; i++) {
@@ -987,7 +1044,8 @@ static void other_protocols_cannot_share_an_address(void **state)
 	struct rig *rig = *state;
 
 	for (size_t i = 0; i < sizeof(protos); i++) {
-		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = protos[i], .payload = 16);
+		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = protos[i],
+			.payload = 16);
 		struct rig_result r = rig_from_peer(rig, 0, &inner);
 
 		assert_int_equal(r.verdict, RIG_DROP);
@@ -997,7 +1055,8 @@ static void other_protocols_cannot_share_an_address(void **state)
 
 static void an_echo_reply_of_a_client_to_nobody_is_dropped(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 1, .icmp_type = 0, .icmp_id = 3, .payload = 8);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 1, .icmp_type = 0,
+		.icmp_id = 3, .payload = 8);
 	struct rig *rig = *state;
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 
@@ -1008,7 +1067,8 @@ static void an_echo_reply_of_a_client_to_nobody_is_dropped(void **state)
 /* RFC 4787 REQ-1, RFC 5382 REQ-1, RFC 5508 REQ-1: U1, T1, I1 */
 static void an_endpoint_keeps_its_port_whatever_it_talks_to(void **state)
 {
-	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 40001, .dport = 53, .frag = PKT_DF }, reply;
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 40001,
+		.dport = 53, .frag = PKT_DF }, reply;
 	struct rig *rig = *state;
 	static const uint8_t protos[] = { 17, 6, 1 };
 
@@ -1031,7 +1091,8 @@ static void an_endpoint_keeps_its_port_whatever_it_talks_to(void **state)
 static void two_clients_with_the_same_ports_get_different_ones(void **state)
 {
 	struct rig *rig = *state;
-	uint16_t a = open_udp(rig, 0, ip4(CLIENT), 500, ip4(GATEWAY), 500), b = open_udp(rig, 1, ip4(CLIENT1), 500, ip4(GATEWAY), 500);
+	uint16_t a = open_udp(rig, 0, ip4(CLIENT), 500, ip4(GATEWAY), 500),
+		b = open_udp(rig, 1, ip4(CLIENT1), 500, ip4(GATEWAY), 500);
 	struct packet reply;
 	struct rig_result r;
 
@@ -1075,7 +1136,8 @@ static void a_port_of_the_host_itself_is_never_used(void **state)
 	rig_config(rig);
 	assert_int_equal(open_udp(rig, 0, ip4(CLIENT), 5, ip4(GATEWAY), 6), 15000);
 	{
-		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 5, .dport = 6, .tcp_flags = TCP_SYN);
+		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 5,
+			.dport = 6, .tcp_flags = TCP_SYN);
 		struct rig_result r = rig_from_peer(rig, 0, &inner);
 
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_ICMP_SENT);	/* none is left for TCP */
@@ -1084,8 +1146,8 @@ static void a_port_of_the_host_itself_is_never_used(void **state)
 
 static void the_spare_address_is_the_source_where_there_is_one(void **state)
 {
-	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 40001, .dport = 443,
-			       .tcp_flags = TCP_SYN, .frag = PKT_DF }, reply;
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 40001,
+		.dport = 443, .tcp_flags = TCP_SYN, .frag = PKT_DF }, reply;
 	struct rig *rig = *state;
 
 	rig_spare(rig);
@@ -1109,7 +1171,8 @@ static void arp_for_the_spare_address_is_answered(void **state)
 {
 	static const uint8_t everyone[6] = { 255, 255, 255, 255, 255, 255 };
 	struct packet ask = arp_of(1, GATEWAY, SPARE), answer = arp_of(2, SPARE, GATEWAY), frame, want;
-	struct packet others[] = { arp_of(1, GATEWAY, NODE), arp_of(2, GATEWAY, SPARE), arp_of(1, GATEWAY, "192.168.1.251") };
+	struct packet others[] = { arp_of(1, GATEWAY, NODE), arp_of(2, GATEWAY, SPARE),
+		arp_of(1, GATEWAY, "192.168.1.251") };
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -1142,12 +1205,13 @@ static void every_inner_length_is_opened(void **state)
 
 		if (len < 28) {
 			inner = PKT(.src = ip4(CLIENT), .dst = ip4(PLAIN), .proto = 253, .payload = len - 20);
-			want = PKT(.src = ip4(CLIENT), .dst = ip4(PLAIN), .proto = 253, .payload = len - 20, .ttl = 63);
+			want = PKT(.src = ip4(CLIENT), .dst = ip4(PLAIN), .proto = 253, .payload = len - 20,
+				.ttl = 63);
 		} else {
-			inner = PKT(.src = ip4(CLIENT), .dst = ip4(PLAIN), .proto = 17, .sport = 1, .dport = 2, .payload = len - 28,
-				    .seed = len);
-			want = PKT(.src = ip4(CLIENT), .dst = ip4(PLAIN), .proto = 17, .sport = 1, .dport = 2, .payload = len - 28,
-				   .seed = len, .ttl = 63);
+			inner = PKT(.src = ip4(CLIENT), .dst = ip4(PLAIN), .proto = 17, .sport = 1,
+				.dport = 2, .payload = len - 28, .seed = len);
+			want = PKT(.src = ip4(CLIENT), .dst = ip4(PLAIN), .proto = 17, .sport = 1, .dport = 2,
+				.payload = len - 28, .seed = len, .ttl = 63);
 		}
 		r = rig_from_peer(rig, 0, &inner);
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
@@ -1162,8 +1226,10 @@ static void seal_length(struct rig *rig, uint32_t len, uint32_t peer)
 	struct packet packet, got, want;
 	struct rig_result r;
 
-	packet = PKT(.src = ip4(PLAIN), .dst = dst, .proto = 253, .payload = len - 20, .seed = len, .tos = len & 3);
-	want = PKT(.src = ip4(PLAIN), .dst = dst, .proto = 253, .payload = len - 20, .seed = len, .tos = len & 3, .ttl = 63);
+	packet = PKT(.src = ip4(PLAIN), .dst = dst, .proto = 253, .payload = len - 20, .seed = len,
+		.tos = len & 3);
+	want = PKT(.src = ip4(PLAIN), .dst = dst, .proto = 253, .payload = len - 20, .seed = len,
+		.tos = len & 3, .ttl = 63);
 	r = rig_from_wire(rig, &packet);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_FORWARDED);
 	got = rig_opened(rig, &r, peer);
@@ -1194,7 +1260,8 @@ static void every_inner_length_is_sealed_over_ipv6(void **state)
 
 static void each_packet_gets_a_counter_of_its_own(void **state)
 {
-	struct packet packet = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2);
+	struct packet packet = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 1,
+		.dport = 2);
 	struct rig *rig = *state;
 	struct talon_send_counter counter = { .next = 0xfffffffe };
 
@@ -1229,9 +1296,10 @@ static void ecn_is_combined_as_rfc_6040_says(void **state)
 		for (int outer = 0; outer < 4; outer++) {
 			for (uint32_t peer = 0; peer < RIG_PEERS; peer += 2) {
 				struct rig_peer *p = &rig->peers[peer];
-				struct packet packet = PKT(.src = p->mesh, .dst = ip4(PLAIN), .proto = 17, .tos = 0xb8 | inner);
-				struct packet want = PKT(.src = p->mesh, .dst = ip4(PLAIN), .proto = 17, .ttl = 63,
-							 .tos = 0xb8 | (ecn_out[inner][outer] & 3));
+				struct packet packet = PKT(.src = p->mesh, .dst = ip4(PLAIN), .proto = 17,
+					.tos = 0xb8 | inner);
+				struct packet want = PKT(.src = p->mesh, .dst = ip4(PLAIN), .proto = 17,
+					.ttl = 63, .tos = 0xb8 | (ecn_out[inner][outer] & 3));
 				struct packet message = pkt_wg(p->recv_key, p->index, p->counter++, &packet);
 				struct packet frame = rig_outer(rig, peer, 0x20 | outer, &message), out;
 				struct rig_result r = rig_run(rig, &frame);
@@ -1258,8 +1326,10 @@ static void ecn_and_dscp_go_into_the_tunnel_unchanged(void **state)
 	rig_config(rig);
 	for (int ecn = 0; ecn < 4; ecn++) {
 		for (uint32_t peer = 0; peer < RIG_PEERS; peer += 2) {
-			struct packet packet = PKT(.src = ip4(PLAIN), .dst = rig->peers[peer].mesh, .proto = 17, .tos = 0xb8 | ecn);
-			struct packet want = PKT(.src = ip4(PLAIN), .dst = rig->peers[peer].mesh, .proto = 17, .tos = 0xb8 | ecn, .ttl = 63);
+			struct packet packet = PKT(.src = ip4(PLAIN), .dst = rig->peers[peer].mesh,
+				.proto = 17, .tos = 0xb8 | ecn);
+			struct packet want = PKT(.src = ip4(PLAIN), .dst = rig->peers[peer].mesh, .proto = 17,
+				.tos = 0xb8 | ecn, .ttl = 63);
 			struct rig_result r = rig_from_wire(rig, &packet);
 			struct packet got = rig_opened(rig, &r, peer);
 
@@ -1271,7 +1341,8 @@ static void ecn_and_dscp_go_into_the_tunnel_unchanged(void **state)
 }
 
 /* An ICMP error of ours as it should be: TOS and DF as we send them. */
-static struct packet own_error(uint32_t src, uint32_t dst, uint8_t type, uint8_t code, uint32_t rest, const struct packet *about)
+static struct packet own_error(uint32_t src, uint32_t dst, uint8_t type, uint8_t code, uint32_t rest,
+	const struct packet *about)
 {
 	struct packet p = pkt_icmp_error(src, dst, type, code, rest, about, 28);
 
@@ -1286,8 +1357,8 @@ static void an_expired_ttl_is_told_to_the_client(void **state)
 	struct rig *rig = *state;
 
 	for (uint8_t ttl = 1; ttl <= 2; ttl++) {
-		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 33434, .dport = 33435, .ttl = ttl,
-					  .payload = 100);
+		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17,
+			.sport = 33434, .dport = 33435, .ttl = ttl, .payload = 100);
 		struct rig_result r = rig_from_peer(rig, 0, &inner);
 		struct packet got, want;
 
@@ -1301,7 +1372,8 @@ static void an_expired_ttl_is_told_to_the_client(void **state)
 		pkt_equal(&got, &want);
 	}
 	{	/* also of a flow that is known */
-		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 33434, .dport = 33435, .ttl = 1);
+		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17,
+			.sport = 33434, .dport = 33435, .ttl = 1);
 		struct rig_result r = rig_from_peer(rig, 0, &inner);
 
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_ICMP_SENT);
@@ -1312,7 +1384,8 @@ static void an_expired_ttl_is_told_to_the_remote(void **state)
 {
 	struct rig *rig = *state;
 	uint16_t port = open_udp(rig, 0, ip4(CLIENT), 5, ip4(GATEWAY), 6);
-	struct packet reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port, .ttl = 1, .payload = 50);
+	struct packet reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6,
+		.dport = port, .ttl = 1, .payload = 50);
 	struct rig_result r = rig_from_wire(rig, &reply);
 	struct packet out, want;
 
@@ -1325,9 +1398,12 @@ static void an_expired_ttl_is_told_to_the_remote(void **state)
 /* RFC 1812 section 4.3.2.7 */
 static void no_icmp_error_is_sent_about_what_rfc_1812_excepts(void **state)
 {
-	struct packet whole = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .ttl = 1, .payload = 80);
-	struct packet about = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 5, .dport = 6);
-	struct packet inner[] = { pkt_fragment(&whole, 40, 48), pkt_icmp_error(ip4(CLIENT), ip4(GATEWAY), 3, 3, 0, &about, 28) };
+	struct packet whole = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6, .ttl = 1, .payload = 80);
+	struct packet about = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 5,
+		.dport = 6);
+	struct packet inner[] = { pkt_fragment(&whole, 40, 48), pkt_icmp_error(ip4(CLIENT), ip4(GATEWAY), 3,
+		3, 0, &about, 28) };
 	struct rig *rig = *state;
 
 	inner[1].bytes[8] = 1;
@@ -1342,7 +1418,8 @@ static void no_icmp_error_is_sent_about_what_rfc_1812_excepts(void **state)
 
 static void icmp_errors_are_rate_limited(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .ttl = 1);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6, .ttl = 1);
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -1354,8 +1431,8 @@ static void icmp_errors_are_rate_limited(void **state)
 
 static uint32_t mss_after(struct rig *rig, const uint8_t *options, uint32_t len, uint16_t sport, uint32_t off)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = sport, .dport = 80, .tcp_flags = TCP_SYN,
-				  .tcp_options = options, .tcp_options_len = len);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = sport,
+		.dport = 80, .tcp_flags = TCP_SYN, .tcp_options = options, .tcp_options_len = len);
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 	struct packet out;
 	uint8_t changed[40];
@@ -1380,8 +1457,10 @@ static void the_mss_of_a_syn_is_clamped_wherever_the_option_is(void **state)
 	static const uint8_t odd_last[] = { 3, 3, 7, 2, 4, 0x23, 0x28, 0 };
 	static const uint8_t small[] = { 2, 4, 0x02, 0x18 };
 	static const uint8_t none[] = { 1, 1, 4, 2 };
-	static const uint8_t ended[] = { 0, 2, 4, 0x05, 0xb4, 0, 0, 0 };		/* behind the end of options: no option */
-	static const uint8_t broken[] = { 8, 0, 2, 4, 0x05, 0xb4, 0, 0 };		/* a length that leads nowhere */
+	/* behind the end of options: no option */
+	static const uint8_t ended[] = { 0, 2, 4, 0x05, 0xb4, 0, 0, 0 };
+	/* a length that leads nowhere */
+	static const uint8_t broken[] = { 8, 0, 2, 4, 0x05, 0xb4, 0, 0 };
 	struct rig *rig = *state;
 
 	assert_int_equal(mss_after(rig, first, sizeof(first), 1, 42), RIG_MTU - 40);
@@ -1400,8 +1479,9 @@ static void the_mss_of_a_syn_ack_is_clamped_too(void **state)
 	static const uint8_t options[] = { 2, 4, 0x05, 0xb4 };
 	struct rig *rig = *state;
 	uint16_t port = open_tcp(rig, 5, 6);
-	struct packet reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 6, .sport = 6, .dport = port,
-				  .tcp_flags = TCP_SYN | TCP_ACK, .tcp_options = options, .tcp_options_len = 4, .frag = PKT_DF);
+	struct packet reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 6, .sport = 6,
+		.dport = port, .tcp_flags = TCP_SYN | TCP_ACK, .tcp_options = options, .tcp_options_len = 4,
+		.frag = PKT_DF);
 	struct rig_result r = rig_from_wire(rig, &reply);
 	struct packet got = rig_opened(rig, &r, 0);
 
@@ -1418,8 +1498,8 @@ static void the_mss_of_a_syn_ack_is_clamped_too(void **state)
 static void the_mss_is_clamped_to_a_narrower_next_link(void **state)
 {
 	static const uint8_t options[] = { 2, 4, 0x05, 0xb4 };
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NARROW), .proto = 6, .sport = 5, .dport = 80, .tcp_flags = TCP_SYN,
-				  .tcp_options = options, .tcp_options_len = 4);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NARROW), .proto = 6, .sport = 5, .dport = 80,
+		.tcp_flags = TCP_SYN, .tcp_options = options, .tcp_options_len = 4);
 	struct rig *rig = *state;
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 	struct packet out = rig_plain(rig, &r);
@@ -1435,8 +1515,8 @@ static void what_is_too_big_for_the_next_link_is_answered(void **state)
 	struct rig *rig = *state;
 
 	for (int known = 0; known < 2; known++) {	/* a new flow, then a known one */
-		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NARROW), .proto = 17, .sport = 5, .dport = 6, .payload = 973,
-					  .frag = PKT_DF);
+		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NARROW), .proto = 17, .sport = 5,
+			.dport = 6, .payload = 973, .frag = PKT_DF);
 		struct rig_result r = rig_from_peer(rig, 0, &inner);
 		struct packet got, want;
 
@@ -1446,8 +1526,8 @@ static void what_is_too_big_for_the_next_link_is_answered(void **state)
 		pkt_equal(&got, &want);
 	}
 	{
-		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NARROW), .proto = 17, .sport = 5, .dport = 6, .payload = 972,
-					  .frag = PKT_DF);
+		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NARROW), .proto = 17, .sport = 5,
+			.dport = 6, .payload = 972, .frag = PKT_DF);
 		struct rig_result r = rig_from_peer(rig, 0, &inner);
 
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
@@ -1459,7 +1539,8 @@ static void what_is_too_big_but_may_be_cut_is_given_to_the_controller(void **sta
 	struct rig *rig = *state;
 
 	for (int known = 0; known < 2; known++) {
-		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NARROW), .proto = 17, .sport = 5, .dport = 6, .payload = 1100, .id = 4711);
+		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NARROW), .proto = 17, .sport = 5,
+			.dport = 6, .payload = 1100, .id = 4711);
 		struct rig_result r = rig_from_peer(rig, 0, &inner);
 		const struct rig_event *event = rig_event(&r, TALON_EVENT_TOO_BIG);
 		struct packet got = { .len = event->head.len }, want;
@@ -1470,13 +1551,14 @@ static void what_is_too_big_but_may_be_cut_is_given_to_the_controller(void **sta
 		assert_int_equal(event->head.ifindex, rig->eth1);
 		assert_int_equal(event->head.addr.word[0], ip4(NARROW));
 		memcpy(got.bytes, event->data, got.len);
-		want = PKT(.src = ip4(NODE), .dst = ip4(NARROW), .proto = 17, .sport = SPORT(&got), .dport = 6, .payload = 1100,
-			   .ttl = 63, .id = IP_ID(&got));
+		want = PKT(.src = ip4(NODE), .dst = ip4(NARROW), .proto = 17, .sport = SPORT(&got),
+			.dport = 6, .payload = 1100, .ttl = 63, .id = IP_ID(&got));
 		pkt_equal(&got, &want);
 		assert_in_range(SPORT(&got), RIG_PORT_FIRST, RIG_PORT_LAST);
 	}
 	{
-		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NARROW), .proto = 17, .sport = 5, .dport = 6, .payload = 1100);
+		struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NARROW), .proto = 17, .sport = 5,
+			.dport = 6, .payload = 1100);
 		struct rig_result r;
 
 		rig_drain(rig, "event");
@@ -1489,18 +1571,20 @@ static void what_is_too_big_for_the_tunnel_is_answered(void **state)
 {
 	struct rig *rig = *state;
 	uint16_t port = open_udp(rig, 0, ip4(CLIENT), 5, ip4(GATEWAY), 6);
-	struct packet reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port, .payload = 1253,
-				  .frag = PKT_DF), out, want;
+	struct packet reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6,
+		.dport = port, .payload = 1253, .frag = PKT_DF), out, want;
 	struct rig_result r = rig_from_wire(rig, &reply);
 
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_ICMP_SENT);
 	out = rig_plain(rig, &r);
 	want = own_error(ip4(NODE), ip4(GATEWAY), 3, 4, RIG_MTU, &reply);
 	pkt_equal(&out, &want);
-	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port, .payload = 1252, .frag = PKT_DF);
+	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port,
+		.payload = 1252, .frag = PKT_DF);
 	r = rig_from_wire(rig, &reply);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_FORWARDED);
-	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port, .payload = 1300, .id = 5);
+	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port,
+		.payload = 1300, .id = 5);
 	r = rig_from_wire(rig, &reply);
 	assert_int_equal(r.verdict, RIG_DROP);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_HELD);
@@ -1511,7 +1595,8 @@ static void what_is_too_big_for_the_tunnel_is_answered(void **state)
 		assert_int_equal(event->head.peer, 0);
 		assert_int_equal(event->head.id, RIG_MTU);
 		memcpy(got.bytes, event->data, got.len);
-		want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 6, .dport = 5, .payload = 1300, .id = 5, .ttl = 63);
+		want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 6, .dport = 5,
+			.payload = 1300, .id = 5, .ttl = 63);
 		pkt_equal(&got, &want);
 	}
 }
@@ -1523,7 +1608,8 @@ static const struct { uint8_t type, code; uint32_t rest; } error_kinds[] = {
 };
 
 /* About what the client sent, from a router or the remote itself; @embed bytes of it are in the error. */
-static void error_from_the_wire(struct rig *rig, struct pkt_spec in, uint32_t embed, int kind, const char *router)
+static void error_from_the_wire(struct rig *rig, struct pkt_spec in, uint32_t embed, int kind,
+	const char *router)
 {
 	struct packet inner = pkt_ip4(&in), sent, error, got, want;
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
@@ -1536,14 +1622,16 @@ static void error_from_the_wire(struct rig *rig, struct pkt_spec in, uint32_t em
 	rig_flow_write(rig, r.flow, &before);
 	if (embed > sent.len)
 		embed = sent.len;
-	error = pkt_icmp_error(ip4(router), ip4(NODE), error_kinds[kind].type, error_kinds[kind].code, error_kinds[kind].rest, &sent, embed);
+	error = pkt_icmp_error(ip4(router), ip4(NODE), error_kinds[kind].type, error_kinds[kind].code,
+		error_kinds[kind].rest, &sent, embed);
 	r = rig_from_wire(rig, &error);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_FORWARDED);
 	got = rig_opened(rig, &r, 0);
 	/* What the client sent, with the TTL it had on the way. */
 	in.ttl = 63;
 	inner = pkt_ip4(&in);
-	want = pkt_icmp_error(ip4(router), ip4(CLIENT), error_kinds[kind].type, error_kinds[kind].code, error_kinds[kind].rest, &inner, embed);
+	want = pkt_icmp_error(ip4(router), ip4(CLIENT), error_kinds[kind].type, error_kinds[kind].code,
+		error_kinds[kind].rest, &inner, embed);
 	want.bytes[8] = 63;
 	pkt_fix_header(&want);
 	pkt_equal(&got, &want);
@@ -1561,11 +1649,12 @@ static void icmp_errors_from_the_wire_reach_the_client(void **state)
 	for (size_t i = 0; i < sizeof(protos); i++) {
 		for (size_t j = 0; j < 4; j++) {
 			for (int kind = 0; kind < 5; kind++) {
-				struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = protos[i], .sport = 1000,
-						       .dport = 80, .tcp_flags = TCP_ACK, .icmp_type = 8, .icmp_id = 1000, .payload = 100,
-						       .id = 0x4321 };
+				struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY),
+					.proto = protos[i], .sport = 1000, .dport = 80, .tcp_flags = TCP_ACK,
+					.icmp_type = 8, .icmp_id = 1000, .payload = 100, .id = 0x4321 };
 
-				error_from_the_wire(rig, in, embeds[j], kind, kind % 2 ? GATEWAY : "192.168.1.1");
+				error_from_the_wire(rig, in, embeds[j], kind,
+					kind % 2 ? GATEWAY : "192.168.1.1");
 			}
 		}
 	}
@@ -1573,16 +1662,16 @@ static void icmp_errors_from_the_wire_reach_the_client(void **state)
 
 static void an_embedded_udp_packet_without_checksum_stays_so(void **state)
 {
-	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 1000, .dport = 80, .payload = 30,
-			       .no_checksum = true };
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 1000,
+		.dport = 80, .payload = 30, .no_checksum = true };
 
 	error_from_the_wire(*state, in, 28, 1, GATEWAY);
 }
 
 static void an_embedded_header_with_options_is_translated(void **state)
 {
-	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 1000, .dport = 80, .payload = 30,
-			       .ip_options = 8 };
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 1000,
+		.dport = 80, .payload = 30, .ip_options = 8 };
 
 	error_from_the_wire(*state, in, 576, 1, GATEWAY);
 	in.proto = 6;
@@ -1611,14 +1700,15 @@ static void error_from_the_client(struct rig *rig, struct pkt_spec in, uint32_t 
 	rig_flow_write(rig, id, &before);
 	if (embed > delivered.len)
 		embed = delivered.len;
-	error = pkt_icmp_error(ip4(CLIENT), ip4(GATEWAY), error_kinds[kind].type, error_kinds[kind].code, error_kinds[kind].rest,
-			       &delivered, embed);
+	error = pkt_icmp_error(ip4(CLIENT), ip4(GATEWAY), error_kinds[kind].type, error_kinds[kind].code,
+		error_kinds[kind].rest, &delivered, embed);
 	r = rig_from_peer(rig, 0, &error);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
 	got = rig_plain(rig, &r);
 	reply.ttl = 63;
 	packet = pkt_ip4(&reply);
-	want = pkt_icmp_error(ip4(NODE), ip4(GATEWAY), error_kinds[kind].type, error_kinds[kind].code, error_kinds[kind].rest, &packet, embed);
+	want = pkt_icmp_error(ip4(NODE), ip4(GATEWAY), error_kinds[kind].type, error_kinds[kind].code,
+		error_kinds[kind].rest, &packet, embed);
 	want.bytes[8] = 63;
 	pkt_fix_header(&want);
 	pkt_equal(&got, &want);
@@ -1634,8 +1724,9 @@ static void icmp_errors_of_a_client_reach_the_remote(void **state)
 
 	for (size_t i = 0; i < sizeof(protos); i++) {
 		for (size_t j = 0; j < 3; j++) {
-			struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = protos[i], .sport = 1000, .dport = 80,
-					       .tcp_flags = TCP_ACK, .icmp_type = 8, .icmp_id = 1000, .payload = 100 };
+			struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = protos[i],
+				.sport = 1000, .dport = 80, .tcp_flags = TCP_ACK, .icmp_type = 8,
+				.icmp_id = 1000, .payload = 100 };
 
 			rig_teardown(state);
 			rig_setup(state);
@@ -1649,7 +1740,8 @@ static void an_icmp_error_about_no_flow_of_ours_goes_nowhere(void **state)
 {
 	struct rig *rig = *state;
 	uint16_t port = open_udp(rig, 0, ip4(CLIENT), 5, ip4(GATEWAY), 6);
-	struct packet about = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 6, .dport = 7);
+	struct packet about = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 6,
+		.dport = 7);
 	struct packet inner = pkt_icmp_error(ip4(CLIENT), ip4(GATEWAY), 3, 3, 0, &about, 28), frame, error;
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 
@@ -1657,7 +1749,8 @@ static void an_icmp_error_about_no_flow_of_ours_goes_nowhere(void **state)
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_NAT_NO_FLOW);
 
 	about = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 6, .dport = 5);
-	inner = pkt_icmp_error(ip4(CLIENT1), ip4(GATEWAY), 3, 3, 0, &about, 28);	/* somebody else's flow */
+	/* somebody else's flow */
+	inner = pkt_icmp_error(ip4(CLIENT1), ip4(GATEWAY), 3, 3, 0, &about, 28);
 	r = rig_from_peer(rig, 1, &inner);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_NAT_NO_FLOW);
 
@@ -1684,9 +1777,11 @@ static struct talon_nat_stats nat_stats(struct rig *rig)
 
 static void fragments_of_a_client_leave_with_one_id_and_one_source(void **state)
 {
-	struct packet whole = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .payload = 1000, .id = 0xbeef);
+	struct packet whole = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6, .payload = 1000, .id = 0xbeef);
 	static const uint32_t order[][3] = { { 0, 1, 2 }, { 2, 1, 0 }, { 1, 0, 2 } };
-	struct packet part[3] = { pkt_fragment(&whole, 0, 400), pkt_fragment(&whole, 400, 400), pkt_fragment(&whole, 800, 208) };
+	struct packet part[3] = { pkt_fragment(&whole, 0, 400), pkt_fragment(&whole, 400, 400),
+		pkt_fragment(&whole, 800, 208) };
 	struct rig *rig = *state;
 
 	for (size_t i = 0; i < 3; i++) {
@@ -1706,7 +1801,8 @@ static void fragments_of_a_client_leave_with_one_id_and_one_source(void **state)
 			id = IP_ID(&out);
 			memcpy(joined.bytes + 20 + k * 400, out.bytes + 20, out.len - 20);
 		}
-		want = PKT(.src = ip4(NODE), .dst = ip4(GATEWAY), .proto = 17, .sport = SPORT(&joined), .dport = 6, .payload = 1000);
+		want = PKT(.src = ip4(NODE), .dst = ip4(GATEWAY), .proto = 17, .sport = SPORT(&joined),
+			.dport = 6, .payload = 1000);
 		assert_memory_equal(joined.bytes + 20, want.bytes + 20, 1008);	/* checksum and all */
 		assert_in_range(SPORT(&joined), RIG_PORT_FIRST, RIG_PORT_LAST);
 	}
@@ -1719,12 +1815,14 @@ static void clients_ids_are_told_apart_where_they_matter(void **state)
 	uint32_t ids[2], atomic[2];
 
 	for (uint32_t peer = 0; peer < 2; peer++) {
-		struct packet inner = PKT(.src = rig->peers[peer].mesh, .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .id = 1);
+		struct packet inner = PKT(.src = rig->peers[peer].mesh, .dst = ip4(GATEWAY), .proto = 17,
+			.sport = 5, .dport = 6, .id = 1);
 		struct rig_result r = rig_from_peer(rig, peer, &inner);
 		struct packet out = rig_plain(rig, &r);
 
 		ids[peer] = IP_ID(&out);
-		inner = PKT(.src = rig->peers[peer].mesh, .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .id = 1, .frag = PKT_DF);
+		inner = PKT(.src = rig->peers[peer].mesh, .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+			.dport = 6, .id = 1, .frag = PKT_DF);
 		r = rig_from_peer(rig, peer, &inner);
 		out = rig_plain(rig, &r);
 		atomic[peer] = IP_ID(&out);
@@ -1738,12 +1836,14 @@ static void fragments_of_a_reply_follow_their_first_one(void **state)
 {
 	struct rig *rig = *state;
 	uint16_t port = open_udp(rig, 0, ip4(CLIENT), 5, ip4(GATEWAY), 6);
-	struct packet whole = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port, .payload = 1000, .id = 77);
-	struct packet want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 6, .dport = 5, .payload = 1000, .id = 77,
-				 .ttl = 63);
+	struct packet whole = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6,
+		.dport = port, .payload = 1000, .id = 77);
+	struct packet want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 6, .dport = 5,
+		.payload = 1000, .id = 77, .ttl = 63);
 
 	for (uint32_t off = 0; off < 1008; off += 400) {
-		struct packet part = pkt_fragment(&whole, off, off < 800 ? 400 : 208), wanted = pkt_fragment(&want, off, off < 800 ? 400 : 208);
+		struct packet part = pkt_fragment(&whole, off, off < 800 ? 400 : 208),
+			wanted = pkt_fragment(&want, off, off < 800 ? 400 : 208);
 		struct rig_result r = rig_from_wire(rig, &part);
 		struct packet got;
 
@@ -1758,7 +1858,8 @@ static void a_later_fragment_that_comes_first_is_kept_by_the_controller(void **s
 {
 	struct rig *rig = *state;
 	uint16_t port = open_udp(rig, 0, ip4(CLIENT), 5, ip4(GATEWAY), 6);
-	struct packet whole = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port, .payload = 1000, .id = 77);
+	struct packet whole = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6,
+		.dport = port, .payload = 1000, .id = 77);
 	struct packet later = pkt_fragment(&whole, 400, 400), first = pkt_fragment(&whole, 0, 400), frame;
 	const struct rig_event *event;
 	struct rig_result r;
@@ -1789,7 +1890,8 @@ static void a_later_fragment_that_comes_first_is_kept_by_the_controller(void **s
 
 static void without_flows_fragments_are_none_of_our_business(void **state)
 {
-	struct packet whole = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = 15000, .payload = 1000, .id = 77);
+	struct packet whole = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6,
+		.dport = 15000, .payload = 1000, .id = 77);
 	struct packet later = pkt_fragment(&whole, 400, 400), frame;
 	struct rig *rig = *state;
 
@@ -1806,10 +1908,10 @@ static void what_one_peer_sends_another_is_sealed_again(void **state)
 
 	for (uint32_t to = 0; to < RIG_PEERS; to++) {
 		uint32_t from = (to + 1) % RIG_PEERS;
-		struct packet inner = PKT(.src = rig->peers[from].mesh, .dst = rig->peers[to].mesh, .proto = 17, .sport = 5, .dport = 6,
-					  .payload = 77, .id = 9);
-		struct packet want = PKT(.src = rig->peers[from].mesh, .dst = rig->peers[to].mesh, .proto = 17, .sport = 5, .dport = 6,
-					 .payload = 77, .id = 9, .ttl = 63), got;
+		struct packet inner = PKT(.src = rig->peers[from].mesh, .dst = rig->peers[to].mesh,
+			.proto = 17, .sport = 5, .dport = 6, .payload = 77, .id = 9);
+		struct packet want = PKT(.src = rig->peers[from].mesh, .dst = rig->peers[to].mesh,
+			.proto = 17, .sport = 5, .dport = 6, .payload = 77, .id = 9, .ttl = 63), got;
 		struct rig_result r = rig_from_peer(rig, from, &inner);
 
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_RESEALED);
@@ -1820,7 +1922,8 @@ static void what_one_peer_sends_another_is_sealed_again(void **state)
 
 static void what_is_too_big_for_the_other_peer_is_answered_or_cut(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(CLIENT1), .proto = 17, .sport = 5, .dport = 6, .payload = 1300, .frag = PKT_DF);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(CLIENT1), .proto = 17, .sport = 5,
+		.dport = 6, .payload = 1300, .frag = PKT_DF);
 	struct rig *rig = *state;
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 	struct packet got, want;
@@ -1830,22 +1933,27 @@ static void what_is_too_big_for_the_other_peer_is_answered_or_cut(void **state)
 	got = rig_opened(rig, &r, 0);
 	want = own_error(ip4(MESH), ip4(CLIENT), 3, 4, RIG_MTU, &inner);
 	pkt_equal(&got, &want);
-	inner = PKT(.src = ip4(CLIENT), .dst = ip4(CLIENT1), .proto = 17, .sport = 5, .dport = 6, .payload = 1300);
+	inner = PKT(.src = ip4(CLIENT), .dst = ip4(CLIENT1), .proto = 17, .sport = 5, .dport = 6,
+		.payload = 1300);
 	r = rig_from_peer(rig, 0, &inner);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_HELD);
 	event = rig_event(&r, TALON_EVENT_TOO_BIG);
 	assert_int_equal(event->head.peer, 1);
 	assert_int_equal(event->head.id, RIG_MTU);
-	want = PKT(.src = ip4(CLIENT), .dst = ip4(CLIENT1), .proto = 17, .sport = 5, .dport = 6, .payload = 1300, .ttl = 63);
+	want = PKT(.src = ip4(CLIENT), .dst = ip4(CLIENT1), .proto = 17, .sport = 5, .dport = 6,
+		.payload = 1300, .ttl = 63);
 	assert_int_equal(event->head.len, want.len);
 	assert_memory_equal(event->data, want.bytes, want.len);
 }
 
 static void a_route_without_masquerade_works_both_ways(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(PLAIN), .proto = 6, .sport = 5, .dport = 6, .payload = 7, .id = 9);
-	struct packet want = PKT(.src = ip4(CLIENT), .dst = ip4(PLAIN), .proto = 6, .sport = 5, .dport = 6, .payload = 7, .id = 9, .ttl = 63);
-	struct packet reply = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 6, .sport = 6, .dport = 5, .payload = 900, .id = 3), got, frame;
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(PLAIN), .proto = 6, .sport = 5, .dport = 6,
+		.payload = 7, .id = 9);
+	struct packet want = PKT(.src = ip4(CLIENT), .dst = ip4(PLAIN), .proto = 6, .sport = 5, .dport = 6,
+		.payload = 7, .id = 9, .ttl = 63);
+	struct packet reply = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 6, .sport = 6, .dport = 5,
+		.payload = 900, .id = 3), got, frame;
 	struct rig *rig = *state;
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 
@@ -1859,7 +1967,8 @@ static void a_route_without_masquerade_works_both_ways(void **state)
 	r = rig_from_wire(rig, &reply);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_FORWARDED);
 	got = rig_opened(rig, &r, 0);
-	want = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 6, .sport = 6, .dport = 5, .payload = 900, .id = 3, .ttl = 63);
+	want = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 6, .sport = 6, .dport = 5, .payload = 900,
+		.id = 3, .ttl = 63);
 	pkt_equal(&got, &want);
 
 	frame.bytes[5] ^= 1;			/* to another host's MAC, on a port that hears everything */
@@ -1875,7 +1984,8 @@ static void a_route_without_masquerade_works_both_ways(void **state)
 
 static void refusals_about_a_plain_route_come_from_the_node(void **state)
 {
-	struct packet reply = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 6, .dport = 5, .payload = 1300, .frag = PKT_DF);
+	struct packet reply = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 6, .dport = 5,
+		.payload = 1300, .frag = PKT_DF);
 	struct rig *rig = *state;
 	struct rig_result r;
 	struct packet out, want;
@@ -1894,32 +2004,38 @@ static void refusals_about_a_plain_route_come_from_the_node(void **state)
 static void clients_reach_each_other_by_their_external_addresses(void **state)
 {
 	struct rig *rig = *state;
-	uint16_t a = open_udp(rig, 0, ip4(CLIENT), 500, ip4(GATEWAY), 53), b = open_udp(rig, 1, ip4(CLIENT1), 600, ip4(GATEWAY), 53);
-	struct packet from_a = PKT(.src = ip4(CLIENT), .dst = ip4(NODE), .proto = 17, .sport = 500, .dport = b, .payload = 20, .frag = PKT_DF);
-	struct packet from_b = PKT(.src = ip4(CLIENT1), .dst = ip4(NODE), .proto = 17, .sport = 600, .dport = a, .payload = 30, .frag = PKT_DF,
-				   .ttl = 2);
+	uint16_t a = open_udp(rig, 0, ip4(CLIENT), 500, ip4(GATEWAY), 53),
+		b = open_udp(rig, 1, ip4(CLIENT1), 600, ip4(GATEWAY), 53);
+	struct packet from_a = PKT(.src = ip4(CLIENT), .dst = ip4(NODE), .proto = 17, .sport = 500,
+		.dport = b, .payload = 20, .frag = PKT_DF);
+	struct packet from_b = PKT(.src = ip4(CLIENT1), .dst = ip4(NODE), .proto = 17, .sport = 600,
+		.dport = a, .payload = 30, .frag = PKT_DF, .ttl = 2);
 	struct packet got, want, about, error;
 	struct rig_result r;
 
-	r = rig_from_peer(rig, 0, &from_a);	/* b did not ask for it yet: filtered, as it would be from the wire */
+	/* b did not ask for it yet: filtered, as it would be from the wire */
+	r = rig_from_peer(rig, 0, &from_a);
 	assert_int_equal(r.verdict, RIG_DROP);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_NAT_NO_FLOW);
 	r = rig_from_peer(rig, 1, &from_b);	/* now both did */
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_RESEALED);
 	got = rig_opened(rig, &r, 0);
-	want = PKT(.src = ip4(NODE), .dst = ip4(CLIENT), .proto = 17, .sport = b, .dport = 500, .payload = 30, .frag = PKT_DF, .ttl = 1);
+	want = PKT(.src = ip4(NODE), .dst = ip4(CLIENT), .proto = 17, .sport = b, .dport = 500, .payload = 30,
+		.frag = PKT_DF, .ttl = 1);
 	pkt_equal(&got, &want);
 	r = rig_from_peer(rig, 0, &from_a);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_RESEALED);
 	about = rig_opened(rig, &r, 1);
-	want = PKT(.src = ip4(NODE), .dst = ip4(CLIENT1), .proto = 17, .sport = a, .dport = 600, .payload = 20, .frag = PKT_DF, .ttl = 63);
+	want = PKT(.src = ip4(NODE), .dst = ip4(CLIENT1), .proto = 17, .sport = a, .dport = 600,
+		.payload = 20, .frag = PKT_DF, .ttl = 63);
 	pkt_equal(&about, &want);
 
 	error = pkt_icmp_error(ip4(CLIENT1), ip4(NODE), 3, 3, 0, &about, 28);	/* b's port is closed */
 	r = rig_from_peer(rig, 1, &error);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_RESEALED);
 	got = rig_opened(rig, &r, 0);
-	from_a = PKT(.src = ip4(CLIENT), .dst = ip4(NODE), .proto = 17, .sport = 500, .dport = b, .payload = 20, .frag = PKT_DF, .ttl = 63);
+	from_a = PKT(.src = ip4(CLIENT), .dst = ip4(NODE), .proto = 17, .sport = 500, .dport = b,
+		.payload = 20, .frag = PKT_DF, .ttl = 63);
 	want = pkt_icmp_error(ip4(NODE), ip4(CLIENT), 3, 3, 0, &from_a, 28);
 	want.bytes[8] = 63;
 	pkt_fix_header(&want);
@@ -1930,7 +2046,8 @@ static void a_hairpinned_packet_that_is_too_big_is_answered(void **state)
 {
 	struct rig *rig = *state;
 	uint16_t b = open_udp(rig, 1, ip4(CLIENT1), 600, ip4(GATEWAY), 53);
-	struct packet big = PKT(.src = ip4(CLIENT), .dst = ip4(NODE), .proto = 17, .sport = 500, .dport = b, .payload = 1300, .frag = PKT_DF);
+	struct packet big = PKT(.src = ip4(CLIENT), .dst = ip4(NODE), .proto = 17, .sport = 500, .dport = b,
+		.payload = 1300, .frag = PKT_DF);
 	struct rig_result r = rig_from_peer(rig, 0, &big);
 	struct packet got, want;
 
@@ -1938,7 +2055,8 @@ static void a_hairpinned_packet_that_is_too_big_is_answered(void **state)
 	got = rig_opened(rig, &r, 0);
 	want = own_error(ip4(MESH), ip4(CLIENT), 3, 4, RIG_MTU, &big);
 	pkt_equal(&got, &want);
-	big = PKT(.src = ip4(CLIENT), .dst = ip4(NODE), .proto = 17, .sport = 500, .dport = b, .payload = 1300);
+	big = PKT(.src = ip4(CLIENT), .dst = ip4(NODE), .proto = 17, .sport = 500, .dport = b,
+		.payload = 1300);
 	r = rig_from_peer(rig, 0, &big);
 	assert_int_equal(r.verdict, RIG_DROP);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_TOO_BIG);
@@ -1948,7 +2066,8 @@ static void a_hairpinned_packet_whose_ttl_is_up_is_answered_and_makes_no_flow(vo
 {
 	struct rig *rig = *state;
 	uint16_t b = open_udp(rig, 1, ip4(CLIENT1), 600, ip4(GATEWAY), 53);
-	struct packet late = PKT(.src = ip4(CLIENT), .dst = ip4(NODE), .proto = 17, .sport = 500, .dport = b, .ttl = 1);
+	struct packet late = PKT(.src = ip4(CLIENT), .dst = ip4(NODE), .proto = 17, .sport = 500, .dport = b,
+		.ttl = 1);
 	struct rig_result r = rig_from_peer(rig, 0, &late);
 	struct packet got, want;
 
@@ -1961,14 +2080,16 @@ static void a_hairpinned_packet_whose_ttl_is_up_is_answered_and_makes_no_flow(vo
 
 static void a_port_of_the_node_that_nobody_mapped_is_the_hosts(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NODE), .proto = 6, .sport = 500, .dport = 13000, .tcp_flags = TCP_SYN);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NODE), .proto = 6, .sport = 500,
+		.dport = 13000, .tcp_flags = TCP_SYN);
 	struct rig *rig = *state;
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 
 	handed_up(rig, &r, &inner);
 	rig_spare(rig);
 	rig_bump(rig);
-	inner = PKT(.src = ip4(CLIENT), .dst = ip4(SPARE), .proto = 6, .sport = 500, .dport = 13000, .tcp_flags = TCP_SYN);
+	inner = PKT(.src = ip4(CLIENT), .dst = ip4(SPARE), .proto = 6, .sport = 500, .dport = 13000,
+		.tcp_flags = TCP_SYN);
 	r = rig_from_peer(rig, 0, &inner);	/* the spare address has no host behind it */
 	assert_int_equal(r.verdict, RIG_DROP);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_NAT_NO_FLOW);
@@ -1979,12 +2100,14 @@ static void an_unsolicited_syn_to_a_mapped_port_gets_no_answer(void **state)
 {
 	struct rig *rig = *state;
 	uint16_t port = open_tcp(rig, 5, 6);
-	struct packet syn = PKT(.src = ip4("192.168.1.99"), .dst = ip4(NODE), .proto = 6, .sport = 9, .dport = port, .tcp_flags = TCP_SYN), frame;
+	struct packet syn = PKT(.src = ip4("192.168.1.99"), .dst = ip4(NODE), .proto = 6, .sport = 9,
+		.dport = port, .tcp_flags = TCP_SYN), frame;
 	struct rig_result r = rig_from_wire(rig, &syn);
 
 	assert_int_equal(r.verdict, RIG_DROP);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_NAT_NO_FLOW);
-	syn = PKT(.src = ip4("192.168.1.99"), .dst = ip4(NODE), .proto = 6, .sport = 9, .dport = port ^ 1, .tcp_flags = TCP_SYN);
+	syn = PKT(.src = ip4("192.168.1.99"), .dst = ip4(NODE), .proto = 6, .sport = 9, .dport = port ^ 1,
+		.tcp_flags = TCP_SYN);
 	frame = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP, &syn);
 	passes_untouched(rig, &frame);		/* a port that is not mapped is the host's business */
 }
@@ -1992,8 +2115,8 @@ static void an_unsolicited_syn_to_a_mapped_port_gets_no_answer(void **state)
 /* T2, RFC 5382 REQ-2 */
 static void a_simultaneous_open_goes_through(void **state)
 {
-	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 7000, .dport = 7001, .tcp_flags = TCP_SYN,
-			       .frag = PKT_DF }, reply;
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 7000,
+		.dport = 7001, .tcp_flags = TCP_SYN, .frag = PKT_DF }, reply;
 	struct rig *rig = *state;
 	struct packet packet;
 	struct rig_result r;
@@ -2044,7 +2167,8 @@ static void age_flow(struct rig *rig, uint32_t id, uint32_t by_s)
 /* U5, U6, RFC 4787 REQ-5 and REQ-6 */
 static void a_udp_mapping_lives_five_minutes_after_its_last_packet_either_way(void **state)
 {
-	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .frag = PKT_DF }, reply;
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6,
+		.frag = PKT_DF }, reply;
 	struct rig *rig = *state;
 	uint32_t id = flow_of(rig, &in), now_s = rig_now_ns() / 1000000000;
 
@@ -2060,7 +2184,8 @@ static void a_udp_mapping_lives_five_minutes_after_its_last_packet_either_way(vo
 /* I2, RFC 5508 REQ-2 */
 static void an_icmp_query_mapping_lives_a_minute(void **state)
 {
-	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 1, .icmp_type = 8, .icmp_id = 6 };
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 1, .icmp_type = 8,
+		.icmp_id = 6 };
 	struct rig *rig = *state;
 
 	expires_after(rig, flow_of(rig, &in), 60);
@@ -2068,8 +2193,8 @@ static void an_icmp_query_mapping_lives_a_minute(void **state)
 
 static struct pkt_spec connect_tcp(struct rig *rig, struct pkt_spec *ret_reply)
 {
-	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 5, .dport = 6, .frag = PKT_DF,
-			       .tcp_flags = TCP_SYN };
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 5, .dport = 6,
+		.frag = PKT_DF, .tcp_flags = TCP_SYN };
 
 	snat(rig, &in, ret_reply);
 	ret_reply->tcp_flags = TCP_SYN | TCP_ACK;
@@ -2082,7 +2207,8 @@ static struct pkt_spec connect_tcp(struct rig *rig, struct pkt_spec *ret_reply)
 /* T5, RFC 5382 REQ-5 */
 static void a_tcp_connection_lives_as_long_as_rfc_5382_wants(void **state)
 {
-	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 5, .dport = 6, .tcp_flags = TCP_SYN }, reply;
+	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 5, .dport = 6,
+		.tcp_flags = TCP_SYN }, reply;
 	struct rig *rig = *state;
 
 	expires_after(rig, flow_of(rig, &in), 240);		/* not open yet */
@@ -2146,8 +2272,8 @@ static void an_endpoint_gets_the_same_port_again_whatever_others_did_meanwhile(v
 static void addresses_inside_the_payload_are_left_alone(void **state)
 {
 	static const char command[] = "PORT 100,64,0,2,156,65\r\n";
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 40001, .dport = 21, .tcp_flags = TCP_ACK,
-				  .payload = sizeof(command)), out;
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 40001,
+		.dport = 21, .tcp_flags = TCP_ACK, .payload = sizeof(command)), out;
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -2166,8 +2292,10 @@ static void without_a_session_the_packet_waits_for_a_handshake(void **state)
 {
 	struct rig *rig = *state;
 	uint16_t port = open_udp(rig, 0, ip4(CLIENT), 5, ip4(GATEWAY), 6);
-	struct packet reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port, .payload = 99, .id = 3);
-	struct packet want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 6, .dport = 5, .payload = 99, .id = 3, .ttl = 63);
+	struct packet reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6,
+		.dport = port, .payload = 99, .id = 3);
+	struct packet want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 6, .dport = 5,
+		.payload = 99, .id = 3, .ttl = 63);
 	struct talon_peer_tx none = {}, old = { .index = rig->peers[0].index };
 	struct talon_send_counter spent = { .next = WG_REJECT_AFTER_MESSAGES };
 	uint32_t zero = 0;
@@ -2199,13 +2327,15 @@ static void without_a_session_the_packet_waits_for_a_handshake(void **state)
 		rig = *state;
 		port = open_udp(rig, 0, ip4(CLIENT), 5, ip4(GATEWAY), 6);
 		old.index = rig->peers[0].index;
-		reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port, .payload = 99, .id = 3);
+		reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = port,
+			.payload = 99, .id = 3);
 	}
 }
 
 static void the_last_counter_is_used_and_none_after_it(void **state)
 {
-	struct packet packet = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2);
+	struct packet packet = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 1,
+		.dport = 2);
 	struct talon_send_counter counter = { .next = WG_REJECT_AFTER_MESSAGES - 1 };
 	struct rig *rig = *state;
 	struct rig_result r;
@@ -2222,7 +2352,8 @@ static void the_last_counter_is_used_and_none_after_it(void **state)
 
 static void a_peer_whose_endpoint_is_unknown_gets_nothing(void **state)
 {
-	struct packet packet = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2);
+	struct packet packet = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 1,
+		.dport = 2);
 	struct talon_endpoint none = {}, sourceless = endpoint(*state, 2);
 	struct rig *rig = *state;
 	uint32_t zero = 0, two = 2;
@@ -2243,7 +2374,8 @@ static void a_peer_whose_endpoint_is_unknown_gets_nothing(void **state)
 
 static void a_next_hop_without_mac_is_told_to_the_controller(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NOBODY), .proto = 17, .sport = 5, .dport = 6, .payload = 50, .frag = PKT_DF);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NOBODY), .proto = 17, .sport = 5, .dport = 6,
+		.payload = 50, .frag = PKT_DF);
 	struct rig *rig = *state;
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 	const struct rig_event *event = rig_event(&r, TALON_EVENT_NEIGH);
@@ -2254,7 +2386,8 @@ static void a_next_hop_without_mac_is_told_to_the_controller(void **state)
 	assert_int_equal(event->head.ifindex, rig->eth0);
 	assert_int_equal(event->head.addr.word[0], ip4(NOBODY));
 	memcpy(got.bytes, event->data, got.len);
-	want = PKT(.src = ip4(NODE), .dst = ip4(NOBODY), .proto = 17, .sport = SPORT(&got), .dport = 6, .payload = 50, .frag = PKT_DF, .ttl = 63);
+	want = PKT(.src = ip4(NODE), .dst = ip4(NOBODY), .proto = 17, .sport = SPORT(&got), .dport = 6,
+		.payload = 50, .frag = PKT_DF, .ttl = 63);
 	pkt_equal(&got, &want);
 	rig_drain(rig, "event");
 	r = rig_from_peer(rig, 0, &inner);
@@ -2270,7 +2403,8 @@ static void a_next_hop_without_mac_is_told_to_the_controller(void **state)
 
 static void an_endpoint_without_neighbour_is_answered_where_it_spoke_from(void **state)
 {
-	struct packet packet = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2);
+	struct packet packet = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 1,
+		.dport = 2);
 	struct talon_endpoint e = endpoint(*state, 0);
 	struct rig *rig = *state;
 	uint32_t zero = 0;
@@ -2296,7 +2430,8 @@ static void an_endpoint_without_neighbour_is_answered_where_it_spoke_from(void *
 
 static void a_new_generation_asks_for_the_way_again(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6);
 	struct rig *rig = *state;
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 
@@ -2325,7 +2460,8 @@ static void refused(struct rig *rig, struct rig_result *r, const struct packet *
 
 static void without_a_port_a_new_flow_is_refused_and_old_ones_go_on(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6);
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -2339,9 +2475,11 @@ static void without_a_port_a_new_flow_is_refused_and_old_ones_go_on(void **state
 	r = rig_from_peer(rig, 0, &inner);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_RATE_LIMITED);
 	assert_int_equal(open_udp(rig, 0, ip4(CLIENT), 4, ip4(GATEWAY), 6), 14000);
-	inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 1, .icmp_type = 8, .icmp_id = 1, .ip_options = 4);
+	inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 1, .icmp_type = 8, .icmp_id = 1,
+		.ip_options = 4);
 	rig_from_peer(rig, 0, &inner);
-	inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 1, .icmp_type = 8, .icmp_id = 2, .ip_options = 4);
+	inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 1, .icmp_type = 8, .icmp_id = 2,
+		.ip_options = 4);
 	r = rig_from_peer(rig, 0, &inner);	/* about a packet with options no error is sent */
 	assert_int_equal(r.verdict, RIG_DROP);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_NAT_PORTS);
@@ -2349,7 +2487,8 @@ static void without_a_port_a_new_flow_is_refused_and_old_ones_go_on(void **state
 
 static void a_peer_with_its_share_of_records_is_refused_and_another_is_not(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 50, .dport = 6);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 50,
+		.dport = 6);
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -2361,7 +2500,8 @@ static void a_peer_with_its_share_of_records_is_refused_and_another_is_not(void 
 	refused(rig, &r, &inner);
 	assert_int_equal(nat_stats(rig).full_share, 1);
 	assert_int_equal(nat_stats(rig).full_table, 0);
-	inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 50, .dport = 6, .ip_options = 4);
+	inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 50, .dport = 6,
+		.ip_options = 4);
 	r = rig_from_peer(rig, 0, &inner);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_NAT_SHARED_OUT);
 	open_udp(rig, 1, ip4(CLIENT1), 4, ip4(GATEWAY), 6);
@@ -2370,7 +2510,8 @@ static void a_peer_with_its_share_of_records_is_refused_and_another_is_not(void 
 
 static void without_a_record_a_new_flow_is_refused_and_old_ones_go_on(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6);
 	struct rig *rig = *state;
 	struct rig_result r;
 	uint16_t port;
@@ -2382,14 +2523,16 @@ static void without_a_record_a_new_flow_is_refused_and_old_ones_go_on(void **sta
 	refused(rig, &r, &inner);
 	assert_int_equal(nat_stats(rig).full_table, 1);
 	assert_int_equal(open_udp(rig, 0, ip4(CLIENT), 4, ip4(GATEWAY), 6), port);
-	inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .ip_options = 4);
+	inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6,
+		.ip_options = 4);
 	r = rig_from_peer(rig, 0, &inner);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_NAT_TABLE);
 }
 
 static void a_flow_that_another_cpu_is_creating_is_not_created_twice(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6);
 	struct rig *rig = *state;
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 	struct talon_flow flow = rig_flow(rig, r.flow);
@@ -2426,7 +2569,8 @@ static void a_session_of_a_peer_that_is_not_there_forwards_nothing(void **state)
 
 static void a_frame_without_headroom_is_dropped_and_uses_no_counter(void **state)
 {
-	struct packet packet = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2);
+	struct packet packet = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 1,
+		.dport = 2);
 	struct talon_send_counter counter;
 	struct rig *rig = *state;
 	struct rig_result r;
@@ -2445,8 +2589,10 @@ static void a_frame_without_headroom_is_dropped_and_uses_no_counter(void **state
 
 static void xdp_tx_is_used_where_it_works(void **state)
 {
-	struct packet packet = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2);
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NARROW), .proto = 17, .sport = 1, .dport = 2);
+	struct packet packet = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 1,
+		.dport = 2);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(NARROW), .proto = 17, .sport = 1,
+		.dport = 2);
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -2480,13 +2626,13 @@ static void what_gro_joined_goes_through_the_tunnel_device_whole(void **state)
 	rig->is_out_of_tunnel = true;
 	rig->gso_segs = 2;
 	rig->gso_size = 900;
-	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 6, .sport = 6, .dport = port, .tcp_flags = TCP_ACK, .payload = 1800,
-		    .frag = PKT_DF);
+	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 6, .sport = 6, .dport = port,
+		.tcp_flags = TCP_ACK, .payload = 1800, .frag = PKT_DF);
 	r = rig_from_wire(rig, &reply);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_SEGMENTED);
 	assert_int_equal(r.ifindex, rig->wt0);
-	want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 6, .sport = 6, .dport = 5, .tcp_flags = TCP_ACK, .payload = 1800,
-		   .frag = PKT_DF, .ttl = 63);
+	want = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 6, .sport = 6, .dport = 5,
+		.tcp_flags = TCP_ACK, .payload = 1800, .frag = PKT_DF, .ttl = 63);
 	want = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP, &want);
 	pkt_equal(&r.frame, &want);
 
@@ -2497,7 +2643,10 @@ static void what_gro_joined_goes_through_the_tunnel_device_whole(void **state)
 
 static void every_end_was_reached(void **state)
 {
-	/* NOT_LINEAR: needs a kernel out of memory. SEGMENTED: tc only. NO_ROOM: XDP only, tc grows any frame. */
+	/*
+	 * NOT_LINEAR: needs a kernel out of memory. SEGMENTED: tc only. NO_ROOM: XDP only, tc
+	 * grows any frame.
+	 */
 	static const enum talon_end elsewhere[] = {
 		TALON_NOT_LINEAR, TALON_ACL_DENIED /* test_acl.c */, TALON_PREEMPTED /* test_preempted.c */,
 		/* test_whose.c: */ TALON_ONWARD, TALON_BLACKHOLE, TALON_UNREACHABLE, TALON_NO_FIB, TALON_FWD_DISABLED, TALON_NO_WAY_BACK,
@@ -2625,5 +2774,6 @@ int main(void)
 	};
 
 	rig_hook = UPLINK_HOOK;
-	return cmocka_run_group_tests_name(UPLINK_HOOK == RIG_XDP ? "uplink in XDP" : "uplink in tc", tests, rig_group_setup, NULL);
+	return cmocka_run_group_tests_name(UPLINK_HOOK == RIG_XDP ? "uplink in XDP" : "uplink in tc", tests,
+		rig_group_setup, NULL);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The ways out of a host under a running controller: its address, devices and what they take, side devices, the onward program.
+// The ways out of a host under a running controller: its address, devices and what they take, side devices,
+// the onward program.
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <setjmp.h>
@@ -58,8 +59,9 @@ static int tear_down(void **state)
 {
 	int ret = plane_rig_down(&rig);
 
-	return system("ip link del s0 2>/dev/null; ip link del t0 2>/dev/null; ip addr flush dev u0; ip addr flush dev lo scope global;"
-		      "ethtool -K u1 gro off >/dev/null 2>&1; ip addr add 192.0.2.1/24 dev u0; ip route replace default via 192.0.2.254") ? -1 : ret;
+	return system("ip link del s0 2>/dev/null; ip link del t0 2>/dev/null; ip addr flush dev u0; ip addr "
+		"flush dev lo scope global;ethtool -K u1 gro off >/dev/null 2>&1; ip addr add 192.0.2.1/24 "
+		"dev u0; ip route replace default via 192.0.2.254") ? -1 : ret;
 }
 
 static struct config_cidr net(const char *addr, unsigned len)
@@ -109,7 +111,8 @@ static uint32_t flags_of(const char *device)
 	uint32_t key = index_of(device);
 	struct talon_link link;
 
-	return bpf_map_lookup_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_LINKS), &key, &link) ? ~0U : link.flags;
+	return bpf_map_lookup_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_LINKS), &key, &link) ? ~0U
+		: link.flags;
 }
 
 static __be32 source_of(const char *device)
@@ -156,7 +159,8 @@ static struct talon_config config_now(void)
 	struct talon_config config;
 	uint32_t zero = 0;
 
-	assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_CONFIG), &zero, &config), 0);
+	assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_CONFIG), &zero,
+		&config), 0);
 	return config;
 }
 
@@ -186,7 +190,8 @@ static void routes_are_in_the_map_before_programs_are_and_follow_changes(void **
 	wait_for(answer("10.9.1.1").kind == TALON_HOST_REFUSED);
 	run("ip rule add to 10.9.0.0/16 lookup 77; ip route add default via 198.51.100.1 table 77");
 	wait_for(answer("10.9.1.1").source == inet_addr("198.51.100.9"));
-	run("ip rule del to 10.9.0.0/16 lookup 77; ip route flush table 77; ip route del blackhole 10.9.0.0/16; ip addr del 198.51.100.9/24 dev u0");
+	run("ip rule del to 10.9.0.0/16 lookup 77; ip route flush table 77; ip route del blackhole "
+		"10.9.0.0/16; ip addr del 198.51.100.9/24 dev u0");
 	wait_for(answer("10.9.1.1").source == inet_addr("192.0.2.1"));
 	wait_for(!(config_now().flags & TALON_F_MANY_SOURCES));
 }
@@ -197,7 +202,8 @@ static void routes_into_the_tunnel_are_marked(void **state)
 	wait_for(answer("100.64.0.9").flags & TALON_HOST_TUNNEL);
 	assert_int_equal(answer("100.64.0.9").prefixlen, 10);
 	assert_false(answer("8.8.8.8").flags & TALON_HOST_TUNNEL);
-	assert_false(config_now().flags & TALON_F_MANY_SOURCES);	/* the mesh's address is no source to masquerade with */
+	/* the mesh's address is no source to masquerade with */
+	assert_false(config_now().flags & TALON_F_MANY_SOURCES);
 }
 
 static void a_successor_finds_routes_and_removes_what_went(void **state)
@@ -213,7 +219,8 @@ static void a_successor_finds_routes_and_removes_what_went(void **state)
 
 static void a_vip_that_came_first_is_not_the_nodes_address(void **state)
 {
-	run("ip addr flush dev u0; ip addr add 192.0.2.200/32 dev u0; ip addr add 192.0.2.1/24 dev u0; ip route add default via 192.0.2.254");
+	run("ip addr flush dev u0; ip addr add 192.0.2.200/32 dev u0; ip addr add 192.0.2.1/24 dev u0; ip "
+		"route add default via 192.0.2.254");
 	assert_int_equal(plane_rig_start(&rig), 0);
 	assert_int_equal(config_now().node_addr, inet_addr("192.0.2.1"));
 	assert_int_equal(config_now().snat_addr, inet_addr("192.0.2.1"));
@@ -221,7 +228,8 @@ static void a_vip_that_came_first_is_not_the_nodes_address(void **state)
 
 static void an_unnumbered_uplink_has_the_address_on_lo(void **state)
 {
-	run("ip addr flush dev u0; ip addr add 198.51.100.7/32 dev lo; ip route add 169.254.1.1 dev u0; ip route add default via 169.254.1.1 dev u0");
+	run("ip addr flush dev u0; ip addr add 198.51.100.7/32 dev lo; ip route add 169.254.1.1 dev u0; ip "
+		"route add default via 169.254.1.1 dev u0");
 	assert_int_equal(plane_rig_start(&rig), 0);
 	assert_int_equal(config_now().node_addr, inet_addr("198.51.100.7"));
 	assert_false(config_now().flags & TALON_F_MANY_SOURCES);
@@ -242,8 +250,8 @@ static void an_uplink_without_any_source_is_refused(void **state)
 
 static void the_nodes_address_follows_a_renumbering(void **state)
 {
-	run("ip addr add 192.0.2.77/24 dev u0; ip addr del 192.0.2.1/24 dev u0; ip addr add 192.0.2.77/24 dev u0 2>/dev/null;"
-	    "ip route replace default via 192.0.2.254");
+	run("ip addr add 192.0.2.77/24 dev u0; ip addr del 192.0.2.1/24 dev u0; ip addr add 192.0.2.77/24 "
+		"dev u0 2>/dev/null;ip route replace default via 192.0.2.254");
 	wait_for(config_now().node_addr == inet_addr("192.0.2.77"));
 	assert_int_equal(answer("8.8.8.8").source, inet_addr("192.0.2.77"));
 }
@@ -252,7 +260,8 @@ static void devices_are_described_and_the_far_ends_gro_is_noticed(void **state)
 {
 	uint32_t generation, gone;
 
-	assert_int_equal(flags_of("u0") & (TALON_LINK_UPLINK | TALON_LINK_PROGRAM), TALON_LINK_UPLINK | TALON_LINK_PROGRAM);
+	assert_int_equal(flags_of("u0") & (TALON_LINK_UPLINK | TALON_LINK_PROGRAM),
+		TALON_LINK_UPLINK | TALON_LINK_PROGRAM);
 	assert_int_equal(source_of("u0"), inet_addr("192.0.2.1"));
 	assert_int_equal(source_of("u1"), 0);
 	assert_int_equal(flags_of("u1") & (TALON_LINK_UPLINK | TALON_LINK_PROGRAM), 0);
@@ -271,7 +280,8 @@ static void devices_are_described_and_the_far_ends_gro_is_noticed(void **state)
 	wait_for(flags_of("s0") != ~0U);
 	gone = index_of("s0");
 	run("ip link del s0");
-	wait_for(bpf_map_lookup_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_LINKS), &gone, &(struct talon_link){}) != 0);
+	wait_for(bpf_map_lookup_elem(datapath_map_fd(rig.c->dp, DATAPATH_MAP_LINKS), &gone,
+		&(struct talon_link){}) != 0);
 }
 
 static void a_device_behind_which_a_masqueraded_network_lies_carries_the_program(void **state)
@@ -279,7 +289,8 @@ static void a_device_behind_which_a_masqueraded_network_lies_carries_the_program
 	uint32_t program;
 	char text[200];
 
-	run("ip link add s0 type veth peer name s1; ip link set s0 up; ip link set s1 up; ip addr add 10.40.0.1/24 dev s0");
+	run("ip link add s0 type veth peer name s1; ip link set s0 up; ip link set s1 up; ip addr add "
+		"10.40.0.1/24 dev s0");
 	apply();
 	plane_rig_run(&rig, 1200, always_false, NULL);
 	assert_int_equal(programs_at("s0"), 0);
@@ -330,7 +341,8 @@ static void a_side_device_is_counted_on_while_a_successor_starts(void **state)
 {
 	char err[512] = "";
 
-	run("ip link add s0 type veth peer name s1; ip link set s0 up; ip link set s1 up; ip addr add 10.40.0.1/24 dev s0");
+	run("ip link add s0 type veth peer name s1; ip link set s0 up; ip link set s1 up; ip addr add "
+		"10.40.0.1/24 dev s0");
 	serve("10.40.0.0", 24, true);
 	apply();
 	wait_for(has_flag("s0", TALON_LINK_PROGRAM));
@@ -352,7 +364,8 @@ static void what_somebody_took_off_a_side_device_is_put_back(void **state)
 	char text[200];
 	int fd;
 
-	run("ip link add s0 type veth peer name s1; ip link set s0 up; ip link set s1 up; ip addr add 10.40.0.1/24 dev s0");
+	run("ip link add s0 type veth peer name s1; ip link set s0 up; ip link set s1 up; ip addr add "
+		"10.40.0.1/24 dev s0");
 	serve("10.40.0.0", 24, true);
 	apply();
 	wait_for(has_flag("s0", TALON_LINK_PROGRAM));
@@ -372,7 +385,8 @@ static void what_local_has_needs_no_program(void **state)
 	local = net("10.40.0.0", 16);
 	rig.config.local = &local;
 	rig.config.local_count = 1;
-	run("ip link add s0 type veth peer name s1; ip link set s0 up; ip link set s1 up; ip addr add 10.40.0.1/24 dev s0");
+	run("ip link add s0 type veth peer name s1; ip link set s0 up; ip link set s1 up; ip addr add "
+		"10.40.0.1/24 dev s0");
 	serve("10.0.0.0", 8, true);
 	apply();
 	plane_rig_run(&rig, 1200, always_false, NULL);
@@ -405,7 +419,8 @@ static void a_device_without_ethernet_is_a_hazard(void **state)
 
 static void more_devices_than_there_is_room_for_are_named(void **state)
 {
-	run("for i in $(seq 40); do ip link add m$i type veth peer name n$i; ip link set m$i up; ip link set n$i up; ip addr add 10.50.$i.1/24 dev m$i; done");
+	run("for i in $(seq 40); do ip link add m$i type veth peer name n$i; ip link set m$i up; ip link set "
+		"n$i up; ip addr add 10.50.$i.1/24 dev m$i; done");
 	serve("10.50.0.0", 16, true);
 	apply();
 	wait_for(datapath_side_count(rig.c->dp) == DATAPATH_SIDES_MAX);
@@ -418,7 +433,8 @@ static void more_devices_than_there_is_room_for_are_named(void **state)
 
 static int packet_socket(const char *device)
 {
-	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = index_of(device) };
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = index_of(device) };
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_ALL));
 
 	assert_true(fd >= 0);
@@ -450,8 +466,8 @@ static void an_uplink_with_a_new_name_is_still_counted_on(void **state)
 }
 
 /*
- * As the datapath writes it; the next hop is on s0, which takes no redirected frames, and its MAC is not known yet. As long as a sealed packet, for which the
- * tunnel has no room.
+ * As the datapath writes it; the next hop is on s0, which takes no redirected frames, and its MAC is not
+ * known yet. As long as a sealed packet, for which the tunnel has no room.
  */
 static void an_onward_frame_leaves_by_the_device_that_it_names(void **state)
 {
@@ -461,8 +477,9 @@ static void an_onward_frame_leaves_by_the_device_that_it_names(void **state)
 	uint32_t to;
 	int in, out;
 
-	run("ip netns add far; ip link add s0 type veth peer name s1; ip link set s1 netns far; ip link set s0 up; ip addr add 10.40.0.1/24 dev s0;"
-	    "ip -n far link set s1 address 02:00:00:00:00:77; ip -n far link set s1 up; ip -n far addr add 10.40.0.2/24 dev s1");
+	run("ip netns add far; ip link add s0 type veth peer name s1; ip link set s1 netns far; ip link set "
+		"s0 up; ip addr add 10.40.0.1/24 dev s0;ip -n far link set s1 address 02:00:00:00:00:77; ip "
+		"-n far link set s1 up; ip -n far addr add 10.40.0.2/24 dev s1");
 	assert_int_equal(programs_at("wt0rp"), 1);
 	in = packet_socket("wt0r");
 	out = packet_socket("s0");	/* hears what leaves */
@@ -483,23 +500,35 @@ static void an_onward_frame_leaves_by_the_device_that_it_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(routes_are_in_the_map_before_programs_are_and_follow_changes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(routes_are_in_the_map_before_programs_are_and_follow_changes,
+			set_up, tear_down),
 		cmocka_unit_test_setup_teardown(routes_into_the_tunnel_are_marked, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_successor_finds_routes_and_removes_what_went, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_vip_that_came_first_is_not_the_nodes_address, configure, tear_down),
-		cmocka_unit_test_setup_teardown(an_unnumbered_uplink_has_the_address_on_lo, configure, tear_down),
-		cmocka_unit_test_setup_teardown(an_uplink_without_any_source_is_refused, configure, tear_down),
+		cmocka_unit_test_setup_teardown(a_successor_finds_routes_and_removes_what_went, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(a_vip_that_came_first_is_not_the_nodes_address, configure,
+			tear_down),
+		cmocka_unit_test_setup_teardown(an_unnumbered_uplink_has_the_address_on_lo, configure,
+			tear_down),
+		cmocka_unit_test_setup_teardown(an_uplink_without_any_source_is_refused, configure,
+			tear_down),
 		cmocka_unit_test_setup_teardown(the_nodes_address_follows_a_renumbering, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(devices_are_described_and_the_far_ends_gro_is_noticed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(devices_are_described_and_the_far_ends_gro_is_noticed, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(a_device_behind_which_a_masqueraded_network_lies_carries_the_program, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_side_device_is_counted_on_while_a_successor_starts, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_somebody_took_off_a_side_device_is_put_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_side_device_is_counted_on_while_a_successor_starts, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(what_somebody_took_off_a_side_device_is_put_back, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(what_local_has_needs_no_program, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(uplinks_and_our_own_devices_are_no_side_devices, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(uplinks_and_our_own_devices_are_no_side_devices, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(a_device_without_ethernet_is_a_hazard, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(more_devices_than_there_is_room_for_are_named, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(an_uplink_with_a_new_name_is_still_counted_on, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(an_onward_frame_leaves_by_the_device_that_it_names, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(more_devices_than_there_is_room_for_are_named, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(an_uplink_with_a_new_name_is_still_counted_on, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(an_onward_frame_leaves_by_the_device_that_it_names, set_up,
+			tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, isolate, NULL);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Whose packet is it? Every kind of destination, masqueraded or not, with and without rules, in both hooks: verdict, bytes, source, counter.
+// Whose packet is it? Every kind of destination, masqueraded or not, with and without rules, in both hooks:
+// verdict, bytes, source, counter.
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -21,13 +22,15 @@
 #define BLACK		"10.67.0.5"
 #define PROHIBITED	"10.68.0.5"
 #define ROUTELESS	"10.69.0.5"
-#define SUBNET_PEER	"10.13.0.7"		/* in a network of peer 1's, inside a wider one that is served */
+/* in a network of peer 1's, inside a wider one that is served */
+#define SUBNET_PEER	"10.13.0.7"
 #define LATE		"10.9.0.9"		/* by eth1, nobody has answered for it */
 
 /* What becomes of a packet that the rules permit. */
 enum fate {
 	UP,			/* handed to the host, untouched */
-	BY_ETH0, BY_ETH0_VIA, BY_ETH1, BY_ETH2, BY_TUN,	/* with the source address of the case if masqueraded */
+	/* with the source address of the case if masqueraded */
+	BY_ETH0, BY_ETH0_VIA, BY_ETH1, BY_ETH2, BY_TUN,
 	TO_PEER1,
 	HELD,			/* given to the controller: the next hop is not known */
 	REFUSED,		/* an ICMP error to the peer */
@@ -62,21 +65,28 @@ static const struct kind kinds[] = {
 	{ "on another link", NARROW, "10.9.0.0", 24, BY_ETH1, BY_ETH1, "10.9.0.1", .asked = NETWORKS },
 	{ "via the gateway", PLAIN, "10.8.0.0", 24, BY_ETH0_VIA, BY_ETH0_VIA, NODE, .asked = NETWORKS },
 	{ "behind everything", "10.8.0.6", "0.0.0.0", 0, BY_ETH0_VIA, BY_ETH0_VIA, NODE, .asked = NETWORKS },
-	{ "device that takes no redirected frames", ONWARD, "10.10.0.0", 24, BY_ETH2, BY_ETH2, "10.10.0.1", .asked = NETWORKS },
-	{ "device without Ethernet and program", NO_ETHERNET, "10.11.0.0", 24, REFUSED, BY_TUN, .code = 1, .silent = TALON_NO_WAY_BACK },
+	{ "device that takes no redirected frames", ONWARD, "10.10.0.0", 24, BY_ETH2, BY_ETH2, "10.10.0.1",
+		.asked = NETWORKS },
+	{ "device without Ethernet and program", NO_ETHERNET, "10.11.0.0", 24, REFUSED, BY_TUN, .code = 1,
+		.silent = TALON_NO_WAY_BACK },
 	{ "peer", CLIENT1, "100.64.0.0", 10, TO_PEER1, TO_PEER1, .asked = NETWORKS },
 	{ "peer, everything served", CLIENT1, "0.0.0.0", 0, TO_PEER1, TO_PEER1, .asked = NETWORKS },
-	{ "a peer's network in one that is served", SUBNET_PEER, "10.0.0.0", 8, TO_PEER1, TO_PEER1, .asked = NETWORKS },
-	{ "mesh address of nobody", "100.64.0.99", "100.64.0.0", 10, REFUSED, REFUSED, .code = 1, .silent = TALON_NO_PEER },
+	{ "a peer's network in one that is served", SUBNET_PEER, "10.0.0.0", 8, TO_PEER1, TO_PEER1,
+		.asked = NETWORKS },
+	{ "mesh address of nobody", "100.64.0.99", "100.64.0.0", 10, REFUSED, REFUSED, .code = 1,
+		.silent = TALON_NO_PEER },
 	{ "broadcast", "192.168.1.255", "192.168.1.0", 24, UP, UP, .asked = HOST },
 	{ "neighbour unknown", LATE, "10.9.0.0", 24, HELD, HELD, "10.9.0.1", .asked = NETWORKS },
 	{ "blackhole", BLACK, "10.67.0.0", 24, SILENT, SILENT, .silent = TALON_BLACKHOLE },
-	{ "unreachable", UNREACHABLE, "10.66.0.0", 24, REFUSED, REFUSED, .code = 1, .silent = TALON_UNREACHABLE },
-	{ "prohibit", PROHIBITED, "10.68.0.0", 24, REFUSED, REFUSED, .code = 13, .silent = TALON_UNREACHABLE },
+	{ "unreachable", UNREACHABLE, "10.66.0.0", 24, REFUSED, REFUSED, .code = 1,
+		.silent = TALON_UNREACHABLE },
+	{ "prohibit", PROHIBITED, "10.68.0.0", 24, REFUSED, REFUSED, .code = 13,
+		.silent = TALON_UNREACHABLE },
 	{ "no route", ROUTELESS, "10.69.0.0", 24, REFUSED, REFUSED, .code = 0, .silent = TALON_NO_FIB },
 	{ "loopback", "127.0.0.1", "0.0.0.0", 0, SILENT, SILENT, .silent = TALON_BAD_DESTINATION },
 	{ "multicast", "239.1.2.3", "0.0.0.0", 0, SILENT, SILENT, .silent = TALON_BAD_DESTINATION },
-	{ "limited broadcast", "255.255.255.255", "0.0.0.0", 0, SILENT, SILENT, .silent = TALON_BAD_DESTINATION },
+	{ "limited broadcast", "255.255.255.255", "0.0.0.0", 0, SILENT, SILENT,
+		.silent = TALON_BAD_DESTINATION },
 	{ "not served", "10.99.0.1", NULL, 0, SILENT, SILENT, .silent = TALON_NO_ROUTE },
 };
 
@@ -96,7 +106,8 @@ static void set_rules(struct rig *rig, enum rules rules)
 	struct config_cidr from = cidr("100.64.0.0", 10);
 	struct acl_rule list[KINDS + 1] = {};
 	struct acl_maps maps = {
-		.src = rig_fd(rig, "acl_src4"), .dst = rig_fd(rig, "acl_dst4"), .ports = rig_fd(rig, "acl_ports"), .bits = rig_fd(rig, "acl_bits"),
+		.src = rig_fd(rig, "acl_src4"), .dst = rig_fd(rig, "acl_dst4"),
+		.ports = rig_fd(rig, "acl_ports"), .bits = rig_fd(rig, "acl_bits"),
 	};
 	struct acl_table *table;
 	char why[160] = "";
@@ -105,7 +116,8 @@ static void set_rules(struct rig *rig, enum rules rules)
 	if (rules == RULES_NETWORKS) {	/* all that any route serves, but not the mesh address */
 		for (size_t i = 0; i < KINDS; i++) {
 			if (strcmp(kinds[i].dst, MESH))
-				list[n++] = (struct acl_rule){ .sources = &from, .source_count = 1, .dst = cidr(kinds[i].dst, 32) };
+				list[n++] = (struct acl_rule){ .sources = &from, .source_count = 1,
+					.dst = cidr(kinds[i].dst, 32) };
 		}
 	} else if (rules == RULES_HOST) {
 		list[n++] = (struct acl_rule){ .sources = &from, .source_count = 1, .dst = cidr(MESH, 32) };
@@ -122,14 +134,19 @@ static void set_rules(struct rig *rig, enum rules rules)
 
 static bool permitted(const struct kind *k, enum rules rules)
 {
-	return rules == RULES_OFF || (rules == RULES_NETWORKS && k->asked == NETWORKS) || (rules == RULES_HOST && k->asked == HOST);
+	return rules == RULES_OFF || (rules == RULES_NETWORKS && k->asked == NETWORKS) ||
+		(rules == RULES_HOST && k->asked == HOST);
 }
 
-/* What the default rig has not: addresses, routes and devices of these cases. Routes to networks come with each case. */
+/*
+ * What the default rig has not: addresses, routes and devices of these cases. Routes to networks come
+ * with each case.
+ */
 static void prepare(struct rig *rig)
 {
 	static const struct { const char *prefix; int len; } served[] = {
-		{ "192.168.1.0", 24 }, { "10.9.0.0", 24 }, { "10.66.0.0", 24 }, { "10.8.0.0", 24 }, { "100.64.0.0", 10 },
+		{ "192.168.1.0", 24 }, { "10.9.0.0", 24 }, { "10.66.0.0", 24 }, { "10.8.0.0", 24 },
+		{ "100.64.0.0", 10 },
 	};
 	struct talon_addr vip = { .word = { ip4(VIP_HERE) } };
 	uint8_t one = 1;
@@ -155,7 +172,8 @@ static void prepare(struct rig *rig)
 
 static struct packet ask(const char *dst, uint8_t ttl)
 {
-	return PKT(.src = ip4(CLIENT), .dst = ip4(dst), .proto = 17, .sport = 4000, .dport = 53, .ttl = ttl, .payload = 40);
+	return PKT(.src = ip4(CLIENT), .dst = ip4(dst), .proto = 17, .sport = 4000, .dport = 53, .ttl = ttl,
+		.payload = 40);
 }
 
 static void is_up(struct rig *rig, const struct rig_result *r, const struct packet *inner)
@@ -182,7 +200,8 @@ static void is_translated(const struct rig_result *r, const struct packet *inner
 	assert_memory_equal(ip + 28, inner->bytes + 28, inner->len - 28);
 }
 
-static void went(struct rig *rig, const struct rig_result *r, const char *device, const uint8_t *smac, const uint8_t *dmac)
+static void went(struct rig *rig, const struct rig_result *r, const char *device, const uint8_t *smac,
+	const uint8_t *dmac)
 {
 	assert_int_equal(r->verdict, RIG_SEND);
 	assert_int_equal(r->ifindex, if_nametoindex(device));
@@ -191,7 +210,10 @@ static void went(struct rig *rig, const struct rig_result *r, const char *device
 	rig_ends(rig, r, TALON_DIR_IN, TALON_FORWARDED);
 }
 
-/* XDP writes the device into the Ethernet header and sends the frame through the tunnel pair; tc needs no such thing. */
+/*
+ * XDP writes the device into the Ethernet header and sends the frame through the tunnel pair; tc
+ * needs no such thing.
+ */
 static void went_onward(struct rig *rig, const struct rig_result *r, const char *device)
 {
 	static const uint8_t mac[6] = TALON_ONWARD_MAC;
@@ -210,7 +232,8 @@ static void went_onward(struct rig *rig, const struct rig_result *r, const char 
 
 static void is_refused(struct rig *rig, const struct rig_result *r, const struct packet *inner, uint8_t code)
 {
-	struct packet error = rig_opened(rig, r, 0), want = pkt_icmp_error(ip4(MESH), ip4(CLIENT), 3, code, 0, inner, 28);
+	struct packet error = rig_opened(rig, r, 0), want = pkt_icmp_error(ip4(MESH), ip4(CLIENT), 3, code, 0,
+		inner, 28);
 
 	pkt_put16(want.bytes + 6, PKT_DF);
 	want.bytes[1] = 0xc0;
@@ -267,7 +290,8 @@ static void check(struct rig *rig, const struct kind *k, bool masqueraded, enum 
 	case TO_PEER1:
 		plain = rig_opened(rig, &r, 1);
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_RESEALED);
-		assert_memory_equal(plain.bytes + 12, inner.bytes + 12, 8);	/* addresses of both: no NAT */
+		/* addresses of both: no NAT */
+		assert_memory_equal(plain.bytes + 12, inner.bytes + 12, 8);
 		assert_int_equal(plain.bytes[8], 63);
 		break;
 	case HELD:
@@ -277,7 +301,8 @@ static void check(struct rig *rig, const struct kind *k, bool masqueraded, enum 
 		break;
 	case REFUSED:
 		is_refused(rig, &r, &inner, k->code);
-		plain = pkt_fragment(&inner, 24, 8);	/* none is sent about a later fragment: the reason shows */
+		/* none is sent about a later fragment: the reason shows */
+		plain = pkt_fragment(&inner, 24, 8);
 		r = rig_from_peer(rig, 0, &plain);
 		assert_int_equal(r.verdict, RIG_DROP);
 		rig_ends(rig, &r, TALON_DIR_IN, k->silent);
@@ -305,7 +330,8 @@ static void run_table(struct rig *rig, enum rules rules)
 			rig = state;
 			prepare(rig);
 			if (kinds[i].route)
-				rig_route(rig, kinds[i].route, kinds[i].route_len, masqueraded ? TALON_ROUTE_MASQUERADE : 0);
+				rig_route(rig, kinds[i].route, kinds[i].route_len,
+					masqueraded ? TALON_ROUTE_MASQUERADE : 0);
 			set_rules(rig, rules);
 			check(rig, &kinds[i], masqueraded, rules);
 			rig_teardown(&state);
@@ -357,7 +383,8 @@ static void the_wire_reaches_a_peer_unless_it_means_us_or_a_network_of_ours(void
 	rig_host_route(rig, "100.78.1.0", 24, TALON_HOST_UNICAST, NODE);
 	rig_local(rig, "100.79.0.0", 24);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct packet in = PKT(.src = ip4(GATEWAY), .dst = ip4(cases[i].dst), .proto = 17, .sport = 1, .dport = 2, .payload = 8);
+		struct packet in = PKT(.src = ip4(GATEWAY), .dst = ip4(cases[i].dst), .proto = 17, .sport = 1,
+			.dport = 2, .payload = 8);
 		struct rig_result r = rig_from_wire(rig, &in);
 
 		print_message("to %s\n", cases[i].dst);
@@ -378,7 +405,8 @@ static void the_wire_reaches_a_peer_unless_it_means_us_or_a_network_of_ours(void
 /* What a peer gets by a device that takes no redirected frames. */
 static void what_is_sealed_goes_onward_too(void **state)
 {
-	struct packet in = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2, .payload = 1200);
+	struct packet in = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2,
+		.payload = 1200);
 	static const uint8_t mac[6] = TALON_ONWARD_MAC;
 	struct rig *rig = *state;
 	struct talon_onward head;
@@ -411,7 +439,8 @@ static uint16_t snat_port(const struct rig_result *r)
 
 static struct packet reply(const char *remote, const char *to, uint16_t port)
 {
-	return PKT(.src = ip4(remote), .dst = ip4(to), .proto = 17, .sport = 53, .dport = port, .payload = 20);
+	return PKT(.src = ip4(remote), .dst = ip4(to), .proto = 17, .sport = 53, .dport = port,
+		.payload = 20);
 }
 
 static struct talon_nat_stats nat_stats(struct rig *rig)
@@ -482,7 +511,8 @@ static void a_flow_whose_port_left_the_range_ends_and_begins_anew(void **state)
 static void replies_end_with_the_rule_the_route_and_the_peer(void **state)
 {
 	static const struct { const char *what; enum talon_end end; } cases[] = {
-		{ "rule", TALON_ACL_DENIED }, { "route", TALON_NO_ROUTE }, { "masquerade", TALON_NO_ROUTE }, { "peer", TALON_NO_PEER },
+		{ "rule", TALON_ACL_DENIED }, { "route", TALON_NO_ROUTE }, { "masquerade", TALON_NO_ROUTE },
+		{ "peer", TALON_NO_PEER },
 		{ "local", TALON_NO_ROUTE },
 	};
 	struct talon_lpm4 lan = { .prefixlen = 24, .addr = ip4("192.168.1.0") };
@@ -527,7 +557,8 @@ static void replies_end_with_the_rule_the_route_and_the_peer(void **state)
 
 static void a_service_of_the_hosts_on_a_mapped_port_hears_a_syn(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 4000, .dport = 80, .tcp_flags = TCP_SYN), syn;
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 4000,
+		.dport = 80, .tcp_flags = TCP_SYN), syn;
 	struct rig *rig = *state;
 	uint64_t bits, port;
 	struct rig_result r;
@@ -535,7 +566,8 @@ static void a_service_of_the_hosts_on_a_mapped_port_hears_a_syn(void **state)
 
 	r = rig_from_peer(rig, 0, &inner);
 	port = snat_port(&r);
-	syn = PKT(.src = ip4("192.168.1.50"), .dst = ip4(NODE), .proto = 6, .sport = 5000, .dport = port, .tcp_flags = TCP_SYN);
+	syn = PKT(.src = ip4("192.168.1.50"), .dst = ip4(NODE), .proto = 6, .sport = 5000, .dport = port,
+		.tcp_flags = TCP_SYN);
 	r = rig_from_wire(rig, &syn);
 	assert_int_equal(r.verdict, RIG_DROP);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_NAT_NO_FLOW);
@@ -550,9 +582,11 @@ static void a_service_of_the_hosts_on_a_mapped_port_hears_a_syn(void **state)
 /* An MTU of a route's that is not locked: the helper overlooks it. */
 static void a_routes_mtu_is_obeyed(void **state)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(ROUTED), .proto = 17, .sport = 1, .dport = 2, .frag = PKT_DF, .payload = 1100);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(ROUTED), .proto = 17, .sport = 1, .dport = 2,
+		.frag = PKT_DF, .payload = 1100);
 	struct talon_lpm4 key = { .prefixlen = 24, .addr = ip4("10.12.0.0") };
-	struct talon_host_route route = { .source = ip4(NODE), .kind = TALON_HOST_UNICAST, .prefixlen = 24, .mtu = 1100 };
+	struct talon_host_route route = { .source = ip4(NODE), .kind = TALON_HOST_UNICAST, .prefixlen = 24,
+		.mtu = 1100 };
 	struct rig *rig = *state;
 	struct rig_result r;
 	struct packet error;

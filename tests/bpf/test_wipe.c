@@ -25,7 +25,8 @@ static bool remains(struct bpf_object *obj, const void *needle, size_t len)
 
 static struct packet with_secret(void)
 {
-	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6, .payload = 301);
+	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5,
+		.dport = 6, .payload = 301);
 
 	memcpy(inner.bytes + inner.len - sizeof(SECRET), SECRET, sizeof(SECRET));
 	inner.bytes[26] = inner.bytes[27] = 0;	/* UDP over IPv4 needs no checksum */

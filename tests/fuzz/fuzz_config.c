@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Any bytes as a static file, or as the variables of a mesh: either a configuration that keeps its promises, or one line that says why not.
+// Any bytes as a static file, or as the variables of a mesh: either a configuration that keeps its promises,
+// or one line that says why not.
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
@@ -20,7 +21,8 @@ void log_write(enum log_level level, const char *fmt, ...)
 
 static void check_cidr(const struct config_cidr *cidr)
 {
-	assert(cidr->family == AF_INET ? cidr->prefixlen <= 32 : cidr->family == AF_INET6 && cidr->prefixlen <= 128);
+	assert(cidr->family == AF_INET ? cidr->prefixlen <= 32 : cidr->family == AF_INET6 &&
+		cidr->prefixlen <= 128);
 }
 
 static void check_promises(const struct config *config)
@@ -62,7 +64,8 @@ static void as_mesh(const uint8_t *data, size_t size)
 	size_t count = 0;
 	int ret;
 
-	for (char *line = strtok_r(text, "\n", &save); line && count < 64; line = strtok_r(NULL, "\n", &save)) {
+	for (char *line = strtok_r(text, "\n", &save); line && count < 64;
+		line = strtok_r(NULL, "\n", &save)) {
 		if (!strstr(line, "KEY_FILE"))
 			env[count++] = line;
 	}
@@ -74,7 +77,8 @@ static void as_mesh(const uint8_t *data, size_t size)
 	if (ret) {
 		check_line(why);
 	} else {
-		assert(config.mesh.state_dir[0] == '/' && config.mesh.control_socket[0] == '/' && config.mesh.identity_path[0]);
+		assert(config.mesh.state_dir[0] == '/' && config.mesh.control_socket[0] == '/' &&
+			config.mesh.identity_path[0]);
 		assert(!config.mesh.setup_key || strlen(config.mesh.setup_key) == UUID_LEN);
 		assert(!config.mesh.management_url || !strncmp(config.mesh.management_url, "http", 4));
 		assert(config.mesh.dns_label_count <= CONFIG_DNS_LABELS_MAX);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Any bytes on the control socket: each line has one answer that is JSON; and any bytes as a daemon's answer, read as a snapshot.
+// Any bytes on the control socket: each line has one answer that is JSON; and any bytes as a daemon's answer,
+// read as a snapshot.
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
@@ -28,7 +29,8 @@ static int take_snapshot(void *ctx, struct snapshot *ret_snapshot)
 	return 0;
 }
 
-static int take_ids_op(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err, size_t size)
+static int take_ids_op(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err,
+	size_t size)
 {
 	assert(all != (count > 0));
 	for (size_t i = 0; i < count; i++)
@@ -47,7 +49,8 @@ static void take_later(void *ctx, control_done_fn done, void *arg)
 	done(arg, -EPERM, "no");
 }
 
-static const struct control_ops ops = { take_snapshot, take_ids_op, take_ids_op, take_up, take_later, take_later };
+static const struct control_ops ops = { take_snapshot, take_ids_op, take_ids_op, take_up, take_later,
+	take_later };
 
 /* Every line of what came back is an object with "ok". */
 static void check_answers(int fd)

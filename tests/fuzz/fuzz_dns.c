@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Any bytes as a DNS question: refused, or a name that is plain, and an answer that stays within its size and parses back.
+// Any bytes as a DNS question: refused, or a name that is plain, and an answer that stays within its size and
+// parses back.
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
@@ -19,7 +20,8 @@ static void check_name(const char *name)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct dns_record records[40] = { { .family = 2, .ttl_s = 60 }, { .family = 10, .ttl_s = 60 }, { .family = 2 } };
+	static const struct dns_record records[40] = { { .family = 2, .ttl_s = 60 },
+		{ .family = 10, .ttl_s = 60 }, { .family = 2 } };
 	struct dns_query query, again;
 	uint8_t out[4096];
 	size_t room, len;
@@ -33,8 +35,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	room = size % sizeof(out);
 	len = dns_build_answer(&query, data, ret ? DNS_FORMERR : DNS_NOERROR, records, 3, out, room);
 	assert(len <= room);
-	len = dns_build_answer(&query, data, ret ? DNS_FORMERR : DNS_NOERROR, records, 3, out, query.udp_size);
+	len = dns_build_answer(&query, data, ret ? DNS_FORMERR : DNS_NOERROR, records, 3, out,
+		query.udp_size);
 	assert(len && len <= query.udp_size);
-	assert(dns_parse_query(out, len, &again) == -EBADMSG);	/* an answer is no question: two forwarders cannot make a loop */
+	/* an answer is no question: two forwarders cannot make a loop */
+	assert(dns_parse_query(out, len, &again) == -EBADMSG);
 	return 0;
 }

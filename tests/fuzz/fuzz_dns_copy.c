@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Any bytes as a name server's message: refused, or an answer that stays within its size and reads back to the same records.
+// Any bytes as a name server's message: refused, or an answer that stays within its size and reads back to
+// the same records.
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>

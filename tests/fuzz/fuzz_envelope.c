@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// EncryptedMessage of both services from anywhere, and any text there and back; what else comes from management: server keys and jobs.
+// EncryptedMessage of both services from anywhere, and any text there and back; what else comes from
+// management: server keys and jobs.
 #include "crypto/key.c"
 #include "netbird/wire.c"
 #include "netbird/envelope.c"
@@ -24,7 +25,8 @@ static void there_and_back(const uint8_t *data, size_t size)
 	if (envelope_pack_signal(&own, other_public, data, size, &bytes, &len) < 0)
 		return;
 	assert(envelope_unpack_signal(&other, bytes, len, from, &plain, &plain_len) == 0);
-	assert(plain_len == size && (!size || memcmp(plain, data, size) == 0) && memcmp(from, own_public, KEY_LEN) == 0);
+	assert(plain_len == size && (!size || memcmp(plain, data, size) == 0) &&
+		memcmp(from, own_public, KEY_LEN) == 0);
 	envelope_free(plain, plain_len);
 	bytes[len - 1] ^= 1;
 	assert(envelope_unpack_signal(&other, bytes, len, from, &plain, &plain_len) == -EBADMSG);

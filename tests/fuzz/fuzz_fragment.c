@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// fuzz_fragment - packets from the wire, cut and redirected. Whatever comes out is whole, fits, is in order and has every byte once.
+// fuzz_fragment - packets from the wire, cut and redirected. Whatever comes out is whole, fits, is in order
+// and has every byte once.
 // Two bytes of size, little-endian, then the packet.
 #include <stdlib.h>
 
@@ -22,7 +23,8 @@ static void take(const uint8_t *piece, size_t len, void *user)
 {
 	struct sink *sink = user;
 
-	check(len <= sink->mtu && header_len(piece, len) == sink->header && (size_t)(piece[2] << 8 | piece[3]) == len);
+	check(len <= sink->mtu && header_len(piece, len) == sink->header &&
+		(size_t)(piece[2] << 8 | piece[3]) == len);
 	check(!memcmp(piece + sink->header, sink->packet + sink->header + sink->got, len - sink->header));
 	check((size_t)((piece[6] << 8 | piece[7]) & IP_OFFMASK) ==
 	      (size_t)((sink->packet[6] << 8 | sink->packet[7]) & IP_OFFMASK) + sink->got / 8);
@@ -47,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	copy = malloc(size ? size : 1);
 	memcpy(copy, sink.packet, size);
 	if (!fragment_redirect(copy, size, 0x0200640a))
-		check(copy[8] == sink.packet[8] - 1 && !memcmp(copy + sink.header, sink.packet + sink.header, size - sink.header));
+		check(copy[8] == sink.packet[8] - 1 && !memcmp(copy + sink.header, sink.packet + sink.header,
+			size - sink.header));
 	free(copy);
 	return 0;
 }

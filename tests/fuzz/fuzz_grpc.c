@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What servers and proxies send to the gRPC client: raw bytes, well-formed frames in any order, messages in pieces, texts, CONNECT answers.
+// What servers and proxies send to the gRPC client: raw bytes, well-formed frames in any order, messages in
+// pieces, texts, CONNECT answers.
 // The first byte chooses which; the owner's callbacks do what a later byte says.
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,8 @@ static void come_up(void *ctx)
 	s->events.connected(s->ctx);
 }
 
-int stream_open(struct loop *loop, const struct stream_options *options, const struct stream_events *events, void *ctx, struct stream **ret_stream)
+int stream_open(struct loop *loop, const struct stream_options *options, const struct stream_events *events,
+	void *ctx, struct stream **ret_stream)
 {
 	struct stream *s = calloc(1, sizeof(*s));
 
@@ -141,9 +143,11 @@ static void heard_end(void *ctx, const struct grpc_end *end)
 static void start_calls(struct loop *loop)
 {
 	const struct grpc_channel_options options = { .host = "mesh.test", .port = 443, .tls = true };
-	const struct grpc_call_events events = { .headers = heard_headers, .message = heard_message, .done = heard_end };
+	const struct grpc_call_events events = { .headers = heard_headers, .message = heard_message,
+		.done = heard_end };
 	const struct grpc_call_options kinds[CALLS] = {
-		{ .path = "/a/Unary", .is_unary = true, .timeout_ns = LOOP_SECOND }, { .path = "/a/Stream" }, { .path = "/a/Both", .keep_open = true },
+		{ .path = "/a/Unary", .is_unary = true, .timeout_ns = LOOP_SECOND }, { .path = "/a/Stream" },
+		{ .path = "/a/Both", .keep_open = true },
 	};
 
 	memset(told, 0, sizeof(told));
@@ -181,7 +185,8 @@ static uint8_t take(const uint8_t **data, size_t *len)
 	return *(*data)++;
 }
 
-static void put_frame(struct loop *loop, uint8_t type, uint8_t flags, uint32_t id, const uint8_t *payload, size_t len)
+static void put_frame(struct loop *loop, uint8_t type, uint8_t flags, uint32_t id, const uint8_t *payload,
+	size_t len)
 {
 	static uint8_t frame[9 + 16384];
 	const uint8_t head[9] = { len >> 16, len >> 8, len, type, flags, id >> 24, id >> 16, id >> 8, id };
@@ -194,8 +199,10 @@ static void put_frame(struct loop *loop, uint8_t type, uint8_t flags, uint32_t i
 /* A literal header field: its name from the table, its value from the input or the table. */
 static size_t put_field(uint8_t *at, size_t room, const uint8_t **data, size_t *len)
 {
-	static const char *const names[] = { ":status", "content-type", "grpc-status", "grpc-message", "grpc-encoding", "x-other" };
-	static const char *const values[] = { "200", "application/grpc", "0", "7", "100", "403", "text/html", "%e2%82%ac%" };
+	static const char *const names[] = { ":status", "content-type", "grpc-status", "grpc-message",
+		"grpc-encoding", "x-other" };
+	static const char *const values[] = { "200", "application/grpc", "0", "7", "100", "403", "text/html",
+		"%e2%82%ac%" };
 	const char *name = names[take(data, len) % 6], *value;
 	uint8_t choice = take(data, len);
 	size_t name_len = strlen(name), value_len;
@@ -221,8 +228,9 @@ static size_t put_field(uint8_t *at, size_t room, const uint8_t **data, size_t *
 
 static void put_headers(struct loop *loop, uint8_t how, const uint8_t **data, size_t *len)
 {
-	static const uint8_t usual[] = { 0x88, 0x00, 12, 'c', 'o', 'n', 't', 'e', 'n', 't', '-', 't', 'y', 'p', 'e', 16, 'a', 'p', 'p', 'l',
-		'i', 'c', 'a', 't', 'i', 'o', 'n', '/', 'g', 'r', 'p', 'c' };
+	static const uint8_t usual[] = { 0x88, 0x00, 12, 'c', 'o', 'n', 't', 'e', 'n', 't', '-', 't', 'y',
+		'p', 'e', 16, 'a', 'p', 'p', 'l', 'i', 'c', 'a', 't', 'i', 'o', 'n', '/', 'g', 'r',
+		'p', 'c' };
 	uint8_t block[1024];
 	size_t used = 0;
 
@@ -232,13 +240,15 @@ static void put_headers(struct loop *loop, uint8_t how, const uint8_t **data, si
 	}
 	for (int i = take(data, len) % 5; i; i--)
 		used += put_field(block + used, sizeof(block) - used, data, len);
-	put_frame(loop, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | (how & 0x80 ? NGHTTP2_FLAG_END_STREAM : 0), 1 + 2 * (how / 8 % 4), block, used);
+	put_frame(loop, NGHTTP2_HEADERS,
+		NGHTTP2_FLAG_END_HEADERS | (how & 0x80 ? NGHTTP2_FLAG_END_STREAM : 0), 1 + 2 * (how / 8 % 4),
+		block, used);
 }
 
 static void put_any(struct loop *loop, const uint8_t **data, size_t *len)
 {
-	static const uint8_t types[] = { NGHTTP2_HEADERS, NGHTTP2_DATA, NGHTTP2_DATA, NGHTTP2_RST_STREAM, NGHTTP2_SETTINGS, NGHTTP2_PING,
-		NGHTTP2_GOAWAY, NGHTTP2_WINDOW_UPDATE };
+	static const uint8_t types[] = { NGHTTP2_HEADERS, NGHTTP2_DATA, NGHTTP2_DATA, NGHTTP2_RST_STREAM,
+		NGHTTP2_SETTINGS, NGHTTP2_PING, NGHTTP2_GOAWAY, NGHTTP2_WINDOW_UPDATE };
 	uint8_t how = take(data, len), type = types[how % 8], flags = how & 0x80 ? 1 : 0;
 	size_t part;
 
@@ -252,7 +262,8 @@ static void put_any(struct loop *loop, const uint8_t **data, size_t *len)
 	if (type == NGHTTP2_PING)
 		part = 8;
 	part = part < *len ? part : *len;
-	put_frame(loop, type, flags, type == NGHTTP2_DATA || type == NGHTTP2_RST_STREAM ? 1 + 2 * (how / 8 % 4) : 0, *data, part);
+	put_frame(loop, type, flags, type == NGHTTP2_DATA || type == NGHTTP2_RST_STREAM
+		? 1 + 2 * (how / 8 % 4) : 0, *data, part);
 	*data += part;
 	*len -= part;
 	if (type == NGHTTP2_PING && flags)
@@ -331,8 +342,8 @@ static void texts(const uint8_t *data, size_t len)
 	if (grpc_parse_status((const char *)data, len) > 9999)
 		abort();
 	grpc_is_content_type((const char *)data, len);
-	if (!grpc_parse_target(copy, size & 1, host, size < sizeof(host) ? size : sizeof(host), &port, &tls, why, sizeof(why)) &&
-		(!port || !*host || strlen(host) >= size))
+	if (!grpc_parse_target(copy, size & 1, host, size < sizeof(host) ? size : sizeof(host), &port, &tls,
+		why, sizeof(why)) && (!port || !*host || strlen(host) >= size))
 		abort();
 	free(text);
 	free(copy);
@@ -345,7 +356,8 @@ static void connect_answer(const uint8_t *data, size_t len)
 	int want = proxy_answer_feed(&whole, (const char *)data, len, &used_whole), got = -EAGAIN;
 
 	while (at < len && got == -EAGAIN) {
-		got = proxy_answer_feed(&parts, (const char *)data + at, len - at > step ? step : len - at, &used);
+		got = proxy_answer_feed(&parts, (const char *)data + at,
+			len - at > step ? step : len - at, &used);
 		at += used;
 	}
 	if (want != got || at != used_whole || whole.status != parts.status || strcmp(whole.line, parts.line))
@@ -362,7 +374,8 @@ static void proxy_settings(const uint8_t *data, size_t len)
 		*rest++ = 0;
 	proxy_is_excluded(text, rest, 443);
 	setenv("HTTPS_PROXY", text, 1);
-	if (proxy_choose("mesh.test", 443, true, &proxy, why, sizeof(why)) == 1 && (!*proxy.host || !proxy.port))
+	if (proxy_choose("mesh.test", 443, true, &proxy, why, sizeof(why)) == 1 &&
+		(!*proxy.host || !proxy.port))
 		abort();
 	proxy_done(&proxy);
 	free(text);

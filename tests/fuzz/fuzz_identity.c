@@ -61,13 +61,15 @@ static void try_identity(const uint8_t *data, size_t size)
 		assert(why[0] && strlen(why) < sizeof(why));
 		return;
 	}
-	assert(!secret_key_is_zero(&identity.private_key) && identity.ssh_public_key && identity.dns_label_count <= DNS_LABELS_MAX);
+	assert(!secret_key_is_zero(&identity.private_key) && identity.ssh_public_key &&
+		identity.dns_label_count <= DNS_LABELS_MAX);
 	identity.wg_port = 1234;
 	assert(identity_save("f", &identity, why, sizeof(why)) == 0);
 	if (written) {		/* unless it had that port */
 		use(written, written_len);
 		assert(identity_load("f", &again, why, sizeof(why)) == 0);
-		assert(memcmp(again.public_key, identity.public_key, KEY_LEN) == 0 && again.wg_port == 1234 && !again.is_new);
+		assert(memcmp(again.public_key, identity.public_key, KEY_LEN) == 0 && again.wg_port == 1234 &&
+			!again.is_new);
 		identity_done(&again);
 	}
 	identity_done(&identity);
@@ -83,7 +85,8 @@ static void try_selection(const uint8_t *data, size_t size)
 	assert(route_selection_save("f", &selection) == 0);
 	use(written, written_len);
 	assert(route_selection_load("f", &again) == 0);
-	assert(again.selected_count == selection.selected_count && again.deselected_count == selection.deselected_count);
+	assert(again.selected_count == selection.selected_count &&
+		again.deselected_count == selection.deselected_count);
 	assert(again.deselect_all == selection.deselect_all);
 	route_selection_done(&again);
 	route_selection_done(&selection);

@@ -33,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct nlmsghdr *nlh = malloc(size ? size : 1);		/* exactly so large that the sanitizer sees every step beyond */
+	/* exactly so large that the sanitizer sees every step beyond */
+	struct nlmsghdr *nlh = malloc(size ? size : 1);
 	struct net_rule rule;
 	char text[64];
 

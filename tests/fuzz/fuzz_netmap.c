@@ -66,7 +66,8 @@ static void check_routes(const struct netmap *map)
 
 		check_text(route->id);
 		check_text(route->net_id);
-		assert(route->id[0] && strlen(route->id) < NETMAP_ID_LEN && strlen(route->net_id) < NETMAP_ID_LEN);
+		assert(route->id[0] && strlen(route->id) < NETMAP_ID_LEN &&
+			strlen(route->net_id) < NETMAP_ID_LEN);
 		assert(!route->net.family == !!route->domain_count);
 		if (route->net.family)
 			check_net(&route->net);

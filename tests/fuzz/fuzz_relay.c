@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Relay servers that say anything: the opening handshake, frames, relay messages, in any order and division, while peers come and go and time
- * passes. The input is a list of steps, each an operation, a length and its bytes; before that, all of it goes through each parser.
+ * Relay servers that say anything: the opening handshake, frames, relay messages, in any order and division,
+ * while peers come and go and time passes. The input is a list of steps, each an operation, a length and its
+ * bytes; before that, all of it goes through each parser.
  */
 #include "netbird/netmap.h"
 #include "client/relay_internal.h"
@@ -66,7 +67,8 @@ enum fuzz_step {
 	STEP_COUNT
 };
 
-static const char *const fuzz_urls[] = { "rel://a", "rels://b:1", "rel://[::1]", "bad", "rel://a", "rel://c", "rel://d", "rel://e", "rel://f",
+static const char *const fuzz_urls[] = { "rel://a", "rels://b:1", "rel://[::1]", "bad", "rel://a", "rel://c",
+	"rel://d", "rel://e", "rel://f",
 	"rel://g" };
 
 static struct fuzz {
@@ -142,11 +144,13 @@ static void fuzz_home(void *ctx, bool is_connected, const char *address, const c
 }
 
 static const struct relay_events fuzz_events = { .home = fuzz_home };
-static const struct relay_peer_events fuzz_peer_events = { .ready = fuzz_ready, .closed = fuzz_closed, .received = fuzz_received };
+static const struct relay_peer_events fuzz_peer_events = { .ready = fuzz_ready, .closed = fuzz_closed,
+	.received = fuzz_received };
 
 static void parse_all(const uint8_t *data, size_t size)
 {
-	char *text = malloc(size + 1), why[128];	/* exactly so large that the sanitizer sees every step beyond */
+	/* exactly so large that the sanitizer sees every step beyond */
+	char *text = malloc(size + 1), why[128];
 	struct websocket_frame frame;
 	struct relay_message m;
 	struct relay_url url;
@@ -255,7 +259,8 @@ static void serve(enum fuzz_step step, const uint8_t *bytes, size_t len)
 
 static void set_urls(const uint8_t *bytes, size_t len)
 {
-	struct netmap_relay relay = { .present = true, .urls = (char **)fuzz_urls, .token_payload = (char *)"1735689600" };
+	struct netmap_relay relay = { .present = true, .urls = (char **)fuzz_urls,
+		.token_payload = (char *)"1735689600" };
 
 	relay.url_count = len ? bytes[0] % (sizeof(fuzz_urls) / sizeof(*fuzz_urls) + 1) : 0;
 	relay.token_signature[0] = len > 1 ? bytes[1] : 0;
@@ -268,7 +273,8 @@ static void open_one(const uint8_t *bytes, size_t len)
 	const char *address = len > 1 ? fuzz_urls[bytes[1] % 10] : "rel://a";
 
 	if (!fz.peers[n])
-		relay_peer_open(fz.manager, fz.keys[n], address, &fuzz_peer_events, &fz.peers[n], &fz.peers[n]);
+		relay_peer_open(fz.manager, fz.keys[n], address, &fuzz_peer_events, &fz.peers[n],
+			&fz.peers[n]);
 }
 
 static void send_one(const uint8_t *bytes, size_t len)
@@ -342,7 +348,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	parse_all(data, size);
 	memset(&fz, 0, sizeof(fz));
 	make_keys();
-	if (loop_new_fake(&fz.loop, 1000 * LOOP_SECOND) || relay_manager_new(fz.loop, own, &fuzz_events, NULL, &fz.manager))
+	if (loop_new_fake(&fz.loop, 1000 * LOOP_SECOND) || relay_manager_new(fz.loop, own, &fuzz_events, NULL,
+		&fz.manager))
 		abort();
 	set_urls((const uint8_t []){ 2, 0 }, 2);
 	run(data, size);

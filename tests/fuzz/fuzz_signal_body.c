@@ -19,10 +19,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(exact, data, size);
 	if (!signal_body_parse(exact, size, &body)) {
 		len = signal_body_encode(&body, bytes, sizeof(bytes));
-		if (len < 0 || signal_body_parse(bytes, len, &again) || again.type != body.type || strcmp(again.pwd, body.pwd) ||
-		    strcmp(again.candidate, body.candidate))
+		if (len < 0 || signal_body_parse(bytes, len, &again) || again.type != body.type ||
+			strcmp(again.pwd, body.pwd) || strcmp(again.candidate, body.candidate))
 			abort();
-		if (is_description(body.type) && (again.wg_port != body.wg_port || strcmp(again.relay, body.relay)))
+		if (is_description(body.type) &&
+			(again.wg_port != body.wg_port || strcmp(again.relay, body.relay)))
 			abort();
 	}
 	free(exact);

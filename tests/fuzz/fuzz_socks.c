@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What a SOCKS5 proxy may answer: whole and byte by byte come to the same, and not one byte more is taken than was wanted.
+// What a SOCKS5 proxy may answer: whole and byte by byte come to the same, and not one byte more is taken
+// than was wanted.
 #include <stdlib.h>
 
 #include "stream/socks.c"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * STUN and the agents behind it. The input is a list of steps, each an operation and its bytes: messages as they are, messages made right (length,
- * integrity) so that they get past the doors, candidates, time. What the agents send goes round and comes back changed.
+ * STUN and the agents behind it. The input is a list of steps, each an operation and its bytes: messages as
+ * they are, messages made right (length, integrity) so that they get past the doors, candidates, time. What
+ * the agents send goes round and comes back changed.
  */
 #include "ice/agent.c"
 #include "ice/candidate.c"
@@ -14,7 +15,8 @@
 #define FUZZ_SEC	1000000000ULL
 
 enum step {
-	STEP_RAW, STEP_SIGNED, STEP_LAST, STEP_CANDIDATE, STEP_TIME, STEP_PROBE, STEP_HOST, STEP_AGENT, STEP_SOURCE, STEP_COUNT
+	STEP_RAW, STEP_SIGNED, STEP_LAST, STEP_CANDIDATE, STEP_TIME, STEP_PROBE, STEP_HOST, STEP_AGENT,
+		STEP_SOURCE, STEP_COUNT
 };
 
 static struct {
@@ -33,8 +35,8 @@ struct resolver *resolver_get(struct loop *loop)
 	return NULL;
 }
 
-int resolver_ask(struct resolver *resolver, const char *name, int family, uint64_t timeout_ns, resolver_fn fn, void *ctx,
-	struct resolver_query **ret_query)
+int resolver_ask(struct resolver *resolver, const char *name, int family, uint64_t timeout_ns, resolver_fn fn,
+	void *ctx, struct resolver_query **ret_query)
 {
 	return -ENOSYS;
 }
@@ -86,12 +88,14 @@ static void fuzz_failed(void *ctx, bool had_been_connected)
 }
 
 static const struct ice_ops fuzz_ops = { .send = fuzz_send, .random = fuzz_random };
-static const struct ice_agent_events fuzz_events = { .candidate = fuzz_candidate, .connected = fuzz_connected, .failed = fuzz_failed };
+static const struct ice_agent_events fuzz_events = { .candidate = fuzz_candidate, .connected = fuzz_connected,
+	.failed = fuzz_failed };
 
 static void new_agent(bool is_controlling)
 {
 	const struct ice_agent_config config = {
-		.is_controlling = is_controlling, .local_ufrag = "a", .local_pwd = "p", .remote_ufrag = "b", .remote_pwd = "p",
+		.is_controlling = is_controlling, .local_ufrag = "a", .local_pwd = "p", .remote_ufrag = "b",
+		.remote_pwd = "p",
 	};
 
 	ice_agent_free(fuzz.agent);
@@ -108,7 +112,10 @@ static void receive(const uint8_t *bytes, size_t len)
 	free(exact);
 }
 
-/* @data are type and attributes: a header before them, the integrity behind them. An answer takes the id of the last request. */
+/*
+ * @data are type and attributes: a header before them, the integrity behind them. An answer takes the id of
+ * the last request.
+ */
 static void receive_signed(const uint8_t *data, size_t len)
 {
 	uint8_t bytes[STUN_BUILD_MAX] = { 0 };
@@ -151,7 +158,8 @@ static void set_source(const uint8_t *data, size_t len)
 
 static void do_step(enum step step, const uint8_t *data, size_t len)
 {
-	struct endpoint hosts[2] = { { .family = AF_INET, .local.word[0] = 1 }, { .family = AF_INET6, .local.word[0] = 2 } };
+	struct endpoint hosts[2] = { { .family = AF_INET, .local.word[0] = 1 },
+		{ .family = AF_INET6, .local.word[0] = 2 } };
 
 	switch (step) {
 	case STEP_RAW:
@@ -170,7 +178,8 @@ static void do_step(enum step step, const uint8_t *data, size_t len)
 		add_line(data, len);
 		break;
 	case STEP_TIME:
-		loop_advance(fuzz.loop, loop_now(fuzz.loop) + (len ? data[0] : 1) * (len > 1 ? data[1] : 1) * LOOP_MS);
+		loop_advance(fuzz.loop,
+			loop_now(fuzz.loop) + (len ? data[0] : 1) * (len > 1 ? data[1] : 1) * LOOP_MS);
 		break;
 	case STEP_PROBE:
 		if (fuzz.agent)
@@ -195,11 +204,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct endpoint host = { .family = AF_INET, .local.word[0] = 1 }, server = { .family = AF_INET, .port = 1, .remote.word[0] = 9 };
+	const struct endpoint host = { .family = AF_INET, .local.word[0] = 1 },
+		server = { .family = AF_INET, .port = 1, .remote.word[0] = 9 };
 
 	memset(&fuzz, 0, sizeof(fuzz));
-	fuzz.from = (struct endpoint){ .family = AF_INET, .port = 1, .remote.word[0] = 1, .local.word[0] = 1 };
-	if (loop_new_fake(&fuzz.loop, 1000 * FUZZ_SEC) || ice_mux_new(fuzz.loop, 51820, &fuzz_ops, NULL, &fuzz.hub))
+	fuzz.from = (struct endpoint){ .family = AF_INET, .port = 1, .remote.word[0] = 1,
+		.local.word[0] = 1 };
+	if (loop_new_fake(&fuzz.loop, 1000 * FUZZ_SEC) || ice_mux_new(fuzz.loop, 51820, &fuzz_ops, NULL,
+		&fuzz.hub))
 		abort();
 	ice_mux_set_host(fuzz.hub, &host, 1);
 	ice_mux_set_stun_endpoints(fuzz.hub, &server, 1);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Handshake messages: two devices talk over a wire on which the input changes what it likes. The input is a list of
- * steps, each an operation and its bytes. Messages can get a right mac1 again after they were changed, or the fuzzer
- * would never come past it.
+ * Handshake messages: two devices talk over a wire on which the input changes what it likes. The input is a
+ * list of steps, each an operation and its bytes. Messages can get a right mac1 again after they were
+ * changed, or the fuzzer would never come past it.
  */
 #include "crypto/aead.c"
 #include "crypto/hash.c"
@@ -79,7 +79,8 @@ static int fuzz_send(void *ctx, uint32_t peer, const struct endpoint *to, const 
 	return 0;
 }
 
-static int fuzz_publish(void *ctx, uint32_t slot, const struct talon_session *session, enum talon_session_state state)
+static int fuzz_publish(void *ctx, uint32_t slot, const struct talon_session *session,
+	enum talon_session_state state)
 {
 	struct fuzz_node *node = ctx;
 
@@ -154,7 +155,8 @@ static const struct device_ops fuzz_ops = {
 static void nodes_init(struct fuzz_node nodes[static 2])
 {
 	for (int i = 0; i < 2; i++) {
-		struct device_config config = { .private_key = { { 8 * (i + 1) } }, .peers_max = 2, .slots = SLOTS };
+		struct device_config config = { .private_key = { { 8 * (i + 1) } }, .peers_max = 2,
+			.slots = SLOTS };
 
 		nodes[i].other = &nodes[!i];
 		nodes[i].endpoint = (struct endpoint){ .family = i ? AF_INET6 : AF_INET, .port = 1 };
@@ -163,7 +165,8 @@ static void nodes_init(struct fuzz_node nodes[static 2])
 			abort();
 	}
 	for (int i = 0; i < 2; i++) {
-		struct device_peer_config config = { .endpoint = nodes[!i].endpoint, .keepalive_s = i ? 25 : 0 };
+		struct device_peer_config config = { .endpoint = nodes[!i].endpoint,
+			.keepalive_s = i ? 25 : 0 };
 
 		memcpy(config.public_key, device_public_key(nodes[!i].device), KEY_LEN);
 		if (device_add_peer(nodes[i].device, fuzz_now_ns, 0, &config) < 0)

@@ -19,7 +19,8 @@ struct judged {
 	struct model *m;
 	const struct rig_result *got;
 	const uint8_t *frame;
-	struct packet ip;		/* the inner packet, or the one from the wire, as it is changed step by step */
+	/* the inner packet, or the one from the wire, as it is changed step by step */
+	struct packet ip;
 	uint32_t header, l4_len;
 	enum kind kind;
 	uint8_t proto, tcp_flags, icmp_type;
@@ -95,11 +96,12 @@ static const char *counted(struct judged *j, enum rig_verdict verdict, int end)
 	int at = -1;
 	uint32_t n = ends_counted(j->got, &at);
 
-	if (j->got->verdict == verdict && ((end == NOT_COUNTED && !n) || (n == 1 && at == (int)(j->dir * TALON_END_COUNT + end))))
+	if (j->got->verdict == verdict &&
+		((end == NOT_COUNTED && !n) || (n == 1 && at == (int)(j->dir * TALON_END_COUNT + end))))
 		return NULL;
-	snprintf(j->text, sizeof(j->text), "verdict %d, wanted %d; ended %s in direction %d, wanted %s in %d", j->got->verdict, verdict,
-		 at < 0 ? "uncounted" : rig_end_name(at % TALON_END_COUNT), at / (int)TALON_END_COUNT,
-		 end < 0 ? "uncounted" : rig_end_name(end), j->dir);
+	snprintf(j->text, sizeof(j->text), "verdict %d, wanted %d; ended %s in direction %d, wanted %s in %d",
+		j->got->verdict, verdict, at < 0 ? "uncounted" : rig_end_name(at % TALON_END_COUNT),
+		at / (int)TALON_END_COUNT, end < 0 ? "uncounted" : rig_end_name(end), j->dir);
 	return j->text;
 }
 
@@ -141,12 +143,14 @@ static const char *same_packet(struct judged *j, const struct packet *got)
 	for (uint32_t i = 0; i < got->len; i++) {
 		if (got->bytes[i] == j->ip.bytes[i])
 			continue;
-		if (i % 2 == 0 && is_checksum(j, i) && (get16(got->bytes + i) == 0 || get16(got->bytes + i) == 0xffff) &&
-		    (get16(j->ip.bytes + i) == 0 || get16(j->ip.bytes + i) == 0xffff)) {
+		if (i % 2 == 0 && is_checksum(j, i) &&
+			(get16(got->bytes + i) == 0 || get16(got->bytes + i) == 0xffff) &&
+			(get16(j->ip.bytes + i) == 0 || get16(j->ip.bytes + i) == 0xffff)) {
 			i++;
 			continue;
 		}
-		snprintf(j->text, sizeof(j->text), "byte %u of the packet is %02x, wanted %02x", i, got->bytes[i], j->ip.bytes[i]);
+		snprintf(j->text, sizeof(j->text), "byte %u of the packet is %02x, wanted %02x", i,
+			got->bytes[i], j->ip.bytes[i]);
 		return j->text;
 	}
 	return NULL;
@@ -167,8 +171,8 @@ static struct packet behind_ether(const struct rig_result *got)
 
 enum way { WAY_SEND, WAY_NO_NEIGH, WAY_LOCAL, WAY_NONE };	/* NONE: an ICMP error, "host unreachable" */
 
-static enum way fib(const struct model *m, uint32_t dst, uint32_t *ret_mtu, const uint8_t **ret_dmac, const uint8_t **ret_smac,
-		    uint32_t *ret_ifindex)
+static enum way fib(const struct model *m, uint32_t dst, uint32_t *ret_mtu, const uint8_t **ret_dmac,
+	const uint8_t **ret_smac, uint32_t *ret_ifindex)
 {
 	uint32_t d = ntohl(dst), last = d & 255;
 
@@ -209,8 +213,10 @@ enum { ROUTE_NONE, ROUTE_MASQUERADE, ROUTE_PLAIN, ROUTE_LOCAL };
 static int route(uint32_t dst)
 {
 	static const struct { const char *prefix; int len, what; } routes[] = {	/* longest first */
-		{ MESH, 32, ROUTE_LOCAL }, { "192.168.1.0", 24, ROUTE_MASQUERADE }, { "10.9.0.0", 24, ROUTE_MASQUERADE },
-		{ "10.66.0.0", 24, ROUTE_MASQUERADE }, { "10.8.0.0", 24, ROUTE_PLAIN }, { "10.7.0.0", 24, ROUTE_LOCAL },
+		{ MESH, 32, ROUTE_LOCAL }, { "192.168.1.0", 24, ROUTE_MASQUERADE },
+		{ "10.9.0.0", 24, ROUTE_MASQUERADE },
+		{ "10.66.0.0", 24, ROUTE_MASQUERADE }, { "10.8.0.0", 24, ROUTE_PLAIN },
+		{ "10.7.0.0", 24, ROUTE_LOCAL },
 		{ "100.64.0.0", 10, ROUTE_PLAIN },
 	};
 
@@ -315,7 +321,8 @@ static bool parse(struct judged *j)
 		j->kind = FRAGMENT;
 		return true;
 	}
-	if ((j->proto == P_TCP && j->l4_len < 20) || ((j->proto == P_UDP || j->proto == P_ICMP) && j->l4_len < 8))
+	if ((j->proto == P_TCP && j->l4_len < 20) || ((j->proto == P_UDP || j->proto == P_ICMP) &&
+		j->l4_len < 8))
 		return false;
 	if (j->proto == P_TCP || j->proto == P_UDP) {
 		j->kind = FLOW;
@@ -372,8 +379,8 @@ static struct model_flow *find_forward(struct judged *j)
 	for (uint32_t i = 0; i < j->m->flow_count; i++) {
 		struct model_flow *f = &j->m->flows[i];
 
-		if (f->proto == flow_proto(j) && f->client == j->src && f->remote == j->dst && f->client_port == j->sport &&
-		    (f->proto == P_ICMP || f->remote_port == j->dport))
+		if (f->proto == flow_proto(j) && f->client == j->src && f->remote == j->dst &&
+			f->client_port == j->sport && (f->proto == P_ICMP || f->remote_port == j->dport))
 			return f;
 	}
 	return NULL;
@@ -384,8 +391,8 @@ static struct model_flow *find_reverse(struct judged *j)
 	for (uint32_t i = 0; i < j->m->flow_count; i++) {
 		struct model_flow *f = &j->m->flows[i];
 
-		if (f->proto == flow_proto(j) && f->remote == j->src && f->port == j->dport && ip4(NODE) == j->dst &&
-		    (f->proto == P_ICMP || f->remote_port == j->sport))
+		if (f->proto == flow_proto(j) && f->remote == j->src && f->port == j->dport &&
+			ip4(NODE) == j->dst && (f->proto == P_ICMP || f->remote_port == j->sport))
 			return f;
 	}
 	return NULL;
@@ -404,7 +411,8 @@ static bool port_is_mapped(const struct model *m, uint8_t proto, uint16_t port)
 static void translate_side(struct judged *j, bool is_source, uint32_t addr, uint16_t port)
 {
 	uint32_t addr_off = is_source ? 12 : 16, old = get32(j->ip.bytes + addr_off);
-	uint8_t *l4 = j->ip.bytes + j->header, *field = l4 + (is_source ? 0 : 2), *check = l4 + (j->proto == P_TCP ? 16 : 6);
+	uint8_t *l4 = j->ip.bytes + j->header, *field = l4 + (is_source ? 0 : 2),
+		*check = l4 + (j->proto == P_TCP ? 16 : 6);
 
 	set_addr(j, addr_off, addr);
 	if (j->kind != FLOW)
@@ -427,7 +435,8 @@ static void translate_side(struct judged *j, bool is_source, uint32_t addr, uint
 
 static void translate_error(struct judged *j, bool is_source, uint32_t addr, uint16_t port, uint16_t mask)
 {
-	uint8_t *icmp = j->ip.bytes + j->header, *in = icmp + 8, *l4 = j->ip.bytes + j->embedded, before[PKT_MAX];
+	uint8_t *icmp = j->ip.bytes + j->header, *in = icmp + 8, *l4 = j->ip.bytes + j->embedded,
+		before[PKT_MAX];
 	uint32_t in_addr = is_source ? 16 : 12, old = get32(in + in_addr), n = j->ip.len - j->header;
 	uint8_t *field = in[9] == P_ICMP ? l4 + 4 : is_source ? l4 + 2 : l4, *check = NULL;
 
@@ -454,7 +463,8 @@ static void translate_error(struct judged *j, bool is_source, uint32_t addr, uin
 	pkt_put16(field, port);
 	/* All that changed counts in the ICMP checksum. */
 	for (uint32_t i = 4; i < n; i += 2) {
-		uint32_t from = before[i] << 8 | (i + 1 < n ? before[i + 1] : 0), to = icmp[i] << 8 | (i + 1 < n ? icmp[i + 1] : 0);
+		uint32_t from = before[i] << 8 | (i + 1 < n ? before[i + 1] : 0),
+			to = icmp[i] << 8 | (i + 1 < n ? icmp[i + 1] : 0);
 
 		if (from != to)
 			adjust(icmp + 2, from, to);
@@ -479,7 +489,8 @@ static const char *learn_port(struct judged *j, struct model_flow *f, const uint
 		if (other->proto != f->proto)
 			continue;
 		if (is_same != (other->port == f->port))
-			return differ(j, is_same ? "an endpoint got a second port" : "two endpoints got one port");
+			return differ(j, is_same ? "an endpoint got a second port"
+				: "two endpoints got one port");
 	}
 	j->m->flows[j->m->flow_count++] = *f;
 	return NULL;
@@ -490,7 +501,8 @@ static bool known_port(struct judged *j, struct model_flow *f)
 	for (uint32_t i = 0; i < j->m->flow_count; i++) {
 		const struct model_flow *other = &j->m->flows[i];
 
-		if (other->proto == f->proto && other->client == f->client && other->client_port == f->client_port) {
+		if (other->proto == f->proto && other->client == f->client &&
+			other->client_port == f->client_port) {
 			f->port = other->port;
 			return true;
 		}
@@ -531,11 +543,13 @@ static const char *sealed(struct judged *j, uint32_t peer, enum talon_end end)
 		return differ(j, "sealed, but out of another device");
 	if (j->got->frame.len < udp_off + 40)
 		return differ(j, "sealed, but too short");
-	if (!pkt_wg_open(p->send_key, j->got->frame.bytes + udp_off + 8, j->got->frame.len - udp_off - 8, &inner, &index, &counter))
+	if (!pkt_wg_open(p->send_key, j->got->frame.bytes + udp_off + 8, j->got->frame.len - udp_off - 8,
+		&inner, &index, &counter))
 		return differ(j, "sealed, but it does not open");
 	if (counter != j->m->send_counter[peer]++)
 		return differ(j, "the counter is not the next one");
-	if (inner.len != (j->ip.len + 15) / 16 * 16 || !sodium_is_zero(inner.bytes + j->ip.len, inner.len - j->ip.len))
+	if (inner.len != (j->ip.len + 15) / 16 * 16 || !sodium_is_zero(inner.bytes + j->ip.len,
+		inner.len - j->ip.len))
 		return differ(j, "padding");
 	inner.len = j->ip.len;
 	wrong = same_packet(j, &inner);
@@ -543,9 +557,11 @@ static const char *sealed(struct judged *j, uint32_t peer, enum talon_end end)
 		return wrong;
 	message = pkt_wg(p->send_key, p->remote_index, counter, &inner);
 	if (e->six) {
-		outer = pkt_udp6(e->local, e->remote, e->local_port, e->remote_port, inner.bytes[1] & 3, &message);
+		outer = pkt_udp6(e->local, e->remote, e->local_port, e->remote_port, inner.bytes[1] & 3,
+			&message);
 	} else {
-		outer = pkt_udp4(get32(e->local), get32(e->remote), e->local_port, e->remote_port, inner.bytes[1] & 3, &message);
+		outer = pkt_udp4(get32(e->local), get32(e->remote), e->local_port, e->remote_port,
+			inner.bytes[1] & 3, &message);
 		pkt_put16(outer.bytes + 4, counter);
 		pkt_fix_header(&outer);
 	}
@@ -555,19 +571,22 @@ static const char *sealed(struct judged *j, uint32_t peer, enum talon_end end)
 	for (uint32_t i = 0; i < want.len; i++) {
 		if (want.bytes[i] == j->got->frame.bytes[i])
 			continue;
-		snprintf(j->text, sizeof(j->text), "byte %u of the sealed frame is %02x, wanted %02x", i, j->got->frame.bytes[i], want.bytes[i]);
+		snprintf(j->text, sizeof(j->text), "byte %u of the sealed frame is %02x, wanted %02x", i,
+			j->got->frame.bytes[i], want.bytes[i]);
 		return j->text;
 	}
 	return NULL;
 }
 
-/* An ICMP error of the node's own about the packet as it is. False: none is to be sent about such a packet. */
+/*
+ * An ICMP error of the node's own about the packet as it is. False: none is to be sent about such a packet.
+ */
 static bool make_error(struct judged *j, uint32_t src, uint8_t type, uint8_t code, uint32_t rest)
 {
 	struct packet about = j->ip;
 
-	if (j->kind == ERROR || j->kind == FRAGMENT || j->header != 20 || j->ip.len < 28 || get32(about.bytes + 16) == 0xffffffff ||
-	    about.bytes[16] >> 4 == 14)
+	if (j->kind == ERROR || j->kind == FRAGMENT || j->header != 20 || j->ip.len < 28 ||
+		get32(about.bytes + 16) == 0xffffffff || about.bytes[16] >> 4 == 14)
 		return false;
 	j->ip = pkt_icmp_error(src, get32(about.bytes + 12), type, code, rest, &about, 28);
 	j->ip.bytes[1] = 0xc0;
@@ -579,7 +598,8 @@ static bool make_error(struct judged *j, uint32_t src, uint8_t type, uint8_t cod
 	return true;
 }
 
-static const char *refuse_to_mesh(struct judged *j, uint8_t type, uint8_t code, uint32_t rest, enum talon_end end)
+static const char *refuse_to_mesh(struct judged *j, uint8_t type, uint8_t code, uint32_t rest,
+	enum talon_end end)
 {
 	if (!make_error(j, ip4(MESH), type, code, rest))
 		return dropped(j, end);
@@ -606,7 +626,8 @@ static const char *held(struct judged *j, enum talon_event_type type, enum talon
 
 /* ---- from the wire ---- */
 
-static const char *refuse_to_wire(struct judged *j, uint8_t type, uint8_t code, uint32_t rest, enum talon_end end)
+static const char *refuse_to_wire(struct judged *j, uint8_t type, uint8_t code, uint32_t rest,
+	enum talon_end end)
 {
 	const char *wrong;
 	struct packet got;
@@ -630,7 +651,8 @@ static struct model_frag *find_frag(struct judged *j, uint16_t id)
 	for (uint32_t i = 0; i < j->m->frag_count; i++) {
 		struct model_frag *f = &j->m->frags[i];
 
-		if (f->src == get32(j->ip.bytes + 12) && f->dst == get32(j->ip.bytes + 16) && f->id == id && f->proto == j->ip.bytes[9])
+		if (f->src == get32(j->ip.bytes + 12) && f->dst == get32(j->ip.bytes + 16) && f->id == id &&
+			f->proto == j->ip.bytes[9])
 			return f;
 	}
 	return NULL;
@@ -643,12 +665,16 @@ static struct model_frag *add_frag(struct judged *j, uint16_t id)
 	if (!f)
 		f = &j->m->frags[j->m->frag_count++];
 	*f = (struct model_frag) {
-		.src = get32(j->ip.bytes + 12), .dst = get32(j->ip.bytes + 16), .id = id, .proto = j->ip.bytes[9],
+		.src = get32(j->ip.bytes + 12), .dst = get32(j->ip.bytes + 16), .id = id,
+			.proto = j->ip.bytes[9],
 	};
 	return f;
 }
 
-/* The first fragment of what is the host's: its later ones are so, too, unless a datagram of ours has the same id. */
+/*
+ * The first fragment of what is the host's: its later ones are so, too, unless a datagram of ours
+ * has the same id.
+ */
 static void leave_frag(struct judged *j, uint16_t id)
 {
 	const struct model_frag *f = find_frag(j, id);
@@ -669,8 +695,8 @@ static const char *from_wire(struct judged *j, const struct packet *frame)
 		return passed(j, frame, NOT_COUNTED);
 	dst = j->dst;
 	is_nat = dst == ip4(NODE);
-	is_plain = !is_nat && (j->m->rig->config.flags & TALON_F_PLAIN_ROUTES) && dst != ip4(MESH) && !memcmp(j->frame, rig_mac, 6) &&
-		owner_of(j->m, dst) != TALON_PEER_NONE;
+	is_plain = !is_nat && (j->m->rig->config.flags & TALON_F_PLAIN_ROUTES) && dst != ip4(MESH) &&
+		!memcmp(j->frame, rig_mac, 6) && owner_of(j->m, dst) != TALON_PEER_NONE;
 	if (!is_nat && !is_plain)
 		return passed(j, frame, NOT_COUNTED);
 	peer = owner_of(j->m, dst);
@@ -687,12 +713,13 @@ static const char *from_wire(struct judged *j, const struct packet *frame)
 			return passed(j, frame, TALON_HELD);
 		}
 	} else if (is_nat) {
-		bool is_found = j->kind == FLOW ? j->proto != P_ICMP || j->icmp_type == 0 || j->icmp_type == 14 :
-			j->kind == ERROR && parse_embedded(j);
+		bool is_found = j->kind == FLOW ? j->proto != P_ICMP || j->icmp_type == 0 ||
+			j->icmp_type == 14 : j->kind == ERROR && parse_embedded(j);
 
 		f = is_found ? find_reverse(j) : NULL;
-		if (is_found && !f && j->kind == FLOW && j->proto == P_TCP && (j->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-		    port_is_mapped(j->m, P_TCP, j->dport))
+		if (is_found && !f && j->kind == FLOW && j->proto == P_TCP &&
+			(j->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+			port_is_mapped(j->m, P_TCP, j->dport))
 			return dropped(j, TALON_NAT_NO_FLOW);
 		if (!f && j->first_fragment && (is_found || j->kind != ERROR))
 			leave_frag(j, get16(j->ip.bytes + 4));
@@ -715,7 +742,8 @@ static const char *from_wire(struct judged *j, const struct packet *frame)
 	if (!j->is_resealed)
 		take_ttl(j);
 	if (f && j->kind == ERROR)
-		translate_error(j, false, client, f->client_port, j->m->mask_known[peer] ? j->m->mask[peer] : 0);
+		translate_error(j, false, client, f->client_port,
+			j->m->mask_known[peer] ? j->m->mask[peer] : 0);
 	else if (client)
 		translate_side(j, false, client, f ? f->client_port : 0);
 	if (j->ip.len > RIG_MTU)
@@ -761,7 +789,10 @@ static bool is_local(uint32_t addr)
 	return addr == ip4(NODE) || addr == ip4(MESH) || addr == ip4("127.0.0.1") || addr == ip4("10.9.0.1");
 }
 
-/* What the datapath made of the packet, wherever it went: for learning from. Empty if it was dropped, or sealed again. */
+/*
+ * What the datapath made of the packet, wherever it went: for learning from. Empty if it was dropped,
+ * or sealed again.
+ */
 static struct packet output(struct judged *j)
 {
 	struct packet p = {};
@@ -786,8 +817,8 @@ static const char *sent(struct judged *j, const uint8_t *dmac, const uint8_t *sm
 
 	if (wrong)
 		return wrong;
-	if (memcmp(j->got->frame.bytes, dmac, 6) || memcmp(j->got->frame.bytes + 6, smac, 6) || j->got->ifindex != ifindex ||
-	    get16(j->got->frame.bytes + 12) != 0x0800)
+	if (memcmp(j->got->frame.bytes, dmac, 6) || memcmp(j->got->frame.bytes + 6, smac, 6) ||
+		j->got->ifindex != ifindex || get16(j->got->frame.bytes + 12) != 0x0800)
 		return differ(j, "sent to another next hop");
 	p = behind_ether(j->got);
 	return same_packet(j, &p);
@@ -821,14 +852,16 @@ static const char *from_peer(struct judged *j)
 		if (dst == ip4(NODE)) {
 			struct model_flow *about = j->kind == ERROR ? find_forward(j) : NULL;
 
-			if ((j->kind == FLOW && port_is_mapped(j->m, j->proto, j->dport)) || (about && about->peer == j->peer))
+			if ((j->kind == FLOW && port_is_mapped(j->m, j->proto, j->dport)) ||
+				(about && about->peer == j->peer))
 				j->is_resealed = true;
 		}
 		if (!j->is_resealed && (how == ROUTE_LOCAL || way == WAY_LOCAL))
 			return delivered(j);
 		to = owner_of(j->m, dst);
 		if (way == WAY_NONE && to == TALON_PEER_NONE)
-			return refuse_to_mesh(j, 3, 1, 0, how == ROUTE_PLAIN ? TALON_NO_PEER : TALON_UNREACHABLE);
+			return refuse_to_mesh(j, 3, 1, 0, how == ROUTE_PLAIN ? TALON_NO_PEER
+				: TALON_UNREACHABLE);
 		if (j->ip.bytes[8] <= 1)
 			return refuse_to_mesh(j, 11, 0, 0, TALON_TTL_EXPIRED);
 		if (to != TALON_PEER_NONE) {
@@ -851,10 +884,11 @@ static const char *from_peer(struct judged *j)
 		f = find_forward(j);
 		if (!f && j->proto == P_ICMP && j->icmp_type != 8 && j->icmp_type != 13)
 			return dropped(j, TALON_NAT_NO_FLOW);
-		if (f && j->proto == P_ICMP && j->icmp_type != 8 && j->icmp_type != 13 && (way == WAY_NO_NEIGH || j->is_resealed))
+		if (f && j->proto == P_ICMP && j->icmp_type != 8 && j->icmp_type != 13 &&
+			(way == WAY_NO_NEIGH || j->is_resealed))
 			return dropped(j, TALON_NAT_NO_FLOW);
-		fresh = (struct model_flow) { .client = j->src, .remote = j->dst, .peer = j->peer, .client_port = j->sport,
-					      .remote_port = j->dport, .proto = j->proto };
+		fresh = (struct model_flow) { .client = j->src, .remote = j->dst, .peer = j->peer,
+			.client_port = j->sport, .remote_port = j->dport, .proto = j->proto };
 	}
 	if (j->ip.len > mtu && j->dont_fragment) {
 		bool is_new = how == ROUTE_MASQUERADE && j->kind == FLOW && !f;
@@ -862,7 +896,10 @@ static const char *from_peer(struct judged *j)
 		wrong = refuse_to_mesh(j, 3, 4, mtu, TALON_TOO_BIG);
 		if (wrong || !is_new)
 			return wrong;
-		/* The flow is there all the same, and its port is nowhere to be seen, but may be the one the endpoint has already. */
+		/*
+		 * The flow is there all the same, and its port is nowhere to be seen, but may be the one the
+		 * endpoint has already.
+		 */
 		if (!known_port(j, &fresh))
 			return model_lost;
 		j->m->flows[j->m->flow_count++] = fresh;
@@ -878,13 +915,15 @@ static const char *from_peer(struct judged *j)
 		translate_error(j, true, ip4(NODE), about->port, 0);
 	} else if (how == ROUTE_MASQUERADE) {
 		turn_id(j, out.bytes);
-		if (j->is_resealed && !f) {	/* its port is nowhere to be seen, but is the one the endpoint has already */
+		/* its port is nowhere to be seen, but is the one the endpoint has already */
+		if (j->is_resealed && !f) {
 			if (!known_port(j, &fresh))
 				return model_lost;
 			j->m->flows[j->m->flow_count++] = fresh;
 			f = &j->m->flows[j->m->flow_count - 1];
 		} else if (j->kind == FLOW && !f) {
-			wrong = out.len >= 20 ? learn_port(j, &fresh, out.bytes, out.len) : differ(j, "nothing came of a new flow");
+			wrong = out.len >= 20 ? learn_port(j, &fresh, out.bytes, out.len)
+				: differ(j, "nothing came of a new flow");
 			if (wrong)
 				return wrong;
 			f = &j->m->flows[j->m->flow_count - 1];
@@ -921,15 +960,18 @@ static bool is_martian(const struct judged *j, const struct model_endpoint *from
 	const struct model_endpoint *e = &j->m->endpoints[j->peer];
 	static const uint8_t zero[12];
 
-	if (e->six == from->six && e->remote_port == from->remote_port && !memcmp(e->remote, from->remote, from->six ? 16 : 4))
+	if (e->six == from->six && e->remote_port == from->remote_port &&
+		!memcmp(e->remote, from->remote, from->six ? 16 : 4))
 		return false;
 	if (!from->remote_port)
 		return true;
 	if (from->six)
-		return from->remote[0] == 0xff || !memcmp(from->remote, zero, 12) || !memcmp(from->remote, rig_node6, 16) ||
-		       (!memcmp(from->remote, zero, 10) && from->remote[10] == 0xff && from->remote[11] == 0xff);
-	return from->remote[0] == 0 || from->remote[0] == 127 || from->remote[0] >= 224 || equal4(from->remote, ip4(NODE)) ||
-	       equal4(from->remote, ip4("10.9.0.1"));
+		return from->remote[0] == 0xff || !memcmp(from->remote, zero, 12) ||
+			!memcmp(from->remote, rig_node6, 16) ||
+			(!memcmp(from->remote, zero, 10) && from->remote[10] == 0xff &&
+			from->remote[11] == 0xff);
+	return from->remote[0] == 0 || from->remote[0] == 127 || from->remote[0] >= 224 ||
+		equal4(from->remote, ip4(NODE)) || equal4(from->remote, ip4("10.9.0.1"));
 }
 
 /* RFC 4443 section 2.4: what no error is sent about. Behind extension headers there may be one. */
@@ -994,7 +1036,8 @@ static const char *judge_options(struct judged *j, bool *ret_may_pass)
 	return NULL;
 }
 
-static const char *data_message(struct judged *j, const uint8_t *message, uint32_t len, const struct model_endpoint *from, uint8_t outer_tos)
+static const char *data_message(struct judged *j, const uint8_t *message, uint32_t len,
+	const struct model_endpoint *from, uint8_t outer_tos)
 {
 	struct model *m = j->m;
 	uint64_t counter;
@@ -1051,8 +1094,8 @@ static bool is_ours6(const uint8_t *addr)
 }
 
 /* The UDP datagram at @udp, of which at most @room bytes are there, came to our port. */
-static const char *our_port(struct judged *j, const struct packet *frame, uint32_t udp_off, uint32_t room, struct model_endpoint *from,
-			    uint8_t tos)
+static const char *our_port(struct judged *j, const struct packet *frame, uint32_t udp_off, uint32_t room,
+	struct model_endpoint *from, uint8_t tos)
 {
 	const uint8_t *udp = frame->bytes + udp_off, *message = udp + 8;
 	uint32_t len, type;
@@ -1072,8 +1115,8 @@ static const char *our_port(struct judged *j, const struct packet *frame, uint32
 		return data_message(j, message, len, from, tos);
 	if ((type == 1 && len == 148) || (type == 2 && len == 92) || (type == 3 && len == 64))
 		return passed(j, frame, TALON_TO_CONTROLLER);
-	if (len >= 20 && message[0] < 0x40 && get32(message + 4) == htonl(0x2112A442) && get16(message + 2) % 4 == 0 &&
-	    get16(message + 2) + 20 == len)
+	if (len >= 20 && message[0] < 0x40 && get32(message + 4) == htonl(0x2112A442) &&
+		get16(message + 2) % 4 == 0 && get16(message + 2) + 20 == len)
 		return passed(j, frame, TALON_TO_CONTROLLER);
 	return dropped(j, TALON_UNKNOWN_TYPE);
 }
@@ -1089,8 +1132,10 @@ static const char *judge(struct judged *j, const struct packet *frame)
 	if (get16(frame->bytes + 12) == 0x0800) {
 		if (room < 20)
 			return passed(j, frame, NOT_COUNTED);
-		if (l3[9] == P_UDP && (l3[0] & 15) == 5 && !(get16(l3 + 6) & 0x3fff) && room >= 28 && get16(l3 + 22) == RIG_PORT &&
-		    (equal4(l3 + 16, ip4(NODE)) || equal4(l3 + 16, ip4("10.9.0.1")) || equal4(l3 + 16, ip4("127.0.0.1")))) {
+		if (l3[9] == P_UDP && (l3[0] & 15) == 5 && !(get16(l3 + 6) & 0x3fff) && room >= 28 &&
+			get16(l3 + 22) == RIG_PORT &&
+			(equal4(l3 + 16, ip4(NODE)) || equal4(l3 + 16, ip4("10.9.0.1")) ||
+			equal4(l3 + 16, ip4("127.0.0.1")))) {
 			if (get16(l3 + 2) < 20 || get16(l3 + 2) > room)
 				return dropped(j, TALON_TOO_SHORT);
 			memcpy(from.remote, l3 + 12, 4);
@@ -1101,7 +1146,8 @@ static const char *judge(struct judged *j, const struct packet *frame)
 		j->ip.len = room;
 		return from_wire(j, frame);
 	}
-	if (get16(frame->bytes + 12) == 0x86dd && room >= 48 && l3[6] == P_UDP && get16(l3 + 42) == RIG_PORT && is_ours6(l3 + 24)) {
+	if (get16(frame->bytes + 12) == 0x86dd && room >= 48 && l3[6] == P_UDP &&
+		get16(l3 + 42) == RIG_PORT && is_ours6(l3 + 24)) {
 		if (get16(l3 + 4) > room - 40)
 			return dropped(j, TALON_TOO_SHORT);
 		from.six = true;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the XDP program must do with a frame, said in plain C: own parsing, libsodium for the AEAD, lists that are searched from end to
- * end. It knows the world of tests/bpf/rig.h. What the datapath is free to choose (a NAT port, a client's turn of IP ids), it learns
- * from the output, checks, and holds the datapath to from then on.
+ * What the XDP program must do with a frame, said in plain C: own parsing, libsodium for the AEAD, lists
+ * that are searched from end to end. It knows the world of tests/bpf/rig.h. What the datapath is free to
+ * choose (a NAT port, a client's turn of IP ids), it learns from the output, checks, and holds the datapath
+ * to from then on.
  */
 #ifndef TALON_TESTS_XDP_MODEL_H
 #define TALON_TESTS_XDP_MODEL_H
@@ -54,8 +55,8 @@ struct model {
 void model_init(struct model *m, const struct rig *rig);
 
 /*
- * Compares what the program did with @frame, and takes over what the frame changes. Returns NULL, or one line that says where they differ.
- * To be called for every frame of a rig, in order.
+ * Compares what the program did with @frame, and takes over what the frame changes. Returns NULL, or one line
+ * that says where they differ. To be called for every frame of a rig, in order.
  */
 const char *model_judge(struct model *m, const struct packet *frame, const struct rig_result *got);
 

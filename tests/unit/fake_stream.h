@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * stream.h without a network, for tests of what is built on it: they play the server by hand. Include it in one file of the program; it takes the
- * place of stream.c.
+ * stream.h without a network, for tests of what is built on it: they play the server by hand. Include it in
+ * one file of the program; it takes the place of stream.c.
  */
 #ifndef TALON_TESTS_FAKE_STREAM_H
 #define TALON_TESTS_FAKE_STREAM_H
@@ -41,8 +41,8 @@ static struct stream *fake_streams[FAKE_STREAMS];
 static size_t fake_stream_count;
 static int fake_stream_open_error;	/* of the next stream_open() */
 
-int stream_open(struct loop *loop, const struct stream_options *options, const struct stream_events *events, void *ctx,
-	struct stream **ret_stream)
+int stream_open(struct loop *loop, const struct stream_options *options, const struct stream_events *events,
+	void *ctx, struct stream **ret_stream)
 {
 	struct stream *s;
 	int error = fake_stream_open_error;
@@ -169,8 +169,9 @@ static inline int fake_answer(const struct stream *s, char *buf, size_t size)
 
 	assert(key);
 	websocket_key_accept(key + strlen(name), accept);
-	return snprintf(buf, size, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nSec-Websocket-Accept: %s\r\n"
-		"Upgrade: websocket\r\nDate: Mon, 23 Nov 2026 00:30:24 GMT\r\n\r\n", accept);
+	return snprintf(buf, size,
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nSec-Websocket-Accept: "
+		"%s\r\nUpgrade: websocket\r\nDate: Mon, 23 Nov 2026 00:30:24 GMT\r\n\r\n", accept);
 }
 
 /* Connects and agrees to the upgrade. */
@@ -215,7 +216,8 @@ static inline void fake_send(struct stream *s, const void *message, size_t len)
 }
 
 /* The client's next frame: opcode and unmasked payload. Returns its length, or -1 when there is none. */
-static inline int fake_take(struct stream *s, enum websocket_opcode *ret_opcode, uint8_t *payload, size_t size)
+static inline int fake_take(struct stream *s, enum websocket_opcode *ret_opcode, uint8_t *payload,
+	size_t size)
 {
 	struct websocket_frame frame;
 	size_t len;

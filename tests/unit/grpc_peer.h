@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The other side of the gRPC client, in memory: streams that end in an nghttp2 server session of the test's, on a loop whose clock the test
- * moves. Defines what stream.h declares, so a program that includes this has no other streams.
+ * The other side of the gRPC client, in memory: streams that end in an nghttp2 server session of the test's,
+ * on a loop whose clock the test moves. Defines what stream.h declares, so a program that includes this has
+ * no other streams.
  */
 #ifndef TALON_TEST_GRPC_PEER_H
 #define TALON_TEST_GRPC_PEER_H
@@ -104,8 +105,8 @@ static inline int peer_begin(nghttp2_session *session, const nghttp2_frame *fram
 	return 0;
 }
 
-static inline int peer_take_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
-	const uint8_t *value, size_t len, uint8_t flags, void *ctx)
+static inline int peer_take_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+	size_t name_len, const uint8_t *value, size_t len, uint8_t flags, void *ctx)
 {
 	struct peer_request *request = peer_request_of(ctx, frame->hd.stream_id);
 
@@ -116,7 +117,8 @@ static inline int peer_take_header(nghttp2_session *session, const nghttp2_frame
 	return 0;
 }
 
-static inline int peer_take_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t len, void *ctx)
+static inline int peer_take_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes,
+	size_t len, void *ctx)
 {
 	struct peer_request *request = peer_request_of(ctx, id);
 
@@ -140,7 +142,8 @@ static inline int peer_take_frame(nghttp2_session *session, const nghttp2_frame 
 	}
 	if (frame->hd.type == NGHTTP2_HEADERS && peer.on_headers)
 		peer.on_headers(s, request);
-	if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
+	if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
+		(frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
 		request->is_complete = true;
 		if (peer.on_request)
 			peer.on_request(s, request);
@@ -167,8 +170,8 @@ static inline void peer_listen(struct stream *s)
 
 #define PEER_NV(n, v)	{ (uint8_t *)(n), (uint8_t *)(v), strlen(n), strlen(v), NGHTTP2_NV_FLAG_NONE }
 
-static inline ssize_t peer_read_answer(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
-	nghttp2_data_source *source, void *ctx)
+static inline ssize_t peer_read_answer(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len,
+	uint32_t *flags, nghttp2_data_source *source, void *ctx)
 {
 	struct peer_request *request = peer_request_of(ctx, id);
 	size_t part = request->answer.len - request->answer_at;
@@ -201,8 +204,8 @@ static inline void peer_put_message(struct peer_request *request, int flag, cons
 }
 
 /* :status and content-type, then what was put into answer, then trailers if @status is not NULL. */
-static inline void peer_answer(struct stream *s, struct peer_request *request, const char *http_status, const char *type, const char *status,
-	const char *message)
+static inline void peer_answer(struct stream *s, struct peer_request *request, const char *http_status,
+	const char *type, const char *status, const char *message)
 {
 	const nghttp2_nv head[] = { PEER_NV(":status", http_status), PEER_NV("content-type", type) };
 	const nghttp2_data_provider provider = { .read_callback = peer_read_answer };
@@ -228,7 +231,8 @@ static inline void peer_tell(void *ctx)
 
 	if (peer.refuse || s->is_closed) {
 		s->is_closed = true;
-		s->events.closed(s->ctx, -ECONNREFUSED, peer.refuse ? peer.refuse : "mesh.test:443 closed the connection");
+		s->events.closed(s->ctx, -ECONNREFUSED,
+			peer.refuse ? peer.refuse : "mesh.test:443 closed the connection");
 		return;
 	}
 	if (peer.look_up_ns)
@@ -237,8 +241,8 @@ static inline void peer_tell(void *ctx)
 	s->events.connected(s->ctx);
 }
 
-int stream_open(struct loop *loop, const struct stream_options *options, const struct stream_events *events, void *ctx,
-	struct stream **ret_stream)
+int stream_open(struct loop *loop, const struct stream_options *options, const struct stream_events *events,
+	void *ctx, struct stream **ret_stream)
 {
 	struct stream *s = calloc(1, sizeof(*s));
 

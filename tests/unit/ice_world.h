@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A small Internet for test_ice.c on a clock that only the test moves: nodes with addresses, NATs of every kind in front of them, delay, loss and
- * cut wires, STUN servers, a signalling channel, and a peer that behaves as a stock client is documented to (it is not made of the code under test,
- * but for the STUN codec, which is tested on recordings).
+ * A small Internet for test_ice.c on a clock that only the test moves: nodes with addresses, NATs of every
+ * kind in front of them, delay, loss and cut wires, STUN servers, a signalling channel, and a peer that
+ * behaves as a stock client is documented to (it is not made of the code under test, but for the STUN codec,
+ * which is tested on recordings).
  */
 #ifndef TALON_TEST_ICE_WORLD_H
 #define TALON_TEST_ICE_WORLD_H
@@ -118,7 +119,8 @@ static inline struct endpoint address(const char *text, uint16_t port)
 
 static inline bool is_same_place(const struct endpoint *a, const struct endpoint *b)
 {
-	return a->family == b->family && a->port == b->port && !memcmp(&a->remote, &b->remote, sizeof(a->remote));
+	return a->family == b->family && a->port == b->port &&
+		!memcmp(&a->remote, &b->remote, sizeof(a->remote));
 }
 
 static inline bool is_addr(const struct talon_addr *a, const struct talon_addr *b)
@@ -137,7 +139,8 @@ struct stock_pair {
 	bool is_nominated;
 };
 
-struct stock_pending { uint8_t tx[STUN_TX_LEN]; size_t pair; bool nominates; uint64_t sent_ns; bool is_used; };
+struct stock_pending { uint8_t tx[STUN_TX_LEN]; size_t pair; bool nominates; uint64_t sent_ns;
+	bool is_used; };
 
 struct stock {
 	struct node *node;
@@ -165,8 +168,10 @@ static inline void stock_check(struct stock *s, size_t index, bool nominates)
 	char username[64], cids[STUN_CIDS_LEN + 1];
 	uint8_t bytes[STUN_BUILD_MAX];
 	struct stun_request r = {
-		.tx = pending->tx, .username = username, .password = s->remote_pwd, .use_candidate = nominates,
-		.is_controlling = s->is_controlling, .tie_breaker = 12345, .priority = ice_candidate_priority(ICE_HOST), .cids = cids,
+		.tx = pending->tx, .username = username, .password = s->remote_pwd,
+		.use_candidate = nominates,
+		.is_controlling = s->is_controlling, .tie_breaker = 12345,
+		.priority = ice_candidate_priority(ICE_HOST), .cids = cids,
 	};
 
 	for (size_t i = 0; i < STUN_TX_LEN; i++)
@@ -177,7 +182,8 @@ static inline void stock_check(struct stock *s, size_t index, bool nominates)
 	pending->is_used = true;
 	snprintf(username, sizeof(username), "%s:%s", s->remote_ufrag, s->ufrag);
 	/* What it does not know of the other side's candidate it makes up. */
-	snprintf(cids, sizeof(cids), "%s:%s", s->cid, pair->cid[0] ? pair->cid : "abcdefghijklmnopqrstuvwxyz012345");
+	snprintf(cids, sizeof(cids), "%s:%s", s->cid,
+		pair->cid[0] ? pair->cid : "abcdefghijklmnopqrstuvwxyz012345");
 	world_send(s->node, &pair->remote, bytes, stun_build_request(&r, bytes, sizeof(bytes)));
 }
 
@@ -192,7 +198,8 @@ static inline int stock_best(const struct stock *s)
 
 	for (size_t i = 0; i < s->pair_count; i++) {
 		if (s->pairs[i].state == STOCK_SUCCEEDED &&
-		    (best < 0 || ice_candidate_priority(s->pairs[i].type) > ice_candidate_priority(s->pairs[best].type)))
+		    (best < 0 ||
+		    ice_candidate_priority(s->pairs[i].type) > ice_candidate_priority(s->pairs[best].type)))
 			best = i;
 	}
 	return best;
@@ -217,7 +224,8 @@ static inline void stock_tick(void *ctx)
 		s->is_failed = true;
 		return;
 	}
-	if (s->is_controlling && s->nominated < 0 && best >= 0 && now - s->start_ns >= stock_wait(s->pairs[best].type))
+	if (s->is_controlling && s->nominated < 0 && best >= 0 &&
+		now - s->start_ns >= stock_wait(s->pairs[best].type))
 		s->nominated = best;
 	for (size_t i = 0; i < s->pair_count; i++) {
 		if (s->pairs[i].state != STOCK_WAITING)
@@ -251,7 +259,8 @@ static inline int stock_find(const struct stock *s, const struct endpoint *at)
 	return -1;
 }
 
-static inline int stock_add(struct stock *s, const struct endpoint *at, enum ice_candidate_type type, const char *cid)
+static inline int stock_add(struct stock *s, const struct endpoint *at, enum ice_candidate_type type,
+	const char *cid)
 {
 	struct stock_pair *pair = &s->pairs[s->pair_count];
 
@@ -285,13 +294,15 @@ static inline void stock_request(struct stock *s, const struct endpoint *from, c
 	int pair;
 
 	snprintf(username, sizeof(username), "%s:%s", s->ufrag, s->remote_ufrag);
-	if (m->username_len != strlen(username) || memcmp(m->username, username, m->username_len) || !stun_is_authentic(m, s->pwd)) {
+	if (m->username_len != strlen(username) || memcmp(m->username, username, m->username_len) ||
+		!stun_is_authentic(m, s->pwd)) {
 		s->bad++;
 		return;
 	}
 	if (m->cids)
 		snprintf(s->last_cids, sizeof(s->last_cids), "%.*s", (int)m->cids_len, m->cids);
-	snprintf(cids, sizeof(cids), "%s:%s", s->cid, "abcdefghijklmnopqrstuvwxyz012345");	/* not always the mirror of what was asked */
+	/* not always the mirror of what was asked */
+	snprintf(cids, sizeof(cids), "%s:%s", s->cid, "abcdefghijklmnopqrstuvwxyz012345");
 	world_send(s->node, from, bytes, stun_build_response(&r, bytes, sizeof(bytes)));
 	pair = stock_find(s, from);
 	if (pair < 0)
@@ -314,7 +325,8 @@ static inline void stock_response(struct stock *s, const struct endpoint *from, 
 		struct stock_pending *p = &s->pending[i];
 		struct stock_pair *pair = &s->pairs[p->pair];
 
-		if (!p->is_used || memcmp(p->tx, m->tx, STUN_TX_LEN) || world_now(s->node->world) - p->sent_ns > 4 * SEC)
+		if (!p->is_used || memcmp(p->tx, m->tx, STUN_TX_LEN) ||
+			world_now(s->node->world) - p->sent_ns > 4 * SEC)
 			continue;
 		p->is_used = false;
 		if (!is_same_place(&pair->remote, from) || !stun_is_authentic(m, s->remote_pwd)) {
@@ -331,7 +343,8 @@ static inline void stock_response(struct stock *s, const struct endpoint *from, 
 	s->bad++;
 }
 
-static inline void stock_receive(struct stock *s, const struct endpoint *from, const uint8_t *bytes, size_t len)
+static inline void stock_receive(struct stock *s, const struct endpoint *from, const uint8_t *bytes,
+	size_t len)
 {
 	struct stun_message m;
 
@@ -402,12 +415,14 @@ static inline bool nat_in(struct node *n, const struct packet *p)
 	for (size_t i = 0; i < n->mapping_count; i++) {
 		const struct mapping *m = &n->mappings[i];
 
-		if (m->public_port == p->dst.port && is_addr(&m->dst, &p->src.remote) && m->dst_port == p->src.port)
+		if (m->public_port == p->dst.port && is_addr(&m->dst, &p->src.remote) &&
+			m->dst_port == p->src.port)
 			return true;
 	}
 	if (n->nat != NAT_FORWARD || p->dst.port != htons(PORT))
 		return false;
-	n->mappings[n->mapping_count++] = (struct mapping){ .dst = p->src.remote, .dst_port = p->src.port, .public_port = p->dst.port };
+	n->mappings[n->mapping_count++] = (struct mapping){ .dst = p->src.remote, .dst_port = p->src.port,
+		.public_port = p->dst.port };
 	return true;
 }
 
@@ -462,7 +477,8 @@ static inline void route(struct world *w, struct packet *p)
 			return;
 		}
 		for (size_t j = 0; !n->nat && j < n->addr_count; j++) {
-			if (n->addrs[j].family == p->dst.family && is_addr(&n->addrs[j].local, &p->dst.remote) && p->dst.port == htons(PORT)) {
+			if (n->addrs[j].family == p->dst.family &&
+				is_addr(&n->addrs[j].local, &p->dst.remote) && p->dst.port == htons(PORT)) {
 				deliver(n, p, &n->addrs[j].local);
 				return;
 			}
@@ -593,7 +609,8 @@ static inline void on_change(void *ctx)
 	((struct node *)ctx)->changes++;
 }
 
-static const struct ice_agent_events agent_events = { .candidate = on_candidate, .connected = on_connected, .failed = on_failed };
+static const struct ice_agent_events agent_events = { .candidate = on_candidate, .connected = on_connected,
+	.failed = on_failed };
 
 static inline void node_random(void *ctx, void *buf, size_t len)
 {
@@ -646,7 +663,8 @@ static inline void add_addr(struct node *n, const char *text)
 {
 	struct endpoint at = address(text, 0);
 
-	n->addrs[n->addr_count++] = (struct endpoint){ .family = at.family, .local = at.remote, .ifindex = 7 };
+	n->addrs[n->addr_count++] = (struct endpoint){ .family = at.family, .local = at.remote,
+		.ifindex = 7 };
 }
 
 static inline void node_nat(struct node *n, enum nat_kind kind, const char *public)
@@ -710,11 +728,13 @@ static inline struct stock *stock_start(struct node *n, bool is_controlling)
 	return s;
 }
 
-static inline void stock_tell(struct stock *s, enum ice_candidate_type type, const char *addr, uint16_t port, bool has_related)
+static inline void stock_tell(struct stock *s, enum ice_candidate_type type, const char *addr, uint16_t port,
+	bool has_related)
 {
 	struct endpoint at = address(addr, port);
 	struct ice_candidate c = {
-		.type = type, .family = at.family, .addr = at.remote, .port = at.port, .priority = ice_candidate_priority(type),
+		.type = type, .family = at.family, .addr = at.remote, .port = at.port,
+		.priority = ice_candidate_priority(type),
 		.has_related = has_related, .related_port = has_related ? htons(PORT) : 0,
 	};
 

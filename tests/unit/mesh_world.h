@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The mesh of vectors/netbird/cli as snapshots: what `lap` and `node` knew when their command line was asked. */
+/*
+ * The mesh of vectors/netbird/cli as snapshots: what `lap` and `node` knew when their command line was asked.
+ */
 #ifndef TALON_TEST_MESH_WORLD_H
 #define TALON_TEST_MESH_WORLD_H
 
@@ -60,17 +62,23 @@ static struct snapshot_event world_node_events[] = {
 };
 
 static struct snapshot_peer world_node = {
-	.fqdn = "node.netbird.selfhosted", .ip = "100.119.2.172", .public_key = "t2jdbmCTRoKPfSWT60kMw6cb489FDlef+jvoS1qvAz8=",
-	.status = "Connected", .status_ns = AT(29, 338534587), .ice_local_type = "srflx", .ice_remote_type = "prflx",
-	.ice_local_endpoint = "10.99.0.2:51820", .ice_remote_endpoint = "10.99.0.254:16813", .relay = "rel://10.99.0.1:8080",
-	.handshake_ns = AT(28, 0), .rx_bytes = 772, .tx_bytes = 636, .latency_ns = 382186, .networks = world_networks, .network_count = 4,
+	.fqdn = "node.netbird.selfhosted", .ip = "100.119.2.172",
+	.public_key = "t2jdbmCTRoKPfSWT60kMw6cb489FDlef+jvoS1qvAz8=",
+	.status = "Connected", .status_ns = AT(29, 338534587), .ice_local_type = "srflx",
+	.ice_remote_type = "prflx",
+	.ice_local_endpoint = "10.99.0.2:51820", .ice_remote_endpoint = "10.99.0.254:16813",
+	.relay = "rel://10.99.0.1:8080", .handshake_ns = AT(28, 0), .rx_bytes = 772, .tx_bytes = 636,
+	.latency_ns = 382186, .networks = world_networks, .network_count = 4,
 };
 
 static struct snapshot_peer world_lap = {
-	.fqdn = "lap.netbird.selfhosted", .ip = "100.119.120.223", .public_key = "6lEjxx/OmY3Plm6G09SS0Max6H4VbVtSsHstyK7Wmjc=",
-	.status = "Connected", .status_ns = AT(28, 700000000), .ice_local_type = "host", .ice_remote_type = "srflx",
-	.ice_local_endpoint = "192.168.1.221:51820", .ice_remote_endpoint = "10.99.0.2:51820", .relay = "rel://10.99.0.1:8080",
-	.handshake_ns = AT(28, 0), .rx_bytes = 636, .tx_bytes = 772, .latency_ns = 482365,
+	.fqdn = "lap.netbird.selfhosted", .ip = "100.119.120.223",
+	.public_key = "6lEjxx/OmY3Plm6G09SS0Max6H4VbVtSsHstyK7Wmjc=",
+	.status = "Connected", .status_ns = AT(28, 700000000), .ice_local_type = "host",
+	.ice_remote_type = "srflx",
+	.ice_local_endpoint = "192.168.1.221:51820", .ice_remote_endpoint = "10.99.0.2:51820",
+	.relay = "rel://10.99.0.1:8080", .handshake_ns = AT(28, 0), .rx_bytes = 636, .tx_bytes = 772,
+	.latency_ns = 482365,
 };
 
 static struct snapshot_network world_routes[] = {
@@ -84,13 +92,16 @@ static struct snapshot_network world_routes[] = {
 static inline struct snapshot world_of_lap(void)
 {
 	return (struct snapshot){
-		.version = "development", .daemon_status = "Connected", .management_connected = true, .signal_connected = true,
-		.management_url = "http://10.99.0.1:8080", .signal_url = "http://10.99.0.1:8080", .management_error = "", .signal_error = "",
-		.management_since_ns = AT(20, 0), .signal_since_ns = AT(21, 0),
-		.ip = "100.119.120.223/16", .public_key = "6lEjxx/OmY3Plm6G09SS0Max6H4VbVtSsHstyK7Wmjc=", .fqdn = "lap.netbird.selfhosted",
-		.userspace = true, .peers = &world_node, .peer_count = 1, .relays = world_relays, .relay_count = 2,
-		.nameservers = &world_lap_dns, .nameserver_count = 1, .events = world_lap_events, .event_count = 10,
-		.routes = world_routes, .route_count = 4, .serial = 12, .map_note = "", .datapath_ready = true, .datapath_why = "",
+		.version = "development", .daemon_status = "Connected", .management_connected = true,
+			.signal_connected = true,
+		.management_url = "http://10.99.0.1:8080", .signal_url = "http://10.99.0.1:8080",
+		.management_error = "", .signal_error = "", .management_since_ns = AT(20, 0),
+		.signal_since_ns = AT(21, 0), .ip = "100.119.120.223/16",
+		.public_key = "6lEjxx/OmY3Plm6G09SS0Max6H4VbVtSsHstyK7Wmjc=",
+		.fqdn = "lap.netbird.selfhosted", .userspace = true, .peers = &world_node, .peer_count = 1,
+		.relays = world_relays, .relay_count = 2, .nameservers = &world_lap_dns,
+		.nameserver_count = 1, .events = world_lap_events, .event_count = 10, .routes = world_routes,
+		.route_count = 4, .serial = 12, .map_note = "", .datapath_ready = true, .datapath_why = "",
 	};
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A small world for test_peers.c on a clock that only the test moves: signal, two relay servers, UDP paths that can be cut each way, ICE agents, and
- * WireGuard as far as peers/ can see of it. Nodes are our own struct peers, or a peer that behaves as a stock client is documented to, drops included.
+ * A small world for test_peers.c on a clock that only the test moves: signal, two relay servers, UDP paths
+ * that can be cut each way, ICE agents, and WireGuard as far as peers/ can see of it. Nodes are our own
+ * struct peers, or a peer that behaves as a stock client is documented to, drops included.
  */
 #ifndef TALON_TEST_PEERS_WORLD_H
 #define TALON_TEST_PEERS_WORLD_H
@@ -74,7 +75,8 @@ struct node {
 	int home;			/* its relay server; -1: none */
 	bool home_up;
 	struct plane plane[NODES];
-	struct { struct packet packet; uint64_t at; bool is_set; } early[NODES];	/* newest packet by relay before its connection */
+	/* newest packet by relay before its connection */
+	struct { struct packet packet; uint64_t at; bool is_set; } early[NODES];
 	unsigned sent[8], changes;	/* bodies by type */
 };
 
@@ -203,7 +205,8 @@ static void body_arrives(struct world *w, struct post *post)
 
 static void relayed_arrives(struct world *w, struct post *post)
 {
-	struct relay_peer *relay = w->server[post->server].up ? relay_of(w, post->to, post->from, post->server) : NULL;
+	struct relay_peer *relay = w->server[post->server].up ? relay_of(w, post->to, post->from,
+		post->server) : NULL;
 	struct node *node = &w->node[post->to];
 
 	if (relay) {
@@ -245,7 +248,8 @@ static struct post *post_new(struct world *w, int from, int to, uint64_t delay)
 
 /* --- signal --- */
 
-static int signal_from(struct node *node, int to, const struct signal_body *body, signal_sent_fn fn, void *fn_ctx)
+static int signal_from(struct node *node, int to, const struct signal_body *body, signal_sent_fn fn,
+	void *fn_ctx)
 {
 	struct post *post;
 
@@ -263,7 +267,8 @@ static int signal_from(struct node *node, int to, const struct signal_body *body
 	return 0;
 }
 
-static int op_signal_send(void *ctx, const uint8_t to[static KEY_LEN], const struct signal_body *body, signal_sent_fn fn, void *fn_ctx)
+static int op_signal_send(void *ctx, const uint8_t to[static KEY_LEN], const struct signal_body *body,
+	signal_sent_fn fn, void *fn_ctx)
 {
 	struct node *node = ctx;
 
@@ -320,7 +325,8 @@ static void take_early(struct relay_peer *r)
 		return;
 	node->early[r->peer].is_set = false;
 	if (now_of(node->world) - node->early[r->peer].at <= 5 * SEC)
-		r->events->received(r->ctx, (const uint8_t *)&node->early[r->peer].packet, sizeof(struct packet));
+		r->events->received(r->ctx, (const uint8_t *)&node->early[r->peer].packet,
+			sizeof(struct packet));
 }
 
 static void relay_due(void *ctx)
@@ -342,8 +348,8 @@ static void relay_due(void *ctx)
 	}
 }
 
-static int relay_open_from(struct node *node, int peer, const char *address, const struct relay_peer_events *events, void *events_ctx,
-	struct relay_peer **ret_peer)
+static int relay_open_from(struct node *node, int peer, const char *address,
+	const struct relay_peer_events *events, void *events_ctx, struct relay_peer **ret_peer)
 {
 	struct world *w = node->world;
 	struct relay_peer *r;
@@ -364,8 +370,8 @@ static int relay_open_from(struct node *node, int peer, const char *address, con
 	return 0;
 }
 
-static int op_relay_open(void *ctx, const uint8_t peer[static KEY_LEN], const char *address, const struct relay_peer_events *events,
-	void *events_ctx, struct relay_peer **ret_peer)
+static int op_relay_open(void *ctx, const uint8_t peer[static KEY_LEN], const char *address,
+	const struct relay_peer_events *events, void *events_ctx, struct relay_peer **ret_peer)
 {
 	struct node *node = ctx;
 
@@ -401,8 +407,8 @@ static int op_relay_send(void *ctx, struct relay_peer *peer, const void *bytes, 
 
 static void agent_due(void *ctx);
 
-static int agent_new(struct node *node, const struct ice_agent_config *config, const struct ice_agent_events *events, void *events_ctx,
-	struct ice_agent **ret_agent)
+static int agent_new(struct node *node, const struct ice_agent_config *config,
+	const struct ice_agent_events *events, void *events_ctx, struct ice_agent **ret_agent)
 {
 	struct world *w = node->world;
 	struct ice_agent *agent = calloc(1, sizeof(*agent));
@@ -417,8 +423,8 @@ static int agent_new(struct node *node, const struct ice_agent_config *config, c
 	return 0;
 }
 
-static int op_ice_new(void *ctx, const struct ice_agent_config *config, const struct ice_agent_events *events, void *events_ctx,
-	struct ice_agent **ret_agent)
+static int op_ice_new(void *ctx, const struct ice_agent_config *config, const struct ice_agent_events *events,
+	void *events_ctx, struct ice_agent **ret_agent)
 {
 	return agent_new(ctx, config, events, events_ctx, ret_agent);
 }
@@ -441,9 +447,11 @@ static struct ice_agent *agent_other(const struct ice_agent *agent)
 	struct world *w = agent->node->world;
 
 	for (struct ice_agent *other = w->agents; other; other = other->next) {
-		if (other->node != agent->node && !strcmp(other->config.local_ufrag, agent->config.remote_ufrag) &&
-		    !strcmp(other->config.local_pwd, agent->config.remote_pwd) && !strcmp(other->config.remote_ufrag, agent->config.local_ufrag) &&
-		    !strcmp(other->config.remote_pwd, agent->config.local_pwd))
+		if (other->node != agent->node &&
+			!strcmp(other->config.local_ufrag, agent->config.remote_ufrag) &&
+			!strcmp(other->config.local_pwd, agent->config.remote_pwd) &&
+			!strcmp(other->config.remote_ufrag, agent->config.local_ufrag) &&
+			!strcmp(other->config.remote_pwd, agent->config.local_pwd))
 			return other;
 	}
 	return NULL;
@@ -475,8 +483,10 @@ static void agent_connect(struct ice_agent *agent, const struct ice_agent *other
 
 static void agent_candidate(struct ice_agent *agent)
 {
-	struct ice_candidate candidate = { .type = agent->told ? ICE_SRFLX : ICE_HOST, .family = AF_INET, .port = htons(51820),
-		.addr.word[0] = htonl((agent->told ? 0xcb007101 : 0xc0000201) + agent->node->index), .priority = 1 };
+	struct ice_candidate candidate = { .type = agent->told ? ICE_SRFLX : ICE_HOST, .family = AF_INET,
+		.port = htons(51820),
+		.addr.word[0] = htonl((agent->told ? 0xcb007101 : 0xc0000201) + agent->node->index),
+		.priority = 1 };
 
 	memset(candidate.cid, 'A' + agent->node->index, ICE_CID_LEN);
 	if (agent->told++) {
@@ -521,7 +531,8 @@ static void agent_due(void *ctx)
 		agent->events->failed(agent->ctx, false);
 		return;
 	}
-	if (!agent->config.is_controlling || !other || !reaches(agent, other) || !reaches(other, agent) || now - agent->born < 400 * MS)
+	if (!agent->config.is_controlling || !other || !reaches(agent, other) || !reaches(other, agent) ||
+		now - agent->born < 400 * MS)
 		return;
 	if (!agent->remote_count && !other->remote_count)
 		return;
@@ -593,7 +604,8 @@ static void packet_send(struct node *node, int peer, enum kind kind, bool wants_
 	}
 	if (kind != INIT && (!plane->session || now - plane->facts.handshake_ns > 180 * SEC))
 		packet.kind = INIT;
-	else if (kind == DATA && (now - plane->facts.handshake_ns > 120 * SEC || now - heard_ns(plane) > 15 * SEC))
+	else if (kind == DATA && (now - plane->facts.handshake_ns > 120 * SEC ||
+		now - heard_ns(plane) > 15 * SEC))
 		packet_send(node, peer, INIT, false);
 	if (packet.kind == INIT && node->stock.no_handshakes)
 		return;
@@ -669,8 +681,9 @@ static void packet_arrives(struct node *node, int from, const struct packet *pac
 		if (node->stock.no_handshakes)
 			return;
 		/* an old session that both have goes on under its number */
-		answer.session = node->plane[from].session && node->plane[from].session == node->world->node[from].plane[node->index].session ?
-			node->plane[from].session : ++node->world->sessions;
+		answer.session = node->plane[from].session &&
+			node->plane[from].session == node->world->node[from].plane[node->index].session
+			? node->plane[from].session : ++node->world->sessions;
 		handshake_done(node, from, answer.session);
 		packet_out(node, from, &answer, by_relay ? PLANE_RELAY : PLANE_DIRECT);
 	} else if (packet->kind == RESP) {
@@ -741,11 +754,14 @@ static void op_changed(void *ctx, const uint8_t key[static KEY_LEN])
 }
 
 static const struct peers_ops world_ops = {
-	.signal_send = op_signal_send, .signal_forget = op_signal_forget, .signal_is_connected = op_signal_is_connected,
-	.relay_address = op_relay_address, .relay_open = op_relay_open, .relay_free = op_relay_free, .relay_send = op_relay_send,
-	.ice_new = op_ice_new, .ice_free = op_ice_free, .ice_add_remote = op_ice_add_remote, .ice_probe = op_ice_probe,
-	.ice_answered = op_ice_answered, .ice_get_pair = op_ice_get_pair, .set_way = op_set_way, .kick = op_kick, .reset = op_reset,
-	.rekey = op_rekey, .facts = op_facts, .relay_received = op_relay_received, .random = op_random, .changed = op_changed,
+	.signal_send = op_signal_send, .signal_forget = op_signal_forget,
+	.signal_is_connected = op_signal_is_connected,
+	.relay_address = op_relay_address, .relay_open = op_relay_open, .relay_free = op_relay_free,
+	.relay_send = op_relay_send, .ice_new = op_ice_new, .ice_free = op_ice_free,
+	.ice_add_remote = op_ice_add_remote, .ice_probe = op_ice_probe, .ice_answered = op_ice_answered,
+	.ice_get_pair = op_ice_get_pair, .set_way = op_set_way, .kick = op_kick, .reset = op_reset,
+	.rekey = op_rekey, .facts = op_facts, .relay_received = op_relay_received, .random = op_random,
+	.changed = op_changed,
 };
 
 static void keepalive_due(void *ctx)
@@ -801,7 +817,8 @@ static void stock_guard_due(void *ctx)
 	struct stock *s = &node->stock;
 	const bool relay_possible = s->remote_has_relay && home_of(node);
 
-	if ((!s->agent && !s->no_ice) || (relay_possible && !s->relay_ready) || (s->no_ice && !s->relay_ready))
+	if ((!s->agent && !s->no_ice) || (relay_possible && !s->relay_ready) ||
+		(s->no_ice && !s->relay_ready))
 		stock_send(node, SIGNAL_OFFER);
 	loop_timer_after(node->world->loop, &s->guard, s->guard_wait);
 	s->guard_wait = s->guard_wait * 2 > 35 * SEC ? 35 * SEC : s->guard_wait * 2;
@@ -907,7 +924,8 @@ static void stock_relay_received(void *ctx, const uint8_t *bytes, size_t len)
 	op_relay_received(node, node->stock.peer, bytes, len);
 }
 
-static const struct relay_peer_events stock_relay_events = { stock_ready, stock_closed, stock_relay_received };
+static const struct relay_peer_events stock_relay_events = { stock_ready, stock_closed,
+	stock_relay_received };
 
 /* @renewed: because the other side has another session. */
 static void stock_agent_end(struct node *node, bool renewed)
@@ -933,7 +951,8 @@ static void stock_candidate(void *ctx, const struct ice_candidate *candidate)
 	struct node *node = ctx;
 	struct signal_body body = { .type = SIGNAL_CANDIDATE };
 
-	assert_true(ice_candidate_format(candidate, node->stock.ufrag, body.candidate, sizeof(body.candidate)) > 0);
+	assert_true(ice_candidate_format(candidate, node->stock.ufrag, body.candidate,
+		sizeof(body.candidate)) > 0);
 	signal_from(node, node->stock.peer, &body, NULL, NULL);
 }
 
@@ -983,7 +1002,8 @@ static void stock_hear_relay(struct node *node, const struct signal_body *body)
 	s->remote_has_relay = body->relay[0];
 	strcpy(s->heard_relay, body->relay);
 	if (!s->relay && home_of(node) && body->relay[0])
-		relay_open_from(node, s->peer, s->is_controller ? home_of(node) : body->relay, &stock_relay_events, node, &s->relay);
+		relay_open_from(node, s->peer, s->is_controller ? home_of(node) : body->relay,
+			&stock_relay_events, node, &s->relay);
 }
 
 static void stock_busy_due(void *ctx)

@@ -55,7 +55,8 @@ static __be32 random_addr(void)
 static struct config_cidr random_cidr(void)
 {
 	static const uint8_t lens[] = { 0, 8, 15, 16, 22, 23, 24, 29, 30, 31, 32, 32, 32 };
-	struct config_cidr c = { .family = AF_INET, .prefixlen = lens[roll(sizeof(lens))], .addr.word[0] = random_addr() };
+	struct config_cidr c = { .family = AF_INET, .prefixlen = lens[roll(sizeof(lens))],
+		.addr.word[0] = random_addr() };
 
 	return c;
 }
@@ -92,7 +93,8 @@ static size_t random_rules(struct acl_rule *rules, struct config_cidr *sources, 
 static void compiled_rules_say_what_the_rules_say(void **state)
 {
 	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, 47, 0, 255 };
-	static const uint16_t ports[] = { 0, 1, 2, 21, 22, 23, 79, 80, 81, 82, 442, 443, 1023, 1024, 65533, 65534, 65535 };
+	static const uint16_t ports[] = { 0, 1, 2, 21, 22, 23, 79, 80, 81, 82, 442, 443, 1023, 1024, 65533,
+		65534, 65535 };
 	struct acl_rule rules[40];
 	struct config_cidr sources[40 * SOURCES_MAX];
 	unsigned accepted = 0, denied = 0;
@@ -108,8 +110,8 @@ static void compiled_rules_say_what_the_rules_say(void **state)
 			bool naive = acl_permits(rules, count, src, dst, proto, port);
 
 			if (naive != acl_table_permits(table, src, dst, proto, port))
-				fail_msg("round %d: %08x to %08x, protocol %u, port %u: the rules say %d", round, ntohl(src), ntohl(dst), proto,
-					 port, naive);
+				fail_msg("round %d: %08x to %08x, protocol %u, port %u: the rules say %d",
+					round, ntohl(src), ntohl(dst), proto, port, naive);
 			naive ? accepted++ : denied++;
 		}
 		acl_free(table);
@@ -172,7 +174,8 @@ static void ipv6_prefixes_and_empty_ranges_are_left_out(void **state)
 	struct acl_rule rules[] = {
 		{ .sources = sources, .source_count = 1, .dst = cidr("0.0.0.0", 0) },
 		{ .sources = sources, .source_count = 2, .dst = { .family = AF_INET6 } },
-		{ .sources = sources, .source_count = 2, .dst = cidr("10.1.0.0", 16), .proto = NETMAP_TCP, .port_first = 9, .port_last = 8 },
+		{ .sources = sources, .source_count = 2, .dst = cidr("10.1.0.0", 16), .proto = NETMAP_TCP,
+			.port_first = 9, .port_last = 8 },
 	};
 	struct acl_table *table = compiled(rules, 3);
 
@@ -195,7 +198,8 @@ static void rules_that_differ_in_sources_or_in_destinations_are_one(void **state
 		sources[i] = cidr(text, 32);
 		for (int port = 1; port <= 5; port++)
 			rules[count++] = (struct acl_rule){
-				.sources = &sources[i], .source_count = 1, .dst = cidr("100.64.0.1", 32), .proto = NETMAP_TCP,
+				.sources = &sources[i], .source_count = 1, .dst = cidr("100.64.0.1", 32),
+					.proto = NETMAP_TCP,
 				.port_first = port, .port_last = port,
 			};
 	}
@@ -208,7 +212,8 @@ static void rules_that_differ_in_sources_or_in_destinations_are_one(void **state
 	/* 1,000 networks for the same 200 peers: one rule more */
 	for (int i = 0; i < 1000; i++) {
 		snprintf(text, sizeof(text), "10.%d.%d.0", i / 250, i % 250);
-		rules[count++] = (struct acl_rule){ .sources = sources, .source_count = 200, .dst = cidr(text, 24) };
+		rules[count++] = (struct acl_rule){ .sources = sources, .source_count = 200,
+			.dst = cidr(text, 24) };
 	}
 	table = compiled(rules, count);
 	assert_int_equal(acl_table_rules(table), 6);
@@ -227,7 +232,8 @@ static void more_rules_than_bits_are_refused_with_a_reason(void **state)
 
 	for (int i = 0; i <= TALON_ACL_RULES; i++)
 		rules[i] = (struct acl_rule){
-			.sources = &any, .source_count = 1, .dst = any, .proto = NETMAP_TCP, .port_first = i + 1, .port_last = i + 1,
+			.sources = &any, .source_count = 1, .dst = any, .proto = NETMAP_TCP,
+				.port_first = i + 1, .port_last = i + 1,
 		};
 	assert_int_equal(acl_compile(rules, TALON_ACL_RULES + 1, &table, why, sizeof(why)), -E2BIG);
 	assert_ptr_equal(table, (void *)1);
@@ -252,13 +258,15 @@ static void more_prefixes_or_classes_than_there_is_room_for_are_refused(void **s
 {
 	size_t count = TALON_ACL_PREFIXES + 1;
 	struct config_cidr *sources = calloc(count, sizeof(*sources));
-	struct acl_rule rule = { .sources = sources, .source_count = count, .dst = cidr("10.0.0.0", 8) }, *rules;
+	struct acl_rule rule = { .sources = sources, .source_count = count,
+		.dst = cidr("10.0.0.0", 8) }, *rules;
 	struct acl_table *table = NULL;
 	char why[160] = "";
 
 	assert_non_null(sources);
 	for (size_t i = 0; i < count; i++)
-		sources[i] = (struct config_cidr){ .family = AF_INET, .prefixlen = 32, .addr.word[0] = htonl(0x64400000 + i) };
+		sources[i] = (struct config_cidr){ .family = AF_INET, .prefixlen = 32,
+			.addr.word[0] = htonl(0x64400000 + i) };
 	assert_int_equal(acl_compile(&rule, 1, &table, why, sizeof(why)), -E2BIG);
 	assert_string_equal(why, "access rules: 32769 distinct sources, there is room for 32768");
 	rule.source_count--;
@@ -272,7 +280,8 @@ static void more_prefixes_or_classes_than_there_is_room_for_are_refused(void **s
 
 		assert_non_null(list);
 		rules[bit] = (struct acl_rule){
-			.sources = list, .dst = cidr("10.0.0.0", 8), .proto = NETMAP_UDP, .port_first = 100 + bit, .port_last = 100 + bit,
+			.sources = list, .dst = cidr("10.0.0.0", 8), .proto = NETMAP_UDP,
+				.port_first = 100 + bit, .port_last = 100 + bit,
 		};
 		for (int i = 0; i < 16384; i++)
 			if (i >> bit & 1)
@@ -305,17 +314,19 @@ static void five_thousand_peers_with_twenty_rules_each_compile_quickly(void **st
 	assert_non_null(sources);
 	assert_non_null(rules);
 	for (int i = 0; i < PEERS; i++) {
-		sources[i] = (struct config_cidr){ .family = AF_INET, .prefixlen = 32, .addr.word[0] = htonl(0x64400000 + i * 37) };
+		sources[i] = (struct config_cidr){ .family = AF_INET, .prefixlen = 32,
+			.addr.word[0] = htonl(0x64400000 + i * 37) };
 		for (int j = 0; j < EACH; j++)
 			rules[i * EACH + j] = (struct acl_rule){
-				.sources = &sources[i], .source_count = 1, .dst = cidr("100.64.0.1", 32), .proto = NETMAP_TCP,
+				.sources = &sources[i], .source_count = 1, .dst = cidr("100.64.0.1", 32),
+					.proto = NETMAP_TCP,
 				.port_first = 1000 + (i + j) % 40, .port_last = 1000 + (i + j) % 40,
 			};
 	}
 	began = now_ms();
 	table = compiled(rules, PEERS * EACH);
-	print_message("compiled in %.1f ms: %zu rules, %zu sources, %u classes\n", now_ms() - began, acl_table_rules(table), table->sources.count,
-		      table->class_count);
+	print_message("compiled in %.1f ms: %zu rules, %zu sources, %u classes\n", now_ms() - began,
+		acl_table_rules(table), table->sources.count, table->class_count);
 	assert_int_equal(acl_table_rules(table), 40);
 	assert_int_equal(table->sources.count, PEERS);
 	acl_free(table);
@@ -333,7 +344,8 @@ static struct acl_rules made(const struct acl_input *input)
 	return rules;
 }
 
-static bool passes(const struct acl_rules *rules, const char *src, const char *dst, uint8_t proto, uint16_t port)
+static bool passes(const struct acl_rules *rules, const char *src, const char *dst, uint8_t proto,
+	uint16_t port)
 {
 	struct acl_table *table = compiled(rules->list, rules->count);
 	bool naive = acl_permits(rules->list, rules->count, ip4(src), ip4(dst), proto, port);
@@ -349,7 +361,8 @@ static void peer_rules_hold_for_our_mesh_address_and_drop_goes_first(void **stat
 		{ .peer = ip4("100.64.0.2"), .proto = NETMAP_TCP, .port_first = 22, .port_last = 22 },
 		{ .peer = 0, .proto = NETMAP_ICMP },
 		{ .peer = ip4("100.64.0.3"), .proto = NETMAP_ANY },
-		{ .peer = ip4("100.64.0.3"), .proto = NETMAP_UDP, .port_first = 50, .port_last = 60, .drop = true },
+		{ .peer = ip4("100.64.0.3"), .proto = NETMAP_UDP, .port_first = 50, .port_last = 60,
+			.drop = true },
 	};
 	struct netmap map = { .rules = list, .rule_count = 4 };
 	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH) };
@@ -373,7 +386,8 @@ static void route_rules_never_open_our_own_address(void **state)
 	struct config_cidr any = cidr("0.0.0.0", 0), peer = cidr("100.64.0.2", 32);
 	struct netmap_route_rule list[] = {
 		{ .sources = &any, .source_count = 1, .dst = cidr("192.168.1.0", 24) },
-		{ .sources = &peer, .source_count = 1, .any_dst = true, .proto = NETMAP_TCP, .port_first = 443, .port_last = 443 },
+		{ .sources = &peer, .source_count = 1, .any_dst = true, .proto = NETMAP_TCP,
+			.port_first = 443, .port_last = 443 },
 		{ .sources = NULL, .source_count = 0, .dst = cidr("10.0.0.0", 8) },	/* nobody */
 		{ .sources = &any, .source_count = 1, .dst = cidr("192.168.1.9", 32), .drop = true },
 	};
@@ -393,12 +407,15 @@ static void route_rules_never_open_our_own_address(void **state)
 static void domain_rules_hold_for_what_was_learned(void **state)
 {
 	struct config_cidr peer = cidr("100.64.0.2", 32);
-	char *one[] = { (char *)"*.internal.example", (char *)"db.example" }, *other[] = { (char *)"web.example" };
+	char *one[] = { (char *)"*.internal.example", (char *)"db.example" },
+		*other[] = { (char *)"web.example" };
 	struct netmap_route_rule list[] = {
-		{ .sources = &peer, .source_count = 1, .domains = one, .domain_count = 2, .proto = NETMAP_TCP, .port_first = 5432, .port_last = 5432 },
+		{ .sources = &peer, .source_count = 1, .domains = one, .domain_count = 2, .proto = NETMAP_TCP,
+			.port_first = 5432, .port_last = 5432 },
 		{ .sources = &peer, .source_count = 1, .domains = other, .domain_count = 1 },
 	};
-	struct acl_learned learned[] = { { "db.example", ip4("10.9.0.1") }, { "*.internal.example", ip4("10.9.0.2") } };
+	struct acl_learned learned[] = { { "db.example", ip4("10.9.0.1") },
+		{ "*.internal.example", ip4("10.9.0.2") } };
 	struct netmap map = { .route_rules = list, .route_rule_count = 2 };
 	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH) };
 	struct acl_rules rules = made(&input);

@@ -25,27 +25,31 @@ static struct ice_candidate parse(const char *line)
 static void lines_of_stock_clients_come_back_as_they_were(void **state)
 {
 	static const struct { const char *ufrag, *line; } recorded[] = {
-		{ "izSqFsnVXBYJKIuJ", "2101277091 1 udp 2130706431 192.168.1.221 51820 typ host ufrag izSqFsnVXBYJKIuJ cid " CID },
-		{ "izSqFsnVXBYJKIuJ", "1011436615 1 udp 1694498815 10.99.0.254 51820 typ srflx raddr 0.0.0.0 rport 51820 "
-				      "ufrag izSqFsnVXBYJKIuJ cid CMmrENk8epVxXvvUU4rbT4d6/6keOCiY" },
-		{ "XzdRrzdaWHGJdvIC", "1011436615 1 udp 1694498815 10.99.0.254 16813 typ srflx raddr 0.0.0.0 rport 51820 "
-				      "ufrag XzdRrzdaWHGJdvIC cid FnvihK/4OLWoTw9VI0xwZDZPL1yWZviQ" },
-		{ "RBzOwahAawtjugcw", "4083474503 1 udp 1694498815 10.99.0.2 51820 typ srflx raddr 0.0.0.0 rport 51820 "
-				      "ufrag RBzOwahAawtjugcw cid VU+puqnBkg3FFRTzjs5eg6fGRnNwsmFS" },
+		{ "izSqFsnVXBYJKIuJ",
+			"2101277091 1 udp 2130706431 192.168.1.221 51820 typ host ufrag izSqFsnVXBYJKIuJ "
+			"cid " CID },
+		{ "izSqFsnVXBYJKIuJ", "1011436615 1 udp 1694498815 10.99.0.254 51820 typ srflx raddr 0.0.0.0 "
+		"rport 51820 ufrag izSqFsnVXBYJKIuJ cid CMmrENk8epVxXvvUU4rbT4d6/6keOCiY" },
+		{ "XzdRrzdaWHGJdvIC", "1011436615 1 udp 1694498815 10.99.0.254 16813 typ srflx raddr 0.0.0.0 "
+		"rport 51820 ufrag XzdRrzdaWHGJdvIC cid FnvihK/4OLWoTw9VI0xwZDZPL1yWZviQ" },
+		{ "RBzOwahAawtjugcw", "4083474503 1 udp 1694498815 10.99.0.2 51820 typ srflx raddr 0.0.0.0 "
+		"rport 51820 ufrag RBzOwahAawtjugcw cid VU+puqnBkg3FFRTzjs5eg6fGRnNwsmFS" },
 	};
 	char text[ICE_CANDIDATE_LEN];
 
 	for (size_t i = 0; i < sizeof(recorded) / sizeof(recorded[0]); i++) {
 		struct ice_candidate c = parse(recorded[i].line);
 
-		assert_int_equal(ice_candidate_format(&c, recorded[i].ufrag, text, sizeof(text)), strlen(recorded[i].line));
+		assert_int_equal(ice_candidate_format(&c, recorded[i].ufrag, text, sizeof(text)),
+			strlen(recorded[i].line));
 		assert_string_equal(text, recorded[i].line);
 	}
 }
 
 static void fields_are_read(void **state)
 {
-	struct ice_candidate c = parse("candidate:f+/1 1 UDP 1694498815 2001:db8::1%eth0 40001 typ srflx raddr :: rport 51820 generation 0 cid " CID);
+	struct ice_candidate c = parse("candidate:f+/1 1 UDP 1694498815 2001:db8::1%eth0 40001 typ srflx "
+		"raddr :: rport 51820 generation 0 cid " CID);
 	char addr[INET6_ADDRSTRLEN];
 
 	assert_int_equal(c.type, ICE_SRFLX);
@@ -67,7 +71,8 @@ static void fields_are_read(void **state)
 
 static void foundations_are_netbirds(void **state)
 {
-	struct ice_candidate c = { .type = ICE_HOST, .family = AF_INET, .port = htons(51820), .priority = ice_candidate_priority(ICE_HOST) };
+	struct ice_candidate c = { .type = ICE_HOST, .family = AF_INET, .port = htons(51820),
+		.priority = ice_candidate_priority(ICE_HOST) };
 	char text[ICE_CANDIDATE_LEN];
 
 	inet_pton(AF_INET, "192.0.2.10", &c.addr);
@@ -108,11 +113,15 @@ static void what_is_of_no_use_is_to_be_ignored(void **state)
 static void what_is_no_candidate_is_refused(void **state)
 {
 	static const char *const lines[] = {
-		"", " ", "1", "a=candidate:1 1 udp 1 192.0.2.1 9 typ host", "1 1 udp 1 192.0.2.1 9 typ", "1 1 udp 1 192.0.2.1 9 type host",
-		"1 1 udp 1 192.0.2.1 0 typ host", "1 1 udp 1 192.0.2.1 65536 typ host", "1 1 udp 1 192.0.2.1 -1 typ host",
-		"1 1 udp 4294967296 192.0.2.1 9 typ host", "1 1 udp 1 192.0.2 9 typ host", "1 1 udp 1 example.com 9 typ host",
-		"1 1 udp 1 192.0.2.1 9 typ HOST", "1 x udp 1 192.0.2.1 9 typ host", "1 1 udp 1 192.0.2.1%eth0 9 typ host",
-		"123456789012345678901234567890123 1 udp 1 192.0.2.1 9 typ host", "1 1 udp 1 192.0.2.1 9 typ srflx raddr x rport 1",
+		"", " ", "1", "a=candidate:1 1 udp 1 192.0.2.1 9 typ host", "1 1 udp 1 192.0.2.1 9 typ",
+		"1 1 udp 1 192.0.2.1 9 type host",
+		"1 1 udp 1 192.0.2.1 0 typ host", "1 1 udp 1 192.0.2.1 65536 typ host",
+		"1 1 udp 1 192.0.2.1 -1 typ host", "1 1 udp 4294967296 192.0.2.1 9 typ host",
+		"1 1 udp 1 192.0.2 9 typ host", "1 1 udp 1 example.com 9 typ host",
+		"1 1 udp 1 192.0.2.1 9 typ HOST", "1 x udp 1 192.0.2.1 9 typ host",
+		"1 1 udp 1 192.0.2.1%eth0 9 typ host",
+		"123456789012345678901234567890123 1 udp 1 192.0.2.1 9 typ host",
+		"1 1 udp 1 192.0.2.1 9 typ srflx raddr x rport 1",
 		"1 1 udp 1 192.0.2.1 9 typ srflx raddr 0.0.0.0 rport 99999",
 	};
 	struct ice_candidate c;

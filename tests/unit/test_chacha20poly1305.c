@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The arithmetic that runs in BPF, run on the host: RFC 8439 vectors, the edges of Poly1305, and libsodium beside it.
+// The arithmetic that runs in BPF, run on the host: RFC 8439 vectors, the edges of Poly1305, and
+// libsodium beside it.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,15 +78,18 @@ static void block_function_gives_the_vectors_of_rfc_8439(void **state)
 		uint32_t block;
 	} vectors[] = {
 		{	/* 2.3.2 */
-			"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "000000090000004a00000000",
+			"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+				"000000090000004a00000000",
 			"10f1e7e4d13b5915500fdd1fa32071c4c7d1f4c733c068030422aa9ac3d46c4e"
 			"d2826446079faa0914c2d705d98b02a2b5129cd1de164eb9cbd083e8a2503c4e", 1,
 		}, {	/* A.1, 1 */
-			"0000000000000000000000000000000000000000000000000000000000000000", "000000000000000000000000",
+			"0000000000000000000000000000000000000000000000000000000000000000",
+				"000000000000000000000000",
 			"76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7"
 			"da41597c5157488d7724e03fb8d84a376a43b8f41518a11cc387b669b2ee6586", 0,
 		}, {	/* A.1, 2 */
-			"0000000000000000000000000000000000000000000000000000000000000000", "000000000000000000000000",
+			"0000000000000000000000000000000000000000000000000000000000000000",
+				"000000000000000000000000",
 			"9f07e7be5551387a98ba977c732d080dcb0f29a048e3656912c6533e32ee7aed"
 			"29b721769ce64e43d57133b074d839d531ed1f28510afb45ace10a1f4b794d6f", 1,
 		},
@@ -112,7 +116,8 @@ static void one_time_key_is_that_of_rfc_8439_2_6_2(void **state)
 	uint32_t words[8];
 
 	from_hex(key, "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f", sizeof(key));
-	from_hex(expected, "8ad5a08b905f81cc815040274ab29471a833b637e3fd0da508dbb8e2fdd1a646", sizeof(expected));
+	from_hex(expected, "8ad5a08b905f81cc815040274ab29471a833b637e3fd0da508dbb8e2fdd1a646",
+		sizeof(expected));
 	memcpy(words, key, sizeof(words));
 	chacha20_init(&c, words, 0x0706050403020100);
 	chacha20_next(&c);
@@ -197,8 +202,8 @@ static void poly1305_survives_the_edges_of_rfc_8439_a_3(void **state)
 }
 
 /*
- * With r = 1 the accumulator is the sum of the blocks, each with 2^128 on top: three blocks that add up to 2^128 - 5
- * + d make it p + d (p = 2^130 - 5).
+ * With r = 1 the accumulator is the sum of the blocks, each with 2^128 on top: three blocks that add up to
+ * 2^128 - 5 + d make it p + d (p = 2^130 - 5).
  */
 static void accumulator_is_reduced_fully_around_the_prime(void **state)
 {
@@ -256,8 +261,8 @@ static void extreme_words_give_the_tag_of_libsodium(void **state)
 }
 
 /*
- * What poly1305.h promises, and its absence of overflow rests on: largest r, largest message, a packet's worth and
- * more of blocks.
+ * What poly1305.h promises, and its absence of overflow rests on: largest r, largest message, a packet's
+ * worth and more of blocks.
  */
 static void limbs_stay_within_their_bounds(void **state)
 {

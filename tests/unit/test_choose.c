@@ -23,9 +23,11 @@ static void state_of(void *ctx, const uint8_t key[static KEY_LEN], struct choose
 	*ret_router = routers[key[0] - 1];
 }
 
-static struct netmap_route route(const char *id, const char *net, unsigned int prefixlen, uint8_t router, uint32_t metric)
+static struct netmap_route route(const char *id, const char *net, unsigned int prefixlen, uint8_t router,
+	uint32_t metric)
 {
-	struct netmap_route r = { .net_id = (char *)id, .net = { .family = AF_INET, .prefixlen = prefixlen }, .metric = metric };
+	struct netmap_route r = { .net_id = (char *)id, .net = { .family = AF_INET, .prefixlen = prefixlen },
+		.metric = metric };
 
 	assert_int_equal(inet_pton(AF_INET, net, &r.net.addr), 1);
 	r.router[0] = router;
@@ -49,7 +51,8 @@ static int current(const struct choose *choose, size_t group)
 
 static void the_router_with_the_lowest_metric_carries_it_as_long_as_it_is_connected(void **state)
 {
-	struct netmap_route routes[] = { route("lan", "192.168.1.0", 24, 1, 100), route("lan", "192.168.1.0", 24, 2, 200) };
+	struct netmap_route routes[] = { route("lan", "192.168.1.0", 24, 1, 100),
+		route("lan", "192.168.1.0", 24, 2, 200) };
 	struct choose choose;
 
 	choose_init(&choose);
@@ -67,13 +70,15 @@ static void the_router_with_the_lowest_metric_carries_it_as_long_as_it_is_connec
 	assert_int_equal(current(&choose, 0), 1);
 	routers[0].status = routers[1].status = CHOOSE_CONNECTING;
 	assert_false(choose_routers(&choose, state_of, NULL));
-	assert_int_equal(current(&choose, 0), 1);	/* nobody better: the last one may carry a while yet */
+	/* nobody better: the last one may carry a while yet */
+	assert_int_equal(current(&choose, 0), 1);
 	choose_done(&choose);
 }
 
 static void a_little_less_latency_is_no_reason_to_move(void **state)
 {
-	struct netmap_route routes[] = { route("lan", "192.168.1.0", 24, 1, 100), route("lan", "192.168.1.0", 24, 2, 100) };
+	struct netmap_route routes[] = { route("lan", "192.168.1.0", 24, 1, 100),
+		route("lan", "192.168.1.0", 24, 2, 100) };
 	struct choose choose;
 
 	choose_init(&choose);
@@ -107,8 +112,10 @@ static void scores_are_as_the_stock_client_computes_them(void **state)
 static void what_must_not_be_installed_is_not_used(void **state)
 {
 	static const struct { const char *net; unsigned int len; bool usable; } cases[] = {
-		{ "192.168.1.0", 24, true }, { "10.0.0.0", 8, true }, { "127.0.0.0", 8, false }, { "169.254.0.0", 16, false },
-		{ "224.0.0.0", 4, false }, { "100.92.7.0", 24, false }, { "100.92.0.0", 16, false }, { "100.64.0.0", 10, true },
+		{ "192.168.1.0", 24, true }, { "10.0.0.0", 8, true }, { "127.0.0.0", 8, false },
+		{ "169.254.0.0", 16, false },
+		{ "224.0.0.0", 4, false }, { "100.92.7.0", 24, false }, { "100.92.0.0", 16, false },
+		{ "100.64.0.0", 10, true },
 		{ "0.0.0.0", 0, false }, { "0.0.0.0", 8, false }, { "1.2.3.4", 32, true },
 	};
 
@@ -126,7 +133,8 @@ static void what_must_not_be_installed_is_not_used(void **state)
 static void a_network_that_we_serve_ourselves_is_not_taken_from_others(void **state)
 {
 	struct netmap_route routes[] = {
-		route("lan", "192.168.1.0", 24, 1, 1), route("lan", "192.168.1.0", 24, 99, 1), route("other", "10.1.0.0", 16, 1, 1),
+		route("lan", "192.168.1.0", 24, 1, 1), route("lan", "192.168.1.0", 24, 99, 1),
+		route("other", "10.1.0.0", 16, 1, 1),
 	};
 	struct choose choose;
 
@@ -165,7 +173,8 @@ static void check(const struct choose *choose, const char *want)
 
 static void selecting_replaces_appends_and_clears(void **state)
 {
-	struct netmap_route routes[] = { route("a", "10.1.0.0", 16, 1, 1), route("b", "10.2.0.0", 16, 1, 1), route("c", "10.3.0.0", 16, 1, 1) };
+	struct netmap_route routes[] = { route("a", "10.1.0.0", 16, 1, 1), route("b", "10.2.0.0", 16, 1, 1),
+		route("c", "10.3.0.0", 16, 1, 1) };
 	char *a[] = { "a" }, *bc[] = { "b", "c" }, *all[] = { "all" }, *bad[] = { "a", "nope" };
 	struct choose choose;
 	char err[100];
@@ -197,7 +206,8 @@ static void groups_are_listed_by_length_address_and_id_and_domains_first(void **
 {
 	char *domains[] = { "app.example.test" };
 	struct netmap_route routes[] = {
-		route("z", "10.0.0.0", 8, 1, 1), route("y", "192.168.1.0", 24, 1, 1), route("x", "10.1.2.0", 24, 1, 1), route("d", "0.0.0.0", 0, 1, 1),
+		route("z", "10.0.0.0", 8, 1, 1), route("y", "192.168.1.0", 24, 1, 1),
+		route("x", "10.1.2.0", 24, 1, 1), route("d", "0.0.0.0", 0, 1, 1),
 	};
 	struct choose choose;
 
@@ -224,7 +234,8 @@ static struct netmap map_of(struct netmap_peer *peers, size_t count, uint64_t se
 static void a_map_that_takes_most_peers_away_leaves_their_ways_a_while(void **state)
 {
 	static const struct { size_t now, next; bool held; } cases[] = {
-		{ 10, 10, false }, { 10, 5, false }, { 10, 4, true }, { 10, 0, true }, { 1, 0, true }, { 2, 1, false }, { 0, 0, false }, { 3, 1, true },
+		{ 10, 10, false }, { 10, 5, false }, { 10, 4, true }, { 10, 0, true }, { 1, 0, true },
+		{ 2, 1, false }, { 0, 0, false }, { 3, 1, true },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -232,13 +243,17 @@ static void a_map_that_takes_most_peers_away_leaves_their_ways_a_while(void **st
 		struct netmap now = map_of(a, cases[i].now, 5), next = map_of(b, cases[i].next, 6);
 		struct guard guard = {};
 
-		assert_int_equal(guard_judge(&guard, &now, &next, 1000), cases[i].held ? GUARD_KEEP_WAYS : GUARD_APPLY);
+		assert_int_equal(guard_judge(&guard, &now, &next, 1000), cases[i].held ? GUARD_KEEP_WAYS
+			: GUARD_APPLY);
 		assert_int_equal(guard.is_holding, cases[i].held);
 		if (!cases[i].held)
 			continue;
 		assert_true(*guard.why);
 		assert_int_equal(guard_deadline(&guard), 1000 + GUARD_WINDOW_NS);
-		/* Said again in the same breath (a stream opened anew) it goes on waiting, and not any longer for that. */
+		/*
+		 * Said again in the same breath (a stream opened anew) it goes on waiting, and not any
+		 * longer for that.
+		 */
 		assert_int_equal(guard_judge(&guard, &now, &next, 2000), GUARD_KEEP_WAYS);
 		assert_int_equal(guard_deadline(&guard), 1000 + GUARD_WINDOW_NS);
 		next.serial = 7;

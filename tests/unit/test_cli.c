@@ -67,26 +67,38 @@ static const struct {
 	{ "version now", "talon: version: 'now' is one argument too many; see talon version --help\n" },
 	{ "genkey -x", "talon: genkey: '-x' is not an option; see talon genkey --help\n" },
 	{ "pubkey", "talon: pubkey: standard input is not a key; write 44 characters of base64\n" },
-	{ "up --static f --setup-key-file k", "talon: --setup-key-file: belongs to a mesh; leave it out, or leave --static out\n" },
+	{ "up --static f --setup-key-file k",
+		"talon: --setup-key-file: belongs to a mesh; leave it out, or leave --static out\n" },
 	{ "up -F=maybe", "talon: --foreground-mode: 'maybe' is not a choice; write true or false\n" },
 	{ "up --management-url netbird.example",
-	  "talon: --management-url: 'netbird.example' is not a management server; write https://HOST or https://HOST:PORT (http:// too)\n" },
-	{ "up --route 10.0.0.0/8", "talon: --route: management gives the routes in a mesh; leave it out, or use --static FILE\n" },
-	{ "service", "talon: service: '' is not understood; write run, and leave the rest to systemd or Kubernetes\n" },
-	{ "service install", "talon: service: 'install' is not understood; write run, and leave the rest to systemd or Kubernetes\n" },
+	  "talon: --management-url: 'netbird.example' is not a management server; write https://HOST or "
+	  "https://HOST:PORT (http:// too)\n" },
+	{ "up --route 10.0.0.0/8", "talon: --route: management gives the routes in a mesh; leave it out, or "
+		"use --static FILE\n" },
+	{ "service", "talon: service: '' is not understood; write run, and leave the rest to systemd or "
+		"Kubernetes\n" },
+	{ "service install", "talon: service: 'install' is not understood; write run, and leave the rest to "
+		"systemd or Kubernetes\n" },
 	{ "networks", "talon: networks: '' is not understood; write list, select or deselect\n" },
 	{ "networks select", "talon: networks: there is no network; write the ID of one, or all\n" },
 	{ "routes list x", "talon: networks: 'x' is one argument too many; see talon networks --help\n" },
-	{ "routes deselect --force", "talon: networks: '--force' is not an option; see talon networks --help\n" },
+	{ "routes deselect --force", "talon: networks: '--force' is not an option; see talon networks "
+		"--help\n" },
 	{ "debug bundle", "talon: debug: write debug log level LEVEL; Talon has no other part of it\n" },
-	{ "debug log level loud", "talon: --log-level: 'loud' is not a level; write error, warn, info or debug\n" },
+	{ "debug log level loud", "talon: --log-level: 'loud' is not a level; write error, warn, info or "
+		"debug\n" },
 	{ "logout --daemon-addr tcp://127.0.0.1:1",
-	  "talon: --daemon-addr: 'tcp://127.0.0.1:1' is not a local socket; write unix:///PATH, the path of at most 107 characters\n" },
-	{ "status --json --yaml", "talon: status: --json and --yaml exclude each other; write one of them\n" },
+	  "talon: --daemon-addr: 'tcp://127.0.0.1:1' is not a local socket; write unix:///PATH, the path of "
+	  "at most 107 characters\n" },
+	{ "status --json --yaml", "talon: status: --json and --yaml exclude each other; write one of "
+		"them\n" },
 	{ "status --filter-by-status asleep",
 	  "talon: --filter-by-status: 'asleep' is not understood; write idle, connecting or connected\n" },
-	{ "status --filter-by-connection-type", "talon: --filter-by-connection-type: there is no value; write --filter-by-connection-type VALUE\n" },
-	{ "status --filter-by-ips 10.0.0.1,x", "talon: --filter-by-ips: 'x' is not an address; write addresses with commas between them\n" },
+	{ "status --filter-by-connection-type",
+		"talon: --filter-by-connection-type: there is no value; write --filter-by-connection-type "
+		"VALUE\n" },
+	{ "status --filter-by-ips 10.0.0.1,x",
+		"talon: --filter-by-ips: 'x' is not an address; write addresses with commas between them\n" },
 	{ "up file", "talon: up: 'file' is one argument too many; see talon up --help\n" },
 	{ "up --static", "talon: --static: there is no value; write --static VALUE\n" },
 	{ "up --colour red", "talon: up: '--colour' is not an option; see talon up --help\n" },
@@ -99,7 +111,8 @@ static const struct {
 	{ "up --private-key x", "talon: up: '--private-key' is not an option; see talon up --help\n" },
 	{ "down now", "talon: down: 'now' is one argument too many; see talon down --help\n" },
 	{ "down --pin-dir relative",
-	  "talon: --pin-dir: 'relative' is not a directory for pins; write an absolute path on a bpf file system\n" },
+	  "talon: --pin-dir: 'relative' is not a directory for pins; write an absolute path on a bpf file "
+	  "system\n" },
 	{ "status --check", "talon: --check: there is no value; write --check VALUE\n" },
 	{ "status --check health",
 	  "talon: --check: 'health' is not a check; write live, ready, startup or datapath\n" },
@@ -229,9 +242,9 @@ static void a_dry_run_says_what_was_understood(void **state)
 	snprintf(line, sizeof(line), "up --dry-run --static=%s --route 10.0.0.0/8,11.0.0.0/8", path);
 	assert_int_equal(talon(line, "", no_env), CLI_OK);
 	snprintf(expected, sizeof(expected),
-		"warning: %s:5: Interface.SNATPorts: these ports overlap those of Calico's eBPF NAT (20000-29999)\n"
-		"note: %s: no effect: DNS (Talon runs no commands and touches no resolver, rule or routing table)\n"
-		"%s: good; 1 peer, 2 routes\n", path, path, path);
+		"warning: %s:5: Interface.SNATPorts: these ports overlap those of Calico's eBPF NAT "
+		"(20000-29999)\nnote: %s: no effect: DNS (Talon runs no commands and touches no resolver, "
+		"rule or routing table)\n%s: good; 1 peer, 2 routes\n", path, path, path);
 	assert_string_equal(out, expected);
 	assert_string_equal(err, "");
 	unlink(path);
@@ -241,19 +254,23 @@ static void a_dry_run_of_a_mesh_touches_nothing(void **state)
 {
 	char *env[] = { "NB_MANAGEMENT_URL=https://netbird.example", "NB_WG_DEBUG=true", NULL };
 
-	assert_int_equal(talon("up --dry-run --state-dir /tmp/talon-none --hostname box --allow-server-ssh", "", env), CLI_OK);
+	assert_int_equal(talon("up --dry-run --state-dir /tmp/talon-none --hostname box --allow-server-ssh",
+		"", env), CLI_OK);
 	assert_string_equal(out,
 		"note: no effect: NB_WG_DEBUG (of parts of NetBird's client that Talon does not have)\n"
 		"note: --allow-server-ssh: no effect: Talon runs no SSH server\n"
-		"mesh: good; management https://netbird.example:443, identity /tmp/talon-none/default.json (to be made), no setup key\n");
+		"mesh: good; management https://netbird.example:443, identity /tmp/talon-none/default.json "
+		"(to be made), no setup key\n");
 	assert_string_equal(err, "");
 	assert_int_equal(access("/tmp/talon-none", F_OK), -1);
 }
 
 static void secrets_are_wiped_where_they_stood(void **state)
 {
-	char key[] = "5F1C2B7A-0000-4000-8000-1234567890AB", variable[] = "NB_PRESHARED_KEY=" KEY_A, other[] = "NB_HOSTNAME=box";
-	char *argv[] = { "talon", "up", "--dry-run", "--state-dir", "/tmp/talon-none", "-k", key, NULL }, *env[] = { variable, other, NULL };
+	char key[] = "5F1C2B7A-0000-4000-8000-1234567890AB", variable[] = "NB_PRESHARED_KEY=" KEY_A,
+		other[] = "NB_HOSTNAME=box";
+	char *argv[] = { "talon", "up", "--dry-run", "--state-dir", "/tmp/talon-none", "-k", key, NULL },
+		*env[] = { variable, other, NULL };
 	struct cli cli = { .in = stdin, .env = env, .is_main = true };
 	size_t out_len, err_len;
 
@@ -277,7 +294,8 @@ static void a_bad_file_is_exit_code_2_and_one_line(void **state)
 	write_config(path, "[Interface]\nPrivateKey = " SECRET "\n\n# x\nListenPort = no\n");
 	snprintf(line, sizeof(line), "up --static %s", path);
 	assert_int_equal(talon(line, "", no_env), CLI_USAGE);
-	snprintf(expected, sizeof(expected), "talon: %s:5: Interface.ListenPort: 'no' is not a port; write 1-65535\n", path);
+	snprintf(expected, sizeof(expected),
+		"talon: %s:5: Interface.ListenPort: 'no' is not a port; write 1-65535\n", path);
 	assert_string_equal(err, expected);
 	assert_string_equal(out, "");
 	unlink(path);
@@ -334,8 +352,8 @@ static void status_heeds_only_its_own_variables(void **state)
 	assert_int_equal(talon("status --pin-dir /tmp/talon-flag", "", env), CLI_FAILED);
 	assert_string_equal(err, "talon: not running: there is no datapath below /tmp/talon-flag\n");
 	assert_int_equal(talon("status", "", bad), CLI_USAGE);
-	assert_string_equal(err, "talon: TALON_PIN_DIR: 'relative' is not a directory for pins; write an absolute path "
-				 "on a bpf file system\n");
+	assert_string_equal(err, "talon: TALON_PIN_DIR: 'relative' is not a directory for pins; write an "
+		"absolute path on a bpf file system\n");
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, forget)

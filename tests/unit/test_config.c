@@ -75,7 +75,8 @@ static const struct {
 	const char *why;
 } refusals[] = {
 	/* the form of the file */
-	{ "", "f: Interface.PrivateKey: there is none; write 44 characters of base64, as `talon genkey` prints them" },
+	{ "", "f: Interface.PrivateKey: there is none; write 44 characters of base64, as `talon genkey` "
+		"prints them" },
 	{ "PrivateKey = x\n", "f:1: a key stands before any section; write [Interface] above it" },
 	{ "\n# x\n[Interface\n", "f:3: a section has no ']'; write [Interface] or [Peer]" },
 	{ "[Network]\n", "f:1: 'Network' is not a section; write [Interface] or [Peer]" },
@@ -83,10 +84,13 @@ static const struct {
 	{ HEAD "ListenPort 51820\n", "f:3: a line has no '='; write KEY = VALUE" },
 	{ HEAD "; comment\n", "f:3: a line has no '='; write KEY = VALUE" },
 	/* keys */
-	{ HEAD "ListenPrt = 1\n", "f:3: Interface: 'ListenPrt' is not a key; write ListenPort, or see talon.conf(5)" },
+	{ HEAD "ListenPrt = 1\n", "f:3: Interface: 'ListenPrt' is not a key; write ListenPort, or see "
+		"talon.conf(5)" },
 	{ HEAD "Colour = red\n", "f:3: Interface: 'Colour' is not a key; see talon.conf(5)" },
-	{ HEAD "PublicKey = " KEY_A "\n", "f:3: Interface: 'PublicKey' does not belong here; write it in [Peer]" },
-	{ HEAD PEER_A "ListenPort = 1\n", "f:5: Peer: 'ListenPort' does not belong here; write it in [Interface]" },
+	{ HEAD "PublicKey = " KEY_A "\n",
+		"f:3: Interface: 'PublicKey' does not belong here; write it in [Peer]" },
+	{ HEAD PEER_A "ListenPort = 1\n",
+		"f:5: Peer: 'ListenPort' does not belong here; write it in [Interface]" },
 	{ HEAD PEER_A "PostUp = x\n", "f:5: Peer: 'PostUp' does not belong here; write it in [Interface]" },
 	{ HEAD PEER_A "AllowedIP = 10.0.0.0/8\n",
 	  "f:5: Peer: 'AllowedIP' is not a key; write AllowedIPs, or see talon.conf(5)" },
@@ -94,11 +98,14 @@ static const struct {
 	{ HEAD SECRET "\n", "f:3: Interface: this name is not a key; see talon.conf(5)" },
 	/* secrets are not quoted */
 	{ "[Interface]\nPrivateKey = secret\n",
-	  "f:2: Interface.PrivateKey: the value is not a key; write 44 characters of base64, as `talon genkey` prints them" },
+	  "f:2: Interface.PrivateKey: the value is not a key; write 44 characters of base64, as `talon "
+	  "genkey` prints them" },
 	{ "[Interface]\nPrivateKey = " ZERO "\n",
-	  "f:2: Interface.PrivateKey: the value is all zeros; write 44 characters of base64, as `talon genkey` prints them" },
+	  "f:2: Interface.PrivateKey: the value is all zeros; write 44 characters of base64, as `talon "
+	  "genkey` prints them" },
 	{ HEAD PEER_A "PresharedKey = secret\n",
-	  "f:5: Peer.PresharedKey: the value is not a key; write 44 characters of base64, as `talon genkey` prints them" },
+	  "f:5: Peer.PresharedKey: the value is not a key; write 44 characters of base64, as `talon genkey` "
+	  "prints them" },
 	/* [Interface] */
 	{ HEAD "ListenPort = 0\n", "f:3: Interface.ListenPort: '0' is not a port; write 1-65535" },
 	{ HEAD "ListenPort = 65536\n", "f:3: Interface.ListenPort: '65536' is not a port; write 1-65535" },
@@ -108,112 +115,143 @@ static const struct {
 	{ HEAD "ListenPort =\n", "f:3: Interface.ListenPort: '' is not a port; write 1-65535" },
 	{ HEAD "Address = 10.0.0.256\n", "f:3: Interface.Address: '10.0.0.256' is not an address; write "
 					 "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
-	{ HEAD "Address = 10.0.0.1/24, fd00::1/129\n", "f:3: Interface.Address: 'fd00::1/129' is not an address; write "
-						       "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
-	{ HEAD "Address = 224.0.0.1/4\n", "f:3: Interface.Address: the first IPv4 address cannot be a host's; write "
-					  "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
+	{ HEAD "Address = 10.0.0.1/24, fd00::1/129\n",
+	"f:3: Interface.Address: 'fd00::1/129' is not an address; write ADDRESS/0-32 (IPv4) or ADDRESS/0-128 "
+	"(IPv6)" },
+	{ HEAD "Address = 224.0.0.1/4\n",
+	"f:3: Interface.Address: the first IPv4 address cannot be a host's; write ADDRESS/0-32 (IPv4) or "
+	"ADDRESS/0-128 (IPv6)" },
 	{ HEAD "MTU = 575\n", "f:3: Interface.MTU: '575' is not an MTU; write 576-1600" },
 	{ HEAD "MTU = 1601\n", "f:3: Interface.MTU: '1601' is not an MTU; write 576-1600" },
 	{ HEAD "MTU = 9000\n", "f:3: Interface.MTU: '9000' is not an MTU; write 576-1600" },
 	{ HEAD "Uplink = a-name-too-long-for-linux\n",
-	  "f:3: Interface.Uplink: 'a-name-too-long-for-linux' is not a device name; write up to four device names, such "
-	  "as eth0" },
+	  "f:3: Interface.Uplink: 'a-name-too-long-for-linux' is not a device name; write up to four device "
+	  "names, such as eth0" },
 	{ HEAD "Uplink = eth0, eth0\n",
 	  "f:3: Interface.Uplink: 'eth0' is there twice; write up to four device names, such as eth0" },
 	{ HEAD "Uplink = a, b, c, d, e\n",
 	  "f:3: Interface.Uplink: 'e' is one uplink too many; write up to four device names, such as eth0" },
-	{ HEAD "Route = 10.0.0.0/33\n", "f:3: Interface.Route: '10.0.0.0/33' is not a route; write ADDRESS/0-32 (IPv4), "
-					"then masquerade or nomasquerade" },
-	{ HEAD "Route = 10.0.0.0/8 sometimes\n", "f:3: Interface.Route: '10.0.0.0/8 sometimes' is not a route; write "
-						 "ADDRESS/0-32 (IPv4), then masquerade or nomasquerade" },
+	{ HEAD "Route = 10.0.0.0/33\n",
+	"f:3: Interface.Route: '10.0.0.0/33' is not a route; write ADDRESS/0-32 (IPv4), then masquerade or "
+	"nomasquerade" },
+	{ HEAD "Route = 10.0.0.0/8 sometimes\n",
+	"f:3: Interface.Route: '10.0.0.0/8 sometimes' is not a route; write ADDRESS/0-32 (IPv4), then "
+	"masquerade or nomasquerade" },
 	{ HEAD "Route = 10.0.0.0/8 masquerade now\n",
-	  "f:3: Interface.Route: '10.0.0.0/8 masquerade now' is not a route; write ADDRESS/0-32 (IPv4), then masquerade "
-	  "or nomasquerade" },
-	{ HEAD "Route = fd00::/64\n", "f:3: Interface.Route: 'fd00::/64' is IPv6, which is not carried inside the tunnel "
-				      "yet; write ADDRESS/0-32 (IPv4), then masquerade or nomasquerade" },
+	  "f:3: Interface.Route: '10.0.0.0/8 masquerade now' is not a route; write ADDRESS/0-32 (IPv4), then "
+	  "masquerade or nomasquerade" },
+	{ HEAD "Route = fd00::/64\n", "f:3: Interface.Route: 'fd00::/64' is IPv6, which is not carried "
+	"inside the tunnel yet; write ADDRESS/0-32 (IPv4), then masquerade or nomasquerade" },
 	{ HEAD "Route = 10.0.0.0/8\nRoute = 10.1.0.0/8 nomasquerade\n",
 	  "f:4: Interface.Route: 10.0.0.0/8 is there with and without masquerade; write it once" },
 	{ HEAD "SNAT = lan\n",
-	  "f:3: Interface.SNAT: 'lan' is not an address for SNAT; write node or one spare IPv4 address of the LAN" },
+	  "f:3: Interface.SNAT: 'lan' is not an address for SNAT; write node or one spare IPv4 address of "
+	  "the LAN" },
 	{ HEAD "SNAT = 127.0.0.1\n",
-	  "f:3: Interface.SNAT: '127.0.0.1' is not an address for SNAT; write node or one spare IPv4 address of the LAN" },
-	{ HEAD "Route = 192.168.1.0/24\nSNAT = 192.168.1.0\n",
-	  "f:4: Interface.SNAT: this is the network or broadcast address of Route 192.168.1.0/24; write node or one "
-	  "spare IPv4 address of the LAN" },
-	{ HEAD "SNAT = 192.168.1.255\nRoute = 192.168.1.0/24\n",
-	  "f:3: Interface.SNAT: this is the network or broadcast address of Route 192.168.1.0/24; write node or one "
-	  "spare IPv4 address of the LAN" },
-	{ HEAD "Route = 192.168.1.220\nSNAT = 192.168.1.220\n",
-	  "f:4: Interface.SNAT: this is the destination of Route 192.168.1.220/32; write node or one spare IPv4 address "
+	  "f:3: Interface.SNAT: '127.0.0.1' is not an address for SNAT; write node or one spare IPv4 address "
 	  "of the LAN" },
+	{ HEAD "Route = 192.168.1.0/24\nSNAT = 192.168.1.0\n",
+	  "f:4: Interface.SNAT: this is the network or broadcast address of Route 192.168.1.0/24; write node "
+	  "or one spare IPv4 address of the LAN" },
+	{ HEAD "SNAT = 192.168.1.255\nRoute = 192.168.1.0/24\n",
+	  "f:3: Interface.SNAT: this is the network or broadcast address of Route 192.168.1.0/24; write node "
+	  "or one spare IPv4 address of the LAN" },
+	{ HEAD "Route = 192.168.1.220\nSNAT = 192.168.1.220\n",
+	  "f:4: Interface.SNAT: this is the destination of Route 192.168.1.220/32; write node or one spare "
+	  "IPv4 address of the LAN" },
 	{ HEAD "Address = 100.64.0.1/10\nSNAT = 100.64.0.1\n",
-	  "f:4: Interface.SNAT: this is the node's mesh address; write node or one spare IPv4 address of the LAN" },
+	  "f:4: Interface.SNAT: this is the node's mesh address; write node or one spare IPv4 address of "
+	  "the LAN" },
 	{ HEAD "SNATPorts = 3000-2000\n",
-	  "f:3: Interface.SNATPorts: '3000-2000' has its larger port first; write FIRST-LAST within 1024-65535" },
+	  "f:3: Interface.SNATPorts: '3000-2000' has its larger port first; write FIRST-LAST within "
+	  "1024-65535" },
 	{ HEAD "SNATPorts = 80-90\n",
 	  "f:3: Interface.SNATPorts: '80-90' is not a port range; write FIRST-LAST within 1024-65535" },
 	{ HEAD "SNATPorts = 5000\n",
 	  "f:3: Interface.SNATPorts: '5000' is not a port range; write FIRST-LAST within 1024-65535" },
 	{ HEAD "Datapath = ebpf\n",
 	  "f:3: Interface.Datapath: 'ebpf' is not a datapath; write auto, xdp, xdp-generic, tcx or clsact" },
-	{ HEAD "XDPDispatcher = maybe\n", "f:3: Interface.XDPDispatcher: 'maybe' is not a choice; write auto, always or never" },
+	{ HEAD "XDPDispatcher = maybe\n",
+		"f:3: Interface.XDPDispatcher: 'maybe' is not a choice; write auto, always or never" },
 	{ HEAD "XDPDispatcher = always\nDatapath = tcx\n",
 	  "f:3: Interface.XDPDispatcher: always needs XDP; write Datapath = auto, xdp or xdp-generic" },
 	{ HEAD "XDPPriority = 0\n", "f:3: Interface.XDPPriority: '0' is not a priority; write 1-65535" },
-	{ HEAD "HostAddress = perhaps\n", "f:3: Interface.HostAddress: 'perhaps' is not a choice; write yes or no" },
+	{ HEAD "HostAddress = perhaps\n", "f:3: Interface.HostAddress: 'perhaps' is not a choice; write yes "
+		"or no" },
 	{ HEAD "HostAddress = yes\n",
 	  "f:3: Interface.HostAddress: yes needs an IPv4 address; write Address = ADDRESS/0-32 (IPv4)" },
-	{ HEAD "Local = 10.0.0.0/8 x\n", "f:3: Interface.Local: 'x' is not a CIDR; write ADDRESS/0-32 (IPv4)" },
-	{ HEAD "Local = ::1\n", "f:3: Interface.Local: '::1' is IPv6, which is not carried inside the tunnel yet; write "
-				"ADDRESS/0-32 (IPv4)" },
-	{ HEAD "UplinkThreads = 2\n", "f:3: Interface.UplinkThreads: '2' is not a choice; write auto, on or off" },
+	{ HEAD "Local = 10.0.0.0/8 x\n",
+		"f:3: Interface.Local: 'x' is not a CIDR; write ADDRESS/0-32 (IPv4)" },
+	{ HEAD "Local = ::1\n", "f:3: Interface.Local: '::1' is IPv6, which is not carried inside the tunnel "
+	"yet; write ADDRESS/0-32 (IPv4)" },
+	{ HEAD "UplinkThreads = 2\n", "f:3: Interface.UplinkThreads: '2' is not a choice; write auto, on "
+		"or off" },
 	{ HEAD "HandUp = up\n", "f:3: Interface.HandUp: 'up' is not a choice; write auto, pass or tunnel" },
-	{ HEAD "Tunnel = a/b\n", "f:3: Interface.Tunnel: 'a/b' is not a device name; write a device name of 1-15 "
-				 "characters, such as wt0" },
-	{ HEAD "Tunnel = lo\n", "f:3: Interface.Tunnel: lo is the loopback device; write another name, such as wt0" },
-	{ HEAD "Uplink = wt0\n", "f: Interface.Tunnel: wt0 is an uplink too; write another name, such as wt0" },
-	{ HEAD "MaxPeers = 65537\n", "f:3: Interface.MaxPeers: '65537' is not a number of peers; write 1-65536" },
+	{ HEAD "Tunnel = a/b\n", "f:3: Interface.Tunnel: 'a/b' is not a device name; write a device name of "
+	"1-15 characters, such as wt0" },
+	{ HEAD "Tunnel = lo\n", "f:3: Interface.Tunnel: lo is the loopback device; write another name, such "
+		"as wt0" },
+	{ HEAD "Uplink = wt0\n", "f: Interface.Tunnel: wt0 is an uplink too; write another name, such "
+		"as wt0" },
+	{ HEAD "MaxPeers = 65537\n", "f:3: Interface.MaxPeers: '65537' is not a number of peers; write "
+		"1-65536" },
 	{ HEAD "MaxPeers = 1\n" PEER_A PEER_B,
 	  "f:3: Interface.MaxPeers: 1 is less than the 2 peers of the file; write 2-65536" },
-	{ HEAD "MaxFlows = 1048577\n", "f:3: Interface.MaxFlows: '1048577' is not a number of flows; write 1024-1048576" },
-	{ HEAD "KeystreamMemory = 1025\n", "f:3: Interface.KeystreamMemory: '1025' is not a number of MiB; write 0-1024" },
+	{ HEAD "MaxFlows = 1048577\n", "f:3: Interface.MaxFlows: '1048577' is not a number of flows; write "
+		"1024-1048576" },
+	{ HEAD "KeystreamMemory = 1025\n",
+		"f:3: Interface.KeystreamMemory: '1025' is not a number of MiB; write 0-1024" },
 	/* [Peer] */
 	{ HEAD "[Peer]\nAllowedIPs = 10.0.0.0/8\n",
-	  "f:3: Peer.PublicKey: there is none; write 44 characters of base64, as `talon pubkey` prints them" },
+	  "f:3: Peer.PublicKey: there is none; write 44 characters of base64, as `talon pubkey` prints "
+	  "them" },
 	{ HEAD "[Peer]\nPublicKey = abc\n",
-	  "f:4: Peer.PublicKey: 'abc' is not a key; write 44 characters of base64, as `talon pubkey` prints them" },
+	  "f:4: Peer.PublicKey: 'abc' is not a key; write 44 characters of base64, as `talon pubkey` prints "
+	  "them" },
 	{ HEAD "[Peer]\nPublicKey = AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQF=\n",
-	  "f:4: Peer.PublicKey: 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQF=' is not a key; write 44 characters of "
-	  "base64, as `talon pubkey` prints them" },
+	  "f:4: Peer.PublicKey: 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQF=' is not a key; write 44 "
+	  "characters of base64, as `talon pubkey` prints them" },
 	{ HEAD "[Peer]\nPublicKey = " ZERO "\n",
-	  "f:4: Peer.PublicKey: '" ZERO "' is all zeros; write 44 characters of base64, as `talon pubkey` prints them" },
-	{ HEAD PEER_A PEER_B PEER_A, "f:7: Peer.PublicKey: the peer at line 3 has the same; write one [Peer] for each key" },
-	{ HEAD PEER_A "AllowedIPs = 10.0.0.0/33\n", "f:5: Peer.AllowedIPs: '10.0.0.0/33' is not a CIDR; write "
-						    "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
-	{ HEAD PEER_A "AllowedIPs = 10.0.0.0/255.0.0.0\n", "f:5: Peer.AllowedIPs: '10.0.0.0/255.0.0.0' is not a CIDR; write "
-							   "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
+	  "f:4: Peer.PublicKey: '" ZERO "' is all zeros; write 44 characters of base64, as `talon pubkey` "
+	  "prints them" },
+	{ HEAD PEER_A PEER_B PEER_A, "f:7: Peer.PublicKey: the peer at line 3 has the same; write one [Peer] "
+		"for each key" },
+	{ HEAD PEER_A "AllowedIPs = 10.0.0.0/33\n",
+	"f:5: Peer.AllowedIPs: '10.0.0.0/33' is not a CIDR; write ADDRESS/0-32 (IPv4) or ADDRESS/0-128 "
+	"(IPv6)" },
+	{ HEAD PEER_A "AllowedIPs = 10.0.0.0/255.0.0.0\n",
+	"f:5: Peer.AllowedIPs: '10.0.0.0/255.0.0.0' is not a CIDR; write ADDRESS/0-32 (IPv4) or "
+	"ADDRESS/0-128 (IPv6)" },
 	{ HEAD PEER_A "AllowedIPs = 10.0.0.0/\n", "f:5: Peer.AllowedIPs: '10.0.0.0/' is not a CIDR; write "
 						  "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
 	{ HEAD PEER_A "AllowedIPs = host\n", "f:5: Peer.AllowedIPs: 'host' is not a CIDR; write "
 					     "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
 	{ HEAD PEER_A "AllowedIPs = \x1b[31m\x07\n", "f:5: Peer.AllowedIPs: '?[31m?' is not a CIDR; write "
 						     "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
-	{ HEAD PEER_A "Endpoint = 10.0.0.1\n", "f:5: Peer.Endpoint: '10.0.0.1' is not an endpoint; write ADDRESS:PORT, "
-					       "[IPV6-ADDRESS]:PORT or NAME:PORT" },
-	{ HEAD PEER_A "Endpoint = 10.0.0:51820\n", "f:5: Peer.Endpoint: '10.0.0:51820' is not an endpoint; write "
-						   "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
-	{ HEAD PEER_A "Endpoint = fd00::g:51820\n", "f:5: Peer.Endpoint: 'fd00::g:51820' is not an endpoint; write "
-						    "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
-	{ HEAD PEER_A "Endpoint = [fe80::1]:51820\n", "f:5: Peer.Endpoint: '[fe80::1]:51820' is not an endpoint; write "
-						      "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
-	{ HEAD PEER_A "Endpoint = [fe80::1%]:51820\n", "f:5: Peer.Endpoint: '[fe80::1%]:51820' is not an endpoint; write "
-						       "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
-	{ HEAD PEER_A "Endpoint = [fd00::1%eth0]:51820\n", "f:5: Peer.Endpoint: '[fd00::1%eth0]:51820' is not an endpoint; write "
-							   "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
-	{ HEAD PEER_A "Endpoint = vps.example:0\n", "f:5: Peer.Endpoint: 'vps.example:0' is not an endpoint; write "
-						    "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
-	{ HEAD PEER_A "Endpoint = -x.example:1\n", "f:5: Peer.Endpoint: '-x.example:1' is not an endpoint; write "
-						   "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = 10.0.0.1\n",
+	"f:5: Peer.Endpoint: '10.0.0.1' is not an endpoint; write ADDRESS:PORT, [IPV6-ADDRESS]:PORT or "
+	"NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = 10.0.0:51820\n",
+	"f:5: Peer.Endpoint: '10.0.0:51820' is not an endpoint; write ADDRESS:PORT, [IPV6-ADDRESS]:PORT or "
+	"NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = fd00::g:51820\n",
+	"f:5: Peer.Endpoint: 'fd00::g:51820' is not an endpoint; write ADDRESS:PORT, [IPV6-ADDRESS]:PORT or "
+	"NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = [fe80::1]:51820\n",
+	"f:5: Peer.Endpoint: '[fe80::1]:51820' is not an endpoint; write ADDRESS:PORT, [IPV6-ADDRESS]:PORT "
+	"or NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = [fe80::1%]:51820\n",
+	"f:5: Peer.Endpoint: '[fe80::1%]:51820' is not an endpoint; write ADDRESS:PORT, [IPV6-ADDRESS]:PORT "
+	"or NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = [fd00::1%eth0]:51820\n",
+	"f:5: Peer.Endpoint: '[fd00::1%eth0]:51820' is not an endpoint; write ADDRESS:PORT, "
+	"[IPV6-ADDRESS]:PORT or NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = vps.example:0\n",
+	"f:5: Peer.Endpoint: 'vps.example:0' is not an endpoint; write ADDRESS:PORT, [IPV6-ADDRESS]:PORT or "
+	"NAME:PORT" },
+	{ HEAD PEER_A "Endpoint = -x.example:1\n",
+	"f:5: Peer.Endpoint: '-x.example:1' is not an endpoint; write ADDRESS:PORT, [IPV6-ADDRESS]:PORT or "
+	"NAME:PORT" },
 	{ HEAD PEER_A "PersistentKeepalive = 65536\n",
 	  "f:5: Peer.PersistentKeepalive: '65536' is not an interval; write 1-65535 (seconds) or off" },
 	{ HEAD PEER_A "PersistentKeepalive = 25s\n",
@@ -280,8 +318,8 @@ static void every_key_of_talon_is_understood(void **state)
 	take(HEAD "ListenPort = 51821\nAddress = 100.64.0.1/10\nMTU = 1420\nUplink = eth0, eth1\n"
 		    "Route = 192.168.1.0/24, 10.0.0.0/8 nomasquerade\nRoute = 172.16.0.0/12 masquerade\n"
 		    "SNAT = 192.168.1.250\nDatapath = XDP-Generic\nXDPDispatcher = never\nXDPPriority = 20\n"
-		    "HostAddress = no\nLocal = 192.168.1.220, 10.96.0.0/12\nHandUp = tunnel\nUplinkThreads = off\nTunnel = mesh0\n"
-		    "MaxPeers = 16\nMaxFlows = 1048576\nKeystreamMemory = 0\n");
+		    "HostAddress = no\nLocal = 192.168.1.220, 10.96.0.0/12\nHandUp = tunnel\nUplinkThreads = "
+		    "off\nTunnel = mesh0\nMaxPeers = 16\nMaxFlows = 1048576\nKeystreamMemory = 0\n");
 	assert_int_equal(config.listen_port, 51821);
 	assert_int_equal(config.mtu, 1420);
 	assert_int_equal(config.uplink_count, 2);
@@ -323,11 +361,14 @@ static void words_of_choices_are_understood_in_any_case(void **state)
 		enum config_dispatcher dispatcher;
 		enum config_hand_up hand_up;
 	} cases[] = {
-		{ "Datapath=auto\nXDPDispatcher=Auto\nHandUp=AUTO\n", CONFIG_DATAPATH_AUTO, CONFIG_DISPATCHER_AUTO,
+		{ "Datapath=auto\nXDPDispatcher=Auto\nHandUp=AUTO\n", CONFIG_DATAPATH_AUTO,
+			CONFIG_DISPATCHER_AUTO,
 		  CONFIG_HAND_UP_AUTO },
-		{ "Datapath=xdp\nXDPDispatcher=ALWAYS\nHandUp=Pass\n", CONFIG_DATAPATH_XDP, CONFIG_DISPATCHER_ALWAYS,
+		{ "Datapath=xdp\nXDPDispatcher=ALWAYS\nHandUp=Pass\n", CONFIG_DATAPATH_XDP,
+			CONFIG_DISPATCHER_ALWAYS,
 		  CONFIG_HAND_UP_PASS },
-		{ "Datapath=TCX\nXDPDispatcher=never\nHandUp=tunnel\n", CONFIG_DATAPATH_TCX, CONFIG_DISPATCHER_NEVER,
+		{ "Datapath=TCX\nXDPDispatcher=never\nHandUp=tunnel\n", CONFIG_DATAPATH_TCX,
+			CONFIG_DISPATCHER_NEVER,
 		  CONFIG_HAND_UP_TUNNEL },
 		{ "Datapath=clsact\n", CONFIG_DATAPATH_CLSACT, CONFIG_DISPATCHER_AUTO, CONFIG_HAND_UP_AUTO },
 	};
@@ -352,21 +393,12 @@ static void a_wg_quick_file_is_accepted_unmodified(void **state)
 	       "ListenPort\t=\t51999 # the port\n"
 	       "DNS = 1.1.1.1, corp.example\n"
 	       "MTU = 1380\nTable = off\nFwMark = 0xca6c\nSaveConfig = true\n"
-	       "PreUp = true\nPostUp = iptables -A FORWARD -i %i -j ACCEPT; iptables -t nat -A POSTROUTING -j MASQUERADE\n"
-	       "PostUp = echo second\nPreDown = true\nPostDown = true\n"
-	       "\n"
-	       "[Peer]\n"
-	       "PublicKey = " KEY_A "\n"
-	       "PresharedKey = " KEY_C "\n"
-	       "AllowedIPs = 10.200.0.2/32,fd00::2/128 , 192.168.7.9/24\n"
-	       "AllowedIPs = 172.16.0.0/12\n"
-	       "Endpoint = vps.example.com:51820\n"
-	       "PersistentKeepalive = 25\n"
-	       "[PEER]\n"
-	       "publickey = " KEY_B "\n"
-	       "Endpoint=[2001:db8::1]:51821\n"
-	       "AllowedIPs =\n"
-	       "PersistentKeepalive = off");
+	       "PreUp = true\nPostUp = iptables -A FORWARD -i %i -j ACCEPT; iptables -t nat -A POSTROUTING "
+	       "-j MASQUERADE\nPostUp = echo second\nPreDown = true\nPostDown = true\n\n[Peer]\nPublicKey = "
+	       KEY_A "\nPresharedKey = "
+	       KEY_C "\nAllowedIPs = 10.200.0.2/32,fd00::2/128 , 192.168.7.9/24\nAllowedIPs = "
+	       "172.16.0.0/12\nEndpoint = vps.example.com:51820\nPersistentKeepalive = 25\n[PEER]\npublickey "
+	       "= " KEY_B "\nEndpoint=[2001:db8::1]:51821\nAllowedIPs =\nPersistentKeepalive = off");
 	assert_int_equal(config.listen_port, 51999);
 	assert_int_equal(config.mtu, 1380);
 	assert_int_equal(config.address_count, 3);
@@ -398,8 +430,9 @@ static void what_has_no_effect_is_said_in_one_line(void **state)
 	take(HEAD "DNS = 1.1.1.1\nPostUp = a\nPostUp = b\nTable = off\n");
 	assert_int_equal(config.note_count, 1);
 	assert_int_equal(config.notes[0].level, LOG_LEVEL_INFO);
-	assert_string_equal(config.notes[0].text, "f: no effect: DNS, Table, PostUp (Talon runs no commands and touches no "
-						  "resolver, rule or routing table)");
+	assert_string_equal(config.notes[0].text,
+		"f: no effect: DNS, Table, PostUp (Talon runs no commands and touches no resolver, rule or "
+		"routing table)");
 }
 
 static void inner_ipv6_is_said_to_have_no_effect(void **state)
@@ -418,7 +451,8 @@ static void a_byte_order_mark_and_a_missing_last_newline_do_not_matter(void **st
 
 static void the_last_of_two_equal_keys_wins(void **state)
 {
-	take(HEAD "ListenPort = 1\nListenPort = 2\n" PEER_A "Endpoint = a.example:1\nEndpoint = b.example:2\n");
+	take(HEAD "ListenPort = 1\nListenPort = 2\n"
+		PEER_A "Endpoint = a.example:1\nEndpoint = b.example:2\n");
 	assert_int_equal(config.listen_port, 2);
 	assert_string_equal(config.peers[0].endpoint.host, "b.example");
 }
@@ -432,7 +466,8 @@ static void a_second_interface_section_goes_on_with_the_first(void **state)
 
 static void the_same_network_in_two_peers_goes_to_the_last_with_a_warning(void **state)
 {
-	take(HEAD PEER_A "AllowedIPs = 10.0.0.0/8, 10.1.0.0/16, 10.0.0.1/8\n" PEER_B "AllowedIPs = 10.9.9.9/8\n");
+	take(HEAD PEER_A "AllowedIPs = 10.0.0.0/8, 10.1.0.0/16, 10.0.0.1/8\n"
+		PEER_B "AllowedIPs = 10.9.9.9/8\n");
 	assert_int_equal(config.peers[0].allowed_count, 1);
 	assert_cidr(&config.peers[0].allowed[0], "10.1.0.0/16");
 	assert_int_equal(config.peers[1].allowed_count, 1);
@@ -508,7 +543,8 @@ static void ports_of_others_are_warned_about_on_the_node_address_only(void **sta
 	assert_string_equal(config.notes[0].text,
 		"f:3: Interface.SNATPorts: these ports overlap those of Calico's eBPF NAT (20000-29999)");
 	assert_string_equal(config.notes[1].text,
-		"f:3: Interface.SNATPorts: these ports overlap the usual NodePorts of Kubernetes (30000-32767)");
+		"f:3: Interface.SNATPorts: these ports overlap the usual NodePorts of Kubernetes "
+		"(30000-32767)");
 	config_free(&config);
 	take(HEAD "SNATPorts = 19000-31000\nSNAT = 192.168.1.250\n");
 	assert_int_equal(config.note_count, 0);
@@ -533,7 +569,8 @@ static int read_sources(const char *flag, const char *value, char *const *env, c
 /* The value of a secret often ends in a line feed. */
 static void a_line_feed_at_the_end_of_a_value_is_none_of_it(void **state)
 {
-	char *env[] = { "TALON_MTU=1300\n", "TALON_TUNNEL=wg5\r\n", "TALON_UPLINK=eth0\n", "TALON_DATAPATH=tcx\n", NULL };
+	char *env[] = { "TALON_MTU=1300\n", "TALON_TUNNEL=wg5\r\n", "TALON_UPLINK=eth0\n",
+		"TALON_DATAPATH=tcx\n", NULL };
 
 	assert_int_equal(read_sources(NULL, NULL, env, HEAD), 0);
 	assert_int_equal(config.mtu, 1300);
@@ -546,7 +583,8 @@ static void a_flag_beats_the_environment_which_beats_the_file(void **state)
 {
 	char *env[] = { "TALON_MTU=1300", "NB_WIREGUARD_PORT=3", NULL };
 
-	assert_int_equal(read_sources("mtu", "1400", env, HEAD "MTU = 1200\nListenPort = 5\nMaxPeers = 7\n"), 0);
+	assert_int_equal(read_sources("mtu", "1400", env,
+		HEAD "MTU = 1200\nListenPort = 5\nMaxPeers = 7\n"), 0);
 	assert_int_equal(config.mtu, 1400);
 	assert_int_equal(config.listen_port, 3);
 	assert_int_equal(config.max_peers, 7);
@@ -554,7 +592,8 @@ static void a_flag_beats_the_environment_which_beats_the_file(void **state)
 
 static void talons_own_variable_beats_netbirds(void **state)
 {
-	char *env[] = { "NB_INTERFACE_NAME=wt7", "TALON_TUNNEL=mine", "NB_LOG_LEVEL=trace", "TALON_MTU=", NULL };
+	char *env[] = { "NB_INTERFACE_NAME=wt7", "TALON_TUNNEL=mine", "NB_LOG_LEVEL=trace",
+		"TALON_MTU=", NULL };
 
 	assert_int_equal(read_sources(NULL, NULL, env, HEAD), 0);
 	assert_string_equal(config.tunnel, "mine");
@@ -588,10 +627,12 @@ static void nonsense_is_refused_also_where_something_stronger_was_said(void **st
 
 static void errors_of_flags_and_variables_name_them(void **state)
 {
-	char *talon[] = { "TALON_DATAPATH=fast", NULL }, *netbird[] = { "NB_WIREGUARD_PORT=no", NULL }, *none[] = { NULL };
+	char *talon[] = { "TALON_DATAPATH=fast", NULL }, *netbird[] = { "NB_WIREGUARD_PORT=no", NULL },
+		*none[] = { NULL };
 
 	assert_int_equal(read_sources(NULL, NULL, talon, HEAD), -EINVAL);
-	assert_string_equal(why, "TALON_DATAPATH: 'fast' is not a datapath; write auto, xdp, xdp-generic, tcx or clsact");
+	assert_string_equal(why, "TALON_DATAPATH: 'fast' is not a datapath; write auto, xdp, xdp-generic, "
+		"tcx or clsact");
 	config_free(&config);
 	assert_int_equal(read_sources(NULL, NULL, netbird, HEAD), -EINVAL);
 	assert_string_equal(why, "NB_WIREGUARD_PORT: 'no' is not a port; write 1-65535");
@@ -601,8 +642,8 @@ static void errors_of_flags_and_variables_name_them(void **state)
 		"--pin-dir: 'here' is not a directory for pins; write an absolute path on a bpf file system");
 	config_free(&config);
 	assert_int_equal(read_sources("snat", "10.0.0.0", none, HEAD "Route = 10.0.0.0/8\n"), -EINVAL);
-	assert_string_equal(why, "--snat: this is the network or broadcast address of Route 10.0.0.0/8; write node or one "
-				 "spare IPv4 address of the LAN");
+	assert_string_equal(why, "--snat: this is the network or broadcast address of Route 10.0.0.0/8; "
+		"write node or one spare IPv4 address of the LAN");
 }
 
 static void an_unknown_flag_is_told_from_a_bad_value(void **state)
@@ -637,8 +678,8 @@ static void a_thousand_peers_are_read(void **state)
 		raw[1] = i;
 		raw[2] = i >> 8;
 		sodium_bin2base64(key, sizeof(key), raw, sizeof(raw), sodium_base64_VARIANT_ORIGINAL);
-		len += snprintf(text + len, room - len, "[Peer]\nPublicKey = %s\nAllowedIPs = 100.64.%u.%u\n", key, i >> 8,
-			i & 255);
+		len += snprintf(text + len, room - len, "[Peer]\nPublicKey = %s\nAllowedIPs = 100.64.%u.%u\n",
+			key, i >> 8, i & 255);
 	}
 	take(text);
 	free(text);
@@ -685,7 +726,8 @@ static void a_file_that_cannot_be_read_is_named(void **state)
 {
 	config_init(&config);
 	assert_int_equal(config_read_file(&config, "/nonexistent/talon.conf", why, sizeof(why)), -ENOENT);
-	assert_string_equal(why, "/nonexistent/talon.conf: cannot open the static file: No such file or directory");
+	assert_string_equal(why, "/nonexistent/talon.conf: cannot open the static file: No such file or "
+		"directory");
 	assert_int_equal(config_read_file(&config, "/", why, sizeof(why)), -EISDIR);
 	assert_string_equal(why, "/: cannot read the static file: Is a directory");
 }
@@ -703,7 +745,8 @@ static void a_name_that_cannot_be_resolved_leaves_a_peer_that_calls(void **state
 	take(HEAD PEER_A "Endpoint = nobody.invalid:51820\n" PEER_B "Endpoint = localhost:7\n");
 	assert_int_equal(config_resolve(&config), 1);
 	assert_int_equal(config.peers[0].endpoint.family, 0);
-	assert_true(config.peers[1].endpoint.family == AF_INET || config.peers[1].endpoint.family == AF_INET6);
+	assert_true(config.peers[1].endpoint.family == AF_INET ||
+		config.peers[1].endpoint.family == AF_INET6);
 	assert_int_equal(ntohs(config.peers[1].endpoint.port), 7);
 	assert_int_equal(config.note_count, 1);
 	assert_non_null(strstr(config.notes[0].text, "Peer.Endpoint: nobody.invalid: "));
@@ -728,11 +771,13 @@ static void missing_capabilities_are_named(void **state)
 	char expected[200];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_int_equal(preflight_check_capabilities(cases[i].effective, why, sizeof(why)), cases[i].ret);
+		assert_int_equal(preflight_check_capabilities(cases[i].effective, why, sizeof(why)),
+			cases[i].ret);
 		if (!cases[i].ret)
 			continue;
-		snprintf(expected, sizeof(expected), "missing capability: %s; run as root or add it to the container's "
-						     "securityContext", cases[i].names);
+		snprintf(expected, sizeof(expected),
+			"missing capability: %s; run as root or add it to the container's securityContext",
+			cases[i].names);
 		assert_string_equal(why, expected);
 	}
 }
@@ -760,8 +805,8 @@ static void a_busy_port_is_named_and_a_free_one_is_let_go(void **state)
 static void a_pin_directory_must_be_on_a_bpf_file_system(void **state)
 {
 	assert_int_equal(preflight_check_pin_dir("/tmp/nothing/here", why, sizeof(why)), -EMEDIUMTYPE);
-	assert_string_equal(why, "--pin-dir: /tmp/nothing/here is not on a bpf file system; run mount -t bpf bpf "
-				 "/sys/fs/bpf, or choose a path below /sys/fs/bpf");
+	assert_string_equal(why, "--pin-dir: /tmp/nothing/here is not on a bpf file system; run mount -t bpf "
+		"bpf /sys/fs/bpf, or choose a path below /sys/fs/bpf");
 }
 
 static void every_option_has_form_and_help(void **state)
@@ -803,7 +848,8 @@ static char *read_document(const char *path)
 static void every_option_is_in_the_manuals_and_in_the_completion(void **state)
 {
 	char *file = read_document("docs/static-file.md"), *conf = read_document("docs/man/talon.conf.5");
-	char *page = read_document("docs/man/talon.8"), *completion = read_document("docs/completion/talon.bash");
+	char *page = read_document("docs/man/talon.8"),
+		*completion = read_document("docs/completion/talon.bash");
 
 	for (const struct config_option *o = config_options(); o->key || o->flag; o++) {
 		assert_mentions("static-file.md", file, "| `%s` |", o->key);
@@ -886,12 +932,16 @@ static void a_mesh_needs_nothing_to_be_said(void **state)
 static void a_mesh_is_configured_by_netbirds_variables(void **state)
 {
 	char *env[] = {
-		"NB_MANAGEMENT_URL=https://netbird.example", "NB_SETUP_KEY=" UUID, "NB_HOSTNAME=box", "NB_STATE_DIR=/data/", "NB_INTERFACE_NAME=wt9",
-		"NB_WIREGUARD_PORT=51999", "NB_MTU=1300", "NB_PRESHARED_KEY=" KEY_A, "NB_LOG_LEVEL=trace", "NB_LOG_FORMAT=json",
-		"NB_LOG_FILE=console", "NB_DAEMON_ADDR=unix:///run/x.sock", "NB_DISABLE_CLIENT_ROUTES=1", "NB_DISABLE_SERVER_ROUTES=T",
-		"NB_DISABLE_FIREWALL=true", "NB_BLOCK_LAN_ACCESS=True", "NB_BLOCK_INBOUND=TRUE", "NB_FORCE_RELAY=true",
-		"NB_ENABLE_EXPERIMENTAL_LAZY_CONN=true", "NB_LAZY_CONN=off", "NB_EXTRA_DNS_LABELS=one, Two.x,*.three", "NB_DNS_FORWARDER_PORT=5353",
-		"NB_FOREGROUND_MODE=t", "NB_DISABLE_DNS=true", "NB_PROFILE=default", "NB_ENTRYPOINT_LOGIN_TIMEOUT=5", "TALON_AGENT=yes", NULL,
+		"NB_MANAGEMENT_URL=https://netbird.example", "NB_SETUP_KEY=" UUID, "NB_HOSTNAME=box",
+		"NB_STATE_DIR=/data/", "NB_INTERFACE_NAME=wt9",
+		"NB_WIREGUARD_PORT=51999", "NB_MTU=1300", "NB_PRESHARED_KEY=" KEY_A, "NB_LOG_LEVEL=trace",
+		"NB_LOG_FORMAT=json",
+		"NB_LOG_FILE=console", "NB_DAEMON_ADDR=unix:///run/x.sock", "NB_DISABLE_CLIENT_ROUTES=1",
+		"NB_DISABLE_SERVER_ROUTES=T", "NB_DISABLE_FIREWALL=true", "NB_BLOCK_LAN_ACCESS=True",
+		"NB_BLOCK_INBOUND=TRUE", "NB_FORCE_RELAY=true", "NB_ENABLE_EXPERIMENTAL_LAZY_CONN=true",
+		"NB_LAZY_CONN=off", "NB_EXTRA_DNS_LABELS=one, Two.x,*.three", "NB_DNS_FORWARDER_PORT=5353",
+		"NB_FOREGROUND_MODE=t", "NB_DISABLE_DNS=true", "NB_PROFILE=default",
+		"NB_ENTRYPOINT_LOGIN_TIMEOUT=5", "TALON_AGENT=yes", NULL,
 	};
 
 	take_mesh(NULL, env);
@@ -907,8 +957,10 @@ static void a_mesh_is_configured_by_netbirds_variables(void **state)
 	assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
 	assert_true(config.log_json);
 	assert_string_equal(config.mesh.control_socket, "/run/x.sock");
-	assert_true(config.mesh.disable_client_routes && config.mesh.disable_server_routes && config.mesh.disable_firewall);
-	assert_true(config.mesh.block_lan_access && config.mesh.block_inbound && config.mesh.force_relay && config.mesh.lazy_connection);
+	assert_true(config.mesh.disable_client_routes && config.mesh.disable_server_routes &&
+		config.mesh.disable_firewall);
+	assert_true(config.mesh.block_lan_access && config.mesh.block_inbound && config.mesh.force_relay &&
+		config.mesh.lazy_connection);
 	assert_true(config.mesh.given & CONFIG_GIVEN_LAZY_CONN && !config.mesh.lazy_conn);
 	assert_int_equal(config.mesh.dns_label_count, 3);
 	assert_string_equal(config.mesh.dns_labels[1], "two.x");
@@ -924,7 +976,8 @@ static void netbirds_flags_and_letters_mean_the_same(void **state)
 		"m=http://10.0.0.1", "k=DEADBEEF000040008000 1234567890AB", NULL,
 	};
 	static const char *const more[] = {
-		"m=http://10.0.0.1/path?x", "k=5F1C2B7A0000400080001234567890AB", "n=h", "c=/etc/netbird/config.json", "l=warn", "F=true",
+		"m=http://10.0.0.1/path?x", "k=5F1C2B7A0000400080001234567890AB", "n=h",
+		"c=/etc/netbird/config.json", "l=warn", "F=true",
 		"interface-name=wt3", "wireguard-port=7", "disable-firewall=false", NULL,
 	};
 
@@ -941,17 +994,18 @@ static void netbirds_flags_and_letters_mean_the_same(void **state)
 	assert_string_equal(config.tunnel, "wt3");
 	assert_int_equal(config.listen_port, 7);
 	assert_int_equal(config.mesh.given, CONFIG_GIVEN_TUNNEL | CONFIG_GIVEN_PORT | CONFIG_GIVEN_FIREWALL);
-	assert_true(config_flag_is_switch("F") && config_flag_is_switch("block-inbound") && !config_flag_is_switch("m"));
+	assert_true(config_flag_is_switch("F") && config_flag_is_switch("block-inbound") &&
+		!config_flag_is_switch("m"));
 	assert_false(config_flag_is_switch("mtu"));
 	assert_string_equal(config_mesh_flag_given(&config), "management-url");
 }
 
 static void in_a_mesh_netbirds_variables_win_over_flags_and_talons_lose(void **state)
 {
-	static const char *const flags[] = { "hostname=flag", "mtu=1400", "listen-port=5", "tunnel=flag0", "agent=false",
-					     "extra-dns-labels=flag", NULL };
-	char *env[] = { "NB_HOSTNAME=env", "NB_MTU=1300", "TALON_LISTEN_PORT=6", "NB_WIREGUARD_PORT=8", "TALON_TUNNEL=env0", "TALON_AGENT=true",
-			"NB_EXTRA_DNS_LABELS=env", "WT_HOSTNAME=old", NULL };
+	static const char *const flags[] = { "hostname=flag", "mtu=1400", "listen-port=5", "tunnel=flag0",
+		"agent=false", "extra-dns-labels=flag", NULL };
+	char *env[] = { "NB_HOSTNAME=env", "NB_MTU=1300", "TALON_LISTEN_PORT=6", "NB_WIREGUARD_PORT=8",
+		"TALON_TUNNEL=env0", "TALON_AGENT=true", "NB_EXTRA_DNS_LABELS=env", "WT_HOSTNAME=old", NULL };
 
 	take_mesh(flags, env);
 	assert_string_equal(config.mesh.hostname, "env");
@@ -976,37 +1030,55 @@ static const struct {
 	const char *why;
 } mesh_refusals[] = {
 	{ "management-url=netbird.example",
-	  "--management-url: 'netbird.example' is not a management server; write https://HOST or https://HOST:PORT (http:// too)" },
-	{ "m=ftp://x", "--management-url: 'ftp://x' is not a management server; write https://HOST or https://HOST:PORT (http:// too)" },
-	{ "m=https://", "--management-url: 'https://' is not a management server; write https://HOST or https://HOST:PORT (http:// too)" },
-	{ "m=https://:443", "--management-url: 'https://:443' is not a management server; write https://HOST or https://HOST:PORT (http:// too)" },
-	{ "m=https://a:0", "--management-url: 'https://a:0' is not a management server; write https://HOST or https://HOST:PORT (http:// too)" },
-	{ "m=https://u@a", "--management-url: 'https://u@a' is not a management server; write https://HOST or https://HOST:PORT (http:// too)" },
-	{ "m=https://[::1", "--management-url: 'https://[::1' is not a management server; write https://HOST or https://HOST:PORT (http:// too)" },
-	{ "setup-key=secret", "--setup-key: the value is not a setup key; write the UUID that the dashboard shows once, such as "
-			      "5F1C2B7A-0000-4000-8000-1234567890AB" },
+	  "--management-url: 'netbird.example' is not a management server; write https://HOST or "
+	  "https://HOST:PORT (http:// too)" },
+	{ "m=ftp://x", "--management-url: 'ftp://x' is not a management server; write https://HOST or "
+		"https://HOST:PORT (http:// too)" },
+	{ "m=https://", "--management-url: 'https://' is not a management server; write https://HOST or "
+		"https://HOST:PORT (http:// too)" },
+	{ "m=https://:443", "--management-url: 'https://:443' is not a management server; write https://HOST "
+		"or https://HOST:PORT (http:// too)" },
+	{ "m=https://a:0", "--management-url: 'https://a:0' is not a management server; write https://HOST "
+		"or https://HOST:PORT (http:// too)" },
+	{ "m=https://u@a", "--management-url: 'https://u@a' is not a management server; write https://HOST "
+		"or https://HOST:PORT (http:// too)" },
+	{ "m=https://[::1", "--management-url: 'https://[::1' is not a management server; write https://HOST "
+		"or https://HOST:PORT (http:// too)" },
+	{ "setup-key=secret", "--setup-key: the value is not a setup key; write the UUID that the dashboard "
+	"shows once, such as 5F1C2B7A-0000-4000-8000-1234567890AB" },
 	{ "preshared-key=secret",
-	  "--preshared-key: the value is not a key; write 44 characters of base64, as `talon genkey` prints them" },
+	  "--preshared-key: the value is not a key; write 44 characters of base64, as `talon genkey` prints "
+	  "them" },
 	{ "hostname=", "--hostname: '' is not a host name; write a name of 1-253 characters without spaces" },
-	{ "hostname=a b", "--hostname: 'a b' is not a host name; write a name of 1-253 characters without spaces" },
+	{ "hostname=a b", "--hostname: 'a b' is not a host name; write a name of 1-253 characters without "
+		"spaces" },
 	{ "state-dir=data", "--state-dir: 'data' is not a directory for state; write an absolute path" },
-	{ "daemon-addr=tcp://127.0.0.1:41731", "--daemon-addr: 'tcp://127.0.0.1:41731' is not a local socket; write unix:///PATH, the path "
-					       "of at most 107 characters" },
-	{ "extra-dns-labels=a,-!", "--extra-dns-labels: '-!' is not a DNS label; write up to 32 DNS labels with commas between them" },
+	{ "daemon-addr=tcp://127.0.0.1:41731",
+	"--daemon-addr: 'tcp://127.0.0.1:41731' is not a local socket; write unix:///PATH, the path of at "
+	"most 107 characters" },
+	{ "extra-dns-labels=a,-!", "--extra-dns-labels: '-!' is not a DNS label; write up to 32 DNS labels "
+		"with commas between them" },
 	{ "dns-forwarder-port=0", "--dns-forwarder-port: '0' is not a port; write 1-65535" },
 	{ "block-inbound=maybe", "--block-inbound: 'maybe' is not a choice; write true or false" },
-	{ "enable-rosenpass=true", "--enable-rosenpass: 'true' cannot be: Talon does not speak Rosenpass; write false" },
+	{ "enable-rosenpass=true", "--enable-rosenpass: 'true' cannot be: Talon does not speak Rosenpass; "
+		"write false" },
 	{ "profile=work", "--profile: 'work' is not a profile that Talon has; write default" },
 	{ "mtu=1", "--mtu: '1' is not an MTU; write 576-1600" },
 	{ "allow-server-ssh=perhaps", "--allow-server-ssh: 'perhaps' is not a choice; write true or false" },
-	{ "address=100.64.0.1/10", "--address: management gives the mesh address in a mesh; leave it out, or use --static FILE" },
-	{ "route=10.0.0.0/8", "--route: management gives the routes in a mesh; leave it out, or use --static FILE" },
-	{ "datapath=fast", "--datapath: 'fast' is not a datapath; write auto, xdp, xdp-generic, tcx or clsact" },
-	{ "setup-key-file=/nonexistent/key", "--setup-key-file: cannot read /nonexistent/key: No such file or directory; write the path of a "
-					     "file with a setup key" },
-	{ "setup-key-file=/dev/null", "--setup-key-file: /dev/null is empty; write the UUID that the dashboard shows once, such as "
-				      "5F1C2B7A-0000-4000-8000-1234567890AB into it" },
-	{ "setup-key-file=/dev/zero", "--setup-key-file: cannot read /dev/zero: File too large; write the path of a file with a setup key" },
+	{ "address=100.64.0.1/10", "--address: management gives the mesh address in a mesh; leave it out, or "
+		"use --static FILE" },
+	{ "route=10.0.0.0/8", "--route: management gives the routes in a mesh; leave it out, or use --static "
+		"FILE" },
+	{ "datapath=fast", "--datapath: 'fast' is not a datapath; write auto, xdp, xdp-generic, tcx or "
+		"clsact" },
+	{ "setup-key-file=/nonexistent/key",
+	"--setup-key-file: cannot read /nonexistent/key: No such file or directory; write the path of a file "
+	"with a setup key" },
+	{ "setup-key-file=/dev/null",
+	"--setup-key-file: /dev/null is empty; write the UUID that the dashboard shows once, such as "
+	"5F1C2B7A-0000-4000-8000-1234567890AB into it" },
+	{ "setup-key-file=/dev/zero", "--setup-key-file: cannot read /dev/zero: File too large; write the "
+		"path of a file with a setup key" },
 };
 
 static void every_refusal_of_a_mesh_names_flag_and_accepted_form(void **state)
@@ -1022,7 +1094,8 @@ static void every_refusal_of_a_mesh_names_flag_and_accepted_form(void **state)
 
 static void a_wrong_variable_of_a_mesh_is_named(void **state)
 {
-	char *env[] = { "NB_SETUP_KEY=secret", NULL }, *lazy[] = { "NB_ENABLE_EXPERIMENTAL_LAZY_CONN=x", NULL };
+	char *env[] = { "NB_SETUP_KEY=secret", NULL },
+		*lazy[] = { "NB_ENABLE_EXPERIMENTAL_LAZY_CONN=x", NULL };
 
 	assert_int_equal(read_mesh(NULL, env), -EINVAL);
 	assert_int_equal(strncmp(why, "NB_SETUP_KEY: the value is not a setup key; ", 44), 0);
@@ -1055,18 +1128,23 @@ static void a_setup_key_may_come_from_a_file_but_not_from_two_places(void **stat
 
 static void what_does_nothing_in_a_mesh_is_said(void **state)
 {
-	static const char *const flags[] = { "allow-server-ssh=true", "disable-dns=true", "dns-router-interval=1m", NULL };
-	char *env[] = { "NB_WG_KERNEL_DISABLED=true", "NB_USE_NETSTACK_MODE=true", "NB_SETUP_KEYS=x", "NB_PPROF_ADDR=",
-			"NB_LOG_FILE=console,/var/x.log", NULL };
+	static const char *const flags[] = { "allow-server-ssh=true", "disable-dns=true",
+		"dns-router-interval=1m", NULL };
+	char *env[] = { "NB_WG_KERNEL_DISABLED=true", "NB_USE_NETSTACK_MODE=true", "NB_SETUP_KEYS=x",
+		"NB_PPROF_ADDR=", "NB_LOG_FILE=console,/var/x.log", NULL };
 
 	take_mesh(flags, env);
 	assert_int_equal(config.note_count, 5);
-	assert_string_equal(config.notes[0].text, "NB_LOG_FILE: no effect: /var/x.log (Talon logs to standard error)");
-	assert_string_equal(config.notes[1].text, "no effect: NB_WG_KERNEL_DISABLED, NB_USE_NETSTACK_MODE (of parts of NetBird's client that Talon "
-						  "does not have)");
-	assert_string_equal(config.notes[2].text, "no effect: NB_SETUP_KEYS (not known; see talon up --help)");
+	assert_string_equal(config.notes[0].text,
+		"NB_LOG_FILE: no effect: /var/x.log (Talon logs to standard error)");
+	assert_string_equal(config.notes[1].text,
+		"no effect: NB_WG_KERNEL_DISABLED, NB_USE_NETSTACK_MODE (of parts of NetBird's client that "
+		"Talon does not have)");
+	assert_string_equal(config.notes[2].text,
+		"no effect: NB_SETUP_KEYS (not known; see talon up --help)");
 	assert_int_equal(config.notes[2].level, LOG_LEVEL_WARN);
-	assert_string_equal(config.notes[3].text, "--dns-router-interval: no effect: Talon follows the time to live of the answers");
+	assert_string_equal(config.notes[3].text,
+		"--dns-router-interval: no effect: Talon follows the time to live of the answers");
 	assert_string_equal(config.notes[4].text, "--allow-server-ssh: no effect: Talon runs no SSH server");
 }
 

@@ -38,7 +38,8 @@ static struct {
 
 static void note_ids(const char *what, char *const *ids, size_t count, bool append, bool all)
 {
-	size_t len = snprintf(d.asked, sizeof(d.asked), "%s%s%s", what, append ? " append" : "", all ? " all" : "");
+	size_t len = snprintf(d.asked, sizeof(d.asked), "%s%s%s", what, append ? " append" : "",
+		all ? " all" : "");
 
 	for (size_t i = 0; i < count && len < sizeof(d.asked); i++)
 		len += snprintf(d.asked + len, sizeof(d.asked) - len, " %s", ids[i]);
@@ -78,7 +79,8 @@ static int on_select(void *ctx, char *const *ids, size_t count, bool append, boo
 	return d.ret;
 }
 
-static int on_deselect(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err, size_t size)
+static int on_deselect(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err,
+	size_t size)
 {
 	note_ids("deselect", ids, count, append, all);
 	return d.ret;
@@ -96,8 +98,8 @@ static void end_or_wait(control_done_fn done, void *arg)
 
 static void on_up(void *ctx, const struct control_up *up, control_done_fn done, void *arg)
 {
-	snprintf(d.asked, sizeof(d.asked), "up %s %s %s", up->setup_key ? up->setup_key : "-", up->management_url ? up->management_url : "-",
-		up->hostname ? up->hostname : "-");
+	snprintf(d.asked, sizeof(d.asked), "up %s %s %s", up->setup_key ? up->setup_key : "-",
+		up->management_url ? up->management_url : "-", up->hostname ? up->hostname : "-");
 	end_or_wait(done, arg);
 }
 
@@ -211,9 +213,11 @@ static void each_request_has_its_answer(void **state)
 		{ "{\"request\":\"down\"}\n", "{\"ok\":true}\n", "down" },
 		{ "{\"request\":\"logout\"}\n", "{\"ok\":true}\n", "logout" },
 		{ "{\"request\":\"up\"}\n", "{\"ok\":true}\n", "up - - -" },
-		{ "{\"request\":\"up\",\"setupKey\":\"k\",\"managementUrl\":\"u\",\"hostname\":\"h\"}\n", "{\"ok\":true}\n", "up k u h" },
+		{ "{\"request\":\"up\",\"setupKey\":\"k\",\"managementUrl\":\"u\",\"hostname\":\"h\"}\n",
+			"{\"ok\":true}\n", "up k u h" },
 		{ "{\"request\":\"select\",\"ids\":[\"a\",\"b c\"]}\n", "{\"ok\":true}\n", "select a b c" },
-		{ "{\"request\":\"select\",\"ids\":[\"a\"],\"append\":true}\n", "{\"ok\":true}\n", "select append a" },
+		{ "{\"request\":\"select\",\"ids\":[\"a\"],\"append\":true}\n", "{\"ok\":true}\n",
+			"select append a" },
 		{ "{\"request\":\"deselect\",\"all\":true}\n", "{\"ok\":true}\n", "deselect all" },
 	};
 	int fd = dial();
@@ -229,12 +233,16 @@ static void each_request_has_its_answer(void **state)
 static void nonsense_is_answered_with_no(void **state)
 {
 	static const char *const requests[] = {
-		"\n", "x\n", "{}\n", "[]\n", "{\"request\":1}\n", "{\"request\":\"fly\"}\n", "{\"request\":\"select\"}\n",
-		"{\"request\":\"select\",\"ids\":[]}\n", "{\"request\":\"select\",\"ids\":[1]}\n", "{\"request\":\"select\",\"ids\":\"a\"}\n",
-		"{\"request\":\"select\",\"ids\":[\"a\"],\"all\":true}\n", "{\"request\":\"select\",\"ids\":[\"a\\nb\"]}\n",
+		"\n", "x\n", "{}\n", "[]\n", "{\"request\":1}\n", "{\"request\":\"fly\"}\n",
+		"{\"request\":\"select\"}\n",
+		"{\"request\":\"select\",\"ids\":[]}\n", "{\"request\":\"select\",\"ids\":[1]}\n",
+		"{\"request\":\"select\",\"ids\":\"a\"}\n",
+		"{\"request\":\"select\",\"ids\":[\"a\"],\"all\":true}\n",
+		"{\"request\":\"select\",\"ids\":[\"a\\nb\"]}\n",
 		"{\"request\":\"deselect\",\"ids\":[\"\"]}\n", "{\"request\":\"up\",\"setupKey\":1}\n",
-		"{\"request\":\"up\",\"hostname\":\"a\\u0007\"}\n",
-		"{\"request\":\"log-level\"}\n", "{\"request\":\"log-level\",\"level\":\"loud\"}\n", "{\"request\":\"log-level\",\"level\":3}\n",
+		"{\"request\":\"up\",\"hostname\":\"a\\u0007\"}\n", "{\"request\":\"log-level\"}\n",
+		"{\"request\":\"log-level\",\"level\":\"loud\"}\n",
+		"{\"request\":\"log-level\",\"level\":3}\n",
 	};
 	char text[512];
 	int fd = dial();
@@ -316,7 +324,8 @@ static void a_client_too_many_waits_for_a_place(void **state)
 
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		fds[i] = dial();
-		assert_answer(fds[i], "{\"request\":\"version\"}\n", "{\"ok\":true,\"result\":\"" TALON_VERSION "\"}\n");
+		assert_answer(fds[i], "{\"request\":\"version\"}\n", "{\"ok\":true,\"result\":\""
+			TALON_VERSION "\"}\n");
 	}
 	last = dial();
 	say(last, "{\"request\":\"version\"}\n");
@@ -409,7 +418,8 @@ static void a_socket_in_use_is_left_alone_and_a_stale_one_replaced(void **state)
 	fclose(fopen(path, "w"));
 	assert_int_equal(control_new(&other, d.loop, path, &ops, NULL, why, sizeof(why)), -EEXIST);
 	unlink(path);
-	assert_int_equal(control_new(&other, d.loop, "/nonexistent/dir/s", &ops, NULL, why, sizeof(why)), -ENOENT);
+	assert_int_equal(control_new(&other, d.loop, "/nonexistent/dir/s", &ops, NULL, why, sizeof(why)),
+		-ENOENT);
 	assert_string_equal(why, "/nonexistent/dir/s: cannot listen: No such file or directory");
 }
 
@@ -506,7 +516,8 @@ static void netbirds_commands_print_netbirds_words(void **state)
 
 static void a_daemon_that_is_not_connected_is_told_what_up_brought(void **state)
 {
-	static const char line[] = "up --setup-key {5F1C2B7A-0000-4000-8000-1234567890AB} -m https://netbird.example -n box";
+	static const char line[] = "up --setup-key {5F1C2B7A-0000-4000-8000-1234567890AB} -m "
+		"https://netbird.example -n box";
 
 	d.world.daemon_status = "NeedsLogin";
 	assert_int_equal(command("netbird", line), CLI_OK);
@@ -533,8 +544,8 @@ static void a_daemons_no_is_one_line_and_exit_code_1(void **state)
 static void status_is_asked_of_the_daemon_under_both_names(void **state)
 {
 	assert_int_equal(command("netbird", "status"), CLI_OK);
-	assert_non_null(strstr(out, "\nDaemon version: " MESH_NETBIRD_VERSION "\nCLI version: " MESH_NETBIRD_VERSION "\nProfile: default\n"
-				    "Management: Connected\n"));
+	assert_non_null(strstr(out, "\nDaemon version: " MESH_NETBIRD_VERSION "\nCLI version: "
+		MESH_NETBIRD_VERSION "\nProfile: default\nManagement: Connected\n"));
 	assert_null(strstr(out, "Ready"));
 	assert_int_equal(command("talon", "status"), CLI_OK);
 	assert_non_null(strstr(out, "\nCLI version: " TALON_VERSION "\n"));
@@ -566,8 +577,8 @@ static void a_host_that_is_not_registered_is_told_so_with_exit_code_0(void **sta
 
 static void netbirds_commands_without_a_daemon_say_what_netbird_says(void **state)
 {
-	static const char *const lines[] = { "status", "status --check live", "up", "login", "down", "logout", "networks list", "routes select all",
-					     "debug log level debug" };
+	static const char *const lines[] = { "status", "status --check live", "up", "login", "down", "logout",
+		"networks list", "routes select all", "debug log level debug" };
 	static const char begin[] = "Error: failed to connect to daemon error: ";
 
 	pause_daemon();

@@ -44,7 +44,8 @@ static struct endpoint source(const char *addr, uint16_t port)
 
 static struct talk talk_begin(void)
 {
-	struct talk t = { .responder = { 1, 2, 3 }, .message = { .type = WG_INITIATION, .sender_index = 77 } };
+	struct talk t = { .responder = { 1, 2, 3 },
+		.message = { .type = WG_INITIATION, .sender_index = 77 } };
 
 	t.from = source("192.0.2.7", 4000);
 	cookie_checker_init(&t.checker, t.responder);
@@ -55,13 +56,13 @@ static struct talk talk_begin(void)
 
 static void ask_cookie(struct talk *t, uint64_t now_ns)
 {
-	cookie_create_reply(&t->checker, now_ns, &t->message, sizeof(t->message), &t->from, random_count, NULL,
-		&t->reply);
+	cookie_create_reply(&t->checker, now_ns, &t->message, sizeof(t->message), &t->from, random_count,
+		NULL, &t->reply);
 }
 
 /*
- * The message is sent again, with the cookie if the maker still has it. Returns whether the responder takes it under
- * load.
+ * The message is sent again, with the cookie if the maker still has it. Returns whether the responder
+ * takes it under load.
  */
 static bool mac2_passes(struct talk *t, uint64_t now_ns)
 {
@@ -206,7 +207,8 @@ static void replies_to_responses_name_their_sender_too(void **state)
 
 	cookie_add_macs(&t.maker, START, &response, sizeof(response));
 	assert_true(cookie_check_mac1(&t.checker, &response, sizeof(response)));
-	cookie_create_reply(&t.checker, START, &response, sizeof(response), &t.from, random_count, NULL, &t.reply);
+	cookie_create_reply(&t.checker, START, &response, sizeof(response), &t.from, random_count, NULL,
+		&t.reply);
 	assert_int_equal(t.reply.receiver_index, 99);
 	assert_int_equal(cookie_consume_reply(&t.maker, START, &t.reply), 0);
 	cookie_add_macs(&t.maker, START, &response, sizeof(response));

@@ -26,7 +26,8 @@ static void make(struct snapshot *s)
 	s->counters = calloc(COUNT, sizeof(*s->counters));
 	s->counter_count = COUNT;
 	for (size_t i = 0; i < COUNT; i++)
-		s->counters[i] = (struct snapshot_counter){ strdup(list[i].group), strdup(list[i].label), i % 3 ? 1000 + i : 0 };
+		s->counters[i] = (struct snapshot_counter){ strdup(list[i].group), strdup(list[i].label),
+			i % 3 ? 1000 + i : 0 };
 }
 
 static char *render(const struct snapshot *snapshot, bool is_json, bool detail, bool as_talon)
@@ -60,7 +61,8 @@ static void json_has_all_by_group(void **state)
 	assert_non_null(root);
 	counters = json_object_get(json_object_get(root, "talon"), "counters");
 	for (size_t i = 0; i < COUNT; i++)
-		assert_int_equal(json_integer_value(json_object_get(json_object_get(counters, list[i].group), list[i].label)), i % 3 ? 1000 + i : 0);
+		assert_int_equal(json_integer_value(json_object_get(json_object_get(counters, list[i].group),
+			list[i].label)), i % 3 ? 1000 + i : 0);
 	json_decref(root);
 	free(text);
 	snapshot_done(&s);
@@ -126,7 +128,8 @@ static void each_is_documented(void **state)
 	fclose(f);
 	assert_in_range(len, 1, sizeof(page) - 2);
 	for (size_t i = 0; i < COUNT; i++) {
-		snprintf(row, sizeof(row), "| `%s` | `%s` | %s |", list[i].group, list[i].label, list[i].help);
+		snprintf(row, sizeof(row), "| `%s` | `%s` | %s |", list[i].group, list[i].label,
+			list[i].help);
 		assert_non_null(strstr(page, row));
 	}
 }

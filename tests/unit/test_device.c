@@ -41,8 +41,8 @@ static unsigned initiations_of(const struct node *node)
 }
 
 /*
- * What a correct mac1 of @to for the message would be is put in: as good a forgery as somebody with our public key can
- * make.
+ * What a correct mac1 of @to for the message would be is put in: as good a forgery as somebody with our
+ * public key can make.
  */
 static void fix_mac1(struct message *message)
 {
@@ -116,8 +116,9 @@ static void a_preshared_key_works_when_both_have_it(void **state)
 }
 
 /*
- * As after a restart: b was taken over, with its session, and its preshared key is not known yet. A peer that has none, or another, gets no session out
- * of that; the one that was there goes on; and what was wanted meanwhile begins when the key is known.
+ * As after a restart: b was taken over, with its session, and its preshared key is not known yet. A peer that
+ * has none, or another, gets no session out of that; the one that was there goes on; and what was wanted
+ * meanwhile begins when the key is known.
  */
 static void a_peer_that_was_taken_over_makes_no_handshake_before_its_preshared_key_is_known(void **state)
 {
@@ -259,8 +260,9 @@ static void deliver_flipped(const struct message *good, size_t from, size_t to)
 
 		bad.bytes[bit / 8] ^= 1 << bit % 8;
 		end = message_deliver(&bad);
-		assert_true(end == HANDSHAKE_BAD_MAC1 || end == HANDSHAKE_BAD_TYPE || end == HANDSHAKE_BAD_LENGTH ||
-			    end == HANDSHAKE_UNEXPECTED_COOKIE || end == HANDSHAKE_BAD_COOKIE);
+		assert_true(end == HANDSHAKE_BAD_MAC1 || end == HANDSHAKE_BAD_TYPE ||
+			end == HANDSHAKE_BAD_LENGTH || end == HANDSHAKE_UNEXPECTED_COOKIE ||
+			end == HANDSHAKE_BAD_COOKIE);
 		assert_no_trace(node, &before);
 		if (good->bytes[0] == WG_COOKIE)
 			continue;
@@ -413,7 +415,8 @@ static struct world *world_new_recorded(void)
 
 static enum handshake_end deliver_recorded(struct world *w, const uint8_t *initiation)
 {
-	return device_message(w->nodes[1].device, w->now_ns, &w->nodes[0].endpoint, initiation, WG_INITIATION_LEN);
+	return device_message(w->nodes[1].device, w->now_ns, &w->nodes[0].endpoint, initiation,
+		WG_INITIATION_LEN);
 }
 
 static void recorded_initiations_are_answered_in_their_order_only(void **state)
@@ -425,7 +428,8 @@ static void recorded_initiations_are_answered_in_their_order_only(void **state)
 	assert_int_equal(deliver_recorded(w, vector_initiation_1), HANDSHAKE_INITIATION);
 	assert_memory_equal(lap->timestamp, vector_consumed[0].timestamp, WG_TIMESTAMP_LEN);
 	response = next_message(w, WG_RESPONSE);
-	assert_int_equal(((struct wg_response *)response.bytes)->receiver_index, vector_consumed[0].sender_index);
+	assert_int_equal(((struct wg_response *)response.bytes)->receiver_index,
+		vector_consumed[0].sender_index);
 	assert_int_equal(response.len, WG_RESPONSE_LEN);
 	w->now_ns += SEC;
 	assert_int_equal(deliver_recorded(w, vector_initiation_2), HANDSHAKE_INITIATION);
@@ -745,8 +749,8 @@ static void who_just_answered_waits_five_seconds_before_initiating(void **state)
 }
 
 /*
- * Both sides want at once; @order says whose message of each pair arrives first. Whatever it is, one session must carry
- * both ways.
+ * Both sides want at once; @order says whose message of each pair arrives first. Whatever it is, one session
+ * must carry both ways.
  */
 static void simultaneous(uint64_t seed, unsigned order)
 {
@@ -846,7 +850,9 @@ static void handshake_messages_do_not_count_as_use_of_a_key(void **state)
 	struct device_peer_config config = peer_config(a);
 	struct message message;
 
-	/* b has forgotten everything and begins anew at 170 s. That a answers it is no reason for a to rekey. */
+	/*
+	 * b has forgotten everything and begins anew at 170 s. That a answers it is no reason for a to rekey.
+	 */
 	w->now_ns = WORLD_START + 170 * SEC;
 	device_free(b->device);
 	node_start_device(b);
@@ -1270,11 +1276,11 @@ static void adopted_sessions_that_are_too_old_are_retired(void **state)
 		device_free(a->device);
 		node_start_device(a);
 		w->now_ns = WORLD_START + cases[i].age_ns;
-		assert_int_equal(device_adopt_session(a->device, w->now_ns, &a->sessions[slot], TALON_SESSION_CURRENT,
-			true), -ENOENT);
+		assert_int_equal(device_adopt_session(a->device, w->now_ns, &a->sessions[slot],
+			TALON_SESSION_CURRENT, true), -ENOENT);
 		assert_int_equal(device_add_peer(a->device, w->now_ns, 0, &config), 0);
-		assert_int_equal(device_adopt_session(a->device, w->now_ns, &a->sessions[slot], TALON_SESSION_CURRENT,
-			true), cases[i].ret);
+		assert_int_equal(device_adopt_session(a->device, w->now_ns, &a->sessions[slot],
+			TALON_SESSION_CURRENT, true), cases[i].ret);
 		world_run_until(w, w->now_ns + SESSION_GRACE_NS + 1);
 		assert_true(node_has_no_keys(a));
 		world_free(w);
@@ -1294,8 +1300,8 @@ static void of_two_adopted_sessions_for_one_place_the_younger_stays(void **state
 							 .birth_ns = WORLD_START - 100 * SEC + slot };
 
 			a->sessions[slot] = session;
-			assert_int_equal(device_adopt_session(a->device, w->now_ns, &session, TALON_SESSION_CURRENT,
-				false), 0);
+			assert_int_equal(device_adopt_session(a->device, w->now_ns, &session,
+				TALON_SESSION_CURRENT, false), 0);
 		}
 		assert_int_equal(node_sessions(a).previous % WORLD_SLOTS, 4);
 		assert_int_equal(a->sessions[3].index, 0);
@@ -1323,7 +1329,8 @@ static void keys_that_an_earlier_process_left_retired_are_overwritten(void **sta
 /* Enough wrong initiations with a right mac1 to make @node ask for cookies. */
 static void put_under_load(struct node *node)
 {
-	struct message junk = { .from = node_other(node), .len = WG_INITIATION_LEN, .bytes = { WG_INITIATION } };
+	struct message junk = { .from = node_other(node), .len = WG_INITIATION_LEN,
+		.bytes = { WG_INITIATION } };
 
 	for (int i = 0; i <= COOKIE_LOAD_PER_SECOND; i++) {
 		fix_mac1(&junk);
@@ -1451,7 +1458,8 @@ static void a_map_that_cannot_be_written_gives_no_half_session(void **state)
 	assert_int_equal(w->queued, 0);
 	assert_int_equal(node_sessions(b).next, 0);
 	b->publish_error = 0;
-	assert_int_equal(message_deliver(&message), HANDSHAKE_INITIATION);	/* it was not counted as seen */
+	/* it was not counted as seen */
+	assert_int_equal(message_deliver(&message), HANDSHAKE_INITIATION);
 
 	a->publish_error = -EIO;
 	message = next_message(w, WG_RESPONSE);
@@ -1608,7 +1616,9 @@ static void every_end_has_a_label_of_its_own(void **state)
 	}
 }
 
-/* A device with thousands of peers, each of which is a device of its own for as long as its handshake takes. */
+/*
+ * A device with thousands of peers, each of which is a device of its own for as long as its handshake takes.
+ */
 #define CROWD 5000
 
 struct crowd {
@@ -1628,7 +1638,8 @@ static int crowd_send(void *ctx, uint32_t peer, const struct endpoint *to, const
 	return 0;
 }
 
-static int crowd_publish(void *ctx, uint32_t slot, const struct talon_session *session, enum talon_session_state state)
+static int crowd_publish(void *ctx, uint32_t slot, const struct talon_session *session,
+	enum talon_session_state state)
 {
 	((struct crowd *)ctx)->live++;
 	return 0;
@@ -1740,8 +1751,8 @@ static void five_thousand_peers_shake_hands(void **state)
 }
 
 /*
- * A wire that loses, repeats and swaps messages, and clocks that go on: however it goes, it must end in a working
- * tunnel.
+ * A wire that loses, repeats and swaps messages, and clocks that go on: however it goes, it must end in a
+ * working tunnel.
  */
 static void a_bad_wire_delays_but_does_not_break(void **state)
 {

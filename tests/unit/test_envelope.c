@@ -159,7 +159,8 @@ static void messages_to_management_are_what_its_schema_says(void **state)
 	assert_memory_equal(plain, "hello", 5);
 	envelope_free(plain, plain_len);
 	for (size_t cut = 0; cut < len; cut++)
-		assert_int_equal(envelope_unpack_management(&server, own_public, bytes, cut, &plain, &plain_len), -EBADMSG);
+		assert_int_equal(envelope_unpack_management(&server, own_public, bytes, cut, &plain,
+			&plain_len), -EBADMSG);
 	envelope_free(bytes, len);
 	assert_int_equal(envelope_pack_management(&own, server_public, NULL, 0, &bytes, &len), 0);
 	assert_int_equal(envelope_unpack_management(&server, own_public, bytes, len, &plain, &plain_len), 0);

@@ -13,7 +13,10 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-/* Every atomic step may hand the CPU to another thread: on few CPUs, threads would otherwise hardly ever meet. */
+/*
+ * Every atomic step may hand the CPU to another thread: on few CPUs, threads would otherwise
+ * hardly ever meet.
+ */
 static __thread unsigned yield_state;
 static int yield_one_in;
 
@@ -44,7 +47,8 @@ static void fresh(__u32 records, __u32 buckets, __u32 over_max, __u16 port_first
 		.flow_count = records,
 		.bucket_mask = buckets - 1,
 		.keys = {
-			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
+				0xd6e8feb86659fd93 },
 			.port = { 0x5eed1234, 0x0123456789abcdef },
 		},
 		.snat_addr = SNAT,
@@ -225,7 +229,8 @@ static void an_endpoint_keeps_its_port_towards_every_remote(void **state)
 
 	for (int i = 1; i < 200; i++)
 		assert_int_equal(port,
-			create(key_of(CLIENT, 40000, htonl(ntohl(REMOTE) + i), 443 + i, IPPROTO_UDP), NOW + i)->snat_port);
+			create(key_of(CLIENT, 40000, htonl(ntohl(REMOTE) + i), 443 + i, IPPROTO_UDP),
+			NOW + i)->snat_port);
 	assert_int_equal(table.stats.shared, 0);
 
 	/* The first flow goes, others live: the port stays with its endpoint. */
@@ -327,10 +332,12 @@ static void a_port_of_the_host_is_never_given(void **state)
 	for (int port = 20000; port < 20016; port += 2)
 		block(0, port);
 	for (int i = 0; i < 8; i++)
-		assert_true(ntohs(create(key_of(CLIENT, 1000 + i, REMOTE, 443, IPPROTO_TCP), NOW)->snat_port) & 1);
+		assert_true(ntohs(create(key_of(CLIENT, 1000 + i, REMOTE, 443, IPPROTO_TCP),
+			NOW)->snat_port) & 1);
 	assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -EADDRINUSE);
 	for (int i = 0; i < 8; i++)	/* shared ones neither */
-		assert_true(ntohs(create(key_of(CLIENT, 2000 + i, REMOTE + 1, 443, IPPROTO_TCP), NOW)->snat_port) & 1);
+		assert_true(ntohs(create(key_of(CLIENT, 2000 + i, REMOTE + 1, 443, IPPROTO_TCP),
+			NOW)->snat_port) & 1);
 	for (int i = 0; i < 16; i++)	/* the list is by protocol, and ICMP has none */
 		create(key_of(CLIENT, 1000 + i, REMOTE, 443, IPPROTO_UDP), NOW);
 	for (int i = 0; i < 16; i++)
@@ -375,7 +382,8 @@ static void every_candidate_is_in_the_range_and_all_of_a_small_one_are_reached(v
 	for (int range = 1; range <= NAT_PORT_GROUPS * NAT_PORT_GROUP; range++) {
 		fresh(64, 16, 64, 65535 - range + 1, 65535);
 		for (int i = 0; i < range; i++) {
-			struct talon_flow *f = create(key_of(CLIENT, 1000 + i, REMOTE, 443, IPPROTO_TCP), NOW);
+			struct talon_flow *f = create(key_of(CLIENT, 1000 + i, REMOTE, 443,
+				IPPROTO_TCP), NOW);
 
 			assert_in_range(ntohs(f->snat_port), 65535 - range + 1, 65535);
 		}
@@ -409,7 +417,8 @@ static void tcp_flags_choose_the_timer(void **state)
 		{ "half closed by remote", 7440,
 			{ { 'o', S }, { 'i', S | A }, { 'o', A }, { 'i', F | A }, { 'o', A } } },
 		{ "closed", 240,
-			{ { 'o', S }, { 'i', S | A }, { 'o', A }, { 'o', F | A }, { 'i', F | A }, { 'o', A } } },
+			{ { 'o', S }, { 'i', S | A }, { 'o', A }, { 'o', F | A }, { 'i', F | A },
+				{ 'o', A } } },
 		{ "refused", 240, { { 'o', S }, { 'i', R | A } } },
 		{ "reset by client", 240, { { 'o', S }, { 'i', S | A }, { 'o', A }, { 'o', R } } },
 		{ "reset by remote, data after", 240,
@@ -419,7 +428,8 @@ static void tcp_flags_choose_the_timer(void **state)
 		{ "closed, then only a SYN", 240, { { 'o', F | A }, { 'i', F | A }, { 'o', S } } },
 		{ "closed, then opened anew", 7440,
 			{ { 'o', F | A }, { 'i', F | A }, { 'o', S }, { 'i', S | A }, { 'o', A } } },
-		{ "late SYN/ACK does not reopen", 240, { { 'o', F | A }, { 'i', F | A }, { 'i', S | A }, { 'o', A } } },
+		{ "late SYN/ACK does not reopen", 240, { { 'o', F | A }, { 'i', F | A }, { 'i', S | A },
+			{ 'o', A } } },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -451,9 +461,11 @@ static void tcp_bits_leave_their_neighbours_alone(void **state)
 }
 
 /* A flow is there one second before its time, and gone on it; packets of both sides put it off. */
-static void expires_after(__u8 proto, __u32 idle_s, const __u8 *out_flags, const __u8 *in_flags, bool refresh_in)
+static void expires_after(__u8 proto, __u32 idle_s, const __u8 *out_flags, const __u8 *in_flags,
+	bool refresh_in)
 {
-	struct talon_flow_key key = key_of(CLIENT, 500, REMOTE, proto == IPPROTO_ICMP ? 500 : 443, proto), rev;
+	struct talon_flow_key key = key_of(CLIENT, 500, REMOTE, proto == IPPROTO_ICMP ? 500 : 443,
+		proto), rev;
 	struct talon_flow *f;
 
 	fresh(64, 16, 64, 20000, 20015);
@@ -508,7 +520,10 @@ static void tcp_lives_four_minutes_after_a_reset(void **state)
 	expires_after(IPPROTO_TCP, 240, &R, &A, true);
 }
 
-/* RFC 7857 section 2.2: the time runs while no packets come; only the ends know whether a RST was one of theirs. */
+/*
+ * RFC 7857 section 2.2: the time runs while no packets come; only the ends know whether a RST
+ * was one of theirs.
+ */
 static void a_reset_is_forgotten_once_both_sides_go_on(void **state)
 {
 	struct talon_flow *f = create(key_of(CLIENT, 1, REMOTE, 443, IPPROTO_TCP), NOW);
@@ -518,7 +533,8 @@ static void a_reset_is_forgotten_once_both_sides_go_on(void **state)
 	flow_touch_out(f, A, NOW);
 	flow_touch_in(f, R, NOW);
 	flow_touch_in(f, A, NOW);
-	assert_int_equal(flow_timeout_s(f), TALON_NAT_TCP_TRANSITORY_S);	/* one side alone: what was under way */
+	/* one side alone: what was under way */
+	assert_int_equal(flow_timeout_s(f), TALON_NAT_TCP_TRANSITORY_S);
 	flow_touch_in(f, R, NOW);
 	flow_touch_out(f, A, NOW);
 	assert_int_equal(flow_timeout_s(f), TALON_NAT_TCP_TRANSITORY_S);
@@ -530,7 +546,8 @@ static void a_reset_is_forgotten_once_both_sides_go_on(void **state)
 static void a_packet_in_the_same_second_writes_nothing(void **state)
 {
 	struct talon_flow *f = create(key_of(CLIENT, 1, REMOTE, 443, IPPROTO_TCP), NOW);
-	struct talon_flow *copy = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct talon_flow *copy = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	assert_ptr_not_equal(copy, MAP_FAILED);
 	flow_touch_out(f, A, NOW);
@@ -656,7 +673,8 @@ static void half_full_buckets_hardly_ever_overflow(void **state)
 {
 	fresh(65536 + 64, 16384, 4096, 1024, 65535);	/* some are left, so that all peers have room */
 	for (__u32 i = 0; i < 65535; i++)
-		create(key_of(htonl(0x64400000 + i), 1024, htonl(0xc0a80000 + (i * 7) % 251), 443, IPPROTO_UDP), NOW);
+		create(key_of(htonl(0x64400000 + i), 1024, htonl(0xc0a80000 + (i * 7) % 251), 443,
+			IPPROTO_UDP), NOW);
 	assert_in_range(table.stats.overflow, 0, 2);
 }
 
@@ -692,8 +710,8 @@ static bool twin_port_reaches(const struct talon_flow_key *key, __u16 port)
 	for (int i = 0; i < TWINS; i++) {
 		struct talon_flow_key *k = &twins[i].key;
 
-		if (twins[i].is_used && twins[i].port == port && k->proto == key->proto && k->dst == key->dst &&
-		    (k->proto == IPPROTO_ICMP || k->dport == key->dport))
+		if (twins[i].is_used && twins[i].port == port && k->proto == key->proto &&
+			k->dst == key->dst && (k->proto == IPPROTO_ICMP || k->dport == key->dport))
 			return true;
 	}
 	return false;
@@ -823,7 +841,8 @@ static void it_agrees_with_a_naive_list_over_random_histories(void **state)
 static struct {
 	atomic_uint now_s;
 	atomic_uint working;
-	atomic_ulong quiet[WORKERS];		/* grows whenever a worker holds no record: what RCU is to BPF */
+	/* grows whenever a worker holds no record: what RCU is to BPF */
+	atomic_ulong quiet[WORKERS];
 	atomic_uint claim_fwd[RACE_CLIENTS * RACE_REMOTES];
 	atomic_uint claim_rev[RACE_PORTS * RACE_REMOTES];
 	atomic_uint in_use[256];
@@ -836,7 +855,8 @@ static struct {
 
 static struct talon_flow_key race_key(unsigned client, unsigned remote)
 {
-	return key_of(htonl(0x64400000 + client / 2), 1000 + client % 2, htonl(0xc0a80100 + remote), 443, IPPROTO_UDP);
+	return key_of(htonl(0x64400000 + client / 2), 1000 + client % 2, htonl(0xc0a80100 + remote), 443,
+		IPPROTO_UDP);
 }
 
 /* Is @id a live record under @key, while we believe to be the only one? */
@@ -881,7 +901,8 @@ static void *race_work(void *arg)
 		f = flow_find_fwd(&cfg, &key, &id);
 		if (f) {
 			race.found++;
-			race.violations += f->client != key.src || f->client_port != key.sport || f->remote != key.dst;
+			race.violations += f->client != key.src || f->client_port != key.sport ||
+				f->remote != key.dst;
 			if (seed >> 24 & 1)
 				flow_touch_out(f, 0, atomic_load(&race.now_s));
 			if (!(seed >> 25 & 15) && !flow_close(&cfg, f, id, atomic_load(&race.now_s)))
@@ -921,8 +942,8 @@ static void *race_collect(void *arg)
 		__u32 now_s = atomic_fetch_add(&race.now_s, TALON_NAT_UDP_S) + TALON_NAT_UDP_S;
 
 		/*
-		 * In life no program runs on an old clock for seconds; here all must have seen the new one, and left
-		 * what was dead before.
+		 * In life no program runs on an old clock for seconds; here all must have seen the new one,
+		 * and left what was dead before.
 		 */
 		race_synchronize();
 		for (__u32 id = 1; id < table.record_count; id++) {
@@ -989,8 +1010,8 @@ static void race_with(__u32 records, __u32 buckets)
 	for (int i = 0; i < ROUNDS; i++)
 		race_round();
 	yield_one_in = 0;
-	print_message("  %lu created, %lu found, %lu refused, %llu given up for a rival, %llu shared\n", race.created,
-		race.found, race.refused, table.stats.races, table.stats.shared);
+	print_message("  %lu created, %lu found, %lu refused, %llu given up for a rival, %llu shared\n",
+		race.created, race.found, race.refused, table.stats.races, table.stats.shared);
 	assert_true(race.created > 1000);
 	assert_true(race.found > 1000);
 	assert_true(race.closed > 100);

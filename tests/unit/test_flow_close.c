@@ -20,7 +20,8 @@ static int setup(void **state)
 {
 	cfg = (struct talon_config) {
 		.flow_count = 64, .bucket_mask = 15, .keys = {
-			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
+				0xd6e8feb86659fd93 },
 			.port = { 0x5eed1234, 0x0123456789abcdef },
 		}, .snat_addr = SNAT_A,
 		.port_first = 12288, .port_last = 12295,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The keyed functions of the flow table: the whole key counts, and ports come from a function that is known to hide it.
+// The keyed functions of the flow table: the whole key counts, and ports come from a function that is
+// known to hide it.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +21,8 @@ static int setup(void **state)
 	cfg = (struct talon_config) {
 		.flow_count = 64, .bucket_mask = 15, .port_first = 1024, .port_last = 65535,
 		.keys = {
-			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
+				0xd6e8feb86659fd93 },
 			.port = { 0x5eed1234, 0x0123456789abcdef },
 		},
 	};
@@ -61,7 +63,8 @@ static void short_messages_hash_as_libsodium_does(void **state)
 		randombytes_buf(key, sizeof(key));
 		randombytes_buf(&data, sizeof(data));
 		data &= 0x00ffffffffffffff;
-		crypto_shorthash((unsigned char *)&want, (const unsigned char *)&data, 7, (const unsigned char *)key);
+		crypto_shorthash((unsigned char *)&want, (const unsigned char *)&data, 7,
+			(const unsigned char *)key);
 		assert_int_equal(siphash_short((const __u64 *)key, data, 7), want);
 	}
 }

@@ -23,7 +23,8 @@ static int setup(void **state)
 	cfg = (struct talon_config) {
 		.flow_count = ROOM + 1, .bucket_mask = 1023, .port_first = 1024, .port_last = 65535,
 		.keys = {
-			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93 },
+			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
+				0xd6e8feb86659fd93 },
 			.port = { 0x5eed1234, 0x0123456789abcdef },
 		},
 	};
@@ -40,7 +41,8 @@ static int teardown(void **state)
 static int create(uint32_t peer, uint32_t i, uint8_t proto, uint32_t now_s)
 {
 	struct talon_flow_key key = {
-		.src = htonl(0x64400000 + peer), .dst = htonl(0xc0a80000 + (i >> 10)), .sport = htons(1024 + (i & 1023)),
+		.src = htonl(0x64400000 + peer), .dst = htonl(0xc0a80000 + (i >> 10)),
+		.sport = htons(1024 + (i & 1023)),
 		.dport = htons(443), .proto = proto,
 	};
 	uint32_t id = 0;
@@ -124,7 +126,8 @@ static void flows_that_nobody_answered_give_way_in_seconds_and_others_stay(void 
 		flow_touch_out(flow_record(id), FLOW_TCP_ACK, NOW);
 	}
 	got = flood(HOG, IPPROTO_TCP, NOW, -EDQUOT);
-	for (uint32_t i = 0; i < 50; i++)	/* of a peer far below its share: nobody answered them either */
+	/* of a peer far below its share: nobody answered them either */
+	for (uint32_t i = 0; i < 50; i++)
 		assert_true(create(HONEST, i, IPPROTO_TCP, NOW) > 0);
 
 	assert_int_equal(collect(NOW + TALON_NAT_HASTY_S - 1, FLOW_EXPIRED), 0);
@@ -158,7 +161,10 @@ static void nothing_is_hastened_where_there_is_room(void **state)
 	assert_int_equal(table.stats.hastened, 0);
 }
 
-/* What was reported: 5,000 SYNs a second to a dead address, here scaled to the table: 78 where 262,144 fit 5,000. */
+/*
+ * What was reported: 5,000 SYNs a second to a dead address, here scaled to the table: 78 where
+ * 262,144 fit 5,000.
+ */
 static void a_steady_flood_of_syns_costs_others_nothing(void **state)
 {
 	uint32_t number = 0, honest = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Domain routes: questions that may be asked, answers, what is learned from them and for how long. The resolver is a stand-in; sockets are real, on loopback.
+// Domain routes: questions that may be asked, answers, what is learned from them and for how long. The
+// resolver is a stand-in; sockets are real, on loopback.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -52,9 +53,11 @@ static void give(void *ctx)
 
 	free(ctx);
 	if (q.records_fn)
-		q.records_fn(q.ctx, answer.result, answer.result ? NULL : answer.message, answer.result ? 0 : answer.message_len);
+		q.records_fn(q.ctx, answer.result, answer.result ? NULL : answer.message,
+			answer.result ? 0 : answer.message_len);
 	else
-		q.fn(q.ctx, answer.other_exists && q.family == AF_INET6 ? RESOLVER_OK : answer.result, answer.list, answer.count);
+		q.fn(q.ctx, answer.other_exists && q.family == AF_INET6 ? RESOLVER_OK : answer.result,
+			answer.list, answer.count);
 }
 
 static struct resolver_query *new_query(struct resolver *resolver, const char *name, void *ctx)
@@ -72,8 +75,8 @@ static struct resolver_query *new_query(struct resolver *resolver, const char *n
 	return q;
 }
 
-int resolver_ask_exactly(struct resolver *resolver, const char *name, int family, uint64_t timeout_ns, resolver_fn fn, void *ctx,
-	struct resolver_query **ret_query)
+int resolver_ask_exactly(struct resolver *resolver, const char *name, int family, uint64_t timeout_ns,
+	resolver_fn fn, void *ctx, struct resolver_query **ret_query)
 {
 	*ret_query = new_query(resolver, name, ctx);
 	(*ret_query)->fn = fn;
@@ -81,8 +84,8 @@ int resolver_ask_exactly(struct resolver *resolver, const char *name, int family
 	return 0;
 }
 
-int resolver_ask_records(struct resolver *resolver, const char *name, uint16_t type, uint64_t timeout_ns, resolver_records_fn fn, void *ctx,
-	struct resolver_query **ret_query)
+int resolver_ask_records(struct resolver *resolver, const char *name, uint16_t type, uint64_t timeout_ns,
+	resolver_records_fn fn, void *ctx, struct resolver_query **ret_query)
 {
 	*ret_query = new_query(resolver, name, ctx);
 	(*ret_query)->records_fn = fn;
@@ -165,7 +168,8 @@ static void an_answer_too_long_for_its_datagram_says_so(void **state)
 	size_t len = question(b, "a.test", 1, false);
 
 	for (int i = 0; i < 40; i++)
-		records[i] = (struct dns_record){ .family = AF_INET, .addr.word[0] = htonl(0x0a000000 + i), .ttl_s = 60 };
+		records[i] = (struct dns_record){ .family = AF_INET, .addr.word[0] = htonl(0x0a000000 + i),
+			.ttl_s = 60 };
 	assert_int_equal(dns_parse_query(b, len, &q), 0);
 	len = dns_build_answer(&q, b, DNS_NOERROR, records, 40, out, 512);
 	assert_true(len <= 512);
@@ -211,7 +215,8 @@ static uint16_t free_port(void)
 	return ntohs(at.sin_port);
 }
 
-static const struct forwarder_domain domains[] = { { "*.corp.test", true, false }, { "db.corp.test", false, false } };
+static const struct forwarder_domain domains[] = { { "*.corp.test", true, false },
+	{ "db.corp.test", false, false } };
 
 static int setup(void **state)
 {
@@ -224,7 +229,8 @@ static int setup(void **state)
 	assert_int_equal(loop_new(&w->loop), 0);
 	assert_int_equal(forwarder_new(w->loop, &events, w, &w->f), 0);
 	w->port = free_port();
-	assert_int_equal(forwarder_set(w->f, htonl(INADDR_LOOPBACK), w->port, domains, 2, err, sizeof(err)), 0);
+	assert_int_equal(forwarder_set(w->f, htonl(INADDR_LOOPBACK), w->port, domains, 2, err,
+		sizeof(err)), 0);
 	w->fd = socket(AF_INET, SOCK_DGRAM, 0);
 	to.sin_port = htons(w->port);
 	assert_int_equal(connect(w->fd, (struct sockaddr *)&to, sizeof(to)), 0);
@@ -291,7 +297,8 @@ static void our_domains_are_answered_and_learned_before_the_answer_leaves(void *
 	assert_int_equal(answer.family, AF_INET);
 	assert_int_equal(w->learned, 1);
 	assert_int_equal(out[7], 1);
-	assert_memory_equal(out + 12 + 15 + 4 + 2, "\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\x0a\x07\x00\x05", 14);
+	assert_memory_equal(out + 12 + 15 + 4 + 2,
+		"\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\x0a\x07\x00\x05", 14);
 	list = forwarder_list(w->f, &count);
 	assert_int_equal(count, 1);
 	assert_string_equal(list[0].pattern, "*.corp.test");
@@ -324,13 +331,16 @@ static void every_type_is_passed_on_or_has_no_data(void **state)
 {
 	enum { PASSED, OTHER };
 	static const struct { uint16_t type; int kind; } rows[] = {
-		{ DNS_TYPE_NS, PASSED }, { DNS_TYPE_CNAME, PASSED }, { DNS_TYPE_PTR, PASSED }, { DNS_TYPE_MX, PASSED },
+		{ DNS_TYPE_NS, PASSED }, { DNS_TYPE_CNAME, PASSED }, { DNS_TYPE_PTR, PASSED },
+		{ DNS_TYPE_MX, PASSED },
 		{ DNS_TYPE_TXT, PASSED }, { DNS_TYPE_SRV, PASSED }, { DNS_TYPE_HTTPS, PASSED },
-		{ 6, OTHER }, { 13, OTHER }, { 35, OTHER }, { 64, OTHER }, { 255, OTHER }, { 257, OTHER }, { 65535, OTHER },
+		{ 6, OTHER }, { 13, OTHER }, { 35, OTHER }, { 64, OTHER }, { 255, OTHER }, { 257, OTHER },
+		{ 65535, OTHER },
 	};
 	static const struct { enum resolver_result result; enum dns_rcode rcode; uint16_t ede; } results[] = {
 		{ RESOLVER_NOT_FOUND, DNS_NOERROR, 0 }, { RESOLVER_NO_DATA, DNS_NOERROR, 0 },
-		{ RESOLVER_FAILED, DNS_SERVFAIL, DNS_EDE_UPSTREAM_FAILURE }, { RESOLVER_TIMED_OUT, DNS_SERVFAIL, DNS_EDE_UPSTREAM_TIMEOUT },
+		{ RESOLVER_FAILED, DNS_SERVFAIL, DNS_EDE_UPSTREAM_FAILURE },
+		{ RESOLVER_TIMED_OUT, DNS_SERVFAIL, DNS_EDE_UPSTREAM_TIMEOUT },
 	};
 	struct world *w = *state;
 	struct forwarder_stats stats;
@@ -343,12 +353,16 @@ static void every_type_is_passed_on_or_has_no_data(void **state)
 			const uint16_t ede = passed ? results[j].ede : DNS_EDE_NOT_SUPPORTED;
 
 			answer_with(results[j].result, NULL);
-			assert_int_equal(ask_udp(w, "web.corp.test", rows[i].type, out), passed ? results[j].rcode : DNS_NOERROR);
+			assert_int_equal(ask_udp(w, "web.corp.test", rows[i].type, out),
+				passed ? results[j].rcode : DNS_NOERROR);
 			assert_int_equal(out[7], 0);
 			assert_int_equal(answer.asked - before, passed);
 			if (passed)
 				assert_int_equal(answer.type, rows[i].type);
-			/* Behind the question of 19 bytes: OPT of 11, then the option's code, length and info code. */
+			/*
+			 * Behind the question of 19 bytes: OPT of 11, then the option's code,
+			 * length and info code.
+			 */
 			assert_int_equal(out[12 + 19 + 10], ede ? 6 + strlen(ede_text(ede)) : 0);
 			if (ede)
 				assert_int_equal(out[12 + 19 + 15] << 8 | out[12 + 19 + 16], ede);
@@ -445,7 +459,10 @@ static void many_new_names_are_told_of_together(void **state)
 	assert_in_range(w->learned, 1, 5);
 }
 
-/* What is learned makes the mesh set our domains anew, which may close everything that waits, the question itself too. */
+/*
+ * What is learned makes the mesh set our domains anew, which may close everything that waits, the
+ * question itself too.
+ */
 static void a_question_that_closes_the_forwarder_is_gone(void **state)
 {
 	struct world *w = *state;
@@ -463,7 +480,8 @@ static void a_question_that_closes_the_forwarder_is_gone(void **state)
 /* One that asks without end leaves the resolver, and room, to others. */
 static void a_source_has_its_limit_and_others_do_not_feel_it(void **state)
 {
-	struct sockaddr_in other = { .sin_family = AF_INET }, to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in other = { .sin_family = AF_INET },
+		to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct world *w = *state;
 	struct forwarder_stats stats;
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -471,13 +489,15 @@ static void a_source_has_its_limit_and_others_do_not_feel_it(void **state)
 	answer_with(RESOLVER_NO_DATA, NULL);
 	for (int i = 0; i < 12; i++) {
 		send_many(w->fd, 50 * i, 50);
-		while (loop_turn(w->loop, 0), poll(&(struct pollfd){ w->f->listeners[0].udp.fd, POLLIN, 0 }, 1, 0))
+		while (loop_turn(w->loop, 0),
+			poll(&(struct pollfd){ w->f->listeners[0].udp.fd, POLLIN, 0 }, 1, 0))
 			;
 	}
 	drain(w, w->fd);
 	forwarder_get_stats(w->f, &stats);
 	assert_int_equal(stats.queries, 600);
-	assert_in_range(stats.limited, 200, 400);	/* 200 at once, then 50 in each second that the test takes */
+	/* 200 at once, then 50 in each second that the test takes */
+	assert_in_range(stats.limited, 200, 400);
 	assert_int_equal(stats.dropped, 0);
 	other.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
 	to.sin_port = htons(w->port);
@@ -505,7 +525,8 @@ static void what_was_asked_for_longest_ago_gives_way(void **state)
 	w.f->domain_count = 2;
 	answer_with(RESOLVER_FAILED, NULL);
 	/* Five sources of 1,000 names each, and one name that is kept. */
-	learn(w.f, "keep.test", &(struct resolver_address){ .family = AF_INET, .addr.word[0] = htonl(0x0b000001) }, 1, 9);
+	learn(w.f, "keep.test", &(struct resolver_address){ .family = AF_INET,
+		.addr.word[0] = htonl(0x0b000001) }, 1, 9);
 	for (uint32_t i = 0; i < 5000; i++) {
 		struct resolver_address a = { .family = AF_INET, .addr.word[0] = htonl(0x0a000000 + i) };
 
@@ -571,7 +592,8 @@ static void a_name_that_nobody_asks_for_is_forgotten_after_a_week(void **state)
 static void a_client_that_has_said_all_is_answered(void **state)
 {
 	struct world *w = *state;
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(w->port) };
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(w->port) };
 	uint8_t b[1024], out[4096];
 	size_t len = question(b + 2, "web.corp.test", 1, false), got = 0;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -625,7 +647,8 @@ static void a_failing_resolver_is_covered_by_the_last_good_answer(void **state)
 
 static void no_name_opens_a_way_to_loopback_or_link_local(void **state)
 {
-	static const char *const bad[] = { "127.0.0.1", "169.254.169.254", "224.0.0.1", "0.0.0.0", "255.255.255.255" };
+	static const char *const bad[] = { "127.0.0.1", "169.254.169.254", "224.0.0.1", "0.0.0.0",
+		"255.255.255.255" };
 	struct world *w = *state;
 	uint8_t out[4096];
 	size_t count;
@@ -641,7 +664,8 @@ static void no_name_opens_a_way_to_loopback_or_link_local(void **state)
 static void tcp_is_answered_question_by_question(void **state)
 {
 	struct world *w = *state;
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(w->port) };
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(w->port) };
 	uint8_t b[1024], out[4096];
 	size_t len = question(b + 2, "web.corp.test", 1, false), got = 0;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -671,7 +695,8 @@ static void addresses_follow_their_domain(void **state)
 
 	answer_with(RESOLVER_OK, "10.7.0.6");
 	ask_udp(w, "db.corp.test", 1, out);
-	assert_int_equal(forwarder_set(w->f, htonl(INADDR_LOOPBACK), w->port, domains + 1, 1, err, sizeof(err)), 0);
+	assert_int_equal(forwarder_set(w->f, htonl(INADDR_LOOPBACK), w->port, domains + 1, 1, err,
+		sizeof(err)), 0);
 	assert_string_equal(forwarder_list(w->f, &count)->pattern, "db.corp.test");
 	assert_int_equal(count, 1);
 	assert_int_equal(forwarder_set(w->f, htonl(INADDR_LOOPBACK), w->port, NULL, 0, err, sizeof(err)), 0);
@@ -720,20 +745,27 @@ int main(void)
 		cmocka_unit_test(names_are_read_lower_case_and_only_plain_ones),
 		cmocka_unit_test(patterns_match_themselves_and_with_a_star_all_below),
 		cmocka_unit_test(an_answer_too_long_for_its_datagram_says_so),
-		cmocka_unit_test_setup_teardown(our_domains_are_answered_and_learned_before_the_answer_leaves, setup, teardown),
+		cmocka_unit_test_setup_teardown(our_domains_are_answered_and_learned_before_the_answer_leaves,
+			setup, teardown),
 		cmocka_unit_test_setup_teardown(others_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_type_is_passed_on_or_has_no_data, setup, teardown),
-		cmocka_unit_test_setup_teardown(records_are_copied_without_what_they_point_to, setup, teardown),
-		cmocka_unit_test_setup_teardown(no_such_name_is_said_where_no_family_has_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(records_are_copied_without_what_they_point_to, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(no_such_name_is_said_where_no_family_has_one, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(many_new_names_are_told_of_together, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_question_that_closes_the_forwarder_is_gone, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_source_has_its_limit_and_others_do_not_feel_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_question_that_closes_the_forwarder_is_gone, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(a_source_has_its_limit_and_others_do_not_feel_it, setup,
+			teardown),
 		cmocka_unit_test(what_was_asked_for_longest_ago_gives_way),
 		cmocka_unit_test(a_name_that_nobody_asks_for_is_forgotten_after_a_week),
 		cmocka_unit_test_setup_teardown(a_client_that_has_said_all_is_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_resolver_says_is_passed_on, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_failing_resolver_is_covered_by_the_last_good_answer, setup, teardown),
-		cmocka_unit_test_setup_teardown(no_name_opens_a_way_to_loopback_or_link_local, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_failing_resolver_is_covered_by_the_last_good_answer, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(no_name_opens_a_way_to_loopback_or_link_local, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(tcp_is_answered_question_by_question, setup, teardown),
 		cmocka_unit_test_setup_teardown(addresses_follow_their_domain, setup, teardown),
 		cmocka_unit_test(time_takes_an_address_away_unless_its_name_still_has_it),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Fragmentation by hand (RFC 791): every size, options, packets that are fragments already, and what must be refused.
+// Fragmentation by hand (RFC 791): every size, options, packets that are fragments already, and what
+// must be refused.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -111,7 +112,8 @@ static void same_header(const uint8_t *a, const uint8_t *b)
 
 static void every_length_and_size_comes_together_again(void **state)
 {
-	static const size_t lens[] = { 28, 29, 68, 75, 76, 77, 576, 1279, 1280, 1281, 1400, 1499, 1500, 1600, 9000, 65535 };
+	static const size_t lens[] = { 28, 29, 68, 75, 76, 77, 576, 1279, 1280, 1281, 1400, 1499, 1500, 1600,
+		9000, 65535 };
 
 	for (size_t l = 0; l < sizeof(lens) / sizeof(lens[0]); l++) {
 		uint8_t *p = build(lens[l], NULL, 0, 0);
@@ -158,7 +160,10 @@ static void bytes_behind_the_packet_are_left_out(void **state)
 	free(p);
 }
 
-/* RFC 791 section 3.1: record route (7) and timestamp (68) stay in the first; source routes (131, 137), security (130) are copied. */
+/*
+ * RFC 791 section 3.1: record route (7) and timestamp (68) stay in the first; source routes (131, 137),
+ * security (130) are copied.
+ */
 static void options_are_copied_or_left_to_the_first_fragment(void **state)
 {
 	static const uint8_t options[] = {
@@ -170,7 +175,8 @@ static void options_are_copied_or_left_to_the_first_fragment(void **state)
 		0, 0xee, 0xee, 0xee, 0xee,		/* the end; what follows is padding */
 	};
 	static const uint8_t wanted[] = {
-		1, 1, 1, 1, 1, 1, 1, 1, 131, 7, 4, 5, 6, 7, 8, 1, 1, 1, 1, 1, 1, 1, 1, 148, 4, 0, 0, 0, 0xee, 0xee, 0xee, 0xee,
+		1, 1, 1, 1, 1, 1, 1, 1, 131, 7, 4, 5, 6, 7, 8, 1, 1, 1, 1, 1, 1, 1, 1, 148, 4, 0, 0, 0, 0xee,
+		0xee, 0xee, 0xee,
 	};
 	size_t header = 20 + sizeof(options);
 	uint8_t *p = build(500, options, sizeof(options), 0);

@@ -31,10 +31,12 @@ static void only_clean_private_file_pages_that_nobody_writes_are_dropped(void **
 
 	assert_true(is_dropped("7f0000001000-7f0000002000 r-xp 00000000 fe:01 1234  /usr/lib/x.so\n", none));
 	assert_true(is_dropped("7f0000001000-7f0000002000 r--p 00001000 fe:01 1234  /usr/lib/x.so\n", none));
-	assert_false(is_dropped("7f0000001000-7f0000002000 r--p 00001000 fe:01 1234  /usr/lib/x.so\n", some));	/* relocated */
+	/* relocated */
+	assert_false(is_dropped("7f0000001000-7f0000002000 r--p 00001000 fe:01 1234  /usr/lib/x.so\n", some));
 	assert_false(is_dropped("7f0000001000-7f0000002000 rw-p 00001000 fe:01 1234  /usr/lib/x.so\n", none));
 	assert_false(is_dropped("7f0000001000-7f0000002000 rw-p 00000000 00:00 0  [heap]\n", some));
-	assert_false(is_dropped("7f0000001000-7f0000002000 r--s 00000000 00:0e 77  anon_inode:bpf-map\n", none));
+	assert_false(is_dropped("7f0000001000-7f0000002000 r--s 00000000 00:0e 77 "
+		" anon_inode:bpf-map\n", none));
 	assert_false(is_dropped("7f0000001000-7f0000002000 r-xp 00000000 00:00 0  [vdso]\n", none));
 }
 

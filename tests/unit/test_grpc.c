@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The gRPC client against an nghttp2 server in memory: how calls end, in every way that a server, a proxy or a broken wire can end them.
+// The gRPC client against an nghttp2 server in memory: how calls end, in every way that a server, a proxy or
+// a broken wire can end them.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -74,7 +75,8 @@ static void on_done(void *ctx, const struct grpc_end *end)
 	react(seen);
 }
 
-static const struct grpc_call_events events = { .headers = on_headers, .message = on_message, .done = on_done };
+static const struct grpc_call_events events = { .headers = on_headers, .message = on_message,
+	.done = on_done };
 
 static int setup(void **state)
 {
@@ -96,10 +98,12 @@ static int teardown(void **state)
 
 static void start(struct seen *seen, const struct grpc_call_options *options, const char *text)
 {
-	assert_int_equal(grpc_call_start(channel, options, text, text ? strlen(text) : 0, &events, seen, &seen->call), 0);
+	assert_int_equal(grpc_call_start(channel, options, text, text ? strlen(text) : 0, &events, seen,
+		&seen->call), 0);
 }
 
-static const struct grpc_call_options unary = { .path = "/test.Service/Unary", .is_unary = true, .timeout_ns = 10 * SECOND };
+static const struct grpc_call_options unary = { .path = "/test.Service/Unary", .is_unary = true,
+	.timeout_ns = 10 * SECOND };
 static const struct grpc_call_options streaming = { .path = "/test.Service/Stream" };
 
 static struct seen call_once(const struct grpc_call_options *options)
@@ -126,7 +130,8 @@ static void say_hello(struct stream *s, struct peer_request *request)
 
 static void a_unary_call_is_answered(void **state)
 {
-	static const char *const order[] = { ":method", ":scheme", ":path", ":authority", "content-type", "user-agent", "te", "grpc-timeout" };
+	static const char *const order[] = { ":method", ":scheme", ":path", ":authority", "content-type",
+		"user-agent", "te", "grpc-timeout" };
 	const struct peer_request *request;
 	struct seen seen;
 
@@ -224,7 +229,8 @@ static void say(struct stream *s, struct peer_request *request, const char *text
 static void headers_come_before_any_message(void **state)
 {
 	const struct grpc_header metadata = { "x-wiretrustee-peer-id", "key=" };
-	const struct grpc_call_options options = { .path = "/s/C", .metadata = &metadata, .metadata_count = 1, .keep_open = true };
+	const struct grpc_call_options options = { .path = "/s/C", .metadata = &metadata, .metadata_count = 1,
+		.keep_open = true };
 	struct peer_request *request;
 	struct seen seen = {};
 
@@ -254,7 +260,8 @@ static void headers_come_before_any_message(void **state)
 
 static void a_bidirectional_call_sends_until_it_is_half_closed(void **state)
 {
-	const struct grpc_call_options options = { .path = "/management.ManagementService/Job", .keep_open = true };
+	const struct grpc_call_options options = { .path = "/management.ManagementService/Job",
+		.keep_open = true };
 	struct seen seen = {};
 
 	peer.on_request = say_hello;
@@ -279,7 +286,8 @@ static void end_early(struct stream *s, struct peer_request *request)
 
 static void a_server_may_end_a_call_that_is_still_open(void **state)
 {
-	const struct grpc_call_options options = { .path = "/management.ManagementService/Job", .keep_open = true };
+	const struct grpc_call_options options = { .path = "/management.ManagementService/Job",
+		.keep_open = true };
 	struct seen seen = {};
 
 	peer.on_headers = end_early;
@@ -295,7 +303,8 @@ static void a_server_may_end_a_call_that_is_still_open(void **state)
 
 static void refuse_in_trailers(struct stream *s, struct peer_request *request)
 {
-	peer_answer(s, request, "200", "application/grpc", "5", "couldn't add peer: setup key is invalid%0A%E2%82%AC%zz%");
+	peer_answer(s, request, "200", "application/grpc", "5",
+		"couldn't add peer: setup key is invalid%0A%E2%82%AC%zz%");
 }
 
 static void an_error_comes_in_trailers_percent_encoded(void **state)
@@ -312,7 +321,8 @@ static void an_error_comes_in_trailers_percent_encoded(void **state)
 
 static void refuse_in_headers(struct stream *s, struct peer_request *request)
 {
-	const nghttp2_nv head[] = { PEER_NV(":status", "200"), PEER_NV("content-type", "application/grpc"), PEER_NV("grpc-status", "7") };
+	const nghttp2_nv head[] = { PEER_NV(":status", "200"), PEER_NV("content-type", "application/grpc"),
+		PEER_NV("grpc-status", "7") };
 
 	nghttp2_submit_response(s->session, request->id, head, 3, NULL);
 }
@@ -331,9 +341,11 @@ static void an_error_may_be_headers_only_and_have_no_text(void **state)
 
 static void refuse_in_two_blocks(struct stream *s, struct peer_request *request)
 {
-	const nghttp2_nv head[] = { PEER_NV(":status", "200"), PEER_NV("content-type", "application/grpc"), PEER_NV("trailer", "Grpc-Status"),
-		PEER_NV("trailer", "Grpc-Message"), PEER_NV("trailer", "Grpc-Status-Details-Bin") };
-	const nghttp2_nv tail[] = { PEER_NV("grpc-message", "no peer auth method provided"), PEER_NV("grpc-status", "7") };
+	const nghttp2_nv head[] = { PEER_NV(":status", "200"), PEER_NV("content-type", "application/grpc"),
+		PEER_NV("trailer", "Grpc-Status"), PEER_NV("trailer", "Grpc-Message"),
+		PEER_NV("trailer", "Grpc-Status-Details-Bin") };
+	const nghttp2_nv tail[] = { PEER_NV("grpc-message", "no peer auth method provided"),
+		PEER_NV("grpc-status", "7") };
 
 	nghttp2_submit_headers(s->session, NGHTTP2_FLAG_NONE, request->id, NULL, head, 5, NULL);
 	nghttp2_submit_trailer(s->session, request->id, tail, 2);
@@ -383,8 +395,10 @@ static void answer_as_proxy(struct stream *s, struct peer_request *request)
 static void an_http_answer_is_no_verdict_of_the_server(void **state)
 {
 	static const struct { const char *status; int want; } cases[] = {
-		{ "400", GRPC_INTERNAL }, { "401", GRPC_UNAUTHENTICATED }, { "403", GRPC_PERMISSION_DENIED }, { "404", GRPC_UNIMPLEMENTED },
-		{ "429", GRPC_UNAVAILABLE }, { "502", GRPC_UNAVAILABLE }, { "503", GRPC_UNAVAILABLE }, { "504", GRPC_UNAVAILABLE },
+		{ "400", GRPC_INTERNAL }, { "401", GRPC_UNAUTHENTICATED }, { "403", GRPC_PERMISSION_DENIED },
+		{ "404", GRPC_UNIMPLEMENTED },
+		{ "429", GRPC_UNAVAILABLE }, { "502", GRPC_UNAVAILABLE }, { "503", GRPC_UNAVAILABLE },
+		{ "504", GRPC_UNAVAILABLE },
 		{ "500", GRPC_UNKNOWN }, { "301", GRPC_UNKNOWN }, { "200", GRPC_UNKNOWN },
 	};
 
@@ -400,7 +414,8 @@ static void an_http_answer_is_no_verdict_of_the_server(void **state)
 		assert_false(seen.end.from_server);
 		assert_int_equal(seen.end.http_status, atoi(cases[i].status));
 		assert_int_equal(seen.messages, 0);
-		assert_non_null(strstr(seen.end.text, strcmp(proxy_status, "200") ? proxy_status : "text/html"));
+		assert_non_null(strstr(seen.end.text, strcmp(proxy_status, "200") ? proxy_status
+			: "text/html"));
 	}
 	assert_int_equal(peer.opened, 1);
 }
@@ -465,7 +480,8 @@ static void half_a_prefix(struct peer_request *request)
 
 static void answers_that_are_none_are_told_apart(void **state)
 {
-	static const struct { void (*body)(struct peer_request *); const char *status; int want; const char *says; } cases[] = {
+	static const struct { void (*body)(struct peer_request *); const char *status; int want;
+		const char *says; } cases[] = {
 		{ no_body, "0", GRPC_INTERNAL, "without message" },
 		{ two_messages, "0", GRPC_INTERNAL, "more than one message" },
 		{ compressed, "0", GRPC_UNIMPLEMENTED, "compressed" },
@@ -516,7 +532,8 @@ static void reset_request(struct stream *s, struct peer_request *request)
 static void a_reset_ends_the_call_with_its_meaning(void **state)
 {
 	static const struct { uint32_t code; int want; } cases[] = {
-		{ NGHTTP2_CANCEL, GRPC_CANCELLED }, { NGHTTP2_INTERNAL_ERROR, GRPC_INTERNAL }, { NGHTTP2_ENHANCE_YOUR_CALM, GRPC_RESOURCE_EXHAUSTED },
+		{ NGHTTP2_CANCEL, GRPC_CANCELLED }, { NGHTTP2_INTERNAL_ERROR, GRPC_INTERNAL },
+		{ NGHTTP2_ENHANCE_YOUR_CALM, GRPC_RESOURCE_EXHAUSTED },
 		{ NGHTTP2_PROTOCOL_ERROR, GRPC_INTERNAL }, { NGHTTP2_NO_ERROR, GRPC_UNKNOWN },
 	};
 
@@ -571,7 +588,8 @@ static void a_goaway_lets_old_calls_end_and_moves_new_ones(void **state)
 	start(&old, &streaming, "a");
 	peer_run(loop, 0);
 	first = peer_newest();
-	nghttp2_submit_goaway(first->session, NGHTTP2_FLAG_NONE, first->requests[0].id, NGHTTP2_NO_ERROR, NULL, 0);
+	nghttp2_submit_goaway(first->session, NGHTTP2_FLAG_NONE, first->requests[0].id, NGHTTP2_NO_ERROR,
+		NULL, 0);
 	/* sent before the GOAWAY is seen: the server will not have looked at it */
 	peer.on_request = say_hello;
 	start(&refused, &unary, "b");
@@ -747,7 +765,8 @@ static void a_server_that_wants_fewer_pings_gets_them(void **state)
 
 	start(&seen, &streaming, "a");
 	peer_run(loop, 0);
-	nghttp2_submit_goaway(peer_newest()->session, NGHTTP2_FLAG_NONE, 1, NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)"too_many_pings", 14);
+	nghttp2_submit_goaway(peer_newest()->session, NGHTTP2_FLAG_NONE, 1, NGHTTP2_ENHANCE_YOUR_CALM,
+		(const uint8_t *)"too_many_pings", 14);
 	peer_run(loop, 0);
 	assert_int_equal(channel->ping_after_ns, 60 * SECOND);
 }
@@ -762,7 +781,8 @@ static void however_often_a_server_asks_pings_do_not_stop(void **state)
 
 		start(&seen, &streaming, "a");
 		peer_run(loop, 0);
-		nghttp2_submit_goaway(peer_newest()->session, NGHTTP2_FLAG_NONE, 1, NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)"too_many_pings", 14);
+		nghttp2_submit_goaway(peer_newest()->session, NGHTTP2_FLAG_NONE, 1, NGHTTP2_ENHANCE_YOUR_CALM,
+			(const uint8_t *)"too_many_pings", 14);
 		peer_run(loop, 0);
 		assert_int_equal(channel->ping_after_ns, want_s[i] * SECOND);
 		forget(&seen);
@@ -903,7 +923,8 @@ static void connecting_ahead_serves_the_first_call(void **state)
 
 static void targets_are_parsed_or_refused_with_the_form(void **state)
 {
-	static const struct { const char *url; bool scheme_needed; const char *host; uint16_t port; int tls; } good[] = {
+	static const struct { const char *url; bool scheme_needed; const char *host; uint16_t port; int tls;
+		} good[] = {
 		{ "https://mesh.example.org", true, "mesh.example.org", 443, 1 },
 		{ "HTTPS://mesh.example.org:33073/path?x#y", true, "mesh.example.org", 33073, 1 },
 		{ "http://10.0.0.1", true, "10.0.0.1", 80, 0 },
@@ -913,9 +934,12 @@ static void targets_are_parsed_or_refused_with_the_form(void **state)
 		{ "signal_1", false, "signal_1", 80, -1 },
 	};
 	static const struct { const char *url; bool scheme_needed; } bad[] = {
-		{ "signal.example.org:10000", true }, { "https://", true }, { "https://:443", true }, { "https://a:0", true },
-		{ "https://a:65536", true }, { "https://a:44x", true }, { "https://user@a", true }, { "https://[::1", true },
-		{ "https://[::1]443", true }, { "https://[]", true }, { "https://2001:db8::1", true }, { "ftp://a", true }, { "a b", false },
+		{ "signal.example.org:10000", true }, { "https://", true }, { "https://:443", true },
+		{ "https://a:0", true },
+		{ "https://a:65536", true }, { "https://a:44x", true }, { "https://user@a", true },
+		{ "https://[::1", true },
+		{ "https://[::1]443", true }, { "https://[]", true }, { "https://2001:db8::1", true },
+		{ "ftp://a", true }, { "a b", false },
 		{ "", false },
 	};
 	char host[256] = "", why[200] = "";
@@ -924,13 +948,15 @@ static void targets_are_parsed_or_refused_with_the_form(void **state)
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
 		tls = false;
-		assert_int_equal(grpc_parse_target(good[i].url, good[i].scheme_needed, host, sizeof(host), &port, &tls, why, sizeof(why)), 0);
+		assert_int_equal(grpc_parse_target(good[i].url, good[i].scheme_needed, host, sizeof(host),
+			&port, &tls, why, sizeof(why)), 0);
 		assert_string_equal(host, good[i].host);
 		assert_int_equal(port, good[i].port);
 		assert_int_equal(tls, good[i].tls == 1);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		assert_int_equal(grpc_parse_target(bad[i].url, bad[i].scheme_needed, host, sizeof(host), &port, &tls, why, sizeof(why)), -EINVAL);
+		assert_int_equal(grpc_parse_target(bad[i].url, bad[i].scheme_needed, host, sizeof(host),
+			&port, &tls, why, sizeof(why)), -EINVAL);
 		assert_non_null(strstr(why, "https://host[:port]"));
 	}
 }
@@ -938,8 +964,10 @@ static void targets_are_parsed_or_refused_with_the_form(void **state)
 static void timeouts_have_at_most_eight_digits(void **state)
 {
 	static const struct { uint64_t ns; const char *text; } cases[] = {
-		{ 4999987000, "4999987u" }, { 0, "0u" }, { 99999999000, "99999999u" }, { 100000000000, "100000m" },
-		{ 99999999 * LOOP_MS, "99999999m" }, { 100000000 * LOOP_MS, "100000S" }, { UINT64_MAX, "99999999S" },
+		{ 4999987000, "4999987u" }, { 0, "0u" }, { 99999999000, "99999999u" },
+		{ 100000000000, "100000m" },
+		{ 99999999 * LOOP_MS, "99999999m" }, { 100000000 * LOOP_MS, "100000S" },
+		{ UINT64_MAX, "99999999S" },
 	};
 	char text[GRPC_TIMEOUT_LEN];
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The gRPC client against python3-grpcio, over real sockets, in cleartext and over TLS. Skipped where that is not installed.
+// The gRPC client against python3-grpcio, over real sockets, in cleartext and over TLS. Skipped where that is
+// not installed.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,7 +73,8 @@ static void on_done(void *ctx, const struct grpc_end *end)
 	seen->end = *end;
 }
 
-static const struct grpc_call_events events = { .headers = on_headers, .message = on_message, .done = on_done };
+static const struct grpc_call_events events = { .headers = on_headers, .message = on_message,
+	.done = on_done };
 
 /* ---- the server process ---- */
 
@@ -156,7 +158,8 @@ static int stop_servers(void **state)
 
 static struct grpc_channel *channel_to(const struct python *python)
 {
-	const struct grpc_channel_options options = { .host = "localhost", .port = python->port, .tls = python == &secure };
+	const struct grpc_channel_options options = { .host = "localhost", .port = python->port,
+		.tls = python == &secure };
 	struct grpc_channel *channel;
 
 	assert_int_equal(grpc_channel_new(loop, &options, &channel), 0);
@@ -172,17 +175,20 @@ static void wait_done(const struct seen *seen)
 	assert_int_equal(seen->done, 1);
 }
 
-static struct grpc_call *start(struct grpc_channel *channel, const struct grpc_call_options *options, const char *text, struct seen *seen)
+static struct grpc_call *start(struct grpc_channel *channel, const struct grpc_call_options *options,
+	const char *text, struct seen *seen)
 {
 	struct grpc_call *call;
 
-	assert_int_equal(grpc_call_start(channel, options, text, text ? strlen(text) : 0, &events, seen, &call), 0);
+	assert_int_equal(grpc_call_start(channel, options, text, text ? strlen(text) : 0, &events, seen,
+		&call), 0);
 	return call;
 }
 
 static struct seen call(struct grpc_channel *channel, const char *path, const char *text, bool is_unary)
 {
-	const struct grpc_call_options options = { .path = path, .is_unary = is_unary, .timeout_ns = 20 * LOOP_SECOND };
+	const struct grpc_call_options options = { .path = path, .is_unary = is_unary,
+		.timeout_ns = 20 * LOOP_SECOND };
 	struct seen seen = {};
 
 	start(channel, &options, text, &seen);
@@ -307,7 +313,8 @@ static void both_sides_talk(void **state)
 static void metadata_goes_there_and_headers_come_back(void **state)
 {
 	const struct grpc_header header = { "x-wiretrustee-peer-id", "key+/=" };
-	const struct grpc_call_options options = { .path = "/talon.Test/Meta", .metadata = &header, .metadata_count = 1, .is_unary = true };
+	const struct grpc_call_options options = { .path = "/talon.Test/Meta", .metadata = &header,
+		.metadata_count = 1, .is_unary = true };
 
 	EACH(channel) {
 		struct seen seen = {};
@@ -323,7 +330,8 @@ static void metadata_goes_there_and_headers_come_back(void **state)
 
 static void a_deadline_is_kept(void **state)
 {
-	const struct grpc_call_options options = { .path = "/talon.Test/Slow", .is_unary = true, .timeout_ns = 50 * LOOP_MS };
+	const struct grpc_call_options options = { .path = "/talon.Test/Slow", .is_unary = true,
+		.timeout_ns = 50 * LOOP_MS };
 
 	EACH(channel) {
 		struct seen seen = {};
@@ -364,7 +372,8 @@ static void a_server_that_goes_is_noticed(void **state)
 	if (is_missing)
 		skip();
 	channel = channel_to(&clear);
-	start(channel, &(struct grpc_call_options){ .path = "/talon.Test/Chat", .keep_open = true }, "x", &seen);
+	start(channel, &(struct grpc_call_options){ .path = "/talon.Test/Chat", .keep_open = true },
+		"x", &seen);
 	while (!seen.messages)
 		loop_turn(loop, LOOP_SECOND);
 	stop_python(&clear);

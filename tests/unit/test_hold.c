@@ -60,7 +60,8 @@ static void packets_come_back_oldest_first_and_only_to_whom_they_wait_for(void *
 
 static void every_part_of_the_key_counts(void **state)
 {
-	const struct hold_key base = { .what = HOLD_FOR_FRAGMENT, .addr.word[3] = 1, .addr2.word[0] = 2, .id = 3 };
+	const struct hold_key base = { .what = HOLD_FOR_FRAGMENT, .addr.word[3] = 1, .addr2.word[0] = 2,
+		.id = 3 };
 	struct hold_key other[] = { base, base, base, base, base, base };
 	struct hold hold;
 

@@ -32,7 +32,8 @@ static int tear_down(void **state)
 static struct net_route route(const char *dst, unsigned len, int ifindex)
 {
 	return (struct net_route){
-		.family = AF_INET, .prefixlen = len, .type = RTN_UNICAST, .table = RT_TABLE_MAIN, .ifindex = ifindex, .hop_count = 1,
+		.family = AF_INET, .prefixlen = len, .type = RTN_UNICAST, .table = RT_TABLE_MAIN,
+			.ifindex = ifindex, .hop_count = 1,
 		.hops = { ifindex }, .dst.word[0] = inet_addr(dst),
 	};
 }
@@ -73,7 +74,8 @@ static void rules_give_the_order_of_tables(void **state)
 	struct host_plan p = {};
 
 	assert_false(host_plan_add(&p, &(struct net_rule){ .action = FR_ACT_TO_TBL, .table = 255 }));
-	assert_false(host_plan_add(&p, &(struct net_rule){ .action = FR_ACT_TO_TBL, .table = 100, .is_narrow = true }));
+	assert_false(host_plan_add(&p, &(struct net_rule){ .action = FR_ACT_TO_TBL, .table = 100,
+		.is_narrow = true }));
 	assert_false(host_plan_add(&p, &(struct net_rule){ .action = FR_ACT_TO_TBL, .table = 101 }));
 	assert_false(host_plan_add(&p, &(struct net_rule){ .action = FR_ACT_TO_TBL, .table = 254 }));
 	assert_false(host_plan_add(&p, &(struct net_rule){ .action = FR_ACT_TO_TBL, .table = 101 }));
@@ -105,10 +107,15 @@ static void rules_that_look_at_more_are_left_to_the_kernel(void **state)
 		assert_int_equal(host_plan_add(&p, &odd[i]), odd[i].prefixlen != 0);
 		assert_true(p.must_ask);
 	}
-	/* "not from all fwmark 1" is for packets without that mark: for all of ours. "not from all" is for none. */
+	/*
+	 * "not from all fwmark 1" is for packets without that mark: for all of ours. "not from
+	 * all" is for none.
+	 */
 	plan = (struct host_plan){};
-	host_plan_add(&plan, &(struct net_rule){ .action = FR_ACT_TO_TBL, .table = 100, .is_inverted = true, .is_narrow = true });
-	host_plan_add(&plan, &(struct net_rule){ .action = FR_ACT_TO_TBL, .table = 101, .is_inverted = true });
+	host_plan_add(&plan, &(struct net_rule){ .action = FR_ACT_TO_TBL, .table = 100, .is_inverted = true,
+		.is_narrow = true });
+	host_plan_add(&plan, &(struct net_rule){ .action = FR_ACT_TO_TBL, .table = 101,
+		.is_inverted = true });
 	assert_int_equal(plan.count, 1);
 	assert_int_equal(plan.tables[0], 100);
 	assert_false(plan.must_ask);
@@ -195,11 +202,14 @@ static void a_probe_lies_in_no_longer_prefix(void **state)
 	host_table_merge(&table);
 	assert_true(host_table_probe(&table, place("0.0.0.0", 0), 0, 0, &addr));
 	assert_int_equal(addr, ntohl(inet_addr("1.0.0.1")));
-	assert_false(host_table_probe(&table, place("10.0.0.0", 24), ntohl(inet_addr("10.0.0.0")), 24, &addr));
+	assert_false(host_table_probe(&table, place("10.0.0.0", 24), ntohl(inet_addr("10.0.0.0")), 24,
+		&addr));
 	assert_true(host_table_probe(&table, place("10.0.1.0", 24), ntohl(inet_addr("10.0.1.0")), 24, &addr));
 	assert_int_equal(addr, ntohl(inet_addr("10.0.1.4")));
-	assert_false(host_table_probe(&table, place("10.0.1.0", 24), ntohl(inet_addr("10.0.1.2")), 31, &addr));
-	assert_true(host_table_probe(&table, place("192.168.1.4", 32), ntohl(inet_addr("192.168.1.4")), 32, &addr));
+	assert_false(host_table_probe(&table, place("10.0.1.0", 24), ntohl(inet_addr("10.0.1.2")), 31,
+		&addr));
+	assert_true(host_table_probe(&table, place("192.168.1.4", 32), ntohl(inet_addr("192.168.1.4")), 32,
+		&addr));
 	assert_int_equal(addr, ntohl(inet_addr("192.168.1.4")));
 	assert_false(host_table_probe(&table, place("0.0.0.0", 0), 0xfffffffe, 31, &addr));
 	assert_true(host_table_probe(&table, place("0.0.0.0", 0), ntohl(inet_addr("10.0.0.0")), 16, &addr));
@@ -258,7 +268,8 @@ static void only_differences_are_told(void **state)
 }
 
 /* Does the route carry masqueraded packets, with one network served, and one in Local? */
-static bool serves(const char *dst, unsigned len, const char *served, unsigned served_len, const char *local, unsigned local_len)
+static bool serves(const char *dst, unsigned len, const char *served, unsigned served_len, const char *local,
+	unsigned local_len)
 {
 	struct prefixes routes = {}, locals = {};
 	bool answer;
@@ -299,14 +310,18 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(rules_give_the_order_of_tables, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(rules_that_look_at_more_are_left_to_the_kernel, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_the_kernel_would_not_take_is_passed_over, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(rules_that_look_at_more_are_left_to_the_kernel, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(what_the_kernel_would_not_take_is_passed_over, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(the_preferred_route_to_a_prefix_stays, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(an_earlier_table_hides_longer_prefixes_of_a_later_one, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_earlier_table_hides_longer_prefixes_of_a_later_one, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(a_probe_lies_in_no_longer_prefix, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_routes_that_matter_least_go_first, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(only_differences_are_told, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_route_serves_where_it_is_the_one_that_is_used, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_route_serves_where_it_is_the_one_that_is_used, set_up,
+			tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

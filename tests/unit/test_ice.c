@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// ICE agents on a small Internet: through NATs and loss, in both roles, against our own kind and against a stock client.
+// ICE agents on a small Internet: through NATs and loss, in both roles, against our own kind and against a
+// stock client.
 #include "ice_world.h"
 
 static struct world w;
@@ -279,7 +280,8 @@ static void checks_that_come_before_our_side_exists_in(bool a_controls)
 	run(&w, 500 * MS);
 	agent_start(b, !a_controls);	/* never learns a's candidates but from its checks; a knows b's: */
 	for (size_t i = 0; i < 1; i++) {
-		struct ice_candidate c = { .type = ICE_HOST, .family = AF_INET, .port = htons(PORT), .addr = b->addrs[0].local };
+		struct ice_candidate c = { .type = ICE_HOST, .family = AF_INET, .port = htons(PORT),
+			.addr = b->addrs[0].local };
 
 		c.priority = ice_candidate_priority(ICE_HOST);
 		assert_int_equal(ice_agent_add_remote(a->agent, &c), 0);
@@ -374,7 +376,10 @@ static void of_many_ways_exactly_one_is_nominated(void **state)
 
 static void the_better_way_is_preferred_if_it_answers_in_time(void **state)
 {
-	/* b's host address can be reached, but only after 300 ms: a server-reflexive pair that already works waits for it. */
+	/*
+	 * b's host address can be reached, but only after 300 ms: a server-reflexive pair that already
+	 * works waits for it.
+	 */
 	struct ice_candidate srflx = { .type = ICE_SRFLX, .family = AF_INET, .port = htons(PORT) };
 
 	add_addr(a, "192.0.2.1");
@@ -535,7 +540,8 @@ static void expect_stock_connected(struct stock *s)
 {
 	assert_int_equal(a->connected, 1);
 	assert_true(s->selected >= 0);
-	assert_true(is_addr(&a->info.path.remote, &b->addrs[0].local) || (b->nat && is_addr(&a->info.path.remote, &b->public)));
+	assert_true(is_addr(&a->info.path.remote, &b->addrs[0].local) ||
+		(b->nat && is_addr(&a->info.path.remote, &b->public)));
 	assert_int_equal(s->bad, 0);
 	run(&w, 20 * SEC);
 	assert_int_equal(a->failed, 0);
@@ -647,7 +653,8 @@ static void inject(struct node *to, const struct endpoint *from, const uint8_t *
 static void strangers_are_not_answered(void **state)
 {
 	uint8_t tx[STUN_TX_LEN] = "twelve bytes", bytes[STUN_BUILD_MAX];
-	struct stun_request r = { .tx = tx, .username = "firstUfragLetter:otherUfragLetter", .password = "wrong", .use_candidate = true };
+	struct stun_request r = { .tx = tx, .username = "firstUfragLetter:otherUfragLetter",
+		.password = "wrong", .use_candidate = true };
 	struct stun_response answer = { .tx = tx, .password = "passwordOfTheOther" };
 	struct endpoint from = address("198.51.100.66", 4444);
 	struct ice_stats stats;
@@ -679,13 +686,17 @@ static void answers_from_elsewhere_or_too_late_do_not_count(void **state)
 	uint8_t bytes[STUN_BUILD_MAX], tx[STUN_TX_LEN];
 	struct stun_response r = { .tx = tx, .password = "passwordOfTheOther" };
 	struct endpoint right = address("198.51.100.2", PORT), wrong = address("198.51.100.2", PORT + 1);
-	struct ice_candidate c = { .type = ICE_HOST, .family = AF_INET, .port = right.port, .addr = right.remote, .priority = 5 };
+	struct ice_candidate c = { .type = ICE_HOST, .family = AF_INET, .port = right.port,
+		.addr = right.remote, .priority = 5 };
 	struct ice_stats stats;
 
 	two_public_nodes();
 	agent_start(a, true);
 	run(&w, MS);
-	/* The ids of its checks, as they would be seen on the wire: the node's next random numbers are known here. */
+	/*
+	 * The ids of its checks, as they would be seen on the wire: the node's next random numbers
+	 * are known here.
+	 */
 	w.seed = 77;
 	assert_int_equal(ice_agent_add_remote(a->agent, &c), 0);
 	memset(tx, 0, sizeof(tx));
@@ -704,7 +715,8 @@ static void answers_from_elsewhere_or_too_late_do_not_count(void **state)
 static void errors_change_nothing(void **state)
 {
 	uint8_t bytes[STUN_BUILD_MAX];
-	struct stun_response r = { .tx = (const uint8_t *)"twelve bytes", .error = 487, .password = "passwordOfTheOther" };
+	struct stun_response r = { .tx = (const uint8_t *)"twelve bytes", .error = 487,
+		.password = "passwordOfTheOther" };
 	struct endpoint from = address("198.51.100.2", PORT);
 
 	two_public_nodes();
@@ -729,14 +741,16 @@ static void answers_leave_from_the_address_that_was_asked(void **state)
 	both_start(false);
 	b->told_count = 0;
 	for (size_t i = 1; i < 2; i++) {
-		struct ice_candidate c = { .type = ICE_HOST, .family = AF_INET, .port = htons(PORT), .addr = a->addrs[1].local };
+		struct ice_candidate c = { .type = ICE_HOST, .family = AF_INET, .port = htons(PORT),
+			.addr = a->addrs[1].local };
 
 		c.priority = ice_candidate_priority(ICE_HOST);
 		assert_int_equal(ice_agent_add_remote(b->agent, &c), 0);
 	}
 	run(&w, 2 * SEC);
 	assert_int_equal(b->connected, 1);
-	assert_true(is_addr(&b->info.path.remote, &a->addrs[1].local) || is_addr(&b->info.path.remote, &a->addrs[0].local));
+	assert_true(is_addr(&b->info.path.remote, &a->addrs[1].local) ||
+		is_addr(&b->info.path.remote, &a->addrs[0].local));
 	assert_true(is_addr(&a->info.path.local, &b->info.path.remote));
 }
 
@@ -744,7 +758,8 @@ static void many_requests_do_not_make_many_checks(void **state)
 {
 	uint8_t bytes[STUN_BUILD_MAX];
 	struct stun_request r = {
-		.tx = (const uint8_t *)"twelve bytes", .username = "firstUfragLetter:otherUfragLetter", .password = "passwordOfTheFirst",
+		.tx = (const uint8_t *)"twelve bytes", .username = "firstUfragLetter:otherUfragLetter",
+		.password = "passwordOfTheFirst",
 	};
 	struct endpoint from = address("198.51.100.2", PORT);
 
@@ -824,8 +839,10 @@ static void thousands_of_agents_share_one_port(void **state)
 {
 	enum { MANY = 3000 };
 	static struct ice_agent *agents[MANY];
-	static const struct ice_agent_events silent = { .candidate = on_candidate, .connected = on_connected, .failed = on_failed };
-	struct ice_agent_config c = { .is_controlling = true, .local_pwd = "passwordOfTheFirst", .remote_ufrag = "other", .remote_pwd = "p" };
+	static const struct ice_agent_events silent = { .candidate = on_candidate, .connected = on_connected,
+		.failed = on_failed };
+	struct ice_agent_config c = { .is_controlling = true, .local_pwd = "passwordOfTheFirst",
+		.remote_ufrag = "other", .remote_pwd = "p" };
 	struct endpoint from = address("198.51.100.2", PORT);
 	uint8_t bytes[STUN_BUILD_MAX], tx[STUN_TX_LEN] = "twelve bytes";
 	struct stun_request r = { .tx = tx, .password = "passwordOfTheFirst" };
@@ -922,8 +939,10 @@ static void a_changed_outside_address_is_noticed_by_the_monitor(void **state)
 
 static void servers_are_named_as_management_names_them(void **state)
 {
-	char *uris[] = { "stun:203.0.113.1:3478", "stuns:203.0.113.1:5349", "turn:203.0.113.2?transport=udp", "turn:203.0.113.2:3478?transport=tcp" };
-	char *wrong[] = { "stun:", "stun:[2001:db8::1", "stun:203.0.113.1:0", "stun:203.0.113.1:70000", "stun:203.0.113.1:1x", "stun:[2001:db8::7]:99" };
+	char *uris[] = { "stun:203.0.113.1:3478", "stuns:203.0.113.1:5349", "turn:203.0.113.2?transport=udp",
+		"turn:203.0.113.2:3478?transport=tcp" };
+	char *wrong[] = { "stun:", "stun:[2001:db8::1", "stun:203.0.113.1:0", "stun:203.0.113.1:70000",
+		"stun:203.0.113.1:1x", "stun:[2001:db8::7]:99" };
 
 	behind_nat();
 	add_addr(b, "2001:db8::2");

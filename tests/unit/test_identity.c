@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The identity file and state.json: those of NetBird's client taken over and given back, new ones, damaged ones; one process at a time.
+// The identity file and state.json: those of NetBird's client taken over and given back, new ones, damaged
+// ones; one process at a time.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -97,9 +98,11 @@ static void the_profile_of_netbirds_client_is_taken_over(void **state)
 	assert_int_equal(identity.wg_port, 51820);
 	assert_int_equal(identity.mtu, 1280);
 	assert_int_equal(identity.dns_label_count, 0);
-	assert_false(identity.disable_client_routes || identity.disable_server_routes || identity.disable_firewall);
+	assert_false(identity.disable_client_routes || identity.disable_server_routes ||
+		identity.disable_firewall);
 	/* What the client sent for it at its login. */
-	assert_string_equal(identity.ssh_public_key, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICYZKJ/v3YDac1Xw784zZIs9FQjsOoNo/pqk1nV0EFRa");
+	assert_string_equal(identity.ssh_public_key,
+		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICYZKJ/v3YDac1Xw784zZIs9FQjsOoNo/pqk1nV0EFRa");
 	identity_done(&identity);
 }
 
@@ -142,8 +145,8 @@ static void only_a_change_is_written(void **state)
 	assert_int_not_equal(before.st_ino, after.st_ino);
 	assert_int_equal(after.st_mode & 0777, 0600);
 	text = get_file(place->path);
-	assert_non_null(strstr(text, "\"Scheme\": \"https\",\n        \"Opaque\": \"\",\n        \"User\": null,\n        "
-		"\"Host\": \"netbird.example.org:443\","));
+	assert_non_null(strstr(text, "\"Scheme\": \"https\",\n        \"Opaque\": \"\",\n        \"User\": "
+		"null,\n        \"Host\": \"netbird.example.org:443\","));
 	assert_non_null(strstr(text, "\"WgPort\": 51821"));
 	free(text);
 	identity_done(&identity);
@@ -225,7 +228,8 @@ static void settings_without_a_key_get_one_and_stay(void **state)
 static const char *const damaged[] = {
 	"", "{", "[]", "null", "{\"PrivateKey\": \"abc\"}", "{\"PrivateKey\": 5}",
 	"{\"PrivateKey\": \"SKfVfUE6Ozgs6qSlpyQpbA2JVkaasIjH1Dq4hAsYYHE\"}",
-	"{\"PrivateKey\": \"SKfVfUE6Ozgs6qSlpyQpbA2JVkaasIjH1Dq4hAsYYHE=\", \"PreSharedKey\": \"x\"}", "{} {}",
+	"{\"PrivateKey\": \"SKfVfUE6Ozgs6qSlpyQpbA2JVkaasIjH1Dq4hAsYYHE=\", \"PreSharedKey\": \"x\"}",
+	"{} {}",
 };
 
 static void a_damaged_file_is_never_a_reason_for_a_new_key(void **state)
@@ -238,7 +242,8 @@ static void a_damaged_file_is_never_a_reason_for_a_new_key(void **state)
 		char text[200] = "";
 
 		put_file(place->path, damaged[i]);
-		assert_int_equal(identity_load(place->path, &identity, place->why, sizeof(place->why)), -EBADMSG);
+		assert_int_equal(identity_load(place->path, &identity, place->why, sizeof(place->why)),
+			-EBADMSG);
 		assert_non_null(strstr(place->why, place->path));
 		assert_null(strstr(place->why, "SKfVfUE6"));
 		f = fopen(place->path, "re");
@@ -253,12 +258,14 @@ static void a_place_that_cannot_be_written_is_said(void **state)
 	struct place *place = *state;
 	struct identity identity;
 
-	assert_int_equal(identity_load("/proc/nowhere/default.json", &identity, place->why, sizeof(place->why)), -ENOENT);
+	assert_int_equal(identity_load("/proc/nowhere/default.json", &identity, place->why,
+		sizeof(place->why)), -ENOENT);
 	assert_non_null(strstr(place->why, "/proc/nowhere/default.json: cannot be written"));
 	put_file(place->path, "{}");
 	chmod(place->path, 0);
 	if (geteuid() != 0)
-		assert_int_equal(identity_load(place->path, &identity, place->why, sizeof(place->why)), -EACCES);
+		assert_int_equal(identity_load(place->path, &identity, place->why, sizeof(place->why)),
+			-EACCES);
 }
 
 static void one_process_holds_the_identity(void **state)
@@ -280,8 +287,8 @@ static void one_process_holds_the_identity(void **state)
 static void what_the_user_selected_is_kept_beside_everything_else(void **state)
 {
 	struct place *place = *state;
-	struct route_selection selection = { .selected = (char *[]){ "lan", "a \"b\"" }, .selected_count = 2, .deselected = (char *[]){ "pods" },
-		.deselected_count = 1 };
+	struct route_selection selection = { .selected = (char *[]){ "lan", "a \"b\"" }, .selected_count = 2,
+		.deselected = (char *[]){ "pods" }, .deselected_count = 1 };
 	struct route_selection got = {};
 	char *text, *was;
 	size_t len;
@@ -293,11 +300,13 @@ static void what_the_user_selected_is_kept_beside_everything_else(void **state)
 	assert_int_equal(got.selected_count + got.deselected_count, 0);
 	assert_int_equal(route_selection_save(place->path, &selection), 0);
 	text = get_file(place->path);
-	assert_non_null(strstr(text, "\"routeselector_state\":{\"selected_routes\":{\"lan\":{},\"a \\\"b\\\"\":{}},"
-		"\"deselected_routes\":{\"pods\":{}},\"deselect_all\":false}"));
+	assert_non_null(strstr(text,
+		"\"routeselector_state\":{\"selected_routes\":{\"lan\":{},\"a "
+		"\\\"b\\\"\":{}},\"deselected_routes\":{\"pods\":{}},\"deselect_all\":false}"));
 	assert_null(strchr(text, '\n'));
 	was = (char *)netbird_read("identity/node-state.json", &len);
-	assert_memory_equal(text, was, strstr(was, "\"routeselector_state\"") - was);	/* the others and their order */
+	/* the others and their order */
+	assert_memory_equal(text, was, strstr(was, "\"routeselector_state\"") - was);
 	free(was);
 	free(text);
 	assert_int_equal(route_selection_load(place->path, &got), 0);

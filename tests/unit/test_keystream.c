@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The arithmetic of keystream windows, with clocks passed in; both engines against libsodium's AEAD construction.
+// The arithmetic of keystream windows, with clocks passed in; both engines against libsodium's AEAD
+// construction.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +21,8 @@ static void logarithms_round_as_they_say(void **state)
 	static const struct {
 		uint64_t n;
 		unsigned down, up;
-	} cases[] = { { 1, 0, 0 }, { 2, 1, 1 }, { 3, 1, 2 }, { 4, 2, 2 }, { 5, 2, 3 }, { 1024, 10, 10 }, { 1025, 10, 11 }, { ~0ULL, 63, 64 } };
+	} cases[] = { { 1, 0, 0 }, { 2, 1, 1 }, { 3, 1, 2 }, { 4, 2, 2 }, { 5, 2, 3 }, { 1024, 10, 10 },
+		{ 1025, 10, 11 }, { ~0ULL, 63, 64 } };
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(plan_log2_down(cases[i].n), cases[i].down);
@@ -136,7 +138,8 @@ static void no_two_counters_in_reach_share_a_slot(void **state)
 		for (; next < end; next++) {
 			uint64_t *slot = &slot_counter[next % 64];
 
-			assert_true(*slot == 0 || *slot + 8 <= head || *slot == next);	/* what it held is an eighth behind, at least */
+			/* what it held is an eighth behind, at least */
+			assert_true(*slot == 0 || *slot + 8 <= head || *slot == next);
 			*slot = next;
 		}
 	}
@@ -146,7 +149,8 @@ static void packets_pay_for_slots_and_leaps_do_not(void **state)
 {
 	uint64_t credit = 0;
 
-	assert_int_equal(plan_credit(0, 100, 100, 6), 128);		/* what they used up, and something for the lead */
+	/* what they used up, and something for the lead */
+	assert_int_equal(plan_credit(0, 100, 100, 6), 128);
 	assert_int_equal(plan_credit(0, 30, 10, 6), 40);		/* two of three lost */
 	assert_int_equal(plan_credit(0, 1000000, 1, 6), PLAN_PER_PACKET);
 	assert_int_equal(plan_credit(0, 1000000, 0, 6), 0);
@@ -213,9 +217,11 @@ static void windows_lie_apart_at_multiples_of_their_size(void **state)
 }
 
 /* Sealing zeros gives the keystream, and the tag checks the one-time key. */
-static void assert_is_keystream(const struct talon_keystream_slot *slot, const uint8_t key[32], uint64_t counter, uint32_t len)
+static void assert_is_keystream(const struct talon_keystream_slot *slot, const uint8_t key[32],
+	uint64_t counter, uint32_t len)
 {
-	uint8_t nonce[12] = { 0 }, sealed[TALON_SLOT_STREAM_LEN + 16], tag[16], zeros[TALON_SLOT_STREAM_LEN] = { 0 };
+	uint8_t nonce[12] = { 0 }, sealed[TALON_SLOT_STREAM_LEN + 16], tag[16],
+		zeros[TALON_SLOT_STREAM_LEN] = { 0 };
 	uint64_t lengths[2] = { 0, len };
 	crypto_onetimeauth_state poly;
 
@@ -254,7 +260,8 @@ static void both_engines_make_the_keystream_of_the_aead(void **state)
 			assert_int_equal(slot.dir, TALON_KEYSTREAM_SEND);
 			assert_int_equal(slot.len, len);
 			assert_is_keystream(&slot, (const uint8_t *)key, counters[i], len);
-			assert_true(sodium_is_zero((const uint8_t *)slot.stream + len, TALON_SLOT_STREAM_LEN - len));
+			assert_true(sodium_is_zero((const uint8_t *)slot.stream + len,
+				TALON_SLOT_STREAM_LEN - len));
 		}
 		engine_free(engine);
 	}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// How a peer is reached, cell by cell: what each event does in each state, written down a second time; and silence on a direct path.
+// How a peer is reached, cell by cell: what each event does in each state, written down a second time; and
+// silence on a direct path.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,30 +21,45 @@ static const struct row {
 	const char *cell[LINK_STATES];	/* idle, searching, relayed, direct without relay, direct, suspect */
 } rows[] = {
 	{ LINK_EV_OPENED, { "searching: open", "-", "-", "-", "-", "-" } },
-	{ LINK_EV_CLOSED, { "-", "idle: close", "idle: close", "idle: close", "idle: close", "idle: close" } },
+	{ LINK_EV_CLOSED, { "-", "idle: close", "idle: close", "idle: close", "idle: close",
+		"idle: close" } },
 	{ LINK_EV_WANTED, { "searching: open", "-", "-", "-", "-", "-" } },
-	{ LINK_EV_OFFER, { "searching: open and exchange", "searching: exchange", "relayed: exchange", "direct without relay: exchange",
+	{ LINK_EV_OFFER, { "searching: open and exchange", "searching: exchange", "relayed: exchange",
+		"direct without relay: exchange",
 		"direct: exchange", "suspect: exchange" } },
-	{ LINK_EV_ANSWER, { "searching: open and exchange", "searching: exchange", "relayed: exchange", "direct without relay: exchange",
+	{ LINK_EV_ANSWER, { "searching: open and exchange", "searching: exchange", "relayed: exchange",
+		"direct without relay: exchange",
 		"direct: exchange", "suspect: exchange" } },
-	{ LINK_EV_CANDIDATE, { "searching: open and keep the candidate", "searching: take the candidate", "relayed: take the candidate",
-		"direct without relay: take the candidate", "direct: take the candidate", "suspect: take the candidate" } },
-	{ LINK_EV_GO_IDLE, { "idle: close and forget the sessions", "idle: close and forget the sessions", "idle: close and forget the sessions",
-		"idle: close and forget the sessions", "idle: close and forget the sessions", "idle: close and forget the sessions" } },
-	{ LINK_EV_NEW_SESSION, { "!", "searching: end the ICE attempt", "relayed: end the ICE attempt", "searching: end the pair, keep its address",
-		"relayed: fall back to the relay, handshake", "relayed: fall back to the relay, handshake" } },
-	{ LINK_EV_RELAY_READY, { "!", "relayed: use the relay", "!", "direct: let the relay stand by", "!", "!" } },
-	{ LINK_EV_RELAY_CLOSED, { "!", "searching: end the relay attempt", "searching: lose the relay", "direct without relay: end the relay attempt",
+	{ LINK_EV_CANDIDATE, { "searching: open and keep the candidate", "searching: take the candidate",
+		"relayed: take the candidate",
+		"direct without relay: take the candidate", "direct: take the candidate",
+		"suspect: take the candidate" } },
+	{ LINK_EV_GO_IDLE, { "idle: close and forget the sessions", "idle: close and forget the sessions",
+		"idle: close and forget the sessions",
+		"idle: close and forget the sessions", "idle: close and forget the sessions",
+		"idle: close and forget the sessions" } },
+	{ LINK_EV_NEW_SESSION, { "!", "searching: end the ICE attempt", "relayed: end the ICE attempt",
+		"searching: end the pair, keep its address",
+		"relayed: fall back to the relay, handshake",
+		"relayed: fall back to the relay, handshake" } },
+	{ LINK_EV_RELAY_READY, { "!", "relayed: use the relay", "!", "direct: let the relay stand by", "!",
+		"!" } },
+	{ LINK_EV_RELAY_CLOSED, { "!", "searching: end the relay attempt", "searching: lose the relay",
+		"direct without relay: end the relay attempt",
 		"direct without relay: go on without relay", "direct without relay: stay with the pair" } },
-	{ LINK_EV_PAIR_SELECTED, { "!", "direct without relay: use the pair", "direct: use the pair", "!", "!", "!" } },
-	{ LINK_EV_PAIR_LOST, { "!", "searching: end the ICE attempt", "relayed: end the ICE attempt", "searching: lose the pair",
+	{ LINK_EV_PAIR_SELECTED, { "!", "direct without relay: use the pair", "direct: use the pair", "!",
+		"!", "!" } },
+	{ LINK_EV_PAIR_LOST, { "!", "searching: end the ICE attempt", "relayed: end the ICE attempt",
+		"searching: lose the pair",
 		"relayed: fall back to the relay", "relayed: fall back to the relay" } },
 	{ LINK_EV_SILENCE, { "!", "!", "!", "-", "suspect: take the relay meanwhile", "!" } },
 	{ LINK_EV_FOLLOW, { "!", "!", "!", "-", "suspect: take the relay meanwhile", "!" } },
 	{ LINK_EV_PROVEN, { "!", "!", "!", "!", "!", "direct: return to the pair" } },
 	{ LINK_EV_UNPROVEN, { "!", "!", "!", "!", "!", "relayed: give the pair up" } },
-	{ LINK_EV_HANDSHAKE, { "-", "searching: note it", "relayed: note it", "direct without relay: note it", "direct: note it", "suspect: note it" } },
-	{ LINK_EV_WATCH_EXPIRED, { "!", "!", "searching: drop the relay", "searching: drop the pair", "relayed: drop the pair, use the relay",
+	{ LINK_EV_HANDSHAKE, { "-", "searching: note it", "relayed: note it", "direct without relay: note it",
+		"direct: note it", "suspect: note it" } },
+	{ LINK_EV_WATCH_EXPIRED, { "!", "!", "searching: drop the relay", "searching: drop the pair",
+		"relayed: drop the pair, use the relay",
 		"relayed: drop the pair, use the relay" } },
 };
 
@@ -69,7 +85,8 @@ static void every_cell_is_as_written_down(void **state)
 
 			describe(from, link_step(from, i), text, sizeof(text));
 			if (strcmp(text, rows[i].cell[from]))
-				fail_msg("%s while %s: \"%s\", not \"%s\"", link_event_name(i), link_state_name(from), text, rows[i].cell[from]);
+				fail_msg("%s while %s: \"%s\", not \"%s\"", link_event_name(i),
+					link_state_name(from), text, rows[i].cell[from]);
 		}
 	}
 	assert_int_equal(cells, LINK_EVENTS * LINK_STATES);
@@ -118,7 +135,8 @@ static void every_action_is_used_and_every_state_can_be_reached_and_left(void **
 static void states_agree_with_what_stands(void **state)
 {
 	static const struct { bool relay, pair; } stands[LINK_STATES] = {
-		[LINK_RELAYED] = { true, false }, [LINK_ALONE] = { false, true }, [LINK_DIRECT] = { true, true }, [LINK_SUSPECT] = { true, true },
+		[LINK_RELAYED] = { true, false }, [LINK_ALONE] = { false, true },
+		[LINK_DIRECT] = { true, true }, [LINK_SUSPECT] = { true, true },
 	};
 
 	for (int s = 0; s < LINK_STATES; s++) {
@@ -134,8 +152,8 @@ static void states_agree_with_what_stands(void **state)
 				relay = false;
 			if (e == LINK_EV_PAIR_SELECTED)
 				pair = true;
-			if (e == LINK_EV_PAIR_LOST || e == LINK_EV_NEW_SESSION || e == LINK_EV_UNPROVEN || move.action == LINK_DO_DROP_PAIR ||
-			    move.action == LINK_DO_DROP_PAIR_ALONE)
+			if (e == LINK_EV_PAIR_LOST || e == LINK_EV_NEW_SESSION || e == LINK_EV_UNPROVEN ||
+				move.action == LINK_DO_DROP_PAIR || move.action == LINK_DO_DROP_PAIR_ALONE)
 				pair = false;
 			if (e == LINK_EV_CLOSED || e == LINK_EV_GO_IDLE)
 				relay = pair = false;
@@ -147,7 +165,10 @@ static void states_agree_with_what_stands(void **state)
 
 /* --- silence --- */
 
-/* A path with traffic each millisecond and looks each @look; until @cut everything is answered. Returns when it is found lost; 0: not by @end. */
+/*
+ * A path with traffic each millisecond and looks each @look; until @cut everything is answered. Returns when
+ * it is found lost; 0: not by @end.
+ */
 static uint64_t run(uint64_t look, uint64_t cut, uint64_t end, bool checks_answered, uint64_t rtt)
 {
 	struct silence silence = { 0 };
@@ -156,7 +177,8 @@ static uint64_t run(uint64_t look, uint64_t cut, uint64_t end, bool checks_answe
 	silence_begin(&silence, 1, true);
 	for (uint64_t now = 1; now <= end; now += MS) {
 		facts.now_ns = facts.tx_data_ns = now;
-		if (now <= cut || (checks_answered && (now - cut) % (10000 * MS) == 1))	/* the empty message that is owed */
+		/* the empty message that is owed */
+		if (now <= cut || (checks_answered && (now - cut) % (10000 * MS) == 1))
 			facts.rx_direct_ns = now;
 		if (now % look > 1 && !(silence_is_near(&silence) && now % (100 * MS) == 1))
 			continue;
@@ -210,7 +232,8 @@ static void a_pause_costs_one_check_and_rest_nothing(void **state)
 {
 	for (int last = 0; last < 2; last++) {
 		struct silence silence = { 0 };
-		struct silence_facts facts = { .tx_data_ns = (last ? 1000 : 900) * MS, .rx_data_ns = 1000 * MS, .rx_direct_ns = 1000 * MS };
+		struct silence_facts facts = { .tx_data_ns = (last ? 1000 : 900) * MS,
+			.rx_data_ns = 1000 * MS, .rx_direct_ns = 1000 * MS };
 		unsigned checks = 0;
 
 		silence_begin(&silence, 500 * MS, true);
@@ -233,7 +256,8 @@ static void what_stops_coming_is_missed_too(void **state)
 	struct silence_facts facts = { .rx_data_ns = 1000 * MS, .rx_direct_ns = 1000 * MS };
 
 	silence_begin(&silence, 500 * MS, true);
-	for (facts.now_ns = 1000 * MS; silence_judge(&silence, &facts) != SILENCE_LOST; facts.now_ns += 100 * MS)
+	for (facts.now_ns = 1000 * MS; silence_judge(&silence, &facts) != SILENCE_LOST;
+		facts.now_ns += 100 * MS)
 		assert_true(facts.now_ns < 2200 * MS);
 	assert_true(facts.now_ns >= 2000 * MS);
 }
@@ -248,7 +272,8 @@ static void a_packet_after_a_long_rest_gets_its_second(void **state)
 		assert_int_equal(silence_judge(&silence, &facts), SILENCE_NONE);
 	facts.tx_data_ns = 60900 * MS;
 	facts.now_ns = 61000 * MS;
-	assert_int_equal(silence_judge(&silence, &facts), SILENCE_CHECK);	/* sent at any time since the last look */
+	/* sent at any time since the last look */
+	assert_int_equal(silence_judge(&silence, &facts), SILENCE_CHECK);
 	facts.now_ns = 61300 * MS;
 	assert_int_equal(silence_judge(&silence, &facts), SILENCE_NONE);
 	facts.answered_ns = 61310 * MS;
@@ -300,7 +325,8 @@ static void the_other_side_is_followed_once_it_knows_the_pair(void **state)
 
 static void a_pair_is_proven_by_what_came_after_the_turn(void **state)
 {
-	struct silence_facts facts = { .now_ns = 5100 * MS, .rx_direct_ns = 4000 * MS, .answered_ns = 5000 * MS };
+	struct silence_facts facts = { .now_ns = 5100 * MS, .rx_direct_ns = 4000 * MS,
+		.answered_ns = 5000 * MS };
 	const struct silence silence = { 0 };
 
 	assert_int_equal(silence_prove(&silence, 5000 * MS, &facts), SILENCE_WAIT);

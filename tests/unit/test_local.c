@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Which connections have lost their address, as the host's addresses change: a table. Sockets are real, the host's list is the test's.
+// Which connections have lost their address, as the host's addresses change: a table. Sockets are real, the
+// host's list is the test's.
 #include <ifaddrs.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +33,8 @@ static int fake_getifaddrs(struct ifaddrs **ret)
 			assert_int_equal(inet_pton(AF_INET6, word, &addr->sin6_addr), 1);
 		} else {
 			addr->sin6_family = AF_INET;
-			assert_int_equal(inet_pton(AF_INET, word, &((struct sockaddr_in *)addr)->sin_addr), 1);
+			assert_int_equal(inet_pton(AF_INET, word,
+				&((struct sockaddr_in *)addr)->sin_addr), 1);
 		}
 		*at = (struct ifaddrs){ .ifa_next = *ret, .ifa_addr = (struct sockaddr *)addr };
 		*ret = at;
@@ -65,7 +67,8 @@ static int socket_at(int family, const char *text)
 		assert_int_equal(inet_pton(AF_INET6, text, &at.sin6_addr), 1);
 	else
 		assert_int_equal(inet_pton(AF_INET, text, &((struct sockaddr_in *)&at)->sin_addr), 1);
-	assert_int_equal(bind(fd, (void *)&at, family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(at)), 0);
+	assert_int_equal(bind(fd, (void *)&at, family == AF_INET ? sizeof(struct sockaddr_in)
+		: sizeof(at)), 0);
 	return fd;
 }
 
@@ -82,7 +85,8 @@ static void only_what_was_there_and_went_is_gone(void **state)
 		{ "127.0.0.1 192.0.2.1", "127.0.0.1", true, false },	/* another one went */
 		{ "127.0.0.1 192.0.2.1", "192.0.2.1", true, true },
 		{ "127.0.0.1", "192.0.2.1", true, true },
-		{ "192.0.2.1", "192.0.2.2", true, false },		/* never ours: any local route may have given it */
+		/* never ours: any local route may have given it */
+		{ "192.0.2.1", "192.0.2.2", true, false },
 		{ "192.0.2.1", "", true, false },
 		{ "127.0.0.1 2001:db8::1", "127.0.0.1", true, false },
 		{ "127.0.0.1 fe80::1", "127.0.0.1 fe80::2", false, false },	/* a container's link */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Standard error that nobody reads: lines are dropped and counted, nobody waits, and what comes out is whole lines.
+// Standard error that nobody reads: lines are dropped and counted, nobody waits, and what comes out is
+// whole lines.
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -70,7 +71,8 @@ static void fill_and_drain(void)
 	size_t count;
 
 	for (int i = 0; i < LINES; i++)
-		log_info("line %d of many that nobody reads, and it is no short one: %s", i, "0123456789012345678901234567890123456789");
+		log_info("line %d of many that nobody reads, and it is no short one: %s", i,
+			"0123456789012345678901234567890123456789");
 	dropped = log_get_dropped();
 	assert_in_range(dropped, 1, LINES - 10);
 	count = read_lines();

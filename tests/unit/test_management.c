@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The management client against a server of our own behind a transport of our own: the table cell by cell, then whole lives on a fake clock.
+// The management client against a server of our own behind a transport of our own: the table cell by cell,
+// then whole lives on a fake clock.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -66,8 +67,8 @@ const char *grpc_status_name(int status)
 	return status == GRPC_PERMISSION_DENIED ? "PermissionDenied" : "Code";
 }
 
-int grpc_parse_target(const char *url, bool scheme_needed, char *ret_host, size_t host_size, uint16_t *ret_port, bool *ret_tls, char *why,
-	size_t size)
+int grpc_parse_target(const char *url, bool scheme_needed, char *ret_host, size_t host_size,
+	uint16_t *ret_port, bool *ret_tls, char *why, size_t size)
 {
 	if (strncmp(url, "https://", 8) != 0)
 		return -EINVAL;
@@ -77,7 +78,8 @@ int grpc_parse_target(const char *url, bool scheme_needed, char *ret_host, size_
 	return 0;
 }
 
-int grpc_channel_new(struct loop *loop, const struct grpc_channel_options *options, struct grpc_channel **ret_channel)
+int grpc_channel_new(struct loop *loop, const struct grpc_channel_options *options,
+	struct grpc_channel **ret_channel)
 {
 	assert_string_equal(options->host, "m.example");
 	assert_true(options->tls);
@@ -121,8 +123,8 @@ static void *copy_of(const void *bytes, size_t len)
 	return copy;
 }
 
-int grpc_call_start(struct grpc_channel *channel, const struct grpc_call_options *options, const void *bytes, size_t len,
-	const struct grpc_call_events *events, void *ctx, struct grpc_call **ret_call)
+int grpc_call_start(struct grpc_channel *channel, const struct grpc_call_options *options, const void *bytes,
+	size_t len, const struct grpc_call_events *events, void *ctx, struct grpc_call **ret_call)
 {
 	struct grpc_call *call = &w.calls[w.call_count];
 
@@ -243,7 +245,8 @@ static void say_bytes(struct grpc_call *call, const uint8_t *plain, size_t len)
 	uint8_t *bytes;
 	size_t bytes_len;
 
-	assert_int_equal(envelope_pack_management(&w.server, w.own_public, plain, len, &bytes, &bytes_len), 0);
+	assert_int_equal(envelope_pack_management(&w.server, w.own_public, plain, len, &bytes,
+		&bytes_len), 0);
 	call->events.message(call->ctx, bytes, bytes_len);
 	envelope_free(bytes, bytes_len);
 }
@@ -268,17 +271,20 @@ static void end_call(struct grpc_call *call, struct grpc_end end)
 
 static void refuse(const char *method, int status)
 {
-	end_call(the_call(method), (struct grpc_end){ .status = status, .from_server = true, .http_status = 200 });
+	end_call(the_call(method), (struct grpc_end){ .status = status, .from_server = true,
+		.http_status = 200 });
 }
 
 static void lose(const char *method)
 {
-	end_call(the_call(method), (struct grpc_end){ .status = GRPC_UNAVAILABLE, .text = "connection refused" });
+	end_call(the_call(method), (struct grpc_end){ .status = GRPC_UNAVAILABLE,
+		.text = "connection refused" });
 }
 
 static void finish(const char *method)
 {
-	end_call(the_call(method), (struct grpc_end){ .status = GRPC_OK, .from_server = true, .http_status = 200 });
+	end_call(the_call(method), (struct grpc_end){ .status = GRPC_OK, .from_server = true,
+		.http_status = 200 });
 }
 
 static void give_key(void)
@@ -349,7 +355,8 @@ static void heard_login(void *ctx, const struct netmap_update *login)
 	w.logins++;
 }
 
-static void heard_sync(void *ctx, const struct netmap_update *update, bool first, const uint8_t *bytes, size_t len)
+static void heard_sync(void *ctx, const struct netmap_update *update, bool first, const uint8_t *bytes,
+	size_t len)
 {
 	w.syncs++;
 	w.firsts += first;
@@ -370,7 +377,8 @@ static void heard_verdict(void *ctx, int error, const char *why)
 }
 
 static const struct management_events events = {
-	.state = heard_state, .login = heard_login, .sync = heard_sync, .deleted = heard_deleted, .verdict = heard_verdict,
+	.state = heard_state, .login = heard_login, .sync = heard_sync, .deleted = heard_deleted,
+	.verdict = heard_verdict,
 };
 
 static void forget_calls(void)
@@ -386,7 +394,8 @@ static void forget_calls(void)
 static void make_client(const char *setup_key, bool once)
 {
 	struct management_config config = {
-		.url = "https://m.example", .setup_key = setup_key, .ssh_public_key = "ssh-ed25519 AAAA", .hostname = "node", .once = once,
+		.url = "https://m.example", .setup_key = setup_key, .ssh_public_key = "ssh-ed25519 AAAA",
+		.hostname = "node", .once = once,
 		.dns_labels = (char *[]){ "one", "two" }, .dns_label_count = 2,
 	};
 
@@ -450,15 +459,21 @@ static void the_table_says_what_it_should_in_every_cell(void **state)
 {
 	static const enum management_action want[STEP_COUNT][OUTCOME_COUNT] = {
 		/* OK, refused, not found, precondition, stale, unimplemented, failed, unreachable, garbled */
-		{ DO_GO_ON, DO_RETRY, DO_RETRY, DO_RETRY, DO_RETRY, DO_SAY_NOT_NETBIRD, DO_RETRY, DO_RETRY, DO_SAY_NOT_NETBIRD },
-		{ DO_SYNC, DO_SAY_NEEDS_KEY, DO_RETRY, DO_SAY_BLOCKED, DO_REFETCH, DO_SAY_NOT_NETBIRD, DO_RETRY, DO_RETRY, DO_REFETCH },
-		{ DO_SYNC, DO_SAY_BLOCKED, DO_SAY_BAD_KEY, DO_RETRY, DO_REFETCH, DO_SAY_NOT_NETBIRD, DO_RETRY, DO_RETRY, DO_RETRY },
-		{ DO_RESYNC, DO_RELOGIN, DO_RELOGIN, DO_RELOGIN, DO_REFETCH, DO_SAY_NOT_NETBIRD, DO_RESYNC, DO_RESYNC, DO_RESYNC },
+		{ DO_GO_ON, DO_RETRY, DO_RETRY, DO_RETRY, DO_RETRY, DO_SAY_NOT_NETBIRD, DO_RETRY, DO_RETRY,
+			DO_SAY_NOT_NETBIRD },
+		{ DO_SYNC, DO_SAY_NEEDS_KEY, DO_RETRY, DO_SAY_BLOCKED, DO_REFETCH, DO_SAY_NOT_NETBIRD,
+			DO_RETRY, DO_RETRY, DO_REFETCH },
+		{ DO_SYNC, DO_SAY_BLOCKED, DO_SAY_BAD_KEY, DO_RETRY, DO_REFETCH, DO_SAY_NOT_NETBIRD, DO_RETRY,
+			DO_RETRY, DO_RETRY },
+		{ DO_RESYNC, DO_RELOGIN, DO_RELOGIN, DO_RELOGIN, DO_REFETCH, DO_SAY_NOT_NETBIRD, DO_RESYNC,
+			DO_RESYNC, DO_RESYNC },
 	};
-	static const enum management_action again[STEP_COUNT] = { DO_RETRY, DO_RETRY, DO_SAY_BAD_KEY, DO_RESYNC };
+	static const enum management_action again[STEP_COUNT] = { DO_RETRY, DO_RETRY, DO_SAY_BAD_KEY,
+		DO_RESYNC };
 
 	for (int facts_bits = 0; facts_bits < 16; facts_bits++) {
-		struct management_facts facts = { facts_bits & 1, facts_bits & 2, facts_bits & 4, facts_bits & 8 };
+		struct management_facts facts = { facts_bits & 1, facts_bits & 2, facts_bits & 4,
+			facts_bits & 8 };
 
 		for (int step = 0; step < STEP_COUNT; step++)
 			for (int outcome = 0; outcome < OUTCOME_COUNT; outcome++) {
@@ -467,8 +482,10 @@ static void the_table_says_what_it_should_in_every_cell(void **state)
 				if (action == DO_REFETCH && facts.was_refetched)
 					action = again[step];
 				if (step == STEP_LOGIN && outcome == OUTCOME_REFUSED)
-					action = facts.was_known ? DO_SAY_DELETED : facts.has_setup_key ? DO_REGISTER : DO_SAY_NEEDS_KEY;
-				if (step == STEP_REGISTER && outcome == OUTCOME_PRECONDITION && facts.was_blocked)
+					action = facts.was_known ? DO_SAY_DELETED : facts.has_setup_key
+						? DO_REGISTER : DO_SAY_NEEDS_KEY;
+				if (step == STEP_REGISTER && outcome == OUTCOME_PRECONDITION &&
+					facts.was_blocked)
 					action = DO_SAY_BLOCKED;
 				assert_int_equal(management_decide(step, outcome, &facts), action);
 			}
@@ -667,8 +684,9 @@ static void a_setup_key_of_no_form_is_told_when_it_is_needed(void **state)
 static void setup_keys_are_brought_into_one_form(void **state)
 {
 	char key[MANAGEMENT_SETUP_KEY_LEN + 1], why[200];
-	static const char *const bad[] = { "", "3fb7de4f", "3fb7de4f-53a0-48f3-badc-83a22de60e2", "3fb7de4f-53a0-48f3-badc-83a22de60e2e0",
-		"3fb7de4f-53a0-48f3-badc-83a22de60e2g", "3fb7de4f053a0-48f3-badc-83a22de60e2e", "3fb7de4f-53a0-48f3-badc-83a22de60e2e x" };
+	static const char *const bad[] = { "", "3fb7de4f", "3fb7de4f-53a0-48f3-badc-83a22de60e2",
+		"3fb7de4f-53a0-48f3-badc-83a22de60e2e0", "3fb7de4f-53a0-48f3-badc-83a22de60e2g",
+		"3fb7de4f053a0-48f3-badc-83a22de60e2e", "3fb7de4f-53a0-48f3-badc-83a22de60e2e x" };
 
 	assert_int_equal(management_parse_setup_key("\t" SETUP_KEY "\r\n", key, why, sizeof(why)), 0);
 	assert_string_equal(key, "3fb7de4f-53a0-48f3-badc-83a22de60e2e");
@@ -873,7 +891,8 @@ static void a_sync_refused_by_mistake_is_healed_by_a_login(void **state)
 static void a_server_that_logs_in_but_refuses_sync_is_not_stormed(void **state)
 {
 	connect_known();
-	for (uint64_t end = loop_now(w.loop) + 300 * LOOP_SECOND; loop_now(w.loop) < end; pass(10 * LOOP_MS)) {
+	for (uint64_t end = loop_now(w.loop) + 300 * LOOP_SECOND; loop_now(w.loop) < end;
+		pass(10 * LOOP_MS)) {
 		if (open_call("Sync"))
 			refuse("Sync", GRPC_PERMISSION_DENIED);
 		else if (open_call("GetServerKey"))
@@ -895,7 +914,8 @@ static unsigned int most_syncs(void)
 
 		if (strcmp(w.calls[i].method, "Sync") != 0)
 			continue;
-		for (size_t j = i; j < w.call_count && w.calls[j].at_ns < w.calls[i].at_ns + 300 * LOOP_SECOND; j++)
+		for (size_t j = i; j < w.call_count &&
+			w.calls[j].at_ns < w.calls[i].at_ns + 300 * LOOP_SECOND; j++)
 			count += strcmp(w.calls[j].method, "Sync") == 0;
 		most = count > most ? count : most;
 	}
@@ -907,7 +927,8 @@ static void two_with_one_identity_are_told_and_do_not_trip_the_servers_filter(vo
 	bool was_told = false;
 
 	connect_known();
-	for (uint64_t end = loop_now(w.loop) + 1800 * LOOP_SECOND; loop_now(w.loop) < end; pass(100 * LOOP_MS)) {
+	for (uint64_t end = loop_now(w.loop) + 1800 * LOOP_SECOND; loop_now(w.loop) < end;
+		pass(100 * LOOP_MS)) {
 		if (open_call("GetServerKey")) {
 			give_key();
 		} else if (open_call("Sync")) {
@@ -967,7 +988,8 @@ static void a_call_that_cannot_be_started_is_tried_again(void **state)
 static void a_server_that_takes_calls_and_is_silent_gets_a_new_connection(void **state)
 {
 	make_client(NULL, false);
-	end_call(the_call("GetServerKey"), (struct grpc_end){ .status = GRPC_DEADLINE_EXCEEDED, .text = "no answer within 10 s" });
+	end_call(the_call("GetServerKey"), (struct grpc_end){ .status = GRPC_DEADLINE_EXCEEDED,
+		.text = "no answer within 10 s" });
 	assert_int_equal(w.resets, 1);
 }
 
@@ -1335,7 +1357,8 @@ static void our_login_has_the_fields_of_the_recorded_one(void **state)
 	free(bytes);
 	assert_non_null(theirs);
 	assert_int_equal(sysinfo_pack("node", &flags, NULL, 0, &meta, &meta_len), 0);
-	login.ssh_public_key = strndup((char *)theirs->peer_keys->ssh_pub_key.data, theirs->peer_keys->ssh_pub_key.len);
+	login.ssh_public_key = strndup((char *)theirs->peer_keys->ssh_pub_key.data,
+		theirs->peer_keys->ssh_pub_key.len);
 	login.meta = meta;
 	login.meta_len = meta_len;
 	netbird_key(NODE_PUBLIC, login.public_key);
@@ -1349,7 +1372,8 @@ static void our_login_has_the_fields_of_the_recorded_one(void **state)
 	assert_true(ours->meta->os[0] && ours->meta->os_version[0] && ours->meta->kernel_version[0]);
 	assert_non_null(ours->meta->flags);
 	assert_int_equal(ours->peer_keys->wg_pub_key.len, theirs->peer_keys->wg_pub_key.len);
-	assert_memory_equal(ours->peer_keys->wg_pub_key.data, theirs->peer_keys->wg_pub_key.data, ours->peer_keys->wg_pub_key.len);
+	assert_memory_equal(ours->peer_keys->wg_pub_key.data, theirs->peer_keys->wg_pub_key.data,
+		ours->peer_keys->wg_pub_key.len);
 	assert_int_equal(ours->peer_keys->ssh_pub_key.len, 80);
 	management__login_request__free_unpacked(ours, NULL);
 	management__login_request__free_unpacked(theirs, NULL);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Decisions about a member's settings that are no map's: where the DNS forwarder listens, and what becomes of the setup key.
+// Decisions about a member's settings that are no map's: where the DNS forwarder listens, and what becomes of
+// the setup key.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +27,8 @@ static void the_forwarder_listens_where_management_sends_peers(void **state)
 		const struct netmap map = { .dns_forwarder_port = cases[i].said };
 
 		if (mesh_forwarder_port(&mesh, &map) != cases[i].port)
-			fail_msg("given %u, said %u: %u", cases[i].given, cases[i].said, mesh_forwarder_port(&mesh, &map));
+			fail_msg("given %u, said %u: %u", cases[i].given, cases[i].said,
+				mesh_forwarder_port(&mesh, &map));
 	}
 }
 

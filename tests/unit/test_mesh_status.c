@@ -16,8 +16,8 @@
 
 enum form { TEXT, DETAIL, JSON, YAML };
 
-static char *render(const struct snapshot *snapshot, const struct mesh_filter *filter, enum form form, bool as_talon,
-	const struct status *datapath)
+static char *render(const struct snapshot *snapshot, const struct mesh_filter *filter, enum form form,
+	bool as_talon, const struct status *datapath)
 {
 	struct mesh_view view;
 	char *text = NULL;
@@ -91,7 +91,8 @@ static void the_yaml_is_the_recorded_one(void **state)
 	assert_is_recorded("status.yaml", &lap, YAML);
 }
 
-static char *printed(const struct snapshot *snapshot, int (*print)(FILE *out, const struct snapshot *snapshot))
+static char *printed(const struct snapshot *snapshot,
+	int (*print)(FILE *out, const struct snapshot *snapshot))
 {
 	char *text = NULL;
 	size_t len;
@@ -148,13 +149,16 @@ static void the_seeds_own_checks_pass(void **state)
 
 static void networks_say_whether_they_are_used_and_what_their_names_are(void **state)
 {
-	char *domains[] = { "a.example", "*.b.example" }, *resolved[] = { "a.example", "192.0.2.1, 192.0.2.2", "b.example", "192.0.2.3" };
-	struct snapshot_network network = { .id = "d", .domains = domains, .domain_count = 2, .resolved = resolved, .resolved_count = 4 };
+	char *domains[] = { "a.example", "*.b.example" }, *resolved[] = { "a.example", "192.0.2.1, 192.0.2.2",
+		"b.example", "192.0.2.3" };
+	struct snapshot_network network = { .id = "d", .domains = domains, .domain_count = 2,
+		.resolved = resolved, .resolved_count = 4 };
 	struct snapshot snapshot = { .routes = &network, .route_count = 1 }, none = {};
 	char *text = printed(&snapshot, mesh_print_networks);
 
-	assert_string_equal(text, "Available Networks:\n\n  - ID: d\n    Domains: a.example, *.b.example\n    Status: Not Selected\n"
-				  "    Resolved IPs:\n      [a.example]: 192.0.2.1, 192.0.2.2\n      [b.example]: 192.0.2.3\n");
+	assert_string_equal(text, "Available Networks:\n\n  - ID: d\n    Domains: a.example, *.b.example\n "
+		"   Status: Not Selected\n    Resolved IPs:\n      [a.example]: 192.0.2.1, 192.0.2.2\n "
+		"     [b.example]: 192.0.2.3\n");
 	free(text);
 	text = printed(&none, mesh_print_networks);
 	assert_string_equal(text, "No networks available.\n");
@@ -171,8 +175,9 @@ static void an_empty_snapshot_can_be_shown_in_every_form(void **state)
 		assert_non_null(text);
 		free(text);
 	}
-	assert_has(&empty, TEXT, false, "\nManagement: Disconnected\nSignal: Disconnected\nRelays: 0/0 Available\nNameservers: 0/0 Available\n"
-					"FQDN: \nNetBird IP: N/A\nInterface type: N/A\n");
+	assert_has(&empty, TEXT, false,
+		"\nManagement: Disconnected\nSignal: Disconnected\nRelays: 0/0 Available\nNameservers: 0/0 "
+		"Available\nFQDN: \nNetBird IP: N/A\nInterface type: N/A\n");
 	assert_has(&empty, TEXT, false, "\nNetworks: -\nPeers count: 0/0 Connected\n");
 	assert_has(&empty, DETAIL, false, "Peers detail:\n\nEvents: No events recorded\nOS: linux/");
 	assert_has(&empty, JSON, false, "{\"peers\":{\"total\":0,\"connected\":0,\"details\":null},");
@@ -192,10 +197,14 @@ static void what_is_not_connected_says_why(void **state)
 	snapshot.relays = &relay;
 	snapshot.relay_count = 1;
 	snapshot.userspace = false;
-	assert_has(&snapshot, TEXT, false, "\nManagement: Disconnected, reason: proxy answered 502\nSignal: Disconnected\nRelays: 0/1 Available\n");
-	assert_has(&snapshot, DETAIL, false, "\nRelays: \n  [rels://relay.example:443] is Unavailable, reason: connection refused\n");
+	assert_has(&snapshot, TEXT, false, "\nManagement: Disconnected, reason: proxy answered 502\nSignal: "
+		"Disconnected\nRelays: 0/1 Available\n");
+	assert_has(&snapshot, DETAIL, false,
+		"\nRelays: \n  [rels://relay.example:443] is Unavailable, reason: connection refused\n");
 	assert_has(&snapshot, TEXT, false, "\nInterface type: Kernel\n");
-	assert_has(&snapshot, JSON, false, "\"management\":{\"url\":\"http://10.99.0.1:8080\",\"connected\":false,\"error\":\"proxy answered 502\"}");
+	assert_has(&snapshot, JSON, false,
+		"\"management\":{\"url\":\"http://10.99.0.1:8080\",\"connected\":false,\"error\":\"proxy "
+		"answered 502\"}");
 }
 
 static void a_peer_that_is_not_connected_shows_no_stale_figures(void **state)
@@ -207,8 +216,9 @@ static void a_peer_that_is_not_connected_shows_no_stale_figures(void **state)
 	snapshot.peers = &peer;
 	assert_has(&snapshot, DETAIL, false,
 		"  Status: Idle\n  -- detail --\n  Connection type: -\n  ICE candidate (Local/Remote): -/-\n"
-		"  ICE candidate endpoints (Local/Remote): -/-\n  Relay server address: \n  Last connection update: 30 seconds ago\n"
-		"  Last WireGuard handshake: -\n  Transfer status (received/sent) 0 B/0 B\n");
+		"  ICE candidate endpoints (Local/Remote): -/-\n  Relay server address: \n  Last connection "
+		"update: 30 seconds ago\n  Last WireGuard handshake: -\n  Transfer status (received/sent) 0 "
+		"B/0 B\n");
 	assert_has(&snapshot, DETAIL, false, "\n  Latency: 0s\n");
 	assert_has(&snapshot, JSON, false,
 		"\"lastWireguardHandshake\":\"0001-01-01T00:00:00Z\",\"transferReceived\":0,\"transferSent\":0,\"latency\":0,");
@@ -272,9 +282,12 @@ static void durations_are_written_as_go_writes_them(void **state)
 		uint64_t ns;
 		const char *text;
 	} cases[] = {
-		{ 0, "0s" }, { 1, "1ns" }, { 999, "999ns" }, { 1000, "1\xc2\xb5s" }, { 382186, "382.186\xc2\xb5s" }, { 1500000, "1.5ms" },
-		{ 999999999, "999.999999ms" }, { SECOND, "1s" }, { 2500000000, "2.5s" }, { 60 * SECOND, "1m0s" }, { 62500000000, "1m2.5s" },
-		{ 3600 * SECOND, "1h0m0s" }, { 3661 * SECOND + 1, "1h1m1.000000001s" }, { UINT64_MAX, "5124095h34m33.709551615s" },
+		{ 0, "0s" }, { 1, "1ns" }, { 999, "999ns" }, { 1000, "1\xc2\xb5s" },
+		{ 382186, "382.186\xc2\xb5s" }, { 1500000, "1.5ms" },
+		{ 999999999, "999.999999ms" }, { SECOND, "1s" }, { 2500000000, "2.5s" },
+		{ 60 * SECOND, "1m0s" }, { 62500000000, "1m2.5s" },
+		{ 3600 * SECOND, "1h0m0s" }, { 3661 * SECOND + 1, "1h1m1.000000001s" },
+		{ UINT64_MAX, "5124095h34m33.709551615s" },
 	};
 	char text[MESH_TIME_LEN];
 
@@ -312,8 +325,10 @@ static void ages_have_at_most_two_units(void **state)
 		uint64_t age_ns;
 		const char *text;
 	} cases[] = {
-		{ 0, "Now" }, { SECOND - 1, "Now" }, { SECOND, "1 second ago" }, { 59 * SECOND, "59 seconds ago" }, { 60 * SECOND, "1 minute ago" },
-		{ 80 * SECOND, "1 minute, 20 seconds ago" }, { 3600 * SECOND, "1 hour ago" }, { 3605 * SECOND, "1 hour ago" },
+		{ 0, "Now" }, { SECOND - 1, "Now" }, { SECOND, "1 second ago" },
+		{ 59 * SECOND, "59 seconds ago" }, { 60 * SECOND, "1 minute ago" },
+		{ 80 * SECOND, "1 minute, 20 seconds ago" }, { 3600 * SECOND, "1 hour ago" },
+		{ 3605 * SECOND, "1 hour ago" },
 		{ 7380 * SECOND, "2 hours, 3 minutes ago" }, { 100800 * SECOND, "1 day, 4 hours ago" },
 	};
 	struct snapshot_event event = { .message = "" };
@@ -347,11 +362,13 @@ static void only_the_last_ten_events_are_told(void **state)
 static void no_text_from_outside_can_forge_a_line(void **state)
 {
 	static char evil[] = "x\nManagement: Connected\n\x1b[2J";
-	struct snapshot_peer peer = { .fqdn = evil, .ip = evil, .status = evil, .relay = evil, .public_key = evil };
+	struct snapshot_peer peer = { .fqdn = evil, .ip = evil, .status = evil, .relay = evil,
+		.public_key = evil };
 	struct snapshot_relay relay = { evil, false, "x\n\tindented\nManagement: Connected" };
 	struct snapshot_event event = { evil, evil, evil, evil, evil, 1, NULL, 0 };
 	struct snapshot snapshot = {
-		.fqdn = evil, .management_error = evil, .signal_error = evil, .peers = &peer, .peer_count = 1, .relays = &relay, .relay_count = 1,
+		.fqdn = evil, .management_error = evil, .signal_error = evil, .peers = &peer, .peer_count = 1,
+		.relays = &relay, .relay_count = 1,
 		.events = &event, .event_count = 1, .map_note = evil, .datapath_why = evil,
 	};
 
@@ -362,7 +379,8 @@ static void no_text_from_outside_can_forge_a_line(void **state)
 		assert_null(strchr(text, '\x1b'));
 		free(text);
 	}
-	assert_has(&snapshot, DETAIL, false, "] is Unavailable, reason: x\n\tindented?Management: Connected\n");
+	assert_has(&snapshot, DETAIL, false,
+		"] is Unavailable, reason: x\n\tindented?Management: Connected\n");
 }
 
 static void yaml_quotes_what_would_be_read_as_something_else(void **state)
@@ -370,10 +388,14 @@ static void yaml_quotes_what_would_be_read_as_something_else(void **state)
 	static const struct {
 		const char *text, *yaml;
 	} cases[] = {
-		{ "plain text", "plain text" }, { "", "\"\"" }, { "true", "\"true\"" }, { "No", "\"No\"" }, { "null", "\"null\"" },
-		{ "12", "\"12\"" }, { "1.5e3", "\"1.5e3\"" }, { "2026-11-23", "\"2026-11-23\"" }, { "12:30:45", "\"12:30:45\"" },
-		{ "192.0.2.1:80", "192.0.2.1:80" }, { "[::1]:80", "'[::1]:80'" }, { "a: b", "'a: b'" }, { "a #b", "'a #b'" }, { "a:", "'a:'" },
-		{ "it's", "it's" }, { "'", "''''" }, { "-", "'-'" }, { "- x", "'- x'" }, { "-x", "-x" }, { " x", "' x'" }, { "@x", "'@x'" },
+		{ "plain text", "plain text" }, { "", "\"\"" }, { "true", "\"true\"" }, { "No", "\"No\"" },
+		{ "null", "\"null\"" },
+		{ "12", "\"12\"" }, { "1.5e3", "\"1.5e3\"" }, { "2026-11-23", "\"2026-11-23\"" },
+		{ "12:30:45", "\"12:30:45\"" },
+		{ "192.0.2.1:80", "192.0.2.1:80" }, { "[::1]:80", "'[::1]:80'" }, { "a: b", "'a: b'" },
+		{ "a #b", "'a #b'" }, { "a:", "'a:'" },
+		{ "it's", "it's" }, { "'", "''''" }, { "-", "'-'" }, { "- x", "'- x'" }, { "-x", "-x" },
+		{ " x", "' x'" }, { "@x", "'@x'" },
 		{ "x\ty", "\"x\\ty\"" }, { "a\nb", "|-\n        a\n        b" }, { "a\n", "|\n        a" },
 	};
 	struct snapshot snapshot = {};
@@ -381,7 +403,8 @@ static void yaml_quotes_what_would_be_read_as_something_else(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		snapshot.management_error = (char *)cases[i].text;
-		snprintf(line, sizeof(line), "\n    connected: false\n    error: %s\nsignal:\n", cases[i].yaml);
+		snprintf(line, sizeof(line), "\n    connected: false\n    error: %s\nsignal:\n",
+			cases[i].yaml);
 		assert_has(&snapshot, YAML, false, line);
 	}
 }
@@ -396,12 +419,11 @@ static void talon_says_more_than_netbird(void **state)
 	snapshot.datapath_ready = false;
 	snapshot.datapath_why = "no mesh address yet";
 	assert_has(&snapshot, TEXT, true, "\nPeers count: 1/1 Connected\n\nReady: no, no mesh address yet\n"
-					  "Map: serial 12, the ways of peers that it took away are KEPT for now, from the last run\n"
-					  "Management since: 40 seconds ago\nSignal since: 39 seconds ago\n");
+					  "Map: serial 12, the ways of peers that it took away are KEPT for "
+					  "now, from the last run\nManagement since: 40 seconds ago\nSignal "
+					  "since: 39 seconds ago\n");
 	assert_has(&snapshot, JSON, true,
-		",\"sshServer\":{\"enabled\":false,\"sessions\":[]},\"talon\":{\"daemonStatus\":\"Connected\",\"ready\":false,"
-		"\"why\":\"no mesh address yet\",\"serial\":12,\"waysKept\":true,\"mapNote\":\"from the last run\","
-		"\"managementSince\":\"2026-11-23T00:30:20Z\",\"signalSince\":\"2026-11-23T00:30:21Z\",\"counters\":{},\"datapath\":null}}");
+		",\"sshServer\":{\"enabled\":false,\"sessions\":[]},\"talon\":{\"daemonStatus\":\"Connected\",\"ready\":false,\"why\":\"no mesh address yet\",\"serial\":12,\"waysKept\":true,\"mapNote\":\"from the last run\",\"managementSince\":\"2026-11-23T00:30:20Z\",\"signalSince\":\"2026-11-23T00:30:21Z\",\"counters\":{},\"datapath\":null}}");
 	text = render(&snapshot, NULL, YAML, false, NULL);
 	assert_null(strstr(text, "talon"));
 	free(text);
@@ -422,7 +444,8 @@ static void the_datapath_follows_without_saying_anything_twice(void **state)
 	free(text);
 	text = render(&snapshot, NULL, JSON, true, &status);
 	json = json_loads(text, 0, NULL);
-	assert_true(json_is_object(json_object_get(json_object_get(json_object_get(json, "talon"), "datapath"), "controller")));
+	assert_true(json_is_object(json_object_get(json_object_get(json_object_get(json, "talon"),
+		"datapath"), "controller")));
 	json_decref(json);
 	free(text);
 }
@@ -430,7 +453,8 @@ static void the_datapath_follows_without_saying_anything_twice(void **state)
 static void checks_ask_for_more_and_more(void **state)
 {
 	struct snapshot_relay relays[] = { { "stun:x:1", true, "" }, { "rels://x:443", false, "" } };
-	struct snapshot s = { .relays = relays, .relay_count = 1, .signal_error = "refused", .datapath_why = "no mesh address yet" };
+	struct snapshot s = { .relays = relays, .relay_count = 1, .signal_error = "refused",
+		.datapath_why = "no mesh address yet" };
 	char why[200];
 
 	assert_true(mesh_check(&s, STATUS_CHECK_LIVE, why, sizeof(why)));
@@ -495,8 +519,10 @@ static void a_snapshot_survives_its_journey(void **state)
 static void a_snapshot_of_the_wrong_shape_is_refused(void **state)
 {
 	static const char *const texts[] = {
-		"[]", "null", "{\"version\":1}", "{\"lazy\":\"yes\"}", "{\"serial\":-1}", "{\"serial\":\"1\"}", "{\"peers\":{}}", "{\"peers\":[1]}",
-		"{\"peers\":[{\"fqdn\":\"a\"},{\"fqdn\":2}]}", "{\"networks\":[\"a\",null]}", "{\"events\":[{\"metadata\":[\"a\",{}]}]}",
+		"[]", "null", "{\"version\":1}", "{\"lazy\":\"yes\"}", "{\"serial\":-1}",
+		"{\"serial\":\"1\"}", "{\"peers\":{}}", "{\"peers\":[1]}",
+		"{\"peers\":[{\"fqdn\":\"a\"},{\"fqdn\":2}]}", "{\"networks\":[\"a\",null]}",
+		"{\"events\":[{\"metadata\":[\"a\",{}]}]}",
 	};
 	struct snapshot snapshot;
 

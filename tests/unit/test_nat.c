@@ -37,7 +37,8 @@ static void add_message(uint16_t type, const void *payload, size_t len)
 	struct nlmsghdr *nlh = (struct nlmsghdr *)((uint8_t *)reply + reply_len);
 
 	*nlh = (struct nlmsghdr) {
-		.nlmsg_len = NLMSG_LENGTH(len), .nlmsg_type = type, .nlmsg_seq = SEQ, .nlmsg_flags = NLM_F_MULTI,
+		.nlmsg_len = NLMSG_LENGTH(len), .nlmsg_type = type, .nlmsg_seq = SEQ,
+			.nlmsg_flags = NLM_F_MULTI,
 	};
 	memcpy(NLMSG_DATA(nlh), payload, len);
 	reply_len += NLMSG_ALIGN(nlh->nlmsg_len);
@@ -186,15 +187,16 @@ static void a_range_says_whose_ports_it_touches(void **state)
 		{ 1023, 19999, 32768, 60999, 1, "well-known" },
 		{ 40000, 40100, 32768, 60999, 2, "Cilium" },
 		{ 12288, 19999, 10000, 60999, 1,
-			"SNAT ports 12288-19999 touch 10000-60999, the host's ephemeral ports (ip_local_port_range)" },
+			"SNAT ports 12288-19999 touch 10000-60999, the host's ephemeral ports "
+			"(ip_local_port_range)" },
 		{ 1, 65535, 32768, 60999, 5, "; " },
 		{ 61000, 61001, 0, 0, 1, "Cilium" },
 	};
 	char why[600];
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_int_equal(rows[i].hazards, nat_ports_hazards(rows[i].first, rows[i].last, rows[i].local_first,
-			rows[i].local_last, why, sizeof(why)));
+		assert_int_equal(rows[i].hazards, nat_ports_hazards(rows[i].first, rows[i].last,
+			rows[i].local_first, rows[i].local_last, why, sizeof(why)));
 		assert_non_null(strstr(why, rows[i].word));
 		if (!rows[i].hazards)
 			assert_string_equal(why, "");

@@ -100,7 +100,8 @@ static void the_other_end_in_another_namespace_is_no_local_index(void **state)
 
 static void a_point_to_point_address_is_the_local_one(void **state)
 {
-	struct ifaddrmsg msg = { .ifa_family = AF_INET, .ifa_prefixlen = 32, .ifa_index = 4, .ifa_flags = 0x80 };
+	struct ifaddrmsg msg = { .ifa_family = AF_INET, .ifa_prefixlen = 32, .ifa_index = 4,
+		.ifa_flags = 0x80 };
 	struct nlmsghdr *nlh = start(RTM_NEWADDR, &msg, sizeof(msg));
 	struct net_addr addr;
 
@@ -144,7 +145,8 @@ static void a_multipath_route_names_its_first_device(void **state)
 {
 	struct rtmsg msg = { .rtm_family = AF_INET };
 	struct nlmsghdr *nlh = start(RTM_NEWROUTE, &msg, sizeof(msg));
-	struct rtnexthop hops[2] = { { .rtnh_len = 8, .rtnh_ifindex = 11 }, { .rtnh_len = 8, .rtnh_ifindex = 12 } };
+	struct rtnexthop hops[2] = { { .rtnh_len = 8, .rtnh_ifindex = 11 },
+		{ .rtnh_len = 8, .rtnh_ifindex = 12 } };
 	struct net_route route;
 
 	mnl_attr_put(nlh, RTA_MULTIPATH, sizeof(hops), hops);
@@ -156,7 +158,8 @@ static void the_devices_of_all_next_hops_are_kept_once(void **state)
 {
 	struct rtmsg msg = { .rtm_family = AF_INET, .rtm_type = RTN_UNICAST };
 	struct nlmsghdr *nlh = start(RTM_NEWROUTE, &msg, sizeof(msg));
-	uint8_t hops[40] = { 16, 0, RTNH_F_DEAD, 0, 11, 0, 0, 0, 8, 0, RTA_GATEWAY, 0, 10, 0, 0, 1,	/* the first has a gateway */
+	/* the first has a gateway */
+	uint8_t hops[40] = { 16, 0, RTNH_F_DEAD, 0, 11, 0, 0, 0, 8, 0, RTA_GATEWAY, 0, 10, 0, 0, 1,
 			     8, 0, 0, 0, 12, 0, 0, 0, 8, 0, 0, 0, 11, 0, 0, 0 };
 	struct net_route route;
 
@@ -200,9 +203,11 @@ static struct net_rule rule_with(const struct fib_rule_hdr *msg, uint16_t attr, 
 static void a_rule_says_what_it_looks_at(void **state)
 {
 	const struct fib_rule_hdr plain = { .family = AF_INET, .action = FR_ACT_TO_TBL, .table = 252 };
-	const struct fib_rule_hdr to = { .family = AF_INET, .action = FR_ACT_TO_TBL, .dst_len = 8, .flags = FIB_RULE_INVERT };
+	const struct fib_rule_hdr to = { .family = AF_INET, .action = FR_ACT_TO_TBL, .dst_len = 8,
+		.flags = FIB_RULE_INVERT };
 	const struct fib_rule_hdr from = { .family = AF_INET, .action = FR_ACT_TO_TBL, .src_len = 8 };
-	const struct net_rule none = rule_with(&plain, 0, NULL, 0), to10 = rule_with(&to, FRA_DST, "\x0a\0\0\0", 4);
+	const struct net_rule none = rule_with(&plain, 0, NULL, 0),
+		to10 = rule_with(&to, FRA_DST, "\x0a\0\0\0", 4);
 	const uint32_t one = 1, zero = 0;
 
 	assert_false(none.is_narrow || none.suppresses || none.is_inverted || none.prefixlen);
@@ -215,7 +220,8 @@ static void a_rule_says_what_it_looks_at(void **state)
 	assert_true(rule_with(&plain, FRA_FWMARK, &one, 4).is_narrow);
 	assert_false(rule_with(&plain, FRA_FWMASK, &one, 4).is_narrow);	/* mark 0: what our packets have */
 	assert_true(rule_with(&plain, FRA_IIFNAME, "eth0", 5).is_narrow);
-	assert_false(rule_with(&plain, FRA_IIFNAME, "lo", 3).is_narrow);	/* what the host itself sends */
+	/* what the host itself sends */
+	assert_false(rule_with(&plain, FRA_IIFNAME, "lo", 3).is_narrow);
 	assert_true(rule_with(&plain, FRA_OIFNAME, "eth0", 5).is_narrow);
 	assert_true(rule_with(&plain, FRA_IP_PROTO, &one, 1).is_narrow);
 	assert_true(rule_with(&plain, FRA_SUPPRESS_PREFIXLEN, &zero, 4).suppresses);

@@ -192,8 +192,8 @@ static bool has_rule(const struct netmap *map, const struct netmap_rule *want, _
 	for (size_t i = 0; i < map->rule_count; i++) {
 		const struct netmap_rule *rule = &map->rules[i];
 
-		if (rule->peer == peer && rule->drop == want->drop && rule->proto == want->proto && rule->port_first == want->port_first &&
-		    rule->port_last == want->port_last)
+		if (rule->peer == peer && rule->drop == want->drop && rule->proto == want->proto &&
+			rule->port_first == want->port_first && rule->port_last == want->port_last)
 			return true;
 	}
 	return false;
@@ -211,7 +211,8 @@ static void the_policies_are_all_there_and_only_inbound(void **state)
 
 static void a_client_sees_the_same_routes_by_their_router(void **state)
 {
-	struct netmap_update update = parse_recorded("lap-024-received-SyncResponse-domain-route", LAP_PUBLIC);
+	struct netmap_update update = parse_recorded("lap-024-received-SyncResponse-domain-route",
+		LAP_PUBLIC);
 	uint8_t router[KEY_LEN];
 
 	netbird_key(NODE_PUBLIC, router);
@@ -235,11 +236,13 @@ static void an_access_group_without_members_lets_nobody_in(void **state)
 
 static void the_farewell_is_known_for_one_and_opens_nothing(void **state)
 {
-	struct netmap_update update = parse_recorded("lap-033-received-SyncResponse-laptop-deleted", LAP_PUBLIC);
+	struct netmap_update update = parse_recorded("lap-033-received-SyncResponse-laptop-deleted",
+		LAP_PUBLIC);
 
 	assert_true(netmap_is_farewell(&update.map));
 	assert_int_equal(update.map.serial, 18);
-	assert_int_equal(update.map.rule_count + update.map.route_rule_count + update.map.route_count + update.map.peer_count, 0);
+	assert_int_equal(update.map.rule_count + update.map.route_rule_count + update.map.route_count +
+		update.map.peer_count, 0);
 	assert_false(update.servers.present);
 	assert_false(update.servers.relay.present);
 	netmap_update_done(&update);
@@ -356,7 +359,8 @@ static Management__FirewallRule *add_rule(struct made *made, char *peer, int pro
 	return rule;
 }
 
-static Management__RouteFirewallRule *add_access(struct made *made, char **sources, size_t count, char *dst, int proto)
+static Management__RouteFirewallRule *add_access(struct made *made, char **sources, size_t count, char *dst,
+	int proto)
 {
 	Management__RouteFirewallRule *rule = &made->access[made->map.n_routes_firewall_rules++];
 
@@ -465,7 +469,9 @@ static void rules_that_cannot_be_understood_are_skipped_one_by_one(void **state)
 	made->port[1].range = &made->range[1];
 	made->range[1].start = 30;
 	made->range[1].end = 20;
-	add_rule(made, "100.64.0.2", MANAGEMENT__RULE_PROTOCOL__TCP)->direction = MANAGEMENT__RULE_DIRECTION__OUT;	/* not counted */
+	/* not counted */
+	add_rule(made, "100.64.0.2",
+		MANAGEMENT__RULE_PROTOCOL__TCP)->direction = MANAGEMENT__RULE_DIRECTION__OUT;
 	add_rule(made, "0.0.0.0", MANAGEMENT__RULE_PROTOCOL__ALL);
 	add_rule(made, "100.64.0.2", MANAGEMENT__RULE_PROTOCOL__UDP)->action = MANAGEMENT__RULE_ACTION__DROP;
 	update = parse_made(made);
@@ -487,16 +493,20 @@ static void route_rules_never_reach_further_than_they_say(void **state)
 	struct netmap_update update;
 
 	add_access(made, NULL, 0, "10.0.0.0/8", MANAGEMENT__RULE_PROTOCOL__ALL);		/* nobody */
-	add_access(made, LIST("::/0"), "10.0.0.0/8", MANAGEMENT__RULE_PROTOCOL__ALL);		/* the IPv6 twin */
-	add_access(made, LIST("junk"), "10.0.0.0/8", MANAGEMENT__RULE_PROTOCOL__ALL);		/* counted: 1 */
+	/* the IPv6 twin */
+	add_access(made, LIST("::/0"), "10.0.0.0/8", MANAGEMENT__RULE_PROTOCOL__ALL);
+	/* counted: 1 */
+	add_access(made, LIST("junk"), "10.0.0.0/8", MANAGEMENT__RULE_PROTOCOL__ALL);
 	add_access(made, LIST("100.64.0.2/32"), "fd00::/8", MANAGEMENT__RULE_PROTOCOL__ALL);	/* 2 */
 	add_access(made, LIST("100.64.0.2/32"), "", MANAGEMENT__RULE_PROTOCOL__ALL);		/* 3 */
-	add_access(made, LIST("100.64.0.2/32"), "10.0.0.0/8", MANAGEMENT__RULE_PROTOCOL__CUSTOM);	/* 4 */
+	/* 4 */
+	add_access(made, LIST("100.64.0.2/32"), "10.0.0.0/8", MANAGEMENT__RULE_PROTOCOL__CUSTOM);
 	rule = add_access(made, LIST("0.0.0.0/0"), "192.0.2.0/32", MANAGEMENT__RULE_PROTOCOL__ALL);
 	rule->is_dynamic = true;
 	rule->domains = (char *[]){ "bad domain" };
 	rule->n_domains = 1;		/* 5 and 6: the domain, and the rule without one */
-	rule = add_access(made, LIST("0.0.0.0/0", "100.64.0.9/32"), "192.0.2.0/32", MANAGEMENT__RULE_PROTOCOL__ALL);
+	rule = add_access(made, LIST("0.0.0.0/0", "100.64.0.9/32"), "192.0.2.0/32",
+		MANAGEMENT__RULE_PROTOCOL__ALL);
 	rule->is_dynamic = true;
 	rule->domains = (char *[]){ "*.Example.COM", "b.example." };
 	rule->n_domains = 2;
@@ -516,7 +526,8 @@ static void route_rules_never_reach_further_than_they_say(void **state)
 static struct netmap_update parse_dynamic(bool has_self, bool resolves, bool has_domains)
 {
 	struct made *made = made_new();
-	Management__RouteFirewallRule *rule = add_access(made, LIST("0.0.0.0/0"), "192.0.2.0/32", MANAGEMENT__RULE_PROTOCOL__ALL);
+	Management__RouteFirewallRule *rule = add_access(made, LIST("0.0.0.0/0"), "192.0.2.0/32",
+		MANAGEMENT__RULE_PROTOCOL__ALL);
 	char *domain = "a.example";
 
 	if (!has_self)
@@ -584,13 +595,16 @@ static void routes_are_skipped_one_by_one(void **state)
 /* What each kind of message says about servers: "-" nothing, "none" no relays, else the relay. */
 static void only_a_whole_configuration_takes_relays_away(void **state)
 {
-	static const struct { const char *url, *token, *signature; bool stun, signal, present; const char *relay; } cases[] = {
+	static const struct { const char *url, *token, *signature; bool stun, signal, present;
+		const char *relay; } cases[] = {
 		/* a map of 0.74.0 carries metrics alone: a field that we do not know */
 		{ NULL, NULL, NULL, false, false, false, "-" },
 		{ NULL, NULL, NULL, true, false, true, "none" },
 		{ NULL, NULL, NULL, false, true, true, "none" },
-		{ "rels://relay.example:443", "123", "4wKrEppJqd5YmGFHR7LvuB7+rLMOI6uP/9Za1R3+YLM=", false, false, true, "rels://relay.example:443" },
-		{ "rels://relay.example:443", "123", "4wKrEppJqd5YmGFHR7LvuB7+rLMOI6uP/9Za1R3+YLM=", true, true, true, "rels://relay.example:443" },
+		{ "rels://relay.example:443", "123", "4wKrEppJqd5YmGFHR7LvuB7+rLMOI6uP/9Za1R3+YLM=", false,
+			false, true, "rels://relay.example:443" },
+		{ "rels://relay.example:443", "123", "4wKrEppJqd5YmGFHR7LvuB7+rLMOI6uP/9Za1R3+YLM=", true,
+			true, true, "rels://relay.example:443" },
 		/* a token or an address that cannot be read is not "no relays", alone or among the others */
 		{ "rels://relay.example:443", "123", "AAAA", false, false, true, "-" },
 		{ "rels://relay.example:443", "123", "AAAA", true, true, true, "-" },
@@ -599,7 +613,8 @@ static void only_a_whole_configuration_takes_relays_away(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		Management__RelayConfig relay = MANAGEMENT__RELAY_CONFIG__INIT;
-		Management__HostConfig stun = MANAGEMENT__HOST_CONFIG__INIT, signal = MANAGEMENT__HOST_CONFIG__INIT;
+		Management__HostConfig stun = MANAGEMENT__HOST_CONFIG__INIT,
+			signal = MANAGEMENT__HOST_CONFIG__INIT;
 		Management__HostConfig *stuns[] = { &stun };
 		char *urls[] = { (char *)cases[i].url };
 		struct made *made = made_new();
@@ -621,7 +636,8 @@ static void only_a_whole_configuration_takes_relays_away(void **state)
 		assert_int_equal(update.servers.present, cases[i].present);
 		assert_int_equal(update.servers.relay.present, strcmp(cases[i].relay, "-") != 0);
 		if (update.servers.relay.present)
-			assert_string_equal(update.servers.relay.url_count ? update.servers.relay.urls[0] : "none", cases[i].relay);
+			assert_string_equal(update.servers.relay.url_count ? update.servers.relay.urls[0]
+				: "none", cases[i].relay);
 		netmap_update_done(&update);
 	}
 }
@@ -759,7 +775,8 @@ static uint8_t *make_large(size_t *ret_len)
 		end = wire_put_bytes(end, 7, "lan", 3);
 		at = wire_put_bytes(at, 5, entry, end - entry);
 	}
-	*ret_len = wire_put_bytes(wire_put_bytes(message, 3, map, at - map), 5, map, at - map) - message;	/* with the old copy */
+	/* with the old copy */
+	*ret_len = wire_put_bytes(wire_put_bytes(message, 3, map, at - map), 5, map, at - map) - message;
 	free(map);
 	return message;
 }
@@ -784,7 +801,8 @@ static void five_thousand_peers_and_a_thousand_routes_are_read_in_no_time(void *
 		assert_int_equal(update.map.route_count, ROUTES);
 		assert_int_equal(update.map.skipped, 0);
 		for (size_t i = 1; i < PEERS; i++)
-			assert_true(memcmp(update.map.peers[i - 1].key, update.map.peers[i].key, KEY_LEN) < 0);
+			assert_true(memcmp(update.map.peers[i - 1].key, update.map.peers[i].key,
+				KEY_LEN) < 0);
 		netmap_update_done(&update);
 	}
 	free(bytes);
@@ -847,7 +865,8 @@ static void what_was_saved_is_loaded_by_its_owner_only(void **state)
 	assert_memory_equal(bytes, "second", 6);
 	free(bytes);
 	assert_int_equal(netmap_load(place->path, other, HOME, &bytes, &len), -ESTALE);
-	assert_int_equal(netmap_load(place->path, own, "https://elsewhere.example:443", &bytes, &len), -ESTALE);
+	assert_int_equal(netmap_load(place->path, own, "https://elsewhere.example:443", &bytes, &len),
+		-ESTALE);
 	assert_int_equal(netmap_save(place->path, own, HOME, NULL, 0), 0);
 	assert_int_equal(netmap_load(place->path, own, HOME, &bytes, &len), 0);
 	assert_int_equal(len, 0);
@@ -903,7 +922,8 @@ int main(void)
 		cmocka_unit_test(a_message_cut_anywhere_is_refused_or_still_one),
 		cmocka_unit_test(nothing_at_all_is_an_update_that_says_nothing),
 		cmocka_unit_test(five_thousand_peers_and_a_thousand_routes_are_read_in_no_time),
-		cmocka_unit_test_setup_teardown(what_was_saved_is_loaded_by_its_owner_only, make_place, remove_place),
+		cmocka_unit_test_setup_teardown(what_was_saved_is_loaded_by_its_owner_only, make_place,
+			remove_place),
 		cmocka_unit_test_setup_teardown(a_damaged_map_is_not_loaded, make_place, remove_place),
 	};
 

@@ -117,7 +117,10 @@ static void x25519_gives_the_known_answers(void **state)
 
 static void public_keys_of_low_order_are_refused(void **state)
 {
-	/* The points of order 1, 2, 4 and 8 of Curve25519 and its twist, and what is equal to 0 and 1 modulo p. */
+	/*
+	 * The points of order 1, 2, 4 and 8 of Curve25519 and its twist, and what is equal to 0
+	 * and 1 modulo p.
+	 */
 	static const char *const low[] = {
 		"0000000000000000000000000000000000000000000000000000000000000000",
 		"0100000000000000000000000000000000000000000000000000000000000000",
@@ -142,8 +145,8 @@ static void public_keys_of_low_order_are_refused(void **state)
 }
 
 /*
- * RFC 8439 section 2.8.2 has a nonce that starts with 07 00 00 00, which WireGuard never sends: this one is its own
- * round trip.
+ * RFC 8439 section 2.8.2 has a nonce that starts with 07 00 00 00, which WireGuard never sends: this one is
+ * its own round trip.
  */
 static void aeads_open_what_they_sealed_and_nothing_else(void **state)
 {
@@ -163,7 +166,8 @@ static void aeads_open_what_they_sealed_and_nothing_else(void **state)
 		sealed[0][i] ^= 1;
 		sealed[1][i] ^= 1;
 		assert_int_equal(aead_open(&key, 5, sealed[0], sizeof(sealed[0]), "aad", 3, plain), -EBADMSG);
-		assert_int_equal(aead_xopen(&key, nonce, sealed[1], sizeof(sealed[1]), "aad", 3, plain), -EBADMSG);
+		assert_int_equal(aead_xopen(&key, nonce, sealed[1], sizeof(sealed[1]), "aad", 3, plain),
+			-EBADMSG);
 		sealed[0][i] ^= 1;
 		sealed[1][i] ^= 1;
 	}
@@ -174,7 +178,8 @@ static void xchacha20_poly1305_gives_the_known_answer(void **state)
 {
 	static const char text[] = "Ladies and Gentlemen of the class of '99: "
 				   "If I could offer you only one tip for the future, sunscreen would be it.";
-	uint8_t sealed[sizeof(text) - 1 + AEAD_TAG_LEN], nonce[AEAD_XNONCE_LEN], aad[12], begin[16], tag[AEAD_TAG_LEN];
+	uint8_t sealed[sizeof(text) - 1 + AEAD_TAG_LEN], nonce[AEAD_XNONCE_LEN], aad[12], begin[16],
+		tag[AEAD_TAG_LEN];
 	struct secret_key key;
 
 	for (size_t i = 0; i < KEY_LEN; i++)
@@ -391,7 +396,8 @@ struct side {
 	struct noise_keys keys;
 };
 
-static void sides_init(struct side *a, struct side *b, const struct secret_key *psk_a, const struct secret_key *psk_b)
+static void sides_init(struct side *a, struct side *b, const struct secret_key *psk_a,
+	const struct secret_key *psk_b)
 {
 	struct secret_key k = { { 11 } };
 
@@ -410,8 +416,8 @@ static void exchange_initiation(struct side *a, struct side *b, struct wg_initia
 	const struct secret_key ephemeral = { { 21 } };
 	uint8_t public_key[KEY_LEN];
 
-	assert_int_equal(noise_create_initiation(&a->handshake, &a->local, &a->remote, &sent, &ephemeral, 0x11223344,
-		message), 0);
+	assert_int_equal(noise_create_initiation(&a->handshake, &a->local, &a->remote, &sent, &ephemeral,
+		0x11223344, message), 0);
 	assert_int_equal(noise_read_initiation(&b->handshake, &b->local, message, public_key), 0);
 	assert_memory_equal(public_key, a->local.public_key, KEY_LEN);
 	assert_int_equal(noise_consume_initiation(&b->handshake, &b->remote, message, &got), 0);
@@ -423,7 +429,8 @@ static void respond(struct side *b, struct wg_response *message)
 {
 	const struct secret_key ephemeral = { { 22 } };
 
-	assert_int_equal(noise_create_response(&b->handshake, &b->remote, &ephemeral, 0x55667788, message), 0);
+	assert_int_equal(noise_create_response(&b->handshake, &b->remote, &ephemeral, 0x55667788,
+		message), 0);
 }
 
 static void handshake_ends_in_the_same_keys(const struct secret_key *psk)
@@ -503,11 +510,15 @@ static void every_flipped_bit_of_an_initiation_is_noticed(void **state)
 
 	sides_init(&a, &b, NULL, NULL);
 	exchange_initiation(&a, &b, &message);
-	for (size_t i = offsetof(struct wg_initiation, ephemeral); i < offsetof(struct wg_initiation, mac1); i++) {
+	for (size_t i = offsetof(struct wg_initiation, ephemeral);
+		i < offsetof(struct wg_initiation, mac1); i++) {
 		for (int bit = 0; bit < 8; bit++) {
 			int ret;
 
-			/* X25519 ignores the highest bit of a public key (RFC 7748 section 5), the hash does not. */
+			/*
+			 * X25519 ignores the highest bit of a public key (RFC 7748 section 5),
+			 * the hash does not.
+			 */
 			bytes[i] ^= 1 << bit;
 			ret = noise_read_initiation(&b.handshake, &b.local, &message, public_key);
 			if (i >= offsetof(struct wg_initiation, encrypted_timestamp)) {
@@ -533,7 +544,8 @@ static void every_flipped_bit_of_a_response_is_noticed_and_changes_nothing(void 
 	exchange_initiation(&a, &b, &initiation);
 	respond(&b, &message);
 	before = a.handshake;
-	for (size_t i = offsetof(struct wg_response, receiver_index); i < offsetof(struct wg_response, mac1); i++) {
+	for (size_t i = offsetof(struct wg_response, receiver_index);
+		i < offsetof(struct wg_response, mac1); i++) {
 		for (int bit = 0; bit < 8; bit++) {
 			bytes[i] ^= 1 << bit;
 			assert_true(noise_consume_response(&a.handshake, &a.local, &a.remote, &message) < 0);

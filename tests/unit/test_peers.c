@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Peers find each other: two of ours, and one of ours with a peer that does what a stock client is documented to do.
+// Peers find each other: two of ours, and one of ours with a peer that does what a stock client is
+// documented to do.
 #include "peers_world.h"
 
 #include <malloc.h>
@@ -177,7 +178,8 @@ static void a_lost_answer_is_asked_for_again(void **state)
 	}
 }
 
-static bool drop_offers_of_b_and_first_answers(struct world *w, int from, int to, const struct signal_body *body)
+static bool drop_offers_of_b_and_first_answers(struct world *w, int from, int to,
+	const struct signal_body *body)
 {
 	if (from == B && body->type == SIGNAL_OFFER)
 		return true;
@@ -213,13 +215,15 @@ static void no_more_early_candidates_are_kept_than_there_is_room(void **state)
 	w->drop = drop_all_but_candidates_to_a;
 	node_start(&w->node[A]);
 	for (int i = 0; i < 3 * EARLY_MAX; i++) {
-		snprintf(body.candidate, sizeof(body.candidate), "1 1 udp 2130706431 192.0.2.%d 51820 typ host", i);
+		snprintf(body.candidate, sizeof(body.candidate),
+			"1 1 udp 2130706431 192.0.2.%d 51820 typ host", i);
 		peers_signal(w->node[A].peers, w->node[B].key, &body);
 	}
 	strcpy(body.candidate, "junk");
 	peers_signal(w->node[A].peers, w->node[B].key, &body);
 	w->drop = NULL;
-	body = (struct signal_body){ .type = SIGNAL_ANSWER, .ufrag = "u", .pwd = "p", .has_session_id = true };
+	body = (struct signal_body){ .type = SIGNAL_ANSWER, .ufrag = "u", .pwd = "p",
+		.has_session_id = true };
 	peers_signal(w->node[A].peers, w->node[B].key, &body);
 	assert_non_null(w->agents);
 	assert_int_equal(w->agents->remote_count, EARLY_MAX);
@@ -229,7 +233,8 @@ static void no_more_early_candidates_are_kept_than_there_is_room(void **state)
 static void candidates_go_out_after_the_answer_host_first_and_once_more(void **state)
 {
 	struct world *w = world_new(2);
-	struct signal_body body = { .type = SIGNAL_OFFER, .ufrag = "u", .pwd = "p", .has_session_id = true, .session_id = { 1 } };
+	struct signal_body body = { .type = SIGNAL_OFFER, .ufrag = "u", .pwd = "p", .has_session_id = true,
+		.session_id = { 1 } };
 
 	node_start(&w->node[A]);
 	advance(w, 100 * MS);
@@ -371,7 +376,8 @@ static void a_stock_peer_is_brought_to_the_relay_sooner_than_it_would_itself(voi
 			world_free(w);
 		}
 	}
-	print_message("longest time without answers from a stock peer: %llu ms\n", (unsigned long long)(worst / MS));
+	print_message("longest time without answers from a stock peer: %llu ms\n",
+		(unsigned long long)(worst / MS));
 	assert_true(worst <= 2600 * MS);
 }
 
@@ -410,7 +416,8 @@ static void a_stream_without_replies_stays_where_it_is(void **state)
 				advance(w, 8 * SEC);
 				gaps_clear(w);
 				traffic(w, from, !from, 60 * SEC, 10 * MS, false);
-				assert_int_equal(w->node[A].plane[B].ways_set + w->node[B].plane[A].ways_set, 0);
+				assert_int_equal(w->node[A].plane[B].ways_set +
+					w->node[B].plane[A].ways_set, 0);
 				assert_in_range(w->node[!from].plane[from].received, 5998, 6000);
 				world_free(w);
 			}
@@ -418,7 +425,10 @@ static void a_stream_without_replies_stays_where_it_is(void **state)
 	}
 }
 
-/* What a path does whose data messages nobody opens, or an address translator that lets through small packets only. */
+/*
+ * What a path does whose data messages nobody opens, or an address translator that lets through
+ * small packets only.
+ */
 static void a_pair_that_carries_checks_but_no_packets_is_left_for_the_relay(void **state)
 {
 	for (int asks = A; asks <= B; asks++) {
@@ -682,9 +692,13 @@ static void a_restart_of_the_controller_loses_no_packet(void **state)
 			}
 			advance(w, SEC);
 			got = w->node[!ours].plane[ours].received;
-			print_message("%s of %s: %u sent, %u answered, longest gap %llu ms\n", ours ? "B" : "A", kind ? "ours" : "stock", sent, got,
+			print_message("%s of %s: %u sent, %u answered, longest gap %llu ms\n",
+				ours ? "B" : "A", kind ? "ours" : "stock", sent, got,
 				(unsigned long long)(w->node[!ours].plane[ours].gap_ns / MS));
-			/* a stock peer that controls forgets its session then and makes a new one, for which its packets would wait */
+			/*
+			 * a stock peer that controls forgets its session then and makes a new one, for which
+			 * its packets would wait
+			 */
 			if (ours == A && !kind)
 				assert_in_range(got, sent - 12, sent);
 			else
@@ -812,10 +826,12 @@ static void an_orderly_end_sends_stock_peers_elsewhere_at_once(void **state)
 		peers_announce_end(w->node[ours].peers);
 		traffic(w, !ours, ours, 100 * MS, 10 * MS, true);
 		assert_false(stock->stock.ice_connected);
-		assert_true(ours == A || w->node[ours].plane[!ours].received >= 10 - 2);	/* the last are still under way: none is lost */
+		/* the last are still under way: none is lost */
+		assert_true(ours == A || w->node[ours].plane[!ours].received >= 10 - 2);
 		gaps_clear(w);
 		traffic(w, !ours, ours, 100 * MS, 10 * MS, true);
-		assert_true(w->node[ours].plane[!ours].received >= 8);	/* who controls made a new handshake first */
+		/* who controls made a new handshake first */
+		assert_true(w->node[ours].plane[!ours].received >= 8);
 		w->node[ours].home_up = false;	/* relay_manager_close() */
 		advance(w, 20 * MS);
 		assert_int_equal(stock->plane[ours].way, PLANE_NOWHERE);
@@ -828,7 +844,10 @@ static void an_orderly_end_sends_stock_peers_elsewhere_at_once(void **state)
 
 /* --- peers without ICE --- */
 
-/* Forced relay since 0.70, and every browser: only the relay leads there, no agent is made, and the guard rests once it stands. */
+/*
+ * Forced relay since 0.70, and every browser: only the relay leads there, no agent is made, and the guard
+ * rests once it stands.
+ */
 static void a_peer_without_ice_is_reached_by_relay_and_answered_in_kind(void **state)
 {
 	for (int ours = 0; ours < 2; ours++) {
@@ -898,7 +917,8 @@ static void a_peer_told_to_be_idle_rests_until_somebody_wants_it(void **state)
 		peers_signal(w->node[A].peers, w->node[B].key, &body);
 		assert_int_equal(info_of(w, A, B).status, PEER_IDLE);
 		assert_int_equal(info_of(w, A, B).way, PLANE_NOWHERE);
-		assert_int_equal(w->node[A].plane[B].session, 0);	/* it has none either: what would be sealed for it is lost */
+		/* it has none either: what would be sealed for it is lost */
+		assert_int_equal(w->node[A].plane[B].session, 0);
 		sent = w->node[A].sent[SIGNAL_OFFER];
 		node_map(&w->node[A], "0.66.4", lazy);
 		peers_signal_state(w->node[A].peers, true);
@@ -966,7 +986,8 @@ static void after_a_restart_of_ours_what_lives_is_opened_and_what_does_not_rests
 static void lazy_only_leaves_out_peers_that_know_of_it(void **state)
 {
 	static const struct { const char *version; bool rests; } cases[] = {
-		{ "0.66.4", true }, { "0.45.0", true }, { "0.44.9", false }, { "1.0.0", true }, { "development", true }, { "dev", false }, { "", false },
+		{ "0.66.4", true }, { "0.45.0", true }, { "0.44.9", false }, { "1.0.0", true },
+		{ "development", true }, { "dev", false }, { "", false },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -1024,7 +1045,8 @@ static void a_session_that_is_never_renewed_ends_the_way(void **state)
 static void a_peer_that_insists_on_rosenpass_is_named(void **state)
 {
 	struct world *w = world_new(2);
-	struct signal_body body = { .type = SIGNAL_OFFER, .ufrag = "u", .pwd = "p", .has_session_id = true, .has_rosenpass_key = true };
+	struct signal_body body = { .type = SIGNAL_OFFER, .ufrag = "u", .pwd = "p", .has_session_id = true,
+		.has_rosenpass_key = true };
 
 	node_start(&w->node[A]);
 	w->node[B].stock.no_handshakes = true;
@@ -1065,7 +1087,8 @@ static void candidates_inside_networks_that_we_reach_through_the_mesh_are_droppe
 	unsigned expected = 0;
 
 	node_start(&w->node[A]);
-	assert_int_equal(peers_set_client_routes(w->node[A].peers, routes, sizeof(routes) / sizeof(routes[0])), 0);
+	assert_int_equal(peers_set_client_routes(w->node[A].peers, routes,
+		sizeof(routes) / sizeof(routes[0])), 0);
 	peers_signal(w->node[A].peers, w->node[B].key, &body);
 	body.type = SIGNAL_CANDIDATE;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -1245,7 +1268,8 @@ static void trouble(struct world *w)
 		break;
 	case 9:
 		if (node->peers)
-			peers_signal(node->peers, w->node[!node->index].key, &(struct signal_body){ .type = SIGNAL_GO_IDLE });
+			peers_signal(node->peers, w->node[!node->index].key,
+				&(struct signal_body){ .type = SIGNAL_GO_IDLE });
 		break;
 	case 10:
 		w->no_ice = dice[2] & 1;
@@ -1321,7 +1345,8 @@ static void after_any_trouble_all_is_well_again(void **state)
 
 static unsigned many_sent, many_ways;
 
-static int many_send(void *ctx, const uint8_t to[static KEY_LEN], const struct signal_body *body, signal_sent_fn fn, void *fn_ctx)
+static int many_send(void *ctx, const uint8_t to[static KEY_LEN], const struct signal_body *body,
+	signal_sent_fn fn, void *fn_ctx)
 {
 	many_sent += body->type == SIGNAL_OFFER;
 	return 0;
@@ -1331,8 +1356,8 @@ static void many_forget(void *ctx, const void *fn_ctx)
 {
 }
 
-static int many_open(void *ctx, const uint8_t peer[static KEY_LEN], const char *address, const struct relay_peer_events *events, void *events_ctx,
-	struct relay_peer **ret_peer)
+static int many_open(void *ctx, const uint8_t peer[static KEY_LEN], const char *address,
+	const struct relay_peer_events *events, void *events_ctx, struct relay_peer **ret_peer)
 {
 	*ret_peer = (struct relay_peer *)1;
 	events->ready(events_ctx);

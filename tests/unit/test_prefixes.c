@@ -28,7 +28,8 @@ static int note(void *ctx, enum prefix_change change, const struct prefix *p)
 	struct log *log = ctx;
 	size_t at = strlen(log->text);
 
-	snprintf(log->text + at, sizeof(log->text) - at, "%c%08x/%u=%u ", marks[change], p->addr, p->len, p->value);
+	snprintf(log->text + at, sizeof(log->text) - at, "%c%08x/%u=%u ", marks[change], p->addr, p->len,
+		p->value);
 	return ++log->calls == log->fail_at ? -5 : 0;
 }
 

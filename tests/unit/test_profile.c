@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What becomes of each setting of an adopted profile, what is kept of a start, and a state directory that cannot be written.
+// What becomes of each setting of an adopted profile, what is kept of a start, and a state directory that
+// cannot be written.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -72,7 +73,10 @@ static int judge(const char *text, bool no_rosenpass, char *why, size_t size)
 	return ret;
 }
 
-/* Each key that asks for something, and what comes of it. What is honoured has its effect elsewhere; here it is that nothing is said. */
+/*
+ * Each key that asks for something, and what comes of it. What is honoured has its effect elsewhere; here it
+ * is that nothing is said.
+ */
 static void each_key_is_honoured_refused_or_said(void **state)
 {
 	static const struct { const char *text; int ret; const char *says; } cases[] = {
@@ -156,7 +160,8 @@ static void the_documentation_has_the_same_table(void **state)
 	for (at = table; (at = strstr(at, "\n| `")); at++)
 		lines++;
 	for (const struct profile_key *key = profile_keys(); key->name; key++, keys++) {
-		snprintf(line, sizeof(line), "\n| `%s` | %s | %s |", key->name, profile_verdict_name(key->verdict), key->meaning);
+		snprintf(line, sizeof(line), "\n| `%s` | %s | %s |", key->name,
+			profile_verdict_name(key->verdict), key->meaning);
 		if (!strstr(table, line))
 			fail_msg("docs/mesh.md lacks the line:%s", line);
 	}
@@ -195,9 +200,12 @@ static void a_url_that_cannot_be_read_is_an_error(void **state)
 {
 	static const struct { const char *text; int ret; } cases[] = {
 		{ "{}", 0 }, { "{\"ManagementURL\": null}", 0 }, { "{\"ManagementURL\": \"\"}", 0 },
-		{ "{\"ManagementURL\": \"https://a.test:443\"}", 0 }, { "{\"ManagementURL\": {\"Scheme\": \"https\", \"Host\": \"a.test:443\"}}", 0 },
-		{ "{\"ManagementURL\": {}}", -EBADMSG }, { "{\"ManagementURL\": {\"Scheme\": \"https\"}}", -EBADMSG },
-		{ "{\"ManagementURL\": 7}", -EBADMSG }, { "{\"ManagementURL\": [\"https://a.test\"]}", -EBADMSG },
+		{ "{\"ManagementURL\": \"https://a.test:443\"}", 0 },
+		{ "{\"ManagementURL\": {\"Scheme\": \"https\", \"Host\": \"a.test:443\"}}", 0 },
+		{ "{\"ManagementURL\": {}}", -EBADMSG }, { "{\"ManagementURL\": {\"Scheme\": \"https\"}}",
+			-EBADMSG },
+		{ "{\"ManagementURL\": 7}", -EBADMSG }, { "{\"ManagementURL\": [\"https://a.test\"]}",
+			-EBADMSG },
 	};
 	struct identity identity;
 	char why[300];
@@ -216,11 +224,16 @@ static void a_url_that_cannot_be_read_is_an_error(void **state)
 static void urls_of_management_are_checked_wherever_they_come_from(void **state)
 {
 	static const struct { const char *text, *url; bool is_clear; } cases[] = {
-		{ "https://a.test", "https://a.test:443", false }, { "http://a.test", "http://a.test:80", true },
-		{ "HTTP://A.test:8080/path", "http://A.test:8080", true }, { "http://127.0.0.1:8080", "http://127.0.0.1:8080", false },
-		{ "http://[::1]", "http://[::1]:80", false }, { "http://localhost:1", "http://localhost:1", false },
-		{ "http://128.0.0.1", "http://128.0.0.1:80", true }, { "https://[2001:db8::1]:1", "https://[2001:db8::1]:1", false },
-		{ "nonsense", NULL, false }, { "", NULL, false }, { "https://", NULL, false }, { "ftp://a.test", NULL, false },
+		{ "https://a.test", "https://a.test:443", false },
+		{ "http://a.test", "http://a.test:80", true },
+		{ "HTTP://A.test:8080/path", "http://A.test:8080", true },
+		{ "http://127.0.0.1:8080", "http://127.0.0.1:8080", false },
+		{ "http://[::1]", "http://[::1]:80", false }, { "http://localhost:1", "http://localhost:1",
+			false },
+		{ "http://128.0.0.1", "http://128.0.0.1:80", true },
+		{ "https://[2001:db8::1]:1", "https://[2001:db8::1]:1", false },
+		{ "nonsense", NULL, false }, { "", NULL, false }, { "https://", NULL, false },
+		{ "ftp://a.test", NULL, false },
 		{ "https://a.test:0", NULL, false }, { "https://a b", NULL, false },
 	};
 	char why[300], *url;
@@ -243,8 +256,10 @@ static void urls_of_management_are_checked_wherever_they_come_from(void **state)
 static void what_a_crash_left_is_removed_and_nothing_else(void **state)
 {
 	static const struct { const char *name; bool stays; } files[] = {
-		{ "default.json", true }, { "default.json.talon-aB3xYz", false }, { "default.json.backup", true }, { "default.json.talon-", true },
-		{ "default.json.talon-aB3xYzz", true }, { "state.json.talon-aB3xYz", true }, { "old-default.json.talon-aB3xYz", true },
+		{ "default.json", true }, { "default.json.talon-aB3xYz", false },
+		{ "default.json.backup", true }, { "default.json.talon-", true },
+		{ "default.json.talon-aB3xYzz", true }, { "state.json.talon-aB3xYz", true },
+		{ "old-default.json.talon-aB3xYz", true },
 	};
 	char name[128];
 

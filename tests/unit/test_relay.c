@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The relay client: messages against the recorded ones, then servers that the test plays over streams without a network.
+// The relay client: messages against the recorded ones, then servers that the test plays over streams
+// without a network.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -90,7 +91,8 @@ static void on_received(void *ctx, const uint8_t *bytes, size_t len)
 }
 
 static const struct relay_events home_callbacks = { .home = on_home };
-static const struct relay_peer_events peer_callbacks = { .ready = on_ready, .closed = on_closed, .received = on_received };
+static const struct relay_peer_events peer_callbacks = { .ready = on_ready, .closed = on_closed,
+	.received = on_received };
 
 static int set_up(void **state)
 {
@@ -133,7 +135,8 @@ static void pass(uint64_t ms)
 
 static void set_token(const char *payload, uint8_t first, const char *const *urls)
 {
-	struct netmap_relay relay = { .present = true, .urls = (char **)urls, .token_payload = (char *)payload };
+	struct netmap_relay relay = { .present = true, .urls = (char **)urls,
+		.token_payload = (char *)payload };
 
 	while (urls && urls[relay.url_count])
 		relay.url_count++;
@@ -295,8 +298,7 @@ static void the_known_key_has_the_known_id_and_auth_message(void **state)
 	from_hex("905f28def18eaac05ae6f12b2c3452744afaf626da1343d57b395b544e0519b6", want, 32);
 	assert_memory_equal(id + 4, want, 32);
 	from_hex("83e8858738f9857e1550e719a4a0d516d5eef4cb6533cdc46218ec38d33090c6", signature, 32);
-	from_hex("01062112a4427368612d905f28def18eaac05ae6f12b2c3452744afaf626da1343d57b395b544e0519b60183e8858738f9857e1550e719a4a0d516d5ee"
-		"f4cb6533cdc46218ec38d33090c631373335363839363030", want, 85);
+	from_hex("01062112a4427368612d905f28def18eaac05ae6f12b2c3452744afaf626da1343d57b395b544e0519b60183e8858738f9857e1550e719a4a0d516d5eef4cb6533cdc46218ec38d33090c631373335363839363030", want, 85);
 	assert_int_equal(relay_auth_write(id, "1735689600", signature, message), 85);
 	assert_memory_equal(message, want, 85);
 }
@@ -317,7 +319,8 @@ static void a_token_too_long_or_missing_makes_no_auth_message(void **state)
 static void the_recorded_auth_messages_are_ours(void **state)
 {
 	static const struct { const char *file, *key; } cases[] = {
-		{ "relay/lap-001-sent-type6.bin", LAP_PUBLIC }, { "relay/node-001-sent-type6.bin", NODE_PUBLIC },
+		{ "relay/lap-001-sent-type6.bin", LAP_PUBLIC },
+		{ "relay/node-001-sent-type6.bin", NODE_PUBLIC },
 	};
 
 	for (size_t i = 0; i < 2; i++) {
@@ -327,7 +330,8 @@ static void the_recorded_auth_messages_are_ours(void **state)
 
 		netbird_key(cases[i].key, key);
 		relay_id(key, id);
-		assert_int_equal(relay_auth_write(id, (const char *)want + RELAY_AUTH_FIXED, want + 43, message), len);
+		assert_int_equal(relay_auth_write(id, (const char *)want + RELAY_AUTH_FIXED, want + 43,
+			message), len);
 		assert_memory_equal(message, want, len);
 		free(want);
 	}
@@ -337,10 +341,12 @@ static void the_recorded_auth_messages_are_ours(void **state)
 static void the_recorded_messages_are_understood(void **state)
 {
 	static const char *const received[] = {
-		"lap-002-received-type7", "lap-004-received-type10", "lap-005-received-type3", "lap-007-received-type3",
-		"lap-009-received-type5", "lap-011-received-type11", "lap-014-received-type10", "lap-015-received-type3",
-		"lap-017-received-type3", "node-002-received-type7", "node-004-received-type10", "node-006-received-type3",
-		"node-008-received-type3", "node-009-received-type5",
+		"lap-002-received-type7", "lap-004-received-type10", "lap-005-received-type3",
+		"lap-007-received-type3",
+		"lap-009-received-type5", "lap-011-received-type11", "lap-014-received-type10",
+		"lap-015-received-type3", "lap-017-received-type3", "node-002-received-type7",
+		"node-004-received-type10", "node-006-received-type3", "node-008-received-type3",
+		"node-009-received-type5",
 	};
 	uint8_t lap[KEY_LEN], node[KEY_LEN], ids[2][RELAY_ID_LEN];
 
@@ -365,7 +371,8 @@ static void the_recorded_messages_are_understood(void **state)
 		}
 		if (m.id_count) {
 			assert_int_equal(m.id_count, 1);
-			assert_memory_equal(m.ids, ids[is_lap], RELAY_ID_LEN);	/* each spoke with the other */
+			/* each spoke with the other */
+			assert_memory_equal(m.ids, ids[is_lap], RELAY_ID_LEN);
 		}
 		if (m.type == RELAY_TRANSPORT) {
 			uint8_t header[RELAY_TRANSPORT_LEN];
@@ -384,12 +391,17 @@ static void malformed_messages_are_refused_by_kind(void **state)
 	static const struct { uint8_t bytes[50]; size_t len; int want; } cases[] = {
 		{ { 1 }, 0, -EBADMSG }, { { 1 }, 1, -EBADMSG },
 		{ { 0, 5 }, 2, -EPROTONOSUPPORT }, { { 2, 5 }, 2, -EPROTONOSUPPORT },
-		{ { 1, 0 }, 2, -EPROTONOSUPPORT }, { { 1, 2 }, 2, -EPROTONOSUPPORT }, { { 1, 12 }, 2, -EPROTONOSUPPORT },
-		{ { 1, 255 }, 2, -EPROTONOSUPPORT }, { { 1, 6 }, 40, -EPROTONOSUPPORT }, { { 1, 8 }, 38, -EPROTONOSUPPORT },
-		{ { 1, 3 }, 2, -EBADMSG }, { { 1, 3 }, 37, -EBADMSG }, { { 1, 3 }, 38, -EBADMSG }, { { 1, 3 }, 39, 0 },
-		{ { 1, 7 }, 2, -EBADMSG }, { { 1, 7, 'a', ' ' }, 4, -EBADMSG }, { { 1, 7, 'a', 0x80 }, 4, -EBADMSG },
+		{ { 1, 0 }, 2, -EPROTONOSUPPORT }, { { 1, 2 }, 2, -EPROTONOSUPPORT },
+		{ { 1, 12 }, 2, -EPROTONOSUPPORT },
+		{ { 1, 255 }, 2, -EPROTONOSUPPORT }, { { 1, 6 }, 40, -EPROTONOSUPPORT },
+		{ { 1, 8 }, 38, -EPROTONOSUPPORT },
+		{ { 1, 3 }, 2, -EBADMSG }, { { 1, 3 }, 37, -EBADMSG }, { { 1, 3 }, 38, -EBADMSG },
+		{ { 1, 3 }, 39, 0 },
+		{ { 1, 7 }, 2, -EBADMSG }, { { 1, 7, 'a', ' ' }, 4, -EBADMSG },
+		{ { 1, 7, 'a', 0x80 }, 4, -EBADMSG },
 		{ { 1, 7, 'a', 0 }, 4, -EBADMSG }, { { 1, 7, 'a' }, 3, 0 },
-		{ { 1, 10 }, 2, -EBADMSG }, { { 1, 10 }, 37, -EBADMSG }, { { 1, 10 }, 39, -EBADMSG }, { { 1, 10 }, 38, 0 },
+		{ { 1, 10 }, 2, -EBADMSG }, { { 1, 10 }, 37, -EBADMSG }, { { 1, 10 }, 39, -EBADMSG },
+		{ { 1, 10 }, 38, 0 },
 		{ { 1, 11 }, 2, -EBADMSG }, { { 1, 11 }, 38, 0 },
 		{ { 1, 4 }, 2, 0 }, { { 1, 5 }, 2, 0 }, { { 1, 5, 9 }, 3, 0 },
 	};
@@ -407,7 +419,8 @@ static void addresses_are_read_as_they_are_written(void **state)
 	static const struct { const char *text, *host, *authority; uint16_t port; bool tls; } cases[] = {
 		{ "rel://r1", "r1", "r1", 80, false },
 		{ "rels://relay.example.org", "relay.example.org", "relay.example.org", 443, true },
-		{ "rels://relay.example.org:8443", "relay.example.org", "relay.example.org:8443", 8443, true },
+		{ "rels://relay.example.org:8443", "relay.example.org", "relay.example.org:8443",
+			8443, true },
 		{ "REL://10.99.0.1:8080", "10.99.0.1", "10.99.0.1:8080", 8080, false },
 		{ "rels://h:443/relay", "h", "h:443", 443, true },
 		{ "rels://h/", "h", "h", 443, true },
@@ -415,8 +428,10 @@ static void addresses_are_read_as_they_are_written(void **state)
 		{ "rel://[::1]", "::1", "[::1]", 80, false },
 	};
 	static const char *const bad[] = {
-		"", "rel:", "rel://", "rels://", "rel:///relay", "http://h", "ws://h", "h:80", "rel://:80", "rel://h:", "rel://h:0", "rel://h:65536",
-		"rel://h:1x", "rel://h:-1", "rel://h:123456", "rel://u@h", "rel://h h", "rel://h\r\nX: y", "rel://h?q", "rel://h#f", "rel://[::1",
+		"", "rel:", "rel://", "rels://", "rel:///relay", "http://h", "ws://h", "h:80", "rel://:80",
+		"rel://h:", "rel://h:0", "rel://h:65536",
+		"rel://h:1x", "rel://h:-1", "rel://h:123456", "rel://u@h", "rel://h h", "rel://h\r\nX: y",
+		"rel://h?q", "rel://h#f", "rel://[::1",
 		"rel://[::1]x", "rel://[h]", "rel://::1", "rel://[]", "rel://h%41", "rel://\xc3\xa4",
 	};
 	struct relay_url url;
@@ -456,7 +471,8 @@ static void a_server_that_takes_our_token_is_home(void **state)
 	assert_string_equal(s->alpn, "http/1.1");
 	fake_upgrade(s);
 	assert_int_equal(take(s, message), 85);
-	from_hex("01062112a4427368612d905f28def18eaac05ae6f12b2c3452744afaf626da1343d57b395b544e0519b6011111", want, 45);
+	from_hex("01062112a4427368612d905f28def18eaac05ae6f12b2c3452744afaf626da1343d57b395b544e0519b6011111",
+		want, 45);
 	assert_memory_equal(message, want, 45);
 	assert_memory_equal(message + RELAY_AUTH_FIXED, "1735689600", 10);
 	assert_int_equal(rig->up, 0);
@@ -577,7 +593,8 @@ static void bad_addresses_and_twins_are_passed_over(void **state)
 
 static void seven_servers_are_dialled_at_a_time(void **state)
 {
-	set_urls(URLS("rel://r1", "rel://r2", "rel://r3", "rel://r4", "rel://r5", "rel://r6", "rel://r7", "rel://r8", "rel://r9"));
+	set_urls(URLS("rel://r1", "rel://r2", "rel://r3", "rel://r4", "rel://r5", "rel://r6", "rel://r7",
+		"rel://r8", "rel://r9"));
 	assert_int_equal(count_live(), 7);
 	fake_end(to("r3"), -ECONNREFUSED, "no");
 	assert_int_equal(count_live(), 7);
@@ -710,7 +727,8 @@ static void news_end_the_wait(void **state)
 	assert_int_equal(count_live(), 0);
 	set_token("2000000000", 0x33, URLS("rel://r1"));
 	assert_int_equal(count_live(), 1);
-	set_token("2000000000", 0x33, URLS("rel://r2"));	/* others: the dial of the first is given up */
+	/* others: the dial of the first is given up */
+	set_token("2000000000", 0x33, URLS("rel://r2"));
 	assert_int_equal(count_live(), 1);
 	assert_string_equal(dialled(2)->host, "r2");
 }
@@ -763,7 +781,8 @@ static void a_peer_is_ready_when_the_server_says_it_is_online(void **state)
 	struct relay_peer *twin;
 
 	assert_int_equal(relay_peer_send(p->handle, "x", 1), -ENOTCONN);
-	assert_int_equal(relay_peer_open(rig->manager, p->key, "rel://r1", &peer_callbacks, p, &twin), -EEXIST);
+	assert_int_equal(relay_peer_open(rig->manager, p->key, "rel://r1", &peer_callbacks, p, &twin),
+		-EEXIST);
 	expect_nothing(s);
 	pass(0);
 	expect_ids(s, RELAY_SUBSCRIBE, p);
@@ -910,7 +929,8 @@ static void all_peers_of_a_lost_server_are_closed(void **state)
 		if (rig->peers[i].handle)
 			assert_int_equal(relay_peer_send(rig->peers[i].handle, "x", 1), -ENOTCONN);
 	}
-	assert_int_equal(relay_peer_open(rig->manager, rig->peers[30].key, "rel://r1", &peer_callbacks, rig, &rig->peers[30].handle), -ENOTCONN);
+	assert_int_equal(relay_peer_open(rig->manager, rig->peers[30].key, "rel://r1", &peer_callbacks, rig,
+		&rig->peers[30].handle), -ENOTCONN);
 }
 
 static void the_newest_early_packet_waits_for_its_peer(void **state)
@@ -1121,13 +1141,16 @@ static void foreign_addresses_are_checked_and_bounded(void **state)
 	struct peer *p = &rig->peers[599];
 	int ret = 0;
 
-	assert_int_equal(relay_peer_open(rig->manager, p->key, "rel://r1", &peer_callbacks, p, &handle), -ENOTCONN);
+	assert_int_equal(relay_peer_open(rig->manager, p->key, "rel://r1", &peer_callbacks, p, &handle),
+		-ENOTCONN);
 	come_up();
 	assert_int_equal(relay_peer_open(rig->manager, p->key, "", &peer_callbacks, p, &handle), -EINVAL);
-	assert_int_equal(relay_peer_open(rig->manager, p->key, "http://far", &peer_callbacks, p, &handle), -EINVAL);
+	assert_int_equal(relay_peer_open(rig->manager, p->key, "http://far", &peer_callbacks, p, &handle),
+		-EINVAL);
 	for (unsigned i = 0; i < 100 && !ret; i++) {
 		snprintf(address, sizeof(address), "rel://far%u", i);
-		ret = relay_peer_open(rig->manager, rig->peers[i].key, address, &peer_callbacks, &rig->peers[i], &rig->peers[i].handle);
+		ret = relay_peer_open(rig->manager, rig->peers[i].key, address, &peer_callbacks,
+			&rig->peers[i], &rig->peers[i].handle);
 	}
 	assert_int_equal(ret, -EUSERS);
 	assert_int_equal(count_live(), 65);

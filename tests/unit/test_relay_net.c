@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The relay client over real sockets, with a relay server that was written apart from it (tests/e2e/mesh/relay.py).
+// The relay client over real sockets, with a relay server that was written apart from it
+// (tests/e2e/mesh/relay.py).
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
@@ -75,7 +76,8 @@ static void on_received(void *ctx, const uint8_t *bytes, size_t len)
 }
 
 static const struct relay_events home_callbacks = { .home = on_home };
-static const struct relay_peer_events peer_callbacks = { .ready = on_ready, .closed = on_closed, .received = on_received };
+static const struct relay_peer_events peer_callbacks = { .ready = on_ready, .closed = on_closed,
+	.received = on_received };
 
 static const char *script(void)
 {
@@ -91,8 +93,8 @@ static const char *script(void)
 static void start_server(void)
 {
 	char port_text[16], line[64] = "";
-	char *argv[] = { (char *)"python3", (char *)script(), (char *)"--port", port_text, (char *)"--health", (char *)"0.2",
-		(char *)"--secret", (char *)SECRET, NULL };
+	char *argv[] = { (char *)"python3", (char *)script(), (char *)"--port", port_text, (char *)"--health",
+		(char *)"0.2", (char *)"--secret", (char *)SECRET, NULL };
 	posix_spawn_file_actions_t actions;
 	int out[2];
 
@@ -108,7 +110,8 @@ static void start_server(void)
 	}
 	posix_spawn_file_actions_destroy(&actions);
 	close(out[1]);
-	for (size_t len = 0; len < sizeof(line) - 1 && !strchr(line, '\n') && read(out[0], line + len, 1) == 1;)
+	for (size_t len = 0; len < sizeof(line) - 1 && !strchr(line, '\n') &&
+		read(out[0], line + len, 1) == 1;)
 		len++;
 	close(out[0]);
 	assert_int_equal(sscanf(line, "listening %u", &port), 1);
@@ -127,7 +130,8 @@ static void configure(struct side *side, const char *secret)
 {
 	char url[64], payload[32];
 	char *urls[] = { url };
-	struct netmap_relay relay = { .present = true, .urls = urls, .url_count = 1, .token_payload = payload };
+	struct netmap_relay relay = { .present = true, .urls = urls, .url_count = 1,
+		.token_payload = payload };
 	uint8_t key[crypto_hash_sha256_BYTES];
 
 	snprintf(url, sizeof(url), "rel://127.0.0.1:%u", port);
@@ -181,8 +185,10 @@ static void turn_for(uint64_t ns)
 
 static void open_both(void)
 {
-	assert_int_equal(relay_peer_open(a.manager, b.key, relay_manager_address(a.manager), &peer_callbacks, &a, &a.peer), 0);
-	assert_int_equal(relay_peer_open(b.manager, a.key, relay_manager_address(b.manager), &peer_callbacks, &b, &b.peer), 0);
+	assert_int_equal(relay_peer_open(a.manager, b.key, relay_manager_address(a.manager), &peer_callbacks,
+		&a, &a.peer), 0);
+	assert_int_equal(relay_peer_open(b.manager, a.key, relay_manager_address(b.manager), &peer_callbacks,
+		&b, &b.peer), 0);
 	turn_until(&a.is_ready);
 	turn_until(&b.is_ready);
 }
@@ -204,7 +210,8 @@ static void send_many(struct side *from, struct side *to)
 
 	for (unsigned n = 0; n < PACKETS; n++) {
 		memset(packet, n, packet_len(n));
-		while (relay_peer_send(from->peer, packet, packet_len(n)) == -EAGAIN && loop_now(loop) < until)
+		while (relay_peer_send(from->peer, packet, packet_len(n)) == -EAGAIN &&
+			loop_now(loop) < until)
 			assert_int_equal(loop_turn(loop, LOOP_SECOND / 100), 0);
 	}
 	relay_manager_flush(from->manager);
@@ -238,7 +245,8 @@ static void a_peer_that_comes_later_is_announced(void **state)
 	start_server();
 	configure(&a, SECRET);
 	turn_until(&a.is_up);
-	assert_int_equal(relay_peer_open(a.manager, b.key, relay_manager_address(a.manager), &peer_callbacks, &a, &a.peer), 0);
+	assert_int_equal(relay_peer_open(a.manager, b.key, relay_manager_address(a.manager), &peer_callbacks,
+		&a, &a.peer), 0);
 	turn_for(LOOP_SECOND / 10);
 	assert_false(a.is_ready);
 	configure(&b, SECRET);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Which names are asked for, in which order, and what stops it: a table, before a name server of ours. Sockets are real, on loopback.
+// Which names are asked for, in which order, and what stops it: a table, before a name server of ours.
+// Sockets are real, on loopback.
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,7 +96,8 @@ static void note(struct name_server *ns, const char *name)
 {
 	size_t len = strlen(ns->asked), last = strlen(name);
 
-	if (len >= last && !strcmp(ns->asked + len - last, name) && (len == last || ns->asked[len - last - 1] == ' '))
+	if (len >= last && !strcmp(ns->asked + len - last, name) &&
+		(len == last || ns->asked[len - last - 1] == ' '))
 		return;
 	snprintf(ns->asked + len, sizeof(ns->asked) - len, "%s%s", len ? " " : "", name);
 }
@@ -186,7 +188,8 @@ static void take(void *ctx, enum resolver_result result, const struct resolver_a
 		char text[INET6_ADDRSTRLEN];
 
 		inet_ntop(list[i].family, &list[i].addr, text, sizeof(text));
-		snprintf(a->addresses + strlen(a->addresses), sizeof(a->addresses) - strlen(a->addresses), "%s%s", i ? " " : "", text);
+		snprintf(a->addresses + strlen(a->addresses), sizeof(a->addresses) - strlen(a->addresses),
+			"%s%s", i ? " " : "", text);
 	}
 }
 
@@ -204,7 +207,8 @@ static struct answer ask_for(const char *name, bool exactly, int family)
 	const uint64_t begin = loop_now(loop);
 	struct answer a = {};
 
-	assert_int_equal((exactly ? resolver_ask_exactly : resolver_ask)(resolver_get(loop), name, family, PATIENCE_NS, take, &a, NULL), 0);
+	assert_int_equal((exactly ? resolver_ask_exactly : resolver_ask)(resolver_get(loop), name, family,
+		PATIENCE_NS, take, &a, NULL), 0);
 	wait_for(&a.count);
 	a.took_ns = loop_now(loop) - begin;
 	return a;
@@ -219,25 +223,35 @@ static void the_search_list_helps_and_never_stands_in_the_way(void **state)
 		const char *addresses, *asked;
 	} rows[] = {
 		/* A name with a dot is meant as it is, whatever the list's domains would answer. */
-		{ "wild.test", "real.example.test", false, RESOLVER_OK, "192.0.2.1 2001:db8::1", "real.example.test" },
-		{ "fails.test", "real.example.test", false, RESOLVER_OK, "192.0.2.1 2001:db8::1", "real.example.test" },
+		{ "wild.test", "real.example.test", false, RESOLVER_OK, "192.0.2.1 2001:db8::1",
+			"real.example.test" },
+		{ "fails.test", "real.example.test", false, RESOLVER_OK, "192.0.2.1 2001:db8::1",
+			"real.example.test" },
 		{ "fails.test .", "four.example.test", false, RESOLVER_OK, "192.0.2.4", "four.example.test" },
-		{ ".", "real.example.test", false, RESOLVER_OK, "192.0.2.1 2001:db8::1", "real.example.test" },
+		{ ".", "real.example.test", false, RESOLVER_OK, "192.0.2.1 2001:db8::1",
+			"real.example.test" },
 		/* ... and the list comes after it: a domain of it that fails is passed over. */
-		{ "fails.test good.test", "app.deep", false, RESOLVER_OK, "192.0.2.5", "app.deep app.deep.fails.test app.deep.good.test" },
-		{ "good.test", "gone.example.test", false, RESOLVER_NOT_FOUND, "", "gone.example.test gone.example.test.good.test" },
-		{ "fails.test", "gone.example.test", false, RESOLVER_NOT_FOUND, "", "gone.example.test gone.example.test.fails.test" },
+		{ "fails.test good.test", "app.deep", false, RESOLVER_OK, "192.0.2.5",
+			"app.deep app.deep.fails.test app.deep.good.test" },
+		{ "good.test", "gone.example.test", false, RESOLVER_NOT_FOUND, "",
+			"gone.example.test gone.example.test.good.test" },
+		{ "fails.test", "gone.example.test", false, RESOLVER_NOT_FOUND, "",
+			"gone.example.test gone.example.test.fails.test" },
 		/* One without: the list first. */
 		{ "good.test", "app", false, RESOLVER_OK, "192.0.2.3", "app.good.test" },
-		{ "other.test fails.test . good.test", "app", false, RESOLVER_OK, "192.0.2.3", "app.other.test app.fails.test app.good.test" },
+		{ "other.test fails.test . good.test", "app", false, RESOLVER_OK, "192.0.2.3",
+			"app.other.test app.fails.test app.good.test" },
 		{ "other.test", "app", false, RESOLVER_NOT_FOUND, "", "app.other.test app" },
-		{ "fails.test", "app", false, RESOLVER_FAILED, "", "app.fails.test app" },	/* it may be there */
+		/* it may be there */
+		{ "fails.test", "app", false, RESOLVER_FAILED, "", "app.fails.test app" },
 		{ "good.test", "app.", false, RESOLVER_NOT_FOUND, "", "app" },
 		/* Exactly: the name and nothing else leaves this host. */
-		{ "wild.test good.test", "gone.example.test", true, RESOLVER_NOT_FOUND, "", "gone.example.test" },
+		{ "wild.test good.test", "gone.example.test", true, RESOLVER_NOT_FOUND, "",
+			"gone.example.test" },
 		{ "good.test", "app", true, RESOLVER_NOT_FOUND, "", "app" },
 		{ "wild.test", "broken.example.test", true, RESOLVER_FAILED, "", "broken.example.test" },
-		{ "wild.test", "real.example.test", true, RESOLVER_OK, "192.0.2.1 2001:db8::1", "real.example.test" },
+		{ "wild.test", "real.example.test", true, RESOLVER_OK, "192.0.2.1 2001:db8::1",
+			"real.example.test" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -279,9 +293,11 @@ static void a_resolver_that_changes_is_asked_by_those_that_wait_too(void **state
 	start_server(&living);
 	write_conf(dead.address, "");
 	assert_int_equal(resolver_use_conf(resolver_get(loop), conf), 0);
-	assert_int_equal(resolver_ask(resolver_get(loop), "real.example.test", AF_INET, PATIENCE_NS, take, &waits, NULL), 0);
+	assert_int_equal(resolver_ask(resolver_get(loop), "real.example.test", AF_INET, PATIENCE_NS, take,
+		&waits, NULL), 0);
 	assert_int_equal(loop_turn(loop, 10 * LOOP_MS), 0);
-	assert_int_equal(resolver_ask(resolver_get(loop), "mute.example.test", AF_INET, PATIENCE_NS, take, &records, NULL), 0);
+	assert_int_equal(resolver_ask(resolver_get(loop), "mute.example.test", AF_INET, PATIENCE_NS, take,
+		&records, NULL), 0);
 	/* Somebody who writes it in place empties it first. */
 	assert_int_equal(truncate(conf, 0), 0);
 	for (int i = 0; i < 30; i++)
@@ -325,7 +341,8 @@ static void records_are_asked_for_exactly_their_name(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct answer a = {};
 
-		assert_int_equal(resolver_ask_records(resolver_get(loop), rows[i].name, rows[i].type, PATIENCE_NS, take_records, &a, NULL), 0);
+		assert_int_equal(resolver_ask_records(resolver_get(loop), rows[i].name, rows[i].type,
+			PATIENCE_NS, take_records, &a, NULL), 0);
 		wait_for(&a.count);
 		assert_int_equal(a.result, rows[i].result);
 		assert_string_equal(ns.asked, rows[i].name);
@@ -342,7 +359,8 @@ static void a_network_that_changed_has_them_asked_again(void **state)
 	start_server(&ns);
 	write_conf(ns.address, "");
 	assert_int_equal(resolver_use_conf(resolver_get(loop), conf), 0);
-	assert_int_equal(resolver_ask(resolver_get(loop), "real.example.test", AF_INET, PATIENCE_NS, take, &a, NULL), 0);
+	assert_int_equal(resolver_ask(resolver_get(loop), "real.example.test", AF_INET, PATIENCE_NS, take, &a,
+		NULL), 0);
 	assert_int_equal(loop_turn(loop, 10 * LOOP_MS), 0);
 	ns.is_deaf = false;
 	assert_string_equal(ns.asked, "");
@@ -371,9 +389,12 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(the_search_list_helps_and_never_stands_in_the_way, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_family_that_is_never_answered_does_not_hold_up_the_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_resolver_that_changes_is_asked_by_those_that_wait_too, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_search_list_helps_and_never_stands_in_the_way, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(a_family_that_is_never_answered_does_not_hold_up_the_other,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(a_resolver_that_changes_is_asked_by_those_that_wait_too,
+			setup, teardown),
 		cmocka_unit_test_setup_teardown(records_are_asked_for_exactly_their_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_network_that_changed_has_them_asked_again, setup, teardown),
 	};

@@ -107,7 +107,8 @@ static void the_age_is_that_of_the_oldest_byte(void **state)
 		if (put == got)
 			assert_int_equal(send_queue_age(&q, now), 0);
 		else
-			assert_in_range(send_queue_age(&q, now), now - born[got], now - born[got] + SEND_QUEUE_MARK_NS);
+			assert_in_range(send_queue_age(&q, now), now - born[got],
+				now - born[got] + SEND_QUEUE_MARK_NS);
 	}
 	send_queue_done(&q);
 }
@@ -140,7 +141,8 @@ static void the_pace_is_measured_from_stall_to_stall(void **state)
 	assert_int_equal(send_queue_worth(&q, 60 * MS), 3000);	/* 50 bytes a millisecond */
 	now += MS;
 	move(&q, 500, now);
-	send_queue_stalled(&q, now);				/* too short to tell: counted with what follows */
+	/* too short to tell: counted with what follows */
+	send_queue_stalled(&q, now);
 	assert_int_equal(send_queue_worth(&q, 60 * MS), 3000);
 	now += 9 * MS;
 	send_queue_stalled(&q, now);

@@ -47,7 +47,8 @@ static int called(enum what what, uint32_t slot)
 	return maps.error[what];
 }
 
-static int op_publish(void *ctx, uint32_t slot, const struct talon_session *session, enum talon_session_state state)
+static int op_publish(void *ctx, uint32_t slot, const struct talon_session *session,
+	enum talon_session_state state)
 {
 	int ret = called(PUBLISH, slot);
 
@@ -337,7 +338,8 @@ static void many_lives_keep_the_books_straight(void **state)
 		maps.error[WIPE] = randombytes_uniform(10) ? 0 : -EIO;
 		if (!*index)
 			session_table_reserve(table, 1, index);
-		else if (session_table_lookup(table, *index, &peer) == SLOT_RESERVED && randombytes_uniform(4))
+		else if (session_table_lookup(table, *index, &peer) == SLOT_RESERVED &&
+			randombytes_uniform(4))
 			assert_int_equal(publish(table, *index), 0);
 		else {
 			session_table_release(table, *index);
@@ -345,9 +347,9 @@ static void many_lives_keep_the_books_straight(void **state)
 			*index = 0;
 		}
 		assert_true(session_table_tick(table, now_ns) > now_ns);
-		assert_int_equal(session_table_count(table, SLOT_FREE) + session_table_count(table, SLOT_RESERVED) +
-				 session_table_count(table, SLOT_LIVE) + session_table_count(table, SLOT_RETIRED),
-				 SLOTS);
+		assert_int_equal(session_table_count(table, SLOT_FREE) + session_table_count(table,
+			SLOT_RESERVED) + session_table_count(table, SLOT_LIVE) + session_table_count(table,
+			SLOT_RETIRED), SLOTS);
 	}
 	session_table_free(table);
 }
@@ -377,7 +379,8 @@ static void sessions_move_up_as_the_table_says(void **state)
 		assert_int_equal(pairs.previous.index, cases[i].previous);
 		assert_int_equal(pairs.current.index, cases[i].current);
 		assert_int_equal(pairs.next.index, cases[i].next);
-		assert_int_equal(retired.previous.index + retired.current.index + retired.next.index, cases[i].retired);
+		assert_int_equal(retired.previous.index + retired.current.index + retired.next.index,
+			cases[i].retired);
 	}
 }
 

@@ -61,10 +61,12 @@ static void deadline(void *ctx)
 
 const char *grpc_status_name(int status)
 {
-	return status == GRPC_UNAVAILABLE ? "Unavailable" : status == GRPC_FAILED_PRECONDITION ? "FailedPrecondition" : "Status";
+	return status == GRPC_UNAVAILABLE ? "Unavailable" : status == GRPC_FAILED_PRECONDITION
+		? "FailedPrecondition" : "Status";
 }
 
-int grpc_channel_new(struct loop *in, const struct grpc_channel_options *options, struct grpc_channel **ret_channel)
+int grpc_channel_new(struct loop *in, const struct grpc_channel_options *options,
+	struct grpc_channel **ret_channel)
 {
 	assert_string_equal(options->host, "signal.example.test");
 	assert_int_equal(options->port, 10000);
@@ -91,15 +93,16 @@ void grpc_channel_reset(struct grpc_channel *channel, const char *why)
 	}
 }
 
-int grpc_call_start(struct grpc_channel *channel, const struct grpc_call_options *options, const void *bytes, size_t len,
-	const struct grpc_call_events *events, void *ctx, struct grpc_call **ret_call)
+int grpc_call_start(struct grpc_channel *channel, const struct grpc_call_options *options, const void *bytes,
+	size_t len, const struct grpc_call_events *events, void *ctx, struct grpc_call **ret_call)
 {
 	struct grpc_call *call = &calls[call_count++ % CALLS];
 
 	assert_in_range(call_count, 1, CALLS);
 	assert_in_range(len, 0, sizeof(call->bytes));
 	*call = (struct grpc_call){
-		.keep_open = options->keep_open, .is_unary = options->is_unary, .is_open = true, .started_ns = loop_now(loop),
+		.keep_open = options->keep_open, .is_unary = options->is_unary, .is_open = true,
+			.started_ns = loop_now(loop),
 		.timeout_ns = options->timeout_ns, .events = *events, .ctx = ctx, .len = len,
 	};
 	snprintf(call->path, sizeof(call->path), "%s", options->path);
@@ -282,7 +285,8 @@ static void return_beat(struct grpc_call *stream)
 	finish(send, GRPC_OK, true, "");
 }
 
-static void give(struct grpc_call *stream, const struct secret_key *from, const uint8_t *to, const void *plain, size_t len)
+static void give(struct grpc_call *stream, const struct secret_key *from, const uint8_t *to,
+	const void *plain, size_t len)
 {
 	uint8_t *bytes;
 	size_t bytes_len;
@@ -308,47 +312,62 @@ struct recorded {
 	.version = "development", .relay = RELAY, .has_session_id = true
 
 static const struct recorded recorded[] = {
-	{ "lap-010-sent", LAP_PRIVATE, NODE_PRIVATE, { .type = SIGNAL_OFFER, LAP_SAYS, .session_id = { 0x96, 0x7d, 0x12, 0x80, 0x8d } } },
-	{ "lap-011-received", NODE_PRIVATE, LAP_PRIVATE, { .type = SIGNAL_ANSWER, NODE_SAYS, .session_id = { 0x08, 0x17, 0x55, 0xe1, 0xb3 } } },
+	{ "lap-010-sent", LAP_PRIVATE, NODE_PRIVATE,
+		{ .type = SIGNAL_OFFER, LAP_SAYS, .session_id = { 0x96, 0x7d, 0x12, 0x80, 0x8d } } },
+	{ "lap-011-received", NODE_PRIVATE, LAP_PRIVATE,
+		{ .type = SIGNAL_ANSWER, NODE_SAYS, .session_id = { 0x08, 0x17, 0x55, 0xe1, 0xb3 } } },
 	{ "lap-012-received", NODE_PRIVATE, LAP_PRIVATE, { .type = SIGNAL_CANDIDATE, .candidate =
-		"2101277091 1 udp 2130706431 192.168.1.221 51820 typ host ufrag izSqFsnVXBYJKIuJ cid BwtQwfELw5ZATymezMYmR62cKoLmBRBV" } },
+		"2101277091 1 udp 2130706431 192.168.1.221 51820 typ host ufrag izSqFsnVXBYJKIuJ cid "
+		"BwtQwfELw5ZATymezMYmR62cKoLmBRBV" } },
 	{ "lap-013-received", NODE_PRIVATE, LAP_PRIVATE, { .type = SIGNAL_CANDIDATE, .candidate =
-		"1011436615 1 udp 1694498815 10.99.0.254 51820 typ srflx raddr 0.0.0.0 rport 51820 ufrag izSqFsnVXBYJKIuJ "
-		"cid CMmrENk8epVxXvvUU4rbT4d6/6keOCiY" } },
+		"1011436615 1 udp 1694498815 10.99.0.254 51820 typ srflx raddr 0.0.0.0 rport 51820 ufrag "
+		"izSqFsnVXBYJKIuJ cid CMmrENk8epVxXvvUU4rbT4d6/6keOCiY" } },
 	{ "lap-014-sent", LAP_PRIVATE, NODE_PRIVATE, { .type = SIGNAL_CANDIDATE, .candidate =
-		"3160871576 1 udp 2130706431 10.99.0.2 51820 typ host ufrag RBzOwahAawtjugcw cid f3Pl4Ia3NLVotovc8lzdj6Yl4+ZdQRaW" } },
+		"3160871576 1 udp 2130706431 10.99.0.2 51820 typ host ufrag RBzOwahAawtjugcw cid "
+		"f3Pl4Ia3NLVotovc8lzdj6Yl4+ZdQRaW" } },
 	{ "lap-015-sent", LAP_PRIVATE, NODE_PRIVATE, { .type = SIGNAL_CANDIDATE, .candidate =
-		"4083474503 1 udp 1694498815 10.99.0.2 51820 typ srflx raddr 0.0.0.0 rport 51820 ufrag RBzOwahAawtjugcw "
-		"cid VU+puqnBkg3FFRTzjs5eg6fGRnNwsmFS" } },
-	{ "lap-025-sent", LAP_PRIVATE, NODE_PRIVATE, { .type = SIGNAL_OFFER, LAP_SAYS, .session_id = { 0x96, 0x7d, 0x12, 0x80, 0x8d } } },
-	{ "lap-026-sent", LAP_PRIVATE, NODE_PRIVATE, { .type = SIGNAL_OFFER, LAP_SAYS, .session_id = { 0x96, 0x7d, 0x12, 0x80, 0x8d } } },
-	{ "lap-027-received", NULL, NULL, { .type = SIGNAL_OFFER, .ufrag = "XzdRrzdaWHGJdvIC", .pwd = "ZAZvkiSRMwbXzMgwTgIXoITnbsXYdUBr",
+		"4083474503 1 udp 1694498815 10.99.0.2 51820 typ srflx raddr 0.0.0.0 rport 51820 ufrag "
+		"RBzOwahAawtjugcw cid VU+puqnBkg3FFRTzjs5eg6fGRnNwsmFS" } },
+	{ "lap-025-sent", LAP_PRIVATE, NODE_PRIVATE,
+		{ .type = SIGNAL_OFFER, LAP_SAYS, .session_id = { 0x96, 0x7d, 0x12, 0x80, 0x8d } } },
+	{ "lap-026-sent", LAP_PRIVATE, NODE_PRIVATE,
+		{ .type = SIGNAL_OFFER, LAP_SAYS, .session_id = { 0x96, 0x7d, 0x12, 0x80, 0x8d } } },
+	{ "lap-027-received", NULL, NULL, { .type = SIGNAL_OFFER, .ufrag = "XzdRrzdaWHGJdvIC",
+		.pwd = "ZAZvkiSRMwbXzMgwTgIXoITnbsXYdUBr",
 		.wg_port = 51820, .version = "development", .relay = RELAY, .has_session_id = true,
 		.session_id = { 0xb4, 0xdc, 0x22, 0x68, 0x93 } } },
-	{ "lap-028-sent", NULL, NULL, { .type = SIGNAL_ANSWER, LAP_SAYS, .session_id = { 0xc8, 0x84, 0x60, 0xc4, 0x06 } } },
+	{ "lap-028-sent", NULL, NULL,
+		{ .type = SIGNAL_ANSWER, LAP_SAYS, .session_id = { 0xc8, 0x84, 0x60, 0xc4, 0x06 } } },
 	{ "lap-029-sent", NULL, NULL, { .type = SIGNAL_CANDIDATE, .candidate =
-		"4083474503 1 udp 1694498815 10.99.0.2 51820 typ srflx raddr 0.0.0.0 rport 51820 ufrag RBzOwahAawtjugcw "
-		"cid I5MnJgckN56LEzcwdCRTEvLt+CKMXDWG" } },
+		"4083474503 1 udp 1694498815 10.99.0.2 51820 typ srflx raddr 0.0.0.0 rport 51820 ufrag "
+		"RBzOwahAawtjugcw cid I5MnJgckN56LEzcwdCRTEvLt+CKMXDWG" } },
 	{ "lap-030-sent", NULL, NULL, { .type = SIGNAL_CANDIDATE, .candidate =
-		"3160871576 1 udp 2130706431 10.99.0.2 51820 typ host ufrag RBzOwahAawtjugcw cid NkShcLiOYXIISkvGdVwJl90Zn/5CHSSz" } },
+		"3160871576 1 udp 2130706431 10.99.0.2 51820 typ host ufrag RBzOwahAawtjugcw cid "
+		"NkShcLiOYXIISkvGdVwJl90Zn/5CHSSz" } },
 	{ "lap-031-received", NULL, NULL, { .type = SIGNAL_CANDIDATE, .candidate =
-		"2101277091 1 udp 2130706431 192.168.1.221 51820 typ host ufrag XzdRrzdaWHGJdvIC cid A0j+6f5K//Igh5roq/jy7z4GL50n7BOi" } },
+		"2101277091 1 udp 2130706431 192.168.1.221 51820 typ host ufrag XzdRrzdaWHGJdvIC cid "
+		"A0j+6f5K//Igh5roq/jy7z4GL50n7BOi" } },
 	{ "lap-032-received", NULL, NULL, { .type = SIGNAL_CANDIDATE, .candidate =
-		"1011436615 1 udp 1694498815 10.99.0.254 16813 typ srflx raddr 0.0.0.0 rport 51820 ufrag XzdRrzdaWHGJdvIC "
-		"cid FnvihK/4OLWoTw9VI0xwZDZPL1yWZviQ" } },
-	{ "node-011-sent", NODE_PRIVATE, LAP_PRIVATE, { .type = SIGNAL_OFFER, NODE_SAYS, .session_id = { 0x08, 0x17, 0x55, 0xe1, 0xb3 } } },
-	{ "node-012-received", LAP_PRIVATE, NODE_PRIVATE, { .type = SIGNAL_OFFER, LAP_SAYS, .session_id = { 0x96, 0x7d, 0x12, 0x80, 0x8d } } },
-	{ "node-013-sent", NODE_PRIVATE, LAP_PRIVATE, { .type = SIGNAL_ANSWER, NODE_SAYS, .session_id = { 0x08, 0x17, 0x55, 0xe1, 0xb3 } } },
+		"1011436615 1 udp 1694498815 10.99.0.254 16813 typ srflx raddr 0.0.0.0 rport 51820 ufrag "
+		"XzdRrzdaWHGJdvIC cid FnvihK/4OLWoTw9VI0xwZDZPL1yWZviQ" } },
+	{ "node-011-sent", NODE_PRIVATE, LAP_PRIVATE,
+		{ .type = SIGNAL_OFFER, NODE_SAYS, .session_id = { 0x08, 0x17, 0x55, 0xe1, 0xb3 } } },
+	{ "node-012-received", LAP_PRIVATE, NODE_PRIVATE,
+		{ .type = SIGNAL_OFFER, LAP_SAYS, .session_id = { 0x96, 0x7d, 0x12, 0x80, 0x8d } } },
+	{ "node-013-sent", NODE_PRIVATE, LAP_PRIVATE,
+		{ .type = SIGNAL_ANSWER, NODE_SAYS, .session_id = { 0x08, 0x17, 0x55, 0xe1, 0xb3 } } },
 	{ "node-014-sent", NODE_PRIVATE, LAP_PRIVATE, { .type = SIGNAL_CANDIDATE, .candidate =
-		"2101277091 1 udp 2130706431 192.168.1.221 51820 typ host ufrag izSqFsnVXBYJKIuJ cid BwtQwfELw5ZATymezMYmR62cKoLmBRBV" } },
+		"2101277091 1 udp 2130706431 192.168.1.221 51820 typ host ufrag izSqFsnVXBYJKIuJ cid "
+		"BwtQwfELw5ZATymezMYmR62cKoLmBRBV" } },
 	{ "node-015-sent", NODE_PRIVATE, LAP_PRIVATE, { .type = SIGNAL_CANDIDATE, .candidate =
-		"1011436615 1 udp 1694498815 10.99.0.254 51820 typ srflx raddr 0.0.0.0 rport 51820 ufrag izSqFsnVXBYJKIuJ "
-		"cid CMmrENk8epVxXvvUU4rbT4d6/6keOCiY" } },
+		"1011436615 1 udp 1694498815 10.99.0.254 51820 typ srflx raddr 0.0.0.0 rport 51820 ufrag "
+		"izSqFsnVXBYJKIuJ cid CMmrENk8epVxXvvUU4rbT4d6/6keOCiY" } },
 	{ "node-016-received", LAP_PRIVATE, NODE_PRIVATE, { .type = SIGNAL_CANDIDATE, .candidate =
-		"4083474503 1 udp 1694498815 10.99.0.2 51820 typ srflx raddr 0.0.0.0 rport 51820 ufrag RBzOwahAawtjugcw "
-		"cid VU+puqnBkg3FFRTzjs5eg6fGRnNwsmFS" } },
+		"4083474503 1 udp 1694498815 10.99.0.2 51820 typ srflx raddr 0.0.0.0 rport 51820 ufrag "
+		"RBzOwahAawtjugcw cid VU+puqnBkg3FFRTzjs5eg6fGRnNwsmFS" } },
 	{ "node-017-received", LAP_PRIVATE, NODE_PRIVATE, { .type = SIGNAL_CANDIDATE, .candidate =
-		"3160871576 1 udp 2130706431 10.99.0.2 51820 typ host ufrag RBzOwahAawtjugcw cid f3Pl4Ia3NLVotovc8lzdj6Yl4+ZdQRaW" } },
+		"3160871576 1 udp 2130706431 10.99.0.2 51820 typ host ufrag RBzOwahAawtjugcw cid "
+		"f3Pl4Ia3NLVotovc8lzdj6Yl4+ZdQRaW" } },
 };
 
 static uint8_t *read_body(const char *name, const char *ending, size_t *ret_len)
@@ -393,7 +412,8 @@ static void recorded_boxes_open_for_their_receiver_alone(void **state)
 {
 	for (size_t i = 0; i < sizeof(recorded) / sizeof(recorded[0]); i++) {
 		size_t len, box_len;
-		uint8_t *bytes = read_body(recorded[i].name, "bin", &len), *box = read_body(recorded[i].name, "box", &box_len), plain[512];
+		uint8_t *bytes = read_body(recorded[i].name, "bin", &len),
+			*box = read_body(recorded[i].name, "box", &box_len), plain[512];
 		struct secret_key to;
 		uint8_t from[KEY_LEN];
 
@@ -552,7 +572,8 @@ static void a_refusal_is_told_in_the_servers_words(void **state)
 	run(0);
 	give_headers(last(), "grpc-status");
 	finish(last(), GRPC_FAILED_PRECONDITION, true, "missing connection header");
-	assert_string_equal(seen.why, "the signal stream ended: FailedPrecondition: missing connection header");
+	assert_string_equal(seen.why, "the signal stream ended: FailedPrecondition: missing connection "
+		"header");
 	assert_int_equal(seen.lost, 1);
 }
 
@@ -864,7 +885,8 @@ static void another_process_with_our_identity_is_noticed_and_not_fought(void **s
 
 		evict();
 		call_count = 0;
-		assert_non_null(strstr(seen.why, i ? "another process uses this identity" : "registered again"));
+		assert_non_null(strstr(seen.why, i ? "another process uses this identity"
+			: "registered again"));
 		while (!find("ConnectStream", 0))
 			run(100 * MS);
 		wait_ns[i] = last()->started_ns - ended;

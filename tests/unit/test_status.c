@@ -46,7 +46,8 @@ static void fill_peers(void)
 	peers[0].info.handshake_rx_bytes = 148;
 	peers[0].info.handshake_tx_bytes = 92;
 	peers[0].info.keepalive_s = 25;
-	peers[0].stats = (struct talon_peer_stats){ .rx_bytes = 488, .tx_bytes = 2000000, .rx_packets = 5, .tx_packets = 1500 };
+	peers[0].stats = (struct talon_peer_stats){ .rx_bytes = 488, .tx_bytes = 2000000, .rx_packets = 5,
+		.tx_packets = 1500 };
 	peers[0].endpoint_family = AF_INET;
 	peers[0].endpoint.word[0] = addr("10.99.0.2");
 	peers[0].endpoint_port = htons(51820);
@@ -93,7 +94,8 @@ static struct status make_status(void)
 	s.hooks[1] = (struct status_hook){ "tcx", "wt0p", 9, true };
 	s.hook_count = 2;
 	s.config.tunnel_ifindex = 8;
-	devices[0] = (struct status_device){ "eth0", 2, TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT, addr("192.168.1.221") };
+	devices[0] = (struct status_device){ "eth0", 2,
+		TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT, addr("192.168.1.221") };
 	devices[1] = (struct status_device){ "", 3, TALON_LINK_PROGRAM, addr("10.9.9.1") };	/* gone */
 	devices[2] = (struct status_device){ "flannel.1", 5, TALON_LINK_PROGRAM, addr("10.42.0.0") };
 	devices[3] = (struct status_device){ "eth1", 6, TALON_LINK_UPLINK, 0 };
@@ -109,7 +111,8 @@ static struct status make_status(void)
 	s.stats[TALON_DIR_IN * TALON_END_COUNT + TALON_FORWARDED] = 12345;
 	s.keystream_room = 21824;
 	s.keystream = (struct talon_keystream_state){
-		.pid = 4712, .windows = 2, .slots = 640, .room = 21824, .heartbeat_ns = AT(NOW_S) - 1, .generated = 3100, .wasted = 60,
+		.pid = 4712, .windows = 2, .slots = 640, .room = 21824, .heartbeat_ns = AT(NOW_S) - 1,
+			.generated = 3100, .wasted = 60,
 		.gap_ns = 1875999, .engine = "openssl",
 	};
 	s.keystream_stats[TALON_KEYSTREAM_RECV] = (struct talon_keystream_stats){ 1000, 7 };
@@ -288,40 +291,7 @@ static void an_empty_datapath_reads_well(void **state)
 
 static const char json_head[] =
 	"{\"peers\":{\"total\":3,\"connected\":1,\"details\":["
-	"{\"name\":\"laptop\",\"publicKey\":\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\",\"status\":\"Connected\","
-	"\"endpoint\":\"10.99.0.2:51820\",\"allowedIps\":[\"100.64.0.2/32\",\"10.20.0.0/16\"],"
-	"\"lastWireguardHandshake\":\"2026-11-23T00:30:28Z\",\"handshakeAgeSeconds\":32,\"sessionAgeSeconds\":31,"
-	"\"handshakes\":7,\"transferReceived\":636,\"transferSent\":2000092,\"packetsReceived\":5,\"packetsSent\":1500,"
-	"\"flowsHeld\":13,\"flowsRefused\":6,\"persistentKeepalive\":25},"
-	"{\"name\":\"\",\"publicKey\":\"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\",\"status\":\"Idle\","
-	"\"endpoint\":\"[2001:db8::7]:7\",\"allowedIps\":[],\"lastWireguardHandshake\":\"2026-11-22T23:28:55Z\","
-	"\"handshakeAgeSeconds\":3725,\"sessionAgeSeconds\":null,\"handshakes\":0,\"transferReceived\":0,"
-	"\"transferSent\":0,\"packetsReceived\":0,\"packetsSent\":0,\"flowsHeld\":0,\"flowsRefused\":0,\"persistentKeepalive\":0},"
-	"{\"name\":\"\",\"publicKey\":\"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\",\"status\":\"Never\","
-	"\"endpoint\":null,\"allowedIps\":[],\"lastWireguardHandshake\":null,\"handshakeAgeSeconds\":null,"
-	"\"sessionAgeSeconds\":null,\"handshakes\":0,\"transferReceived\":0,\"transferSent\":0,\"packetsReceived\":0,"
-	"\"packetsSent\":0,\"flowsHeld\":0,\"flowsRefused\":0,\"persistentKeepalive\":0}]},"
-	"\"cliVersion\":\"" TALON_VERSION "\",\"daemonVersion\":\"0.1.0\","
-	"\"controller\":{\"state\":\"running\",\"pid\":4711,\"ready\":true,\"uptimeSeconds\":7265,"
-	"\"heartbeatAgeSeconds\":1},"
-	"\"datapath\":{\"mode\":\"xdp\",\"reason\":\"eth0: native XDP of virtio_net\",\"attached\":true,"
-	"\"ageSeconds\":90061,\"adoptions\":1,\"layout\":1,\"programs\":["
-	"{\"kind\":\"xdp\",\"device\":\"eth0\",\"ifindex\":2,\"attached\":true},"
-	"{\"kind\":\"tcx\",\"device\":\"wt0p\",\"ifindex\":9,\"attached\":true}],"
-	"\"devices\":[{\"device\":\"eth0\",\"ifindex\":2,\"role\":\"uplink\",\"program\":true,\"frames\":\"redirect\",\"source\":\"192.168.1.221\"},"
-	"{\"device\":\"flannel.1\",\"ifindex\":5,\"role\":\"side\",\"program\":true,\"frames\":\"relay\",\"source\":\"10.42.0.0\"},"
-	"{\"device\":\"eth1\",\"ifindex\":6,\"role\":\"uplink\",\"program\":false,\"frames\":\"relay\",\"source\":null},"
-	"{\"device\":\"docker0\",\"ifindex\":7,\"role\":\"none\",\"program\":false,\"frames\":\"redirect\",\"source\":\"172.17.0.1\"}]},"
-	"\"uplinks\":[\"eth0\",\"eth1\"],\"interface\":\"wt0\",\"mtu\":1280,\"address\":\"100.64.0.1/10\","
-	"\"publicKey\":\"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=\",\"listenPort\":51820,"
-	"\"snat\":{\"address\":\"192.168.1.221\",\"spareAddress\":false,\"firstPort\":12288,\"lastPort\":19999},"
-	"\"networks\":[{\"network\":\"10.0.0.0/8\",\"masquerade\":false,\"local\":false},"
-	"{\"network\":\"192.168.1.0/24\",\"masquerade\":true,\"local\":false},"
-	"{\"network\":\"192.168.1.220/32\",\"masquerade\":true,\"local\":true}],"
-	"\"hazards\":[\"eth0: rp_filter is strict\",\"src_valid_mark is 1\"],"
-	"\"flows\":{\"live\":12,\"room\":262143,\"created\":100,\"expired\":88,\"endedEarly\":7,\"taken\":14,\"sharedPort\":3,\"overflow\":4,"
-	"\"refusedNoPort\":1,\"refusedNoRecord\":2,\"refusedShare\":6,\"races\":5},"
-	"\"packets\":{\"in\":{\"forwarded\":12345,\"local\":0,";
+	"{\"name\":\"laptop\",\"publicKey\":\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\",\"status\":\"Connected\",\"endpoint\":\"10.99.0.2:51820\",\"allowedIps\":[\"100.64.0.2/32\",\"10.20.0.0/16\"],\"lastWireguardHandshake\":\"2026-11-23T00:30:28Z\",\"handshakeAgeSeconds\":32,\"sessionAgeSeconds\":31,\"handshakes\":7,\"transferReceived\":636,\"transferSent\":2000092,\"packetsReceived\":5,\"packetsSent\":1500,\"flowsHeld\":13,\"flowsRefused\":6,\"persistentKeepalive\":25},{\"name\":\"\",\"publicKey\":\"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\",\"status\":\"Idle\",\"endpoint\":\"[2001:db8::7]:7\",\"allowedIps\":[],\"lastWireguardHandshake\":\"2026-11-22T23:28:55Z\",\"handshakeAgeSeconds\":3725,\"sessionAgeSeconds\":null,\"handshakes\":0,\"transferReceived\":0,\"transferSent\":0,\"packetsReceived\":0,\"packetsSent\":0,\"flowsHeld\":0,\"flowsRefused\":0,\"persistentKeepalive\":0},{\"name\":\"\",\"publicKey\":\"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\",\"status\":\"Never\",\"endpoint\":null,\"allowedIps\":[],\"lastWireguardHandshake\":null,\"handshakeAgeSeconds\":null,\"sessionAgeSeconds\":null,\"handshakes\":0,\"transferReceived\":0,\"transferSent\":0,\"packetsReceived\":0,\"packetsSent\":0,\"flowsHeld\":0,\"flowsRefused\":0,\"persistentKeepalive\":0}]},\"cliVersion\":\"" TALON_VERSION "\",\"daemonVersion\":\"0.1.0\",\"controller\":{\"state\":\"running\",\"pid\":4711,\"ready\":true,\"uptimeSeconds\":7265,\"heartbeatAgeSeconds\":1},\"datapath\":{\"mode\":\"xdp\",\"reason\":\"eth0: native XDP of virtio_net\",\"attached\":true,\"ageSeconds\":90061,\"adoptions\":1,\"layout\":1,\"programs\":[{\"kind\":\"xdp\",\"device\":\"eth0\",\"ifindex\":2,\"attached\":true},{\"kind\":\"tcx\",\"device\":\"wt0p\",\"ifindex\":9,\"attached\":true}],\"devices\":[{\"device\":\"eth0\",\"ifindex\":2,\"role\":\"uplink\",\"program\":true,\"frames\":\"redirect\",\"source\":\"192.168.1.221\"},{\"device\":\"flannel.1\",\"ifindex\":5,\"role\":\"side\",\"program\":true,\"frames\":\"relay\",\"source\":\"10.42.0.0\"},{\"device\":\"eth1\",\"ifindex\":6,\"role\":\"uplink\",\"program\":false,\"frames\":\"relay\",\"source\":null},{\"device\":\"docker0\",\"ifindex\":7,\"role\":\"none\",\"program\":false,\"frames\":\"redirect\",\"source\":\"172.17.0.1\"}]},\"uplinks\":[\"eth0\",\"eth1\"],\"interface\":\"wt0\",\"mtu\":1280,\"address\":\"100.64.0.1/10\",\"publicKey\":\"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=\",\"listenPort\":51820,\"snat\":{\"address\":\"192.168.1.221\",\"spareAddress\":false,\"firstPort\":12288,\"lastPort\":19999},\"networks\":[{\"network\":\"10.0.0.0/8\",\"masquerade\":false,\"local\":false},{\"network\":\"192.168.1.0/24\",\"masquerade\":true,\"local\":false},{\"network\":\"192.168.1.220/32\",\"masquerade\":true,\"local\":true}],\"hazards\":[\"eth0: rp_filter is strict\",\"src_valid_mark is 1\"],\"flows\":{\"live\":12,\"room\":262143,\"created\":100,\"expired\":88,\"endedEarly\":7,\"taken\":14,\"sharedPort\":3,\"overflow\":4,\"refusedNoPort\":1,\"refusedNoRecord\":2,\"refusedShare\":6,\"races\":5},\"packets\":{\"in\":{\"forwarded\":12345,\"local\":0,";
 
 static void the_json_has_every_field_in_its_place(void **state)
 {
@@ -338,10 +308,8 @@ static void the_json_has_every_field_in_its_place(void **state)
 	assert_has(text, "\"no_key\":1,");
 	assert_has(text, "\"internal\":0}},\"handshakes\":{\"initiation\":9,\"response\":0,");
 	assert_has(text, "\"internal\":0},\"counts\":{\"initiations_sent\":0,");
-	assert_string_equal(strstr(text, "\"clock_jumps\""), "\"clock_jumps\":1,\"slow_data\":0,\"slow_dropped\":0,\"junk\":0,\"held_dropped\":0},"
-		"\"keystream\":{\"helper\":\"running\",\"pid\":4712,\"engine\":\"openssl\","
-		"\"receivedAhead\":1000,\"receivedInline\":7,\"sentAhead\":2000,\"sentInline\":8,\"slotsMade\":3100,"
-		"\"slotsWasted\":60,\"windows\":2,\"slots\":640,\"room\":21824,\"gapMicroseconds\":1875}}\n");
+	assert_string_equal(strstr(text, "\"clock_jumps\""),
+		"\"clock_jumps\":1,\"slow_data\":0,\"slow_dropped\":0,\"junk\":0,\"held_dropped\":0},\"keystream\":{\"helper\":\"running\",\"pid\":4712,\"engine\":\"openssl\",\"receivedAhead\":1000,\"receivedInline\":7,\"sentAhead\":2000,\"sentInline\":8,\"slotsMade\":3100,\"slotsWasted\":60,\"windows\":2,\"slots\":640,\"room\":21824,\"gapMicroseconds\":1875}}\n");
 	free(text);
 }
 
@@ -385,7 +353,10 @@ static void hostile_text_in_maps_cannot_steer_a_terminal_or_forge_a_line(void **
 	}
 	for (const char *c = honest; *c; c++)
 		expected += *c == '\n';
-	/* Only hazards, one on a line: as many newlines, and what follows the last, in place of the honest two. */
+	/*
+	 * Only hazards, one on a line: as many newlines, and what follows the last, in place of
+	 * the honest two.
+	 */
 	expected += 1 - 2;
 	for (size_t i = 0; i < sizeof(s.info.hazards); i++)
 		expected += s.info.hazards[i] == '\n';
@@ -419,8 +390,10 @@ static void the_helper_runs_stalls_or_is_not_there(void **state)
 		{ 1, 0, 0, false, STATUS_KEYSTREAM_OFF, "  Helper: Off\n" },
 		{ 1024, 0, 1, false, STATUS_KEYSTREAM_STOPPED, "  Helper: Not running\n" },
 		{ 1024, 5, 3, true, STATUS_KEYSTREAM_RUNNING, "  Helper: Running (pid 5, openssl)\n" },
-		{ 1024, 5, 3, false, STATUS_KEYSTREAM_RUNNING, "  Helper: Running (pid 5, openssl)\n" },	/* another pid namespace */
-		{ 1024, 5, 70, true, STATUS_KEYSTREAM_STALLED, "  Helper: Stalled (pid 5, last heartbeat 1 minute, 10 seconds ago)\n" },
+		/* another pid namespace */
+		{ 1024, 5, 3, false, STATUS_KEYSTREAM_RUNNING, "  Helper: Running (pid 5, openssl)\n" },
+		{ 1024, 5, 70, true, STATUS_KEYSTREAM_STALLED,
+			"  Helper: Stalled (pid 5, last heartbeat 1 minute, 10 seconds ago)\n" },
 		{ 1024, 5, 70, false, STATUS_KEYSTREAM_STOPPED, "  Helper: Not running\n" },
 	};
 
@@ -447,7 +420,8 @@ static void json_strings_pass_utf8_and_replace_the_rest(void **state)
 		{ "plain", "\"plain\"", "plain" },
 		{ "\"\\", "\"\\\"\\\\\"", "\"\\" },
 		{ "Zo\xc3\xab", "\"Zo\xc3\xab\"", "Zo\xc3\xab" },
-		{ "\xe6\x9d\xb1\xf0\x9f\x90\xa6", "\"\xe6\x9d\xb1\xf0\x9f\x90\xa6\"", "\xe6\x9d\xb1\xf0\x9f\x90\xa6" },
+		{ "\xe6\x9d\xb1\xf0\x9f\x90\xa6", "\"\xe6\x9d\xb1\xf0\x9f\x90\xa6\"",
+			"\xe6\x9d\xb1\xf0\x9f\x90\xa6" },
 		{ "\xc0\xaf", "\"\\ufffd\\ufffd\"", "??" },			/* not the shortest form */
 		{ "\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\"", "???" },		/* a surrogate */
 		{ "\xf5\x80\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"", "????" },	/* beyond the last */
@@ -587,9 +561,11 @@ static void a_healthy_node_passes_every_check(void **state)
 {
 	struct status s = make_status();
 
-	assert_check(&s, STATUS_CHECK_LIVE, true, "live: yes: the controller's last heartbeat was 1 second ago");
+	assert_check(&s, STATUS_CHECK_LIVE, true,
+		"live: yes: the controller's last heartbeat was 1 second ago");
 	assert_check(&s, STATUS_CHECK_STARTUP, true, "startup: yes: the controller has finished starting");
-	assert_check(&s, STATUS_CHECK_READY, true, "ready: yes: the datapath is attached and the controller runs");
+	assert_check(&s, STATUS_CHECK_READY, true,
+		"ready: yes: the datapath is attached and the controller runs");
 	assert_check(&s, STATUS_CHECK_DATAPATH, true, "datapath: yes: all 2 programs are attached");
 }
 
@@ -625,12 +601,14 @@ static void what_keeps_packets_from_flowing_is_why_a_node_is_not_ready(void **st
 	struct status s = make_status();
 
 	s.info.blocks = TALON_BLOCK_FORWARDING;
-	assert_check(&s, STATUS_CHECK_READY, false, "ready: no: the kernel does not forward; run sysctl -w net.ipv4.ip_forward=1");
+	assert_check(&s, STATUS_CHECK_READY, false,
+		"ready: no: the kernel does not forward; run sysctl -w net.ipv4.ip_forward=1");
 	strcpy(s.info.hazards, "uplinks: device eth1 is gone\nnet.ipv4.ip_forward=0: no\n");
 	assert_check(&s, STATUS_CHECK_READY, false, "ready: no: net.ipv4.ip_forward=0: no");
 	s.info.blocks |= TALON_BLOCK_UPLINK;
 	assert_check(&s, STATUS_CHECK_READY, false, "ready: no: uplinks: device eth1 is gone");
-	assert_check(&s, STATUS_CHECK_LIVE, true, "live: yes: the controller's last heartbeat was 1 second ago");
+	assert_check(&s, STATUS_CHECK_LIVE, true,
+		"live: yes: the controller's last heartbeat was 1 second ago");
 	memset(s.info.hazards, 'x', sizeof(s.info.hazards));	/* not even terminated */
 	assert_check(&s, STATUS_CHECK_READY, false, "ready: no: an uplink is missing");
 }
@@ -640,7 +618,8 @@ static void a_hung_controller_is_not_live(void **state)
 	struct status s = make_status();
 
 	s.info.heartbeat_ns = AT(NOW_S - 20);
-	assert_check(&s, STATUS_CHECK_LIVE, false, "live: no: the controller's last heartbeat was 20 seconds ago");
+	assert_check(&s, STATUS_CHECK_LIVE, false,
+		"live: no: the controller's last heartbeat was 20 seconds ago");
 }
 
 static void a_process_alone_is_not_ready(void **state)
@@ -648,8 +627,10 @@ static void a_process_alone_is_not_ready(void **state)
 	struct status s = make_status();
 
 	s.info.ready = 0;
-	assert_check(&s, STATUS_CHECK_LIVE, true, "live: yes: the controller's last heartbeat was 1 second ago");
-	assert_check(&s, STATUS_CHECK_STARTUP, false, "startup: no: the controller has not finished starting");
+	assert_check(&s, STATUS_CHECK_LIVE, true,
+		"live: yes: the controller's last heartbeat was 1 second ago");
+	assert_check(&s, STATUS_CHECK_STARTUP, false,
+		"startup: no: the controller has not finished starting");
 	assert_check(&s, STATUS_CHECK_READY, false, "ready: no: the controller has not finished starting");
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Streams on loopback sockets: the dial, the proxy, TLS and what each of them says when it fails. Certificates are made here.
+// Streams on loopback sockets: the dial, the proxy, TLS and what each of them says when it fails.
+// Certificates are made here.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +22,8 @@ static struct pair authority, other_authority;
 static char authority_file[64], other_file[64];
 
 static const char *const proxy_variables[] = {
-	"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy",
+	"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY",
+	"no_proxy",
 };
 
 /* ---- the client's side ---- */
@@ -148,7 +150,8 @@ static void assert_echo(struct client *c)
 static void assert_fails(struct client *c, int error, const char *says)
 {
 	if (!c->closed || c->error != error || !strstr(c->why, says))
-		fail_msg("closed %d with %d \"%s\", not %d \"...%s...\"", c->closed, c->error, c->why, error, says);
+		fail_msg("closed %d with %d \"%s\", not %d \"...%s...\"", c->closed, c->error, c->why,
+			error, says);
 	assert_int_equal(c->closed, 1);
 	assert_null(strchr(c->why, '\n'));
 	forget(c);
@@ -198,7 +201,8 @@ static void megabytes_are_not_lost_when_the_socket_is_full(void **state)
 		pair = make_certificate(&authority, "x", "IP:127.0.0.1", -DAY_S, DAY_S);
 		server = (struct server){ .pair = tls ? &pair : NULL };
 		server_start(&server, loop);
-		c = talk_to(&(struct stream_options){ .host = "127.0.0.1", .port = server.port, .tls = tls }, big, sizeof(big));
+		c = talk_to(&(struct stream_options){ .host = "127.0.0.1", .port = server.port, .tls = tls },
+			big, sizeof(big));
 		assert_int_equal(c->closed, 0);
 		assert_memory_equal(c->got, big, sizeof(big));
 		forget(c);
@@ -222,7 +226,8 @@ static void a_server_that_closes_ends_the_stream_in_order(void **state)
 
 	server.greeting = "bye";
 	server_start(&server, loop);
-	assert_int_equal(stream_open(loop, &(struct stream_options){ .host = "127.0.0.1", .port = server.port }, &events, c, &c->stream), 0);
+	assert_int_equal(stream_open(loop, &(struct stream_options){ .host = "127.0.0.1",
+		.port = server.port }, &events, c, &c->stream), 0);
 	c->want = 3;
 	wait_for(c);
 	assert_memory_equal(c->got, "bye", 3);
@@ -238,7 +243,8 @@ static void a_stream_may_be_freed_in_its_callback(void **state)
 
 	server_start(&server, loop);
 	c->frees_itself = true;
-	assert_int_equal(stream_open(loop, &(struct stream_options){ .host = "127.0.0.1", .port = server.port }, &events, c, &c->stream), 0);
+	assert_int_equal(stream_open(loop, &(struct stream_options){ .host = "127.0.0.1",
+		.port = server.port }, &events, c, &c->stream), 0);
 	wait_for(c);
 	assert_int_equal(c->connected, 1);
 	forget(c);
@@ -252,7 +258,8 @@ static void a_stream_that_gets_nowhere_ends_in_time(void **state)
 	server.deaf = true;
 	server_start(&server, loop);
 	options.port = server.port;
-	assert_fails(talk_to(&options, "x", 1), -ETIMEDOUT, "no connection after 0.05 s (in the TLS handshake)");
+	assert_fails(talk_to(&options, "x", 1), -ETIMEDOUT,
+		"no connection after 0.05 s (in the TLS handshake)");
 	free_pair((struct pair *)&pair);
 }
 
@@ -262,14 +269,18 @@ static void options_that_cannot_be_are_refused_at_once(void **state)
 	struct stream *s;
 
 	memset(long_name, 'a', sizeof(long_name) - 1);
-	assert_int_equal(stream_open(loop, &(struct stream_options){ .host = "", .port = 1 }, &events, NULL, &s), -EINVAL);
-	assert_int_equal(stream_open(loop, &(struct stream_options){ .host = "a" }, &events, NULL, &s), -EINVAL);
-	assert_int_equal(stream_open(loop, &(struct stream_options){ .host = long_name, .port = 1 }, &events, NULL, &s), -EINVAL);
+	assert_int_equal(stream_open(loop, &(struct stream_options){ .host = "", .port = 1 }, &events, NULL,
+		&s), -EINVAL);
+	assert_int_equal(stream_open(loop, &(struct stream_options){ .host = "a" }, &events, NULL, &s),
+		-EINVAL);
+	assert_int_equal(stream_open(loop, &(struct stream_options){ .host = long_name, .port = 1 }, &events,
+		NULL, &s), -EINVAL);
 }
 
 /* ---- TLS ---- */
 
-static struct client *talk_tls(const char *host, const char *names, long from_s, long until_s, const char *wants, const char *selects)
+static struct client *talk_tls(const char *host, const char *names, long from_s, long until_s,
+	const char *wants, const char *selects)
 {
 	struct pair pair = make_certificate(&authority, "a server", names, from_s, until_s);
 	struct client *c;
@@ -298,30 +309,39 @@ static void what_a_server_says_first_is_not_lost(void **state)
 
 static void h2_has_to_be_selected(void **state)
 {
-	assert_fails(talk_tls("127.0.0.1", "IP:127.0.0.1", -DAY_S, DAY_S, "h2", NULL), -EPROTO, "did not select h2");
-	assert_fails(talk_tls("127.0.0.1", "IP:127.0.0.1", -DAY_S, DAY_S, "h2", "http/1.1"), -EPROTO, "refuses h2");
+	assert_fails(talk_tls("127.0.0.1", "IP:127.0.0.1", -DAY_S, DAY_S, "h2", NULL), -EPROTO,
+		"did not select h2");
+	assert_fails(talk_tls("127.0.0.1", "IP:127.0.0.1", -DAY_S, DAY_S, "h2", "http/1.1"), -EPROTO,
+		"refuses h2");
 }
 
 static void a_certificate_for_somebody_else_is_refused(void **state)
 {
-	assert_fails(talk_tls("127.0.0.1", "DNS:a.test,DNS:b.test", -DAY_S, DAY_S, NULL, NULL), -EPROTO, "other names (a.test, b.test)");
-	assert_fails(talk_tls("localhost", "DNS:mesh.test", -DAY_S, DAY_S, NULL, NULL), -EPROTO, "other names (mesh.test)");
-	assert_fails(talk_tls("localhost", NULL, -DAY_S, DAY_S, NULL, NULL), -EPROTO, "other names (no host name)");
+	assert_fails(talk_tls("127.0.0.1", "DNS:a.test,DNS:b.test", -DAY_S, DAY_S, NULL, NULL), -EPROTO,
+		"other names (a.test, b.test)");
+	assert_fails(talk_tls("localhost", "DNS:mesh.test", -DAY_S, DAY_S, NULL, NULL), -EPROTO,
+		"other names (mesh.test)");
+	assert_fails(talk_tls("localhost", NULL, -DAY_S, DAY_S, NULL, NULL), -EPROTO,
+		"other names (no host name)");
 }
 
 static void a_certificate_of_another_time_is_refused(void **state)
 {
-	assert_fails(talk_tls("127.0.0.1", "IP:127.0.0.1", -2 * DAY_S, -DAY_S, NULL, NULL), -EPROTO, "expired on 20");
-	assert_fails(talk_tls("127.0.0.1", "IP:127.0.0.1", DAY_S, 2 * DAY_S, NULL, NULL), -EPROTO, "not valid before 20");
+	assert_fails(talk_tls("127.0.0.1", "IP:127.0.0.1", -2 * DAY_S, -DAY_S, NULL, NULL), -EPROTO,
+		"expired on 20");
+	assert_fails(talk_tls("127.0.0.1", "IP:127.0.0.1", DAY_S, 2 * DAY_S, NULL, NULL), -EPROTO,
+		"not valid before 20");
 }
 
 static void an_unknown_authority_is_refused(void **state)
 {
 	setenv("SSL_CERT_FILE", other_file, 1);
-	assert_fails(talk_tls("127.0.0.1", "IP:127.0.0.1", -DAY_S, DAY_S, NULL, NULL), -EPROTO, "authority that this host does not know");
+	assert_fails(talk_tls("127.0.0.1", "IP:127.0.0.1", -DAY_S, DAY_S, NULL, NULL), -EPROTO,
+		"authority that this host does not know");
 	/* without the variable the system's bundle is asked, which does not know it either */
 	unsetenv("SSL_CERT_FILE");
-	assert_fails(talk_tls("127.0.0.1", "IP:127.0.0.1", -DAY_S, DAY_S, NULL, NULL), -EPROTO, "authority that this host does not know");
+	assert_fails(talk_tls("127.0.0.1", "IP:127.0.0.1", -DAY_S, DAY_S, NULL, NULL), -EPROTO,
+		"authority that this host does not know");
 }
 
 static void a_directory_of_authorities_will_do(void **state)
@@ -348,7 +368,8 @@ static void a_port_without_tls_is_named(void **state)
 static void old_tls_is_refused(void **state)
 {
 	server.tls_max = TLS1_1_VERSION;
-	assert_fails(talk_tls("127.0.0.1", "IP:127.0.0.1", -DAY_S, DAY_S, NULL, NULL), -EPROTO, "TLS 1.2 or newer");
+	assert_fails(talk_tls("127.0.0.1", "IP:127.0.0.1", -DAY_S, DAY_S, NULL, NULL), -EPROTO,
+		"TLS 1.2 or newer");
 }
 
 static void a_server_that_leaves_during_the_handshake_is_told(void **state)
@@ -370,7 +391,8 @@ static void use_proxy(const char *variable, const char *credentials)
 
 static void a_proxy_carries_cleartext_and_tls(void **state)
 {
-	static const char request[] = "CONNECT mesh.test:443 HTTP/1.1\r\nHost: mesh.test:443\r\nUser-Agent: talon/";
+	static const char request[] = "CONNECT mesh.test:443 HTTP/1.1\r\nHost: mesh.test:443\r\nUser-Agent: "
+		"talon/";
 	const struct stream_options clear = { .host = "mesh.test", .port = 80 };
 	const struct stream_options tls = { .host = "mesh.test", .port = 443, .tls = true, .alpn = "h2" };
 	struct pair pair = make_certificate(&authority, "x", "DNS:mesh.test", -DAY_S, DAY_S);
@@ -396,7 +418,8 @@ static void a_proxy_gets_the_password(void **state)
 	server_start(&server, loop);
 	use_proxy("ALL_PROXY", "aladdin:open%20sesame%40@");
 	assert_echo(talk_to(&(struct stream_options){ .host = "mesh.test", .port = 80 }, "hello", 5));
-	assert_non_null(strstr(server.guests[0].request, "\r\nProxy-Authorization: Basic YWxhZGRpbjpvcGVuIHNlc2FtZUA=\r\n"));
+	assert_non_null(strstr(server.guests[0].request,
+		"\r\nProxy-Authorization: Basic YWxhZGRpbjpvcGVuIHNlc2FtZUA=\r\n"));
 }
 
 static void a_proxy_that_says_no_is_quoted(void **state)
@@ -451,12 +474,17 @@ static void this_host_and_excluded_ones_are_reached_directly(void **state)
 static void variables_have_curls_order(void **state)
 {
 	static const struct { const char *set[4]; bool tls; const char *host; } cases[] = {
-		{ { "https_proxy=a", "HTTPS_PROXY=b" }, true, "a" }, { { "HTTPS_PROXY=b", "ALL_PROXY=c" }, true, "b" },
-		{ { "ALL_PROXY=c" }, true, "c" }, { { "all_proxy=d", "ALL_PROXY=c" }, true, "d" }, { { "http_proxy=e" }, true, NULL },
-		{ { "http_proxy=e", "all_proxy=d" }, false, "e" }, { { "ALL_PROXY=c" }, false, "c" }, { { "https_proxy=a" }, false, NULL },
+		{ { "https_proxy=a", "HTTPS_PROXY=b" }, true, "a" },
+		{ { "HTTPS_PROXY=b", "ALL_PROXY=c" }, true, "b" },
+		{ { "ALL_PROXY=c" }, true, "c" }, { { "all_proxy=d", "ALL_PROXY=c" }, true, "d" },
+		{ { "http_proxy=e" }, true, NULL },
+		{ { "http_proxy=e", "all_proxy=d" }, false, "e" }, { { "ALL_PROXY=c" }, false, "c" },
+		{ { "https_proxy=a" }, false, NULL },
 		{ { "HTTP_PROXY=f" }, false, NULL }, { { "HTTP_PROXY=f", "ALL_PROXY=c" }, false, "c" },
-		{ { "https_proxy=a", "no_proxy=other.test" }, true, "a" }, { { "https_proxy=a", "no_proxy=mesh.test" }, true, NULL },
-		{ { "https_proxy=a", "no_proxy=x", "NO_PROXY=mesh.test" }, true, "a" }, { { "https_proxy=a", "NO_PROXY=*" }, true, NULL },
+		{ { "https_proxy=a", "no_proxy=other.test" }, true, "a" },
+		{ { "https_proxy=a", "no_proxy=mesh.test" }, true, NULL },
+		{ { "https_proxy=a", "no_proxy=x", "NO_PROXY=mesh.test" }, true, "a" },
+		{ { "https_proxy=a", "NO_PROXY=*" }, true, NULL },
 		{ { "https_proxy=" , "HTTPS_PROXY=b" }, true, "b" },
 	};
 	char why[128];
@@ -490,21 +518,29 @@ static const struct socks_case {
 } socks_cases[] = {
 #define B(text) text, sizeof(text) - 1
 	/* RFC 1928: no authentication; the name goes to the proxy, an address as an address. */
-	{ "socks5h://p", "mesh.test", B("\5\0" "\5\0\0\1\0\0\0\0\0\0"), B("\5\1\0" "\5\1\0\3\11mesh.test\1\273"), 0, NULL },
-	{ "socks5://p", "mesh.test", B("\5\0" "\5\0\0\1\0\0\0\0\0\0"), B("\5\1\0" "\5\1\0\3\11mesh.test\1\273"), 0, NULL },
-	{ "socks5h://p", "192.0.2.1", B("\5\0" "\5\0\0\3\4name\0\0"), B("\5\1\0" "\5\1\0\1\300\0\2\1\1\273"), 0, NULL },
+	{ "socks5h://p", "mesh.test", B("\5\0" "\5\0\0\1\0\0\0\0\0\0"),
+		B("\5\1\0" "\5\1\0\3\11mesh.test\1\273"), 0, NULL },
+	{ "socks5://p", "mesh.test", B("\5\0" "\5\0\0\1\0\0\0\0\0\0"),
+		B("\5\1\0" "\5\1\0\3\11mesh.test\1\273"), 0, NULL },
+	{ "socks5h://p", "192.0.2.1", B("\5\0" "\5\0\0\3\4name\0\0"), B("\5\1\0" "\5\1\0\1\300\0\2\1\1\273"),
+		0, NULL },
 	{ "socks5h://p", "2001:db8::1", B("\5\0" "\5\0\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
 	  B("\5\1\0" "\5\1\0\4\40\1\15\270\0\0\0\0\0\0\0\0\0\0\0\1\1\273"), 0, NULL },
 	/* RFC 1929 */
 	{ "socks5h://me:s%40c@p", "a", B("\5\2" "\1\0" "\5\0\0\1\0\0\0\0\0\0"),
 	  B("\5\2\0\2" "\1\2me\3s@c" "\5\1\0\3\1a\1\273"), 0, NULL },
-	{ "socks5h://me:x@p", "a", B("\5\0" "\5\0\0\1\0\0\0\0\0\0"), B("\5\2\0\2" "\5\1\0\3\1a\1\273"), 0, NULL },
-	{ "socks5h://me:x@p", "a", B("\5\2" "\1\1"), B("\5\2\0\2" "\1\2me\1x"), -EACCES, "does not take the user" },
+	{ "socks5h://me:x@p", "a", B("\5\0" "\5\0\0\1\0\0\0\0\0\0"), B("\5\2\0\2" "\5\1\0\3\1a\1\273"),
+		0, NULL },
+	{ "socks5h://me:x@p", "a", B("\5\2" "\1\1"), B("\5\2\0\2" "\1\2me\1x"), -EACCES,
+		"does not take the user" },
 	{ "socks5h://p", "a", B("\5\2"), B("\5\1\0"), -EACCES, "wants a password" },
 	{ "socks5h://p", "a", B("\5\377"), B("\5\1\0"), -EACCES, "wants a password" },
-	{ "socks5h://p", "a", B("\5\0" "\5\2\0\1\0"), B("\5\1\0" "\5\1\0\3\1a\1\273"), -ECONNREFUSED, "not allowed by its rules" },
-	{ "socks5h://p", "a", B("\5\0" "\5\143\0\1\0"), B("\5\1\0" "\5\1\0\3\1a\1\273"), -ECONNREFUSED, "an error without a name" },
-	{ "socks5h://p", "a", B("\5\0" "\5\0\0\11\0"), B("\5\1\0" "\5\1\0\3\1a\1\273"), -EPROTO, "not SOCKS5" },
+	{ "socks5h://p", "a", B("\5\0" "\5\2\0\1\0"), B("\5\1\0" "\5\1\0\3\1a\1\273"), -ECONNREFUSED,
+		"not allowed by its rules" },
+	{ "socks5h://p", "a", B("\5\0" "\5\143\0\1\0"), B("\5\1\0" "\5\1\0\3\1a\1\273"), -ECONNREFUSED,
+		"an error without a name" },
+	{ "socks5h://p", "a", B("\5\0" "\5\0\0\11\0"), B("\5\1\0" "\5\1\0\3\1a\1\273"), -EPROTO,
+		"not SOCKS5" },
 	{ "socks5h://p", "a", B("HT"), B("\5\1\0"), -EPROTO, "not SOCKS5" },
 	{ "socks5h://p", "a", B("\5"), B("\5\1\0"), -EAGAIN, NULL },
 #undef B
@@ -529,7 +565,8 @@ static void check_socks(const struct socks_case *c, size_t chunk)
 		assert_in_range(len, 1, SOCKS_IN_MAX);
 		len = len > chunk ? chunk : len;
 		len = len > c->in_len - at ? c->in_len - at : len;
-		ret = socks_take(&socks, &proxy, c->host, 443, (const uint8_t *)c->in + at, len, sent + sent_len, &more);
+		ret = socks_take(&socks, &proxy, c->host, 443, (const uint8_t *)c->in + at, len,
+			sent + sent_len, &more);
 		sent_len += more;
 		at += len;
 	}
@@ -554,12 +591,16 @@ static void a_socks_proxy_is_talked_to_as_the_rfcs_say(void **state)
 static void proxy_urls_have_several_forms(void **state)
 {
 	static const struct { const char *url, *host; uint16_t port; } good[] = {
-		{ "http://proxy.test", "proxy.test", 80 }, { "proxy.test:3128", "proxy.test", 3128 }, { "HTTP://[2001:db8::1]:8080/", "2001:db8::1", 8080 },
-		{ "socks5h://proxy.test", "proxy.test", 1080 }, { "SOCKS5://u@proxy.test:9", "proxy.test", 9 },
-		{ "http://u:p@[2001:db8::1]", "2001:db8::1", 80 }, { "http://u@h@proxy.test:1", "proxy.test", 1 },
+		{ "http://proxy.test", "proxy.test", 80 }, { "proxy.test:3128", "proxy.test", 3128 },
+		{ "HTTP://[2001:db8::1]:8080/", "2001:db8::1", 8080 },
+		{ "socks5h://proxy.test", "proxy.test", 1080 },
+		{ "SOCKS5://u@proxy.test:9", "proxy.test", 9 },
+		{ "http://u:p@[2001:db8::1]", "2001:db8::1", 80 },
+		{ "http://u@h@proxy.test:1", "proxy.test", 1 },
 	};
 	static const char *const bad[] = {
-		"http://", "http://:80", "http://a:0", "http://a:70000", "http://[::1", "http://[::1]x", "https://a", "http://u:p@",
+		"http://", "http://:80", "http://a:0", "http://a:70000", "http://[::1", "http://[::1]x",
+		"https://a", "http://u:p@",
 	};
 	struct proxy proxy;
 	char why[128];
@@ -628,7 +669,8 @@ static void no_proxy_rules(void **state)
 static void a_proxys_answer_is_taken_to_its_end_and_no_further(void **state)
 {
 	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\nPRI";
-	static const char *const bad[] = { "HTTP/2 200\r\n\r\n", "HTTP/1.1 2000 x\r\n\r\n", "HTTP/1.1 20\r\n\r\n", "\r\n\r\n", "HTTP/1.x 200\n\n" };
+	static const char *const bad[] = { "HTTP/2 200\r\n\r\n", "HTTP/1.1 2000 x\r\n\r\n",
+		"HTTP/1.1 20\r\n\r\n", "\r\n\r\n", "HTTP/1.x 200\n\n" };
 	struct proxy_answer answer;
 	size_t used;
 
@@ -677,7 +719,8 @@ struct answer {
 	struct resolver_address list[8];
 };
 
-static void take_answer(void *ctx, enum resolver_result result, const struct resolver_address *list, size_t count)
+static void take_answer(void *ctx, enum resolver_result result, const struct resolver_address *list,
+	size_t count)
 {
 	struct answer *a = ctx;
 
@@ -688,11 +731,14 @@ static void take_answer(void *ctx, enum resolver_result result, const struct res
 		a->list[i] = list[i];
 }
 
-/* Answers the first question: names that begin with n do not exist, with 4 have A records only, with f fail. */
+/*
+ * Answers the first question: names that begin with n do not exist, with 4 have A records only, with f fail.
+ */
 static void answer_name(void *ctx, uint32_t ready)
 {
 	static const uint8_t a[] = { 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 77, 0, 4, 192, 0, 2, 9 };
-	static const uint8_t aaaa[] = { 0xc0, 12, 0, 28, 0, 1, 0, 0, 0, 78, 0, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9 };
+	static const uint8_t aaaa[] = { 0xc0, 12, 0, 28, 0, 1, 0, 0, 0, 78, 0, 16, 0x20, 1, 0xd, 0xb8, 0, 0,
+		0, 0, 0, 0, 0, 0, 0, 0, 0, 9 };
 	struct name_server *ns = ctx;
 	struct sockaddr_in from;
 	socklen_t from_len = sizeof(from);
@@ -726,7 +772,8 @@ static struct answer ask(const char *name, int family, uint64_t timeout_ns)
 	uint64_t until = loop_now(loop) + PATIENCE_NS;
 	struct answer a = {};
 
-	assert_int_equal(resolver_ask(resolver_get(loop), name, family, timeout_ns, take_answer, &a, NULL), 0);
+	assert_int_equal(resolver_ask(resolver_get(loop), name, family, timeout_ns, take_answer, &a,
+		NULL), 0);
 	assert_int_equal(a.count, 0);
 	while (!a.count && loop_now(loop) < until)
 		loop_turn(loop, LOOP_SECOND);
@@ -805,9 +852,11 @@ static void a_cancelled_question_is_not_answered(void **state)
 	struct answer a = {};
 
 	start_name_server(&names);
-	assert_int_equal(resolver_ask(resolver_get(loop), "app.mesh.test", AF_INET, LOOP_SECOND, take_answer, &a, &query), 0);
+	assert_int_equal(resolver_ask(resolver_get(loop), "app.mesh.test", AF_INET, LOOP_SECOND, take_answer,
+		&a, &query), 0);
 	resolver_cancel(query);
-	assert_int_equal(resolver_ask(resolver_get(loop), "192.0.2.1", AF_INET, LOOP_SECOND, take_answer, &a, &query), 0);
+	assert_int_equal(resolver_ask(resolver_get(loop), "192.0.2.1", AF_INET, LOOP_SECOND, take_answer, &a,
+		&query), 0);
 	resolver_cancel(query);
 	assert_int_equal(ask("b.mesh.test", AF_INET, LOOP_SECOND).result, RESOLVER_OK);
 	assert_int_equal(a.count, 0);
@@ -819,11 +868,13 @@ static void a_stream_says_why_its_name_led_nowhere(void **state)
 	struct name_server names = {};
 
 	start_name_server(&names);
-	assert_fails(talk_to(&(struct stream_options){ .host = "none.mesh.test", .port = 443 }, "x", 1), -ENOENT, "none.mesh.test: no such name");
-	assert_fails(talk_to(&(struct stream_options){ .host = "fail.mesh.test", .port = 443 }, "x", 1), -EHOSTUNREACH, "look-up of the name failed");
+	assert_fails(talk_to(&(struct stream_options){ .host = "none.mesh.test", .port = 443 }, "x", 1),
+		-ENOENT, "none.mesh.test: no such name");
+	assert_fails(talk_to(&(struct stream_options){ .host = "fail.mesh.test", .port = 443 }, "x", 1),
+		-EHOSTUNREACH, "look-up of the name failed");
 	names.deaf = true;
-	assert_fails(talk_to(&(struct stream_options){ .host = "a.mesh.test", .port = 443, .timeout_ns = 30 * LOOP_MS }, "x", 1), -ETIMEDOUT,
-		"looking up a.mesh.test");
+	assert_fails(talk_to(&(struct stream_options){ .host = "a.mesh.test", .port = 443,
+		.timeout_ns = 30 * LOOP_MS }, "x", 1), -ETIMEDOUT, "looking up a.mesh.test");
 	stop_name_server(&names);
 }
 

@@ -59,7 +59,8 @@ static void samples_of_the_rfc_are_read(void **state)
 	m = parse(rfc5769_response_ipv6, sizeof(rfc5769_response_ipv6));
 	assert_int_equal(ntohs(m.mapped.port), 32853);
 	assert_int_equal(m.mapped.family, AF_INET6);
-	assert_string_equal(inet_ntop(AF_INET6, &m.mapped.remote, addr, sizeof(addr)), "2001:db8:1234:5678:11:2233:4455:6677");
+	assert_string_equal(inet_ntop(AF_INET6, &m.mapped.remote, addr, sizeof(addr)),
+		"2001:db8:1234:5678:11:2233:4455:6677");
 	assert_true(stun_is_authentic(&m, RFC_PASSWORD));
 }
 
@@ -88,14 +89,16 @@ static void a_check_of_a_stock_client_is_read_with_what_follows_its_fingerprint(
 }
 
 /* A request that was recorded, taken apart and put together again. */
-static void expect_rebuilt_request(const uint8_t *bytes, size_t len, const char *username, const char *password)
+static void expect_rebuilt_request(const uint8_t *bytes, size_t len, const char *username,
+	const char *password)
 {
 	struct stun_message m = parse(bytes, len);
 	uint8_t built[STUN_BUILD_MAX];
 	char cids[STUN_CIDS_LEN + 1] = "";
 	struct stun_request r = {
 		.tx = m.tx, .username = username, .password = password, .use_candidate = m.use_candidate,
-		.is_controlling = m.is_controlling, .tie_breaker = m.tie_breaker, .priority = m.priority, .cids = cids,
+		.is_controlling = m.is_controlling, .tie_breaker = m.tie_breaker, .priority = m.priority,
+		.cids = cids,
 	};
 
 	memcpy(cids, m.cids, STUN_CIDS_LEN);
@@ -110,7 +113,8 @@ static void expect_rebuilt_response(const uint8_t *bytes, size_t len, const char
 	struct stun_message m = parse(bytes, len);
 	uint8_t built[STUN_BUILD_MAX];
 	char cids[STUN_CIDS_LEN + 1] = "";
-	struct stun_response r = { .tx = m.tx, .mapped = &m.mapped, .password = password, .cids = m.cids ? cids : NULL };
+	struct stun_response r = { .tx = m.tx, .mapped = &m.mapped, .password = password,
+		.cids = m.cids ? cids : NULL };
 
 	if (m.cids)
 		memcpy(cids, m.cids, STUN_CIDS_LEN);
@@ -120,16 +124,22 @@ static void expect_rebuilt_response(const uint8_t *bytes, size_t len, const char
 
 static void what_we_build_is_what_stock_clients_and_their_server_build(void **state)
 {
-	const char *to_lap = NETBIRD_LAP_UFRAG ":" NETBIRD_NODE_UFRAG, *to_node = NETBIRD_NODE_UFRAG ":" NETBIRD_LAP_UFRAG;
+	const char *to_lap = NETBIRD_LAP_UFRAG ":" NETBIRD_NODE_UFRAG, *to_node = NETBIRD_NODE_UFRAG ":"
+		NETBIRD_LAP_UFRAG;
 	const struct stun_request bare = { .tx = netbird_server_request + 8 };
 	uint8_t built[STUN_BUILD_MAX];
 
-	expect_rebuilt_request(netbird_check_controlling, sizeof(netbird_check_controlling), to_lap, NETBIRD_LAP_PWD);
-	expect_rebuilt_request(netbird_check_controlled, sizeof(netbird_check_controlled), to_node, NETBIRD_NODE_PWD);
+	expect_rebuilt_request(netbird_check_controlling, sizeof(netbird_check_controlling), to_lap,
+		NETBIRD_LAP_PWD);
+	expect_rebuilt_request(netbird_check_controlled, sizeof(netbird_check_controlled), to_node,
+		NETBIRD_NODE_PWD);
 	expect_rebuilt_request(netbird_nomination, sizeof(netbird_nomination), to_lap, NETBIRD_LAP_PWD);
-	expect_rebuilt_response(netbird_check_controlling_response, sizeof(netbird_check_controlling_response), NETBIRD_LAP_PWD);
-	expect_rebuilt_response(netbird_check_controlled_response, sizeof(netbird_check_controlled_response), NETBIRD_NODE_PWD);
-	expect_rebuilt_response(netbird_nomination_response, sizeof(netbird_nomination_response), NETBIRD_LAP_PWD);
+	expect_rebuilt_response(netbird_check_controlling_response,
+		sizeof(netbird_check_controlling_response), NETBIRD_LAP_PWD);
+	expect_rebuilt_response(netbird_check_controlled_response, sizeof(netbird_check_controlled_response),
+		NETBIRD_NODE_PWD);
+	expect_rebuilt_response(netbird_nomination_response, sizeof(netbird_nomination_response),
+		NETBIRD_LAP_PWD);
 	expect_rebuilt_response(netbird_server_response, sizeof(netbird_server_response), NULL);
 	assert_int_equal(stun_build_request(&bare, built, sizeof(built)), sizeof(netbird_server_request));
 	assert_memory_equal(built, netbird_server_request, sizeof(netbird_server_request));
@@ -148,7 +158,8 @@ static void the_servers_answer_says_where_we_are(void **state)
 
 static void an_error_is_built_and_read(void **state)
 {
-	struct stun_response r = { .tx = rfc5769_request + 8, .error = STUN_ROLE_CONFLICT, .password = "secret" };
+	struct stun_response r = { .tx = rfc5769_request + 8, .error = STUN_ROLE_CONFLICT,
+		.password = "secret" };
 	uint8_t built[STUN_BUILD_MAX];
 	int len = stun_build_response(&r, built, sizeof(built));
 	struct stun_message m = parse(built, len);
@@ -164,7 +175,8 @@ static void the_longest_message_has_room(void **state)
 {
 	char username[STUN_USERNAME_MAX + 1];
 	struct stun_request r = {
-		.tx = rfc5769_request + 8, .username = username, .password = "p", .use_candidate = true, .cids = CONTROLLING_CIDS,
+		.tx = rfc5769_request + 8, .username = username, .password = "p", .use_candidate = true,
+		.cids = CONTROLLING_CIDS,
 	};
 	uint8_t built[STUN_BUILD_MAX];
 	struct stun_message m;
@@ -178,7 +190,8 @@ static void the_longest_message_has_room(void **state)
 
 static void one_changed_bit_anywhere_is_noticed_or_harmless(void **state)
 {
-	const size_t covered = sizeof(netbird_check_controlling) - 72 - 8;	/* what the integrity vouches for, and itself */
+	/* what the integrity vouches for, and itself */
+	const size_t covered = sizeof(netbird_check_controlling) - 72 - 8;
 	uint8_t bytes[sizeof(netbird_check_controlling)];
 
 	for (size_t bit = 0; bit < 8 * sizeof(bytes); bit++) {
@@ -206,7 +219,8 @@ static void no_cut_message_is_read(void **state)
 /* Appends an attribute of 4 bytes to a message and says so in its length. */
 static size_t append(uint8_t *bytes, size_t len, uint16_t type, uint16_t value_len, uint32_t value)
 {
-	const uint8_t more[] = { type >> 8, type, value_len >> 8, value_len, value >> 24, value >> 16, value >> 8, value };
+	const uint8_t more[] = { type >> 8, type, value_len >> 8, value_len, value >> 24, value >> 16,
+		value >> 8, value };
 
 	memcpy(bytes + len, more, sizeof(more));
 	len += sizeof(more);
@@ -237,7 +251,8 @@ static void attributes_behind_the_integrity_do_not_count(void **state)
 static void attributes_of_a_wrong_length_are_refused(void **state)
 {
 	static const struct { uint16_t type, len; } wrong[] = {
-		{ 0x0024, 3 }, { 0x802a, 4 }, { 0x0020, 4 }, { 0x0008, 4 }, { 0x8028, 2 }, { 0x0009, 3 }, { 0x0024, 5 }, { 0xc001, 0xffff },
+		{ 0x0024, 3 }, { 0x802a, 4 }, { 0x0020, 4 }, { 0x0008, 4 }, { 0x8028, 2 }, { 0x0009, 3 },
+		{ 0x0024, 5 }, { 0xc001, 0xffff },
 	};
 	uint8_t bytes[64];
 
@@ -245,7 +260,8 @@ static void attributes_of_a_wrong_length_are_refused(void **state)
 		struct stun_message m;
 
 		memcpy(bytes, netbird_server_request, sizeof(netbird_server_request));
-		assert_int_equal(stun_parse(bytes, append(bytes, sizeof(netbird_server_request), wrong[i].type, wrong[i].len, 0), &m), -EBADMSG);
+		assert_int_equal(stun_parse(bytes, append(bytes, sizeof(netbird_server_request),
+			wrong[i].type, wrong[i].len, 0), &m), -EBADMSG);
 	}
 }
 

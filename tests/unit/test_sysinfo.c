@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What management is told about this host: from system files of the test's own, the same every time, without what comes and goes.
+// What management is told about this host: from system files of the test's own, the same every time, without
+// what comes and goes.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -64,7 +65,8 @@ static void the_host_is_described_from_its_files(void **state)
 	struct sysinfo_flags flags = { .disable_server_routes = true, .block_inbound = true };
 	Management__PeerSystemMeta *meta;
 
-	put("/etc/os-release", "PRETTY_NAME=\"Some Linux 12\"\nNAME=\"Some Linux\"\nVERSION_ID='12'\nVERSION=\"12 (x)\"\n");
+	put("/etc/os-release",
+		"PRETTY_NAME=\"Some Linux 12\"\nNAME=\"Some Linux\"\nVERSION_ID='12'\nVERSION=\"12 (x)\"\n");
 	put("/sys/class/dmi/id/chassis_serial", "Default string\n");
 	put("/sys/class/dmi/id/board_serial", "B-77\n");
 	put("/sys/class/dmi/id/product_name", "Box \xc3\xa9\n");	/* not ASCII */
@@ -84,7 +86,8 @@ static void the_host_is_described_from_its_files(void **state)
 	assert_string_equal(meta->sys_manufacturer, "Default string");	/* better than nothing */
 	assert_string_equal(meta->environment->platform, "Docker");
 	assert_true(meta->flags->disable_server_routes && meta->flags->block_inbound);
-	assert_false(meta->flags->disable_client_routes || meta->flags->server_ssh_allowed || meta->flags->rosenpass_enabled);
+	assert_false(meta->flags->disable_client_routes || meta->flags->server_ssh_allowed ||
+		meta->flags->rosenpass_enabled);
 	assert_int_equal(meta->n_files, 0);
 	management__peer_system_meta__free_unpacked(meta, NULL);
 	setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1", 1);
@@ -108,11 +111,11 @@ static void a_host_that_says_nothing_still_has_what_servers_want(void **state)
 
 static void what_comes_and_goes_with_pods_is_not_told(void **state)
 {
-	static const char *const out[] = { "veth1a2b", "cali0123", "cilium_host", "cilium_net", "lxc_health", "lxc1234", "flannel.1", "cni0",
-		"docker0", "br-0123", "kube-ipvs0", "kube-bridge", "wt0", "wg0", "tunl0", "tailscale0", "virbr0", "nodelocaldns",
-		"vxlan.calico", "dummy0" };
-	static const char *const in[] = { "eth0", "ens192", "enp3s0f1", "bond0", "eno1", "wlan0", "br0", "bridge0", "vmbr0", "eth0.100", "team0",
-		"enx001122334455", "p4p1" };
+	static const char *const out[] = { "veth1a2b", "cali0123", "cilium_host", "cilium_net", "lxc_health",
+		"lxc1234", "flannel.1", "cni0", "docker0", "br-0123", "kube-ipvs0", "kube-bridge", "wt0",
+		"wg0", "tunl0", "tailscale0", "virbr0", "nodelocaldns", "vxlan.calico", "dummy0" };
+	static const char *const in[] = { "eth0", "ens192", "enp3s0f1", "bond0", "eno1", "wlan0", "br0",
+		"bridge0", "vmbr0", "eth0.100", "team0", "enx001122334455", "p4p1" };
 
 	for (size_t i = 0; i < sizeof(out) / sizeof(out[0]); i++)
 		if (!comes_and_goes(out[i]))

@@ -48,8 +48,10 @@ static void the_error_is_a_routers(void **state)
 static void there_is_none_about_what_rfc_1812_excepts(void **state)
 {
 	static const struct { const char *what; unsigned at; uint8_t value; } cases[] = {
-		{ "options", 0, 0x46 }, { "version", 0, 0x65 }, { "later fragment", 7, 1 }, { "multicast source", 12, 224 },
-		{ "no source", 12, 0 }, { "loopback source", 12, 127 }, { "multicast destination", 16, 239 }, { "broadcast", 16, 255 },
+		{ "options", 0, 0x46 }, { "version", 0, 0x65 }, { "later fragment", 7, 1 },
+		{ "multicast source", 12, 224 },
+		{ "no source", 12, 0 }, { "loopback source", 12, 127 }, { "multicast destination", 16, 239 },
+		{ "broadcast", 16, 255 },
 	};
 	uint8_t packet[sizeof(query)], e[UNREACHABLE_LEN];
 
@@ -65,7 +67,8 @@ static void there_is_none_about_what_rfc_1812_excepts(void **state)
 	packet[9] = 1;
 	for (unsigned type = 0; type < 256; type++) {
 		packet[20] = type;
-		assert_int_equal(unreachable_build(packet, sizeof(packet), 1, e) != 0, type == 0 || type == 8 || type == 13 || type == 14);
+		assert_int_equal(unreachable_build(packet, sizeof(packet), 1, e) != 0, type == 0 ||
+			type == 8 || type == 13 || type == 14);
 	}
 }
 

@@ -38,7 +38,8 @@ static void a_single_next_hop_is_its_device(void **state)
 static void every_next_hop_that_lives_is_named(void **state)
 {
 	struct rtnexthop hops[4] = {
-		{ .rtnh_len = 8, .rtnh_ifindex = 11 }, { .rtnh_len = 8, .rtnh_ifindex = 12, .rtnh_flags = RTNH_F_DEAD },
+		{ .rtnh_len = 8, .rtnh_ifindex = 11 },
+		{ .rtnh_len = 8, .rtnh_ifindex = 12, .rtnh_flags = RTNH_F_DEAD },
 		{ .rtnh_len = 8, .rtnh_ifindex = 13 }, { .rtnh_len = 8, .rtnh_ifindex = 14 },
 	};
 	struct nlmsghdr *nlh = a_route();
@@ -57,7 +58,8 @@ static void a_next_hop_that_lies_about_its_length_ends_the_list(void **state)
 	static const uint16_t lies[] = { 0, 4, 7, 9, 4096 };
 
 	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-		struct rtnexthop hops[2] = { { .rtnh_len = 8, .rtnh_ifindex = 11 }, { .rtnh_len = lies[i], .rtnh_ifindex = 12 } };
+		struct rtnexthop hops[2] = { { .rtnh_len = 8, .rtnh_ifindex = 11 },
+			{ .rtnh_len = lies[i], .rtnh_ifindex = 12 } };
 		struct nlmsghdr *nlh = a_route();
 		int list[4];
 
@@ -97,8 +99,10 @@ static void uplinks_are_the_default_route_s_ethernet_devices(void **state)
 		{ "", "eth0", "eth0", "" },			/* between two DHCP leases */
 		{ "", "", "", "no device has an IPv4 default route" },
 		{ "tun0", "", "", "the default route leads by tun0, whose packets have no Ethernet header" },
-		{ "tun3", "eth0", "eth0", "the default route leads by tun3, whose packets have no Ethernet header" },
-		{ "tun3 eth1", "eth0", "eth1", "the default route leads by tun3, whose packets have no Ethernet header" },
+		{ "tun3", "eth0", "eth0", "the default route leads by tun3, whose packets have no Ethernet "
+			"header" },
+		{ "tun3 eth1", "eth0", "eth1",
+			"the default route leads by tun3, whose packets have no Ethernet header" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// WebSocket as a client: the opening handshake, frames, and a connection over a stream whose other end the test plays.
+// WebSocket as a client: the opening handshake, frames, and a connection over a stream whose other end
+// the test plays.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -61,12 +62,13 @@ static void on_closed(void *ctx, int error, const char *why)
 	}
 }
 
-static const struct websocket_events callbacks = { .opened = on_opened, .message = on_message, .closed = on_closed };
+static const struct websocket_events callbacks = { .opened = on_opened, .message = on_message,
+	.closed = on_closed };
 
 static struct rig *rig_new(void)
 {
-	const struct websocket_options options = { .host = "relay.example", .port = 443, .tls = true, .authority = "relay.example:443",
-		.path = "/relay", .message_max = MESSAGE_MAX };
+	const struct websocket_options options = { .host = "relay.example", .port = 443, .tls = true,
+		.authority = "relay.example:443", .path = "/relay", .message_max = MESSAGE_MAX };
 	struct rig *r = calloc(1, sizeof(*r));
 
 	assert_non_null(r);
@@ -121,7 +123,8 @@ static void answers_are_taken_or_refused_as_the_rfc_says(void **state)
 		{ STATUS UP CONN ACC "\r\n", NULL },
 		{ STATUS ACC CONN UP "Date: today\r\nX-Empty:\r\n\r\n", NULL },
 		{ "HTTP/1.1 101\r\n" UP CONN ACC "\r\n", NULL },
-		{ STATUS "upgrade:WEBSOCKET\r\nCONNECTION: keep-alive , UPGRADE\r\nsec-websocket-accept:\t" ACCEPT " \r\n\r\n", NULL },
+		{ STATUS "upgrade:WEBSOCKET\r\nCONNECTION: keep-alive , UPGRADE\r\nsec-websocket-accept:\t"
+			ACCEPT " \r\n\r\n", NULL },
 		{ STATUS UP "Connection: keep-alive\r\n" CONN ACC "\r\n", NULL },
 		{ "HTTP/1.1 200 OK\r\n" UP CONN ACC "\r\n", "status 200 OK" },
 		{ "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "status 404 Not Found" },
@@ -143,8 +146,10 @@ static void answers_are_taken_or_refused_as_the_rfc_says(void **state)
 		{ STATUS "Upgrade: h2c\r\n" CONN ACC "\r\n", "something else" },
 		{ STATUS "Upgrade: websocket, h2c\r\n" CONN ACC "\r\n", "something else" },
 		{ STATUS UP "Connection: xUpgrade\r\n" ACC "\r\n", "lacks" },
-		{ STATUS UP CONN "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOp=\r\n\r\n", "does not fit" },
-		{ STATUS UP CONN "Sec-WebSocket-Accept: S3PPLMBITXAQ9KYGZZHZRBK+XOO=\r\n\r\n", "does not fit" },
+		{ STATUS UP CONN "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOp=\r\n\r\n",
+			"does not fit" },
+		{ STATUS UP CONN "Sec-WebSocket-Accept: S3PPLMBITXAQ9KYGZZHZRBK+XOO=\r\n\r\n",
+			"does not fit" },
 		{ STATUS UP CONN "Sec-WebSocket-Accept:\r\n\r\n", "does not fit" },
 		{ STATUS UP CONN ACC "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n", "not offered" },
 		{ STATUS UP CONN ACC "Sec-WebSocket-Protocol: relay\r\n\r\n", "not offered" },
@@ -181,7 +186,8 @@ static void an_answer_is_not_judged_before_it_is_whole_and_not_read_beyond_its_e
 
 		assert_non_null(copy);
 		memcpy(copy, text, len);
-		assert_int_equal(websocket_answer_parse(copy, len, ACCEPT, why, sizeof(why)), len < head ? 0 : head);
+		assert_int_equal(websocket_answer_parse(copy, len, ACCEPT, why, sizeof(why)),
+			len < head ? 0 : head);
 		free(copy);
 	}
 }
@@ -219,7 +225,8 @@ static void masking_is_that_of_one_byte_after_the_other(void **state)
 static void frames_are_those_of_the_rfc(void **state)
 {
 	static const uint8_t masked[] = { 0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58 };
-	static const uint8_t long16[] = { 0x82, 0x7e, 0x01, 0x00 }, long64[] = { 0x82, 0x7f, 0, 0, 0, 0, 0, 1, 0, 0 };
+	static const uint8_t long16[] = { 0x82, 0x7e, 0x01, 0x00 }, long64[] = { 0x82, 0x7f, 0, 0, 0, 0, 0,
+		1, 0, 0 };
 	struct websocket_frame f;
 	uint8_t hello[5];
 
@@ -254,9 +261,12 @@ static void forbidden_frames_are_refused(void **state)
 {
 	static const struct { uint8_t bytes[10]; const char *what; } cases[] = {
 		{ { 0xc2, 1 }, "RSV1" }, { { 0xa2, 1 }, "RSV2" }, { { 0x92, 1 }, "RSV3" },
-		{ { 0x83, 1 }, "opcode 3" }, { { 0x87, 1 }, "opcode 7" }, { { 0x8b, 1 }, "opcode 11" }, { { 0x8f, 1 }, "opcode 15" },
-		{ { 0x09, 1 }, "a ping in parts" }, { { 0x89, 126, 0, 200 }, "a long ping" }, { { 0x88, 127 }, "a long close" },
-		{ { 0x82, 126, 0, 125 }, "16 bits where 7 do" }, { { 0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, "64 bits where 16 do" },
+		{ { 0x83, 1 }, "opcode 3" }, { { 0x87, 1 }, "opcode 7" }, { { 0x8b, 1 }, "opcode 11" },
+		{ { 0x8f, 1 }, "opcode 15" },
+		{ { 0x09, 1 }, "a ping in parts" }, { { 0x89, 126, 0, 200 }, "a long ping" },
+		{ { 0x88, 127 }, "a long close" },
+		{ { 0x82, 126, 0, 125 }, "16 bits where 7 do" },
+		{ { 0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, "64 bits where 16 do" },
 		{ { 0x82, 127, 0x80, 0, 0, 0, 0, 1, 0, 0 }, "the highest bit" },
 	};
 
@@ -395,7 +405,8 @@ static void what_a_server_must_not_send_ends_the_connection(void **state)
 		{ { 0x80, 0x01, 'x' }, 3, 1002 },			/* continues nothing */
 		{ { 0x02, 0x01, 'x', 0x82, 0x01, 'x' }, 6, 1002 },	/* begins before the end */
 		{ { 0x02, 0x01, 'x', 0x02, 0x01, 'x' }, 6, 1002 },
-		{ { 0x82, 0x7e, 0x22, 0x75 }, 4, 1009 },		/* 8821 bytes: before any of them came */
+		/* 8821 bytes: before any of them came */
+		{ { 0x82, 0x7e, 0x22, 0x75 }, 4, 1009 },
 		{ { 0x82, 0x7f, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff }, 10, 1009 },
 		{ { 0x83, 0x00 }, 2, 1002 },
 		{ { 0x09, 0x00 }, 2, 1002 },
@@ -440,7 +451,8 @@ static void the_longest_message_passes_both_ways(void **state)
 	memset(payload, 0xa5, sizeof(payload));
 	fake_send(r->stream, payload, MESSAGE_MAX);
 	assert_int_equal(r->messages, 1);
-	assert_int_equal(websocket_send(r->ws, WEBSOCKET_PACKET, payload, 38, payload, MESSAGE_MAX - 37), -EMSGSIZE);
+	assert_int_equal(websocket_send(r->ws, WEBSOCKET_PACKET, payload, 38, payload, MESSAGE_MAX - 37),
+		-EMSGSIZE);
 	assert_int_equal(websocket_send(r->ws, WEBSOCKET_PACKET, payload, 0, payload, 0), -EMSGSIZE);
 	assert_int_equal(websocket_send(r->ws, WEBSOCKET_PACKET, payload, 38, payload, MESSAGE_MAX - 38), 0);
 	websocket_flush(r->ws);
@@ -450,7 +462,10 @@ static void the_longest_message_passes_both_ways(void **state)
 	rig_free(r);
 }
 
-/* 20,000 messages of many sizes through a socket that takes a few bytes at a time: in order, none changed, none twice. */
+/*
+ * 20,000 messages of many sizes through a socket that takes a few bytes at a time: in order, none
+ * changed, none twice.
+ */
 static void short_writes_lose_nothing_that_was_accepted(void **state)
 {
 	struct rig *r = rig_open();
@@ -522,7 +537,10 @@ static void what_must_get_through_has_bounds_too(void **state)
 	rig_free(r);
 }
 
-/* A socket that takes @step bytes every 20 ms, for 8 s, from a sender who never has enough. Returns what waited at most in the second half. */
+/*
+ * A socket that takes @step bytes every 20 ms, for 8 s, from a sender who never has enough. Returns what
+ * waited at most in the second half.
+ */
 static size_t wait_at(size_t step)
 {
 	struct rig *r = rig_open();
@@ -549,7 +567,8 @@ static void the_queue_is_as_long_as_the_socket_is_fast(void **state)
 	assert_in_range(wait_at(1000000), 900000, WEBSOCKET_QUEUE_SIZE);
 	assert_in_range(wait_at(100000), 250000, 350000);	/* 5 MB/s: 300 kB in 60 ms */
 	assert_in_range(wait_at(20000), 50000, 80000);
-	assert_in_range(wait_at(2000), WEBSOCKET_QUEUE_LEAST / 4, WEBSOCKET_QUEUE_LEAST);	/* 24 kB are 240 ms here: less, for their age */
+	/* 24 kB are 240 ms here: less, for their age */
+	assert_in_range(wait_at(2000), WEBSOCKET_QUEUE_LEAST / 4, WEBSOCKET_QUEUE_LEAST);
 }
 
 static void packets_are_refused_while_older_ones_wait_too_long(void **state)

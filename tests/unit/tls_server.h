@@ -36,8 +36,12 @@ static inline void add_extension(X509 *cert, X509 *issuer, int nid, const char *
 	X509_EXTENSION_free(extension);
 }
 
-/* @issuer NULL: an authority, signed by itself. @names as in "DNS:mesh.test,IP:127.0.0.1". Valid from and until @from_s, @until_s from now. */
-static inline struct pair make_certificate(const struct pair *issuer, const char *common_name, const char *names, long from_s, long until_s)
+/*
+ * @issuer NULL: an authority, signed by itself. @names as in "DNS:mesh.test,IP:127.0.0.1". Valid from and
+ * until @from_s, @until_s from now.
+ */
+static inline struct pair make_certificate(const struct pair *issuer, const char *common_name,
+	const char *names, long from_s, long until_s)
 {
 	struct pair pair = { .key = EVP_EC_gen("P-256"), .cert = X509_new() };
 	const struct pair *by = issuer ? issuer : &pair;
@@ -105,7 +109,8 @@ struct server {
 	size_t echoed;
 };
 
-static inline int select_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in, unsigned int in_len, void *arg)
+static inline int select_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
+	unsigned int in_len, void *arg)
 {
 	const char *want = arg;
 
@@ -158,7 +163,8 @@ static inline void drop_guest(struct guest *g)
 static inline bool guest_read(struct guest *g)
 {
 	size_t room = sizeof(g->held) - g->held_len;
-	ssize_t got = !room ? -1 : g->ssl ? SSL_read(g->ssl, g->held + g->held_len, room) : recv(g->watch.fd, g->held + g->held_len, room, 0);
+	ssize_t got = !room ? -1 : g->ssl ? SSL_read(g->ssl, g->held + g->held_len, room) : recv(g->watch.fd,
+		g->held + g->held_len, room, 0);
 
 	if (got > 0)
 		g->held_len += got;
@@ -195,7 +201,8 @@ static inline void echo(struct guest *g)
 /* A proxy's part. True: the tunnel stands. */
 static inline bool answer_proxy(struct guest *g)
 {
-	ssize_t got = recv(g->watch.fd, g->request + g->request_len, sizeof(g->request) - 1 - g->request_len, 0);
+	ssize_t got = recv(g->watch.fd, g->request + g->request_len,
+		sizeof(g->request) - 1 - g->request_len, 0);
 
 	if (got > 0)
 		g->request_len += got;

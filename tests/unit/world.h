@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A world for devices: a clock, a wire that can be cut, and data paths that seal and open as the maps tell them.
- * Nothing sleeps.
+ * A world for devices: a clock, a wire that can be cut, and data paths that seal and open as the maps tell
+ * them. Nothing sleeps.
  */
 #ifndef TALON_TESTS_UNIT_WORLD_H
 #define TALON_TESTS_UNIT_WORLD_H
@@ -204,7 +204,8 @@ static inline void op_handshake_done(void *ctx, uint32_t peer, const struct devi
 	node->stats = *stats;
 }
 
-static inline void op_save_timestamp(void *ctx, uint32_t peer, const uint8_t timestamp[static WG_TIMESTAMP_LEN])
+static inline void op_save_timestamp(void *ctx, uint32_t peer,
+	const uint8_t timestamp[static WG_TIMESTAMP_LEN])
 {
 	struct node *node = ctx;
 
@@ -320,12 +321,13 @@ static inline enum handshake_end message_deliver(const struct message *message)
 {
 	struct node *to = node_other(message->from);
 
-	return device_message(to->device, to->world->now_ns, &message->from->endpoint, message->bytes, message->len);
+	return device_message(to->device, to->world->now_ns, &message->from->endpoint, message->bytes,
+		message->len);
 }
 
 /*
- * What the data path does with a packet for peer 0; an empty one is a keepalive. Returns false if it has no key or the
- * other side none.
+ * What the data path does with a packet for peer 0; an empty one is a keepalive. Returns false if it has no
+ * key or the other side none.
  */
 static inline bool node_send_packet(struct node *node, bool has_data)
 {

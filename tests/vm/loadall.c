@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Load BPF objects without attaching or pinning anything, and print what the verifier had to look at in each program.
+// Load BPF objects without attaching or pinning anything, and print what the verifier had to look at in
+// each program.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -36,7 +37,10 @@ static void print_end_of_said(void)
 	printf("%.*s\n", (int)(said_len - from), said + from);
 }
 
-/* Maps stay as small as the object declares them, and private: what is loaded here shares nothing with anybody. */
+/*
+ * Maps stay as small as the object declares them, and private: what is loaded here shares
+ * nothing with anybody.
+ */
 static int make_maps_private(struct bpf_object *object)
 {
 	struct bpf_map *map;
@@ -60,8 +64,8 @@ static int print_programs(struct bpf_object *object)
 
 		if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &len))
 			return -errno;
-		printf("%s verified_insns %u xlated %u bytes jited %u bytes\n", bpf_program__name(program), info.verified_insns,
-		       info.xlated_prog_len, info.jited_prog_len);
+		printf("%s verified_insns %u xlated %u bytes jited %u bytes\n", bpf_program__name(program),
+			info.verified_insns, info.xlated_prog_len, info.jited_prog_len);
 	}
 	return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The program holds its BPF objects as data and links large libraries: most of that is read once, at the start.
+// The program holds its BPF objects as data and links large libraries: most of that is read once,
+// at the start.
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,8 @@ static bool read_header(const char *line, struct memory_mapping *mapping)
 	unsigned int major, minor;
 	char rights[5];
 
-	if (sscanf(line, "%lx-%lx %4s %lx %x:%x %lu", &start, &end, rights, &offset, &major, &minor, &inode) != 7)
+	if (sscanf(line, "%lx-%lx %4s %lx %x:%x %lu", &start, &end, rights, &offset, &major, &minor,
+		&inode) != 7)
 		return false;
 	*mapping = (struct memory_mapping){
 		.start = start,

@@ -7,8 +7,9 @@
 #include <stddef.h>
 
 /*
- * Free heap goes back to the kernel, and so do pages of the program and its libraries that were read once: what is needed again comes back from the page
- * cache. Only clean file pages are touched. Costs some page faults afterwards: for rare moments.
+ * Free heap goes back to the kernel, and so do pages of the program and its libraries that were read once:
+ * what is needed again comes back from the page cache. Only clean file pages are touched. Costs some page
+ * faults afterwards: for rare moments.
  */
 void memory_give_back(void);
 

@@ -86,7 +86,8 @@ static void tell(struct walk *walk, enum prefix_change change, const struct pref
 }
 
 /* One pass: what of @a is not in @b or, with @changed, has another value there. */
-static void pass(const struct prefixes *a, const struct prefixes *b, struct walk *walk, enum prefix_change missing, bool changed)
+static void pass(const struct prefixes *a, const struct prefixes *b, struct walk *walk,
+	enum prefix_change missing, bool changed)
 {
 	size_t j = 0;
 

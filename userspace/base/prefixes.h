@@ -50,8 +50,9 @@ enum prefix_change { PREFIX_ADD, PREFIX_CHANGE, PREFIX_REMOVE };
 typedef int (*prefix_fn)(void *ctx, enum prefix_change change, const struct prefix *prefix);
 
 /*
- * Calls @fn for each network that is new in @wanted or has another value there, then for each that is only in @is: where both can stand beside each
- * other, nothing is without an entry in between. Returns the first error.
+ * Calls @fn for each network that is new in @wanted or has another value there, then for each that is
+ * only in @is: where both can stand beside each other, nothing is without an entry in between. Returns
+ * the first error.
  */
 int prefixes_diff(const struct prefixes *is, const struct prefixes *wanted, prefix_fn fn, void *ctx);
 

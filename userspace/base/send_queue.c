@@ -11,7 +11,8 @@
 
 int send_queue_init(struct send_queue *queue, size_t size, uint64_t pace)
 {
-	uint8_t *bytes = malloc(size);	/* an idle connection touches only the first pages of it: empty starts over at 0 */
+	/* an idle connection touches only the first pages of it: empty starts over at 0 */
+	uint8_t *bytes = malloc(size);
 
 	if (!bytes)
 		return -ENOMEM;
@@ -58,7 +59,7 @@ static void mark(struct send_queue *queue, uint64_t now_ns)
 	unsigned last = (queue->mark_first + queue->mark_count - 1) % SEND_QUEUE_MARKS;
 
 	if (queue->mark_count == SEND_QUEUE_MARKS)
-		return;		/* what comes now will seem older than it is: such a queue has to refuse anyway */
+		return; /* what comes now will seem older than it is: such a queue has to refuse anyway */
 	if (queue->mark_count && now_ns - queue->marks[last].at_ns < SEND_QUEUE_MARK_NS)
 		return;
 	last = (queue->mark_first + queue->mark_count++) % SEND_QUEUE_MARKS;
@@ -83,7 +84,8 @@ const uint8_t *send_queue_front(const struct send_queue *queue, size_t *ret_len)
 
 static void forget_marks(struct send_queue *queue)
 {
-	while (queue->mark_count > 1 && queue->marks[(queue->mark_first + 1) % SEND_QUEUE_MARKS].put <= queue->got) {
+	while (queue->mark_count > 1 &&
+		queue->marks[(queue->mark_first + 1) % SEND_QUEUE_MARKS].put <= queue->got) {
 		queue->mark_first = (queue->mark_first + 1) % SEND_QUEUE_MARKS;
 		queue->mark_count--;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Bytes on their way to a socket: a ring in which every piece lies in one part, so that it is built where it is sent from. Knows how long the
- * oldest byte has been waiting, and how fast bytes go when the socket is the bottleneck: a queue of packets must be short in time, whatever the
- * link's speed.
+ * Bytes on their way to a socket: a ring in which every piece lies in one part, so that it is built where it
+ * is sent from. Knows how long the oldest byte has been waiting, and how fast bytes go when the socket is the
+ * bottleneck: a queue of packets must be short in time, whatever the link's speed.
  */
 #ifndef TALON_SEND_QUEUE_H
 #define TALON_SEND_QUEUE_H
@@ -22,7 +22,8 @@ struct send_queue {
 	size_t end;			/* 0: not wrapped */
 	uint64_t put;			/* bytes ever */
 	uint64_t got;
-	struct { uint64_t put, at_ns; } marks[SEND_QUEUE_MARKS];	/* a ring: from byte number put on, bytes came at at_ns or later */
+	/* a ring: from byte number put on, bytes came at at_ns or later */
+	struct { uint64_t put, at_ns; } marks[SEND_QUEUE_MARKS];
 	unsigned mark_first;
 	unsigned mark_count;
 	uint64_t pace;			/* bytes a second that the socket took while more waited */
@@ -39,7 +40,10 @@ size_t send_queue_len(const struct send_queue *queue);
 /* How long the oldest byte has been waiting; 0 when there is none. */
 uint64_t send_queue_age(const struct send_queue *queue, uint64_t now_ns);
 
-/* Room for @len bytes in one part, or NULL. They count from send_queue_commit() on, which takes at most as many. */
+/*
+ * Room for @len bytes in one part, or NULL. They count from send_queue_commit() on, which takes
+ * at most as many.
+ */
 uint8_t *send_queue_reserve(struct send_queue *queue, size_t len);
 void send_queue_commit(struct send_queue *queue, size_t len, uint64_t now_ns);
 
@@ -48,8 +52,8 @@ const uint8_t *send_queue_front(const struct send_queue *queue, size_t *ret_len)
 void send_queue_consume(struct send_queue *queue, size_t len);
 
 /*
- * The socket took less than it was offered (and again, when it had room for a while and is full once more); it took all. Between the two the pace is
- * measured.
+ * The socket took less than it was offered (and again, when it had room for a while and is full once more);
+ * it took all. Between the two the pace is measured.
  */
 void send_queue_stalled(struct send_queue *queue, uint64_t now_ns);
 void send_queue_emptied(struct send_queue *queue, uint64_t now_ns);

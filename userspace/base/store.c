@@ -184,7 +184,8 @@ void store_sweep(const char *path)
 	struct dirent *entry;
 	DIR *d;
 
-	if (snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(base - path) : 2, slash ? path : "./") >= (int)sizeof(dir))
+	if (snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(base - path) : 2,
+		slash ? path : "./") >= (int)sizeof(dir))
 		return;
 	d = opendir(dir);
 	if (!d)

@@ -6,11 +6,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Reads all of @path, with a terminator behind it that @ret_len does not count. Free with store_free(). 0, -EFBIG beyond @max, or another errno. */
+/*
+ * Reads all of @path, with a terminator behind it that @ret_len does not count. Free with store_free(). 0,
+ * -EFBIG beyond @max, or another errno.
+ */
 int store_read(const char *path, size_t max, uint8_t **ret_bytes, size_t *ret_len);
-/* Writes a temporary file beside @path (0600), flushes and renames it, and flushes the directory, which is made if need be. 0 or a negative errno. */
+/*
+ * Writes a temporary file beside @path (0600), flushes and renames it, and flushes the directory, which is
+ * made if need be. 0 or a negative errno.
+ */
 int store_write(const char *path, const void *bytes, size_t len);
-/* Removes what a write of @path that was interrupted (by a crash or a power cut) left beside it. Nobody else may be writing @path. */
+/*
+ * Removes what a write of @path that was interrupted (by a crash or a power cut) left beside it. Nobody else
+ * may be writing @path.
+ */
 void store_sweep(const char *path);
 /* Makes the directory in which @path is, with its parents. 0 or a negative errno. */
 int store_make_directory(const char *path);

@@ -18,55 +18,47 @@
 const struct cli_command cli_commands[] = {
 	{
 		"up", "join a mesh, or serve the peers of a file", "[--static FILE] [OPTION...]",
-		"Without FILE it joins a NetBird mesh: the first time with a setup key, later with the identity that it\n"
-		"keeps. With FILE it serves the peers of a wg(8) or wg-quick(8) configuration (talon.conf(5)).\n"
-		"Either way it attaches the datapath and runs in the foreground until SIGTERM. The datapath outlives this\n"
-		"process; `talon down` removes it. Where a daemon runs in a mesh already, it is told to connect.\n"
-		"A flag wins over TALON_* variables, and those over FILE; NB_* variables win over flags in a mesh.\n"
-		"\n"
-		"  --static FILE       the configuration (TALON_STATIC)\n"
-		"  --dry-run           check FILE and the options, say what was understood, and stop\n",
-		cli_up,
+		"Without FILE it joins a NetBird mesh: the first time with a setup key, later with the "
+		"identity that it\nkeeps. With FILE it serves the peers of a wg(8) or wg-quick(8) "
+		"configuration (talon.conf(5)).\nEither way it attaches the datapath and runs in the "
+		"foreground until SIGTERM. The datapath outlives this\nprocess; `talon down` removes it. "
+		"Where a daemon runs in a mesh already, it is told to connect.\nA flag wins over TALON_* "
+		"variables, and those over FILE; NB_* variables win over flags in a mesh.\n\n  --static FILE "
+		"      the configuration (TALON_STATIC)\n  --dry-run           check FILE and the options, "
+		"say what was understood, and stop\n", cli_up,
 	},
 	{
-		"status", "show what runs: mesh, datapath, peers, flows, counters", "[-d] [--json] [--yaml] [--ipv4] [--check WHAT] [FILTER...]",
-		"In a mesh the daemon tells; the datapath is read from the pinned maps, so there is an answer also when\n"
-		"the controller hangs or is gone.\n"
-		"\n"
-		"  -d, --detail        each peer, and every counter that is not zero\n"
-		"  --json, --yaml      everything, for programs (YAML: of a mesh)\n"
-		"  --ipv4              only the address in the mesh\n"
-		"  --check WHAT        exit with 0 or 1 and one line why. WHAT is\n"
-		"                        live       the controller answers\n"
-		"                        startup    it has finished starting; in a mesh: management, signal and a relay\n"
-		"                                   are connected\n"
-		"                        ready      packets can be served\n"
-		"                        datapath   the programs are attached\n"
-		"  --filter-by-ips, --filter-by-names LIST      peers of a mesh with these addresses, beginnings of names\n"
-		"  --filter-by-status STATUS                    idle, connecting or connected\n"
-		"  --filter-by-connection-type TYPE             P2P or Relayed\n" COMMON_HELP,
-		cli_status,
+		"status", "show what runs: mesh, datapath, peers, flows, counters",
+			"[-d] [--json] [--yaml] [--ipv4] [--check WHAT] [FILTER...]",
+		"In a mesh the daemon tells; the datapath is read from the pinned maps, so there is an "
+		"answer also when\nthe controller hangs or is gone.\n\n  -d, --detail        each peer, and "
+		"every counter that is not zero\n  --json, --yaml      everything, for programs (YAML: of a "
+		"mesh)\n  --ipv4              only the address in the mesh\n  --check WHAT        exit with "
+		"0 or 1 and one line why. WHAT is\n                        live       the controller "
+		"answers\n                        startup    it has finished starting; in a mesh: "
+		"management, signal and a relay\n                                   are connected\n "
+		"                       ready      packets can be served\n                        datapath "
+		"  the programs are attached\n  --filter-by-ips, --filter-by-names LIST      peers of a mesh "
+		"with these addresses, beginnings of names\n  --filter-by-status STATUS "
+		"                   idle, connecting or connected\n  --filter-by-connection-type TYPE "
+		"            P2P or Relayed\n" COMMON_HELP, cli_status,
 	},
 	{
 		"down", "remove every program, map, link, route, device and pin", "",
-		"Works without a running controller, and does nothing where nothing is left. A daemon in a mesh drains\n"
-		"first; this host stays registered there.\n"
-		"\n" COMMON_HELP,
-		cli_down,
+		"Works without a running controller, and does nothing where nothing is left. A daemon in a "
+		"mesh drains\nfirst; this host stays registered there.\n\n" COMMON_HELP, cli_down,
 	},
 	{
-		"networks", "networks of others in the mesh: list, select, deselect", "list | select [-a] ID...|all | deselect ID...|all",
-		"list (or ls) shows them; select uses these and no others, with -a (--append) these too; deselect stops\n"
-		"using them. Also called routes.\n"
-		"\n" COMMON_HELP,
-		cli_networks,
+		"networks", "networks of others in the mesh: list, select, deselect",
+			"list | select [-a] ID...|all | deselect ID...|all",
+		"list (or ls) shows them; select uses these and no others, with -a (--append) these too; "
+		"deselect stops\nusing them. Also called routes.\n\n" COMMON_HELP, cli_networks,
 	},
 	{
 		"login", "register this host in the mesh", "[OPTION...]",
-		"Has the running daemon register, with --setup-key or --setup-key-file, or log in again. Where no daemon\n"
-		"runs it does so itself and stops; `talon up` needs no key then.\n"
-		"\n" COMMON_HELP,
-		cli_login,
+		"Has the running daemon register, with --setup-key or --setup-key-file, or log in again. "
+		"Where no daemon\nruns it does so itself and stops; `talon up` needs no key then.\n\n"
+		COMMON_HELP, cli_login,
 	},
 	{
 		"logout", "have the mesh delete this host", "",
@@ -76,9 +68,8 @@ const struct cli_command cli_commands[] = {
 	},
 	{
 		"service", "run in the foreground, as NetBird's service does", "run [OPTION...]",
-		"The same as `talon up -F`, but without identity and setup key it waits for `talon up` or `talon login`.\n"
-		"Takes the options of `talon up`.\n",
-		cli_service,
+		"The same as `talon up -F`, but without identity and setup key it waits for `talon up` or "
+		"`talon login`.\nTakes the options of `talon up`.\n", cli_service,
 	},
 	{
 		"debug", "change the level of a running daemon's log", "log level LEVEL",
@@ -172,17 +163,19 @@ int cli_unknown(struct cli *cli, const char *command, const char *name, const ch
 	if (name && cli->as_netbird)
 		return cli_fail(cli, CLI_USAGE, "unknown flag: %s%.40s", strlen(name) > 1 ? "--" : "-", name);
 	if (name)
-		return cli_fail(cli, CLI_USAGE, "%s: '%s%.40s' is not an option; see talon %s --help", command,
-			strlen(name) > 1 ? "--" : "-", name, command);
-	return cli_fail(cli, CLI_USAGE, "%s: '%.40s' is one argument too many; see talon %s --help", command, value,
-		command);
+		return cli_fail(cli, CLI_USAGE, "%s: '%s%.40s' is not an option; see talon %s --help",
+			command, strlen(name) > 1 ? "--" : "-", name, command);
+	return cli_fail(cli, CLI_USAGE, "%s: '%.40s' is one argument too many; see talon %s --help", command,
+		value, command);
 }
 
 static bool is_common(const char *name)
 {
 	static const char *const names[] = {
-		"pin-dir", "log-level", "l", "log-format", "daemon-addr", "management-url", "m", "admin-url", "setup-key", "k", "setup-key-file",
-		"preshared-key", "hostname", "n", "log-file", "config", "c", "state-dir", "service", "s", "anonymize", "A", NULL,
+		"pin-dir", "log-level", "l", "log-format", "daemon-addr", "management-url", "m", "admin-url",
+		"setup-key", "k", "setup-key-file",
+		"preshared-key", "hostname", "n", "log-file", "config", "c", "state-dir", "service", "s",
+		"anonymize", "A", NULL,
 	};
 
 	for (size_t i = 0; names[i]; i++) {
@@ -225,7 +218,8 @@ int cli_common_flag(struct cli *cli, struct config *config, const char *name, co
 int cli_common_env(struct cli *cli, struct config *config)
 {
 	static const char *const names[] = {
-		"TALON_PIN_DIR=", "TALON_LOG_LEVEL=", "NB_LOG_LEVEL=", "TALON_LOG_FORMAT=", "NB_LOG_FORMAT=", "NB_DAEMON_ADDR=", "WT_DAEMON_ADDR=",
+		"TALON_PIN_DIR=", "TALON_LOG_LEVEL=", "NB_LOG_LEVEL=", "TALON_LOG_FORMAT=", "NB_LOG_FORMAT=",
+		"NB_DAEMON_ADDR=", "WT_DAEMON_ADDR=",
 	};
 	const size_t count = sizeof(names) / sizeof(names[0]);
 	char *env[sizeof(names) / sizeof(names[0]) + 1] = {};
@@ -261,7 +255,8 @@ int cli_common_only(struct cli *cli, struct config *config, const char *command)
 
 void cli_wipe_env(struct cli *cli)
 {
-	static const char *const names[] = { "NB_SETUP_KEY=", "WT_SETUP_KEY=", "NB_PRESHARED_KEY=", "WT_PRESHARED_KEY=" };
+	static const char *const names[] = { "NB_SETUP_KEY=", "WT_SETUP_KEY=", "NB_PRESHARED_KEY=",
+		"WT_PRESHARED_KEY=" };
 
 	for (char *const *e = cli->env; cli->is_main && *e; e++) {
 		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -281,8 +276,9 @@ static void print_options(FILE *out)
 		if (!o->flag)
 			continue;
 		snprintf(name, sizeof(name), "--%s", o->flag);
-		fprintf(out, "  %-20s%s\n%22s%s%s%s%s\n", name, o->help, "", o->env, o->netbird_env ? ", " : "",
-			o->netbird_env ? o->netbird_env : "", o->key ? "" : " (not in FILE)");
+		fprintf(out, "  %-20s%s\n%22s%s%s%s%s\n", name, o->help, "", o->env,
+			o->netbird_env ? ", " : "", o->netbird_env ? o->netbird_env : "",
+			o->key ? "" : " (not in FILE)");
 	}
 	fprintf(out, "\nOf a mesh:\n");
 	for (const struct config_mesh_option *o = config_mesh_options(); o->flag; o++) {
@@ -290,18 +286,20 @@ static void print_options(FILE *out)
 
 		if (!o->help)
 			continue;
-		snprintf(name, sizeof(name), "%s--%s", o->letter ? (const char[]){ '-', o->letter, ',', ' ', 0 } : "", o->flag);
+		snprintf(name, sizeof(name), "%s--%s", o->letter ? (const char[]){ '-', o->letter, ',', ' ',
+			0 } : "", o->flag);
 		fprintf(out, "  %-27s%s\n", name, o->help);
 	}
-	fprintf(out, "  Each is NB_ and its name as a variable, such as NB_SETUP_KEY (TALON_AGENT; NB_ENABLE_EXPERIMENTAL_LAZY_CONN too).\n"
-		     "  NetBird's other flags are taken and have no effect; --interface-name and --wireguard-port are --tunnel and\n"
-		     "  --listen-port.\n\n  -h, --help          this text\n");
+	fprintf(out, "  Each is NB_ and its name as a variable, such as NB_SETUP_KEY (TALON_AGENT; "
+		"NB_ENABLE_EXPERIMENTAL_LAZY_CONN too).\n  NetBird's other flags are taken and have no "
+		"effect; --interface-name and --wireguard-port are --tunnel and\n  --listen-port.\n\n  -h, "
+		"--help          this text\n");
 }
 
 void cli_print_help(FILE *out, const struct cli_command *command)
 {
-	fprintf(out, "Usage: talon %s%s%s\n\n%c%s.\n", command->name, command->usage[0] ? " " : "", command->usage,
-		command->summary[0] - 'a' + 'A', command->summary + 1);
+	fprintf(out, "Usage: talon %s%s%s\n\n%c%s.\n", command->name, command->usage[0] ? " " : "",
+		command->usage, command->summary[0] - 'a' + 'A', command->summary + 1);
 	fputs(command->help, out);
 	if (command->run == cli_up)
 		print_options(out);

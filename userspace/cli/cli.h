@@ -24,7 +24,8 @@ struct cli {
 	char **argv;
 	int at;			/* the next one */
 	bool as_netbird;	/* called by that name: its words, and exit code 1 for every error */
-	bool is_main;		/* arguments and environment are the process's own, so that secrets in them can be wiped */
+	/* arguments and environment are the process's own, so that secrets in them can be wiped */
+	bool is_main;
 	unsigned int patience_ms;	/* how long `netbird up` waits for a daemon that is just starting */
 	char name[64];		/* of the flag that cli_next returned last */
 };
@@ -47,8 +48,9 @@ int cli_main(struct cli *cli, int argc, char **argv);
 int cli_fail(struct cli *cli, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /*
- * The next argument. "--name=value" and "--name value" are the same; a short flag is one letter. @ret_name is without dashes;
- * it is NULL for an argument that is no flag, which is then in @ret_value. Returns false at the end.
+ * The next argument. "--name=value" and "--name value" are the same; a short flag is one letter. @ret_name
+ * is without dashes; it is NULL for an argument that is no flag, which is then in @ret_value. Returns
+ * false at the end.
  */
 bool cli_next(struct cli *cli, const char **ret_name, const char **ret_value);
 /* Value of the flag that cli_next just returned as @name. Returns NULL after saying that it is missing. */
@@ -60,15 +62,19 @@ int cli_unknown(struct cli *cli, const char *command, const char *name, const ch
 int cli_no_arguments(struct cli *cli, const char *command);
 
 /*
- * Flags that every command has: --pin-dir, --log-level, and NetBird's global ones, of which commands other than `up` heed only --daemon-addr.
- * Returns 0 when taken, -ENOENT when @name is none of them, -EINVAL after saying what is wrong.
+ * Flags that every command has: --pin-dir, --log-level, and NetBird's global ones, of which commands other
+ * than `up` heed only --daemon-addr. Returns 0 when taken, -ENOENT when @name is none of them, -EINVAL after
+ * saying what is wrong.
  */
 int cli_common_flag(struct cli *cli, struct config *config, const char *name, const char *value);
 /* The same from the environment. Returns 0 or -EINVAL after saying what is wrong. */
 int cli_common_env(struct cli *cli, struct config *config);
 /* For a command that asks a daemon: flags and environment, nothing else. Returns enum cli_exit. */
 int cli_common_only(struct cli *cli, struct config *config, const char *command);
-/* Sets an option of `up`; a switch needs no value, and a secret is wiped where it stood. Returns enum cli_exit. */
+/*
+ * Sets an option of `up`; a switch needs no value, and a secret is wiped where it stood.
+ * Returns enum cli_exit.
+ */
 int cli_set_flag(struct cli *cli, struct config *config, const char *name, const char *value);
 /* Wipes secrets in the environment. */
 void cli_wipe_env(struct cli *cli);

@@ -20,13 +20,15 @@ const char *cli_socket(const struct config *config)
 
 int cli_no_daemon(struct cli *cli, const char *why)
 {
-	return cli_fail(cli, CLI_FAILED, "failed to connect to daemon error: %s; is it running? (talon up, or netbird service run)", why);
+	return cli_fail(cli, CLI_FAILED, "failed to connect to daemon error: %s; is it running? (talon up, "
+		"or netbird service run)", why);
 }
 
 /* The daemon's no, or the line for a daemon that cannot be reached. */
 static int refused(struct cli *cli, const char *command, int ret, const char *why)
 {
-	return ret == -EREMOTEIO ? cli_fail(cli, CLI_FAILED, "%s: %s", command, why) : cli_no_daemon(cli, why);
+	return ret == -EREMOTEIO ? cli_fail(cli, CLI_FAILED, "%s: %s", command, why)
+		: cli_no_daemon(cli, why);
 }
 
 /* A command that needs the daemon: runs @fn with a configuration of flags and environment. */
@@ -72,10 +74,12 @@ static int login(struct cli *cli, struct config *config)
 	int code = CLI_OK, ret;
 
 	while (!code && cli_next(cli, &name, &value))
-		code = name && config_has_flag(name) ? cli_set_flag(cli, config, name, value) : cli_unknown(cli, "login", name, value);
+		code = name && config_has_flag(name) ? cli_set_flag(cli, config, name, value)
+			: cli_unknown(cli, "login", name, value);
 	if (code)
 		return code;
-	if (config_read_env(config, cli->env, why, sizeof(why)) || config_finish(config, "login", why, sizeof(why)))
+	if (config_read_env(config, cli->env, why, sizeof(why)) || config_finish(config, "login", why,
+		sizeof(why)))
 		return cli_fail(cli, CLI_USAGE, "%s", why);
 	cli_wipe_env(cli);
 	ret = control_probe(cli_socket(config), why, sizeof(why));
@@ -129,7 +133,8 @@ static int list_networks(struct cli *cli, struct config *config)
 }
 
 /* Ids into @ids, which has room for all arguments; "all" among them stands for every network. */
-static int take_ids(struct cli *cli, struct config *config, char **ids, size_t *ret_count, bool *ret_append, bool *ret_all)
+static int take_ids(struct cli *cli, struct config *config, char **ids, size_t *ret_count, bool *ret_append,
+	bool *ret_all)
 {
 	const char *name, *value;
 	int ret;
@@ -165,7 +170,8 @@ static int choose_networks(struct cli *cli, struct config *config, bool select)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
 	code = take_ids(cli, config, ids, &count, &append, &all);
 	if (!code) {
-		ret = control_ask_networks(cli_socket(config), select, ids, all ? 0 : count, append, all, why, sizeof(why));
+		ret = control_ask_networks(cli_socket(config), select, ids, all ? 0 : count, append, all, why,
+			sizeof(why));
 		if (ret)
 			code = refused(cli, "networks", ret, why);
 		else
@@ -183,7 +189,8 @@ static int networks(struct cli *cli, struct config *config)
 		return list_networks(cli, config);
 	if (!strcmp(verb, "select") || !strcmp(verb, "deselect"))
 		return choose_networks(cli, config, verb[0] == 's');
-	return cli_fail(cli, CLI_USAGE, "networks: '%.40s' is not understood; write list, select or deselect", verb);
+	return cli_fail(cli, CLI_USAGE,
+		"networks: '%.40s' is not understood; write list, select or deselect", verb);
 }
 
 int cli_networks(struct cli *cli)
@@ -196,8 +203,10 @@ static int debug(struct cli *cli, struct config *config)
 	char why[CONFIG_WHY_LEN];
 	int code, ret;
 
-	if (cli->argc - cli->at < 3 || strcmp(cli->argv[cli->at], "log") || strcmp(cli->argv[cli->at + 1], "level"))
-		return cli_fail(cli, CLI_USAGE, "debug: write debug log level LEVEL; Talon has no other part of it");
+	if (cli->argc - cli->at < 3 || strcmp(cli->argv[cli->at], "log") ||
+		strcmp(cli->argv[cli->at + 1], "level"))
+		return cli_fail(cli, CLI_USAGE,
+		"debug: write debug log level LEVEL; Talon has no other part of it");
 	if (config_set_flag(config, "log-level", cli->argv[cli->at + 2], why, sizeof(why)))
 		return cli_fail(cli, CLI_USAGE, "%s", why);
 	ret = config->log_level;

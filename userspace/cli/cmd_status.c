@@ -65,14 +65,16 @@ static int take_ips(struct cli *cli, struct options *o, const char *flag, const 
 
 	for (size_t i = 0; !code && i < o->filter.ip_count; i++) {
 		if (inet_pton(AF_INET, o->ips[i], &addr) != 1 && inet_pton(AF_INET6, o->ips[i], &addr) != 1)
-			code = cli_fail(cli, CLI_USAGE, "--%s: '%.40s' is not an address; write addresses with commas between them", flag,
-				o->ips[i]);
+			code = cli_fail(cli, CLI_USAGE,
+				"--%s: '%.40s' is not an address; write addresses with commas between them",
+				flag, o->ips[i]);
 	}
 	return code;
 }
 
 /* One of two or three words, in any case. */
-static int take_word(struct cli *cli, const char *flag, const char *value, const char *const *words, const char *form, const char **ret_word)
+static int take_word(struct cli *cli, const char *flag, const char *value, const char *const *words,
+	const char *form, const char **ret_word)
 {
 	for (; *words; words++) {
 		if (!strcasecmp(*words, value)) {
@@ -86,8 +88,10 @@ static int take_word(struct cli *cli, const char *flag, const char *value, const
 /* Returns -ENOENT if @name is no filter, else enum cli_exit. */
 static int take_filter(struct cli *cli, struct options *o, const char *name, const char *value)
 {
-	static const char *const states[] = { "idle", "connecting", "connected", NULL }, *const types[] = { "P2P", "Relayed", NULL };
-	static const char *const flags[] = { "filter-by-ips", "filter-by-names", "filter-by-status", "filter-by-connection-type" };
+	static const char *const states[] = { "idle", "connecting", "connected", NULL },
+		*const types[] = { "P2P", "Relayed", NULL };
+	static const char *const flags[] = { "filter-by-ips", "filter-by-names", "filter-by-status",
+		"filter-by-connection-type" };
 	size_t i = 0;
 
 	while (i < 4 && strcmp(flags[i], name))
@@ -103,15 +107,16 @@ static int take_filter(struct cli *cli, struct options *o, const char *name, con
 	if (i == 1)
 		return take_list(cli, flags[i], value, o->names, &o->filter.name_count);
 	if (i == 2)
-		return take_word(cli, flags[i], value, states, "idle, connecting or connected", &o->filter.status);
+		return take_word(cli, flags[i], value, states, "idle, connecting or connected",
+			&o->filter.status);
 	return take_word(cli, flags[i], value, types, "P2P or Relayed", &o->filter.connection);
 }
 
 static int take_form(struct cli *cli, struct options *o, enum form form)
 {
 	if (o->form && o->form != form)
-		return cli_fail(cli, CLI_USAGE, "status: --%s and --%s exclude each other; write one of them", form_names[o->form],
-			form_names[form]);
+		return cli_fail(cli, CLI_USAGE, "status: --%s and --%s exclude each other; write one of them",
+			form_names[o->form], form_names[form]);
 	o->form = form;
 	return CLI_OK;
 }
@@ -158,7 +163,8 @@ static int run_datapath(struct cli *cli, const struct options *o)
 	} else if (o->form == FORM_JSON) {
 		status_print_json(cli->out, &status);
 	} else if (o->form == FORM_YAML || o->form == FORM_IPV4) {
-		code = cli_fail(cli, CLI_FAILED, "status: --%s is of a mesh, and no daemon in a mesh runs", form_names[o->form]);
+		code = cli_fail(cli, CLI_FAILED, "status: --%s is of a mesh, and no daemon in a mesh runs",
+			form_names[o->form]);
 	} else {
 		status_print_text(cli->out, &status, o->form == FORM_DETAIL);
 	}
@@ -170,14 +176,15 @@ static bool needs_login(const struct snapshot *snapshot)
 {
 	const char *status = mesh_text(snapshot->daemon_status);
 
-	return !strcmp(status, "NeedsLogin") || !strcmp(status, "LoginFailed") || !strcmp(status, "SessionExpired");
+	return !strcmp(status, "NeedsLogin") || !strcmp(status, "LoginFailed") ||
+		!strcmp(status, "SessionExpired");
 }
 
 static void print_notice(struct cli *cli, const struct snapshot *snapshot)
 {
-	fprintf(cli->out, "Daemon status: %s\n\nThis host is not registered in the mesh, or not any more. Register it with a setup key:\n\n"
-			  " %s up --setup-key KEY\n\n",
-		snapshot->daemon_status, cli->as_netbird ? "netbird" : "talon");
+	fprintf(cli->out, "Daemon status: %s\n\nThis host is not registered in the mesh, or not any more. "
+		"Register it with a setup key:\n\n %s up --setup-key KEY\n\n", snapshot->daemon_status,
+		cli->as_netbird ? "netbird" : "talon");
 }
 
 static void print_mesh(struct cli *cli, const struct options *o, const struct mesh_view *view)

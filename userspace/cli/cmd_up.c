@@ -48,7 +48,8 @@ static const char *file_from_env(char *const *env)
 
 	for (; *env; env++) {
 		if (!strncmp(*env, name, sizeof(name) - 1) && (*env)[sizeof(name) - 1])
-			return slice_copy(slice_trim(slice_from(*env + sizeof(name) - 1)), path, sizeof(path)) ? path : *env + sizeof(name) - 1;
+			return slice_copy(slice_trim(slice_from(*env + sizeof(name) - 1)), path, sizeof(path))
+				? path : *env + sizeof(name) - 1;
 	}
 	return NULL;
 }
@@ -75,7 +76,8 @@ static int read_arguments(struct cli *cli, struct up *up)
 		return code;
 	given = config_mesh_flag_given(&up->config);
 	if (given)
-		return cli_fail(cli, CLI_USAGE, "--%s: belongs to a mesh; leave it out, or leave --static out", given);
+		return cli_fail(cli, CLI_USAGE,
+			"--%s: belongs to a mesh; leave it out, or leave --static out", given);
 	return CLI_OK;
 }
 
@@ -113,8 +115,9 @@ static int dry_run(struct cli *cli, const struct up *up)
 	print_notes(cli, config);
 	if (!up->file) {
 		fprintf(cli->out, "mesh: good; management %s, identity %s (%s), %s\n",
-			mesh->management_url ? mesh->management_url : "as the identity says", mesh->identity_path,
-			access(mesh->identity_path, F_OK) ? "to be made" : "there", mesh->setup_key ? "with a setup key" : "no setup key");
+			mesh->management_url ? mesh->management_url : "as the identity says",
+			mesh->identity_path, access(mesh->identity_path, F_OK) ? "to be made" : "there",
+			mesh->setup_key ? "with a setup key" : "no setup key");
 		return CLI_OK;
 	}
 	fprintf(cli->out, "%s: good; %zu %s, %zu %s\n", up->file, config->peer_count,
@@ -135,7 +138,8 @@ static int read_again(void *ctx)
 	if (read_arguments(up->cli, &fresh) || !fresh.file) {
 		log_err("SIGHUP: the arguments cannot be read again; nothing has changed");
 	} else if (config_read_env(&fresh.config, up->cli->env, why, sizeof(why)) ||
-		   config_read_file(&fresh.config, fresh.file, why, sizeof(why)) || config_finish(&fresh.config, fresh.file, why, sizeof(why))) {
+		   config_read_file(&fresh.config, fresh.file, why, sizeof(why)) ||
+		   config_finish(&fresh.config, fresh.file, why, sizeof(why))) {
 		log_err("SIGHUP: %s; nothing has changed", why);
 	} else {
 		log_notes(&fresh.config);
@@ -175,7 +179,8 @@ static int find_daemon(const struct cli *cli, const struct config *config, char 
 	unsigned int waited = 0;
 	int ret;
 
-	while ((ret = control_probe(cli_socket(config), why, size)) && cli->as_netbird && waited < cli->patience_ms) {
+	while ((ret = control_probe(cli_socket(config), why, size)) && cli->as_netbird &&
+		waited < cli->patience_ms) {
 		usleep(RETRY_MS * 1000);
 		waited += RETRY_MS;
 	}
@@ -234,6 +239,8 @@ int cli_service(struct cli *cli)
 	const char *verb = cli->at < cli->argc ? cli->argv[cli->at++] : "";
 
 	if (strcmp(verb, "run"))
-		return cli_fail(cli, CLI_USAGE, "service: '%.40s' is not understood; write run, and leave the rest to systemd or Kubernetes", verb);
+		return cli_fail(cli, CLI_USAGE,
+			"service: '%.40s' is not understood; write run, and leave the rest to systemd or "
+			"Kubernetes", verb);
 	return start(cli, true);
 }

@@ -21,7 +21,8 @@
 #define META_FRESH_NS		(5 * LOOP_SECOND)
 
 /*
- * A server that blocks agents with one key counts 30 Syncs in 5 minutes. In no 5 minutes do these make more than 8 + 20.
+ * A server that blocks agents with one key counts 30 Syncs in 5 minutes. In no 5 minutes do these make
+ * more than 8 + 20.
  */
 #define SYNCS_AT_ONCE		8
 #define SYNC_EACH_NS		(15 * LOOP_SECOND)
@@ -31,7 +32,8 @@
 #define PROVE_BEHIND_PROXY_NS	(5 * LOOP_SECOND)
 #define SHORT_STREAM_NS		(20 * LOOP_SECOND)
 #define SHORT_STREAMS		3
-#define CALM_NS			(60 * LOOP_SECOND)	/* a stream that lives so long has nobody against it */
+/* a stream that lives so long has nobody against it */
+#define CALM_NS			(60 * LOOP_SECOND)
 
 #define TWIN_TEXT "another client seems to use this identity: the server keeps ending our stream; stop the other one, or join one of them anew"
 
@@ -110,9 +112,11 @@ static void make_printable(char *text)
 void management_format_end(const struct management *m, const struct grpc_end *end, char *why, size_t size)
 {
 	if (end->from_server)
-		snprintf(why, size, "management %s answers %s: %s", m->url, grpc_status_name(end->status), end->text[0] ? end->text : "(no text)");
+		snprintf(why, size, "management %s answers %s: %s", m->url, grpc_status_name(end->status),
+			end->text[0] ? end->text : "(no text)");
 	else if (end->http_status && end->http_status != 200)
-		snprintf(why, size, "a proxy before management %s answers with HTTP status %d: %s", m->url, end->http_status, end->text);
+		snprintf(why, size, "a proxy before management %s answers with HTTP status %d: %s", m->url,
+			end->http_status, end->text);
 	else
 		snprintf(why, size, "management %s cannot be reached: %s", m->url, end->text);
 	make_printable(why);
@@ -157,8 +161,9 @@ bool management_is_meta_news(const struct management *m)
 
 /* Calls */
 
-int management_ask(struct management *m, const uint8_t *server_key, const struct grpc_call_options *options, const uint8_t *plain, size_t len,
-	const struct grpc_call_events *events, void *ctx, struct grpc_call **ret_call)
+int management_ask(struct management *m, const uint8_t *server_key, const struct grpc_call_options *options,
+	const uint8_t *plain, size_t len, const struct grpc_call_events *events, void *ctx,
+	struct grpc_call **ret_call)
 {
 	uint8_t *bytes;
 	size_t bytes_len;
@@ -192,7 +197,8 @@ static void take_login(void *ctx, const uint8_t *bytes, size_t len)
 	struct management *m = ctx;
 
 	forget_answer(m);
-	m->is_garbled = envelope_unpack_management(&m->private_key, m->server_key, bytes, len, &m->answer, &m->answer_len) < 0;
+	m->is_garbled = envelope_unpack_management(&m->private_key, m->server_key, bytes, len, &m->answer,
+		&m->answer_len) < 0;
 }
 
 static void call_done(void *ctx, const struct grpc_end *end)
@@ -218,7 +224,8 @@ static void could_not_start(struct management *m, int error)
 static void fetch_key(struct management *m)
 {
 	static const struct grpc_call_events events = { .message = take_key, .done = call_done };
-	const struct grpc_call_options options = { .path = MANAGEMENT_SERVICE "GetServerKey", .timeout_ns = KEY_TIMEOUT_NS, .is_unary = true };
+	const struct grpc_call_options options = { .path = MANAGEMENT_SERVICE "GetServerKey",
+		.timeout_ns = KEY_TIMEOUT_NS, .is_unary = true };
 	int ret;
 
 	m->step = STEP_KEY;
@@ -232,9 +239,11 @@ static void fetch_key(struct management *m)
 static int start_login(struct management *m, const char *setup_key)
 {
 	static const struct grpc_call_events events = { .message = take_login, .done = call_done };
-	const struct grpc_call_options options = { .path = MANAGEMENT_SERVICE "Login", .timeout_ns = LOGIN_TIMEOUT_NS, .is_unary = true };
+	const struct grpc_call_options options = { .path = MANAGEMENT_SERVICE "Login",
+		.timeout_ns = LOGIN_TIMEOUT_NS, .is_unary = true };
 	struct message_login login = {
-		.setup_key = setup_key, .ssh_public_key = m->ssh_public_key, .dns_labels = m->dns_labels, .dns_label_count = m->dns_label_count,
+		.setup_key = setup_key, .ssh_public_key = m->ssh_public_key, .dns_labels = m->dns_labels,
+		.dns_label_count = m->dns_label_count,
 	};
 	uint8_t *bytes;
 	size_t len;
@@ -300,7 +309,8 @@ static void note_first_message(struct management *m)
 		loop_timer_after(m->loop, &m->patience, CALM_NS);
 }
 
-static void deliver(struct management *m, const struct netmap_update *update, const uint8_t *bytes, size_t len)
+static void deliver(struct management *m, const struct netmap_update *update, const uint8_t *bytes,
+	size_t len)
 {
 	bool first = !m->has_synced;
 
@@ -327,8 +337,8 @@ static void give_up(struct management *m)
 {
 	char why[MANAGEMENT_WHY_LEN];
 
-	snprintf(why, sizeof(why), "%.400s (gave up after %d s)", m->why[0] ? m->why : "management does not answer",
-		(int)(ONCE_TIMEOUT_NS / LOOP_SECOND));
+	snprintf(why, sizeof(why), "%.400s (gave up after %d s)",
+		m->why[0] ? m->why : "management does not answer", (int)(ONCE_TIMEOUT_NS / LOOP_SECOND));
 	loop_timer_cancel(m->loop, &m->timer);
 	grpc_call_cancel(m->call);
 	m->call = NULL;
@@ -494,8 +504,8 @@ static void say_needs_key(struct management *m)
 	if (m->was_deleted)
 		say(m, -EACCES, m->why);
 	else
-		sayf(m, -EACCES, "management %s does not know this peer (or its login has expired), and there is no setup key: give one "
-			"(NB_SETUP_KEY, --setup-key-file)", m->url);
+		sayf(m, -EACCES, "management %s does not know this peer (or its login has expired), and "
+			"there is no setup key: give one (NB_SETUP_KEY, --setup-key-file)", m->url);
 }
 
 /* The same peer is not registered again behind the back of whoever deleted it. */
@@ -504,8 +514,8 @@ static void say_deleted(struct management *m)
 	m->was_deleted = true;
 	m->facts.was_known = false;
 	drop_setup_key(m);
-	sayf(m, -ENOENT, "this peer was deleted on management %s (or its login has expired); it does not come back by itself: restart with a valid "
-		"setup key to join anew", m->url);
+	sayf(m, -ENOENT, "this peer was deleted on management %s (or its login has expired); it does not "
+		"come back by itself: restart with a valid setup key to join anew", m->url);
 	if (m->events->deleted)
 		m->events->deleted(m->ctx);
 }
@@ -515,7 +525,8 @@ static void logged_in(struct management *m)
 	struct netmap_update login;
 
 	if (netmap_login_parse(m->answer, m->answer_len, &login) < 0) {
-		struct grpc_end end = { .status = GRPC_DATA_LOSS, .text = "its answer to the login cannot be read" };
+		struct grpc_end end = { .status = GRPC_DATA_LOSS,
+			.text = "its answer to the login cannot be read" };
 
 		forget_answer(m);
 		settle(m, OUTCOME_GARBLED, &end);
@@ -532,7 +543,8 @@ static void logged_in(struct management *m)
 	netmap_update_done(&login);
 	if (m->once) {
 		m->goal = STEP_SYNC;
-		loop_timer_after(m->loop, &m->timer, 0);	/* unless the verdict was all that was wanted */
+		/* unless the verdict was all that was wanted */
+		loop_timer_after(m->loop, &m->timer, 0);
 		give_verdict(m, 0, "");
 		return;
 	}
@@ -551,8 +563,9 @@ static void note_end_of_stream(struct management *m, enum management_outcome out
 }
 
 /*
- * On Sync only the server speaks, and a proxy that waits for an answer no longer than a minute ends it. nginx may keep that to itself until it has
- * something else to send on the connection: PINGs, which it answers itself, make it speak. They are hop by hop, the server never sees them.
+ * On Sync only the server speaks, and a proxy that waits for an answer no longer than a minute ends it. nginx
+ * may keep that to itself until it has something else to send on the connection: PINGs, which it answers
+ * itself, make it speak. They are hop by hop, the server never sees them.
  */
 static void note_cut(struct management *m, const struct grpc_end *end)
 {
@@ -563,14 +576,18 @@ static void note_cut(struct management *m, const struct grpc_end *end)
 		return;
 	grpc_channel_prove_each(m->channel, PROVE_BEHIND_PROXY_NS);
 	if (!m->has_told_cut)
-		log_info("management: a proxy in front ends the stream of maps when it is silent, this time for %.0f s (nginx: grpc_read_timeout); it is begun "
-			"anew each time", (now - m->heard_ns) / 1e9);
+		log_info("management: a proxy in front ends the stream of maps when it is silent, this time "
+			"for %.0f s (nginx: grpc_read_timeout); it is begun anew each time",
+			(now - m->heard_ns) / 1e9);
 	m->has_told_cut = true;
 }
 
 static void resync(struct management *m, enum management_outcome outcome, const char *why)
 {
-	/* A stream that ends without an error, or by a proxy's time limit, is begun anew without a word, but for the second in a row. */
+	/*
+	 * A stream that ends without an error, or by a proxy's time limit, is begun anew without a word, but
+	 * for the second in a row.
+	 */
 	if ((outcome != OUTCOME_OK && !m->was_cut) || !m->has_synced)
 		set_state(m, MANAGEMENT_CONNECTING, why);
 	wait_for(m, m->saw_farewell || m->was_cut ? 0 : backoff_next(&m->sync_backoff), STEP_SYNC);
@@ -588,10 +605,12 @@ static void retry(struct management *m, const char *why)
 	bool is_sync = m->step == STEP_KEY && m->goal == STEP_SYNC;
 
 	set_state(m, MANAGEMENT_CONNECTING, why);
-	wait_for(m, backoff_next(is_sync ? &m->sync_backoff : &m->login_backoff), is_sync ? STEP_SYNC : STEP_LOGIN);
+	wait_for(m, backoff_next(is_sync ? &m->sync_backoff : &m->login_backoff),
+		is_sync ? STEP_SYNC : STEP_LOGIN);
 }
 
-static void act(struct management *m, enum management_action action, enum management_outcome outcome, const char *why)
+static void act(struct management *m, enum management_action action, enum management_outcome outcome,
+	const char *why)
 {
 	switch (action) {
 	case DO_GO_ON:
@@ -624,25 +643,28 @@ static void act(struct management *m, enum management_action action, enum manage
 		say_needs_key(m);
 		break;
 	case DO_SAY_BAD_KEY:
-		sayf(m, -EKEYREJECTED, "the setup key is invalid, expired, revoked or used up (management %s does not say which): make a new one",
-			m->url);
+		sayf(m, -EKEYREJECTED, "the setup key is invalid, expired, revoked or used up (management %s "
+			"does not say which): make a new one", m->url);
 		break;
 	case DO_SAY_BLOCKED:
 		say(m, -EPERM, why);
 		break;
 	case DO_SAY_NOT_NETBIRD:
-		sayf(m, -EPROTONOSUPPORT, "%s is no NetBird management server, or one too old to know this call: check the management URL", m->url);
+		sayf(m, -EPROTONOSUPPORT, "%s is no NetBird management server, or one too old to know this "
+			"call: check the management URL", m->url);
 		break;
 	}
 }
 
 /* What is wrong, where nothing is wrong with the transport. */
-static void explain(const struct management *m, enum management_outcome outcome, const struct grpc_end *end, char *why, size_t size)
+static void explain(const struct management *m, enum management_outcome outcome, const struct grpc_end *end,
+	char *why, size_t size)
 {
 	if (outcome == OUTCOME_OK)
 		snprintf(why, size, "management %s ended the stream", m->url);
 	else if (outcome == OUTCOME_GARBLED)
-		snprintf(why, size, "management %s: %s", m->url, end->text[0] ? end->text : "an answer that cannot be read");
+		snprintf(why, size, "management %s: %s", m->url,
+			end->text[0] ? end->text : "an answer that cannot be read");
 	else
 		management_format_end(m, end, why, size);
 }
@@ -675,7 +697,8 @@ static void settle(struct management *m, enum management_outcome outcome, const 
 
 /* From outside */
 
-int management_parse_setup_key(const char *text, char ret_key[static MANAGEMENT_SETUP_KEY_LEN + 1], char *why, size_t size)
+int management_parse_setup_key(const char *text, char ret_key[static MANAGEMENT_SETUP_KEY_LEN + 1], char *why,
+	size_t size)
 {
 	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 	char key[MANAGEMENT_SETUP_KEY_LEN + 1] = "";
@@ -695,7 +718,8 @@ int management_parse_setup_key(const char *text, char ret_key[static MANAGEMENT_
 	if (ok)
 		memcpy(ret_key, key, sizeof(key));
 	else
-		snprintf(why, size, "the setup key has not the form that setup keys have: %s, each x a hexadecimal digit", form);
+		snprintf(why, size, "the setup key has not the form that setup keys have: %s, each x a "
+			"hexadecimal digit", form);
 	sodium_memzero(key, sizeof(key));
 	return ok ? 0 : -EINVAL;
 }
@@ -749,7 +773,8 @@ static int open_channel(struct management *m)
 {
 	struct grpc_channel_options options = {};
 	char host[256], why[MANAGEMENT_WHY_LEN];
-	int ret = m->url ? grpc_parse_target(m->url, true, host, sizeof(host), &options.port, &options.tls, why, sizeof(why)) : -EINVAL;
+	int ret = m->url ? grpc_parse_target(m->url, true, host, sizeof(host), &options.port, &options.tls,
+		why, sizeof(why)) : -EINVAL;
 
 	if (ret < 0)
 		return ret;
@@ -759,18 +784,22 @@ static int open_channel(struct management *m)
 
 static void init_waits(struct management *m)
 {
-	m->login_backoff = (struct backoff){ .first_ns = 800 * LOOP_MS, .most_ns = 15 * LOOP_SECOND, .tenths = 17 };
-	m->sync_backoff = (struct backoff){ .first_ns = 800 * LOOP_MS, .most_ns = 10 * LOOP_SECOND, .tenths = 17 };
-	m->slow_backoff = (struct backoff){ .first_ns = 60 * LOOP_SECOND, .most_ns = 1800 * LOOP_SECOND, .tenths = 17 };
-	m->syncs = (struct allowance){ .most = SYNCS_AT_ONCE, .left = SYNCS_AT_ONCE, .each_ns = SYNC_EACH_NS, .since_ns = loop_now(m->loop) };
+	m->login_backoff = (struct backoff){ .first_ns = 800 * LOOP_MS, .most_ns = 15 * LOOP_SECOND,
+		.tenths = 17 };
+	m->sync_backoff = (struct backoff){ .first_ns = 800 * LOOP_MS, .most_ns = 10 * LOOP_SECOND,
+		.tenths = 17 };
+	m->slow_backoff = (struct backoff){ .first_ns = 60 * LOOP_SECOND, .most_ns = 1800 * LOOP_SECOND,
+		.tenths = 17 };
+	m->syncs = (struct allowance){ .most = SYNCS_AT_ONCE, .left = SYNCS_AT_ONCE, .each_ns = SYNC_EACH_NS,
+		.since_ns = loop_now(m->loop) };
 	loop_timer_init(&m->timer, run_timer, m);
 	loop_timer_init(&m->patience, lose_patience, m);
 	job_init(m);
 	report_init(m);
 }
 
-int management_new(struct loop *loop, const struct management_config *config, const struct management_events *events, void *ctx,
-	struct management **ret_management)
+int management_new(struct loop *loop, const struct management_config *config,
+	const struct management_events *events, void *ctx, struct management **ret_management)
 {
 	struct management *m = calloc(1, sizeof(*m));
 	int ret = 0;

@@ -31,10 +31,12 @@ static const int table[STEP_COUNT][OUTCOME_COUNT] = {
 		[OUTCOME_OK] = DO_SYNC,
 		[OUTCOME_REFUSED] = DO_SAY_BLOCKED,
 		[OUTCOME_NOT_FOUND] = DO_SAY_BAD_KEY,
-		[OUTCOME_PRECONDITION] = BLOCK_SECOND,	/* first it may mean that a registration whose answer was lost is there */
+		/* first it may mean that a registration whose answer was lost is there */
+		[OUTCOME_PRECONDITION] = BLOCK_SECOND,
 		[OUTCOME_STALE] = REFETCH_ONCE,
 		[OUTCOME_UNIMPLEMENTED] = DO_SAY_NOT_NETBIRD,
-		[OUTCOME_FAILED] = DO_RETRY,		/* it may have registered us all the same: without the key first */
+		/* it may have registered us all the same: without the key first */
+		[OUTCOME_FAILED] = DO_RETRY,
 		[OUTCOME_UNREACHABLE] = DO_RETRY,
 		[OUTCOME_GARBLED] = DO_RETRY,
 	},
@@ -55,7 +57,8 @@ static const int table[STEP_COUNT][OUTCOME_COUNT] = {
 static const enum management_action after_refetch[STEP_COUNT] = {
 	[STEP_KEY] = DO_RETRY,
 	[STEP_LOGIN] = DO_RETRY,
-	[STEP_REGISTER] = DO_SAY_BAD_KEY,	/* it could read us, and it is the setup key that it does not like */
+	/* it could read us, and it is the setup key that it does not like */
+	[STEP_REGISTER] = DO_SAY_BAD_KEY,
 	[STEP_SYNC] = DO_RESYNC,
 };
 
@@ -81,7 +84,10 @@ enum management_outcome management_outcome_of(const struct grpc_end *end)
 	return OUTCOME_FAILED;
 }
 
-/* The server does not know us. One that was deleted while it ran was deleted on purpose and does not come back by itself. */
+/*
+ * The server does not know us. One that was deleted while it ran was deleted on purpose and does not come
+ * back by itself.
+ */
 static enum management_action refused(const struct management_facts *facts)
 {
 	if (facts->was_known)
@@ -89,7 +95,8 @@ static enum management_action refused(const struct management_facts *facts)
 	return facts->has_setup_key ? DO_REGISTER : DO_SAY_NEEDS_KEY;
 }
 
-enum management_action management_decide(enum management_step step, enum management_outcome outcome, const struct management_facts *facts)
+enum management_action management_decide(enum management_step step, enum management_outcome outcome,
+	const struct management_facts *facts)
 {
 	int cell = table[step][outcome];
 

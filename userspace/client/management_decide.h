@@ -19,10 +19,12 @@ enum management_step {
 /* How it ended. Only the server itself can refuse anything: a proxy's HTTP status is an outage. */
 enum management_outcome {
 	OUTCOME_OK,
-	OUTCOME_REFUSED,		/* PermissionDenied: it does not know us, or does not want us; it never says which */
+	/* PermissionDenied: it does not know us, or does not want us; it never says which */
+	OUTCOME_REFUSED,
 	OUTCOME_NOT_FOUND,
 	OUTCOME_PRECONDITION,
-	OUTCOME_STALE,			/* InvalidArgument: it could not open the box, or not read what was in there */
+	/* InvalidArgument: it could not open the box, or not read what was in there */
+	OUTCOME_STALE,
 	OUTCOME_UNIMPLEMENTED,
 	OUTCOME_FAILED,			/* any other error of the server's */
 	OUTCOME_UNREACHABLE,
@@ -53,6 +55,7 @@ struct management_facts {
 };
 
 enum management_outcome management_outcome_of(const struct grpc_end *end);
-enum management_action management_decide(enum management_step step, enum management_outcome outcome, const struct management_facts *facts);
+enum management_action management_decide(enum management_step step, enum management_outcome outcome,
+	const struct management_facts *facts);
 
 #endif

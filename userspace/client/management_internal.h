@@ -10,7 +10,9 @@
 #define MANAGEMENT_WHY_LEN	512
 #define MANAGEMENT_SERVICE	"/management.ManagementService/"
 
-/* Waits that grow; each is a random part of the interval, so that a thousand peers do not come back at once. */
+/*
+ * Waits that grow; each is a random part of the interval, so that a thousand peers do not come back at once.
+ */
 struct backoff {
 	uint64_t first_ns, most_ns;
 	unsigned int tenths;		/* the factor, times ten */
@@ -40,7 +42,8 @@ struct job_stream {
 	uint64_t opened_ns;
 	bool is_given_up;		/* the server has no such thing */
 	bool was_cut;			/* it ended by itself, as far as is known yet */
-	enum { JOB_OPEN, JOB_HALF, JOB_ONLY_OPEN } side;	/* our side of it stays open, is ended at once, or may not be ended */
+	/* our side of it stays open, is ended at once, or may not be ended */
+	enum { JOB_OPEN, JOB_HALF, JOB_ONLY_OPEN } side;
 	bool has_told;			/* of being cut in spite of that */
 	uint8_t *answer;		/* sealed, for the next stream */
 	size_t answer_len;
@@ -84,7 +87,8 @@ struct management {
 	enum management_step step;	/* of @call */
 	struct grpc_call *call;
 	struct loop_timer timer;	/* the next attempt */
-	struct loop_timer patience;	/* with the first message of Sync, a stream that may be cut short again, the verdict of `once` */
+	/* with the first message of Sync, a stream that may be cut short again, the verdict of `once` */
+	struct loop_timer patience;
 	uint8_t server_key[KEY_LEN];
 	bool has_server_key;		/* for this connection and no longer */
 	struct management_facts facts;
@@ -124,8 +128,9 @@ struct management {
 };
 
 /* Seals @plain for the server and starts a call. 0 or a negative errno. */
-int management_ask(struct management *m, const uint8_t *server_key, const struct grpc_call_options *options, const uint8_t *plain, size_t len,
-	const struct grpc_call_events *events, void *ctx, struct grpc_call **ret_call);
+int management_ask(struct management *m, const uint8_t *server_key, const struct grpc_call_options *options,
+	const uint8_t *plain, size_t len, const struct grpc_call_events *events, void *ctx,
+	struct grpc_call **ret_call);
 /* One line about how a call ended. */
 void management_format_end(const struct management *m, const struct grpc_end *end, char *why, size_t size);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What is said to management beside Sync: jobs that we decline, changed facts about this host, good-bye. None of it affects anything else.
+// What is said to management beside Sync: jobs that we decline, changed facts about this host, good-bye. None
+// of it affects anything else.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +11,11 @@
 #include "netbird/management_message.h"
 #include "log/log.h"
 
-#define JOB_LIVED_NS		(5 * LOOP_SECOND)	/* a stream that lived so long is followed by another one soon */
+/* a stream that lived so long is followed by another one soon */
+#define JOB_LIVED_NS		(5 * LOOP_SECOND)
 #define JOB_CUT_MIN_NS		(2 * LOOP_SECOND)	/* what ends sooner was refused, */
-#define JOB_PROVE_NS		(15 * LOOP_SECOND)	/* behind a proxy that cuts streams: what it has to say is heard sooner */
+/* behind a proxy that cuts streams: what it has to say is heard sooner */
+#define JOB_PROVE_NS		(15 * LOOP_SECOND)
 #define JOB_CUT_MAX_NS		(600 * LOOP_SECOND)	/* and later nobody's time limit need be the reason */
 #define REPORT_TIMEOUT_NS	(10 * LOOP_SECOND)
 #define REPORT_EACH_NS		(30 * LOOP_SECOND)	/* each makes the server send maps to everybody */
@@ -20,9 +23,10 @@
 #define LOGOUT_TIMEOUT_NS	(15 * LOOP_SECOND)
 
 /*
- * Jobs. The stream says nothing for days, and proxies end a request of which no more comes: nginx after client_body_timeout, Traefik readTimeout after
- * its beginning, each 60 s by default. A request that has ended is exempt from both, so once a stream was cut the next ones end their own side
- * behind the hello. The answer to a job goes on a new stream then.
+ * Jobs. The stream says nothing for days, and proxies end a request of which no more comes: nginx after
+ * client_body_timeout, Traefik readTimeout after its beginning, each 60 s by default. A request that has
+ * ended is exempt from both, so once a stream was cut the next ones end their own side behind the hello. The
+ * answer to a job goes on a new stream then.
  */
 
 static void forget_answer(struct job_stream *job)
@@ -37,7 +41,8 @@ static void answer_job(struct management *m, const uint8_t *plain, size_t len)
 	struct job_stream *job = &m->job;
 
 	forget_answer(job);
-	if (envelope_pack_management(&m->private_key, m->server_key, plain, len, &job->answer, &job->answer_len) < 0)
+	if (envelope_pack_management(&m->private_key, m->server_key, plain, len, &job->answer,
+		&job->answer_len) < 0)
 		return;
 	if (job->side == JOB_HALF) {
 		loop_timer_after(m->loop, &job->timer, 0);	/* not from within the call's own callback */
@@ -92,11 +97,13 @@ static void learn_from_cut(struct management *m)
 	m->job.was_cut = false;
 	if (m->job.side == JOB_OPEN) {
 		m->job.side = JOB_HALF;
-		log_info("management: a proxy in front ended the silent job stream after about %.0f s (nginx: client_body_timeout, Traefik: readTimeout); "
-			"it leaves them nothing to wait for from now on", lived_s);
+		log_info("management: a proxy in front ended the silent job stream after about %.0f s "
+			"(nginx: client_body_timeout, Traefik: readTimeout); it leaves them nothing to wait "
+			"for from now on", lived_s);
 	} else if (!m->job.has_told) {
 		m->job.has_told = true;
-		log_info("management: a proxy in front ends the job stream each %.0f s or so (nginx: grpc_read_timeout); it is begun anew each time", lived_s);
+		log_info("management: a proxy in front ends the job stream each %.0f s or so (nginx: "
+			"grpc_read_timeout); it is begun anew each time", lived_s);
 	}
 }
 
@@ -139,7 +146,8 @@ static void open_job(void *ctx)
 
 void job_init(struct management *m)
 {
-	m->job.backoff = (struct backoff){ .first_ns = 800 * LOOP_MS, .most_ns = 60 * LOOP_SECOND, .tenths = 17 };
+	m->job.backoff = (struct backoff){ .first_ns = 800 * LOOP_MS, .most_ns = 60 * LOOP_SECOND,
+		.tenths = 17 };
 	loop_timer_init(&m->job.timer, open_job, m);
 }
 
@@ -190,7 +198,8 @@ static void report_done(void *ctx, const struct grpc_end *end)
 static int send_report(struct management *m)
 {
 	static const struct grpc_call_events events = { .message = no_message, .done = report_done };
-	const struct grpc_call_options options = { .path = MANAGEMENT_SERVICE "SyncMeta", .timeout_ns = REPORT_TIMEOUT_NS, .is_unary = true };
+	const struct grpc_call_options options = { .path = MANAGEMENT_SERVICE "SyncMeta",
+		.timeout_ns = REPORT_TIMEOUT_NS, .is_unary = true };
 	uint8_t *bytes;
 	size_t len;
 	int ret = message_pack_sync(m->meta, m->meta_len, &bytes, &len);
@@ -198,7 +207,8 @@ static int send_report(struct management *m)
 	if (ret < 0)
 		return ret;
 	m->report.meta = malloc(m->meta_len + 1);
-	ret = m->report.meta ? management_ask(m, m->server_key, &options, bytes, len, &events, m, &m->report.call) : -ENOMEM;
+	ret = m->report.meta ? management_ask(m, m->server_key, &options, bytes, len, &events, m,
+		&m->report.call) : -ENOMEM;
 	envelope_free(bytes, len);
 	if (ret < 0) {
 		forget_report(m);
@@ -302,7 +312,8 @@ static void logout_done(void *ctx, const struct grpc_end *end)
 	error = logout_error(end);
 	management_format_end(m, end, why, sizeof(why));
 	if (error == -ENOENT)
-		snprintf(why, sizeof(why), "management %s does not know this peer: it is deleted already", m->url);
+		snprintf(why, sizeof(why), "management %s does not know this peer: it is deleted already",
+			m->url);
 	end_logout(m, error, why);
 }
 
@@ -316,8 +327,10 @@ static void take_logout_key(void *ctx, const uint8_t *bytes, size_t len)
 static void call_logout(struct management *m)
 {
 	static const struct grpc_call_events events = { .message = no_message, .done = logout_done };
-	const struct grpc_call_options options = { .path = MANAGEMENT_SERVICE "Logout", .timeout_ns = LOGOUT_TIMEOUT_NS, .is_unary = true };
-	int ret = management_ask(m, m->logout.server_key, &options, (const uint8_t *)"", 0, &events, m, &m->logout.call);
+	const struct grpc_call_options options = { .path = MANAGEMENT_SERVICE "Logout",
+		.timeout_ns = LOGOUT_TIMEOUT_NS, .is_unary = true };
+	int ret = management_ask(m, m->logout.server_key, &options, (const uint8_t *)"", 0, &events, m,
+		&m->logout.call);
 
 	if (ret < 0)
 		end_logout(m, ret, strerror(-ret));
@@ -339,7 +352,8 @@ static void logout_key_done(void *ctx, const struct grpc_end *end)
 static int start_logout(struct management *m)
 {
 	static const struct grpc_call_events events = { .message = take_logout_key, .done = logout_key_done };
-	const struct grpc_call_options options = { .path = MANAGEMENT_SERVICE "GetServerKey", .timeout_ns = LOGOUT_TIMEOUT_NS, .is_unary = true };
+	const struct grpc_call_options options = { .path = MANAGEMENT_SERVICE "GetServerKey",
+		.timeout_ns = LOGOUT_TIMEOUT_NS, .is_unary = true };
 
 	return grpc_call_start(m->channel, &options, "", 0, &events, m, &m->logout.call);
 }

@@ -121,7 +121,8 @@ static void transport(struct relay_client *server, const struct relay_message *m
 
 	if (!peer || !peer->is_ready) {
 		stats->rx_unknown++;
-		relay_early_put(&server->shared->early, server, m->ids, m->payload, m->payload_len, loop_now(server->shared->loop));
+		relay_early_put(&server->shared->early, server, m->ids, m->payload, m->payload_len,
+			loop_now(server->shared->loop));
 		return;
 	}
 	stats->rx_packets++;
@@ -203,7 +204,8 @@ static void on_deadline(void *ctx)
 	if (server->state == RELAY_READY)
 		check_health(server);
 	else
-		end(server, server->state == RELAY_DIALLING ? "no connection in time" : "the relay did not answer our token in time");
+		end(server, server->state == RELAY_DIALLING ? "no connection in time"
+			: "the relay did not answer our token in time");
 	relay_client_put(server);
 }
 
@@ -220,7 +222,8 @@ static const struct websocket_events websocket_callbacks = {
 
 static int dial(struct relay_client *server)
 {
-	struct websocket_options options = { .path = PATH, .message_max = RELAY_MESSAGE_MAX, .timeout_ns = RELAY_DIAL_NS };
+	struct websocket_options options = { .path = PATH, .message_max = RELAY_MESSAGE_MAX,
+		.timeout_ns = RELAY_DIAL_NS };
 	struct relay_url url;
 	int ret = relay_url_parse(server->uri, &url);
 
@@ -233,8 +236,8 @@ static int dial(struct relay_client *server)
 	return websocket_open(server->shared->loop, &options, &websocket_callbacks, server, &server->ws);
 }
 
-int relay_client_new(struct relay_shared *shared, const char *uri, enum relay_role role, const struct relay_client_events *events, void *ctx,
-	struct relay_client **ret_server)
+int relay_client_new(struct relay_shared *shared, const char *uri, enum relay_role role,
+	const struct relay_client_events *events, void *ctx, struct relay_client **ret_server)
 {
 	struct relay_client *server;
 	int ret;

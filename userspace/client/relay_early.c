@@ -46,8 +46,8 @@ void relay_early_expire(struct relay_early *early, uint64_t now_ns)
 		drop(early, packet);
 }
 
-struct relay_early_packet *relay_early_take(struct relay_early *early, const void *server, const uint8_t id[static RELAY_ID_LEN],
-	uint64_t now_ns)
+struct relay_early_packet *relay_early_take(struct relay_early *early, const void *server,
+	const uint8_t id[static RELAY_ID_LEN], uint64_t now_ns)
 {
 	struct relay_early_packet *packet;
 
@@ -61,8 +61,8 @@ struct relay_early_packet *relay_early_take(struct relay_early *early, const voi
 	return NULL;
 }
 
-void relay_early_put(struct relay_early *early, const void *server, const uint8_t id[static RELAY_ID_LEN], const uint8_t *bytes, size_t len,
-	uint64_t now_ns)
+void relay_early_put(struct relay_early *early, const void *server, const uint8_t id[static RELAY_ID_LEN],
+	const uint8_t *bytes, size_t len, uint64_t now_ns)
 {
 	struct relay_early_packet *packet;
 

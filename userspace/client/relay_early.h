@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Packets that came before anybody here wanted them, of each sender the newest, for five seconds: the other side may speak before our connection to
- * it is made.
+ * Packets that came before anybody here wanted them, of each sender the newest, for five seconds: the other
+ * side may speak before our connection to it is made.
  */
 #ifndef TALON_RELAY_EARLY_H
 #define TALON_RELAY_EARLY_H
@@ -34,12 +34,14 @@ struct relay_early {
 
 void relay_early_init(struct relay_early *early);
 void relay_early_done(struct relay_early *early);
-/* Keeps a copy in place of the one before; makes room at the cost of the oldest. Out of memory: it is lost. */
-void relay_early_put(struct relay_early *early, const void *server, const uint8_t id[static RELAY_ID_LEN], const uint8_t *bytes, size_t len,
-	uint64_t now_ns);
+/*
+ * Keeps a copy in place of the one before; makes room at the cost of the oldest. Out of memory: it is lost.
+ */
+void relay_early_put(struct relay_early *early, const void *server, const uint8_t id[static RELAY_ID_LEN],
+	const uint8_t *bytes, size_t len, uint64_t now_ns);
 /* The packet, now the caller's to free(), or NULL. */
-struct relay_early_packet *relay_early_take(struct relay_early *early, const void *server, const uint8_t id[static RELAY_ID_LEN],
-	uint64_t now_ns);
+struct relay_early_packet *relay_early_take(struct relay_early *early, const void *server,
+	const uint8_t id[static RELAY_ID_LEN], uint64_t now_ns);
 /* Frees what is too old. */
 void relay_early_expire(struct relay_early *early, uint64_t now_ns);
 /* All of @server's. */

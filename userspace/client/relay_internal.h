@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the parts of the relay client share: relay_client.c (one connection to a server), relay_peer.c (who is reached over it) and relay_manager.c
- * (which servers there are, and when).
+ * What the parts of the relay client share: relay_client.c (one connection to a server), relay_peer.c (who is
+ * reached over it) and relay_manager.c (which servers there are, and when).
  *
- * Callbacks of the owner may free anything, the manager included. So: a function that calls back does that last, or holds the server, whose memory
- * then stays, and looks at its state again. A server that is lost stays in the list until all its peers know, so that whoever frees the manager in
- * between finds it.
+ * Callbacks of the owner may free anything, the manager included. So: a function that calls back does that
+ * last, or holds the server, whose memory then stays, and looks at its state again. A server that is lost
+ * stays in the list until all its peers know, so that whoever frees the manager in between finds it.
  */
 #ifndef TALON_RELAY_INTERNAL_H
 #define TALON_RELAY_INTERNAL_H
@@ -18,7 +18,8 @@
 #include "websocket/websocket.h"
 
 #define RELAY_DIAL_NS		(30 * LOOP_SECOND)	/* until authenticated */
-#define RELAY_AUTH_NS		(8 * LOOP_SECOND)	/* of which the server may take so long for its answer */
+/* of which the server may take so long for its answer */
+#define RELAY_AUTH_NS		(8 * LOOP_SECOND)
 #define RELAY_HEALTH_NS		(35 * LOOP_SECOND)	/* the server asks every 25 s */
 #define RELAY_PRESENCE_NS	(30 * LOOP_SECOND)
 #define RELAY_BUCKETS		1024
@@ -92,9 +93,12 @@ static inline const uint8_t *relay_peer_id(const struct relay_peer *peer)
 
 /* relay_client.c */
 
-/* Dials, and calls nothing back before it returned. Returns 0, -EINVAL for an address that is none, or another negative errno. */
-int relay_client_new(struct relay_shared *shared, const char *uri, enum relay_role role, const struct relay_client_events *events, void *ctx,
-	struct relay_client **ret_server);
+/*
+ * Dials, and calls nothing back before it returned. Returns 0, -EINVAL for an address that is none, or
+ * another negative errno.
+ */
+int relay_client_new(struct relay_shared *shared, const char *uri, enum relay_role role,
+	const struct relay_client_events *events, void *ctx, struct relay_client **ret_server);
 /* No callback comes after it; peers of it are dead. */
 void relay_client_free(struct relay_client *server);
 void relay_client_hold(struct relay_client *server);
@@ -105,8 +109,8 @@ int relay_client_send(struct relay_client *server, enum relay_type type, const u
 
 /* relay_peer.c */
 
-int relay_peer_new(struct relay_client *server, const uint8_t key[static KEY_LEN], const char *address, const struct relay_peer_events *events,
-	void *ctx, struct relay_peer **ret_peer);
+int relay_peer_new(struct relay_client *server, const uint8_t key[static KEY_LEN], const char *address,
+	const struct relay_peer_events *events, void *ctx, struct relay_peer **ret_peer);
 struct relay_peer *relay_peer_find(struct relay_client *server, const uint8_t id[static RELAY_ID_LEN]);
 /* The server's news. Each may free the server. */
 void relay_peer_online(struct relay_client *server, const uint8_t id[static RELAY_ID_LEN]);

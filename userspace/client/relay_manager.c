@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Which relay servers there are: the home relay, found among management's URLs and found again when lost, and foreign ones, for peers who
- * live elsewhere.
+ * Which relay servers there are: the home relay, found among management's URLs and found again when lost, and
+ * foreign ones, for peers who live elsewhere.
  */
 #include <errno.h>
 #include <sodium.h>
@@ -19,7 +19,8 @@
 #define WAIT_MAX_NS	(60 * LOOP_SECOND)
 #define SWEEP_NS	(60 * LOOP_SECOND)
 #define FOREIGN_AGE_NS	(5 * LOOP_SECOND)	/* younger ones are not swept */
-#define FOREIGN_MAX	64			/* addresses come from peers: a bound on what they can make us dial */
+/* addresses come from peers: a bound on what they can make us dial */
+#define FOREIGN_MAX	64
 
 /*
  * HOME_OFF	no URLs, or closed for good		HOME_PAUSED	lost a moment ago
@@ -109,7 +110,8 @@ static void forget_token(struct relay_shared *shared)
 static bool has_token(const struct relay_shared *shared, const struct netmap_relay *relay)
 {
 	return shared->token_payload && !strcmp(shared->token_payload, relay->token_payload) &&
-		!sodium_memcmp(shared->token_signature, relay->token_signature, sizeof(shared->token_signature));
+		!sodium_memcmp(shared->token_signature, relay->token_signature,
+		sizeof(shared->token_signature));
 }
 
 static int set_token(struct relay_shared *shared, const struct netmap_relay *relay)
@@ -237,10 +239,12 @@ static const struct relay_client_events server_callbacks = { .up = server_up, .d
 static void dial(struct relay_manager *manager, const char *uri)
 {
 	struct relay_client *server;
-	int ret = relay_client_new(&manager->shared, uri, RELAY_CANDIDATE, &server_callbacks, manager, &server);
+	int ret = relay_client_new(&manager->shared, uri, RELAY_CANDIDATE, &server_callbacks, manager,
+		&server);
 
 	if (ret == -EINVAL)
-		note_failure(manager, uri, "not an address of the form rel://host[:port] or rels://host[:port]");
+		note_failure(manager, uri,
+			"not an address of the form rel://host[:port] or rels://host[:port]");
 	else if (ret)
 		note_failure(manager, uri, strerror(-ret));
 }
@@ -310,7 +314,10 @@ static void turn_off(struct relay_manager *manager)
 	manager->state = HOME_OFF;
 }
 
-/* News may be the end of a trouble: no use in waiting any longer. A dial that goes on uses the newest token by itself. */
+/*
+ * News may be the end of a trouble: no use in waiting any longer. A dial that goes on uses the newest
+ * token by itself.
+ */
 static void use_news(struct relay_manager *manager, bool urls_changed)
 {
 	if (!manager->url_count) {
@@ -363,8 +370,8 @@ static void on_sweep(void *ctx)
 
 	for (; server; server = next) {
 		next = TAILQ_NEXT(server, entry);
-		if (server->role == RELAY_FOREIGN && server->state != RELAY_ENDED && TAILQ_EMPTY(&server->peers) &&
-		    now - server->born_ns >= FOREIGN_AGE_NS)
+		if (server->role == RELAY_FOREIGN && server->state != RELAY_ENDED &&
+			TAILQ_EMPTY(&server->peers) && now - server->born_ns >= FOREIGN_AGE_NS)
 			relay_client_close(server);
 	}
 	relay_early_expire(&manager->shared.early, now);
@@ -387,7 +394,8 @@ static int find_foreign(struct relay_manager *manager, const char *address, stru
 	}
 	if (count >= FOREIGN_MAX)
 		return -EUSERS;
-	return relay_client_new(&manager->shared, address, RELAY_FOREIGN, &server_callbacks, manager, ret_server);
+	return relay_client_new(&manager->shared, address, RELAY_FOREIGN, &server_callbacks, manager,
+		ret_server);
 }
 
 int relay_peer_open(struct relay_manager *manager, const uint8_t peer[static KEY_LEN], const char *address,
@@ -405,8 +413,8 @@ int relay_peer_open(struct relay_manager *manager, const uint8_t peer[static KEY
 
 /* All of it */
 
-int relay_manager_new(struct loop *loop, const uint8_t own_key[static KEY_LEN], const struct relay_events *events, void *ctx,
-	struct relay_manager **ret_manager)
+int relay_manager_new(struct loop *loop, const uint8_t own_key[static KEY_LEN],
+	const struct relay_events *events, void *ctx, struct relay_manager **ret_manager)
 {
 	struct relay_manager *manager = calloc(1, sizeof(*manager));
 
@@ -465,7 +473,8 @@ void relay_manager_flush(struct relay_manager *manager)
 	}
 }
 
-static void list_one(struct relay_status *list, size_t room, size_t *count, const char *uri, bool is_available, const char *error)
+static void list_one(struct relay_status *list, size_t room, size_t *count, const char *uri,
+	bool is_available, const char *error)
 {
 	if (*count >= room)
 		return;
@@ -484,7 +493,8 @@ size_t relay_manager_list(const struct relay_manager *manager, struct relay_stat
 	if (manager->home)
 		list_one(list, room, &count, manager->home->address, true, "");
 	for (size_t i = 0; !manager->home && i < manager->url_count; i++)
-		list_one(list, room, &count, manager->urls[i].uri, false, manager->urls[i].error[0] ? manager->urls[i].error : "connecting");
+		list_one(list, room, &count, manager->urls[i].uri, false,
+			manager->urls[i].error[0] ? manager->urls[i].error : "connecting");
 	TAILQ_FOREACH(server, &manager->shared.servers, entry) {
 		if (server->role == RELAY_FOREIGN && server->state != RELAY_ENDED)
 			list_one(list, room, &count, server->uri, server->state == RELAY_READY,

@@ -115,7 +115,8 @@ static int send_departed(struct relay_client *server)
 		sent += n;
 	}
 	server->departed_count -= sent;
-	memmove(server->departed, server->departed + sent * RELAY_ID_LEN, server->departed_count * RELAY_ID_LEN);
+	memmove(server->departed, server->departed + sent * RELAY_ID_LEN,
+		server->departed_count * RELAY_ID_LEN);
 	return ret;
 }
 
@@ -143,7 +144,10 @@ static int send_some(struct relay_client *server)
 	return n;
 }
 
-/* Who went and came back in one turn is unsubscribed and then subscribed: in this order, else it would not be told of. */
+/*
+ * Who went and came back in one turn is unsubscribed and then subscribed: in this order, else it would
+ * not be told of.
+ */
 void relay_peers_batch(struct relay_client *server)
 {
 	int ret = server->departed_count ? send_departed(server) : 0;
@@ -212,8 +216,8 @@ void relay_peer_offline(struct relay_client *server, const uint8_t id[static REL
 		close_peer(peer, "the peer went offline at the relay");
 }
 
-int relay_peer_new(struct relay_client *server, const uint8_t key[static KEY_LEN], const char *address, const struct relay_peer_events *events,
-	void *ctx, struct relay_peer **ret_peer)
+int relay_peer_new(struct relay_client *server, const uint8_t key[static KEY_LEN], const char *address,
+	const struct relay_peer_events *events, void *ctx, struct relay_peer **ret_peer)
 {
 	uint8_t id[RELAY_ID_LEN];
 	struct relay_peer *peer;
@@ -263,7 +267,8 @@ int relay_peer_send(struct relay_peer *peer, const void *bytes, size_t len)
 	if (!len || len > RELAY_PAYLOAD_MAX)
 		return -EMSGSIZE;
 	stats = &peer->server->shared->stats;
-	ret = websocket_send(peer->server->ws, WEBSOCKET_PACKET, peer->header, sizeof(peer->header), bytes, len);
+	ret = websocket_send(peer->server->ws, WEBSOCKET_PACKET, peer->header, sizeof(peer->header),
+		bytes, len);
 	if (ret) {
 		stats->tx_dropped++;
 		return ret;

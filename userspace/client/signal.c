@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The signal client: one registered stream that comes back by itself, a queue of unary sends, and a message to ourselves that proves both.
+// The signal client: one registered stream that comes back by itself, a queue of unary sends, and a message
+// to ourselves that proves both.
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -27,12 +28,14 @@
 #define SAME_QUIET_NS		(1 * LOOP_SECOND)	/* two streams cut by one limit differ by less */
 #define EVICTED_FIRST_NS	(10 * LOOP_SECOND)	/* doubled with each eviction in a row */
 #define EVICTED_MAX_NS		(160 * LOOP_SECOND)
-#define EVICTED_FORGET_NS	(300 * LOOP_SECOND)	/* a stream that lasted so long was nobody else's business */
+/* a stream that lasted so long was nobody else's business */
+#define EVICTED_FORGET_NS	(300 * LOOP_SECOND)
 #define SEND_AGAIN_NS		(500 * LOOP_MS)		/* after an attempt that failed at once */
 #define IN_FLIGHT_MAX		64
 #define QUEUED_MAX		16384
 
-static const uint64_t send_timeout_ns[] = { 10 * LOOP_SECOND, 10 * LOOP_SECOND, 10 * LOOP_SECOND, 15 * LOOP_SECOND };
+static const uint64_t send_timeout_ns[] = { 10 * LOOP_SECOND, 10 * LOOP_SECOND, 10 * LOOP_SECOND,
+	15 * LOOP_SECOND };
 #define ATTEMPTS (sizeof(send_timeout_ns) / sizeof(send_timeout_ns[0]))
 
 /* One message on its way to the server. */
@@ -73,7 +76,8 @@ struct signal_client {
 	struct loop_timer limit;	/* registration must have come */
 	struct loop_timer nudge;	/* registration should have come */
 	const char *limit_why;
-	char beat_why[GRPC_TEXT_LEN + 64];	/* how the last attempt to send it went wrong; empty: it did not */
+	/* how the last attempt to send it went wrong; empty: it did not */
+	char beat_why[GRPC_TEXT_LEN + 64];
 	struct loop_timer beat;		/* the next message to ourselves, or the end of waiting for it */
 	struct send_list waiting;
 	struct send_list in_flight;
@@ -131,13 +135,15 @@ static void sent(void *ctx, const struct grpc_end *end)
 
 	send->call = NULL;
 	if (send->is_beat && end->status != GRPC_OK)
-		snprintf(send->signal->beat_why, sizeof(send->signal->beat_why), ": %s: %s", grpc_status_name(end->status), end->text);
+		snprintf(send->signal->beat_why, sizeof(send->signal->beat_why), ": %s: %s",
+			grpc_status_name(end->status), end->text);
 	if (end->status == GRPC_OK)
 		end_send(send, 0);
 	else if (end->status == GRPC_CANCELLED || send->attempts == ATTEMPTS)
 		end_send(send, error_of(end));
 	else
-		loop_timer_after(send->signal->loop, &send->timer, end->status == GRPC_DEADLINE_EXCEEDED ? 0 : SEND_AGAIN_NS);
+		loop_timer_after(send->signal->loop, &send->timer, end->status == GRPC_DEADLINE_EXCEEDED ? 0
+			: SEND_AGAIN_NS);
 }
 
 static void take_reply(void *ctx, const uint8_t *bytes, size_t len)
@@ -154,7 +160,8 @@ static void attempt(void *ctx)
 	};
 
 	send->attempts++;
-	if (!grpc_call_start(send->signal->channel, &options, send->bytes, send->len, &events, send, &send->call))
+	if (!grpc_call_start(send->signal->channel, &options, send->bytes, send->len, &events, send,
+		&send->call))
 		return;
 	send->call = NULL;
 	if (send->attempts == ATTEMPTS)
@@ -167,8 +174,12 @@ static void start_sends(struct signal_client *signal)
 {
 	struct send *send;
 
-	/* Thousands of offers must not make the connection look dead: messages to ourselves are the first, and never wait. */
-	while ((send = TAILQ_FIRST(&signal->waiting)) && (send->is_beat || signal->in_flight_count < IN_FLIGHT_MAX)) {
+	/*
+	 * Thousands of offers must not make the connection look dead: messages to ourselves are the first,
+	 * and never wait.
+	 */
+	while ((send = TAILQ_FIRST(&signal->waiting)) &&
+		(send->is_beat || signal->in_flight_count < IN_FLIGHT_MAX)) {
 		TAILQ_REMOVE(&signal->waiting, send, entry);
 		signal->waiting_count--;
 		TAILQ_INSERT_TAIL(&signal->in_flight, send, entry);
@@ -177,7 +188,8 @@ static void start_sends(struct signal_client *signal)
 	}
 }
 
-static struct send *make_send(struct signal_client *signal, const uint8_t *to, const struct signal_body *body, int *ret_error)
+static struct send *make_send(struct signal_client *signal, const uint8_t *to, const struct signal_body *body,
+	int *ret_error)
 {
 	struct send *send = calloc(1, sizeof(*send));
 	uint8_t plain[SIGNAL_BODY_MAX];
@@ -199,7 +211,8 @@ static struct send *make_send(struct signal_client *signal, const uint8_t *to, c
 	return send;
 }
 
-static int queue(struct signal_client *signal, const uint8_t *to, const struct signal_body *body, signal_sent_fn fn, void *ctx, bool is_beat)
+static int queue(struct signal_client *signal, const uint8_t *to, const struct signal_body *body,
+	signal_sent_fn fn, void *ctx, bool is_beat)
 {
 	struct send *send;
 	int ret;
@@ -221,7 +234,8 @@ static int queue(struct signal_client *signal, const uint8_t *to, const struct s
 	return 0;
 }
 
-int signal_send(struct signal_client *signal, const uint8_t to[static KEY_LEN], const struct signal_body *body, signal_sent_fn fn, void *ctx)
+int signal_send(struct signal_client *signal, const uint8_t to[static KEY_LEN],
+	const struct signal_body *body, signal_sent_fn fn, void *ctx)
 {
 	return signal->is_registered ? queue(signal, to, body, fn, ctx, false) : -ENOTCONN;
 }
@@ -262,10 +276,14 @@ static uint64_t evicted_wait(struct signal_client *signal)
 {
 	uint64_t wait = EVICTED_FIRST_NS << (signal->evictions - 1);
 
-	return (wait < EVICTED_MAX_NS ? wait : EVICTED_MAX_NS) / 2 + jitter((wait < EVICTED_MAX_NS ? wait : EVICTED_MAX_NS) / 2);
+	return (wait < EVICTED_MAX_NS ? wait : EVICTED_MAX_NS) / 2 +
+		jitter((wait < EVICTED_MAX_NS ? wait : EVICTED_MAX_NS) / 2);
 }
 
-/* Messages to ourselves of this registration prove nothing about the next. None is ever among those that wait. */
+/*
+ * Messages to ourselves of this registration prove nothing about the next. None is ever among
+ * those that wait.
+ */
 static void drop_beats(struct signal_client *signal)
 {
 	struct send *send, *next;
@@ -326,7 +344,9 @@ static void do_beat(void *ctx)
 	char why[sizeof(signal->beat_why) + 80];
 
 	if (signal->is_waiting_for_beat) {
-		snprintf(why, sizeof(why), "the signal server did not return a message to ourselves within 10 s%s", signal->beat_why);
+		snprintf(why, sizeof(why),
+			"the signal server did not return a message to ourselves within 10 s%s",
+			signal->beat_why);
 		drop_connection(signal, why);
 		return;
 	}
@@ -346,7 +366,8 @@ static void take_beat(struct signal_client *signal)
 
 static bool is_for_peers(enum signal_type type)
 {
-	return type == SIGNAL_OFFER || type == SIGNAL_ANSWER || type == SIGNAL_CANDIDATE || type == SIGNAL_GO_IDLE;
+	return type == SIGNAL_OFFER || type == SIGNAL_ANSWER || type == SIGNAL_CANDIDATE ||
+		type == SIGNAL_GO_IDLE;
 }
 
 static void dispatch(struct signal_client *signal, const uint8_t *from, const struct signal_body *body)
@@ -404,7 +425,8 @@ static void stream_headers(void *ctx, const struct grpc_header *headers, size_t 
 	if (signal->is_registered || has_header(headers, count, "grpc-status"))
 		return;
 	if (!has_header(headers, count, HEADER_REGISTERED)) {
-		expect_registration(signal, 0, "the answer is not a signal server's: it does not confirm the registration");
+		expect_registration(signal, 0,
+			"the answer is not a signal server's: it does not confirm the registration");
 		return;
 	}
 	signal->is_registered = true;
@@ -417,7 +439,10 @@ static void stream_headers(void *ctx, const struct grpc_header *headers, size_t 
 	signal->events->state(signal->ctx, true, "registered");
 }
 
-/* The server says so when another stream came with our key; and, once in a while, when it could not get rid of a message. */
+/*
+ * The server says so when another stream came with our key; and, once in a while, when it could not get
+ * rid of a message.
+ */
 static bool is_eviction(const struct grpc_end *end)
 {
 	return end->from_server && end->status == GRPC_UNKNOWN && strcasestr(end->text, "registered again");
@@ -434,24 +459,27 @@ static void evicted(struct signal_client *signal)
 	if (signal->evictions < 8)
 		signal->evictions++;
 	lose(signal, evicted_wait(signal), signal->evictions > 1 ?
-		"another process uses this identity and registers with it again and again: stop one of the two" :
-		"this identity was registered again by another process");
+		"another process uses this identity and registers with it again and again: stop one of the "
+		"two" : "this identity was registered again by another process");
 }
 
 /*
- * A proxy may end streams that are silent for less than our beat (nginx: grpc_read_timeout). Two in a row that ended after the same silence are no chance:
- * from then on messages to ourselves come at twice that rate, which go through every proxy, as PINGs do not.
+ * A proxy may end streams that are silent for less than our beat (nginx: grpc_read_timeout). Two in a row
+ * that ended after the same silence are no chance: from then on messages to ourselves come at twice that
+ * rate, which go through every proxy, as PINGs do not.
  */
 static void learn_from_cut(struct signal_client *signal)
 {
 	uint64_t quiet = loop_now(signal->loop) - signal->heard_ns, before = signal->cut_after_ns;
 
 	signal->cut_after_ns = quiet;
-	if (quiet < SAME_QUIET_NS || quiet >= signal->beat_ns || quiet > before + SAME_QUIET_NS || before > quiet + SAME_QUIET_NS)
+	if (quiet < SAME_QUIET_NS || quiet >= signal->beat_ns || quiet > before + SAME_QUIET_NS ||
+		before > quiet + SAME_QUIET_NS)
 		return;
 	signal->beat_ns = quiet / 2 > BEAT_MIN_NS ? quiet / 2 : BEAT_MIN_NS;
-	log_info("signal: a proxy in front ends streams that are silent for %.0f s (nginx: grpc_read_timeout); a message to ourselves each %.0f s keeps them",
-		quiet / 1e9, signal->beat_ns / 1e9);
+	log_info("signal: a proxy in front ends streams that are silent for %.0f s (nginx: "
+		"grpc_read_timeout); a message to ourselves each %.0f s keeps them", quiet / 1e9,
+		signal->beat_ns / 1e9);
 }
 
 static void stream_done(void *ctx, const struct grpc_end *end)
@@ -466,16 +494,19 @@ static void stream_done(void *ctx, const struct grpc_end *end)
 	}
 	if (signal->is_registered)
 		learn_from_cut(signal);
-	snprintf(why, sizeof(why), "the signal stream ended: %s%s%s", grpc_status_name(end->status), end->text[0] ? ": " : "", end->text);
+	snprintf(why, sizeof(why), "the signal stream ended: %s%s%s", grpc_status_name(end->status),
+		end->text[0] ? ": " : "", end->text);
 	lose(signal, next_wait(signal), why);
 }
 
 static void connect_stream(void *ctx)
 {
-	static const struct grpc_call_events events = { .headers = stream_headers, .message = stream_message, .done = stream_done };
+	static const struct grpc_call_events events = { .headers = stream_headers, .message = stream_message,
+		.done = stream_done };
 	struct signal_client *signal = ctx;
 	const struct grpc_header id = { .name = HEADER_ID, .value = signal->own_text };
-	const struct grpc_call_options options = { .path = PATH_STREAM, .metadata = &id, .metadata_count = 1, .keep_open = true };
+	const struct grpc_call_options options = { .path = PATH_STREAM, .metadata = &id, .metadata_count = 1,
+		.keep_open = true };
 
 	signal->is_evicted = false;
 	if (grpc_call_start(signal->channel, &options, NULL, 0, &events, signal, &signal->stream)) {
@@ -483,13 +514,20 @@ static void connect_stream(void *ctx)
 		lose(signal, next_wait(signal), "out of memory");
 		return;
 	}
-	/* The server reads nothing here. A request that has ended leaves proxies no reason to wait for more of it. */
+	/*
+	 * The server reads nothing here. A request that has ended leaves proxies no reason to wait
+	 * for more of it.
+	 */
 	grpc_call_half_close(signal->stream);
-	expect_registration(signal, REGISTER_NS, "the signal server did not confirm the registration within 30 s");
+	expect_registration(signal, REGISTER_NS,
+		"the signal server did not confirm the registration within 30 s");
 	loop_timer_after(signal->loop, &signal->nudge, NUDGE_NS);
 }
 
-/* The confirmation is headers and nothing after them: nginx may keep such in the buffer of its TLS until it has something else to send. */
+/*
+ * The confirmation is headers and nothing after them: nginx may keep such in the buffer of its TLS until it
+ * has something else to send.
+ */
 static void nudge(void *ctx)
 {
 	struct signal_client *signal = ctx;
@@ -504,10 +542,11 @@ void signal_start(struct signal_client *signal)
 		loop_timer_after(signal->loop, &signal->retry, 0);
 }
 
-int signal_new(struct loop *loop, const struct signal_config *config, const struct signal_events *events, void *ctx,
-	struct signal_client **ret_signal)
+int signal_new(struct loop *loop, const struct signal_config *config, const struct signal_events *events,
+	void *ctx, struct signal_client **ret_signal)
 {
-	const struct grpc_channel_options options = { .host = config->host, .port = config->port, .tls = config->tls };
+	const struct grpc_channel_options options = { .host = config->host, .port = config->port,
+		.tls = config->tls };
 	struct signal_client *signal = calloc(1, sizeof(*signal));
 	int ret;
 

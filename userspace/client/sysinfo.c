@@ -27,14 +27,15 @@
 static const char *root = "";
 
 /*
- * Devices that come and go with pods, containers and tunnels, ours among them. Each change of our list is written to the server's database and
- * shown to all, and changing often is taken for two hosts with one key.
+ * Devices that come and go with pods, containers and tunnels, ours among them. Each change of our list is
+ * written to the server's database and shown to all, and changing often is taken for two hosts with one key.
  */
 static const char *const passing[] = {
-	"veth", "cni", "cali", "cilium", "flannel", "lxc", "lxd", "docker", "br-", "kube", "wt", "talon", "wg", "tun", "tap", "utun", "zt",
-	"tailscale", "nodelocaldns", "dummy", "vxlan", "geneve", "genev_", "gre", "erspan", "ip6tnl", "sit", "ifb", "virbr",
-	"vnet", "podman", "nerdctl", "weave",
-	"antrea", "ovn", "ovs", "azv", "cbr", "tunl", "gke", "kata", "eni",
+	"veth", "cni", "cali", "cilium", "flannel", "lxc", "lxd", "docker", "br-", "kube", "wt", "talon",
+	"wg", "tun", "tap", "utun", "zt",
+	"tailscale", "nodelocaldns", "dummy", "vxlan", "geneve", "genev_", "gre", "erspan", "ip6tnl", "sit",
+	"ifb", "virbr", "vnet", "podman", "nerdctl", "weave", "antrea", "ovn", "ovs", "azv", "cbr", "tunl",
+	"gke", "kata", "eni",
 };
 
 struct facts {
@@ -133,8 +134,10 @@ static void read_os_release(struct facts *facts)
 		fclose(f);
 	if (!facts->os[0])
 		strcpy(facts->os, "GNU/Linux");
-	if (!facts->os_version[0])	/* a rolling distribution, or an image without the file; servers want something */
-		snprintf(facts->os_version, FIELD_MAX, "%.*s", (int)strcspn(facts->uts.release, "-"), facts->uts.release);
+	/* a rolling distribution, or an image without the file; servers want something */
+	if (!facts->os_version[0])
+		snprintf(facts->os_version, FIELD_MAX, "%.*s", (int)strcspn(facts->uts.release, "-"),
+			facts->uts.release);
 }
 
 static void read_facts(const char *hostname, struct facts *facts)
@@ -184,9 +187,11 @@ static bool is_stable(const struct ifaddrs *entry)
 	static const uint8_t none[6];
 	const struct sockaddr_ll *link = (const struct sockaddr_ll *)entry->ifa_addr;
 
-	if (!link || link->sll_family != AF_PACKET || link->sll_hatype != ARPHRD_ETHER || link->sll_halen != sizeof(none))
+	if (!link || link->sll_family != AF_PACKET || link->sll_hatype != ARPHRD_ETHER ||
+		link->sll_halen != sizeof(none))
 		return false;
-	return memcmp(link->sll_addr, none, sizeof(none)) != 0 && !comes_and_goes(entry->ifa_name) && !is_our_own(entry->ifa_name);
+	return memcmp(link->sll_addr, none, sizeof(none)) != 0 && !comes_and_goes(entry->ifa_name) &&
+		!is_our_own(entry->ifa_name);
 }
 
 static unsigned int mask_bits(const struct sockaddr_in *mask)
@@ -194,7 +199,8 @@ static unsigned int mask_bits(const struct sockaddr_in *mask)
 	return mask ? __builtin_popcount(mask->sin_addr.s_addr) : 32;
 }
 
-static void add_address(struct addresses *addresses, int family, const void *addr, unsigned int bits, const char *mac)
+static void add_address(struct addresses *addresses, int family, const void *addr, unsigned int bits,
+	const char *mac)
 {
 	char text[INET6_ADDRSTRLEN];
 	struct address *slot;
@@ -206,17 +212,23 @@ static void add_address(struct addresses *addresses, int family, const void *add
 	snprintf(slot->mac, sizeof(slot->mac), "%s", mac);
 }
 
-static void add_ipv4(struct addresses *addresses, const struct ifaddrs *all, const char *device, const char *mac)
+static void add_ipv4(struct addresses *addresses, const struct ifaddrs *all, const char *device,
+	const char *mac)
 {
 	for (const struct ifaddrs *entry = all; entry; entry = entry->ifa_next) {
 		const struct sockaddr_in *in = (const struct sockaddr_in *)entry->ifa_addr;
 
-		if (in && in->sin_family == AF_INET && strcmp(entry->ifa_name, device) == 0 && ntohl(in->sin_addr.s_addr) >> 24 != 127)
-			add_address(addresses, AF_INET, &in->sin_addr, mask_bits((const struct sockaddr_in *)entry->ifa_netmask), mac);
+		if (in && in->sin_family == AF_INET && strcmp(entry->ifa_name, device) == 0 &&
+			ntohl(in->sin_addr.s_addr) >> 24 != 127)
+			add_address(addresses, AF_INET, &in->sin_addr,
+			mask_bits((const struct sockaddr_in *)entry->ifa_netmask), mac);
 	}
 }
 
-/* if_inet6 has the flags: addresses that are made up anew every day are left out, and those not yet or no longer in use. */
+/*
+ * if_inet6 has the flags: addresses that are made up anew every day are left out, and those not yet or
+ * no longer in use.
+ */
 static void add_ipv6(struct addresses *addresses, const char *device, const char *mac)
 {
 	enum { TEMPORARY = 0x01, FAILED = 0x08, DEPRECATED = 0x20, TENTATIVE = 0x40 };
@@ -226,7 +238,8 @@ static void add_ipv6(struct addresses *addresses, const char *device, const char
 	char hex[33], name[32];
 
 	while (f && fscanf(f, "%32s %*x %x %*x %x %31s", hex, &bits, &flags, name) == 4) {
-		bool ok = strlen(hex) == 32 && strcmp(name, device) == 0 && !(flags & (TEMPORARY | FAILED | DEPRECATED | TENTATIVE));
+		bool ok = strlen(hex) == 32 && strcmp(name, device) == 0 &&
+			!(flags & (TEMPORARY | FAILED | DEPRECATED | TENTATIVE));
 
 		for (int i = 0; ok && i < 16; i++)
 			ok = sscanf(hex + 2 * i, "%2hhx", &addr.s6_addr[i]) == 1;
@@ -270,7 +283,8 @@ static void read_addresses(struct addresses *addresses)
 		if (!is_stable(entry))
 			continue;
 		hw = ((const struct sockaddr_ll *)entry->ifa_addr)->sll_addr;
-		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", hw[0], hw[1], hw[2], hw[3], hw[4], hw[5]);
+		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", hw[0], hw[1], hw[2], hw[3],
+			hw[4], hw[5]);
 		add_ipv4(addresses, all, entry->ifa_name, mac);
 		add_ipv6(addresses, entry->ifa_name, mac);
 	}
@@ -371,7 +385,8 @@ static void fill_addresses(Management__PeerSystemMeta *meta, struct lists *lists
 	meta->n_network_addresses = lists->found.count;
 }
 
-static void fill_files(Management__PeerSystemMeta *meta, struct lists *lists, char *const *files, size_t count)
+static void fill_files(Management__PeerSystemMeta *meta, struct lists *lists, char *const *files,
+	size_t count)
 {
 	if (count > FILES_MAX)
 		count = FILES_MAX;
@@ -385,8 +400,8 @@ static void fill_files(Management__PeerSystemMeta *meta, struct lists *lists, ch
 	meta->n_files = count;
 }
 
-int sysinfo_pack(const char *hostname, const struct sysinfo_flags *flags, char *const *files, size_t file_count, uint8_t **ret_bytes,
-	size_t *ret_len)
+int sysinfo_pack(const char *hostname, const struct sysinfo_flags *flags, char *const *files,
+	size_t file_count, uint8_t **ret_bytes, size_t *ret_len)
 {
 	Management__PeerSystemMeta meta = MANAGEMENT__PEER_SYSTEM_META__INIT;
 	Management__Environment environment = MANAGEMENT__ENVIRONMENT__INIT;

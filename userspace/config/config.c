@@ -102,8 +102,8 @@ static int check_only(enum option option, struct slice value, struct problem *pr
 	return ret;
 }
 
-int config_assign(struct config *config, enum option option, const struct config_origin *origin, const char *place,
-	struct slice value, char *why, size_t size)
+int config_assign(struct config *config, enum option option, const struct config_origin *origin,
+	const char *place, struct slice value, char *why, size_t size)
 {
 	const struct setting *setting = &config_settings[option];
 	struct problem problem = { value, setting->is, config_option_table[option].form };
@@ -212,7 +212,8 @@ int config_set_flag(struct config *config, const char *flag, const char *value, 
 
 	if (option >= 0) {
 		snprintf(place, sizeof(place), "--%s", origin.name);
-		return config_assign(config, option, &origin, place, slice_trim(slice_from(value)), why, size);
+		return config_assign(config, option, &origin, place, slice_trim(slice_from(value)),
+			why, size);
 	}
 	number = config_mesh_find(flag);
 	if (number < 0)
@@ -247,7 +248,8 @@ int config_read_env(struct config *config, char *const *env, char *why, size_t s
 		}
 		if (!value)
 			continue;
-		ret = config_assign(config, i, &origin, origin.name, slice_trim(slice_from(value)), why, size);
+		ret = config_assign(config, i, &origin, origin.name, slice_trim(slice_from(value)),
+			why, size);
 		if (ret)
 			return ret;
 	}
@@ -267,7 +269,8 @@ void config_place(const struct config *config, const char *file, enum option opt
 		snprintf(text, size, "%s", origin->name);
 		break;
 	case CONFIG_FROM_FILE:
-		snprintf(text, size, "%s:%u: Interface.%s", file, origin->line, config_option_table[option].key);
+		snprintf(text, size, "%s:%u: Interface.%s", file, origin->line,
+			config_option_table[option].key);
 		break;
 	case CONFIG_FROM_DEFAULT:
 		if (config->mesh.enabled)

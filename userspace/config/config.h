@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the operator wants: defaults, the static file, environment and command line, parsed and validated into one
- * struct.
- * Nothing here asks the system anything; preflight.h does.
+ * What the operator wants: defaults, the static file, environment and command line, parsed and validated into
+ * one struct. Nothing here asks the system anything; preflight.h does.
  *
- * Every function that can fail writes one line into @why: where it was (FILE:LINE, --flag or VARIABLE), the field, what
- * is wrong and the accepted form. A secret is never quoted.
+ * Every function that can fail writes one line into @why: where it was (FILE:LINE, --flag or VARIABLE), the
+ * field, what is wrong and the accepted form. A secret is never quoted.
  */
 #ifndef TALON_CONFIG_H
 #define TALON_CONFIG_H
@@ -29,7 +28,8 @@
 #define CONFIG_LISTEN_PORT	51820
 #define CONFIG_MTU		1280
 #define CONFIG_MTU_MIN		576
-#define CONFIG_MTU_MAX		1600		/* what the datapath seals and opens, and keeps of a packet that has to wait */
+/* what the datapath seals and opens, and keeps of a packet that has to wait */
+#define CONFIG_MTU_MAX		1600
 #define CONFIG_TUNNEL		"wt0"
 #define CONFIG_PIN_DIR		"/sys/fs/bpf/talon"
 #define CONFIG_NODE_PORT_FIRST	12288		/* below Calico's, NodePort's and Cilium's ranges */
@@ -51,7 +51,8 @@ enum config_source {			/* a later one wins */
 	CONFIG_FROM_FILE,
 	CONFIG_FROM_ENVIRONMENT,
 	CONFIG_FROM_FLAG,
-	CONFIG_FROM_NETBIRD,		/* NB_... in mesh mode: NetBird's client lets its variables win over its flags */
+	/* NB_... in mesh mode: NetBird's client lets its variables win over its flags */
+	CONFIG_FROM_NETBIRD,
 };
 
 enum config_datapath {
@@ -147,7 +148,8 @@ enum config_mesh_given {
 };
 
 /*
- * Joining a NetBird mesh: `talon up` without a static file. Names and defaults are those of NetBird's client where it has them.
+ * Joining a NetBird mesh: `talon up` without a static file. Names and defaults are those of NetBird's client
+ * where it has them.
  */
 struct config_mesh {
 	bool enabled;
@@ -161,13 +163,16 @@ struct config_mesh {
 	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound;
 	bool force_relay;
 	bool lazy_connection;
-	bool lazy_conn;			/* where it is given it decides, over the account's switch and lazy_connection */
+	/* where it is given it decides, over the account's switch and lazy_connection */
+	bool lazy_conn;
 	bool foreground;		/* accepted for NetBird's sake; we always are */
 	char **dns_labels;
 	size_t dns_label_count;
 	uint16_t dns_forwarder_port;	/* 0: where management sends those who ask */
-	bool agent;			/* no cluster node: received routes are installed, nothing is served */
-	bool is_service;		/* started as `service run`: without identity and key it waits for `up` instead of ending */
+	/* no cluster node: received routes are installed, nothing is served */
+	bool agent;
+	/* started as `service run`: without identity and key it waits for `up` instead of ending */
+	bool is_service;
 	unsigned int given;		/* enum config_mesh_given */
 };
 
@@ -214,7 +219,8 @@ struct config {
 
 	struct config_note *notes;
 	size_t note_count;
-	__u32 ignored;			/* wg-quick's keys that were met and have no effect; bits are config.c's */
+	/* wg-quick's keys that were met and have no effect; bits are config.c's */
+	__u32 ignored;
 	struct config_origin origins[CONFIG_OPTIONS_MAX];
 	struct config_origin mesh_origins[CONFIG_MESH_OPTIONS_MAX];
 	char *setup_key_file;		/* read by config_finish() */
@@ -225,7 +231,8 @@ struct config_option {
 	const char *key;		/* in [Interface]; NULL: not in a file */
 	const char *flag;		/* --FLAG VALUE of `talon up`; NULL: none */
 	const char *env;		/* TALON_...; NULL: none */
-	const char *netbird_env;	/* NB_... that means the same and is read when @env is not set; or NULL */
+	/* NB_... that means the same and is read when @env is not set; or NULL */
+	const char *netbird_env;
 	const char *form;		/* the accepted form, as error lines say it */
 	const char *help;
 };
@@ -264,38 +271,49 @@ void config_free(struct config *config);
  */
 int config_set_flag(struct config *config, const char *flag, const char *value, char *why, size_t size);
 /*
- * From here on @config is a mesh's: NB_* win over flags (TALON_* go on losing against them, and where both are set the NB_* of the same
- * setting is not read). To be called before any source is read; config_finish() then takes no file.
+ * From here on @config is a mesh's: NB_* win over flags (TALON_* go on losing against them, and where both
+ * are set the NB_* of the same setting is not read). To be called before any source is read; config_finish()
+ * then takes no file.
  */
 void config_use_mesh(struct config *config);
-/* Reads TALON_* and NB_* of @env ("NAME=value", NULL at the end). Empty and unknown variables are passed over. */
+/*
+ * Reads TALON_* and NB_* of @env ("NAME=value", NULL at the end). Empty and unknown variables
+ * are passed over.
+ */
 int config_read_env(struct config *config, char *const *env, char *why, size_t size);
 /* Reads a static file from memory; @name stands in error lines. Returns 0, -EINVAL with @why, -ENOMEM. */
-int config_read_text(struct config *config, const char *name, const char *text, size_t len, char *why, size_t size);
-/* Reads a static file. A private key that others can read is a warning. Returns 0 or negative errno with @why. */
+int config_read_text(struct config *config, const char *name, const char *text, size_t len, char *why,
+	size_t size);
+/*
+ * Reads a static file. A private key that others can read is a warning. Returns 0 or negative
+ * errno with @why.
+ */
 int config_read_file(struct config *config, const char *path, char *why, size_t size);
 /*
- * Checks what needs all of it, fills what follows from something else (public key, mesh address, port range) and drops
- * what another entry replaces. @name is the static file's. Call it once, after everything was read.
+ * Checks what needs all of it, fills what follows from something else (public key, mesh address, port range)
+ * and drops what another entry replaces. @name is the static file's. Call it once, after everything was read.
  */
 int config_finish(struct config *config, const char *name, char *why, size_t size);
 
-/* Reading again while the datapath runs. The names of settings that differ and only count at the next start, with commas; returns how many. */
+/*
+ * Reading again while the datapath runs. The names of settings that differ and only count at the next start,
+ * with commas; returns how many.
+ */
 size_t config_list_fixed(const struct config *now, const struct config *fresh, char *names, size_t size);
 /* Peers, routes and the log level of @fresh into @now; what was there is @fresh's afterwards. */
 void config_take_peers(struct config *now, struct config *fresh);
 
 /*
- * "https://HOST[:PORT][/...]" (http:// too) as config_mesh.management_url has it: with a port, without a path. Into @ret_url, to be freed.
- * Returns 0, -EINVAL with one line in @why, -ENOMEM.
+ * "https://HOST[:PORT][/...]" (http:// too) as config_mesh.management_url has it: with a port, without a
+ * path. Into @ret_url, to be freed. Returns 0, -EINVAL with one line in @why, -ENOMEM.
  */
 int config_parse_management_url(const char *text, char **ret_url, char *why, size_t size);
 /* Whether what goes to @url can be read and changed on its way: http:// to another host than this one. */
 bool config_is_cleartext_url(const char *url);
 
 /*
- * Looks up the names of endpoints; the only part that may block. A name that cannot be resolved leaves its peer without
- * an endpoint and with endpoint.host, and adds a warning. Returns how many are left, or -ENOMEM.
+ * Looks up the names of endpoints; the only part that may block. A name that cannot be resolved leaves its
+ * peer without an endpoint and with endpoint.host, and adds a warning. Returns how many are left, or -ENOMEM.
  */
 int config_resolve(struct config *config);
 

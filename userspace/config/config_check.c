@@ -74,8 +74,8 @@ static int drop_self(struct check *c)
 		struct config_peer *peer = &config->peers[i];
 
 		if (config_key_is_zero(peer->public_key)) {
-			snprintf(c->why, c->size, "%s:%u: Peer.PublicKey: there is none; write " FORM_PUBLIC_KEY,
-				c->file, peer->line);
+			snprintf(c->why, c->size, "%s:%u: Peer.PublicKey: there is none; write "
+				FORM_PUBLIC_KEY, c->file, peer->line);
 			return -EINVAL;
 		}
 		if (memcmp(peer->public_key, config->public_key, WG_KEY_LEN))
@@ -116,8 +116,8 @@ static int refuse_twins(struct check *c)
 		if (memcmp(sorted[i - 1]->public_key, sorted[i]->public_key, WG_KEY_LEN))
 			continue;
 		snprintf(c->why, c->size,
-			"%s:%u: Peer.PublicKey: the peer at line %u has the same; write one [Peer] for each key",
-			c->file, sorted[i]->line, sorted[i - 1]->line);
+			"%s:%u: Peer.PublicKey: the peer at line %u has the same; write one [Peer] for each "
+			"key", c->file, sorted[i]->line, sorted[i - 1]->line);
 		ret = -EINVAL;
 	}
 	free(sorted);
@@ -162,8 +162,8 @@ static int settle_claims(struct check *c, struct claim *claims, size_t count)
 		value_cidr_format(won->cidr, text, sizeof(text));
 		if (lost->peer != won->peer &&
 		    config_note(c->config, LOG_LEVEL_WARN,
-			    "%s:%u: Peer.AllowedIPs: %s moves here from the peer at line %u; the last one has it",
-			    c->file, won->peer->line, text, lost->peer->line))
+			    "%s:%u: Peer.AllowedIPs: %s moves here from the peer at line %u; the last one "
+			    "has it", c->file, won->peer->line, text, lost->peer->line))
 			return config_no_memory(c->why, c->size);
 		lost->peer = NULL;
 	}
@@ -201,7 +201,8 @@ static int settle_allowed(struct check *c)
 		return config_no_memory(c->why, c->size);
 	for (size_t i = 0; i < config->peer_count; i++) {
 		for (size_t j = 0; j < config->peers[i].allowed_count; j++, order++)
-			claims[order] = (struct claim){ &config->peers[i].allowed[j], &config->peers[i], order };
+			claims[order] = (struct claim){ &config->peers[i].allowed[j], &config->peers[i],
+				order };
 	}
 	ret = settle_claims(c, claims, count);
 	for (size_t i = 0; i < config->peer_count; i++)
@@ -245,7 +246,8 @@ static int check_address(struct check *c)
 			first = &config->addresses[i];
 	}
 	if (first && !value_is_host4(first->addr.word[0]))
-		return wrong(c, OPTION_ADDRESS, "the first IPv4 address cannot be a host's; write " FORM_CIDR);
+		return wrong(c, OPTION_ADDRESS, "the first IPv4 address cannot be a host's; write "
+			FORM_CIDR);
 	if (first) {
 		config->mesh_addr = first->addr.word[0];
 		config->mesh_mask = mask_of(first->prefixlen);
@@ -255,7 +257,8 @@ static int check_address(struct check *c)
 	if (!config->origins[OPTION_HOST_ADDRESS].source)
 		config->host_address = !!first;
 	else if (config->host_address && !first)
-		return wrong(c, OPTION_HOST_ADDRESS, "yes needs an IPv4 address; write Address = " FORM_CIDR4);
+		return wrong(c, OPTION_HOST_ADDRESS, "yes needs an IPv4 address; write Address = "
+			FORM_CIDR4);
 	return 0;
 }
 
@@ -288,9 +291,11 @@ static int check_snat(struct check *c)
 		value_cidr_format(dst, text, sizeof(text));
 		if (is_edge(dst, addr))
 			return wrong(c, OPTION_SNAT,
-				"this is the network or broadcast address of Route %s; write " FORM_SNAT, text);
+				"this is the network or broadcast address of Route %s; write "
+				FORM_SNAT, text);
 		if (dst->prefixlen == 32 && dst->addr.word[0] == addr)
-			return wrong(c, OPTION_SNAT, "this is the destination of Route %s; write " FORM_SNAT, text);
+			return wrong(c, OPTION_SNAT, "this is the destination of Route %s; write "
+				FORM_SNAT, text);
 	}
 	return 0;
 }
@@ -304,7 +309,8 @@ static int check_ports(struct check *c)
 	} taken[] = {
 		{ 20000, 29999, "these ports overlap those of Calico's eBPF NAT (20000-29999)" },
 		{ 30000, 32767, "these ports overlap the usual NodePorts of Kubernetes (30000-32767)" },
-		{ 32768, 65535, "these ports overlap Linux's ephemeral ones and those of Cilium's NAT (32768-65535)" },
+		{ 32768, 65535, "these ports overlap Linux's ephemeral ones and those of Cilium's NAT "
+			"(32768-65535)" },
 	};
 	struct config *config = c->config;
 
@@ -339,7 +345,8 @@ static int check_routes(struct check *c)
 		}
 		value_cidr_format(&route->dst, text, sizeof(text));
 		if (config->routes[j].masquerade != route->masquerade)
-			return wrong(c, OPTION_ROUTE, "%s is there with and without masquerade; write it once", text);
+			return wrong(c, OPTION_ROUTE,
+				"%s is there with and without masquerade; write it once", text);
 	}
 	config->route_count = kept;
 	return 0;
@@ -365,7 +372,8 @@ static int check_dispatcher(struct check *c)
 
 	if (config->dispatcher == CONFIG_DISPATCHER_ALWAYS &&
 	    (config->datapath == CONFIG_DATAPATH_TCX || config->datapath == CONFIG_DATAPATH_CLSACT))
-		return wrong(c, OPTION_XDP_DISPATCHER, "always needs XDP; write Datapath = auto, xdp or xdp-generic");
+		return wrong(c, OPTION_XDP_DISPATCHER,
+		"always needs XDP; write Datapath = auto, xdp or xdp-generic");
 	return 0;
 }
 
@@ -392,11 +400,12 @@ static int note_ignored(struct check *c)
 
 	for (size_t i = 0; i < IGNORED_COUNT; i++) {
 		if (c->config->ignored & 1U << i)
-			len += snprintf(names + len, sizeof(names) - len, "%s%s", len ? ", " : "", ignored_names[i]);
+			len += snprintf(names + len, sizeof(names) - len, "%s%s", len ? ", " : "",
+				ignored_names[i]);
 	}
 	if (len && config_note(c->config, LOG_LEVEL_INFO,
-		    "%s: no effect: %s (Talon runs no commands and touches no resolver, rule or routing table)",
-		    c->file, names))
+		    "%s: no effect: %s (Talon runs no commands and touches no resolver, rule or routing "
+		    "table)", c->file, names))
 		return config_no_memory(c->why, c->size);
 	if (has_inner_ipv6(c->config) && config_note(c->config, LOG_LEVEL_INFO,
 		    "%s: no effect: IPv6 in Address and AllowedIPs (the tunnel carries IPv4)", c->file))
@@ -417,7 +426,9 @@ static int refuse_managed(struct check *c)
 
 	for (size_t i = 0; i < sizeof(managed) / sizeof(managed[0]); i++) {
 		if (c->config->origins[managed[i].option].source)
-			return wrong(c, managed[i].option, "management gives %s in a mesh; leave it out, or use --static FILE", managed[i].what);
+			return wrong(c, managed[i].option,
+				"management gives %s in a mesh; leave it out, or use --static FILE",
+				managed[i].what);
 	}
 	return 0;
 }
@@ -443,7 +454,8 @@ static int finish_mesh(struct check *c)
 int config_finish(struct config *config, const char *name, char *why, size_t size)
 {
 	static int (*const checks[])(struct check *) = {
-		check_keys, check_devices, check_dispatcher, check_address, check_routes, check_snat, check_ports,
+		check_keys, check_devices, check_dispatcher, check_address, check_routes, check_snat,
+		check_ports,
 		check_peers, note_ignored, NULL,
 	};
 	static int (*const mesh_checks[])(struct check *) = {

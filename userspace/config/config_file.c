@@ -123,21 +123,21 @@ static const char *nearest_key(const struct reader *r, struct slice key)
 static int unknown_key(const struct reader *r, const struct ini_item *item)
 {
 	const char *section = r->section == IN_PEER ? "Peer" : "Interface";
-	bool belongs_elsewhere = r->section == IN_PEER ? find_option(item->name) >= 0 || find_ignored(item->name) >= 0 :
-							 !!find_peer_key(item->name);
+	bool belongs_elsewhere = r->section == IN_PEER ? find_option(item->name) >= 0 ||
+		find_ignored(item->name) >= 0 : !!find_peer_key(item->name);
 	const char *nearest = nearest_key(r, item->name);
 	char name[40];
 
 	quote_name(item->name, name, sizeof(name));
 	if (belongs_elsewhere)
-		snprintf(r->why, r->size, "%s:%u: %s: %s does not belong here; write it in [%s]", r->name, item->line,
-			section, name, r->section == IN_PEER ? "Interface" : "Peer");
+		snprintf(r->why, r->size, "%s:%u: %s: %s does not belong here; write it in [%s]", r->name,
+			item->line, section, name, r->section == IN_PEER ? "Interface" : "Peer");
 	else if (nearest)
-		snprintf(r->why, r->size, "%s:%u: %s: %s is not a key; write %s, or see talon.conf(5)", r->name,
-			item->line, section, name, nearest);
+		snprintf(r->why, r->size, "%s:%u: %s: %s is not a key; write %s, or see talon.conf(5)",
+			r->name, item->line, section, name, nearest);
 	else
-		snprintf(r->why, r->size, "%s:%u: %s: %s is not a key; see talon.conf(5)", r->name, item->line, section,
-			name);
+		snprintf(r->why, r->size, "%s:%u: %s: %s is not a key; see talon.conf(5)", r->name,
+			item->line, section, name);
 	return -EINVAL;
 }
 
@@ -196,7 +196,8 @@ static int read_section(struct reader *r, const struct ini_item *item)
 		return 0;
 	}
 	quote_name(item->name, name, sizeof(name));
-	snprintf(r->why, r->size, "%s:%u: %s is not a section; write [Interface] or [Peer]", r->name, item->line, name);
+	snprintf(r->why, r->size, "%s:%u: %s is not a section; write [Interface] or [Peer]", r->name,
+		item->line, name);
 	return -EINVAL;
 }
 
@@ -214,7 +215,8 @@ static int read_item(struct reader *r, const struct ini_item *item)
 	return -EINVAL;
 }
 
-int config_read_text(struct config *config, const char *name, const char *text, size_t len, char *why, size_t size)
+int config_read_text(struct config *config, const char *name, const char *text, size_t len, char *why,
+	size_t size)
 {
 	struct reader reader = { config, name, IN_NOTHING, why, size };
 	struct ini_item item;
@@ -281,7 +283,8 @@ static int warn_if_readable(struct config *config, const char *path, int fd)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || !(st.st_mode & 0007) || config_key_is_zero(config->private_key))
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || !(st.st_mode & 0007) ||
+		config_key_is_zero(config->private_key))
 		return 0;
 	return config_note(config, LOG_LEVEL_WARN,
 		"%s: Interface.PrivateKey: everybody may open this file (mode %04o); run chmod 600", path,

@@ -80,26 +80,29 @@ extern const struct peer_key config_peer_keys[];
 #define FORM_CIDR4	"ADDRESS/0-32 (IPv4)"
 
 /*
- * Room for one more element at *@array; grows by doubling, and wipes what it leaves behind, which may hold keys.
- * Returns the new element, zeroed, and counts it; NULL when memory is short.
+ * Room for one more element at *@array; grows by doubling, and wipes what it leaves behind, which may hold
+ * keys. Returns the new element, zeroed, and counts it; NULL when memory is short.
  */
 void *config_grow(void *array, size_t *count, size_t size);
 
 int config_note(struct config *config, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* "FILE:7: Interface.MTU", "--mtu", "TALON_MTU": where an option was given; "FILE: Interface.MTU" for a default. */
+/*
+ * "FILE:7: Interface.MTU", "--mtu", "TALON_MTU": where an option was given; "FILE:
+ * Interface.MTU" for a default.
+ */
 void config_place(const struct config *config, const char *file, enum option option, char *text, size_t size);
 
 /* Sets @option from @origin; @place stands in the error line. Returns 0, -EINVAL with @why, -ENOMEM. */
-int config_assign(struct config *config, enum option option, const struct config_origin *origin, const char *place,
-	struct slice value, char *why, size_t size);
+int config_assign(struct config *config, enum option option, const struct config_origin *origin,
+	const char *place, struct slice value, char *why, size_t size);
 /* One line about @problem into @why; always -EINVAL. */
 int config_explain(const char *place, const struct problem *problem, bool is_secret, char *why, size_t size);
 /* mesh_options.c. The number of the option that @flag (a letter too) names, or -ENOENT. */
 int config_mesh_find(const char *flag);
-int config_mesh_assign(struct config *config, int number, const struct config_origin *origin, const char *place, struct slice value,
-	char *why, size_t size);
+int config_mesh_assign(struct config *config, int number, const struct config_origin *origin,
+	const char *place, struct slice value, char *why, size_t size);
 /* Reads the variables of a mesh; when @config is a mesh's, says which NB_* do nothing. */
 int config_mesh_read_env(struct config *config, char *const *env, char *why, size_t size);
 /* The value of the variable @name, or NULL; one without value counts as not set. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A static file that is read again: what can change while the datapath runs, and what waits for the next start.
+// A static file that is read again: what can change while the datapath runs, and what waits for
+// the next start.
 #include <stdio.h>
 #include <string.h>
 
@@ -20,7 +21,8 @@ static bool is_same(const struct config *a, const struct config *b, enum option 
 	case OPTION_LISTEN_PORT:
 		return a->listen_port == b->listen_port;
 	case OPTION_ADDRESS:
-		return same_list(a->addresses, a->address_count, b->addresses, b->address_count, sizeof(*a->addresses));
+		return same_list(a->addresses, a->address_count, b->addresses, b->address_count,
+			sizeof(*a->addresses));
 	case OPTION_MTU:
 		return a->mtu == b->mtu;
 	case OPTION_UPLINK:
@@ -68,7 +70,8 @@ size_t config_list_fixed(const struct config *now, const struct config *fresh, c
 			continue;
 		count++;
 		if (len < size)
-			len += snprintf(names + len, size - len, "%s%s", len ? ", " : "", config_option_table[i].key ?: config_option_table[i].flag);
+			len += snprintf(names + len, size - len, "%s%s", len ? ", " : "",
+				config_option_table[i].key ?: config_option_table[i].flag);
 	}
 	return count;
 }

@@ -24,7 +24,8 @@ static void take_address(struct config_endpoint *endpoint, const struct addrinfo
 /* The resolver puts the address first that this host should use (RFC 6724). */
 static int resolve(struct config_endpoint *endpoint)
 {
-	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG };
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM,
+		.ai_flags = AI_ADDRCONFIG };
 	struct addrinfo *list;
 	int ret;
 
@@ -52,8 +53,9 @@ int config_resolve(struct config *config)
 		if (!ret)
 			continue;
 		left++;
-		if (config_note(config, LOG_LEVEL_WARN, "Peer.Endpoint: %s: %s; Talon tries again each minute, or the peer may call",
-			    peer->endpoint.host, gai_strerror(ret)))
+		if (config_note(config, LOG_LEVEL_WARN,
+			"Peer.Endpoint: %s: %s; Talon tries again each minute, or the peer may call",
+			peer->endpoint.host, gai_strerror(ret)))
 			return -ENOMEM;
 	}
 	return left;

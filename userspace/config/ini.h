@@ -16,7 +16,9 @@ struct slice slice_from(const char *text);
 struct slice slice_trim(struct slice s);
 /* ASCII case does not matter: wg(8) and wg-quick(8) compare keys and words that way. */
 bool slice_is(struct slice s, const char *word);
-/* Cuts the next item off @rest at any of @separators and trims it. False at the end. Empty items are skipped. */
+/*
+ * Cuts the next item off @rest at any of @separators and trims it. False at the end. Empty items are skipped.
+ */
 bool slice_next(struct slice *rest, const char *separators, struct slice *ret_item);
 /* Copies into @buf with a terminator. False, and @buf empty, if it does not fit or holds a NUL byte. */
 bool slice_copy(struct slice s, char *buf, size_t size);
@@ -25,7 +27,8 @@ enum ini_kind {
 	INI_END,
 	INI_SECTION,	/* name */
 	INI_PAIR,	/* name, value (may be empty) */
-	INI_BROKEN,	/* neither: @problem says what is wrong, and never quotes the line, which may be a key */
+	/* neither: @problem says what is wrong, and never quotes the line, which may be a key */
+	INI_BROKEN,
 };
 
 struct ini_item {
@@ -42,7 +45,10 @@ struct ini {
 };
 
 void ini_start(struct ini *ini, const char *text, size_t len);
-/* The next section, pair or broken line; blank lines and comments ('#' to the end of the line) are passed over. */
+/*
+ * The next section, pair or broken line; blank lines and comments ('#' to the end of the line)
+ * are passed over.
+ */
 struct ini_item ini_next(struct ini *ini);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The options of a mesh: NetBird's flags and NB_* variables, what they accept, and what has no effect here and why.
+// The options of a mesh: NetBird's flags and NB_* variables, what they accept, and what has no effect
+// here and why.
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -179,7 +180,8 @@ int config_parse_management_url(const char *text, char **ret_url, char *why, siz
 	if (ret == -ENOMEM)
 		return config_no_memory(why, size);
 	if (ret)
-		snprintf(why, size, "management URL: '%.100s' is not a management server; write " FORM_URL, text);
+		snprintf(why, size, "management URL: '%.100s' is not a management server; write "
+			FORM_URL, text);
 	return ret;
 }
 
@@ -198,7 +200,8 @@ bool config_is_cleartext_url(const char *url)
 		return true;
 	if (slice_is(host, "localhost") || slice_is(host, "[::1]"))
 		return false;
-	return !slice_copy(host, text, sizeof(text)) || inet_pton(AF_INET, text, &addr) != 1 || ntohl(addr.s_addr) >> 24 != 127;
+	return !slice_copy(host, text, sizeof(text)) || inet_pton(AF_INET, text, &addr) != 1 ||
+		ntohl(addr.s_addr) >> 24 != 127;
 }
 
 /* Canonical and in lower case, as management compares it; with or without dashes as Go's parser takes it. */
@@ -257,7 +260,8 @@ static int set_state_dir(struct config *config, struct slice value, struct probl
 {
 	while (value.len > 1 && value.at[value.len - 1] == '/')
 		value.len--;
-	return value.len && value.at[0] == '/' ? keep(&config->mesh.state_dir, value, PATH_MAX - 64) : -EINVAL;
+	return value.len && value.at[0] == '/' ? keep(&config->mesh.state_dir, value, PATH_MAX - 64)
+		: -EINVAL;
 }
 
 static int set_daemon_addr(struct config *config, struct slice value, struct problem *problem)
@@ -342,7 +346,8 @@ static bool is_dns_label(struct slice label)
 	for (size_t i = 0; i < label.len; i++, at++) {
 		char c = label.at[i];
 
-		if (c == '.' ? !at || i + 1 == label.len : !isalnum((unsigned char)c) && c != '-' && c != '_' && !(c == '*' && !i))
+		if (c == '.' ? !at || i + 1 == label.len : !isalnum((unsigned char)c) && c != '-' &&
+			c != '_' && !(c == '*' && !i))
 			return false;
 		if (c == '.')
 			at = -1;
@@ -394,8 +399,9 @@ static int set_log_file(struct config *config, struct slice value, struct proble
 {
 	while (slice_next(&value, ",", &problem->item)) {
 		if (!slice_is(problem->item, "console") &&
-		    config_note(config, LOG_LEVEL_INFO, "NB_LOG_FILE: no effect: %.*s (Talon logs to standard error)", (int)problem->item.len,
-			    problem->item.at))
+		    config_note(config, LOG_LEVEL_INFO,
+		    "NB_LOG_FILE: no effect: %.*s (Talon logs to standard error)", (int)problem->item.len,
+		    problem->item.at))
 			return -ENOMEM;
 	}
 	return 0;
@@ -433,32 +439,50 @@ static int set_anything(struct config *config, struct slice value, struct proble
 #define NO_SSH	"Talon runs no SSH server"
 
 static const struct config_mesh_option mesh_table[CONFIG_MESH_OPTIONS_MAX] = {
-	[MESH_MANAGEMENT_URL] = { "management-url", NULL, FORM_URL, "the management server (" CONFIG_MANAGEMENT_URL ")", NULL, 'm', false },
-	[MESH_SETUP_KEY] = { "setup-key", NULL, FORM_SETUP_KEY, "registers this host; later starts need none", NULL, 'k', false },
-	[MESH_SETUP_KEY_FILE] = { "setup-key-file", NULL, "the path of a file with a setup key", "a file with the setup key in it", NULL, 0, false },
-	[MESH_HOSTNAME] = { "hostname", NULL, "a name of 1-253 characters without spaces", "name in the mesh (the host's)", NULL, 'n', false },
-	[MESH_CONFIG] = { "config", NULL, "a path", "the identity file (STATE-DIR/default.json)", NULL, 'c', false },
-	[MESH_STATE_DIR] = { "state-dir", NULL, "an absolute path", "what outlives a restart (" CONFIG_STATE_DIR ")", NULL, 0, false },
+	[MESH_MANAGEMENT_URL] = { "management-url", NULL, FORM_URL, "the management server ("
+		CONFIG_MANAGEMENT_URL ")", NULL, 'm', false },
+	[MESH_SETUP_KEY] = { "setup-key", NULL, FORM_SETUP_KEY, "registers this host; later starts need none",
+		NULL, 'k', false },
+	[MESH_SETUP_KEY_FILE] = { "setup-key-file", NULL, "the path of a file with a setup key",
+		"a file with the setup key in it", NULL, 0, false },
+	[MESH_HOSTNAME] = { "hostname", NULL, "a name of 1-253 characters without spaces",
+		"name in the mesh (the host's)", NULL, 'n', false },
+	[MESH_CONFIG] = { "config", NULL, "a path", "the identity file (STATE-DIR/default.json)", NULL, 'c',
+		false },
+	[MESH_STATE_DIR] = { "state-dir", NULL, "an absolute path", "what outlives a restart ("
+		CONFIG_STATE_DIR ")", NULL, 0, false },
 	[MESH_DAEMON_ADDR] = { "daemon-addr", NULL, "unix:///PATH, the path of at most 107 characters",
 			       "the control socket (unix://" CONFIG_CONTROL_SOCKET ")", NULL, 0, false },
-	[MESH_PRESHARED_KEY] = { "preshared-key", NULL, FORM_KEY, "WireGuard's preshared key of all peers", NULL, 0, false },
-	[MESH_CLIENT_ROUTES] = { "disable-client-routes", NULL, FORM_BOOL, "use no networks of others", NULL, 0, true },
-	[MESH_SERVER_ROUTES] = { "disable-server-routes", NULL, FORM_BOOL, "serve no networks", NULL, 0, true },
+	[MESH_PRESHARED_KEY] = { "preshared-key", NULL, FORM_KEY, "WireGuard's preshared key of all peers",
+		NULL, 0, false },
+	[MESH_CLIENT_ROUTES] = { "disable-client-routes", NULL, FORM_BOOL, "use no networks of others", NULL,
+		0, true },
+	[MESH_SERVER_ROUTES] = { "disable-server-routes", NULL, FORM_BOOL, "serve no networks", NULL,
+		0, true },
 	[MESH_FIREWALL] = { "disable-firewall", NULL, FORM_BOOL, "enforce no access rules", NULL, 0, true },
-	[MESH_LAN_ACCESS] = { "block-lan-access", NULL, FORM_BOOL, "keep peers out of the networks this host is in", NULL, 0, true },
+	[MESH_LAN_ACCESS] = { "block-lan-access", NULL, FORM_BOOL,
+		"keep peers out of the networks this host is in", NULL, 0, true },
 	[MESH_INBOUND] = { "block-inbound", NULL, FORM_BOOL, "let no peer open a connection", NULL, 0, true },
-	[MESH_FORCE_RELAY] = { "force-relay", NULL, FORM_BOOL, "no direct paths, relays only", NULL, 0, true },
+	[MESH_FORCE_RELAY] = { "force-relay", NULL, FORM_BOOL, "no direct paths, relays only", NULL,
+		0, true },
 	[MESH_LAZY] = { "enable-lazy-connection", "NB_ENABLE_EXPERIMENTAL_LAZY_CONN", FORM_BOOL,
 			"connect to peers when there is traffic", NULL, 0, true },
-	[MESH_LAZY_CONN] = { "lazy-conn", NULL, "on or off", "the same whatever the account says, on or off", NULL, 0, false },
-	[MESH_DNS_LABELS] = { "extra-dns-labels", NULL, "up to 32 DNS labels with commas between them", "more names for this peer", NULL, 0, false },
-	[MESH_DNS_PORT] = { "dns-forwarder-port", NULL, "1-65535", "port where domain routes are resolved (as management says, 5353 too)", NULL, 0, false },
-	[MESH_FOREGROUND] = { "foreground-mode", NULL, FORM_BOOL, "run in this process, whoever else runs", NULL, 'F', true },
-	[MESH_AGENT] = { "agent", "TALON_AGENT", FORM_BOOL, "this host is no cluster node: use networks, serve none", NULL, 0, true },
+	[MESH_LAZY_CONN] = { "lazy-conn", NULL, "on or off", "the same whatever the account says, on or off",
+		NULL, 0, false },
+	[MESH_DNS_LABELS] = { "extra-dns-labels", NULL, "up to 32 DNS labels with commas between them",
+		"more names for this peer", NULL, 0, false },
+	[MESH_DNS_PORT] = { "dns-forwarder-port", NULL, "1-65535",
+		"port where domain routes are resolved (as management says, 5353 too)", NULL, 0, false },
+	[MESH_FOREGROUND] = { "foreground-mode", NULL, FORM_BOOL, "run in this process, whoever else runs",
+		NULL, 'F', true },
+	[MESH_AGENT] = { "agent", "TALON_AGENT", FORM_BOOL,
+		"this host is no cluster node: use networks, serve none", NULL, 0, true },
 	[MESH_LOG_FILE] = { "log-file", NULL, "console", "console, the only place there is", NULL, 0, false },
 	[MESH_PROFILE] = { "profile", NULL, "default", "default, the only profile there is", NULL, 0, false },
-	[MESH_ROSENPASS] = { "enable-rosenpass", NULL, FORM_BOOL, "false, the only choice there is", NULL, 0, true },
-	[MESH_IDLE] = { "rosenpass-permissive", NULL, FORM_BOOL, NULL, "Talon does not speak Rosenpass", 0, true },
+	[MESH_ROSENPASS] = { "enable-rosenpass", NULL, FORM_BOOL, "false, the only choice there is", NULL,
+		0, true },
+	[MESH_IDLE] = { "rosenpass-permissive", NULL, FORM_BOOL, NULL, "Talon does not speak Rosenpass",
+		0, true },
 	{ "disable-dns", NULL, FORM_BOOL, NULL, NULL, 0, true },
 	{ "no-browser", NULL, FORM_BOOL, NULL, NULL, 0, true },
 	{ "disable-profiles", NULL, FORM_BOOL, NULL, NULL, 0, true },
@@ -467,11 +491,15 @@ static const struct config_mesh_option mesh_table[CONFIG_MESH_OPTIONS_MAX] = {
 	{ "service", NULL, "a name", NULL, NULL, 's', false },
 	{ "anonymize", NULL, FORM_BOOL, NULL, "Talon shows addresses and names as they are", 'A', true },
 	{ "disable-auto-connect", NULL, FORM_BOOL, NULL, "Talon connects when it is started", 0, true },
-	{ "network-monitor", NULL, FORM_BOOL, NULL, "Talon always follows the host's devices and routes", 'N', true },
+	{ "network-monitor", NULL, FORM_BOOL, NULL, "Talon always follows the host's devices and routes",
+		'N', true },
 	{ "external-ip-map", NULL, "a list", NULL, "Talon learns its outer addresses from STUN", 0, false },
-	{ "extra-iface-blacklist", NULL, "a list", NULL, "Talon offers the addresses of its uplinks and no others", 0, false },
-	{ "dns-resolver-address", NULL, "ADDRESS:PORT", NULL, "Talon leaves the host's resolver alone", 0, false },
-	{ "dns-router-interval", NULL, "a duration", NULL, "Talon follows the time to live of the answers", 0, false },
+	{ "extra-iface-blacklist", NULL, "a list", NULL,
+		"Talon offers the addresses of its uplinks and no others", 0, false },
+	{ "dns-resolver-address", NULL, "ADDRESS:PORT", NULL, "Talon leaves the host's resolver alone", 0,
+		false },
+	{ "dns-router-interval", NULL, "a duration", NULL, "Talon follows the time to live of the answers", 0,
+		false },
 	{ "allow-server-ssh", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
 	{ "enable-ssh-root", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
 	{ "enable-ssh-sftp", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
@@ -510,21 +538,29 @@ static const struct setting mesh_settings[MESH_IDLE] = {
 static const struct setting idle_switch = { set_switch, NULL, "is not a choice", false };
 static const struct setting idle_value = { set_anything, NULL, "is not a value", false };
 
-/* Variables of NetBird's client that are no flags and mean nothing here: parts of it that Talon does not have, or does not tune. */
+/*
+ * Variables of NetBird's client that are no flags and mean nothing here: parts of it that Talon does not
+ * have, or does not tune.
+ */
 static const char *const idle_variables[] = {
-	"NB_DNS_STATE_FILE", "NB_UNCLEAN_SHUTDOWN_RESOLV_FILE", "NB_LOG_MAX_SIZE_MB", "NB_WG_KERNEL_DISABLED", "NB_USE_NETSTACK_MODE",
-	"NB_SOCKS5_LISTENER_PORT", "NB_NETSTACK_SKIP_PROXY", "NB_ENABLE_NETSTACK_LOCAL_FORWARDING", "NB_ENABLE_LOCAL_FORWARDING",
-	"NB_FORCE_USERSPACE_ROUTER", "NB_DISABLE_USERSPACE_ROUTING", "NB_DISABLE_CONNTRACK", "NB_DISABLE_MSS_CLAMPING",
-	"NB_USPFILTER_LOG_BUFFER", "NB_USE_LEGACY_ROUTING", "NB_SKIP_SOCKET_MARK", "NB_DISABLE_CUSTOM_ROUTING", "NB_SKIP_NFTABLES_CHECK",
-	"NB_NFTABLES_TABLE", "NB_DISABLE_EBPF_WG_PROXY", "NB_SKIP_DNS_PROBE", "NB_ICE_KEEP_ALIVE_INTERVAL_SEC",
-	"NB_ICE_DISCONNECTED_TIMEOUT_SEC", "NB_ICE_FAILED_TIMEOUT_SEC", "NB_ICE_RELAY_ACCEPTANCE_MIN_WAIT_SEC", "NB_ICE_FORCE_RELAY_CONN",
-	"NB_ICE_MONITOR_PERIOD", "NB_RELAY_HC_ATTEMPT_THRESHOLD", "NB_LAZY_CONN_INACTIVITY_THRESHOLD", "NB_CONN_RETRY_INTERVAL_TIME",
-	"NB_CONN_MAX_RETRY_INTERVAL_TIME", "NB_CONN_MAX_RETRY_TIME_TIME", "NB_CONN_RETRY_MULTIPLIER", "NB_ROSENPASS_LOG_LEVEL",
-	"NB_WG_DEBUG", "NB_PPROF_ADDR", "NB_DISABLE_SSH_CONFIG", "NB_FORCE_SSH_CONFIG", NULL,
+	"NB_DNS_STATE_FILE", "NB_UNCLEAN_SHUTDOWN_RESOLV_FILE", "NB_LOG_MAX_SIZE_MB", "NB_WG_KERNEL_DISABLED",
+	"NB_USE_NETSTACK_MODE",
+	"NB_SOCKS5_LISTENER_PORT", "NB_NETSTACK_SKIP_PROXY", "NB_ENABLE_NETSTACK_LOCAL_FORWARDING",
+	"NB_ENABLE_LOCAL_FORWARDING", "NB_FORCE_USERSPACE_ROUTER", "NB_DISABLE_USERSPACE_ROUTING",
+	"NB_DISABLE_CONNTRACK", "NB_DISABLE_MSS_CLAMPING", "NB_USPFILTER_LOG_BUFFER", "NB_USE_LEGACY_ROUTING",
+	"NB_SKIP_SOCKET_MARK", "NB_DISABLE_CUSTOM_ROUTING", "NB_SKIP_NFTABLES_CHECK", "NB_NFTABLES_TABLE",
+	"NB_DISABLE_EBPF_WG_PROXY", "NB_SKIP_DNS_PROBE", "NB_ICE_KEEP_ALIVE_INTERVAL_SEC",
+	"NB_ICE_DISCONNECTED_TIMEOUT_SEC", "NB_ICE_FAILED_TIMEOUT_SEC",
+	"NB_ICE_RELAY_ACCEPTANCE_MIN_WAIT_SEC", "NB_ICE_FORCE_RELAY_CONN", "NB_ICE_MONITOR_PERIOD",
+	"NB_RELAY_HC_ATTEMPT_THRESHOLD", "NB_LAZY_CONN_INACTIVITY_THRESHOLD", "NB_CONN_RETRY_INTERVAL_TIME",
+	"NB_CONN_MAX_RETRY_INTERVAL_TIME", "NB_CONN_MAX_RETRY_TIME_TIME", "NB_CONN_RETRY_MULTIPLIER",
+	"NB_ROSENPASS_LOG_LEVEL", "NB_WG_DEBUG", "NB_PPROF_ADDR", "NB_DISABLE_SSH_CONFIG",
+	"NB_FORCE_SSH_CONFIG", NULL,
 };
 
 /* Of the stock container's start script: nothing to say about them. */
-static const char *const quiet_variables[] = { "NB_ENTRYPOINT_SERVICE_TIMEOUT", "NB_ENTRYPOINT_LOGIN_TIMEOUT", NULL };
+static const char *const quiet_variables[] = { "NB_ENTRYPOINT_SERVICE_TIMEOUT",
+	"NB_ENTRYPOINT_LOGIN_TIMEOUT", NULL };
 
 const struct config_mesh_option *config_mesh_options(void)
 {
@@ -534,7 +570,8 @@ const struct config_mesh_option *config_mesh_options(void)
 int config_mesh_find(const char *flag)
 {
 	for (int i = 0; mesh_table[i].flag; i++) {
-		if (!strcmp(mesh_table[i].flag, flag) || (mesh_table[i].letter && mesh_table[i].letter == flag[0] && !flag[1]))
+		if (!strcmp(mesh_table[i].flag, flag) ||
+			(mesh_table[i].letter && mesh_table[i].letter == flag[0] && !flag[1]))
 			return i;
 	}
 	return -ENOENT;
@@ -542,7 +579,8 @@ int config_mesh_find(const char *flag)
 
 static const struct setting *setting_of(int number)
 {
-	return number < MESH_IDLE ? &mesh_settings[number] : mesh_table[number].is_switch ? &idle_switch : &idle_value;
+	return number < MESH_IDLE ? &mesh_settings[number] : mesh_table[number].is_switch ? &idle_switch
+		: &idle_value;
 }
 
 static int try_only(const struct setting *setting, struct slice value, struct problem *problem)
@@ -556,8 +594,8 @@ static int try_only(const struct setting *setting, struct slice value, struct pr
 	return ret;
 }
 
-int config_mesh_assign(struct config *config, int number, const struct config_origin *origin, const char *place, struct slice value,
-	char *why, size_t size)
+int config_mesh_assign(struct config *config, int number, const struct config_origin *origin,
+	const char *place, struct slice value, char *why, size_t size)
 {
 	const struct setting *setting = setting_of(number);
 	struct problem problem = { value, setting->is, mesh_table[number].form };
@@ -586,7 +624,10 @@ static void name_variable(const char *prefix, const char *flag, char text[static
 		text[i] = text[i] == '-' ? '_' : toupper((unsigned char)text[i]);
 }
 
-/* The entry of @env for option @number; its value into @ret_value. The name lives as long as @env, but has a '=' behind it. */
+/*
+ * The entry of @env for option @number; its value into @ret_value. The name lives as long as @env, but has
+ * a '=' behind it.
+ */
 static const char *find_variable(char *const *env, int number, char name[static ENV_LEN])
 {
 	static const char *const prefixes[] = { "NB_", "WT_" };	/* the older one too, as NetBird's client */
@@ -655,14 +696,16 @@ static int note_variables(struct config *config, char *const *env)
 	for (; *env; env++) {
 		size_t len = strcspn(*env, "=");
 
-		if (strncmp(*env, "NB_", 3) || len >= ENV_LEN || !(*env)[len] || !(*env)[len + 1] || is_option_variable(*env, len) ||
-		    is_one_of(quiet_variables, *env, len))
+		if (strncmp(*env, "NB_", 3) || len >= ENV_LEN || !(*env)[len] || !(*env)[len + 1] ||
+			is_option_variable(*env, len) || is_one_of(quiet_variables, *env, len))
 			continue;
 		list_name(is_one_of(idle_variables, *env, len) ? idle : unknown, *env, len);
 	}
-	if (idle[0] && config_note(config, LOG_LEVEL_INFO, "no effect: %s (of parts of NetBird's client that Talon does not have)", idle))
+	if (idle[0] && config_note(config, LOG_LEVEL_INFO,
+		"no effect: %s (of parts of NetBird's client that Talon does not have)", idle))
 		return -ENOMEM;
-	if (unknown[0] && config_note(config, LOG_LEVEL_WARN, "no effect: %s (not known; see talon up --help)", unknown))
+	if (unknown[0] && config_note(config, LOG_LEVEL_WARN,
+		"no effect: %s (not known; see talon up --help)", unknown))
 		return -ENOMEM;
 	return 0;
 }
@@ -681,7 +724,8 @@ int config_mesh_read_env(struct config *config, char *const *env, char *why, siz
 		origin.name = variable_name(i, name);
 		if (!strncmp(name, "TALON_", 6))
 			origin.source = CONFIG_FROM_ENVIRONMENT;
-		ret = config_mesh_assign(config, i, &origin, origin.name, slice_trim(slice_from(value)), why, size);
+		ret = config_mesh_assign(config, i, &origin, origin.name, slice_trim(slice_from(value)),
+			why, size);
 		if (ret)
 			return ret;
 	}
@@ -731,7 +775,8 @@ static struct slice trim_lines(struct slice s)
 
 static int read_setup_key_file(struct config *config, char *why, size_t size)
 {
-	struct config_origin *file = &config->mesh_origins[MESH_SETUP_KEY_FILE], *key = &config->mesh_origins[MESH_SETUP_KEY];
+	struct config_origin *file = &config->mesh_origins[MESH_SETUP_KEY_FILE],
+		*key = &config->mesh_origins[MESH_SETUP_KEY];
 	char text[KEY_FILE_MAX], place[ENV_LEN + 2], other[ENV_LEN + 2];
 	struct problem problem = {};
 	struct slice value;
@@ -740,20 +785,23 @@ static int read_setup_key_file(struct config *config, char *why, size_t size)
 
 	config_mesh_place(file, place, sizeof(place));
 	if (key->source) {
-		snprintf(why, size, "%s: %s is there too; write only one of them", place, config_mesh_place(key, other, sizeof(other)));
+		snprintf(why, size, "%s: %s is there too; write only one of them", place,
+			config_mesh_place(key, other, sizeof(other)));
 		return -EINVAL;
 	}
 	len = read_small(config->setup_key_file, text, sizeof(text));
 	value = trim_lines((struct slice){ text, len > 0 ? len : 0 });
 	if (len < 0)
-		snprintf(why, size, "%s: cannot read %.200s: %s; write %s", place, config->setup_key_file, strerror(-len),
-			mesh_table[MESH_SETUP_KEY_FILE].form);
+		snprintf(why, size, "%s: cannot read %.200s: %s; write %s", place, config->setup_key_file,
+			strerror(-len), mesh_table[MESH_SETUP_KEY_FILE].form);
 	else if (!value.len)
-		snprintf(why, size, "%s: %.200s is empty; write %s into it", place, config->setup_key_file, FORM_SETUP_KEY);
+		snprintf(why, size, "%s: %.200s is empty; write %s into it", place, config->setup_key_file,
+			FORM_SETUP_KEY);
 	else
 		ret = set_setup_key(config, value, &problem);
 	if (ret && value.len)
-		snprintf(why, size, "%s: what %.200s holds is not a setup key; write %s", place, config->setup_key_file, FORM_SETUP_KEY);
+		snprintf(why, size, "%s: what %.200s holds is not a setup key; write %s", place,
+			config->setup_key_file, FORM_SETUP_KEY);
 	sodium_memzero(text, sizeof(text));
 	return ret;
 }
@@ -776,7 +824,8 @@ static int note_idle(struct config *config)
 		if (!config->mesh_origins[i].source || !mesh_table[i].no_effect)
 			continue;
 		if (config_note(config, LOG_LEVEL_INFO, "%s: no effect: %s",
-			    config_mesh_place(&config->mesh_origins[i], place, sizeof(place)), mesh_table[i].no_effect))
+			    config_mesh_place(&config->mesh_origins[i], place, sizeof(place)),
+			    mesh_table[i].no_effect))
 			return -ENOMEM;
 	}
 	return 0;
@@ -792,8 +841,9 @@ int config_mesh_finish(struct config *config, char *why, size_t size)
 		if (ret)
 			return ret;
 	}
-	if (default_text(&mesh->state_dir, "%s", CONFIG_STATE_DIR) || default_text(&mesh->identity_path, "%s/default.json", mesh->state_dir) ||
-	    default_text(&mesh->control_socket, "%s", CONFIG_CONTROL_SOCKET) || note_idle(config))
+	if (default_text(&mesh->state_dir, "%s", CONFIG_STATE_DIR) ||
+		default_text(&mesh->identity_path, "%s/default.json", mesh->state_dir) ||
+		default_text(&mesh->control_socket, "%s", CONFIG_CONTROL_SOCKET) || note_idle(config))
 		return config_no_memory(why, size);
 	return 0;
 }
@@ -802,7 +852,8 @@ void config_mesh_free(struct config *config)
 {
 	struct config_mesh *mesh = &config->mesh;
 	char **texts[] = {
-		&mesh->management_url, &mesh->setup_key, &mesh->hostname, &mesh->state_dir, &mesh->identity_path, &mesh->control_socket,
+		&mesh->management_url, &mesh->setup_key, &mesh->hostname, &mesh->state_dir,
+		&mesh->identity_path, &mesh->control_socket,
 		&mesh->preshared_key, &config->setup_key_file,
 	};
 

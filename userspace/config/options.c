@@ -236,7 +236,8 @@ static int set_pin_dir(struct config *config, struct slice value, struct problem
 
 static int set_log_level(struct config *config, struct slice value, struct problem *problem)
 {
-	static const enum log_level netbird[] = { LOG_LEVEL_ERROR, LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_DEBUG };
+	static const enum log_level netbird[] = { LOG_LEVEL_ERROR, LOG_LEVEL_ERROR, LOG_LEVEL_WARN,
+		LOG_LEVEL_DEBUG };
 	unsigned int index;
 
 	if (!value_word(value, log_levels, &index))

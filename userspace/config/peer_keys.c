@@ -76,7 +76,8 @@ const struct peer_key config_peer_keys[] = {
 	{ "PublicKey", set_public_key, "is not a key", FORM_PUBLIC_KEY, false },
 	{ "PresharedKey", set_preshared_key, "is not a key", FORM_KEY, true },
 	{ "AllowedIPs", set_allowed_ips, "is not a CIDR", FORM_CIDR, false },
-	{ "Endpoint", set_endpoint, "is not an endpoint", "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT", false },
+	{ "Endpoint", set_endpoint, "is not an endpoint", "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or NAME:PORT",
+		false },
 	{ "PersistentKeepalive", set_keepalive, "is not an interval", "1-65535 (seconds) or off", false },
 	{ "Name", set_name, "is not a name", "1-39 characters", false },
 	{}

@@ -159,13 +159,17 @@ int value_host4(struct slice text, __be32 *ret_addr)
 	char buf[INET_ADDRSTRLEN];
 	__be32 addr;
 
-	if (!slice_copy(text, buf, sizeof(buf)) || inet_pton(AF_INET, buf, &addr) != 1 || !value_is_host4(addr))
+	if (!slice_copy(text, buf, sizeof(buf)) || inet_pton(AF_INET, buf, &addr) != 1 ||
+		!value_is_host4(addr))
 		return -EINVAL;
 	*ret_addr = addr;
 	return 0;
 }
 
-/* RFC 1123 section 2.1, and underscores because they are used. With a number at the end it is a mistyped address. */
+/*
+ * RFC 1123 section 2.1, and underscores because they are used. With a number at the end it is a
+ * mistyped address.
+ */
 static bool is_host_name(struct slice text)
 {
 	size_t label = 0;
@@ -218,7 +222,10 @@ unsigned int value_zone_index(const char *zone)
 	return index;
 }
 
-/* RFC 4007 section 11: ADDRESS%ZONE. A link-local address means nothing without its zone, and others have none. */
+/*
+ * RFC 4007 section 11: ADDRESS%ZONE. A link-local address means nothing without its zone, and
+ * others have none.
+ */
 static int endpoint_host6(char *text, struct config_endpoint *endpoint)
 {
 	char *zone = strchr(text, '%');
@@ -245,7 +252,8 @@ static int endpoint_host(struct slice host, struct config_endpoint *endpoint)
 		host = (struct slice){ host.at + 1, host.len - 2 };
 	if (!slice_copy(host, buf, sizeof(buf)))
 		return -EINVAL;
-	if (bracketed || strchr(buf, ':'))	/* the last colon is the port's: as in wg(8), brackets can be left out */
+	/* the last colon is the port's: as in wg(8), brackets can be left out */
+	if (bracketed || strchr(buf, ':'))
 		return endpoint_host6(buf, endpoint);
 	if (inet_pton(AF_INET, buf, &endpoint->addr) == 1) {
 		endpoint->family = AF_INET;

@@ -26,8 +26,8 @@ int value_host4(struct slice text, __be32 *ret_addr);
 unsigned int value_zone_index(const char *zone);
 
 /*
- * ADDRESS:PORT, [ADDRESS]:PORT, [LINK-LOCAL%DEVICE]:PORT or NAME:PORT; the brackets can be left out, as for wg(8). The caller frees
- * ret_endpoint->host. Also -ENOMEM.
+ * ADDRESS:PORT, [ADDRESS]:PORT, [LINK-LOCAL%DEVICE]:PORT or NAME:PORT; the brackets can be left out, as for
+ * wg(8). The caller frees ret_endpoint->host. Also -ENOMEM.
  */
 int value_endpoint(struct slice text, struct config_endpoint *ret_endpoint);
 

@@ -30,17 +30,17 @@ void aead_seal(const struct secret_key *key, uint64_t counter, const void *plain
 {
 	struct nonce nonce = nonce_of(counter);
 
-	crypto_aead_chacha20poly1305_ietf_encrypt(ret_sealed, NULL, plain, len, aad, aad_len, NULL, nonce.bytes,
-		key->bytes);
+	crypto_aead_chacha20poly1305_ietf_encrypt(ret_sealed, NULL, plain, len, aad, aad_len, NULL,
+		nonce.bytes, key->bytes);
 }
 
-int aead_open(const struct secret_key *key, uint64_t counter, const uint8_t *sealed, size_t len, const void *aad,
-	size_t aad_len, uint8_t *ret_plain)
+int aead_open(const struct secret_key *key, uint64_t counter, const uint8_t *sealed, size_t len,
+	const void *aad, size_t aad_len, uint8_t *ret_plain)
 {
 	struct nonce nonce = nonce_of(counter);
 
-	if (crypto_aead_chacha20poly1305_ietf_decrypt(ret_plain, NULL, NULL, sealed, len, aad, aad_len, nonce.bytes,
-		key->bytes) < 0)
+	if (crypto_aead_chacha20poly1305_ietf_decrypt(ret_plain, NULL, NULL, sealed, len, aad, aad_len,
+		nonce.bytes, key->bytes) < 0)
 		return -EBADMSG;
 	return 0;
 }
@@ -48,14 +48,15 @@ int aead_open(const struct secret_key *key, uint64_t counter, const uint8_t *sea
 void aead_xseal(const struct secret_key *key, const uint8_t nonce[static AEAD_XNONCE_LEN], const void *plain,
 	size_t len, const void *aad, size_t aad_len, uint8_t *ret_sealed)
 {
-	crypto_aead_xchacha20poly1305_ietf_encrypt(ret_sealed, NULL, plain, len, aad, aad_len, NULL, nonce, key->bytes);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(ret_sealed, NULL, plain, len, aad, aad_len, NULL, nonce,
+		key->bytes);
 }
 
-int aead_xopen(const struct secret_key *key, const uint8_t nonce[static AEAD_XNONCE_LEN], const uint8_t *sealed,
-	size_t len, const void *aad, size_t aad_len, uint8_t *ret_plain)
+int aead_xopen(const struct secret_key *key, const uint8_t nonce[static AEAD_XNONCE_LEN],
+	const uint8_t *sealed, size_t len, const void *aad, size_t aad_len, uint8_t *ret_plain)
 {
-	if (crypto_aead_xchacha20poly1305_ietf_decrypt(ret_plain, NULL, NULL, sealed, len, aad, aad_len, nonce,
-		key->bytes) < 0)
+	if (crypto_aead_xchacha20poly1305_ietf_decrypt(ret_plain, NULL, NULL, sealed, len, aad, aad_len,
+		nonce, key->bytes) < 0)
 		return -EBADMSG;
 	return 0;
 }

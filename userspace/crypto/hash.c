@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// BLAKE2s and what WireGuard derives from it. libb2's one-call functions leave their state on the stack; these wipe it.
+// BLAKE2s and what WireGuard derives from it. libb2's one-call functions leave their state on the stack;
+// these wipe it.
 #include "crypto/hash.h"
 
 #include <assert.h>
@@ -30,7 +31,8 @@ void hash_join(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t
 	finish(&state, ret_hash, HASH_LEN);
 }
 
-void hash_mac(const void *key, size_t key_len, const void *data, size_t len, uint8_t ret_mac[static HASH_MAC_LEN])
+void hash_mac(const void *key, size_t key_len, const void *data, size_t len,
+	uint8_t ret_mac[static HASH_MAC_LEN])
 {
 	blake2s_state state;
 
@@ -46,7 +48,8 @@ static void hmac_pad(uint8_t pad[static BLAKE2S_BLOCKBYTES], const uint8_t key[s
 		pad[i] ^= key[i];
 }
 
-void hash_hmac(const uint8_t key[static HASH_LEN], const void *data, size_t len, uint8_t ret_hmac[static HASH_LEN])
+void hash_hmac(const uint8_t key[static HASH_LEN], const void *data, size_t len,
+	uint8_t ret_hmac[static HASH_LEN])
 {
 	uint8_t pad[BLAKE2S_BLOCKBYTES], inner[HASH_LEN];
 
@@ -58,8 +61,8 @@ void hash_hmac(const uint8_t key[static HASH_LEN], const void *data, size_t len,
 	sodium_memzero(inner, sizeof(inner));
 }
 
-void hash_kdf(const uint8_t key[static HASH_LEN], const void *input, size_t len, uint8_t *ret_1, uint8_t *ret_2,
-	uint8_t *ret_3)
+void hash_kdf(const uint8_t key[static HASH_LEN], const void *input, size_t len, uint8_t *ret_1,
+	uint8_t *ret_2, uint8_t *ret_3)
 {
 	uint8_t *outputs[] = { ret_1, ret_2, ret_3 };
 	struct secret_key secret;

@@ -37,7 +37,10 @@ int key_from_base64(const char *text, uint8_t ret_key[static KEY_LEN])
 	if (sodium_base642bin(key.bytes, sizeof(key.bytes), text, KEY_BASE64_LEN, NULL, &len, NULL,
 			      sodium_base64_VARIANT_ORIGINAL) < 0 || len != KEY_LEN)
 		goto out;
-	/* libsodium 1.0.18 takes bytes beyond ASCII for digits: what is not written the same way again was no key. */
+	/*
+	 * libsodium 1.0.18 takes bytes beyond ASCII for digits: what is not written the same way
+	 * again was no key.
+	 */
 	key_to_base64(key.bytes, again);
 	if (sodium_memcmp(text, again, KEY_BASE64_LEN) != 0)
 		goto out;
@@ -70,12 +73,14 @@ void key_public(const struct secret_key *secret, uint8_t ret_public[static KEY_L
 	crypto_scalarmult_curve25519_base(ret_public, secret->bytes);
 }
 
-int key_exchange(const struct secret_key *secret, const uint8_t public[static KEY_LEN], struct secret_key *ret_shared)
+int key_exchange(const struct secret_key *secret, const uint8_t public[static KEY_LEN],
+	struct secret_key *ret_shared)
 {
 	struct secret_key shared;
 	int ret = -EKEYREJECTED;
 
-	if (crypto_scalarmult_curve25519(shared.bytes, secret->bytes, public) < 0 || secret_key_is_zero(&shared))
+	if (crypto_scalarmult_curve25519(shared.bytes, secret->bytes, public) < 0 ||
+		secret_key_is_zero(&shared))
 		goto out;
 	*ret_shared = shared;
 	ret = 0;

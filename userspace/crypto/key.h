@@ -10,8 +10,8 @@
 #define KEY_BASE64_LEN	44	/* without terminator */
 
 /*
- * Anything secret of 32 bytes: private keys, preshared keys, session keys, shared secrets. Never formatted; wiped by
- * its owner.
+ * Anything secret of 32 bytes: private keys, preshared keys, session keys, shared secrets. Never formatted;
+ * wiped by its owner.
  */
 struct secret_key {
 	uint8_t bytes[KEY_LEN];
@@ -24,8 +24,9 @@ bool secret_key_is_zero(const struct secret_key *key);
 bool key_is_equal(const uint8_t a[static KEY_LEN], const uint8_t b[static KEY_LEN]);
 
 /*
- * Reads exactly 44 characters of canonical base64 (RFC 4648 section 4: padding present, unused bits zero), as wg(8)
- * writes keys. Runs in constant time for well-formed text. Returns 0 or -EINVAL; @ret_key is written only on success.
+ * Reads exactly 44 characters of canonical base64 (RFC 4648 section 4: padding present, unused bits zero), as
+ * wg(8) writes keys. Runs in constant time for well-formed text. Returns 0 or -EINVAL; @ret_key is written
+ * only on success.
  */
 int key_from_base64(const char *text, uint8_t ret_key[static KEY_LEN]);
 int secret_key_from_base64(const char *text, struct secret_key *ret_key);
@@ -40,9 +41,10 @@ void secret_key_clamp(struct secret_key *key);
 void key_public(const struct secret_key *secret, uint8_t ret_public[static KEY_LEN]);
 
 /*
- * DH(secret, public): X25519 of RFC 7748. Returns 0, or -EKEYREJECTED if @public is of low order and the result would
- * be all zero; @ret_shared is written only on success.
+ * DH(secret, public): X25519 of RFC 7748. Returns 0, or -EKEYREJECTED if @public is of low order and the
+ * result would be all zero; @ret_shared is written only on success.
  */
-int key_exchange(const struct secret_key *secret, const uint8_t public[static KEY_LEN], struct secret_key *ret_shared);
+int key_exchange(const struct secret_key *secret, const uint8_t public[static KEY_LEN],
+	struct secret_key *ret_shared);
 
 #endif

@@ -67,11 +67,12 @@ static bool jumped(const struct tai64n_clock *clock, uint64_t unix_ns, uint64_t 
 {
 	uint64_t expected_ns = clock->unix_ns + (boot_ns - clock->boot_ns);
 
-	return clock->unix_ns && unix_ns > expected_ns && unix_ns - expected_ns > TAI64N_FUTURE_MAX_S * NSEC_PER_SEC;
+	return clock->unix_ns && unix_ns > expected_ns &&
+		unix_ns - expected_ns > TAI64N_FUTURE_MAX_S * NSEC_PER_SEC;
 }
 
-struct tai64n tai64n_next(struct tai64n_clock *clock, uint64_t unix_ns, uint64_t boot_ns, const struct tai64n *after,
-	bool *ret_jumped)
+struct tai64n tai64n_next(struct tai64n_clock *clock, uint64_t unix_ns, uint64_t boot_ns,
+	const struct tai64n *after, bool *ret_jumped)
 {
 	struct tai64n label = tai64n_from_unix(unix_ns);
 
@@ -81,7 +82,10 @@ struct tai64n tai64n_next(struct tai64n_clock *clock, uint64_t unix_ns, uint64_t
 	if (tai64n_compare(&label, &clock->last) < 0)
 		label = clock->last;
 	clock->last = label;
-	/* Peers are strict one by one: a step for each of thousands would push the clock minutes into the future. */
+	/*
+	 * Peers are strict one by one: a step for each of thousands would push the clock minutes
+	 * into the future.
+	 */
 	if (tai64n_compare(&label, after) <= 0)
 		label = tai64n_successor(after);
 	return label;

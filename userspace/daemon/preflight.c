@@ -59,7 +59,8 @@ int preflight_check_capabilities(__u64 effective, char *why, size_t size)
 	}
 	if (!len)
 		return 0;
-	snprintf(why, size, "missing capability: %s; run as root or add it to the container's securityContext", names);
+	snprintf(why, size, "missing capability: %s; run as root or add it to the container's "
+		"securityContext", names);
 	return -EPERM;
 }
 
@@ -105,10 +106,12 @@ int preflight_check_port(__u16 port, char *why, size_t size)
 		if (!ret || (families[i] == AF_INET6 && (ret == -EAFNOSUPPORT || ret == -EADDRNOTAVAIL)))
 			continue;
 		if (ret == -EADDRINUSE)
-			snprintf(why, size, "Interface.ListenPort: UDP port %u%s is in use; write a free port, 1-65535",
+			snprintf(why, size,
+				"Interface.ListenPort: UDP port %u%s is in use; write a free port, 1-65535",
 				port, usual_owner(port));
 		else
-			snprintf(why, size, "Interface.ListenPort: cannot bind UDP port %u: %s", port, strerror(-ret));
+			snprintf(why, size, "Interface.ListenPort: cannot bind UDP port %u: %s", port,
+				strerror(-ret));
 		return ret;
 	}
 	return 0;
@@ -124,23 +127,26 @@ static int check_device(const char *name, struct net_link *link, char *why, size
 		return ret;
 	}
 	if (!net_link_is_ethernet(link)) {
-		snprintf(why, size, "Interface.Uplink: %s has no Ethernet header%s%s; write an Ethernet device", name,
-			link->kind[0] ? ": it is of kind " : "", link->kind);
+		snprintf(why, size, "Interface.Uplink: %s has no Ethernet header%s%s; write an Ethernet "
+			"device", name, link->kind[0] ? ": it is of kind " : "", link->kind);
 		return -EPROTONOSUPPORT;
 	}
 	if (link->up)
 		return 0;
-	snprintf(why, size, "Interface.Uplink: %s is down; run ip link set %s up, or write another device", name, name);
+	snprintf(why, size, "Interface.Uplink: %s is down; run ip link set %s up, or write another device",
+		name, name);
 	return -ENETDOWN;
 }
 
 /* An alternative name (ip link property) names the same device. */
-static int check_twice(const struct config *config, const struct net_link *links, size_t at, char *why, size_t size)
+static int check_twice(const struct config *config, const struct net_link *links, size_t at, char *why,
+	size_t size)
 {
 	for (size_t i = 0; i < at; i++) {
 		if (links[i].ifindex != links[at].ifindex)
 			continue;
-		snprintf(why, size, "Interface.Uplink: %s and %s are the same device; write it once", config->uplinks[i], config->uplinks[at]);
+		snprintf(why, size, "Interface.Uplink: %s and %s are the same device; write it once",
+			config->uplinks[i], config->uplinks[at]);
 		return -EEXIST;
 	}
 	return 0;
@@ -155,7 +161,8 @@ static int check_default(char *why, size_t size)
 
 	if (ret || !count) {
 		snprintf(why, size,
-			"Interface.Uplink: no device has an IPv4 default route; write the name of a device that is up");
+			"Interface.Uplink: no device has an IPv4 default route; write the name of a device "
+			"that is up");
 		return ret ? ret : -ENOENT;
 	}
 	for (unsigned i = 0; i < count; i++) {
@@ -181,8 +188,8 @@ static int check_uplinks(const struct config *config, char *why, size_t size)
 }
 
 /*
- * @path or the nearest directory above it that exists; @ret_rest: what of @path lies below that. A bpf file system has no names with a dot and
- * answers EPERM when one is looked up.
+ * @path or the nearest directory above it that exists; @ret_rest: what of @path lies below that. A bpf file
+ * system has no names with a dot and answers EPERM when one is looked up.
  */
 static int statfs_nearest(const char *path, struct statfs *fs, const char **ret_rest)
 {
@@ -216,8 +223,8 @@ int preflight_check_pin_dir(const char *pin_dir, char *why, size_t size)
 	is_there = !ret && (unsigned long)fs.f_type == BPF_FS_MAGIC;
 	can_be = !ret && is_below(pin_dir, BPFFS);
 	if ((is_there && strchr(rest, '.')) || (can_be && strchr(pin_dir, '.'))) {
-		snprintf(why, size, "--pin-dir: %s has a dot, which no name on a bpf file system can have; write one without, like " CONFIG_PIN_DIR,
-			pin_dir);
+		snprintf(why, size, "--pin-dir: %s has a dot, which no name on a bpf file system can have; "
+			"write one without, like " CONFIG_PIN_DIR, pin_dir);
 		return -EINVAL;
 	}
 	if (is_there)
@@ -226,14 +233,14 @@ int preflight_check_pin_dir(const char *pin_dir, char *why, size_t size)
 		if (!mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
 			return 0;
 		ret = -errno;
-		snprintf(why, size, "--pin-dir: %s is not mounted and cannot be: %s; run mount -t bpf bpf %s", BPFFS,
-			strerror(-ret), BPFFS);
+		snprintf(why, size, "--pin-dir: %s is not mounted and cannot be: %s; run mount -t bpf bpf %s",
+			BPFFS, strerror(-ret), BPFFS);
 		return ret;
 	}
 	ret = ret ? ret : -EMEDIUMTYPE;
 	snprintf(why, size,
-		"--pin-dir: %s is not on a bpf file system; run mount -t bpf bpf %s, or choose a path below %s",
-		pin_dir, BPFFS, BPFFS);
+		"--pin-dir: %s is not on a bpf file system; run mount -t bpf bpf %s, or choose a path below "
+		"%s", pin_dir, BPFFS, BPFFS);
 	return ret;
 }
 
@@ -246,7 +253,8 @@ int preflight_check_alone(const char *pin_dir, char *why, size_t size)
 		return 0;
 	if (number)
 		snprintf(pid, sizeof(pid), "%u", number);
-	snprintf(why, size, "--pin-dir: Talon already runs on %s (pid %s); stop it first, or write another directory", pin_dir, pid);
+	snprintf(why, size, "--pin-dir: Talon already runs on %s (pid %s); stop it first, or write another "
+		"directory", pin_dir, pid);
 	return -EBUSY;
 }
 
@@ -258,7 +266,8 @@ static int check_zones(const struct config *config, char *why, size_t size)
 
 		if (!zone[0] || value_zone_index(zone))
 			continue;
-		snprintf(why, size, "Peer.Endpoint: %s: there is no such device; write [ADDRESS%%DEVICE]:PORT", zone);
+		snprintf(why, size,
+			"Peer.Endpoint: %s: there is no such device; write [ADDRESS%%DEVICE]:PORT", zone);
 		return -ENODEV;
 	}
 	return 0;

@@ -43,7 +43,8 @@ int link_refresh(struct hook *hook, int link_fd, int prog_fd)
 		return 0;
 	ret = bpf_link_update(link_fd, prog_fd, NULL);
 	if (ret)
-		snprintf(hook->why, hook->why_len, "replacing the program on %s: %s", hook->device, strerror(-ret));
+		snprintf(hook->why, hook->why_len, "replacing the program on %s: %s", hook->device,
+			strerror(-ret));
 	return ret;
 }
 
@@ -52,7 +53,8 @@ int link_keep(struct hook *hook, enum hook_kind kind, int link_fd)
 	int ret = pin_hook_put(hook->dp, kind, hook->ifindex, link_fd);
 
 	if (ret)
-		snprintf(hook->why, hook->why_len, "pinning the link on %s: %s", hook->device, strerror(-ret));
+		snprintf(hook->why, hook->why_len, "pinning the link on %s: %s", hook->device,
+			strerror(-ret));
 	hook->made = !ret;
 	close(link_fd);		/* without a pin this takes it off again */
 	return ret;
@@ -88,14 +90,16 @@ static bool has_hook(const struct datapath *dp, enum hook_kind kind, int ifindex
 }
 
 /*
- * Native XDP: in libxdp's dispatcher where that is wanted, else in the slot itself. A dispatcher that is there cannot
- * be passed by: if we may not join it, the slot is taken.
+ * Native XDP: in libxdp's dispatcher where that is wanted, else in the slot itself. A dispatcher that is
+ * there cannot be passed by: if we may not join it, the slot is taken.
  */
 static int attach_native(struct hook *hook, enum hook_kind *ret_kind, char *note, size_t len)
 {
 	const struct datapath *dp = hook->dp;
-	bool join = dp->dispatcher != DATAPATH_DISPATCHER_NEVER && !hook->alone && dispatcher_is_there(hook->ifindex);
-	bool bring = dp->dispatcher == DATAPATH_DISPATCHER_ALWAYS && !hook->alone && !has_hook(dp, HOOK_XDP, hook->ifindex);
+	bool join = dp->dispatcher != DATAPATH_DISPATCHER_NEVER && !hook->alone &&
+		dispatcher_is_there(hook->ifindex);
+	bool bring = dp->dispatcher == DATAPATH_DISPATCHER_ALWAYS && !hook->alone &&
+		!has_hook(dp, HOOK_XDP, hook->ifindex);
 	const char *so = "";
 	int ret;
 
@@ -126,8 +130,8 @@ static int attach_tc(struct hook *hook, enum hook_kind kind)
 	return kind == HOOK_TCX ? tcx_attach(hook) : clsact_attach(hook);
 }
 
-static int attach_native_or_less(struct hook *hook, enum datapath_mode *ret_mode, enum hook_kind *ret_kind, char *why,
-				 size_t len)
+static int attach_native_or_less(struct hook *hook, enum datapath_mode *ret_mode, enum hook_kind *ret_kind,
+	char *why, size_t len)
 {
 	char note[160] = "", below[100] = "";
 	int ret;
@@ -192,7 +196,8 @@ static int attach_one(struct hook *hook, enum datapath_mode mode, enum datapath_
 		ret = attach_tc(hook, HOOK_FILTER);
 		if (!ret && tcx_is_supported()) {
 			snprintf(why, len,
-				 "clsact, as configured; this kernel has tcx, so a CNI may delete the filter");
+				 "clsact, as configured; this kernel has tcx, so a CNI may delete the "
+				 "filter");
 			return 0;
 		}
 		break;
@@ -202,8 +207,8 @@ static int attach_one(struct hook *hook, enum datapath_mode mode, enum datapath_
 	return ret;
 }
 
-static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, enum datapath_mode wanted, bool alone, struct undo *undo,
-			 char *err, size_t errlen)
+static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, enum datapath_mode wanted,
+	bool alone, struct undo *undo, char *err, size_t errlen)
 {
 	struct hook hook = { .dp = dp, .device = uplink->name, .object = OBJECT_UPLINK_XDP, .alone = alone };
 	enum datapath_mode mode;
@@ -239,15 +244,18 @@ static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, en
 	hook_drop_others(dp, link.ifindex, kind);
 	uplink->mode = mode;
 	uplink->dispatched = kind == HOOK_DISPATCH;
-	uplink->tx_works = mode == DATAPATH_XDP_GENERIC || (mode == DATAPATH_XDP && strcmp(link.kind, "veth"));
+	uplink->tx_works = mode == DATAPATH_XDP_GENERIC ||
+		(mode == DATAPATH_XDP && strcmp(link.kind, "veth"));
 	return 0;
 }
 
 /* An end of a pair of ours. */
-static int attach_end(struct datapath *dp, const char *device, int ifindex, enum object_id object, struct undo *undo, char *err, size_t errlen)
+static int attach_end(struct datapath *dp, const char *device, int ifindex, enum object_id object,
+	struct undo *undo, char *err, size_t errlen)
 {
 	struct hook hook = {
-		.dp = dp, .device = device, .ifindex = ifindex, .object = object, .alone = true, .why = err, .why_len = errlen,
+		.dp = dp, .device = device, .ifindex = ifindex, .object = object, .alone = true, .why = err,
+		.why_len = errlen,
 	};
 	enum hook_kind kind = tcx_is_supported() ? HOOK_TCX : HOOK_FILTER;
 	int ret;
@@ -267,15 +275,17 @@ static int attach_end(struct datapath *dp, const char *device, int ifindex, enum
 
 static int attach_tunnel(struct datapath *dp, struct undo *undo, char *err, size_t errlen)
 {
-	int ret = attach_end(dp, dp->tunnel.far_name, dp->tunnel.far_ifindex, OBJECT_TUNNEL, &undo[1], err, errlen);
+	int ret = attach_end(dp, dp->tunnel.far_name, dp->tunnel.far_ifindex, OBJECT_TUNNEL, &undo[1], err,
+		errlen);
 
 	/* Onward frames may be sealed ones, which do not fit through the tunnel. */
-	return ret || !dp->has_relay ? ret : attach_end(dp, dp->relay.far_name, dp->relay.far_ifindex, OBJECT_ONWARD, &undo[0], err, errlen);
+	return ret || !dp->has_relay ? ret : attach_end(dp, dp->relay.far_name, dp->relay.far_ifindex,
+		OBJECT_ONWARD, &undo[0], err, errlen);
 }
 
 /*
- * As the least of the uplinks: from native XDP a frame can be sent to a device only if that has native XDP as well, from generic XDP and tc to any.
- * Where a large MTU forbids native XDP on a veth, tc does.
+ * As the least of the uplinks: from native XDP a frame can be sent to a device only if that has native XDP as
+ * well, from generic XDP and tc to any. Where a large MTU forbids native XDP on a veth, tc does.
  */
 static int attach_relay(struct datapath *dp, struct undo *undo, char *err, size_t errlen)
 {
@@ -350,8 +360,8 @@ static void sum_up(struct datapath *dp)
 
 	for (unsigned i = 0; i < dp->uplink_count && len < sizeof(dp->why); i++)
 		len += snprintf(dp->why + len, sizeof(dp->why) - len, "%s%s%s%s", i ? "; " : "",
-				dp->uplink_count > 1 ? dp->uplinks[i].name : "", dp->uplink_count > 1 ? ": " : "",
-				dp->uplinks[i].why);
+				dp->uplink_count > 1 ? dp->uplinks[i].name : "",
+				dp->uplink_count > 1 ? ": " : "", dp->uplinks[i].why);
 }
 
 static void take_back(struct datapath *dp, const struct undo *undo)

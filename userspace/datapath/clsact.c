@@ -8,9 +8,9 @@
 #include "datapath/internal.h"
 
 /*
- * Priority 1 is the first that there is. The handle is not the 1 that everybody takes, so that we neither replace a
- * CNI's filter of that priority nor are replaced by it; within one priority the kernel runs the filter that was added
- * last first.
+ * Priority 1 is the first that there is. The handle is not the 1 that everybody takes, so that we neither
+ * replace a CNI's filter of that priority nor are replaced by it; within one priority the kernel runs the
+ * filter that was added last first.
  */
 #define FILTER_PRIORITY	1
 #define FILTER_HANDLE	0x54
@@ -56,8 +56,8 @@ static int fail(struct hook *hook, int ret)
 static int put_filter(struct hook *hook, int prog_fd)
 {
 	FILTER_HOOK(tc, hook->ifindex);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
-		    .flags = BPF_TC_F_REPLACE);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = FILTER_HANDLE,
+		.priority = FILTER_PRIORITY, .flags = BPF_TC_F_REPLACE);
 
 	return bpf_tc_attach(&tc, &opts);
 }

@@ -23,7 +23,8 @@ static int load_extension(struct probe_target *target, bool moving)
 	prog = moving ? ext->progs.moving_replacement : ext->progs.replacement;
 	bpf_program__set_autoload(ext->progs.replacement, !moving);
 	bpf_program__set_autoload(ext->progs.moving_replacement, moving);
-	ret = bpf_program__set_attach_target(prog, bpf_program__fd(target->progs.probe_target), "replaceable");
+	ret = bpf_program__set_attach_target(prog, bpf_program__fd(target->progs.probe_target),
+		"replaceable");
 	if (!ret)
 		ret = probe_freplace__load(ext);
 	if (!ret) {
@@ -119,7 +120,9 @@ static int attach_copy(struct hook *hook, struct bpf_object *obj)
 		ret = xdp_program__attach(xdp, hook->ifindex, XDP_MODE_NATIVE, 0);
 	if (ret)
 		goto out;
-	/* Where freplace is missing libxdp attaches the program by itself, by netlink: that is no place among others.
+	/*
+	 * Where freplace is missing libxdp attaches the program by itself, by netlink: that is no
+	 * place among others.
 	 */
 	prog_id = xdp_program__id(xdp);
 	if (!dispatcher_holds(hook->ifindex, prog_id)) {
@@ -135,8 +138,10 @@ out:
 	return ret;
 }
 
-/* The tag of a program inside the dispatcher differs from that of the same program alone, so both are loaded as
- * extensions. */
+/*
+ * The tag of a program inside the dispatcher differs from that of the same program alone, so both are
+ * loaded as extensions.
+ */
 int dispatcher_attach(struct hook *hook)
 {
 	int fd = pin_hook_take(hook->dp, HOOK_DISPATCH, hook->ifindex), ret;
@@ -150,8 +155,9 @@ int dispatcher_attach(struct hook *hook)
 	hook->made = !old;
 	ret = freplace_probe(false);
 	if (ret) {
-		snprintf(hook->why, hook->why_len, "libxdp's dispatcher on %s: the kernel refuses freplace (%s)",
-			 hook->device, strerror(-ret));
+		snprintf(hook->why, hook->why_len,
+			"libxdp's dispatcher on %s: the kernel refuses freplace (%s)", hook->device,
+			strerror(-ret));
 		return ret;
 	}
 	ret = object_open(hook->dp, hook->object, &obj);
@@ -164,7 +170,8 @@ int dispatcher_attach(struct hook *hook)
 			 "libxdp's dispatcher on %s takes no program that moves packet data on this kernel",
 			 hook->device);
 	else if (ret)
-		snprintf(hook->why, hook->why_len, "libxdp's dispatcher on %s: %s", hook->device, strerror(-ret));
+		snprintf(hook->why, hook->why_len, "libxdp's dispatcher on %s: %s", hook->device,
+			strerror(-ret));
 	else if (old)	/* only now: between the two, both are in the chain, and the first one takes our packets */
 		dispatcher_remove(hook->ifindex, old);
 	return ret;

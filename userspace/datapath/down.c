@@ -112,7 +112,10 @@ static void sweep_root(const char *root, unsigned version, void *user)
 		note(sweep, root, pin_tree_remove(root));
 }
 
-/* Who has the flock of @base, as /proc/locks has it: also before that process has written a word into any map. 0: nobody in sight. */
+/*
+ * Who has the flock of @base, as /proc/locks has it: also before that process has written a word into any
+ * map. 0: nobody in sight.
+ */
 static uint32_t locker(const char *base)
 {
 	unsigned int pid, major_, minor_, found = 0;
@@ -125,8 +128,9 @@ static uint32_t locker(const char *base)
 		return 0;
 	f = fopen("/proc/locks", "re");
 	while (f && !found && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%*u: FLOCK ADVISORY WRITE %u %x:%x:%lu", &pid, &major_, &minor_, &inode) == 4 &&
-		    major_ == major(st.st_dev) && minor_ == minor(st.st_dev) && inode == st.st_ino)
+		if (sscanf(line, "%*u: FLOCK ADVISORY WRITE %u %x:%x:%lu", &pid, &major_, &minor_,
+			&inode) == 4 && major_ == major(st.st_dev) && minor_ == minor(st.st_dev) &&
+			inode == st.st_ino)
 			found = pid;
 	}
 	if (f)

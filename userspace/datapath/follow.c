@@ -26,7 +26,8 @@ static bool has_new(const struct datapath_uplink *old, unsigned old_count, const
 	return false;
 }
 
-int datapath_follow(struct datapath *dp, const struct net_link *links, unsigned count, char *err, size_t errlen)
+int datapath_follow(struct datapath *dp, const struct net_link *links, unsigned count, char *err,
+	size_t errlen)
 {
 	struct datapath_uplink old[TALON_UPLINKS_MAX];
 	unsigned old_count = dp->uplink_count;

@@ -12,11 +12,12 @@
 #include "net/net.h"
 
 /* BPF objects that we carry. */
-enum object_id { OBJECT_UPLINK_XDP, OBJECT_UPLINK_TC, OBJECT_TUNNEL, OBJECT_ONWARD, OBJECT_NATGC, OBJECT_COUNT };
+enum object_id { OBJECT_UPLINK_XDP, OBJECT_UPLINK_TC, OBJECT_TUNNEL, OBJECT_ONWARD, OBJECT_NATGC,
+	OBJECT_COUNT };
 
 /*
- * Ways to sit on a device. Their names are part of the pin paths ("links/tcx-3") and the same in every layout version,
- * so that a new version can take over an old one's attachments.
+ * Ways to sit on a device. Their names are part of the pin paths ("links/tcx-3") and the same in every layout
+ * version, so that a new version can take over an old one's attachments.
  */
 enum hook_kind {
 	HOOK_XDP,		/* pin is a bpf_link */
@@ -59,7 +60,8 @@ struct hook {
 	int ifindex;
 	const char *device;
 	enum object_id object;			/* whose program */
-	bool alone;				/* a device of ours: nobody else's dispatcher is, or comes, there */
+	/* a device of ours: nobody else's dispatcher is, or comes, there */
+	bool alone;
 	bool made;				/* out: nothing of ours was at this hook before */
 	char *why;				/* out: one line when it fails */
 	size_t why_len;
@@ -76,7 +78,8 @@ uint32_t prog_id_of(int prog_fd);		/* 0: not a program */
 bool prog_is_same(int a, int b);
 
 /* pin.c */
-int pin_base_open(const char *base, bool create, char *err, size_t errlen);	/* a directory fd or a negative errno */
+/* a directory fd or a negative errno */
+int pin_base_open(const char *base, bool create, char *err, size_t errlen);
 int pin_tree_create(const char *root);
 /* Removes the pins and directories below @root; whatever is attached must have been detached before. */
 int pin_tree_remove(const char *root);
@@ -93,12 +96,17 @@ void pin_hook_name(enum hook_kind kind, int ifindex, char *name, size_t len);
 bool pin_hook_parse(const char *name, enum hook_kind *ret_kind, int *ret_ifindex);
 
 /* attach.c: what the two kinds of bpf_link share. */
-/* Puts @prog_fd behind the link unless the same program is there. -ENOLINK: the link is no longer on the device. */
+/*
+ * Puts @prog_fd behind the link unless the same program is there. -ENOLINK: the link is no
+ * longer on the device.
+ */
 int link_refresh(struct hook *hook, int link_fd, int prog_fd);
 /* Pins and closes a new link. */
 int link_keep(struct hook *hook, enum hook_kind kind, int link_fd);
 int link_info(int link_fd, int *ret_ifindex, uint32_t *ret_prog_id);
-/* Takes off what is pinned as this hook, if anything is; what sits on the device in another way than @kept. */
+/*
+ * Takes off what is pinned as this hook, if anything is; what sits on the device in another way than @kept.
+ */
 void hook_drop(struct datapath *dp, enum hook_kind kind, int ifindex);
 void hook_drop_others(struct datapath *dp, int ifindex, enum hook_kind kept);
 
@@ -107,7 +115,10 @@ bool side_is_wanted(const struct datapath *dp, int ifindex);
 /* All of them, whether they carried a program before or not. */
 void sides_attach(struct datapath *dp);
 
-/* xdp.c, tcx.c, clsact.c, dispatcher.c: attach, or replace what is there. 0 or a negative errno with hook->why. */
+/*
+ * xdp.c, tcx.c, clsact.c, dispatcher.c: attach, or replace what is there. 0 or a negative errno
+ * with hook->why.
+ */
 int xdp_attach(struct hook *hook, bool generic);
 int tcx_attach(struct hook *hook);
 int clsact_attach(struct hook *hook);
@@ -120,8 +131,10 @@ int tcx_position(int ifindex, uint32_t prog_id);	/* 0: first; -ENOENT: not there
 int clsact_filter_prog(int ifindex, uint32_t *ret_prog_id);	/* program of our filter, -ENOENT */
 void clsact_filter_remove(int ifindex);
 void clsact_qdisc_remove_if_empty(int ifindex);
-/* Can the kernel replace a function of a program? @moving: by one that moves packet data where the other does not. 0 or
- * its errno. */
+/*
+ * Can the kernel replace a function of a program? @moving: by one that moves packet data where the other does
+ * not. 0 or its errno.
+ */
 int freplace_probe(bool moving);
 /* "cil_xdp_entry (id 17)", or "id 17" if its name cannot be read. */
 void prog_describe(uint32_t prog_id, char *text, size_t len);

@@ -161,7 +161,9 @@ static uint32_t pinned_entries(const char *root, enum datapath_map map, uint32_t
 	return info.max_entries;
 }
 
-/* Running maps keep their sizes: a resize would lose every session and flow, which no wish for another size is worth.
+/*
+ * Running maps keep their sizes: a resize would lose every session and flow, which no wish for
+ * another size is worth.
  */
 static void adopt_sizes(struct datapath *dp)
 {
@@ -175,9 +177,8 @@ static void adopt_sizes(struct datapath *dp)
 	};
 
 	if (memcmp(&old, &dp->sizes, sizeof(old)))
-		log_warn("the running datapath keeps its sizes (%u peers, %u sessions, %u flows); other ones take a "
-			 "stop of the datapath",
-			 old.peers, old.sessions, old.flows);
+		log_warn("the running datapath keeps its sizes (%u peers, %u sessions, %u flows); other ones "
+			"take a stop of the datapath", old.peers, old.sessions, old.flows);
 	dp->sizes = old;
 }
 
@@ -187,8 +188,10 @@ static bool is_adoptable(const struct bpf_map_info *info, const struct bpf_map *
 	       info->value_size == bpf_map__value_size(map) && info->map_flags == bpf_map__map_flags(map);
 }
 
-/* Pinned maps keep their entries' number whatever the object says, so that one which is not ours to size can change
- * too. */
+/*
+ * Pinned maps keep their entries' number whatever the object says, so that one which is not ours to size
+ * can change too.
+ */
 static int size_map(const struct datapath *dp, struct bpf_map *map)
 {
 	const char *name = bpf_map__name(map);
@@ -244,8 +247,8 @@ static int load_object(struct datapath *dp, enum object_id id, char *err, size_t
 	ret = object_open(dp, id, &dp->objects[id]);
 	if (ret == -EPROTOTYPE) {
 		snprintf(err, errlen,
-			 "%s/maps: a pinned map has another shape than %s expects; \"talon down\" clears it", dp->root,
-			 carried[id].name);
+			 "%s/maps: a pinned map has another shape than %s expects; \"talon down\" clears it",
+			 dp->root, carried[id].name);
 		return ret;
 	}
 	if (!ret)
@@ -253,8 +256,8 @@ static int load_object(struct datapath *dp, enum object_id id, char *err, size_t
 	if (ret)
 		snprintf(err, errlen, "loading %s: %s", carried[id].name,
 			 ret == -EPERM	  ? "not permitted; needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
-			 : ret == -EACCES ? "this kernel's verifier rejects it (its reasons are in the debug log)"
-					  : strerror(-ret));
+			 : ret == -EACCES ? "this kernel's verifier rejects it (its reasons are in the debug "
+			 "log)" : strerror(-ret));
 	return ret;
 }
 
@@ -277,8 +280,9 @@ static void *run_job(void *arg)
 }
 
 /*
- * The verifier takes 290 ms for all objects, and takes them side by side: a member of a mesh wants its programs while the first offers are under way. The
- * smallest goes first and alone, for it makes and pins the maps that all share.
+ * The verifier takes 290 ms for all objects, and takes them side by side: a member of a mesh wants its
+ * programs while the first offers are under way. The smallest goes first and alone, for it makes and pins the
+ * maps that all share.
  */
 static int load_objects(struct datapath *dp, char *err, size_t errlen)
 {
@@ -364,11 +368,13 @@ static int copy_options(struct datapath *dp, const struct datapath_options *opti
 		return -EINVAL;
 	}
 	if (!tunnel[0] || strlen(tunnel) >= IFNAMSIZ - 1) {
-		snprintf(err, errlen, "tunnel device \"%s\": 1 to %d characters are possible", tunnel, IFNAMSIZ - 2);
+		snprintf(err, errlen, "tunnel device \"%s\": 1 to %d characters are possible", tunnel,
+			IFNAMSIZ - 2);
 		return -EINVAL;
 	}
 	if (options->relay && strlen(tunnel) > IFNAMSIZ - 3) {
-		snprintf(err, errlen, "tunnel device \"%s\": %d characters are possible beside a relay link", tunnel, IFNAMSIZ - 3);
+		snprintf(err, errlen, "tunnel device \"%s\": %d characters are possible beside a relay link",
+			tunnel, IFNAMSIZ - 3);
 		return -EINVAL;
 	}
 	strcpy(dp->base, base);
@@ -382,7 +388,8 @@ static int copy_options(struct datapath *dp, const struct datapath_options *opti
 	dp->relay.mtu = dp->tunnel.mtu + OUTER_MAX > 1500 ? dp->tunnel.mtu + OUTER_MAX : 1500;
 	dp->mode = options->mode;
 	dp->dispatcher = options->dispatcher;
-	dp->priority = options->dispatcher_priority ? options->dispatcher_priority : DATAPATH_PRIORITY_DEFAULT;
+	dp->priority = options->dispatcher_priority ? options->dispatcher_priority
+		: DATAPATH_PRIORITY_DEFAULT;
 	dp->uplink_count = options->uplink_count;
 	for (unsigned i = 0; i < options->uplink_count; i++)
 		snprintf(dp->uplinks[i].name, IFNAMSIZ, "%s", options->uplinks[i]);
@@ -411,7 +418,10 @@ static int prepare_tree(struct datapath *dp, char *err, size_t errlen)
 	return ret;
 }
 
-/* Who asks while the programs are loaded finds the word of the last controller, which may have been that all is well. */
+/*
+ * Who asks while the programs are loaded finds the word of the last controller, which may have been
+ * that all is well.
+ */
 static void announce(const struct datapath *dp, bool is_starting)
 {
 	struct bpf_map_info map;
@@ -505,9 +515,12 @@ static bool is_in_use(const struct datapath *dp)
 	return running;
 }
 
-/* @read: the end whose packets are read by somebody, and which has no program of ours; the other end is @carries. */
-static int make_pair(struct datapath *dp, struct datapath_tunnel_info *info, const char *read, const char *carries, bool *made,
-		     char *err, size_t errlen)
+/*
+ * @read: the end whose packets are read by somebody, and which has no program of ours; the other
+ * end is @carries.
+ */
+static int make_pair(struct datapath *dp, struct datapath_tunnel_info *info, const char *read,
+	const char *carries, bool *made, char *err, size_t errlen)
 {
 	struct net_link near, far;
 	bool was_there = !net_link_get(read, &near) && is_in_use(dp);
@@ -533,7 +546,8 @@ static int make_pair(struct datapath *dp, struct datapath_tunnel_info *info, con
 
 int datapath_tunnel(struct datapath *dp, char *err, size_t errlen)
 {
-	int ret = make_pair(dp, &dp->tunnel, dp->tunnel.name, dp->tunnel.far_name, &dp->made_tunnel, err, errlen);
+	int ret = make_pair(dp, &dp->tunnel, dp->tunnel.name, dp->tunnel.far_name, &dp->made_tunnel, err,
+		errlen);
 
 	if (ret || !dp->has_relay)
 		return ret;

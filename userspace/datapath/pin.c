@@ -52,8 +52,8 @@ int pin_base_open(const char *base, bool create, char *err, size_t errlen)
 	slash = strrchr(parent, '/');
 	if (base[0] != '/' || slash == parent || !slash[1]) {
 		snprintf(err, errlen,
-			 "pin directory \"%s\": must be an absolute path on a bpffs, like " DATAPATH_BASE_DEFAULT,
-			 base);
+			 "pin directory \"%s\": must be an absolute path on a bpffs, like "
+			 DATAPATH_BASE_DEFAULT, base);
 		return -EINVAL;
 	}
 	*slash = '\0';
@@ -189,7 +189,8 @@ bool pin_hook_parse(const char *name, enum hook_kind *ret_kind, int *ret_ifindex
 	if (!dash || sscanf(dash + 1, "%d%n", &ifindex, &end) != 1 || dash[1 + end] || ifindex <= 0)
 		return false;
 	for (unsigned i = 0; i < HOOK_COUNT; i++) {
-		if (strlen(hook_names[i]) != (size_t)(dash - name) || strncmp(hook_names[i], name, dash - name))
+		if (strlen(hook_names[i]) != (size_t)(dash - name) ||
+			strncmp(hook_names[i], name, dash - name))
 			continue;
 		*ret_kind = i;
 		*ret_ifindex = ifindex;

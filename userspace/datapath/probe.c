@@ -100,7 +100,8 @@ static enum hook_kind hook_of(const struct datapath_uplink *uplink)
 {
 	if (uplink->dispatched)
 		return HOOK_DISPATCH;
-	return uplink->mode == DATAPATH_TCX ? HOOK_TCX : uplink->mode == DATAPATH_CLSACT ? HOOK_FILTER : HOOK_XDP;
+	return uplink->mode == DATAPATH_TCX ? HOOK_TCX : uplink->mode == DATAPATH_CLSACT ? HOOK_FILTER
+		: HOOK_XDP;
 }
 
 static int judge(int ret, const char *device, const char *mode, char *text, size_t len)
@@ -120,7 +121,8 @@ int datapath_verify(struct datapath *dp, char *text, size_t len)
 	text[0] = '\0';
 	worst = judge(verify_hook(dp, tc, dp->tunnel.far_ifindex), dp->tunnel.far_name, "tunnel", text, len);
 	if (dp->has_relay && worst >= 0) {
-		ret = judge(verify_hook(dp, tc, dp->relay.far_ifindex), dp->relay.far_name, "onward", text, len);
+		ret = judge(verify_hook(dp, tc, dp->relay.far_ifindex), dp->relay.far_name, "onward",
+			text, len);
 		worst = ret < 0 || ret > worst ? ret : worst;
 	}
 	for (unsigned i = 0; i < dp->uplink_count && worst >= 0; i++) {
@@ -131,7 +133,8 @@ int datapath_verify(struct datapath *dp, char *text, size_t len)
 		worst = ret < 0 || ret > worst ? ret : worst;
 	}
 	if (dp->has_relay && worst >= 0) {
-		ret = judge(verify_hook(dp, hook_of(&dp->relay_uplink), dp->relay.ifindex), dp->relay.name, "relay link", text, len);
+		ret = judge(verify_hook(dp, hook_of(&dp->relay_uplink), dp->relay.ifindex), dp->relay.name,
+			"relay link", text, len);
 		worst = ret < 0 || ret > worst ? ret : worst;
 	}
 	for (unsigned i = 0; i < dp->side_count && worst >= 0; i++) {

@@ -61,14 +61,16 @@ static bool same_value(int a, int b, uint32_t size)
 	uint32_t zero = 0;
 	bool same;
 
-	same = values && !bpf_map_lookup_elem(a, &zero, values) && !bpf_map_lookup_elem(b, &zero, values + size) &&
-	       !memcmp(values, values + size, size);
+	same = values && !bpf_map_lookup_elem(a, &zero, values) &&
+		!bpf_map_lookup_elem(b, &zero, values + size) && !memcmp(values, values + size, size);
 	free(values);
 	return same;
 }
 
-/* The same constants in a map of @prog? libbpf names such a map after the object, so the kind and the size are what to
- * go by. */
+/*
+ * The same constants in a map of @prog? libbpf names such a map after the object, so the kind and the size
+ * are what to go by.
+ */
 static bool has_constants(const struct prog *prog, int fd, const struct bpf_map_info *wanted)
 {
 	struct bpf_map_info info;

@@ -15,14 +15,18 @@ static bool is_uplink(const struct datapath *dp, int ifindex)
 	return false;
 }
 
-/* Always tc: such a device is a bridge, an overlay or a VLAN, which have no native XDP, and few packets come by it. */
+/*
+ * Always tc: such a device is a bridge, an overlay or a VLAN, which have no native XDP, and few
+ * packets come by it.
+ */
 static void attach_side(struct datapath *dp, struct datapath_side *side)
 {
 	static struct log_limit limit;
 	enum hook_kind kind = tcx_is_supported() ? HOOK_TCX : HOOK_FILTER;
 	char why[200] = "";
 	struct hook hook = {
-		.dp = dp, .device = side->name, .ifindex = side->ifindex, .object = OBJECT_UPLINK_TC, .why = why, .why_len = sizeof(why),
+		.dp = dp, .device = side->name, .ifindex = side->ifindex, .object = OBJECT_UPLINK_TC,
+		.why = why, .why_len = sizeof(why),
 	};
 	int ret = kind == HOOK_TCX ? tcx_attach(&hook) : clsact_attach(&hook);
 

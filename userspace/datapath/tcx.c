@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// tcx: an ordered list of programs per device, kernel 6.6. libbpf 1.1 and the 6.1 headers do not name it, the system
+// tcx: an ordered list of programs per device, kernel 6.6. libbpf 1.1 and the 6.1 headers do not name
+// it, the system
 // call takes it.
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +18,10 @@ bool tcx_is_supported(void)
 {
 	uint32_t count = 0;
 
-	/* Device 1 is the loopback in every namespace. A kernel without tcx does not know the attach type: EINVAL. */
+	/*
+	 * Device 1 is the loopback in every namespace. A kernel without tcx does not know the
+	 * attach type: EINVAL.
+	 */
 	return !bpf_prog_query(1, TCX_INGRESS, 0, NULL, NULL, &count) || errno != EINVAL;
 }
 

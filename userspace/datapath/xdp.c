@@ -28,8 +28,8 @@ static void explain(struct hook *hook, int error, uint32_t flags)
 		return;
 	}
 	net_xdp_reason(hook->ifindex, object_prog_fd(hook->dp, hook->object), flags, reason, sizeof(reason));
-	snprintf(hook->why, hook->why_len, "%s XDP on %s: %s", flags & XDP_FLAGS_SKB_MODE ? "generic" : "native",
-		 hook->device, reason);
+	snprintf(hook->why, hook->why_len, "%s XDP on %s: %s", flags & XDP_FLAGS_SKB_MODE ? "generic"
+		: "native", hook->device, reason);
 }
 
 int xdp_attach(struct hook *hook, bool generic)

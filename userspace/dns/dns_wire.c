@@ -44,10 +44,14 @@ static char lower(uint8_t c)
 /* Nothing but what host names have: the name goes to a resolver and into tables of ours. */
 static bool is_plain(uint8_t c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+		c == '_';
 }
 
-/* A question's name is never compressed: there is nothing before it to point to. Returns the bytes it took, or -1. */
+/*
+ * A question's name is never compressed: there is nothing before it to point to. Returns the bytes
+ * it took, or -1.
+ */
 static int parse_name(const uint8_t *bytes, size_t len, char ret_name[static DNS_NAME_LEN])
 {
 	size_t at = 0, out = 0;
@@ -98,8 +102,8 @@ int dns_parse_query(const uint8_t *bytes, size_t len, struct dns_query *ret_quer
 	query.id = get16(bytes);
 	query.flags = get16(bytes + 2);
 	name = parse_name(bytes + HEADER_LEN, len - HEADER_LEN, query.name);
-	if ((query.flags & FLAG_OPCODE) || get16(bytes + 4) != 1 || get16(bytes + 6) || get16(bytes + 8) || name < 0 ||
-	    len - HEADER_LEN - name < 4) {
+	if ((query.flags & FLAG_OPCODE) || get16(bytes + 4) != 1 || get16(bytes + 6) || get16(bytes + 8) ||
+		name < 0 || len - HEADER_LEN - name < 4) {
 		query.name[0] = 0;
 		*ret_query = query;
 		return -EPROTO;
@@ -108,7 +112,8 @@ int dns_parse_query(const uint8_t *bytes, size_t len, struct dns_query *ret_quer
 	query.qclass = get16(bytes + HEADER_LEN + name + 2);
 	query.question_len = name + 4;
 	if (get16(bytes + 10))
-		parse_edns(bytes + HEADER_LEN + query.question_len, len - HEADER_LEN - query.question_len, &query);
+		parse_edns(bytes + HEADER_LEN + query.question_len, len - HEADER_LEN - query.question_len,
+			&query);
 	*ret_query = query;
 	return 0;
 }
@@ -214,11 +219,12 @@ static bool put_record(struct writer *w, const uint8_t *owner, size_t owner_len,
 
 static bool is_wanted(const struct dns_query *query, const struct dns_record *record)
 {
-	return (query->type == DNS_TYPE_A && record->family == AF_INET) || (query->type == DNS_TYPE_AAAA && record->family == AF_INET6);
+	return (query->type == DNS_TYPE_A && record->family == AF_INET) ||
+		(query->type == DNS_TYPE_AAAA && record->family == AF_INET6);
 }
 
-size_t dns_build_answer(const struct dns_query *query, const uint8_t *bytes, enum dns_rcode rcode, const struct dns_record *records, size_t count,
-	uint8_t *buf, size_t size)
+size_t dns_build_answer(const struct dns_query *query, const uint8_t *bytes, enum dns_rcode rcode,
+	const struct dns_record *records, size_t count, uint8_t *buf, size_t size)
 {
 	struct writer w;
 
@@ -229,7 +235,8 @@ size_t dns_build_answer(const struct dns_query *query, const uint8_t *bytes, enu
 
 		const uint8_t *data = (const uint8_t *)&records[i].addr;
 
-		if (is_wanted(query, &records[i]) && !put_record(&w, NULL, 0, query->type, records[i].ttl_s, data, len))
+		if (is_wanted(query, &records[i]) && !put_record(&w, NULL, 0, query->type, records[i].ttl_s,
+			data, len))
 			break;
 	}
 	return finish(&w);

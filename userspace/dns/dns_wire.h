@@ -27,11 +27,13 @@
 #define DNS_TYPE_HTTPS	65
 #define DNS_CLASS_IN	1
 
-enum dns_rcode { DNS_NOERROR = 0, DNS_FORMERR = 1, DNS_SERVFAIL = 2, DNS_NXDOMAIN = 3, DNS_NOTIMP = 4, DNS_REFUSED = 5 };
+enum dns_rcode { DNS_NOERROR = 0, DNS_FORMERR = 1, DNS_SERVFAIL = 2, DNS_NXDOMAIN = 3, DNS_NOTIMP = 4,
+	DNS_REFUSED = 5 };
 
 /* Extended errors; those of the private range (RFC 8914 section 5.2) are what NetBird's routers use. */
 enum dns_ede {
-	DNS_EDE_NONE = 0, DNS_EDE_NOT_SUPPORTED = 21, DNS_EDE_UPSTREAM_TIMEOUT = 49152, DNS_EDE_UPSTREAM_FAILURE = 49153,
+	DNS_EDE_NONE = 0, DNS_EDE_NOT_SUPPORTED = 21, DNS_EDE_UPSTREAM_TIMEOUT = 49152,
+		DNS_EDE_UPSTREAM_FAILURE = 49153,
 };
 
 struct dns_query {
@@ -48,8 +50,8 @@ struct dns_query {
 };
 
 /*
- * Parses a query with exactly one question. Returns 0; -EBADMSG: malformed, not to be answered; or -EPROTO: answer FORMERR (id and flags are
- * valid, question_len is 0).
+ * Parses a query with exactly one question. Returns 0; -EBADMSG: malformed, not to be answered; or -EPROTO:
+ * answer FORMERR (id and flags are valid, question_len is 0).
  */
 int dns_parse_query(const uint8_t *bytes, size_t len, struct dns_query *ret_query);
 
@@ -60,11 +62,11 @@ struct dns_record {
 };
 
 /*
- * Writes the answer to @query (whose bytes are @bytes) with the question repeated. What does not fit into @size is left out and the TC flag set.
- * Returns the length.
+ * Writes the answer to @query (whose bytes are @bytes) with the question repeated. What does not fit into
+ * @size is left out and the TC flag set. Returns the length.
  */
-size_t dns_build_answer(const struct dns_query *query, const uint8_t *bytes, enum dns_rcode rcode, const struct dns_record *records, size_t count,
-	uint8_t *buf, size_t size);
+size_t dns_build_answer(const struct dns_query *query, const uint8_t *bytes, enum dns_rcode rcode,
+	const struct dns_record *records, size_t count, uint8_t *buf, size_t size);
 
 /*
  * Writes the answer to @query with what a name server's message @from answered: its records of the query's
@@ -75,7 +77,10 @@ size_t dns_build_answer(const struct dns_query *query, const uint8_t *bytes, enu
 size_t dns_build_copy(const struct dns_query *query, const uint8_t *bytes, const uint8_t *from,
 	size_t from_len, uint32_t ttl_s, uint8_t *buf, size_t size);
 
-/* Whether @name is what @pattern stands for: itself, or with "*." in front also everything below. Both lower case. */
+/*
+ * Whether @name is what @pattern stands for: itself, or with "*." in front also everything below.
+ * Both lower case.
+ */
 bool dns_matches(const char *pattern, const char *name);
 
 #endif

@@ -25,8 +25,10 @@
 #define DATAGRAMS_PER_TURN	32
 #define CACHE_MAX		256	/* names whose last good answer is kept */
 #define ADDRESSES_MAX		32	/* of one answer */
-#define AGAIN_NS		(FORWARDER_LIFE_NS * 3 / 4)	/* a learned name is looked up again after this long */
-#define UNASKED_NS		(7 * 24 * FORWARDER_LIFE_NS)	/* a name that nobody asks for so long is not looked up any more */
+/* a learned name is looked up again after this long */
+#define AGAIN_NS		(FORWARDER_LIFE_NS * 3 / 4)
+/* a name that nobody asks for so long is not looked up any more */
+#define UNASKED_NS		(7 * 24 * FORWARDER_LIFE_NS)
 #define TEND_EACH_NS		(250 * LOOP_MS)	/* names that are due are looked up so many at a time */
 #define TEND_AT_ONCE		32
 /*
@@ -138,7 +140,8 @@ static void tend(void *ctx);
 static void tell_learned(void *ctx);
 static void client_free(struct client *client);
 
-int forwarder_new(struct loop *loop, const struct forwarder_events *events, void *ctx, struct forwarder **ret_forwarder)
+int forwarder_new(struct loop *loop, const struct forwarder_events *events, void *ctx,
+	struct forwarder **ret_forwarder)
 {
 	struct forwarder *f = calloc(1, sizeof(*f));
 
@@ -227,7 +230,8 @@ static const struct domain *find_domain(const struct forwarder *f, const char *n
 	const struct domain *best = NULL;
 
 	for (size_t i = 0; i < f->domain_count; i++) {
-		if (dns_matches(f->domains[i].pattern, name) && (!best || strlen(f->domains[i].pattern) > strlen(best->pattern)))
+		if (dns_matches(f->domains[i].pattern, name) &&
+			(!best || strlen(f->domains[i].pattern) > strlen(best->pattern)))
 			best = &f->domains[i];
 	}
 	return best;
@@ -327,12 +331,16 @@ static bool learn_one(struct forwarder *f, const struct domain *domain, const ch
 		.pattern = domain->pattern, .name = copy, .addr = addr, .masquerade = domain->masquerade,
 	};
 	f->lives[f->learned_count++] = (struct life){
-		.until_ns = until, .again_ns = now + AGAIN_NS, .asked_ns = now, .source = source, .is_untold = true,
+		.until_ns = until, .again_ns = now + AGAIN_NS, .asked_ns = now, .source = source,
+			.is_untold = true,
 	};
 	return true;
 }
 
-/* To every domain that the name belongs to: their rules may differ. Only unicast that somebody can route: no answer opens a way to this host itself. */
+/*
+ * To every domain that the name belongs to: their rules may differ. Only unicast that somebody can route: no
+ * answer opens a way to this host itself.
+ */
 static bool learn(struct forwarder *f, const char *name, const struct resolver_address *list, size_t count,
 	__be32 source)
 {
@@ -341,7 +349,8 @@ static bool learn(struct forwarder *f, const char *name, const struct resolver_a
 	for (size_t i = 0; i < count; i++) {
 		uint32_t v4 = ntohl(list[i].addr.word[0]);
 
-		if (list[i].family != AF_INET || v4 >> 24 == 127 || v4 >> 28 >= 14 || !(v4 >> 24) || v4 >> 16 == 0xa9fe)
+		if (list[i].family != AF_INET || v4 >> 24 == 127 || v4 >> 28 >= 14 || !(v4 >> 24) ||
+			v4 >> 16 == 0xa9fe)
 			continue;
 		for (size_t d = 0; d < f->domain_count; d++) {
 			if (dns_matches(f->domains[d].pattern, name))
@@ -382,13 +391,15 @@ static struct cached *cache_place(struct forwarder *f, const char *name, uint16_
 	return c;
 }
 
-static size_t to_records(const struct resolver_address *list, size_t count, uint16_t family, struct dns_record *records)
+static size_t to_records(const struct resolver_address *list, size_t count, uint16_t family,
+	struct dns_record *records)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < count && n < ADDRESSES_MAX; i++) {
 		if (list[i].family == family)
-			records[n++] = (struct dns_record){ .family = family, .addr = list[i].addr, .ttl_s = FORWARDER_TTL_S };
+			records[n++] = (struct dns_record){ .family = family, .addr = list[i].addr,
+				.ttl_s = FORWARDER_TTL_S };
 	}
 	return n;
 }
@@ -417,7 +428,8 @@ static void send_answer(struct question *q, const uint8_t *answer, size_t len)
 
 	if (!client) {
 		if (len)
-			sendto(q->udp, answer, len, MSG_DONTWAIT, (struct sockaddr *)&q->from, sizeof(q->from));
+			sendto(q->udp, answer, len, MSG_DONTWAIT, (struct sockaddr *)&q->from,
+				sizeof(q->from));
 		question_free(q);
 		return;
 	}
@@ -497,7 +509,8 @@ static void failed(struct question *q, enum resolver_result result)
 	reply_cached(q, family_of(q));
 }
 
-static void resolved(void *ctx, enum resolver_result result, const struct resolver_address *list, size_t count)
+static void resolved(void *ctx, enum resolver_result result, const struct resolver_address *list,
+	size_t count)
 {
 	struct question *q = ctx;
 	struct forwarder *f = q->forwarder;
@@ -638,7 +651,8 @@ static struct source *take_source(struct forwarder *f, __be32 addr)
 	return s;
 }
 
-static struct question *question_new(struct forwarder *f, const uint8_t *bytes, size_t len, const struct dns_query *dns)
+static struct question *question_new(struct forwarder *f, const uint8_t *bytes, size_t len,
+	const struct dns_query *dns)
 {
 	struct question *q = f->question_count < FORWARDER_PENDING_MAX ? calloc(1, sizeof(*q)) : NULL;
 
@@ -720,7 +734,8 @@ static void decide(struct forwarder *f, struct question *q, bool is_malformed)
 }
 
 /* One question, from wherever. */
-static void handle(struct forwarder *f, const uint8_t *bytes, size_t len, struct client *client, int udp, const struct sockaddr_in *from)
+static void handle(struct forwarder *f, const uint8_t *bytes, size_t len, struct client *client, int udp,
+	const struct sockaddr_in *from)
 {
 	struct dns_query dns;
 	struct question *q;
@@ -754,7 +769,8 @@ static void read_udp(void *ctx, uint32_t events)
 		struct sockaddr_in from;
 		socklen_t from_len = sizeof(from);
 		uint8_t bytes[QUERY_MAX];
-		ssize_t len = recvfrom(listener->udp.fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&from, &from_len);
+		ssize_t len = recvfrom(listener->udp.fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_TRUNC,
+			(struct sockaddr *)&from, &from_len);
 
 		if (len < 0)
 			return;
@@ -845,7 +861,10 @@ static void accept_tcp(void *ctx, uint32_t events)
 	client->forwarder = f;
 	client->from = from;
 	loop_timer_init(&client->idle, client_idle, client);
-	/* Edge-triggered: what a busy client sends ahead is not read before its answer is out, and must not wake us until then. */
+	/*
+	 * Edge-triggered: what a busy client sends ahead is not read before its answer is out, and must not
+	 * wake us until then.
+	 */
 	if (loop_fd_add(f->loop, &client->fd, fd, EPOLLIN | EPOLLET | EPOLLRDHUP, read_tcp, client)) {
 		close(fd);
 		free(client);
@@ -857,14 +876,16 @@ static void accept_tcp(void *ctx, uint32_t events)
 
 static int open_socket(__be32 addr, uint16_t port, int type)
 {
-	const struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = addr };
+	const struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port),
+		.sin_addr.s_addr = addr };
 	const int on = 1;
 	int fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), ret;
 
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));	/* the address may come a moment later */
+	/* the address may come a moment later */
+	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
 	if (bind(fd, (const struct sockaddr *)&at, sizeof(at)) || (type == SOCK_STREAM && listen(fd, 16))) {
 		ret = -errno;
 		close(fd);
@@ -873,7 +894,8 @@ static int open_socket(__be32 addr, uint16_t port, int type)
 	return fd;
 }
 
-static int watch(struct forwarder *f, struct loop_fd *handle, uint16_t port, int type, loop_fd_fn fn, struct listener *listener)
+static int watch(struct forwarder *f, struct loop_fd *handle, uint16_t port, int type, loop_fd_fn fn,
+	struct listener *listener)
 {
 	int fd = open_socket(f->addr, port, type), ret;
 
@@ -905,7 +927,8 @@ static int open_all(struct forwarder *f, char *err, size_t errlen)
 	}
 	/* Only old peers ask here; something else of the host's may have it. */
 	if (f->port != FORWARDER_PORT_OLD && listen_on(f, &f->listeners[1], FORWARDER_PORT_OLD))
-		log_warn("DNS forwarder: port %d is taken: peers older than 0.59 cannot ask", FORWARDER_PORT_OLD);
+		log_warn("DNS forwarder: port %d is taken: peers older than 0.59 cannot ask",
+			FORWARDER_PORT_OLD);
 	return 0;
 }
 
@@ -944,7 +967,8 @@ static void keep_learned(struct forwarder *f, struct domain *domains, size_t cou
 	}
 }
 
-int forwarder_set(struct forwarder *f, __be32 addr, uint16_t port, const struct forwarder_domain *list, size_t count, char *err, size_t errlen)
+int forwarder_set(struct forwarder *f, __be32 addr, uint16_t port, const struct forwarder_domain *list,
+	size_t count, char *err, size_t errlen)
 {
 	bool was_open = f->listeners[0].udp.is_watched;
 	struct domain *domains;
@@ -999,7 +1023,8 @@ void forwarder_get_stats(const struct forwarder *f, struct forwarder_stats *ret_
 }
 
 /* A look-up of our own: nobody waits for it. */
-static void looked_up_again(void *ctx, enum resolver_result result, const struct resolver_address *list, size_t count)
+static void looked_up_again(void *ctx, enum resolver_result result, const struct resolver_address *list,
+	size_t count)
 {
 	struct question *q = ctx;
 	struct forwarder *f = q->forwarder;

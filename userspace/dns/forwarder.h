@@ -20,7 +20,8 @@
 #include "loop/loop.h"
 
 #define FORWARDER_TTL_S		60		/* in every answer */
-#define FORWARDER_LIFE_NS	(3600 * LOOP_SECOND)	/* of a learned address since the name was last seen to have it */
+/* of a learned address since the name was last seen to have it */
+#define FORWARDER_LIFE_NS	(3600 * LOOP_SECOND)
 #define FORWARDER_PORT_OLD	5353		/* where peers before 0.59 ask */
 #define FORWARDER_LEARNED_MAX	4096
 #define FORWARDER_PENDING_MAX	512		/* questions under way */
@@ -41,16 +42,21 @@ struct forwarder_events {
 	void (*learned)(void *ctx);
 };
 
-int forwarder_new(struct loop *loop, const struct forwarder_events *events, void *ctx, struct forwarder **ret_forwarder);
+int forwarder_new(struct loop *loop, const struct forwarder_events *events, void *ctx,
+	struct forwarder **ret_forwarder);
 void forwarder_free(struct forwarder *forwarder);
 /*
- * Our domains, and where to listen: @addr:@port and @addr:FORWARDER_PORT_OLD. No domains or @addr 0: closed, everything is forgotten. Addresses of domains
- * that stay are kept. Returns 0 or a negative errno with one line in @err (a port that is taken; tried again with the next call).
+ * Our domains, and where to listen: @addr:@port and @addr:FORWARDER_PORT_OLD. No domains or @addr 0: closed,
+ * everything is forgotten. Addresses of domains that stay are kept. Returns 0 or a negative errno with one
+ * line in @err (a port that is taken; tried again with the next call).
  */
-int forwarder_set(struct forwarder *forwarder, __be32 addr, uint16_t port, const struct forwarder_domain *domains, size_t count, char *err,
-	size_t errlen);
+int forwarder_set(struct forwarder *forwarder, __be32 addr, uint16_t port,
+	const struct forwarder_domain *domains, size_t count, char *err, size_t errlen);
 
-/* The sockets it has, of up to FORWARDER_SOCKETS: what rules may open to every peer. Where another has the port, that one's service answers there. */
+/*
+ * The sockets it has, of up to FORWARDER_SOCKETS: what rules may open to every peer. Where another has the
+ * port, that one's service answers there.
+ */
 #define FORWARDER_SOCKETS 4
 size_t forwarder_sockets(const struct forwarder *forwarder, struct acl_port list[static FORWARDER_SOCKETS]);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A gRPC channel: one connection for new calls, older ones that a GOAWAY is draining, nghttp2 between streams of bytes and calls.
+// A gRPC channel: one connection for new calls, older ones that a GOAWAY is draining, nghttp2 between streams
+// of bytes and calls.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,8 @@
 #define CONNECT_TIMEOUT_NS	(30 * LOOP_SECOND)
 #define PING_AFTER_NS		(30 * LOOP_SECOND)
 #define PING_AFTER_MIN_NS	(15 * LOOP_SECOND)	/* servers end connections that ping more often */
-#define PING_AFTER_MAX_NS	(300 * LOOP_SECOND)	/* what gRPC's servers ask for at most, unless told otherwise */
+/* what gRPC's servers ask for at most, unless told otherwise */
+#define PING_AFTER_MAX_NS	(300 * LOOP_SECOND)
 #define PING_TIMEOUT_NS		(10 * LOOP_SECOND)
 #define WINDOW			(8 << 20)
 #define HEADER_LIST_MAX		65536
@@ -56,8 +58,8 @@ static void check_liveness(void *ctx)
 	char why[GRPC_TEXT_LEN];
 
 	if (c->awaits_pong && now >= c->pinged_ns + c->channel->ping_timeout_ns) {
-		snprintf(why, sizeof(why), "%.100s does not answer: no PING came back within %.3g s", c->channel->authority,
-			c->channel->ping_timeout_ns / 1e9);
+		snprintf(why, sizeof(why), "%.100s does not answer: no PING came back within %.3g s",
+			c->channel->authority, c->channel->ping_timeout_ns / 1e9);
 		connection_lost(c, why);
 		return;
 	}
@@ -179,8 +181,8 @@ static void lost_by_protocol(struct grpc_connection *c, int error)
 {
 	char why[GRPC_TEXT_LEN];
 
-	snprintf(why, sizeof(why), "%.100s: HTTP/2: %s", c->channel->authority, *c->error ? c->error : error ? nghttp2_strerror(error) :
-		"the connection ended");
+	snprintf(why, sizeof(why), "%.100s: HTTP/2: %s", c->channel->authority, *c->error ? c->error : error
+		? nghttp2_strerror(error) : "the connection ended");
 	connection_lost(c, why);
 }
 
@@ -222,7 +224,8 @@ static bool is_http1(struct grpc_connection *c, const uint8_t *bytes, size_t len
 	c->has_read = true;
 	if (!is_first || len < 5 || memcmp(bytes, "HTTP/", 5))
 		return false;
-	snprintf(why, sizeof(why), "%.100s answers in HTTP/1, HTTP/2 is needed, also of a proxy in front", c->channel->authority);
+	snprintf(why, sizeof(why), "%.100s answers in HTTP/1, HTTP/2 is needed, also of a proxy in front",
+		c->channel->authority);
 	connection_lost(c, why);
 	return true;
 }
@@ -274,7 +277,10 @@ static void closed(void *ctx, int error, const char *why)
 	connection_lost(ctx, why);
 }
 
-/* ---- nghttp2's callbacks. After each that may have called an owner back, the connection may be closed: nghttp2 is told to stop. ---- */
+/*
+ * ---- nghttp2's callbacks. After each that may have called an owner back, the connection may be closed:
+ * nghttp2 is told to stop. ----
+ */
 
 static int go_on(const struct grpc_connection *c)
 {
@@ -290,8 +296,8 @@ static int begin_headers(nghttp2_session *session, const nghttp2_frame *frame, v
 	return 0;
 }
 
-static int take_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len, const uint8_t *value,
-	size_t len, uint8_t flags, void *ctx)
+static int take_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+	size_t name_len, const uint8_t *value, size_t len, uint8_t flags, void *ctx)
 {
 	struct grpc_call *call = call_of(session, frame->hd.stream_id);
 
@@ -300,7 +306,8 @@ static int take_header(nghttp2_session *session, const nghttp2_frame *frame, con
 	return 0;
 }
 
-static int take_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *bytes, size_t len, void *ctx)
+static int take_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *bytes,
+	size_t len, void *ctx)
 {
 	struct grpc_call *call = call_of(session, stream_id);
 
@@ -309,7 +316,10 @@ static int take_data(nghttp2_session *session, uint8_t flags, int32_t stream_id,
 	return go_on(ctx);
 }
 
-/* Up to a limit: a dead connection has to be found out some day. An owner who wants fewer still has asked for it. */
+/*
+ * Up to a limit: a dead connection has to be found out some day. An owner who wants fewer still
+ * has asked for it.
+ */
 static void ping_less(struct grpc_channel *channel)
 {
 	if (channel->ping_after_ns < PING_AFTER_MAX_NS / 2)
@@ -358,7 +368,8 @@ static int take_frame(nghttp2_session *session, const nghttp2_frame *frame, void
 
 static int not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *ctx)
 {
-	struct grpc_call *call = frame->hd.type == NGHTTP2_HEADERS ? call_of(session, frame->hd.stream_id) : NULL;
+	struct grpc_call *call = frame->hd.type == NGHTTP2_HEADERS ? call_of(session,
+		frame->hd.stream_id) : NULL;
 
 	if (call)
 		call->was_not_sent = true;
@@ -389,8 +400,8 @@ static int keep_error(nghttp2_session *session, int error, const char *text, siz
 	return 0;
 }
 
-static ssize_t read_out(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t len, uint32_t *flags,
-	nghttp2_data_source *source, void *ctx)
+static ssize_t read_out(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t len,
+	uint32_t *flags, nghttp2_data_source *source, void *ctx)
 {
 	struct grpc_call *call = call_of(session, stream_id);
 
@@ -420,8 +431,9 @@ static int new_session(struct grpc_connection *c)
 	nghttp2_session_callbacks_set_error_callback2(callbacks, keep_error);
 	ret = nghttp2_session_client_new(&c->session, callbacks, c);
 	nghttp2_session_callbacks_del(callbacks);
-	if (ret || nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(*settings)) ||
-		nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, WINDOW))
+	if (ret || nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings,
+		sizeof(settings) / sizeof(*settings)) || nghttp2_session_set_local_window_size(c->session,
+		NGHTTP2_FLAG_NONE, 0, WINDOW))
 		return -ENOMEM;
 	return 0;
 }
@@ -450,7 +462,8 @@ static int open_stream(struct grpc_connection *c)
 	};
 	const struct grpc_channel *channel = c->channel;
 	const struct stream_options options = {
-		.host = channel->host, .port = channel->port, .tls = channel->tls, .alpn = channel->tls ? "h2" : NULL,
+		.host = channel->host, .port = channel->port, .tls = channel->tls,
+		.alpn = channel->tls ? "h2" : NULL,
 		.timeout_ns = channel->connect_timeout_ns,
 	};
 
@@ -486,7 +499,8 @@ static int connect_channel(struct grpc_channel *channel)
 
 static nghttp2_nv header(const char *name, const char *value)
 {
-	return (nghttp2_nv){ (uint8_t *)name, (uint8_t *)value, strlen(name), strlen(value), NGHTTP2_NV_FLAG_NONE };
+	return (nghttp2_nv){ (uint8_t *)name, (uint8_t *)value, strlen(name), strlen(value),
+		NGHTTP2_NV_FLAG_NONE };
 }
 
 /* The order is that of the stock client, though none is prescribed but for pseudo headers to be first. */
@@ -555,8 +569,10 @@ void grpc_channel_detach(struct grpc_call *call)
 	c->calls--;
 	if (call->stream_id) {
 		nghttp2_session_set_stream_user_data(c->session, call->stream_id, NULL);
-		if (!call->is_answered || nghttp2_session_get_stream_local_close(c->session, call->stream_id) != 1)
-			nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, call->stream_id, NGHTTP2_CANCEL);
+		if (!call->is_answered || nghttp2_session_get_stream_local_close(c->session,
+			call->stream_id) != 1)
+			nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, call->stream_id,
+			NGHTTP2_CANCEL);
 		call->stream_id = 0;
 	}
 	watch_liveness(c);
@@ -565,7 +581,8 @@ void grpc_channel_detach(struct grpc_call *call)
 
 /* ---- the channel ---- */
 
-int grpc_channel_new(struct loop *loop, const struct grpc_channel_options *options, struct grpc_channel **ret_channel)
+int grpc_channel_new(struct loop *loop, const struct grpc_channel_options *options,
+	struct grpc_channel **ret_channel)
 {
 	struct grpc_channel *channel;
 
@@ -582,14 +599,15 @@ int grpc_channel_new(struct loop *loop, const struct grpc_channel_options *optio
 	channel->loop = loop;
 	channel->port = options->port;
 	channel->tls = options->tls;
-	channel->connect_timeout_ns = options->connect_timeout_ns ? options->connect_timeout_ns : CONNECT_TIMEOUT_NS;
+	channel->connect_timeout_ns = options->connect_timeout_ns ? options->connect_timeout_ns
+		: CONNECT_TIMEOUT_NS;
 	channel->ping_after_ns = options->ping_after_ns ? options->ping_after_ns : PING_AFTER_NS;
 	if (channel->ping_after_ns < PING_AFTER_MIN_NS)
 		channel->ping_after_ns = PING_AFTER_MIN_NS;
 	channel->ping_timeout_ns = options->ping_timeout_ns ? options->ping_timeout_ns : PING_TIMEOUT_NS;
 	snprintf(channel->host, sizeof(channel->host), "%s", options->host);
-	snprintf(channel->authority, sizeof(channel->authority), strchr(options->host, ':') ? "[%s]:%u" : "%s:%u", options->host,
-		options->port);
+	snprintf(channel->authority, sizeof(channel->authority), strchr(options->host, ':') ? "[%s]:%u"
+		: "%s:%u", options->host, options->port);
 	TAILQ_INIT(&channel->calls);
 	LIST_INIT(&channel->connections);
 	*ret_channel = channel;
@@ -599,7 +617,8 @@ int grpc_channel_new(struct loop *loop, const struct grpc_channel_options *optio
 /* A word to the server, if it can be said without waiting. */
 static void say_goodbye(struct grpc_connection *c)
 {
-	if (!c->is_up || c->is_busy || c->out_len || nghttp2_session_terminate_session(c->session, NGHTTP2_NO_ERROR))
+	if (!c->is_up || c->is_busy || c->out_len || nghttp2_session_terminate_session(c->session,
+		NGHTTP2_NO_ERROR))
 		return;
 	c->is_busy = true;
 	if (!gather(c) && c->out_len)

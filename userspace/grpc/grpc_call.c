@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A call: its request bytes, the answer as HTTP/2 brings it, and how it ends. Every end is told from the call's own timer, so that
+// A call: its request bytes, the answer as HTTP/2 brings it, and how it ends. Every end is told from the
+// call's own timer, so that
 // a callback may do anything to its call and its channel.
 #include <errno.h>
 #include <stdarg.h>
@@ -97,8 +98,8 @@ static void timed(void *ctx)
 	if (call->is_ending)
 		tell_end(call);
 	else
-		grpc_call_end(call, GRPC_DEADLINE_EXCEEDED, false, "%s: no answer from %s within %.3g s", call->path, call->channel->authority,
-			call->timeout_ns / 1e9);
+		grpc_call_end(call, GRPC_DEADLINE_EXCEEDED, false, "%s: no answer from %s within %.3g s",
+			call->path, call->channel->authority, call->timeout_ns / 1e9);
 }
 
 void grpc_call_retry(struct grpc_call *call)
@@ -112,7 +113,8 @@ void grpc_call_retry(struct grpc_call *call)
 	grpc_channel_detach(call);
 	ret = grpc_channel_attach(call->channel, call);
 	if (ret)
-		grpc_call_end(call, GRPC_UNAVAILABLE, false, "%s: %s", call->channel->authority, strerror(-ret));
+		grpc_call_end(call, GRPC_UNAVAILABLE, false, "%s: %s", call->channel->authority,
+			strerror(-ret));
 }
 
 /* ---- the request ---- */
@@ -176,7 +178,8 @@ static int copy_metadata(struct grpc_call *call, const struct grpc_call_options 
 	return 0;
 }
 
-static int fill(struct grpc_call *call, const struct grpc_call_options *options, const void *bytes, size_t len)
+static int fill(struct grpc_call *call, const struct grpc_call_options *options, const void *bytes,
+	size_t len)
 {
 	int ret = copy_metadata(call, options);
 
@@ -191,8 +194,8 @@ static int fill(struct grpc_call *call, const struct grpc_call_options *options,
 	return bytes || !options->keep_open ? append_message(call, bytes, len) : 0;
 }
 
-int grpc_call_start(struct grpc_channel *channel, const struct grpc_call_options *options, const void *bytes, size_t len,
-	const struct grpc_call_events *events, void *ctx, struct grpc_call **ret_call)
+int grpc_call_start(struct grpc_channel *channel, const struct grpc_call_options *options, const void *bytes,
+	size_t len, const struct grpc_call_events *events, void *ctx, struct grpc_call **ret_call)
 {
 	struct grpc_call *call = calloc(1, sizeof(*call));
 	int ret;
@@ -267,7 +270,8 @@ void grpc_call_begin_headers(struct grpc_call *call)
 	}
 }
 
-static void keep_header(struct grpc_call *call, const char *name, size_t name_len, const char *value, size_t len)
+static void keep_header(struct grpc_call *call, const char *name, size_t name_len, const char *value,
+	size_t len)
 {
 	size_t more = name_len + len + 2;
 	char *larger;
@@ -293,7 +297,8 @@ static bool is_name(const char *name, size_t len, const char *want)
 	return len == strlen(want) && !memcmp(name, want, len);
 }
 
-void grpc_call_take_header(struct grpc_call *call, const char *name, size_t name_len, const char *value, size_t len)
+void grpc_call_take_header(struct grpc_call *call, const char *name, size_t name_len, const char *value,
+	size_t len)
 {
 	if (name_len && *name == ':') {
 		if (is_name(name, name_len, ":status") && !call->has_answer)
@@ -318,10 +323,12 @@ static void end_by_http(struct grpc_call *call)
 	int http = call->end.http_status;
 
 	if (http == 200 && !call->is_grpc)
-		grpc_call_end(call, GRPC_UNKNOWN, false, "%s: the answer to %s is not gRPC but %s", call->channel->authority, call->path,
-			*call->content_type ? call->content_type : "without a content type");
+		grpc_call_end(call, GRPC_UNKNOWN, false, "%s: the answer to %s is not gRPC but %s",
+			call->channel->authority, call->path, *call->content_type ? call->content_type
+			: "without a content type");
 	else
-		grpc_call_end(call, grpc_status_of_http(http), false, "%s: HTTP status %d instead of a gRPC answer to %s (from a proxy in between?)",
+		grpc_call_end(call, grpc_status_of_http(http), false,
+			"%s: HTTP status %d instead of a gRPC answer to %s (from a proxy in between?)",
 			call->channel->authority, http, call->path);
 }
 
@@ -330,7 +337,8 @@ static void end_without_status(struct grpc_call *call)
 	if (call->end.http_status != 200)
 		end_by_http(call);
 	else
-		grpc_call_end(call, GRPC_INTERNAL, false, "%s: the answer to %s ended without a status", call->channel->authority, call->path);
+		grpc_call_end(call, GRPC_INTERNAL, false, "%s: the answer to %s ended without a status",
+			call->channel->authority, call->path);
 }
 
 static void end_by_trailers(struct grpc_call *call)
@@ -343,9 +351,11 @@ static void end_by_trailers(struct grpc_call *call)
 	else if (call->grpc_status)
 		grpc_call_end(call, call->grpc_status, true, "%s", text);
 	else if (!grpc_assembler_is_between(&call->assembler))
-		grpc_call_end(call, GRPC_INTERNAL, false, "%s: the answer to %s ended within a message", call->channel->authority, call->path);
+		grpc_call_end(call, GRPC_INTERNAL, false, "%s: the answer to %s ended within a message",
+			call->channel->authority, call->path);
 	else if (call->is_unary && call->messages != 1)
-		grpc_call_end(call, GRPC_INTERNAL, false, "%s: an answer without message to %s", call->channel->authority, call->path);
+		grpc_call_end(call, GRPC_INTERNAL, false, "%s: an answer without message to %s",
+			call->channel->authority, call->path);
 	else
 		grpc_call_end(call, GRPC_OK, true, "%s", "");
 }
@@ -390,12 +400,14 @@ void grpc_call_end_headers(struct grpc_call *call, bool is_last)
 static bool take_message(struct grpc_call *call)
 {
 	if (call->is_unary && call->messages) {
-		grpc_call_end(call, GRPC_INTERNAL, false, "%s: more than one message in answer to %s", call->channel->authority, call->path);
+		grpc_call_end(call, GRPC_INTERNAL, false, "%s: more than one message in answer to %s",
+			call->channel->authority, call->path);
 		return false;
 	}
 	call->messages++;
 	call->depth++;
-	call->events.message(call->ctx, call->assembler.bytes ? call->assembler.bytes : (const uint8_t *)"", call->assembler.want);
+	call->events.message(call->ctx, call->assembler.bytes ? call->assembler.bytes : (const uint8_t *)"",
+		call->assembler.want);
 	if (!leave(call))
 		return false;
 	grpc_assembler_next(&call->assembler);
@@ -407,15 +419,19 @@ static void refuse_message(struct grpc_call *call, int error)
 	const char *server = call->channel->authority;
 
 	if (error == -EMSGSIZE)
-		grpc_call_end(call, GRPC_RESOURCE_EXHAUSTED, false, "%s: a message of %zu bytes in answer to %s, the limit is %u", server,
+		grpc_call_end(call, GRPC_RESOURCE_EXHAUSTED, false,
+			"%s: a message of %zu bytes in answer to %s, the limit is %u", server,
 			call->assembler.want, call->path, GRPC_MESSAGE_MAX);
 	else if (error == -ENOTSUP)
-		grpc_call_end(call, GRPC_UNIMPLEMENTED, false, "%s: a compressed message, which was not asked for, in answer to %s", server,
+		grpc_call_end(call, GRPC_UNIMPLEMENTED, false,
+			"%s: a compressed message, which was not asked for, in answer to %s", server,
 			call->path);
 	else if (error == -ENOMEM)
-		grpc_call_end(call, GRPC_RESOURCE_EXHAUSTED, false, "no memory for a message of %zu bytes", call->assembler.want);
+		grpc_call_end(call, GRPC_RESOURCE_EXHAUSTED, false, "no memory for a message of %zu bytes",
+			call->assembler.want);
 	else
-		grpc_call_end(call, GRPC_INTERNAL, false, "%s: the answer to %s is not made of gRPC messages", server, call->path);
+		grpc_call_end(call, GRPC_INTERNAL, false, "%s: the answer to %s is not made of gRPC messages",
+			server, call->path);
 }
 
 void grpc_call_take_data(struct grpc_call *call, const uint8_t *bytes, size_t len)
@@ -451,8 +467,9 @@ void grpc_call_closed(struct grpc_call *call, uint32_t error_code, const char *w
 	else if (error_code == NGHTTP2_NO_ERROR)
 		end_without_status(call);
 	else if (*why)
-		grpc_call_end(call, grpc_status_of_reset(error_code), false, "%s: %s was reset: %s", server, call->path, why);
+		grpc_call_end(call, grpc_status_of_reset(error_code), false, "%s: %s was reset: %s", server,
+			call->path, why);
 	else
-		grpc_call_end(call, grpc_status_of_reset(error_code), false, "%s: %s was reset (%s)", server, call->path,
-			nghttp2_http2_strerror(error_code));
+		grpc_call_end(call, grpc_status_of_reset(error_code), false, "%s: %s was reset (%s)", server,
+			call->path, nghttp2_http2_strerror(error_code));
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the parts of the gRPC client share: wire forms (grpc_wire.c), calls (grpc_call.c), channel and connections (grpc.c). */
+/*
+ * What the parts of the gRPC client share: wire forms (grpc_wire.c), calls (grpc_call.c), channel and
+ * connections (grpc.c).
+ */
 #ifndef TALON_GRPC_INTERNAL_H
 #define TALON_GRPC_INTERNAL_H
 
@@ -26,8 +29,9 @@ struct grpc_assembler {
 };
 
 /*
- * Takes bytes up to the end of the message. Returns 1: it is complete (bytes, want; then call grpc_assembler_next()), 0: more is needed,
- * -EMSGSIZE: longer than GRPC_MESSAGE_MAX, -ENOTSUP: compressed, -EPROTO: no prefix of gRPC, -ENOMEM.
+ * Takes bytes up to the end of the message. Returns 1: it is complete (bytes, want; then call
+ * grpc_assembler_next()), 0: more is needed, -EMSGSIZE: longer than GRPC_MESSAGE_MAX, -ENOTSUP: compressed,
+ * -EPROTO: no prefix of gRPC, -ENOMEM.
  */
 int grpc_assembler_feed(struct grpc_assembler *a, const uint8_t *bytes, size_t len, size_t *ret_used);
 void grpc_assembler_next(struct grpc_assembler *a);
@@ -55,7 +59,8 @@ struct grpc_connection;
 
 struct grpc_call {
 	TAILQ_ENTRY(grpc_call) entry;
-	struct grpc_channel *channel;		/* NULL: the call is over, and freed when its callback returns */
+	/* NULL: the call is over, and freed when its callback returns */
+	struct grpc_channel *channel;
 	struct grpc_connection *connection;	/* NULL: waits for its end to be told */
 	int32_t stream_id;
 	struct grpc_call_events events;
@@ -70,7 +75,8 @@ struct grpc_call {
 	char *path;
 	struct grpc_header *metadata;
 	size_t metadata_count;
-	uint8_t *out;				/* kept from its beginning while it may have to be sent again */
+	/* kept from its beginning while it may have to be sent again */
+	uint8_t *out;
 	size_t out_len, out_sent;
 	bool is_half_closed;
 	bool may_retry;				/* nothing was received, and it was not tried twice */
@@ -94,15 +100,20 @@ struct grpc_call {
 /* Its time runs from now on: not while the server's name is looked up, which the stream limits. */
 void grpc_call_begin_limit(struct grpc_call *call);
 /* Decides the end and leaves the connection; done() comes from the timer. */
-void grpc_call_end(struct grpc_call *call, int status, bool from_server, const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* The call's stream is gone with the server's word that it did nothing, or before it was sent: another connection gets it. */
+void grpc_call_end(struct grpc_call *call, int status, bool from_server, const char *format,
+	...) __attribute__((format(printf, 4, 5)));
+/*
+ * The call's stream is gone with the server's word that it did nothing, or before it was sent: another
+ * connection gets it.
+ */
 void grpc_call_retry(struct grpc_call *call);
 /* Frees it, or, when a callback of its runs, lets that do it. */
 void grpc_call_free(struct grpc_call *call);
 
 /* What nghttp2 found on the call's stream. False: the call is not there any more. */
 void grpc_call_begin_headers(struct grpc_call *call);
-void grpc_call_take_header(struct grpc_call *call, const char *name, size_t name_len, const char *value, size_t len);
+void grpc_call_take_header(struct grpc_call *call, const char *name, size_t name_len, const char *value,
+	size_t len);
 void grpc_call_end_headers(struct grpc_call *call, bool is_last);
 void grpc_call_take_data(struct grpc_call *call, const uint8_t *bytes, size_t len);
 void grpc_call_end_data(struct grpc_call *call);

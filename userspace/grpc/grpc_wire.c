@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// gRPC's wire forms: message prefix, status, timeout, percent-encoded text, and what HTTP says instead. Pure functions.
+// gRPC's wire forms: message prefix, status, timeout, percent-encoded text, and what HTTP says instead.
+// Pure functions.
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -13,9 +14,10 @@
 #define ROOM_KEPT	65536U	/* a larger buffer is not kept for the next message */
 
 static const char *const status_names[] = {
-	"OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists", "PermissionDenied",
-	"ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss",
-	"Unauthenticated",
+	"OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",
+	"PermissionDenied",
+	"ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented", "Internal",
+	"Unavailable", "DataLoss", "Unauthenticated",
 };
 
 const char *grpc_status_name(int status)
@@ -100,13 +102,15 @@ void grpc_put_prefix(uint8_t prefix[static GRPC_PREFIX_LEN], size_t len)
 
 void grpc_put_timeout(char text[static GRPC_TIMEOUT_LEN], uint64_t left_ns)
 {
-	static const struct { char unit; uint64_t ns; } units[] = { { 'u', 1000 }, { 'm', LOOP_MS }, { 'S', LOOP_SECOND } };
+	static const struct { char unit; uint64_t ns; } units[] = { { 'u', 1000 }, { 'm', LOOP_MS },
+		{ 'S', LOOP_SECOND } };
 	size_t i = 0;
 
 	while (i < 2 && left_ns / units[i].ns > 99999999)
 		i++;
 	left_ns /= units[i].ns;
-	snprintf(text, GRPC_TIMEOUT_LEN, "%u%c", left_ns > 99999999 ? 99999999 : (unsigned int)left_ns, units[i].unit);
+	snprintf(text, GRPC_TIMEOUT_LEN, "%u%c", left_ns > 99999999 ? 99999999 : (unsigned int)left_ns,
+		units[i].unit);
 }
 
 static int hex_digit(char c)
@@ -137,7 +141,8 @@ void grpc_decode_text(char *text, size_t size, const char *encoded, size_t len)
 	while (i < len && out + 1 < size) {
 		uint8_t c = encoded[i];
 
-		if (c == '%' && i + 2 < len && hex_digit(encoded[i + 1]) >= 0 && hex_digit(encoded[i + 2]) >= 0) {
+		if (c == '%' && i + 2 < len && hex_digit(encoded[i + 1]) >= 0 &&
+			hex_digit(encoded[i + 2]) >= 0) {
 			c = hex_digit(encoded[i + 1]) << 4 | hex_digit(encoded[i + 2]);
 			i += 2;
 		}
@@ -276,8 +281,8 @@ static bool parse_authority(const char *text, size_t len, char *ret_host, size_t
 	return parse_host(text + is_address, end - text - is_address, is_address, ret_host, size);
 }
 
-int grpc_parse_target(const char *url, bool scheme_needed, char *ret_host, size_t host_size, uint16_t *ret_port, bool *ret_tls,
-	char *why, size_t size)
+int grpc_parse_target(const char *url, bool scheme_needed, char *ret_host, size_t host_size,
+	uint16_t *ret_port, bool *ret_tls, char *why, size_t size)
 {
 	bool is_https = !strncasecmp(url, "https://", 8), is_http = !strncasecmp(url, "http://", 7);
 	const char *rest = url + (is_https ? 8 : is_http ? 7 : 0);
@@ -285,10 +290,11 @@ int grpc_parse_target(const char *url, bool scheme_needed, char *ret_host, size_
 	unsigned int port = tls ? 443 : 80;
 	char host[GRPC_HOST_LEN];
 
-	if ((scheme_needed && !is_https && !is_http) || !parse_authority(rest, strcspn(rest, "/?#"), host, sizeof(host), &port) ||
-		strlen(host) >= host_size) {
+	if ((scheme_needed && !is_https && !is_http) || !parse_authority(rest, strcspn(rest, "/?#"), host,
+		sizeof(host), &port) || strlen(host) >= host_size) {
 		snprintf(why, size, "\"%.100s\" is no address of a server; it has the form %s", url,
-			scheme_needed ? "https://host[:port] or http://host[:port]" : "host:port, https://host[:port] or http://host[:port]");
+			scheme_needed ? "https://host[:port] or http://host[:port]"
+			: "host:port, https://host[:port] or http://host[:port]");
 		return -EINVAL;
 	}
 	strcpy(ret_host, host);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// One search for a direct path, and the watch over it once it is found (RFC 8445, with the timing of NetBird's peers).
+// One search for a direct path, and the watch over it once it is found (RFC 8445, with the timing of
+// NetBird's peers).
 #include <arpa/inet.h>
 #include <errno.h>
 #include <sodium.h>
@@ -14,10 +15,12 @@
 #define TRIES		8
 #define ATTEMPT_NS	(12 * LOOP_SECOND)
 #define KEEPALIVE_NS	(2 * LOOP_SECOND)
-#define DOUBT_NS	(500 * LOOP_MS)		/* between checks while the last one was not answered: one lost packet must not cost a path */
+/* between checks while the last one was not answered: one lost packet must not cost a path */
+#define DOUBT_NS	(500 * LOOP_MS)
 #define LOST_NS		(6 * LOOP_SECOND)
 #define PENDING_US	4000000U		/* how long an answer to a check may take */
-#define TRIGGERED_MAX	3			/* checks out of turn per pair and round: two sides must not drive each other */
+/* checks out of turn per pair and round: two sides must not drive each other */
+#define TRIGGERED_MAX	3
 #define REMOTES_MAX	32
 #define PAIRS_MAX	64
 
@@ -55,7 +58,8 @@ static void endpoint_of(const struct ice_agent *agent, const struct ice_pair *pa
 	const struct ice_remote *remote = &agent->remotes[pair->remote];
 
 	*ret_path = (struct endpoint){
-		.family = remote->family, .port = remote->port, .ifindex = pair->ifindex, .remote = remote->addr, .local = pair->local,
+		.family = remote->family, .port = remote->port, .ifindex = pair->ifindex,
+			.remote = remote->addr, .local = pair->local,
 	};
 }
 
@@ -75,7 +79,8 @@ static void fail(struct ice_agent *agent)
 }
 
 /* Names of the two candidates, for the other side's multiplexer; only what it told us can be said. */
-static const char *cids_of(const struct ice_agent *agent, const struct ice_pair *pair, char text[static STUN_CIDS_LEN + 1])
+static const char *cids_of(const struct ice_agent *agent, const struct ice_pair *pair,
+	char text[static STUN_CIDS_LEN + 1])
 {
 	const struct ice_remote *remote = &agent->remotes[pair->remote];
 	const struct ice_local *local = ice_mux_find_host(agent->mux, remote->family, &pair->local);
@@ -96,7 +101,8 @@ static void join_username(const struct ice_agent *agent, char text[static STUN_U
 static void check(struct ice_agent *agent, uint8_t index, bool nominates)
 {
 	const struct ice_pair *pair = &agent->pairs[index];
-	const struct ice_tx tx = { .agent = agent->id, .pair = index, .nominates = nominates, .sent_us = now_us(agent) };
+	const struct ice_tx tx = { .agent = agent->id, .pair = index, .nominates = nominates,
+		.sent_us = now_us(agent) };
 	char username[STUN_USERNAME_MAX + 1], cids[STUN_CIDS_LEN + 1];
 	uint8_t id[STUN_TX_LEN], bytes[STUN_BUILD_MAX];
 	struct stun_request request = {
@@ -162,7 +168,8 @@ static void check_round(struct ice_agent *agent)
 
 static uint64_t pair_priority(const struct ice_agent *agent, const struct ice_pair *pair)
 {
-	const uint64_t ours = ice_candidate_priority(ICE_HOST), theirs = agent->remotes[pair->remote].priority;
+	const uint64_t ours = ice_candidate_priority(ICE_HOST),
+		theirs = agent->remotes[pair->remote].priority;
 	const uint64_t g = agent->is_controlling ? ours : theirs, d = agent->is_controlling ? theirs : ours;
 
 	return UINT32_MAX * (g < d ? g : d) + 2 * (g > d ? g : d) + (g > d);
@@ -183,10 +190,13 @@ static void maybe_nominate(struct ice_agent *agent)
 	if (!agent->is_controlling || agent->nominated >= 0)
 		return;
 	for (uint8_t i = 0; i < agent->pair_count; i++) {
-		if (agent->pairs[i].state == PAIR_SUCCEEDED && (best < 0 || is_better(agent, &agent->pairs[i], &agent->pairs[best])))
+		if (agent->pairs[i].state == PAIR_SUCCEEDED &&
+			(best < 0 || is_better(agent, &agent->pairs[i], &agent->pairs[best])))
 			best = i;
 	}
-	if (best < 0 || now_of(agent) - agent->checking_ns < acceptance_ns[agent->remotes[agent->pairs[best].remote].type])
+	if (best < 0 ||
+		now_of(agent) -
+		agent->checking_ns < acceptance_ns[agent->remotes[agent->pairs[best].remote].type])
 		return;
 	agent->nominated = best;
 	check_round(agent);
@@ -213,16 +223,19 @@ static void keep_only(struct ice_agent *agent, uint8_t index)
 	agent->remote_room = agent->pair_room = 1;
 }
 
-static enum ice_candidate_type local_type(const struct ice_agent *agent, const struct ice_pair *pair, uint16_t family)
+static enum ice_candidate_type local_type(const struct ice_agent *agent, const struct ice_pair *pair,
+	uint16_t family)
 {
 	const struct ice_mux *mux = agent->mux;
 
-	if (!pair->mapped_port || (!memcmp(&pair->mapped, &pair->local, sizeof(pair->local)) && pair->mapped_port == mux->port))
+	if (!pair->mapped_port || (!memcmp(&pair->mapped, &pair->local, sizeof(pair->local)) &&
+		pair->mapped_port == mux->port))
 		return ICE_HOST;
 	for (size_t i = 0; i < mux->srflx_count; i++) {
 		const struct ice_candidate *c = &mux->srflx[i].candidate;
 
-		if (c->family == family && c->port == pair->mapped_port && !memcmp(&c->addr, &pair->mapped, sizeof(c->addr)))
+		if (c->family == family && c->port == pair->mapped_port &&
+			!memcmp(&c->addr, &pair->mapped, sizeof(c->addr)))
 			return ICE_SRFLX;
 	}
 	return ICE_PRFLX;
@@ -238,7 +251,8 @@ static void describe(const struct ice_agent *agent, struct ice_pair_info *ret_pa
 		.local_type = local_type(agent, pair, remote->family),
 		.remote_type = remote->type,
 		.local = { .family = remote->family, .ifindex = pair->ifindex,
-			   .port = was_seen ? pair->mapped_port : agent->mux->port, .remote = was_seen ? pair->mapped : pair->local },
+			   .port = was_seen ? pair->mapped_port : agent->mux->port,
+			   .remote = was_seen ? pair->mapped : pair->local },
 		.rtt_ns = 1000ULL * pair->rtt_us,
 	};
 	endpoint_of(agent, pair, &ret_pair->path);
@@ -247,7 +261,8 @@ static void describe(const struct ice_agent *agent, struct ice_pair_info *ret_pa
 /* When something is to be done next. */
 static void arm(struct ice_agent *agent)
 {
-	uint64_t end = agent->state == AGENT_CONNECTED ? agent->heard_ns + LOST_NS : agent->born_ns + ATTEMPT_NS;
+	uint64_t end = agent->state == AGENT_CONNECTED ? agent->heard_ns + LOST_NS
+		: agent->born_ns + ATTEMPT_NS;
 
 	loop_timer_set(agent->mux->loop, &agent->timer, agent->round_ns < end ? agent->round_ns : end);
 }
@@ -295,7 +310,8 @@ static bool tell_candidates(struct ice_agent *agent)
 static int find_pair(const struct ice_agent *agent, uint8_t remote, const struct talon_addr *local)
 {
 	for (uint8_t i = 0; i < agent->pair_count; i++) {
-		if (agent->pairs[i].remote == remote && !memcmp(&agent->pairs[i].local, local, sizeof(*local)))
+		if (agent->pairs[i].remote == remote && !memcmp(&agent->pairs[i].local, local,
+			sizeof(*local)))
 			return i;
 	}
 	return -1;
@@ -310,18 +326,21 @@ static int add_pair(struct ice_agent *agent, uint8_t remote, const struct talon_
 		return index;
 	if (agent->pair_count == agent->pair_room) {
 		uint8_t room = agent->pair_room ? 2 * agent->pair_room : 4;
-		struct ice_pair *pairs = room <= PAIRS_MAX ? reallocarray(agent->pairs, room, sizeof(*pairs)) : NULL;
+		struct ice_pair *pairs = room <= PAIRS_MAX ? reallocarray(agent->pairs, room,
+			sizeof(*pairs)) : NULL;
 
 		if (!pairs)
 			return -ENOSPC;
 		agent->pairs = pairs;
 		agent->pair_room = room;
 	}
-	agent->pairs[agent->pair_count] = (struct ice_pair){ .local = *local, .ifindex = ifindex, .remote = remote };
+	agent->pairs[agent->pair_count] = (struct ice_pair){ .local = *local, .ifindex = ifindex,
+		.remote = remote };
 	return agent->pair_count++;
 }
 
-static int find_remote(const struct ice_agent *agent, uint16_t family, __be16 port, const struct talon_addr *addr)
+static int find_remote(const struct ice_agent *agent, uint16_t family, __be16 port,
+	const struct talon_addr *addr)
 {
 	for (uint8_t i = 0; i < agent->remote_count; i++) {
 		const struct ice_remote *r = &agent->remotes[i];
@@ -337,7 +356,8 @@ static int add_remote(struct ice_agent *agent, const struct ice_remote *remote)
 {
 	if (agent->remote_count == agent->remote_room) {
 		uint8_t room = agent->remote_room ? 2 * agent->remote_room : 4;
-		struct ice_remote *remotes = room <= REMOTES_MAX ? reallocarray(agent->remotes, room, sizeof(*remotes)) : NULL;
+		struct ice_remote *remotes = room <= REMOTES_MAX ? reallocarray(agent->remotes, room,
+			sizeof(*remotes)) : NULL;
 
 		if (!remotes)
 			return -ENOSPC;
@@ -438,7 +458,8 @@ static bool is_unknown(const struct talon_addr *addr)
 
 static bool is_from(const struct ice_remote *remote, const struct endpoint *from)
 {
-	return remote->family == from->family && remote->port == from->port && is_same_addr(&remote->addr, &from->remote);
+	return remote->family == from->family && remote->port == from->port &&
+		is_same_addr(&remote->addr, &from->remote);
 }
 
 static void hear(struct ice_agent *agent, const struct endpoint *from)
@@ -460,11 +481,13 @@ static const char *swap_cids(const struct stun_message *message, char text[stati
 }
 
 /* From the very address that was asked: the other side ignores it otherwise. */
-static void answer(struct ice_agent *agent, const struct endpoint *from, const struct stun_message *message, uint16_t error)
+static void answer(struct ice_agent *agent, const struct endpoint *from, const struct stun_message *message,
+	uint16_t error)
 {
 	char cids[STUN_CIDS_LEN + 1];
 	const struct stun_response response = {
-		.tx = message->tx, .mapped = error ? NULL : from, .error = error, .password = agent->local_pwd,
+		.tx = message->tx, .mapped = error ? NULL : from, .error = error,
+		.password = agent->local_pwd,
 		.cids = swap_cids(message, cids),
 	};
 	uint8_t bytes[STUN_BUILD_MAX];
@@ -496,8 +519,12 @@ static bool has_conflict(struct ice_agent *agent, const struct stun_message *mes
 	return false;
 }
 
-/* A source that nobody told us of: section 7.3.1.3. Its priority is theirs to say, but never above one that was signalled. */
-static int learn_remote(struct ice_agent *agent, const struct endpoint *from, const struct stun_message *message)
+/*
+ * A source that nobody told us of: section 7.3.1.3. Its priority is theirs to say, but never above one
+ * that was signalled.
+ */
+static int learn_remote(struct ice_agent *agent, const struct endpoint *from,
+	const struct stun_message *message)
 {
 	const uint32_t most = ice_candidate_priority(ICE_PRFLX);
 	struct ice_remote remote = {
@@ -516,7 +543,8 @@ static void nominated_by_other(struct ice_agent *agent, uint8_t index)
 		select_pair(agent, index);
 }
 
-void ice_agent_request(struct ice_agent *agent, const struct endpoint *from, const struct stun_message *message)
+void ice_agent_request(struct ice_agent *agent, const struct endpoint *from,
+	const struct stun_message *message)
 {
 	int remote, index;
 
@@ -550,10 +578,12 @@ static bool is_answer_to(const struct ice_agent *agent, const struct ice_tx *tx,
 		return false;
 	pair = &agent->pairs[tx->pair];
 	return is_from(&agent->remotes[pair->remote], from) &&
-	       (is_unknown(&from->local) || is_unknown(&pair->local) || is_same_addr(&from->local, &pair->local));
+	       (is_unknown(&from->local) || is_unknown(&pair->local) ||
+	       is_same_addr(&from->local, &pair->local));
 }
 
-static void take_success(struct ice_agent *agent, struct ice_pair *pair, const struct stun_message *message, uint32_t rtt_us)
+static void take_success(struct ice_agent *agent, struct ice_pair *pair, const struct stun_message *message,
+	uint32_t rtt_us)
 {
 	/* Smoothed as RFC 6298 does it, so that one late answer says little. */
 	pair->rtt_us = pair->state == PAIR_SUCCEEDED ? (7ULL * pair->rtt_us + rtt_us) / 8 : rtt_us;
@@ -573,7 +603,8 @@ static void stop_probing(struct ice_agent *agent)
 	arm(agent);
 }
 
-void ice_agent_response(struct ice_agent *agent, const struct endpoint *from, const struct stun_message *message, const struct ice_tx *tx)
+void ice_agent_response(struct ice_agent *agent, const struct endpoint *from,
+	const struct stun_message *message, const struct ice_tx *tx)
 {
 	struct ice_pair *pair;
 
@@ -610,7 +641,8 @@ static void upgrade_remote(struct ice_remote *known, const struct ice_remote *to
 static int add_candidate(struct ice_agent *agent, const struct ice_candidate *candidate, __be16 port)
 {
 	struct ice_remote remote = {
-		.addr = candidate->addr, .port = port, .family = candidate->family, .type = candidate->type, .priority = candidate->priority,
+		.addr = candidate->addr, .port = port, .family = candidate->family, .type = candidate->type,
+		.priority = candidate->priority,
 	};
 	int index = find_remote(agent, remote.family, port, &remote.addr);
 
@@ -633,7 +665,10 @@ int ice_agent_add_remote(struct ice_agent *agent, const struct ice_candidate *ca
 	if (agent->state != AGENT_CHECKING)
 		return 0;
 	ret = add_candidate(agent, candidate, candidate->port);
-	/* A NAT that moves our peer's port, but forwards the very port too: worth a try. Those without a cid send this one themselves. */
+	/*
+	 * A NAT that moves our peer's port, but forwards the very port too: worth a try. Those without a cid
+	 * send this one themselves.
+	 */
 	if (!ret && candidate->type == ICE_SRFLX && candidate->has_related && candidate->related_port &&
 	    candidate->related_port != candidate->port && candidate->cid[0])
 		ret = add_candidate(agent, candidate, candidate->related_port);
@@ -649,10 +684,11 @@ static const char *keep_text(struct ice_agent *agent, const char *text)
 	return memcpy(at, text, len);
 }
 
-int ice_agent_new(struct ice_mux *mux, const struct ice_agent_config *config, const struct ice_agent_events *events, void *ctx,
-	struct ice_agent **ret_agent)
+int ice_agent_new(struct ice_mux *mux, const struct ice_agent_config *config,
+	const struct ice_agent_events *events, void *ctx, struct ice_agent **ret_agent)
 {
-	size_t len = strlen(config->local_ufrag) + strlen(config->local_pwd) + strlen(config->remote_ufrag) + strlen(config->remote_pwd) + 4;
+	size_t len = strlen(config->local_ufrag) + strlen(config->local_pwd) + strlen(config->remote_ufrag) +
+		strlen(config->remote_pwd) + 4;
 	struct ice_agent *agent = calloc(1, sizeof(*agent) + len);
 	int ret;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Candidates as one line of text, in the form that NetBird's peers signal (RFC 8839 section 5.1 without its prefix).
+// Candidates as one line of text, in the form that NetBird's peers signal (RFC 8839 section 5.1 without
+// its prefix).
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -34,16 +35,20 @@ uint32_t ice_candidate_priority(enum ice_candidate_type type)
 	return (uint32_t)types[type].preference << 24 | 65535 << 8 | 255;
 }
 
-/* NetBird's: the same for candidates of one kind from one address, which is all that a foundation has to be. */
+/*
+ * NetBird's: the same for candidates of one kind from one address, which is all that a foundation has to be.
+ */
 static uint32_t foundation(const struct ice_candidate *candidate, const char *addr)
 {
 	char text[INET6_ADDRSTRLEN + 16];
-	int len = snprintf(text, sizeof(text), "%s%s%s", types[candidate->type].name, addr, candidate->family == AF_INET ? "udp4" : "udp6");
+	int len = snprintf(text, sizeof(text), "%s%s%s", types[candidate->type].name, addr,
+		candidate->family == AF_INET ? "udp4" : "udp6");
 
 	return crc32(0, (const uint8_t *)text, len);
 }
 
-static int append(char *buf, size_t size, int len, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+static int append(char *buf, size_t size, int len, const char *fmt,
+	...) __attribute__((format(printf, 4, 5)));
 
 static int append(char *buf, size_t size, int len, const char *fmt, ...)
 {
@@ -65,8 +70,8 @@ int ice_candidate_format(const struct ice_candidate *candidate, const char *ufra
 
 	inet_ntop(candidate->family, &candidate->addr, addr, sizeof(addr));
 	inet_ntop(candidate->family, &candidate->related, related, sizeof(related));
-	len = append(buf, size, len, "%u 1 udp %u %s %u typ %s", foundation(candidate, addr), candidate->priority, addr,
-		     ntohs(candidate->port), types[candidate->type].name);
+	len = append(buf, size, len, "%u 1 udp %u %s %u typ %s", foundation(candidate, addr),
+		candidate->priority, addr, ntohs(candidate->port), types[candidate->type].name);
 	if (candidate->has_related)
 		len = append(buf, size, len, " raddr %s rport %u", related, ntohs(candidate->related_port));
 	len = append(buf, size, len, " ufrag %s", ufrag);
@@ -132,8 +137,8 @@ static bool is_useless(uint16_t family, const struct talon_addr *addr)
 
 	if (family == AF_INET)
 		return v4 >> 24 == 0 || v4 >> 24 == 127 || v4 >= 0xe0000000;
-	return IN6_IS_ADDR_UNSPECIFIED(in6) || IN6_IS_ADDR_LOOPBACK(in6) || IN6_IS_ADDR_MULTICAST(in6) || IN6_IS_ADDR_V4MAPPED(in6) ||
-	       IN6_IS_ADDR_LINKLOCAL(in6);
+	return IN6_IS_ADDR_UNSPECIFIED(in6) || IN6_IS_ADDR_LOOPBACK(in6) || IN6_IS_ADDR_MULTICAST(in6) ||
+		IN6_IS_ADDR_V4MAPPED(in6) || IN6_IS_ADDR_LINKLOCAL(in6);
 }
 
 static int read_type(const char *text, enum ice_candidate_type *ret_type)
@@ -149,15 +154,21 @@ static int read_type(const char *text, enum ice_candidate_type *ret_type)
 
 static bool is_ice_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' ||
+		c == '/';
 }
 
 static bool is_cid(const char *text)
 {
-	return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == ICE_CID_LEN && !text[ICE_CID_LEN];
+	return strspn(text,
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == ICE_CID_LEN &&
+		!text[ICE_CID_LEN];
 }
 
-/* Pairs of name and value behind the type. What we do not know is skipped; a related address counts if both halves are there. */
+/*
+ * Pairs of name and value behind the type. What we do not know is skipped; a related address counts if both
+ * halves are there.
+ */
 static int read_extensions(char **fields, size_t count, struct ice_candidate *c)
 {
 	bool has_addr = false, has_port = false;
@@ -221,7 +232,8 @@ int ice_candidate_parse(const char *line, struct ice_candidate *ret_candidate)
 	if (!strncmp(line, "candidate:", 10))
 		line += 10;
 	memcpy(text, line, strlen(line) + 1);
-	for (char *field = strtok_r(text, " ", &rest); field && count < FIELDS_MAX; field = strtok_r(NULL, " ", &rest))
+	for (char *field = strtok_r(text, " ", &rest); field && count < FIELDS_MAX;
+		field = strtok_r(NULL, " ", &rest))
 		fields[count++] = field;
 	ret = read_fields(fields, count, &candidate);
 	if (!ret)

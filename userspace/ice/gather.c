@@ -113,14 +113,16 @@ static void retransmit(void *ctx)
 static void take_address(struct ice_source *source, const struct resolver_address *address)
 {
 	struct ice_server *server = &source->servers[address->family == AF_INET6];
-	struct endpoint at = { .family = address->family, .port = htons(source->port), .remote = address->addr };
+	struct endpoint at = { .family = address->family, .port = htons(source->port),
+		.remote = address->addr };
 
 	if (endpoint_is_equal(&server->at, &at))
 		return;
 	*server = (struct ice_server){ .at = at };
 }
 
-static void resolved(void *ctx, enum resolver_result result, const struct resolver_address *list, size_t count)
+static void resolved(void *ctx, enum resolver_result result, const struct resolver_address *list,
+	size_t count)
 {
 	struct ice_source *source = ctx;
 	struct ice_mux *mux = source->mux;
@@ -134,7 +136,8 @@ static void resolved(void *ctx, enum resolver_result result, const struct resolv
 	for (int i = 0; i < 2; i++) {
 		struct ice_server *server = &source->servers[i];
 
-		if (server->at.family && !server->is_asking && !is_fresh(mux, server) && has_family(mux, server->at.family))
+		if (server->at.family && !server->is_asking && !is_fresh(mux, server) &&
+			has_family(mux, server->at.family))
 			start(mux, server);
 	}
 	work(mux);
@@ -145,10 +148,12 @@ static void resolve(struct ice_mux *mux, struct ice_source *source)
 	const uint64_t good_for = source->is_resolved ? NAMES_NS : NAMES_AGAIN_NS;
 	struct resolver *resolver;
 
-	if (!source->host || source->query || (source->resolved_ns && loop_now(mux->loop) - source->resolved_ns < good_for))
+	if (!source->host || source->query ||
+		(source->resolved_ns && loop_now(mux->loop) - source->resolved_ns < good_for))
 		return;
 	resolver = resolver_get(mux->loop);
-	if (resolver && resolver_ask(resolver, source->host, AF_UNSPEC, RESOLVE_NS, resolved, source, &source->query))
+	if (resolver && resolver_ask(resolver, source->host, AF_UNSPEC, RESOLVE_NS, resolved, source,
+		&source->query))
 		source->query = NULL;
 }
 
@@ -161,7 +166,8 @@ void ice_gather_ask(struct ice_mux *mux, bool all)
 		for (int j = 0; j < 2; j++) {
 			struct ice_server *server = &source->servers[j];
 
-			if (server->at.family && !server->is_asking && (all || !is_fresh(mux, server)) && has_family(mux, server->at.family))
+			if (server->at.family && !server->is_asking && (all || !is_fresh(mux, server)) &&
+				has_family(mux, server->at.family))
 				start(mux, server);
 		}
 	}
@@ -178,7 +184,8 @@ static const struct ice_local *find_srflx(const struct ice_mux *mux, const struc
 	for (size_t i = 0; i < mux->srflx_count; i++) {
 		const struct ice_candidate *c = &mux->srflx[i].candidate;
 
-		if (c->family == at->family && c->port == at->port && !memcmp(&c->addr, &at->remote, sizeof(c->addr)))
+		if (c->family == at->family && c->port == at->port &&
+			!memcmp(&c->addr, &at->remote, sizeof(c->addr)))
 			return &mux->srflx[i];
 	}
 	return NULL;
@@ -190,8 +197,12 @@ static struct ice_local make_srflx(struct ice_mux *mux, const struct ice_server 
 	const struct ice_local *known = find_srflx(mux, at);
 	struct ice_local local = {
 		.candidate = {
-			/* The related address is "any", as the socket's own is: more would only tell of the inside of a network. */
-			.type = ICE_SRFLX, .family = at->family, .addr = at->remote, .port = at->port, .has_related = true,
+			/*
+			 * The related address is "any", as the socket's own is: more would only tell of the
+			 * inside of a network.
+			 */
+			.type = ICE_SRFLX, .family = at->family, .addr = at->remote, .port = at->port,
+				.has_related = true,
 			.related_port = mux->port, .priority = ice_candidate_priority(ICE_SRFLX),
 		},
 	};
@@ -217,7 +228,8 @@ static bool is_listed(const struct ice_local *list, size_t count, const struct e
 	for (size_t i = 0; i < count; i++) {
 		const struct ice_candidate *c = &list[i].candidate;
 
-		if (c->family == at->family && c->port == at->port && !memcmp(&c->addr, &at->remote, sizeof(c->addr)))
+		if (c->family == at->family && c->port == at->port &&
+			!memcmp(&c->addr, &at->remote, sizeof(c->addr)))
 			return true;
 	}
 	return false;
@@ -233,7 +245,8 @@ void ice_gather_update(struct ice_mux *mux)
 	for (size_t i = 0; i < 2 * mux->gather.source_count && count < ICE_SRFLX_MAX; i++) {
 		const struct ice_server *server = &mux->gather.sources[i / 2].servers[i % 2];
 
-		if (!server->has_mapped || is_own(mux, &server->mapped) || is_listed(list, count, &server->mapped))
+		if (!server->has_mapped || is_own(mux, &server->mapped) ||
+			is_listed(list, count, &server->mapped))
 			continue;
 		is_new |= !find_srflx(mux, &server->mapped);
 		list[count++] = make_srflx(mux, server);
@@ -252,7 +265,8 @@ static struct ice_server *find_server(struct ice_mux *mux, const struct endpoint
 		struct ice_server *server = &mux->gather.sources[i / 2].servers[i % 2];
 
 		if (server->is_asking && server->at.family == from->family && server->at.port == from->port &&
-		    !memcmp(&server->at.remote, &from->remote, sizeof(from->remote)) && !memcmp(server->tx, tx, STUN_TX_LEN))
+		    !memcmp(&server->at.remote, &from->remote, sizeof(from->remote)) &&
+		    !memcmp(server->tx, tx, STUN_TX_LEN))
 			return server;
 	}
 	return NULL;
@@ -470,7 +484,8 @@ size_t ice_mux_list_stuns(const struct ice_mux *mux, struct ice_stun_status *lis
 
 		endpoint_format(&source->servers[source->servers[0].at.family ? 0 : 1].at, literal);
 		if (source->host)
-			snprintf(list[count].uri, sizeof(list[count].uri), "stun:%s:%u", source->host, source->port);
+			snprintf(list[count].uri, sizeof(list[count].uri), "stun:%s:%u", source->host,
+				source->port);
 		else
 			snprintf(list[count].uri, sizeof(list[count].uri), "stun:%s", literal);
 		list[count++].is_available = is_available(source);

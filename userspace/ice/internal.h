@@ -88,7 +88,8 @@ void ice_mux_random(struct ice_mux *mux, void *buf, size_t len);
 void ice_mux_new_cid(struct ice_mux *mux, char ret_cid[static ICE_CID_LEN + 1]);
 int ice_mux_send(struct ice_mux *mux, const struct endpoint *to, const void *bytes, size_t len);
 void ice_mux_make_tx(struct ice_mux *mux, const struct ice_tx *tx, uint8_t ret_id[static STUN_TX_LEN]);
-const struct ice_local *ice_mux_find_host(const struct ice_mux *mux, uint16_t family, const struct talon_addr *addr);
+const struct ice_local *ice_mux_find_host(const struct ice_mux *mux, uint16_t family,
+	const struct talon_addr *addr);
 /* There are new local candidates: agents that still look for a pair will tell them. */
 void ice_mux_poke(struct ice_mux *mux);
 /* The change callback, a moment later. */
@@ -163,7 +164,9 @@ struct ice_agent {
 _Static_assert(sizeof(struct ice_agent) < 320, "an idle agent is small");
 
 void ice_agent_poke(struct ice_agent *agent);
-void ice_agent_request(struct ice_agent *agent, const struct endpoint *from, const struct stun_message *message);
-void ice_agent_response(struct ice_agent *agent, const struct endpoint *from, const struct stun_message *message, const struct ice_tx *tx);
+void ice_agent_request(struct ice_agent *agent, const struct endpoint *from,
+	const struct stun_message *message);
+void ice_agent_response(struct ice_agent *agent, const struct endpoint *from,
+	const struct stun_message *message, const struct ice_tx *tx);
 
 #endif

@@ -36,8 +36,8 @@ int ice_mux_send(struct ice_mux *mux, const struct endpoint *to, const void *byt
 }
 
 /*
- * A transaction id carries what else would be a table of pending checks: 64 bits under a mask that the other 32, random ones, choose. To
- * anybody else it looks as random as the RFC wants it.
+ * A transaction id carries what else would be a table of pending checks: 64 bits under a mask that the other
+ * 32, random ones, choose. To anybody else it looks as random as the RFC wants it.
  */
 static void mask_tx(const struct ice_mux *mux, uint8_t id[static STUN_TX_LEN])
 {
@@ -73,7 +73,8 @@ static void read_tx(const struct ice_mux *mux, const uint8_t id[static STUN_TX_L
 	ret_tx->nominates = what & 1;
 }
 
-const struct ice_local *ice_mux_find_host(const struct ice_mux *mux, uint16_t family, const struct talon_addr *addr)
+const struct ice_local *ice_mux_find_host(const struct ice_mux *mux, uint16_t family,
+	const struct talon_addr *addr)
 {
 	for (size_t i = 0; i < mux->host_count; i++) {
 		const struct ice_candidate *c = &mux->hosts[i].candidate;
@@ -96,7 +97,8 @@ static size_t bucket_of(const struct ice_mux *mux, const char *ufrag, size_t len
 
 static void link_agent(struct ice_mux *mux, struct ice_agent *agent)
 {
-	struct ice_agent **head = &mux->buckets[bucket_of(mux, agent->local_ufrag, strlen(agent->local_ufrag))];
+	struct ice_agent **head = &mux->buckets[bucket_of(mux, agent->local_ufrag,
+		strlen(agent->local_ufrag))];
 
 	agent->next = *head;
 	*head = agent;
@@ -198,14 +200,15 @@ static struct ice_agent *by_username(const struct ice_mux *mux, const char *name
 	for (struct ice_agent *a = mux->buckets[bucket_of(mux, name, colon - name)]; a; a = a->next) {
 		size_t own = strlen(a->local_ufrag), theirs = strlen(a->remote_ufrag);
 
-		if (own == (size_t)(colon - name) && len == own + 1 + theirs && !memcmp(name, a->local_ufrag, own) &&
-		    !memcmp(colon + 1, a->remote_ufrag, theirs))
+		if (own == (size_t)(colon - name) && len == own + 1 + theirs &&
+			!memcmp(name, a->local_ufrag, own) && !memcmp(colon + 1, a->remote_ufrag, theirs))
 			return a;
 	}
 	return NULL;
 }
 
-static void handle_request(struct ice_mux *mux, const struct endpoint *from, const struct stun_message *message)
+static void handle_request(struct ice_mux *mux, const struct endpoint *from,
+	const struct stun_message *message)
 {
 	struct ice_agent *agent = by_username(mux, message->username, message->username_len);
 
@@ -215,7 +218,8 @@ static void handle_request(struct ice_mux *mux, const struct endpoint *from, con
 		ice_agent_request(agent, from, message);
 }
 
-static void handle_success(struct ice_mux *mux, const struct endpoint *from, const struct stun_message *message)
+static void handle_success(struct ice_mux *mux, const struct endpoint *from,
+	const struct stun_message *message)
 {
 	struct ice_agent *agent;
 	struct ice_tx tx;
@@ -239,7 +243,10 @@ void ice_mux_receive(struct ice_mux *mux, const struct endpoint *from, const uin
 		mux->stats.malformed++;
 		return;
 	}
-	/* Errors end nothing: who sent them has not proved to be the peer, and a conflict of roles is solved by the requests themselves. */
+	/*
+	 * Errors end nothing: who sent them has not proved to be the peer, and a conflict of roles is solved
+	 * by the requests themselves.
+	 */
 	if (message.class == STUN_REQUEST)
 		handle_request(mux, from, &message);
 	else if (message.class == STUN_SUCCESS)
@@ -334,7 +341,8 @@ void ice_mux_get_stats(const struct ice_mux *mux, struct ice_stats *ret_stats)
 	*ret_stats = mux->stats;
 }
 
-int ice_mux_new(struct loop *loop, uint16_t port, const struct ice_ops *ops, void *ctx, struct ice_mux **ret_hub)
+int ice_mux_new(struct loop *loop, uint16_t port, const struct ice_ops *ops, void *ctx,
+	struct ice_mux **ret_hub)
 {
 	struct ice_mux *mux = calloc(1, sizeof(*mux));
 

@@ -61,8 +61,8 @@ static void put64(uint8_t *p, uint64_t value)
 }
 
 /*
- * One context for the life of the process: fetching the digest costs more than using it. The header is hashed apart from the rest, since
- * its length has to read as if the message ended with the attribute at @end.
+ * One context for the life of the process: fetching the digest costs more than using it. The header is hashed
+ * apart from the rest, since its length has to read as if the message ended with the attribute at @end.
  */
 static bool hmac(const char *password, const uint8_t *bytes, size_t at, uint8_t ret_mac[static SHA1_LEN])
 {
@@ -72,7 +72,8 @@ static bool hmac(const char *password, const uint8_t *bytes, size_t at, uint8_t 
 
 	if (!context) {
 		OSSL_PARAM params[] = {
-			OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA1", 0), OSSL_PARAM_construct_end()
+			OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA1", 0),
+			OSSL_PARAM_construct_end()
 		};
 		EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 
@@ -105,8 +106,8 @@ static uint32_t fingerprint(const uint8_t *bytes, size_t at)
 
 bool stun_is_message(const uint8_t *bytes, size_t len)
 {
-	return len >= STUN_HEADER_LEN && !(bytes[0] & 0xc0) && get32(bytes + 4) == STUN_COOKIE && !(get16(bytes + 2) & 3) &&
-	       STUN_HEADER_LEN + (size_t)get16(bytes + 2) == len;
+	return len >= STUN_HEADER_LEN && !(bytes[0] & 0xc0) && get32(bytes + 4) == STUN_COOKIE &&
+		!(get16(bytes + 2) & 3) && STUN_HEADER_LEN + (size_t)get16(bytes + 2) == len;
 }
 
 /* The mask is the cookie and, for IPv6, the transaction id: both lie side by side in the header. */
@@ -121,7 +122,8 @@ static void mask_address(const uint8_t *header, uint16_t family, const void *in,
 
 static int take_mapped(struct stun_message *m, const uint8_t *value, size_t len)
 {
-	uint16_t family = len >= 4 && value[1] == 1 ? AF_INET : len >= 4 && value[1] == 2 ? AF_INET6 : AF_UNSPEC;
+	uint16_t family = len >= 4 && value[1] == 1 ? AF_INET : len >= 4 && value[1] == 2 ? AF_INET6
+		: AF_UNSPEC;
 
 	if (!family || len != 4 + endpoint_addr_len(family))
 		return -EBADMSG;
@@ -232,7 +234,8 @@ bool stun_is_authentic(const struct stun_message *message, const char *password)
 bool stun_has_fingerprint(const struct stun_message *message)
 {
 	return message->fingerprint_at &&
-	       fingerprint(message->bytes, message->fingerprint_at) == get32(message->bytes + message->fingerprint_at + 4);
+	       fingerprint(message->bytes,
+	       message->fingerprint_at) == get32(message->bytes + message->fingerprint_at + 4);
 }
 
 struct builder {
@@ -289,7 +292,9 @@ static void begin(struct builder *b, uint16_t type, const uint8_t *tx)
 	b->len = STUN_HEADER_LEN;
 }
 
-/* In NetBird's order: whoever reads it may look for the fingerprint before what follows, and find it right. */
+/*
+ * In NetBird's order: whoever reads it may look for the fingerprint before what follows, and find it right.
+ */
 static void seal(struct builder *b, const char *password, const char *cids)
 {
 	size_t at = b->len;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * STUN messages (RFC 8489) as ICE (RFC 8445) and NetBird's peers use them: Binding only, short-term credentials, and one attribute of NetBird's
- * that follows FINGERPRINT. Bytes in, fields out, and back; no state.
+ * STUN messages (RFC 8489) as ICE (RFC 8445) and NetBird's peers use them: Binding only, short-term
+ * credentials, and one attribute of NetBird's that follows FINGERPRINT. Bytes in, fields out, and
+ * back; no state.
  */
 #ifndef TALON_ICE_STUN_H
 #define TALON_ICE_STUN_H
@@ -36,7 +37,8 @@ struct stun_message {
 	bool has_priority;
 	bool is_controlling;		/* which of the role attributes it has; both false: none */
 	bool is_controlled;
-	bool has_mapped;		/* XOR-MAPPED-ADDRESS, already unmasked: in mapped.family, .remote and .port */
+	/* XOR-MAPPED-ADDRESS, already unmasked: in mapped.family, .remote and .port */
+	bool has_mapped;
 	struct endpoint mapped;
 	uint32_t priority;
 	uint64_t tie_breaker;
@@ -53,8 +55,8 @@ struct stun_message {
 bool stun_is_message(const uint8_t *bytes, size_t len);
 
 /*
- * Reads @bytes. What follows MESSAGE-INTEGRITY is ignored, but for FINGERPRINT and 0x8100 (section 14.5 of the RFC). Unknown attributes are
- * skipped. Returns 0 or -EBADMSG; @ret_message is written only on success.
+ * Reads @bytes. What follows MESSAGE-INTEGRITY is ignored, but for FINGERPRINT and 0x8100 (section 14.5 of
+ * the RFC). Unknown attributes are skipped. Returns 0 or -EBADMSG; @ret_message is written only on success.
  */
 int stun_parse(const uint8_t *bytes, size_t len, struct stun_message *ret_message);
 
@@ -65,7 +67,8 @@ bool stun_has_fingerprint(const struct stun_message *message);
 
 struct stun_request {
 	const uint8_t *tx;
-	const char *username;		/* NULL: the bare request that a STUN server wants, nothing else is used */
+	/* NULL: the bare request that a STUN server wants, nothing else is used */
+	const char *username;
 	const char *password;		/* the receiver's */
 	bool use_candidate;
 	bool is_controlling;

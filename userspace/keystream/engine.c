@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// ChaCha20 of OpenSSL and of libsodium behind one function. OpenSSL is loaded at run time, so that no other process pays for it.
+// ChaCha20 of OpenSSL and of libsodium behind one function. OpenSSL is loaded at run time, so that no other
+// process pays for it.
 #include "keystream/engine.h"
 
 #include <dlfcn.h>
@@ -20,7 +21,8 @@ struct openssl {
 	void *(*EVP_CIPHER_CTX_new)(void);
 	void (*EVP_CIPHER_CTX_free)(void *ctx);
 	const void *(*EVP_chacha20)(void);
-	int (*EVP_EncryptInit_ex)(void *ctx, const void *type, void *impl, const unsigned char *key, const unsigned char *iv);
+	int (*EVP_EncryptInit_ex)(void *ctx, const void *type, void *impl, const unsigned char *key,
+		const unsigned char *iv);
 	int (*EVP_EncryptUpdate)(void *ctx, unsigned char *out, int *outl, const unsigned char *in, int inl);
 };
 
@@ -42,8 +44,8 @@ static bool openssl_find(struct openssl *o)
 	if (!o->library)
 		return false;
 #define FIND(name) (*(void **)&o->name = dlsym(o->library, #name))
-	return FIND(EVP_CIPHER_CTX_new) && FIND(EVP_CIPHER_CTX_free) && FIND(EVP_chacha20) && FIND(EVP_EncryptInit_ex) &&
-	       FIND(EVP_EncryptUpdate);
+	return FIND(EVP_CIPHER_CTX_new) && FIND(EVP_CIPHER_CTX_free) && FIND(EVP_chacha20) &&
+		FIND(EVP_EncryptInit_ex) && FIND(EVP_EncryptUpdate);
 #undef FIND
 }
 
@@ -95,7 +97,8 @@ void engine_free(struct engine *engine)
 
 const char *engine_name(const struct engine *engine)
 {
-	static const char *const names[ENGINE_KIND_COUNT] = { [ENGINE_OPENSSL] = "openssl", [ENGINE_LIBSODIUM] = "libsodium" };
+	static const char *const names[ENGINE_KIND_COUNT] = { [ENGINE_OPENSSL] = "openssl",
+		[ENGINE_LIBSODIUM] = "libsodium" };
 
 	return names[engine->kind];
 }
@@ -123,8 +126,8 @@ static void generate(struct engine *engine, uint64_t counter, uint32_t len)
 	}
 }
 
-void engine_fill(struct engine *engine, struct talon_keystream_slot *slot, uint32_t index, enum talon_keystream_dir dir, uint64_t counter,
-	uint32_t len)
+void engine_fill(struct engine *engine, struct talon_keystream_slot *slot, uint32_t index,
+	enum talon_keystream_dir dir, uint64_t counter, uint32_t len)
 {
 	generate(engine, counter, 64 + len);
 	slot->counter = counter;

@@ -27,10 +27,10 @@ const char *engine_name(const struct engine *engine);
 void engine_set_key(struct engine *engine, const uint32_t key[static 8]);
 
 /*
- * Everything in @slot but its token: keystream of WireGuard's packet @counter (WireGuard paper section 5.4.6), @len bytes of it behind
- * block 0. @len is a multiple of 64, up to TALON_SLOT_STREAM_LEN.
+ * Everything in @slot but its token: keystream of WireGuard's packet @counter (WireGuard paper section
+ * 5.4.6), @len bytes of it behind block 0. @len is a multiple of 64, up to TALON_SLOT_STREAM_LEN.
  */
-void engine_fill(struct engine *engine, struct talon_keystream_slot *slot, uint32_t index, enum talon_keystream_dir dir, uint64_t counter,
-	uint32_t len);
+void engine_fill(struct engine *engine, struct talon_keystream_slot *slot, uint32_t index,
+	enum talon_keystream_dir dir, uint64_t counter, uint32_t len);
 
 #endif

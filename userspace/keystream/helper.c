@@ -31,9 +31,11 @@
 #define EPOCH_NS	10000000ULL			/* rates are measured over this */
 #define DECAY_NS	100000000ULL			/* the gap sinks so often */
 #define SHRINK_NS	(2 * TALON_NSEC_PER_SEC)	/* a window that was too large for so long shrinks */
-#define IDLE_NS		(10 * TALON_NSEC_PER_SEC)	/* a ring without packets for so long gives its window back */
+/* a ring without packets for so long gives its window back */
+#define IDLE_NS		(10 * TALON_NSEC_PER_SEC)
 #define SIZES_MIN	64				/* packets that are enough to judge lengths by */
-#define CHUNK		128				/* slots filled for one ring before the next one has its turn */
+/* slots filled for one ring before the next one has its turn */
+#define CHUNK		128
 #define DRAINING_MAX	64
 #define WIPE_BITS	10
 
@@ -46,7 +48,8 @@ struct ring {
 	uint64_t head;			/* as last seen */
 	uint32_t packets;		/* counted by the datapath, as last seen; wraps */
 	uint64_t credit;		/* slots that may be filled */
-	uint64_t epoch_moved;		/* how far the head went since the epoch began, as far as packets account for it */
+	/* how far the head went since the epoch began, as far as packets account for it */
+	uint64_t epoch_moved;
 	uint64_t epoch_ns;
 	uint32_t epoch_sizes[TALON_KEYSTREAM_CLASSES];	/* and lengths, since */
 	uint64_t sizes_ns;
@@ -64,7 +67,8 @@ struct helper {
 	struct engine *engine;
 	uint32_t ring_count;		/* in the map */
 	uint32_t room_slots;
-	struct ring *pool;		/* as many as windows fit; with keys in them, so allocated before memory is locked */
+	/* as many as windows fit; with keys in them, so allocated before memory is locked */
+	struct ring *pool;
 	struct ring **rings;		/* all of the pool, those with a window first */
 	uint32_t active;
 	struct plan_room room;
@@ -135,7 +139,10 @@ static int take_window(struct helper *h, unsigned bits, struct window *ret_windo
 	return ret;
 }
 
-/* Fills up to @count slots of @window, as far as there is credit. Returns whether there is nothing left to do. */
+/*
+ * Fills up to @count slots of @window, as far as there is credit. Returns whether there is
+ * nothing left to do.
+ */
 static bool fill(struct helper *h, struct ring *ring, struct window *window, uint64_t *next, uint32_t count)
 {
 	uint64_t end = plan_fill(ring->head, window->bits, next);
@@ -179,7 +186,10 @@ static uint64_t ring_head(const struct helper *h, const struct ring *ring)
 	return LOAD(shared->seen) == ring->slot.index && head > ring->head ? head : ring->head;
 }
 
-/* Moves the ring to a window of another size. What the new one needs at once is filled before packets are sent there. */
+/*
+ * Moves the ring to a window of another size. What the new one needs at once is filled before packets
+ * are sent there.
+ */
 static int resize(struct helper *h, struct ring *ring, unsigned bits)
 {
 	struct window larger, old = ring->window;
@@ -232,12 +242,16 @@ static bool read_key(struct helper *h, uint32_t at, uint32_t index, uint32_t key
 
 	is_live = !bpf_map_lookup_elem(h->sessions_fd, &slot, &session) && session.index == index;
 	if (is_live && key)
-		memcpy(key, at % TALON_KEYSTREAM_DIRS == TALON_KEYSTREAM_RECV ? session.recv_key : session.send_key, 32);
+		memcpy(key, at % TALON_KEYSTREAM_DIRS == TALON_KEYSTREAM_RECV ? session.recv_key
+			: session.send_key, 32);
 	sodium_memzero(&session, sizeof(session));
 	return is_live;
 }
 
-/* One that has more than its share gives up some, for one that has nothing. Returns whether there was such a one. */
+/*
+ * One that has more than its share gives up some, for one that has nothing. Returns whether there
+ * was such a one.
+ */
 static bool make_room(struct helper *h)
 {
 	unsigned fair = plan_bits_fair(h->room_slots, h->active + 1);
@@ -268,7 +282,9 @@ static int first_window(struct helper *h, struct window *ret_window)
 	return 0;
 }
 
-/* A window for a ring that asked. Where there is none to be had, its packets stay inline, and it asks again. */
+/*
+ * A window for a ring that asked. Where there is none to be had, its packets stay inline, and it asks again.
+ */
 static void start_ring(struct helper *h, uint32_t at, uint32_t index)
 {
 	struct talon_keystream_ring *shared = &h->map[at];
@@ -422,8 +438,9 @@ static bool is_wanted(struct helper *h)
 }
 
 /*
- * Until the datapath wakes us, or a second is over. It looks at the word after it has moved the head, and we look at the heads after we
- * have set the word; who misses the other one all the same, because its processor was late to tell, is found out by the next packet.
+ * Until the datapath wakes us, or a second is over. It looks at the word after it has moved the head, and we
+ * look at the heads after we have set the word; who misses the other one all the same, because its processor
+ * was late to tell, is found out by the next packet.
  */
 static void sleep_until_woken(struct helper *h)
 {
@@ -431,7 +448,8 @@ static void sleep_until_woken(struct helper *h)
 
 	__atomic_store_n(&h->state->asleep, 1, __ATOMIC_SEQ_CST);
 	if (!ring_buffer__consume(h->wake) && !is_wanted(h))
-		epoll_wait(h->epoll_fd, &event, 1, h->second_ns > h->now ? (h->second_ns - h->now) / 1000000 + 1 : 1);
+		epoll_wait(h->epoll_fd, &event, 1,
+			h->second_ns > h->now ? (h->second_ns - h->now) / 1000000 + 1 : 1);
 	__atomic_store_n(&h->state->asleep, 0, __ATOMIC_SEQ_CST);
 }
 
@@ -534,8 +552,9 @@ out:
 }
 
 /*
- * What an earlier helper left. After no ring has a window, and every program that saw one has ended, nobody else touches a slot.
- * Without membarrier(2) that end cannot be waited for; then slots in use are left alone, for good.
+ * What an earlier helper left. After no ring has a window, and every program that saw one has ended, nobody
+ * else touches a slot. Without membarrier(2) that end cannot be waited for; then slots in use are left
+ * alone, for good.
  */
 static int wipe(struct helper *h)
 {
@@ -582,7 +601,10 @@ static int start(struct helper *h, const char *pin_dir)
 	ret = engine_new(&h->engine);
 	if (ret)
 		return ret;
-	/* Not what is mapped later: windows are the kernel's memory and never swapped out. Where locking is not allowed, keys may be. */
+	/*
+	 * Not what is mapped later: windows are the kernel's memory and never swapped out. Where locking is
+	 * not allowed, keys may be.
+	 */
 	if (mlockall(MCL_CURRENT))
 		log_debug("keystream: memory is not locked: %s", strerror(errno));
 	h->now = clock_boot();

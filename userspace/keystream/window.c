@@ -10,7 +10,8 @@
 
 int window_map(struct window *window, int fd, uint32_t base, unsigned bits)
 {
-	size_t page = sysconf(_SC_PAGESIZE), first = (size_t)base * sizeof(*window->slots), skip = first % page;
+	size_t page = sysconf(_SC_PAGESIZE), first = (size_t)base * sizeof(*window->slots),
+		skip = first % page;
 	size_t len = skip + (sizeof(*window->slots) << bits);
 	void *pages;
 
@@ -29,17 +30,22 @@ void window_unmap(struct window *window)
 	*window = (struct window){ 0 };
 }
 
-/* Takes a slot that lies ready, so that the datapath cannot. False: it was faster, or there is nothing to take. */
+/*
+ * Takes a slot that lies ready, so that the datapath cannot. False: it was faster, or there is
+ * nothing to take.
+ */
 static bool take(struct talon_keystream_slot *slot)
 {
 	__u64 token = __atomic_load_n(&slot->token, __ATOMIC_ACQUIRE);
 
 	if (token == TALON_SLOT_EMPTY || token == TALON_SLOT_BUSY)
 		return false;
-	return __atomic_compare_exchange_n(&slot->token, &token, TALON_SLOT_BUSY, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(&slot->token, &token, TALON_SLOT_BUSY, false, __ATOMIC_SEQ_CST,
+		__ATOMIC_RELAXED);
 }
 
-void window_fill(struct window *window, struct engine *engine, const struct window_ring *ring, uint64_t counter, struct window_counts *counts)
+void window_fill(struct window *window, struct engine *engine, const struct window_ring *ring,
+	uint64_t counter, struct window_counts *counts)
 {
 	struct talon_keystream_slot *slot = &window->slots[counter & ((1ULL << window->bits) - 1)];
 

@@ -34,20 +34,22 @@ struct window_counts {
 };
 
 /*
- * Makes the slot of @counter ready. A slot whose packet never came is filled anew; one that is in use is left alone: its new packet
- * will be worked on inline. @counts is added to.
+ * Makes the slot of @counter ready. A slot whose packet never came is filled anew; one that is in use is left
+ * alone: its new packet will be worked on inline. @counts is added to.
  */
-void window_fill(struct window *window, struct engine *engine, const struct window_ring *ring, uint64_t counter, struct window_counts *counts);
+void window_fill(struct window *window, struct engine *engine, const struct window_ring *ring,
+	uint64_t counter, struct window_counts *counts);
 
 /*
- * Empties and wipes all slots, after the ring no longer points here. False: some are in use, for microseconds; call again later and
- * leave them alone until then, as what is being sealed with them would be sent in the clear.
+ * Empties and wipes all slots, after the ring no longer points here. False: some are in use, for
+ * microseconds; call again later and leave them alone until then, as what is being sealed with them would be
+ * sent in the clear.
  */
 bool window_drain(struct window *window, struct window_counts *counts);
 
 /*
- * Empties and wipes all slots whatever they say, when nobody else can be at work. @has_all false: somebody may, so slots in use are
- * left alone.
+ * Empties and wipes all slots whatever they say, when nobody else can be at work. @has_all false: somebody
+ * may, so slots in use are left alone.
  */
 void window_wipe(struct window *window, bool has_all);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Log lines: time, level, text. Secrets have a type of their own and no formatter, so none can get here by accident.
+// Log lines: time, level, text. Secrets have a type of their own and no formatter, so none can get here
+// by accident.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -72,13 +73,15 @@ static enum log_format get_format(void)
 /* Bytes of the UTF-8 character at @s, which ends with a zero byte; 0: it is none (RFC 3629). */
 static unsigned utf8_len(const uint8_t *s)
 {
-	unsigned len = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+	unsigned len = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3
+		: s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
 
 	for (unsigned i = 1; i < len; i++) {
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
 	}
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90))
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0) ||
+		(s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90))
 		return 0;
 	return len;
 }
@@ -98,7 +101,10 @@ static void put(struct line *line, const char *bytes, size_t len)
 	line->len += len;
 }
 
-/* Texts may quote what others sent: nothing that moves a terminal's cursor or ends a line or a JSON string gets through. */
+/*
+ * Texts may quote what others sent: nothing that moves a terminal's cursor or ends a line or a JSON
+ * string gets through.
+ */
 static void put_text(struct line *line, const char *text, bool is_json)
 {
 	const uint8_t *s = (const uint8_t *)text;
@@ -130,8 +136,10 @@ size_t log_format_line(enum log_format format, enum log_level level, int64_t whe
 
 	gmtime_r(&second, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-	put(&line, head, snprintf(head, sizeof(head), format == LOG_FORMAT_JSON ? "{\"time\":\"%s.%03dZ\",\"level\":\"%s\",\"msg\":\"" : "%s.%03dZ %-5s ",
-				  when, (int)(when_ms % 1000), names[level]));
+	put(&line, head,
+		snprintf(head, sizeof(head),
+		format == LOG_FORMAT_JSON ? "{\"time\":\"%s.%03dZ\",\"level\":\"%s\",\"msg\":\""
+		: "%s.%03dZ %-5s ", when, (int)(when_ms % 1000), names[level]));
 	put_text(&line, text, format == LOG_FORMAT_JSON);
 	line.size = size;
 	if (format == LOG_FORMAT_JSON)

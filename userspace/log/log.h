@@ -14,7 +14,10 @@ void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
-/* Without a call, NB_LOG_FORMAT ("json", "text") of the environment is asked at the first line; text if it says nothing we know. */
+/*
+ * Without a call, NB_LOG_FORMAT ("json", "text") of the environment is asked at the first line; text if it
+ * says nothing we know.
+ */
 void log_set_format(enum log_format format);
 
 /*
@@ -32,8 +35,8 @@ void log_bridge_libbpf(void);
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * The same for what can come often: LOG_LIMIT_LINES lines, then silence until LOG_LIMIT_NS after the first of them; the next line says how many
- * were left out. @limit starts as zeros and belongs to one kind of event.
+ * The same for what can come often: LOG_LIMIT_LINES lines, then silence until LOG_LIMIT_NS after the first of
+ * them; the next line says how many were left out. @limit starts as zeros and belongs to one kind of event.
  */
 #define LOG_LIMIT_LINES	5
 #define LOG_LIMIT_NS	60000000000ULL
@@ -44,7 +47,8 @@ struct log_limit {
 	uint32_t left_out;
 };
 
-void log_limited(struct log_limit *limit, enum log_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void log_limited(struct log_limit *limit, enum log_level level, const char *fmt,
+	...) __attribute__((format(printf, 3, 4)));
 
 #define log_err(...)	log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...)	log_write(LOG_LEVEL_WARN, __VA_ARGS__)
@@ -54,6 +58,7 @@ void log_limited(struct log_limit *limit, enum log_level level, const char *fmt,
 /* Whether @limit lets a line through at @now_ns; how many were left out before it. For tests. */
 bool log_limit_take(struct log_limit *limit, uint64_t now_ns, uint32_t *ret_left_out);
 /* The line that would be written, with its newline. Returns its length. For tests. */
-size_t log_format_line(enum log_format format, enum log_level level, int64_t unix_ms, const char *text, char *line, size_t size);
+size_t log_format_line(enum log_format format, enum log_level level, int64_t unix_ms, const char *text,
+	char *line, size_t size);
 
 #endif

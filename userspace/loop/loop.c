@@ -202,7 +202,10 @@ uint64_t loop_next(const struct loop *loop)
 	return loop->count ? loop->heap[1]->due_ns : LOOP_NEVER;
 }
 
-/* Timers that a callback sets for now wait for the next turn: one that always does so must not starve the descriptors. */
+/*
+ * Timers that a callback sets for now wait for the next turn: one that always does so must not starve
+ * the descriptors.
+ */
 static void run_due(struct loop *loop)
 {
 	const uint64_t until = loop->now_ns;

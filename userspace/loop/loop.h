@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One loop: descriptors and deadlines. Whoever has work to do later keeps a struct loop_timer, whoever waits for bytes
- * a struct loop_fd; both live in the owner's own struct and are taken out before that goes away.
+ * One loop: descriptors and deadlines. Whoever has work to do later keeps a struct loop_timer, whoever waits
+ * for bytes a struct loop_fd; both live in the owner's own struct and are taken out before that goes away.
  *
- * Times are CLOCK_BOOTTIME in nanoseconds. A loop made by loop_new_fake() has no descriptors and a clock that only
- * loop_advance() moves: with it every timer of the project is tested without waiting.
- * Not thread-safe. Callbacks may add, change and remove anything, themselves included.
+ * Times are CLOCK_BOOTTIME in nanoseconds. A loop made by loop_new_fake() has no descriptors and a clock that
+ * only loop_advance() moves: with it every timer of the project is tested without waiting. Not thread-safe.
+ * Callbacks may add, change and remove anything, themselves included.
  */
 #ifndef TALON_LOOP_H
 #define TALON_LOOP_H
@@ -46,7 +46,10 @@ int loop_new_fake(struct loop **ret_loop, uint64_t now_ns);
 /* Timers and descriptors still in it are forgotten, not closed. NULL is allowed. */
 void loop_free(struct loop *loop);
 
-/* The time when this turn began; it does not move while callbacks run (call loop_update() where that matters). */
+/*
+ * The time when this turn began; it does not move while callbacks run (call loop_update()
+ * where that matters).
+ */
 uint64_t loop_now(const struct loop *loop);
 void loop_update(struct loop *loop);
 

@@ -10,7 +10,10 @@
 #include "mesh/internal.h"
 #include "net/net.h"
 
-/* An inherited way is looked at again and again; a keepalive comes every 25 s, and within 10 s of data that nothing else answers. */
+/*
+ * An inherited way is looked at again and again; a keepalive comes every 25 s, and within 10 s of data that
+ * nothing else answers.
+ */
 #define INHERITED_LOOK_NS	(3 * LOOP_SECOND)
 #define SILENT_NS		(35 * LOOP_SECOND)
 #define UNANSWERED_NS		(12 * LOOP_SECOND)
@@ -20,7 +23,8 @@
 
 /* Arrays that are only needed while the map is applied. */
 struct desired {
-	const struct netmap_peer **listed;	/* the map's, in its order; behind them those whose ways alone are kept */
+	/* the map's, in its order; behind them those whose ways alone are kept */
+	const struct netmap_peer **listed;
 	size_t peer_count;
 	struct plane_peer *peers;
 	struct config_cidr *allowed;
@@ -47,7 +51,8 @@ static bool serves(const struct mesh *mesh)
 	const struct config_mesh *config = &mesh->config->mesh;
 
 	/* Without rules nothing would keep the mesh out of what is routed. */
-	return !config->disable_server_routes && !config->block_inbound && !config->disable_firewall && !config->agent;
+	return !config->disable_server_routes && !config->block_inbound && !config->disable_firewall &&
+		!config->agent;
 }
 
 static bool is_ours(const struct mesh *mesh, const struct netmap_route *route)
@@ -76,7 +81,8 @@ static size_t find_peer(const struct netmap *map, const uint8_t *key)
 
 static size_t router_of(const struct netmap *map, const struct choose_group *group)
 {
-	return group->usable && group->current < group->member_count ? find_peer(map, group->members[group->current].key) : map->peer_count;
+	return group->usable && group->current < group->member_count ? find_peer(map,
+		group->members[group->current].key) : map->peer_count;
 }
 
 /* Peers that the map took away while their ways are kept follow its own. */
@@ -129,7 +135,8 @@ static int fill_peers(struct mesh *mesh, const struct netmap *map, struct desire
 		to->preshared_key = mesh->identity.preshared_key;
 		snprintf(to->name, sizeof(to->name), "%s", from->fqdn);
 		to->keepalive_s = MESH_KEEPALIVE_S;
-		if (i >= map->peer_count)	/* no address is its own any more: nothing goes to it, nothing of it is let in */
+		/* no address is its own any more: nothing goes to it, nothing of it is let in */
+		if (i >= map->peer_count)
 			continue;
 		to->allowed = &d->allowed[at];
 		to->allowed_count = from->allowed_count;
@@ -182,10 +189,12 @@ static int fill_routes(struct mesh *mesh, const struct netmap *map, struct desir
 		if (route->net.family == AF_INET)
 			add_route(d, &route->net, route->masquerade);
 		for (size_t j = 0; j < route->domain_count && map->self.dns_resolution; j++)
-			d->domains[d->domain_count++] = (struct forwarder_domain){ route->domains[j], route->masquerade, route->keep_route };
+			d->domains[d->domain_count++] = (struct forwarder_domain){ route->domains[j],
+				route->masquerade, route->keep_route };
 	}
 	for (size_t i = 0; i < learned_count && serves(mesh); i++) {
-		const struct config_cidr net = { .family = AF_INET, .prefixlen = 32, .addr.word[0] = learned[i].addr };
+		const struct config_cidr net = { .family = AF_INET, .prefixlen = 32,
+			.addr.word[0] = learned[i].addr };
 
 		add_route(d, &net, learned[i].masquerade);
 	}
@@ -210,7 +219,8 @@ static void add_lan(const struct net_addr *addr, void *user)
 	if (addr->family != AF_INET || (ntohl(addr->addr.word[0]) >> 24) == 127)
 		return;
 	if (lan->count == lan->room) {
-		struct config_cidr *larger = reallocarray(lan->list, lan->room ? 2 * lan->room : 64, sizeof(*larger));
+		struct config_cidr *larger = reallocarray(lan->list, lan->room ? 2 * lan->room : 64,
+			sizeof(*larger));
 
 		if (!larger) {
 			lan->failed = true;
@@ -233,7 +243,8 @@ static int list_lan(struct lan_fill *lan)
 }
 
 /* On error nothing may be let in: those in force belong to peers and addresses of another map. */
-static int make_rules(struct mesh *mesh, const struct netmap *map, __be32 addr, struct acl_table **ret_table, char *why, size_t size)
+static int make_rules(struct mesh *mesh, const struct netmap *map, __be32 addr, struct acl_table **ret_table,
+	char *why, size_t size)
 {
 	const struct config_mesh *config = &mesh->config->mesh;
 	size_t learned_count;
@@ -270,12 +281,16 @@ static bool still_carries(const struct mesh *mesh, uint32_t id)
 	const uint64_t now = loop_now(mesh->loop);
 	struct plane_facts facts;
 
-	if (plane_get_facts(mesh->c, id, &facts) || !facts.has_session || facts.rx_direct_ns <= facts.rx_relay_ns)
+	if (plane_get_facts(mesh->c, id, &facts) || !facts.has_session ||
+		facts.rx_direct_ns <= facts.rx_relay_ns)
 		return false;
 	return facts.rx_direct_ns + SILENT_NS > now && facts.tx_data_ns < facts.rx_direct_ns + UNANSWERED_NS;
 }
 
-/* A network keeps its inherited way from the very first map on: without its router it would have none until a server answers. */
+/*
+ * A network keeps its inherited way from the very first map on: without its router it would have none until a
+ * server answers.
+ */
 static bool is_inherited(const struct mesh *mesh, const uint8_t *key, const struct peer_info *info)
 {
 	if (!info)
@@ -296,7 +311,8 @@ static void router_state(void *ctx, const uint8_t key[static KEY_LEN], struct ch
 	}
 	if (!is_known)
 		return;
-	ret_router->status = info.status == PEER_CONNECTED ? CHOOSE_CONNECTED : info.status == PEER_IDLE ? CHOOSE_IDLE : CHOOSE_CONNECTING;
+	ret_router->status = info.status == PEER_CONNECTED ? CHOOSE_CONNECTED : info.status == PEER_IDLE
+		? CHOOSE_IDLE : CHOOSE_CONNECTING;
 	if (info.status == PEER_CONNECTED && info.is_silent)	/* the last choice, but one */
 		ret_router->status = CHOOSE_IDLE;
 	ret_router->relayed = info.way == PLANE_RELAY;
@@ -319,7 +335,8 @@ static int tell_routes(struct mesh *mesh, const struct netmap *map)
 	if (!list)
 		return -ENOMEM;
 	if (self->addr)
-		list[count++] = (struct config_cidr){ .family = AF_INET, .prefixlen = self->prefixlen, .addr.word[0] = self->addr };
+		list[count++] = (struct config_cidr){ .family = AF_INET, .prefixlen = self->prefixlen,
+			.addr.word[0] = self->addr };
 	for (size_t i = 0; i < mesh->choose.group_count; i++) {
 		const struct choose_group *group = &mesh->choose.groups[i];
 
@@ -366,7 +383,8 @@ static void report_room(struct mesh *mesh, const char *why)
 	snprintf(mesh->room_why, sizeof(mesh->room_why), "%s", why);
 }
 
-static int plane_part(struct mesh *mesh, const struct netmap *map, const struct netmap_self *self, struct desired *d, char *why, size_t size)
+static int plane_part(struct mesh *mesh, const struct netmap *map, const struct netmap_self *self,
+	struct desired *d, char *why, size_t size)
 {
 	struct plane_state state = { .mesh_addr = self->addr, .mesh_prefixlen = self->prefixlen };
 	struct acl_port open[FORWARDER_SOCKETS];
@@ -405,9 +423,11 @@ static void report(struct mesh *mesh, int ret, const char *why)
 	snprintf(mesh->apply_why, sizeof(mesh->apply_why), "%s", ret ? why : "");
 }
 
-static int set_forwarder(struct mesh *mesh, const struct netmap *map, __be32 addr, const struct desired *d, char *why, size_t size)
+static int set_forwarder(struct mesh *mesh, const struct netmap *map, __be32 addr, const struct desired *d,
+	char *why, size_t size)
 {
-	return forwarder_set(mesh->forwarder, addr, mesh_forwarder_port(mesh, map), d->domains, d->domain_count, why, size);
+	return forwarder_set(mesh->forwarder, addr, mesh_forwarder_port(mesh, map), d->domains,
+		d->domain_count, why, size);
 }
 
 void mesh_apply(struct mesh *mesh)
@@ -500,10 +520,12 @@ void mesh_take_map(struct mesh *mesh, struct mesh_message *message)
 	const uint64_t begin = mesh_unix_ns();
 	uint64_t took;
 
-	if (choose_set_map(&mesh->choose, map, mesh->identity.public_key, self->addr, self->prefixlen, mesh->config->mesh.disable_client_routes))
+	if (choose_set_map(&mesh->choose, map, mesh->identity.public_key, self->addr, self->prefixlen,
+		mesh->config->mesh.disable_client_routes))
 		log_warn("networks of others: out of memory");
 	if (map->skipped)
-		log_warn("network map %llu: %u entries were left out, the first: %s", (unsigned long long)map->serial, map->skipped, map->skipped_why);
+		log_warn("network map %llu: %u entries were left out, the first: %s",
+			(unsigned long long)map->serial, map->skipped, map->skipped_why);
 	/* peers_set() looks at the old strings until it has the new ones. */
 	struct mesh_message old = mesh->now, gone = {};
 
@@ -522,6 +544,8 @@ void mesh_take_map(struct mesh *mesh, struct mesh_message *message)
 	mesh_message_done(&gone);
 	took = mesh_unix_ns() - begin;
 	if (took >= NOTICEABLE_NS)
-		log_info("network map %llu: applied in %llu ms", (unsigned long long)mesh->now.update.map.serial, (unsigned long long)(took / LOOP_MS));
+		log_info("network map %llu: applied in %llu ms",
+			(unsigned long long)mesh->now.update.map.serial,
+			(unsigned long long)(took / LOOP_MS));
 	loop_timer_after(mesh->loop, &mesh->memory_timer, MESH_QUIET_NS);
 }

@@ -75,10 +75,12 @@ struct mesh {
 	struct choose choose;
 	struct guard guard;
 	struct mesh_message now;	/* the map in force */
-	struct mesh_message kept;	/* keeps_ways: the map whose peers still have their ways, though not all have rights */
+	/* keeps_ways: the map whose peers still have their ways, though not all have rights */
+	struct mesh_message kept;
 	bool keeps_ways;
 	bool has_map;
-	bool map_is_old;		/* it came from disk, or from another server; this one has not confirmed it yet */
+	/* it came from disk, or from another server; this one has not confirmed it yet */
+	bool map_is_old;
 	bool map_is_void;		/* it is no server's: everything was closed, and no map came since */
 	bool plane_is_ready;
 	bool has_applied;
@@ -114,7 +116,8 @@ struct mesh {
 };
 
 uint64_t mesh_unix_ns(void);
-void mesh_event(struct mesh *mesh, const char *severity, const char *category, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void mesh_event(struct mesh *mesh, const char *severity, const char *category, const char *fmt,
+	...) __attribute__((format(printf, 4, 5)));
 /* Returns true if it changed. */
 bool mesh_link_set(struct mesh_link *link, bool is_connected, const char *why);
 
@@ -135,12 +138,19 @@ int mesh_message_make(struct mesh *mesh, const uint8_t *bytes, size_t len, struc
 void mesh_network_init(struct mesh *mesh);
 void mesh_network_changed(struct mesh *mesh);
 
-/* settings.c: what is kept of how this peer was started, and what the profile of NetBird's client asks for. */
-/* Where peers ask us for the addresses of domain routes, beside FORWARDER_PORT_OLD, which is always served. */
+/*
+ * settings.c: what is kept of how this peer was started, and what the profile of NetBird's client asks for.
+ */
+/*
+ * Where peers ask us for the addresses of domain routes, beside FORWARDER_PORT_OLD, which is always served.
+ */
 uint16_t mesh_forwarder_port(const struct mesh *mesh, const struct netmap *map);
 /* Warns of what the profile asks for and does not get. Returns 0, or -EOPNOTSUPP with one line in @why. */
 int mesh_judge_profile(const struct config *config, const struct identity *identity, char *why, size_t size);
-/* Keeps @url for later starts. Where nothing can be written, that is only said: the identity is good all the same. */
+/*
+ * Keeps @url for later starts. Where nothing can be written, that is only said: the identity is
+ * good all the same.
+ */
 void mesh_keep_url(const char *path, struct identity *identity, const char *url);
 /* Says what a setup key is worth over http://. */
 void mesh_warn_cleartext(const char *url, const char *setup_key);

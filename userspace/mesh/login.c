@@ -45,7 +45,8 @@ static void on_login(void *ctx, const struct netmap_update *update)
 	end(ctx, 0, "");
 }
 
-static void on_sync(void *ctx, const struct netmap_update *update, bool first, const uint8_t *bytes, size_t len)
+static void on_sync(void *ctx, const struct netmap_update *update, bool first, const uint8_t *bytes,
+	size_t len)
 {
 }
 
@@ -69,7 +70,8 @@ static void too_long(void *ctx)
 static int run(struct login *login, const struct config *config, const struct identity *identity)
 {
 	static const struct management_events events = {
-		.state = on_state, .login = on_login, .sync = on_sync, .deleted = on_deleted, .verdict = on_verdict,
+		.state = on_state, .login = on_login, .sync = on_sync, .deleted = on_deleted,
+		.verdict = on_verdict,
 	};
 	struct management_config mc = {
 		.url = config->mesh.management_url,

@@ -59,7 +59,8 @@ static int make_paths(const struct config *config, char *identity, char *state, 
 	snprintf(state, MESH_PATH_LEN, "%s/state.json", dir);
 	snprintf(map, MESH_PATH_LEN, "%s/talon-map", dir);
 	longest = snprintf(servers, MESH_PATH_LEN, "%s/talon-servers", dir);
-	return longest < MESH_PATH_LEN && strlen(config->mesh.identity_path) < MESH_PATH_LEN ? 0 : -ENAMETOOLONG;
+	return longest < MESH_PATH_LEN && strlen(config->mesh.identity_path) < MESH_PATH_LEN ? 0
+		: -ENAMETOOLONG;
 }
 
 static int load_identity(const struct config *config, struct identity *ret_identity, char *why, size_t size)
@@ -93,10 +94,13 @@ static void take_identity(struct config *config, const struct identity *identity
 		config->listen_port = identity->wg_port;
 	if (identity->mtu && !(mesh->given & CONFIG_GIVEN_MTU))
 		config->mtu = identity->mtu;
-	if (identity->interface && strlen(identity->interface) < sizeof(config->tunnel) && !(mesh->given & CONFIG_GIVEN_TUNNEL))
+	if (identity->interface && strlen(identity->interface) < sizeof(config->tunnel) &&
+		!(mesh->given & CONFIG_GIVEN_TUNNEL))
 		snprintf(config->tunnel, sizeof(config->tunnel), "%s", identity->interface);
-	take_switch(config, &mesh->disable_client_routes, identity->disable_client_routes, CONFIG_GIVEN_CLIENT_ROUTES);
-	take_switch(config, &mesh->disable_server_routes, identity->disable_server_routes, CONFIG_GIVEN_SERVER_ROUTES);
+	take_switch(config, &mesh->disable_client_routes, identity->disable_client_routes,
+		CONFIG_GIVEN_CLIENT_ROUTES);
+	take_switch(config, &mesh->disable_server_routes, identity->disable_server_routes,
+		CONFIG_GIVEN_SERVER_ROUTES);
 	take_switch(config, &mesh->disable_firewall, identity->disable_firewall, CONFIG_GIVEN_FIREWALL);
 	take_switch(config, &mesh->block_lan_access, identity->block_lan_access, CONFIG_GIVEN_LAN_ACCESS);
 	take_switch(config, &mesh->block_inbound, identity->block_inbound, CONFIG_GIVEN_INBOUND);
@@ -114,7 +118,8 @@ int mesh_prepare(struct config *config, char *why, size_t size)
 	take_identity(config, &identity);
 	ret = mesh_judge_profile(config, &identity, why, size);
 	if (!ret && !mesh->management_url) {
-		mesh->management_url = strdup(identity.management_url ? identity.management_url : CONFIG_MANAGEMENT_URL);
+		mesh->management_url = strdup(identity.management_url ? identity.management_url
+			: CONFIG_MANAGEMENT_URL);
 		ret = mesh->management_url ? 0 : -ENOMEM;
 	}
 	identity_done(&identity);
@@ -149,8 +154,9 @@ static void save(const struct mesh *mesh, const char *path, const uint8_t *bytes
 
 static void tell_ways_are_kept(struct mesh *mesh)
 {
-	log_warn("network map: %s: they have no rights from now on, but their ways stand until the server says it again with a later serial, or %llu s",
-		mesh->guard.why, (unsigned long long)(GUARD_WINDOW_NS / LOOP_SECOND));
+	log_warn("network map: %s: they have no rights from now on, but their ways stand until the server "
+		"says it again with a later serial, or %llu s", mesh->guard.why,
+		(unsigned long long)(GUARD_WINDOW_NS / LOOP_SECOND));
 	mesh_event(mesh, "WARNING", "NETWORK", "suspicious network map: %s", mesh->guard.why);
 }
 
@@ -169,12 +175,13 @@ static void accept_map(struct mesh *mesh, struct mesh_message *message)
 	/* A farewell names nobody, not even us: nothing to start from the next time. */
 	if (map->self.present)
 		save(mesh, mesh->map_path, message->bytes, message->len);
-	log_info("network map %llu: %zu peers, %zu routes, %zu rules", (unsigned long long)map->serial, map->peer_count, map->route_count,
-		map->rule_count + map->route_rule_count);
+	log_info("network map %llu: %zu peers, %zu routes, %zu rules", (unsigned long long)map->serial,
+		map->peer_count, map->route_count, map->rule_count + map->route_rule_count);
 	mesh_take_map(mesh, message);
 }
 
-static void on_sync(void *ctx, const struct netmap_update *update, bool first, const uint8_t *bytes, size_t len)
+static void on_sync(void *ctx, const struct netmap_update *update, bool first, const uint8_t *bytes,
+	size_t len)
 {
 	struct mesh *mesh = ctx;
 	struct mesh_message message;
@@ -185,8 +192,10 @@ static void on_sync(void *ctx, const struct netmap_update *update, bool first, c
 		save(mesh, mesh->servers_path, bytes, len);
 	if (!update->map.present)
 		return;
-	if (!first && mesh->has_map && !mesh->map_is_old && update->map.serial < mesh->now.update.map.serial) {
-		log_debug("network map %llu is older than the one in force", (unsigned long long)update->map.serial);
+	if (!first && mesh->has_map && !mesh->map_is_old &&
+		update->map.serial < mesh->now.update.map.serial) {
+		log_debug("network map %llu is older than the one in force",
+			(unsigned long long)update->map.serial);
 		return;
 	}
 	ret = mesh_message_make(mesh, bytes, len, &message);
@@ -236,15 +245,20 @@ static void on_state(void *ctx, enum management_state state, const char *why)
 		mesh_event(mesh, "INFO", "CONNECTIVITY", "connected to management");
 		finish_up(mesh, 0, NULL);
 	} else {
-		if (state != MANAGEMENT_NEEDS_LOGIN || !mesh->has_no_verdict)	/* else it is said there, once */
+		/* else it is said there, once */
+		if (state != MANAGEMENT_NEEDS_LOGIN || !mesh->has_no_verdict)
 			log_warn("management: %s", why);
 		if (state == MANAGEMENT_NEEDS_LOGIN)
 			finish_up(mesh, -EACCES, why);
 		mesh_event(mesh, state == MANAGEMENT_NEEDS_LOGIN ? "ERROR" : "WARNING",
 			state == MANAGEMENT_NEEDS_LOGIN ? "AUTHENTICATION" : "CONNECTIVITY", "%s", why);
-		/* Deleted while it was off: the map of the last run is worth nothing then. While it runs, on_deleted() says so. */
+		/*
+		 * Deleted while it was off: the map of the last run is worth nothing then. While it runs,
+		 * on_deleted() says so.
+		 */
 		if (state == MANAGEMENT_NEEDS_LOGIN && mesh->map_is_old) {
-			log_err("management does not know this peer any more: the ways of its last run are closed");
+			log_err("management does not know this peer any more: the ways of its last run are "
+				"closed");
 			leave(mesh);
 		}
 	}
@@ -270,7 +284,8 @@ static void on_deleted(void *ctx)
 {
 	struct mesh *mesh = ctx;
 
-	log_err("this peer was deleted in management: all its ways are closed. To join again, start with a valid setup key");
+	log_err("this peer was deleted in management: all its ways are closed. To join again, start with a "
+		"valid setup key");
 	mesh_event(mesh, "CRITICAL", "AUTHENTICATION", "this peer was deleted in management");
 	leave(mesh);
 }
@@ -306,11 +321,14 @@ static void name_server(struct mesh *mesh, const char *url)
 	memcpy(mesh->server, server, sizeof(server));
 }
 
-/* @up: what somebody asked for now, over what was configured; NULL: nothing. If it fails, all is as it was. */
+/*
+ * @up: what somebody asked for now, over what was configured; NULL: nothing. If it fails, all is as it was.
+ */
 static int start_management(struct mesh *mesh, const struct control_up *up)
 {
 	static const struct management_events events = {
-		.state = on_state, .login = on_login, .sync = on_sync, .deleted = on_deleted, .verdict = on_verdict,
+		.state = on_state, .login = on_login, .sync = on_sync, .deleted = on_deleted,
+		.verdict = on_verdict,
 	};
 	const struct config_mesh *from = &mesh->config->mesh;
 	struct management *management;
@@ -319,10 +337,10 @@ static int start_management(struct mesh *mesh, const struct control_up *up)
 		.private_key = mesh->identity.private_key,
 		.setup_key = up && up->setup_key ? up->setup_key : from->setup_key,
 		.ssh_public_key = mesh->identity.ssh_public_key,
-		.dns_labels = from->given & CONFIG_GIVEN_DNS_LABELS ? from->dns_labels : mesh->identity.dns_labels,
-		.dns_label_count = from->given & CONFIG_GIVEN_DNS_LABELS ? from->dns_label_count : mesh->identity.dns_label_count,
-		.hostname = up && up->hostname ? up->hostname : from->hostname,
-		.flags = {
+		.dns_labels = from->given & CONFIG_GIVEN_DNS_LABELS ? from->dns_labels
+		: mesh->identity.dns_labels, .dns_label_count = from->given & CONFIG_GIVEN_DNS_LABELS
+		? from->dns_label_count : mesh->identity.dns_label_count, .hostname = up &&
+		up->hostname ? up->hostname : from->hostname, .flags = {
 			.disable_client_routes = from->disable_client_routes,
 			.disable_server_routes = from->disable_server_routes,
 			.disable_firewall = from->disable_firewall,
@@ -330,7 +348,10 @@ static int start_management(struct mesh *mesh, const struct control_up *up)
 			.block_inbound = from->block_inbound,
 			.lazy_connection = from->lazy_connection,
 		},
-		/* A node that was in the mesh before goes on by its last map; one that never was has nothing to wait for, but for a service. */
+		/*
+		 * A node that was in the mesh before goes on by its last map; one that never was has nothing
+		 * to wait for, but for a service.
+		 */
 		.once = !mesh->has_map && !from->is_service,
 	};
 	int ret = management_new(mesh->loop, &config, &events, mesh, &management);
@@ -365,12 +386,14 @@ static void load_map(struct mesh *mesh, const uint8_t *bytes, size_t len)
 		return;
 	take_self(mesh, &message.update.map.self);
 	mesh->map_is_old = true;
-	log_info("network map %llu from the last run: %zu peers, %zu routes", (unsigned long long)message.update.map.serial,
-		message.update.map.peer_count, message.update.map.route_count);
+	log_info("network map %llu from the last run: %zu peers, %zu routes",
+		(unsigned long long)message.update.map.serial, message.update.map.peer_count,
+		message.update.map.route_count);
 	mesh_take_map(mesh, &message);
 }
 
-static int load(struct mesh *mesh, const char *path, void (*take)(struct mesh *mesh, const uint8_t *bytes, size_t len))
+static int load(struct mesh *mesh, const char *path, void (*take)(struct mesh *mesh, const uint8_t *bytes,
+	size_t len))
 {
 	uint8_t *bytes;
 	size_t len;
@@ -394,7 +417,8 @@ static void load_last(struct mesh *mesh)
 	map = load(mesh, mesh->map_path, load_map);
 	if (servers != -ESTALE && map != -ESTALE)
 		return;
-	log_warn("the last network map is another server's or another key's: what it had opened is closed until %s says more", mesh->server);
+	log_warn("the last network map is another server's or another key's: what it had opened is closed "
+		"until %s says more", mesh->server);
 	leave(mesh);
 }
 
@@ -486,7 +510,8 @@ static void up_too_long(void *ctx)
 {
 	struct mesh *mesh = ctx;
 
-	finish_up(mesh, -ETIMEDOUT, *mesh->management_link.why ? mesh->management_link.why : "management does not answer");
+	finish_up(mesh, -ETIMEDOUT, *mesh->management_link.why ? mesh->management_link.why
+		: "management does not answer");
 }
 
 /* From the beginning, with what was brought along. Where that makes no sense, nothing has changed. */
@@ -555,7 +580,9 @@ static void finish_drain(void *ctx)
 	plane_stop(mesh->c);
 }
 
-/* Peers look for another way while ours still carries their packets. Whoever asked removes the datapath then. */
+/*
+ * Peers look for another way while ours still carries their packets. Whoever asked removes the datapath then.
+ */
 static void on_down(void *ctx, control_done_fn done, void *arg)
 {
 	struct mesh *mesh = ctx;
@@ -569,7 +596,8 @@ static void on_down(void *ctx, control_done_fn done, void *arg)
 	mesh->drained = done;
 	mesh->drained_arg = arg;
 	if (!is_alone) {
-		log_info("going down: peers are told, packets still flow for %llu s", (unsigned long long)(MESH_DRAIN_NS / LOOP_SECOND));
+		log_info("going down: peers are told, packets still flow for %llu s",
+			(unsigned long long)(MESH_DRAIN_NS / LOOP_SECOND));
 		peers_announce_end(mesh->peers);
 		loop_timer_after(mesh->loop, &mesh->relay_timer, MESH_LEAVE_NS);
 	}
@@ -612,11 +640,12 @@ static void on_logout(void *ctx, control_done_fn done, void *arg)
 
 static int after_selection(struct mesh *mesh, int ret, char *err, size_t errlen)
 {
-	const struct netmap_self *self = mesh->now.update.map.self.addr ? &mesh->now.update.map.self : &mesh->self;
+	const struct netmap_self *self = mesh->now.update.map.self.addr ? &mesh->now.update.map.self
+		: &mesh->self;
 	int saved = route_selection_save(mesh->state_path, &mesh->choose.selection);
 
-	choose_set_map(&mesh->choose, &mesh->now.update.map, mesh->identity.public_key, self->addr, self->prefixlen,
-		mesh->config->mesh.disable_client_routes);
+	choose_set_map(&mesh->choose, &mesh->now.update.map, mesh->identity.public_key, self->addr,
+		self->prefixlen, mesh->config->mesh.disable_client_routes);
 	mesh_apply(mesh);
 	if (saved && !ret) {
 		snprintf(err, errlen, "%s: cannot be written: %s", mesh->state_path, strerror(-saved));
@@ -627,7 +656,8 @@ static int after_selection(struct mesh *mesh, int ret, char *err, size_t errlen)
 
 static char *everything[] = { "all" };
 
-static int on_select(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err, size_t errlen)
+static int on_select(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err,
+	size_t errlen)
 {
 	struct mesh *mesh = ctx;
 	int ret = choose_select(&mesh->choose, all ? everything : ids, all ? 1 : count, append, err, errlen);
@@ -635,7 +665,8 @@ static int on_select(void *ctx, char *const *ids, size_t count, bool append, boo
 	return after_selection(mesh, ret, err, errlen);
 }
 
-static int on_deselect(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err, size_t errlen)
+static int on_deselect(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err,
+	size_t errlen)
 {
 	struct mesh *mesh = ctx;
 	int ret = choose_deselect(&mesh->choose, all ? everything : ids, all ? 1 : count, err, errlen);
@@ -646,12 +677,14 @@ static int on_deselect(void *ctx, char *const *ids, size_t count, bool append, b
 static int start_control(struct mesh *mesh, char *err, size_t errlen)
 {
 	static const struct control_ops ops = {
-		.snapshot = mesh_snapshot, .select = on_select, .deselect = on_deselect, .up = on_up, .down = on_down, .logout = on_logout,
+		.snapshot = mesh_snapshot, .select = on_select, .deselect = on_deselect, .up = on_up,
+		.down = on_down, .logout = on_logout,
 	};
 
 	if (!mesh->config->mesh.control_socket)
 		return 0;
-	return control_new(&mesh->control, mesh->loop, mesh->config->mesh.control_socket, &ops, mesh, err, errlen);
+	return control_new(&mesh->control, mesh->loop, mesh->config->mesh.control_socket, &ops, mesh, err,
+		errlen);
 }
 
 /* Start and end. */
@@ -659,7 +692,8 @@ static int start_control(struct mesh *mesh, char *err, size_t errlen)
 /* What a crash in the middle of a write left; there are keys in some of it. */
 static void tidy(struct mesh *mesh)
 {
-	const char *const paths[] = { mesh->identity_path, mesh->state_path, mesh->map_path, mesh->servers_path };
+	const char *const paths[] = { mesh->identity_path, mesh->state_path, mesh->map_path,
+		mesh->servers_path };
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		store_sweep(paths[i]);
@@ -668,11 +702,13 @@ static void tidy(struct mesh *mesh)
 static int start(struct mesh *mesh, char *err, size_t errlen)
 {
 	static const struct plane_events plane_events = {
-		.ready = on_ready, .stun = on_stun, .relay_send = on_relay_send, .relay_flush = on_relay_flush,
+		.ready = on_ready, .stun = on_stun, .relay_send = on_relay_send,
+		.relay_flush = on_relay_flush,
 		.handshake = on_handshake, .wanted = on_wanted, .network = on_network,
 	};
 	static const struct forwarder_events forwarder_events = { .learned = on_learned };
-	int ret = make_paths(mesh->config, mesh->identity_path, mesh->state_path, mesh->map_path, mesh->servers_path);
+	int ret = make_paths(mesh->config, mesh->identity_path, mesh->state_path, mesh->map_path,
+		mesh->servers_path);
 
 	if (!ret)
 		ret = load_identity(mesh->config, &mesh->identity, err, errlen);

@@ -117,7 +117,8 @@ static void ice_changed(void *ctx)
 
 /* What the peers act through. */
 
-static int op_signal_send(void *ctx, const uint8_t to[static KEY_LEN], const struct signal_body *body, signal_sent_fn fn, void *fn_ctx)
+static int op_signal_send(void *ctx, const uint8_t to[static KEY_LEN], const struct signal_body *body,
+	signal_sent_fn fn, void *fn_ctx)
 {
 	struct mesh *mesh = ctx;
 
@@ -146,8 +147,8 @@ static const char *op_relay_address(void *ctx)
 	return relay_manager_address(mesh->relay);
 }
 
-static int op_relay_open(void *ctx, const uint8_t peer[static KEY_LEN], const char *address, const struct relay_peer_events *events,
-	void *events_ctx, struct relay_peer **ret_peer)
+static int op_relay_open(void *ctx, const uint8_t peer[static KEY_LEN], const char *address,
+	const struct relay_peer_events *events, void *events_ctx, struct relay_peer **ret_peer)
 {
 	struct mesh *mesh = ctx;
 
@@ -164,8 +165,8 @@ static int op_relay_send(void *ctx, struct relay_peer *peer, const void *bytes, 
 	return relay_peer_send(peer, bytes, len);
 }
 
-static int op_ice_new(void *ctx, const struct ice_agent_config *config, const struct ice_agent_events *events, void *events_ctx,
-	struct ice_agent **ret_agent)
+static int op_ice_new(void *ctx, const struct ice_agent_config *config, const struct ice_agent_events *events,
+	void *events_ctx, struct ice_agent **ret_agent)
 {
 	struct mesh *mesh = ctx;
 
@@ -241,7 +242,8 @@ static void op_relay_received(void *ctx, uint32_t id, const uint8_t *bytes, size
 
 static void op_changed(void *ctx, const uint8_t key[static KEY_LEN])
 {
-	mesh_apply_soon(ctx);	/* another router may be the better one now; nothing is written where nothing changes */
+	/* another router may be the better one now; nothing is written where nothing changes */
+	mesh_apply_soon(ctx);
 }
 
 const struct peers_ops mesh_peers_ops = {

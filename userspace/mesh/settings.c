@@ -13,7 +13,8 @@ uint16_t mesh_forwarder_port(const struct mesh *mesh, const struct netmap *map)
 	if (mesh->config->mesh.dns_forwarder_port)
 		return mesh->config->mesh.dns_forwarder_port;
 	/* Accounts with old peers among them ask at the old port, which is open anyway. */
-	return map->dns_forwarder_port && map->dns_forwarder_port != FORWARDER_PORT_OLD ? map->dns_forwarder_port : MESH_FORWARDER_PORT;
+	return map->dns_forwarder_port && map->dns_forwarder_port != FORWARDER_PORT_OLD
+		? map->dns_forwarder_port : MESH_FORWARDER_PORT;
 }
 
 static void say_no_effect(void *ctx, const char *names, const char *meaning)
@@ -25,7 +26,8 @@ int mesh_judge_profile(const struct config *config, const struct identity *ident
 {
 	const struct config_mesh *mesh = &config->mesh;
 	char reason[200];
-	int ret = profile_judge(identity->json, mesh->given & CONFIG_GIVEN_ROSENPASS, say_no_effect, mesh->identity_path, reason, sizeof(reason));
+	int ret = profile_judge(identity->json, mesh->given & CONFIG_GIVEN_ROSENPASS, say_no_effect,
+		mesh->identity_path, reason, sizeof(reason));
 
 	if (ret)
 		snprintf(why, size, "%s: %s", mesh->identity_path, reason);
@@ -43,7 +45,8 @@ void mesh_keep_url(const char *path, struct identity *identity, const char *url)
 void mesh_warn_cleartext(const char *url, const char *setup_key)
 {
 	if (setup_key && *setup_key && config_is_cleartext_url(url))
-		log_warn("management: the setup key goes to %s without TLS: whoever is on the way can take the server's place and read it; use https://", url);
+		log_warn("management: the setup key goes to %s without TLS: whoever is on the way can take "
+			"the server's place and read it; use https://", url);
 }
 
 /* The text is not const, only the way to it. */

@@ -102,7 +102,8 @@ static void fill_own(struct mesh *mesh, struct snapshot *s)
 
 static bool goes_by(const struct choose_group *group, const uint8_t *key)
 {
-	return group->usable && group->current < group->member_count && !memcmp(group->members[group->current].key, key, KEY_LEN);
+	return group->usable && group->current < group->member_count &&
+		!memcmp(group->members[group->current].key, key, KEY_LEN);
 }
 
 /* Room for what there is and no more: most peers are no routers, and there may be thousands of both. */
@@ -117,7 +118,8 @@ static void fill_peer_networks(struct mesh *mesh, const uint8_t *key, struct sna
 		const struct choose_group *group = &mesh->choose.groups[i];
 
 		if (goes_by(group, key))
-			p->networks[p->network_count++] = route_text(&group->net, group->domains, group->domain_count);
+			p->networks[p->network_count++] = route_text(&group->net, group->domains,
+				group->domain_count);
 	}
 }
 
@@ -174,17 +176,20 @@ static void fill_relays(struct mesh *mesh, struct snapshot *s)
 {
 	struct relay_status *list = calloc(RELAYS_MAX, sizeof(*list));
 	struct ice_stun_status stuns[STUNS_MAX];
-	size_t count = list ? relay_manager_list(mesh->relay, list, RELAYS_MAX) : 0, stun_count = ice_mux_list_stuns(mesh->ice, stuns, STUNS_MAX);
+	size_t count = list ? relay_manager_list(mesh->relay, list, RELAYS_MAX) : 0,
+		stun_count = ice_mux_list_stuns(mesh->ice, stuns, STUNS_MAX);
 
 	count = count < RELAYS_MAX ? count : RELAYS_MAX;
 	s->relays = array(count + stun_count, sizeof(*s->relays));
 	for (size_t i = 0; s->relays && i < stun_count; i++) {
 		const char *error = stuns[i].is_available ? "" : "no answer";
 
-		s->relays[s->relay_count++] = (struct snapshot_relay){ text(stuns[i].uri), stuns[i].is_available, text(error) };
+		s->relays[s->relay_count++] = (struct snapshot_relay){ text(stuns[i].uri),
+			stuns[i].is_available, text(error) };
 	}
 	for (size_t i = 0; s->relays && i < count; i++)
-		s->relays[s->relay_count++] = (struct snapshot_relay){ text(list[i].uri), list[i].is_available, text(list[i].error) };
+		s->relays[s->relay_count++] = (struct snapshot_relay){ text(list[i].uri),
+			list[i].is_available, text(list[i].error) };
 	free(list);
 }
 
@@ -258,8 +263,10 @@ static const char *why_not_ready(const struct mesh *mesh)
 
 static char *own_ip(const struct mesh *mesh)
 {
-	const struct netmap_self *self = mesh->now.update.map.self.addr ? &mesh->now.update.map.self : &mesh->self;
-	const struct config_cidr cidr = { .family = AF_INET, .prefixlen = self->prefixlen, .addr.word[0] = self->addr };
+	const struct netmap_self *self = mesh->now.update.map.self.addr ? &mesh->now.update.map.self
+		: &mesh->self;
+	const struct config_cidr cidr = { .family = AF_INET, .prefixlen = self->prefixlen,
+		.addr.word[0] = self->addr };
 
 	return self->addr ? cidr_text(&cidr) : text("");
 }
@@ -292,13 +299,10 @@ int mesh_snapshot(void *ctx, struct snapshot *s)
 		.signal_since_ns = mesh->signal_link.since_ns,
 		.ip = own_ip(mesh),
 		.public_key = text(key),
-		.fqdn = text(mesh->now.update.map.self.present ? mesh->now.update.map.self.fqdn : mesh->self.fqdn),
-		.lazy = mesh_is_lazy(mesh),
-		.serial = mesh->now.update.map.serial,
-		.map_held_back = mesh->guard.is_holding,
-		.map_note = map_note(mesh),
-		.datapath_ready = !*why_not_ready(mesh),
-		.datapath_why = text(why_not_ready(mesh)),
+		.fqdn = text(mesh->now.update.map.self.present ? mesh->now.update.map.self.fqdn
+		: mesh->self.fqdn), .lazy = mesh_is_lazy(mesh), .serial = mesh->now.update.map.serial,
+		.map_held_back = mesh->guard.is_holding, .map_note = map_note(mesh),
+		.datapath_ready = !*why_not_ready(mesh), .datapath_why = text(why_not_ready(mesh)),
 	};
 	fill_own(mesh, s);
 	fill_peers(mesh, s);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the flow table needs from userspace: somebody who runs its garbage collection, and who tells it which ports
- * the host itself uses. Records are never written from here. Both parts take plain fds and know no loader.
+ * What the flow table needs from userspace: somebody who runs its garbage collection, and who tells it
+ * which ports the host itself uses. Records are never written from here. Both parts take plain fds and
+ * know no loader.
  */
 #ifndef TALON_NAT_H
 #define TALON_NAT_H
@@ -33,8 +34,8 @@ struct nat_gc {
 };
 
 /*
- * Both fds stay the caller's. Nothing runs yet, and nothing has to be put into the maps first: empty ones are a valid
- * empty table.
+ * Both fds stay the caller's. Nothing runs yet, and nothing has to be put into the maps first: empty ones are
+ * a valid empty table.
  */
 void nat_gc_init(struct nat_gc *gc, int prog_fd, int stats_fd);
 
@@ -43,15 +44,19 @@ void nat_gc_init(struct nat_gc *gc, int prog_fd, int stats_fd);
  * @gc: state between the calls
  * @now_s: CLOCK_BOOTTIME, seconds
  *
- * Spreads a pass over NAT_GC_PASS_S seconds, or NAT_GC_HURRY_S where records are not plenty. Does one map lookup and
- * no more while there are no flows. When flows were refused for want of records, or of a peer's share of them, it makes
- * a whole pass at once, but not again before dead records can have become free (TALON_FLOW_GRACE_S).
+ * Spreads a pass over NAT_GC_PASS_S seconds, or NAT_GC_HURRY_S where records are not plenty. Does one map
+ * lookup and no more while there are no flows. When flows were refused for want of records, or of a peer's
+ * share of them, it makes a whole pass at once, but not again before dead records can have become free
+ * (TALON_FLOW_GRACE_S).
  *
  * Return: number of flows that expired, or a negative errno.
  */
 int nat_gc_tick(struct nat_gc *gc, uint32_t now_s);
 
-/* How many of @used records are due after @elapsed_s seconds since the last run, so that a pass takes @pass_s. */
+/*
+ * How many of @used records are due after @elapsed_s seconds since the last run, so that a
+ * pass takes @pass_s.
+ */
 uint32_t nat_gc_share(uint32_t used, uint32_t elapsed_s, uint32_t pass_s);
 
 /* --- ports of the host (CVE-2021-3773, "port shadow") --- */
@@ -71,15 +76,18 @@ struct nat_ports {
 	struct nat_port_set blocked;
 };
 
-/* The fd stays the caller's. Not for a spare SNAT address (TALON_F_SNAT_OWN): no socket of the host has its ports. */
+/*
+ * The fd stays the caller's. Not for a spare SNAT address (TALON_F_SNAT_OWN): no socket of the
+ * host has its ports.
+ */
 void nat_ports_init(struct nat_ports *ports, int block_fd, uint16_t first, uint16_t last);
 
 /**
  * nat_ports_refresh() - brings map "port_block" up to date with the sockets of this network namespace
  * @ports: state between the calls; only words that changed are written
  *
- * Return: number of words written, or a negative errno (-ENOENT: kernel without inet_diag); on failure to ask the
- * kernel the map stays as it was.
+ * Return: number of words written, or a negative errno (-ENOENT: kernel without inet_diag); on failure to ask
+ * the kernel the map stays as it was.
  */
 int nat_ports_refresh(struct nat_ports *ports);
 
@@ -88,8 +96,8 @@ int nat_ports_refresh(struct nat_ports *ports);
  * @first, @last: host byte order, both ends included
  * @ret_set: all bits outside the range are 0; written only on success
  *
- * Sockets bound to an IPv6 address that can carry no IPv4, or to the loopback network, do not count. Sockets in
- * TIME_WAIT neither.
+ * Sockets bound to an IPv6 address that can carry no IPv4, or to the loopback network, do not count. Sockets
+ * in TIME_WAIT neither.
  *
  * Return: 0 or a negative errno.
  */
@@ -118,6 +126,7 @@ int nat_ports_parse(const void *buf, size_t len, uint32_t seq, int class, struct
 int nat_ports_check_range(unsigned first, unsigned last, char *why, size_t size);
 
 /* The same with the local port range given; 0, 0: not known. */
-int nat_ports_hazards(unsigned first, unsigned last, unsigned local_first, unsigned local_last, char *why, size_t size);
+int nat_ports_hazards(unsigned first, unsigned last, unsigned local_first, unsigned local_last, char *why,
+	size_t size);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Which ports of the SNAT range the host uses itself, asked by sock_diag; and who else may lay claim to the range.
+// Which ports of the SNAT range the host uses itself, asked by sock_diag; and who else may lay claim
+// to the range.
 #include "nat/nat.h"
 
 #include <arpa/inet.h>
@@ -14,8 +15,8 @@
 #include <libmnl/libmnl.h>
 
 /*
- * All but the states whose port a listener has anyway, and TIME_WAIT, which nobody answers for. Bit 13: bound and
- * nothing else (6.8).
+ * All but the states whose port a listener has anyway, and TIME_WAIT, which nobody answers for. Bit 13: bound
+ * and nothing else (6.8).
  */
 #define STATES (0xffffffffU & ~(1U << TCP_TIME_WAIT | 1U << TCP_SYN_RECV | 1U << 12))
 
@@ -87,12 +88,16 @@ int nat_ports_parse(const void *buf, size_t len, uint32_t seq, int class, struct
 	return 1;
 }
 
-/* "Local port between @first and @last", for the kernel to filter by: a busy server has a great many other sockets. */
+/*
+ * "Local port between @first and @last", for the kernel to filter by: a busy server has a great
+ * many other sockets.
+ */
 static void put_port_filter(struct nlmsghdr *nlh, uint16_t first, uint16_t last)
 {
 	const uint8_t op = sizeof(struct inet_diag_bc_op), len = 4 * op;
 	struct inet_diag_bc_op filter[] = {
-		{ INET_DIAG_BC_S_GE, 2 * op, len + 4 }, { .no = first },	/* jumping 4 behind the end means no */
+		/* jumping 4 behind the end means no */
+		{ INET_DIAG_BC_S_GE, 2 * op, len + 4 }, { .no = first },
 		{ INET_DIAG_BC_S_LE, 2 * op, len - 2 * op + 4 }, { .no = last },
 	};
 
@@ -203,7 +208,8 @@ struct range_owner {
 	const char *who;
 };
 
-int nat_ports_hazards(unsigned first, unsigned last, unsigned local_first, unsigned local_last, char *why, size_t size)
+int nat_ports_hazards(unsigned first, unsigned last, unsigned local_first, unsigned local_last, char *why,
+	size_t size)
 {
 	const struct range_owner owners[] = {
 		{ local_first, local_last, "the host's ephemeral ports (ip_local_port_range)" },
@@ -221,8 +227,9 @@ int nat_ports_hazards(unsigned first, unsigned last, unsigned local_first, unsig
 		if (!owners[i].last || first > owners[i].last || last < owners[i].first)
 			continue;
 		if (at < size)
-			at += snprintf(why + at, size - at, "%sSNAT ports %u-%u touch %u-%u, %s", count ? "; " : "",
-				first, last, owners[i].first, owners[i].last, owners[i].who);
+			at += snprintf(why + at, size - at, "%sSNAT ports %u-%u touch %u-%u, %s",
+				count ? "; " : "", first, last, owners[i].first, owners[i].last,
+				owners[i].who);
 		count++;
 	}
 	return count;

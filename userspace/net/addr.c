@@ -83,7 +83,8 @@ static int change(uint16_t type, uint16_t flags, int ifindex, uint8_t family, co
 	mnl_attr_put(nlh, IFA_LOCAL, len, addr);
 	mnl_attr_put(nlh, IFA_ADDRESS, len, addr);
 	if (type == RTM_NEWADDR)
-		mnl_attr_put_u32(nlh, IFA_FLAGS, IFA_F_NOPREFIXROUTE | (family == AF_INET6 ? IFA_F_NODAD : 0));
+		mnl_attr_put_u32(nlh, IFA_FLAGS,
+			IFA_F_NOPREFIXROUTE | (family == AF_INET6 ? IFA_F_NODAD : 0));
 	return nl_talk(nlh, NULL, 0);
 }
 

@@ -13,8 +13,10 @@ int ethtool_driver(const char *name, char *ret_driver, size_t len);
 int ethtool_get(const char *name, uint32_t cmd, uint32_t *ret_value);
 int ethtool_set(const char *name, uint32_t cmd, uint32_t value);
 
-/* State of the feature called @feature, as "ethtool -k" lists them: 1 on, 0 off, or -ENOENT if the kernel does not know
- * it. */
+/*
+ * State of the feature called @feature, as "ethtool -k" lists them: 1 on, 0 off, or -ENOENT if the kernel
+ * does not know it.
+ */
 int ethtool_feature(const char *name, const char *feature);
 
 #endif

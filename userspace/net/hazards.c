@@ -79,15 +79,12 @@ static void check_filter(struct report *report, const char *device)
 {
 	if (conf_max(device, "rp_filter") == 1)
 		say(report,
-		    "rp_filter=1 (strict) on %s: local deliveries are dropped, because their replies are routed "
-		    "through the tunnel device; "
-		    "0 or 2 is needed",
-		    device);
+		    "rp_filter=1 (strict) on %s: local deliveries are dropped, because their replies are "
+		    "routed through the tunnel device; 0 or 2 is needed", device);
 	if (conf_max(device, "src_valid_mark") == 1)
 		say(report,
-		    "src_valid_mark=1 on %s: marked packets fail the source check, which breaks some gateways on this "
-		    "node",
-		    device);
+		    "src_valid_mark=1 on %s: marked packets fail the source check, which breaks some "
+		    "gateways on this node", device);
 }
 
 static bool is_one_of(const char *name, const char *const *list)
@@ -106,9 +103,11 @@ static void check_master(struct report *report, const struct net_link *link)
 	if (net_link_get_index(link->master, &master))
 		return;
 	if (!strcmp(master.kind, "vrf"))
-		say(report, "%s belongs to VRF %s: routes of the main table do not hold for what comes in there", link->name, master.name);
+		say(report, "%s belongs to VRF %s: routes of the main table do not hold for what comes in "
+			"there", link->name, master.name);
 	else
-		say(report, "%s is a port of %s, which has the addresses: write Uplink = %s", link->name, master.name, master.name);
+		say(report, "%s is a port of %s, which has the addresses: write Uplink = %s", link->name,
+			master.name, master.name);
 }
 
 static void check_kind(struct report *report, const struct net_link *link)
@@ -116,15 +115,14 @@ static void check_kind(struct report *report, const struct net_link *link)
 	static const char *const layered[] = { "bond", "bridge", "vlan", "team", "macvlan", "ipvlan", NULL };
 
 	if (is_one_of(link->kind, layered) && link->xdp_mode != XDP_ATTACHED_DRV)
-		say(report, "%s is a %s without native XDP: the programs run at tc or generic XDP, which costs speed and nothing else",
-		    link->name, link->kind);
+		say(report, "%s is a %s without native XDP: the programs run at tc or generic XDP, which "
+			"costs speed and nothing else", link->name, link->kind);
 	if (link->master)
 		check_master(report, link);
 	if (!strcmp(link->kind, "veth"))
 		say(report,
-		    "%s is a veth: whether its other end sends finished checksums cannot be seen from here (ethtool -K "
-		    "PEER tx off)",
-		    link->name);
+		    "%s is a veth: whether its other end sends finished checksums cannot be seen from here "
+		    "(ethtool -K PEER tx off)", link->name);
 	if (!link->up)
 		say(report, "%s is down", link->name);
 }
@@ -134,10 +132,11 @@ static void check_offloads(struct report *report, const char *name)
 	uint32_t flags;
 
 	if (!ethtool_get(name, ETHTOOL_GFLAGS, &flags) && flags & ETH_FLAG_LRO)
-		say(report, "LRO is on at %s: joined packets cannot be sealed (ethtool -K %s lro off)", name, name);
+		say(report, "LRO is on at %s: joined packets cannot be sealed (ethtool -K %s lro off)",
+			name, name);
 	if (ethtool_feature(name, "rx-gro-hw") == 1)
-		say(report, "hardware GRO is on at %s: joined packets cannot be sealed (ethtool -K %s rx-gro-hw off)",
-		    name, name);
+		say(report, "hardware GRO is on at %s: joined packets cannot be sealed (ethtool -K %s "
+			"rx-gro-hw off)", name, name);
 }
 
 struct vlan_search {
@@ -159,11 +158,11 @@ static void check_vlans(struct report *report, const struct net_link *link)
 	struct vlan_search search = { .lower = link->ifindex };
 	uint32_t flags;
 
-	if (link->xdp_mode != XDP_ATTACHED_DRV || ethtool_get(link->name, ETHTOOL_GFLAGS, &flags) || !(flags & ETH_FLAG_RXVLAN) ||
-	    net_link_list(look_for_vlan, &search) || !search.name[0])
+	if (link->xdp_mode != XDP_ATTACHED_DRV || ethtool_get(link->name, ETHTOOL_GFLAGS, &flags) ||
+		!(flags & ETH_FLAG_RXVLAN) || net_link_list(look_for_vlan, &search) || !search.name[0])
 		return;
-	say(report, "%s takes VLAN tags off before XDP, which then takes packets of %s for its own (ethtool -K %s rxvlan off)", link->name,
-	    search.name, link->name);
+	say(report, "%s takes VLAN tags off before XDP, which then takes packets of %s for its own (ethtool "
+		"-K %s rxvlan off)", link->name, search.name, link->name);
 }
 
 static void check_uplink(struct report *report, const char *name)
@@ -204,7 +203,8 @@ bool net_forwarding_is_off(const char *const *uplinks, unsigned count, char *why
 		sysctl_name(uplinks[i], name);
 		snprintf(key, sizeof(key), "net.ipv4.conf.%s.forwarding", name);
 	}
-	snprintf(why, len, "%s=0: the kernel forwards nothing that comes in by %s; run sysctl -w %s=1", key, uplinks[i], key);
+	snprintf(why, len, "%s=0: the kernel forwards nothing that comes in by %s; run sysctl -w %s=1", key,
+		uplinks[i], key);
 	return true;
 }
 

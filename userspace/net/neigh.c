@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Neighbours: asking the kernel to resolve next hops and to keep them resolved, since XDP cannot wait for ARP.
+// Neighbours: asking the kernel to resolve next hops and to keep them resolved, since XDP cannot
+// wait for ARP.
 #include <errno.h>
 #include <linux/neighbour.h>
 #include <string.h>
@@ -49,8 +50,8 @@ static int keep(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
-static struct nlmsghdr *start(char *buf, uint16_t type, int ifindex, uint8_t family, const struct talon_addr *addr,
-			      struct ndmsg **msg)
+static struct nlmsghdr *start(char *buf, uint16_t type, int ifindex, uint8_t family,
+	const struct talon_addr *addr, struct ndmsg **msg)
 {
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 
@@ -88,7 +89,8 @@ static int put(int ifindex, uint8_t family, const struct talon_addr *addr, bool 
 	struct nlmsghdr *nlh = start(buf, RTM_NEWNEIGH, ifindex, family, addr, &msg);
 
 	nlh->nlmsg_flags = NLM_F_REPLACE | (managed ? NLM_F_CREATE : 0);
-	msg->ndm_flags = NTF_USE;	/* what an older kernel understands; the state of the entry stays as it is */
+	/* what an older kernel understands; the state of the entry stays as it is */
+	msg->ndm_flags = NTF_USE;
 	if (managed) {
 		mnl_attr_put_u32(nlh, NDA_FLAGS_EXT, NTF_EXT_MANAGED);
 		mnl_attr_put_u8(nlh, NDA_PROTOCOL, NET_PROTOCOL);
@@ -106,7 +108,8 @@ int net_neigh_probe(int ifindex, uint8_t family, const struct talon_addr *addr)
 		return ret;
 	if (!ret && neigh.state & (NUD_PERMANENT | NUD_NOARP))	/* asking would take its permanence */
 		return 0;
-	if (!ret && neigh.flags & MANAGED && neigh.has_mac && neigh.state & (NUD_REACHABLE | NUD_DELAY | NUD_PROBE))
+	if (!ret && neigh.flags & MANAGED && neigh.has_mac &&
+		neigh.state & (NUD_REACHABLE | NUD_DELAY | NUD_PROBE))
 		return 0;
 	return put(ifindex, family, addr, true);
 }
@@ -167,7 +170,8 @@ int net_neigh_release_all(void)
 		batch.count = 0;
 		ret = net_neigh_list(pick, &batch);
 		for (unsigned i = 0; i < batch.count && !ret; i++) {
-			ret = net_neigh_release(batch.neighs[i].ifindex, batch.neighs[i].family, &batch.neighs[i].addr);
+			ret = net_neigh_release(batch.neighs[i].ifindex, batch.neighs[i].family,
+				&batch.neighs[i].addr);
 			released += !ret;
 		}
 		if (ret)

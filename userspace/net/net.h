@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The host's network as Talon sees and touches it: links, addresses, routes, neighbours, by rtnetlink (RFC 3549) and
- * ethtool.
+ * The host's network as Talon sees and touches it: links, addresses, routes, neighbours, by rtnetlink (RFC
+ * 3549) and ethtool.
  *
- * Everything works in the caller's network namespace. Nothing here logs; errors are returned as negative errno, and
- * where a call takes (err, errlen) it also writes one line with the device and the kernel's own reason. Addresses are
- * in network byte order: an IPv4 address is word[0] of struct talon_addr, the others are zero.
+ * Everything works in the caller's network namespace. Nothing here logs; errors are returned as negative
+ * errno, and where a call takes (err, errlen) it also writes one line with the device and the kernel's
+ * own reason. Addresses are in network byte order: an IPv4 address is word[0] of struct talon_addr, the
+ * others are zero.
  */
 #ifndef TALON_NET_H
 #define TALON_NET_H
@@ -18,8 +19,9 @@
 #include "talon/types.h"
 
 /*
- * rtm_protocol of every route and NDA_PROTOCOL of every neighbour entry that we make, so that ours can be told from
- * others'. 0x54 ('T') is in nobody's list: not in linux/rtnetlink.h (RTPROT_*), nor in iproute2's rt_protos.
+ * rtm_protocol of every route and NDA_PROTOCOL of every neighbour entry that we make, so that ours can be
+ * told from others'. 0x54 ('T') is in nobody's list: not in linux/rtnetlink.h (RTPROT_*), nor in
+ * iproute2's rt_protos.
  */
 #define NET_PROTOCOL 0x54
 
@@ -36,7 +38,8 @@ struct net_link {
 	bool	up;			/* administratively */
 	bool	running;		/* carrier */
 	char	kind[16];		/* "veth", "bond", ...; empty for a physical device */
-	char	driver[32];		/* of SIOCETHTOOL, filled by net_link_get* only; empty where unknown */
+	/* of SIOCETHTOOL, filled by net_link_get* only; empty where unknown */
+	char	driver[32];
 	char	alias[NET_ALIAS_MAX];	/* ifalias */
 	uint32_t group;
 	int	master;			/* ifindex of the bridge or bond that it belongs to; 0: none */
@@ -59,14 +62,16 @@ bool net_link_is_ethernet(const struct net_link *link);
 #define NET_DEFAULT_MAX 4
 
 /*
- * Devices of the IPv4 default route of the main table with the lowest metric: one for each next hop that is not dead, in the kernel's order, each
- * device once, @ret_count of them. Returns 0 (also where there is none) or a negative errno.
+ * Devices of the IPv4 default route of the main table with the lowest metric: one for each next hop that is
+ * not dead, in the kernel's order, each device once, @ret_count of them. Returns 0 (also where there is none)
+ * or a negative errno.
  */
 int net_default_uplinks(struct net_link ret_links[static NET_DEFAULT_MAX], unsigned *ret_count);
 
 /*
- * Which devices take frames that XDP redirects to them, by the kernel's own word (netdev netlink family, 6.3). Calls @cb for each device of
- * the namespace. Returns 0, -EOPNOTSUPP where the kernel does not tell, or another negative errno.
+ * Which devices take frames that XDP redirects to them, by the kernel's own word (netdev netlink family,
+ * 6.3). Calls @cb for each device of the namespace. Returns 0, -EOPNOTSUPP where the kernel does not tell, or
+ * another negative errno.
  */
 typedef void (*net_redirect_cb)(int ifindex, bool takes, void *user);
 int net_redirect_list(net_redirect_cb cb, void *user);
@@ -88,15 +93,18 @@ int net_addr_list(net_addr_cb cb, void *user);
 int net_addr_primary4(int ifindex, __be32 *ret_addr);
 
 /*
- * Adds @addr/@prefixlen to @ifindex without the kernel's automatic prefix route (IFA_F_NOPREFIXROUTE). There already:
- * success. net_addr_del: not there: success. Return 0 or a negative errno.
+ * Adds @addr/@prefixlen to @ifindex without the kernel's automatic prefix route (IFA_F_NOPREFIXROUTE). There
+ * already: success. net_addr_del: not there: success. Return 0 or a negative errno.
  */
 int net_addr_add(int ifindex, uint8_t family, const struct talon_addr *addr, uint8_t prefixlen);
 int net_addr_del(int ifindex, uint8_t family, const struct talon_addr *addr, uint8_t prefixlen);
 
 #define NET_ROUTE_HOPS 8
 
-/* One route: net_route_list() tells of all tables and types; the others only deal with unicast routes of the main table. */
+/*
+ * One route: net_route_list() tells of all tables and types; the others only deal with unicast routes of
+ * the main table.
+ */
 struct net_route {
 	uint8_t	family;			/* AF_INET, AF_INET6 */
 	uint8_t	prefixlen;
@@ -121,15 +129,16 @@ int net_route_list(uint8_t family, net_route_cb cb, void *user);
 
 /*
  * Adds a route with protocol NET_PROTOCOL, replacing the one to the same prefix and metric if that is ours.
- * Returns 0, -EEXIST if the same prefix is in the main table and not ours (nothing is changed), or another negative
- * errno. net_route_del removes ours only; not there: success.
+ * Returns 0, -EEXIST if the same prefix is in the main table and not ours (nothing is changed), or another
+ * negative errno. net_route_del removes ours only; not there: success.
  */
 int net_route_add(const struct net_route *route);
 int net_route_del(const struct net_route *route);
 
 enum net_route_what {
 	NET_ROUTE_ADD,			/* -EEXIST if one to the same prefix and metric is there */
-	NET_ROUTE_REPLACE,		/* the one to the same prefix and metric, which the caller knows to be ours */
+	/* the one to the same prefix and metric, which the caller knows to be ours */
+	NET_ROUTE_REPLACE,
 	NET_ROUTE_DEL,			/* ours only; not there: success */
 };
 
@@ -139,12 +148,15 @@ struct net_route_change {
 	int ret;			/* out: 0 or a negative errno */
 };
 
-/* Many changes in few messages, in order. Returns 0, or a negative errno where the kernel cannot be talked to. */
+/*
+ * Many changes in few messages, in order. Returns 0, or a negative errno where the kernel
+ * cannot be talked to.
+ */
 int net_route_change(struct net_route_change *list, size_t count);
 
 /*
- * Which way the kernel would send to @dst: the route with device, gateway (zero: on link) and source address, policy rules included.
- * Returns 0, -ENETUNREACH where there is none, or another negative errno.
+ * Which way the kernel would send to @dst: the route with device, gateway (zero: on link) and source address,
+ * policy rules included. Returns 0, -ENETUNREACH where there is none, or another negative errno.
  */
 int net_route_lookup(uint8_t family, const struct talon_addr *dst, struct net_route *ret_route);
 
@@ -152,8 +164,10 @@ int net_route_lookup(uint8_t family, const struct talon_addr *dst, struct net_ro
 struct net_route_query {
 	__be32	dst;
 	int	ifindex;		/* only by this device; 0: any */
-	int	ret;			/* out: 0 or the kernel's negative errno: -ENETUNREACH, -EHOSTUNREACH, -EACCES, -EINVAL (blackhole) */
-	struct net_route route;		/* out: with prefsrc as the host would fill it in, and the table that answered */
+	/* out: 0 or the kernel's negative errno: -ENETUNREACH, -EHOSTUNREACH, -EACCES, -EINVAL (blackhole) */
+	int	ret;
+	/* out: with prefsrc as the host would fill it in, and the table that answered */
+	struct net_route route;
 };
 
 /* Many lookups in few messages. Returns 0, or a negative errno where the kernel cannot be talked to. */
@@ -166,17 +180,23 @@ struct net_rule {
 	uint8_t	action;			/* FR_ACT_* */
 	uint8_t	prefixlen;		/* of dst; 0: every destination */
 	bool	is_inverted;
-	bool	is_narrow;		/* asks for a mark, a source, a device, a port, ...: what such a packet does not have */
+	/* asks for a mark, a source, a device, a port, ...: what such a packet does not have */
+	bool	is_narrow;
 	bool	suppresses;		/* takes only some of what the table answers */
 	__be32	dst;
 };
 
 typedef void (*net_rule_cb)(const struct net_rule *rule, void *user);
-/* In the order in which the kernel goes through them. Returns 0 or a negative errno; -EOPNOTSUPP: a kernel without policy routing. */
+/*
+ * In the order in which the kernel goes through them. Returns 0 or a negative errno; -EOPNOTSUPP: a kernel
+ * without policy routing.
+ */
 int net_rule_list(net_rule_cb cb, void *user);
 
-/* Removes every route with protocol NET_PROTOCOL through @ifindex (0: any device). Returns their number or a negative
- * errno. */
+/*
+ * Removes every route with protocol NET_PROTOCOL through @ifindex (0: any device). Returns their number or a
+ * negative errno.
+ */
 int net_route_flush(int ifindex);
 
 struct net_neigh {
@@ -191,23 +211,26 @@ struct net_neigh {
 };
 
 /*
- * Makes the kernel resolve @addr on @ifindex and keep it resolved (a managed entry where the kernel has them, 5.16;
- * else one resolution each time this is called). An entry that is there keeps its state; a permanent one is left alone.
- * Returns 0 or a negative errno.
+ * Makes the kernel resolve @addr on @ifindex and keep it resolved (a managed entry where the kernel has them,
+ * 5.16; else one resolution each time this is called). An entry that is there keeps its state; a permanent
+ * one is left alone. Returns 0 or a negative errno.
  */
 int net_neigh_probe(int ifindex, uint8_t family, const struct talon_addr *addr);
 
 /*
- * Asks the neighbour of a stale entry whether it is there, three times within as many seconds, as the kernel does with what it uses itself; nobody
- * there: the entry fails. The entry is as net_neigh_get() read it. Managed ones the kernel keeps up: left alone. Returns 0 or a negative errno.
+ * Asks the neighbour of a stale entry whether it is there, three times within as many seconds, as the kernel
+ * does with what it uses itself; nobody there: the entry fails. The entry is as net_neigh_get() read it.
+ * Managed ones the kernel keeps up: left alone. Returns 0 or a negative errno.
  */
 int net_neigh_confirm(const struct net_neigh *neigh);
 
 /* Reads one entry. Returns 0 (look at has_mac and state), -ENOENT, or another negative errno. */
 int net_neigh_get(int ifindex, uint8_t family, const struct talon_addr *addr, struct net_neigh *ret_neigh);
 
-/* The kernel may forget the entry again. Not there: success. The entry itself stays, so that the host's own traffic
- * feels nothing. */
+/*
+ * The kernel may forget the entry again. Not there: success. The entry itself stays, so that the host's own
+ * traffic feels nothing.
+ */
 int net_neigh_release(int ifindex, uint8_t family, const struct talon_addr *addr);
 
 /* The same for every entry that we asked for. Returns their number or a negative errno. */
@@ -218,13 +241,15 @@ int net_neigh_list(net_neigh_cb cb, void *user);
 
 /*
  * Our own veth pair. @name is the end the stack routes into, @far the one where the sealing program sits.
- * Both: @mtu, NOARP, no addresses, no IPv6 link-local, up. @name: segmentation, tx checksum and scatter-gather off, so
- * that what leaves it is wire-sized, linear and summed; GRO on, which gives it the NAPI that redirected frames need to
- * be received. @far: GRO off. Marked by ifalias @alias. A pair that is there with this alias is put into this state
- * again, and so is one whose making was cut short, which its group tells; any other device is not touched. Returns 0,
- * -EEXIST if a foreign device has either name, or another negative errno; undoes what it made on failure.
+ * Both: @mtu, NOARP, no addresses, no IPv6 link-local, up. @name: segmentation, tx checksum and
+ * scatter-gather off, so that what leaves it is wire-sized, linear and summed; GRO on, which gives it the
+ * NAPI that redirected frames need to be received. @far: GRO off. Marked by ifalias @alias. A pair that is
+ * there with this alias is put into this state again, and so is one whose making was cut short, which its
+ * group tells; any other device is not touched. Returns 0, -EEXIST if a foreign device has either name, or
+ * another negative errno; undoes what it made on failure.
  */
-int net_tunnel_create(const char *name, const char *far, uint32_t mtu, const char *alias, char *err, size_t errlen);
+int net_tunnel_create(const char *name, const char *far, uint32_t mtu, const char *alias, char *err,
+	size_t errlen);
 
 /* Removes the pair if it has our @alias. Not there: success. -EPERM: foreign. */
 int net_tunnel_delete(const char *name, const char *alias);
@@ -233,9 +258,9 @@ int net_tunnel_delete(const char *name, const char *alias);
 int net_tunnel_delete_all(const char *alias);
 
 /*
- * Asks the kernel why @prog_fd cannot be XDP on @ifindex with @xdp_flags (XDP_FLAGS_DRV_MODE, ...): only netlink
- * carries the text. If the kernel accepts after all, the program is taken off again at once. Always leaves one line in
- * @reason.
+ * Asks the kernel why @prog_fd cannot be XDP on @ifindex with @xdp_flags (XDP_FLAGS_DRV_MODE, ...): only
+ * netlink carries the text. If the kernel accepts after all, the program is taken off again at once. Always
+ * leaves one line in @reason.
  */
 void net_xdp_reason(int ifindex, int prog_fd, uint32_t xdp_flags, char *reason, size_t len);
 
@@ -264,25 +289,30 @@ struct net_event {
 
 typedef void (*net_event_cb)(const struct net_event *event, void *user);
 
-/* Non-blocking socket that hears of links, addresses, routes and neighbours of both families. Returns the fd or a
- * negative errno. */
+/*
+ * Non-blocking socket that hears of links, addresses, routes and neighbours of both families. Returns the fd
+ * or a negative errno.
+ */
 int net_monitor_open(void);
 
 /*
- * Reads a bounded number of messages and calls @cb for each event. Returns 0 when the socket is empty, 1 when there may
- * be more, or a negative errno when the socket is useless. Lost events (ENOBUFS) come as NET_EVENT_RESYNC.
+ * Reads a bounded number of messages and calls @cb for each event. Returns 0 when the socket is empty, 1 when
+ * there may be more, or a negative errno when the socket is useless. Lost events (ENOBUFS) come as
+ * NET_EVENT_RESYNC.
  */
 int net_monitor_read(int fd, net_event_cb cb, void *user);
 
 /*
- * Does the kernel refuse to forward IPv4 packets that come in by one of the devices? Then one line with the sysctl that says so is in @why.
+ * Does the kernel refuse to forward IPv4 packets that come in by one of the devices? Then one line with the
+ * sysctl that says so is in @why.
  */
 bool net_forwarding_is_off(const char *const *uplinks, unsigned count, char *why, size_t len);
 
 /*
- * What in this host's settings can hurt us, one line each, terminated by '\n'. Only reads. @uplinks: names, @count of
- * them;
- * @tunnel: name or NULL. Returns the number of lines; text that does not fit is left out whole lines at a time.
+ * What in this host's settings can hurt us, one line each, terminated by '\n'. Only reads. @uplinks: names,
+ * @count of them;
+ * @tunnel: name or NULL. Returns the number of lines; text that does not fit is left out whole
+ * lines at a time.
  */
 int net_hazards(const char *const *uplinks, unsigned count, const char *tunnel, char *text, size_t len);
 

@@ -60,7 +60,8 @@ int nl_talk(struct nlmsghdr *nlh, char *reason, size_t len)
 			ret = -errno;
 			goto out;
 		}
-		for (answer = (void *)buf; mnl_nlmsg_ok(answer, left); answer = mnl_nlmsg_next(answer, &left)) {
+		for (answer = (void *)buf; mnl_nlmsg_ok(answer, left);
+			answer = mnl_nlmsg_next(answer, &left)) {
 			if (answer->nlmsg_type != NLMSG_ERROR || answer->nlmsg_seq != nlh->nlmsg_seq)
 				continue;
 			ret = error_of(answer, reason, len);
@@ -77,8 +78,8 @@ out:
 }
 
 /*
- * Something changed while the kernel was telling: what it tells is whole enough for us, for changes come as events. But libmnl stops at the mark
- * that says so, and what comes behind it would be lost.
+ * Something changed while the kernel was telling: what it tells is whole enough for us, for changes come as
+ * events. But libmnl stops at the mark that says so, and what comes behind it would be lost.
  */
 void nl_take_marks(void *buf, int len)
 {
@@ -129,7 +130,8 @@ out:
 #define BATCH_MESSAGES 64	/* their acknowledgements fit a socket's default buffer */
 
 /* Sequence numbers are places in the caller's list, plus 1. */
-static int gather_answers(struct mnl_socket *nl, size_t first, size_t behind, unsigned left, nl_done_fn done, void *user)
+static int gather_answers(struct mnl_socket *nl, size_t first, size_t behind, unsigned left, nl_done_fn done,
+	void *user)
 {
 	char buf[NL_BUF] __attribute__((aligned(8)));
 
@@ -154,8 +156,8 @@ static int gather_answers(struct mnl_socket *nl, size_t first, size_t behind, un
 }
 
 /* Takes the answers to requests @first to before @behind, @left of them. */
-static int gather_replies(struct mnl_socket *nl, char *buf, size_t size, size_t first, size_t behind, unsigned left, nl_take_fn take,
-			  void *user)
+static int gather_replies(struct mnl_socket *nl, char *buf, size_t size, size_t first, size_t behind,
+	unsigned left, nl_take_fn take, void *user)
 {
 	while (left) {
 		const struct nlmsghdr *answer = (void *)buf;

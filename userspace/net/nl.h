@@ -11,21 +11,25 @@
 #define NL_BUF 8192			/* of a request; and of one datagram of an answer as libmnl advises */
 
 /*
- * Sends @nlh (NLM_F_ACK is added) and waits for the acknowledgement. Returns 0 or the kernel's negative errno; @reason,
- * if not NULL, gets the kernel's own words (extended acknowledgement) or strerror.
+ * Sends @nlh (NLM_F_ACK is added) and waits for the acknowledgement. Returns 0 or the kernel's negative
+ * errno; @reason, if not NULL, gets the kernel's own words (extended acknowledgement) or strerror.
  */
 int nl_talk(struct nlmsghdr *nlh, char *reason, size_t len);
 
-/* Sends @nlh as a dump (or as a single get when @one) and calls @cb for every answer. Returns 0 or a negative errno. */
+/*
+ * Sends @nlh as a dump (or as a single get when @one) and calls @cb for every answer. Returns 0 or a
+ * negative errno.
+ */
 int nl_dump(struct nlmsghdr *nlh, bool one, mnl_cb_t cb, void *user);
 
 /* Takes the mark of an inconsistent dump from each message of a datagram. */
 void nl_take_marks(void *buf, int len);
 
 /*
- * Many requests, a few dozen in each send: @fill writes number @i behind the header that is there already (type and flags too; NLM_F_ACK is added)
- * into at most NL_BATCH_MESSAGE bytes or returns a negative errno, which leaves it out. @done hears each one's end in any order.
- * Returns 0, or a negative errno where the socket failed: then nobody hears of the rest.
+ * Many requests, a few dozen in each send: @fill writes number @i behind the header that is there already
+ * (type and flags too; NLM_F_ACK is added) into at most NL_BATCH_MESSAGE bytes or returns a negative errno,
+ * which leaves it out. @done hears each one's end in any order. Returns 0, or a negative errno where the
+ * socket failed: then nobody hears of the rest.
  */
 #define NL_BATCH_MESSAGE 256
 typedef int (*nl_fill_fn)(struct nlmsghdr *nlh, size_t i, void *user);
@@ -33,23 +37,33 @@ typedef void (*nl_done_fn)(size_t i, int ret, void *user);
 int nl_batch(size_t count, nl_fill_fn fill, nl_done_fn done, void *user);
 
 /*
- * Many requests that have exactly one answer each. @fill as above (no NLM_F_ACK is added); @take hears each answer, or, with @answer NULL, the
- * kernel's negative errno. Returns 0, or a negative errno where the socket failed: then nobody hears of the rest.
+ * Many requests that have exactly one answer each. @fill as above (no NLM_F_ACK is added); @take hears each
+ * answer, or, with @answer NULL, the kernel's negative errno. Returns 0, or a negative errno where the socket
+ * failed: then nobody hears of the rest.
  */
 typedef void (*nl_take_fn)(size_t i, const struct nlmsghdr *answer, int ret, void *user);
 int nl_ask(size_t count, nl_fill_fn fill, nl_take_fn take, void *user);
 
-/* Text of the extended acknowledgement in the error message @nlh into @text. Returns false if it carries none. */
+/*
+ * Text of the extended acknowledgement in the error message @nlh into @text. Returns false if
+ * it carries none.
+ */
 bool nl_parse_ack_text(const struct nlmsghdr *nlh, char *text, size_t len);
 
-/* Each: 0, or -EBADMSG if the message is not of its type or is malformed. The output is written only on success. */
+/*
+ * Each: 0, or -EBADMSG if the message is not of its type or is malformed. The output is written
+ * only on success.
+ */
 int nl_parse_link(const struct nlmsghdr *nlh, struct net_link *ret_link);
 int nl_parse_addr(const struct nlmsghdr *nlh, struct net_addr *ret_addr);
 int nl_parse_route(const struct nlmsghdr *nlh, struct net_route *ret_route);
 int nl_parse_rule(const struct nlmsghdr *nlh, struct net_rule *ret_rule);
 int nl_parse_neigh(const struct nlmsghdr *nlh, struct net_neigh *ret_neigh);
 
-/* Devices of the next hops that are not dead, of an RTM_NEWROUTE message, at most @max. Returns their number; malformed ends of a message are left out. */
+/*
+ * Devices of the next hops that are not dead, of an RTM_NEWROUTE message, at most @max. Returns their number;
+ * malformed ends of a message are left out.
+ */
 unsigned nl_parse_route_devices(const struct nlmsghdr *nlh, int *list, unsigned max);
 
 /* Calls @cb for each event in a datagram of a monitor socket. Malformed or unknown messages are skipped. */

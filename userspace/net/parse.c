@@ -11,8 +11,8 @@
 #include "net/nl.h"
 
 /*
- * Sorts attributes into @table by type, the last of a kind wins. libmnl's walk rounds the end of a message up to four
- * bytes and so may look behind it; ours does not.
+ * Sorts attributes into @table by type, the last of a kind wins. libmnl's walk rounds the end of a message up
+ * to four bytes and so may look behind it; ours does not.
  */
 static int sort(const void *data, size_t left, const struct nlattr **table, unsigned max)
 {
@@ -233,7 +233,8 @@ int nl_parse_route(const struct nlmsghdr *nlh, struct net_route *ret_route)
 	get_addr(table[RTA_PREFSRC], route.family, &route.prefsrc);
 	if (table[RTA_OIF])
 		add_hop(&route, route.ifindex);
-	else if (holds(table[RTA_MULTIPATH], sizeof(struct rtnexthop)) && parse_hops(table[RTA_MULTIPATH], &route))
+	else if (holds(table[RTA_MULTIPATH], sizeof(struct rtnexthop)) &&
+		parse_hops(table[RTA_MULTIPATH], &route))
 		return -EBADMSG;
 	*ret_route = route;
 	return 0;
@@ -242,7 +243,8 @@ int nl_parse_route(const struct nlmsghdr *nlh, struct net_route *ret_route)
 /* Selectors that a packet without mark, source, device and ports cannot meet. */
 static bool rule_is_narrow(const struct nlattr **table, const struct fib_rule_hdr *msg)
 {
-	static const uint8_t others[] = { FRA_TUN_ID, FRA_OIFNAME, FRA_L3MDEV, FRA_UID_RANGE, FRA_IP_PROTO, FRA_SPORT_RANGE, FRA_DPORT_RANGE };
+	static const uint8_t others[] = { FRA_TUN_ID, FRA_OIFNAME, FRA_L3MDEV, FRA_UID_RANGE, FRA_IP_PROTO,
+		FRA_SPORT_RANGE, FRA_DPORT_RANGE };
 	uint32_t mask = table[FRA_FWMASK] ? get_u32(table[FRA_FWMASK]) : ~0U;
 	char iif[IFNAMSIZ] = "lo";
 
@@ -274,7 +276,8 @@ int nl_parse_rule(const struct nlmsghdr *nlh, struct net_rule *ret_rule)
 	rule.dst = dst.word[0];
 	rule.is_inverted = msg->flags & FIB_RULE_INVERT;
 	rule.is_narrow = rule_is_narrow(table, msg);
-	rule.suppresses = table[FRA_SUPPRESS_IFGROUP] || (table[FRA_SUPPRESS_PREFIXLEN] && ~get_u32(table[FRA_SUPPRESS_PREFIXLEN]));
+	rule.suppresses = table[FRA_SUPPRESS_IFGROUP] ||
+		(table[FRA_SUPPRESS_PREFIXLEN] && ~get_u32(table[FRA_SUPPRESS_PREFIXLEN]));
 	*ret_rule = rule;
 	return 0;
 }
@@ -296,7 +299,8 @@ unsigned nl_parse_route_devices(const struct nlmsghdr *nlh, int *list, unsigned 
 		return 0;
 	hop = mnl_attr_get_payload(table[RTA_MULTIPATH]);
 	left = mnl_attr_get_payload_len(table[RTA_MULTIPATH]);
-	while (left >= sizeof(*hop) && hop->rtnh_len >= sizeof(*hop) && hop->rtnh_len <= left && count < max) {
+	while (left >= sizeof(*hop) && hop->rtnh_len >= sizeof(*hop) && hop->rtnh_len <= left &&
+		count < max) {
 		size_t step = MNL_ALIGN(hop->rtnh_len);
 
 		if (!(hop->rtnh_flags & RTNH_F_DEAD) && hop->rtnh_ifindex > 0)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Netlink family "netdev": what a device can do with XDP. Kernels before 6.3 do not have it, and no header of theirs names it.
+// Netlink family "netdev": what a device can do with XDP. Kernels before 6.3 do not have it, and no header of
+// theirs names it.
 #include <errno.h>
 #include <linux/genetlink.h>
 #include <stdlib.h>
@@ -120,7 +121,8 @@ static int parse_device(const struct nlmsghdr *nlh, void *user)
 	const struct each *each = user;
 	struct device device = { 0 };
 
-	if (mnl_attr_parse(nlh, sizeof(struct genlmsghdr), keep_device, &device) >= MNL_CB_STOP && device.ifindex && device.has_features)
+	if (mnl_attr_parse(nlh, sizeof(struct genlmsghdr), keep_device, &device) >= MNL_CB_STOP &&
+		device.ifindex && device.has_features)
 		each->cb(device.ifindex, device.features & ACT_NDO_XMIT, each->user);
 	return MNL_CB_OK;
 }
@@ -133,7 +135,8 @@ int net_redirect_list(net_redirect_cb cb, void *user)
 	int ret = nl ? find_family(nl) : -errno;
 
 	if (ret > 0)
-		ret = exchange(nl, put_header(buf, ret, NLM_F_DUMP, CMD_DEV_GET, FAMILY_VERSION), parse_device, &each);
+		ret = exchange(nl, put_header(buf, ret, NLM_F_DUMP, CMD_DEV_GET, FAMILY_VERSION),
+			parse_device, &each);
 	if (nl)
 		mnl_socket_close(nl);
 	return ret == -ENOENT ? -EOPNOTSUPP : ret;

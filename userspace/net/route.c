@@ -179,7 +179,10 @@ int net_route_add(const struct net_route *route)
 		return ret;
 	if (rivals.foreign)
 		return -EEXIST;
-	/* Exclusive unless the entry that would be replaced is ours: somebody may have been quicker than our look. */
+	/*
+	 * Exclusive unless the entry that would be replaced is ours: somebody may have been
+	 * quicker than our look.
+	 */
 	return change(RTM_NEWROUTE, NLM_F_CREATE | (rivals.ours ? NLM_F_REPLACE : NLM_F_EXCL), route);
 }
 
@@ -196,7 +199,8 @@ static int fill_change(struct nlmsghdr *nlh, size_t i, void *user)
 
 	if (c->what == NET_ROUTE_DEL)
 		return fill(nlh, RTM_DELROUTE, 0, &c->route);
-	return fill(nlh, RTM_NEWROUTE, NLM_F_CREATE | (c->what == NET_ROUTE_REPLACE ? NLM_F_REPLACE : NLM_F_EXCL), &c->route);
+	return fill(nlh, RTM_NEWROUTE,
+		NLM_F_CREATE | (c->what == NET_ROUTE_REPLACE ? NLM_F_REPLACE : NLM_F_EXCL), &c->route);
 }
 
 static void end_change(size_t i, int ret, void *user)

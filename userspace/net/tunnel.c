@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Our own veth pair: what the stack routes into one end comes out of the other as frames that can be sealed as they
+// Our own veth pair: what the stack routes into one end comes out of the other as frames that can be
+// sealed as they
 // are.
 #include <errno.h>
 #include <linux/ethtool.h>
@@ -34,13 +35,17 @@ static const struct offload far_offloads[] = {
 	{ ETHTOOL_GGRO,		ETHTOOL_SGRO,		0, "GRO" },
 };
 
-static int set_offloads(const char *name, const struct offload *table, unsigned count, char *err, size_t errlen)
+static int set_offloads(const char *name, const struct offload *table, unsigned count, char *err,
+	size_t errlen)
 {
 	uint32_t value;
 	int ret;
 
 	for (unsigned i = 0; i < count; i++) {
-		/* What the driver has taken away already, as veth does with segmentation where the other end has XDP, it refuses to set. */
+		/*
+		 * What the driver has taken away already, as veth does with segmentation where the other end
+		 * has XDP, it refuses to set.
+		 */
 		ret = ethtool_get(name, table[i].get, &value);
 		if (!ret && !!value != table[i].value)
 			ret = ethtool_set(name, table[i].set, table[i].value);
@@ -102,8 +107,10 @@ static struct nlmsghdr *start_set(char *buf, int ifindex, uint32_t flags, uint32
 	return nlh;
 }
 
-/* Without this IPv6 would give the device a link-local address as soon as it is up. A host without IPv6 has nothing to
- * switch off. */
+/*
+ * Without this IPv6 would give the device a link-local address as soon as it is up. A host without IPv6 has
+ * nothing to switch off.
+ */
 static int no_link_local(int ifindex)
 {
 	char buf[256] __attribute__((aligned(8)));
@@ -133,7 +140,8 @@ static int set_alias(int ifindex, const char *alias)
 static int set_up(int ifindex, uint32_t mtu)
 {
 	char buf[256] __attribute__((aligned(8)));
-	struct nlmsghdr *nlh = start_set(buf, ifindex, IFF_UP | IFF_NOARP, IFF_UP | IFF_NOARP | IFF_MULTICAST);
+	struct nlmsghdr *nlh = start_set(buf, ifindex, IFF_UP | IFF_NOARP,
+		IFF_UP | IFF_NOARP | IFF_MULTICAST);
 
 	mnl_attr_put_u32(nlh, IFLA_MTU, mtu);
 	return nl_talk(nlh, NULL, 0);
@@ -176,20 +184,22 @@ static int find_pair(const char *name, const char *far, const char *alias, struc
 		return -ENODEV;
 	if ((one && one != -ENODEV) || (two && two != -ENODEV))
 		return one ? one : two;
-	if (one || two || !is_ours(near, alias) || !is_ours(far_end, alias) || near->lower != far_end->ifindex)
+	if (one || two || !is_ours(near, alias) || !is_ours(far_end, alias) ||
+		near->lower != far_end->ifindex)
 		return -EEXIST;
 	return 0;
 }
 
-static int put_right(const struct net_link *near, const struct net_link *far_end, uint32_t mtu, const char *alias,
-		     char *err, size_t errlen)
+static int put_right(const struct net_link *near, const struct net_link *far_end, uint32_t mtu,
+	const char *alias, char *err, size_t errlen)
 {
 	int ret;
 
-	ret = set_offloads(near->name, near_offloads, sizeof(near_offloads) / sizeof(near_offloads[0]), err, errlen);
+	ret = set_offloads(near->name, near_offloads, sizeof(near_offloads) / sizeof(near_offloads[0]), err,
+		errlen);
 	if (!ret)
-		ret = set_offloads(far_end->name, far_offloads, sizeof(far_offloads) / sizeof(far_offloads[0]), err,
-				   errlen);
+		ret = set_offloads(far_end->name, far_offloads,
+			sizeof(far_offloads) / sizeof(far_offloads[0]), err, errlen);
 	if (ret)
 		return ret;
 	ret = set_end(far_end->ifindex, mtu, alias);
@@ -200,7 +210,8 @@ static int put_right(const struct net_link *near, const struct net_link *far_end
 	return ret;
 }
 
-int net_tunnel_create(const char *name, const char *far, uint32_t mtu, const char *alias, char *err, size_t errlen)
+int net_tunnel_create(const char *name, const char *far, uint32_t mtu, const char *alias, char *err,
+	size_t errlen)
 {
 	struct net_link near, far_end;
 	bool made = false;
@@ -218,8 +229,8 @@ int net_tunnel_create(const char *name, const char *far, uint32_t mtu, const cha
 	}
 	if (ret) {
 		snprintf(err, errlen,
-			 ret == -EEXIST ? "device %s (or %s) exists and is not ours" : "%s, %s: cannot be read", name,
-			 far);
+			 ret == -EEXIST ? "device %s (or %s) exists and is not ours"
+			 : "%s, %s: cannot be read", name, far);
 		return ret;
 	}
 	ret = put_right(&near, &far_end, mtu, alias, err, errlen);

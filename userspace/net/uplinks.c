@@ -21,7 +21,8 @@ static int consider(const struct nlmsghdr *nlh, void *data)
 	struct best *best = data, here = { .is_there = true };
 	struct net_route route;
 
-	if (nl_parse_route(nlh, &route) || route.prefixlen || route.type != RTN_UNICAST || route.table != RT_TABLE_MAIN)
+	if (nl_parse_route(nlh, &route) || route.prefixlen || route.type != RTN_UNICAST ||
+		route.table != RT_TABLE_MAIN)
 		return MNL_CB_OK;
 	here.metric = route.metric;
 	here.count = nl_parse_route_devices(nlh, here.devices, HOPS_MAX);
@@ -55,7 +56,8 @@ int net_default_uplinks(struct net_link ret_links[static NET_DEFAULT_MAX], unsig
 		return ret;
 	*ret_count = 0;
 	for (unsigned i = 0; i < best.count && *ret_count < NET_DEFAULT_MAX; i++) {
-		if (!is_in(ret_links, *ret_count, best.devices[i]) && !net_link_get_index(best.devices[i], &ret_links[*ret_count]))
+		if (!is_in(ret_links, *ret_count, best.devices[i]) && !net_link_get_index(best.devices[i],
+			&ret_links[*ret_count]))
 			*ret_count += 1;
 	}
 	return 0;

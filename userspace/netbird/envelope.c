@@ -14,13 +14,16 @@ enum { MANAGEMENT_FROM = 1, MANAGEMENT_BODY = 2, SIGNAL_FROM = 2, SIGNAL_TO = 3,
 
 _Static_assert(ENVELOPE_OVERHEAD == crypto_box_NONCEBYTES + crypto_box_MACBYTES, "nonce and tag");
 
-static int seal_with(const struct secret_key *own, const uint8_t *peer, const uint8_t *nonce, const void *plain, size_t len, uint8_t *ret_body)
+static int seal_with(const struct secret_key *own, const uint8_t *peer, const uint8_t *nonce,
+	const void *plain, size_t len, uint8_t *ret_body)
 {
 	memmove(ret_body, nonce, crypto_box_NONCEBYTES);
-	return crypto_box_easy(ret_body + crypto_box_NONCEBYTES, plain, len, nonce, peer, own->bytes) ? -EKEYREJECTED : 0;
+	return crypto_box_easy(ret_body + crypto_box_NONCEBYTES, plain, len, nonce, peer, own->bytes)
+		? -EKEYREJECTED : 0;
 }
 
-int envelope_seal(const struct secret_key *own, const uint8_t peer[static KEY_LEN], const void *plain, size_t len, uint8_t *ret_body)
+int envelope_seal(const struct secret_key *own, const uint8_t peer[static KEY_LEN], const void *plain,
+	size_t len, uint8_t *ret_body)
 {
 	uint8_t nonce[crypto_box_NONCEBYTES];
 
@@ -28,11 +31,13 @@ int envelope_seal(const struct secret_key *own, const uint8_t peer[static KEY_LE
 	return seal_with(own, peer, nonce, plain, len, ret_body);
 }
 
-int envelope_open(const struct secret_key *own, const uint8_t peer[static KEY_LEN], const uint8_t *body, size_t len, uint8_t *ret_plain)
+int envelope_open(const struct secret_key *own, const uint8_t peer[static KEY_LEN], const uint8_t *body,
+	size_t len, uint8_t *ret_plain)
 {
 	if (len < ENVELOPE_OVERHEAD)
 		return -EBADMSG;
-	return crypto_box_open_easy(ret_plain, body + crypto_box_NONCEBYTES, len - crypto_box_NONCEBYTES, body, peer, own->bytes) ? -EBADMSG : 0;
+	return crypto_box_open_easy(ret_plain, body + crypto_box_NONCEBYTES, len - crypto_box_NONCEBYTES,
+		body, peer, own->bytes) ? -EBADMSG : 0;
 }
 
 void envelope_free(uint8_t *bytes, size_t len)
@@ -57,8 +62,8 @@ static size_t room_for(size_t len)
 }
 
 /* Fields @from, @to (0: there is none) and @body. */
-static int pack(const struct secret_key *own, const uint8_t *peer, uint32_t from, uint32_t to, uint32_t body, const void *plain, size_t len,
-	uint8_t **ret_bytes, size_t *ret_len)
+static int pack(const struct secret_key *own, const uint8_t *peer, uint32_t from, uint32_t to, uint32_t body,
+	const void *plain, size_t len, uint8_t **ret_bytes, size_t *ret_len)
 {
 	uint8_t own_public[KEY_LEN];
 	uint8_t *sealed = malloc(len + ENVELOPE_OVERHEAD);
@@ -82,20 +87,21 @@ out:
 	return ret;
 }
 
-int envelope_pack_management(const struct secret_key *own, const uint8_t server[static KEY_LEN], const void *plain, size_t len, uint8_t **ret_bytes,
-	size_t *ret_len)
+int envelope_pack_management(const struct secret_key *own, const uint8_t server[static KEY_LEN],
+	const void *plain, size_t len, uint8_t **ret_bytes, size_t *ret_len)
 {
 	return pack(own, server, MANAGEMENT_FROM, 0, MANAGEMENT_BODY, plain, len, ret_bytes, ret_len);
 }
 
-int envelope_pack_signal(const struct secret_key *own, const uint8_t to[static KEY_LEN], const void *plain, size_t len, uint8_t **ret_bytes,
-	size_t *ret_len)
+int envelope_pack_signal(const struct secret_key *own, const uint8_t to[static KEY_LEN], const void *plain,
+	size_t len, uint8_t **ret_bytes, size_t *ret_len)
 {
 	return pack(own, to, SIGNAL_FROM, SIGNAL_TO, SIGNAL_BODY, plain, len, ret_bytes, ret_len);
 }
 
 /* The last of each, as proto3 wants it; empty where there is none. */
-static int find(const uint8_t *bytes, size_t len, uint32_t from, uint32_t body, struct wire_field *ret_from, struct wire_field *ret_body)
+static int find(const uint8_t *bytes, size_t len, uint32_t from, uint32_t body, struct wire_field *ret_from,
+	struct wire_field *ret_body)
 {
 	struct wire wire = wire_start(bytes, len);
 	struct wire_field field;
@@ -111,7 +117,8 @@ static int find(const uint8_t *bytes, size_t len, uint32_t from, uint32_t body, 
 	return ret;
 }
 
-static int open_body(const struct secret_key *own, const uint8_t *peer, const struct wire_field *body, uint8_t **ret_plain, size_t *ret_len)
+static int open_body(const struct secret_key *own, const uint8_t *peer, const struct wire_field *body,
+	uint8_t **ret_plain, size_t *ret_len)
 {
 	uint8_t *plain;
 	int ret;
@@ -131,19 +138,21 @@ static int open_body(const struct secret_key *own, const uint8_t *peer, const st
 	return 0;
 }
 
-int envelope_unpack_management(const struct secret_key *own, const uint8_t server[static KEY_LEN], const uint8_t *bytes, size_t len,
-	uint8_t **ret_plain, size_t *ret_len)
+int envelope_unpack_management(const struct secret_key *own, const uint8_t server[static KEY_LEN],
+	const uint8_t *bytes, size_t len, uint8_t **ret_plain, size_t *ret_len)
 {
 	struct wire_field from, body;
 
-	/* Whom the message names does not matter: only the server that gave us its key can have made the box. */
+	/*
+	 * Whom the message names does not matter: only the server that gave us its key can have made the box.
+	 */
 	if (find(bytes, len, MANAGEMENT_FROM, MANAGEMENT_BODY, &from, &body) < 0)
 		return -EBADMSG;
 	return open_body(own, server, &body, ret_plain, ret_len);
 }
 
-int envelope_unpack_signal(const struct secret_key *own, const uint8_t *bytes, size_t len, uint8_t ret_from[static KEY_LEN], uint8_t **ret_plain,
-	size_t *ret_len)
+int envelope_unpack_signal(const struct secret_key *own, const uint8_t *bytes, size_t len,
+	uint8_t ret_from[static KEY_LEN], uint8_t **ret_plain, size_t *ret_len)
 {
 	char text[KEY_BASE64_LEN + 1] = "";
 	struct wire_field from, body;

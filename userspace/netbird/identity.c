@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Who we are: the profile file that NetBird's client writes, read and written so that either program can take over.
+// Who we are: the profile file that NetBird's client writes, read and written so that either program
+// can take over.
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -95,7 +96,8 @@ static char *ssh_line_of_pem(const char *pem)
 	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)"") : NULL;
 	uint8_t public[32];
 	size_t len = sizeof(public);
-	bool ok = key && EVP_PKEY_get_id(key) == EVP_PKEY_ED25519 && EVP_PKEY_get_raw_public_key(key, public, &len) == 1 && len == sizeof(public);
+	bool ok = key && EVP_PKEY_get_id(key) == EVP_PKEY_ED25519 && EVP_PKEY_get_raw_public_key(key, public,
+		&len) == 1 && len == sizeof(public);
 
 	EVP_PKEY_free(key);
 	BIO_free(bio);
@@ -124,14 +126,16 @@ static json_t *new_ssh_key(void)
 
 static json_t *url_object(const char *scheme, const char *host, const char *path)
 {
-	return json_pack("{s:s, s:s, s:n, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "Scheme", scheme, "Opaque", "", "User", "Host", host,
-		"Path", path, "Fragment", "", "RawQuery", "", "RawPath", "", "RawFragment", "", "ForceQuery", 0, "OmitHost", 0);
+	return json_pack("{s:s, s:s, s:n, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "Scheme", scheme,
+		"Opaque", "", "User", "Host", host, "Path", path, "Fragment", "", "RawQuery", "", "RawPath",
+		"", "RawFragment", "", "ForceQuery", 0, "OmitHost", 0);
 }
 
 /* NULL where there is none, or no memory. */
 static char *url_text(const json_t *json)
 {
-	const char *scheme = text_of(json, "Scheme"), *host = text_of(json, "Host"), *path = text_of(json, "Path");
+	const char *scheme = text_of(json, "Scheme"), *host = text_of(json, "Host"),
+		*path = text_of(json, "Path");
 	char *text;
 
 	if (json_is_string(json) && json_string_length(json))
@@ -143,7 +147,9 @@ static char *url_text(const json_t *json)
 	return asprintf(&text, "%s://%s%s", scheme, host, path) < 0 ? NULL : text;
 }
 
-/* "https://host[:port][/path]" into an object; a missing port is added. NULL where @url is not of that form. */
+/*
+ * "https://host[:port][/path]" into an object; a missing port is added. NULL where @url is not of that form.
+ */
 static json_t *url_json(const char *url)
 {
 	const char *host = strstr(url, "://");
@@ -160,7 +166,8 @@ static json_t *url_json(const char *url)
 		return NULL;
 	snprintf(name, sizeof(name), "%.*s", (int)len, host);
 	has_port = strchr(name[0] == '[' ? strchr(name, ']') ?: name : name, ':');
-	snprintf(with_port, sizeof(with_port), "%s%s", name, has_port ? "" : strcmp(scheme, "http") == 0 ? ":80" : ":443");
+	snprintf(with_port, sizeof(with_port), "%s%s", name, has_port ? "" : strcmp(scheme, "http") == 0
+		? ":80" : ":443");
 	return url_object(scheme, with_port, strcmp(host + len, "/") == 0 ? "" : host + len);
 }
 
@@ -169,7 +176,8 @@ static json_t *url_json(const char *url)
 static json_t *blacklist(void)
 {
 	static const char *const prefixes[] = {
-		"wt0", "wt", "utun", "tun0", "zt", "ZeroTier", "wg", "ts", "Tailscale", "tailscale", "docker", "veth", "br-", "lo",
+		"wt0", "wt", "utun", "tun0", "zt", "ZeroTier", "wg", "ts", "Tailscale", "tailscale", "docker",
+		"veth", "br-", "lo",
 	};
 	json_t *list = json_array();
 
@@ -233,10 +241,12 @@ static json_t *new_profile(void)
 	json_object_set_new(json, "WgPort", json_integer(CONFIG_LISTEN_PORT));
 	add_nulls(json, KEYS("NetworkMonitor"));
 	json_object_set_new(json, "IFaceBlackList", blacklist());
-	add_falses(json, KEYS("DisableIPv6Discovery", "RosenpassEnabled", "RosenpassPermissive", "ServerSSHAllowed"));
-	add_nulls(json, KEYS("EnableSSHRoot", "EnableSSHSFTP", "EnableSSHLocalPortForwarding", "EnableSSHRemotePortForwarding", "DisableSSHAuth",
-			     "SSHJWTCacheTTL"));
-	add_falses(json, KEYS("DisableClientRoutes", "DisableServerRoutes", "DisableDNS", "DisableFirewall", "BlockLANAccess", "BlockInbound"));
+	add_falses(json, KEYS("DisableIPv6Discovery", "RosenpassEnabled", "RosenpassPermissive",
+		"ServerSSHAllowed"));
+	add_nulls(json, KEYS("EnableSSHRoot", "EnableSSHSFTP", "EnableSSHLocalPortForwarding",
+		"EnableSSHRemotePortForwarding", "DisableSSHAuth", "SSHJWTCacheTTL"));
+	add_falses(json, KEYS("DisableClientRoutes", "DisableServerRoutes", "DisableDNS", "DisableFirewall",
+		"BlockLANAccess", "BlockInbound"));
 	json_object_set_new(json, "DisableNotifications", json_true());
 	add_nulls(json, KEYS("DNSLabels"));
 	json_object_set_new(json, "SSHKey", new_ssh_key());
@@ -253,7 +263,8 @@ static json_t *new_profile(void)
 
 /* Reading */
 
-static int read_key(const json_t *json, const char *name, struct secret_key *ret_key, const char *path, char *why, size_t size)
+static int read_key(const json_t *json, const char *name, struct secret_key *ret_key, const char *path,
+	char *why, size_t size)
 {
 	const json_t *value = json_object_get(json, name);
 
@@ -274,7 +285,8 @@ static int read_labels(const json_t *json, struct identity *identity)
 	if (!identity->dns_labels)
 		return -ENOMEM;
 	json_array_foreach((json_t *)list, i, item) {
-		if (!json_is_string(item) || !json_string_length(item) || identity->dns_label_count == DNS_LABELS_MAX)
+		if (!json_is_string(item) || !json_string_length(item) ||
+			identity->dns_label_count == DNS_LABELS_MAX)
 			continue;
 		identity->dns_labels[identity->dns_label_count] = strdup(json_string_value(item));
 		if (!identity->dns_labels[identity->dns_label_count])
@@ -295,15 +307,20 @@ static int read_texts(const json_t *json, struct identity *identity)
 	return read_labels(json, identity);
 }
 
-/* Nothing there is what a file made by hand may have. What is there and cannot be read must not send this host to another server. */
+/*
+ * Nothing there is what a file made by hand may have. What is there and cannot be read must not send this
+ * host to another server.
+ */
 static int read_url(const json_t *json, struct identity *identity, const char *path, char *why, size_t size)
 {
 	const json_t *value = json_object_get(json, "ManagementURL");
 
 	identity->management_url = url_text(value);
-	if (identity->management_url || !value || json_is_null(value) || (json_is_string(value) && !json_string_length(value)))
+	if (identity->management_url || !value || json_is_null(value) ||
+		(json_is_string(value) && !json_string_length(value)))
 		return 0;
-	say(why, size, "%s: ManagementURL is damaged: expected an object with Scheme (http or https) and Host (HOST:PORT), or one text", path);
+	say(why, size, "%s: ManagementURL is damaged: expected an object with Scheme (http or https) and "
+		"Host (HOST:PORT), or one text", path);
 	return -EBADMSG;
 }
 
@@ -387,7 +404,8 @@ static int read_file(const char *path, json_t **ret_json, char *why, size_t size
 	store_free(bytes, len);
 	if (*ret_json)
 		return 0;
-	say(why, size, "%s:%d: the identity file is damaged (%s); restore it, or remove it to join as a new peer", path, error.line, error.text);
+	say(why, size, "%s:%d: the identity file is damaged (%s); restore it, or remove it to join as a new "
+		"peer", path, error.line, error.text);
 	return -EBADMSG;
 }
 
@@ -398,7 +416,8 @@ static int make_key(struct identity *identity)
 		return 0;
 	new_private_key(&identity->private_key);
 	identity->is_new = true;
-	return json_object_set_new(identity->json, "PrivateKey", key_json(&identity->private_key)) ? -ENOMEM : 0;
+	return json_object_set_new(identity->json, "PrivateKey", key_json(&identity->private_key))
+		? -ENOMEM : 0;
 }
 
 int identity_load(const char *path, struct identity *ret_identity, char *why, size_t size)
@@ -552,8 +571,8 @@ static bool is_read_only(int ret)
 }
 
 /*
- * What cannot be written can still be locked: the file that an earlier run left, or the directory itself. Two processes agree on which of
- * them it is, for neither can make the file.
+ * What cannot be written can still be locked: the file that an earlier run left, or the directory itself. Two
+ * processes agree on which of them it is, for neither can make the file.
  */
 static int open_lock(const char *state_dir, const char *path, bool *ret_writable)
 {
@@ -639,10 +658,12 @@ static int read_state(const char *path, json_t **ret_json)
 
 static int read_selection(const json_t *json, struct route_selection *selection)
 {
-	int ret = read_ids(json_object_get(json, "selected_routes"), &selection->selected, &selection->selected_count);
+	int ret = read_ids(json_object_get(json, "selected_routes"), &selection->selected,
+		&selection->selected_count);
 
 	if (!ret)
-		ret = read_ids(json_object_get(json, "deselected_routes"), &selection->deselected, &selection->deselected_count);
+		ret = read_ids(json_object_get(json, "deselected_routes"), &selection->deselected,
+			&selection->deselected_count);
 	selection->deselect_all = truth_of(json, "deselect_all");
 	return ret;
 }
@@ -680,8 +701,10 @@ int route_selection_save(const char *path, const struct route_selection *selecti
 
 	if (ret)
 		return ret;
-	state = json_pack("{s:o, s:o, s:b}", "selected_routes", ids_object(selection->selected, selection->selected_count), "deselected_routes",
-		ids_object(selection->deselected, selection->deselected_count), "deselect_all", selection->deselect_all);
+	state = json_pack("{s:o, s:o, s:b}", "selected_routes",
+		ids_object(selection->selected, selection->selected_count), "deselected_routes",
+		ids_object(selection->deselected, selection->deselected_count), "deselect_all",
+		selection->deselect_all);
 	ret = json_object_set_new(json, SELECTION, state) ? -ENOMEM : write_json(path, json, JSON_COMPACT);
 	json_decref(json);
 	return ret;

@@ -11,7 +11,10 @@
 #include "netbird/wire.h"
 #include "management.pb-c.h"
 
-/* Field numbers of LoginRequest, PeerKeys, SyncRequest (proto/management.proto), written by hand because the meta is there serialized already. */
+/*
+ * Field numbers of LoginRequest, PeerKeys, SyncRequest (proto/management.proto), written by hand because the
+ * meta is there serialized already.
+ */
 enum { LOGIN_SETUP_KEY = 1, LOGIN_META = 2, LOGIN_KEYS = 4, LOGIN_LABELS = 5 };
 enum { KEYS_SSH = 1, KEYS_WG = 2 };
 enum { SYNC_META = 1 };
@@ -32,7 +35,8 @@ static uint8_t *put_text(uint8_t *at, uint32_t number, const char *text)
 /* PeerKeys: the public key is text there. */
 static int pack_keys(const struct message_login *login, uint8_t **ret_bytes, size_t *ret_len)
 {
-	uint8_t *bytes = malloc(2 * WIRE_BYTES_HEAD + length_of(login->ssh_public_key) + KEY_BASE64_LEN), *at = bytes;
+	uint8_t *bytes = malloc(2 * WIRE_BYTES_HEAD + length_of(login->ssh_public_key) + KEY_BASE64_LEN),
+		*at = bytes;
 	char key[KEY_BASE64_LEN + 1];
 
 	if (!bytes)
@@ -111,8 +115,9 @@ static void make_uuid(char text[UUID_TEXT])
 	randombytes_buf(b, sizeof(b));
 	b[6] = (b[6] & 0x0f) | 0x40;
 	b[8] = (b[8] & 0x3f) | 0x80;
-	snprintf(text, UUID_TEXT, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5], b[6],
-		b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+	snprintf(text, UUID_TEXT, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
+		b[14], b[15]);
 }
 
 static int pack(const ProtobufCMessage *message, uint8_t **ret_bytes, size_t *ret_len)
@@ -148,7 +153,8 @@ int message_answer_job(const uint8_t *bytes, size_t len, uint8_t **ret_bytes, si
 		return -EBADMSG;
 	if (request->id.len && request->id.len <= JOB_ID_MAX) {
 		reason = request->workload_case == MANAGEMENT__JOB_REQUEST__WORKLOAD_BUNDLE ?
-			"debug bundles are not uploaded by Talon; run `talon status -d` on the node" : "job not implemented";
+			"debug bundles are not uploaded by Talon; run `talon status -d` on the node"
+			: "job not implemented";
 		response.id = request->id;
 		response.status = MANAGEMENT__JOB_STATUS__failed;
 		response.reason.data = (uint8_t *)reason;

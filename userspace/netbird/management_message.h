@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is said to management and read from it, without its envelope. Results are freed with envelope_free(). */
+/*
+ * What is said to management and read from it, without its envelope. Results are freed with envelope_free().
+ */
 #ifndef TALON_MANAGEMENT_MESSAGE_H
 #define TALON_MANAGEMENT_MESSAGE_H
 
@@ -28,7 +30,8 @@ int message_parse_server_key(const uint8_t *bytes, size_t len, uint8_t ret_key[s
 /* A JobRequest that only says who opens the stream. */
 int message_pack_job_hello(uint8_t **ret_bytes, size_t *ret_len);
 /*
- * The JobResponse to a JobRequest: that we cannot do it, and why. 1: there is one to be sent; 0: nothing is to be answered; -EBADMSG, -ENOMEM.
+ * The JobResponse to a JobRequest: that we cannot do it, and why. 1: there is one to be sent; 0: nothing is
+ * to be answered; -EBADMSG, -ENOMEM.
  */
 int message_answer_job(const uint8_t *bytes, size_t len, uint8_t **ret_bytes, size_t *ret_len);
 

@@ -22,15 +22,19 @@ enum { CONFIG_STUNS = 1, CONFIG_SIGNAL = 3, CONFIG_RELAY = 4 };
 enum { HOST_URI = 1, HOST_PROTOCOL = 2 };
 enum { RELAY_URLS = 1, RELAY_PAYLOAD = 2, RELAY_SIGNATURE = 3 };
 enum { SELF_ADDRESS = 1, SELF_FQDN = 4, SELF_RESOLUTION = 5, SELF_LAZY = 6, SELF_MTU = 7 };
-enum { MAP_SERIAL = 1, MAP_SELF = 2, MAP_PEERS = 3, MAP_ROUTES = 5, MAP_DNS = 6, MAP_OFFLINE = 7, MAP_RULES = 8, MAP_ROUTE_RULES = 10 };
+enum { MAP_SERIAL = 1, MAP_SELF = 2, MAP_PEERS = 3, MAP_ROUTES = 5, MAP_DNS = 6, MAP_OFFLINE = 7,
+	MAP_RULES = 8, MAP_ROUTE_RULES = 10 };
 enum { PEER_KEY = 1, PEER_ALLOWED = 2, PEER_FQDN = 4, PEER_AGENT = 5 };
 enum {
-	ROUTE_ID = 1, ROUTE_NETWORK = 2, ROUTE_TYPE = 3, ROUTE_PEER = 4, ROUTE_METRIC = 5, ROUTE_MASQUERADE = 6, ROUTE_NET_ID = 7, ROUTE_DOMAINS = 8,
+	ROUTE_ID = 1, ROUTE_NETWORK = 2, ROUTE_TYPE = 3, ROUTE_PEER = 4, ROUTE_METRIC = 5,
+		ROUTE_MASQUERADE = 6, ROUTE_NET_ID = 7, ROUTE_DOMAINS = 8,
 	ROUTE_KEEP = 9, ROUTE_SKIP_APPLY = 10,
 };
-enum { RULE_PEER = 1, RULE_DIRECTION = 2, RULE_ACTION = 3, RULE_PROTOCOL = 4, RULE_PORT = 5, RULE_PORT_INFO = 6 };
+enum { RULE_PEER = 1, RULE_DIRECTION = 2, RULE_ACTION = 3, RULE_PROTOCOL = 4, RULE_PORT = 5,
+	RULE_PORT_INFO = 6 };
 enum {
-	ROUTE_RULE_SOURCES = 1, ROUTE_RULE_ACTION = 2, ROUTE_RULE_DESTINATION = 3, ROUTE_RULE_PROTOCOL = 4, ROUTE_RULE_PORT_INFO = 5,
+	ROUTE_RULE_SOURCES = 1, ROUTE_RULE_ACTION = 2, ROUTE_RULE_DESTINATION = 3, ROUTE_RULE_PROTOCOL = 4,
+		ROUTE_RULE_PORT_INFO = 5,
 	ROUTE_RULE_DYNAMIC = 6, ROUTE_RULE_DOMAINS = 7, ROUTE_RULE_ROUTE = 10,
 };
 enum { PORT_INFO_PORT = 1, PORT_INFO_RANGE = 2, RANGE_START = 1, RANGE_END = 2 };
@@ -172,7 +176,8 @@ static bool is_domain(struct text text)
 	if (!text.len || text.len > NAME_LEN_MAX || text.at[0] == '.')
 		return false;
 	for (size_t i = 0; i < text.len; i++)
-		if (!is_domain_char(text.at[i]) || (text.at[i] == '.' && i + 1 < text.len && text.at[i + 1] == '.'))
+		if (!is_domain_char(text.at[i]) || (text.at[i] == '.' && i + 1 < text.len &&
+			text.at[i + 1] == '.'))
 			return false;
 	return true;
 }
@@ -190,7 +195,8 @@ static char *keep_domain(struct reader *r, struct text text)
 }
 
 /* Fields @number of @wire as domains; true also where none could be kept. */
-static bool read_domains(struct reader *r, struct wire wire, uint32_t number, char ***ret_domains, size_t *ret_count)
+static bool read_domains(struct reader *r, struct wire wire, uint32_t number, char ***ret_domains,
+	size_t *ret_count)
 {
 	struct wire_field field;
 
@@ -260,8 +266,8 @@ static bool read_signature(struct text text, uint8_t ret_signature[32])
 {
 	uint8_t bytes[32];
 	size_t len;
-	bool ok = sodium_base642bin(bytes, sizeof(bytes), text.at ? text.at : "", text.len, NULL, &len, NULL, sodium_base64_VARIANT_ORIGINAL) == 0 &&
-		len == sizeof(bytes);
+	bool ok = sodium_base642bin(bytes, sizeof(bytes), text.at ? text.at : "", text.len, NULL, &len, NULL,
+		sodium_base64_VARIANT_ORIGINAL) == 0 && len == sizeof(bytes);
 
 	if (ok)
 		memcpy(ret_signature, bytes, sizeof(bytes));
@@ -271,7 +277,8 @@ static bool read_signature(struct text text, uint8_t ret_signature[32])
 
 static void read_relay_url(struct reader *r, struct netmap_relay *relay, struct text url)
 {
-	if ((starts_with(url, "rels://") || starts_with(url, "rel://")) && is_printable(url) && url.len <= URI_LEN_MAX)
+	if ((starts_with(url, "rels://") || starts_with(url, "rel://")) && is_printable(url) &&
+		url.len <= URI_LEN_MAX)
 		relay->urls[relay->url_count++] = keep(r, url);
 	else
 		skip(r, "relay \"%.*s\" is neither rels://HOST:PORT nor rel://HOST:PORT", SHOWN(url));
@@ -303,7 +310,8 @@ static int read_relay(struct reader *r, const struct wire_field *message)
 	relay.token_payload = keep(r, payload);
 	if (names_urls && !relay.url_count)
 		relay = (struct netmap_relay){};
-	if (relay.url_count && (!is_printable(payload) || payload.len > URI_LEN_MAX || !read_signature(signature, relay.token_signature))) {
+	if (relay.url_count && (!is_printable(payload) || payload.len > URI_LEN_MAX ||
+		!read_signature(signature, relay.token_signature))) {
 		skip(r, "the relay token cannot be read");
 		relay = (struct netmap_relay){};
 	}
@@ -312,8 +320,9 @@ static int read_relay(struct reader *r, const struct wire_field *message)
 }
 
 /*
- * What a message leaves out is only a word in a whole one, which names signal or STUN servers: there no relay means none. One that carries a relay
- * token alone changes relays alone, and one that is about neither (metrics, flow) changes no servers at all.
+ * What a message leaves out is only a word in a whole one, which names signal or STUN servers: there no relay
+ * means none. One that carries a relay token alone changes relays alone, and one that is about neither
+ * (metrics, flow) changes no servers at all.
  */
 static void take_scope(struct netmap_servers *servers, bool names_relay)
 {
@@ -355,8 +364,10 @@ static void read_address(struct reader *r, struct netmap_self *self, struct text
 {
 	struct config_cidr cidr;
 
-	if (value_cidr(slice_of(text), true, &cidr) || cidr.family != AF_INET || !value_is_host4(cidr.addr.word[0])) {
-		skip(r, "our own address \"%.*s\" is not an IPv4 address with its prefix length", SHOWN(text));
+	if (value_cidr(slice_of(text), true, &cidr) || cidr.family != AF_INET ||
+		!value_is_host4(cidr.addr.word[0])) {
+		skip(r, "our own address \"%.*s\" is not an IPv4 address with its prefix length",
+			SHOWN(text));
 		return;
 	}
 	self->addr = cidr.addr.word[0];
@@ -381,7 +392,8 @@ static int read_self(struct reader *r, const struct wire_field *message)
 		else if (wire_is_varint(&field, SELF_LAZY))
 			self.lazy = field.value;
 		else if (wire_is_varint(&field, SELF_MTU))
-			self.mtu = field.value >= CONFIG_MTU_MIN && field.value <= CONFIG_MTU_MAX ? field.value : 0;
+			self.mtu = field.value >= CONFIG_MTU_MIN && field.value <= CONFIG_MTU_MAX
+				? field.value : 0;
 	}
 	if (ret < 0)
 		return ret;
@@ -422,7 +434,8 @@ static bool read_allowed_list(struct reader *r, struct netmap_peer *peer, struct
 
 static char *keep_agent_version(struct reader *r, struct text text)
 {
-	if (!r->agent_version || strlen(r->agent_version) != text.len || memcmp(r->agent_version, text.at ? text.at : "", text.len) != 0)
+	if (!r->agent_version || strlen(r->agent_version) != text.len ||
+		memcmp(r->agent_version, text.at ? text.at : "", text.len) != 0)
 		r->agent_version = keep(r, text);
 	return (char *)r->agent_version;
 }
@@ -469,7 +482,8 @@ struct place {
 
 static int by_entry(const struct place *a, const struct place *b)
 {
-	return a->entry != b->entry ? (a->entry > b->entry) - (a->entry < b->entry) : (a->item > b->item) - (a->item < b->item);
+	return a->entry != b->entry ? (a->entry > b->entry) - (a->entry < b->entry)
+		: (a->item > b->item) - (a->item < b->item);
 }
 
 static int by_key(const void *a, const void *b)
@@ -567,7 +581,8 @@ static void drop_twins(struct reader *r, struct place *places, size_t count)
 		}
 		if (places[i].entry != places[first].entry) {
 			value_cidr_format(cidr, text, sizeof(text));
-			skip(r, "%s belongs to %s and to %s; the first keeps it", text, peers[places[first].entry].fqdn, peers[places[i].entry].fqdn);
+			skip(r, "%s belongs to %s and to %s; the first keeps it", text,
+				peers[places[first].entry].fqdn, peers[places[i].entry].fqdn);
 		}
 		places[i].item |= 1U << 31;	/* the prefix itself is still compared with */
 	}
@@ -663,7 +678,8 @@ static int read_route_fields(struct wire wire, struct netmap_route *route, struc
 	return ret;
 }
 
-static bool read_route_target(struct reader *r, struct netmap_route *route, const struct route_texts *texts, struct wire wire)
+static bool read_route_target(struct reader *r, struct netmap_route *route, const struct route_texts *texts,
+	struct wire wire)
 {
 	if (texts->has_domains) {
 		if (!read_domains(r, wire, ROUTE_DOMAINS, &route->domains, &route->domain_count))
@@ -671,7 +687,8 @@ static bool read_route_target(struct reader *r, struct netmap_route *route, cons
 		return route->domain_count;	/* the bad ones have been counted */
 	}
 	if (value_cidr(slice_of(texts->network), false, &route->net) || route->net.family != AF_INET) {
-		skip(r, "route %.*s: \"%.*s\" is not an IPv4 prefix", SHOWN(texts->id), SHOWN(texts->network));
+		skip(r, "route %.*s: \"%.*s\" is not an IPv4 prefix", SHOWN(texts->id),
+			SHOWN(texts->network));
 		return false;
 	}
 	return true;
@@ -682,8 +699,8 @@ static bool read_route(struct reader *r, const struct wire_field *message, struc
 	struct netmap_route route = {};
 	struct route_texts texts = {};
 
-	if (read_route_fields(wire_inside(message), &route, &texts) < 0 || !texts.id.len || texts.id.len >= NETMAP_ID_LEN ||
-	    texts.net_id.len >= NETMAP_ID_LEN) {
+	if (read_route_fields(wire_inside(message), &route, &texts) < 0 || !texts.id.len ||
+		texts.id.len >= NETMAP_ID_LEN || texts.net_id.len >= NETMAP_ID_LEN) {
 		skip(r, "a route (%.*s) that cannot be read", SHOWN(texts.id));
 		return false;
 	}
@@ -778,7 +795,8 @@ static int read_port_info(const struct wire_field *message, struct match *match)
 
 static bool read_protocol(uint64_t protocol, uint8_t *ret_proto)
 {
-	static const uint8_t protos[] = { [WIRE_ALL] = NETMAP_ANY, [WIRE_TCP] = NETMAP_TCP, [WIRE_UDP] = NETMAP_UDP, [WIRE_ICMP] = NETMAP_ICMP };
+	static const uint8_t protos[] = { [WIRE_ALL] = NETMAP_ANY, [WIRE_TCP] = NETMAP_TCP,
+		[WIRE_UDP] = NETMAP_UDP, [WIRE_ICMP] = NETMAP_ICMP };
 
 	if (protocol < WIRE_ALL || protocol > WIRE_ICMP)
 		return false;
@@ -787,7 +805,8 @@ static bool read_protocol(uint64_t protocol, uint8_t *ret_proto)
 }
 
 /* NULL, or what is wrong with @match. Ports mean something for TCP and UDP only. */
-static const char *settle_match(const struct match *match, bool *ret_drop, uint8_t *ret_proto, uint16_t *ret_first, uint16_t *ret_last)
+static const char *settle_match(const struct match *match, bool *ret_drop, uint8_t *ret_proto,
+	uint16_t *ret_first, uint16_t *ret_last)
 {
 	if (match->action > WIRE_DROP)
 		return "an action that we do not know";
@@ -836,7 +855,8 @@ static bool read_rule_peer(struct text text, __be32 *ret_peer)
 {
 	struct config_cidr cidr;
 
-	if (memchr(text.at ? text.at : "", '/', text.len) || value_cidr(slice_of(text), true, &cidr) || cidr.family != AF_INET)
+	if (memchr(text.at ? text.at : "", '/', text.len) || value_cidr(slice_of(text), true, &cidr) ||
+		cidr.family != AF_INET)
 		return false;
 	*ret_peer = cidr.addr.word[0];
 	return true;
@@ -933,12 +953,14 @@ static void read_sources(struct reader *r, struct wire wire, struct netmap_route
 }
 
 /* NULL, or why the rule has no destination. */
-static const char *read_rule_target(struct reader *r, struct wire wire, const struct route_rule_texts *texts, struct netmap_route_rule *rule)
+static const char *read_rule_target(struct reader *r, struct wire wire, const struct route_rule_texts *texts,
+	struct netmap_route_rule *rule)
 {
 	const struct netmap_self *self = &r->update->map.self;
 
 	if (!texts->is_dynamic) {
-		if (value_cidr(slice_of(texts->destination), false, &rule->dst) || rule->dst.family != AF_INET)
+		if (value_cidr(slice_of(texts->destination), false, &rule->dst) ||
+			rule->dst.family != AF_INET)
 			return "a destination that is not an IPv4 prefix";
 		return NULL;
 	}
@@ -953,14 +975,16 @@ static const char *read_rule_target(struct reader *r, struct wire wire, const st
 	return rule->domain_count ? NULL : "no domain that can be read";
 }
 
-static bool read_route_rule(struct reader *r, const struct wire_field *message, struct netmap_route_rule *ret_rule)
+static bool read_route_rule(struct reader *r, const struct wire_field *message,
+	struct netmap_route_rule *ret_rule)
 {
 	struct route_rule_texts texts = {};
 	struct netmap_route_rule rule = {};
 	struct match match = {};
 	const char *wrong;
 
-	if (read_route_rule_fields(wire_inside(message), &match, &texts) < 0 || texts.route.len >= NETMAP_ID_LEN) {
+	if (read_route_rule_fields(wire_inside(message), &match, &texts) < 0 ||
+		texts.route.len >= NETMAP_ID_LEN) {
 		skip(r, "an access rule of route %.*s cannot be read", SHOWN(texts.route));
 		return false;
 	}
@@ -1028,7 +1052,8 @@ static bool make_room(struct reader *r, struct wire wire)
 		{ MAP_OFFLINE, PEER_LEN_MIN, sizeof(*map->offline), (void **)&map->offline },
 		{ MAP_ROUTES, ROUTE_LEN_MIN, sizeof(*map->routes), (void **)&map->routes },
 		{ MAP_RULES, RULE_LEN_MIN, sizeof(*map->rules), (void **)&map->rules },
-		{ MAP_ROUTE_RULES, ROUTE_RULE_LEN_MIN, sizeof(*map->route_rules), (void **)&map->route_rules },
+		{ MAP_ROUTE_RULES, ROUTE_RULE_LEN_MIN, sizeof(*map->route_rules),
+			(void **)&map->route_rules },
 	};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
@@ -1074,7 +1099,8 @@ static void read_entry(struct reader *r, const struct wire_field *field)
 		break;
 	case MAP_ROUTE_RULES:
 		if (field->len >= ROUTE_RULE_LEN_MIN)	/* else it has no sources */
-			map->route_rule_count += read_route_rule(r, field, &map->route_rules[map->route_rule_count]);
+			map->route_rule_count += read_route_rule(r, field,
+				&map->route_rules[map->route_rule_count]);
 		break;
 	}
 }
@@ -1190,7 +1216,8 @@ static int read_login(struct reader *r, struct wire wire)
 	return ret;
 }
 
-static int parse(int (*read)(struct reader *, struct wire), const uint8_t *bytes, size_t len, const uint8_t *own, struct netmap_update *ret_update)
+static int parse(int (*read)(struct reader *, struct wire), const uint8_t *bytes, size_t len,
+	const uint8_t *own, struct netmap_update *ret_update)
 {
 	struct netmap_update update = { .map.dns_forwarder_port = FORWARDER_PORT_OLD };
 	struct reader r = { .update = &update, .own = own };
@@ -1205,7 +1232,8 @@ static int parse(int (*read)(struct reader *, struct wire), const uint8_t *bytes
 	return ret;
 }
 
-int netmap_update_parse(const uint8_t *bytes, size_t len, const uint8_t own[static KEY_LEN], struct netmap_update *ret_update)
+int netmap_update_parse(const uint8_t *bytes, size_t len, const uint8_t own[static KEY_LEN],
+	struct netmap_update *ret_update)
 {
 	return parse(read_update, bytes, len, own, ret_update);
 }
@@ -1225,6 +1253,6 @@ void netmap_update_done(struct netmap_update *update)
 
 bool netmap_is_farewell(const struct netmap *map)
 {
-	return map->present && !map->self.present && !map->peer_count && !map->offline_count && !map->route_count && !map->rule_count &&
-		!map->route_rule_count;
+	return map->present && !map->self.present && !map->peer_count && !map->offline_count &&
+		!map->route_count && !map->rule_count && !map->route_rule_count;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A network map as management sent it, checked and turned into plain structs. What cannot be understood is left out one by
- * one and counted; a map as a whole is never refused for one bad entry. Nothing outside control/ sees protobuf.
+ * A network map as management sent it, checked and turned into plain structs. What cannot be understood is
+ * left out one by one and counted; a map as a whole is never refused for one bad entry. Nothing outside
+ * control/ sees protobuf.
  */
 #ifndef TALON_NETMAP_H
 #define TALON_NETMAP_H
@@ -19,7 +20,8 @@
 
 /* What login and sync say about the servers. */
 struct netmap_relay {
-	bool present;			/* false in a message that leaves relays alone; with no urls: no relays */
+	/* false in a message that leaves relays alone; with no urls: no relays */
+	bool present;
 	char **urls;			/* "rels://host:port" */
 	size_t url_count;
 	char *token_payload;
@@ -69,7 +71,8 @@ struct netmap_route {
 
 enum netmap_proto { NETMAP_ANY, NETMAP_TCP, NETMAP_UDP, NETMAP_ICMP };
 
-struct netmap_rule {			/* FirewallRule, direction IN only (OUT has no effect in a stateful filter) */
+/* FirewallRule, direction IN only (OUT has no effect in a stateful filter) */
+struct netmap_rule {
 	__be32 peer;			/* 0: any */
 	bool drop;
 	uint8_t proto;			/* enum netmap_proto */
@@ -107,8 +110,9 @@ struct netmap {
 	size_t route_rule_count;
 	uint16_t dns_forwarder_port;	/* never 0 */
 	/*
-	 * Entries left out, of this whole message, that somebody meant to have an effect. What every server sends and nobody misses (our own
-	 * key, OUT rules, the IPv6 twin of a rule, a rule without sources) is not counted.
+	 * Entries left out, of this whole message, that somebody meant to have an effect. What every server
+	 * sends and nobody misses (our own key, OUT rules, the IPv6 twin of a rule, a rule without sources)
+	 * is not counted.
 	 */
 	uint32_t skipped;
 	char skipped_why[160];		/* about the first of them */
@@ -124,30 +128,37 @@ struct netmap_update {
 };
 
 /*
- * @bytes: a serialized SyncResponse. @own: our public key, which is filtered from the peers. Returns 0, -EBADMSG, or -ENOMEM.
- * netmap_update_done() frees the contents (and wipes the token).
+ * @bytes: a serialized SyncResponse. @own: our public key, which is filtered from the peers. Returns 0,
+ * -EBADMSG, or -ENOMEM. netmap_update_done() frees the contents (and wipes the token).
  */
-int netmap_update_parse(const uint8_t *bytes, size_t len, const uint8_t own[static KEY_LEN], struct netmap_update *ret_update);
+int netmap_update_parse(const uint8_t *bytes, size_t len, const uint8_t own[static KEY_LEN],
+	struct netmap_update *ret_update);
 void netmap_update_done(struct netmap_update *update);
 
-/* A serialized LoginResponse: servers, self and checks, in the same struct (map.present is false, map.self is filled). */
+/*
+ * A serialized LoginResponse: servers, self and checks, in the same struct (map.present is false,
+ * map.self is filled).
+ */
 int netmap_login_parse(const uint8_t *bytes, size_t len, struct netmap_update *ret_update);
 
 /*
- * The last map that a server sends to a peer it deletes, before it ends the stream: nothing in it, not even ourselves. It says nothing that may be
- * applied (and no flag in it opens anything).
+ * The last map that a server sends to a peer it deletes, before it ends the stream: nothing in it, not even
+ * ourselves. It says nothing that may be applied (and no flag in it opens anything).
  */
 bool netmap_is_farewell(const struct netmap *map);
 
 /*
- * The last good map on disk: written to a temporary file and renamed, mode 0600. @bytes is the serialized SyncResponse. It belongs to the key @own and
- * to the management server @server, named in one form ("https://HOST:PORT").
+ * The last good map on disk: written to a temporary file and renamed, mode 0600. @bytes is the serialized
+ * SyncResponse. It belongs to the key @own and to the management server @server, named in one form
+ * ("https://HOST:PORT").
  */
-int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const char *server, const uint8_t *bytes, size_t len);
+int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const char *server, const uint8_t *bytes,
+	size_t len);
 /*
- * Returns 0; -ENOENT; -EBADMSG for a file that is not ours, damaged, or of an older layout; -ESTALE for one that was written for another key or by
- * another server. The caller frees @ret_bytes.
+ * Returns 0; -ENOENT; -EBADMSG for a file that is not ours, damaged, or of an older layout; -ESTALE for one
+ * that was written for another key or by another server. The caller frees @ret_bytes.
  */
-int netmap_load(const char *path, const uint8_t own[static KEY_LEN], const char *server, uint8_t **ret_bytes, size_t *ret_len);
+int netmap_load(const char *path, const uint8_t own[static KEY_LEN], const char *server, uint8_t **ret_bytes,
+	size_t *ret_len);
 
 #endif

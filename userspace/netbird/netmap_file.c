@@ -40,10 +40,12 @@ static void sum_up(const struct head *head, const uint8_t *bytes, size_t len, ui
 static void name_source(struct head *head, const uint8_t *own, const char *server)
 {
 	memcpy(head->owner, own, KEY_LEN);
-	crypto_generichash(head->server, sizeof(head->server), (const uint8_t *)server, strlen(server), NULL, 0);
+	crypto_generichash(head->server, sizeof(head->server), (const uint8_t *)server, strlen(server),
+		NULL, 0);
 }
 
-int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const char *server, const uint8_t *bytes, size_t len)
+int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const char *server, const uint8_t *bytes,
+	size_t len)
 {
 	struct head head = { .magic = MAP_MAGIC, .version = htole32(MAP_VERSION), .len = htole32(len) };
 	uint8_t *file;
@@ -72,16 +74,19 @@ static int check(const uint8_t *file, size_t size, const uint8_t *own, const cha
 	if (size < sizeof(head))
 		return -EBADMSG;
 	memcpy(&head, file, sizeof(head));
-	if (memcmp(head.magic, MAP_MAGIC, sizeof(head.magic)) != 0 || le32toh(head.version) != MAP_VERSION || le32toh(head.len) != size - sizeof(head))
+	if (memcmp(head.magic, MAP_MAGIC, sizeof(head.magic)) != 0 || le32toh(head.version) != MAP_VERSION ||
+		le32toh(head.len) != size - sizeof(head))
 		return -EBADMSG;
 	sum_up(&head, file + sizeof(head), size - sizeof(head), sum);
 	if (memcmp(sum, head.sum, sizeof(sum)) != 0)
 		return -EBADMSG;
 	name_source(&ours, own, server);
-	return key_is_equal(head.owner, ours.owner) && !memcmp(head.server, ours.server, sizeof(head.server)) ? 0 : -ESTALE;
+	return key_is_equal(head.owner, ours.owner) && !memcmp(head.server, ours.server, sizeof(head.server))
+		? 0 : -ESTALE;
 }
 
-int netmap_load(const char *path, const uint8_t own[static KEY_LEN], const char *server, uint8_t **ret_bytes, size_t *ret_len)
+int netmap_load(const char *path, const uint8_t own[static KEY_LEN], const char *server, uint8_t **ret_bytes,
+	size_t *ret_len)
 {
 	uint8_t *file;
 	size_t size;

@@ -16,14 +16,17 @@ static const struct profile_key table[] = {
 	{ "Name", PROFILE_KEPT, "the profile's name on screens" },
 	{ "PrivateKey", PROFILE_HONOURED, "who this peer is" },
 	{ "PreSharedKey", PROFILE_HONOURED, "WireGuard's, of all peers" },
-	{ "ManagementURL", PROFILE_HONOURED, "the server, until another one is given; then that is written here" },
+	{ "ManagementURL", PROFILE_HONOURED,
+		"the server, until another one is given; then that is written here" },
 	{ "AdminURL", PROFILE_KEPT, NO_SSO },
 	{ "WgIface", PROFILE_HONOURED, "the tunnel device" },
 	{ "WgPort", PROFILE_HONOURED, "WireGuard's UDP port" },
 	{ "NetworkMonitor", PROFILE_KEPT, "Talon always follows the host's devices and routes" },
-	{ "IFaceBlackList", PROFILE_SAID, "Talon offers the addresses of its uplinks and no others; entries beyond NetBird's own are named" },
+	{ "IFaceBlackList", PROFILE_SAID, "Talon offers the addresses of its uplinks and no others; entries "
+		"beyond NetBird's own are named" },
 	{ "DisableIPv6Discovery", PROFILE_SAID, "IPv6 addresses of the uplinks are offered to peers" },
-	{ "RosenpassEnabled", PROFILE_REFUSED, "Talon does not speak Rosenpass; only said where RosenpassPermissive is true too" },
+	{ "RosenpassEnabled", PROFILE_REFUSED,
+		"Talon does not speak Rosenpass; only said where RosenpassPermissive is true too" },
 	{ "RosenpassPermissive", PROFILE_KEPT, "Talon does not speak Rosenpass" },
 	{ "ServerSSHAllowed", PROFILE_SAID, NO_SSH },
 	{ "EnableSSHRoot", PROFILE_SAID, NO_SSH },
@@ -46,7 +49,8 @@ static const struct profile_key table[] = {
 	{ "NATExternalIPs", PROFILE_SAID, "Talon learns its outer addresses from STUN" },
 	{ "CustomDNSAddress", PROFILE_SAID, "Talon leaves the host's resolver alone" },
 	{ "DisableAutoConnect", PROFILE_SAID, "Talon connects when it is started" },
-	{ "DNSRouteInterval", PROFILE_SAID, "Talon follows the time to live of the answers; 60 s, the default, is not named" },
+	{ "DNSRouteInterval", PROFILE_SAID,
+		"Talon follows the time to live of the answers; 60 s, the default, is not named" },
 	{ "ClientCertPath", PROFILE_SAID, NO_SSO },
 	{ "ClientCertKeyPath", PROFILE_SAID, NO_SSO },
 	{ "LazyConnectionEnabled", PROFILE_HONOURED, "connect to peers when there is traffic" },
@@ -70,7 +74,8 @@ const char *profile_verdict_name(enum profile_verdict verdict)
 static bool is_default_prefix(const char *prefix)
 {
 	static const char *const defaults[] = {
-		"wt0", "wt", "utun", "tun0", "zt", "ZeroTier", "wg", "ts", "Tailscale", "tailscale", "docker", "veth", "br-", "lo",
+		"wt0", "wt", "utun", "tun0", "zt", "ZeroTier", "wg", "ts", "Tailscale", "tailscale", "docker",
+		"veth", "br-", "lo",
 	};
 
 	for (size_t i = 0; prefix && i < sizeof(defaults) / sizeof(defaults[0]); i++) {
@@ -157,7 +162,9 @@ int profile_judge(const void *json, bool no_rosenpass, profile_say_fn say, void 
 		if (key->verdict == PROFILE_REFUSED && no_rosenpass)
 			continue;
 		if (key->verdict == PROFILE_REFUSED && !is_permissive(json)) {
-			snprintf(why, size, "%s is true, and Talon does not speak Rosenpass: write false there, or NB_ENABLE_ROSENPASS=false", name);
+			snprintf(why, size,
+				"%s is true, and Talon does not speak Rosenpass: write false there, or "
+				"NB_ENABLE_ROSENPASS=false", name);
 			return -EOPNOTSUPP;
 		}
 		say(ctx, name, key->meaning);

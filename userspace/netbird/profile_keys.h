@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The keys of default.json, each with what Talon makes of it: one table, which start, docs/mesh.md and the tests go by. A setting that somebody
- * chose under NetBird's client is never dropped without a word.
+ * The keys of default.json, each with what Talon makes of it: one table, which start, docs/mesh.md and the
+ * tests go by. A setting that somebody chose under NetBird's client is never dropped without a word.
  */
 #ifndef TALON_PROFILE_KEYS_H
 #define TALON_PROFILE_KEYS_H
@@ -31,8 +31,8 @@ const char *profile_verdict_name(enum profile_verdict verdict);
 typedef void (*profile_say_fn)(void *ctx, const char *names, const char *meaning);
 
 /*
- * Goes through the profile @json (json_t *). @no_rosenpass: flag or variable switched it off, whatever the file says. Returns 0, or -EOPNOTSUPP with
- * one line in @why that names the key and what to write.
+ * Goes through the profile @json (json_t *). @no_rosenpass: flag or variable switched it off, whatever the
+ * file says. Returns 0, or -EOPNOTSUPP with one line in @why that names the key and what to write.
  */
 int profile_judge(const void *json, bool no_rosenpass, profile_say_fn say, void *ctx, char *why, size_t size);
 

@@ -32,14 +32,15 @@ void relay_header_write(enum relay_type type, uint8_t ret_header[static RELAY_HE
 	ret_header[1] = type;
 }
 
-void relay_transport_write(const uint8_t id[static RELAY_ID_LEN], uint8_t ret_header[static RELAY_TRANSPORT_LEN])
+void relay_transport_write(const uint8_t id[static RELAY_ID_LEN],
+	uint8_t ret_header[static RELAY_TRANSPORT_LEN])
 {
 	relay_header_write(RELAY_TRANSPORT, ret_header);
 	memcpy(ret_header + RELAY_HEADER_LEN, id, RELAY_ID_LEN);
 }
 
-int relay_auth_write(const uint8_t id[static RELAY_ID_LEN], const char *token_payload, const uint8_t signature[static RELAY_SIGNATURE_LEN],
-	uint8_t ret_message[static RELAY_AUTH_MAX])
+int relay_auth_write(const uint8_t id[static RELAY_ID_LEN], const char *token_payload,
+	const uint8_t signature[static RELAY_SIGNATURE_LEN], uint8_t ret_message[static RELAY_AUTH_MAX])
 {
 	size_t len = token_payload ? strlen(token_payload) : 0;
 	uint8_t *at = ret_message;
@@ -196,7 +197,8 @@ int relay_url_parse(const char *text, struct relay_url *ret_url)
 	if (host < 0)
 		return host;
 	url.port = url.tls ? PORT_TLS : PORT_PLAIN;
-	if ((size_t)host < len && (rest[host] != ':' || parse_port(rest + host + 1, len - host - 1, &url.port)))
+	if ((size_t)host < len &&
+		(rest[host] != ':' || parse_port(rest + host + 1, len - host - 1, &url.port)))
 		return -EINVAL;
 	memcpy(url.authority, rest, len);
 	*ret_url = url;

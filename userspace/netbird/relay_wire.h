@@ -33,30 +33,36 @@ enum relay_type {
 /* Points into the message it was parsed from. */
 struct relay_message {
 	enum relay_type type;
-	const uint8_t *ids;		/* transport: one, the sender's; lists: @id_count of them, one after the other */
+	/* transport: one, the sender's; lists: @id_count of them, one after the other */
+	const uint8_t *ids;
 	size_t id_count;
-	const uint8_t *payload;		/* transport: the packet; auth response: the address, not terminated */
+	/* transport: the packet; auth response: the address, not terminated */
+	const uint8_t *payload;
 	size_t payload_len;
 };
 
 /*
- * A message from the server, any of those above that a server sends. Returns 0; -EPROTONOSUPPORT for another version or type (to be skipped), or
- * -EBADMSG for one that is cut or holds what it must not.
+ * A message from the server, any of those above that a server sends. Returns 0; -EPROTONOSUPPORT for another
+ * version or type (to be skipped), or -EBADMSG for one that is cut or holds what it must not.
  */
 int relay_message_parse(const uint8_t *bytes, size_t len, struct relay_message *ret_message);
 
 /* Version and type. */
 void relay_header_write(enum relay_type type, uint8_t ret_header[static RELAY_HEADER_LEN]);
-void relay_transport_write(const uint8_t id[static RELAY_ID_LEN], uint8_t ret_header[static RELAY_TRANSPORT_LEN]);
+void relay_transport_write(const uint8_t id[static RELAY_ID_LEN],
+	uint8_t ret_header[static RELAY_TRANSPORT_LEN]);
 
 /*
- * The Auth message for @id with the token as management gave it; a secret. Returns its length, or -EINVAL for a token whose text is empty or longer
- * than a server takes.
+ * The Auth message for @id with the token as management gave it; a secret. Returns its length, or -EINVAL for
+ * a token whose text is empty or longer than a server takes.
  */
-int relay_auth_write(const uint8_t id[static RELAY_ID_LEN], const char *token_payload, const uint8_t signature[static RELAY_SIGNATURE_LEN],
-	uint8_t ret_message[static RELAY_AUTH_MAX]);
+int relay_auth_write(const uint8_t id[static RELAY_ID_LEN], const char *token_payload,
+	const uint8_t signature[static RELAY_SIGNATURE_LEN], uint8_t ret_message[static RELAY_AUTH_MAX]);
 
-/* Where an address leads: "rel://host[:port]" without TLS, "rels://host[:port]" with it. A path is allowed and left out. */
+/*
+ * Where an address leads: "rel://host[:port]" without TLS, "rels://host[:port]" with it. A path is
+ * allowed and left out.
+ */
 struct relay_url {
 	char host[256];			/* IPv6 without brackets */
 	char authority[264];		/* host and port as written, for the Host header */

@@ -35,7 +35,8 @@ int signal_body_encode(const struct signal_body *body, uint8_t *buf, size_t size
 		out.rosenpass_config = &rosenpass;
 		out.relay_server_address = (char *)body->relay;
 		if (body->has_session_id)
-			out.session_id = (ProtobufCBinaryData){ .data = (uint8_t *)body->session_id, .len = SIGNAL_SESSION_ID_LEN };
+			out.session_id = (ProtobufCBinaryData){ .data = (uint8_t *)body->session_id,
+				.len = SIGNAL_SESSION_ID_LEN };
 	} else if (body->type == SIGNAL_CANDIDATE) {
 		out.payload = (char *)body->candidate;
 	}
@@ -89,7 +90,9 @@ static bool has_rosenpass_key(const struct wire_field *config)
 	return has;
 }
 
-/* "ufrag:pwd", and nothing else. A peer without ICE leaves both halves empty; half of it is as good as none. */
+/*
+ * "ufrag:pwd", and nothing else. A peer without ICE leaves both halves empty; half of it is as good as none.
+ */
 static int take_credentials(const struct wire_field *payload, struct signal_body *body)
 {
 	const uint8_t *colon = payload->len ? memchr(payload->bytes, ':', payload->len) : NULL;
@@ -114,14 +117,16 @@ static int take_payload(const struct wire_field *payload, struct signal_body *bo
 	if (is_description(body->type))
 		return take_credentials(payload, body);
 	if (body->type == SIGNAL_CANDIDATE)
-		return payload->len ? take_text(payload, body->candidate, sizeof(body->candidate), true) : -EBADMSG;
+		return payload->len ? take_text(payload, body->candidate, sizeof(body->candidate), true)
+			: -EBADMSG;
 	return 0;
 }
 
 static int take_field(const struct wire_field *field, struct signal_body *body, struct wire_field *payload)
 {
 	if (wire_is_varint(field, TYPE)) {
-		body->type = field->value <= INT32_MAX ? (enum signal_type)field->value : (enum signal_type)INT32_MAX;
+		body->type = field->value <= INT32_MAX ? (enum signal_type)field->value
+			: (enum signal_type)INT32_MAX;
 	} else if (wire_is_bytes(field, PAYLOAD)) {
 		*payload = *field;
 	} else if (wire_is_varint(field, WG_PORT)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Protobuf's wire format, read in place: a network map may have 16 MiB, half of it copies that we pass over, and one bad entry must
- * cost only itself. What we send, and what is small, goes through the generated code.
+ * Protobuf's wire format, read in place: a network map may have 16 MiB, half of it copies that we pass over,
+ * and one bad entry must cost only itself. What we send, and what is small, goes through the generated code.
  */
 #ifndef TALON_WIRE_H
 #define TALON_WIRE_H

@@ -36,7 +36,8 @@ static void derive_keys(const uint8_t public_key[static KEY_LEN], struct secret_
 }
 
 /* mac1 covers everything before it. */
-static void mac1_of(const struct secret_key *key, const void *message, size_t len, uint8_t ret_mac[static WG_MAC_LEN])
+static void mac1_of(const struct secret_key *key, const void *message, size_t len,
+	uint8_t ret_mac[static WG_MAC_LEN])
 {
 	hash_mac(key->bytes, KEY_LEN, message, len - sizeof(struct macs), ret_mac);
 }
@@ -128,15 +129,15 @@ void cookie_create_reply(struct cookie_checker *checker, uint64_t now_ns, const 
 	}
 	*ret_reply = (struct wg_cookie){ .type = WG_COOKIE };
 	/* Both messages that can be answered have their sender's index after the type. */
-	memcpy(&ret_reply->receiver_index, (const uint8_t *)message + offsetof(struct wg_initiation, sender_index),
-	       sizeof(ret_reply->receiver_index));
-	static_assert(offsetof(struct wg_initiation, sender_index) == offsetof(struct wg_response, sender_index),
-		"one place");
+	memcpy(&ret_reply->receiver_index, (const uint8_t *)message + offsetof(struct wg_initiation,
+		sender_index), sizeof(ret_reply->receiver_index));
+	static_assert(offsetof(struct wg_initiation, sender_index) == offsetof(struct wg_response,
+		sender_index), "one place");
 
 	random(ctx, ret_reply->nonce, WG_COOKIE_NONCE_LEN);
 	cookie_of(checker, from, cookie);
-	aead_xseal(&checker->cookie_key, ret_reply->nonce, cookie, WG_MAC_LEN, macs_of(message, len)->mac1, WG_MAC_LEN,
-		   ret_reply->encrypted_cookie);
+	aead_xseal(&checker->cookie_key, ret_reply->nonce, cookie, WG_MAC_LEN, macs_of(message, len)->mac1,
+		WG_MAC_LEN, ret_reply->encrypted_cookie);
 	sodium_memzero(cookie, sizeof(cookie));
 }
 
@@ -161,8 +162,8 @@ int cookie_consume_reply(struct cookie_maker *maker, uint64_t now_ns, const stru
 
 	if (!maker->has_last_mac1)
 		return -EINVAL;
-	ret = aead_xopen(&maker->cookie_key, reply->nonce, reply->encrypted_cookie, sizeof(reply->encrypted_cookie),
-			 maker->last_mac1, WG_MAC_LEN, cookie);
+	ret = aead_xopen(&maker->cookie_key, reply->nonce, reply->encrypted_cookie,
+		sizeof(reply->encrypted_cookie), maker->last_mac1, WG_MAC_LEN, cookie);
 	if (ret < 0)
 		goto out;
 	memcpy(maker->cookie, cookie, WG_MAC_LEN);
@@ -214,8 +215,8 @@ void cookie_ratelimit_free(struct cookie_ratelimit *limit)
 }
 
 /*
- * An IPv4 address as ::ffff:a.b.c.d, so that none equals an IPv6 /64; of IPv6, who holds one address of a /64 holds
- * all.
+ * An IPv4 address as ::ffff:a.b.c.d, so that none equals an IPv6 /64; of IPv6, who holds one address of
+ * a /64 holds all.
  */
 static void bucket_key(const struct endpoint *from, uint8_t ret_key[static sizeof(struct talon_addr)])
 {
@@ -229,7 +230,8 @@ static void bucket_key(const struct endpoint *from, uint8_t ret_key[static sizeo
 }
 
 /* The source's bucket, or the one of its set that was drawn from least recently. */
-static struct bucket *bucket_find(struct cookie_ratelimit *limit, const uint8_t key[static sizeof(struct talon_addr)])
+static struct bucket *bucket_find(struct cookie_ratelimit *limit,
+	const uint8_t key[static sizeof(struct talon_addr)])
 {
 	struct bucket *set, *oldest;
 	uint64_t hash;
@@ -248,7 +250,9 @@ static struct bucket *bucket_find(struct cookie_ratelimit *limit, const uint8_t 
 	return oldest;
 }
 
-/* A bucket is one moment. Taking a token moves it TOKEN_NS on; it may not be further ahead than a full burst. */
+/*
+ * A bucket is one moment. Taking a token moves it TOKEN_NS on; it may not be further ahead than a full burst.
+ */
 bool cookie_ratelimit_allow(struct cookie_ratelimit *limit, uint64_t now_ns, const struct endpoint *from)
 {
 	uint8_t key[sizeof(struct talon_addr)];

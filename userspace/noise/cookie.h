@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Macs, cookies and their rationing under load (whitepaper sections 5.3, 5.4.4 and 5.4.7). Times are CLOCK_BOOTTIME in
- * ns.
+ * Macs, cookies and their rationing under load (whitepaper sections 5.3, 5.4.4 and 5.4.7). Times are
+ * CLOCK_BOOTTIME in ns.
  */
 #ifndef TALON_NOISE_COOKIE_H
 #define TALON_NOISE_COOKIE_H
@@ -43,7 +43,8 @@ void cookie_maker_init(struct cookie_maker *maker, const uint8_t public_key[stat
 void cookie_maker_wipe(struct cookie_maker *maker);
 
 /*
- * @message is a whole initiation or response: its last 32 bytes are the macs. True if the sender knows our public key.
+ * @message is a whole initiation or response: its last 32 bytes are the macs. True if the sender knows
+ * our public key.
  */
 bool cookie_check_mac1(const struct cookie_checker *checker, const void *message, size_t len);
 
@@ -59,13 +60,14 @@ void cookie_create_reply(struct cookie_checker *checker, uint64_t now_ns, const 
 void cookie_add_macs(struct cookie_maker *maker, uint64_t now_ns, void *message, size_t len);
 
 /*
- * Keeps the cookie for the next message. Returns 0, -EINVAL if no message is waiting for one, -EBADMSG if it is forged.
+ * Keeps the cookie for the next message. Returns 0, -EINVAL if no message is waiting for one, -EBADMSG
+ * if it is forged.
  */
 int cookie_consume_reply(struct cookie_maker *maker, uint64_t now_ns, const struct wg_cookie *reply);
 
 /*
- * Under load: more than COOKIE_LOAD_PER_SECOND handshake messages (with a right mac1) within a second, and for
- * COOKIE_LOAD_HOLD_NS after the last such moment. An eighth of what one core can answer.
+ * Under load: more than COOKIE_LOAD_PER_SECOND handshake messages (with a right mac1) within a second, and
+ * for COOKIE_LOAD_HOLD_NS after the last such moment. An eighth of what one core can answer.
  */
 #define COOKIE_LOAD_PER_SECOND	512
 #define COOKIE_LOAD_HOLD_NS	1000000000ULL
@@ -80,10 +82,10 @@ struct cookie_load {
 bool cookie_load_count(struct cookie_load *load, uint64_t now_ns);
 
 /*
- * Token buckets by source (section 5.3: only for sources that proved their address by a cookie). A fixed number of
- * them, so memory is bounded; where a source falls is keyed, so nobody can aim at another's bucket. When its set of
- * buckets is full, the one that was idle longest is given away: after 250 ms without a message it is full again, and
- * forgetting it changes nothing.
+ * Token buckets by source (section 5.3: only for sources that proved their address by a cookie). A fixed
+ * number of them, so memory is bounded; where a source falls is keyed, so nobody can aim at another's bucket.
+ * When its set of buckets is full, the one that was idle longest is given away: after 250 ms without a
+ * message it is full again, and forgetting it changes nothing.
  */
 #define COOKIE_RATE_PER_SECOND	20
 #define COOKIE_RATE_BURST	5
@@ -96,7 +98,9 @@ struct cookie_ratelimit;
 struct cookie_ratelimit *cookie_ratelimit_new(cookie_random_fn random, void *ctx);
 void cookie_ratelimit_free(struct cookie_ratelimit *limit);
 
-/* Takes a token of the address (IPv4) or /64 (IPv6) of @from, whatever the port. False: there is none left. */
+/*
+ * Takes a token of the address (IPv4) or /64 (IPv6) of @from, whatever the port. False: there is none left.
+ */
 bool cookie_ratelimit_allow(struct cookie_ratelimit *limit, uint64_t now_ns, const struct endpoint *from);
 
 #endif

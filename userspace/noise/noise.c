@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The handshake of WireGuard: one helper for each Noise token, so that messages read like the whitepaper's section 5.4.
+// The handshake of WireGuard: one helper for each Noise token, so that messages read like the whitepaper's
+// section 5.4.
 #include "noise/noise.h"
 
 #include <endian.h>
@@ -60,15 +61,15 @@ static void mix_ephemeral(struct noise_handshake *hs, const uint8_t public[stati
 }
 
 /* msg := AEAD(k, 0, plain, H); H := HASH(H || msg) */
-static void encrypt_and_hash(struct noise_handshake *hs, const struct secret_key *k, const void *plain, size_t len,
-	uint8_t *ret_sealed)
+static void encrypt_and_hash(struct noise_handshake *hs, const struct secret_key *k, const void *plain,
+	size_t len, uint8_t *ret_sealed)
 {
 	aead_seal(k, 0, plain, len, hs->hash, HASH_LEN, ret_sealed);
 	mix_hash(hs, ret_sealed, len + AEAD_TAG_LEN);
 }
 
-static int decrypt_and_hash(struct noise_handshake *hs, const struct secret_key *k, const uint8_t *sealed, size_t len,
-	uint8_t *ret_plain)
+static int decrypt_and_hash(struct noise_handshake *hs, const struct secret_key *k, const uint8_t *sealed,
+	size_t len, uint8_t *ret_plain)
 {
 	if (aead_open(k, 0, sealed, len, hs->hash, HASH_LEN, ret_plain) < 0)
 		return -EBADMSG;
@@ -108,28 +109,40 @@ int noise_local_init(struct noise_local *local, const struct secret_key *private
 }
 
 /*
- * The points whose order divides the cofactor, with every encoding that X25519 reads as one of them (RFC 7748 section 5 reduces modulo
- * p = 2^255 - 19 and ignores the highest bit): whatever the secret, the result is zero (section 6.1).
+ * The points whose order divides the cofactor, with every encoding that X25519 reads as one of them (RFC 7748
+ * section 5 reduces modulo p = 2^255 - 19 and ignores the highest bit): whatever the secret, the result is
+ * zero (section 6.1).
  */
 static bool has_low_order(const uint8_t public_key[static KEY_LEN])
 {
 	static const uint8_t points[][KEY_LEN] = {
 		{ 0 },						/* 0 */
 		{ 1 },						/* 1 */
-		{ 0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a,	/* order 8 */
-		  0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00 },
-		{ 0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b,	/* order 8 */
-		  0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57 },
-		{ 0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,	/* p - 1 */
-		  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f },
-		{ 0xed, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,	/* p */
-		  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f },
-		{ 0xee, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,	/* p + 1 */
-		  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f },
+		/* order 8 */
+		{ 0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4,
+			0x6a, 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f,
+			0x49, 0xb8, 0x00 },
+		/* order 8 */
+		{ 0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef,
+			0x5b, 0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0,
+			0x9f, 0x11, 0x57 },
+		/* p - 1 */
+		{ 0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+			0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+			0xff, 0xff, 0x7f },
+		/* p */
+		{ 0xed, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+			0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+			0xff, 0xff, 0x7f },
+		/* p + 1 */
+		{ 0xee, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+			0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+			0xff, 0xff, 0x7f },
 	};
 
 	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
-		if (!memcmp(public_key, points[i], KEY_LEN - 1) && (public_key[KEY_LEN - 1] & 0x7f) == points[i][KEY_LEN - 1])
+		if (!memcmp(public_key, points[i], KEY_LEN - 1) &&
+			(public_key[KEY_LEN - 1] & 0x7f) == points[i][KEY_LEN - 1])
 			return true;
 	}
 	return false;
@@ -241,7 +254,8 @@ int noise_read_initiation(struct noise_handshake *handshake, const struct noise_
 	if (ret < 0)
 		goto out;
 	/* s */
-	ret = decrypt_and_hash(handshake, &k, message->encrypted_static, sizeof(message->encrypted_static), public_key);
+	ret = decrypt_and_hash(handshake, &k, message->encrypted_static, sizeof(message->encrypted_static),
+		public_key);
 	if (ret < 0)
 		goto out;
 
@@ -268,8 +282,8 @@ int noise_consume_initiation(struct noise_handshake *handshake, const struct noi
 	/* ss */
 	mix_key(handshake, remote->static_static.bytes, &k);
 	/* {t} */
-	ret = decrypt_and_hash(handshake, &k, message->encrypted_timestamp, sizeof(message->encrypted_timestamp),
-		timestamp.bytes);
+	ret = decrypt_and_hash(handshake, &k, message->encrypted_timestamp,
+		sizeof(message->encrypted_timestamp), timestamp.bytes);
 	if (ret < 0)
 		goto out;
 
@@ -331,7 +345,8 @@ int noise_consume_response(struct noise_handshake *handshake, const struct noise
 	struct secret_key k;
 	int ret = -EINVAL;
 
-	if (handshake->state != NOISE_CREATED_INITIATION || le32toh(message->receiver_index) != handshake->local_index)
+	if (handshake->state != NOISE_CREATED_INITIATION ||
+		le32toh(message->receiver_index) != handshake->local_index)
 		goto out;
 
 	/* e */
@@ -347,7 +362,8 @@ int noise_consume_response(struct noise_handshake *handshake, const struct noise
 	/* psk */
 	mix_psk(&next, &remote->preshared_key, &k);
 	/* {} */
-	ret = decrypt_and_hash(&next, &k, message->encrypted_nothing, sizeof(message->encrypted_nothing), NULL);
+	ret = decrypt_and_hash(&next, &k, message->encrypted_nothing,
+		sizeof(message->encrypted_nothing), NULL);
 	if (ret < 0)
 		goto out;
 
@@ -362,8 +378,8 @@ out:
 }
 
 /*
- * The initiator sends with the first key of KDF2(C, empty) and receives with the second; the responder the other way
- * round.
+ * The initiator sends with the first key of KDF2(C, empty) and receives with the second; the responder the
+ * other way round.
  */
 int noise_begin_session(struct noise_handshake *handshake, struct noise_keys *ret_keys)
 {

@@ -21,7 +21,8 @@ enum peer_status conn_status(const struct conn *conn)
 {
 	static const enum peer_status statuses[LINK_STATES] = {
 		[LINK_IDLE] = PEER_IDLE, [LINK_SEARCHING] = PEER_CONNECTING, [LINK_RELAYED] = PEER_CONNECTED,
-		[LINK_ALONE] = PEER_CONNECTED, [LINK_DIRECT] = PEER_CONNECTED, [LINK_SUSPECT] = PEER_CONNECTED,
+		[LINK_ALONE] = PEER_CONNECTED, [LINK_DIRECT] = PEER_CONNECTED,
+		[LINK_SUSPECT] = PEER_CONNECTED,
 	};
 
 	return statuses[conn->state];
@@ -31,15 +32,18 @@ static void log_way(const struct conn *conn, enum link_event why)
 {
 	char text[ENDPOINT_TEXT_LEN];
 
-	if (why == LINK_EV_OPENED)	/* one line for each peer of a large map, most of which are never there, says nothing */
+	/* one line for each peer of a large map, most of which are never there, says nothing */
+	if (why == LINK_EV_OPENED)
 		return;
 	if (conn_status(conn) != PEER_CONNECTED) {
-		log_info("peer %s: %s (%s)", conn->name, conn_status(conn) == PEER_IDLE ? "idle" : "connecting", link_event_name(why));
+		log_info("peer %s: %s (%s)", conn->name, conn_status(conn) == PEER_IDLE ? "idle"
+			: "connecting", link_event_name(why));
 	} else if (conn->way == PLANE_DIRECT && conn->exchange) {
 		endpoint_format(&conn->exchange->pair.path, text);
 		log_info("peer %s: direct, %s (%s)", conn->name, text, link_event_name(why));
 	} else {
-		log_info("peer %s: relayed by %s (%s)", conn->name, conn->relay_address ? conn->relay_address->text : "?", link_event_name(why));
+		log_info("peer %s: relayed by %s (%s)", conn->name,
+			conn->relay_address ? conn->relay_address->text : "?", link_event_name(why));
 	}
 }
 
@@ -76,7 +80,10 @@ void conn_set_silent(struct conn *conn, bool is_silent)
 
 /* --- what we say --- */
 
-/* A block at a time: each call is one of the system's, and a large map opens thousands of connections at once. */
+/*
+ * A block at a time: each call is one of the system's, and a large map opens thousands of
+ * connections at once.
+ */
 static void random_letters(const struct peers *peers, char *text, size_t len)
 {
 	static const char letters[52] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -106,7 +113,10 @@ void conn_new_session(struct conn *conn)
 	while (!memcmp(old, conn->session, sizeof(old)));
 }
 
-/* A peer without ICE is answered in kind. Older ones expect credentials, whether or not anything comes of them. */
+/*
+ * A peer without ICE is answered in kind. Older ones expect credentials, whether or not
+ * anything comes of them.
+ */
 static bool has_ice(const struct conn *conn)
 {
 	return !conn->remote_has_no_ice && !(conn->peers->force_relay && conn->can_lack_ice);
@@ -151,7 +161,9 @@ static void kick(struct conn *conn)
 	conn->peers->ops.kick(conn->peers->ctx, conn->id);
 }
 
-/* A handshake, even where a session lives: a stock peer wants to see one within 30 s of every new connection. */
+/*
+ * A handshake, even where a session lives: a stock peer wants to see one within 30 s of every new connection.
+ */
 static void begin_handshake(struct conn *conn)
 {
 	struct peers *peers = conn->peers;
@@ -163,9 +175,10 @@ static void begin_handshake(struct conn *conn)
 }
 
 /*
- * Inherited ways. After a restart of this process the datapath goes on by the path that it had, and the other side by its agent, which knows ours no
- * more. A new session id would end that agent at once, and a stock peer would have no way at all until the relay is there. So offers go without
- * an id first: they bring up the relay and are ignored for ICE. Then the id is told, the other side falls back to the relay, and ICE begins
+ * Inherited ways. After a restart of this process the datapath goes on by the path that it had, and the other
+ * side by its agent, which knows ours no more. A new session id would end that agent at once, and a stock
+ * peer would have no way at all until the relay is there. So offers go without an id first: they bring up the
+ * relay and are ignored for ICE. Then the id is told, the other side falls back to the relay, and ICE begins
  * anew. Our packets keep to the old path until theirs come by relay.
  */
 static bool has_live_path(const struct conn *conn)
@@ -177,7 +190,8 @@ static bool has_live_path(const struct conn *conn)
 		return true;
 	if (peers->ops.facts(peers->ctx, conn->id, &facts) || !facts.has_session)
 		return false;
-	return facts.rx_direct_ns > facts.rx_relay_ns && facts.rx_direct_ns + FRESH_NS > loop_now(peers->loop);
+	return facts.rx_direct_ns > facts.rx_relay_ns &&
+		facts.rx_direct_ns + FRESH_NS > loop_now(peers->loop);
 }
 
 static void inherit(struct conn *conn)
@@ -220,7 +234,10 @@ static void late_due(void *ctx)
 	tell(conn, LINK_EV_RELAY_READY);
 }
 
-/* The first way after none. The controlling side begins; the other does if it has something to say, or nothing came. */
+/*
+ * The first way after none. The controlling side begins; the other does if it has something to say,
+ * or nothing came.
+ */
 static void first_way(struct conn *conn, enum plane_way way)
 {
 	if (way == PLANE_DIRECT || !conn->inherits)
@@ -298,7 +315,8 @@ static void relay_received(void *ctx, const uint8_t *bytes, size_t len)
 		watch_soon(conn);
 }
 
-static const struct relay_peer_events relay_events = { .ready = relay_ready, .closed = relay_closed, .received = relay_received };
+static const struct relay_peer_events relay_events = { .ready = relay_ready, .closed = relay_closed,
+	.received = relay_received };
 
 static void open_relay(struct conn *conn, const char *address)
 {
@@ -316,7 +334,10 @@ static void open_relay(struct conn *conn, const char *address)
 	end_relay(conn);
 }
 
-/* The controlling side's server carries the pair. One that stands is left alone, one that is still being opened gives way to another. */
+/*
+ * The controlling side's server carries the pair. One that stands is left alone, one that is still being
+ * opened gives way to another.
+ */
 static void hear_relay(struct conn *conn, const struct signal_body *body)
 {
 	const char *own = conn->peers->ops.relay_address(conn->peers->ctx);
@@ -341,7 +362,8 @@ static void open_anew(struct conn *conn)
 	random_letters(conn->peers, conn->pwd, SIGNAL_PWD_LEN);
 	conn_new_session(conn);
 	inherit(conn);
-	conn->has_offered = conn->has_rosenpass = conn->remote_has_relay = conn->remote_has_no_ice = conn->was_told_idle = false;
+	conn->has_offered = conn->has_rosenpass = conn->remote_has_relay = conn->remote_has_no_ice =
+		conn->was_told_idle = false;
 }
 
 static void do_open(struct conn *conn, const struct signal_body *body)
@@ -355,7 +377,8 @@ static void do_exchange(struct conn *conn, const struct signal_body *body)
 	conn->has_rosenpass = body->has_rosenpass_key;
 	hear_relay(conn, body);
 	exchange_hear(conn, body);
-	if (!conn->relay)		/* and none will come; of an answer that knew no id of ours nothing is made */
+	/* and none will come; of an answer that knew no id of ours nothing is made */
+	if (!conn->relay)
 		reveal_session(conn);
 	if (body->type == SIGNAL_OFFER)
 		exchange_answer(conn);
@@ -395,7 +418,10 @@ static void do_close(struct conn *conn, const struct signal_body *body)
 		set_way(conn, PLANE_NOWHERE);
 }
 
-/* The session first: from then on packets are kept and asked about, which those that have a key but no way are not. */
+/*
+ * The session first: from then on packets are kept and asked about, which those that have a key but
+ * no way are not.
+ */
 static void do_sleep(struct conn *conn, const struct signal_body *body)
 {
 	conn->peers->ops.reset(conn->peers->ctx, conn->id);
@@ -432,8 +458,9 @@ static void do_lose_relay(struct conn *conn, const struct signal_body *body)
 }
 
 /*
- * Packets may leave by the pair from now on, whoever nominated it: checks went both ways. The controlling side speaks at once, for a stock peer that
- * does not control goes on sending by relay until it hears us here.
+ * Packets may leave by the pair from now on, whoever nominated it: checks went both ways. The
+ * controlling side speaks at once, for a stock peer that does not control goes on sending by relay until
+ * it hears us here.
  */
 static void do_use_pair(struct conn *conn, const struct signal_body *body)
 {
@@ -584,9 +611,11 @@ void conn_step(struct conn *conn, enum link_event event, const struct signal_bod
 	const struct link_move move = link_step(from, event);
 
 	if (move.action == LINK_DO_COMPLAIN && !conn->peers->complaints++)
-		log_warn("peer %s: \"%s\" came while %s", conn->name, link_event_name(event), link_state_name(from));
+		log_warn("peer %s: \"%s\" came while %s", conn->name, link_event_name(event),
+			link_state_name(from));
 	if (move.to != from)
-		log_debug("peer %s: %s, %s: %s", conn->name, link_state_name(from), link_event_name(event), link_action_name(move.action));
+		log_debug("peer %s: %s, %s: %s", conn->name, link_state_name(from), link_event_name(event),
+			link_action_name(move.action));
 	conn->state = move.to;
 	if (actions[move.action])
 		actions[move.action](conn, body);

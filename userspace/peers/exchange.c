@@ -9,7 +9,8 @@
 #include "log/log.h"
 #include "peers/internal.h"
 
-#define AFTER_ANSWER_NS	(200 * LOOP_MS)		/* a candidate that overtakes our answer finds no agent and is lost */
+/* a candidate that overtakes our answer finds no agent and is lost */
+#define AFTER_ANSWER_NS	(200 * LOOP_MS)
 #define REPEAT_NS	LOOP_SECOND
 #define EARLY_NS	(15 * LOOP_SECOND)	/* older ones belong to a session that is over */
 
@@ -184,7 +185,8 @@ static bool is_same_session(const struct exchange *exchange, const struct signal
 {
 	if (!body->has_session_id)
 		return true;
-	return exchange->has_remote_session && !memcmp(exchange->remote_session, body->session_id, sizeof(exchange->remote_session));
+	return exchange->has_remote_session && !memcmp(exchange->remote_session, body->session_id,
+		sizeof(exchange->remote_session));
 }
 
 void exchange_hear(struct conn *conn, const struct signal_body *body)
@@ -219,7 +221,10 @@ static void answer_sent(void *ctx, int error)
 		loop_timer_after(exchange->conn->peers->loop, &exchange->timer, AFTER_ANSWER_NS);
 }
 
-/* Who offers while we already try has no agent yet, or lost our answer: what candidates we sent were lost with it. */
+/*
+ * Who offers while we already try has no agent yet, or lost our answer: what candidates we sent
+ * were lost with it.
+ */
 void exchange_answer(struct conn *conn)
 {
 	struct exchange *exchange = conn->exchange;
@@ -234,7 +239,8 @@ void exchange_answer(struct conn *conn)
 		exchange->sent_count = 0;
 	}
 	conn_body(conn, SIGNAL_ANSWER, &body);
-	ret = peers->ops.signal_send(peers->ctx, conn->key, &body, is_waited_for ? answer_sent : NULL, is_waited_for ? exchange : NULL);
+	ret = peers->ops.signal_send(peers->ctx, conn->key, &body, is_waited_for ? answer_sent : NULL,
+		is_waited_for ? exchange : NULL);
 	sodium_memzero(&body, sizeof(body));
 	if (ret && is_waited_for)
 		answer_sent(exchange, ret);
@@ -264,7 +270,8 @@ void exchange_candidate(struct conn *conn, const struct signal_body *body)
 	if (peers->force_relay || ice_candidate_parse(body->candidate, &candidate))
 		return;
 	if (peers_is_routed(peers, candidate.family, &candidate.addr)) {
-		log_debug("peer %s: a candidate inside a network that we reach through the mesh is left out", conn->name);
+		log_debug("peer %s: a candidate inside a network that we reach through the mesh is left out",
+			conn->name);
 		return;
 	}
 	if (!conn->exchange) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// When to offer: soon after something was opened or lost, then ever more rarely, never not at all; and not thousands in one breath.
+// When to offer: soon after something was opened or lost, then ever more rarely, never not at all; and not
+// thousands in one breath.
 #include <sodium.h>
 
 #include "peers/internal.h"
@@ -94,7 +95,8 @@ static void tick(void *ctx)
 	}
 	conn->has_slot = false;
 	loop_timer_after(peers->loop, &conn->guard, about(peers, conn->guard_wait_ns));
-	conn->guard_wait_ns = 2 * conn->guard_wait_ns < conn->guard_most_ns ? 2 * conn->guard_wait_ns : conn->guard_most_ns;
+	conn->guard_wait_ns = 2 * conn->guard_wait_ns < conn->guard_most_ns ? 2 * conn->guard_wait_ns
+		: conn->guard_most_ns;
 }
 
 static void start(struct conn *conn, uint64_t after_ns, uint64_t wait_ns)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the files of peers/ share: one struct conn for each peer, and what exists only while its ICE session does. */
+/*
+ * What the files of peers/ share: one struct conn for each peer, and what exists only while its
+ * ICE session does.
+ */
 #ifndef TALON_PEERS_INTERNAL_H
 #define TALON_PEERS_INTERNAL_H
 
@@ -31,7 +34,10 @@ struct exchange {
 	uint8_t remote_session[SIGNAL_SESSION_ID_LEN];
 	bool is_connected;
 	struct ice_pair_info pair;		/* while connected */
-	/* Our candidates: held until the other side has an agent for them, then sent one by one, and all once more */
+	/*
+	 * Our candidates: held until the other side has an agent for them, then sent one by one,
+	 * and all once more
+	 */
 	struct ice_candidate *local;		/* LOCAL_MAX; NULL once connected */
 	size_t local_count;
 	size_t sent_count;
@@ -55,10 +61,13 @@ struct conn {
 	bool is_controller;
 	bool can_idle;				/* its version knows lazy connections */
 	bool can_lack_ice;			/* ... and peers without ICE */
-	bool remote_has_no_ice;			/* its last offer or answer came without credentials: only the relay leads to it */
+	/* its last offer or answer came without credentials: only the relay leads to it */
+	bool remote_has_no_ice;
 	bool leaves_way;			/* being closed without touching where packets go */
-	bool inherits;				/* packets go by a direct way from before, which no agent of ours stands for */
-	bool hides_session;			/* ... and the other side's agent may live as long as the relay is not there */
+	/* packets go by a direct way from before, which no agent of ours stands for */
+	bool inherits;
+	/* ... and the other side's agent may live as long as the relay is not there */
+	bool hides_session;
 	bool is_wanted;
 	bool was_told_idle;			/* maps do not wake it */
 	bool has_offered;			/* since it was opened */
@@ -67,7 +76,8 @@ struct conn {
 	bool remote_has_relay;
 	bool relay_is_ready;
 	bool watch_is_first;
-	bool is_silent;				/* nothing answers by the way in use, and no other is left to try */
+	/* nothing answers by the way in use, and no other is left to try */
+	bool is_silent;
 	char ufrag[SIGNAL_UFRAG_LEN + 1], pwd[SIGNAL_PWD_LEN + 1];
 	uint8_t session[SIGNAL_SESSION_ID_LEN];
 	struct relay_peer *relay;

@@ -14,32 +14,43 @@ static const struct link_move table[LINK_EVENTS][LINK_STATES] = {
 	[LINK_EV_OPENED] = {
 		TO(SEARCHING, OPEN), IGNORED, IGNORED, IGNORED, IGNORED, IGNORED },
 	[LINK_EV_CLOSED] = {
-		IGNORED, TO(IDLE, CLOSE), TO(IDLE, CLOSE), TO(IDLE, CLOSE), TO(IDLE, CLOSE), TO(IDLE, CLOSE) },
+		IGNORED, TO(IDLE, CLOSE), TO(IDLE, CLOSE), TO(IDLE, CLOSE), TO(IDLE, CLOSE),
+		TO(IDLE, CLOSE) },
 	[LINK_EV_WANTED] = {
 		TO(SEARCHING, OPEN), IGNORED, IGNORED, IGNORED, IGNORED, IGNORED },
 	[LINK_EV_OFFER] = {
-		TO(SEARCHING, OPEN_EXCHANGE), TO(SEARCHING, EXCHANGE), TO(RELAYED, EXCHANGE), TO(ALONE, EXCHANGE), TO(DIRECT, EXCHANGE),
+		TO(SEARCHING, OPEN_EXCHANGE), TO(SEARCHING, EXCHANGE), TO(RELAYED, EXCHANGE),
+		TO(ALONE, EXCHANGE), TO(DIRECT, EXCHANGE),
 		TO(SUSPECT, EXCHANGE) },
 	[LINK_EV_ANSWER] = {
-		TO(SEARCHING, OPEN_EXCHANGE), TO(SEARCHING, EXCHANGE), TO(RELAYED, EXCHANGE), TO(ALONE, EXCHANGE), TO(DIRECT, EXCHANGE),
+		TO(SEARCHING, OPEN_EXCHANGE), TO(SEARCHING, EXCHANGE), TO(RELAYED, EXCHANGE),
+		TO(ALONE, EXCHANGE), TO(DIRECT, EXCHANGE),
 		TO(SUSPECT, EXCHANGE) },
 	[LINK_EV_CANDIDATE] = {
-		TO(SEARCHING, OPEN_CANDIDATE), TO(SEARCHING, CANDIDATE), TO(RELAYED, CANDIDATE), TO(ALONE, CANDIDATE), TO(DIRECT, CANDIDATE),
+		TO(SEARCHING, OPEN_CANDIDATE), TO(SEARCHING, CANDIDATE), TO(RELAYED, CANDIDATE),
+		TO(ALONE, CANDIDATE), TO(DIRECT, CANDIDATE),
 		TO(SUSPECT, CANDIDATE) },
 	[LINK_EV_GO_IDLE] = {
-		TO(IDLE, SLEEP), TO(IDLE, SLEEP), TO(IDLE, SLEEP), TO(IDLE, SLEEP), TO(IDLE, SLEEP), TO(IDLE, SLEEP) },
+		TO(IDLE, SLEEP), TO(IDLE, SLEEP), TO(IDLE, SLEEP), TO(IDLE, SLEEP), TO(IDLE, SLEEP),
+		TO(IDLE, SLEEP) },
 	[LINK_EV_NEW_SESSION] = {
-		/* with nothing to take over, the pair's address stays: a peer that restarted may well be there still */
-		NEVER, TO(SEARCHING, END_PAIR), TO(RELAYED, END_PAIR), TO(SEARCHING, RENEW_PAIR), TO(RELAYED, FALL_BACK_RENEW),
+		/*
+		 * with nothing to take over, the pair's address stays: a peer that restarted may
+		 * well be there still
+		 */
+		NEVER, TO(SEARCHING, END_PAIR), TO(RELAYED, END_PAIR), TO(SEARCHING, RENEW_PAIR),
+			TO(RELAYED, FALL_BACK_RENEW),
 		TO(RELAYED, FALL_BACK_RENEW) },
 	[LINK_EV_RELAY_READY] = {
 		NEVER, TO(RELAYED, USE_RELAY), NEVER, TO(DIRECT, STAND_BY), NEVER, NEVER },
 	[LINK_EV_RELAY_CLOSED] = {
-		NEVER, TO(SEARCHING, END_RELAY), TO(SEARCHING, LOSE_RELAY), TO(ALONE, END_RELAY), TO(ALONE, LOSE_STANDBY), TO(ALONE, STAY) },
+		NEVER, TO(SEARCHING, END_RELAY), TO(SEARCHING, LOSE_RELAY), TO(ALONE, END_RELAY),
+		TO(ALONE, LOSE_STANDBY), TO(ALONE, STAY) },
 	[LINK_EV_PAIR_SELECTED] = {
 		NEVER, TO(ALONE, USE_PAIR), TO(DIRECT, USE_PAIR), NEVER, NEVER, NEVER },
 	[LINK_EV_PAIR_LOST] = {
-		NEVER, TO(SEARCHING, END_PAIR), TO(RELAYED, END_PAIR), TO(SEARCHING, LOSE_PAIR), TO(RELAYED, FALL_BACK), TO(RELAYED, FALL_BACK) },
+		NEVER, TO(SEARCHING, END_PAIR), TO(RELAYED, END_PAIR), TO(SEARCHING, LOSE_PAIR),
+		TO(RELAYED, FALL_BACK), TO(RELAYED, FALL_BACK) },
 	[LINK_EV_SILENCE] = {
 		NEVER, NEVER, NEVER, IGNORED, TO(SUSPECT, DETOUR), NEVER },
 	[LINK_EV_FOLLOW] = {
@@ -49,9 +60,11 @@ static const struct link_move table[LINK_EVENTS][LINK_STATES] = {
 	[LINK_EV_UNPROVEN] = {
 		NEVER, NEVER, NEVER, NEVER, NEVER, TO(RELAYED, GIVE_UP) },
 	[LINK_EV_HANDSHAKE] = {
-		IGNORED, TO(SEARCHING, NOTE), TO(RELAYED, NOTE), TO(ALONE, NOTE), TO(DIRECT, NOTE), TO(SUSPECT, NOTE) },
+		IGNORED, TO(SEARCHING, NOTE), TO(RELAYED, NOTE), TO(ALONE, NOTE), TO(DIRECT, NOTE),
+		TO(SUSPECT, NOTE) },
 	[LINK_EV_WATCH_EXPIRED] = {
-		NEVER, NEVER, TO(SEARCHING, DROP_RELAY), TO(SEARCHING, DROP_PAIR_ALONE), TO(RELAYED, DROP_PAIR), TO(RELAYED, DROP_PAIR) },
+		NEVER, NEVER, TO(SEARCHING, DROP_RELAY), TO(SEARCHING, DROP_PAIR_ALONE),
+		TO(RELAYED, DROP_PAIR), TO(RELAYED, DROP_PAIR) },
 };
 
 struct link_move link_step(enum link_state state, enum link_event event)
@@ -66,29 +79,43 @@ struct link_move link_step(enum link_state state, enum link_event event)
 #define NAME(list, at) (((size_t)(at) < sizeof(list) / sizeof((list)[0]) && (list)[at]) ? (list)[at] : "?")
 
 static const char *const states[] = {
-	[LINK_IDLE] = "idle", [LINK_SEARCHING] = "searching", [LINK_RELAYED] = "relayed", [LINK_ALONE] = "direct without relay",
+	[LINK_IDLE] = "idle", [LINK_SEARCHING] = "searching", [LINK_RELAYED] = "relayed",
+	[LINK_ALONE] = "direct without relay",
 	[LINK_DIRECT] = "direct", [LINK_SUSPECT] = "suspect",
 };
 
 static const char *const events[] = {
-	[LINK_EV_OPENED] = "opened", [LINK_EV_CLOSED] = "closed", [LINK_EV_WANTED] = "wanted", [LINK_EV_OFFER] = "offer",
-	[LINK_EV_ANSWER] = "answer", [LINK_EV_CANDIDATE] = "candidate", [LINK_EV_GO_IDLE] = "go idle", [LINK_EV_NEW_SESSION] = "new session",
-	[LINK_EV_RELAY_READY] = "relay ready", [LINK_EV_RELAY_CLOSED] = "relay closed", [LINK_EV_PAIR_SELECTED] = "pair selected",
-	[LINK_EV_PAIR_LOST] = "pair lost", [LINK_EV_SILENCE] = "silence", [LINK_EV_FOLLOW] = "follow", [LINK_EV_PROVEN] = "proven",
-	[LINK_EV_UNPROVEN] = "unproven", [LINK_EV_HANDSHAKE] = "handshake", [LINK_EV_WATCH_EXPIRED] = "watch expired",
+	[LINK_EV_OPENED] = "opened", [LINK_EV_CLOSED] = "closed", [LINK_EV_WANTED] = "wanted",
+	[LINK_EV_OFFER] = "offer",
+	[LINK_EV_ANSWER] = "answer", [LINK_EV_CANDIDATE] = "candidate", [LINK_EV_GO_IDLE] = "go idle",
+	[LINK_EV_NEW_SESSION] = "new session",
+	[LINK_EV_RELAY_READY] = "relay ready", [LINK_EV_RELAY_CLOSED] = "relay closed",
+	[LINK_EV_PAIR_SELECTED] = "pair selected",
+	[LINK_EV_PAIR_LOST] = "pair lost", [LINK_EV_SILENCE] = "silence", [LINK_EV_FOLLOW] = "follow",
+	[LINK_EV_PROVEN] = "proven",
+	[LINK_EV_UNPROVEN] = "unproven", [LINK_EV_HANDSHAKE] = "handshake",
+	[LINK_EV_WATCH_EXPIRED] = "watch expired",
 };
 
 static const char *const actions[] = {
-	[LINK_DO_NOTHING] = "ignore it", [LINK_DO_COMPLAIN] = "complain", [LINK_DO_OPEN] = "open", [LINK_DO_OPEN_EXCHANGE] = "open and exchange",
+	[LINK_DO_NOTHING] = "ignore it", [LINK_DO_COMPLAIN] = "complain", [LINK_DO_OPEN] = "open",
+	[LINK_DO_OPEN_EXCHANGE] = "open and exchange",
 	[LINK_DO_OPEN_CANDIDATE] = "open and keep the candidate", [LINK_DO_CLOSE] = "close",
 	[LINK_DO_SLEEP] = "close and forget the sessions", [LINK_DO_EXCHANGE] = "exchange",
-	[LINK_DO_CANDIDATE] = "take the candidate", [LINK_DO_USE_RELAY] = "use the relay", [LINK_DO_STAND_BY] = "let the relay stand by",
-	[LINK_DO_END_RELAY] = "end the relay attempt", [LINK_DO_LOSE_STANDBY] = "go on without relay", [LINK_DO_LOSE_RELAY] = "lose the relay",
-	[LINK_DO_DROP_RELAY] = "drop the relay", [LINK_DO_USE_PAIR] = "use the pair", [LINK_DO_END_PAIR] = "end the ICE attempt",
-	[LINK_DO_RENEW_PAIR] = "end the pair, keep its address", [LINK_DO_FALL_BACK] = "fall back to the relay",
-	[LINK_DO_FALL_BACK_RENEW] = "fall back to the relay, handshake", [LINK_DO_LOSE_PAIR] = "lose the pair",
-	[LINK_DO_DROP_PAIR] = "drop the pair, use the relay", [LINK_DO_DROP_PAIR_ALONE] = "drop the pair", [LINK_DO_GIVE_UP] = "give the pair up",
-	[LINK_DO_DETOUR] = "take the relay meanwhile", [LINK_DO_RETURN] = "return to the pair", [LINK_DO_STAY] = "stay with the pair",
+	[LINK_DO_CANDIDATE] = "take the candidate", [LINK_DO_USE_RELAY] = "use the relay",
+	[LINK_DO_STAND_BY] = "let the relay stand by",
+	[LINK_DO_END_RELAY] = "end the relay attempt", [LINK_DO_LOSE_STANDBY] = "go on without relay",
+	[LINK_DO_LOSE_RELAY] = "lose the relay",
+	[LINK_DO_DROP_RELAY] = "drop the relay", [LINK_DO_USE_PAIR] = "use the pair",
+	[LINK_DO_END_PAIR] = "end the ICE attempt",
+	[LINK_DO_RENEW_PAIR] = "end the pair, keep its address",
+	[LINK_DO_FALL_BACK] = "fall back to the relay",
+	[LINK_DO_FALL_BACK_RENEW] = "fall back to the relay, handshake",
+	[LINK_DO_LOSE_PAIR] = "lose the pair",
+	[LINK_DO_DROP_PAIR] = "drop the pair, use the relay", [LINK_DO_DROP_PAIR_ALONE] = "drop the pair",
+	[LINK_DO_GIVE_UP] = "give the pair up",
+	[LINK_DO_DETOUR] = "take the relay meanwhile", [LINK_DO_RETURN] = "return to the pair",
+	[LINK_DO_STAY] = "stay with the pair",
 	[LINK_DO_NOTE] = "note it",
 };
 

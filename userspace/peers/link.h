@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How one peer is reached, as a table: (state, event) -> (state, action). It decides and never does: conn.c carries the action out and reports
- * what came of it as further events. There is no clock in here.
+ * How one peer is reached, as a table: (state, event) -> (state, action). It decides and never does: conn.c
+ * carries the action out and reports what came of it as further events. There is no clock in here.
  */
 #ifndef TALON_LINK_H
 #define TALON_LINK_H
@@ -45,7 +45,11 @@ enum link_action {
 	LINK_DO_OPEN_EXCHANGE,	/* the same, then what the offer or answer says */
 	LINK_DO_OPEN_CANDIDATE,	/* the same, and the candidate is kept for the agent that comes */
 	LINK_DO_CLOSE,		/* give up everything */
-	LINK_DO_SLEEP,		/* the same, and the sessions, which the other side gave up too: so the next packet is kept, and wakes it */
+	/*
+	 * the same, and the sessions, which the other side gave up too: so the next packet is
+	 * kept, and wakes it
+	 */
+	LINK_DO_SLEEP,
 	LINK_DO_EXCHANGE,	/* what an offer or answer says, for relay and ICE */
 	LINK_DO_CANDIDATE,	/* add it, or keep it */
 	LINK_DO_USE_RELAY,	/* the first way: send by relay, watch handshakes */
@@ -56,16 +60,23 @@ enum link_action {
 	LINK_DO_DROP_RELAY,	/* close the relayed connection, nothing carries; offer soon */
 	LINK_DO_USE_PAIR,	/* send by the pair */
 	LINK_DO_END_PAIR,	/* an attempt that came to nothing; new session id */
-	LINK_DO_RENEW_PAIR,	/* another session came: end the agent, new session id; who carries now, carries on */
+	/* another session came: end the agent, new session id; who carries now, carries on */
+	LINK_DO_RENEW_PAIR,
 	LINK_DO_FALL_BACK,	/* the pair is gone, send by relay; new session id, offer soon */
-	LINK_DO_FALL_BACK_RENEW,	/* the same because another session came: WireGuard makes sure of a handshake */
+	/* the same because another session came: WireGuard makes sure of a handshake */
+	LINK_DO_FALL_BACK_RENEW,
 	LINK_DO_LOSE_PAIR,	/* the pair is gone, nothing carries; new session id, offer soon */
 	LINK_DO_DROP_PAIR,	/* close the agent, send by relay; the session id stays; offer soon */
-	LINK_DO_DROP_PAIR_ALONE,	/* close the agent, nothing carries; the session id stays; offer soon */
-	LINK_DO_GIVE_UP,	/* the pair stays silent: end it, new session id, offer at once so that the other side leaves it too */
+	/* close the agent, nothing carries; the session id stays; offer soon */
+	LINK_DO_DROP_PAIR_ALONE,
+	/*
+	 * the pair stays silent: end it, new session id, offer at once so that the other side leaves it too
+	 */
+	LINK_DO_GIVE_UP,
 	LINK_DO_DETOUR,		/* send by relay, keep checking the pair */
 	LINK_DO_RETURN,		/* send by the pair again */
-	LINK_DO_STAY,		/* the relay went while it carried for a silent pair: the pair is all there is */
+	/* the relay went while it carried for a silent pair: the pair is all there is */
+	LINK_DO_STAY,
 	LINK_DO_NOTE,		/* remember that a handshake happened */
 	LINK_ACTIONS
 };

@@ -202,12 +202,16 @@ static void each(struct peers *peers, conn_fn fn)
 	}
 }
 
-/* A pair that was found before the network was: our checks, and soon our packets, would go into the tunnel from now on. */
+/*
+ * A pair that was found before the network was: our checks, and soon our packets, would go into the
+ * tunnel from now on.
+ */
 static void leave_routed_pair(struct conn *conn)
 {
 	const struct exchange *exchange = conn->exchange;
 
-	if (exchange && exchange->is_connected && peers_is_routed(conn->peers, exchange->pair.path.family, &exchange->pair.path.remote))
+	if (exchange && exchange->is_connected && peers_is_routed(conn->peers, exchange->pair.path.family,
+		&exchange->pair.path.remote))
 		conn_step(conn, LINK_EV_PAIR_LOST, NULL);
 }
 
@@ -243,7 +247,9 @@ static uint64_t hash_text(const char *text)
 #define LAZY_SINCE	45	/* 0.45.0 */
 #define NO_ICE_SINCE	70
 
-/* 0.@since.0 and later, and builds from source; what says nothing with a dot in it is older than all of this. */
+/*
+ * 0.@since.0 and later, and builds from source; what says nothing with a dot in it is older than all of this.
+ */
 static bool is_since(const char *version, unsigned since)
 {
 	unsigned major, minor;
@@ -297,8 +303,9 @@ static void open_if_wanted(struct conn *conn)
 }
 
 /*
- * What an earlier process of ours left. A session that lives is kept up as any other: at rest nobody would notice that its way is gone. Where there is
- * none, an old way must go too, or the next packet would follow it into nowhere instead of waking the peer.
+ * What an earlier process of ours left. A session that lives is kept up as any other: at rest nobody would
+ * notice that its way is gone. Where there is none, an old way must go too, or the next packet would follow
+ * it into nowhere instead of waking the peer.
  */
 static void wake_or_rest(struct conn *conn)
 {
@@ -313,7 +320,10 @@ static void wake_or_rest(struct conn *conn)
 		peers->ops.set_way(peers->ctx, conn->id, PLANE_NOWHERE, NULL);
 }
 
-/* Packets go on by a direct way while it is opened anew: it may be the same peer, at the same place, with another version. */
+/*
+ * Packets go on by a direct way while it is opened anew: it may be the same peer, at the same place, with
+ * another version.
+ */
 static void reopen(struct conn *conn, const struct peers_entry *entry)
 {
 	const bool was_open = conn->state != LINK_IDLE, has_id = conn->id == entry->id;
@@ -565,12 +575,14 @@ size_t peers_count_connected(const struct peers *peers)
 
 static bool is_complete(const struct peers_ops *ops)
 {
-	return ops->signal_send && ops->signal_forget && ops->signal_is_connected && ops->relay_address && ops->relay_open && ops->relay_free &&
-	       ops->relay_send && ops->ice_new && ops->ice_free && ops->ice_add_remote && ops->ice_probe && ops->ice_answered &&
-	       ops->ice_get_pair && ops->set_way && ops->kick && ops->reset && ops->facts && ops->relay_received;
+	return ops->signal_send && ops->signal_forget && ops->signal_is_connected && ops->relay_address &&
+		ops->relay_open && ops->relay_free && ops->relay_send && ops->ice_new && ops->ice_free &&
+		ops->ice_add_remote && ops->ice_probe && ops->ice_answered && ops->ice_get_pair &&
+		ops->set_way && ops->kick && ops->reset && ops->facts && ops->relay_received;
 }
 
-int peers_new(struct loop *loop, const struct peers_config *config, const struct peers_ops *ops, void *ctx, struct peers **ret_peers)
+int peers_new(struct loop *loop, const struct peers_config *config, const struct peers_ops *ops, void *ctx,
+	struct peers **ret_peers)
 {
 	struct peers *peers;
 	int ret;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How each peer of the network map is reached: offers and answers over signal, the relay first, ICE when it succeeds, back to the relay when the
- * traffic says that the direct way is gone. The decision is a table (link.h); this is what carries it out, and the only user of signal bodies, ICE
- * agents and relayed connections.
+ * How each peer of the network map is reached: offers and answers over signal, the relay first, ICE when
+ * it succeeds, back to the relay when the traffic says that the direct way is gone. The decision is a
+ * table (link.h); this is what carries it out, and the only user of signal bodies, ICE agents and
+ * relayed connections.
  */
 #ifndef TALON_PEERS_H
 #define TALON_PEERS_H
@@ -25,28 +26,34 @@ enum peer_status { PEER_IDLE, PEER_CONNECTING, PEER_CONNECTED };
 
 /* Everything that it acts through, so that tests can stand in for all of it. */
 struct peers_ops {
-	int (*signal_send)(void *ctx, const uint8_t to[static KEY_LEN], const struct signal_body *body, signal_sent_fn fn, void *fn_ctx);
+	int (*signal_send)(void *ctx, const uint8_t to[static KEY_LEN], const struct signal_body *body,
+		signal_sent_fn fn, void *fn_ctx);
 	void (*signal_forget)(void *ctx, const void *fn_ctx);
 	bool (*signal_is_connected)(void *ctx);
 	const char *(*relay_address)(void *ctx);	/* our home relay's; NULL: none */
-	int (*relay_open)(void *ctx, const uint8_t peer[static KEY_LEN], const char *address, const struct relay_peer_events *events,
-		void *events_ctx, struct relay_peer **ret_peer);
+	int (*relay_open)(void *ctx, const uint8_t peer[static KEY_LEN], const char *address,
+		const struct relay_peer_events *events, void *events_ctx, struct relay_peer **ret_peer);
 	void (*relay_free)(void *ctx, struct relay_peer *peer);
 	int (*relay_send)(void *ctx, struct relay_peer *peer, const void *bytes, size_t len);
-	int (*ice_new)(void *ctx, const struct ice_agent_config *config, const struct ice_agent_events *events, void *events_ctx,
-		struct ice_agent **ret_agent);
+	int (*ice_new)(void *ctx, const struct ice_agent_config *config,
+		const struct ice_agent_events *events, void *events_ctx, struct ice_agent **ret_agent);
 	void (*ice_free)(void *ctx, struct ice_agent *agent);
 	int (*ice_add_remote)(void *ctx, struct ice_agent *agent, const struct ice_candidate *candidate);
 	void (*ice_probe)(void *ctx, struct ice_agent *agent);
-	/* When a check of ours on the selected pair was last answered, CLOCK_BOOTTIME ns; 0: never. (One of theirs that comes proves one way only.) */
+	/*
+	 * When a check of ours on the selected pair was last answered, CLOCK_BOOTTIME ns; 0: never. (One of
+	 * theirs that comes proves one way only.)
+	 */
 	uint64_t (*ice_answered)(void *ctx, const struct ice_agent *agent);
 	bool (*ice_get_pair)(void *ctx, const struct ice_agent *agent, struct ice_pair_info *ret_pair);
 	int (*set_way)(void *ctx, uint32_t id, enum plane_way way, const struct endpoint *path);
 	void (*kick)(void *ctx, uint32_t id);
 	void (*reset)(void *ctx, uint32_t id);
-	void (*rekey)(void *ctx, uint32_t id);	/* a handshake, also beside a session that can send; NULL: kick() stands in */
+	/* a handshake, also beside a session that can send; NULL: kick() stands in */
+	void (*rekey)(void *ctx, uint32_t id);
 	int (*facts)(void *ctx, uint32_t id, struct plane_facts *ret_facts);
-	void (*relay_received)(void *ctx, uint32_t id, const uint8_t *bytes, size_t len);	/* to plane_relay_receive() */
+	/* to plane_relay_receive() */
+	void (*relay_received)(void *ctx, uint32_t id, const uint8_t *bytes, size_t len);
 	void (*random)(void *ctx, void *buf, size_t len);	/* NULL: libsodium */
 	/* A peer's status, way or latency changed: routes and the status page care. */
 	void (*changed)(void *ctx, const uint8_t key[static KEY_LEN]);
@@ -60,12 +67,13 @@ struct peers_config {
 };
 
 /* All of @ops but random, rekey and changed have to be there: else -EINVAL. */
-int peers_new(struct loop *loop, const struct peers_config *config, const struct peers_ops *ops, void *ctx, struct peers **ret_peers);
+int peers_new(struct loop *loop, const struct peers_config *config, const struct peers_ops *ops, void *ctx,
+	struct peers **ret_peers);
 /* Says nothing to anybody and leaves ways as they are: the datapath goes on. */
 void peers_free(struct peers *peers);
 /*
- * The map's peers, after plane_apply() gave them their ids (PLANE_NO_PEER: not applied, not connected). New ones are opened, departed ones closed,
- * an agent version or address that changed reopens.
+ * The map's peers, after plane_apply() gave them their ids (PLANE_NO_PEER: not applied, not connected). New
+ * ones are opened, departed ones closed, an agent version or address that changed reopens.
  */
 struct peers_entry { const struct netmap_peer *peer; uint32_t id; };
 int peers_set(struct peers *peers, const struct peers_entry *list, size_t count, bool lazy);
@@ -75,8 +83,8 @@ void peers_signal_state(struct peers *peers, bool is_connected);
 void peers_relay_state(struct peers *peers, bool is_connected);
 void peers_candidates_changed(struct peers *peers);
 /*
- * Networks that this host reaches through the mesh, and the mesh's own: a candidate inside one of them is dropped, for it would lead the tunnel into
- * itself. Prefixes of length 0 do not count. The list is copied.
+ * Networks that this host reaches through the mesh, and the mesh's own: a candidate inside one of them is
+ * dropped, for it would lead the tunnel into itself. Prefixes of length 0 do not count. The list is copied.
  */
 int peers_set_client_routes(struct peers *peers, const struct config_cidr *list, size_t count);
 void peers_handshake(struct peers *peers, uint32_t id);
@@ -84,9 +92,11 @@ void peers_wanted(struct peers *peers, uint32_t id);
 /* Sends @bytes over the peer's relayed connection, if there is one. */
 void peers_relay_send(struct peers *peers, uint32_t id, const uint8_t *bytes, size_t len);
 /*
- * An orderly end is near: tells peers, so that they look for another way while ours still carries their packets. Each that is reached gets an offer
- * of a new session without a relay, on which a stock peer leaves the direct way at once, and no answer to anything any more; ways stay as they are.
- * A stock peer gives up (and turns to another router) when it is told that we went off the relay: let relay_manager_close() follow after some 100 ms.
+ * An orderly end is near: tells peers, so that they look for another way while ours still carries their
+ * packets. Each that is reached gets an offer of a new session without a relay, on which a stock peer leaves
+ * the direct way at once, and no answer to anything any more; ways stay as they are. A stock peer gives up
+ * (and turns to another router) when it is told that we went off the relay: let relay_manager_close() follow
+ * after some 100 ms.
  */
 void peers_announce_end(struct peers *peers);
 

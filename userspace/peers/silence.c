@@ -17,17 +17,19 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 void silence_begin(struct silence *silence, uint64_t now_ns, bool is_first)
 {
 	*silence = (struct silence){
-		.selected_ns = is_first ? now_ns : silence->selected_ns, .direct_ns = now_ns, .looked_ns = now_ns,
+		.selected_ns = is_first ? now_ns : silence->selected_ns, .direct_ns = now_ns,
+			.looked_ns = now_ns,
 		.mutes = is_first ? 0 : silence->mutes };
 }
 
 /*
- * The other side sends by relay although it once sent by this pair since it is in use. A check of theirs that still arrives is no objection: it says
- * that their packets reach us, not that ours reach them.
+ * The other side sends by relay although it once sent by this pair since it is in use. A check of theirs that
+ * still arrives is no objection: it says that their packets reach us, not that ours reach them.
  */
 static bool should_follow(const struct silence *silence, const struct silence_facts *facts)
 {
-	const bool knows_pair = facts->rx_direct_ns >= silence->selected_ns || facts->now_ns - silence->selected_ns > SILENCE_FIRST_NS;
+	const bool knows_pair = facts->rx_direct_ns >= silence->selected_ns ||
+		facts->now_ns - silence->selected_ns > SILENCE_FIRST_NS;
 	const bool is_settled = facts->now_ns - silence->direct_ns > SILENCE_SETTLED_NS;
 	const uint64_t after = is_settled ? SILENCE_FOLLOW_NS : SILENCE_LATE_NS;
 
@@ -35,9 +37,10 @@ static bool should_follow(const struct silence *silence, const struct silence_fa
 }
 
 /*
- * Traffic in either direction that ends without anything authentic after it may have met its end on the way: an answer that we owed or one that they
- * did. That is so after each pause too, and costs one check then. The silence began after the last answer and after the last look, which would have
- * seen it; it began later than both, so this errs by one look at most, to the early side.
+ * Traffic in either direction that ends without anything authentic after it may have met its end on the way:
+ * an answer that we owed or one that they did. That is so after each pause too, and costs one check then. The
+ * silence began after the last answer and after the last look, which would have seen it; it began later than
+ * both, so this errs by one look at most, to the early side.
  */
 static void note_unanswered(struct silence *silence, const struct silence_facts *facts)
 {
@@ -86,7 +89,10 @@ static bool is_mute(struct silence *silence, const struct silence_facts *facts)
 	return true;
 }
 
-/* They go by relay again right after we came back, and nothing of theirs came by the pair meanwhile: to them it is mute, whatever checks say. */
+/*
+ * They go by relay again right after we came back, and nothing of theirs came by the pair meanwhile: to them
+ * it is mute, whatever checks say.
+ */
 static void note_followed(struct silence *silence, const struct silence_facts *facts)
 {
 	if (silence->direct_ns != silence->selected_ns && facts->rx_direct_ns <= silence->direct_ns)
@@ -113,7 +119,8 @@ enum silence_verdict silence_judge(struct silence *silence, const struct silence
 		silence->checked_ns = facts->now_ns;
 		return SILENCE_CHECK;
 	}
-	if (silence->checked_ns && quiet >= SILENCE_LOST_NS && facts->now_ns - silence->checked_ns >= SILENCE_CHECKS_NS + rtt)
+	if (silence->checked_ns && quiet >= SILENCE_LOST_NS &&
+		facts->now_ns - silence->checked_ns >= SILENCE_CHECKS_NS + rtt)
 		return SILENCE_LOST;
 	return SILENCE_NONE;
 }
@@ -123,21 +130,30 @@ bool silence_is_near(const struct silence *silence)
 	return silence->checked_ns != 0;
 }
 
-/* Checks prove nothing about a mute pair: packets of theirs do, and no stragglers. Without any it is tried again, ever more rarely. */
-static enum silence_proof prove_mute(const struct silence *silence, uint64_t turned_ns, const struct silence_facts *facts)
+/*
+ * Checks prove nothing about a mute pair: packets of theirs do, and no stragglers. Without any it is tried
+ * again, ever more rarely.
+ */
+static enum silence_proof prove_mute(const struct silence *silence, uint64_t turned_ns,
+	const struct silence_facts *facts)
 {
-	const unsigned shift = silence->mutes - 1 < SILENCE_RETRY_SHIFT ? silence->mutes - 1 : SILENCE_RETRY_SHIFT;
+	const unsigned shift = silence->mutes - 1 < SILENCE_RETRY_SHIFT ? silence->mutes - 1
+		: SILENCE_RETRY_SHIFT;
 
 	if (facts->answered_ns > turned_ns && facts->rx_direct_ns > turned_ns + SILENCE_LATE_NS)
 		return SILENCE_PROVEN;
 	return facts->now_ns - turned_ns >= SILENCE_RETRY_NS << shift ? SILENCE_PROVEN : SILENCE_WAIT;
 }
 
-enum silence_proof silence_prove(const struct silence *silence, uint64_t turned_ns, const struct silence_facts *facts)
+enum silence_proof silence_prove(const struct silence *silence, uint64_t turned_ns,
+	const struct silence_facts *facts)
 {
 	if (silence->is_mute)
 		return prove_mute(silence, turned_ns, facts);
-	/* nothing less than a check that went both ways: packets of theirs may arrive by a path that swallows ours */
+	/*
+	 * nothing less than a check that went both ways: packets of theirs may arrive by a path
+	 * that swallows ours
+	 */
 	if (facts->answered_ns > turned_ns)
 		return SILENCE_PROVEN;
 	if (facts->now_ns - turned_ns >= SILENCE_PATIENCE_NS + sooner(facts->rtt_ns, RTT_MOST_NS))

@@ -32,15 +32,16 @@ static void expire(struct conn *conn, const struct plane_facts *facts)
 {
 	if (conn->has_rosenpass && !facts->handshake_ns && !conn->needs_rosenpass) {
 		conn->needs_rosenpass = true;
-		log_warn("peer %s: no handshake, and it announces Rosenpass: it seems to insist on it, which is not supported here", conn->name);
+		log_warn("peer %s: no handshake, and it announces Rosenpass: it seems to insist on it, which "
+			"is not supported here", conn->name);
 	}
 	conn->inherits = false;
 	conn_step(conn, LINK_EV_WATCH_EXPIRED, NULL);
 }
 
 /*
- * A new handshake says that the way carries; within the first 30 s so does anything authentic, for a session may be older than the way. Later there
- * has to be a handshake every two minutes.
+ * A new handshake says that the way carries; within the first 30 s so does anything authentic, for a session
+ * may be older than the way. Later there has to be a handshake every two minutes.
  */
 static void watch_due(void *ctx)
 {
@@ -146,8 +147,10 @@ static void fill(const struct conn *conn, const struct plane_facts *facts, struc
 
 	peers->ops.ice_get_pair(peers->ctx, conn->exchange->agent, &pair);
 	*silence = (struct silence_facts){
-		.now_ns = loop_now(peers->loop), .tx_data_ns = facts->tx_data_ns, .rx_data_ns = facts->rx_data_ns,
-		.rx_direct_ns = facts->rx_direct_ns, .rx_relay_ns = facts->rx_relay_ns, .answered_ns = peers->ops.ice_answered(peers->ctx, conn->exchange->agent),
+		.now_ns = loop_now(peers->loop), .tx_data_ns = facts->tx_data_ns,
+			.rx_data_ns = facts->rx_data_ns,
+		.rx_direct_ns = facts->rx_direct_ns, .rx_relay_ns = facts->rx_relay_ns,
+		.answered_ns = peers->ops.ice_answered(peers->ctx, conn->exchange->agent),
 		.rtt_ns = pair.rtt_ns,
 	};
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Desired state against what is: only the difference is written. Lookups by hash and sorted arrays, so that thousands of peers take milliseconds.
+// Desired state against what is: only the difference is written. Lookups by hash and sorted arrays, so that
+// thousands of peers take milliseconds.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -149,7 +150,8 @@ static void note_peer(struct verdict *v, const struct plane_peer *peer, int ret,
 	if (!ret || v->ret || (ret == -ENOSPC && is_of_mesh))
 		return;
 	key_to_base64(peer->public_key, key);
-	note(v, ret, "Peer %s cannot be added: %s", key, ret == -ENOSPC ? "there is no room; raise MaxPeers" : strerror(-ret));
+	note(v, ret, "Peer %s cannot be added: %s", key, ret == -ENOSPC ? "there is no room; raise MaxPeers"
+		: strerror(-ret));
 }
 
 static void apply_peers(struct plane *p, const struct plane_state *state, struct verdict *v)
@@ -160,7 +162,8 @@ static void apply_peers(struct plane *p, const struct plane_state *state, struct
 		const struct plane_peer *peer = &state->peers[i];
 		uint32_t id = device_find_peer(p->device, peer->public_key);
 
-		note_peer(v, peer, id == TALON_PEER_NONE ? add_peer(p, now, peer) : update_peer(p, now, id, peer), plane_is_pinned(p));
+		note_peer(v, peer, id == TALON_PEER_NONE ? add_peer(p, now, peer) : update_peer(p, now, id,
+			peer), plane_is_pinned(p));
 	}
 }
 
@@ -222,7 +225,8 @@ static int read_table(struct plane *p, enum datapath_map map, struct prefixes *s
 			continue;
 		if (map == DATAPATH_MAP_ROUTES4 && value.route.id > p->route_id)
 			p->route_id = value.route.id;
-		ret = prefixes_add(set, key.addr, key.prefixlen, map == DATAPATH_MAP_ROUTES4 ? value.route.flags : value.word);
+		ret = prefixes_add(set, key.addr, key.prefixlen,
+			map == DATAPATH_MAP_ROUTES4 ? value.route.flags : value.word);
 	}
 	prefixes_sort(set);
 	return ret;
@@ -249,7 +253,8 @@ static int list_networks(const struct plane_state *state, struct prefixes *ret_n
 
 		for (size_t j = 0; j < peer->allowed_count && !ret; j++) {
 			if (peer->allowed[j].family == AF_INET)
-				ret = prefixes_add(ret_networks, peer->allowed[j].addr.word[0], peer->allowed[j].prefixlen, 0);
+				ret = prefixes_add(ret_networks, peer->allowed[j].addr.word[0],
+					peer->allowed[j].prefixlen, 0);
 		}
 	}
 	prefixes_sort(ret_networks);
@@ -257,8 +262,9 @@ static int list_networks(const struct plane_state *state, struct prefixes *ret_n
 }
 
 /*
- * Before any new rule holds, and before a number that is free now is another peer's: networks of peers that are gone, and those that are nobody's any
- * more. One that goes from one peer to another that stays is changed later, in one step.
+ * Before any new rule holds, and before a number that is free now is another peer's: networks of peers that
+ * are gone, and those that are nobody's any more. One that goes from one peer to another that stays is
+ * changed later, in one step.
  */
 static int close_allowed(struct plane *p, const struct plane_state *state)
 {
@@ -269,7 +275,8 @@ static int close_allowed(struct plane *p, const struct plane_state *state)
 		const struct prefix *prefix = &p->allowed.list[i];
 		uint32_t peer = TALON_ALLOWED_PEER(prefix->value);
 
-		if (peer < p->peers_max && p->infos[peer].present && prefixes_find(&networks, prefix->addr, prefix->len))
+		if (peer < p->peers_max && p->infos[peer].present && prefixes_find(&networks, prefix->addr,
+			prefix->len))
 			ret = prefixes_add(&kept, htonl(prefix->addr), prefix->len, prefix->value);
 	}
 	if (!ret)
@@ -294,7 +301,8 @@ static int apply_allowed(struct plane *p, const struct plane_state *state)
 			const struct config_cidr *net = &peer->allowed[j];
 
 			if (net->family == AF_INET)
-				ret = prefixes_add(&wanted, net->addr.word[0], net->prefixlen, TALON_ALLOWED(id, net->prefixlen));
+				ret = prefixes_add(&wanted, net->addr.word[0], net->prefixlen,
+					TALON_ALLOWED(id, net->prefixlen));
 		}
 	}
 	if (!ret)
@@ -326,7 +334,8 @@ static int apply_routes(struct plane *p, const struct plane_state *state)
 		const struct config_route *r = &state->routes[i];
 
 		if (r->dst.family == AF_INET)
-			ret = prefixes_add(&wanted, r->dst.addr.word[0], r->dst.prefixlen, r->masquerade ? TALON_ROUTE_MASQUERADE : 0);
+			ret = prefixes_add(&wanted, r->dst.addr.word[0], r->dst.prefixlen,
+				r->masquerade ? TALON_ROUTE_MASQUERADE : 0);
 	}
 	if (!ret)
 		ret = apply_table(p, DATAPATH_MAP_ROUTES4, &p->routes, &wanted);
@@ -384,7 +393,10 @@ static int close_acl(struct plane *p)
 	return ret;
 }
 
-/* Rules where there were none begin with none that lets anything in: what an earlier process left open does not stay so while they are written. */
+/*
+ * Rules where there were none begin with none that lets anything in: what an earlier process left open does
+ * not stay so while they are written.
+ */
 static int write_acl(struct plane *p, const struct acl_table *table)
 {
 	const struct acl_maps maps = acl_maps_of(p);
@@ -411,8 +423,8 @@ static int write_acl(struct plane *p, const struct acl_table *table)
 }
 
 /*
- * Rules that cannot be written leave nothing open: the old ones are about peers and addresses that change with what follows. Returns false if not even
- * that can be had; then nothing may follow.
+ * Rules that cannot be written leave nothing open: the old ones are about peers and addresses that change
+ * with what follows. Returns false if not even that can be had; then nothing may follow.
  */
 static bool apply_acl(struct plane *p, const struct plane_state *state, struct verdict *v)
 {
@@ -445,7 +457,8 @@ static int apply_config(struct plane *p, const struct plane_state *state)
 	memset(mc->open, 0, sizeof(mc->open));
 	for (size_t i = 0; i < state->open_count && i < TALON_OPEN_PORTS_MAX && p->has_acl; i++)
 		mc->open[i] = (struct talon_open_port){
-			.port = htons(state->open[i].port), .proto = state->open[i].proto == NETMAP_TCP ? IPPROTO_TCP : IPPROTO_UDP,
+			.port = htons(state->open[i].port), .proto = state->open[i].proto == NETMAP_TCP
+				? IPPROTO_TCP : IPPROTO_UDP,
 		};
 	mc->flags &= ~TALON_F_PLAIN_ROUTES;
 	for (size_t i = 0; i < state->route_count; i++) {
@@ -485,7 +498,8 @@ static void describe(struct plane *p, const struct plane_state *state)
 		const struct config_route *r = &state->routes[i];
 
 		inet_ntop(AF_INET, &r->dst.addr, addr, sizeof(addr));
-		append(info->routes, sizeof(info->routes), "%s%s/%u%s", i ? "; " : "", addr, r->dst.prefixlen, r->masquerade ? " masquerade" : "");
+		append(info->routes, sizeof(info->routes), "%s%s/%u%s", i ? "; " : "", addr, r->dst.prefixlen,
+			r->masquerade ? " masquerade" : "");
 	}
 }
 
@@ -516,7 +530,7 @@ int plane_apply(struct plane *p, const struct plane_state *state, char *err, siz
 	ret = apply_routes(p, state);
 	note(&v, ret, "routes of the mesh: %s", strerror(-ret));
 	if (p->networks_changed && p->is_ready)
-		start_links(p);		/* they may lie behind other devices, whose replies nobody hears yet */
+		start_links(p); /* they may lie behind other devices, whose replies nobody hears yet */
 	p->networks_changed = false;
 	if (p->sees_change)
 		map_bump_generation(p);
@@ -526,8 +540,8 @@ int plane_apply(struct plane *p, const struct plane_state *state, char *err, siz
 	if (!v.ret)
 		v.ret = ret;
 	if (v.left_out)		/* the last of all troubles: those that fit are served */
-		note(&v, -EUSERS, "there is room for %u peers, and %zu are wanted: %zu are left out; raise MaxPeers", p->peers_max, state->peer_count,
-			v.left_out);
+		note(&v, -EUSERS, "there is room for %u peers, and %zu are wanted: %zu are left out; raise "
+			"MaxPeers", p->peers_max, state->peer_count, v.left_out);
 	describe(p, state);
 	p->has_applied = true;
 	if (p->is_ready)

@@ -63,7 +63,8 @@ static void start_nat(struct plane *p)
 	const struct talon_config *mc = &p->map_config;
 
 	nat_gc_init(&p->gc, datapath_prog_fd(p->dp, "natgc"), datapath_map_fd(p->dp, DATAPATH_MAP_NAT_STATS));
-	nat_ports_init(&p->ports, datapath_map_fd(p->dp, DATAPATH_MAP_PORT_BLOCK), mc->port_first, mc->port_last);
+	nat_ports_init(&p->ports, datapath_map_fd(p->dp, DATAPATH_MAP_PORT_BLOCK), mc->port_first,
+		mc->port_last);
 	refresh_ports(p, clock_boot_ns());
 }
 
@@ -95,7 +96,8 @@ static int open_ring(struct plane *p)
 		if (ret)
 			return ret;
 	}
-	return loop_fd_add(p->loop, &p->ring_watch, ring_buffer__epoll_fd(p->ring), EPOLLIN, event_read_ring, p);
+	return loop_fd_add(p->loop, &p->ring_watch, ring_buffer__epoll_fd(p->ring), EPOLLIN,
+		event_read_ring, p);
 }
 
 void event_read_ring(void *ctx, uint32_t events)
@@ -132,7 +134,10 @@ int plane_start(struct plane *p, char *err, size_t errlen)
 	}
 	start_nat(p);
 	counts_start(p);
-	/* What can be refused goes before the programs, which a failed start could not take off without a gap. */
+	/*
+	 * What can be refused goes before the programs, which a failed start could not take
+	 * off without a gap.
+	 */
 	ret = p->config->mesh.enabled ? 0 : static_apply(p, err, errlen);
 	/* Which devices carry a program depends on the networks, which are known by now. */
 	if (!ret)
@@ -151,7 +156,8 @@ int plane_start(struct plane *p, char *err, size_t errlen)
 	uplinks_check_forwarding(p);
 	start_hazards(p);
 	p->is_ready = true;
-	p->info.ready = !p->config->mesh.enabled;	/* packets of a mesh flow when its first map is in force */
+	/* packets of a mesh flow when its first map is in force */
+	p->info.ready = !p->config->mesh.enabled;
 	map_write_info(p);
 	loop_timer_after(p->loop, &p->second, 0);
 	socket_replay(p);
@@ -191,16 +197,23 @@ void plane_free(struct plane *p)
 	free(p);
 }
 
-/* The map says that a session was confirmed, but the event got lost: without it we would not rekey, or would send by a session that is gone. */
+/*
+ * The map says that a session was confirmed, but the event got lost: without it we would not rekey, or would
+ * send by a session that is gone.
+ */
 static void reconcile_promotion(struct plane *p, uint64_t now, const struct device_peer_sessions *s)
 {
 	struct talon_replay window;
 
-	if (s->next && !map_read(p, DATAPATH_MAP_REPLAY, s->next & (p->slots - 1), &window) && window.state == TALON_SESSION_CURRENT)
+	if (s->next && !map_read(p, DATAPATH_MAP_REPLAY, s->next & (p->slots - 1), &window) &&
+		window.state == TALON_SESSION_CURRENT)
 		device_session_promoted(p->device, now, s->next);
 }
 
-/* Peers with a session. One that neither got nor sent anything since the last time costs one lookup: there is nothing new to tell. */
+/*
+ * Peers with a session. One that neither got nor sent anything since the last time costs one lookup: there is
+ * nothing new to tell.
+ */
 static void poll_facts(struct plane *p, uint64_t now)
 {
 	for (uint32_t i = 0; i < p->peers_max; i++) {
@@ -208,10 +221,12 @@ static void poll_facts(struct plane *p, uint64_t now)
 		struct talon_peer_stats stats;
 		struct device_facts facts;
 
-		if (!p->infos[i].present || device_get_peer_sessions(p->device, i, &s) || (!s.current && !s.previous && !s.next))
+		if (!p->infos[i].present || device_get_peer_sessions(p->device, i, &s) ||
+			(!s.current && !s.previous && !s.next))
 			continue;
 		reconcile_promotion(p, now, &s);
-		if (map_read_peer_stats(p, i, &stats) || (stats.rx_ns == p->polled[i].rx_ns && stats.tx_ns == p->polled[i].tx_ns))
+		if (map_read_peer_stats(p, i, &stats) ||
+			(stats.rx_ns == p->polled[i].rx_ns && stats.tx_ns == p->polled[i].tx_ns))
 			continue;
 		if (plane_device_ops.read_facts(p, i, &facts))
 			continue;
@@ -240,7 +255,8 @@ static void stop_threads(const struct talon_info *info)
 
 static void attach_again(struct plane *p, char *text, size_t size)
 {
-	bool is_new = strcmp(text, p->uplinks.attaching) != 0;	/* not the same every second, while it fails */
+	/* not the same every second, while it fails */
+	bool is_new = strcmp(text, p->uplinks.attaching) != 0;
 	int ret;
 
 	snprintf(p->uplinks.attaching, sizeof(p->uplinks.attaching), "%s", text);
@@ -380,7 +396,8 @@ static void reload(struct plane *p)
 	if (p->is_ending || !p->is_ready) {
 		log_info("SIGHUP: not now: %s", p->is_ending ? "it ends" : "it is just starting");
 	} else if (!p->reload) {
-		log_info("SIGHUP: in a mesh settings come from management; this host's addresses are looked at again");
+		log_info("SIGHUP: in a mesh settings come from management; this host's addresses are looked "
+			"at again");
 		p->links_changed = true;
 		mesh_look_again(p->mesh);
 	} else if (!p->reload->read(p->reload->ctx)) {
@@ -388,7 +405,8 @@ static void reload(struct plane *p)
 		if (static_apply(p, err, sizeof(err)))
 			log_err("SIGHUP: %s", err);
 		else
-			log_info("SIGHUP: %zu peers and %zu routes are in force", p->config->peer_count, p->config->route_count);
+			log_info("SIGHUP: %zu peers and %zu routes are in force", p->config->peer_count,
+				p->config->route_count);
 		plane_wake(p);
 	}
 }
@@ -417,7 +435,8 @@ static int open_signals(struct plane *p)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	p->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return p->signals < 0 ? -errno : loop_fd_add(p->loop, &p->signals_watch, p->signals, EPOLLIN, on_signal, p);
+	return p->signals < 0 ? -errno : loop_fd_add(p->loop, &p->signals_watch, p->signals, EPOLLIN,
+		on_signal, p);
 }
 
 int plane_open(struct plane *p, char *err, size_t errlen)
@@ -553,7 +572,8 @@ static int run_mesh(struct plane *p, char *err, size_t errlen)
 			snprintf(err, errlen, "event loop: %s", strerror(-ret));
 	}
 	finish_loading(p);
-	if (ret && p->loading.ret == -EBUSY)	/* another one runs: that says more than its port being taken */
+	/* another one runs: that says more than its port being taken */
+	if (ret && p->loading.ret == -EBUSY)
 		snprintf(err, errlen, "%s", p->loading.err);
 	if (ret)
 		return ret;
@@ -574,8 +594,8 @@ static int read_info(const char *pin_dir, struct talon_info *ret_info)
 }
 
 /*
- * A fresh start that failed. Before anything was attached, closing the datapath has removed all there was; what is attached only the
- * way down can take off. A datapath that ran before us is left running.
+ * A fresh start that failed. Before anything was attached, closing the datapath has removed all there was;
+ * what is attached only the way down can take off. A datapath that ran before us is left running.
  */
 static void undo(const struct config *config, bool is_fresh, bool has_attached)
 {
@@ -645,7 +665,8 @@ int daemon_run(const struct config *config, const struct daemon_reload *reload)
 		log_err("%s", err);
 	is_fresh = !p->was_adopted;
 	has_attached = p->has_attached;
-	was_ready = p->info.ready;	/* in a mesh: a map was applied. One that was refused before leaves nothing */
+	/* in a mesh: a map was applied. One that was refused before leaves nothing */
+	was_ready = p->info.ready;
 	if (was_ready) {
 		p->info.blocks |= TALON_BLOCK_STOPPED;
 		map_write_info(p);

@@ -47,7 +47,8 @@ void counts_write(struct plane *p)
 
 	gather(p, values);
 	warn_once(&p->future_warned, values[HANDSHAKE_END_COUNT + HANDSHAKE_COUNT_FUTURE_TIMESTAMPS],
-		  "a peer's clock is far ahead of ours: should it be set back, its handshakes are refused until it has caught up");
+		  "a peer's clock is far ahead of ours: should it be set back, its handshakes are refused "
+		  "until it has caught up");
 	warn_once(&p->jump_warned, values[HANDSHAKE_END_COUNT + HANDSHAKE_COUNT_CLOCK_JUMPS],
 		  "this host's clock leapt forward: peers refuse our handshakes if it is set back");
 	for (uint32_t i = 0; i < HANDSHAKE_STATS_ENTRIES; i++) {

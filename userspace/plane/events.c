@@ -12,7 +12,8 @@
 #include "plane/internal.h"
 #include "log/log.h"
 
-#define HOLD_NEIGH_NS		(4 * TALON_NSEC_PER_SEC)	/* the kernel gives up after three questions, a second apart */
+/* the kernel gives up after three questions, a second apart */
+#define HOLD_NEIGH_NS		(4 * TALON_NSEC_PER_SEC)
 #define HOLD_FRAGMENT_NS	(5 * TALON_NSEC_PER_SEC)
 #define HOLD_SESSION_NS		(WG_REKEY_ATTEMPT_TIME_S * TALON_NSEC_PER_SEC)
 
@@ -22,7 +23,8 @@ static void need_handshake(struct plane *p, const struct talon_event *event, con
 	uint64_t now = clock_boot_ns();
 
 	hold_add(&p->hold, &key, packet, event->len, now + HOLD_SESSION_NS);
-	if (plane_is_pinned(p) && event->peer < p->peers_max && p->slots_of[event->peer].way == PLANE_NOWHERE) {
+	if (plane_is_pinned(p) && event->peer < p->peers_max &&
+		p->slots_of[event->peer].way == PLANE_NOWHERE) {
 		plane_note(p, event->peer, NOTICE_WANTED);	/* it goes on when there is a way */
 		return;
 	}
@@ -41,7 +43,8 @@ void event_reconcile_endpoint(struct plane *p, uint32_t peer)
 	device_set_peer_endpoint(p->device, peer, &endpoint);
 }
 
-static struct seen_neigh *find_neigh(struct plane *p, int ifindex, uint8_t family, const struct talon_addr *addr)
+static struct seen_neigh *find_neigh(struct plane *p, int ifindex, uint8_t family,
+	const struct talon_addr *addr)
 {
 	for (unsigned i = 0; i < p->neigh_count; i++) {
 		struct seen_neigh *n = &p->neighs[i];
@@ -71,7 +74,8 @@ static void send_piece(const uint8_t *packet, size_t len, void *user)
 /* The datapath does not look at the next link's size before its neighbour is known. */
 static void release_for_neigh(struct plane *p, const struct net_neigh *neigh)
 {
-	const struct hold_key key = { .what = HOLD_FOR_NEIGH, .ifindex = neigh->ifindex, .addr = neigh->addr };
+	const struct hold_key key = { .what = HOLD_FOR_NEIGH, .ifindex = neigh->ifindex,
+		.addr = neigh->addr };
 	struct piece_target to = { .p = p, .ifindex = neigh->ifindex };
 	struct held *held = hold_take(&p->hold, &key);
 	struct net_link link;
@@ -90,7 +94,8 @@ static void release_for_neigh(struct plane *p, const struct net_neigh *neigh)
 static void need_neigh(struct plane *p, const struct talon_event *event, const uint8_t *packet)
 {
 	uint8_t family = event->id ? AF_INET6 : AF_INET;
-	const struct hold_key key = { .what = HOLD_FOR_NEIGH, .ifindex = event->ifindex, .addr = event->addr };
+	const struct hold_key key = { .what = HOLD_FOR_NEIGH, .ifindex = event->ifindex,
+		.addr = event->addr };
 	struct net_neigh neigh;
 
 	if (event->len)
@@ -183,7 +188,8 @@ static void handle_event(struct plane *p, const struct talon_event *event, const
 	case TALON_EVENT_NAT_FULL:
 		if (clock_boot_ns() - p->full_warned_ns > 10 * TALON_NSEC_PER_SEC) {
 			p->full_warned_ns = clock_boot_ns();
-			log_warn("new flows are refused: SNAT ports, flow records or a peer's share of them ran out (SNATPorts, MaxFlows)");
+			log_warn("new flows are refused: SNAT ports, flow records or a peer's share of them "
+				"ran out (SNATPorts, MaxFlows)");
 		}
 		break;
 	case TALON_EVENT_FRAGMENT:
@@ -210,7 +216,8 @@ int event_handle(void *ctx, void *data, size_t len)
 
 static bool is_ours(const struct plane *p, int ifindex)
 {
-	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp), *relay = datapath_get_relay(p->dp);
+	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp),
+		*relay = datapath_get_relay(p->dp);
 
 	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex ||
 	       (relay && (ifindex == relay->ifindex || ifindex == relay->far_ifindex));
@@ -236,7 +243,8 @@ static void neigh_changed(struct plane *p, const struct net_event *event)
 	if (!seen) {
 		if (p->neigh_count == CONTROLLER_NEIGHS_MAX)
 			return;
-		p->sees_change |= next_hops_has(p, neigh);	/* used before we heard of it: perhaps with another MAC */
+		/* used before we heard of it: perhaps with another MAC */
+		p->sees_change |= next_hops_has(p, neigh);
 		seen = &p->neighs[p->neigh_count++];
 		*seen = (struct seen_neigh){ .ifindex = neigh->ifindex, .family = neigh->family, .addr = neigh->addr };
 	} else if (memcmp(seen->mac, neigh->mac, sizeof(seen->mac))) {
@@ -294,7 +302,7 @@ static void network_event(const struct net_event *event, void *user)
 		p->sees_change = true;
 		follow_soon(p);
 		if (is_ours(p, event->addr.ifindex))
-			hosts_check_soon(p);	/* routes go with the source address they name, without a word */
+			hosts_check_soon(p); /* routes go with the source address they name, without a word */
 		else
 			plane_note_network(p);
 		break;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Our own side of endpoints: an address that left this host is the source of nothing any more, and what is sent follows to another.
+// Our own side of endpoints: an address that left this host is the source of nothing any more, and what is
+// sent follows to another.
 #include <string.h>
 
 #include "plane/internal.h"
 #include "log/log.h"
 
-#define FOLLOW_NS	(50 * LOOP_MS)	/* an address often goes to come back, or for another: one look for both */
+/* an address often goes to come back, or for another: one look for both */
+#define FOLLOW_NS	(50 * LOOP_MS)
 
 static bool is_set(const struct talon_addr *addr)
 {
@@ -28,7 +30,10 @@ void follow_choose_local(const struct plane *p, struct endpoint *endpoint)
 	socket_choose_local(endpoint);
 }
 
-/* The peer learns where we are by the next packet: it shall not wait for one of ours while it has some for us. */
+/*
+ * The peer learns where we are by the next packet: it shall not wait for one of ours while it
+ * has some for us.
+ */
 static void show_ourselves(struct plane *p, uint32_t peer)
 {
 	struct device_peer_sessions s;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// IPv4 fragmentation in userspace: both directions of a flow stay out of the host's stack, whatever its firewall thinks of them.
+// IPv4 fragmentation in userspace: both directions of a flow stay out of the host's stack, whatever its
+// firewall thinks of them.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -41,7 +42,10 @@ static void put_checksum(uint8_t *header, size_t len)
 	memcpy(header + 10, &word, 2);
 }
 
-/* Later fragments carry only options with the copied flag; the others become no-ops, so that the length stays. */
+/*
+ * Later fragments carry only options with the copied flag; the others become no-ops, so that
+ * the length stays.
+ */
 static void blank_options(uint8_t *header, size_t len)
 {
 	size_t i = sizeof(struct iphdr);

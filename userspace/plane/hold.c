@@ -23,9 +23,10 @@ void hold_release(struct held *held)
 
 static bool is_for(const struct held *held, const struct hold_key *key)
 {
-	return held->key.what == key->what && held->key.peer == key->peer && held->key.ifindex == key->ifindex &&
-	       held->key.id == key->id && !memcmp(&held->key.addr, &key->addr, sizeof(key->addr)) &&
-	       !memcmp(&held->key.addr2, &key->addr2, sizeof(key->addr2));
+	return held->key.what == key->what && held->key.peer == key->peer &&
+		held->key.ifindex == key->ifindex && held->key.id == key->id &&
+		!memcmp(&held->key.addr, &key->addr, sizeof(key->addr)) &&
+		!memcmp(&held->key.addr2, &key->addr2, sizeof(key->addr2));
 }
 
 /* Takes **at out of the list. */
@@ -50,8 +51,12 @@ static bool is_from_source(const struct held *held, const struct hold_key *key)
 	return is_like(held, key) && !memcmp(&held->key.addr, &key->addr, sizeof(key->addr));
 }
 
-/* Of those that @belongs takes for the like of @key the oldest goes, if they are @most or more. True if one went. */
-static bool make_room(struct hold *hold, const struct hold_key *key, unsigned most, bool (*belongs)(const struct held *, const struct hold_key *))
+/*
+ * Of those that @belongs takes for the like of @key the oldest goes, if they are @most or more.
+ * True if one went.
+ */
+static bool make_room(struct hold *hold, const struct hold_key *key, unsigned most,
+	bool (*belongs)(const struct held *, const struct hold_key *))
 {
 	struct held **oldest = NULL;
 	unsigned n = 0;
@@ -72,7 +77,8 @@ static bool make_room(struct hold *hold, const struct hold_key *key, unsigned mo
 int hold_add(struct hold *hold, const struct hold_key *key, const void *bytes, size_t len, uint64_t until_ns)
 {
 	static const unsigned most[] = {
-		[HOLD_FOR_SESSION] = HOLD_MAX_SESSION, [HOLD_FOR_NEIGH] = HOLD_MAX_NEIGH, [HOLD_FOR_FRAGMENT] = HOLD_MAX_FRAGMENT,
+		[HOLD_FOR_SESSION] = HOLD_MAX_SESSION, [HOLD_FOR_NEIGH] = HOLD_MAX_NEIGH,
+		[HOLD_FOR_FRAGMENT] = HOLD_MAX_FRAGMENT,
 	};
 	struct held *held;
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Packets that wait: for a session, for a next hop's MAC, for the first fragment of their datagram. Bounded in number and time. */
+/*
+ * Packets that wait: for a session, for a next hop's MAC, for the first fragment of their datagram. Bounded
+ * in number and time.
+ */
 #ifndef TALON_CONTROLLER_HOLD_H
 #define TALON_CONTROLLER_HOLD_H
 
@@ -9,11 +12,15 @@
 
 #include "talon/types.h"
 
-/* Packets in all, by what they wait for: strangers can send fragments, and a peer can ask for hosts that are not there. */
+/*
+ * Packets in all, by what they wait for: strangers can send fragments, and a peer can ask for hosts
+ * that are not there.
+ */
 #define HOLD_MAX_SESSION	512
 #define HOLD_MAX_NEIGH		256
 #define HOLD_MAX_FRAGMENT	256
-#define HOLD_MAX_EACH		128	/* for one peer, next hop or datagram: as many as WireGuard stages for a peer */
+/* for one peer, next hop or datagram: as many as WireGuard stages for a peer */
+#define HOLD_MAX_EACH		128
 #define HOLD_MAX_SOURCE		48	/* fragments from one address: a datagram of 64 KiB */
 
 enum hold_for {
@@ -42,7 +49,8 @@ struct held {
 struct hold {
 	struct held *first, **last;	/* oldest first */
 	unsigned count;
-	void (*expired)(const struct held *held, void *ctx);	/* before one that is out of time goes; may be NULL */
+	/* before one that is out of time goes; may be NULL */
+	void (*expired)(const struct held *held, void *ctx);
 	void *ctx;
 	uint64_t dropped;		/* made room, out of time, or what they waited for cannot come */
 };
@@ -52,9 +60,9 @@ void hold_init(struct hold *hold);
 void hold_done(struct hold *hold);
 
 /*
- * Keeps a copy until @until_ns (CLOCK_BOOTTIME). Where there are too many, the oldest makes room: of those for @key, of the fragments from that
- * source, or of those that wait for the same kind of thing, so that peers who never answer cannot keep out the others, nor strangers anybody.
- * Returns 0 or -ENOMEM.
+ * Keeps a copy until @until_ns (CLOCK_BOOTTIME). Where there are too many, the oldest makes room: of those
+ * for @key, of the fragments from that source, or of those that wait for the same kind of thing, so that
+ * peers who never answer cannot keep out the others, nor strangers anybody. Returns 0 or -ENOMEM.
  */
 int hold_add(struct hold *hold, const struct hold_key *key, const void *bytes, size_t len, uint64_t until_ns);
 

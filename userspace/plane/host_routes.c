@@ -66,7 +66,8 @@ static int compare_u32(uint32_t a, uint32_t b)
 static int by_way(const void *x, const void *y, void *user)
 {
 	const struct host_table *table = user;
-	const struct host_route *a = &table->list[((const struct question *)x)->place], *b = &table->list[((const struct question *)y)->place];
+	const struct host_route *a = &table->list[((const struct question *)x)->place],
+		*b = &table->list[((const struct question *)y)->place];
 	int order = compare_u32(a->hops[0], b->hops[0]);
 
 	if (!order)
@@ -102,7 +103,8 @@ static void gather_ways(struct questions *q)
 	if (q->count)
 		qsort_r(q->list, q->count, sizeof(*q->list), by_way, q->table);
 	for (size_t i = 0; i < q->count; i++) {
-		bool is_new = !i || by_way(&q->list[i - 1], &q->list[i], q->table) || !q->table->list[q->list[i].place].hops[0];
+		bool is_new = !i || by_way(&q->list[i - 1], &q->list[i], q->table) ||
+			!q->table->list[q->list[i].place].hops[0];
 
 		if (is_new || asked == ~0U)
 			ask_about(q, q->list[i].place, &asked);
@@ -139,7 +141,8 @@ static void take_answer(struct host_route *route, const struct net_route_query *
 	struct host_table scratch = {};
 
 	if (query->ret) {
-		route->value = (struct talon_host_route){ .kind = TALON_HOST_REFUSED, .prefixlen = route->len };
+		route->value = (struct talon_host_route){ .kind = TALON_HOST_REFUSED,
+			.prefixlen = route->len };
 		return;
 	}
 	answer.dst.word[0] = htonl(route->addr);
@@ -268,7 +271,8 @@ static int read_map(int map, struct host_table *table)
 
 	host_table_done(table);
 	while (!ret && !bpf_map_get_next_key(map, last, &next)) {
-		struct net_route route = { .family = AF_INET, .type = RTN_UNICAST, .dst.word[0] = next.addr, .prefixlen = next.prefixlen };
+		struct net_route route = { .family = AF_INET, .type = RTN_UNICAST, .dst.word[0] = next.addr,
+			.prefixlen = next.prefixlen };
 		struct talon_host_route value;
 
 		key = next;

@@ -28,7 +28,10 @@ void host_plan_default(struct host_plan *plan)
 	add_table(plan, RT_TABLE_DEFAULT);
 }
 
-/* Does the rule hold for some of our packets; for all of them? Those that are still without source, mark and device. */
+/*
+ * Does the rule hold for some of our packets; for all of them? Those that are still without source,
+ * mark and device.
+ */
 static bool rule_holds(const struct net_rule *rule)
 {
 	return rule->is_inverted ? rule->is_narrow || rule->prefixlen : !rule->is_narrow;
@@ -103,16 +106,20 @@ static bool is_multicast(uint32_t addr, unsigned len)
 	return len >= 4 && addr >> 28 == 0xe;
 }
 
-int host_table_add(struct host_table *table, struct host_plan *plan, const struct net_route *route, int tunnel_ifindex)
+int host_table_add(struct host_table *table, struct host_plan *plan, const struct net_route *route,
+	int tunnel_ifindex)
 {
 	int rank = rank_of(plan, route->table);
 	struct host_route entry = {
-		.addr = ntohl(route->dst.word[0]), .len = route->prefixlen, .rank = rank, .type = route->type, .scope = route->scope,
-		.table = route->table, .metric = route->metric, .gateway = route->gateway.word[0], .is_split = route->hop_count > 1,
+		.addr = ntohl(route->dst.word[0]), .len = route->prefixlen, .rank = rank, .type = route->type,
+		.scope = route->scope,
+		.table = route->table, .metric = route->metric, .gateway = route->gateway.word[0],
+		.is_split = route->hop_count > 1,
 	};
 
-	if (route->family != AF_INET || route->prefixlen > 32 || rank < 0 || route->tos || (route->flags & RTNH_F_DEAD) ||
-	    route->type == RTN_MULTICAST || is_multicast(entry.addr, entry.len))
+	if (route->family != AF_INET || route->prefixlen > 32 || rank < 0 || route->tos ||
+		(route->flags & RTNH_F_DEAD) || route->type == RTN_MULTICAST ||
+		is_multicast(entry.addr, entry.len))
 		return 0;
 	if (route->type == RTN_THROW) {
 		plan->must_ask = true;
@@ -134,7 +141,8 @@ int host_table_add(struct host_table *table, struct host_plan *plan, const struc
 int host_table_add_prefix(struct host_table *table, __be32 addr, unsigned len)
 {
 	const struct host_route entry = {
-		.addr = ntohl(addr) & prefix_mask(len), .len = len, .rank = 255, .type = RTN_THROW, .metric = ~0U,
+		.addr = ntohl(addr) & prefix_mask(len), .len = len, .rank = 255, .type = RTN_THROW,
+		.metric = ~0U,
 	};
 
 	return add(table, &entry);
@@ -201,7 +209,8 @@ bool host_table_conflict(const struct host_table *table, size_t *ret_i, uint32_t
 
 		climb(&above, route);
 		for (unsigned j = 0; j < above.depth && route->table == RT_TABLE_MAIN; j++) {
-			if (above.list[j]->table == RT_TABLE_LOCAL && host_table_probe(table, i, route->addr, route->len, ret_addr)) {
+			if (above.list[j]->table == RT_TABLE_LOCAL && host_table_probe(table, i, route->addr,
+				route->len, ret_addr)) {
 				*ret_i = i;
 				return true;
 			}
@@ -213,7 +222,8 @@ bool host_table_conflict(const struct host_table *table, size_t *ret_i, uint32_t
 
 static bool hides(const struct host_route *outer, const struct host_route *inner, bool is_one)
 {
-	return outer->rank < inner->rank && !(is_one && outer->table == RT_TABLE_LOCAL && inner->table == RT_TABLE_MAIN);
+	return outer->rank < inner->rank && !(is_one && outer->table == RT_TABLE_LOCAL &&
+		inner->table == RT_TABLE_MAIN);
 }
 
 void host_table_hide(struct host_table *table, bool is_one)
@@ -238,7 +248,8 @@ void host_table_hide(struct host_table *table, bool is_one)
 static int by_importance(const void *x, const void *y)
 {
 	const struct host_route *a = x, *b = y;
-	bool is_unicast = a->value.kind == TALON_HOST_UNICAST, is_other_unicast = b->value.kind == TALON_HOST_UNICAST;
+	bool is_unicast = a->value.kind == TALON_HOST_UNICAST,
+		is_other_unicast = b->value.kind == TALON_HOST_UNICAST;
 
 	if (is_unicast != is_other_unicast)
 		return is_unicast - is_other_unicast;
@@ -265,7 +276,8 @@ static uint32_t first_usable(uint32_t addr, unsigned len)
 	return len < 31 ? addr + 1 : addr;
 }
 
-bool host_table_probe(const struct host_table *table, size_t i, uint32_t addr, unsigned len, uint32_t *ret_addr)
+bool host_table_probe(const struct host_table *table, size_t i, uint32_t addr, unsigned len,
+	uint32_t *ret_addr)
 {
 	const struct host_route *route = &table->list[i];
 	uint32_t last, at;
@@ -276,7 +288,8 @@ bool host_table_probe(const struct host_table *table, size_t i, uint32_t addr, u
 	}
 	last = addr | ~prefix_mask(len);
 	at = first_usable(addr, len);
-	for (size_t j = i + 1; j < table->count && table->list[j].addr <= at && contains(route, &table->list[j]); j++) {
+	for (size_t j = i + 1; j < table->count && table->list[j].addr <= at &&
+		contains(route, &table->list[j]); j++) {
 		uint32_t end = table->list[j].addr | ~prefix_mask(table->list[j].len);
 
 		if (end < at)
@@ -308,7 +321,8 @@ static void tell(struct walk *walk, enum prefix_change change, const struct host
 		walk->ret = ret;
 }
 
-static void pass(const struct host_table *a, const struct host_table *b, struct walk *walk, enum prefix_change missing, bool changed)
+static void pass(const struct host_table *a, const struct host_table *b, struct walk *walk,
+	enum prefix_change missing, bool changed)
 {
 	size_t j = 0;
 
@@ -341,14 +355,16 @@ static bool is_local(const struct prefixes *locals, uint32_t addr, unsigned len)
 }
 
 /* Is part of @net this route's, outside of Local? */
-static bool carries(const struct host_table *table, size_t i, const struct prefix *net, const struct prefixes *locals)
+static bool carries(const struct host_table *table, size_t i, const struct prefix *net,
+	const struct prefixes *locals)
 {
 	const struct host_route *route = &table->list[i];
 	uint32_t addr = net->len > route->len ? net->addr : route->addr;
 	unsigned len = net->len > route->len ? net->len : route->len;
 	uint32_t probe;
 
-	return (net->value & TALON_ROUTE_MASQUERADE) && !is_local(locals, addr, len) && host_table_probe(table, i, addr, len, &probe);
+	return (net->value & TALON_ROUTE_MASQUERADE) && !is_local(locals, addr, len) &&
+		host_table_probe(table, i, addr, len, &probe);
 }
 
 /* The first network at or behind @addr. */
@@ -367,7 +383,8 @@ static size_t find_first(const struct prefixes *set, uint32_t addr)
 	return low;
 }
 
-bool host_table_serves(const struct host_table *table, size_t i, const struct prefixes *routes, const struct prefixes *locals)
+bool host_table_serves(const struct host_table *table, size_t i, const struct prefixes *routes,
+	const struct prefixes *locals)
 {
 	const struct host_route *route = &table->list[i];
 	uint32_t last = route->addr | ~prefix_mask(route->len);
@@ -378,7 +395,8 @@ bool host_table_serves(const struct host_table *table, size_t i, const struct pr
 		if (net && carries(table, i, net, locals))
 			return true;
 	}
-	for (size_t j = find_first(routes, route->addr); j < routes->count && routes->list[j].addr <= last; j++) {
+	for (size_t j = find_first(routes, route->addr); j < routes->count &&
+		routes->list[j].addr <= last; j++) {
 		if (routes->list[j].len >= route->len && carries(table, i, &routes->list[j], locals))
 			return true;
 	}
@@ -404,7 +422,8 @@ __be32 host_table_source(const struct host_table *table, int ifindex, __be32 pri
 		const struct host_route *route = &table->list[i];
 		unsigned fits = fitness(route, primary), fitted = best ? fitness(best, primary) : 0;
 
-		if (leads_by(route, ifindex) && (!best || fits > fitted || (fits == fitted && route->len < best->len)))
+		if (leads_by(route, ifindex) &&
+			(!best || fits > fitted || (fits == fitted && route->len < best->len)))
 			best = route;
 	}
 	return best ? best->value.source : 0;
@@ -415,7 +434,8 @@ bool host_table_has_other_source(const struct host_table *table, __be32 source)
 	for (size_t i = 0; i < table->count; i++) {
 		const struct talon_host_route *value = &table->list[i].value;
 
-		if (value->kind == TALON_HOST_UNICAST && !(value->flags & TALON_HOST_TUNNEL) && value->source && value->source != source)
+		if (value->kind == TALON_HOST_UNICAST && !(value->flags & TALON_HOST_TUNNEL) &&
+			value->source && value->source != source)
 			return true;
 	}
 	return false;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The host's IPv4 routes as one table: which route the kernel would take for each prefix, whatever table it is in. Pure.
+ * The host's IPv4 routes as one table: which route the kernel would take for each prefix, whatever table
+ * it is in. Pure.
  *
- * The kernel asks its tables one after the other, and the first that has any answer decides; a longest-prefix match knows one table only. So a
- * route is left out where a table that is asked before has one to the same or a shorter prefix. But as long as a namespace never had a policy
- * rule, its tables local and main are one, in which the longest prefix decides.
+ * The kernel asks its tables one after the other, and the first that has any answer decides; a longest-prefix
+ * match knows one table only. So a route is left out where a table that is asked before has one to the same
+ * or a shorter prefix. But as long as a namespace never had a policy rule, its tables local and main are one,
+ * in which the longest prefix decides.
  */
 #ifndef TALON_CONTROLLER_HOST_TABLE_H
 #define TALON_CONTROLLER_HOST_TABLE_H
@@ -23,7 +25,8 @@
 struct host_plan {
 	uint32_t tables[HOST_TABLES_MAX];
 	unsigned count;
-	bool must_ask;			/* rules that look at more than this order: only the kernel knows the answer */
+	/* rules that look at more than this order: only the kernel knows the answer */
+	bool must_ask;
 	bool is_complete;		/* a rule that ends the search came: nothing behind it counts */
 };
 
@@ -58,38 +61,49 @@ struct host_table {
 void host_table_done(struct host_table *table);
 
 /*
- * Takes what counts of @route, with value.kind, .mtu, .prefixlen and, where the route names it, .source. Routes that are dead, multicast, for some
- * TOS only, or in a table that is not in @plan are passed over; one that sends the kernel on to the next table (throw) sets plan->must_ask.
- * Returns 0 or -ENOMEM.
+ * Takes what counts of @route, with value.kind, .mtu, .prefixlen and, where the route names it, .source.
+ * Routes that are dead, multicast, for some TOS only, or in a table that is not in @plan are passed over; one
+ * that sends the kernel on to the next table (throw) sets plan->must_ask. Returns 0 or -ENOMEM.
  */
-int host_table_add(struct host_table *table, struct host_plan *plan, const struct net_route *route, int tunnel_ifindex);
+int host_table_add(struct host_table *table, struct host_plan *plan, const struct net_route *route,
+	int tunnel_ifindex);
 /* A prefix without a route of its own, to be asked about. */
 int host_table_add_prefix(struct host_table *table, __be32 addr, unsigned len);
 /* Sorts; leaves the route that the kernel would take for each prefix. */
 void host_table_merge(struct host_table *table);
-/* A route of table main below one of table local, and an address that tells which of them the kernel takes. False: there is none. */
+/*
+ * A route of table main below one of table local, and an address that tells which of them the kernel takes.
+ * False: there is none.
+ */
 bool host_table_conflict(const struct host_table *table, size_t *ret_i, uint32_t *ret_addr);
 /* Takes out what an earlier table hides. @is_one: local and main are one table. */
 void host_table_hide(struct host_table *table, bool is_one);
 /* Not more than @max routes stay: local ones, then short prefixes. Returns how many went. */
 size_t host_table_trim(struct host_table *table, size_t max);
 
-/* The first address of @addr/@len, usable as a destination, that route @i answers and no longer prefix. False: there is none. */
-bool host_table_probe(const struct host_table *table, size_t i, uint32_t addr, unsigned len, uint32_t *ret_addr);
+/*
+ * The first address of @addr/@len, usable as a destination, that route @i answers and no longer prefix.
+ * False: there is none.
+ */
+bool host_table_probe(const struct host_table *table, size_t i, uint32_t addr, unsigned len,
+	uint32_t *ret_addr);
 
 /* Differences between what map host4 holds and shall hold, as prefixes_diff() tells them. */
 typedef int (*host_table_fn)(void *ctx, enum prefix_change change, const struct host_route *route);
-int host_table_diff(const struct host_table *is, const struct host_table *wanted, host_table_fn fn, void *ctx);
+int host_table_diff(const struct host_table *is, const struct host_table *wanted, host_table_fn fn,
+	void *ctx);
 
 /*
- * Does @route, number @i of @table, carry packets for a network of @routes (value: enum talon_route_flags) that is masqueraded, outside of what
- * @locals has?
+ * Does @route, number @i of @table, carry packets for a network of @routes (value: enum talon_route_flags)
+ * that is masqueraded, outside of what @locals has?
  */
-bool host_table_serves(const struct host_table *table, size_t i, const struct prefixes *routes, const struct prefixes *locals);
+bool host_table_serves(const struct host_table *table, size_t i, const struct prefixes *routes,
+	const struct prefixes *locals);
 
 /*
- * Source address of the host's own packets by device @ifindex: of the default route if that leads there; else @primary where some route by the
- * device has it; else of the shortest prefix. 0: no route by this device has a source.
+ * Source address of the host's own packets by device @ifindex: of the default route if that leads there;
+ * else @primary where some route by the device has it; else of the shortest prefix. 0: no route by this
+ * device has a source.
  */
 __be32 host_table_source(const struct host_table *table, int ifindex, __be32 primary);
 /* Is there a unicast route, out of the tunnel, with another source? */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// This host's own way into the mesh: the address of the tunnel device, and kernel routes through it that stay where they were put.
+// This host's own way into the mesh: the address of the tunnel device, and kernel routes through it that stay
+// where they were put.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -15,8 +16,8 @@
 #define STALE_MAX	16
 
 /*
- * What is never routed into the tunnel: everything at once, this host's own, the link's own, groups. Shorter networks that hold one of these are
- * refused with them.
+ * What is never routed into the tunnel: everything at once, this host's own, the link's own, groups. Shorter
+ * networks that hold one of these are refused with them.
  */
 static const struct { uint32_t addr; uint8_t len; } never[] = {
 	{ 0x00000000, 8 }, { 0x7f000000, 8 }, { 0xa9fe0000, 16 }, { 0xe0000000, 3 },
@@ -90,8 +91,9 @@ static int scan_routes(struct scan *scan)
 }
 
 /*
- * Would a route to @prefix take a gateway of this host away from its link, and with it the ways of WireGuard, management and relay? A network that is
- * shorter than the link's own does not: the link's route is more specific.
+ * Would a route to @prefix take a gateway of this host away from its link, and with it the ways of
+ * WireGuard, management and relay? A network that is shorter than the link's own does not: the link's route
+ * is more specific.
  */
 static bool cuts_gateway(const struct scan *scan, const struct prefix *prefix)
 {
@@ -145,7 +147,8 @@ struct work {
 static int plan(void *ctx, enum prefix_change change, const struct prefix *prefix)
 {
 	static const enum net_route_what what[] = {
-		[PREFIX_ADD] = NET_ROUTE_ADD, [PREFIX_CHANGE] = NET_ROUTE_REPLACE, [PREFIX_REMOVE] = NET_ROUTE_DEL,
+		[PREFIX_ADD] = NET_ROUTE_ADD, [PREFIX_CHANGE] = NET_ROUTE_REPLACE,
+		[PREFIX_REMOVE] = NET_ROUTE_DEL,
 	};
 	struct work *work = ctx;
 
@@ -216,7 +219,8 @@ static int check_changes(struct work *work, char *err, size_t errlen)
 			continue;
 		ret = change->ret;
 		inet_ntop(AF_INET, &change->route.dst, addr, sizeof(addr));
-		snprintf(err, errlen, "route %s/%u to %s: %s", addr, change->route.prefixlen, p->config->tunnel, strerror(-ret));
+		snprintf(err, errlen, "route %s/%u to %s: %s", addr, change->route.prefixlen,
+			p->config->tunnel, strerror(-ret));
 	}
 	return ret;
 }
@@ -274,7 +278,10 @@ static void look_at_address(const struct net_addr *addr, void *user)
 		a->stale[a->stale_count++] = addr->addr;
 }
 
-/* The new address is there before routes name it as their source; the old one goes after them, as its routes would with it. */
+/*
+ * The new address is there before routes name it as their source; the old one goes after them, as its
+ * routes would with it.
+ */
 static int sync_all(struct plane *p, bool strict, char *err, size_t errlen)
 {
 	struct addresses a = { .ifindex = datapath_get_tunnel(p->dp)->ifindex, .wanted = p->hosts.addr };
@@ -319,8 +326,9 @@ void hosts_tick(void *ctx)
 	if (hosts_sync(p, false, err, sizeof(err)))
 		log_limited(&limit, LOG_LEVEL_WARN, "%s", err);
 	else if (p->route_changes != before)
-		log_limited(&limit, LOG_LEVEL_INFO, "routes or the address of %s were changed by somebody; they are as they should be again",
-			    p->config->tunnel);
+		log_limited(&limit, LOG_LEVEL_INFO,
+			"routes or the address of %s were changed by somebody; they are as they should be "
+			"again", p->config->tunnel);
 }
 
 void hosts_check_soon(struct plane *p)
@@ -335,7 +343,8 @@ static bool is_same(const struct prefixes *a, const struct prefixes *b)
 	if (a->count != b->count)
 		return false;
 	for (size_t i = 0; i < a->count; i++) {
-		if (a->list[i].addr != b->list[i].addr || a->list[i].len != b->list[i].len || a->list[i].value != b->list[i].value)
+		if (a->list[i].addr != b->list[i].addr || a->list[i].len != b->list[i].len ||
+			a->list[i].value != b->list[i].value)
 			return false;
 	}
 	return true;
@@ -346,7 +355,8 @@ static int want(struct plane *p, const struct plane_state *state, struct prefixe
 {
 	__be32 prefsrc = p->config->host_address ? state->mesh_addr : 0;
 	const struct prefix mesh = {
-		.addr = ntohl(state->mesh_addr) & prefix_mask(state->mesh_prefixlen), .len = state->mesh_prefixlen,
+		.addr = ntohl(state->mesh_addr) & prefix_mask(state->mesh_prefixlen),
+		.len = state->mesh_prefixlen,
 	};
 	bool has_mesh = state->mesh_addr && state->mesh_prefixlen < 32;
 	int ret = has_mesh ? prefixes_add(ret_wanted, state->mesh_addr, mesh.len, prefsrc) : 0;
@@ -354,7 +364,8 @@ static int want(struct plane *p, const struct plane_state *state, struct prefixe
 	for (size_t i = 0; i < state->host_route_count && !ret; i++) {
 		const struct config_cidr *r = &state->host_routes[i];
 
-		if (r->family != AF_INET || (has_mesh && r->prefixlen >= mesh.len && prefix_contains(&mesh, ntohl(r->addr.word[0]))))
+		if (r->family != AF_INET || (has_mesh && r->prefixlen >= mesh.len &&
+			prefix_contains(&mesh, ntohl(r->addr.word[0]))))
 			continue;
 		ret = prefixes_add(ret_wanted, r->addr.word[0], r->prefixlen, prefsrc);
 	}
@@ -375,7 +386,8 @@ int hosts_set(struct plane *p, const struct plane_state *state, bool strict, cha
 		prefixes_done(&wanted);
 		return ret;
 	}
-	if (p->hosts.is_set && !p->hosts.is_dirty && p->hosts.addr == addr && is_same(&p->hosts.wanted, &wanted)) {
+	if (p->hosts.is_set && !p->hosts.is_dirty && p->hosts.addr == addr &&
+		is_same(&p->hosts.wanted, &wanted)) {
 		prefixes_done(&wanted);
 		return 0;
 	}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Frames into the tunnel device (whose far end seals them) and onto the wire. Sealing itself has one place only: the datapath.
+// Frames into the tunnel device (whose far end seals them) and onto the wire. Sealing itself has one place
+// only: the datapath.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -22,8 +23,8 @@ int inject_open(struct plane *p)
 	return p->packet < 0 ? -errno : 0;
 }
 
-static int send_frame(struct plane *p, int ifindex, const uint8_t *dmac, const uint8_t *smac, uint16_t ethertype,
-		      const void *bytes, size_t len)
+static int send_frame(struct plane *p, int ifindex, const uint8_t *dmac, const uint8_t *smac,
+	uint16_t ethertype, const void *bytes, size_t len)
 {
 	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = ifindex, .sll_halen = ETH_ALEN };
 	uint8_t frame[ETH_HLEN + TALON_EVENT_DATA_MAX] = {};

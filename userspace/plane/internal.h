@@ -55,7 +55,8 @@ struct polled {
 struct plane_slot {
 	uint8_t way;			/* enum plane_way, where the caller chooses it */
 	uint8_t notices;		/* enum notice bits that wait to be told */
-	bool was_used;			/* by a peer that is gone: packets under way may have counted for it since */
+	/* by a peer that is gone: packets under way may have counted for it since */
+	bool was_used;
 	uint32_t mark;			/* of the last plane_apply() that named it */
 };
 
@@ -68,7 +69,10 @@ struct relay_out {
 	uint8_t bytes[WG_INITIATION_LEN];
 };
 
-/* What happens inside a callback of the device or of a socket is told afterwards: whoever hears it may call anything. */
+/*
+ * What happens inside a callback of the device or of a socket is told afterwards: whoever hears it
+ * may call anything.
+ */
 struct notices {
 	struct loop_timer timer;
 	uint32_t *peers;		/* whose slot has notices */
@@ -78,7 +82,10 @@ struct notices {
 	size_t out_count;
 };
 
-/* Loading takes the verifier a third of a second, in which connections can be made: a thread does it, and nothing else. */
+/*
+ * Loading takes the verifier a third of a second, in which connections can be made: a thread does it,
+ * and nothing else.
+ */
 struct loading {
 	pthread_t thread;
 	bool is_running;
@@ -93,7 +100,8 @@ struct loading {
 /* Which devices are uplinks, and why they are not the right ones. */
 struct uplinks {
 	char names[TALON_UPLINKS_MAX][IFNAMSIZ];	/* at present; datapath_options points here */
-	int configured[TALON_UPLINKS_MAX];	/* ifindex of each of config->uplinks, which keeps it when its name changes; 0: not seen yet */
+	/* ifindex of each of config->uplinks, which keeps it when its name changes; 0: not seen yet */
+	int configured[TALON_UPLINKS_MAX];
 	char attaching[512];		/* what was lost and could not be put back yet */
 	char trouble[200];		/* one line; empty: they are what they should be */
 	char forwarding[200];		/* the same, about the sysctl that keeps the kernel from forwarding */
@@ -224,7 +232,8 @@ struct plane {
 	unsigned neigh_count;
 	uint64_t refresh_ns;		/* when flows shall ask the FIB again */
 	uint64_t ports_ns;		/* when the host's sockets are looked at again */
-	uint64_t slow_data;		/* data messages that reached the socket, and were given to the programs */
+	/* data messages that reached the socket, and were given to the programs */
+	uint64_t slow_data;
 	uint64_t slow_dropped;		/* ... and were not */
 	uint64_t junk;
 	uint64_t counts_base[HANDSHAKE_STATS_ENTRIES];	/* of the processes before us */
@@ -278,7 +287,10 @@ extern const struct device_ops plane_device_ops;
 int endpoint_read(const struct plane *p, uint32_t peer, struct talon_endpoint *ret_endpoint);
 /* Writes the way by the host's own routes into @e, and what fits through it. */
 void endpoint_fill_way(const struct plane *p, struct talon_endpoint *e);
-/* What fits, sealed, through the way that the host itself would take, with what ICMP said of it; 0: it cannot be told. */
+/*
+ * What fits, sealed, through the way that the host itself would take, with what ICMP said of it; 0: it
+ * cannot be told.
+ */
 uint16_t endpoint_find_mtu(const struct talon_endpoint *e);
 void endpoint_from_map(const struct talon_endpoint *from, struct endpoint *ret_endpoint);
 
@@ -299,7 +311,8 @@ int uplinks_choose(struct plane *p, char *err, size_t errlen);
 /* Their names into what status shows. */
 void uplinks_describe(struct plane *p);
 /*
- * Follows the default route, names and devices that come and go. Returns true if there is at least one uplink, which can be attached to.
+ * Follows the default route, names and devices that come and go. Returns true if there is at least one
+ * uplink, which can be attached to.
  */
 bool uplinks_follow(struct plane *p);
 /* The tunnel device and the relay link up again, where somebody set them down. */
@@ -317,7 +330,10 @@ int static_apply(struct plane *p, char *err, size_t errlen);
 int apply_read_tables(struct plane *p);
 
 /* hosts.c */
-/* The host's own way into the mesh: address of the tunnel device, routes. @strict: a route that somebody else has is an error. */
+/*
+ * The host's own way into the mesh: address of the tunnel device, routes. @strict: a route that somebody else
+ * has is an error.
+ */
 int hosts_set(struct plane *p, const struct plane_state *state, bool strict, char *err, size_t errlen);
 /* Puts right what others changed. */
 int hosts_sync(struct plane *p, bool strict, char *err, size_t errlen);
@@ -349,7 +365,10 @@ void ways_done(struct plane *p);
 /* Does nothing if it is open. */
 int relay_open(struct plane *p);
 void relay_close(struct plane *p);
-/* Room for one frame of @len bytes to the programs, addressed on layer 2 with @ethertype; NULL: none. relay_put_frame() sends it, soon. */
+/*
+ * Room for one frame of @len bytes to the programs, addressed on layer 2 with @ethertype; NULL: none.
+ * relay_put_frame() sends it, soon.
+ */
 uint8_t *relay_get_frame(struct plane *p, uint16_t ethertype, size_t len);
 void relay_put_frame(struct plane *p, size_t len);
 /* A data message that came from @peer, to the programs. */

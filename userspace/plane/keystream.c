@@ -15,7 +15,8 @@
 
 #define BACKOFF_FIRST_NS	TALON_NSEC_PER_SEC
 #define BACKOFF_MAX_NS		(60 * TALON_NSEC_PER_SEC)
-#define STALLED_NS		(30 * TALON_NSEC_PER_SEC)	/* no heartbeat for so long: another one may do better */
+/* no heartbeat for so long: another one may do better */
+#define STALLED_NS		(30 * TALON_NSEC_PER_SEC)
 #define END_WAIT_MS		1000
 
 /* The slots were the datapath's choice when it was made; without them there is nothing to do. */
@@ -26,8 +27,8 @@ static bool is_possible(const struct plane *p)
 
 static int spawn(struct plane *p)
 {
-	char parent[16], *argv[] = { "talon", "keystream", "--pin-dir", (char *)p->config->pin_dir, "--parent", parent,
-				     p->config->keystream_memory ? NULL : "--wipe", NULL };
+	char parent[16], *argv[] = { "talon", "keystream", "--pin-dir", (char *)p->config->pin_dir,
+		"--parent", parent, p->config->keystream_memory ? NULL : "--wipe", NULL };
 	posix_spawnattr_t attr;
 	sigset_t none;
 	int ret;
@@ -57,7 +58,8 @@ static void start_helper(struct plane *p, uint64_t now)
 	int ret = spawn(p);
 
 	if (ret) {
-		log_warn("keystream: the helper cannot be started: %s; packets are worked on inline", strerror(-ret));
+		log_warn("keystream: the helper cannot be started: %s; packets are worked on inline",
+			strerror(-ret));
 		p->helper.pid = 0;
 		p->helper.due_ns = now + BACKOFF_MAX_NS;
 		return;
@@ -91,7 +93,8 @@ static bool reap(struct plane *p, uint64_t now)
 		helper->backoff_ns = BACKOFF_MAX_NS;
 	helper->due_ns = now + helper->backoff_ns;
 	log_warn("keystream: the helper ended (%s %d); packets are worked on inline until the next one runs",
-		 WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		 WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status)
+		 : WEXITSTATUS(status));
 	return true;
 }
 
@@ -109,7 +112,8 @@ void keystream_check(struct plane *p, uint64_t now)
 	if (!is_possible(p))
 		return;
 	if (p->helper.pid && !reap(p, now) && is_stalled(p, now)) {
-		log_warn("keystream: the helper (pid %d) has stopped; it is ended, another one follows", p->helper.pid);
+		log_warn("keystream: the helper (pid %d) has stopped; it is ended, another one follows",
+			p->helper.pid);
 		kill(p->helper.pid, SIGKILL);
 		p->helper.started_ns = now;	/* its end takes a moment */
 	}

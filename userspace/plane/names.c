@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Names of endpoints that were not found at the start are tried again, one at a time, by glibc's thread: nothing waits.
+// Names of endpoints that were not found at the start are tried again, one at a time, by glibc's thread:
+// nothing waits.
 #include <netdb.h>
 #include <string.h>
 
@@ -26,7 +27,8 @@ static bool begin(const char *host)
 	if (strlen(host) >= sizeof(lookup.host))
 		return false;
 	strcpy(lookup.host, host);
-	lookup.hints = (struct addrinfo){ .ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG };
+	lookup.hints = (struct addrinfo){ .ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM,
+		.ai_flags = AI_ADDRCONFIG };
 	lookup.request = (struct gaicb){ .ar_name = lookup.host, .ar_request = &lookup.hints };
 	lookup.is_running = !getaddrinfo_a(GAI_NOWAIT, list, 1, NULL);
 	return lookup.is_running;
@@ -38,8 +40,8 @@ static bool is_unknown(const struct plane *p, const struct config_peer *peer, ui
 	struct endpoint at;
 
 	*ret_id = device_find_peer(p->device, peer->public_key);
-	return peer->endpoint.host && !peer->endpoint.family && !device_get_peer_endpoint(p->device, *ret_id, &at) &&
-	       !endpoint_is_known(&at);
+	return peer->endpoint.host && !peer->endpoint.family && !device_get_peer_endpoint(p->device, *ret_id,
+		&at) && !endpoint_is_known(&at);
 }
 
 static void take(struct plane *p, const struct config_peer *peer, const struct addrinfo *found)
@@ -66,7 +68,8 @@ static void next(struct plane *p, uint64_t now_ns)
 	if (now_ns < lookup.round_ns)
 		return;
 	for (; lookup.peer < config->peer_count; lookup.peer++) {
-		if (is_unknown(p, &config->peers[lookup.peer], &id) && begin(config->peers[lookup.peer].endpoint.host))
+		if (is_unknown(p, &config->peers[lookup.peer], &id) &&
+			begin(config->peers[lookup.peer].endpoint.host))
 			return;
 	}
 	lookup.peer = 0;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Neighbours that only the datapath uses. The kernel asks what it sends by itself whether it is still there; of these it does not know.
+// Neighbours that only the datapath uses. The kernel asks what it sends by itself whether it is still there;
+// of these it does not know.
 #include <linux/neighbour.h>
 #include <string.h>
 
 #include "plane/internal.h"
 
 #define HOPS_EACH_SECOND	64
-#define UNUSED_NS		(150 * TALON_NSEC_PER_SEC)	/* two generations and more: nothing leaves by it */
+/* two generations and more: nothing leaves by it */
+#define UNUSED_NS		(150 * TALON_NSEC_PER_SEC)
 
 static bool next(struct plane *p, int map, struct talon_next_hop *ret_hop)
 {
@@ -19,7 +21,10 @@ static bool next(struct plane *p, int map, struct talon_next_hop *ret_hop)
 	return true;
 }
 
-/* One that is not confirmed any more is asked at once: the kernel's own five seconds are for answers, which it cannot see here. */
+/*
+ * One that is not confirmed any more is asked at once: the kernel's own five seconds are for answers, which
+ * it cannot see here.
+ */
 static void keep(const struct talon_next_hop *hop)
 {
 	struct net_neigh neigh;
@@ -48,7 +53,8 @@ void next_hops_keep(struct plane *p, uint64_t now_ns)
 
 bool next_hops_has(const struct plane *p, const struct net_neigh *neigh)
 {
-	const struct talon_next_hop hop = { .ifindex = neigh->ifindex, .family = neigh->family, .addr = neigh->addr };
+	const struct talon_next_hop hop = { .ifindex = neigh->ifindex, .family = neigh->family,
+		.addr = neigh->addr };
 	uint64_t used_ns;
 
 	return !bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_NEXT_HOPS), &hop, &used_ns);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What the device wants done: sessions and endpoints into the maps, messages to the socket, held packets on their way.
+// What the device wants done: sessions and endpoints into the maps, messages to the socket, held packets
+// on their way.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -26,7 +27,8 @@ static int send_message(void *ctx, uint32_t peer, const struct endpoint *to, con
 }
 
 /* Counters and window first, the index last: no packet can find the session half made. */
-static int publish_session(void *ctx, uint32_t slot, const struct talon_session *session, enum talon_session_state state)
+static int publish_session(void *ctx, uint32_t slot, const struct talon_session *session,
+	enum talon_session_state state)
 {
 	const struct talon_send_counter counter = {};
 	struct talon_session copy = *session;
@@ -134,8 +136,8 @@ uint16_t endpoint_find_mtu(const struct talon_endpoint *e)
 }
 
 /*
- * The way by the host's own routes, for where the datapath's FIB lookup has no answer: a host that does not forward the outer family. A handshake
- * message just came or went that way, so the neighbour is known.
+ * The way by the host's own routes, for where the datapath's FIB lookup has no answer: a host that does not
+ * forward the outer family. A handshake message just came or went that way, so the neighbour is known.
  */
 void endpoint_fill_way(const struct plane *p, struct talon_endpoint *e)
 {
@@ -150,8 +152,8 @@ void endpoint_fill_way(const struct plane *p, struct talon_endpoint *e)
 	else if (net_route_lookup(e->family, &e->remote, &route) || is_tunnel(p, route.ifindex))
 		return;
 	on_link = !memcmp(&route.gateway, &zero, sizeof(zero));
-	if (net_neigh_get(route.ifindex, e->family, on_link ? &e->remote : &route.gateway, &neigh) || !neigh.has_mac ||
-	    net_link_get_index(route.ifindex, &link))
+	if (net_neigh_get(route.ifindex, e->family, on_link ? &e->remote : &route.gateway, &neigh) ||
+		!neigh.has_mac || net_link_get_index(route.ifindex, &link))
 		return;
 	e->in_ifindex = route.ifindex;
 	e->mtu = inner_mtu(e->family, route.mtu && route.mtu < link.mtu ? route.mtu : link.mtu);
@@ -169,10 +171,13 @@ static int set_endpoint(void *ctx, uint32_t peer, const struct endpoint *endpoin
 		return ret;
 	if (e.flags & TALON_ENDPOINT_PINNED)	/* only plane_set_way() moves it */
 		return 0;
-	/* Where nothing changes, what the datapath learned about the way stays; but not if a message came by another. */
+	/*
+	 * Where nothing changes, what the datapath learned about the way stays; but not if a message
+	 * came by another.
+	 */
 	if (e.in_ifindex && (!endpoint->ifindex || e.in_ifindex == (uint32_t)endpoint->ifindex) &&
-	    e.local_port == p->map_config.listen_port && e.family == endpoint->family && e.remote_port == endpoint->port &&
-	    !memcmp(&e.remote, &endpoint->remote, sizeof(e.remote)) &&
+	    e.local_port == p->map_config.listen_port && e.family == endpoint->family &&
+	    e.remote_port == endpoint->port && !memcmp(&e.remote, &endpoint->remote, sizeof(e.remote)) &&
 	    !memcmp(&e.local, &endpoint->local, sizeof(e.local)))
 		return 0;
 	memset(&e, 0, sizeof(e));

@@ -120,7 +120,8 @@ void plane_tell(void *ctx)
 
 bool plane_is_left_out(const struct plane *p, const struct config_cidr *net)
 {
-	return net->family == AF_INET && prefixes_find(&p->hosts.refused, ntohl(net->addr.word[0]), net->prefixlen);
+	return net->family == AF_INET && prefixes_find(&p->hosts.refused, ntohl(net->addr.word[0]),
+		net->prefixlen);
 }
 
 static int write_nowhere(struct plane *p, uint32_t peer)
@@ -132,8 +133,10 @@ static int write_nowhere(struct plane *p, uint32_t peer)
 
 static bool is_same_way(const struct talon_endpoint *e, const struct endpoint *to)
 {
-	return e->flags & TALON_ENDPOINT_PINNED && !(e->flags & TALON_ENDPOINT_RELAY) && e->family == to->family && e->remote_port == to->port &&
-	       !memcmp(&e->remote, &to->remote, sizeof(e->remote)) && !memcmp(&e->local, &to->local, sizeof(e->local));
+	return e->flags & TALON_ENDPOINT_PINNED && !(e->flags & TALON_ENDPOINT_RELAY) &&
+		e->family == to->family && e->remote_port == to->port &&
+		!memcmp(&e->remote, &to->remote, sizeof(e->remote)) &&
+		!memcmp(&e->local, &to->local, sizeof(e->local));
 }
 
 static int write_direct(struct plane *p, uint32_t peer, const struct endpoint *to)
@@ -174,7 +177,8 @@ static int write_relay(struct plane *p, uint32_t peer, const struct endpoint *to
 	return map_write(p, DATAPATH_MAP_ENDPOINTS, peer, &e, BPF_F_LOCK);
 }
 
-static int write_way(struct plane *p, uint32_t peer, enum plane_way way, const struct endpoint *path, struct endpoint *ret_to)
+static int write_way(struct plane *p, uint32_t peer, enum plane_way way, const struct endpoint *path,
+	struct endpoint *ret_to)
 {
 	int ret = 0;
 
@@ -236,7 +240,8 @@ void plane_kick(struct plane *p, uint32_t peer)
 {
 	struct device_peer_sessions s;
 
-	if (!has_peer(p, peer) || p->slots_of[peer].way == PLANE_NOWHERE || device_get_peer_sessions(p->device, peer, &s))
+	if (!has_peer(p, peer) || p->slots_of[peer].way == PLANE_NOWHERE ||
+		device_get_peer_sessions(p->device, peer, &s))
 		return;
 	if (s.current)
 		inject_keepalive(p, peer);
@@ -270,7 +275,8 @@ int plane_get_facts(const struct plane *p, uint32_t peer, struct plane_facts *re
 
 	if (!p->device)
 		return -EAGAIN;
-	if (!has_peer(p, peer) || device_get_peer_sessions(p->device, peer, &sessions) || device_get_peer_stats(p->device, peer, &handshakes))
+	if (!has_peer(p, peer) || device_get_peer_sessions(p->device, peer, &sessions) ||
+		device_get_peer_stats(p->device, peer, &handshakes))
 		return -ENOENT;
 	ret = map_read_peer_stats(p, peer, &s);
 	if (ret)
@@ -299,8 +305,9 @@ int plane_send(struct plane *p, const struct endpoint *to, const void *bytes, si
 
 static bool is_handshake(const uint8_t *bytes, size_t len)
 {
-	return (bytes[0] == WG_INITIATION && len == WG_INITIATION_LEN) || (bytes[0] == WG_RESPONSE && len == WG_RESPONSE_LEN) ||
-	       (bytes[0] == WG_COOKIE && len == WG_COOKIE_LEN);
+	return (bytes[0] == WG_INITIATION && len == WG_INITIATION_LEN) ||
+		(bytes[0] == WG_RESPONSE && len == WG_RESPONSE_LEN) ||
+		(bytes[0] == WG_COOKIE && len == WG_COOKIE_LEN);
 }
 
 void plane_relay_receive(struct plane *p, uint32_t peer, const uint8_t *bytes, size_t len)
@@ -334,10 +341,12 @@ static void take_local(const struct net_addr *addr, void *user)
 
 	for (unsigned i = 0; i < l->uplinks; i++)
 		is_uplink |= l->ifindexes[i] == addr->ifindex;
-	if (!is_uplink || addr->scope != RT_SCOPE_UNIVERSE || addr->flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED | IFA_F_TEMPORARY))
+	if (!is_uplink || addr->scope != RT_SCOPE_UNIVERSE ||
+		addr->flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED | IFA_F_TEMPORARY))
 		return;
 	if (l->count < l->room)
-		l->list[l->count] = (struct endpoint){ .family = addr->family, .port = htons(l->port), .ifindex = addr->ifindex, .remote = addr->addr };
+		l->list[l->count] = (struct endpoint){ .family = addr->family, .port = htons(l->port),
+			.ifindex = addr->ifindex, .remote = addr->addr };
 	l->count++;
 }
 

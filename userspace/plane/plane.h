@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The controller as the mesh drives it: desired state in, packets and facts out. A static file goes the same way, once. Only controller/,
- * datapath/ and net/ know maps and netlink.
+ * The controller as the mesh drives it: desired state in, packets and facts out. A static file goes the same
+ * way, once. Only controller/, datapath/ and net/ know maps and netlink.
  */
 #ifndef TALON_PLANE_H
 #define TALON_PLANE_H
@@ -35,21 +35,29 @@ struct plane_state {
 	size_t peer_count;
 	const struct config_route *routes;	/* that we serve for the mesh */
 	size_t route_count;
-	const struct config_cidr *host_routes;	/* that this host reaches through the tunnel device, besides the mesh itself */
+	/* that this host reaches through the tunnel device, besides the mesh itself */
+	const struct config_cidr *host_routes;
 	size_t host_route_count;
-	const struct acl_table *acl;	/* NULL: no access rules are enforced (static file); else default drop */
-	const struct acl_port *open;	/* ports of @mesh_addr that are open to every peer, whatever @acl says; at most TALON_OPEN_PORTS_MAX */
+	/* NULL: no access rules are enforced (static file); else default drop */
+	const struct acl_table *acl;
+	/*
+	 * ports of @mesh_addr that are open to every peer, whatever @acl says; at most TALON_OPEN_PORTS_MAX
+	 */
+	const struct acl_port *open;
 	size_t open_count;
-	bool is_closed;			/* there are rules, but they cannot be had: nothing is let in. Then @acl is not looked at */
+	/* there are rules, but they cannot be had: nothing is let in. Then @acl is not looked at */
+	bool is_closed;
 };
 
 /*
- * While the datapath is being loaded (until events.ready) there are no peers: what returns an int says -EAGAIN, the others do nothing.
+ * While the datapath is being loaded (until events.ready) there are no peers: what returns an int says
+ * -EAGAIN, the others do nothing.
  *
- * Compares with what is and changes only the difference: sessions, endpoints and flows of peers that stay go on. Order: departed peers and
- * their addresses, new rules, new peers, new addresses. Idempotent. On error as much as possible is applied, one line is in @err and
- * the call can be repeated. Rules that cannot be written are replaced by none that lets anything in; if not even that can be had, departed peers go and
- * nothing else is applied. Peers beyond the maps' room are left out: -EUSERS if nothing else went wrong.
+ * Compares with what is and changes only the difference: sessions, endpoints and flows of peers that stay go
+ * on. Order: departed peers and their addresses, new rules, new peers, new addresses. Idempotent. On error as
+ * much as possible is applied, one line is in @err and the call can be repeated. Rules that cannot be written
+ * are replaced by none that lets anything in; if not even that can be had, departed peers go and nothing else
+ * is applied. Peers beyond the maps' room are left out: -EUSERS if nothing else went wrong.
  */
 int plane_apply(struct plane *p, const struct plane_state *state, char *err, size_t errlen);
 
@@ -63,8 +71,9 @@ enum plane_way { PLANE_NOWHERE, PLANE_DIRECT, PLANE_RELAY };
 /* A host route of the last plane_apply() that was left out: the host reaches that network by itself. */
 bool plane_is_left_out(const struct plane *p, const struct config_cidr *net);
 /*
- * Where packets for @peer go from now on, until told otherwise: the datapath does not follow the source of what arrives (peers of a static file
- * roam as WireGuard does). Packets are accepted by any way. @path: for PLANE_DIRECT.
+ * Where packets for @peer go from now on, until told otherwise: the datapath does not follow the source of
+ * what arrives (peers of a static file roam as WireGuard does). Packets are accepted by any way. @path:
+ * for PLANE_DIRECT.
  */
 int plane_set_way(struct plane *p, uint32_t peer, enum plane_way way, const struct endpoint *path);
 /* Speak first: a handshake if there is no session that can send, else a keepalive. */
@@ -93,7 +102,9 @@ struct plane_events {
 	void (*ready)(void *ctx);
 	/* A STUN message on the WireGuard port. */
 	void (*stun)(void *ctx, const struct endpoint *from, const uint8_t *bytes, size_t len);
-	/* A packet or handshake of ours for @peer goes over the relay. Called in batches; flush() after each. */
+	/*
+	 * A packet or handshake of ours for @peer goes over the relay. Called in batches; flush() after each.
+	 */
 	void (*relay_send)(void *ctx, uint32_t peer, const uint8_t *bytes, size_t len);
 	void (*relay_flush)(void *ctx);
 	/* A handshake with @peer is complete. */
@@ -111,10 +122,16 @@ struct loop *plane_loop(struct plane *p);
 int plane_send(struct plane *p, const struct endpoint *to, const void *bytes, size_t len);
 /* A packet that came from @peer over the relay: a handshake message or data. */
 void plane_relay_receive(struct plane *p, uint32_t peer, const uint8_t *bytes, size_t len);
-/* Addresses of the uplinks (remote and port of each: ours, with the WireGuard port). Returns how many there are. */
+/*
+ * Addresses of the uplinks (remote and port of each: ours, with the WireGuard port). Returns how
+ * many there are.
+ */
 size_t plane_local_endpoints(const struct plane *p, struct endpoint *list, size_t room);
 uint16_t plane_listen_port(const struct plane *p);
-/* Ends the process's run, as SIGTERM does: the mesh says its last words, then the loop ends. The datapath goes on, ways stay as they are. */
+/*
+ * Ends the process's run, as SIGTERM does: the mesh says its last words, then the loop ends. The datapath
+ * goes on, ways stay as they are.
+ */
 void plane_stop(struct plane *p);
 
 #endif

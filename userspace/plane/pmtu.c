@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// ICMP says that a sealed packet was too large. The kernel keeps the path's MTU; the datapath has to hear that it should ask again.
+// ICMP says that a sealed packet was too large. The kernel keeps the path's MTU; the datapath has to hear
+// that it should ask again.
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -30,7 +31,8 @@ static bool says_too_big(struct msghdr *msg)
 		    !(cm->cmsg_level == IPPROTO_IPV6 && cm->cmsg_type == IPV6_RECVERR))
 			continue;
 		memcpy(&e, CMSG_DATA(cm), sizeof(e));
-		if (e.ee_errno == EMSGSIZE && (e.ee_origin == SO_EE_ORIGIN_ICMP || e.ee_origin == SO_EE_ORIGIN_ICMP6))
+		if (e.ee_errno == EMSGSIZE &&
+			(e.ee_origin == SO_EE_ORIGIN_ICMP || e.ee_origin == SO_EE_ORIGIN_ICMP6))
 			return true;
 	}
 	return false;
@@ -84,7 +86,10 @@ static bool is_news(const struct pmtu_news *news, const struct talon_endpoint *e
 	return false;
 }
 
-/* The datapath looks the way up anew. Where the host does not forward the outer family it has no answer: then this one holds. */
+/*
+ * The datapath looks the way up anew. Where the host does not forward the outer family it has no answer: then
+ * this one holds.
+ */
 static void look_again(struct plane *p, uint32_t peer, struct talon_endpoint *e)
 {
 	e->flags &= ~TALON_ENDPOINT_L2;
@@ -105,8 +110,9 @@ void pmtu_refresh(struct plane *p)
 	for (uint32_t i = 0; i < p->peers_max; i++) {
 		struct talon_endpoint e;
 
-		if (p->infos[i].present && !endpoint_read(p, i, &e) && e.mtu && e.mtu < p->map_config.tunnel_mtu &&
-		    !(e.flags & (TALON_ENDPOINT_L2 | TALON_ENDPOINT_RELAY)))
+		if (p->infos[i].present && !endpoint_read(p, i, &e) && e.mtu &&
+			e.mtu < p->map_config.tunnel_mtu &&
+			!(e.flags & (TALON_ENDPOINT_L2 | TALON_ENDPOINT_RELAY)))
 			look_again(p, i, &e);
 	}
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The far end of the relay link: sealed packets are read there from a ring, those that came over a relay, or by our socket, are written there as frames.
+// The far end of the relay link: sealed packets are read there from a ring, those that came over a relay, or
+// by our socket, are written there as frames.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
@@ -34,7 +35,8 @@ struct relay_frames {
 
 bool relay_is_endpoint(const struct endpoint *endpoint)
 {
-	return endpoint->family == AF_INET && endpoint->port == htons(TALON_RELAY_PORT) && ntohl(endpoint->remote.word[0]) >> 28 == 0xf;
+	return endpoint->family == AF_INET && endpoint->port == htons(TALON_RELAY_PORT) &&
+		ntohl(endpoint->remote.word[0]) >> 28 == 0xf;
 }
 
 void relay_endpoint(const struct plane *p, uint32_t peer, struct endpoint *ret_endpoint)
@@ -63,10 +65,12 @@ static void take_frame(struct plane *p, const uint8_t *frame, size_t len)
 	memcpy(&udp, frame + ETH_HLEN + sizeof(ip), sizeof(udp));
 	dst = ntohl(ip.daddr);
 	payload = ntohs(udp.len);
-	if (ip.version != 4 || ip.ihl != 5 || ip.protocol != IPPROTO_UDP || dst >> 28 != 0xf || TALON_RELAY_PEER_ID(dst) >= p->peers_max ||
-	    ip.saddr != htonl(TALON_RELAY_OWN_ADDR) || payload < sizeof(udp) + WG_DATA_MIN_LEN || payload - sizeof(udp) > len - HEADERS)
+	if (ip.version != 4 || ip.ihl != 5 || ip.protocol != IPPROTO_UDP || dst >> 28 != 0xf ||
+		TALON_RELAY_PEER_ID(dst) >= p->peers_max || ip.saddr != htonl(TALON_RELAY_OWN_ADDR) ||
+		payload < sizeof(udp) + WG_DATA_MIN_LEN || payload - sizeof(udp) > len - HEADERS)
 		return;
-	p->plane_events.relay_send(p->plane_ctx, TALON_RELAY_PEER_ID(dst), frame + HEADERS, payload - sizeof(udp));
+	p->plane_events.relay_send(p->plane_ctx, TALON_RELAY_PEER_ID(dst), frame + HEADERS,
+		payload - sizeof(udp));
 }
 
 static struct tpacket2_hdr *frame_at(const struct relay_link *r, unsigned i)
@@ -107,7 +111,8 @@ static int leave_onward(int fd)
 	static const uint8_t mac[ETH_ALEN] = TALON_ONWARD_MAC;
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)mac[0] << 24 | mac[1] << 16 | mac[2] << 8 | mac[3], 0, 3),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)mac[0] << 24 | mac[1] << 16 | mac[2] << 8 |
+			mac[3], 0, 3),
 		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mac[4] << 8 | mac[5], 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, 0),
@@ -119,12 +124,14 @@ static int leave_onward(int fd)
 }
 
 /*
- * Version 2 of the ring gives each packet at once; version 3 would hold them back until a block is full or a timer of whole jiffies ends.
+ * Version 2 of the ring gives each packet at once; version 3 would hold them back until a block is full or a
+ * timer of whole jiffies ends.
  */
 static int open_ring(struct relay_link *r, int ifindex, uint32_t mtu)
 {
 	const int version = TPACKET_V2, on = 1;
-	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = ifindex };
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP),
+		.sll_ifindex = ifindex };
 	struct tpacket_req req = { .tp_block_size = BLOCK_LEN, .tp_block_nr = RING_LEN / BLOCK_LEN };
 	void *ring;
 	int ret;
@@ -137,7 +144,8 @@ static int open_ring(struct relay_link *r, int ifindex, uint32_t mtu)
 	r->rx = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (r->rx < 0)
 		return -errno;
-	setsockopt(r->rx, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));	/* what we write there ourselves */
+	/* what we write there ourselves */
+	setsockopt(r->rx, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
 	ret = leave_onward(r->rx);
 	if (ret)
 		return ret;
@@ -225,7 +233,8 @@ static void fill_headers(const struct plane *p, uint8_t *frame, uint32_t peer, s
 		.daddr = htonl(TALON_RELAY_OWN_ADDR),
 	};
 	const struct udphdr udp = {
-		.source = htons(TALON_RELAY_PORT), .dest = p->map_config.listen_port, .len = htons(sizeof(udp) + len),
+		.source = htons(TALON_RELAY_PORT), .dest = p->map_config.listen_port,
+		.len = htons(sizeof(udp) + len),
 	};
 
 	ip.check = ip_checksum(&ip);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Data messages that the programs did not see whole: outer fragments, IP options, extension headers, what GRO had joined, devices without our program.
-// The kernel has put them together, parted them and checked whom they are for; they go to the programs by the relay link, with the addresses they had.
+// Data messages that the programs did not see whole: outer fragments, IP options, extension headers, what GRO
+// had joined, devices without our program.
+// The kernel has put them together, parted them and checked whom they are for; they go to the programs by the
+// relay link, with the addresses they had.
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <netinet/ip.h>
@@ -27,7 +29,8 @@ static uint16_t header_checksum(const struct iphdr *ip)
 static void put_header4(uint8_t *to, const struct endpoint *from, uint8_t tos, size_t udp_len)
 {
 	struct iphdr ip = {
-		.version = 4, .ihl = 5, .tos = tos, .ttl = 64, .protocol = IPPROTO_UDP, .tot_len = htons(sizeof(ip) + udp_len),
+		.version = 4, .ihl = 5, .tos = tos, .ttl = 64, .protocol = IPPROTO_UDP,
+		.tot_len = htons(sizeof(ip) + udp_len),
 		.saddr = from->remote.word[0], .daddr = from->local.word[0],
 	};
 
@@ -37,7 +40,8 @@ static void put_header4(uint8_t *to, const struct endpoint *from, uint8_t tos, s
 
 static void put_header6(uint8_t *to, const struct endpoint *from, uint8_t tos, size_t udp_len)
 {
-	struct ip6_hdr ip = { .ip6_flow = htonl(6U << 28 | (uint32_t)tos << 20), .ip6_plen = htons(udp_len), .ip6_nxt = IPPROTO_UDP, .ip6_hlim = 64 };
+	struct ip6_hdr ip = { .ip6_flow = htonl(6U << 28 | (uint32_t)tos << 20), .ip6_plen = htons(udp_len),
+		.ip6_nxt = IPPROTO_UDP, .ip6_hlim = 64 };
 
 	memcpy(&ip.ip6_src, &from->remote, sizeof(ip.ip6_src));
 	memcpy(&ip.ip6_dst, &from->local, sizeof(ip.ip6_dst));
@@ -48,8 +52,10 @@ static void put_header6(uint8_t *to, const struct endpoint *from, uint8_t tos, s
 static bool give(struct plane *p, const struct endpoint *from, uint8_t tos, const uint8_t *bytes, size_t len)
 {
 	const bool six = from->family == AF_INET6;
-	const size_t ip_len = six ? sizeof(struct ip6_hdr) : sizeof(struct iphdr), udp_len = sizeof(struct udphdr) + len;
-	const struct udphdr udp = { .source = from->port, .dest = p->map_config.listen_port, .len = htons(udp_len) };
+	const size_t ip_len = six ? sizeof(struct ip6_hdr) : sizeof(struct iphdr),
+		udp_len = sizeof(struct udphdr) + len;
+	const struct udphdr udp = { .source = from->port, .dest = p->map_config.listen_port,
+		.len = htons(udp_len) };
 	uint8_t *frame = relay_get_frame(p, six ? ETH_P_IPV6 : ETH_P_IP, ETH_HLEN + ip_len + udp_len);
 
 	if (!frame)

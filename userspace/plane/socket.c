@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The WireGuard port: handshake messages in and out. Data messages end in the datapath; what it could not see whole gets here, and is given to it.
+// The WireGuard port: handshake messages in and out. Data messages end in the datapath; what it could not see
+// whole gets here, and is given to it.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -27,7 +28,8 @@ static int open_one(int family, uint16_t port)
 
 	if (fd < 0)
 		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));	/* floods of handshakes; as much as is allowed */
+	/* floods of handshakes; as much as is allowed */
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
 	if (family == AF_INET) {
 		((struct sockaddr_in *)&at)->sin_port = htons(port);
 		len = sizeof(struct sockaddr_in);
@@ -59,7 +61,8 @@ int socket_open(struct plane *p, char *err, size_t errlen)
 {
 	p->udp4 = open_one(AF_INET, p->config->listen_port);
 	if (p->udp4 < 0) {
-		snprintf(err, errlen, "ListenPort: UDP port %u cannot be bound: %s", p->config->listen_port, strerror(-p->udp4));
+		snprintf(err, errlen, "ListenPort: UDP port %u cannot be bound: %s", p->config->listen_port,
+			strerror(-p->udp4));
 		return p->udp4;
 	}
 	p->udp6 = open_one(AF_INET6, p->config->listen_port);
@@ -67,14 +70,17 @@ int socket_open(struct plane *p, char *err, size_t errlen)
 		log_info("this host has no IPv6");
 		p->udp6 = -1;
 	} else if (p->udp6 < 0) {
-		snprintf(err, errlen, "ListenPort: UDP port %u cannot be bound for IPv6: %s", p->config->listen_port,
-			 strerror(-p->udp6));
+		snprintf(err, errlen, "ListenPort: UDP port %u cannot be bound for IPv6: %s",
+			p->config->listen_port, strerror(-p->udp6));
 		return p->udp6;
 	}
 	return 0;
 }
 
-/* Which of our addresses it was sent to: answers leave from there (whitepaper section 6.5 calls endpoints; "saddr stickiness"). */
+/*
+ * Which of our addresses it was sent to: answers leave from there (whitepaper section 6.5 calls endpoints;
+ * "saddr stickiness").
+ */
 static void take_control(struct msghdr *msg, struct endpoint *from, uint8_t *ret_tos)
 {
 	int class;
@@ -150,7 +156,10 @@ void socket_handshake(struct plane *p, const struct endpoint *from, const uint8_
 	}
 }
 
-/* RFC 8489 section 5: two zero bits, a length, the magic cookie. WireGuard's messages have zeros for a length, and more than a header. */
+/*
+ * RFC 8489 section 5: two zero bits, a length, the magic cookie. WireGuard's messages have zeros for a
+ * length, and more than a header.
+ */
 static bool is_stun(const uint8_t *bytes, size_t len)
 {
 	static const uint8_t cookie[] = { 0x21, 0x12, 0xa4, 0x42 };
@@ -170,11 +179,14 @@ static bool is_broadcast(const struct plane *p, const struct endpoint *from)
 	struct talon_lpm4 key = { .prefixlen = 32, .addr = from->remote.word[0] };
 	struct talon_host_route route;
 
-	return from->family == AF_INET && !bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_HOST4), &key, &route) &&
-	       route.kind == TALON_HOST_BROADCAST;
+	return from->family == AF_INET && !bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_HOST4),
+		&key, &route) && route.kind == TALON_HOST_BROADCAST;
 }
 
-/* As endpoint_is_martian() of bpf/lib/endpoint.h. What comes by the loopback device is no peer either: the datapath cannot send there. */
+/*
+ * As endpoint_is_martian() of bpf/lib/endpoint.h. What comes by the loopback device is no peer either: the
+ * datapath cannot send there.
+ */
 static bool is_martian(const struct plane *p, const struct endpoint *from)
 {
 	uint32_t top = ntohl(from->remote.word[0]);
@@ -182,14 +194,18 @@ static bool is_martian(const struct plane *p, const struct endpoint *from)
 
 	if (!from->port)
 		return true;
-	if (from->family == AF_INET && (top >> 24 == 0 || top >> 24 == 127 || top >= 0xe0000000 || from->remote.word[0] == p->map_config.snat_addr))
+	if (from->family == AF_INET && (top >> 24 == 0 || top >> 24 == 127 || top >= 0xe0000000 ||
+		from->remote.word[0] == p->map_config.snat_addr))
 		return true;
-	if (from->family == AF_INET6 && (top >> 24 == 0xff || IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)&from->remote)))
+	if (from->family == AF_INET6 &&
+		(top >> 24 == 0xff || IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)&from->remote)))
 		return true;
-	return p->dp && (!bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_LOCAL_ADDRS), &from->remote, &mark) || is_broadcast(p, from));
+	return p->dp && (!bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_LOCAL_ADDRS), &from->remote,
+		&mark) || is_broadcast(p, from));
 }
 
-static void handle(struct plane *p, const struct endpoint *from, uint8_t tos, const uint8_t *bytes, size_t len)
+static void handle(struct plane *p, const struct endpoint *from, uint8_t tos, const uint8_t *bytes,
+	size_t len)
 {
 	if (relay_is_endpoint(from))
 		p->junk++;	/* such sources are ours alone */
@@ -268,11 +284,14 @@ static void add_control(struct msghdr *msg, int level, int type, const void *dat
 /* An ICMP error about something sent before: the next call that sends gets it, instead of sending. */
 static bool is_old_news(int ret)
 {
-	return ret == -ECONNREFUSED || ret == -EHOSTUNREACH || ret == -ENETUNREACH || ret == -EMSGSIZE || ret == -EACCES ||
-	       ret == -ENOPROTOOPT || ret == -EPROTO || ret == -EOPNOTSUPP;
+	return ret == -ECONNREFUSED || ret == -EHOSTUNREACH || ret == -ENETUNREACH || ret == -EMSGSIZE ||
+		ret == -EACCES || ret == -ENOPROTOOPT || ret == -EPROTO || ret == -EOPNOTSUPP;
 }
 
-/* What the kernels say of a source address that is no longer this host's: 6.18 that there is no route from it. */
+/*
+ * What the kernels say of a source address that is no longer this host's: 6.18 that there is
+ * no route from it.
+ */
 static bool is_gone(int ret)
 {
 	return ret == -EINVAL || ret == -ENETUNREACH || ret == -EADDRNOTAVAIL;
@@ -309,7 +328,8 @@ int socket_send(struct plane *p, const struct endpoint *to, const void *bytes, s
 		pmtu_read(p, fd);
 		ret = sendmsg(fd, &msg, 0) < 0 ? -errno : 0;
 	}
-	if (is_gone(ret) && has_local) {	/* let the route choose; endpoints follow when the controller has heard of it */
+	/* let the route choose; endpoints follow when the controller has heard of it */
+	if (is_gone(ret) && has_local) {
 		struct endpoint any = *to;
 
 		memset(&any.local, 0, sizeof(any.local));
@@ -331,8 +351,8 @@ void socket_choose_local(struct endpoint *endpoint)
 	fd = socket(endpoint->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
-	if (!connect(fd, (struct sockaddr *)&addr, to_len) && !getsockname(fd, (struct sockaddr *)&own, &len) &&
-	    !endpoint_from_sockaddr((struct sockaddr *)&own, len, &local))
+	if (!connect(fd, (struct sockaddr *)&addr, to_len) && !getsockname(fd, (struct sockaddr *)&own,
+		&len) && !endpoint_from_sockaddr((struct sockaddr *)&own, len, &local))
 		endpoint->local = local.remote;
 	close(fd);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What an earlier process left into the device, what the host is like into the maps. Nothing is attached while this runs the first time.
+// What an earlier process left into the device, what the host is like into the maps. Nothing is attached
+// while this runs the first time.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -15,13 +16,15 @@
 #include "log/log.h"
 
 /*
- * What an earlier process left, as it is: peers with their endpoints, so that their sessions go on. The preshared keys come with the first desired
- * state, and there are no handshakes before it; who is not in that goes then.
+ * What an earlier process left, as it is: peers with their endpoints, so that their sessions go on. The
+ * preshared keys come with the first desired state, and there are no handshakes before it; who is not in
+ * that goes then.
  */
 static int adopt_peer(struct plane *p, uint64_t now, uint32_t id)
 {
 	const struct talon_peer_info *info = &p->infos[id];
-	struct device_peer_config pc = { .keepalive_s = info->keepalive_s, .is_pinned = plane_is_pinned(p), .is_unconfirmed = true };
+	struct device_peer_config pc = { .keepalive_s = info->keepalive_s, .is_pinned = plane_is_pinned(p),
+		.is_unconfirmed = true };
 	struct talon_endpoint at;
 
 	memcpy(pc.public_key, info->public_key, KEY_LEN);
@@ -47,7 +50,8 @@ static void adopt_peers(struct plane *p)
 	uint64_t now = clock_boot_ns();
 
 	for (uint32_t i = 0; i < p->peers_max; i++) {
-		if (!map_read(p, DATAPATH_MAP_PEER_INFO, i, &p->infos[i]) && p->infos[i].present && !adopt_peer(p, now, i))
+		if (!map_read(p, DATAPATH_MAP_PEER_INFO, i, &p->infos[i]) && p->infos[i].present &&
+			!adopt_peer(p, now, i))
 			continue;
 		p->slots_of[i].was_used = true;
 		if (!p->infos[i].present)
@@ -68,7 +72,10 @@ static int make_device(struct plane *p)
 	return ret;
 }
 
-/* The first uplink that the largest packet does not fit through: refused at the start; later one lives with it, and says so. */
+/*
+ * The first uplink that the largest packet does not fit through: refused at the start; later one lives with
+ * it, and says so.
+ */
 static int check_mtu(const struct plane *p, char *err, size_t errlen)
 {
 	for (unsigned i = 0; i < datapath_uplink_count(p->dp); i++) {
@@ -77,8 +84,9 @@ static int check_mtu(const struct plane *p, char *err, size_t errlen)
 
 		if (net_link_get(name, &link) || link.mtu >= (uint32_t)p->config->mtu + TALON_OVERHEAD4)
 			continue;
-		snprintf(err, errlen, "MTU: %u does not fit through %s (%u); write at most %d (%d if peers come by IPv6)", p->config->mtu, name,
-			 link.mtu, (int)link.mtu - TALON_OVERHEAD4, (int)link.mtu - TALON_OVERHEAD6);
+		snprintf(err, errlen, "MTU: %u does not fit through %s (%u); write at most %d (%d if peers "
+			"come by IPv6)", p->config->mtu, name, link.mtu, (int)link.mtu - TALON_OVERHEAD4,
+			(int)link.mtu - TALON_OVERHEAD6);
 		return -EMSGSIZE;
 	}
 	return 0;
@@ -92,7 +100,10 @@ static bool kernel_is_realtime(void)
 	return !access("/sys/kernel/realtime", F_OK) || (!uname(&name) && strstr(name.version, "PREEMPT_RT"));
 }
 
-/* By its number, since it may be getting another name; before anything is attached, and once it is gone, by its name. */
+/*
+ * By its number, since it may be getting another name; before anything is attached, and once it is
+ * gone, by its name.
+ */
 static int read_uplink(const struct plane *p, unsigned i, struct net_link *ret_link)
 {
 	const struct datapath_uplink *uplink = datapath_get_uplink(p->dp, i);
@@ -102,10 +113,14 @@ static int read_uplink(const struct plane *p, unsigned i, struct net_link *ret_l
 	return net_link_get(uplink->name, ret_link);
 }
 
-/* What the datapath compares with and may change while we run: devices, their MACs and sizes, the node's address. */
+/*
+ * What the datapath compares with and may change while we run: devices, their MACs and sizes, the
+ * node's address.
+ */
 static int fill_links(struct plane *p, char *err, size_t errlen)
 {
-	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp), *relay = datapath_get_relay(p->dp);
+	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp),
+		*relay = datapath_get_relay(p->dp);
 	const struct config *config = p->config;
 	struct talon_config *mc = &p->map_config;
 	const char *first = datapath_get_uplink(p->dp, 0)->name;
@@ -122,7 +137,8 @@ static int fill_links(struct plane *p, char *err, size_t errlen)
 	if (ret)
 		return ret;
 	if (read_uplink(p, 0, &link) || ways_node_addr(p, &link, &mc->node_addr)) {
-		snprintf(err, errlen, "Uplink: %s has no IPv4 address, and no route by it has a source address", first);
+		snprintf(err, errlen, "Uplink: %s has no IPv4 address, and no route by it has a source "
+			"address", first);
 		return -EADDRNOTAVAIL;
 	}
 	ways_set_flags(p);
@@ -144,7 +160,10 @@ static int fill_links(struct plane *p, char *err, size_t errlen)
 		mc->flags |= TALON_F_PREEMPTIBLE;
 	if (config->snat_addr && config->snat_addr != mc->node_addr)
 		mc->flags |= TALON_F_SNAT_OWN;
-	/* What XDP_PASS hands up keeps the outer packet's checksum state, which on a veth may be an unfinished one. */
+	/*
+	 * What XDP_PASS hands up keeps the outer packet's checksum state, which on a veth may be an
+	 * unfinished one.
+	 */
 	if (config->hand_up == CONFIG_HAND_UP_TUNNEL || (config->hand_up == CONFIG_HAND_UP_AUTO && is_veth))
 		mc->flags |= TALON_F_HANDUP_TUNNEL;
 	return 0;
@@ -191,8 +210,8 @@ void start_repair_endpoints(struct plane *p)
 		struct talon_endpoint e;
 		struct net_link link;
 
-		if (!p->infos[i].present || endpoint_read(p, i, &e) || !e.in_ifindex || e.flags & TALON_ENDPOINT_RELAY ||
-		    net_link_get_index(e.in_ifindex, &link) != -ENODEV)
+		if (!p->infos[i].present || endpoint_read(p, i, &e) || !e.in_ifindex ||
+			e.flags & TALON_ENDPOINT_RELAY || net_link_get_index(e.in_ifindex, &link) != -ENODEV)
 			continue;
 		e.in_ifindex = 0;
 		e.flags &= ~TALON_ENDPOINT_L2;
@@ -246,7 +265,8 @@ static void put_local(const struct net_addr *addr, void *user)
 {
 	struct local_fill *fill = user;
 
-	bpf_map_update_elem(datapath_map_fd(fill->p->dp, DATAPATH_MAP_LOCAL_ADDRS), &addr->addr, &fill->mark, BPF_ANY);
+	bpf_map_update_elem(datapath_map_fd(fill->p->dp, DATAPATH_MAP_LOCAL_ADDRS), &addr->addr, &fill->mark,
+		BPF_ANY);
 }
 
 static void prune_addrs(int map, uint8_t current)
@@ -299,16 +319,19 @@ void start_hazards(struct plane *p)
 	if (p->uplinks.trouble[0])
 		append(p->info.hazards, sizeof(p->info.hazards), "%s\n", p->uplinks.trouble);
 	at = strlen(p->info.hazards);
-	net_hazards(uplinks, n, datapath_get_tunnel(p->dp)->name, p->info.hazards + at, sizeof(p->info.hazards) - at);
+	net_hazards(uplinks, n, datapath_get_tunnel(p->dp)->name, p->info.hazards + at,
+		sizeof(p->info.hazards) - at);
 	if (check_mtu(p, why, sizeof(why)))
 		append(p->info.hazards, sizeof(p->info.hazards), "%s\n", why);
 	append(p->info.hazards, sizeof(p->info.hazards), "%s", p->ways.hazards);
 	if (p->map_config.flags & TALON_F_PREEMPTIBLE)
 		append(p->info.hazards, sizeof(p->info.hazards),
-		       "real-time kernel (PREEMPT_RT): packets that preempt each other on one CPU are dropped (preempted)\n");
+		       "real-time kernel (PREEMPT_RT): packets that preempt each other on one CPU are "
+		       "dropped (preempted)\n");
 	if (p->ports_unknown)
 		append(p->info.hazards, sizeof(p->info.hazards),
-		       "this kernel cannot list sockets (no inet_diag), so SNAT may use ports of this host's own\n");
+		       "this kernel cannot list sockets (no inet_diag), so SNAT may use ports of this host's "
+		       "own\n");
 	if (!(p->map_config.flags & TALON_F_SNAT_OWN) &&
 	    nat_ports_check_range(p->config->port_first, p->config->port_last, why, sizeof(why)))
 		append(p->info.hazards, sizeof(p->info.hazards), "%s\n", why);
@@ -336,7 +359,8 @@ static void describe(struct plane *p)
 }
 
 /* One slot of the session array. Returns whether a session goes on in it. */
-static bool adopt_slot(struct plane *p, uint64_t now, uint32_t slot, const struct talon_session *session, bool same_key)
+static bool adopt_slot(struct plane *p, uint64_t now, uint32_t slot, const struct talon_session *session,
+	bool same_key)
 {
 	static const uint8_t zeros[sizeof(session->recv_key)];
 	struct talon_replay window;
@@ -344,17 +368,19 @@ static bool adopt_slot(struct plane *p, uint64_t now, uint32_t slot, const struc
 	int ret = -EINVAL;
 
 	if (session->index && same_key && session->peer < p->peers_max && p->infos[session->peer].present &&
-	    !map_read(p, DATAPATH_MAP_REPLAY, slot, &window) && !map_read(p, DATAPATH_MAP_PEER_TX, session->peer, &tx))
+	    !map_read(p, DATAPATH_MAP_REPLAY, slot, &window) &&
+	    !map_read(p, DATAPATH_MAP_PEER_TX, session->peer, &tx))
 		ret = device_adopt_session(p->device, now, session, window.state, tx.index == session->index);
 	if (ret && ret != -ESTALE && ret != -EEXIST &&
-	    (session->index || memcmp(session->recv_key, zeros, sizeof(zeros)) || memcmp(session->send_key, zeros, sizeof(zeros))))
+	    (session->index || memcmp(session->recv_key, zeros, sizeof(zeros)) ||
+	    memcmp(session->send_key, zeros, sizeof(zeros))))
 		device_adopt_retired(p->device, now, slot);
 	return !ret;
 }
 
 /*
- * Sessions of an earlier process go on, if they are under our key; those of another key end before anything else changes. Slots that only hold old
- * keys are overwritten.
+ * Sessions of an earlier process go on, if they are under our key; those of another key end before anything
+ * else changes. Slots that only hold old keys are overwritten.
  */
 static int adopt_sessions(struct plane *p)
 {
@@ -387,7 +413,8 @@ static int make_room(struct plane *p)
 	p->neighs = calloc(CONTROLLER_NEIGHS_MAX, sizeof(*p->neighs));
 	p->polled = calloc(p->peers_max, sizeof(*p->polled));
 	p->notices.peers = calloc(p->peers_max, sizeof(*p->notices.peers));
-	return p->infos && p->slots_of && p->percpu && p->neighs && p->polled && p->notices.peers ? 0 : -ENOMEM;
+	return p->infos && p->slots_of && p->percpu && p->neighs && p->polled &&
+		p->notices.peers ? 0 : -ENOMEM;
 }
 
 int start_fill(struct plane *p, char *err, size_t errlen)
@@ -436,7 +463,9 @@ int start_modes(struct plane *p, char *err, size_t errlen)
 		p->map_config.flags |= TALON_F_XDP_TX;
 	if (is_generic)
 		p->map_config.flags |= TALON_F_KEEP_TAIL;
-	/* Where programs are is known now, and some drivers take redirected frames only when they have one. */
+	/*
+	 * Where programs are is known now, and some drivers take redirected frames only when they have one.
+	 */
 	ret = ways_sync(p, err, errlen);
 	if (ret)
 		return ret;

@@ -8,7 +8,10 @@
 #include "config/value.h"
 #include "plane/internal.h"
 
-/* Peers with networks of their own behind them are reached through the tunnel as well; a default route is never taken. */
+/*
+ * Peers with networks of their own behind them are reached through the tunnel as well; a default route
+ * is never taken.
+ */
 static size_t fill_host_routes(const struct config *config, struct config_cidr *list)
 {
 	size_t count = 0;
@@ -37,7 +40,10 @@ static void fill_peer(const struct config_peer *from, struct plane_peer *to)
 	to->allowed_count = from->allowed_count;
 }
 
-/* Where it is now counts more than where it was once said to be; a way that a mesh chose is no place of its own. */
+/*
+ * Where it is now counts more than where it was once said to be; a way that a mesh chose is no
+ * place of its own.
+ */
 static void set_endpoint(struct plane *p, const struct config_peer *peer)
 {
 	uint32_t id = device_find_peer(p->device, peer->public_key);
@@ -55,8 +61,8 @@ static void set_endpoint(struct plane *p, const struct config_peer *peer)
 	if (at.family)
 		endpoint_from_map(&at, &to);
 	else
-		to = (struct endpoint){ .family = peer->endpoint.family, .port = peer->endpoint.port, .remote = peer->endpoint.addr,
-					.ifindex = value_zone_index(peer->endpoint.zone) };
+		to = (struct endpoint){ .family = peer->endpoint.family, .port = peer->endpoint.port,
+			.remote = peer->endpoint.addr, .ifindex = value_zone_index(peer->endpoint.zone) };
 	if (to.family)
 		follow_choose_local(p, &to);
 	device_set_peer_endpoint(p->device, id, &to);

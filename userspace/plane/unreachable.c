@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// ICMP errors about packets that waited in vain for their next hop. The tunnel's program undoes the NAT in them, as in a router's.
+// ICMP errors about packets that waited in vain for their next hop. The tunnel's program undoes the NAT in
+// them, as in a router's.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -26,8 +27,8 @@ static bool is_icmp_error(const uint8_t *packet)
 {
 	uint8_t type = packet[IPV4_LEN];
 
-	return packet[9] == IPPROTO_ICMP && type != ICMP_ECHO && type != ICMP_ECHOREPLY && type != ICMP_TIMESTAMP &&
-	       type != ICMP_TIMESTAMPREPLY;
+	return packet[9] == IPPROTO_ICMP && type != ICMP_ECHO && type != ICMP_ECHOREPLY &&
+		type != ICMP_TIMESTAMP && type != ICMP_TIMESTAMPREPLY;
 }
 
 /* One host's own address, as source of a packet or as its destination. */
@@ -51,12 +52,14 @@ static void put_checksum(uint8_t *field, const uint8_t *from, size_t len)
 	memcpy(field, &check, sizeof(check));
 }
 
-size_t unreachable_build(const uint8_t *packet, size_t len, __be32 src, uint8_t ret_error[static UNREACHABLE_LEN])
+size_t unreachable_build(const uint8_t *packet, size_t len, __be32 src,
+	uint8_t ret_error[static UNREACHABLE_LEN])
 {
 	uint8_t *e = ret_error, *icmp = ret_error + IPV4_LEN;
 
-	if (len < EMBEDDED_LEN || packet[0] != 0x45 || ((packet[6] << 8 | packet[7]) & IP_OFFSET) || is_icmp_error(packet) ||
-	    !is_single_host(get32(packet + 12)) || !is_single_host(get32(packet + 16)))
+	if (len < EMBEDDED_LEN || packet[0] != 0x45 || ((packet[6] << 8 | packet[7]) & IP_OFFSET) ||
+		is_icmp_error(packet) || !is_single_host(get32(packet + 12)) ||
+		!is_single_host(get32(packet + 16)))
 		return 0;
 	memset(e, 0, UNREACHABLE_LEN);
 	e[0] = 0x45;
@@ -95,7 +98,8 @@ void unreachable_expired(const struct held *held, void *ctx)
 
 void unreachable_for_neigh(struct plane *p, const struct net_neigh *neigh)
 {
-	const struct hold_key key = { .what = HOLD_FOR_NEIGH, .ifindex = neigh->ifindex, .addr = neigh->addr };
+	const struct hold_key key = { .what = HOLD_FOR_NEIGH, .ifindex = neigh->ifindex,
+		.addr = neigh->addr };
 	struct held *held;
 
 	while ((held = hold_take(&p->hold, &key))) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* "Host unreachable": what a router says of a packet whose next hop did not answer (RFC 1812 section 4.3.3.1). */
+/*
+ * "Host unreachable": what a router says of a packet whose next hop did not answer (RFC 1812
+ * section 4.3.3.1).
+ */
 #ifndef TALON_CONTROLLER_UNREACHABLE_H
 #define TALON_CONTROLLER_UNREACHABLE_H
 
@@ -17,9 +20,10 @@
  * @src: who says so, network byte order
  * @ret_error: gets UNREACHABLE_LEN bytes
  *
- * Return: UNREACHABLE_LEN, or 0 where none may be sent (RFC 1812 section 4.3.2.7): about ICMP errors, later fragments, packets to or from
- * no single host; nor about what is cut short or has options.
+ * Return: UNREACHABLE_LEN, or 0 where none may be sent (RFC 1812 section 4.3.2.7): about ICMP errors, later
+ * fragments, packets to or from no single host; nor about what is cut short or has options.
  */
-size_t unreachable_build(const uint8_t *packet, size_t len, __be32 src, uint8_t ret_error[static UNREACHABLE_LEN]);
+size_t unreachable_build(const uint8_t *packet, size_t len, __be32 src,
+	uint8_t ret_error[static UNREACHABLE_LEN]);
 
 #endif

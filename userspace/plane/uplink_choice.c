@@ -14,7 +14,8 @@ static const struct net_link *find(const struct net_link *list, unsigned count, 
 	return NULL;
 }
 
-static bool is_same_set(const struct net_link *a, unsigned a_count, const struct net_link *b, unsigned b_count)
+static bool is_same_set(const struct net_link *a, unsigned a_count, const struct net_link *b,
+	unsigned b_count)
 {
 	if (a_count != b_count)
 		return false;
@@ -31,8 +32,8 @@ static void take(struct uplink_choice *choice, const struct net_link *list, unsi
 	choice->count = count;
 }
 
-void uplink_choose(const struct net_link *route, unsigned route_count, const struct net_link *now, unsigned now_count,
-		   struct uplink_choice *ret_choice)
+void uplink_choose(const struct net_link *route, unsigned route_count, const struct net_link *now,
+	unsigned now_count, struct uplink_choice *ret_choice)
 {
 	struct uplink_choice choice = {};
 
@@ -40,8 +41,9 @@ void uplink_choose(const struct net_link *route, unsigned route_count, const str
 		if (net_link_is_ethernet(&route[i]))
 			choice.links[choice.count++] = route[i];
 		else
-			snprintf(choice.why, sizeof(choice.why), "the default route leads by %s, whose packets have no Ethernet header",
-				 route[i].name);
+			snprintf(choice.why, sizeof(choice.why),
+				"the default route leads by %s, whose packets have no Ethernet header",
+				route[i].name);
 	}
 	if (!choice.count || is_same_set(choice.links, choice.count, now, now_count))
 		take(&choice, now, now_count);

@@ -13,10 +13,11 @@ struct uplink_choice {
 };
 
 /*
- * @route: devices of the default route. @now: those of the present uplinks that are still there. The route's devices with an Ethernet header are
- * chosen; where it has none, the present ones stay. A choice that differs in order only is no other one.
+ * @route: devices of the default route. @now: those of the present uplinks that are still there. The route's
+ * devices with an Ethernet header are chosen; where it has none, the present ones stay. A choice that differs
+ * in order only is no other one.
  */
-void uplink_choose(const struct net_link *route, unsigned route_count, const struct net_link *now, unsigned now_count,
-		   struct uplink_choice *ret_choice);
+void uplink_choose(const struct net_link *route, unsigned route_count, const struct net_link *now,
+	unsigned now_count, struct uplink_choice *ret_choice);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The devices that our programs sit on follow the host: its default route, new names, devices that go and come back.
+// The devices that our programs sit on follow the host: its default route, new names, devices that go
+// and come back.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,7 +36,8 @@ static unsigned find_configured(struct plane *p, struct net_link *links, const c
 	for (size_t i = 0; i < config->uplink_count; i++) {
 		struct net_link *link = &links[count];
 
-		if (net_link_get_index(p->uplinks.configured[i], link) && net_link_get(config->uplinks[i], link)) {
+		if (net_link_get_index(p->uplinks.configured[i], link) &&
+			net_link_get(config->uplinks[i], link)) {
 			*ret_missing = config->uplinks[i];
 			continue;
 		}
@@ -79,7 +81,8 @@ void uplinks_describe(struct plane *p)
 
 	memset(text, 0, sizeof(p->info.uplinks));
 	for (unsigned i = 0; i < datapath_uplink_count(p->dp); i++)
-		len += snprintf(text + len, sizeof(p->info.uplinks) - len, "%s%s", i ? ", " : "", datapath_get_uplink(p->dp, i)->name);
+		len += snprintf(text + len, sizeof(p->info.uplinks) - len, "%s%s", i ? ", " : "",
+			datapath_get_uplink(p->dp, i)->name);
 }
 
 /* A veth receives on its sender's time, which for the sender is our work as its own. */
@@ -93,8 +96,9 @@ void uplinks_start_threads(struct plane *p)
 		bool is_on;
 		int ret;
 
-		if (wish == CONFIG_UPLINK_THREADS_OFF || (wish == CONFIG_UPLINK_THREADS_AUTO && strcmp(uplink->kind, "veth") != 0) ||
-		    net_threads_get(uplink->name, uplink->ifindex, &is_on) || is_on)
+		if (wish == CONFIG_UPLINK_THREADS_OFF ||
+			(wish == CONFIG_UPLINK_THREADS_AUTO && strcmp(uplink->kind, "veth") != 0) ||
+			net_threads_get(uplink->name, uplink->ifindex, &is_on) || is_on)
 			continue;
 		ret = net_threads_set(uplink->name, uplink->ifindex, true);
 		if (ret && wish == CONFIG_UPLINK_THREADS_ON)
@@ -164,7 +168,9 @@ static bool is_among(const struct net_link *links, unsigned count, int ifindex)
 	return false;
 }
 
-/* Bits of threads are counted by place: those of uplinks that stay move with them, the others are given back. */
+/*
+ * Bits of threads are counted by place: those of uplinks that stay move with them, the others are given back.
+ */
 static void move_threads(struct plane *p, const struct datapath_uplink *old, unsigned old_count)
 {
 	uint32_t bits = p->info.threaded;
@@ -187,18 +193,19 @@ static void move_threads(struct plane *p, const struct datapath_uplink *old, uns
 }
 
 /*
- * Peers whose last packet came by a device that is an uplink no longer: answers take the host's way, and its source address, from now on. A
- * mesh chooses the ways itself, and is told of the change.
+ * Peers whose last packet came by a device that is an uplink no longer: answers take the host's way, and its
+ * source address, from now on. A mesh chooses the ways itself, and is told of the change.
  */
-static void leave_endpoints(struct plane *p, const struct datapath_uplink *old, unsigned old_count, const struct net_link *links, unsigned count)
+static void leave_endpoints(struct plane *p, const struct datapath_uplink *old, unsigned old_count,
+	const struct net_link *links, unsigned count)
 {
 	for (uint32_t i = 0; i < p->peers_max; i++) {
 		struct endpoint to;
 		struct talon_endpoint e;
 		bool was = false;
 
-		if (!p->infos[i].present || endpoint_read(p, i, &e) || !e.in_ifindex || e.flags & TALON_ENDPOINT_RELAY ||
-		    is_among(links, count, e.in_ifindex))
+		if (!p->infos[i].present || endpoint_read(p, i, &e) || !e.in_ifindex ||
+			e.flags & TALON_ENDPOINT_RELAY || is_among(links, count, e.in_ifindex))
 			continue;
 		for (unsigned j = 0; j < old_count; j++)
 			was |= (uint32_t)old[j].ifindex == e.in_ifindex;
@@ -244,7 +251,8 @@ static void take_over(struct plane *p, const struct uplink_choice *choice)
 		move_threads(p, old, old_count);
 		if (start_modes(p, err, sizeof(err)))
 			log_warn("%s", err);
-		snprintf(p->info.mode, sizeof(p->info.mode), "%s", datapath_mode_name(datapath_get_mode(p->dp)));
+		snprintf(p->info.mode, sizeof(p->info.mode), "%s",
+			datapath_mode_name(datapath_get_mode(p->dp)));
 		snprintf(p->info.why, sizeof(p->info.why), "%s", datapath_get_why(p->dp));
 		uplinks_start_threads(p);
 		leave_endpoints(p, old, old_count, choice->links, choice->count);
@@ -261,7 +269,8 @@ static bool is_as_chosen(const struct plane *p, const struct uplink_choice *choi
 	for (unsigned i = 0; i < choice->count; i++) {
 		const struct datapath_uplink *uplink = datapath_get_uplink(p->dp, i);
 
-		if (uplink->ifindex != choice->links[i].ifindex || strcmp(uplink->name, choice->links[i].name))
+		if (uplink->ifindex != choice->links[i].ifindex ||
+			strcmp(uplink->name, choice->links[i].name))
 			return false;
 	}
 	return true;
@@ -284,12 +293,14 @@ static bool is_down(const struct datapath_tunnel_info *pair)
 {
 	struct net_link link;
 
-	return (!net_link_get_index(pair->ifindex, &link) && !link.up) || (!net_link_get_index(pair->far_ifindex, &link) && !link.up);
+	return (!net_link_get_index(pair->ifindex, &link) && !link.up) ||
+		(!net_link_get_index(pair->far_ifindex, &link) && !link.up);
 }
 
 void uplinks_raise_tunnel(struct plane *p)
 {
-	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp), *relay = datapath_get_relay(p->dp);
+	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp),
+		*relay = datapath_get_relay(p->dp);
 	bool relay_down = relay && is_down(relay);
 	char err[300];
 

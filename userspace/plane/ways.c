@@ -93,7 +93,10 @@ static bool is_all_generic(const struct plane *p)
 	return true;
 }
 
-/* A kernel that does not tell: a native program of ours made its device ready, except a veth, where the other end decides. */
+/*
+ * A kernel that does not tell: a native program of ours made its device ready, except a veth, where the
+ * other end decides.
+ */
 static void guess_redirects(const struct plane *p, struct way_links *links)
 {
 	for (size_t i = 0; i < links->count; i++) {
@@ -123,7 +126,8 @@ static int read_redirects(const struct plane *p, struct way_links *links)
 
 static bool is_ours(const struct plane *p, int ifindex)
 {
-	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp), *relay = datapath_get_relay(p->dp);
+	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp),
+		*relay = datapath_get_relay(p->dp);
 
 	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex ||
 	       (relay && (ifindex == relay->ifindex || ifindex == relay->far_ifindex));
@@ -180,13 +184,14 @@ static void say_more_sides(struct ways *ways, const struct way_links *links, uns
 		}
 		at += snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "", links->list[i].name);
 	}
-	say(ways, "networks behind more than %u devices are masqueraded: replies that come in by %s are not found\n", DATAPATH_SIDES_MAX, names);
+	say(ways, "networks behind more than %u devices are masqueraded: replies that come in by %s are not "
+		"found\n", DATAPATH_SIDES_MAX, names);
 }
 
 static void say_no_ethernet(struct ways *ways, const struct way_link *link)
 {
-	say(ways, "%s is no Ethernet device, but masqueraded networks lie behind it: replies are not found; serve them without masquerade, "
-	    "with a route to the mesh on their side\n", link->name);
+	say(ways, "%s is no Ethernet device, but masqueraded networks lie behind it: replies are not found; "
+		"serve them without masquerade, with a route to the mesh on their side\n", link->name);
 }
 
 /* Side devices: those by which masqueraded packets leave. */
@@ -198,7 +203,8 @@ static void choose_side(struct plane *p, struct way_links *links, size_t route)
 	for (unsigned i = 0; i < HOST_HOPS && r->hops[i]; i++) {
 		struct way_link *link = find_link(links, r->hops[i]);
 
-		if (!link || link->is_side || link->is_loopback || (link->value.flags & TALON_LINK_UPLINK) || is_ours(p, link->ifindex))
+		if (!link || link->is_side || link->is_loopback || (link->value.flags & TALON_LINK_UPLINK) ||
+			is_ours(p, link->ifindex))
 			continue;
 		link->is_side = host_table_serves(&p->ways.hosts, route, &p->routes, &p->locals);
 	}
@@ -286,10 +292,12 @@ static void write_links(struct plane *p, const struct way_links *links)
 		remove_departed(p, links);
 	for (unsigned turn = 0; turn < 2; turn++) {
 		for (size_t i = 0; i < links->count; i++) {
-			const struct way_link *link = &links->list[i], *was = find_link(&p->ways.links, link->ifindex);
+			const struct way_link *link = &links->list[i],
+				*was = find_link(&p->ways.links, link->ifindex);
 			uint32_t key = link->ifindex;
 
-			if (turn != !(link->is_side || link->value.flags & TALON_LINK_UPLINK) || (was && is_same(was, link)))
+			if (turn != !(link->is_side || link->value.flags & TALON_LINK_UPLINK) ||
+				(was && is_same(was, link)))
 				continue;
 			bpf_map_update_elem(map, &key, &link->value, BPF_ANY);
 			p->sees_change = true;
@@ -320,8 +328,9 @@ static bool was_program(const struct plane *p, int ifindex)
 	uint32_t key = ifindex;
 	struct talon_link value;
 
-	return p->was_adopted && !p->has_attached && !bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_LINKS), &key, &value) &&
-	       value.flags & TALON_LINK_PROGRAM;
+	return p->was_adopted && !p->has_attached &&
+		!bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_LINKS), &key, &value) &&
+		value.flags & TALON_LINK_PROGRAM;
 }
 
 static void mark_programs(const struct plane *p, struct way_links *links)
@@ -330,8 +339,9 @@ static void mark_programs(const struct plane *p, struct way_links *links)
 		struct way_link *link = &links->list[i];
 		bool is_uplink = link->value.flags & TALON_LINK_UPLINK;
 
-		if ((is_uplink && uplink_is_attached(p, link)) || (link->is_side && side_is_attached(p, link->ifindex)) ||
-		    ((is_uplink || link->is_side) && was_program(p, link->ifindex)))
+		if ((is_uplink && uplink_is_attached(p, link)) ||
+			(link->is_side && side_is_attached(p, link->ifindex)) ||
+			((is_uplink || link->is_side) && was_program(p, link->ifindex)))
 			link->value.flags |= TALON_LINK_PROGRAM;
 	}
 }
@@ -343,12 +353,16 @@ static void keep_links(struct plane *p, struct way_links *links)
 	*links = (struct way_links){};
 }
 
-/* A program that goes is no longer counted on before it is taken off; one that comes is not before it is there. */
+/*
+ * A program that goes is no longer counted on before it is taken off; one that comes is not
+ * before it is there.
+ */
 static void sync_links(struct plane *p, struct way_links *links)
 {
 	struct datapath_side sides[DATAPATH_SIDES_MAX] = {};
 	unsigned count = choose_sides(p, links, sides);
-	struct way_links copy = { .count = links->count, .list = calloc(links->count + 1, sizeof(*copy.list)) };
+	struct way_links copy = { .count = links->count,
+		.list = calloc(links->count + 1, sizeof(*copy.list)) };
 
 	note_sources(p, links);
 	mark_programs(p, links);
@@ -380,8 +394,8 @@ int ways_sync(struct plane *p, char *err, size_t errlen)
 	memcpy(old, p->ways.hazards, sizeof(old));
 	p->ways.hazards[0] = 0;
 	if (p->ways.left_out)
-		say(&p->ways, "this host has %zu routes more than there is room for (%u): packets to their networks may get a wrong source address\n",
-		    p->ways.left_out, TALON_HOST_ROUTES_MAX);
+		say(&p->ways, "this host has %zu routes more than there is room for (%u): packets to their "
+			"networks may get a wrong source address\n", p->ways.left_out, TALON_HOST_ROUTES_MAX);
 	sync_links(p, &links);
 	if (p->is_ready && strcmp(old, p->ways.hazards))
 		start_hazards(p);
@@ -441,7 +455,8 @@ static void compare_redirect(int ifindex, bool takes, void *user)
 	struct comparison *comparison = user;
 	const struct way_link *link = find_link(comparison->links, ifindex);
 
-	comparison->differs |= link && link->is_ethernet && takes != !!(link->value.flags & TALON_LINK_REDIRECT);
+	comparison->differs |= link && link->is_ethernet &&
+		takes != !!(link->value.flags & TALON_LINK_REDIRECT);
 }
 
 /* The far end of a veth turns GRO on or off, and nothing is said about ours. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Access rules merged and turned into classes; and what they mean, said twice: rule by rule, and by the classes.
+// Access rules merged and turned into classes; and what they mean, said twice: rule by rule, and by
+// the classes.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -20,7 +21,10 @@ struct list {
 	uint32_t room;
 };
 
-/* What a rule says besides its sources (@of is its destination), or, when those are merged, besides its destinations (@of is its set of sources). */
+/*
+ * What a rule says besides its sources (@of is its destination), or, when those are merged, besides its
+ * destinations (@of is its set of sources).
+ */
 struct what {
 	uint32_t of;
 	uint32_t except;		/* host order */
@@ -185,7 +189,8 @@ static int set_of(struct compiler *c, struct list *list, uint32_t *ret_set)
 	int ret;
 
 	sort_unique(list);
-	crypto_generichash(digest, sizeof(digest), (const uint8_t *)list->ids, list->count * sizeof(*list->ids), NULL, 0);
+	crypto_generichash(digest, sizeof(digest), (const uint8_t *)list->ids,
+		list->count * sizeof(*list->ids), NULL, 0);
 	ret = interner_add(&c->sets, digest, ret_set);
 	if (ret)
 		return ret;
@@ -238,8 +243,9 @@ static int deal_bits(struct compiler *c)
 	drop_words = (drops + 63) / 64;
 	words = drop_words + (accepts + 63) / 64;
 	if (words > TALON_ACL_WORDS) {
-		snprintf(c->why, c->why_len, "access rules: %u distinct ones (%u of them drop), there is room for %u", c->merged.count, drops,
-			 TALON_ACL_RULES);
+		snprintf(c->why, c->why_len,
+			"access rules: %u distinct ones (%u of them drop), there is room for %u",
+			c->merged.count, drops, TALON_ACL_RULES);
 		return -E2BIG;
 	}
 	c->bit = calloc(c->merged.count + 1, sizeof(*c->bit));
@@ -273,7 +279,9 @@ static int class_of(struct compiler *c, const struct talon_acl_bits *bits, uint3
 	if (ret)
 		return ret;
 	if (class >= TALON_ACL_CLASSES) {
-		snprintf(c->why, c->why_len, "access rules: more than %u classes of sources, destinations and ports", TALON_ACL_CLASSES - 1);
+		snprintf(c->why, c->why_len,
+			"access rules: more than %u classes of sources, destinations and ports",
+			TALON_ACL_CLASSES - 1);
 		return -E2BIG;
 	}
 	*ret_class = class;
@@ -282,7 +290,8 @@ static int class_of(struct compiler *c, const struct talon_acl_bits *bits, uint3
 
 static int compare_prefixes(const void *a, const void *b, void *prefixes)
 {
-	const struct acl_prefix *x = interner_at(prefixes, *(const uint32_t *)a), *y = interner_at(prefixes, *(const uint32_t *)b);
+	const struct acl_prefix *x = interner_at(prefixes, *(const uint32_t *)a),
+		*y = interner_at(prefixes, *(const uint32_t *)b);
 
 	if (x->addr != y->addr)
 		return x->addr < y->addr ? -1 : 1;
@@ -298,11 +307,12 @@ static void take_exceptions(const struct compiler *c, struct acl_prefix prefix, 
 }
 
 /*
- * A longest match finds one prefix: it has to know the rules of all that contain it, too. Prefixes come with the containing ones before those they
- * contain, so a stack of the open ones is enough. One that says nothing new is left out.
+ * A longest match finds one prefix: it has to know the rules of all that contain it, too. Prefixes come with
+ * the containing ones before those they contain, so a stack of the open ones is enough. One that says nothing
+ * new is left out.
  */
-static int make_entries(struct compiler *c, const struct interner *prefixes, const uint32_t *order, struct talon_acl_bits *bits,
-			bool except, struct acl_entries *entries)
+static int make_entries(struct compiler *c, const struct interner *prefixes, const uint32_t *order,
+	struct talon_acl_bits *bits, bool except, struct acl_entries *entries)
 {
 	struct { struct acl_prefix prefix; struct talon_acl_bits bits; uint32_t class; } open[33];
 	unsigned depth = 0;
@@ -331,8 +341,8 @@ static int make_entries(struct compiler *c, const struct interner *prefixes, con
 	return 0;
 }
 
-static int classify(struct compiler *c, const struct interner *prefixes, struct talon_acl_bits *bits, bool except,
-		    struct acl_entries *entries)
+static int classify(struct compiler *c, const struct interner *prefixes, struct talon_acl_bits *bits,
+	bool except, struct acl_entries *entries)
 {
 	uint32_t *order = calloc(prefixes->count + 1, sizeof(*order));
 	int ret = -ENOMEM;
@@ -345,8 +355,8 @@ static int classify(struct compiler *c, const struct interner *prefixes, struct 
 	qsort_r(order, prefixes->count, sizeof(*order), compare_prefixes, (void *)prefixes);
 	ret = make_entries(c, prefixes, order, bits, except, entries);
 	if (!ret && entries->count > TALON_ACL_PREFIXES) {
-		snprintf(c->why, c->why_len, "access rules: %zu distinct %s, there is room for %u", entries->count,
-			 except ? "destinations" : "sources", TALON_ACL_PREFIXES);
+		snprintf(c->why, c->why_len, "access rules: %zu distinct %s, there is room for %u",
+			entries->count, except ? "destinations" : "sources", TALON_ACL_PREFIXES);
 		ret = -E2BIG;
 	}
 out:
@@ -407,8 +417,12 @@ static int compare_edges(const void *a, const void *b)
 	return x->port < y->port ? -1 : x->port > y->port;
 }
 
-/* @edges, sorted, are the places where a range begins or has ended: between two of them all ports are of one class. */
-static int sweep(struct compiler *c, struct talon_acl_bits *bits, const struct edge *edges, size_t count, uint16_t *classes)
+/*
+ * @edges, sorted, are the places where a range begins or has ended: between two of them all ports
+ * are of one class.
+ */
+static int sweep(struct compiler *c, struct talon_acl_bits *bits, const struct edge *edges, size_t count,
+	uint16_t *classes)
 {
 	uint32_t class, from = 0, to;
 	size_t i = 0;
@@ -456,7 +470,8 @@ static int classify_ports(struct compiler *c, uint8_t proto, uint16_t *classes)
 
 static uint8_t rule_proto(uint8_t ip_proto)
 {
-	return ip_proto == IPPROTO_TCP ? NETMAP_TCP : ip_proto == IPPROTO_UDP ? NETMAP_UDP : ip_proto == IPPROTO_ICMP ? NETMAP_ICMP : NETMAP_ANY;
+	return ip_proto == IPPROTO_TCP ? NETMAP_TCP : ip_proto == IPPROTO_UDP ? NETMAP_UDP
+		: ip_proto == IPPROTO_ICMP ? NETMAP_ICMP : NETMAP_ANY;
 }
 
 static bool has_ports(uint8_t ip_proto)
@@ -464,7 +479,10 @@ static bool has_ports(uint8_t ip_proto)
 	return ip_proto == IPPROTO_TCP || ip_proto == IPPROTO_UDP;
 }
 
-/* Does the rule match a packet of that protocol whose ports are not known? ACCEPT only if surely, DROP if perhaps. */
+/*
+ * Does the rule match a packet of that protocol whose ports are not known? ACCEPT only if surely,
+ * DROP if perhaps.
+ */
 static bool matches_portless(const struct what *what, uint8_t ip_proto)
 {
 	if (what->proto != NETMAP_ANY && what->proto != rule_proto(ip_proto))
@@ -538,12 +556,15 @@ static void compiler_done(struct compiler *c)
 	interner_done(&c->classes);
 }
 
-int acl_compile(const struct acl_rule *rules, size_t count, struct acl_table **ret_table, char *why, size_t size)
+int acl_compile(const struct acl_rule *rules, size_t count, struct acl_table **ret_table, char *why,
+	size_t size)
 {
 	struct compiler c = {
-		.sources.item_size = sizeof(struct acl_prefix), .destinations.item_size = sizeof(struct acl_prefix),
-		.groups.item_size = sizeof(struct what), .merged.item_size = sizeof(struct what), .sets.item_size = DIGEST_LEN,
-		.classes.item_size = sizeof(struct talon_acl_bits), .why = why, .why_len = size,
+		.sources.item_size = sizeof(struct acl_prefix),
+		.destinations.item_size = sizeof(struct acl_prefix),
+		.groups.item_size = sizeof(struct what), .merged.item_size = sizeof(struct what),
+		.sets.item_size = DIGEST_LEN, .classes.item_size = sizeof(struct talon_acl_bits), .why = why,
+		.why_len = size,
 	};
 	int ret = -ENOMEM;
 
@@ -584,7 +605,8 @@ size_t acl_table_rules(const struct acl_table *table)
 
 static bool matches_addresses(const struct acl_rule *rule, __be32 src, __be32 dst)
 {
-	if (!is_prefix4(&rule->dst) || !contains(prefix_of(&rule->dst), ntohl(dst)) || (rule->except && rule->except == dst))
+	if (!is_prefix4(&rule->dst) || !contains(prefix_of(&rule->dst), ntohl(dst)) ||
+		(rule->except && rule->except == dst))
 		return false;
 	for (size_t i = 0; i < rule->source_count; i++)
 		if (is_prefix4(&rule->sources[i]) && contains(prefix_of(&rule->sources[i]), ntohl(src)))
@@ -601,7 +623,8 @@ static bool matches_port(const struct acl_rule *rule, uint8_t ip_proto, uint16_t
 	return has_ports(ip_proto) && dport >= rule->port_first && dport <= rule->port_last;
 }
 
-bool acl_permits(const struct acl_rule *rules, size_t count, __be32 src, __be32 dst, uint8_t ip_proto, uint16_t dport)
+bool acl_permits(const struct acl_rule *rules, size_t count, __be32 src, __be32 dst, uint8_t ip_proto,
+	uint16_t dport)
 {
 	bool accept = false;
 
@@ -650,11 +673,13 @@ static bool permits_at(const struct acl_table *table, __be32 src, __be32 dst, ui
 	return false;
 }
 
-bool acl_table_permits(const struct acl_table *table, __be32 src, __be32 dst, uint8_t ip_proto, uint16_t dport)
+bool acl_table_permits(const struct acl_table *table, __be32 src, __be32 dst, uint8_t ip_proto,
+	uint16_t dport)
 {
 	if (!has_ports(ip_proto))
 		return acl_table_permits_any_port(table, src, dst, ip_proto);
-	return permits_at(table, src, dst, (ip_proto == IPPROTO_TCP ? TALON_ACL_PORT_TCP : TALON_ACL_PORT_UDP) + dport);
+	return permits_at(table, src, dst,
+		(ip_proto == IPPROTO_TCP ? TALON_ACL_PORT_TCP : TALON_ACL_PORT_UDP) + dport);
 }
 
 bool acl_table_permits_any_port(const struct acl_table *table, __be32 src, __be32 dst, uint8_t ip_proto)

@@ -57,7 +57,8 @@ static void add_peer_rule(struct maker *m, const struct netmap_rule *rule)
 		source = &m->own[m->own_count++];
 	}
 	m->list[m->count++] = (struct acl_rule){
-		.sources = source, .source_count = 1, .dst = host(m->input->mesh_addr), .drop = rule->drop, .proto = rule->proto,
+		.sources = source, .source_count = 1, .dst = host(m->input->mesh_addr), .drop = rule->drop,
+			.proto = rule->proto,
 		.port_first = rule->port_first, .port_last = rule->port_last,
 	};
 }
@@ -66,7 +67,8 @@ static void add_peer_rule(struct maker *m, const struct netmap_rule *rule)
 static void add_route_rule(struct maker *m, const struct netmap_route_rule *rule, struct config_cidr dst)
 {
 	m->list[m->count++] = (struct acl_rule){
-		.sources = rule->sources, .source_count = rule->source_count, .dst = dst, .except = m->input->mesh_addr, .drop = rule->drop,
+		.sources = rule->sources, .source_count = rule->source_count, .dst = dst,
+			.except = m->input->mesh_addr, .drop = rule->drop,
 		.proto = rule->proto, .port_first = rule->port_first, .port_last = rule->port_last,
 	};
 }

@@ -77,7 +77,8 @@ static int batch_update(const struct batch *b)
 
 	if (!count || !bpf_map_update_batch(b->fd, b->keys, b->values, &count, NULL))
 		return 0;
-	return update_one_by_one(b);	/* not known to this kernel, or stopped in the middle: writing again does no harm */
+	/* not known to this kernel, or stopped in the middle: writing again does no harm */
+	return update_one_by_one(b);
 }
 
 static int batch_delete(const struct batch *b)
@@ -141,7 +142,8 @@ static int batch_read(struct batch *b)
 		if (ret)
 			return ret;
 		count = BATCH;
-		ret = bpf_map_lookup_batch(b->fd, first ? NULL : &at, &at, key_at(b, b->count), value_at(b, b->count), &count, NULL) ? -errno : 0;
+		ret = bpf_map_lookup_batch(b->fd, first ? NULL : &at, &at, key_at(b, b->count),
+			value_at(b, b->count), &count, NULL) ? -errno : 0;
 		if (ret && ret != -ENOENT) {
 			ret = batch_grow(b, TALON_ACL_BANKS * TALON_ACL_PREFIXES);
 			return ret ? ret : read_one_by_one(b, TALON_ACL_BANKS * TALON_ACL_PREFIXES);
@@ -156,7 +158,8 @@ static int batch_read(struct batch *b)
 static struct talon_acl_lpm lpm_of(const struct acl_entry *entry, unsigned int bank)
 {
 	return (struct talon_acl_lpm){
-		.prefixlen = TALON_ACL_BANK_BITS + entry->prefix.len, .bank = bank, .addr = htonl(entry->prefix.addr),
+		.prefixlen = TALON_ACL_BANK_BITS + entry->prefix.len, .bank = bank,
+			.addr = htonl(entry->prefix.addr),
 	};
 }
 
@@ -189,9 +192,11 @@ static size_t of_bank(const struct batch *all, unsigned int bank, struct held *h
 	return count;
 }
 
-/* Both lists are sorted: what is only in the old one goes, what is only or differently in the new one comes. */
-static void compare_lists(const struct acl_entries *entries, const struct held *held, size_t held_count, unsigned int bank,
-			  struct batch *gone, struct batch *fresh)
+/*
+ * Both lists are sorted: what is only in the old one goes, what is only or differently in the new one comes.
+ */
+static void compare_lists(const struct acl_entries *entries, const struct held *held, size_t held_count,
+	unsigned int bank, struct batch *gone, struct batch *fresh)
 {
 	size_t i = 0, j = 0;
 
@@ -217,7 +222,8 @@ static void compare_lists(const struct acl_entries *entries, const struct held *
 
 static int write_trie(int fd, const struct acl_entries *entries, unsigned int bank)
 {
-	struct batch all = { .fd = fd, .key_size = sizeof(struct talon_acl_lpm), .value_size = sizeof(uint32_t) };
+	struct batch all = { .fd = fd, .key_size = sizeof(struct talon_acl_lpm),
+		.value_size = sizeof(uint32_t) };
 	struct batch gone = all, fresh = all;
 	struct held *held = NULL;
 	size_t held_count;
@@ -267,7 +273,8 @@ static int write_bits(int fd, const struct acl_table *table, unsigned int bank)
 {
 	struct talon_acl_head head = { .drop_words = table->drop_words, .words = table->words };
 	uint32_t first = bank * TALON_ACL_CLASSES;
-	int ret = write_array(fd, first + 1, table->classes + 1, table->class_count - 1, sizeof(*table->classes));
+	int ret = write_array(fd, first + 1, table->classes + 1, table->class_count - 1,
+		sizeof(*table->classes));
 
 	return ret ? ret : write_array(fd, first, &head, 1, sizeof(head));
 }
@@ -277,7 +284,8 @@ static void wait_for_readers(void)
 {
 	static const struct timespec moment = { .tv_nsec = 20000000 };
 
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))	/* waits for RCU, which BPF programs hold */
+	/* waits for RCU, which BPF programs hold */
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
 		nanosleep(&moment, NULL);
 }
 
@@ -300,7 +308,8 @@ int acl_write(const struct acl_table *table, const struct acl_maps *maps, unsign
 	if (!ret)
 		ret = write_trie(maps->dst, &table->destinations, bank);
 	if (!ret)
-		ret = write_array(maps->ports, bank * TALON_ACL_CHUNKS, table->ports, TALON_ACL_CHUNKS, sizeof(struct talon_acl_chunk));
+		ret = write_array(maps->ports, bank * TALON_ACL_CHUNKS, table->ports, TALON_ACL_CHUNKS,
+			sizeof(struct talon_acl_chunk));
 	if (!ret)
 		ret = write_bits(maps->bits, table, bank);
 	written_ns = now_ns();

@@ -51,8 +51,8 @@ static bool within(__be32 addr, __be32 net, unsigned prefixlen)
 }
 
 /*
- * Loopback, link-local, multicast and the mesh itself are never anybody's to route. Nor is the default route: a node that loses its own way out
- * loses management too.
+ * Loopback, link-local, multicast and the mesh itself are never anybody's to route. Nor is the default route:
+ * a node that loses its own way out loses management too.
  */
 static bool is_installable(const struct config_cidr *net, __be32 mesh_addr, uint8_t mesh_prefixlen)
 {
@@ -60,8 +60,9 @@ static bool is_installable(const struct config_cidr *net, __be32 mesh_addr, uint
 
 	if (net->family != AF_INET)
 		return false;
-	return net->prefixlen && addr && !within(addr, htonl(0x7f000000), 8) && !within(addr, htonl(0xa9fe0000), 16) && !within(addr, htonl(0xe0000000), 4) &&
-	       !(mesh_addr && net->prefixlen >= mesh_prefixlen && within(addr, mesh_addr, mesh_prefixlen));
+	return net->prefixlen && addr && !within(addr, htonl(0x7f000000), 8) &&
+		!within(addr, htonl(0xa9fe0000), 16) && !within(addr, htonl(0xe0000000), 4) &&
+		!(mesh_addr && net->prefixlen >= mesh_prefixlen && within(addr, mesh_addr, mesh_prefixlen));
 }
 
 static bool same_domains(const struct choose_group *group, const struct netmap_route *route)
@@ -77,10 +78,12 @@ static bool same_domains(const struct choose_group *group, const struct netmap_r
 
 static bool is_of_group(const struct choose_group *group, const struct netmap_route *route)
 {
-	return !strcmp(group->net_id, route->net_id) && !memcmp(&group->net, &route->net, sizeof(route->net)) && same_domains(group, route);
+	return !strcmp(group->net_id, route->net_id) &&
+		!memcmp(&group->net, &route->net, sizeof(route->net)) && same_domains(group, route);
 }
 
-static struct choose_group *find_group(struct choose_group *groups, size_t count, const struct netmap_route *route)
+static struct choose_group *find_group(struct choose_group *groups, size_t count,
+	const struct netmap_route *route)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (is_of_group(&groups[i], route))
@@ -131,7 +134,8 @@ static bool we_serve(const struct netmap *map, const uint8_t *own, const struct 
 	for (size_t i = 0; i < map->route_count; i++) {
 		const struct netmap_route *r = &map->routes[i];
 
-		if (!memcmp(r->router, own, KEY_LEN) && !strcmp(r->net_id, route->net_id) && !memcmp(&r->net, &route->net, sizeof(r->net)))
+		if (!memcmp(r->router, own, KEY_LEN) && !strcmp(r->net_id, route->net_id) &&
+			!memcmp(&r->net, &route->net, sizeof(r->net)))
 			return true;
 	}
 	return false;
@@ -188,7 +192,8 @@ static void mark(struct choose *choose, __be32 mesh_addr, uint8_t mesh_prefixlen
 		group->selected = is_selected(&choose->selection, group);
 		group->usable = group->selected && is_installable(&group->net, mesh_addr, mesh_prefixlen);
 		for (size_t j = 0; j < i && group->usable; j++)
-			group->usable = !choose->groups[j].usable || memcmp(&choose->groups[j].net, &group->net, sizeof(group->net)) != 0;
+			group->usable = !choose->groups[j].usable ||
+				memcmp(&choose->groups[j].net, &group->net, sizeof(group->net)) != 0;
 	}
 }
 
@@ -212,8 +217,8 @@ static void keep_routers(const struct choose *old, struct choose_group *groups, 
 	}
 }
 
-int choose_set_map(struct choose *choose, const struct netmap *map, const uint8_t own[static KEY_LEN], __be32 mesh_addr, uint8_t mesh_prefixlen,
-	bool none)
+int choose_set_map(struct choose *choose, const struct netmap *map, const uint8_t own[static KEY_LEN],
+	__be32 mesh_addr, uint8_t mesh_prefixlen, bool none)
 {
 	struct choose_group *groups = calloc(map->route_count + 1, sizeof(*groups));
 	size_t count = 0;
@@ -278,7 +283,10 @@ static size_t best_router(const struct choose_group *group, choose_router_fn fn,
 			best_score = score;
 		}
 	}
-	/* With nobody better the last one keeps it: one that goes down in order carries packets for a while yet. */
+	/*
+	 * With nobody better the last one keeps it: one that goes down in order carries packets
+	 * for a while yet.
+	 */
 	if (best == group->member_count)
 		return group->current;
 	return current_score >= 0 && best_score - current_score < SCORE_STEP ? group->current : best;
@@ -358,7 +366,8 @@ static int check_known(const struct choose *choose, char *const *ids, size_t cou
 	return 0;
 }
 
-int choose_select(struct choose *choose, char *const *ids, size_t count, bool append, char *err, size_t errlen)
+int choose_select(struct choose *choose, char *const *ids, size_t count, bool append, char *err,
+	size_t errlen)
 {
 	struct route_selection *s = &choose->selection;
 	int ret = 0;

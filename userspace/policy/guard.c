@@ -26,23 +26,25 @@ static bool is_suspicious(const struct netmap *now, const struct netmap *next, c
 	if (!now || !now->present || !now->peer_count)
 		return false;
 	if (!next->peer_count) {
-		snprintf(why, size, "the map with serial %llu is empty, and %zu peers are in force", (unsigned long long)next->serial, now->peer_count);
+		snprintf(why, size, "the map with serial %llu is empty, and %zu peers are in force",
+			(unsigned long long)next->serial, now->peer_count);
 		return true;
 	}
 	departed = count_departed(now, next);
 	if (now->peer_count < GUARD_PEERS_MIN || 2 * departed <= now->peer_count)
 		return false;
-	snprintf(why, size, "the map with serial %llu takes away %zu of %zu peers at once", (unsigned long long)next->serial, departed,
-		now->peer_count);
+	snprintf(why, size, "the map with serial %llu takes away %zu of %zu peers at once",
+		(unsigned long long)next->serial, departed, now->peer_count);
 	return true;
 }
 
-enum guard_verdict guard_judge(struct guard *guard, const struct netmap *now, const struct netmap *next, uint64_t now_ns)
+enum guard_verdict guard_judge(struct guard *guard, const struct netmap *now, const struct netmap *next,
+	uint64_t now_ns)
 {
 	char why[sizeof(guard->why)];
 
-	if (!is_suspicious(now, next, why, sizeof(why)) || (guard->is_holding && next->serial > guard->serial) ||
-	    now_ns >= guard_deadline(guard)) {
+	if (!is_suspicious(now, next, why, sizeof(why)) ||
+		(guard->is_holding && next->serial > guard->serial) || now_ns >= guard_deadline(guard)) {
 		guard_release(guard);
 		return GUARD_APPLY;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One deadline for each of a fixed number of ids, and the nearest of them: a binary heap that knows where each id is.
+ * One deadline for each of a fixed number of ids, and the nearest of them: a binary heap that knows
+ * where each id is.
  */
 #ifndef TALON_SESSION_DEADLINES_H
 #define TALON_SESSION_DEADLINES_H

@@ -52,14 +52,17 @@ static int allocate(struct device *device, const struct device_config *config)
 	return device->deadlines && device->peers && device->buckets && device->ratelimit ? 0 : -ENOMEM;
 }
 
-int device_new(struct device **ret_device, const struct device_config *config, const struct device_ops *ops, void *ctx)
+int device_new(struct device **ret_device, const struct device_config *config, const struct device_ops *ops,
+	void *ctx)
 {
 	struct device *device;
 	int ret;
 
 	if (!ops_are_complete(ops) || !config->peers_max || config->peers_max > SESSION_SLOTS_MAX)
 		return -EINVAL;
-	/* Without this libsodium does not look what the CPU can do, and X25519 takes several times as long. */
+	/*
+	 * Without this libsodium does not look what the CPU can do, and X25519 takes several times as long.
+	 */
 	if (sodium_init() < 0)
 		return -EIO;
 	device = calloc(1, sizeof(*device));
@@ -191,7 +194,8 @@ static void unlink_peer(struct device *device, struct peer *peer)
 	device->stats.peers--;
 }
 
-int device_add_peer(struct device *device, uint64_t now_ns, uint32_t id, const struct device_peer_config *config)
+int device_add_peer(struct device *device, uint64_t now_ns, uint32_t id,
+	const struct device_peer_config *config)
 {
 	struct peer *peer;
 	int ret;
@@ -282,12 +286,14 @@ int device_set_peer_endpoint(struct device *device, uint32_t id, const struct en
 }
 
 /*
- * What was sent by the old way may never arrive, so it is not waited for long. But if it does arrive, its answer must find us, and a second message
- * right behind the first would be refused as too soon: then neither counts, and the next one is 5 s away.
+ * What was sent by the old way may never arrive, so it is not waited for long. But if it does arrive, its
+ * answer must find us, and a second message right behind the first would be refused as too soon: then neither
+ * counts, and the next one is 5 s away.
  */
 static uint64_t after_path_change(const struct peer *peer, uint64_t now_ns)
 {
-	uint64_t soonest = peer->handshake_sent_ns ? peer->handshake_sent_ns + PATH_CHANGE_SPACING_NS : now_ns;
+	uint64_t soonest = peer->handshake_sent_ns ? peer->handshake_sent_ns + PATH_CHANGE_SPACING_NS
+		: now_ns;
 
 	return soonest > now_ns ? soonest : now_ns;
 }
@@ -341,7 +347,8 @@ int device_get_peer_stats(const struct device *device, uint32_t id, struct devic
 	return 0;
 }
 
-int device_get_peer_sessions(const struct device *device, uint32_t id, struct device_peer_sessions *ret_sessions)
+int device_get_peer_sessions(const struct device *device, uint32_t id,
+	struct device_peer_sessions *ret_sessions)
 {
 	const struct peer *peer = device_peer(device, id);
 
@@ -359,7 +366,8 @@ int device_get_peer_sessions(const struct device *device, uint32_t id, struct de
 }
 
 /* Of two sessions that claim one place the younger one stays. */
-static void place_adopted(struct device *device, struct keypair *place, const struct keypair *pair, uint64_t now_ns)
+static void place_adopted(struct device *device, struct keypair *place, const struct keypair *pair,
+	uint64_t now_ns)
 {
 	struct keypair out = *pair;
 
@@ -410,18 +418,20 @@ static uint64_t not_after(uint64_t now_ns, uint64_t at_ns)
 }
 
 /*
- * A packet may have come since the caller read its clock, and what was pinned may be anything: no time is later than
- * now, or a timer that acts would not be over with it. The no-reply timer's jitter is drawn when the timer starts.
+ * A packet may have come since the caller read its clock, and what was pinned may be anything: no time is
+ * later than now, or a timer that acts would not be over with it. The no-reply timer's jitter is drawn when
+ * the timer starts.
  */
-static void take_facts(struct device *device, struct peer *peer, uint64_t now_ns, const struct device_facts *facts)
+static void take_facts(struct device *device, struct peer *peer, uint64_t now_ns,
+	const struct device_facts *facts)
 {
 	bool was_running = peer->liveness.unreplied_ns;
 
 	peer->send_counter = facts->send_counter;
 	peer->session_rx_ns = not_after(now_ns, facts->rx_ns);
 	peer->session_tx_ns = not_after(now_ns, facts->tx_ns);
-	liveness_update(&peer->liveness, peer->session_rx_ns, peer->session_tx_ns, not_after(now_ns, facts->rx_data_ns),
-		not_after(now_ns, facts->tx_data_ns));
+	liveness_update(&peer->liveness, peer->session_rx_ns, peer->session_tx_ns,
+		not_after(now_ns, facts->rx_data_ns), not_after(now_ns, facts->tx_data_ns));
 	if (peer->liveness.unreplied_ns && !was_running)
 		peer->no_reply_jitter_ns = device_jitter_ns(device);
 }
@@ -455,8 +465,8 @@ int device_want_handshake(struct device *device, uint64_t now_ns, uint32_t id)
 	handshake_expire(device, peer, now_ns);
 	if (peer->pairs.current.index) {
 		/*
-		 * The packet met the moment before the session was there, or the map lost it: either way this puts it
-		 * right.
+		 * The packet met the moment before the session was there, or the map lost it: either way
+		 * this puts it right.
 		 */
 		device_count_map(device, device->ops.set_tx(device->ctx, id, peer->pairs.current.index));
 		device->ops.established(device->ctx, id, false);
@@ -515,8 +525,8 @@ int device_session_promoted(struct device *device, uint64_t now_ns, uint32_t ind
 	if (!peer)
 		return -ENOENT;
 	/*
-	 * Unless it is next, a newer session took over while the packet came in; the data path has switched back to
-	 * this one: undo that.
+	 * Unless it is next, a newer session took over while the packet came in; the data path has switched
+	 * back to this one: undo that.
 	 */
 	if (peer->pairs.next.index == index)
 		handshake_confirmed(device, peer, now_ns);
@@ -590,8 +600,8 @@ static void on_persistent(struct device *device, struct peer *peer, uint64_t now
 }
 
 /*
- * All timers of a peer, in the order in which they act when several are due. Facts are read anew before those that
- * depend on them.
+ * All timers of a peer, in the order in which they act when several are due. Facts are read anew before those
+ * that depend on them.
  */
 static const struct peer_timer {
 	uint64_t (*at)(const struct device *device, const struct peer *peer);

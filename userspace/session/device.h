@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The WireGuard device without its data path: peers, handshakes, sessions, and every timer of the whitepaper's section
- * 6.
+ * The WireGuard device without its data path: peers, handshakes, sessions, and every timer of the
+ * whitepaper's section 6.
  *
- * It has no socket, no map and no clock of its own. What happens comes in as calls with the time; what is to be done
- * goes out through struct device_ops. All times are CLOCK_BOOTTIME in nanoseconds, so that age goes on in suspend.
- * Nothing here is thread-safe: one loop owns a device. Callbacks must not call back into it.
+ * It has no socket, no map and no clock of its own. What happens comes in as calls with the time; what is to
+ * be done goes out through struct device_ops. All times are CLOCK_BOOTTIME in nanoseconds, so that age goes
+ * on in suspend. Nothing here is thread-safe: one loop owns a device. Callbacks must not call back into it.
  */
 #ifndef TALON_SESSION_DEVICE_H
 #define TALON_SESSION_DEVICE_H
@@ -49,7 +49,8 @@ struct device_stats {
 	uint64_t gave_up;		/* attempts that ended without an answer after 90 s */
 	uint64_t send_errors;		/* ops->send said no */
 	uint64_t map_errors;		/* another op said no; what it was for is tried again or given up */
-	uint64_t future_timestamps;	/* initiations from more than TAI64N_FUTURE_MAX_S ahead: worth a warning */
+	/* initiations from more than TAI64N_FUTURE_MAX_S ahead: worth a warning */
+	uint64_t future_timestamps;
 	uint64_t clock_jumps;		/* our clock leapt forward by more than that: worth a warning */
 	bool under_load;		/* at the last handshake message: cookies were asked for */
 	uint32_t peers;
@@ -67,20 +68,22 @@ struct device_ops {
 	uint64_t (*unix_ns)(void *ctx);
 
 	/*
-	 * Sends one handshake message (with WG_HANDSHAKE_DSCP) to @to. @peer is TALON_PEER_NONE for cookie replies.
-	 * Losing it is harmless.
+	 * Sends one handshake message (with WG_HANDSHAKE_DSCP) to @to. @peer is TALON_PEER_NONE for cookie
+	 * replies. Losing it is harmless.
 	 */
 	int (*send)(void *ctx, uint32_t peer, const struct endpoint *to, const void *bytes, size_t len);
 
 	/*
-	 * Makes a session known to the data path: counters and replay window zeroed, replay.state = @state, keys
-	 * written with index 0, @session->index last. @slot = @session->index & (slots - 1). @session must not be kept:
-	 * it is wiped on return.
+	 * Makes a session known to the data path: counters and replay window zeroed, replay.state = @state,
+	 * keys written with index 0, @session->index last. @slot = @session->index & (slots - 1). @session
+	 * must not be kept: it is wiped on return.
 	 */
 	int (*publish_session)(void *ctx, uint32_t slot, const struct talon_session *session,
 		enum talon_session_state state);
 
-	/* Sets the slot's index to 0 and leaves everything else, which packets in flight may still be using. */
+	/*
+	 * Sets the slot's index to 0 and leaves everything else, which packets in flight may still be using.
+	 */
 	int (*clear_session)(void *ctx, uint32_t slot);
 
 	/*
@@ -93,8 +96,8 @@ struct device_ops {
 	int (*set_tx)(void *ctx, uint32_t peer, uint32_t index);
 
 	/*
-	 * An authenticated handshake message came from @endpoint: send to it from now on (roaming, whitepaper section
-	 * 2.1).
+	 * An authenticated handshake message came from @endpoint: send to it from now on (roaming,
+	 * whitepaper section 2.1).
 	 */
 	int (*set_endpoint)(void *ctx, uint32_t peer, const struct endpoint *endpoint);
 
@@ -102,27 +105,31 @@ struct device_ops {
 	int (*send_keepalive)(void *ctx, uint32_t peer);
 
 	/*
-	 * A session can send now: send what was held for @peer. With @must_send something has to be sent, a keepalive
-	 * if nothing was held, for the other side may not use the session before (whitepaper section 5.4.3, key
-	 * confirmation).
+	 * A session can send now: send what was held for @peer. With @must_send something has to be sent, a
+	 * keepalive if nothing was held, for the other side may not use the session before (whitepaper
+	 * section 5.4.3, key confirmation).
 	 */
 	void (*established)(void *ctx, uint32_t peer, bool must_send);
 
 	/* No answer for 90 s, or no endpoint to send to: drop what was held for @peer. */
 	void (*gave_up)(void *ctx, uint32_t peer);
 
-	/* A handshake with @peer is complete: as initiator by its response, as responder by its first data message. */
+	/*
+	 * A handshake with @peer is complete: as initiator by its response, as responder by its
+	 * first data message.
+	 */
 	void (*handshake_done)(void *ctx, uint32_t peer, const struct device_peer_stats *stats);
 
 	/*
-	 * Greatest TAI64N accepted from @peer, to be handed to device_add_peer() by the next process. Not called for a
-	 * timestamp from the far future, which would lock the peer out for as long if it outlived us (CVE-2021-46873).
+	 * Greatest TAI64N accepted from @peer, to be handed to device_add_peer() by the next process. Not
+	 * called for a timestamp from the far future, which would lock the peer out for as long if it
+	 * outlived us (CVE-2021-46873).
 	 */
 	void (*save_timestamp)(void *ctx, uint32_t peer, const uint8_t timestamp[static WG_TIMESTAMP_LEN]);
 
 	/*
-	 * Fresh facts, asked for before a timer acts on what was last polled. May be NULL: polled facts are then all
-	 * there is.
+	 * Fresh facts, asked for before a timer acts on what was last polled. May be NULL: polled facts are
+	 * then all there is.
 	 */
 	int (*read_facts)(void *ctx, uint32_t peer, struct device_facts *ret_facts);
 };
@@ -130,7 +137,8 @@ struct device_ops {
 struct device_config {
 	struct secret_key private_key;	/* copied; wipe yours */
 	uint32_t peers_max;		/* peer ids are 0..peers_max - 1 */
-	uint32_t slots;			/* of the session array: a power of two; from 4 * peers_max on nobody waits */
+	/* of the session array: a power of two; from 4 * peers_max on nobody waits */
+	uint32_t slots;
 };
 
 struct device_peer_config {
@@ -139,38 +147,42 @@ struct device_peer_config {
 	uint16_t keepalive_s;			/* persistent keepalive; 0: off */
 	struct endpoint endpoint;		/* may be unknown: the peer then has to speak first */
 	bool is_pinned;				/* as after device_set_peer_path() */
-	bool is_unconfirmed;			/* until device_confirm_peer(): its sessions go on, but there are no handshakes */
-	uint8_t timestamp[WG_TIMESTAMP_LEN];	/* greatest TAI64N accepted by an earlier process; zero: none */
+	/* until device_confirm_peer(): its sessions go on, but there are no handshakes */
+	bool is_unconfirmed;
+	/* greatest TAI64N accepted by an earlier process; zero: none */
+	uint8_t timestamp[WG_TIMESTAMP_LEN];
 	struct device_peer_stats stats;		/* to go on from; zero: a new peer */
 };
 
 /*
- * Makes a device. Returns 0, -EINVAL if slots is no power of two or a callback is missing, -EKEYREJECTED for an
- * all-zero private key, -EIO if libsodium cannot start, -ENOMEM.
+ * Makes a device. Returns 0, -EINVAL if slots is no power of two or a callback is missing, -EKEYREJECTED for
+ * an all-zero private key, -EIO if libsodium cannot start, -ENOMEM.
  */
-int device_new(struct device **ret_device, const struct device_config *config, const struct device_ops *ops, void *ctx);
+int device_new(struct device **ret_device, const struct device_config *config, const struct device_ops *ops,
+	void *ctx);
 
 /*
- * Wipes and frees everything in this process and leaves the maps alone: sessions go on, a successor can adopt them. To
- * end them, call device_end_sessions() before. NULL is allowed.
+ * Wipes and frees everything in this process and leaves the maps alone: sessions go on, a successor can adopt
+ * them. To end them, call device_end_sessions() before. NULL is allowed.
  */
 void device_free(struct device *device);
 
 /*
- * Clears every session's index and overwrites all keys at once. Only for a data path that is detached already: packets
- * in flight could otherwise be sealed with a key of zeros.
+ * Clears every session's index and overwrites all keys at once. Only for a data path that is detached
+ * already: packets in flight could otherwise be sealed with a key of zeros.
  */
 void device_end_sessions(struct device *device);
 
 const uint8_t *device_public_key(const struct device *device);
 
 /*
- * Adds peer number @id, which the caller chose. Returns 0, -EINVAL for an id out of range or our own public key,
- * -EEXIST if the id or the public key is taken, -EKEYREJECTED for a public key of low order (no secret could be shared
- * with it), -ENOMEM. A peer with a persistent keepalive and an endpoint starts its handshake with the next
- * device_tick().
+ * Adds peer number @id, which the caller chose. Returns 0, -EINVAL for an id out of range or our own public
+ * key, -EEXIST if the id or the public key is taken, -EKEYREJECTED for a public key of low order (no secret
+ * could be shared with it), -ENOMEM. A peer with a persistent keepalive and an endpoint starts its handshake
+ * with the next device_tick().
  */
-int device_add_peer(struct device *device, uint64_t now_ns, uint32_t id, const struct device_peer_config *config);
+int device_add_peer(struct device *device, uint64_t now_ns, uint32_t id,
+	const struct device_peer_config *config);
 
 /* Retires the peer's sessions and forgets it. Returns 0 or -ENOENT. */
 int device_remove_peer(struct device *device, uint64_t now_ns, uint32_t id);
@@ -179,15 +191,15 @@ int device_remove_peer(struct device *device, uint64_t now_ns, uint32_t id);
 uint32_t device_find_peer(const struct device *device, const uint8_t public_key[static KEY_LEN]);
 
 /*
- * Changes what may change during a peer's life. Each returns 0 or -ENOENT. A new preshared key is used from the next
- * handshake on.
+ * Changes what may change during a peer's life. Each returns 0 or -ENOENT. A new preshared key is used from
+ * the next handshake on.
  */
 int device_set_peer_keepalive(struct device *device, uint64_t now_ns, uint32_t id, uint16_t keepalive_s);
 int device_set_peer_psk(struct device *device, uint32_t id, const struct secret_key *preshared_key);
 
 /*
- * What is known of the peer is what is wanted of it, its preshared key above all: a handshake without that would complete with whoever does not have
- * it. What was put off meanwhile begins now. Returns 0 or -ENOENT.
+ * What is known of the peer is what is wanted of it, its preshared key above all: a handshake without that
+ * would complete with whoever does not have it. What was put off meanwhile begins now. Returns 0 or -ENOENT.
  */
 int device_confirm_peer(struct device *device, uint64_t now_ns, uint32_t id);
 
@@ -195,11 +207,12 @@ int device_confirm_peer(struct device *device, uint64_t now_ns, uint32_t id);
 int device_set_peer_endpoint(struct device *device, uint32_t id, const struct endpoint *endpoint);
 
 /*
- * The caller chooses the way from now on: messages that arrive by another one are answered by that one, but do not move the endpoint. A
- * handshake that is under way starts anew by the new way at the next device_tick(), a later one need not wait for what the old way may have
- * lost. Returns 0 or -ENOENT.
+ * The caller chooses the way from now on: messages that arrive by another one are answered by that one, but
+ * do not move the endpoint. A handshake that is under way starts anew by the new way at the next
+ * device_tick(), a later one need not wait for what the old way may have lost. Returns 0 or -ENOENT.
  */
-int device_set_peer_path(struct device *device, uint64_t now_ns, uint32_t id, const struct endpoint *endpoint);
+int device_set_peer_path(struct device *device, uint64_t now_ns, uint32_t id,
+	const struct endpoint *endpoint);
 
 /* Retires the peer's sessions and forgets a handshake under way. Returns 0 or -ENOENT. */
 int device_reset_peer(struct device *device, uint64_t now_ns, uint32_t id);
@@ -219,21 +232,22 @@ struct device_peer_sessions {
 };
 
 /* Returns 0 or -ENOENT. */
-int device_get_peer_sessions(const struct device *device, uint32_t id, struct device_peer_sessions *ret_sessions);
+int device_get_peer_sessions(const struct device *device, uint32_t id,
+	struct device_peer_sessions *ret_sessions);
 
 /*
- * Takes over a session that an earlier process left in the maps; its peer (session->peer) must have been added.
- * @state is its replay.state, @is_tx says that peer_tx names it. The timers go on from its birth_ns; too old a session
- * is retired. Returns 0, -ENOENT for an unknown peer, -EEXIST if the slot is taken already, -EINVAL for index 0,
- * -ESTALE if it was retired instead. On any error but -ESTALE and -EEXIST the caller should hand the slot to
- * device_adopt_retired().
+ * Takes over a session that an earlier process left in the maps; its peer (session->peer) must have been
+ * added. @state is its replay.state, @is_tx says that peer_tx names it. The timers go on from its birth_ns;
+ * too old a session is retired. Returns 0, -ENOENT for an unknown peer, -EEXIST if the slot is taken already,
+ * -EINVAL for index 0, -ESTALE if it was retired instead. On any error but -ESTALE and -EEXIST the caller
+ * should hand the slot to device_adopt_retired().
  */
 int device_adopt_session(struct device *device, uint64_t now_ns, const struct talon_session *session,
 	enum talon_session_state state, bool is_tx);
 
 /*
- * Takes over a slot that may hold keys but belongs to nobody: cleared at once, overwritten after the grace period.
- * Returns 0 or -EEXIST.
+ * Takes over a slot that may hold keys but belongs to nobody: cleared at once, overwritten after the grace
+ * period. Returns 0 or -EEXIST.
  */
 int device_adopt_retired(struct device *device, uint64_t now_ns, uint32_t slot);
 
@@ -245,21 +259,21 @@ enum handshake_end device_message(struct device *device, uint64_t now_ns, const 
 int device_peer_facts(struct device *device, uint64_t now_ns, uint32_t id, const struct device_facts *facts);
 
 /*
- * A packet is waiting for @id and there is no key (TALON_EVENT_HANDSHAKE): starts a handshake, or flushes at once if a
- * session is there after all. Returns 0, -ENOENT, or -EDESTADDRREQ if the peer's endpoint is unknown (gave_up was
- * called).
+ * A packet is waiting for @id and there is no key (TALON_EVENT_HANDSHAKE): starts a handshake, or flushes at
+ * once if a session is there after all. Returns 0, -ENOENT, or -EDESTADDRREQ if the peer's endpoint is
+ * unknown (gave_up was called).
  */
 int device_want_handshake(struct device *device, uint64_t now_ns, uint32_t id);
 
 /*
- * A handshake also beside a session that can send, for a way that the other side has to see proved; not more often than REKEY_TIMEOUT allows. Returns
- * 0, -ENOENT or -EDESTADDRREQ.
+ * A handshake also beside a session that can send, for a way that the other side has to see proved; not more
+ * often than REKEY_TIMEOUT allows. Returns 0, -ENOENT or -EDESTADDRREQ.
  */
 int device_start_handshake(struct device *device, uint64_t now_ns, uint32_t id);
 
 /*
- * A packet was sent with an old key (TALON_EVENT_REKEY): starts a handshake if section 6.2 says so. Returns 0 or
- * -ENOENT.
+ * A packet was sent with an old key (TALON_EVENT_REKEY): starts a handshake if section 6.2 says so.
+ * Returns 0 or -ENOENT.
  */
 int device_want_rekey(struct device *device, uint64_t now_ns, uint32_t id);
 
@@ -267,14 +281,14 @@ int device_want_rekey(struct device *device, uint64_t now_ns, uint32_t id);
 bool device_has_session(const struct device *device, uint32_t index);
 
 /*
- * The data path saw the first valid packet on a session in state NEXT (TALON_EVENT_PROMOTED). Returns 0, or -ENOENT if
- * it is gone.
+ * The data path saw the first valid packet on a session in state NEXT (TALON_EVENT_PROMOTED). Returns 0, or
+ * -ENOENT if it is gone.
  */
 int device_session_promoted(struct device *device, uint64_t now_ns, uint32_t index);
 
 /*
- * Does what is due. Returns when to be called again: CLOCK_BOOTTIME ns, or DEVICE_NEVER. Call it after the other calls
- * too.
+ * Does what is due. Returns when to be called again: CLOCK_BOOTTIME ns, or DEVICE_NEVER. Call it after the
+ * other calls too.
  */
 uint64_t device_tick(struct device *device, uint64_t now_ns);
 

@@ -17,17 +17,18 @@
 #define REKEY_TIMEOUT_NS	(WG_REKEY_TIMEOUT_S * TALON_NSEC_PER_SEC)
 #define REKEY_ATTEMPT_TIME_NS	(WG_REKEY_ATTEMPT_TIME_S * TALON_NSEC_PER_SEC)
 /*
- * The initiator that still receives on a key this old starts a handshake, while an answer can arrive in time (section
- * 6.2).
+ * The initiator that still receives on a key this old starts a handshake, while an answer can arrive in
+ * time (section 6.2).
  */
 #define REKEY_ON_RECEIVE_NS	(REJECT_AFTER_TIME_NS - LIVENESS_NO_REPLY_NS)
 #define INITIATION_SPACING_NS	(TALON_NSEC_PER_SEC / WG_INITIATIONS_PER_SECOND)
 #define NSEC_PER_MSEC		1000000ULL
-#define PATH_CHANGE_SPACING_NS	(5 * INITIATION_SPACING_NS)	/* the old way may be slower than the new one */
+/* the old way may be slower than the new one */
+#define PATH_CHANGE_SPACING_NS	(5 * INITIATION_SPACING_NS)
 
 /*
- * Section 6.3 erases keys after 540 s at the latest. A session is of no use to either side after 180 s, so ours go
- * then.
+ * Section 6.3 erases keys after 540 s at the latest. A session is of no use to either side after 180 s,
+ * so ours go then.
  */
 _Static_assert(REJECT_AFTER_TIME_NS + SESSION_GRACE_NS <= WG_KEY_ERASE_AFTER_S * TALON_NSEC_PER_SEC,
 	"keys are gone in time");
@@ -45,7 +46,8 @@ struct peer {
 
 	struct keypairs pairs;
 	uint64_t send_counter;		/* of pairs.current, as last polled */
-	uint64_t session_rx_ns;		/* last message under a session key: handshake messages do not wear it out */
+	/* last message under a session key: handshake messages do not wear it out */
+	uint64_t session_rx_ns;
 	uint64_t session_tx_ns;
 	bool rekeyed_on_receive;	/* once per session is enough */
 
@@ -92,7 +94,10 @@ void device_schedule(struct device *device, struct peer *peer);
 /* Counts what an op that writes a map returned. */
 void device_count_map(struct device *device, int ret);
 
-/* 0..WG_REKEY_TIMEOUT_JITTER_MS - 1 milliseconds, in ns: both sides must not keep starting at the same moment. */
+/*
+ * 0..WG_REKEY_TIMEOUT_JITTER_MS - 1 milliseconds, in ns: both sides must not keep starting at
+ * the same moment.
+ */
 uint64_t device_jitter_ns(struct device *device);
 
 /* From @since_ns to @now_ns; 0 if the caller read its clock before something else did. */

@@ -15,9 +15,12 @@ static void note_sent(struct peer *peer, uint64_t now_ns, size_t len)
 	liveness_update(&peer->liveness, 0, now_ns, 0, 0);
 }
 
-/* Adds the macs and sends. A lost message is repeated by whoever needs the answer, so an error is only counted. */
-static void send_handshake(struct device *device, struct peer *peer, uint64_t now_ns, const struct endpoint *to,
-	void *message, size_t len)
+/*
+ * Adds the macs and sends. A lost message is repeated by whoever needs the answer, so an error
+ * is only counted.
+ */
+static void send_handshake(struct device *device, struct peer *peer, uint64_t now_ns,
+	const struct endpoint *to, void *message, size_t len)
 {
 	cookie_add_macs(&peer->cookie, now_ns, message, len);
 	if (device->ops.send(device->ctx, peer->id, to, message, len) < 0)
@@ -37,7 +40,10 @@ static void set_tx(struct device *device, struct peer *peer)
 	device_count_map(device, device->ops.set_tx(device->ctx, peer->id, peer->pairs.current.index));
 }
 
-/* The sending session is switched before the old ones are cleared, so that no packet finds itself without a key. */
+/*
+ * The sending session is switched before the old ones are cleared, so that no packet finds
+ * itself without a key.
+ */
 static void move_pairs(struct device *device, struct peer *peer, uint64_t now_ns, enum keypairs_event event,
 	const struct keypair *fresh)
 {
@@ -98,14 +104,17 @@ static struct tai64n next_label(struct device *device, struct peer *peer, uint64
 {
 	bool jumped;
 
-	peer->label_sent = tai64n_next(&device->clock, device->ops.unix_ns(device->ctx), now_ns, &peer->label_sent,
-		&jumped);
+	peer->label_sent = tai64n_next(&device->clock, device->ops.unix_ns(device->ctx), now_ns,
+		&peer->label_sent, &jumped);
 	if (jumped)
 		device->stats.clock_jumps++;
 	return peer->label_sent;
 }
 
-/* If there is no slot now, there may be one at the next retry: the attempt goes on as if the message had been lost. */
+/*
+ * If there is no slot now, there may be one at the next retry: the attempt goes on as if the
+ * message had been lost.
+ */
 static void send_initiation(struct device *device, struct peer *peer, uint64_t now_ns)
 {
 	struct wg_initiation message;
@@ -120,8 +129,8 @@ static void send_initiation(struct device *device, struct peer *peer, uint64_t n
 		return;
 	label = next_label(device, peer, now_ns);
 	device->ops.random(device->ctx, ephemeral.bytes, KEY_LEN);
-	if (noise_create_initiation(&peer->handshake, &device->local, &peer->remote, &label, &ephemeral, index,
-		&message) < 0) {
+	if (noise_create_initiation(&peer->handshake, &device->local, &peer->remote, &label, &ephemeral,
+		index, &message) < 0) {
 		session_table_release(device->table, index);
 		goto out;
 	}
@@ -171,8 +180,8 @@ void handshake_want(struct device *device, struct peer *peer, uint64_t now_ns)
 }
 
 /*
- * Section 6.2. A message was sent or received that late if the peer's last one was, as its current session is its
- * newest.
+ * Section 6.2. A message was sent or received that late if the peer's last one was, as its current
+ * session is its newest.
  */
 static bool should_rekey(struct peer *peer)
 {
@@ -225,8 +234,8 @@ void handshake_confirmed(struct device *device, struct peer *peer, uint64_t now_
 }
 
 /* Whitepaper section 2.1: the newest authentic message says where the peer is. */
-static void accept_message(struct device *device, struct peer *peer, uint64_t now_ns, const struct endpoint *from,
-	size_t len)
+static void accept_message(struct device *device, struct peer *peer, uint64_t now_ns,
+	const struct endpoint *from, size_t len)
 {
 	peer->stats.rx_bytes += len;
 	liveness_update(&peer->liveness, now_ns, 0, 0, 0);
@@ -237,11 +246,11 @@ static void accept_message(struct device *device, struct peer *peer, uint64_t no
 }
 
 /*
- * Turns a finished handshake into a session in the data path. The handshake is wiped; its index is no longer reserved
- * in any case.
+ * Turns a finished handshake into a session in the data path. The handshake is wiped; its index is no longer
+ * reserved in any case.
  */
-static int publish(struct device *device, struct peer *peer, uint64_t now_ns, struct noise_handshake *handshake,
-	enum talon_session_state state, struct keypair *ret_pair)
+static int publish(struct device *device, struct peer *peer, uint64_t now_ns,
+	struct noise_handshake *handshake, enum talon_session_state state, struct keypair *ret_pair)
 {
 	bool i_am_the_initiator = handshake->state == NOISE_CONSUMED_RESPONSE;
 	struct talon_session session = {
@@ -271,7 +280,8 @@ static int publish(struct device *device, struct peer *peer, uint64_t now_ns, st
 }
 
 /* Nothing of the peer may change before all of this is passed. */
-static enum handshake_end judge_initiation(const struct peer *peer, uint64_t now_ns, const struct tai64n *label)
+static enum handshake_end judge_initiation(const struct peer *peer, uint64_t now_ns,
+	const struct tai64n *label)
 {
 	if (tai64n_compare(label, &peer->label_received) <= 0)
 		return HANDSHAKE_REPLAYED;
@@ -280,7 +290,8 @@ static enum handshake_end judge_initiation(const struct peer *peer, uint64_t now
 	return HANDSHAKE_INITIATION;
 }
 
-static void commit_label(struct device *device, struct peer *peer, uint64_t now_ns, const struct tai64n *label)
+static void commit_label(struct device *device, struct peer *peer, uint64_t now_ns,
+	const struct tai64n *label)
 {
 	peer->label_received = *label;
 	peer->initiation_ns = now_ns;
@@ -416,20 +427,21 @@ static enum handshake_end on_cookie(struct device *device, uint64_t now_ns, cons
 	}
 }
 
-static void send_cookie(struct device *device, uint64_t now_ns, const struct endpoint *from, const void *bytes,
-	size_t len)
+static void send_cookie(struct device *device, uint64_t now_ns, const struct endpoint *from,
+	const void *bytes, size_t len)
 {
 	struct wg_cookie reply;
 
-	cookie_create_reply(&device->checker, now_ns, bytes, len, from, device->ops.random, device->ctx, &reply);
+	cookie_create_reply(&device->checker, now_ns, bytes, len, from, device->ops.random, device->ctx,
+		&reply);
 	if (device->ops.send(device->ctx, TALON_PEER_NONE, from, &reply, sizeof(reply)) < 0)
 		device->stats.send_errors++;
 	device->stats.cookies_sent++;
 }
 
 /*
- * Section 5.3: without load mac1 is enough. Under load a message costs us Diffie-Hellman only if its sender proved its
- * address by a cookie, and not more often than 20 times a second.
+ * Section 5.3: without load mac1 is enough. Under load a message costs us Diffie-Hellman only if its sender
+ * proved its address by a cookie, and not more often than 20 times a second.
  */
 static enum handshake_end check_macs(struct device *device, uint64_t now_ns, const struct endpoint *from,
 	const void *bytes, size_t len, enum handshake_end passed)
@@ -470,8 +482,8 @@ static const struct message_kind *kind_of(const void *bytes, size_t len)
 	return type >= WG_INITIATION && type <= WG_COOKIE ? &kinds[type] : NULL;
 }
 
-static enum handshake_end handle(struct device *device, uint64_t now_ns, const struct endpoint *from, const void *bytes,
-	size_t len)
+static enum handshake_end handle(struct device *device, uint64_t now_ns, const struct endpoint *from,
+	const void *bytes, size_t len)
 {
 	const struct message_kind *kind = kind_of(bytes, len);
 	enum handshake_end end;

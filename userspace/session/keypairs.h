@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Previous, current and next session of a peer, and how they move up. Decides only; the caller retires what is left
- * over.
+ * Previous, current and next session of a peer, and how they move up. Decides only; the caller retires
+ * what is left over.
  */
 #ifndef TALON_SESSION_KEYPAIRS_H
 #define TALON_SESSION_KEYPAIRS_H
@@ -18,7 +18,8 @@ struct keypair {
 struct keypairs {
 	struct keypair previous;	/* packets in flight may still need it */
 	struct keypair current;		/* sends */
-	struct keypair next;		/* responder's: may not send before the other side did (section 5.4.3) */
+	/* responder's: may not send before the other side did (section 5.4.3) */
+	struct keypair next;
 };
 
 enum keypairs_event {
@@ -31,14 +32,15 @@ enum keypairs_event {
 };
 
 /*
- * Which of the first three events a finished handshake of ours is. When both sides initiate at once, two sessions are
- * born and each side would stay on its own; both therefore prefer the one whose initiator has the greater public key.
+ * Which of the first three events a finished handshake of ours is. When both sides initiate at once, two
+ * sessions are born and each side would stay on its own; both therefore prefer the one whose initiator has
+ * the greater public key.
  */
 enum keypairs_event keypairs_initiated(const struct keypairs *pairs, bool our_key_is_greater);
 
 /*
- * Moves the sessions for @event; @fresh is the new one (ignored when confirmed). Returns the sessions that fell out in
- * @ret_retired.
+ * Moves the sessions for @event; @fresh is the new one (ignored when confirmed). Returns the sessions that
+ * fell out in @ret_retired.
  */
 void keypairs_step(struct keypairs *pairs, enum keypairs_event event, const struct keypair *fresh,
 	struct keypairs *ret_retired);

@@ -8,8 +8,9 @@ static uint64_t later(uint64_t a, uint64_t b)
 }
 
 /*
- * Facts come about once a second, so the first of several packets since the last answer may have gone unseen, and the
- * timer starts with a later one: at most that second late, which leaves three of the five between 10 s and 15 s.
+ * Facts come about once a second, so the first of several packets since the last answer may have gone
+ * unseen, and the timer starts with a later one: at most that second late, which leaves three of the five
+ * between 10 s and 15 s.
  */
 static void answer(uint64_t *since_ns, uint64_t data_ns, uint64_t answered_ns)
 {
@@ -37,7 +38,8 @@ uint64_t liveness_keepalive_at(const struct liveness *liveness)
 
 uint64_t liveness_no_reply_at(const struct liveness *liveness, uint64_t jitter_ns)
 {
-	return liveness->unreplied_ns ? liveness->unreplied_ns + LIVENESS_NO_REPLY_NS + jitter_ns : LIVENESS_NEVER;
+	return liveness->unreplied_ns ? liveness->unreplied_ns + LIVENESS_NO_REPLY_NS + jitter_ns
+		: LIVENESS_NEVER;
 }
 
 uint64_t liveness_persistent_at(const struct liveness *liveness, uint16_t keepalive_s)

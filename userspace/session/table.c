@@ -69,7 +69,8 @@ static bool move(struct session_table *table, uint32_t number, enum slot_event e
 	return true;
 }
 
-int session_table_new(struct session_table **ret_table, uint32_t slots, const struct session_table_ops *ops, void *ctx)
+int session_table_new(struct session_table **ret_table, uint32_t slots, const struct session_table_ops *ops,
+	void *ctx)
 {
 	struct session_table *table;
 
@@ -154,7 +155,8 @@ void session_table_release(struct session_table *table, uint32_t index)
 }
 
 /*
- * Graces end in the order they began, so the place is at the end; only a retry, which is sooner, has to be looked for.
+ * Graces end in the order they began, so the place is at the end; only a retry, which is sooner, has
+ * to be looked for.
  */
 static void enqueue(struct session_table *table, uint32_t number)
 {

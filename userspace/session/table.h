@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who owns which slot of the session array, and the life of a slot (session_types.h): reserved while a handshake is in
- * flight, live while its index is published, retired until no packet can hold it any more, free again after its keys
- * are overwritten. A receiver index is the slot number in its low bits and random generation bits above, so the wire
- * tells nothing about order or number.
+ * Who owns which slot of the session array, and the life of a slot (session_types.h): reserved while a
+ * handshake is in flight, live while its index is published, retired until no packet can hold it any more,
+ * free again after its keys are overwritten. A receiver index is the slot number in its low bits and random
+ * generation bits above, so the wire tells nothing about order or number.
  */
 #ifndef TALON_SESSION_TABLE_H
 #define TALON_SESSION_TABLE_H
@@ -14,7 +14,10 @@
 
 #include "talon/session_types.h"
 
-/* From the index being cleared to the keys being overwritten. A packet is in an XDP or tc program for microseconds. */
+/*
+ * From the index being cleared to the keys being overwritten. A packet is in an XDP or tc program
+ * for microseconds.
+ */
 #define SESSION_GRACE_NS	(2 * TALON_NSEC_PER_SEC)
 /* When a map could not be written: once more after this. */
 #define SESSION_RETRY_NS	(1 * TALON_NSEC_PER_SEC)
@@ -25,48 +28,63 @@ enum slot_state { SLOT_FREE, SLOT_RESERVED, SLOT_LIVE, SLOT_RETIRED, SLOT_STATE_
 
 struct session_table;
 
-/* What the table does to the maps; see struct device_ops for what each must do. All return 0 or a negative errno. */
+/*
+ * What the table does to the maps; see struct device_ops for what each must do. All return 0 or a
+ * negative errno.
+ */
 struct session_table_ops {
 	void (*random)(void *ctx, void *buf, size_t len);
-	int (*publish)(void *ctx, uint32_t slot, const struct talon_session *session, enum talon_session_state state);
+	int (*publish)(void *ctx, uint32_t slot, const struct talon_session *session,
+		enum talon_session_state state);
 	int (*clear)(void *ctx, uint32_t slot);
 	int (*wipe)(void *ctx, uint32_t slot);
 };
 
 /* @slots is a power of two, 2..SESSION_SLOTS_MAX. Returns 0, -EINVAL, -ENOMEM. */
-int session_table_new(struct session_table **ret_table, uint32_t slots, const struct session_table_ops *ops, void *ctx);
+int session_table_new(struct session_table **ret_table, uint32_t slots, const struct session_table_ops *ops,
+	void *ctx);
 
 /* Forgets everything and leaves the maps alone. NULL is allowed. */
 void session_table_free(struct session_table *table);
 
-/* Takes a random free slot for a handshake of @peer. Writes its receiver index (never 0). Returns 0 or -ENOSPC. */
+/*
+ * Takes a random free slot for a handshake of @peer. Writes its receiver index (never 0).
+ * Returns 0 or -ENOSPC.
+ */
 int session_table_reserve(struct session_table *table, uint32_t peer, uint32_t *ret_index);
 
 /* Gives a reserved index back. Nothing was ever published under it, so the slot is free at once. */
 void session_table_release(struct session_table *table, uint32_t index);
 
 /*
- * Publishes @session under its reserved index. Returns 0; on an error of ops->publish the slot is retired, as it may
- * hold keys.
+ * Publishes @session under its reserved index. Returns 0; on an error of ops->publish the slot is retired, as
+ * it may hold keys.
  */
 int session_table_publish(struct session_table *table, uint64_t now_ns, const struct talon_session *session,
 	enum talon_session_state state);
 
 /*
- * Clears a live index; its keys are overwritten SESSION_GRACE_NS later. Index 0, and one that is not live, are ignored.
+ * Clears a live index; its keys are overwritten SESSION_GRACE_NS later. Index 0, and one that is not
+ * live, are ignored.
  */
 void session_table_retire(struct session_table *table, uint64_t now_ns, uint32_t index);
 
-/* State of the slot that @index names, SLOT_FREE if the generation is another. Writes its peer unless it is free. */
+/*
+ * State of the slot that @index names, SLOT_FREE if the generation is another. Writes its peer
+ * unless it is free.
+ */
 enum slot_state session_table_lookup(const struct session_table *table, uint32_t index, uint32_t *ret_peer);
 
 /*
- * Takes over what an earlier process published as @index. Returns 0, -EEXIST if the slot is not free, -EINVAL for index
- * 0.
+ * Takes over what an earlier process published as @index. Returns 0, -EEXIST if the slot is not free,
+ * -EINVAL for index 0.
  */
 int session_table_adopt(struct session_table *table, uint32_t index, uint32_t peer);
 
-/* Takes over a slot that belongs to nobody any more but may hold keys: retires it. Returns 0, -EEXIST, -EINVAL. */
+/*
+ * Takes over a slot that belongs to nobody any more but may hold keys: retires it. Returns 0,
+ * -EEXIST, -EINVAL.
+ */
 int session_table_adopt_retired(struct session_table *table, uint64_t now_ns, uint32_t slot);
 
 /* Overwrites what is due. Returns when to be called again, UINT64_MAX for never. */
@@ -74,8 +92,8 @@ uint64_t session_table_tick(struct session_table *table, uint64_t now_ns);
 uint64_t session_table_next_deadline(const struct session_table *table);
 
 /*
- * Clears and overwrites every slot that is live or retired, without any grace: for a data path that is detached
- * already.
+ * Clears and overwrites every slot that is live or retired, without any grace: for a data path that is
+ * detached already.
  */
 void session_table_end(struct session_table *table);
 

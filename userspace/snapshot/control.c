@@ -76,7 +76,10 @@ static void close_client(struct client *client)
 	listen_again(control);
 }
 
-/* What to wait for: the rest of the answer, or the next request, or only the end while an answer is being made. */
+/*
+ * What to wait for: the rest of the answer, or the next request, or only the end while an
+ * answer is being made.
+ */
 static void watch(struct client *client)
 {
 	struct loop *loop = client->control->loop;
@@ -95,7 +98,8 @@ static void watch(struct client *client)
 static void flush(struct client *client)
 {
 	while (client->out_at < client->out_len) {
-		ssize_t n = send(client->fd.fd, client->out + client->out_at, client->out_len - client->out_at, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(client->fd.fd, client->out + client->out_at,
+			client->out_len - client->out_at, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -248,8 +252,8 @@ static void do_up(struct client *client, const json_t *request)
 	struct pending *pending;
 	struct control_up up;
 
-	if (take_value(request, "setupKey", &up.setup_key) || take_value(request, "managementUrl", &up.management_url) ||
-	    take_value(request, "hostname", &up.hostname)) {
+	if (take_value(request, "setupKey", &up.setup_key) || take_value(request, "managementUrl",
+		&up.management_url) || take_value(request, "hostname", &up.hostname)) {
 		answer(client, -EINVAL, "a value of the request is not understood");
 		return;
 	}
@@ -292,7 +296,8 @@ static int take_ids(const json_t *list, char *ids[static CONTROL_IDS_MAX])
 static void do_networks(struct client *client, const json_t *request, bool select)
 {
 	struct control *control = client->control;
-	bool append = json_is_true(json_object_get(request, "append")), all = json_is_true(json_object_get(request, "all"));
+	bool append = json_is_true(json_object_get(request, "append")),
+		all = json_is_true(json_object_get(request, "all"));
 	char *ids[CONTROL_IDS_MAX], err[ERR_LEN] = "";
 	int count = take_ids(json_object_get(request, "ids"), ids), ret;
 
@@ -362,7 +367,8 @@ static void go_on(struct client *client)
 	size_t len;
 
 	client->is_busy = true;
-	while (!client->is_over && !client->out && !client->pending && (newline = memchr(client->in, '\n', client->in_len))) {
+	while (!client->is_over && !client->out && !client->pending &&
+		(newline = memchr(client->in, '\n', client->in_len))) {
 		len = newline - client->in;
 		handle_line(client, client->in, len);
 		client->in_len -= len + 1;
@@ -379,7 +385,8 @@ static void go_on(struct client *client)
 
 static void receive(struct client *client)
 {
-	ssize_t n = recv(client->fd.fd, client->in + client->in_len, sizeof(client->in) - client->in_len, MSG_DONTWAIT);
+	ssize_t n = recv(client->fd.fd, client->in + client->in_len, sizeof(client->in) - client->in_len,
+		MSG_DONTWAIT);
 
 	if (n > 0)
 		client->in_len += n;
@@ -399,7 +406,8 @@ static void on_client(void *ctx, uint32_t events)
 		client->is_over = true;
 	/* A half-read request does not get more time by being read on. */
 	if (!client->is_over && !client->out && !client->pending &&
-	    (memchr(client->in, '\n', client->in_len) || client->in_len == sizeof(client->in) || events & EPOLLOUT))
+	    (memchr(client->in, '\n', client->in_len) || client->in_len == sizeof(client->in) ||
+	    events & EPOLLOUT))
 		go_on(client);
 	if (client->is_over)
 		close_client(client);
@@ -476,14 +484,17 @@ static int clear_name(const char *path, char *why, size_t size)
 	if (lstat(path, &st))
 		return errno == ENOENT ? 0 : fail(-errno, why, size, "%s: %s", path, strerror(errno));
 	if (!S_ISSOCK(st.st_mode))
-		return fail(-EEXIST, why, size, "%s: there is a file that is no socket; remove it, or write another NB_DAEMON_ADDR", path);
+		return fail(-EEXIST, why, size,
+			"%s: there is a file that is no socket; remove it, or write another "
+			"NB_DAEMON_ADDR", path);
 	ret = control_probe(path, why, size);
 	if (!ret)
 		return fail(-EADDRINUSE, why, size, "%s: another daemon answers there; stop it first", path);
 	if (ret != -ECONNREFUSED)
 		return ret;
 	if (unlink(path))
-		return fail(-errno, why, size, "%s: cannot remove what another run left: %s", path, strerror(errno));
+		return fail(-errno, why, size, "%s: cannot remove what another run left: %s", path,
+			strerror(errno));
 	return 0;
 }
 
@@ -500,9 +511,11 @@ static int open_listener(struct control *control, char *why, size_t size)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return fail(-errno, why, size, "control socket: %s", strerror(errno));
-	/* The mode goes with the descriptor into the name: there is no moment in which others could connect. */
-	if (fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, CONTROL_CLIENTS_MAX) ||
-	    lstat(control->path, &st)) {
+	/*
+	 * The mode goes with the descriptor into the name: there is no moment in which others could connect.
+	 */
+	if (fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+		listen(fd, CONTROL_CLIENTS_MAX) || lstat(control->path, &st)) {
 		ret = fail(-errno, why, size, "%s: cannot listen: %s", control->path, strerror(errno));
 		close(fd);
 		return ret;
@@ -518,8 +531,8 @@ static int open_listener(struct control *control, char *why, size_t size)
 	return ret;
 }
 
-int control_new(struct control **ret_control, struct loop *loop, const char *path, const struct control_ops *ops, void *ctx, char *why,
-	size_t size)
+int control_new(struct control **ret_control, struct loop *loop, const char *path,
+	const struct control_ops *ops, void *ctx, char *why, size_t size)
 {
 	struct control *control;
 	int ret;

@@ -27,7 +27,8 @@ struct question {
 	unsigned int timeout_ms;
 };
 
-static int wrong(const struct question *q, int ret, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int wrong(const struct question *q, int ret, const char *fmt,
+	...) __attribute__((format(printf, 3, 4)));
 
 static int wrong(const struct question *q, int ret, const char *fmt, ...)
 {
@@ -65,7 +66,8 @@ static int dial(const struct question *q)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return wrong(q, -errno, "%s: %s", q->path, strerror(errno));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));	/* connect() too waits only that long */
+	/* connect() too waits only that long */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		return fd;
 	ret = errno == EAGAIN ? too_late(q) : wrong(q, -errno, "%s: %s", q->path, strerror(errno));
@@ -131,7 +133,8 @@ static int read_line(const struct question *q, int fd, char **ret_line, size_t *
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (n <= 0) {
-			ret = wrong(q, -ECONNRESET, "%s: the daemon closed the connection without an answer", q->path);
+			ret = wrong(q, -ECONNRESET, "%s: the daemon closed the connection without an answer",
+				q->path);
 			break;
 		}
 		len += n;
@@ -145,7 +148,8 @@ static int read_line(const struct question *q, int fd, char **ret_line, size_t *
 	return ret;
 }
 
-static int ask(const struct question *q, const char *request, size_t request_len, char **ret_line, size_t *ret_len)
+static int ask(const struct question *q, const char *request, size_t request_len, char **ret_line,
+	size_t *ret_len)
 {
 	int fd = dial(q), ret;
 
@@ -216,7 +220,8 @@ static int finish(struct request *r, struct question *q, unsigned int timeout_ms
 	return ret;
 }
 
-static int ask_plain(const char *path, const char *name, unsigned int timeout_ms, json_t **ret_result, char *why, size_t size)
+static int ask_plain(const char *path, const char *name, unsigned int timeout_ms, json_t **ret_result,
+	char *why, size_t size)
 {
 	struct question q = { .path = path, .why = why, .size = size };
 	struct request r;
@@ -251,7 +256,8 @@ int control_ask_snapshot(const char *path, struct snapshot *ret_snapshot, char *
 	return ret;
 }
 
-int control_ask_networks(const char *path, bool select, char *const *ids, size_t count, bool append, bool all, char *why, size_t size)
+int control_ask_networks(const char *path, bool select, char *const *ids, size_t count, bool append, bool all,
+	char *why, size_t size)
 {
 	struct question q = { .path = path, .why = why, .size = size };
 	struct request r;
@@ -264,7 +270,8 @@ int control_ask_networks(const char *path, bool select, char *const *ids, size_t
 	return finish(&r, &q, CONTROL_TIMEOUT_MS, NULL);
 }
 
-int control_ask_up(const char *path, const struct control_up *up, unsigned int timeout_ms, char *why, size_t size)
+int control_ask_up(const char *path, const struct control_up *up, unsigned int timeout_ms, char *why,
+	size_t size)
 {
 	struct question q = { .path = path, .why = why, .size = size };
 	struct request r;

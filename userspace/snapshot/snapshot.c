@@ -123,7 +123,8 @@ static const struct field snapshot_fields[] = {
 /* The value of @f in the object at @base. */
 #define AT(type, base, offset)	((type *)((char *)(base) + (offset)))
 
-static void write_object(struct json_out *json, const char *key, const struct field *fields, const void *base);
+static void write_object(struct json_out *json, const char *key, const struct field *fields,
+	const void *base);
 
 static void write_objects(struct json_out *json, const struct field *f, const void *base)
 {
@@ -158,7 +159,8 @@ static void write_field(struct json_out *json, const struct field *f, const void
 		break;
 	case TEXTS:
 		if (*AT(size_t, base, f->count_at))
-			json_out_texts(json, f->name, *AT(char **, base, f->at), *AT(size_t, base, f->count_at), false);
+			json_out_texts(json, f->name, *AT(char **, base, f->at),
+				*AT(size_t, base, f->count_at), false);
 		break;
 	case OBJECTS:
 		if (*AT(size_t, base, f->count_at))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the mesh looks like now, as plain data: made by the running controller, sent over the control socket as JSON, rendered by the command
- * line as text, JSON or YAML. All strings and arrays are the snapshot's own, from malloc(); a NULL string counts as an empty one (one that was
- * parsed has none). Times are Unix nanoseconds, 0: never.
+ * What the mesh looks like now, as plain data: made by the running controller, sent over the control socket
+ * as JSON, rendered by the command line as text, JSON or YAML. All strings and arrays are the snapshot's own,
+ * from malloc(); a NULL string counts as an empty one (one that was parsed has none). Times are Unix
+ * nanoseconds, 0: never.
  */
 #ifndef TALON_SNAPSHOT_H
 #define TALON_SNAPSHOT_H
@@ -59,7 +60,8 @@ struct snapshot_counter { char *group, *label; uint64_t value; };	/* those of a 
 
 struct snapshot {
 	char *version;			/* ours */
-	char *daemon_status;		/* "Idle", "Connecting", "Connected", "NeedsLogin", "LoginFailed", "SessionExpired" */
+	/* "Idle", "Connecting", "Connected", "NeedsLogin", "LoginFailed", "SessionExpired" */
+	char *daemon_status;
 	bool management_connected, signal_connected;
 	char *management_url, *management_error, *signal_url, *signal_error;
 	uint64_t management_since_ns, signal_since_ns;	/* of the present state */
@@ -82,9 +84,11 @@ struct snapshot {
 	struct snapshot_counter *counters;
 	size_t counter_count;
 	uint64_t serial;		/* of the map in force */
-	bool map_held_back;		/* a suspicious map is in force: ways of peers that it took away are kept */
+	/* a suspicious map is in force: ways of peers that it took away are kept */
+	bool map_held_back;
 	char *map_note;			/* why, or where the map in force came from */
-	bool datapath_ready;		/* packets can flow: programs attached, mesh address set, a map applied */
+	/* packets can flow: programs attached, mesh address set, a map applied */
+	bool datapath_ready;
 	char *datapath_why;		/* if not */
 };
 
@@ -93,7 +97,10 @@ void snapshot_done(struct snapshot *snapshot);
 
 /* One JSON object without line breaks; fields that are empty, false or zero are left out. */
 void snapshot_write(FILE *out, const struct snapshot *snapshot);
-/* Of an object as snapshot_write() makes it (json_t of jansson); unknown keys are passed over. Returns 0, -EBADMSG or -ENOMEM. */
+/*
+ * Of an object as snapshot_write() makes it (json_t of jansson); unknown keys are passed over. Returns 0,
+ * -EBADMSG or -ENOMEM.
+ */
 struct json_t;
 int snapshot_parse(const struct json_t *object, struct snapshot *ret_snapshot);
 

@@ -32,8 +32,10 @@ static void put_peer(struct json_out *json, const struct snapshot_peer *peer)
 	json_out_text(json, "status", peer->status);
 	put_time(json, "lastStatusUpdate", peer->status_ns);
 	json_out_text(json, "connectionType", mesh_connection(peer));
-	put_pair(json, "iceCandidateType", connected ? peer->ice_local_type : "", connected ? peer->ice_remote_type : "");
-	put_pair(json, "iceCandidateEndpoint", connected ? peer->ice_local_endpoint : "", connected ? peer->ice_remote_endpoint : "");
+	put_pair(json, "iceCandidateType", connected ? peer->ice_local_type : "",
+		connected ? peer->ice_remote_type : "");
+	put_pair(json, "iceCandidateEndpoint", connected ? peer->ice_local_endpoint : "",
+		connected ? peer->ice_remote_endpoint : "");
 	json_out_text(json, "relayAddress", connected ? peer->relay : "");
 	put_time(json, "lastWireguardHandshake", connected ? peer->handshake_ns : 0);
 	json_out_number(json, "transferReceived", connected ? peer->rx_bytes : 0);
@@ -60,7 +62,8 @@ static void put_peers(struct json_out *json, const struct mesh_view *view)
 	json_out_end(json, '}');
 }
 
-static void put_service(struct json_out *json, const char *key, const char *url, bool connected, const char *error)
+static void put_service(struct json_out *json, const char *key, const char *url, bool connected,
+	const char *error)
 {
 	json_out_begin(json, key, '{');
 	json_out_text(json, "url", url);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A mesh as NetBird's command line shows it, word by word: summary, details, JSON, YAML, list of networks. Called as talon the same, and what
- * NetBird has no words for. Everything comes in as plain data, the time too.
+ * A mesh as NetBird's command line shows it, word by word: summary, details, JSON, YAML, list of
+ * networks. Called as talon the same, and what NetBird has no words for. Everything comes in as plain
+ * data, the time too.
  */
 #ifndef TALON_MESH_SHOW_H
 #define TALON_MESH_SHOW_H
@@ -37,7 +38,8 @@ struct mesh_view {
 };
 
 /* Returns 0 or -ENOMEM. The caller fills in the rest; free(ret_view->peers). */
-int mesh_view_init(struct mesh_view *ret_view, const struct snapshot *snapshot, const struct mesh_filter *filter);
+int mesh_view_init(struct mesh_view *ret_view, const struct snapshot *snapshot,
+	const struct mesh_filter *filter);
 
 void mesh_print_text(FILE *out, const struct mesh_view *view, bool detail);
 /* One object, without a newline at the end. */

@@ -147,7 +147,8 @@ static void print_events(FILE *out, const struct mesh_view *view)
 	const struct snapshot *s = view->snapshot;
 
 	fprintf(out, "Events:%s\n", s->event_count ? "" : " No events recorded");
-	for (size_t i = s->event_count > EVENTS_MAX ? s->event_count - EVENTS_MAX : 0; i < s->event_count; i++) {
+	for (size_t i = s->event_count > EVENTS_MAX ? s->event_count - EVENTS_MAX : 0;
+		i < s->event_count; i++) {
 		const struct snapshot_event *event = &s->events[i];
 
 		fprintf(out, "  [");
@@ -164,7 +165,8 @@ static void print_events(FILE *out, const struct mesh_view *view)
 	}
 }
 
-static void print_service(FILE *out, const char *label, bool connected, const char *url, const char *error, bool detail)
+static void print_service(FILE *out, const char *label, bool connected, const char *url, const char *error,
+	bool detail)
 {
 	fprintf(out, "%s: %s", label, connected ? "Connected" : "Disconnected");
 	if (connected && detail) {
@@ -178,8 +180,8 @@ static void print_service(FILE *out, const char *label, bool connected, const ch
 }
 
 /*
- * NetBird's resolver explains itself in several lines, each indented by a tab; only such a line break is let through, so that no text from
- * outside can begin a line of its own.
+ * NetBird's resolver explains itself in several lines, each indented by a tab; only such a line break is let
+ * through, so that no text from outside can begin a line of its own.
  */
 static void put_reason(FILE *out, const char *reason)
 {
@@ -275,14 +277,16 @@ static void print_summary(FILE *out, const struct mesh_view *view, bool detail)
 	line(out, "Daemon version", view->daemon_version);
 	line(out, "CLI version", view->cli_version);
 	fprintf(out, "Profile: default\n");
-	print_service(out, "Management", s->management_connected, s->management_url, s->management_error, detail);
+	print_service(out, "Management", s->management_connected, s->management_url, s->management_error,
+		detail);
 	print_service(out, "Signal", s->signal_connected, s->signal_url, s->signal_error, detail);
 	print_relays(out, s, detail);
 	print_nameservers(out, s, detail);
 	line(out, "FQDN", s->fqdn);
 	line(out, "NetBird IP", has_ip ? s->ip : "N/A");
 	fprintf(out, "Interface type: %s\n", !has_ip ? "N/A" : s->userspace ? "Userspace" : "Kernel");
-	fprintf(out, "Quantum resistance: false\nLazy connection: %s\nSSH Server: Disabled\nNetworks: ", yes_no(s->lazy));
+	fprintf(out, "Quantum resistance: false\nLazy connection: %s\nSSH Server: Disabled\nNetworks: ",
+		yes_no(s->lazy));
 	put_sorted(out, s->networks, s->network_count);
 	fprintf(out, "Peers count: %zu/%zu Connected\n", view->connected, view->peer_count);
 }
@@ -321,7 +325,8 @@ static void print_talon(FILE *out, const struct mesh_view *view, bool detail)
 		fprintf(out, ", ");
 		put(out, s->datapath_why);
 	}
-	fprintf(out, "\nMap: serial %llu%s", (unsigned long long)s->serial, s->map_held_back ? ", the ways of peers that it took away are KEPT for now" : "");
+	fprintf(out, "\nMap: serial %llu%s", (unsigned long long)s->serial,
+		s->map_held_back ? ", the ways of peers that it took away are KEPT for now" : "");
 	if (mesh_text(s->map_note)[0]) {
 		fprintf(out, ", ");
 		put(out, s->map_note);

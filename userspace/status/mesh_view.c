@@ -71,7 +71,8 @@ static int by_address(const void *left, const void *right)
 	return (ntohl(x.s_addr) > ntohl(y.s_addr)) - (ntohl(x.s_addr) < ntohl(y.s_addr));
 }
 
-int mesh_view_init(struct mesh_view *ret_view, const struct snapshot *snapshot, const struct mesh_filter *filter)
+int mesh_view_init(struct mesh_view *ret_view, const struct snapshot *snapshot,
+	const struct mesh_filter *filter)
 {
 	struct mesh_view view = { .snapshot = snapshot };
 
@@ -97,7 +98,8 @@ static size_t put_decimal(char *text, size_t size, uint64_t number, int digits)
 
 	for (int i = 0; i < digits; i++)
 		unit *= 10;
-	len = snprintf(text, size, "%llu.%0*llu", (unsigned long long)(number / unit), digits, (unsigned long long)(number % unit));
+	len = snprintf(text, size, "%llu.%0*llu", (unsigned long long)(number / unit), digits,
+		(unsigned long long)(number % unit));
 	while (text[len - 1] == '0')
 		len--;
 	len -= text[len - 1] == '.';
@@ -123,7 +125,8 @@ void mesh_duration(uint64_t ns, char text[static MESH_TIME_LEN])
 		if (hours)
 			len = snprintf(text, MESH_TIME_LEN, "%lluh", (unsigned long long)hours);
 		if (minutes)
-			len += snprintf(text + len, MESH_TIME_LEN - len, "%llum", (unsigned long long)(minutes % 60));
+			len += snprintf(text + len, MESH_TIME_LEN - len, "%llum",
+				(unsigned long long)(minutes % 60));
 		len += put_decimal(text + len, MESH_TIME_LEN - len, ns % 60000000000, 9);
 		snprintf(text + len, MESH_TIME_LEN - len, "s");
 	}
@@ -149,7 +152,8 @@ void mesh_time(uint64_t ns, char text[static MESH_TIME_LEN])
 	if (tm.tm_gmtoff) {
 		long offset = labs(tm.tm_gmtoff) / 60;
 
-		snprintf(text + len, MESH_TIME_LEN - len, "%c%02ld:%02ld", tm.tm_gmtoff < 0 ? '-' : '+', offset / 60, offset % 60);
+		snprintf(text + len, MESH_TIME_LEN - len, "%c%02ld:%02ld", tm.tm_gmtoff < 0 ? '-' : '+',
+			offset / 60, offset % 60);
 	} else {
 		snprintf(text + len, MESH_TIME_LEN - len, "Z");
 	}
@@ -168,13 +172,15 @@ static bool check_startup(const struct snapshot *s, char *why, size_t size)
 		available += s->relays[i].available;
 	}
 	if (!s->management_connected || !s->signal_connected)
-		snprintf(why, size, "startup: no: %s is not connected%s%.200s", s->management_connected ? "signal" : "management",
-			mesh_text(s->management_connected ? s->signal_error : s->management_error)[0] ? ": " : "",
-			mesh_text(s->management_connected ? s->signal_error : s->management_error));
+		snprintf(why, size, "startup: no: %s is not connected%s%.200s",
+			s->management_connected ? "signal" : "management",
+			mesh_text(s->management_connected ? s->signal_error : s->management_error)[0] ? ": "
+			: "", mesh_text(s->management_connected ? s->signal_error : s->management_error));
 	else if (relays && !available)
 		snprintf(why, size, "startup: no: none of the relays is available");
 	else
-		snprintf(why, size, "startup: yes: management and signal are connected%s", relays ? ", and a relay is available" : "");
+		snprintf(why, size, "startup: yes: management and signal are connected%s",
+			relays ? ", and a relay is available" : "");
 	return s->management_connected && s->signal_connected && (!relays || available);
 }
 
@@ -194,6 +200,7 @@ bool mesh_check(const struct snapshot *snapshot, enum status_check check, char *
 		snprintf(why, size, "ready: yes: packets can flow");
 	else
 		snprintf(why, size, "ready: no: %.300s",
-			mesh_text(snapshot->datapath_why)[0] ? snapshot->datapath_why : "packets cannot flow yet");
+			mesh_text(snapshot->datapath_why)[0] ? snapshot->datapath_why
+			: "packets cannot flow yet");
 	return snapshot->datapath_ready;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A mesh as YAML: the keys of the JSON form, with quotes only where a reader would take a text for something else.
+// A mesh as YAML: the keys of the JSON form, with quotes only where a reader would take a text for
+// something else.
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,8 @@ static bool is_date(const char *text)
 /* Words, numbers and times that YAML 1.1 or 1.2 would not take for a text. */
 static bool is_other_type(const char *text)
 {
-	static const char *const words[] = { "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", ".nan", ".inf", "+.inf",
-					     "-.inf", "=", "<<", NULL };
+	static const char *const words[] = { "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n",
+		".nan", ".inf", "+.inf", "-.inf", "=", "<<", NULL };
 	char *end;
 
 	for (size_t i = 0; words[i]; i++) {
@@ -61,8 +62,9 @@ static bool needs_quotes(const char *text)
 {
 	size_t len = strlen(text);
 
-	if (!len || strchr("#,[]{}&*!|>'\"%@`", text[0]) || (strchr("?:-", text[0]) && (len == 1 || text[1] == ' ')) ||
-	    !strncmp(text, "---", 3) || !strncmp(text, "...", 3) || text[0] == ' ' || text[len - 1] == ' ' || text[len - 1] == ':')
+	if (!len || strchr("#,[]{}&*!|>'\"%@`", text[0]) ||
+		(strchr("?:-", text[0]) && (len == 1 || text[1] == ' ')) || !strncmp(text, "---", 3) ||
+		!strncmp(text, "...", 3) || text[0] == ' ' || text[len - 1] == ' ' || text[len - 1] == ':')
 		return true;
 	return strstr(text, ": ") || strstr(text, " #");
 }
@@ -76,10 +78,14 @@ static bool is_printable(const char *text)
 	return true;
 }
 
-/* Lines with line feeds, tabs and ASCII only, none of which begins or ends with a space, can be shown as they are. */
+/*
+ * Lines with line feeds, tabs and ASCII only, none of which begins or ends with a space, can be
+ * shown as they are.
+ */
 static bool is_literal(const char *text)
 {
-	if (!strchr(text, '\n') || strstr(text, " \n") || text[0] == ' ' || text[0] == '\n' || text[strlen(text) - 1] == ' ')
+	if (!strchr(text, '\n') || strstr(text, " \n") || text[0] == ' ' || text[0] == '\n' ||
+		text[strlen(text) - 1] == ' ')
 		return false;
 	for (; *text; text++) {
 		if (((unsigned char)*text < ' ' && !strchr("\n\t", *text)) || (unsigned char)*text >= 0x7f)
@@ -131,7 +137,10 @@ static void put_text(FILE *out, const char *text, int column)
 	fputc('\n', out);
 }
 
-/* The next column to indent to: multiples of STEP, also from within an item, whose keys stand behind its dash. */
+/*
+ * The next column to indent to: multiples of STEP, also from within an item, whose keys stand
+ * behind its dash.
+ */
 static int deeper(int column)
 {
 	return (column + STEP) / STEP * STEP;
@@ -211,8 +220,10 @@ static void put_peer(FILE *out, const struct snapshot_peer *peer)
 	line(out, column, "status", peer->status);
 	put_time(out, column, "lastStatusUpdate", peer->status_ns);
 	line(out, column, "connectionType", mesh_connection(peer));
-	put_pair(out, column, "iceCandidateType", connected ? peer->ice_local_type : "", connected ? peer->ice_remote_type : "");
-	put_pair(out, column, "iceCandidateEndpoint", connected ? peer->ice_local_endpoint : "", connected ? peer->ice_remote_endpoint : "");
+	put_pair(out, column, "iceCandidateType", connected ? peer->ice_local_type : "",
+		connected ? peer->ice_remote_type : "");
+	put_pair(out, column, "iceCandidateEndpoint", connected ? peer->ice_local_endpoint : "",
+		connected ? peer->ice_remote_endpoint : "");
 	line(out, column, "relayAddress", connected ? peer->relay : "");
 	put_time(out, column, "lastWireguardHandshake", connected ? peer->handshake_ns : 0);
 	put_number(out, column, "transferReceived", connected ? peer->rx_bytes : 0);

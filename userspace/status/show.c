@@ -8,7 +8,8 @@
 
 #define SHOW_END(id, label, drop, help) { label, help, drop },
 const struct show_end show_ends[TALON_END_COUNT] = { TALON_ENDS(SHOW_END) };
-const struct show_end show_handshakes[HANDSHAKE_STATS_ENTRIES] = { HANDSHAKE_ENDS(SHOW_END) HANDSHAKE_COUNTS(SHOW_END) };
+const struct show_end show_handshakes[HANDSHAKE_STATS_ENTRIES] =
+	{ HANDSHAKE_ENDS(SHOW_END) HANDSHAKE_COUNTS(SHOW_END) };
 const char *const show_dirs[TALON_DIR_COUNT] = { "in", "out", "tunnel" };
 
 /*
@@ -19,7 +20,8 @@ static size_t decode(const char *text, size_t len, __u32 *ret_code)
 {
 	static const __u32 smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	unsigned char first = text[0];
-	size_t bytes = first < 0x80 ? 1 : first >> 5 == 0x6 ? 2 : first >> 4 == 0xe ? 3 : first >> 3 == 0x1e ? 4 : 0;
+	size_t bytes = first < 0x80 ? 1 : first >> 5 == 0x6 ? 2 : first >> 4 == 0xe ? 3 : first >> 3 == 0x1e
+		? 4 : 0;
 	__u32 code = bytes == 1 ? first : first & (0x7f >> bytes);
 
 	if (!bytes || bytes > len)
@@ -38,8 +40,8 @@ static size_t decode(const char *text, size_t len, __u32 *ret_code)
 /* C0 and C1 controls, line and paragraph separators, and the marks that turn the direction of text. */
 static bool is_steering(__u32 code)
 {
-	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f || code == 0x061c ||
-	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
+		code == 0x061c || (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
 
 void show_text(FILE *out, const char *text, size_t size)
@@ -56,7 +58,10 @@ void show_text(FILE *out, const char *text, size_t size)
 	}
 }
 
-/* With the escapes that Go's encoder uses, '<', '>' and '&' included: NetBird's words are compared byte by byte. */
+/*
+ * With the escapes that Go's encoder uses, '<', '>' and '&' included: NetBird's words are
+ * compared byte by byte.
+ */
 void show_json_string(FILE *out, const char *text, size_t size)
 {
 	static const char short_names[] = "\n\r\t\b\f", short_letters[] = "nrtbf";
@@ -97,7 +102,8 @@ void show_endpoint(const struct status_peer *peer, char *text, size_t size)
 		return;
 	}
 	inet_ntop(peer->endpoint_family, &peer->endpoint, addr, sizeof(addr));
-	snprintf(text, size, peer->endpoint_family == AF_INET ? "%s:%u" : "[%s]:%u", addr, ntohs(peer->endpoint_port));
+	snprintf(text, size, peer->endpoint_family == AF_INET ? "%s:%u" : "[%s]:%u", addr,
+		ntohs(peer->endpoint_port));
 }
 
 void show_duration(__u64 seconds, char *text, size_t size)
@@ -114,8 +120,8 @@ void show_duration(__u64 seconds, char *text, size_t size)
 
 		seconds %= units[i].seconds;
 		if (count || (i == 3 && !shown))
-			len += snprintf(text + len, size - len, "%s%llu %s%s", shown ? ", " : "", count, units[i].name,
-				count == 1 ? "" : "s");
+			len += snprintf(text + len, size - len, "%s%llu %s%s", shown ? ", " : "", count,
+				units[i].name, count == 1 ? "" : "s");
 		shown += shown || count;
 	}
 }

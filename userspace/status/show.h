@@ -11,8 +11,9 @@
 #define SHOW_AGE_LEN 64
 
 /*
- * Text from a map: at most @size bytes, perhaps without an end. Bytes that are not UTF-8, control characters and those
- * that turn the direction of writing come out as '?', so that nothing in a map can steer a terminal or forge a line.
+ * Text from a map: at most @size bytes, perhaps without an end. Bytes that are not UTF-8, control characters
+ * and those that turn the direction of writing come out as '?', so that nothing in a map can steer a terminal
+ * or forge a line.
  */
 void show_text(FILE *out, const char *text, size_t size);
 /* The same as a JSON string, quotes included; what is not UTF-8 becomes U+FFFD (RFC 8259 section 8.1). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What runs on this host, gathered from the pinned maps alone: a controller that hangs or is gone cannot hold it up.
- * Gathering and showing are apart, so that every word of the output can be tested without a kernel.
+ * What runs on this host, gathered from the pinned maps alone: a controller that hangs or is gone cannot hold
+ * it up. Gathering and showing are apart, so that every word of the output can be tested without a kernel.
  * docs/status.md explains each field.
  */
 #ifndef TALON_STATUS_H
@@ -21,7 +21,8 @@
 
 #define STATUS_HEARTBEAT_FRESH_NS	(3 * TALON_NSEC_PER_SEC)	/* it beats about once a second */
 #define STATUS_HEARTBEAT_HUNG_NS	(10 * TALON_NSEC_PER_SEC)
-#define STATUS_HOOKS_MAX		(2 * TALON_UPLINKS_MAX + 48)	/* side devices, both ends of the tunnel, the relay link */
+/* side devices, both ends of the tunnel, the relay link */
+#define STATUS_HOOKS_MAX		(2 * TALON_UPLINKS_MAX + 48)
 
 enum status_controller {
 	STATUS_STOPPED,			/* no such process */
@@ -103,8 +104,8 @@ struct status {
 };
 
 /*
- * Reads everything below @pin_dir. Returns 0, -ENOENT if no datapath of this layout is there, or another negative errno;
- * @why gets one line. Free with status_free.
+ * Reads everything below @pin_dir. Returns 0, -ENOENT if no datapath of this layout is there, or another
+ * negative errno; @why gets one line. Free with status_free.
  */
 int status_read(struct status *ret_status, const char *pin_dir, char *why, size_t size);
 void status_free(struct status *status);
@@ -118,7 +119,10 @@ static inline bool status_is_side(const struct status_device *device)
 /* How frames leave by it: "redirect", "tc", or "relay", which is through the relay link. */
 const char *status_way_out(const struct status *status, const struct status_device *device);
 
-/* Fills the hooks of @status, whose devices are there: what the pins below @root/links say, and whether the kernel agrees. */
+/*
+ * Fills the hooks of @status, whose devices are there: what the pins below @root/links say, and whether
+ * the kernel agrees.
+ */
 void status_read_hooks(struct status *status, const char *root);
 
 enum status_controller status_controller(const struct status *status);

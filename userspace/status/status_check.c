@@ -28,7 +28,8 @@ enum status_keystream status_keystream(const struct status *status)
 		return STATUS_KEYSTREAM_OFF;
 	if (!state->pid)
 		return STATUS_KEYSTREAM_STOPPED;
-	if (state->heartbeat_ns > status->now_ns || status->now_ns - state->heartbeat_ns <= STATUS_HEARTBEAT_FRESH_NS)
+	if (state->heartbeat_ns > status->now_ns ||
+		status->now_ns - state->heartbeat_ns <= STATUS_HEARTBEAT_FRESH_NS)
 		return STATUS_KEYSTREAM_RUNNING;
 	return status->keystream_pid_is_alive ? STATUS_KEYSTREAM_STALLED : STATUS_KEYSTREAM_STOPPED;
 }
@@ -102,7 +103,8 @@ static bool check_live(const struct status *status, char *why, size_t size)
 static bool check_startup(const struct status *status, char *why, size_t size)
 {
 	snprintf(why, size, "startup: %s", status->info.ready ? "yes: the controller has finished starting" :
-								"no: the controller has not finished starting");
+								"no: the controller has not finished "
+									"starting");
 	return status->info.ready;
 }
 
@@ -117,8 +119,8 @@ static void list_detached(const struct status *status, char *text, size_t size)
 
 		if (hook->attached)
 			continue;
-		len += snprintf(text + len, size - len, "%s%.*s on ", len ? ", " : "", (int)sizeof(hook->kind),
-			hook->kind);
+		len += snprintf(text + len, size - len, "%s%.*s on ", len ? ", " : "",
+			(int)sizeof(hook->kind), hook->kind);
 		if (len < size && hook->device[0])
 			len += snprintf(text + len, size - len, "%s", hook->device);
 		else if (len < size)
@@ -144,7 +146,8 @@ static bool check_datapath(const struct status *status, char *why, size_t size)
 }
 
 /* Into @text: the hazard that begins with @begin, or @otherwise. */
-static void find_hazard(const struct status *status, const char *begin, const char *otherwise, char *text, size_t size)
+static void find_hazard(const struct status *status, const char *begin, const char *otherwise, char *text,
+	size_t size)
 {
 	const char *line = status->info.hazards, *end = line + sizeof(status->info.hazards);
 
@@ -173,15 +176,16 @@ static bool is_blocked(const struct status *status, char *why, size_t size)
 	else if (blocks & TALON_BLOCK_UPLINK)
 		find_hazard(status, "uplinks: ", "an uplink is missing", why, size);
 	else if (blocks & TALON_BLOCK_FORWARDING)
-		find_hazard(status, "net.ipv4.", "the kernel does not forward; run sysctl -w net.ipv4.ip_forward=1", why, size);
+		find_hazard(status, "net.ipv4.",
+			"the kernel does not forward; run sysctl -w net.ipv4.ip_forward=1", why, size);
 	else
 		return false;
 	return true;
 }
 
 /*
- * Sessions outlive a controller that died by the life of a key, and so does readiness: another one is about to take over. One that was told to stop
- * is not ready.
+ * Sessions outlive a controller that died by the life of a key, and so does readiness: another one is about
+ * to take over. One that was told to stop is not ready.
  */
 static bool check_ready(const struct status *status, char *why, size_t size)
 {
@@ -189,7 +193,8 @@ static bool check_ready(const struct status *status, char *why, size_t size)
 	char reason[256], age[SHOW_AGE_LEN];
 	const char *colon;
 
-	if (!check_datapath(status, reason, sizeof(reason)) || !check_startup(status, reason, sizeof(reason))) {
+	if (!check_datapath(status, reason, sizeof(reason)) ||
+		!check_startup(status, reason, sizeof(reason))) {
 		colon = strchr(reason, ' ');
 		snprintf(why, size, "ready:%s", colon ? colon : " no");
 		return false;
@@ -204,8 +209,8 @@ static bool check_ready(const struct status *status, char *why, size_t size)
 	}
 	show_duration(age_s, age, sizeof(age));
 	if (age_s < WG_REJECT_AFTER_TIME_S) {
-		snprintf(why, size, "ready: yes: without controller for %s, sessions last until %u seconds", age,
-			WG_REJECT_AFTER_TIME_S);
+		snprintf(why, size, "ready: yes: without controller for %s, sessions last until %u seconds",
+			age, WG_REJECT_AFTER_TIME_S);
 		return true;
 	}
 	snprintf(why, size, "ready: no: without controller for %s, every session has expired", age);

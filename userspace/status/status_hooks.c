@@ -59,7 +59,8 @@ static void add_hook(struct status *status, const char *dir, const char *name)
 	int ifindex, fd;
 
 	/* The note that a clsact qdisc is ours is no program. */
-	if (status->hook_count == STATUS_HOOKS_MAX || !pin_hook_parse(name, &kind, &ifindex) || kind == HOOK_QDISC)
+	if (status->hook_count == STATUS_HOOKS_MAX || !pin_hook_parse(name, &kind, &ifindex) ||
+		kind == HOOK_QDISC)
 		return;
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	fd = bpf_obj_get(path);

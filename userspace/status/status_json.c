@@ -8,7 +8,8 @@
 #include "status/show.h"
 
 /* The parts of @text between any of @separators, trimmed of spaces on the left. */
-static void put_list(struct json_out *json, const char *key, const char *text, size_t size, const char *separators)
+static void put_list(struct json_out *json, const char *key, const char *text, size_t size,
+	const char *separators)
 {
 	const char *at = text, *stop = text + strnlen(text, size);
 
@@ -53,11 +54,13 @@ static void put_devices(struct json_out *json, const struct status *status)
 		json_out_begin(json, NULL, '{');
 		json_out_string(json, "device", device->name, sizeof(device->name));
 		json_out_number(json, "ifindex", device->ifindex);
-		json_out_text(json, "role", device->flags & TALON_LINK_UPLINK ? "uplink" : status_is_side(device) ? "side" : "none");
+		json_out_text(json, "role", device->flags & TALON_LINK_UPLINK ? "uplink"
+			: status_is_side(device) ? "side" : "none");
 		json_out_bool(json, "program", device->flags & TALON_LINK_PROGRAM);
 		json_out_text(json, "frames", status_way_out(status, device));
 		if (device->source)
-			json_out_text(json, "source", inet_ntop(AF_INET, &device->source, addr, sizeof(addr)));
+			json_out_text(json, "source", inet_ntop(AF_INET, &device->source, addr,
+				sizeof(addr)));
 		else
 			json_out_null(json, "source");
 		json_out_end(json, '}');
@@ -148,7 +151,8 @@ static void put_handshake(struct json_out *json, const struct status *status, co
 	if (peer->info.handshake_ns) {
 		show_time(peer->info.handshake_unix_s, when, sizeof(when));
 		json_out_text(json, "lastWireguardHandshake", when);
-		json_out_number(json, "handshakeAgeSeconds", show_seconds_since(status, peer->info.handshake_ns));
+		json_out_number(json, "handshakeAgeSeconds",
+			show_seconds_since(status, peer->info.handshake_ns));
 	} else {
 		json_out_null(json, "lastWireguardHandshake");
 		json_out_null(json, "handshakeAgeSeconds");
@@ -218,7 +222,10 @@ static void put_counters(struct json_out *json, const struct status *status)
 	json_out_end(json, '}');
 }
 
-/* "handshakes": received messages by how they ended; "counts": what else the controller counts. All of them, zeros too. */
+/*
+ * "handshakes": received messages by how they ended; "counts": what else the controller counts. All of
+ * them, zeros too.
+ */
 static void put_handshakes(struct json_out *json, const struct status *status)
 {
 	json_out_begin(json, "handshakes", '{');

@@ -148,7 +148,8 @@ static int read_keystream(struct reading *r)
 		return fd;
 	close(fd);
 	ret = read_one(r, "keystream_state", &status->keystream, sizeof(status->keystream));
-	status->keystream_pid_is_alive = status->keystream.pid && (!kill(status->keystream.pid, 0) || errno == EPERM);
+	status->keystream_pid_is_alive = status->keystream.pid &&
+		(!kill(status->keystream.pid, 0) || errno == EPERM);
 	return ret ? ret : read_keystream_stats(r);
 }
 
@@ -168,13 +169,17 @@ static int read_handshakes(struct reading *r)
 	return ret;
 }
 
-/* Up to BATCH entries behind @cursor, or from the start if @is_first. Returns their number or a negative errno. */
+/*
+ * Up to BATCH entries behind @cursor, or from the start if @is_first. Returns their number or a
+ * negative errno.
+ */
 static int next_batch(int fd, void *cursor, bool is_first, void *keys, void *values)
 {
 	LIBBPF_OPTS(bpf_map_batch_opts, opts);
 	__u32 count = BATCH;
 
-	if (bpf_map_lookup_batch(fd, is_first ? NULL : cursor, cursor, keys, values, &count, &opts) && errno != ENOENT)
+	if (bpf_map_lookup_batch(fd, is_first ? NULL : cursor, cursor, keys, values, &count, &opts) &&
+		errno != ENOENT)
 		return -errno;
 	return count;
 }
@@ -194,7 +199,8 @@ static int add_peers(struct status *status, const __u32 *ids, const struct talon
 	status->peers = larger;
 	for (int i = 0; i < count; i++) {
 		if (infos[i].present)
-			status->peers[status->peer_count++] = (struct status_peer){ .id = ids[i], .info = infos[i] };
+			status->peers[status->peer_count++] = (struct status_peer){ .id = ids[i],
+				.info = infos[i] };
 	}
 	return 0;
 }
@@ -315,7 +321,9 @@ static int read_endpoints(const struct reading *r)
 	return ret;
 }
 
-/* Whose session is there, and how old it is. The keys that come along are wiped before anything else happens. */
+/*
+ * Whose session is there, and how old it is. The keys that come along are wiped before anything else happens.
+ */
 static int read_session(int fd, __u32 slot, __u32 index, struct status_peer *peer)
 {
 	struct talon_session session;
@@ -349,7 +357,8 @@ static int read_sessions(const struct reading *r)
 
 		if (bpf_map_lookup_elem(tx_fd, &peer->id, &tx))
 			ret = fail(r, "peer_tx", -errno);
-		else if (tx.index && read_session(fd, tx.index & r->status->config.session_mask, tx.index, peer))
+		else if (tx.index && read_session(fd, tx.index & r->status->config.session_mask,
+			tx.index, peer))
 			ret = fail(r, "sessions", -errno);
 	}
 	close(fd);
@@ -360,7 +369,9 @@ static int read_sessions(const struct reading *r)
 /* What a walk over a trie calls for each entry. */
 typedef int (*lpm_cb)(struct reading *r, const struct talon_lpm4 *key, const void *value, size_t index);
 
-/* Every entry of a trie. One that changes meanwhile may make the kernel start over: its own size ends that. */
+/*
+ * Every entry of a trie. One that changes meanwhile may make the kernel start over: its own size ends that.
+ */
 static int walk_trie(struct reading *r, const char *name, size_t value_size, lpm_cb cb)
 {
 	struct talon_lpm4 keys[BATCH], cursor;
@@ -432,7 +443,8 @@ static int by_network(const void *left, const void *right)
 static int add_mesh_address(struct reading *r)
 {
 	const struct talon_addr addr = { .word = { r->status->config.mesh_addr } };
-	const struct status_route route = { .dst = { .prefixlen = 32, .addr = addr.word[0] }, .is_local = true };
+	const struct status_route route = { .dst = { .prefixlen = 32, .addr = addr.word[0] },
+		.is_local = true };
 	__u32 entries;
 	bool is_own;
 	__u8 mark;
@@ -479,7 +491,8 @@ static int by_peer(const void *left, const void *right)
 {
 	const struct allowed *a = left, *b = right;
 
-	return a->peer != b->peer ? (a->peer > b->peer) - (a->peer < b->peer) : compare_nets(&a->net, &b->net);
+	return a->peer != b->peer ? (a->peer > b->peer) - (a->peer < b->peer) : compare_nets(&a->net,
+		&b->net);
 }
 
 /* Peers are in the order of their ids, and so are the entries once they are sorted. */
@@ -518,14 +531,16 @@ static int by_ifindex(const void *left, const void *right)
 
 static bool is_ours(const struct talon_config *config, __u32 ifindex)
 {
-	return ifindex == config->tunnel_ifindex || ifindex == config->tunnel_peer_ifindex || ifindex == config->relay_ifindex;
+	return ifindex == config->tunnel_ifindex || ifindex == config->tunnel_peer_ifindex ||
+		ifindex == config->relay_ifindex;
 }
 
 static void add_device(struct status *status, __u32 ifindex, const struct talon_link *link)
 {
 	struct status_device *device = &status->devices[status->device_count];
 
-	if (is_ours(&status->config, ifindex) || (!link->source && !(link->flags & (TALON_LINK_UPLINK | TALON_LINK_PROGRAM))))
+	if (is_ours(&status->config, ifindex) ||
+		(!link->source && !(link->flags & (TALON_LINK_UPLINK | TALON_LINK_PROGRAM))))
 		return;
 	*device = (struct status_device){ .ifindex = ifindex, .flags = link->flags, .source = link->source };
 	if (!if_indextoname(ifindex, device->name))
@@ -533,7 +548,10 @@ static void add_device(struct status *status, __u32 ifindex, const struct talon_
 	status->device_count++;
 }
 
-/* Those that a program sits on or a route leads to. A walk may start over when an entry goes: the map's size ends it. */
+/*
+ * Those that a program sits on or a route leads to. A walk may start over when an entry goes: the
+ * map's size ends it.
+ */
 static int read_devices(struct reading *r)
 {
 	struct status *status = r->status;
@@ -608,8 +626,8 @@ static int find_root(struct reading *r, const char *pin_dir)
 	if (dir)
 		closedir(dir);
 	if (has_other)
-		snprintf(r->why, r->size, "not running: below %s is another version's datapath; use that talon",
-			pin_dir);
+		snprintf(r->why, r->size,
+			"not running: below %s is another version's datapath; use that talon", pin_dir);
 	else
 		snprintf(r->why, r->size, "not running: there is no datapath below %s", pin_dir);
 	return -ENOENT;
@@ -626,7 +644,8 @@ static __u64 read_clock(clockid_t clock)
 int status_read(struct status *ret_status, const char *pin_dir, char *why, size_t size)
 {
 	static int (*const steps[])(struct reading *) = {
-		read_config, read_info, read_nat, read_counters, read_handshakes, read_keystream, read_devices, read_routes, read_peers,
+		read_config, read_info, read_nat, read_counters, read_handshakes, read_keystream,
+		read_devices, read_routes, read_peers,
 		read_allowed,
 	};
 	struct status status = {};

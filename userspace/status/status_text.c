@@ -32,7 +32,8 @@ static void print_peer_counters(FILE *out, const struct status_peer *peer)
 	show_bytes(peer->stats.rx_bytes + peer->info.handshake_rx_bytes, received, sizeof(received));
 	show_bytes(peer->stats.tx_bytes + peer->info.handshake_tx_bytes, sent, sizeof(sent));
 	fprintf(out, "  Transfer status (received/sent) %s/%s\n", received, sent);
-	fprintf(out, "  Packets (received/sent): %llu/%llu\n", peer->stats.rx_packets, peer->stats.tx_packets);
+	fprintf(out, "  Packets (received/sent): %llu/%llu\n", peer->stats.rx_packets,
+		peer->stats.tx_packets);
 	fprintf(out, "  Flows (held/refused): %u/%llu\n", peer->flows.held, peer->flows.refused);
 }
 
@@ -124,8 +125,9 @@ static void print_handshakes(FILE *out, const struct status *status)
 		if (!any)
 			fprintf(out, "Handshakes:\n");
 		any = true;
-		fprintf(out, "  %s%-19s %12llu  %s\n", i >= HANDSHAKE_END_COUNT || !show_handshakes[i].is_drop ? "     " : "drop ",
-			show_handshakes[i].label, status->handshakes[i], show_handshakes[i].help);
+		fprintf(out, "  %s%-19s %12llu  %s\n", i >= HANDSHAKE_END_COUNT || !show_handshakes[i].is_drop
+			? "     " : "drop ", show_handshakes[i].label, status->handshakes[i],
+			show_handshakes[i].help);
 	}
 	if (any)
 		fputc('\n', out);
@@ -150,7 +152,8 @@ static void print_hooks(FILE *out, const struct status *status)
 	fprintf(out, "%s\n", status->hook_count ? "" : "  none\n");
 }
 
-#define DEVICES_SHOWN 16	/* of those without a program: a node may have a route for each of a thousand pods */
+/* of those without a program: a node may have a route for each of a thousand pods */
+#define DEVICES_SHOWN 16
 
 static void print_device(FILE *out, const struct status *status, const struct status_device *device)
 {
@@ -161,7 +164,8 @@ static void print_device(FILE *out, const struct status *status, const struct st
 		inet_ntop(AF_INET, &device->source, addr, sizeof(addr));
 	fprintf(out, "  ");
 	show_text(out, device->name, sizeof(device->name));
-	fprintf(out, ": %s, frames leave ", device->flags & TALON_LINK_UPLINK ? "uplink" : status_is_side(device) ? "side device" : "no program");
+	fprintf(out, ": %s, frames leave ", device->flags & TALON_LINK_UPLINK ? "uplink"
+		: status_is_side(device) ? "side device" : "no program");
 	if (!strcmp(way, "relay")) {
 		fprintf(out, "through ");
 		show_text(out, status->info.tunnel, sizeof(status->info.tunnel));
@@ -202,9 +206,11 @@ static void print_nat(FILE *out, const struct status *status)
 
 	fprintf(out, "Flows:\n  Live: %llu\n  Room: %u\n", nat->live, flow_room(status));
 	fprintf(out, "  Records taken: %llu\n", nat->held);
-	fprintf(out, "  Created: %llu\n  Expired: %llu\n  Ended early, for room: %llu\n", nat->created, nat->expired, nat->hastened);
+	fprintf(out, "  Created: %llu\n  Expired: %llu\n  Ended early, for room: %llu\n", nat->created,
+		nat->expired, nat->hastened);
 	fprintf(out, "  On a shared port: %llu\n  In overflow: %llu\n", nat->shared, nat->overflow);
-	fprintf(out, "  Refused, no port: %llu\n  Refused, no record: %llu\n", nat->full_ports, nat->full_table);
+	fprintf(out, "  Refused, no port: %llu\n  Refused, no record: %llu\n", nat->full_ports,
+		nat->full_table);
 	fprintf(out, "  Refused, share used up: %llu\n", nat->full_share);
 	fprintf(out, "  Given up to another CPU: %llu\n\n", nat->races);
 }
@@ -288,7 +294,8 @@ static void print_programs(FILE *out, const struct status *status)
 	if (!status_is_attached(status))
 		fprintf(out, ", NOT ATTACHED");
 	show_duration(show_seconds_since(status, info->datapath_since_ns), age, sizeof(age));
-	fprintf(out, " for %s, adopted %u %s\n", age, info->adoptions, info->adoptions == 1 ? "time" : "times");
+	fprintf(out, " for %s, adopted %u %s\n", age, info->adoptions, info->adoptions == 1 ? "time"
+		: "times");
 	LINE(out, "Reason", info->why, sizeof(info->why));
 	LINE(out, "Uplinks", info->uplinks, sizeof(info->uplinks));
 	LINE(out, "Interface", info->tunnel, sizeof(info->tunnel));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The dial: addresses of both families in turn, each started a little after the one before, the first that answers wins (RFC 8305).
+// The dial: addresses of both families in turn, each started a little after the one before, the first that
+// answers wins (RFC 8305).
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -95,7 +96,8 @@ static void give_up_all(struct dial *dial)
 	stream_name(name, dial->host, dial->port);
 	address_text(dial, 0, address);
 	if (dial->failed > 1)
-		snprintf(why, sizeof(why), "%s: %s (%s, and %zu more)", name, strerror(-dial->error), address, dial->failed - 1);
+		snprintf(why, sizeof(why), "%s: %s (%s, and %zu more)", name, strerror(-dial->error), address,
+			dial->failed - 1);
 	else if (strcmp(name, address))
 		snprintf(why, sizeof(why), "%s: %s (%s)", name, strerror(-dial->error), address);
 	else
@@ -222,7 +224,8 @@ static bool is_no_name(enum resolver_result result)
 	return result == RESOLVER_NOT_FOUND || result == RESOLVER_NO_DATA;
 }
 
-static void resolved(void *ctx, enum resolver_result result, const struct resolver_address *list, size_t count)
+static void resolved(void *ctx, enum resolver_result result, const struct resolver_address *list,
+	size_t count)
 {
 	struct dial *dial = ctx;
 	char why[STREAM_HOST_LEN + 64];
@@ -234,8 +237,9 @@ static void resolved(void *ctx, enum resolver_result result, const struct resolv
 		start_next(dial);
 		return;
 	}
-	snprintf(why, sizeof(why), result == RESOLVER_NOT_FOUND ? "%s: no such name" : result == RESOLVER_NO_DATA ?
-		"%s: the name has no address" : "%s: the look-up of the name failed", dial->host);
+	snprintf(why, sizeof(why), result == RESOLVER_NOT_FOUND ? "%s: no such name"
+		: result == RESOLVER_NO_DATA ? "%s: the name has no address"
+		: "%s: the look-up of the name failed", dial->host);
 	give_up(dial, is_no_name(result) ? -ENOENT : -EHOSTUNREACH, why);
 }
 
@@ -300,7 +304,8 @@ void dial_tell(const struct dial *dial, char *text, size_t size)
 		return;
 	}
 	address_text(dial, 0, address);
-	snprintf(text, size, dial->count > 1 ? "connecting to %s and %zu more" : "connecting to %s", address, dial->count - 1);
+	snprintf(text, size, dial->count > 1 ? "connecting to %s and %zu more" : "connecting to %s", address,
+		dial->count - 1);
 }
 
 void dial_free(struct dial *dial)

@@ -60,12 +60,16 @@ struct proxy {
 	const char *variable;	/* that named it */
 };
 
-/* 1: go through @ret_proxy (to be passed to proxy_done()), 0: go directly, -EINVAL with @why: the variable cannot be used. */
+/*
+ * 1: go through @ret_proxy (to be passed to proxy_done()), 0: go directly, -EINVAL with @why: the variable
+ * cannot be used.
+ */
 int proxy_choose(const char *host, uint16_t port, bool tls, struct proxy *ret_proxy, char *why, size_t size);
 void proxy_done(struct proxy *proxy);
 /*
- * @rules as curl reads NO_PROXY: names (and all below them; a dot in front changes nothing), addresses, prefixes, separated by commas or blanks; "*"
- * alone is everything. As Go reads it too: "*.name" is only what is below, and each may have a port.
+ * @rules as curl reads NO_PROXY: names (and all below them; a dot in front changes nothing), addresses,
+ * prefixes, separated by commas or blanks; "*" alone is everything. As Go reads it too: "*.name" is only what
+ * is below, and each may have a port.
  */
 bool proxy_is_excluded(const char *rules, const char *host, uint16_t port);
 /* Returns the length of the request or -ENAMETOOLONG. */
@@ -85,8 +89,8 @@ struct proxy_answer {
 };
 
 /*
- * Takes bytes up to the end of the headers and none after it: what follows is the other side's. Returns 0 when the answer is complete, -EAGAIN
- * when more is needed, -EPROTO when it is none.
+ * Takes bytes up to the end of the headers and none after it: what follows is the other side's. Returns 0
+ * when the answer is complete, -EAGAIN when more is needed, -EPROTO when it is none.
  */
 int proxy_answer_feed(struct proxy_answer *answer, const char *bytes, size_t len, size_t *ret_used);
 
@@ -105,14 +109,17 @@ struct socks {
 /* Both put what is to be sent into @out. */
 size_t socks_begin(struct socks *socks, const struct proxy *proxy, uint8_t out[static SOCKS_OUT_MAX]);
 /* 0: what comes next is the server's, -EAGAIN: more is wanted, or another negative errno and socks.why. */
-int socks_take(struct socks *socks, const struct proxy *proxy, const char *host, uint16_t port, const uint8_t *bytes, size_t len,
-	uint8_t out[static SOCKS_OUT_MAX], size_t *ret_len);
+int socks_take(struct socks *socks, const struct proxy *proxy, const char *host, uint16_t port,
+	const uint8_t *bytes, size_t len, uint8_t out[static SOCKS_OUT_MAX], size_t *ret_len);
 
 /* ---- tls.c: OpenSSL over a socket of ours ---- */
 
 struct tls;
 
-/* @name is what to call the server in messages. Sets nothing up in OpenSSL before the first of them. Returns 0 or a negative errno. */
+/*
+ * @name is what to call the server in messages. Sets nothing up in OpenSSL before the first of them. Returns
+ * 0 or a negative errno.
+ */
 int tls_new(int fd, const char *host, const char *name, const char *alpn, struct tls **ret_tls);
 /* Says goodbye to the other side if it can be said at once; the socket stays open. NULL is allowed. */
 void tls_free(struct tls *tls);
@@ -120,10 +127,15 @@ void tls_free(struct tls *tls);
 int tls_handshake(struct tls *tls, uint32_t *ret_events);
 /* One line about the last failure that was not the socket's. */
 const char *tls_why(const struct tls *tls);
-/* As stream_read() and stream_write(); -EAGAIN of a read that waits for room to write sets *@ret_wants_room. */
+/*
+ * As stream_read() and stream_write(); -EAGAIN of a read that waits for room to write sets *@ret_wants_room.
+ */
 ssize_t tls_read(struct tls *tls, void *buf, size_t len, bool *ret_wants_room);
 ssize_t tls_write(struct tls *tls, const void *buf, size_t len);
-/* Bytes that were taken, but are not yet with the kernel. 0: none left, -EAGAIN: wait for room, or another negative errno. */
+/*
+ * Bytes that were taken, but are not yet with the kernel. 0: none left, -EAGAIN: wait for room, or another
+ * negative errno.
+ */
 int tls_flush(struct tls *tls);
 bool tls_is_holding(const struct tls *tls);
 /* Bytes were read from the socket that tls_read() has not returned yet. */

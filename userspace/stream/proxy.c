@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The environment's proxy, chosen as curl does: https_proxy and its family, no_proxy; and an HTTP CONNECT with Basic authentication (RFC 9110 9.3.6).
+// The environment's proxy, chosen as curl does: https_proxy and its family, no_proxy; and an HTTP CONNECT
+// with Basic authentication (RFC 9110 9.3.6).
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -99,7 +100,10 @@ static bool name_matches(const char *rule, const char *host)
 	return rule_len == host_len ? !is_below_only : host[host_len - rule_len - 1] == '.';
 }
 
-/* Cuts ":port" off @rule (one colon only, or behind brackets) and the brackets. False: it is for another port. */
+/*
+ * Cuts ":port" off @rule (one colon only, or behind brackets) and the brackets. False: it is
+ * for another port.
+ */
 static bool port_matches(char **rule, uint16_t port)
 {
 	char *end = strrchr(*rule, ']'), *colon = strrchr(*rule, ':');
@@ -145,7 +149,8 @@ bool proxy_is_excluded(const char *rules, const char *host, uint16_t port)
 	char *copy = strdup(rules), *rule, *save = NULL;
 	bool ret = false;
 
-	for (rule = copy ? strtok_r(copy, ", \t", &save) : NULL; rule && !ret; rule = strtok_r(NULL, ", \t", &save))
+	for (rule = copy ? strtok_r(copy, ", \t", &save) : NULL; rule && !ret;
+		rule = strtok_r(NULL, ", \t", &save))
 		ret = rule_matches(trim(rule), host, address, port);
 	free(copy);
 	return ret;
@@ -174,7 +179,8 @@ static size_t percent_decode(char *text, size_t len)
 	size_t out = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		if (text[i] == '%' && i + 2 < len && hex_value(text[i + 1]) >= 0 && hex_value(text[i + 2]) >= 0) {
+		if (text[i] == '%' && i + 2 < len && hex_value(text[i + 1]) >= 0 &&
+			hex_value(text[i + 2]) >= 0) {
 			text[out++] = hex_value(text[i + 1]) << 4 | hex_value(text[i + 2]);
 			i += 2;
 		} else {
@@ -254,10 +260,14 @@ static int parse_host_port(struct proxy *proxy, const char *text, size_t len)
 	return 0;
 }
 
-/* A SOCKS proxy looks the name up in both of its forms, as with Go's programs: nothing is asked here that it may know better. */
+/*
+ * A SOCKS proxy looks the name up in both of its forms, as with Go's programs: nothing is asked here that it
+ * may know better.
+ */
 static bool is_kind(struct proxy *proxy, const char *scheme, size_t len)
 {
-	proxy->is_socks = (len == 6 && !strncasecmp(scheme, "socks5", 6)) || (len == 7 && !strncasecmp(scheme, "socks5h", 7));
+	proxy->is_socks = (len == 6 && !strncasecmp(scheme, "socks5", 6)) ||
+		(len == 7 && !strncasecmp(scheme, "socks5h", 7));
 	return proxy->is_socks || (len == 4 && !strncasecmp(scheme, "http", 4));
 }
 
@@ -272,7 +282,8 @@ static int parse_proxy(struct proxy *proxy, const char *url)
 	len = strcspn(rest, "/?#");
 	at = memrchr(rest, '@', len);
 	if (at) {
-		ret = proxy->is_socks ? set_user(proxy, rest, at - rest) : set_authorization(proxy, rest, at - rest);
+		ret = proxy->is_socks ? set_user(proxy, rest, at - rest) : set_authorization(proxy, rest,
+			at - rest);
 		if (ret)
 			return ret;
 		len -= at + 1 - rest;
@@ -283,7 +294,9 @@ static int parse_proxy(struct proxy *proxy, const char *url)
 
 int proxy_choose(const char *host, uint16_t port, bool tls, struct proxy *ret_proxy, char *why, size_t size)
 {
-	/* In curl's order. It leaves out HTTP_PROXY, which a web server may have made of a request's header. */
+	/*
+	 * In curl's order. It leaves out HTTP_PROXY, which a web server may have made of a request's header.
+	 */
 	static const char *const for_tls[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", NULL };
 	static const char *const for_clear[] = { "http_proxy", "all_proxy", "ALL_PROXY", NULL };
 	static const char *const for_none[] = { "no_proxy", "NO_PROXY", NULL };
@@ -325,9 +338,9 @@ int proxy_write_request(const struct proxy *proxy, const char *host, uint16_t po
 	int len;
 
 	stream_name(name, host, port);
-	len = snprintf(buf, size, "CONNECT %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: talon/" TALON_VERSION "\r\n%s%s%s\r\n", name, name,
-		proxy->authorization ? "Proxy-Authorization: " : "", proxy->authorization ? proxy->authorization : "",
-		proxy->authorization ? "\r\n" : "");
+	len = snprintf(buf, size, "CONNECT %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: talon/"
+		TALON_VERSION "\r\n%s%s%s\r\n", name, name, proxy->authorization ? "Proxy-Authorization: "
+		: "", proxy->authorization ? proxy->authorization : "", proxy->authorization ? "\r\n" : "");
 	return len < 0 || (size_t)len >= size ? -ENAMETOOLONG : len;
 }
 

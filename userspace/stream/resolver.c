@@ -117,10 +117,12 @@ static void free_query(struct resolver_query *query)
 
 static void arm(struct resolver *resolver)
 {
-	struct timeval room, *wait = resolver->has_channel ? ares_timeout(resolver->channel, NULL, &room) : NULL;
+	struct timeval room, *wait = resolver->has_channel ? ares_timeout(resolver->channel, NULL,
+		&room) : NULL;
 
 	if (wait)
-		loop_timer_after(resolver->loop, &resolver->timer, wait->tv_sec * LOOP_SECOND + wait->tv_usec * 1000ULL);
+		loop_timer_after(resolver->loop, &resolver->timer,
+			wait->tv_sec * LOOP_SECOND + wait->tv_usec * 1000ULL);
 	else
 		loop_timer_cancel(resolver->loop, &resolver->timer);
 }
@@ -251,7 +253,8 @@ static int make_channel(struct resolver *resolver)
 
 	resolver->conf = read_conf(resolver);
 	if (ares_init_options(&resolver->channel, &options,
-		    ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_DOMAINS | ARES_OPT_RESOLVCONF))
+		    ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_DOMAINS |
+		    ARES_OPT_RESOLVCONF))
 		return -ENOMEM;
 	resolver->has_channel = true;
 	read_domains(resolver);
@@ -293,7 +296,10 @@ static int refresh_channel(struct resolver *resolver)
 {
 	const struct conf now = read_conf(resolver);
 
-	/* Empty, or away: somebody is writing it. Questions would go to a server on this host that is not there. */
+	/*
+	 * Empty, or away: somebody is writing it. Questions would go to a server on this host
+	 * that is not there.
+	 */
 	if (resolver->has_channel && (!now.size || is_same(&now, &resolver->conf)))
 		return 0;
 	return replace_channel(resolver);
@@ -358,7 +364,10 @@ static void answer(struct resolver_query *query, enum resolver_result result)
 	loop_timer_after(query->resolver->loop, &query->timer, 0);
 }
 
-/* The deadline, or an answer to deliver: always from here, so that whoever asked may do anything in the callback. */
+/*
+ * The deadline, or an answer to deliver: always from here, so that whoever asked may do anything
+ * in the callback.
+ */
 static void deliver(void *ctx)
 {
 	struct resolver_query *query = ctx;
@@ -394,8 +403,9 @@ static bool put_address(struct resolver_address *at, int family, const void *byt
 
 static bool put_node(struct resolver_address *at, const struct ares_addrinfo_node *node)
 {
-	const void *bytes = node->ai_family == AF_INET ? (void *)&((struct sockaddr_in *)node->ai_addr)->sin_addr :
-		(void *)&((struct sockaddr_in6 *)node->ai_addr)->sin6_addr;
+	const void *bytes = node->ai_family == AF_INET
+		? (void *)&((struct sockaddr_in *)node->ai_addr)->sin_addr
+		: (void *)&((struct sockaddr_in6 *)node->ai_addr)->sin6_addr;
 
 	return put_address(at, node->ai_family, bytes, node->ai_ttl > 0 ? node->ai_ttl : 0);
 }
@@ -509,7 +519,8 @@ static void finish_part(struct part *part, enum resolver_result result)
 		all &= query->parts[i].is_done;
 	if (all)
 		conclude(query);
-	else if (result == RESOLVER_OK && query->timer.due_ns > loop_now(query->resolver->loop) + OTHER_FAMILY_NS)
+	else if (result == RESOLVER_OK && query->timer.due_ns > loop_now(query->resolver->loop) +
+		OTHER_FAMILY_NS)
 		loop_timer_after(query->resolver->loop, &query->timer, OTHER_FAMILY_NS);
 }
 

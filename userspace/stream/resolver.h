@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Names to addresses by the host's own configuration (hosts file, resolv.conf), off the loop's back: c-ares on our epoll. */
+/*
+ * Names to addresses by the host's own configuration (hosts file, resolv.conf), off the loop's back:
+ * c-ares on our epoll.
+ */
 #ifndef TALON_RESOLVER_H
 #define TALON_RESOLVER_H
 
@@ -26,18 +29,22 @@ enum resolver_result {
 	RESOLVER_TIMED_OUT,	/* no server answered */
 };
 
-typedef void (*resolver_fn)(void *ctx, enum resolver_result result, const struct resolver_address *list, size_t count);
+typedef void (*resolver_fn)(void *ctx, enum resolver_result result, const struct resolver_address *list,
+	size_t count);
 /*
  * @bytes: the server's message (RFC 1035 section 4) where @result is RESOLVER_OK, not looked into; else NULL.
  */
 typedef void (*resolver_records_fn)(void *ctx, enum resolver_result result, const uint8_t *bytes, size_t len);
 
 /*
- * The process's resolver of @loop, made when first asked for; lives until resolver_global_done(), which is to come before loop_free().
- * NULL: out of memory.
+ * The process's resolver of @loop, made when first asked for; lives until resolver_global_done(), which is to
+ * come before loop_free(). NULL: out of memory.
  */
 struct resolver *resolver_get(struct loop *loop);
-/* "address:port,..." instead of resolv.conf's servers from now on; NULL: resolv.conf again. Returns 0 or a negative errno. */
+/*
+ * "address:port,..." instead of resolv.conf's servers from now on; NULL: resolv.conf again. Returns 0 or a
+ * negative errno.
+ */
 int resolver_use_servers(struct resolver *resolver, const char *servers);
 /*
  * The file @path instead of /etc/resolv.conf; NULL: that again. The string is the caller's and has to stay.
@@ -52,7 +59,8 @@ int resolver_use_conf(struct resolver *resolver, const char *path);
  * @family: AF_INET, AF_INET6 or AF_UNSPEC. Calls @fn once, never before it returned; literal addresses too.
  * @ret_query may be NULL. Returns 0 or a negative errno (then @fn is not called).
  */
-int resolver_ask(struct resolver *resolver, const char *name, int family, uint64_t timeout_ns, resolver_fn fn, void *ctx, struct resolver_query **ret_query);
+int resolver_ask(struct resolver *resolver, const char *name, int family, uint64_t timeout_ns, resolver_fn fn,
+	void *ctx, struct resolver_query **ret_query);
 /* The same for exactly @name: the search list is not for it. */
 int resolver_ask_exactly(struct resolver *resolver, const char *name, int family, uint64_t timeout_ns,
 	resolver_fn fn, void *ctx, struct resolver_query **ret_query);

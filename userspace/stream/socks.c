@@ -91,7 +91,8 @@ static int refuse(struct socks *socks, int ret, const char *why)
 	return ret;
 }
 
-static int take_method(struct socks *socks, const struct proxy *proxy, const char *host, uint16_t port, uint8_t *out, size_t *ret_len)
+static int take_method(struct socks *socks, const struct proxy *proxy, const char *host, uint16_t port,
+	uint8_t *out, size_t *ret_len)
 {
 	if (socks->in[0] != VERSION)
 		return refuse(socks, -EPROTO, "its answer is not SOCKS5");
@@ -110,7 +111,8 @@ static int take_method(struct socks *socks, const struct proxy *proxy, const cha
 static const char *reason_of(uint8_t code)
 {
 	static const char *const reasons[] = {
-		"", "general failure", "not allowed by its rules", "network unreachable", "host unreachable", "connection refused",
+		"", "general failure", "not allowed by its rules", "network unreachable", "host unreachable",
+		"connection refused",
 		"time to live expired", "command not supported", "address type not supported",
 	};
 
@@ -133,8 +135,8 @@ static int take_reply(struct socks *socks)
 	return -EAGAIN;
 }
 
-int socks_take(struct socks *socks, const struct proxy *proxy, const char *host, uint16_t port, const uint8_t *bytes, size_t len,
-	uint8_t out[static SOCKS_OUT_MAX], size_t *ret_len)
+int socks_take(struct socks *socks, const struct proxy *proxy, const char *host, uint16_t port,
+	const uint8_t *bytes, size_t len, uint8_t out[static SOCKS_OUT_MAX], size_t *ret_len)
 {
 	int ret = -EAGAIN;
 
@@ -148,7 +150,8 @@ int socks_take(struct socks *socks, const struct proxy *proxy, const char *host,
 		ret = take_method(socks, proxy, host, port, out, ret_len);
 		break;
 	case SOCKS_PASSWORD:
-		ret = socks->in[1] ? refuse(socks, -EACCES, "does not take the user and the password") : ask(socks, host, port, out, ret_len);
+		ret = socks->in[1] ? refuse(socks, -EACCES, "does not take the user and the password")
+			: ask(socks, host, port, out, ret_len);
 		break;
 	case SOCKS_REPLY:
 		return take_reply(socks);	/* grows */

@@ -154,7 +154,8 @@ static void refused_by_proxy(struct stream *s, const char *name)
 	const char *reason = s->answer.line + strlen("HTTP/1.1 ");
 
 	end(s, -ECONNREFUSED, "proxy %s answered %s to CONNECT%s", name, reason,
-		s->answer.status == 407 && !s->proxy.authorization ? " (the proxy's URL may be http://user:password@host:port)" : "");
+		s->answer.status == 407 && !s->proxy.authorization
+		? " (the proxy's URL may be http://user:password@host:port)" : "");
 }
 
 static void judge_answer(struct stream *s, int ret)
@@ -212,7 +213,8 @@ static void read_socks(struct stream *s)
 		return;
 	stream_name(name, s->proxy.host, s->proxy.port);
 	if (got <= 0) {
-		end(s, got ? -errno : -ECONNRESET, "proxy %s: %s", name, got ? strerror(errno) : "closed the connection");
+		end(s, got ? -errno : -ECONNRESET, "proxy %s: %s", name,
+			got ? strerror(errno) : "closed the connection");
 		return;
 	}
 	ret = socks_take(&s->socks, &s->proxy, s->host, s->port, in, got, out, &len);
@@ -304,7 +306,8 @@ static void dialled(void *ctx, const struct dial_result *result)
 		s->fd = result->fd;
 		snprintf(s->peer, sizeof(s->peer), "%s", result->peer);
 		if (s->unsent_max)
-			(void)setsockopt(s->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &s->unsent_max, sizeof(s->unsent_max));
+			(void)setsockopt(s->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &s->unsent_max,
+				sizeof(s->unsent_max));
 		ret = loop_fd_add(s->loop, &s->watch, s->fd, EPOLLOUT, ready, s);
 	}
 	dial_free(s->dial);
@@ -329,7 +332,8 @@ static void run_out(struct stream *s)
 	if (s->dial)
 		dial_tell(s->dial, doing, sizeof(doing));
 	else
-		snprintf(doing, sizeof(doing), s->state == STREAM_ASKING ? "waiting for the proxy" : "in the TLS handshake");
+		snprintf(doing, sizeof(doing), s->state == STREAM_ASKING ? "waiting for the proxy"
+			: "in the TLS handshake");
 	end(s, -ETIMEDOUT, "%.100s: no connection after %.3g s (%s)", name, s->timeout_ns / 1e9, doing);
 	dial_free(s->dial);
 	s->dial = NULL;
@@ -356,7 +360,9 @@ static void looked_up(void *ctx)
 		s->events.looked_up(s->ctx);
 }
 
-/* The stock client uses none: whoever wonders where connections go finds it in the log, once for each proxy. */
+/*
+ * The stock client uses none: whoever wonders where connections go finds it in the log, once for each proxy.
+ */
 static void name_proxy(const struct stream *s)
 {
 	static char said[2 * STREAM_NAME_LEN];
@@ -384,7 +390,8 @@ static int choose_way(struct stream *s, const struct stream_options *options, ch
 		dialled, s, &s->dial);
 }
 
-static struct stream *new_stream(struct loop *loop, const struct stream_options *options, const struct stream_events *events, void *ctx)
+static struct stream *new_stream(struct loop *loop, const struct stream_options *options,
+	const struct stream_events *events, void *ctx)
 {
 	struct stream *s = calloc(1, sizeof(*s));
 
@@ -405,8 +412,8 @@ static struct stream *new_stream(struct loop *loop, const struct stream_options 
 	return s;
 }
 
-int stream_open(struct loop *loop, const struct stream_options *options, const struct stream_events *events, void *ctx,
-	struct stream **ret_stream)
+int stream_open(struct loop *loop, const struct stream_options *options, const struct stream_events *events,
+	void *ctx, struct stream **ret_stream)
 {
 	char why[STREAM_WHY_LEN] = "";
 	struct stream *s;
@@ -436,7 +443,8 @@ ssize_t stream_read(struct stream *s, void *buf, size_t len)
 	ssize_t got;
 
 	if (s->state != STREAM_OPEN)
-		return s->state == STREAM_ENDED && s->error ? s->error : s->state == STREAM_ENDED ? 0 : -EAGAIN;
+		return s->state == STREAM_ENDED && s->error ? s->error : s->state == STREAM_ENDED ? 0
+			: -EAGAIN;
 	if (s->tls) {
 		got = tls_read(s->tls, buf, len, &s->read_wants_room);
 		if (s->read_wants_room)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A byte stream to a server by name: look-up (c-ares), TCP (all addresses, one after the other as they fail), the
- * environment's proxy (CONNECT), TLS (OpenSSL, system roots or SSL_CERT_FILE and SSL_CERT_DIR, host name checked), ALPN.
- * Nothing blocks. gRPC and the relay's WebSocket are built on it.
+ * A byte stream to a server by name: look-up (c-ares), TCP (all addresses, one after the other as they fail),
+ * the environment's proxy (CONNECT), TLS (OpenSSL, system roots or SSL_CERT_FILE and SSL_CERT_DIR, host name
+ * checked), ALPN. Nothing blocks. gRPC and the relay's WebSocket are built on it.
  */
 #ifndef TALON_STREAM_H
 #define TALON_STREAM_H
@@ -21,15 +21,22 @@ struct stream;
 #define STREAM_WHY_LEN 256
 
 struct stream_options {
-	const char *host;		/* name or literal address; SNI and the name that the certificate must have */
+	/* name or literal address; SNI and the name that the certificate must have */
+	const char *host;
 	uint16_t port;			/* host order */
 	bool tls;
-	const char *alpn;		/* "h2" or "http/1.1": has to be what the server selects for "h2", may be ignored for others; NULL: none */
+	/*
+	 * "h2" or "http/1.1": has to be what the server selects for "h2", may be ignored for
+	 * others; NULL: none
+	 */
+	const char *alpn;
 	/* for the look-up of the name, and once more from there until connected; 0: 30 s */
 	uint64_t timeout_ns;
 	uint32_t mark;			/* SO_MARK; 0: none */
-	uint32_t unsent_max;		/* TCP_NOTSENT_LOWAT: bytes that the kernel holds and has not sent once; 0: its own choice */
-	bool no_proxy;			/* do not ask the environment (HTTPS_PROXY, https_proxy, HTTP_PROXY, NO_PROXY ...) */
+	/* TCP_NOTSENT_LOWAT: bytes that the kernel holds and has not sent once; 0: its own choice */
+	uint32_t unsent_max;
+	/* do not ask the environment (HTTPS_PROXY, https_proxy, HTTP_PROXY, NO_PROXY ...) */
+	bool no_proxy;
 };
 
 struct stream_events {
@@ -40,13 +47,16 @@ struct stream_events {
 	/* Bytes can be read (read until -EAGAIN), or room to write came back after a short write. */
 	void (*readable)(void *ctx);
 	void (*writable)(void *ctx);
-	/* The end, once: negative errno (-EPROTO: TLS or ALPN; 0: closed in order) and one line. The stream is to be freed. */
+	/*
+	 * The end, once: negative errno (-EPROTO: TLS or ALPN; 0: closed in order) and one line. The stream
+	 * is to be freed.
+	 */
 	void (*closed)(void *ctx, int error, const char *why);
 };
 
 /* Never calls back before it returned. @options' strings are copied. Returns 0 or a negative errno. */
-int stream_open(struct loop *loop, const struct stream_options *options, const struct stream_events *events, void *ctx,
-	struct stream **ret_stream);
+int stream_open(struct loop *loop, const struct stream_options *options, const struct stream_events *events,
+	void *ctx, struct stream **ret_stream);
 /* Bytes, 0 at the end of the stream, -EAGAIN, or another negative errno. */
 ssize_t stream_read(struct stream *stream, void *buf, size_t len);
 /* May take less than @len; the rest waits for writable(). */
@@ -63,7 +73,10 @@ const char *stream_peer(const struct stream *stream);
  */
 bool stream_addresses_changed(struct loop *loop);
 
-/* Forgets the resolver and TLS context that all streams share, once no stream is left: before the loop goes, and at the end of the process. */
+/*
+ * Forgets the resolver and TLS context that all streams share, once no stream is left: before the loop goes,
+ * and at the end of the process.
+ */
 void stream_global_done(void);
 
 #endif

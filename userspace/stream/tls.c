@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// TLS by OpenSSL over a socket that somebody else waits for. Nothing of OpenSSL is set up before the first handshake, and the roots are
+// TLS by OpenSSL over a socket that somebody else waits for. Nothing of OpenSSL is set up before the first
+// handshake, and the roots are
 // only in memory while one is under way.
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,7 +28,10 @@ struct tls {
 	char alpn[16];
 	char why[STREAM_WHY_LEN];
 	bool is_up;
-	/* Of the record that the socket did not take: OpenSSL wants the same bytes again, but our caller was told that they are gone. */
+	/*
+	 * Of the record that the socket did not take: OpenSSL wants the same bytes again, but our caller was
+	 * told that they are gone.
+	 */
 	uint8_t *held;
 	size_t held_len;
 };
@@ -100,7 +104,10 @@ static BIO *new_bio(int fd)
 
 /* ---- who may be trusted ---- */
 
-/* The bundle takes 30 ms to read, the directory of hashed names nothing: the bundle is only read where the directory did not help. */
+/*
+ * The bundle takes 30 ms to read, the directory of hashed names nothing: the bundle is only read where the
+ * directory did not help.
+ */
 static X509_STORE *new_store(bool with_bundle)
 {
 	X509_STORE *store = X509_STORE_new();
@@ -182,7 +189,8 @@ static void explain_certificate(struct tls *tls, X509_STORE_CTX *verify, int err
 	} else if (error == X509_V_ERR_CERT_NOT_YET_VALID && cert) {
 		tell_date(X509_get0_notBefore(cert), text);
 		say(tls, "its certificate is not valid before %s (is this host's clock right?)", text);
-	} else if ((error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH) && cert) {
+	} else if ((error == X509_V_ERR_HOSTNAME_MISMATCH ||
+		error == X509_V_ERR_IP_ADDRESS_MISMATCH) && cert) {
 		tell_names(cert, text, sizeof(text));
 		say(tls, "its certificate is for other names (%s)", text);
 	} else if (is_unknown_issuer(error)) {
@@ -201,8 +209,8 @@ static int verify_with_bundle(struct tls *tls, X509_STORE_CTX *verify)
 	int ret = 0, error = X509_V_ERR_OUT_OF_MEM;
 
 	if (!store || !again ||
-		!X509_STORE_CTX_init(again, store, X509_STORE_CTX_get0_cert(verify), X509_STORE_CTX_get0_untrusted(verify)) ||
-		!X509_STORE_CTX_set_default(again, "ssl_server") ||
+		!X509_STORE_CTX_init(again, store, X509_STORE_CTX_get0_cert(verify),
+		X509_STORE_CTX_get0_untrusted(verify)) || !X509_STORE_CTX_set_default(again, "ssl_server") ||
 		!X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(again), SSL_get0_param(tls->ssl)))
 		goto out;
 	ret = X509_verify_cert(again) == 1;
@@ -242,8 +250,10 @@ static int get_context(void)
 	if (!context || !socket_method)
 		return -ENOMEM;
 	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_options(context,
+		SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_read_ahead(context, 1);
 	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
@@ -288,7 +298,8 @@ static bool set_alpn(SSL *ssl, const char *alpn)
 
 	wire[0] = len;
 	memcpy(wire + 1, alpn, len);
-	return !len || !SSL_set_alpn_protos(ssl, wire, len + 1);	/* 0 is success, in this one function */
+	/* 0 is success, in this one function */
+	return !len || !SSL_set_alpn_protos(ssl, wire, len + 1);
 }
 
 static bool set_up(struct tls *tls, int fd, const char *host)
@@ -376,7 +387,8 @@ static int check_alpn(struct tls *tls)
 	SSL_get0_alpn_selected(tls->ssl, &got, &len);
 	if (len == 2 && !memcmp(got, "h2", 2))
 		return 0;
-	say(tls, "the server did not select h2 in the TLS handshake (ALPN); HTTP/2 is needed, also of a proxy in front");
+	say(tls, "the server did not select h2 in the TLS handshake (ALPN); HTTP/2 is needed, also of a "
+		"proxy in front");
 	return -EPROTO;
 }
 
@@ -459,7 +471,8 @@ static ssize_t write_record(struct tls *tls, const void *buf, size_t len)
 	if (ret == 1)
 		return put;
 	error = SSL_get_error(tls->ssl, ret);
-	return error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? -EAGAIN : failure(tls, error, errno);
+	return error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? -EAGAIN : failure(tls,
+		error, errno);
 }
 
 int tls_flush(struct tls *tls)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// One WebSocket connection over a stream: upgrade, then frames, both ways without a copy more than the socket needs.
+// One WebSocket connection over a stream: upgrade, then frames, both ways without a copy more than the
+// socket needs.
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -15,12 +16,15 @@
 #define READ_SIZE	(128 * 1024)
 #define READ_TURN	(1024 * 1024)	/* then others of the loop have their turn */
 #define FLUSH_AT	(64 * 1024)	/* so much is worth a system call of its own */
-#define UNSENT_MAX	(32 * 1024)	/* that the kernel holds beyond what is on its way: more would only be more delay */
-#define MASKS		256		/* drawn at once: one by one the kernel's random numbers cost more than the masking */
+/* that the kernel holds beyond what is on its way: more would only be more delay */
+#define UNSENT_MAX	(32 * 1024)
+/* drawn at once: one by one the kernel's random numbers cost more than the masking */
+#define MASKS		256
 #define REQUEST_MAX	1024
 #define WHY_LEN		256
 
-enum close_code { CLOSE_NORMAL = 1000, CLOSE_PROTOCOL = 1002, CLOSE_UNSUPPORTED = 1003, CLOSE_TOO_BIG = 1009 };
+enum close_code { CLOSE_NORMAL = 1000, CLOSE_PROTOCOL = 1002, CLOSE_UNSUPPORTED = 1003,
+	CLOSE_TOO_BIG = 1009 };
 
 enum state { CONNECTING, UPGRADING, OPEN, ENDED };
 
@@ -38,7 +42,8 @@ struct websocket {
 
 	uint8_t *rx;			/* READ_SIZE; a frame always starts at 0 when read() is called */
 	size_t rx_len;
-	uint8_t *parts;			/* of a message in several frames; message_max, made when first needed */
+	/* of a message in several frames; message_max, made when first needed */
+	uint8_t *parts;
 	size_t parts_len;
 	bool in_parts;
 
@@ -119,7 +124,8 @@ static const uint8_t *next_mask(struct websocket *ws)
 	return ws->masks[--ws->masks_left];
 }
 
-static int queue_frame(struct websocket *ws, enum websocket_opcode opcode, const void *head, size_t head_len, const void *body, size_t body_len)
+static int queue_frame(struct websocket *ws, enum websocket_opcode opcode, const void *head, size_t head_len,
+	const void *body, size_t body_len)
 {
 	const uint8_t *mask = next_mask(ws);
 	uint8_t header[WEBSOCKET_HEADER_MAX];
@@ -161,7 +167,8 @@ static bool has_room(struct websocket *ws, size_t len)
 	return fits(ws, len);
 }
 
-int websocket_send(struct websocket *ws, enum websocket_class class, const void *head, size_t head_len, const void *body, size_t body_len)
+int websocket_send(struct websocket *ws, enum websocket_class class, const void *head, size_t head_len,
+	const void *body, size_t body_len)
 {
 	int ret;
 
@@ -191,7 +198,10 @@ void websocket_close(struct websocket *ws)
 		say_close(ws, CLOSE_NORMAL);
 }
 
-/* Receiving. Any callback may free the connection: whoever goes on after one holds a reference, and looks at the state. */
+/*
+ * Receiving. Any callback may free the connection: whoever goes on after one holds a reference, and
+ * looks at the state.
+ */
 
 static void fail(struct websocket *ws, enum close_code code, const char *why)
 {
@@ -410,7 +420,8 @@ static int make(struct loop *loop, const struct websocket_options *options, stru
 	ws->rx = malloc(READ_SIZE);
 	ws->authority = strdup(options->authority);
 	ws->path = strdup(options->path);
-	if (send_queue_init(&ws->tx, WEBSOCKET_QUEUE_SIZE, WEBSOCKET_QUEUE_PACE) || !ws->rx || !ws->authority || !ws->path) {
+	if (send_queue_init(&ws->tx, WEBSOCKET_QUEUE_SIZE, WEBSOCKET_QUEUE_PACE) || !ws->rx ||
+		!ws->authority || !ws->path) {
 		put(ws);
 		return -ENOMEM;
 	}
@@ -418,8 +429,8 @@ static int make(struct loop *loop, const struct websocket_options *options, stru
 	return 0;
 }
 
-int websocket_open(struct loop *loop, const struct websocket_options *options, const struct websocket_events *events, void *ctx,
-	struct websocket **ret_websocket)
+int websocket_open(struct loop *loop, const struct websocket_options *options,
+	const struct websocket_events *events, void *ctx, struct websocket **ret_websocket)
 {
 	const struct stream_options below = {
 		.host = options->host,

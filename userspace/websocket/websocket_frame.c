@@ -26,7 +26,10 @@ static bool is_known(enum websocket_opcode opcode)
 	return opcode <= WEBSOCKET_BINARY || (opcode >= WEBSOCKET_CLOSE && opcode <= WEBSOCKET_PONG);
 }
 
-/* "the minimal number of bytes MUST be used to encode the length" and "the most significant bit MUST be 0" (section 5.2) */
+/*
+ * "the minimal number of bytes MUST be used to encode the length" and "the most significant bit MUST be
+ * 0" (section 5.2)
+ */
 static int read_len(const uint8_t *bytes, uint8_t code, uint64_t *ret_len)
 {
 	uint16_t len16;
@@ -75,8 +78,8 @@ int websocket_frame_parse(const uint8_t *bytes, size_t len, struct websocket_fra
 	return header;
 }
 
-size_t websocket_frame_write(enum websocket_opcode opcode, size_t len, const uint8_t mask[static WEBSOCKET_MASK_LEN],
-	uint8_t ret_header[static WEBSOCKET_HEADER_MAX])
+size_t websocket_frame_write(enum websocket_opcode opcode, size_t len,
+	const uint8_t mask[static WEBSOCKET_MASK_LEN], uint8_t ret_header[static WEBSOCKET_HEADER_MAX])
 {
 	uint16_t len16 = htobe16(len);
 	uint64_t len64 = htobe64(len);
@@ -96,7 +99,8 @@ size_t websocket_frame_write(enum websocket_opcode opcode, size_t len, const uin
 	return at - ret_header;
 }
 
-void websocket_mask_copy(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t mask[static WEBSOCKET_MASK_LEN], size_t offset)
+void websocket_mask_copy(uint8_t *dst, const uint8_t *src, size_t len,
+	const uint8_t mask[static WEBSOCKET_MASK_LEN], size_t offset)
 {
 	uint8_t turned[sizeof(uint64_t)];
 	uint64_t word;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Frames of RFC 6455, section 5. libwslay was considered and is not used: it reads through a buffer of its own of 4 KiB, copies every payload out
- * of it in pieces, and masks byte by byte; a relayed packet would be copied twice more and never seen whole.
+ * Frames of RFC 6455, section 5. libwslay was considered and is not used: it reads through a buffer of its
+ * own of 4 KiB, copies every payload out of it in pieces, and masks byte by byte; a relayed packet would be
+ * copied twice more and never seen whole.
  */
 #ifndef TALON_WEBSOCKET_FRAME_H
 #define TALON_WEBSOCKET_FRAME_H
@@ -31,14 +32,17 @@ struct websocket_frame {
 	uint64_t len;			/* of the payload */
 };
 
-/* Returns the header's length, 0 when more bytes are needed to tell, or -EPROTO for what section 5 forbids. */
+/*
+ * Returns the header's length, 0 when more bytes are needed to tell, or -EPROTO for what section 5 forbids.
+ */
 int websocket_frame_parse(const uint8_t *bytes, size_t len, struct websocket_frame *ret_frame);
 
 /* Header of a final, masked frame. Returns its length. */
-size_t websocket_frame_write(enum websocket_opcode opcode, size_t len, const uint8_t mask[static WEBSOCKET_MASK_LEN],
-	uint8_t ret_header[static WEBSOCKET_HEADER_MAX]);
+size_t websocket_frame_write(enum websocket_opcode opcode, size_t len,
+	const uint8_t mask[static WEBSOCKET_MASK_LEN], uint8_t ret_header[static WEBSOCKET_HEADER_MAX]);
 
 /* Masks @src (or takes the mask off) on its way to @dst; @offset is where in the payload it begins. */
-void websocket_mask_copy(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t mask[static WEBSOCKET_MASK_LEN], size_t offset);
+void websocket_mask_copy(uint8_t *dst, const uint8_t *src, size_t len,
+	const uint8_t mask[static WEBSOCKET_MASK_LEN], size_t offset);
 
 #endif

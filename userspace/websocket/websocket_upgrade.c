@@ -34,7 +34,8 @@ void websocket_key_make(char ret_key[static WEBSOCKET_KEY_LEN + 1])
 	uint8_t bytes[16];
 
 	randombytes_buf(bytes, sizeof(bytes));
-	sodium_bin2base64(ret_key, WEBSOCKET_KEY_LEN + 1, bytes, sizeof(bytes), sodium_base64_VARIANT_ORIGINAL);
+	sodium_bin2base64(ret_key, WEBSOCKET_KEY_LEN + 1, bytes, sizeof(bytes),
+		sodium_base64_VARIANT_ORIGINAL);
 }
 
 void websocket_key_accept(const char *key, char ret_accept[static WEBSOCKET_ACCEPT_LEN + 1])
@@ -44,7 +45,8 @@ void websocket_key_accept(const char *key, char ret_accept[static WEBSOCKET_ACCE
 	int len = snprintf(text, sizeof(text), "%.*s" GUID, WEBSOCKET_KEY_LEN, key);
 
 	EVP_Digest(text, len, hash, NULL, EVP_sha1(), NULL);
-	sodium_bin2base64(ret_accept, WEBSOCKET_ACCEPT_LEN + 1, hash, SHA1_LEN, sodium_base64_VARIANT_ORIGINAL);
+	sodium_bin2base64(ret_accept, WEBSOCKET_ACCEPT_LEN + 1, hash, SHA1_LEN,
+		sodium_base64_VARIANT_ORIGINAL);
 }
 
 int websocket_request_write(const char *host, const char *path, const char *key, char *buf, size_t room)
@@ -118,14 +120,17 @@ static bool is_token(struct text text)
 	return text.len > 0;
 }
 
-/* No controls but the line ends: nothing that could be read as something else by whoever stood between us and the server. */
+/*
+ * No controls but the line ends: nothing that could be read as something else by whoever stood between us
+ * and the server.
+ */
 static bool is_clean(struct text head)
 {
 	for (size_t i = 0; i < head.len; i++) {
 		unsigned char c = head.at[i];
 
-		if (c == '\r' ? i + 1 == head.len || head.at[i + 1] != '\n' : c == '\n' ? i == 0 || head.at[i - 1] != '\r' :
-		    (c < ' ' && c != '\t') || c == 0x7f)
+		if (c == '\r' ? i + 1 == head.len || head.at[i + 1] != '\n' : c == '\n' ? i == 0 ||
+			head.at[i - 1] != '\r' : (c < ' ' && c != '\t') || c == 0x7f)
 			return false;
 	}
 	return true;
@@ -137,7 +142,8 @@ static int check_status(struct text line, char *why, size_t why_len)
 	size_t n = 0;
 
 	for (unsigned i = 0; i < STATUS_LEN; i++) {
-		if (line.len < VERSION_LEN + STATUS_LEN || line.at[VERSION_LEN + i] < '0' || line.at[VERSION_LEN + i] > '9')
+		if (line.len < VERSION_LEN + STATUS_LEN || line.at[VERSION_LEN + i] < '0' ||
+			line.at[VERSION_LEN + i] > '9')
 			return refuse(why, why_len, "the answer's status line is malformed");
 	}
 	if (line.len > VERSION_LEN + STATUS_LEN && line.at[VERSION_LEN + STATUS_LEN] != ' ')
@@ -166,10 +172,12 @@ static int check_field(struct text line, const char *accept, struct seen *seen, 
 	} else if (equals(name, "connection")) {
 		seen->connection |= has_word(value, "upgrade");
 	} else if (equals(name, "sec-websocket-accept")) {
-		if (seen->accept++ || value.len != WEBSOCKET_ACCEPT_LEN || memcmp(value.at, accept, value.len))
+		if (seen->accept++ || value.len != WEBSOCKET_ACCEPT_LEN ||
+			memcmp(value.at, accept, value.len))
 			return refuse(why, why_len, "the server's Sec-WebSocket-Accept does not fit our key");
 	} else if (equals(name, "sec-websocket-extensions") || equals(name, "sec-websocket-protocol")) {
-		return refuse(why, why_len, "the server chose a WebSocket extension or subprotocol that was not offered");
+		return refuse(why, why_len,
+			"the server chose a WebSocket extension or subprotocol that was not offered");
 	}
 	return 0;
 }
@@ -208,7 +216,8 @@ int websocket_answer_parse(const char *bytes, size_t len, const char *accept, ch
 		return refuse(why, why_len, "the answer is not HTTP/1.1");
 	end = memmem(bytes, most, "\r\n\r\n", 4);
 	if (!end)
-		return most < WEBSOCKET_ANSWER_MAX ? 0 : refuse(why, why_len, "the answer's head is too long");
+		return most < WEBSOCKET_ANSWER_MAX ? 0 : refuse(why, why_len,
+			"the answer's head is too long");
 	ret = check_head((struct text){ bytes, end + 2 - bytes }, accept, why, why_len);
 	return ret ? ret : end + 4 - bytes;
 }

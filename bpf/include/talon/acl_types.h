@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Access rules as maps: classes of sources, destinations and ports, and which rules each class satisfies (userspace/apply/acl.h).
+ * Access rules as maps: classes of sources, destinations and ports, and which rules each class satisfies
+ * (userspace/apply/acl.h).
  *
- * Everything is there twice, as bank 0 and bank 1: the controller writes the one that no packet uses, then says which one holds (config.acl_bank),
- * and bumps config.generation in a later write of its own, so that flows are judged again. A packet reads the generation before the bank: what it
- * then keeps under the new generation was judged by the new rules.
+ * Everything is there twice, as bank 0 and bank 1: the controller writes the one that no packet uses, then
+ * says which one holds (config.acl_bank), and bumps config.generation in a later write of its own, so that
+ * flows are judged again. A packet reads the generation before the bank: what it then keeps under the new
+ * generation was judged by the new rules.
  *
- * The verdict: bits of the source's class AND bits of the destination's AND bits of the port's. DROP rules have the first words, ACCEPT rules the
- * words behind them; the first word that is not zero decides, and none means drop.
+ * The verdict: bits of the source's class AND bits of the destination's AND bits of the port's. DROP rules
+ * have the first words, ACCEPT rules the words behind them; the first word that is not zero decides, and
+ * none means drop.
  */
 #ifndef TALON_ACL_TYPES_H
 #define TALON_ACL_TYPES_H
@@ -16,9 +19,11 @@
 
 #define TALON_ACL_BANKS		2
 #define TALON_ACL_WORDS		16
-#define TALON_ACL_RULES		(64 * TALON_ACL_WORDS)	/* after merging; up to 63 bits are lost between DROP and ACCEPT */
+/* after merging; up to 63 bits are lost between DROP and ACCEPT */
+#define TALON_ACL_RULES		(64 * TALON_ACL_WORDS)
 #define TALON_ACL_CLASSES	8192			/* of one bank; class 0 satisfies no rule */
-#define TALON_ACL_PREFIXES	32768			/* of one bank, of sources and as many of destinations */
+/* of one bank, of sources and as many of destinations */
+#define TALON_ACL_PREFIXES	32768
 
 /* Key of the LPM tries "acl_src4" and "acl_dst4"; the value is a class (u32). */
 struct talon_acl_lpm {
@@ -31,9 +36,10 @@ TALON_ASSERT_SIZE(struct talon_acl_lpm, 12);
 #define TALON_ACL_BANK_BITS	32
 
 /*
- * Map "acl_ports": ARRAY of chunks of classes. A bank has 65536 classes by destination port of TCP, then as many of UDP, then 256 by IP protocol,
- * for everything that has no ports or whose ports are not in the packet. TCP and UDP have such a class as well, for later fragments: it holds the
- * ACCEPT rules that do not look at ports, and every DROP rule that might match.
+ * Map "acl_ports": ARRAY of chunks of classes. A bank has 65536 classes by destination port of TCP, then as
+ * many of UDP, then 256 by IP protocol, for everything that has no ports or whose ports are not in the
+ * packet. TCP and UDP have such a class as well, for later fragments: it holds the ACCEPT rules that do not
+ * look at ports, and every DROP rule that might match.
  */
 #define TALON_ACL_CHUNK		128
 #define TALON_ACL_PORT_TCP	0U
@@ -47,7 +53,10 @@ struct talon_acl_chunk {
 };
 TALON_ASSERT_SIZE(struct talon_acl_chunk, 256);
 
-/* Map "acl_bits": ARRAY, TALON_ACL_CLASSES of each bank. Class 0's place holds struct talon_acl_head instead of bits. */
+/*
+ * Map "acl_bits": ARRAY, TALON_ACL_CLASSES of each bank. Class 0's place holds struct talon_acl_head
+ * instead of bits.
+ */
 struct talon_acl_bits {
 	__u64	word[TALON_ACL_WORDS];
 };
@@ -61,8 +70,9 @@ struct talon_acl_head {
 TALON_ASSERT_SIZE(struct talon_acl_head, 128);
 
 /*
- * Map "acl_ct": LRU_HASH struct talon_flow_key -> struct talon_acl_ct. Connections that this host or the cluster opened towards the mesh: what
- * comes back needs no rule. The key is that of the packets that come back; only those that no rule accepts are entered.
+ * Map "acl_ct": LRU_HASH struct talon_flow_key -> struct talon_acl_ct. Connections that this host or the
+ * cluster opened towards the mesh: what comes back needs no rule. The key is that of the packets that come
+ * back; only those that no rule accepts are entered.
  */
 enum talon_acl_ct_flags {
 	TALON_ACL_CT_CLOSING	= 1 << 0,	/* TCP: a FIN or RST was seen */

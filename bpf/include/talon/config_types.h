@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the controller tells the datapath: map "config", ARRAY [1]; and what it tells people: map "info", ARRAY [1]. */
+/*
+ * What the controller tells the datapath: map "config", ARRAY [1]; and what it tells people: map
+ * "info", ARRAY [1].
+ */
 #ifndef TALON_CONFIG_TYPES_H
 #define TALON_CONFIG_TYPES_H
 
@@ -8,19 +11,27 @@
 #define TALON_UPLINKS_MAX 4
 
 enum talon_config_flags {
-	TALON_F_SNAT_OWN	= 1 << 0,	/* snat_addr is a spare address: answer ARP for it, use all its ports */
-	TALON_F_XDP_TX		= 1 << 1,	/* XDP_TX works on the uplinks (not on a veth whose peer has no program) */
+	/* snat_addr is a spare address: answer ARP for it, use all its ports */
+	TALON_F_SNAT_OWN	= 1 << 0,
+	/* XDP_TX works on the uplinks (not on a veth whose peer has no program) */
+	TALON_F_XDP_TX		= 1 << 1,
 	TALON_F_HANDUP_TUNNEL	= 1 << 2,	/* local deliveries go through our veth, not XDP_PASS */
-	TALON_F_PLAIN_ROUTES	= 1 << 3,	/* some route is not masqueraded: replies come to mesh addresses */
-	TALON_F_KEEP_TAIL	= 1 << 4,	/* generic XDP: leave the tag behind the opened packet, tot_len tells the truth */
-	TALON_F_ACL		= 1 << 5,	/* packets from the mesh pass by access rules only; without it all do */
-	TALON_F_MANY_SOURCES	= 1 << 6,	/* some host route has a source other than node_addr: any own address may be one */
-	TALON_F_PREEMPTIBLE	= 1 << 15,	/* PREEMPT_RT: a program may be preempted by another one on its CPU */
+	/* some route is not masqueraded: replies come to mesh addresses */
+	TALON_F_PLAIN_ROUTES	= 1 << 3,
+	/* generic XDP: leave the tag behind the opened packet, tot_len tells the truth */
+	TALON_F_KEEP_TAIL	= 1 << 4,
+	/* packets from the mesh pass by access rules only; without it all do */
+	TALON_F_ACL		= 1 << 5,
+	/* some host route has a source other than node_addr: any own address may be one */
+	TALON_F_MANY_SOURCES	= 1 << 6,
+	/* PREEMPT_RT: a program may be preempted by another one on its CPU */
+	TALON_F_PREEMPTIBLE	= 1 << 15,
 };
 
 /*
- * Secrets of the translation, independent of each other: what one of them lets strangers see says nothing about the others. Random when the
- * maps are new, then taken over by every controller, as flows are found by them.
+ * Secrets of the translation, independent of each other: what one of them lets strangers see says
+ * nothing about the others. Random when the maps are new, then taken over by every controller, as flows
+ * are found by them.
  */
 struct talon_hash_keys {
 	__u64	flow[5];		/* places in the flow indexes; never seen from outside */
@@ -29,7 +40,10 @@ struct talon_hash_keys {
 };
 TALON_ASSERT_SIZE(struct talon_hash_keys, 72);
 
-/* Of the mesh address, and of no other of this host's, and for every peer: where the controller listens itself. */
+/*
+ * Of the mesh address, and of no other of this host's, and for every peer: where the controller
+ * listens itself.
+ */
 struct talon_open_port {
 	__be16	port;
 	__u8	proto;			/* 0: unused */
@@ -38,7 +52,8 @@ struct talon_open_port {
 #define TALON_OPEN_PORTS_MAX 4
 
 struct talon_config {
-	__u32	generation;		/* bumped when routes, neighbours, allowed IPs or addresses change; never 0 */
+	/* bumped when routes, neighbours, allowed IPs or addresses change; never 0 */
+	__u32	generation;
 	__u32	flags;			/* enum talon_config_flags */
 	__u32	session_mask;		/* slots - 1 */
 	__u32	bucket_mask;		/* buckets per flow index - 1 */
@@ -57,18 +72,23 @@ struct talon_config {
 	__u8	tunnel_peer_mac[6];
 	__u32	uplinks[TALON_UPLINKS_MAX];	/* ifindexes; 0: unused */
 	__u32	relay_ifindex;		/* our side of the relay link; 0: there is none */
-	__u32	acl_bank;		/* of the access rules that hold: 0 or 1; a new one is written before the generation is bumped */
+	/* of the access rules that hold: 0 or 1; a new one is written before the generation is bumped */
+	__u32	acl_bank;
 	struct talon_hash_keys keys;
 	struct talon_open_port open[TALON_OPEN_PORTS_MAX];	/* beside the access rules */
 	__u64	reserved[2];
 };
 TALON_ASSERT_SIZE(struct talon_config, 192);
 
-/* Map "local_addrs": HASH struct talon_addr -> __u8. The host's own addresses; WireGuard packets to them may be ours. */
+/*
+ * Map "local_addrs": HASH struct talon_addr -> __u8. The host's own addresses; WireGuard packets to
+ * them may be ours.
+ */
 
 enum talon_link_flags {
 	TALON_LINK_UPLINK	= 1 << 0,
-	TALON_LINK_PROGRAM	= 1 << 1,	/* carries our program at its ingress: replies that come in by it are found */
+	/* carries our program at its ingress: replies that come in by it are found */
+	TALON_LINK_PROGRAM	= 1 << 1,
 	TALON_LINK_REDIRECT	= 1 << 2,	/* takes frames that XDP redirects to it */
 	TALON_LINK_NOARP	= 1 << 3,	/* no neighbours to resolve: no Ethernet, or IFF_NOARP */
 };
@@ -78,16 +98,18 @@ struct talon_link {
 	__u8	mac[6];
 	__u16	mtu;
 	__u32	flags;			/* enum talon_link_flags */
-	__be32	source;			/* of the host's own packets by this device, for status; 0: no route leads there */
+	/* of the host's own packets by this device, for status; 0: no route leads there */
+	__be32	source;
 };
 TALON_ASSERT_SIZE(struct talon_link, 16);
 
 #define TALON_LINKS_MAX	4096
 
 /*
- * Onward frames. What XDP has to send by a device that takes no redirected frames goes into the relay pair instead, whose MTU has room for
- * sealed packets as the tunnel's has not: it comes in at wt0rp, where the program at tc ingress sends it on, neighbour resolution included. The
- * Ethernet header says where: this destination, which no device has, so that the host's stack leaves the frame alone should the program be
+ * Onward frames. What XDP has to send by a device that takes no redirected frames goes into the relay pair
+ * instead, whose MTU has room for sealed packets as the tunnel's has not: it comes in at wt0rp, where the
+ * program at tc ingress sends it on, neighbour resolution included. The Ethernet header says where: this
+ * destination, which no device has, so that the host's stack leaves the frame alone should the program be
  * missing; the source holds the device.
  */
 #define TALON_ONWARD_MAC	{ 0x02, 't', 'a', 'l', 'o', 'n' }
@@ -102,7 +124,8 @@ TALON_ASSERT_SIZE(struct talon_onward, 14);
 
 enum talon_host_kind {
 	TALON_HOST_UNICAST	= 1,
-	TALON_HOST_LOCAL	= 2,	/* an address of this host's, or a range that it has as a whole (AnyIP) */
+	/* an address of this host's, or a range that it has as a whole (AnyIP) */
+	TALON_HOST_LOCAL	= 2,
 	TALON_HOST_BROADCAST	= 3,
 	TALON_HOST_REFUSED	= 4,	/* blackhole, unreachable, prohibit: the FIB says which */
 };
@@ -112,8 +135,9 @@ enum talon_host_flags {
 };
 
 /*
- * Map "host4": LPM trie, struct talon_lpm4 -> struct talon_host_route. The host's routes (tables local, main and default) as far as
- * bpf_fib_lookup() does not tell of them: the source address that the host itself would use, an unlocked MTU, and what is no unicast.
+ * Map "host4": LPM trie, struct talon_lpm4 -> struct talon_host_route. The host's routes (tables local, main
+ * and default) as far as bpf_fib_lookup() does not tell of them: the source address that the host itself
+ * would use, an unlocked MTU, and what is no unicast.
  */
 struct talon_host_route {
 	__be32	source;			/* 0: the kernel names none */
@@ -126,13 +150,19 @@ TALON_ASSERT_SIZE(struct talon_host_route, 12);
 
 #define TALON_HOST_ROUTES_MAX	65536
 
-/* Map "local4": LPM trie, struct talon_lpm4 -> __u32 (1). What "Local" lists: handed up with its mesh source, whatever else leads there. */
+/*
+ * Map "local4": LPM trie, struct talon_lpm4 -> __u32 (1). What "Local" lists: handed up with its mesh source,
+ * whatever else leads there.
+ */
 
 enum talon_block {
-	TALON_BLOCK_STOPPED	= 1 << 0,	/* the controller was told to stop: nobody renews sessions, and it knew */
+	/* the controller was told to stop: nobody renews sessions, and it knew */
+	TALON_BLOCK_STOPPED	= 1 << 0,
 	TALON_BLOCK_STARTING	= 1 << 1,	/* another controller loads its programs */
-	TALON_BLOCK_FORWARDING	= 1 << 2,	/* the kernel does not forward what comes in by an uplink; a hazard says by which sysctl */
-	TALON_BLOCK_UPLINK	= 1 << 3,	/* an uplink is gone, or the default route leads where we cannot follow; a hazard says which */
+	/* the kernel does not forward what comes in by an uplink; a hazard says by which sysctl */
+	TALON_BLOCK_FORWARDING	= 1 << 2,
+	/* an uplink is gone, or the default route leads where we cannot follow; a hazard says which */
+	TALON_BLOCK_UPLINK	= 1 << 3,
 };
 
 /* For status, which must work when the controller hangs or is gone. Text is UTF-8, always terminated. */
@@ -153,7 +183,8 @@ struct talon_info {
 	__u8	public_key[32];
 	__u32	ready;			/* startup finished */
 	__u32	adoptions;		/* how often a new controller took this datapath over */
-	__u32	threaded;		/* bits of uplinks whose threads we switched on, in their order above */
+	/* bits of uplinks whose threads we switched on, in their order above */
+	__u32	threaded;
 	__u32	blocks;			/* enum talon_block: why packets do not flow though all is attached */
 	__u64	reserved[7];
 };

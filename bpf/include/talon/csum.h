@@ -13,7 +13,10 @@ static inline __u16 csum_finish(__u32 sum)
 	return ~sum;
 }
 
-/* @check: a checksum field over data in which the 16-bit word @from became @to. Returns the new field (RFC 1624 eqn. 3). */
+/*
+ * @check: a checksum field over data in which the 16-bit word @from became @to. Returns the new field
+ * (RFC 1624 eqn. 3).
+ */
 static inline __u16 csum_replace2(__u16 check, __u16 from, __u16 to)
 {
 	return csum_finish((__u16)~check + (__u32)(__u16)~from + to);
@@ -22,13 +25,13 @@ static inline __u16 csum_replace2(__u16 check, __u16 from, __u16 to)
 /* The same for 32 bits that are aligned to 16 in the data. */
 static inline __u16 csum_replace4(__u16 check, __u32 from, __u32 to)
 {
-	return csum_finish((__u16)~check + (__u32)(__u16)~(from & 0xffff) + (__u16)~(from >> 16) + (to & 0xffff) +
-			   (to >> 16));
+	return csum_finish((__u16)~check + (__u32)(__u16)~(from & 0xffff) + (__u16)~(from >> 16) +
+		(to & 0xffff) + (to >> 16));
 }
 
 /*
- * For UDP, where 0 in the field means "no checksum": an absent one stays absent, one that comes out as 0 is sent as 0xffff
- * (RFC 768).
+ * For UDP, where 0 in the field means "no checksum": an absent one stays absent, one that comes out as 0 is
+ * sent as 0xffff (RFC 768).
  */
 static inline __u16 csum_udp(__u16 old_check, __u16 new_check)
 {

@@ -11,7 +11,10 @@
 #define ECN_ECT_0	2
 #define ECN_CE		3
 
-/* Traffic class of the outer header for an inner one (RFC 6040 section 4.1): ECN copied, DSCP not, as it could leak what is inside. */
+/*
+ * Traffic class of the outer header for an inner one (RFC 6040 section 4.1): ECN copied, DSCP not, as it
+ * could leak what is inside.
+ */
 static inline __u8 ecn_encapsulate(__u8 inner_tos)
 {
 	return inner_tos & ECN_MASK;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* ICMP as it is on the wire (RFC 792, RFC 1191). The uapi header cannot be included for BPF: it pulls in the C library. */
+/*
+ * ICMP as it is on the wire (RFC 792, RFC 1191). The uapi header cannot be included for BPF: it pulls
+ * in the C library.
+ */
 #ifndef TALON_ICMP_WIRE_H
 #define TALON_ICMP_WIRE_H
 

@@ -2,11 +2,13 @@
 /*
  * Keystream computed before its packet is there (docs/decisions/0003-keystream-ahead.md).
  *
- * A ring is one direction of one session. While it has traffic it owns a window: 2^n slots of map "keystream" that lie together, in
- * which counter c has slot c mod 2^n. The helper process fills slots, the datapath uses them up.
+ * A ring is one direction of one session. While it has traffic it owns a window: 2^n slots of map
+ * "keystream" that lie together, in which counter c has slot c mod 2^n. The helper process fills slots, the
+ * datapath uses them up.
  *
- * Life of a slot: EMPTY -> (the helper fills it) -> token of its session and counter -> BUSY, by compare-and-swap, so that one has it
- * -> EMPTY. The datapath takes it for the packet of that counter, the helper takes it when the packet never came.
+ * Life of a slot: EMPTY -> (the helper fills it) -> token of its session and counter -> BUSY, by
+ * compare-and-swap, so that one has it -> EMPTY. The datapath takes it for the packet of that counter, the
+ * helper takes it when the packet never came.
  */
 #ifndef TALON_KEYSTREAM_TYPES_H
 #define TALON_KEYSTREAM_TYPES_H
@@ -23,9 +25,13 @@ enum talon_keystream_dir {
 #define TALON_SLOT_BUSY		1ULL	/* no token: a receiver index is never 0 */
 #define TALON_SLOT_STREAM_LEN	1472	/* longer packets are worked on inline */
 
-/* Map "keystream": ARRAY, BPF_F_MMAPABLE; one element where keystream is not made ahead. As secret as the keys. */
+/*
+ * Map "keystream": ARRAY, BPF_F_MMAPABLE; one element where keystream is not made ahead. As
+ * secret as the keys.
+ */
 struct talon_keystream_slot {
-	__u64	token;			/* EMPTY, BUSY or talon_keystream_token(); what follows is valid under a token only */
+	/* EMPTY, BUSY or talon_keystream_token(); what follows is valid under a token only */
+	__u64	token;
 	__u64	counter;
 	__u32	index;			/* our receiver index of the session, in both directions */
 	__u16	dir;			/* enum talon_keystream_dir */
@@ -46,16 +52,21 @@ static inline __u64 talon_keystream_token(__u32 index, __u64 counter)
 #define TALON_KEYSTREAM_CLASSES		4
 #define TALON_KEYSTREAM_CLASS_LEN(i)	((i) == 0 ? 128U : (i) == 1 ? 512U : (i) == 2 ? 1024U : TALON_SLOT_STREAM_LEN)
 
-/* Map "keystream_rings": ARRAY [2 * session slots], BPF_F_MMAPABLE; element session slot * 2 + direction. One cache line. */
+/*
+ * Map "keystream_rings": ARRAY [2 * session slots], BPF_F_MMAPABLE; element session slot * 2 + direction.
+ * One cache line.
+ */
 struct talon_keystream_ring {
 	/* by the helper */
-	__u64	window;			/* talon_keystream_window(); 0: none. One word, so that it is never half of two */
+	/* talon_keystream_window(); 0: none. One word, so that it is never half of two */
+	__u64	window;
 	__u64	wake_at;		/* counter from which on the helper wants to hear of packets */
 	__u32	index;			/* whose window it is */
 	/* by the datapath */
 	__u32	seen;			/* receiver index that what follows is about */
 	__u64	head;			/* highest counter that was opened or sealed, plus 1 */
-	__u64	asked_ns;		/* CLOCK_BOOTTIME of the last word to the helper, or of a lone packet */
+	/* CLOCK_BOOTTIME of the last word to the helper, or of a lone packet */
+	__u64	asked_ns;
 	__u32	sizes[TALON_KEYSTREAM_CLASSES];	/* packets; longer than all classes: not counted */
 	__u64	pad;
 };
@@ -81,7 +92,8 @@ static inline __u32 talon_keystream_window_slot(__u64 window, __u64 counter)
 
 /* Map "keystream_state": ARRAY [1], BPF_F_MMAPABLE. */
 struct talon_keystream_state {
-	__u32	asleep;			/* 1: the helper must be woken. Whoever makes it 0 by compare-and-swap does so */
+	/* 1: the helper must be woken. Whoever makes it 0 by compare-and-swap does so */
+	__u32	asleep;
 	__u32	pad[15];
 	/* by the helper, for people */
 	__u32	pid;			/* 0: it ended */
@@ -107,6 +119,7 @@ TALON_ASSERT_SIZE(struct talon_keystream_stats, 16);
 
 /* Map "keystream_wake": RINGBUF of __u32, elements of "keystream_rings" that the helper shall look at. */
 #define TALON_KEYSTREAM_ASK_NS	1000000ULL	/* at most one for a ring in that time */
-#define TALON_KEYSTREAM_LONE_NS	1000000000ULL	/* a packet after so long a silence is not worth a window: a keepalive, perhaps */
+/* a packet after so long a silence is not worth a window: a keepalive, perhaps */
+#define TALON_KEYSTREAM_LONE_NS	1000000000ULL
 
 #endif

@@ -5,7 +5,8 @@
 
 #include "talon/types.h"
 
-#define TALON_NAT_GC_MAX 4096	/* records a run: 0.1 ms with softirqs off, 1.2 ms should all expire at once */
+/* records a run: 0.1 ms with softirqs off, 1.2 ms should all expire at once */
+#define TALON_NAT_GC_MAX 4096
 
 struct talon_nat_gc {
 	__u32	now_s;		/* in: CLOCK_BOOTTIME, seconds */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The flow table: records, two bucketed indexes, port owners, fragments. docs/decisions/ says why it is no kernel hash. */
+/*
+ * The flow table: records, two bucketed indexes, port owners, fragments. docs/decisions/ says why it is
+ * no kernel hash.
+ */
 #ifndef TALON_NAT_TYPES_H
 #define TALON_NAT_TYPES_H
 
@@ -23,13 +26,15 @@ enum talon_flow_phase {
 	TALON_FLOW_DEAD		= 3,	/* out of both indexes, waits until no packet can hold it */
 };
 
-enum talon_tcp_bits {			/* seen so far; a flow is transitory unless both SYNs were seen and no FIN pair or RST */
+/* seen so far; a flow is transitory unless both SYNs were seen and no FIN pair or RST */
+enum talon_tcp_bits {
 	TALON_TCP_SYN_OUT	= 1 << 0,	/* from the mesh client */
 	TALON_TCP_SYN_IN	= 1 << 1,	/* from the remote */
 	TALON_TCP_FIN_OUT	= 1 << 2,
 	TALON_TCP_FIN_IN	= 1 << 3,
 	TALON_TCP_RST		= 1 << 4,
-	TALON_TCP_ESTABLISHED	= 1 << 5,	/* data or ACK after both SYNs, or picked up mid-stream from both sides */
+	/* data or ACK after both SYNs, or picked up mid-stream from both sides */
+	TALON_TCP_ESTABLISHED	= 1 << 5,
 	TALON_TCP_ALIVE_OUT	= 1 << 6,	/* after a RST the client said something else */
 	TALON_TCP_ALIVE_IN	= 1 << 7,	/* and the remote */
 };
@@ -38,7 +43,8 @@ enum talon_flow_flags {
 	TALON_FLOW_ANSWERED	= 1 << 0,	/* a packet of the remote passed */
 };
 
-#define TALON_FLOW_ONWARD	(1U << 31)	/* in ifindex: the device takes no redirected frames (config_types.h, onward frames) */
+/* in ifindex: the device takes no redirected frames (config_types.h, onward frames) */
+#define TALON_FLOW_ONWARD	(1U << 31)
 
 /* Map "flows": ARRAY of records, one cache line each. */
 struct talon_flow {
@@ -55,19 +61,22 @@ struct talon_flow {
 	__u8	tcp;			/* enum talon_tcp_bits */
 	__u8	flags;			/* enum talon_flow_flags */
 	__u16	mtu;			/* towards remote */
-	__u32	generation;		/* config.generation under which peer, route and next hop were decided; 0: never */
+	/* config.generation under which peer, route and next hop were decided; 0: never */
+	__u32	generation;
 	__u32	ifindex;		/* next hop towards remote, perhaps with TALON_FLOW_ONWARD */
 	__u8	dmac[6];
 	__u8	smac[6];
 	__u32	owner;			/* index into "nat_ports" */
 	__u32	payer;			/* peer in whose share it counts: the one that created it */
-	__u32	back_generation;	/* config.generation under which its replies were last judged; 0: never */
+	/* config.generation under which its replies were last judged; 0: never */
+	__u32	back_generation;
 };
 TALON_ASSERT_SIZE(struct talon_flow, 64);
 
 /* Record 0 is never a flow; this is what it holds. */
 struct talon_flow_head {
-	__u32	used;			/* ids handed out at least once: 1..used; those above it were never touched */
+	/* ids handed out at least once: 1..used; those above it were never touched */
+	__u32	used;
 	__u32	pad[15];
 };
 TALON_ASSERT_SIZE(struct talon_flow_head, 64);
@@ -76,7 +85,8 @@ TALON_ASSERT_SIZE(struct talon_flow_head, 64);
 #define TALON_BUCKET_ENTRIES	8
 #define TALON_FLOW_ID_BITS	20
 #define TALON_FLOW_ID_MASK	((1U << TALON_FLOW_ID_BITS) - 1)
-#define TALON_FLOWS_MAX		(1U << TALON_FLOW_ID_BITS)	/* id 0 is never handed out, so that an entry is never 0 */
+/* id 0 is never handed out, so that an entry is never 0 */
+#define TALON_FLOWS_MAX		(1U << TALON_FLOW_ID_BITS)
 
 struct talon_bucket {
 	__u32	entry[TALON_BUCKET_ENTRIES];	/* tag << 20 | record id; 0: empty */
@@ -84,8 +94,9 @@ struct talon_bucket {
 TALON_ASSERT_SIZE(struct talon_bucket, 32);
 
 /*
- * Map "nat_ports": ARRAY [3 * 65536], by protocol class (0 TCP, 1 UDP, 2 ICMP id) and external port. All of it is one aligned 64-bit
- * word, changed as a whole: whose port it is and how many flows use it can then never disagree. With no flows it is free, whoever had it.
+ * Map "nat_ports": ARRAY [3 * 65536], by protocol class (0 TCP, 1 UDP, 2 ICMP id) and external port. All of
+ * it is one aligned 64-bit word, changed as a whole: whose port it is and how many flows use it can then
+ * never disagree. With no flows it is free, whoever had it.
  */
 struct talon_nat_port {
 	__be32	client;			/* the internal endpoint it is mapped to (RFC 4787 REQ-1) */
@@ -94,7 +105,10 @@ struct talon_nat_port {
 };
 TALON_ASSERT_SIZE(struct talon_nat_port, 8);
 
-/* Map "port_block": ARRAY [2 * 65536 / 64] of u64 bitmaps (0 TCP, 1 UDP): ports the host itself uses. Written by the controller. */
+/*
+ * Map "port_block": ARRAY [2 * 65536 / 64] of u64 bitmaps (0 TCP, 1 UDP): ports the host itself uses. Written
+ * by the controller.
+ */
 
 enum talon_frag_side {
 	TALON_FRAG_FROM_WIRE	= 0,	/* to the SNAT address */
@@ -102,8 +116,9 @@ enum talon_frag_side {
 };
 
 /*
- * Map "frags": LRU_HASH. Fragments of one datagram of ours, after its first one was seen (RFC 4787 REQ-14). Map "frags_early": the same for all
- * that anybody can make us remember: later fragments of no datagram we know (client 0), and datagrams that are the host's (TALON_FRAG_HOST).
+ * Map "frags": LRU_HASH. Fragments of one datagram of ours, after its first one was seen (RFC 4787 REQ-14).
+ * Map "frags_early": the same for all that anybody can make us remember: later fragments of no datagram we
+ * know (client 0), and datagrams that are the host's (TALON_FRAG_HOST).
  */
 struct talon_frag_key {
 	__be32	src;
@@ -117,14 +132,17 @@ TALON_ASSERT_SIZE(struct talon_frag_key, 12);
 #define TALON_FRAG_HOST 0xffffffffU	/* in place of a client */
 
 struct talon_frag {
-	__be32	client;			/* who they go to; 0: the first one has not come, later ones are held. Not from the mesh */
+	/* who they go to; 0: the first one has not come, later ones are held. Not from the mesh */
+	__be32	client;
 	__u32	peer;
 	__u32	expires_s;		/* CLOCK_BOOTTIME seconds */
 	__u32	pad;
 };
 TALON_ASSERT_SIZE(struct talon_frag, 16);
 
-/* What no program can hold any more: a record is recycled when it has been out of both indexes for that long. */
+/*
+ * What no program can hold any more: a record is recycled when it has been out of both indexes for that long.
+ */
 #define TALON_FLOW_GRACE_S		5
 
 /* Timeouts in seconds: RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 5508 REQ-2, RFC 7857 section 2. */
@@ -135,16 +153,18 @@ TALON_ASSERT_SIZE(struct talon_frag, 16);
 #define TALON_NAT_FRAGMENT_S		30
 
 /*
- * Records run short when somebody takes too many. A peer may hold TALON_NAT_SHARE times as many as are free: one alone three quarters of the
- * table, two three sevenths each, and whoever comes next always finds some. While it holds more than are free, its flows that nobody has answered,
- * and TCP connections that are not established or closing, live TALON_NAT_HASTY_S only.
+ * Records run short when somebody takes too many. A peer may hold TALON_NAT_SHARE times as many as are free:
+ * one alone three quarters of the table, two three sevenths each, and whoever comes next always finds some.
+ * While it holds more than are free, its flows that nobody has answered, and TCP connections that are not
+ * established or closing, live TALON_NAT_HASTY_S only.
  */
 #define TALON_NAT_SHARE			3
 #define TALON_NAT_HASTY_S		6
 
 /* Map "nat_peers": ARRAY, by peer. */
 struct talon_nat_peer {
-	__u32	held;			/* records in its share: live ones, and ended ones that are not free yet */
+	/* records in its share: live ones, and ended ones that are not free yet */
+	__u32	held;
 	__u32	pad;
 	__u64	refused;		/* flows, because its share was used up */
 };

@@ -8,7 +8,10 @@
 
 #define TALON_PEER_NONE 0xffffffffU
 
-/* Map "peer_info": ARRAY, written by the controller; for adoption after a restart and for status. Not read by the datapath. */
+/*
+ * Map "peer_info": ARRAY, written by the controller; for adoption after a restart and for status. Not read
+ * by the datapath.
+ */
 struct talon_peer_info {
 	__u8	public_key[WG_KEY_LEN];
 	__u8	present;		/* 0: slot is free */
@@ -25,7 +28,10 @@ struct talon_peer_info {
 };
 TALON_ASSERT_SIZE(struct talon_peer_info, 128);
 
-/* Map "peer_tx": ARRAY. The session slot's index that seals for this peer; 0: none. One aligned word, stored whole. */
+/*
+ * Map "peer_tx": ARRAY. The session slot's index that seals for this peer; 0: none. One aligned
+ * word, stored whole.
+ */
 struct talon_peer_tx {
 	__u32	index;
 	__u32	pad;
@@ -34,12 +40,17 @@ TALON_ASSERT_SIZE(struct talon_peer_tx, 8);
 
 enum talon_endpoint_flags {
 	TALON_ENDPOINT_L2	= 1 << 0,	/* ifindex and MACs are valid for generation */
-	TALON_ENDPOINT_PINNED	= 1 << 1,	/* the controller chooses the way: arriving packets do not move it */
-	TALON_ENDPOINT_ONWARD	= 1 << 3,	/* ifindex takes no redirected frames (config_types.h, onward frames) */
+	/* the controller chooses the way: arriving packets do not move it */
+	TALON_ENDPOINT_PINNED	= 1 << 1,
+	/* ifindex takes no redirected frames (config_types.h, onward frames) */
+	TALON_ENDPOINT_ONWARD	= 1 << 3,
 	TALON_ENDPOINT_RELAY	= 1 << 2,	/* out by config.relay_ifindex; no FIB, MACs as they are */
 };
 
-/* Outer addresses on the relay link, which only our own programs and controller see: peer id in class E, our side the last of class E but one. */
+/*
+ * Outer addresses on the relay link, which only our own programs and controller see: peer id in class E, our
+ * side the last of class E but one.
+ */
 #define TALON_RELAY_PEER_ADDR(id)	(0xF0000000U | (id))	/* host order */
 #define TALON_RELAY_PEER_ID(addr)	((addr) & 0x0FFFFFFFU)
 #define TALON_RELAY_OWN_ADDR		0xFFFFFFFEU		/* host order */
@@ -56,10 +67,12 @@ struct talon_endpoint {
 	__u8	flags;			/* enum talon_endpoint_flags */
 	__be16	local_port;
 	__be16	remote_port;
-	__u16	mtu;			/* largest inner packet that fits through the outer path; 0: unknown, config.tunnel_mtu holds */
+	/* largest inner packet that fits through the outer path; 0: unknown, config.tunnel_mtu holds */
+	__u16	mtu;
 	__u32	ifindex;
 	__u32	generation;		/* config.generation the L2 part was looked up under */
-	struct talon_addr local;	/* source of what we send; zero: config.node_addr (IPv4), nothing can be sent (IPv6) */
+	/* source of what we send; zero: config.node_addr (IPv4), nothing can be sent (IPv6) */
+	struct talon_addr local;
 	struct talon_addr remote;
 	__u8	dmac[6];
 	__u8	smac[6];
@@ -69,7 +82,10 @@ struct talon_endpoint {
 };
 TALON_ASSERT_SIZE(struct talon_endpoint, 80);
 
-/* Map "peer_stats": PERCPU_ARRAY. Bytes are whole WireGuard data messages, as wg(8) counts them. Times are CLOCK_BOOTTIME. */
+/*
+ * Map "peer_stats": PERCPU_ARRAY. Bytes are whole WireGuard data messages, as wg(8) counts them. Times are
+ * CLOCK_BOOTTIME.
+ */
 struct talon_peer_stats {
 	__u64	rx_bytes;
 	__u64	tx_bytes;
@@ -79,7 +95,8 @@ struct talon_peer_stats {
 	__u64	tx_ns;			/* last data message sent, keepalives too */
 	__u64	rx_data_ns;		/* last one that carried a packet */
 	__u64	tx_data_ns;
-	__u64	rx_relay_ns;		/* as rx_ns, of those that came over the relay link; rx_direct_ns: of the others */
+	/* as rx_ns, of those that came over the relay link; rx_direct_ns: of the others */
+	__u64	rx_relay_ns;
 	__u64	rx_direct_ns;
 };
 TALON_ASSERT_SIZE(struct talon_peer_stats, 80);

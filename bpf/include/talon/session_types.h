@@ -2,12 +2,13 @@
 /*
  * Transport sessions (keypairs) in BPF arrays.
  *
- * A receiver index is slot number (low bits, config.session_mask) plus random generation bits, so a lookup is an array access and
- * a comparison. What the controller writes and what the datapath writes live in maps of their own: a whole-value update from
- * userspace can then never turn a send counter or a replay window back.
+ * A receiver index is slot number (low bits, config.session_mask) plus random generation bits, so a lookup is
+ * an array access and a comparison. What the controller writes and what the datapath writes live in maps of
+ * their own: a whole-value update from userspace can then never turn a send counter or a replay window back.
  *
- * Life of a slot: FREE -> (keys, counters and window written with index 0) -> index published -> index set to 0 (retired) ->
- * grace period, no packet can hold it any more -> keys overwritten with zeros -> FREE. It is never deleted.
+ * Life of a slot: FREE -> (keys, counters and window written with index 0) -> index published -> index set
+ * to 0 (retired) -> grace period, no packet can hold it any more -> keys overwritten with zeros -> FREE. It
+ * is never deleted.
  */
 #ifndef TALON_SESSION_TYPES_H
 #define TALON_SESSION_TYPES_H
@@ -39,7 +40,9 @@ enum talon_session_state {
 	TALON_SESSION_CURRENT	= 2,	/* confirmed */
 };
 
-/* Map "replay": ARRAY, same slots, written by the datapath (by the controller before the index is published). */
+/*
+ * Map "replay": ARRAY, same slots, written by the datapath (by the controller before the index is published).
+ */
 struct talon_replay {
 	struct bpf_spin_lock lock;
 	__u32	state;			/* enum talon_session_state; NEXT -> CURRENT by compare-and-swap */
@@ -48,7 +51,10 @@ struct talon_replay {
 };
 TALON_ASSERT_SIZE(struct talon_replay, 16 + 1024);
 
-/* Map "send_counters": ARRAY, same slots; the next nonce. Only atomic additions touch it while the index is live. */
+/*
+ * Map "send_counters": ARRAY, same slots; the next nonce. Only atomic additions touch it while
+ * the index is live.
+ */
 struct talon_send_counter {
 	__u64	next;
 	__u64	pad[7];			/* a cache line of its own: all CPUs draw from it */

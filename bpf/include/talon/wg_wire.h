@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* WireGuard messages as they are on the wire, and the constants of the protocol (whitepaper sections 5 and 6). */
+/*
+ * WireGuard messages as they are on the wire, and the constants of the protocol (whitepaper
+ * sections 5 and 6).
+ */
 #ifndef TALON_WG_WIRE_H
 #define TALON_WG_WIRE_H
 

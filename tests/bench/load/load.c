@@ -47,7 +47,8 @@ struct load {
 	struct wg wg;
 	uint64_t run;				/* what tells this run's packets from any other's */
 	uint64_t counter;			/* next to seal with */
-	uint16_t ports[LOAD_FLOWS_MAX];		/* of the node, by flow, as the gateway sees them; 0: none yet */
+	/* of the node, by flow, as the gateway sees them; 0: none yet */
+	uint16_t ports[LOAD_FLOWS_MAX];
 	struct load_slot *slots;		/* of load_ends.bpf.c; NULL: not measuring yet */
 	double *latencies;			/* of good samples, us */
 	struct load_result result;
@@ -67,7 +68,8 @@ static uint64_t packets_seen(const struct load *l)
 /* In the wire's frames from the node. */
 static bool sink_sees_sealed(const struct load *l, enum load_dir dir)
 {
-	return (l->o.kind == LOAD_WIREGUARD && dir == LOAD_OUT) || (l->o.kind == LOAD_BOUNCE && dir == LOAD_IN);
+	return (l->o.kind == LOAD_WIREGUARD && dir == LOAD_OUT) ||
+		(l->o.kind == LOAD_BOUNCE && dir == LOAD_IN);
 }
 
 static bool sends_sealed(const struct load *l)
@@ -194,7 +196,8 @@ static int on_measured(struct load *l, const struct load_sample *sample)
 		if (!l->result.bad++)
 			fprintf(stderr, "load: a sample is wrong: %s\n", wrong);
 	} else {
-		l->latencies[l->result.samples - l->result.bad] = (sample->ns - l->slots[number].sent_ns) / 1e3;
+		l->latencies[l->result.samples - l->result.bad] = (sample->ns -
+			l->slots[number].sent_ns) / 1e3;
 	}
 	l->result.samples++;
 	return 0;
@@ -311,12 +314,13 @@ static int open_session(struct load *l)
 }
 
 /* The frame of one packet of a flow, sealed or in the clear. Returns its length. */
-static size_t build_frame(const struct load *l, enum load_dir dir, uint32_t len, uint64_t number, uint64_t counter,
-	uint8_t *ret_frame)
+static size_t build_frame(const struct load *l, enum load_dir dir, uint32_t len, uint64_t number,
+	uint64_t counter, uint8_t *ret_frame)
 {
 	bool sealed = dir == LOAD_IN && l->o.kind != LOAD_PLAIN;
 	struct packet_ends ends = sent_ends(l, dir, flow_of(l, number));
-	struct packet_ends outer = { l->o.names.laptop, l->o.names.node, l->tunnel_port, ntohs(l->o.names.port) };
+	struct packet_ends outer = { l->o.names.laptop, l->o.names.node, l->tunnel_port,
+		ntohs(l->o.names.port) };
 	uint8_t packet[LOAD_FRAME_MAX];
 
 	memcpy(ret_frame, &l->ether, ETH_HLEN);
@@ -525,8 +529,8 @@ static int send_all(struct load *l)
 }
 
 /*
- * So that the other side does not take us for dead: it may send for 15 s without hearing anything (whitepaper section
- * 6.5).
+ * So that the other side does not take us for dead: it may send for 15 s without hearing anything
+ * (whitepaper section 6.5).
  */
 static void send_keepalive(const struct load *l)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A load on one routing peer, a black box behind one wire: this host plays the laptop, the gateway and the sink of
- * both.
+ * A load on one routing peer, a black box behind one wire: this host plays the laptop, the gateway and
+ * the sink of both.
  *
- *   load_open (source and sink, handshake, flows) -> load_prepare (frames ahead of time) -> load_send -> load_judge
- *   -> load_close
+ *   load_open (source and sink, handshake, flows) -> load_prepare (frames ahead of time) -> load_send ->
+ *   load_judge -> load_close
  */
 #ifndef TALON_TESTS_LOAD_LOAD_H
 #define TALON_TESTS_LOAD_LOAD_H

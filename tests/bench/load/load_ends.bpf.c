@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Both ends of a load: a source that puts prepared frames on the wire, and XDP where they come back that counts what
+// Both ends of a load: a source that puts prepared frames on the wire, and XDP where they come back
+// that counts what
 // the routing peer forwarded, copies every n-th frame for inspection, and drops it.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -28,7 +29,10 @@ struct {
 	__uint(max_entries, LOAD_RING_BYTES);
 } samples SEC(".maps");
 
-/* The source runs as BPF_PROG_RUN on live frames: pages with room in front, as a NIC's driver hands them to XDP. */
+/*
+ * The source runs as BPF_PROG_RUN on live frames: pages with room in front, as a NIC's driver
+ * hands them to XDP.
+ */
 const volatile struct load_plan plan;
 struct load_progress progress;
 
@@ -104,7 +108,10 @@ int load_sink(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* Is the window full? What does not arrive for long is given up, or one lost packet would take its place for ever. */
+/*
+ * Is the window full? What does not arrive for long is given up, or one lost packet would take its
+ * place for ever.
+ */
 static __always_inline bool must_wait(__u64 now_ns)
 {
 	__u64 arrived = seen[plan.dir & 1].packets;

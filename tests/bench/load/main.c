@@ -17,8 +17,8 @@
 #define CHECK_LIMIT_NS	60000000000ULL
 #define CHECK_STUCK_NS	2000000000ULL
 
-enum option_id { KIND, DIR, DEVICE, NODE, NODE_MAC, PORT, LAPTOP, MESH, GATEWAY, KEY, PEER_KEY, LENGTH, COUNT, FLOWS,
-	BURST, BATCH, WINDOW, RATE, SAMPLES, MS, CORE, NICE, UNFINISHED_SUM, CHECK };
+enum option_id { KIND, DIR, DEVICE, NODE, NODE_MAC, PORT, LAPTOP, MESH, GATEWAY, KEY, PEER_KEY, LENGTH, COUNT,
+	FLOWS, BURST, BATCH, WINDOW, RATE, SAMPLES, MS, CORE, NICE, UNFINISHED_SUM, CHECK };
 
 static const struct option names[] = {
 	{ "kind", required_argument, NULL, KIND },		/* wireguard, plain or bounce */
@@ -153,7 +153,8 @@ static void read_options(struct load_options *o, bool *ret_check, int argc, char
 			exit(2);
 		take_option(o, ret_check, id, optarg);
 	}
-	if (optind != argc || !o->device || !o->names.node || !o->names.laptop || !o->names.mesh || !o->names.gateway)
+	if (optind != argc || !o->device || !o->names.node || !o->names.laptop || !o->names.mesh ||
+		!o->names.gateway)
 		refuse("device, node, laptop, mesh and gateway must be named, and nothing else be there");
 	if (*ret_check) {
 		o->samples = o->count;
@@ -166,10 +167,11 @@ static void print_result(const struct load_options *o, const struct load_result 
 {
 	double loss = r->sent ? 100.0 * ((double)r->sent - r->delivered) / r->sent : 0;
 
-	printf("{\"dir\": \"%s\", \"length\": %u, \"window\": %u, \"rate\": %u, ", dirs[o->dir], o->length, o->window,
-		o->rate);
-	printf("\"sent\": %u, \"delivered\": %llu, \"odd\": %llu, \"loss\": %.3f, \"samples\": %u, \"bad\": %u, ",
-		r->sent, (unsigned long long)r->delivered, (unsigned long long)r->odd, loss, r->samples, r->bad);
+	printf("{\"dir\": \"%s\", \"length\": %u, \"window\": %u, \"rate\": %u, ", dirs[o->dir], o->length,
+		o->window, o->rate);
+	printf("\"sent\": %u, \"delivered\": %llu, \"odd\": %llu, \"loss\": %.3f, \"samples\": %u, \"bad\": "
+		"%u, ", r->sent, (unsigned long long)r->delivered, (unsigned long long)r->odd, loss,
+		r->samples, r->bad);
 	printf("\"offered_mpps\": %.4f, \"mpps\": %.4f, \"gbit\": %.4f, ", r->offered_pps / 1e6, r->pps / 1e6,
 		r->pps * o->length * 8 / 1e9);
 	if (isnan(r->p50_us))
@@ -182,8 +184,8 @@ static void print_result(const struct load_options *o, const struct load_result 
 static int judge(const struct load_options *o, const struct load_result *r, bool check)
 {
 	if (r->bad || r->odd) {
-		fprintf(stderr, "load: %u of %u samples wrong, %llu packets of a wrong length\n", r->bad, r->samples,
-			(unsigned long long)r->odd);
+		fprintf(stderr, "load: %u of %u samples wrong, %llu packets of a wrong length\n", r->bad,
+			r->samples, (unsigned long long)r->odd);
 		return 1;
 	}
 	if (check && (r->delivered != r->sent || r->samples != r->sent)) {

@@ -67,10 +67,12 @@ void packet_wrap(uint8_t *packet, size_t payload_len, const struct packet_ends *
 {
 	uint16_t udp_len = sizeof(struct udphdr) + payload_len;
 	struct iphdr ip = {
-		.version = 4, .ihl = 5, .tot_len = htons(sizeof(ip) + udp_len), .frag_off = htons(IP_DF), .ttl = TTL,
+		.version = 4, .ihl = 5, .tot_len = htons(sizeof(ip) + udp_len), .frag_off = htons(IP_DF),
+		.ttl = TTL,
 		.protocol = IPPROTO_UDP, .saddr = ends->src, .daddr = ends->dst,
 	};
-	struct udphdr udp = { .source = htons(ends->sport), .dest = htons(ends->dport), .len = htons(udp_len) };
+	struct udphdr udp = { .source = htons(ends->sport), .dest = htons(ends->dport),
+		.len = htons(udp_len) };
 
 	ip.check = ~fold(sum_bytes((uint8_t *)&ip, sizeof(ip)));
 	memcpy(packet, &ip, sizeof(ip));

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The load's packets inside the tunnel: IPv4, UDP, and a payload of which every byte follows from its number. */
+/*
+ * The load's packets inside the tunnel: IPv4, UDP, and a payload of which every byte follows from its number.
+ */
 #ifndef TALON_TESTS_LOAD_PACKET_H
 #define TALON_TESTS_LOAD_PACKET_H
 
@@ -21,7 +23,8 @@ struct packet_ends {
 };
 
 /*
- * Fills @len bytes with the payload numbered @number of the run @run: number, run, and a stream that follows from both.
+ * Fills @len bytes with the payload numbered @number of the run @run: number, run, and a stream that
+ * follows from both.
  */
 void packet_payload(uint8_t *payload, size_t len, uint64_t run, uint64_t number);
 
@@ -35,8 +38,8 @@ void packet_wrap(uint8_t *packet, size_t payload_len, const struct packet_ends *
 uint64_t packet_number(const uint8_t *payload);
 
 /*
- * NULL if these @len bytes are a packet of @run with good checksums and every byte of the payload right; else what is
- * wrong.
+ * NULL if these @len bytes are a packet of @run with good checksums and every byte of the payload right;
+ * else what is wrong.
  * @unfinished_sum: a UDP checksum left to hardware is good, too. Sets what the packet says of itself.
  */
 const char *packet_check(const uint8_t *packet, size_t len, uint64_t run, bool unfinished_sum,

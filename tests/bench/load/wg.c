@@ -84,7 +84,8 @@ static int try_often(struct attempt *a, int sock)
 	return -ETIMEDOUT;
 }
 
-int wg_connect(struct wg *ret_wg, int sock, const struct secret_key *private_key, const uint8_t peer[static KEY_LEN])
+int wg_connect(struct wg *ret_wg, int sock, const struct secret_key *private_key,
+	const uint8_t peer[static KEY_LEN])
 {
 	struct attempt a = { 0 };
 	struct wg wg;
@@ -129,8 +130,8 @@ int wg_open(const struct wg *wg, const uint8_t *message, size_t len, uint8_t *re
 	memcpy(&header, message, sizeof(header));
 	if (header.type != WG_DATA || le32toh(header.receiver_index) != wg->local_index)
 		return -EINVAL;
-	return aead_open(&wg->keys.recv, le64toh(header.counter), message + sizeof(header), len - sizeof(header), NULL,
-		0, ret_packet);
+	return aead_open(&wg->keys.recv, le64toh(header.counter), message + sizeof(header),
+		len - sizeof(header), NULL, 0, ret_packet);
 }
 
 void wg_wipe(struct wg *wg)

@@ -18,17 +18,18 @@ struct wg {
 };
 
 /*
- * Asks up to WG_TRIES times over @sock, a UDP socket connected to the peer. Returns 0, -ETIMEDOUT, -EKEYREJECTED, or
- * what the socket said.
+ * Asks up to WG_TRIES times over @sock, a UDP socket connected to the peer. Returns 0, -ETIMEDOUT,
+ * -EKEYREJECTED, or what the socket said.
  */
-int wg_connect(struct wg *ret_wg, int sock, const struct secret_key *private_key, const uint8_t peer[static KEY_LEN]);
+int wg_connect(struct wg *ret_wg, int sock, const struct secret_key *private_key,
+	const uint8_t peer[static KEY_LEN]);
 
 /* Writes @len + WG_OVERHEAD bytes; @len is a multiple of 16. */
 void wg_seal(const struct wg *wg, uint64_t counter, const uint8_t *packet, size_t len, uint8_t *ret_message);
 
 /*
- * @len counts the overhead; writes @len - WG_OVERHEAD bytes. Returns 0, -EINVAL if it is not for this session, or
- * -EBADMSG.
+ * @len counts the overhead; writes @len - WG_OVERHEAD bytes. Returns 0, -EINVAL if it is not for this
+ * session, or -EBADMSG.
  */
 int wg_open(const struct wg *wg, const uint8_t *message, size_t len, uint8_t *ret_packet);
 

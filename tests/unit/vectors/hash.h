@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Known answers of BLAKE2s, HMAC and HKDF. "abc" is RFC 7693 appendix B; the others were computed with Python's hashlib
- * and hmac from key = 00 01 02 ... and data = 00 01 02 ... c7 (200 bytes, more than one block).
+ * Known answers of BLAKE2s, HMAC and HKDF. "abc" is RFC 7693 appendix B; the others were computed
+ * with Python's hashlib and hmac from key = 00 01 02 ... and data = 00 01 02 ... c7 (200 bytes, more
+ * than one block).
  */
 #ifndef TALON_TESTS_VECTORS_HASH_H
 #define TALON_TESTS_VECTORS_HASH_H
