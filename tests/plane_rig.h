@@ -106,22 +106,22 @@ static inline bool plane_rig_run(struct plane_rig *rig, unsigned ms, bool (*done
 }
 
 /* Peer number @i of many: 100.64.1.0 and up, a key that is a point nobody knows the secret of. */
-static inline void plane_rig_peer(struct plane_peer *peer, struct config_cidr *allowed, unsigned i)
+static inline void plane_rig_peer(struct plane_peer *peer, struct cidr *allowed, unsigned i)
 {
 	memset(peer, 0, sizeof(*peer));
 	crypto_generichash(peer->public_key, KEY_LEN, (const uint8_t *)&i, sizeof(i), NULL, 0);
 	peer->public_key[KEY_LEN - 1] &= 0x7f;
 	snprintf(peer->name, sizeof(peer->name), "peer-%u.example", i);
 	peer->keepalive_s = 0;
-	*allowed = (struct config_cidr){ .family = AF_INET, .prefixlen = 32, .addr.word[0] = htonl(0x64400100 + i) };
+	*allowed = (struct cidr){ .family = AF_INET, .prefixlen = 32, .addr.word[0] = htonl(0x64400100 + i) };
 	peer->allowed = allowed;
 	peer->allowed_count = 1;
 }
 
 /* Network number @i of many: 10.0.0.0/24 and up. */
-static inline struct config_cidr plane_rig_network(unsigned i)
+static inline struct cidr plane_rig_network(unsigned i)
 {
-	return (struct config_cidr){ .family = AF_INET, .prefixlen = 24,
+	return (struct cidr){ .family = AF_INET, .prefixlen = 24,
 		.addr.word[0] = htonl(0x0a000000 + (i << 8)) };
 }
 

@@ -12,7 +12,7 @@
 #define ROUTES	1000
 
 static struct plane_peer peers[PEERS];
-static struct config_cidr allowed[PEERS], hosts[ROUTES];
+static struct cidr allowed[PEERS], hosts[ROUTES];
 static struct config_route routes[ROUTES];
 
 static void die(const char *what)
@@ -44,7 +44,7 @@ static double apply(struct plane_rig *rig, const struct plane_state *state)
 
 /* Every peer may come to us, by two rules; and to each route, by one with a tenth of the peers. */
 static struct acl_table *compile(struct acl_rule *rules, unsigned peer_count,
-	const struct config_cidr *everywhere)
+	const struct cidr *everywhere)
 {
 	struct acl_table *table;
 	char why[160];
@@ -82,7 +82,7 @@ int main(int argc, char **argv)
 		.mesh_addr = htonl(0x64400001), .mesh_prefixlen = 10, .peers = peers, .routes = routes,
 		.host_routes = hosts,
 	};
-	const struct config_cidr everywhere = { .family = AF_INET };
+	const struct cidr everywhere = { .family = AF_INET };
 	struct acl_rule rules[2 + ROUTES];
 	struct plane_rig rig = {};
 	struct bench bench;

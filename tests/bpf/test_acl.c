@@ -21,13 +21,13 @@
 	assert_int_equal((r).event_count, 0);				\
 } while (0)
 
-static struct config_cidr cidr(const char *text, uint8_t prefixlen)
+static struct cidr cidr(const char *text, uint8_t prefixlen)
 {
-	return (struct config_cidr){ .family = AF_INET, .prefixlen = prefixlen, .addr.word[0] = ip4(text) };
+	return (struct cidr){ .family = AF_INET, .prefixlen = prefixlen, .addr.word[0] = ip4(text) };
 }
 
 #define RULE(from, from_len, to, to_len, ...) (struct acl_rule){					\
-	.sources = &(struct config_cidr){ AF_INET, from_len, { { ip4(from) } } }, .source_count = 1,	\
+	.sources = &(struct cidr){ AF_INET, from_len, { { ip4(from) } } }, .source_count = 1,	\
 	.dst = cidr(to, to_len), __VA_ARGS__ }
 
 static void write_rules(struct rig *rig, const struct acl_rule *rules, size_t count, unsigned bank)
@@ -593,14 +593,14 @@ static void five_thousand_peers_are_compiled_and_written_quickly(void **state)
 {
 	enum { PEERS = 5000, EACH = 20 };
 	struct rig *rig = *state;
-	struct config_cidr *sources = calloc(PEERS, sizeof(*sources));
+	struct cidr *sources = calloc(PEERS, sizeof(*sources));
 	struct acl_rule *rules = calloc(PEERS * EACH, sizeof(*rules));
 	double began, took[4];
 
 	assert_non_null(sources);
 	assert_non_null(rules);
 	for (int i = 0; i < PEERS; i++) {
-		sources[i] = (struct config_cidr){ .family = AF_INET, .prefixlen = 32,
+		sources[i] = (struct cidr){ .family = AF_INET, .prefixlen = 32,
 			.addr.word[0] = htonl(0x64400002 + i * 37) };
 		for (int j = 0; j < EACH; j++)
 			rules[i * EACH + j] = (struct acl_rule){

@@ -21,7 +21,7 @@ static const uint8_t seed[KEY_LEN] = { 8, 1, 2, 3 };
 
 static struct plane_rig rig;
 static struct plane_peer peer;
-static struct config_cidr allowed;
+static struct cidr allowed;
 static struct plane_state base = { .mesh_prefixlen = 10, .peers = &peer, .peer_count = 1 };
 static uint32_t id;
 

@@ -26,7 +26,7 @@ static const uint8_t seed[KEY_LEN] = { 8, 1, 2, 3 }, seed2[KEY_LEN] = { 16, 3, 2
 
 static struct plane_rig rig;
 static struct plane_peer peers[PEERS];
-static struct config_cidr allowed[PEERS], hosts[8];
+static struct cidr allowed[PEERS], hosts[8];
 static struct config_route routes[2];
 static struct plane_state base = {
 	.mesh_prefixlen = 10, .peers = peers, .peer_count = PEERS, .routes = routes, .route_count = 2,
@@ -168,7 +168,7 @@ static void what_is_not_named_goes_and_its_place_is_clean(void **state)
 
 static void an_address_moves_from_one_peer_to_another(void **state)
 {
-	struct config_cidr was = allowed[0];
+	struct cidr was = allowed[0];
 
 	apply(&base);
 	allowed[0] = allowed[1];
@@ -181,7 +181,7 @@ static void an_address_moves_from_one_peer_to_another(void **state)
 static void peers_beyond_the_room_are_left_out(void **state)
 {
 	static struct plane_peer many[80];
-	static struct config_cidr many_allowed[80];
+	static struct cidr many_allowed[80];
 	struct plane_state more = base;
 	char err[256] = "";
 
@@ -240,17 +240,17 @@ static void others_routes_stay_and_some_are_never_made(void **state)
 
 	run("ip route add 10.0.100.0/24 via 192.0.2.253 metric 50");
 	/* everything */
-	hosts[2] = (struct config_cidr){ .family = AF_INET };
+	hosts[2] = (struct cidr){ .family = AF_INET };
 	/* half of it, with loopback */
-	hosts[3] = (struct config_cidr){ .family = AF_INET, .prefixlen = 1 };
+	hosts[3] = (struct cidr){ .family = AF_INET, .prefixlen = 1 };
 	/* the gateway */
-	hosts[4] = (struct config_cidr){ .family = AF_INET, .prefixlen = 32,
+	hosts[4] = (struct cidr){ .family = AF_INET, .prefixlen = 32,
 		.addr.word[0] = inet_addr("192.0.2.254") };
 	/* the link's own */
-	hosts[5] = (struct config_cidr){ .family = AF_INET, .prefixlen = 24,
+	hosts[5] = (struct cidr){ .family = AF_INET, .prefixlen = 24,
 		.addr.word[0] = inet_addr("192.0.2.0") };
 	/* wider: harmless */
-	hosts[6] = (struct config_cidr){ .family = AF_INET, .prefixlen = 16,
+	hosts[6] = (struct cidr){ .family = AF_INET, .prefixlen = 16,
 		.addr.word[0] = inet_addr("192.0.0.0") };
 	s.host_route_count = 7;
 	apply(&s);
@@ -385,7 +385,7 @@ static void side_open(struct side *side, int relay, unsigned own, const uint8_t 
 {
 	static const struct plane_events events = { .relay_send = side_send, .handshake = side_handshake,
 		.wanted = side_wanted };
-	struct config_cidr other = { .family = AF_INET, .prefixlen = 32,
+	struct cidr other = { .family = AF_INET, .prefixlen = 32,
 		.addr.word[0] = htonl(0x64400003 - own) };
 	struct plane_peer peer = { .allowed = &other, .allowed_count = 1 };
 	struct plane_state s = { .mesh_addr = htonl(0x64400000 + own), .mesh_prefixlen = 10, .peers = &peer,

@@ -17,7 +17,7 @@ static const uint8_t seed[KEY_LEN] = { 9, 1, 2, 3 };
 
 static struct plane_rig rig;
 static struct plane_peer peers[PEERS];
-static struct config_cidr allowed[PEERS];
+static struct cidr allowed[PEERS];
 static struct plane_state base = { .mesh_prefixlen = 10, .peers = peers, .peer_count = PEERS };
 
 static int isolate(void **state)
@@ -48,7 +48,7 @@ static int map_of(enum datapath_map map)
 /* What everybody may, at @port. */
 static struct acl_table *rules(uint16_t port)
 {
-	static const struct config_cidr any = { .family = AF_INET };
+	static const struct cidr any = { .family = AF_INET };
 	const struct acl_rule rule = {
 		.sources = &any, .source_count = 1, .dst = any, .proto = NETMAP_TCP, .port_first = port,
 		.port_last = port,

@@ -21,7 +21,7 @@ static void to_initiator(void *ctx, uint32_t id, const uint8_t *bytes, size_t le
 static int set_up(void **state)
 {
 	static const struct plane_events events = { .relay_send = to_initiator };
-	struct config_cidr allowed = { .family = AF_INET, .prefixlen = 32,
+	struct cidr allowed = { .family = AF_INET, .prefixlen = 32,
 		.addr.word[0] = htonl(0x64400002) };
 	struct plane_peer other = { .allowed = &allowed, .allowed_count = 1 };
 	struct plane_state s = { .mesh_addr = htonl(0x64400001), .mesh_prefixlen = 10, .peers = &other,

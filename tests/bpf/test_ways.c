@@ -22,7 +22,7 @@
 static const uint8_t seed[KEY_LEN] = { 8, 1, 2, 3 };
 
 static struct plane_rig rig;
-static struct config_cidr local;
+static struct cidr local;
 static struct config_route routes[2];
 static struct plane_state base = { .mesh_prefixlen = 10, .routes = routes };
 
@@ -64,9 +64,9 @@ static int tear_down(void **state)
 		"dev u0; ip route replace default via 192.0.2.254") ? -1 : ret;
 }
 
-static struct config_cidr net(const char *addr, unsigned len)
+static struct cidr net(const char *addr, unsigned len)
 {
-	return (struct config_cidr){ .family = AF_INET, .prefixlen = len, .addr.word[0] = inet_addr(addr) };
+	return (struct cidr){ .family = AF_INET, .prefixlen = len, .addr.word[0] = inet_addr(addr) };
 }
 
 static void serve(const char *addr, unsigned len, bool masquerade)

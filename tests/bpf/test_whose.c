@@ -96,14 +96,14 @@ enum rules { RULES_OFF, RULES_NETWORKS, RULES_HOST, RULES_NONE, RULES_COUNT };
 
 static const uint8_t mac2[6] = { 2, 0, 0, 0, 0x0a, 1 };
 
-static struct config_cidr cidr(const char *text, uint8_t len)
+static struct cidr cidr(const char *text, uint8_t len)
 {
-	return (struct config_cidr){ .family = AF_INET, .prefixlen = len, .addr.word[0] = ip4(text) };
+	return (struct cidr){ .family = AF_INET, .prefixlen = len, .addr.word[0] = ip4(text) };
 }
 
 static void set_rules(struct rig *rig, enum rules rules)
 {
-	struct config_cidr from = cidr("100.64.0.0", 10);
+	struct cidr from = cidr("100.64.0.0", 10);
 	struct acl_rule list[KINDS + 1] = {};
 	struct acl_maps maps = {
 		.src = rig_fd(rig, "acl_src4"), .dst = rig_fd(rig, "acl_dst4"),

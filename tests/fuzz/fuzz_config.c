@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../../userspace/base/cidr.c"
+#include "../../userspace/base/slice.c"
 #include "../../userspace/config/config.c"
 #include "../../userspace/config/config_check.c"
 #include "../../userspace/config/config_file.c"
@@ -19,7 +21,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 {
 }
 
-static void check_cidr(const struct config_cidr *cidr)
+static void check_cidr(const struct cidr *cidr)
 {
 	assert(cidr->family == AF_INET ? cidr->prefixlen <= 32 : cidr->family == AF_INET6 &&
 		cidr->prefixlen <= 128);

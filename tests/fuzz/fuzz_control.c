@@ -9,7 +9,7 @@
 #include "../../userspace/snapshot/control.c"
 #include "../../userspace/snapshot/snapshot.c"
 #include "../../userspace/base/json_out.c"
-#include "../../userspace/status/show.c"
+#include "../../userspace/base/text.c"
 
 void log_write(enum log_level level, const char *fmt, ...)
 {

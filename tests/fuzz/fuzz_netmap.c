@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // SyncResponse and LoginResponse from anywhere: what comes out keeps every promise of netmap.h.
-#include "config/ini.c"
+#include "base/cidr.c"
+#include "base/slice.c"
 #include "config/value.c"
-#include "base/arena.c"
 #include "crypto/key.c"
+#include "base/arena.c"
 #include "netbird/wire.c"
 
 #include "netbird/netmap.c"
@@ -28,7 +29,7 @@ static void check_texts(char **texts, size_t count)
 		check_text(texts[i]);
 }
 
-static void check_net(const struct config_cidr *net)
+static void check_net(const struct cidr *net)
 {
 	struct talon_addr addr = net->addr;
 

@@ -30,9 +30,9 @@ static __be32 ip4(const char *text)
 	return a.s_addr;
 }
 
-static struct config_cidr cidr(const char *text, uint8_t prefixlen)
+static struct cidr cidr(const char *text, uint8_t prefixlen)
 {
-	return (struct config_cidr){ .family = AF_INET, .prefixlen = prefixlen, .addr.word[0] = ip4(text) };
+	return (struct cidr){ .family = AF_INET, .prefixlen = prefixlen, .addr.word[0] = ip4(text) };
 }
 
 static struct acl_table *compiled(const struct acl_rule *rules, size_t count)
@@ -52,10 +52,10 @@ static __be32 random_addr(void)
 	return htonl(0x0a000000 | roll(2) << 16 | roll(4) << 8 | roll(8));
 }
 
-static struct config_cidr random_cidr(void)
+static struct cidr random_cidr(void)
 {
 	static const uint8_t lens[] = { 0, 8, 15, 16, 22, 23, 24, 29, 30, 31, 32, 32, 32 };
-	struct config_cidr c = { .family = AF_INET, .prefixlen = lens[roll(sizeof(lens))],
+	struct cidr c = { .family = AF_INET, .prefixlen = lens[roll(sizeof(lens))],
 		.addr.word[0] = random_addr() };
 
 	return c;
@@ -73,7 +73,7 @@ static void random_ports(struct acl_rule *rule)
 
 #define SOURCES_MAX 4
 
-static size_t random_rules(struct acl_rule *rules, struct config_cidr *sources, size_t room)
+static size_t random_rules(struct acl_rule *rules, struct cidr *sources, size_t room)
 {
 	size_t count = roll(room + 1);
 
@@ -96,7 +96,7 @@ static void compiled_rules_say_what_the_rules_say(void **state)
 	static const uint16_t ports[] = { 0, 1, 2, 21, 22, 23, 79, 80, 81, 82, 442, 443, 1023, 1024, 65533,
 		65534, 65535 };
 	struct acl_rule rules[40];
-	struct config_cidr sources[40 * SOURCES_MAX];
+	struct cidr sources[40 * SOURCES_MAX];
 	unsigned accepted = 0, denied = 0;
 
 	for (int round = 0; round < 400; round++) {
@@ -125,7 +125,7 @@ static void without_ports_only_what_passes_on_every_port_passes(void **state)
 {
 	static const uint16_t ports[] = { 0, 1, 22, 79, 80, 81, 443, 1024, 1025, 65534, 65535 };
 	struct acl_rule rules[12];
-	struct config_cidr sources[12 * SOURCES_MAX];
+	struct cidr sources[12 * SOURCES_MAX];
 	unsigned passed = 0;
 
 	for (int round = 0; round < 1000; round++) {
@@ -170,7 +170,7 @@ static void a_rule_without_sources_matches_nobody(void **state)
 
 static void ipv6_prefixes_and_empty_ranges_are_left_out(void **state)
 {
-	struct config_cidr sources[] = { { .family = AF_INET6, .prefixlen = 0 }, cidr("10.0.0.1", 32) };
+	struct cidr sources[] = { { .family = AF_INET6, .prefixlen = 0 }, cidr("10.0.0.1", 32) };
 	struct acl_rule rules[] = {
 		{ .sources = sources, .source_count = 1, .dst = cidr("0.0.0.0", 0) },
 		{ .sources = sources, .source_count = 2, .dst = { .family = AF_INET6 } },
@@ -186,7 +186,7 @@ static void ipv6_prefixes_and_empty_ranges_are_left_out(void **state)
 
 static void rules_that_differ_in_sources_or_in_destinations_are_one(void **state)
 {
-	struct config_cidr sources[200];
+	struct cidr sources[200];
 	struct acl_rule rules[2000];
 	struct acl_table *table;
 	size_t count = 0;
@@ -225,7 +225,7 @@ static void rules_that_differ_in_sources_or_in_destinations_are_one(void **state
 
 static void more_rules_than_bits_are_refused_with_a_reason(void **state)
 {
-	struct config_cidr any = cidr("0.0.0.0", 0);
+	struct cidr any = cidr("0.0.0.0", 0);
 	struct acl_rule rules[TALON_ACL_RULES + 1];
 	struct acl_table *table = (void *)1;
 	char why[160] = "";
@@ -257,7 +257,7 @@ static void more_rules_than_bits_are_refused_with_a_reason(void **state)
 static void more_prefixes_or_classes_than_there_is_room_for_are_refused(void **state)
 {
 	size_t count = TALON_ACL_PREFIXES + 1;
-	struct config_cidr *sources = calloc(count, sizeof(*sources));
+	struct cidr *sources = calloc(count, sizeof(*sources));
 	struct acl_rule rule = { .sources = sources, .source_count = count,
 		.dst = cidr("10.0.0.0", 8) }, *rules;
 	struct acl_table *table = NULL;
@@ -265,7 +265,7 @@ static void more_prefixes_or_classes_than_there_is_room_for_are_refused(void **s
 
 	assert_non_null(sources);
 	for (size_t i = 0; i < count; i++)
-		sources[i] = (struct config_cidr){ .family = AF_INET, .prefixlen = 32,
+		sources[i] = (struct cidr){ .family = AF_INET, .prefixlen = 32,
 			.addr.word[0] = htonl(0x64400000 + i) };
 	assert_int_equal(acl_compile(&rule, 1, &table, why, sizeof(why)), -E2BIG);
 	assert_string_equal(why, "access rules: 32769 distinct sources, there is room for 32768");
@@ -276,7 +276,7 @@ static void more_prefixes_or_classes_than_there_is_room_for_are_refused(void **s
 	rules = calloc(14, sizeof(*rules));
 	assert_non_null(rules);
 	for (int bit = 0; bit < 14; bit++) {
-		struct config_cidr *list = calloc(16384, sizeof(*list));
+		struct cidr *list = calloc(16384, sizeof(*list));
 
 		assert_non_null(list);
 		rules[bit] = (struct acl_rule){
@@ -306,7 +306,7 @@ static double now_ms(void)
 static void five_thousand_peers_with_twenty_rules_each_compile_quickly(void **state)
 {
 	enum { PEERS = 5000, EACH = 20 };
-	struct config_cidr *sources = calloc(PEERS, sizeof(*sources));
+	struct cidr *sources = calloc(PEERS, sizeof(*sources));
 	struct acl_rule *rules = calloc(PEERS * EACH, sizeof(*rules));
 	struct acl_table *table;
 	double began;
@@ -314,7 +314,7 @@ static void five_thousand_peers_with_twenty_rules_each_compile_quickly(void **st
 	assert_non_null(sources);
 	assert_non_null(rules);
 	for (int i = 0; i < PEERS; i++) {
-		sources[i] = (struct config_cidr){ .family = AF_INET, .prefixlen = 32,
+		sources[i] = (struct cidr){ .family = AF_INET, .prefixlen = 32,
 			.addr.word[0] = htonl(0x64400000 + i * 37) };
 		for (int j = 0; j < EACH; j++)
 			rules[i * EACH + j] = (struct acl_rule){
@@ -383,7 +383,7 @@ static void peer_rules_hold_for_our_mesh_address_and_drop_goes_first(void **stat
 
 static void route_rules_never_open_our_own_address(void **state)
 {
-	struct config_cidr any = cidr("0.0.0.0", 0), peer = cidr("100.64.0.2", 32);
+	struct cidr any = cidr("0.0.0.0", 0), peer = cidr("100.64.0.2", 32);
 	struct netmap_route_rule list[] = {
 		{ .sources = &any, .source_count = 1, .dst = cidr("192.168.1.0", 24) },
 		{ .sources = &peer, .source_count = 1, .any_dst = true, .proto = NETMAP_TCP,
@@ -406,7 +406,7 @@ static void route_rules_never_open_our_own_address(void **state)
 
 static void domain_rules_hold_for_what_was_learned(void **state)
 {
-	struct config_cidr peer = cidr("100.64.0.2", 32);
+	struct cidr peer = cidr("100.64.0.2", 32);
 	char *one[] = { (char *)"*.internal.example", (char *)"db.example" },
 		*other[] = { (char *)"web.example" };
 	struct netmap_route_rule list[] = {
@@ -435,7 +435,7 @@ static void domain_rules_hold_for_what_was_learned(void **state)
 
 static void local_exceptions_close_the_lan(void **state)
 {
-	struct config_cidr any = cidr("0.0.0.0", 0), lan = cidr("192.168.1.0", 24);
+	struct cidr any = cidr("0.0.0.0", 0), lan = cidr("192.168.1.0", 24);
 	struct netmap_route_rule all = { .sources = &any, .source_count = 1, .any_dst = true };
 	struct netmap map = { .route_rules = &all, .route_rule_count = 1 };
 	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH), .lan = &lan, .lan_count = 1 };

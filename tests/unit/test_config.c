@@ -62,11 +62,11 @@ static void assert_addr4(__be32 addr, const char *text)
 	assert_string_equal(inet_ntop(AF_INET, &addr, buf, sizeof(buf)), text);
 }
 
-static void assert_cidr(const struct config_cidr *cidr, const char *text)
+static void assert_cidr(const struct cidr *cidr, const char *text)
 {
-	char buf[CONFIG_CIDR_TEXT];
+	char buf[CIDR_TEXT_LEN];
 
-	value_cidr_format(cidr, buf, sizeof(buf));
+	cidr_format(cidr, buf, sizeof(buf));
 	assert_string_equal(buf, text);
 }
 

@@ -27,7 +27,7 @@ static __be32 ip(const char *text)
 	return addr;
 }
 
-static void assert_cidr(const struct config_cidr *cidr, const char *net, int prefixlen)
+static void assert_cidr(const struct cidr *cidr, const char *net, int prefixlen)
 {
 	assert_int_equal(cidr->family, AF_INET);
 	assert_int_equal(cidr->addr.word[0], ip(net));

@@ -1076,7 +1076,7 @@ static void candidates_inside_networks_that_we_reach_through_the_mesh_are_droppe
 		{ "1 1 udp 1 fd00::1 51820 typ host", 0 },
 		{ "1 1 udp 1 fd01::1 51820 typ host", 1 },
 	};
-	struct config_cidr routes[] = {
+	struct cidr routes[] = {
 		{ .family = AF_INET, .prefixlen = 0 }, { .family = AF_INET6, .prefixlen = 0 },
 		{ .family = AF_INET, .prefixlen = 24, .addr.word[0] = htonl(0xc0a80100) },
 		{ .family = AF_INET, .prefixlen = 10, .addr.word[0] = htonl(0x0a400000) },
@@ -1107,7 +1107,7 @@ static void candidates_inside_networks_that_we_reach_through_the_mesh_are_droppe
 static void a_pair_whose_address_is_reached_through_the_mesh_from_now_on_is_left(void **state)
 {
 	struct world *w = pair_of_ours();
-	struct config_cidr route = { .family = AF_INET, .prefixlen = 32 };
+	struct cidr route = { .family = AF_INET, .prefixlen = 32 };
 	struct endpoint path;
 
 	advance(w, 4 * SEC);

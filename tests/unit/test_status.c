@@ -435,9 +435,9 @@ static void json_strings_pass_utf8_and_replace_the_rest(void **state)
 		size_t len;
 		FILE *out = open_memstream(&text, &len);
 
-		show_json_string(out, cases[i].text, strlen(cases[i].text));
+		text_print_json(out, cases[i].text, strlen(cases[i].text));
 		fputc('|', out);
-		show_text(out, cases[i].text, strlen(cases[i].text));
+		text_print(out, cases[i].text, strlen(cases[i].text));
 		fclose(out);
 		assert_memory_equal(text, cases[i].json, strlen(cases[i].json));
 		assert_string_equal(text + strlen(cases[i].json) + 1, cases[i].shown);

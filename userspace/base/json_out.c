@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/json_out.h"
-#include "status/show.h"
+#include "base/text.h"
 
 void json_out_key(struct json_out *json, const char *key)
 {
@@ -29,7 +29,7 @@ void json_out_end(struct json_out *json, char bracket)
 void json_out_string(struct json_out *json, const char *key, const char *text, size_t size)
 {
 	json_out_key(json, key);
-	show_json_string(json->out, text, size);
+	text_print_json(json->out, text, size);
 }
 
 void json_out_text(struct json_out *json, const char *key, const char *text)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Sets of IPv4 networks with a value each, and what has to be done to get from one set to another. Pure. */
-#ifndef TALON_CONTROLLER_PREFIXES_H
-#define TALON_CONTROLLER_PREFIXES_H
+#ifndef TALON_BASE_PREFIXES_H
+#define TALON_BASE_PREFIXES_H
 
 #include <stdbool.h>
 #include <stddef.h>

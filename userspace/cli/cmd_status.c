@@ -142,7 +142,7 @@ static int take_flag(struct cli *cli, struct options *o, const char *name, const
 
 static int say(struct cli *cli, bool holds, const char *why, size_t size)
 {
-	show_text(cli->out, why, size);
+	text_print(cli->out, why, size);
 	fputc('\n', cli->out);
 	return holds ? CLI_OK : CLI_FAILED;
 }

@@ -42,17 +42,6 @@ static void settle(struct management *m, enum management_outcome outcome, const 
 
 /* Waiting */
 
-uint64_t backoff_next(struct backoff *backoff)
-{
-	uint64_t interval = backoff->next_ns ? backoff->next_ns : backoff->first_ns;
-	uint64_t least = interval / 8;
-
-	backoff->next_ns = interval * backoff->tenths / 10;
-	if (backoff->next_ns > backoff->most_ns)
-		backoff->next_ns = backoff->most_ns;
-	return least + (interval - least) / 1000 * randombytes_uniform(1001);
-}
-
 uint64_t allowance_take(struct allowance *allowance, uint64_t now_ns)
 {
 	uint64_t due = (now_ns - allowance->since_ns) / allowance->each_ns;

@@ -3,27 +3,13 @@
 #ifndef TALON_MANAGEMENT_INTERNAL_H
 #define TALON_MANAGEMENT_INTERNAL_H
 
+#include "base/backoff.h"
 #include "client/management.h"
 #include "client/management_decide.h"
 #include "loop/loop.h"
 
 #define MANAGEMENT_WHY_LEN	512
 #define MANAGEMENT_SERVICE	"/management.ManagementService/"
-
-/*
- * Waits that grow; each is a random part of the interval, so that a thousand peers do not come back at once.
- */
-struct backoff {
-	uint64_t first_ns, most_ns;
-	unsigned int tenths;		/* the factor, times ten */
-	uint64_t next_ns;		/* 0: the first is to come */
-};
-
-uint64_t backoff_next(struct backoff *backoff);
-static inline void backoff_reset(struct backoff *backoff)
-{
-	backoff->next_ns = 0;
-}
 
 /* So many at once, and then one every so often. */
 struct allowance {

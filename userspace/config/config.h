@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/cidr.h"
 #include "config/ini.h"
 #include "log/log.h"
 #include "talon/config_types.h"
@@ -81,15 +82,8 @@ enum config_uplink_threads {
 	CONFIG_UPLINK_THREADS_OFF,
 };
 
-/* Host bits are zero, but for an entry of config.addresses. */
-struct config_cidr {
-	__u8 family;			/* AF_INET, AF_INET6 */
-	__u8 prefixlen;
-	struct talon_addr addr;
-};
-
 struct config_route {
-	struct config_cidr dst;		/* AF_INET */
+	struct cidr dst;		/* AF_INET */
 	bool masquerade;
 };
 
@@ -108,7 +102,7 @@ struct config_peer {
 	bool has_preshared_key;
 	__u16 keepalive_s;		/* 0: off */
 	struct config_endpoint endpoint;
-	struct config_cidr *allowed;	/* in no other peer, none twice */
+	struct cidr *allowed;	/* in no other peer, none twice */
 	size_t allowed_count;
 	unsigned int line;		/* of its [Peer] */
 };
@@ -181,7 +175,7 @@ struct config {
 	__u8 public_key[WG_KEY_LEN];	/* belongs to private_key */
 	__u16 listen_port;		/* host order */
 	__u16 mtu;			/* largest inner packet */
-	struct config_cidr *addresses;	/* as written in Address, both families */
+	struct cidr *addresses;	/* as written in Address, both families */
 	size_t address_count;
 	__be32 mesh_addr;		/* the first IPv4 one; 0: none */
 	__be32 mesh_mask;
@@ -192,7 +186,7 @@ struct config {
 	size_t uplink_count;		/* 0: the device with the default route */
 	struct config_route *routes;	/* each network once */
 	size_t route_count;
-	struct config_cidr *local;	/* AF_INET; destinations served by this host */
+	struct cidr *local;	/* AF_INET; destinations served by this host */
 	size_t local_count;
 
 	__be32 snat_addr;		/* 0: the node's own address */

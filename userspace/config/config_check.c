@@ -126,12 +126,12 @@ static int refuse_twins(struct check *c)
 
 /* One network of one peer; @order is its place in the file. */
 struct claim {
-	struct config_cidr *cidr;
+	struct cidr *cidr;
 	struct config_peer *peer;
 	size_t order;
 };
 
-static int compare_cidrs(const struct config_cidr *a, const struct config_cidr *b)
+static int compare_cidrs(const struct cidr *a, const struct cidr *b)
 {
 	if (a->family != b->family)
 		return a->family - b->family;
@@ -151,7 +151,7 @@ static int by_cidr(const void *left, const void *right)
 /* The later of two equal claims wins, as for wg(8); the earlier one is marked with family 0. */
 static int settle_claims(struct check *c, struct claim *claims, size_t count)
 {
-	char text[CONFIG_CIDR_TEXT];
+	char text[CIDR_TEXT_LEN];
 
 	qsort(claims, count, sizeof(*claims), by_cidr);
 	for (size_t i = 1; i < count; i++) {
@@ -159,7 +159,7 @@ static int settle_claims(struct check *c, struct claim *claims, size_t count)
 
 		if (compare_cidrs(lost->cidr, won->cidr))
 			continue;
-		value_cidr_format(won->cidr, text, sizeof(text));
+		cidr_format(won->cidr, text, sizeof(text));
 		if (lost->peer != won->peer &&
 		    config_note(c->config, LOG_LEVEL_WARN,
 			    "%s:%u: Peer.AllowedIPs: %s moves here from the peer at line %u; the last one "
@@ -235,7 +235,7 @@ static __be32 mask_of(unsigned int prefixlen)
 static int check_address(struct check *c)
 {
 	struct config *config = c->config;
-	const struct config_cidr *first = NULL;
+	const struct cidr *first = NULL;
 	size_t count4 = 0;
 
 	for (size_t i = 0; i < config->address_count; i++) {
@@ -245,7 +245,7 @@ static int check_address(struct check *c)
 		if (!first)
 			first = &config->addresses[i];
 	}
-	if (first && !value_is_host4(first->addr.word[0]))
+	if (first && !addr4_is_host(first->addr.word[0]))
 		return wrong(c, OPTION_ADDRESS, "the first IPv4 address cannot be a host's; write "
 			FORM_CIDR);
 	if (first) {
@@ -262,13 +262,13 @@ static int check_address(struct check *c)
 	return 0;
 }
 
-static bool contains(const struct config_cidr *net, __be32 addr)
+static bool contains(const struct cidr *net, __be32 addr)
 {
 	return !((addr ^ net->addr.word[0]) & mask_of(net->prefixlen));
 }
 
 /* The network's own address or its broadcast address; networks of 31 and 32 bits have neither (RFC 3021). */
-static bool is_edge(const struct config_cidr *net, __be32 addr)
+static bool is_edge(const struct cidr *net, __be32 addr)
 {
 	__be32 host = addr & ~mask_of(net->prefixlen);
 
@@ -279,16 +279,16 @@ static int check_snat(struct check *c)
 {
 	const struct config *config = c->config;
 	__be32 addr = config->snat_addr;
-	char text[CONFIG_CIDR_TEXT];
+	char text[CIDR_TEXT_LEN];
 
 	if (!addr)
 		return 0;
 	if (addr == config->mesh_addr)
 		return wrong(c, OPTION_SNAT, "this is the node's mesh address; write " FORM_SNAT);
 	for (size_t i = 0; i < config->route_count; i++) {
-		const struct config_cidr *dst = &config->routes[i].dst;
+		const struct cidr *dst = &config->routes[i].dst;
 
-		value_cidr_format(dst, text, sizeof(text));
+		cidr_format(dst, text, sizeof(text));
 		if (is_edge(dst, addr))
 			return wrong(c, OPTION_SNAT,
 				"this is the network or broadcast address of Route %s; write "
@@ -330,7 +330,7 @@ static int check_ports(struct check *c)
 static int check_routes(struct check *c)
 {
 	struct config *config = c->config;
-	char text[CONFIG_CIDR_TEXT];
+	char text[CIDR_TEXT_LEN];
 	size_t kept = 0;
 
 	for (size_t i = 0; i < config->route_count; i++) {
@@ -343,7 +343,7 @@ static int check_routes(struct check *c)
 			config->routes[kept++] = *route;
 			continue;
 		}
-		value_cidr_format(&route->dst, text, sizeof(text));
+		cidr_format(&route->dst, text, sizeof(text));
 		if (config->routes[j].masquerade != route->masquerade)
 			return wrong(c, OPTION_ROUTE,
 				"%s is there with and without masquerade; write it once", text);

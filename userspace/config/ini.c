@@ -1,74 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Lines of a wg(8) configuration file. Nothing is copied, so that a private key stays in one place.
 #include <string.h>
-#include <strings.h>
 
 #include "config/ini.h"
-
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f';
-}
-
-struct slice slice_from(const char *text)
-{
-	return (struct slice){ text, strlen(text) };
-}
-
-struct slice slice_trim(struct slice s)
-{
-	while (s.len && is_space(s.at[0])) {
-		s.at++;
-		s.len--;
-	}
-	while (s.len && is_space(s.at[s.len - 1]))
-		s.len--;
-	return s;
-}
-
-bool slice_is(struct slice s, const char *word)
-{
-	return s.len == strlen(word) && !strncasecmp(s.at, word, s.len);
-}
-
-/* Everything before the first of @separators; @rest goes on behind it. */
-static struct slice cut(struct slice *rest, const char *separators)
-{
-	struct slice head = { rest->at, 0 };
-
-	while (head.len < rest->len && !(rest->at[head.len] && strchr(separators, rest->at[head.len])))
-		head.len++;
-	rest->at += head.len;
-	rest->len -= head.len;
-	if (rest->len) {
-		rest->at++;
-		rest->len--;
-	}
-	return head;
-}
-
-bool slice_next(struct slice *rest, const char *separators, struct slice *ret_item)
-{
-	while (rest->len) {
-		struct slice item = slice_trim(cut(rest, separators));
-
-		if (item.len) {
-			*ret_item = item;
-			return true;
-		}
-	}
-	return false;
-}
-
-bool slice_copy(struct slice s, char *buf, size_t size)
-{
-	buf[0] = '\0';
-	if (s.len >= size || memchr(s.at, '\0', s.len))
-		return false;
-	memcpy(buf, s.at, s.len);
-	buf[s.len] = '\0';
-	return true;
-}
 
 void ini_start(struct ini *ini, const char *text, size_t len)
 {
@@ -111,12 +45,12 @@ static struct ini_item pair(struct slice text, unsigned int line)
 struct ini_item ini_next(struct ini *ini)
 {
 	while (ini->rest.len) {
-		struct slice line = cut(&ini->rest, "\n"), text;
+		struct slice line = slice_cut(&ini->rest, "\n"), text;
 
 		ini->line++;
 		if (memchr(line.at, '\0', line.len))
 			return broken(ini->line, "a line holds a NUL byte; write plain text");
-		text = slice_trim(cut(&line, "#"));
+		text = slice_trim(slice_cut(&line, "#"));
 		if (!text.len)
 			continue;
 		return text.at[0] == '[' ? section(text, ini->line) : pair(text, ini->line);

@@ -38,10 +38,10 @@ static int set_mtu(struct config *config, struct slice value, struct problem *pr
 /* wg-quick splits Address at spaces too. */
 static int set_address(struct config *config, struct slice value, struct problem *problem)
 {
-	struct config_cidr cidr, *place;
+	struct cidr cidr, *place;
 
 	while (slice_next(&value, ", \t", &problem->item)) {
-		if (value_cidr(problem->item, true, &cidr))
+		if (cidr_parse(problem->item, true, &cidr))
 			return -EINVAL;
 		place = config_grow(&config->addresses, &config->address_count, sizeof(*place));
 		if (!place)
@@ -93,7 +93,7 @@ static int parse_route(struct slice item, struct config_route *ret_route, struct
 	struct slice word, excess;
 	unsigned int index;
 
-	if (!slice_next(&item, " \t", &word) || value_cidr(word, false, &route.dst))
+	if (!slice_next(&item, " \t", &word) || cidr_parse(word, false, &route.dst))
 		return -EINVAL;
 	if (route.dst.family != AF_INET) {
 		problem->is = "is IPv6, which is not carried inside the tunnel yet";
@@ -171,10 +171,10 @@ static int set_host_address(struct config *config, struct slice value, struct pr
 
 static int set_local(struct config *config, struct slice value, struct problem *problem)
 {
-	struct config_cidr cidr, *place;
+	struct cidr cidr, *place;
 
 	while (slice_next(&value, ", \t", &problem->item)) {
-		if (value_cidr(problem->item, false, &cidr))
+		if (cidr_parse(problem->item, false, &cidr))
 			return -EINVAL;
 		if (cidr.family != AF_INET) {
 			problem->is = "is IPv6, which is not carried inside the tunnel yet";

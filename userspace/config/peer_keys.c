@@ -29,10 +29,10 @@ static int set_preshared_key(struct config_peer *peer, struct slice value, struc
 
 static int set_allowed_ips(struct config_peer *peer, struct slice value, struct problem *problem)
 {
-	struct config_cidr cidr, *place;
+	struct cidr cidr, *place;
 
 	while (slice_next(&value, ",", &problem->item)) {
-		if (value_cidr(problem->item, false, &cidr))
+		if (cidr_parse(problem->item, false, &cidr))
 			return -EINVAL;
 		place = config_grow(&peer->allowed, &peer->allowed_count, sizeof(*place));
 		if (!place)

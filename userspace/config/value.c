@@ -109,58 +109,13 @@ int value_device(struct slice text, char ret_name[static IF_NAMESIZE])
 	return slice_copy(text, ret_name, IF_NAMESIZE) ? 0 : -EINVAL;
 }
 
-/* @addr with all but the first @prefixlen bits cleared. */
-static void mask_address(struct talon_addr *addr, unsigned int prefixlen)
-{
-	for (unsigned int i = 0; i < 4; i++) {
-		unsigned int bits = prefixlen > i * 32 ? prefixlen - i * 32 : 0;
-
-		if (bits < 32)
-			addr->word[i] &= bits ? htonl(~0U << (32 - bits)) : 0;
-	}
-}
-
-int value_cidr(struct slice text, bool keep_host_bits, struct config_cidr *ret_cidr)
-{
-	const char *slash = memchr(text.at, '/', text.len);
-	struct slice host = { text.at, slash ? (size_t)(slash - text.at) : text.len };
-	char buf[INET6_ADDRSTRLEN];
-	struct config_cidr cidr = {};
-	__u32 prefixlen;
-
-	if (!slice_copy(host, buf, sizeof(buf)))
-		return -EINVAL;
-	cidr.family = strchr(buf, ':') ? AF_INET6 : AF_INET;
-	if (inet_pton(cidr.family, buf, &cidr.addr) != 1)
-		return -EINVAL;
-	prefixlen = cidr.family == AF_INET ? 32 : 128;
-	if (slash) {
-		struct slice length = { slash + 1, text.len - host.len - 1 };
-
-		if (length.len > 3 || value_number(length, 0, prefixlen, &prefixlen))
-			return -EINVAL;
-	}
-	cidr.prefixlen = prefixlen;
-	if (!keep_host_bits)
-		mask_address(&cidr.addr, prefixlen);
-	*ret_cidr = cidr;
-	return 0;
-}
-
-bool value_is_host4(__be32 addr)
-{
-	__u32 host = ntohl(addr);
-
-	return host >> 24 != 0 && host >> 24 != 127 && host >> 28 < 0xe;
-}
-
 int value_host4(struct slice text, __be32 *ret_addr)
 {
 	char buf[INET_ADDRSTRLEN];
 	__be32 addr;
 
 	if (!slice_copy(text, buf, sizeof(buf)) || inet_pton(AF_INET, buf, &addr) != 1 ||
-		!value_is_host4(addr))
+		!addr4_is_host(addr))
 		return -EINVAL;
 	*ret_addr = addr;
 	return 0;
@@ -208,7 +163,7 @@ static bool is_host6(const struct talon_addr *addr)
 
 static bool is_host4_or_loopback(__be32 addr)
 {
-	return value_is_host4(addr) || ntohl(addr) >> 24 == 127;
+	return addr4_is_host(addr) || ntohl(addr) >> 24 == 127;
 }
 
 unsigned int value_zone_index(const char *zone)
@@ -285,12 +240,4 @@ int value_endpoint(struct slice text, struct config_endpoint *ret_endpoint)
 	endpoint.port = htons(port);
 	*ret_endpoint = endpoint;
 	return 0;
-}
-
-void value_cidr_format(const struct config_cidr *cidr, char *text, size_t size)
-{
-	char addr[INET6_ADDRSTRLEN];
-
-	inet_ntop(cidr->family, &cidr->addr, addr, sizeof(addr));
-	snprintf(text, size, "%s/%u", addr, cidr->prefixlen);
 }

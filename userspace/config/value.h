@@ -18,8 +18,6 @@ int value_word(struct slice text, const char *const *words, unsigned int *ret_in
 int value_bool(struct slice text, bool *ret_value);
 /* A name that the kernel accepts for a network device. */
 int value_device(struct slice text, char ret_name[static IF_NAMESIZE]);
-/* ADDRESS or ADDRESS/LENGTH of either family; @keep_host_bits: not masked. */
-int value_cidr(struct slice text, bool keep_host_bits, struct config_cidr *ret_cidr);
 /* A unicast IPv4 address that a host may have. */
 int value_host4(struct slice text, __be32 *ret_addr);
 /* ifindex of an endpoint's zone, a device's name or number; 0: none, or there is no such device. */
@@ -30,11 +28,5 @@ unsigned int value_zone_index(const char *zone);
  * wg(8). The caller frees ret_endpoint->host. Also -ENOMEM.
  */
 int value_endpoint(struct slice text, struct config_endpoint *ret_endpoint);
-
-/* True for an IPv4 address that one host can have: not zero, loopback, multicast, reserved or broadcast. */
-bool value_is_host4(__be32 addr);
-/* "10.0.0.0/8". @size: at least CONFIG_CIDR_TEXT. */
-#define CONFIG_CIDR_TEXT 52
-void value_cidr_format(const struct config_cidr *cidr, char *text, size_t size);
 
 #endif

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "loop/loop.h"
 
 #define EVENTS_MAX 64
@@ -21,15 +21,8 @@ struct loop {
 	size_t room;
 	struct epoll_event events[EVENTS_MAX];	/* of this turn */
 	int event_count;
+	struct loop_deferred *deferred;
 };
-
-static uint64_t boot_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return now.tv_sec * LOOP_SECOND + now.tv_nsec;
-}
 
 int loop_new_fake(struct loop **ret_loop, uint64_t now_ns)
 {
@@ -47,7 +40,7 @@ int loop_new_fake(struct loop **ret_loop, uint64_t now_ns)
 int loop_new(struct loop **ret_loop)
 {
 	struct loop *loop;
-	int ret = loop_new_fake(&loop, boot_ns());
+	int ret = loop_new_fake(&loop, clock_boot_ns());
 
 	if (ret)
 		return ret;
@@ -62,10 +55,29 @@ int loop_new(struct loop **ret_loop)
 	return 0;
 }
 
+void loop_defer_free(struct loop *loop, struct loop_deferred *deferred, void (*fn)(void *object),
+	void *object)
+{
+	*deferred = (struct loop_deferred){ .next = loop->deferred, .fn = fn, .object = object };
+	loop->deferred = deferred;
+}
+
+/* What an object frees along with itself may be deferred in its turn. */
+static void free_deferred(struct loop *loop)
+{
+	while (loop->deferred) {
+		struct loop_deferred *deferred = loop->deferred;
+
+		loop->deferred = deferred->next;
+		deferred->fn(deferred->object);
+	}
+}
+
 void loop_free(struct loop *loop)
 {
 	if (!loop)
 		return;
+	free_deferred(loop);
 	for (size_t i = 1; i <= loop->count; i++)
 		loop->heap[i]->place = 0;
 	if (loop->epoll >= 0)
@@ -82,7 +94,7 @@ uint64_t loop_now(const struct loop *loop)
 void loop_update(struct loop *loop)
 {
 	if (!loop->is_fake)
-		loop->now_ns = boot_ns();
+		loop->now_ns = clock_boot_ns();
 }
 
 int loop_fd_add(struct loop *loop, struct loop_fd *handle, int fd, uint32_t events, loop_fd_fn fn, void *ctx)
@@ -241,9 +253,9 @@ int loop_turn(struct loop *loop, uint64_t wait_ns)
 
 	if (loop->is_fake)
 		return -ENOTSUP;
-	loop->now_ns = boot_ns();
+	loop->now_ns = clock_boot_ns();
 	n = epoll_wait(loop->epoll, loop->events, EVENTS_MAX, wait_ms(loop, wait_ns));
-	loop->now_ns = boot_ns();
+	loop->now_ns = clock_boot_ns();
 	if (n < 0 && errno != EINTR)
 		return -errno;
 	loop->event_count = n < 0 ? 0 : n;
@@ -255,6 +267,7 @@ int loop_turn(struct loop *loop, uint64_t wait_ns)
 	}
 	loop->event_count = 0;
 	run_due(loop);
+	free_deferred(loop);
 	return 0;
 }
 
@@ -283,7 +296,9 @@ void loop_advance(struct loop *loop, uint64_t to_ns)
 			loop->now_ns = timer->due_ns;
 		loop_timer_cancel(loop, timer);
 		timer->fn(timer->ctx);
+		free_deferred(loop);
 	}
+	free_deferred(loop);
 	if (to_ns > loop->now_ns)
 		loop->now_ns = to_ns;
 }

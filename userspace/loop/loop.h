@@ -73,6 +73,25 @@ static inline bool loop_timer_is_set(const struct loop_timer *timer)
 /* When the first timer is due, or LOOP_NEVER. */
 uint64_t loop_next(const struct loop *loop);
 
+/*
+ * Memory that may still be in use further up the stack. A callback that is handed an object may free it:
+ * the object stops (no timer, no descriptor, no further callback) at once, and its memory goes when the
+ * loop has left all callbacks. The member lives in the object itself, so that nothing has to be allocated
+ * to free something.
+ */
+struct loop_deferred {
+	struct loop_deferred *next;
+	void (*fn)(void *object);
+	void *object;
+};
+
+/*
+ * Calls @fn(@object) at the end of this turn, of the next one if none is under way, or in loop_free(). Once
+ * for each object.
+ */
+void loop_defer_free(struct loop *loop, struct loop_deferred *deferred, void (*fn)(void *object),
+	void *object);
+
 /* Runs until loop_stop(). Returns 0 or a negative errno. */
 int loop_run(struct loop *loop);
 /* One turn: waits at most @wait_ns (LOOP_NEVER: for ever), then runs what came and what is due. */

@@ -27,9 +27,9 @@ struct desired {
 	const struct netmap_peer **listed;
 	size_t peer_count;
 	struct plane_peer *peers;
-	struct config_cidr *allowed;
+	struct cidr *allowed;
 	struct config_route *routes;
-	struct config_cidr *host_routes;
+	struct cidr *host_routes;
 	struct forwarder_domain *domains;
 	size_t route_count, host_route_count, domain_count;
 };
@@ -158,7 +158,7 @@ static int fill_peers(struct mesh *mesh, const struct netmap *map, struct desire
 }
 
 /* Each network once: where two routes name it, masquerading one wins, which works without a route back. */
-static void add_route(struct desired *d, const struct config_cidr *net, bool masquerade)
+static void add_route(struct desired *d, const struct cidr *net, bool masquerade)
 {
 	for (size_t i = 0; i < d->route_count; i++) {
 		if (!memcmp(&d->routes[i].dst, net, sizeof(*net))) {
@@ -193,7 +193,7 @@ static int fill_routes(struct mesh *mesh, const struct netmap *map, struct desir
 				route->masquerade, route->keep_route };
 	}
 	for (size_t i = 0; i < learned_count && serves(mesh); i++) {
-		const struct config_cidr net = { .family = AF_INET, .prefixlen = 32,
+		const struct cidr net = { .family = AF_INET, .prefixlen = 32,
 			.addr.word[0] = learned[i].addr };
 
 		add_route(d, &net, learned[i].masquerade);
@@ -206,7 +206,7 @@ static int fill_routes(struct mesh *mesh, const struct netmap *map, struct desir
 }
 
 struct lan_fill {
-	struct config_cidr *list;
+	struct cidr *list;
 	size_t count, room;
 	bool failed;
 };
@@ -219,7 +219,7 @@ static void add_lan(const struct net_addr *addr, void *user)
 	if (addr->family != AF_INET || (ntohl(addr->addr.word[0]) >> 24) == 127)
 		return;
 	if (lan->count == lan->room) {
-		struct config_cidr *larger = reallocarray(lan->list, lan->room ? 2 * lan->room : 64,
+		struct cidr *larger = reallocarray(lan->list, lan->room ? 2 * lan->room : 64,
 			sizeof(*larger));
 
 		if (!larger) {
@@ -229,7 +229,7 @@ static void add_lan(const struct net_addr *addr, void *user)
 		lan->list = larger;
 		lan->room = lan->room ? 2 * lan->room : 64;
 	}
-	lan->list[lan->count++] = (struct config_cidr){
+	lan->list[lan->count++] = (struct cidr){
 		.family = AF_INET, .prefixlen = addr->prefixlen, .addr.word[0] = addr->addr.word[0] & mask,
 	};
 }
@@ -328,14 +328,14 @@ static const struct netmap_self *find_self(const struct mesh *mesh, const struct
 static int tell_routes(struct mesh *mesh, const struct netmap *map)
 {
 	const struct netmap_self *self = find_self(mesh, map);
-	struct config_cidr *list = calloc(mesh->choose.group_count + 1, sizeof(*list));
+	struct cidr *list = calloc(mesh->choose.group_count + 1, sizeof(*list));
 	size_t count = 0;
 	int ret;
 
 	if (!list)
 		return -ENOMEM;
 	if (self->addr)
-		list[count++] = (struct config_cidr){ .family = AF_INET, .prefixlen = self->prefixlen,
+		list[count++] = (struct cidr){ .family = AF_INET, .prefixlen = self->prefixlen,
 			.addr.word[0] = self->addr };
 	for (size_t i = 0; i < mesh->choose.group_count; i++) {
 		const struct choose_group *group = &mesh->choose.groups[i];

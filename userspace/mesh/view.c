@@ -19,7 +19,7 @@ static char *text(const char *from)
 	return copy ? copy : calloc(1, 1);
 }
 
-static char *cidr_text(const struct config_cidr *cidr)
+static char *cidr_text(const struct cidr *cidr)
 {
 	char addr[INET6_ADDRSTRLEN] = "", whole[INET6_ADDRSTRLEN + 5];
 
@@ -65,7 +65,7 @@ static char *join(char *const *list, size_t count)
 	return whole ? whole : text("");
 }
 
-static char *route_text(const struct config_cidr *net, char *const *domains, size_t count)
+static char *route_text(const struct cidr *net, char *const *domains, size_t count)
 {
 	return net->family ? cidr_text(net) : join(domains, count);
 }
@@ -265,7 +265,7 @@ static char *own_ip(const struct mesh *mesh)
 {
 	const struct netmap_self *self = mesh->now.update.map.self.addr ? &mesh->now.update.map.self
 		: &mesh->self;
-	const struct config_cidr cidr = { .family = AF_INET, .prefixlen = self->prefixlen,
+	const struct cidr cidr = { .family = AF_INET, .prefixlen = self->prefixlen,
 		.addr.word[0] = self->addr };
 
 	return self->addr ? cidr_text(&cidr) : text("");

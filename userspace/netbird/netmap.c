@@ -362,10 +362,10 @@ static int read_servers(struct reader *r, const struct wire_field *message)
 
 static void read_address(struct reader *r, struct netmap_self *self, struct text text)
 {
-	struct config_cidr cidr;
+	struct cidr cidr;
 
-	if (value_cidr(slice_of(text), true, &cidr) || cidr.family != AF_INET ||
-		!value_is_host4(cidr.addr.word[0])) {
+	if (cidr_parse(slice_of(text), true, &cidr) || cidr.family != AF_INET ||
+		!addr4_is_host(cidr.addr.word[0])) {
 		skip(r, "our own address \"%.*s\" is not an IPv4 address with its prefix length",
 			SHOWN(text));
 		return;
@@ -407,9 +407,9 @@ static int read_self(struct reader *r, const struct wire_field *message)
 
 static void read_allowed(struct reader *r, struct netmap_peer *peer, struct text text)
 {
-	struct config_cidr cidr;
+	struct cidr cidr;
 
-	if (value_cidr(slice_of(text), false, &cidr) || cidr.family != AF_INET)
+	if (cidr_parse(slice_of(text), false, &cidr) || cidr.family != AF_INET)
 		skip(r, "allowed IP \"%.*s\" is not an IPv4 prefix", SHOWN(text));
 	else
 		peer->allowed[peer->allowed_count++] = cidr;
@@ -495,7 +495,7 @@ static int by_key(const void *a, const void *b)
 }
 
 /* All are IPv4 here. */
-static int compare_prefixes(const struct config_cidr *a, const struct config_cidr *b)
+static int compare_prefixes(const struct cidr *a, const struct cidr *b)
 {
 	int order = memcmp(&a->addr, &b->addr, sizeof(a->addr));
 
@@ -572,15 +572,15 @@ static void drop_twins(struct reader *r, struct place *places, size_t count)
 	size_t first = 0;
 
 	for (size_t i = 1; i < count; i++) {
-		struct config_cidr *cidr = &peers[places[i].entry].allowed[places[i].item];
-		char text[CONFIG_CIDR_TEXT];
+		struct cidr *cidr = &peers[places[i].entry].allowed[places[i].item];
+		char text[CIDR_TEXT_LEN];
 
 		if (compare_prefixes(places[i].key, places[first].key) != 0) {
 			first = i;
 			continue;
 		}
 		if (places[i].entry != places[first].entry) {
-			value_cidr_format(cidr, text, sizeof(text));
+			cidr_format(cidr, text, sizeof(text));
 			skip(r, "%s belongs to %s and to %s; the first keeps it", text,
 				peers[places[first].entry].fqdn, peers[places[i].entry].fqdn);
 		}
@@ -686,7 +686,7 @@ static bool read_route_target(struct reader *r, struct netmap_route *route, cons
 			return false;
 		return route->domain_count;	/* the bad ones have been counted */
 	}
-	if (value_cidr(slice_of(texts->network), false, &route->net) || route->net.family != AF_INET) {
+	if (cidr_parse(slice_of(texts->network), false, &route->net) || route->net.family != AF_INET) {
 		skip(r, "route %.*s: \"%.*s\" is not an IPv4 prefix", SHOWN(texts->id),
 			SHOWN(texts->network));
 		return false;
@@ -853,9 +853,9 @@ static int read_rule_fields(struct wire wire, struct match *match, struct rule_t
 
 static bool read_rule_peer(struct text text, __be32 *ret_peer)
 {
-	struct config_cidr cidr;
+	struct cidr cidr;
 
-	if (memchr(text.at ? text.at : "", '/', text.len) || value_cidr(slice_of(text), true, &cidr) ||
+	if (memchr(text.at ? text.at : "", '/', text.len) || cidr_parse(slice_of(text), true, &cidr) ||
 		cidr.family != AF_INET)
 		return false;
 	*ret_peer = cidr.addr.word[0];
@@ -941,11 +941,11 @@ static void read_sources(struct reader *r, struct wire wire, struct netmap_route
 		return;
 	while (wire_next(&wire, &field) > 0) {
 		struct text text = text_of(&field);
-		struct config_cidr cidr;
+		struct cidr cidr;
 
 		if (!wire_is_bytes(&field, ROUTE_RULE_SOURCES) || !field.len)
 			continue;
-		if (value_cidr(slice_of(text), false, &cidr))
+		if (cidr_parse(slice_of(text), false, &cidr))
 			skip(r, "source \"%.*s\" of a route's access rule is not a prefix", SHOWN(text));
 		else if (cidr.family == AF_INET)
 			rule->sources[rule->source_count++] = cidr;
@@ -959,7 +959,7 @@ static const char *read_rule_target(struct reader *r, struct wire wire, const st
 	const struct netmap_self *self = &r->update->map.self;
 
 	if (!texts->is_dynamic) {
-		if (value_cidr(slice_of(texts->destination), false, &rule->dst) ||
+		if (cidr_parse(slice_of(texts->destination), false, &rule->dst) ||
 			rule->dst.family != AF_INET)
 			return "a destination that is not an IPv4 prefix";
 		return NULL;

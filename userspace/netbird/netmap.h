@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/config.h"
+#include "base/cidr.h"
 #include "base/arena.h"
 #include "crypto/key.h"
 #include "talon/types.h"
@@ -50,7 +50,7 @@ struct netmap_self {			/* PeerConfig */
 struct netmap_peer {
 	uint8_t key[KEY_LEN];
 	__be32 addr;			/* the first allowed IP's */
-	struct config_cidr *allowed;
+	struct cidr *allowed;
 	size_t allowed_count;
 	char *fqdn;			/* never NULL */
 	char *agent_version;		/* never NULL */
@@ -59,7 +59,7 @@ struct netmap_peer {
 struct netmap_route {
 	char *id;
 	char *net_id;
-	struct config_cidr net;		/* family 0: a domain route */
+	struct cidr net;		/* family 0: a domain route */
 	char **domains;			/* lower case, punycode, may start with "*." */
 	size_t domain_count;
 	uint8_t router[KEY_LEN];	/* our own: we serve it */
@@ -81,9 +81,9 @@ struct netmap_rule {
 };
 
 struct netmap_route_rule {		/* RouteFirewallRule with at least one IPv4 source */
-	struct config_cidr *sources;
+	struct cidr *sources;
 	size_t source_count;
-	struct config_cidr dst;		/* family 0: the learned addresses of @domains */
+	struct cidr dst;		/* family 0: the learned addresses of @domains */
 	char **domains;
 	size_t domain_count;
 	bool any_dst;			/* dynamic without resolution here: any destination */

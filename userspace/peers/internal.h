@@ -114,7 +114,7 @@ struct peers {
 	size_t connected_count;
 	uint32_t map;				/* number of the last */
 	struct peers_text *texts;
-	struct config_cidr *routes;
+	struct cidr *routes;
 	size_t route_count;
 	uint64_t complaints;			/* events that cannot come, and came */
 	uint64_t slot_ns;			/* of the next paced offer */

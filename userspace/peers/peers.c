@@ -58,7 +58,7 @@ void peers_text_put(struct peers *peers, struct peers_text *text)
 
 /* --- networks whose addresses are no candidates --- */
 
-static bool is_inside(const struct config_cidr *net, const struct talon_addr *addr)
+static bool is_inside(const struct cidr *net, const struct talon_addr *addr)
 {
 	const uint8_t *a = (const uint8_t *)addr, *b = (const uint8_t *)&net->addr;
 	const unsigned whole = net->prefixlen / 8, bits = net->prefixlen % 8;
@@ -71,7 +71,7 @@ static bool is_inside(const struct config_cidr *net, const struct talon_addr *ad
 bool peers_is_routed(const struct peers *peers, uint16_t family, const struct talon_addr *addr)
 {
 	for (size_t i = 0; i < peers->route_count; i++) {
-		const struct config_cidr *net = &peers->routes[i];
+		const struct cidr *net = &peers->routes[i];
 
 		if (net->family == family && net->prefixlen && is_inside(net, addr))
 			return true;
@@ -215,9 +215,9 @@ static void leave_routed_pair(struct conn *conn)
 		conn_step(conn, LINK_EV_PAIR_LOST, NULL);
 }
 
-int peers_set_client_routes(struct peers *peers, const struct config_cidr *list, size_t count)
+int peers_set_client_routes(struct peers *peers, const struct cidr *list, size_t count)
 {
-	struct config_cidr *copy = NULL;
+	struct cidr *copy = NULL;
 
 	if (count) {
 		copy = reallocarray(NULL, count, sizeof(*copy));

@@ -86,7 +86,7 @@ void peers_candidates_changed(struct peers *peers);
  * Networks that this host reaches through the mesh, and the mesh's own: a candidate inside one of them is
  * dropped, for it would lead the tunnel into itself. Prefixes of length 0 do not count. The list is copied.
  */
-int peers_set_client_routes(struct peers *peers, const struct config_cidr *list, size_t count);
+int peers_set_client_routes(struct peers *peers, const struct cidr *list, size_t count);
 void peers_handshake(struct peers *peers, uint32_t id);
 void peers_wanted(struct peers *peers, uint32_t id);
 /* Sends @bytes over the peer's relayed connection, if there is one. */

@@ -298,7 +298,7 @@ static int apply_allowed(struct plane *p, const struct plane_state *state)
 		uint32_t id = device_find_peer(p->device, peer->public_key);
 
 		for (size_t j = 0; j < peer->allowed_count && !ret && id != TALON_PEER_NONE; j++) {
-			const struct config_cidr *net = &peer->allowed[j];
+			const struct cidr *net = &peer->allowed[j];
 
 			if (net->family == AF_INET)
 				ret = prefixes_add(&wanted, net->addr.word[0], net->prefixlen,

@@ -362,7 +362,7 @@ static int want(struct plane *p, const struct plane_state *state, struct prefixe
 	int ret = has_mesh ? prefixes_add(ret_wanted, state->mesh_addr, mesh.len, prefsrc) : 0;
 
 	for (size_t i = 0; i < state->host_route_count && !ret; i++) {
-		const struct config_cidr *r = &state->host_routes[i];
+		const struct cidr *r = &state->host_routes[i];
 
 		if (r->family != AF_INET || (has_mesh && r->prefixlen >= mesh.len &&
 			prefix_contains(&mesh, ntohl(r->addr.word[0]))))

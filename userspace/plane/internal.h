@@ -11,6 +11,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "base/clock.h"
 #include "config/config.h"
 #include "plane/hold.h"
 #include "plane/host_table.h"
@@ -256,8 +257,6 @@ struct plane {
 	bool is_ending;
 	uint8_t local_mark;
 };
-
-uint64_t clock_boot_ns(void);
 
 /* controller.c */
 /* Makes one that does nothing yet. Returns NULL when out of memory. */

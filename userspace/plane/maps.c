@@ -6,14 +6,6 @@
 
 #include "plane/internal.h"
 
-uint64_t clock_boot_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return now.tv_sec * TALON_NSEC_PER_SEC + now.tv_nsec;
-}
-
 int map_write(const struct plane *p, enum datapath_map map, uint32_t key, const void *value, uint64_t flags)
 {
 	return bpf_map_update_elem(datapath_map_fd(p->dp, map), &key, value, flags) ? -errno : 0;

@@ -118,7 +118,7 @@ void plane_tell(void *ctx)
 
 /* Ways. */
 
-bool plane_is_left_out(const struct plane *p, const struct config_cidr *net)
+bool plane_is_left_out(const struct plane *p, const struct cidr *net)
 {
 	return net->family == AF_INET && prefixes_find(&p->hosts.refused, ntohl(net->addr.word[0]),
 		net->prefixlen);

@@ -23,7 +23,7 @@ struct plane_peer {
 	struct secret_key preshared_key;	/* zeros: none */
 	char name[40];			/* for status; may be cut */
 	uint16_t keepalive_s;
-	const struct config_cidr *allowed;	/* AF_INET; no prefix in two peers */
+	const struct cidr *allowed;	/* AF_INET; no prefix in two peers */
 	size_t allowed_count;
 };
 
@@ -36,7 +36,7 @@ struct plane_state {
 	const struct config_route *routes;	/* that we serve for the mesh */
 	size_t route_count;
 	/* that this host reaches through the tunnel device, besides the mesh itself */
-	const struct config_cidr *host_routes;
+	const struct cidr *host_routes;
 	size_t host_route_count;
 	/* NULL: no access rules are enforced (static file); else default drop */
 	const struct acl_table *acl;
@@ -69,7 +69,7 @@ const char *plane_why_not(const struct plane *p);
 
 enum plane_way { PLANE_NOWHERE, PLANE_DIRECT, PLANE_RELAY };
 /* A host route of the last plane_apply() that was left out: the host reaches that network by itself. */
-bool plane_is_left_out(const struct plane *p, const struct config_cidr *net);
+bool plane_is_left_out(const struct plane *p, const struct cidr *net);
 /*
  * Where packets for @peer go from now on, until told otherwise: the datapath does not follow the source of
  * what arrives (peers of a static file roam as WireGuard does). Packets are accepted by any way. @path:

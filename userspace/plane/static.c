@@ -12,13 +12,13 @@
  * Peers with networks of their own behind them are reached through the tunnel as well; a default route
  * is never taken.
  */
-static size_t fill_host_routes(const struct config *config, struct config_cidr *list)
+static size_t fill_host_routes(const struct config *config, struct cidr *list)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < config->peer_count; i++) {
 		for (size_t j = 0; j < config->peers[i].allowed_count; j++) {
-			const struct config_cidr *a = &config->peers[i].allowed[j];
+			const struct cidr *a = &config->peers[i].allowed[j];
 
 			if (a->family != AF_INET || !a->prefixlen)
 				continue;
@@ -74,7 +74,7 @@ int static_apply(struct plane *p, char *err, size_t errlen)
 {
 	const struct config *config = p->config;
 	struct plane_peer *peers = calloc(config->peer_count + 1, sizeof(*peers));
-	struct config_cidr *host_routes = calloc(fill_host_routes(config, NULL) + 1, sizeof(*host_routes));
+	struct cidr *host_routes = calloc(fill_host_routes(config, NULL) + 1, sizeof(*host_routes));
 	struct plane_state state = {
 		.mesh_addr = config->mesh_addr,
 		.mesh_prefixlen = __builtin_popcount(config->mesh_mask),

@@ -104,12 +104,12 @@ static bool contains(struct acl_prefix prefix, uint32_t addr)
 	return (addr & mask_of(prefix.len)) == prefix.addr;
 }
 
-static bool is_prefix4(const struct config_cidr *cidr)
+static bool is_prefix4(const struct cidr *cidr)
 {
 	return cidr->family == AF_INET && cidr->prefixlen <= 32;
 }
 
-static struct acl_prefix prefix_of(const struct config_cidr *cidr)
+static struct acl_prefix prefix_of(const struct cidr *cidr)
 {
 	return (struct acl_prefix){ ntohl(cidr->addr.word[0]) & mask_of(cidr->prefixlen), cidr->prefixlen };
 }

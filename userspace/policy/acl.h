@@ -17,9 +17,9 @@
 
 struct acl_rule {
 	/* AF_INET; prefixlen 0: any. None: the rule matches nothing */
-	const struct config_cidr *sources;
+	const struct cidr *sources;
 	size_t source_count;
-	struct config_cidr dst;		/* AF_INET */
+	struct cidr dst;		/* AF_INET */
 	/* one destination that is not meant although it is in @dst; 0: none */
 	__be32 except;
 	bool drop;
@@ -86,7 +86,7 @@ struct acl_input {
 	const struct netmap *map;
 	__be32 mesh_addr;
 	bool block_inbound;		/* no rules at all */
-	const struct config_cidr *lan;	/* blocked for forwarded traffic */
+	const struct cidr *lan;	/* blocked for forwarded traffic */
 	size_t lan_count;
 	const struct acl_learned *learned;
 	size_t learned_count;

@@ -7,19 +7,19 @@
 
 #include "policy/acl.h"
 
-static const struct config_cidr any4 = { .family = AF_INET };
+static const struct cidr any4 = { .family = AF_INET };
 
 struct maker {
 	const struct acl_input *input;
 	struct acl_rule *list;
 	size_t count;
-	struct config_cidr *own;	/* sources that no one else keeps */
+	struct cidr *own;	/* sources that no one else keeps */
 	size_t own_count;
 };
 
-static struct config_cidr host(__be32 addr)
+static struct cidr host(__be32 addr)
 {
-	return (struct config_cidr){ .family = AF_INET, .prefixlen = 32, .addr.word[0] = addr };
+	return (struct cidr){ .family = AF_INET, .prefixlen = 32, .addr.word[0] = addr };
 }
 
 static bool is_learned_by(const struct netmap_route_rule *rule, const struct acl_learned *learned)
@@ -50,7 +50,7 @@ static size_t count_room(const struct acl_input *input)
 
 static void add_peer_rule(struct maker *m, const struct netmap_rule *rule)
 {
-	const struct config_cidr *source = &any4;
+	const struct cidr *source = &any4;
 
 	if (rule->peer) {
 		m->own[m->own_count] = host(rule->peer);
@@ -64,7 +64,7 @@ static void add_peer_rule(struct maker *m, const struct netmap_rule *rule)
 }
 
 /* Our own mesh address is the peer rules' business: no route rule, however wide, opens or closes it. */
-static void add_route_rule(struct maker *m, const struct netmap_route_rule *rule, struct config_cidr dst)
+static void add_route_rule(struct maker *m, const struct netmap_route_rule *rule, struct cidr dst)
 {
 	m->list[m->count++] = (struct acl_rule){
 		.sources = rule->sources, .source_count = rule->source_count, .dst = dst,
@@ -114,7 +114,7 @@ int acl_rules_make(const struct acl_input *input, struct acl_rules *ret_rules)
 	m.list = malloc(room * sizeof(*m.list) + input->map->rule_count * sizeof(*m.own));
 	if (!m.list)
 		return -ENOMEM;
-	m.own = (struct config_cidr *)(m.list + room);
+	m.own = (struct cidr *)(m.list + room);
 	for (size_t i = 0; input->mesh_addr && i < input->map->rule_count; i++)
 		add_peer_rule(&m, &input->map->rules[i]);
 	for (size_t i = 0; i < input->map->route_rule_count; i++)

@@ -54,7 +54,7 @@ static bool within(__be32 addr, __be32 net, unsigned prefixlen)
  * Loopback, link-local, multicast and the mesh itself are never anybody's to route. Nor is the default route:
  * a node that loses its own way out loses management too.
  */
-static bool is_installable(const struct config_cidr *net, __be32 mesh_addr, uint8_t mesh_prefixlen)
+static bool is_installable(const struct cidr *net, __be32 mesh_addr, uint8_t mesh_prefixlen)
 {
 	__be32 addr = net->addr.word[0];
 

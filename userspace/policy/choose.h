@@ -32,7 +32,7 @@ struct choose_member {
 
 struct choose_group {
 	char *net_id;
-	struct config_cidr net;		/* family 0: domains */
+	struct cidr net;		/* family 0: domains */
 	char **domains;
 	size_t domain_count;
 	struct choose_member *members;

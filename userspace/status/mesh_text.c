@@ -13,7 +13,7 @@
 
 static void put(FILE *out, const char *text)
 {
-	show_text(out, mesh_text(text), strlen(mesh_text(text)));
+	text_print(out, mesh_text(text), strlen(mesh_text(text)));
 }
 
 static void line(FILE *out, const char *label, const char *value)
@@ -194,7 +194,7 @@ static void put_reason(FILE *out, const char *reason)
 
 		while (len < end && !(reason[len] == '\n' && len + 1 < end && reason[len + 1] == '\t'))
 			len++;
-		show_text(out, reason, len);
+		text_print(out, reason, len);
 		if (len == end)
 			return;
 		fprintf(out, "\n\t");
@@ -359,7 +359,7 @@ void mesh_print_ip(FILE *out, const struct snapshot *snapshot)
 {
 	const char *ip = mesh_text(snapshot->ip);
 
-	show_text(out, ip, strcspn(ip, "/"));
+	text_print(out, ip, strcspn(ip, "/"));
 	fputc('\n', out);
 }
 

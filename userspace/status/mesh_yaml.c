@@ -114,7 +114,7 @@ static void put_literal(FILE *out, const char *text, int column)
 static void put_scalar(FILE *out, const char *text)
 {
 	if (!text[0] || !is_printable(text) || is_other_type(text)) {
-		show_json_string(out, text, strlen(text));	/* JSON's quotes are YAML's */
+		text_print_json(out, text, strlen(text));	/* JSON's quotes are YAML's */
 	} else if (needs_quotes(text)) {
 		fputc('\'', out);
 		for (; *text; text++)

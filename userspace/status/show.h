@@ -5,19 +5,12 @@
 
 #include <stdio.h>
 
+#include "base/text.h"
 #include "status/status.h"
 
 #define SHOW_ENDPOINT_LEN 64
 #define SHOW_AGE_LEN 64
 
-/*
- * Text from a map: at most @size bytes, perhaps without an end. Bytes that are not UTF-8, control characters
- * and those that turn the direction of writing come out as '?', so that nothing in a map can steer a terminal
- * or forge a line.
- */
-void show_text(FILE *out, const char *text, size_t size);
-/* The same as a JSON string, quotes included; what is not UTF-8 becomes U+FFFD (RFC 8259 section 8.1). */
-void show_json_string(FILE *out, const char *text, size_t size);
 
 /* "10.0.0.0/8", "192.0.2.1:51820", "[2001:db8::1]:51820". */
 void show_lpm4(const struct talon_lpm4 *net, char *text, size_t size);

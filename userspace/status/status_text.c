@@ -9,7 +9,7 @@
 #define LINE(out, name, text, size)		\
 	do {					\
 		fprintf(out, "%s: ", name);	\
-		show_text(out, text, size);	\
+		text_print(out, text, size);	\
 		fputc('\n', out);		\
 	} while (0)
 
@@ -57,7 +57,7 @@ static void print_peer(FILE *out, const struct status *status, const struct stat
 	show_endpoint(peer, endpoint, sizeof(endpoint));
 	fputc(' ', out);
 	if (peer->info.name[0])
-		show_text(out, peer->info.name, sizeof(peer->info.name));
+		text_print(out, peer->info.name, sizeof(peer->info.name));
 	else
 		fputs(key, out);
 	fprintf(out, ":\n  Public key: %s\n  Status: %s\n  -- detail --\n", key,
@@ -140,10 +140,10 @@ static void print_hooks(FILE *out, const struct status *status)
 		const struct status_hook *hook = &status->hooks[i];
 
 		fprintf(out, "  ");
-		show_text(out, hook->kind, sizeof(hook->kind));
+		text_print(out, hook->kind, sizeof(hook->kind));
 		fprintf(out, " on ");
 		if (hook->device[0])
-			show_text(out, hook->device, sizeof(hook->device));
+			text_print(out, hook->device, sizeof(hook->device));
 		else
 			fprintf(out, "device %d", hook->ifindex);
 		fprintf(out, ": %s\n",
@@ -163,12 +163,12 @@ static void print_device(FILE *out, const struct status *status, const struct st
 	if (device->source)
 		inet_ntop(AF_INET, &device->source, addr, sizeof(addr));
 	fprintf(out, "  ");
-	show_text(out, device->name, sizeof(device->name));
+	text_print(out, device->name, sizeof(device->name));
 	fprintf(out, ": %s, frames leave ", device->flags & TALON_LINK_UPLINK ? "uplink"
 		: status_is_side(device) ? "side device" : "no program");
 	if (!strcmp(way, "relay")) {
 		fprintf(out, "through ");
-		show_text(out, status->info.tunnel, sizeof(status->info.tunnel));
+		text_print(out, status->info.tunnel, sizeof(status->info.tunnel));
 		fputc('r', out);
 	} else {
 		fprintf(out, "by %s", way);
@@ -230,7 +230,7 @@ static void print_helper(FILE *out, const struct status *status)
 		return;
 	case STATUS_KEYSTREAM_RUNNING:
 		fprintf(out, "Running (pid %u, ", state->pid);
-		show_text(out, state->engine, sizeof(state->engine));
+		text_print(out, state->engine, sizeof(state->engine));
 		fprintf(out, ")\n");
 		return;
 	case STATUS_KEYSTREAM_STALLED:
@@ -290,7 +290,7 @@ static void print_programs(FILE *out, const struct status *status)
 		return;
 	}
 	fprintf(out, "Datapath: ");
-	show_text(out, info->mode, sizeof(info->mode));
+	text_print(out, info->mode, sizeof(info->mode));
 	if (!status_is_attached(status))
 		fprintf(out, ", NOT ATTACHED");
 	show_duration(show_seconds_since(status, info->datapath_since_ns), age, sizeof(age));
@@ -342,7 +342,7 @@ static void print_hazards(FILE *out, const struct talon_info *info)
 		const char *stop = newline ? newline : end;
 
 		fprintf(out, "  ");
-		show_text(out, at, stop - at);
+		text_print(out, at, stop - at);
 		fputc('\n', out);
 		at = stop + 1;
 	}
