@@ -20,6 +20,9 @@ sources() { git ls-files -- "$@" 2>/dev/null || find . -name "${1#\*}" -not -pat
 verdict "every source names its licence" "$(sources '*.c' '*.h' '*.sh' '*.py' Makefile .ci/run | xargs grep -L 'SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause')"
 verdict "no line is wider than 110 columns" "$(sources '*.c' '*.h' | xargs awk '{ n = 0; for (i = 1; i <= length; i++) n += substr($0, i, 1) == "\t" ? 8 - n % 8 : 1; if (n > 110) print FILENAME ":" FNR }' | head -60)"
 verdict "no trailing blanks" "$(sources '*.c' '*.h' '*.sh' Makefile | xargs grep -nE '[[:blank:]]+$' | head)"
+for check in floors circles sizes uncalled documented; do
+	verdict "house: $check" "$(python3 tests/rooms.py "$check" 2>&1)"
+done
 if command -v shellcheck >/dev/null; then
 	verdict "shellcheck" "$(sources '*.sh' .ci/run | xargs shellcheck -s bash -S error -e SC1087 2>&1)"
 fi
