@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A controller of a mesh in this process, on a veth in a namespace and a bpffs of its own, without any mesh:
+ * The plane of a mesh in this process, on a veth in a namespace and a bpffs of its own, without any mesh:
  * the caller is the mesh.
  */
 #ifndef TALON_TESTS_PLANE_RIG_H
@@ -64,11 +64,15 @@ static inline int plane_rig_start(struct plane_rig *rig)
 
 	rig->c = plane_new(&rig->config);
 	if (rig->c)
+		ret = plane_choose(rig->c, err, sizeof(err));
+	if (!ret)
 		ret = plane_load(rig->c, err, sizeof(err));
 	if (!ret)
 		ret = plane_open(rig->c, err, sizeof(err));
 	if (!ret)
 		ret = plane_start(rig->c, err, sizeof(err));
+	if (!ret)
+		ret = plane_attach(rig->c, err, sizeof(err));
 	if (ret)
 		fprintf(stderr, "start: %s (%s)\n", err, strerror(-ret));
 	return ret;

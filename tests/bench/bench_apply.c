@@ -114,10 +114,10 @@ int main(int argc, char **argv)
 	loop_turn(rig.c->loop, 0);
 	bench_report(&bench, "memory of the controller with them", rss_mib() - before, "MiB", "at most", 20,
 		20 / (rss_mib() - before));
-	writes = rig.c->map_writes + rig.c->route_changes;
+	writes = rig.c->map_writes + rig.c->tunnel_routes.changes;
 	ms = apply(&rig, &state);
 	bench_report(&bench, "the same map again", ms, "ms", NULL, NAN, NAN);
-	if (rig.c->map_writes + rig.c->route_changes != writes)
+	if (rig.c->map_writes + rig.c->tunnel_routes.changes != writes)
 		die("the same map again changed something");
 	state.peer_count -= PEERS / 10;
 	state.route_count -= ROUTES / 10;

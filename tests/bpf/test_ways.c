@@ -242,6 +242,7 @@ static void an_uplink_without_any_source_is_refused(void **state)
 	run("ip addr flush dev u0");
 	rig.c = plane_new(&rig.config);
 	assert_non_null(rig.c);
+	assert_int_equal(plane_choose(rig.c, err, sizeof(err)), 0);
 	assert_int_equal(plane_load(rig.c, err, sizeof(err)), 0);
 	assert_int_equal(plane_open(rig.c, err, sizeof(err)), 0);
 	assert_int_equal(plane_start(rig.c, err, sizeof(err)), -EADDRNOTAVAIL);
@@ -349,11 +350,10 @@ static void a_side_device_is_counted_on_while_a_successor_starts(void **state)
 	plane_rig_stop(&rig);
 	rig.c = plane_new(&rig.config);
 	assert_non_null(rig.c);
+	assert_int_equal(plane_choose(rig.c, err, sizeof(err)), 0);
 	assert_int_equal(plane_load(rig.c, err, sizeof(err)), 0);
-	rig.c->was_adopted = datapath_is_adopted(rig.c->dp);
-	assert_true(rig.c->was_adopted);
-	assert_int_equal(datapath_tunnel(rig.c->dp, err, sizeof(err)), 0);
-	assert_int_equal(start_fill(rig.c, err, sizeof(err)), 0);
+	assert_int_equal(plane_start(rig.c, err, sizeof(err)), 0);
+	assert_true(plane_was_adopted(rig.c));
 	assert_true(has_flag("s0", TALON_LINK_PROGRAM));
 	assert_true(has_flag("u0", TALON_LINK_PROGRAM));
 	assert_int_equal(programs_at("s0"), 1);

@@ -4,7 +4,7 @@
 // Two bytes of size, little-endian, then the packet.
 #include <stdlib.h>
 
-#include "plane/fragment.c"
+#include "wire/fragment.c"
 
 struct sink {
 	const uint8_t *packet;

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <netinet/ip.h>
 
-#include "plane/fragment.h"
+#include "wire/fragment.h"
 
 #define DATA_MAX 65535
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "plane/hold.h"
+#include "wire/hold.h"
 
 static struct hold_key for_peer(uint32_t peer)
 {

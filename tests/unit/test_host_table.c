@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "plane/host_table.h"
+#include "host/host_table.h"
 
 static struct host_table table;
 static struct host_plan plan;

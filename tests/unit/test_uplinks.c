@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
-#include "plane/uplink_choice.h"
+#include "host/uplink_choice.h"
 #include "net/nl.h"
 
 static char buf[NL_BUF] __attribute__((aligned(8)));

@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "cli/cli.h"
-#include "plane/controller.h"
+#include "daemon/daemon.h"
 #include "log/log.h"
 #include "snapshot/control.h"
 

@@ -8,7 +8,7 @@
 
 #include "cli/cli.h"
 #include "daemon/preflight.h"
-#include "plane/controller.h"
+#include "daemon/daemon.h"
 #include "log/log.h"
 #include "mesh/mesh.h"
 #include "snapshot/control.h"

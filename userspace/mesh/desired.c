@@ -281,7 +281,7 @@ static bool still_carries(const struct mesh *mesh, uint32_t id)
 	const uint64_t now = loop_now(mesh->loop);
 	struct plane_facts facts;
 
-	if (plane_get_facts(mesh->c, id, &facts) || !facts.has_session ||
+	if (plane_get_facts(mesh->plane, id, &facts) || !facts.has_session ||
 		facts.rx_direct_ns <= facts.rx_relay_ns)
 		return false;
 	return facts.rx_direct_ns + SILENT_NS > now && facts.tx_data_ns < facts.rx_direct_ns + UNANSWERED_NS;
@@ -294,7 +294,7 @@ static bool still_carries(const struct mesh *mesh, uint32_t id)
 static bool is_inherited(const struct mesh *mesh, const uint8_t *key, const struct peer_info *info)
 {
 	if (!info)
-		return !mesh->has_applied && still_carries(mesh, plane_find_peer(mesh->c, key));
+		return !mesh->has_applied && still_carries(mesh, plane_find_peer(mesh->plane, key));
 	return info->status == PEER_CONNECTING && info->way == PLANE_DIRECT && still_carries(mesh, info->id);
 }
 
@@ -340,7 +340,7 @@ static int tell_routes(struct mesh *mesh, const struct netmap *map)
 	for (size_t i = 0; i < mesh->choose.group_count; i++) {
 		const struct choose_group *group = &mesh->choose.groups[i];
 
-		if (group->usable && !plane_is_left_out(mesh->c, &group->net))
+		if (group->usable && !plane_is_left_out(mesh->plane, &group->net))
 			list[count++] = group->net;
 	}
 	ret = peers_set_client_routes(mesh->peers, list, count);
@@ -366,7 +366,8 @@ static int tell_peers(struct mesh *mesh, const struct netmap *map, const struct 
 		return -ENOMEM;
 	ret = tell_routes(mesh, map);
 	for (size_t i = 0; i < d->peer_count; i++)
-		list[i] = (struct peers_entry){ d->listed[i], plane_find_peer(mesh->c, d->listed[i]->key) };
+		list[i] = (struct peers_entry){ d->listed[i],
+			plane_find_peer(mesh->plane, d->listed[i]->key) };
 	if (!ret)
 		ret = peers_set(mesh->peers, list, d->peer_count, mesh_is_lazy(mesh));
 	free(list);
@@ -404,7 +405,7 @@ static int plane_part(struct mesh *mesh, const struct netmap *map, const struct 
 	state.route_count = d->route_count;
 	state.host_routes = d->host_routes;
 	state.host_route_count = d->host_route_count;
-	ret = plane_apply(mesh->c, &state, why, size);
+	ret = plane_apply(mesh->plane, &state, why, size);
 	report_room(mesh, ret == -EUSERS ? why : "");
 	if (ret == -EUSERS)
 		ret = *why = 0;

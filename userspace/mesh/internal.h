@@ -52,7 +52,9 @@ struct mesh_message {
 };
 
 struct mesh {
-	struct plane *c;
+	struct plane *plane;
+	void (*stop)(void *ctx);
+	void *stop_ctx;
 	const struct config *config;
 	struct loop *loop;
 	struct identity identity;

@@ -300,7 +300,7 @@ static void on_verdict(void *ctx, int error, const char *why)
 	log_err("%s", why);
 	mesh->result = error;
 	mesh->ends = true;
-	plane_stop(mesh->c);
+	mesh->stop(mesh->stop_ctx);
 }
 
 /* In one form, however it is written. With another server the map in force is as good as one from disk. */
@@ -577,7 +577,7 @@ static void finish_drain(void *ctx)
 	if (mesh->drained)
 		mesh->drained(mesh->drained_arg, 0, NULL);
 	mesh->drained = NULL;
-	plane_stop(mesh->c);
+	mesh->stop(mesh->stop_ctx);
 }
 
 /*
@@ -732,21 +732,24 @@ static int start(struct mesh *mesh, char *err, size_t errlen)
 		return ret;
 	if (route_selection_load(mesh->state_path, &mesh->choose.selection))
 		log_debug("%s: nothing selected", mesh->state_path);
-	plane_set_events(mesh->c, &plane_events, mesh);
+	plane_set_events(mesh->plane, &plane_events, mesh);
 	load_last(mesh);
 	return start_management(mesh, NULL);
 }
 
-int mesh_start(struct plane *c, const struct config *config, struct mesh **ret_mesh, char *err, size_t errlen)
+int mesh_start(struct plane *plane, const struct config *config, void (*stop)(void *ctx), void *ctx,
+	struct mesh **ret_mesh, char *err, size_t errlen)
 {
 	struct mesh *mesh = calloc(1, sizeof(*mesh));
 	int ret;
 
 	if (!mesh)
 		return -ENOMEM;
-	mesh->c = c;
+	mesh->plane = plane;
+	mesh->stop = stop;
+	mesh->stop_ctx = ctx;
 	mesh->config = config;
-	mesh->loop = plane_loop(c);
+	mesh->loop = plane_loop(plane);
 	mesh->lock = -1;
 	choose_init(&mesh->choose);
 	loop_timer_init(&mesh->apply_timer, apply_now, mesh);

@@ -25,8 +25,8 @@ int mesh_prepare(struct config *config, char *why, size_t size);
  * Starts to join: connections are under way when it returns, long before the datapath is ready. Returns 0 or
  * a negative errno with one line in @err.
  */
-int mesh_start(struct plane *c, const struct config *config, struct mesh **ret_mesh, char *err,
-	size_t errlen);
+int mesh_start(struct plane *plane, const struct config *config, void (*stop)(void *ctx), void *ctx,
+	struct mesh **ret_mesh, char *err, size_t errlen);
 /* An orderly end: relays are told, streams are closed. Sessions and programs stay. */
 void mesh_stop(struct mesh *mesh);
 /* Somebody says that something about this host has changed. */

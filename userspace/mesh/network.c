@@ -39,7 +39,7 @@ void mesh_network_init(struct mesh *mesh)
 void mesh_network_changed(struct mesh *mesh)
 {
 	struct endpoint locals[8];
-	size_t count = plane_local_endpoints(mesh->c, locals, sizeof(locals) / sizeof(locals[0]));
+	size_t count = plane_local_endpoints(mesh->plane, locals, sizeof(locals) / sizeof(locals[0]));
 
 	if (stream_addresses_changed(mesh->loop) || loop_now(mesh->loop) - mesh->network_ns >= CALM_NS) {
 		mesh->network_ns = loop_now(mesh->loop);

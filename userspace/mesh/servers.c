@@ -104,7 +104,7 @@ static int ice_send(void *ctx, const struct endpoint *to, const void *bytes, siz
 {
 	struct mesh *mesh = ctx;
 
-	return plane_send(mesh->c, to, bytes, len);
+	return plane_send(mesh->plane, to, bytes, len);
 }
 
 static void ice_changed(void *ctx)
@@ -202,42 +202,42 @@ static int op_set_way(void *ctx, uint32_t id, enum plane_way way, const struct e
 {
 	struct mesh *mesh = ctx;
 
-	return plane_set_way(mesh->c, id, way, path);
+	return plane_set_way(mesh->plane, id, way, path);
 }
 
 static void op_kick(void *ctx, uint32_t id)
 {
 	struct mesh *mesh = ctx;
 
-	plane_kick(mesh->c, id);
+	plane_kick(mesh->plane, id);
 }
 
 static void op_rekey(void *ctx, uint32_t id)
 {
 	struct mesh *mesh = ctx;
 
-	plane_rekey(mesh->c, id);
+	plane_rekey(mesh->plane, id);
 }
 
 static void op_reset(void *ctx, uint32_t id)
 {
 	struct mesh *mesh = ctx;
 
-	plane_reset_peer(mesh->c, id);
+	plane_reset_peer(mesh->plane, id);
 }
 
 static int op_facts(void *ctx, uint32_t id, struct plane_facts *ret_facts)
 {
 	struct mesh *mesh = ctx;
 
-	return plane_get_facts(mesh->c, id, ret_facts);
+	return plane_get_facts(mesh->plane, id, ret_facts);
 }
 
 static void op_relay_received(void *ctx, uint32_t id, const uint8_t *bytes, size_t len)
 {
 	struct mesh *mesh = ctx;
 
-	plane_relay_receive(mesh->c, id, bytes, len);
+	plane_relay_receive(mesh->plane, id, bytes, len);
 }
 
 static void op_changed(void *ctx, const uint8_t key[static KEY_LEN])
@@ -274,7 +274,7 @@ int mesh_servers_start(struct mesh *mesh)
 	static const struct relay_events relay_events = { .home = relay_home };
 	static const struct ice_ops ice_ops = { .send = ice_send };
 	struct peers_config config = {
-		.wg_port = plane_listen_port(mesh->c),
+		.wg_port = plane_listen_port(mesh->plane),
 		.version = SYSINFO_NETBIRD_VERSION,
 		.force_relay = mesh->config->mesh.force_relay,
 	};

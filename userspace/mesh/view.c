@@ -152,7 +152,7 @@ static void fill_peer(struct mesh *mesh, const struct netmap_peer *peer, struct 
 		.relay = text(info.has_relay ? info.relay : ""),
 		.latency_ns = info.latency_ns,
 	};
-	if (info.status == PEER_CONNECTED && !plane_get_facts(mesh->c, info.id, &facts)) {
+	if (info.status == PEER_CONNECTED && !plane_get_facts(mesh->plane, info.id, &facts)) {
 		p->handshake_ns = facts.handshake_unix_s * LOOP_SECOND;
 		p->rx_bytes = facts.rx_bytes;
 		p->tx_bytes = facts.tx_bytes;
@@ -258,7 +258,7 @@ static const char *why_not_ready(const struct mesh *mesh)
 		return "management does not know this peer";
 	if (mesh->map_is_void)
 		return "no network map yet";
-	return *mesh->apply_why ? mesh->apply_why : plane_why_not(mesh->c);
+	return *mesh->apply_why ? mesh->apply_why : plane_why_not(mesh->plane);
 }
 
 static char *own_ip(const struct mesh *mesh)

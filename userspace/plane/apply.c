@@ -42,11 +42,11 @@ static int put(struct plane *p, enum datapath_map map, uint32_t key, const void 
 /* A free slot's values are zeros, unless packets that were under way counted for the peer that left it. */
 static void clear_slot(struct plane *p, uint32_t id)
 {
-	static const struct talon_endpoint nowhere;
 	static const struct talon_peer_tx none;
 
 	put(p, DATAPATH_MAP_PEER_TX, id, &none, BPF_ANY);
-	put(p, DATAPATH_MAP_ENDPOINTS, id, &nowhere, BPF_F_LOCK);
+	p->map_writes++;
+	endpoints_clear(p, id);
 	memset(p->percpu, 0, p->cpus * sizeof(*p->percpu));
 	put(p, DATAPATH_MAP_PEER_STATS, id, p->percpu, BPF_ANY);
 }
@@ -83,7 +83,6 @@ static void fill_info(struct talon_peer_info *info, const struct plane_peer *pee
 
 static int add_peer(struct plane *p, uint64_t now, const struct plane_peer *peer)
 {
-	static const struct talon_endpoint pinned = { .flags = TALON_ENDPOINT_PINNED };
 	struct device_peer_config pc = { .keepalive_s = peer->keepalive_s, .is_pinned = plane_is_pinned(p) };
 	uint32_t id = take_slot(p);
 	int ret;
@@ -98,8 +97,10 @@ static int add_peer(struct plane *p, uint64_t now, const struct plane_peer *peer
 		return ret;
 	if (p->slots_of[id].was_used)
 		clear_slot(p, id);
-	if (plane_is_pinned(p))
-		put(p, DATAPATH_MAP_ENDPOINTS, id, &pinned, BPF_F_LOCK);
+	if (plane_is_pinned(p)) {
+		p->map_writes++;
+		endpoints_pin_nowhere(p, id);
+	}
 	memset(&p->infos[id], 0, sizeof(p->infos[id]));
 	fill_info(&p->infos[id], peer);
 	p->slots_of[id].mark = p->mark;
@@ -503,6 +504,20 @@ static void describe(struct plane *p, const struct plane_state *state)
 	}
 }
 
+static int set_tunnel_routes(struct plane *p, const struct plane_state *state, char *err, size_t errlen)
+{
+	const struct tunnel_wish wish = {
+		.mesh_addr = state->mesh_addr,
+		.mesh_prefixlen = state->mesh_prefixlen,
+		.own_addr = p->config->host_address ? state->mesh_addr : 0,
+		.routes = state->host_routes,
+		.route_count = state->host_route_count,
+		.snat_addr = p->map_config.flags & TALON_F_SNAT_OWN ? p->config->snat_addr : 0,
+	};
+
+	return tunnel_routes_set(&p->tunnel_routes, &wish, !plane_is_pinned(p), err, errlen);
+}
+
 int plane_apply(struct plane *p, const struct plane_state *state, char *err, size_t errlen)
 {
 	struct verdict v = { .err = err, .errlen = errlen };
@@ -530,13 +545,13 @@ int plane_apply(struct plane *p, const struct plane_state *state, char *err, siz
 	ret = apply_routes(p, state);
 	note(&v, ret, "routes of the mesh: %s", strerror(-ret));
 	if (p->networks_changed && p->is_ready)
-		start_links(p); /* they may lie behind other devices, whose replies nobody hears yet */
+		map_config_update(p); /* they may lie behind other devices, whose replies nobody hears yet */
 	p->networks_changed = false;
 	if (p->sees_change)
 		map_bump_generation(p);
 	if (v.ret && !plane_is_pinned(p))
 		return v.ret;	/* a file that cannot be had whole is refused */
-	ret = hosts_set(p, state, !plane_is_pinned(p), v.ret ? (char[1]){} : err, v.ret ? 1 : errlen);
+	ret = set_tunnel_routes(p, state, v.ret ? (char[1]){} : err, v.ret ? 1 : errlen);
 	if (!v.ret)
 		v.ret = ret;
 	if (v.left_out)		/* the last of all troubles: those that fit are served */

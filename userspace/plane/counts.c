@@ -28,7 +28,7 @@ static void gather(const struct plane *p, uint64_t values[static HANDSHAKE_STATS
 	counts[HANDSHAKE_COUNT_FUTURE_TIMESTAMPS] = s.future_timestamps;
 	counts[HANDSHAKE_COUNT_CLOCK_JUMPS] = s.clock_jumps;
 	counts[HANDSHAKE_COUNT_SLOW_DATA] = p->slow_data;
-	counts[HANDSHAKE_COUNT_SLOW_DROPPED] = p->slow_dropped;
+	counts[HANDSHAKE_COUNT_SLOW_DROPPED] = p->slow_dropped + p->pair.lost;
 	counts[HANDSHAKE_COUNT_JUNK] = p->junk;
 	counts[HANDSHAKE_COUNT_HELD_DROPPED] = p->hold.dropped;
 }

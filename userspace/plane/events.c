@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/epoll.h>
+
 #include <linux/if_ether.h>
 #include <linux/rtnetlink.h>
 #include <sodium.h>
 
-#include "plane/fragment.h"
+#include "wire/fragment.h"
 #include "plane/internal.h"
+#include "wire/unreachable.h"
 #include "log/log.h"
 
 /* the kernel gives up after three questions, a second apart */
@@ -37,11 +40,49 @@ void event_reconcile_endpoint(struct plane *p, uint32_t peer)
 	struct talon_endpoint at;
 	struct endpoint endpoint;
 
-	if (endpoint_read(p, peer, &at) || !at.family || at.flags & TALON_ENDPOINT_PINNED)
+	if (endpoints_read(p, peer, &at) || !at.family || at.flags & TALON_ENDPOINT_PINNED)
 		return;
-	endpoint_from_map(&at, &endpoint);
+	endpoints_from_map(&at, &endpoint);
 	device_set_peer_endpoint(p->device, peer, &endpoint);
 }
+
+/*
+ * ICMP errors about packets that waited in vain for their next hop. The tunnel's program undoes the NAT in
+ * them, as in a router's.
+ */
+
+static void tell_unreachable(struct plane *p, const uint8_t *packet, size_t len)
+{
+	__be32 src = p->map_config.mesh_addr ? p->map_config.mesh_addr : p->map_config.node_addr;
+	uint8_t error[UNREACHABLE_LEN];
+	size_t error_len = unreachable_build(packet, len, src, error);
+
+	if (!error_len)
+		return;
+	inject_tunnel(&p->inject, ETH_P_IP, error, error_len);
+	sodium_memzero(error, sizeof(error));
+}
+
+void event_hold_expired(const struct held *held, void *ctx)
+{
+	if (held->key.what == HOLD_FOR_NEIGH)
+		tell_unreachable(ctx, held->bytes, held->len);
+}
+
+static void neigh_failed(struct plane *p, const struct net_neigh *neigh)
+{
+	const struct hold_key key = { .what = HOLD_FOR_NEIGH, .ifindex = neigh->ifindex,
+		.addr = neigh->addr };
+	struct held *held;
+
+	while ((held = hold_take(&p->hold, &key))) {
+		tell_unreachable(p, held->bytes, held->len);
+		hold_release(held);
+		p->hold.dropped++;
+	}
+}
+
+/* Neighbours. */
 
 static struct seen_neigh *find_neigh(struct plane *p, int ifindex, uint8_t family,
 	const struct talon_addr *addr)
@@ -66,9 +107,9 @@ static void send_piece(const uint8_t *packet, size_t len, void *user)
 	struct piece_target *to = user;
 
 	if (to->ifindex)
-		inject_wire(to->p, to->ifindex, to->mac, packet, len);
+		inject_wire(&to->p->inject, to->ifindex, to->mac, packet, len);
 	else
-		inject_tunnel(to->p, ETH_P_IP, packet, len);
+		inject_tunnel(&to->p->inject, ETH_P_IP, packet, len);
 }
 
 /* The datapath does not look at the next link's size before its neighbour is known. */
@@ -116,7 +157,7 @@ static void send_fragment(struct plane *p, __be32 client, const uint8_t *packet,
 		return;
 	memcpy(copy, packet, len);
 	if (!fragment_redirect(copy, len, client))
-		inject_tunnel(p, ETH_P_IP, copy, len);
+		inject_tunnel(&p->inject, ETH_P_IP, copy, len);
 	sodium_memzero(copy, len);
 }
 
@@ -230,7 +271,7 @@ static void neigh_changed(struct plane *p, const struct net_event *event)
 	struct seen_neigh *seen = find_neigh(p, neigh->ifindex, neigh->family, &neigh->addr);
 
 	if (event->removed || (neigh->state & NUD_FAILED)) {
-		unreachable_for_neigh(p, neigh);
+		neigh_failed(p, neigh);
 		if (seen) {
 			*seen = p->neighs[--p->neigh_count];
 			p->sees_change = true;
@@ -241,10 +282,10 @@ static void neigh_changed(struct plane *p, const struct net_event *event)
 		return;
 	release_for_neigh(p, neigh);
 	if (!seen) {
-		if (p->neigh_count == CONTROLLER_NEIGHS_MAX)
+		if (p->neigh_count == SEEN_NEIGHS_MAX)
 			return;
 		/* used before we heard of it: perhaps with another MAC */
-		p->sees_change |= next_hops_has(p, neigh);
+		p->sees_change |= next_hops_has(&p->next_hops, neigh);
 		seen = &p->neighs[p->neigh_count++];
 		*seen = (struct seen_neigh){ .ifindex = neigh->ifindex, .family = neigh->family, .addr = neigh->addr };
 	} else if (memcmp(seen->mac, neigh->mac, sizeof(seen->mac))) {
@@ -259,7 +300,7 @@ void event_resync(struct plane *p)
 	p->links_changed = true;
 	p->tunnel_changed = true;
 	p->sees_change = true;
-	ways_check_soon(p);
+	map_config_update_soon(p);
 	follow_soon(p);
 	plane_note_network(p);
 }
@@ -275,34 +316,34 @@ static void network_event(const struct net_event *event, void *user)
 		break;
 	case NET_EVENT_RULE:
 		p->sees_change = true;
-		ways_check_soon(p);
+		map_config_update_soon(p);
 		break;
 	case NET_EVENT_ROUTE:
 		p->sees_change = true;
 		if (event->route.family == AF_INET)
-			ways_check_soon(p);
+			map_config_update_soon(p);
 		if (!event->route.prefixlen && event->route.family == AF_INET)
 			p->links_changed = true;	/* the uplinks may be others now */
 		if (!event->route.prefixlen && event->route.ifindex != datapath_get_tunnel(p->dp)->ifindex)
 			/* a default route: servers may be reached again, or by another way */
 			plane_note_network(p);
 		if (event->removed && event->route.family == AF_INET)
-			hosts_check_soon(p);	/* it may have been ours, or one that kept ours out */
+			tunnel_routes_check_soon(&p->tunnel_routes);	/* it may have been ours, or one that kept ours out */
 		break;
 	case NET_EVENT_LINK:
 		p->links_changed = true;
-		ways_check_soon(p);
+		map_config_update_soon(p);
 		p->tunnel_changed |= is_ours(p, event->link.ifindex);
 		if (!is_ours(p, event->link.ifindex))
 			plane_note_network(p);
 		break;
 	case NET_EVENT_ADDR:
 		p->links_changed = true;
-		ways_check_soon(p);
+		map_config_update_soon(p);
 		p->sees_change = true;
 		follow_soon(p);
 		if (is_ours(p, event->addr.ifindex))
-			hosts_check_soon(p); /* routes go with the source address they name, without a word */
+			tunnel_routes_check_soon(&p->tunnel_routes); /* routes go with the source address they name, without a word */
 		else
 			plane_note_network(p);
 		break;
@@ -312,7 +353,7 @@ static void network_event(const struct net_event *event, void *user)
 	}
 }
 
-void event_network(void *ctx, uint32_t events)
+static void event_network(void *ctx, uint32_t events)
 {
 	struct plane *p = ctx;
 	int ret = net_monitor_read(p->monitor, network_event, p);
@@ -323,4 +364,12 @@ void event_network(void *ctx, uint32_t events)
 	log_warn("cannot hear of network changes: %s", strerror(-ret));
 	loop_fd_remove(p->loop, &p->monitor_watch);	/* it would wake us for ever */
 	p->monitor_failed = true;
+}
+
+int event_open_monitor(struct plane *p)
+{
+	p->monitor = net_monitor_open();
+	if (p->monitor < 0)
+		return p->monitor;
+	return loop_fd_add(p->loop, &p->monitor_watch, p->monitor, EPOLLIN, event_network, p);
 }

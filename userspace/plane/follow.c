@@ -9,27 +9,6 @@
 /* an address often goes to come back, or for another: one look for both */
 #define FOLLOW_NS	(50 * LOOP_MS)
 
-static bool is_set(const struct talon_addr *addr)
-{
-	static const struct talon_addr zero;
-
-	return memcmp(addr, &zero, sizeof(zero)) != 0;
-}
-
-static bool is_own(const struct plane *p, const struct talon_addr *addr)
-{
-	uint8_t mark;
-
-	return !bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_LOCAL_ADDRS), addr, &mark);
-}
-
-void follow_choose_local(const struct plane *p, struct endpoint *endpoint)
-{
-	if (is_set(&endpoint->local) && !is_own(p, &endpoint->local))
-		memset(&endpoint->local, 0, sizeof(endpoint->local));
-	socket_choose_local(endpoint);
-}
-
 /*
  * The peer learns where we are by the next packet: it shall not wait for one of ours while it
  * has some for us.
@@ -39,7 +18,7 @@ static void show_ourselves(struct plane *p, uint32_t peer)
 	struct device_peer_sessions s;
 
 	if (!device_get_peer_sessions(p->device, peer, &s) && s.current)
-		inject_keepalive(p, peer);
+		inject_keepalive(&p->inject, peer);
 }
 
 static void tell_device(struct plane *p, uint32_t peer, const struct endpoint *to)
@@ -62,22 +41,20 @@ static void follow_peer(struct plane *p, uint32_t peer)
 	struct talon_endpoint e;
 	bool is_known;
 
-	if (endpoint_read(p, peer, &e) || !e.family || e.flags & TALON_ENDPOINT_RELAY)
+	if (endpoints_read(p, peer, &e) || !e.family || e.flags & TALON_ENDPOINT_RELAY)
 		return;
-	endpoint_from_map(&e, &to);
+	endpoints_from_map(&e, &to);
 	is_known = !device_get_peer_endpoint(p->device, peer, &known) && is_same(&known.remote, &to.remote);
 	if (is_known)
 		to.ifindex = known.ifindex;	/* the scope of a link-local one */
-	follow_choose_local(p, &to);
-	if (is_same(&to.local, &e.local) && (!is_known || !is_set(&known.local) || is_own(p, &known.local)))
+	endpoints_choose_local(p, &to);
+	if (is_same(&to.local, &e.local) && (!is_known || !endpoints_has_addr(&known.local) ||
+		endpoints_is_own(p, &known.local)))
 		return;
-	e.local = to.local;
-	e.flags &= ~TALON_ENDPOINT_L2;
-	endpoint_fill_way(p, &e);
-	if (map_write(p, DATAPATH_MAP_ENDPOINTS, peer, &e, BPF_F_LOCK))
+	if (endpoints_set_local(p, peer, &e, &to.local))
 		return;
 	tell_device(p, peer, &to);
-	if (is_set(&to.local))
+	if (endpoints_has_addr(&to.local))
 		show_ourselves(p, peer);
 }
 
@@ -87,8 +64,8 @@ void follow_tick(void *ctx)
 
 	if (!p->is_ready)
 		return;
-	start_local_addrs(p);
-	start_links(p);
+	local_addrs_read(p);
+	map_config_update(p);
 	for (uint32_t i = 0; i < p->peers_max; i++) {
 		if (p->infos[i].present)
 			follow_peer(p, i);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Shared between the controller's files. */
-#ifndef TALON_CONTROLLER_INTERNAL_H
-#define TALON_CONTROLLER_INTERNAL_H
+/* Shared between the plane's files. */
+#ifndef TALON_PLANE_INTERNAL_H
+#define TALON_PLANE_INTERNAL_H
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,9 +12,14 @@
 
 #include "base/clock.h"
 #include "config/config.h"
-#include "plane/hold.h"
-#include "plane/host_table.h"
+#include "wire/hold.h"
+#include "host/next_hops.h"
+#include "host/tunnel_routes.h"
+#include "host/ways.h"
 #include "plane/plane.h"
+#include "plane/run.h"
+#include "wire/inject.h"
+#include "wire/relay_pair.h"
 #include "base/prefixes.h"
 #include "datapath/datapath.h"
 #include "loop/loop.h"
@@ -27,7 +31,7 @@
 #include "talon/handshake_types.h"
 #include "talon/next_hop_types.h"
 
-#define CONTROLLER_NEIGHS_MAX	4096	/* MACs we have seen on the uplinks */
+#define SEEN_NEIGHS_MAX	4096	/* MACs we have seen on the uplinks */
 
 struct seen_neigh {
 	int ifindex;
@@ -83,21 +87,6 @@ struct notices {
 	size_t out_count;
 };
 
-/*
- * Loading takes the verifier a third of a second, in which connections can be made: a thread does it,
- * and nothing else.
- */
-struct loading {
-	pthread_t thread;
-	bool is_running;
-	int fd;				/* an eventfd that says it is over; -1: none */
-	struct loop_fd watch;
-	struct datapath_options options;
-	struct datapath *dp;
-	int ret;
-	char err[512];
-};
-
 /* Which devices are uplinks, and why they are not the right ones. */
 struct uplinks {
 	char names[TALON_UPLINKS_MAX][IFNAMSIZ];	/* at present; datapath_options points here */
@@ -106,54 +95,6 @@ struct uplinks {
 	char attaching[512];		/* what was lost and could not be put back yet */
 	char trouble[200];		/* one line; empty: they are what they should be */
 	char forwarding[200];		/* the same, about the sysctl that keeps the kernel from forwarding */
-};
-
-/* Routes of the host through the tunnel device. */
-struct hosts {
-	struct prefixes wanted;		/* value: prefsrc as it is in memory */
-	struct prefixes refused;	/* said already */
-	__be32 addr;			/* wanted on the tunnel device; 0: none */
-	bool is_set;			/* there was a desired state */
-	struct loop_timer timer;	/* looks after them soon after something was taken away */
-	bool is_dirty;			/* what is may not be what is wanted */
-};
-
-/* A device that packets could leave by, as map links has it. */
-struct way_link {
-	int ifindex;
-	char name[IFNAMSIZ];
-	bool is_ethernet;
-	bool is_loopback;
-	bool is_side;			/* shall carry an uplink's program, as replies come in by it */
-	struct talon_link value;
-};
-
-struct way_links {
-	struct way_link *list;		/* by ifindex */
-	size_t count;
-	size_t room;
-};
-
-/* Where packets can go from this host, beside the mesh. */
-struct ways {
-	struct host_table hosts;	/* what map host4 holds */
-	bool hosts_known;
-	size_t left_out;		/* routes for which there was no room */
-	struct way_links links;		/* what map links holds */
-	struct loop_timer timer;	/* looks at everything again soon after something changed */
-	uint64_t cost_ns;		/* of the last look */
-	char hazards[512];		/* one per line */
-};
-
-/* The far end of the relay link. */
-struct relay_link {
-	int rx, tx;			/* -1: not open */
-	struct loop_fd watch;
-	uint8_t *ring;			/* of received frames */
-	size_t ring_len;
-	unsigned frame_size, frames_per_block, block_size, frame_count, next;
-	struct relay_frames *frames;	/* to be sent */
-	struct loop_timer flush;
 };
 
 #define PMTU_NEWS_MAX 16
@@ -167,22 +108,22 @@ struct pmtu_news {
 	struct talon_addr remotes[PMTU_NEWS_MAX];
 };
 
-struct mesh;
-
 struct plane {
 	const struct config *config;
 	struct loop *loop;
-	struct mesh *mesh;
+	struct datapath_options options;
+	struct datapath *loaded;	/* by plane_load(), until plane_start() takes it */
 	struct datapath *dp;
 	struct device *device;
-	struct loading loading;
 	struct uplinks uplinks;
 	struct plane_events plane_events;
 	void *plane_ctx;
 	struct notices notices;
-	struct hosts hosts;
+	struct tunnel_routes tunnel_routes;
 	struct ways ways;
-	struct relay_link relay;
+	struct next_hops next_hops;
+	struct inject inject;
+	struct relay_pair pair;
 	struct plane_slot *slots_of;	/* by peer */
 	uint32_t mark;			/* of the plane_apply() under way */
 	uint32_t free_hint;		/* no free peer slot is below */
@@ -196,29 +137,23 @@ struct plane {
 	bool acl_is_closed;		/* ... or those that let nothing in, for there could be no others */
 	uint8_t acl_digest[ACL_DIGEST_LEN];
 	uint64_t map_writes;		/* by plane_apply(): for tests of what it leaves alone */
-	uint64_t route_changes;		/* the same, of the host's routes and addresses */
-	struct loop_fd udp4_watch, udp6_watch, monitor_watch, signals_watch, ring_watch;
+	struct loop_fd udp4_watch, udp6_watch, monitor_watch, ring_watch;
 	struct loop_timer due;		/* device, held packets, generation */
 	struct loop_timer second;
-	struct loop_timer end;
+	struct loop_timer host_timer;	/* devices, routes or rules of the host changed */
 	struct loop_timer follow;	/* the host's addresses changed */
 	struct pmtu_news pmtu;
-	struct talon_next_hop hop;	/* where next_hops_keep() was */
-	bool has_hop;
 	struct early *early;		/* handshake messages that came before there was a device */
-	int result;			/* of the run */
-	const struct daemon_reload *reload;		/* NULL: a mesh */
 	struct ring_buffer *ring;
 	struct nat_gc gc;
 	struct nat_ports ports;
 	struct hold hold;
 	struct keystream_helper helper;
 	union {
-		int fds[5];
+		int fds[3];
 		struct {
-			int signals, monitor;
+			int monitor;
 			int udp4, udp6;	/* the WireGuard port */
-			int packet;	/* AF_PACKET, only for sending */
 		};
 	};
 	unsigned cpus;
@@ -258,17 +193,11 @@ struct plane {
 	uint8_t local_mark;
 };
 
-/* controller.c */
-/* Makes one that does nothing yet. Returns NULL when out of memory. */
-struct plane *plane_new(const struct config *config);
-/* Sockets, signals and timers; then the datapath, which is loaded here or by the thread. */
-int plane_open(struct plane *p, char *err, size_t errlen);
-int plane_load(struct plane *p, char *err, size_t errlen);
-/* With the datapath loaded: everything, in order; the programs are let at the packets last. */
-int plane_start(struct plane *p, char *err, size_t errlen);
-void plane_free(struct plane *p);
-/* Something may be due: device_tick() before the loop sleeps. */
-void plane_wake(struct plane *p);
+/* second.c: what is done again and again. */
+void second_tick(void *ctx);
+void second_due(void *ctx);
+void second_read_ring(void *ctx, uint32_t events);
+void second_refresh_ports(struct plane *p, uint64_t now_ns);
 
 /* maps.c: typed access to the pinned maps. */
 int map_write(const struct plane *p, enum datapath_map map, uint32_t key, const void *value, uint64_t flags);
@@ -280,35 +209,79 @@ void map_write_info(struct plane *p);
 /* Flows, endpoints and routes that the datapath keeps are asked for again. */
 void map_bump_generation(struct plane *p);
 
-/* ops.c */
+/* ops.c: what the WireGuard device wants done. */
 extern const struct device_ops plane_device_ops;
-/* Under the lock, which the datapath takes when the peer roams. */
-int endpoint_read(const struct plane *p, uint32_t peer, struct talon_endpoint *ret_endpoint);
-/* Writes the way by the host's own routes into @e, and what fits through it. */
-void endpoint_fill_way(const struct plane *p, struct talon_endpoint *e);
-/*
- * What fits, sealed, through the way that the host itself would take, with what ICMP said of it; 0: it
- * cannot be told.
- */
-uint16_t endpoint_find_mtu(const struct talon_endpoint *e);
-void endpoint_from_map(const struct talon_endpoint *from, struct endpoint *ret_endpoint);
 
-/* start.c: what there is into our memory and the device; what is ours to say into the maps. */
+/*
+ * endpoints.c: map endpoints. What is read was current under the entry's lock; writes that take one read
+ * before write it whole. Those that return an int return 0 or a negative errno.
+ */
+int endpoints_read(const struct plane *p, uint32_t peer, struct talon_endpoint *ret_endpoint);
+void endpoints_from_map(const struct talon_endpoint *from, struct endpoint *ret_endpoint);
+/* A peer that roams is there now. Nothing happens if its way is pinned. */
+int endpoints_follow(const struct plane *p, uint32_t peer, const struct endpoint *endpoint);
+/* Pins the way of a peer: the datapath does not follow what arrives. */
+int endpoints_pin_nowhere(const struct plane *p, uint32_t peer);
+int endpoints_pin_direct(const struct plane *p, uint32_t peer, const struct endpoint *to);
+int endpoints_pin_relay(const struct plane *p, uint32_t peer);
+/* A pinned one may roam again; the relay is no place to roam from. */
+int endpoints_unpin(const struct plane *p, uint32_t peer, struct talon_endpoint *e);
+/* The entry of a peer that left. */
+int endpoints_clear(const struct plane *p, uint32_t peer);
+/* @e leaves by another address of ours, and by the way that goes with it. */
+int endpoints_set_local(const struct plane *p, uint32_t peer, struct talon_endpoint *e,
+	const struct talon_addr *local);
+/* The device by which its packets came is not to be used any more: it takes the host's own way. */
+int endpoints_leave_device(const struct plane *p, uint32_t peer, struct talon_endpoint *e);
+/*
+ * The path's MTU changed: the datapath looks the way up anew. Where it finds none, what the host knows holds.
+ */
+int endpoints_look_again(const struct plane *p, uint32_t peer, struct talon_endpoint *e);
+/* Those whose device is gone. */
+void endpoints_repair(struct plane *p);
+bool endpoints_has_addr(const struct talon_addr *addr);
+bool endpoints_is_own(const struct plane *p, const struct talon_addr *addr);
+/* The local address, if it is open or none of this host's any more, as the route chooses it. */
+void endpoints_choose_local(const struct plane *p, struct endpoint *endpoint);
+
+/* start.c */
 int start_fill(struct plane *p, char *err, size_t errlen);
-void start_local_addrs(struct plane *p);
-/* Devices and addresses as they are now, where they changed since the start. */
-void start_links(struct plane *p);
-/* Endpoints whose way in was a device that is gone. */
-void start_repair_endpoints(struct plane *p);
-void start_hazards(struct plane *p);
+
+/* adopt.c */
+void adopt_peers(struct plane *p);
+/* Returns how many. */
+int adopt_sessions(struct plane *p);
+
+/* map_config.c */
+int map_config_fill(struct plane *p, char *err, size_t errlen);
+/*
+ * Devices and addresses as they are now, where they changed since the start; soon: at a pace
+ * that costs little.
+ */
+void map_config_update(struct plane *p);
+void map_config_update_soon(struct plane *p);
+void map_config_tick(void *ctx);
+/* Each second: what the kernel changes without a word. */
+void map_config_poll(struct plane *p);
+/* Routes and devices of the host into their maps. */
+int map_config_sync_ways(struct plane *p, char *err, size_t errlen);
 /* What depends on how the programs were attached. */
-int start_modes(struct plane *p, char *err, size_t errlen);
+int map_config_set_modes(struct plane *p, char *err, size_t errlen);
+/* -EMSGSIZE with one line if an uplink is too small for the largest packet. */
+int map_config_check_mtu(const struct plane *p, char *err, size_t errlen);
+
+/* local_addrs.c */
+void local_addrs_read(struct plane *p);
+
+/* hazards.c */
+void hazards_update(struct plane *p);
 
 /* uplinks.c */
 /* Before the datapath is loaded: those of the configuration, or of the default route. */
 int uplinks_choose(struct plane *p, char *err, size_t errlen);
-/* Their names into what status shows. */
+/* Their names, and how the programs sit on them, into what status shows. */
 void uplinks_describe(struct plane *p);
+void uplinks_describe_mode(struct plane *p);
 /*
  * Follows the default route, names and devices that come and go. Returns true if there is at least one
  * uplink, which can be attached to.
@@ -321,59 +294,9 @@ void uplinks_check_forwarding(struct plane *p);
 /* Threads of the uplinks' own, as UplinkThreads says. */
 void uplinks_start_threads(struct plane *p);
 
-/* static.c: the file's peers and routes as desired state, once. */
-int static_apply(struct plane *p, char *err, size_t errlen);
-
 /* apply.c */
 /* Reads what maps allowed4, routes4 and local4 hold. */
 int apply_read_tables(struct plane *p);
-
-/* hosts.c */
-/*
- * The host's own way into the mesh: address of the tunnel device, routes. @strict: a route that somebody else
- * has is an error.
- */
-int hosts_set(struct plane *p, const struct plane_state *state, bool strict, char *err, size_t errlen);
-/* Puts right what others changed. */
-int hosts_sync(struct plane *p, bool strict, char *err, size_t errlen);
-/* Somebody changed something: looks within a second. */
-void hosts_check_soon(struct plane *p);
-void hosts_tick(void *ctx);
-void hosts_done(struct plane *p);
-
-/* host_routes.c */
-/* The host's routes as they are now, each with its source address. Returns 0 or a negative errno. */
-int host_routes_read(struct host_table *ret_table, int tunnel_ifindex);
-/* Makes map host4 hold them. */
-int host_routes_sync(struct plane *p);
-
-/* ways.c */
-/* Routes and devices as they are now into the maps; programs where replies come in. @err: one line. */
-int ways_sync(struct plane *p, char *err, size_t errlen);
-/* The node's address and what depends on it. */
-int ways_node_addr(struct plane *p, const struct net_link *uplink, __be32 *ret_addr);
-void ways_set_flags(struct plane *p);
-/* Something changed: looks within a second. */
-void ways_check_soon(struct plane *p);
-void ways_tick(void *ctx);
-/* Each second: what the kernel changes without a word. */
-void ways_poll(struct plane *p);
-void ways_done(struct plane *p);
-
-/* relay.c */
-/* Does nothing if it is open. */
-int relay_open(struct plane *p);
-void relay_close(struct plane *p);
-/*
- * Room for one frame of @len bytes to the programs, addressed on layer 2 with @ethertype; NULL: none.
- * relay_put_frame() sends it, soon.
- */
-uint8_t *relay_get_frame(struct plane *p, uint16_t ethertype, size_t len);
-void relay_put_frame(struct plane *p, size_t len);
-/* A data message that came from @peer, to the programs. */
-void relay_inject(struct plane *p, uint32_t peer, const uint8_t *bytes, size_t len);
-void relay_endpoint(const struct plane *p, uint32_t peer, struct endpoint *ret_endpoint);
-bool relay_is_endpoint(const struct endpoint *endpoint);
 
 /* slow.c */
 /* A data message that the kernel gave to our socket: @from, with type of service @tos, to the programs. */
@@ -393,16 +316,9 @@ static inline bool plane_is_pinned(const struct plane *p)
 }
 
 /* follow.c */
-/* The local address, if it is open or none of this host's any more, as the route chooses it. */
-void follow_choose_local(const struct plane *p, struct endpoint *endpoint);
 /* Addresses changed: endpoints follow in a moment. */
 void follow_soon(struct plane *p);
 void follow_tick(void *ctx);
-
-/* next_hops.c */
-/* Each second: has neighbours asked that the datapath uses and nobody has confirmed lately. */
-void next_hops_keep(struct plane *p, uint64_t now_ns);
-bool next_hops_has(const struct plane *p, const struct net_neigh *neigh);
 
 /* pmtu.c */
 /* Errors about what the datapath sends from the port go to the socket's queue. Returns 0, or -1 and errno. */
@@ -411,11 +327,6 @@ void pmtu_read(struct plane *p, int fd);
 void pmtu_tick(void *ctx);
 /* Once a minute: what the kernel has forgotten meanwhile is no limit any more. */
 void pmtu_refresh(struct plane *p);
-
-/* names.c: endpoints whose names could not be looked up at the start. */
-/* The peers of the configuration are others: begins anew. */
-void names_restart(void);
-void names_tick(struct plane *p, uint64_t now_ns);
 
 /* counts.c: once a second, what changed. */
 void counts_start(struct plane *p);
@@ -430,31 +341,19 @@ void socket_replay(struct plane *p);
 /* A handshake message by whatever way. */
 void socket_handshake(struct plane *p, const struct endpoint *from, const uint8_t *bytes, size_t len);
 int socket_send(struct plane *p, const struct endpoint *to, const void *bytes, size_t len);
-/* Fills the local address where it is open: the datapath has to write one into every packet. */
-void socket_choose_local(struct endpoint *endpoint);
 
 /* events.c */
 int event_handle(void *ctx, void *data, size_t len);
-void event_read_ring(void *ctx, uint32_t events);
 /* Where the map has @peer, so that handshakes go there: after it moved, or in case that event got lost. */
 void event_reconcile_endpoint(struct plane *p, uint32_t peer);
-void event_network(void *ctx, uint32_t events);
+int event_open_monitor(struct plane *p);
+/* What waited in vain. */
+void event_hold_expired(const struct held *held, void *ctx);
 /* Events were lost: everything may have changed. */
 void event_resync(struct plane *p);
 
-/* keystream.c: each second, and when the helper has ended; then at our own end. */
-void keystream_check(struct plane *p, uint64_t now);
-void keystream_stop(struct plane *p);
-
-/* unreachable.c: "host unreachable" to whoever sent what waited in vain for a next hop. */
-void unreachable_tell(struct plane *p, const uint8_t *packet, size_t len);
-void unreachable_for_neigh(struct plane *p, const struct net_neigh *neigh);
-void unreachable_expired(const struct held *held, void *ctx);
-
-/* inject.c: frames that the datapath or the wire shall see. */
-int inject_open(struct plane *p);
-int inject_tunnel(struct plane *p, uint16_t ethertype, const void *bytes, size_t len);
-int inject_keepalive(struct plane *p, uint32_t peer);
-int inject_wire(struct plane *p, int ifindex, const uint8_t dmac[static 6], const void *packet, size_t len);
+/* helper.c: each second, and when the helper has ended; then at our own end. */
+void helper_check(struct plane *p, uint64_t now);
+void helper_stop(struct plane *p);
 
 #endif

@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include <sodium.h>
 
@@ -13,15 +12,12 @@
 
 static uint64_t unix_ns(void *ctx)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * TALON_NSEC_PER_SEC + now.tv_nsec;
+	return clock_unix_ns();
 }
 
 static int send_message(void *ctx, uint32_t peer, const struct endpoint *to, const void *bytes, size_t len)
 {
-	if (relay_is_endpoint(to))
+	if (pair_is_endpoint(to))
 		return plane_queue_relay(ctx, TALON_RELAY_PEER_ID(ntohl(to->remote.word[0])), bytes, len);
 	return socket_send(ctx, to, bytes, len);
 }
@@ -83,118 +79,16 @@ static int set_tx(void *ctx, uint32_t peer, uint32_t index)
 	return map_write(ctx, DATAPATH_MAP_PEER_TX, peer, &tx, BPF_ANY);
 }
 
-int endpoint_read(const struct plane *p, uint32_t peer, struct talon_endpoint *ret_endpoint)
-{
-	int map = datapath_map_fd(p->dp, DATAPATH_MAP_ENDPOINTS);
-
-	return bpf_map_lookup_elem_flags(map, &peer, ret_endpoint, BPF_F_LOCK) ? -errno : 0;
-}
-
-/* RFC 4291 section 2.5.6: the same address is on every link, and in_ifindex says which one is meant. */
-static bool is_link_local(const struct talon_endpoint *e)
-{
-	return e->family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL((const struct in6_addr *)&e->remote);
-}
-
-void endpoint_from_map(const struct talon_endpoint *from, struct endpoint *ret_endpoint)
-{
-	*ret_endpoint = (struct endpoint){
-		.family = from->family,
-		.port = from->remote_port,
-		.remote = from->remote,
-		.local = from->local,
-	};
-	if (is_link_local(from))
-		ret_endpoint->ifindex = from->in_ifindex;
-}
-
-static bool is_tunnel(const struct plane *p, int ifindex)
-{
-	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp);
-
-	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex;
-}
-
-/* What fits, sealed, through a path of @mtu bytes; 0: it cannot be told. */
-static uint16_t inner_mtu(uint8_t family, uint32_t mtu)
-{
-	uint32_t overhead = family == AF_INET6 ? TALON_OVERHEAD6 : TALON_OVERHEAD4;
-
-	if (mtu > UINT16_MAX)
-		mtu = UINT16_MAX;
-	return mtu > overhead ? mtu - overhead : 0;
-}
-
-uint16_t endpoint_find_mtu(const struct talon_endpoint *e)
-{
-	struct net_route route;
-	struct net_link link;
-
-	if (net_route_lookup(e->family, &e->remote, &route) || net_link_get_index(route.ifindex, &link))
-		return 0;
-	return inner_mtu(e->family, route.mtu && route.mtu < link.mtu ? route.mtu : link.mtu);
-}
-
-/*
- * The way by the host's own routes, for where the datapath's FIB lookup has no answer: a host that does not
- * forward the outer family. A handshake message just came or went that way, so the neighbour is known.
- */
-void endpoint_fill_way(const struct plane *p, struct talon_endpoint *e)
-{
-	static const struct talon_addr zero;
-	struct net_route route;
-	struct net_neigh neigh;
-	struct net_link link;
-	bool on_link;
-
-	if (is_link_local(e))
-		route = (struct net_route){ .ifindex = e->in_ifindex };
-	else if (net_route_lookup(e->family, &e->remote, &route) || is_tunnel(p, route.ifindex))
-		return;
-	on_link = !memcmp(&route.gateway, &zero, sizeof(zero));
-	if (net_neigh_get(route.ifindex, e->family, on_link ? &e->remote : &route.gateway, &neigh) ||
-		!neigh.has_mac || net_link_get_index(route.ifindex, &link))
-		return;
-	e->in_ifindex = route.ifindex;
-	e->mtu = inner_mtu(e->family, route.mtu && route.mtu < link.mtu ? route.mtu : link.mtu);
-	memcpy(e->in_smac, neigh.mac, sizeof(e->in_smac));
-	memcpy(e->in_dmac, link.mac, sizeof(e->in_dmac));
-}
-
 static int set_endpoint(void *ctx, uint32_t peer, const struct endpoint *endpoint)
 {
-	struct plane *p = ctx;
-	struct talon_endpoint e;
-	int ret = endpoint_read(p, peer, &e);
-
-	if (ret)
-		return ret;
-	if (e.flags & TALON_ENDPOINT_PINNED)	/* only plane_set_way() moves it */
-		return 0;
-	/*
-	 * Where nothing changes, what the datapath learned about the way stays; but not if a message
-	 * came by another.
-	 */
-	if (e.in_ifindex && (!endpoint->ifindex || e.in_ifindex == (uint32_t)endpoint->ifindex) &&
-	    e.local_port == p->map_config.listen_port && e.family == endpoint->family &&
-	    e.remote_port == endpoint->port && !memcmp(&e.remote, &endpoint->remote, sizeof(e.remote)) &&
-	    !memcmp(&e.local, &endpoint->local, sizeof(e.local)))
-		return 0;
-	memset(&e, 0, sizeof(e));
-	e.family = endpoint->family;
-	e.remote_port = endpoint->port;
-	e.local_port = p->map_config.listen_port;
-	e.remote = endpoint->remote;
-	e.local = endpoint->local;
-	if (is_link_local(&e))
-		e.in_ifindex = endpoint->ifindex;
-	endpoint_fill_way(p, &e);
-	return map_write(p, DATAPATH_MAP_ENDPOINTS, peer, &e, BPF_F_LOCK);
+	return endpoints_follow(ctx, peer, endpoint);
 }
 
 static int send_keepalive(void *ctx, uint32_t peer)
 {
-	return inject_keepalive(ctx, peer);
+	struct plane *p = ctx;
+
+	return inject_keepalive(&p->inject, peer);
 }
 
 static void established(void *ctx, uint32_t peer, bool must_send)
@@ -204,12 +98,12 @@ static void established(void *ctx, uint32_t peer, bool must_send)
 	struct held *held;
 
 	while ((held = hold_take(&p->hold, &key))) {
-		if (!inject_tunnel(p, 0x0800, held->bytes, held->len))
+		if (!inject_tunnel(&p->inject, 0x0800, held->bytes, held->len))
 			must_send = false;
 		hold_release(held);
 	}
 	if (must_send)
-		inject_keepalive(p, peer);
+		inject_keepalive(&p->inject, peer);
 }
 
 static void gave_up(void *ctx, uint32_t peer)

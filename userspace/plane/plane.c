@@ -25,6 +25,8 @@ void plane_set_events(struct plane *p, const struct plane_events *events, void *
 {
 	p->plane_events = *events;
 	p->plane_ctx = ctx;
+	p->pair.events = (struct pair_events){ .sent = events->relay_send, .drained = events->relay_flush };
+	p->pair.ctx = ctx;
 }
 
 static bool has_peer(const struct plane *p, uint32_t peer)
@@ -120,61 +122,7 @@ void plane_tell(void *ctx)
 
 bool plane_is_left_out(const struct plane *p, const struct cidr *net)
 {
-	return net->family == AF_INET && prefixes_find(&p->hosts.refused, ntohl(net->addr.word[0]),
-		net->prefixlen);
-}
-
-static int write_nowhere(struct plane *p, uint32_t peer)
-{
-	static const struct talon_endpoint nowhere = { .flags = TALON_ENDPOINT_PINNED };
-
-	return map_write(p, DATAPATH_MAP_ENDPOINTS, peer, &nowhere, BPF_F_LOCK);
-}
-
-static bool is_same_way(const struct talon_endpoint *e, const struct endpoint *to)
-{
-	return e->flags & TALON_ENDPOINT_PINNED && !(e->flags & TALON_ENDPOINT_RELAY) &&
-		e->family == to->family && e->remote_port == to->port &&
-		!memcmp(&e->remote, &to->remote, sizeof(e->remote)) &&
-		!memcmp(&e->local, &to->local, sizeof(e->local));
-}
-
-static int write_direct(struct plane *p, uint32_t peer, const struct endpoint *to)
-{
-	struct talon_endpoint e;
-
-	/* Where nothing changes, what the datapath learned about the way stays. */
-	if (!endpoint_read(p, peer, &e) && is_same_way(&e, to) && e.local_port == p->map_config.listen_port)
-		return 0;
-	memset(&e, 0, sizeof(e));
-	e.family = to->family;
-	e.flags = TALON_ENDPOINT_PINNED;
-	e.remote_port = to->port;
-	e.local_port = p->map_config.listen_port;
-	e.remote = to->remote;
-	e.local = to->local;
-	endpoint_fill_way(p, &e);
-	return map_write(p, DATAPATH_MAP_ENDPOINTS, peer, &e, BPF_F_LOCK);
-}
-
-static int write_relay(struct plane *p, uint32_t peer, const struct endpoint *to)
-{
-	const struct datapath_tunnel_info *link = datapath_get_relay(p->dp);
-	struct talon_endpoint e = {
-		.family = AF_INET,
-		.flags = TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY | TALON_ENDPOINT_L2,
-		.local_port = p->map_config.listen_port,
-		.remote_port = to->port,
-		.generation = p->map_config.generation,
-		.remote = to->remote,
-		.local = to->local,
-	};
-
-	e.mtu = link->mtu - TALON_OVERHEAD4;
-	e.ifindex = link->ifindex;
-	memcpy(e.dmac, link->far_mac, sizeof(e.dmac));
-	memcpy(e.smac, link->mac, sizeof(e.smac));
-	return map_write(p, DATAPATH_MAP_ENDPOINTS, peer, &e, BPF_F_LOCK);
+	return tunnel_routes_is_refused(&p->tunnel_routes, net);
 }
 
 static int write_way(struct plane *p, uint32_t peer, enum plane_way way, const struct endpoint *path,
@@ -187,15 +135,15 @@ static int write_way(struct plane *p, uint32_t peer, enum plane_way way, const s
 		if (!path || !endpoint_is_known(path))
 			return -EINVAL;
 		*ret_to = *path;
-		follow_choose_local(p, ret_to);
-		return write_direct(p, peer, ret_to);
+		endpoints_choose_local(p, ret_to);
+		return endpoints_pin_direct(p, peer, ret_to);
 	case PLANE_RELAY:
-		ret = relay_open(p);
-		relay_endpoint(p, peer, ret_to);
-		return ret ? ret : write_relay(p, peer, ret_to);
+		ret = pair_open(&p->pair);
+		pair_endpoint(peer, ret_to);
+		return ret ? ret : endpoints_pin_relay(p, peer);
 	case PLANE_NOWHERE:
 		*ret_to = (struct endpoint){};
-		return write_nowhere(p, peer);
+		return endpoints_pin_nowhere(p, peer);
 	}
 	return -EINVAL;
 }
@@ -226,13 +174,9 @@ int plane_set_way(struct plane *p, uint32_t peer, enum plane_way way, const stru
 
 void plane_repair_ways(struct plane *p)
 {
-	struct endpoint to;
-
 	for (uint32_t i = 0; i < p->peers_max; i++) {
-		if (!p->infos[i].present || p->slots_of[i].way != PLANE_RELAY || relay_open(p))
-			continue;
-		relay_endpoint(p, i, &to);
-		write_relay(p, i, &to);
+		if (p->infos[i].present && p->slots_of[i].way == PLANE_RELAY && !pair_open(&p->pair))
+			endpoints_pin_relay(p, i);
 	}
 }
 
@@ -244,7 +188,7 @@ void plane_kick(struct plane *p, uint32_t peer)
 		device_get_peer_sessions(p->device, peer, &s))
 		return;
 	if (s.current)
-		inject_keepalive(p, peer);
+		inject_keepalive(&p->inject, peer);
 	else
 		device_want_handshake(p->device, clock_boot_ns(), peer);
 	plane_wake(p);
@@ -317,9 +261,9 @@ void plane_relay_receive(struct plane *p, uint32_t peer, const uint8_t *bytes, s
 	if (!has_peer(p, peer) || !len)
 		return;
 	if (bytes[0] == WG_DATA && len >= WG_DATA_MIN_LEN) {
-		relay_inject(p, peer, bytes, len);
+		pair_inject(&p->pair, peer, bytes, len);
 	} else if (is_handshake(bytes, len)) {
-		relay_endpoint(p, peer, &from);
+		pair_endpoint(peer, &from);
 		socket_handshake(p, &from, bytes, len);
 	}	/* ICE checks make no sense over a relay */
 }
@@ -352,7 +296,7 @@ static void take_local(const struct net_addr *addr, void *user)
 
 size_t plane_local_endpoints(const struct plane *p, struct endpoint *list, size_t room)
 {
-	const struct datapath_options *o = &p->loading.options;
+	const struct datapath_options *o = &p->options;
 	struct locals l = { .port = p->config->listen_port, .list = list, .room = room };
 	struct net_link link;
 
@@ -363,4 +307,30 @@ size_t plane_local_endpoints(const struct plane *p, struct endpoint *list, size_
 	if (net_addr_list(take_local, &l))
 		return 0;
 	return l.count < room ? l.count : room;
+}
+
+/* Peers that roam. */
+
+bool plane_is_placed(const struct plane *p, uint32_t peer)
+{
+	struct endpoint at;
+
+	return !device_get_peer_endpoint(p->device, peer, &at) && endpoint_is_known(&at);
+}
+
+void plane_place(struct plane *p, uint32_t peer, const struct endpoint *said)
+{
+	struct talon_endpoint at;
+	struct endpoint to = *said;
+
+	if (!has_peer(p, peer) || endpoints_read(p, peer, &at))
+		return;
+	endpoints_unpin(p, peer, &at);
+	if (at.family)
+		endpoints_from_map(&at, &to);
+	if (to.family)
+		endpoints_choose_local(p, &to);
+	device_set_peer_endpoint(p->device, peer, &to);
+	if (to.family)
+		endpoints_follow(p, peer, &to);
 }

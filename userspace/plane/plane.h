@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The controller as the mesh drives it: desired state in, packets and facts out. A static file goes the same
- * way, once. Only controller/, datapath/ and net/ know maps and netlink.
+ * way, once. Only plane/, datapath/ and net/ know maps and netlink.
  */
 #ifndef TALON_PLANE_H
 #define TALON_PLANE_H
@@ -128,10 +128,11 @@ void plane_relay_receive(struct plane *p, uint32_t peer, const uint8_t *bytes, s
  */
 size_t plane_local_endpoints(const struct plane *p, struct endpoint *list, size_t room);
 uint16_t plane_listen_port(const struct plane *p);
-/*
- * Ends the process's run, as SIGTERM does: the mesh says its last words, then the loop ends. The datapath
- * goes on, ways stay as they are.
- */
-void plane_stop(struct plane *p);
+
+/* Peers of a static file roam: they have a place instead of a way. */
+/* Whether it is known where @peer is. */
+bool plane_is_placed(const struct plane *p, uint32_t peer);
+/* @peer was said to be there. Where it was last seen counts more; a way that a mesh chose does not. */
+void plane_place(struct plane *p, uint32_t peer, const struct endpoint *said);
 
 #endif

@@ -86,23 +86,12 @@ static bool is_news(const struct pmtu_news *news, const struct talon_endpoint *e
 	return false;
 }
 
-/*
- * The datapath looks the way up anew. Where the host does not forward the outer family it has no answer: then
- * this one holds.
- */
-static void look_again(struct plane *p, uint32_t peer, struct talon_endpoint *e)
-{
-	e->flags &= ~TALON_ENDPOINT_L2;
-	e->mtu = endpoint_find_mtu(e);
-	map_write(p, DATAPATH_MAP_ENDPOINTS, peer, e, BPF_F_LOCK);
-}
-
 static void tell_peer(struct plane *p, uint32_t peer)
 {
 	struct talon_endpoint e;
 
-	if (!endpoint_read(p, peer, &e) && !(e.flags & TALON_ENDPOINT_RELAY) && is_news(&p->pmtu, &e))
-		look_again(p, peer, &e);
+	if (!endpoints_read(p, peer, &e) && !(e.flags & TALON_ENDPOINT_RELAY) && is_news(&p->pmtu, &e))
+		endpoints_look_again(p, peer, &e);
 }
 
 void pmtu_refresh(struct plane *p)
@@ -110,10 +99,10 @@ void pmtu_refresh(struct plane *p)
 	for (uint32_t i = 0; i < p->peers_max; i++) {
 		struct talon_endpoint e;
 
-		if (p->infos[i].present && !endpoint_read(p, i, &e) && e.mtu &&
+		if (p->infos[i].present && !endpoints_read(p, i, &e) && e.mtu &&
 			e.mtu < p->map_config.tunnel_mtu &&
 			!(e.flags & (TALON_ENDPOINT_L2 | TALON_ENDPOINT_RELAY)))
-			look_again(p, i, &e);
+			endpoints_look_again(p, i, &e);
 	}
 }
 

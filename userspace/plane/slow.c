@@ -56,7 +56,7 @@ static bool give(struct plane *p, const struct endpoint *from, uint8_t tos, cons
 		udp_len = sizeof(struct udphdr) + len;
 	const struct udphdr udp = { .source = from->port, .dest = p->map_config.listen_port,
 		.len = htons(udp_len) };
-	uint8_t *frame = relay_get_frame(p, six ? ETH_P_IPV6 : ETH_P_IP, ETH_HLEN + ip_len + udp_len);
+	uint8_t *frame = pair_get_frame(&p->pair, six ? ETH_P_IPV6 : ETH_P_IP, ETH_HLEN + ip_len + udp_len);
 
 	if (!frame)
 		return false;
@@ -66,7 +66,7 @@ static bool give(struct plane *p, const struct endpoint *from, uint8_t tos, cons
 		put_header4(frame + ETH_HLEN, from, tos, udp_len);
 	memcpy(frame + ETH_HLEN + ip_len, &udp, sizeof(udp));
 	memcpy(frame + ETH_HLEN + ip_len + sizeof(udp), bytes, len);
-	relay_put_frame(p, ETH_HLEN + ip_len + udp_len);
+	pair_put_frame(&p->pair, ETH_HLEN + ip_len + udp_len);
 	return true;
 }
 

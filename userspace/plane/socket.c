@@ -207,7 +207,7 @@ static bool is_martian(const struct plane *p, const struct endpoint *from)
 static void handle(struct plane *p, const struct endpoint *from, uint8_t tos, const uint8_t *bytes,
 	size_t len)
 {
-	if (relay_is_endpoint(from))
+	if (pair_is_endpoint(from))
 		p->junk++;	/* such sources are ours alone */
 	else if (is_stun(bytes, len) && p->plane_events.stun)
 		p->plane_events.stun(p->plane_ctx, from, bytes, len);
@@ -336,23 +336,4 @@ int socket_send(struct plane *p, const struct endpoint *to, const void *bytes, s
 		return socket_send(p, &any, bytes, len);
 	}
 	return ret;
-}
-
-/* By asking the kernel: a connected UDP socket has the address that the route chooses. */
-void socket_choose_local(struct endpoint *endpoint)
-{
-	struct sockaddr_storage addr, own;
-	struct endpoint local;
-	socklen_t len = sizeof(own);
-	int fd, to_len = endpoint_to_sockaddr(endpoint, &addr);
-
-	if (to_len < 0 || endpoint->local.word[0] || endpoint->local.word[3])
-		return;
-	fd = socket(endpoint->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (!connect(fd, (struct sockaddr *)&addr, to_len) && !getsockname(fd, (struct sockaddr *)&own,
-		&len) && !endpoint_from_sockaddr((struct sockaddr *)&own, len, &local))
-		endpoint->local = local.remote;
-	close(fd);
 }

@@ -6,13 +6,13 @@
 #include <string.h>
 
 #include "plane/internal.h"
-#include "plane/uplink_choice.h"
+#include "host/uplink_choice.h"
 #include "log/log.h"
 #include "net/threads.h"
 
 static void name_options(struct plane *p, unsigned count)
 {
-	struct datapath_options *o = &p->loading.options;
+	struct datapath_options *o = &p->options;
 
 	for (unsigned i = 0; i < count; i++)
 		o->uplinks[i] = p->uplinks.names[i];
@@ -83,6 +83,12 @@ void uplinks_describe(struct plane *p)
 	for (unsigned i = 0; i < datapath_uplink_count(p->dp); i++)
 		len += snprintf(text + len, sizeof(p->info.uplinks) - len, "%s%s", i ? ", " : "",
 			datapath_get_uplink(p->dp, i)->name);
+}
+
+void uplinks_describe_mode(struct plane *p)
+{
+	snprintf(p->info.mode, sizeof(p->info.mode), "%s", datapath_mode_name(datapath_get_mode(p->dp)));
+	snprintf(p->info.why, sizeof(p->info.why), "%s", datapath_get_why(p->dp));
 }
 
 /* A veth receives on its sender's time, which for the sender is our work as its own. */
@@ -156,7 +162,7 @@ static void set_trouble(struct plane *p, const char *why)
 	strcpy(p->uplinks.trouble, line);
 	p->info.blocks &= ~TALON_BLOCK_UPLINK;
 	p->info.blocks |= line[0] ? TALON_BLOCK_UPLINK : 0;
-	start_hazards(p);
+	hazards_update(p);
 }
 
 static bool is_among(const struct net_link *links, unsigned count, int ifindex)
@@ -204,7 +210,7 @@ static void leave_endpoints(struct plane *p, const struct datapath_uplink *old, 
 		struct talon_endpoint e;
 		bool was = false;
 
-		if (!p->infos[i].present || endpoint_read(p, i, &e) || !e.in_ifindex ||
+		if (!p->infos[i].present || endpoints_read(p, i, &e) || !e.in_ifindex ||
 			e.flags & TALON_ENDPOINT_RELAY || is_among(links, count, e.in_ifindex))
 			continue;
 		for (unsigned j = 0; j < old_count; j++)
@@ -212,16 +218,14 @@ static void leave_endpoints(struct plane *p, const struct datapath_uplink *old, 
 		if (!was)
 			continue;
 		e.in_ifindex = 0;
-		e.flags &= ~TALON_ENDPOINT_L2;
 		if (!(e.flags & TALON_ENDPOINT_PINNED)) {
 			memset(&e.local, 0, sizeof(e.local));
-			endpoint_from_map(&e, &to);
-			socket_choose_local(&to);
+			endpoints_from_map(&e, &to);
+			endpoints_choose_local(p, &to);
 			e.local = to.local;
 			device_set_peer_endpoint(p->device, i, &to);
 		}
-		endpoint_fill_way(p, &e);
-		map_write(p, DATAPATH_MAP_ENDPOINTS, i, &e, BPF_F_LOCK);
+		endpoints_leave_device(p, i, &e);
 	}
 }
 
@@ -249,17 +253,15 @@ static void take_over(struct plane *p, const struct uplink_choice *choice)
 	log_info("uplinks: %s (were %s)", p->info.uplinks, before);
 	if (moved) {
 		move_threads(p, old, old_count);
-		if (start_modes(p, err, sizeof(err)))
+		if (map_config_set_modes(p, err, sizeof(err)))
 			log_warn("%s", err);
-		snprintf(p->info.mode, sizeof(p->info.mode), "%s",
-			datapath_mode_name(datapath_get_mode(p->dp)));
-		snprintf(p->info.why, sizeof(p->info.why), "%s", datapath_get_why(p->dp));
+		uplinks_describe_mode(p);
 		uplinks_start_threads(p);
 		leave_endpoints(p, old, old_count, choice->links, choice->count);
 		p->sees_change = true;
 	}
 	set_trouble(p, choice->why);
-	start_hazards(p);
+	hazards_update(p);
 }
 
 static bool is_as_chosen(const struct plane *p, const struct uplink_choice *choice)
@@ -313,7 +315,7 @@ void uplinks_raise_tunnel(struct plane *p)
 	log_warn("%s was set down by somebody; it is up again", relay_down ? relay->name : tunnel->name);
 	p->tunnel_changed = true;	/* its routes went */
 	if (relay_down)
-		relay_close(p);
+		pair_close(&p->pair);
 }
 
 /* Networks for which packets of peers are routed on; what this host serves itself needs no forwarding. */
@@ -341,7 +343,7 @@ void uplinks_check_forwarding(struct plane *p)
 	strcpy(p->uplinks.forwarding, why);
 	p->info.blocks &= ~TALON_BLOCK_FORWARDING;
 	p->info.blocks |= why[0] ? TALON_BLOCK_FORWARDING : 0;
-	start_hazards(p);
+	hazards_update(p);
 }
 
 const char *plane_why_not(const struct plane *p)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The host's routes as one table.
-#include "plane/host_table.h"
+#include "host/host_table.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

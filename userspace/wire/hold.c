@@ -6,7 +6,7 @@
 
 #include <sodium.h>
 
-#include "plane/hold.h"
+#include "wire/hold.h"
 
 void hold_init(struct hold *hold)
 {

@@ -50,7 +50,7 @@ static int spawn(struct plane *p)
 
 static void on_end(void *ctx, uint32_t events)
 {
-	keystream_check(ctx, clock_boot_ns());
+	helper_check(ctx, clock_boot_ns());
 }
 
 static void start_helper(struct plane *p, uint64_t now)
@@ -107,7 +107,7 @@ static bool is_stalled(const struct plane *p, uint64_t now)
 	return state.heartbeat_ns < now && now - state.heartbeat_ns > STALLED_NS;
 }
 
-void keystream_check(struct plane *p, uint64_t now)
+void helper_check(struct plane *p, uint64_t now)
 {
 	if (!is_possible(p))
 		return;
@@ -121,7 +121,7 @@ void keystream_check(struct plane *p, uint64_t now)
 		start_helper(p, now);
 }
 
-void keystream_stop(struct plane *p)
+void helper_stop(struct plane *p)
 {
 	int pid = p->helper.pid;
 

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plane/internal.h"
+#include "host/tunnel_routes.h"
 #include "log/log.h"
+#include "net/net.h"
 
 #define CHECK_NS	(200 * LOOP_MS)
 #define GATEWAYS_MAX	16
@@ -36,7 +37,7 @@ static bool is_never_routed(const struct prefix *prefix)
 
 /* The main table, as far as it matters: ours, and of the others those that are in the way. */
 struct scan {
-	const struct plane *p;
+	const struct tunnel_routes *tunnel;
 	struct prefixes ours;		/* value: prefsrc */
 	struct prefixes others;		/* the same networks as wanted ones */
 	struct prefixes links;		/* connected networks */
@@ -56,21 +57,21 @@ static void keep(struct scan *scan, struct prefixes *set, const struct net_route
 static void look(const struct net_route *route, void *user)
 {
 	struct scan *scan = user;
-	int tunnel = datapath_get_tunnel(scan->p->dp)->ifindex;
+	int ifindex = datapath_get_tunnel(scan->tunnel->dp)->ifindex;
 
 	if (route->table != RT_TABLE_MAIN)
 		return;
-	if (route->ifindex == tunnel && route->protocol == NET_PROTOCOL) {
+	if (route->ifindex == ifindex && route->protocol == NET_PROTOCOL) {
 		keep(scan, &scan->ours, route, route->prefsrc.word[0]);
 		return;
 	}
 	if (route->gateway.word[0]) {
 		if (scan->gateway_count < GATEWAYS_MAX)
 			scan->gateways[scan->gateway_count++] = ntohl(route->gateway.word[0]);
-	} else if (route->ifindex != tunnel) {
+	} else if (route->ifindex != ifindex) {
 		keep(scan, &scan->links, route, 0);
 	}
-	if (prefixes_find(&scan->p->hosts.wanted, ntohl(route->dst.word[0]), route->prefixlen))
+	if (prefixes_find(&scan->tunnel->wanted, ntohl(route->dst.word[0]), route->prefixlen))
 		keep(scan, &scan->others, route, 0);
 }
 
@@ -138,7 +139,7 @@ static const char *objection(const struct scan *scan, const struct prefix *prefi
 }
 
 struct work {
-	struct plane *p;
+	struct tunnel_routes *tunnel;
 	struct scan scan;
 	struct net_route_change *list;
 	size_t count;
@@ -157,7 +158,7 @@ static int plan(void *ctx, enum prefix_change change, const struct prefix *prefi
 		.route = {
 			.family = AF_INET,
 			.prefixlen = prefix->len,
-			.ifindex = datapath_get_tunnel(work->p->dp)->ifindex,
+			.ifindex = datapath_get_tunnel(work->tunnel->dp)->ifindex,
 			.dst.word[0] = htonl(prefix->addr),
 			.prefsrc.word[0] = change == PREFIX_REMOVE ? 0 : prefix->value,
 		},
@@ -165,26 +166,27 @@ static int plan(void *ctx, enum prefix_change change, const struct prefix *prefi
 	return 0;
 }
 
-static void refuse(struct plane *p, struct prefixes *refused, const struct prefix *prefix, const char *why)
+static void refuse(struct tunnel_routes *tunnel, struct prefixes *refused, const struct prefix *prefix,
+	const char *why)
 {
 	char text[PREFIX_TEXT_LEN];
 
 	prefixes_add(refused, htonl(prefix->addr), prefix->len, 0);
-	if (prefixes_find(&p->hosts.refused, prefix->addr, prefix->len))
+	if (prefixes_find(&tunnel->refused, prefix->addr, prefix->len))
 		return;
 	format(prefix, text);
-	log_warn("route %s to %s is left out: %s", text, p->config->tunnel, why);
+	log_warn("route %s to %s is left out: %s", text, datapath_get_tunnel(tunnel->dp)->name, why);
 }
 
 /* Those of the wanted ones that can be installed. */
 static int choose(struct work *work, bool strict, struct prefixes *ret_possible, char *err, size_t errlen)
 {
-	struct plane *p = work->p;
+	struct tunnel_routes *tunnel = work->tunnel;
 	struct prefixes refused = {};
 	int ret = 0;
 
-	for (size_t i = 0; i < p->hosts.wanted.count && !ret; i++) {
-		const struct prefix *prefix = &p->hosts.wanted.list[i];
+	for (size_t i = 0; i < tunnel->wanted.count && !ret; i++) {
+		const struct prefix *prefix = &tunnel->wanted.list[i];
 		const char *why = objection(&work->scan, prefix);
 		char text[PREFIX_TEXT_LEN];
 
@@ -192,43 +194,44 @@ static int choose(struct work *work, bool strict, struct prefixes *ret_possible,
 			ret = prefixes_add(ret_possible, htonl(prefix->addr), prefix->len, prefix->value);
 		} else if (strict && !is_never_routed(prefix)) {
 			format(prefix, text);
-			snprintf(err, errlen, "route %s to %s: %s", text, p->config->tunnel, why);
+			snprintf(err, errlen, "route %s to %s: %s", text,
+				datapath_get_tunnel(tunnel->dp)->name, why);
 			ret = -EEXIST;
 		} else {
-			refuse(p, &refused, prefix, why);
+			refuse(tunnel, &refused, prefix, why);
 		}
 	}
 	prefixes_sort(&refused);
 	prefixes_sort(ret_possible);
-	prefixes_done(&p->hosts.refused);
-	p->hosts.refused = refused;
+	prefixes_done(&tunnel->refused);
+	tunnel->refused = refused;
 	return ret;
 }
 
 static int check_changes(struct work *work, char *err, size_t errlen)
 {
-	struct plane *p = work->p;
+	struct tunnel_routes *tunnel = work->tunnel;
 	int ret = 0;
 
 	for (size_t i = 0; i < work->count; i++) {
 		const struct net_route_change *change = &work->list[i];
 		char addr[INET_ADDRSTRLEN];
 
-		p->route_changes++;
+		tunnel->changes++;
 		if (!change->ret || ret)
 			continue;
 		ret = change->ret;
 		inet_ntop(AF_INET, &change->route.dst, addr, sizeof(addr));
 		snprintf(err, errlen, "route %s/%u to %s: %s", addr, change->route.prefixlen,
-			p->config->tunnel, strerror(-ret));
+			datapath_get_tunnel(tunnel->dp)->name, strerror(-ret));
 	}
 	return ret;
 }
 
 /* New ones are added before old ones go: at no moment has the host no way back. */
-static int sync_routes(struct plane *p, bool strict, char *err, size_t errlen)
+static int sync_routes(struct tunnel_routes *tunnel, bool strict, char *err, size_t errlen)
 {
-	struct work work = { .p = p, .scan = { .p = p } };
+	struct work work = { .tunnel = tunnel, .scan = { .tunnel = tunnel } };
 	struct prefixes possible = {};
 	int ret = scan_routes(&work.scan);
 
@@ -282,60 +285,61 @@ static void look_at_address(const struct net_addr *addr, void *user)
  * The new address is there before routes name it as their source; the old one goes after them, as its
  * routes would with it.
  */
-static int sync_all(struct plane *p, bool strict, char *err, size_t errlen)
+static int sync_all(struct tunnel_routes *tunnel, bool strict, char *err, size_t errlen)
 {
-	struct addresses a = { .ifindex = datapath_get_tunnel(p->dp)->ifindex, .wanted = p->hosts.addr };
+	struct addresses a = { .ifindex = datapath_get_tunnel(tunnel->dp)->ifindex, .wanted = tunnel->addr };
 	const struct talon_addr mesh = { .word = { a.wanted } };
 	int ret = net_addr_list(look_at_address, &a);
 
 	if (!ret && a.wanted && !a.is_there) {
-		p->route_changes++;
+		tunnel->changes++;
 		ret = net_addr_add(a.ifindex, AF_INET, &mesh, 32);
 	}
 	if (ret) {
-		snprintf(err, errlen, "address on %s: %s", p->config->tunnel, strerror(-ret));
+		snprintf(err, errlen, "address on %s: %s", datapath_get_tunnel(tunnel->dp)->name,
+			strerror(-ret));
 		return ret;
 	}
-	ret = sync_routes(p, strict, err, errlen);
+	ret = sync_routes(tunnel, strict, err, errlen);
 	for (unsigned i = 0; i < a.stale_count && !ret; i++) {
-		p->route_changes++;
+		tunnel->changes++;
 		net_addr_del(a.ifindex, AF_INET, &a.stale[i], 32);
 	}
 	return ret;
 }
 
-int hosts_sync(struct plane *p, bool strict, char *err, size_t errlen)
+int tunnel_routes_sync(struct tunnel_routes *tunnel, bool strict, char *err, size_t errlen)
 {
 	int ret;
 
-	if (!p->hosts.is_set)
+	if (!tunnel->is_set)
 		return 0;	/* what an earlier process left stays until it is known what is wanted */
-	loop_timer_cancel(p->loop, &p->hosts.timer);
-	ret = sync_all(p, strict, err, errlen);
-	p->hosts.is_dirty = ret != 0;
+	loop_timer_cancel(tunnel->loop, &tunnel->timer);
+	ret = sync_all(tunnel, strict, err, errlen);
+	tunnel->is_dirty = ret != 0;
 	return ret;
 }
 
-void hosts_tick(void *ctx)
+static void check(void *ctx)
 {
-	struct plane *p = ctx;
-	uint64_t before = p->route_changes;
+	struct tunnel_routes *tunnel = ctx;
+	uint64_t before = tunnel->changes;
 	static struct log_limit limit;
 	char err[200];
 
-	if (hosts_sync(p, false, err, sizeof(err)))
+	if (tunnel_routes_sync(tunnel, false, err, sizeof(err)))
 		log_limited(&limit, LOG_LEVEL_WARN, "%s", err);
-	else if (p->route_changes != before)
+	else if (tunnel->changes != before)
 		log_limited(&limit, LOG_LEVEL_INFO,
 			"routes or the address of %s were changed by somebody; they are as they should be "
-			"again", p->config->tunnel);
+			"again", datapath_get_tunnel(tunnel->dp)->name);
 }
 
-void hosts_check_soon(struct plane *p)
+void tunnel_routes_check_soon(struct tunnel_routes *tunnel)
 {
-	p->hosts.is_dirty = true;
-	if (!loop_timer_is_set(&p->hosts.timer))
-		loop_timer_after(p->loop, &p->hosts.timer, CHECK_NS);
+	tunnel->is_dirty = true;
+	if (!loop_timer_is_set(&tunnel->timer))
+		loop_timer_after(tunnel->loop, &tunnel->timer, CHECK_NS);
 }
 
 static bool is_same(const struct prefixes *a, const struct prefixes *b)
@@ -351,55 +355,66 @@ static bool is_same(const struct prefixes *a, const struct prefixes *b)
 }
 
 /* The mesh, networks behind peers, the spare SNAT address. */
-static int want(struct plane *p, const struct plane_state *state, struct prefixes *ret_wanted)
+static int list_wanted(const struct tunnel_wish *wish, struct prefixes *ret_wanted)
 {
-	__be32 prefsrc = p->config->host_address ? state->mesh_addr : 0;
 	const struct prefix mesh = {
-		.addr = ntohl(state->mesh_addr) & prefix_mask(state->mesh_prefixlen),
-		.len = state->mesh_prefixlen,
+		.addr = ntohl(wish->mesh_addr) & prefix_mask(wish->mesh_prefixlen),
+		.len = wish->mesh_prefixlen,
 	};
-	bool has_mesh = state->mesh_addr && state->mesh_prefixlen < 32;
-	int ret = has_mesh ? prefixes_add(ret_wanted, state->mesh_addr, mesh.len, prefsrc) : 0;
+	bool has_mesh = wish->mesh_addr && wish->mesh_prefixlen < 32;
+	int ret = has_mesh ? prefixes_add(ret_wanted, wish->mesh_addr, mesh.len, wish->own_addr) : 0;
 
-	for (size_t i = 0; i < state->host_route_count && !ret; i++) {
-		const struct cidr *r = &state->host_routes[i];
+	for (size_t i = 0; i < wish->route_count && !ret; i++) {
+		const struct cidr *r = &wish->routes[i];
 
 		if (r->family != AF_INET || (has_mesh && r->prefixlen >= mesh.len &&
 			prefix_contains(&mesh, ntohl(r->addr.word[0]))))
 			continue;
-		ret = prefixes_add(ret_wanted, r->addr.word[0], r->prefixlen, prefsrc);
+		ret = prefixes_add(ret_wanted, r->addr.word[0], r->prefixlen, wish->own_addr);
 	}
-	if (!ret && (p->map_config.flags & TALON_F_SNAT_OWN))
-		ret = prefixes_add(ret_wanted, p->config->snat_addr, 32, 0);
+	if (!ret && wish->snat_addr)
+		ret = prefixes_add(ret_wanted, wish->snat_addr, 32, 0);
 	prefixes_sort(ret_wanted);
 	return ret;
 }
 
-int hosts_set(struct plane *p, const struct plane_state *state, bool strict, char *err, size_t errlen)
+int tunnel_routes_set(struct tunnel_routes *tunnel, const struct tunnel_wish *wish, bool strict, char *err,
+	size_t errlen)
 {
-	__be32 addr = p->config->host_address ? state->mesh_addr : 0;
 	struct prefixes wanted = {};
-	int ret = want(p, state, &wanted);
+	int ret = list_wanted(wish, &wanted);
 
 	if (ret) {
 		snprintf(err, errlen, "routes: %s", strerror(-ret));
 		prefixes_done(&wanted);
 		return ret;
 	}
-	if (p->hosts.is_set && !p->hosts.is_dirty && p->hosts.addr == addr &&
-		is_same(&p->hosts.wanted, &wanted)) {
+	if (tunnel->is_set && !tunnel->is_dirty && tunnel->addr == wish->own_addr &&
+		is_same(&tunnel->wanted, &wanted)) {
 		prefixes_done(&wanted);
 		return 0;
 	}
-	prefixes_done(&p->hosts.wanted);
-	p->hosts.wanted = wanted;
-	p->hosts.addr = addr;
-	p->hosts.is_set = true;
-	return hosts_sync(p, strict, err, errlen);
+	prefixes_done(&tunnel->wanted);
+	tunnel->wanted = wanted;
+	tunnel->addr = wish->own_addr;
+	tunnel->is_set = true;
+	return tunnel_routes_sync(tunnel, strict, err, errlen);
 }
 
-void hosts_done(struct plane *p)
+bool tunnel_routes_is_refused(const struct tunnel_routes *tunnel, const struct cidr *net)
 {
-	prefixes_done(&p->hosts.wanted);
-	prefixes_done(&p->hosts.refused);
+	return net->family == AF_INET && prefixes_find(&tunnel->refused, ntohl(net->addr.word[0]),
+		net->prefixlen);
+}
+
+void tunnel_routes_init(struct tunnel_routes *tunnel, struct loop *loop)
+{
+	*tunnel = (struct tunnel_routes){ .loop = loop };
+	loop_timer_init(&tunnel->timer, check, tunnel);
+}
+
+void tunnel_routes_done(struct tunnel_routes *tunnel)
+{
+	prefixes_done(&tunnel->wanted);
+	prefixes_done(&tunnel->refused);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "config/value.h"
-#include "plane/internal.h"
+#include "daemon/static.h"
 
 /*
  * Peers with networks of their own behind them are reached through the tunnel as well; a default route
@@ -40,39 +40,16 @@ static void fill_peer(const struct config_peer *from, struct plane_peer *to)
 	to->allowed_count = from->allowed_count;
 }
 
-/*
- * Where it is now counts more than where it was once said to be; a way that a mesh chose is no
- * place of its own.
- */
-static void set_endpoint(struct plane *p, const struct config_peer *peer)
+static void place(struct plane *plane, const struct config_peer *peer)
 {
-	uint32_t id = device_find_peer(p->device, peer->public_key);
-	struct talon_endpoint at;
-	struct endpoint to;
+	const struct endpoint said = { .family = peer->endpoint.family, .port = peer->endpoint.port,
+		.remote = peer->endpoint.addr, .ifindex = value_zone_index(peer->endpoint.zone) };
 
-	if (id == TALON_PEER_NONE || endpoint_read(p, id, &at))
-		return;
-	if (at.flags & TALON_ENDPOINT_PINNED) {
-		if (at.flags & TALON_ENDPOINT_RELAY)
-			memset(&at, 0, sizeof(at));
-		at.flags = 0;
-		map_write(p, DATAPATH_MAP_ENDPOINTS, id, &at, BPF_F_LOCK);
-	}
-	if (at.family)
-		endpoint_from_map(&at, &to);
-	else
-		to = (struct endpoint){ .family = peer->endpoint.family, .port = peer->endpoint.port,
-			.remote = peer->endpoint.addr, .ifindex = value_zone_index(peer->endpoint.zone) };
-	if (to.family)
-		follow_choose_local(p, &to);
-	device_set_peer_endpoint(p->device, id, &to);
-	if (to.family)
-		plane_device_ops.set_endpoint(p, id, &to);
+	plane_place(plane, plane_find_peer(plane, peer->public_key), &said);
 }
 
-int static_apply(struct plane *p, char *err, size_t errlen)
+int static_apply(struct plane *plane, const struct config *config, char *err, size_t errlen)
 {
-	const struct config *config = p->config;
 	struct plane_peer *peers = calloc(config->peer_count + 1, sizeof(*peers));
 	struct cidr *host_routes = calloc(fill_host_routes(config, NULL) + 1, sizeof(*host_routes));
 	struct plane_state state = {
@@ -93,9 +70,9 @@ int static_apply(struct plane *p, char *err, size_t errlen)
 	for (size_t i = 0; i < config->peer_count; i++)
 		fill_peer(&config->peers[i], &peers[i]);
 	state.host_route_count = fill_host_routes(config, host_routes);
-	ret = plane_apply(p, &state, err, errlen);
+	ret = plane_apply(plane, &state, err, errlen);
 	for (size_t i = 0; i < config->peer_count && !ret; i++)
-		set_endpoint(p, &config->peers[i]);
+		place(plane, &config->peers[i]);
 out:
 	for (size_t i = 0; peers && i < config->peer_count; i++)
 		secret_key_wipe(&peers[i].preshared_key);

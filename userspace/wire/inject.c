@@ -11,19 +11,29 @@
 #include <linux/if_packet.h>
 #include <sodium.h>
 
-#include "plane/internal.h"
+#include "net/net.h"
+#include "talon/event_types.h"
+#include "wire/inject.h"
 
 #define KEEPALIVE_ETHERTYPE	0x88B5	/* TALON_ETHERTYPE_KEEPALIVE of bpf/lib/packet.h */
 #define FRAME_MIN		60
 
-int inject_open(struct plane *p)
+int inject_open(struct inject *inject, const struct datapath *dp)
 {
-	/* Protocol 0: it hears nothing. */
-	p->packet = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	return p->packet < 0 ? -errno : 0;
+	inject->dp = dp;
+	/* Protocol 0: it receives nothing. */
+	inject->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return inject->fd < 0 ? -errno : 0;
 }
 
-static int send_frame(struct plane *p, int ifindex, const uint8_t *dmac, const uint8_t *smac,
+void inject_close(struct inject *inject)
+{
+	if (inject->fd >= 0)
+		close(inject->fd);
+	inject->fd = -1;
+}
+
+static int send_frame(const struct inject *inject, int ifindex, const uint8_t *dmac, const uint8_t *smac,
 	uint16_t ethertype, const void *bytes, size_t len)
 {
 	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = ifindex, .sll_halen = ETH_ALEN };
@@ -42,30 +52,31 @@ static int send_frame(struct plane *p, int ifindex, const uint8_t *dmac, const u
 		total = FRAME_MIN;
 	memcpy(to.sll_addr, dmac, ETH_ALEN);
 	to.sll_protocol = htons(ethertype);
-	if (sendto(p->packet, frame, total, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
+	if (sendto(inject->fd, frame, total, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
 		ret = -errno;
 	sodium_memzero(frame, sizeof(frame));
 	return ret;
 }
 
-int inject_tunnel(struct plane *p, uint16_t ethertype, const void *bytes, size_t len)
+int inject_tunnel(const struct inject *inject, uint16_t ethertype, const void *bytes, size_t len)
 {
-	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp);
+	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(inject->dp);
 
-	return send_frame(p, tunnel->ifindex, tunnel->far_mac, tunnel->mac, ethertype, bytes, len);
+	return send_frame(inject, tunnel->ifindex, tunnel->far_mac, tunnel->mac, ethertype, bytes, len);
 }
 
-int inject_keepalive(struct plane *p, uint32_t peer)
+int inject_keepalive(const struct inject *inject, uint32_t peer)
 {
-	return inject_tunnel(p, KEEPALIVE_ETHERTYPE, &peer, sizeof(peer));
+	return inject_tunnel(inject, KEEPALIVE_ETHERTYPE, &peer, sizeof(peer));
 }
 
-int inject_wire(struct plane *p, int ifindex, const uint8_t dmac[static 6], const void *packet, size_t len)
+int inject_wire(const struct inject *inject, int ifindex, const uint8_t dmac[static 6], const void *packet,
+	size_t len)
 {
 	struct net_link link;
 	int ret = net_link_get_index(ifindex, &link);
 
 	if (ret)
 		return ret;
-	return send_frame(p, ifindex, dmac, link.mac, ETH_P_IP, packet, len);
+	return send_frame(inject, ifindex, dmac, link.mac, ETH_P_IP, packet, len);
 }

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// ICMP errors about packets that waited in vain for their next hop. The tunnel's program undoes the NAT in
-// them, as in a router's.
+// "Host unreachable", as bytes.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #include <linux/if_ether.h>
-#include <sodium.h>
-
-#include "plane/internal.h"
-#include "plane/unreachable.h"
+#include "wire/unreachable.h"
 #include "talon/csum.h"
 #include "talon/icmp_wire.h"
 
@@ -76,35 +72,4 @@ size_t unreachable_build(const uint8_t *packet, size_t len, __be32 src,
 	memcpy(icmp + 8, packet, EMBEDDED_LEN);
 	put_checksum(icmp + 2, icmp, 8 + EMBEDDED_LEN);
 	return UNREACHABLE_LEN;
-}
-
-void unreachable_tell(struct plane *p, const uint8_t *packet, size_t len)
-{
-	__be32 src = p->map_config.mesh_addr ? p->map_config.mesh_addr : p->map_config.node_addr;
-	uint8_t error[UNREACHABLE_LEN];
-	size_t error_len = unreachable_build(packet, len, src, error);
-
-	if (!error_len)
-		return;
-	inject_tunnel(p, ETH_P_IP, error, error_len);
-	sodium_memzero(error, sizeof(error));
-}
-
-void unreachable_expired(const struct held *held, void *ctx)
-{
-	if (held->key.what == HOLD_FOR_NEIGH)
-		unreachable_tell(ctx, held->bytes, held->len);
-}
-
-void unreachable_for_neigh(struct plane *p, const struct net_neigh *neigh)
-{
-	const struct hold_key key = { .what = HOLD_FOR_NEIGH, .ifindex = neigh->ifindex,
-		.addr = neigh->addr };
-	struct held *held;
-
-	while ((held = hold_take(&p->hold, &key))) {
-		unreachable_tell(p, held->bytes, held->len);
-		hold_release(held);
-		p->hold.dropped++;
-	}
 }

@@ -4,20 +4,22 @@
 #include <linux/neighbour.h>
 #include <string.h>
 
-#include "plane/internal.h"
+#include <bpf/bpf.h>
+
+#include "host/next_hops.h"
 
 #define HOPS_EACH_SECOND	64
 /* two generations and more: nothing leaves by it */
 #define UNUSED_NS		(150 * TALON_NSEC_PER_SEC)
 
-static bool next(struct plane *p, int map, struct talon_next_hop *ret_hop)
+static bool next(struct next_hops *hops, int map, struct talon_next_hop *ret_hop)
 {
-	if (bpf_map_get_next_key(map, p->has_hop ? &p->hop : NULL, ret_hop)) {
-		p->has_hop = false;	/* the end: from the beginning at the next second */
+	if (bpf_map_get_next_key(map, hops->has_place ? &hops->place : NULL, ret_hop)) {
+		hops->has_place = false;	/* the end: from the beginning at the next second */
 		return false;
 	}
-	p->hop = *ret_hop;
-	p->has_hop = true;
+	hops->place = *ret_hop;
+	hops->has_place = true;
 	return true;
 }
 
@@ -33,29 +35,29 @@ static void keep(const struct talon_next_hop *hop)
 		net_neigh_confirm(&neigh);
 }
 
-void next_hops_keep(struct plane *p, uint64_t now_ns)
+void next_hops_keep(struct next_hops *hops, uint64_t now_ns)
 {
-	int map = datapath_map_fd(p->dp, DATAPATH_MAP_NEXT_HOPS);
+	int map = datapath_map_fd(hops->dp, DATAPATH_MAP_NEXT_HOPS);
 	struct talon_next_hop hop;
 	uint64_t used_ns;
 
-	for (unsigned i = 0; i < HOPS_EACH_SECOND && next(p, map, &hop); i++) {
+	for (unsigned i = 0; i < HOPS_EACH_SECOND && next(hops, map, &hop); i++) {
 		if (bpf_map_lookup_elem(map, &hop, &used_ns))
 			continue;
 		if (now_ns > used_ns && now_ns - used_ns > UNUSED_NS) {
 			bpf_map_delete_elem(map, &hop);
-			p->has_hop = false;
+			hops->has_place = false;
 		} else {
 			keep(&hop);
 		}
 	}
 }
 
-bool next_hops_has(const struct plane *p, const struct net_neigh *neigh)
+bool next_hops_has(const struct next_hops *hops, const struct net_neigh *neigh)
 {
 	const struct talon_next_hop hop = { .ifindex = neigh->ifindex, .family = neigh->family,
 		.addr = neigh->addr };
 	uint64_t used_ns;
 
-	return !bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_NEXT_HOPS), &hop, &used_ns);
+	return !bpf_map_lookup_elem(datapath_map_fd(hops->dp, DATAPATH_MAP_NEXT_HOPS), &hop, &used_ns);
 }

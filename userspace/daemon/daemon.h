@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * The controller: what the datapath leaves to a process. Handshakes, timers, next hops, held packets, and
- * the desired state.
- */
-#ifndef TALON_CONTROLLER_H
-#define TALON_CONTROLLER_H
+/* The process: it runs a plane, for a static file or for a mesh, and takes down what an earlier one left. */
+#ifndef TALON_DAEMON_H
+#define TALON_DAEMON_H
 
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Which devices an automatic uplink stands for. Only decides. */
-#ifndef TALON_UPLINK_CHOICE_H
-#define TALON_UPLINK_CHOICE_H
+#ifndef TALON_HOST_UPLINK_CHOICE_H
+#define TALON_HOST_UPLINK_CHOICE_H
 
 #include "net/net.h"
 #include "talon/config_types.h"

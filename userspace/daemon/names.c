@@ -4,12 +4,13 @@
 #include <netdb.h>
 #include <string.h>
 
-#include "plane/internal.h"
+#include "daemon/static.h"
 #include "log/log.h"
+#include "loop/loop.h"
 
-#define PAUSE_NS	(60 * TALON_NSEC_PER_SEC)	/* between two rounds through all names */
+#define PAUSE_NS	(60 * LOOP_SECOND)	/* between two rounds through all names */
 
-/* Not part of the controller: the thread may outlive it by a lookup that nobody waits for. */
+/* Static, as the thread may outlive the daemon's structures by a lookup that nobody waits for. */
 static struct lookup {
 	char host[NI_MAXHOST];
 	struct addrinfo hints;
@@ -35,40 +36,31 @@ static bool begin(const char *host)
 }
 
 /* A peer that called us meanwhile is where it called from. */
-static bool is_unknown(const struct plane *p, const struct config_peer *peer, uint32_t *ret_id)
+static bool is_unknown(const struct plane *plane, const struct config_peer *peer)
 {
-	struct endpoint at;
-
-	*ret_id = device_find_peer(p->device, peer->public_key);
-	return peer->endpoint.host && !peer->endpoint.family && !device_get_peer_endpoint(p->device, *ret_id,
-		&at) && !endpoint_is_known(&at);
+	return peer->endpoint.host && !peer->endpoint.family &&
+		!plane_is_placed(plane, plane_find_peer(plane, peer->public_key));
 }
 
-static void take(struct plane *p, const struct config_peer *peer, const struct addrinfo *found)
+static void take(struct plane *plane, const struct config_peer *peer, const struct addrinfo *found)
 {
 	struct endpoint endpoint;
-	uint32_t id;
 
-	if (!is_unknown(p, peer, &id) || endpoint_from_sockaddr(found->ai_addr, found->ai_addrlen, &endpoint))
+	if (!is_unknown(plane, peer) || endpoint_from_sockaddr(found->ai_addr, found->ai_addrlen, &endpoint))
 		return;
 	endpoint.port = peer->endpoint.port;
-	socket_choose_local(&endpoint);
-	device_set_peer_endpoint(p->device, id, &endpoint);
-	plane_device_ops.set_endpoint(p, id, &endpoint);
+	plane_place(plane, plane_find_peer(plane, peer->public_key), &endpoint);
 	log_info("Peer.Endpoint: %s: found", peer->endpoint.host);
 }
 
-static void next(struct plane *p, uint64_t now_ns)
+static void next(const struct plane *plane, const struct config *config, uint64_t now_ns)
 {
-	const struct config *config = p->config;
-	uint32_t id;
-
 	if (!lookup.round_ns)
 		lookup.round_ns = now_ns + PAUSE_NS;	/* they were all tried just now */
 	if (now_ns < lookup.round_ns)
 		return;
 	for (; lookup.peer < config->peer_count; lookup.peer++) {
-		if (is_unknown(p, &config->peers[lookup.peer], &id) &&
+		if (is_unknown(plane, &config->peers[lookup.peer]) &&
 			begin(config->peers[lookup.peer].endpoint.host))
 			return;
 	}
@@ -84,7 +76,7 @@ void names_restart(void)
 	lookup.round_ns = 1;		/* the first round begins at once */
 }
 
-void names_tick(struct plane *p, uint64_t now_ns)
+void names_tick(struct plane *plane, const struct config *config, uint64_t now_ns)
 {
 	int ret = lookup.is_running ? gai_error(&lookup.request) : 0;
 
@@ -93,7 +85,7 @@ void names_tick(struct plane *p, uint64_t now_ns)
 	if (lookup.is_running) {
 		lookup.is_running = false;
 		if (!ret && lookup.request.ar_result && !lookup.is_stale)
-			take(p, &p->config->peers[lookup.peer], lookup.request.ar_result);
+			take(plane, &config->peers[lookup.peer], lookup.request.ar_result);
 		if (lookup.request.ar_result)
 			freeaddrinfo(lookup.request.ar_result);
 		lookup.peer++;
@@ -101,5 +93,5 @@ void names_tick(struct plane *p, uint64_t now_ns)
 			lookup.peer = 0;
 		lookup.is_stale = false;
 	}
-	next(p, now_ns);
+	next(plane, config, now_ns);
 }

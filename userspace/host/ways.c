@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plane/internal.h"
-#include "log/log.h"
+#include <bpf/bpf.h>
 
-#define SOON_NS		(100 * LOOP_MS)
-#define SOON_MAX_NS	(800 * LOOP_MS)
+#include "base/clock.h"
+#include "host/ways.h"
+
+#define SOON_NS		(100 * 1000000ULL)
+#define SOON_MAX_NS	(800 * 1000000ULL)
 #define COST_SHARE	9	/* a look takes at most a tenth of the time */
 
 static int by_ifindex(const void *x, const void *y)
@@ -64,10 +66,10 @@ static void take_link(const struct net_link *link, void *user)
 }
 
 /* By either: one has a new name before it is known here, another was made anew under the old one. */
-static const struct datapath_uplink *find_uplink(const struct plane *p, const struct way_link *link)
+static const struct datapath_uplink *find_uplink(const struct ways *ways, const struct way_link *link)
 {
-	for (unsigned i = 0; i < datapath_uplink_count(p->dp); i++) {
-		const struct datapath_uplink *uplink = datapath_get_uplink(p->dp, i);
+	for (unsigned i = 0; i < datapath_uplink_count(ways->dp); i++) {
+		const struct datapath_uplink *uplink = datapath_get_uplink(ways->dp, i);
 
 		if (uplink->ifindex == link->ifindex || !strcmp(uplink->name, link->name))
 			return uplink;
@@ -84,10 +86,10 @@ static void take_redirect(int ifindex, bool takes, void *user)
 }
 
 /* From generic XDP a frame goes where a packet of the stack's could go. */
-static bool is_all_generic(const struct plane *p)
+static bool is_all_generic(const struct ways *ways)
 {
-	for (unsigned i = 0; i < datapath_uplink_count(p->dp); i++) {
-		if (datapath_get_uplink(p->dp, i)->mode != DATAPATH_XDP_GENERIC)
+	for (unsigned i = 0; i < datapath_uplink_count(ways->dp); i++) {
+		if (datapath_get_uplink(ways->dp, i)->mode != DATAPATH_XDP_GENERIC)
 			return false;
 	}
 	return true;
@@ -97,43 +99,43 @@ static bool is_all_generic(const struct plane *p)
  * A kernel that does not tell: a native program of ours made its device ready, except a veth, where the
  * other end decides.
  */
-static void guess_redirects(const struct plane *p, struct way_links *links)
+static void guess_redirects(const struct ways *ways, struct way_links *links)
 {
 	for (size_t i = 0; i < links->count; i++) {
-		const struct datapath_uplink *uplink = find_uplink(p, &links->list[i]);
+		const struct datapath_uplink *uplink = find_uplink(ways, &links->list[i]);
 
 		if (uplink && uplink->mode == DATAPATH_XDP && strcmp(uplink->kind, "veth"))
 			links->list[i].value.flags |= TALON_LINK_REDIRECT;
 	}
 }
 
-static int read_redirects(const struct plane *p, struct way_links *links)
+static int read_redirects(const struct ways *ways, struct way_links *links)
 {
 	int ret = 0;
 
-	if (is_all_generic(p)) {
+	if (is_all_generic(ways)) {
 		for (size_t i = 0; i < links->count; i++)
 			take_redirect(links->list[i].ifindex, true, links);
 		return 0;
 	}
 	ret = net_redirect_list(take_redirect, links);
 	if (ret == -EOPNOTSUPP) {
-		guess_redirects(p, links);
+		guess_redirects(ways, links);
 		ret = 0;
 	}
 	return ret;
 }
 
-static bool is_ours(const struct plane *p, int ifindex)
+static bool is_ours(const struct ways *ways, int ifindex)
 {
-	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp),
-		*relay = datapath_get_relay(p->dp);
+	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(ways->dp),
+		*relay = datapath_get_relay(ways->dp);
 
 	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex ||
 	       (relay && (ifindex == relay->ifindex || ifindex == relay->far_ifindex));
 }
 
-static int read_links(const struct plane *p, struct way_links *links)
+static int read_links(const struct ways *ways, struct way_links *links)
 {
 	struct link_reading r = { .links = links };
 	int ret = net_link_list(take_link, &r);
@@ -144,10 +146,10 @@ static int read_links(const struct plane *p, struct way_links *links)
 		return ret;
 	qsort(links->list, links->count, sizeof(*links->list), by_ifindex);
 	for (size_t i = 0; i < links->count; i++) {
-		if (find_uplink(p, &links->list[i]))
+		if (find_uplink(ways, &links->list[i]))
 			links->list[i].value.flags |= TALON_LINK_UPLINK;
 	}
-	return read_redirects(p, links);
+	return read_redirects(ways, links);
 }
 
 /* Hazards. */
@@ -196,27 +198,27 @@ static void say_no_ethernet(struct ways *ways, const struct way_link *link)
 
 /* Side devices: those by which masqueraded packets leave. */
 
-static void choose_side(struct plane *p, struct way_links *links, size_t route)
+static void choose_side(struct ways *ways, struct way_links *links, size_t route)
 {
-	const struct host_route *r = &p->ways.hosts.list[route];
+	const struct host_route *r = &ways->hosts.table.list[route];
 
 	for (unsigned i = 0; i < HOST_HOPS && r->hops[i]; i++) {
 		struct way_link *link = find_link(links, r->hops[i]);
 
 		if (!link || link->is_side || link->is_loopback || (link->value.flags & TALON_LINK_UPLINK) ||
-			is_ours(p, link->ifindex))
+			is_ours(ways, link->ifindex))
 			continue;
-		link->is_side = host_table_serves(&p->ways.hosts, route, &p->routes, &p->locals);
+		link->is_side = host_table_serves(&ways->hosts.table, route, ways->routes, ways->locals);
 	}
 }
 
-static unsigned choose_sides(struct plane *p, struct way_links *links, struct datapath_side *ret_sides)
+static unsigned choose_sides(struct ways *ways, struct way_links *links, struct datapath_side *ret_sides)
 {
 	unsigned count = 0, left_out = 0;
 
-	for (size_t i = 0; i < p->ways.hosts.count; i++) {
-		if (p->ways.hosts.list[i].value.kind == TALON_HOST_UNICAST)
-			choose_side(p, links, i);
+	for (size_t i = 0; i < ways->hosts.table.count; i++) {
+		if (ways->hosts.table.list[i].value.kind == TALON_HOST_UNICAST)
+			choose_side(ways, links, i);
 	}
 	for (size_t i = 0; i < links->count; i++) {
 		struct way_link *link = &links->list[i];
@@ -225,7 +227,7 @@ static unsigned choose_sides(struct plane *p, struct way_links *links, struct da
 			continue;
 		if (!link->is_ethernet) {
 			link->is_side = false;
-			say_no_ethernet(&p->ways, link);
+			say_no_ethernet(ways, link);
 		} else if (count < DATAPATH_SIDES_MAX) {
 			ret_sides[count].ifindex = link->ifindex;
 			memcpy(ret_sides[count].name, link->name, sizeof(ret_sides[count].name));
@@ -235,19 +237,19 @@ static unsigned choose_sides(struct plane *p, struct way_links *links, struct da
 		}
 	}
 	if (left_out)
-		say_more_sides(&p->ways, links, count);
+		say_more_sides(ways, links, count);
 	return count;
 }
 
 /* Map links. */
 
 /* For status: the source of the shortest prefix that leads there. */
-static void note_sources(const struct plane *p, struct way_links *links)
+static void note_sources(const struct ways *ways, struct way_links *links)
 {
 	uint8_t *lens = malloc(links->count + 1);
 
-	for (size_t i = 0; i < p->ways.hosts.count && lens; i++) {
-		const struct host_route *route = &p->ways.hosts.list[i];
+	for (size_t i = 0; i < ways->hosts.table.count && lens; i++) {
+		const struct host_route *route = &ways->hosts.table.list[i];
 		struct way_link *link = find_link(links, route->hops[0]);
 
 		if (!link || route->value.kind != TALON_HOST_UNICAST || !route->value.source)
@@ -265,9 +267,9 @@ static bool is_same(const struct way_link *a, const struct way_link *b)
 	return !memcmp(&a->value, &b->value, sizeof(a->value));
 }
 
-static void remove_departed(const struct plane *p, const struct way_links *links)
+static void remove_departed(const struct ways *ways, const struct way_links *links)
 {
-	int map = datapath_map_fd(p->dp, DATAPATH_MAP_LINKS);
+	int map = datapath_map_fd(ways->dp, DATAPATH_MAP_LINKS);
 	uint32_t key, next, *last = NULL;
 
 	while (!bpf_map_get_next_key(map, last, &next)) {
@@ -281,75 +283,75 @@ static void remove_departed(const struct plane *p, const struct way_links *links
 }
 
 /* Uplinks and side devices come first, should there be more devices than room. */
-static void write_links(struct plane *p, const struct way_links *links)
+static void write_links(struct ways *ways, const struct way_links *links)
 {
-	int map = datapath_map_fd(p->dp, DATAPATH_MAP_LINKS);
-	bool has_departed = !p->ways.links.count;
+	int map = datapath_map_fd(ways->dp, DATAPATH_MAP_LINKS);
+	bool has_departed = !ways->links.count;
 
-	for (size_t i = 0; i < p->ways.links.count; i++)
-		has_departed |= !find_link(links, p->ways.links.list[i].ifindex);
+	for (size_t i = 0; i < ways->links.count; i++)
+		has_departed |= !find_link(links, ways->links.list[i].ifindex);
 	if (has_departed)
-		remove_departed(p, links);
+		remove_departed(ways, links);
 	for (unsigned turn = 0; turn < 2; turn++) {
 		for (size_t i = 0; i < links->count; i++) {
 			const struct way_link *link = &links->list[i],
-				*was = find_link(&p->ways.links, link->ifindex);
+				*was = find_link(&ways->links, link->ifindex);
 			uint32_t key = link->ifindex;
 
 			if (turn != !(link->is_side || link->value.flags & TALON_LINK_UPLINK) ||
 				(was && is_same(was, link)))
 				continue;
 			bpf_map_update_elem(map, &key, &link->value, BPF_ANY);
-			p->sees_change = true;
+			ways->changed = true;
 		}
 	}
-	p->sees_change |= has_departed;
+	ways->changed |= has_departed;
 }
 
-static bool uplink_is_attached(const struct plane *p, const struct way_link *link)
+static bool uplink_is_attached(const struct ways *ways, const struct way_link *link)
 {
-	const struct datapath_uplink *uplink = find_uplink(p, link);
+	const struct datapath_uplink *uplink = find_uplink(ways, link);
 
 	return uplink && uplink->mode != DATAPATH_AUTO && uplink->ifindex == link->ifindex;
 }
 
-static bool side_is_attached(const struct plane *p, int ifindex)
+static bool side_is_attached(const struct ways *ways, int ifindex)
 {
-	for (unsigned i = 0; i < datapath_side_count(p->dp); i++) {
-		if (datapath_get_side(p->dp, i)->ifindex == ifindex)
-			return datapath_get_side(p->dp, i)->attached;
+	for (unsigned i = 0; i < datapath_side_count(ways->dp); i++) {
+		if (datapath_get_side(ways->dp, i)->ifindex == ifindex)
+			return datapath_get_side(ways->dp, i)->attached;
 	}
 	return false;
 }
 
 /* What an earlier process attached goes on until datapath_attach() has put ours in its place. */
-static bool was_program(const struct plane *p, int ifindex)
+static bool was_program(const struct ways *ways, int ifindex)
 {
 	uint32_t key = ifindex;
 	struct talon_link value;
 
-	return p->was_adopted && !p->has_attached &&
-		!bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_LINKS), &key, &value) &&
+	return ways->inherits_programs &&
+		!bpf_map_lookup_elem(datapath_map_fd(ways->dp, DATAPATH_MAP_LINKS), &key, &value) &&
 		value.flags & TALON_LINK_PROGRAM;
 }
 
-static void mark_programs(const struct plane *p, struct way_links *links)
+static void mark_programs(const struct ways *ways, struct way_links *links)
 {
 	for (size_t i = 0; i < links->count; i++) {
 		struct way_link *link = &links->list[i];
 		bool is_uplink = link->value.flags & TALON_LINK_UPLINK;
 
-		if ((is_uplink && uplink_is_attached(p, link)) ||
-			(link->is_side && side_is_attached(p, link->ifindex)) ||
-			((is_uplink || link->is_side) && was_program(p, link->ifindex)))
+		if ((is_uplink && uplink_is_attached(ways, link)) ||
+			(link->is_side && side_is_attached(ways, link->ifindex)) ||
+			((is_uplink || link->is_side) && was_program(ways, link->ifindex)))
 			link->value.flags |= TALON_LINK_PROGRAM;
 	}
 }
 
-static void keep_links(struct plane *p, struct way_links *links)
+static void keep_links(struct ways *ways, struct way_links *links)
 {
-	free(p->ways.links.list);
-	p->ways.links = *links;
+	free(ways->links.list);
+	ways->links = *links;
 	*links = (struct way_links){};
 }
 
@@ -357,92 +359,80 @@ static void keep_links(struct plane *p, struct way_links *links)
  * A program that goes is no longer counted on before it is taken off; one that comes is not
  * before it is there.
  */
-static void sync_links(struct plane *p, struct way_links *links)
+static void sync_links(struct ways *ways, struct way_links *links)
 {
 	struct datapath_side sides[DATAPATH_SIDES_MAX] = {};
-	unsigned count = choose_sides(p, links, sides);
+	unsigned count = choose_sides(ways, links, sides);
 	struct way_links copy = { .count = links->count,
 		.list = calloc(links->count + 1, sizeof(*copy.list)) };
 
-	note_sources(p, links);
-	mark_programs(p, links);
-	write_links(p, links);
+	note_sources(ways, links);
+	mark_programs(ways, links);
+	write_links(ways, links);
 	if (copy.list) {
 		memcpy(copy.list, links->list, links->count * sizeof(*copy.list));
-		keep_links(p, &copy);
+		keep_links(ways, &copy);
 	}
-	datapath_set_sides(p->dp, sides, count);
-	mark_programs(p, links);
-	write_links(p, links);
-	keep_links(p, links);
+	datapath_set_sides(ways->dp, sides, count);
+	mark_programs(ways, links);
+	write_links(ways, links);
+	keep_links(ways, links);
 }
 
-int ways_sync(struct plane *p, char *err, size_t errlen)
+int ways_sync(struct ways *ways, struct ways_news *news, char *err, size_t errlen)
 {
 	uint64_t began = clock_boot_ns();
-	char old[sizeof(p->ways.hazards)];
+	char old[sizeof(ways->hazards)];
 	struct way_links links = {};
-	int ret = host_routes_sync(p);
+	int ret;
 
+	ways->changed = false;
+	ret = host_routes_sync(&ways->hosts, ways->dp, &ways->changed);
 	if (!ret)
-		ret = read_links(p, &links);
+		ret = read_links(ways, &links);
 	if (ret) {
 		free(links.list);
+		news->changed |= ways->changed;
 		snprintf(err, errlen, "routes and devices of this host: %s", strerror(-ret));
 		return ret;
 	}
-	memcpy(old, p->ways.hazards, sizeof(old));
-	p->ways.hazards[0] = 0;
-	if (p->ways.left_out)
-		say(&p->ways, "this host has %zu routes more than there is room for (%u): packets to their "
-			"networks may get a wrong source address\n", p->ways.left_out, TALON_HOST_ROUTES_MAX);
-	sync_links(p, &links);
-	if (p->is_ready && strcmp(old, p->ways.hazards))
-		start_hazards(p);
-	p->ways.cost_ns = clock_boot_ns() - began;
+	memcpy(old, ways->hazards, sizeof(old));
+	ways->hazards[0] = 0;
+	if (ways->hosts.left_out)
+		say(ways, "this host has %zu routes more than there is room for (%u): packets to their "
+			"networks may get a wrong source address\n", ways->hosts.left_out,
+			TALON_HOST_ROUTES_MAX);
+	sync_links(ways, &links);
+	news->changed |= ways->changed;
+	news->hazards |= strcmp(old, ways->hazards) != 0;
+	ways->cost_ns = clock_boot_ns() - began;
 	return 0;
 }
 
-int ways_node_addr(struct plane *p, const struct net_link *uplink, __be32 *ret_addr)
+int ways_node_addr(const struct ways *ways, const struct net_link *uplink, __be32 *ret_addr)
 {
 	__be32 primary = 0, source;
 	int ret = net_addr_primary4(uplink->ifindex, &primary);
 
-	source = host_table_source(&p->ways.hosts, uplink->ifindex, primary);
+	source = host_table_source(&ways->hosts.table, uplink->ifindex, primary);
 	if (!source && ret)
 		return -EADDRNOTAVAIL;
 	*ret_addr = source ? source : primary;
 	return 0;
 }
 
-void ways_set_flags(struct plane *p)
+bool ways_has_other_source(const struct ways *ways, __be32 addr)
 {
-	struct talon_config *mc = &p->map_config;
-
-	mc->flags &= ~TALON_F_MANY_SOURCES;
-	if (host_table_has_other_source(&p->ways.hosts, mc->node_addr))
-		mc->flags |= TALON_F_MANY_SOURCES;
+	return host_table_has_other_source(&ways->hosts.table, addr);
 }
 
-void ways_check_soon(struct plane *p)
+uint64_t ways_pause_ns(const struct ways *ways)
 {
-	uint64_t after = COST_SHARE * p->ways.cost_ns;
+	uint64_t pause = COST_SHARE * ways->cost_ns;
 
-	if (loop_timer_is_set(&p->ways.timer))
-		return;
-	if (after < SOON_NS)
-		after = SOON_NS;
-	loop_timer_after(p->loop, &p->ways.timer, after < SOON_MAX_NS ? after : SOON_MAX_NS);
-}
-
-void ways_tick(void *ctx)
-{
-	struct plane *p = ctx;
-
-	if (!p->is_ready)
-		return;
-	start_links(p);
-	plane_wake(p);
+	if (pause < SOON_NS)
+		return SOON_NS;
+	return pause < SOON_MAX_NS ? pause : SOON_MAX_NS;
 }
 
 struct comparison {
@@ -459,17 +449,16 @@ static void compare_redirect(int ifindex, bool takes, void *user)
 		takes != !!(link->value.flags & TALON_LINK_REDIRECT);
 }
 
-/* The far end of a veth turns GRO on or off, and nothing is said about ours. */
-void ways_poll(struct plane *p)
+bool ways_is_outdated(const struct ways *ways)
 {
-	struct comparison comparison = { .links = &p->ways.links };
+	struct comparison comparison = { .links = &ways->links };
 
-	if (!is_all_generic(p) && !net_redirect_list(compare_redirect, &comparison) && comparison.differs)
-		start_links(p);
+	return !is_all_generic(ways) && !net_redirect_list(compare_redirect, &comparison) &&
+		comparison.differs;
 }
 
-void ways_done(struct plane *p)
+void ways_done(struct ways *ways)
 {
-	host_table_done(&p->ways.hosts);
-	free(p->ways.links.list);
+	host_routes_done(&ways->hosts);
+	free(ways->links.list);
 }

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "plane/uplink_choice.h"
+#include "host/uplink_choice.h"
 
 static const struct net_link *find(const struct net_link *list, unsigned count, int ifindex)
 {

@@ -9,7 +9,7 @@
 #include <netinet/ip.h>
 #include <sodium.h>
 
-#include "plane/fragment.h"
+#include "wire/fragment.h"
 #include "talon/csum.h"
 
 #define HEADER_MAX 60

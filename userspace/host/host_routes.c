@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plane/internal.h"
+#include <bpf/bpf.h>
+
+#include "host/host_routes.h"
+#include "net/net.h"
 
 struct reading {
 	struct host_table *table;
@@ -287,22 +290,26 @@ static int read_map(int map, struct host_table *table)
 	return ret;
 }
 
-int host_routes_sync(struct plane *p)
+int host_routes_sync(struct host_routes *routes, const struct datapath *dp, bool *ret_changed)
 {
-	struct ways *ways = &p->ways;
-	struct writing w = { .map = datapath_map_fd(p->dp, DATAPATH_MAP_HOST4) };
+	struct writing w = { .map = datapath_map_fd(dp, DATAPATH_MAP_HOST4) };
 	struct host_table wanted = {};
-	int ret = host_routes_read(&wanted, datapath_get_tunnel(p->dp)->ifindex);
+	int ret = host_routes_read(&wanted, datapath_get_tunnel(dp)->ifindex);
 
 	if (ret)
 		return ret;
-	ways->left_out = host_table_trim(&wanted, TALON_HOST_ROUTES_MAX);
-	if (!ways->hosts_known)
-		read_map(w.map, &ways->hosts);
-	ret = host_table_diff(&ways->hosts, &wanted, write_entry, &w);
-	ways->hosts_known = !ret;
-	p->sees_change |= w.changed;
-	host_table_done(&ways->hosts);
-	ways->hosts = wanted;
+	routes->left_out = host_table_trim(&wanted, TALON_HOST_ROUTES_MAX);
+	if (!routes->is_known)
+		read_map(w.map, &routes->table);
+	ret = host_table_diff(&routes->table, &wanted, write_entry, &w);
+	routes->is_known = !ret;
+	*ret_changed |= w.changed;
+	host_table_done(&routes->table);
+	routes->table = wanted;
 	return ret;
+}
+
+void host_routes_done(struct host_routes *routes)
+{
+	host_table_done(&routes->table);
 }

@@ -15,9 +15,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "plane/internal.h"
 #include "log/log.h"
+#include "talon/config_types.h"
 #include "talon/csum.h"
+#include "talon/peer_types.h"
+#include "talon/wg_wire.h"
+#include "wire/relay_pair.h"
 
 #define HEADERS		(ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr))
 #define RING_LEN	(1U << 20)	/* 50 ms of 12,000 packets; all of it counts as our memory */
@@ -25,7 +28,7 @@
 #define FRAMES_PER_TURN	512
 #define BATCH		64
 
-struct relay_frames {
+struct pair_frames {
 	size_t size;			/* of one */
 	unsigned count;
 	struct mmsghdr msgs[BATCH];
@@ -33,13 +36,18 @@ struct relay_frames {
 	uint8_t bytes[];
 };
 
-bool relay_is_endpoint(const struct endpoint *endpoint)
+void pair_init(struct relay_pair *pair, struct loop *loop)
+{
+	*pair = (struct relay_pair){ .rx = -1, .tx = -1, .loop = loop };
+}
+
+bool pair_is_endpoint(const struct endpoint *endpoint)
 {
 	return endpoint->family == AF_INET && endpoint->port == htons(TALON_RELAY_PORT) &&
 		ntohl(endpoint->remote.word[0]) >> 28 == 0xf;
 }
 
-void relay_endpoint(const struct plane *p, uint32_t peer, struct endpoint *ret_endpoint)
+void pair_endpoint(uint32_t peer, struct endpoint *ret_endpoint)
 {
 	*ret_endpoint = (struct endpoint){
 		.family = AF_INET,
@@ -52,7 +60,7 @@ void relay_endpoint(const struct plane *p, uint32_t peer, struct endpoint *ret_e
 /* From our programs to the relay. */
 
 /* Only our programs send here, but a device is a device: nothing is believed. */
-static void take_frame(struct plane *p, const uint8_t *frame, size_t len)
+static void take_frame(const struct relay_pair *pair, const uint8_t *frame, size_t len)
 {
 	struct udphdr udp;
 	struct iphdr ip;
@@ -66,43 +74,41 @@ static void take_frame(struct plane *p, const uint8_t *frame, size_t len)
 	dst = ntohl(ip.daddr);
 	payload = ntohs(udp.len);
 	if (ip.version != 4 || ip.ihl != 5 || ip.protocol != IPPROTO_UDP || dst >> 28 != 0xf ||
-		TALON_RELAY_PEER_ID(dst) >= p->peers_max || ip.saddr != htonl(TALON_RELAY_OWN_ADDR) ||
+		TALON_RELAY_PEER_ID(dst) >= pair->peers_max || ip.saddr != htonl(TALON_RELAY_OWN_ADDR) ||
 		payload < sizeof(udp) + WG_DATA_MIN_LEN || payload - sizeof(udp) > len - HEADERS)
 		return;
-	p->plane_events.relay_send(p->plane_ctx, TALON_RELAY_PEER_ID(dst), frame + HEADERS,
-		payload - sizeof(udp));
+	pair->events.sent(pair->ctx, TALON_RELAY_PEER_ID(dst), frame + HEADERS, payload - sizeof(udp));
 }
 
-static struct tpacket2_hdr *frame_at(const struct relay_link *r, unsigned i)
+static struct tpacket2_hdr *frame_at(const struct relay_pair *pair, unsigned i)
 {
-	return (struct tpacket2_hdr *)(r->ring + (size_t)(i / r->frames_per_block) * r->block_size +
-				       (size_t)(i % r->frames_per_block) * r->frame_size);
+	return (struct tpacket2_hdr *)(pair->ring + (size_t)(i / pair->frames_per_block) * pair->block_size +
+				       (size_t)(i % pair->frames_per_block) * pair->frame_size);
 }
 
 static void read_ring(void *ctx, uint32_t events)
 {
-	struct plane *p = ctx;
-	struct relay_link *r = &p->relay;
+	struct relay_pair *pair = ctx;
 	unsigned taken = 0;
 
-	for (; taken < FRAMES_PER_TURN && r->ring; taken++) {
-		struct tpacket2_hdr *h = frame_at(r, r->next);
+	for (; taken < FRAMES_PER_TURN && pair->ring; taken++) {
+		struct tpacket2_hdr *h = frame_at(pair, pair->next);
 
 		if (!(__atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
 			break;
-		if (p->plane_events.relay_send && h->tp_snaplen == h->tp_len)
-			take_frame(p, (uint8_t *)h + h->tp_mac, h->tp_snaplen);
+		if (pair->events.sent && h->tp_snaplen == h->tp_len)
+			take_frame(pair, (uint8_t *)h + h->tp_mac, h->tp_snaplen);
 		__atomic_store_n(&h->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
-		r->next = (r->next + 1) % r->frame_count;
+		pair->next = (pair->next + 1) % pair->frame_count;
 	}
 	if (events & EPOLLERR) {	/* the device went down or away; it would wake us for ever */
 		int error;
 		socklen_t len = sizeof(error);
 
-		getsockopt(r->rx, SOL_SOCKET, SO_ERROR, &error, &len);
+		getsockopt(pair->rx, SOL_SOCKET, SO_ERROR, &error, &len);
 	}
-	if (taken && p->plane_events.relay_flush)
-		p->plane_events.relay_flush(p->plane_ctx);
+	if (taken && pair->events.drained)
+		pair->events.drained(pair->ctx);
 }
 
 /* Frames that only pass here on their way to a device (config_types.h, onward frames) are not the relay's. */
@@ -127,7 +133,7 @@ static int leave_onward(int fd)
  * Version 2 of the ring gives each packet at once; version 3 would hold them back until a block is full or a
  * timer of whole jiffies ends.
  */
-static int open_ring(struct relay_link *r, int ifindex, uint32_t mtu)
+static int open_ring(struct relay_pair *pair, int ifindex, uint32_t mtu)
 {
 	const int version = TPACKET_V2, on = 1;
 	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP),
@@ -141,76 +147,76 @@ static int open_ring(struct relay_link *r, int ifindex, uint32_t mtu)
 		return -EMSGSIZE;
 	req.tp_frame_nr = req.tp_block_size / req.tp_frame_size * req.tp_block_nr;
 	/* Protocol 0 until it is bound: nothing is queued beside the ring. */
-	r->rx = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (r->rx < 0)
+	pair->rx = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (pair->rx < 0)
 		return -errno;
 	/* what we write there ourselves */
-	setsockopt(r->rx, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
-	ret = leave_onward(r->rx);
+	setsockopt(pair->rx, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
+	ret = leave_onward(pair->rx);
 	if (ret)
 		return ret;
-	if (setsockopt(r->rx, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) ||
-	    setsockopt(r->rx, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)))
+	if (setsockopt(pair->rx, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) ||
+	    setsockopt(pair->rx, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)))
 		return -errno;
-	ring = mmap(NULL, RING_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, r->rx, 0);
+	ring = mmap(NULL, RING_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, pair->rx, 0);
 	if (ring == MAP_FAILED)
 		return -errno;
-	r->ring = ring;
-	r->ring_len = RING_LEN;
-	r->block_size = req.tp_block_size;
-	r->frame_size = req.tp_frame_size;
-	r->frames_per_block = req.tp_block_size / req.tp_frame_size;
-	r->frame_count = req.tp_frame_nr;
-	r->next = 0;
-	return bind(r->rx, (struct sockaddr *)&at, sizeof(at)) ? -errno : 0;
+	pair->ring = ring;
+	pair->ring_len = RING_LEN;
+	pair->block_size = req.tp_block_size;
+	pair->frame_size = req.tp_frame_size;
+	pair->frames_per_block = req.tp_block_size / req.tp_frame_size;
+	pair->frame_count = req.tp_frame_nr;
+	pair->next = 0;
+	return bind(pair->rx, (struct sockaddr *)&at, sizeof(at)) ? -errno : 0;
 }
 
 /* From the relay to our programs. */
 
 static void flush(void *ctx)
 {
-	struct plane *p = ctx;
-	struct relay_frames *f = p->relay.frames;
+	struct relay_pair *pair = ctx;
+	struct pair_frames *f = pair->frames;
 	unsigned sent = 0;
 
 	while (f && sent < f->count) {
-		int n = sendmmsg(p->relay.tx, f->msgs + sent, f->count - sent, 0);
+		int n = sendmmsg(pair->tx, f->msgs + sent, f->count - sent, 0);
 
-		p->slow_dropped += n <= 0;
+		pair->lost += n <= 0;
 		sent += n > 0 ? n : 1;	/* one that cannot be sent is lost, as packets are */
 	}
 	if (f)
 		f->count = 0;
 }
 
-static int open_tx(struct plane *p, const struct datapath_tunnel_info *link)
+static int open_tx(struct relay_pair *pair, const struct datapath_tunnel_info *link)
 {
 	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = link->far_ifindex };
 	size_t size = HEADERS + link->mtu;
-	struct relay_frames *f;
+	struct pair_frames *f;
 	const int on = 1;
 	int ret;
 
-	p->relay.tx = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (p->relay.tx < 0)
+	pair->tx = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (pair->tx < 0)
 		return -errno;
 	f = calloc(1, sizeof(*f) + BATCH * size);
-	if (!f || bind(p->relay.tx, (struct sockaddr *)&to, sizeof(to))) {
+	if (!f || bind(pair->tx, (struct sockaddr *)&to, sizeof(to))) {
 		ret = f ? -errno : -ENOMEM;
 		free(f);
-		close(p->relay.tx);
-		p->relay.tx = -1;
+		close(pair->tx);
+		pair->tx = -1;
 		return ret;
 	}
-	setsockopt(p->relay.tx, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on));
+	setsockopt(pair->tx, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on));
 	f->size = size;
 	for (unsigned i = 0; i < BATCH; i++) {
 		f->iov[i].iov_base = f->bytes + i * size;
 		f->msgs[i].msg_hdr.msg_iov = &f->iov[i];
 		f->msgs[i].msg_hdr.msg_iovlen = 1;
 	}
-	p->relay.frames = f;
-	loop_timer_init(&p->relay.flush, flush, p);
+	pair->frames = f;
+	loop_timer_init(&pair->flush, flush, pair);
 	return 0;
 }
 
@@ -224,7 +230,7 @@ static uint16_t ip_checksum(const struct iphdr *ip)
 	return htons(csum_finish(sum));
 }
 
-static void fill_headers(const struct plane *p, uint8_t *frame, uint32_t peer, size_t len)
+static void fill_headers(const struct relay_pair *pair, uint8_t *frame, uint32_t peer, size_t len)
 {
 	struct iphdr ip = {
 		.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP,
@@ -233,7 +239,7 @@ static void fill_headers(const struct plane *p, uint8_t *frame, uint32_t peer, s
 		.daddr = htonl(TALON_RELAY_OWN_ADDR),
 	};
 	const struct udphdr udp = {
-		.source = htons(TALON_RELAY_PORT), .dest = p->map_config.listen_port,
+		.source = htons(TALON_RELAY_PORT), .dest = pair->port,
 		.len = htons(sizeof(udp) + len),
 	};
 
@@ -242,15 +248,15 @@ static void fill_headers(const struct plane *p, uint8_t *frame, uint32_t peer, s
 	memcpy(frame + ETH_HLEN + sizeof(ip), &udp, sizeof(udp));
 }
 
-uint8_t *relay_get_frame(struct plane *p, uint16_t ethertype, size_t len)
+uint8_t *pair_get_frame(struct relay_pair *pair, uint16_t ethertype, size_t len)
 {
-	const struct datapath_tunnel_info *link = datapath_get_relay(p->dp);
-	struct relay_frames *f;
+	const struct datapath_tunnel_info *link = datapath_get_relay(pair->dp);
+	struct pair_frames *f;
 	uint8_t *frame;
 
-	if (!link || !link->ifindex || (!p->relay.frames && open_tx(p, link)))
+	if (!link || !link->ifindex || (!pair->frames && open_tx(pair, link)))
 		return NULL;
-	f = p->relay.frames;
+	f = pair->frames;
 	if (len > f->size)
 		return NULL;
 	frame = f->iov[f->count].iov_base;
@@ -261,63 +267,63 @@ uint8_t *relay_get_frame(struct plane *p, uint16_t ethertype, size_t len)
 	return frame;
 }
 
-void relay_put_frame(struct plane *p, size_t len)
+void pair_put_frame(struct relay_pair *pair, size_t len)
 {
-	struct relay_frames *f = p->relay.frames;
+	struct pair_frames *f = pair->frames;
 
 	f->iov[f->count++].iov_len = len;
 	if (f->count == BATCH)
-		flush(p);
-	else if (!loop_timer_is_set(&p->relay.flush))
-		loop_timer_after(p->loop, &p->relay.flush, 0);
+		flush(pair);
+	else if (!loop_timer_is_set(&pair->flush))
+		loop_timer_after(pair->loop, &pair->flush, 0);
 }
 
-void relay_inject(struct plane *p, uint32_t peer, const uint8_t *bytes, size_t len)
+void pair_inject(struct relay_pair *pair, uint32_t peer, const uint8_t *bytes, size_t len)
 {
-	uint8_t *frame = relay_open(p) ? NULL : relay_get_frame(p, ETH_P_IP, HEADERS + len);
+	uint8_t *frame = pair_open(pair) ? NULL : pair_get_frame(pair, ETH_P_IP, HEADERS + len);
 
 	if (!frame)
 		return;
-	fill_headers(p, frame, peer, len);
+	fill_headers(pair, frame, peer, len);
 	memcpy(frame + HEADERS, bytes, len);
-	relay_put_frame(p, HEADERS + len);
+	pair_put_frame(pair, HEADERS + len);
 }
 
-void relay_close(struct plane *p)
+void pair_close(struct relay_pair *pair)
 {
-	struct relay_link *r = &p->relay;
-
-	loop_fd_remove(p->loop, &r->watch);
-	if (r->frames)
-		loop_timer_cancel(p->loop, &r->flush);
-	if (r->ring)
-		munmap(r->ring, r->ring_len);
-	if (r->rx >= 0)
-		close(r->rx);
-	if (r->tx >= 0)
-		close(r->tx);
-	free(r->frames);
-	*r = (struct relay_link){ .rx = -1, .tx = -1 };
+	loop_fd_remove(pair->loop, &pair->watch);
+	if (pair->frames)
+		loop_timer_cancel(pair->loop, &pair->flush);
+	if (pair->ring)
+		munmap(pair->ring, pair->ring_len);
+	if (pair->rx >= 0)
+		close(pair->rx);
+	if (pair->tx >= 0)
+		close(pair->tx);
+	free(pair->frames);
+	pair->frames = NULL;
+	pair->ring = NULL;
+	pair->rx = pair->tx = -1;
 }
 
-int relay_open(struct plane *p)
+int pair_open(struct relay_pair *pair)
 {
-	const struct datapath_tunnel_info *link = datapath_get_relay(p->dp);
+	const struct datapath_tunnel_info *link = datapath_get_relay(pair->dp);
 	static struct log_limit limit;
 	int ret;
 
-	if (p->relay.frames && p->relay.ring)
+	if (pair->frames && pair->ring)
 		return 0;
 	if (!link || !link->ifindex)
 		return -ENODEV;
-	ret = open_ring(&p->relay, link->far_ifindex, link->mtu);
-	if (!ret && !p->relay.frames)
-		ret = open_tx(p, link);
+	ret = open_ring(pair, link->far_ifindex, link->mtu);
+	if (!ret && !pair->frames)
+		ret = open_tx(pair, link);
 	if (!ret)
-		ret = loop_fd_add(p->loop, &p->relay.watch, p->relay.rx, EPOLLIN, read_ring, p);
+		ret = loop_fd_add(pair->loop, &pair->watch, pair->rx, EPOLLIN, read_ring, pair);
 	if (ret) {
 		log_limited(&limit, LOG_LEVEL_WARN, "relay link %s: %s", link->name, strerror(-ret));
-		relay_close(p);
+		pair_close(pair);
 	}
 	return ret;
 }

@@ -8,8 +8,8 @@
  * or a shorter prefix. But as long as a namespace never had a policy rule, its tables local and main are one,
  * in which the longest prefix decides.
  */
-#ifndef TALON_CONTROLLER_HOST_TABLE_H
-#define TALON_CONTROLLER_HOST_TABLE_H
+#ifndef TALON_HOST_HOST_TABLE_H
+#define TALON_HOST_HOST_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

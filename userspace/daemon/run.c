@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// One process, one loop: start in order, run, stop in reverse.
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "daemon/daemon.h"
+#include "daemon/internal.h"
+#include "daemon/static.h"
+#include "log/log.h"
+#include "mesh/mesh.h"
+#include "plane/run.h"
+
+#define ERR_LEN		512
+#define END_NS		(50 * LOOP_MS)	/* for the mesh's last messages to leave */
+
+/*
+ * Loading takes the verifier a third of a second, in which connections can be made: a thread does that,
+ * and nothing else.
+ */
+struct loading {
+	pthread_t thread;
+	bool is_running;
+	int fd;				/* an eventfd that says it is over */
+	struct loop_fd watch;
+	int ret;
+	char err[ERR_LEN];
+};
+
+struct daemon {
+	const struct config *config;
+	const struct daemon_reload *reload;	/* NULL: a mesh */
+	struct loop *loop;			/* the plane's */
+	struct plane *plane;
+	struct mesh *mesh;
+	struct loading loading;
+	int signals;
+	struct loop_fd signals_watch;
+	struct loop_timer second;		/* of a static file */
+	struct loop_timer end;
+	bool is_ending;
+	int result;
+};
+
+/* The end. */
+
+static void end_run(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	loop_stop(d->loop);
+}
+
+/* The mesh says its last words, then the loop ends. Asked twice: at once. */
+static void stop(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->is_ending) {
+		loop_stop(d->loop);
+		return;
+	}
+	d->is_ending = true;
+	plane_freeze(d->plane);
+	if (d->mesh)
+		mesh_stop(d->mesh);
+	loop_timer_after(d->loop, &d->end, d->mesh ? END_NS : 0);
+}
+
+static void fail_run(struct daemon *d, int ret, const char *err)
+{
+	log_err("%s", err);
+	d->result = ret;
+	loop_stop(d->loop);
+}
+
+/* Signals. */
+
+static void reload_static(struct daemon *d)
+{
+	char err[ERR_LEN] = "";
+
+	if (d->reload->read(d->reload->ctx))
+		return;
+	names_restart();
+	if (static_apply(d->plane, d->config, err, sizeof(err)))
+		log_err("SIGHUP: %s", err);
+	else
+		log_info("SIGHUP: %zu peers and %zu routes are in force", d->config->peer_count,
+			d->config->route_count);
+	plane_wake(d->plane);
+}
+
+/* Before the datapath is there, the start will see to it. */
+static void reload(struct daemon *d)
+{
+	if (d->is_ending || !plane_is_ready(d->plane)) {
+		log_info("SIGHUP: not now: %s", d->is_ending ? "it ends" : "it is just starting");
+	} else if (d->reload) {
+		reload_static(d);
+	} else {
+		log_info("SIGHUP: in a mesh settings come from management; this host's addresses are looked "
+			"at again");
+		plane_look_again(d->plane);
+		mesh_look_again(d->mesh);
+	}
+}
+
+static void on_signal(void *ctx, uint32_t events)
+{
+	struct signalfd_siginfo info;
+	struct daemon *d = ctx;
+
+	while (read(d->signals, &info, sizeof(info)) > 0) {
+		if (info.ssi_signo == SIGHUP)
+			reload(d);
+		else
+			stop(d);
+	}
+}
+
+static int open_signals(struct daemon *d)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	d->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return d->signals < 0 ? -errno : loop_fd_add(d->loop, &d->signals_watch, d->signals, EPOLLIN,
+		on_signal, d);
+}
+
+static int open_all(struct daemon *d, char *err, size_t errlen)
+{
+	int ret = plane_open(d->plane, err, errlen);
+
+	if (ret)
+		return ret;
+	ret = open_signals(d);
+	if (ret)
+		snprintf(err, errlen, "event loop: %s", strerror(-ret));
+	return ret;
+}
+
+static int run_loop(struct daemon *d, char *err, size_t errlen)
+{
+	int ret = loop_run(d->loop);
+
+	if (ret)
+		snprintf(err, errlen, "event loop: %s", strerror(-ret));
+	return ret;
+}
+
+/* A static file. */
+
+static void each_second(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	loop_timer_after(d->loop, &d->second, LOOP_SECOND);
+	names_tick(d->plane, d->config, clock_boot_ns());
+}
+
+/* A file has all there is to know: one thing after the other, and what goes wrong ends the start. */
+static int run_static(struct daemon *d, char *err, size_t errlen)
+{
+	int ret = plane_choose(d->plane, err, errlen);
+
+	if (!ret)
+		ret = plane_load(d->plane, err, errlen);
+	if (!ret)
+		ret = open_all(d, err, errlen);
+	if (!ret)
+		ret = plane_start(d->plane, err, errlen);
+	/*
+	 * What can be refused goes before the programs, which a failed start could not take
+	 * off without a gap.
+	 */
+	if (!ret)
+		ret = static_apply(d->plane, d->config, err, errlen);
+	if (!ret)
+		ret = plane_attach(d->plane, err, errlen);
+	if (ret)
+		return ret;
+	loop_timer_after(d->loop, &d->second, LOOP_SECOND);
+	return run_loop(d, err, errlen);
+}
+
+/* A mesh. */
+
+static void *load(void *arg)
+{
+	const uint64_t one = 1;
+	struct daemon *d = arg;
+	struct loading *l = &d->loading;
+
+	l->ret = plane_load(d->plane, l->err, sizeof(l->err));
+	if (write(l->fd, &one, sizeof(one)) < 0)
+		abort();	/* the loop would never hear of it */
+	return NULL;
+}
+
+static void finish_loading(struct daemon *d)
+{
+	struct loading *l = &d->loading;
+
+	if (!l->is_running)
+		return;
+	loop_fd_remove(d->loop, &l->watch);
+	pthread_join(l->thread, NULL);
+	close(l->fd);
+	l->is_running = false;
+}
+
+static void on_loaded(void *ctx, uint32_t events)
+{
+	struct daemon *d = ctx;
+	char err[ERR_LEN] = "";
+	int ret;
+
+	finish_loading(d);
+	ret = d->loading.ret;
+	if (ret)
+		snprintf(err, sizeof(err), "%s", d->loading.err);
+	else
+		ret = plane_start(d->plane, err, sizeof(err));
+	if (!ret)
+		ret = plane_attach(d->plane, err, sizeof(err));
+	if (ret)
+		fail_run(d, ret, err);
+}
+
+static int start_loading(struct daemon *d, char *err, size_t errlen)
+{
+	struct loading *l = &d->loading;
+	int ret = plane_choose(d->plane, err, errlen);
+
+	if (ret)
+		return ret;
+	l->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ret = l->fd < 0 ? -errno : loop_fd_add(d->loop, &l->watch, l->fd, EPOLLIN, on_loaded, d);
+	if (!ret)
+		ret = -pthread_create(&l->thread, NULL, load, d);
+	l->is_running = !ret;
+	if (ret && l->fd >= 0)
+		close(l->fd);
+	if (ret)
+		snprintf(err, errlen, "cannot begin to load the programs: %s", strerror(-ret));
+	return ret;
+}
+
+/* The mesh's connections are under way while the verifier works. */
+static int run_mesh(struct daemon *d, char *err, size_t errlen)
+{
+	int ret = start_loading(d, err, errlen);
+
+	if (!ret)
+		ret = open_all(d, err, errlen);
+	if (!ret)
+		ret = mesh_start(d->plane, d->config, stop, d, &d->mesh, err, errlen);
+	if (!ret)
+		ret = run_loop(d, err, errlen);
+	finish_loading(d);
+	/* another one runs: that says more than its port being taken */
+	if (ret && d->loading.ret == -EBUSY)
+		snprintf(err, errlen, "%s", d->loading.err);
+	if (ret)
+		return ret;
+	ret = d->mesh ? mesh_result(d->mesh) : 0;
+	return d->result ? d->result : ret;	/* both were logged */
+}
+
+/* Keys are in this memory: no core dumps, no tracing by others of the same user. */
+static void protect_memory(void)
+{
+	const struct rlimit none = {};
+
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* Returns whether packets flow on without us. */
+static bool let_go(struct daemon *d)
+{
+	/* in a mesh: a map was applied. One that was refused before leaves nothing */
+	bool was_serving = plane_is_serving(d->plane);
+
+	if (was_serving) {
+		plane_mark_stopped(d->plane);
+		log_info("stopped; the datapath goes on until keys expire. talon down removes it");
+	}
+	mesh_free(d->mesh);
+	plane_free(d->plane);
+	if (d->signals >= 0)
+		close(d->signals);
+	return was_serving;
+}
+
+int daemon_run(const struct config *config, const struct daemon_reload *reload)
+{
+	struct daemon d = { .config = config, .reload = reload, .signals = -1, .plane = plane_new(config) };
+	char err[ERR_LEN] = "";
+	bool is_mine;
+	int ret;
+
+	if (!d.plane)
+		return -ENOMEM;
+	d.loop = plane_loop(d.plane);
+	loop_timer_init(&d.second, each_second, &d);
+	loop_timer_init(&d.end, end_run, &d);
+	protect_memory();
+	ret = config->mesh.enabled ? run_mesh(&d, err, sizeof(err)) : run_static(&d, err, sizeof(err));
+	if (ret && *err)
+		log_err("%s", err);
+	/*
+	 * Before anything was attached, closing the datapath removes all there was; what is attached only the
+	 * way down can take off.
+	 */
+	is_mine = !plane_was_adopted(d.plane) && plane_has_attached(d.plane);
+	if (!let_go(&d) && ret && is_mine)
+		down_undo(config->pin_dir);
+	return ret;
+}

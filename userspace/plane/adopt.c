@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// What an earlier process left goes on: peers with their endpoints, and sessions under our key.
+#include <errno.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "plane/internal.h"
+
+/*
+ * What an earlier process left, as it is: peers with their endpoints, so that their sessions go on. The
+ * preshared keys come with the first desired state, and there are no handshakes before it; who is not in
+ * that goes then.
+ */
+static int adopt_peer(struct plane *p, uint64_t now, uint32_t id)
+{
+	const struct talon_peer_info *info = &p->infos[id];
+	struct device_peer_config pc = { .keepalive_s = info->keepalive_s, .is_pinned = plane_is_pinned(p),
+		.is_unconfirmed = true };
+	struct talon_endpoint at;
+
+	memcpy(pc.public_key, info->public_key, KEY_LEN);
+	memcpy(pc.timestamp, info->timestamp, sizeof(pc.timestamp));
+	pc.stats = (struct device_peer_stats){
+		.handshakes = info->handshakes,
+		.handshake_ns = info->handshake_ns,
+		.handshake_unix_s = info->handshake_unix_s,
+		.rx_bytes = info->handshake_rx_bytes,
+		.tx_bytes = info->handshake_tx_bytes,
+	};
+	if (!endpoints_read(p, id, &at) && at.family)
+		endpoints_from_map(&at, &pc.endpoint);
+	if (pc.endpoint.family)
+		p->slots_of[id].way = at.flags & TALON_ENDPOINT_RELAY ? PLANE_RELAY : PLANE_DIRECT;
+	p->slots_of[id].was_used = true;
+	return device_add_peer(p->device, now, id, &pc);
+}
+
+/* Slots that cannot be what we wrote are made free. */
+void adopt_peers(struct plane *p)
+{
+	uint64_t now = clock_boot_ns();
+
+	for (uint32_t i = 0; i < p->peers_max; i++) {
+		if (!map_read(p, DATAPATH_MAP_PEER_INFO, i, &p->infos[i]) && p->infos[i].present &&
+			!adopt_peer(p, now, i))
+			continue;
+		p->slots_of[i].was_used = true;
+		if (!p->infos[i].present)
+			continue;
+		memset(&p->infos[i], 0, sizeof(p->infos[i]));
+		map_write(p, DATAPATH_MAP_PEER_INFO, i, &p->infos[i], BPF_ANY);
+	}
+}
+
+/* One slot of the session array. Returns whether a session goes on in it. */
+static bool adopt_slot(struct plane *p, uint64_t now, uint32_t slot, const struct talon_session *session,
+	bool same_key)
+{
+	static const uint8_t zeros[sizeof(session->recv_key)];
+	struct talon_replay window;
+	struct talon_peer_tx tx;
+	int ret = -EINVAL;
+
+	if (session->index && same_key && session->peer < p->peers_max && p->infos[session->peer].present &&
+	    !map_read(p, DATAPATH_MAP_REPLAY, slot, &window) &&
+	    !map_read(p, DATAPATH_MAP_PEER_TX, session->peer, &tx))
+		ret = device_adopt_session(p->device, now, session, window.state, tx.index == session->index);
+	if (ret && ret != -ESTALE && ret != -EEXIST &&
+	    (session->index || memcmp(session->recv_key, zeros, sizeof(zeros)) ||
+	    memcmp(session->send_key, zeros, sizeof(zeros))))
+		device_adopt_retired(p->device, now, slot);
+	return !ret;
+}
+
+/*
+ * Sessions of an earlier process go on, if they are under our key; those of another key end before anything
+ * else changes. Slots that only hold old keys are overwritten.
+ */
+int adopt_sessions(struct plane *p)
+{
+	uint64_t now = clock_boot_ns();
+	struct talon_session session;
+	struct talon_info old;
+	bool same_key;
+	int adopted = 0;
+
+	if (!p->was_adopted || map_read(p, DATAPATH_MAP_INFO, 0, &old))
+		return 0;
+	same_key = !memcmp(old.public_key, p->config->public_key, KEY_LEN);
+	for (uint32_t slot = 0; slot < p->slots; slot++) {
+		if (!map_read(p, DATAPATH_MAP_SESSIONS, slot, &session))
+			adopted += adopt_slot(p, now, slot, &session, same_key);
+	}
+	sodium_memzero(&session, sizeof(session));
+	return adopted;
+}

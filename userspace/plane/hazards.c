@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// What status says about this host that may hurt, one line each.
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "plane/internal.h"
+
+static void append(char *text, size_t len, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void append(char *text, size_t len, const char *fmt, ...)
+{
+	size_t at = strlen(text);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text + at, len - at, fmt, args);
+	va_end(args);
+}
+
+void hazards_update(struct plane *p)
+{
+	char *const text = p->info.hazards;
+	const size_t size = sizeof(p->info.hazards);
+	const char *uplinks[TALON_UPLINKS_MAX];
+	unsigned n = datapath_uplink_count(p->dp);
+	char why[200];
+	size_t at;
+
+	for (unsigned i = 0; i < n; i++)
+		uplinks[i] = datapath_get_uplink(p->dp, i)->name;
+	memset(text, 0, size);
+	/* What keeps packets from flowing goes first, and is there whatever else does not fit. */
+	if (p->uplinks.trouble[0])
+		append(text, size, "%s\n", p->uplinks.trouble);
+	at = strlen(text);
+	net_hazards(uplinks, n, datapath_get_tunnel(p->dp)->name, text + at, size - at);
+	if (map_config_check_mtu(p, why, sizeof(why)))
+		append(text, size, "%s\n", why);
+	append(text, size, "%s", p->ways.hazards);
+	if (p->map_config.flags & TALON_F_PREEMPTIBLE)
+		append(text, size,
+			"real-time kernel (PREEMPT_RT): packets that preempt each other on one CPU are "
+			"dropped (preempted)\n");
+	if (p->ports_unknown)
+		append(text, size,
+			"this kernel cannot list sockets (no inet_diag), so SNAT may use ports of this "
+			"host's own\n");
+	if (!(p->map_config.flags & TALON_F_SNAT_OWN) &&
+	    nat_ports_check_range(p->config->port_first, p->config->port_last, why, sizeof(why)))
+		append(text, size, "%s\n", why);
+}
