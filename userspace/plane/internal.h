@@ -22,6 +22,7 @@
 #include "wire/relay_pair.h"
 #include "base/prefixes.h"
 #include "datapath/datapath.h"
+#include "keystream/process.h"
 #include "loop/loop.h"
 #include "nat/nat.h"
 #include "net/net.h"
@@ -38,16 +39,6 @@ struct seen_neigh {
 	uint8_t family;
 	uint8_t mac[6];
 	struct talon_addr addr;
-};
-
-/* The process that makes keystream ahead. */
-struct keystream_helper {
-	int pid;			/* 0: none */
-	int fd;				/* of the process, to hear of its end; -1: none */
-	struct loop_fd watch;
-	uint64_t started_ns;
-	uint64_t due_ns;		/* when the next one is started */
-	uint64_t backoff_ns;
 };
 
 /* When a peer's last messages were, as the device was last told. */
@@ -148,7 +139,7 @@ struct plane {
 	struct nat_gc gc;
 	struct nat_ports ports;
 	struct hold hold;
-	struct keystream_helper helper;
+	struct keystream_process helper;
 	union {
 		int fds[3];
 		struct {
@@ -351,9 +342,5 @@ int event_open_monitor(struct plane *p);
 void event_hold_expired(const struct held *held, void *ctx);
 /* Events were lost: everything may have changed. */
 void event_resync(struct plane *p);
-
-/* helper.c: each second, and when the helper has ended; then at our own end. */
-void helper_check(struct plane *p, uint64_t now);
-void helper_stop(struct plane *p);
 
 #endif

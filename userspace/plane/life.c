@@ -107,6 +107,7 @@ static void take_datapath(struct plane *p)
 	p->next_hops.dp = p->dp;
 	p->tunnel_routes.dp = p->dp;
 	p->ways.dp = p->dp;
+	p->helper.dp = p->dp;
 }
 
 int plane_start(struct plane *p, char *err, size_t errlen)
@@ -174,7 +175,7 @@ void plane_free(struct plane *p)
 {
 	if (!p)
 		return;
-	helper_stop(p);
+	keystream_process_stop(&p->helper);
 	pair_close(&p->pair);
 	inject_close(&p->inject);
 	ring_buffer__free(p->ring);
@@ -232,6 +233,9 @@ struct plane *plane_new(const struct config *config)
 	loop_timer_init(&p->pmtu.timer, pmtu_tick, p);
 	loop_timer_init(&p->notices.timer, plane_tell, p);
 	loop_timer_init(&p->host_timer, map_config_tick, p);
+	p->helper.loop = p->loop;
+	p->helper.pin_dir = config->pin_dir;
+	p->helper.memory = config->keystream_memory;
 	pair_init(&p->pair, p->loop);
 	tunnel_routes_init(&p->tunnel_routes, p->loop);
 	p->ways.routes = &p->routes;

@@ -142,7 +142,7 @@ void second_tick(void *ctx)
 	loop_timer_set(p->loop, &p->second, now + TALON_NSEC_PER_SEC);
 	poll_facts(p, now);
 	nat_gc_tick(&p->gc, now / TALON_NSEC_PER_SEC);
-	helper_check(p, now);
+	keystream_process_check(&p->helper, now);
 	next_hops_keep(&p->next_hops, now);
 	if (now >= p->ports_ns)
 		second_refresh_ports(p, now);
