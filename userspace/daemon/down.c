@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon down: whoever runs is asked to end, then everything is removed.
+// talon down: asks a running process to end, then removes everything.
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <net/if.h>
@@ -55,7 +55,7 @@ void down_undo(const char *pin_dir)
 	stop_threads(&info);
 }
 
-/* Asks process @pid (0: none) to end, if it is one of ours. */
+/* Asks process @pid to end if it is a talon process; 0 means none. */
 static bool ask_to_end(uint32_t pid)
 {
 	char path[64], name[32] = "";
@@ -81,7 +81,7 @@ int daemon_down(const char *pin_dir, bool is_ending, char *err, size_t errlen)
 	int ret;
 
 	(void)read_info(pin_dir, &info);
-	/* One that is only starting has the lock and has said nothing yet. */
+	/* A process that is still starting holds the lock but is not in the maps yet. */
 	pid = datapath_holder(pin_dir);
 	asked |= ask_to_end(pid ? pid : info.pid);
 	ret = datapath_down(pin_dir, err, errlen);

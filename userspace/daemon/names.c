@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Names of endpoints that were not found at the start are tried again, one at a time, by glibc's thread:
-// nothing waits.
+// Retries endpoint names that could not be resolved at the start, one at a time, in glibc's resolver
+// thread.
 #include <netdb.h>
 #include <string.h>
 
@@ -35,7 +35,7 @@ static bool begin(const char *host)
 	return lookup.is_running;
 }
 
-/* A peer that called us meanwhile is where it called from. */
+/* A peer that sent us a handshake meanwhile is reached where that came from. */
 static bool is_unknown(const struct plane *plane, const struct config_peer *peer)
 {
 	return peer->endpoint.host && !peer->endpoint.family &&
@@ -56,7 +56,7 @@ static void take(struct plane *plane, const struct config_peer *peer, const stru
 static void next(const struct plane *plane, const struct config *config, uint64_t now_ns)
 {
 	if (!lookup.round_ns)
-		lookup.round_ns = now_ns + PAUSE_NS;	/* they were all tried just now */
+		lookup.round_ns = now_ns + PAUSE_NS;	/* they were all tried at the start */
 	if (now_ns < lookup.round_ns)
 		return;
 	for (; lookup.peer < config->peer_count; lookup.peer++) {

@@ -61,7 +61,7 @@ static void end_run(void *ctx)
 	loop_stop(d->loop);
 }
 
-/* The mesh says its last words, then the loop ends. Asked twice: at once. */
+/* The mesh sends its farewells, then the loop ends; at once when asked twice. */
 static void stop(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -101,7 +101,7 @@ static void reload_static(struct daemon *d)
 	plane_wake(d->plane);
 }
 
-/* Before the datapath is there, the start will see to it. */
+/* While starting there is nothing to reload: the start reads everything. */
 static void reload(struct daemon *d)
 {
 	if (d->is_ending || !plane_is_ready(d->plane)) {
@@ -175,7 +175,10 @@ static void each_second(void *ctx)
 	names_tick(d->plane, d->config, clock_boot_ns());
 }
 
-/* A file has all there is to know: one thing after the other, and what goes wrong ends the start. */
+/*
+ * With a static file everything is known in advance: each step follows the last, and any failure ends
+ * the start.
+ */
 static int run_static(struct daemon *d, char *err, size_t errlen)
 {
 	int ret = plane_choose(d->plane, err, errlen);
@@ -275,7 +278,7 @@ static int run_mesh(struct daemon *d, char *err, size_t errlen)
 	if (!ret)
 		ret = run_loop(d, err, errlen);
 	finish_loading(d);
-	/* another one runs: that says more than its port being taken */
+	/* another process runs: that is a better reason than "port in use" */
 	if (ret && d->loading.ret == -EBUSY)
 		snprintf(err, errlen, "%s", d->loading.err);
 	if (ret)

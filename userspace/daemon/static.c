@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A static file is a desired state like any other, but its peers have endpoints of their own and roam.
+// A static file as desired state. Unlike a mesh's peers, its peers have configured endpoints and roam.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,10 +8,7 @@
 #include "config/value.h"
 #include "daemon/static.h"
 
-/*
- * Peers with networks of their own behind them are reached through the tunnel as well; a default route
- * is never taken.
- */
+/* Networks behind peers are reached through the tunnel too; a default route is never installed. */
 static size_t fill_host_routes(const struct config *config, struct cidr *list)
 {
 	size_t count = 0;

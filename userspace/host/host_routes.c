@@ -46,7 +46,7 @@ static int read_kernel(struct reading *r)
 	return ret ? ret : r->ret;
 }
 
-/* Whose source the kernel has to tell, and whom to ask about. */
+/* Routes whose source address has to be asked from the kernel. */
 struct question {
 	uint32_t place;			/* in the table */
 	uint32_t asked;			/* the query that answers it; ~0: none */
@@ -65,7 +65,7 @@ static int compare_u32(uint32_t a, uint32_t b)
 	return a < b ? -1 : a > b;
 }
 
-/* What the kernel's choice of a source depends on: device, gateway, scope. */
+/* Sorts by what determines the kernel's choice of a source: device, gateway, scope. */
 static int by_way(const void *x, const void *y, void *user)
 {
 	const struct host_table *table = user;
@@ -92,7 +92,7 @@ static void ask_about(struct questions *q, size_t place, uint32_t *ret_asked)
 	q->queries[q->query_count++] = query;
 }
 
-/* One query for all routes that go the same way; routes that name their source need none. */
+/* One query for all routes with the same way; routes that name their source need none. */
 static void gather_ways(struct questions *q)
 {
 	uint32_t asked = ~0U;
@@ -265,7 +265,7 @@ static int write_entry(void *ctx, enum prefix_change change, const struct host_r
 	return bpf_map_update_elem(w->map, &key, &route->value, BPF_ANY) ? -errno : 0;
 }
 
-/* What the map holds, of an earlier process or after a write that failed. */
+/* Reads what the map holds, from an earlier process or after a failed write. */
 static int read_map(int map, struct host_table *table)
 {
 	struct talon_lpm4 key, next, *last = NULL;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Neighbours that only the datapath uses. The kernel asks what it sends by itself whether it is still there;
-// of these it does not know.
+// Keeps neighbours alive that only the datapath uses.
 #include <linux/neighbour.h>
 #include <string.h>
 
@@ -9,13 +8,13 @@
 #include "host/next_hops.h"
 
 #define HOPS_EACH_SECOND	64
-/* two generations and more: nothing leaves by it */
+/* more than two generations: unused */
 #define UNUSED_NS		(150 * TALON_NSEC_PER_SEC)
 
 static bool next(struct next_hops *hops, int map, struct talon_next_hop *ret_hop)
 {
 	if (bpf_map_get_next_key(map, hops->has_place ? &hops->place : NULL, ret_hop)) {
-		hops->has_place = false;	/* the end: from the beginning at the next second */
+		hops->has_place = false;	/* end of the map: start over in the next second */
 		return false;
 	}
 	hops->place = *ret_hop;
@@ -24,8 +23,8 @@ static bool next(struct next_hops *hops, int map, struct talon_next_hop *ret_hop
 }
 
 /*
- * One that is not confirmed any more is asked at once: the kernel's own five seconds are for answers, which
- * it cannot see here.
+ * Probes a stale neighbour at once. The kernel would first wait five seconds for upper-layer
+ * confirmation, which cannot come: it does not see our traffic.
  */
 static void keep(const struct talon_next_hop *hop)
 {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// This host's own way into the mesh: the address of the tunnel device, and kernel routes through it that stay
-// where they were put.
+// The tunnel device's address and routes.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -17,8 +16,8 @@
 #define STALE_MAX	16
 
 /*
- * What is never routed into the tunnel: everything at once, this host's own, the link's own, groups. Shorter
- * networks that hold one of these are refused with them.
+ * Never routed into the tunnel: the default route, this network, loopback, link-local and multicast,
+ * nor any shorter prefix that contains one of them.
  */
 static const struct { uint32_t addr; uint8_t len; } never[] = {
 	{ 0x00000000, 8 }, { 0x7f000000, 8 }, { 0xa9fe0000, 16 }, { 0xe0000000, 3 },
@@ -35,7 +34,7 @@ static bool is_never_routed(const struct prefix *prefix)
 	return false;
 }
 
-/* The main table, as far as it matters: ours, and of the others those that are in the way. */
+/* What matters of the main table: our routes, and others that conflict with wanted ones. */
 struct scan {
 	const struct tunnel_routes *tunnel;
 	struct prefixes ours;		/* value: prefsrc */
@@ -92,9 +91,9 @@ static int scan_routes(struct scan *scan)
 }
 
 /*
- * Would a route to @prefix take a gateway of this host away from its link, and with it the ways of
- * WireGuard, management and relay? A network that is shorter than the link's own does not: the link's route
- * is more specific.
+ * Would a route to @prefix redirect traffic for one of this host's gateways into the tunnel, and with
+ * it WireGuard, management and relay connections? Prefixes shorter than the link's own do not: the
+ * link's route is more specific.
  */
 static bool cuts_gateway(const struct scan *scan, const struct prefix *prefix)
 {
@@ -178,7 +177,7 @@ static void refuse(struct tunnel_routes *tunnel, struct prefixes *refused, const
 	log_warn("route %s to %s is left out: %s", text, datapath_get_tunnel(tunnel->dp)->name, why);
 }
 
-/* Those of the wanted ones that can be installed. */
+/* Selects the wanted routes that can be installed. */
 static int choose(struct work *work, bool strict, struct prefixes *ret_possible, char *err, size_t errlen)
 {
 	struct tunnel_routes *tunnel = work->tunnel;
@@ -228,7 +227,7 @@ static int check_changes(struct work *work, char *err, size_t errlen)
 	return ret;
 }
 
-/* New ones are added before old ones go: at no moment has the host no way back. */
+/* New routes are added before old ones are removed: the host is never without a route to the mesh. */
 static int sync_routes(struct tunnel_routes *tunnel, bool strict, char *err, size_t errlen)
 {
 	struct work work = { .tunnel = tunnel, .scan = { .tunnel = tunnel } };
@@ -282,8 +281,8 @@ static void look_at_address(const struct net_addr *addr, void *user)
 }
 
 /*
- * The new address is there before routes name it as their source; the old one goes after them, as its
- * routes would with it.
+ * The new address is added before routes name it as their source; the old one is removed last, since
+ * its routes would be removed with it.
  */
 static int sync_all(struct tunnel_routes *tunnel, bool strict, char *err, size_t errlen)
 {
@@ -313,7 +312,7 @@ int tunnel_routes_sync(struct tunnel_routes *tunnel, bool strict, char *err, siz
 	int ret;
 
 	if (!tunnel->is_set)
-		return 0;	/* what an earlier process left stays until it is known what is wanted */
+		return 0;	/* until then, what an earlier process installed stays */
 	loop_timer_cancel(tunnel->loop, &tunnel->timer);
 	ret = sync_all(tunnel, strict, err, errlen);
 	tunnel->is_dirty = ret != 0;

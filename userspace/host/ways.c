@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Devices: which there are, which take redirected frames, and at which of them replies come in.
+// Devices: which exist, which take redirected frames, and on which replies arrive.
 #include <errno.h>
 #include <net/if_arp.h>
 #include <stdarg.h>
@@ -65,7 +65,7 @@ static void take_link(const struct net_link *link, void *user)
 	memcpy(way->value.mac, link->mac, sizeof(way->value.mac));
 }
 
-/* By either: one has a new name before it is known here, another was made anew under the old one. */
+/* By index or name: a device may have been renamed, or made again under its old name. */
 static const struct datapath_uplink *find_uplink(const struct ways *ways, const struct way_link *link)
 {
 	for (unsigned i = 0; i < datapath_uplink_count(ways->dp); i++) {
@@ -85,7 +85,7 @@ static void take_redirect(int ifindex, bool takes, void *user)
 		link->value.flags |= TALON_LINK_REDIRECT;
 }
 
-/* From generic XDP a frame goes where a packet of the stack's could go. */
+/* Generic XDP can redirect to any device the stack can send by. */
 static bool is_all_generic(const struct ways *ways)
 {
 	for (unsigned i = 0; i < datapath_uplink_count(ways->dp); i++) {
@@ -96,8 +96,8 @@ static bool is_all_generic(const struct ways *ways)
 }
 
 /*
- * A kernel that does not tell: a native program of ours made its device ready, except a veth, where the
- * other end decides.
+ * For kernels that do not report it: a native program of ours enables redirects on its device, except
+ * on a veth, where the other end decides.
  */
 static void guess_redirects(const struct ways *ways, struct way_links *links)
 {
@@ -196,7 +196,7 @@ static void say_no_ethernet(struct ways *ways, const struct way_link *link)
 		"serve them without masquerade, with a route to the mesh on their side\n", link->name);
 }
 
-/* Side devices: those by which masqueraded packets leave. */
+/* Side devices: devices other than uplinks by which masqueraded packets leave. */
 
 static void choose_side(struct ways *ways, struct way_links *links, size_t route)
 {
@@ -243,7 +243,7 @@ static unsigned choose_sides(struct ways *ways, struct way_links *links, struct 
 
 /* Map links. */
 
-/* For status: the source of the shortest prefix that leads there. */
+/* For status: the source address of the shortest prefix by each device. */
 static void note_sources(const struct ways *ways, struct way_links *links)
 {
 	uint8_t *lens = malloc(links->count + 1);
@@ -282,7 +282,7 @@ static void remove_departed(const struct ways *ways, const struct way_links *lin
 	}
 }
 
-/* Uplinks and side devices come first, should there be more devices than room. */
+/* Uplinks and side devices first, in case there are more devices than room. */
 static void write_links(struct ways *ways, const struct way_links *links)
 {
 	int map = datapath_map_fd(ways->dp, DATAPATH_MAP_LINKS);
@@ -324,7 +324,7 @@ static bool side_is_attached(const struct ways *ways, int ifindex)
 	return false;
 }
 
-/* What an earlier process attached goes on until datapath_attach() has put ours in its place. */
+/* Programs of an earlier process stay attached until datapath_attach() replaces them. */
 static bool was_program(const struct ways *ways, int ifindex)
 {
 	uint32_t key = ifindex;
@@ -356,8 +356,8 @@ static void keep_links(struct ways *ways, struct way_links *links)
 }
 
 /*
- * A program that goes is no longer counted on before it is taken off; one that comes is not
- * before it is there.
+ * A device stops counting as covered before its program is detached, and counts only after one is
+ * attached.
  */
 static void sync_links(struct ways *ways, struct way_links *links)
 {

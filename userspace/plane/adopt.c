@@ -8,9 +8,9 @@
 #include "plane/internal.h"
 
 /*
- * What an earlier process left, as it is: peers with their endpoints, so that their sessions go on. The
- * preshared keys come with the first desired state, and there are no handshakes before it; who is not in
- * that goes then.
+ * Takes over a peer that an earlier process left, with its endpoint, so that its sessions continue.
+ * Preshared keys come with the first desired state: until then the peer makes no handshakes, and if
+ * that state does not name it, it is removed.
  */
 static int adopt_peer(struct plane *p, uint64_t now, uint32_t id)
 {
@@ -36,7 +36,7 @@ static int adopt_peer(struct plane *p, uint64_t now, uint32_t id)
 	return device_add_peer(p->device, now, id, &pc);
 }
 
-/* Slots that cannot be what we wrote are made free. */
+/* Frees slots that hold something we cannot have written. */
 void adopt_peers(struct plane *p)
 {
 	uint64_t now = clock_boot_ns();
@@ -53,7 +53,7 @@ void adopt_peers(struct plane *p)
 	}
 }
 
-/* One slot of the session array. Returns whether a session goes on in it. */
+/* Takes over one slot of the session array. Returns whether a session continues in it. */
 static bool adopt_slot(struct plane *p, uint64_t now, uint32_t slot, const struct talon_session *session,
 	bool same_key)
 {
@@ -74,8 +74,8 @@ static bool adopt_slot(struct plane *p, uint64_t now, uint32_t slot, const struc
 }
 
 /*
- * Sessions of an earlier process go on, if they are under our key; those of another key end before anything
- * else changes. Slots that only hold old keys are overwritten.
+ * Sessions of an earlier process continue if they were made with our key; others end before anything
+ * else changes. Slots that hold nothing but old keys are overwritten.
  */
 int adopt_sessions(struct plane *p)
 {

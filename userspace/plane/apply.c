@@ -10,7 +10,7 @@
 #include "plane/internal.h"
 #include "log/log.h"
 
-/* What goes wrong first is told; the rest is done all the same. */
+/* Reports the first failure; everything else is still done. */
 struct verdict {
 	int ret;
 	size_t left_out;	/* peers of the mesh for which there is no room */
@@ -39,7 +39,7 @@ static int put(struct plane *p, enum datapath_map map, uint32_t key, const void 
 
 /* Peers. */
 
-/* A free slot's values are zeros, unless packets that were under way counted for the peer that left it. */
+/* A free slot holds zeros, unless packets in flight were counted for the peer that left it. */
 static void clear_slot(struct plane *p, uint32_t id)
 {
 	static const struct talon_peer_tx none;
@@ -194,7 +194,7 @@ static int write_entry(void *ctx, enum prefix_change change, const struct prefix
 	return bpf_map_update_elem(fd, &key, &route, BPF_ANY) ? -errno : 0;
 }
 
-/* Makes the map hold @wanted, whose list becomes what we know of it. */
+/* Makes the map hold @wanted, and takes over its list as our copy of the map. */
 static int apply_table(struct plane *p, enum datapath_map map, struct prefixes *is, struct prefixes *wanted)
 {
 	struct table t = { .p = p, .map = map };
@@ -263,9 +263,9 @@ static int list_networks(const struct plane_state *state, struct prefixes *ret_n
 }
 
 /*
- * Before any new rule holds, and before a number that is free now is another peer's: networks of peers that
- * are gone, and those that are nobody's any more. One that goes from one peer to another that stays is
- * changed later, in one step.
+ * Removes networks of departed peers, and those no peer has any more. This comes before any new rule
+ * takes effect and before a freed slot is given to another peer. A network that moves between two peers
+ * that both stay is changed later, in one step.
  */
 static int close_allowed(struct plane *p, const struct plane_state *state)
 {
@@ -356,7 +356,7 @@ static struct acl_maps acl_maps_of(const struct plane *p)
 	};
 }
 
-/* A bank is whole before it holds, and holds before flows are judged again. */
+/* A bank is complete before it takes effect, and takes effect before flows are judged again. */
 static int use_bank(struct plane *p, unsigned bank, bool is_enforced)
 {
 	const struct talon_config old = p->map_config;
@@ -377,7 +377,7 @@ static int use_bank(struct plane *p, unsigned bank, bool is_enforced)
 	return ret;
 }
 
-/* Needs no room in any map, so it can always be had. */
+/* Needs no room in any map, so it cannot fail for want of it. */
 static int close_acl(struct plane *p)
 {
 	const struct acl_maps maps = acl_maps_of(p);
@@ -395,8 +395,8 @@ static int close_acl(struct plane *p)
 }
 
 /*
- * Rules where there were none begin with none that lets anything in: what an earlier process left open does
- * not stay so while they are written.
+ * Where there were no rules, an empty bank that lets nothing in takes effect first: what an earlier
+ * process left open must not stay open while the rules are written.
  */
 static int write_acl(struct plane *p, const struct acl_table *table)
 {
@@ -424,8 +424,8 @@ static int write_acl(struct plane *p, const struct acl_table *table)
 }
 
 /*
- * Rules that cannot be written leave nothing open: the old ones are about peers and addresses that change
- * with what follows. Returns false if not even that can be had; then nothing may follow.
+ * If rules cannot be written, everything is closed: the old ones describe peers and addresses that are
+ * about to change. Returns false if even that fails; then nothing else may be applied.
  */
 static bool apply_acl(struct plane *p, const struct plane_state *state, struct verdict *v)
 {
@@ -545,16 +545,16 @@ int plane_apply(struct plane *p, const struct plane_state *state, char *err, siz
 	ret = apply_routes(p, state);
 	note(&v, ret, "routes of the mesh: %s", strerror(-ret));
 	if (p->networks_changed && p->is_ready)
-		map_config_update(p); /* they may lie behind other devices, whose replies nobody hears yet */
+		map_config_update(p); /* other devices may lead there now, and their replies need a program */
 	p->networks_changed = false;
 	if (p->sees_change)
 		map_bump_generation(p);
 	if (v.ret && !plane_is_pinned(p))
-		return v.ret;	/* a file that cannot be had whole is refused */
+		return v.ret;	/* a static file is applied as a whole or refused */
 	ret = set_tunnel_routes(p, state, v.ret ? (char[1]){} : err, v.ret ? 1 : errlen);
 	if (!v.ret)
 		v.ret = ret;
-	if (v.left_out)		/* the last of all troubles: those that fit are served */
+	if (v.left_out)		/* reported last: the peers that fit are served */
 		note(&v, -EUSERS, "there is room for %u peers, and %zu are wanted: %zu are left out; raise "
 			"MaxPeers", p->peers_max, state->peer_count, v.left_out);
 	describe(p, state);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What this process counts, into map "handshake_stats": on from where the process before it stopped.
+// Writes this process's counters to map handshake_stats, continuing from where the previous process
+// stopped.
 #include "plane/internal.h"
 #include "log/log.h"
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Map endpoints, and the only place that writes it. The datapath writes there too, when a peer that
-// roams sends from
-// another address, so every access takes the entry's lock.
+// Map endpoints: the only file that writes it. The datapath writes it too, when a roaming peer sends
+// from a new address, so every access takes the entry's lock.
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -17,7 +16,7 @@ int endpoints_read(const struct plane *p, uint32_t peer, struct talon_endpoint *
 	return bpf_map_lookup_elem_flags(map, &peer, ret_endpoint, BPF_F_LOCK) ? -errno : 0;
 }
 
-/* RFC 4291 section 2.5.6: the same address is on every link, and in_ifindex says which one is meant. */
+/* A link-local address exists on every link (RFC 4291 section 2.5.6); in_ifindex says which one is meant. */
 static bool is_link_local(const struct talon_endpoint *e)
 {
 	return e->family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL((const struct in6_addr *)&e->remote);
@@ -42,7 +41,7 @@ static bool is_tunnel(const struct plane *p, int ifindex)
 	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex;
 }
 
-/* What fits, sealed, through a path of @mtu bytes; 0: it cannot be told. */
+/* The largest inner packet that fits, sealed, through a path of @mtu bytes; 0 if unknown. */
 static uint16_t inner_mtu(uint8_t family, uint32_t mtu)
 {
 	uint32_t overhead = family == AF_INET6 ? TALON_OVERHEAD6 : TALON_OVERHEAD4;
@@ -63,8 +62,9 @@ static uint16_t find_mtu(const struct talon_endpoint *e)
 }
 
 /*
- * The way by the host's own routes, for where the datapath's FIB lookup has no answer: a host that does not
- * forward the outer family. A handshake message just came or went that way, so the neighbour is known.
+ * Fills in the path by the host's own routes, for hosts where the datapath's FIB lookup has no answer
+ * because the kernel does not forward the outer address family. A handshake message just went that way,
+ * so the neighbour is known.
  */
 static void fill_way(const struct plane *p, struct talon_endpoint *e)
 {
@@ -109,7 +109,7 @@ bool endpoints_is_own(const struct plane *p, const struct talon_addr *addr)
 	return !bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_LOCAL_ADDRS), addr, &mark);
 }
 
-/* By asking the kernel: a connected UDP socket has the address that the route chooses. */
+/* Asks the kernel: a connected UDP socket gets the source address that the route chooses. */
 static void choose_by_route(struct endpoint *endpoint)
 {
 	struct sockaddr_storage addr, own;
@@ -135,11 +135,11 @@ void endpoints_choose_local(const struct plane *p, struct endpoint *endpoint)
 	choose_by_route(endpoint);
 }
 
-/* An entry without any layer 2 yet; the port is ours as it is now. */
+/* An entry without layer-2 addresses yet. The local port is the current one. */
 static void to_map(const struct plane *p, const struct endpoint *from, uint8_t flags,
 	struct talon_endpoint *ret_e)
 {
-	memset(ret_e, 0, sizeof(*ret_e));	/* with what is between the members: maps compare bytes */
+	memset(ret_e, 0, sizeof(*ret_e));	/* padding included: it is compared byte by byte */
 	ret_e->family = from->family;
 	ret_e->flags = flags;
 	ret_e->remote_port = from->port;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What the datapath and the host's network tell us.
+// Events from the datapath and from the host's network.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 #include "wire/unreachable.h"
 #include "log/log.h"
 
-/* the kernel gives up after three questions, a second apart */
+/* the kernel gives up after three probes, one second apart */
 #define HOLD_NEIGH_NS		(4 * TALON_NSEC_PER_SEC)
 #define HOLD_FRAGMENT_NS	(5 * TALON_NSEC_PER_SEC)
 #define HOLD_SESSION_NS		(WG_REKEY_ATTEMPT_TIME_S * TALON_NSEC_PER_SEC)
@@ -28,7 +28,7 @@ static void need_handshake(struct plane *p, const struct talon_event *event, con
 	hold_add(&p->hold, &key, packet, event->len, now + HOLD_SESSION_NS);
 	if (plane_is_pinned(p) && event->peer < p->peers_max &&
 		p->slots_of[event->peer].way == PLANE_NOWHERE) {
-		plane_note(p, event->peer, NOTICE_WANTED);	/* it goes on when there is a way */
+		plane_note(p, event->peer, NOTICE_WANTED);	/* sent on once the peer has a way */
 		return;
 	}
 	if (device_want_handshake(p->device, now, event->peer) < 0)
@@ -47,8 +47,8 @@ void event_reconcile_endpoint(struct plane *p, uint32_t peer)
 }
 
 /*
- * ICMP errors about packets that waited in vain for their next hop. The tunnel's program undoes the NAT in
- * them, as in a router's.
+ * Host unreachable, for packets whose next hop did not answer. The tunnel's program undoes the NAT in
+ * the embedded packet, as it does in a router's errors.
  */
 
 static void tell_unreachable(struct plane *p, const uint8_t *packet, size_t len)
@@ -112,7 +112,7 @@ static void send_piece(const uint8_t *packet, size_t len, void *user)
 		inject_tunnel(&to->p->inject, ETH_P_IP, packet, len);
 }
 
-/* The datapath does not look at the next link's size before its neighbour is known. */
+/* The datapath does not check the next link's MTU before the neighbour is known. */
 static void release_for_neigh(struct plane *p, const struct net_neigh *neigh)
 {
 	const struct hold_key key = { .what = HOLD_FOR_NEIGH, .ifindex = neigh->ifindex,
@@ -142,13 +142,13 @@ static void need_neigh(struct plane *p, const struct talon_event *event, const u
 	if (event->len)
 		hold_add(&p->hold, &key, packet, event->len, clock_boot_ns() + HOLD_NEIGH_NS);
 	net_neigh_probe(event->ifindex, family, &event->addr);
-	/* It may have been resolved while the event was on its way. */
+	/* The neighbour may have been resolved while the event was in flight. */
 	if (!net_neigh_get(event->ifindex, family, &event->addr, &neigh) && neigh.has_mac &&
 	    (neigh.state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT)))
 		release_for_neigh(p, &neigh);
 }
 
-/* A later fragment goes to the client that the first one was for. */
+/* A later fragment goes to the same client as the first one. */
 static void send_fragment(struct plane *p, __be32 client, const uint8_t *packet, size_t len)
 {
 	uint8_t copy[TALON_EVENT_DATA_MAX];
@@ -243,7 +243,7 @@ static void handle_event(struct plane *p, const struct talon_event *event, const
 	}
 }
 
-/* A negative return ends libbpf's loop behind this event; the rest is still there at the next turn. */
+/* A negative return ends libbpf's loop after this event; the rest is read in the next turn. */
 int event_handle(void *ctx, void *data, size_t len)
 {
 	const struct talon_event *event = data;
@@ -264,7 +264,7 @@ static bool is_ours(const struct plane *p, int ifindex)
 	       (relay && (ifindex == relay->ifindex || ifindex == relay->far_ifindex));
 }
 
-/* A MAC that moved, or is new where we kept another, makes the datapath ask again. */
+/* A MAC address that changed makes the datapath look its next hops up again. */
 static void neigh_changed(struct plane *p, const struct net_event *event)
 {
 	const struct net_neigh *neigh = &event->neigh;
@@ -284,10 +284,11 @@ static void neigh_changed(struct plane *p, const struct net_event *event)
 	if (!seen) {
 		if (p->neigh_count == SEEN_NEIGHS_MAX)
 			return;
-		/* used before we heard of it: perhaps with another MAC */
+		/* in use before we heard of it, possibly with another MAC */
 		p->sees_change |= next_hops_has(&p->next_hops, neigh);
 		seen = &p->neighs[p->neigh_count++];
-		*seen = (struct seen_neigh){ .ifindex = neigh->ifindex, .family = neigh->family, .addr = neigh->addr };
+		*seen = (struct seen_neigh){ .ifindex = neigh->ifindex, .family = neigh->family,
+			.addr = neigh->addr };
 	} else if (memcmp(seen->mac, neigh->mac, sizeof(seen->mac))) {
 		p->sees_change = true;
 	}
@@ -325,10 +326,11 @@ static void network_event(const struct net_event *event, void *user)
 		if (!event->route.prefixlen && event->route.family == AF_INET)
 			p->links_changed = true;	/* the uplinks may be others now */
 		if (!event->route.prefixlen && event->route.ifindex != datapath_get_tunnel(p->dp)->ifindex)
-			/* a default route: servers may be reached again, or by another way */
+			/* a default route: servers may be reachable again, or by another path */
 			plane_note_network(p);
 		if (event->removed && event->route.family == AF_INET)
-			tunnel_routes_check_soon(&p->tunnel_routes);	/* it may have been ours, or one that kept ours out */
+			/* it may have been ours, or one that kept ours from being installed */
+			tunnel_routes_check_soon(&p->tunnel_routes);
 		break;
 	case NET_EVENT_LINK:
 		p->links_changed = true;
@@ -343,7 +345,8 @@ static void network_event(const struct net_event *event, void *user)
 		p->sees_change = true;
 		follow_soon(p);
 		if (is_ours(p, event->addr.ifindex))
-			tunnel_routes_check_soon(&p->tunnel_routes); /* routes go with the source address they name, without a word */
+			/* the kernel removes routes along with their source address, silently */
+			tunnel_routes_check_soon(&p->tunnel_routes);
 		else
 			plane_note_network(p);
 		break;
@@ -362,7 +365,7 @@ static void event_network(void *ctx, uint32_t events)
 	if (ret >= 0)
 		return;
 	log_warn("cannot hear of network changes: %s", strerror(-ret));
-	loop_fd_remove(p->loop, &p->monitor_watch);	/* it would wake us for ever */
+	loop_fd_remove(p->loop, &p->monitor_watch);	/* it would wake the loop in every turn */
 	p->monitor_failed = true;
 }
 

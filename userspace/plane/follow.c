@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Our own side of endpoints: an address that left this host is the source of nothing any more, and what is
-// sent follows to another.
+// The local side of endpoints: when an address leaves this host, packets switch to another source
+// address.
 #include <string.h>
 
 #include "plane/internal.h"
 #include "log/log.h"
 
-/* an address often goes to come back, or for another: one look for both */
+/* an address is often removed only to be added again or replaced: one update covers both */
 #define FOLLOW_NS	(50 * LOOP_MS)
 
 /*
- * The peer learns where we are by the next packet: it shall not wait for one of ours while it
- * has some for us.
+ * A peer learns our new address from our next packet. Send one now: it may have packets for us while we
+ * have none for it.
  */
 static void show_ourselves(struct plane *p, uint32_t peer)
 {
@@ -34,7 +34,7 @@ static bool is_same(const struct talon_addr *a, const struct talon_addr *b)
 	return !memcmp(a, b, sizeof(*a));
 }
 
-/* The datapath may have been first, with the node's address. */
+/* The datapath may have switched first, to the node's address. */
 static void follow_peer(struct plane *p, uint32_t peer)
 {
 	struct endpoint to, known = {};
@@ -70,7 +70,7 @@ void follow_tick(void *ctx)
 		if (p->infos[i].present)
 			follow_peer(p, i);
 	}
-	map_bump_generation(p);		/* what the datapath looked at meanwhile, it looked at too early */
+	map_bump_generation(p);		/* lookups that the datapath made meanwhile were too early */
 	plane_wake(p);
 }
 

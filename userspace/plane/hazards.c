@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What status says about this host that may hurt, one line each.
+// Conditions on this host that can break forwarding, one line each, for status.
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,7 +29,7 @@ void hazards_update(struct plane *p)
 	for (unsigned i = 0; i < n; i++)
 		uplinks[i] = datapath_get_uplink(p->dp, i)->name;
 	memset(text, 0, size);
-	/* What keeps packets from flowing goes first, and is there whatever else does not fit. */
+	/* What stops packets goes first, so that it is shown even if the rest does not fit. */
 	if (p->uplinks.trouble[0])
 		append(text, size, "%s\n", p->uplinks.trouble);
 	at = strlen(text);

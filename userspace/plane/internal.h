@@ -41,17 +41,17 @@ struct seen_neigh {
 	struct talon_addr addr;
 };
 
-/* When a peer's last messages were, as the device was last told. */
+/* When a peer's last messages were, as last reported to the device. */
 struct polled {
 	uint64_t rx_ns;
 	uint64_t tx_ns;
 };
 
-/* What we keep of a peer beside what the device and map peer_info have. */
+/* Per-peer state besides what the device and map peer_info hold. */
 struct plane_slot {
 	uint8_t way;			/* enum plane_way, where the caller chooses it */
-	uint8_t notices;		/* enum notice bits that wait to be told */
-	/* by a peer that is gone: packets under way may have counted for it since */
+	uint8_t notices;		/* bits of enum notice, not delivered yet */
+	/* by a departed peer: packets in flight may have been counted for it since */
 	bool was_used;
 	uint32_t mark;			/* of the last plane_apply() that named it */
 };
@@ -66,8 +66,8 @@ struct relay_out {
 };
 
 /*
- * What happens inside a callback of the device or of a socket is told afterwards: whoever hears it
- * may call anything.
+ * What happens inside a callback of the device or of a socket is delivered later, from the loop:
+ * receivers may call any function of the plane.
  */
 struct notices {
 	struct loop_timer timer;
@@ -78,19 +78,19 @@ struct notices {
 	size_t out_count;
 };
 
-/* Which devices are uplinks, and why they are not the right ones. */
+/* Which devices are uplinks, and what is wrong with them. */
 struct uplinks {
 	char names[TALON_UPLINKS_MAX][IFNAMSIZ];	/* at present; datapath_options points here */
 	/* ifindex of each of config->uplinks, which keeps it when its name changes; 0: not seen yet */
 	int configured[TALON_UPLINKS_MAX];
-	char attaching[512];		/* what was lost and could not be put back yet */
-	char trouble[200];		/* one line; empty: they are what they should be */
+	char attaching[512];		/* which attachment was lost and could not be restored yet */
+	char trouble[200];		/* one line; empty: all is well */
 	char forwarding[200];		/* the same, about the sysctl that keeps the kernel from forwarding */
 };
 
 #define PMTU_NEWS_MAX 16
 
-/* Destinations of which ICMP said that a packet to them was too large. */
+/* Destinations for which an ICMP error reported a packet as too large. */
 struct pmtu_news {
 	struct loop_timer timer;
 	uint64_t due_ns;		/* not before */
@@ -117,7 +117,7 @@ struct plane {
 	struct relay_pair pair;
 	struct plane_slot *slots_of;	/* by peer */
 	uint32_t mark;			/* of the plane_apply() under way */
-	uint32_t free_hint;		/* no free peer slot is below */
+	uint32_t free_hint;		/* all lower slots are taken */
 	struct prefixes allowed;	/* what map allowed4 holds; value: TALON_ALLOWED() */
 	struct prefixes routes;		/* what map routes4 holds; value: flags */
 	struct prefixes locals;		/* what map local4 holds; value: 1 */
@@ -125,7 +125,8 @@ struct plane {
 	uint32_t route_id;		/* last one given */
 	bool has_applied;
 	bool has_acl;			/* access rules with acl_digest are in force */
-	bool acl_is_closed;		/* ... or those that let nothing in, for there could be no others */
+	/* ... or the empty bank that lets nothing in, since others could not be written */
+	bool acl_is_closed;
 	uint8_t acl_digest[ACL_DIGEST_LEN];
 	uint64_t map_writes;		/* by plane_apply(): for tests of what it leaves alone */
 	struct loop_fd udp4_watch, udp6_watch, monitor_watch, ring_watch;
@@ -134,7 +135,7 @@ struct plane {
 	struct loop_timer host_timer;	/* devices, routes or rules of the host changed */
 	struct loop_timer follow;	/* the host's addresses changed */
 	struct pmtu_news pmtu;
-	struct early *early;		/* handshake messages that came before there was a device */
+	struct early *early;		/* handshake messages that arrived before the device was made */
 	struct ring_buffer *ring;
 	struct nat_gc gc;
 	struct nat_ports ports;
@@ -157,9 +158,9 @@ struct plane {
 	struct talon_info info;
 	struct seen_neigh *neighs;
 	unsigned neigh_count;
-	uint64_t refresh_ns;		/* when flows shall ask the FIB again */
-	uint64_t ports_ns;		/* when the host's sockets are looked at again */
-	/* data messages that reached the socket, and were given to the programs */
+	uint64_t refresh_ns;		/* when flows look their routes up again */
+	uint64_t ports_ns;		/* when the host's sockets are listed again */
+	/* data messages that reached the socket and were passed to the programs */
 	uint64_t slow_data;
 	uint64_t slow_dropped;		/* ... and were not */
 	uint64_t junk;
@@ -169,7 +170,7 @@ struct plane {
 	bool ports_unknown;
 	bool future_warned;
 	bool jump_warned;
-	bool sees_change;		/* generation has to be bumped before we sleep */
+	bool sees_change;		/* the generation has to be bumped before the loop sleeps */
 	bool links_changed;
 	bool networks_changed;		/* that are served, by the plane_apply() under way */
 	bool tunnel_changed;		/* its routes may be gone */
@@ -178,13 +179,13 @@ struct plane {
 	bool monitor_failed;		/* to be opened again */
 	bool has_attached;
 	unsigned events_left;		/* in this turn */
-	bool was_adopted;		/* there was a datapath before us */
-	bool is_ready;			/* the datapath is attached, what there was is adopted */
+	bool was_adopted;		/* an earlier process had loaded the datapath */
+	bool is_ready;			/* the programs are attached */
 	bool is_ending;
 	uint8_t local_mark;
 };
 
-/* second.c: what is done again and again. */
+/* second.c: periodic work */
 void second_tick(void *ctx);
 void second_due(void *ctx);
 void second_read_ring(void *ctx, uint32_t events);
@@ -197,42 +198,43 @@ int map_read(const struct plane *p, enum datapath_map map, uint32_t key, void *r
 int map_read_peer_stats(const struct plane *p, uint32_t peer, struct talon_peer_stats *ret_stats);
 int map_write_config(struct plane *p);
 void map_write_info(struct plane *p);
-/* Flows, endpoints and routes that the datapath keeps are asked for again. */
+/* The datapath looks cached flows, endpoints and routes up again. */
 void map_bump_generation(struct plane *p);
 
-/* ops.c: what the WireGuard device wants done. */
+/* ops.c: the device's operations */
 extern const struct device_ops plane_device_ops;
 
 /*
- * endpoints.c: map endpoints. What is read was current under the entry's lock; writes that take one read
- * before write it whole. Those that return an int return 0 or a negative errno.
+ * endpoints.c: map endpoints. Reads and writes take the entry's lock; functions that take an entry
+ * write all of it back. Those that return an int return 0 or a negative errno.
  */
 int endpoints_read(const struct plane *p, uint32_t peer, struct talon_endpoint *ret_endpoint);
 void endpoints_from_map(const struct talon_endpoint *from, struct endpoint *ret_endpoint);
-/* A peer that roams is there now. Nothing happens if its way is pinned. */
+/* A roaming peer has moved to @endpoint. Does nothing if its way is pinned. */
 int endpoints_follow(const struct plane *p, uint32_t peer, const struct endpoint *endpoint);
-/* Pins the way of a peer: the datapath does not follow what arrives. */
+/* Pin a peer's way: the datapath does not follow the source of its packets. */
 int endpoints_pin_nowhere(const struct plane *p, uint32_t peer);
 int endpoints_pin_direct(const struct plane *p, uint32_t peer, const struct endpoint *to);
 int endpoints_pin_relay(const struct plane *p, uint32_t peer);
-/* A pinned one may roam again; the relay is no place to roam from. */
+/* Lets a pinned peer roam again; one behind a relay has no endpoint then. */
 int endpoints_unpin(const struct plane *p, uint32_t peer, struct talon_endpoint *e);
-/* The entry of a peer that left. */
+/* Empties the entry of a departed peer. */
 int endpoints_clear(const struct plane *p, uint32_t peer);
-/* @e leaves by another address of ours, and by the way that goes with it. */
+/* @e gets another local address, and the path that goes with it. */
 int endpoints_set_local(const struct plane *p, uint32_t peer, struct talon_endpoint *e,
 	const struct talon_addr *local);
-/* The device by which its packets came is not to be used any more: it takes the host's own way. */
+/* The device its packets came by is not used any more: use the host's own route. */
 int endpoints_leave_device(const struct plane *p, uint32_t peer, struct talon_endpoint *e);
 /*
- * The path's MTU changed: the datapath looks the way up anew. Where it finds none, what the host knows holds.
+ * The path MTU changed: the datapath looks the path up again. Where it finds none, the host's own value
+ * applies.
  */
 int endpoints_look_again(const struct plane *p, uint32_t peer, struct talon_endpoint *e);
-/* Those whose device is gone. */
+/* Endpoints whose device is gone. */
 void endpoints_repair(struct plane *p);
 bool endpoints_has_addr(const struct talon_addr *addr);
 bool endpoints_is_own(const struct plane *p, const struct talon_addr *addr);
-/* The local address, if it is open or none of this host's any more, as the route chooses it. */
+/* Fills in the local address that the route chooses, if it is unset or no longer this host's. */
 void endpoints_choose_local(const struct plane *p, struct endpoint *endpoint);
 
 /* start.c */
@@ -240,25 +242,22 @@ int start_fill(struct plane *p, char *err, size_t errlen);
 
 /* adopt.c */
 void adopt_peers(struct plane *p);
-/* Returns how many. */
+/* Returns the number of sessions that continue. */
 int adopt_sessions(struct plane *p);
 
 /* map_config.c */
 int map_config_fill(struct plane *p, char *err, size_t errlen);
-/*
- * Devices and addresses as they are now, where they changed since the start; soon: at a pace
- * that costs little.
- */
+/* Brings the map up to date with the host's devices and addresses; soon: rate-limited. */
 void map_config_update(struct plane *p);
 void map_config_update_soon(struct plane *p);
 void map_config_tick(void *ctx);
-/* Each second: what the kernel changes without a word. */
+/* Each second: what the kernel changes without notification. */
 void map_config_poll(struct plane *p);
-/* Routes and devices of the host into their maps. */
+/* Writes routes and devices of the host to their maps. */
 int map_config_sync_ways(struct plane *p, char *err, size_t errlen);
 /* What depends on how the programs were attached. */
 int map_config_set_modes(struct plane *p, char *err, size_t errlen);
-/* -EMSGSIZE with one line if an uplink is too small for the largest packet. */
+/* Returns -EMSGSIZE with one line if the largest packet does not fit an uplink's MTU. */
 int map_config_check_mtu(const struct plane *p, char *err, size_t errlen);
 
 /* local_addrs.c */
@@ -268,21 +267,21 @@ void local_addrs_read(struct plane *p);
 void hazards_update(struct plane *p);
 
 /* uplinks.c */
-/* Before the datapath is loaded: those of the configuration, or of the default route. */
+/* Before the datapath is loaded: takes those of the configuration, or of the default route. */
 int uplinks_choose(struct plane *p, char *err, size_t errlen);
-/* Their names, and how the programs sit on them, into what status shows. */
+/* Update what status shows: the uplinks' names, and how programs are attached. */
 void uplinks_describe(struct plane *p);
 void uplinks_describe_mode(struct plane *p);
 /*
- * Follows the default route, names and devices that come and go. Returns true if there is at least one
- * uplink, which can be attached to.
+ * Follows the default route, renames, and devices that come and go. Returns true if there is at least
+ * one uplink to attach to.
  */
 bool uplinks_follow(struct plane *p);
-/* The tunnel device and the relay link up again, where somebody set them down. */
+/* Sets the tunnel device and the relay pair up again if somebody set them down. */
 void uplinks_raise_tunnel(struct plane *p);
-/* Each second: does the kernel forward for us? */
+/* Each second: checks that the kernel forwards. */
 void uplinks_check_forwarding(struct plane *p);
-/* Threads of the uplinks' own, as UplinkThreads says. */
+/* Threaded NAPI for the uplinks, as UplinkThreads says. */
 void uplinks_start_threads(struct plane *p);
 
 /* apply.c */

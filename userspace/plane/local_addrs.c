@@ -30,7 +30,7 @@ static void prune_addrs(int map, uint8_t current)
 	}
 }
 
-/* Marks what is there with a new value, then deletes what kept the old one. */
+/* Marks current addresses with a new value, then deletes entries that kept the old one. */
 void local_addrs_read(struct plane *p)
 {
 	struct local_fill fill = { .p = p, .mark = ++p->local_mark };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Map config: all that the datapath compares with. Filled at the start; what depends on the host's devices
-// and addresses is
-// looked at again when they change.
+// Map config: the values that the datapath compares with. Filled at the start; those that depend on the
+// host's devices and addresses are updated when they change.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -15,8 +14,8 @@
 #include "log/log.h"
 
 /*
- * The first uplink that the largest packet does not fit through: refused at the start; later one lives with
- * it, and says so.
+ * Finds the first uplink whose MTU is too small for the largest packet. That is an error at the start,
+ * and a warning later.
  */
 int map_config_check_mtu(const struct plane *p, char *err, size_t errlen)
 {
@@ -34,7 +33,7 @@ int map_config_check_mtu(const struct plane *p, char *err, size_t errlen)
 	return 0;
 }
 
-/* PREEMPT_RT says so in the version's text, and later kernels in a file, too. */
+/* PREEMPT_RT shows in the version text, and in newer kernels in a file. */
 static bool kernel_is_realtime(void)
 {
 	struct utsname name;
@@ -43,8 +42,8 @@ static bool kernel_is_realtime(void)
 }
 
 /*
- * By its number, since it may be getting another name; before anything is attached, and once it is
- * gone, by its name.
+ * Looks the uplink up by index, since its name may be changing; by name before anything is attached,
+ * and when it is gone.
  */
 static int read_uplink(const struct plane *p, unsigned i, struct net_link *ret_link)
 {
@@ -55,7 +54,7 @@ static int read_uplink(const struct plane *p, unsigned i, struct net_link *ret_l
 	return net_link_get(uplink->name, ret_link);
 }
 
-/* News for flows and status of what ways_sync() found. */
+/* Runs ways_sync() and passes on what it found. */
 int map_config_sync_ways(struct plane *p, char *err, size_t errlen)
 {
 	struct ways_news news = {};
@@ -131,7 +130,7 @@ static void set_flag(struct talon_config *mc, uint32_t flag, bool is_set)
 		mc->flags |= flag;
 }
 
-/* What may change while we run: devices, their MACs and sizes, the node's address. */
+/* Fills in what can change at run time: devices, their MACs and MTUs, the node's address. */
 static int fill_host(struct plane *p, char *err, size_t errlen)
 {
 	struct talon_config *mc = &p->map_config;
@@ -153,7 +152,7 @@ static int fill_host(struct plane *p, char *err, size_t errlen)
 	return 0;
 }
 
-/* Once, when it begins or ends. */
+/* Warns once when the condition begins, and clears it when it ends. */
 static void look_at_mtu(struct plane *p)
 {
 	char err[200];
@@ -188,7 +187,7 @@ void map_config_update(struct plane *p)
 	p->sees_change = true;
 }
 
-/* All that the datapath compares with. */
+/* Fills in the whole map. */
 int map_config_fill(struct plane *p, char *err, size_t errlen)
 {
 	const struct datapath_sizes *sizes = datapath_get_sizes(p->dp);

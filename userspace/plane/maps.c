@@ -61,6 +61,6 @@ void map_bump_generation(struct plane *p)
 	p->sees_change = false;
 	p->map_config.generation++;
 	if (!p->map_config.generation)
-		p->map_config.generation = 1;	/* 0 means: never decided */
+		p->map_config.generation = 1;	/* 0 means "not decided yet" */
 	map_write_config(p);
 }

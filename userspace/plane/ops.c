@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What the device wants done: sessions and endpoints into the maps, messages to the socket, held packets
-// on their way.
+// The WireGuard device's operations: write sessions and endpoints to the maps, send messages, release
+// held packets.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static int send_message(void *ctx, uint32_t peer, const struct endpoint *to, con
 	return socket_send(ctx, to, bytes, len);
 }
 
-/* Counters and window first, the index last: no packet can find the session half made. */
+/* Counters and window first, the index last: packets never find a half-made session. */
 static int publish_session(void *ctx, uint32_t slot, const struct talon_session *session,
 	enum talon_session_state state)
 {

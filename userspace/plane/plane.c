@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The controller as the mesh drives it: ways, facts, what comes over a relay, what has to be told.
+// The plane's interface for its caller: ways, facts, relayed packets, notifications.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_addr.h>
@@ -39,7 +39,7 @@ uint32_t plane_find_peer(const struct plane *p, const uint8_t public_key[static 
 	return p->device ? device_find_peer(p->device, public_key) : PLANE_NO_PEER;
 }
 
-/* What has to be told. */
+/* Notifications. */
 
 void plane_note(struct plane *p, uint32_t peer, enum notice notice)
 {
@@ -97,7 +97,7 @@ static void tell_peer(struct plane *p, uint32_t peer, unsigned notices)
 		p->plane_events.wanted(p->plane_ctx, peer);
 }
 
-/* Whoever hears it may cause more, which then waits for the next turn. */
+/* Receivers may cause more notifications, which wait for the next turn. */
 void plane_tell(void *ctx)
 {
 	struct plane *p = ctx;
@@ -160,7 +160,7 @@ int plane_set_way(struct plane *p, uint32_t peer, enum plane_way way, const stru
 	if (!has_peer(p, peer))
 		return -ENOENT;
 	if (p->is_ending)
-		return -ESHUTDOWN;	/* the datapath goes on without us, and so do the ways */
+		return -ESHUTDOWN;	/* the datapath continues without us, and the ways stay */
 	ret = write_way(p, peer, way, path, &to);
 	if (ret)
 		return ret;
@@ -265,7 +265,7 @@ void plane_relay_receive(struct plane *p, uint32_t peer, const uint8_t *bytes, s
 	} else if (is_handshake(bytes, len)) {
 		pair_endpoint(peer, &from);
 		socket_handshake(p, &from, bytes, len);
-	}	/* ICE checks make no sense over a relay */
+	}	/* anything else, such as an ICE check, makes no sense over a relay */
 }
 
 /* Addresses. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// ICMP says that a sealed packet was too large. The kernel keeps the path's MTU; the datapath has to hear
-// that it should ask again.
+// Handles ICMP errors that report a sealed packet as too large. The kernel keeps the path MTU; the
+// datapath has to be told to look it up again.
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 #include "plane/internal.h"
 
-#define PAUSE_NS	(200 * LOOP_MS)	/* between two searches: anybody can send such errors */
+#define PAUSE_NS	(200 * LOOP_MS)	/* between two passes: anybody can send such errors */
 #define ERRORS_PER_TURN	64
 
 int pmtu_listen(int fd, int family)
@@ -50,7 +50,7 @@ static void note(struct pmtu_news *news, const struct endpoint *about)
 		news->is_full = true;
 }
 
-/* Returns false when there is nothing more. */
+/* Returns false when the queue is empty. */
 static bool read_error(struct plane *p, int fd)
 {
 	uint8_t byte, control[512] __attribute__((aligned(8)));

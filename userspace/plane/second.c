@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What is done again and again: each second, what nobody tells us; when something is due, the device's timers
-// and what waits.
+// Periodic work: what has to be polled each second, the device's timers, and packets whose wait is
+// over.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 
 #define ERR_LEN			512
 #define REFRESH_NS		(60 * TALON_NSEC_PER_SEC)
-#define EVENTS_PER_TURN		256	/* of the datapath; then the other descriptors get their turn */
+#define EVENTS_PER_TURN		256	/* of the datapath, before other descriptors get their turn */
 
 void second_read_ring(void *ctx, uint32_t events)
 {
@@ -30,14 +30,15 @@ void second_refresh_ports(struct plane *p, uint64_t now)
 	if (p->map_config.flags & TALON_F_SNAT_OWN)
 		return;		/* no socket has that address */
 	ret = nat_ports_refresh(&p->ports);
-	p->ports_unknown = ret == -ENOENT;	/* a kernel without inet_diag stays one: a hazard, not news */
+	/* a kernel without inet_diag stays that way: a hazard, not an event */
+	p->ports_unknown = ret == -ENOENT;
 	if (ret < 0 && !p->ports_unknown)
 		log_warn("cannot list this host's sockets, so SNAT may use their ports: %s", strerror(-ret));
 }
 
 /*
- * The map says that a session was confirmed, but the event got lost: without it we would not rekey, or would
- * send by a session that is gone.
+ * The map says that a session was confirmed, but the event was lost. Without it we would not rekey, or
+ * would send with a session that is gone.
  */
 static void reconcile_promotion(struct plane *p, uint64_t now, const struct device_peer_sessions *s)
 {
@@ -48,10 +49,7 @@ static void reconcile_promotion(struct plane *p, uint64_t now, const struct devi
 		device_session_promoted(p->device, now, s->next);
 }
 
-/*
- * Peers with a session. One that neither got nor sent anything since the last time costs one lookup: there is
- * nothing new to tell.
- */
+/* Polls peers that have a session. A peer without traffic since the last poll costs one lookup. */
 static void poll_facts(struct plane *p, uint64_t now)
 {
 	for (uint32_t i = 0; i < p->peers_max; i++) {
@@ -68,7 +66,10 @@ static void poll_facts(struct plane *p, uint64_t now)
 			continue;
 		if (plane_device_ops.read_facts(p, i, &facts))
 			continue;
-		/* Later than our clock: the device takes it for now, and hears it right the next time. */
+		/*
+		 * Later than our clock: the device takes it as now, and gets the exact time in the next
+		 * poll.
+		 */
 		if (facts.rx_ns <= now && facts.tx_ns <= now)
 			p->polled[i] = (struct polled){ .rx_ns = facts.rx_ns, .tx_ns = facts.tx_ns };
 		device_peer_facts(p->device, now, i, &facts);
@@ -78,7 +79,7 @@ static void poll_facts(struct plane *p, uint64_t now)
 
 static void attach_again(struct plane *p, char *text, size_t size)
 {
-	/* not the same every second, while it fails */
+	/* do not repeat the same line every second while it fails */
 	bool is_new = strcmp(text, p->uplinks.attaching) != 0;
 	int ret;
 
@@ -98,7 +99,7 @@ static void attach_again(struct plane *p, char *text, size_t size)
 	p->uplinks.attaching[0] = '\0';
 	uplinks_describe_mode(p);
 	uplinks_start_threads(p);
-	p->tunnel_changed = true;	/* its routes went with the old one */
+	p->tunnel_changed = true;	/* its routes were removed with the old device */
 	pair_close(&p->pair);
 	endpoints_repair(p);
 	plane_repair_ways(p);
@@ -111,7 +112,7 @@ static void check_links(struct plane *p)
 	p->links_changed = false;
 	local_addrs_read(p);
 	uplinks_raise_tunnel(p);
-	if (uplinks_follow(p)) {	/* else there is nothing to attach to until one comes */
+	if (uplinks_follow(p)) {	/* otherwise there is nothing to attach to yet */
 		if (datapath_verify(p->dp, text, sizeof(text)) == -ENOLINK)
 			attach_again(p, text, sizeof(text));
 		map_config_update(p);
@@ -154,11 +155,12 @@ void second_tick(void *ctx)
 		map_config_poll(p);
 	uplinks_check_forwarding(p);
 	if (now >= p->refresh_ns) {
-		/* Next hops may have moved without a word. */
+		/* Next hops may have moved without notification. */
 		p->refresh_ns = now + REFRESH_NS;
 		p->sees_change = true;
 		pmtu_refresh(p);
-		p->links_changed = true;	/* nobody tells when another tc program gets in front */
+		/* there is no notification when another tc program attaches in front */
+		p->links_changed = true;
 		hazards_update(p);
 	}
 	counts_write(p);
@@ -172,7 +174,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* What is due, and when to be woken for the next. */
+/* Runs what is due, and sets the timer for the next. */
 void second_due(void *ctx)
 {
 	struct plane *p = ctx;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Data messages that the programs did not see whole: outer fragments, IP options, extension headers, what GRO
-// had joined, devices without our program.
-// The kernel has put them together, parted them and checked whom they are for; they go to the programs by the
-// relay link, with the addresses they had.
+// Data messages that the programs did not see whole: outer fragments, IP options, extension headers,
+// GRO aggregates, devices without our program. The kernel has reassembled or split them and delivered
+// them to our socket; they go to the programs over the relay pair, with their original addresses.
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <netinet/ip.h>
@@ -48,7 +47,7 @@ static void put_header6(uint8_t *to, const struct endpoint *from, uint8_t tos, s
 	memcpy(to, &ip, sizeof(ip));
 }
 
-/* Without a UDP checksum: the kernel has looked at it, and nobody does on our own link. */
+/* Without a UDP checksum: the kernel has verified it, and nothing checks it on our own device pair. */
 static bool give(struct plane *p, const struct endpoint *from, uint8_t tos, const uint8_t *bytes, size_t len)
 {
 	const bool six = from->family == AF_INET6;
@@ -70,7 +69,7 @@ static bool give(struct plane *p, const struct endpoint *from, uint8_t tos, cons
 	return true;
 }
 
-/* A receiver index that is none of ours ends here: who does not know one cannot have the programs work. */
+/* Drops messages with an unknown receiver index: strangers must not be able to make the programs work. */
 static bool has_session(const struct plane *p, const uint8_t *bytes)
 {
 	uint32_t index;
@@ -79,7 +78,7 @@ static bool has_session(const struct plane *p, const uint8_t *bytes)
 	return device_has_session(p->device, index);
 }
 
-/* By the loopback device come this host's own addresses, and they are nobody's endpoint. */
+/* Packets on the loopback device come from this host's own addresses, which are no peer's endpoint. */
 static bool is_from_outside(const struct endpoint *from)
 {
 	return from->ifindex != LOOPBACK_IFINDEX;

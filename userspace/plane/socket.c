@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The WireGuard port: handshake messages in and out. Data messages end in the datapath; what it could not see
-// whole gets here, and is given to it.
+// The WireGuard port: handshake messages in and out. Data messages are handled by the datapath; those
+// it could not see whole arrive here and are passed to it.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -14,7 +14,7 @@
 #include "plane/internal.h"
 #include "log/log.h"
 
-#define MESSAGES_PER_TURN	64	/* then the other descriptors get their turn */
+#define MESSAGES_PER_TURN	64	/* before other descriptors get their turn */
 #define MESSAGE_MAX		2048
 #define EARLY_MAX		64
 #define STUN_HEADER_LEN		20
@@ -28,14 +28,14 @@ static int open_one(int family, uint16_t port)
 
 	if (fd < 0)
 		return -errno;
-	/* floods of handshakes; as much as is allowed */
+	/* room for floods of handshakes, as far as the system allows */
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
 	if (family == AF_INET) {
 		((struct sockaddr_in *)&at)->sin_port = htons(port);
 		len = sizeof(struct sockaddr_in);
 		ret = setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
-		if (!ret)
-			ret = setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof(on));	/* RFC 6040 wants the outer ECN field */
+		if (!ret)	/* RFC 6040 wants the outer ECN field */
+			ret = setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof(on));
 	} else {
 		((struct sockaddr_in6 *)&at)->sin6_port = htons(port);
 		len = sizeof(struct sockaddr_in6);
@@ -78,8 +78,8 @@ int socket_open(struct plane *p, char *err, size_t errlen)
 }
 
 /*
- * Which of our addresses it was sent to: answers leave from there (whitepaper section 6.5 calls endpoints;
- * "saddr stickiness").
+ * Reads which of our addresses a message was sent to: answers leave from there, as in other WireGuard
+ * implementations (sticky source addresses).
  */
 static void take_control(struct msghdr *msg, struct endpoint *from, uint8_t *ret_tos)
 {
@@ -108,7 +108,10 @@ static void take_control(struct msghdr *msg, struct endpoint *from, uint8_t *ret
 	}
 }
 
-/* While the datapath is loaded there is no device yet, and a peer would wait 5 s for its answer. */
+/*
+ * Handshake messages that arrive while the datapath is being loaded, before there is a device: dropping
+ * them would cost the peer 5 s.
+ */
 struct early {
 	unsigned count;
 	struct {
@@ -184,8 +187,8 @@ static bool is_broadcast(const struct plane *p, const struct endpoint *from)
 }
 
 /*
- * As endpoint_is_martian() of bpf/lib/endpoint.h. What comes by the loopback device is no peer either: the
- * datapath cannot send there.
+ * As endpoint_is_martian() of bpf/lib/endpoint.h. A source on the loopback device is not a peer either:
+ * the datapath cannot send there.
  */
 static bool is_martian(const struct plane *p, const struct endpoint *from)
 {
@@ -208,7 +211,7 @@ static void handle(struct plane *p, const struct endpoint *from, uint8_t tos, co
 	size_t len)
 {
 	if (pair_is_endpoint(from))
-		p->junk++;	/* such sources are ours alone */
+		p->junk++;	/* only our own device pair uses such sources */
 	else if (is_stun(bytes, len) && p->plane_events.stun)
 		p->plane_events.stun(p->plane_ctx, from, bytes, len);
 	else if (is_martian(p, from))
@@ -281,7 +284,7 @@ static void add_control(struct msghdr *msg, int level, int type, const void *dat
 	msg->msg_controllen += CMSG_SPACE(len);
 }
 
-/* An ICMP error about something sent before: the next call that sends gets it, instead of sending. */
+/* An ICMP error about an earlier packet: sendmsg() reports it instead of sending. */
 static bool is_old_news(int ret)
 {
 	return ret == -ECONNREFUSED || ret == -EHOSTUNREACH || ret == -ENETUNREACH || ret == -EMSGSIZE ||
@@ -289,8 +292,8 @@ static bool is_old_news(int ret)
 }
 
 /*
- * What the kernels say of a source address that is no longer this host's: 6.18 that there is
- * no route from it.
+ * How kernels report a source address that is no longer this host's; 6.18 says there is no route from
+ * it.
  */
 static bool is_gone(int ret)
 {
@@ -328,7 +331,7 @@ int socket_send(struct plane *p, const struct endpoint *to, const void *bytes, s
 		pmtu_read(p, fd);
 		ret = sendmsg(fd, &msg, 0) < 0 ? -errno : 0;
 	}
-	/* let the route choose; endpoints follow when the controller has heard of it */
+	/* let the route choose; endpoints follow once the address change was reported */
 	if (is_gone(ret) && has_local) {
 		struct endpoint any = *to;
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The start of a plane: room for its peers, its device, what an earlier process left, the maps.
-// Nothing is attached
-// while this runs.
+// Starting a plane: memory for its peers, the WireGuard device, what an earlier process left, the maps.
+// No program is attached by this.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -74,7 +73,8 @@ int start_fill(struct plane *p, char *err, size_t errlen)
 		snprintf(err, errlen, "peers: %s", strerror(-ret));
 		return ret;
 	}
-	ret = apply_read_tables(p);	/* side devices of an earlier process go by its networks */
+	/* which side devices an earlier process used depends on its networks */
+	ret = apply_read_tables(p);
 	if (ret) {
 		snprintf(err, errlen, "maps: %s", strerror(-ret));
 		return ret;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The devices that our programs sit on follow the host: its default route, new names, devices that go
-// and come back.
+// Uplinks, the devices that carry our programs. They follow the host's default route, renames, and
+// devices that go and come back.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +26,7 @@ static void keep_names(struct plane *p, const struct net_link *links, unsigned c
 	name_options(p, count);
 }
 
-/* Alternative names become the devices' own. */
+/* Resolves alternative names to the devices' own. */
 static unsigned find_configured(struct plane *p, struct net_link *links, const char **ret_missing)
 {
 	const struct config *config = p->config;
@@ -91,7 +91,10 @@ void uplinks_describe_mode(struct plane *p)
 	snprintf(p->info.why, sizeof(p->info.why), "%s", datapath_get_why(p->dp));
 }
 
-/* A veth receives on its sender's time, which for the sender is our work as its own. */
+/*
+ * A veth runs the receiver's work in the sender's context, so our work would be charged to the sender:
+ * use NAPI threads.
+ */
 void uplinks_start_threads(struct plane *p)
 {
 	const struct datapath_tunnel_info *relay = p->config->mesh.enabled ? datapath_get_relay(p->dp) : NULL;
@@ -112,7 +115,7 @@ void uplinks_start_threads(struct plane *p)
 		if (!ret)
 			p->info.threaded |= 1U << i;
 	}
-	/* Ours, and gone with us. Here the sender is this very process. */
+	/* Our own pair, removed with the datapath. Here the sender is this process. */
 	if (relay && wish != CONFIG_UPLINK_THREADS_OFF)
 		(void)net_threads_set(relay->name, relay->ifindex, true);
 }
@@ -126,7 +129,7 @@ static unsigned list_present(const struct plane *p, struct net_link *links)
 	return count;
 }
 
-/* Into @choice: what the uplinks should be now. */
+/* Fills @choice with what the uplinks should be now. */
 static int choose_now(struct plane *p, struct uplink_choice *choice)
 {
 	struct net_link links[TALON_UPLINKS_MAX], present[TALON_UPLINKS_MAX];
@@ -146,7 +149,7 @@ static int choose_now(struct plane *p, struct uplink_choice *choice)
 	return ret;
 }
 
-/* Says once what changed. */
+/* Logs a change once. */
 static void set_trouble(struct plane *p, const char *why)
 {
 	char line[sizeof(p->uplinks.trouble)] = "";
@@ -175,7 +178,8 @@ static bool is_among(const struct net_link *links, unsigned count, int ifindex)
 }
 
 /*
- * Bits of threads are counted by place: those of uplinks that stay move with them, the others are given back.
+ * The bits of info.threaded go by position: those of uplinks that stay move along, the others are
+ * cleared and their threads switched off.
  */
 static void move_threads(struct plane *p, const struct datapath_uplink *old, unsigned old_count)
 {
@@ -199,8 +203,8 @@ static void move_threads(struct plane *p, const struct datapath_uplink *old, uns
 }
 
 /*
- * Peers whose last packet came by a device that is an uplink no longer: answers take the host's way, and its
- * source address, from now on. A mesh chooses the ways itself, and is told of the change.
+ * Peers whose last packet came in by a device that is no longer an uplink: answers use the host's route
+ * and its source address from now on. A mesh chooses ways itself and is notified of the change.
  */
 static void leave_endpoints(struct plane *p, const struct datapath_uplink *old, unsigned old_count,
 	const struct net_link *links, unsigned count)
@@ -283,7 +287,7 @@ bool uplinks_follow(struct plane *p)
 	struct uplink_choice choice = {};
 
 	if (choose_now(p, &choice))
-		return true;	/* the kernel did not say; the next event asks again */
+		return true;	/* the kernel did not answer; the next event tries again */
 	if (choice.count && !is_as_chosen(p, &choice))
 		take_over(p, &choice);
 	else

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Frames into the tunnel device (whose far end seals them) and onto the wire. Sealing itself has one place
-// only: the datapath.
+// Injects frames into the tunnel device and onto the wire.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>

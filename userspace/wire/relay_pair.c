@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The far end of the relay link: sealed packets are read there from a ring, those that came over a relay, or
-// by our socket, are written there as frames.
+// The relay device pair's far end.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
@@ -23,7 +22,7 @@
 #include "wire/relay_pair.h"
 
 #define HEADERS		(ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr))
-#define RING_LEN	(1U << 20)	/* 50 ms of 12,000 packets; all of it counts as our memory */
+#define RING_LEN	(1U << 20)	/* 50 ms at 12,000 packets/s; all of it is charged to this process */
 #define BLOCK_LEN	(64U << 10)
 #define FRAMES_PER_TURN	512
 #define BATCH		64
@@ -59,7 +58,7 @@ void pair_endpoint(uint32_t peer, struct endpoint *ret_endpoint)
 
 /* From our programs to the relay. */
 
-/* Only our programs send here, but a device is a device: nothing is believed. */
+/* Only our programs should send here, but anybody could: check everything. */
 static void take_frame(const struct relay_pair *pair, const uint8_t *frame, size_t len)
 {
 	struct udphdr udp;
@@ -101,7 +100,8 @@ static void read_ring(void *ctx, uint32_t events)
 		__atomic_store_n(&h->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
 		pair->next = (pair->next + 1) % pair->frame_count;
 	}
-	if (events & EPOLLERR) {	/* the device went down or away; it would wake us for ever */
+	/* the device went down; without reading the error the loop would wake in every turn */
+	if (events & EPOLLERR) {
 		int error;
 		socklen_t len = sizeof(error);
 
@@ -111,7 +111,10 @@ static void read_ring(void *ctx, uint32_t events)
 		pair->events.drained(pair->ctx);
 }
 
-/* Frames that only pass here on their way to a device (config_types.h, onward frames) are not the relay's. */
+/*
+ * Filters out onward frames (config_types.h), which only pass through this pair on their way to another
+ * device.
+ */
 static int leave_onward(int fd)
 {
 	static const uint8_t mac[ETH_ALEN] = TALON_ONWARD_MAC;
@@ -130,8 +133,8 @@ static int leave_onward(int fd)
 }
 
 /*
- * Version 2 of the ring gives each packet at once; version 3 would hold them back until a block is full or a
- * timer of whole jiffies ends.
+ * TPACKET_V2 delivers each packet at once; V3 would hold packets back until a block is full or a timer
+ * expires.
  */
 static int open_ring(struct relay_pair *pair, int ifindex, uint32_t mtu)
 {
@@ -146,11 +149,11 @@ static int open_ring(struct relay_pair *pair, int ifindex, uint32_t mtu)
 	if (req.tp_frame_size > BLOCK_LEN)
 		return -EMSGSIZE;
 	req.tp_frame_nr = req.tp_block_size / req.tp_frame_size * req.tp_block_nr;
-	/* Protocol 0 until it is bound: nothing is queued beside the ring. */
+	/* Protocol 0 until bound, so that nothing is queued before the ring exists. */
 	pair->rx = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (pair->rx < 0)
 		return -errno;
-	/* what we write there ourselves */
+	/* our own frames */
 	setsockopt(pair->rx, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
 	ret = leave_onward(pair->rx);
 	if (ret)
@@ -183,7 +186,7 @@ static void flush(void *ctx)
 		int n = sendmmsg(pair->tx, f->msgs + sent, f->count - sent, 0);
 
 		pair->lost += n <= 0;
-		sent += n > 0 ? n : 1;	/* one that cannot be sent is lost, as packets are */
+		sent += n > 0 ? n : 1;	/* a frame that cannot be sent is dropped */
 	}
 	if (f)
 		f->count = 0;
