@@ -12,6 +12,8 @@
 #include "crypto/key.c"
 #include "base/send_queue.c"
 #include "websocket/websocket_frame.c"
+#include "base/slice.c"
+#include "http/head.c"
 #include "websocket/websocket_upgrade.c"
 #include "netbird/relay_wire.c"
 /* Files have words of their own for the same things. */

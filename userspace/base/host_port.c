@@ -25,7 +25,7 @@ static int parse_port(struct slice text, uint16_t *ret_port)
 	return 0;
 }
 
-static bool is_name(struct slice host)
+static bool is_host_name(struct slice host)
 {
 	for (size_t i = 0; i < host.len; i++) {
 		if (!isalnum((unsigned char)host.at[i]) && !strchr(".-_", host.at[i]))
@@ -94,7 +94,7 @@ int host_port_parse(struct slice text, unsigned int flags, uint16_t default_port
 		return -EINVAL;
 	if (has_port && parse_port(port, &parsed.port))
 		return -EINVAL;
-	if (parsed.is_literal6 ? !is_literal6(parsed.host, flags) : !is_name(parsed.host))
+	if (parsed.is_literal6 ? !is_literal6(parsed.host, flags) : !is_host_name(parsed.host))
 		return -EINVAL;
 	*ret = parsed;
 	return 0;

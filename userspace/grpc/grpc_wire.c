@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/server_url.h"
 #include "grpc/grpc_internal.h"
 
 #define ROOM_FIRST	16384U
@@ -229,77 +230,24 @@ void grpc_assembler_done(struct grpc_assembler *a)
 
 /* ---- where to ---- */
 
-static bool is_host_char(char c, bool is_address)
-{
-	return isalnum((unsigned char)c) || c == '.' || c == '-' || (is_address ? c == ':' : c == '_');
-}
-
-static bool parse_host(const char *text, size_t len, bool is_address, char *ret_host, size_t size)
-{
-	if (!len || len >= size)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (!is_host_char(text[i], is_address))
-			return false;
-	}
-	memcpy(ret_host, text, len);
-	ret_host[len] = 0;
-	return true;
-}
-
-/* 0: not a port. */
-static unsigned int parse_port(const char *text, size_t len)
-{
-	unsigned int port = 0;
-
-	if (!len || len > 5)
-		return 0;
-	for (size_t i = 0; i < len; i++) {
-		if (!isdigit((unsigned char)text[i]))
-			return 0;
-		port = port * 10 + text[i] - '0';
-	}
-	return port > 65535 ? 0 : port;
-}
-
-/* @len bytes of "host", "host:port", "[v6]" or "[v6]:port". */
-static bool parse_authority(const char *text, size_t len, char *ret_host, size_t size, unsigned int *port)
-{
-	bool is_address = len && *text == '[';
-	const char *end = is_address ? memchr(text, ']', len) : memchr(text, ':', len);
-	const char *rest = end ? end + is_address : text + len;
-
-	if (is_address && !end)
-		return false;
-	if (rest < text + len) {
-		*port = *rest == ':' ? parse_port(rest + 1, text + len - rest - 1) : 0;
-		if (!*port)
-			return false;
-	}
-	if (!end)
-		end = text + len;
-	return parse_host(text + is_address, end - text - is_address, is_address, ret_host, size);
-}
-
 int grpc_parse_target(const char *url, bool scheme_needed, char *ret_host, size_t host_size,
 	uint16_t *ret_port, bool *ret_tls, char *why, size_t size)
 {
-	bool is_https = !strncasecmp(url, "https://", 8), is_http = !strncasecmp(url, "http://", 7);
-	const char *rest = url + (is_https ? 8 : is_http ? 7 : 0);
-	bool tls = is_https || is_http ? is_https : ret_tls && *ret_tls;
-	unsigned int port = tls ? 443 : 80;
-	char host[GRPC_HOST_LEN];
+	struct server_url parsed;
+	int ret = server_url_parse(url, SERVER_SCHEMES_WEB, &parsed);
 
-	if ((scheme_needed && !is_https && !is_http) || !parse_authority(rest, strcspn(rest, "/?#"), host,
-		sizeof(host), &port) || strlen(host) >= host_size) {
-		snprintf(why, size, "\"%.100s\" is no address of a server; it has the form %s", url,
-			scheme_needed ? "https://host[:port] or http://host[:port]"
-			: "host:port, https://host[:port] or http://host[:port]");
+	if (ret == -EPROTONOSUPPORT && !scheme_needed)
+		ret = server_url_parse_authority((struct slice){ url, strcspn(url, "/?#") },
+			ret_tls && *ret_tls ? SERVER_HTTPS : SERVER_HTTP, &parsed);
+	if (ret || strlen(parsed.host) >= host_size) {
+		snprintf(why, size, "\"%.100s\" is not a server's address; expected %s", url, scheme_needed ?
+			"https://host[:port] or http://host[:port]" :
+			"host:port, https://host[:port] or http://host[:port]");
 		return -EINVAL;
 	}
-	strcpy(ret_host, host);
-	*ret_port = port;
-	if (ret_tls && (is_https || is_http))
-		*ret_tls = tls;
+	strcpy(ret_host, parsed.host);
+	*ret_port = parsed.port;
+	if (ret_tls)
+		*ret_tls = server_url_is_tls(&parsed);
 	return 0;
 }

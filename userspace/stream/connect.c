@@ -70,7 +70,7 @@ static void address_text(const struct dial *dial, size_t i, char text[static STR
 	char plain[INET6_ADDRSTRLEN], name[STREAM_NAME_LEN];
 
 	inet_ntop(dial->addresses[i].family, &dial->addresses[i].addr, plain, sizeof(plain));
-	stream_name(name, plain, dial->port);
+	host_port_format(plain, dial->port, name);
 	snprintf(text, STREAM_PEER_LEN, "%.*s", STREAM_PEER_LEN - 1, name);
 }
 
@@ -93,7 +93,7 @@ static void give_up_all(struct dial *dial)
 {
 	char why[512], name[STREAM_NAME_LEN], address[STREAM_PEER_LEN];
 
-	stream_name(name, dial->host, dial->port);
+	host_port_format(dial->host, dial->port, name);
 	address_text(dial, 0, address);
 	if (dial->failed > 1)
 		snprintf(why, sizeof(why), "%s: %s (%s, and %zu more)", name, strerror(-dial->error), address,

@@ -8,13 +8,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/host_port.h"
+#include "http/head.h"
 #include "loop/loop.h"
 
-#define STREAM_HOST_LEN		256
-#define STREAM_NAME_LEN		(STREAM_HOST_LEN + 8)	/* host:port, IPv6 in brackets */
+#define STREAM_HOST_LEN		HOST_LEN
+#define STREAM_NAME_LEN		HOST_PORT_LEN
 #define STREAM_PEER_LEN		64
-
-void stream_name(char name[static STREAM_NAME_LEN], const char *host, uint16_t port);
 
 /* ---- connect.c: a name and a port to a connected socket ---- */
 
@@ -75,16 +75,11 @@ bool proxy_is_excluded(const char *rules, const char *host, uint16_t port);
 /* Returns the length of the request or -ENAMETOOLONG. */
 int proxy_write_request(const struct proxy *proxy, const char *host, uint16_t port, char *buf, size_t size);
 
-#define PROXY_LINE_LEN		128
-#define PROXY_ANSWER_MAX	16384	/* bytes of status line and headers */
+#define PROXY_ANSWER_MAX	16384	/* bytes of status line and headers, interim answers included */
 
-/* Zero is ready for a new answer. */
+/* Zeroed, it is ready for a new answer. */
 struct proxy_answer {
-	char line[PROXY_LINE_LEN];	/* what was kept of the status line */
-	size_t line_len;
-	size_t seen;
-	bool has_line;
-	bool is_empty_line;		/* nothing of the present line yet */
+	struct http_scanner head;
 	int status;
 };
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/host_port.h"
 #include "stream/internal.h"
 
 #define CREDENTIALS_MAX	512
@@ -231,32 +232,16 @@ static int set_authorization(struct proxy *proxy, const char *user, size_t len)
 	return proxy->authorization ? 0 : -ENOMEM;
 }
 
-/* host, host:port, [v6], [v6]:port */
+/* HOST, HOST:PORT, [IPv6], [IPv6]:PORT */
 static int parse_host_port(struct proxy *proxy, const char *text, size_t len)
 {
-	const char *host = text, *end = text + len, *colon = memrchr(text, ':', len);
-	unsigned int port = proxy->is_socks ? SOCKS_PORT : PROXY_PORT;
-	char digits[8];
+	struct host_port parsed;
 
-	if (len && *text == '[') {
-		host = text + 1;
-		end = memchr(text, ']', len);
-		if (!end || (end + 1 != text + len && end[1] != ':'))
-			return -EINVAL;
-		colon = end + 1 == text + len ? NULL : end + 1;
-	} else if (colon) {
-		end = colon;
-	}
-	if (colon) {
-		snprintf(digits, sizeof(digits), "%.*s", (int)(text + len - colon - 1), colon + 1);
-		if (!parse_number(digits, 65535, &port) || !port)
-			return -EINVAL;
-	}
-	if (end <= host || (size_t)(end - host) >= sizeof(proxy->host))
+	if (host_port_parse((struct slice){ text, len }, HOST_PORT_BARE6, proxy->is_socks ? SOCKS_PORT
+		: PROXY_PORT, &parsed))
 		return -EINVAL;
-	memcpy(proxy->host, host, end - host);
-	proxy->host[end - host] = 0;
-	proxy->port = port;
+	slice_copy(parsed.host, proxy->host, sizeof(proxy->host));
+	proxy->port = parsed.port;
 	return 0;
 }
 
@@ -337,68 +322,37 @@ int proxy_write_request(const struct proxy *proxy, const char *host, uint16_t po
 	char name[STREAM_NAME_LEN];
 	int len;
 
-	stream_name(name, host, port);
+	host_port_format(host, port, name);
 	len = snprintf(buf, size, "CONNECT %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: talon/"
 		TALON_VERSION "\r\n%s%s%s\r\n", name, name, proxy->authorization ? "Proxy-Authorization: "
 		: "", proxy->authorization ? proxy->authorization : "", proxy->authorization ? "\r\n" : "");
 	return len < 0 || (size_t)len >= size ? -ENAMETOOLONG : len;
 }
 
-/* "HTTP/1.1 403 Forbidden" */
-static int parse_status(struct proxy_answer *answer)
-{
-	const char *line = answer->line;
-
-	if (strncmp(line, "HTTP/1.", 7) || !isdigit((unsigned char)line[7]) || line[8] != ' ')
-		return -EPROTO;
-	for (int i = 9; i < 12; i++) {
-		if (!isdigit((unsigned char)line[i]))
-			return -EPROTO;
-		answer->status = answer->status * 10 + line[i] - '0';
-	}
-	return line[12] && line[12] != ' ' ? -EPROTO : 0;
-}
-
-static int end_line(struct proxy_answer *answer)
-{
-	if (!answer->has_line) {
-		answer->has_line = true;
-		answer->is_empty_line = true;
-		return parse_status(answer) ? -EPROTO : -EAGAIN;
-	}
-	if (!answer->is_empty_line) {
-		answer->is_empty_line = true;
-		return -EAGAIN;
-	}
-	/* The end of an interim answer: the real one follows. */
-	if (answer->status < 200) {
-		*answer = (struct proxy_answer){ .seen = answer->seen };
-		return -EAGAIN;
-	}
-	return 0;
-}
-
-static int take_byte(struct proxy_answer *answer, char c)
-{
-	if (++answer->seen > PROXY_ANSWER_MAX)
-		return -EPROTO;
-	if (c == '\n')
-		return end_line(answer);
-	if (c == '\r')
-		return -EAGAIN;
-	answer->is_empty_line = false;
-	if (!answer->has_line && answer->line_len < sizeof(answer->line) - 1)
-		answer->line[answer->line_len++] = c >= ' ' && c < 0x7f ? c : '?';
-	return -EAGAIN;
-}
-
 int proxy_answer_feed(struct proxy_answer *answer, const char *bytes, size_t len, size_t *ret_used)
 {
-	int ret = -EAGAIN;
-	size_t i;
+	struct http_scanner *head = &answer->head;
+	struct http_status status;
+	size_t used = 0, part = 0;
+	int ret;
 
-	for (i = 0; i < len && ret == -EAGAIN; i++)
-		ret = take_byte(answer, bytes[i]);
-	*ret_used = i;
-	return ret;
+	for (;;) {
+		bool had_line = head->has_line;
+
+		ret = http_scan(head, PROXY_ANSWER_MAX, bytes + used, len - used, &part);
+		used += part;
+		*ret_used = used;
+		/* A first line that is not HTTP's says so at once, however long the rest takes. */
+		if (head->has_line && !had_line &&
+			http_status_parse((struct slice){ head->line, head->line_len }, &status))
+			return -EPROTO;
+		if (ret)
+			return ret == -EAGAIN ? ret : -EPROTO;
+		http_status_parse((struct slice){ head->line, head->line_len }, &status);
+		answer->status = status.code;
+		if (status.code >= 200)
+			return 0;
+		/* The end of an interim answer (RFC 9110 section 15.2): the real one follows. */
+		*head = (struct http_scanner){ .seen = head->seen };
+	}
 }

@@ -59,11 +59,6 @@ struct stream {
 
 static LIST_HEAD(, stream) streams = LIST_HEAD_INITIALIZER(streams);
 
-void stream_name(char name[static STREAM_NAME_LEN], const char *host, uint16_t port)
-{
-	snprintf(name, STREAM_NAME_LEN, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
-}
-
 /* The first end counts. Told from the timer, never from within a call of the owner's. */
 static void __attribute__((format(printf, 3, 4))) end(struct stream *s, int error, const char *format, ...)
 {
@@ -84,7 +79,7 @@ static void end_by_error(struct stream *s, int error)
 {
 	char name[STREAM_NAME_LEN];
 
-	stream_name(name, s->host, s->port);
+	host_port_format(s->host, s->port, name);
 	if (error == -EPROTO && s->tls)
 		end(s, error, "%s", tls_why(s->tls));
 	else
@@ -95,7 +90,7 @@ static void end_in_order(struct stream *s)
 {
 	char name[STREAM_NAME_LEN];
 
-	stream_name(name, s->host, s->port);
+	host_port_format(s->host, s->port, name);
 	end(s, 0, "%s closed the connection", name);
 }
 
@@ -139,7 +134,7 @@ static void start_tls(struct stream *s)
 		opened(s);
 		return;
 	}
-	stream_name(name, s->host, s->port);
+	host_port_format(s->host, s->port, name);
 	ret = tls_new(s->fd, s->host, name, *s->alpn ? s->alpn : NULL, &s->tls);
 	if (ret) {
 		end(s, ret, "%s: TLS: %s", name, strerror(-ret));
@@ -151,7 +146,7 @@ static void start_tls(struct stream *s)
 
 static void refused_by_proxy(struct stream *s, const char *name)
 {
-	const char *reason = s->answer.line + strlen("HTTP/1.1 ");
+	const char *reason = s->answer.head.line + strlen("HTTP/1.1 ");
 
 	end(s, -ECONNREFUSED, "proxy %s answered %s to CONNECT%s", name, reason,
 		s->answer.status == 407 && !s->proxy.authorization
@@ -162,7 +157,7 @@ static void judge_answer(struct stream *s, int ret)
 {
 	char name[STREAM_NAME_LEN];
 
-	stream_name(name, s->proxy.host, s->proxy.port);
+	host_port_format(s->proxy.host, s->proxy.port, name);
 	if (ret == -EAGAIN)
 		return;
 	if (ret)
@@ -181,7 +176,7 @@ static void read_answer(struct stream *s)
 	size_t used;
 	int ret;
 
-	stream_name(name, s->proxy.host, s->proxy.port);
+	host_port_format(s->proxy.host, s->proxy.port, name);
 	if (got < 0 && errno != EAGAIN && errno != EINTR)
 		end(s, -errno, "proxy %s: %s", name, strerror(errno));
 	else if (!got)
@@ -211,7 +206,7 @@ static void read_socks(struct stream *s)
 
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	stream_name(name, s->proxy.host, s->proxy.port);
+	host_port_format(s->proxy.host, s->proxy.port, name);
 	if (got <= 0) {
 		end(s, got ? -errno : -ECONNRESET, "proxy %s: %s", name,
 			got ? strerror(errno) : "closed the connection");
@@ -244,7 +239,7 @@ static void ask_proxy(struct stream *s)
 	char request[2048], name[STREAM_NAME_LEN];
 	int len = proxy_write_request(&s->proxy, s->host, s->port, request, sizeof(request));
 
-	stream_name(name, s->proxy.host, s->proxy.port);
+	host_port_format(s->proxy.host, s->proxy.port, name);
 	if (len > 0 && send(s->fd, request, len, MSG_NOSIGNAL) != len)
 		len = errno ? -errno : -EIO;
 	sodium_memzero(request, sizeof(request));
@@ -328,7 +323,7 @@ static void run_out(struct stream *s)
 {
 	char doing[STREAM_NAME_LEN + 64], name[STREAM_NAME_LEN];
 
-	stream_name(name, s->host, s->port);
+	host_port_format(s->host, s->port, name);
 	if (s->dial)
 		dial_tell(s->dial, doing, sizeof(doing));
 	else
@@ -368,7 +363,7 @@ static void name_proxy(const struct stream *s)
 	static char said[2 * STREAM_NAME_LEN];
 	char name[STREAM_NAME_LEN], now[2 * STREAM_NAME_LEN];
 
-	stream_name(name, s->proxy.host, s->proxy.port);
+	host_port_format(s->proxy.host, s->proxy.port, name);
 	snprintf(now, sizeof(now), "%s (%s)", name, s->proxy.variable);
 	if (!strcmp(now, said))
 		return;
@@ -514,7 +509,7 @@ bool stream_addresses_changed(struct loop *loop)
 	LIST_FOREACH(s, &streams, entry) {
 		if (s->loop != loop || s->state == STREAM_ENDED)
 			continue;
-		stream_name(name, s->host, s->port);
+		host_port_format(s->host, s->port, name);
 		if (s->dial)
 			dial_drop_gone(s->dial);
 		else if (local_is_gone(s->fd, address, sizeof(address)))
