@@ -6,11 +6,15 @@
 #include <string.h>
 
 #include "../../userspace/base/cidr.c"
+#include "../../userspace/base/host_port.c"
+#include "../../userspace/base/server_url.c"
+#include "../../userspace/base/setup_key.c"
 #include "../../userspace/base/slice.c"
 #include "../../userspace/config/config.c"
 #include "../../userspace/config/config_check.c"
 #include "../../userspace/config/config_file.c"
 #include "../../userspace/config/ini.c"
+#include "../../userspace/config/management_url.c"
 #include "../../userspace/config/mesh_options.c"
 #include "../../userspace/config/options.c"
 #include "../../userspace/config/peer_keys.c"
@@ -81,7 +85,7 @@ static void as_mesh(const uint8_t *data, size_t size)
 	} else {
 		assert(config.mesh.state_dir[0] == '/' && config.mesh.control_socket[0] == '/' &&
 			config.mesh.identity_path[0]);
-		assert(!config.mesh.setup_key || strlen(config.mesh.setup_key) == UUID_LEN);
+		assert(!config.mesh.setup_key || strlen(config.mesh.setup_key) == SETUP_KEY_LEN);
 		assert(!config.mesh.management_url || !strncmp(config.mesh.management_url, "http", 4));
 		assert(config.mesh.dns_label_count <= CONFIG_DNS_LABELS_MAX);
 	}

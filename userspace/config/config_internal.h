@@ -113,6 +113,10 @@ void config_mesh_free(struct config *config);
 /* "--FLAG" or the variable. */
 const char *config_mesh_place(const struct config_origin *origin, char *text, size_t size);
 
+/* management_url.c: as it is kept, with scheme and port. Returns 0, -EINVAL or -ENOMEM. */
+#define CONFIG_URL_FORM "https://HOST or https://HOST:PORT (http:// too)"
+int management_url_parse(struct slice value, char **ret_url);
+
 /* Always -ENOMEM. */
 int config_no_memory(char *why, size_t size);
 

@@ -15,16 +15,16 @@
 
 #include <sodium.h>
 
+#include "base/setup_key.h"
 #include "config/config_internal.h"
 #include "config/value.h"
 
-#define UUID_LEN	36
 #define KEY_FILE_MAX	4096
 #define ENV_LEN		64
 #define NAMES_LEN	400
 
 #define FORM_BOOL	"true or false"
-#define FORM_URL	"https://HOST or https://HOST:PORT (http:// too)"
+#define FORM_URL	CONFIG_URL_FORM
 #define FORM_SETUP_KEY	"the UUID that the dashboard shows once, such as 5F1C2B7A-0000-4000-8000-1234567890AB"
 
 enum mesh_option {
@@ -98,73 +98,10 @@ static int set_given(struct config *config, struct slice value, bool *ret_value,
 	return value_switch(value, ret_value);
 }
 
-static bool is_host(struct slice host)
-{
-	struct in6_addr addr;
-	char text[INET6_ADDRSTRLEN];
-
-	if (host.len > 2 && host.at[0] == '[' && host.at[host.len - 1] == ']') {
-		host = (struct slice){ host.at + 1, host.len - 2 };
-		return slice_copy(host, text, sizeof(text)) && inet_pton(AF_INET6, text, &addr) == 1;
-	}
-	if (!host.len || host.len > 253 || host.at[0] == '.' || host.at[0] == '-')
-		return false;
-	for (size_t i = 0; i < host.len; i++) {
-		if (!isalnum((unsigned char)host.at[i]) && !strchr("-._", host.at[i]))
-			return false;
-	}
-	return true;
-}
-
-/* HOST or HOST:PORT of @rest; @ret_port stays as it is where none is written. */
-static int split_authority(struct slice rest, struct slice *ret_host, __u16 *ret_port)
-{
-	const char *colon = memrchr(rest.at, ':', rest.len), *bracket = memrchr(rest.at, ']', rest.len);
-	struct slice host = rest;
-
-	if (colon && (!bracket || colon > bracket)) {
-		host.len = colon - rest.at;
-		if (value_u16((struct slice){ colon + 1, rest.len - host.len - 1 }, 1, 65535, ret_port))
-			return -EINVAL;
-	}
-	if (!is_host(host))
-		return -EINVAL;
-	*ret_host = host;
-	return 0;
-}
-
-/* gRPC knows no path: what stands behind the host is dropped, as NetBird's client does. */
-static int parse_management_url(struct slice value, char **ret_url)
-{
-	static const struct {
-		const char *scheme;
-		__u16 port;
-	} schemes[] = { { "https://", 443 }, { "http://", 80 } };
-
-	for (size_t i = 0; i < 2; i++) {
-		size_t len = strlen(schemes[i].scheme), end = len;
-		__u16 port = schemes[i].port;
-		struct slice host;
-		char *url;
-
-		if (value.len <= len || strncasecmp(value.at, schemes[i].scheme, len))
-			continue;
-		while (end < value.len && !strchr("/?#", value.at[end]))
-			end++;
-		if (split_authority((struct slice){ value.at + len, end - len }, &host, &port))
-			return -EINVAL;
-		if (asprintf(&url, "%s%.*s:%u", schemes[i].scheme, (int)host.len, host.at, port) < 0)
-			return -ENOMEM;
-		*ret_url = url;
-		return 0;
-	}
-	return -EINVAL;
-}
-
 static int set_management_url(struct config *config, struct slice value, struct problem *problem)
 {
 	char *url;
-	int ret = parse_management_url(value, &url);
+	int ret = management_url_parse(value, &url);
 
 	if (ret)
 		return ret;
@@ -173,70 +110,14 @@ static int set_management_url(struct config *config, struct slice value, struct 
 	return 0;
 }
 
-int config_parse_management_url(const char *text, char **ret_url, char *why, size_t size)
-{
-	int ret = parse_management_url(slice_from(text), ret_url);
-
-	if (ret == -ENOMEM)
-		return config_no_memory(why, size);
-	if (ret)
-		snprintf(why, size, "management URL: '%.100s' is not a management server; write "
-			FORM_URL, text);
-	return ret;
-}
-
-bool config_is_cleartext_url(const char *url)
-{
-	static const char scheme[] = "http://";
-	struct slice host;
-	struct in_addr addr;
-	char text[INET_ADDRSTRLEN];
-	__u16 port;
-
-	if (strncasecmp(url, scheme, sizeof(scheme) - 1))
-		return false;
-	url += sizeof(scheme) - 1;
-	if (split_authority((struct slice){ url, strcspn(url, "/?#") }, &host, &port))
-		return true;
-	if (slice_is(host, "localhost") || slice_is(host, "[::1]"))
-		return false;
-	return !slice_copy(host, text, sizeof(text)) || inet_pton(AF_INET, text, &addr) != 1 ||
-		ntohl(addr.s_addr) >> 24 != 127;
-}
-
-/* Canonical and in lower case, as management compares it; with or without dashes as Go's parser takes it. */
-static int parse_setup_key(struct slice value, char ret_key[static UUID_LEN + 1])
-{
-	size_t digits = 0, len = 0;
-
-	if (value.len == UUID_LEN + 2 && value.at[0] == '{' && value.at[value.len - 1] == '}')
-		value = (struct slice){ value.at + 1, value.len - 2 };
-	if (value.len != UUID_LEN && value.len != UUID_LEN - 4)
-		return -EINVAL;
-	for (size_t i = 0; i < value.len; i++) {
-		bool is_dash = value.len == UUID_LEN && (i == 8 || i == 13 || i == 18 || i == 23);
-
-		if (is_dash ? value.at[i] != '-' : !isxdigit((unsigned char)value.at[i]))
-			return -EINVAL;
-		if (is_dash)
-			continue;
-		if (digits == 8 || digits == 12 || digits == 16 || digits == 20)
-			ret_key[len++] = '-';
-		ret_key[len++] = tolower((unsigned char)value.at[i]);
-		digits++;
-	}
-	ret_key[len] = '\0';
-	return 0;
-}
-
 static int set_setup_key(struct config *config, struct slice value, struct problem *problem)
 {
-	char key[UUID_LEN + 1];
+	char key[SETUP_KEY_LEN + 1];
 	int ret;
 
-	ret = parse_setup_key(value, key);
+	ret = setup_key_parse(value, key);
 	if (!ret)
-		ret = keep(&config->mesh.setup_key, slice_from(key), UUID_LEN);
+		ret = keep(&config->mesh.setup_key, slice_from(key), SETUP_KEY_LEN);
 	sodium_memzero(key, sizeof(key));
 	return ret;
 }

@@ -8,6 +8,7 @@
 
 #include <sodium.h>
 
+#include "base/host_port.h"
 #include "config/value.h"
 #include "crypto/key.h"
 
@@ -125,7 +126,7 @@ int value_host4(struct slice text, __be32 *ret_addr)
  * RFC 1123 section 2.1, and underscores because they are used. With a number at the end it is a
  * mistyped address.
  */
-static bool is_host_name(struct slice text)
+static bool is_name(struct slice text)
 {
 	size_t label = 0;
 	bool has_letter = false;
@@ -197,24 +198,20 @@ static int endpoint_host6(char *text, struct config_endpoint *endpoint)
 	return 0;
 }
 
-/* Fills address or name of @endpoint from what stands before the port. */
-static int endpoint_host(struct slice host, struct config_endpoint *endpoint)
+/* Fills address or name of @endpoint from the host's text. */
+static int endpoint_host(const struct host_port *parsed, struct config_endpoint *endpoint)
 {
-	bool bracketed = host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']';
-	char buf[256];
+	char buf[HOST_LEN];
 
-	if (bracketed)
-		host = (struct slice){ host.at + 1, host.len - 2 };
-	if (!slice_copy(host, buf, sizeof(buf)))
+	if (!slice_copy(parsed->host, buf, sizeof(buf)))
 		return -EINVAL;
-	/* the last colon is the port's: as in wg(8), brackets can be left out */
-	if (bracketed || strchr(buf, ':'))
+	if (parsed->is_literal6)
 		return endpoint_host6(buf, endpoint);
 	if (inet_pton(AF_INET, buf, &endpoint->addr) == 1) {
 		endpoint->family = AF_INET;
 		return is_host4_or_loopback(endpoint->addr.word[0]) ? 0 : -EINVAL;
 	}
-	if (!is_host_name(host))
+	if (!is_name(parsed->host))
 		return -EINVAL;
 	endpoint->host = strdup(buf);
 	return endpoint->host ? 0 : -ENOMEM;
@@ -222,22 +219,16 @@ static int endpoint_host(struct slice host, struct config_endpoint *endpoint)
 
 int value_endpoint(struct slice text, struct config_endpoint *ret_endpoint)
 {
-	const char *colon = memrchr(text.at, ':', text.len);
 	struct config_endpoint endpoint = {};
-	struct slice host, tail;
-	__u32 port;
+	struct host_port parsed;
 	int ret;
 
-	if (!colon)
+	if (host_port_parse(text, HOST_PORT_BARE6 | HOST_PORT_ZONE, 0, &parsed))
 		return -EINVAL;
-	host = (struct slice){ text.at, colon - text.at };
-	tail = (struct slice){ colon + 1, text.len - host.len - 1 };
-	if (value_number(tail, 1, 65535, &port))
-		return -EINVAL;
-	ret = endpoint_host(host, &endpoint);
+	ret = endpoint_host(&parsed, &endpoint);
 	if (ret)
 		return ret;
-	endpoint.port = htons(port);
+	endpoint.port = htons(parsed.port);
 	*ret_endpoint = endpoint;
 	return 0;
 }
