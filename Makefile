@@ -48,7 +48,7 @@ vpath %.bpf.c bpf bpf/probe tests/bpf tests/bench tests/bench/load
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all talon help install demo demo-static test test-unit test-sanitize test-bpf test-e2e test-vm fuzz fuzz-smoke bench lint clean \
+.PHONY: all talon help install demo demo-static test test-unit test-sanitize test-bpf test-e2e test-vm fuzz fuzz-smoke bench lint docs clean \
 	tests programs
 .DEFAULT_GOAL := all
 
@@ -150,8 +150,11 @@ bench: $(BUILD)/talon $(BENCH) $(LOAD) ## measures; prints a table, writes $(BUI
 	$(Q)tests/deps.sh build test
 	$(Q)BUILD=$(abspath $(BUILD)) tests/bench/run.sh
 
-lint: ## licence lines, scripts, man pages (LINT_TIDY=1: clang-tidy too)
+lint: $(BUILD)/talon ## licence lines, line width, the house, scripts, man pages (LINT_TIDY=1: clang-tidy too)
 	$(Q)BUILD=$(BUILD) tests/lint.sh
+
+docs: $(BUILD)/talon ## what manual page and completion say of the options, from option_rows.h
+	$(Q)python3 docs/generate.py $(BUILD)/talon
 
 install: $(BUILD)/talon ## binary, man pages and completion below $(DESTDIR)$(PREFIX)
 	$(Q)install -D -m 755 $(BUILD)/talon $(DESTDIR)$(PREFIX)/sbin/talon

@@ -6,43 +6,73 @@ _talon()
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
 	local commands="up status down networks login logout service debug version genkey pubkey help"
 	local common="--pin-dir --log-level --daemon-addr --help"
-	local up="--static --dry-run --listen-port --address --mtu --uplink --route --snat --snat-ports --datapath
-		--xdp-dispatcher --xdp-priority --host-address --local --hand-up --uplink-threads --tunnel --max-peers --max-flows --keystream-memory
-		--log-format"
-	local mesh="--management-url --setup-key --setup-key-file --hostname --config --state-dir --daemon-addr --preshared-key
-		--disable-client-routes --disable-server-routes --disable-firewall --block-lan-access --block-inbound --force-relay
-		--enable-lazy-connection --lazy-conn --extra-dns-labels --dns-forwarder-port --foreground-mode --agent --log-file --profile --enable-rosenpass
-		--interface-name --wireguard-port"
-
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
 		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
 		return
 	fi
+	# options: written by make docs, from userspace/config/option_rows.h
+	local up="--static --dry-run
+		--listen-port
+		--address
+		--mtu
+		--uplink
+		--route
+		--snat
+		--snat-ports
+		--datapath
+		--xdp-dispatcher
+		--xdp-priority
+		--host-address
+		--local
+		--hand-up
+		--uplink-threads
+		--tunnel
+		--max-peers
+		--max-flows
+		--keystream-memory
+		--log-format"
+	local mesh="--interface-name --wireguard-port
+		--management-url
+		--setup-key
+		--setup-key-file
+		--hostname
+		--config
+		--state-dir
+		--daemon-addr
+		--preshared-key
+		--disable-client-routes
+		--disable-server-routes
+		--disable-firewall
+		--block-lan-access
+		--block-inbound
+		--force-relay
+		--enable-lazy-connection
+		--lazy-conn
+		--extra-dns-labels
+		--dns-forwarder-port
+		--foreground-mode
+		--agent
+		--log-file
+		--profile
+		--enable-rosenpass"
+
 	case $prev in
-	--static | --setup-key-file | --config)
-		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+	--listen-port)
 		return ;;
-	--pin-dir | --state-dir)
-		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+	--address)
+		return ;;
+	--mtu)
 		return ;;
 	--uplink)
 		mapfile -t COMPREPLY < <(compgen -W "$(ls /sys/class/net 2>/dev/null)" -- "$cur")
 		return ;;
-	--check)
-		mapfile -t COMPREPLY < <(compgen -W "live ready startup datapath" -- "$cur")
+	--route)
 		return ;;
-	--log-format)
-		mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur")
+	--snat)
+		mapfile -t COMPREPLY < <(compgen -W "node" -- "$cur")
 		return ;;
-	--filter-by-status)
-		mapfile -t COMPREPLY < <(compgen -W "idle connecting connected" -- "$cur")
-		return ;;
-	--filter-by-connection-type)
-		mapfile -t COMPREPLY < <(compgen -W "P2P Relayed" -- "$cur")
-		return ;;
-	--log-level)
-		mapfile -t COMPREPLY < <(compgen -W "error warn info debug" -- "$cur")
+	--snat-ports)
 		return ;;
 	--datapath)
 		mapfile -t COMPREPLY < <(compgen -W "auto xdp xdp-generic tcx clsact" -- "$cur")
@@ -50,21 +80,84 @@ _talon()
 	--xdp-dispatcher)
 		mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$cur")
 		return ;;
-	--uplink-threads)
-		mapfile -t COMPREPLY < <(compgen -W "auto on off" -- "$cur")
-		return ;;
-	--hand-up)
-		mapfile -t COMPREPLY < <(compgen -W "auto pass tunnel" -- "$cur")
+	--xdp-priority)
 		return ;;
 	--host-address)
 		mapfile -t COMPREPLY < <(compgen -W "yes no" -- "$cur")
 		return ;;
-	--snat)
-		mapfile -t COMPREPLY < <(compgen -W "node" -- "$cur")
+	--local)
 		return ;;
-	--listen-port | --address | --mtu | --route | --snat-ports | --xdp-priority | --local | --tunnel | --max-peers | --max-flows | \
-		--keystream-memory | --management-url | --setup-key | --hostname | --daemon-addr | --preshared-key | --extra-dns-labels | \
-		--dns-forwarder-port | --interface-name | --wireguard-port)
+	--hand-up)
+		mapfile -t COMPREPLY < <(compgen -W "auto pass tunnel" -- "$cur")
+		return ;;
+	--uplink-threads)
+		mapfile -t COMPREPLY < <(compgen -W "auto on off" -- "$cur")
+		return ;;
+	--tunnel)
+		return ;;
+	--max-peers)
+		return ;;
+	--max-flows)
+		return ;;
+	--keystream-memory)
+		return ;;
+	--pin-dir)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return ;;
+	--log-level)
+		mapfile -t COMPREPLY < <(compgen -W "error warn info debug" -- "$cur")
+		return ;;
+	--log-format)
+		mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur")
+		return ;;
+	--management-url)
+		return ;;
+	--setup-key)
+		return ;;
+	--setup-key-file)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	--hostname)
+		return ;;
+	--config)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	--state-dir)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return ;;
+	--daemon-addr)
+		return ;;
+	--preshared-key)
+		return ;;
+	--lazy-conn)
+		mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur")
+		return ;;
+	--extra-dns-labels)
+		return ;;
+	--dns-forwarder-port)
+		return ;;
+	--log-file)
+		mapfile -t COMPREPLY < <(compgen -W "console" -- "$cur")
+		return ;;
+	--profile)
+		mapfile -t COMPREPLY < <(compgen -W "default" -- "$cur")
+		return ;;
+	esac
+	# end of options
+	case $prev in
+	--static)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	--check)
+		mapfile -t COMPREPLY < <(compgen -W "live ready startup datapath" -- "$cur")
+		return ;;
+	--filter-by-status)
+		mapfile -t COMPREPLY < <(compgen -W "idle connecting connected" -- "$cur")
+		return ;;
+	--filter-by-connection-type)
+		mapfile -t COMPREPLY < <(compgen -W "P2P Relayed" -- "$cur")
+		return ;;
+	--interface-name | --wireguard-port)
 		return ;;
 	esac
 	case $command in

@@ -43,8 +43,8 @@ uint64_t send_queue_age(const struct send_queue *queue, uint64_t now_ns)
 
 uint8_t *send_queue_reserve(struct send_queue *queue, size_t len)
 {
-	if (queue->end)
-		return len < queue->head - queue->tail ? queue->bytes + queue->tail : NULL;	/* never up to head: that would look empty */
+	if (queue->end)	/* never up to head: that would look empty */
+		return len < queue->head - queue->tail ? queue->bytes + queue->tail : NULL;
 	if (len <= queue->size - queue->tail)
 		return queue->bytes + queue->tail;
 	if (len >= queue->head)

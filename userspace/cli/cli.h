@@ -100,6 +100,11 @@ int cli_login(struct cli *cli);
 int cli_logout(struct cli *cli);
 int cli_service(struct cli *cli);
 int cli_debug(struct cli *cli);
-int cli_keystream(struct cli *cli);	/* in no table: only the controller starts it */
+/* In no table: only the plane starts the first, only `make docs` and tests the second. */
+int cli_keystream(struct cli *cli);
+int cli_options(struct cli *cli);
+
+/* By name or alias; NULL: there is none. */
+const struct cli_command *cli_find_command(const char *name);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon keystream: what the controller starts beside itself. Not for people, so no help tells of it.
+// talon keystream: the helper process that makes keystream ahead. Started by the plane, not by people, so no
+// help mentions it.
 #include <stdlib.h>
 #include <string.h>
 

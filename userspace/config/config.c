@@ -183,7 +183,8 @@ static int find_flag(const char *flag, const char **ret_name)
 			return i;
 	}
 	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
-		*ret_name = aliases[i].flag[1] ? aliases[i].flag : config_option_table[aliases[i].option].flag;
+		*ret_name = aliases[i].flag[1] ? aliases[i].flag
+			: config_option_table[aliases[i].option].flag;
 		if (!strcmp(aliases[i].flag, flag))
 			return aliases[i].option;
 	}

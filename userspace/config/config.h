@@ -228,6 +228,8 @@ struct config_option {
 	/* NB_... that means the same and is read when @env is not set; or NULL */
 	const char *netbird_env;
 	const char *form;		/* the accepted form, as error lines say it */
+	/* for the completion: words, <file>, <directory>, <device>; or NULL */
+	const char *values;
 	const char *help;
 };
 
@@ -239,6 +241,7 @@ struct config_mesh_option {
 	const char *flag;
 	const char *env;		/* another variable, alone or beside that one; or NULL */
 	const char *form;		/* the accepted form, as error lines say it */
+	const char *values;		/* as above */
 	const char *help;		/* NULL: no effect, see @no_effect */
 	const char *no_effect;		/* accepted for NetBird's sake; why nothing comes of it */
 	char letter;			/* -L means the same; or 0 */

@@ -4,30 +4,11 @@
 #define TALON_CONFIG_INTERNAL_H
 
 #include "config/config.h"
+#include "config/option_rows.h"
 
+#define OPTION_ID(id, ...) OPTION_##id,
 enum option {
-	OPTION_PRIVATE_KEY,
-	OPTION_LISTEN_PORT,
-	OPTION_ADDRESS,
-	OPTION_MTU,
-	OPTION_UPLINK,
-	OPTION_ROUTE,
-	OPTION_SNAT,
-	OPTION_SNAT_PORTS,
-	OPTION_DATAPATH,
-	OPTION_XDP_DISPATCHER,
-	OPTION_XDP_PRIORITY,
-	OPTION_HOST_ADDRESS,
-	OPTION_LOCAL,
-	OPTION_HAND_UP,
-	OPTION_UPLINK_THREADS,
-	OPTION_TUNNEL,
-	OPTION_MAX_PEERS,
-	OPTION_MAX_FLOWS,
-	OPTION_KEYSTREAM_MEMORY,
-	OPTION_PIN_DIR,
-	OPTION_LOG_LEVEL,
-	OPTION_LOG_FORMAT,
+	CONFIG_OPTION_ROWS(OPTION_ID)
 	OPTION_COUNT,
 };
 _Static_assert(OPTION_COUNT <= CONFIG_OPTIONS_MAX, "config.origins has a place for each");
@@ -60,6 +41,14 @@ struct setting {
 	const char *is;
 	bool secret;			/* the value is never quoted */
 };
+/* What the kinds of option_rows.h mean for a setting. */
+#define CLEAR_ONE(name)		NULL
+#define CLEAR_SECRET(name)	NULL
+#define CLEAR_LIST(name)	clear_##name
+#define IS_SECRET_ONE		false
+#define IS_SECRET_LIST		false
+#define IS_SECRET_SECRET	true
+
 extern const struct setting config_settings[OPTION_COUNT];
 extern const struct config_option config_option_table[OPTION_COUNT + 1];
 

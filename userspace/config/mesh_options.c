@@ -27,30 +27,9 @@
 #define FORM_URL	CONFIG_URL_FORM
 #define FORM_SETUP_KEY	"the UUID that the dashboard shows once, such as 5F1C2B7A-0000-4000-8000-1234567890AB"
 
+#define MESH_ID(id, ...) MESH_##id,
 enum mesh_option {
-	MESH_MANAGEMENT_URL,
-	MESH_SETUP_KEY,
-	MESH_SETUP_KEY_FILE,
-	MESH_HOSTNAME,
-	MESH_CONFIG,
-	MESH_STATE_DIR,
-	MESH_DAEMON_ADDR,
-	MESH_PRESHARED_KEY,
-	MESH_CLIENT_ROUTES,
-	MESH_SERVER_ROUTES,
-	MESH_FIREWALL,
-	MESH_LAN_ACCESS,
-	MESH_INBOUND,
-	MESH_FORCE_RELAY,
-	MESH_LAZY,
-	MESH_LAZY_CONN,
-	MESH_DNS_LABELS,
-	MESH_DNS_PORT,
-	MESH_FOREGROUND,
-	MESH_AGENT,
-	MESH_LOG_FILE,
-	MESH_PROFILE,
-	MESH_ROSENPASS,
+	CONFIG_MESH_OPTION_ROWS(MESH_ID)
 	MESH_IDLE,			/* from here on none has an effect */
 };
 
@@ -319,102 +298,17 @@ static int set_anything(struct config *config, struct slice value, struct proble
 
 #define NO_SSH	"Talon runs no SSH server"
 
+#define MESH_ROW(id, name, kind, flag, letter, env, is_switch, form, is, values, help) \
+	[MESH_##id] = { flag, env, form, values, help, NULL, letter, is_switch },
+#define IDLE_ROW(flag, letter, is_switch, form, why) { flag, NULL, form, NULL, NULL, why, letter, is_switch },
 static const struct config_mesh_option mesh_table[CONFIG_MESH_OPTIONS_MAX] = {
-	[MESH_MANAGEMENT_URL] = { "management-url", NULL, FORM_URL, "the management server ("
-		CONFIG_MANAGEMENT_URL ")", NULL, 'm', false },
-	[MESH_SETUP_KEY] = { "setup-key", NULL, FORM_SETUP_KEY, "registers this host; later starts need none",
-		NULL, 'k', false },
-	[MESH_SETUP_KEY_FILE] = { "setup-key-file", NULL, "the path of a file with a setup key",
-		"a file with the setup key in it", NULL, 0, false },
-	[MESH_HOSTNAME] = { "hostname", NULL, "a name of 1-253 characters without spaces",
-		"name in the mesh (the host's)", NULL, 'n', false },
-	[MESH_CONFIG] = { "config", NULL, "a path", "the identity file (STATE-DIR/default.json)", NULL, 'c',
-		false },
-	[MESH_STATE_DIR] = { "state-dir", NULL, "an absolute path", "what outlives a restart ("
-		CONFIG_STATE_DIR ")", NULL, 0, false },
-	[MESH_DAEMON_ADDR] = { "daemon-addr", NULL, "unix:///PATH, the path of at most 107 characters",
-			       "the control socket (unix://" CONFIG_CONTROL_SOCKET ")", NULL, 0, false },
-	[MESH_PRESHARED_KEY] = { "preshared-key", NULL, FORM_KEY, "WireGuard's preshared key of all peers",
-		NULL, 0, false },
-	[MESH_CLIENT_ROUTES] = { "disable-client-routes", NULL, FORM_BOOL, "use no networks of others", NULL,
-		0, true },
-	[MESH_SERVER_ROUTES] = { "disable-server-routes", NULL, FORM_BOOL, "serve no networks", NULL,
-		0, true },
-	[MESH_FIREWALL] = { "disable-firewall", NULL, FORM_BOOL, "enforce no access rules", NULL, 0, true },
-	[MESH_LAN_ACCESS] = { "block-lan-access", NULL, FORM_BOOL,
-		"keep peers out of the networks this host is in", NULL, 0, true },
-	[MESH_INBOUND] = { "block-inbound", NULL, FORM_BOOL, "let no peer open a connection", NULL, 0, true },
-	[MESH_FORCE_RELAY] = { "force-relay", NULL, FORM_BOOL, "no direct paths, relays only", NULL,
-		0, true },
-	[MESH_LAZY] = { "enable-lazy-connection", "NB_ENABLE_EXPERIMENTAL_LAZY_CONN", FORM_BOOL,
-			"connect to peers when there is traffic", NULL, 0, true },
-	[MESH_LAZY_CONN] = { "lazy-conn", NULL, "on or off", "the same whatever the account says, on or off",
-		NULL, 0, false },
-	[MESH_DNS_LABELS] = { "extra-dns-labels", NULL, "up to 32 DNS labels with commas between them",
-		"more names for this peer", NULL, 0, false },
-	[MESH_DNS_PORT] = { "dns-forwarder-port", NULL, "1-65535",
-		"port where domain routes are resolved (as management says, 5353 too)", NULL, 0, false },
-	[MESH_FOREGROUND] = { "foreground-mode", NULL, FORM_BOOL, "run in this process, whoever else runs",
-		NULL, 'F', true },
-	[MESH_AGENT] = { "agent", "TALON_AGENT", FORM_BOOL,
-		"this host is no cluster node: use networks, serve none", NULL, 0, true },
-	[MESH_LOG_FILE] = { "log-file", NULL, "console", "console, the only place there is", NULL, 0, false },
-	[MESH_PROFILE] = { "profile", NULL, "default", "default, the only profile there is", NULL, 0, false },
-	[MESH_ROSENPASS] = { "enable-rosenpass", NULL, FORM_BOOL, "false, the only choice there is", NULL,
-		0, true },
-	[MESH_IDLE] = { "rosenpass-permissive", NULL, FORM_BOOL, NULL, "Talon does not speak Rosenpass",
-		0, true },
-	{ "disable-dns", NULL, FORM_BOOL, NULL, NULL, 0, true },
-	{ "no-browser", NULL, FORM_BOOL, NULL, NULL, 0, true },
-	{ "disable-profiles", NULL, FORM_BOOL, NULL, NULL, 0, true },
-	{ "disable-update-settings", NULL, FORM_BOOL, NULL, NULL, 0, true },
-	{ "admin-url", NULL, "a URL", NULL, NULL, 0, false },
-	{ "service", NULL, "a name", NULL, NULL, 's', false },
-	{ "anonymize", NULL, FORM_BOOL, NULL, "Talon shows addresses and names as they are", 'A', true },
-	{ "disable-auto-connect", NULL, FORM_BOOL, NULL, "Talon connects when it is started", 0, true },
-	{ "network-monitor", NULL, FORM_BOOL, NULL, "Talon always follows the host's devices and routes",
-		'N', true },
-	{ "external-ip-map", NULL, "a list", NULL, "Talon learns its outer addresses from STUN", 0, false },
-	{ "extra-iface-blacklist", NULL, "a list", NULL,
-		"Talon offers the addresses of its uplinks and no others", 0, false },
-	{ "dns-resolver-address", NULL, "ADDRESS:PORT", NULL, "Talon leaves the host's resolver alone", 0,
-		false },
-	{ "dns-router-interval", NULL, "a duration", NULL, "Talon follows the time to live of the answers", 0,
-		false },
-	{ "allow-server-ssh", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
-	{ "enable-ssh-root", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
-	{ "enable-ssh-sftp", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
-	{ "enable-ssh-local-port-forwarding", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
-	{ "enable-ssh-remote-port-forwarding", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
-	{ "disable-ssh-auth", NULL, FORM_BOOL, NULL, NO_SSH, 0, true },
-	{ "ssh-jwt-cache-ttl", NULL, "seconds", NULL, NO_SSH, 0, false },
+	CONFIG_MESH_OPTION_ROWS(MESH_ROW)
+	CONFIG_IDLE_OPTION_ROWS(IDLE_ROW)
 };
 
-static const struct setting mesh_settings[MESH_IDLE] = {
-	[MESH_MANAGEMENT_URL]	= { set_management_url, NULL, "is not a management server", false },
-	[MESH_SETUP_KEY]	= { set_setup_key, NULL, "is not a setup key", true },
-	[MESH_SETUP_KEY_FILE]	= { set_setup_key_file, NULL, "is not a path", false },
-	[MESH_HOSTNAME]		= { set_hostname, NULL, "is not a host name", false },
-	[MESH_CONFIG]		= { set_config, NULL, "is not a path", false },
-	[MESH_STATE_DIR]	= { set_state_dir, NULL, "is not a directory for state", false },
-	[MESH_DAEMON_ADDR]	= { set_daemon_addr, NULL, "is not a local socket", false },
-	[MESH_PRESHARED_KEY]	= { set_mesh_psk, NULL, "is not a key", true },
-	[MESH_CLIENT_ROUTES]	= { set_client_routes, NULL, "is not a choice", false },
-	[MESH_SERVER_ROUTES]	= { set_server_routes, NULL, "is not a choice", false },
-	[MESH_FIREWALL]		= { set_firewall, NULL, "is not a choice", false },
-	[MESH_LAN_ACCESS]	= { set_lan_access, NULL, "is not a choice", false },
-	[MESH_INBOUND]		= { set_inbound, NULL, "is not a choice", false },
-	[MESH_FORCE_RELAY]	= { set_force_relay, NULL, "is not a choice", false },
-	[MESH_LAZY]		= { set_lazy, NULL, "is not a choice", false },
-	[MESH_LAZY_CONN]	= { set_lazy_conn, NULL, "is not a choice", false },
-	[MESH_DNS_LABELS]	= { set_dns_labels, clear_dns_labels, "is not a DNS label", false },
-	[MESH_DNS_PORT]		= { set_dns_port, NULL, "is not a port", false },
-	[MESH_FOREGROUND]	= { set_foreground, NULL, "is not a choice", false },
-	[MESH_AGENT]		= { set_agent, NULL, "is not a choice", false },
-	[MESH_LOG_FILE]		= { set_log_file, NULL, "is not a log", false },
-	[MESH_PROFILE]		= { set_profile, NULL, "is not a profile that Talon has", false },
-	[MESH_ROSENPASS]	= { set_rosenpass, NULL, "is not a choice", false },
-};
+#define MESH_SETTING_ROW(id, name, kind, flag, letter, env, is_switch, form, is, values, help) \
+	[MESH_##id] = { set_##name, CLEAR_##kind(name), is, IS_SECRET_##kind },
+static const struct setting mesh_settings[MESH_IDLE] = { CONFIG_MESH_OPTION_ROWS(MESH_SETTING_ROW) };
 
 static const struct setting idle_switch = { set_switch, NULL, "is not a choice", false };
 static const struct setting idle_value = { set_anything, NULL, "is not a value", false };

@@ -105,7 +105,9 @@ static bool is_stalled(const struct keystream_process *process, uint64_t now)
 	struct talon_keystream_state state;
 	const uint32_t key = 0;
 
-	if (now - process->started_ns < STALLED_NS || bpf_map_lookup_elem(datapath_map_fd(process->dp, DATAPATH_MAP_KEYSTREAM_STATE), &key, &state))
+	if (now - process->started_ns < STALLED_NS)
+		return false;
+	if (bpf_map_lookup_elem(datapath_map_fd(process->dp, DATAPATH_MAP_KEYSTREAM_STATE), &key, &state))
 		return false;
 	return state.heartbeat_ns < now && now - state.heartbeat_ns > STALLED_NS;
 }

@@ -13,7 +13,7 @@ struct keystream_process {
 	struct loop *loop;
 	const struct datapath *dp;
 	const char *pin_dir;
-	uint32_t memory;		/* MiB for slots; 0: none is wanted, the helper only wipes what there is */
+	uint32_t memory;		/* MiB for slots; 0: the helper only wipes what there is */
 	int pid;			/* 0: none */
 	int fd;				/* of the process, to hear of its end; -1: none */
 	struct loop_fd watch;

@@ -270,7 +270,8 @@ static void take(struct websocket *ws, const struct websocket_frame *frame, cons
 			fail(ws, CLOSE_PROTOCOL, "the server continued a message that it never began");
 		break;
 	case WEBSOCKET_PING:
-		queue_frame(ws, WEBSOCKET_PONG, payload, frame->len, NULL, 0);	/* no room: the next one gets an answer */
+		/* without room this one is not answered, but the next may be */
+		queue_frame(ws, WEBSOCKET_PONG, payload, frame->len, NULL, 0);
 		break;
 	case WEBSOCKET_PONG:
 		break;

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The table of subcommands.
+#include <string.h>
+
+#include "cli/cli.h"
+
+#define COMMON_HELP											\
+	"  --daemon-addr ADDR  the daemon's control socket (unix://" CONFIG_CONTROL_SOCKET ")\n"	\
+	"  --pin-dir DIR       where programs and maps are kept (" CONFIG_PIN_DIR ")\n"		\
+	"  --log-level LEVEL   error, warn, info or debug (info)\n"					\
+	"  -h, --help          this text\n"
+
+const struct cli_command cli_commands[] = {
+	{
+		"up", "join a mesh, or serve the peers of a file", "[--static FILE] [OPTION...]",
+		"Without FILE it joins a NetBird mesh: the first time with a setup key, later with the "
+		"identity that it\nkeeps. With FILE it serves the peers of a wg(8) or wg-quick(8) "
+		"configuration (talon.conf(5)).\nEither way it attaches the datapath and runs in the "
+		"foreground until SIGTERM. The datapath outlives this\nprocess; `talon down` removes it. "
+		"Where a daemon runs in a mesh already, it is told to connect.\nA flag wins over TALON_* "
+		"variables, and those over FILE; NB_* variables win over flags in a mesh.\n\n  --static FILE "
+		"      the configuration (TALON_STATIC)\n  --dry-run           check FILE and the options, "
+		"say what was understood, and stop\n", cli_up,
+	},
+	{
+		"status", "show what runs: mesh, datapath, peers, flows, counters",
+			"[-d] [--json] [--yaml] [--ipv4] [--check WHAT] [FILTER...]",
+		"In a mesh the daemon tells; the datapath is read from the pinned maps, so there is an "
+		"answer also when\nthe controller hangs or is gone.\n\n  -d, --detail        each peer, and "
+		"every counter that is not zero\n  --json, --yaml      everything, for programs (YAML: of a "
+		"mesh)\n  --ipv4              only the address in the mesh\n  --check WHAT        exit with "
+		"0 or 1 and one line why. WHAT is\n                        live       the controller "
+		"answers\n                        startup    it has finished starting; in a mesh: "
+		"management, signal and a relay\n                                   are connected\n "
+		"                       ready      packets can be served\n                        datapath "
+		"  the programs are attached\n  --filter-by-ips, --filter-by-names LIST      peers of a mesh "
+		"with these addresses, beginnings of names\n  --filter-by-status STATUS "
+		"                   idle, connecting or connected\n  --filter-by-connection-type TYPE "
+		"            P2P or Relayed\n" COMMON_HELP, cli_status,
+	},
+	{
+		"down", "remove every program, map, link, route, device and pin", "",
+		"Works without a running controller, and does nothing where nothing is left. A daemon in a "
+		"mesh drains\nfirst; this host stays registered there.\n\n" COMMON_HELP, cli_down,
+	},
+	{
+		"networks", "networks of others in the mesh: list, select, deselect",
+			"list | select [-a] ID...|all | deselect ID...|all",
+		"list (or ls) shows them; select uses these and no others, with -a (--append) these too; "
+		"deselect stops\nusing them. Also called routes.\n\n" COMMON_HELP, cli_networks,
+	},
+	{
+		"login", "register this host in the mesh", "[OPTION...]",
+		"Has the running daemon register, with --setup-key or --setup-key-file, or log in again. "
+		"Where no daemon\nruns it does so itself and stops; `talon up` needs no key then.\n\n"
+		COMMON_HELP, cli_login,
+	},
+	{
+		"logout", "have the mesh delete this host", "",
+		"The server forgets this host; joining again takes a setup key. Also called deregister.\n"
+		"\n" COMMON_HELP,
+		cli_logout,
+	},
+	{
+		"service", "run in the foreground, as NetBird's service does", "run [OPTION...]",
+		"The same as `talon up -F`, but without identity and setup key it waits for `talon up` or "
+		"`talon login`.\nTakes the options of `talon up`.\n", cli_service,
+	},
+	{
+		"debug", "change the level of a running daemon's log", "log level LEVEL",
+		"LEVEL is error, warn, info or debug.\n"
+		"\n" COMMON_HELP,
+		cli_debug,
+	},
+	{ "version", "show the version", "", "", cli_version },
+	{
+		"genkey", "make a private key", "",
+		"Prints a new private key. Keep it in a file that only root may read.\n",
+		cli_genkey,
+	},
+	{
+		"pubkey", "show the public key of a private key", "< PRIVATE-KEY",
+		"Reads a private key from standard input and prints its public key.\n",
+		cli_pubkey,
+	},
+	{ "help", "show help on a command", "[COMMAND]", "", cli_help },
+	{},
+};
+
+const struct cli_command *cli_find_command(const char *name)
+{
+	static const struct {
+		const char *alias, *name;
+	} aliases[] = { { "routes", "networks" }, { "deregister", "logout" } };
+
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+		if (!strcmp(aliases[i].alias, name))
+			name = aliases[i].name;
+	}
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		if (!strcmp(c->name, name))
+			return c;
+	}
+	return NULL;
+}
