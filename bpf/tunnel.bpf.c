@@ -41,8 +41,7 @@ static __always_inline int tunnel_refuse6(ctx_md *ctx, struct talon_pkt *pkt, co
 
 	if (!ip6)
 		return drop(pkt, TALON_INNER_IPV6);
-	pkt->tot_len = sizeof(*ip6) + bpf_ntohs(ip6->payload_len);
-	if (pkt->tot_len > frame_len(ctx) - L3_OFF ||
+	if (inner6_measure(pkt, ip6, frame_len(ctx) - L3_OFF) ||
 		icmp6_error_build(ctx, pkt, cfg->tunnel_mtu) != STEP_NEXT)
 		return pkt->end == TALON_RATE_LIMITED ? STEP_DONE : drop(pkt, TALON_INNER_IPV6);
 	return tunnel_answer(ctx, pkt, cfg, ETH_P_IPV6);
@@ -96,7 +95,7 @@ __noinline int tunnel_classify(ctx_md *ctx, struct talon_pkt *pkt)
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
 		return tunnel_refuse6(ctx, pkt, cfg);
 	ip = frame_ip(ctx);
-	if (eth->h_proto != bpf_htons(ETH_P_IP) || !ip || parse_inner4(ctx, pkt, ip))
+	if (eth->h_proto != bpf_htons(ETH_P_IP) || !ip || inner4_read(ctx, pkt, ip))
 		return drop(pkt, TALON_BAD_INNER);
 	/* the spare address, or an ICMP error of the controller's about a flow */
 	if (whose_is_source(cfg, ip->daddr))
@@ -134,8 +133,7 @@ int talon_tunnel(struct __sk_buff *ctx)
 	pkt->action = ACTION_DROP;
 	pkt->resealed = 0;
 	pkt->quiet = 0;
-	pkt->now_ns = bpf_ktime_get_boot_ns();
-	pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
+	packet_clock(pkt);
 	if (frame_linearize(ctx)) {
 		count(TALON_DIR_TUNNEL, TALON_NOT_LINEAR);
 		packet_leave(pkt, cfg);

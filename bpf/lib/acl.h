@@ -7,7 +7,7 @@
 #ifndef TALON_LIB_ACL_H
 #define TALON_LIB_ACL_H
 
-#include "lib/parse.h"
+#include "lib/inner4.h"
 
 #define ACL_SYN		0x02
 #define ACL_FIN_RST	0x05

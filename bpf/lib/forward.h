@@ -9,7 +9,7 @@
 #include "lib/acl.h"
 #include "lib/endpoint.h"
 #include "lib/flow.h"
-#include "lib/parse.h"
+#include "lib/inner4.h"
 #include "lib/rewrite.h"
 #include "lib/whose.h"
 
@@ -118,7 +118,7 @@ static __always_inline int forward_to_peer(ctx_md *ctx, struct talon_pkt *pkt, c
 	if (pkt->tot_len > mtu && pkt->dont_fragment)
 		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu),
 			TALON_TOO_BIG);
-	rewrite_ttl(ip);
+	inner4_hop(ip);
 	pkt->peer = peer;
 	if (cfg->flags & TALON_F_ACL)
 		acl_note_out(pkt);
@@ -180,40 +180,64 @@ static __always_inline int forward_refuse(ctx_md *ctx, struct talon_pkt *pkt, co
 		: drop(pkt, pkt->way.end);
 }
 
+/* The TTL is used up: tells the source. */
+static __always_inline int forward_expired(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0),
+		TALON_TTL_EXPIRED);
+}
+
+/* The route that serves @dst, or NULL. */
+static __always_inline struct talon_route *forward_route4(__be32 dst)
+{
+	struct talon_lpm4 key = { .prefixlen = 32, .addr = dst };
+
+	return bpf_map_lookup_elem(&routes4, &key);
+}
+
+/* Without a route only this host itself is open: its mesh address, and what "Local" lists. */
+static __always_inline bool forward_is_served(const struct talon_pkt *pkt, const struct talon_config *cfg,
+	const struct talon_route *route, int who, __be32 dst)
+{
+	return route || (who == WHOSE_US && (pkt->way.in_local || dst == cfg->mesh_addr));
+}
+
+/* By a device: with these flags the packet is rewritten. */
+static __always_inline int forward_by_device(struct talon_pkt *pkt, bool masquerade)
+{
+	if (masquerade)
+		pkt->flags |= FORWARD_MASQUERADE;
+	if (pkt->way.no_neigh)
+		pkt->flags |= FORWARD_NO_NEIGH;
+	return STEP_NEXT;
+}
+
 /*
  * Everything that a flow's record spares the next packets: may this peer send from this address, whose is the
  * packet, do the rules permit it. Leaves ifindex and MACs in pkt->fib, pkt->mtu, pkt->way, pkt->flags.
- * STEP_NEXT to go on by a device; STEP_SEAL when the packet belongs to another peer; or done.
+ * Returns STEP_NEXT to continue by a device; STEP_SEAL when the packet belongs to another peer; or done.
  */
 __noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
-	struct talon_lpm4 key = { .prefixlen = 32 };
-	struct talon_route *route;
 	__u32 reason, masquerade;
-	bool ttl_up, served;
-	struct iphdr *ip;
+	struct talon_route *route;
+	bool ttl_up;
 	__be32 dst;
 	int who;
 
 	if (!pkt || !cfg)
 		return STEP_DONE;
-	ip = frame_ip(ctx);
-	if (!ip)
-		return drop(pkt, TALON_INTERNAL);
-	reason = forward_source(pkt, cfg, ip->saddr);
+	reason = forward_source(pkt, cfg, pkt->inner_src.word[0]);
 	if (reason)
 		return drop(pkt, reason);
-	dst = ip->daddr;
-	ttl_up = ip->ttl <= 1;
-	key.addr = dst;
-	route = bpf_map_lookup_elem(&routes4, &key);
+	dst = pkt->inner_dst.word[0];
+	ttl_up = pkt->hops <= 1;
+	route = forward_route4(dst);
 	masquerade = route && (route->flags & TALON_ROUTE_MASQUERADE);
 	who = whose(ctx, pkt, dst, route ? route->prefixlen : WHOSE_SERVED_NONE,
 		masquerade ? WHOSE_MASQUERADED : 0);
-	/* What no route serves is open where it is us: the mesh address, and what "Local" lists. */
-	served = route || (who == WHOSE_US && (pkt->way.in_local || dst == cfg->mesh_addr));
-	if (!served)
+	if (!forward_is_served(pkt, cfg, route, who, dst))
 		return drop(pkt, TALON_NO_ROUTE);
 	pkt->flags = 0;
 	if (who == WHOSE_US && !pkt->way.in_local && whose_is_source(cfg, dst) &&
@@ -228,15 +252,10 @@ __noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
 	if (who == WHOSE_NOBODY)
 		return forward_refuse(ctx, pkt, cfg);
 	if (ttl_up)
-		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0),
-			TALON_TTL_EXPIRED);
+		return forward_expired(ctx, pkt, cfg);
 	if (who == WHOSE_PEER)
 		return forward_to_peer(ctx, pkt, cfg, pkt->way.peer);
-	if (masquerade)
-		pkt->flags |= FORWARD_MASQUERADE;
-	if (pkt->way.no_neigh)
-		pkt->flags |= FORWARD_NO_NEIGH;
-	return STEP_NEXT;
+	return forward_by_device(pkt, masquerade);
 }
 
 /*
@@ -248,6 +267,22 @@ static __always_inline bool forward_keeps(const struct talon_pkt *pkt, const str
 {
 	return f->peer == pkt->peer && f->snat == pkt->way.source &&
 		(pkt->proto == IPPROTO_ICMP || in_port_range(cfg, f->snat_port));
+}
+
+/*
+ * No room for a new flow, as @ret of flow_create() says: tells the controller, and the source
+ * (RFC 5508 REQ-8).
+ */
+static __always_inline int forward_full(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
+	int ret)
+{
+	enum talon_end reason = ret == -ENOSPC ? TALON_NAT_TABLE : ret == -EDQUOT ? TALON_NAT_SHARED_OUT
+		: TALON_NAT_PORTS;
+
+	event_clear(pkt, TALON_EVENT_NAT_FULL);
+	if (rate_take(pkt->now_ns, TALON_RATE_NAT_FULL))
+		event_send(pkt);
+	return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0), reason);
 }
 
 /* Record for a new flow, or the old one under the new generation. After forward_decide(). */
@@ -269,15 +304,8 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 	}
 	if (!pkt->flow) {
 		ret = flow_create(cfg, &pkt->key, pkt->peer, pkt->way.source, pkt->now_s, &pkt->flow);
-		if (ret == -EADDRINUSE || ret == -ENOSPC || ret == -EDQUOT) {
-			event_clear(pkt, TALON_EVENT_NAT_FULL);
-			if (rate_take(pkt->now_ns, TALON_RATE_NAT_FULL))
-				event_send(pkt);
-			/* RFC 5508 REQ-8: administratively prohibited, for want of a mapping */
-			return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED,
-				0), ret == -ENOSPC ? TALON_NAT_TABLE : ret == -EDQUOT ? TALON_NAT_SHARED_OUT
-				: TALON_NAT_PORTS);
-		}
+		if (ret == -EADDRINUSE || ret == -ENOSPC || ret == -EDQUOT)
+			return forward_full(ctx, pkt, cfg, ret);
 		if (ret == -EAGAIN && flow_find_fwd(cfg, &pkt->key, &pkt->flow))
 			ret = 0;	/* the other CPU has made it meanwhile */
 		if (ret)
@@ -312,10 +340,10 @@ __noinline int forward_look(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!pkt || !cfg)
 		return STEP_DONE;
 	ip = frame_ip(ctx);
-	if (!ip || parse_inner4(ctx, pkt, ip))
+	if (!ip || inner4_read(ctx, pkt, ip))
 		return drop(pkt, TALON_BAD_INNER);
 	pkt->flow = 0;
-	if (pkt->kind == INNER_ICMP_ERROR && parse_embedded4(ctx, pkt))
+	if (pkt->kind == INNER_ICMP_ERROR && inner4_read_embedded(ctx, pkt))
 		return drop(pkt, TALON_BAD_INNER);
 	if (pkt->kind == INNER_FLOW) {
 		f = flow_find_fwd(cfg, &pkt->key, &id);
@@ -392,78 +420,64 @@ static __always_inline void forward_clamp_mss(ctx_md *ctx, struct talon_pkt *pkt
 }
 
 /*
- * Size, TTL, source NAT, MSS, and out. Done, or STEP_SEAL with an ICMP error, or STEP_TRANSLATE: back in for
- * another client.
+ * An ICMP error about a flow is translated by that flow's record, which it does not refresh (RFC 5508 REQ-4
+ * (b), REQ-6). Returns 0 or a reason to drop.
  */
-__noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
+static __always_inline __u32 forward_masquerade_error(ctx_md *ctx, struct talon_pkt *pkt,
+	const struct talon_config *cfg)
 {
-	const struct talon_config *cfg = config_get();
-	struct talon_flow *f = NULL;
-	struct iphdr *ip;
-	__be32 source;
-	__be16 port = 0;
+	struct talon_flow *about;
+	__u32 id;
 
-	if (!pkt || !cfg)
-		return STEP_DONE;
-	ip = frame_ip(ctx);
-	if (!ip)
-		return drop(pkt, TALON_INTERNAL);
-	source = pkt->way.source;
-	if (ip->ttl <= 1)
-		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0),
-			TALON_TTL_EXPIRED);
-	if (pkt->mtu && pkt->tot_len > pkt->mtu && pkt->dont_fragment)
-		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, pkt->mtu),
-			TALON_TOO_BIG);
-	rewrite_ttl(ip);
-	if (pkt->flow) {
-		f = MAP_LOOKUP(flows, &pkt->flow);
-		if (!f)
-			return drop(pkt, TALON_INTERNAL);
-		port = f->snat_port;
-		source = f->snat;
-		flow_touch_out(f, pkt->tcp_flags, pkt->now_s);
-	}
-	if (pkt->flags & FORWARD_MASQUERADE) {
-		if (pkt->kind == INNER_ICMP_ERROR) {
-			__u32 id;
-			struct talon_flow *about = flow_find_fwd(cfg, &pkt->key, &id);
+	about = flow_find_fwd(cfg, &pkt->key, &id);
+	if (!about || about->peer != pkt->peer)
+		return TALON_NAT_NO_FLOW;
+	return rewrite_icmp_error(ctx, pkt, REWRITE_SOURCE, about->snat, about->snat_port, 0)
+		? TALON_BAD_INNER : 0;
+}
 
-			/*
-			 * RFC 5508 REQ-4 (b), REQ-6: translated by the flow's record, which is not
-			 * refreshed by it
-			 */
-			if (!about || about->peer != pkt->peer)
-				return drop(pkt, TALON_NAT_NO_FLOW);
-			if (rewrite_icmp_error(ctx, pkt, REWRITE_SOURCE, about->snat, about->snat_port, 0))
-				return drop(pkt, TALON_BAD_INNER);
-		} else {
-			rewrite_id(ip, rewrite_id_mask(cfg, ip->saddr));
-			if (rewrite_side(ctx, pkt, REWRITE_SOURCE, source, port))
-				return drop(pkt, TALON_BAD_INNER);
-		}
-	}
-	if (pkt->kind == INNER_FLOW && pkt->proto == IPPROTO_TCP && (pkt->tcp_flags & TCP_FLAG_SYN_BIT))
-		forward_clamp_mss(ctx, pkt, cfg);
-	if (pkt->flags & FORWARD_HAIRPIN) {
-		if (pkt->tot_len > pkt->mtu)
-			return drop(pkt, TALON_TOO_BIG);
-		pkt->resealed = 1;
-		return STEP_TRANSLATE;
-	}
-	if (pkt->flags & FORWARD_NO_NEIGH)
-		return forward_hold(ctx, pkt, TALON_EVENT_NEIGH, TALON_NO_NEIGH);
-	if (pkt->mtu && pkt->tot_len > pkt->mtu) {
-		/*
-		 * The record has the way but not the next hop's address, and pkt->fib may be another
-		 * packet's: ask again.
-		 */
-		if (f && !fib_names_device(fib_lookup4(ctx, pkt, ip->saddr, ip->daddr)))
-			return drop(pkt, TALON_TOO_BIG);
-		if (f)
-			pkt->mtu = f->mtu;	/* the helper knows the device's only */
-		return forward_hold(ctx, pkt, TALON_EVENT_TOO_BIG, TALON_TOO_BIG);
-	}
+/*
+ * The source becomes that of the flow's record @f, or without ports the one that the way asks for. Returns 0
+ * or a reason to drop.
+ */
+static __always_inline __u32 forward_masquerade(ctx_md *ctx, struct talon_pkt *pkt,
+	const struct talon_config *cfg, struct iphdr *ip, const struct talon_flow *f)
+{
+	__be32 source = f ? f->snat : pkt->way.source;
+	__be16 port = f ? f->snat_port : 0;
+
+	if (pkt->kind == INNER_ICMP_ERROR)
+		return forward_masquerade_error(ctx, pkt, cfg);
+	inner4_mask_id(ip, inner4_id_mask(cfg, ip->saddr));
+	return rewrite_side(ctx, pkt, REWRITE_SOURCE, source, port) ? TALON_BAD_INNER : 0;
+}
+
+/* Back in for another client, whose own MTU is looked at there. */
+static __always_inline int forward_hairpin(struct talon_pkt *pkt)
+{
+	if (pkt->tot_len > pkt->mtu)
+		return drop(pkt, TALON_TOO_BIG);
+	pkt->resealed = 1;
+	return STEP_TRANSLATE;
+}
+
+/*
+ * Larger than the next link takes, and may be cut: the controller does that. A record has the way but not the
+ * next hop's address, and pkt->fib may be another packet's: the FIB is asked again.
+ */
+static __always_inline int forward_cut(ctx_md *ctx, struct talon_pkt *pkt, const struct iphdr *ip,
+	const struct talon_flow *f)
+{
+	if (f && !fib_names_device(fib_lookup4(ctx, pkt, ip->saddr, ip->daddr)))
+		return drop(pkt, TALON_TOO_BIG);
+	if (f)
+		pkt->mtu = f->mtu;	/* the helper knows only the device's */
+	return forward_hold(ctx, pkt, TALON_EVENT_TOO_BIG, TALON_TOO_BIG);
+}
+
+/* Out, by the record's way or by the one that was just decided. */
+static __always_inline int forward_leave(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_flow *f)
+{
 	if (f ? forward_is_onward(f->ifindex & TALON_FLOW_ONWARD, f->dmac)
 		: forward_is_onward(pkt->way.onward, pkt->fib.dmac)) {
 		pkt->ifindex = f ? f->ifindex & ~TALON_FLOW_ONWARD : pkt->fib.ifindex;
@@ -472,6 +486,55 @@ __noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 	if (f)
 		return forward_send(ctx, pkt, f->dmac, f->smac, f->ifindex & ~TALON_FLOW_ONWARD);
 	return forward_send(ctx, pkt, pkt->fib.dmac, pkt->fib.smac, pkt->fib.ifindex);
+}
+
+static __always_inline bool is_syn(const struct talon_pkt *pkt)
+{
+	return pkt->kind == INNER_FLOW && pkt->proto == IPPROTO_TCP && (pkt->tcp_flags & TCP_FLAG_SYN_BIT);
+}
+
+/*
+ * TTL, size, source NAT, MSS, and out. Returns done, STEP_SEAL with an ICMP error, or STEP_TRANSLATE: back in
+ * for another client.
+ */
+__noinline int forward_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+	struct talon_flow *f = NULL;
+	struct iphdr *ip;
+	__u32 reason;
+	bool big;
+
+	if (!pkt || !cfg)
+		return STEP_DONE;
+	ip = frame_ip(ctx);
+	if (!ip)
+		return drop(pkt, TALON_INTERNAL);
+	if (pkt->hops <= 1)
+		return forward_expired(ctx, pkt, cfg);
+	big = pkt->mtu && pkt->tot_len > pkt->mtu;
+	if (big && pkt->dont_fragment)
+		return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, pkt->mtu),
+			TALON_TOO_BIG);
+	inner4_hop(ip);
+	if (pkt->flow) {
+		f = MAP_LOOKUP(flows, &pkt->flow);
+		if (!f)
+			return drop(pkt, TALON_INTERNAL);
+		flow_touch_out(f, pkt->tcp_flags, pkt->now_s);
+	}
+	if (pkt->flags & FORWARD_MASQUERADE) {
+		reason = forward_masquerade(ctx, pkt, cfg, ip, f);
+		if (reason)
+			return drop(pkt, reason);
+	}
+	if (is_syn(pkt))
+		forward_clamp_mss(ctx, pkt, cfg);
+	if (pkt->flags & FORWARD_HAIRPIN)
+		return forward_hairpin(pkt);
+	if (pkt->flags & FORWARD_NO_NEIGH)
+		return forward_hold(ctx, pkt, TALON_EVENT_NEIGH, TALON_NO_NEIGH);
+	return big ? forward_cut(ctx, pkt, ip, f) : forward_leave(ctx, pkt, f);
 }
 
 #endif

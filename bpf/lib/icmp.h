@@ -3,7 +3,7 @@
 #ifndef TALON_LIB_ICMP_H
 #define TALON_LIB_ICMP_H
 
-#include "lib/parse.h"
+#include "lib/inner4.h"
 
 #define ICMP_ADDED		(sizeof(struct iphdr) + sizeof(struct icmphdr))
 

@@ -10,6 +10,7 @@
 
 #include "lib/endpoint.h"
 #include "lib/icmp.h"
+#include "lib/inner6.h"
 #include "lib/seal.h"
 
 #define ICMP6_ADDED		(sizeof(struct ipv6hdr) + 8)

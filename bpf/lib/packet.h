@@ -111,46 +111,78 @@ struct way {
 	__u8	pad;
 };
 
+/*
+ * Steps, in the order in which they run; the comment of each field says which of them write it and which may
+ * read it after that.
+ *
+ *	entry		uplink() and talon_tunnel()
+ *	classify	uplink_classify() or tunnel_classify(): the outer headers, or the host's packet
+ *	open		session_prepare_open(), the AEAD, session_accept()
+ *	read		inner4_read() and inner4_read_embedded(): the inner headers
+ *	forward		forward_look(), forward_decide(), forward_track(), whose(): mesh to network
+ *	find		translate_find(): network to mesh
+ *	rewrite		forward_rewrite() or translate_rewrite()
+ *	seal		seal_prepare(), the AEAD, seal_finish()
+ *	verdict		the last step: counts, and sends, drops or passes
+ *
+ * A field that no step of the current path has written holds an earlier packet's value.
+ */
 struct talon_pkt {
-	__u64	now_ns;			/* CLOCK_BOOTTIME */
-	__u64	counter;
-	__u32	now_s;
-	__u32	dir;			/* enum talon_dir */
-	__u32	busy;			/* a program is at work here; only with TALON_F_PREEMPTIBLE */
-	__u32	end;			/* enum talon_end */
-	__u32	action;			/* enum talon_action */
-	__u32	ifindex;		/* where to send it */
+	/*
+	 * packet_clock(), called by open, find and the tunnel's entry: CLOCK_BOOTTIME. Any step after that.
+	 */
+	__u64	now_ns;
+	__u64	counter;		/* open, seal: of the message. AEAD, replay window, seal */
+	__u32	now_s;			/* packet_clock(). Any step after that */
+	__u32	dir;			/* entry, open, find: enum talon_dir. verdict */
+	/* packet_enter() and packet_leave() alone, with TALON_F_PREEMPTIBLE */
+	__u32	busy;
+	__u32	end;			/* end(), drop(): enum talon_end. verdict */
+	__u32	action;			/* entry, end(), drop(): enum talon_action. verdict */
+	__u32	ifindex;		/* the step that sends: the device. verdict */
+	/* open, find, tunnel's classify; forward for another peer. Any step after that */
 	__u32	peer;
-	__u32	index;			/* session's receiver index */
-	__u32	flow;			/* record id, 0: none */
-	__u32	wg_off;			/* of the WireGuard header in the outer packet */
-	__u32	cipher_len;		/* without the tag */
-	__u32	l4_off;			/* in the inner frame */
-	__u32	embedded_off;		/* of the transport header inside an ICMP error */
-	__u32	tot_len;		/* of the inner packet */
-	__u32	mtu;			/* that tot_len must not exceed */
-	__u8	kind;			/* enum talon_inner_kind */
-	__u8	tcp_flags;		/* byte 13 of the TCP header */
-	__u8	outer_tos;
-	__u8	outer_family;
-	__u8	first_fragment;		/* of several */
-	__u8	dont_fragment;
-	__u8	icmp_type;
-	__u8	resealed;		/* came from a peer, goes to a peer; its TTL was taken down */
-	__u8	quiet;			/* an answer of ours: no event, no ICMP error about it */
-	__u8	proto;
-	__u16	flags;			/* enum forward_flags */
+	__u32	index;			/* open, seal: the session's receiver index. AEAD, open, seal */
+	__u32	flow;			/* forward, find: record id, 0: none. rewrite */
+	/* classify: of the WireGuard header. open. In seal: the remote index, for its finish */
+	__u32	wg_off;
+	__u32	cipher_len;		/* classify: without the tag. open, AEAD */
+	__u32	l4_off;			/* read: in the inner frame. find, rewrite */
+	__u32	embedded_off;		/* read: of the transport header inside an ICMP error. rewrite */
+	/* open, read, icmp: of the inner packet; 0: keepalive. forward, find, rewrite, seal */
+	__u32	tot_len;
+	/* forward, whose(), fib: that tot_len must not exceed; 0: none. rewrite, seal */
+	__u32	mtu;
+	__u8	kind;			/* read, icmp: enum talon_inner_kind. forward, find, rewrite */
+	__u8	tcp_flags;		/* read: byte 13 of the TCP header, 0 for others. find, rewrite */
+	__u8	outer_tos;		/* classify, seal: the outer header's. open, seal */
+	__u8	outer_family;		/* classify. open */
+	__u8	first_fragment;		/* read: the first of several. forward, find, rewrite */
+	__u8	dont_fragment;		/* read. forward, rewrite, seal */
+	__u8	icmp_type;		/* read: of an ICMP packet. forward, find */
+	/* entry; forward: comes from a peer and goes to one. find, rewrite, seal, verdict */
+	__u8	resealed;
+	/* entry; icmp: an answer of ours, about which there is no error. icmp, seal */
+	__u8	quiet;
+	__u8	proto;			/* read, icmp: of the inner packet. forward, find, rewrite */
+	__u8	hops;			/* read: TTL as it came. forward, rewrite */
+	__u8	pad;
+	__u16	flags;			/* forward: enum forward_flags. rewrite */
+	struct talon_addr inner_src;	/* read: source as it came. forward, find */
+	struct talon_addr inner_dst;	/* read: destination as it came. forward, find */
+	/* read: 5-tuple, for an ICMP error the embedded one reversed. forward, find, rewrite */
 	struct talon_flow_key key;
-	struct talon_addr outer_src;
-	struct talon_addr outer_dst;
-	__be16	outer_sport;
-	__be16	outer_dport;
-	__u32	generation;		/* config.generation, read before any of what it stands for */
-	struct endpoint_copy endpoint;
-	struct way way;
-	struct bpf_fib_lookup fib;
-	struct aead aead;
-	struct talon_event event;	/* data follows: */
+	struct talon_addr outer_src;	/* classify. open */
+	struct talon_addr outer_dst;	/* classify. open */
+	__be16	outer_sport;		/* classify. open */
+	__be16	outer_dport;		/* classify. open */
+	/* forward, find: config.generation, read before what it stands for. forward, find */
+	__u32	generation;
+	struct endpoint_copy endpoint;	/* seal alone */
+	struct way way;			/* whose(). forward, find, rewrite */
+	struct bpf_fib_lookup fib;	/* fib_lookup4(), fib_lookup6(). forward, rewrite, seal */
+	struct aead aead;		/* open, seal. AEAD */
+	struct talon_event event;	/* event_clear() and the step that sends it; data follows: */
 	__u8	event_data[TALON_EVENT_DATA_MAX] __attribute__((aligned(8)));
 };
 
@@ -185,6 +217,13 @@ static __always_inline void packet_leave(struct talon_pkt *pkt, const struct tal
 {
 	if (cfg && (cfg->flags & TALON_F_PREEMPTIBLE))
 		__sync_lock_test_and_set(&pkt->busy, 0);
+}
+
+/* The only place that reads the clock. */
+static __always_inline void packet_clock(struct talon_pkt *pkt)
+{
+	pkt->now_ns = bpf_ktime_get_boot_ns();
+	pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
 }
 
 /* Ends the packet's way with @reason. Returns STEP_DONE so that steps can say `return drop(pkt, TALON_X)`. */

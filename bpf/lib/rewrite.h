@@ -1,40 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Changing addresses, ports, TTL and MSS of the packet behind the Ethernet header, checksums included. */
+/* Changes addresses, ports and MSS of the packet after the Ethernet header, and its checksums. */
 #ifndef TALON_LIB_REWRITE_H
 #define TALON_LIB_REWRITE_H
 
-#include "lib/frame.h"
+#include "lib/inner4.h"
 
 enum rewrite_side { REWRITE_SOURCE, REWRITE_DESTINATION };
-
-/*
- * RFC 6864 section 5.3: clients that share one address must not share IP ids in flight. Each client's ids are
- * turned by a mask of its own; the same mask turns an embedded id back. Atomic datagrams (DF, no fragment)
- * need and get none. Who has a client learns its mask, and nothing by it of another's: any two are
- * independent, and no other secret is in them.
- */
-static __always_inline __u16 rewrite_id_mask(const struct talon_config *cfg, __be32 client)
-{
-	return (cfg->keys.id[0] + cfg->keys.id[1] * client) >> 48;
-}
-
-static __always_inline void rewrite_id(struct iphdr *ip, __u16 mask)
-{
-	__be16 id = ip->id ^ mask;
-
-	if (ip->frag_off == bpf_htons(IP_DF))
-		return;
-	ip->check = csum_replace2(ip->check, ip->id, id);
-	ip->id = id;
-}
-
-static __always_inline void rewrite_ttl(struct iphdr *ip)
-{
-	/* ttl and protocol share a 16-bit word */
-	ip->check = csum_replace2(ip->check, bpf_htons((ip->ttl << 8) | ip->protocol),
-				  bpf_htons(((ip->ttl - 1) << 8) | ip->protocol));
-	ip->ttl--;
-}
 
 /*
  * Address and port of one side of a TCP, UDP or ICMP query packet (the id, for ICMP); of a later fragment
@@ -170,7 +141,7 @@ static __always_inline int rewrite_icmp_error(ctx_md *ctx, struct talon_pkt *pkt
 	in->check = csum_replace4(in->check, old, addr);
 	*in_addr = addr;
 	if (outer == REWRITE_DESTINATION)
-		rewrite_id(in, id_mask);	/* likewise */
+		inner4_mask_id(in, id_mask);	/* likewise */
 
 	field = outer == REWRITE_SOURCE ? &ports[1] : &ports[0];
 	switch (in->protocol) {

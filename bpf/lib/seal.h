@@ -65,8 +65,7 @@ static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generatio
 		return;
 	bpf_spin_lock(&e->lock);
 	/* Only if it did not move meanwhile: the way belongs to the old place. */
-	if (e->remote.word[0] == pkt->endpoint.remote.word[0] &&
-		e->remote.word[3] == pkt->endpoint.remote.word[3] && !(e->flags & TALON_ENDPOINT_RELAY)) {
+	if (addr_equal(&e->remote, &pkt->endpoint.remote) && !(e->flags & TALON_ENDPOINT_RELAY)) {
 		e->ifindex = pkt->endpoint.ifindex;
 		e->mtu = pkt->endpoint.mtu;
 		if (moved)

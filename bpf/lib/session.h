@@ -4,7 +4,8 @@
 #define TALON_LIB_SESSION_H
 
 #include "lib/endpoint.h"
-#include "lib/frame.h"
+#include "lib/inner4.h"
+#include "lib/inner6.h"
 #include "talon/replay.h"
 
 /*
@@ -56,8 +57,7 @@ __noinline int session_prepare_open(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!s)
 		return drop(pkt, TALON_NO_SESSION);
 	pkt->peer = s->peer;
-	pkt->now_ns = bpf_ktime_get_boot_ns();
-	pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
+	packet_clock(pkt);
 	if (session_expired(s, pkt->now_ns) || pkt->counter >= WG_REJECT_AFTER_MESSAGES)
 		return drop(pkt, TALON_KEY_EXPIRED);
 	if (pkt->cipher_len > AEAD_MAX_LEN)
@@ -162,89 +162,6 @@ static __always_inline bool session_is_martian(struct talon_pkt *pkt)
 	return !(e && session_is_from(e, pkt)) && endpoint_is_martian(pkt);
 }
 
-/* Is the sum over the 20 bytes of header that of a right one? Options have to be added to it. */
-static __always_inline __u64 session_header_sum(const struct iphdr *ip)
-{
-	const __u32 *word = (const __u32 *)ip;
-
-	return (__u64)word[0] + word[1] + word[2] + word[3] + word[4];
-}
-
-static __always_inline bool session_sum_is_right(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	return !csum_finish((sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32));
-}
-
-#define INNER_OPTIONS_MAX	40
-/* RFC 791 section 3.1, RFC 7126 sections 4.3 and 4.4: to be dropped */
-#define INNER_OPTION_LSRR	131
-#define INNER_OPTION_SSRR	137
-
-struct option_walk {
-	ctx_md	*ctx;
-	__u32	off;		/* of the option in hand */
-	__u32	last;		/* end of the options */
-	__u32	reason;		/* to drop; TALON_END_COUNT: none */
-};
-
-/* One option: on to the next, or stop. A callback, so that it is verified once and not once per option. */
-static long option_step(__u64 i, struct option_walk *w)
-{
-	__u8 *option = frame_at(w->ctx, w->off, 1);
-
-	if (w->off >= w->last || !option || !*option)	/* end of list */
-		return 1;
-	if (*option == 1) {	/* no operation */
-		w->off++;
-		return 0;
-	}
-	w->reason = TALON_SOURCE_ROUTED;
-	if (*option == INNER_OPTION_LSRR || *option == INNER_OPTION_SSRR)
-		return 1;
-	w->reason = TALON_BAD_INNER;
-	option = frame_at(w->ctx, w->off, 2);
-	if (!option || option[1] < 2)
-		return 1;
-	w->off += option[1];
-	if (w->off > w->last)
-		return 1;
-	w->reason = TALON_END_COUNT;
-	return 0;
-}
-
-/* The options of an inner header, which lies behind the Ethernet header. STEP_NEXT, or done. */
-__noinline int session_check_options(ctx_md *ctx, struct talon_pkt *pkt)
-{
-	__u8 option[INNER_OPTIONS_MAX + 4] = {};
-	struct iphdr *ip;
-	struct option_walk walk = { .ctx = ctx, .off = L3_OFF + sizeof(*ip), .reason = TALON_END_COUNT };
-	__u32 len;
-	__u64 sum;
-
-	if (!pkt)
-		return STEP_DONE;
-	ip = frame_ip(ctx);
-	if (!ip || ip->ihl * 4 > pkt->tot_len)
-		return drop(pkt, TALON_BAD_INNER);
-	sum = session_header_sum(ip);
-	len = ip->ihl * 4 - sizeof(*ip) - 1;
-	asm volatile("" : "+r"(len));	/* 6.1's verifier sees that it is not 0 */
-	if (len >= INNER_OPTIONS_MAX)	/* also where ihl is below 5 */
-		return drop(pkt, TALON_BAD_INNER);
-	len++;
-	if (ctx_load_bytes(ctx, L3_OFF + sizeof(*ip), option, len))
-		return drop(pkt, TALON_BAD_INNER);
-#pragma unroll
-	for (__u32 i = 0; i < INNER_OPTIONS_MAX / 4; i++)
-		sum += ((__u32 *)option)[i];
-	if (!session_sum_is_right(sum))
-		return drop(pkt, TALON_INNER_CHECKSUM);
-	walk.last = walk.off + len;
-	bpf_loop(INNER_OPTIONS_MAX, option_step, &walk, 0);
-	return walk.reason == TALON_END_COUNT ? STEP_NEXT : drop(pkt, walk.reason);
-}
-
 /*
  * By the relay's own addresses; what else comes by that link is what the controller's socket got, with the
  * addresses it had.
@@ -257,112 +174,133 @@ static __always_inline bool session_is_relayed(ctx_md *ctx, const struct talon_p
 }
 
 /*
- * After the tag was verified: the first changes to any state. Leaves the inner packet behind the Ethernet
- * header. STEP_NEXT, STEP_REFUSE6, or done (replay, keepalive, malformed).
+ * Takes the counter out of the window, which only an authentic packet may do (RFC 6479). Returns 0 or a
+ * reason to drop.
  */
-__noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
+static __always_inline __u32 session_commit(struct talon_pkt *pkt, struct talon_replay *window)
 {
-	const struct talon_config *cfg = config_get();
-	struct talon_replay *replay_state;
-	struct talon_peer_stats *ps;
+	bool fresh;
+
+	bpf_spin_lock(&window->lock);
+	fresh = replay_commit(window, pkt->counter);
+	bpf_spin_unlock(&window->lock);
+	return fresh ? 0 : TALON_REPLAYED;
+}
+
+/*
+ * Key confirmation (whitepaper section 5.4.3): a responder may send on a session once the
+ * initiator has used it.
+ */
+static __always_inline void session_confirm(struct talon_pkt *pkt, struct talon_replay *window)
+{
 	struct talon_peer_tx *tx;
+
+	if (window->state != TALON_SESSION_NEXT ||
+		__sync_val_compare_and_swap(&window->state, TALON_SESSION_NEXT,
+		TALON_SESSION_CURRENT) != TALON_SESSION_NEXT)
+		return;
+	tx = MAP_LOOKUP(peer_tx, &pkt->peer);
+	if (tx)
+		__sync_lock_test_and_set(&tx->index, pkt->index);
+	event_clear(pkt, TALON_EVENT_PROMOTED);
+	pkt->event.peer = pkt->peer;
+	pkt->event.index = pkt->index;
+	event_send(pkt);
+}
+
+/* Counters and times of the peer, and where it is now. Returns 0 or a reason to drop. */
+static __always_inline __u32 session_note_peer(ctx_md *ctx, struct talon_pkt *pkt,
+	const struct talon_config *cfg)
+{
+	struct talon_peer_stats *ps = MAP_LOOKUP(peer_stats, &pkt->peer);
 	struct ethhdr *eth;
-	struct iphdr *ip;
-	__u32 slot, inner_off;
-	bool fresh, is_six, has_options = false;
-	int ecn;
 
-	if (!pkt || !cfg)
-		return STEP_DONE;
-	if (frame_ifindex(ctx) != cfg->relay_ifindex && session_is_martian(pkt))
-		return drop(pkt, TALON_MARTIAN);	/* its counter is still good when it comes from where it may */
-	slot = pkt->index & cfg->session_mask;
-	replay_state = bpf_map_lookup_elem(&replay, &slot);
-	if (!replay_state)
-		return drop(pkt, TALON_INTERNAL);
-	bpf_spin_lock(&replay_state->lock);
-	fresh = replay_commit(replay_state, pkt->counter);
-	bpf_spin_unlock(&replay_state->lock);
-	if (!fresh)
-		return drop(pkt, TALON_REPLAYED);
-
-	/*
-	 * Key confirmation (whitepaper 5.4.3 end): a responder may send on a session once the
-	 * initiator has used it.
-	 */
-	if (replay_state->state == TALON_SESSION_NEXT &&
-	    __sync_val_compare_and_swap(&replay_state->state, TALON_SESSION_NEXT, TALON_SESSION_CURRENT) ==
-		    TALON_SESSION_NEXT) {
-		tx = MAP_LOOKUP(peer_tx, &pkt->peer);
-		if (tx)
-			__sync_lock_test_and_set(&tx->index, pkt->index);
-		event_clear(pkt, TALON_EVENT_PROMOTED);
-		pkt->event.peer = pkt->peer;
-		pkt->event.index = pkt->index;
-		event_send(pkt);
-	}
-
-	ps = MAP_LOOKUP(peer_stats, &pkt->peer);
 	if (!ps)
-		return drop(pkt, TALON_INTERNAL);
+		return TALON_INTERNAL;
 	ps->rx_bytes += pkt->cipher_len + WG_DATA_MIN_LEN;
 	ps->rx_packets++;
 	ps->rx_ns = pkt->now_ns;
-
 	eth = frame_eth(ctx);
 	if (!eth)
-		return drop(pkt, TALON_INTERNAL);
+		return TALON_INTERNAL;
 	if (session_is_relayed(ctx, pkt, cfg)) {
-		/* nobody roams to the relay: the controller sends there or not */
+		/* peers do not roam to the relay: the controller decides to send there */
 		ps->rx_relay_ns = pkt->now_ns;
 	} else {
 		ps->rx_direct_ns = pkt->now_ns;
 		session_roam(pkt, eth, frame_ifindex(ctx) == cfg->relay_ifindex ? 0 : frame_ifindex(ctx));
 	}
 	if (!pkt->cipher_len)
-		return drop(pkt, TALON_KEEPALIVE);
+		return TALON_KEEPALIVE;
 	ps->rx_data_ns = pkt->now_ns;
+	return 0;
+}
 
-	inner_off = pkt->wg_off + WG_DATA_HEADER_LEN;
-	ip = frame_at(ctx, inner_off, sizeof(*ip));
+/* What the inner packet is. Returns 0 or a reason to drop. */
+static __always_inline __u32 session_read_inner(ctx_md *ctx, struct talon_pkt *pkt, __u32 inner_off,
+	bool *ret_is_six, bool *ret_has_options)
+{
+	struct iphdr *ip = frame_at(ctx, inner_off, sizeof(*ip));
+
 	if (!ip || pkt->cipher_len < sizeof(*ip))
-		return drop(pkt, TALON_BAD_INNER);
-	is_six = ip->version == 6;
-	if (is_six) {
-		pkt->tot_len = sizeof(struct ipv6hdr) + bpf_ntohs(((struct ipv6hdr *)ip)->payload_len);
-		if (pkt->tot_len > pkt->cipher_len)
-			return drop(pkt, TALON_INNER_IPV6);
-		goto pop;
-	}
-	pkt->tot_len = bpf_ntohs(ip->tot_len);
-	if (ip->version != 4 || pkt->tot_len < sizeof(*ip) || pkt->tot_len > pkt->cipher_len)
-		return drop(pkt, TALON_BAD_INNER);
-	has_options = ip->ihl != 5;
-	if (!has_options && !session_sum_is_right(session_header_sum(ip)))
-		return drop(pkt, TALON_INNER_CHECKSUM);
-	ecn = ecn_decapsulate(pkt->outer_tos, ip->tos);
-	if (ecn < 0)
-		return drop(pkt, TALON_CONGESTED);
-	if (ecn != (ip->tos & ECN_MASK)) {
-		__u8 tos = (ip->tos & ~ECN_MASK) | ecn;
-		/* version and ihl share the 16-bit word with tos */
-		ip->check = csum_replace2(ip->check, bpf_htons(ip->tos), bpf_htons(tos));
-		ip->tos = tos;
-	}
-pop:
+		return TALON_BAD_INNER;
+	*ret_is_six = ip->version == 6;
+	if (*ret_is_six)
+		return inner6_measure(pkt, (struct ipv6hdr *)ip, pkt->cipher_len) ? TALON_INNER_IPV6 : 0;
+	return inner4_accept(pkt, ip, ret_has_options);
+}
+
+/*
+ * Moves the inner packet to its place after the Ethernet header. Generic XDP sets skb->tail 14 bytes too far
+ * after a shrink, and whatever appends to that skb (TCP's receive queue) leaves a hole of that size: there
+ * the padding and tag stay, and IP ends where tot_len says. In tc the cut does one thing more:
+ * bpf_skb_change_tail() drops a checksum that the NIC computed over the sealed bytes (CHECKSUM_COMPLETE), and
+ * there is always a tag to cut off.
+ */
+static __always_inline int session_pop(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
+	__u32 inner_off)
+{
 	if (frame_pop(ctx, inner_off - L3_OFF, pkt->outer_family == AF_INET6))
-		return drop(pkt, TALON_NO_ROOM);
-	/*
-	 * Generic XDP sets skb->tail 14 bytes too far after a shrink, and whoever appends to that skb (TCP's
-	 * receive queue) leaves a hole of as many. There the padding and tag stay where they are: IP ends
-	 * where tot_len says. In tc the cut does one thing more: a sum that the NIC made of the sealed bytes
-	 * (CHECKSUM_COMPLETE) is dropped by bpf_skb_change_tail(), and there is always a tag to cut off.
-	 */
-	if (!(cfg->flags & TALON_F_KEEP_TAIL) && frame_trim(ctx, L3_OFF + pkt->tot_len))
+		return -1;
+	return !(cfg->flags & TALON_F_KEEP_TAIL) && frame_trim(ctx, L3_OFF + pkt->tot_len) ? -1 : 0;
+}
+
+/*
+ * After the tag was verified: the first changes to any state. Leaves the inner packet after the Ethernet
+ * header. Returns STEP_NEXT, STEP_REFUSE6, or done (replay, keepalive, malformed).
+ */
+__noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+	bool is_six = false, has_options = false;
+	struct talon_replay *window;
+	__u32 slot, inner_off, reason;
+
+	if (!pkt || !cfg)
+		return STEP_DONE;
+	/* Its counter stays unused, for when it comes from where it may. */
+	if (frame_ifindex(ctx) != cfg->relay_ifindex && session_is_martian(pkt))
+		return drop(pkt, TALON_MARTIAN);
+	slot = pkt->index & cfg->session_mask;
+	window = bpf_map_lookup_elem(&replay, &slot);
+	if (!window)
+		return drop(pkt, TALON_INTERNAL);
+	reason = session_commit(pkt, window);
+	if (reason)
+		return drop(pkt, reason);
+	session_confirm(pkt, window);
+	reason = session_note_peer(ctx, pkt, cfg);
+	if (reason)
+		return drop(pkt, reason);
+	inner_off = pkt->wg_off + WG_DATA_HEADER_LEN;
+	reason = session_read_inner(ctx, pkt, inner_off, &is_six, &has_options);
+	if (reason)
+		return drop(pkt, reason);
+	if (session_pop(ctx, pkt, cfg, inner_off))
 		return drop(pkt, TALON_NO_ROOM);
 	if (is_six)
 		return STEP_REFUSE6;
-	return has_options ? session_check_options(ctx, pkt) : STEP_NEXT;
+	return has_options ? inner4_check_options(ctx, pkt) : STEP_NEXT;
 }
 
 #endif

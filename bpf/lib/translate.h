@@ -65,7 +65,8 @@ static __always_inline int translate_leave(struct talon_pkt *pkt, struct iphdr *
 	struct talon_frag host = { .client = TALON_FRAG_HOST };
 
 	if (pkt->first_fragment) {
-		host.expires_s = bpf_ktime_get_boot_ns() / TALON_NSEC_PER_SEC + TALON_NAT_FRAGMENT_S;
+		packet_clock(pkt);
+		host.expires_s = pkt->now_s + TALON_NAT_FRAGMENT_S;
 		bpf_map_update_elem(&frags_early, &key, &host, BPF_ANY);
 	}
 	return STEP_DONE;
@@ -98,8 +99,75 @@ __noinline int translate_judge(struct talon_flow *f)
 	return 0;
 }
 
+/* For a mesh address, without NAT: from the wire, or from the host. */
+static __always_inline int translate_find_plain(ctx_md *ctx, struct talon_pkt *pkt,
+	const struct talon_config *cfg)
+{
+	if (!(cfg->flags & TALON_F_PLAIN_ROUTES) || !frame_is_to_us(ctx) ||
+		whose(ctx, pkt, pkt->inner_dst.word[0], WHOSE_SERVED_NONE, WHOSE_TO_MESH) != WHOSE_PEER)
+		return STEP_DONE;
+	pkt->peer = pkt->way.peer;
+	packet_clock(pkt);
+#ifndef TALON_TC	/* in tc the tunnel's program sees it too, cut to size */
+	if (cfg->flags & TALON_F_ACL)
+		acl_note_out(pkt);
+#endif
+	pkt->key.src = pkt->key.dst;	/* where it goes */
+	return STEP_TRANSLATE;
+}
+
 /*
- * Is the IPv4 frame a reply to one of our flows (or, with unmasqueraded routes, for a mesh address)?
+ * Can a packet of this kind and type be a reply at all? ICMP queries and protocols without ports
+ * are the host's.
+ */
+static __always_inline bool translate_may_be_reply(const struct talon_pkt *pkt,
+	const struct talon_config *cfg)
+{
+	if (pkt->kind == INNER_OTHER)
+		return false;
+	if (pkt->kind == INNER_FLOW && pkt->proto == IPPROTO_ICMP && pkt->icmp_type != ICMP_ECHOREPLY &&
+		pkt->icmp_type != ICMP_TIMESTAMPREPLY)
+		return false;
+	return in_port_range(cfg, pkt->key.dport);
+}
+
+/*
+ * RFC 5382 REQ-4: an unsolicited SYN to a mapped port is not answered, or a simultaneous open would fail:
+ * without a socket there the host would answer with a RST. A service that came to listen there after the
+ * mapping was made gets it.
+ */
+static __always_inline bool translate_is_unsolicited(const struct talon_pkt *pkt,
+	const struct talon_config *cfg)
+{
+	return pkt->kind == INNER_FLOW &&
+		(pkt->tcp_flags & (TCP_FLAG_SYN_BIT | TCP_FLAG_ACK_BIT)) == TCP_FLAG_SYN_BIT &&
+		port_is_mapped(cfg, pkt->proto, pkt->key.dport) &&
+		!port_is_the_hosts(pkt->proto, pkt->key.dport);
+}
+
+/*
+ * Replies alone would keep alive a flow that is not permitted any more: it is judged once per generation. 0,
+ * or why it ended.
+ */
+static __always_inline __u32 translate_rejudge(struct talon_pkt *pkt, const struct talon_config *cfg,
+	struct talon_flow *f)
+{
+	__u32 reason;
+
+	if (f->generation == cfg->generation || f->back_generation == cfg->generation)
+		return 0;
+	pkt->generation = cfg->generation;
+	barrier();
+	reason = translate_judge(f);
+	if (reason)
+		flow_close(cfg, f, pkt->flow, pkt->now_s);
+	else
+		f->back_generation = pkt->generation;
+	return reason;
+}
+
+/*
+ * Is the IPv4 frame a reply to one of our flows (or, with unmasqueraded routes, for a mesh address)? Returns
  * STEP_TRANSLATE with pkt->peer and pkt->flow (0 without NAT), or STEP_DONE with action PASS: not ours,
  * leave it alone.
  */
@@ -114,70 +182,28 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 		return STEP_DONE;
 	pkt->action = ACTION_PASS;
 	ip = frame_ip(ctx);
-	if (!ip || parse_inner4(ctx, pkt, ip))
+	if (!ip || inner4_read(ctx, pkt, ip))
 		return STEP_DONE;
 	pkt->flow = 0;
-	if (!whose_is_source(cfg, ip->daddr)) {
-		if (!(cfg->flags & TALON_F_PLAIN_ROUTES) || !frame_is_to_us(ctx) ||
-		    whose(ctx, pkt, ip->daddr, WHOSE_SERVED_NONE, WHOSE_TO_MESH) != WHOSE_PEER)
-			return STEP_DONE;
-		pkt->peer = pkt->way.peer;
-		pkt->now_ns = bpf_ktime_get_boot_ns();
-#ifndef TALON_TC	/* there the tunnel's program will see it, cut to size */
-		pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
-		if (cfg->flags & TALON_F_ACL)
-			acl_note_out(pkt);
-#endif
-		pkt->key.src = pkt->key.dst;	/* where it goes */
-		return STEP_TRANSLATE;
-	}
-	switch (pkt->kind) {
-	case INNER_FRAGMENT:
-		pkt->now_ns = bpf_ktime_get_boot_ns();
-		pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
+	if (!whose_is_source(cfg, pkt->inner_dst.word[0]))
+		return translate_find_plain(ctx, pkt, cfg);
+	if (pkt->kind == INNER_FRAGMENT) {
+		packet_clock(pkt);
 		return translate_find_fragment(ctx, pkt, ip);
-	case INNER_ICMP_ERROR:
-		if (parse_embedded4(ctx, pkt))
-			return STEP_DONE;
-		break;
-	case INNER_OTHER:
-		return translate_leave(pkt, ip);
-	default:
-		if (pkt->proto == IPPROTO_ICMP && pkt->icmp_type != ICMP_ECHOREPLY &&
-			pkt->icmp_type != ICMP_TIMESTAMPREPLY)
-			return translate_leave(pkt, ip);
 	}
-	if (!in_port_range(cfg, pkt->key.dport))
+	if (pkt->kind == INNER_ICMP_ERROR && inner4_read_embedded(ctx, pkt))
+		return STEP_DONE;
+	if (!translate_may_be_reply(pkt, cfg))
 		return translate_leave(pkt, ip);
 	f = flow_find_rev(cfg, &pkt->key, &id);
-	if (!f) {
-		/*
-		 * RFC 5382 REQ-4: nobody answers an unsolicited SYN to a mapped port, or a simultaneous open
-		 * would fail: without a socket there the host would answer with a RST. A service that came to
-		 * listen there after the mapping was made hears it.
-		 */
-		if (pkt->kind == INNER_FLOW &&
-			(pkt->tcp_flags & (TCP_FLAG_SYN_BIT | TCP_FLAG_ACK_BIT)) == TCP_FLAG_SYN_BIT &&
-			port_is_mapped(cfg, pkt->proto, pkt->key.dport) &&
-			!port_is_the_hosts(pkt->proto, pkt->key.dport))
-			return drop(pkt, TALON_NAT_NO_FLOW);
-		return translate_leave(pkt, ip);
-	}
+	if (!f)
+		return translate_is_unsolicited(pkt, cfg) ? drop(pkt, TALON_NAT_NO_FLOW)
+			: translate_leave(pkt, ip);
 	pkt->flow = id;
 	pkt->peer = f->peer;
-	pkt->now_ns = bpf_ktime_get_boot_ns();
-	pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
-	if (f->generation != cfg->generation && f->back_generation != cfg->generation) {
-		pkt->generation = cfg->generation;
-		barrier();
-		reason = translate_judge(f);
-		if (reason) {	/* replies alone would keep it alive for ever */
-			flow_close(cfg, f, id, pkt->now_s);
-			return drop(pkt, reason);
-		}
-		f->back_generation = pkt->generation;
-	}
-	return STEP_TRANSLATE;
+	packet_clock(pkt);
+	reason = translate_rejudge(pkt, cfg, f);
+	return reason ? drop(pkt, reason) : STEP_TRANSLATE;
 }
 
 /* RFC 792, RFC 1191: tell the sender on the wire, back out of the port it came in by. */
@@ -247,9 +273,48 @@ static __always_inline __u32 translate_wire_len(ctx_md *ctx, struct talon_pkt *p
 	return pkt->tot_len;
 }
 
+/* Addresses and ports back to the client's. Returns 0 or -1. */
+static __always_inline int translate_back(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
+	const struct talon_flow *f, __be32 client, __be16 port)
+{
+	if (pkt->kind == INNER_ICMP_ERROR && f)
+		return rewrite_icmp_error(ctx, pkt, REWRITE_DESTINATION, client, port,
+			inner4_id_mask(cfg, client));
+	if (client == pkt->inner_dst.word[0] && !f)
+		return 0;
+#ifdef TALON_TC
+	return rewrite_destination_skb(ctx, pkt, client, port);
+#else
+	return rewrite_side(ctx, pkt, REWRITE_DESTINATION, client, port);
+#endif
+}
+
 /*
- * Undoes the NAT. STEP_SEAL with the inner packet ready (in tc: it goes through the tunnel device, where it
- * is cut, summed and sealed), or done.
+ * From one peer to another's mapping: that client's answer comes back by the external address, so the
+ * rules remember it.
+ */
+static __always_inline void translate_note_hairpin(struct talon_pkt *pkt, const struct talon_config *cfg,
+	__be32 client, __be16 port)
+{
+	if (!pkt->resealed || !pkt->flow || !(cfg->flags & TALON_F_ACL))
+		return;
+	pkt->key.dst = client;
+	pkt->key.dport = port;
+	acl_note_out(pkt);
+}
+
+/* Larger than the tunnel takes, and may be cut: the controller does that. */
+static __always_inline int translate_cut(ctx_md *ctx, struct talon_pkt *pkt, __u32 mtu)
+{
+	event_clear(pkt, TALON_EVENT_TOO_BIG);
+	pkt->event.peer = pkt->peer;
+	pkt->event.id = mtu;
+	return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : TALON_TOO_BIG);
+}
+
+/*
+ * Undoes the NAT. Returns STEP_SEAL with the inner packet ready (in tc: it goes through the tunnel device,
+ * where it is cut, summed and sealed), or done.
  */
 __noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -274,51 +339,31 @@ __noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 		client = f->client;
 		port = f->client_port;
 	}
-	if (ip->ttl <= 1 && !pkt->resealed)
+	/*
+	 * What another peer sent has lost its TTL already, and was translated: an error would
+	 * mean nothing to it.
+	 */
+	if (pkt->hops <= 1 && !pkt->resealed)
 		return refuse_to_wire(ctx, pkt, cfg, ICMP_WHAT(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0),
 			TALON_TTL_EXPIRED);
 	mtu = endpoint_mtu(cfg, pkt->peer);
 	big = translate_wire_len(ctx, pkt) > mtu;
-	/* of another peer: translated, so that an error would say nothing to it */
-	if (big && pkt->dont_fragment && pkt->resealed)
-		return drop(pkt, TALON_TOO_BIG);
 	if (big && pkt->dont_fragment)
-		return refuse_to_wire(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu),
-			TALON_TOO_BIG);
+		return pkt->resealed ? drop(pkt, TALON_TOO_BIG) : refuse_to_wire(ctx, pkt, cfg,
+			ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu), TALON_TOO_BIG);
 	if (f && pkt->kind == INNER_FLOW)
 		flow_touch_in(f, pkt->tcp_flags, pkt->now_s);
 	if (f && pkt->first_fragment)
 		remember_fragments(pkt, ip, client);
 	if (!pkt->resealed)
-		rewrite_ttl(ip);
-	if (pkt->kind == INNER_ICMP_ERROR && f) {
-		if (rewrite_icmp_error(ctx, pkt, REWRITE_DESTINATION, client, port,
-			rewrite_id_mask(cfg, client)))
-			return drop(pkt, TALON_BAD_INNER);
-	} else if (client != ip->daddr || f) {
-#ifdef TALON_TC
-		if (rewrite_destination_skb(ctx, pkt, client, port))
-			return drop(pkt, TALON_BAD_INNER);
-#else
-		if (rewrite_side(ctx, pkt, REWRITE_DESTINATION, client, port))
-			return drop(pkt, TALON_BAD_INNER);
-#endif
-	}
-	/* the other client's answer comes by the external address */
-	if (pkt->resealed && pkt->flow && (cfg->flags & TALON_F_ACL)) {
-		pkt->key.dst = client;
-		pkt->key.dport = port;
-		acl_note_out(pkt);
-	}
-	if (big) {
-		event_clear(pkt, TALON_EVENT_TOO_BIG);
-		pkt->event.peer = pkt->peer;
-		pkt->event.id = mtu;
-		return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD
-			: TALON_TOO_BIG);
-	}
+		inner4_hop(ip);
+	if (translate_back(ctx, pkt, cfg, f, client, port))
+		return drop(pkt, TALON_BAD_INNER);
+	translate_note_hairpin(pkt, cfg, client, port);
+	if (big)
+		return translate_cut(ctx, pkt, mtu);
 #ifndef TALON_TC
-	if (pkt->kind == INNER_FLOW && pkt->proto == IPPROTO_TCP && (pkt->tcp_flags & TCP_FLAG_SYN_BIT))
+	if (is_syn(pkt))
 		rewrite_mss(ctx, pkt, mtu - 40);
 #endif
 	return STEP_SEAL;

@@ -9,6 +9,18 @@
 #include "lib/seal.h"
 #include "lib/translate.h"
 
+/* Is the UDP payload of @len bytes at @off STUN (RFC 8489 section 5)? */
+static __always_inline bool is_stun(ctx_md *ctx, __u32 off, __u32 len)
+{
+	__be32 *word = frame_at(ctx, off, 8);
+	__be16 *half = (__be16 *)word;
+
+	if (!word || len < 20)
+		return false;
+	return (*(__u8 *)word & 0xc0) == 0 && word[1] == bpf_htonl(0x2112A442) && !(bpf_ntohs(half[1]) & 3) &&
+	       20 + bpf_ntohs(half[1]) == len;
+}
+
 /*
  * STUN is let through to the controller's socket, WireGuard data is opened here, junk on our port ends here.
  */
@@ -36,7 +48,7 @@ static __always_inline int classify_udp(ctx_md *ctx, struct talon_pkt *pkt, __u3
 	}
 	if ((type == WG_INITIATION && len == WG_INITIATION_LEN) ||
 		(type == WG_RESPONSE && len == WG_RESPONSE_LEN) ||
-		(type == WG_COOKIE && len == WG_COOKIE_LEN) || parse_is_stun(ctx, pkt->wg_off, len))
+		(type == WG_COOKIE && len == WG_COOKIE_LEN) || is_stun(ctx, pkt->wg_off, len))
 		return end(pkt, TALON_TO_CONTROLLER, ACTION_PASS);
 	return drop(pkt, TALON_UNKNOWN_TYPE);
 }
@@ -65,6 +77,72 @@ static __always_inline bool is_our_address(const struct talon_config *cfg, __u32
 		MAP_LOOKUP(local_addrs, a);
 }
 
+/*
+ * Is the UDP datagram for our port, at one of our addresses (pkt->outer_dst)? From the relay pair, with
+ * addresses that fit.
+ */
+static __always_inline bool is_ours4(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
+	const struct iphdr *ip)
+{
+	struct udphdr *udp = frame_at(ctx, L3_OFF + sizeof(*ip), sizeof(*udp));
+
+	addr_set4(&pkt->outer_dst, ip->daddr);
+	return udp && udp->dest == cfg->listen_port && is_our_address(cfg, frame_ifindex(ctx),
+		&pkt->outer_dst) && (frame_ifindex(ctx) != cfg->relay_ifindex ||
+		relay_link_is_right(ip->saddr, ip->daddr));
+}
+
+/* Can it be a reply to one of our flows, or a packet for a mesh address that is routed without NAT? */
+static __always_inline bool may_be_reply4(const struct talon_config *cfg, __be32 dst)
+{
+	return whose_is_source(cfg, dst) || ((cfg->flags & TALON_F_PLAIN_ROUTES) &&
+		(dst & cfg->mesh_mask) == (cfg->mesh_addr & cfg->mesh_mask));
+}
+
+static __always_inline int classify4(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	struct iphdr *ip = frame_ip(ctx);
+	__u32 tot_len;
+
+	if (!ip)
+		return STEP_DONE;
+	tot_len = bpf_ntohs(ip->tot_len);
+	/* Options and fragments of outer packets take the slow path, through the host's stack. */
+	if (ip->protocol == IPPROTO_UDP && ip->ihl == 5 && !(ip->frag_off & bpf_htons(IP_MF | IP_OFFSET)) &&
+		is_ours4(ctx, pkt, cfg, ip)) {
+		if (tot_len < sizeof(*ip) || tot_len > frame_len(ctx) - L3_OFF)
+			return drop(pkt, TALON_TOO_SHORT);
+		addr_set4(&pkt->outer_src, ip->saddr);
+		pkt->outer_family = AF_INET;
+		pkt->outer_tos = ip->tos;
+		return classify_udp(ctx, pkt, L3_OFF + sizeof(*ip), tot_len - sizeof(*ip));
+	}
+	return may_be_reply4(cfg, ip->daddr) ? STEP_TRANSLATE : STEP_DONE;
+}
+
+static __always_inline int classify6(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	struct ipv6hdr *ip6 = frame_at(ctx, L3_OFF, sizeof(*ip6) + sizeof(struct udphdr));
+	struct udphdr *udp = (struct udphdr *)(ip6 + 1);
+	__u32 payload;
+
+	if (!ip6 || ip6->nexthdr != IPPROTO_UDP || udp->dest != cfg->listen_port)
+		return STEP_DONE;
+	__builtin_memcpy(&pkt->outer_dst, &ip6->daddr, sizeof(pkt->outer_dst));
+	if (!is_our_address(cfg, frame_ifindex(ctx), &pkt->outer_dst))
+		return STEP_DONE;
+	ip6 = frame_at(ctx, L3_OFF, sizeof(*ip6));
+	if (!ip6)
+		return STEP_DONE;
+	payload = bpf_ntohs(ip6->payload_len);
+	if (payload > frame_len(ctx) - L3_OFF - sizeof(*ip6))
+		return drop(pkt, TALON_TOO_SHORT);
+	__builtin_memcpy(&pkt->outer_src, &ip6->saddr, sizeof(pkt->outer_src));
+	pkt->outer_family = AF_INET6;
+	pkt->outer_tos = bpf_ntohl(*(__be32 *)ip6) >> 20;
+	return classify_udp(ctx, pkt, L3_OFF + sizeof(*ip6), payload);
+}
+
 static __always_inline int classify(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
 {
 	struct ethhdr *eth;
@@ -74,60 +152,16 @@ static __always_inline int classify(ctx_md *ctx, struct talon_pkt *pkt, const st
 	eth = frame_eth(ctx);
 	if (!eth)
 		return STEP_DONE;
-	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
-		struct iphdr *ip = frame_ip(ctx);
-		struct udphdr *udp;
-		__u32 tot_len;
-
-		if (!ip)
-			return STEP_DONE;
-		tot_len = bpf_ntohs(ip->tot_len);
-		/* Options and fragments of outer packets go the slow way, through the host's stack. */
-		if (ip->protocol == IPPROTO_UDP && ip->ihl == 5 &&
-			!(ip->frag_off & bpf_htons(IP_MF | IP_OFFSET))) {
-			udp = frame_at(ctx, L3_OFF + sizeof(*ip), sizeof(*udp));
-			addr_set4(&pkt->outer_dst, ip->daddr);
-			if (udp && udp->dest == cfg->listen_port && is_our_address(cfg, frame_ifindex(ctx),
-				&pkt->outer_dst) && (frame_ifindex(ctx) != cfg->relay_ifindex ||
-				relay_link_is_right(ip->saddr, ip->daddr))) {
-				if (tot_len < sizeof(*ip) || tot_len > frame_len(ctx) - L3_OFF)
-					return drop(pkt, TALON_TOO_SHORT);
-				addr_set4(&pkt->outer_src, ip->saddr);
-				pkt->outer_family = AF_INET;
-				pkt->outer_tos = ip->tos;
-				return classify_udp(ctx, pkt, L3_OFF + sizeof(*ip), tot_len - sizeof(*ip));
-			}
-		}
-		if (whose_is_source(cfg, ip->daddr) ||
-		    ((cfg->flags & TALON_F_PLAIN_ROUTES) &&
-		    (ip->daddr & cfg->mesh_mask) == (cfg->mesh_addr & cfg->mesh_mask)))
-			return STEP_TRANSLATE;
+	switch (eth->h_proto) {
+	case bpf_htons(ETH_P_IP):
+		return classify4(ctx, pkt, cfg);
+	case bpf_htons(ETH_P_IPV6):
+		return classify6(ctx, pkt, cfg);
+	case bpf_htons(ETH_P_ARP):
+		return cfg->flags & TALON_F_SNAT_OWN ? arp_answer(ctx, pkt, cfg) : STEP_DONE;
+	default:
 		return STEP_DONE;
 	}
-	if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
-		struct ipv6hdr *ip6 = frame_at(ctx, L3_OFF, sizeof(*ip6) + sizeof(struct udphdr));
-		struct udphdr *udp = (struct udphdr *)(ip6 + 1);
-		__u32 payload;
-
-		if (!ip6 || ip6->nexthdr != IPPROTO_UDP || udp->dest != cfg->listen_port)
-			return STEP_DONE;
-		__builtin_memcpy(&pkt->outer_dst, &ip6->daddr, sizeof(pkt->outer_dst));
-		if (!is_our_address(cfg, frame_ifindex(ctx), &pkt->outer_dst))
-			return STEP_DONE;
-		ip6 = frame_at(ctx, L3_OFF, sizeof(*ip6));
-		if (!ip6)
-			return STEP_DONE;
-		payload = bpf_ntohs(ip6->payload_len);
-		if (payload > frame_len(ctx) - L3_OFF - sizeof(*ip6))
-			return drop(pkt, TALON_TOO_SHORT);
-		__builtin_memcpy(&pkt->outer_src, &ip6->saddr, sizeof(pkt->outer_src));
-		pkt->outer_family = AF_INET6;
-		pkt->outer_tos = bpf_ntohl(*(__be32 *)ip6) >> 20;
-		return classify_udp(ctx, pkt, L3_OFF + sizeof(*ip6), payload);
-	}
-	if (eth->h_proto == bpf_htons(ETH_P_ARP) && (cfg->flags & TALON_F_SNAT_OWN))
-		return arp_answer(ctx, pkt, cfg);
-	return STEP_DONE;
 }
 
 /*
