@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Access rules: may a packet from the mesh pass? Asked once per flow and generation; for what has no flow
- * record, for every packet. Nothing restricts packets into the mesh, but what they open is remembered, so
- * that its replies pass.
+ * Access rules: may a packet from the mesh pass? Evaluated once per flow and generation; for packets
+ * without a flow record, every time. Packets into the mesh are not restricted, but the connections they
+ * open are remembered so that replies pass.
  */
 #ifndef TALON_LIB_ACL_H
 #define TALON_LIB_ACL_H
@@ -13,7 +13,7 @@
 #define ACL_FIN_RST	0x05
 #define ACL_ACK		0x10
 
-/* Where the class of a packet to that port is in the bank's port table. */
+/* Index into the bank's port table for a packet to that port. */
 static __always_inline __u32 acl_place(__u8 proto, __be16 dport)
 {
 	if (proto == IPPROTO_TCP)
@@ -73,8 +73,8 @@ __noinline int acl_verdict(__be32 src, __be32 dst, __u32 place)
 }
 
 /*
- * Not a rule: rules for the mesh address hold for all that is this host's own (forward_judged()), and others
- * may listen on this port there.
+ * Separate from the rules: a rule for the mesh address covers all of this host's addresses
+ * (forward_judged()), where others may listen on this port.
  */
 static __always_inline bool acl_is_open(const struct talon_config *cfg, __be32 dst, __u8 proto, __be16 dport)
 {
@@ -100,7 +100,7 @@ static __always_inline bool acl_ct_is_live(const struct talon_acl_ct *ct, __u8 p
 	return now_s - ct->seen_s <= limit || (__s32)(now_s - ct->seen_s) < 0;
 }
 
-/* Writes only what changed: CPUs share the line of a busy connection but for once a second. */
+/* Writes only what changed, so that CPUs share the cache line of a busy connection except once a second. */
 static __always_inline void acl_ct_touch(struct talon_acl_ct *ct, const struct talon_pkt *pkt)
 {
 	if (ct->seen_s != pkt->now_s)
@@ -111,9 +111,9 @@ static __always_inline void acl_ct_touch(struct talon_acl_ct *ct, const struct t
 }
 
 /*
- * A packet with pkt->key goes into the mesh: what answers it may come back. Only what no rule lets in anyhow
- * needs an entry, so that clients of an open port cannot push others' entries out; and a TCP connection is
- * opened by its SYN, so that a rule that is taken away takes what it had let in with it.
+ * A packet with pkt->key goes into the mesh: its replies may come back. Only connections that no rule
+ * accepts anyway need an entry, so that clients of an open port cannot evict others' entries. A TCP
+ * connection is entered by its SYN, so that removing a rule also ends what it had let in.
  */
 __noinline int acl_note_out(struct talon_pkt *pkt)
 {
@@ -138,7 +138,7 @@ __noinline int acl_note_out(struct talon_pkt *pkt)
 		return 0;
 	if (ct) {
 		if (opens && ct->flags)
-			ct->flags = 0;	/* the same ports again */
+			ct->flags = 0;	/* the same ports are used again */
 		acl_ct_touch(ct, pkt);
 		return 0;
 	}
@@ -150,7 +150,7 @@ __noinline int acl_note_out(struct talon_pkt *pkt)
 	return 0;
 }
 
-/* Does pkt->key answer something that went into the mesh? @refresh: not for ICMP errors about it. */
+/* Is pkt->key a reply to something that went into the mesh? @refresh: false for ICMP errors about it. */
 static __always_inline bool acl_is_answer(const struct talon_pkt *pkt, bool refresh)
 {
 	struct talon_flow_key key = pkt->key;
@@ -167,7 +167,7 @@ static __always_inline bool acl_is_answer(const struct talon_pkt *pkt, bool refr
 	return true;
 }
 
-/* In map "frags", apart from those of datagrams that come from the wire. */
+/* In map frags, distinct from datagrams that come from the wire. */
 static __always_inline struct talon_frag_key acl_frag_key(const struct iphdr *ip)
 {
 	return (struct talon_frag_key) {
@@ -176,9 +176,7 @@ static __always_inline struct talon_frag_key acl_frag_key(const struct iphdr *ip
 	};
 }
 
-/*
- * The first fragment of a datagram from the mesh may pass: so may the others, which do not tell their ports.
- */
+/* If the first fragment of a datagram from the mesh passes, so do the later ones, which carry no ports. */
 __noinline int acl_keep_fragments(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	struct talon_frag_key key;
@@ -203,11 +201,10 @@ static __always_inline bool acl_knows_fragment(const struct talon_pkt *pkt, cons
 }
 
 /*
- * May the packet from the mesh pass? It is parsed; the key of an ICMP error is that of the packets which run
- * against the one that it is about. An error about what may pass may pass as well, if it goes to the one who
- * sent that and the flow is this peer's.
- * @dst: what the rules are asked about in place of the packet's destination (forward_judged()),
- * network byte order.
+ * May the packet from the mesh pass? It has been read; the key of an ICMP error is that of the packets in the
+ * opposite direction of the embedded one. An error about a packet that may pass also passes, if it goes to
+ * that packet's sender and the flow is this peer's.
+ * @dst: the destination that the rules are evaluated for (forward_judged()), network byte order.
  */
 __noinline int acl_permits(ctx_md *ctx, struct talon_pkt *pkt, __be32 dst)
 {

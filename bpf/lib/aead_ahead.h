@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * ChaCha20-Poly1305 where the keystream lies ready in a slot: what is left is to xor and to authenticate. The
- * same contract, bytes and verdicts as aead_open() and aead_seal(), but that aead_set_key() is not needed.
+ * ChaCha20-Poly1305 with keystream that is ready in a slot: only XOR and authentication are left. Same
+ * contract, bytes and verdicts as aead_open() and aead_seal(), except that aead_set_key() is not
+ * needed.
  *
- * The caller has taken the slot, and it is the right one and long enough (keystream.h). It is only read here.
+ * The caller has claimed the slot and checked that it is the right one and long enough (keystream.h).
+ * It is only read here.
  */
 #ifndef TALON_LIB_AEAD_AHEAD_H
 #define TALON_LIB_AEAD_AHEAD_H
@@ -65,8 +67,8 @@ static __always_inline __u64 ahead_mask(__u32 len)
 }
 
 /*
- * The 16 bytes or less behind the last whole block. Behind the ciphertext there is always the tag, so 16
- * bytes can be read and written; what is not ciphertext stays as it is.
+ * The last 1 to 16 bytes, after the whole blocks. The tag always follows the ciphertext, so 16 bytes
+ * can be read and written; bytes that are not ciphertext stay unchanged.
  */
 static __always_inline int ahead_open16(struct ahead_step *step, __u32 at, __u32 left)
 {
@@ -74,7 +76,7 @@ static __always_inline int ahead_open16(struct ahead_step *step, __u32 at, __u32
 	__u32 off = step->off + at;
 	const __u64 *stream;
 
-	barrier_var(at);	/* what is compared is what is used */
+	barrier_var(at);	/* the compared value is the one used */
 	if (off > AEAD_MAX_OFF + AEAD_MAX_LEN || at > TALON_SLOT_STREAM_LEN - POLY1305_BLOCK_LEN)
 		return -EINVAL;
 	block = ctx_data(step->ctx) + off;
@@ -89,7 +91,7 @@ static __always_inline int ahead_open16(struct ahead_step *step, __u32 at, __u32
 	return 0;
 }
 
-/* The lengths of RFC 8439 section 2.8, then the tag to @a->tag. */
+/* Adds the lengths (RFC 8439 section 2.8) and writes the tag to @a->tag. */
 static __always_inline void ahead_finish(struct aead *a, __u32 len)
 {
 	const __u64 lengths[2] = { 0, len };
@@ -98,7 +100,7 @@ static __always_inline void ahead_finish(struct aead *a, __u32 len)
 	poly1305_finish(&a->poly, a->tag);
 }
 
-/* As aead_open(). -EBADMSG leaves garbage in the packet, and the slot as good as it was. */
+/* As aead_open(). After -EBADMSG the packet holds garbage; the slot is unchanged. */
 __noinline int aead_open_ahead(ctx_md *ctx, struct aead *a, const struct talon_keystream_slot *slot,
 	__u32 off, __u32 len)
 {
@@ -128,8 +130,8 @@ __noinline int aead_open_ahead(ctx_md *ctx, struct aead *a, const struct talon_k
 }
 
 /*
- * The last @len bytes (1 to 16) of plaintext that ends at @end of the packet, zeros behind them. Nothing
- * behind the plaintext may be there, so the 16 bytes that end with it are read, and shifted.
+ * The last @len bytes (1 to 16) of plaintext that ends at @end of the packet, followed by zeros. There
+ * may be nothing after the plaintext, so the 16 bytes before its end are read and shifted.
  */
 static __always_inline int ahead_load_last(ctx_md *ctx, __u32 end, __u32 len, __u64 ret_block[2])
 {
@@ -157,7 +159,10 @@ static __always_inline int ahead_load_last(ctx_md *ctx, __u32 end, __u32 len, __
 	return 0;
 }
 
-/* 16 bytes of ciphertext at @at, @left bytes of plaintext and @kept of ciphertext from there on. */
+/*
+ * Writes 16 bytes of ciphertext at @at; @left bytes of plaintext and @kept of ciphertext remain from
+ * there on.
+ */
 static __always_inline int ahead_seal16(struct ahead_step *step, __u32 at, __u32 left, __u32 kept)
 {
 	__u32 off = step->off + at, take = left < 16 ? left : 16;
@@ -206,7 +211,8 @@ __noinline int aead_seal_ahead(ctx_md *ctx, struct aead *a, const struct talon_k
 	ahead_finish(a, padded);
 
 	barrier_var(padded);
-	if (padded > AEAD_MAX_LEN)	/* never, but the verifier of 6.1 forgets what it spills */
+	/* never true, but 6.1's verifier loses the bounds of spilled registers */
+	if (padded > AEAD_MAX_LEN)
 		return -EINVAL;
 	put = ctx_data(ctx) + off + padded;
 	if ((void *)(put + 2) > ctx_data_end(ctx))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* ARP for the spare SNAT address, which no interface has (RFC 826). */
+/* ARP (RFC 826) for the spare SNAT address, which no interface has. */
 #ifndef TALON_LIB_ARP_H
 #define TALON_LIB_ARP_H
 
@@ -15,10 +15,7 @@ struct arp4 {
 	__u8	tpa[4];
 } __attribute__((packed));
 
-/*
- * Answers a request for the spare address with the MAC of the port it came in by: the uplink's own, from the
- * FIB's point of view.
- */
+/* Answers a request for the spare address with the MAC of the uplink it came in by. */
 static __always_inline int arp_answer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
 {
 	struct arp4 *arp = frame_at(ctx, L3_OFF, sizeof(*arp));

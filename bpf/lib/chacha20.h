@@ -12,7 +12,7 @@
 
 struct chacha20 {
 	__u32	state[16];	/* constants, key, block counter, nonce */
-	__u64	stream[8];	/* the last block made; as wide as it is read back */
+	__u64	stream[8];	/* the last block generated, in words as wide as they are read */
 };
 
 #define CHACHA20_ROTL(x, n) (((x) << (n)) | ((x) >> (32 - (n))))
@@ -46,9 +46,10 @@ static __always_inline void chacha20_init(struct chacha20 *c, const __u32 key[8]
 }
 
 /*
- * With sixteen live words and ten registers, order decides: keeping the row of b in registers after each half
- * of a double round, and leaving the rest to the compiler, gave the fewest spills (104 bytes of stack instead
- * of 240) and the best time of all orders tried in C: docs/decisions/0002-aead-in-bpf.md has the figures.
+ * With sixteen live words and ten registers, the order of operations matters: keeping row b in
+ * registers after each half of a double round, and leaving the rest to the compiler, gave the fewest
+ * spills (104 bytes of stack instead of 240) and the best time of all orders tried in C:
+ * docs/decisions/0002-aead-in-bpf.md has the figures.
  */
 #define CHACHA20_KEEP(a, b, c, d) asm volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d))
 

@@ -7,8 +7,8 @@
  *	aead_set_key(a, key, counter);
  *	ret = aead_open(ctx, a, off, len);
  *
- * aead_open() and aead_seal() are global functions: the verifier looks at each of them once, not once per
- * path that leads to a call. Packet pointers that the caller holds are invalid afterwards.
+ * aead_open() and aead_seal() are global functions: the verifier checks each once instead of once per
+ * calling path. Packet pointers held by the caller are invalid afterwards.
  */
 #ifndef TALON_LIB_CHACHA20POLY1305_H
 #define TALON_LIB_CHACHA20POLY1305_H
@@ -23,14 +23,14 @@
 #include "lib/poly1305.h"
 
 #define AEAD_TAG_LEN	16
-/* how far behind the ciphertext's place the plaintext lies when it is sealed */
+/* how far the plaintext starts after the ciphertext when sealing */
 #define AEAD_SEAL_SHIFT	32
 #define AEAD_MAX_LEN	1600
 #define AEAD_MAX_OFF	512
 
-/* What one packet needs. Too large for the stack: keep it in a per-CPU array. */
+/* State for one packet. Too large for the stack: keep it in a per-CPU array. */
 struct aead {
-	__u32		mtu;		/* padding of a sealed packet ends here; 0: no limit */
+	__u32		mtu;		/* upper bound for the padded length of a sealed packet; 0: none */
 	__u32		unused;
 	struct chacha20	chacha;
 	struct poly1305	poly;
@@ -45,8 +45,8 @@ struct aead_step {
 };
 
 /*
- * @key: eight words as in struct talon_session. @counter: of this packet. Comes before each aead_open() or
- * aead_seal().
+ * @key: eight words as in struct talon_session. @counter: of this packet. To be called before each
+ * aead_open() or aead_seal().
  */
 static __always_inline void aead_set_key(struct aead *a, const __u32 key[8], __u64 counter)
 {
@@ -54,8 +54,9 @@ static __always_inline void aead_set_key(struct aead *a, const __u32 key[8], __u
 }
 
 /*
- * When the packet is done: the memory is one CPU's for as long as the programs live, the key is to go with
- * its session. aead_wipe() takes the keystream, the one-time key and the last plaintext with it; mtu stays.
+ * To be called when the packet is done: the per-CPU memory lives as long as the programs, but keys must
+ * not outlive their session. aead_wipe() also clears the keystream, the one-time key and the last
+ * plaintext; mtu stays.
  */
 static __always_inline void aead_wipe_key(struct aead *a)
 {
@@ -69,7 +70,7 @@ static __always_inline void aead_wipe(struct aead *a)
 	__builtin_memset(a->tail, 0, sizeof(a->tail));
 }
 
-/* For the blocks outside of the loops. Inside it is inlined: the call cost 10 ns a block. */
+/* For blocks outside the loops. Inside them it is inlined, since a call costs 10 ns per block. */
 __noinline int aead_next(struct chacha20 *c)
 {
 	if (!c)
@@ -78,7 +79,7 @@ __noinline int aead_next(struct chacha20 *c)
 	return 0;
 }
 
-/* Block 0 of the keystream makes the one-time Poly1305 key (RFC 8439 section 2.6). */
+/* Block 0 of the keystream is the one-time Poly1305 key (RFC 8439 section 2.6). */
 static __always_inline void aead_begin(struct aead *a)
 {
 	aead_next(&a->chacha);
@@ -86,8 +87,8 @@ static __always_inline void aead_begin(struct aead *a)
 }
 
 /*
- * @blocks of 16 bytes in @a->tail, then the lengths (RFC 8439 section 2.8): tag to @a->tag. @len: of the
- * whole ciphertext. A function of its own to keep its spills out of the stack of those who call it.
+ * @blocks of 16 bytes in @a->tail, then the lengths (RFC 8439 section 2.8): writes the tag to @a->tag.
+ * @len: of the whole ciphertext. A separate function, so that its spills do not use the callers' stack.
  */
 __noinline int aead_finish(struct aead *a, __u32 blocks, __u32 len)
 {
@@ -113,8 +114,8 @@ static __always_inline void aead_xor_tail(struct aead *a)
 }
 
 /*
- * Words @from of the packet, xored with the keystream, to @to. @from may lie behind @to or on it: a word is
- * read before anything is written at its place.
+ * Words @from of the packet, xored with the keystream, to @to. @from may be at or after @to: each word
+ * is read before its place is written.
  */
 static __always_inline void aead_xor64(const struct aead *a, __u64 *to, const __u64 *from)
 {
@@ -124,8 +125,8 @@ static __always_inline void aead_xor64(const struct aead *a, __u64 *to, const __
 }
 
 /*
- * In 1..64, in a way that the verifier of 6.1 believes: it does not learn from a comparison with zero that a
- * length is not zero.
+ * Bounds a length to 1..64 in a way that 6.1's verifier accepts: it does not learn from a comparison
+ * with zero that a value is not zero.
  */
 static __always_inline __u32 aead_clamp64(__u32 len)
 {
@@ -170,8 +171,8 @@ static long aead_seal_step(__u64 i, struct aead_step *step)
 }
 
 /*
- * Without a branch for each half: clang would compare one after the other, and time would tell
- * which one differs.
+ * Compares without a branch per half: clang would otherwise compare one after the other, and timing
+ * would reveal which one differs.
  */
 static __always_inline bool aead_tag_differs(const __u64 got[2], const __u64 tag[2])
 {
@@ -182,9 +183,9 @@ static __always_inline bool aead_tag_differs(const __u64 got[2], const __u64 tag
 }
 
 /*
- * Open @len bytes of ciphertext at @off in place; the tag lies behind them. @a: prepared by aead_set_key().
- * @len 0 is a keepalive. 0; -EBADMSG: the tag is wrong, and the payload is garbage now; -EINVAL: ciphertext
- * and tag are not all there, nothing was touched.
+ * Opens @len bytes of ciphertext at @off in place; the tag follows them. @a: prepared by
+ * aead_set_key(). @len 0 is a keepalive. 0; -EBADMSG: the tag is wrong and the payload is garbage now;
+ * -EINVAL: ciphertext or tag is incomplete, nothing was changed.
  */
 __noinline int aead_open(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 {
@@ -219,8 +220,8 @@ __noinline int aead_open(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 }
 
 /*
- * Length of @len bytes with padding: a multiple of 16, but never beyond @mtu (0: no limit), so that a full
- * packet still fits the path (WireGuard paper section 5.4.6, and what every implementation does).
+ * Length of @len bytes with padding: a multiple of 16, but never beyond @mtu (0: no limit), so that a
+ * full packet still fits the path (WireGuard paper section 5.4.6, as every implementation does).
  */
 static __always_inline __u32 aead_padded_len(__u32 len, __u32 mtu)
 {
@@ -230,8 +231,8 @@ static __always_inline __u32 aead_padded_len(__u32 len, __u32 mtu)
 }
 
 /*
- * Zeros behind the first @kept bytes of the last block: Poly1305 pads ciphertext with zeros, not
- * with keystream.
+ * Clears the last block after its first @kept bytes: Poly1305 pads ciphertext with zeros, not with
+ * keystream.
  */
 static __always_inline void aead_cut_tail(struct aead *a, __u32 kept)
 {
@@ -244,9 +245,9 @@ static __always_inline void aead_cut_tail(struct aead *a, __u32 kept)
 
 /*
  * Seal @len bytes of plaintext that start at @off + AEAD_SEAL_SHIFT. Ciphertext, padded with zeros to a
- * multiple of 16 (WireGuard paper section 5.4.6), is written from @off, the tag behind it: both end before
- * the plaintext did. @len 0 makes a keepalive: a tag alone. 0; -EINVAL: plaintext is not all there,
- * nothing was touched.
+ * multiple of 16 (WireGuard paper section 5.4.6), is written from @off, followed by the tag: both end
+ * before the plaintext did. @len 0 makes a keepalive, which is only a tag. Returns 0; -EINVAL: the
+ * plaintext is incomplete, nothing was changed.
  */
 __noinline int aead_seal(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 {
@@ -277,7 +278,8 @@ __noinline int aead_seal(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 	aead_finish(a, (left + 15) / POLY1305_BLOCK_LEN, padded);
 
 	barrier_var(padded);
-	if (padded > AEAD_MAX_LEN)	/* never, but the verifier of 6.1 forgets what it spills */
+	/* never true, but 6.1's verifier loses the bounds of spilled registers */
+	if (padded > AEAD_MAX_LEN)
 		return -EINVAL;
 	put = ctx_data(ctx) + off + padded;
 	if ((void *)(put + 2) > ctx_data_end(ctx))

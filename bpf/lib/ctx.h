@@ -13,8 +13,8 @@ typedef struct xdp_md ctx_md;
 #endif
 
 /*
- * First byte of the packet. In tc, any helper that may move the packet makes the pointer invalid:
- * fetch it again.
+ * First byte of the packet. In tc, helpers that may move the packet invalidate the pointer: fetch it
+ * again.
  */
 static __always_inline void *ctx_data(const ctx_md *ctx)
 {

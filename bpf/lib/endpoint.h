@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a peer's endpoint allows: how large a packet, and which address can be one at all. */
+/* Limits that a peer's endpoint sets: packet size, and which addresses can be an endpoint. */
 #ifndef TALON_LIB_ENDPOINT_H
 #define TALON_LIB_ENDPOINT_H
 
 #include "lib/packet.h"
 
-#define INNER_MTU_MIN	68U	/* RFC 791: what every link carries */
+#define INNER_MTU_MIN	68U	/* RFC 791: every link carries this */
 
-/* @mtu of an endpoint, 0: unknown. The tunnel's own is the upper limit. */
+/* The smaller of an endpoint's MTU @mtu (0: unknown) and the tunnel's. */
 static __always_inline __u32 mtu_within_tunnel(const struct talon_config *cfg, __u32 mtu)
 {
 	return mtu && mtu < cfg->tunnel_mtu ? mtu : cfg->tunnel_mtu;
 }
 
 /*
- * Largest inner packet for @peer. As of its last packet: what is sealed is compared with the
- * way that it takes.
+ * Largest inner packet for @peer, as of the last packet sent to it. Sealing compares with the actual
+ * path.
  */
 static __always_inline __u32 endpoint_mtu(const struct talon_config *cfg, __u32 peer)
 {
@@ -24,7 +24,7 @@ static __always_inline __u32 endpoint_mtu(const struct talon_config *cfg, __u32 
 	return mtu_within_tunnel(cfg, e ? e->mtu : 0);
 }
 
-/* Largest inner packet, padded and sealed, in one outer packet of @path_mtu bytes. */
+/* Largest inner packet that fits, padded and sealed, into an outer packet of @path_mtu bytes. */
 static __always_inline __u32 endpoint_inner_mtu(__u8 family, __u32 path_mtu)
 {
 	__u32 overhead = family == AF_INET6 ? TALON_OVERHEAD6 : TALON_OVERHEAD4;
@@ -37,9 +37,9 @@ static __always_inline __u32 endpoint_inner_mtu(__u8 family, __u32 path_mtu)
 }
 
 /*
- * Can nobody's packet come from pkt->outer_src (RFC 1122 section 3.2.1.3, RFC 1812 section 5.3.7, RFC 4291
- * section 2)? This network, loopback, multicast, class E and broadcast; unspecified, loopback, IPv4 in IPv6;
- * this host's own. Not for the relay link, whose class E is ours.
+ * True if pkt->outer_src cannot be a valid source (RFC 1122 section 3.2.1.3, RFC 1812 section 5.3.7,
+ * RFC 4291 section 2)? This network, loopback, multicast, class E and broadcast; unspecified, loopback,
+ * IPv4 in IPv6; this host's own. Not for the relay link, whose class E is ours.
  */
 __noinline int endpoint_is_martian(struct talon_pkt *pkt)
 {

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Next hop and neighbour, asked of the kernel; answers are kept by the caller under config.generation. */
+/* Next hop and neighbour lookups in the kernel. Callers cache results under config.generation. */
 #ifndef TALON_LIB_FIB_H
 #define TALON_LIB_FIB_H
 
 #include "lib/frame.h"
 
-/*
- * The device that the question is about: the relay link stands for an uplink, whatever its own settings are.
- */
+/* The input device of a lookup: for the relay pair an uplink, whatever the pair's own settings are. */
 static __always_inline __u32 fib_input(ctx_md *ctx)
 {
 	const struct talon_config *cfg = config_get();
@@ -16,7 +14,7 @@ static __always_inline __u32 fib_input(ctx_md *ctx)
 	return cfg && ifindex == cfg->relay_ifindex ? cfg->uplinks[0] : ifindex;
 }
 
-/* Positive codes are answers too: these name a device. */
+/* Positive codes are answers too; these name a device. */
 static __always_inline bool fib_names_device(int ret)
 {
 	return ret == BPF_FIB_LKUP_RET_SUCCESS || ret == BPF_FIB_LKUP_RET_NO_NEIGH ||
@@ -24,14 +22,14 @@ static __always_inline bool fib_names_device(int ret)
 }
 
 /*
- * A length that fits everywhere: with 0 the helper answers tc with the device's MTU, which says nothing of
- * the path. The answer comes in the same field, but only together with a next hop.
+ * A length that fits every device: with 0 the helper returns the device's MTU to tc, which says nothing
+ * about the path. The path MTU is returned in the same field, but only together with a next hop.
  */
 #define FIB_ASK_LEN		1
-#define NEXT_HOP_USED_NS	TALON_NSEC_PER_SEC	/* as exact as the controller wants to know */
+#define NEXT_HOP_USED_NS	TALON_NSEC_PER_SEC	/* as precise as the controller needs it */
 
 /*
- * The kernel probes the neighbours that it sends by itself. Ours the controller has to: it learns here
+ * The kernel probes neighbours that it uses itself. The controller has to probe ours, and learns here
  * which they are.
  */
 static __always_inline void fib_note_next_hop(struct talon_pkt *pkt)
@@ -51,8 +49,8 @@ static __always_inline void fib_note_next_hop(struct talon_pkt *pkt)
 }
 
 /*
- * The helper overlooks a route's MTU that is not locked; forwarding obeys it (ip_dst_mtu_maybe_forward).
- * @route_mtu 0: it has none.
+ * The helper ignores a route's MTU that is not locked; the kernel's forwarding obeys it
+ * (ip_dst_mtu_maybe_forward). @route_mtu 0: the route has none.
  */
 static __always_inline void fib_obey_mtu(struct talon_pkt *pkt, __u32 route_mtu)
 {
@@ -61,9 +59,9 @@ static __always_inline void fib_obey_mtu(struct talon_pkt *pkt, __u32 route_mtu)
 }
 
 /*
- * Asks for the way from @src to @dst (IPv4, network order). The answer is in pkt->fib (ifindex, smac, dmac)
- * and pkt->mtu. pkt->mtu is 0 where there is no next hop to send to. Returns a BPF_FIB_LKUP_RET_ code or a
- * negative errno. On _NO_NEIGH pkt->fib has ifindex and gateway.
+ * Looks up the path from @src to @dst (IPv4, network order). The answer is in pkt->fib (ifindex, smac,
+ * dmac) and pkt->mtu. pkt->mtu is 0 where there is no next hop to send to. Returns a BPF_FIB_LKUP_RET_
+ * code or a negative errno. On _NO_NEIGH pkt->fib has ifindex and gateway.
  */
 static __always_inline int fib_lookup4(ctx_md *ctx, struct talon_pkt *pkt, __be32 src, __be32 dst)
 {

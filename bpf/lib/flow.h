@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Flows: find, create, keep alive, collect. docs/decisions/0001-nat-flow-table.md has the why and
- * the measurements.
+ * Flows: find, create, keep alive, collect. docs/decisions/0001-nat-flow-table.md has the reasons and
+ * measurements.
  *
  * Life of a record:
  *
- *	FREE --flow_create()--> TENTATIVE --its keys are its own--> LIVE --idle, or flow_close()--> DEAD --grace--> FREE
- *	                            `----------a rival was there--------------------------------------^
+ *	FREE --create--> TENTATIVE --its keys are unique--> LIVE --idle, close--> DEAD --grace--> FREE
+ *	                     `-----a rival was there----------------------------^
  *
- * TENTATIVE belongs to the CPU that creates it and lasts as long as one call; LIVE and DEAD are left by
- * compare-and-swap, so that however many want to end a flow, it ends once, and its id is given back once.
- * DEAD comes first, then it is unlinked: from then on a packet of that flow makes a new record, which the
- * DEAD one does not hinder. A packet that already holds the DEAD record still sees it whole.
+ * TENTATIVE belongs to the CPU that creates it and lasts for one call. LIVE and DEAD are left by
+ * compare-and-swap, so that a flow ends once, and its id is freed once, however many try. A record
+ * becomes DEAD first and is unlinked then; from there on a packet of that flow makes a new record,
+ * which the DEAD one does not prevent. A packet that already holds the DEAD record still sees it
+ * complete.
  *
- * A packet that arrives in the instant its flow expires is sent with the old mapping and does not save it;
- * the next one starts a new flow, on the same port while that is free.
+ * A packet that arrives at the instant its flow expires is sent with the old mapping and does not keep
+ * it alive; the next one starts a new flow, on the same port if that is still free.
  */
 #ifndef TALON_LIB_FLOW_H
 #define TALON_LIB_FLOW_H
@@ -61,7 +62,7 @@ static __always_inline struct talon_flow *flow_find_rev(const struct talon_confi
 	return flow_find(cfg, FLOW_REV, key, ret_id);
 }
 
-/* Draws a record's id: one given back, else one never used. 0: none is left. */
+/* Allocates a record id: a freed one, else one that was never used. 0: none is left. */
 static __always_inline __u32 flow_id_draw(__u32 flow_count)
 {
 	__u32 id = flow_free_pop();
@@ -73,15 +74,15 @@ static __always_inline __u32 flow_id_draw(__u32 flow_count)
 	if (!head || FLOW_LOAD(head->used) + 1 >= flow_count)
 		return 0;
 	id = FLOW_ADD(&head->used, 1) + 1;
-	return id < flow_count ? id : 0;	/* CPUs may have drawn the last one together */
+	return id < flow_count ? id : 0;	/* several CPUs may have taken the last one at once */
 }
 
-/* Who sends and as whom, in one argument: a function of BPF has five. */
+/* Peer and SNAT address in one argument: BPF functions have at most five. */
 #define FLOW_PARTY(peer, snat) ((__u64)(snat) << 32 | (peer))
 #define FLOW_PARTY_PEER(party) ((__u32)(party))
 #define FLOW_PARTY_SNAT(party) ((__be32)((party) >> 32))
 
-/* How many records @peer may hold now. Moves with what the others leave. */
+/* How many records a peer may hold now. Depends on what others leave free. */
 static __always_inline __u32 flow_share(const struct talon_config *cfg)
 {
 	struct talon_nat_stats *stats = nat_stats_record();
@@ -91,8 +92,8 @@ static __always_inline __u32 flow_share(const struct talon_config *cfg)
 }
 
 /*
- * May @peer have one more record? 0, -ENOSPC: there is none; -EDQUOT: it has its share. CPUs at once may
- * overdraw it by one each.
+ * May @peer have one more record? 0; -ENOSPC: none is left; -EDQUOT: it has its share. Concurrent CPUs
+ * may exceed the share by one each.
  */
 static __always_inline int flow_share_check(const struct talon_config *cfg, __u32 peer)
 {
@@ -117,7 +118,7 @@ static __always_inline void flow_charge(__u32 peer, __u32 n)
 	FLOW_STAT(held, (__s32)n);
 }
 
-/* A record nobody can hold, made ready for @key. Its SNAT port comes later. */
+/* Initializes a record that nobody else can hold yet for @key. Its SNAT port is chosen later. */
 static __always_inline void flow_init(struct talon_flow *flow, const struct talon_flow_key *key, __u64 party,
 	__u32 now_s)
 {
@@ -129,7 +130,7 @@ static __always_inline void flow_init(struct talon_flow *flow, const struct talo
 	flow->client_port = ports & 0xffff;
 	flow->remote_port = ports >> 16;
 	flow->peer = FLOW_PARTY_PEER(party);
-	FLOW_STORE(flow->seen_s, now_s);	/* the collector looks at records of any phase */
+	FLOW_STORE(flow->seen_s, now_s);	/* the collector reads records in any phase */
 	flow->tcp = 0;
 	flow->flags = 0;
 	flow->mtu = 0;
@@ -142,8 +143,8 @@ static __always_inline void flow_init(struct talon_flow *flow, const struct talo
 }
 
 /*
- * Ends a record that was published but never LIVE. GC gives the id back after the grace period, since readers
- * may have seen it.
+ * Ends a record that was published but never LIVE. GC frees the id after the grace period, since
+ * readers may have seen it.
  */
 static __always_inline void flow_give_up(struct talon_flow *flow)
 {
@@ -154,8 +155,8 @@ static __always_inline void flow_give_up(struct talon_flow *flow)
 }
 
 /*
- * Counts the flow in at its port and publishes the reverse key. 0, else nothing is held: -EBUSY if
- * another port might do.
+ * Counts the flow at its port and publishes the reverse key. On error nothing is held: -EBUSY if
+ * another port may work.
  */
 static __always_inline int flow_enter_rev(const struct talon_config *cfg, const struct talon_flow_key *key,
 	struct talon_flow *flow, __u32 id, __u32 pick)
@@ -175,9 +176,9 @@ static __always_inline int flow_enter_rev(const struct talon_config *cfg, const 
 }
 
 /*
- * One attempt with the port of @pick. The forward key goes first: who has it alone is the only one to create
- * this flow, and does not fight for ports with itself. Returns the record's id or a negative errno: -EAGAIN
- * for the forward key, -EBUSY for the port.
+ * One attempt with the port of @pick. The forward key is published first: its only holder creates this
+ * flow, so two CPUs do not compete for ports for the same flow. Returns the record's id or a negative
+ * errno: -EAGAIN for the forward key, -EBUSY for the port.
  */
 FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct talon_flow_key *key, __u64 party,
 	__u32 now_s, __u32 pick)
@@ -226,7 +227,7 @@ give_up:
  * @ret_id: the record's id, for flow_record(); written only on success
  *
  * The record starts with generation 0 and no TCP bits: call flow_touch_out() for the packet at hand.
- * Refused flows cost no record: ports are chosen before one is drawn.
+ * Refused flows cost no record: the port is chosen before a record is allocated.
  *
  * Return: 0; -EADDRINUSE: no port for this remote, or not TCP, UDP or ICMP; -ENOSPC: no free record; -EDQUOT:
  * there are some, but @peer has its share (TALON_NAT_SHARE); -EAGAIN: another CPU is creating the same flow
@@ -264,13 +265,13 @@ static __always_inline int flow_create(const struct talon_config *cfg, const str
 }
 
 /*
- * What a segment makes of the bits seen so far (RFC 5382 section 4, RFC 7857 section 2). A segment without
- * SYN stands for a SYN that passed before us, so a connection picked up in its middle is established once
- * both sides were heard. SYN/ACK from the client after a SYN from the remote happens in a simultaneous open
- * only. RST does not end the flow, it only shortens its time: whether the ends believe it depends on sequence
- * numbers, which are not followed here. They tell by what they do. Who sent a RST or took one says nothing
- * else any more, so once both do, it was a forged or stale one and is forgotten (RFC 7857 section 2.2 wants
- * the time to run only while no packets come).
+ * Updates the bits seen so far with a segment (RFC 5382 section 4, RFC 7857 section 2). A segment
+ * without SYN implies a SYN that passed earlier, so a connection picked up midway is established once
+ * both sides were heard. A SYN/ACK from the client after a SYN from the remote occurs only in a
+ * simultaneous open. A RST does not end the flow but shortens its timeout: whether the endpoints accept
+ * it depends on sequence numbers, which are not tracked here. Their behaviour tells: an end that sent
+ * or accepted a RST falls silent, so once both send again, the RST was forged or stale and is forgotten
+ * (RFC 7857 section 2.2 wants the timeout to run only while no packets come).
  */
 static __always_inline __u8 flow_tcp_next(__u8 tcp, __u8 flags, bool is_out)
 {
@@ -302,8 +303,8 @@ static __always_inline __u8 flow_tcp_next(__u8 tcp, __u8 flags, bool is_out)
 }
 
 /*
- * The slow half of flow_touch(): both directions may change the bits at once, and mtu in the same word may
- * be set meanwhile.
+ * The slow part of flow_touch(): both directions may change the bits concurrently, and mtu shares the
+ * word.
  */
 FLOW_FUNC int flow_tcp_step(struct talon_flow *flow, __u32 flags, __u32 is_out)
 {
@@ -323,7 +324,7 @@ FLOW_FUNC int flow_tcp_step(struct talon_flow *flow, __u32 flags, __u32 is_out)
 }
 _Static_assert(FLOW_AT(tcp) % 4 == 0, "tcp is the low byte of an aligned word");
 
-/* Writes only what changed: a busy flow's line stays shared between CPUs but for once a second. */
+/* Writes only what changed: a busy flow's cache line stays shared between CPUs except once a second. */
 static __always_inline void flow_touch(struct talon_flow *flow, __u8 tcp_flags, __u32 now_s, bool is_out)
 {
 	if (FLOW_LOAD(flow->seen_s) != now_s)
@@ -379,7 +380,7 @@ static __always_inline __u32 flow_timeout_s(struct talon_flow *flow)
 	return TALON_NAT_TCP_ESTABLISHED_S;
 }
 
-/* Is it one that gives way where room is short: nobody has answered, or what there is to say is said? */
+/* May the flow be evicted when room is short? Nobody has answered, or the connection is over. */
 static __always_inline bool flow_gives_way(struct talon_flow *flow)
 {
 	if (!(FLOW_LOAD(flow->flags) & TALON_FLOW_ANSWERED))
@@ -387,7 +388,7 @@ static __always_inline bool flow_gives_way(struct talon_flow *flow)
 	return FLOW_LOAD(flow->proto) == IPPROTO_TCP && flow_timeout_s(flow) == TALON_NAT_TCP_TRANSITORY_S;
 }
 
-/* Does who made the flow hold more records than are free? */
+/* Does the flow's peer hold more records than are free? */
 static __always_inline bool flow_is_in_the_way(const struct talon_config *cfg, struct talon_flow *flow)
 {
 	struct talon_nat_peer *payer = nat_peer_record(flow->payer);
@@ -411,8 +412,8 @@ static __always_inline bool flow_phase_move(struct talon_flow *flow, __u32 state
 }
 
 /*
- * The time of death goes in first: a second collector must never see a record that is DEAD with the old, long
- * gone time in it.
+ * The time of death is written first: another collector must never see a DEAD record with an old
+ * timestamp.
  */
 static __always_inline enum flow_collected flow_end(const struct talon_config *cfg, struct talon_flow *flow,
 	__u32 id, __u32 state, __u32 now_s)
@@ -491,7 +492,7 @@ FLOW_FUNC int flow_collect(const struct talon_config *cfg, __u32 id, __u32 now_s
 		if (idle_s < TALON_FLOW_GRACE_S || !flow_phase_move(flow, state, TALON_FLOW_FREE))
 			return FLOW_WAITS;
 		flow_charge(flow->payer, -1);
-		flow_free_push(id);	/* has room for every id */
+		flow_free_push(id);	/* there is room for every id */
 		return FLOW_FREED;
 	default:
 		return FLOW_WAS_FREE;

@@ -9,12 +9,11 @@
  * Who may do what:
  *  - An entry goes from 0 to (tag, id) by compare-and-swap, and back to 0 by compare-and-swap. It never
  *  moves. - A record's addresses, client_port and remote_port are written before its first entry is
- *  published and stay
+ *  published, and stay
  *    until it is recycled. snat_port, proto and phase are one 32-bit word, written as a whole: a reader that
- *    finds the phase LIVE in it has the final port with it and needs no order between two loads.
- *  - A record that any index ever pointed to is recycled only TALON_FLOW_GRACE_S after it left
- *  both, so an id that
- *    a reader took from an entry names the same flow for as long as the reader runs.
+ *    finds the phase LIVE in it has the final port too, and needs no order between two loads.
+ *  - A record that any index ever pointed to is recycled only TALON_FLOW_GRACE_S after it left both, so an id
+ *    that a reader took from an entry names the same flow for as long as the reader runs.
  *
  * Why no two live records share a key: whoever inserts first publishes its entry (1), then looks through
  * every place where the key may be (2) and becomes LIVE only if it saw no other TENTATIVE or LIVE record with
@@ -41,15 +40,15 @@ _Static_assert(FLOW_AT(snat_port) % 4 == 0 && FLOW_AT(proto) == FLOW_AT(snat_por
 	FLOW_AT(phase) == FLOW_AT(snat_port) + 3, "state is one aligned word");
 
 /*
- * Entries in the first bucket from which on an emptier second one is preferred: keeps most lookups at one
- * bucket, and overflows rare.
+ * With this many entries in the first bucket, an emptier second one is preferred: most lookups need one
+ * bucket, and overflows are rare.
  */
 #define FLOW_BUCKET_CROWDED	6
 #define FLOW_ENTER_TRIES	3
 
 struct flow_place {
 	__u32	bucket[2];
-	__u32	tag;		/* never 0, so that no empty entry looks like a match */
+	__u32	tag;		/* never 0, so that an empty entry does not match */
 };
 
 static __always_inline flow_u32 *flow_state(struct talon_flow *flow)
@@ -58,8 +57,8 @@ static __always_inline flow_u32 *flow_state(struct talon_flow *flow)
 }
 
 /*
- * The ports that tell flows apart. An ICMP query has one id, which differs between the two sides: leave out
- * what the index is not by.
+ * The ports that distinguish flows. An ICMP query has one id, which differs between the two sides: use
+ * only the one of this index.
  */
 static __always_inline __u32 flow_ports(enum flow_index which, const struct talon_flow_key *key)
 {
@@ -71,10 +70,10 @@ static __always_inline __u32 flow_ports(enum flow_index which, const struct talo
 }
 
 /*
- * Keyed, so that clients cannot aim at a bucket. The sum is multilinear: whatever two keys somebody chooses,
- * their upper 32 bits meet once in 2^32 (Lemire and Kaser, "Strongly universal string hashing is fast",
- * 2014), and its multiplications do not wait for each other. What follows is a permutation that gives every
- * bit of the result a part of those.
+ * Keyed, so that clients cannot target a bucket. The sum is multilinear: for any two chosen keys, the
+ * upper 32 bits collide with probability 2^-32 (Lemire and Kaser, "Strongly universal string hashing is
+ * fast", 2014), and its multiplications are independent of each other. The permutation that follows
+ * spreads them over all bits of the result.
  */
 static __always_inline __u64 flow_hash(const __u64 key[5], __u32 src, __u32 dst, __u32 ports, __u32 proto)
 {
@@ -103,7 +102,7 @@ static __always_inline struct flow_place flow_place(const struct talon_config *c
 	return place;
 }
 
-/* Is @flow, whose state was read as @state, the one that @key names? Its phase is the caller's business. */
+/* Is @flow, whose state was read as @state, the one that @key names? The caller checks its phase. */
 static __always_inline bool flow_has_key(const struct talon_flow *flow, __u32 state, enum flow_index which,
 	const struct talon_flow_key *key)
 {
@@ -216,7 +215,7 @@ static __always_inline struct talon_flow *flow_find(const struct talon_config *c
 	return flow;
 }
 
-/* Is there, beside @self, a record that has or wants @key? */
+/* Is there a record other than @self that has or wants @key? */
 static __always_inline bool flow_competes(__u32 id, __u32 self, enum flow_index which,
 	const struct talon_flow_key *key)
 {
@@ -269,7 +268,7 @@ static __always_inline int flow_bucket_count(struct talon_bucket *bucket)
 	for (int j = 0; j < TALON_BUCKET_ENTRIES; j++) {
 		__u64 entry = FLOW_LOAD(bucket->entry[j]);
 
-		/* Else clang makes a branch of it, and the verifier walks all their combinations. */
+		/* Without branches, whose combinations the verifier would all walk. */
 		asm volatile("" : "+r"(entry));
 		count += (entry + 0xffffffff) >> 32;	/* 1 unless empty */
 	}
@@ -342,7 +341,7 @@ FLOW_FUNC int flow_retract(const struct talon_config *cfg, __u32 which, const st
 			return 0;
 	}
 	over = flow_over_key(which, key);
-	if (flow_over_get(&over) != id)		/* nobody else can put the key in while it is ours */
+	if (flow_over_get(&over) != id)		/* no other record can enter the key while it is ours */
 		return -ENOENT;
 	if (flow_over_delete(&over))
 		return -ENOENT;
@@ -351,8 +350,8 @@ FLOW_FUNC int flow_retract(const struct talon_config *cfg, __u32 which, const st
 }
 
 /*
- * Publishes @key for the TENTATIVE record @id and makes sure that it is the only one: 0, else -EAGAIN or
- * -ENOSPC and nothing is published.
+ * Publishes @key for the TENTATIVE record @id and makes sure that it is the only one. Returns 0; on
+ * -EAGAIN or -ENOSPC nothing is published.
  */
 FLOW_FUNC int flow_enter(const struct talon_config *cfg, __u32 which, const struct talon_flow_key *key,
 	__u32 id)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the flow table stands on: atomics, and access to its memory. Under -target bpf the memory is maps; on
- * the host, whoever includes this has defined the same accessors over plain arrays before
- * (tests/flow_host.h).
+ * Primitives of the flow table: atomics and memory access. Under -target bpf the memory is maps; host
+ * code defines the same accessors over plain arrays before including this (tests/flow_host.h).
  */
 #ifndef TALON_LIB_FLOW_MEM_H
 #define TALON_LIB_FLOW_MEM_H
@@ -11,16 +10,16 @@
 #include "talon/nat_types.h"
 
 enum flow_index {
-	FLOW_FWD,	/* by what the client sends */
-	FLOW_REV,	/* by what the remote sends */
+	FLOW_FWD,	/* by the client's packets */
+	FLOW_REV,	/* by the remote's packets */
 };
 
 typedef __u32 __attribute__((may_alias)) flow_u32;
 typedef __u64 __attribute__((may_alias)) flow_u64;
 
 /*
- * Compare-and-swap and additions are fully ordered on every architecture. In BPF an addition is so only while
- * somebody wants its result (BPF_FETCH); the empty asm does.
+ * Compare-and-swap and additions are fully ordered on every architecture. In BPF an addition is so only
+ * if its result is used (BPF_FETCH); the empty asm uses it.
  */
 #ifndef FLOW_CAS
 #define FLOW_CAS(p, old, new) __sync_val_compare_and_swap(p, old, new)
@@ -40,12 +39,12 @@ typedef __u64 __attribute__((may_alias)) flow_u64;
 #include <bpf/bpf_helpers.h>
 #include "lib/maps.h"
 
-/* A function the verifier checks once, by itself, whatever calls it. */
+/* A function that the verifier checks once, independently of its callers. */
 #define FLOW_FUNC __noinline
 
 /*
- * BPF has no load-acquire. A plain load does: what is read through a loaded id depends on its address, and
- * the fields of a record that can change while it is published share one word with its phase.
+ * BPF has no load-acquire. A plain load suffices: what is read through a loaded id depends on its
+ * address, and fields that can change while a record is published share one word with its phase.
  */
 #define FLOW_LOAD(x) (*(volatile typeof(x) *)&(x))
 #define FLOW_STORE(x, v) (*(volatile typeof(x) *)&(x) = (v))
@@ -84,7 +83,7 @@ static __always_inline struct talon_nat_peer *nat_peer_record(__u32 peer)
 	return bpf_map_lookup_elem(&nat_peers, &peer);
 }
 
-/* 0: none is there. */
+/* 0: none. */
 static __always_inline __u32 flow_free_pop(void)
 {
 	__u32 id = 0;
@@ -121,7 +120,7 @@ static __always_inline int flow_over_delete(const struct talon_flow_key *key)
 #include <netinet/in.h>
 
 #define FLOW_FUNC static __attribute__((noinline, unused))
-#ifndef FLOW_LOAD	/* a test may want to do something at each step */
+#ifndef FLOW_LOAD	/* tests hook into each step */
 #define FLOW_LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 #endif
 #define FLOW_STORE(x, v) __atomic_store_n(&(x), v, __ATOMIC_RELEASE)

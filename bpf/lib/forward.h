@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From the mesh to the cluster: may it, where to, source NAT, next hop. The inner packet lies behind the
- * Ethernet header.
+ * From the mesh to the network: permission, destination, source NAT, next hop. The inner packet is
+ * after the Ethernet header.
  */
 #ifndef TALON_LIB_FORWARD_H
 #define TALON_LIB_FORWARD_H
@@ -13,12 +13,12 @@
 #include "lib/rewrite.h"
 #include "lib/whose.h"
 
-/* What the way was decided to be; between forward_decide() and forward_rewrite(). In pkt->flags. */
+/* What forward_decide() decided, for forward_rewrite(). In pkt->flags. */
 enum forward_flags {
 	FORWARD_MASQUERADE	= 1 << 0,
-	/* the next hop's MAC is not known: give the finished packet to the controller */
+	/* the next hop's MAC is unknown: give the finished packet to the controller */
 	FORWARD_NO_NEIGH	= 1 << 1,
-	/* to another client by its external address: comes back in as if from the wire */
+	/* to another client by its external address: re-enters as if from the wire */
 	FORWARD_HAIRPIN		= 1 << 2,
 };
 
@@ -29,7 +29,7 @@ static __always_inline bool in_port_range(const struct talon_config *cfg, __be16
 	return p >= cfg->port_first && p <= cfg->port_last;
 }
 
-/* Does some flow use the SNAT address's port @port? ICMP ids are not asked about. */
+/* Does any flow use port @port of the SNAT address? Not for ICMP ids. */
 static __always_inline bool port_is_mapped(const struct talon_config *cfg, __u8 proto, __be16 port)
 {
 	flow_u64 *word;
@@ -40,15 +40,15 @@ static __always_inline bool port_is_mapped(const struct talon_config *cfg, __u8 
 	return word && NAT_WORD_FLOWS(FLOW_LOAD(*word));
 }
 
-/* Has the host a socket of its own on the port? */
+/* Does the host have a socket of its own on the port? */
 static __always_inline bool port_is_the_hosts(__u8 proto, __be16 port)
 {
 	return nat_port_is_blocked((__u32)nat_class(proto) << 16 | bpf_ntohs(port));
 }
 
 /*
- * RFC 4787 REQ-9, RFC 5382 REQ-8, RFC 5508 REQ-7: is the packet, whose destination is the SNAT address, for
- * another client's mapping? ICMP queries are not: an id is nobody's address.
+ * RFC 4787 REQ-9, RFC 5382 REQ-8, RFC 5508 REQ-7: is the packet, whose destination is the SNAT address,
+ * for another client's mapping? ICMP queries are not: an id is not an address.
  */
 static __always_inline bool forward_is_hairpin(const struct talon_config *cfg, struct talon_pkt *pkt)
 {
@@ -64,7 +64,7 @@ static __always_inline bool forward_is_hairpin(const struct talon_config *cfg, s
 	return about && about->peer == pkt->peer;
 }
 
-/* The packet is too large for pkt->mtu, or its TTL is up: tell its source, through the tunnel. */
+/* Tells the packet's source through the tunnel why it is refused. */
 static __always_inline int refuse_to_mesh(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
 	__u32 what, __u32 reason)
 {
@@ -73,18 +73,16 @@ static __always_inline int refuse_to_mesh(ctx_md *ctx, struct talon_pkt *pkt, co
 	return step == STEP_NEXT ? STEP_SEAL : step;
 }
 
-/*
- * To this host itself: with its mesh source, and with nothing left on it that another program could misread.
- */
+/* To this host itself, with its mesh source and without metadata that another program could misread. */
 static __always_inline int deliver_local(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
 {
 	struct ethhdr *eth;
 
-	/* The relay link's own side is no device that the host, or a CNI, expects anything from. */
+	/* Neither the host nor a CNI expects packets from the relay pair's near end. */
 	if (!(cfg->flags & TALON_F_HANDUP_TUNNEL) && frame_ifindex(ctx) != cfg->relay_ifindex) {
 #ifndef TALON_TC
 		/*
-		 * Metadata is the CNI's private channel: what an earlier program left was about
+		 * Metadata is the CNI's private channel; what an earlier program left there describes
 		 * the outer packet.
 		 */
 		if (ctx->data_meta != ctx->data)
@@ -92,7 +90,7 @@ static __always_inline int deliver_local(ctx_md *ctx, struct talon_pkt *pkt, con
 #endif
 		return end(pkt, TALON_LOCAL, ACTION_PASS);
 	}
-	/* A veth takes nothing longer than its MTU, and does not say so. */
+	/* A veth silently drops packets longer than its MTU. */
 	if (pkt->tot_len > cfg->tunnel_mtu)
 		return pkt->dont_fragment ? refuse_to_mesh(ctx, pkt, cfg,
 			ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, cfg->tunnel_mtu), TALON_TOO_BIG)
@@ -134,9 +132,9 @@ static __always_inline int forward_to_peer(ctx_md *ctx, struct talon_pkt *pkt, c
 }
 
 /*
- * The destination that the access rules are asked about. All that is this host's own counts as its mesh
- * address: a rule for a network that the host has an address in opens none of its services. Another client's
- * mapping is no service of the host's.
+ * The destination that access rules are evaluated for. Every address of this host counts as its mesh
+ * address: a rule for a network in which the host has an address does not open its services. Another
+ * client's mapping is not a service of the host.
  */
 static __always_inline __be32 forward_judged(const struct talon_pkt *pkt, const struct talon_config *cfg,
 	int who, __be32 dst)
@@ -155,7 +153,7 @@ static __always_inline __u32 forward_source(const struct talon_pkt *pkt, const s
 	return src == cfg->mesh_addr || whose_is_own(cfg, src) ? TALON_LOCAL_SOURCE : 0;
 }
 
-/* By an address of this host's: another client's mapping (FORWARD_HAIRPIN), or this host. */
+/* To an address of this host: another client's mapping (FORWARD_HAIRPIN), or the host itself. */
 static __always_inline int forward_to_us(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
 	__be32 dst, bool ttl_up)
 {
@@ -167,13 +165,13 @@ static __always_inline int forward_to_us(ctx_md *ctx, struct talon_pkt *pkt, con
 		pkt->mtu = cfg->tunnel_mtu;
 		return STEP_NEXT;
 	}
-	/* nobody's but for the mappings */
+	/* the spare address has nothing but mappings */
 	if (!pkt->way.in_local && (cfg->flags & TALON_F_SNAT_OWN) && dst == cfg->snat_addr)
 		return drop(pkt, TALON_NAT_NO_FLOW);
 	return deliver_local(ctx, pkt, cfg);
 }
 
-/* Nobody's: an ICMP error says so where there is one for it. */
+/* Nobody's packet: refused with the ICMP error that fits, if there is one. */
 static __always_inline int forward_refuse(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
 {
 	return pkt->way.what ? refuse_to_mesh(ctx, pkt, cfg, pkt->way.what, pkt->way.end)
@@ -259,8 +257,8 @@ __noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
 }
 
 /*
- * Does the flow still hold: its client is this peer's, its address is what the way asks for now, its port
- * is in the range?
+ * Is the flow still valid? Its client is this peer's, its SNAT address is the current one, its port is
+ * in the range.
  */
 static __always_inline bool forward_keeps(const struct talon_pkt *pkt, const struct talon_config *cfg,
 	const struct talon_flow *f)
@@ -285,7 +283,10 @@ static __always_inline int forward_full(ctx_md *ctx, struct talon_pkt *pkt, cons
 	return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0), reason);
 }
 
-/* Record for a new flow, or the old one under the new generation. After forward_decide(). */
+/*
+ * Makes the record of a new flow, or renews the old one under the current generation. After
+ * forward_decide().
+ */
 __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
@@ -297,7 +298,7 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 	if (pkt->proto == IPPROTO_ICMP && pkt->icmp_type != ICMP_ECHO && pkt->icmp_type != ICMP_TIMESTAMP)
 		return drop(pkt, TALON_NAT_NO_FLOW);
 	f = pkt->flow ? MAP_LOOKUP(flows, &pkt->flow) : NULL;
-	/* its own retries would keep it alive, and no reply would ever come */
+	/* the client's retries would keep it alive, but no reply could arrive */
 	if (f && !forward_keeps(pkt, cfg, f)) {
 		flow_close(cfg, f, pkt->flow, pkt->now_s);
 		pkt->flow = 0;
@@ -307,7 +308,7 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 		if (ret == -EADDRINUSE || ret == -ENOSPC || ret == -EDQUOT)
 			return forward_full(ctx, pkt, cfg, ret);
 		if (ret == -EAGAIN && flow_find_fwd(cfg, &pkt->key, &pkt->flow))
-			ret = 0;	/* the other CPU has made it meanwhile */
+			ret = 0;	/* another CPU has created it meanwhile */
 		if (ret)
 			return drop(pkt, TALON_NAT_RACE);
 	}
@@ -326,7 +327,7 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 }
 
 /*
- * A decrypted packet on its way out: the record's way if it has one, else a decision. STEP_NEXT,
+ * Finds the way of a decrypted packet: its record's if it has one, else a decision. Returns STEP_NEXT,
  * STEP_SEAL or done.
  */
 __noinline int forward_look(ctx_md *ctx, struct talon_pkt *pkt)
@@ -364,7 +365,7 @@ __noinline int forward_look(ctx_md *ctx, struct talon_pkt *pkt)
 	if (step != STEP_NEXT)
 		return step;
 	if (!(pkt->flags & FORWARD_MASQUERADE)) {
-		pkt->flow = 0;	/* of a time when its route was masqueraded */
+		pkt->flow = 0;	/* left from when its route was masqueraded */
 		return STEP_NEXT;
 	}
 	if (pkt->kind == INNER_OTHER)
@@ -377,13 +378,13 @@ static __always_inline bool forward_has_mac(const __u8 *mac)
 	return *(const __u16 *)mac || *(const __u16 *)(mac + 2) || *(const __u16 *)(mac + 4);
 }
 
-/* Must the kernel send it, with a neighbour of its own? From tc only where none is known. */
+/* Must the kernel send it, resolving the neighbour itself? From tc only if the neighbour is unknown. */
 static __always_inline bool forward_is_onward(bool onward, const __u8 *dmac)
 {
 	return onward && !(frame_is_tc() && forward_has_mac(dmac));
 }
 
-/* Out: the finished packet, with the MACs of its next hop. */
+/* Sends the finished packet with the MACs of its next hop. */
 static __always_inline int forward_send(ctx_md *ctx, struct talon_pkt *pkt, const __u8 *dmac,
 	const __u8 *smac, __u32 ifindex)
 {
@@ -397,7 +398,7 @@ static __always_inline int forward_send(ctx_md *ctx, struct talon_pkt *pkt, cons
 	return end(pkt, TALON_FORWARDED, ACTION_SEND);
 }
 
-/* Out, but the controller must resolve the next hop (or cut the packet) first. */
+/* Gives the packet to the controller, which resolves the next hop or fragments the packet first. */
 static __always_inline int forward_hold(ctx_md *ctx, struct talon_pkt *pkt, enum talon_event_type type,
 	__u32 reason)
 {
@@ -408,8 +409,8 @@ static __always_inline int forward_hold(ctx_md *ctx, struct talon_pkt *pkt, enum
 }
 
 /*
- * What the far end of the connection may send: it has to fit through the next link and through the way
- * back to the peer.
+ * Limits what the far end of a connection may send to what fits the next link and the way back to the
+ * peer.
  */
 static __always_inline void forward_clamp_mss(ctx_md *ctx, struct talon_pkt *pkt,
 	const struct talon_config *cfg)

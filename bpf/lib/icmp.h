@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* ICMP errors that Talon sends itself: too big, time exceeded, administratively prohibited. */
+/* ICMP errors that Talon itself sends: too big, time exceeded, administratively prohibited, unreachable. */
 #ifndef TALON_LIB_ICMP_H
 #define TALON_LIB_ICMP_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * IPv6 inside the tunnel goes nowhere yet, and says so: ICMPv6 "no route to destination", so that its sender
- * turns to IPv4 at once.
+ * IPv6 inside the tunnel is not forwarded yet, and is answered with ICMPv6 "no route to destination",
+ * so that its sender falls back to IPv4 at once.
  */
 #ifndef TALON_LIB_ICMP6_H
 #define TALON_LIB_ICMP6_H
@@ -16,7 +16,7 @@
 #define ICMP6_ADDED		(sizeof(struct ipv6hdr) + 8)
 #define ICMP6_PACKET_MAX	1280	/* RFC 4443 section 2.4 (c) */
 #define ICMP6_UNREACHABLE	1
-#define ICMP6_INFORMATIONAL	128	/* types from here on are no errors */
+#define ICMP6_INFORMATIONAL	128	/* types from here on are informational */
 #define ICMP6_REDIRECT		137
 
 struct icmp6_error {
@@ -35,7 +35,10 @@ static __always_inline bool is_extension(__u8 nexthdr)
 		nexthdr == IPPROTO_AH || nexthdr == IPPROTO_DSTOPTS || nexthdr == IPPROTO_MH;
 }
 
-/* RFC 4443 section 2.4 (e): nothing about errors and redirects, about groups, and to nobody in particular. */
+/*
+ * RFC 4443 section 2.4 (e): not about errors and redirects, not about multicast, and only to a single
+ * host.
+ */
 static __always_inline bool may_be_refused(ctx_md *ctx, const struct talon_pkt *pkt,
 	const struct ipv6hdr *ip6)
 {
@@ -53,9 +56,9 @@ static __always_inline bool may_be_refused(ctx_md *ctx, const struct talon_pkt *
 }
 
 /*
- * Turns the IPv6 packet of pkt->tot_len bytes behind the Ethernet header into an ICMPv6 error about itself,
- * as long as RFC 4443 and @mtu allow. It comes from where the packet was going: an address that its sender
- * takes from us, whatever it lets us send from. STEP_NEXT with the error in place, or done.
+ * Turns the IPv6 packet of pkt->tot_len bytes behind the Ethernet header into an ICMPv6 error about
+ * itself, as long as RFC 4443 and @mtu allow. Its source is the packet's destination, which the sender
+ * accepts from us whatever our allowed IPs are. STEP_NEXT with the error in place, or done.
  */
 __noinline int icmp6_error_build(ctx_md *ctx, struct talon_pkt *pkt, __u32 mtu)
 {
@@ -98,8 +101,8 @@ __noinline int icmp6_error_build(ctx_md *ctx, struct talon_pkt *pkt, __u32 mtu)
 }
 
 /*
- * Is what is to be sealed such an answer? It is never sent through the tunnel device, whose far
- * end knows no IPv6.
+ * Is the packet to be sealed such an answer? It is never sent through the tunnel device, whose far end
+ * does not handle IPv6.
  */
 static __always_inline bool icmp6_is_answer(const struct talon_pkt *pkt)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What is known of the packet in hand. It lives in a per-CPU map, because the stack has 512 bytes and
- * every step needs it.
+ * State of the current packet. It is in a per-CPU map, because the stack has only 512 bytes and every
+ * step needs it.
  */
 #ifndef TALON_LIB_PACKET_H
 #define TALON_LIB_PACKET_H
@@ -37,8 +37,8 @@
 #define IP_OFFSET	0x1fff
 
 /*
- * Fixed places. A frame always starts with an untagged Ethernet header; after decryption the inner packet
- * lies right behind it.
+ * Fixed places. A frame always starts with an untagged Ethernet header; after decryption the inner
+ * packet directly follows it.
  */
 #define L3_OFF		ETH_HLEN
 #define OUTER4_LEN	(sizeof(struct iphdr) + sizeof(struct udphdr) + WG_DATA_HEADER_LEN)	/* 44 */
@@ -53,31 +53,31 @@
 #define ETH_P_802_EX1	0x88B5
 #endif
 
-/* What a step says to the entry program. */
+/* What a step tells the entry program to do next. */
 enum talon_step {
 	STEP_DONE,		/* pkt->end and pkt->action are set */
-	STEP_NEXT,		/* go on with the next step of this path */
+	STEP_NEXT,		/* continue with the next step of this path */
 	STEP_OPEN,		/* a WireGuard data message: session found, key set, open it */
-	STEP_TRANSLATE,		/* from the cluster to the mesh */
-	/* a peer's IPv6 packet lies behind the Ethernet header: say that there is no route */
+	STEP_TRANSLATE,		/* from the network to the mesh */
+	/* a peer's IPv6 packet is after the Ethernet header: answer that there is no route */
 	STEP_REFUSE6,
-	STEP_SEAL,		/* an inner packet for pkt->peer lies behind the Ethernet header */
+	STEP_SEAL,		/* an inner packet for pkt->peer is after the Ethernet header */
 };
 
 enum talon_action {
 	ACTION_PASS,
 	ACTION_DROP,
-	ACTION_SEND,		/* to pkt->ifindex, MACs are written */
-	/* to pkt->ifindex, which takes no redirected frames or wants its neighbour from the kernel */
+	ACTION_SEND,		/* to pkt->ifindex; MACs are written */
+	/* to pkt->ifindex, which takes no redirected frames or needs the kernel to resolve the neighbour */
 	ACTION_ONWARD,
 };
 
 enum talon_inner_kind {
 	INNER_FLOW,		/* TCP, UDP, ICMP query: pkt->key is its 5-tuple */
 	INNER_FRAGMENT,		/* not the first one: no ports */
-	/* pkt->key is the 5-tuple that sent what it complains about, as seen from the other side */
+	/* pkt->key is the embedded packet's 5-tuple, reversed */
 	INNER_ICMP_ERROR,
-	INNER_OTHER,		/* no notion of ports */
+	INNER_OTHER,		/* a protocol without ports */
 };
 
 /* struct talon_endpoint without its lock, which must not be in a per-CPU map. */
@@ -98,7 +98,7 @@ struct endpoint_copy {
 	__u32	in_ifindex;
 };
 
-/* What whose() found out beside its answer. */
+/* Results of whose() besides its return value. */
 struct way {
 	__u32	peer;			/* WHOSE_PEER */
 	__be32	source;			/* WHOSE_DEVICE: what the host itself would send from */
@@ -201,10 +201,10 @@ static __always_inline const struct talon_config *config_get(void)
 }
 
 /*
- * Is this CPU's memory ours alone until packet_leave()? Softirqs of one CPU do not preempt each other, so it
- * is; but on PREEMPT_RT they are tasks, and since 6.17 may be built without the lock that kept them apart
- * (PREEMPT_RT_NEEDS_BH_LOCK). Two packets in one state would be sealed with each other's keys and counters:
- * the second one is dropped.
+ * Claims this CPU's packet state until packet_leave(). Softirqs on one CPU do not preempt each other,
+ * so the claim succeeds; but on PREEMPT_RT they are tasks, and since 6.17 the lock that serialized them
+ * is optional (PREEMPT_RT_NEEDS_BH_LOCK). Two packets in one state would be sealed with each other's
+ * keys and counters: the second one is dropped.
  */
 static __always_inline bool packet_enter(struct talon_pkt *pkt, const struct talon_config *cfg)
 {
@@ -226,7 +226,10 @@ static __always_inline void packet_clock(struct talon_pkt *pkt)
 	pkt->now_s = pkt->now_ns / TALON_NSEC_PER_SEC;
 }
 
-/* Ends the packet's way with @reason. Returns STEP_DONE so that steps can say `return drop(pkt, TALON_X)`. */
+/*
+ * Ends the packet's path with @reason. Returns STEP_DONE, so that steps can write `return drop(pkt,
+ * TALON_X)`.
+ */
 static __always_inline int end(struct talon_pkt *pkt, enum talon_end reason, enum talon_action action)
 {
 	pkt->end = reason;
@@ -239,7 +242,7 @@ static __always_inline int drop(struct talon_pkt *pkt, enum talon_end reason)
 	return end(pkt, reason, ACTION_DROP);
 }
 
-/* The single place that counts. */
+/* The only place that counts. */
 static __always_inline void count(__u32 dir, __u32 reason)
 {
 	__u32 at = dir * TALON_END_COUNT + reason;
@@ -276,7 +279,7 @@ static __always_inline void mac_copy(__u8 *to, const __u8 *from)
 	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
 }
 
-/* What the host's own routes make of an address; NULL: none leads there. */
+/* The host's route to an address, or NULL. */
 static __always_inline struct talon_host_route *host_route4(__be32 addr)
 {
 	struct talon_lpm4 key = { .prefixlen = 32, .addr = addr };
@@ -284,7 +287,7 @@ static __always_inline struct talon_host_route *host_route4(__be32 addr)
 	return bpf_map_lookup_elem(&host4, &key);
 }
 
-/* Whose address is it, by cryptokey routing? */
+/* The peer that an address belongs to, by cryptokey routing. */
 static __always_inline __u32 allowed_peer4(__be32 addr)
 {
 	struct talon_lpm4 key = { .prefixlen = 32, .addr = addr };
@@ -294,8 +297,9 @@ static __always_inline __u32 allowed_peer4(__be32 addr)
 }
 
 /*
- * One of rates @at, @ns_each apart, at most @burst at once. One word for the whole host: when what was given
- * out so far will have been earned. Who loses the race three times goes without.
+ * Takes one token of rate @at: one per @ns_each, at most @burst at once. One word for the whole host:
+ * the time at which the tokens spent so far will have been earned. A CPU that loses the race three
+ * times gets none.
  */
 static __always_inline bool rate_take_at(__u64 now_ns, __u32 at, __u64 ns_each, __u32 burst)
 {
@@ -329,7 +333,7 @@ static __always_inline bool rate_take(__u64 now_ns, enum talon_rate_id which)
 }
 #undef RATE_CASE
 
-/* For what strangers send: one of them gets his share, and leaves the others theirs. */
+/* For packets that strangers can send: each source gets a share. */
 static __always_inline bool rate_take_source(__u64 now_ns, __be32 src)
 {
 	__u32 share = (__u32)src * 2654435761U >> 16 & (TALON_RATE_SOURCES - 1);
@@ -352,7 +356,7 @@ static __always_inline bool event_may_be_sent(const struct talon_pkt *pkt)
 	}
 }
 
-/* Plaintext does not stay behind in the CPU's memory. */
+/* Clears the plaintext from the per-CPU memory. */
 static __always_inline void event_data_wipe(struct talon_pkt *pkt)
 {
 	volatile __u64 *word = (volatile __u64 *)pkt->event_data;
@@ -363,9 +367,9 @@ static __always_inline void event_data_wipe(struct talon_pkt *pkt)
 }
 
 /*
- * Sends pkt->event with the @len bytes of packet from @off. The fields of pkt->event must be filled, type
- * included. Returns 0 when the rate or the ring is exhausted, else 1. A function of its own, where registers
- * are free: 6.1's verifier loses what is known of a length once it was on the stack.
+ * Sends pkt->event with the @len bytes of packet from @off. The fields of pkt->event must be filled,
+ * type included. Returns 0 when the rate or the ring is exhausted, else 1. A separate function, so that
+ * registers are free: 6.1's verifier loses the bounds of a length that was spilled.
  */
 __noinline int event_send_packet(ctx_md *ctx, struct talon_pkt *pkt, __u32 off, __u32 len)
 {
@@ -374,7 +378,8 @@ __noinline int event_send_packet(ctx_md *ctx, struct talon_pkt *pkt, __u32 off, 
 	if (!pkt || !event_may_be_sent(pkt))
 		return 0;
 	/*
-	 * So written that 6.1's verifier sees that len is not 0, which it does not learn from a comparison.
+	 * Written so that 6.1's verifier sees that len is not 0, which it does not learn from a
+	 * comparison.
 	 */
 	len--;
 	asm volatile("" : "+r"(len));
@@ -402,7 +407,7 @@ static __always_inline void event_clear(struct talon_pkt *pkt, enum talon_event_
 	pkt->event.peer = TALON_PEER_NONE;
 }
 
-/* An event without a packet. Not limited here: those that are not rare ask rate_take() first. */
+/* Sends an event without a packet. Not rate-limited here: frequent events call rate_take() first. */
 static __always_inline void event_send(struct talon_pkt *pkt)
 {
 	bpf_ringbuf_output(&events, &pkt->event, sizeof(pkt->event), 0);

@@ -8,9 +8,9 @@
 enum rewrite_side { REWRITE_SOURCE, REWRITE_DESTINATION };
 
 /*
- * Address and port of one side of a TCP, UDP or ICMP query packet (the id, for ICMP); of a later fragment
- * just the address. By direct writes: the checksums must be finished ones, as they are in decrypted packets
- * and in frames that XDP sees.
+ * Address and port of one side of a TCP, UDP or ICMP query packet (the id, for ICMP); of a later
+ * fragment just the address. Writes directly: checksums must be complete, as they are in decrypted
+ * packets and in frames that XDP sees.
  */
 static __always_inline int rewrite_side(ctx_md *ctx, struct talon_pkt *pkt, enum rewrite_side side,
 	__be32 addr, __be16 port)
@@ -69,8 +69,8 @@ static __always_inline int rewrite_side(ctx_md *ctx, struct talon_pkt *pkt, enum
 
 #ifdef TALON_TC
 /*
- * The same for destination of frames as tc sees them: joined by GRO, checksum perhaps unfinished; only the
- * kernel's helpers know which.
+ * The same for the destination of frames as tc sees them, which GRO may have merged and whose checksum
+ * may be partial: only the kernel's helpers handle that.
  */
 static __always_inline int rewrite_destination_skb(ctx_md *ctx, struct talon_pkt *pkt, __be32 addr,
 	__be16 port)
@@ -113,10 +113,10 @@ static __always_inline int rewrite_destination_skb(ctx_md *ctx, struct talon_pkt
 #endif
 
 /*
- * An ICMP error about a translated flow (RFC 5508 REQ-3 to 5): outer address, embedded address, embedded port
- * or id, and the checksums on the way: embedded IP header, embedded L4 as far as it is there, ICMP.
- * @outer: the side of the outer header to change to @addr. The embedded header is changed on the other side,
- * to @addr and @port.
+ * An ICMP error about a translated flow (RFC 5508 REQ-3 to 5): outer address, embedded address,
+ * embedded port or id, and the affected checksums: embedded IP header, embedded L4 if present, ICMP.
+ * @outer: the side of the outer header to change to @addr. The embedded header is changed on the other
+ * side, to @addr and @port.
  */
 static __always_inline int rewrite_icmp_error(ctx_md *ctx, struct talon_pkt *pkt, enum rewrite_side outer,
 	__be32 addr, __be16 port, __u16 id_mask)
@@ -132,10 +132,7 @@ static __always_inline int rewrite_icmp_error(ctx_md *ctx, struct talon_pkt *pkt
 	in = (struct iphdr *)(icmp + 1);
 	sum = icmp->checksum;
 
-	/*
-	 * Address and header checksum of the embedded packet change by opposite sums: the ICMP checksum
-	 * does not see them.
-	 */
+	/* Changes of the embedded address and header checksum cancel out in the ICMP checksum. */
 	in_addr = outer == REWRITE_SOURCE ? &in->daddr : &in->saddr;
 	old = *in_addr;
 	in->check = csum_replace4(in->check, old, addr);
@@ -145,7 +142,7 @@ static __always_inline int rewrite_icmp_error(ctx_md *ctx, struct talon_pkt *pkt
 
 	field = outer == REWRITE_SOURCE ? &ports[1] : &ports[0];
 	switch (in->protocol) {
-	case IPPROTO_TCP:	/* eight bytes end before it, most routers send more (RFC 1812 section 4.3.2.3) */
+	case IPPROTO_TCP:	/* after the first eight bytes, which most routers exceed (RFC 1812 section 4.3.2.3) */
 		if (L3_OFF + pkt->tot_len >= pkt->embedded_off + sizeof(struct tcphdr))
 			l4_check = frame_at(ctx, pkt->embedded_off + offsetof(struct tcphdr, check),
 				sizeof(__be16));
@@ -195,7 +192,8 @@ struct mss_search {
 };
 
 /*
- * One TCP option: on to the next, or stop. A callback, so that it is verified once and not once per option.
+ * Advances over one TCP option, or stops. A callback, so that it is verified once instead of once per
+ * option.
  */
 static long mss_step(__u64 i, struct mss_search *s)
 {
@@ -218,8 +216,8 @@ static long mss_step(__u64 i, struct mss_search *s)
 }
 
 /*
- * Lowers the MSS option of a SYN to @mss (host order). A SYN without one means 536 (RFC 9293 section 3.7.1),
- * which always fits.
+ * Lowers the MSS option of a SYN to @mss (host order). Without the option the MSS is 536 (RFC 9293
+ * section 3.7.1), which always fits.
  */
 __noinline int rewrite_mss(ctx_md *ctx, struct talon_pkt *pkt, __u32 mss)
 {

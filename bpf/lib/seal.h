@@ -19,7 +19,7 @@ static __always_inline int seal_later(ctx_md *ctx, struct talon_pkt *pkt, enum t
 	return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : reason);
 }
 
-/* Copies the endpoint into the packet's own memory, whole. */
+/* Copies the endpoint to the packet's state under its lock. */
 static __always_inline bool seal_load_endpoint(struct talon_pkt *pkt)
 {
 	struct talon_endpoint *e = MAP_LOOKUP(endpoints, &pkt->peer);
@@ -56,7 +56,7 @@ static __always_inline bool seal_load_endpoint(struct talon_pkt *pkt)
 	return true;
 }
 
-/* @moved: our own address is another than it was. */
+/* Stores the path that was found. @moved: our own address changed. */
 static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generation, bool moved)
 {
 	struct talon_endpoint *e = MAP_LOOKUP(endpoints, &pkt->peer);
@@ -64,7 +64,7 @@ static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generatio
 	if (!e)
 		return;
 	bpf_spin_lock(&e->lock);
-	/* Only if it did not move meanwhile: the way belongs to the old place. */
+	/* Only if the peer did not move meanwhile: the path leads to the old address. */
 	if (addr_equal(&e->remote, &pkt->endpoint.remote) && !(e->flags & TALON_ENDPOINT_RELAY)) {
 		e->ifindex = pkt->endpoint.ifindex;
 		e->mtu = pkt->endpoint.mtu;
@@ -81,7 +81,7 @@ static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generatio
 	bpf_spin_unlock(&e->lock);
 }
 
-/* Our side of the endpoint may be an address that this host had once. Looked at whenever the way is. */
+/* The local address of an endpoint may be one this host has lost. Checked whenever the path is looked up. */
 static __always_inline bool seal_local_is_ours(const struct talon_config *cfg, const struct endpoint_copy *e)
 {
 	if (e->family == AF_INET && e->local.word[0] == cfg->node_addr)
@@ -89,15 +89,15 @@ static __always_inline bool seal_local_is_ours(const struct talon_config *cfg, c
 	return MAP_LOOKUP(local_addrs, &e->local);
 }
 
-/* Sealed packets that come back to be sealed would go round until they are too large. */
+/* Sealed packets that return to the tunnel would loop until they are too large. */
 static __always_inline bool seal_is_loop(const struct talon_config *cfg, __u32 ifindex)
 {
 	return ifindex == cfg->tunnel_ifindex || ifindex == cfg->tunnel_peer_ifindex;
 }
 
 /*
- * How frames leave by the endpoint's device from XDP: what is kept is for the programs of both hooks,
- * whichever asked.
+ * Notes how XDP has to send by the endpoint's device. The stored path serves both hooks, whichever
+ * looked it up.
  */
 static __always_inline void seal_note_device(struct endpoint_copy *e)
 {
@@ -107,8 +107,8 @@ static __always_inline void seal_note_device(struct endpoint_copy *e)
 }
 
 /*
- * Way to the endpoint: the kept one, else the kernel's, else back to where its last packet came from. In
- * pkt->endpoint. 0, or a reason to drop.
+ * Finds the path to the endpoint: the stored one, else the kernel's, else back to where the peer's last
+ * packet came from. In pkt->endpoint. Returns 0, or a reason to drop.
  */
 __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -125,7 +125,7 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 		return TALON_INTERNAL;
 	if (!e->family || !e->remote_port)
 		return TALON_NO_ENDPOINT;
-	/* our own link: no next hop to ask for, nothing that could get old */
+	/* our own pair: there is no next hop, and nothing that could become stale */
 	if (e->flags & TALON_ENDPOINT_RELAY) {
 		e->ifindex = cfg->relay_ifindex;
 		e->local.word[0] = bpf_htonl(TALON_RELAY_OWN_ADDR);
@@ -136,12 +136,12 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 		e->local.word[0] = cfg->node_addr;
 	if (e->family == AF_INET6 &&
 		!(e->local.word[0] | e->local.word[1] | e->local.word[2] | e->local.word[3]))
-		return TALON_NO_ENDPOINT;	/* the kernel chooses no source for us: whoever set the endpoint has to */
+		return TALON_NO_ENDPOINT;	/* the source must have been set with the endpoint */
 	if (!e->local_port)
 		e->local_port = cfg->listen_port;
 	if ((e->flags & TALON_ENDPOINT_L2) && e->generation == cfg->generation)
 		return 0;
-	if (!seal_local_is_ours(cfg, e)) {	/* peers follow us as we follow them */
+	if (!seal_local_is_ours(cfg, e)) {	/* peers follow our address as we follow theirs */
 		if (e->family != AF_INET)
 			return TALON_NO_ENDPOINT;
 		e->local.word[0] = cfg->node_addr;
@@ -168,7 +168,7 @@ __noinline int seal_find_way(ctx_md *ctx, struct talon_pkt *pkt)
 		return 0;
 	}
 	if (ret == BPF_FIB_LKUP_RET_NO_NEIGH) {
-		/* The controller resolves it; until then the way back will do. */
+		/* The controller resolves it; until then the way the peer's packets came is used. */
 		if (rate_take(pkt->now_ns, TALON_RATE_NEIGH)) {
 			fib_event_neigh(pkt);
 			event_send(pkt);
@@ -188,7 +188,7 @@ static __always_inline __u32 seal_outer_len(const struct talon_pkt *pkt)
 	return pkt->endpoint.family == AF_INET6 ? OUTER6_LEN : OUTER4_LEN;
 }
 
-/* Only where the way has just become narrower: whoever sent the packet hears of it with the next one. */
+/* Happens only when the path has just become narrower: the sender is told with its next packet. */
 static __always_inline int seal_too_big(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	if (pkt->quiet || pkt->dont_fragment)
@@ -240,7 +240,7 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 	sc = bpf_map_lookup_elem(&send_counters, &slot);
 	if (!sc)
 		return drop(pkt, TALON_INTERNAL);
-	if (sc->next >= WG_REJECT_AFTER_MESSAGES)	/* while the packet is whole and can be kept */
+	if (sc->next >= WG_REJECT_AFTER_MESSAGES)	/* while the packet is complete and can be held */
 		return seal_later(ctx, pkt, TALON_KEY_EXPIRED);
 	if (frame_trim(ctx, L3_OFF + (pkt->tot_len ? pkt->tot_len : AEAD_SEAL_SHIFT)))
 		return drop(pkt, TALON_NO_ROOM);
@@ -254,7 +254,7 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 	pkt->counter = __sync_fetch_and_add(&sc->next, 1);
 	if (pkt->counter >= WG_REJECT_AFTER_MESSAGES)
 		return drop(pkt, TALON_KEY_EXPIRED);
-	pkt->wg_off = s->remote_index;	/* kept for the header */
+	pkt->wg_off = s->remote_index;	/* for the header */
 	aead_set_key(&pkt->aead, s->send_key, pkt->counter);
 	if (!session_is_still(s, pkt->index))
 		return drop(pkt, TALON_NO_KEY);
@@ -287,9 +287,10 @@ static __always_inline int sum_chunk(ctx_md *ctx, __u32 *off, __u32 *left, __u32
 }
 
 /*
- * UDP checksum of the outer packet, or that of an ICMPv6 message (@proto). Over IPv6 it is not optional (RFC
- * 8200 section 8.1); over IPv4 it pays: receivers join datagrams (UDP GRO) only where there is one, and a
- * userspace WireGuard lives on that. Its own function: verified once, with a stack of its own.
+ * UDP checksum of the outer packet, or that of an ICMPv6 message (@proto). Over IPv6 it is mandatory
+ * (RFC 8200 section 8.1); over IPv4 it pays: receivers merge datagrams (UDP GRO) only if they have one,
+ * and userspace WireGuard depends on that for speed. A separate function: verified once, with its own
+ * stack.
  */
 __noinline int seal_checksum(ctx_md *ctx, __u32 udp_off, __u32 udp_len, __u32 addrs_len, __u32 proto)
 {
@@ -309,8 +310,8 @@ __noinline int seal_checksum(ctx_md *ctx, __u32 udp_off, __u32 udp_len, __u32 ad
 	off = udp_off;
 	left = udp_len;
 	/*
-	 * These reach the longest that the AEAD seals; each further step doubles what the
-	 * verifier has to walk.
+	 * These add up to the longest packet that the AEAD seals; each further step doubles the
+	 * verifier's work.
 	 */
 	if (sum_chunk(ctx, &off, &left, 512, &sum) || sum_chunk(ctx, &off, &left, 512, &sum) ||
 	    sum_chunk(ctx, &off, &left, 512, &sum) || sum_chunk(ctx, &off, &left, 256, &sum) ||
@@ -318,7 +319,7 @@ __noinline int seal_checksum(ctx_md *ctx, __u32 udp_off, __u32 udp_len, __u32 ad
 	    sum_chunk(ctx, &off, &left, 32, &sum) || sum_chunk(ctx, &off, &left, 16, &sum) ||
 	    sum_chunk(ctx, &off, &left, 8, &sum))
 		return -1;
-	if (left) {	/* a full packet's ciphertext is not padded beyond the tunnel's MTU */
+	if (left) {	/* the ciphertext of a full packet is not padded to 16 bytes */
 		left--;
 		barrier_var(left);
 		if (ctx_load_bytes(ctx, off, rest, (left & 15) + 1))
@@ -330,7 +331,7 @@ __noinline int seal_checksum(ctx_md *ctx, __u32 udp_off, __u32 udp_len, __u32 ad
 	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
 	check = csum_finish(sum);
-	barrier_var(udp_off);	/* or it is checked in one register and used from another */
+	barrier_var(udp_off);	/* keeps the checked value in the register that is used */
 	half = frame_at(ctx, udp_off, sizeof(struct udphdr));
 	if (!half)
 		return -1;
@@ -352,7 +353,7 @@ static __always_inline void seal_write4(struct iphdr *ip, struct talon_pkt *pkt,
 	ip->ihl = 5;
 	ip->tos = pkt->outer_tos;
 	ip->tot_len = bpf_htons(sizeof(*ip) + udp_len);
-	ip->id = bpf_htons(pkt->counter);	/* it may be fragmented on the way */
+	ip->id = bpf_htons(pkt->counter);	/* the packet may be fragmented on its path */
 	ip->ttl = 64;
 	ip->protocol = IPPROTO_UDP;
 	ip->saddr = e->local.word[0];
@@ -384,7 +385,7 @@ static __always_inline enum talon_end seal_end(const struct talon_pkt *pkt)
 	return pkt->resealed ? TALON_RESEALED : TALON_FORWARDED;
 }
 
-/* After the AEAD: the outer headers, the end cut to its place, and out. Always done. */
+/* After the AEAD: writes the outer headers, trims the frame and sends it. Always done. */
 __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	struct talon_peer_stats *ps;
@@ -434,7 +435,7 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	*(__u32 *)wg = WG_DATA;
 	wg->receiver_index = pkt->wg_off;
 	wg->counter = pkt->counter;
-	/* Nobody looks at it on our own link. */
+	/* Nothing checks it on our own pair. */
 	if (!(e->flags & TALON_ENDPOINT_RELAY) && seal_checksum(ctx, wg_off - sizeof(*udp), udp_len,
 		six ? 32 : 8, IPPROTO_UDP))
 		return drop(pkt, TALON_INTERNAL);

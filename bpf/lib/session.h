@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Receiver index to keys, replay window, promotion, endpoint roaming. */
+/* Sessions: receiver index to keys, replay window, confirmation, endpoint roaming. */
 #ifndef TALON_LIB_SESSION_H
 #define TALON_LIB_SESSION_H
 
@@ -9,8 +9,8 @@
 #include "talon/replay.h"
 
 /*
- * The live session with receiver index @index, or NULL. Held pointers stay this session's until the program
- * ends (session_types.h).
+ * The live session with receiver index @index, or NULL. The pointer stays valid for this session until
+ * the program ends (session_types.h).
  */
 static __always_inline struct talon_session *session_find(const struct talon_config *cfg, __u32 index)
 {
@@ -21,9 +21,9 @@ static __always_inline struct talon_session *session_find(const struct talon_con
 }
 
 /*
- * After the key was copied: does @s still have the index it was found by? A slot's keys are overwritten
- * seconds after its index was cleared, which no program takes, but a virtual CPU may be stopped for longer
- * than that; and a key of zeros is everybody's.
+ * After the key was copied: does @s still have the index it was found by? A slot's keys are wiped
+ * seconds after its index was cleared. No program runs that long, but a virtual CPU may be descheduled
+ * for longer, and a key of zeros is known to everybody.
  */
 static __always_inline bool session_is_still(const struct talon_session *s, __u32 index)
 {
@@ -36,7 +36,7 @@ static __always_inline bool session_expired(const struct talon_session *s, __u64
 	return now_ns - s->birth_ns > WG_REJECT_AFTER_TIME_S * TALON_NSEC_PER_SEC;
 }
 
-/* Before the AEAD: everything that is cheap to refuse. The message starts at pkt->wg_off. */
+/* Before the AEAD: all checks that are cheap. The message starts at pkt->wg_off. */
 __noinline int session_prepare_open(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
@@ -74,14 +74,14 @@ __noinline int session_prepare_open(ctx_md *ctx, struct talon_pkt *pkt)
 	return STEP_OPEN;
 }
 
-/* Did the packet come from exactly where the endpoint is? */
+/* Did the packet come from the endpoint's address and port? */
 static __always_inline bool session_is_from(const struct talon_endpoint *e, const struct talon_pkt *pkt)
 {
 	return e->family == pkt->outer_family && e->remote_port == pkt->outer_sport &&
 		addr_equal(&e->remote, &pkt->outer_src);
 }
 
-/* @ifindex 0: it was handed in by the controller, and nothing is known that could differ. */
+/* @ifindex 0: passed in by the controller, without layer-2 information. */
 static __always_inline bool session_way_in_is(const struct talon_endpoint *e, const struct ethhdr *eth,
 	__u32 ifindex)
 {
@@ -90,10 +90,11 @@ static __always_inline bool session_way_in_is(const struct talon_endpoint *e, co
 }
 
 /*
- * The endpoint follows the last authentic packet (whitepaper section 6.4), unless the controller has pinned
- * it: then just the way in is learnt, from packets of that very endpoint. Flags and place are looked at again
- * under the lock, as the controller may be changing them. @ifindex 0: it came by the controller's socket
- * (outer fragments, devices without our program), which says from where, but not how.
+ * The endpoint follows the last authentic packet (whitepaper section 6.4), unless the controller has
+ * pinned it: then only the incoming device and MACs are learnt, from packets of that endpoint. Flags
+ * and address are checked again under the lock, as the controller may be changing them. @ifindex 0: the
+ * packet came by the controller's socket (outer fragments, devices without our program), which knows
+ * the source but not the device.
  */
 static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *eth, __u32 ifindex)
 {
@@ -102,7 +103,7 @@ static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *e
 
 	if (!e)
 		return;
-	/* Unlocked look: a torn read costs one needless locked update. */
+	/* Checked without the lock: a torn read costs one needless locked update. */
 	if (session_way_in_is(e, eth, ifindex) && session_is_from(e, pkt) &&
 		((e->flags & TALON_ENDPOINT_PINNED) ||
 		(e->local_port == pkt->outer_dport && addr_equal(&e->local, &pkt->outer_dst))))
@@ -112,11 +113,11 @@ static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *e
 	bpf_spin_lock(&e->lock);
 	pinned = e->flags & TALON_ENDPOINT_PINNED;
 	moved = !session_is_from(e, pkt);
-	/* a way in that is known goes on to be the way to that place */
+	/* a known incoming device stays the way to that address */
 	learn = pinned ? !moved && ifindex : moved || ifindex;
 	if (!pinned) {
 		if (!session_is_from(e, pkt))
-			e->mtu = 0;	/* of the way to where it was */
+			e->mtu = 0;	/* of the path to the old address */
 		e->family = pkt->outer_family;
 		e->flags = 0;
 		e->local_port = pkt->outer_dport;
@@ -144,8 +145,8 @@ unlock:
 	if (pinned)
 		return;
 	/*
-	 * A peer that jumps about must not fill the ring; who misses the event still finds the
-	 * endpoint in the map.
+	 * A peer that moves constantly must not fill the ring; if the event is lost, the endpoint is
+	 * still in the map.
 	 */
 	if (!rate_take(pkt->now_ns, TALON_RATE_ROAMED))
 		return;
@@ -154,7 +155,7 @@ unlock:
 	event_send(pkt);
 }
 
-/* From where no packet can come. The place where the peer is was looked at when it moved there. */
+/* True for impossible sources. The peer's current endpoint was checked when it moved there. */
 static __always_inline bool session_is_martian(struct talon_pkt *pkt)
 {
 	struct talon_endpoint *e = MAP_LOOKUP(endpoints, &pkt->peer);
@@ -163,8 +164,8 @@ static __always_inline bool session_is_martian(struct talon_pkt *pkt)
 }
 
 /*
- * By the relay's own addresses; what else comes by that link is what the controller's socket got, with the
- * addresses it had.
+ * True for packets with the relay pair's own addresses; others on that pair were received by the
+ * controller's socket and keep their addresses.
  */
 static __always_inline bool session_is_relayed(ctx_md *ctx, const struct talon_pkt *pkt,
 	const struct talon_config *cfg)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From the cluster to the mesh: which of our flows is this a reply to, and back to the client's
+ * From the network to the mesh: finds the flow that a packet replies to, and restores the client's
  * address and port.
  */
 #ifndef TALON_LIB_TRANSLATE_H
@@ -9,8 +9,9 @@
 #include "lib/forward.h"
 
 /*
- * A later fragment that came first, or one that nobody waits for: anybody can send those. What is remembered
- * of them has a map of its own, and copies have a rate and a ring, so that they push out nothing of ours.
+ * A later fragment that arrived before the first one, or that belongs to no flow: anybody can send
+ * those. They have a map of their own, and copies are rate-limited and have their own ring, so that
+ * they displace nothing of ours.
  */
 static __always_inline int translate_early_fragment(ctx_md *ctx, struct talon_pkt *pkt,
 	const struct talon_frag_key *key)
@@ -27,14 +28,14 @@ static __always_inline int translate_early_fragment(ctx_md *ctx, struct talon_pk
 	pkt->event.addr.word[0] = key->src;
 	pkt->event.addr2.word[0] = key->dst;
 	pkt->event.id = (__u32)key->proto << 16 | key->id;
-	/* A copy: the host's own stack gets it too, since the datagram may be for one of its sockets. */
+	/* A copy: the host's stack gets the packet too, since the datagram may be for one of its sockets. */
 	return end(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : TALON_RATE_LIMITED,
 		ACTION_PASS);
 }
 
 /*
- * A later fragment to the SNAT address: known by the first one, or copied to the controller until that comes
- * (RFC 4787 REQ-14).
+ * A later fragment to the SNAT address: matched by the first one, or copied to the controller until
+ * that arrives (RFC 4787 REQ-14).
  */
 static __always_inline int translate_find_fragment(ctx_md *ctx, struct talon_pkt *pkt, struct iphdr *ip)
 {
@@ -55,8 +56,8 @@ static __always_inline int translate_find_fragment(ctx_md *ctx, struct talon_pkt
 }
 
 /*
- * The host's own datagram. If this is its first fragment, the later ones are no affair of ours: a peer behind
- * a narrow path sends them all day.
+ * The host's own datagram. If this is its first fragment, later ones need not be copied: some peers
+ * send fragments all the time.
  */
 static __always_inline int translate_leave(struct talon_pkt *pkt, struct iphdr *ip)
 {
@@ -73,9 +74,9 @@ static __always_inline int translate_leave(struct talon_pkt *pkt, struct iphdr *
 }
 
 /*
- * Would the flow be made today? Asked once per generation, when replies come before the client's next packet
- * has been judged: the client's address is still the peer's, the route is still served, and the rules still
- * permit it. 0, or a reason to end it.
+ * Would the flow be permitted now? Checked once per generation, when a reply arrives before the
+ * client's next packet was judged: the client's address is still the peer's, the route is still served,
+ * and the rules still permit it. Returns 0, or a reason to end it.
  */
 __noinline int translate_judge(struct talon_flow *f)
 {
@@ -206,11 +207,11 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 	return reason ? drop(pkt, reason) : STEP_TRANSLATE;
 }
 
-/* RFC 792, RFC 1191: tell the sender on the wire, back out of the port it came in by. */
+/* RFC 792, RFC 1191: tells the sender on the wire, by the device the packet came in by. */
 static __always_inline int refuse_to_wire(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
 	__u32 what, __u32 reason)
 {
-	/* A client's own address is not ours to speak from. */
+	/* We must not use a client's own address as source. */
 	__be32 src = whose_is_source(cfg, pkt->key.dst) ? pkt->key.dst : cfg->node_addr;
 	struct ethhdr *eth;
 	__u8 mac[6];
@@ -239,8 +240,8 @@ static __always_inline void remember_fragments(struct talon_pkt *pkt, struct iph
 	};
 
 	/*
-	 * Entered first, looked up then: a later one under way on another CPU is seen here, or the controller
-	 * sees this when it comes there.
+	 * Entered before the lookup: a later fragment processed on another CPU is either seen here, or
+	 * finds this entry when it gets to the controller.
 	 */
 	bpf_map_update_elem(&frags, &key, &now, BPF_ANY);
 	early = bpf_map_lookup_elem(&frags_early, &key);
@@ -255,7 +256,7 @@ static __always_inline void remember_fragments(struct talon_pkt *pkt, struct iph
 	event_send(pkt);
 }
 
-/* How long the packet is once the tunnel device has cut what GRO joined. */
+/* Length of the packet once the tunnel device has split what GRO merged. */
 static __always_inline __u32 translate_wire_len(ctx_md *ctx, struct talon_pkt *pkt)
 {
 #ifdef TALON_TC

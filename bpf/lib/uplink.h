@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The uplink's packet path, step by step: the same for XDP and tc. The entry files only attach it. */
+/* The uplink's packet path, step by step, shared by XDP and tc. The entry files only attach it. */
 #ifndef TALON_LIB_UPLINK_H
 #define TALON_LIB_UPLINK_H
 
@@ -22,7 +22,8 @@ static __always_inline bool is_stun(ctx_md *ctx, __u32 off, __u32 len)
 }
 
 /*
- * STUN is let through to the controller's socket, WireGuard data is opened here, junk on our port ends here.
+ * Passes STUN and handshake messages to the controller's socket; data messages continue here; anything
+ * else on our port is dropped.
  */
 static __always_inline int classify_udp(ctx_md *ctx, struct talon_pkt *pkt, __u32 udp_off, __u32 udp_max)
 {
@@ -59,8 +60,8 @@ static __always_inline bool is_relay_peer(__be32 addr)
 }
 
 /*
- * Only the controller writes to the relay link: from a relay's peer to the address that is ours there and
- * nowhere else, or from elsewhere to what the kernel took for ours when it gave the message to the
+ * Only the controller writes to the relay pair: from a relay peer's address to our address there, which
+ * exists nowhere else, or with other addresses for messages that the kernel delivered to the
  * controller's socket.
  */
 static __always_inline bool relay_link_is_right(__be32 src, __be32 dst)
@@ -166,8 +167,7 @@ static __always_inline int classify(ctx_md *ctx, struct talon_pkt *pkt, const st
 
 /*
  * STEP_OPEN: WireGuard data for us. STEP_TRANSLATE: to be looked up among our flows. Done with action
- * PASS and end TALON_END_COUNT: nothing to do with us, not counted. From the relay link nothing but
- * data goes further.
+ * PASS and end TALON_END_COUNT: not ours, not counted. From the relay pair only data messages continue.
  */
 __noinline int uplink_classify(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -182,7 +182,7 @@ __noinline int uplink_classify(ctx_md *ctx, struct talon_pkt *pkt)
 	return step;
 }
 
-/* IPv6 from a peer, which may have its default route by us: it shall not wait for what will not come. */
+/* Answers IPv6 from a peer, whose default route may lead to us, so that it need not wait for a timeout. */
 static __always_inline int uplink_refuse6(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
@@ -198,8 +198,8 @@ static __always_inline int uplink_in(ctx_md *ctx, struct talon_pkt *pkt)
 	int step;
 
 #ifdef TALON_TC
-	if (ctx->gso_segs > 1)
-		return end(pkt, TALON_TO_CONTROLLER, ACTION_PASS);	/* several in one: the kernel parts them for the socket */
+	if (ctx->gso_segs > 1)	/* merged by GRO: the kernel splits them for the socket */
+		return end(pkt, TALON_TO_CONTROLLER, ACTION_PASS);
 #endif
 	if (frame_linearize(ctx))
 		return drop(pkt, TALON_NOT_LINEAR);
@@ -219,7 +219,10 @@ static __always_inline int uplink_in(ctx_md *ctx, struct talon_pkt *pkt)
 	return forward_rewrite(ctx, pkt);
 }
 
-/* A frame from the wire that may be a reply, or one from a peer to another's mapping. STEP_SEAL, or done. */
+/*
+ * A frame from the wire that may be a reply, or from a peer to another's mapping. Returns STEP_SEAL, or
+ * done.
+ */
 static __always_inline int uplink_out(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	int step;
@@ -229,7 +232,7 @@ static __always_inline int uplink_out(ctx_md *ctx, struct talon_pkt *pkt)
 	step = translate_find(ctx, pkt);
 	if (step == STEP_TRANSLATE)
 		return translate_rewrite(ctx, pkt);
-	/* no such flow: nothing for the host either */
+	/* no such flow, and not for the host either */
 	if (pkt->resealed && pkt->end == TALON_END_COUNT)
 		return drop(pkt, TALON_NAT_NO_FLOW);
 	return step;
@@ -248,8 +251,8 @@ static __always_inline int uplink_seal_here(ctx_md *ctx, struct talon_pkt *pkt)
 
 #ifdef TALON_TC
 /*
- * tc: through the tunnel device, where the kernel cuts what GRO joined and finishes checksums;
- * its far end seals.
+ * tc: seals by way of the tunnel device, where the kernel splits GRO aggregates and completes
+ * checksums; the program at its far end seals.
  */
 static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -300,7 +303,7 @@ static __always_inline int uplink(ctx_md *ctx)
 	pkt->resealed = 0;
 	pkt->quiet = 0;
 #ifdef TALON_TC
-	/* Headers often lie outside the linear part; data messages are made linear whole below. */
+	/* Headers are often outside the linear part; data messages are linearized completely later. */
 	if (ctx->data_end - ctx->data < L3_OFF + 114 && ctx->data_end - ctx->data < ctx->len)
 		bpf_skb_pull_data(ctx, ctx->len < L3_OFF + 114 ? ctx->len : L3_OFF + 114);
 #endif

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Whose packet is it? One answer for XDP and tc, for what comes from the mesh and what goes there. The order
- * is policy, and this list is the only place that has it (docs/architecture.md shows it as a table):
+ * Whose packet is it? One answer for XDP and tc, for packets from the mesh and packets to it. The order is
+ * policy, and this list is its only place (docs/architecture.md shows it as a table):
  *
- *  0. nobody: loopback, multicast and reserved addresses, whatever routes and settings (route_localnet) make
- *  of them. 1. us: inside "Local", however specific a route to the mesh or the network is; or an address of
- *  this host's. 2. the host's stack: a broadcast address of this host's networks. 3. a peer: its allowed IPs
- *  are more specific than the network that is served and than the host's own route. 4. a device: where the
- *  host's FIB leads. If that is wt0, the peer by its allowed IPs alone. 5. nobody: the FIB refuses it, or
- *  replies could not be found where they come in.
+ *  0. nobody: loopback, multicast and reserved addresses, whatever routes and settings (route_localnet) say.
+ *  1. us: inside "Local", however specific a route to the mesh or the network is; or an address of this host.
+ *  2. the host's stack: a broadcast address of this host's networks.
+ *  3. a peer: its allowed IPs are more specific than the network that is served and than the host's own
+ *  route. 4. a device: where the host's FIB leads. If that is wt0, the peer by its allowed IPs alone. 5.
+ *  nobody: the FIB refuses it, or replies could not be found where they come in.
  *
- * May it go there? is another question, which forward_decide() asks with the answer in hand.
+ * Whether the packet may go there is another question, which forward_decide() asks with the answer in hand.
  */
 #ifndef TALON_LIB_WHOSE_H
 #define TALON_LIB_WHOSE_H
@@ -42,7 +42,7 @@ static __always_inline bool whose_in_local(__be32 addr)
 	return bpf_map_lookup_elem(&local4, &key) != NULL;
 }
 
-/* An address that some device of this host has. */
+/* True for an address of any device of this host. */
 static __always_inline bool whose_is_own(const struct talon_config *cfg, __be32 v4)
 {
 	struct talon_addr a;
@@ -53,7 +53,7 @@ static __always_inline bool whose_is_own(const struct talon_config *cfg, __be32 
 	return bpf_map_lookup_elem(&local_addrs, &a) != NULL;
 }
 
-/* Can it be the source of our flows: what their replies come to? */
+/* Can it be the source of our flows, to which replies come? */
 static __always_inline bool whose_is_source(const struct talon_config *cfg, __be32 v4)
 {
 	struct talon_addr a;
@@ -66,7 +66,10 @@ static __always_inline bool whose_is_source(const struct talon_config *cfg, __be
 	return bpf_map_lookup_elem(&local_addrs, &a) != NULL;
 }
 
-/* 0/8, 127/8, 224/4, 240/4 (RFC 6890, RFC 1122 section 3.2.1.3): none is a destination beyond one link. */
+/*
+ * 0/8, 127/8, 224/4, 240/4 (RFC 6890, RFC 1122 section 3.2.1.3): none is a destination beyond the local
+ * link.
+ */
 static __always_inline bool whose_is_martian(__be32 v4)
 {
 	__u32 first = bpf_ntohl(v4) >> 24;
@@ -101,7 +104,7 @@ static __always_inline int whose_nobody(struct talon_pkt *pkt, enum talon_end re
 	return WHOSE_NOBODY;
 }
 
-/* What the FIB said when it did not name a way. RFC 1812 sections 4.3.3.1 and 5.2.7.1 have the codes. */
+/* What the FIB returned instead of a path. RFC 1812 sections 4.3.3.1 and 5.2.7.1 have the codes. */
 static __always_inline int whose_refused(struct talon_pkt *pkt, int ret)
 {
 	switch (ret) {
@@ -120,7 +123,7 @@ static __always_inline int whose_refused(struct talon_pkt *pkt, int ret)
 	}
 }
 
-/* The FIB leads into wt0: as for the host's own packets, allowed IPs alone say to whom. */
+/* The FIB leads into wt0: as for the host's own packets, allowed IPs alone select the peer. */
 static __always_inline int whose_behind_tunnel(struct talon_pkt *pkt, __be32 dst)
 {
 	pkt->way.peer = allowed_peer4(dst);
@@ -129,7 +132,7 @@ static __always_inline int whose_behind_tunnel(struct talon_pkt *pkt, __be32 dst
 	return WHOSE_PEER;
 }
 
-/* How frames leave by the device that the FIB names, and whether what they cause comes back to us. */
+/* How frames leave by the device that the FIB names, and whether replies reach our program. */
 static __always_inline int whose_device(struct talon_pkt *pkt, bool masqueraded)
 {
 	struct talon_link *link = MAP_LOOKUP(links, &pkt->fib.ifindex);
@@ -142,7 +145,7 @@ static __always_inline int whose_device(struct talon_pkt *pkt, bool masqueraded)
 		pkt->way.no_neigh = 0;
 		pkt->way.onward = 1;
 	}
-	if (!(flags & TALON_LINK_REDIRECT))	/* noted whichever hook asks: the flow's record serves both */
+	if (!(flags & TALON_LINK_REDIRECT))	/* noted for either hook: the flow's record serves both */
 		pkt->way.onward = 1;
 	return WHOSE_DEVICE;
 }

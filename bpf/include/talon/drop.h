@@ -46,7 +46,7 @@
 	X(NAT_SHARED_OUT, "nat_share",	1, "the peer holds its share of the flow records") \
 	X(NAT_RACE,	"nat_race",	1, "another CPU was creating the same flow") \
 	X(NAT_PROTO,	"nat_proto",	1, "protocol cannot be translated") \
-	X(NAT_NO_FLOW,	"nat_no_flow",	1, "ICMP error about a flow we do not have") \
+	X(NAT_NO_FLOW,	"nat_no_flow",	1, "no flow matches") \
 	X(TTL_EXPIRED,	"ttl_expired",	1, "TTL ran out and no ICMP error could be sent") \
 	X(TOO_BIG,	"too_big",	1, "larger than the next link and no ICMP error could be sent") \
 	X(NO_FIB,	"no_fib",	1, "the host has no route to it and no ICMP error could be sent") \

@@ -50,7 +50,8 @@ static inline __u64 talon_keystream_token(__u32 index, __u64 counter)
 
 /* Upper bounds of the classes that packets are counted in, in bytes of ciphertext without the tag. */
 #define TALON_KEYSTREAM_CLASSES		4
-#define TALON_KEYSTREAM_CLASS_LEN(i)	((i) == 0 ? 128U : (i) == 1 ? 512U : (i) == 2 ? 1024U : TALON_SLOT_STREAM_LEN)
+#define TALON_KEYSTREAM_CLASS_LEN(i) \
+	((i) == 0 ? 128U : (i) == 1 ? 512U : (i) == 2 ? 1024U : TALON_SLOT_STREAM_LEN)
 
 /*
  * Map "keystream_rings": ARRAY [2 * session slots], BPF_F_MMAPABLE; element session slot * 2 + direction.
