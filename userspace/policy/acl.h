@@ -81,7 +81,6 @@ int acl_write_closed(const struct acl_maps *maps, unsigned int bank);
  * memory (acl_rules_done).
  */
 struct acl_learned { const char *domain; __be32 addr; };	/* @domain as written in the rule */
-struct acl_port { uint16_t port; uint8_t proto; };	/* host order; NETMAP_TCP or NETMAP_UDP */
 struct acl_input {
 	const struct netmap *map;
 	__be32 mesh_addr;
