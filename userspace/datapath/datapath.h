@@ -22,8 +22,6 @@
 
 #define DATAPATH_BASE_DEFAULT		"/sys/fs/bpf/talon"
 #define DATAPATH_TUNNEL_DEFAULT		"wt0"
-/* in libxdp's dispatcher, whose own default is 50; lower runs first */
-#define DATAPATH_PRIORITY_DEFAULT	40
 
 enum datapath_mode {
 	DATAPATH_AUTO,
@@ -40,20 +38,20 @@ enum datapath_dispatcher {
 	DATAPATH_DISPATCHER_NEVER,
 };
 
-/* Zero means the default everywhere. */
+/* Zero means the default everywhere: that of config/config.h where it has one. */
 struct datapath_options {
 	const char *base;		/* directory on a bpffs */
 	const char *uplinks[TALON_UPLINKS_MAX];
 	unsigned uplink_count;		/* at least 1 */
 	enum datapath_mode mode;
 	enum datapath_dispatcher dispatcher;
-	unsigned dispatcher_priority;
+	unsigned dispatcher_priority;	/* in libxdp's dispatcher; lower runs first */
 	/* at most 13 characters: "p", "r" and "rp" are appended for the far end and the relay link */
 	const char *tunnel;
-	uint32_t tunnel_mtu;		/* default 1280 */
-	uint32_t peers;			/* default 1024 */
+	uint32_t tunnel_mtu;		/* bytes */
+	uint32_t peers;
 	uint32_t sessions;		/* slots, a power of two; default 4 for each peer, rounded up */
-	/* 1024..2^20; default 65536. Buckets of each index: flows / 4, rounded up to a power of two */
+	/* 1024..2^20. Buckets of each index: flows / 4, rounded up to a power of two */
 	uint32_t flows;
 	/* slots of keystream made ahead; 0: none, all packets are encrypted inline */
 	uint32_t keystream;

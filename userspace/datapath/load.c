@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "datapath/internal.h"
 #include "log/log.h"
 #include "talon/keystream_types.h"
@@ -77,9 +78,9 @@ static int choose_sizes(const struct datapath_options *options, struct datapath_
 			size_t errlen)
 {
 	struct datapath_sizes sizes = {
-		.peers = options->peers ? options->peers : 1024,
+		.peers = options->peers ? options->peers : CONFIG_MAX_PEERS,
 		.sessions = options->sessions,
-		.flows = options->flows ? options->flows : 65536,
+		.flows = options->flows ? options->flows : CONFIG_MAX_FLOWS,
 	};
 
 	if (sizes.peers > 1U << 20) {
@@ -383,14 +384,14 @@ static int copy_options(struct datapath *dp, const struct datapath_options *opti
 	snprintf(dp->root, sizeof(dp->root), "%s/v%u", base, TALON_LAYOUT_VERSION);
 	snprintf(dp->tunnel.name, sizeof(dp->tunnel.name), "%s", tunnel);
 	snprintf(dp->tunnel.far_name, sizeof(dp->tunnel.far_name), "%.14sp", tunnel);
-	dp->tunnel.mtu = options->tunnel_mtu ? options->tunnel_mtu : 1280;
+	dp->tunnel.mtu = options->tunnel_mtu ? options->tunnel_mtu : CONFIG_MTU;
 	snprintf(dp->relay.name, sizeof(dp->relay.name), "%.13sr", tunnel);
 	snprintf(dp->relay.far_name, sizeof(dp->relay.far_name), "%.13srp", tunnel);
 	dp->relay.mtu = dp->tunnel.mtu + OUTER_MAX > 1500 ? dp->tunnel.mtu + OUTER_MAX : 1500;
 	dp->mode = options->mode;
 	dp->dispatcher = options->dispatcher;
 	dp->priority = options->dispatcher_priority ? options->dispatcher_priority
-		: DATAPATH_PRIORITY_DEFAULT;
+		: CONFIG_XDP_PRIORITY;
 	dp->uplink_count = options->uplink_count;
 	for (unsigned i = 0; i < options->uplink_count; i++)
 		snprintf(dp->uplinks[i].name, IFNAMSIZ, "%s", options->uplinks[i]);
