@@ -25,7 +25,7 @@
 #include <bpf/libbpf.h>
 #include <xdp/libxdp.h>
 
-#include "datapath/datapath.h"
+#include "datapath/internal.h"
 #include "log/log.h"
 #include "talon/drop.h"
 #include "talon/peer_types.h"
@@ -55,12 +55,30 @@ static struct datapath_options options(enum datapath_mode mode)
 	};
 }
 
+/* As a start does it, without maps to fill between the steps. */
+static int start(const struct datapath_options *opts, struct datapath **ret_dp)
+{
+	struct datapath *dp;
+	int ret = datapath_load(opts, &dp, err, sizeof(err));
+
+	if (ret)
+		return ret;
+	ret = datapath_tunnel(dp, err, sizeof(err));
+	if (!ret)
+		ret = datapath_attach(dp, err, sizeof(err));
+	if (ret)
+		datapath_close(dp);
+	else
+		*ret_dp = dp;
+	return ret;
+}
+
 /* The one that is open, so that a test that fails does not keep the lock from the next. */
 static struct datapath *open_one;
 
 static struct datapath *up(const struct datapath_options *opts)
 {
-	if (datapath_up(opts, &open_one, err, sizeof(err)))
+	if (start(opts, &open_one))
 		fail_msg("%s", err);
 	return open_one;
 }
@@ -434,7 +452,6 @@ static void the_relay_link_comes_and_goes_with_the_datapath(void **state)
 		{ DATAPATH_TCX, "tcx" },
 	};
 	struct net_link near, far;
-	char path[128];
 
 	for (unsigned i = 0; i < (strcmp(tunnel_hook, "tcx") ? 3 : 4); i++) {
 		struct datapath_options opts = options(modes[i].mode);
@@ -442,10 +459,8 @@ static void the_relay_link_comes_and_goes_with_the_datapath(void **state)
 		struct attached first, again;
 		struct datapath *dp;
 
-		opts.relay = true;
 		dp = up(&opts);
 		relay = datapath_get_relay(dp);
-		assert_non_null(relay);
 		assert_string_equal(relay->name, "wt0r");
 		assert_string_equal(relay->far_name, "wt0rp");
 		assert_int_equal(net_link_get("wt0r", &near), 0);
@@ -473,17 +488,6 @@ static void the_relay_link_comes_and_goes_with_the_datapath(void **state)
 		assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
 		shut(dp);
 
-		opts.relay = false;	/* the next one does without */
-		link_pin(modes[i].pin, "wt0r", path, sizeof(path));
-		dp = up(&opts);
-		assert_null(datapath_get_relay(dp));
-		assert_false(exists(path));
-		assert_int_equal(net_link_get("wt0r", &near), -ENODEV);
-		assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
-		shut(dp);
-
-		opts.relay = true;
-		shut(up(&opts));
 		down();
 		assert_nothing_left();
 		assert_int_equal(net_link_get("wt0r", &near), -ENODEV);
@@ -608,7 +612,6 @@ static void sealed_packets_are_read_at_the_relay_links_far_end(void **state)
 		struct datapath *dp;
 		int far, wire;
 
-		opts.relay = true;
 		dp = up(&opts);
 		run("ip addr replace 10.99.0.1/32 dev lo && ip route replace 100.64.0.2/32 dev wt0 src "
 			"10.99.0.1");
@@ -728,7 +731,7 @@ static void a_taken_xdp_slot_means_tcx_first_in_line(void **state)
 	shut(dp);
 
 	opts.mode = DATAPATH_XDP;
-	assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -EBUSY);
+	assert_int_equal(start(&opts, &dp), -EBUSY);
 	assert_non_null(strstr(err, "other_xdp"));
 
 	/* When the slot is free again, the next start moves there. */
@@ -763,7 +766,7 @@ static void a_taken_xdp_slot_without_tcx_means_clsact(void **state)
 	assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
 	shut(dp);
 	opts.mode = DATAPATH_TCX;
-	assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -EOPNOTSUPP);
+	assert_int_equal(start(&opts, &dp), -EOPNOTSUPP);
 	assert_non_null(strstr(err, "not in this kernel"));
 	close(xdp);
 	datapath_other__destroy(other);
@@ -826,7 +829,7 @@ static void a_start_that_fails_half_way_leaves_nothing(void **state)
 
 		opts.uplinks[1] = "nosuch0";
 		opts.uplink_count = 2;
-		assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -ENODEV);
+		assert_int_equal(start(&opts, &dp), -ENODEV);
 		assert_non_null(strstr(err, "nosuch0"));
 		assert_nothing_left();
 	}
@@ -842,7 +845,7 @@ static void a_failing_successor_leaves_the_running_datapath_alone(void **state)
 	before = attached_at("xdp", "up0");
 	opts.uplinks[1] = "nosuch0";
 	opts.uplink_count = 2;
-	assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -ENODEV);
+	assert_int_equal(start(&opts, &dp), -ENODEV);
 	after = attached_at("xdp", "up0");
 	assert_memory_equal(&before, &after, sizeof(before));
 	attached_at(tunnel_hook, "wt0p");
@@ -877,7 +880,7 @@ static void maps_of_another_shape_are_refused_not_misread(void **state)
 	assert_int_equal(unlink(ROOT "/maps/config"), 0);
 	assert_int_equal(bpf_obj_pin(fd, ROOT "/maps/config"), 0);
 	close(fd);
-	assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -EPROTOTYPE);
+	assert_int_equal(start(&opts, &dp), -EPROTOTYPE);
 	assert_non_null(strstr(err, "another shape"));
 	after = attached_at("xdp", "up0");
 	assert_memory_equal(&before, &after, sizeof(before));
@@ -892,7 +895,7 @@ static void only_one_process_holds_a_datapath(void **state)
 	/* It has written nothing about itself yet: the lock alone says who it is. */
 	snprintf(pid, sizeof(pid), "process %d ", getpid());
 	assert_int_equal(datapath_holder(BASE), getpid());
-	assert_int_equal(datapath_up(&opts, &second, err, sizeof(err)), -EBUSY);
+	assert_int_equal(start(&opts, &second), -EBUSY);
 	assert_int_equal(datapath_down(BASE, err, sizeof(err)), -EBUSY);
 	assert_non_null(strstr(err, pid));
 	assert_int_equal(datapath_verify(dp, err, sizeof(err)), 0);
@@ -906,7 +909,7 @@ static void a_device_of_that_name_that_is_not_ours_is_not_touched(void **state)
 	struct net_link link;
 
 	run("ip link add wt0 type veth peer name foreign0");
-	assert_int_equal(datapath_up(&opts, &dp, err, sizeof(err)), -EEXIST);
+	assert_int_equal(start(&opts, &dp), -EEXIST);
 	assert_non_null(strstr(err, "wt0"));
 	assert_int_equal(net_link_get("wt0", &link), 0);
 	assert_false(link.up);
@@ -1030,10 +1033,7 @@ static unsigned chain_length(void)
 
 static void skip_without_freplace(void)
 {
-	struct datapath_features features;
-
-	datapath_probe(&features);
-	if (!features.freplace || !features.freplace_moves)
+	if (freplace_probe(false) || freplace_probe(true))
 		skip();
 }
 
@@ -1085,11 +1085,9 @@ static void a_dispatcher_is_brought_when_asked_for(void **state)
 static void where_extensions_are_refused_the_slot_itself_is_taken(void **state)
 {
 	struct datapath_options opts = options(DATAPATH_AUTO);
-	struct datapath_features features;
 	struct datapath *dp;
 
-	datapath_probe(&features);
-	if (features.freplace && features.freplace_moves)
+	if (!freplace_probe(false) && !freplace_probe(true))
 		skip();
 	opts.dispatcher = DATAPATH_DISPATCHER_ALWAYS;
 	dp = up(&opts);
@@ -1103,15 +1101,13 @@ static void where_extensions_are_refused_the_slot_itself_is_taken(void **state)
 
 static int isolate(void **state)
 {
-	struct datapath_features features;
 
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("bpf", BPFFS, "bpf", 0, NULL))
 		return -1;
 	log_bridge_libbpf();
 	log_set_level(LOG_LEVEL_ERROR);
-	datapath_probe(&features);
-	if (!features.tcx)
+	if (!tcx_is_supported())
 		tunnel_hook = "filter";
 	return system("ip link set lo up");
 }

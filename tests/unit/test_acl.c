@@ -80,7 +80,8 @@ static size_t random_rules(struct acl_rule *rules, struct cidr *sources, size_t 
 	for (size_t i = 0; i < count; i++) {
 		struct acl_rule *rule = &rules[i];
 
-		*rule = (struct acl_rule){ .sources = sources, .source_count = roll(SOURCES_MAX), .dst = random_cidr(), .proto = roll(4) };
+		*rule = (struct acl_rule){ .sources = sources, .source_count = roll(SOURCES_MAX),
+			.dst = random_cidr(), .proto = roll(4) };
 		rule->drop = !roll(4);
 		rule->except = roll(4) ? 0 : random_addr();
 		random_ports(rule);
@@ -237,7 +238,7 @@ static void more_rules_than_bits_are_refused_with_a_reason(void **state)
 		};
 	assert_int_equal(acl_compile(rules, TALON_ACL_RULES + 1, &table, why, sizeof(why)), -E2BIG);
 	assert_ptr_equal(table, (void *)1);
-	assert_string_equal(why, "access rules: 1025 distinct ones (0 of them drop), there is room for 1024");
+	assert_string_equal(why, "access rules: 1025 distinct rules (0 of them drop); the limit is 1024");
 	table = compiled(rules, TALON_ACL_RULES);
 	for (int i = 1; i <= TALON_ACL_RULES; i++)
 		assert_true(acl_table_permits(table, 1, 2, IPPROTO_TCP, i));
@@ -268,7 +269,7 @@ static void more_prefixes_or_classes_than_there_is_room_for_are_refused(void **s
 		sources[i] = (struct cidr){ .family = AF_INET, .prefixlen = 32,
 			.addr.word[0] = htonl(0x64400000 + i) };
 	assert_int_equal(acl_compile(&rule, 1, &table, why, sizeof(why)), -E2BIG);
-	assert_string_equal(why, "access rules: 32769 distinct sources, there is room for 32768");
+	assert_string_equal(why, "access rules: 32769 distinct sources; the limit is 32768");
 	rule.source_count--;
 	acl_free(compiled(&rule, 1));
 
@@ -453,6 +454,42 @@ static void local_exceptions_close_the_lan(void **state)
 	acl_rules_done(&rules);
 }
 
+static void the_example_of_acl_c_is_true(void **state)
+{
+	const struct cidr any = cidr("0.0.0.0", 0), mesh = cidr("100.64.0.0", 10),
+		few = cidr("100.64.5.0", 24);
+	const struct acl_rule rules[] = {
+		{ .sources = &mesh, .source_count = 1, .dst = cidr("10.0.0.0", 8),
+			.proto = NETMAP_TCP, .port_first = 443, .port_last = 443 },
+		{ .sources = &few, .source_count = 1, .dst = cidr("10.7.0.0", 16) },
+		{ .sources = &any, .source_count = 1, .dst = cidr("10.7.0.9", 32), .drop = true },
+	};
+	static const struct acl_entry sources[] = { { { 0, 0 }, 1 }, { { 0x64400000, 10 }, 2 },
+		{ { 0x64400500, 24 }, 3 } };
+	static const struct acl_entry destinations[] = { { { 0x0a000000, 8 }, 4 }, { { 0x0a070000, 16 }, 5 },
+		{ { 0x0a070009, 32 }, 3 } };
+	/* word 1 has bits 64 (1) and 65 (2) */
+	static const uint64_t bits[][2] = { { 0, 0 }, { 1, 0 }, { 1, 1 }, { 1, 3 }, { 0, 1 }, { 0, 3 },
+		{ 1, 2 } };
+	struct acl_table *table = compiled(rules, 3);
+
+	assert_true(acl_table_permits(table, ip4("100.64.9.9"), ip4("10.7.0.1"), IPPROTO_TCP, 443));
+	assert_false(acl_table_permits(table, ip4("100.64.5.5"), ip4("10.7.0.9"), IPPROTO_UDP, 53));
+	assert_false(acl_table_permits(table, ip4("100.64.9.9"), ip4("10.7.0.1"), IPPROTO_TCP, 80));
+	assert_int_equal(table->drop_words, 1);
+	assert_int_equal(table->words, 2);
+	assert_int_equal(table->sources.count, 3);
+	assert_memory_equal(table->sources.list, sources, sizeof(sources));
+	assert_int_equal(table->destinations.count, 3);
+	assert_memory_equal(table->destinations.list, destinations, sizeof(destinations));
+	assert_int_equal(table->class_count, 7);
+	for (int i = 0; i < 7; i++)
+		assert_memory_equal(table->classes[i].word, bits[i], sizeof(bits[i]));
+	for (uint32_t i = 0; i < TALON_ACL_PORT_CLASSES; i++)
+		assert_int_equal(table->ports[i], i == TALON_ACL_PORT_TCP + 443 ? 3 : 6);
+	acl_free(table);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,6 +506,7 @@ int main(void)
 		cmocka_unit_test(route_rules_never_open_our_own_address),
 		cmocka_unit_test(domain_rules_hold_for_what_was_learned),
 		cmocka_unit_test(local_exceptions_close_the_lan),
+		cmocka_unit_test(the_example_of_acl_c_is_true),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,8 +15,7 @@
 #include <cmocka.h>
 
 #include "dns/dns_wire.c"
-#undef HEADER_LEN
-#include "dns/forwarder.c"
+#include "dns/internal.h"
 
 /* The stand-in answers in the next turn with what `answer` says. */
 static struct {
@@ -359,10 +358,7 @@ static void every_type_is_passed_on_or_has_no_data(void **state)
 			assert_int_equal(answer.asked - before, passed);
 			if (passed)
 				assert_int_equal(answer.type, rows[i].type);
-			/*
-			 * Behind the question of 19 bytes: OPT of 11, then the option's code,
-			 * length and info code.
-			 */
+			/* After the question (19 bytes): OPT (11), option code, length, info code. */
 			assert_int_equal(out[12 + 19 + 10], ede ? 6 + strlen(ede_text(ede)) : 0);
 			if (ede)
 				assert_int_equal(out[12 + 19 + 15] << 8 | out[12 + 19 + 16], ede);
@@ -379,12 +375,15 @@ static void records_are_copied_without_what_they_point_to(void **state)
 	static const uint8_t from[] =
 		"\x00\x07\x81\x80\x00\x01\x00\x03\x00\x00\x00\x00"
 		"\x03WEB\x04""corp\x04test\x00\x00\x21\x00\x01"
-		"\xc0\x0c\x00\x05\x00\x01\x00\x00\x0e\x10\x00\x05\x02in\xc0\x10"	/* CNAME in.corp.test, at 43 */
+		/* CNAME in.corp.test, whose name is at 43 */
+		"\xc0\x0c\x00\x05\x00\x01\x00\x00\x0e\x10\x00\x05\x02in\xc0\x10"
 		"\xc0\x2b\x00\x21\x00\x01\x00\x00\x0e\x10\x00\x0b\x00\x01\x00\x02\x01\x85\x02""dc\xc0\x10"
-		"\xc0\x2b\x00\x01\x00\x01\x00\x00\x0e\x10\x00\x04\x0a\x00\x00\x01";	/* an address: not learned, so not said */
+		/* an address: not learned, so left out */
+		"\xc0\x2b\x00\x01\x00\x01\x00\x00\x0e\x10\x00\x04\x0a\x00\x00\x01";
 	static const uint8_t want[] =
 		"\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x0e\x02in\x04""corp\x04test\x00"
-		"\x02in\x04""corp\x04test\x00\x00\x21\x00\x01\x00\x00\x00\x3c\x00\x14\x00\x01\x00\x02\x01\x85\x02""dc\x04""corp\x04test\x00";
+		"\x02in\x04""corp\x04test\x00\x00\x21\x00\x01\x00\x00\x00\x3c\x00\x14"
+		"\x00\x01\x00\x02\x01\x85\x02""dc\x04""corp\x04test\x00";
 	struct world *w = *state;
 	uint8_t out[4096];
 
@@ -477,7 +476,7 @@ static void a_question_that_closes_the_forwarder_is_gone(void **state)
 	assert_int_equal(w->f->question_count, 0);
 }
 
-/* One that asks without end leaves the resolver, and room, to others. */
+/* A source that asks without end leaves the resolver, and room, to others. */
 static void a_source_has_its_limit_and_others_do_not_feel_it(void **state)
 {
 	struct sockaddr_in other = { .sin_family = AF_INET },
@@ -525,13 +524,13 @@ static void what_was_asked_for_longest_ago_gives_way(void **state)
 	w.f->domain_count = 2;
 	answer_with(RESOLVER_FAILED, NULL);
 	/* Five sources of 1,000 names each, and one name that is kept. */
-	learn(w.f, "keep.test", &(struct resolver_address){ .family = AF_INET,
+	learned_add(w.f, "keep.test", &(struct resolver_address){ .family = AF_INET,
 		.addr.word[0] = htonl(0x0b000001) }, 1, 9);
 	for (uint32_t i = 0; i < 5000; i++) {
 		struct resolver_address a = { .family = AF_INET, .addr.word[0] = htonl(0x0a000000 + i) };
 
 		loop_advance(w.loop, loop_now(w.loop) + LOOP_MS);
-		assert_true(learn(w.f, "x.corp.test", &a, 1, 1 + i / 1000));
+		assert_true(learned_add(w.f, "x.corp.test", &a, 1, 1 + i / 1000));
 	}
 	forwarder_get_stats(w.f, &stats);
 	assert_int_equal(stats.learned, FORWARDER_LEARNED_MAX);
@@ -539,11 +538,11 @@ static void what_was_asked_for_longest_ago_gives_way(void **state)
 	assert_int_equal(forwarder_list(w.f, &count)[0].addr, htonl(0x0b000001));
 	/* One source cannot have more than a quarter, even if there were room. */
 	for (size_t i = count; i > 1; i--)
-		unlearn(w.f, i - 1);
+		learned_remove(w.f, i - 1);
 	for (uint32_t i = 0; i < 2000; i++) {
 		struct resolver_address a = { .family = AF_INET, .addr.word[0] = htonl(0x0a000000 + i) };
 
-		learn(w.f, "x.corp.test", &a, 1, 7);
+		learned_add(w.f, "x.corp.test", &a, 1, 7);
 	}
 	forwarder_list(w.f, &count);
 	assert_int_equal(count, 1 + FORWARDER_LEARNED_MAX / 4);
@@ -556,7 +555,7 @@ static void what_was_asked_for_longest_ago_gives_way(void **state)
 	loop_free(w.loop);
 }
 
-/* It resolves for ever, but nobody wants to know. */
+/* The name always resolves, but nobody asks for it. */
 static void a_name_that_nobody_asks_for_is_forgotten_after_a_week(void **state)
 {
 	static const struct forwarder_events events = { learned };
@@ -572,11 +571,11 @@ static void a_name_that_nobody_asks_for_is_forgotten_after_a_week(void **state)
 	list[0].pattern = strdup("web.corp.test");
 	w.f->domains = list;
 	w.f->domain_count = 1;
-	learn(w.f, "web.corp.test", &a, 1, 1);
+	learned_add(w.f, "web.corp.test", &a, 1, 1);
 	loop_advance(w.loop, 6 * 24 * 3600 * LOOP_SECOND);
 	forwarder_list(w.f, &count);
 	assert_int_equal(count, 1);
-	learn(w.f, "web.corp.test", &a, 1, 1);
+	learned_add(w.f, "web.corp.test", &a, 1, 1);
 	loop_advance(w.loop, 12 * 24 * 3600 * LOOP_SECOND);
 	forwarder_list(w.f, &count);
 	assert_int_equal(count, 1);
@@ -719,7 +718,7 @@ static void time_takes_an_address_away_unless_its_name_still_has_it(void **state
 	list[0].pattern = strdup("web.corp.test");
 	w.f->domains = list;
 	w.f->domain_count = 1;
-	assert_true(learn(w.f, "web.corp.test", &a, 1, htonl(0x0a010101)));
+	assert_true(learned_add(w.f, "web.corp.test", &a, 1, htonl(0x0a010101)));
 	answer_with(RESOLVER_OK, "10.7.0.5");
 	loop_advance(w.loop, 10 * FORWARDER_LIFE_NS);
 	forwarder_list(w.f, &count);

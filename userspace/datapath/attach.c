@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Which hook each device gets, and how one generation of programs follows another without a gap.
+// Which hook each device gets, and how a new generation of programs replaces the old one without a gap.
 #include <errno.h>
 #include <stdio.h>
 #include <dirent.h>
@@ -14,25 +14,25 @@ struct undo {
 	int ifindex;
 };
 
-int link_info(int link_fd, int *ret_ifindex, uint32_t *ret_prog_id)
+int hook_link_info(int link_fd, int *ret_ifindex, uint32_t *ret_prog_id)
 {
 	struct bpf_link_info info = { 0 };
 	uint32_t len = sizeof(info);
 
 	if (bpf_obj_get_info_by_fd(link_fd, &info, &len))
 		return -errno;
-	*ret_ifindex = info.xdp.ifindex;	/* a tcx link has it at the same place */
+	*ret_ifindex = info.xdp.ifindex;	/* at the same offset as a tcx link's */
 	*ret_prog_id = info.prog_id;
 	return 0;
 }
 
-int link_refresh(struct hook *hook, int link_fd, int prog_fd)
+int hook_refresh_link(struct hook *hook, int link_fd, int prog_fd)
 {
 	uint32_t prog_id = 0;
 	int ifindex = 0, old, ret;
 	bool same;
 
-	ret = link_info(link_fd, &ifindex, &prog_id);
+	ret = hook_link_info(link_fd, &ifindex, &prog_id);
 	if (ret || ifindex != hook->ifindex)
 		return -ENOLINK;
 	old = bpf_prog_get_fd_by_id(prog_id);
@@ -43,20 +43,20 @@ int link_refresh(struct hook *hook, int link_fd, int prog_fd)
 		return 0;
 	ret = bpf_link_update(link_fd, prog_fd, NULL);
 	if (ret)
-		snprintf(hook->why, hook->why_len, "replacing the program on %s: %s", hook->device,
+		snprintf(hook->why, hook->why_len, "cannot replace the program on %s: %s", hook->device,
 			strerror(-ret));
 	return ret;
 }
 
-int link_keep(struct hook *hook, enum hook_kind kind, int link_fd)
+int hook_keep_link(struct hook *hook, enum hook_kind kind, int link_fd)
 {
 	int ret = pin_hook_put(hook->dp, kind, hook->ifindex, link_fd);
 
 	if (ret)
-		snprintf(hook->why, hook->why_len, "pinning the link on %s: %s", hook->device,
+		snprintf(hook->why, hook->why_len, "cannot pin the link on %s: %s", hook->device,
 			strerror(-ret));
 	hook->made = !ret;
-	close(link_fd);		/* without a pin this takes it off again */
+	close(link_fd);		/* without a pin this detaches the program */
 	return ret;
 }
 
@@ -72,7 +72,6 @@ void hook_drop(struct datapath *dp, enum hook_kind kind, int ifindex)
 	hook_remove(dp->root, name);
 }
 
-/* What sat on the device in another way, now that the new way works. */
 void hook_drop_others(struct datapath *dp, int ifindex, enum hook_kind kept)
 {
 	for (unsigned kind = 0; kind < HOOK_COUNT; kind++)
@@ -90,8 +89,8 @@ static bool has_hook(const struct datapath *dp, enum hook_kind kind, int ifindex
 }
 
 /*
- * Native XDP: in libxdp's dispatcher where that is wanted, else in the slot itself. A dispatcher that is
- * there cannot be passed by: if we may not join it, the slot is taken.
+ * Native XDP: in libxdp's dispatcher where that is wanted, else in the slot itself. If the slot has a
+ * dispatcher that we may not join, the slot is taken and native XDP is not possible.
  */
 static int attach_native(struct hook *hook, enum hook_kind *ret_kind, char *note, size_t len)
 {
@@ -123,7 +122,7 @@ static int attach_native(struct hook *hook, enum hook_kind *ret_kind, char *note
 	return ret;
 }
 
-/* The tc body of the uplink's program, in one of the two tc hooks. */
+/* The uplink's program for tc, in one of the two tc hooks. */
 static int attach_tc(struct hook *hook, enum hook_kind kind)
 {
 	hook->object = OBJECT_UPLINK_TC;
@@ -207,16 +206,12 @@ static int attach_one(struct hook *hook, enum datapath_mode mode, enum datapath_
 	return ret;
 }
 
-static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, enum datapath_mode wanted,
-	bool alone, struct undo *undo, char *err, size_t errlen)
+/* What the device of @uplink is now; its index goes before its name, which may have changed. */
+static int read_device(struct datapath_uplink *uplink, char *err, size_t errlen)
 {
-	struct hook hook = { .dp = dp, .device = uplink->name, .object = OBJECT_UPLINK_XDP, .alone = alone };
-	enum datapath_mode mode;
 	struct net_link link;
-	enum hook_kind kind;
-	int ret;
+	int ret = net_link_get_index(uplink->ifindex, &link);
 
-	ret = net_link_get_index(uplink->ifindex, &link);	/* it may have another name by now */
 	if (ret == -ENODEV)
 		ret = net_link_get(uplink->name, &link);
 	if (ret) {
@@ -233,23 +228,36 @@ static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, en
 	memcpy(uplink->mac, link.mac, sizeof(uplink->mac));
 	memcpy(uplink->kind, link.kind, sizeof(uplink->kind));
 	memcpy(uplink->driver, link.driver, sizeof(uplink->driver));
-	hook.ifindex = link.ifindex;
+	return 0;
+}
+
+static int attach_uplink(struct datapath *dp, struct datapath_uplink *uplink, enum datapath_mode wanted,
+	bool alone, struct undo *undo, char *err, size_t errlen)
+{
+	struct hook hook = { .dp = dp, .device = uplink->name, .object = OBJECT_UPLINK_XDP, .alone = alone };
+	enum datapath_mode mode;
+	enum hook_kind kind;
+	int ret = read_device(uplink, err, errlen);
+
+	if (ret)
+		return ret;
+	hook.ifindex = uplink->ifindex;
 	ret = attach_one(&hook, wanted, &mode, &kind, uplink->why, sizeof(uplink->why));
 	if (ret) {
 		snprintf(err, errlen, "%s", uplink->why);
 		return ret;
 	}
 	if (hook.made)
-		*undo = (struct undo) { .kind = kind, .ifindex = link.ifindex };
-	hook_drop_others(dp, link.ifindex, kind);
+		*undo = (struct undo) { .kind = kind, .ifindex = hook.ifindex };
+	hook_drop_others(dp, hook.ifindex, kind);
 	uplink->mode = mode;
 	uplink->dispatched = kind == HOOK_DISPATCH;
 	uplink->tx_works = mode == DATAPATH_XDP_GENERIC ||
-		(mode == DATAPATH_XDP && strcmp(link.kind, "veth"));
+		(mode == DATAPATH_XDP && strcmp(uplink->kind, "veth"));
 	return 0;
 }
 
-/* An end of a pair of ours. */
+/* One end of one of our device pairs. */
 static int attach_end(struct datapath *dp, const char *device, int ifindex, enum object_id object,
 	struct undo *undo, char *err, size_t errlen)
 {
@@ -261,7 +269,7 @@ static int attach_end(struct datapath *dp, const char *device, int ifindex, enum
 	int ret;
 
 	if (!ifindex) {
-		snprintf(err, errlen, "device %s was not made yet", device);
+		snprintf(err, errlen, "device %s does not exist yet", device);
 		return -ENODEV;
 	}
 	ret = kind == HOOK_TCX ? tcx_attach(&hook) : clsact_attach(&hook);
@@ -279,13 +287,13 @@ static int attach_tunnel(struct datapath *dp, struct undo *undo, char *err, size
 		errlen);
 
 	/* Onward frames may be sealed ones, which do not fit through the tunnel. */
-	return ret || !dp->has_relay ? ret : attach_end(dp, dp->relay.far_name, dp->relay.far_ifindex,
+	return ret ? ret : attach_end(dp, dp->relay.far_name, dp->relay.far_ifindex,
 		OBJECT_ONWARD, &undo[0], err, errlen);
 }
 
 /*
- * As the least of the uplinks: from native XDP a frame can be sent to a device only if that has native XDP as
- * well, from generic XDP and tc to any. Where a large MTU forbids native XDP on a veth, tc does.
+ * In the least capable mode of the uplinks: native XDP can redirect a frame only to a device that has native
+ * XDP as well, generic XDP and tc to any. Where a large MTU rules out native XDP on a veth, tc will do.
  */
 static int attach_relay(struct datapath *dp, struct undo *undo, char *err, size_t errlen)
 {
@@ -302,8 +310,8 @@ static int attach_relay(struct datapath *dp, struct undo *undo, char *err, size_
 
 static bool is_wanted(const struct datapath *dp, int ifindex)
 {
-	if (ifindex == dp->tunnel.far_ifindex || side_is_wanted(dp, ifindex) ||
-	    (dp->has_relay && (ifindex == dp->relay.ifindex || ifindex == dp->relay.far_ifindex)))
+	if (ifindex == dp->tunnel.far_ifindex || ifindex == dp->relay.ifindex ||
+		ifindex == dp->relay.far_ifindex || side_is_wanted(dp, ifindex))
 		return true;
 	for (unsigned i = 0; i < dp->uplink_count; i++)
 		if (dp->uplinks[i].ifindex == ifindex)
@@ -311,7 +319,7 @@ static bool is_wanted(const struct datapath *dp, int ifindex)
 	return false;
 }
 
-/* Devices that are no uplinks any more, or gone. */
+/* Takes programs off devices that we no longer use, and pins of devices that are gone. */
 static void drop_unwanted(struct datapath *dp)
 {
 	struct { enum hook_kind kind; int ifindex; } found[256];
@@ -381,7 +389,7 @@ int datapath_attach(struct datapath *dp, char *err, size_t errlen)
 	ret = attach_tunnel(dp, undo, err, errlen);
 	for (unsigned i = 0; i < dp->uplink_count && !ret; i++)
 		ret = attach_uplink(dp, &dp->uplinks[i], dp->mode, false, &undo[3 + i], err, errlen);
-	if (!ret && dp->has_relay)
+	if (!ret)
 		ret = attach_relay(dp, &undo[2], err, errlen);
 	if (!ret)
 		ret = pin_programs(dp, err, errlen);
@@ -393,8 +401,6 @@ int datapath_attach(struct datapath *dp, char *err, size_t errlen)
 	dp->attached = true;
 	sides_attach(dp);
 	drop_unwanted(dp);
-	if (!dp->has_relay)
-		net_tunnel_delete(dp->relay.name, dp->base);	/* of a start that had one */
 	pin_roots(dp->base, remove_old_version, NULL);
 	sum_up(dp);
 	return 0;
@@ -408,43 +414,9 @@ static const char *const mode_names[] = {
 	[DATAPATH_CLSACT] = "clsact",
 };
 
-static const char *const dispatcher_names[] = {
-	[DATAPATH_DISPATCHER_AUTO] = "auto",
-	[DATAPATH_DISPATCHER_ALWAYS] = "always",
-	[DATAPATH_DISPATCHER_NEVER] = "never",
-};
-
-static int find_name(const char *const *names, unsigned count, const char *name)
-{
-	for (unsigned i = 0; i < count; i++)
-		if (!strcmp(names[i], name))
-			return i;
-	return -EINVAL;
-}
-
 const char *datapath_mode_name(enum datapath_mode mode)
 {
 	return mode_names[mode];
-}
-
-int datapath_mode_parse(const char *name, enum datapath_mode *ret_mode)
-{
-	int found = find_name(mode_names, sizeof(mode_names) / sizeof(mode_names[0]), name);
-
-	if (found < 0)
-		return found;
-	*ret_mode = found;
-	return 0;
-}
-
-int datapath_dispatcher_parse(const char *name, enum datapath_dispatcher *ret_dispatcher)
-{
-	int found = find_name(dispatcher_names, sizeof(dispatcher_names) / sizeof(dispatcher_names[0]), name);
-
-	if (found < 0)
-		return found;
-	*ret_dispatcher = found;
-	return 0;
 }
 
 enum datapath_mode datapath_get_mode(const struct datapath *dp)

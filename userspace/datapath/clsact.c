@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A direct-action filter in a clsact qdisc: for kernels without tcx.
+// A direct-action filter in a clsact qdisc, for kernels without tcx.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,9 +8,8 @@
 #include "datapath/internal.h"
 
 /*
- * Priority 1 is the first that there is. The handle is not the 1 that everybody takes, so that we neither
- * replace a CNI's filter of that priority nor are replaced by it; within one priority the kernel runs the
- * filter that was added last first.
+ * Priority 1 runs first. The handle is not the usual 1, so that we neither replace a CNI's filter of the same
+ * priority nor are replaced by it; within one priority the kernel runs the filter that was added last first.
  */
 #define FILTER_PRIORITY	1
 #define FILTER_HANDLE	0x54
@@ -62,7 +61,7 @@ static int put_filter(struct hook *hook, int prog_fd)
 	return bpf_tc_attach(&tc, &opts);
 }
 
-/* The pins come first: what they stand for can be found again whenever this process dies. */
+/* Pinned at once, so that the next process finds it if this one dies. */
 static int make_qdisc(struct hook *hook, int prog_fd, bool *ret_made)
 {
 	FILTER_HOOK(tc, hook->ifindex);
@@ -76,40 +75,52 @@ static int make_qdisc(struct hook *hook, int prog_fd, bool *ret_made)
 	return pin_hook_put(hook->dp, HOOK_QDISC, hook->ifindex, prog_fd);
 }
 
+/* Sets hook->made. Returns 1 if our filter already has the same program, 0, or -EEXIST: it is not ours. */
+static int look_at_filter(struct hook *hook, int prog_fd)
+{
+	int fd = pin_hook_take(hook->dp, HOOK_FILTER, hook->ifindex);
+	uint32_t there = 0;
+	bool is_there = !clsact_filter_prog(hook->ifindex, &there);
+	bool ours = fd >= 0 && is_there && there == prog_id_of(fd);
+	bool same = ours && prog_is_same(prog_fd, fd);
+
+	hook->made = !ours;
+	if (fd >= 0)
+		close(fd);
+	else if (is_there)
+		return -EEXIST;
+	return same;
+}
+
+static int put_and_pin_filter(struct hook *hook, int prog_fd)
+{
+	int ret = put_filter(hook, prog_fd);
+
+	if (ret)
+		return ret;
+	ret = pin_hook_put(hook->dp, HOOK_FILTER, hook->ifindex, prog_fd);
+	if (ret && hook->made)
+		clsact_filter_remove(hook->ifindex);
+	return ret;
+}
+
 int clsact_attach(struct hook *hook)
 {
 	int prog_fd = object_prog_fd(hook->dp, hook->object), fd, ret;
 	bool made_qdisc = false;
-	uint32_t there = 0;
 	char name[32];
 
 	fd = pin_hook_take(hook->dp, HOOK_QDISC, hook->ifindex);
 	if (fd >= 0)
 		close(fd);
-	fd = pin_hook_take(hook->dp, HOOK_FILTER, hook->ifindex);
-	if (fd >= 0) {
-		bool ours = !clsact_filter_prog(hook->ifindex, &there) && there == prog_id_of(fd);
-		bool same = ours && prog_is_same(prog_fd, fd);
-
-		close(fd);
-		if (same)
-			return 0;
-		hook->made = !ours;
-	} else {
-		if (!clsact_filter_prog(hook->ifindex, &there))
-			return fail(hook, -EEXIST);
-		hook->made = true;
-	}
+	ret = look_at_filter(hook, prog_fd);
+	if (ret)
+		return ret > 0 ? 0 : fail(hook, ret);
 	ret = make_qdisc(hook, prog_fd, &made_qdisc);
 	if (!ret)
-		ret = put_filter(hook, prog_fd);
-	if (!ret) {
-		ret = pin_hook_put(hook->dp, HOOK_FILTER, hook->ifindex, prog_fd);
-		if (!ret)
-			return 0;
-		if (hook->made)
-			clsact_filter_remove(hook->ifindex);
-	}
+		ret = put_and_pin_filter(hook, prog_fd);
+	if (!ret)
+		return 0;
 	if (made_qdisc) {
 		pin_hook_name(HOOK_QDISC, hook->ifindex, name, sizeof(name));
 		hook_remove(hook->dp->root, name);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A place among others in libxdp's dispatcher: our program replaces one of its stub functions (freplace).
+// In libxdp's dispatcher, beside other programs: ours replaces one of its stub functions (freplace).
 #include <errno.h>
 #include <linux/if_link.h>
 #include <stdio.h>
@@ -120,10 +120,7 @@ static int attach_copy(struct hook *hook, struct bpf_object *obj)
 		ret = xdp_program__attach(xdp, hook->ifindex, XDP_MODE_NATIVE, 0);
 	if (ret)
 		goto out;
-	/*
-	 * Where freplace is missing libxdp attaches the program by itself, by netlink: that is no
-	 * place among others.
-	 */
+	/* Without freplace, libxdp attaches the program alone, by netlink: then it is not in a dispatcher. */
 	prog_id = xdp_program__id(xdp);
 	if (!dispatcher_holds(hook->ifindex, prog_id)) {
 		xdp_program__detach(xdp, hook->ifindex, XDP_MODE_NATIVE, 0);
@@ -139,8 +136,8 @@ out:
 }
 
 /*
- * The tag of a program inside the dispatcher differs from that of the same program alone, so both are
- * loaded as extensions.
+ * The tag of a program inside the dispatcher differs from that of the same program alone, so a copy is always
+ * loaded, and cannot be compared with the one that is there.
  */
 int dispatcher_attach(struct hook *hook)
 {
@@ -172,7 +169,7 @@ int dispatcher_attach(struct hook *hook)
 	else if (ret)
 		snprintf(hook->why, hook->why_len, "libxdp's dispatcher on %s: %s", hook->device,
 			strerror(-ret));
-	else if (old)	/* only now: between the two, both are in the chain, and the first one takes our packets */
+	else if (old)	/* last, so that one of the two is always in the chain; the first takes our packets */
 		dispatcher_remove(hook->ifindex, old);
 	return ret;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Taking everything away again, with nothing to go by but the pins.
+// Removes everything again, with only the pins to go by.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,8 @@
 
 static void remove_link(int fd)
 {
-	bpf_link_detach(fd);	/* somebody else may hold it open; the kernel may have taken it off already */
+	/* another process may hold it open; the kernel may have detached it already */
+	bpf_link_detach(fd);
 }
 
 static void remove_filter(int fd, int ifindex)
@@ -46,7 +47,7 @@ int hook_remove(const char *root, const char *name)
 			ret = dispatcher_remove(ifindex, prog_id_of(fd));
 		close(fd);
 	}
-	/* What could not be taken off keeps its pin, so that the next try finds it. */
+	/* What cannot be detached keeps its pin, so that the next try finds it. */
 	if (!ret && unlink(path))
 		ret = -errno;
 	return ret;
@@ -79,7 +80,7 @@ int tree_detach(const char *root)
 {
 	int ret = 0, step;
 
-	/* In the order of the enum: a qdisc is asked whether it is empty after its filter went. */
+	/* In the order of the enum: our filter goes before its qdisc is checked to be empty. */
 	for (unsigned kind = 0; kind < HOOK_COUNT; kind++) {
 		step = detach_kind(root, kind);
 		if (!ret)
@@ -113,8 +114,8 @@ static void sweep_root(const char *root, unsigned version, void *user)
 }
 
 /*
- * Who has the flock of @base, as /proc/locks has it: also before that process has written a word into any
- * map. 0: nobody in sight.
+ * The process that holds the flock on @base, from /proc/locks: known even before that process has written
+ * into any map. 0: none, or in another PID namespace.
  */
 static uint32_t locker(const char *base)
 {
@@ -138,7 +139,7 @@ static uint32_t locker(const char *base)
 	return found;
 }
 
-/* 0: not known. */
+/* The same, or else what the map "info" says. 0: not known. */
 static uint32_t holder(const char *base)
 {
 	struct talon_info info;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Other uplinks while packets flow.
+// Changes the uplinks while packets flow.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,7 +46,7 @@ int datapath_follow(struct datapath *dp, const struct net_link *links, unsigned 
 	}
 	dp->uplink_count = count;
 	if (!has_new(old, old_count, dp))
-		return 0;	/* names at most */
+		return 0;	/* at most names changed */
 	ret = datapath_attach(dp, err, errlen);
 	if (ret) {
 		memcpy(dp->uplinks, old, sizeof(old));

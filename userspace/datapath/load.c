@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Objects opened, sized, loaded against new or adopted maps.
+// Opens and sizes the objects, and loads them against new or adopted maps.
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "datapath/internal.h"
 #include "log/log.h"
 #include "talon/keystream_types.h"
@@ -77,9 +78,9 @@ static int choose_sizes(const struct datapath_options *options, struct datapath_
 			size_t errlen)
 {
 	struct datapath_sizes sizes = {
-		.peers = options->peers ? options->peers : 1024,
+		.peers = options->peers ? options->peers : CONFIG_MAX_PEERS,
 		.sessions = options->sessions,
-		.flows = options->flows ? options->flows : 65536,
+		.flows = options->flows ? options->flows : CONFIG_MAX_FLOWS,
 	};
 
 	if (sizes.peers > 1U << 20) {
@@ -103,7 +104,7 @@ static int choose_sizes(const struct datapath_options *options, struct datapath_
 	return 0;
 }
 
-/* Entries of map @name, or 0 where the object's own number is right. */
+/* Entries of map @name, or 0: as the object has it. */
 static uint32_t entries_of(const struct datapath_sizes *sizes, const char *name)
 {
 	static const struct { const char *name; size_t offset; } sized[] = {
@@ -161,10 +162,7 @@ static uint32_t pinned_entries(const char *root, enum datapath_map map, uint32_t
 	return info.max_entries;
 }
 
-/*
- * Running maps keep their sizes: a resize would lose every session and flow, which no wish for
- * another size is worth.
- */
+/* Running maps keep their sizes: a resize would lose every session and flow. */
 static void adopt_sizes(struct datapath *dp)
 {
 	struct datapath_sizes old = {
@@ -177,8 +175,8 @@ static void adopt_sizes(struct datapath *dp)
 	};
 
 	if (memcmp(&old, &dp->sizes, sizeof(old)))
-		log_warn("the running datapath keeps its sizes (%u peers, %u sessions, %u flows); other ones "
-			"take a stop of the datapath", old.peers, old.sessions, old.flows);
+		log_warn("the running datapath keeps its sizes (%u peers, %u sessions, %u flows); "
+			"\"talon down\" lets them change", old.peers, old.sessions, old.flows);
 	dp->sizes = old;
 }
 
@@ -188,10 +186,7 @@ static bool is_adoptable(const struct bpf_map_info *info, const struct bpf_map *
 	       info->value_size == bpf_map__value_size(map) && info->map_flags == bpf_map__map_flags(map);
 }
 
-/*
- * Pinned maps keep their entries' number whatever the object says, so that one which is not ours to size
- * can change too.
- */
+/* A pinned map keeps its number of entries, whatever the object or the options say. */
 static int size_map(const struct datapath *dp, struct bpf_map *map)
 {
 	const char *name = bpf_map__name(map);
@@ -254,14 +249,14 @@ static int load_object(struct datapath *dp, enum object_id id, char *err, size_t
 	if (!ret)
 		ret = bpf_object__load(dp->objects[id]);
 	if (ret)
-		snprintf(err, errlen, "loading %s: %s", carried[id].name,
+		snprintf(err, errlen, "cannot load %s: %s", carried[id].name,
 			 ret == -EPERM	  ? "not permitted; needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
-			 : ret == -EACCES ? "this kernel's verifier rejects it (its reasons are in the debug "
-			 "log)" : strerror(-ret));
+			 : ret == -EACCES ? "this kernel's verifier rejects it (log level info shows why)"
+			 : strerror(-ret));
 	return ret;
 }
 
-/* One object on its way through the verifier. */
+/* One object that is being loaded. */
 struct load_job {
 	struct datapath *dp;
 	enum object_id id;
@@ -280,8 +275,8 @@ static void *run_job(void *arg)
 }
 
 /*
- * The verifier takes 290 ms for all objects, and takes them side by side: a member of a mesh wants its
- * programs while the first offers are under way. The smallest goes first and alone, for it makes and pins the
+ * The verifier takes 290 ms for all objects, so they are loaded in parallel: a mesh wants the programs while
+ * the first offers are under way. The smallest object is loaded first and alone, as it creates and pins the
  * maps that all share.
  */
 static int load_objects(struct datapath *dp, char *err, size_t errlen)
@@ -320,7 +315,7 @@ static int find_map_fds(struct datapath *dp, char *err, size_t errlen)
 			if (dp->objects[id])
 				map = bpf_object__find_map_by_name(dp->objects[id], map_names[i]);
 		if (!map) {
-			snprintf(err, errlen, "map %s is in no object", map_names[i]);
+			snprintf(err, errlen, "map %s: not found in any object", map_names[i]);
 			return -ENOENT;
 		}
 		dp->map_fds[i] = bpf_map__fd(map);
@@ -350,16 +345,18 @@ static void unpin_new_maps(struct datapath *dp)
 	}
 }
 
-/* What sealing adds at most, IPv6 outside included. */
+/* What sealing adds at most: over IPv6. */
 #define OUTER_MAX 80
+/* "rp" is appended for the far end of the relay link. */
+#define TUNNEL_NAME_MAX (IFNAMSIZ - 3)
 
-static int copy_options(struct datapath *dp, const struct datapath_options *options, char *err, size_t errlen)
+static int check_options(const struct datapath_options *options, const char *base, const char *tunnel,
+	char *err, size_t errlen)
 {
-	const char *base = options->base ? options->base : DATAPATH_BASE_DEFAULT;
-	const char *tunnel = options->tunnel ? options->tunnel : DATAPATH_TUNNEL_DEFAULT;
+	const size_t base_max = sizeof(((struct datapath *)0)->base) - 1;
 
-	if (strlen(base) >= sizeof(dp->base)) {
-		snprintf(err, errlen, "pin directory: longer than %zu bytes", sizeof(dp->base) - 1);
+	if (strlen(base) > base_max) {
+		snprintf(err, errlen, "pin directory: longer than %zu bytes", base_max);
 		return -EINVAL;
 	}
 	if (!options->uplink_count || options->uplink_count > TALON_UPLINKS_MAX) {
@@ -367,36 +364,41 @@ static int copy_options(struct datapath *dp, const struct datapath_options *opti
 			 TALON_UPLINKS_MAX);
 		return -EINVAL;
 	}
-	if (!tunnel[0] || strlen(tunnel) >= IFNAMSIZ - 1) {
+	if (!tunnel[0] || strlen(tunnel) > TUNNEL_NAME_MAX) {
 		snprintf(err, errlen, "tunnel device \"%s\": 1 to %d characters are possible", tunnel,
-			IFNAMSIZ - 2);
+			TUNNEL_NAME_MAX);
 		return -EINVAL;
 	}
-	if (options->relay && strlen(tunnel) > IFNAMSIZ - 3) {
-		snprintf(err, errlen, "tunnel device \"%s\": %d characters are possible beside a relay link",
-			tunnel, IFNAMSIZ - 3);
-		return -EINVAL;
-	}
+	return 0;
+}
+
+static int copy_options(struct datapath *dp, const struct datapath_options *options, char *err, size_t errlen)
+{
+	const char *base = options->base ? options->base : DATAPATH_BASE_DEFAULT;
+	const char *tunnel = options->tunnel ? options->tunnel : DATAPATH_TUNNEL_DEFAULT;
+	int ret = check_options(options, base, tunnel, err, errlen);
+
+	if (ret)
+		return ret;
 	strcpy(dp->base, base);
 	snprintf(dp->root, sizeof(dp->root), "%s/v%u", base, TALON_LAYOUT_VERSION);
 	snprintf(dp->tunnel.name, sizeof(dp->tunnel.name), "%s", tunnel);
 	snprintf(dp->tunnel.far_name, sizeof(dp->tunnel.far_name), "%.14sp", tunnel);
-	dp->tunnel.mtu = options->tunnel_mtu ? options->tunnel_mtu : 1280;
-	dp->has_relay = options->relay;
+	dp->tunnel.mtu = options->tunnel_mtu ? options->tunnel_mtu : CONFIG_MTU;
 	snprintf(dp->relay.name, sizeof(dp->relay.name), "%.13sr", tunnel);
 	snprintf(dp->relay.far_name, sizeof(dp->relay.far_name), "%.13srp", tunnel);
 	dp->relay.mtu = dp->tunnel.mtu + OUTER_MAX > 1500 ? dp->tunnel.mtu + OUTER_MAX : 1500;
 	dp->mode = options->mode;
 	dp->dispatcher = options->dispatcher;
 	dp->priority = options->dispatcher_priority ? options->dispatcher_priority
-		: DATAPATH_PRIORITY_DEFAULT;
+		: CONFIG_XDP_PRIORITY;
 	dp->uplink_count = options->uplink_count;
 	for (unsigned i = 0; i < options->uplink_count; i++)
 		snprintf(dp->uplinks[i].name, IFNAMSIZ, "%s", options->uplinks[i]);
 	return choose_sizes(options, &dp->sizes, err, errlen);
 }
 
-/* Something is attached: the pins below links/ are the only record of that, so they decide. */
+/* Whether something is attached: the pins below links/ are the only record of that. */
 static bool is_running(const struct datapath *dp)
 {
 	char links[PATH_MAX];
@@ -419,8 +421,8 @@ static int prepare_tree(struct datapath *dp, char *err, size_t errlen)
 }
 
 /*
- * Who asks while the programs are loaded finds the word of the last controller, which may have been
- * that all is well.
+ * Sets or clears TALON_BLOCK_STARTING in the pinned map "info", which otherwise holds what the previous
+ * controller wrote last: that all is well, say.
  */
 static void announce(const struct datapath *dp, bool is_starting)
 {
@@ -489,7 +491,7 @@ void datapath_close(struct datapath *dp)
 		if (dp->made_relay)
 			net_tunnel_delete(dp->relay.name, dp->base);
 		pin_tree_remove(dp->root);
-		rmdir(dp->base);	/* stays if another version lives in it */
+		rmdir(dp->base);	/* stays if another layout version is in it */
 	}
 	for (unsigned id = 0; id < OBJECT_COUNT; id++)
 		bpf_object__close(dp->objects[id]);
@@ -506,7 +508,7 @@ static void count_running(const char *root, unsigned version, void *user)
 	*(unsigned *)user += !pin_dir_is_empty(links);
 }
 
-/* Does a datapath of any version run, whose tunnel it may be? */
+/* Whether a datapath of any layout version runs: the tunnel may be in use by it. */
 static bool is_in_use(const struct datapath *dp)
 {
 	unsigned running = 0;
@@ -515,10 +517,7 @@ static bool is_in_use(const struct datapath *dp)
 	return running;
 }
 
-/*
- * @read: the end whose packets are read by somebody, and which has no program of ours; the other
- * end is @carries.
- */
+/* @read: the end whose packets the stack or a socket reads; @carries: the end that carries our program. */
 static int make_pair(struct datapath *dp, struct datapath_tunnel_info *info, const char *read,
 	const char *carries, bool *made, char *err, size_t errlen)
 {
@@ -549,30 +548,12 @@ int datapath_tunnel(struct datapath *dp, char *err, size_t errlen)
 	int ret = make_pair(dp, &dp->tunnel, dp->tunnel.name, dp->tunnel.far_name, &dp->made_tunnel, err,
 		errlen);
 
-	if (ret || !dp->has_relay)
+	if (ret)
 		return ret;
-	/* The far end is the one that is read, and needs the GRO that lets redirected frames in. */
+	/* The far end is the one that is read, and needs GRO to accept redirected frames. */
 	ret = make_pair(dp, &dp->relay, dp->relay.far_name, dp->relay.name, &dp->made_relay, err, errlen);
 	if (!ret)
 		dp->relay.far_mac[5] ^= 1;	/* not the device's own: see datapath_get_relay() */
-	return ret;
-}
-
-int datapath_up(const struct datapath_options *options, struct datapath **ret_dp, char *err, size_t errlen)
-{
-	struct datapath *dp;
-	int ret;
-
-	ret = datapath_load(options, &dp, err, errlen);
-	if (ret)
-		return ret;
-	ret = datapath_tunnel(dp, err, errlen);
-	if (!ret)
-		ret = datapath_attach(dp, err, errlen);
-	if (ret)
-		datapath_close(dp);
-	else
-		*ret_dp = dp;
 	return ret;
 }
 
@@ -625,5 +606,5 @@ const struct datapath_tunnel_info *datapath_get_tunnel(const struct datapath *dp
 
 const struct datapath_tunnel_info *datapath_get_relay(const struct datapath *dp)
 {
-	return dp->has_relay ? &dp->relay : NULL;
+	return &dp->relay;
 }

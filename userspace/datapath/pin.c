@@ -165,7 +165,7 @@ int pin_put(const char *root, const char *dir, const char *name, int fd)
 
 	snprintf(path, sizeof(path), "%s/%s/%s", root, dir, name);
 	snprintf(fresh, sizeof(fresh), "%s/%s/%s-new", root, dir, name);
-	unlink(fresh);		/* of a process that died right here */
+	unlink(fresh);		/* of a process that died between the two steps */
 	ret = bpf_obj_pin(fd, fresh);
 	if (ret)
 		return -errno;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Are two loaded programs the same one? Then the older may stay where it is and no device is touched.
+// Whether two loaded programs are the same: then the old one stays and no device is touched.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,8 +68,8 @@ static bool same_value(int a, int b, uint32_t size)
 }
 
 /*
- * The same constants in a map of @prog? libbpf names such a map after the object, so the kind and the size
- * are what to go by.
+ * Whether a map of @prog has the same constants. libbpf names such a map after the object, so it is told by
+ * its flags and size.
  */
 static bool has_constants(const struct prog *prog, int fd, const struct bpf_map_info *wanted)
 {
@@ -88,7 +88,7 @@ static bool has_constants(const struct prog *prog, int fd, const struct bpf_map_
 	return found;
 }
 
-/* A map of the new program that the old one does not use may be missed only if it is scratch space. */
+/* The old program may lack a map of the new one only if that is scratch space, or has the same constants. */
 static bool may_differ(const struct prog *old, uint32_t map_id)
 {
 	struct bpf_map_info info;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Side devices: those that are no uplinks, yet hear the replies to what was masqueraded.
+// Side devices: not uplinks, but replies to masqueraded packets come in by them.
 #include <stdio.h>
 #include <string.h>
 
@@ -15,10 +15,7 @@ static bool is_uplink(const struct datapath *dp, int ifindex)
 	return false;
 }
 
-/*
- * Always tc: such a device is a bridge, an overlay or a VLAN, which have no native XDP, and few
- * packets come by it.
- */
+/* Always tc: side devices are bridges, overlays and VLANs, without native XDP and with few packets. */
 static void attach_side(struct datapath *dp, struct datapath_side *side)
 {
 	static struct log_limit limit;
@@ -33,7 +30,7 @@ static void attach_side(struct datapath *dp, struct datapath_side *side)
 	if (!ret)
 		hook_drop_others(dp, side->ifindex, kind);
 	else if (if_indextoname(side->ifindex, (char[IFNAMSIZ]){}))
-		log_limited(&limit, LOG_LEVEL_WARN, "%s; replies that come in by it are not found", why);
+		log_limited(&limit, LOG_LEVEL_WARN, "%s; replies that come in by it are lost", why);
 	side->attached = !ret;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// tcx: an ordered list of programs per device, kernel 6.6. libbpf 1.1 and the 6.1 headers do not name
-// it, the system
-// call takes it.
+// tcx: an ordered list of programs per device (Linux 6.6). libbpf 1.1 and the headers of 6.1 do not name it,
+// but
+// the system call takes it.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,17 +11,14 @@
 
 /* linux/bpf.h of 6.6 */
 #define TCX_INGRESS		46		/* enum bpf_attach_type BPF_TCX_INGRESS */
-#define MPROG_BEFORE		(1U << 3)	/* BPF_F_BEFORE; with no other program named: the head */
+#define MPROG_BEFORE		(1U << 3)	/* BPF_F_BEFORE; without another program named: first */
 #define TCX_PROGS_MAX		64
 
 bool tcx_is_supported(void)
 {
 	uint32_t count = 0;
 
-	/*
-	 * Device 1 is the loopback in every namespace. A kernel without tcx does not know the
-	 * attach type: EINVAL.
-	 */
+	/* Device 1 is lo in every namespace. A kernel without tcx does not know the attach type: EINVAL. */
 	return !bpf_prog_query(1, TCX_INGRESS, 0, NULL, NULL, &count) || errno != EINVAL;
 }
 
@@ -45,7 +42,7 @@ int tcx_attach(struct hook *hook)
 	char name[32];
 
 	if (fd >= 0) {
-		ret = link_refresh(hook, fd, prog_fd);
+		ret = hook_refresh_link(hook, fd, prog_fd);
 		close(fd);
 		if (ret != -ENOLINK)
 			return ret;
@@ -59,5 +56,5 @@ int tcx_attach(struct hook *hook)
 			 ret == -EOPNOTSUPP ? "not in this kernel (6.6 has it)" : strerror(-ret));
 		return ret;
 	}
-	return link_keep(hook, HOOK_TCX, fd);
+	return hook_keep_link(hook, HOOK_TCX, fd);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// XDP by a bpf_link of our own: nobody can take it off by accident, and it is replaced in one step.
+// XDP by a bpf_link of our own: nobody detaches it by accident, and its program is replaced atomically.
 #include <errno.h>
 #include <linux/if_link.h>
 #include <stdio.h>
@@ -28,8 +28,8 @@ static void explain(struct hook *hook, int error, uint32_t flags)
 		return;
 	}
 	net_xdp_reason(hook->ifindex, object_prog_fd(hook->dp, hook->object), flags, reason, sizeof(reason));
-	snprintf(hook->why, hook->why_len, "%s XDP on %s: %s", flags & XDP_FLAGS_SKB_MODE ? "generic"
-		: "native", hook->device, reason);
+	snprintf(hook->why, hook->why_len, "%s XDP on %s: %s",
+		 flags & XDP_FLAGS_SKB_MODE ? "generic" : "native", hook->device, reason);
 }
 
 int xdp_attach(struct hook *hook, bool generic)
@@ -41,11 +41,11 @@ int xdp_attach(struct hook *hook, bool generic)
 	char name[32];
 
 	if (fd >= 0) {
-		ret = is_in_mode(hook->ifindex, generic) ? link_refresh(hook, fd, prog_fd) : -ENOLINK;
+		ret = is_in_mode(hook->ifindex, generic) ? hook_refresh_link(hook, fd, prog_fd) : -ENOLINK;
 		close(fd);
 		if (ret != -ENOLINK)
 			return ret;
-		/* The kernel has no way from one mode to the other but through nothing. */
+		/* The kernel does not change modes in place: detach first. */
 		pin_hook_name(HOOK_XDP, hook->ifindex, name, sizeof(name));
 		hook_remove(hook->dp->root, name);
 	}
@@ -54,5 +54,5 @@ int xdp_attach(struct hook *hook, bool generic)
 		explain(hook, fd, flags);
 		return fd;
 	}
-	return link_keep(hook, HOOK_XDP, fd);
+	return hook_keep_link(hook, HOOK_XDP, fd);
 }

@@ -41,7 +41,7 @@ static char lower(uint8_t c)
 	return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
 }
 
-/* Nothing but what host names have: the name goes to a resolver and into tables of ours. */
+/* Only the characters of host names: the name goes to a resolver and into our tables. */
 static bool is_plain(uint8_t c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
@@ -49,8 +49,7 @@ static bool is_plain(uint8_t c)
 }
 
 /*
- * A question's name is never compressed: there is nothing before it to point to. Returns the bytes
- * it took, or -1.
+ * A question's name is never compressed: nothing precedes it to point to. Returns the bytes it takes, or -1.
  */
 static int parse_name(const uint8_t *bytes, size_t len, char ret_name[static DNS_NAME_LEN])
 {
@@ -79,7 +78,7 @@ static int parse_name(const uint8_t *bytes, size_t len, char ret_name[static DNS
 	return at;
 }
 
-/* The OPT record, if the one additional record is one right behind the question. */
+/* The OPT record, if the only additional record is one and directly follows the question. */
 static void parse_edns(const uint8_t *bytes, size_t len, struct dns_query *query)
 {
 	if (len < 11 || bytes[0] || get16(bytes + 1) != TYPE_OPT)
@@ -130,7 +129,7 @@ static const char *ede_text(uint16_t ede)
 	}
 }
 
-/* An answer that is being written. */
+/* An answer being written. */
 struct writer {
 	const struct dns_query *query;
 	uint8_t *buf, *at, *end;	/* @end: what records may fill, without the OPT record */
@@ -193,7 +192,7 @@ static size_t finish(struct writer *w)
 	return w->at - w->buf;
 }
 
-/* @owner of length 0: the question's name. Returns false, with the flag set, if it does not fit. */
+/* @owner of length 0: the question's name. Returns false, and sets the TC flag, if it does not fit. */
 static bool put_record(struct writer *w, const uint8_t *owner, size_t owner_len, uint16_t type,
 	uint32_t ttl_s, const uint8_t *data, size_t len)
 {
@@ -243,8 +242,8 @@ size_t dns_build_answer(const struct dns_query *query, const uint8_t *bytes, enu
 }
 
 /*
- * Writes out the name at @at, which may be compressed (RFC 1035 section 4.1.4). Pointers have to lead towards
- * the beginning, which ends every loop. Returns the bytes that it takes at @at, or -1.
+ * Writes out the name at @at, which may be compressed (RFC 1035 section 4.1.4). Each pointer must point
+ * further towards the beginning, which rules out loops. Returns the bytes that the name takes at @at, or -1.
  */
 static int copy_name(const uint8_t *bytes, size_t len, size_t at, uint8_t *to, size_t *ret_len)
 {
@@ -281,7 +280,7 @@ static int copy_name(const uint8_t *bytes, size_t len, size_t at, uint8_t *to, s
 	return took < 0 ? (int)(at - begin) : took;
 }
 
-/* Bytes before the name in the data of a record of @type; -1: no name in it. */
+/* Bytes before the name in the data of a record of @type; -1: the data has no name. */
 static int name_offset(uint16_t type)
 {
 	switch (type) {
@@ -302,7 +301,7 @@ static bool is_same_name(const uint8_t *a, size_t a_len, const uint8_t *b, size_
 {
 	if (a_len != b_len)
 		return false;
-	for (size_t i = 0; i < a_len; i++) {	/* lengths of labels are below 'A' */
+	for (size_t i = 0; i < a_len; i++) {	/* also over label lengths, which are below 'A' */
 		if (lower(a[i]) != lower(b[i]))
 			return false;
 	}
@@ -317,7 +316,7 @@ struct foreign {
 	size_t data, len;		/* where, and how long */
 };
 
-/* Returns where the next one begins, or 0. */
+/* Returns the offset of the next record, or 0. */
 static size_t read_foreign(const uint8_t *bytes, size_t len, size_t at, struct foreign *ret)
 {
 	int took = copy_name(bytes, len, at, ret->owner, &ret->owner_len);
@@ -332,7 +331,7 @@ static size_t read_foreign(const uint8_t *bytes, size_t len, size_t at, struct f
 	return len - ret->data < ret->len ? 0 : ret->data + ret->len;
 }
 
-/* Returns -1 if the record's data is not what its type has, 0 if there is no more room. */
+/* Returns -1 if the data does not have the format of the record's type, 0 if there is no room. */
 static int put_foreign(struct writer *w, const uint8_t *bytes, const struct foreign *r,
 	const uint8_t *question, uint32_t ttl_s)
 {
@@ -354,7 +353,7 @@ static int put_foreign(struct writer *w, const uint8_t *bytes, const struct fore
 	return put_record(w, r->owner, is_own ? 0 : r->owner_len, r->type, ttl_s, data, before + name_len);
 }
 
-/* Returns where the answers begin, or 0. */
+/* Returns the offset of the first answer, or 0. */
 static size_t skip_questions(const uint8_t *bytes, size_t len)
 {
 	uint8_t name[NAME_WIRE_MAX];

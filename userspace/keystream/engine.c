@@ -7,14 +7,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <sodium.h>
 
-#define TRIAL_SLOTS	64	/* filled to measure, */
-#define TRIAL_ROUNDS	5	/* as often as this; the best time counts */
+#include "base/clock.h"
 
-/* OpenSSL's functions that are needed, by the names and types of its manual. */
+#define TRIAL_SLOTS	64	/* filled in each round of a measurement */
+#define TRIAL_ROUNDS	5	/* of which the fastest counts */
+
+/* OpenSSL's functions, with the names and types of its manual. */
 struct openssl {
 	void *library;
 	void *ctx;
@@ -110,7 +111,7 @@ void engine_set_key(struct engine *engine, const uint32_t key[static 8])
 		engine->openssl.EVP_EncryptInit_ex(engine->openssl.ctx, NULL, NULL, engine->key, NULL);
 }
 
-/* @len bytes of keystream from block 0 on: the cipher of zeros. */
+/* @len bytes of keystream from block 0 on: encrypts zeros. */
 static void generate(struct engine *engine, uint64_t counter, uint32_t len)
 {
 	/* OpenSSL: block counter (32 bits, 0), nonce. libsodium: the nonce alone. */
@@ -138,23 +139,15 @@ void engine_fill(struct engine *engine, struct talon_keystream_slot *slot, uint3
 	memcpy(slot->stream, engine->stream + 64, len);
 }
 
-static uint64_t clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * TALON_NSEC_PER_SEC + now.tv_nsec;
-}
-
 static uint64_t measure(struct engine *engine)
 {
 	uint64_t best = UINT64_MAX, took;
 
 	for (int i = 0; i < TRIAL_ROUNDS; i++) {
-		took = clock_ns();
+		took = clock_mono_ns();
 		for (uint64_t counter = 0; counter < TRIAL_SLOTS; counter++)
 			generate(engine, counter, ENGINE_STREAM_MAX);
-		took = clock_ns() - took;
+		took = clock_mono_ns() - took;
 		if (took < best)
 			best = took;
 	}

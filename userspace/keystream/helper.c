@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The helper's loop: look at each ring, fill its window, sleep as long as the traffic allows.
+// The helper's loop: looks at each ring, fills its window, and sleeps as long as the traffic allows.
 #include "keystream/helper.h"
 
 #include <errno.h>
@@ -22,6 +22,7 @@
 #include <bpf/libbpf.h>
 #include <sodium.h>
 
+#include "base/clock.h"
 #include "datapath/datapath.h"
 #include "keystream/plan.h"
 #include "keystream/window.h"
@@ -29,13 +30,11 @@
 #include "talon/session_types.h"
 
 #define EPOCH_NS	10000000ULL			/* rates are measured over this */
-#define DECAY_NS	100000000ULL			/* the gap sinks so often */
-#define SHRINK_NS	(2 * TALON_NSEC_PER_SEC)	/* a window that was too large for so long shrinks */
-/* a ring without packets for so long gives its window back */
-#define IDLE_NS		(10 * TALON_NSEC_PER_SEC)
-#define SIZES_MIN	64				/* packets that are enough to judge lengths by */
-/* slots filled for one ring before the next one has its turn */
-#define CHUNK		128
+#define DECAY_NS	100000000ULL			/* the gap decays each time this has passed */
+#define SHRINK_NS	(2 * TALON_NSEC_PER_SEC)	/* a window too large for this long shrinks */
+#define IDLE_NS		(10 * TALON_NSEC_PER_SEC)	/* a ring without packets for this long is released */
+#define SIZES_MIN	64				/* packets that suffice to judge lengths by */
+#define CHUNK		128				/* slots filled for one ring in its turn */
 #define DRAINING_MAX	64
 #define WIPE_BITS	10
 
@@ -46,17 +45,16 @@ struct ring {
 	struct window window;
 	uint64_t next;			/* counter to fill next */
 	uint64_t head;			/* as last seen */
-	uint32_t packets;		/* counted by the datapath, as last seen; wraps */
+	uint32_t packets;		/* that the datapath counted, as last seen; wraps */
 	uint64_t credit;		/* slots that may be filled */
-	/* how far the head went since the epoch began, as far as packets account for it */
-	uint64_t epoch_moved;
+	uint64_t epoch_moved;		/* advance of the head in this epoch that packets account for */
 	uint64_t epoch_ns;
-	uint32_t epoch_sizes[TALON_KEYSTREAM_CLASSES];	/* and lengths, since */
+	uint32_t epoch_sizes[TALON_KEYSTREAM_CLASSES];	/* packets of each length, at sizes_ns */
 	uint64_t sizes_ns;
 	uint64_t rate;			/* packets a second */
 	uint64_t moved_ns;		/* when a packet was last seen */
 	uint64_t fits_ns;		/* when the window was last not too large */
-	bool was_late;			/* packets caught up with us in this epoch */
+	bool was_late;			/* packets overtook us in this epoch */
 };
 
 struct helper {
@@ -67,9 +65,9 @@ struct helper {
 	struct engine *engine;
 	uint32_t ring_count;		/* in the map */
 	uint32_t room_slots;
-	/* as many as windows fit; with keys in them, so allocated before memory is locked */
+	/* one for each window that fits; they hold keys, so they are allocated before memory is locked */
 	struct ring *pool;
-	struct ring **rings;		/* all of the pool, those with a window first */
+	struct ring **rings;		/* all of the pool, those with a window (@active) first */
 	uint32_t active;
 	struct plan_room room;
 	struct window draining[DRAINING_MAX];
@@ -77,7 +75,7 @@ struct helper {
 	struct window_counts counts;
 	uint64_t now;
 	uint64_t gap_ns;
-	uint64_t decay_ns;		/* when it last sank */
+	uint64_t decay_ns;		/* when the gap last decayed */
 	uint64_t second_ns;		/* when the once-a-second work is due */
 };
 
@@ -86,14 +84,6 @@ static volatile sig_atomic_t stopping;
 static void stop(int number)
 {
 	stopping = 1;
-}
-
-static uint64_t clock_boot(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return now.tv_sec * TALON_NSEC_PER_SEC + now.tv_nsec;
 }
 
 #define LOAD(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
@@ -116,13 +106,14 @@ static void drain_all(struct helper *h)
 	}
 }
 
-/* The ring points elsewhere already. */
+/* To be called after the ring points elsewhere. */
 static void give_back(struct helper *h, struct window *window)
 {
 	if (h->draining_count < DRAINING_MAX)
 		h->draining[h->draining_count++] = *window;
 	else
-		window_unmap(window);	/* slots stuck in use by the dozen: less memory is better than waiting for them */
+		/* dozens of windows have slots stuck in use: rather lose memory than wait */
+		window_unmap(window);
 	drain_all(h);
 }
 
@@ -139,10 +130,7 @@ static int take_window(struct helper *h, unsigned bits, struct window *ret_windo
 	return ret;
 }
 
-/*
- * Fills up to @count slots of @window, as far as there is credit. Returns whether there is
- * nothing left to do.
- */
+/* Fills up to @count slots of @window, as credit allows. Returns true if nothing is left to fill. */
 static bool fill(struct helper *h, struct ring *ring, struct window *window, uint64_t *next, uint32_t count)
 {
 	uint64_t end = plan_fill(ring->head, window->bits, next);
@@ -164,7 +152,7 @@ static uint32_t ring_packets(const struct helper *h, const struct ring *ring)
 	return sum;
 }
 
-/* The head went on to @head. Returns whether the packets that came account for that: else it leapt. */
+/* The head advanced to @head. Returns whether packets account for that; if not, the counter leapt. */
 static bool move_head(struct helper *h, struct ring *ring, uint64_t head)
 {
 	uint64_t advance = head - ring->head, moved;
@@ -186,10 +174,7 @@ static uint64_t ring_head(const struct helper *h, const struct ring *ring)
 	return LOAD(shared->seen) == ring->slot.index && head > ring->head ? head : ring->head;
 }
 
-/*
- * Moves the ring to a window of another size. What the new one needs at once is filled before packets
- * are sent there.
- */
+/* Moves the ring to a window of another size, after filling there what packets need at once. */
 static int resize(struct helper *h, struct ring *ring, unsigned bits)
 {
 	struct window larger, old = ring->window;
@@ -199,7 +184,7 @@ static int resize(struct helper *h, struct ring *ring, unsigned bits)
 	if (ret)
 		return ret;
 	move_head(h, ring, ring_head(h, ring));
-	ring->credit += 1ULL << bits;	/* the rate, which packets account for, asked for it */
+	ring->credit += 1ULL << bits;	/* asked for by the rate, which packets account for */
 	fill(h, ring, &larger, &next, bits < old.bits ? UINT32_MAX : 1U << old.bits);
 	ring->window = larger;
 	ring->next = next;
@@ -233,7 +218,7 @@ static void release(struct helper *h, struct ring *ring)
 	}
 }
 
-/* The key of the session that the ring is for. False: the session is not there any more. */
+/* The key of the ring's session. False: the session is gone. @key may be NULL. */
 static bool read_key(struct helper *h, uint32_t at, uint32_t index, uint32_t key[8])
 {
 	const uint32_t slot = at / TALON_KEYSTREAM_DIRS;
@@ -248,10 +233,7 @@ static bool read_key(struct helper *h, uint32_t at, uint32_t index, uint32_t key
 	return is_live;
 }
 
-/*
- * One that has more than its share gives up some, for one that has nothing. Returns whether there
- * was such a one.
- */
+/* Shrinks the largest window to a fair share, for a ring that has none. False: none is larger than that. */
 static bool make_room(struct helper *h)
 {
 	unsigned fair = plan_bits_fair(h->room_slots, h->active + 1);
@@ -264,11 +246,11 @@ static bool make_room(struct helper *h)
 	if (!largest || largest->window.bits <= fair)
 		return false;
 	if (resize(h, largest, fair))
-		release(h, largest);	/* no place beside it for a smaller one: it will ask again */
+		release(h, largest);	/* no room for a smaller window beside it: the ring will ask again */
 	return true;
 }
 
-/* The first window of a ring: smaller where memory is short, and others' where it is out. */
+/* The first window of a ring: a smaller one where memory is short, taken from others where none is left. */
 static int first_window(struct helper *h, struct window *ret_window)
 {
 	unsigned bits = PLAN_BITS_FIRST;
@@ -282,9 +264,7 @@ static int first_window(struct helper *h, struct window *ret_window)
 	return 0;
 }
 
-/*
- * A window for a ring that asked. Where there is none to be had, its packets stay inline, and it asks again.
- */
+/* Gives a window to a ring that asked. Without one its packets are encrypted inline, and it asks again. */
 static void start_ring(struct helper *h, uint32_t at, uint32_t index)
 {
 	struct talon_keystream_ring *shared = &h->map[at];
@@ -295,7 +275,7 @@ static void start_ring(struct helper *h, uint32_t at, uint32_t index)
 	if (!read_key(h, at, index, key))
 		return;
 	if (!first_window(h, &window)) {
-		ring = h->rings[h->active++];	/* as many as there are units of memory: there is one */
+		ring = h->rings[h->active++];	/* never out: there is one for each unit of memory */
 		ring->at = at;
 		ring->slot = (struct window_ring){ index, at % TALON_KEYSTREAM_DIRS, TALON_SLOT_STREAM_LEN };
 		memcpy(ring->key, key, sizeof(ring->key));
@@ -330,7 +310,7 @@ static int asked(void *ctx, void *data, size_t len)
 	return 0;
 }
 
-/* How much keystream a packet needs is judged by a few dozen of them, or by those of a second. */
+/* Judges how much keystream a packet needs, from SIZES_MIN packets or from those of a second. */
 static void judge_sizes(struct helper *h, struct ring *ring)
 {
 	uint32_t counts[TALON_KEYSTREAM_CLASSES], all = 0;
@@ -376,7 +356,7 @@ static void judge_window(struct helper *h, struct ring *ring)
 	ring->epoch_ns = h->now;
 }
 
-/* Returns how long nothing needs to be done for @ring. */
+/* Returns for how many nanoseconds nothing needs to be done for @ring. */
 static uint64_t look(struct helper *h, struct ring *ring)
 {
 	uint64_t head = ring_head(h, ring);
@@ -438,9 +418,9 @@ static bool is_wanted(struct helper *h)
 }
 
 /*
- * Until the datapath wakes us, or a second is over. It looks at the word after it has moved the head, and we
- * look at the heads after we have set the word; who misses the other one all the same, because its processor
- * was late to tell, is found out by the next packet.
+ * Sleeps until the datapath wakes us, or a second is over. The datapath reads `asleep` after moving the head,
+ * and we read the heads after setting `asleep`. If each still misses the other, because its store was
+ * buffered, the next packet wakes us.
  */
 static void sleep_until_woken(struct helper *h)
 {
@@ -453,27 +433,40 @@ static void sleep_until_woken(struct helper *h)
 	__atomic_store_n(&h->state->asleep, 0, __ATOMIC_SEQ_CST);
 }
 
+/* @before: when the turn before began; 0: we slept until woken, which is not a gap. */
+static void note_gap(struct helper *h, uint64_t before)
+{
+	if (before)
+		h->gap_ns = plan_gap(h->gap_ns, h->now - before);
+	if (h->now - h->decay_ns < DECAY_NS)
+		return;
+	h->gap_ns = plan_gap_decay(h->gap_ns);
+	h->decay_ns = h->now;
+	tell(h);
+}
+
+static uint64_t look_at_all(struct helper *h)
+{
+	uint64_t patience = UINT64_MAX;
+
+	for (uint32_t i = 0; i < h->active; i++) {
+		uint64_t one = look(h, h->rings[i]);
+
+		patience = one < patience ? one : patience;
+	}
+	return patience;
+}
+
 static void run(struct helper *h)
 {
 	uint64_t before = 0, patience, sleep;
 
 	while (!stopping) {
-		h->now = clock_boot();
-		if (before)
-			h->gap_ns = plan_gap(h->gap_ns, h->now - before);
+		h->now = clock_boot_ns();
+		note_gap(h, before);
 		before = h->now;
-		if (h->now - h->decay_ns >= DECAY_NS) {
-			h->gap_ns = plan_gap_decay(h->gap_ns);
-			h->decay_ns = h->now;
-			tell(h);
-		}
 		ring_buffer__consume(h->wake);
-		patience = UINT64_MAX;
-		for (uint32_t i = 0; i < h->active; i++) {
-			uint64_t one = look(h, h->rings[i]);
-
-			patience = one < patience ? one : patience;
-		}
+		patience = look_at_all(h);
 		if (h->now >= h->second_ns)
 			each_second(h);
 		if (!patience)
@@ -506,7 +499,7 @@ static uint32_t entries_of(int fd)
 	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.max_entries;
 }
 
-/* One helper at a time: the one before us may be on its way out still. */
+/* One helper at a time: waits up to 5 s for an earlier one that is still exiting. */
 static int lock(struct helper *h, const char *pin_dir)
 {
 	char path[512];
@@ -552,9 +545,9 @@ out:
 }
 
 /*
- * What an earlier helper left. After no ring has a window, and every program that saw one has ended, nobody
- * else touches a slot. Without membarrier(2) that end cannot be waited for; then slots in use are left
- * alone, for good.
+ * Wipes what an earlier helper left. Once no ring has a window, and every program that saw one has ended,
+ * nothing else touches a slot. Without membarrier(2) we cannot wait for those programs; then slots in use are
+ * left alone for good.
  */
 static int wipe(struct helper *h)
 {
@@ -602,12 +595,12 @@ static int start(struct helper *h, const char *pin_dir)
 	if (ret)
 		return ret;
 	/*
-	 * Not what is mapped later: windows are the kernel's memory and never swapped out. Where locking is
-	 * not allowed, keys may be.
+	 * Not what is mapped later: windows are kernel memory, which is never swapped. Where locking is not
+	 * permitted, keys may be swapped out.
 	 */
 	if (mlockall(MCL_CURRENT))
 		log_debug("keystream: memory is not locked: %s", strerror(errno));
-	h->now = clock_boot();
+	h->now = clock_boot_ns();
 	h->gap_ns = 2 * PLAN_GAP_MIN_NS;
 	STORE(h->state->asleep, 0);
 	h->state->room = h->room_slots;
@@ -637,7 +630,7 @@ static void end(struct helper *h)
 	ring_buffer__free(h->wake);
 }
 
-/* No core dump, no tracing by others, no life without the controller, and Ctrl-C is the controller's. */
+/* No core dump, no tracing by others, killed with the controller, which handles Ctrl-C. */
 static void settle(int parent)
 {
 	const struct sigaction on_term = { .sa_handler = stop };
@@ -652,7 +645,7 @@ static void settle(int parent)
 	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGTERM, &on_term, NULL);
 	if (getppid() != parent)
-		stopping = 1;	/* it died before we asked to be told */
+		stopping = 1;	/* it died before PR_SET_PDEATHSIG */
 }
 
 int keystream_run(const char *pin_dir, int parent, bool wipe_only)

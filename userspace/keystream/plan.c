@@ -83,7 +83,7 @@ uint64_t plan_fill(uint64_t head, unsigned bits, uint64_t *next)
 	uint64_t size = 1ULL << bits, eighth = size / 8;
 
 	if (*next <= head)
-		*next = head + (head ? eighth : 0);	/* at the very start nobody is there to overtake */
+		*next = head + (head ? eighth : 0);	/* at the start there are no packets to overtake */
 	return head + size - eighth;
 }
 

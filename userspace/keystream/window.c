@@ -31,8 +31,7 @@ void window_unmap(struct window *window)
 }
 
 /*
- * Takes a slot that lies ready, so that the datapath cannot. False: it was faster, or there is
- * nothing to take.
+ * Takes a ready slot, so that the datapath cannot. False: the datapath was faster, or the slot is not ready.
  */
 static bool take(struct talon_keystream_slot *slot)
 {

@@ -17,7 +17,7 @@ struct window {
 	size_t len;
 };
 
-/* Maps 2^@bits slots from @base on of the map behind @fd. Returns 0 or a negative errno. */
+/* Maps 2^@bits slots, from @base on, of the map @fd. Returns 0 or a negative errno. */
 int window_map(struct window *window, int fd, uint32_t base, unsigned bits);
 void window_unmap(struct window *window);
 
@@ -34,22 +34,21 @@ struct window_counts {
 };
 
 /*
- * Makes the slot of @counter ready. A slot whose packet never came is filled anew; one that is in use is left
- * alone: its new packet will be worked on inline. @counts is added to.
+ * Makes the slot of @counter ready. A slot whose packet never came is filled anew; one in use is left alone,
+ * and its next packet is encrypted inline. Adds to @counts.
  */
 void window_fill(struct window *window, struct engine *engine, const struct window_ring *ring,
 	uint64_t counter, struct window_counts *counts);
 
 /*
  * Empties and wipes all slots, after the ring no longer points here. False: some are in use, for
- * microseconds; call again later and leave them alone until then, as what is being sealed with them would be
- * sent in the clear.
+ * microseconds; call again later. Wiping those would send the packet that is being sealed in the clear.
  */
 bool window_drain(struct window *window, struct window_counts *counts);
 
 /*
- * Empties and wipes all slots whatever they say, when nobody else can be at work. @has_all false: somebody
- * may, so slots in use are left alone.
+ * Empties and wipes all slots. @has_all: nothing else can be using them, whatever their tokens say; false:
+ * slots in use are left alone.
  */
 void window_wipe(struct window *window, bool has_all);
 

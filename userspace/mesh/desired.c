@@ -388,7 +388,7 @@ static int plane_part(struct mesh *mesh, const struct netmap *map, const struct 
 	struct desired *d, char *why, size_t size)
 {
 	struct plane_state state = { .mesh_addr = self->addr, .mesh_prefixlen = self->prefixlen };
-	struct acl_port open[FORWARDER_SOCKETS];
+	struct netmap_port open[FORWARDER_SOCKETS];
 	struct acl_table *table = NULL;
 	char acl_why[160] = "";
 	int ret, acl_ret = 0;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the flow table needs from userspace: somebody who runs its garbage collection, and who tells it
- * which ports the host itself uses. Records are never written from here. Both parts take plain fds and
- * know no loader.
+ * What the flow table needs from userspace: its garbage collection has to be run, and it has to be told which
+ * ports the host itself uses. Records are never written from here. Both parts take plain fds.
  */
 #ifndef TALON_NAT_H
 #define TALON_NAT_H
@@ -13,8 +12,8 @@
 
 #include "talon/nat_types.h"
 
-#define NAT_GC_PASS_S		30	/* the whole table is looked at once in so many seconds */
-#define NAT_GC_HURRY_S		3	/* the same while more than half of it is taken */
+#define NAT_GC_PASS_S		30	/* one pass over the whole table takes this long */
+#define NAT_GC_HURRY_S		3	/* the same while more than half of the table is taken */
 #define NAT_PORTS_REFRESH_S	30	/* how often nat_ports_refresh() is worth its cost */
 
 /* --- garbage collection --- */
@@ -22,41 +21,37 @@
 struct nat_gc {
 	int	prog_fd;		/* of nat_gc in natgc.bpf.o */
 	int	stats_fd;		/* map "nat_stats" */
-	uint32_t ran_s;			/* when it last ran; 0: never */
-	uint32_t next;			/* id to go on with */
-	uint32_t used;			/* highest id ever handed out, as the last run said */
-	uint32_t room;			/* records there are, likewise */
+	uint32_t ran_s;			/* CLOCK_BOOTTIME seconds of its last run; 0: never */
+	uint32_t next;			/* record id to continue with */
+	uint32_t used;			/* highest id ever handed out, as of the last run */
+	uint32_t room;			/* records in the table, as of the last run */
 	uint32_t pass_busy;		/* records of the current pass that are live or wait to be freed */
-	uint64_t activity;		/* when this pass began, or when the last one found nothing */
-	uint64_t refused;		/* for want of records or of a share, when we last looked */
-	uint32_t hurried_s;		/* when a whole pass was last made at once for that */
+	/* activity_of() when this pass began, or when the last one found nothing */
+	uint64_t activity;
+	/* flows refused (table full, or a peer's share), as of the last run */
+	uint64_t refused;
+	uint32_t hurried_s;		/* when a whole pass was last made at once for those */
 	bool	is_empty;		/* the last pass found nothing: wait for activity to change */
 };
 
-/*
- * Both fds stay the caller's. Nothing runs yet, and nothing has to be put into the maps first: empty ones are
- * a valid empty table.
- */
+/* The caller keeps both fds. Nothing runs yet. The maps need no initialization: zeros are an empty table. */
 void nat_gc_init(struct nat_gc *gc, int prog_fd, int stats_fd);
 
 /**
- * nat_gc_tick() - the share of garbage collection that is due; to be called about once a second
+ * nat_gc_tick() - runs the share of garbage collection that is due; call it about once a second
  * @gc: state between the calls
  * @now_s: CLOCK_BOOTTIME, seconds
  *
- * Spreads a pass over NAT_GC_PASS_S seconds, or NAT_GC_HURRY_S where records are not plenty. Does one map
- * lookup and no more while there are no flows. When flows were refused for want of records, or of a peer's
- * share of them, it makes a whole pass at once, but not again before dead records can have become free
+ * Spreads a pass over NAT_GC_PASS_S seconds, or NAT_GC_HURRY_S while more than half of the records are taken.
+ * Without flows it costs one map lookup. When flows were refused because the table, or a peer's share of it,
+ * is full, it makes a whole pass at once, but not again before dead records can have become free
  * (TALON_FLOW_GRACE_S).
  *
  * Return: number of flows that expired, or a negative errno.
  */
 int nat_gc_tick(struct nat_gc *gc, uint32_t now_s);
 
-/*
- * How many of @used records are due after @elapsed_s seconds since the last run, so that a
- * pass takes @pass_s.
- */
+/* How many of @used records are due @elapsed_s seconds after the last run, so that a pass takes @pass_s. */
 uint32_t nat_gc_share(uint32_t used, uint32_t elapsed_s, uint32_t pass_s);
 
 /* --- ports of the host (CVE-2021-3773, "port shadow") --- */
@@ -72,13 +67,13 @@ struct nat_ports {
 	int	block_fd;		/* map "port_block" */
 	uint16_t first;			/* SNAT range, host byte order, both ends included */
 	uint16_t last;
-	bool	is_written;		/* the map holds what is in blocked */
+	bool	is_written;		/* the map has the contents of @blocked */
 	struct nat_port_set blocked;
 };
 
 /*
- * The fd stays the caller's. Not for a spare SNAT address (TALON_F_SNAT_OWN): no socket of the
- * host has its ports.
+ * The caller keeps the fd. Not needed with a spare SNAT address (TALON_F_SNAT_OWN): no socket of the host has
+ * that address.
  */
 void nat_ports_init(struct nat_ports *ports, int block_fd, uint16_t first, uint16_t last);
 
@@ -86,25 +81,25 @@ void nat_ports_init(struct nat_ports *ports, int block_fd, uint16_t first, uint1
  * nat_ports_refresh() - brings map "port_block" up to date with the sockets of this network namespace
  * @ports: state between the calls; only words that changed are written
  *
- * Return: number of words written, or a negative errno (-ENOENT: kernel without inet_diag); on failure to ask
- * the kernel the map stays as it was.
+ * Return: number of words written, or a negative errno (-ENOENT: kernel without inet_diag). If the kernel
+ * cannot be asked, the map stays as it was.
  */
 int nat_ports_refresh(struct nat_ports *ports);
 
 /**
- * nat_ports_scan() - local ports within a range that TCP and UDP sockets of this network namespace have
+ * nat_ports_scan() - finds the ports in a range that TCP and UDP sockets of this network namespace use
  * @first, @last: host byte order, both ends included
  * @ret_set: all bits outside the range are 0; written only on success
  *
- * Sockets bound to an IPv6 address that can carry no IPv4, or to the loopback network, do not count. Sockets
- * in TIME_WAIT neither.
+ * Does not count sockets bound to an IPv6 address that cannot carry IPv4 or to the loopback network, and
+ * sockets in TIME_WAIT.
  *
  * Return: 0 or a negative errno.
  */
 int nat_ports_scan(uint16_t first, uint16_t last, struct nat_port_set *ret_set);
 
 /**
- * nat_ports_parse() - one datagram of an answer of sock_diag
+ * nat_ports_parse() - parses one datagram of a sock_diag answer
  * @buf, @len: the datagram
  * @seq: of the request
  * @class: 0 TCP, 1 UDP
@@ -115,7 +110,7 @@ int nat_ports_scan(uint16_t first, uint16_t last, struct nat_port_set *ret_set);
 int nat_ports_parse(const void *buf, size_t len, uint32_t seq, int class, struct nat_port_set *set);
 
 /**
- * nat_ports_check_range() - who else may use ports of this SNAT range on the node's address
+ * nat_ports_check_range() - finds other users of ports in this SNAT range on the node's address
  * @first, @last: host byte order, both ends included
  * @why: what was found, one clause each, separated by "; "; empty if nothing was; cut at @size
  *

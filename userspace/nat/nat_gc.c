@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Runs the flow table's garbage collection a slice at a time.
+// Runs the flow table's garbage collection in slices.
 #include "nat/nat.h"
 
 #include <errno.h>
@@ -35,7 +35,7 @@ static int run_slice(struct nat_gc *gc, uint32_t now_s, uint32_t count, struct t
 	return 0;
 }
 
-/* Grows with everything that can leave a record behind. */
+/* Grows with everything that can leave a record in the table. */
 static uint64_t activity_of(const struct talon_nat_stats *stats)
 {
 	return stats->created + stats->races + stats->full_table + stats->full_ports + stats->full_share;
@@ -57,10 +57,32 @@ static uint32_t records_due(struct nat_gc *gc, const struct talon_nat_stats *sta
 	return nat_gc_share(gc->used, gc->ran_s ? now_s - gc->ran_s : pass_s, pass_s);
 }
 
+/* Returns the records looked at, and adds to *@expired; or a negative errno. */
+static int take_slice(struct nat_gc *gc, uint32_t now_s, uint32_t due, int *expired)
+{
+	uint32_t count = due && due < TALON_NAT_GC_MAX ? due : TALON_NAT_GC_MAX;
+	struct talon_nat_gc done = { 0 };
+	int ret = run_slice(gc, now_s, count, &done);
+
+	if (ret < 0)
+		return ret;
+	*expired += done.expired;
+	gc->used = done.used;
+	gc->room = done.room;
+	gc->next = done.next;
+	gc->pass_busy += done.live + done.waiting;
+	return done.count < due ? done.count : due;
+}
+
+static void end_pass(struct nat_gc *gc)
+{
+	gc->is_empty = !gc->pass_busy;
+	gc->pass_busy = 0;
+}
+
 int nat_gc_tick(struct nat_gc *gc, uint32_t now_s)
 {
 	struct talon_nat_stats stats;
-	struct talon_nat_gc done = { 0 };
 	uint32_t due, zero = 0;
 	int expired = 0, ret;
 
@@ -77,21 +99,13 @@ int nat_gc_tick(struct nat_gc *gc, uint32_t now_s)
 	do {
 		if (gc->next == 1)
 			gc->activity = activity_of(&stats);
-		ret = run_slice(gc, now_s, due && due < TALON_NAT_GC_MAX ? due : TALON_NAT_GC_MAX, &done);
+		ret = take_slice(gc, now_s, due, &expired);
 		if (ret < 0)
 			return ret;
-		expired += done.expired;
-		gc->used = done.used;
-		gc->room = done.room;
-		gc->next = done.next;
-		gc->pass_busy += done.live + done.waiting;
-		due -= done.count < due ? done.count : due;
-		if (gc->next == 1) {
-			gc->is_empty = !gc->pass_busy;
-			gc->pass_busy = 0;
-			break;
-		}
-	} while (due);
+		due -= ret;
+	} while (due && gc->next != 1);
+	if (gc->next == 1)
+		end_pass(gc);
 	gc->ran_s = now_s;
 	return expired;
 }

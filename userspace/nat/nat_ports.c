@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Which ports of the SNAT range the host uses itself, asked by sock_diag; and who else may lay claim
-// to the range.
+// Which ports of the SNAT range the host itself uses (from sock_diag), and who else may use the range.
 #include "nat/nat.h"
 
 #include <arpa/inet.h>
@@ -15,8 +14,8 @@
 #include <libmnl/libmnl.h>
 
 /*
- * All but the states whose port a listener has anyway, and TIME_WAIT, which nobody answers for. Bit 13: bound
- * and nothing else (6.8).
+ * All but SYN_RECV and NEW_SYN_RECV (bit 12), whose port a listener has anyway, and TIME_WAIT, which no
+ * process owns. Bit 13 is BOUND_INACTIVE (Linux 6.8).
  */
 #define STATES (0xffffffffU & ~(1U << TCP_TIME_WAIT | 1U << TCP_SYN_RECV | 1U << 12))
 
@@ -25,7 +24,7 @@ void nat_ports_init(struct nat_ports *ports, int block_fd, uint16_t first, uint1
 	*ports = (struct nat_ports) { .block_fd = block_fd, .first = first, .last = last };
 }
 
-/* Can packets to an IPv4 address of the node reach a socket bound to this one? */
+/* Whether packets to an IPv4 address of the node reach a socket with this local address. */
 static bool is_reachable(const struct inet_diag_msg *msg)
 {
 	const __be32 *src = msg->id.idiag_src;
@@ -56,7 +55,7 @@ static int error_of(const struct nlmsghdr *nlh)
 	return error->error;
 }
 
-/* mnl_nlmsg_ok() takes lengths from 2^31 on for negative ones, and those for short enough. */
+/* mnl_nlmsg_ok() takes lengths from 2^31 on as negative, and so as short enough. */
 static bool is_whole(const struct nlmsghdr *nlh, size_t rest)
 {
 	return rest >= sizeof(*nlh) && nlh->nlmsg_len >= sizeof(*nlh) && nlh->nlmsg_len <= rest;
@@ -88,15 +87,12 @@ int nat_ports_parse(const void *buf, size_t len, uint32_t seq, int class, struct
 	return 1;
 }
 
-/*
- * "Local port between @first and @last", for the kernel to filter by: a busy server has a great
- * many other sockets.
- */
+/* Has the kernel filter by local port, as a busy server has many other sockets. */
 static void put_port_filter(struct nlmsghdr *nlh, uint16_t first, uint16_t last)
 {
 	const uint8_t op = sizeof(struct inet_diag_bc_op), len = 4 * op;
 	struct inet_diag_bc_op filter[] = {
-		/* jumping 4 behind the end means no */
+		/* a jump to 4 bytes past the end rejects */
 		{ INET_DIAG_BC_S_GE, 2 * op, len + 4 }, { .no = first },
 		{ INET_DIAG_BC_S_LE, 2 * op, len - 2 * op + 4 }, { .no = last },
 	};
@@ -133,7 +129,7 @@ static int scan_family(struct mnl_socket *nl, int family, int class, uint16_t fi
 	return ret;
 }
 
-/* The kernel has filtered already; an older or stranger one must still not block what is outside. */
+/* The kernel has filtered already; if it ignored the filter, ports outside must not be blocked. */
 static void cut_to_range(struct nat_port_set *set, uint16_t first, uint16_t last)
 {
 	for (unsigned i = 0; i < NAT_PORTS_WORDS; i++) {
@@ -192,7 +188,7 @@ int nat_ports_refresh(struct nat_ports *ports)
 			continue;
 		if (bpf_map_update_elem(ports->block_fd, &i, &new, BPF_ANY)) {
 			ret = -errno;
-			ports->is_written = false;	/* not sure of anything: write all of it next time */
+			ports->is_written = false;	/* unknown state: write all words next time */
 			return ret;
 		}
 		*old = new;

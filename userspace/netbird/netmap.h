@@ -71,6 +71,8 @@ struct netmap_route {
 
 enum netmap_proto { NETMAP_ANY, NETMAP_TCP, NETMAP_UDP, NETMAP_ICMP };
 
+struct netmap_port { uint16_t port; uint8_t proto; };	/* host order; NETMAP_TCP or NETMAP_UDP */
+
 /* FirewallRule, direction IN only (OUT has no effect in a stateful filter) */
 struct netmap_rule {
 	__be32 peer;			/* 0: any */

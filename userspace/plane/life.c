@@ -39,7 +39,6 @@ static void fill_options(const struct config *config, struct datapath_options *o
 		.peers = config->max_peers,
 		.flows = config->max_flows,
 		.keystream = config->keystream_memory * (MIB / sizeof(struct talon_keystream_slot)),
-		.relay = true,
 	};
 }
 

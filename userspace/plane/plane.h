@@ -46,7 +46,7 @@ struct plane_state {
 	/*
 	 * ports of @mesh_addr that are open to every peer, whatever @acl says; at most TALON_OPEN_PORTS_MAX
 	 */
-	const struct acl_port *open;
+	const struct netmap_port *open;
 	size_t open_count;
 	/* there are rules, but they could not be made: nothing is let in, and @acl is ignored */
 	bool is_closed;

@@ -1,6 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Access rules merged and turned into classes; and what they mean, said twice: rule by rule, and by
-// the classes.
+/*
+ * Compiles access rules: merges them and turns them into classes. Also says what rules mean without the
+ * kernel, once by the rules and once by the classes.
+ *
+ * An example. Three rules, of which none can be merged:
+ *
+ *	1	ACCEPT	from 100.64.0.0/10	to 10.0.0.0/8	TCP port 443
+ *	2	ACCEPT	from 100.64.5.0/24	to 10.7.0.0/16	any protocol
+ *	3	DROP	from anywhere		to 10.7.0.9	any protocol
+ *
+ * DROP rules have the first bits, ACCEPT rules begin with the next word of 64: rule 3 has bit 0, rule 1 bit
+ * 64, rule 2 bit 65. An address or port satisfies a set of rules, which is its class; a longest match finds
+ * only one prefix, so each prefix has the bits of all prefixes that contain it as well:
+ *
+ *	map		key			value
+ *	acl_src4	0.0.0.0/0		class 1
+ *			100.64.0.0/10		class 2
+ *			100.64.5.0/24		class 3
+ *	acl_dst4	10.0.0.0/8		class 4
+ *			10.7.0.0/16		class 5
+ *			10.7.0.9/32		class 3
+ *	acl_ports	TCP 443			class 3
+ *			all others		class 6
+ *	acl_bits	0			1 word of DROP rules, 2 words in all
+ *			1			{ 0 }
+ *			2			{ 0, 64 }
+ *			3			{ 0, 64, 65 }
+ *			4			{ 64 }
+ *			5			{ 64, 65 }
+ *			6			{ 0, 65 }
+ *
+ * What is in no map has class 0, which satisfies no rule. The verdict is in the words that all three classes
+ * share:
+ *
+ *	100.64.9.9 to 10.7.0.1, TCP 443		2 & 5 & 3 = { 64 }	ACCEPT, by rule 1
+ *	100.64.5.5 to 10.7.0.9, UDP 53		3 & 3 & 6 = { 0, 65 }	DROP: word 0 decides before word 1
+ *	100.64.9.9 to 10.7.0.1, TCP 80		2 & 5 & 6 = { }		DROP: no rule matches
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -22,8 +58,8 @@ struct list {
 };
 
 /*
- * What a rule says besides its sources (@of is its destination), or, when those are merged, besides its
- * destinations (@of is its set of sources).
+ * A rule without its sources (@of is its destination) or, once sources are merged, without its destinations
+ * (@of is its set of sources).
  */
 struct what {
 	uint32_t of;
@@ -114,7 +150,7 @@ static struct acl_prefix prefix_of(const struct cidr *cidr)
 	return (struct acl_prefix){ ntohl(cidr->addr.word[0]) & mask_of(cidr->prefixlen), cidr->prefixlen };
 }
 
-/* Rule @rule without its addresses, in one way of saying it. False: it matches nothing. */
+/* Rule @rule without its addresses, in canonical form. False: it matches nothing. */
 static bool normalize(const struct acl_rule *rule, struct what *what)
 {
 	uint32_t except = ntohl(rule->except);
@@ -182,7 +218,7 @@ static int collect_rule(struct compiler *c, const struct acl_rule *rule)
 	return ret;
 }
 
-/* The number of the group's set of sources. Takes the list over. */
+/* The number of the group's set of sources. Takes ownership of the list. */
 static int set_of(struct compiler *c, struct list *list, uint32_t *ret_set)
 {
 	uint8_t digest[DIGEST_LEN];
@@ -202,7 +238,7 @@ static int set_of(struct compiler *c, struct list *list, uint32_t *ret_set)
 	return 0;
 }
 
-/* One rule of all groups that differ in their destinations only. */
+/* Adds the group to the one rule for all groups that differ only in their destinations. */
 static int merge_group(struct compiler *c, uint32_t group)
 {
 	struct what what = *(struct what *)interner_at(&c->groups, group);
@@ -244,7 +280,7 @@ static int deal_bits(struct compiler *c)
 	words = drop_words + (accepts + 63) / 64;
 	if (words > TALON_ACL_WORDS) {
 		snprintf(c->why, c->why_len,
-			"access rules: %u distinct ones (%u of them drop), there is room for %u",
+			"access rules: %u distinct rules (%u of them drop); the limit is %u",
 			c->merged.count, drops, TALON_ACL_RULES);
 		return -E2BIG;
 	}
@@ -298,7 +334,7 @@ static int compare_prefixes(const void *a, const void *b, void *prefixes)
 	return x->len < y->len ? -1 : x->len > y->len;
 }
 
-/* What is not to match although it lies in a destination that does. */
+/* Clears the bits of rules that do not cover @prefix although it lies in their destination. */
 static void take_exceptions(const struct compiler *c, struct acl_prefix prefix, struct talon_acl_bits *bits)
 {
 	for (uint32_t i = 0; i < c->merged.count; i++)
@@ -307,9 +343,9 @@ static void take_exceptions(const struct compiler *c, struct acl_prefix prefix, 
 }
 
 /*
- * A longest match finds one prefix: it has to know the rules of all that contain it, too. Prefixes come with
- * the containing ones before those they contain, so a stack of the open ones is enough. One that says nothing
- * new is left out.
+ * A longest match finds one prefix, which therefore needs the bits of all prefixes that contain it. Sorted,
+ * each prefix comes after those that contain it, so a stack of the open ones is enough. A prefix of the same
+ * class as the one around it is left out.
  */
 static int make_entries(struct compiler *c, const struct interner *prefixes, const uint32_t *order,
 	struct talon_acl_bits *bits, bool except, struct acl_entries *entries)
@@ -355,7 +391,7 @@ static int classify(struct compiler *c, const struct interner *prefixes, struct 
 	qsort_r(order, prefixes->count, sizeof(*order), compare_prefixes, (void *)prefixes);
 	ret = make_entries(c, prefixes, order, bits, except, entries);
 	if (!ret && entries->count > TALON_ACL_PREFIXES) {
-		snprintf(c->why, c->why_len, "access rules: %zu distinct %s, there is room for %u",
+		snprintf(c->why, c->why_len, "access rules: %zu distinct %s; the limit is %u",
 			entries->count, except ? "destinations" : "sources", TALON_ACL_PREFIXES);
 		ret = -E2BIG;
 	}
@@ -406,7 +442,7 @@ static int classify_destinations(struct compiler *c)
 }
 
 struct edge {
-	uint32_t port;			/* where the bit turns over; PORTS: never */
+	uint32_t port;			/* where the bit flips; PORTS: nowhere */
 	uint32_t bit;
 };
 
@@ -417,10 +453,7 @@ static int compare_edges(const void *a, const void *b)
 	return x->port < y->port ? -1 : x->port > y->port;
 }
 
-/*
- * @edges, sorted, are the places where a range begins or has ended: between two of them all ports
- * are of one class.
- */
+/* @edges, sorted, are where a range begins or has ended: all ports between two of them are of one class. */
 static int sweep(struct compiler *c, struct talon_acl_bits *bits, const struct edge *edges, size_t count,
 	uint16_t *classes)
 {
@@ -479,10 +512,7 @@ static bool has_ports(uint8_t ip_proto)
 	return ip_proto == IPPROTO_TCP || ip_proto == IPPROTO_UDP;
 }
 
-/*
- * Does the rule match a packet of that protocol whose ports are not known? ACCEPT only if surely,
- * DROP if perhaps.
- */
+/* Whether the rule matches a packet of unknown ports: an ACCEPT rule if it must, a DROP rule if it may. */
 static bool matches_portless(const struct what *what, uint8_t ip_proto)
 {
 	if (what->proto != NETMAP_ANY && what->proto != rule_proto(ip_proto))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A compiled table in 32 bytes.
+// A digest of a compiled table.
 #include <sodium.h>
 
 #include "policy/acl_internal.h"

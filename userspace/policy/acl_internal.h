@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A compiled table, as acl.c makes it and acl_write.c writes it. */
+/* A compiled table, which acl.c makes and acl_write.c writes. */
 #ifndef TALON_ACL_INTERNAL_H
 #define TALON_ACL_INTERNAL_H
 

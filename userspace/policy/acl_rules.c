@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The rules of a network map, and those that we make ourselves, as the compiler takes them.
+// Rules for the compiler: those of a network map, and our own.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@ struct maker {
 	const struct acl_input *input;
 	struct acl_rule *list;
 	size_t count;
-	struct cidr *own;	/* sources that no one else keeps */
+	struct cidr *own;	/* sources that are not in the map */
 	size_t own_count;
 };
 
@@ -35,7 +35,7 @@ static bool is_dynamic(const struct netmap_route_rule *rule)
 	return !rule->any_dst && rule->dst.family != AF_INET;
 }
 
-/* How many rules there can be at most. */
+/* An upper bound for the number of rules. */
 static size_t count_room(const struct acl_input *input)
 {
 	size_t room = input->map->rule_count + input->lan_count;
@@ -57,18 +57,18 @@ static void add_peer_rule(struct maker *m, const struct netmap_rule *rule)
 		source = &m->own[m->own_count++];
 	}
 	m->list[m->count++] = (struct acl_rule){
-		.sources = source, .source_count = 1, .dst = host(m->input->mesh_addr), .drop = rule->drop,
-			.proto = rule->proto,
+		.sources = source, .source_count = 1, .dst = host(m->input->mesh_addr),
+		.drop = rule->drop, .proto = rule->proto,
 		.port_first = rule->port_first, .port_last = rule->port_last,
 	};
 }
 
-/* Our own mesh address is the peer rules' business: no route rule, however wide, opens or closes it. */
+/* No route rule, however wide, opens or closes our own mesh address: peer rules do. */
 static void add_route_rule(struct maker *m, const struct netmap_route_rule *rule, struct cidr dst)
 {
 	m->list[m->count++] = (struct acl_rule){
 		.sources = rule->sources, .source_count = rule->source_count, .dst = dst,
-			.except = m->input->mesh_addr, .drop = rule->drop,
+		.except = m->input->mesh_addr, .drop = rule->drop,
 		.proto = rule->proto, .port_first = rule->port_first, .port_last = rule->port_last,
 	};
 }
@@ -77,7 +77,7 @@ static void add_route_rules(struct maker *m, const struct netmap_route_rule *rul
 {
 	const struct acl_input *input = m->input;
 
-	if (!rule->source_count)	/* nobody, not anybody */
+	if (!rule->source_count)	/* matches nothing */
 		return;
 	if (rule->any_dst)
 		add_route_rule(m, rule, any4);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A compiled table into one bank of the maps, in few system calls and as few changes as are needed.
+// Writes a compiled table into one bank of the maps: only differences, in few system calls.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -11,10 +11,11 @@
 
 #include <bpf/bpf.h>
 
+#include "base/clock.h"
 #include "policy/acl_internal.h"
 
 #define BATCH		4096
-#define SOON_NS		1000000000ULL	/* no program runs for that long */
+#define SOON_NS		1000000000ULL	/* longer than any BPF program runs */
 
 /* Keys and values of a map, side by side, as the batch calls take them. */
 struct batch {
@@ -57,7 +58,7 @@ static void batch_add(struct batch *b, const void *key, const void *value)
 	memcpy(value_at(b, b->count++), value, b->value_size);
 }
 
-/* A map that is too small, as one of an older making may be: the same to the caller as too many rules. */
+/* A map too small (an adopted one may be) is reported as too many rules are. */
 static int map_error(int ret)
 {
 	return ret == -ENOSPC ? -E2BIG : ret;
@@ -77,7 +78,7 @@ static int batch_update(const struct batch *b)
 
 	if (!count || !bpf_map_update_batch(b->fd, b->keys, b->values, &count, NULL))
 		return 0;
-	/* not known to this kernel, or stopped in the middle: writing again does no harm */
+	/* the kernel lacks batches for this map, or stopped halfway: writing again does no harm */
 	return update_one_by_one(b);
 }
 
@@ -107,7 +108,7 @@ static int read_one_by_one(struct batch *b, uint32_t room)
 	return 0;
 }
 
-/* Makes room as it goes: the tries have far more room than entries. */
+/* Grows by demand: the tries have far more room than entries. */
 static int batch_grow(struct batch *b, uint32_t more)
 {
 	uint32_t room = b->room;
@@ -129,7 +130,7 @@ static int batch_grow(struct batch *b, uint32_t more)
 	return 0;
 }
 
-/* Everything that is in a trie, of both banks. */
+/* Reads all entries of a trie, of both banks. */
 static int batch_read(struct batch *b)
 {
 	struct talon_acl_lpm at;
@@ -158,8 +159,9 @@ static int batch_read(struct batch *b)
 static struct talon_acl_lpm lpm_of(const struct acl_entry *entry, unsigned int bank)
 {
 	return (struct talon_acl_lpm){
-		.prefixlen = TALON_ACL_BANK_BITS + entry->prefix.len, .bank = bank,
-			.addr = htonl(entry->prefix.addr),
+		.prefixlen = TALON_ACL_BANK_BITS + entry->prefix.len,
+		.bank = bank,
+		.addr = htonl(entry->prefix.addr),
 	};
 }
 
@@ -192,9 +194,7 @@ static size_t of_bank(const struct batch *all, unsigned int bank, struct held *h
 	return count;
 }
 
-/*
- * Both lists are sorted: what is only in the old one goes, what is only or differently in the new one comes.
- */
+/* Both lists are sorted. @gone: entries of @held to delete; @fresh: entries to add or change. */
 static void compare_lists(const struct acl_entries *entries, const struct held *held, size_t held_count,
 	unsigned int bank, struct batch *gone, struct batch *fresh)
 {
@@ -279,30 +279,22 @@ static int write_bits(int fd, const struct acl_table *table, unsigned int bank)
 	return ret ? ret : write_array(fd, first, &head, 1, sizeof(head));
 }
 
-/* Programs that began before the bank was switched away from may still be reading it: lets them end. */
+/* Waits for programs that began before the bank was switched away from, and may still be reading it. */
 static void wait_for_readers(void)
 {
 	static const struct timespec moment = { .tv_nsec = 20000000 };
 
-	/* waits for RCU, which BPF programs hold */
+	/* waits for an RCU grace period; BPF programs run in RCU read-side sections */
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
 		nanosleep(&moment, NULL);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
 int acl_write(const struct acl_table *table, const struct acl_maps *maps, unsigned int bank)
 {
-	static uint64_t written_ns;	/* the switch came later, but not by much */
+	static uint64_t written_ns;	/* shortly before the switch */
 	int ret;
 
-	if (written_ns && now_ns() - written_ns < SOON_NS)
+	if (written_ns && clock_mono_ns() - written_ns < SOON_NS)
 		wait_for_readers();
 	ret = write_trie(maps->src, &table->sources, bank);
 	if (!ret)
@@ -312,7 +304,7 @@ int acl_write(const struct acl_table *table, const struct acl_maps *maps, unsign
 			sizeof(struct talon_acl_chunk));
 	if (!ret)
 		ret = write_bits(maps->bits, table, bank);
-	written_ns = now_ns();
+	written_ns = clock_mono_ns();
 	return ret;
 }
 

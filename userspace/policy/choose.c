@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Which router carries which network of others.
+// Which router carries which network that others serve.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #include "policy/choose.h"
 
-#define SCORE_STEP 0.01		/* less of an advantage is no reason to move flows */
+#define SCORE_STEP 0.01		/* a smaller advantage is not worth moving flows */
 
 void choose_init(struct choose *choose)
 {
@@ -51,8 +51,8 @@ static bool within(__be32 addr, __be32 net, unsigned prefixlen)
 }
 
 /*
- * Loopback, link-local, multicast and the mesh itself are never anybody's to route. Nor is the default route:
- * a node that loses its own way out loses management too.
+ * Nobody may route loopback, link-local, multicast or the mesh itself for us. Nor the default route: a node
+ * that loses its own route to the Internet loses management too.
  */
 static bool is_installable(const struct cidr *net, __be32 mesh_addr, uint8_t mesh_prefixlen)
 {
@@ -173,7 +173,7 @@ static bool is_exit(const struct choose_group *group)
 	return group->net.family == AF_INET && !group->net.prefixlen;
 }
 
-/* By network id: all prefixes that share one are switched together. */
+/* By network id: prefixes with the same id are selected together. */
 static bool is_selected(const struct route_selection *selection, const struct choose_group *group)
 {
 	if (is_listed(selection->deselected, selection->deselected_count, group->net_id))
@@ -183,7 +183,7 @@ static bool is_selected(const struct route_selection *selection, const struct ch
 	return !selection->deselect_all && (!is_exit(group) || group->auto_apply);
 }
 
-/* The same prefix in two groups goes through the first that is selected. */
+/* Of two groups with the same prefix, the first selected one is used. */
 static void mark(struct choose *choose, __be32 mesh_addr, uint8_t mesh_prefixlen)
 {
 	for (size_t i = 0; i < choose->group_count; i++) {
@@ -283,10 +283,7 @@ static size_t best_router(const struct choose_group *group, choose_router_fn fn,
 			best_score = score;
 		}
 	}
-	/*
-	 * With nobody better the last one keeps it: one that goes down in order carries packets
-	 * for a while yet.
-	 */
+	/* Without a candidate the router in use stays: one that shuts down in order still carries packets. */
 	if (best == group->member_count)
 		return group->current;
 	return current_score >= 0 && best_score - current_score < SCORE_STEP ? group->current : best;
@@ -378,7 +375,7 @@ int choose_select(struct choose *choose, char *const *ids, size_t count, bool ap
 		refresh(choose);
 		return 0;
 	}
-	if (!append) {	/* exactly these of what is known now; networks that come later are selected */
+	if (!append) {	/* exactly @ids of the networks known now; later ones are selected by default */
 		s->deselect_all = false;
 		for (size_t i = 0; i < choose->group_count && !ret; i++) {
 			const char *id = choose->groups[i].net_id;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Networks of others that we may use: groups of routers that serve the same one, which of them the user
- * selected, and through which router each goes now. Metric, connection state and latency decide; a small
- * advantage does not make it move.
+ * Networks that others route for us: groups of routers that serve the same network, which groups the user
+ * selected, and which router of each is in use. Metric, connection state and latency decide; a small
+ * advantage is not enough to change routers.
  */
 #ifndef TALON_CHOOSE_H
 #define TALON_CHOOSE_H
@@ -16,7 +16,7 @@
 
 enum choose_status { CHOOSE_UNKNOWN, CHOOSE_CONNECTING, CHOOSE_IDLE, CHOOSE_CONNECTED };
 
-/* What is known of a router when the choice is made. */
+/* What the choice depends on. */
 struct choose_router {
 	enum choose_status status;
 	bool relayed;
@@ -38,9 +38,9 @@ struct choose_group {
 	struct choose_member *members;
 	size_t member_count;
 	bool selected;
-	/* selected, a prefix that may be installed, and not one that another group has already */
+	/* selected, of a prefix that may be installed, and the first group with that prefix */
 	bool usable;
-	/* some router wants it selected without being asked; matters for exit nodes only */
+	/* a router has it selected by default; matters for exit nodes only */
 	bool auto_apply;
 	size_t current;			/* index of the router in use, or member_count: none */
 };
@@ -56,29 +56,30 @@ void choose_init(struct choose *choose);
 void choose_done(struct choose *choose);
 
 /*
- * Takes the groups of @map: routes of others, without groups that @own serves itself, without what must never
- * be installed (loopback, link-local, multicast, inside @mesh_net). Routers in use stay in use where they are
- * still there. @none: DisableClientRoutes. Returns 0 or -ENOMEM.
+ * Takes the groups of @map: routes of other peers, without the groups that @own serves itself. Groups of a
+ * prefix that must never be installed (the default route, loopback, link-local, multicast, or inside the
+ * mesh's own network @mesh_addr/@mesh_prefixlen) are listed, but not usable. Routers that are in use stay in
+ * use if they are in @map. @none: takes no groups (DisableClientRoutes). Returns 0 or -ENOMEM.
  */
 int choose_set_map(struct choose *choose, const struct netmap *map, const uint8_t own[static KEY_LEN],
 	__be32 mesh_addr, uint8_t mesh_prefixlen, bool none);
 
 /*
- * Chooses a router for each selected group; where none is connected or could be woken, the last one stays.
- * Returns true if any choice changed.
+ * Chooses a router for each usable group; where none is connected or idle, the one in use stays. Returns true
+ * if any choice changed.
  */
 bool choose_routers(struct choose *choose, choose_router_fn fn, void *ctx);
 
 /*
- * What the user wants. @ids "all": everything. select replaces the selection among the networks known now
- * unless @append. Unknown ids: the valid ones are applied, and -ENOENT with one line in @err. Returns 0,
- * -ENOENT, -ENOMEM.
+ * The user's selection, by network id; the one id "all" means every network. choose_select() replaces the
+ * selection among the networks known now, or adds to it with @append. Returns 0 or -ENOMEM; or -ENOENT with
+ * one line in @err if an id is unknown (the known ones are applied).
  */
 int choose_select(struct choose *choose, char *const *ids, size_t count, bool append, char *err,
 	size_t errlen);
 int choose_deselect(struct choose *choose, char *const *ids, size_t count, char *err, size_t errlen);
 
-/* (9999 - metric) * 10, at most 1 for low latency, 1 for not being relayed, 100000 for being connected. */
+/* (9999 - metric) * 10, plus at most 1 for low latency, 1 if not relayed, and 100000 if connected. */
 double choose_score(uint32_t metric, const struct choose_router *router);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Suspicious maps.
+// Tells suspicious network maps from ordinary ones.
 #include <stdio.h>
 #include <string.h>
 

@@ -9,37 +9,8 @@
 
 #include <bpf/bpf.h>
 
-#include "datapath/internal.h"
+#include "datapath/hook.h"
 #include "status/status.h"
-
-/* A link whose device went away stays pinned, and its ifindex reads 0. */
-static bool link_is_attached(int fd, int ifindex)
-{
-	struct bpf_link_info info = {};
-	__u32 len = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		return false;
-	/* struct tcx of newer headers begins as struct xdp does: with the ifindex. */
-	return info.xdp.ifindex == (__u32)ifindex;
-}
-
-static bool hook_is_attached(enum hook_kind kind, int ifindex, int fd)
-{
-	__u32 there;
-
-	switch (kind) {
-	case HOOK_XDP:
-	case HOOK_TCX:
-		return link_is_attached(fd, ifindex);
-	case HOOK_DISPATCH:
-		return dispatcher_holds(ifindex, prog_id_of(fd));
-	case HOOK_FILTER:
-		return !clsact_filter_prog(ifindex, &there) && there == prog_id_of(fd);
-	default:
-		return false;
-	}
-}
 
 /* A side device took its program along: nothing is missing. */
 static bool was_side(const struct status *status, int ifindex)

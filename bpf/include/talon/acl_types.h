@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Access rules as maps: classes of sources, destinations and ports, and which rules each class satisfies
- * (userspace/policy/acl.h).
+ * (userspace/policy/acl.c has an example).
  *
  * Everything is there twice, as bank 0 and bank 1: the controller writes the one that no packet uses, then
  * says which one holds (config.acl_bank), and bumps config.generation in a later write of its own, so that
