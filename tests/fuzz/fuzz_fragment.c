@@ -4,7 +4,7 @@
 // Two bytes of size, little-endian, then the packet.
 #include <stdlib.h>
 
-#include "wire/fragment.c"
+#include "packets/fragment.c"
 
 struct sink {
 	const uint8_t *packet;

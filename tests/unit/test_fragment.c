@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <netinet/ip.h>
 
-#include "wire/fragment.h"
+#include "packets/fragment.h"
 
 #define DATA_MAX 65535
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "wire/hold.h"
+#include "packets/hold.h"
 
 static struct hold_key for_peer(uint32_t peer)
 {

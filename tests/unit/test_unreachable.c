@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "wire/unreachable.h"
+#include "packets/unreachable.h"
 
 /* UDP, 100.64.0.2:4660 to 192.168.1.99:53. */
 static const uint8_t query[] = {

@@ -10,9 +10,9 @@
 #include <linux/rtnetlink.h>
 #include <sodium.h>
 
-#include "wire/fragment.h"
+#include "packets/fragment.h"
 #include "plane/internal.h"
-#include "wire/unreachable.h"
+#include "packets/unreachable.h"
 #include "log/log.h"
 
 /* the kernel gives up after three probes, one second apart */

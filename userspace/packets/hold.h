@@ -3,8 +3,8 @@
  * Packets that wait: for a session, for a next hop's MAC, for the first fragment of their datagram. Bounded
  * in number and time.
  */
-#ifndef TALON_WIRE_HOLD_H
-#define TALON_WIRE_HOLD_H
+#ifndef TALON_PACKETS_HOLD_H
+#define TALON_PACKETS_HOLD_H
 
 #include <stdbool.h>
 #include <stddef.h>

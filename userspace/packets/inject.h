@@ -3,8 +3,8 @@
  * Frames that the datapath or the wire shall see. Packets for peers go into the tunnel device, whose far end
  * seals them: sealing has one place only.
  */
-#ifndef TALON_WIRE_INJECT_H
-#define TALON_WIRE_INJECT_H
+#ifndef TALON_PACKETS_INJECT_H
+#define TALON_PACKETS_INJECT_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -19,7 +19,7 @@
 #include "talon/csum.h"
 #include "talon/peer_types.h"
 #include "talon/wg_wire.h"
-#include "wire/relay_pair.h"
+#include "packets/relay_pair.h"
 
 #define HEADERS		(ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr))
 #define RING_LEN	(1U << 20)	/* 50 ms at 12,000 packets/s; all of it is charged to this process */

@@ -12,7 +12,7 @@
 
 #include "net/net.h"
 #include "talon/event_types.h"
-#include "wire/inject.h"
+#include "packets/inject.h"
 
 #define KEEPALIVE_ETHERTYPE	0x88B5	/* TALON_ETHERTYPE_KEEPALIVE of bpf/lib/packet.h */
 #define FRAME_MIN		60

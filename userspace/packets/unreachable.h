@@ -3,8 +3,8 @@
  * "Host unreachable": what a router says of a packet whose next hop did not answer (RFC 1812
  * section 4.3.3.1).
  */
-#ifndef TALON_WIRE_UNREACHABLE_H
-#define TALON_WIRE_UNREACHABLE_H
+#ifndef TALON_PACKETS_UNREACHABLE_H
+#define TALON_PACKETS_UNREACHABLE_H
 
 #include <stddef.h>
 #include <stdint.h>

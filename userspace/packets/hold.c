@@ -6,7 +6,7 @@
 
 #include <sodium.h>
 
-#include "wire/hold.h"
+#include "packets/hold.h"
 
 void hold_init(struct hold *hold)
 {

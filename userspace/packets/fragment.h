@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* IPv4 packets by hand: what the datapath cannot do to a packet without room (RFC 791). */
-#ifndef TALON_WIRE_FRAGMENT_H
-#define TALON_WIRE_FRAGMENT_H
+#ifndef TALON_PACKETS_FRAGMENT_H
+#define TALON_PACKETS_FRAGMENT_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * are read there from a ring; packets that came over a relay, or by our socket, are written there as frames
  * for the programs.
  */
-#ifndef TALON_WIRE_RELAY_PAIR_H
-#define TALON_WIRE_RELAY_PAIR_H
+#ifndef TALON_PACKETS_RELAY_PAIR_H
+#define TALON_PACKETS_RELAY_PAIR_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -9,7 +9,7 @@
 #include <netinet/ip.h>
 #include <sodium.h>
 
-#include "wire/fragment.h"
+#include "packets/fragment.h"
 #include "talon/csum.h"
 
 #define HEADER_MAX 60
