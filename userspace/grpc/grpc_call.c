@@ -21,8 +21,10 @@ static void free_metadata(struct grpc_call *call)
 	free(call->metadata);
 }
 
-static void release(struct grpc_call *call)
+static void release(void *object)
 {
+	struct grpc_call *call = object;
+
 	free_metadata(call);
 	free(call->path);
 	free(call->out);
@@ -39,19 +41,13 @@ void grpc_call_free(struct grpc_call *call)
 	grpc_channel_detach(call);
 	TAILQ_REMOVE(&channel->calls, call, entry);
 	call->channel = NULL;
-	if (!call->depth)
-		release(call);
+	loop_defer_free(channel->loop, &call->deferred, release, call);
 }
 
-/* After a callback: false if the call did not survive it. */
-static bool leave(struct grpc_call *call)
+/* After a callback: did it free the call? */
+static bool is_freed(const struct grpc_call *call)
 {
-	call->depth--;
-	if (call->channel)
-		return true;
-	if (!call->depth)
-		release(call);
-	return false;
+	return !call->channel;
 }
 
 void grpc_call_end(struct grpc_call *call, int status, bool from_server, const char *format, ...)
@@ -86,9 +82,8 @@ static void tell_end(struct grpc_call *call)
 
 	TAILQ_REMOVE(&channel->calls, call, entry);
 	call->channel = NULL;
-	call->depth++;
 	call->events.done(call->ctx, &call->end);
-	leave(call);
+	loop_defer_free(channel->loop, &call->deferred, release, call);
 }
 
 static void timed(void *ctx)
@@ -370,9 +365,8 @@ static void tell_headers(struct grpc_call *call)
 		headers[i].value = at + strlen(at) + 1;
 		at = headers[i].value + strlen(headers[i].value) + 1;
 	}
-	call->depth++;
 	call->events.headers(call->ctx, headers, call->header_count);
-	if (!leave(call))
+	if (is_freed(call))
 		return;
 	free(call->header_text);
 	call->header_text = NULL;
@@ -405,10 +399,9 @@ static bool take_message(struct grpc_call *call)
 		return false;
 	}
 	call->messages++;
-	call->depth++;
 	call->events.message(call->ctx, call->assembler.bytes ? call->assembler.bytes : (const uint8_t *)"",
 		call->assembler.want);
-	if (!leave(call))
+	if (is_freed(call))
 		return false;
 	grpc_assembler_next(&call->assembler);
 	return !call->is_ending;

@@ -65,7 +65,7 @@ struct grpc_call {
 	int32_t stream_id;
 	struct grpc_call_events events;
 	void *ctx;
-	unsigned int depth;			/* of callbacks that run now */
+	struct loop_deferred deferred;		/* a callback may free it */
 	struct loop_timer timer;		/* the deadline; when the call has ended, its done() */
 	uint64_t timeout_ns;
 	uint64_t deadline_ns;

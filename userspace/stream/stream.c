@@ -51,7 +51,7 @@ struct stream {
 	int fd;
 	struct loop_fd watch;
 	struct loop_timer timer;	/* the deadline of connecting; what was read ahead; the end */
-	bool *gone;			/* set when the stream is freed in a callback of ours */
+	struct loop_deferred deferred;	/* a callback may free it */
 	int error;
 	char why[STREAM_WHY_LEN];
 	char peer[STREAM_PEER_LEN];
@@ -253,25 +253,21 @@ static void ask_proxy(struct stream *s)
 
 static void move_bytes(struct stream *s, uint32_t events)
 {
-	bool gone = false, has_room = events & EPOLLOUT;
+	bool has_room = events & EPOLLOUT;
 	int ret = has_room && s->tls ? tls_flush(s->tls) : 0;
 
 	if (ret && ret != -EAGAIN) {
 		end_by_error(s, ret);
 		return;
 	}
-	s->gone = &gone;
 	if (events & ~EPOLLOUT || (has_room && s->read_wants_room)) {
 		s->read_wants_room = false;
 		s->events.readable(s->ctx);
 	}
-	if (!gone && s->state == STREAM_OPEN && has_room && !ret && s->wants_room) {
+	if (s->state == STREAM_OPEN && has_room && !ret && s->wants_room) {
 		s->wants_room = false;
 		s->events.writable(s->ctx);
 	}
-	if (gone)
-		return;
-	s->gone = NULL;
 	if (s->state == STREAM_OPEN)
 		watch(s);
 }
@@ -480,8 +476,7 @@ void stream_free(struct stream *s)
 {
 	if (!s)
 		return;
-	if (s->gone)
-		*s->gone = true;
+	s->state = STREAM_ENDED;
 	loop_timer_cancel(s->loop, &s->timer);
 	loop_fd_remove(s->loop, &s->watch);
 	dial_free(s->dial);
@@ -490,7 +485,7 @@ void stream_free(struct stream *s)
 		close(s->fd);
 	proxy_done(&s->proxy);
 	LIST_REMOVE(s, entry);
-	free(s);
+	loop_defer_free(s->loop, &s->deferred, free, s);
 }
 
 const char *stream_peer(const struct stream *s)

@@ -34,7 +34,7 @@ struct websocket {
 	const struct websocket_events *events;
 	void *ctx;
 	enum state state;
-	unsigned refs;			/* the owner's, and one while callbacks run */
+	struct loop_deferred deferred;	/* a callback may free it */
 	char key[WEBSOCKET_KEY_LEN + 1];
 	char *authority;
 	char *path;
@@ -55,10 +55,10 @@ struct websocket {
 	unsigned masks_left;
 };
 
-static void put(struct websocket *ws)
+static void release(void *object)
 {
-	if (--ws->refs)
-		return;
+	struct websocket *ws = object;
+
 	send_queue_done(&ws->tx);
 	free(ws->rx);
 	free(ws->parts);
@@ -89,7 +89,7 @@ void websocket_free(struct websocket *ws)
 	loop_timer_cancel(ws->loop, &ws->again);
 	stream_free(ws->stream);
 	ws->stream = NULL;
-	put(ws);
+	loop_defer_free(ws->loop, &ws->deferred, release, ws);
 }
 
 /* Sending */
@@ -361,10 +361,8 @@ static void on_readable(void *ctx)
 {
 	struct websocket *ws = ctx;
 
-	ws->refs++;
 	read_on(ws);
 	websocket_flush(ws);	/* pongs, and what the callbacks had to say */
-	put(ws);
 }
 
 static void on_writable(void *ctx)
@@ -381,7 +379,6 @@ static void on_connected(void *ctx)
 	char *request = (char *)send_queue_reserve(&ws->tx, REQUEST_MAX);
 	int len = websocket_request_write(ws->authority, ws->path, ws->key, request, REQUEST_MAX);
 
-	ws->refs++;
 	if (len < 0) {
 		end(ws, len, "the server's name is too long");
 	} else {
@@ -389,16 +386,13 @@ static void on_connected(void *ctx)
 		send_queue_commit(&ws->tx, len, loop_now(ws->loop));
 		websocket_flush(ws);
 	}
-	put(ws);
 }
 
 static void on_closed(void *ctx, int error, const char *why)
 {
 	struct websocket *ws = ctx;
 
-	ws->refs++;
 	end(ws, error, why);
-	put(ws);
 }
 
 static const struct stream_events stream_callbacks = {
@@ -415,7 +409,6 @@ static int make(struct loop *loop, const struct websocket_options *options, stru
 	if (!ws)
 		return -ENOMEM;
 	ws->loop = loop;
-	ws->refs = 1;
 	ws->message_max = options->message_max;
 	loop_timer_init(&ws->again, on_readable, ws);
 	ws->rx = malloc(READ_SIZE);
@@ -423,7 +416,7 @@ static int make(struct loop *loop, const struct websocket_options *options, stru
 	ws->path = strdup(options->path);
 	if (send_queue_init(&ws->tx, WEBSOCKET_QUEUE_SIZE, WEBSOCKET_QUEUE_PACE) || !ws->rx ||
 		!ws->authority || !ws->path) {
-		put(ws);
+		release(ws);
 		return -ENOMEM;
 	}
 	*ret_websocket = ws;
@@ -454,7 +447,7 @@ int websocket_open(struct loop *loop, const struct websocket_options *options,
 	websocket_key_make(ws->key);
 	ret = stream_open(loop, &below, &stream_callbacks, ws, &ws->stream);
 	if (ret) {
-		put(ws);
+		release(ws);
 		return ret;
 	}
 	*ret_websocket = ws;
