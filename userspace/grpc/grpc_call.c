@@ -82,8 +82,9 @@ static void tell_end(struct grpc_call *call)
 
 	TAILQ_REMOVE(&channel->calls, call, entry);
 	call->channel = NULL;
-	call->events.done(call->ctx, &call->end);
+	/* Before the callback, which may free the channel. */
 	loop_defer_free(channel->loop, &call->deferred, release, call);
+	call->events.done(call->ctx, &call->end);
 }
 
 static void timed(void *ctx)
