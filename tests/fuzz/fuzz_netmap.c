@@ -29,6 +29,14 @@ static void check_texts(char **texts, size_t count)
 		check_text(texts[i]);
 }
 
+static void check_urls(const struct server_url *urls, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		check_text(urls[i].host);
+		assert(urls[i].scheme != SERVER_NONE && urls[i].port && urls[i].host[0]);
+	}
+}
+
 static void check_net(const struct cidr *net)
 {
 	struct talon_addr addr = net->addr;
@@ -104,11 +112,10 @@ static void check(const struct netmap_update *update)
 	assert(map->dns_forwarder_port);
 	assert(strlen(map->skipped_why) < sizeof(map->skipped_why));
 	assert(!map->skipped == !map->skipped_why[0]);
-	check_texts(update->servers.stuns, update->servers.stun_count);
-	check_texts(update->servers.relay.urls, update->servers.relay.url_count);
+	check_urls(update->servers.stuns, update->servers.stun_count);
+	check_urls(update->servers.relay.urls, update->servers.relay.url_count);
 	check_texts(update->check_files, update->check_file_count);
-	if (update->servers.signal)
-		check_text(update->servers.signal);
+	check_urls(&update->servers.signal, update->servers.signal.scheme != SERVER_NONE);
 	if (map->self.present)
 		check_text(map->self.fqdn);
 	check_peers(map->peers, map->peer_count, true);

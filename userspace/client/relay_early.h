@@ -19,7 +19,7 @@
 struct relay_early_packet {
 	TAILQ_ENTRY(relay_early_packet) by_age;
 	LIST_ENTRY(relay_early_packet) by_id;
-	const void *server;		/* over which it came: only compared */
+	const void *client;		/* over which it came: only compared */
 	uint8_t id[RELAY_ID_LEN];
 	uint64_t at_ns;
 	size_t len;
@@ -37,14 +37,14 @@ void relay_early_done(struct relay_early *early);
 /*
  * Keeps a copy in place of the one before; makes room at the cost of the oldest. Out of memory: it is lost.
  */
-void relay_early_put(struct relay_early *early, const void *server, const uint8_t id[static RELAY_ID_LEN],
+void relay_early_put(struct relay_early *early, const void *client, const uint8_t id[static RELAY_ID_LEN],
 	const uint8_t *bytes, size_t len, uint64_t now_ns);
 /* The packet, now the caller's to free(), or NULL. */
-struct relay_early_packet *relay_early_take(struct relay_early *early, const void *server,
+struct relay_early_packet *relay_early_take(struct relay_early *early, const void *client,
 	const uint8_t id[static RELAY_ID_LEN], uint64_t now_ns);
 /* Frees what is too old. */
 void relay_early_expire(struct relay_early *early, uint64_t now_ns);
 /* All of @server's. */
-void relay_early_forget(struct relay_early *early, const void *server);
+void relay_early_forget(struct relay_early *early, const void *client);
 
 #endif

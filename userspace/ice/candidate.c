@@ -10,7 +10,6 @@
 #include <strings.h>
 #include <zlib.h>
 
-#include "ice/agent.h"
 #include "ice/candidate.h"
 
 #define FIELDS_MAX 64
@@ -35,9 +34,7 @@ uint32_t ice_candidate_priority(enum ice_candidate_type type)
 	return (uint32_t)types[type].preference << 24 | 65535 << 8 | 255;
 }
 
-/*
- * NetBird's: the same for candidates of one kind from one address, which is all that a foundation has to be.
- */
+/* As NetBird computes it: equal for candidates of one type and address (RFC 8445 section 5.1.1.3). */
 static uint32_t foundation(const struct ice_candidate *candidate, const char *addr)
 {
 	char text[INET6_ADDRSTRLEN + 16];
