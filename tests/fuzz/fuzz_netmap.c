@@ -2,12 +2,17 @@
 // SyncResponse and LoginResponse from anywhere: what comes out keeps every promise of netmap.h.
 #include "base/cidr.c"
 #include "base/slice.c"
+#include "base/host_port.c"
+#include "base/server_url.c"
 #include "config/value.c"
 #include "crypto/key.c"
 #include "base/arena.c"
 #include "netbird/wire.c"
 
 #include "netbird/netmap.c"
+#include "netbird/netmap_check.c"
+#include "netbird/netmap_rules.c"
+#include "netbird/netmap_servers.c"
 
 #include <assert.h>
 

@@ -10,7 +10,10 @@
 #include "stream/stream.h"
 
 #include "crypto/key.c"
+#include "base/host_port.c"
 #include "base/send_queue.c"
+#include "base/server_url.c"
+#include "base/slice.c"
 #include "websocket/websocket_frame.c"
 #include "base/slice.c"
 #include "http/head.c"

@@ -11,6 +11,9 @@
 #include "ice/stun.c"
 #include "loop/loop.c"
 #include "base/endpoint.c"
+#include "base/host_port.c"
+#include "base/server_url.c"
+#include "base/slice.c"
 
 #define FUZZ_SEC	1000000000ULL
 

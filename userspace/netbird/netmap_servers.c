@@ -37,7 +37,7 @@ static int read_host(struct wire wire, struct host *ret_host)
 }
 
 /* Room for the servers that the fields @number name. */
-static bool make_room(struct netmap_reader *r, struct wire wire, uint32_t number, struct server_url **ret_list)
+static bool make_server_room(struct netmap_reader *r, struct wire wire, uint32_t number, struct server_url **ret_list)
 {
 	size_t count = netmap_count(wire, number, 1);
 
@@ -125,7 +125,7 @@ static int read_relay(struct netmap_reader *r, const struct wire_field *message)
 	bool names_urls = false;
 	int ret;
 
-	if (!make_room(r, wire, RELAY_URLS, &relay.urls))
+	if (!make_server_room(r, wire, RELAY_URLS, &relay.urls))
 		return -ENOMEM;
 	while ((ret = wire_next(&wire, &field)) > 0) {
 		if (wire_is_bytes(&field, RELAY_URLS) && field.len) {
@@ -174,7 +174,7 @@ int netmap_read_servers(struct netmap_reader *r, const struct wire_field *messag
 	int ret;
 
 	*servers = (struct netmap_servers){};
-	if (!make_room(r, wire, CONFIG_STUNS, &servers->stuns))
+	if (!make_server_room(r, wire, CONFIG_STUNS, &servers->stuns))
 		return -ENOMEM;
 	while ((ret = wire_next(&wire, &field)) > 0) {
 		if (wire_is_bytes(&field, CONFIG_STUNS) && field.len)
