@@ -72,20 +72,10 @@ void cookie_checker_init(struct cookie_checker *checker, const uint8_t public_ke
 	derive_keys(public_key, &checker->mac1_key, &checker->cookie_key);
 }
 
-void cookie_checker_wipe(struct cookie_checker *checker)
-{
-	sodium_memzero(checker, sizeof(*checker));
-}
-
 void cookie_maker_init(struct cookie_maker *maker, const uint8_t public_key[static KEY_LEN])
 {
 	*maker = (struct cookie_maker){ 0 };
 	derive_keys(public_key, &maker->mac1_key, &maker->cookie_key);
-}
-
-void cookie_maker_wipe(struct cookie_maker *maker)
-{
-	sodium_memzero(maker, sizeof(*maker));
 }
 
 static const struct macs *macs_of(const void *message, size_t len)

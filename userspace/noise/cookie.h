@@ -38,9 +38,7 @@ struct cookie_maker {
 };
 
 void cookie_checker_init(struct cookie_checker *checker, const uint8_t public_key[static KEY_LEN]);
-void cookie_checker_wipe(struct cookie_checker *checker);
 void cookie_maker_init(struct cookie_maker *maker, const uint8_t public_key[static KEY_LEN]);
-void cookie_maker_wipe(struct cookie_maker *maker);
 
 /*
  * @message is a whole initiation or response: its last 32 bytes are the macs. True if the sender knows

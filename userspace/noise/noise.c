@@ -174,19 +174,6 @@ int noise_remote_prepare(struct noise_remote *remote, const struct noise_local *
 	return ret;
 }
 
-int noise_remote_init(struct noise_remote *remote, const struct noise_local *local,
-	const uint8_t public_key[static KEY_LEN], const struct secret_key *preshared_key)
-{
-	int ret = noise_remote_set(remote, public_key, preshared_key);
-
-	return ret < 0 ? ret : noise_remote_prepare(remote, local);
-}
-
-void noise_local_wipe(struct noise_local *local)
-{
-	sodium_memzero(local, sizeof(*local));
-}
-
 void noise_remote_wipe(struct noise_remote *remote)
 {
 	sodium_memzero(remote, sizeof(*remote));

@@ -76,11 +76,6 @@ int noise_remote_set(struct noise_remote *remote, const uint8_t public_key[stati
  */
 int noise_remote_prepare(struct noise_remote *remote, const struct noise_local *local);
 
-/* Both. */
-int noise_remote_init(struct noise_remote *remote, const struct noise_local *local,
-	const uint8_t public_key[static KEY_LEN], const struct secret_key *preshared_key);
-
-void noise_local_wipe(struct noise_local *local);
 void noise_remote_wipe(struct noise_remote *remote);
 void noise_handshake_wipe(struct noise_handshake *handshake);
 void noise_keys_wipe(struct noise_keys *keys);

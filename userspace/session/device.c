@@ -111,19 +111,6 @@ void device_free(struct device *device)
 	free(device);
 }
 
-void device_end_sessions(struct device *device)
-{
-	for (uint32_t i = 0; i < device->peers_max; i++) {
-		struct peer *peer = device->peers[i];
-
-		if (!peer)
-			continue;
-		handshake_drop_all(device, peer, 0);
-		device_schedule(device, peer);
-	}
-	session_table_end(device->table);
-}
-
 const uint8_t *device_public_key(const struct device *device)
 {
 	return device->local.public_key;
@@ -489,20 +476,6 @@ int device_start_handshake(struct device *device, uint64_t now_ns, uint32_t id)
 	if (!endpoint_is_known(&peer->endpoint))
 		return -EDESTADDRREQ;
 	handshake_want(device, peer, now_ns);
-	device_schedule(device, peer);
-	return 0;
-}
-
-int device_want_rekey(struct device *device, uint64_t now_ns, uint32_t id)
-{
-	struct peer *peer = device_peer(device, id);
-
-	if (!peer)
-		return -ENOENT;
-	/* That a packet was sent just now is what the event says; polled facts may not know yet. */
-	liveness_update(&peer->liveness, 0, now_ns, 0, 0);
-	peer->session_tx_ns = now_ns;
-	handshake_want_rekey(device, peer, now_ns);
 	device_schedule(device, peer);
 	return 0;
 }

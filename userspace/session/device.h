@@ -162,16 +162,10 @@ int device_new(struct device **ret_device, const struct device_config *config, c
 	void *ctx);
 
 /*
- * Wipes and frees everything in this process and leaves the maps alone: sessions go on, a successor can adopt
- * them. To end them, call device_end_sessions() before. NULL is allowed.
+ * Wipes and frees everything in this process and leaves the maps alone: sessions go on, and a successor can
+ * adopt them. NULL is allowed.
  */
 void device_free(struct device *device);
-
-/*
- * Clears every session's index and overwrites all keys at once. Only for a data path that is detached
- * already: packets in flight could otherwise be sealed with a key of zeros.
- */
-void device_end_sessions(struct device *device);
 
 const uint8_t *device_public_key(const struct device *device);
 
@@ -270,12 +264,6 @@ int device_want_handshake(struct device *device, uint64_t now_ns, uint32_t id);
  * often than REKEY_TIMEOUT allows. Returns 0, -ENOENT or -EDESTADDRREQ.
  */
 int device_start_handshake(struct device *device, uint64_t now_ns, uint32_t id);
-
-/*
- * A packet was sent with an old key (TALON_EVENT_REKEY): starts a handshake if section 6.2 says so.
- * Returns 0 or -ENOENT.
- */
-int device_want_rekey(struct device *device, uint64_t now_ns, uint32_t id);
 
 /* Whether @index is the receiver index of a live session of ours. */
 bool device_has_session(const struct device *device, uint32_t index);

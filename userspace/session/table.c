@@ -284,22 +284,6 @@ uint64_t session_table_tick(struct session_table *table, uint64_t now_ns)
 	return session_table_next_deadline(table);
 }
 
-void session_table_end(struct session_table *table)
-{
-	for (uint32_t i = 0; i <= table->mask; i++) {
-		struct slot *slot = &table->slots[i];
-
-		if (slot->state == SLOT_LIVE)
-			move(table, i, EV_RETIRE);
-		if (slot->state != SLOT_RETIRED)
-			continue;
-		if (table->ops.clear(table->ctx, i) < 0 || table->ops.wipe(table->ctx, i) < 0)
-			table->errors++;
-		move(table, i, EV_WIPED);
-	}
-	table->retired_first = NO_SLOT;
-}
-
 uint32_t session_table_count(const struct session_table *table, enum slot_state state)
 {
 	return table->counts[state];

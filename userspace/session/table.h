@@ -91,12 +91,6 @@ int session_table_adopt_retired(struct session_table *table, uint64_t now_ns, ui
 uint64_t session_table_tick(struct session_table *table, uint64_t now_ns);
 uint64_t session_table_next_deadline(const struct session_table *table);
 
-/*
- * Clears and overwrites every slot that is live or retired, without any grace: for a data path that is
- * detached already.
- */
-void session_table_end(struct session_table *table);
-
 uint32_t session_table_count(const struct session_table *table, enum slot_state state);
 
 /* How often an op failed. */
