@@ -8,7 +8,8 @@
 #include "client/management_internal.h"
 
 /*
- * A server that blocks agents by key counts 30 Syncs in 5 minutes. These allow at most 8 + 20 in any 5 minutes.
+ * A server that blocks agents by key counts 30 Syncs in 5 minutes. These allow at most 8 + 20 in any 5
+ * minutes.
  */
 #define SYNCS_AT_ONCE		8
 #define SYNC_EACH_NS		(15 * LOOP_SECOND)
@@ -117,7 +118,7 @@ void management_start(struct management *m)
 		loop_timer_after(m->loop, &m->patience, MANAGEMENT_ONCE_NS);
 	grpc_channel_connect(m->channel);
 	management_begin(m, STEP_LOGIN);
-	management_pack_meta(m);	/* while the connection is made; if it fails, the login reports that */
+	management_pack_meta(m);	/* while the connection is made; the login reports an error */
 }
 
 void management_network_changed(struct management *m)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The client of the management server: login, registration, the Sync stream, SyncMeta, Job, Logout, and when to
- * try again (sections 1-3 of docs/protocols.md). Reports through struct management_events and touches nothing
- * else.
+ * The client of the management server: login, registration, the Sync stream, SyncMeta, Job, Logout, and
+ * when to try again (sections 1-3 of docs/protocols.md). Reports through struct management_events and
+ * touches nothing else.
  */
 #ifndef TALON_MANAGEMENT_H
 #define TALON_MANAGEMENT_H
@@ -35,7 +35,7 @@ struct management_config {
 	size_t dns_label_count;
 	const char *hostname;		/* NULL: the host's */
 	struct sysinfo_flags flags;
-	bool once;			/* an explicit login: ends at the first answer that no retry changes */
+	bool once;			/* an explicit login: ends with the first verdict */
 };
 
 /* None of these may free the management it comes from. */
@@ -52,8 +52,9 @@ struct management_events {
 	/* The server has deleted this peer: a farewell map, then a refusal. An outage does not count. */
 	void (*deleted)(void *ctx);
 	/*
-	 * For config.once: how the login ended. 0: Sync follows in the next turn of the loop, unless @management
-	 * is freed before. Else a negative errno, with reason and remedy in one line, and nothing follows.
+	 * For config.once: how the login ended. 0: Sync follows in the next turn of the loop, unless
+	 * @management is freed before. Else a negative errno, with reason and remedy in one line, and
+	 * nothing follows.
 	 */
 	void (*verdict)(void *ctx, int error, const char *why);
 };

@@ -12,9 +12,9 @@
 
 /*
  * The stream is silent for days, and proxies end a request that brings no more data: nginx after
- * client_body_timeout, Traefik readTimeout after its beginning, both 60 s by default. A request that has ended
- * is exempt from both, so once a stream was cut the next ones end their own side after the hello, and the answer
- * to a job goes on a new stream.
+ * client_body_timeout, Traefik readTimeout after its beginning, both 60 s by default. A request that has
+ * ended is exempt from both, so once a stream was cut the next ones end their own side after the hello, and
+ * the answer to a job goes on a new stream.
  */
 
 static void forget_answer(struct job_stream *job)
@@ -77,7 +77,10 @@ static void job_done(void *ctx, const struct grpc_end *end)
 	loop_timer_after(m->loop, &m->job.timer, backoff_next(&m->job.backoff));
 }
 
-/* Sync did not end too, or the timer that leads here would have been stopped: a proxy cut this stream alone. */
+/*
+ * Sync did not end too, or the timer that leads here would have been stopped: a proxy cut this stream
+ * alone.
+ */
 static void learn_from_cut(struct management *m)
 {
 	double lived_s = (loop_now(m->loop) - m->job.opened_ns) / 1e9;

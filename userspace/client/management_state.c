@@ -229,8 +229,8 @@ static void act(struct management *m, enum management_action action, enum manage
 		say(m, -EPERM, why);
 		break;
 	case DO_SAY_NOT_NETBIRD:
-		sayf(m, -EPROTONOSUPPORT, "%s is not a NetBird management server, or one too old to know this "
-			"call: check the management URL", m->url);
+		sayf(m, -EPROTONOSUPPORT, "%s is not a NetBird management server, or one too old to know "
+			"this call: check the management URL", m->url);
 		break;
 	}
 }

@@ -17,8 +17,8 @@
 #define SHORT_STREAMS		3
 #define CALM_NS			(60 * LOOP_SECOND)	/* nobody ends a stream that lasted this long */
 
-#define TWIN_TEXT "another client seems to use this identity: the server keeps ending our stream; stop the other " \
-	"one, or join one of them anew"
+#define TWIN_TEXT "another client seems to use this identity: the server keeps ending our stream; stop the " \
+	"other one, or join one of them anew"
 
 uint64_t allowance_take(struct allowance *allowance, uint64_t now_ns)
 {
@@ -180,9 +180,9 @@ void management_note_end_of_stream(struct management *m, enum management_outcome
 }
 
 /*
- * On Sync only the server sends, so a proxy that waits a minute for data ends it. nginx may hold its RST_STREAM
- * back until it has something else to send on the connection; PINGs, which it answers itself, make it send.
- * They are hop by hop, so the server never sees them.
+ * On Sync only the server sends, so a proxy that waits a minute for data ends it. nginx may hold its
+ * RST_STREAM back until it has something else to send on the connection; PINGs, which it answers itself,
+ * make it send. They are hop by hop, so the server never sees them.
  */
 void management_note_cut(struct management *m, const struct grpc_end *end)
 {

@@ -36,14 +36,14 @@ int relay_manager_new(struct loop *loop, const uint8_t own_key[static KEY_LEN],
 	const struct relay_events *events, void *ctx, struct relay_manager **ret_manager);
 void relay_manager_free(struct relay_manager *manager);
 /*
- * For an orderly end: sends Close to all servers and closes. Nothing is called back or dialled afterwards, and
- * relayed connections are lost.
+ * For an orderly end: sends Close to all servers and closes. Nothing is called back or dialled afterwards,
+ * and relayed connections are lost.
  */
 void relay_manager_close(struct relay_manager *manager);
 /*
  * Takes URLs and token from management, at the start and whenever they change. A newer token does not touch
- * live connections; without one the old token stays. Without urls no relay is dialled any more, and the present
- * one stays until it is lost. The caller checks ->present. Returns 0 or -ENOMEM.
+ * live connections; without one the old token stays. Without urls no relay is dialled any more, and the
+ * present one stays until it is lost. The caller checks ->present. Returns 0 or -ENOMEM.
  */
 int relay_manager_set(struct relay_manager *manager, const struct netmap_relay *relay);
 /* The home relay's instance address; NULL while none is connected. */

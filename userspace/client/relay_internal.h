@@ -3,10 +3,10 @@
  * Shared by the files of the relay client: relay_client.c (one connection to one server), relay_peer.c (the
  * peers reached over it) and relay_manager.c (which servers are connected to, and when).
  *
- * The owner's callbacks may free anything, the manager included. So a function calls back last, or looks at the
- * state of its connection again: a freed one is RELAY_ENDED, and its memory stays until the loop has left all
- * callbacks (loop_defer_free()). A connection that is lost stays in the list until all its peers know, so that
- * relay_manager_free() finds it meanwhile.
+ * The owner's callbacks may free anything, the manager included. So a function calls back last, or looks at
+ * the state of its connection again: a freed one is RELAY_ENDED, and its memory stays until the loop has
+ * left all callbacks (loop_defer_free()). A connection that is lost stays in the list until all its peers
+ * know, so that relay_manager_free() finds it meanwhile.
  */
 #ifndef TALON_RELAY_INTERNAL_H
 #define TALON_RELAY_INTERNAL_H

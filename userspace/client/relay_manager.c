@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Which relays are connected to: the home relay, picked from management's URLs and picked again when lost, and
- * foreign ones, where other peers are at home.
+ * Which relays are connected to: the home relay, picked from management's URLs and picked again when lost,
+ * and foreign ones, where other peers are at home.
  */
 #include <errno.h>
 #include <sodium.h>
@@ -492,7 +492,8 @@ static void list_candidates(const struct relay_manager *manager, struct relay_st
 		const struct candidate *candidate = &manager->candidates[i];
 
 		server_url_format(&candidate->url, name);
-		list_one(list, room, count, name, false, candidate->error[0] ? candidate->error : "connecting");
+		list_one(list, room, count, name, false,
+			candidate->error[0] ? candidate->error : "connecting");
 	}
 }
 

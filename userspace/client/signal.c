@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The signal client: one registered stream, opened again whenever it ends, a queue of unary sends, and messages
-// to ourselves that prove both work.
+// The signal client: one registered stream, opened again whenever it ends, a queue of unary sends, and
+// messages to ourselves that prove both work.
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@
 #define BEAT_NS			(30 * LOOP_SECOND)	/* between messages to ourselves */
 #define BEAT_WAIT_NS		(10 * LOOP_SECOND)
 #define BEAT_MIN_NS		(2 * LOOP_SECOND)	/* not more often, however early a proxy cuts */
-#define SAME_QUIET_NS		(1 * LOOP_SECOND)	/* silences before two cuts by one time limit differ by less */
+#define SAME_QUIET_NS		(1 * LOOP_SECOND)	/* cuts by one time limit differ by less */
 #define EVICTED_FIRST_NS	(10 * LOOP_SECOND)	/* doubled with each eviction in a row */
 #define EVICTED_MAX_NS		(160 * LOOP_SECOND)
 #define EVICTED_FORGET_NS	(300 * LOOP_SECOND)	/* a stream this long resets that count */
@@ -175,8 +175,8 @@ static void start_sends(struct signal_client *signal)
 	struct send *send;
 
 	/*
-	 * Thousands of offers must not make the connection look dead: messages to ourselves go first and do not
-	 * count against the limit.
+	 * Thousands of offers must not make the connection look dead: messages to ourselves go first and do
+	 * not count against the limit.
 	 */
 	while ((send = TAILQ_FIRST(&signal->waiting)) &&
 		(send->is_beat || signal->in_flight_count < IN_FLIGHT_MAX)) {
@@ -521,8 +521,8 @@ static void connect_stream(void *ctx)
 }
 
 /*
- * The confirmation is headers without data. nginx may hold those back in its TLS buffer until it has something
- * else to send.
+ * The confirmation is headers without data. nginx may hold those back in its TLS buffer until it has
+ * something else to send.
  */
 static void nudge(void *ctx)
 {

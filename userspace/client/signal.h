@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The client of the signal server: a registered stream brings messages from peers, unary calls send ours, both
- * boxed between the two peers; a message to ourselves now and then proves that the connection works.
+ * The client of the signal server: a registered stream brings messages from peers, unary calls send ours,
+ * both boxed between the two peers; a message to ourselves now and then proves that the connection works.
  */
 #ifndef TALON_SIGNAL_H
 #define TALON_SIGNAL_H
@@ -28,7 +28,10 @@ struct signal_events {
 	void (*body)(void *ctx, const uint8_t from[static KEY_LEN], const struct signal_body *body);
 };
 
-/* The end of a send: 0 when the server took it (which is not delivery), or a negative errno after the last try. */
+/*
+ * The end of a send: 0 when the server took it (which is not delivery), or a negative errno after the last
+ * try.
+ */
 typedef void (*signal_sent_fn)(void *ctx, int error);
 
 int signal_new(struct loop *loop, const struct signal_config *config, const struct signal_events *events,
@@ -38,9 +41,9 @@ void signal_start(struct signal_client *signal);
 void signal_free(struct signal_client *signal);
 bool signal_is_connected(const struct signal_client *signal);
 /*
- * Sends @body to the peer @to: up to four attempts (10, 10, 10, 15 s), and a bounded number of sends at a time
- * while the others wait. @fn may be NULL; it is called after this returned. Returns 0; -ENOTCONN while not
- * registered, for such messages soon go stale; -ENOBUFS; or another negative errno.
+ * Sends @body to the peer @to: up to four attempts (10, 10, 10, 15 s), and a bounded number of sends at a
+ * time while the others wait. @fn may be NULL; it is called after this returned. Returns 0; -ENOTCONN while
+ * not registered, for such messages soon go stale; -ENOBUFS; or another negative errno.
  */
 int signal_send(struct signal_client *signal, const uint8_t to[static KEY_LEN],
 	const struct signal_body *body, signal_sent_fn fn, void *ctx);

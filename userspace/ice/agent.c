@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The search for a direct path to one peer, and consent checks on the path found (RFC 8445, with the timing of
-// NetBird's peers).
+// The search for a direct path to one peer, and consent checks on the path found (RFC 8445, with the timing
+// of NetBird's peers).
 #include <arpa/inet.h>
 #include <errno.h>
 #include <sodium.h>
@@ -15,10 +15,10 @@
 #define TRIES		8
 #define ATTEMPT_NS	(12 * LOOP_SECOND)
 #define KEEPALIVE_NS	(2 * LOOP_SECOND)
-#define DOUBT_NS	(500 * LOOP_MS)		/* after an unanswered check: one lost packet must not cost a path */
+#define DOUBT_NS	(500 * LOOP_MS)		/* after an unanswered check: one packet may be lost */
 #define LOST_NS		(6 * LOOP_SECOND)
 #define PENDING_US	4000000U		/* how long an answer to a check may take */
-#define TRIGGERED_MAX	3	/* checks out of turn per pair and round: the two sides must not spur each other on */
+#define TRIGGERED_MAX	3	/* checks out of turn per pair and round, so that two sides do not loop */
 #define REMOTES_MAX	32
 #define PAIRS_MAX	64
 
@@ -506,8 +506,8 @@ static bool has_conflict(struct ice_agent *agent, const struct stun_message *mes
 }
 
 /*
- * A source that was not signalled is a peer-reflexive candidate (section 7.3.1.3). The peer says its priority,
- * but never above that of a signalled one.
+ * A source that was not signalled is a peer-reflexive candidate (section 7.3.1.3). The peer says its
+ * priority, but never above that of a signalled one.
  */
 static int learn_remote(struct ice_agent *agent, const struct endpoint *from,
 	const struct stun_message *message)

@@ -35,8 +35,8 @@ void ice_mux_free(struct ice_mux *mux);
 /* Addresses of the uplinks, which become host candidates. Returns true if they changed. */
 bool ice_mux_set_host(struct ice_mux *mux, const struct endpoint *locals, size_t count);
 /*
- * The STUN servers, SERVER_STUN each; host names are resolved when a server is asked. Returns 0, or -ENOSPC if
- * only the first 8 are used.
+ * The STUN servers, SERVER_STUN each; host names are resolved when a server is asked. Returns 0, or -ENOSPC
+ * if only the first 8 are used.
  */
 int ice_mux_set_stuns(struct ice_mux *mux, const struct server_url *urls, size_t count);
 /* Takes a STUN message from the WireGuard socket. A malformed or unexpected one is counted and ignored. */
@@ -81,19 +81,22 @@ struct ice_agent_events {
 };
 
 /*
- * Answers checks at once; gathers and checks by itself. Callbacks come only after it returned, and may free the
- * agent. Returns 0, -ENOMEM, or -ENOSPC for too many agents.
+ * Answers checks at once; gathers and checks by itself. Callbacks come only after it returned, and may free
+ * the agent. Returns 0, -ENOMEM, or -ENOSPC for too many agents.
  */
 int ice_agent_new(struct ice_mux *mux, const struct ice_agent_config *config,
 	const struct ice_agent_events *events, void *ctx, struct ice_agent **ret_agent);
 void ice_agent_free(struct ice_agent *agent);
 /*
- * Adds a candidate of the peer, and a second one at the related port of a server-reflexive one. Duplicates are
- * ignored. Returns 0 or -ENOSPC.
+ * Adds a candidate of the peer, and a second one at the related port of a server-reflexive one. Duplicates
+ * are ignored. Returns 0 or -ENOSPC.
  */
 int ice_agent_add_remote(struct ice_agent *agent, const struct ice_candidate *candidate);
 bool ice_agent_get_pair(const struct ice_agent *agent, struct ice_pair_info *ret_pair);
-/* CLOCK_BOOTTIME ns of the selected pair's last answer, which proves both directions; 0: no pair is selected. */
+/*
+ * CLOCK_BOOTTIME ns of the selected pair's last answer, which proves both directions; 0: no pair is
+ * selected.
+ */
 uint64_t ice_agent_answered(const struct ice_agent *agent);
 /* Something else says that the path is dead: checks it now, and every 200 ms until it answers. */
 void ice_agent_probe(struct ice_agent *agent);

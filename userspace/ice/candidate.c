@@ -126,7 +126,7 @@ static bool is_mdns_name(const char *text)
 	return len > 6 && !strcasecmp(text + len - 6, ".local");
 }
 
-/* Nobody is there whom a check could find, or it would be ourselves. */
+/* A check to such an address reaches no peer, or ourselves. */
 static bool is_useless(uint16_t family, const struct talon_addr *addr)
 {
 	const struct in6_addr *in6 = (const struct in6_addr *)addr;
@@ -163,8 +163,8 @@ static bool is_cid(const char *text)
 }
 
 /*
- * Pairs of name and value behind the type. What we do not know is skipped; a related address counts if both
- * halves are there.
+ * Pairs of name and value after the type. Unknown ones are skipped; a related address counts with both
+ * halves.
  */
 static int read_extensions(char **fields, size_t count, struct ice_candidate *c)
 {

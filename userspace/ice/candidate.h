@@ -29,8 +29,8 @@ struct ice_candidate {
 };
 
 /*
- * Writes one line without "candidate:" (RFC 8839 section 5.1, with NetBird's ufrag and cid). Returns its length,
- * or -ENOSPC.
+ * Writes one line without "candidate:" (RFC 8839 section 5.1, with NetBird's ufrag and cid). Returns its
+ * length, or -ENOSPC.
  */
 int ice_candidate_format(const struct ice_candidate *candidate, const char *ufrag, char *buf, size_t size);
 /* Reads one. Returns 0; -EPROTONOSUPPORT for TCP and mDNS, to be ignored; -EBADMSG if it is malformed. */

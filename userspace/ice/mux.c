@@ -36,8 +36,8 @@ int ice_mux_send(struct ice_mux *mux, const struct endpoint *to, const void *byt
 }
 
 /*
- * A transaction id replaces a table of pending checks: it carries 64 bits of state under a mask that its other
- * 32 bits, random ones, select. To others it looks as random as RFC 8489 asks for.
+ * A transaction id replaces a table of pending checks: it carries 64 bits of state under a mask that its
+ * other 32 bits, random ones, select. To others it looks as random as RFC 8489 asks for.
  */
 static void mask_tx(const struct ice_mux *mux, uint8_t id[static STUN_TX_LEN])
 {

@@ -88,8 +88,8 @@ static int read_url(const json_t *json, struct identity *identity, const char *p
 	if (identity->management_url || !value || json_is_null(value) ||
 		(json_is_string(value) && !json_string_length(value)))
 		return 0;
-	identity_say(why, size, "%s: ManagementURL is damaged: expected an object with Scheme (http or https) and "
-		"Host (HOST:PORT), or one text", path);
+	identity_say(why, size, "%s: ManagementURL is damaged: expected an object with Scheme (http or "
+		"https) and Host (HOST:PORT), or one text", path);
 	return -EBADMSG;
 }
 
@@ -149,8 +149,8 @@ static int read_file(const char *path, json_t **ret_json, char *why, size_t size
 	store_free(bytes, len);
 	if (*ret_json)
 		return 0;
-	identity_say(why, size, "%s:%d: the identity file is damaged (%s); restore it, or remove it to join as a new "
-		"peer", path, error.line, error.text);
+	identity_say(why, size, "%s:%d: the identity file is damaged (%s); restore it, or remove it to join "
+		"as a new peer", path, error.line, error.text);
 	return -EBADMSG;
 }
 

@@ -31,27 +31,27 @@ struct identity {
 };
 
 /*
- * Reads @path. If it does not exist, makes a new identity and writes it (0600, temporary file and rename) before
- * its key is used. Returns 0 or a negative errno with one line in @why; a damaged file is an error, never a
- * reason to make a new key.
+ * Reads @path. If it does not exist, makes a new identity and writes it (0600, temporary file and rename)
+ * before its key is used. Returns 0 or a negative errno with one line in @why; a damaged file is an error,
+ * never a reason to make a new key.
  */
 int identity_load(const char *path, struct identity *ret_identity, char *why, size_t size);
 /*
- * Copies @old, where older NetBird clients had their profile (/etc/netbird/config.json), to @path, unless that
- * exists. Returns 1 if it copied, 0 if not, or a negative errno with one line in @why.
+ * Copies @old, where older NetBird clients had their profile (/etc/netbird/config.json), to @path, unless
+ * that exists. Returns 1 if it copied, 0 if not, or a negative errno with one line in @why.
  */
 int identity_adopt(const char *old, const char *path, char *why, size_t size);
 /*
- * Keeps @url, the management server to use from now on, for starts that name none: in the struct, and in the file
- * if it differs. Returns 0 or a negative errno with one line in @why.
+ * Keeps @url, the management server to use from now on, for starts that name none: in the struct, and in
+ * the file if it differs. Returns 0 or a negative errno with one line in @why.
  */
 int identity_set_url(const char *path, struct identity *identity, const char *url, char *why, size_t size);
 void identity_done(struct identity *identity);
 
 /*
- * Locks the state directory, even a read-only one, so that no second process on this host uses the same identity.
- * Returns a descriptor that holds the lock until it is closed; -EBUSY with the holder's pid in @why; or another
- * negative errno.
+ * Locks the state directory, even a read-only one, so that no second process on this host uses the same
+ * identity. Returns a descriptor that holds the lock until it is closed; -EBUSY with the holder's pid in
+ * @why; or another negative errno.
  */
 int identity_lock(const char *state_dir, char *why, size_t size);
 

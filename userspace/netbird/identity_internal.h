@@ -21,7 +21,10 @@ json_t *identity_key_json(const struct secret_key *key);
 json_t *identity_url_json(const char *url);
 /* The URL as text, from an object or a text; the caller frees it. NULL: there is none, or no memory. */
 char *identity_url_text(const json_t *json);
-/* The public half of an Ed25519 key in PEM as a line for authorized_keys; "" for another one. NULL: no memory. */
+/*
+ * The public half of an Ed25519 key in PEM as a line for authorized_keys; "" for another one. NULL: no
+ * memory.
+ */
 char *identity_ssh_line(const char *pem);
 
 #endif

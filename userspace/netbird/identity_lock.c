@@ -26,7 +26,8 @@ static int hold(int fd, const char *path, bool is_writable, char *why, size_t si
 		if (pread(fd, pid, sizeof(pid) - 1, 0) < 0)
 			pid[0] = 0;
 		pid[strspn(pid, "0123456789")] = 0;
-		identity_say(why, size, "%s: another process (%s) uses this identity", path, pid[0] ? pid : "unknown");
+		identity_say(why, size, "%s: another process (%s) uses this identity", path,
+			pid[0] ? pid : "unknown");
 		return -EBUSY;
 	}
 	if (!is_writable)
@@ -45,8 +46,8 @@ static bool is_read_only(int ret)
 }
 
 /*
- * A read-only directory can still be locked: by the file that an earlier run left, or the directory itself. Two
- * processes agree on which of them, for neither can create the file.
+ * A read-only directory can still be locked: by the file that an earlier run left, or the directory itself.
+ * Two processes agree on which of them, for neither can create the file.
  */
 static int open_lock(const char *state_dir, const char *path, bool *ret_writable)
 {

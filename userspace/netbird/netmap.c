@@ -312,8 +312,8 @@ static int read_route_fields(struct wire wire, struct netmap_route *route, struc
 	return ret;
 }
 
-static bool read_route_target(struct netmap_reader *r, struct netmap_route *route, const struct route_texts *texts,
-	struct wire wire)
+static bool read_route_target(struct netmap_reader *r, struct netmap_route *route,
+	const struct route_texts *texts, struct wire wire)
 {
 	if (texts->has_domains) {
 		if (!netmap_read_domains(r, wire, ROUTE_DOMAINS, &route->domains, &route->domain_count))
@@ -328,7 +328,8 @@ static bool read_route_target(struct netmap_reader *r, struct netmap_route *rout
 	return true;
 }
 
-static bool read_route(struct netmap_reader *r, const struct wire_field *message, struct netmap_route *ret_route)
+static bool read_route(struct netmap_reader *r, const struct wire_field *message,
+	struct netmap_route *ret_route)
 {
 	struct netmap_route route = {};
 	struct route_texts texts = { NO_TEXT, NO_TEXT, NO_TEXT, NO_TEXT, false };

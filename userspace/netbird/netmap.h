@@ -148,8 +148,8 @@ int netmap_login_parse(const uint8_t *bytes, size_t len, struct netmap_update *r
 const struct netmap_self *netmap_self_of(const struct netmap *map, const struct netmap_self *last);
 
 /*
- * True for the last map that a server sends to a peer it deletes, before it ends the stream: it lists nothing,
- * not even ourselves, and must not be applied.
+ * True for the last map that a server sends to a peer it deletes, before it ends the stream: it lists
+ * nothing, not even ourselves, and must not be applied.
  */
 bool netmap_is_farewell(const struct netmap *map);
 
@@ -161,8 +161,8 @@ bool netmap_is_farewell(const struct netmap *map);
 int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const char *server, const uint8_t *bytes,
 	size_t len);
 /*
- * Returns 0; -ENOENT; -EBADMSG for a file that is damaged, of an older layout, or not a network map; -ESTALE for one
- * that was written for another key or by another server. The caller frees @ret_bytes.
+ * Returns 0; -ENOENT; -EBADMSG for a file that is damaged, of an older layout, or not a network map;
+ * -ESTALE for one that was written for another key or by another server. The caller frees @ret_bytes.
  */
 int netmap_load(const char *path, const uint8_t own[static KEY_LEN], const char *server, uint8_t **ret_bytes,
 	size_t *ret_len);

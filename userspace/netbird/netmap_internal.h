@@ -52,7 +52,8 @@ bool netmap_read_domains(struct netmap_reader *r, struct wire wire, uint32_t num
 int netmap_read_servers(struct netmap_reader *r, const struct wire_field *message);
 
 /* netmap_rules.c. True if the rule is to be kept; false: left out, and counted if somebody misses it. */
-bool netmap_read_rule(struct netmap_reader *r, const struct wire_field *message, struct netmap_rule *ret_rule);
+bool netmap_read_rule(struct netmap_reader *r, const struct wire_field *message,
+	struct netmap_rule *ret_rule);
 bool netmap_read_route_rule(struct netmap_reader *r, const struct wire_field *message,
 	struct netmap_route_rule *ret_rule);
 

@@ -211,15 +211,16 @@ static void read_sources(struct netmap_reader *r, struct wire wire, struct netma
 		if (!wire_is_bytes(&field, ROUTE_RULE_SOURCES) || !field.len)
 			continue;
 		if (cidr_parse(text, false, &cidr))
-			netmap_skip(r, "source \"%.*s\" of a route's access rule is not a prefix", SHOWN(text));
+			netmap_skip(r, "a route's access rule has source \"%.*s\": expected a prefix",
+				SHOWN(text));
 		else if (cidr.family == AF_INET)
 			rule->sources[rule->source_count++] = cidr;
 	}
 }
 
 /* Returns NULL, or why the rule has no destination. */
-static const char *read_rule_target(struct netmap_reader *r, struct wire wire, const struct route_rule_texts *texts,
-	struct netmap_route_rule *rule)
+static const char *read_rule_target(struct netmap_reader *r, struct wire wire,
+	const struct route_rule_texts *texts, struct netmap_route_rule *rule)
 {
 	const struct netmap_self *self = &r->update->map.self;
 

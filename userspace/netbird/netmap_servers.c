@@ -37,7 +37,8 @@ static int read_host(struct wire wire, struct host *ret_host)
 }
 
 /* Room for the servers that the fields @number name. */
-static bool make_server_room(struct netmap_reader *r, struct wire wire, uint32_t number, struct server_url **ret_list)
+static bool make_server_room(struct netmap_reader *r, struct wire wire, uint32_t number,
+	struct server_url **ret_list)
 {
 	size_t count = netmap_count(wire, number, 1);
 
@@ -152,9 +153,9 @@ static int read_relay(struct netmap_reader *r, const struct wire_field *message)
 }
 
 /*
- * Only a whole configuration, which names signal or STUN servers, says something by leaving relays out: there
- * are none. A message with a relay token alone changes only the relays, and one about something else (metrics,
- * flow) changes no servers at all.
+ * Only a whole configuration, which names signal or STUN servers, says something by leaving relays out:
+ * there are none. A message with a relay token alone changes only the relays, and one about something else
+ * (metrics, flow) changes no servers at all.
  */
 static void take_scope(struct netmap_servers *servers, bool names_relay)
 {

@@ -100,7 +100,8 @@ int route_selection_save(const char *path, const struct route_selection *selecti
 		ids_object(selection->selected, selection->selected_count), "deselected_routes",
 		ids_object(selection->deselected, selection->deselected_count), "deselect_all",
 		selection->deselect_all);
-	ret = json_object_set_new(json, SELECTION, state) ? -ENOMEM : json_file_write(path, json, JSON_COMPACT);
+	ret = json_object_set_new(json, SELECTION, state) ? -ENOMEM
+		: json_file_write(path, json, JSON_COMPACT);
 	json_decref(json);
 	return ret;
 }

@@ -15,8 +15,8 @@ struct route_selection {
 };
 
 /*
- * Both return 0, -EBADMSG for a damaged file, which is not overwritten, or another negative errno. A missing file
- * is an empty selection.
+ * Both return 0, -EBADMSG for a damaged file, which is not overwritten, or another negative errno. A
+ * missing file is an empty selection.
  */
 int route_selection_load(const char *path, struct route_selection *ret_selection);
 int route_selection_save(const char *path, const struct route_selection *selection);

@@ -13,7 +13,7 @@ struct slot {
 	enum slot_state state;
 	uint32_t free_at;	/* free only: place in free_slots */
 	bool is_cleared;	/* retired only: the published index is known to be 0 */
-	uint32_t next;		/* retired only: who retired after it */
+	uint32_t next;		/* retired only: the slot retired after it */
 	uint64_t due_ns;	/* retired only: when to overwrite it, or to try clearing it again */
 };
 
@@ -112,8 +112,8 @@ static uint32_t random_u32(struct session_table *table)
 }
 
 /*
- * Never 0, which means "not live", and never what the slot was called before: a late packet must not find its
- * successor.
+ * Never 0, which means "not live", and never the slot's previous index: a late packet must not reach the next
+ * session.
  */
 static uint32_t new_index(struct session_table *table, uint32_t number)
 {
@@ -154,10 +154,7 @@ void session_table_release(struct session_table *table, uint32_t index)
 		move(table, index & table->mask, EV_RELEASE);
 }
 
-/*
- * Graces end in the order they began, so the place is at the end; only a retry, which is sooner, has
- * to be looked for.
- */
+/* Grace periods end in order, so a slot goes to the end; only a retry, which is sooner, is sorted in. */
 static void enqueue(struct session_table *table, uint32_t number)
 {
 	struct slot *slot = &table->slots[number];
@@ -174,7 +171,7 @@ static void enqueue(struct session_table *table, uint32_t number)
 		table->retired_last = number;
 }
 
-/* Clears the index and waits: for the grace to be over if that worked, for another try otherwise. */
+/* Clears the index, then waits for the end of the grace period or, if that failed, for another try. */
 static void clear(struct session_table *table, uint64_t now_ns, uint32_t number)
 {
 	struct slot *slot = &table->slots[number];
