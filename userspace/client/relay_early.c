@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The newest packet of each sender that nobody has asked for yet.
+// The newest packet of each sender that has no connection yet.
 #include <stdlib.h>
 #include <string.h>
 
