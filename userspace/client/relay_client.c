@@ -242,7 +242,8 @@ int relay_client_new(struct relay_shared *shared, const struct server_url *url, 
 	loop_timer_init(&client->batch, on_batch, client);
 	ret = dial(client);
 	if (ret) {
-			return ret;
+		release(client);
+		return ret;
 	}
 	loop_timer_after(shared->loop, &client->deadline, RELAY_DIAL_NS);
 	TAILQ_INSERT_TAIL(&shared->clients, client, entry);

@@ -148,14 +148,14 @@ static void wait_until(struct relay_manager *manager, enum home_state state, uin
 }
 
 /* A new failure is worth a line, the same one again is not. */
-static void note_failure(struct relay_manager *manager, const struct relay_client *client, const char *why)
+static void note_failure(struct candidate *candidate, const char *why)
 {
-	struct candidate *candidate = find_candidate(manager, &client->url);
+	char name[SERVER_URL_LEN];
 
-	if (!candidate)
+	if (!strcmp(candidate->error, why))
 		return;
-	if (strcmp(candidate->error, why))
-		log_warn("relay %s: %s", client->name, why);
+	server_url_format(&candidate->url, name);
+	log_warn("relay %s: %s", name, why);
 	snprintf(candidate->error, sizeof(candidate->error), "%s", why);
 }
 
@@ -210,13 +210,15 @@ static void dial_more(struct relay_manager *manager);
 static void client_down(void *ctx, struct relay_client *client, const char *why)
 {
 	struct relay_manager *manager = ctx;
+	struct candidate *candidate = find_candidate(manager, &client->url);
 
 	if (client->role == RELAY_FOREIGN) {
 		log_debug("relay %s: %s", client->name, why);
 	} else if (client->role == RELAY_HOME) {
 		home_lost(manager, why);
 	} else {
-		note_failure(manager, client, why);
+		if (candidate)
+			note_failure(candidate, why);
 		dial_more(manager);
 	}
 }
@@ -226,16 +228,11 @@ static const struct relay_client_events client_callbacks = { .up = client_up, .d
 static void dial(struct relay_manager *manager, struct candidate *candidate)
 {
 	struct relay_client *client;
-	char name[SERVER_URL_LEN];
 	int ret = relay_client_new(&manager->shared, &candidate->url, RELAY_CANDIDATE, &client_callbacks,
 		manager, &client);
 
-	if (!ret)
-		return;
-	server_url_format(&candidate->url, name);
-	if (strcmp(candidate->error, strerror(-ret)))
-		log_warn("relay %s: %s", name, strerror(-ret));
-	snprintf(candidate->error, sizeof(candidate->error), "%s", strerror(-ret));
+	if (ret)
+		note_failure(candidate, strerror(-ret));
 }
 
 /* Dials further candidates until PICK_AT_ONCE are under way. */
