@@ -15,7 +15,6 @@
 #include "base/server_url.c"
 #include "base/slice.c"
 #include "websocket/websocket_frame.c"
-#include "base/slice.c"
 #include "http/head.c"
 #include "websocket/websocket_upgrade.c"
 #include "netbird/relay_wire.c"
