@@ -89,12 +89,12 @@ static void learn_from_cut(struct management *m)
 	if (m->job.side == JOB_OPEN) {
 		m->job.side = JOB_HALF;
 		log_info("management: a proxy in front ended the silent job stream after about %.0f s "
-			"(nginx: client_body_timeout, Traefik: readTimeout); it leaves them nothing to wait "
-			"for from now on", lived_s);
+			"(nginx: client_body_timeout, Traefik: readTimeout); its requests end at once from "
+			"now on", lived_s);
 	} else if (!m->job.has_told) {
 		m->job.has_told = true;
 		log_info("management: a proxy in front ends the job stream each %.0f s or so (nginx: "
-			"grpc_read_timeout); it is begun anew each time", lived_s);
+			"grpc_read_timeout); it is opened again each time", lived_s);
 	}
 }
 

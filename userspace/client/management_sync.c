@@ -194,7 +194,7 @@ void management_note_cut(struct management *m, const struct grpc_end *end)
 	grpc_channel_prove_each(m->channel, PROVE_BEHIND_PROXY_NS);
 	if (!m->has_told_cut)
 		log_info("management: a proxy in front ends the stream of maps when it is silent, this time "
-			"for %.0f s (nginx: grpc_read_timeout); it is begun anew each time",
+			"for %.0f s (nginx: grpc_read_timeout); it is opened again each time",
 			(now - m->heard_ns) / 1e9);
 	m->has_told_cut = true;
 }

@@ -28,7 +28,7 @@
  */
 enum home_state { HOME_OFF, HOME_UP, HOME_PAUSED, HOME_AGAIN, HOME_PICKING, HOME_WAITING };
 
-struct candidate {
+struct server {				/* as management names it */
 	struct server_url url;
 	char error[RELAY_WHY_LEN];	/* of the last attempt; empty: it did not fail */
 };
@@ -37,13 +37,13 @@ struct relay_manager {
 	struct relay_shared shared;
 	const struct relay_events *events;
 	void *ctx;
-	struct candidate *candidates;	/* as management names them */
-	size_t candidate_count;
+	struct server *servers;
+	size_t server_count;
 	bool is_closed;
 	enum home_state state;
 	struct relay_client *home;	/* while HOME_UP */
 	struct server_url last;		/* the latest home relay */
-	size_t next;			/* in a pick: the candidate to be dialled next */
+	size_t next;			/* in a pick: the server to be dialled next */
 	uint64_t wait_ns;		/* after the next failed pick */
 	struct loop_timer timer;	/* of the state */
 	struct loop_timer sweep;
@@ -53,35 +53,35 @@ static void pick(struct relay_manager *manager);
 
 /* URLs and token */
 
-static struct candidate *find_candidate(const struct relay_manager *manager, const struct server_url *url)
+static struct server *find_server(const struct relay_manager *manager, const struct server_url *url)
 {
-	for (size_t i = 0; i < manager->candidate_count; i++) {
-		if (server_url_is_equal(&manager->candidates[i].url, url))
-			return &manager->candidates[i];
+	for (size_t i = 0; i < manager->server_count; i++) {
+		if (server_url_is_equal(&manager->servers[i].url, url))
+			return &manager->servers[i];
 	}
 	return NULL;
 }
 
 static bool has_urls(const struct relay_manager *manager, const struct netmap_relay *relay)
 {
-	if (manager->candidate_count != relay->url_count)
+	if (manager->server_count != relay->url_count)
 		return false;
 	for (size_t i = 0; i < relay->url_count; i++) {
-		if (!server_url_is_equal(&manager->candidates[i].url, &relay->urls[i]))
+		if (!server_url_is_equal(&manager->servers[i].url, &relay->urls[i]))
 			return false;
 	}
 	return true;
 }
 
-static int copy_urls(const struct netmap_relay *relay, struct candidate **ret_candidates)
+static int copy_urls(const struct netmap_relay *relay, struct server **ret_servers)
 {
-	struct candidate *candidates = calloc(relay->url_count ? relay->url_count : 1, sizeof(*candidates));
+	struct server *servers = calloc(relay->url_count ? relay->url_count : 1, sizeof(*servers));
 
-	if (!candidates)
+	if (!servers)
 		return -ENOMEM;
 	for (size_t i = 0; i < relay->url_count; i++)
-		candidates[i].url = relay->urls[i];
-	*ret_candidates = candidates;
+		servers[i].url = relay->urls[i];
+	*ret_servers = servers;
 	return 0;
 }
 
@@ -130,13 +130,13 @@ static void free_candidates(struct relay_manager *manager, const char *why)
 	struct relay_client *client = TAILQ_FIRST(&manager->shared.clients), *next;
 
 	for (; client; client = next) {
-		struct candidate *candidate = find_candidate(manager, &client->url);
+		struct server *server = find_server(manager, &client->url);
 
 		next = TAILQ_NEXT(client, entry);
 		if (client->role != RELAY_CANDIDATE || client->state == RELAY_ENDED)
 			continue;
-		if (why && candidate)
-			snprintf(candidate->error, sizeof(candidate->error), "%s", why);
+		if (why && server)
+			snprintf(server->error, sizeof(server->error), "%s", why);
 		relay_client_free(client);
 	}
 }
@@ -148,15 +148,15 @@ static void wait_until(struct relay_manager *manager, enum home_state state, uin
 }
 
 /* A new failure is worth a line, the same one again is not. */
-static void note_failure(struct candidate *candidate, const char *why)
+static void note_failure(struct server *server, const char *why)
 {
 	char name[SERVER_URL_LEN];
 
-	if (!strcmp(candidate->error, why))
+	if (!strcmp(server->error, why))
 		return;
-	server_url_format(&candidate->url, name);
+	server_url_format(&server->url, name);
 	log_warn("relay %s: %s", name, why);
-	snprintf(candidate->error, sizeof(candidate->error), "%s", why);
+	snprintf(server->error, sizeof(server->error), "%s", why);
 }
 
 /* None answered. If only the relay that was lost was tried, all of them are now. */
@@ -173,7 +173,7 @@ static void pick_failed(struct relay_manager *manager)
 static void client_up(void *ctx, struct relay_client *client)
 {
 	struct relay_manager *manager = ctx;
-	struct candidate *candidate = find_candidate(manager, &client->url);
+	struct server *server = find_server(manager, &client->url);
 
 	if (client->role == RELAY_FOREIGN) {
 		log_debug("relay %s: connected for its peers", client->name);
@@ -181,8 +181,8 @@ static void client_up(void *ctx, struct relay_client *client)
 	}
 	client->role = RELAY_HOME;
 	free_candidates(manager, NULL);
-	if (candidate)
-		candidate->error[0] = '\0';
+	if (server)
+		server->error[0] = '\0';
 	manager->home = client;
 	manager->state = HOME_UP;
 	manager->wait_ns = WAIT_FIRST_NS;
@@ -193,12 +193,12 @@ static void client_up(void *ctx, struct relay_client *client)
 
 static void home_lost(struct relay_manager *manager, const char *why)
 {
-	struct candidate *candidate = find_candidate(manager, &manager->last);
+	struct server *server = find_server(manager, &manager->last);
 
 	manager->home = NULL;
-	if (candidate)
-		snprintf(candidate->error, sizeof(candidate->error), "%s", why);
-	if (manager->candidate_count)
+	if (server)
+		snprintf(server->error, sizeof(server->error), "%s", why);
+	if (manager->server_count)
 		wait_until(manager, HOME_PAUSED, PAUSE_NS);
 	else
 		manager->state = HOME_OFF;
@@ -210,40 +210,40 @@ static void dial_more(struct relay_manager *manager);
 static void client_down(void *ctx, struct relay_client *client, const char *why)
 {
 	struct relay_manager *manager = ctx;
-	struct candidate *candidate = find_candidate(manager, &client->url);
+	struct server *server = find_server(manager, &client->url);
 
 	if (client->role == RELAY_FOREIGN) {
 		log_debug("relay %s: %s", client->name, why);
 	} else if (client->role == RELAY_HOME) {
 		home_lost(manager, why);
 	} else {
-		if (candidate)
-			note_failure(candidate, why);
+		if (server)
+			note_failure(server, why);
 		dial_more(manager);
 	}
 }
 
 static const struct relay_client_events client_callbacks = { .up = client_up, .down = client_down };
 
-static void dial(struct relay_manager *manager, struct candidate *candidate)
+static void dial(struct relay_manager *manager, struct server *server)
 {
 	struct relay_client *client;
-	int ret = relay_client_new(&manager->shared, &candidate->url, RELAY_CANDIDATE, &client_callbacks,
+	int ret = relay_client_new(&manager->shared, &server->url, RELAY_CANDIDATE, &client_callbacks,
 		manager, &client);
 
 	if (ret)
-		note_failure(candidate, strerror(-ret));
+		note_failure(server, strerror(-ret));
 }
 
-/* Dials further candidates until PICK_AT_ONCE are under way. */
+/* Dials further servers until PICK_AT_ONCE dials are under way. */
 static void dial_more(struct relay_manager *manager)
 {
-	while (manager->next < manager->candidate_count && count_candidates(manager) < PICK_AT_ONCE) {
-		struct candidate *candidate = &manager->candidates[manager->next++];
+	while (manager->next < manager->server_count && count_candidates(manager) < PICK_AT_ONCE) {
+		struct server *server = &manager->servers[manager->next++];
 
 		/* a second connection to one server would end the first */
-		if (find_candidate(manager, &candidate->url) == candidate)
-			dial(manager, candidate);
+		if (find_server(manager, &server->url) == server)
+			dial(manager, server);
 	}
 	if (!count_candidates(manager))
 		pick_failed(manager);
@@ -260,15 +260,15 @@ static void pick(struct relay_manager *manager)
 /* Management may have removed the relay meanwhile. */
 static void dial_again(struct relay_manager *manager)
 {
-	struct candidate *candidate = find_candidate(manager, &manager->last);
+	struct server *server = find_server(manager, &manager->last);
 
-	if (!candidate) {
+	if (!server) {
 		pick(manager);
 		return;
 	}
-	manager->next = manager->candidate_count;	/* no others */
+	manager->next = manager->server_count;	/* no others */
 	wait_until(manager, HOME_AGAIN, PICK_NS);
-	dial(manager, candidate);
+	dial(manager, server);
 	dial_more(manager);
 }
 
@@ -309,7 +309,7 @@ static void turn_off(struct relay_manager *manager)
  */
 static void use_news(struct relay_manager *manager, bool urls_changed)
 {
-	if (!manager->candidate_count) {
+	if (!manager->server_count) {
 		turn_off(manager);
 	} else if (manager->state == HOME_OFF || manager->state == HOME_WAITING ||
 		   (urls_changed && (manager->state == HOME_PICKING || manager->state == HOME_AGAIN))) {
@@ -322,23 +322,23 @@ int relay_manager_set(struct relay_manager *manager, const struct netmap_relay *
 {
 	bool urls_changed = !has_urls(manager, relay);
 	bool token_changed = relay->token_payload && !has_token(&manager->shared, relay);
-	struct candidate *candidates = NULL;
+	struct server *servers = NULL;
 	int ret = 0;
 
 	if (manager->is_closed || (!urls_changed && !token_changed))
 		return 0;
 	if (urls_changed)
-		ret = copy_urls(relay, &candidates);
+		ret = copy_urls(relay, &servers);
 	if (!ret && token_changed)
 		ret = set_token(&manager->shared, relay);
 	if (ret) {
-		free(candidates);
+		free(servers);
 		return ret;
 	}
 	if (urls_changed) {
-		free(manager->candidates);
-		manager->candidates = candidates;
-		manager->candidate_count = relay->url_count;
+		free(manager->servers);
+		manager->servers = servers;
+		manager->server_count = relay->url_count;
 	}
 	use_news(manager, urls_changed);
 	return 0;
@@ -454,7 +454,7 @@ void relay_manager_free(struct relay_manager *manager)
 	loop_timer_cancel(manager->shared.loop, &manager->sweep);
 	relay_early_done(&manager->shared.early);
 	forget_token(&manager->shared);
-	free(manager->candidates);
+	free(manager->servers);
 	free(manager);
 }
 
@@ -479,18 +479,18 @@ static void list_one(struct relay_status *list, size_t room, size_t *count, cons
 	++*count;
 }
 
-/* The candidates, while none of them is the home relay. */
-static void list_candidates(const struct relay_manager *manager, struct relay_status *list, size_t room,
+/* The servers, while none of them is the home relay. */
+static void list_servers(const struct relay_manager *manager, struct relay_status *list, size_t room,
 	size_t *count)
 {
 	char name[SERVER_URL_LEN];
 
-	for (size_t i = 0; i < manager->candidate_count; i++) {
-		const struct candidate *candidate = &manager->candidates[i];
+	for (size_t i = 0; i < manager->server_count; i++) {
+		const struct server *server = &manager->servers[i];
 
-		server_url_format(&candidate->url, name);
+		server_url_format(&server->url, name);
 		list_one(list, room, count, name, false,
-			candidate->error[0] ? candidate->error : "connecting");
+			server->error[0] ? server->error : "connecting");
 	}
 }
 
@@ -503,7 +503,7 @@ size_t relay_manager_list(const struct relay_manager *manager, struct relay_stat
 	if (manager->home)
 		list_one(list, room, &count, manager->home->address, true, "");
 	else
-		list_candidates(manager, list, room, &count);
+		list_servers(manager, list, room, &count);
 	TAILQ_FOREACH(client, &manager->shared.clients, entry) {
 		const bool is_ready = client->state == RELAY_READY;
 

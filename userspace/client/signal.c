@@ -477,7 +477,7 @@ static void learn_from_cut(struct signal_client *signal)
 		return;
 	signal->beat_ns = quiet / 2 > BEAT_MIN_NS ? quiet / 2 : BEAT_MIN_NS;
 	log_info("signal: a proxy in front ends streams that are silent for %.0f s (nginx: "
-		"grpc_read_timeout); a message to ourselves each %.0f s keeps them", quiet / 1e9,
+		"grpc_read_timeout); a message to ourselves every %.0f s keeps them open", quiet / 1e9,
 		signal->beat_ns / 1e9);
 }
 

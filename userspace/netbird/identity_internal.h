@@ -19,7 +19,7 @@ json_t *identity_key_json(const struct secret_key *key);
  * that form, or no memory.
  */
 json_t *identity_url_json(const char *url);
-/* The URL as text, from an object or a text; the caller frees it. NULL: there is none, or no memory. */
+/* The URL as text, from an object or a text; the caller frees it. NULL: no URL, or no memory. */
 char *identity_url_text(const json_t *json);
 /*
  * The public half of an Ed25519 key in PEM as a line for authorized_keys; "" for another one. NULL: no

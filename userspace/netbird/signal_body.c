@@ -14,6 +14,14 @@ enum field {
 	ROSENPASS_KEY = 1,	/* a field of ROSENPASS */
 };
 
+/* The enum is the protocol's. */
+_Static_assert(SIGNAL_OFFER == (int)SIGNALEXCHANGE__BODY__TYPE__OFFER &&
+	SIGNAL_ANSWER == (int)SIGNALEXCHANGE__BODY__TYPE__ANSWER &&
+	SIGNAL_CANDIDATE == (int)SIGNALEXCHANGE__BODY__TYPE__CANDIDATE &&
+	SIGNAL_MODE == (int)SIGNALEXCHANGE__BODY__TYPE__MODE &&
+	SIGNAL_GO_IDLE == (int)SIGNALEXCHANGE__BODY__TYPE__GO_IDLE &&
+	SIGNAL_HEARTBEAT == (int)SIGNALEXCHANGE__BODY__TYPE__HEARTBEAT, "enum signal_type");
+
 static bool is_description(enum signal_type type)
 {
 	return type == SIGNAL_OFFER || type == SIGNAL_ANSWER;

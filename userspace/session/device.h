@@ -186,7 +186,7 @@ int device_set_peer_psk(struct device *device, uint32_t id, const struct secret_
 
 /*
  * The peer's configuration is confirmed, above all its preshared key, without which a handshake would
- * complete with somebody who does not have it. A handshake that was put off begins now. Returns 0 or
+ * complete with a peer that does not have it. A handshake that was put off begins now. Returns 0 or
  * -ENOENT.
  */
 int device_confirm_peer(struct device *device, uint64_t now_ns, uint32_t id);

@@ -53,7 +53,7 @@ static void take_free(struct session_table *table, uint32_t number)
 	put_free(table, table->free_slots[table->counts[SLOT_FREE] - 1], table->slots[number].free_at);
 }
 
-/* Moves a slot along an edge of the table. False, and nothing changed, if there is none. */
+/* Moves a slot along an edge of the table. Returns false, and changes nothing, if there is no such edge. */
 static bool move(struct session_table *table, uint32_t number, enum slot_event event)
 {
 	struct slot *slot = &table->slots[number];
