@@ -319,10 +319,15 @@ static void router_state(void *ctx, const uint8_t key[static KEY_LEN], struct ch
 	ret_router->latency_ns = info.latency_ns;
 }
 
+static const struct netmap_self *find_self(const struct mesh *mesh, const struct netmap *map)
+{
+	return map->self.present && map->self.addr ? &map->self : &mesh->self;
+}
+
 /* No way to a peer may lead through the mesh itself. */
 static int tell_routes(struct mesh *mesh, const struct netmap *map)
 {
-	const struct netmap_self *self = netmap_self_of(map, &mesh->self);
+	const struct netmap_self *self = find_self(mesh, map);
 	struct cidr *list = calloc(mesh->choose.group_count + 1, sizeof(*list));
 	size_t count = 0;
 	int ret;
@@ -429,7 +434,7 @@ static int set_forwarder(struct mesh *mesh, const struct netmap *map, __be32 add
 void mesh_apply(struct mesh *mesh)
 {
 	const struct netmap *map = &mesh->now.update.map;
-	const struct netmap_self *self = netmap_self_of(map, &mesh->self);
+	const struct netmap_self *self = find_self(mesh, map);
 	char why[200] = "", dns_why[160] = "";
 	struct desired d = {};
 	int ret, dns_ret = 0;
@@ -512,7 +517,7 @@ void mesh_let_go(struct mesh *mesh)
 void mesh_take_map(struct mesh *mesh, struct mesh_message *message)
 {
 	const struct netmap *map = &message->update.map;
-	const struct netmap_self *self = netmap_self_of(map, &mesh->self);
+	const struct netmap_self *self = find_self(mesh, map);
 	const uint64_t begin = mesh_unix_ns();
 	uint64_t took;
 

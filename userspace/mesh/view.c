@@ -263,7 +263,8 @@ static const char *why_not_ready(const struct mesh *mesh)
 
 static char *own_ip(const struct mesh *mesh)
 {
-	const struct netmap_self *self = netmap_self_of(&mesh->now.update.map, &mesh->self);
+	const struct netmap_self *self = mesh->now.update.map.self.addr ? &mesh->now.update.map.self
+		: &mesh->self;
 	const struct cidr cidr = { .family = AF_INET, .prefixlen = self->prefixlen,
 		.addr.word[0] = self->addr };
 
@@ -298,7 +299,8 @@ int mesh_snapshot(void *ctx, struct snapshot *s)
 		.signal_since_ns = mesh->signal_link.since_ns,
 		.ip = own_ip(mesh),
 		.public_key = text(key),
-		.fqdn = text(netmap_self_of(&mesh->now.update.map, &mesh->self)->fqdn), .lazy = mesh_is_lazy(mesh), .serial = mesh->now.update.map.serial,
+		.fqdn = text(mesh->now.update.map.self.present ? mesh->now.update.map.self.fqdn
+		: mesh->self.fqdn), .lazy = mesh_is_lazy(mesh), .serial = mesh->now.update.map.serial,
 		.map_held_back = mesh->guard.is_holding, .map_note = map_note(mesh),
 		.datapath_ready = !*why_not_ready(mesh), .datapath_why = text(why_not_ready(mesh)),
 	};
