@@ -214,13 +214,11 @@ static void connect_client(struct client *c, const struct side *side, const uint
 	static const struct relay_peer_events peer_events = { .ready = on_ready, .closed = on_closed,
 		.received = on_received };
 	const uint8_t own[KEY_LEN] = { 1 };
-	char url[64];
-	char *urls[] = { url };
-	struct netmap_relay relay = { .present = true, .urls = urls, .url_count = 1,
+	struct server_url url = { .scheme = SERVER_REL, .port = side->port, .host = "127.0.0.1" };
+	struct netmap_relay relay = { .present = true, .urls = &url, .url_count = 1,
 		.token_payload = (char *)"1735689600" };
 
 	memset(c, 0, sizeof(*c));
-	snprintf(url, sizeof(url), "rel://127.0.0.1:%u", side->port);
 	if (loop_new(&c->loop) || relay_manager_new(c->loop, own, &events, c, &c->manager) ||
 		relay_manager_set(c->manager, &relay))
 		die("client");

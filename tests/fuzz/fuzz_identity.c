@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // default.json and state.json with anything in them.
+#include "base/host_port.c"
+#include "base/server_url.c"
+#include "base/slice.c"
 #include "crypto/key.c"
 #include "netbird/identity.c"
+#include "netbird/identity_new.c"
+#include "netbird/json_file.c"
+#include "netbird/route_selection.c"
 
 #include <assert.h>
 
@@ -63,13 +69,11 @@ static void try_identity(const uint8_t *data, size_t size)
 	}
 	assert(!secret_key_is_zero(&identity.private_key) && identity.ssh_public_key &&
 		identity.dns_label_count <= DNS_LABELS_MAX);
-	identity.wg_port = 1234;
-	assert(identity_save("f", &identity, why, sizeof(why)) == 0);
-	if (written) {		/* unless it had that port */
+	assert(identity_set_url("f", &identity, "https://a.example", why, sizeof(why)) == 0);
+	if (written) {		/* unless it had that URL */
 		use(written, written_len);
 		assert(identity_load("f", &again, why, sizeof(why)) == 0);
-		assert(memcmp(again.public_key, identity.public_key, KEY_LEN) == 0 && again.wg_port == 1234 &&
-			!again.is_new);
+		assert(memcmp(again.public_key, identity.public_key, KEY_LEN) == 0 && !again.is_new);
 		identity_done(&again);
 	}
 	identity_done(&identity);

@@ -2,12 +2,17 @@
 // SyncResponse and LoginResponse from anywhere: what comes out keeps every promise of netmap.h.
 #include "base/cidr.c"
 #include "base/slice.c"
+#include "base/host_port.c"
+#include "base/server_url.c"
 #include "config/value.c"
 #include "crypto/key.c"
 #include "base/arena.c"
 #include "netbird/wire.c"
 
 #include "netbird/netmap.c"
+#include "netbird/netmap_check.c"
+#include "netbird/netmap_rules.c"
+#include "netbird/netmap_servers.c"
 
 #include <assert.h>
 
@@ -27,6 +32,14 @@ static void check_texts(char **texts, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		check_text(texts[i]);
+}
+
+static void check_urls(const struct server_url *urls, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		check_text(urls[i].host);
+		assert(urls[i].scheme != SERVER_NONE && urls[i].port && urls[i].host[0]);
+	}
 }
 
 static void check_net(const struct cidr *net)
@@ -104,11 +117,10 @@ static void check(const struct netmap_update *update)
 	assert(map->dns_forwarder_port);
 	assert(strlen(map->skipped_why) < sizeof(map->skipped_why));
 	assert(!map->skipped == !map->skipped_why[0]);
-	check_texts(update->servers.stuns, update->servers.stun_count);
-	check_texts(update->servers.relay.urls, update->servers.relay.url_count);
+	check_urls(update->servers.stuns, update->servers.stun_count);
+	check_urls(update->servers.relay.urls, update->servers.relay.url_count);
 	check_texts(update->check_files, update->check_file_count);
-	if (update->servers.signal)
-		check_text(update->servers.signal);
+	check_urls(&update->servers.signal, update->servers.signal.scheme != SERVER_NONE);
 	if (map->self.present)
 		check_text(map->self.fqdn);
 	check_peers(map->peers, map->peer_count, true);

@@ -10,9 +10,11 @@
 #include "stream/stream.h"
 
 #include "crypto/key.c"
+#include "base/host_port.c"
 #include "base/send_queue.c"
-#include "websocket/websocket_frame.c"
+#include "base/server_url.c"
 #include "base/slice.c"
+#include "websocket/websocket_frame.c"
 #include "http/head.c"
 #include "websocket/websocket_upgrade.c"
 #include "netbird/relay_wire.c"
@@ -155,15 +157,15 @@ static void parse_all(const uint8_t *data, size_t size)
 	char *text = malloc(size + 1), why[128];
 	struct websocket_frame frame;
 	struct relay_message m;
-	struct relay_url url;
+	struct server_url url;
 	int ret;
 
 	if (!text)
 		return;
 	memcpy(text, data, size);
 	text[size] = '\0';
-	if (!relay_url_parse(text, &url))
-		assert(url.port && *url.host && strlen(url.authority) >= strlen(url.host));
+	if (!server_url_parse(text, SERVER_SCHEMES_RELAY, &url))
+		assert(url.port && *url.host && strlen(url.host) < size);
 	text = realloc(text, size ? size : 1);
 	ret = websocket_answer_parse(text, size, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", why, sizeof(why));
 	assert(ret == -EPROTO || (ret >= 0 && (size_t)ret <= size));
@@ -261,10 +263,13 @@ static void serve(enum fuzz_step step, const uint8_t *bytes, size_t len)
 
 static void set_urls(const uint8_t *bytes, size_t len)
 {
-	struct netmap_relay relay = { .present = true, .urls = (char **)fuzz_urls,
-		.token_payload = (char *)"1735689600" };
+	struct server_url urls[sizeof(fuzz_urls) / sizeof(*fuzz_urls)];
+	struct netmap_relay relay = { .present = true, .urls = urls, .token_payload = (char *)"1735689600" };
+	size_t count = len ? bytes[0] % (sizeof(fuzz_urls) / sizeof(*fuzz_urls) + 1) : 0;
 
-	relay.url_count = len ? bytes[0] % (sizeof(fuzz_urls) / sizeof(*fuzz_urls) + 1) : 0;
+	for (size_t i = 0; i < count; i++)
+		relay.url_count += !server_url_parse(fuzz_urls[i], SERVER_SCHEMES_RELAY,
+			&urls[relay.url_count]);
 	relay.token_signature[0] = len > 1 ? bytes[1] : 0;
 	relay_manager_set(fz.manager, &relay);
 }

@@ -11,6 +11,9 @@
 #include "ice/stun.c"
 #include "loop/loop.c"
 #include "base/endpoint.c"
+#include "base/host_port.c"
+#include "base/server_url.c"
+#include "base/slice.c"
 
 #define FUZZ_SEC	1000000000ULL
 
@@ -77,7 +80,9 @@ static void fuzz_candidate(void *ctx, const struct ice_candidate *candidate)
 
 static void fuzz_connected(void *ctx, const struct ice_pair_info *pair)
 {
-	if (!endpoint_is_known(&pair->path) || !ice_agent_is_connected(fuzz.agent))
+	struct ice_pair_info selected;
+
+	if (!endpoint_is_known(&pair->path) || !ice_agent_get_pair(fuzz.agent, &selected))
 		abort();
 }
 
@@ -204,8 +209,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct endpoint host = { .family = AF_INET, .local.word[0] = 1 },
-		server = { .family = AF_INET, .port = 1, .remote.word[0] = 9 };
+	const struct endpoint host = { .family = AF_INET, .local.word[0] = 1 };
+	const struct server_url server = { .scheme = SERVER_STUN, .port = 256, .host = "9.0.0.0" };
 
 	memset(&fuzz, 0, sizeof(fuzz));
 	fuzz.from = (struct endpoint){ .family = AF_INET, .port = 1, .remote.word[0] = 1,
@@ -214,7 +219,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		&fuzz.hub))
 		abort();
 	ice_mux_set_host(fuzz.hub, &host, 1);
-	ice_mux_set_stun_endpoints(fuzz.hub, &server, 1);
+	ice_mux_set_stuns(fuzz.hub, &server, 1);
 	new_agent(size & 1);
 	for (size_t at = 0; at + 2 <= size;) {
 		enum step step = data[at] % STEP_COUNT;

@@ -30,7 +30,7 @@ enum step {
 	STEP_REPEAT,		/* the last message once more */
 	STEP_DROP,
 	STEP_WANT,
-	STEP_REKEY,
+	STEP_START,
 	STEP_FACTS,		/* the bytes are facts */
 	STEP_PROMOTE,		/* the next session, or the index in the bytes */
 	STEP_TIME,		/* goes on by what the bytes say, in ms */
@@ -236,8 +236,8 @@ static void do_step(struct fuzz_node *node, enum step step, const uint8_t *data,
 	case STEP_WANT:
 		device_want_handshake(node->device, fuzz_now_ns, 0);
 		break;
-	case STEP_REKEY:
-		device_want_rekey(node->device, fuzz_now_ns, 0);
+	case STEP_START:
+		device_start_handshake(node->device, fuzz_now_ns, 0);
 		break;
 	case STEP_FACTS:
 		memcpy(&facts, data, len < sizeof(facts) ? len : sizeof(facts));

@@ -676,14 +676,19 @@ static inline void node_nat(struct node *n, enum nat_kind kind, const char *publ
 /* @stuns: how many of the world's servers it asks. */
 static inline void node_start(struct node *n, size_t stuns)
 {
-	struct endpoint at[SERVERS];
+	struct server_url urls[SERVERS] = {};
 
 	assert_int_equal(ice_mux_new(n->world->loop, PORT, &node_ops, n, &n->mux), 0);
 	ice_mux_on_change(n->mux, on_change, n);
 	assert_true(ice_mux_set_host(n->mux, n->addrs, n->addr_count));
-	for (size_t i = 0; i < stuns; i++)
-		at[i] = n->world->servers[i].at;
-	ice_mux_set_stun_endpoints(n->mux, at, stuns);
+	for (size_t i = 0; i < stuns; i++) {
+		const struct endpoint *at = &n->world->servers[i].at;
+
+		urls[i].scheme = SERVER_STUN;
+		urls[i].port = ntohs(at->port);
+		assert_non_null(inet_ntop(at->family, &at->remote, urls[i].host, sizeof(urls[i].host)));
+	}
+	assert_int_equal(ice_mux_set_stuns(n->mux, urls, stuns), 0);
 	run(n->world, SEC);
 }
 

@@ -813,22 +813,6 @@ static void the_initiator_rekeys_when_it_sends_after_120_seconds(void **state)
 	world_free(w);
 }
 
-static void the_data_path_can_ask_for_a_rekey_itself(void **state)
-{
-	struct world *w = world_new_connected(31);
-	PAIR(w, a, b);
-
-	w->now_ns = WORLD_START + 120 * SEC - 1;
-	assert_int_equal(device_want_rekey(a->device, w->now_ns, 0), 0);
-	assert_int_equal(initiations_of(a), 1);
-	w->now_ns += 1;
-	assert_int_equal(device_want_rekey(a->device, w->now_ns, 0), 0);
-	assert_int_equal(device_want_rekey(b->device, w->now_ns, 0), 0);
-	assert_int_equal(initiations_of(a), 2);
-	assert_int_equal(initiations_of(b), 0);
-	world_free(w);
-}
-
 static void the_responder_does_not_rekey_for_age(void **state)
 {
 	struct world *w = world_new_connected(32);
@@ -1480,7 +1464,7 @@ static void removing_a_peer_ends_its_sessions_and_attempts(void **state)
 	struct device_peer_config config = peer_config(b);
 
 	w->now_ns += 121 * SEC;
-	device_want_rekey(a->device, w->now_ns, 0);
+	device_start_handshake(a->device, w->now_ns, 0);
 	assert_int_equal(node_stats(a).slots_reserved, 1);
 	assert_int_equal(device_remove_peer(a->device, w->now_ns, 0), 0);
 	assert_int_equal(device_remove_peer(a->device, w->now_ns, 0), -ENOENT);
@@ -1497,21 +1481,6 @@ static void removing_a_peer_ends_its_sessions_and_attempts(void **state)
 	device_want_handshake(a->device, w->now_ns, 0);
 	world_settle(w);
 	assert_true(talks_both_ways(w));
-	world_free(w);
-}
-
-static void ending_all_sessions_leaves_no_key_behind(void **state)
-{
-	struct world *w = world_new_connected(62);
-	PAIR(w, a, b);
-
-	(void)b;
-	w->now_ns += 121 * SEC;
-	device_want_rekey(a->device, w->now_ns, 0);
-	device_end_sessions(a->device);
-	assert_true(node_has_no_keys(a));
-	assert_int_equal(a->tx[0], 0);
-	assert_int_equal(device_next_deadline(a->device), DEVICE_NEVER);
 	world_free(w);
 }
 
@@ -1597,7 +1566,7 @@ static void a_timestamp_from_the_far_future_is_counted_and_not_persisted(void **
 	assert_int_equal(b->saved, 1);
 	w->now_ns += 121 * SEC;
 	w->unix_offset_ns = 2 * 86400 * (int64_t)SEC;
-	device_want_rekey(a->device, w->now_ns, 0);
+	device_start_handshake(a->device, w->now_ns, 0);
 	assert_int_equal(node_stats(a).clock_jumps, 1);
 	message = next_message(w, WG_INITIATION);
 	w->unix_offset_ns = 0;
@@ -1828,7 +1797,6 @@ int main(void)
 		cmocka_unit_test(who_just_answered_waits_five_seconds_before_initiating),
 		cmocka_unit_test(simultaneous_initiations_settle_on_one_session),
 		cmocka_unit_test(the_initiator_rekeys_when_it_sends_after_120_seconds),
-		cmocka_unit_test(the_data_path_can_ask_for_a_rekey_itself),
 		cmocka_unit_test(the_responder_does_not_rekey_for_age),
 		cmocka_unit_test(handshake_messages_do_not_count_as_use_of_a_key),
 		cmocka_unit_test(an_initiator_that_receives_at_165_seconds_rekeys_once),
@@ -1859,7 +1827,6 @@ int main(void)
 		cmocka_unit_test(a_full_slot_table_refuses_and_recovers),
 		cmocka_unit_test(a_map_that_cannot_be_written_gives_no_half_session),
 		cmocka_unit_test(removing_a_peer_ends_its_sessions_and_attempts),
-		cmocka_unit_test(ending_all_sessions_leaves_no_key_behind),
 		cmocka_unit_test(freeing_a_device_leaves_its_sessions_to_a_successor),
 		cmocka_unit_test(peers_are_refused_that_could_not_work),
 		cmocka_unit_test(devices_are_refused_that_could_not_work),

@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include "netbird/identity.c"
+#include "netbird/identity_lock.c"
+#include "netbird/route_selection.h"
 #include "netbird.h"
 
 struct place {
@@ -129,25 +131,24 @@ static void only_a_change_is_written(void **state)
 	struct place *place = *state;
 	struct identity identity;
 	struct stat before, after;
-	char *text;
+	char *text, *url;
 
 	copy_recorded("identity/node-default.json", place->path);
 	load(place, &identity);
 	assert_int_equal(stat(place->path, &before), 0);
-	assert_int_equal(identity_save(place->path, &identity, place->why, sizeof(place->why)), 0);
+	url = strdup(identity.management_url);
+	assert_int_equal(identity_set_url(place->path, &identity, url, place->why, sizeof(place->why)), 0);
 	assert_int_equal(stat(place->path, &after), 0);
 	assert_int_equal(before.st_ino, after.st_ino);
-	free(identity.management_url);
-	identity.management_url = strdup("https://netbird.example.org");
-	identity.wg_port = 51821;
-	assert_int_equal(identity_save(place->path, &identity, place->why, sizeof(place->why)), 0);
+	free(url);
+	assert_int_equal(identity_set_url(place->path, &identity, "https://netbird.example.org", place->why,
+		sizeof(place->why)), 0);
 	assert_int_equal(stat(place->path, &after), 0);
 	assert_int_not_equal(before.st_ino, after.st_ino);
 	assert_int_equal(after.st_mode & 0777, 0600);
 	text = get_file(place->path);
 	assert_non_null(strstr(text, "\"Scheme\": \"https\",\n        \"Opaque\": \"\",\n        \"User\": "
 		"null,\n        \"Host\": \"netbird.example.org:443\","));
-	assert_non_null(strstr(text, "\"WgPort\": 51821"));
 	free(text);
 	identity_done(&identity);
 	load(place, &identity);

@@ -34,6 +34,14 @@ static void assert_cidr(const struct cidr *cidr, const char *net, int prefixlen)
 	assert_int_equal(cidr->prefixlen, prefixlen);
 }
 
+static void assert_url(const struct server_url *url, const char *want)
+{
+	char text[SERVER_URL_LEN];
+
+	server_url_format(url, text);
+	assert_string_equal(text, want);
+}
+
 static struct netmap_update parse_recorded(const char *name, const char *own_text)
 {
 	struct netmap_update update;
@@ -123,12 +131,11 @@ static void the_routing_peers_map_is_read_field_by_field(void **state)
 	uint8_t key[KEY_LEN];
 
 	assert_int_equal(update.servers.stun_count, 1);
-	assert_string_equal(update.servers.stuns[0], "stun:10.99.0.1:3478");
-	assert_string_equal(update.servers.signal, "10.99.0.1:8080");
-	assert_false(update.servers.signal_tls);
+	assert_url(&update.servers.stuns[0], "stun:10.99.0.1:3478");
+	assert_url(&update.servers.signal, "http://10.99.0.1:8080");
 	assert_true(update.servers.relay.present);
 	assert_int_equal(update.servers.relay.url_count, 1);
-	assert_string_equal(update.servers.relay.urls[0], "rel://10.99.0.1:8080");
+	assert_url(&update.servers.relay.urls[0], "rel://10.99.0.1:8080");
 	assert_string_equal(update.servers.relay.token_payload, "1795437063");
 	assert_int_equal(update.servers.relay.token_signature[0], 0xe3);
 	assert_int_equal(update.servers.relay.token_signature[31], 0xb3);
@@ -261,7 +268,7 @@ static void the_login_names_the_servers_and_ourselves(void **state)
 	assert_false(netmap_is_farewell(&update.map));
 	assert_int_equal(update.map.self.addr, ip("100.119.2.172"));
 	assert_string_equal(update.map.self.fqdn, "node.netbird.selfhosted");
-	assert_string_equal(update.servers.signal, "10.99.0.1:8080");
+	assert_url(&update.servers.signal, "http://10.99.0.1:8080");
 	assert_string_equal(update.servers.relay.token_payload, "1795437024");
 	assert_int_equal(update.check_file_count, 0);
 	netmap_update_done(&update);
@@ -636,10 +643,56 @@ static void only_a_whole_configuration_takes_relays_away(void **state)
 		assert_int_equal(update.servers.present, cases[i].present);
 		assert_int_equal(update.servers.relay.present, strcmp(cases[i].relay, "-") != 0);
 		if (update.servers.relay.present)
-			assert_string_equal(update.servers.relay.url_count ? update.servers.relay.urls[0]
-				: "none", cases[i].relay);
+			assert_int_equal(update.servers.relay.url_count, strcmp(cases[i].relay, "none") != 0);
+		if (update.servers.relay.url_count)
+			assert_url(&update.servers.relay.urls[0], cases[i].relay);
 		netmap_update_done(&update);
 	}
+}
+
+static void servers_beyond_the_limit_and_malformed_ones_are_left_out(void **state)
+{
+	char texts[70][32], *urls[70];
+	Management__RelayConfig relay = MANAGEMENT__RELAY_CONFIG__INIT;
+	Management__HostConfig stun = MANAGEMENT__HOST_CONFIG__INIT, signal = MANAGEMENT__HOST_CONFIG__INIT;
+	Management__HostConfig *stuns[] = { &stun };
+	struct made *made = made_new();
+	struct netmap_update update;
+
+	for (size_t i = 0; i < 70; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "rel://r%zu%s", i, i ? "" : ":0");
+		urls[i] = texts[i];
+	}
+	made->sync.netbird_config = &made->servers;
+	stun.uri = "stun:[2001:db8::1";
+	signal.uri = "signal.example:70000";
+	relay.urls = urls;
+	relay.n_urls = 70;
+	relay.token_payload = "123";
+	relay.token_signature = "4wKrEppJqd5YmGFHR7LvuB7+rLMOI6uP/9Za1R3+YLM=";
+	made->servers.stuns = stuns;
+	made->servers.n_stuns = 1;
+	made->servers.signal = &signal;
+	made->servers.relay = &relay;
+	update = parse_made(made);
+	assert_int_equal(update.servers.stun_count, 0);
+	assert_int_equal(update.servers.signal.scheme, SERVER_NONE);
+	assert_int_equal(update.servers.relay.url_count, 64);
+	assert_url(&update.servers.relay.urls[0], "rel://r1:80");
+	assert_int_equal(update.map.skipped, 3 + 5);	/* two servers and r0; r65 to r69 */
+	netmap_update_done(&update);
+}
+
+static void our_own_peer_config_is_the_maps_or_the_last_one(void **state)
+{
+	const struct netmap_self last = { .present = true, .addr = ip("100.64.0.9") };
+	struct netmap map = { .self = { .present = true, .addr = ip("100.64.0.1") } };
+
+	assert_ptr_equal(netmap_self_of(&map, &last), &map.self);
+	map.self.addr = 0;		/* an address that is not IPv4 */
+	assert_ptr_equal(netmap_self_of(&map, &last), &last);
+	map.self.present = false;
+	assert_ptr_equal(netmap_self_of(&map, &last), &last);
 }
 
 static void checks_name_files(void **state)
@@ -916,6 +969,8 @@ int main(void)
 		cmocka_unit_test(domain_rules_depend_on_who_resolves),
 		cmocka_unit_test(routes_are_skipped_one_by_one),
 		cmocka_unit_test(only_a_whole_configuration_takes_relays_away),
+		cmocka_unit_test(servers_beyond_the_limit_and_malformed_ones_are_left_out),
+		cmocka_unit_test(our_own_peer_config_is_the_maps_or_the_last_one),
 		cmocka_unit_test(checks_name_files),
 		cmocka_unit_test(a_bad_own_address_is_counted_and_the_forwarders_port_has_a_default),
 		cmocka_unit_test(an_entry_that_is_no_message_costs_only_itself),

@@ -128,13 +128,12 @@ static void stop_server(void)
 
 static void configure(struct side *side, const char *secret)
 {
-	char url[64], payload[32];
-	char *urls[] = { url };
-	struct netmap_relay relay = { .present = true, .urls = urls, .url_count = 1,
+	char payload[32];
+	struct server_url url = { .scheme = SERVER_REL, .port = port, .host = "127.0.0.1" };
+	struct netmap_relay relay = { .present = true, .urls = &url, .url_count = 1,
 		.token_payload = payload };
 	uint8_t key[crypto_hash_sha256_BYTES];
 
-	snprintf(url, sizeof(url), "rel://127.0.0.1:%u", port);
 	snprintf(payload, sizeof(payload), "%lld", (long long)time(NULL) + 3600);
 	crypto_hash_sha256(key, (const uint8_t *)secret, strlen(secret));
 	crypto_auth_hmacsha256(relay.token_signature, (const uint8_t *)payload, strlen(payload), key);

@@ -308,22 +308,6 @@ static void adopted_sessions_are_live_and_their_slots_taken(void **state)
 	session_table_free(table);
 }
 
-static void ending_wipes_all_that_ever_held_keys(void **state)
-{
-	struct session_table *table = table_new();
-	uint32_t live = reserve(table), retired = reserve(table);
-
-	reserve(table);
-	assert_int_equal(publish(table, live), 0);
-	assert_int_equal(publish(table, retired), 0);
-	session_table_retire(table, START, retired);
-	session_table_end(table);
-	for (int i = 0; i < SLOTS; i++)
-		assert_false(maps.has_key[i] || maps.indexes[i]);
-	assert_int_equal(session_table_next_deadline(table), UINT64_MAX);
-	session_table_free(table);
-}
-
 static void many_lives_keep_the_books_straight(void **state)
 {
 	struct session_table *table = table_new();
@@ -594,7 +578,6 @@ int main(void)
 		cmocka_unit_test(a_slot_whose_publishing_failed_is_retired),
 		cmocka_unit_test(only_reserved_indexes_can_be_published_and_only_live_ones_retired),
 		cmocka_unit_test(adopted_sessions_are_live_and_their_slots_taken),
-		cmocka_unit_test(ending_wipes_all_that_ever_held_keys),
 		cmocka_unit_test(many_lives_keep_the_books_straight),
 		cmocka_unit_test(sessions_move_up_as_the_table_says),
 		cmocka_unit_test(an_initiator_without_rival_pushes_current_to_previous),

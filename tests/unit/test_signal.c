@@ -12,6 +12,7 @@
 
 #include "netbird/envelope.h"
 #include "client/signal.h"
+#include "grpc/grpc.h"
 #include "netbird.h"
 
 #define SEC	LOOP_SECOND
@@ -201,7 +202,7 @@ static randombytes_implementation fixed = {
 static int setup(void **state)
 {
 	static const struct signal_events events = { .state = on_state, .body = on_body };
-	struct signal_config config = { .host = "signal.example.test", .port = 10000, .tls = true };
+	struct signal_config config = { .server = { SERVER_HTTPS, 10000, "signal.example.test" } };
 
 	memset(&seen, 0, sizeof(seen));
 	call_count = 0;

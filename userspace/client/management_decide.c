@@ -31,11 +31,11 @@ static const int table[STEP_COUNT][OUTCOME_COUNT] = {
 		[OUTCOME_OK] = DO_SYNC,
 		[OUTCOME_REFUSED] = DO_SAY_BLOCKED,
 		[OUTCOME_NOT_FOUND] = DO_SAY_BAD_KEY,
-		/* first it may mean that a registration whose answer was lost is there */
+		/* at first: perhaps we are registered already, and the answer was lost */
 		[OUTCOME_PRECONDITION] = BLOCK_SECOND,
 		[OUTCOME_STALE] = REFETCH_ONCE,
 		[OUTCOME_UNIMPLEMENTED] = DO_SAY_NOT_NETBIRD,
-		/* it may have registered us all the same: without the key first */
+		/* it may have registered us nonetheless: retries without the setup key first */
 		[OUTCOME_FAILED] = DO_RETRY,
 		[OUTCOME_UNREACHABLE] = DO_RETRY,
 		[OUTCOME_GARBLED] = DO_RETRY,
@@ -53,11 +53,11 @@ static const int table[STEP_COUNT][OUTCOME_COUNT] = {
 	},
 };
 
-/* What the second failure in a row means that a new server key did not mend. */
+/* What a second failure in a row means, after a new server key. */
 static const enum management_action after_refetch[STEP_COUNT] = {
 	[STEP_KEY] = DO_RETRY,
 	[STEP_LOGIN] = DO_RETRY,
-	/* it could read us, and it is the setup key that it does not like */
+	/* it could read the message, so it rejects the setup key */
 	[STEP_REGISTER] = DO_SAY_BAD_KEY,
 	[STEP_SYNC] = DO_RESYNC,
 };
@@ -84,10 +84,7 @@ enum management_outcome management_outcome_of(const struct grpc_end *end)
 	return OUTCOME_FAILED;
 }
 
-/*
- * The server does not know us. One that was deleted while it ran was deleted on purpose and does not come
- * back by itself.
- */
+/* The server does not know us. A peer that is deleted while it runs was deleted on purpose. */
 static enum management_action refused(const struct management_facts *facts)
 {
 	if (facts->was_known)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What an answer of management means, as a table: decides, never does. */
+/* What the end of each call means, as a table. It decides; management_state.c acts. */
 #ifndef TALON_MANAGEMENT_DECIDE_H
 #define TALON_MANAGEMENT_DECIDE_H
 
@@ -19,11 +19,11 @@ enum management_step {
 /* How it ended. Only the server itself can refuse anything: a proxy's HTTP status is an outage. */
 enum management_outcome {
 	OUTCOME_OK,
-	/* PermissionDenied: it does not know us, or does not want us; it never says which */
+	/* PermissionDenied: the server does not know us, or refuses us; it never says which */
 	OUTCOME_REFUSED,
 	OUTCOME_NOT_FOUND,
 	OUTCOME_PRECONDITION,
-	/* InvalidArgument: it could not open the box, or not read what was in there */
+	/* InvalidArgument: the server could not open the box, or not read its contents */
 	OUTCOME_STALE,
 	OUTCOME_UNIMPLEMENTED,
 	OUTCOME_FAILED,			/* any other error of the server's */
@@ -43,14 +43,14 @@ enum management_action {
 	DO_SAY_DELETED,
 	DO_SAY_NEEDS_KEY,
 	DO_SAY_BAD_KEY,
-	DO_SAY_BLOCKED,			/* the server's own words; slow retry */
+	DO_SAY_BLOCKED,			/* in the server's own words; slow retry */
 	DO_SAY_NOT_NETBIRD,
 };
 
 struct management_facts {
 	bool has_setup_key;
 	bool was_known;			/* logged in before, in this run */
-	bool was_refetched;		/* the key, for this very call */
+	bool was_refetched;		/* the server's key, for this very call */
 	bool was_blocked;		/* this very call ended with a failed precondition before */
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the files of the management client share. */
+/* Shared by the files of the management client. */
 #ifndef TALON_MANAGEMENT_INTERNAL_H
 #define TALON_MANAGEMENT_INTERNAL_H
 
@@ -10,8 +10,9 @@
 
 #define MANAGEMENT_WHY_LEN	512
 #define MANAGEMENT_SERVICE	"/management.ManagementService/"
+#define MANAGEMENT_ONCE_NS	(30 * LOOP_SECOND)	/* for the verdict of config.once */
 
-/* So many at once, and then one every so often. */
+/* A token bucket: @most at once, then one each @each_ns. */
 struct allowance {
 	unsigned int most, left;
 	uint64_t each_ns;
@@ -26,12 +27,12 @@ struct job_stream {
 	struct loop_timer timer;
 	struct backoff backoff;
 	uint64_t opened_ns;
-	bool is_given_up;		/* the server has no such thing */
-	bool was_cut;			/* it ended by itself, as far as is known yet */
-	/* our side of it stays open, is ended at once, or may not be ended */
+	bool is_given_up;		/* the server does not implement it */
+	bool was_cut;			/* it ended, but maybe together with Sync */
+	/* our side of the stream: open; ended at once; must stay open */
 	enum { JOB_OPEN, JOB_HALF, JOB_ONLY_OPEN } side;
-	bool has_told;			/* of being cut in spite of that */
-	uint8_t *answer;		/* sealed, for the next stream */
+	bool has_told;			/* that it is cut in spite of that */
+	uint8_t *answer;		/* sealed; sent on the next stream */
 	size_t answer_len;
 };
 
@@ -41,11 +42,11 @@ struct meta_report {
 	uint64_t sent_ns;		/* 0: never */
 	bool is_wanted;
 	unsigned int failures;
-	uint8_t *meta;			/* under way */
+	uint8_t *meta;			/* being sent */
 	size_t len;
 };
 
-struct logout {
+struct logout_call {			/* GetServerKey, then Logout */
 	struct grpc_call *call;
 	management_logout_fn fn;
 	void *ctx;
@@ -66,17 +67,17 @@ struct management {
 	uint8_t public_key[KEY_LEN];
 	struct sysinfo_flags flags;
 	bool once;
-	char *setup_key;		/* as given; NULL once there is no more use for it */
+	char *setup_key;		/* as given; wiped and NULL once it is no longer needed */
 
-	/* The one conversation: key, login or registration, Sync. */
+	/* The main sequence: server key, login or registration, Sync. */
 	enum management_step goal;	/* what comes after the key, or after the wait */
 	enum management_step step;	/* of @call */
 	struct grpc_call *call;
 	struct loop_timer timer;	/* the next attempt */
-	/* with the first message of Sync, a stream that may be cut short again, the verdict of `once` */
+	/* the limit for the first message of Sync, of a stream to prove calm, of the verdict of `once` */
 	struct loop_timer patience;
 	uint8_t server_key[KEY_LEN];
-	bool has_server_key;		/* for this connection and no longer */
+	bool has_server_key;		/* of this connection */
 	struct management_facts facts;
 	struct backoff login_backoff, sync_backoff, slow_backoff;
 	struct allowance syncs;
@@ -86,21 +87,21 @@ struct management {
 
 	/* Of the Sync stream. */
 	uint64_t sync_opened_ns;
-	bool has_synced;		/* it said something */
+	bool has_synced;		/* a message came */
 	bool saw_farewell;
-	bool was_cut;			/* by something in between, while the connection stayed */
+	bool was_cut;			/* by a proxy, while the connection stayed */
 	bool has_told_cut;
 	uint64_t heard_ns;		/* the last message */
 	unsigned int refused_syncs;	/* in a row */
 	unsigned int short_streams;	/* in a row */
 	bool was_deleted;
-	bool is_over;			/* verdict given, or logged out */
+	bool is_over;			/* failed for good, or logged out */
 
-	/* What was last said about this host. */
+	/* The facts about this host. */
 	uint8_t *meta;
 	size_t meta_len;
 	uint64_t meta_ns;
-	uint8_t meta_sum[32];		/* of what the server has */
+	uint8_t meta_sum[32];		/* hash of what the server has */
 	char **files;
 	size_t file_count;
 
@@ -110,33 +111,86 @@ struct management {
 
 	struct job_stream job;
 	struct meta_report report;
-	struct logout logout;
+	struct logout_call logout;
 };
 
-/* Seals @plain for the server and starts a call. 0 or a negative errno. */
+/* management.c */
+
+/* Copies of the texts of a list; *@ok becomes false without memory. */
+char **management_copy_list(char *const *list, size_t count, bool *ok);
+void management_free_list(char **list, size_t count);
+/* Stops everything: this peer was deleted on the server because we asked for it. */
+void management_end(struct management *m, const char *why);
+
+/* management_call.c */
+
+/* Seals @plain for the server and starts a call. Returns 0 or a negative errno. */
 int management_ask(struct management *m, const uint8_t *server_key, const struct grpc_call_options *options,
 	const uint8_t *plain, size_t len, const struct grpc_call_events *events, void *ctx,
 	struct grpc_call **ret_call);
-/* One line about how a call ended. */
+/* Writes one line about how a call ended. */
 void management_format_end(const struct management *m, const struct grpc_end *end, char *why, size_t size);
+void management_forget_answer(struct management *m);
+/* Each starts one call; its end comes to management_settle(). */
+void management_fetch_key(struct management *m);
+void management_call_login(struct management *m);
+void management_call_register(struct management *m);
+/* The end of any of these calls and of Sync. */
+void management_call_done(void *ctx, const struct grpc_end *end);
+/* A call that could not be started counts as one that did not reach the server. */
+void management_could_not_start(struct management *m, int error);
 
-void job_init(struct management *m);
-/* Sync is there, or gone. */
-void job_start(struct management *m);
-void job_stop(struct management *m);
+/* management_sync.c */
 
-void report_init(struct management *m);
-/* Says what changed about this host, if the Sync stream did not say it. */
-void report_start(struct management *m);
-void report_stop(struct management *m);
+void management_call_sync(struct management *m);
+/* When a stream ended: counts short ones in a row, which mean that another client uses our key. */
+void management_note_end_of_stream(struct management *m, enum management_outcome outcome);
+/* Tells a stream that a proxy cut from one that the server ended. */
+void management_note_cut(struct management *m, const struct grpc_end *end);
+/* For the timer `patience`. */
+void management_lose_patience(void *ctx);
 
-/* The host's facts as of now, if those at hand are old. */
+/* management_state.c */
+
+/* Tells the owner, if state or @why changed. */
+void management_set_state(struct management *m, enum management_state state, const char *why);
+/* Tells the owner how the login of config.once ended. */
+void management_give_verdict(struct management *m, int error, const char *why);
+/* Starts @goal, after fetching the server's key if necessary. */
+void management_begin(struct management *m, enum management_step goal);
+/* Decides what follows the end of a call, and does it. */
+void management_settle(struct management *m, enum management_outcome outcome, const struct grpc_end *end);
+/* @goal after a while, with a new server key: the server may be another process then. */
+void management_wait(struct management *m, uint64_t wait_ns, enum management_step goal);
+void management_say_malformed_key(struct management *m, const char *why);
+void management_drop_setup_key(struct management *m);
+/* For the timer of the next attempt. */
+void management_run_timer(void *ctx);
+
+/* management_job.c */
+
+void management_job_init(struct management *m);
+/* Sync is open, or ended. */
+void management_job_start(struct management *m);
+void management_job_stop(struct management *m);
+
+/* management_report.c */
+
+void management_report_init(struct management *m);
+/* Reports what changed about this host, unless the next Sync does. */
+void management_report_start(struct management *m);
+void management_report_stop(struct management *m);
+/* Collects the facts about this host. Returns 0 or a negative errno. */
+int management_pack_meta(struct management *m);
+/* The same, unless those at hand are fresh. */
 int management_refresh_meta(struct management *m);
+/* The server has @meta now. */
 void management_note_meta(struct management *m, const uint8_t *meta, size_t len);
+/* True if the facts at hand differ from what the server has. */
 bool management_is_meta_news(const struct management *m);
 
-void logout_stop(struct management *m);
-/* The server has deleted us because we asked for it. */
-void management_end(struct management *m, const char *why);
+/* management_logout.c */
+
+void management_logout_stop(struct management *m);
 
 #endif

@@ -10,119 +10,111 @@
 
 #define PATH "/relay"
 
-void relay_client_hold(struct relay_client *server)
+static void release(void *object)
 {
-	server->refs++;
+	struct relay_client *client = object;
+
+	free(client->departed);
+	free(client);
 }
 
-void relay_client_put(struct relay_client *server)
+static void stop(struct relay_client *client)
 {
-	if (--server->refs)
+	client->state = RELAY_ENDED;
+	loop_timer_cancel(client->shared->loop, &client->deadline);
+	loop_timer_cancel(client->shared->loop, &client->batch);
+	relay_early_forget(&client->shared->early, client);
+	websocket_free(client->ws);
+	client->ws = NULL;
+}
+
+void relay_client_free(struct relay_client *client)
+{
+	if (client->is_freed)
 		return;
-	free(server->departed);
-	free(server);
+	client->is_freed = true;
+	stop(client);
+	relay_peers_detach(client);
+	TAILQ_REMOVE(&client->shared->clients, client, entry);
+	loop_defer_free(client->shared->loop, &client->deferred, release, client);
+	client->shared = NULL;
 }
 
-static void stop(struct relay_client *server)
-{
-	server->state = RELAY_ENDED;
-	loop_timer_cancel(server->shared->loop, &server->deadline);
-	loop_timer_cancel(server->shared->loop, &server->batch);
-	relay_early_forget(&server->shared->early, server);
-	websocket_free(server->ws);
-	server->ws = NULL;
-}
-
-void relay_client_free(struct relay_client *server)
-{
-	if (server->is_freed)
-		return;
-	server->is_freed = true;
-	stop(server);
-	relay_peers_detach(server);
-	TAILQ_REMOVE(&server->shared->servers, server, entry);
-	server->shared = NULL;
-	relay_client_put(server);
-}
-
-/* The callers hold it. */
-static void end(struct relay_client *server, const char *why)
+static void end(struct relay_client *client, const char *why)
 {
 	char kept[RELAY_WHY_LEN];
 
-	if (server->state == RELAY_ENDED)
+	if (client->state == RELAY_ENDED)
 		return;
 	snprintf(kept, sizeof(kept), "%s", why);
-	stop(server);
-	server->events->down(server->ctx, server, kept);
-	relay_peers_lost(server, kept);
-	relay_client_free(server);
+	stop(client);
+	client->events->down(client->ctx, client, kept);
+	relay_peers_lost(client, kept);
+	relay_client_free(client);
 }
 
-int relay_client_send(struct relay_client *server, enum relay_type type, const uint8_t *ids, size_t count)
+int relay_client_send(struct relay_client *client, enum relay_type type, const uint8_t *ids, size_t count)
 {
 	uint8_t header[RELAY_HEADER_LEN];
 
 	relay_header_write(type, header);
-	return websocket_send(server->ws, WEBSOCKET_MUST, header, sizeof(header), ids, count * RELAY_ID_LEN);
+	return websocket_send(client->ws, WEBSOCKET_MUST, header, sizeof(header), ids, count * RELAY_ID_LEN);
 }
 
-void relay_client_close(struct relay_client *server)
+void relay_client_close(struct relay_client *client)
 {
-	if (server->state == RELAY_READY)
-		relay_client_send(server, RELAY_CLOSE, NULL, 0);
-	if (server->ws)
-		websocket_close(server->ws);
-	relay_client_free(server);
+	if (client->state == RELAY_READY)
+		relay_client_send(client, RELAY_CLOSE, NULL, 0);
+	if (client->ws)
+		websocket_close(client->ws);
+	relay_client_free(client);
 }
 
-static int send_auth(struct relay_client *server)
+static int send_auth(struct relay_client *client)
 {
-	const struct relay_shared *shared = server->shared;
+	const struct relay_shared *shared = client->shared;
 	uint8_t message[RELAY_AUTH_MAX];
 	int len = relay_auth_write(shared->own_id, shared->token_payload, shared->token_signature, message);
 
 	if (len > 0)
-		len = websocket_send(server->ws, WEBSOCKET_MUST, message, len, NULL, 0);
+		len = websocket_send(client->ws, WEBSOCKET_MUST, message, len, NULL, 0);
 	sodium_memzero(message, sizeof(message));
 	return len;
 }
 
-/* The newest token is the one that counts: it may have come while we were dialling. */
+/* Sends the newest token, which may have come while we were dialling. */
 static void on_opened(void *ctx)
 {
-	struct relay_client *server = ctx;
-	uint64_t until = loop_now(server->shared->loop) + RELAY_AUTH_NS;
+	struct relay_client *client = ctx;
+	uint64_t until = loop_now(client->shared->loop) + RELAY_AUTH_NS;
 
-	relay_client_hold(server);
-	server->state = RELAY_AUTHENTICATING;
-	if (send_auth(server))
-		end(server, "there is no token for the relay");
-	else if (until < server->deadline.due_ns)
-		loop_timer_set(server->shared->loop, &server->deadline, until);
-	relay_client_put(server);
+	client->state = RELAY_AUTHENTICATING;
+	if (send_auth(client))
+		end(client, "there is no token for the relay");
+	else if (until < client->deadline.due_ns)
+		loop_timer_set(client->shared->loop, &client->deadline, until);
 }
 
-static void authenticated(struct relay_client *server, const struct relay_message *m)
+static void authenticated(struct relay_client *client, const struct relay_message *m)
 {
-	memcpy(server->address, m->payload, m->payload_len);
-	server->address[m->payload_len] = '\0';
-	server->state = RELAY_READY;
-	server->is_healthy = false;
-	loop_timer_after(server->shared->loop, &server->deadline, RELAY_HEALTH_NS);
-	relay_peers_subscribe(server);
-	server->events->up(server->ctx, server);
+	memcpy(client->address, m->payload, m->payload_len);
+	client->address[m->payload_len] = '\0';
+	client->state = RELAY_READY;
+	client->is_healthy = false;
+	loop_timer_after(client->shared->loop, &client->deadline, RELAY_HEALTH_NS);
+	relay_peers_subscribe(client);
+	client->events->up(client->ctx, client);
 }
 
-static void transport(struct relay_client *server, const struct relay_message *m)
+static void transport(struct relay_client *client, const struct relay_message *m)
 {
-	struct relay_stats *stats = &server->shared->stats;
-	struct relay_peer *peer = relay_peer_find(server, m->ids);
+	struct relay_stats *stats = &client->shared->stats;
+	struct relay_peer *peer = relay_peer_find(client, m->ids);
 
 	if (!peer || !peer->is_ready) {
 		stats->rx_unknown++;
-		relay_early_put(&server->shared->early, server, m->ids, m->payload, m->payload_len,
-			loop_now(server->shared->loop));
+		relay_early_put(&client->shared->early, client, m->ids, m->payload, m->payload_len,
+			loop_now(client->shared->loop));
 		return;
 	}
 	stats->rx_packets++;
@@ -130,83 +122,77 @@ static void transport(struct relay_client *server, const struct relay_message *m
 	peer->events->received(peer->ctx, m->payload, m->payload_len);
 }
 
-static void presence(struct relay_client *server, const struct relay_message *m)
+static void presence(struct relay_client *client, const struct relay_message *m)
 {
-	for (size_t i = 0; i < m->id_count && server->state == RELAY_READY; i++) {
+	for (size_t i = 0; i < m->id_count && client->state == RELAY_READY; i++) {
 		if (m->type == RELAY_PEERS_ONLINE)
-			relay_peer_online(server, m->ids + i * RELAY_ID_LEN);
+			relay_peer_online(client, m->ids + i * RELAY_ID_LEN);
 		else
-			relay_peer_offline(server, m->ids + i * RELAY_ID_LEN);
+			relay_peer_offline(client, m->ids + i * RELAY_ID_LEN);
 	}
 }
 
-static void dispatch(struct relay_client *server, const struct relay_message *m)
+static void dispatch(struct relay_client *client, const struct relay_message *m)
 {
 	if (m->type == RELAY_CLOSE) {
-		end(server, "the relay ended the connection");
-	} else if (server->state == RELAY_AUTHENTICATING) {
+		end(client, "the relay ended the connection");
+	} else if (client->state == RELAY_AUTHENTICATING) {
 		if (m->type == RELAY_AUTH_RESPONSE)
-			authenticated(server, m);
+			authenticated(client, m);
 	} else if (m->type == RELAY_TRANSPORT) {
-		transport(server, m);
+		transport(client, m);
 	} else if (m->type == RELAY_HEALTH_CHECK) {
-		server->is_healthy = true;
-		relay_client_send(server, RELAY_HEALTH_CHECK, NULL, 0);
+		client->is_healthy = true;
+		relay_client_send(client, RELAY_HEALTH_CHECK, NULL, 0);
 	} else {
-		presence(server, m);
+		presence(client, m);
 	}
 }
 
 static void on_message(void *ctx, const uint8_t *bytes, size_t len)
 {
-	struct relay_client *server = ctx;
+	struct relay_client *client = ctx;
 	struct relay_message m;
 
 	if (relay_message_parse(bytes, len, &m)) {
-		server->shared->stats.malformed++;
+		client->shared->stats.malformed++;
 		return;
 	}
-	relay_client_hold(server);
-	dispatch(server, &m);
-	relay_client_put(server);
+	dispatch(client, &m);
 }
 
-/* A server that does not like our token says nothing and closes. */
+/* A server that refuses our token closes without an answer. */
 static void on_closed(void *ctx, int error, const char *why)
 {
-	struct relay_client *server = ctx;
+	struct relay_client *client = ctx;
 	char text[RELAY_WHY_LEN];
 
-	if (server->state == RELAY_AUTHENTICATING)
+	if (client->state == RELAY_AUTHENTICATING)
 		snprintf(text, sizeof(text), "the relay refused our token: %s", why);
 	else
 		snprintf(text, sizeof(text), "%s", why);
-	relay_client_hold(server);
-	end(server, text);
-	relay_client_put(server);
+	end(client, text);
 }
 
-static void check_health(struct relay_client *server)
+static void check_health(struct relay_client *client)
 {
-	if (!server->is_healthy) {
-		end(server, "the relay has gone silent");
+	if (!client->is_healthy) {
+		end(client, "the relay has gone silent");
 		return;
 	}
-	server->is_healthy = false;
-	loop_timer_after(server->shared->loop, &server->deadline, RELAY_HEALTH_NS);
+	client->is_healthy = false;
+	loop_timer_after(client->shared->loop, &client->deadline, RELAY_HEALTH_NS);
 }
 
 static void on_deadline(void *ctx)
 {
-	struct relay_client *server = ctx;
+	struct relay_client *client = ctx;
 
-	relay_client_hold(server);
-	if (server->state == RELAY_READY)
-		check_health(server);
+	if (client->state == RELAY_READY)
+		check_health(client);
 	else
-		end(server, server->state == RELAY_DIALLING ? "no connection in time"
+		end(client, client->state == RELAY_DIALLING ? "no connection in time"
 			: "the relay did not answer our token in time");
-	relay_client_put(server);
 }
 
 static void on_batch(void *ctx)
@@ -220,50 +206,47 @@ static const struct websocket_events websocket_callbacks = {
 	.closed = on_closed,
 };
 
-static int dial(struct relay_client *server)
+static int dial(struct relay_client *client)
 {
 	struct websocket_options options = { .path = PATH, .message_max = RELAY_MESSAGE_MAX,
 		.timeout_ns = RELAY_DIAL_NS };
-	struct relay_url url;
-	int ret = relay_url_parse(server->uri, &url);
+	const struct server_url *url = &client->url;
+	char authority[HOST_PORT_LEN];
 
-	if (ret)
-		return ret;
-	options.host = url.host;
-	options.port = url.port;
-	options.tls = url.tls;
-	options.authority = url.authority;
-	return websocket_open(server->shared->loop, &options, &websocket_callbacks, server, &server->ws);
+	host_port_format(url->host, url->port, authority);
+	options.host = url->host;
+	options.port = url->port;
+	options.tls = server_url_is_tls(url);
+	options.authority = authority;
+	return websocket_open(client->shared->loop, &options, &websocket_callbacks, client, &client->ws);
 }
 
-int relay_client_new(struct relay_shared *shared, const char *uri, enum relay_role role,
-	const struct relay_client_events *events, void *ctx, struct relay_client **ret_server)
+int relay_client_new(struct relay_shared *shared, const struct server_url *url, enum relay_role role,
+	const struct relay_client_events *events, void *ctx, struct relay_client **ret_client)
 {
-	struct relay_client *server;
+	struct relay_client *client;
 	int ret;
 
-	if (strlen(uri) > RELAY_ADDRESS_MAX)
-		return -EINVAL;
-	server = calloc(1, sizeof(*server));
-	if (!server)
+	client = calloc(1, sizeof(*client));
+	if (!client)
 		return -ENOMEM;
-	server->shared = shared;
-	server->role = role;
-	server->events = events;
-	server->ctx = ctx;
-	server->refs = 1;
-	server->born_ns = loop_now(shared->loop);
-	snprintf(server->uri, sizeof(server->uri), "%s", uri);
-	TAILQ_INIT(&server->peers);
-	loop_timer_init(&server->deadline, on_deadline, server);
-	loop_timer_init(&server->batch, on_batch, server);
-	ret = dial(server);
+	client->shared = shared;
+	client->role = role;
+	client->events = events;
+	client->ctx = ctx;
+	client->born_ns = loop_now(shared->loop);
+	client->url = *url;
+	server_url_format(url, client->name);
+	TAILQ_INIT(&client->peers);
+	loop_timer_init(&client->deadline, on_deadline, client);
+	loop_timer_init(&client->batch, on_batch, client);
+	ret = dial(client);
 	if (ret) {
-		relay_client_put(server);
+		release(client);
 		return ret;
 	}
-	loop_timer_after(shared->loop, &server->deadline, RELAY_DIAL_NS);
-	TAILQ_INSERT_TAIL(&shared->servers, server, entry);
-	*ret_server = server;
+	loop_timer_after(shared->loop, &client->deadline, RELAY_DIAL_NS);
+	TAILQ_INSERT_TAIL(&shared->clients, client, entry);
+	*ret_client = client;
 	return 0;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The newest packet of each sender that nobody has asked for yet.
+// The newest packet of each sender that has no connection yet.
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,14 +46,14 @@ void relay_early_expire(struct relay_early *early, uint64_t now_ns)
 		drop(early, packet);
 }
 
-struct relay_early_packet *relay_early_take(struct relay_early *early, const void *server,
+struct relay_early_packet *relay_early_take(struct relay_early *early, const void *client,
 	const uint8_t id[static RELAY_ID_LEN], uint64_t now_ns)
 {
 	struct relay_early_packet *packet;
 
 	relay_early_expire(early, now_ns);
 	LIST_FOREACH(packet, &early->by_id[bucket(id)], by_id) {
-		if (packet->server == server && !memcmp(packet->id, id, RELAY_ID_LEN)) {
+		if (packet->client == client && !memcmp(packet->id, id, RELAY_ID_LEN)) {
 			remove_packet(early, packet);
 			return packet;
 		}
@@ -61,18 +61,18 @@ struct relay_early_packet *relay_early_take(struct relay_early *early, const voi
 	return NULL;
 }
 
-void relay_early_put(struct relay_early *early, const void *server, const uint8_t id[static RELAY_ID_LEN],
+void relay_early_put(struct relay_early *early, const void *client, const uint8_t id[static RELAY_ID_LEN],
 	const uint8_t *bytes, size_t len, uint64_t now_ns)
 {
 	struct relay_early_packet *packet;
 
-	free(relay_early_take(early, server, id, now_ns));
+	free(relay_early_take(early, client, id, now_ns));
 	if (early->count == RELAY_EARLY_MAX)
 		drop(early, TAILQ_FIRST(&early->by_age));
 	packet = malloc(sizeof(*packet) + len);
 	if (!packet)
 		return;
-	packet->server = server;
+	packet->client = client;
 	packet->at_ns = now_ns;
 	packet->len = len;
 	memcpy(packet->id, id, RELAY_ID_LEN);
@@ -82,13 +82,13 @@ void relay_early_put(struct relay_early *early, const void *server, const uint8_
 	early->count++;
 }
 
-void relay_early_forget(struct relay_early *early, const void *server)
+void relay_early_forget(struct relay_early *early, const void *client)
 {
 	struct relay_early_packet *packet = TAILQ_FIRST(&early->by_age), *next;
 
 	for (; packet; packet = next) {
 		next = TAILQ_NEXT(packet, by_age);
-		if (packet->server == server)
+		if (packet->client == client)
 			drop(early, packet);
 	}
 }

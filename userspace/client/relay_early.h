@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Packets that came before anybody here wanted them, of each sender the newest, for five seconds: the other
- * side may speak before our connection to it is made.
+ * Packets that arrive before our connection to their sender exists: the newest of each sender is kept for
+ * five seconds.
  */
 #ifndef TALON_RELAY_EARLY_H
 #define TALON_RELAY_EARLY_H
@@ -19,7 +19,7 @@
 struct relay_early_packet {
 	TAILQ_ENTRY(relay_early_packet) by_age;
 	LIST_ENTRY(relay_early_packet) by_id;
-	const void *server;		/* over which it came: only compared */
+	const void *client;		/* the connection it came over: only compared */
 	uint8_t id[RELAY_ID_LEN];
 	uint64_t at_ns;
 	size_t len;
@@ -35,16 +35,17 @@ struct relay_early {
 void relay_early_init(struct relay_early *early);
 void relay_early_done(struct relay_early *early);
 /*
- * Keeps a copy in place of the one before; makes room at the cost of the oldest. Out of memory: it is lost.
+ * Keeps a copy instead of the sender's previous one, and drops the oldest if necessary. Without memory it
+ * is lost.
  */
-void relay_early_put(struct relay_early *early, const void *server, const uint8_t id[static RELAY_ID_LEN],
+void relay_early_put(struct relay_early *early, const void *client, const uint8_t id[static RELAY_ID_LEN],
 	const uint8_t *bytes, size_t len, uint64_t now_ns);
-/* The packet, now the caller's to free(), or NULL. */
-struct relay_early_packet *relay_early_take(struct relay_early *early, const void *server,
+/* Returns the packet, which the caller frees, or NULL. */
+struct relay_early_packet *relay_early_take(struct relay_early *early, const void *client,
 	const uint8_t id[static RELAY_ID_LEN], uint64_t now_ns);
-/* Frees what is too old. */
+/* Frees packets that are too old. */
 void relay_early_expire(struct relay_early *early, uint64_t now_ns);
-/* All of @server's. */
-void relay_early_forget(struct relay_early *early, const void *server);
+/* Frees all packets of @client. */
+void relay_early_forget(struct relay_early *early, const void *client);
 
 #endif

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the parts of the relay client share: relay_client.c (one connection to a server), relay_peer.c (who is
- * reached over it) and relay_manager.c (which servers there are, and when).
+ * Shared by the files of the relay client: relay_client.c (one connection to one server), relay_peer.c (the
+ * peers reached over it) and relay_manager.c (which servers are connected to, and when).
  *
- * Callbacks of the owner may free anything, the manager included. So: a function that calls back does that
- * last, or holds the server, whose memory then stays, and looks at its state again. A server that is lost
- * stays in the list until all its peers know, so that whoever frees the manager in between finds it.
+ * The owner's callbacks may free anything, the manager included. So a function calls back last, or looks at
+ * the state of its connection again: a freed one is RELAY_ENDED, and its memory stays until the loop has
+ * left all callbacks (loop_defer_free()). A connection that is lost stays in the list until all its peers
+ * know, so that relay_manager_free() finds it meanwhile.
  */
 #ifndef TALON_RELAY_INTERNAL_H
 #define TALON_RELAY_INTERNAL_H
@@ -18,8 +19,7 @@
 #include "websocket/websocket.h"
 
 #define RELAY_DIAL_NS		(30 * LOOP_SECOND)	/* until authenticated */
-/* of which the server may take so long for its answer */
-#define RELAY_AUTH_NS		(8 * LOOP_SECOND)
+#define RELAY_AUTH_NS		(8 * LOOP_SECOND)	/* of it, for the answer to our token */
 #define RELAY_HEALTH_NS		(35 * LOOP_SECOND)	/* the server asks every 25 s */
 #define RELAY_PRESENCE_NS	(30 * LOOP_SECOND)
 #define RELAY_BUCKETS		1024
@@ -30,10 +30,10 @@ enum relay_state { RELAY_DIALLING, RELAY_AUTHENTICATING, RELAY_READY, RELAY_ENDE
 
 TAILQ_HEAD(relay_clients, relay_client);
 
-/* The manager's, which all its servers use. */
+/* The manager's, used by all its connections. */
 struct relay_shared {
 	struct loop *loop;
-	struct relay_clients servers;
+	struct relay_clients clients;
 	uint8_t own_id[RELAY_ID_LEN];
 	char *token_payload;		/* NULL: none yet */
 	uint8_t token_signature[RELAY_SIGNATURE_LEN];
@@ -43,9 +43,9 @@ struct relay_shared {
 
 struct relay_client_events {
 	/* Authenticated: ->address is set. */
-	void (*up)(void *ctx, struct relay_client *server);
+	void (*up)(void *ctx, struct relay_client *client);
 	/* Lost, or never reached. Its peers are told, and it is freed, after this. */
-	void (*down)(void *ctx, struct relay_client *server, const char *why);
+	void (*down)(void *ctx, struct relay_client *client, const char *why);
 };
 
 struct relay_client {
@@ -55,18 +55,19 @@ struct relay_client {
 	void *ctx;
 	enum relay_role role;
 	enum relay_state state;
-	unsigned refs;			/* the list's, and one while callbacks run */
+	struct loop_deferred deferred;
 	bool is_freed;
 	struct websocket *ws;
-	char uri[RELAY_ADDRESS_MAX + 1];	/* as dialled */
-	char address[RELAY_ADDRESS_MAX + 1];	/* the instance address, which it told us */
+	struct server_url url;
+	char name[SERVER_URL_LEN];	/* @url as text, for people */
+	char address[RELAY_ADDRESS_MAX + 1];	/* the instance address, which the server told us */
 	uint64_t born_ns;
 	struct loop_timer deadline;	/* of the dial, then the windows of health */
 	bool is_healthy;		/* asked in this window */
-	struct loop_timer batch;	/* subscriptions of a turn go out together, at its end */
+	struct loop_timer batch;	/* sends the subscriptions of a turn together, at its end */
 	TAILQ_HEAD(, relay_peer) peers;
 	LIST_HEAD(, relay_peer) by_id[RELAY_BUCKETS];
-	struct relay_peer *last;	/* the one that was found last: a stream's next packet is its too */
+	struct relay_peer *last;	/* found last: the next packet is often its too */
 	uint8_t *departed;		/* ids to unsubscribe */
 	size_t departed_count;
 	size_t departed_room;
@@ -75,11 +76,10 @@ struct relay_client {
 struct relay_peer {
 	TAILQ_ENTRY(relay_peer) entry;
 	LIST_ENTRY(relay_peer) by_id;
-	struct relay_client *server;	/* NULL: dead */
+	struct relay_client *client;	/* NULL: lost, or not online in time */
 	struct loop *loop;
 	const struct relay_peer_events *events;
 	void *ctx;
-	char *address;			/* as asked for */
 	uint8_t header[RELAY_TRANSPORT_LEN];	/* of each message to it */
 	bool is_subscribed;
 	bool is_ready;
@@ -93,35 +93,30 @@ static inline const uint8_t *relay_peer_id(const struct relay_peer *peer)
 
 /* relay_client.c */
 
-/*
- * Dials, and calls nothing back before it returned. Returns 0, -EINVAL for an address that is none, or
- * another negative errno.
- */
-int relay_client_new(struct relay_shared *shared, const char *uri, enum relay_role role,
-	const struct relay_client_events *events, void *ctx, struct relay_client **ret_server);
-/* No callback comes after it; peers of it are dead. */
-void relay_client_free(struct relay_client *server);
-void relay_client_hold(struct relay_client *server);
-void relay_client_put(struct relay_client *server);
-/* Close, in order, and free. */
-void relay_client_close(struct relay_client *server);
-int relay_client_send(struct relay_client *server, enum relay_type type, const uint8_t *ids, size_t count);
+/* Dials; callbacks come only after it returned. Returns 0 or a negative errno. */
+int relay_client_new(struct relay_shared *shared, const struct server_url *url, enum relay_role role,
+	const struct relay_client_events *events, void *ctx, struct relay_client **ret_client);
+/* No callback comes after it, and its peers are lost. */
+void relay_client_free(struct relay_client *client);
+/* Sends Close, closes and frees. */
+void relay_client_close(struct relay_client *client);
+int relay_client_send(struct relay_client *client, enum relay_type type, const uint8_t *ids, size_t count);
 
 /* relay_peer.c */
 
-int relay_peer_new(struct relay_client *server, const uint8_t key[static KEY_LEN], const char *address,
+int relay_peer_new(struct relay_client *client, const uint8_t key[static KEY_LEN],
 	const struct relay_peer_events *events, void *ctx, struct relay_peer **ret_peer);
-struct relay_peer *relay_peer_find(struct relay_client *server, const uint8_t id[static RELAY_ID_LEN]);
-/* The server's news. Each may free the server. */
-void relay_peer_online(struct relay_client *server, const uint8_t id[static RELAY_ID_LEN]);
-void relay_peer_offline(struct relay_client *server, const uint8_t id[static RELAY_ID_LEN]);
-/* Tells all peers that it is over. */
-void relay_peers_lost(struct relay_client *server, const char *why);
-/* The same without telling. */
-void relay_peers_detach(struct relay_client *server);
-/* Soon: subscriptions that the server does not know about yet. */
-void relay_peers_subscribe(struct relay_client *server);
-/* Now. */
-void relay_peers_batch(struct relay_client *server);
+struct relay_peer *relay_peer_find(struct relay_client *client, const uint8_t id[static RELAY_ID_LEN]);
+/* The server reports a peer online or offline. Either may free @client. */
+void relay_peer_online(struct relay_client *client, const uint8_t id[static RELAY_ID_LEN]);
+void relay_peer_offline(struct relay_client *client, const uint8_t id[static RELAY_ID_LEN]);
+/* Tells all peers that the connection is lost. */
+void relay_peers_lost(struct relay_client *client, const char *why);
+/* Forgets all peers without telling them. */
+void relay_peers_detach(struct relay_client *client);
+/* Sends the subscriptions that are new at the end of this turn. */
+void relay_peers_subscribe(struct relay_client *client);
+/* Sends them now. */
+void relay_peers_batch(struct relay_client *client);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Which relay servers there are: the home relay, found among management's URLs and found again when lost, and
- * foreign ones, for peers who live elsewhere.
+ * Which relays are connected to: the home relay, picked from management's URLs and picked again when lost,
+ * and foreign ones, where other peers are at home.
  */
 #include <errno.h>
 #include <sodium.h>
@@ -12,40 +12,39 @@
 #include "client/relay_internal.h"
 #include "log/log.h"
 
-#define PICK_AT_ONCE	7			/* servers dialled at a time */
-#define PICK_NS		(30 * LOOP_SECOND)	/* all of a pick */
-#define PAUSE_NS	(1500 * LOOP_MS)	/* after a loss; then the same server once more */
-#define WAIT_FIRST_NS	(2 * LOOP_SECOND)	/* after a pick in vain; doubles */
+#define PICK_AT_ONCE	7			/* relays dialled at a time */
+#define PICK_NS		(30 * LOOP_SECOND)	/* for a whole pick */
+#define PAUSE_NS	(1500 * LOOP_MS)	/* after a loss, before the same relay is tried again */
+#define WAIT_FIRST_NS	(2 * LOOP_SECOND)	/* after a failed pick; doubles */
 #define WAIT_MAX_NS	(60 * LOOP_SECOND)
 #define SWEEP_NS	(60 * LOOP_SECOND)
 #define FOREIGN_AGE_NS	(5 * LOOP_SECOND)	/* younger ones are not swept */
-/* addresses come from peers: a bound on what they can make us dial */
-#define FOREIGN_MAX	64
+#define FOREIGN_MAX	64	/* peers name them: a bound on what they can make us dial */
 
 /*
  * HOME_OFF	no URLs, or closed for good		HOME_PAUSED	lost a moment ago
- * HOME_UP	there is one				HOME_WAITING	for the next pick
+ * HOME_UP	connected				HOME_WAITING	for the next pick
  * HOME_AGAIN	dials the one that was lost		HOME_PICKING	dials all
  */
 enum home_state { HOME_OFF, HOME_UP, HOME_PAUSED, HOME_AGAIN, HOME_PICKING, HOME_WAITING };
 
-struct url {
-	char *uri;
-	char error[RELAY_WHY_LEN];	/* of the last attempt; empty: none failed */
+struct server {				/* as management names it */
+	struct server_url url;
+	char error[RELAY_WHY_LEN];	/* of the last attempt; empty: it did not fail */
 };
 
 struct relay_manager {
 	struct relay_shared shared;
 	const struct relay_events *events;
 	void *ctx;
-	struct url *urls;
-	size_t url_count;
+	struct server *servers;
+	size_t server_count;
 	bool is_closed;
 	enum home_state state;
 	struct relay_client *home;	/* while HOME_UP */
-	char last_uri[RELAY_ADDRESS_MAX + 1];	/* of the home relay that we had last */
-	size_t next;			/* in a pick: the URL that is dialled when there is room */
-	uint64_t wait_ns;		/* after the next pick in vain; 0: none, at once */
+	struct server_url last;		/* the latest home relay */
+	size_t next;			/* in a pick: the server to be dialled next */
+	uint64_t wait_ns;		/* after the next failed pick */
 	struct loop_timer timer;	/* of the state */
 	struct loop_timer sweep;
 };
@@ -54,47 +53,35 @@ static void pick(struct relay_manager *manager);
 
 /* URLs and token */
 
-static struct url *find_url(const struct relay_manager *manager, const char *uri)
+static struct server *find_server(const struct relay_manager *manager, const struct server_url *url)
 {
-	for (size_t i = 0; i < manager->url_count; i++) {
-		if (!strcmp(manager->urls[i].uri, uri))
-			return &manager->urls[i];
+	for (size_t i = 0; i < manager->server_count; i++) {
+		if (server_url_is_equal(&manager->servers[i].url, url))
+			return &manager->servers[i];
 	}
 	return NULL;
 }
 
-static void free_urls(struct url *urls, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		free(urls[i].uri);
-	free(urls);
-}
-
 static bool has_urls(const struct relay_manager *manager, const struct netmap_relay *relay)
 {
-	if (manager->url_count != relay->url_count)
+	if (manager->server_count != relay->url_count)
 		return false;
 	for (size_t i = 0; i < relay->url_count; i++) {
-		if (strcmp(manager->urls[i].uri, relay->urls[i]))
+		if (!server_url_is_equal(&manager->servers[i].url, &relay->urls[i]))
 			return false;
 	}
 	return true;
 }
 
-static int copy_urls(const struct netmap_relay *relay, struct url **ret_urls)
+static int copy_urls(const struct netmap_relay *relay, struct server **ret_servers)
 {
-	struct url *urls = calloc(relay->url_count ? relay->url_count : 1, sizeof(*urls));
+	struct server *servers = calloc(relay->url_count ? relay->url_count : 1, sizeof(*servers));
 
-	if (!urls)
+	if (!servers)
 		return -ENOMEM;
-	for (size_t i = 0; i < relay->url_count; i++) {
-		urls[i].uri = strdup(relay->urls[i]);
-		if (!urls[i].uri) {
-			free_urls(urls, relay->url_count);
-			return -ENOMEM;
-		}
-	}
-	*ret_urls = urls;
+	for (size_t i = 0; i < relay->url_count; i++)
+		servers[i].url = relay->urls[i];
+	*ret_servers = servers;
 	return 0;
 }
 
@@ -130,27 +117,27 @@ static int set_token(struct relay_shared *shared, const struct netmap_relay *rel
 
 static size_t count_candidates(const struct relay_manager *manager)
 {
-	const struct relay_client *server;
+	const struct relay_client *client;
 	size_t count = 0;
 
-	TAILQ_FOREACH(server, &manager->shared.servers, entry)
-		count += server->role == RELAY_CANDIDATE && server->state != RELAY_ENDED;
+	TAILQ_FOREACH(client, &manager->shared.clients, entry)
+		count += client->role == RELAY_CANDIDATE && client->state != RELAY_ENDED;
 	return count;
 }
 
 static void free_candidates(struct relay_manager *manager, const char *why)
 {
-	struct relay_client *server = TAILQ_FIRST(&manager->shared.servers), *next;
+	struct relay_client *client = TAILQ_FIRST(&manager->shared.clients), *next;
 
-	for (; server; server = next) {
-		struct url *url = find_url(manager, server->uri);
+	for (; client; client = next) {
+		struct server *server = find_server(manager, &client->url);
 
-		next = TAILQ_NEXT(server, entry);
-		if (server->role != RELAY_CANDIDATE || server->state == RELAY_ENDED)
+		next = TAILQ_NEXT(client, entry);
+		if (client->role != RELAY_CANDIDATE || client->state == RELAY_ENDED)
 			continue;
-		if (why && url)
-			snprintf(url->error, sizeof(url->error), "%s", why);
-		relay_client_free(server);
+		if (why && server)
+			snprintf(server->error, sizeof(server->error), "%s", why);
+		relay_client_free(client);
 	}
 }
 
@@ -160,19 +147,19 @@ static void wait_until(struct relay_manager *manager, enum home_state state, uin
 	loop_timer_after(manager->shared.loop, &manager->timer, after_ns);
 }
 
-/* A new trouble is worth a line, the same one again is not. */
-static void note_failure(struct relay_manager *manager, const char *uri, const char *why)
+/* A new failure is worth a line, the same one again is not. */
+static void note_failure(struct server *server, const char *why)
 {
-	struct url *url = find_url(manager, uri);
+	char name[SERVER_URL_LEN];
 
-	if (!url)
+	if (!strcmp(server->error, why))
 		return;
-	if (strcmp(url->error, why))
-		log_warn("relay %s: %s", uri, why);
-	snprintf(url->error, sizeof(url->error), "%s", why);
+	server_url_format(&server->url, name);
+	log_warn("relay %s: %s", name, why);
+	snprintf(server->error, sizeof(server->error), "%s", why);
 }
 
-/* All were tried. The server that was lost: now all of them, at once. */
+/* None answered. If only the relay that was lost was tried, all of them are now. */
 static void pick_failed(struct relay_manager *manager)
 {
 	if (manager->state == HOME_AGAIN) {
@@ -183,35 +170,35 @@ static void pick_failed(struct relay_manager *manager)
 	manager->wait_ns = manager->wait_ns * 2 < WAIT_MAX_NS ? manager->wait_ns * 2 : WAIT_MAX_NS;
 }
 
-static void server_up(void *ctx, struct relay_client *server)
+static void client_up(void *ctx, struct relay_client *client)
 {
 	struct relay_manager *manager = ctx;
-	struct url *url = find_url(manager, server->uri);
+	struct server *server = find_server(manager, &client->url);
 
-	if (server->role == RELAY_FOREIGN) {
-		log_debug("relay %s: connected for its peers", server->uri);
+	if (client->role == RELAY_FOREIGN) {
+		log_debug("relay %s: connected for its peers", client->name);
 		return;
 	}
-	server->role = RELAY_HOME;
+	client->role = RELAY_HOME;
 	free_candidates(manager, NULL);
-	if (url)
-		url->error[0] = '\0';
-	manager->home = server;
+	if (server)
+		server->error[0] = '\0';
+	manager->home = client;
 	manager->state = HOME_UP;
 	manager->wait_ns = WAIT_FIRST_NS;
-	snprintf(manager->last_uri, sizeof(manager->last_uri), "%s", server->uri);
+	manager->last = client->url;
 	loop_timer_cancel(manager->shared.loop, &manager->timer);
-	manager->events->home(manager->ctx, true, server->address, NULL);
+	manager->events->home(manager->ctx, true, client->address, NULL);
 }
 
 static void home_lost(struct relay_manager *manager, const char *why)
 {
-	struct url *url = find_url(manager, manager->last_uri);
+	struct server *server = find_server(manager, &manager->last);
 
 	manager->home = NULL;
-	if (url)
-		snprintf(url->error, sizeof(url->error), "%s", why);
-	if (manager->url_count)
+	if (server)
+		snprintf(server->error, sizeof(server->error), "%s", why);
+	if (manager->server_count)
 		wait_until(manager, HOME_PAUSED, PAUSE_NS);
 	else
 		manager->state = HOME_OFF;
@@ -220,43 +207,43 @@ static void home_lost(struct relay_manager *manager, const char *why)
 
 static void dial_more(struct relay_manager *manager);
 
-static void server_down(void *ctx, struct relay_client *server, const char *why)
+static void client_down(void *ctx, struct relay_client *client, const char *why)
 {
 	struct relay_manager *manager = ctx;
+	struct server *server = find_server(manager, &client->url);
 
-	if (server->role == RELAY_FOREIGN) {
-		log_debug("relay %s: %s", server->uri, why);
-	} else if (server->role == RELAY_HOME) {
+	if (client->role == RELAY_FOREIGN) {
+		log_debug("relay %s: %s", client->name, why);
+	} else if (client->role == RELAY_HOME) {
 		home_lost(manager, why);
 	} else {
-		note_failure(manager, server->uri, why);
+		if (server)
+			note_failure(server, why);
 		dial_more(manager);
 	}
 }
 
-static const struct relay_client_events server_callbacks = { .up = server_up, .down = server_down };
+static const struct relay_client_events client_callbacks = { .up = client_up, .down = client_down };
 
-static void dial(struct relay_manager *manager, const char *uri)
+static void dial(struct relay_manager *manager, struct server *server)
 {
-	struct relay_client *server;
-	int ret = relay_client_new(&manager->shared, uri, RELAY_CANDIDATE, &server_callbacks, manager,
-		&server);
+	struct relay_client *client;
+	int ret = relay_client_new(&manager->shared, &server->url, RELAY_CANDIDATE, &client_callbacks,
+		manager, &client);
 
-	if (ret == -EINVAL)
-		note_failure(manager, uri,
-			"not an address of the form rel://host[:port] or rels://host[:port]");
-	else if (ret)
-		note_failure(manager, uri, strerror(-ret));
+	if (ret)
+		note_failure(server, strerror(-ret));
 }
 
-/* As long as a pick goes on and there is room. */
+/* Dials further servers until PICK_AT_ONCE dials are under way. */
 static void dial_more(struct relay_manager *manager)
 {
-	while (manager->next < manager->url_count && count_candidates(manager) < PICK_AT_ONCE) {
-		const struct url *url = &manager->urls[manager->next++];
+	while (manager->next < manager->server_count && count_candidates(manager) < PICK_AT_ONCE) {
+		struct server *server = &manager->servers[manager->next++];
 
-		if (find_url(manager, url->uri) == url)	/* twice in the list would push ourselves off */
-			dial(manager, url->uri);
+		/* a second connection to one server would end the first */
+		if (find_server(manager, &server->url) == server)
+			dial(manager, server);
 	}
 	if (!count_candidates(manager))
 		pick_failed(manager);
@@ -270,16 +257,18 @@ static void pick(struct relay_manager *manager)
 	dial_more(manager);
 }
 
-/* Management may have taken the server away meanwhile. */
+/* Management may have removed the relay meanwhile. */
 static void dial_again(struct relay_manager *manager)
 {
-	if (!find_url(manager, manager->last_uri)) {
+	struct server *server = find_server(manager, &manager->last);
+
+	if (!server) {
 		pick(manager);
 		return;
 	}
-	manager->next = manager->url_count;	/* nobody else */
+	manager->next = manager->server_count;	/* no others */
 	wait_until(manager, HOME_AGAIN, PICK_NS);
-	dial(manager, manager->last_uri);
+	dial(manager, server);
 	dial_more(manager);
 }
 
@@ -315,12 +304,12 @@ static void turn_off(struct relay_manager *manager)
 }
 
 /*
- * News may be the end of a trouble: no use in waiting any longer. A dial that goes on uses the newest
- * token by itself.
+ * New URLs or a new token may end a failure: the wait ends now. A dial under way takes the newest token
+ * by itself.
  */
 static void use_news(struct relay_manager *manager, bool urls_changed)
 {
-	if (!manager->url_count) {
+	if (!manager->server_count) {
 		turn_off(manager);
 	} else if (manager->state == HOME_OFF || manager->state == HOME_WAITING ||
 		   (urls_changed && (manager->state == HOME_PICKING || manager->state == HOME_AGAIN))) {
@@ -333,23 +322,23 @@ int relay_manager_set(struct relay_manager *manager, const struct netmap_relay *
 {
 	bool urls_changed = !has_urls(manager, relay);
 	bool token_changed = relay->token_payload && !has_token(&manager->shared, relay);
-	struct url *urls = NULL;
+	struct server *servers = NULL;
 	int ret = 0;
 
 	if (manager->is_closed || (!urls_changed && !token_changed))
 		return 0;
 	if (urls_changed)
-		ret = copy_urls(relay, &urls);
+		ret = copy_urls(relay, &servers);
 	if (!ret && token_changed)
 		ret = set_token(&manager->shared, relay);
 	if (ret) {
-		free_urls(urls, urls ? relay->url_count : 0);
+		free(servers);
 		return ret;
 	}
 	if (urls_changed) {
-		free_urls(manager->urls, manager->url_count);
-		manager->urls = urls;
-		manager->url_count = relay->url_count;
+		free(manager->servers);
+		manager->servers = servers;
+		manager->server_count = relay->url_count;
 	}
 	use_news(manager, urls_changed);
 	return 0;
@@ -366,52 +355,58 @@ static void on_sweep(void *ctx)
 {
 	struct relay_manager *manager = ctx;
 	uint64_t now = loop_now(manager->shared.loop);
-	struct relay_client *server = TAILQ_FIRST(&manager->shared.servers), *next;
+	struct relay_client *client = TAILQ_FIRST(&manager->shared.clients), *next;
 
-	for (; server; server = next) {
-		next = TAILQ_NEXT(server, entry);
-		if (server->role == RELAY_FOREIGN && server->state != RELAY_ENDED &&
-			TAILQ_EMPTY(&server->peers) && now - server->born_ns >= FOREIGN_AGE_NS)
-			relay_client_close(server);
+	for (; client; client = next) {
+		next = TAILQ_NEXT(client, entry);
+		if (client->role == RELAY_FOREIGN && client->state != RELAY_ENDED &&
+			TAILQ_EMPTY(&client->peers) && now - client->born_ns >= FOREIGN_AGE_NS)
+			relay_client_close(client);
 	}
 	relay_early_expire(&manager->shared.early, now);
 	loop_timer_after(manager->shared.loop, &manager->sweep, SWEEP_NS);
 }
 
-static int find_foreign(struct relay_manager *manager, const char *address, struct relay_client **ret_server)
+static int find_foreign(struct relay_manager *manager, const struct server_url *url,
+	struct relay_client **ret_client)
 {
-	struct relay_client *server;
+	struct relay_client *client;
 	size_t count = 0;
 
-	TAILQ_FOREACH(server, &manager->shared.servers, entry) {
-		if (server->role != RELAY_FOREIGN || server->state == RELAY_ENDED)
+	TAILQ_FOREACH(client, &manager->shared.clients, entry) {
+		if (client->role != RELAY_FOREIGN || client->state == RELAY_ENDED)
 			continue;
-		if (!strcmp(server->uri, address)) {
-			*ret_server = server;
+		if (server_url_is_equal(&client->url, url)) {
+			*ret_client = client;
 			return 0;
 		}
 		count++;
 	}
 	if (count >= FOREIGN_MAX)
 		return -EUSERS;
-	return relay_client_new(&manager->shared, address, RELAY_FOREIGN, &server_callbacks, manager,
-		ret_server);
+	return relay_client_new(&manager->shared, url, RELAY_FOREIGN, &client_callbacks, manager, ret_client);
 }
 
 int relay_peer_open(struct relay_manager *manager, const uint8_t peer[static KEY_LEN], const char *address,
 	const struct relay_peer_events *events, void *ctx, struct relay_peer **ret_peer)
 {
-	struct relay_client *server = manager->home;
-	int ret = 0;
+	struct relay_client *client = manager->home;
+	struct server_url url;
+	int ret;
 
-	if (!server)
+	if (!client)
 		return -ENOTCONN;
-	if (strcmp(server->address, address))
-		ret = find_foreign(manager, address, &server);
-	return ret ? ret : relay_peer_new(server, peer, address, events, ctx, ret_peer);
+	if (strcmp(client->address, address)) {
+		if (server_url_parse(address, SERVER_SCHEMES_RELAY, &url))
+			return -EINVAL;
+		ret = find_foreign(manager, &url, &client);
+		if (ret)
+			return ret;
+	}
+	return relay_peer_new(client, peer, events, ctx, ret_peer);
 }
 
-/* All of it */
+/* The manager */
 
 int relay_manager_new(struct loop *loop, const uint8_t own_key[static KEY_LEN],
 	const struct relay_events *events, void *ctx, struct relay_manager **ret_manager)
@@ -421,7 +416,7 @@ int relay_manager_new(struct loop *loop, const uint8_t own_key[static KEY_LEN],
 	if (!manager)
 		return -ENOMEM;
 	manager->shared.loop = loop;
-	TAILQ_INIT(&manager->shared.servers);
+	TAILQ_INIT(&manager->shared.clients);
 	relay_id(own_key, manager->shared.own_id);
 	relay_early_init(&manager->shared.early);
 	manager->events = events;
@@ -434,15 +429,15 @@ int relay_manager_new(struct loop *loop, const uint8_t own_key[static KEY_LEN],
 	return 0;
 }
 
-static void stop(struct relay_manager *manager, void (*server_fn)(struct relay_client *server))
+static void stop(struct relay_manager *manager, void (*fn)(struct relay_client *client))
 {
-	struct relay_client *server;
+	struct relay_client *client;
 
 	loop_timer_cancel(manager->shared.loop, &manager->timer);
 	manager->state = HOME_OFF;
 	manager->home = NULL;
-	while ((server = TAILQ_FIRST(&manager->shared.servers)))
-		server_fn(server);
+	while ((client = TAILQ_FIRST(&manager->shared.clients)))
+		fn(client);
 }
 
 void relay_manager_close(struct relay_manager *manager)
@@ -459,17 +454,17 @@ void relay_manager_free(struct relay_manager *manager)
 	loop_timer_cancel(manager->shared.loop, &manager->sweep);
 	relay_early_done(&manager->shared.early);
 	forget_token(&manager->shared);
-	free_urls(manager->urls, manager->url_count);
+	free(manager->servers);
 	free(manager);
 }
 
 void relay_manager_flush(struct relay_manager *manager)
 {
-	struct relay_client *server;
+	struct relay_client *client;
 
-	TAILQ_FOREACH(server, &manager->shared.servers, entry) {
-		if (server->ws)
-			websocket_flush(server->ws);
+	TAILQ_FOREACH(client, &manager->shared.clients, entry) {
+		if (client->ws)
+			websocket_flush(client->ws);
 	}
 }
 
@@ -484,21 +479,36 @@ static void list_one(struct relay_status *list, size_t room, size_t *count, cons
 	++*count;
 }
 
-/* The home relay by the name it gives itself; without one all that are configured. */
+/* The servers, while none of them is the home relay. */
+static void list_servers(const struct relay_manager *manager, struct relay_status *list, size_t room,
+	size_t *count)
+{
+	char name[SERVER_URL_LEN];
+
+	for (size_t i = 0; i < manager->server_count; i++) {
+		const struct server *server = &manager->servers[i];
+
+		server_url_format(&server->url, name);
+		list_one(list, room, count, name, false,
+			server->error[0] ? server->error : "connecting");
+	}
+}
+
+/* The home relay goes by its instance address. */
 size_t relay_manager_list(const struct relay_manager *manager, struct relay_status *list, size_t room)
 {
-	const struct relay_client *server;
+	const struct relay_client *client;
 	size_t count = 0;
 
 	if (manager->home)
 		list_one(list, room, &count, manager->home->address, true, "");
-	for (size_t i = 0; !manager->home && i < manager->url_count; i++)
-		list_one(list, room, &count, manager->urls[i].uri, false,
-			manager->urls[i].error[0] ? manager->urls[i].error : "connecting");
-	TAILQ_FOREACH(server, &manager->shared.servers, entry) {
-		if (server->role == RELAY_FOREIGN && server->state != RELAY_ENDED)
-			list_one(list, room, &count, server->uri, server->state == RELAY_READY,
-				server->state == RELAY_READY ? "" : "connecting");
+	else
+		list_servers(manager, list, room, &count);
+	TAILQ_FOREACH(client, &manager->shared.clients, entry) {
+		const bool is_ready = client->state == RELAY_READY;
+
+		if (client->role == RELAY_FOREIGN && client->state != RELAY_ENDED)
+			list_one(list, room, &count, client->name, is_ready, is_ready ? "" : "connecting");
 	}
 	return count;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Relayed connections: who is reached over which server, subscriptions to their presence, packets to them.
+// Relayed connections: which peer is reached over which server, subscriptions to its presence, its packets.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,15 +22,15 @@ static bool has_id(const struct relay_peer *peer, const uint8_t id[static RELAY_
 	return !memcmp(relay_peer_id(peer), id, RELAY_ID_LEN);
 }
 
-struct relay_peer *relay_peer_find(struct relay_client *server, const uint8_t id[static RELAY_ID_LEN])
+struct relay_peer *relay_peer_find(struct relay_client *client, const uint8_t id[static RELAY_ID_LEN])
 {
 	struct relay_peer *peer;
 
-	if (server->last && has_id(server->last, id))
-		return server->last;
-	LIST_FOREACH(peer, &server->by_id[bucket(id)], by_id) {
+	if (client->last && has_id(client->last, id))
+		return client->last;
+	LIST_FOREACH(peer, &client->by_id[bucket(id)], by_id) {
 		if (has_id(peer, id)) {
-			server->last = peer;
+			client->last = peer;
 			return peer;
 		}
 	}
@@ -39,29 +39,29 @@ struct relay_peer *relay_peer_find(struct relay_client *server, const uint8_t id
 
 static void detach(struct relay_peer *peer)
 {
-	struct relay_client *server = peer->server;
+	struct relay_client *client = peer->client;
 
-	TAILQ_REMOVE(&server->peers, peer, entry);
+	TAILQ_REMOVE(&client->peers, peer, entry);
 	LIST_REMOVE(peer, by_id);
-	if (server->last == peer)
-		server->last = NULL;
+	if (client->last == peer)
+		client->last = NULL;
 	loop_timer_cancel(peer->loop, &peer->patience);
-	peer->server = NULL;
+	peer->client = NULL;
 }
 
-void relay_peers_detach(struct relay_client *server)
+void relay_peers_detach(struct relay_client *client)
 {
 	struct relay_peer *peer;
 
-	while ((peer = TAILQ_FIRST(&server->peers)))
+	while ((peer = TAILQ_FIRST(&client->peers)))
 		detach(peer);
 }
 
-void relay_peers_lost(struct relay_client *server, const char *why)
+void relay_peers_lost(struct relay_client *client, const char *why)
 {
 	struct relay_peer *peer;
 
-	while ((peer = TAILQ_FIRST(&server->peers))) {
+	while ((peer = TAILQ_FIRST(&client->peers))) {
 		detach(peer);
 		peer->events->closed(peer->ctx, why);
 	}
@@ -69,66 +69,66 @@ void relay_peers_lost(struct relay_client *server, const char *why)
 
 /* Subscriptions */
 
-void relay_peers_subscribe(struct relay_client *server)
+void relay_peers_subscribe(struct relay_client *client)
 {
-	if (server->state == RELAY_READY && !loop_timer_is_set(&server->batch))
-		loop_timer_after(server->shared->loop, &server->batch, 0);
+	if (client->state == RELAY_READY && !loop_timer_is_set(&client->batch))
+		loop_timer_after(client->shared->loop, &client->batch, 0);
 }
 
-/* Out of memory: the server goes on telling us about somebody whom we do not look for. */
-static void unsubscribe(struct relay_client *server, const uint8_t id[static RELAY_ID_LEN])
+/* Out of memory: the server goes on reporting a peer that nobody waits for. */
+static void unsubscribe(struct relay_client *client, const uint8_t id[static RELAY_ID_LEN])
 {
-	if (server->departed_count == server->departed_room) {
-		size_t room = server->departed_room ? 2 * server->departed_room : 8;
-		uint8_t *larger = reallocarray(server->departed, room, RELAY_ID_LEN);
+	if (client->departed_count == client->departed_room) {
+		size_t room = client->departed_room ? 2 * client->departed_room : 8;
+		uint8_t *larger = reallocarray(client->departed, room, RELAY_ID_LEN);
 
 		if (!larger)
 			return;
-		server->departed = larger;
-		server->departed_room = room;
+		client->departed = larger;
+		client->departed_room = room;
 	}
-	memcpy(server->departed + server->departed_count++ * RELAY_ID_LEN, id, RELAY_ID_LEN);
-	relay_peers_subscribe(server);
+	memcpy(client->departed + client->departed_count++ * RELAY_ID_LEN, id, RELAY_ID_LEN);
+	relay_peers_subscribe(client);
 }
 
-/* What was not subscribed yet has not to be unsubscribed. */
+/* A peer that was not subscribed to yet need not be unsubscribed. */
 static void leave(struct relay_peer *peer)
 {
-	struct relay_client *server = peer->server;
+	struct relay_client *client = peer->client;
 
 	detach(peer);
-	if (peer->is_subscribed && server->state == RELAY_READY)
-		unsubscribe(server, relay_peer_id(peer));
+	if (peer->is_subscribed && client->state == RELAY_READY)
+		unsubscribe(client, relay_peer_id(peer));
 }
 
-static int send_departed(struct relay_client *server)
+static int send_departed(struct relay_client *client)
 {
 	size_t sent = 0;
 	int ret = 0;
 
-	while (sent < server->departed_count) {
-		size_t left = server->departed_count - sent, n = left < RELAY_IDS_MAX ? left : RELAY_IDS_MAX;
+	while (sent < client->departed_count) {
+		size_t left = client->departed_count - sent, n = left < RELAY_IDS_MAX ? left : RELAY_IDS_MAX;
 
-		ret = relay_client_send(server, RELAY_UNSUBSCRIBE, server->departed + sent * RELAY_ID_LEN, n);
+		ret = relay_client_send(client, RELAY_UNSUBSCRIBE, client->departed + sent * RELAY_ID_LEN, n);
 		if (ret)
 			break;
 		sent += n;
 	}
-	server->departed_count -= sent;
-	memmove(server->departed, server->departed + sent * RELAY_ID_LEN,
-		server->departed_count * RELAY_ID_LEN);
+	client->departed_count -= sent;
+	memmove(client->departed, client->departed + sent * RELAY_ID_LEN,
+		client->departed_count * RELAY_ID_LEN);
 	return ret;
 }
 
 /* Returns how many were sent, or a negative errno. */
-static int send_some(struct relay_client *server)
+static int send_some(struct relay_client *client)
 {
 	uint8_t ids[RELAY_IDS_MAX * RELAY_ID_LEN];
 	struct relay_peer *peers[RELAY_IDS_MAX], *peer;
 	size_t n = 0;
 	int ret;
 
-	TAILQ_FOREACH(peer, &server->peers, entry) {
+	TAILQ_FOREACH(peer, &client->peers, entry) {
 		if (peer->is_subscribed)
 			continue;
 		memcpy(ids + n * RELAY_ID_LEN, relay_peer_id(peer), RELAY_ID_LEN);
@@ -136,7 +136,7 @@ static int send_some(struct relay_client *server)
 		if (n == RELAY_IDS_MAX)
 			break;
 	}
-	ret = n ? relay_client_send(server, RELAY_SUBSCRIBE, ids, n) : 0;
+	ret = n ? relay_client_send(client, RELAY_SUBSCRIBE, ids, n) : 0;
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < n; i++)
@@ -145,24 +145,24 @@ static int send_some(struct relay_client *server)
 }
 
 /*
- * Who went and came back in one turn is unsubscribed and then subscribed: in this order, else it would
- * not be told of.
+ * A peer that was closed and opened again in one turn is unsubscribed first and then subscribed; in the other
+ * order the server would not report it.
  */
-void relay_peers_batch(struct relay_client *server)
+void relay_peers_batch(struct relay_client *client)
 {
-	int ret = server->departed_count ? send_departed(server) : 0;
+	int ret = client->departed_count ? send_departed(client) : 0;
 
 	while (!ret) {
-		int n = send_some(server);
+		int n = send_some(client);
 
 		if (n < RELAY_IDS_MAX) {
 			ret = n < 0 ? n : 0;
 			break;
 		}
 	}
-	websocket_flush(server->ws);
+	websocket_flush(client->ws);
 	if (ret)
-		loop_timer_after(server->shared->loop, &server->batch, BATCH_AGAIN_NS);
+		loop_timer_after(client->shared->loop, &client->batch, BATCH_AGAIN_NS);
 }
 
 /* Presence */
@@ -178,71 +178,66 @@ static void on_patience(void *ctx)
 	close_peer(ctx, "the peer is not online at the relay");
 }
 
-static void deliver_early(struct relay_client *server, const uint8_t id[static RELAY_ID_LEN])
+static void deliver_early(struct relay_client *client, const uint8_t id[static RELAY_ID_LEN])
 {
-	struct relay_peer *peer = relay_peer_find(server, id);
+	struct relay_peer *peer = relay_peer_find(client, id);
 	struct relay_early_packet *packet;
 
 	if (!peer || !peer->is_ready)
 		return;
-	packet = relay_early_take(&server->shared->early, server, id, loop_now(server->shared->loop));
+	packet = relay_early_take(&client->shared->early, client, id, loop_now(client->shared->loop));
 	if (!packet)
 		return;
-	server->shared->stats.rx_packets++;
-	server->shared->stats.rx_bytes += packet->len;
+	client->shared->stats.rx_packets++;
+	client->shared->stats.rx_bytes += packet->len;
 	peer->events->received(peer->ctx, packet->bytes, packet->len);
 	free(packet);
 }
 
-void relay_peer_online(struct relay_client *server, const uint8_t id[static RELAY_ID_LEN])
+void relay_peer_online(struct relay_client *client, const uint8_t id[static RELAY_ID_LEN])
 {
-	struct relay_peer *peer = relay_peer_find(server, id);
+	struct relay_peer *peer = relay_peer_find(client, id);
 
 	if (!peer || peer->is_ready)
 		return;
 	peer->is_ready = true;
 	loop_timer_cancel(peer->loop, &peer->patience);
 	peer->events->ready(peer->ctx);
-	if (server->state == RELAY_READY)
-		deliver_early(server, id);
+	if (client->state == RELAY_READY)
+		deliver_early(client, id);
 }
 
-/* One that we still wait for was never said to be online: not news. */
-void relay_peer_offline(struct relay_client *server, const uint8_t id[static RELAY_ID_LEN])
+/* A peer that we still wait for was never reported online, so this changes nothing. */
+void relay_peer_offline(struct relay_client *client, const uint8_t id[static RELAY_ID_LEN])
 {
-	struct relay_peer *peer = relay_peer_find(server, id);
+	struct relay_peer *peer = relay_peer_find(client, id);
 
 	if (peer && peer->is_ready)
 		close_peer(peer, "the peer went offline at the relay");
 }
 
-int relay_peer_new(struct relay_client *server, const uint8_t key[static KEY_LEN], const char *address,
+int relay_peer_new(struct relay_client *client, const uint8_t key[static KEY_LEN],
 	const struct relay_peer_events *events, void *ctx, struct relay_peer **ret_peer)
 {
 	uint8_t id[RELAY_ID_LEN];
 	struct relay_peer *peer;
 
 	relay_id(key, id);
-	if (relay_peer_find(server, id))
+	if (relay_peer_find(client, id))
 		return -EEXIST;
 	peer = calloc(1, sizeof(*peer));
 	if (!peer)
 		return -ENOMEM;
-	peer->address = strdup(address);
-	if (!peer->address) {
-		free(peer);
-		return -ENOMEM;
-	}
-	peer->server = server;
-	peer->loop = server->shared->loop;
+	peer->client = client;
+	peer->loop = client->shared->loop;
 	peer->events = events;
 	peer->ctx = ctx;
 	relay_transport_write(id, peer->header);
 	loop_timer_init(&peer->patience, on_patience, peer);
 	loop_timer_after(peer->loop, &peer->patience, RELAY_PRESENCE_NS);
-	TAILQ_INSERT_TAIL(&server->peers, peer, entry);
-	LIST_INSERT_HEAD(&server->by_id[bucket(id)], peer, by_id);
-	relay_peers_subscribe(server);
+	TAILQ_INSERT_TAIL(&client->peers, peer, entry);
+	LIST_INSERT_HEAD(&client->by_id[bucket(id)], peer, by_id);
+	relay_peers_subscribe(client);
 	*ret_peer = peer;
 	return 0;
 }
@@ -251,9 +246,8 @@ void relay_peer_free(struct relay_peer *peer)
 {
 	if (!peer)
 		return;
-	if (peer->server)
+	if (peer->client)
 		leave(peer);
-	free(peer->address);
 	free(peer);
 }
 
@@ -262,12 +256,12 @@ int relay_peer_send(struct relay_peer *peer, const void *bytes, size_t len)
 	struct relay_stats *stats;
 	int ret;
 
-	if (!peer->server || !peer->is_ready)
+	if (!peer->client || !peer->is_ready)
 		return -ENOTCONN;
 	if (!len || len > RELAY_PAYLOAD_MAX)
 		return -EMSGSIZE;
-	stats = &peer->server->shared->stats;
-	ret = websocket_send(peer->server->ws, WEBSOCKET_PACKET, peer->header, sizeof(peer->header),
+	stats = &peer->client->shared->stats;
+	ret = websocket_send(peer->client->ws, WEBSOCKET_PACKET, peer->header, sizeof(peer->header),
 		bytes, len);
 	if (ret) {
 		stats->tx_dropped++;
@@ -276,9 +270,4 @@ int relay_peer_send(struct relay_peer *peer, const void *bytes, size_t len)
 	stats->tx_packets++;
 	stats->tx_bytes += len;
 	return 0;
-}
-
-const char *relay_peer_address(const struct relay_peer *peer)
-{
-	return peer->address;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The signal client: one registered stream that comes back by itself, a queue of unary sends, and a message
-// to ourselves that proves both.
+// The signal client: one registered stream, opened again whenever it ends, a queue of unary sends, and
+// messages to ourselves that prove both work.
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 
 #include "netbird/envelope.h"
 #include "client/signal.h"
+#include "grpc/grpc.h"
 #include "log/log.h"
 
 #define PATH_STREAM		"/signalexchange.SignalExchange/ConnectStream"
@@ -24,13 +25,12 @@
 #define BACKOFF_MAX_NS		(10 * LOOP_SECOND)
 #define BEAT_NS			(30 * LOOP_SECOND)	/* between messages to ourselves */
 #define BEAT_WAIT_NS		(10 * LOOP_SECOND)
-#define BEAT_MIN_NS		(2 * LOOP_SECOND)	/* behind the most impatient of proxies */
-#define SAME_QUIET_NS		(1 * LOOP_SECOND)	/* two streams cut by one limit differ by less */
+#define BEAT_MIN_NS		(2 * LOOP_SECOND)	/* not more often, however early a proxy cuts */
+#define SAME_QUIET_NS		(1 * LOOP_SECOND)	/* cuts by one time limit differ by less */
 #define EVICTED_FIRST_NS	(10 * LOOP_SECOND)	/* doubled with each eviction in a row */
 #define EVICTED_MAX_NS		(160 * LOOP_SECOND)
-/* a stream that lasted so long was nobody else's business */
-#define EVICTED_FORGET_NS	(300 * LOOP_SECOND)
-#define SEND_AGAIN_NS		(500 * LOOP_MS)		/* after an attempt that failed at once */
+#define EVICTED_FORGET_NS	(300 * LOOP_SECOND)	/* a stream this long resets that count */
+#define SEND_AGAIN_NS		(500 * LOOP_MS)		/* after an attempt that failed early */
 #define IN_FLIGHT_MAX		64
 #define QUEUED_MAX		16384
 
@@ -38,11 +38,11 @@ static const uint64_t send_timeout_ns[] = { 10 * LOOP_SECOND, 10 * LOOP_SECOND, 
 	15 * LOOP_SECOND };
 #define ATTEMPTS (sizeof(send_timeout_ns) / sizeof(send_timeout_ns[0]))
 
-/* One message on its way to the server. */
+/* A message to be handed to the server. */
 struct send {
 	TAILQ_ENTRY(send) entry;
 	struct signal_client *signal;
-	struct grpc_call *call;		/* NULL: not now */
+	struct grpc_call *call;		/* NULL: between attempts */
 	struct loop_timer timer;	/* until the next attempt */
 	signal_sent_fn fn;
 	void *ctx;
@@ -66,7 +66,7 @@ struct signal_client {
 	bool is_registered;
 	bool is_waiting_for_beat;
 	uint64_t registered_ns;
-	bool is_evicted;		/* waits for another process with our key to be quiet */
+	bool is_evicted;		/* another process registered with our key: waiting longer */
 	uint64_t backoff_ns;
 	uint64_t heard_ns;		/* the last message of the stream */
 	uint64_t beat_ns;		/* BEAT_NS, or less behind a proxy that ends silent streams */
@@ -76,7 +76,7 @@ struct signal_client {
 	struct loop_timer limit;	/* registration must have come */
 	struct loop_timer nudge;	/* registration should have come */
 	const char *limit_why;
-	/* how the last attempt to send it went wrong; empty: it did not */
+	/* why the last attempt to send a message to ourselves failed; empty: it did not */
 	char beat_why[GRPC_TEXT_LEN + 64];
 	struct loop_timer beat;		/* the next message to ourselves, or the end of waiting for it */
 	struct send_list waiting;
@@ -96,7 +96,7 @@ static void free_send(struct send *send)
 	free(send);
 }
 
-/* @send is done, one way or the other. */
+/* @send was taken by the server, or given up. */
 static void end_send(struct send *send, int error)
 {
 	struct signal_client *signal = send->signal;
@@ -148,7 +148,7 @@ static void sent(void *ctx, const struct grpc_end *end)
 
 static void take_reply(void *ctx, const uint8_t *bytes, size_t len)
 {
-	/* Empty, and no proof of delivery. */
+	/* Empty, and does not prove delivery. */
 }
 
 static void attempt(void *ctx)
@@ -175,8 +175,8 @@ static void start_sends(struct signal_client *signal)
 	struct send *send;
 
 	/*
-	 * Thousands of offers must not make the connection look dead: messages to ourselves are the first,
-	 * and never wait.
+	 * Thousands of offers must not make the connection look dead: messages to ourselves go first and do
+	 * not count against the limit.
 	 */
 	while ((send = TAILQ_FIRST(&signal->waiting)) &&
 		(send->is_beat || signal->in_flight_count < IN_FLIGHT_MAX)) {
@@ -256,7 +256,7 @@ void signal_forget(struct signal_client *signal, const void *ctx)
 	forget(&signal->in_flight, ctx);
 }
 
-/* A random time in [0, 2 * @mean_ns), in milliseconds, so that a server that comes back is not run over. */
+/* A random time in [0, 2 * @mean_ns), in milliseconds, so that a server that comes back is not flooded. */
 static uint64_t jitter(uint64_t mean_ns)
 {
 	return randombytes_uniform(2 * mean_ns / LOOP_MS) * LOOP_MS;
@@ -281,8 +281,7 @@ static uint64_t evicted_wait(struct signal_client *signal)
 }
 
 /*
- * Messages to ourselves of this registration prove nothing about the next. None is ever among
- * those that wait.
+ * Messages to ourselves prove nothing about a later registration. They are never in @waiting between turns.
  */
 static void drop_beats(struct signal_client *signal)
 {
@@ -298,7 +297,7 @@ static void drop_beats(struct signal_client *signal)
 	}
 }
 
-/* The stream is gone or of no use. The last thing that its caller does. */
+/* The stream ended or is useless. It calls back, so callers do this last. */
 static void lose(struct signal_client *signal, uint64_t wait_ns, const char *why)
 {
 	signal->is_registered = false;
@@ -421,7 +420,7 @@ static void stream_headers(void *ctx, const struct grpc_header *headers, size_t 
 {
 	struct signal_client *signal = ctx;
 
-	/* An answer that only says no has its reason in what follows: the end of the call tells it. */
+	/* A refusal is only headers; the end of the call brings its reason. */
 	if (signal->is_registered || has_header(headers, count, "grpc-status"))
 		return;
 	if (!has_header(headers, count, HEADER_REGISTERED)) {
@@ -440,8 +439,8 @@ static void stream_headers(void *ctx, const struct grpc_header *headers, size_t 
 }
 
 /*
- * The server says so when another stream came with our key; and, once in a while, when it could not get
- * rid of a message.
+ * The server ends a stream like this when another one registers with our key and, rarely, when it could not
+ * deliver a message.
  */
 static bool is_eviction(const struct grpc_end *end)
 {
@@ -465,8 +464,8 @@ static void evicted(struct signal_client *signal)
 
 /*
  * A proxy may end streams that are silent for less than our beat (nginx: grpc_read_timeout). Two in a row
- * that ended after the same silence are no chance: from then on messages to ourselves come at twice that
- * rate, which go through every proxy, as PINGs do not.
+ * that ended after the same silence are no coincidence: from then on messages to ourselves are sent at twice
+ * that rate. Unlike PINGs, which proxies answer themselves, they pass every proxy.
  */
 static void learn_from_cut(struct signal_client *signal)
 {
@@ -478,7 +477,7 @@ static void learn_from_cut(struct signal_client *signal)
 		return;
 	signal->beat_ns = quiet / 2 > BEAT_MIN_NS ? quiet / 2 : BEAT_MIN_NS;
 	log_info("signal: a proxy in front ends streams that are silent for %.0f s (nginx: "
-		"grpc_read_timeout); a message to ourselves each %.0f s keeps them", quiet / 1e9,
+		"grpc_read_timeout); a message to ourselves every %.0f s keeps them open", quiet / 1e9,
 		signal->beat_ns / 1e9);
 }
 
@@ -514,10 +513,7 @@ static void connect_stream(void *ctx)
 		lose(signal, next_wait(signal), "out of memory");
 		return;
 	}
-	/*
-	 * The server reads nothing here. A request that has ended leaves proxies no reason to wait
-	 * for more of it.
-	 */
+	/* The server reads nothing here, and proxies do not time out a request that has ended. */
 	grpc_call_half_close(signal->stream);
 	expect_registration(signal, REGISTER_NS,
 		"the signal server did not confirm the registration within 30 s");
@@ -525,8 +521,8 @@ static void connect_stream(void *ctx)
 }
 
 /*
- * The confirmation is headers and nothing after them: nginx may keep such in the buffer of its TLS until it
- * has something else to send.
+ * The confirmation is headers without data. nginx may hold those back in its TLS buffer until it has
+ * something else to send.
  */
 static void nudge(void *ctx)
 {
@@ -545,8 +541,8 @@ void signal_start(struct signal_client *signal)
 int signal_new(struct loop *loop, const struct signal_config *config, const struct signal_events *events,
 	void *ctx, struct signal_client **ret_signal)
 {
-	const struct grpc_channel_options options = { .host = config->host, .port = config->port,
-		.tls = config->tls };
+	const struct grpc_channel_options options = { .host = config->server.host,
+		.port = config->server.port, .tls = server_url_is_tls(&config->server) };
 	struct signal_client *signal = calloc(1, sizeof(*signal));
 	int ret;
 

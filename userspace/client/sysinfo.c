@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What we tell management about this host: PeerSystemMeta.
+// The facts about this host that management is told: PeerSystemMeta.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
@@ -23,12 +23,13 @@
 #define MAC_TEXT	18
 #define CIDR_TEXT	(INET6_ADDRSTRLEN + 4)
 
-/* What stands before the names of system files; tests have their own. */
+/* Prefix of the names of system files; tests set their own. */
 static const char *root = "";
 
 /*
- * Devices that come and go with pods, containers and tunnels, ours among them. Each change of our list is
- * written to the server's database and shown to all, and changing often is taken for two hosts with one key.
+ * Devices that come and go with pods, containers and tunnels, ours among them. The server writes each
+ * change of the list to its database and shows it to all, and takes frequent changes for two hosts with one
+ * key.
  */
 static const char *const passing[] = {
 	"veth", "cni", "cali", "cilium", "flannel", "lxc", "lxd", "docker", "br-", "kube", "wt", "talon",
@@ -65,7 +66,7 @@ static FILE *open_system_file(const char *name)
 
 /* The host */
 
-/* The first line of a file, in printable ASCII; empty where it cannot be had. */
+/* The first line of a file, in printable ASCII; empty if it cannot be read. */
 static void read_line(const char *name, char text[FIELD_MAX])
 {
 	FILE *f = open_system_file(name);
@@ -82,7 +83,7 @@ static void read_line(const char *name, char text[FIELD_MAX])
 		}
 }
 
-/* The first of @names that says something; "Default string" is what makers leave who never filled it in. */
+/* The first of @names with a meaningful value; some vendors leave "Default string". */
 static void read_first(const char *const *names, char text[FIELD_MAX])
 {
 	char best[FIELD_MAX] = "";
@@ -134,7 +135,7 @@ static void read_os_release(struct facts *facts)
 		fclose(f);
 	if (!facts->os[0])
 		strcpy(facts->os, "GNU/Linux");
-	/* a rolling distribution, or an image without the file; servers want something */
+	/* a rolling distribution, or an image without the file; servers need a value */
 	if (!facts->os_version[0])
 		snprintf(facts->os_version, FIELD_MAX, "%.*s", (int)strcspn(facts->uts.release, "-"),
 			facts->uts.release);
@@ -171,7 +172,7 @@ static bool comes_and_goes(const char *device)
 	return false;
 }
 
-/* Our own devices have the place of their maps for an alias. */
+/* Our own devices have the directory of their maps as their alias. */
 static bool is_our_own(const char *device)
 {
 	char name[64], alias[FIELD_MAX];
@@ -181,7 +182,7 @@ static bool is_our_own(const char *device)
 	return strncmp(alias, "/sys/fs/bpf/", 12) == 0;
 }
 
-/* A device whose hardware address is worth telling. */
+/* True for a device whose hardware address is reported. */
 static bool is_stable(const struct ifaddrs *entry)
 {
 	static const uint8_t none[6];
@@ -225,10 +226,7 @@ static void add_ipv4(struct addresses *addresses, const struct ifaddrs *all, con
 	}
 }
 
-/*
- * if_inet6 has the flags: addresses that are made up anew every day are left out, and those not yet or
- * no longer in use.
- */
+/* if_inet6 has the flags: leaves out temporary addresses, and those not yet or no longer in use. */
 static void add_ipv6(struct addresses *addresses, const char *device, const char *mac)
 {
 	enum { TEMPORARY = 0x01, FAILED = 0x08, DEPRECATED = 0x20, TENTATIVE = 0x40 };
@@ -258,7 +256,7 @@ static int by_text(const void *a, const void *b)
 	return order ? order : strcmp(x->mac, y->mac);
 }
 
-/* Sorted, each once: the same host says the same every time. */
+/* Sorts and removes duplicates, so that an unchanged host reports the same list. */
 static void settle(struct addresses *addresses)
 {
 	size_t kept = 0;
@@ -331,7 +329,7 @@ static void fill_flags(Management__Flags *message, const struct sysinfo_flags *f
 {
 	message->disable_client_routes = flags->disable_client_routes;
 	message->disable_server_routes = flags->disable_server_routes;
-	message->disable_dns = true;			/* a host's resolver is never ours to change */
+	message->disable_dns = true;			/* we never change a host's resolver */
 	message->disable_firewall = flags->disable_firewall;
 	message->block_lan_access = flags->block_lan_access;
 	message->block_inbound = flags->block_inbound;

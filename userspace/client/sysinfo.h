@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What we tell management about this host: PeerSystemMeta. */
+/* The facts about this host that management is told: PeerSystemMeta. */
 #ifndef TALON_SYSINFO_H
 #define TALON_SYSINFO_H
 
@@ -7,9 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/*
- * What we say instead of a NetBird version: its semantic part decides what servers and peers think we can do.
- */
+/* Our NetBird version; its semantic part tells servers and peers which features to expect. */
 #define SYSINFO_NETBIRD_VERSION "0.66.4+talon"
 
 struct sysinfo_flags {
@@ -18,8 +16,8 @@ struct sysinfo_flags {
 };
 
 /*
- * Serializes PeerSystemMeta of this host. @hostname NULL: gethostname(). @files: posture check paths to
- * answer. Addresses are only those of devices that do not come and go with pods. The caller frees @ret_bytes.
+ * Serializes PeerSystemMeta of this host. @hostname NULL: gethostname(). @files: paths that posture checks
+ * ask for. Addresses of devices that come and go with pods are left out. The caller frees @ret_bytes.
  * Returns 0 or a negative errno.
  */
 int sysinfo_pack(const char *hostname, const struct sysinfo_flags *flags, char *const *files,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// One search for a direct path, and the watch over it once it is found (RFC 8445, with the timing of
-// NetBird's peers).
+// The search for a direct path to one peer, and consent checks on the path found (RFC 8445, with the timing
+// of NetBird's peers).
 #include <arpa/inet.h>
 #include <errno.h>
 #include <sodium.h>
@@ -11,20 +11,18 @@
 #include "ice/candidate.h"
 #include "ice/internal.h"
 
-#define ROUND_NS	(200 * LOOP_MS)		/* every waiting pair is checked each round: no pacing */
+#define ROUND_NS	(200 * LOOP_MS)		/* each round checks every waiting pair: no pacing */
 #define TRIES		8
 #define ATTEMPT_NS	(12 * LOOP_SECOND)
 #define KEEPALIVE_NS	(2 * LOOP_SECOND)
-/* between checks while the last one was not answered: one lost packet must not cost a path */
-#define DOUBT_NS	(500 * LOOP_MS)
+#define DOUBT_NS	(500 * LOOP_MS)		/* after an unanswered check: one packet may be lost */
 #define LOST_NS		(6 * LOOP_SECOND)
 #define PENDING_US	4000000U		/* how long an answer to a check may take */
-/* checks out of turn per pair and round: two sides must not drive each other */
-#define TRIGGERED_MAX	3
+#define TRIGGERED_MAX	3	/* checks out of turn per pair and round, so that two sides do not loop */
 #define REMOTES_MAX	32
 #define PAIRS_MAX	64
 
-/* How long better ones get before a pair is nominated, from the first check on. */
+/* How long to wait for a better pair before one is nominated, from the first check on. */
 static const uint64_t acceptance_ns[] = {
 	[ICE_HOST] = 0,
 	[ICE_SRFLX] = 500 * LOOP_MS,
@@ -40,17 +38,6 @@ static uint64_t now_of(const struct ice_agent *agent)
 static uint32_t now_us(const struct ice_agent *agent)
 {
 	return now_of(agent) / 1000;
-}
-
-/* Whether @agent is still there after callbacks. The last one out frees it. */
-static bool leave(struct ice_agent *agent)
-{
-	bool is_freed = agent->is_freed;
-
-	agent->busy--;
-	if (is_freed && !agent->busy)
-		ice_agent_free(agent);
-	return !is_freed;
 }
 
 static void endpoint_of(const struct ice_agent *agent, const struct ice_pair *pair, struct endpoint *ret_path)
@@ -78,7 +65,7 @@ static void fail(struct ice_agent *agent)
 	agent->events->failed(agent->ctx, had_been_connected);
 }
 
-/* Names of the two candidates, for the other side's multiplexer; only what it told us can be said. */
+/* The two candidates' names, for the peer's multiplexer. NULL if it did not tell us its one. */
 static const char *cids_of(const struct ice_agent *agent, const struct ice_pair *pair,
 	char text[static STUN_CIDS_LEN + 1])
 {
@@ -140,7 +127,7 @@ static void try_pair(struct ice_agent *agent, uint8_t index)
 	check(agent, index, false);
 }
 
-/* RFC 8445 section 7.3.1.4: a check from there is worth one of ours, however often it had failed. */
+/* RFC 8445 section 7.3.1.4: a check from the peer triggers one of ours, even if the pair had failed. */
 static void trigger(struct ice_agent *agent, uint8_t index)
 {
 	struct ice_pair *pair = &agent->pairs[index];
@@ -267,7 +254,7 @@ static void arm(struct ice_agent *agent)
 	loop_timer_set(agent->mux->loop, &agent->timer, agent->round_ns < end ? agent->round_ns : end);
 }
 
-/* The last thing that its caller does with @agent. */
+/* Calls back: its callers do this last. */
 static void select_pair(struct ice_agent *agent, uint8_t index)
 {
 	struct ice_pair_info info;
@@ -282,7 +269,7 @@ static void select_pair(struct ice_agent *agent, uint8_t index)
 	agent->events->connected(agent->ctx, &info);
 }
 
-/* Local candidates that came since the last time. Returns false if a callback freed the agent. */
+/* Signals the local candidates that are new. Returns false if a callback freed the agent. */
 static bool tell_candidates(struct ice_agent *agent)
 {
 	const struct ice_mux *mux = agent->mux;
@@ -301,10 +288,9 @@ static bool tell_candidates(struct ice_agent *agent)
 			list[count++] = mux->srflx[i].candidate;
 	}
 	agent->told = mux->serial;
-	agent->busy++;
-	for (size_t i = 0; i < count && !agent->is_freed; i++)
+	for (size_t i = 0; i < count && agent->state != AGENT_DEAD; i++)
 		agent->events->candidate(agent->ctx, &list[i]);
-	return leave(agent) && agent->state != AGENT_DEAD;
+	return agent->state != AGENT_DEAD;
 }
 
 static int find_pair(const struct ice_agent *agent, uint8_t remote, const struct talon_addr *local)
@@ -317,7 +303,7 @@ static int find_pair(const struct ice_agent *agent, uint8_t remote, const struct
 	return -1;
 }
 
-/* Returns the pair's index, be it new or not, or -ENOSPC. */
+/* Returns the index of the pair, new or known, or -ENOSPC. */
 static int add_pair(struct ice_agent *agent, uint8_t remote, const struct talon_addr *local, uint32_t ifindex)
 {
 	int index = find_pair(agent, remote, local);
@@ -368,7 +354,7 @@ static int add_remote(struct ice_agent *agent, const struct ice_remote *remote)
 	return agent->remote_count++;
 }
 
-/* Each of our addresses with each of theirs; a pair that is new is checked at once. */
+/* Pairs the remote candidate with each of our addresses; a new pair is checked at once. */
 static void make_pairs(struct ice_agent *agent, uint8_t remote)
 {
 	const struct ice_mux *mux = agent->mux;
@@ -480,7 +466,7 @@ static const char *swap_cids(const struct stun_message *message, char text[stati
 	return text;
 }
 
-/* From the very address that was asked: the other side ignores it otherwise. */
+/* Sent from the address that was asked: the peer ignores an answer from another one. */
 static void answer(struct ice_agent *agent, const struct endpoint *from, const struct stun_message *message,
 	uint16_t error)
 {
@@ -505,7 +491,7 @@ static void switch_role(struct ice_agent *agent)
 		agent->pairs[i].is_nominated = false;
 }
 
-/* RFC 8445 section 7.3.1.1. Returns true if the other side has to change; we may have changed already. */
+/* RFC 8445 section 7.3.1.1. Returns true if the peer has to switch roles; otherwise we have, if necessary. */
 static bool has_conflict(struct ice_agent *agent, const struct stun_message *message)
 {
 	const bool is_same = agent->is_controlling ? message->is_controlling : message->is_controlled;
@@ -520,8 +506,8 @@ static bool has_conflict(struct ice_agent *agent, const struct stun_message *mes
 }
 
 /*
- * A source that nobody told us of: section 7.3.1.3. Its priority is theirs to say, but never above one
- * that was signalled.
+ * A source that was not signalled is a peer-reflexive candidate (section 7.3.1.3). The peer says its
+ * priority, but never above that of a signalled one.
  */
 static int learn_remote(struct ice_agent *agent, const struct endpoint *from,
 	const struct stun_message *message)
@@ -585,7 +571,7 @@ static bool is_answer_to(const struct ice_agent *agent, const struct ice_tx *tx,
 static void take_success(struct ice_agent *agent, struct ice_pair *pair, const struct stun_message *message,
 	uint32_t rtt_us)
 {
-	/* Smoothed as RFC 6298 does it, so that one late answer says little. */
+	/* Smoothed as in RFC 6298, so that one late answer counts little. */
 	pair->rtt_us = pair->state == PAIR_SUCCEEDED ? (7ULL * pair->rtt_us + rtt_us) / 8 : rtt_us;
 	pair->state = PAIR_SUCCEEDED;
 	if (message->has_mapped && message->mapped.family == agent->remotes[pair->remote].family) {
@@ -631,7 +617,7 @@ void ice_agent_response(struct ice_agent *agent, const struct endpoint *from,
 		maybe_nominate(agent);
 }
 
-/* The better of what is known and what is told about one address; a learned one is always replaced. */
+/* Keeps the better of two candidates at one address; a peer-reflexive one is always replaced. */
 static void upgrade_remote(struct ice_remote *known, const struct ice_remote *told)
 {
 	if (known->type == ICE_PRFLX || told->priority > known->priority)
@@ -666,8 +652,8 @@ int ice_agent_add_remote(struct ice_agent *agent, const struct ice_candidate *ca
 		return 0;
 	ret = add_candidate(agent, candidate, candidate->port);
 	/*
-	 * A NAT that moves our peer's port, but forwards the very port too: worth a try. Those without a cid
-	 * send this one themselves.
+	 * A NAT may map the peer's port to another one and yet forward the port itself, so that is tried too.
+	 * Peers whose candidates have no cid signal this one themselves.
 	 */
 	if (!ret && candidate->type == ICE_SRFLX && candidate->has_related && candidate->related_port &&
 	    candidate->related_port != candidate->port && candidate->cid[0])
@@ -717,23 +703,22 @@ int ice_agent_new(struct ice_mux *mux, const struct ice_agent_config *config,
 	return 0;
 }
 
-void ice_agent_free(struct ice_agent *agent)
+static void release(void *object)
 {
-	if (!agent)
-		return;
-	die(agent);
-	agent->is_freed = true;
-	if (agent->busy)
-		return;
+	struct ice_agent *agent = object;
+
 	sodium_memzero(agent->text, agent->text_len);
 	free(agent->remotes);
 	free(agent->pairs);
 	free(agent);
 }
 
-bool ice_agent_is_connected(const struct ice_agent *agent)
+void ice_agent_free(struct ice_agent *agent)
 {
-	return agent->state == AGENT_CONNECTED;
+	if (!agent)
+		return;
+	die(agent);
+	loop_defer_free(agent->mux->loop, &agent->deferred, release, agent);
 }
 
 bool ice_agent_get_pair(const struct ice_agent *agent, struct ice_pair_info *ret_pair)
@@ -747,11 +732,6 @@ bool ice_agent_get_pair(const struct ice_agent *agent, struct ice_pair_info *ret
 uint64_t ice_agent_answered(const struct ice_agent *agent)
 {
 	return agent->state == AGENT_CONNECTED ? agent->answered_ns : 0;
-}
-
-uint64_t ice_agent_heard(const struct ice_agent *agent)
-{
-	return agent->state == AGENT_CONNECTED ? agent->heard_ns : 0;
 }
 
 void ice_agent_probe(struct ice_agent *agent)

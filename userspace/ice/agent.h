@@ -11,36 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "loop/loop.h"
 #include "base/endpoint.h"
+#include "base/server_url.h"
+#include "ice/candidate.h"
+#include "loop/loop.h"
 
 #define ICE_CREDENTIAL_MAX	256
-#define ICE_CANDIDATE_LEN	512	/* of a line with its end */
-#define ICE_CID_LEN		32
 
-enum ice_candidate_type { ICE_HOST, ICE_SRFLX, ICE_PRFLX, ICE_RELAY };
-const char *ice_candidate_type_name(enum ice_candidate_type type);	/* "host", ... */
-
-struct ice_candidate {
-	enum ice_candidate_type type;
-	uint16_t family;
-	__be16 port;
-	struct talon_addr addr;
-	bool has_related;
-	__be16 related_port;
-	struct talon_addr related;
-	uint32_t priority;
-	char cid[ICE_CID_LEN + 1];	/* empty: none */
-};
-
-/*
- * One line without "candidate:". Format returns the length or -ENOSPC. Parse: 0, -EPROTONOSUPPORT (tcp, mDNS:
- * to be ignored), -EBADMSG.
- */
-int ice_candidate_format(const struct ice_candidate *candidate, const char *ufrag, char *buf, size_t size);
-int ice_candidate_parse(const char *line, struct ice_candidate *ret_candidate);
-
-/* What all agents share: local candidates, STUN servers, and who gets an arriving packet. */
+/* Shared by all agents: local candidates, STUN servers, and the dispatch of arriving packets. */
 struct ice_mux;
 struct ice_agent;
 
@@ -52,29 +30,25 @@ struct ice_ops {
 
 /* @port: host order, the WireGuard port. */
 int ice_mux_new(struct loop *loop, uint16_t port, const struct ice_ops *ops, void *ctx,
-	struct ice_mux **ret_hub);
+	struct ice_mux **ret_mux);
 void ice_mux_free(struct ice_mux *mux);
 /* Addresses of the uplinks, which become host candidates. Returns true if they changed. */
 bool ice_mux_set_host(struct ice_mux *mux, const struct endpoint *locals, size_t count);
-/* "stun:host:port" as management writes it; names are looked up when asked. */
-int ice_mux_set_stuns(struct ice_mux *mux, char *const *uris, size_t count);
-/* For tests and where names are resolved elsewhere. */
-void ice_mux_set_stun_endpoints(struct ice_mux *mux, const struct endpoint *servers, size_t count);
-/* A STUN message from the WireGuard socket; anything malformed or unexpected is counted and ignored. */
-void ice_mux_receive(struct ice_mux *mux, const struct endpoint *from, const uint8_t *bytes, size_t len);
 /*
- * Asks the STUN servers again, if the last answer is older than 25 s. @fn is told when the set of local
- * candidates changed.
+ * The STUN servers, SERVER_STUN each; host names are resolved when a server is asked. Returns 0, or -ENOSPC
+ * if only the first 8 are used.
  */
-typedef void (*ice_changed_fn)(void *ctx);
+int ice_mux_set_stuns(struct ice_mux *mux, const struct server_url *urls, size_t count);
+/* Takes a STUN message from the WireGuard socket. A malformed or unexpected one is counted and ignored. */
+void ice_mux_receive(struct ice_mux *mux, const struct endpoint *from, const uint8_t *bytes, size_t len);
+/* Asks the STUN servers again whose last answer is older than 25 s. */
 void ice_mux_gather(struct ice_mux *mux);
+/* @fn is called when the set of local candidates changed. */
+typedef void (*ice_changed_fn)(void *ctx);
 void ice_mux_on_change(struct ice_mux *mux, ice_changed_fn fn, void *ctx);
 
-/*
- * For status: each STUN server as it was named, and whether it answered when it was last asked (or is being
- * asked for the first time).
- */
-struct ice_stun_status { char uri[256]; bool is_available; };
+/* For status: each STUN server, and whether it answered the last request (or is asked for the first time). */
+struct ice_stun_status { char uri[SERVER_URL_LEN]; bool is_available; };
 size_t ice_mux_list_stuns(const struct ice_mux *mux, struct ice_stun_status *list, size_t room);
 
 struct ice_stats { uint64_t received, malformed, unknown_user, bad_integrity, sent, unmatched; };
@@ -97,34 +71,34 @@ struct ice_pair_info {
 struct ice_agent_events {
 	/*
 	 * A local candidate to be signalled. Host candidates come first; a server-reflexive one that equals a
-	 * host's does not come.
+	 * host candidate is left out.
 	 */
 	void (*candidate)(void *ctx, const struct ice_candidate *candidate);
 	/* A pair is selected: once. */
 	void (*connected)(void *ctx, const struct ice_pair_info *pair);
-	/*
-	 * No pair within 12 s, or 6 s without any STUN from the selected one. The agent is dead
-	 * and to be freed.
-	 */
+	/* No pair within 12 s, or no STUN from the selected one for 6 s. The owner frees the agent. */
 	void (*failed)(void *ctx, bool had_been_connected);
 };
 
 /*
- * Answers checks from the moment it exists; gathers and checks by itself. Callbacks never come
- * before it returned.
+ * Answers checks at once; gathers and checks by itself. Callbacks come only after it returned, and may free
+ * the agent. Returns 0, -ENOMEM, or -ENOSPC for too many agents.
  */
 int ice_agent_new(struct ice_mux *mux, const struct ice_agent_config *config,
 	const struct ice_agent_events *events, void *ctx, struct ice_agent **ret_agent);
 void ice_agent_free(struct ice_agent *agent);
-/* Duplicates are ignored; the extra server-reflexive rule is applied. Returns 0 or -ENOSPC. */
+/*
+ * Adds a candidate of the peer, and a second one at the related port of a server-reflexive one. Duplicates
+ * are ignored. Returns 0 or -ENOSPC.
+ */
 int ice_agent_add_remote(struct ice_agent *agent, const struct ice_candidate *candidate);
-bool ice_agent_is_connected(const struct ice_agent *agent);
 bool ice_agent_get_pair(const struct ice_agent *agent, struct ice_pair_info *ret_pair);
-/* When STUN from the selected pair was last heard, CLOCK_BOOTTIME ns; 0: never. */
-uint64_t ice_agent_heard(const struct ice_agent *agent);
-/* When the selected pair last answered a check of ours, which proves both directions; 0: none is selected. */
+/*
+ * CLOCK_BOOTTIME ns of the selected pair's last answer, which proves both directions; 0: no pair is
+ * selected.
+ */
 uint64_t ice_agent_answered(const struct ice_agent *agent);
-/* The path looks dead from elsewhere: check it now, every 200 ms, until it answers. */
+/* Something else says that the path is dead: checks it now, and every 200 ms until it answers. */
 void ice_agent_probe(struct ice_agent *agent);
 
 #endif

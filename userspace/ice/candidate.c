@@ -10,7 +10,6 @@
 #include <strings.h>
 #include <zlib.h>
 
-#include "ice/agent.h"
 #include "ice/candidate.h"
 
 #define FIELDS_MAX 64
@@ -35,9 +34,7 @@ uint32_t ice_candidate_priority(enum ice_candidate_type type)
 	return (uint32_t)types[type].preference << 24 | 65535 << 8 | 255;
 }
 
-/*
- * NetBird's: the same for candidates of one kind from one address, which is all that a foundation has to be.
- */
+/* As NetBird computes it: equal for candidates of one type and address (RFC 8445 section 5.1.1.3). */
 static uint32_t foundation(const struct ice_candidate *candidate, const char *addr)
 {
 	char text[INET6_ADDRSTRLEN + 16];
@@ -129,7 +126,7 @@ static bool is_mdns_name(const char *text)
 	return len > 6 && !strcasecmp(text + len - 6, ".local");
 }
 
-/* Nobody is there whom a check could find, or it would be ourselves. */
+/* A check to such an address reaches no peer, or ourselves. */
 static bool is_useless(uint16_t family, const struct talon_addr *addr)
 {
 	const struct in6_addr *in6 = (const struct in6_addr *)addr;
@@ -166,8 +163,8 @@ static bool is_cid(const char *text)
 }
 
 /*
- * Pairs of name and value behind the type. What we do not know is skipped; a related address counts if both
- * halves are there.
+ * Pairs of name and value after the type. Unknown ones are skipped; a related address counts with both
+ * halves.
  */
 static int read_extensions(char **fields, size_t count, struct ice_candidate *c)
 {

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Server-reflexive candidates: what STUN servers say our WireGuard port looks like from there.
+// Server-reflexive candidates: the address and port that STUN servers see our WireGuard port at.
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ice/candidate.h"
 #include "ice/internal.h"
 
-#define STUN_PORT	3478
 #define FIRST_WAIT_NS	(200 * LOOP_MS)		/* doubled with each retransmission */
 #define GIVE_UP_NS	(5 * LOOP_SECOND)
 #define MONITOR_NS	(300 * LOOP_SECOND)
-#define NAMES_NS	(300 * LOOP_SECOND)	/* how long the addresses of a server's name are used */
+#define NAMES_NS	(300 * LOOP_SECOND)	/* how long a name's addresses are used */
 #define NAMES_AGAIN_NS	(5 * LOOP_SECOND)	/* ... after a look-up that failed */
 #define RESOLVE_NS	(10 * LOOP_SECOND)
 
@@ -75,7 +72,7 @@ static void settle(struct ice_mux *mux)
 		mux->gather.is_settled = true;
 }
 
-/* Sends what is due and sets the timer for what comes next. */
+/* Sends the requests that are due and sets the timer for the next ones. */
 static void work(struct ice_mux *mux)
 {
 	const uint64_t now = loop_now(mux->loop);
@@ -113,7 +110,7 @@ static void retransmit(void *ctx)
 static void take_address(struct ice_source *source, const struct resolver_address *address)
 {
 	struct ice_server *server = &source->servers[address->family == AF_INET6];
-	struct endpoint at = { .family = address->family, .port = htons(source->port),
+	struct endpoint at = { .family = address->family, .port = htons(source->url.port),
 		.remote = address->addr };
 
 	if (endpoint_is_equal(&server->at, &at))
@@ -130,7 +127,7 @@ static void resolved(void *ctx, enum resolver_result result, const struct resolv
 	source->query = NULL;
 	source->is_resolved = result == RESOLVER_OK;
 	source->resolved_ns = loop_now(mux->loop);
-	/* Backwards: the first of each family is the one that stays. */
+	/* Backwards, so that the first of each family stays. */
 	for (size_t i = count; result == RESOLVER_OK && i-- > 0;)
 		take_address(source, &list[i]);
 	for (int i = 0; i < 2; i++) {
@@ -148,11 +145,11 @@ static void resolve(struct ice_mux *mux, struct ice_source *source)
 	const uint64_t good_for = source->is_resolved ? NAMES_NS : NAMES_AGAIN_NS;
 	struct resolver *resolver;
 
-	if (!source->host || source->query ||
+	if (source->is_literal || source->query ||
 		(source->resolved_ns && loop_now(mux->loop) - source->resolved_ns < good_for))
 		return;
 	resolver = resolver_get(mux->loop);
-	if (resolver && resolver_ask(resolver, source->host, AF_UNSPEC, RESOLVE_NS, resolved, source,
+	if (resolver && resolver_ask(resolver, source->url.host, AF_UNSPEC, RESOLVE_NS, resolved, source,
 		&source->query))
 		source->query = NULL;
 }
@@ -197,13 +194,10 @@ static struct ice_local make_srflx(struct ice_mux *mux, const struct ice_server 
 	const struct ice_local *known = find_srflx(mux, at);
 	struct ice_local local = {
 		.candidate = {
-			/*
-			 * The related address is "any", as the socket's own is: more would only tell of the
-			 * inside of a network.
-			 */
 			.type = ICE_SRFLX, .family = at->family, .addr = at->remote, .port = at->port,
-				.has_related = true,
-			.related_port = mux->port, .priority = ice_candidate_priority(ICE_SRFLX),
+			/* the related address stays "any", so that a network's inside is not revealed */
+			.has_related = true, .related_port = mux->port,
+			.priority = ice_candidate_priority(ICE_SRFLX),
 		},
 	};
 
@@ -304,64 +298,20 @@ static void clear(struct ice_mux *mux)
 
 		if (source->query)
 			resolver_cancel(source->query);
-		free(source->host);
 		*source = (struct ice_source){ 0 };
 	}
 	mux->gather.source_count = 0;
 	mux->gather.is_settled = false;
 }
 
-/* "HOST", "HOST:PORT", "[V6]:PORT". */
-static int read_authority(const char *text, char *ret_host, size_t size, uint16_t *ret_port)
+/* False if the host is a name. */
+static bool take_literal(struct ice_source *source)
 {
-	const bool is_bracketed = text[0] == '[';
-	size_t len = is_bracketed ? strcspn(++text, "]") : strcspn(text, ":");
-	const char *rest = text + len + (is_bracketed && text[len]);
-	unsigned long port = STUN_PORT;
-	char *end;
+	struct endpoint at = { .port = htons(source->url.port) };
 
-	if (!len || len >= size || (is_bracketed && text[len] != ']'))
-		return -EINVAL;
-	if (*rest) {
-		if (rest[0] != ':' || rest[1] < '0' || rest[1] > '9')
-			return -EINVAL;
-		port = strtoul(rest + 1, &end, 10);
-		if (*end || !port || port > 65535)
-			return -EINVAL;
-	}
-	memcpy(ret_host, text, len);
-	ret_host[len] = 0;
-	*ret_port = port;
-	return 0;
-}
-
-/* RFC 7064 and, as TURN servers answer Binding requests too, RFC 7065; nothing over TCP or TLS. */
-static int read_uri(const char *uri, char *ret_host, size_t size, uint16_t *ret_port)
-{
-	char text[256];
-	char *query;
-
-	if (!strncmp(uri, "stun:", 5) || !strncmp(uri, "turn:", 5))
-		uri += 5;
-	else if (strstr(uri, "://") || !strncmp(uri, "stuns:", 6) || !strncmp(uri, "turns:", 6))
-		return -EPROTONOSUPPORT;
-	if (snprintf(text, sizeof(text), "%s", uri) >= (int)sizeof(text))
-		return -EINVAL;
-	query = strchr(text, '?');
-	if (query && strcmp(query, "?transport=udp") != 0)
-		return -EPROTONOSUPPORT;
-	if (query)
-		*query = 0;
-	return read_authority(text, ret_host, size, ret_port);
-}
-
-static bool take_literal(struct ice_source *source, const char *host)
-{
-	struct endpoint at = { .port = htons(source->port) };
-
-	if (inet_pton(AF_INET, host, &at.remote) == 1)
+	if (inet_pton(AF_INET, source->url.host, &at.remote) == 1)
 		at.family = AF_INET;
-	else if (inet_pton(AF_INET6, host, &at.remote) == 1)
+	else if (inet_pton(AF_INET6, source->url.host, &at.remote) == 1)
 		at.family = AF_INET6;
 	else
 		return false;
@@ -369,79 +319,34 @@ static bool take_literal(struct ice_source *source, const char *host)
 	return true;
 }
 
-static int add_source(struct ice_mux *mux, const char *uri)
+/* Every network map names the servers again, mostly the same ones. */
+static bool is_same(const struct ice_mux *mux, const struct server_url *urls, size_t count)
 {
-	struct ice_source *source = &mux->gather.sources[mux->gather.source_count];
-	char host[254];
-	int ret;
-
-	if (mux->gather.source_count == ICE_SOURCES_MAX)
-		return -ENOSPC;
-	*source = (struct ice_source){ .mux = mux };
-	ret = read_uri(uri, host, sizeof(host), &source->port);
-	if (ret)
-		return ret;
-	if (!take_literal(source, host)) {
-		source->host = strdup(host);
-		if (!source->host)
-			return -ENOMEM;
-	}
-	mux->gather.source_count++;
-	return 0;
-}
-
-/* The same servers again, as every network map repeats them: nothing to do. */
-static bool is_same(const struct ice_mux *mux, char *const *uris, size_t count)
-{
-	size_t same = 0;
-
+	if (count != mux->gather.source_count)
+		return false;
 	for (size_t i = 0; i < count; i++) {
-		struct ice_source literal = { 0 };
-		const struct ice_source *source = &mux->gather.sources[same];
-		char host[254];
-
-		if (read_uri(uris[i], host, sizeof(host), &literal.port))
-			continue;
-		if (same == mux->gather.source_count)
-			return same == ICE_SOURCES_MAX;
-		if (source->port != literal.port || (source->host && strcmp(source->host, host) != 0))
+		if (!server_url_is_equal(&mux->gather.sources[i].url, &urls[i]))
 			return false;
-		if (!source->host && (!take_literal(&literal, host) ||
-				      !endpoint_is_equal(&literal.servers[0].at, &source->servers[0].at) ||
-				      !endpoint_is_equal(&literal.servers[1].at, &source->servers[1].at)))
-			return false;
-		same++;
 	}
-	return same == mux->gather.source_count;
+	return true;
 }
 
-int ice_mux_set_stuns(struct ice_mux *mux, char *const *uris, size_t count)
+int ice_mux_set_stuns(struct ice_mux *mux, const struct server_url *urls, size_t count)
 {
-	int ret = 0;
+	const size_t used = count < ICE_SOURCES_MAX ? count : ICE_SOURCES_MAX;
 
-	if (is_same(mux, uris, count))
+	if (is_same(mux, urls, used))
 		return 0;
 	clear(mux);
-	for (size_t i = 0; i < count; i++) {
-		int one = add_source(mux, uris[i]);
+	for (size_t i = 0; i < used; i++) {
+		struct ice_source *source = &mux->gather.sources[i];
 
-		if (one && one != -EPROTONOSUPPORT && !ret)
-			ret = one;
+		*source = (struct ice_source){ .mux = mux, .url = urls[i] };
+		source->is_literal = take_literal(source);
 	}
+	mux->gather.source_count = used;
 	ice_gather_ask(mux, true);
-	return ret;
-}
-
-void ice_mux_set_stun_endpoints(struct ice_mux *mux, const struct endpoint *servers, size_t count)
-{
-	clear(mux);
-	for (size_t i = 0; i < count && i < ICE_SOURCES_MAX; i++) {
-		struct ice_source *source = &mux->gather.sources[mux->gather.source_count++];
-
-		*source = (struct ice_source){ .mux = mux };
-		source->servers[servers[i].family == AF_INET6].at = servers[i];
-	}
-	ice_gather_ask(mux, true);
+	return used < count ? -ENOSPC : 0;
 }
 
 void ice_gather_init(struct ice_mux *mux)
@@ -458,7 +363,7 @@ void ice_gather_done(struct ice_mux *mux)
 	loop_timer_cancel(mux->loop, &mux->gather.monitor);
 }
 
-/* By either family; while the first question is under way nothing speaks against it. */
+/* Answered over either family, or is still being asked for the first time. */
 static bool is_available(const struct ice_source *source)
 {
 	bool is_asking = false;
@@ -480,14 +385,7 @@ size_t ice_mux_list_stuns(const struct ice_mux *mux, struct ice_stun_status *lis
 	for (size_t i = 0; i < mux->gather.source_count && count < room; i++) {
 		const struct ice_source *source = &mux->gather.sources[i];
 
-		char literal[ENDPOINT_TEXT_LEN];
-
-		endpoint_format(&source->servers[source->servers[0].at.family ? 0 : 1].at, literal);
-		if (source->host)
-			snprintf(list[count].uri, sizeof(list[count].uri), "stun:%s:%u", source->host,
-				source->port);
-		else
-			snprintf(list[count].uri, sizeof(list[count].uri), "stun:%s", literal);
+		server_url_format(&source->url, list[count].uri);
 		list[count++].is_available = is_available(source);
 	}
 	return count;

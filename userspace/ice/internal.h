@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What mux.c, gather.c and agent.c share. */
+/* Shared by mux.c, gather.c and agent.c. */
 #ifndef TALON_ICE_INTERNAL_H
 #define TALON_ICE_INTERNAL_H
 
@@ -9,19 +9,19 @@
 
 #define ICE_HOSTS_MAX		16
 #define ICE_SRFLX_MAX		8
-#define ICE_SOURCES_MAX		8	/* STUN servers by name */
+#define ICE_SOURCES_MAX		8	/* STUN servers */
 #define ICE_AGENTS_MAX		65536
-#define ICE_FRESH_NS		(25 * LOOP_SECOND)	/* how long a server's answer is believed */
+#define ICE_FRESH_NS		(25 * LOOP_SECOND)	/* how long a STUN server's answer holds */
 
-/* One of our own, the same for all agents. */
+/* A local candidate, the same for all agents. */
 struct ice_local {
 	struct ice_candidate candidate;
 	uint32_t ifindex;
-	uint32_t serial;		/* grows with each one that is new or was confirmed after its time */
+	uint32_t serial;		/* of the latest change: new, or confirmed again after it was stale */
 	uint64_t confirmed_ns;		/* LOOP_NEVER: host */
 };
 
-/* A STUN server's address, and what is going on with it. */
+/* One address of a STUN server, and the transaction with it. */
 struct ice_server {
 	struct endpoint at;		/* family 0: none */
 	uint8_t tx[STUN_TX_LEN];
@@ -36,8 +36,8 @@ struct ice_server {
 
 struct ice_source {
 	struct ice_mux *mux;
-	char *host;			/* NULL: only addresses */
-	uint16_t port;
+	struct server_url url;
+	bool is_literal;		/* its host is an address */
 	struct resolver_query *query;
 	bool is_resolved;
 	uint64_t resolved_ns;		/* when the last look-up ended; 0: never */
@@ -49,7 +49,7 @@ struct ice_gather {
 	size_t source_count;
 	struct loop_timer retransmit;
 	struct loop_timer monitor;
-	bool is_settled;		/* a first round is over: what changes now is news */
+	bool is_settled;		/* the first round is over: later changes are reported */
 };
 
 struct ice_mux {
@@ -76,7 +76,7 @@ struct ice_mux {
 	struct ice_stats stats;
 };
 
-/* What a transaction id says to us, and to nobody else. */
+/* The meaning of a transaction id, readable to us only. */
 struct ice_tx {
 	uint32_t agent;			/* 24 bits */
 	uint8_t pair;			/* 7 bits */
@@ -90,9 +90,9 @@ int ice_mux_send(struct ice_mux *mux, const struct endpoint *to, const void *byt
 void ice_mux_make_tx(struct ice_mux *mux, const struct ice_tx *tx, uint8_t ret_id[static STUN_TX_LEN]);
 const struct ice_local *ice_mux_find_host(const struct ice_mux *mux, uint16_t family,
 	const struct talon_addr *addr);
-/* There are new local candidates: agents that still look for a pair will tell them. */
+/* There are new local candidates: agents that still look for a pair signal them. */
 void ice_mux_poke(struct ice_mux *mux);
-/* The change callback, a moment later. */
+/* Calls the change callback in the next turn. */
 void ice_mux_note_change(struct ice_mux *mux);
 /* Gives the agent its id and its place under its ufrag. Returns 0 or a negative errno. */
 int ice_mux_insert(struct ice_mux *mux, struct ice_agent *agent);
@@ -100,11 +100,11 @@ void ice_mux_remove(struct ice_mux *mux, struct ice_agent *agent);
 
 void ice_gather_init(struct ice_mux *mux);
 void ice_gather_done(struct ice_mux *mux);
-/* Asks the servers whose answer is older than ICE_FRESH_NS, or all that are not being asked. */
+/* Asks the servers whose answer is older than ICE_FRESH_NS; with @all, also the others. */
 void ice_gather_ask(struct ice_mux *mux, bool all);
 /* True if it was a STUN server's answer. */
 bool ice_gather_receive(struct ice_mux *mux, const struct endpoint *from, const struct stun_message *message);
-/* Which of the servers' answers are candidates, given the hosts there are. */
+/* Rebuilds the server-reflexive candidates from the servers' answers and the host candidates. */
 void ice_gather_update(struct ice_mux *mux);
 
 enum agent_state { AGENT_CHECKING, AGENT_CONNECTED, AGENT_DEAD };
@@ -116,23 +116,23 @@ struct ice_remote {
 	uint8_t family;
 	uint8_t type;
 	uint32_t priority;
-	char cid[ICE_CID_LEN + 1];	/* empty: not known */
+	char cid[ICE_CID_LEN + 1];	/* empty: unknown */
 };
 
 struct ice_pair {
 	struct talon_addr local;
-	struct talon_addr mapped;	/* where the other side saw us, once it answered */
+	struct talon_addr mapped;	/* where the peer saw us, once it answered */
 	uint32_t ifindex;
 	uint32_t rtt_us;
 	__be16 mapped_port;
 	uint8_t remote;			/* index */
 	uint8_t state;			/* enum pair_state */
-	uint8_t tries;			/* since it is waiting */
+	uint8_t tries;			/* since it became PAIR_WAITING */
 	uint8_t triggered;		/* checks out of turn since the last round */
 	bool is_nominated;		/* by the controlling side */
 };
 
-/* Thousands of these may exist: what only a search needs is on the heap and goes when it is over. */
+/* There may be thousands: what only the search needs is allocated apart and freed when the search ends. */
 struct ice_agent {
 	struct ice_mux *mux;
 	const struct ice_agent_events *events;
@@ -148,15 +148,14 @@ struct ice_agent {
 	struct ice_remote *remotes;
 	struct ice_pair *pairs;
 	uint32_t id;
-	uint32_t told;			/* serial of the last local candidate that was told */
+	uint32_t told;			/* serial of the last local candidate that was signalled */
 	uint8_t remote_count, remote_room;
 	uint8_t pair_count, pair_room;
 	uint8_t state;			/* enum agent_state */
-	uint8_t busy;			/* callbacks under way */
 	int16_t nominated;		/* by us; -1: none */
 	bool is_controlling;
 	bool is_probing;
-	bool is_freed;
+	struct loop_deferred deferred;
 	const char *local_ufrag, *local_pwd, *remote_ufrag, *remote_pwd;
 	size_t text_len;
 	char text[];			/* the four */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What all ICE agents share: local candidates, and who gets an arriving message.
+// Shared by all ICE agents: local candidates, and the dispatch of arriving messages.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <sodium.h>
@@ -36,8 +36,8 @@ int ice_mux_send(struct ice_mux *mux, const struct endpoint *to, const void *byt
 }
 
 /*
- * A transaction id carries what else would be a table of pending checks: 64 bits under a mask that the other
- * 32, random ones, choose. To anybody else it looks as random as the RFC wants it.
+ * A transaction id replaces a table of pending checks: it carries 64 bits of state under a mask that its
+ * other 32 bits, random ones, select. To others it looks as random as RFC 8489 asks for.
  */
 static void mask_tx(const struct ice_mux *mux, uint8_t id[static STUN_TX_LEN])
 {
@@ -190,7 +190,7 @@ static struct ice_agent *by_id(const struct ice_mux *mux, uint32_t id)
 	return agent && agent->id == id ? agent : NULL;
 }
 
-/* "ours:theirs", exactly. */
+/* @name must be exactly "local ufrag:remote ufrag". */
 static struct ice_agent *by_username(const struct ice_mux *mux, const char *name, size_t len)
 {
 	const char *colon = name ? memchr(name, ':', len) : NULL;
@@ -244,8 +244,8 @@ void ice_mux_receive(struct ice_mux *mux, const struct endpoint *from, const uin
 		return;
 	}
 	/*
-	 * Errors end nothing: who sent them has not proved to be the peer, and a conflict of roles is solved
-	 * by the requests themselves.
+	 * Errors have no effect: they are not authentic, and the requests themselves resolve a conflict of
+	 * roles.
 	 */
 	if (message.class == STUN_REQUEST)
 		handle_request(mux, from, &message);
@@ -342,7 +342,7 @@ void ice_mux_get_stats(const struct ice_mux *mux, struct ice_stats *ret_stats)
 }
 
 int ice_mux_new(struct loop *loop, uint16_t port, const struct ice_ops *ops, void *ctx,
-	struct ice_mux **ret_hub)
+	struct ice_mux **ret_mux)
 {
 	struct ice_mux *mux = calloc(1, sizeof(*mux));
 
@@ -355,7 +355,7 @@ int ice_mux_new(struct loop *loop, uint16_t port, const struct ice_ops *ops, voi
 	ice_mux_random(mux, mux->tx_key, sizeof(mux->tx_key));
 	loop_timer_init(&mux->changed, tell_change, mux);
 	ice_gather_init(mux);
-	*ret_hub = mux;
+	*ret_mux = mux;
 	return 0;
 }
 

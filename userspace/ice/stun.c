@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// STUN messages: a cursor over attributes in one direction, a row of appended attributes in the other.
+// STUN messages: parsing attribute by attribute, and building them.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/core_names.h>
@@ -61,8 +61,9 @@ static void put64(uint8_t *p, uint64_t value)
 }
 
 /*
- * One context for the life of the process: fetching the digest costs more than using it. The header is hashed
- * apart from the rest, since its length has to read as if the message ended with the attribute at @end.
+ * The context lives as long as the process: fetching the digest costs more than using it. The header is
+ * hashed apart from the rest, since its length must be that of a message that ends with the attribute at
+ * @at.
  */
 static bool hmac(const char *password, const uint8_t *bytes, size_t at, uint8_t ret_mac[static SHA1_LEN])
 {
@@ -144,7 +145,7 @@ static int take_role(struct stun_message *m, bool is_controlling, const uint8_t 
 	return 0;
 }
 
-/* Those that count only before MESSAGE-INTEGRITY. */
+/* Attributes that count only before MESSAGE-INTEGRITY. */
 static int take_covered(struct stun_message *m, uint16_t type, const uint8_t *value, size_t len)
 {
 	switch (type) {
@@ -213,7 +214,7 @@ int stun_parse(const uint8_t *bytes, size_t len, struct stun_message *ret_messag
 	for (size_t at = STUN_HEADER_LEN; at < len;) {
 		size_t size;
 
-		/* The length of it all is a multiple of four, so a header is never cut. */
+		/* The message length is a multiple of four, so a header is never cut. */
 		size = get16(bytes + at + 2);
 		if (size > len - at - 4 || take(&m, get16(bytes + at), at, size))
 			return -EBADMSG;
@@ -292,9 +293,7 @@ static void begin(struct builder *b, uint16_t type, const uint8_t *tx)
 	b->len = STUN_HEADER_LEN;
 }
 
-/*
- * In NetBird's order: whoever reads it may look for the fingerprint before what follows, and find it right.
- */
+/* In NetBird's order: its own attribute follows FINGERPRINT, which is correct for what precedes it. */
 static void seal(struct builder *b, const char *password, const char *cids)
 {
 	size_t at = b->len;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * STUN messages (RFC 8489) as ICE (RFC 8445) and NetBird's peers use them: Binding only, short-term
- * credentials, and one attribute of NetBird's that follows FINGERPRINT. Bytes in, fields out, and
- * back; no state.
+ * credentials, and an attribute of NetBird's after FINGERPRINT. Bytes to fields and back, without state.
  */
 #ifndef TALON_ICE_STUN_H
 #define TALON_ICE_STUN_H
@@ -19,12 +18,12 @@
 #define STUN_BINDING		0x001
 #define STUN_USERNAME_MAX	513	/* "ufrag:ufrag" with ICE's longest ones */
 #define STUN_CIDS_LEN		65	/* "SOURCE:TARGET", two candidate ids of 32 characters */
-#define STUN_BUILD_MAX		768	/* no message that we build is longer */
+#define STUN_BUILD_MAX		768	/* the longest message that we build */
 #define STUN_ROLE_CONFLICT	487
 
 enum stun_class { STUN_REQUEST, STUN_INDICATION, STUN_SUCCESS, STUN_ERROR };
 
-/* A parsed message; pointers lead into the bytes that it was parsed from. */
+/* A parsed message; pointers lead into the bytes it was parsed from. */
 struct stun_message {
 	const uint8_t *bytes;
 	size_t len;
@@ -35,7 +34,7 @@ struct stun_message {
 	size_t username_len;
 	bool use_candidate;
 	bool has_priority;
-	bool is_controlling;		/* which of the role attributes it has; both false: none */
+	bool is_controlling;		/* the role attribute it has; both false: none */
 	bool is_controlled;
 	/* XOR-MAPPED-ADDRESS, already unmasked: in mapped.family, .remote and .port */
 	bool has_mapped;
@@ -45,29 +44,28 @@ struct stun_message {
 	uint16_t error;			/* 0: none */
 	size_t integrity_at;		/* offset of the attribute; 0: none */
 	size_t fingerprint_at;
-	const char *cids;		/* NetBird's 0x8100, not authenticated by anything; NULL: none */
+	const char *cids;		/* NetBird's 0x8100, not authenticated; NULL: none */
 	size_t cids_len;
 };
 
-/*
- * True if @bytes look like STUN at all, as the datapath tells it from WireGuard (which must be asked first).
- */
+/* True if @bytes look like STUN, as in the datapath, which tests for WireGuard first. */
 bool stun_is_message(const uint8_t *bytes, size_t len);
 
 /*
- * Reads @bytes. What follows MESSAGE-INTEGRITY is ignored, but for FINGERPRINT and 0x8100 (section 14.5 of
- * the RFC). Unknown attributes are skipped. Returns 0 or -EBADMSG; @ret_message is written only on success.
+ * Parses @bytes. Attributes after MESSAGE-INTEGRITY are ignored, except FINGERPRINT and 0x8100 (RFC 8489
+ * section 14.5). Unknown attributes are skipped. Returns 0 or -EBADMSG; @ret_message is written only on
+ * success.
  */
 int stun_parse(const uint8_t *bytes, size_t len, struct stun_message *ret_message);
 
-/* True if there is a MESSAGE-INTEGRITY and it was made with @password. */
+/* True if the message has a MESSAGE-INTEGRITY made with @password. */
 bool stun_is_authentic(const struct stun_message *message, const char *password);
-/* True if there is a FINGERPRINT and it is right. Not needed where the integrity is checked. */
+/* True if the message has a correct FINGERPRINT. Needless where the integrity is checked. */
 bool stun_has_fingerprint(const struct stun_message *message);
 
 struct stun_request {
 	const uint8_t *tx;
-	/* NULL: the bare request that a STUN server wants, nothing else is used */
+	/* NULL: a bare request for a STUN server; the other members are not used then */
 	const char *username;
 	const char *password;		/* the receiver's */
 	bool use_candidate;

@@ -66,7 +66,8 @@ struct mesh {
 
 	struct management *management;
 	struct signal_client *signal;
-	char signal_target[300];	/* that it was made for */
+	struct server_url signal_server;	/* that it was made for */
+	char signal_target[SERVER_URL_LEN];	/* the same as text */
 	char server[300];		/* management's URL, in one form */
 	struct relay_manager *relay;
 	struct ice_mux *ice;

@@ -188,7 +188,7 @@ static void on_sync(void *ctx, const struct netmap_update *update, bool first, c
 	int ret;
 
 	mesh_use_servers(mesh, &update->servers);
-	if (update->servers.present && update->servers.signal)
+	if (update->servers.present && update->servers.signal.scheme)
 		save(mesh, mesh->servers_path, bytes, len);
 	if (!update->map.present)
 		return;
@@ -640,8 +640,7 @@ static void on_logout(void *ctx, control_done_fn done, void *arg)
 
 static int after_selection(struct mesh *mesh, int ret, char *err, size_t errlen)
 {
-	const struct netmap_self *self = mesh->now.update.map.self.addr ? &mesh->now.update.map.self
-		: &mesh->self;
+	const struct netmap_self *self = netmap_self_of(&mesh->now.update.map, &mesh->self);
 	int saved = route_selection_save(mesh->state_path, &mesh->choose.selection);
 
 	choose_set_map(&mesh->choose, &mesh->now.update.map, mesh->identity.public_key, self->addr,

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Signal, relays and STUN servers as management names them, and the peers' ways through them.
+// Connects to the signal server, relays and STUN servers that management names, and lets the peers use them.
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "client/sysinfo.h"
@@ -32,40 +30,40 @@ static void signal_body(void *ctx, const uint8_t from[static KEY_LEN], const str
 	peers_signal(mesh->peers, from, body);
 }
 
-/* @target is "[tls ]host:port": what is compared. */
-static void use_signal(struct mesh *mesh, const char *address, bool tls)
+static int start_signal(struct mesh *mesh)
 {
 	static const struct signal_events events = { .state = signal_state, .body = signal_body };
-	struct signal_config config = { .tls = tls };
-	char target[sizeof(mesh->signal_target)], host[256], why[200];
-	bool unused;
+	struct signal_config config = { .server = mesh->signal_server,
+		.private_key = mesh->identity.private_key };
+	int ret = signal_new(mesh->loop, &config, &events, mesh, &mesh->signal);
+
+	secret_key_wipe(&config.private_key);
+	if (ret)
+		mesh->signal = NULL;
+	else
+		signal_start(mesh->signal);
+	return ret;
+}
+
+static void use_signal(struct mesh *mesh, const struct server_url *server)
+{
+	char target[SERVER_URL_LEN];
 	int ret;
 
-	snprintf(target, sizeof(target), "%s%s", tls ? "https://" : "http://", address);
-	if (mesh->signal && !strcmp(target, mesh->signal_target))
+	if (mesh->signal && server_url_is_equal(server, &mesh->signal_server))
 		return;
-	ret = grpc_parse_target(target, true, host, sizeof(host), &config.port, &unused, why, sizeof(why));
-	if (ret) {
-		log_err("signal: %s", why);
-		return;
-	}
+	server_url_format(server, target);
 	if (mesh->signal) {
 		log_info("signal: moving from %s to %s", mesh->signal_target, target);
 		signal_free(mesh->signal);
 		mesh->signal = NULL;
 		signal_state(mesh, false, "the server has another address now");
 	}
+	mesh->signal_server = *server;
 	memcpy(mesh->signal_target, target, sizeof(target));
-	config.host = host;
-	config.private_key = mesh->identity.private_key;
-	ret = signal_new(mesh->loop, &config, &events, mesh, &mesh->signal);
-	secret_key_wipe(&config.private_key);
-	if (ret) {
-		mesh->signal = NULL;
+	ret = start_signal(mesh);
+	if (ret)
 		log_err("signal: %s", strerror(-ret));
-		return;
-	}
-	signal_start(mesh->signal);
 }
 
 void mesh_use_servers(struct mesh *mesh, const struct netmap_servers *servers)
@@ -80,8 +78,8 @@ void mesh_use_servers(struct mesh *mesh, const struct netmap_servers *servers)
 		ret = ice_mux_set_stuns(mesh->ice, servers->stuns, servers->stun_count);
 	if (ret)
 		log_warn("servers from management: %s", strerror(-ret));
-	if (servers->signal)
-		use_signal(mesh, servers->signal, servers->signal_tls);
+	if (servers->signal.scheme != SERVER_NONE)
+		use_signal(mesh, &servers->signal);
 }
 
 static void relay_home(void *ctx, bool is_connected, const char *address, const char *why)
@@ -115,7 +113,7 @@ static void ice_changed(void *ctx)
 		peers_candidates_changed(mesh->peers);
 }
 
-/* What the peers act through. */
+/* The operations that peers use. */
 
 static int op_signal_send(void *ctx, const uint8_t to[static KEY_LEN], const struct signal_body *body,
 	signal_sent_fn fn, void *fn_ctx)
@@ -242,7 +240,7 @@ static void op_relay_received(void *ctx, uint32_t id, const uint8_t *bytes, size
 
 static void op_changed(void *ctx, const uint8_t key[static KEY_LEN])
 {
-	/* another router may be the better one now; nothing is written where nothing changes */
+	/* another router may be the better one now; applying writes only what changed */
 	mesh_apply_soon(ctx);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The NaCl box around what is said to management and to peers, and the EncryptedMessage around that.
+// The NaCl box around messages to management and to peers, and the EncryptedMessage around the box.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "netbird/envelope.h"
 #include "netbird/wire.h"
 
-/* Field numbers of EncryptedMessage (proto/): the two services do not agree on them. */
+/* Field numbers of EncryptedMessage (proto/), which differ between the two services. */
 enum { MANAGEMENT_FROM = 1, MANAGEMENT_BODY = 2, SIGNAL_FROM = 2, SIGNAL_TO = 3, SIGNAL_BODY = 4 };
 
 _Static_assert(ENVELOPE_OVERHEAD == crypto_box_NONCEBYTES + crypto_box_MACBYTES, "nonce and tag");
@@ -61,7 +61,7 @@ static size_t room_for(size_t len)
 	return len + ENVELOPE_OVERHEAD + 3 * WIRE_BYTES_HEAD + 2 * KEY_BASE64_LEN;
 }
 
-/* Fields @from, @to (0: there is none) and @body. */
+/* @from, @to, @body: field numbers; 0: without that field. */
 static int pack(const struct secret_key *own, const uint8_t *peer, uint32_t from, uint32_t to, uint32_t body,
 	const void *plain, size_t len, uint8_t **ret_bytes, size_t *ret_len)
 {
@@ -99,7 +99,7 @@ int envelope_pack_signal(const struct secret_key *own, const uint8_t to[static K
 	return pack(own, to, SIGNAL_FROM, SIGNAL_TO, SIGNAL_BODY, plain, len, ret_bytes, ret_len);
 }
 
-/* The last of each, as proto3 wants it; empty where there is none. */
+/* The last field of each number counts, as in proto3; a missing one is empty. */
 static int find(const uint8_t *bytes, size_t len, uint32_t from, uint32_t body, struct wire_field *ret_from,
 	struct wire_field *ret_body)
 {
@@ -143,9 +143,7 @@ int envelope_unpack_management(const struct secret_key *own, const uint8_t serve
 {
 	struct wire_field from, body;
 
-	/*
-	 * Whom the message names does not matter: only the server that gave us its key can have made the box.
-	 */
+	/* The named sender does not matter: only the server whose key we have can have made the box. */
 	if (find(bytes, len, MANAGEMENT_FROM, MANAGEMENT_BODY, &from, &body) < 0)
 		return -EBADMSG;
 	return open_body(own, server, &body, ret_plain, ret_len);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Who we are: the profile file that NetBird's client writes (default.json), read and written so that either
- * program can take over from the other. Keys that we do not know are kept as they were.
+ * program can take over from the other. Unknown keys are kept as they were.
  */
 #ifndef TALON_IDENTITY_H
 #define TALON_IDENTITY_H
@@ -16,7 +16,7 @@ struct identity {
 	struct secret_key private_key;
 	uint8_t public_key[KEY_LEN];
 	struct secret_key preshared_key;	/* zeros: none */
-	/* one authorized_keys line made from SSHKey; never NULL, may be empty */
+	/* SSHKey's public half as a line of authorized_keys; never NULL, may be empty */
 	char *ssh_public_key;
 	char *management_url;		/* "https://host:port"; NULL: not in the file */
 	char *interface;		/* WgIface; NULL */
@@ -31,45 +31,28 @@ struct identity {
 };
 
 /*
- * Reads @path; where there is none, makes a new identity and writes it (0600, temporary file and rename),
- * before anybody hears of the key. Returns 0 or a negative errno with one line in @why; a damaged file is an
- * error, never a reason to make a new key.
+ * Reads @path. If it does not exist, makes a new identity and writes it (0600, temporary file and rename)
+ * before its key is used. Returns 0 or a negative errno with one line in @why; a damaged file is an error,
+ * never a reason to make a new key.
  */
 int identity_load(const char *path, struct identity *ret_identity, char *why, size_t size);
 /*
- * Older NetBird clients had their profile elsewhere (/etc/netbird/config.json): where @path is missing and
- * @old is there, copies it. Returns 1 if it did, 0, or a negative errno with one line in @why.
+ * Copies @old, where older NetBird clients had their profile (/etc/netbird/config.json), to @path, unless
+ * that exists. Returns 1 if it copied, 0 if not, or a negative errno with one line in @why.
  */
 int identity_adopt(const char *old, const char *path, char *why, size_t size);
 /*
- * Writes back with the management URL, interface and port as they are now in the struct; only if
- * something changed.
+ * Keeps @url, the management server to use from now on, for starts that name none: in the struct, and in
+ * the file if it differs. Returns 0 or a negative errno with one line in @why.
  */
-int identity_save(const char *path, struct identity *identity, char *why, size_t size);
-/* The server that counts from now on, kept for starts that name none: identity_save() with @url. */
 int identity_set_url(const char *path, struct identity *identity, const char *url, char *why, size_t size);
 void identity_done(struct identity *identity);
 
 /*
- * Holds a lock on the state directory for this process, so that no second one uses the same identity on this
- * host; also where the directory cannot be written. Returns a descriptor, or -EBUSY with the holder's pid in
- * @why, or another negative errno.
+ * Locks the state directory, even a read-only one, so that no second process on this host uses the same
+ * identity. Returns a descriptor that holds the lock until it is closed; -EBUSY with the holder's pid in
+ * @why; or another negative errno.
  */
 int identity_lock(const char *state_dir, char *why, size_t size);
-
-/*
- * state.json's routeselector_state: what the user selected. Other keys of the file are kept. A file that is
- * not there says nothing; -EBADMSG for a damaged one, which is not written over.
- */
-struct route_selection {
-	char **selected;		/* network ids */
-	size_t selected_count;
-	char **deselected;
-	size_t deselected_count;
-	bool deselect_all;
-};
-int route_selection_load(const char *path, struct route_selection *ret_selection);
-int route_selection_save(const char *path, const struct route_selection *selection);
-void route_selection_done(struct route_selection *selection);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What is said to management and read from it, without its envelope.
+// Messages to and from management, without their envelope.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 /*
  * Field numbers of LoginRequest, PeerKeys, SyncRequest (proto/management.proto), written by hand because the
- * meta is there serialized already.
+ * meta is serialized already.
  */
 enum { LOGIN_SETUP_KEY = 1, LOGIN_META = 2, LOGIN_KEYS = 4, LOGIN_LABELS = 5 };
 enum { KEYS_SSH = 1, KEYS_WG = 2 };
@@ -32,7 +32,7 @@ static uint8_t *put_text(uint8_t *at, uint32_t number, const char *text)
 	return length_of(text) ? wire_put_bytes(at, number, text, strlen(text)) : at;
 }
 
-/* PeerKeys: the public key is text there. */
+/* PeerKeys, whose public key is base64. */
 static int pack_keys(const struct message_login *login, uint8_t **ret_bytes, size_t *ret_len)
 {
 	uint8_t *bytes = malloc(2 * WIRE_BYTES_HEAD + length_of(login->ssh_public_key) + KEY_BASE64_LEN),
@@ -100,7 +100,7 @@ int message_parse_server_key(const uint8_t *bytes, size_t len, uint8_t ret_key[s
 
 	if (!response)
 		return -EBADMSG;
-	/* When it expires is of no use: servers put the second of the minute there. */
+	/* The expiry is useless: servers send the current second of the minute. */
 	ret = key_from_base64(response->key, ret_key) ? -EBADMSG : 0;
 	management__server_key_response__free_unpacked(response, NULL);
 	return ret;

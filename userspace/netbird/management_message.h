@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * What is said to management and read from it, without its envelope. Results are freed with envelope_free().
- */
+/* Messages to and from management, without their envelope. Results are freed with envelope_free(). */
 #ifndef TALON_MANAGEMENT_MESSAGE_H
 #define TALON_MANAGEMENT_MESSAGE_H
 
@@ -20,18 +18,18 @@ struct message_login {
 	uint8_t public_key[KEY_LEN];
 };
 
-/* LoginRequest. 0 or -ENOMEM. */
+/* LoginRequest. Returns 0 or -ENOMEM. */
 int message_pack_login(const struct message_login *login, uint8_t **ret_bytes, size_t *ret_len);
-/* SyncRequest and SyncMetaRequest, which look the same. */
+/* SyncRequest and SyncMetaRequest, which are identical. Returns 0 or -ENOMEM. */
 int message_pack_sync(const uint8_t *meta, size_t meta_len, uint8_t **ret_bytes, size_t *ret_len);
-/* ServerKeyResponse. 0 or -EBADMSG. */
+/* ServerKeyResponse. Returns 0 or -EBADMSG. */
 int message_parse_server_key(const uint8_t *bytes, size_t len, uint8_t ret_key[static KEY_LEN]);
 
-/* A JobRequest that only says who opens the stream. */
+/* The JobRequest that opens the stream. Returns 0 or -ENOMEM. */
 int message_pack_job_hello(uint8_t **ret_bytes, size_t *ret_len);
 /*
- * The JobResponse to a JobRequest: that we cannot do it, and why. 1: there is one to be sent; 0: nothing is
- * to be answered; -EBADMSG, -ENOMEM.
+ * The JobResponse that declines a JobRequest and says why. Returns 1 if there is one to send, 0 if not, or
+ * -EBADMSG, -ENOMEM.
  */
 int message_answer_job(const uint8_t *bytes, size_t len, uint8_t **ret_bytes, size_t *ret_len);
 

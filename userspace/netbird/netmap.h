@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A network map as management sent it, checked and turned into plain structs. What cannot be understood is
- * left out one by one and counted; a map as a whole is never refused for one bad entry. Nothing outside
- * control/ sees protobuf.
+ * A network map as management sent it, checked and turned into plain structs. Entries that are malformed or
+ * unknown are left out and counted; one bad entry never makes the whole map invalid. Only the files of
+ * netbird/ see protobuf.
  */
 #ifndef TALON_NETMAP_H
 #define TALON_NETMAP_H
@@ -11,18 +11,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/cidr.h"
 #include "base/arena.h"
+#include "base/cidr.h"
+#include "base/server_url.h"
 #include "crypto/key.h"
 #include "talon/types.h"
 
 #define NETMAP_ID_LEN 128
 
-/* What login and sync say about the servers. */
+/* The servers, as answers to Login and Sync name them. */
 struct netmap_relay {
-	/* false in a message that leaves relays alone; with no urls: no relays */
-	bool present;
-	char **urls;			/* "rels://host:port" */
+	bool present;			/* false: the relays stay as they are; true without urls: no relays */
+	struct server_url *urls;	/* SERVER_REL or SERVER_RELS */
 	size_t url_count;
 	char *token_payload;
 	uint8_t token_signature[32];	/* decoded */
@@ -30,16 +30,15 @@ struct netmap_relay {
 
 struct netmap_servers {			/* NetbirdConfig */
 	bool present;
-	char **stuns;			/* "stun:host:port"; empty: keep the old ones */
+	struct server_url *stuns;	/* SERVER_STUN; empty: keep the old ones */
 	size_t stun_count;
-	char *signal;			/* "host:port"; NULL: not said */
-	bool signal_tls;
+	struct server_url signal;	/* SERVER_HTTP or SERVER_HTTPS; SERVER_NONE: not named */
 	struct netmap_relay relay;
 };
 
 struct netmap_self {			/* PeerConfig */
 	bool present;
-	__be32 addr;			/* 0: none or not understood */
+	__be32 addr;			/* 0: missing or invalid */
 	uint8_t prefixlen;
 	char *fqdn;
 	bool dns_resolution;		/* the routing peer resolves domain routes */
@@ -112,12 +111,12 @@ struct netmap {
 	size_t route_rule_count;
 	uint16_t dns_forwarder_port;	/* never 0 */
 	/*
-	 * Entries left out, of this whole message, that somebody meant to have an effect. What every server
-	 * sends and nobody misses (our own key, OUT rules, the IPv6 twin of a rule, a rule without sources)
-	 * is not counted.
+	 * How many entries of the whole message were left out although they were meant to have an effect. Our
+	 * own key, OUT rules, the IPv6 twin of a rule and rules without sources, which every server sends,
+	 * are not counted.
 	 */
 	uint32_t skipped;
-	char skipped_why[160];		/* about the first of them */
+	char skipped_why[160];		/* the first one's reason */
 };
 
 /* Everything of one SyncResponse. */
@@ -131,7 +130,7 @@ struct netmap_update {
 
 /*
  * @bytes: a serialized SyncResponse. @own: our public key, which is filtered from the peers. Returns 0,
- * -EBADMSG, or -ENOMEM. netmap_update_done() frees the contents (and wipes the token).
+ * -EBADMSG, or -ENOMEM. netmap_update_done() wipes and frees the contents, among them the relay token.
  */
 int netmap_update_parse(const uint8_t *bytes, size_t len, const uint8_t own[static KEY_LEN],
 	struct netmap_update *ret_update);
@@ -144,8 +143,13 @@ void netmap_update_done(struct netmap_update *update);
 int netmap_login_parse(const uint8_t *bytes, size_t len, struct netmap_update *ret_update);
 
 /*
- * The last map that a server sends to a peer it deletes, before it ends the stream: nothing in it, not even
- * ourselves. It says nothing that may be applied (and no flag in it opens anything).
+ * Our own PeerConfig: @map's, or @last, the last one known, if @map has none with a valid address.
+ */
+const struct netmap_self *netmap_self_of(const struct netmap *map, const struct netmap_self *last);
+
+/*
+ * True for the last map that a server sends to a peer it deletes, before it ends the stream: it lists
+ * nothing, not even ourselves, and must not be applied.
  */
 bool netmap_is_farewell(const struct netmap *map);
 
@@ -157,8 +161,8 @@ bool netmap_is_farewell(const struct netmap *map);
 int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const char *server, const uint8_t *bytes,
 	size_t len);
 /*
- * Returns 0; -ENOENT; -EBADMSG for a file that is not ours, damaged, or of an older layout; -ESTALE for one
- * that was written for another key or by another server. The caller frees @ret_bytes.
+ * Returns 0; -ENOENT; -EBADMSG for a file that is damaged, of an older layout, or not a network map;
+ * -ESTALE for one that was written for another key or by another server. The caller frees @ret_bytes.
  */
 int netmap_load(const char *path, const uint8_t own[static KEY_LEN], const char *server, uint8_t **ret_bytes,
 	size_t *ret_len);

@@ -12,10 +12,10 @@
 #include "base/store.h"
 
 #define MAP_MAGIC	"TALONMAP"
-#define MAP_VERSION	2U		/* 1 did not say of which server */
+#define MAP_VERSION	2U		/* 1 did not name the server */
 #define MAP_SUM_LEN	32
 
-/* Little endian. The sum is BLAKE2b of what stands before it and of the map. */
+/* Little endian. The sum is BLAKE2b of the preceding members and of the map. */
 struct head {
 	char magic[8];
 	uint32_t version;

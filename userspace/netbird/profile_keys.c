@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What becomes of each key of default.json.
+// What Talon does with each key of default.json.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,7 +70,7 @@ const char *profile_verdict_name(enum profile_verdict verdict)
 	return names[verdict];
 }
 
-/* What NetBird's client writes unasked. */
+/* What NetBird's client writes by default. */
 static bool is_default_prefix(const char *prefix)
 {
 	static const char *const defaults[] = {
@@ -97,7 +97,7 @@ static bool has_own_prefix(const json_t *list)
 	return false;
 }
 
-/* Whether somebody chose this, as far as a value can tell. */
+/* True if the value is not a default, so that somebody chose it. */
 static bool asks(const char *name, const json_t *value)
 {
 	if (!strcmp(name, "IFaceBlackList"))

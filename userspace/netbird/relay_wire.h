@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Relay messages as bytes, relay addresses as text. Nothing here knows connections. */
+/* The relays' message format: a version, a type, then ids, a packet or a token. */
 #ifndef TALON_RELAY_WIRE_H
 #define TALON_RELAY_WIRE_H
 
@@ -7,13 +7,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "client/relay.h"
+#include "crypto/key.h"
 
 #define RELAY_VERSION		1
 #define RELAY_HEADER_LEN	2
-#define RELAY_TRANSPORT_LEN	(RELAY_HEADER_LEN + RELAY_ID_LEN)	/* what stands before the packet */
-#define RELAY_AUTH_MAX		212	/* the server reads no more of the first message */
-#define RELAY_AUTH_FIXED	75	/* all of it before the token's text */
+#define RELAY_ID_LEN		36
+#define RELAY_MESSAGE_MAX	8820	/* bytes of the longest message */
+#define RELAY_PAYLOAD_MAX	(RELAY_MESSAGE_MAX - RELAY_TRANSPORT_LEN)
+#define RELAY_TRANSPORT_LEN	(RELAY_HEADER_LEN + RELAY_ID_LEN)	/* header of a transport message */
+#define RELAY_AUTH_MAX		212	/* the longest first message that a server reads */
+#define RELAY_AUTH_FIXED	75	/* its length without the token's text */
 #define RELAY_SIGNATURE_LEN	32
 #define RELAY_IDS_MAX		((RELAY_MESSAGE_MAX - RELAY_HEADER_LEN) / RELAY_ID_LEN)
 #define RELAY_ADDRESS_MAX	255	/* instance address, without terminator */
@@ -42,10 +45,13 @@ struct relay_message {
 };
 
 /*
- * A message from the server, any of those above that a server sends. Returns 0; -EPROTONOSUPPORT for another
- * version or type (to be skipped), or -EBADMSG for one that is cut or holds what it must not.
+ * Parses a message from a server. Returns 0; -EPROTONOSUPPORT for another version or type, to be skipped;
+ * -EBADMSG for one that is cut short or malformed.
  */
 int relay_message_parse(const uint8_t *bytes, size_t len, struct relay_message *ret_message);
+
+/* The name of a peer at relays, made of its public key. */
+void relay_id(const uint8_t public_key[static KEY_LEN], uint8_t ret_id[static RELAY_ID_LEN]);
 
 /* Version and type. */
 void relay_header_write(enum relay_type type, uint8_t ret_header[static RELAY_HEADER_LEN]);
@@ -53,24 +59,10 @@ void relay_transport_write(const uint8_t id[static RELAY_ID_LEN],
 	uint8_t ret_header[static RELAY_TRANSPORT_LEN]);
 
 /*
- * The Auth message for @id with the token as management gave it; a secret. Returns its length, or -EINVAL for
- * a token whose text is empty or longer than a server takes.
+ * The Auth message for @id with the token as management gave it; a secret. Returns its length, or -EINVAL
+ * if the token's text is empty or longer than servers accept.
  */
 int relay_auth_write(const uint8_t id[static RELAY_ID_LEN], const char *token_payload,
 	const uint8_t signature[static RELAY_SIGNATURE_LEN], uint8_t ret_message[static RELAY_AUTH_MAX]);
-
-/*
- * Where an address leads: "rel://host[:port]" without TLS, "rels://host[:port]" with it. A path is
- * allowed and left out.
- */
-struct relay_url {
-	char host[256];			/* IPv6 without brackets */
-	char authority[264];		/* host and port as written, for the Host header */
-	uint16_t port;
-	bool tls;
-};
-
-/* Returns 0 or -EINVAL. What comes out is safe to stand in a header line and a log. */
-int relay_url_parse(const char *text, struct relay_url *ret_url);
 
 #endif

@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What one peer says to another: protobuf's Body to plain data, and back.
+// What peers tell each other: protobuf's Body to plain data, and back.
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "client/signal.h"
+#include "netbird/signal_body.h"
 #include "netbird/wire.h"
 #include "signalexchange.pb-c.h"
 
 enum field {
 	TYPE = 1, PAYLOAD = 2, WG_PORT = 3, VERSION = 4, ROSENPASS = 7, RELAY = 8, SESSION_ID = 10,
-	ROSENPASS_KEY = 1,	/* inside of ROSENPASS */
+	ROSENPASS_KEY = 1,	/* a field of ROSENPASS */
 };
+
+/* The enum is the protocol's. */
+_Static_assert(SIGNAL_OFFER == (int)SIGNALEXCHANGE__BODY__TYPE__OFFER &&
+	SIGNAL_ANSWER == (int)SIGNALEXCHANGE__BODY__TYPE__ANSWER &&
+	SIGNAL_CANDIDATE == (int)SIGNALEXCHANGE__BODY__TYPE__CANDIDATE &&
+	SIGNAL_MODE == (int)SIGNALEXCHANGE__BODY__TYPE__MODE &&
+	SIGNAL_GO_IDLE == (int)SIGNALEXCHANGE__BODY__TYPE__GO_IDLE &&
+	SIGNAL_HEARTBEAT == (int)SIGNALEXCHANGE__BODY__TYPE__HEARTBEAT, "enum signal_type");
 
 static bool is_description(enum signal_type type)
 {
@@ -46,7 +54,7 @@ int signal_body_encode(const struct signal_body *body, uint8_t *buf, size_t size
 	return ret;
 }
 
-/* Text that ends up in logs, STUN messages and look-ups: visible ASCII, and blanks where @with_blanks. */
+/* Such texts go into logs, STUN messages and look-ups: visible ASCII, and blanks if @with_blanks. */
 static bool is_text(const struct wire_field *field, size_t size, bool with_blanks)
 {
 	if (field->len >= size)
@@ -67,7 +75,7 @@ static int take_text(const struct wire_field *field, char *text, size_t size, bo
 	return 0;
 }
 
-/* Only logged: whatever it is, it is no reason to refuse a peer. */
+/* The version is only logged, so an odd one is cleaned up, not refused. */
 static void take_version(const struct wire_field *field, char *text, size_t size)
 {
 	size_t len = field->len < size ? field->len : size - 1;
@@ -91,7 +99,7 @@ static bool has_rosenpass_key(const struct wire_field *config)
 }
 
 /*
- * "ufrag:pwd", and nothing else. A peer without ICE leaves both halves empty; half of it is as good as none.
+ * Exactly "ufrag:pwd". A peer without ICE leaves both empty; with only one of them ICE cannot work either.
  */
 static int take_credentials(const struct wire_field *payload, struct signal_body *body)
 {

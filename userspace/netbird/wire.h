@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Protobuf's wire format, read in place: a network map may have 16 MiB, half of it copies that we pass over,
- * and one bad entry must cost only itself. What we send, and what is small, goes through the generated code.
+ * Protobuf's wire format, read in place: a network map may have 16 MiB, half of it in fields that we skip,
+ * and a bad entry must not invalidate the others. Small messages and those we send use the generated code.
  */
 #ifndef TALON_WIRE_H
 #define TALON_WIRE_H
@@ -22,7 +22,7 @@ struct wire_field {
 	uint32_t number;
 	enum wire_type type;
 	uint64_t value;			/* unless WIRE_BYTES */
-	const uint8_t *bytes;		/* WIRE_BYTES; inside of the message */
+	const uint8_t *bytes;		/* WIRE_BYTES; points into the message */
 	size_t len;
 };
 
@@ -36,7 +36,7 @@ static inline struct wire wire_inside(const struct wire_field *field)
 	return wire_start(field->bytes, field->len);
 }
 
-/* 1 and the next field, 0 at the end, -EBADMSG. Groups, long gone, are refused. */
+/* Returns 1 and the next field, 0 at the end, or -EBADMSG, also for the obsolete groups. */
 int wire_next(struct wire *wire, struct wire_field *ret_field);
 
 static inline bool wire_is_bytes(const struct wire_field *field, uint32_t number)
@@ -49,7 +49,7 @@ static inline bool wire_is_varint(const struct wire_field *field, uint32_t numbe
 	return field->number == number && field->type == WIRE_VARINT;
 }
 
-/* Room that wire_put_bytes() needs at most beside the bytes themselves. */
+/* The most that wire_put_bytes() adds to the bytes themselves. */
 #define WIRE_BYTES_HEAD 12
 
 /* Appends a length-delimited field at @at and returns its end. */

@@ -17,7 +17,7 @@
 #define LABEL_LEN	8
 
 #define SECRET_LIFE_NS	(WG_COOKIE_REFRESH_TIME_S * TALON_NSEC_PER_SEC)
-/* Its maker may throw the secret away earlier than we the cookie, by as long as the reply was under way. */
+/* The peer may drop the secret earlier than we the cookie, by as long as the reply was under way. */
 #define COOKIE_LIFE_NS	((WG_COOKIE_REFRESH_TIME_S - WG_COOKIE_LATENCY_S) * TALON_NSEC_PER_SEC)
 
 #define TOKEN_NS	(TALON_NSEC_PER_SEC / COOKIE_RATE_PER_SECOND)
@@ -72,20 +72,10 @@ void cookie_checker_init(struct cookie_checker *checker, const uint8_t public_ke
 	derive_keys(public_key, &checker->mac1_key, &checker->cookie_key);
 }
 
-void cookie_checker_wipe(struct cookie_checker *checker)
-{
-	sodium_memzero(checker, sizeof(*checker));
-}
-
 void cookie_maker_init(struct cookie_maker *maker, const uint8_t public_key[static KEY_LEN])
 {
 	*maker = (struct cookie_maker){ 0 };
 	derive_keys(public_key, &maker->mac1_key, &maker->cookie_key);
-}
-
-void cookie_maker_wipe(struct cookie_maker *maker)
-{
-	sodium_memzero(maker, sizeof(*maker));
 }
 
 static const struct macs *macs_of(const void *message, size_t len)
@@ -128,7 +118,7 @@ void cookie_create_reply(struct cookie_checker *checker, uint64_t now_ns, const 
 		checker->has_secret = true;
 	}
 	*ret_reply = (struct wg_cookie){ .type = WG_COOKIE };
-	/* Both messages that can be answered have their sender's index after the type. */
+	/* Initiation and response both have the sender's index after the type. */
 	memcpy(&ret_reply->receiver_index, (const uint8_t *)message + offsetof(struct wg_initiation,
 		sender_index), sizeof(ret_reply->receiver_index));
 	static_assert(offsetof(struct wg_initiation, sender_index) == offsetof(struct wg_response,
@@ -169,7 +159,7 @@ int cookie_consume_reply(struct cookie_maker *maker, uint64_t now_ns, const stru
 	memcpy(maker->cookie, cookie, WG_MAC_LEN);
 	maker->cookie_birth_ns = now_ns;
 	maker->has_cookie = true;
-	maker->has_last_mac1 = false;	/* one reply for one message: a second could only be a replay */
+	maker->has_last_mac1 = false;	/* one reply for each message: a second one is a replay */
 out:
 	sodium_memzero(cookie, sizeof(cookie));
 	return ret;
@@ -214,10 +204,7 @@ void cookie_ratelimit_free(struct cookie_ratelimit *limit)
 	free(limit);
 }
 
-/*
- * An IPv4 address as ::ffff:a.b.c.d, so that none equals an IPv6 /64; of IPv6, who holds one address of
- * a /64 holds all.
- */
+/* IPv4 as ::ffff:a.b.c.d, unlike any IPv6 /64; of IPv6 the /64, for a host may use all its addresses. */
 static void bucket_key(const struct endpoint *from, uint8_t ret_key[static sizeof(struct talon_addr)])
 {
 	memset(ret_key, 0, sizeof(struct talon_addr));
@@ -229,7 +216,7 @@ static void bucket_key(const struct endpoint *from, uint8_t ret_key[static sizeo
 	}
 }
 
-/* The source's bucket, or the one of its set that was drawn from least recently. */
+/* The source's bucket, or the least recently used one of its set. */
 static struct bucket *bucket_find(struct cookie_ratelimit *limit,
 	const uint8_t key[static sizeof(struct talon_addr)])
 {
@@ -250,9 +237,7 @@ static struct bucket *bucket_find(struct cookie_ratelimit *limit,
 	return oldest;
 }
 
-/*
- * A bucket is one moment. Taking a token moves it TOKEN_NS on; it may not be further ahead than a full burst.
- */
+/* A bucket is a point in time. A token moves it TOKEN_NS on, at most a full burst ahead of now. */
 bool cookie_ratelimit_allow(struct cookie_ratelimit *limit, uint64_t now_ns, const struct endpoint *from)
 {
 	uint8_t key[sizeof(struct talon_addr)];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Macs, cookies and their rationing under load (whitepaper sections 5.3, 5.4.4 and 5.4.7). Times are
+ * Macs, cookies and rate limits under load (whitepaper sections 5.3, 5.4.4 and 5.4.7). Times are
  * CLOCK_BOOTTIME in ns.
  */
 #ifndef TALON_NOISE_COOKIE_H
@@ -14,33 +14,31 @@
 #include "base/endpoint.h"
 #include "talon/wg_wire.h"
 
-/* "Fills @buf with @len unpredictable bytes". */
+/* Fills @buf with @len unpredictable bytes. */
 typedef void (*cookie_random_fn)(void *ctx, void *buf, size_t len);
 
-/* Checks what others send us. One per device. */
+/* Checks the macs of received messages. One per device. */
 struct cookie_checker {
-	struct secret_key mac1_key;	/* HASH(label || our public key): not secret, but nobody's business */
+	struct secret_key mac1_key;	/* HASH(label || our public key): not really secret */
 	struct secret_key cookie_key;
 	struct secret_key secret;	/* cookies are MACs under it; new every WG_COOKIE_REFRESH_TIME_S */
 	uint64_t secret_birth_ns;
 	bool has_secret;
 };
 
-/* Makes what we send to a peer acceptable to it. One per peer. */
+/* Adds macs to the messages sent to a peer. One per peer. */
 struct cookie_maker {
 	struct secret_key mac1_key;	/* as above, of the peer's public key */
 	struct secret_key cookie_key;
-	uint8_t last_mac1[WG_MAC_LEN];	/* of the last message sent: a cookie reply must be about it */
+	uint8_t last_mac1[WG_MAC_LEN];	/* of the last message sent, which a cookie reply must answer */
 	bool has_last_mac1;
 	uint8_t cookie[WG_MAC_LEN];
-	uint64_t cookie_birth_ns;	/* when it came */
+	uint64_t cookie_birth_ns;	/* when it arrived */
 	bool has_cookie;
 };
 
 void cookie_checker_init(struct cookie_checker *checker, const uint8_t public_key[static KEY_LEN]);
-void cookie_checker_wipe(struct cookie_checker *checker);
 void cookie_maker_init(struct cookie_maker *maker, const uint8_t public_key[static KEY_LEN]);
-void cookie_maker_wipe(struct cookie_maker *maker);
 
 /*
  * @message is a whole initiation or response: its last 32 bytes are the macs. True if the sender knows
@@ -48,11 +46,11 @@ void cookie_maker_wipe(struct cookie_maker *maker);
  */
 bool cookie_check_mac1(const struct cookie_checker *checker, const void *message, size_t len);
 
-/* True if the sender holds the cookie we gave to @from: it can receive at its source address. */
+/* True if the sender has the cookie that we sent to @from, so that it can receive at its source address. */
 bool cookie_check_mac2(const struct cookie_checker *checker, uint64_t now_ns, const void *message, size_t len,
 	const struct endpoint *from);
 
-/* Answers @message (whole, mac1 right) from @from with a cookie. */
+/* Answers @message (whole, with a valid mac1) from @from with a cookie. */
 void cookie_create_reply(struct cookie_checker *checker, uint64_t now_ns, const void *message, size_t len,
 	const struct endpoint *from, cookie_random_fn random, void *ctx, struct wg_cookie *ret_reply);
 
@@ -60,20 +58,20 @@ void cookie_create_reply(struct cookie_checker *checker, uint64_t now_ns, const 
 void cookie_add_macs(struct cookie_maker *maker, uint64_t now_ns, void *message, size_t len);
 
 /*
- * Keeps the cookie for the next message. Returns 0, -EINVAL if no message is waiting for one, -EBADMSG
- * if it is forged.
+ * Keeps the cookie for the next message. Returns 0, -EINVAL if no message awaits one, -EBADMSG if it is
+ * forged.
  */
 int cookie_consume_reply(struct cookie_maker *maker, uint64_t now_ns, const struct wg_cookie *reply);
 
 /*
- * Under load: more than COOKIE_LOAD_PER_SECOND handshake messages (with a right mac1) within a second, and
- * for COOKIE_LOAD_HOLD_NS after the last such moment. An eighth of what one core can answer.
+ * Under load: more than COOKIE_LOAD_PER_SECOND handshake messages with a valid mac1 within a second, and
+ * COOKIE_LOAD_HOLD_NS longer. That is an eighth of what one core can answer.
  */
 #define COOKIE_LOAD_PER_SECOND	512
 #define COOKIE_LOAD_HOLD_NS	1000000000ULL
 
 struct cookie_load {
-	uint64_t second_ns;	/* when the second that is being counted began */
+	uint64_t second_ns;	/* when the second being counted began */
 	uint32_t count;
 	uint64_t until_ns;	/* under load before this */
 };
@@ -82,10 +80,10 @@ struct cookie_load {
 bool cookie_load_count(struct cookie_load *load, uint64_t now_ns);
 
 /*
- * Token buckets by source (section 5.3: only for sources that proved their address by a cookie). A fixed
- * number of them, so memory is bounded; where a source falls is keyed, so nobody can aim at another's bucket.
- * When its set of buckets is full, the one that was idle longest is given away: after 250 ms without a
- * message it is full again, and forgetting it changes nothing.
+ * Token buckets by source, only for sources that proved their address by a cookie (section 5.3). Their
+ * number is fixed, which bounds the memory, and the hash is keyed, so that nobody can aim at another
+ * source's bucket. When a set of buckets is full, the one idle longest is reused: after 250 ms without a
+ * message it holds all its tokens again, so forgetting it changes nothing.
  */
 #define COOKIE_RATE_PER_SECOND	20
 #define COOKIE_RATE_BURST	5
@@ -98,9 +96,7 @@ struct cookie_ratelimit;
 struct cookie_ratelimit *cookie_ratelimit_new(cookie_random_fn random, void *ctx);
 void cookie_ratelimit_free(struct cookie_ratelimit *limit);
 
-/*
- * Takes a token of the address (IPv4) or /64 (IPv6) of @from, whatever the port. False: there is none left.
- */
+/* Takes a token of the address (IPv4) or /64 (IPv6) of @from, whatever the port. False: none is left. */
 bool cookie_ratelimit_allow(struct cookie_ratelimit *limit, uint64_t now_ns, const struct endpoint *from);
 
 #endif

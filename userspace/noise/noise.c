@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The handshake of WireGuard: one helper for each Noise token, so that messages read like the whitepaper's
-// section 5.4.
+// WireGuard's handshake: one helper for each Noise token, so that messages read like the whitepaper's section
+// 5.4.
 #include "noise/noise.h"
 
 #include <endian.h>
@@ -15,7 +15,7 @@
 #define CONSTRUCTION	"Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"
 #define IDENTIFIER	"WireGuard v1 zx2c4 Jason@zx2c4.com"
 
-/* Names of the whitepaper: C is the chaining key, H the hash; k is what the last mix left to encrypt with. */
+/* The whitepaper's names: C is the chaining key, H the hash, k the key that the last mix made. */
 
 static void mix_hash(struct noise_handshake *hs, const void *data, size_t len)
 {
@@ -172,19 +172,6 @@ int noise_remote_prepare(struct noise_remote *remote, const struct noise_local *
 	ret = key_exchange(&local->private_key, remote->public_key, &remote->static_static);
 	remote->is_prepared = ret == 0;
 	return ret;
-}
-
-int noise_remote_init(struct noise_remote *remote, const struct noise_local *local,
-	const uint8_t public_key[static KEY_LEN], const struct secret_key *preshared_key)
-{
-	int ret = noise_remote_set(remote, public_key, preshared_key);
-
-	return ret < 0 ? ret : noise_remote_prepare(remote, local);
-}
-
-void noise_local_wipe(struct noise_local *local)
-{
-	sodium_memzero(local, sizeof(*local));
 }
 
 void noise_remote_wipe(struct noise_remote *remote)

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "netbird/identity.h"
+#include "netbird/route_selection.h"
 #include "netbird/netmap.h"
 
 enum choose_status { CHOOSE_UNKNOWN, CHOOSE_CONNECTING, CHOOSE_IDLE, CHOOSE_CONNECTED };

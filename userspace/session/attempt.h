@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* An attempt to make a session as initiator (whitepaper section 6.4), as a table. Decides only. */
+/* A handshake attempt as initiator (whitepaper section 6.4) as a state table. It decides; the caller acts. */
 #ifndef TALON_SESSION_ATTEMPT_H
 #define TALON_SESSION_ATTEMPT_H
 
 enum attempt_state {
 	ATTEMPT_IDLE,
 	ATTEMPT_DUE,		/* wanted, but the last handshake message is younger than Rekey-Timeout */
-	ATTEMPT_SENT,		/* an initiation is out */
+	ATTEMPT_SENT,		/* an initiation awaits its response */
 	ATTEMPT_STATE_COUNT
 };
 
@@ -16,7 +16,7 @@ enum attempt_event {
 	ATTEMPT_TIMER,
 	ATTEMPT_TIMER_LAST,	/* the timer, and Rekey-Attempt-Time is over */
 	ATTEMPT_ANSWERED,	/* an authentic response */
-	ATTEMPT_CONFIRMED,	/* the other side's own handshake gave us a session */
+	ATTEMPT_CONFIRMED,	/* a handshake that the peer initiated gave us a session */
 	ATTEMPT_EVENT_COUNT
 };
 
@@ -25,8 +25,8 @@ enum attempt_action {
 	ATTEMPT_BEGIN,		/* first initiation of an attempt */
 	ATTEMPT_RETRY,		/* another one, with a fresh ephemeral and index */
 	ATTEMPT_WAIT,		/* until Rekey-Timeout after the last handshake message */
-	ATTEMPT_END,		/* wipe what is left of it */
-	ATTEMPT_GIVE_UP,	/* the same, and drop what was held */
+	ATTEMPT_END,		/* wipe the handshake */
+	ATTEMPT_GIVE_UP,	/* the same, and drop the packets that are held */
 };
 
 /* Moves @state for @event and says what to do. An event outside the table changes nothing. */

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * One deadline for each of a fixed number of ids, and the nearest of them: a binary heap that knows
- * where each id is.
- */
+/* A deadline for each of a fixed number of ids, and the nearest of them: a binary heap indexed by id. */
 #ifndef TALON_SESSION_DEADLINES_H
 #define TALON_SESSION_DEADLINES_H
 
@@ -12,14 +9,14 @@
 
 struct deadlines;
 
-/* Ids are 0..@count - 1, none has a deadline. Returns NULL when out of memory. */
+/* Ids are 0..@count - 1, at first without a deadline. Returns NULL when out of memory. */
 struct deadlines *deadlines_new(uint32_t count);
 void deadlines_free(struct deadlines *deadlines);
 
 /* Sets, moves or (DEADLINE_NEVER) removes the deadline of @id. */
 void deadlines_set(struct deadlines *deadlines, uint32_t id, uint64_t at_ns);
 
-/* The nearest deadline; writes whose it is unless that is DEADLINE_NEVER. */
+/* Returns the nearest deadline, and writes its id unless it is DEADLINE_NEVER. */
 uint64_t deadlines_first(const struct deadlines *deadlines, uint32_t *ret_id);
 
 #endif

@@ -60,9 +60,7 @@ int device_new(struct device **ret_device, const struct device_config *config, c
 
 	if (!ops_are_complete(ops) || !config->peers_max || config->peers_max > SESSION_SLOTS_MAX)
 		return -EINVAL;
-	/*
-	 * Without this libsodium does not look what the CPU can do, and X25519 takes several times as long.
-	 */
+	/* Detects CPU features; without it X25519 takes several times as long. */
 	if (sodium_init() < 0)
 		return -EIO;
 	device = calloc(1, sizeof(*device));
@@ -111,19 +109,6 @@ void device_free(struct device *device)
 	free(device);
 }
 
-void device_end_sessions(struct device *device)
-{
-	for (uint32_t i = 0; i < device->peers_max; i++) {
-		struct peer *peer = device->peers[i];
-
-		if (!peer)
-			continue;
-		handshake_drop_all(device, peer, 0);
-		device_schedule(device, peer);
-	}
-	session_table_end(device->table);
-}
-
 const uint8_t *device_public_key(const struct device *device)
 {
 	return device->local.public_key;
@@ -148,7 +133,7 @@ struct peer *device_peer(const struct device *device, uint32_t id)
 	return id < device->peers_max ? device->peers[id] : NULL;
 }
 
-/* Keyed, or a peer's owner could choose keys that all fall into one bucket. */
+/* Keyed: otherwise somebody could choose public keys that all fall into one bucket. */
 static struct peer **bucket_of(const struct device *device, const uint8_t public_key[static KEY_LEN])
 {
 	uint64_t hash;
@@ -286,9 +271,9 @@ int device_set_peer_endpoint(struct device *device, uint32_t id, const struct en
 }
 
 /*
- * What was sent by the old way may never arrive, so it is not waited for long. But if it does arrive, its
- * answer must find us, and a second message right behind the first would be refused as too soon: then neither
- * counts, and the next one is 5 s away.
+ * An initiation on the old path may be lost, so the next one is not delayed for long. But if it does
+ * arrive, the peer refuses a second one that follows too soon, and the response to the first no longer fits
+ * ours: the next try is then 5 s away.
  */
 static uint64_t after_path_change(const struct peer *peer, uint64_t now_ns)
 {
@@ -365,7 +350,7 @@ int device_get_peer_sessions(const struct device *device, uint32_t id,
 	return 0;
 }
 
-/* Of two sessions that claim one place the younger one stays. */
+/* Of two sessions for one place the younger one stays. */
 static void place_adopted(struct device *device, struct keypair *place, const struct keypair *pair,
 	uint64_t now_ns)
 {
@@ -397,7 +382,7 @@ int device_adopt_session(struct device *device, uint64_t now_ns, const struct ta
 	ret = session_table_adopt(device->table, session->index, session->peer);
 	if (ret < 0)
 		return ret;
-	/* Born in the future: its age is unknown, so it is as good as expired. */
+	/* A birth in the future means an unknown age: counts as expired. */
 	if (session->birth_ns > now_ns || now_ns - session->birth_ns >= REJECT_AFTER_TIME_NS) {
 		session_table_retire(device->table, now_ns, session->index);
 		return -ESTALE;
@@ -418,8 +403,8 @@ static uint64_t not_after(uint64_t now_ns, uint64_t at_ns)
 }
 
 /*
- * A packet may have come since the caller read its clock, and what was pinned may be anything: no time is
- * later than now, or a timer that acts would not be over with it. The no-reply timer's jitter is drawn when
+ * Times are capped at now: a packet may have arrived since the caller read its clock, pinned maps may hold
+ * anything, and a timer that acted would otherwise be due again. The no-reply timer's jitter is drawn when
  * the timer starts.
  */
 static void take_facts(struct device *device, struct peer *peer, uint64_t now_ns,
@@ -465,8 +450,7 @@ int device_want_handshake(struct device *device, uint64_t now_ns, uint32_t id)
 	handshake_expire(device, peer, now_ns);
 	if (peer->pairs.current.index) {
 		/*
-		 * The packet met the moment before the session was there, or the map lost it: either way
-		 * this puts it right.
+		 * The packet came just before the session, or the map lost it: writing it again mends both.
 		 */
 		device_count_map(device, device->ops.set_tx(device->ctx, id, peer->pairs.current.index));
 		device->ops.established(device->ctx, id, false);
@@ -493,20 +477,6 @@ int device_start_handshake(struct device *device, uint64_t now_ns, uint32_t id)
 	return 0;
 }
 
-int device_want_rekey(struct device *device, uint64_t now_ns, uint32_t id)
-{
-	struct peer *peer = device_peer(device, id);
-
-	if (!peer)
-		return -ENOENT;
-	/* That a packet was sent just now is what the event says; polled facts may not know yet. */
-	liveness_update(&peer->liveness, 0, now_ns, 0, 0);
-	peer->session_tx_ns = now_ns;
-	handshake_want_rekey(device, peer, now_ns);
-	device_schedule(device, peer);
-	return 0;
-}
-
 bool device_has_session(const struct device *device, uint32_t index)
 {
 	uint32_t peer;
@@ -525,8 +495,8 @@ int device_session_promoted(struct device *device, uint64_t now_ns, uint32_t ind
 	if (!peer)
 		return -ENOENT;
 	/*
-	 * Unless it is next, a newer session took over while the packet came in; the data path has switched
-	 * back to this one: undo that.
+	 * If it is not next, a newer session took over while the packet came in, and the data path has
+	 * switched back to this one: that is undone.
 	 */
 	if (peer->pairs.next.index == index)
 		handshake_confirmed(device, peer, now_ns);
@@ -567,7 +537,7 @@ static uint64_t persistent_at(const struct device *device, const struct peer *pe
 	return liveness_persistent_at(&peer->liveness, peer->keepalive_s);
 }
 
-/* A keepalive that could not be sent counts as sent too: the next one is due when the next timer is. */
+/* A keepalive that could not be sent counts as sent: the next timer sends the next one. */
 static void send_keepalive(struct device *device, struct peer *peer, uint64_t now_ns)
 {
 	if (device->ops.send_keepalive(device->ctx, peer->id) < 0)
@@ -575,7 +545,7 @@ static void send_keepalive(struct device *device, struct peer *peer, uint64_t no
 	liveness_update(&peer->liveness, 0, now_ns, 0, 0);
 }
 
-/* Without a session there is nothing to keep alive: what was received came by a session that is gone. */
+/* Without a session there is nothing to keep alive: it expired after it received the packet. */
 static void on_keepalive(struct device *device, struct peer *peer, uint64_t now_ns)
 {
 	if (handshake_pair_is_usable(peer, &peer->pairs.current, now_ns))
@@ -600,8 +570,8 @@ static void on_persistent(struct device *device, struct peer *peer, uint64_t now
 }
 
 /*
- * All timers of a peer, in the order in which they act when several are due. Facts are read anew before those
- * that depend on them.
+ * All timers of a peer, in the order in which they act when several are due. Fresh facts are read before
+ * those that depend on them.
  */
 static const struct peer_timer {
 	uint64_t (*at)(const struct device *device, const struct peer *peer);

@@ -3,9 +3,9 @@
  * The WireGuard device without its data path: peers, handshakes, sessions, and every timer of the
  * whitepaper's section 6.
  *
- * It has no socket, no map and no clock of its own. What happens comes in as calls with the time; what is to
- * be done goes out through struct device_ops. All times are CLOCK_BOOTTIME in nanoseconds, so that age goes
- * on in suspend. Nothing here is thread-safe: one loop owns a device. Callbacks must not call back into it.
+ * It has no socket, map or clock of its own: events come in as calls with the time, actions go out through
+ * struct device_ops. All times are CLOCK_BOOTTIME in nanoseconds, so that sessions age during suspend. A
+ * device is not thread-safe: one loop owns it. Callbacks must not call back into it.
  */
 #ifndef TALON_SESSION_DEVICE_H
 #define TALON_SESSION_DEVICE_H
@@ -24,19 +24,19 @@
 
 struct device;
 
-/* What the data path has seen of one peer. Times are CLOCK_BOOTTIME in ns, 0: never. */
+/* What the data path knows of a peer's traffic. Times are CLOCK_BOOTTIME in ns, 0: never. */
 struct device_facts {
 	uint64_t rx_ns;		/* last authenticated data message, keepalives too */
 	uint64_t tx_ns;		/* last data message sent, keepalives too */
 	uint64_t rx_data_ns;	/* last one that carried a packet */
 	uint64_t tx_data_ns;
-	uint64_t send_counter;	/* next nonce of the session that sends now */
+	uint64_t send_counter;	/* next nonce of the current session */
 };
 
 struct device_peer_stats {
 	uint32_t handshakes;		/* completed */
 	uint64_t handshake_ns;		/* of the last completed one; 0: never */
-	uint64_t handshake_unix_s;	/* the same for people */
+	uint64_t handshake_unix_s;	/* the same, in Unix time */
 	uint64_t rx_bytes;		/* UDP payload of handshake messages accepted from it */
 	uint64_t tx_bytes;		/* of handshake messages sent to it */
 };
@@ -46,20 +46,19 @@ struct device_stats {
 	uint64_t initiations_sent;
 	uint64_t responses_sent;
 	uint64_t cookies_sent;
-	uint64_t gave_up;		/* attempts that ended without an answer after 90 s */
-	uint64_t send_errors;		/* ops->send said no */
-	uint64_t map_errors;		/* another op said no; what it was for is tried again or given up */
-	/* initiations from more than TAI64N_FUTURE_MAX_S ahead: worth a warning */
-	uint64_t future_timestamps;
-	uint64_t clock_jumps;		/* our clock leapt forward by more than that: worth a warning */
-	bool under_load;		/* at the last handshake message: cookies were asked for */
+	uint64_t gave_up;		/* attempts without a response within 90 s */
+	uint64_t send_errors;		/* of ops->send */
+	uint64_t map_errors;		/* of the other ops; their work is tried again or given up */
+	uint64_t future_timestamps;	/* initiations from more than TAI64N_FUTURE_MAX_S ahead: a warning */
+	uint64_t clock_jumps;		/* our clock leapt forward by more than that: a warning */
+	bool under_load;		/* at the last handshake message: cookies were required */
 	uint32_t peers;
 	uint32_t slots_reserved;	/* session slots by state */
 	uint32_t slots_live;
 	uint32_t slots_retired;
 };
 
-/* Functions that return int return 0 or a negative errno. None may be NULL unless it says so. */
+/* Functions that return int return 0 or a negative errno. None may be NULL unless stated. */
 struct device_ops {
 	/* Fills @buf with @len unpredictable bytes. NULL: libsodium's generator. */
 	void (*random)(void *ctx, void *buf, size_t len);
@@ -69,7 +68,7 @@ struct device_ops {
 
 	/*
 	 * Sends one handshake message (with WG_HANDSHAKE_DSCP) to @to. @peer is TALON_PEER_NONE for cookie
-	 * replies. Losing it is harmless.
+	 * replies. It may be lost.
 	 */
 	int (*send)(void *ctx, uint32_t peer, const struct endpoint *to, const void *bytes, size_t len);
 
@@ -81,9 +80,7 @@ struct device_ops {
 	int (*publish_session)(void *ctx, uint32_t slot, const struct talon_session *session,
 		enum talon_session_state state);
 
-	/*
-	 * Sets the slot's index to 0 and leaves everything else, which packets in flight may still be using.
-	 */
+	/* Sets the slot's index to 0 and leaves everything else, which packets in flight may still use. */
 	int (*clear_session)(void *ctx, uint32_t slot);
 
 	/*
@@ -105,80 +102,70 @@ struct device_ops {
 	int (*send_keepalive)(void *ctx, uint32_t peer);
 
 	/*
-	 * A session can send now: send what was held for @peer. With @must_send something has to be sent, a
-	 * keepalive if nothing was held, for the other side may not use the session before (whitepaper
+	 * A session can send now: send the packets held for @peer. With @must_send something must be sent, a
+	 * keepalive if no packet is held, for the responder may not use the session before (whitepaper
 	 * section 5.4.3, key confirmation).
 	 */
 	void (*established)(void *ctx, uint32_t peer, bool must_send);
 
-	/* No answer for 90 s, or no endpoint to send to: drop what was held for @peer. */
+	/* No response for 90 s, or no endpoint to send to: drop the packets held for @peer. */
 	void (*gave_up)(void *ctx, uint32_t peer);
 
 	/*
-	 * A handshake with @peer is complete: as initiator by its response, as responder by its
-	 * first data message.
+	 * A handshake with @peer is complete: as initiator by the response, as responder by the first data
+	 * message.
 	 */
 	void (*handshake_done)(void *ctx, uint32_t peer, const struct device_peer_stats *stats);
 
 	/*
 	 * Greatest TAI64N accepted from @peer, to be handed to device_add_peer() by the next process. Not
-	 * called for a timestamp from the far future, which would lock the peer out for as long if it
-	 * outlived us (CVE-2021-46873).
+	 * called for a timestamp from the far future, which would lock the peer out until then if it outlived
+	 * this process (CVE-2021-46873).
 	 */
 	void (*save_timestamp)(void *ctx, uint32_t peer, const uint8_t timestamp[static WG_TIMESTAMP_LEN]);
 
-	/*
-	 * Fresh facts, asked for before a timer acts on what was last polled. May be NULL: polled facts are
-	 * then all there is.
-	 */
+	/* Reads fresh facts before a timer acts on polled ones. May be NULL: then polled facts must do. */
 	int (*read_facts)(void *ctx, uint32_t peer, struct device_facts *ret_facts);
 };
 
 struct device_config {
 	struct secret_key private_key;	/* copied; wipe yours */
 	uint32_t peers_max;		/* peer ids are 0..peers_max - 1 */
-	/* of the session array: a power of two; from 4 * peers_max on nobody waits */
-	uint32_t slots;
+	uint32_t slots;			/* of the session array, a power of two; 4 * peers_max suffice */
 };
 
 struct device_peer_config {
 	uint8_t public_key[KEY_LEN];
 	struct secret_key preshared_key;	/* all zero: none */
 	uint16_t keepalive_s;			/* persistent keepalive; 0: off */
-	struct endpoint endpoint;		/* may be unknown: the peer then has to speak first */
+	struct endpoint endpoint;		/* may be unknown: then the peer must initiate */
 	bool is_pinned;				/* as after device_set_peer_path() */
-	/* until device_confirm_peer(): its sessions go on, but there are no handshakes */
+	/* until device_confirm_peer() its sessions go on without handshakes */
 	bool is_unconfirmed;
 	/* greatest TAI64N accepted by an earlier process; zero: none */
 	uint8_t timestamp[WG_TIMESTAMP_LEN];
-	struct device_peer_stats stats;		/* to go on from; zero: a new peer */
+	struct device_peer_stats stats;		/* initial values; zero: a new peer */
 };
 
 /*
- * Makes a device. Returns 0, -EINVAL if slots is no power of two or a callback is missing, -EKEYREJECTED for
- * an all-zero private key, -EIO if libsodium cannot start, -ENOMEM.
+ * Makes a device. Returns 0, -EINVAL if slots is not a power of two or a callback is missing, -EKEYREJECTED
+ * for an all-zero private key, -EIO if libsodium cannot start, -ENOMEM.
  */
 int device_new(struct device **ret_device, const struct device_config *config, const struct device_ops *ops,
 	void *ctx);
 
 /*
- * Wipes and frees everything in this process and leaves the maps alone: sessions go on, a successor can adopt
- * them. To end them, call device_end_sessions() before. NULL is allowed.
+ * Wipes and frees everything in this process and leaves the maps alone: sessions go on, and a successor can
+ * adopt them. NULL is allowed.
  */
 void device_free(struct device *device);
-
-/*
- * Clears every session's index and overwrites all keys at once. Only for a data path that is detached
- * already: packets in flight could otherwise be sealed with a key of zeros.
- */
-void device_end_sessions(struct device *device);
 
 const uint8_t *device_public_key(const struct device *device);
 
 /*
  * Adds peer number @id, which the caller chose. Returns 0, -EINVAL for an id out of range or our own public
- * key, -EEXIST if the id or the public key is taken, -EKEYREJECTED for a public key of low order (no secret
- * could be shared with it), -ENOMEM. A peer with a persistent keepalive and an endpoint starts its handshake
+ * key, -EEXIST if the id or the public key is taken, -EKEYREJECTED for a public key of low order (its
+ * shared secrets are zero), -ENOMEM. A peer with a persistent keepalive and an endpoint starts its handshake
  * with the next device_tick().
  */
 int device_add_peer(struct device *device, uint64_t now_ns, uint32_t id,
@@ -198,8 +185,9 @@ int device_set_peer_keepalive(struct device *device, uint64_t now_ns, uint32_t i
 int device_set_peer_psk(struct device *device, uint32_t id, const struct secret_key *preshared_key);
 
 /*
- * What is known of the peer is what is wanted of it, its preshared key above all: a handshake without that
- * would complete with whoever does not have it. What was put off meanwhile begins now. Returns 0 or -ENOENT.
+ * The peer's configuration is confirmed, above all its preshared key, without which a handshake would
+ * complete with a peer that does not have it. A handshake that was put off begins now. Returns 0 or
+ * -ENOENT.
  */
 int device_confirm_peer(struct device *device, uint64_t now_ns, uint32_t id);
 
@@ -207,9 +195,9 @@ int device_confirm_peer(struct device *device, uint64_t now_ns, uint32_t id);
 int device_set_peer_endpoint(struct device *device, uint32_t id, const struct endpoint *endpoint);
 
 /*
- * The caller chooses the way from now on: messages that arrive by another one are answered by that one, but
- * do not move the endpoint. A handshake that is under way starts anew by the new way at the next
- * device_tick(), a later one need not wait for what the old way may have lost. Returns 0 or -ENOENT.
+ * The caller chooses the path from now on: messages that arrive on another path are answered there but do not
+ * move the endpoint. A handshake under way starts anew on the new path at the next device_tick(), and a later
+ * one does not wait for messages that the old path may have lost. Returns 0 or -ENOENT.
  */
 int device_set_peer_path(struct device *device, uint64_t now_ns, uint32_t id,
 	const struct endpoint *endpoint);
@@ -228,7 +216,7 @@ struct device_peer_sessions {
 	uint32_t next;
 	uint64_t current_birth_ns;
 	bool is_initiator;		/* of current */
-	bool is_handshaking;		/* an initiation is out or due */
+	bool is_handshaking;		/* an initiation is due or awaits its response */
 };
 
 /* Returns 0 or -ENOENT. */
@@ -237,7 +225,7 @@ int device_get_peer_sessions(const struct device *device, uint32_t id,
 
 /*
  * Takes over a session that an earlier process left in the maps; its peer (session->peer) must have been
- * added. @state is its replay.state, @is_tx says that peer_tx names it. The timers go on from its birth_ns;
+ * added. @state is its replay.state, @is_tx: peer_tx names it. The timers go on from its birth_ns;
  * too old a session is retired. Returns 0, -ENOENT for an unknown peer, -EEXIST if the slot is taken already,
  * -EINVAL for index 0, -ESTALE if it was retired instead. On any error but -ESTALE and -EEXIST the caller
  * should hand the slot to device_adopt_retired().
@@ -246,49 +234,43 @@ int device_adopt_session(struct device *device, uint64_t now_ns, const struct ta
 	enum talon_session_state state, bool is_tx);
 
 /*
- * Takes over a slot that may hold keys but belongs to nobody: cleared at once, overwritten after the grace
- * period. Returns 0 or -EEXIST.
+ * Takes over a slot without owner that may hold keys: cleared at once, overwritten after the grace period.
+ * Returns 0 or -EEXIST.
  */
 int device_adopt_retired(struct device *device, uint64_t now_ns, uint32_t slot);
 
-/* A UDP payload of types 1-3 from the socket; anything else is counted and ignored. Says how it ended. */
+/* Takes a UDP payload of types 1-3 from the socket; others are counted and ignored. Returns how it ended. */
 enum handshake_end device_message(struct device *device, uint64_t now_ns, const struct endpoint *from,
 	const void *bytes, size_t len);
 
-/* Polled about once a second for each peer with a session. Returns 0 or -ENOENT. */
+/* Takes facts, polled about once a second for each peer with a session. Returns 0 or -ENOENT. */
 int device_peer_facts(struct device *device, uint64_t now_ns, uint32_t id, const struct device_facts *facts);
 
 /*
- * A packet is waiting for @id and there is no key (TALON_EVENT_HANDSHAKE): starts a handshake, or flushes at
- * once if a session is there after all. Returns 0, -ENOENT, or -EDESTADDRREQ if the peer's endpoint is
+ * A packet waits for @id without a key (TALON_EVENT_HANDSHAKE): starts a handshake, or reports the session at
+ * once if there is one after all. Returns 0, -ENOENT, or -EDESTADDRREQ if the peer's endpoint is
  * unknown (gave_up was called).
  */
 int device_want_handshake(struct device *device, uint64_t now_ns, uint32_t id);
 
 /*
- * A handshake also beside a session that can send, for a way that the other side has to see proved; not more
- * often than REKEY_TIMEOUT allows. Returns 0, -ENOENT or -EDESTADDRREQ.
+ * Starts a handshake even if a session can send, to prove a path to the peer; not more often than
+ * Rekey-Timeout allows. Returns 0, -ENOENT or -EDESTADDRREQ.
  */
 int device_start_handshake(struct device *device, uint64_t now_ns, uint32_t id);
 
-/*
- * A packet was sent with an old key (TALON_EVENT_REKEY): starts a handshake if section 6.2 says so.
- * Returns 0 or -ENOENT.
- */
-int device_want_rekey(struct device *device, uint64_t now_ns, uint32_t id);
-
-/* Whether @index is the receiver index of a live session of ours. */
+/* True if @index is the receiver index of a live session of ours. */
 bool device_has_session(const struct device *device, uint32_t index);
 
 /*
  * The data path saw the first valid packet on a session in state NEXT (TALON_EVENT_PROMOTED). Returns 0, or
- * -ENOENT if it is gone.
+ * -ENOENT if the session has ended.
  */
 int device_session_promoted(struct device *device, uint64_t now_ns, uint32_t index);
 
 /*
- * Does what is due. Returns when to be called again: CLOCK_BOOTTIME ns, or DEVICE_NEVER. Call it after the
- * other calls too.
+ * Runs the timers that are due. Returns when to be called again: CLOCK_BOOTTIME ns, or DEVICE_NEVER. Call it
+ * after the other calls too.
  */
 uint64_t device_tick(struct device *device, uint64_t now_ns);
 

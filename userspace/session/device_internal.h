@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What device.c (peers, timers) and handshake.c (messages, sessions) share. Nobody else includes this. */
+/* Shared by device.c (peers, timers) and handshake.c (messages, sessions), two halves of one object. */
 #ifndef TALON_SESSION_DEVICE_INTERNAL_H
 #define TALON_SESSION_DEVICE_INTERNAL_H
 
@@ -17,18 +17,18 @@
 #define REKEY_TIMEOUT_NS	(WG_REKEY_TIMEOUT_S * TALON_NSEC_PER_SEC)
 #define REKEY_ATTEMPT_TIME_NS	(WG_REKEY_ATTEMPT_TIME_S * TALON_NSEC_PER_SEC)
 /*
- * The initiator that still receives on a key this old starts a handshake, while an answer can arrive in
- * time (section 6.2).
+ * Section 6.2: an initiator that receives on a key this old starts a handshake, while it can finish in
+ * time.
  */
 #define REKEY_ON_RECEIVE_NS	(REJECT_AFTER_TIME_NS - LIVENESS_NO_REPLY_NS)
 #define INITIATION_SPACING_NS	(TALON_NSEC_PER_SEC / WG_INITIATIONS_PER_SECOND)
 #define NSEC_PER_MSEC		1000000ULL
-/* the old way may be slower than the new one */
+/* the old path may be slower than the new one */
 #define PATH_CHANGE_SPACING_NS	(5 * INITIATION_SPACING_NS)
 
 /*
- * Section 6.3 erases keys after 540 s at the latest. A session is of no use to either side after 180 s,
- * so ours go then.
+ * Section 6.3 erases keys after 540 s at the latest. Sessions are useless after 180 s, so we erase them
+ * then.
  */
 _Static_assert(REJECT_AFTER_TIME_NS + SESSION_GRACE_NS <= WG_KEY_ERASE_AFTER_S * TALON_NSEC_PER_SEC,
 	"keys are gone in time");
@@ -39,23 +39,23 @@ struct peer {
 	struct noise_remote remote;
 	struct cookie_maker cookie;
 	struct endpoint endpoint;
-	bool is_pinned;			/* the endpoint is not moved by what arrives */
+	bool is_pinned;			/* arriving messages do not move the endpoint */
 	bool is_unconfirmed;		/* no handshakes yet */
-	bool was_put_off;		/* one was wanted meanwhile */
+	bool was_put_off;		/* a handshake was wanted meanwhile */
 	uint16_t keepalive_s;
 
 	struct keypairs pairs;
 	uint64_t send_counter;		/* of pairs.current, as last polled */
-	/* last message under a session key: handshake messages do not wear it out */
+	/* last message under a session key, not counting handshake messages */
 	uint64_t session_rx_ns;
 	uint64_t session_tx_ns;
-	bool rekeyed_on_receive;	/* once per session is enough */
+	bool rekeyed_on_receive;	/* at most once per session */
 
 	enum attempt_state attempt;
 	uint64_t attempt_began_ns;	/* first initiation of this attempt */
-	uint64_t attempt_at_ns;		/* when it goes on; meaningful unless it is idle */
+	uint64_t attempt_at_ns;		/* when its timer fires; meaningful unless idle */
 	uint64_t handshake_sent_ns;	/* last initiation or response sent; 0: never */
-	struct noise_handshake handshake;	/* the initiation that is out */
+	struct noise_handshake handshake;	/* our initiation that awaits its response */
 	struct tai64n label_sent;	/* of our last initiation to it */
 
 	struct tai64n label_received;	/* greatest accepted */
@@ -84,32 +84,29 @@ struct device {
 	struct device_stats stats;
 };
 
-/* NULL if there is none. */
+/* Return NULL for an unknown peer. */
 struct peer *device_peer(const struct device *device, uint32_t id);
 struct peer *device_peer_by_key(const struct device *device, const uint8_t public_key[static KEY_LEN]);
 
-/* Computes the peer's next deadline anew. Ends every function that may have changed it. */
+/* Recomputes the peer's next deadline. Every function that may change it ends with this. */
 void device_schedule(struct device *device, struct peer *peer);
 
-/* Counts what an op that writes a map returned. */
+/* Counts an error that an op returned that writes a map. */
 void device_count_map(struct device *device, int ret);
 
-/*
- * 0..WG_REKEY_TIMEOUT_JITTER_MS - 1 milliseconds, in ns: both sides must not keep starting at
- * the same moment.
- */
+/* 0..WG_REKEY_TIMEOUT_JITTER_MS - 1 ms, in ns: keeps both sides from initiating at the same moment again. */
 uint64_t device_jitter_ns(struct device *device);
 
-/* From @since_ns to @now_ns; 0 if the caller read its clock before something else did. */
+/* From @since_ns to @now_ns; 0 if @now_ns was read earlier. */
 static inline uint64_t device_elapsed_ns(uint64_t now_ns, uint64_t since_ns)
 {
 	return now_ns > since_ns ? now_ns - since_ns : 0;
 }
 
-/* True if @pair exists and may still seal and open. */
+/* True if @pair is a session that may still seal and open. */
 bool handshake_pair_is_usable(const struct peer *peer, const struct keypair *pair, uint64_t now_ns);
 
-/* Retires the sessions that have become useless. */
+/* Retires the expired sessions. */
 void handshake_expire(struct device *device, struct peer *peer, uint64_t now_ns);
 
 /* Retires all sessions and ends the attempt. */
@@ -121,10 +118,10 @@ void handshake_want(struct device *device, struct peer *peer, uint64_t now_ns);
 /* The same, if the whitepaper's section 6.2 says that the current session should be replaced. */
 void handshake_want_rekey(struct device *device, struct peer *peer, uint64_t now_ns);
 
-/* The attempt's time has come. */
+/* The attempt's timer fired. */
 void handshake_on_timer(struct device *device, struct peer *peer, uint64_t now_ns);
 
-/* The first packet on the next session came. */
+/* The first packet on the next session arrived. */
 void handshake_confirmed(struct device *device, struct peer *peer, uint64_t now_ns);
 
 #endif

@@ -15,10 +15,7 @@ static void note_sent(struct peer *peer, uint64_t now_ns, size_t len)
 	liveness_update(&peer->liveness, 0, now_ns, 0, 0);
 }
 
-/*
- * Adds the macs and sends. A lost message is repeated by whoever needs the answer, so an error
- * is only counted.
- */
+/* Adds the macs and sends. An error is only counted: a lost message is repeated by the initiator. */
 static void send_handshake(struct device *device, struct peer *peer, uint64_t now_ns,
 	const struct endpoint *to, void *message, size_t len)
 {
@@ -40,10 +37,7 @@ static void set_tx(struct device *device, struct peer *peer)
 	device_count_map(device, device->ops.set_tx(device->ctx, peer->id, peer->pairs.current.index));
 }
 
-/*
- * The sending session is switched before the old ones are cleared, so that no packet finds
- * itself without a key.
- */
+/* Switches the sending session before it clears the old ones, so that packets always have a key. */
 static void move_pairs(struct device *device, struct peer *peer, uint64_t now_ns, enum keypairs_event event,
 	const struct keypair *fresh)
 {
@@ -82,7 +76,7 @@ void handshake_expire(struct device *device, struct peer *peer, uint64_t now_ns)
 	}
 }
 
-/* Forgets the initiation that is out: nobody can answer it any more. */
+/* Forgets our initiation: a response to it is no longer accepted. */
 static void forget_initiation(struct device *device, struct peer *peer)
 {
 	session_table_release(device->table, peer->handshake.local_index);
@@ -111,10 +105,7 @@ static struct tai64n next_label(struct device *device, struct peer *peer, uint64
 	return peer->label_sent;
 }
 
-/*
- * If there is no slot now, there may be one at the next retry: the attempt goes on as if the
- * message had been lost.
- */
+/* Without a free slot the attempt goes on as if the message had been lost: the retry may find one. */
 static void send_initiation(struct device *device, struct peer *peer, uint64_t now_ns)
 {
 	struct wg_initiation message;
@@ -179,10 +170,7 @@ void handshake_want(struct device *device, struct peer *peer, uint64_t now_ns)
 		step_attempt(device, peer, now_ns, is_early ? ATTEMPT_WANTED_EARLY : ATTEMPT_WANTED);
 }
 
-/*
- * Section 6.2. A message was sent or received that late if the peer's last one was, as its current
- * session is its newest.
- */
+/* Section 6.2. The times are the peer's, not the session's: its last messages used the current session. */
 static bool should_rekey(struct peer *peer)
 {
 	const struct keypair *current = &peer->pairs.current;
@@ -279,7 +267,7 @@ static int publish(struct device *device, struct peer *peer, uint64_t now_ns,
 	return ret;
 }
 
-/* Nothing of the peer may change before all of this is passed. */
+/* The peer's state may change only after all these checks. */
 static enum handshake_end judge_initiation(const struct peer *peer, uint64_t now_ns,
 	const struct tai64n *label)
 {
@@ -348,7 +336,7 @@ static enum handshake_end on_initiation(struct device *device, uint64_t now_ns, 
 	if (!peer)
 		goto out;
 	end = HANDSHAKE_UNCONFIRMED;
-	if (peer->is_unconfirmed)	/* it asks again, with a timestamp that we have not seen then */
+	if (peer->is_unconfirmed)	/* the peer tries again, with a newer timestamp */
 		goto out;
 	end = HANDSHAKE_DECRYPT_FAILED;
 	if (noise_remote_prepare(&peer->remote, &device->local) < 0 ||
@@ -364,7 +352,7 @@ out:
 	return end;
 }
 
-/* An answer to the initiation that is out, for the session that it reserved. */
+/* Whose initiation reserved the index that the response names. */
 static struct peer *peer_of_response(const struct device *device, const struct wg_response *message)
 {
 	uint32_t id;
@@ -440,8 +428,8 @@ static void send_cookie(struct device *device, uint64_t now_ns, const struct end
 }
 
 /*
- * Section 5.3: without load mac1 is enough. Under load a message costs us Diffie-Hellman only if its sender
- * proved its address by a cookie, and not more often than 20 times a second.
+ * Section 5.3: mac1 suffices unless we are under load. Under load we do Diffie-Hellman only for senders that
+ * proved their address by a cookie, and at most 20 times a second for each.
  */
 static enum handshake_end check_macs(struct device *device, uint64_t now_ns, const struct endpoint *from,
 	const void *bytes, size_t len, enum handshake_end passed)
@@ -470,7 +458,7 @@ static const struct message_kind {
 	[WG_COOKIE]	= { WG_COOKIE_LEN,	false,	HANDSHAKE_COOKIE,	on_cookie },
 };
 
-/* The type is one byte, followed by three that must be zero. NULL: no handshake message. */
+/* The type is one byte, followed by three zeros. NULL: not a handshake message. */
 static const struct message_kind *kind_of(const void *bytes, size_t len)
 {
 	__le32 type;

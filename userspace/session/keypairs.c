@@ -38,5 +38,6 @@ void keypairs_step(struct keypairs *pairs, enum keypairs_event event, const stru
 	pairs->next = from[move->next];
 
 	from[move->previous] = from[move->current] = from[move->next] = (struct keypair){ 0 };
-	*ret_retired = (struct keypairs){ .previous = from[PREVIOUS], .current = from[CURRENT], .next = from[NEXT] };
+	*ret_retired = (struct keypairs){ .previous = from[PREVIOUS], .current = from[CURRENT],
+		.next = from[NEXT] };
 }

@@ -8,9 +8,9 @@ static uint64_t later(uint64_t a, uint64_t b)
 }
 
 /*
- * Facts come about once a second, so the first of several packets since the last answer may have gone
- * unseen, and the timer starts with a later one: at most that second late, which leaves three of the five
- * between 10 s and 15 s.
+ * Facts arrive about once a second, so the first of several packets since the last answer may be missed,
+ * and the timer starts with a later one: at most a second late, which is well within the five between 10 s
+ * and 15 s.
  */
 static void answer(uint64_t *since_ns, uint64_t data_ns, uint64_t answered_ns)
 {

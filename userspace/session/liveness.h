@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a peer's traffic asks for (whitepaper sections 6.2 and 6.5): passive and persistent keepalives, and a
- * new handshake when data is not answered. Driven by facts, not by events: the data path keeps the times of
- * the last packets, and that is enough to say when each timer would have been started. Times are
- * CLOCK_BOOTTIME in ns, 0: never.
+ * The timers that a peer's traffic drives (whitepaper sections 6.2 and 6.5): passive and persistent
+ * keepalives, and a new handshake when data is not answered. The data path keeps the times of the last
+ * packets, from which the start of each timer follows. Times are CLOCK_BOOTTIME in ns, 0: never.
  */
 #ifndef TALON_SESSION_LIVENESS_H
 #define TALON_SESSION_LIVENESS_H
@@ -19,20 +18,15 @@
 struct liveness {
 	uint64_t rx_ns;			/* last authentic message of any kind */
 	uint64_t tx_ns;			/* last message of any kind sent under a key */
-	uint64_t rx_data_ns;		/* last message with a packet inside */
+	uint64_t rx_data_ns;		/* last message that carried a packet */
 	uint64_t tx_data_ns;
-	/* first packet received since we last sent anything; 0: all are answered */
-	uint64_t unanswered_ns;
-	uint64_t unreplied_ns;		/* first packet sent since we last received anything; 0: none waits */
-	/* when that timer last fired: what was sent before does not start it again */
-	uint64_t no_reply_ns;
+	uint64_t unanswered_ns;		/* first packet received since we last sent; 0: all are answered */
+	uint64_t unreplied_ns;		/* first packet sent since we last received; 0: none */
+	uint64_t no_reply_ns;		/* when that timer last fired: earlier packets do not restart it */
 	uint64_t persistent_ns;		/* when the persistent keepalive last fired */
 };
 
-/*
- * Takes over newer times and starts or stops the timers that follow from them. Times that are older than
- * known ones are ignored.
- */
+/* Takes newer times and starts or stops the timers accordingly. Older times are ignored. */
 void liveness_update(struct liveness *liveness, uint64_t rx_ns, uint64_t tx_ns, uint64_t rx_data_ns,
 	uint64_t tx_data_ns);
 

@@ -13,7 +13,7 @@ struct slot {
 	enum slot_state state;
 	uint32_t free_at;	/* free only: place in free_slots */
 	bool is_cleared;	/* retired only: the published index is known to be 0 */
-	uint32_t next;		/* retired only: who retired after it */
+	uint32_t next;		/* retired only: the slot retired after it */
 	uint64_t due_ns;	/* retired only: when to overwrite it, or to try clearing it again */
 };
 
@@ -53,7 +53,7 @@ static void take_free(struct session_table *table, uint32_t number)
 	put_free(table, table->free_slots[table->counts[SLOT_FREE] - 1], table->slots[number].free_at);
 }
 
-/* Moves a slot along an edge of the table. False, and nothing changed, if there is none. */
+/* Moves a slot along an edge of the table. Returns false, and changes nothing, if there is no such edge. */
 static bool move(struct session_table *table, uint32_t number, enum slot_event event)
 {
 	struct slot *slot = &table->slots[number];
@@ -112,8 +112,8 @@ static uint32_t random_u32(struct session_table *table)
 }
 
 /*
- * Never 0, which means "not live", and never what the slot was called before: a late packet must not find its
- * successor.
+ * Never 0, which means "not live", and never the slot's previous index: a late packet must not reach the next
+ * session.
  */
 static uint32_t new_index(struct session_table *table, uint32_t number)
 {
@@ -154,10 +154,7 @@ void session_table_release(struct session_table *table, uint32_t index)
 		move(table, index & table->mask, EV_RELEASE);
 }
 
-/*
- * Graces end in the order they began, so the place is at the end; only a retry, which is sooner, has
- * to be looked for.
- */
+/* Grace periods end in order, so a slot goes to the end; only a retry, which is sooner, is sorted in. */
 static void enqueue(struct session_table *table, uint32_t number)
 {
 	struct slot *slot = &table->slots[number];
@@ -174,7 +171,7 @@ static void enqueue(struct session_table *table, uint32_t number)
 		table->retired_last = number;
 }
 
-/* Clears the index and waits: for the grace to be over if that worked, for another try otherwise. */
+/* Clears the index, then waits for the end of the grace period or, if that failed, for another try. */
 static void clear(struct session_table *table, uint64_t now_ns, uint32_t number)
 {
 	struct slot *slot = &table->slots[number];
@@ -282,22 +279,6 @@ uint64_t session_table_tick(struct session_table *table, uint64_t now_ns)
 			clear(table, now_ns, number);
 	}
 	return session_table_next_deadline(table);
-}
-
-void session_table_end(struct session_table *table)
-{
-	for (uint32_t i = 0; i <= table->mask; i++) {
-		struct slot *slot = &table->slots[i];
-
-		if (slot->state == SLOT_LIVE)
-			move(table, i, EV_RETIRE);
-		if (slot->state != SLOT_RETIRED)
-			continue;
-		if (table->ops.clear(table->ctx, i) < 0 || table->ops.wipe(table->ctx, i) < 0)
-			table->errors++;
-		move(table, i, EV_WIPED);
-	}
-	table->retired_first = NO_SLOT;
 }
 
 uint32_t session_table_count(const struct session_table *table, enum slot_state state)

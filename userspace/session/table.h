@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who owns which slot of the session array, and the life of a slot (session_types.h): reserved while a
- * handshake is in flight, live while its index is published, retired until no packet can hold it any more,
- * free again after its keys are overwritten. A receiver index is the slot number in its low bits and random
- * generation bits above, so the wire tells nothing about order or number.
+ * The owners of the slots of the session array, and the life of a slot (session_types.h): reserved during a
+ * handshake, live while its index is published, retired until no packet in flight can use it, free again once
+ * its keys are overwritten. A receiver index is the slot number in its low bits and random generation bits
+ * above, so that it reveals nothing about the order or number of sessions.
  */
 #ifndef TALON_SESSION_TABLE_H
 #define TALON_SESSION_TABLE_H
@@ -14,12 +14,9 @@
 
 #include "talon/session_types.h"
 
-/*
- * From the index being cleared to the keys being overwritten. A packet is in an XDP or tc program
- * for microseconds.
- */
+/* From clearing the index to overwriting the keys. A packet is in an XDP or tc program for microseconds. */
 #define SESSION_GRACE_NS	(2 * TALON_NSEC_PER_SEC)
-/* When a map could not be written: once more after this. */
+/* From a failed map write to the next try. */
 #define SESSION_RETRY_NS	(1 * TALON_NSEC_PER_SEC)
 
 #define SESSION_SLOTS_MAX	(1U << 20)
@@ -53,7 +50,7 @@ void session_table_free(struct session_table *table);
  */
 int session_table_reserve(struct session_table *table, uint32_t peer, uint32_t *ret_index);
 
-/* Gives a reserved index back. Nothing was ever published under it, so the slot is free at once. */
+/* Releases a reserved index. Nothing was published under it, so the slot is free at once. */
 void session_table_release(struct session_table *table, uint32_t index);
 
 /*
@@ -63,16 +60,10 @@ void session_table_release(struct session_table *table, uint32_t index);
 int session_table_publish(struct session_table *table, uint64_t now_ns, const struct talon_session *session,
 	enum talon_session_state state);
 
-/*
- * Clears a live index; its keys are overwritten SESSION_GRACE_NS later. Index 0, and one that is not
- * live, are ignored.
- */
+/* Clears a live index; its keys are overwritten SESSION_GRACE_NS later. Other indexes, 0 too, are ignored. */
 void session_table_retire(struct session_table *table, uint64_t now_ns, uint32_t index);
 
-/*
- * State of the slot that @index names, SLOT_FREE if the generation is another. Writes its peer
- * unless it is free.
- */
+/* Returns the state of the slot of @index, SLOT_FREE for another generation. Writes its peer unless free. */
 enum slot_state session_table_lookup(const struct session_table *table, uint32_t index, uint32_t *ret_peer);
 
 /*
@@ -81,25 +72,16 @@ enum slot_state session_table_lookup(const struct session_table *table, uint32_t
  */
 int session_table_adopt(struct session_table *table, uint32_t index, uint32_t peer);
 
-/*
- * Takes over a slot that belongs to nobody any more but may hold keys: retires it. Returns 0,
- * -EEXIST, -EINVAL.
- */
+/* Retires a slot without owner that may hold keys of an earlier process. Returns 0, -EEXIST, -EINVAL. */
 int session_table_adopt_retired(struct session_table *table, uint64_t now_ns, uint32_t slot);
 
-/* Overwrites what is due. Returns when to be called again, UINT64_MAX for never. */
+/* Overwrites the slots that are due. Returns when to be called again, UINT64_MAX for never. */
 uint64_t session_table_tick(struct session_table *table, uint64_t now_ns);
 uint64_t session_table_next_deadline(const struct session_table *table);
 
-/*
- * Clears and overwrites every slot that is live or retired, without any grace: for a data path that is
- * detached already.
- */
-void session_table_end(struct session_table *table);
-
 uint32_t session_table_count(const struct session_table *table, enum slot_state state);
 
-/* How often an op failed. */
+/* How many ops failed. */
 uint64_t session_table_errors(const struct session_table *table);
 
 #endif

@@ -93,7 +93,9 @@ int wg_connect(struct wg *ret_wg, int sock, const struct secret_key *private_key
 
 	ret = noise_local_init(&a.local, private_key);
 	if (!ret)
-		ret = noise_remote_init(&a.remote, &a.local, peer, NULL);
+		ret = noise_remote_set(&a.remote, peer, NULL);
+	if (!ret)
+		ret = noise_remote_prepare(&a.remote, &a.local);
 	if (ret)
 		goto out;
 	cookie_maker_init(&a.cookies, peer);
