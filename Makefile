@@ -102,6 +102,9 @@ $(BUILD)/tests/bpf/%: $(BUILD)/tests/bpf/%.o $(BPFT_OBJ) $(BUILD)/libtalon.a
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libtalon.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcrypto
 
+# The one bench that compares with libraries which nothing else needs.
+$(BUILD)/tests/bench/bench_libraries: LDLIBS += $(if $(wildcard /usr/include/wslay/wslay.h),-lwslay)
+
 # The load generator that takes any routing peer as a black box (tests/bench/load).
 LOAD_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %.bpf.c,$(wildcard tests/bench/load/*.c)))
 
