@@ -15,7 +15,7 @@
 
 #include "cli/cli.h"
 #include "mesh_world.h"
-#include "status/mesh_show.h"
+#include "status/render.h"
 
 #define UUID "5f1c2b7a-0000-4000-8000-1234567890ab"
 
@@ -500,7 +500,7 @@ static void netbirds_commands_print_netbirds_words(void **state)
 		{ "routes deselect lan", "Networks deselected successfully.\n", "deselect lan" },
 		{ "deregister", "Deregistered successfully\n", "logout" },
 		{ "logout", "Deregistered successfully\n", "logout" },
-		{ "version", MESH_NETBIRD_VERSION "\n", "" },
+		{ "version", RENDER_NETBIRD_VERSION "\n", "" },
 		{ "status --ipv4", "100.119.120.223\n", "" },
 		{ "--log-level debug -A status --ipv4", "100.119.120.223\n", "" },
 	};
@@ -544,8 +544,8 @@ static void a_daemons_no_is_one_line_and_exit_code_1(void **state)
 static void status_is_asked_of_the_daemon_under_both_names(void **state)
 {
 	assert_int_equal(command("netbird", "status"), CLI_OK);
-	assert_non_null(strstr(out, "\nDaemon version: " MESH_NETBIRD_VERSION "\nCLI version: "
-		MESH_NETBIRD_VERSION "\nProfile: default\nManagement: Connected\n"));
+	assert_non_null(strstr(out, "\nDaemon version: " RENDER_NETBIRD_VERSION "\nCLI version: "
+		RENDER_NETBIRD_VERSION "\nProfile: default\nManagement: Connected\n"));
 	assert_null(strstr(out, "Ready"));
 	assert_int_equal(command("talon", "status"), CLI_OK);
 	assert_non_null(strstr(out, "\nCLI version: " TALON_VERSION "\n"));

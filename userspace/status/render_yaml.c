@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "status/mesh_show.h"
+#include "status/render.h"
 #include "status/show.h"
 
 #define STEP 4				/* columns of indentation per level */
@@ -128,7 +128,7 @@ static void put_scalar(FILE *out, const char *text)
 /* A text and the end of its line; @column: where the lines of a longer one begin. */
 static void put_text(FILE *out, const char *text, int column)
 {
-	text = mesh_text(text);
+	text = render_or_empty(text);
 	if (is_literal(text)) {
 		put_literal(out, text, column);
 		return;
@@ -175,9 +175,9 @@ static void put_number(FILE *out, int column, const char *key, uint64_t number)
 
 static void put_time(FILE *out, int column, const char *key, uint64_t ns)
 {
-	char text[MESH_TIME_LEN];
+	char text[RENDER_TIME_LEN];
 
-	mesh_time(ns, text);
+	render_time(ns, text);
 	indent(out, column);
 	fprintf(out, "%s: %s\n", key, text);
 }
@@ -210,16 +210,16 @@ static void put_pair(FILE *out, int column, const char *key, const char *local, 
 
 static void put_peer(FILE *out, const struct snapshot_peer *peer)
 {
-	bool connected = mesh_is_connected(peer);
+	bool connected = render_is_connected(peer);
 	const int column = 2 * STEP + 2;
-	char latency[MESH_TIME_LEN];
+	char latency[RENDER_TIME_LEN];
 
 	first_line(out, 2 * STEP, "fqdn", peer->fqdn);
 	line(out, column, "netbirdIp", peer->ip);
 	line(out, column, "publicKey", peer->public_key);
 	line(out, column, "status", peer->status);
 	put_time(out, column, "lastStatusUpdate", peer->status_ns);
-	line(out, column, "connectionType", mesh_connection(peer));
+	line(out, column, "connectionType", render_connection(peer));
 	put_pair(out, column, "iceCandidateType", connected ? peer->ice_local_type : "",
 		connected ? peer->ice_remote_type : "");
 	put_pair(out, column, "iceCandidateEndpoint", connected ? peer->ice_local_endpoint : "",
@@ -228,14 +228,14 @@ static void put_peer(FILE *out, const struct snapshot_peer *peer)
 	put_time(out, column, "lastWireguardHandshake", connected ? peer->handshake_ns : 0);
 	put_number(out, column, "transferReceived", connected ? peer->rx_bytes : 0);
 	put_number(out, column, "transferSent", connected ? peer->tx_bytes : 0);
-	mesh_duration(connected ? peer->latency_ns : 0, latency);
+	render_duration(connected ? peer->latency_ns : 0, latency);
 	indent(out, column);
 	fprintf(out, "latency: %s\n", latency);
 	put_bool(out, column, "quantumResistance", false);
 	put_texts(out, column, "networks", peer->networks, peer->network_count);
 }
 
-static void put_peers(FILE *out, const struct mesh_view *view)
+static void put_peers(FILE *out, const struct render_view *view)
 {
 	fprintf(out, "peers:\n");
 	put_number(out, STEP, "total", view->peer_count);
@@ -258,7 +258,7 @@ static void put_relays(FILE *out, const struct snapshot *s)
 {
 	fprintf(out, "relays:\n");
 	put_number(out, STEP, "total", s->relay_count);
-	put_number(out, STEP, "available", mesh_relays_available(s));
+	put_number(out, STEP, "available", render_relays_available(s));
 	indent(out, STEP);
 	fprintf(out, "details:%s\n", s->relay_count ? "" : " []");
 	for (size_t i = 0; i < s->relay_count; i++) {
@@ -301,7 +301,7 @@ static void put_events(FILE *out, const struct snapshot *s)
 		fprintf(out, "metadata:%s\n", event->metadata_count < 2 ? " {}" : "");
 		for (size_t j = 0; j + 1 < event->metadata_count; j += 2) {
 			indent(out, deeper(STEP + 2));
-			put_scalar(out, mesh_text(event->metadata[j]));
+			put_scalar(out, render_or_empty(event->metadata[j]));
 			fprintf(out, ": ");
 			put_text(out, event->metadata[j + 1], 3 * STEP);
 		}
@@ -321,7 +321,7 @@ static void put_talon(FILE *out, const struct snapshot *s)
 	put_time(out, STEP, "signalSince", s->signal_since_ns);
 }
 
-void mesh_print_yaml(FILE *out, const struct mesh_view *view)
+void render_yaml(FILE *out, const struct render_view *view)
 {
 	const struct snapshot *s = view->snapshot;
 
