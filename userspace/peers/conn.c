@@ -88,7 +88,9 @@ void conn_set_silent(struct conn *conn, bool is_silent)
 
 /* --- what we say --- */
 
-/* Random bytes are fetched in blocks: each fetch is a system call, and a large map opens thousands of links. */
+/*
+ * Random bytes are fetched in blocks: each fetch is a system call, and a large map opens thousands of links.
+ */
 static void random_letters(const struct peers *peers, char *text, size_t len)
 {
 	static const char letters[52] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -175,11 +177,11 @@ static void begin_handshake(struct conn *conn)
 }
 
 /*
- * The old path. After a restart of this process the datapath still sends by the direct path that it had, and the
- * other side by its agent, whose counterpart is gone. A new session id would end that agent at once, and a stock
- * peer would have no way at all until the relay stands. So the first offers go without an id: they bring up the
- * relay and are ignored for ICE. Then the id is told, the other side falls back to the relay, and ICE begins
- * anew. Our packets keep to the old path until theirs come by relay. (enum link_old_path)
+ * The old path. After a restart of this process the datapath still sends by the direct path that it had, and
+ * the other side by its agent, whose counterpart is gone. A new session id would end that agent at once, and
+ * a stock peer would have no way at all until the relay stands. So the first offers go without an id: they
+ * bring up the relay and are ignored for ICE. Then the id is told, the other side falls back to the relay,
+ * and ICE begins anew. Our packets keep to the old path until theirs come by relay. (enum link_old_path)
  */
 static bool has_live_path(const struct conn *conn)
 {
@@ -241,8 +243,8 @@ static void late_due(void *ctx)
 }
 
 /*
- * The first way after none. The controlling side begins the handshake; the other side does if packets wait, or
- * if no handshake came in time.
+ * The first way after none. The controlling side begins the handshake; the other side does if packets wait,
+ * or if no handshake came in time.
  */
 static void first_way(struct conn *conn, enum plane_way way)
 {
@@ -318,7 +320,8 @@ static void relay_received(void *ctx, const uint8_t *bytes, size_t len)
 		leave_old_path(conn);
 		tell(conn, LINK_EV_FOLLOW);
 	}
-	if (conn->state == LINK_DIRECT)		/* it may have left the pair for a reason that we have yet to notice */
+	/* it may have left the pair for a reason that we have yet to notice */
+	if (conn->state == LINK_DIRECT)
 		watch_soon(conn);
 }
 
@@ -342,8 +345,8 @@ static void open_relay(struct conn *conn, const char *address)
 }
 
 /*
- * Both sides meet on the controlling side's server. A relayed connection that stands is left alone; one that is
- * still being opened is replaced if the server is another one now.
+ * Both sides meet on the controlling side's server. A relayed connection that stands is left alone; one that
+ * is still being opened is replaced if the server is another one now.
  */
 static void hear_relay(struct conn *conn, const struct signal_body *body)
 {
@@ -431,8 +434,8 @@ static void do_let_go(struct conn *conn, const struct signal_body *body)
 }
 
 /*
- * The sessions go first: packets without a session are held and wake the peer; packets with a session but no way
- * are dropped.
+ * The sessions go first: packets without a session are held and wake the peer; packets with a session but no
+ * way are dropped.
  */
 static void do_sleep(struct conn *conn, const struct signal_body *body)
 {
@@ -471,7 +474,8 @@ static void do_lose_relay(struct conn *conn, const struct signal_body *body)
 
 /*
  * Checks went both ways, so packets may leave by the pair, whichever side nominated it. The controlling side
- * sends at once, because a stock peer that does not control keeps sending by relay until it hears from us here.
+ * sends at once, because a stock peer that does not control keeps sending by relay until it hears from us
+ * here.
  */
 static void do_use_pair(struct conn *conn, const struct signal_body *body)
 {

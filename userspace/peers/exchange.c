@@ -53,7 +53,8 @@ static void send_next(struct exchange *exchange)
 		exchange->is_sending = false;
 		exchange->sent_count++;
 	}
-	if (exchange->round == CANDIDATES_FIRST && exchange->local_count && !loop_timer_is_set(&exchange->timer))
+	if (exchange->round == CANDIDATES_FIRST && exchange->local_count &&
+		!loop_timer_is_set(&exchange->timer))
 		loop_timer_after(loop, &exchange->timer, REPEAT_NS);
 }
 
@@ -221,8 +222,8 @@ static void answer_sent(void *ctx, int error)
 }
 
 /*
- * A peer that offers while we already try has no agent yet or missed our answer, and with it the candidates that
- * we sent: they are sent again.
+ * A peer that offers while we already try has no agent yet or missed our answer, and with it the candidates
+ * that we sent: they are sent again.
  */
 void exchange_answer(struct conn *conn)
 {

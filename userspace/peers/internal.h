@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the files of peers/ share: one struct conn for each peer, and what exists only during its ICE session. */
+/*
+ * What the files of peers/ share: one struct conn for each peer, and what exists only during its ICE session.
+ */
 #ifndef TALON_PEERS_INTERNAL_H
 #define TALON_PEERS_INTERNAL_H
 
@@ -77,12 +79,14 @@ struct conn {
 	enum peer_status told_status : 8;
 	enum link_old_path old_path : 8;
 	struct remote remote;
-	bool is_controller;			/* we are the controlling side: our key's text is the greater one */
+	/* we are the controlling side: our key's text is the greater one */
+	bool is_controller;
 	bool can_idle;				/* its version knows lazy connections */
 	bool can_lack_ice;			/* its version knows peers without ICE */
 	bool is_wanted;				/* packets wait for a handshake */
 	bool needs_rosenpass;			/* it announced Rosenpass and no handshake came */
-	bool is_silent;				/* the way in use carries no answers, and there is no other to try */
+	/* the way in use carries no answers, and there is no other to try */
+	bool is_silent;
 	char ufrag[SIGNAL_UFRAG_LEN + 1], pwd[SIGNAL_PWD_LEN + 1];
 	uint8_t session[SIGNAL_SESSION_ID_LEN];
 	struct relay_peer *relay;		/* opened or being opened */
@@ -91,9 +95,11 @@ struct conn {
 	struct early *early;
 	struct offers offers;
 	struct loop_timer watch;		/* of handshakes */
-	uint64_t watch_since_ns;		/* when the way came into use; LOOP_NEVER: it was seen to carry */
+	/* when the way came into use; LOOP_NEVER: it was seen to carry */
+	uint64_t watch_since_ns;
 	uint64_t watch_handshake_ns;		/* the last handshake that the watch knows */
-	struct loop_timer late;			/* when we begin a handshake if none came, or tell a hidden session */
+	/* when we begin a handshake if none came, or tell a hidden session */
+	struct loop_timer late;
 	size_t direct_place;			/* position in peers->direct, from 1; 0: not in it */
 	struct silence silence;
 	uint64_t turned_ns;			/* LINK_SUSPECT since */

@@ -34,7 +34,10 @@ static const struct link_move table[LINK_EVENTS][LINK_STATES] = {
 	[LINK_EV_GO_IDLE] = {
 		TO(ASLEEP, SLEEP), TO(ASLEEP, SLEEP), TO(ASLEEP, SLEEP), TO(ASLEEP, SLEEP), TO(ASLEEP, SLEEP),
 		TO(ASLEEP, SLEEP), TO(ASLEEP, SLEEP) },
-	/* without a relay to fall back to, packets keep to the pair's address: the peer may only have restarted */
+	/*
+	 * without a relay to fall back to, packets keep to the pair's address: the peer may only have
+	 * restarted
+	 */
 	[LINK_EV_NEW_SESSION] = {
 		NEVER, NEVER, TO(SEARCHING, END_PAIR), TO(RELAYED, END_PAIR), TO(SEARCHING, RENEW_PAIR),
 		TO(RELAYED, FALL_BACK_RENEW), TO(RELAYED, FALL_BACK_RENEW) },
@@ -110,8 +113,8 @@ bool link_old_is_hidden(enum link_old_path path)
 #define NAME(list, at) (((size_t)(at) < sizeof(list) / sizeof((list)[0]) && (list)[at]) ? (list)[at] : "?")
 
 static const char *const states[] = {
-	[LINK_IDLE] = "idle", [LINK_ASLEEP] = "asleep", [LINK_SEARCHING] = "searching", [LINK_RELAYED] = "relayed",
-	[LINK_ALONE] = "direct without relay",
+	[LINK_IDLE] = "idle", [LINK_ASLEEP] = "asleep", [LINK_SEARCHING] = "searching",
+	[LINK_RELAYED] = "relayed", [LINK_ALONE] = "direct without relay",
 	[LINK_DIRECT] = "direct", [LINK_SUSPECT] = "suspect",
 };
 

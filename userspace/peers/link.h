@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How one peer is reached, as two tables: (state, event) -> (state, action) for its relay and its ICE pair, and
- * (state, event) -> state for a direct path that is older than both. They decide and never act: conn.c carries
- * out the action and reports its outcome as further events. No clock is read here.
+ * How one peer is reached, as two tables: (state, event) -> (state, action) for its relay and its ICE pair,
+ * and (state, event) -> state for a direct path that is older than both. They decide and never act: conn.c
+ * carries out the action and reports its outcome as further events. No clock is read here.
  */
 #ifndef TALON_LINK_H
 #define TALON_LINK_H
@@ -11,7 +11,8 @@
 
 enum link_state {
 	LINK_IDLE,		/* not opened: lazy, or the plane does not know the peer */
-	LINK_ASLEEP,		/* not opened, because the other side went idle: a network map does not open it */
+	/* not opened, because the other side went idle: a network map does not open it */
+	LINK_ASLEEP,
 	LINK_SEARCHING,		/* open, and nothing carries yet */
 	LINK_RELAYED,		/* the relay carries */
 	LINK_ALONE,		/* the pair carries, no relay stands by */
@@ -23,13 +24,15 @@ enum link_state {
 enum link_event {
 	LINK_EV_OPENED,		/* to be reached from now on */
 	LINK_EV_CLOSED,		/* about to be opened anew */
-	LINK_EV_DEPARTED,	/* no longer in the map, or about to be opened anew while its old path carries */
+	/* no longer in the map, or about to be opened anew while its old path carries */
+	LINK_EV_DEPARTED,
 	LINK_EV_WANTED,		/* a packet waits for it */
 	LINK_EV_OFFER,		/* ... arrived by signal */
 	LINK_EV_ANSWER,
 	LINK_EV_CANDIDATE,
 	LINK_EV_GO_IDLE,
-	LINK_EV_NEW_SESSION,	/* the other side began a new ICE session; our agent belongs to its last one */
+	/* the other side began a new ICE session; our agent belongs to its last one */
+	LINK_EV_NEW_SESSION,
 	LINK_EV_RELAY_READY,
 	LINK_EV_RELAY_CLOSED,	/* ... or could not be opened */
 	LINK_EV_PAIR_SELECTED,
@@ -66,7 +69,9 @@ enum link_action {
 	LINK_DO_DROP_RELAY,	/* close the relayed connection, nothing carries; offer soon */
 	LINK_DO_USE_PAIR,	/* send by the pair */
 	LINK_DO_END_PAIR,	/* end an attempt that failed; new session id */
-	/* the other side has a new session: end the agent, new session id; packets keep to the pair's address */
+	/*
+	 * the other side has a new session: end the agent, new session id; packets keep to the pair's address
+	 */
 	LINK_DO_RENEW_PAIR,
 	LINK_DO_FALL_BACK,	/* the pair is gone, send by relay; new session id, offer soon */
 	/* the same because the other side has a new session: make sure that WireGuard shakes hands */
@@ -75,7 +80,9 @@ enum link_action {
 	LINK_DO_DROP_PAIR,	/* end the agent, send by relay; the session id stays; offer soon */
 	/* end the agent, nothing carries; the session id stays; offer soon */
 	LINK_DO_DROP_PAIR_ALONE,
-	/* the pair stays silent: end it, new session id, offer at once so that the other side leaves it too */
+	/*
+	 * the pair stays silent: end it, new session id, offer at once so that the other side leaves it too
+	 */
 	LINK_DO_GIVE_UP,
 	LINK_DO_DETOUR,		/* send by relay, keep checking the pair */
 	LINK_DO_RETURN,		/* send by the pair again */
@@ -98,9 +105,9 @@ bool link_has_relay(enum link_state state);
 bool link_has_pair(enum link_state state);
 
 /*
- * After a restart of this process the datapath still sends by the direct path that it had, and the other side's
- * agent still stands for it, which our new agent would end at once. What becomes of that path; it ends for good
- * when a pair is selected or the link closes (LINK_OLD_NONE).
+ * After a restart of this process the datapath still sends by the direct path that it had, and the other
+ * side's agent still stands for it, which our new agent would end at once. What becomes of that path; it ends
+ * for good when a pair is selected or the link closes (LINK_OLD_NONE).
  */
 enum link_old_path {
 	LINK_OLD_NONE,		/* packets go where the state says */

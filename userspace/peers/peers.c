@@ -202,7 +202,9 @@ static void each(struct peers *peers, conn_fn fn)
 	}
 }
 
-/* The network is newer than the pair: our checks, and soon our packets, would go into the tunnel from now on. */
+/*
+ * The network is newer than the pair: our checks, and soon our packets, would go into the tunnel from now on.
+ */
 static void leave_routed_pair(struct conn *conn)
 {
 	const struct exchange *exchange = conn->exchange;
@@ -300,9 +302,9 @@ static void open_if_wanted(struct conn *conn)
 }
 
 /*
- * What an earlier run of ours left. A peer with a live session is opened, although it may rest: at rest nobody
- * would notice that its way is gone. Without a session the old way has to go too, or the next packet would be
- * sent by it and lost instead of waking the peer.
+ * What an earlier run of ours left. A peer with a live session is opened, although it may rest: at rest
+ * nobody would notice that its way is gone. Without a session the old way has to go too, or the next packet
+ * would be sent by it and lost instead of waking the peer.
  */
 static void wake_or_rest(struct conn *conn)
 {
@@ -318,8 +320,8 @@ static void wake_or_rest(struct conn *conn)
 }
 
 /*
- * While the link is opened anew, packets keep to a direct way: it may be the same peer in the same place with a
- * new version.
+ * While the link is opened anew, packets keep to a direct way: it may be the same peer in the same place with
+ * a new version.
  */
 static void reopen(struct conn *conn, const struct peers_entry *entry)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Whether the way in use carries packets: a handshake in time on any way, answers within a second on a direct one.
+// Whether the way in use carries packets: a handshake in time on any way, answers within a second on a direct
+// one.
 #include <errno.h>
 #include <stdlib.h>
 
@@ -40,8 +41,8 @@ static void expire(struct conn *conn, const struct plane_facts *facts)
 }
 
 /*
- * A new handshake proves that the way carries. In the first 30 s any authentic packet does, since the session may
- * be older than the way. After that there has to be a handshake every two minutes.
+ * A new handshake proves that the way carries. In the first 30 s any authentic packet does, since the session
+ * may be older than the way. After that there has to be a handshake every two minutes.
  */
 static void watch_due(void *ctx)
 {
@@ -221,7 +222,9 @@ static uint64_t turn_of(const struct conn *conn)
 	return is_active(conn) ? TURN_ACTIVE_NS : TURN_IDLE_NS;
 }
 
-/* Peers without traffic take turns: new traffic is noticed within a second, unless there are very many peers. */
+/*
+ * Peers without traffic take turns: new traffic is noticed within a second, unless there are very many peers.
+ */
 static void look_at_idle(struct peers *peers)
 {
 	size_t left = peers->direct_count < IDLE_EACH ? peers->direct_count : IDLE_EACH;

@@ -22,10 +22,12 @@ struct field {
 	size_t size;			/* of one object */
 };
 
-#define FIELD(type, kind, member)		{ #member, kind, offsetof(struct type, member), 0, NULL, 0 }
-#define ARRAY(type, member, count)		{ #member, TEXTS, offsetof(struct type, member), offsetof(struct type, count), NULL, 0 }
+#define FIELD(type, kind, member) { #member, kind, offsetof(struct type, member), 0, NULL, 0 }
+#define ARRAY(type, member, count) \
+	{ #member, TEXTS, offsetof(struct type, member), offsetof(struct type, count), NULL, 0 }
 #define NESTED(member, count, item, table) \
-	{ #member, OBJECTS, offsetof(struct snapshot, member), offsetof(struct snapshot, count), table, sizeof(struct item) }
+	{ #member, OBJECTS, offsetof(struct snapshot, member), offsetof(struct snapshot, count), table, \
+		sizeof(struct item) }
 
 static const struct field peer_fields[] = {
 	FIELD(snapshot_peer, TEXT, fqdn),
@@ -140,7 +142,8 @@ static void write_objects(struct json_out *json, const struct field *f, const vo
 static void write_number(struct json_out *json, const char *name, uint64_t number)
 {
 	if (number)
-		json_out_number(json, name, number > INT64_MAX ? INT64_MAX : number);	/* what the reader can hold */
+		/* what the reader can hold */
+		json_out_number(json, name, number > INT64_MAX ? INT64_MAX : number);
 }
 
 static void write_field(struct json_out *json, const struct field *f, const void *base)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What the three renderings of a snapshot share: which peers they show, in which order, and how times are written.
+// What the three renderings of a snapshot share: which peers they show, in which order, and how times are
+// written.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>

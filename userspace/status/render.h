@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Renders the daemon's snapshot exactly as NetBird's command line shows it: summary, details, JSON, YAML, list
- * of networks. Under the name talon, the output also has what NetBird does not know. All input is plain data,
- * the current time included.
+ * Renders the daemon's snapshot exactly as NetBird's command line shows it: summary, details, JSON, YAML,
+ * list of networks. Under the name talon, the output also has what NetBird does not know. All input is plain
+ * data, the current time included.
  */
 #ifndef TALON_RENDER_H
 #define TALON_RENDER_H
@@ -38,8 +38,8 @@ struct render_view {
 };
 
 /*
- * Selects and sorts the peers. @filter may be NULL. Returns 0 or -ENOMEM. The caller fills in the other members
- * and frees ret_view->peers.
+ * Selects and sorts the peers. @filter may be NULL. Returns 0 or -ENOMEM. The caller fills in the other
+ * members and frees ret_view->peers.
  */
 int render_view_init(struct render_view *ret_view, const struct snapshot *snapshot,
 	const struct render_filter *filter);
@@ -61,7 +61,9 @@ size_t render_relays_available(const struct snapshot *snapshot);
 #define RENDER_TIME_LEN 48
 /* As Go writes it: "382.186µs", "1m2.5s", "0s". */
 void render_duration(uint64_t ns, char text[static RENDER_TIME_LEN]);
-/* RFC 3339 in local time with up to nine decimals; @ns: Unix nanoseconds, 0 gives Go's zero time in year 1. */
+/*
+ * RFC 3339 in local time with up to nine decimals; @ns: Unix nanoseconds, 0 gives Go's zero time in year 1.
+ */
 void render_time(uint64_t ns, char text[static RENDER_TIME_LEN]);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What runs on this host, read from the pinned maps alone, so that it works while the controller hangs or is
- * gone. Reading and rendering are separate: all output can be tested without a kernel. docs/status.md explains
- * each field.
+ * gone. Reading and rendering are separate: all output can be tested without a kernel. docs/status.md
+ * explains each field.
  */
 #ifndef TALON_STATUS_H
 #define TALON_STATUS_H
@@ -62,7 +62,8 @@ struct status_device {
 struct status_route {
 	struct talon_lpm4 dst;
 	__u32 flags;			/* enum talon_route_flags */
-	bool is_local;			/* this host itself: an address of the option Local, or its mesh address */
+	/* this host itself: an address of the option Local, or its mesh address */
+	bool is_local;
 };
 
 struct status_peer {
@@ -104,8 +105,8 @@ struct status {
 };
 
 /*
- * Reads everything below @pin_dir. Returns 0, -ENOENT if there is no datapath of this layout version, or another
- * negative errno; on error @why gets one line. Free with status_free().
+ * Reads everything below @pin_dir. Returns 0, -ENOENT if there is no datapath of this layout version, or
+ * another negative errno; on error @why gets one line. Free with status_free().
  */
 int status_read(struct status *ret_status, const char *pin_dir, char *why, size_t size);
 void status_free(struct status *status);
@@ -120,8 +121,8 @@ static inline bool status_is_side(const struct status_device *device)
 const char *status_way_out(const struct status *status, const struct status_device *device);
 
 /*
- * Fills the hooks of @status: what the pins below @root/links claim, and whether the kernel agrees. The devices
- * of @status have to be filled in already.
+ * Fills the hooks of @status: what the pins below @root/links claim, and whether the kernel agrees. The
+ * devices of @status have to be filled in already.
  */
 void status_read_hooks(struct status *status, const char *root);
 

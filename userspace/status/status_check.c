@@ -15,7 +15,8 @@ enum status_controller status_controller(const struct status *status)
 		return STATUS_STOPPED;
 	/* The heartbeat may have been written after the clock was read. */
 	if (status->info.heartbeat_ns > status->now_ns || age <= STATUS_HEARTBEAT_FRESH_NS)
-		return STATUS_RUNNING;	/* without asking for the pid: it may belong to another pid namespace */
+		/* without asking for the pid: it may belong to another pid namespace */
+		return STATUS_RUNNING;
 	if (!status->pid_is_alive)
 		return STATUS_STOPPED;
 	return age > STATUS_HEARTBEAT_HUNG_NS ? STATUS_HUNG : STATUS_RUNNING;
