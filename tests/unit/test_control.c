@@ -34,6 +34,7 @@ static struct {
 	control_done_fn later;		/* an operation that waits to be ended */
 	void *later_arg;
 	bool wait;
+	bool ends;			/* an operation frees the socket before it answers */
 } d;
 
 static void note_ids(const char *what, char *const *ids, size_t count, bool append, bool all)
@@ -88,6 +89,10 @@ static int on_deselect(void *ctx, char *const *ids, size_t count, bool append, b
 
 static void end_or_wait(control_done_fn done, void *arg)
 {
+	if (d.ends) {
+		control_free(d.control);
+		d.control = NULL;
+	}
 	if (!d.wait) {
 		done(arg, d.ret, d.why);
 		return;
@@ -389,6 +394,20 @@ static void a_late_answer_after_the_end_does_nothing(void **state)
 	close(fd);
 }
 
+static void an_operation_may_free_the_socket_that_asked(void **state)
+{
+	int fd = dial();
+	char text[200];
+
+	d.ends = true;
+	say(fd, "{\"request\":\"down\"}\n{\"request\":\"version\"}\n");
+	assert_int_equal(hear(fd, text, sizeof(text)), -1);
+	close(fd);
+	pause_daemon();
+	assert_null(d.control);
+	assert_string_equal(d.asked, "down");
+}
+
 static void only_the_owner_may_connect(void **state)
 {
 	struct stat st;
@@ -610,6 +629,7 @@ int main(void)
 		TEST(an_answer_may_come_later_than_any_patience),
 		TEST(a_client_that_left_is_not_missed_by_a_late_answer),
 		TEST(a_late_answer_after_the_end_does_nothing),
+		TEST(an_operation_may_free_the_socket_that_asked),
 		TEST(only_the_owner_may_connect),
 		TEST(a_socket_in_use_is_left_alone_and_a_stale_one_replaced),
 		TEST(a_client_learns_what_goes_wrong),

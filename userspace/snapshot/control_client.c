@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The control socket's other end, for commands: one question, one answer, and patience that ends.
+// The control socket, the commands' end: one request, one answer, within a time limit.
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -8,14 +8,14 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
 #include <sodium.h>
 
-#include "snapshot/control.h"
+#include "base/clock.h"
 #include "base/json_out.h"
+#include "snapshot/control.h"
 
 #define ANSWER_MAX	(256U << 20)
 
@@ -47,13 +47,10 @@ static int too_late(const struct question *q)
 
 static uint64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000ULL + now.tv_nsec / 1000000;
+	return clock_mono_ns() / 1000000;
 }
 
-/* A descriptor, or a negative errno. */
+/* Connects. Returns a descriptor or a negative errno. */
 static int dial(const struct question *q)
 {
 	struct timeval patience = { .tv_sec = CONTROL_TIMEOUT_MS / 1000 };
@@ -66,7 +63,7 @@ static int dial(const struct question *q)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return wrong(q, -errno, "%s: %s", q->path, strerror(errno));
-	/* connect() too waits only that long */
+	/* also limits how long connect() waits */
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		return fd;
@@ -106,7 +103,7 @@ static int wait_readable(const struct question *q, int fd)
 	return n > 0 ? 1 : 0;
 }
 
-/* One line, without its end; the caller frees it. */
+/* Reads one line, without its newline; the caller frees it. */
 static int read_line(const struct question *q, int fd, char **ret_line, size_t *ret_len)
 {
 	char *line = NULL, *larger;
@@ -162,7 +159,7 @@ static int ask(const struct question *q, const char *request, size_t request_len
 	return ret;
 }
 
-/* The result of a yes into @ret_result, if that is wanted (json_decref() it). */
+/* Checks the answer. Its result goes to @ret_result (json_decref() it) unless that is NULL. */
 static int judge(const struct question *q, const char *line, size_t len, json_t **ret_result)
 {
 	json_t *answer = json_loadb(line, len, JSON_ALLOW_NUL, NULL);
