@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A mesh for programs: NetBird's JSON keys in NetBird's order; called as talon, one key more.
+// The snapshot as JSON: NetBird's keys in NetBird's order, and the key "talon" under that name.
 #include <string.h>
 
 #include "base/json_out.h"
@@ -117,7 +117,7 @@ static void put_metadata(struct json_out *json, const struct snapshot_event *eve
 	}
 	json_out_begin(json, "metadata", '{');
 	for (size_t i = 0; i + 1 < event->metadata_count; i += 2) {
-		/* The key is text from outside, so it is written as a value is. */
+		/* The key comes from outside, so it is escaped like a value. */
 		json_out_text(json, NULL, event->metadata[i]);
 		fputc(':', json->out);
 		json->first = true;

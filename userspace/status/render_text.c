@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A mesh for people: NetBird's words in NetBird's places.
+// The snapshot as text, word by word as NetBird prints it, and what only Talon knows.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,8 +180,8 @@ static void print_service(FILE *out, const char *label, bool connected, const ch
 }
 
 /*
- * NetBird's resolver explains itself in several lines, each indented by a tab; only such a line break is let
- * through, so that no text from outside can begin a line of its own.
+ * NetBird's resolver explains errors in several lines, each indented by a tab. Only such line breaks are
+ * printed, so that text from outside cannot begin a line of its own.
  */
 static void put_reason(FILE *out, const char *reason)
 {
@@ -254,7 +254,7 @@ static void print_nameservers(FILE *out, const struct snapshot *s, bool detail)
 	fputc('\n', out);
 }
 
-/* As Go names what it was built for. */
+/* Operating system and architecture in Go's words. */
 static void print_os(FILE *out)
 {
 #if defined(__x86_64__)
@@ -291,7 +291,7 @@ static void print_summary(FILE *out, const struct render_view *view, bool detail
 	fprintf(out, "Peers count: %zu/%zu Connected\n", view->connected, view->peer_count);
 }
 
-/* Those that are not zero. */
+/* The counters that are not zero. */
 static void print_counters(FILE *out, const struct snapshot *s)
 {
 	const char *group = "";
@@ -315,7 +315,7 @@ static void print_counters(FILE *out, const struct snapshot *s)
 	}
 }
 
-/* What NetBird has no words for. */
+/* What only Talon knows. */
 static void print_talon(FILE *out, const struct render_view *view, bool detail)
 {
 	const struct snapshot *s = view->snapshot;
@@ -363,7 +363,7 @@ void render_ip(FILE *out, const struct snapshot *snapshot)
 	fputc('\n', out);
 }
 
-/* -1 for domains. */
+/* Domains, which have no prefix, sort first as -1. */
 static int prefix_length(const struct snapshot_network *network)
 {
 	const char *slash = strchr(render_or_empty(network->prefix), '/');

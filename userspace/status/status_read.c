@@ -81,6 +81,7 @@ static int read_one(const struct reading *r, const char *name, void *value, size
 	return ret;
 }
 
+/* The map of an earlier version may have fewer entries. */
 static int read_counters(struct reading *r)
 {
 	int cpus = libbpf_num_possible_cpus(), fd, ret = 0;
@@ -106,7 +107,6 @@ static int read_counters(struct reading *r)
 	return ret;
 }
 
-/* The map of an earlier version may have fewer entries. */
 static int read_keystream_stats(struct reading *r)
 {
 	int cpus = libbpf_num_possible_cpus(), fd, ret = 0;
