@@ -290,7 +290,7 @@ static int compile_rules(const struct acl_input *input, struct acl_table **ret_t
 	int ret = acl_rules_make(input, &rules);
 
 	if (ret)
-		snprintf(why, size, "access rules: %s", strerror(-ret));
+		snprintf(why, size, "cannot make the access rules: %s", strerror(-ret));
 	else
 		ret = acl_compile(rules.list, rules.count, ret_table, why, size);
 	acl_rules_done(&rules);
@@ -313,7 +313,7 @@ static int make_rules(struct mesh *mesh, const struct netmap *map, __be32 addr, 
 	if (!ret && config->block_lan_access)
 		ret = list_lan(&lan);
 	if (ret)
-		snprintf(why, size, "access rules: %s", strerror(-ret));
+		snprintf(why, size, "cannot make the access rules: %s", strerror(-ret));
 	else
 		ret = compile_rules(&(struct acl_input){
 			.map = map, .mesh_addr = addr, .block_inbound = config->block_inbound,

@@ -126,6 +126,6 @@ int mesh_login(struct config *config, char *why, size_t size)
 	}
 	close(lock);
 	if (ret && !*why)
-		snprintf(why, size, "login: %s", strerror(-ret));
+		snprintf(why, size, "cannot log in: %s", strerror(-ret));
 	return ret;
 }

@@ -93,7 +93,7 @@ static void tear_down_kept(struct mesh *mesh)
 static void complain(struct mesh *mesh, const struct netmap *map)
 {
 	if (mesh_set_networks(mesh))
-		log_warn("networks of others: out of memory");
+		log_warn("cannot offer networks of others: out of memory");
 	if (map->skipped)
 		log_warn("network map %llu: %u entries were left out, the first: %s",
 			(unsigned long long)map->serial, map->skipped, map->skipped_why);
@@ -210,7 +210,7 @@ void mesh_sync(struct mesh *mesh, const struct netmap_update *update, bool first
 	}
 	ret = make_message(mesh, bytes, len, &message);
 	if (ret) {
-		log_err("network map: %s", strerror(-ret));
+		log_err("cannot read the network map: %s", strerror(-ret));
 		return;
 	}
 	accept_map(mesh, &message);

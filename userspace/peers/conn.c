@@ -157,7 +157,7 @@ static void set_way(struct conn *conn, enum plane_way way)
 	conn->way = way;
 	ret = peers->ops.set_way(peers->ctx, conn->id, way, path);
 	if (ret)
-		log_warn("peer %s: packets cannot be sent there: %s", conn->name, strerror(-ret));
+		log_warn("peer %s: cannot send packets there: %s", conn->name, strerror(-ret));
 }
 
 static void kick(struct conn *conn)

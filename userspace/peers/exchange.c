@@ -210,7 +210,7 @@ void exchange_hear(struct conn *conn, const struct signal_body *body)
 		conn_step(conn, LINK_EV_NEW_SESSION, NULL);
 	ret = begin(conn, body);
 	if (ret)
-		log_warn("peer %s: no ICE agent: %s", conn->name, strerror(-ret));
+		log_warn("peer %s: cannot start ICE: %s", conn->name, strerror(-ret));
 }
 
 static void answer_sent(void *ctx, int error)
