@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The control socket: questions and answers, clients that mean harm, and the commands that ask.
 #define CONTROL_REQUEST_NS	(300 * LOOP_MS)
-#define CONTROL_ANSWER_NS	(1000 * LOOP_MS)	/* a busy machine needs some of it to read a large answer */
+/* a busy machine needs some of it to read a large answer */
+#define CONTROL_ANSWER_NS	(1000 * LOOP_MS)
 
 #include "../../userspace/snapshot/control.c"
 
