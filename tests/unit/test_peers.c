@@ -342,7 +342,7 @@ static void a_cut_path_is_left_within_a_second_and_a_half(void **state)
 			traffic(w, A, B, 4 * SEC, 10 * MS, true);
 			expect_way(w, A, PLANE_RELAY);
 			expect_way(w, B, PLANE_RELAY);
-			/* seen by who asks: from the last answer to the first by relay */
+			/* as the asking side sees it: from the last direct answer to the first by relay */
 			advance(w, 100 * MS);
 			assert_true(w->node[A].plane[B].received > 0);
 			if (4 * SEC - w->node[A].plane[B].received * 10 * MS > worst)
@@ -830,7 +830,7 @@ static void an_orderly_end_sends_stock_peers_elsewhere_at_once(void **state)
 		assert_true(ours == A || w->node[ours].plane[!ours].received >= 10 - 2);
 		gaps_clear(w);
 		traffic(w, !ours, ours, 100 * MS, 10 * MS, true);
-		/* who controls made a new handshake first */
+		/* the controlling side made a new handshake first */
 		assert_true(w->node[ours].plane[!ours].received >= 8);
 		w->node[ours].home_up = false;	/* relay_manager_close() */
 		advance(w, 20 * MS);
@@ -961,7 +961,7 @@ static void going_idle_while_it_is_wanted_wakes_it_at_once(void **state)
 	world_free(w);
 }
 
-/* A restart in a lazy mesh: a session that lives is kept up, and an old way without one is no way. */
+/* A restart in a lazy mesh: a peer with a live session is kept up, and an old way without a session goes. */
 static void after_a_restart_of_ours_what_lives_is_opened_and_what_does_not_rests(void **state)
 {
 	for (int lives = 0; lives < 2; lives++) {

@@ -430,7 +430,7 @@ static void report_room(struct mesh *mesh, const char *why)
 	snprintf(mesh->room_why, sizeof(mesh->room_why), "%s", why);
 }
 
-/* Peers that do not fit are reported here, and are no error. */
+/* Peers that do not fit are reported here and do not count as an error. */
 static int apply_to_plane(struct mesh *mesh, const struct plane_state *state, char *why, size_t size)
 {
 	int ret = plane_apply(mesh->plane, state, why, size);

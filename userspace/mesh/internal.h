@@ -139,8 +139,8 @@ void mesh_sync(struct mesh *mesh, const struct netmap_update *update, bool first
 /* The last good map and its servers from disk: connections begin before management has answered. */
 void mesh_load_last(struct mesh *mesh);
 /*
- * The server says that we are no member (an outage does not): all ways close now, and nothing is kept on
- * disk.
+ * The server says that this peer is not a member (an outage says nothing): all ways close now, and nothing is
+ * kept on disk.
  */
 void mesh_leave(struct mesh *mesh);
 void mesh_message_done(struct mesh_message *message);

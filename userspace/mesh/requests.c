@@ -55,7 +55,7 @@ static int join_again(struct mesh *mesh, const struct control_up *up, char *why,
 	return ret;
 }
 
-/* The daemon connects by itself; whoever asks for `up` is told when it is connected, or cannot be. */
+/* The daemon connects by itself; the client that asks for `up` is told when that is done or has failed. */
 static void on_up(void *ctx, const struct control_up *up, control_done_fn done, void *arg)
 {
 	struct mesh *mesh = ctx;

@@ -2,7 +2,7 @@
 /*
  * Whether a direct path still carries packets, judged by when packets were sent and received. Unanswered
  * traffic raises a suspicion, ICE checks decide it: a stream without replies is fine as long as checks are
- * answered. But not for ever: WireGuard answers packets with an empty one after 10 s at the latest. A pair
+ * answered. But only for a while: WireGuard answers packets with an empty one after 10 s at the latest. A pair
  * that answers checks and carries no packets is mute, and as good as lost. Plain arithmetic; the caller reads
  * the clock, sends the checks and changes the way.
  */

@@ -3,8 +3,8 @@
  * The control socket: how a command reaches the daemon. A Unix stream socket that only its owner may open; a
  * request is one JSON object on one line, and so is its answer:
  *
- * {"request":"snapshot"}                  {"ok":true,"result":{...}} {"request":"select","ids":["lan"]}
- * {"ok":false,"error":"there is no network lan"}
+ *	{"request":"snapshot"}			{"ok":true,"result":{...}}
+ *	{"request":"select","ids":["lan"]}	{"ok":false,"error":"there is no network lan"}
  *
  * Requests: snapshot; version; log-level (level); select and deselect (ids, append, all); up (setupKey,
  * managementUrl, hostname); down; logout. A client that is slow, silent or sends too much is cut off; none
