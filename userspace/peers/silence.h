@@ -2,9 +2,9 @@
 /*
  * Whether a direct path still carries packets, judged by when packets were sent and received. Unanswered
  * traffic raises a suspicion, ICE checks decide it: a stream without replies is fine as long as checks are
- * answered. But only for a while: WireGuard answers packets with an empty one after 10 s at the latest. A pair
- * that answers checks and carries no packets is mute, and as good as lost. Plain arithmetic; the caller reads
- * the clock, sends the checks and changes the way.
+ * answered. But only for a while: WireGuard answers packets with an empty one after 10 s at the latest. A
+ * pair that answers checks and carries no packets is mute, and as good as lost. Plain arithmetic; the caller
+ * reads the clock, sends the checks and changes the way.
  */
 #ifndef TALON_SILENCE_H
 #define TALON_SILENCE_H
