@@ -336,9 +336,7 @@ static void messages(const uint8_t *data, size_t len)
 static void texts(const uint8_t *data, size_t len)
 {
 	size_t size = take(&data, &len) % 40 + 1;
-	char *text = malloc(size), *copy = strndup((const char *)data, len), host[64], why[128];
-	uint16_t port;
-	bool tls = false;
+	char *text = malloc(size);
 
 	grpc_decode_text(text, size, (const char *)data, len);
 	if (strlen(text) >= size || strpbrk(text, "\n\r"))
@@ -346,11 +344,7 @@ static void texts(const uint8_t *data, size_t len)
 	if (grpc_parse_status((const char *)data, len) > 9999)
 		abort();
 	grpc_is_content_type((const char *)data, len);
-	if (!grpc_parse_target(copy, size & 1, host, size < sizeof(host) ? size : sizeof(host), &port, &tls,
-		why, sizeof(why)) && (!port || !*host || strlen(host) >= size))
-		abort();
 	free(text);
-	free(copy);
 }
 
 static void connect_answer(const uint8_t *data, size_t len)

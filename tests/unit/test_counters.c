@@ -12,7 +12,7 @@
 
 #include "mesh/counters.h"
 #include "snapshot/snapshot.h"
-#include "status/mesh_show.h"
+#include "status/render.h"
 
 static const struct { const char *group, *label, *help; } list[] = {
 #define ROW(group, label, member, help) { #group, #label, help },
@@ -32,18 +32,18 @@ static void make(struct snapshot *s)
 
 static char *render(const struct snapshot *snapshot, bool is_json, bool detail, bool as_talon)
 {
-	struct mesh_view view;
+	struct render_view view;
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
-	assert_int_equal(mesh_view_init(&view, snapshot, NULL), 0);
+	assert_int_equal(render_view_init(&view, snapshot, NULL), 0);
 	view.cli_version = view.daemon_version = "development";
 	view.as_talon = as_talon;
 	if (is_json)
-		mesh_print_json(out, &view);
+		render_json(out, &view);
 	else
-		mesh_print_text(out, &view, detail);
+		render_text(out, &view, detail);
 	fclose(out);
 	free(view.peers);
 	return text;

@@ -921,46 +921,6 @@ static void connecting_ahead_serves_the_first_call(void **state)
 
 /* ---- words ---- */
 
-static void targets_are_parsed_or_refused_with_the_form(void **state)
-{
-	static const struct { const char *url; bool scheme_needed; const char *host; uint16_t port; int tls;
-		} good[] = {
-		{ "https://mesh.example.org", true, "mesh.example.org", 443, 1 },
-		{ "HTTPS://mesh.example.org:33073/path?x#y", true, "mesh.example.org", 33073, 1 },
-		{ "http://10.0.0.1", true, "10.0.0.1", 80, 0 },
-		{ "http://[2001:db8::1]:8080/", true, "2001:db8::1", 8080, 0 },
-		{ "https://[2001:db8::1]", true, "2001:db8::1", 443, 1 },
-		{ "signal.example.org:10000", false, "signal.example.org", 10000, -1 },
-		{ "signal_1", false, "signal_1", 80, -1 },
-	};
-	static const struct { const char *url; bool scheme_needed; } bad[] = {
-		{ "signal.example.org:10000", true }, { "https://", true }, { "https://:443", true },
-		{ "https://a:0", true },
-		{ "https://a:65536", true }, { "https://a:44x", true }, { "https://user@a", true },
-		{ "https://[::1", true },
-		{ "https://[::1]443", true }, { "https://[]", true }, { "https://2001:db8::1", true },
-		{ "ftp://a", true }, { "a b", false },
-		{ "", false },
-	};
-	char host[256] = "", why[200] = "";
-	uint16_t port = 0;
-	bool tls;
-
-	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
-		tls = false;
-		assert_int_equal(grpc_parse_target(good[i].url, good[i].scheme_needed, host, sizeof(host),
-			&port, &tls, why, sizeof(why)), 0);
-		assert_string_equal(host, good[i].host);
-		assert_int_equal(port, good[i].port);
-		assert_int_equal(tls, good[i].tls == 1);
-	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		assert_int_equal(grpc_parse_target(bad[i].url, bad[i].scheme_needed, host, sizeof(host),
-			&port, &tls, why, sizeof(why)), -EINVAL);
-		assert_non_null(strstr(why, "https://host[:port]"));
-	}
-}
-
 static void timeouts_have_at_most_eight_digits(void **state)
 {
 	static const struct { uint64_t ns; const char *text; } cases[] = {
@@ -1040,7 +1000,6 @@ int main(void)
 		CASE(the_channel_may_be_reset_in_a_message),
 		CASE(a_reset_from_outside_tells_the_calls_later),
 		CASE(connecting_ahead_serves_the_first_call),
-		CASE(targets_are_parsed_or_refused_with_the_form),
 		CASE(timeouts_have_at_most_eight_digits),
 		CASE(long_texts_are_cut_between_characters),
 		CASE(statuses_have_names),

@@ -15,50 +15,54 @@
 
 #define MS 1000000ULL
 
-/* "-": ignored, "!": cannot come; else the state after it and what is done. */
+/* "-": ignored, "!": cannot occur; else the state after it and what is done. */
 static const struct row {
 	enum link_event event;
-	const char *cell[LINK_STATES];	/* idle, searching, relayed, direct without relay, direct, suspect */
+	/* idle, asleep, searching, relayed, direct without relay, direct, suspect */
+	const char *cell[LINK_STATES];
 } rows[] = {
-	{ LINK_EV_OPENED, { "searching: open", "-", "-", "-", "-", "-" } },
-	{ LINK_EV_CLOSED, { "-", "idle: close", "idle: close", "idle: close", "idle: close",
+	{ LINK_EV_OPENED, { "searching: open", "-", "-", "-", "-", "-", "-" } },
+	{ LINK_EV_CLOSED, { "-", "-", "idle: close", "idle: close", "idle: close", "idle: close",
 		"idle: close" } },
-	{ LINK_EV_WANTED, { "searching: open", "-", "-", "-", "-", "-" } },
-	{ LINK_EV_OFFER, { "searching: open and exchange", "searching: exchange", "relayed: exchange",
-		"direct without relay: exchange",
+	{ LINK_EV_DEPARTED, { "-", "-", "idle: close, packets go where they went",
+		"idle: close, packets go where they went", "idle: close, packets go where they went",
+		"idle: close, packets go where they went", "idle: close, packets go where they went" } },
+	{ LINK_EV_WANTED, { "searching: open", "searching: open", "-", "-", "-", "-", "-" } },
+	{ LINK_EV_OFFER, { "searching: open and exchange", "searching: open and exchange",
+		"searching: exchange", "relayed: exchange", "direct without relay: exchange",
 		"direct: exchange", "suspect: exchange" } },
-	{ LINK_EV_ANSWER, { "searching: open and exchange", "searching: exchange", "relayed: exchange",
-		"direct without relay: exchange",
+	{ LINK_EV_ANSWER, { "searching: open and exchange", "searching: open and exchange",
+		"searching: exchange", "relayed: exchange", "direct without relay: exchange",
 		"direct: exchange", "suspect: exchange" } },
-	{ LINK_EV_CANDIDATE, { "searching: open and keep the candidate", "searching: take the candidate",
-		"relayed: take the candidate",
-		"direct without relay: take the candidate", "direct: take the candidate",
-		"suspect: take the candidate" } },
-	{ LINK_EV_GO_IDLE, { "idle: close and forget the sessions", "idle: close and forget the sessions",
-		"idle: close and forget the sessions",
-		"idle: close and forget the sessions", "idle: close and forget the sessions",
-		"idle: close and forget the sessions" } },
-	{ LINK_EV_NEW_SESSION, { "!", "searching: end the ICE attempt", "relayed: end the ICE attempt",
+	{ LINK_EV_CANDIDATE, { "searching: open and keep the candidate",
+		"searching: open and keep the candidate", "searching: take the candidate",
+		"relayed: take the candidate", "direct without relay: take the candidate",
+		"direct: take the candidate", "suspect: take the candidate" } },
+	{ LINK_EV_GO_IDLE, { "asleep: close and forget the sessions", "asleep: close and forget the sessions",
+		"asleep: close and forget the sessions", "asleep: close and forget the sessions",
+		"asleep: close and forget the sessions", "asleep: close and forget the sessions",
+		"asleep: close and forget the sessions" } },
+	{ LINK_EV_NEW_SESSION, { "!", "!", "searching: end the ICE attempt", "relayed: end the ICE attempt",
 		"searching: end the pair, keep its address",
 		"relayed: fall back to the relay, handshake",
 		"relayed: fall back to the relay, handshake" } },
-	{ LINK_EV_RELAY_READY, { "!", "relayed: use the relay", "!", "direct: let the relay stand by", "!",
-		"!" } },
-	{ LINK_EV_RELAY_CLOSED, { "!", "searching: end the relay attempt", "searching: lose the relay",
+	{ LINK_EV_RELAY_READY, { "!", "!", "relayed: use the relay", "!", "direct: let the relay stand by",
+		"!", "!" } },
+	{ LINK_EV_RELAY_CLOSED, { "!", "!", "searching: end the relay attempt", "searching: lose the relay",
 		"direct without relay: end the relay attempt",
 		"direct without relay: go on without relay", "direct without relay: stay with the pair" } },
-	{ LINK_EV_PAIR_SELECTED, { "!", "direct without relay: use the pair", "direct: use the pair", "!",
-		"!", "!" } },
-	{ LINK_EV_PAIR_LOST, { "!", "searching: end the ICE attempt", "relayed: end the ICE attempt",
+	{ LINK_EV_PAIR_SELECTED, { "!", "!", "direct without relay: use the pair", "direct: use the pair",
+		"!", "!", "!" } },
+	{ LINK_EV_PAIR_LOST, { "!", "!", "searching: end the ICE attempt", "relayed: end the ICE attempt",
 		"searching: lose the pair",
 		"relayed: fall back to the relay", "relayed: fall back to the relay" } },
-	{ LINK_EV_SILENCE, { "!", "!", "!", "-", "suspect: take the relay meanwhile", "!" } },
-	{ LINK_EV_FOLLOW, { "!", "!", "!", "-", "suspect: take the relay meanwhile", "!" } },
-	{ LINK_EV_PROVEN, { "!", "!", "!", "!", "!", "direct: return to the pair" } },
-	{ LINK_EV_UNPROVEN, { "!", "!", "!", "!", "!", "relayed: give the pair up" } },
-	{ LINK_EV_HANDSHAKE, { "-", "searching: note it", "relayed: note it", "direct without relay: note it",
-		"direct: note it", "suspect: note it" } },
-	{ LINK_EV_WATCH_EXPIRED, { "!", "!", "searching: drop the relay", "searching: drop the pair",
+	{ LINK_EV_SILENCE, { "!", "!", "!", "!", "-", "suspect: take the relay meanwhile", "!" } },
+	{ LINK_EV_FOLLOW, { "!", "!", "!", "!", "-", "suspect: take the relay meanwhile", "!" } },
+	{ LINK_EV_PROVEN, { "!", "!", "!", "!", "!", "!", "direct: return to the pair" } },
+	{ LINK_EV_UNPROVEN, { "!", "!", "!", "!", "!", "!", "relayed: give the pair up" } },
+	{ LINK_EV_HANDSHAKE, { "-", "-", "searching: note it", "relayed: note it",
+		"direct without relay: note it", "direct: note it", "suspect: note it" } },
+	{ LINK_EV_WATCH_EXPIRED, { "!", "!", "!", "searching: drop the relay", "searching: drop the pair",
 		"relayed: drop the pair, use the relay",
 		"relayed: drop the pair, use the relay" } },
 };
@@ -126,12 +130,12 @@ static void every_action_is_used_and_every_state_can_be_reached_and_left(void **
 		assert_true(used[i]);
 	for (int s = 0; s < LINK_STATES; s++) {
 		assert_true(reached[s]);
-		if (s != LINK_IDLE)
+		if (s != LINK_IDLE && s != LINK_ASLEEP)
 			assert_int_equal(link_step(s, LINK_EV_CLOSED).to, LINK_IDLE);
 	}
 }
 
-/* Which of relay and pair stand is part of the state: followed by hand along any way through the table. */
+/* Which of relay and pair stand is part of the state: followed by hand through every cell of the table. */
 static void states_agree_with_what_stands(void **state)
 {
 	static const struct { bool relay, pair; } stands[LINK_STATES] = {
@@ -140,6 +144,8 @@ static void states_agree_with_what_stands(void **state)
 	};
 
 	for (int s = 0; s < LINK_STATES; s++) {
+		assert_int_equal(link_has_relay(s), stands[s].relay);
+		assert_int_equal(link_has_pair(s), stands[s].pair);
 		for (int e = 0; e < LINK_EVENTS; e++) {
 			struct link_move move = link_step(s, e);
 			bool relay = stands[s].relay, pair = stands[s].pair;
@@ -155,12 +161,37 @@ static void states_agree_with_what_stands(void **state)
 			if (e == LINK_EV_PAIR_LOST || e == LINK_EV_NEW_SESSION || e == LINK_EV_UNPROVEN ||
 				move.action == LINK_DO_DROP_PAIR || move.action == LINK_DO_DROP_PAIR_ALONE)
 				pair = false;
-			if (e == LINK_EV_CLOSED || e == LINK_EV_GO_IDLE)
+			if (e == LINK_EV_CLOSED || e == LINK_EV_DEPARTED || e == LINK_EV_GO_IDLE)
 				relay = pair = false;
 			assert_int_equal(stands[move.to].relay, relay);
 			assert_int_equal(stands[move.to].pair, pair);
 		}
 	}
+}
+
+/* Every cell again: two questions make the four states, and each event answers one of them. */
+static void an_old_path_is_told_and_left_independently(void **state)
+{
+	for (int path = 0; path < LINK_OLD_PATHS; path++) {
+		const bool carries = link_old_carries(path), is_hidden = link_old_is_hidden(path);
+
+		for (int event = 0; event < LINK_OLD_EVENTS; event++) {
+			enum link_old_path after = link_old_step(path, event);
+
+			if (event == LINK_OLD_EV_KEEP && is_hidden) {
+				assert_int_equal(after, LINK_OLD_PATHS);
+				continue;
+			}
+			assert_true(after < LINK_OLD_PATHS);
+			assert_int_equal(link_old_carries(after), event == LINK_OLD_EV_KEEP ||
+				(carries && event != LINK_OLD_EV_LEAVE));
+			assert_int_equal(link_old_is_hidden(after), is_hidden && event != LINK_OLD_EV_TELL);
+		}
+	}
+	assert_false(link_old_carries(LINK_OLD_NONE) || link_old_is_hidden(LINK_OLD_NONE));
+	assert_true(link_old_carries(LINK_OLD_HIDDEN) && link_old_is_hidden(LINK_OLD_HIDDEN));
+	assert_true(link_old_carries(LINK_OLD_TOLD) && !link_old_is_hidden(LINK_OLD_TOLD));
+	assert_true(!link_old_carries(LINK_OLD_LEFT) && link_old_is_hidden(LINK_OLD_LEFT));
 }
 
 /* --- silence --- */
@@ -350,6 +381,7 @@ int main(void)
 		cmocka_unit_test(everything_has_a_name_of_its_own),
 		cmocka_unit_test(every_action_is_used_and_every_state_can_be_reached_and_left),
 		cmocka_unit_test(states_agree_with_what_stands),
+		cmocka_unit_test(an_old_path_is_told_and_left_independently),
 		cmocka_unit_test(a_cut_path_is_lost_within_a_second_and_a_third),
 		cmocka_unit_test(a_stream_without_replies_is_not_lost_while_checks_are_answered),
 		cmocka_unit_test(a_slow_path_gets_its_round_trip_on_top_but_not_for_ever),

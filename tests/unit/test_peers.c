@@ -342,7 +342,7 @@ static void a_cut_path_is_left_within_a_second_and_a_half(void **state)
 			traffic(w, A, B, 4 * SEC, 10 * MS, true);
 			expect_way(w, A, PLANE_RELAY);
 			expect_way(w, B, PLANE_RELAY);
-			/* seen by who asks: from the last answer to the first by relay */
+			/* as the asking side sees it: from the last direct answer to the first by relay */
 			advance(w, 100 * MS);
 			assert_true(w->node[A].plane[B].received > 0);
 			if (4 * SEC - w->node[A].plane[B].received * 10 * MS > worst)
@@ -517,7 +517,7 @@ static void a_direct_pair_outlives_its_relay_and_gets_it_back(void **state)
 	world_free(w);
 }
 
-static void without_its_relay_a_pair_that_nothing_answers_is_told_within_a_second_and_a_half(void **state)
+static void without_its_relay_a_pair_that_nothing_answers_is_told_within_1500_ms(void **state)
 {
 	struct world *w = ours_and_stock(A);
 
@@ -830,7 +830,7 @@ static void an_orderly_end_sends_stock_peers_elsewhere_at_once(void **state)
 		assert_true(ours == A || w->node[ours].plane[!ours].received >= 10 - 2);
 		gaps_clear(w);
 		traffic(w, !ours, ours, 100 * MS, 10 * MS, true);
-		/* who controls made a new handshake first */
+		/* the controlling side made a new handshake first */
 		assert_true(w->node[ours].plane[!ours].received >= 8);
 		w->node[ours].home_up = false;	/* relay_manager_close() */
 		advance(w, 20 * MS);
@@ -961,7 +961,7 @@ static void going_idle_while_it_is_wanted_wakes_it_at_once(void **state)
 	world_free(w);
 }
 
-/* A restart in a lazy mesh: a session that lives is kept up, and an old way without one is no way. */
+/* A restart in a lazy mesh: a peer with a live session is kept up, and an old way without a session goes. */
 static void after_a_restart_of_ours_what_lives_is_opened_and_what_does_not_rests(void **state)
 {
 	for (int lives = 0; lives < 2; lives++) {
@@ -1477,7 +1477,7 @@ int main(void)
 		cmocka_unit_test(idle_tunnels_are_looked_at_once_a_second_at_most),
 		cmocka_unit_test(a_restart_of_the_relay_is_got_over),
 		cmocka_unit_test(a_direct_pair_outlives_its_relay_and_gets_it_back),
-		cmocka_unit_test(without_its_relay_a_pair_that_nothing_answers_is_told_within_a_second_and_a_half),
+		cmocka_unit_test(without_its_relay_a_pair_that_nothing_answers_is_told_within_1500_ms),
 		cmocka_unit_test(a_peer_that_answers_by_relay_is_not_called_silent),
 		cmocka_unit_test(a_restart_of_signal_disturbs_nobody_and_delays_nobody),
 		cmocka_unit_test(the_first_offer_waits_a_little_for_the_home_relay),

@@ -17,7 +17,7 @@ struct path {
 	struct silence_facts facts;
 	bool sends;			/* packets of ours between any two looks */
 	bool answers;			/* at once */
-	uint64_t owed_ns;		/* empties so long after each other instead; 0: none */
+	uint64_t owed_ns;		/* empty messages at this interval instead; 0: none */
 };
 
 static void begin(struct path *path)

@@ -7,7 +7,7 @@
 #include <sodium.h>
 
 #include "cli/cli.h"
-#include "status/mesh_show.h"
+#include "status/render.h"
 
 int cli_fail(struct cli *cli, int code, const char *fmt, ...)
 {
@@ -243,7 +243,7 @@ int cli_version(struct cli *cli)
 	int code = cli_no_arguments(cli, "version");
 
 	if (!code && cli->as_netbird)
-		fprintf(cli->out, "%s\n", MESH_NETBIRD_VERSION);
+		fprintf(cli->out, "%s\n", RENDER_NETBIRD_VERSION);
 	else if (!code)
 		fprintf(cli->out, "talon %s\n", TALON_VERSION);
 	return code;

@@ -9,7 +9,7 @@
 #include "config/value.h"
 #include "snapshot/control.h"
 #include "mesh/mesh.h"
-#include "status/mesh_show.h"
+#include "status/render.h"
 
 #define LOGGED_IN "Logging successfully"
 
@@ -56,7 +56,7 @@ int cli_up_daemon(struct cli *cli, const struct config *config, const char *said
 	ret = control_ask_snapshot(cli_socket(config), &snapshot, why, sizeof(why));
 	if (ret)
 		return refused(cli, "up", ret, why);
-	connected = !strcmp(mesh_text(snapshot.daemon_status), "Connected");
+	connected = !strcmp(render_or_empty(snapshot.daemon_status), "Connected");
 	snapshot_done(&snapshot);
 	if (!connected)
 		ret = control_ask_up(cli_socket(config), &up, CONTROL_UP_MS, why, sizeof(why));
@@ -126,7 +126,7 @@ static int list_networks(struct cli *cli, struct config *config)
 	ret = control_ask_snapshot(cli_socket(config), &snapshot, why, sizeof(why));
 	if (ret)
 		return refused(cli, "networks", ret, why);
-	if (mesh_print_networks(cli->out, &snapshot))
+	if (render_networks(cli->out, &snapshot))
 		code = cli_fail(cli, CLI_FAILED, "out of memory");
 	snapshot_done(&snapshot);
 	return code;

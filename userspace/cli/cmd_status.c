@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 #include "log/log.h"
 #include "snapshot/control.h"
-#include "status/mesh_show.h"
+#include "status/render.h"
 #include "status/show.h"
 #include "status/status.h"
 
@@ -24,7 +24,7 @@ struct options {
 	enum form form;
 	bool is_check;
 	enum status_check check;
-	struct mesh_filter filter;
+	struct render_filter filter;
 	char *ips[FILTER_MAX], *names[FILTER_MAX];
 	bool has_filter;
 };
@@ -174,7 +174,7 @@ static int run_datapath(struct cli *cli, const struct options *o)
 
 static bool needs_login(const struct snapshot *snapshot)
 {
-	const char *status = mesh_text(snapshot->daemon_status);
+	const char *status = render_or_empty(snapshot->daemon_status);
 
 	return !strcmp(status, "NeedsLogin") || !strcmp(status, "LoginFailed") ||
 		!strcmp(status, "SessionExpired");
@@ -187,23 +187,23 @@ static void print_notice(struct cli *cli, const struct snapshot *snapshot)
 		cli->as_netbird ? "netbird" : "talon");
 }
 
-static void print_mesh(struct cli *cli, const struct options *o, const struct mesh_view *view)
+static void print_mesh(struct cli *cli, const struct options *o, const struct render_view *view)
 {
 	switch (o->form) {
 	case FORM_SUMMARY:
 	case FORM_DETAIL:
-		mesh_print_text(cli->out, view, o->form == FORM_DETAIL || o->has_filter);
+		render_text(cli->out, view, o->form == FORM_DETAIL || o->has_filter);
 		break;
 	case FORM_JSON:
-		mesh_print_json(cli->out, view);
+		render_json(cli->out, view);
 		if (view->as_talon)
 			fputc('\n', cli->out);
 		break;
 	case FORM_YAML:
-		mesh_print_yaml(cli->out, view);
+		render_yaml(cli->out, view);
 		break;
 	case FORM_IPV4:
-		mesh_print_ip(cli->out, view->snapshot);
+		render_ip(cli->out, view->snapshot);
 		break;
 	}
 }
@@ -211,7 +211,7 @@ static void print_mesh(struct cli *cli, const struct options *o, const struct me
 static int show_mesh(struct cli *cli, const struct options *o, const struct snapshot *snapshot)
 {
 	struct status status;
-	struct mesh_view view;
+	struct render_view view;
 	struct timespec now;
 	char why[CONFIG_WHY_LEN];
 
@@ -219,13 +219,13 @@ static int show_mesh(struct cli *cli, const struct options *o, const struct snap
 		print_notice(cli, snapshot);
 	if (needs_login(snapshot) && cli->as_netbird)
 		return CLI_OK;
-	if (mesh_view_init(&view, snapshot, &o->filter))
+	if (render_view_init(&view, snapshot, &o->filter))
 		return cli_fail(cli, CLI_FAILED, "out of memory");
 	clock_gettime(CLOCK_REALTIME, &now);
 	view.now_ns = now.tv_sec * TALON_NSEC_PER_SEC + now.tv_nsec;
 	view.as_talon = !cli->as_netbird;
-	view.cli_version = cli->as_netbird ? MESH_NETBIRD_VERSION : TALON_VERSION;
-	view.daemon_version = cli->as_netbird ? MESH_NETBIRD_VERSION : snapshot->version;
+	view.cli_version = cli->as_netbird ? RENDER_NETBIRD_VERSION : TALON_VERSION;
+	view.daemon_version = cli->as_netbird ? RENDER_NETBIRD_VERSION : snapshot->version;
 	if (view.as_talon && !status_read(&status, o->config.pin_dir, why, sizeof(why)))
 		view.datapath = &status;
 	print_mesh(cli, o, &view);
@@ -251,7 +251,7 @@ static int run(struct cli *cli, const struct options *o)
 	if (ret)
 		return cli->as_netbird ? cli_no_daemon(cli, why) : run_datapath(cli, o);
 	if (o->is_check) {
-		holds = mesh_check(&snapshot, o->check, why, sizeof(why));
+		holds = status_check_daemon(&snapshot, o->check, why, sizeof(why));
 		code = say(cli, holds, why, sizeof(why));
 	} else {
 		code = show_mesh(cli, o, &snapshot);

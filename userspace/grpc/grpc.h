@@ -68,14 +68,6 @@ struct grpc_call_events {
 	void (*done)(void *ctx, const struct grpc_end *end);
 };
 
-/*
- * Parses "https://host[:port][/...]" or "http://...": ports 443 and 80 if none is written. Returns 0 or
- * -EINVAL with one line that names the accepted form. Also takes "host:port" when @scheme_needed is false
- * (then @ret_tls is left alone).
- */
-int grpc_parse_target(const char *url, bool scheme_needed, char *ret_host, size_t host_size,
-	uint16_t *ret_port, bool *ret_tls, char *why, size_t size);
-
 int grpc_channel_new(struct loop *loop, const struct grpc_channel_options *options,
 	struct grpc_channel **ret_channel);
 /* Ends all calls without calling back. NULL is allowed. */

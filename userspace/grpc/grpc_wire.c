@@ -227,27 +227,3 @@ void grpc_assembler_done(struct grpc_assembler *a)
 	free(a->bytes);
 	*a = (struct grpc_assembler){};
 }
-
-/* ---- where to ---- */
-
-int grpc_parse_target(const char *url, bool scheme_needed, char *ret_host, size_t host_size,
-	uint16_t *ret_port, bool *ret_tls, char *why, size_t size)
-{
-	struct server_url parsed;
-	int ret = server_url_parse(url, SERVER_SCHEMES_WEB, &parsed);
-
-	if (ret == -EPROTONOSUPPORT && !scheme_needed)
-		ret = server_url_parse_authority((struct slice){ url, strcspn(url, "/?#") },
-			ret_tls && *ret_tls ? SERVER_HTTPS : SERVER_HTTP, &parsed);
-	if (ret || strlen(parsed.host) >= host_size) {
-		snprintf(why, size, "\"%.100s\" is not a server's address; expected %s", url, scheme_needed ?
-			"https://host[:port] or http://host[:port]" :
-			"host:port, https://host[:port] or http://host[:port]");
-		return -EINVAL;
-	}
-	strcpy(ret_host, parsed.host);
-	*ret_port = parsed.port;
-	if (ret_tls)
-		*ret_tls = server_url_is_tls(&parsed);
-	return 0;
-}

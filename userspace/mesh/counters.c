@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What the mesh's parts count, for people.
+// Collects what the mesh's parts count for the snapshot.
 #include <stdlib.h>
 #include <string.h>
 

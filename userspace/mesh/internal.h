@@ -23,10 +23,6 @@
 
 #define MESH_EVENTS_MAX		10	/* kept for status, as NetBird shows */
 #define MESH_PATH_LEN		512
-#define MESH_DRAIN_NS		(4 * LOOP_SECOND)
-#define MESH_LEAVE_NS		(150 * LOOP_MS)
-#define MESH_QUIET_NS		(3 * LOOP_SECOND)	/* after a map, before memory is given back */
-#define MESH_UP_NS		(50 * LOOP_SECOND)
 #define MESH_FORWARDER_PORT	22054
 #define MESH_KEEPALIVE_S	25
 
@@ -37,18 +33,24 @@ struct mesh_event {
 	char message[200];
 };
 
-/* Something that is connected or not, since when, and why not. */
+/* A connection to a server: whether it stands, since when, and why not. */
 struct mesh_link {
 	bool is_connected;
 	uint64_t since_ns;		/* Unix; 0: never changed */
 	char why[200];
 };
 
-/* A message as management sent it, and what was read from it. */
+/* A message as management sent it, and what was parsed from it. */
 struct mesh_message {
 	struct netmap_update update;
 	uint8_t *bytes;
 	size_t len;
+};
+
+/* A client of the control socket that waits for an answer; @done NULL: none. */
+struct mesh_waiter {
+	control_done_fn done;
+	void *arg;
 };
 
 struct mesh {
@@ -68,7 +70,7 @@ struct mesh {
 	struct signal_client *signal;
 	struct server_url signal_server;	/* that it was made for */
 	char signal_target[SERVER_URL_LEN];	/* the same as text */
-	char server[300];		/* management's URL, in one form */
+	char server[300];		/* management's URL, normalized */
 	struct relay_manager *relay;
 	struct ice_mux *ice;
 	struct peers *peers;
@@ -78,35 +80,31 @@ struct mesh {
 	struct choose choose;
 	struct guard guard;
 	struct mesh_message now;	/* the map in force */
-	/* keeps_ways: the map whose peers still have their ways, though not all have rights */
+	/* if keeps_ways: the map before, whose peers keep their ways although some have no rights any more */
 	struct mesh_message kept;
 	bool keeps_ways;
 	bool has_map;
-	/* it came from disk, or from another server; this one has not confirmed it yet */
+	/* it came from disk or from another server, and this server has not confirmed it yet */
 	bool map_is_old;
-	bool map_is_void;		/* it is no server's: everything was closed, and no map came since */
+	bool map_is_void;		/* it is the empty one of mesh_leave(), and no other came since */
 	bool plane_is_ready;
 	bool has_applied;
-	bool has_no_verdict;		/* management will still say whether we may join at all */
+	bool has_no_verdict;		/* management has yet to say whether we may join */
 	bool ends;
 	int result;
-	char room_why[200];		/* peers that were left out for want of room; empty: none */
-	char apply_why[200];		/* why the last apply was not whole; empty: it was */
-	struct netmap_self self;	/* fqdn is ours */
+	char room_why[200];		/* which peers did not fit into the maps; empty: all did */
+	char apply_why[200];		/* what the last mesh_apply() could not do; empty: nothing */
+	struct netmap_self self;	/* as of the last login; fqdn is a copy of ours */
 
 	struct loop_timer apply_timer;
 	struct loop_timer guard_timer;
 	struct loop_timer drain_timer;
-	control_done_fn drained;
-	void *drained_arg;
-	control_done_fn upped;		/* who waits for `up` */
-	void *upped_arg;
+	struct mesh_waiter down, up;
 	struct loop_timer up_timer;
 	struct loop_timer relay_timer;
-	/* after a change of the host's network: whoever waits for a server tries now */
-	struct loop_timer network_timer;
+	struct loop_timer network_timer;	/* after a change of the host's network: connect again */
 	unsigned network_tries;
-	uint64_t network_ns;		/* when the first of them was */
+	uint64_t network_ns;		/* when the first try was */
 	struct loop_timer memory_timer;
 
 	enum management_state state;
@@ -118,54 +116,87 @@ struct mesh {
 	size_t dropped_checks;
 };
 
-uint64_t mesh_unix_ns(void);
+/* events.c */
+/* For status. @severity and @category: literals in NetBird's words. */
 void mesh_event(struct mesh *mesh, const char *severity, const char *category, const char *fmt,
 	...) __attribute__((format(printf, 4, 5)));
-/* Returns true if it changed. */
+/* Returns true if the state, or the reason why it is down, changed. */
 bool mesh_link_set(struct mesh_link *link, bool is_connected, const char *why);
 
-/* desired.c: what the map in force wants. */
-void mesh_apply(struct mesh *mesh);
-/* The same in the next turn, however often it is asked for in this one. */
-void mesh_apply_soon(struct mesh *mesh);
-/* Peers of the map in force are connected to when there is traffic. */
-bool mesh_is_lazy(const struct mesh *mesh);
-/* Takes @message's contents. Where the guard says so, the ways of peers that it takes away stay. */
-void mesh_take_map(struct mesh *mesh, struct mesh_message *message);
-/* The guard keeps nothing any more: what it kept goes. */
-void mesh_let_go(struct mesh *mesh);
+/* join.c: management. */
+/*
+ * Connects to management. @up: what a command brought, which replaces what was configured; NULL: nothing. On
+ * error, a negative errno, the connection so far stays.
+ */
+int mesh_join(struct mesh *mesh, const struct control_up *up);
+/* Notes @url in one form. If it is another server, the map in force is unconfirmed, like one from disk. */
+void mesh_name_server(struct mesh *mesh, const char *url);
+
+/* map.c: the map in force. */
+void mesh_map_init(struct mesh *mesh);
+/* A SyncResponse: @bytes, and what was parsed from it. @first: of its stream. */
+void mesh_sync(struct mesh *mesh, const struct netmap_update *update, bool first, const uint8_t *bytes,
+	size_t len);
+/* The last good map and its servers from disk: connections begin before management has answered. */
+void mesh_load_last(struct mesh *mesh);
+/*
+ * The server says that this peer is not a member (an outage says nothing): all ways close now, and nothing is
+ * kept on disk.
+ */
+void mesh_leave(struct mesh *mesh);
 void mesh_message_done(struct mesh_message *message);
-int mesh_message_make(struct mesh *mesh, const uint8_t *bytes, size_t len, struct mesh_message *ret_message);
+/* What the map in force says of this peer, or management's last login if the map says nothing. */
+const struct netmap_self *mesh_self(const struct mesh *mesh);
+void mesh_take_self(struct mesh *mesh, const struct netmap_self *self);
+/* Tells the choice of routers which networks the map in force has. Returns 0 or -ENOMEM. */
+int mesh_set_networks(struct mesh *mesh);
+
+/* requests.c: what the command line asks for. */
+void mesh_requests_init(struct mesh *mesh);
+/* Closes the control socket and frees what waits for answers. */
+void mesh_requests_done(struct mesh *mesh);
+/* Opens the control socket, if one is configured. Returns 0 or a negative errno with one line in @err. */
+int mesh_listen(struct mesh *mesh, char *err, size_t errlen);
+/* Answers the client that waits for `up`, if there is one: 0, or a negative errno and why. */
+void mesh_finish_up(struct mesh *mesh, int ret, const char *why);
+
+/* desired.c: from the map in force to what plane, peers and forwarder are to do. */
+void mesh_apply(struct mesh *mesh);
+/* The same in the next turn of the loop, once for all calls of this turn. */
+void mesh_apply_soon(struct mesh *mesh);
+/* Whether peers are connected to only when there is traffic. */
+bool mesh_is_lazy(const struct mesh *mesh);
 
 /* network.c: the host's addresses and devices. */
 void mesh_network_init(struct mesh *mesh);
 void mesh_network_changed(struct mesh *mesh);
 
+/* settings.c: options that are kept for later starts, and what the profile of NetBird's client asks for. */
 /*
- * settings.c: what is kept of how this peer was started, and what the profile of NetBird's client asks for.
- */
-/*
- * Where peers ask us for the addresses of domain routes, beside FORWARDER_PORT_OLD, which is always served.
+ * The port where peers ask us for the addresses of domain routes, in host order; FORWARDER_PORT_OLD is served
+ * as well in any case.
  */
 uint16_t mesh_forwarder_port(const struct mesh *mesh, const struct netmap *map);
-/* Warns of what the profile asks for and does not get. Returns 0, or -EOPNOTSUPP with one line in @why. */
+/*
+ * Warns about settings of the profile without effect here. Returns 0, or -EOPNOTSUPP with one line in @why.
+ */
 int mesh_judge_profile(const struct config *config, const struct identity *identity, char *why, size_t size);
 /*
- * Keeps @url for later starts. Where nothing can be written, that is only said: the identity is
- * good all the same.
+ * Keeps @url for later starts. A file that cannot be written is only a warning, since this run works all the
+ * same.
  */
 void mesh_keep_url(const char *path, struct identity *identity, const char *url);
-/* Says what a setup key is worth over http://. */
+/* Warns if the setup key would be sent without TLS. */
 void mesh_warn_cleartext(const char *url, const char *setup_key);
-/* The setup key has done its work: no copy of it stays. */
+/* Wipes the setup key, which is not needed after the first login. */
 void mesh_forget_setup_key(const struct config *config);
 
-/* servers.c: signal, relays, STUN, as management names them. */
+/* servers.c: signal, relays and STUN servers that management names. */
 void mesh_use_servers(struct mesh *mesh, const struct netmap_servers *servers);
 int mesh_servers_start(struct mesh *mesh);
 extern const struct peers_ops mesh_peers_ops;
 
-/* view.c: for people. */
+/* fill_snapshot.c */
 int mesh_snapshot(void *ctx, struct snapshot *ret_snapshot);
 
 /* counters.c */

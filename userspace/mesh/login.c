@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Log in or register, and nothing else: `talon login`.
+// `talon login`: logs in or registers, without a datapath.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +19,7 @@ struct login {
 	struct loop *loop;
 	struct loop_timer limit;
 	int result;
-	char last[200];			/* what went wrong last, while it was tried again */
+	char last[200];			/* the last error before a retry */
 	char *why;
 	size_t size;
 };
@@ -126,6 +126,6 @@ int mesh_login(struct config *config, char *why, size_t size)
 	}
 	close(lock);
 	if (ret && !*why)
-		snprintf(why, size, "login: %s", strerror(-ret));
+		snprintf(why, size, "cannot log in: %s", strerror(-ret));
 	return ret;
 }

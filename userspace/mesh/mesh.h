@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A member of a NetBird mesh: management, signal, relay, ICE and the peers' ways, tied to the controller's
- * plane. What the network map says is applied here; the last good map is kept on disk, so that a restart
- * needs no server.
+ * A member of a NetBird mesh: connects management, signal, relay, ICE and peers with the plane. Network maps
+ * become desired state here; the last good one is kept on disk, so that a restart does not need a server.
  */
 #ifndef TALON_MESH_H
 #define TALON_MESH_H
@@ -15,29 +14,29 @@ struct plane;
 struct mesh;
 
 /*
- * Reads or makes the identity and fills what @config takes from it: keys, and where nobody said otherwise the
- * interface's name, port and MTU, management URL. Touches nothing but the state directory. Returns 0 or a
- * negative errno with one line in @why.
+ * Reads or creates the identity and fills @config from it: the keys, and if they were not given, the
+ * interface's name, port and MTU, the switches and the management URL. Writes only to the state directory.
+ * Returns 0 or a negative errno with one line in @why.
  */
 int mesh_prepare(struct config *config, char *why, size_t size);
 
 /*
- * Starts to join: connections are under way when it returns, long before the datapath is ready. Returns 0 or
- * a negative errno with one line in @err.
+ * Starts to join; when it returns, connections are under way, although the datapath is not ready. @stop is
+ * called when the run should end. Returns 0 or a negative errno with one line in @err.
  */
 int mesh_start(struct plane *plane, const struct config *config, void (*stop)(void *ctx), void *ctx,
 	struct mesh **ret_mesh, char *err, size_t errlen);
-/* An orderly end: relays are told, streams are closed. Sessions and programs stay. */
+/* Ends in order: leaves the relay. Sessions and programs stay; mesh_free() closes the rest. */
 void mesh_stop(struct mesh *mesh);
-/* Somebody says that something about this host has changed. */
+/* Something about this host may have changed, as on SIGHUP: looks at its network and facts again. */
 void mesh_look_again(struct mesh *mesh);
 void mesh_free(struct mesh *mesh);
-/* 0, or the negative errno that ended the run, as a setup key that is not valid does; it has been logged. */
+/* 0, or the negative errno that ended the run (an invalid setup key, for example), which was logged. */
 int mesh_result(const struct mesh *mesh);
 
 /*
- * `talon login`: logs in or registers and says how it ended, without any datapath. Blocks. Returns 0 or a
- * negative errno with one line in @why.
+ * `talon login`: logs in or registers, without a datapath. Blocks until management has decided, at most two
+ * minutes. Returns 0 or a negative errno with one line in @why.
  */
 int mesh_login(struct config *config, char *why, size_t size);
 

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The host's network changes: what was connected from an address that is gone begins anew, at once.
+// The host's network changed: connections from an address that is gone are made again at once.
 #include "mesh/internal.h"
 #include "stream/stream.h"
 
 /*
- * An address, its routes and the neighbour behind them come one by one and not all of them are told: whoever
- * waits for a server is made to try a few times, each a little later. Who has a connection, or one under way,
- * is left alone.
+ * An address, its routes and the neighbour entry of the gateway come one by one, and not all of them are
+ * reported. So clients that wait before they connect again are made to try a few times, at growing intervals.
+ * Clients that are connected or connecting are left alone.
  */
 static const uint64_t tries_after_ns[] = {
 	20 * LOOP_MS, 130 * LOOP_MS, 350 * LOOP_MS, 500 * LOOP_MS, 1000 * LOOP_MS, 2000 * LOOP_MS,
 };
 
-/* Devices come and go with every container, which is no reason to run at a server that is down. */
+/*
+ * A change that brings no new address begins a series at most this often: devices come and go with every
+ * container, and the server may be down.
+ */
 #define CALM_NS (30 * LOOP_SECOND)
 
 #define TRIES (sizeof(tries_after_ns) / sizeof(tries_after_ns[0]))
@@ -48,6 +51,6 @@ void mesh_network_changed(struct mesh *mesh)
 	}
 	if (ice_mux_set_host(mesh->ice, locals, count))
 		peers_candidates_changed(mesh->peers);
-	if (mesh->config->mesh.block_lan_access)	/* another network may be this host's now */
+	if (mesh->config->mesh.block_lan_access)	/* the host's networks are part of the access rules */
 		mesh_apply_soon(mesh);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What is kept of how this peer was started, and what the profile of NetBird's client asks for.
+// Options that are kept for later starts, and what the profile of NetBird's client asks for.
 #include <string.h>
 
 #include <sodium.h>
@@ -12,7 +12,7 @@ uint16_t mesh_forwarder_port(const struct mesh *mesh, const struct netmap *map)
 {
 	if (mesh->config->mesh.dns_forwarder_port)
 		return mesh->config->mesh.dns_forwarder_port;
-	/* Accounts with old peers among them ask at the old port, which is open anyway. */
+	/* Accounts with old peers name the old port, which is served in any case. */
 	return map->dns_forwarder_port && map->dns_forwarder_port != FORWARDER_PORT_OLD
 		? map->dns_forwarder_port : MESH_FORWARDER_PORT;
 }
@@ -39,17 +39,17 @@ void mesh_keep_url(const char *path, struct identity *identity, const char *url)
 	char why[300];
 
 	if (identity_set_url(path, identity, url, why, sizeof(why)))
-		log_warn("%s; give the management URL %s with the next start too", why, url);
+		log_warn("%s; the next start needs the management URL %s again", why, url);
 }
 
 void mesh_warn_cleartext(const char *url, const char *setup_key)
 {
 	if (setup_key && *setup_key && config_is_cleartext_url(url))
-		log_warn("management: the setup key goes to %s without TLS: whoever is on the way can take "
-			"the server's place and read it; use https://", url);
+		log_warn("management: the setup key goes to %s without TLS: anybody on the path can "
+			"impersonate the server and read it; use https://", url);
 }
 
-/* The text is not const, only the way to it. */
+/* @config is const, the text that it points to is not. */
 void mesh_forget_setup_key(const struct config *config)
 {
 	char *key = config->mesh.setup_key;

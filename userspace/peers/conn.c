@@ -3,16 +3,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <sodium.h>
 
+#include "base/clock.h"
 #include "log/log.h"
 #include "peers/internal.h"
 
-#define LATE_NS		(5 * LOOP_SECOND)	/* the controlling side speaks first, if it does at all */
+#define LATE_NS		(5 * LOOP_SECOND)	/* how long we leave the handshake to the controlling side */
 #define AFTER_ANSWER_NS	(3 * LOOP_SECOND)	/* our answer says what an offer would */
-#define HIDE_NS		(3 * LOOP_SECOND)	/* so long a relay may take, before ICE begins without it */
+#define HIDE_NS		(3 * LOOP_SECOND)	/* how long the relay may take before ICE begins without it */
 #define FRESH_NS	(60 * LOOP_SECOND)	/* a keepalive comes every 25 s */
 
 /* --- what others see --- */
@@ -20,19 +20,29 @@
 enum peer_status conn_status(const struct conn *conn)
 {
 	static const enum peer_status statuses[LINK_STATES] = {
-		[LINK_IDLE] = PEER_IDLE, [LINK_SEARCHING] = PEER_CONNECTING, [LINK_RELAYED] = PEER_CONNECTED,
-		[LINK_ALONE] = PEER_CONNECTED, [LINK_DIRECT] = PEER_CONNECTED,
-		[LINK_SUSPECT] = PEER_CONNECTED,
+		[LINK_IDLE] = PEER_IDLE, [LINK_ASLEEP] = PEER_IDLE, [LINK_SEARCHING] = PEER_CONNECTING,
+		[LINK_RELAYED] = PEER_CONNECTED, [LINK_ALONE] = PEER_CONNECTED,
+		[LINK_DIRECT] = PEER_CONNECTED, [LINK_SUSPECT] = PEER_CONNECTED,
 	};
 
 	return statuses[conn->state];
+}
+
+bool conn_has_relay(const struct conn *conn)
+{
+	return conn->relay && link_has_relay(conn->state);
+}
+
+bool conn_has_pair(const struct conn *conn)
+{
+	return conn->exchange && link_has_pair(conn->state);
 }
 
 static void log_way(const struct conn *conn, enum link_event why)
 {
 	char text[ENDPOINT_TEXT_LEN];
 
-	/* one line for each peer of a large map, most of which are never there, says nothing */
+	/* a large map opens thousands of peers, most of which never connect: no line for each */
 	if (why == LINK_EV_OPENED)
 		return;
 	if (conn_status(conn) != PEER_CONNECTED) {
@@ -51,21 +61,19 @@ static void tell(struct conn *conn, enum link_event why)
 {
 	struct peers *peers = conn->peers;
 	const enum peer_status status = conn_status(conn);
-	struct timespec now;
 
 	if (conn->told_status == status && conn->told_way == conn->way)
 		return;
 	peers->connected_count += (status == PEER_CONNECTED) - (conn->told_status == PEER_CONNECTED);
 	conn->told_status = status;
 	conn->told_way = conn->way;
-	clock_gettime(CLOCK_REALTIME, &now);
-	conn->changed_unix_ns = now.tv_sec * LOOP_SECOND + now.tv_nsec;
+	conn->changed_unix_ns = clock_unix_ns();
 	log_way(conn, why);
 	if (peers->ops.changed)
 		peers->ops.changed(peers->ctx, conn->key);
 }
 
-/* Still connected, as far as ICE and the relay know, but whoever has a choice should make it now. */
+/* The status stays "connected", but the choice between routers takes it into account. */
 void conn_set_silent(struct conn *conn, bool is_silent)
 {
 	struct peers *peers = conn->peers;
@@ -81,8 +89,7 @@ void conn_set_silent(struct conn *conn, bool is_silent)
 /* --- what we say --- */
 
 /*
- * A block at a time: each call is one of the system's, and a large map opens thousands of
- * connections at once.
+ * Random bytes are fetched in blocks: each fetch is a system call, and a large map opens thousands of links.
  */
 static void random_letters(const struct peers *peers, char *text, size_t len)
 {
@@ -95,14 +102,14 @@ static void random_letters(const struct peers *peers, char *text, size_t len)
 			peers_random(peers, bytes, sizeof(bytes));
 			at = 0;
 		}
-		if (bytes[at] < 4 * sizeof(letters))	/* each letter as often as any other */
+		if (bytes[at] < 4 * sizeof(letters))	/* so that all letters are equally likely */
 			text[i++] = letters[bytes[at] % sizeof(letters)];
 	}
 	text[len] = '\0';
 	sodium_memzero(bytes, sizeof(bytes));
 }
 
-/* Never the one before, or the other side would take the next agent for the last. */
+/* Never the same id twice in a row, or the other side would take the next agent for the last one. */
 void conn_new_session(struct conn *conn)
 {
 	uint8_t old[SIGNAL_SESSION_ID_LEN];
@@ -113,13 +120,10 @@ void conn_new_session(struct conn *conn)
 	while (!memcmp(old, conn->session, sizeof(old)));
 }
 
-/*
- * A peer without ICE is answered in kind. Older ones expect credentials, whether or not
- * anything comes of them.
- */
+/* A peer without ICE gets no credentials either. Old versions expect them even from a peer without ICE. */
 static bool has_ice(const struct conn *conn)
 {
-	return !conn->remote_has_no_ice && !(conn->peers->force_relay && conn->can_lack_ice);
+	return !conn->remote.lacks_ice && !(conn->peers->force_relay && conn->can_lack_ice);
 }
 
 void conn_body(const struct conn *conn, enum signal_type type, struct signal_body *ret_body)
@@ -138,7 +142,7 @@ void conn_body(const struct conn *conn, enum signal_type type, struct signal_bod
 		return;
 	memcpy(ret_body->ufrag, conn->ufrag, sizeof(conn->ufrag));
 	memcpy(ret_body->pwd, conn->pwd, sizeof(conn->pwd));
-	ret_body->has_session_id = !conn->hides_session;
+	ret_body->has_session_id = !link_old_is_hidden(conn->old_path);
 	memcpy(ret_body->session_id, conn->session, sizeof(conn->session));
 }
 
@@ -153,7 +157,7 @@ static void set_way(struct conn *conn, enum plane_way way)
 	conn->way = way;
 	ret = peers->ops.set_way(peers->ctx, conn->id, way, path);
 	if (ret)
-		log_warn("peer %s: packets cannot be sent there: %s", conn->name, strerror(-ret));
+		log_warn("peer %s: cannot send packets there: %s", conn->name, strerror(-ret));
 }
 
 static void kick(struct conn *conn)
@@ -161,9 +165,7 @@ static void kick(struct conn *conn)
 	conn->peers->ops.kick(conn->peers->ctx, conn->id);
 }
 
-/*
- * A handshake, even where a session lives: a stock peer wants to see one within 30 s of every new connection.
- */
+/* Even if a session lives: a stock peer expects a handshake within 30 s of every new connection. */
 static void begin_handshake(struct conn *conn)
 {
 	struct peers *peers = conn->peers;
@@ -175,11 +177,11 @@ static void begin_handshake(struct conn *conn)
 }
 
 /*
- * Inherited ways. After a restart of this process the datapath goes on by the path that it had, and the other
- * side by its agent, which knows ours no more. A new session id would end that agent at once, and a stock
- * peer would have no way at all until the relay is there. So offers go without an id first: they bring up the
- * relay and are ignored for ICE. Then the id is told, the other side falls back to the relay, and ICE begins
- * anew. Our packets keep to the old path until theirs come by relay.
+ * The old path. After a restart of this process the datapath still sends by the direct path that it had, and
+ * the other side by its agent, whose counterpart is gone. A new session id would end that agent at once, and
+ * a stock peer would have no way at all until the relay stands. So the first offers go without an id: they
+ * bring up the relay and are ignored for ICE. Then the id is told, the other side falls back to the relay,
+ * and ICE begins anew. Our packets keep to the old path until theirs come by relay. (enum link_old_path)
  */
 static bool has_live_path(const struct conn *conn)
 {
@@ -194,58 +196,67 @@ static bool has_live_path(const struct conn *conn)
 		facts.rx_direct_ns + FRESH_NS > loop_now(peers->loop);
 }
 
-static void inherit(struct conn *conn)
+static void find_old_path(struct conn *conn)
 {
-	conn->inherits = has_live_path(conn);
-	conn->hides_session = conn->inherits && !conn->peers->force_relay;
-	if (conn->inherits)
+	conn->old_path = !has_live_path(conn) ? LINK_OLD_NONE
+		: conn->peers->force_relay ? LINK_OLD_TOLD : LINK_OLD_HIDDEN;
+	if (link_old_carries(conn->old_path))
 		conn->way = PLANE_DIRECT;
-	if (conn->hides_session)
+	if (link_old_is_hidden(conn->old_path))
 		loop_timer_after(conn->peers->loop, &conn->late, HIDE_NS);
 }
 
-static void reveal_session(struct conn *conn)
+/* Returns what held before. */
+static enum link_old_path old_path_step(struct conn *conn, enum link_old_event event)
 {
-	if (!conn->hides_session)
-		return;
-	conn->hides_session = false;
-	guard_rearm(conn, true);
+	const enum link_old_path before = conn->old_path, after = link_old_step(before, event);
+
+	if (after != LINK_OLD_PATHS)
+		conn->old_path = after;
+	return before;
 }
 
-static void leave_inherited(struct conn *conn)
+static void tell_session(struct conn *conn)
 {
-	if (!conn->inherits)
-		return;
-	conn->inherits = false;
-	set_way(conn, conn->state == LINK_RELAYED ? PLANE_RELAY : PLANE_NOWHERE);
+	if (link_old_is_hidden(old_path_step(conn, LINK_OLD_EV_TELL)))
+		offers_rearm(conn, true);
+}
+
+static void leave_old_path(struct conn *conn)
+{
+	if (link_old_carries(old_path_step(conn, LINK_OLD_EV_LEAVE)))
+		set_way(conn, conn->state == LINK_RELAYED ? PLANE_RELAY : PLANE_NOWHERE);
 }
 
 static void late_due(void *ctx)
 {
 	struct conn *conn = ctx;
-	const bool has_hidden = conn->hides_session;
+	const bool was_hidden = link_old_is_hidden(conn->old_path);
 
-	reveal_session(conn);
-	if (has_hidden && conn->state == LINK_SEARCHING)
+	tell_session(conn);
+	if (was_hidden && conn->state == LINK_SEARCHING)
 		return;
 	if (conn->state == LINK_RELAYED)
-		leave_inherited(conn);
+		leave_old_path(conn);
 	begin_handshake(conn);
 	tell(conn, LINK_EV_RELAY_READY);
 }
 
 /*
- * The first way after none. The controlling side begins; the other does if it has something to say,
- * or nothing came.
+ * The first way after none. The controlling side begins the handshake; the other side does if packets wait,
+ * or if no handshake came in time.
  */
 static void first_way(struct conn *conn, enum plane_way way)
 {
-	if (way == PLANE_DIRECT || !conn->inherits)
+	const bool keeps_old_path = link_old_carries(conn->old_path);
+	const bool begins = conn->is_controller || conn->is_wanted;
+
+	if (way == PLANE_DIRECT || !keeps_old_path)
 		set_way(conn, way);
 	watch_start(conn);
-	if (conn->is_controller || conn->is_wanted)
+	if (begins)
 		begin_handshake(conn);
-	if (conn->inherits || !(conn->is_controller || conn->is_wanted))
+	if (keeps_old_path || !begins)
 		loop_timer_after(conn->peers->loop, &conn->late, LATE_NS);
 }
 
@@ -253,7 +264,7 @@ static void no_way(struct conn *conn)
 {
 	watch_stop(conn);
 	loop_timer_cancel(conn->peers->loop, &conn->late);
-	if (!conn->inherits)
+	if (!link_old_carries(conn->old_path))
 		set_way(conn, PLANE_NOWHERE);
 }
 
@@ -267,7 +278,6 @@ static void end_relay(struct conn *conn)
 		peers_text_put(peers, conn->relay_address);
 	conn->relay = NULL;
 	conn->relay_address = NULL;
-	conn->relay_is_ready = false;
 }
 
 static void end_pair(struct conn *conn)
@@ -284,7 +294,6 @@ static void relay_ready(void *ctx)
 
 	if (conn->peers->is_ending)
 		return;
-	conn->relay_is_ready = true;
 	conn_step(conn, LINK_EV_RELAY_READY, NULL);
 }
 
@@ -292,7 +301,7 @@ static void relay_closed(void *ctx, const char *why)
 {
 	struct conn *conn = ctx;
 
-	if (conn->relay_is_ready)
+	if (conn_has_relay(conn))
 		log_debug("peer %s: relayed connection closed: %s", conn->name, why);
 	if (conn->peers->is_ending)
 		end_relay(conn);
@@ -307,11 +316,12 @@ static void relay_received(void *ctx, const uint8_t *bytes, size_t len)
 
 	peers->ops.relay_received(peers->ctx, conn->id, bytes, len);
 	conn_set_silent(conn, false);
-	if (conn->state == LINK_RELAYED && conn->inherits) {
-		leave_inherited(conn);
+	if (conn->state == LINK_RELAYED && link_old_carries(conn->old_path)) {
+		leave_old_path(conn);
 		tell(conn, LINK_EV_FOLLOW);
 	}
-	if (conn->state == LINK_DIRECT)		/* it may have left the pair before we notice why */
+	/* it may have left the pair for a reason that we have yet to notice */
+	if (conn->state == LINK_DIRECT)
 		watch_soon(conn);
 }
 
@@ -335,16 +345,16 @@ static void open_relay(struct conn *conn, const char *address)
 }
 
 /*
- * The controlling side's server carries the pair. One that stands is left alone, one that is still being
- * opened gives way to another.
+ * Both sides meet on the controlling side's server. A relayed connection that stands is left alone; one that
+ * is still being opened is replaced if the server is another one now.
  */
 static void hear_relay(struct conn *conn, const struct signal_body *body)
 {
 	const char *own = conn->peers->ops.relay_address(conn->peers->ctx);
 	const char *address = conn->is_controller ? own : body->relay;
 
-	conn->remote_has_relay = body->relay[0];
-	if (!own || !body->relay[0] || conn->relay_is_ready)
+	conn->remote.has_relay = body->relay[0];
+	if (!own || !body->relay[0] || conn_has_relay(conn))
 		return;
 	if (conn->relay) {
 		if (!strcmp(conn->relay_address->text, address))
@@ -361,25 +371,25 @@ static void open_anew(struct conn *conn)
 	random_letters(conn->peers, conn->ufrag, SIGNAL_UFRAG_LEN);
 	random_letters(conn->peers, conn->pwd, SIGNAL_PWD_LEN);
 	conn_new_session(conn);
-	inherit(conn);
-	conn->has_offered = conn->has_rosenpass = conn->remote_has_relay = conn->remote_has_no_ice =
-		conn->was_told_idle = false;
+	find_old_path(conn);
+	conn->offers.has_begun = false;
+	conn->remote = (struct remote){ 0 };
 }
 
 static void do_open(struct conn *conn, const struct signal_body *body)
 {
 	open_anew(conn);
-	guard_start(conn, 0);
+	offers_start(conn, 0);
 }
 
 static void do_exchange(struct conn *conn, const struct signal_body *body)
 {
-	conn->has_rosenpass = body->has_rosenpass_key;
+	conn->remote.announces_rosenpass = body->has_rosenpass_key;
 	hear_relay(conn, body);
 	exchange_hear(conn, body);
-	/* and none will come; of an answer that knew no id of ours nothing is made */
+	/* no relay to wait for: tell the session, since the other side makes no agent without an id */
 	if (!conn->relay)
-		reveal_session(conn);
+		tell_session(conn);
 	if (body->type == SIGNAL_OFFER)
 		exchange_answer(conn);
 }
@@ -387,7 +397,7 @@ static void do_exchange(struct conn *conn, const struct signal_body *body)
 static void do_open_exchange(struct conn *conn, const struct signal_body *body)
 {
 	open_anew(conn);
-	guard_start(conn, AFTER_ANSWER_NS);
+	offers_start(conn, AFTER_ANSWER_NS);
 	do_exchange(conn, body);
 }
 
@@ -403,10 +413,11 @@ void conn_stop(struct conn *conn)
 	end_relay(conn);
 	watch_stop(conn);
 	loop_timer_cancel(conn->peers->loop, &conn->late);
-	loop_timer_cancel(conn->peers->loop, &conn->guard);
+	offers_stop(conn);
 	free(conn->early);
 	conn->early = NULL;
-	conn->is_wanted = conn->inherits = conn->hides_session = conn->is_silent = false;
+	conn->old_path = LINK_OLD_NONE;
+	conn->is_wanted = conn->is_silent = false;
 	sodium_memzero(conn->ufrag, sizeof(conn->ufrag));
 	sodium_memzero(conn->pwd, sizeof(conn->pwd));
 }
@@ -414,13 +425,17 @@ void conn_stop(struct conn *conn)
 static void do_close(struct conn *conn, const struct signal_body *body)
 {
 	conn_stop(conn);
-	if (!conn->leaves_way)
-		set_way(conn, PLANE_NOWHERE);
+	set_way(conn, PLANE_NOWHERE);
+}
+
+static void do_let_go(struct conn *conn, const struct signal_body *body)
+{
+	conn_stop(conn);
 }
 
 /*
- * The session first: from then on packets are kept and asked about, which those that have a key but
- * no way are not.
+ * The sessions go first: packets without a session are held and wake the peer; packets with a session but no
+ * way are dropped.
  */
 static void do_sleep(struct conn *conn, const struct signal_body *body)
 {
@@ -437,7 +452,7 @@ static void do_use_relay(struct conn *conn, const struct signal_body *body)
 {
 	conn->is_silent = false;
 	first_way(conn, PLANE_RELAY);
-	reveal_session(conn);
+	tell_session(conn);
 }
 
 static void do_end_relay(struct conn *conn, const struct signal_body *body)
@@ -448,7 +463,7 @@ static void do_end_relay(struct conn *conn, const struct signal_body *body)
 static void do_lose_standby(struct conn *conn, const struct signal_body *body)
 {
 	end_relay(conn);
-	guard_rearm(conn, false);
+	offers_rearm(conn, false);
 }
 
 static void do_lose_relay(struct conn *conn, const struct signal_body *body)
@@ -458,13 +473,14 @@ static void do_lose_relay(struct conn *conn, const struct signal_body *body)
 }
 
 /*
- * Packets may leave by the pair from now on, whoever nominated it: checks went both ways. The
- * controlling side speaks at once, for a stock peer that does not control goes on sending by relay until
- * it hears us here.
+ * Checks went both ways, so packets may leave by the pair, whichever side nominated it. The controlling side
+ * sends at once, because a stock peer that does not control keeps sending by relay until it hears from us
+ * here.
  */
 static void do_use_pair(struct conn *conn, const struct signal_body *body)
 {
-	conn->inherits = conn->is_silent = false;
+	conn->old_path = LINK_OLD_NONE;
+	conn->is_silent = false;
 	if (loop_timer_is_set(&conn->watch)) {		/* the relay carried before */
 		set_way(conn, PLANE_DIRECT);
 		if (conn->is_controller)
@@ -485,8 +501,8 @@ static void do_renew_pair(struct conn *conn, const struct signal_body *body)
 {
 	do_end_pair(conn, body);
 	watch_stop(conn);
-	conn->inherits = true;
-	guard_rearm(conn, false);
+	old_path_step(conn, LINK_OLD_EV_KEEP);
+	offers_rearm(conn, false);
 }
 
 static void do_fall_back(struct conn *conn, const struct signal_body *body)
@@ -494,7 +510,7 @@ static void do_fall_back(struct conn *conn, const struct signal_body *body)
 	do_end_pair(conn, body);
 	set_way(conn, PLANE_RELAY);
 	kick(conn);
-	guard_rearm(conn, false);
+	offers_rearm(conn, false);
 }
 
 /* The other side may have restarted and know nothing of our session. */
@@ -511,14 +527,14 @@ static void do_fall_back_renew(struct conn *conn, const struct signal_body *body
 	else
 		loop_timer_after(peers->loop, &conn->late, LATE_NS);
 	watch_start(conn);
-	guard_rearm(conn, false);
+	offers_rearm(conn, false);
 }
 
 static void do_lose_pair(struct conn *conn, const struct signal_body *body)
 {
 	do_end_pair(conn, body);
 	no_way(conn);
-	guard_rearm(conn, false);
+	offers_rearm(conn, false);
 }
 
 static void do_drop_pair(struct conn *conn, const struct signal_body *body)
@@ -526,21 +542,21 @@ static void do_drop_pair(struct conn *conn, const struct signal_body *body)
 	end_pair(conn);
 	set_way(conn, PLANE_RELAY);
 	watch_start(conn);
-	guard_rearm(conn, false);
+	offers_rearm(conn, false);
 }
 
 static void do_drop_pair_alone(struct conn *conn, const struct signal_body *body)
 {
 	end_pair(conn);
 	no_way(conn);
-	guard_rearm(conn, false);
+	offers_rearm(conn, false);
 }
 
 /* A stock peer waits 6 s for checks; told of a new session it leaves the pair at once. */
 static void do_give_up(struct conn *conn, const struct signal_body *body)
 {
 	do_end_pair(conn, body);
-	guard_rearm(conn, true);
+	offers_rearm(conn, true);
 }
 
 /* The keepalive tells the other side, which follows what comes by relay. */
@@ -571,7 +587,7 @@ static void do_stay(struct conn *conn, const struct signal_body *body)
 static void do_note(struct conn *conn, const struct signal_body *body)
 {
 	conn->is_wanted = conn->needs_rosenpass = false;
-	if (!conn->inherits)
+	if (!link_old_carries(conn->old_path))
 		loop_timer_cancel(conn->peers->loop, &conn->late);
 }
 
@@ -582,6 +598,7 @@ static const action_fn actions[LINK_ACTIONS] = {
 	[LINK_DO_OPEN_EXCHANGE] = do_open_exchange,
 	[LINK_DO_OPEN_CANDIDATE] = do_open_candidate,
 	[LINK_DO_CLOSE] = do_close,
+	[LINK_DO_LET_GO] = do_let_go,
 	[LINK_DO_SLEEP] = do_sleep,
 	[LINK_DO_EXCHANGE] = do_exchange,
 	[LINK_DO_CANDIDATE] = do_candidate,
@@ -622,18 +639,18 @@ void conn_step(struct conn *conn, enum link_event event, const struct signal_bod
 	tell(conn, event);
 }
 
-/* Packets wait: the datapath has no way, whatever we thought to have inherited. */
+/* Packets wait, so the datapath has no way: an old path that we believed in is gone. */
 void conn_wanted(struct conn *conn)
 {
 	conn->is_wanted = true;
-	leave_inherited(conn);
+	leave_old_path(conn);
 	conn_step(conn, LINK_EV_WANTED, NULL);
 }
 
 void conn_init(struct conn *conn, struct peers *peers)
 {
 	conn->peers = peers;
-	guard_init(conn);
+	offers_init(conn);
 	watch_init(conn);
 	loop_timer_init(&conn->late, late_due, conn);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// One ICE session with one peer: when an agent is made and when it is not, and candidates both ways.
+// One ICE session with one peer: when an agent is made, and candidates in both directions.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +9,10 @@
 #include "log/log.h"
 #include "peers/internal.h"
 
-/* a candidate that overtakes our answer finds no agent and is lost */
+/* so that no candidate overtakes our answer: it would find no agent and be lost */
 #define AFTER_ANSWER_NS	(200 * LOOP_MS)
 #define REPEAT_NS	LOOP_SECOND
-#define EARLY_NS	(15 * LOOP_SECOND)	/* older ones belong to a session that is over */
+#define EARLY_NS	(15 * LOOP_SECOND)	/* older candidates belong to a session that has ended */
 
 static void send_next(struct exchange *exchange);
 
@@ -44,7 +44,7 @@ static void send_next(struct exchange *exchange)
 {
 	struct loop *loop = exchange->conn->peers->loop;
 
-	if (!exchange->may_send || exchange->is_sending || exchange->is_connected)
+	if (exchange->round == CANDIDATES_HELD || exchange->is_sending || conn_has_pair(exchange->conn))
 		return;
 	while (exchange->sent_count < exchange->local_count) {
 		exchange->is_sending = true;
@@ -53,15 +53,16 @@ static void send_next(struct exchange *exchange)
 		exchange->is_sending = false;
 		exchange->sent_count++;
 	}
-	if (!exchange->is_repeated && exchange->local_count && !loop_timer_is_set(&exchange->timer))
+	if (exchange->round == CANDIDATES_FIRST && exchange->local_count &&
+		!loop_timer_is_set(&exchange->timer))
 		loop_timer_after(loop, &exchange->timer, REPEAT_NS);
 }
 
 static void send_now(struct exchange *exchange)
 {
-	if (exchange->may_send)
+	if (exchange->round != CANDIDATES_HELD)
 		return;
-	exchange->may_send = true;
+	exchange->round = CANDIDATES_FIRST;
 	loop_timer_cancel(exchange->conn->peers->loop, &exchange->timer);
 	send_next(exchange);
 }
@@ -70,11 +71,11 @@ static void timer_due(void *ctx)
 {
 	struct exchange *exchange = ctx;
 
-	if (!exchange->may_send) {
+	if (exchange->round == CANDIDATES_HELD) {
 		send_now(exchange);
 		return;
 	}
-	exchange->is_repeated = true;
+	exchange->round = CANDIDATES_AGAIN;
 	exchange->sent_count = 0;
 	send_next(exchange);
 }
@@ -107,7 +108,6 @@ static void pair_selected(void *ctx, const struct ice_pair_info *pair)
 	exchange->local = NULL;
 	exchange->local_count = 0;
 	exchange->pair = *pair;
-	exchange->is_connected = true;
 	conn_step(exchange->conn, LINK_EV_PAIR_SELECTED, NULL);
 }
 
@@ -174,13 +174,13 @@ static int begin(struct conn *conn, const struct signal_body *body)
 	}
 	conn->exchange = exchange;
 	use_early(conn);
-	/* who answers has its agent already; who offers makes it of our answer */
+	/* the answering side has its agent already, the offering side makes it when our answer arrives */
 	if (body->type == SIGNAL_ANSWER)
 		send_now(exchange);
 	return 0;
 }
 
-/* An old client sends no id: then the session is the one that we know. */
+/* Old clients send no id: theirs is always taken for the session that we know. */
 static bool is_same_session(const struct exchange *exchange, const struct signal_body *body)
 {
 	if (!body->has_session_id)
@@ -193,16 +193,16 @@ void exchange_hear(struct conn *conn, const struct signal_body *body)
 {
 	int ret;
 
-	conn->remote_has_no_ice = !body->ufrag[0] || !body->pwd[0];
-	if (conn->peers->force_relay || conn->hides_session)
+	conn->remote.lacks_ice = !body->ufrag[0] || !body->pwd[0];
+	if (conn->peers->force_relay || link_old_is_hidden(conn->old_path))
 		return;
-	if (conn->remote_has_no_ice) {
+	if (conn->remote.lacks_ice) {
 		if (conn->exchange)
 			conn_step(conn, LINK_EV_PAIR_LOST, NULL);
 		return;
 	}
 	if (conn->exchange && is_same_session(conn->exchange, body)) {
-		if (body->type == SIGNAL_ANSWER && !conn->exchange->is_connected)
+		if (body->type == SIGNAL_ANSWER && !conn_has_pair(conn))
 			send_now(conn->exchange);
 		return;
 	}
@@ -210,32 +210,32 @@ void exchange_hear(struct conn *conn, const struct signal_body *body)
 		conn_step(conn, LINK_EV_NEW_SESSION, NULL);
 	ret = begin(conn, body);
 	if (ret)
-		log_warn("peer %s: no ICE agent: %s", conn->name, strerror(-ret));
+		log_warn("peer %s: cannot start ICE: %s", conn->name, strerror(-ret));
 }
 
 static void answer_sent(void *ctx, int error)
 {
 	struct exchange *exchange = ctx;
 
-	if (!exchange->may_send)
+	if (exchange->round == CANDIDATES_HELD)
 		loop_timer_after(exchange->conn->peers->loop, &exchange->timer, AFTER_ANSWER_NS);
 }
 
 /*
- * Who offers while we already try has no agent yet, or lost our answer: what candidates we sent
- * were lost with it.
+ * A peer that offers while we already try has no agent yet or missed our answer, and with it the candidates
+ * that we sent: they are sent again.
  */
 void exchange_answer(struct conn *conn)
 {
 	struct exchange *exchange = conn->exchange;
 	struct peers *peers = conn->peers;
 	struct signal_body body;
-	bool is_waited_for = exchange && !exchange->is_connected;
+	bool is_waited_for = exchange && !conn_has_pair(conn);
 	int ret;
 
 	if (is_waited_for) {
 		stop_sending(exchange);
-		exchange->may_send = exchange->is_repeated = false;
+		exchange->round = CANDIDATES_HELD;
 		exchange->sent_count = 0;
 	}
 	conn_body(conn, SIGNAL_ANSWER, &body);
@@ -279,8 +279,8 @@ void exchange_candidate(struct conn *conn, const struct signal_body *body)
 		return;
 	}
 	peers->ops.ice_add_remote(peers->ctx, conn->exchange->agent, &candidate);
-	/* it has an agent: no need to wait for that any longer */
-	if (!conn->exchange->is_connected)
+	/* a candidate of theirs proves that they have an agent */
+	if (!conn_has_pair(conn))
 		send_now(conn->exchange);
 }
 

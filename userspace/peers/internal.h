@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the files of peers/ share: one struct conn for each peer, and what exists only while its
- * ICE session does.
+ * What the files of peers/ share: one struct conn for each peer, and what exists only during its ICE session.
  */
 #ifndef TALON_PEERS_INTERNAL_H
 #define TALON_PEERS_INTERNAL_H
@@ -10,10 +9,10 @@
 #include "peers/peers.h"
 #include "peers/silence.h"
 
-#define EARLY_MAX	16	/* remote candidates kept for an agent that is yet to come */
-#define LOCAL_MAX	16	/* candidates of our own, of one agent */
+#define EARLY_MAX	16	/* remote candidates kept until there is an agent */
+#define LOCAL_MAX	16	/* our candidates, of one agent */
 
-/* A relay's address, once however many peers have it. */
+/* A relay's address, stored once for all peers that use it. */
 struct peers_text {
 	struct peers_text *next;
 	size_t users;
@@ -21,28 +20,48 @@ struct peers_text {
 };
 
 struct early {
-	uint64_t at_ns;		/* of the last */
+	uint64_t at_ns;		/* when the last one came */
 	size_t count;
 	struct ice_candidate list[EARLY_MAX];
 };
 
-/* One ICE session of the other side, with the agent for it. */
+/* Our candidates wait until the other side has an agent for them; then they are sent one by one, twice. */
+enum candidates_round { CANDIDATES_HELD, CANDIDATES_FIRST, CANDIDATES_AGAIN };
+
+/* One ICE session of the other side, with our agent for it. */
 struct exchange {
 	struct conn *conn;
 	struct ice_agent *agent;
 	bool has_remote_session;
 	uint8_t remote_session[SIGNAL_SESSION_ID_LEN];
-	bool is_connected;
-	struct ice_pair_info pair;		/* while connected */
-	/*
-	 * Our candidates: held until the other side has an agent for them, then sent one by one,
-	 * and all once more
-	 */
-	struct ice_candidate *local;		/* LOCAL_MAX; NULL once connected */
+	struct ice_pair_info pair;		/* while link_has_pair() */
+	struct ice_candidate *local;		/* our candidates, LOCAL_MAX; NULL once a pair is selected */
 	size_t local_count;
-	size_t sent_count;
-	bool may_send, is_sending, is_repeated;
-	struct loop_timer timer;		/* may_send, or the repetition */
+	size_t sent_count;			/* in this round */
+	enum candidates_round round;
+	bool is_sending;			/* signal has one of them */
+	struct loop_timer timer;		/* until the next round */
+};
+
+/* What the other side's last offer or answer said; all false when the link is opened. */
+struct remote {
+	bool has_relay;
+	bool lacks_ice;				/* it came without credentials */
+	bool announces_rosenpass;
+};
+
+/* offers.c: when the next offer leaves. */
+enum offers_wait {
+	OFFERS_BY_INTERVAL,			/* the timer stands for the next interval */
+	OFFERS_IN_LINE,				/* ... for the slot of an offer that is due */
+};
+
+struct offers {
+	struct loop_timer timer;
+	uint64_t wait_ns;			/* the next interval */
+	uint64_t most_ns;			/* the longest, T */
+	enum offers_wait waits;
+	bool has_begun;				/* one was sent since the link was opened */
 };
 
 struct conn {
@@ -58,41 +77,32 @@ struct conn {
 	enum plane_way way : 8;			/* as last set by us */
 	enum plane_way told_way : 8;
 	enum peer_status told_status : 8;
+	enum link_old_path old_path : 8;
+	struct remote remote;
+	/* we are the controlling side: our key's text is the greater one */
 	bool is_controller;
 	bool can_idle;				/* its version knows lazy connections */
-	bool can_lack_ice;			/* ... and peers without ICE */
-	/* its last offer or answer came without credentials: only the relay leads to it */
-	bool remote_has_no_ice;
-	bool leaves_way;			/* being closed without touching where packets go */
-	/* packets go by a direct way from before, which no agent of ours stands for */
-	bool inherits;
-	/* ... and the other side's agent may live as long as the relay is not there */
-	bool hides_session;
-	bool is_wanted;
-	bool was_told_idle;			/* maps do not wake it */
-	bool has_offered;			/* since it was opened */
-	bool has_slot;				/* the guard's timer stands for a paced offer */
-	bool has_rosenpass, needs_rosenpass;
-	bool remote_has_relay;
-	bool relay_is_ready;
-	bool watch_is_first;
-	/* nothing answers by the way in use, and no other is left to try */
+	bool can_lack_ice;			/* its version knows peers without ICE */
+	bool is_wanted;				/* packets wait for a handshake */
+	bool needs_rosenpass;			/* it announced Rosenpass and no handshake came */
+	/* the way in use carries no answers, and there is no other to try */
 	bool is_silent;
 	char ufrag[SIGNAL_UFRAG_LEN + 1], pwd[SIGNAL_PWD_LEN + 1];
 	uint8_t session[SIGNAL_SESSION_ID_LEN];
-	struct relay_peer *relay;
+	struct relay_peer *relay;		/* opened or being opened */
 	struct peers_text *relay_address;
 	struct exchange *exchange;
 	struct early *early;
-	struct loop_timer guard;
-	uint64_t guard_wait_ns;			/* the next interval */
-	uint64_t guard_most_ns;			/* T */
+	struct offers offers;
 	struct loop_timer watch;		/* of handshakes */
-	uint64_t watch_since_ns, watch_handshake_ns;
-	struct loop_timer late;			/* no handshake by then: we begin it */
-	size_t direct_place;			/* in peers->direct, from 1; 0: not */
+	/* when the way came into use; LOOP_NEVER: it was seen to carry */
+	uint64_t watch_since_ns;
+	uint64_t watch_handshake_ns;		/* the last handshake that the watch knows */
+	/* when we begin a handshake if none came, or tell a hidden session */
+	struct loop_timer late;
+	size_t direct_place;			/* position in peers->direct, from 1; 0: not in it */
 	struct silence silence;
-	uint64_t turned_ns;			/* suspect since */
+	uint64_t turned_ns;			/* LINK_SUSPECT since */
 	uint64_t active_until_ns;
 	uint64_t changed_unix_ns;
 };
@@ -116,12 +126,12 @@ struct peers {
 	struct peers_text *texts;
 	struct cidr *routes;
 	size_t route_count;
-	uint64_t complaints;			/* events that cannot come, and came */
+	uint64_t complaints;			/* events that came where they cannot occur */
 	uint64_t slot_ns;			/* of the next paced offer */
-	uint64_t grace_until_ns;		/* first offers wait so long for the home relay */
-	struct conn **direct;			/* that have a pair */
+	uint64_t grace_until_ns;		/* until then first offers wait for the home relay */
+	struct conn **direct;			/* those that have a pair */
 	size_t direct_count, direct_room;
-	size_t direct_next;			/* where the look at idle ones goes on */
+	size_t direct_next;			/* where the next look at idle ones begins */
 	struct loop_timer look;
 };
 
@@ -133,34 +143,38 @@ bool peers_is_routed(const struct peers *peers, uint16_t family, const struct ta
 
 /* conn.c */
 void conn_init(struct conn *conn, struct peers *peers);
-/* The only way that a state changes. @body: for OFFER, ANSWER, CANDIDATE. */
+/* The only function that changes a conn's state. @body: of OFFER, ANSWER, CANDIDATE; else NULL. */
 void conn_step(struct conn *conn, enum link_event event, const struct signal_body *body);
+/* Whether the relayed connection stands, and whether the ICE pair does. */
+bool conn_has_relay(const struct conn *conn);
+bool conn_has_pair(const struct conn *conn);
 void conn_wanted(struct conn *conn);
 void conn_set_silent(struct conn *conn, bool is_silent);
 enum peer_status conn_status(const struct conn *conn);
 void conn_new_session(struct conn *conn);
 void conn_body(const struct conn *conn, enum signal_type type, struct signal_body *ret_body);
-/* Frees and cancels everything, leaves state and way alone. */
+/* Ends everything and cancels all timers; state and way stay. */
 void conn_stop(struct conn *conn);
 
-/* guard.c: when to offer. */
-void guard_init(struct conn *conn);
-void guard_start(struct conn *conn, uint64_t after_ns);		/* opened: then after 3, 6, 12, 24 s */
-void guard_rearm(struct conn *conn, bool now);			/* something was lost: 0.8, 1.6, ... s */
+/* offers.c: when to offer. */
+void offers_init(struct conn *conn);
+void offers_start(struct conn *conn, uint64_t after_ns);	/* opened: then after 3, 6, 12, 24 s ... */
+void offers_rearm(struct conn *conn, bool now);			/* something was lost: after 0.8, 1.6 s ... */
+void offers_stop(struct conn *conn);
 
 /* exchange.c: the ICE session. */
-void exchange_hear(struct conn *conn, const struct signal_body *body);	/* an offer or answer */
+void exchange_hear(struct conn *conn, const struct signal_body *body);	/* @body: an offer or answer */
 void exchange_answer(struct conn *conn);
 void exchange_candidate(struct conn *conn, const struct signal_body *body);
 void exchange_end(struct conn *conn);
 
-/* watch.c: whether what carries does carry. */
+/* watch.c: whether the way in use carries packets. */
 void watch_init(struct conn *conn);
 void watch_start(struct conn *conn);
 void watch_stop(struct conn *conn);
-void watch_direct(struct conn *conn, bool is_first);		/* the pair carries from now on */
+void watch_direct(struct conn *conn, bool is_first);		/* packets go by the pair from now on */
 void watch_direct_end(struct conn *conn);
-void watch_soon(struct conn *conn);				/* look at it now rather than in its turn */
+void watch_soon(struct conn *conn);				/* look at it soon instead of in its turn */
 void watch_look(void *ctx);
 
 #endif

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How one peer is reached, as a table: (state, event) -> (state, action). It decides and never does: conn.c
- * carries the action out and reports what came of it as further events. There is no clock in here.
+ * How one peer is reached, as two tables: (state, event) -> (state, action) for its relay and its ICE pair,
+ * and (state, event) -> state for a direct path that is older than both. They decide and never act: conn.c
+ * carries out the action and reports its outcome as further events. No clock is read here.
  */
 #ifndef TALON_LINK_H
 #define TALON_LINK_H
 
+#include <stdbool.h>
+
 enum link_state {
-	LINK_IDLE,		/* not opened: lazy, told to be idle, or not applied */
+	LINK_IDLE,		/* not opened: lazy, or the plane does not know the peer */
+	/* not opened, because the other side went idle: a network map does not open it */
+	LINK_ASLEEP,
 	LINK_SEARCHING,		/* open, and nothing carries yet */
 	LINK_RELAYED,		/* the relay carries */
 	LINK_ALONE,		/* the pair carries, no relay stands by */
@@ -18,56 +23,62 @@ enum link_state {
 
 enum link_event {
 	LINK_EV_OPENED,		/* to be reached from now on */
-	LINK_EV_CLOSED,		/* no longer in the map, or about to be opened anew */
+	LINK_EV_CLOSED,		/* about to be opened anew */
+	/* no longer in the map, or about to be opened anew while its old path carries */
+	LINK_EV_DEPARTED,
 	LINK_EV_WANTED,		/* a packet waits for it */
 	LINK_EV_OFFER,		/* ... arrived by signal */
 	LINK_EV_ANSWER,
 	LINK_EV_CANDIDATE,
 	LINK_EV_GO_IDLE,
-	LINK_EV_NEW_SESSION,	/* the other side's ICE session is another than our agent's */
+	/* the other side began a new ICE session; our agent belongs to its last one */
+	LINK_EV_NEW_SESSION,
 	LINK_EV_RELAY_READY,
-	LINK_EV_RELAY_CLOSED,	/* or never came */
+	LINK_EV_RELAY_CLOSED,	/* ... or could not be opened */
 	LINK_EV_PAIR_SELECTED,
 	LINK_EV_PAIR_LOST,	/* the agent failed, with or without a pair before */
-	LINK_EV_SILENCE,	/* packets go out by the pair, neither they nor checks are answered */
+	LINK_EV_SILENCE,	/* neither packets nor checks that we send by the pair are answered */
 	LINK_EV_FOLLOW,		/* the other side sends by relay, and no longer by the pair */
 	LINK_EV_PROVEN,		/* the pair answers again */
-	LINK_EV_UNPROVEN,	/* it did not in time */
+	LINK_EV_UNPROVEN,	/* it did not answer in time */
 	LINK_EV_HANDSHAKE,	/* WireGuard's, complete */
-	LINK_EV_WATCH_EXPIRED,	/* none in time: whatever carries does not carry */
+	LINK_EV_WATCH_EXPIRED,	/* no handshake in time: the way in use does not carry packets */
 	LINK_EVENTS
 };
 
 enum link_action {
 	LINK_DO_NOTHING,	/* this event is ignored here */
-	LINK_DO_COMPLAIN,	/* this event cannot come here: a fault in the program */
+	LINK_DO_COMPLAIN,	/* this event cannot occur here: a bug */
 	LINK_DO_OPEN,		/* credentials, session id, offers */
-	LINK_DO_OPEN_EXCHANGE,	/* the same, then what the offer or answer says */
-	LINK_DO_OPEN_CANDIDATE,	/* the same, and the candidate is kept for the agent that comes */
-	LINK_DO_CLOSE,		/* give up everything */
+	LINK_DO_OPEN_EXCHANGE,	/* the same, then act on the offer or answer */
+	LINK_DO_OPEN_CANDIDATE,	/* the same, and keep the candidate for the agent to come */
+	LINK_DO_CLOSE,		/* end relay, pair and watch; packets go nowhere */
+	LINK_DO_LET_GO,		/* end relay, pair and watch; packets go where they went */
 	/*
-	 * the same, and the sessions, which the other side gave up too: so the next packet is
-	 * kept, and wakes it
+	 * LINK_DO_CLOSE, and drop the WireGuard sessions, as the other side did: the next packet is then held
+	 * and wakes it
 	 */
 	LINK_DO_SLEEP,
-	LINK_DO_EXCHANGE,	/* what an offer or answer says, for relay and ICE */
-	LINK_DO_CANDIDATE,	/* add it, or keep it */
+	LINK_DO_EXCHANGE,	/* act on an offer or answer: relay and ICE */
+	LINK_DO_CANDIDATE,	/* give it to the agent, or keep it until there is one */
 	LINK_DO_USE_RELAY,	/* the first way: send by relay, watch handshakes */
-	LINK_DO_STAND_BY,	/* the relay is there in case */
-	LINK_DO_END_RELAY,	/* an attempt that came to nothing */
-	LINK_DO_LOSE_STANDBY,	/* the relay is gone, the pair carries on; offer soon */
+	LINK_DO_STAND_BY,	/* nothing to do: the relay is there if the pair fails */
+	LINK_DO_END_RELAY,	/* end an attempt that failed */
+	LINK_DO_LOSE_STANDBY,	/* the relay is gone, the pair still carries; offer soon */
 	LINK_DO_LOSE_RELAY,	/* the relay is gone, nothing carries; offer soon */
 	LINK_DO_DROP_RELAY,	/* close the relayed connection, nothing carries; offer soon */
 	LINK_DO_USE_PAIR,	/* send by the pair */
-	LINK_DO_END_PAIR,	/* an attempt that came to nothing; new session id */
-	/* another session came: end the agent, new session id; who carries now, carries on */
+	LINK_DO_END_PAIR,	/* end an attempt that failed; new session id */
+	/*
+	 * the other side has a new session: end the agent, new session id; packets keep to the pair's address
+	 */
 	LINK_DO_RENEW_PAIR,
 	LINK_DO_FALL_BACK,	/* the pair is gone, send by relay; new session id, offer soon */
-	/* the same because another session came: WireGuard makes sure of a handshake */
+	/* the same because the other side has a new session: make sure that WireGuard shakes hands */
 	LINK_DO_FALL_BACK_RENEW,
 	LINK_DO_LOSE_PAIR,	/* the pair is gone, nothing carries; new session id, offer soon */
-	LINK_DO_DROP_PAIR,	/* close the agent, send by relay; the session id stays; offer soon */
-	/* close the agent, nothing carries; the session id stays; offer soon */
+	LINK_DO_DROP_PAIR,	/* end the agent, send by relay; the session id stays; offer soon */
+	/* end the agent, nothing carries; the session id stays; offer soon */
 	LINK_DO_DROP_PAIR_ALONE,
 	/*
 	 * the pair stays silent: end it, new session id, offer at once so that the other side leaves it too
@@ -75,9 +86,9 @@ enum link_action {
 	LINK_DO_GIVE_UP,
 	LINK_DO_DETOUR,		/* send by relay, keep checking the pair */
 	LINK_DO_RETURN,		/* send by the pair again */
-	/* the relay went while it carried for a silent pair: the pair is all there is */
+	/* the relay is gone while it carried in place of a silent pair: go back to the pair */
 	LINK_DO_STAY,
-	LINK_DO_NOTE,		/* remember that a handshake happened */
+	LINK_DO_NOTE,		/* remember that a handshake took place */
 	LINK_ACTIONS
 };
 
@@ -89,6 +100,36 @@ struct link_move {
 /* An ignored or impossible event leaves the state as it is. */
 struct link_move link_step(enum link_state state, enum link_event event);
 
+/* What stands in @state: the relayed connection, the selected pair. */
+bool link_has_relay(enum link_state state);
+bool link_has_pair(enum link_state state);
+
+/*
+ * After a restart of this process the datapath still sends by the direct path that it had, and the other
+ * side's agent still stands for it, which our new agent would end at once. What becomes of that path; it ends
+ * for good when a pair is selected or the link closes (LINK_OLD_NONE).
+ */
+enum link_old_path {
+	LINK_OLD_NONE,		/* packets go where the state says */
+	LINK_OLD_HIDDEN,	/* packets keep to the old path; offers do not tell our session id yet */
+	LINK_OLD_TOLD,		/* packets keep to the old path; offers tell our session id */
+	LINK_OLD_LEFT,		/* packets left the old path; offers do not tell our session id yet */
+	LINK_OLD_PATHS
+};
+
+enum link_old_event {
+	LINK_OLD_EV_TELL,	/* the relay stands, will not come, or had its time */
+	LINK_OLD_EV_LEAVE,	/* the old path carries nothing, or the other side left it */
+	LINK_OLD_EV_KEEP,	/* the agent of a pair ends, its address may still be good */
+	LINK_OLD_EVENTS
+};
+
+/* Returns LINK_OLD_PATHS for an event that cannot occur. */
+enum link_old_path link_old_step(enum link_old_path path, enum link_old_event event);
+bool link_old_carries(enum link_old_path path);		/* packets keep to the old path */
+bool link_old_is_hidden(enum link_old_path path);	/* offers do not tell our session id */
+
+/* Names for the log; "?" for a number outside the enum. */
 const char *link_state_name(enum link_state state);
 const char *link_event_name(enum link_event event);
 const char *link_action_name(enum link_action action);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The table of peers: what the network map lists against what is there, and whose an event is.
+// The table of peers: compares the network map with what is open, and finds the peer that an event is for.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ void peers_random(const struct peers *peers, void *buf, size_t len)
 		randombytes_buf(buf, len);
 }
 
-/* --- addresses of relays: few, shared by many peers --- */
+/* --- addresses of relays: few, each shared by many peers --- */
 
 struct peers_text *peers_text_get(struct peers *peers, const char *text)
 {
@@ -56,7 +56,7 @@ void peers_text_put(struct peers *peers, struct peers_text *text)
 	free(text);
 }
 
-/* --- networks whose addresses are no candidates --- */
+/* --- networks whose addresses are not accepted as candidates --- */
 
 static bool is_inside(const struct cidr *net, const struct talon_addr *addr)
 {
@@ -203,14 +203,13 @@ static void each(struct peers *peers, conn_fn fn)
 }
 
 /*
- * A pair that was found before the network was: our checks, and soon our packets, would go into the
- * tunnel from now on.
+ * The network is newer than the pair: our checks, and soon our packets, would go into the tunnel from now on.
  */
 static void leave_routed_pair(struct conn *conn)
 {
 	const struct exchange *exchange = conn->exchange;
 
-	if (exchange && exchange->is_connected && peers_is_routed(conn->peers, exchange->pair.path.family,
+	if (conn_has_pair(conn) && peers_is_routed(conn->peers, exchange->pair.path.family,
 		&exchange->pair.path.remote))
 		conn_step(conn, LINK_EV_PAIR_LOST, NULL);
 }
@@ -248,7 +247,8 @@ static uint64_t hash_text(const char *text)
 #define NO_ICE_SINCE	70
 
 /*
- * 0.@since.0 and later, and builds from source; what says nothing with a dot in it is older than all of this.
+ * Whether @version is 0.@since.0 or later, or a build from source. A version without a dot is older than any
+ * that matters here.
  */
 static bool is_since(const char *version, unsigned since)
 {
@@ -281,13 +281,12 @@ static void remove_conn(struct conn *conn)
 	free(conn);
 }
 
-/* Its id may be another peer's by now: nothing is said about it. */
+/* Its id may belong to another peer by now, so where packets go is left alone. */
 static void remove_departed(struct conn *conn)
 {
 	if (conn->map == conn->peers->map)
 		return;
-	conn->leaves_way = true;
-	conn_step(conn, LINK_EV_CLOSED, NULL);
+	conn_step(conn, LINK_EV_DEPARTED, NULL);
 	remove_conn(conn);
 }
 
@@ -298,14 +297,14 @@ static bool may_rest(const struct conn *conn)
 
 static void open_if_wanted(struct conn *conn)
 {
-	if (conn->id != PLANE_NO_PEER && !conn->was_told_idle && !may_rest(conn))
+	if (conn->id != PLANE_NO_PEER && !may_rest(conn))
 		conn_step(conn, LINK_EV_OPENED, NULL);
 }
 
 /*
- * What an earlier process of ours left. A session that lives is kept up as any other: at rest nobody would
- * notice that its way is gone. Where there is none, an old way must go too, or the next packet would follow
- * it into nowhere instead of waking the peer.
+ * What an earlier run of ours left. A peer with a live session is opened, although it may rest: at rest
+ * nobody would notice that its way is gone. Without a session the old way has to go too, or the next packet
+ * would be sent by it and lost instead of waking the peer.
  */
 static void wake_or_rest(struct conn *conn)
 {
@@ -321,16 +320,14 @@ static void wake_or_rest(struct conn *conn)
 }
 
 /*
- * Packets go on by a direct way while it is opened anew: it may be the same peer, at the same place, with
- * another version.
+ * While the link is opened anew, packets keep to a direct way: it may be the same peer in the same place with
+ * a new version.
  */
 static void reopen(struct conn *conn, const struct peers_entry *entry)
 {
-	const bool was_open = conn->state != LINK_IDLE, has_id = conn->id == entry->id;
+	const bool was_open = conn_status(conn) != PEER_IDLE, has_id = conn->id == entry->id;
 
-	conn->leaves_way = !has_id || conn->way == PLANE_DIRECT;
-	conn_step(conn, LINK_EV_CLOSED, NULL);
-	conn->leaves_way = false;
+	conn_step(conn, !has_id || conn->way == PLANE_DIRECT ? LINK_EV_DEPARTED : LINK_EV_CLOSED, NULL);
 	if (!has_id) {
 		unlink_id(conn->peers, conn);
 		conn->id = entry->id;
@@ -447,21 +444,18 @@ void peers_signal(struct peers *peers, const uint8_t from[static KEY_LEN], const
 		return;
 	is_wanted = conn->is_wanted;
 	conn_step(conn, event, body);
-	if (event != LINK_EV_GO_IDLE)
-		return;
-	conn->was_told_idle = true;
-	if (is_wanted)		/* the two crossed: our packets still wait */
+	if (event == LINK_EV_GO_IDLE && is_wanted)	/* our packets crossed its message, and still wait */
 		conn_wanted(conn);
 }
 
 static void rearm(struct conn *conn)
 {
-	if (conn->state == LINK_IDLE)
+	if (conn_status(conn) == PEER_IDLE)
 		return;
-	if (conn->has_offered)
-		guard_rearm(conn, false);
+	if (conn->offers.has_begun)
+		offers_rearm(conn, false);
 	else
-		guard_start(conn, 0);
+		offers_start(conn, 0);
 }
 
 void peers_signal_state(struct peers *peers, bool is_connected)
@@ -504,7 +498,7 @@ void peers_relay_send(struct peers *peers, uint32_t id, const uint8_t *bytes, si
 {
 	struct conn *conn = find_id(peers, id);
 
-	if (conn && conn->relay_is_ready)
+	if (conn && conn_has_relay(conn))
 		peers->ops.relay_send(peers->ctx, conn->relay, bytes, len);
 }
 
@@ -513,7 +507,7 @@ static void announce(struct conn *conn)
 	struct peers *peers = conn->peers;
 	struct signal_body body;
 
-	loop_timer_cancel(peers->loop, &conn->guard);
+	offers_stop(conn);
 	loop_timer_cancel(peers->loop, &conn->late);
 	watch_stop(conn);
 	if (conn_status(conn) != PEER_CONNECTED)
@@ -552,10 +546,10 @@ int peers_get(const struct peers *peers, const uint8_t key[static KEY_LEN], stru
 	ret_info->id = conn->id;
 	ret_info->status = conn_status(conn);
 	ret_info->way = conn->way;
-	ret_info->has_relay = conn->relay_is_ready;
-	if (conn->relay_is_ready)
+	ret_info->has_relay = conn_has_relay(conn);
+	if (ret_info->has_relay)
 		snprintf(ret_info->relay, sizeof(ret_info->relay), "%s", conn->relay_address->text);
-	if (conn->exchange && conn->exchange->is_connected) {
+	if (conn_has_pair(conn)) {
 		ret_info->pair = conn->exchange->pair;
 		peers->ops.ice_get_pair(peers->ctx, conn->exchange->agent, &ret_info->pair);
 		ret_info->latency_ns = ret_info->pair.rtt_ns;

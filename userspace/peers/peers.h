@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How each peer of the network map is reached: offers and answers over signal, the relay first, ICE when
- * it succeeds, back to the relay when the traffic says that the direct way is gone. The decision is a
- * table (link.h); this is what carries it out, and the only user of signal bodies, ICE agents and
- * relayed connections.
+ * How each peer of the network map is reached: offers and answers over signal, the relay first, the ICE pair
+ * once one is found, and the relay again when traffic shows that the direct path is dead. The decisions are
+ * tables (link.h), which are carried out here. Nobody else uses signal bodies, ICE agents and relayed
+ * connections.
  */
 #ifndef TALON_PEERS_H
 #define TALON_PEERS_H
@@ -24,7 +24,7 @@ struct peers;
 
 enum peer_status { PEER_IDLE, PEER_CONNECTING, PEER_CONNECTED };
 
-/* Everything that it acts through, so that tests can stand in for all of it. */
+/* Everything that peers act through, so that tests can replace all of it. */
 struct peers_ops {
 	int (*signal_send)(void *ctx, const uint8_t to[static KEY_LEN], const struct signal_body *body,
 		signal_sent_fn fn, void *fn_ctx);
@@ -41,21 +41,21 @@ struct peers_ops {
 	int (*ice_add_remote)(void *ctx, struct ice_agent *agent, const struct ice_candidate *candidate);
 	void (*ice_probe)(void *ctx, struct ice_agent *agent);
 	/*
-	 * When a check of ours on the selected pair was last answered, CLOCK_BOOTTIME ns; 0: never. (One of
-	 * theirs that comes proves one way only.)
+	 * When a check of ours on the selected pair was last answered, CLOCK_BOOTTIME ns; 0: never. (A check
+	 * of theirs proves one direction only.)
 	 */
 	uint64_t (*ice_answered)(void *ctx, const struct ice_agent *agent);
 	bool (*ice_get_pair)(void *ctx, const struct ice_agent *agent, struct ice_pair_info *ret_pair);
 	int (*set_way)(void *ctx, uint32_t id, enum plane_way way, const struct endpoint *path);
 	void (*kick)(void *ctx, uint32_t id);
 	void (*reset)(void *ctx, uint32_t id);
-	/* a handshake, also beside a session that can send; NULL: kick() stands in */
+	/* begins a handshake even if a session can send; NULL: kick() is used instead */
 	void (*rekey)(void *ctx, uint32_t id);
 	int (*facts)(void *ctx, uint32_t id, struct plane_facts *ret_facts);
 	/* to plane_relay_receive() */
 	void (*relay_received)(void *ctx, uint32_t id, const uint8_t *bytes, size_t len);
 	void (*random)(void *ctx, void *buf, size_t len);	/* NULL: libsodium */
-	/* A peer's status, way or latency changed: routes and the status page care. */
+	/* A peer's status, way or silence changed: the choice of routers may change. May be NULL. */
 	void (*changed)(void *ctx, const uint8_t key[static KEY_LEN]);
 };
 
@@ -66,25 +66,31 @@ struct peers_config {
 	bool force_relay;		/* NB_FORCE_RELAY: no ICE */
 };
 
-/* All of @ops but random, rekey and changed have to be there: else -EINVAL. */
+/*
+ * All of @ops except random, rekey and changed have to be set. Returns 0, -EINVAL if one is missing, or
+ * -ENOMEM. The ops are copied.
+ */
 int peers_new(struct loop *loop, const struct peers_config *config, const struct peers_ops *ops, void *ctx,
 	struct peers **ret_peers);
-/* Says nothing to anybody and leaves ways as they are: the datapath goes on. */
+/* Sends nothing and leaves all ways as they are, so that the datapath continues. NULL is allowed. */
 void peers_free(struct peers *peers);
 /*
- * The map's peers, after plane_apply() gave them their ids (PLANE_NO_PEER: not applied, not connected). New
- * ones are opened, departed ones closed, an agent version or address that changed reopens.
+ * The map's peers, after plane_apply() gave them ids (PLANE_NO_PEER: it has no room for the peer, which is
+ * not connected then). New peers are opened, departed ones closed; one whose agent version or address changed
+ * is opened anew. @lazy: peers that know lazy connections are opened only when there is traffic. Returns 0 or
+ * -ENOMEM.
  */
 struct peers_entry { const struct netmap_peer *peer; uint32_t id; };
 int peers_set(struct peers *peers, const struct peers_entry *list, size_t count, bool lazy);
 void peers_signal(struct peers *peers, const uint8_t from[static KEY_LEN], const struct signal_body *body);
-/* Signal registered again, home relay came or went, local candidates changed: guards are armed anew. */
+/* Signal registered again, home relay came or went, local candidates changed: offers begin again. */
 void peers_signal_state(struct peers *peers, bool is_connected);
 void peers_relay_state(struct peers *peers, bool is_connected);
 void peers_candidates_changed(struct peers *peers);
 /*
- * Networks that this host reaches through the mesh, and the mesh's own: a candidate inside one of them is
- * dropped, for it would lead the tunnel into itself. Prefixes of length 0 do not count. The list is copied.
+ * Networks that this host reaches through the mesh, and the mesh's own: candidates inside them are dropped,
+ * since they would lead the tunnel into itself. Prefixes of length 0 are ignored. The list is copied. Returns
+ * 0 or -ENOMEM.
  */
 int peers_set_client_routes(struct peers *peers, const struct cidr *list, size_t count);
 void peers_handshake(struct peers *peers, uint32_t id);
@@ -92,11 +98,11 @@ void peers_wanted(struct peers *peers, uint32_t id);
 /* Sends @bytes over the peer's relayed connection, if there is one. */
 void peers_relay_send(struct peers *peers, uint32_t id, const uint8_t *bytes, size_t len);
 /*
- * An orderly end is near: tells peers, so that they look for another way while ours still carries their
- * packets. Each that is reached gets an offer of a new session without a relay, on which a stock peer leaves
- * the direct way at once, and no answer to anything any more; ways stay as they are. A stock peer gives up
- * (and turns to another router) when it is told that we went off the relay: let relay_manager_close() follow
- * after some 100 ms.
+ * This process is about to end: tells peers, so that they look for another way while ours still carries their
+ * packets. Each connected peer gets an offer of a new session without a relay, which makes a stock peer leave
+ * the direct way at once. From then on nothing is answered, and ways stay as they are. A stock peer gives up
+ * on us (and turns to another router) when its relay tells it that we left: call relay_manager_close() some
+ * 100 ms later.
  */
 void peers_announce_end(struct peers *peers);
 
@@ -105,13 +111,14 @@ struct peer_info {
 	uint32_t id;
 	enum peer_status status;
 	enum plane_way way;
-	bool has_relay;			/* a relayed connection stands, in use or by */
+	bool has_relay;			/* a relayed connection stands, in use or not */
 	char relay[256];		/* its server */
 	struct ice_pair_info pair;	/* while direct */
 	uint64_t changed_unix_ns;	/* of the last change of status or way; 0: never */
 	uint64_t latency_ns;		/* 0: unknown */
-	bool needs_rosenpass;		/* seems to insist on it */
-	bool is_silent;			/* connected, but what is sent goes unanswered, direct and by relay */
+	bool needs_rosenpass;		/* it announced Rosenpass and does not complete handshakes */
+	/* connected, but nothing is answered, neither directly nor by relay */
+	bool is_silent;
 };
 /* Returns 0 or -ENOENT. */
 int peers_get(const struct peers *peers, const uint8_t key[static KEY_LEN], struct peer_info *ret_info);

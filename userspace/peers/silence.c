@@ -2,7 +2,7 @@
 // Silence on a direct path: suspicion by traffic, proof by checks.
 #include "peers/silence.h"
 
-#define RTT_MOST_NS 1000000000ULL	/* a slower path than this would never be found lost */
+#define RTT_MOST_NS 1000000000ULL	/* a cap, so that a slow path can be found lost too */
 
 static uint64_t later(uint64_t a, uint64_t b)
 {
@@ -23,8 +23,8 @@ void silence_begin(struct silence *silence, uint64_t now_ns, bool is_first)
 }
 
 /*
- * The other side sends by relay although it once sent by this pair since it is in use. A check of theirs that
- * still arrives is no objection: it says that their packets reach us, not that ours reach them.
+ * The other side sends by relay although it has used this pair before. That their checks still arrive does
+ * not matter: it shows that their packets reach us, not that ours reach them.
  */
 static bool should_follow(const struct silence *silence, const struct silence_facts *facts)
 {
@@ -37,10 +37,10 @@ static bool should_follow(const struct silence *silence, const struct silence_fa
 }
 
 /*
- * Traffic in either direction that ends without anything authentic after it may have met its end on the way:
- * an answer that we owed or one that they did. That is so after each pause too, and costs one check then. The
- * silence began after the last answer and after the last look, which would have seen it; it began later than
- * both, so this errs by one look at most, to the early side.
+ * Traffic in either direction after which nothing authentic arrives may have been lost: the packets, or the
+ * answer to them. Each pause looks like that too, and costs one check. The silence began after the last
+ * answer and after the last look, which would have noticed it, so the time assumed here is early by one look
+ * at most.
  */
 static void note_unanswered(struct silence *silence, const struct silence_facts *facts)
 {
@@ -54,7 +54,7 @@ static void note_unanswered(struct silence *silence, const struct silence_facts 
 	silence->looked_ns = facts->now_ns;
 }
 
-/* Without any regard for checks: whoever gets packets of ours owes something authentic. */
+/* Regardless of checks: a peer that receives our packets has to send something authentic. */
 static void note_mute(struct silence *silence, const struct silence_facts *facts)
 {
 	if (later(facts->rx_direct_ns, silence->direct_ns) >= silence->sent_ns) {
@@ -90,8 +90,8 @@ static bool is_mute(struct silence *silence, const struct silence_facts *facts)
 }
 
 /*
- * They go by relay again right after we came back, and nothing of theirs came by the pair meanwhile: to them
- * it is mute, whatever checks say.
+ * They send by relay again right after we returned to the pair, and sent nothing by the pair meanwhile: for
+ * them it is mute, whatever checks say.
  */
 static void note_followed(struct silence *silence, const struct silence_facts *facts)
 {
@@ -131,8 +131,8 @@ bool silence_is_near(const struct silence *silence)
 }
 
 /*
- * Checks prove nothing about a mute pair: packets of theirs do, and no stragglers. Without any it is tried
- * again, ever more rarely.
+ * Checks prove nothing about a mute pair; packets of theirs do, unless they are stragglers. Without such
+ * packets the pair is tried again at growing intervals.
  */
 static enum silence_proof prove_mute(const struct silence *silence, uint64_t turned_ns,
 	const struct silence_facts *facts)
@@ -150,10 +150,7 @@ enum silence_proof silence_prove(const struct silence *silence, uint64_t turned_
 {
 	if (silence->is_mute)
 		return prove_mute(silence, turned_ns, facts);
-	/*
-	 * nothing less than a check that went both ways: packets of theirs may arrive by a path
-	 * that swallows ours
-	 */
+	/* only a check that went both ways: their packets may arrive by a path that loses ours */
 	if (facts->answered_ns > turned_ns)
 		return SILENCE_PROVEN;
 	if (facts->now_ns - turned_ns >= SILENCE_PATIENCE_NS + sooner(facts->rtt_ns, RTT_MOST_NS))

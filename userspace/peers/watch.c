@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Whether what carries does carry: handshakes in time for any way, answers within a second for a direct one.
+// Whether the way in use carries packets: a handshake in time on any way, answers within a second on a direct
+// one.
 #include <errno.h>
 #include <stdlib.h>
 
@@ -9,8 +10,8 @@
 #define FIRST_NS	(30 * LOOP_SECOND)
 #define LATER_NS	(210 * LOOP_SECOND)
 
-#define ACTIVE_NS	(5 * LOOP_SECOND)	/* traffic so recent: look at every turn */
-#define IDLE_EACH	64			/* others looked at in one turn */
+#define ACTIVE_NS	(5 * LOOP_SECOND)	/* after the last packet: look at it in every turn */
+#define IDLE_EACH	64			/* how many idle ones are looked at in one turn */
 #define TURN_NEAR_NS	(100 * LOOP_MS)
 #define TURN_ACTIVE_NS	(250 * LOOP_MS)
 #define TURN_IDLE_NS	LOOP_SECOND
@@ -30,18 +31,18 @@ static uint64_t later(uint64_t a, uint64_t b)
 
 static void expire(struct conn *conn, const struct plane_facts *facts)
 {
-	if (conn->has_rosenpass && !facts->handshake_ns && !conn->needs_rosenpass) {
+	if (conn->remote.announces_rosenpass && !facts->handshake_ns && !conn->needs_rosenpass) {
 		conn->needs_rosenpass = true;
 		log_warn("peer %s: no handshake, and it announces Rosenpass: it seems to insist on it, which "
 			"is not supported here", conn->name);
 	}
-	conn->inherits = false;
+	conn->old_path = link_old_step(conn->old_path, LINK_OLD_EV_LEAVE);
 	conn_step(conn, LINK_EV_WATCH_EXPIRED, NULL);
 }
 
 /*
- * A new handshake says that the way carries; within the first 30 s so does anything authentic, for a session
- * may be older than the way. Later there has to be a handshake every two minutes.
+ * A new handshake proves that the way carries. In the first 30 s any authentic packet does, since the session
+ * may be older than the way. After that there has to be a handshake every two minutes.
  */
 static void watch_due(void *ctx)
 {
@@ -54,13 +55,13 @@ static void watch_due(void *ctx)
 	if (get_facts(conn, &facts))
 		return;
 	is_alive = facts.handshake_ns != conn->watch_handshake_ns && facts.handshake_ns + LATER_NS > now;
-	if (conn->watch_is_first && later(facts.rx_direct_ns, facts.rx_relay_ns) > conn->watch_since_ns)
+	if (later(facts.rx_direct_ns, facts.rx_relay_ns) > conn->watch_since_ns)
 		is_alive = true;
 	if (!is_alive) {
 		expire(conn, &facts);
 		return;
 	}
-	conn->watch_is_first = false;
+	conn->watch_since_ns = LOOP_NEVER;
 	conn->watch_handshake_ns = facts.handshake_ns;
 	loop_timer_set(loop, &conn->watch, later(facts.handshake_ns + LATER_NS, now + LOOP_SECOND));
 }
@@ -75,7 +76,6 @@ void watch_start(struct conn *conn)
 	struct plane_facts facts = { 0 };
 
 	get_facts(conn, &facts);
-	conn->watch_is_first = true;
 	conn->watch_since_ns = loop_now(conn->peers->loop);
 	conn->watch_handshake_ns = facts.handshake_ns;
 	loop_timer_after(conn->peers->loop, &conn->watch, FIRST_NS);
@@ -104,7 +104,7 @@ static int direct_add(struct peers *peers, struct conn *conn)
 	return 0;
 }
 
-/* Sooner than planned, never later. */
+/* Brings the next look forward; never puts it off. */
 static void look_after(struct peers *peers, uint64_t after_ns)
 {
 	const uint64_t at = loop_now(peers->loop) + after_ns;
@@ -121,7 +121,7 @@ void watch_direct(struct conn *conn, bool is_first)
 	silence_begin(&conn->silence, now, is_first);
 	conn->active_until_ns = now + ACTIVE_NS;
 	if (!conn->direct_place && direct_add(peers, conn))
-		return;		/* then ICE alone says when the pair is lost */
+		return;		/* out of memory: only ICE tells when the pair is lost */
 	look_after(peers, TURN_ACTIVE_NS);
 }
 
@@ -204,7 +204,7 @@ static void look_at(struct conn *conn)
 		look_direct(conn, &silence);
 }
 
-/* A proof is expected any moment. With a mute pair that takes a minute or more. */
+/* Whether a proof may come at any moment; for a mute pair it takes a minute or more. */
 static bool is_being_proved(const struct conn *conn)
 {
 	return conn->state == LINK_SUSPECT && !conn->silence.is_mute;
@@ -222,7 +222,9 @@ static uint64_t turn_of(const struct conn *conn)
 	return is_active(conn) ? TURN_ACTIVE_NS : TURN_IDLE_NS;
 }
 
-/* Those without traffic take turns: one that wakes up is seen within a second, unless there are very many. */
+/*
+ * Peers without traffic take turns: new traffic is noticed within a second, unless there are very many peers.
+ */
 static void look_at_idle(struct peers *peers)
 {
 	size_t left = peers->direct_count < IDLE_EACH ? peers->direct_count : IDLE_EACH;
@@ -238,7 +240,7 @@ static void look_at_idle(struct peers *peers)
 	}
 }
 
-/* From the last to the first: one that loses its pair on the way gives its place to one that had its turn. */
+/* From last to first: when a peer loses its pair here, the one that takes its place was looked at already. */
 void watch_look(void *ctx)
 {
 	struct peers *peers = ctx;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The control socket's server: requests in, answers out, and clients that cannot hurt.
+// The control socket, the daemon's end: requests in, answers out, and clients that cannot do harm.
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -17,27 +17,28 @@
 #include "base/json_out.h"
 
 #define ID_MAX		255
-#define VALUE_MAX	1024		/* of what `up` brings */
-#define ACCEPT_PAUSE	LOOP_SECOND	/* when there are no descriptors left */
+#define VALUE_MAX	1024		/* characters of a value of `up` */
+#define ACCEPT_PAUSE	LOOP_SECOND	/* after accept() failed, as without free descriptors */
 #define ERR_LEN		256
 
 struct client {
 	struct control *control;
 	struct client *next;
 	struct loop_fd fd;
-	struct loop_timer timer;	/* the end of its patience, or rather ours */
+	struct loop_timer timer;	/* when it is cut off */
+	struct loop_deferred deferred;
 	struct pending *pending;	/* an answer that comes later */
 	bool is_busy;			/* go_on() is under way */
-	bool is_over;			/* to be closed when nobody holds it any more */
-	char *out;			/* the answer on its way */
+	bool is_closed;			/* its memory goes at the end of the turn */
+	char *out;			/* what is left of an answer to send */
 	size_t out_len, out_at;
 	size_t in_len;
 	char in[CONTROL_REQUEST_MAX];
 };
 
-/* Lives until its done function was called, whatever became of the client. */
+/* Lives until its done function is called, which may be after the client was closed. */
 struct pending {
-	struct client *client;		/* NULL: gone */
+	struct client *client;		/* NULL: closed */
 };
 
 struct control {
@@ -49,17 +50,21 @@ struct control {
 	struct client *clients;
 	unsigned int client_count;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	dev_t dev;			/* of the socket's name, so that no other one is removed */
+	dev_t dev;			/* of our socket, so that we do not remove another one of its name */
 	ino_t ino;
 };
 
 static void listen_again(struct control *control);
 
+/* From within any callback: the client is dead at once, and its memory goes at the end of the turn. */
 static void close_client(struct client *client)
 {
 	struct control *control = client->control;
 	struct client **at = &control->clients;
 
+	if (client->is_closed)
+		return;
+	client->is_closed = true;
 	while (*at != client)
 		at = &(*at)->next;
 	*at = client->next;
@@ -71,22 +76,24 @@ static void close_client(struct client *client)
 	if (client->pending)
 		client->pending->client = NULL;
 	free(client->out);
+	client->out = NULL;
 	sodium_memzero(client->in, sizeof(client->in));
-	free(client);
+	loop_defer_free(control->loop, &client->deferred, free, client);
 	listen_again(control);
 }
 
 /*
- * What to wait for: the rest of the answer, or the next request, or only the end while an
- * answer is being made.
+ * Waits until the rest of the answer can be sent, or for the next request; while an answer is made, for
+ * neither.
  */
 static void watch(struct client *client)
 {
-	struct loop *loop = client->control->loop;
 	uint32_t events = client->out ? EPOLLOUT : client->pending ? 0 : EPOLLIN;
+	struct loop *loop;
 
-	if (client->is_over)
+	if (client->is_closed)
 		return;
+	loop = client->control->loop;
 	loop_fd_change(loop, &client->fd, events);
 	if (client->pending && !client->out)
 		loop_timer_cancel(loop, &client->timer);
@@ -94,7 +101,7 @@ static void watch(struct client *client)
 		loop_timer_after(loop, &client->timer, client->out ? CONTROL_ANSWER_NS : CONTROL_REQUEST_NS);
 }
 
-/* Sends what the socket takes. */
+/* Sends as much of the answer as the socket takes. */
 static void flush(struct client *client)
 {
 	while (client->out_at < client->out_len) {
@@ -104,7 +111,8 @@ static void flush(struct client *client)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			client->is_over = errno != EAGAIN;
+			if (errno != EAGAIN)
+				close_client(client);
 			return;
 		}
 		client->out_at += n;
@@ -136,9 +144,10 @@ static void end_answer(struct client *client, struct answer *a)
 {
 	json_out_end(&a->json, '}');
 	fputc('\n', a->json.out);
-	if (fclose(a->json.out)) {
+	if (fclose(a->json.out))
+		close_client(client);
+	if (client->is_closed) {
 		free(a->text);
-		client->is_over = true;
 		return;
 	}
 	client->out = a->text;
@@ -152,7 +161,7 @@ static void answer(struct client *client, int ret, const char *why)
 	struct answer a;
 
 	if (!begin_answer(&a, !ret)) {
-		client->is_over = true;
+		close_client(client);
 		return;
 	}
 	if (ret)
@@ -165,7 +174,7 @@ static void answer_version(struct client *client)
 	struct answer a;
 
 	if (!begin_answer(&a, true)) {
-		client->is_over = true;
+		close_client(client);
 		return;
 	}
 	json_out_text(&a.json, "result", TALON_VERSION);
@@ -189,7 +198,7 @@ static void answer_snapshot(struct client *client)
 		snapshot_write(a.json.out, &snapshot);
 		end_answer(client, &a);
 	} else {
-		client->is_over = true;
+		close_client(client);
 	}
 	snapshot_done(&snapshot);
 }
@@ -206,11 +215,8 @@ static void answered(void *arg, int ret, const char *why)
 		return;
 	client->pending = NULL;
 	answer(client, ret, why);
-	if (client->is_busy)
-		return;		/* called from within the operation */
-	go_on(client);
-	if (client->is_over)
-		close_client(client);
+	if (!client->is_busy)	/* else the operation itself answered, and go_on() continues */
+		go_on(client);
 }
 
 static struct pending *new_pending(struct client *client)
@@ -235,7 +241,7 @@ static bool is_plain(const char *text, size_t max)
 	return true;
 }
 
-/* Into @ret_value: the text of @key; NULL where there is none. */
+/* Writes the text of @key to @ret_value, NULL if the request has none. Returns 0 or -EINVAL. */
 static int take_value(const json_t *request, const char *key, const char **ret_value)
 {
 	const json_t *value = json_object_get(request, key);
@@ -276,7 +282,7 @@ static void do_later(struct client *client, void (*op)(void *ctx, control_done_f
 		answer(client, -ENOMEM, NULL);
 }
 
-/* The ids of a request. Returns how many, or -EINVAL. */
+/* Writes the ids of a request to @ids. Returns their number or -EINVAL. */
 static int take_ids(const json_t *list, char *ids[static CONTROL_IDS_MAX])
 {
 	size_t count = json_array_size(list);
@@ -360,14 +366,14 @@ static void handle_line(struct client *client, const char *line, size_t len)
 	json_decref(request);
 }
 
-/* The whole lines of client->in, one after the other as answers go out. */
+/* Handles the complete lines of client->in, one after the other as answers are sent. */
 static void go_on(struct client *client)
 {
 	char *newline;
 	size_t len;
 
 	client->is_busy = true;
-	while (!client->is_over && !client->out && !client->pending &&
+	while (!client->is_closed && !client->out && !client->pending &&
 		(newline = memchr(client->in, '\n', client->in_len))) {
 		len = newline - client->in;
 		handle_line(client, client->in, len);
@@ -375,9 +381,9 @@ static void go_on(struct client *client)
 		memmove(client->in, newline + 1, client->in_len);
 		sodium_memzero(client->in + client->in_len, len + 1);
 	}
-	if (!client->is_over && !client->out && !client->pending && client->in_len == sizeof(client->in)) {
+	if (!client->is_closed && !client->out && !client->pending && client->in_len == sizeof(client->in)) {
 		answer(client, -EMSGSIZE, "the request is too long");
-		client->is_over = true;		/* what it says from here on has no beginning */
+		close_client(client);	/* what follows would be the rest of that request */
 	}
 	client->is_busy = false;
 	watch(client);
@@ -391,7 +397,7 @@ static void receive(struct client *client)
 	if (n > 0)
 		client->in_len += n;
 	else if (!n || (errno != EAGAIN && errno != EINTR))
-		client->is_over = true;
+		close_client(client);
 }
 
 static void on_client(void *ctx, uint32_t events)
@@ -403,14 +409,12 @@ static void on_client(void *ctx, uint32_t events)
 	else if (!client->out && !client->pending && events & EPOLLIN)
 		receive(client);
 	else if (events & (EPOLLHUP | EPOLLERR))
-		client->is_over = true;
-	/* A half-read request does not get more time by being read on. */
-	if (!client->is_over && !client->out && !client->pending &&
+		close_client(client);
+	/* Part of a request is left alone, since go_on() would give the client more time. */
+	if (!client->is_closed && !client->out && !client->pending &&
 	    (memchr(client->in, '\n', client->in_len) || client->in_len == sizeof(client->in) ||
 	    events & EPOLLOUT))
 		go_on(client);
-	if (client->is_over)
-		close_client(client);
 }
 
 static void on_timeout(void *ctx)
@@ -475,7 +479,7 @@ static int fail(int ret, char *why, size_t size, const char *fmt, ...)
 	return ret;
 }
 
-/* Removes a socket that nobody listens on. */
+/* Removes a socket at @path that nobody listens on. Returns 0 if the name is free. */
 static int clear_name(const char *path, char *why, size_t size)
 {
 	struct stat st;
@@ -485,7 +489,7 @@ static int clear_name(const char *path, char *why, size_t size)
 		return errno == ENOENT ? 0 : fail(-errno, why, size, "%s: %s", path, strerror(errno));
 	if (!S_ISSOCK(st.st_mode))
 		return fail(-EEXIST, why, size,
-			"%s: there is a file that is no socket; remove it, or write another "
+			"%s: a file that is not a socket is in the way; remove it, or set another "
 			"NB_DAEMON_ADDR", path);
 	ret = control_probe(path, why, size);
 	if (!ret)
@@ -511,9 +515,7 @@ static int open_listener(struct control *control, char *why, size_t size)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return fail(-errno, why, size, "control socket: %s", strerror(errno));
-	/*
-	 * The mode goes with the descriptor into the name: there is no moment in which others could connect.
-	 */
+	/* bind() gives the name the descriptor's mode, so others cannot connect even for a moment. */
 	if (fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
 		listen(fd, CONTROL_CLIENTS_MAX) || lstat(control->path, &st)) {
 		ret = fail(-errno, why, size, "%s: cannot listen: %s", control->path, strerror(errno));

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The control socket: how a command reaches the process that is in a mesh. A Unix stream socket that only its
- * owner may open; a request is one JSON object on one line, and so is its answer:
+ * The control socket: how a command reaches the daemon. A Unix stream socket that only its owner may open; a
+ * request is one JSON object on one line, and so is its answer:
  *
  *	{"request":"snapshot"}			{"ok":true,"result":{...}}
  *	{"request":"select","ids":["lan"]}	{"ok":false,"error":"there is no network lan"}
  *
  * Requests: snapshot; version; log-level (level); select and deselect (ids, append, all); up (setupKey,
- * managementUrl, hostname); down; logout. A client that is slow, silent or says too much is cut off; none can
- * hold up the loop.
+ * managementUrl, hostname); down; logout. A client that is slow, silent or sends too much is cut off; none
+ * can block the loop.
  */
 #ifndef TALON_CONTROL_H
 #define TALON_CONTROL_H
@@ -23,8 +23,8 @@
 #define CONTROL_REQUEST_MAX	16384U		/* bytes of a line */
 #define CONTROL_CLIENTS_MAX	8U		/* at the same time; others wait in the socket's queue */
 #define CONTROL_IDS_MAX		1024U
-#ifndef CONTROL_REQUEST_NS				/* a test has less time */
-/* from connecting, or the last answer, to a whole request */
+#ifndef CONTROL_REQUEST_NS				/* tests define shorter times */
+/* from connecting, or from the last answer, to a complete request */
 #define CONTROL_REQUEST_NS	(5 * LOOP_SECOND)
 #define CONTROL_ANSWER_NS	(10 * LOOP_SECOND)	/* for reading an answer */
 #endif
@@ -35,12 +35,12 @@
 #define CONTROL_LOGOUT_MS	15000U
 
 /*
- * Ends what was begun: @ret 0, or a negative errno with one line in @why (may be NULL). To be called
- * once, now or later.
+ * Answers a request: @ret 0, or a negative errno with one line in @why (may be NULL). To be called exactly
+ * once, during the operation or later, even after control_free().
  */
 typedef void (*control_done_fn)(void *arg, int ret, const char *why);
 
-/* What `up` brings along; NULL: nothing. Only good during the call. */
+/* What `up` brings; NULL: not given. Valid only during the call. */
 struct control_up {
 	const char *setup_key;		/* a UUID in lower case */
 	const char *management_url;	/* https://HOST:PORT */
@@ -48,25 +48,26 @@ struct control_up {
 };
 
 /*
- * What the mesh can be asked. Those without @done answer at once: 0, or a negative errno with one line in
- * @err (where there is none, the errno's own). Nothing here is called with bytes that were not checked: ids
- * are 1-255 characters without controls.
+ * What the daemon can be asked. Operations without @done answer at once: 0, or a negative errno with one line
+ * in @err (if that stays empty, strerror() stands in). Arguments were checked: ids are 1-255 characters
+ * without control characters.
  */
 struct control_ops {
-	/* Freed by the caller. */
+	/* The caller frees it by snapshot_done(). */
 	int (*snapshot)(void *ctx, struct snapshot *ret_snapshot);
-	/* @all: every network, @count is 0 then. @append false: these and no others. */
+	/* @all: every network, and @count is 0. @append: in addition to those selected so far. */
 	int (*select)(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err,
 		size_t size);
 	int (*deselect)(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err,
 		size_t size);
-	/* Connects if that is not so; done when it is connected, or cannot be. */
+	/* Connects; done when connected (at once if that is so already), or when that failed. */
 	void (*up)(void *ctx, const struct control_up *up, control_done_fn done, void *arg);
 	/*
-	 * Drains; done when peers know. The process ends afterwards, and whoever asked removes the datapath.
+	 * Drains; done when peers had time to find another way. Then the process ends, and the client removes
+	 * the datapath.
 	 */
 	void (*down)(void *ctx, control_done_fn done, void *arg);
-	/* Has the server delete this peer. */
+	/* Asks management to delete this peer. */
 	void (*logout)(void *ctx, control_done_fn done, void *arg);
 };
 
@@ -74,22 +75,23 @@ struct control;
 
 /*
  * Listens on @path, mode 0600. A socket that nobody listens on is replaced. Returns 0, -EADDRINUSE if another
- * process answers there, or another negative errno; one line in @why.
+ * process answers there, or another negative errno; on error @why gets one line.
  */
 int control_new(struct control **ret_control, struct loop *loop, const char *path,
 	const struct control_ops *ops, void *ctx, char *why, size_t size);
 /*
- * Closes and removes the socket; not to be called by an operation. A done function that is called later does
- * nothing. NULL is allowed.
+ * Closes the socket and all clients, and removes the socket's name. May be called from within an operation.
+ * Answers to clients that are gone are dropped, but done functions still have to be called: they free what
+ * waits for them. NULL is allowed.
  */
 void control_free(struct control *control);
 
 /*
- * The other end: blocks. All return 0 or a negative errno with one line in @why: -ENOENT or -ECONNREFUSED
- * where nobody listens, -ETIMEDOUT without an answer in time, -EREMOTEIO for a no (@why is the daemon's),
- * -EBADMSG for an answer that makes no sense.
+ * The commands' end (control_client.c), which blocks. All return 0, or a negative errno with one line in
+ * @why: -ENOENT or -ECONNREFUSED if nobody listens, -ETIMEDOUT if no answer comes in time, -EREMOTEIO if the
+ * daemon refuses (@why is its reason), -EBADMSG for a malformed answer.
  */
-/* Whether somebody listens. */
+/* Returns 0 if somebody listens. */
 int control_probe(const char *path, char *why, size_t size);
 int control_ask_snapshot(const char *path, struct snapshot *ret_snapshot, char *why, size_t size);
 int control_ask_networks(const char *path, bool select, char *const *ids, size_t count, bool append, bool all,

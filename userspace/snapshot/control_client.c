@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The control socket's other end, for commands: one question, one answer, and patience that ends.
+// The control socket, the commands' end: one request, one answer, within a time limit.
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -8,18 +8,18 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
 #include <sodium.h>
 
-#include "snapshot/control.h"
+#include "base/clock.h"
 #include "base/json_out.h"
+#include "snapshot/control.h"
 
 #define ANSWER_MAX	(256U << 20)
 
-struct question {
+struct call {
 	const char *path;
 	char *why;
 	size_t size;
@@ -27,55 +27,53 @@ struct question {
 	unsigned int timeout_ms;
 };
 
-static int wrong(const struct question *q, int ret, const char *fmt,
+static int wrong(const struct call *call, int ret, const char *fmt,
 	...) __attribute__((format(printf, 3, 4)));
 
-static int wrong(const struct question *q, int ret, const char *fmt, ...)
+static int wrong(const struct call *call, int ret, const char *fmt, ...)
 {
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(q->why, q->size, fmt, args);
+	vsnprintf(call->why, call->size, fmt, args);
 	va_end(args);
 	return ret;
 }
 
-static int too_late(const struct question *q)
+static int too_late(const struct call *call)
 {
-	return wrong(q, -ETIMEDOUT, "%s: no answer within %u seconds", q->path, q->timeout_ms / 1000);
+	return wrong(call, -ETIMEDOUT, "%s: no answer within %u seconds", call->path,
+		call->timeout_ms / 1000);
 }
 
 static uint64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000ULL + now.tv_nsec / 1000000;
+	return clock_mono_ns() / 1000000;
 }
 
-/* A descriptor, or a negative errno. */
-static int dial(const struct question *q)
+/* Connects. Returns a descriptor or a negative errno. */
+static int dial(const struct call *call)
 {
 	struct timeval patience = { .tv_sec = CONTROL_TIMEOUT_MS / 1000 };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd, ret;
 
-	if (strlen(q->path) >= sizeof(addr.sun_path))
-		return wrong(q, -ENAMETOOLONG, "%s: the path is too long for a socket", q->path);
-	strcpy(addr.sun_path, q->path);
+	if (strlen(call->path) >= sizeof(addr.sun_path))
+		return wrong(call, -ENAMETOOLONG, "%s: the path is too long for a socket", call->path);
+	strcpy(addr.sun_path, call->path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return wrong(q, -errno, "%s: %s", q->path, strerror(errno));
-	/* connect() too waits only that long */
+		return wrong(call, -errno, "%s: %s", call->path, strerror(errno));
+	/* also limits how long connect() waits */
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		return fd;
-	ret = errno == EAGAIN ? too_late(q) : wrong(q, -errno, "%s: %s", q->path, strerror(errno));
+	ret = errno == EAGAIN ? too_late(call) : wrong(call, -errno, "%s: %s", call->path, strerror(errno));
 	close(fd);
 	return ret;
 }
 
-static int send_all(const struct question *q, int fd, const char *text, size_t len)
+static int send_all(const struct call *call, int fd, const char *text, size_t len)
 {
 	while (len) {
 		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
@@ -83,31 +81,31 @@ static int send_all(const struct question *q, int fd, const char *text, size_t l
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
-			return too_late(q);
+			return too_late(call);
 		if (n < 0)
-			return wrong(q, -errno, "%s: %s", q->path, strerror(errno));
+			return wrong(call, -errno, "%s: %s", call->path, strerror(errno));
 		text += n;
 		len -= n;
 	}
 	return 0;
 }
 
-static int wait_readable(const struct question *q, int fd)
+static int wait_readable(const struct call *call, int fd)
 {
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 	uint64_t now = now_ms();
 	int n;
 
-	if (now >= q->deadline_ms)
-		return too_late(q);
-	n = poll(&pollfd, 1, q->deadline_ms - now);
+	if (now >= call->deadline_ms)
+		return too_late(call);
+	n = poll(&pollfd, 1, call->deadline_ms - now);
 	if (n < 0 && errno != EINTR)
-		return wrong(q, -errno, "%s: %s", q->path, strerror(errno));
+		return wrong(call, -errno, "%s: %s", call->path, strerror(errno));
 	return n > 0 ? 1 : 0;
 }
 
-/* One line, without its end; the caller frees it. */
-static int read_line(const struct question *q, int fd, char **ret_line, size_t *ret_len)
+/* Reads one line, without its newline; the caller frees it. */
+static int read_line(const struct call *call, int fd, char **ret_line, size_t *ret_len)
 {
 	char *line = NULL, *larger;
 	size_t len = 0, room = 0;
@@ -116,7 +114,7 @@ static int read_line(const struct question *q, int fd, char **ret_line, size_t *
 	for (;;) {
 		ssize_t n;
 
-		ret = wait_readable(q, fd);
+		ret = wait_readable(call, fd);
 		if (ret < 0)
 			break;
 		if (!ret)
@@ -124,7 +122,7 @@ static int read_line(const struct question *q, int fd, char **ret_line, size_t *
 		if (len == room) {
 			room = room ? room * 2 : 65536;
 			larger = room <= ANSWER_MAX ? realloc(line, room) : NULL;
-			ret = larger ? 0 : wrong(q, -ENOMEM, "%s: the answer is too long", q->path);
+			ret = larger ? 0 : wrong(call, -ENOMEM, "%s: the answer is too long", call->path);
 			if (ret)
 				break;
 			line = larger;
@@ -133,8 +131,9 @@ static int read_line(const struct question *q, int fd, char **ret_line, size_t *
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (n <= 0) {
-			ret = wrong(q, -ECONNRESET, "%s: the daemon closed the connection without an answer",
-				q->path);
+			ret = wrong(call, -ECONNRESET,
+				"%s: the daemon closed the connection without an answer",
+				call->path);
 			break;
 		}
 		len += n;
@@ -148,22 +147,22 @@ static int read_line(const struct question *q, int fd, char **ret_line, size_t *
 	return ret;
 }
 
-static int ask(const struct question *q, const char *request, size_t request_len, char **ret_line,
+static int ask(const struct call *call, const char *request, size_t request_len, char **ret_line,
 	size_t *ret_len)
 {
-	int fd = dial(q), ret;
+	int fd = dial(call), ret;
 
 	if (fd < 0)
 		return fd;
-	ret = send_all(q, fd, request, request_len);
+	ret = send_all(call, fd, request, request_len);
 	if (!ret)
-		ret = read_line(q, fd, ret_line, ret_len);
+		ret = read_line(call, fd, ret_line, ret_len);
 	close(fd);
 	return ret;
 }
 
-/* The result of a yes into @ret_result, if that is wanted (json_decref() it). */
-static int judge(const struct question *q, const char *line, size_t len, json_t **ret_result)
+/* Checks the answer. Its result goes to @ret_result (json_decref() it) unless that is NULL. */
+static int judge(const struct call *call, const char *line, size_t len, json_t **ret_result)
 {
 	json_t *answer = json_loadb(line, len, JSON_ALLOW_NUL, NULL);
 	const char *error = json_string_value(json_object_get(answer, "error"));
@@ -171,9 +170,9 @@ static int judge(const struct question *q, const char *line, size_t len, json_t 
 	int ret = 0;
 
 	if (!json_is_boolean(ok))
-		ret = wrong(q, -EBADMSG, "%s: the answer makes no sense; is this Talon's socket?", q->path);
+		ret = wrong(call, -EBADMSG, "%s: malformed answer; is this Talon's socket?", call->path);
 	else if (!json_is_true(ok))
-		ret = wrong(q, -EREMOTEIO, "%s", error ? error : "the daemon refused without saying why");
+		ret = wrong(call, -EREMOTEIO, "%s", error ? error : "the daemon refused without a reason");
 	else if (ret_result)
 		*ret_result = json_incref(json_object_get(answer, "result"));
 	json_decref(answer);
@@ -198,7 +197,7 @@ static bool begin(struct request *r, const char *name)
 	return true;
 }
 
-static int finish(struct request *r, struct question *q, unsigned int timeout_ms, json_t **ret_result)
+static int finish(struct request *r, struct call *call, unsigned int timeout_ms, json_t **ret_result)
 {
 	char *line = NULL;
 	size_t len = 0;
@@ -206,13 +205,13 @@ static int finish(struct request *r, struct question *q, unsigned int timeout_ms
 
 	json_out_end(&r->json, '}');
 	fputc('\n', r->json.out);
-	ret = fclose(r->json.out) ? wrong(q, -ENOMEM, "out of memory") : 0;
-	q->timeout_ms = timeout_ms;
-	q->deadline_ms = now_ms() + timeout_ms;
+	ret = fclose(r->json.out) ? wrong(call, -ENOMEM, "out of memory") : 0;
+	call->timeout_ms = timeout_ms;
+	call->deadline_ms = now_ms() + timeout_ms;
 	if (!ret)
-		ret = ask(q, r->text, r->len, &line, &len);
+		ret = ask(call, r->text, r->len, &line, &len);
 	if (!ret)
-		ret = judge(q, line, len, ret_result);
+		ret = judge(call, line, len, ret_result);
 	free(line);
 	if (r->text)
 		sodium_memzero(r->text, r->len);
@@ -223,18 +222,18 @@ static int finish(struct request *r, struct question *q, unsigned int timeout_ms
 static int ask_plain(const char *path, const char *name, unsigned int timeout_ms, json_t **ret_result,
 	char *why, size_t size)
 {
-	struct question q = { .path = path, .why = why, .size = size };
+	struct call call = { .path = path, .why = why, .size = size };
 	struct request r;
 
 	if (!begin(&r, name))
-		return wrong(&q, -ENOMEM, "out of memory");
-	return finish(&r, &q, timeout_ms, ret_result);
+		return wrong(&call, -ENOMEM, "out of memory");
+	return finish(&r, &call, timeout_ms, ret_result);
 }
 
 int control_probe(const char *path, char *why, size_t size)
 {
-	struct question q = { .path = path, .why = why, .size = size, .timeout_ms = CONTROL_TIMEOUT_MS };
-	int fd = dial(&q);
+	struct call call = { .path = path, .why = why, .size = size, .timeout_ms = CONTROL_TIMEOUT_MS };
+	int fd = dial(&call);
 
 	if (fd < 0)
 		return fd;
@@ -251,7 +250,7 @@ int control_ask_snapshot(const char *path, struct snapshot *ret_snapshot, char *
 		return ret;
 	ret = snapshot_parse(result, ret_snapshot);
 	if (ret)
-		snprintf(why, size, "%s: the snapshot makes no sense: %s", path, strerror(-ret));
+		snprintf(why, size, "%s: malformed snapshot: %s", path, strerror(-ret));
 	json_decref(result);
 	return ret;
 }
@@ -259,32 +258,32 @@ int control_ask_snapshot(const char *path, struct snapshot *ret_snapshot, char *
 int control_ask_networks(const char *path, bool select, char *const *ids, size_t count, bool append, bool all,
 	char *why, size_t size)
 {
-	struct question q = { .path = path, .why = why, .size = size };
+	struct call call = { .path = path, .why = why, .size = size };
 	struct request r;
 
 	if (!begin(&r, select ? "select" : "deselect"))
-		return wrong(&q, -ENOMEM, "out of memory");
+		return wrong(&call, -ENOMEM, "out of memory");
 	json_out_texts(&r.json, "ids", ids, count, false);
 	json_out_bool(&r.json, "append", append);
 	json_out_bool(&r.json, "all", all);
-	return finish(&r, &q, CONTROL_TIMEOUT_MS, NULL);
+	return finish(&r, &call, CONTROL_TIMEOUT_MS, NULL);
 }
 
 int control_ask_up(const char *path, const struct control_up *up, unsigned int timeout_ms, char *why,
 	size_t size)
 {
-	struct question q = { .path = path, .why = why, .size = size };
+	struct call call = { .path = path, .why = why, .size = size };
 	struct request r;
 
 	if (!begin(&r, "up"))
-		return wrong(&q, -ENOMEM, "out of memory");
+		return wrong(&call, -ENOMEM, "out of memory");
 	if (up->setup_key)
 		json_out_text(&r.json, "setupKey", up->setup_key);
 	if (up->management_url)
 		json_out_text(&r.json, "managementUrl", up->management_url);
 	if (up->hostname)
 		json_out_text(&r.json, "hostname", up->hostname);
-	return finish(&r, &q, timeout_ms, NULL);
+	return finish(&r, &call, timeout_ms, NULL);
 }
 
 int control_ask_down(const char *path, char *why, size_t size)
@@ -300,11 +299,11 @@ int control_ask_logout(const char *path, char *why, size_t size)
 int control_ask_log_level(const char *path, enum log_level level, char *why, size_t size)
 {
 	static const char *const names[] = { "error", "warn", "info", "debug" };
-	struct question q = { .path = path, .why = why, .size = size };
+	struct call call = { .path = path, .why = why, .size = size };
 	struct request r;
 
 	if (!begin(&r, "log-level"))
-		return wrong(&q, -ENOMEM, "out of memory");
+		return wrong(&call, -ENOMEM, "out of memory");
 	json_out_text(&r.json, "level", names[level]);
-	return finish(&r, &q, CONTROL_TIMEOUT_MS, NULL);
+	return finish(&r, &call, CONTROL_TIMEOUT_MS, NULL);
 }

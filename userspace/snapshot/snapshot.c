@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A snapshot as JSON, from JSON and to nothing: one table of fields for all three.
+// A snapshot is written as JSON, parsed from JSON and freed, all three by one table of fields.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "snapshot/snapshot.h"
 #include "base/json_out.h"
 
-#define ITEMS_MAX	(1U << 20)	/* of one array; far more than fits into the maps */
+#define ITEMS_MAX	(1U << 20)	/* in one array; far more than fits into the maps */
 
 enum kind { TEXT, BOOL, NUMBER, TEXTS, OBJECTS };
 
@@ -22,10 +22,12 @@ struct field {
 	size_t size;			/* of one object */
 };
 
-#define FIELD(type, kind, member)		{ #member, kind, offsetof(struct type, member), 0, NULL, 0 }
-#define ARRAY(type, member, count)		{ #member, TEXTS, offsetof(struct type, member), offsetof(struct type, count), NULL, 0 }
+#define FIELD(type, kind, member) { #member, kind, offsetof(struct type, member), 0, NULL, 0 }
+#define ARRAY(type, member, count) \
+	{ #member, TEXTS, offsetof(struct type, member), offsetof(struct type, count), NULL, 0 }
 #define NESTED(member, count, item, table) \
-	{ #member, OBJECTS, offsetof(struct snapshot, member), offsetof(struct snapshot, count), table, sizeof(struct item) }
+	{ #member, OBJECTS, offsetof(struct snapshot, member), offsetof(struct snapshot, count), table, \
+		sizeof(struct item) }
 
 static const struct field peer_fields[] = {
 	FIELD(snapshot_peer, TEXT, fqdn),
@@ -137,10 +139,11 @@ static void write_objects(struct json_out *json, const struct field *f, const vo
 	json_out_end(json, ']');
 }
 
+/* Capped at what the reader, jansson, can hold. */
 static void write_number(struct json_out *json, const char *name, uint64_t number)
 {
 	if (number)
-		json_out_number(json, name, number > INT64_MAX ? INT64_MAX : number);	/* what the reader can hold */
+		json_out_number(json, name, number > INT64_MAX ? INT64_MAX : number);
 }
 
 static void write_field(struct json_out *json, const struct field *f, const void *base)
@@ -235,7 +238,7 @@ static int parse_number(const json_t *value, uint64_t *ret_number)
 	return 0;
 }
 
-/* What was made before an error is counted, so that it is freed. */
+/* Items parsed before an error are counted, so that they are freed. */
 static int parse_array(const struct field *f, const json_t *array, void *base)
 {
 	size_t count = json_array_size(array), size = f->kind == TEXTS ? sizeof(char *) : f->size;

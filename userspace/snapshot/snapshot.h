@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the mesh looks like now, as plain data: made by the running controller, sent over the control socket
- * as JSON, rendered by the command line as text, JSON or YAML. All strings and arrays are the snapshot's own,
- * from malloc(); a NULL string counts as an empty one (one that was parsed has none). Times are Unix
- * nanoseconds, 0: never.
+ * The state of the daemon as plain data: filled by mesh/, sent over the control socket as JSON, rendered by
+ * the command line as text, JSON or YAML. The snapshot owns all its strings and arrays, from malloc(). A NULL
+ * string counts as an empty one; after snapshot_parse() no string is NULL. Times are Unix nanoseconds, 0:
+ * never.
  */
 #ifndef TALON_SNAPSHOT_H
 #define TALON_SNAPSHOT_H
@@ -17,7 +17,7 @@ struct snapshot_peer {
 	char *fqdn, *ip, *public_key;
 	char *status;			/* "Connected", "Connecting", "Idle" */
 	uint64_t status_ns;		/* last change */
-	bool relayed;			/* only meaningful while connected */
+	bool relayed;			/* meaningful only while connected */
 	char *ice_local_type, *ice_remote_type;		/* "host", "srflx", ...; "" */
 	char *ice_local_endpoint, *ice_remote_endpoint;	/* "ip:port"; "" */
 	char *relay;
@@ -30,7 +30,8 @@ struct snapshot_peer {
 
 struct snapshot_relay { char *uri; bool available; char *error; };
 
-struct snapshot_nameserver {		/* Talon asks none for others: there are none in its own snapshots */
+/* As in NetBird's status. Talon does not resolve names for this host, so its own snapshots have none. */
+struct snapshot_nameserver {
 	char **servers;			/* "ip:port" */
 	size_t server_count;
 	char **domains;			/* none: all */
@@ -46,7 +47,8 @@ struct snapshot_event {
 	size_t metadata_count;		/* of strings */
 };
 
-struct snapshot_network {		/* a network of others that we may use */
+/* A network of other peers that we may use. */
+struct snapshot_network {
 	char *id;
 	char *prefix;			/* "" for domains */
 	char **domains;
@@ -56,7 +58,8 @@ struct snapshot_network {		/* a network of others that we may use */
 	size_t resolved_count;
 };
 
-struct snapshot_counter { char *group, *label; uint64_t value; };	/* those of a group together */
+/* Counters of one group stand together. */
+struct snapshot_counter { char *group, *label; uint64_t value; };
 
 struct snapshot {
 	char *version;			/* ours */
@@ -69,7 +72,7 @@ struct snapshot {
 	char *public_key, *fqdn;
 	bool lazy;
 	bool userspace;			/* packets pass a process: never true for Talon */
-	char **networks;		/* that we serve */
+	char **networks;		/* those that we serve */
 	size_t network_count;
 	struct snapshot_peer *peers;
 	size_t peer_count;
@@ -84,7 +87,7 @@ struct snapshot {
 	struct snapshot_counter *counters;
 	size_t counter_count;
 	uint64_t serial;		/* of the map in force */
-	/* a suspicious map is in force: ways of peers that it took away are kept */
+	/* a suspicious map is in force: the ways of peers that it took away are kept */
 	bool map_held_back;
 	char *map_note;			/* why, or where the map in force came from */
 	/* packets can flow: programs attached, mesh address set, a map applied */
@@ -92,13 +95,13 @@ struct snapshot {
 	char *datapath_why;		/* if not */
 };
 
-/* Frees what it holds; it is empty then. An empty one (zeros) is allowed. */
+/* Frees the contents and zeroes @snapshot. One that is all zeros is allowed. */
 void snapshot_done(struct snapshot *snapshot);
 
 /* One JSON object without line breaks; fields that are empty, false or zero are left out. */
 void snapshot_write(FILE *out, const struct snapshot *snapshot);
 /*
- * Of an object as snapshot_write() makes it (json_t of jansson); unknown keys are passed over. Returns 0,
+ * Parses @object, jansson's json_t, as snapshot_write() writes it. Unknown keys are ignored. Returns 0,
  * -EBADMSG or -ENOMEM.
  */
 struct json_t;

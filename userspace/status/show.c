@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Pieces of text that people and programs both get.
+// Formats what text and JSON both show.
 #include <arpa/inet.h>
 #include <string.h>
 #include <time.h>

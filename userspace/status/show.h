@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Pieces of text that people and programs both get: addresses, ages, sizes, strings that may be hostile. */
+/* Formats what text and JSON both show: addresses, ages, sizes, times, labels. */
 #ifndef TALON_STATUS_SHOW_H
 #define TALON_STATUS_SHOW_H
 
@@ -11,21 +11,20 @@
 #define SHOW_ENDPOINT_LEN 64
 #define SHOW_AGE_LEN 64
 
-
-/* "10.0.0.0/8", "192.0.2.1:51820", "[2001:db8::1]:51820". */
+/* "10.0.0.0/8"; "192.0.2.1:51820", "[2001:db8::1]:51820", or "-" if the endpoint is unknown. */
 void show_lpm4(const struct talon_lpm4 *net, char *text, size_t size);
 void show_endpoint(const struct status_peer *peer, char *text, size_t size);
 
 /* "1 day, 3 hours", "2 minutes, 10 seconds", "12 seconds": the two largest units. */
 void show_duration(__u64 seconds, char *text, size_t size);
-/* Seconds from @then_ns to now; 0 if that lies ahead. */
+/* Seconds from @then_ns (CLOCK_BOOTTIME) to status->now_ns; 0 if that is in the future. */
 __u64 show_seconds_since(const struct status *status, __u64 then_ns);
 /* "636 B", "1.5 KiB". */
 void show_bytes(__u64 bytes, char *text, size_t size);
 /* "2026-11-23T00:30:28Z" */
 void show_time(__u64 unix_s, char *text, size_t size);
 
-/* Labels and help of enum talon_end, and of map "handshake_stats", by number. */
+/* Labels and help texts by number: of enum talon_end and of the map "handshake_stats". */
 struct show_end {
 	const char *label;
 	const char *help;

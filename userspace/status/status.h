@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What runs on this host, gathered from the pinned maps alone: a controller that hangs or is gone cannot hold
- * it up. Gathering and showing are apart, so that every word of the output can be tested without a kernel.
- * docs/status.md explains each field.
+ * What runs on this host, read from the pinned maps alone, so that it works while the controller hangs or is
+ * gone. Reading and rendering are separate: all output can be tested without a kernel. docs/status.md
+ * explains each field.
  */
 #ifndef TALON_STATUS_H
 #define TALON_STATUS_H
@@ -27,23 +27,23 @@
 enum status_controller {
 	STATUS_STOPPED,			/* no such process */
 	STATUS_RUNNING,
-	STATUS_HUNG,			/* the process is there, its heartbeat is not */
+	STATUS_HUNG,			/* the process exists, its heartbeat has stopped */
 };
 
 enum status_keystream {
-	STATUS_KEYSTREAM_OFF,		/* not wanted: every packet is worked on inline */
-	STATUS_KEYSTREAM_STOPPED,	/* no helper */
+	STATUS_KEYSTREAM_OFF,		/* not configured: every packet is encrypted inline */
+	STATUS_KEYSTREAM_STOPPED,	/* the helper does not run */
 	STATUS_KEYSTREAM_RUNNING,
-	STATUS_KEYSTREAM_STALLED,	/* the process is there, its heartbeat is not */
+	STATUS_KEYSTREAM_STALLED,	/* the process exists, its heartbeat has stopped */
 };
 
 enum status_peer_state {
-	STATUS_PEER_NEVER,		/* no handshake since the datapath is there */
-	STATUS_PEER_IDLE,		/* had one, has no usable session now */
-	STATUS_PEER_CONNECTED,		/* handshake within 180 s and a session to send with */
+	STATUS_PEER_NEVER,		/* no handshake since the datapath was attached */
+	STATUS_PEER_IDLE,		/* had a handshake, has no usable session now */
+	STATUS_PEER_CONNECTED,		/* last handshake at most 180 s ago, and a session to send with */
 };
 
-/* One place where a program of ours is, or should be, attached. */
+/* One place where one of our programs is, or should be, attached. */
 struct status_hook {
 	char kind[12];			/* xdp, tcx, dispatch, filter */
 	char device[IF_NAMESIZE];	/* its name now; empty if the device is gone */
@@ -53,16 +53,17 @@ struct status_hook {
 
 /* A device that packets can leave by. */
 struct status_device {
-	char name[IF_NAMESIZE];		/* empty if it is gone */
+	char name[IF_NAMESIZE];		/* empty if the device is gone */
 	__u32 ifindex;
 	__u32 flags;			/* enum talon_link_flags */
-	__be32 source;			/* of the host's own packets by it; 0: no route leads there */
+	__be32 source;			/* of the host's own packets on it; 0: no route uses it */
 };
 
 struct status_route {
 	struct talon_lpm4 dst;
 	__u32 flags;			/* enum talon_route_flags */
-	bool is_local;			/* served by this host: of Local, or its mesh address */
+	/* this host itself: an address of the option Local, or its mesh address */
+	bool is_local;
 };
 
 struct status_peer {
@@ -74,54 +75,54 @@ struct status_peer {
 	__be16 endpoint_port;
 	struct talon_addr endpoint;
 	bool has_session;
-	__u64 session_ns;		/* CLOCK_BOOTTIME of its birth */
+	__u64 session_ns;		/* CLOCK_BOOTTIME when the session was made */
 	struct talon_lpm4 *allowed;	/* into status.allowed */
 	size_t allowed_count;
 };
 
 struct status {
-	__u64 now_ns;			/* CLOCK_BOOTTIME when this was gathered */
+	__u64 now_ns;			/* CLOCK_BOOTTIME when this was read */
 	__u64 now_unix_s;
 	bool pid_is_alive;
-	struct talon_info info;		/* text is not to be trusted to end */
+	struct talon_info info;		/* its texts may lack a terminating NUL */
 	struct talon_config config;
 	struct status_hook hooks[STATUS_HOOKS_MAX];
 	size_t hook_count;
-	struct status_device *devices;	/* by ifindex, without those of our own */
+	struct status_device *devices;	/* sorted by ifindex, without our own */
 	size_t device_count;
-	struct status_route *routes;	/* by address */
+	struct status_route *routes;	/* sorted by address */
 	size_t route_count;
 	struct status_peer *peers;
 	size_t peer_count;
-	struct talon_lpm4 *allowed;	/* of all peers, each peer's together */
+	struct talon_lpm4 *allowed;	/* of all peers, grouped by peer */
 	struct talon_nat_stats nat;
 	__u64 stats[TALON_STATS_ENTRIES];	/* summed over CPUs */
 	__u64 handshakes[HANDSHAKE_STATS_ENTRIES];
-	__u32 keystream_room;		/* slots in the map; 1: keystream is not made ahead */
-	struct talon_keystream_state keystream;	/* its text is not to be trusted to end */
+	__u32 keystream_room;		/* slots in the map; 1: no keystream is made ahead */
+	struct talon_keystream_state keystream;	/* its text may lack a terminating NUL */
 	bool keystream_pid_is_alive;
 	struct talon_keystream_stats keystream_stats[TALON_KEYSTREAM_DIRS];	/* summed over CPUs */
 };
 
 /*
- * Reads everything below @pin_dir. Returns 0, -ENOENT if no datapath of this layout is there, or another
- * negative errno; @why gets one line. Free with status_free.
+ * Reads everything below @pin_dir. Returns 0, -ENOENT if there is no datapath of this layout version, or
+ * another negative errno; on error @why gets one line. Free with status_free().
  */
 int status_read(struct status *ret_status, const char *pin_dir, char *why, size_t size);
 void status_free(struct status *status);
 
-/* Is it a device that carries a program though it is no uplink? */
+/* Whether the device carries a program without being an uplink. */
 static inline bool status_is_side(const struct status_device *device)
 {
 	return (device->flags & (TALON_LINK_UPLINK | TALON_LINK_PROGRAM)) == TALON_LINK_PROGRAM;
 }
 
-/* How frames leave by it: "redirect", "tc", or "relay", which is through the relay link. */
+/* How frames leave by @device: "redirect", "tc", or "relay" (through the relay device pair). */
 const char *status_way_out(const struct status *status, const struct status_device *device);
 
 /*
- * Fills the hooks of @status, whose devices are there: what the pins below @root/links say, and whether
- * the kernel agrees.
+ * Fills the hooks of @status: what the pins below @root/links claim, and whether the kernel agrees. The
+ * devices of @status have to be filled in already.
  */
 void status_read_hooks(struct status *status, const char *root);
 
@@ -129,22 +130,27 @@ enum status_controller status_controller(const struct status *status);
 enum status_keystream status_keystream(const struct status *status);
 enum status_peer_state status_peer_state(const struct status *status, const struct status_peer *peer);
 size_t status_connected(const struct status *status);
-/* At least one hook, and all of them attached. */
+/* Whether there is at least one hook and all hooks are attached. */
 bool status_is_attached(const struct status *status);
 
-/* For people; @detail: each peer and every counter that is not zero. */
+/* Text for people. @detail adds each peer and every counter that is not zero. */
 void status_print_text(FILE *out, const struct status *status, bool detail);
-/* The same without peers, networks and versions: what a mesh's own status leaves unsaid. */
+/* The same without peers, networks and versions, which the mesh's own status shows. */
 void status_print_datapath(FILE *out, const struct status *status, bool detail);
-/* One object, without the end of the line. */
+/* One JSON object without a newline at the end. */
 void status_write_json(FILE *out, const struct status *status);
-/* One object on one line. */
+/* One JSON object and a newline. */
 void status_print_json(FILE *out, const struct status *status);
 
 enum status_check { STATUS_CHECK_LIVE, STATUS_CHECK_READY, STATUS_CHECK_STARTUP, STATUS_CHECK_DATAPATH };
 /* Returns 0 or -EINVAL. */
 int status_check_parse(const char *name, enum status_check *ret_check);
-/* Whether @check holds; one line why into @why either way. */
+/* Whether @check holds for the datapath; @why gets one line in either case. */
 bool status_check(const struct status *status, enum status_check check, char *why, size_t size);
+/*
+ * The same for a daemon that answered with @snapshot. STATUS_CHECK_DATAPATH is judged as STATUS_CHECK_READY.
+ */
+struct snapshot;
+bool status_check_daemon(const struct snapshot *snapshot, enum status_check check, char *why, size_t size);
 
 #endif

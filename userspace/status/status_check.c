@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What the gathered facts mean: is the controller well, is a peer connected, may a probe pass.
+// What the gathered facts mean: whether the controller is well, a peer is connected, a probe passes.
 #include <errno.h>
 #include <string.h>
 
+#include "snapshot/snapshot.h"
+#include "status/render.h"
 #include "status/show.h"
 
 enum status_controller status_controller(const struct status *status)
@@ -11,15 +13,16 @@ enum status_controller status_controller(const struct status *status)
 
 	if (!status->info.pid || status->info.blocks & TALON_BLOCK_STOPPED)
 		return STATUS_STOPPED;
-	/* A heartbeat from this moment or, by a hair, from the next one. */
+	/* The heartbeat may have been written after the clock was read. */
 	if (status->info.heartbeat_ns > status->now_ns || age <= STATUS_HEARTBEAT_FRESH_NS)
-		return STATUS_RUNNING;	/* whatever the pid says: it may be one of another pid namespace */
+		/* without asking for the pid: it may belong to another pid namespace */
+		return STATUS_RUNNING;
 	if (!status->pid_is_alive)
 		return STATUS_STOPPED;
 	return age > STATUS_HEARTBEAT_HUNG_NS ? STATUS_HUNG : STATUS_RUNNING;
 }
 
-/* The helper has the controller's pids. */
+/* The helper runs in the controller's pid namespace, so its pid is judged the same way. */
 enum status_keystream status_keystream(const struct status *status)
 {
 	const struct talon_keystream_state *state = &status->keystream;
@@ -102,13 +105,12 @@ static bool check_live(const struct status *status, char *why, size_t size)
 
 static bool check_startup(const struct status *status, char *why, size_t size)
 {
-	snprintf(why, size, "startup: %s", status->info.ready ? "yes: the controller has finished starting" :
-								"no: the controller has not finished "
-									"starting");
+	snprintf(why, size, "startup: %s", status->info.ready ? "yes: the controller has finished starting"
+		: "no: the controller has not finished starting");
 	return status->info.ready;
 }
 
-/* Into @text: the places where a program should be and is not. */
+/* Writes to @text where a program should be attached and is not. */
 static void list_detached(const struct status *status, char *text, size_t size)
 {
 	size_t len = 0;
@@ -145,7 +147,7 @@ static bool check_datapath(const struct status *status, char *why, size_t size)
 	return false;
 }
 
-/* Into @text: the hazard that begins with @begin, or @otherwise. */
+/* Writes to @text the hazard that begins with @begin; if none does, @otherwise. */
 static void find_hazard(const struct status *status, const char *begin, const char *otherwise, char *text,
 	size_t size)
 {
@@ -164,7 +166,7 @@ static void find_hazard(const struct status *status, const char *begin, const ch
 	}
 }
 
-/* Attached and running, and yet packets do not flow, or soon will not. */
+/* The datapath is attached and the controller runs, but packets do not flow, or soon will not. */
 static bool is_blocked(const struct status *status, char *why, size_t size)
 {
 	__u32 blocks = status->info.blocks;
@@ -184,8 +186,8 @@ static bool is_blocked(const struct status *status, char *why, size_t size)
 }
 
 /*
- * Sessions outlive a controller that died by the life of a key, and so does readiness: another one is about
- * to take over. One that was told to stop is not ready.
+ * When a controller dies, its sessions last until their keys expire. Readiness lasts as long, because another
+ * controller is about to take over. A controller that was told to stop is not ready.
  */
 static bool check_ready(const struct status *status, char *why, size_t size)
 {
@@ -230,4 +232,64 @@ bool status_check(const struct status *status, enum status_check check, char *wh
 		return check_datapath(status, why, size);
 	}
 	return false;
+}
+
+static bool is_relay(const struct snapshot_relay *relay)
+{
+	const char *uri = render_or_empty(relay->uri);
+
+	return !strncmp(uri, "rel://", 6) || !strncmp(uri, "rels://", 7);
+}
+
+static void say_not_connected(const char *server, const char *error, char *why, size_t size)
+{
+	error = render_or_empty(error);
+	snprintf(why, size, "startup: no: %s is not connected%s%.200s", server, error[0] ? ": " : "", error);
+}
+
+static bool check_daemon_startup(const struct snapshot *s, char *why, size_t size)
+{
+	size_t relays = 0, available = 0;
+
+	for (size_t i = 0; i < s->relay_count; i++) {
+		if (!is_relay(&s->relays[i]))
+			continue;
+		relays++;
+		available += s->relays[i].available;
+	}
+	if (!s->management_connected)
+		say_not_connected("management", s->management_error, why, size);
+	else if (!s->signal_connected)
+		say_not_connected("signal", s->signal_error, why, size);
+	else if (relays && !available)
+		snprintf(why, size, "startup: no: none of the relays is available");
+	else
+		snprintf(why, size, "startup: yes: management and signal are connected%s",
+			relays ? ", and a relay is available" : "");
+	return s->management_connected && s->signal_connected && (!relays || available);
+}
+
+static bool check_daemon_ready(const struct snapshot *s, char *why, size_t size)
+{
+	if (s->datapath_ready)
+		snprintf(why, size, "ready: yes: packets can flow");
+	else
+		snprintf(why, size, "ready: no: %.300s", render_or_empty(s->datapath_why)[0] ? s->datapath_why
+			: "packets cannot flow yet");
+	return s->datapath_ready;
+}
+
+bool status_check_daemon(const struct snapshot *snapshot, enum status_check check, char *why, size_t size)
+{
+	switch (check) {
+	case STATUS_CHECK_LIVE:
+		snprintf(why, size, "live: yes: the daemon answers");
+		return true;
+	case STATUS_CHECK_STARTUP:
+		return check_daemon_startup(snapshot, why, size);
+	case STATUS_CHECK_READY:
+	case STATUS_CHECK_DATAPATH:
+		break;
+	}
+	return check_daemon_ready(snapshot, why, size);
 }

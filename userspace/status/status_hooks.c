@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Where our programs sit: what the pins claim, and whether the kernel agrees.
+// Where our programs are attached: what the pins claim, and whether the kernel agrees.
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "datapath/hook.h"
 #include "status/status.h"
 
-/* A side device took its program along: nothing is missing. */
+/* Whether a device that is gone was a side device: its program went with it and is not missed. */
 static bool was_side(const struct status *status, int ifindex)
 {
 	for (size_t i = 0; i < status->device_count; i++) {
@@ -29,7 +29,7 @@ static void add_hook(struct status *status, const char *dir, const char *name)
 	enum hook_kind kind;
 	int ifindex, fd;
 
-	/* The note that a clsact qdisc is ours is no program. */
+	/* HOOK_QDISC only notes that the clsact qdisc is ours. */
 	if (status->hook_count == STATUS_HOOKS_MAX || !pin_hook_parse(name, &kind, &ifindex) ||
 		kind == HOOK_QDISC)
 		return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon status for programs: one JSON object with keys that stay (docs/status.md lists them).
+// The datapath's status as one JSON object. Its keys are an interface: docs/status.md lists them.
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 #include "base/json_out.h"
 #include "status/show.h"
 
-/* The parts of @text between any of @separators, trimmed of spaces on the left. */
+/* An array of the parts of @text between @separators, without spaces on the left. */
 static void put_list(struct json_out *json, const char *key, const char *text, size_t size,
 	const char *separators)
 {
@@ -209,7 +209,7 @@ static void put_peers(struct json_out *json, const struct status *status)
 	json_out_end(json, '}');
 }
 
-/* All of them, zeros too: a program should not have to guess which keys there are. */
+/* Zeros too, so that the keys are always the same. */
 static void put_counters(struct json_out *json, const struct status *status)
 {
 	json_out_begin(json, "packets", '{');
@@ -222,10 +222,7 @@ static void put_counters(struct json_out *json, const struct status *status)
 	json_out_end(json, '}');
 }
 
-/*
- * "handshakes": received messages by how they ended; "counts": what else the controller counts. All of
- * them, zeros too.
- */
+/* "handshakes": received messages by how they ended; "counts": what else the controller counts. Zeros too. */
 static void put_handshakes(struct json_out *json, const struct status *status)
 {
 	json_out_begin(json, "handshakes", '{');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon status for people: the words and the order of `netbird status` where the thing is the same.
+// The datapath's status as text, in the words and the order of `netbird status` as far as that has them.
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -152,7 +152,7 @@ static void print_hooks(FILE *out, const struct status *status)
 	fprintf(out, "%s\n", status->hook_count ? "" : "  none\n");
 }
 
-/* of those without a program: a node may have a route for each of a thousand pods */
+/* devices without a program that are listed: a node may have a route for each of a thousand pods */
 #define DEVICES_SHOWN 16
 
 static void print_device(FILE *out, const struct status *status, const struct status_device *device)
@@ -194,7 +194,7 @@ static void print_devices(FILE *out, const struct status *status)
 	fprintf(out, "%s\n", status->device_count ? "" : "  none\n");
 }
 
-/* Record 0 is never used. */
+/* How many flows fit: record 0 is never used. */
 static __u32 flow_room(const struct status *status)
 {
 	return status->config.flow_count ? status->config.flow_count - 1 : 0;
@@ -327,7 +327,7 @@ static void print_routes(FILE *out, const struct status *status)
 	fprintf(out, "%s\n", status->route_count ? "" : "-");
 }
 
-/* One per line, as the controller found them. */
+/* One per line, in the controller's order. */
 static void print_hazards(FILE *out, const struct talon_info *info)
 {
 	const char *at = info->hazards, *end = at + strnlen(info->hazards, sizeof(info->hazards));

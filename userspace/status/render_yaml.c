@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A mesh as YAML: the keys of the JSON form, with quotes only where a reader would take a text for
-// something else.
+// The snapshot as YAML: the keys of the JSON form, with quotes only where a parser would not read a text as a
+// string.
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "status/mesh_show.h"
+#include "status/render.h"
 #include "status/show.h"
 
 #define STEP 4				/* columns of indentation per level */
@@ -16,7 +16,7 @@ static void indent(FILE *out, int column)
 	fprintf(out, "%*s", column, "");
 }
 
-/* "12:30:45": a number to base 60 for a reader of YAML 1.1. */
+/* "12:30:45" is a number to base 60 in YAML 1.1. */
 static bool is_sexagesimal(const char *text)
 {
 	size_t len = strspn(text, "0123456789_");
@@ -33,14 +33,14 @@ static bool is_sexagesimal(const char *text)
 	return !text[len] || (text[len] == '.' && !text[len + 1 + strspn(text + len + 1, "0123456789_")]);
 }
 
-/* "2026-11-23", with or without a time behind it. */
+/* "2026-11-23", with or without a time after it. */
 static bool is_date(const char *text)
 {
 	return strspn(text, "0123456789") == 4 && text[4] == '-' && isdigit((unsigned char)text[5]) &&
 	       !text[strspn(text, "0123456789-:.+TtZz \t")];
 }
 
-/* Words, numbers and times that YAML 1.1 or 1.2 would not take for a text. */
+/* Words, numbers and times that YAML 1.1 or 1.2 would not read as a string. */
 static bool is_other_type(const char *text)
 {
 	static const char *const words[] = { "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n",
@@ -57,7 +57,7 @@ static bool is_other_type(const char *text)
 	return !*end || is_sexagesimal(text + (text[0] == '+' || text[0] == '-')) || is_date(text);
 }
 
-/* What may not stand without quotes (YAML 1.2 section 7.3.3, in block context). */
+/* What a plain scalar must not contain (YAML 1.2 section 7.3.3, in block context). */
 static bool needs_quotes(const char *text)
 {
 	size_t len = strlen(text);
@@ -78,10 +78,7 @@ static bool is_printable(const char *text)
 	return true;
 }
 
-/*
- * Lines with line feeds, tabs and ASCII only, none of which begins or ends with a space, can be
- * shown as they are.
- */
+/* Lines of printable ASCII and tabs, none of which begins or ends with a space, can be a literal block. */
 static bool is_literal(const char *text)
 {
 	if (!strchr(text, '\n') || strstr(text, " \n") || text[0] == ' ' || text[0] == '\n' ||
@@ -94,7 +91,7 @@ static bool is_literal(const char *text)
 	return true;
 }
 
-/* Section 8.1: "|", then what becomes of the line feeds at the end. */
+/* Section 8.1: "|" and what to do with trailing line feeds; then the lines. */
 static void put_literal(FILE *out, const char *text, int column)
 {
 	size_t len = strlen(text);
@@ -110,7 +107,7 @@ static void put_literal(FILE *out, const char *text, int column)
 	}
 }
 
-/* On one line, in quotes where that is needed. */
+/* On one line, quoted if necessary. */
 static void put_scalar(FILE *out, const char *text)
 {
 	if (!text[0] || !is_printable(text) || is_other_type(text)) {
@@ -125,10 +122,10 @@ static void put_scalar(FILE *out, const char *text)
 	}
 }
 
-/* A text and the end of its line; @column: where the lines of a longer one begin. */
+/* A text and a newline; @column: the indentation if it takes several lines. */
 static void put_text(FILE *out, const char *text, int column)
 {
-	text = mesh_text(text);
+	text = render_or_empty(text);
 	if (is_literal(text)) {
 		put_literal(out, text, column);
 		return;
@@ -137,10 +134,7 @@ static void put_text(FILE *out, const char *text, int column)
 	fputc('\n', out);
 }
 
-/*
- * The next column to indent to: multiples of STEP, also from within an item, whose keys stand
- * behind its dash.
- */
+/* The next column to indent to, a multiple of STEP even inside a list item, whose keys follow its dash. */
 static int deeper(int column)
 {
 	return (column + STEP) / STEP * STEP;
@@ -153,7 +147,7 @@ static void line(FILE *out, int column, const char *key, const char *text)
 	put_text(out, text, deeper(column));
 }
 
-/* The first line of an item: a dash before the key. @column is that of the dash. */
+/* The first line of a list item: a dash, at @column, before the key. */
 static void first_line(FILE *out, int column, const char *key, const char *text)
 {
 	indent(out, column);
@@ -175,14 +169,14 @@ static void put_number(FILE *out, int column, const char *key, uint64_t number)
 
 static void put_time(FILE *out, int column, const char *key, uint64_t ns)
 {
-	char text[MESH_TIME_LEN];
+	char text[RENDER_TIME_LEN];
 
-	mesh_time(ns, text);
+	render_time(ns, text);
 	indent(out, column);
 	fprintf(out, "%s: %s\n", key, text);
 }
 
-/* The items of a list; its key is written. */
+/* The items of a list whose key was written. */
 static void put_items(FILE *out, int column, char *const *texts, size_t count)
 {
 	fprintf(out, "%s\n", count ? "" : " []");
@@ -210,16 +204,16 @@ static void put_pair(FILE *out, int column, const char *key, const char *local, 
 
 static void put_peer(FILE *out, const struct snapshot_peer *peer)
 {
-	bool connected = mesh_is_connected(peer);
+	bool connected = render_is_connected(peer);
 	const int column = 2 * STEP + 2;
-	char latency[MESH_TIME_LEN];
+	char latency[RENDER_TIME_LEN];
 
 	first_line(out, 2 * STEP, "fqdn", peer->fqdn);
 	line(out, column, "netbirdIp", peer->ip);
 	line(out, column, "publicKey", peer->public_key);
 	line(out, column, "status", peer->status);
 	put_time(out, column, "lastStatusUpdate", peer->status_ns);
-	line(out, column, "connectionType", mesh_connection(peer));
+	line(out, column, "connectionType", render_connection(peer));
 	put_pair(out, column, "iceCandidateType", connected ? peer->ice_local_type : "",
 		connected ? peer->ice_remote_type : "");
 	put_pair(out, column, "iceCandidateEndpoint", connected ? peer->ice_local_endpoint : "",
@@ -228,14 +222,14 @@ static void put_peer(FILE *out, const struct snapshot_peer *peer)
 	put_time(out, column, "lastWireguardHandshake", connected ? peer->handshake_ns : 0);
 	put_number(out, column, "transferReceived", connected ? peer->rx_bytes : 0);
 	put_number(out, column, "transferSent", connected ? peer->tx_bytes : 0);
-	mesh_duration(connected ? peer->latency_ns : 0, latency);
+	render_duration(connected ? peer->latency_ns : 0, latency);
 	indent(out, column);
 	fprintf(out, "latency: %s\n", latency);
 	put_bool(out, column, "quantumResistance", false);
 	put_texts(out, column, "networks", peer->networks, peer->network_count);
 }
 
-static void put_peers(FILE *out, const struct mesh_view *view)
+static void put_peers(FILE *out, const struct render_view *view)
 {
 	fprintf(out, "peers:\n");
 	put_number(out, STEP, "total", view->peer_count);
@@ -258,7 +252,7 @@ static void put_relays(FILE *out, const struct snapshot *s)
 {
 	fprintf(out, "relays:\n");
 	put_number(out, STEP, "total", s->relay_count);
-	put_number(out, STEP, "available", mesh_relays_available(s));
+	put_number(out, STEP, "available", render_relays_available(s));
 	indent(out, STEP);
 	fprintf(out, "details:%s\n", s->relay_count ? "" : " []");
 	for (size_t i = 0; i < s->relay_count; i++) {
@@ -301,7 +295,7 @@ static void put_events(FILE *out, const struct snapshot *s)
 		fprintf(out, "metadata:%s\n", event->metadata_count < 2 ? " {}" : "");
 		for (size_t j = 0; j + 1 < event->metadata_count; j += 2) {
 			indent(out, deeper(STEP + 2));
-			put_scalar(out, mesh_text(event->metadata[j]));
+			put_scalar(out, render_or_empty(event->metadata[j]));
 			fprintf(out, ": ");
 			put_text(out, event->metadata[j + 1], 3 * STEP);
 		}
@@ -321,7 +315,7 @@ static void put_talon(FILE *out, const struct snapshot *s)
 	put_time(out, STEP, "signalSince", s->signal_since_ns);
 }
 
-void mesh_print_yaml(FILE *out, const struct mesh_view *view)
+void render_yaml(FILE *out, const struct render_view *view)
 {
 	const struct snapshot *s = view->snapshot;
 

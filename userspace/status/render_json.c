@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A mesh for programs: NetBird's JSON keys in NetBird's order; called as talon, one key more.
+// The snapshot as JSON: NetBird's keys in NetBird's order, and the key "talon" under that name.
 #include <string.h>
 
 #include "base/json_out.h"
-#include "status/mesh_show.h"
+#include "status/render.h"
 
 static void put_time(struct json_out *json, const char *key, uint64_t ns)
 {
-	char text[MESH_TIME_LEN];
+	char text[RENDER_TIME_LEN];
 
-	mesh_time(ns, text);
+	render_time(ns, text);
 	json_out_text(json, key, text);
 }
 
@@ -23,7 +23,7 @@ static void put_pair(struct json_out *json, const char *key, const char *local, 
 
 static void put_peer(struct json_out *json, const struct snapshot_peer *peer)
 {
-	bool connected = mesh_is_connected(peer);
+	bool connected = render_is_connected(peer);
 
 	json_out_begin(json, NULL, '{');
 	json_out_text(json, "fqdn", peer->fqdn);
@@ -31,7 +31,7 @@ static void put_peer(struct json_out *json, const struct snapshot_peer *peer)
 	json_out_text(json, "publicKey", peer->public_key);
 	json_out_text(json, "status", peer->status);
 	put_time(json, "lastStatusUpdate", peer->status_ns);
-	json_out_text(json, "connectionType", mesh_connection(peer));
+	json_out_text(json, "connectionType", render_connection(peer));
 	put_pair(json, "iceCandidateType", connected ? peer->ice_local_type : "",
 		connected ? peer->ice_remote_type : "");
 	put_pair(json, "iceCandidateEndpoint", connected ? peer->ice_local_endpoint : "",
@@ -46,7 +46,7 @@ static void put_peer(struct json_out *json, const struct snapshot_peer *peer)
 	json_out_end(json, '}');
 }
 
-static void put_peers(struct json_out *json, const struct mesh_view *view)
+static void put_peers(struct json_out *json, const struct render_view *view)
 {
 	json_out_begin(json, "peers", '{');
 	json_out_number(json, "total", view->peer_count);
@@ -76,7 +76,7 @@ static void put_relays(struct json_out *json, const struct snapshot *s)
 {
 	json_out_begin(json, "relays", '{');
 	json_out_number(json, "total", s->relay_count);
-	json_out_number(json, "available", mesh_relays_available(s));
+	json_out_number(json, "available", render_relays_available(s));
 	if (s->relay_count)
 		json_out_begin(json, "details", '[');
 	else
@@ -117,7 +117,7 @@ static void put_metadata(struct json_out *json, const struct snapshot_event *eve
 	}
 	json_out_begin(json, "metadata", '{');
 	for (size_t i = 0; i + 1 < event->metadata_count; i += 2) {
-		/* The key is text from outside, so it is written as a value is. */
+		/* The key comes from outside, so it is escaped like a value. */
 		json_out_text(json, NULL, event->metadata[i]);
 		fputc(':', json->out);
 		json->first = true;
@@ -153,20 +153,20 @@ static void put_counters(struct json_out *json, const struct snapshot *s)
 	for (size_t i = 0; i < s->counter_count; i++) {
 		const struct snapshot_counter *counter = &s->counters[i];
 
-		if (strcmp(group, mesh_text(counter->group))) {
+		if (strcmp(group, render_or_empty(counter->group))) {
 			if (*group)
 				json_out_end(json, '}');
-			group = mesh_text(counter->group);
+			group = render_or_empty(counter->group);
 			json_out_begin(json, group, '{');
 		}
-		json_out_number(json, mesh_text(counter->label), counter->value);
+		json_out_number(json, render_or_empty(counter->label), counter->value);
 	}
 	if (*group)
 		json_out_end(json, '}');
 	json_out_end(json, '}');
 }
 
-static void put_talon(struct json_out *json, const struct mesh_view *view)
+static void put_talon(struct json_out *json, const struct render_view *view)
 {
 	const struct snapshot *s = view->snapshot;
 
@@ -189,7 +189,7 @@ static void put_talon(struct json_out *json, const struct mesh_view *view)
 	json_out_end(json, '}');
 }
 
-void mesh_print_json(FILE *out, const struct mesh_view *view)
+void render_json(FILE *out, const struct render_view *view)
 {
 	struct json_out json = { .out = out, .first = true };
 	const struct snapshot *s = view->snapshot;

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A mesh for people: NetBird's words in NetBird's places.
+// The snapshot as text, word by word as NetBird prints it, and what only Talon knows.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
 #include "config/value.h"
-#include "status/mesh_show.h"
+#include "status/render.h"
 #include "status/show.h"
 
 #define EVENTS_MAX 10
 
 static void put(FILE *out, const char *text)
 {
-	text_print(out, mesh_text(text), strlen(mesh_text(text)));
+	text_print(out, render_or_empty(text), strlen(render_or_empty(text)));
 }
 
 static void line(FILE *out, const char *label, const char *value)
@@ -30,12 +30,12 @@ static const char *yes_no(bool value)
 
 static const char *or_dash(const char *text)
 {
-	return mesh_text(text)[0] ? text : "-";
+	return render_or_empty(text)[0] ? text : "-";
 }
 
 static int by_text(const void *left, const void *right)
 {
-	return strcmp(mesh_text(*(char *const *)left), mesh_text(*(char *const *)right));
+	return strcmp(render_or_empty(*(char *const *)left), render_or_empty(*(char *const *)right));
 }
 
 /* "a, b" in order, or "-". */
@@ -65,7 +65,7 @@ static void put_list(FILE *out, char *const *texts, size_t count)
 	}
 }
 
-static void put_ago(FILE *out, const struct mesh_view *view, uint64_t then_ns)
+static void put_ago(FILE *out, const struct render_view *view, uint64_t then_ns)
 {
 	uint64_t age = view->now_ns > then_ns ? view->now_ns - then_ns : 0;
 	char text[SHOW_AGE_LEN];
@@ -102,10 +102,10 @@ static void print_ice(FILE *out, const struct snapshot_peer *peer, bool connecte
 	fputc('\n', out);
 }
 
-static void print_peer(FILE *out, const struct mesh_view *view, const struct snapshot_peer *peer)
+static void print_peer(FILE *out, const struct render_view *view, const struct snapshot_peer *peer)
 {
-	bool connected = mesh_is_connected(peer);
-	char latency[MESH_TIME_LEN];
+	bool connected = render_is_connected(peer);
+	char latency[RENDER_TIME_LEN];
 
 	fputc(' ', out);
 	put(out, peer->fqdn);
@@ -114,7 +114,7 @@ static void print_peer(FILE *out, const struct mesh_view *view, const struct sna
 	line(out, "  Public key", peer->public_key);
 	line(out, "  Status", peer->status);
 	fprintf(out, "  -- detail --\n");
-	line(out, "  Connection type", mesh_connection(peer));
+	line(out, "  Connection type", render_connection(peer));
 	print_ice(out, peer, connected);
 	line(out, "  Relay server address", connected ? peer->relay : "");
 	fprintf(out, "  Last connection update: ");
@@ -124,7 +124,7 @@ static void print_peer(FILE *out, const struct mesh_view *view, const struct sna
 	print_transfer(out, peer, connected);
 	fprintf(out, "  Quantum resistance: false\n  Networks: ");
 	put_sorted(out, peer->networks, peer->network_count);
-	mesh_duration(connected ? peer->latency_ns : 0, latency);
+	render_duration(connected ? peer->latency_ns : 0, latency);
 	fprintf(out, "  Latency: %s\n", latency);
 }
 
@@ -142,7 +142,7 @@ static void print_metadata(FILE *out, const struct snapshot_event *event)
 	fputc('\n', out);
 }
 
-static void print_events(FILE *out, const struct mesh_view *view)
+static void print_events(FILE *out, const struct render_view *view)
 {
 	const struct snapshot *s = view->snapshot;
 
@@ -172,7 +172,7 @@ static void print_service(FILE *out, const char *label, bool connected, const ch
 	if (connected && detail) {
 		fprintf(out, " to ");
 		put(out, url);
-	} else if (!connected && mesh_text(error)[0]) {
+	} else if (!connected && render_or_empty(error)[0]) {
 		fprintf(out, ", reason: ");
 		put(out, error);
 	}
@@ -180,8 +180,8 @@ static void print_service(FILE *out, const char *label, bool connected, const ch
 }
 
 /*
- * NetBird's resolver explains itself in several lines, each indented by a tab; only such a line break is let
- * through, so that no text from outside can begin a line of its own.
+ * NetBird's resolver explains errors in several lines, each indented by a tab. Only such line breaks are
+ * printed, so that text from outside cannot begin a line of its own.
  */
 static void put_reason(FILE *out, const char *reason)
 {
@@ -206,7 +206,7 @@ static void put_reason(FILE *out, const char *reason)
 static void print_available(FILE *out, bool available, const char *error)
 {
 	fprintf(out, "] is %s", available ? "Available" : "Unavailable");
-	if (!available && mesh_text(error)[0]) {
+	if (!available && render_or_empty(error)[0]) {
 		fprintf(out, ", reason: ");
 		put_reason(out, error);
 	}
@@ -216,7 +216,7 @@ static void print_relays(FILE *out, const struct snapshot *s, bool detail)
 {
 	fprintf(out, "Relays: ");
 	if (!detail)
-		fprintf(out, "%zu/%zu Available", mesh_relays_available(s), s->relay_count);
+		fprintf(out, "%zu/%zu Available", render_relays_available(s), s->relay_count);
 	for (size_t i = 0; detail && i < s->relay_count; i++) {
 		fprintf(out, "\n  [");
 		put(out, s->relays[i].uri);
@@ -254,7 +254,7 @@ static void print_nameservers(FILE *out, const struct snapshot *s, bool detail)
 	fputc('\n', out);
 }
 
-/* As Go names what it was built for. */
+/* Operating system and architecture in Go's words. */
 static void print_os(FILE *out)
 {
 #if defined(__x86_64__)
@@ -268,10 +268,10 @@ static void print_os(FILE *out)
 #endif
 }
 
-static void print_summary(FILE *out, const struct mesh_view *view, bool detail)
+static void print_summary(FILE *out, const struct render_view *view, bool detail)
 {
 	const struct snapshot *s = view->snapshot;
-	bool has_ip = mesh_text(s->ip)[0];
+	bool has_ip = render_or_empty(s->ip)[0];
 
 	print_os(out);
 	line(out, "Daemon version", view->daemon_version);
@@ -291,7 +291,7 @@ static void print_summary(FILE *out, const struct mesh_view *view, bool detail)
 	fprintf(out, "Peers count: %zu/%zu Connected\n", view->connected, view->peer_count);
 }
 
-/* Those that are not zero. */
+/* The counters that are not zero. */
 static void print_counters(FILE *out, const struct snapshot *s)
 {
 	const char *group = "";
@@ -303,8 +303,8 @@ static void print_counters(FILE *out, const struct snapshot *s)
 			continue;
 		if (!*group)
 			fprintf(out, "Counters:\n");
-		if (strcmp(group, mesh_text(counter->group))) {
-			group = mesh_text(counter->group);
+		if (strcmp(group, render_or_empty(counter->group))) {
+			group = render_or_empty(counter->group);
 			fprintf(out, "  ");
 			put(out, group);
 			fprintf(out, ":\n");
@@ -315,19 +315,19 @@ static void print_counters(FILE *out, const struct snapshot *s)
 	}
 }
 
-/* What NetBird has no words for. */
-static void print_talon(FILE *out, const struct mesh_view *view, bool detail)
+/* What only Talon knows. */
+static void print_talon(FILE *out, const struct render_view *view, bool detail)
 {
 	const struct snapshot *s = view->snapshot;
 
 	fprintf(out, "\nReady: %s", s->datapath_ready ? "yes" : "no");
-	if (!s->datapath_ready && mesh_text(s->datapath_why)[0]) {
+	if (!s->datapath_ready && render_or_empty(s->datapath_why)[0]) {
 		fprintf(out, ", ");
 		put(out, s->datapath_why);
 	}
 	fprintf(out, "\nMap: serial %llu%s", (unsigned long long)s->serial,
 		s->map_held_back ? ", the ways of peers that it took away are KEPT for now" : "");
-	if (mesh_text(s->map_note)[0]) {
+	if (render_or_empty(s->map_note)[0]) {
 		fprintf(out, ", ");
 		put(out, s->map_note);
 	}
@@ -341,7 +341,7 @@ static void print_talon(FILE *out, const struct mesh_view *view, bool detail)
 		status_print_datapath(out, view->datapath, detail);
 }
 
-void mesh_print_text(FILE *out, const struct mesh_view *view, bool detail)
+void render_text(FILE *out, const struct render_view *view, bool detail)
 {
 	if (detail) {
 		fprintf(out, "Peers detail:\n");
@@ -355,18 +355,18 @@ void mesh_print_text(FILE *out, const struct mesh_view *view, bool detail)
 		print_talon(out, view, detail);
 }
 
-void mesh_print_ip(FILE *out, const struct snapshot *snapshot)
+void render_ip(FILE *out, const struct snapshot *snapshot)
 {
-	const char *ip = mesh_text(snapshot->ip);
+	const char *ip = render_or_empty(snapshot->ip);
 
 	text_print(out, ip, strcspn(ip, "/"));
 	fputc('\n', out);
 }
 
-/* -1 for domains. */
+/* Domains, which have no prefix, sort first as -1. */
 static int prefix_length(const struct snapshot_network *network)
 {
-	const char *slash = strchr(mesh_text(network->prefix), '/');
+	const char *slash = strchr(render_or_empty(network->prefix), '/');
 
 	return slash ? atoi(slash + 1) : -1;
 }
@@ -378,8 +378,8 @@ static int by_network(const void *left, const void *right)
 	int order = prefix_length(a) - prefix_length(b);
 
 	if (!order)
-		order = strcmp(mesh_text(a->prefix), mesh_text(b->prefix));
-	return order ? order : strcmp(mesh_text(a->id), mesh_text(b->id));
+		order = strcmp(render_or_empty(a->prefix), render_or_empty(b->prefix));
+	return order ? order : strcmp(render_or_empty(a->id), render_or_empty(b->id));
 }
 
 static void print_resolved(FILE *out, const struct snapshot_network *network)
@@ -409,7 +409,7 @@ static void print_network(FILE *out, const struct snapshot_network *network)
 		print_resolved(out, network);
 }
 
-int mesh_print_networks(FILE *out, const struct snapshot *snapshot)
+int render_networks(FILE *out, const struct snapshot *snapshot)
 {
 	const struct snapshot_network **sorted;
 

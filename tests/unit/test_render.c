@@ -12,29 +12,29 @@
 
 #include "mesh_world.h"
 #include "netbird.h"
-#include "status/mesh_show.h"
+#include "status/render.h"
 
 enum form { TEXT, DETAIL, JSON, YAML };
 
-static char *render(const struct snapshot *snapshot, const struct mesh_filter *filter, enum form form,
+static char *render(const struct snapshot *snapshot, const struct render_filter *filter, enum form form,
 	bool as_talon, const struct status *datapath)
 {
-	struct mesh_view view;
+	struct render_view view;
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
-	assert_int_equal(mesh_view_init(&view, snapshot, filter), 0);
+	assert_int_equal(render_view_init(&view, snapshot, filter), 0);
 	view.now_ns = WORLD_NOW;
 	view.cli_version = view.daemon_version = "development";
 	view.as_talon = as_talon;
 	view.datapath = datapath;
 	if (form == JSON)
-		mesh_print_json(out, &view);
+		render_json(out, &view);
 	else if (form == YAML)
-		mesh_print_yaml(out, &view);
+		render_yaml(out, &view);
 	else
-		mesh_print_text(out, &view, form == DETAIL);
+		render_text(out, &view, form == DETAIL);
 	fclose(out);
 	free(view.peers);
 	return text;
@@ -105,7 +105,7 @@ static char *printed(const struct snapshot *snapshot,
 
 static int print_ip(FILE *out, const struct snapshot *snapshot)
 {
-	mesh_print_ip(out, snapshot);
+	render_ip(out, snapshot);
 	return 0;
 }
 
@@ -124,7 +124,7 @@ static void the_address_alone_is_the_recorded_one(void **state)
 static void the_list_of_networks_is_the_recorded_one(void **state)
 {
 	struct snapshot lap = world_of_lap();
-	char *text = printed(&lap, mesh_print_networks);
+	char *text = printed(&lap, render_networks);
 	size_t len;
 	char *recorded = (char *)netbird_read("cli/networks-list.txt", &len);
 
@@ -137,7 +137,7 @@ static void the_list_of_networks_is_the_recorded_one(void **state)
 static void the_seeds_own_checks_pass(void **state)
 {
 	struct snapshot lap = world_of_lap();
-	char *list = printed(&lap, mesh_print_networks);
+	char *list = printed(&lap, render_networks);
 
 	for (int as_talon = 0; as_talon < 2; as_talon++) {
 		assert_has(&lap, TEXT, as_talon, "\nManagement: Connected\n");
@@ -154,13 +154,13 @@ static void networks_say_whether_they_are_used_and_what_their_names_are(void **s
 	struct snapshot_network network = { .id = "d", .domains = domains, .domain_count = 2,
 		.resolved = resolved, .resolved_count = 4 };
 	struct snapshot snapshot = { .routes = &network, .route_count = 1 }, none = {};
-	char *text = printed(&snapshot, mesh_print_networks);
+	char *text = printed(&snapshot, render_networks);
 
 	assert_string_equal(text, "Available Networks:\n\n  - ID: d\n    Domains: a.example, *.b.example\n "
 		"   Status: Not Selected\n    Resolved IPs:\n      [a.example]: 192.0.2.1, 192.0.2.2\n "
 		"     [b.example]: 192.0.2.3\n");
 	free(text);
-	text = printed(&none, mesh_print_networks);
+	text = printed(&none, render_networks);
 	assert_string_equal(text, "No networks available.\n");
 	free(text);
 }
@@ -221,7 +221,8 @@ static void a_peer_that_is_not_connected_shows_no_stale_figures(void **state)
 		"B/0 B\n");
 	assert_has(&snapshot, DETAIL, false, "\n  Latency: 0s\n");
 	assert_has(&snapshot, JSON, false,
-		"\"lastWireguardHandshake\":\"0001-01-01T00:00:00Z\",\"transferReceived\":0,\"transferSent\":0,\"latency\":0,");
+		"\"lastWireguardHandshake\":\"0001-01-01T00:00:00Z\",\"transferReceived\":0,"
+		"\"transferSent\":0,\"latency\":0,");
 	assert_has(&snapshot, YAML, false, "\n          connectionType: '-'\n");
 	assert_has(&snapshot, YAML, false, "\n          relayAddress: \"\"\n");
 	assert_has(&snapshot, TEXT, false, "Peers count: 0/1 Connected\n");
@@ -253,7 +254,7 @@ static void filters_choose_peers_and_their_counts(void **state)
 	struct snapshot snapshot = { .peers = peers, .peer_count = 3 };
 	char *ip[] = { "100.119.2.172", "10.0.0.1" }, *name[] = { "LAP." };
 	const struct {
-		struct mesh_filter filter;
+		struct render_filter filter;
 		const char *count;
 	} cases[] = {
 		{ {}, "Peers count: 2/3 Connected\n" },
@@ -289,31 +290,31 @@ static void durations_are_written_as_go_writes_them(void **state)
 		{ 3600 * SECOND, "1h0m0s" }, { 3661 * SECOND + 1, "1h1m1.000000001s" },
 		{ UINT64_MAX, "5124095h34m33.709551615s" },
 	};
-	char text[MESH_TIME_LEN];
+	char text[RENDER_TIME_LEN];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		mesh_duration(cases[i].ns, text);
+		render_duration(cases[i].ns, text);
 		assert_string_equal(text, cases[i].text);
 	}
 }
 
 static void times_are_local_with_as_many_digits_as_they_need(void **state)
 {
-	char text[MESH_TIME_LEN];
+	char text[RENDER_TIME_LEN];
 
-	mesh_time(0, text);
+	render_time(0, text);
 	assert_string_equal(text, "0001-01-01T00:00:00Z");
-	mesh_time(AT(28, 0), text);
+	render_time(AT(28, 0), text);
 	assert_string_equal(text, "2026-11-23T00:30:28Z");
-	mesh_time(AT(28, 500000000), text);
+	render_time(AT(28, 500000000), text);
 	assert_string_equal(text, "2026-11-23T00:30:28.5Z");
 	setenv("TZ", "XXX-5:30", 1);
 	tzset();
-	mesh_time(AT(28, 1), text);
+	render_time(AT(28, 1), text);
 	assert_string_equal(text, "2026-11-23T06:00:28.000000001+05:30");
 	setenv("TZ", "XXX3", 1);
 	tzset();
-	mesh_time(AT(28, 0), text);
+	render_time(AT(28, 0), text);
 	assert_string_equal(text, "2026-11-22T21:30:28-03:00");
 	setenv("TZ", "UTC", 1);
 	tzset();
@@ -423,7 +424,11 @@ static void talon_says_more_than_netbird(void **state)
 					  "now, from the last run\nManagement since: 40 seconds ago\nSignal "
 					  "since: 39 seconds ago\n");
 	assert_has(&snapshot, JSON, true,
-		",\"sshServer\":{\"enabled\":false,\"sessions\":[]},\"talon\":{\"daemonStatus\":\"Connected\",\"ready\":false,\"why\":\"no mesh address yet\",\"serial\":12,\"waysKept\":true,\"mapNote\":\"from the last run\",\"managementSince\":\"2026-11-23T00:30:20Z\",\"signalSince\":\"2026-11-23T00:30:21Z\",\"counters\":{},\"datapath\":null}}");
+		",\"sshServer\":{\"enabled\":false,\"sessions\":[]},"
+		"\"talon\":{\"daemonStatus\":\"Connected\",\"ready\":false,\"why\":\"no mesh address yet\","
+		"\"serial\":12,\"waysKept\":true,\"mapNote\":\"from the last run\","
+		"\"managementSince\":\"2026-11-23T00:30:20Z\",\"signalSince\":\"2026-11-23T00:30:21Z\","
+		"\"counters\":{},\"datapath\":null}}");
 	text = render(&snapshot, NULL, YAML, false, NULL);
 	assert_null(strstr(text, "talon"));
 	free(text);
@@ -457,25 +462,25 @@ static void checks_ask_for_more_and_more(void **state)
 		.datapath_why = "no mesh address yet" };
 	char why[200];
 
-	assert_true(mesh_check(&s, STATUS_CHECK_LIVE, why, sizeof(why)));
+	assert_true(status_check_daemon(&s, STATUS_CHECK_LIVE, why, sizeof(why)));
 	assert_string_equal(why, "live: yes: the daemon answers");
-	assert_false(mesh_check(&s, STATUS_CHECK_STARTUP, why, sizeof(why)));
+	assert_false(status_check_daemon(&s, STATUS_CHECK_STARTUP, why, sizeof(why)));
 	assert_string_equal(why, "startup: no: management is not connected");
 	s.management_connected = true;
-	assert_false(mesh_check(&s, STATUS_CHECK_STARTUP, why, sizeof(why)));
+	assert_false(status_check_daemon(&s, STATUS_CHECK_STARTUP, why, sizeof(why)));
 	assert_string_equal(why, "startup: no: signal is not connected: refused");
 	s.signal_connected = true;
-	assert_true(mesh_check(&s, STATUS_CHECK_STARTUP, why, sizeof(why)));
+	assert_true(status_check_daemon(&s, STATUS_CHECK_STARTUP, why, sizeof(why)));
 	assert_string_equal(why, "startup: yes: management and signal are connected");
 	s.relay_count = 2;
-	assert_false(mesh_check(&s, STATUS_CHECK_STARTUP, why, sizeof(why)));
+	assert_false(status_check_daemon(&s, STATUS_CHECK_STARTUP, why, sizeof(why)));
 	assert_string_equal(why, "startup: no: none of the relays is available");
 	relays[1].available = true;
-	assert_true(mesh_check(&s, STATUS_CHECK_STARTUP, why, sizeof(why)));
-	assert_false(mesh_check(&s, STATUS_CHECK_READY, why, sizeof(why)));
+	assert_true(status_check_daemon(&s, STATUS_CHECK_STARTUP, why, sizeof(why)));
+	assert_false(status_check_daemon(&s, STATUS_CHECK_READY, why, sizeof(why)));
 	assert_string_equal(why, "ready: no: no mesh address yet");
 	s.datapath_ready = true;
-	assert_true(mesh_check(&s, STATUS_CHECK_READY, why, sizeof(why)));
+	assert_true(status_check_daemon(&s, STATUS_CHECK_READY, why, sizeof(why)));
 	assert_string_equal(why, "ready: yes: packets can flow");
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// When to offer: soon after something was opened or lost, then ever more rarely, never not at all; and not
-// thousands in one breath.
+// When to offer: soon after the link was opened or lost something, then at growing intervals without end; and
+// paced, so that thousands of peers do not send at once.
 #include <sodium.h>
 
 #include "peers/internal.h"
@@ -26,15 +26,15 @@ static uint64_t about(const struct peers *peers, uint64_t ns)
 	return ns - ns / 10 + ns / 5 / 1000 * random_below(peers, 1001);
 }
 
-/* ICE is there or in the making, and so is the relay where there could be one. */
+/* Nothing to offer for: ICE is connected or under way, and so is the relay if both sides have one. */
 static bool is_complete(const struct conn *conn)
 {
 	const struct peers *peers = conn->peers;
-	const bool can_relay = conn->remote_has_relay && peers->ops.relay_address(peers->ctx);
+	const bool can_relay = conn->remote.has_relay && peers->ops.relay_address(peers->ctx);
 
-	if (peers->force_relay || conn->remote_has_no_ice)
-		return conn->relay_is_ready;
-	return conn->exchange && (conn->relay_is_ready || !can_relay);
+	if (peers->force_relay || conn->remote.lacks_ice)
+		return conn_has_relay(conn);
+	return conn->exchange && (conn_has_relay(conn) || !can_relay);
 }
 
 static void offer(struct conn *conn)
@@ -44,11 +44,11 @@ static void offer(struct conn *conn)
 
 	conn_body(conn, SIGNAL_OFFER, &body);
 	if (!peers->ops.signal_send(peers->ctx, conn->key, &body, NULL, NULL))
-		conn->has_offered = true;
+		conn->offers.has_begun = true;
 	sodium_memzero(&body, sizeof(body));
 }
 
-/* When the next offer may leave; each caller gets a time of its own. */
+/* When the next offer may leave, CLOCK_BOOTTIME ns; each caller gets its own time. */
 static uint64_t take_slot(struct peers *peers)
 {
 	const uint64_t now = loop_now(peers->loop);
@@ -59,27 +59,27 @@ static uint64_t take_slot(struct peers *peers)
 	return peers->slot_ns;
 }
 
-/* Returns true if the offer that is due has to wait, and has its time. */
+/* Returns true if the offer that is due has to wait; the timer is set then. */
 static bool must_wait(struct conn *conn)
 {
 	struct peers *peers = conn->peers;
 	const uint64_t now = loop_now(peers->loop);
 	uint64_t at;
 
-	/* an offer without relay makes the other side believe that we have none */
-	if (!conn->has_offered && now < peers->grace_until_ns && !peers->ops.relay_address(peers->ctx)) {
-		loop_timer_set(peers->loop, &conn->guard, peers->grace_until_ns);
+	/* an offer without a relay makes the other side believe that we have none */
+	if (!conn->offers.has_begun && now < peers->grace_until_ns && !peers->ops.relay_address(peers->ctx)) {
+		loop_timer_set(peers->loop, &conn->offers.timer, peers->grace_until_ns);
 		return true;
 	}
-	if (conn->has_slot) {
-		conn->has_slot = false;
+	if (conn->offers.waits == OFFERS_IN_LINE) {
+		conn->offers.waits = OFFERS_BY_INTERVAL;
 		return false;
 	}
 	at = take_slot(peers);
 	if (at <= now)
 		return false;
-	conn->has_slot = true;
-	loop_timer_set(peers->loop, &conn->guard, at);
+	conn->offers.waits = OFFERS_IN_LINE;
+	loop_timer_set(peers->loop, &conn->offers.timer, at);
 	return true;
 }
 
@@ -87,16 +87,16 @@ static void tick(void *ctx)
 {
 	struct conn *conn = ctx;
 	struct peers *peers = conn->peers;
+	struct offers *offers = &conn->offers;
 
 	if (!is_complete(conn) && peers->ops.signal_is_connected(peers->ctx)) {
 		if (must_wait(conn))
 			return;
 		offer(conn);
 	}
-	conn->has_slot = false;
-	loop_timer_after(peers->loop, &conn->guard, about(peers, conn->guard_wait_ns));
-	conn->guard_wait_ns = 2 * conn->guard_wait_ns < conn->guard_most_ns ? 2 * conn->guard_wait_ns
-		: conn->guard_most_ns;
+	offers->waits = OFFERS_BY_INTERVAL;
+	loop_timer_after(peers->loop, &offers->timer, about(peers, offers->wait_ns));
+	offers->wait_ns = 2 * offers->wait_ns < offers->most_ns ? 2 * offers->wait_ns : offers->most_ns;
 }
 
 static void start(struct conn *conn, uint64_t after_ns, uint64_t wait_ns)
@@ -105,26 +105,31 @@ static void start(struct conn *conn, uint64_t after_ns, uint64_t wait_ns)
 
 	if (peers->is_ending)
 		return;
-	conn->guard_most_ns = MOST_FIRST_S * LOOP_SECOND + random_below(peers, MOST_SPREAD_MS + 1) * LOOP_MS;
-	conn->guard_wait_ns = wait_ns;
-	conn->has_slot = false;
-	loop_timer_after(peers->loop, &conn->guard, after_ns);
+	conn->offers.most_ns = MOST_FIRST_S * LOOP_SECOND + random_below(peers, MOST_SPREAD_MS + 1) * LOOP_MS;
+	conn->offers.wait_ns = wait_ns;
+	conn->offers.waits = OFFERS_BY_INTERVAL;
+	loop_timer_after(peers->loop, &conn->offers.timer, after_ns);
 }
 
-void guard_init(struct conn *conn)
+void offers_init(struct conn *conn)
 {
-	loop_timer_init(&conn->guard, tick, conn);
+	loop_timer_init(&conn->offers.timer, tick, conn);
 }
 
-void guard_start(struct conn *conn, uint64_t after_ns)
+void offers_start(struct conn *conn, uint64_t after_ns)
 {
 	start(conn, after_ns, OPEN_WAIT_NS);
 }
 
-void guard_rearm(struct conn *conn, bool now)
+void offers_rearm(struct conn *conn, bool now)
 {
 	if (now)
 		start(conn, 0, LOSS_WAIT_NS);
 	else
 		start(conn, about(conn->peers, LOSS_WAIT_NS), 2 * LOSS_WAIT_NS);
+}
+
+void offers_stop(struct conn *conn)
+{
+	loop_timer_cancel(conn->peers->loop, &conn->offers.timer);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What people are shown: a snapshot of everything, made when somebody asks.
+// Fills the snapshot that the control socket answers with: everything that people are shown.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #define RELAYS_MAX 32
 #define STUNS_MAX 8
 
-/* Out of memory shows as "", never as NULL: a status page is no place to die. */
+/* Without memory the text is empty, never NULL: asking for the status must not end the process. */
 static char *text(const char *from)
 {
 	char *copy = strdup(from ? from : "");
@@ -75,7 +75,7 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Networks that we serve, each once. */
+/* The networks that we serve, without duplicates. */
 static void fill_own(struct mesh *mesh, struct snapshot *s)
 {
 	const struct netmap *map = &mesh->now.update.map;
@@ -106,7 +106,7 @@ static bool goes_by(const struct choose_group *group, const uint8_t *key)
 		!memcmp(group->members[group->current].key, key, KEY_LEN);
 }
 
-/* Room for what there is and no more: most peers are no routers, and there may be thousands of both. */
+/* Counted first, so that no room is wasted: of thousands of peers most are not routers. */
 static void fill_peer_networks(struct mesh *mesh, const uint8_t *key, struct snapshot_peer *p)
 {
 	size_t count = 0;
@@ -263,8 +263,7 @@ static const char *why_not_ready(const struct mesh *mesh)
 
 static char *own_ip(const struct mesh *mesh)
 {
-	const struct netmap_self *self = mesh->now.update.map.self.addr ? &mesh->now.update.map.self
-		: &mesh->self;
+	const struct netmap_self *self = mesh_self(mesh);
 	const struct cidr cidr = { .family = AF_INET, .prefixlen = self->prefixlen,
 		.addr.word[0] = self->addr };
 
@@ -283,6 +282,7 @@ static char *map_note(const struct mesh *mesh)
 int mesh_snapshot(void *ctx, struct snapshot *s)
 {
 	struct mesh *mesh = ctx;
+	const struct netmap_self *own = &mesh->now.update.map.self;
 	char key[KEY_BASE64_LEN + 1];
 
 	key_to_base64(mesh->identity.public_key, key);
@@ -299,10 +299,13 @@ int mesh_snapshot(void *ctx, struct snapshot *s)
 		.signal_since_ns = mesh->signal_link.since_ns,
 		.ip = own_ip(mesh),
 		.public_key = text(key),
-		.fqdn = text(mesh->now.update.map.self.present ? mesh->now.update.map.self.fqdn
-		: mesh->self.fqdn), .lazy = mesh_is_lazy(mesh), .serial = mesh->now.update.map.serial,
-		.map_held_back = mesh->guard.is_holding, .map_note = map_note(mesh),
-		.datapath_ready = !*why_not_ready(mesh), .datapath_why = text(why_not_ready(mesh)),
+		.fqdn = text(own->present ? own->fqdn : mesh->self.fqdn),
+		.lazy = mesh_is_lazy(mesh),
+		.serial = mesh->now.update.map.serial,
+		.map_held_back = mesh->guard.is_holding,
+		.map_note = map_note(mesh),
+		.datapath_ready = !*why_not_ready(mesh),
+		.datapath_why = text(why_not_ready(mesh)),
 	};
 	fill_own(mesh, s);
 	fill_peers(mesh, s);
