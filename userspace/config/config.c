@@ -165,13 +165,12 @@ void config_use_mesh(struct config *config)
 	config->host_address = true;
 }
 
-/* NetBird's names of flags that Talon has under another name. */
+#define ALIAS_ROW(flag, id) { flag, OPTION_##id },
 static const struct {
 	const char *flag;
 	enum option option;
 } aliases[] = {
-	{ "wireguard-port", OPTION_LISTEN_PORT },
-	{ "interface-name", OPTION_TUNNEL },
+	CONFIG_ALIAS_ROWS(ALIAS_ROW)
 	{ "l", OPTION_LOG_LEVEL },
 };
 
@@ -202,7 +201,7 @@ bool config_flag_is_switch(const char *flag)
 {
 	int number = config_mesh_find(flag);
 
-	return number >= 0 && config_mesh_options()[number].is_switch;
+	return number >= 0 && !config_mesh_options()[number].argument;
 }
 
 int config_set_flag(struct config *config, const char *flag, const char *value, char *why, size_t size)

@@ -298,15 +298,15 @@ static int set_anything(struct config *config, struct slice value, struct proble
 
 #define NO_SSH	"Talon runs no SSH server"
 
-#define MESH_ROW(id, name, kind, flag, letter, env, is_switch, form, is, values, help) \
-	[MESH_##id] = { flag, env, form, values, help, NULL, letter, is_switch },
-#define IDLE_ROW(flag, letter, is_switch, form, why) { flag, NULL, form, NULL, NULL, why, letter, is_switch },
+#define MESH_ROW(id, name, kind, flag, letter, env, argument, form, is, values, help) \
+	[MESH_##id] = { flag, env, argument, form, values, help, NULL, letter },
+#define IDLE_ROW(flag, letter, argument, form, why) { flag, NULL, argument, form, NULL, NULL, why, letter },
 static const struct config_mesh_option mesh_table[CONFIG_MESH_OPTIONS_MAX] = {
 	CONFIG_MESH_OPTION_ROWS(MESH_ROW)
 	CONFIG_IDLE_OPTION_ROWS(IDLE_ROW)
 };
 
-#define MESH_SETTING_ROW(id, name, kind, flag, letter, env, is_switch, form, is, values, help) \
+#define MESH_SETTING_ROW(id, name, kind, flag, letter, env, argument, form, is, values, help) \
 	[MESH_##id] = { set_##name, CLEAR_##kind(name), is, IS_SECRET_##kind },
 static const struct setting mesh_settings[MESH_IDLE] = { CONFIG_MESH_OPTION_ROWS(MESH_SETTING_ROW) };
 
@@ -354,8 +354,8 @@ int config_mesh_find(const char *flag)
 
 static const struct setting *setting_of(int number)
 {
-	return number < MESH_IDLE ? &mesh_settings[number] : mesh_table[number].is_switch ? &idle_switch
-		: &idle_value;
+	return number < MESH_IDLE ? &mesh_settings[number] : mesh_table[number].argument ? &idle_value
+		: &idle_switch;
 }
 
 static int try_only(const struct setting *setting, struct slice value, struct problem *problem)
