@@ -54,7 +54,7 @@ const char *cli_value(struct cli *cli, const char *name, const char *value)
 	if (!value && cli->at < cli->argc)
 		value = cli->argv[cli->at++];
 	if (!value)
-		cli_fail(cli, CLI_USAGE, "--%s: there is no value; write --%s VALUE", name, name);
+		cli_fail(cli, CLI_USAGE, "--%s: expected a value", name);
 	return value;
 }
 
@@ -296,7 +296,7 @@ int cli_main(struct cli *cli, int argc, char **argv)
 
 	cli->as_netbird = is_netbird(argv[0]);
 	if (argc < 2)
-		return cli_fail(cli, CLI_USAGE, "there is no command; see talon help");
+		return cli_fail(cli, CLI_USAGE, "expected a command; see talon help");
 	put_command_first(argc, argv);
 	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))
 		argv[1] = "help";

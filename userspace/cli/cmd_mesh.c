@@ -155,7 +155,7 @@ static int take_ids(struct cli *cli, struct config *config, char **ids, size_t *
 			ids[(*ret_count)++] = (char *)value;
 	}
 	if (!*ret_count && !*ret_all)
-		return cli_fail(cli, CLI_USAGE, "networks: there is no network; write the ID of one, or all");
+		return cli_fail(cli, CLI_USAGE, "networks: expected the ID of a network, or all");
 	return cli_common_env(cli, config) ? CLI_USAGE : CLI_OK;
 }
 
@@ -190,7 +190,7 @@ static int networks(struct cli *cli, struct config *config)
 	if (!strcmp(verb, "select") || !strcmp(verb, "deselect"))
 		return choose_networks(cli, config, verb[0] == 's');
 	return cli_fail(cli, CLI_USAGE,
-		"networks: '%.40s' is not understood; write list, select or deselect", verb);
+		"networks: '%.40s' is not understood; expected list, select or deselect", verb);
 }
 
 int cli_networks(struct cli *cli)
@@ -206,7 +206,7 @@ static int debug(struct cli *cli, struct config *config)
 	if (cli->argc - cli->at < 3 || strcmp(cli->argv[cli->at], "log") ||
 		strcmp(cli->argv[cli->at + 1], "level"))
 		return cli_fail(cli, CLI_USAGE,
-		"debug: write debug log level LEVEL; Talon has no other part of it");
+		"debug: expected log level LEVEL; Talon has no other debug command");
 	if (config_set_flag(config, "log-level", cli->argv[cli->at + 2], why, sizeof(why)))
 		return cli_fail(cli, CLI_USAGE, "%s", why);
 	ret = config->log_level;

@@ -36,7 +36,7 @@ static int take_check(struct cli *cli, struct options *o, const char *value)
 		return CLI_USAGE;
 	if (status_check_parse(value, &o->check))
 		return cli_fail(cli, CLI_USAGE,
-			"--check: '%.40s' is not a check; write live, ready, startup or datapath",
+			"--check: '%.40s' is not a check; expected live, ready, startup or datapath",
 			value);
 	o->is_check = true;
 	return CLI_OK;
@@ -66,7 +66,8 @@ static int take_ips(struct cli *cli, struct options *o, const char *flag, const 
 	for (size_t i = 0; !code && i < o->filter.ip_count; i++) {
 		if (inet_pton(AF_INET, o->ips[i], &addr) != 1 && inet_pton(AF_INET6, o->ips[i], &addr) != 1)
 			code = cli_fail(cli, CLI_USAGE,
-				"--%s: '%.40s' is not an address; write addresses with commas between them",
+				"--%s: '%.40s' is not an address; expected addresses with commas between "
+				"them",
 				flag, o->ips[i]);
 	}
 	return code;
@@ -82,7 +83,7 @@ static int take_word(struct cli *cli, const char *flag, const char *value, const
 			return CLI_OK;
 		}
 	}
-	return cli_fail(cli, CLI_USAGE, "--%s: '%.40s' is not understood; write %s", flag, value, form);
+	return cli_fail(cli, CLI_USAGE, "--%s: '%.40s' is not understood; expected %s", flag, value, form);
 }
 
 /* Returns -ENOENT if @name is no filter, else enum cli_exit. */

@@ -76,11 +76,11 @@ int config_explain(const char *place, const struct problem *problem, bool is_sec
 	char text[64];
 
 	if (is_secret) {
-		snprintf(why, size, "%s: the value %s; write %s", place, problem->is, problem->form);
+		snprintf(why, size, "%s: the value %s; expected %s", place, problem->is, problem->form);
 		return -EINVAL;
 	}
 	quote(problem->item, text, sizeof(text));
-	snprintf(why, size, "%s: '%s' %s; write %s", place, text, problem->is, problem->form);
+	snprintf(why, size, "%s: '%s' %s; expected %s", place, text, problem->is, problem->form);
 	return -EINVAL;
 }
 

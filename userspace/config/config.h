@@ -239,12 +239,13 @@ const struct config_option *config_options(void);
 /* One setting of a mesh; its variable is NB_ and the flag in upper case, with '_' for '-', or @env. */
 struct config_mesh_option {
 	const char *flag;
-	const char *env;		/* another variable, read as well; --agent has this one only; or NULL */
-	const char *argument;		/* what the manual calls the value; NULL: a switch, which needs none */
+	/* another variable, read as well (of --agent: instead); or NULL */
+	const char *env;
+	const char *argument;		/* its name in the manual; NULL: a switch, which needs no value */
 	const char *form;		/* the accepted form, as error lines say it */
 	const char *values;		/* as above */
 	const char *help;		/* NULL: accepted without effect, see @no_effect */
-	const char *no_effect;		/* why an option of NetBird's client has no effect; NULL: not logged */
+	const char *no_effect;		/* why it has no effect, for the log; NULL: not logged */
 	char letter;			/* -L means the same; or 0 */
 };
 

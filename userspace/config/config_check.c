@@ -48,9 +48,9 @@ static int warn_option(const struct check *c, enum option option, const char *te
 static int check_keys(struct check *c)
 {
 	if (config_key_is_zero(c->config->private_key))
-		return wrong(c, OPTION_PRIVATE_KEY, "there is none; write " FORM_KEY);
+		return wrong(c, OPTION_PRIVATE_KEY, "missing; expected " FORM_KEY);
 	if (crypto_scalarmult_base(c->config->public_key, c->config->private_key) < 0)
-		return wrong(c, OPTION_PRIVATE_KEY, "the value is not usable; write " FORM_KEY);
+		return wrong(c, OPTION_PRIVATE_KEY, "the value is unusable; expected " FORM_KEY);
 	return 0;
 }
 
@@ -74,7 +74,7 @@ static int drop_self(struct check *c)
 		struct config_peer *peer = &config->peers[i];
 
 		if (config_key_is_zero(peer->public_key)) {
-			snprintf(c->why, c->size, "%s:%u: Peer.PublicKey: there is none; write "
+			snprintf(c->why, c->size, "%s:%u: Peer.PublicKey: missing; expected "
 				FORM_PUBLIC_KEY, c->file, peer->line);
 			return -EINVAL;
 		}
@@ -220,7 +220,7 @@ static int check_peers(struct check *c)
 	if (!ret)
 		ret = refuse_twins(c);
 	if (!ret && config->peer_count > config->max_peers)
-		ret = wrong(c, OPTION_MAX_PEERS, "%u is less than the %zu peers of the file; write %zu-%u",
+		ret = wrong(c, OPTION_MAX_PEERS, "%u is less than the %zu peers of the file; expected %zu-%u",
 			config->max_peers, config->peer_count, config->peer_count, CONFIG_MAX_PEERS_LIMIT);
 	if (!ret)
 		ret = settle_allowed(c);
@@ -246,7 +246,7 @@ static int check_address(struct check *c)
 			first = &config->addresses[i];
 	}
 	if (first && !addr4_is_host(first->addr.word[0]))
-		return wrong(c, OPTION_ADDRESS, "the first IPv4 address cannot be a host's; write "
+		return wrong(c, OPTION_ADDRESS, "the first IPv4 address cannot be a host's; expected "
 			FORM_CIDR);
 	if (first) {
 		config->mesh_addr = first->addr.word[0];
@@ -284,17 +284,17 @@ static int check_snat(struct check *c)
 	if (!addr)
 		return 0;
 	if (addr == config->mesh_addr)
-		return wrong(c, OPTION_SNAT, "this is the node's mesh address; write " FORM_SNAT);
+		return wrong(c, OPTION_SNAT, "this is the node's mesh address; expected " FORM_SNAT);
 	for (size_t i = 0; i < config->route_count; i++) {
 		const struct cidr *dst = &config->routes[i].dst;
 
 		cidr_format(dst, text, sizeof(text));
 		if (is_edge(dst, addr))
 			return wrong(c, OPTION_SNAT,
-				"this is the network or broadcast address of Route %s; write "
+				"this is the network or broadcast address of Route %s; expected "
 				FORM_SNAT, text);
 		if (dst->prefixlen == 32 && dst->addr.word[0] == addr)
-			return wrong(c, OPTION_SNAT, "this is the destination of Route %s; write "
+			return wrong(c, OPTION_SNAT, "this is the destination of Route %s; expected "
 				FORM_SNAT, text);
 	}
 	return 0;
@@ -346,7 +346,7 @@ static int check_routes(struct check *c)
 		cidr_format(&route->dst, text, sizeof(text));
 		if (config->routes[j].masquerade != route->masquerade)
 			return wrong(c, OPTION_ROUTE,
-				"%s is there with and without masquerade; write it once", text);
+				"%s is given with and without masquerade; write it once", text);
 	}
 	config->route_count = kept;
 	return 0;

@@ -196,7 +196,7 @@ static int read_section(struct reader *r, const struct ini_item *item)
 		return 0;
 	}
 	quote_name(item->name, name, sizeof(name));
-	snprintf(r->why, r->size, "%s:%u: %s is not a section; write [Interface] or [Peer]", r->name,
+	snprintf(r->why, r->size, "%s:%u: %s is not a section; expected [Interface] or [Peer]", r->name,
 		item->line, name);
 	return -EINVAL;
 }

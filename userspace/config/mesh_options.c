@@ -272,14 +272,14 @@ static int set_profile(struct config *config, struct slice value, struct problem
 	return slice_is(value, "default") ? 0 : -EINVAL;
 }
 
-/* Refused, not passed over: whoever asks for it counts on it. */
+/* Refused rather than ignored: a user who turns it on relies on it. */
 static int set_rosenpass(struct config *config, struct slice value, struct problem *problem)
 {
 	bool wanted;
 
 	if (set_given(config, value, &wanted, CONFIG_GIVEN_ROSENPASS))
 		return -EINVAL;
-	problem->is = "cannot be: Talon does not speak Rosenpass";
+	problem->is = "is not supported: Talon does not speak Rosenpass";
 	problem->form = "false";
 	return wanted ? -EINVAL : 0;
 }
@@ -560,22 +560,22 @@ static int read_setup_key_file(struct config *config, char *why, size_t size)
 
 	config_mesh_place(file, place, sizeof(place));
 	if (key->source) {
-		snprintf(why, size, "%s: %s is there too; write only one of them", place,
+		snprintf(why, size, "%s: %s is given too; give only one of them", place,
 			config_mesh_place(key, other, sizeof(other)));
 		return -EINVAL;
 	}
 	len = read_small(config->setup_key_file, text, sizeof(text));
 	value = trim_lines((struct slice){ text, len > 0 ? len : 0 });
 	if (len < 0)
-		snprintf(why, size, "%s: cannot read %.200s: %s; write %s", place, config->setup_key_file,
+		snprintf(why, size, "%s: cannot read %.200s: %s; expected %s", place, config->setup_key_file,
 			strerror(-len), mesh_table[MESH_SETUP_KEY_FILE].form);
 	else if (!value.len)
-		snprintf(why, size, "%s: %.200s is empty; write %s into it", place, config->setup_key_file,
+		snprintf(why, size, "%s: %.200s is empty; expected %s in it", place, config->setup_key_file,
 			FORM_SETUP_KEY);
 	else
 		ret = set_setup_key(config, value, &problem);
 	if (ret && value.len)
-		snprintf(why, size, "%s: what %.200s holds is not a setup key; write %s", place,
+		snprintf(why, size, "%s: what %.200s holds is not a setup key; expected %s", place,
 			config->setup_key_file, FORM_SETUP_KEY);
 	sodium_memzero(text, sizeof(text));
 	return ret;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The options, one row each. A row feeds the enum, the parser, --help, the option lists of talon.8 and the
- * completion (`make docs` writes the last two). A new option also needs its setter, set_NAME() in options.c or
- * mesh_options.c, and its paragraph in talon.conf.5 and docs/static-file.md, or in docs/mesh.md; test_config
- * fails without them.
+ * completion (`make docs` writes the last two). A new option also needs its setter, set_NAME() in options.c
+ * or mesh_options.c, and its paragraph in talon.conf.5 and docs/static-file.md, or in docs/mesh.md;
+ * test_config fails without them.
  */
 #ifndef TALON_CONFIG_OPTION_ROWS_H
 #define TALON_CONFIG_OPTION_ROWS_H
@@ -13,8 +13,8 @@
 #define DEFAULT_TEXT_(number) #number
 
 /*
- * Options of [Interface]: X(ID, name of the setter, kind, key in the file, flag, TALON_ variable, NB_ variable
- * that means the same,
+ * Options of [Interface]: X(ID, name of the setter, kind, key in the file, flag, TALON_ variable,
+ *	NB_ variable that means the same,
  *	accepted form, what the error line says of another value, values to complete, help with the default)
  * Kinds: ONE value; LIST, which a stronger source empties with clear_NAME(); SECRET, which is never quoted.
  * Values: words, or <file>, <directory>, <device>. NULL: none.
@@ -95,8 +95,8 @@
 		"form of log lines (text)")
 
 /*
- * Options of a mesh, under NetBird's names: X(ID, name of the setter, kind, flag, letter, other variable, what
- * the manual calls the argument (NULL: a switch, which needs none),
+ * Options of a mesh, under NetBird's names: X(ID, name of the setter, kind, flag, letter, other variable,
+ *	name of the argument in the manual (NULL: a switch, which needs none),
  *	accepted form, what the error line says of another value, values to complete, help with the default)
  * The variable is NB_ and the flag in upper case, with '_' for '-'; the other variable is read as well.
  */
@@ -172,8 +172,8 @@
 		"only false is accepted")
 
 /*
- * Options of NetBird's client that are accepted and have no effect: X(flag, letter, argument (NULL: a switch),
- * accepted form, the reason for the log; NULL: nothing is logged)
+ * Options of NetBird's client that are accepted and have no effect: X(flag, letter,
+ *	argument (NULL: a switch), accepted form, the reason for the log (NULL: nothing is logged))
  */
 #define CONFIG_IDLE_OPTION_ROWS(X) \
 	X("rosenpass-permissive", 0, NULL, FORM_BOOL, "Talon does not speak Rosenpass") \
@@ -190,7 +190,8 @@
 	X("extra-iface-blacklist", 0, "list", "a list", \
 		"Talon offers the addresses of its uplinks and no others") \
 	X("dns-resolver-address", 0, "address", "ADDRESS:PORT", "Talon leaves the host's resolver alone") \
-	X("dns-router-interval", 0, "duration", "a duration", "Talon follows the time to live of the answers") \
+	X("dns-router-interval", 0, "duration", "a duration", \
+		"Talon follows the time to live of the answers") \
 	X("allow-server-ssh", 0, NULL, FORM_BOOL, NO_SSH) \
 	X("enable-ssh-root", 0, NULL, FORM_BOOL, NO_SSH) \
 	X("enable-ssh-sftp", 0, NULL, FORM_BOOL, NO_SSH) \

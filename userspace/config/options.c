@@ -67,7 +67,7 @@ static int set_uplink(struct config *config, struct slice value, struct problem 
 			return -EINVAL;
 		for (size_t i = 0; i < config->uplink_count; i++) {
 			if (!strcmp(config->uplinks[i], name)) {
-				problem->is = "is there twice";
+				problem->is = "is given twice";
 				return -EINVAL;
 			}
 		}
