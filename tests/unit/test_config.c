@@ -77,7 +77,7 @@ static const struct {
 	/* the form of the file */
 	{ "", "f: Interface.PrivateKey: missing; expected 44 characters of base64, as `talon genkey` "
 		"prints them" },
-	{ "PrivateKey = x\n", "f:1: a key stands before any section; write [Interface] above it" },
+	{ "PrivateKey = x\n", "f:1: a key precedes the first section; write [Interface] above it" },
 	{ "\n# x\n[Interface\n", "f:3: a section has no ']'; expected [Interface] or [Peer]" },
 	{ "[Network]\n", "f:1: 'Network' is not a section; expected [Interface] or [Peer]" },
 	{ "[" KEY_A "]\n", "f:1: this name is not a section; expected [Interface] or [Peer]" },
@@ -490,7 +490,7 @@ static void the_node_itself_is_left_out_of_a_shared_list_of_peers(void **state)
 	assert_int_equal(config.peers[1].public_key[0], 2);
 	assert_int_equal(config.note_count, 1);
 	assert_string_equal(config.notes[0].text,
-		"f:5: Peer.PublicKey: this is the node's own key; the peer is left out");
+		"f:5: Peer.PublicKey: this is the node's own key; the peer is ignored");
 }
 
 static void an_all_zero_preshared_key_means_none(void **state)
@@ -716,7 +716,7 @@ static void a_private_key_that_everybody_can_read_is_a_warning(void **state)
 	assert_int_equal(config.note_count, 1);
 	assert_int_equal(config.notes[0].level, LOG_LEVEL_WARN);
 	snprintf(expected, sizeof(expected),
-		"%s: Interface.PrivateKey: everybody may open this file (mode 0644); run chmod 600", path);
+		"%s: Interface.PrivateKey: the file is world-accessible (mode 0644); run chmod 600", path);
 	assert_string_equal(config.notes[0].text, expected);
 	config_free(&config);
 

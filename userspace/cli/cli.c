@@ -41,7 +41,7 @@ bool cli_next(struct cli *cli, const char **ret_name, const char **ret_value)
 	arg += arg[1] == '-' ? 2 : 1;
 	len = equals ? (size_t)(equals - arg) : strlen(arg);
 	if (len >= sizeof(cli->name))
-		len = sizeof(cli->name) - 1;	/* no flag is that long: it will be unknown either way */
+		len = sizeof(cli->name) - 1;	/* no flag is that long: unknown, cut off or not */
 	memcpy(cli->name, arg, len);
 	cli->name[len] = '\0';
 	*ret_name = cli->name;
@@ -114,7 +114,6 @@ int cli_common_flag(struct cli *cli, struct config *config, const char *name, co
 	return cli_set_flag(cli, config, name, value) ? -EINVAL : 0;
 }
 
-/* The setup key too: `up` and `login` bring it to the daemon. */
 int cli_common_env(struct cli *cli, struct config *config)
 {
 	static const char *const names[] = {
@@ -258,7 +257,7 @@ static bool wants_help(const struct cli *cli)
 	return false;
 }
 
-/* NetBird's global flags may stand before the command. Moves the command to the front. */
+/* NetBird's global flags may precede the command: moves the command to the front. */
 static void put_command_first(int argc, char **argv)
 {
 	int at = 1;

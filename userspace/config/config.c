@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Where settings come from, which one wins, and how a wrong one is explained.
+// The sources of settings, their precedence, and the error line for a wrong value.
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,7 +59,7 @@ bool config_key_is_zero(const __u8 key[static WG_KEY_LEN])
 	return sodium_is_zero(key, WG_KEY_LEN);
 }
 
-/* @value for an error line: short, printable. */
+/* Writes @value for an error line: printable, cut off where it does not fit. */
 static void quote(struct slice value, char *text, size_t size)
 {
 	size_t len = 0;
@@ -90,7 +90,7 @@ int config_no_memory(char *why, size_t size)
 	return -ENOMEM;
 }
 
-/* What a stronger source has said stands, but nonsense is refused wherever it is written. */
+/* Validates a value that a stronger source overrides: a wrong value is refused wherever it is given. */
 static int check_only(enum option option, struct slice value, struct problem *problem)
 {
 	struct config scratch;

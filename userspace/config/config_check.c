@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What can only be judged when everything was read: peers against each other, addresses against routes.
+// Checks that need the whole configuration: peers against each other, addresses against routes.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -65,7 +65,7 @@ static void drop_peer(struct config *config, size_t index)
 	sodium_memzero(&config->peers[config->peer_count], sizeof(*peer));
 }
 
-/* Lists of peers are shared between hosts: wg(8) passes over the host's own entry, and so do we. */
+/* Hosts often share one list of peers; like wg(8) we skip the host's own entry. */
 static int drop_self(struct check *c)
 {
 	struct config *config = c->config;
@@ -81,7 +81,7 @@ static int drop_self(struct check *c)
 		if (memcmp(peer->public_key, config->public_key, WG_KEY_LEN))
 			continue;
 		if (config_note(config, LOG_LEVEL_WARN,
-			    "%s:%u: Peer.PublicKey: this is the node's own key; the peer is left out",
+			    "%s:%u: Peer.PublicKey: this is the node's own key; the peer is ignored",
 			    c->file, peer->line))
 			return config_no_memory(c->why, c->size);
 		drop_peer(config, i--);
@@ -124,7 +124,7 @@ static int refuse_twins(struct check *c)
 	return ret;
 }
 
-/* One network of one peer; @order is its place in the file. */
+/* One network in AllowedIPs of one peer; @order is its position in the file. */
 struct claim {
 	struct cidr *cidr;
 	struct config_peer *peer;
@@ -300,7 +300,10 @@ static int check_snat(struct check *c)
 	return 0;
 }
 
-/* Whose ports these are: an answer that misses our hook would be taken by them, or their packets by us. */
+/*
+ * Warns about SNAT ports that others on this host use: an answer that bypasses our hook would reach them, and
+ * we would take packets that are theirs.
+ */
 static int check_ports(struct check *c)
 {
 	static const struct {
@@ -326,7 +329,7 @@ static int check_ports(struct check *c)
 	return 0;
 }
 
-/* Each network once. */
+/* Drops repeated networks; a network given both with and without masquerade is an error. */
 static int check_routes(struct check *c)
 {
 	struct config *config = c->config;
@@ -392,7 +395,7 @@ static bool has_inner_ipv6(const struct config *config)
 	return false;
 }
 
-/* One line for everything of wg-quick that is not carried out. */
+/* Notes on one line which of wg-quick's keys have no effect. */
 static int note_ignored(struct check *c)
 {
 	char names[128] = "";
@@ -413,7 +416,7 @@ static int note_ignored(struct check *c)
 	return 0;
 }
 
-/* What a mesh's management decides, and nobody else. */
+/* In a mesh, only management decides these. */
 static int refuse_managed(struct check *c)
 {
 	static const struct {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Lines of a wg(8) configuration file. Nothing is copied, so that a private key stays in one place.
+// Lines of a wg(8) configuration file. Nothing is copied: private keys stay in the caller's buffer.
 #include <string.h>
 
 #include "config/ini.h"

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The options of a mesh: NetBird's flags and NB_* variables, what they accept, and what has no effect
-// here and why.
+// The options of a mesh: NetBird's flags and NB_* variables, how each is set, and which have no effect.
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -30,10 +29,10 @@
 #define MESH_ID(id, ...) MESH_##id,
 enum mesh_option {
 	CONFIG_MESH_OPTION_ROWS(MESH_ID)
-	MESH_IDLE,			/* from here on none has an effect */
+	MESH_IDLE,			/* options from here on have no effect */
 };
 
-/* Frees and wipes what is at @place. */
+/* Wipes and frees the string at @place. */
 static void forget(char **place)
 {
 	if (*place)
@@ -42,7 +41,7 @@ static void forget(char **place)
 	*place = NULL;
 }
 
-/* A copy of @value at @place; nothing with control characters in it. */
+/* Stores a copy of @value at @place; refuses control characters. */
 static int keep(char **place, struct slice value, size_t max)
 {
 	char *text;
@@ -61,7 +60,7 @@ static int keep(char **place, struct slice value, size_t max)
 	return 0;
 }
 
-/* As Go reads booleans, and as people write them. */
+/* Accepts what Go's strconv.ParseBool does, and yes, no, on, off. */
 static int value_switch(struct slice value, bool *ret_value)
 {
 	if (slice_is(value, "t") || slice_is(value, "f")) {
@@ -174,7 +173,7 @@ static int set_lazy(struct config *config, struct slice value, struct problem *p
 	return set_given(config, value, &config->mesh.lazy_connection, CONFIG_GIVEN_LAZY);
 }
 
-/* Over the account's switch, both ways. */
+/* Overrides the account's setting in either direction. */
 static int set_lazy_conn(struct config *config, struct slice value, struct problem *problem)
 {
 	config->mesh.given |= CONFIG_GIVEN_LAZY_CONN;
@@ -196,7 +195,7 @@ static int set_agent(struct config *config, struct slice value, struct problem *
 	return value_switch(value, &config->mesh.agent);
 }
 
-/* RFC 1035 section 2.3.1, and one asterisk in front as management allows it. */
+/* RFC 1035 section 2.3.1, plus underscores and a leading asterisk, which management allows. */
 static bool is_dns_label(struct slice label)
 {
 	size_t at = 0;
@@ -314,8 +313,8 @@ static const struct setting idle_switch = { set_switch, NULL, "is not a choice",
 static const struct setting idle_value = { set_anything, NULL, "is not a value", false };
 
 /*
- * Variables of NetBird's client that are no flags and mean nothing here: parts of it that Talon does not
- * have, or does not tune.
+ * Variables of NetBird's client that are not flags and have no effect: they configure parts that Talon does
+ * not have, or does not let users tune.
  */
 static const char *const idle_variables[] = {
 	"NB_DNS_STATE_FILE", "NB_UNCLEAN_SHUTDOWN_RESOLV_FILE", "NB_LOG_MAX_SIZE_MB", "NB_WG_KERNEL_DISABLED",
@@ -333,7 +332,7 @@ static const char *const idle_variables[] = {
 	"NB_FORCE_SSH_CONFIG", NULL,
 };
 
-/* Of the stock container's start script: nothing to say about them. */
+/* For the start script of NetBird's container image: ignored without a note. */
 static const char *const quiet_variables[] = { "NB_ENTRYPOINT_SERVICE_TIMEOUT",
 	"NB_ENTRYPOINT_LOGIN_TIMEOUT", NULL };
 
@@ -400,12 +399,11 @@ static void name_variable(const char *prefix, const char *flag, char text[static
 }
 
 /*
- * The entry of @env for option @number; its value into @ret_value. The name lives as long as @env, but has
- * a '=' behind it.
+ * The value in @env of the variable that sets option @number, or NULL. Writes the variable's name to @name.
  */
 static const char *find_variable(char *const *env, int number, char name[static ENV_LEN])
 {
-	static const char *const prefixes[] = { "NB_", "WT_" };	/* the older one too, as NetBird's client */
+	static const char *const prefixes[] = { "NB_", "WT_" };	/* NetBird's current and former prefix */
 	const char *value;
 
 	for (size_t i = 0; i < 2; i++) {
@@ -418,7 +416,7 @@ static const char *find_variable(char *const *env, int number, char name[static 
 	return config_env_value(env, name);
 }
 
-/* Names for config_origin, which does not own them: made once, at the first need. */
+/* A lasting copy of @name, since config_origin does not own its name. */
 static const char *variable_name(int number, const char *name)
 {
 	static char names[CONFIG_MESH_OPTIONS_MAX][ENV_LEN];
@@ -463,7 +461,7 @@ static void list_name(char names[static NAMES_LEN], const char *name, size_t len
 		strcat(names, ", ...");
 }
 
-/* One line for what has no effect, one for what nobody knows, which may be a slip of the pen. */
+/* Notes on one line the NB_* that have no effect, on another the unknown ones, which may be typos. */
 static int note_variables(struct config *config, char *const *env)
 {
 	char idle[NAMES_LEN] = "", unknown[NAMES_LEN] = "";
@@ -522,7 +520,7 @@ const char *config_mesh_flag_given(const struct config *config)
 	return NULL;
 }
 
-/* The whole of a small file into @text. Returns its length or a negative errno. */
+/* Reads a small file into @text. Returns its length, -EFBIG if it fills @text, or a negative errno. */
 static ssize_t read_small(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -538,7 +536,7 @@ static ssize_t read_small(const char *path, char *text, size_t size)
 	return n;
 }
 
-/* With line feeds, which end a file but are no part of a value. */
+/* Also trims line feeds: a file may end in one that is not part of the value. */
 static struct slice trim_lines(struct slice s)
 {
 	while (s.len && isspace((unsigned char)s.at[0]))
@@ -590,7 +588,7 @@ static int default_text(char **place, const char *fmt, const char *part)
 	return 0;
 }
 
-/* One line for each option that was given and does nothing; a switch that is off asks for nothing. */
+/* Notes each option that was given and has no effect. */
 static int note_idle(struct config *config)
 {
 	char place[ENV_LEN + 2];

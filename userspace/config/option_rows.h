@@ -200,7 +200,7 @@
 	X("disable-ssh-auth", 0, NULL, FORM_BOOL, NO_SSH) \
 	X("ssh-jwt-cache-ttl", 0, "seconds", "seconds", NO_SSH)
 
-/* NetBird's flags for options of [Interface] that Talon calls otherwise: X(flag, ID) */
+/* NetBird's flags for options of [Interface] that Talon names differently: X(flag, ID) */
 #define CONFIG_ALIAS_ROWS(X) \
 	X("wireguard-port", LISTEN_PORT) \
 	X("interface-name", TUNNEL)
