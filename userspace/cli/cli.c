@@ -190,7 +190,7 @@ static void print_options(FILE *out)
 		fprintf(out, "  %-27s%s\n", name, o->help);
 	}
 	fprintf(out, "  Each is NB_ and its name as a variable, such as NB_SETUP_KEY (TALON_AGENT; "
-		"NB_ENABLE_EXPERIMENTAL_LAZY_CONN too).\n  NetBird's other flags are taken and have no "
+		"NB_ENABLE_EXPERIMENTAL_LAZY_CONN too).\n  NetBird's other flags are accepted and have no "
 		"effect; --interface-name and --wireguard-port are --tunnel and\n  --listen-port.\n\n  -h, "
 		"--help          this text\n");
 }
@@ -210,7 +210,7 @@ static void print_commands(FILE *out)
 		     "A WireGuard routing peer whose packets stay in the kernel.\n\n");
 	for (const struct cli_command *c = cli_commands; c->name; c++)
 		fprintf(out, "  %-10s%s\n", c->name, c->summary);
-	fprintf(out, "\ntalon COMMAND --help tells more. Manuals: talon(8), talon.conf(5).\n");
+	fprintf(out, "\nSee talon COMMAND --help for a command, and the manuals talon(8) and talon.conf(5).\n");
 }
 
 int cli_help(struct cli *cli)
