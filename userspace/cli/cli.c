@@ -210,7 +210,7 @@ static void print_commands(FILE *out)
 		     "A WireGuard routing peer whose packets stay in the kernel.\n\n");
 	for (const struct cli_command *c = cli_commands; c->name; c++)
 		fprintf(out, "  %-10s%s\n", c->name, c->summary);
-	fprintf(out, "\nSee talon COMMAND --help for a command, and the manuals talon(8) and talon.conf(5).\n");
+	fprintf(out, "\nSee talon COMMAND --help, and the manuals talon(8) and talon.conf(5).\n");
 }
 
 int cli_help(struct cli *cli)
