@@ -32,7 +32,7 @@ _talon()
 		--max-flows
 		--keystream-memory
 		--log-format"
-	local mesh="--interface-name --wireguard-port
+	local mesh=" --wireguard-port --interface-name
 		--management-url
 		--setup-key
 		--setup-key-file
@@ -141,6 +141,10 @@ _talon()
 		return ;;
 	--profile)
 		mapfile -t COMPREPLY < <(compgen -W "default" -- "$cur")
+		return ;;
+	--wireguard-port)
+		return ;;
+	--interface-name)
 		return ;;
 	esac
 	# end of options

@@ -121,8 +121,8 @@ test_keys_that_are_no_good_are_refused_in_one_line() {
 	up_refused 1 "setup key is invalid, expired, revoked or used up" up -k 00000000-0000-4000-8000-000000000000
 	mesh key $OTHER_KEY valid limit=1
 	mesh add somebody >/dev/null
-	up_refused 2 "is not a setup key; write the UUID" up -k no-key
-	up_refused 2 "is there too; write only one of them" NB_SETUP_KEY=$OTHER_KEY NB_SETUP_KEY_FILE="$RUN/key-file" up
+	up_refused 2 "is not a setup key; expected the UUID" up -k no-key
+	up_refused 2 "is given too; give only one of them" NB_SETUP_KEY=$OTHER_KEY NB_SETUP_KEY_FILE="$RUN/key-file" up
 	up_refused 2 "cannot read" up --setup-key-file "$RUN/no-such-file"
 	mesh delete somebody
 	equal "peers" "$count" "$(peers_known)"

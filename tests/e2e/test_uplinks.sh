@@ -308,7 +308,7 @@ test_every_size_up_to_the_largest_mtu_passes_on_a_jumbo_link() {
 	node_down
 	jumbo 1700
 	write_config node "$RUN/bad.conf" "MTU = 1601"
-	refused "$RUN/bad.conf" "MTU: '1601' is not an MTU; write 576-1600"
+	refused "$RUN/bad.conf" "MTU: '1601' is not an MTU; expected 576-1600"
 	for mode in auto tcx xdp-generic; do
 		node_up "MTU = 1600" "Datapath = $mode"
 		ip -n "$P-lap" link set "$(dev lap)" mtu 1600

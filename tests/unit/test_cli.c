@@ -60,18 +60,18 @@ static const struct {
 	const char *line;
 	const char *err;
 } mistakes[] = {
-	{ "", "talon: there is no command; see talon help\n" },
+	{ "", "talon: expected a command; see talon help\n" },
 	{ "fly", "talon: 'fly' is not a command; see talon help\n" },
 	{ "help fly", "talon: 'fly' is not a command; see talon help\n" },
 	{ "--colour", "talon: '--colour' is not a command; see talon help\n" },
 	{ "version now", "talon: version: 'now' is one argument too many; see talon version --help\n" },
 	{ "genkey -x", "talon: genkey: '-x' is not an option; see talon genkey --help\n" },
-	{ "pubkey", "talon: pubkey: standard input is not a key; write 44 characters of base64\n" },
+	{ "pubkey", "talon: pubkey: standard input is not a key; expected 44 characters of base64\n" },
 	{ "up --static f --setup-key-file k",
 		"talon: --setup-key-file: belongs to a mesh; leave it out, or leave --static out\n" },
-	{ "up -F=maybe", "talon: --foreground-mode: 'maybe' is not a choice; write true or false\n" },
+	{ "up -F=maybe", "talon: --foreground-mode: 'maybe' is not a choice; expected true or false\n" },
 	{ "up --management-url netbird.example",
-	  "talon: --management-url: 'netbird.example' is not a management server; write https://HOST or "
+	  "talon: --management-url: 'netbird.example' is not a management server; expected https://HOST or "
 	  "https://HOST:PORT (http:// too)\n" },
 	{ "up --route 10.0.0.0/8", "talon: --route: management gives the routes in a mesh; leave it out, or "
 		"use --static FILE\n" },
@@ -79,47 +79,47 @@ static const struct {
 		"Kubernetes\n" },
 	{ "service install", "talon: service: 'install' is not understood; write run, and leave the rest to "
 		"systemd or Kubernetes\n" },
-	{ "networks", "talon: networks: '' is not understood; write list, select or deselect\n" },
-	{ "networks select", "talon: networks: there is no network; write the ID of one, or all\n" },
+	{ "networks", "talon: networks: '' is not understood; expected list, select or deselect\n" },
+	{ "networks select", "talon: networks: expected the ID of a network, or all\n" },
 	{ "routes list x", "talon: networks: 'x' is one argument too many; see talon networks --help\n" },
 	{ "routes deselect --force", "talon: networks: '--force' is not an option; see talon networks "
 		"--help\n" },
-	{ "debug bundle", "talon: debug: write debug log level LEVEL; Talon has no other part of it\n" },
-	{ "debug log level loud", "talon: --log-level: 'loud' is not a level; write error, warn, info or "
+	{ "debug bundle", "talon: debug: expected log level LEVEL; Talon has no other debug command\n" },
+	{ "debug log level loud", "talon: --log-level: 'loud' is not a level; expected error, warn, info or "
 		"debug\n" },
 	{ "logout --daemon-addr tcp://127.0.0.1:1",
-	  "talon: --daemon-addr: 'tcp://127.0.0.1:1' is not a local socket; write unix:///PATH, the path of "
-	  "at most 107 characters\n" },
+	  "talon: --daemon-addr: 'tcp://127.0.0.1:1' is not a local socket; expected unix:///PATH, the path "
+	  "of at most 107 characters\n" },
 	{ "status --json --yaml", "talon: status: --json and --yaml exclude each other; write one of "
 		"them\n" },
 	{ "status --filter-by-status asleep",
-	  "talon: --filter-by-status: 'asleep' is not understood; write idle, connecting or connected\n" },
+	  "talon: --filter-by-status: 'asleep' is not understood; expected idle, connecting or connected\n" },
 	{ "status --filter-by-connection-type",
-		"talon: --filter-by-connection-type: there is no value; write --filter-by-connection-type "
-		"VALUE\n" },
+		"talon: --filter-by-connection-type: expected a value\n" },
 	{ "status --filter-by-ips 10.0.0.1,x",
-		"talon: --filter-by-ips: 'x' is not an address; write addresses with commas between them\n" },
+		"talon: --filter-by-ips: 'x' is not an address; expected addresses with commas between "
+		"them\n" },
 	{ "up file", "talon: up: 'file' is one argument too many; see talon up --help\n" },
-	{ "up --static", "talon: --static: there is no value; write --static VALUE\n" },
+	{ "up --static", "talon: --static: expected a value\n" },
 	{ "up --colour red", "talon: up: '--colour' is not an option; see talon up --help\n" },
-	{ "up --mtu", "talon: --mtu: there is no value; write --mtu VALUE\n" },
-	{ "up --mtu=1", "talon: --mtu: '1' is not an MTU; write 576-1600\n" },
-	{ "up --mtu=", "talon: --mtu: '' is not an MTU; write 576-1600\n" },
+	{ "up --mtu", "talon: --mtu: expected a value\n" },
+	{ "up --mtu=1", "talon: --mtu: '1' is not an MTU; expected 576-1600\n" },
+	{ "up --mtu=", "talon: --mtu: '' is not an MTU; expected 576-1600\n" },
 	{ "up --dry-run=yes", "talon: up: '--dry-run' is not an option; see talon up --help\n" },
 	{ "up --static /nonexistent/f",
 	  "talon: /nonexistent/f: cannot open the static file: No such file or directory\n" },
 	{ "up --private-key x", "talon: up: '--private-key' is not an option; see talon up --help\n" },
 	{ "down now", "talon: down: 'now' is one argument too many; see talon down --help\n" },
 	{ "down --pin-dir relative",
-	  "talon: --pin-dir: 'relative' is not a directory for pins; write an absolute path on a bpf file "
+	  "talon: --pin-dir: 'relative' is not a directory for pins; expected an absolute path on a bpf file "
 	  "system\n" },
-	{ "status --check", "talon: --check: there is no value; write --check VALUE\n" },
+	{ "status --check", "talon: --check: expected a value\n" },
 	{ "status --check health",
-	  "talon: --check: 'health' is not a check; write live, ready, startup or datapath\n" },
+	  "talon: --check: 'health' is not a check; expected live, ready, startup or datapath\n" },
 	{ "status --xml", "talon: status: '--xml' is not an option; see talon status --help\n" },
 	{ "status --json=1", "talon: status: '--json' is not an option; see talon status --help\n" },
 	{ "status --log-level loud",
-	  "talon: --log-level: 'loud' is not a level; write error, warn, info or debug\n" },
+	  "talon: --log-level: 'loud' is not a level; expected error, warn, info or debug\n" },
 };
 
 static void every_mistake_is_one_line_and_exit_code_2(void **state)
@@ -295,7 +295,7 @@ static void a_bad_file_is_exit_code_2_and_one_line(void **state)
 	snprintf(line, sizeof(line), "up --static %s", path);
 	assert_int_equal(talon(line, "", no_env), CLI_USAGE);
 	snprintf(expected, sizeof(expected),
-		"talon: %s:5: Interface.ListenPort: 'no' is not a port; write 1-65535\n", path);
+		"talon: %s:5: Interface.ListenPort: 'no' is not a port; expected 1-65535\n", path);
 	assert_string_equal(err, expected);
 	assert_string_equal(out, "");
 	unlink(path);
@@ -321,7 +321,7 @@ static void a_bad_variable_is_exit_code_2_and_named(void **state)
 	write_config(path, "[Interface]\nPrivateKey = " SECRET "\n");
 	snprintf(line, sizeof(line), "up --static %s", path);
 	assert_int_equal(talon(line, "", env), CLI_USAGE);
-	assert_string_equal(err, "talon: TALON_LISTEN_PORT: '0' is not a port; write 1-65535\n");
+	assert_string_equal(err, "talon: TALON_LISTEN_PORT: '0' is not a port; expected 1-65535\n");
 	unlink(path);
 }
 
@@ -352,7 +352,7 @@ static void status_heeds_only_its_own_variables(void **state)
 	assert_int_equal(talon("status --pin-dir /tmp/talon-flag", "", env), CLI_FAILED);
 	assert_string_equal(err, "talon: not running: there is no datapath below /tmp/talon-flag\n");
 	assert_int_equal(talon("status", "", bad), CLI_USAGE);
-	assert_string_equal(err, "talon: TALON_PIN_DIR: 'relative' is not a directory for pins; write an "
+	assert_string_equal(err, "talon: TALON_PIN_DIR: 'relative' is not a directory for pins; expected an "
 		"absolute path on a bpf file system\n");
 }
 

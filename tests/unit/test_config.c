@@ -75,14 +75,14 @@ static const struct {
 	const char *why;
 } refusals[] = {
 	/* the form of the file */
-	{ "", "f: Interface.PrivateKey: there is none; write 44 characters of base64, as `talon genkey` "
+	{ "", "f: Interface.PrivateKey: missing; expected 44 characters of base64, as `talon genkey` "
 		"prints them" },
-	{ "PrivateKey = x\n", "f:1: a key stands before any section; write [Interface] above it" },
-	{ "\n# x\n[Interface\n", "f:3: a section has no ']'; write [Interface] or [Peer]" },
-	{ "[Network]\n", "f:1: 'Network' is not a section; write [Interface] or [Peer]" },
-	{ "[" KEY_A "]\n", "f:1: this name is not a section; write [Interface] or [Peer]" },
-	{ HEAD "ListenPort 51820\n", "f:3: a line has no '='; write KEY = VALUE" },
-	{ HEAD "; comment\n", "f:3: a line has no '='; write KEY = VALUE" },
+	{ "PrivateKey = x\n", "f:1: a key precedes the first section; write [Interface] above it" },
+	{ "\n# x\n[Interface\n", "f:3: a section has no ']'; expected [Interface] or [Peer]" },
+	{ "[Network]\n", "f:1: 'Network' is not a section; expected [Interface] or [Peer]" },
+	{ "[" KEY_A "]\n", "f:1: this name is not a section; expected [Interface] or [Peer]" },
+	{ HEAD "ListenPort 51820\n", "f:3: a line has no '='; expected KEY = VALUE" },
+	{ HEAD "; comment\n", "f:3: a line has no '='; expected KEY = VALUE" },
 	/* keys */
 	{ HEAD "ListenPrt = 1\n", "f:3: Interface: 'ListenPrt' is not a key; write ListenPort, or see "
 		"talon.conf(5)" },
@@ -98,166 +98,170 @@ static const struct {
 	{ HEAD SECRET "\n", "f:3: Interface: this name is not a key; see talon.conf(5)" },
 	/* secrets are not quoted */
 	{ "[Interface]\nPrivateKey = secret\n",
-	  "f:2: Interface.PrivateKey: the value is not a key; write 44 characters of base64, as `talon "
+	  "f:2: Interface.PrivateKey: the value is not a key; expected 44 characters of base64, as `talon "
 	  "genkey` prints them" },
 	{ "[Interface]\nPrivateKey = " ZERO "\n",
-	  "f:2: Interface.PrivateKey: the value is all zeros; write 44 characters of base64, as `talon "
+	  "f:2: Interface.PrivateKey: the value is all zeros; expected 44 characters of base64, as `talon "
 	  "genkey` prints them" },
 	{ HEAD PEER_A "PresharedKey = secret\n",
-	  "f:5: Peer.PresharedKey: the value is not a key; write 44 characters of base64, as `talon genkey` "
-	  "prints them" },
+	  "f:5: Peer.PresharedKey: the value is not a key; expected 44 characters of base64, as `talon "
+	  "genkey` prints them" },
 	/* [Interface] */
-	{ HEAD "ListenPort = 0\n", "f:3: Interface.ListenPort: '0' is not a port; write 1-65535" },
-	{ HEAD "ListenPort = 65536\n", "f:3: Interface.ListenPort: '65536' is not a port; write 1-65535" },
-	{ HEAD "ListenPort = -1\n", "f:3: Interface.ListenPort: '-1' is not a port; write 1-65535" },
+	{ HEAD "ListenPort = 0\n", "f:3: Interface.ListenPort: '0' is not a port; expected 1-65535" },
+	{ HEAD "ListenPort = 65536\n", "f:3: Interface.ListenPort: '65536' is not a port; expected 1-65535" },
+	{ HEAD "ListenPort = -1\n", "f:3: Interface.ListenPort: '-1' is not a port; expected 1-65535" },
 	{ HEAD "ListenPort = 18446744073709551617\n",
-	  "f:3: Interface.ListenPort: '18446744073709551617' is not a port; write 1-65535" },
-	{ HEAD "ListenPort =\n", "f:3: Interface.ListenPort: '' is not a port; write 1-65535" },
-	{ HEAD "Address = 10.0.0.256\n", "f:3: Interface.Address: '10.0.0.256' is not an address; write "
+	  "f:3: Interface.ListenPort: '18446744073709551617' is not a port; expected 1-65535" },
+	{ HEAD "ListenPort =\n", "f:3: Interface.ListenPort: '' is not a port; expected 1-65535" },
+	{ HEAD "Address = 10.0.0.256\n", "f:3: Interface.Address: '10.0.0.256' is not an address; expected "
 					 "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
 	{ HEAD "Address = 10.0.0.1/24, fd00::1/129\n",
-	"f:3: Interface.Address: 'fd00::1/129' is not an address; write ADDRESS/0-32 (IPv4) or ADDRESS/0-128 "
-	"(IPv6)" },
-	{ HEAD "Address = 224.0.0.1/4\n",
-	"f:3: Interface.Address: the first IPv4 address cannot be a host's; write ADDRESS/0-32 (IPv4) or "
+	"f:3: Interface.Address: 'fd00::1/129' is not an address; expected ADDRESS/0-32 (IPv4) or "
 	"ADDRESS/0-128 (IPv6)" },
-	{ HEAD "MTU = 575\n", "f:3: Interface.MTU: '575' is not an MTU; write 576-1600" },
-	{ HEAD "MTU = 1601\n", "f:3: Interface.MTU: '1601' is not an MTU; write 576-1600" },
-	{ HEAD "MTU = 9000\n", "f:3: Interface.MTU: '9000' is not an MTU; write 576-1600" },
+	{ HEAD "Address = 224.0.0.1/4\n",
+	"f:3: Interface.Address: the first IPv4 address cannot be a host's; expected ADDRESS/0-32 (IPv4) or "
+	"ADDRESS/0-128 (IPv6)" },
+	{ HEAD "MTU = 575\n", "f:3: Interface.MTU: '575' is not an MTU; expected 576-1600" },
+	{ HEAD "MTU = 1601\n", "f:3: Interface.MTU: '1601' is not an MTU; expected 576-1600" },
+	{ HEAD "MTU = 9000\n", "f:3: Interface.MTU: '9000' is not an MTU; expected 576-1600" },
 	{ HEAD "Uplink = a-name-too-long-for-linux\n",
-	  "f:3: Interface.Uplink: 'a-name-too-long-for-linux' is not a device name; write up to four device "
-	  "names, such as eth0" },
+	  "f:3: Interface.Uplink: 'a-name-too-long-for-linux' is not a device name; expected up to four "
+	  "device names, such as eth0" },
 	{ HEAD "Uplink = eth0, eth0\n",
-	  "f:3: Interface.Uplink: 'eth0' is there twice; write up to four device names, such as eth0" },
+	  "f:3: Interface.Uplink: 'eth0' is given twice; expected up to four device names, such as eth0" },
 	{ HEAD "Uplink = a, b, c, d, e\n",
-	  "f:3: Interface.Uplink: 'e' is one uplink too many; write up to four device names, such as eth0" },
+	  "f:3: Interface.Uplink: 'e' is one uplink too many; expected up to four device names, such as "
+	  "eth0" },
 	{ HEAD "Route = 10.0.0.0/33\n",
-	"f:3: Interface.Route: '10.0.0.0/33' is not a route; write ADDRESS/0-32 (IPv4), then masquerade or "
-	"nomasquerade" },
+	"f:3: Interface.Route: '10.0.0.0/33' is not a route; expected ADDRESS/0-32 (IPv4), then masquerade "
+	"or nomasquerade" },
 	{ HEAD "Route = 10.0.0.0/8 sometimes\n",
-	"f:3: Interface.Route: '10.0.0.0/8 sometimes' is not a route; write ADDRESS/0-32 (IPv4), then "
+	"f:3: Interface.Route: '10.0.0.0/8 sometimes' is not a route; expected ADDRESS/0-32 (IPv4), then "
 	"masquerade or nomasquerade" },
 	{ HEAD "Route = 10.0.0.0/8 masquerade now\n",
-	  "f:3: Interface.Route: '10.0.0.0/8 masquerade now' is not a route; write ADDRESS/0-32 (IPv4), then "
-	  "masquerade or nomasquerade" },
+	  "f:3: Interface.Route: '10.0.0.0/8 masquerade now' is not a route; expected ADDRESS/0-32 (IPv4), "
+	  "then masquerade or nomasquerade" },
 	{ HEAD "Route = fd00::/64\n", "f:3: Interface.Route: 'fd00::/64' is IPv6, which is not carried "
-	"inside the tunnel yet; write ADDRESS/0-32 (IPv4), then masquerade or nomasquerade" },
+	"inside the tunnel yet; expected ADDRESS/0-32 (IPv4), then masquerade or nomasquerade" },
 	{ HEAD "Route = 10.0.0.0/8\nRoute = 10.1.0.0/8 nomasquerade\n",
-	  "f:4: Interface.Route: 10.0.0.0/8 is there with and without masquerade; write it once" },
+	  "f:4: Interface.Route: 10.0.0.0/8 is given with and without masquerade; write it once" },
 	{ HEAD "SNAT = lan\n",
-	  "f:3: Interface.SNAT: 'lan' is not an address for SNAT; write node or one spare IPv4 address of "
+	  "f:3: Interface.SNAT: 'lan' is not an address for SNAT; expected node or one spare IPv4 address of "
 	  "the LAN" },
 	{ HEAD "SNAT = 127.0.0.1\n",
-	  "f:3: Interface.SNAT: '127.0.0.1' is not an address for SNAT; write node or one spare IPv4 address "
-	  "of the LAN" },
+	  "f:3: Interface.SNAT: '127.0.0.1' is not an address for SNAT; expected node or one spare IPv4 "
+	  "address of the LAN" },
 	{ HEAD "Route = 192.168.1.0/24\nSNAT = 192.168.1.0\n",
-	  "f:4: Interface.SNAT: this is the network or broadcast address of Route 192.168.1.0/24; write node "
-	  "or one spare IPv4 address of the LAN" },
+	  "f:4: Interface.SNAT: this is the network or broadcast address of Route 192.168.1.0/24; expected "
+	  "node or one spare IPv4 address of the LAN" },
 	{ HEAD "SNAT = 192.168.1.255\nRoute = 192.168.1.0/24\n",
-	  "f:3: Interface.SNAT: this is the network or broadcast address of Route 192.168.1.0/24; write node "
-	  "or one spare IPv4 address of the LAN" },
+	  "f:3: Interface.SNAT: this is the network or broadcast address of Route 192.168.1.0/24; expected "
+	  "node or one spare IPv4 address of the LAN" },
 	{ HEAD "Route = 192.168.1.220\nSNAT = 192.168.1.220\n",
-	  "f:4: Interface.SNAT: this is the destination of Route 192.168.1.220/32; write node or one spare "
-	  "IPv4 address of the LAN" },
+	  "f:4: Interface.SNAT: this is the destination of Route 192.168.1.220/32; expected node or one "
+	  "spare IPv4 address of the LAN" },
 	{ HEAD "Address = 100.64.0.1/10\nSNAT = 100.64.0.1\n",
-	  "f:4: Interface.SNAT: this is the node's mesh address; write node or one spare IPv4 address of "
+	  "f:4: Interface.SNAT: this is the node's mesh address; expected node or one spare IPv4 address of "
 	  "the LAN" },
 	{ HEAD "SNATPorts = 3000-2000\n",
-	  "f:3: Interface.SNATPorts: '3000-2000' has its larger port first; write FIRST-LAST within "
+	  "f:3: Interface.SNATPorts: '3000-2000' has its larger port first; expected FIRST-LAST within "
 	  "1024-65535" },
 	{ HEAD "SNATPorts = 80-90\n",
-	  "f:3: Interface.SNATPorts: '80-90' is not a port range; write FIRST-LAST within 1024-65535" },
+	  "f:3: Interface.SNATPorts: '80-90' is not a port range; expected FIRST-LAST within 1024-65535" },
 	{ HEAD "SNATPorts = 5000\n",
-	  "f:3: Interface.SNATPorts: '5000' is not a port range; write FIRST-LAST within 1024-65535" },
+	  "f:3: Interface.SNATPorts: '5000' is not a port range; expected FIRST-LAST within 1024-65535" },
 	{ HEAD "Datapath = ebpf\n",
-	  "f:3: Interface.Datapath: 'ebpf' is not a datapath; write auto, xdp, xdp-generic, tcx or clsact" },
+	  "f:3: Interface.Datapath: 'ebpf' is not a datapath; expected auto, xdp, xdp-generic, tcx or "
+	  "clsact" },
 	{ HEAD "XDPDispatcher = maybe\n",
-		"f:3: Interface.XDPDispatcher: 'maybe' is not a choice; write auto, always or never" },
+		"f:3: Interface.XDPDispatcher: 'maybe' is not a choice; expected auto, always or never" },
 	{ HEAD "XDPDispatcher = always\nDatapath = tcx\n",
 	  "f:3: Interface.XDPDispatcher: always needs XDP; write Datapath = auto, xdp or xdp-generic" },
-	{ HEAD "XDPPriority = 0\n", "f:3: Interface.XDPPriority: '0' is not a priority; write 1-65535" },
-	{ HEAD "HostAddress = perhaps\n", "f:3: Interface.HostAddress: 'perhaps' is not a choice; write yes "
-		"or no" },
+	{ HEAD "XDPPriority = 0\n", "f:3: Interface.XDPPriority: '0' is not a priority; expected 1-65535" },
+	{ HEAD "HostAddress = perhaps\n", "f:3: Interface.HostAddress: 'perhaps' is not a choice; expected "
+		"yes or no" },
 	{ HEAD "HostAddress = yes\n",
 	  "f:3: Interface.HostAddress: yes needs an IPv4 address; write Address = ADDRESS/0-32 (IPv4)" },
 	{ HEAD "Local = 10.0.0.0/8 x\n",
-		"f:3: Interface.Local: 'x' is not a CIDR; write ADDRESS/0-32 (IPv4)" },
+		"f:3: Interface.Local: 'x' is not a CIDR; expected ADDRESS/0-32 (IPv4)" },
 	{ HEAD "Local = ::1\n", "f:3: Interface.Local: '::1' is IPv6, which is not carried inside the tunnel "
-	"yet; write ADDRESS/0-32 (IPv4)" },
-	{ HEAD "UplinkThreads = 2\n", "f:3: Interface.UplinkThreads: '2' is not a choice; write auto, on "
+	"yet; expected ADDRESS/0-32 (IPv4)" },
+	{ HEAD "UplinkThreads = 2\n", "f:3: Interface.UplinkThreads: '2' is not a choice; expected auto, on "
 		"or off" },
-	{ HEAD "HandUp = up\n", "f:3: Interface.HandUp: 'up' is not a choice; write auto, pass or tunnel" },
-	{ HEAD "Tunnel = a/b\n", "f:3: Interface.Tunnel: 'a/b' is not a device name; write a device name of "
-	"1-15 characters, such as wt0" },
+	{ HEAD "HandUp = up\n", "f:3: Interface.HandUp: 'up' is not a choice; expected auto, pass or "
+		"tunnel" },
+	{ HEAD "Tunnel = a/b\n", "f:3: Interface.Tunnel: 'a/b' is not a device name; expected a device name "
+	"of 1-15 characters, such as wt0" },
 	{ HEAD "Tunnel = lo\n", "f:3: Interface.Tunnel: lo is the loopback device; write another name, such "
 		"as wt0" },
 	{ HEAD "Uplink = wt0\n", "f: Interface.Tunnel: wt0 is an uplink too; write another name, such "
 		"as wt0" },
-	{ HEAD "MaxPeers = 65537\n", "f:3: Interface.MaxPeers: '65537' is not a number of peers; write "
+	{ HEAD "MaxPeers = 65537\n", "f:3: Interface.MaxPeers: '65537' is not a number of peers; expected "
 		"1-65536" },
 	{ HEAD "MaxPeers = 1\n" PEER_A PEER_B,
-	  "f:3: Interface.MaxPeers: 1 is less than the 2 peers of the file; write 2-65536" },
-	{ HEAD "MaxFlows = 1048577\n", "f:3: Interface.MaxFlows: '1048577' is not a number of flows; write "
-		"1024-1048576" },
+	  "f:3: Interface.MaxPeers: 1 is less than the 2 peers of the file; expected 2-65536" },
+	{ HEAD "MaxFlows = 1048577\n", "f:3: Interface.MaxFlows: '1048577' is not a number of flows; "
+		"expected 1024-1048576" },
 	{ HEAD "KeystreamMemory = 1025\n",
-		"f:3: Interface.KeystreamMemory: '1025' is not a number of MiB; write 0-1024" },
+		"f:3: Interface.KeystreamMemory: '1025' is not a number of MiB; expected 0-1024" },
 	/* [Peer] */
 	{ HEAD "[Peer]\nAllowedIPs = 10.0.0.0/8\n",
-	  "f:3: Peer.PublicKey: there is none; write 44 characters of base64, as `talon pubkey` prints "
+	  "f:3: Peer.PublicKey: missing; expected 44 characters of base64, as `talon pubkey` prints "
 	  "them" },
 	{ HEAD "[Peer]\nPublicKey = abc\n",
-	  "f:4: Peer.PublicKey: 'abc' is not a key; write 44 characters of base64, as `talon pubkey` prints "
-	  "them" },
+	  "f:4: Peer.PublicKey: 'abc' is not a key; expected 44 characters of base64, as `talon pubkey` "
+	  "prints them" },
 	{ HEAD "[Peer]\nPublicKey = AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQF=\n",
-	  "f:4: Peer.PublicKey: 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQF=' is not a key; write 44 "
+	  "f:4: Peer.PublicKey: 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQF=' is not a key; expected 44 "
 	  "characters of base64, as `talon pubkey` prints them" },
 	{ HEAD "[Peer]\nPublicKey = " ZERO "\n",
-	  "f:4: Peer.PublicKey: '" ZERO "' is all zeros; write 44 characters of base64, as `talon pubkey` "
+	  "f:4: Peer.PublicKey: '" ZERO "' is all zeros; expected 44 characters of base64, as `talon pubkey` "
 	  "prints them" },
 	{ HEAD PEER_A PEER_B PEER_A, "f:7: Peer.PublicKey: the peer at line 3 has the same; write one [Peer] "
 		"for each key" },
 	{ HEAD PEER_A "AllowedIPs = 10.0.0.0/33\n",
-	"f:5: Peer.AllowedIPs: '10.0.0.0/33' is not a CIDR; write ADDRESS/0-32 (IPv4) or ADDRESS/0-128 "
+	"f:5: Peer.AllowedIPs: '10.0.0.0/33' is not a CIDR; expected ADDRESS/0-32 (IPv4) or ADDRESS/0-128 "
 	"(IPv6)" },
 	{ HEAD PEER_A "AllowedIPs = 10.0.0.0/255.0.0.0\n",
-	"f:5: Peer.AllowedIPs: '10.0.0.0/255.0.0.0' is not a CIDR; write ADDRESS/0-32 (IPv4) or "
+	"f:5: Peer.AllowedIPs: '10.0.0.0/255.0.0.0' is not a CIDR; expected ADDRESS/0-32 (IPv4) or "
 	"ADDRESS/0-128 (IPv6)" },
-	{ HEAD PEER_A "AllowedIPs = 10.0.0.0/\n", "f:5: Peer.AllowedIPs: '10.0.0.0/' is not a CIDR; write "
+	{ HEAD PEER_A "AllowedIPs = 10.0.0.0/\n", "f:5: Peer.AllowedIPs: '10.0.0.0/' is not a CIDR; expected "
 						  "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
-	{ HEAD PEER_A "AllowedIPs = host\n", "f:5: Peer.AllowedIPs: 'host' is not a CIDR; write "
+	{ HEAD PEER_A "AllowedIPs = host\n", "f:5: Peer.AllowedIPs: 'host' is not a CIDR; expected "
 					     "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
-	{ HEAD PEER_A "AllowedIPs = \x1b[31m\x07\n", "f:5: Peer.AllowedIPs: '?[31m?' is not a CIDR; write "
+	{ HEAD PEER_A "AllowedIPs = \x1b[31m\x07\n", "f:5: Peer.AllowedIPs: '?[31m?' is not a CIDR; expected "
 						     "ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
 	{ HEAD PEER_A "Endpoint = 10.0.0.1\n",
-	"f:5: Peer.Endpoint: '10.0.0.1' is not an endpoint; write ADDRESS:PORT, [IPV6-ADDRESS]:PORT or "
+	"f:5: Peer.Endpoint: '10.0.0.1' is not an endpoint; expected ADDRESS:PORT, [IPV6-ADDRESS]:PORT or "
 	"NAME:PORT" },
 	{ HEAD PEER_A "Endpoint = 10.0.0:51820\n",
-	"f:5: Peer.Endpoint: '10.0.0:51820' is not an endpoint; write ADDRESS:PORT, [IPV6-ADDRESS]:PORT or "
-	"NAME:PORT" },
+	"f:5: Peer.Endpoint: '10.0.0:51820' is not an endpoint; expected ADDRESS:PORT, [IPV6-ADDRESS]:PORT "
+	"or NAME:PORT" },
 	{ HEAD PEER_A "Endpoint = fd00::g:51820\n",
-	"f:5: Peer.Endpoint: 'fd00::g:51820' is not an endpoint; write ADDRESS:PORT, [IPV6-ADDRESS]:PORT or "
-	"NAME:PORT" },
+	"f:5: Peer.Endpoint: 'fd00::g:51820' is not an endpoint; expected ADDRESS:PORT, [IPV6-ADDRESS]:PORT "
+	"or NAME:PORT" },
 	{ HEAD PEER_A "Endpoint = [fe80::1]:51820\n",
-	"f:5: Peer.Endpoint: '[fe80::1]:51820' is not an endpoint; write ADDRESS:PORT, [IPV6-ADDRESS]:PORT "
-	"or NAME:PORT" },
+	"f:5: Peer.Endpoint: '[fe80::1]:51820' is not an endpoint; expected ADDRESS:PORT, "
+	"[IPV6-ADDRESS]:PORT or NAME:PORT" },
 	{ HEAD PEER_A "Endpoint = [fe80::1%]:51820\n",
-	"f:5: Peer.Endpoint: '[fe80::1%]:51820' is not an endpoint; write ADDRESS:PORT, [IPV6-ADDRESS]:PORT "
-	"or NAME:PORT" },
+	"f:5: Peer.Endpoint: '[fe80::1%]:51820' is not an endpoint; expected ADDRESS:PORT, "
+	"[IPV6-ADDRESS]:PORT or NAME:PORT" },
 	{ HEAD PEER_A "Endpoint = [fd00::1%eth0]:51820\n",
-	"f:5: Peer.Endpoint: '[fd00::1%eth0]:51820' is not an endpoint; write ADDRESS:PORT, "
+	"f:5: Peer.Endpoint: '[fd00::1%eth0]:51820' is not an endpoint; expected ADDRESS:PORT, "
 	"[IPV6-ADDRESS]:PORT or NAME:PORT" },
 	{ HEAD PEER_A "Endpoint = vps.example:0\n",
-	"f:5: Peer.Endpoint: 'vps.example:0' is not an endpoint; write ADDRESS:PORT, [IPV6-ADDRESS]:PORT or "
-	"NAME:PORT" },
+	"f:5: Peer.Endpoint: 'vps.example:0' is not an endpoint; expected ADDRESS:PORT, [IPV6-ADDRESS]:PORT "
+	"or NAME:PORT" },
 	{ HEAD PEER_A "Endpoint = -x.example:1\n",
-	"f:5: Peer.Endpoint: '-x.example:1' is not an endpoint; write ADDRESS:PORT, [IPV6-ADDRESS]:PORT or "
-	"NAME:PORT" },
+	"f:5: Peer.Endpoint: '-x.example:1' is not an endpoint; expected ADDRESS:PORT, [IPV6-ADDRESS]:PORT "
+	"or NAME:PORT" },
 	{ HEAD PEER_A "PersistentKeepalive = 65536\n",
-	  "f:5: Peer.PersistentKeepalive: '65536' is not an interval; write 1-65535 (seconds) or off" },
+	  "f:5: Peer.PersistentKeepalive: '65536' is not an interval; expected 1-65535 (seconds) or off" },
 	{ HEAD PEER_A "PersistentKeepalive = 25s\n",
-	  "f:5: Peer.PersistentKeepalive: '25s' is not an interval; write 1-65535 (seconds) or off" },
+	  "f:5: Peer.PersistentKeepalive: '25s' is not an interval; expected 1-65535 (seconds) or off" },
 	{ HEAD PEER_A "Name = 0123456789012345678901234567890123456789\n",
-	  "f:5: Peer.Name: '0123456789012345678901234567890123456789' is not a name; write 1-39 characters" },
+	  "f:5: Peer.Name: '0123456789012345678901234567890123456789' is not a name; expected 1-39 "
+	  "characters" },
 };
 
 static void every_refusal_names_place_field_and_accepted_form(void **state)
@@ -275,7 +279,7 @@ static void a_nul_byte_is_refused(void **state)
 
 	config_init(&config);
 	assert_int_equal(config_read_text(&config, "f", text, sizeof(text) - 1, why, sizeof(why)), -EINVAL);
-	assert_string_equal(why, "f:3: a line holds a NUL byte; write plain text");
+	assert_string_equal(why, "f:3: a line holds a NUL byte; expected plain text");
 }
 
 static void defaults_stand_where_nothing_is_written(void **state)
@@ -486,7 +490,7 @@ static void the_node_itself_is_left_out_of_a_shared_list_of_peers(void **state)
 	assert_int_equal(config.peers[1].public_key[0], 2);
 	assert_int_equal(config.note_count, 1);
 	assert_string_equal(config.notes[0].text,
-		"f:5: Peer.PublicKey: this is the node's own key; the peer is left out");
+		"f:5: Peer.PublicKey: this is the node's own key; the peer is ignored");
 }
 
 static void an_all_zero_preshared_key_means_none(void **state)
@@ -620,7 +624,7 @@ static void nonsense_is_refused_also_where_something_stronger_was_said(void **st
 	char *env[] = { NULL };
 
 	assert_int_equal(read_sources("mtu", "1400", env, HEAD "MTU = x\n"), -EINVAL);
-	assert_string_equal(why, "f:3: Interface.MTU: 'x' is not an MTU; write 576-1600");
+	assert_string_equal(why, "f:3: Interface.MTU: 'x' is not an MTU; expected 576-1600");
 	config_free(&config);
 	assert_int_equal(read_sources("route", "10.0.0.0/8", env, HEAD "Route = x\n"), -EINVAL);
 }
@@ -631,19 +635,20 @@ static void errors_of_flags_and_variables_name_them(void **state)
 		*none[] = { NULL };
 
 	assert_int_equal(read_sources(NULL, NULL, talon, HEAD), -EINVAL);
-	assert_string_equal(why, "TALON_DATAPATH: 'fast' is not a datapath; write auto, xdp, xdp-generic, "
+	assert_string_equal(why, "TALON_DATAPATH: 'fast' is not a datapath; expected auto, xdp, xdp-generic, "
 		"tcx or clsact");
 	config_free(&config);
 	assert_int_equal(read_sources(NULL, NULL, netbird, HEAD), -EINVAL);
-	assert_string_equal(why, "NB_WIREGUARD_PORT: 'no' is not a port; write 1-65535");
+	assert_string_equal(why, "NB_WIREGUARD_PORT: 'no' is not a port; expected 1-65535");
 	config_free(&config);
 	assert_int_equal(read_sources("pin-dir", "here", none, HEAD), -EINVAL);
 	assert_string_equal(why,
-		"--pin-dir: 'here' is not a directory for pins; write an absolute path on a bpf file system");
+		"--pin-dir: 'here' is not a directory for pins; expected an absolute path on a bpf file "
+		"system");
 	config_free(&config);
 	assert_int_equal(read_sources("snat", "10.0.0.0", none, HEAD "Route = 10.0.0.0/8\n"), -EINVAL);
 	assert_string_equal(why, "--snat: this is the network or broadcast address of Route 10.0.0.0/8; "
-		"write node or one spare IPv4 address of the LAN");
+		"expected node or one spare IPv4 address of the LAN");
 }
 
 static void an_unknown_flag_is_told_from_a_bad_value(void **state)
@@ -711,7 +716,7 @@ static void a_private_key_that_everybody_can_read_is_a_warning(void **state)
 	assert_int_equal(config.note_count, 1);
 	assert_int_equal(config.notes[0].level, LOG_LEVEL_WARN);
 	snprintf(expected, sizeof(expected),
-		"%s: Interface.PrivateKey: everybody may open this file (mode 0644); run chmod 600", path);
+		"%s: Interface.PrivateKey: the file is world-accessible (mode 0644); run chmod 600", path);
 	assert_string_equal(config.notes[0].text, expected);
 	config_free(&config);
 
@@ -1030,54 +1035,56 @@ static const struct {
 	const char *why;
 } mesh_refusals[] = {
 	{ "management-url=netbird.example",
-	  "--management-url: 'netbird.example' is not a management server; write https://HOST or "
+	  "--management-url: 'netbird.example' is not a management server; expected https://HOST or "
 	  "https://HOST:PORT (http:// too)" },
-	{ "m=ftp://x", "--management-url: 'ftp://x' is not a management server; write https://HOST or "
+	{ "m=ftp://x", "--management-url: 'ftp://x' is not a management server; expected https://HOST or "
 		"https://HOST:PORT (http:// too)" },
-	{ "m=https://", "--management-url: 'https://' is not a management server; write https://HOST or "
+	{ "m=https://", "--management-url: 'https://' is not a management server; expected https://HOST or "
 		"https://HOST:PORT (http:// too)" },
-	{ "m=https://:443", "--management-url: 'https://:443' is not a management server; write https://HOST "
-		"or https://HOST:PORT (http:// too)" },
-	{ "m=https://a:0", "--management-url: 'https://a:0' is not a management server; write https://HOST "
-		"or https://HOST:PORT (http:// too)" },
-	{ "m=https://u@a", "--management-url: 'https://u@a' is not a management server; write https://HOST "
-		"or https://HOST:PORT (http:// too)" },
-	{ "m=https://[::1", "--management-url: 'https://[::1' is not a management server; write https://HOST "
-		"or https://HOST:PORT (http:// too)" },
-	{ "setup-key=secret", "--setup-key: the value is not a setup key; write the UUID that the dashboard "
-	"shows once, such as 5F1C2B7A-0000-4000-8000-1234567890AB" },
+	{ "m=https://:443", "--management-url: 'https://:443' is not a management server; expected "
+		"https://HOST or https://HOST:PORT (http:// too)" },
+	{ "m=https://a:0", "--management-url: 'https://a:0' is not a management server; expected "
+		"https://HOST or https://HOST:PORT (http:// too)" },
+	{ "m=https://u@a", "--management-url: 'https://u@a' is not a management server; expected "
+		"https://HOST or https://HOST:PORT (http:// too)" },
+	{ "m=https://[::1", "--management-url: 'https://[::1' is not a management server; expected "
+		"https://HOST or https://HOST:PORT (http:// too)" },
+	{ "setup-key=secret", "--setup-key: the value is not a setup key; expected the UUID that the "
+	"dashboard shows once, such as 5F1C2B7A-0000-4000-8000-1234567890AB" },
 	{ "preshared-key=secret",
-	  "--preshared-key: the value is not a key; write 44 characters of base64, as `talon genkey` prints "
-	  "them" },
-	{ "hostname=", "--hostname: '' is not a host name; write a name of 1-253 characters without spaces" },
-	{ "hostname=a b", "--hostname: 'a b' is not a host name; write a name of 1-253 characters without "
+	  "--preshared-key: the value is not a key; expected 44 characters of base64, as `talon genkey` "
+	  "prints them" },
+	{ "hostname=", "--hostname: '' is not a host name; expected a name of 1-253 characters without "
 		"spaces" },
-	{ "state-dir=data", "--state-dir: 'data' is not a directory for state; write an absolute path" },
+	{ "hostname=a b", "--hostname: 'a b' is not a host name; expected a name of 1-253 characters without "
+		"spaces" },
+	{ "state-dir=data", "--state-dir: 'data' is not a directory for state; expected an absolute path" },
 	{ "daemon-addr=tcp://127.0.0.1:41731",
-	"--daemon-addr: 'tcp://127.0.0.1:41731' is not a local socket; write unix:///PATH, the path of at "
+	"--daemon-addr: 'tcp://127.0.0.1:41731' is not a local socket; expected unix:///PATH, the path of at "
 	"most 107 characters" },
-	{ "extra-dns-labels=a,-!", "--extra-dns-labels: '-!' is not a DNS label; write up to 32 DNS labels "
-		"with commas between them" },
-	{ "dns-forwarder-port=0", "--dns-forwarder-port: '0' is not a port; write 1-65535" },
-	{ "block-inbound=maybe", "--block-inbound: 'maybe' is not a choice; write true or false" },
-	{ "enable-rosenpass=true", "--enable-rosenpass: 'true' cannot be: Talon does not speak Rosenpass; "
-		"write false" },
-	{ "profile=work", "--profile: 'work' is not a profile that Talon has; write default" },
-	{ "mtu=1", "--mtu: '1' is not an MTU; write 576-1600" },
-	{ "allow-server-ssh=perhaps", "--allow-server-ssh: 'perhaps' is not a choice; write true or false" },
+	{ "extra-dns-labels=a,-!", "--extra-dns-labels: '-!' is not a DNS label; expected up to 32 DNS "
+		"labels with commas between them" },
+	{ "dns-forwarder-port=0", "--dns-forwarder-port: '0' is not a port; expected 1-65535" },
+	{ "block-inbound=maybe", "--block-inbound: 'maybe' is not a choice; expected true or false" },
+	{ "enable-rosenpass=true", "--enable-rosenpass: 'true' is not supported: Talon does not speak "
+		"Rosenpass; expected false" },
+	{ "profile=work", "--profile: 'work' is not a profile that Talon has; expected default" },
+	{ "mtu=1", "--mtu: '1' is not an MTU; expected 576-1600" },
+	{ "allow-server-ssh=perhaps", "--allow-server-ssh: 'perhaps' is not a choice; expected true or "
+		"false" },
 	{ "address=100.64.0.1/10", "--address: management gives the mesh address in a mesh; leave it out, or "
 		"use --static FILE" },
 	{ "route=10.0.0.0/8", "--route: management gives the routes in a mesh; leave it out, or use --static "
 		"FILE" },
-	{ "datapath=fast", "--datapath: 'fast' is not a datapath; write auto, xdp, xdp-generic, tcx or "
+	{ "datapath=fast", "--datapath: 'fast' is not a datapath; expected auto, xdp, xdp-generic, tcx or "
 		"clsact" },
 	{ "setup-key-file=/nonexistent/key",
-	"--setup-key-file: cannot read /nonexistent/key: No such file or directory; write the path of a file "
-	"with a setup key" },
+	"--setup-key-file: cannot read /nonexistent/key: No such file or directory; expected the path of a "
+	"file with a setup key" },
 	{ "setup-key-file=/dev/null",
-	"--setup-key-file: /dev/null is empty; write the UUID that the dashboard shows once, such as "
-	"5F1C2B7A-0000-4000-8000-1234567890AB into it" },
-	{ "setup-key-file=/dev/zero", "--setup-key-file: cannot read /dev/zero: File too large; write the "
+	"--setup-key-file: /dev/null is empty; expected the UUID that the dashboard shows once, such as "
+	"5F1C2B7A-0000-4000-8000-1234567890AB in it" },
+	{ "setup-key-file=/dev/zero", "--setup-key-file: cannot read /dev/zero: File too large; expected the "
 		"path of a file with a setup key" },
 };
 
@@ -1117,11 +1124,11 @@ static void a_setup_key_may_come_from_a_file_but_not_from_two_places(void **stat
 	config_free(&config);
 	snprintf(variable, sizeof(variable), "NB_SETUP_KEY_FILE=%s", path);
 	assert_int_equal(read_mesh(NULL, env), -EINVAL);
-	assert_string_equal(why, "NB_SETUP_KEY_FILE: NB_SETUP_KEY is there too; write only one of them");
+	assert_string_equal(why, "NB_SETUP_KEY_FILE: NB_SETUP_KEY is given too; give only one of them");
 	config_free(&config);
 	write_file(path, "not-a-key-but-secret\n", 0600);
 	assert_int_equal(read_mesh(flags, NULL), -EINVAL);
-	assert_non_null(strstr(why, "what /tmp/talon-test-setup-key holds is not a setup key; write "));
+	assert_non_null(strstr(why, "what /tmp/talon-test-setup-key holds is not a setup key; expected "));
 	assert_null(strstr(why, "secret"));
 	unlink(path);
 }

@@ -41,7 +41,7 @@ bool cli_next(struct cli *cli, const char **ret_name, const char **ret_value)
 	arg += arg[1] == '-' ? 2 : 1;
 	len = equals ? (size_t)(equals - arg) : strlen(arg);
 	if (len >= sizeof(cli->name))
-		len = sizeof(cli->name) - 1;	/* no flag is that long: it will be unknown either way */
+		len = sizeof(cli->name) - 1;	/* no flag is that long: unknown, cut off or not */
 	memcpy(cli->name, arg, len);
 	cli->name[len] = '\0';
 	*ret_name = cli->name;
@@ -54,7 +54,7 @@ const char *cli_value(struct cli *cli, const char *name, const char *value)
 	if (!value && cli->at < cli->argc)
 		value = cli->argv[cli->at++];
 	if (!value)
-		cli_fail(cli, CLI_USAGE, "--%s: there is no value; write --%s VALUE", name, name);
+		cli_fail(cli, CLI_USAGE, "--%s: expected a value", name);
 	return value;
 }
 
@@ -114,7 +114,6 @@ int cli_common_flag(struct cli *cli, struct config *config, const char *name, co
 	return cli_set_flag(cli, config, name, value) ? -EINVAL : 0;
 }
 
-/* The setup key too: `up` and `login` bring it to the daemon. */
 int cli_common_env(struct cli *cli, struct config *config)
 {
 	static const char *const names[] = {
@@ -191,7 +190,7 @@ static void print_options(FILE *out)
 		fprintf(out, "  %-27s%s\n", name, o->help);
 	}
 	fprintf(out, "  Each is NB_ and its name as a variable, such as NB_SETUP_KEY (TALON_AGENT; "
-		"NB_ENABLE_EXPERIMENTAL_LAZY_CONN too).\n  NetBird's other flags are taken and have no "
+		"NB_ENABLE_EXPERIMENTAL_LAZY_CONN too).\n  NetBird's other flags are accepted and have no "
 		"effect; --interface-name and --wireguard-port are --tunnel and\n  --listen-port.\n\n  -h, "
 		"--help          this text\n");
 }
@@ -211,7 +210,7 @@ static void print_commands(FILE *out)
 		     "A WireGuard routing peer whose packets stay in the kernel.\n\n");
 	for (const struct cli_command *c = cli_commands; c->name; c++)
 		fprintf(out, "  %-10s%s\n", c->name, c->summary);
-	fprintf(out, "\ntalon COMMAND --help tells more. Manuals: talon(8), talon.conf(5).\n");
+	fprintf(out, "\nSee talon COMMAND --help, and the manuals talon(8) and talon.conf(5).\n");
 }
 
 int cli_help(struct cli *cli)
@@ -258,7 +257,7 @@ static bool wants_help(const struct cli *cli)
 	return false;
 }
 
-/* NetBird's global flags may stand before the command. Moves the command to the front. */
+/* NetBird's global flags may precede the command: moves the command to the front. */
 static void put_command_first(int argc, char **argv)
 {
 	int at = 1;
@@ -296,7 +295,7 @@ int cli_main(struct cli *cli, int argc, char **argv)
 
 	cli->as_netbird = is_netbird(argv[0]);
 	if (argc < 2)
-		return cli_fail(cli, CLI_USAGE, "there is no command; see talon help");
+		return cli_fail(cli, CLI_USAGE, "expected a command; see talon help");
 	put_command_first(argc, argv);
 	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))
 		argv[1] = "help";

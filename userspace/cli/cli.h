@@ -10,7 +10,7 @@
 
 enum cli_exit {
 	CLI_OK		= 0,
-	CLI_FAILED	= 1,	/* it was asked for properly and did not work; a check that says no */
+	CLI_FAILED	= 1,	/* a valid request that failed; a check whose answer is no */
 	CLI_USAGE	= 2,	/* bad arguments, configuration or host; nothing was touched */
 };
 
@@ -23,8 +23,8 @@ struct cli {
 	int argc;		/* arguments after the subcommand */
 	char **argv;
 	int at;			/* the next one */
-	bool as_netbird;	/* called by that name: its words, and exit code 1 for every error */
-	/* arguments and environment are the process's own, so that secrets in them can be wiped */
+	bool as_netbird;	/* run under the name netbird: its wording, exit code 1 for every error */
+	/* arguments and environment are the process's own: secrets in them are wiped */
 	bool is_main;
 	unsigned int patience_ms;	/* how long `netbird up` waits for a daemon that is just starting */
 	char name[64];		/* of the flag that cli_next returned last */
@@ -38,7 +38,7 @@ struct cli_command {
 	int (*run)(struct cli *cli);	/* enum cli_exit */
 };
 
-/* All subcommands, ended by one without name. */
+/* All subcommands; an entry without name ends them. */
 extern const struct cli_command cli_commands[];
 
 /* Runs the subcommand that argv[1] names. Returns enum cli_exit. */
@@ -49,8 +49,8 @@ int cli_fail(struct cli *cli, int code, const char *fmt, ...) __attribute__((for
 
 /*
  * The next argument. "--name=value" and "--name value" are the same; a short flag is one letter. @ret_name
- * is without dashes; it is NULL for an argument that is no flag, which is then in @ret_value. Returns
- * false at the end.
+ * has no dashes; it is NULL for an argument that is not a flag, which @ret_value then holds. Returns false at
+ * the end.
  */
 bool cli_next(struct cli *cli, const char **ret_name, const char **ret_value);
 /* Value of the flag that cli_next just returned as @name. Returns NULL after saying that it is missing. */
@@ -58,7 +58,7 @@ const char *cli_value(struct cli *cli, const char *name, const char *value);
 /* The line for an argument that a command does not know. Returns CLI_USAGE. */
 int cli_unknown(struct cli *cli, const char *command, const char *name, const char *value);
 
-/* For a command without arguments: CLI_USAGE, said, if there is one. */
+/* For a command without arguments: CLI_USAGE, with its error line, if one is left; else CLI_OK. */
 int cli_no_arguments(struct cli *cli, const char *command);
 
 /*
@@ -83,7 +83,7 @@ void cli_wipe_env(struct cli *cli);
 const char *cli_socket(const struct config *config);
 /* The line for a daemon that cannot be reached. Returns CLI_FAILED. */
 int cli_no_daemon(struct cli *cli, const char *why);
-/* `up` and `login` when a daemon runs; @said: what is printed in the end. Returns enum cli_exit. */
+/* `up` and `login` when a daemon runs; @said: printed on success, NULL: the state. Returns enum cli_exit. */
 int cli_up_daemon(struct cli *cli, const struct config *config, const char *said);
 
 void cli_print_help(FILE *out, const struct cli_command *command);
@@ -100,11 +100,11 @@ int cli_login(struct cli *cli);
 int cli_logout(struct cli *cli);
 int cli_service(struct cli *cli);
 int cli_debug(struct cli *cli);
-/* In no table: only the plane starts the first, only `make docs` and tests the second. */
+/* Hidden: the plane starts the first, `make docs` and lint run the second. */
 int cli_keystream(struct cli *cli);
 int cli_options(struct cli *cli);
 
-/* By name or alias; NULL: there is none. */
+/* By name or alias; NULL: unknown. */
 const struct cli_command *cli_find_command(const char *name);
 
 #endif

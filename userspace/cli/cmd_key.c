@@ -42,7 +42,7 @@ int cli_pubkey(struct cli *cli)
 	line[strcspn(line, "\n")] = '\0';
 	if (value_key(slice_trim(slice_from(line)), key.bytes)) {
 		code = cli_fail(cli, CLI_USAGE,
-			"pubkey: standard input is not a key; write 44 characters of base64");
+			"pubkey: standard input is not a key; expected 44 characters of base64");
 		goto out;
 	}
 	key_public(&key, public);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon networks, login, logout, debug: what is asked of a daemon that is in a mesh.
+// talon networks, login, logout, debug: requests to a daemon in a mesh.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,14 +24,14 @@ int cli_no_daemon(struct cli *cli, const char *why)
 		"or netbird service run)", why);
 }
 
-/* The daemon's no, or the line for a daemon that cannot be reached. */
+/* The error line for a request that the daemon refused, or for a daemon that cannot be reached. */
 static int refused(struct cli *cli, const char *command, int ret, const char *why)
 {
 	return ret == -EREMOTEIO ? cli_fail(cli, CLI_FAILED, "%s: %s", command, why)
 		: cli_no_daemon(cli, why);
 }
 
-/* A command that needs the daemon: runs @fn with a configuration of flags and environment. */
+/* Runs @fn with the configuration of a mesh, which it fills from flags and environment. */
 static int with_config(struct cli *cli, int (*fn)(struct cli *cli, struct config *config))
 {
 	struct config config;
@@ -66,7 +66,7 @@ int cli_up_daemon(struct cli *cli, const struct config *config, const char *said
 	return CLI_OK;
 }
 
-/* By the daemon, or where talon finds none, by itself. */
+/* Has the daemon register; without a daemon, talon registers itself. */
 static int login(struct cli *cli, struct config *config)
 {
 	char why[CONFIG_WHY_LEN];
@@ -132,7 +132,7 @@ static int list_networks(struct cli *cli, struct config *config)
 	return code;
 }
 
-/* Ids into @ids, which has room for all arguments; "all" among them stands for every network. */
+/* Collects IDs in @ids, which has room for all arguments. "all" selects every network. */
 static int take_ids(struct cli *cli, struct config *config, char **ids, size_t *ret_count, bool *ret_append,
 	bool *ret_all)
 {
@@ -155,7 +155,7 @@ static int take_ids(struct cli *cli, struct config *config, char **ids, size_t *
 			ids[(*ret_count)++] = (char *)value;
 	}
 	if (!*ret_count && !*ret_all)
-		return cli_fail(cli, CLI_USAGE, "networks: there is no network; write the ID of one, or all");
+		return cli_fail(cli, CLI_USAGE, "networks: expected the ID of a network, or all");
 	return cli_common_env(cli, config) ? CLI_USAGE : CLI_OK;
 }
 
@@ -190,7 +190,7 @@ static int networks(struct cli *cli, struct config *config)
 	if (!strcmp(verb, "select") || !strcmp(verb, "deselect"))
 		return choose_networks(cli, config, verb[0] == 's');
 	return cli_fail(cli, CLI_USAGE,
-		"networks: '%.40s' is not understood; write list, select or deselect", verb);
+		"networks: '%.40s' is not understood; expected list, select or deselect", verb);
 }
 
 int cli_networks(struct cli *cli)
@@ -206,7 +206,7 @@ static int debug(struct cli *cli, struct config *config)
 	if (cli->argc - cli->at < 3 || strcmp(cli->argv[cli->at], "log") ||
 		strcmp(cli->argv[cli->at + 1], "level"))
 		return cli_fail(cli, CLI_USAGE,
-		"debug: write debug log level LEVEL; Talon has no other part of it");
+		"debug: expected log level LEVEL; Talon has no other debug command");
 	if (config_set_flag(config, "log-level", cli->argv[cli->at + 2], why, sizeof(why)))
 		return cli_fail(cli, CLI_USAGE, "%s", why);
 	ret = config->log_level;

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon options: writes what the manual page and the completion say of the options. Not for people, so no
-// help mentions it.
+// talon options: writes the parts of the manual page and the completion that list the options. For
+// `make docs` only, so help does not mention it.
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "config/option_rows.h"
+
+#define ALIAS_WORD(flag, id) " --" flag
+#define ALIAS_VALUES(flag, id) write_values(out, flag, NULL);
 
 /* mdoc(7): the options of [Interface], with variable and key. */
 static void write_interface(FILE *out)
@@ -24,8 +28,8 @@ static void write_mesh(FILE *out)
 		if (!o->help)
 			continue;
 		fprintf(out, ".It Fl -%s", o->flag);
-		if (!o->is_switch)
-			fprintf(out, " Ar value");
+		if (o->argument)
+			fprintf(out, " Ar %s", o->argument);
 		if (o->letter)
 			fprintf(out, " Pq Fl %c", o->letter);
 		fprintf(out, "\n%c%s.\n", toupper((unsigned char)o->help[0]), o->help + 1);
@@ -39,7 +43,7 @@ static void write_flags(FILE *out)
 		if (o->flag && o->key)
 			fprintf(out, "\n\t\t--%s", o->flag);
 	}
-	fprintf(out, "\n\t\t--log-format\"\n\tlocal mesh=\"--interface-name --wireguard-port");
+	fprintf(out, "\n\t\t--log-format\"\n\tlocal mesh=\"" CONFIG_ALIAS_ROWS(ALIAS_WORD));
 	for (const struct config_mesh_option *o = config_mesh_options(); o->flag; o++) {
 		if (o->help)
 			fprintf(out, "\n\t\t--%s", o->flag);
@@ -73,9 +77,10 @@ static void write_completion(FILE *out)
 			write_values(out, o->flag, o->values);
 	}
 	for (const struct config_mesh_option *o = config_mesh_options(); o->flag; o++) {
-		if (o->help && !o->is_switch)
+		if (o->help && o->argument)
 			write_values(out, o->flag, o->values);
 	}
+	CONFIG_ALIAS_ROWS(ALIAS_VALUES)
 	fprintf(out, "\tesac\n");
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon status: gather, then show or judge. A daemon in a mesh is asked; the datapath is read from its maps.
+// talon status: asks the daemon of a mesh, reads the datapath's maps, and shows or checks the result.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -36,13 +36,13 @@ static int take_check(struct cli *cli, struct options *o, const char *value)
 		return CLI_USAGE;
 	if (status_check_parse(value, &o->check))
 		return cli_fail(cli, CLI_USAGE,
-			"--check: '%.40s' is not a check; write live, ready, startup or datapath",
+			"--check: '%.40s' is not a check; expected live, ready, startup or datapath",
 			value);
 	o->is_check = true;
 	return CLI_OK;
 }
 
-/* Appends the items of @list (with commas between) to @items; copies, which free_filter() frees. */
+/* Appends copies of the items of @list, which commas separate, to @items; free_filter() frees them. */
 static int take_list(struct cli *cli, const char *flag, const char *list, char **items, size_t *count)
 {
 	struct slice rest = slice_from(list), item;
@@ -66,13 +66,14 @@ static int take_ips(struct cli *cli, struct options *o, const char *flag, const 
 	for (size_t i = 0; !code && i < o->filter.ip_count; i++) {
 		if (inet_pton(AF_INET, o->ips[i], &addr) != 1 && inet_pton(AF_INET6, o->ips[i], &addr) != 1)
 			code = cli_fail(cli, CLI_USAGE,
-				"--%s: '%.40s' is not an address; write addresses with commas between them",
+				"--%s: '%.40s' is not an address; expected addresses with commas between "
+				"them",
 				flag, o->ips[i]);
 	}
 	return code;
 }
 
-/* One of two or three words, in any case. */
+/* Looks @value up in @words, which NULL ends, ignoring case. */
 static int take_word(struct cli *cli, const char *flag, const char *value, const char *const *words,
 	const char *form, const char **ret_word)
 {
@@ -82,10 +83,10 @@ static int take_word(struct cli *cli, const char *flag, const char *value, const
 			return CLI_OK;
 		}
 	}
-	return cli_fail(cli, CLI_USAGE, "--%s: '%.40s' is not understood; write %s", flag, value, form);
+	return cli_fail(cli, CLI_USAGE, "--%s: '%.40s' is not understood; expected %s", flag, value, form);
 }
 
-/* Returns -ENOENT if @name is no filter, else enum cli_exit. */
+/* Returns -ENOENT if @name is not a filter, else enum cli_exit. */
 static int take_filter(struct cli *cli, struct options *o, const char *name, const char *value)
 {
 	static const char *const states[] = { "idle", "connecting", "connected", NULL },
@@ -147,7 +148,7 @@ static int say(struct cli *cli, bool holds, const char *why, size_t size)
 	return holds ? CLI_OK : CLI_FAILED;
 }
 
-/* Without a daemon in a mesh: what the maps tell. */
+/* Without a daemon in a mesh: shows what the maps hold. */
 static int run_datapath(struct cli *cli, const struct options *o)
 {
 	char why[CONFIG_WHY_LEN];
@@ -163,7 +164,7 @@ static int run_datapath(struct cli *cli, const struct options *o)
 	} else if (o->form == FORM_JSON) {
 		status_print_json(cli->out, &status);
 	} else if (o->form == FORM_YAML || o->form == FORM_IPV4) {
-		code = cli_fail(cli, CLI_FAILED, "status: --%s is of a mesh, and no daemon in a mesh runs",
+		code = cli_fail(cli, CLI_FAILED, "status: --%s needs a daemon in a mesh, and none runs",
 			form_names[o->form]);
 	} else {
 		status_print_text(cli->out, &status, o->form == FORM_DETAIL);
@@ -182,7 +183,7 @@ static bool needs_login(const struct snapshot *snapshot)
 
 static void print_notice(struct cli *cli, const struct snapshot *snapshot)
 {
-	fprintf(cli->out, "Daemon status: %s\n\nThis host is not registered in the mesh, or not any more. "
+	fprintf(cli->out, "Daemon status: %s\n\nThis host is not registered in the mesh (any more). "
 		"Register it with a setup key:\n\n %s up --setup-key KEY\n\n", snapshot->daemon_status,
 		cli->as_netbird ? "netbird" : "talon");
 }
@@ -247,7 +248,7 @@ static int run(struct cli *cli, const struct options *o)
 	if (o->is_check && o->check == STATUS_CHECK_DATAPATH)
 		return run_datapath(cli, o);
 	ret = control_ask_snapshot(cli_socket(&o->config), &snapshot, why, sizeof(why));
-	/* No daemon, or one that hangs or was killed: the maps know what still goes on. */
+	/* The daemon is absent, hangs or was killed: the maps still show the datapath. */
 	if (ret)
 		return cli->as_netbird ? cli_no_daemon(cli, why) : run_datapath(cli, o);
 	if (o->is_check) {

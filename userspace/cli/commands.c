@@ -6,7 +6,7 @@
 
 #define COMMON_HELP											\
 	"  --daemon-addr ADDR  the daemon's control socket (unix://" CONFIG_CONTROL_SOCKET ")\n"	\
-	"  --pin-dir DIR       where programs and maps are kept (" CONFIG_PIN_DIR ")\n"		\
+	"  --pin-dir DIR       where programs and maps are pinned (" CONFIG_PIN_DIR ")\n"		\
 	"  --log-level LEVEL   error, warn, info or debug (info)\n"					\
 	"  -h, --help          this text\n"
 
@@ -14,62 +14,74 @@ const struct cli_command cli_commands[] = {
 	{
 		"up", "join a mesh, or serve the peers of a file", "[--static FILE] [OPTION...]",
 		"Without FILE it joins a NetBird mesh: the first time with a setup key, later with the "
-		"identity that it\nkeeps. With FILE it serves the peers of a wg(8) or wg-quick(8) "
-		"configuration (talon.conf(5)).\nEither way it attaches the datapath and runs in the "
-		"foreground until SIGTERM. The datapath outlives this\nprocess; `talon down` removes it. "
-		"Where a daemon runs in a mesh already, it is told to connect.\nA flag wins over TALON_* "
-		"variables, and those over FILE; NB_* variables win over flags in a mesh.\n\n  --static FILE "
-		"      the configuration (TALON_STATIC)\n  --dry-run           check FILE and the options, "
-		"say what was understood, and stop\n", cli_up,
+		"identity that it\n"
+		"keeps. With FILE it serves the peers of a wg(8) or wg-quick(8) configuration "
+		"(talon.conf(5)).\n"
+		"Either way it attaches the datapath and runs in the foreground until SIGTERM. The "
+		"datapath outlives this\n"
+		"process; `talon down` removes it. If a daemon already runs in a mesh, it is told to "
+		"connect.\n"
+		"A flag wins over TALON_* variables, and those over FILE; NB_* variables win over flags "
+		"in a mesh.\n\n"
+		"  --static FILE       the configuration (TALON_STATIC)\n"
+		"  --dry-run           check FILE and the options, print a summary, and stop\n", cli_up,
 	},
 	{
 		"status", "show what runs: mesh, datapath, peers, flows, counters",
 			"[-d] [--json] [--yaml] [--ipv4] [--check WHAT] [FILTER...]",
-		"In a mesh the daemon tells; the datapath is read from the pinned maps, so there is an "
-		"answer also when\nthe controller hangs or is gone.\n\n  -d, --detail        each peer, and "
-		"every counter that is not zero\n  --json, --yaml      everything, for programs (YAML: of a "
-		"mesh)\n  --ipv4              only the address in the mesh\n  --check WHAT        exit with "
-		"0 or 1 and one line why. WHAT is\n                        live       the controller "
-		"answers\n                        startup    it has finished starting; in a mesh: "
-		"management, signal and a relay\n                                   are connected\n "
-		"                       ready      packets can be served\n                        datapath "
-		"  the programs are attached\n  --filter-by-ips, --filter-by-names LIST      peers of a mesh "
-		"with these addresses, beginnings of names\n  --filter-by-status STATUS "
-		"                   idle, connecting or connected\n  --filter-by-connection-type TYPE "
-		"            P2P or Relayed\n" COMMON_HELP, cli_status,
+		"In a mesh it asks the daemon; the datapath is read from the pinned maps, so it is shown "
+		"even if the\n"
+		"controller hangs or is gone.\n\n"
+		"  -d, --detail        each peer, and every counter that is not zero\n"
+		"  --json, --yaml      everything, for programs (YAML: only in a mesh)\n"
+		"  --ipv4              only the address in the mesh\n"
+		"  --check WHAT        exit with 0 or 1 and print one line. WHAT is\n"
+		"                        live       the controller answers\n"
+		"                        startup    it has finished starting; in a mesh: management, "
+		"signal and a relay\n"
+		"                                   are connected\n"
+		"                        ready      packets can be served\n"
+		"                        datapath   the programs are attached\n"
+		"  --filter-by-ips, --filter-by-names LIST      peers of a mesh with these addresses, "
+		"beginnings of names\n"
+		"  --filter-by-status STATUS                    idle, connecting or connected\n"
+		"  --filter-by-connection-type TYPE             P2P or Relayed\n" COMMON_HELP, cli_status,
 	},
 	{
 		"down", "remove every program, map, link, route, device and pin", "",
-		"Works without a running controller, and does nothing where nothing is left. A daemon in a "
-		"mesh drains\nfirst; this host stays registered there.\n\n" COMMON_HELP, cli_down,
+		"Works without a running controller; if nothing is left, it does nothing. A daemon in a "
+		"mesh drains\n"
+		"first; this host stays registered.\n\n" COMMON_HELP, cli_down,
 	},
 	{
-		"networks", "networks of others in the mesh: list, select, deselect",
+		"networks", "list, select and deselect networks of other peers",
 			"list | select [-a] ID...|all | deselect ID...|all",
 		"list (or ls) shows them; select uses these and no others, with -a (--append) these too; "
-		"deselect stops\nusing them. Also called routes.\n\n" COMMON_HELP, cli_networks,
+		"deselect stops\n"
+		"using them. Also called routes.\n\n" COMMON_HELP, cli_networks,
 	},
 	{
 		"login", "register this host in the mesh", "[OPTION...]",
-		"Has the running daemon register, with --setup-key or --setup-key-file, or log in again. "
-		"Where no daemon\nruns it does so itself and stops; `talon up` needs no key then.\n\n"
+		"Tells the running daemon to register, with --setup-key or --setup-key-file, or to log "
+		"in again. If no\n"
+		"daemon runs it does so itself and stops; `talon up` then needs no key.\n\n"
 		COMMON_HELP, cli_login,
 	},
 	{
-		"logout", "have the mesh delete this host", "",
-		"The server forgets this host; joining again takes a setup key. Also called deregister.\n"
-		"\n" COMMON_HELP,
+		"logout", "delete this host from the mesh", "",
+		"The server forgets this host; joining again needs a setup key. Also called deregister.\n\n"
+		COMMON_HELP,
 		cli_logout,
 	},
 	{
 		"service", "run in the foreground, as NetBird's service does", "run [OPTION...]",
-		"The same as `talon up -F`, but without identity and setup key it waits for `talon up` or "
-		"`talon login`.\nTakes the options of `talon up`.\n", cli_service,
+		"Like `talon up -F`, but without an identity and a setup key it waits for `talon up` or "
+		"`talon login`.\n"
+		"Takes the options of `talon up`.\n", cli_service,
 	},
 	{
 		"debug", "change the level of a running daemon's log", "log level LEVEL",
-		"LEVEL is error, warn, info or debug.\n"
-		"\n" COMMON_HELP,
+		"LEVEL is error, warn, info or debug.\n\n" COMMON_HELP,
 		cli_debug,
 	},
 	{ "version", "show the version", "", "", cli_version },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Where settings come from, which one wins, and how a wrong one is explained.
+// The sources of settings, their precedence, and the error line for a wrong value.
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,7 +59,7 @@ bool config_key_is_zero(const __u8 key[static WG_KEY_LEN])
 	return sodium_is_zero(key, WG_KEY_LEN);
 }
 
-/* @value for an error line: short, printable. */
+/* Writes @value for an error line: printable, cut off where it does not fit. */
 static void quote(struct slice value, char *text, size_t size)
 {
 	size_t len = 0;
@@ -76,11 +76,11 @@ int config_explain(const char *place, const struct problem *problem, bool is_sec
 	char text[64];
 
 	if (is_secret) {
-		snprintf(why, size, "%s: the value %s; write %s", place, problem->is, problem->form);
+		snprintf(why, size, "%s: the value %s; expected %s", place, problem->is, problem->form);
 		return -EINVAL;
 	}
 	quote(problem->item, text, sizeof(text));
-	snprintf(why, size, "%s: '%s' %s; write %s", place, text, problem->is, problem->form);
+	snprintf(why, size, "%s: '%s' %s; expected %s", place, text, problem->is, problem->form);
 	return -EINVAL;
 }
 
@@ -90,7 +90,7 @@ int config_no_memory(char *why, size_t size)
 	return -ENOMEM;
 }
 
-/* What a stronger source has said stands, but nonsense is refused wherever it is written. */
+/* Validates a value that a stronger source overrides: a wrong value is refused wherever it is given. */
 static int check_only(enum option option, struct slice value, struct problem *problem)
 {
 	struct config scratch;
@@ -165,13 +165,12 @@ void config_use_mesh(struct config *config)
 	config->host_address = true;
 }
 
-/* NetBird's names of flags that Talon has under another name. */
+#define ALIAS_ROW(flag, id) { flag, OPTION_##id },
 static const struct {
 	const char *flag;
 	enum option option;
 } aliases[] = {
-	{ "wireguard-port", OPTION_LISTEN_PORT },
-	{ "interface-name", OPTION_TUNNEL },
+	CONFIG_ALIAS_ROWS(ALIAS_ROW)
 	{ "l", OPTION_LOG_LEVEL },
 };
 
@@ -202,7 +201,7 @@ bool config_flag_is_switch(const char *flag)
 {
 	int number = config_mesh_find(flag);
 
-	return number >= 0 && config_mesh_options()[number].is_switch;
+	return number >= 0 && !config_mesh_options()[number].argument;
 }
 
 int config_set_flag(struct config *config, const char *flag, const char *value, char *why, size_t size)

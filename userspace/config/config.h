@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the operator wants: defaults, the static file, environment and command line, parsed and validated into
- * one struct. Nothing here asks the system anything; preflight.h does.
+ * The configuration: defaults, static file, environment and command line, parsed and validated into one
+ * struct. Except for config_resolve(), nothing here inspects the host; daemon/preflight.h does.
  *
- * Every function that can fail writes one line into @why: where it was (FILE:LINE, --flag or VARIABLE), the
- * field, what is wrong and the accepted form. A secret is never quoted.
+ * Every function that can fail writes one line into @why: the place (FILE:LINE, --flag or VARIABLE), the
+ * field, the problem and the accepted form. A secret is never quoted.
  */
 #ifndef TALON_CONFIG_H
 #define TALON_CONFIG_H
@@ -29,7 +29,7 @@
 #define CONFIG_LISTEN_PORT	51820
 #define CONFIG_MTU		1280
 #define CONFIG_MTU_MIN		576
-/* what the datapath seals and opens, and keeps of a packet that has to wait */
+/* the largest packet that the datapath encrypts, decrypts and queues */
 #define CONFIG_MTU_MAX		1600
 #define CONFIG_TUNNEL		"wt0"
 #define CONFIG_PIN_DIR		"/sys/fs/bpf/talon"
@@ -38,13 +38,14 @@
 #define CONFIG_OWN_PORT_FIRST	1024
 #define CONFIG_OWN_PORT_LAST	65535
 #define CONFIG_MAX_PEERS	1024
-#define CONFIG_MESH_MAX_PEERS	2048		/* the same default in a mesh, which grows without asking */
+#define CONFIG_MESH_MAX_PEERS	2048		/* in a mesh, which grows by itself */
 #define CONFIG_MAX_PEERS_LIMIT	65536
 #define CONFIG_MAX_FLOWS	262144
 #define CONFIG_MAX_FLOWS_MIN	1024
 #define CONFIG_MAX_FLOWS_LIMIT	TALON_FLOWS_MAX
 #define CONFIG_KEYSTREAM_MEMORY	32		/* MiB */
 #define CONFIG_KEYSTREAM_MEMORY_MAX 1024
+/* libxdp's default; always passed on, so that the datapath's own default does not apply */
 #define CONFIG_XDP_PRIORITY	50
 
 enum config_source {			/* a later one wins */
@@ -52,7 +53,7 @@ enum config_source {			/* a later one wins */
 	CONFIG_FROM_FILE,
 	CONFIG_FROM_ENVIRONMENT,
 	CONFIG_FROM_FLAG,
-	/* NB_... in mesh mode: NetBird's client lets its variables win over its flags */
+	/* NB_* in a mesh: they win over flags, as in NetBird's client */
 	CONFIG_FROM_NETBIRD,
 };
 
@@ -73,11 +74,11 @@ enum config_dispatcher {
 enum config_hand_up {
 	CONFIG_HAND_UP_AUTO,
 	CONFIG_HAND_UP_PASS,		/* XDP_PASS */
-	CONFIG_HAND_UP_TUNNEL,		/* through our own veth */
+	CONFIG_HAND_UP_TUNNEL,		/* through the tunnel device, our veth */
 };
 
 enum config_uplink_threads {
-	CONFIG_UPLINK_THREADS_AUTO,	/* on a veth, where the sender would do our work */
+	CONFIG_UPLINK_THREADS_AUTO,	/* on for a veth, whose sender would do our work otherwise */
 	CONFIG_UPLINK_THREADS_ON,
 	CONFIG_UPLINK_THREADS_OFF,
 };
@@ -88,33 +89,33 @@ struct config_route {
 };
 
 struct config_endpoint {
-	__u8 family;			/* AF_INET, AF_INET6; 0: none, or a name that is not resolved */
+	__u8 family;			/* AF_INET, AF_INET6; 0: none, or @host is not resolved */
 	__be16 port;
 	struct talon_addr addr;
-	char zone[IF_NAMESIZE];		/* of a link-local address: its device; else empty */
-	char *host;			/* the name, if one was written; else NULL */
+	char zone[IF_NAMESIZE];		/* device of a link-local address; else empty */
+	char *host;			/* the name, or NULL for an address */
 };
 
 struct config_peer {
-	char name[40];			/* for people; may be empty */
+	char name[40];			/* for display; may be empty */
 	__u8 public_key[WG_KEY_LEN];
-	__u8 preshared_key[WG_KEY_LEN];	/* zeros: none, which is also what the handshake uses then */
+	__u8 preshared_key[WG_KEY_LEN];	/* zeros: none (the handshake then uses the zeros) */
 	bool has_preshared_key;
 	__u16 keepalive_s;		/* 0: off */
 	struct config_endpoint endpoint;
-	struct cidr *allowed;	/* in no other peer, none twice */
+	struct cidr *allowed;		/* each network once among all peers */
 	size_t allowed_count;
 	unsigned int line;		/* of its [Peer] */
 };
 
-/* Where an option was given, for precedence and for error lines. */
+/* The source of an option, for precedence and error lines. */
 struct config_origin {
 	enum config_source source;
-	const char *name;		/* of the flag or variable; not ours to free */
+	const char *name;		/* of the flag or variable; borrowed */
 	unsigned int line;		/* in the static file */
 };
 
-/* A warning or a remark about an accepted configuration; the caller logs it. */
+/* A warning or remark on an accepted configuration, for the caller to log. */
 struct config_note {
 	enum log_level level;
 	char *text;
@@ -125,7 +126,7 @@ struct config_note {
 #define CONFIG_CONTROL_SOCKET	"/var/run/talon.sock"
 #define CONFIG_DNS_LABELS_MAX	32
 
-/* What was given and so wins over the identity file; anything else is as the file has it. */
+/* Options that were given; they win over the identity file. Others keep the file's value. */
 enum config_mesh_given {
 	CONFIG_GIVEN_PORT = 1 << 0,			/* config.listen_port */
 	CONFIG_GIVEN_MTU = 1 << 1,			/* config.mtu */
@@ -157,15 +158,15 @@ struct config_mesh {
 	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound;
 	bool force_relay;
 	bool lazy_connection;
-	/* where it is given it decides, over the account's switch and lazy_connection */
+	/* if given, overrides lazy_connection and the account's setting */
 	bool lazy_conn;
-	bool foreground;		/* accepted for NetBird's sake; we always are */
+	bool foreground;		/* serve in this process even if a daemon runs */
 	char **dns_labels;
 	size_t dns_label_count;
-	uint16_t dns_forwarder_port;	/* 0: where management sends those who ask */
-	/* no cluster node: received routes are installed, nothing is served */
+	uint16_t dns_forwarder_port;	/* host order; 0: the port that management announces */
+	/* not a cluster node: installs received routes, serves none */
 	bool agent;
-	/* started as `service run`: without identity and key it waits for `up` instead of ending */
+	/* `service run`: without identity and setup key, waits for `up` instead of ending */
 	bool is_service;
 	unsigned int given;		/* enum config_mesh_given */
 };
@@ -175,9 +176,9 @@ struct config {
 	__u8 public_key[WG_KEY_LEN];	/* belongs to private_key */
 	__u16 listen_port;		/* host order */
 	__u16 mtu;			/* largest inner packet */
-	struct cidr *addresses;	/* as written in Address, both families */
+	struct cidr *addresses;		/* of Address, both families, host bits kept */
 	size_t address_count;
-	__be32 mesh_addr;		/* the first IPv4 one; 0: none */
+	__be32 mesh_addr;		/* the first IPv4 address; 0: none */
 	__be32 mesh_mask;
 	bool host_address;		/* put mesh_addr on the tunnel device */
 	char tunnel[IF_NAMESIZE];
@@ -186,7 +187,7 @@ struct config {
 	size_t uplink_count;		/* 0: the device with the default route */
 	struct config_route *routes;	/* each network once */
 	size_t route_count;
-	struct cidr *local;	/* AF_INET; destinations served by this host */
+	struct cidr *local;		/* AF_INET; destinations served by this host */
 	size_t local_count;
 
 	__be32 snat_addr;		/* 0: the node's own address */
@@ -213,19 +214,19 @@ struct config {
 
 	struct config_note *notes;
 	size_t note_count;
-	/* wg-quick's keys that were met and have no effect; bits are config.c's */
+	/* keys of wg-quick that were given and have no effect: bits by enum ignored */
 	__u32 ignored;
 	struct config_origin origins[CONFIG_OPTIONS_MAX];
 	struct config_origin mesh_origins[CONFIG_MESH_OPTIONS_MAX];
 	char *setup_key_file;		/* read by config_finish() */
 };
 
-/* One setting, as people may write it. */
+/* One option of [Interface]. */
 struct config_option {
 	const char *key;		/* in [Interface]; NULL: not in a file */
 	const char *flag;		/* --FLAG VALUE of `talon up`; NULL: none */
 	const char *env;		/* TALON_...; NULL: none */
-	/* NB_... that means the same and is read when @env is not set; or NULL */
+	/* NB_* with the same meaning, read if @env is not set; or NULL */
 	const char *netbird_env;
 	const char *form;		/* the accepted form, as error lines say it */
 	/* for the completion: words, <file>, <directory>, <device>; or NULL */
@@ -233,52 +234,53 @@ struct config_option {
 	const char *help;
 };
 
-/* All settings, ended by an entry without key and flag. */
+/* All of them; an entry without key and flag ends them. */
 const struct config_option *config_options(void);
 
-/* One setting of a mesh; its variable is NB_ and the flag in upper case, with '_' for '-', or @env. */
+/* One option of a mesh. Its variable is NB_ and the flag in upper case, with '_' for '-'. */
 struct config_mesh_option {
 	const char *flag;
-	const char *env;		/* another variable, alone or beside that one; or NULL */
+	/* another variable, read as well (of --agent: instead); or NULL */
+	const char *env;
+	const char *argument;		/* its name in the manual; NULL: a switch, which needs no value */
 	const char *form;		/* the accepted form, as error lines say it */
 	const char *values;		/* as above */
-	const char *help;		/* NULL: no effect, see @no_effect */
-	const char *no_effect;		/* accepted for NetBird's sake; why nothing comes of it */
+	const char *help;		/* NULL: accepted without effect, see @no_effect */
+	const char *no_effect;		/* why it has no effect, for the log; NULL: not logged */
 	char letter;			/* -L means the same; or 0 */
-	bool is_switch;			/* needs no value */
 };
 
-/* All of them, ended by one without flag. */
+/* All of them; an entry without flag ends them. */
 const struct config_mesh_option *config_mesh_options(void);
 
-/* Whether config_set_flag knows @flag; a mesh's flags go by their letter too. */
+/* Whether config_set_flag() knows @flag, a name or a letter. */
 bool config_has_flag(const char *flag);
 bool config_flag_is_switch(const char *flag);
-/* The first flag of a mesh that was given on the command line, or NULL. */
+/* The first option of a mesh that the command line gave, or NULL. */
 const char *config_mesh_flag_given(const struct config *config);
 
-/* Defaults. Nothing to free until something is set. */
+/* Sets the defaults; allocates nothing. */
 void config_init(struct config *config);
 /* Frees what config holds and wipes all of it. */
 void config_free(struct config *config);
 
 /*
  * Sets what @flag (without dashes) names, from the command line.
- * Returns 0; -ENOENT: there is no such flag; -EINVAL with @why; -ENOMEM.
+ * Returns 0; -ENOENT: unknown flag; -EINVAL with @why; -ENOMEM.
  */
 int config_set_flag(struct config *config, const char *flag, const char *value, char *why, size_t size);
 /*
- * From here on @config is a mesh's: NB_* win over flags (TALON_* go on losing against them, and where both
- * are set the NB_* of the same setting is not read). To be called before any source is read; config_finish()
- * then takes no file.
+ * Makes @config that of a mesh: NB_* win over flags. TALON_* still lose against flags; where a setting's
+ * TALON_* is set, its NB_* is not read. Call it before any source is read. config_finish() then ignores
+ * its @name.
  */
 void config_use_mesh(struct config *config);
 /*
- * Reads TALON_* and NB_* of @env ("NAME=value", NULL at the end). Empty and unknown variables
- * are passed over.
+ * Reads TALON_* and NB_* of @env ("NAME=value", NULL at the end). Empty variables count as unset. In a mesh,
+ * notes unknown NB_* and those without effect.
  */
 int config_read_env(struct config *config, char *const *env, char *why, size_t size);
-/* Reads a static file from memory; @name stands in error lines. Returns 0, -EINVAL with @why, -ENOMEM. */
+/* Reads a static file from memory; error lines call it @name. Returns 0, -EINVAL with @why, -ENOMEM. */
 int config_read_text(struct config *config, const char *name, const char *text, size_t len, char *why,
 	size_t size);
 /*
@@ -287,30 +289,30 @@ int config_read_text(struct config *config, const char *name, const char *text, 
  */
 int config_read_file(struct config *config, const char *path, char *why, size_t size);
 /*
- * Checks what needs all of it, fills what follows from something else (public key, mesh address, port range)
- * and drops what another entry replaces. @name is the static file's. Call it once, after everything was read.
+ * Checks the configuration as a whole, derives the public key, mesh address and port range, and drops entries
+ * that later ones replace. @name is the static file's, for error lines. Call it once, after every source.
  */
 int config_finish(struct config *config, const char *name, char *why, size_t size);
 
 /*
- * Reading again while the datapath runs. The names of settings that differ and only count at the next start,
- * with commas; returns how many.
+ * For a reload: writes the names of settings that differ but only take effect at the next start, with commas.
+ * Returns their number.
  */
 size_t config_list_fixed(const struct config *now, const struct config *fresh, char *names, size_t size);
-/* Peers, routes and the log level of @fresh into @now; what was there is @fresh's afterwards. */
+/* For a reload: swaps peers and routes of @now and @fresh, and copies the log level to @now. */
 void config_take_peers(struct config *now, struct config *fresh);
 
 /*
- * "https://HOST[:PORT][/...]" (http:// too) as config_mesh.management_url has it: with a port, without a
- * path. Into @ret_url, to be freed. Returns 0, -EINVAL with one line in @why, -ENOMEM.
+ * Parses "https://HOST[:PORT][/...]" (http:// too) to the form of config_mesh.management_url: with a port,
+ * without a path. The caller frees @ret_url. Returns 0, -EINVAL with one line in @why, -ENOMEM.
  */
 int config_parse_management_url(const char *text, char **ret_url, char *why, size_t size);
-/* Whether what goes to @url can be read and changed on its way: http:// to another host than this one. */
+/* Whether traffic to @url is unencrypted on a network: http:// to a host other than this one. */
 bool config_is_cleartext_url(const char *url);
 
 /*
- * Looks up the names of endpoints; the only part that may block. A name that cannot be resolved leaves its
- * peer without an endpoint and with endpoint.host, and adds a warning. Returns how many are left, or -ENOMEM.
+ * Resolves the names of endpoints; the only function here that may block. A name that cannot be resolved
+ * leaves endpoint.family 0 and adds a warning. Returns the number of unresolved names, or -ENOMEM.
  */
 int config_resolve(struct config *config);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What can only be judged when everything was read: peers against each other, addresses against routes.
+// Checks that need the whole configuration: peers against each other, addresses against routes.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -48,9 +48,9 @@ static int warn_option(const struct check *c, enum option option, const char *te
 static int check_keys(struct check *c)
 {
 	if (config_key_is_zero(c->config->private_key))
-		return wrong(c, OPTION_PRIVATE_KEY, "there is none; write " FORM_KEY);
+		return wrong(c, OPTION_PRIVATE_KEY, "missing; expected " FORM_KEY);
 	if (crypto_scalarmult_base(c->config->public_key, c->config->private_key) < 0)
-		return wrong(c, OPTION_PRIVATE_KEY, "the value is not usable; write " FORM_KEY);
+		return wrong(c, OPTION_PRIVATE_KEY, "the value is unusable; expected " FORM_KEY);
 	return 0;
 }
 
@@ -65,7 +65,7 @@ static void drop_peer(struct config *config, size_t index)
 	sodium_memzero(&config->peers[config->peer_count], sizeof(*peer));
 }
 
-/* Lists of peers are shared between hosts: wg(8) passes over the host's own entry, and so do we. */
+/* Hosts often share one list of peers; like wg(8) we skip the host's own entry. */
 static int drop_self(struct check *c)
 {
 	struct config *config = c->config;
@@ -74,14 +74,14 @@ static int drop_self(struct check *c)
 		struct config_peer *peer = &config->peers[i];
 
 		if (config_key_is_zero(peer->public_key)) {
-			snprintf(c->why, c->size, "%s:%u: Peer.PublicKey: there is none; write "
+			snprintf(c->why, c->size, "%s:%u: Peer.PublicKey: missing; expected "
 				FORM_PUBLIC_KEY, c->file, peer->line);
 			return -EINVAL;
 		}
 		if (memcmp(peer->public_key, config->public_key, WG_KEY_LEN))
 			continue;
 		if (config_note(config, LOG_LEVEL_WARN,
-			    "%s:%u: Peer.PublicKey: this is the node's own key; the peer is left out",
+			    "%s:%u: Peer.PublicKey: this is the node's own key; the peer is ignored",
 			    c->file, peer->line))
 			return config_no_memory(c->why, c->size);
 		drop_peer(config, i--);
@@ -124,7 +124,7 @@ static int refuse_twins(struct check *c)
 	return ret;
 }
 
-/* One network of one peer; @order is its place in the file. */
+/* One network in AllowedIPs of one peer; @order is its position in the file. */
 struct claim {
 	struct cidr *cidr;
 	struct config_peer *peer;
@@ -220,7 +220,7 @@ static int check_peers(struct check *c)
 	if (!ret)
 		ret = refuse_twins(c);
 	if (!ret && config->peer_count > config->max_peers)
-		ret = wrong(c, OPTION_MAX_PEERS, "%u is less than the %zu peers of the file; write %zu-%u",
+		ret = wrong(c, OPTION_MAX_PEERS, "%u is less than the %zu peers of the file; expected %zu-%u",
 			config->max_peers, config->peer_count, config->peer_count, CONFIG_MAX_PEERS_LIMIT);
 	if (!ret)
 		ret = settle_allowed(c);
@@ -246,7 +246,7 @@ static int check_address(struct check *c)
 			first = &config->addresses[i];
 	}
 	if (first && !addr4_is_host(first->addr.word[0]))
-		return wrong(c, OPTION_ADDRESS, "the first IPv4 address cannot be a host's; write "
+		return wrong(c, OPTION_ADDRESS, "the first IPv4 address cannot be a host's; expected "
 			FORM_CIDR);
 	if (first) {
 		config->mesh_addr = first->addr.word[0];
@@ -284,23 +284,26 @@ static int check_snat(struct check *c)
 	if (!addr)
 		return 0;
 	if (addr == config->mesh_addr)
-		return wrong(c, OPTION_SNAT, "this is the node's mesh address; write " FORM_SNAT);
+		return wrong(c, OPTION_SNAT, "this is the node's mesh address; expected " FORM_SNAT);
 	for (size_t i = 0; i < config->route_count; i++) {
 		const struct cidr *dst = &config->routes[i].dst;
 
 		cidr_format(dst, text, sizeof(text));
 		if (is_edge(dst, addr))
 			return wrong(c, OPTION_SNAT,
-				"this is the network or broadcast address of Route %s; write "
+				"this is the network or broadcast address of Route %s; expected "
 				FORM_SNAT, text);
 		if (dst->prefixlen == 32 && dst->addr.word[0] == addr)
-			return wrong(c, OPTION_SNAT, "this is the destination of Route %s; write "
+			return wrong(c, OPTION_SNAT, "this is the destination of Route %s; expected "
 				FORM_SNAT, text);
 	}
 	return 0;
 }
 
-/* Whose ports these are: an answer that misses our hook would be taken by them, or their packets by us. */
+/*
+ * Warns about SNAT ports that others on this host use: an answer that bypasses our hook would reach them, and
+ * we would take packets that are theirs.
+ */
 static int check_ports(struct check *c)
 {
 	static const struct {
@@ -326,7 +329,7 @@ static int check_ports(struct check *c)
 	return 0;
 }
 
-/* Each network once. */
+/* Drops repeated networks; a network given both with and without masquerade is an error. */
 static int check_routes(struct check *c)
 {
 	struct config *config = c->config;
@@ -346,7 +349,7 @@ static int check_routes(struct check *c)
 		cidr_format(&route->dst, text, sizeof(text));
 		if (config->routes[j].masquerade != route->masquerade)
 			return wrong(c, OPTION_ROUTE,
-				"%s is there with and without masquerade; write it once", text);
+				"%s is given with and without masquerade; write it once", text);
 	}
 	config->route_count = kept;
 	return 0;
@@ -392,7 +395,7 @@ static bool has_inner_ipv6(const struct config *config)
 	return false;
 }
 
-/* One line for everything of wg-quick that is not carried out. */
+/* Notes on one line which of wg-quick's keys have no effect. */
 static int note_ignored(struct check *c)
 {
 	char names[128] = "";
@@ -413,7 +416,7 @@ static int note_ignored(struct check *c)
 	return 0;
 }
 
-/* What a mesh's management decides, and nobody else. */
+/* In a mesh, only management decides these. */
 static int refuse_managed(struct check *c)
 {
 	static const struct {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The static file: sections and keys to options and peers.
+// Reads the static file: sections and keys become options and peers.
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 
 static const char *const ignored_keys[] = { CONFIG_IGNORED(CONFIG_IGNORED_NAME) NULL };
 
-/* Where the reader is. */
+/* State of reading one file. */
 struct reader {
 	struct config *config;
 	const char *name;
@@ -51,7 +51,7 @@ static int find_ignored(struct slice key)
 	return -ENOENT;
 }
 
-/* A misplaced key may stand on the left of an '='; only what looks like a word is quoted. */
+/* A misplaced private key may precede the '=': only text that looks like a word is quoted. */
 static void quote_name(struct slice name, char *text, size_t size)
 {
 	snprintf(text, size, "this name");
@@ -64,7 +64,7 @@ static void quote_name(struct slice name, char *text, size_t size)
 	snprintf(text, size, "'%.*s'", (int)name.len, name.at);
 }
 
-/* Levenshtein distance between @a and @b without regard to case; anything over 24 characters is far. */
+/* Levenshtein distance between @a and @b, ignoring case; 100 if one has more than 24 characters. */
 static unsigned int distance(struct slice a, struct slice b)
 {
 	unsigned int row[26], left, above;
@@ -102,7 +102,7 @@ static void consider(struct slice key, const char *candidate, unsigned int *best
 	}
 }
 
-/* The key that was probably meant; NULL if nothing is near. */
+/* The known key closest to @key, for the error line; NULL if none is close. */
 static const char *nearest_key(const struct reader *r, struct slice key)
 {
 	const char *nearest = NULL;
@@ -196,7 +196,7 @@ static int read_section(struct reader *r, const struct ini_item *item)
 		return 0;
 	}
 	quote_name(item->name, name, sizeof(name));
-	snprintf(r->why, r->size, "%s:%u: %s is not a section; write [Interface] or [Peer]", r->name,
+	snprintf(r->why, r->size, "%s:%u: %s is not a section; expected [Interface] or [Peer]", r->name,
 		item->line, name);
 	return -EINVAL;
 }
@@ -211,7 +211,7 @@ static int read_item(struct reader *r, const struct ini_item *item)
 		return read_peer_pair(r, item);
 	snprintf(r->why, r->size, "%s:%u: %s", r->name, item->line,
 		item->kind == INI_BROKEN ? item->problem :
-					   "a key stands before any section; write [Interface] above it");
+					   "a key precedes the first section; write [Interface] above it");
 	return -EINVAL;
 }
 
@@ -232,7 +232,7 @@ int config_read_text(struct config *config, const char *name, const char *text, 
 	return 0;
 }
 
-/* A file in memory, wiped whenever it moves. */
+/* Contents of a file; a buffer is wiped before it is freed. */
 struct text {
 	char *at;
 	size_t len;
@@ -262,7 +262,7 @@ static int text_grow(struct text *text)
 	return 0;
 }
 
-/* In pieces: a pipe has no size. The caller frees @text, also after an error. */
+/* Reads @fd to its end; it may be a pipe, so the size is unknown. The caller frees @text, on error too. */
 static int text_read(struct text *text, int fd)
 {
 	ssize_t n;
@@ -287,7 +287,7 @@ static int warn_if_readable(struct config *config, const char *path, int fd)
 		config_key_is_zero(config->private_key))
 		return 0;
 	return config_note(config, LOG_LEVEL_WARN,
-		"%s: Interface.PrivateKey: everybody may open this file (mode %04o); run chmod 600", path,
+		"%s: Interface.PrivateKey: the file is world-accessible (mode %04o); run chmod 600", path,
 		st.st_mode & 07777);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the files of config/ share among themselves. */
+/* Shared by the files of config/ only. */
 #ifndef TALON_CONFIG_INTERNAL_H
 #define TALON_CONFIG_INTERNAL_H
 
@@ -13,7 +13,7 @@ enum option {
 };
 _Static_assert(OPTION_COUNT <= CONFIG_OPTIONS_MAX, "config.origins has a place for each");
 
-/* Met, accepted, without effect: bits of config.ignored. */
+/* Keys of wg-quick that are accepted and have no effect: bits of config.ignored. */
 #define CONFIG_IGNORED(X)	\
 	X(DNS, "DNS")		\
 	X(FWMARK, "FwMark")	\
@@ -27,17 +27,17 @@ _Static_assert(OPTION_COUNT <= CONFIG_OPTIONS_MAX, "config.origins has a place f
 enum ignored { CONFIG_IGNORED(CONFIG_IGNORED_ID) IGNORED_COUNT };
 #define CONFIG_IGNORED_NAME(id, name) name,
 
-/* What is wrong with a value. The setter may be more exact than its table's words. */
+/* What is wrong with a value. A setter may replace the words of its row by more precise ones. */
 struct problem {
-	struct slice item;		/* the part of the value that is wrong */
+	struct slice item;		/* the wrong part of the value */
 	const char *is;			/* "is not a CIDR" */
-	const char *form;		/* what to write */
+	const char *form;		/* the accepted form */
 };
 
 /* How an option of [Interface] is set: options.c. Setters return 0, -EINVAL with @problem, -ENOMEM. */
 struct setting {
 	int (*set)(struct config *config, struct slice value, struct problem *problem);
-	void (*clear)(struct config *config);	/* of a list: what a weaker source said is forgotten */
+	void (*clear)(struct config *config);	/* empties a list that a weaker source set */
 	const char *is;
 	bool secret;			/* the value is never quoted */
 };
@@ -52,7 +52,7 @@ struct setting {
 extern const struct setting config_settings[OPTION_COUNT];
 extern const struct config_option config_option_table[OPTION_COUNT + 1];
 
-/* A key of [Peer]: peer_keys.c. Ended by one without key. */
+/* The keys of [Peer], in peer_keys.c; an entry without key ends them. */
 struct peer_key {
 	const char *key;
 	int (*set)(struct config_peer *peer, struct slice value, struct problem *problem);
@@ -69,8 +69,8 @@ extern const struct peer_key config_peer_keys[];
 #define FORM_CIDR4	"ADDRESS/0-32 (IPv4)"
 
 /*
- * Room for one more element at *@array; grows by doubling, and wipes what it leaves behind, which may hold
- * keys. Returns the new element, zeroed, and counts it; NULL when memory is short.
+ * Appends a zeroed element of @size bytes to *@array. The array grows by doubling; the old memory, which may
+ * hold keys, is wiped. Returns the element, or NULL when memory is short.
  */
 void *config_grow(void *array, size_t *count, size_t size);
 
@@ -83,26 +83,26 @@ int config_note(struct config *config, enum log_level level, const char *fmt, ..
  */
 void config_place(const struct config *config, const char *file, enum option option, char *text, size_t size);
 
-/* Sets @option from @origin; @place stands in the error line. Returns 0, -EINVAL with @why, -ENOMEM. */
+/* Sets @option from @origin; @place begins the error line. Returns 0, -EINVAL with @why, -ENOMEM. */
 int config_assign(struct config *config, enum option option, const struct config_origin *origin,
 	const char *place, struct slice value, char *why, size_t size);
 /* One line about @problem into @why; always -EINVAL. */
 int config_explain(const char *place, const struct problem *problem, bool is_secret, char *why, size_t size);
-/* mesh_options.c. The number of the option that @flag (a letter too) names, or -ENOENT. */
+/* mesh_options.c: the number of the option that @flag, a name or a letter, denotes, or -ENOENT. */
 int config_mesh_find(const char *flag);
 int config_mesh_assign(struct config *config, int number, const struct config_origin *origin,
 	const char *place, struct slice value, char *why, size_t size);
-/* Reads the variables of a mesh; when @config is a mesh's, says which NB_* do nothing. */
+/* Reads the variables of a mesh; notes which NB_* of @env have no effect or are unknown. */
 int config_mesh_read_env(struct config *config, char *const *env, char *why, size_t size);
-/* The value of the variable @name, or NULL; one without value counts as not set. */
+/* The value of the variable @name, or NULL if it is unset or empty. */
 const char *config_env_value(char *const *env, const char *name);
-/* What can only be judged when everything was read. */
+/* Reads the setup key's file, fills in defaults, notes options without effect. Part of config_finish(). */
 int config_mesh_finish(struct config *config, char *why, size_t size);
 void config_mesh_free(struct config *config);
 /* "--FLAG" or the variable. */
 const char *config_mesh_place(const struct config_origin *origin, char *text, size_t size);
 
-/* management_url.c: as it is kept, with scheme and port. Returns 0, -EINVAL or -ENOMEM. */
+/* management_url.c: writes scheme, host and port to @ret_url, to be freed. Returns 0, -EINVAL or -ENOMEM. */
 #define CONFIG_URL_FORM "https://HOST or https://HOST:PORT (http:// too)"
 int management_url_parse(struct slice value, char **ret_url);
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A static file that is read again: what can change while the datapath runs, and what waits for
-// the next start.
+// Reloading the static file: which settings change while the datapath runs, and which need a restart.
 #include <stdio.h>
 #include <string.h>
 
@@ -56,7 +55,7 @@ static bool is_same(const struct config *a, const struct config *b, enum option 
 	case OPTION_PIN_DIR:
 		return !strcmp(a->pin_dir, b->pin_dir);
 	default:
-		return true;	/* taken over, or of no consequence */
+		return true;	/* applied at once, or of no effect while running */
 	}
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Names of endpoints to addresses, at start; the controller goes on with those that were not found.
+// Resolves the names of endpoints at start; the controller retries those that fail.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -21,7 +21,7 @@ static void take_address(struct config_endpoint *endpoint, const struct addrinfo
 	endpoint->family = found->ai_family;
 }
 
-/* The resolver puts the address first that this host should use (RFC 6724). */
+/* getaddrinfo() lists the address to prefer first (RFC 6724). */
 static int resolve(struct config_endpoint *endpoint)
 {
 	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Lines of a wg(8) configuration file. Nothing is copied, so that a private key stays in one place.
+// Lines of a wg(8) configuration file. Nothing is copied: private keys stay in the caller's buffer.
 #include <string.h>
 
 #include "config/ini.h"
@@ -24,7 +24,7 @@ static struct ini_item broken(unsigned int line, const char *problem)
 static struct ini_item section(struct slice text, unsigned int line)
 {
 	if (text.len < 2 || text.at[text.len - 1] != ']')
-		return broken(line, "a section has no ']'; write [Interface] or [Peer]");
+		return broken(line, "a section has no ']'; expected [Interface] or [Peer]");
 	text.at++;
 	text.len -= 2;
 	return (struct ini_item){ .kind = INI_SECTION, .line = line, .name = slice_trim(text) };
@@ -36,7 +36,7 @@ static struct ini_item pair(struct slice text, unsigned int line)
 	struct slice name, value;
 
 	if (!equals)
-		return broken(line, "a line has no '='; write KEY = VALUE");
+		return broken(line, "a line has no '='; expected KEY = VALUE");
 	name = (struct slice){ text.at, equals - text.at };
 	value = (struct slice){ equals + 1, text.len - name.len - 1 };
 	return (struct ini_item){ INI_PAIR, line, slice_trim(name), slice_trim(value), NULL };
@@ -49,7 +49,7 @@ struct ini_item ini_next(struct ini *ini)
 
 		ini->line++;
 		if (memchr(line.at, '\0', line.len))
-			return broken(ini->line, "a line holds a NUL byte; write plain text");
+			return broken(ini->line, "a line holds a NUL byte; expected plain text");
 		text = slice_trim(slice_cut(&line, "#"));
 		if (!text.len)
 			continue;

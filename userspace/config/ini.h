@@ -12,7 +12,7 @@ enum ini_kind {
 	INI_END,
 	INI_SECTION,	/* name */
 	INI_PAIR,	/* name, value (may be empty) */
-	/* neither: @problem says what is wrong, and never quotes the line, which may be a key */
+	/* neither: @problem says why, without quoting the line, which may hold a key */
 	INI_BROKEN,
 };
 
@@ -31,8 +31,7 @@ struct ini {
 
 void ini_start(struct ini *ini, const char *text, size_t len);
 /*
- * The next section, pair or broken line; blank lines and comments ('#' to the end of the line)
- * are passed over.
+ * The next section, pair or broken line; skips blank lines and comments ('#' to the end of the line).
  */
 struct ini_item ini_next(struct ini *ini);
 

@@ -46,7 +46,7 @@ int config_parse_management_url(const char *text, char **ret_url, char *why, siz
 	if (ret == -ENOMEM)
 		return config_no_memory(why, size);
 	if (ret)
-		snprintf(why, size, "management URL: '%.100s' is not a management server; write "
+		snprintf(why, size, "management URL: '%.100s' is not a management server; expected "
 			CONFIG_URL_FORM, text);
 	return ret;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The options of a mesh: NetBird's flags and NB_* variables, what they accept, and what has no effect
-// here and why.
+// The options of a mesh: NetBird's flags and NB_* variables, how each is set, and which have no effect.
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -30,10 +29,10 @@
 #define MESH_ID(id, ...) MESH_##id,
 enum mesh_option {
 	CONFIG_MESH_OPTION_ROWS(MESH_ID)
-	MESH_IDLE,			/* from here on none has an effect */
+	MESH_IDLE,			/* options from here on have no effect */
 };
 
-/* Frees and wipes what is at @place. */
+/* Wipes and frees the string at @place. */
 static void forget(char **place)
 {
 	if (*place)
@@ -42,7 +41,7 @@ static void forget(char **place)
 	*place = NULL;
 }
 
-/* A copy of @value at @place; nothing with control characters in it. */
+/* Stores a copy of @value at @place; refuses control characters. */
 static int keep(char **place, struct slice value, size_t max)
 {
 	char *text;
@@ -61,7 +60,7 @@ static int keep(char **place, struct slice value, size_t max)
 	return 0;
 }
 
-/* As Go reads booleans, and as people write them. */
+/* Accepts what Go's strconv.ParseBool does, and yes, no, on, off. */
 static int value_switch(struct slice value, bool *ret_value)
 {
 	if (slice_is(value, "t") || slice_is(value, "f")) {
@@ -174,7 +173,7 @@ static int set_lazy(struct config *config, struct slice value, struct problem *p
 	return set_given(config, value, &config->mesh.lazy_connection, CONFIG_GIVEN_LAZY);
 }
 
-/* Over the account's switch, both ways. */
+/* Overrides the account's setting in either direction. */
 static int set_lazy_conn(struct config *config, struct slice value, struct problem *problem)
 {
 	config->mesh.given |= CONFIG_GIVEN_LAZY_CONN;
@@ -196,7 +195,7 @@ static int set_agent(struct config *config, struct slice value, struct problem *
 	return value_switch(value, &config->mesh.agent);
 }
 
-/* RFC 1035 section 2.3.1, and one asterisk in front as management allows it. */
+/* RFC 1035 section 2.3.1, plus underscores and a leading asterisk, which management allows. */
 static bool is_dns_label(struct slice label)
 {
 	size_t at = 0;
@@ -272,14 +271,14 @@ static int set_profile(struct config *config, struct slice value, struct problem
 	return slice_is(value, "default") ? 0 : -EINVAL;
 }
 
-/* Refused, not passed over: whoever asks for it counts on it. */
+/* Refused rather than ignored: a user who turns it on relies on it. */
 static int set_rosenpass(struct config *config, struct slice value, struct problem *problem)
 {
 	bool wanted;
 
 	if (set_given(config, value, &wanted, CONFIG_GIVEN_ROSENPASS))
 		return -EINVAL;
-	problem->is = "cannot be: Talon does not speak Rosenpass";
+	problem->is = "is not supported: Talon does not speak Rosenpass";
 	problem->form = "false";
 	return wanted ? -EINVAL : 0;
 }
@@ -298,15 +297,15 @@ static int set_anything(struct config *config, struct slice value, struct proble
 
 #define NO_SSH	"Talon runs no SSH server"
 
-#define MESH_ROW(id, name, kind, flag, letter, env, is_switch, form, is, values, help) \
-	[MESH_##id] = { flag, env, form, values, help, NULL, letter, is_switch },
-#define IDLE_ROW(flag, letter, is_switch, form, why) { flag, NULL, form, NULL, NULL, why, letter, is_switch },
+#define MESH_ROW(id, name, kind, flag, letter, env, argument, form, is, values, help) \
+	[MESH_##id] = { flag, env, argument, form, values, help, NULL, letter },
+#define IDLE_ROW(flag, letter, argument, form, why) { flag, NULL, argument, form, NULL, NULL, why, letter },
 static const struct config_mesh_option mesh_table[CONFIG_MESH_OPTIONS_MAX] = {
 	CONFIG_MESH_OPTION_ROWS(MESH_ROW)
 	CONFIG_IDLE_OPTION_ROWS(IDLE_ROW)
 };
 
-#define MESH_SETTING_ROW(id, name, kind, flag, letter, env, is_switch, form, is, values, help) \
+#define MESH_SETTING_ROW(id, name, kind, flag, letter, env, argument, form, is, values, help) \
 	[MESH_##id] = { set_##name, CLEAR_##kind(name), is, IS_SECRET_##kind },
 static const struct setting mesh_settings[MESH_IDLE] = { CONFIG_MESH_OPTION_ROWS(MESH_SETTING_ROW) };
 
@@ -314,8 +313,8 @@ static const struct setting idle_switch = { set_switch, NULL, "is not a choice",
 static const struct setting idle_value = { set_anything, NULL, "is not a value", false };
 
 /*
- * Variables of NetBird's client that are no flags and mean nothing here: parts of it that Talon does not
- * have, or does not tune.
+ * Variables of NetBird's client that are not flags and have no effect: they configure parts that Talon does
+ * not have, or does not let users tune.
  */
 static const char *const idle_variables[] = {
 	"NB_DNS_STATE_FILE", "NB_UNCLEAN_SHUTDOWN_RESOLV_FILE", "NB_LOG_MAX_SIZE_MB", "NB_WG_KERNEL_DISABLED",
@@ -333,7 +332,7 @@ static const char *const idle_variables[] = {
 	"NB_FORCE_SSH_CONFIG", NULL,
 };
 
-/* Of the stock container's start script: nothing to say about them. */
+/* For the start script of NetBird's container image: ignored without a note. */
 static const char *const quiet_variables[] = { "NB_ENTRYPOINT_SERVICE_TIMEOUT",
 	"NB_ENTRYPOINT_LOGIN_TIMEOUT", NULL };
 
@@ -354,8 +353,8 @@ int config_mesh_find(const char *flag)
 
 static const struct setting *setting_of(int number)
 {
-	return number < MESH_IDLE ? &mesh_settings[number] : mesh_table[number].is_switch ? &idle_switch
-		: &idle_value;
+	return number < MESH_IDLE ? &mesh_settings[number] : mesh_table[number].argument ? &idle_value
+		: &idle_switch;
 }
 
 static int try_only(const struct setting *setting, struct slice value, struct problem *problem)
@@ -400,12 +399,11 @@ static void name_variable(const char *prefix, const char *flag, char text[static
 }
 
 /*
- * The entry of @env for option @number; its value into @ret_value. The name lives as long as @env, but has
- * a '=' behind it.
+ * The value in @env of the variable that sets option @number, or NULL. Writes the variable's name to @name.
  */
 static const char *find_variable(char *const *env, int number, char name[static ENV_LEN])
 {
-	static const char *const prefixes[] = { "NB_", "WT_" };	/* the older one too, as NetBird's client */
+	static const char *const prefixes[] = { "NB_", "WT_" };	/* NetBird's current and former prefix */
 	const char *value;
 
 	for (size_t i = 0; i < 2; i++) {
@@ -418,7 +416,7 @@ static const char *find_variable(char *const *env, int number, char name[static 
 	return config_env_value(env, name);
 }
 
-/* Names for config_origin, which does not own them: made once, at the first need. */
+/* A lasting copy of @name, since config_origin does not own its name. */
 static const char *variable_name(int number, const char *name)
 {
 	static char names[CONFIG_MESH_OPTIONS_MAX][ENV_LEN];
@@ -463,7 +461,7 @@ static void list_name(char names[static NAMES_LEN], const char *name, size_t len
 		strcat(names, ", ...");
 }
 
-/* One line for what has no effect, one for what nobody knows, which may be a slip of the pen. */
+/* Notes on one line the NB_* that have no effect, on another the unknown ones, which may be typos. */
 static int note_variables(struct config *config, char *const *env)
 {
 	char idle[NAMES_LEN] = "", unknown[NAMES_LEN] = "";
@@ -522,7 +520,7 @@ const char *config_mesh_flag_given(const struct config *config)
 	return NULL;
 }
 
-/* The whole of a small file into @text. Returns its length or a negative errno. */
+/* Reads a small file into @text. Returns its length, -EFBIG if it fills @text, or a negative errno. */
 static ssize_t read_small(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -538,7 +536,7 @@ static ssize_t read_small(const char *path, char *text, size_t size)
 	return n;
 }
 
-/* With line feeds, which end a file but are no part of a value. */
+/* Also trims line feeds: a file may end in one that is not part of the value. */
 static struct slice trim_lines(struct slice s)
 {
 	while (s.len && isspace((unsigned char)s.at[0]))
@@ -560,22 +558,22 @@ static int read_setup_key_file(struct config *config, char *why, size_t size)
 
 	config_mesh_place(file, place, sizeof(place));
 	if (key->source) {
-		snprintf(why, size, "%s: %s is there too; write only one of them", place,
+		snprintf(why, size, "%s: %s is given too; give only one of them", place,
 			config_mesh_place(key, other, sizeof(other)));
 		return -EINVAL;
 	}
 	len = read_small(config->setup_key_file, text, sizeof(text));
 	value = trim_lines((struct slice){ text, len > 0 ? len : 0 });
 	if (len < 0)
-		snprintf(why, size, "%s: cannot read %.200s: %s; write %s", place, config->setup_key_file,
+		snprintf(why, size, "%s: cannot read %.200s: %s; expected %s", place, config->setup_key_file,
 			strerror(-len), mesh_table[MESH_SETUP_KEY_FILE].form);
 	else if (!value.len)
-		snprintf(why, size, "%s: %.200s is empty; write %s into it", place, config->setup_key_file,
+		snprintf(why, size, "%s: %.200s is empty; expected %s in it", place, config->setup_key_file,
 			FORM_SETUP_KEY);
 	else
 		ret = set_setup_key(config, value, &problem);
 	if (ret && value.len)
-		snprintf(why, size, "%s: what %.200s holds is not a setup key; write %s", place,
+		snprintf(why, size, "%s: what %.200s holds is not a setup key; expected %s", place,
 			config->setup_key_file, FORM_SETUP_KEY);
 	sodium_memzero(text, sizeof(text));
 	return ret;
@@ -590,7 +588,7 @@ static int default_text(char **place, const char *fmt, const char *part)
 	return 0;
 }
 
-/* One line for each option that was given and does nothing; a switch that is off asks for nothing. */
+/* Notes each option that was given and has no effect. */
 static int note_idle(struct config *config)
 {
 	char place[ENV_LEN + 2];

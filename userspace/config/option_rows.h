@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The options, one row each. A row feeds the enum, the parser, --help, the option lists of talon.8, and the
- * completion (`make docs` writes the last two); what is left to do for a new one is its setter, set_NAME() in
- * options.c or mesh_options.c, and its line in docs/static-file.md or docs/mesh.md, which a test asks for.
+ * The options, one row each. A row feeds the enum, the parser, --help, the option lists of talon.8 and the
+ * completion (`make docs` writes the last two). A new option also needs its setter, set_NAME() in options.c
+ * or mesh_options.c, and its paragraph in talon.conf.5 and docs/static-file.md, or in docs/mesh.md;
+ * test_config fails without them.
  */
 #ifndef TALON_CONFIG_OPTION_ROWS_H
 #define TALON_CONFIG_OPTION_ROWS_H
 
+/* A number that is a macro, as text. */
+#define DEFAULT_TEXT(macro) DEFAULT_TEXT_(macro)
+#define DEFAULT_TEXT_(number) #number
+
 /*
- * Options of [Interface]: X(ID, name of its setter, kind, key in a file, flag, variable, NB_ variable that
- * means the same,
- *	accepted form, what a wrong value is not, values for the completion, help with the default)
- * Kinds: ONE; LIST, which a stronger source clears with clear_NAME(); SECRET, whose value is never quoted.
+ * Options of [Interface]: X(ID, name of the setter, kind, key in the file, flag, TALON_ variable,
+ *	NB_ variable that means the same,
+ *	accepted form, what the error line says of another value, values to complete, help with the default)
+ * Kinds: ONE value; LIST, which a stronger source empties with clear_NAME(); SECRET, which is never quoted.
  * Values: words, or <file>, <directory>, <device>. NULL: none.
  */
 #define CONFIG_OPTION_ROWS(X) \
@@ -21,22 +26,22 @@
 	X(LISTEN_PORT, listen_port, ONE, "ListenPort", "listen-port", "TALON_LISTEN_PORT", \
 		"NB_WIREGUARD_PORT", \
 		"1-65535", "is not a port", NULL, \
-		"UDP port of WireGuard (51820)") \
+		"UDP port of WireGuard (" DEFAULT_TEXT(CONFIG_LISTEN_PORT) ")") \
 	X(ADDRESS, address, LIST, "Address", "address", "TALON_ADDRESS", NULL, \
 		FORM_CIDR, "is not an address", NULL, \
 		"this node's mesh address") \
 	X(MTU, mtu, ONE, "MTU", "mtu", "TALON_MTU", "NB_MTU", \
 		"576-1600", "is not an MTU", NULL, \
-		"largest packet in the tunnel (1280)") \
+		"largest packet in the tunnel (" DEFAULT_TEXT(CONFIG_MTU) ")") \
 	X(UPLINK, uplink, LIST, "Uplink", "uplink", "TALON_UPLINK", NULL, \
 		"up to four device names, such as eth0", "is not a device name", "<device>", \
-		"devices with programs (the one with the default route)") \
+		"devices to attach to (the one with the default route)") \
 	X(ROUTE, route, LIST, "Route", "route", "TALON_ROUTE", NULL, \
 		FORM_CIDR4 ", then masquerade or nomasquerade", "is not a route", NULL, \
 		"networks that peers reach through this node") \
 	X(SNAT, snat, ONE, "SNAT", "snat", "TALON_SNAT", NULL, \
 		FORM_SNAT, "is not an address for SNAT", "node", \
-		"what the network sees instead of a peer (node)") \
+		"address that networks see instead of the peer's (node)") \
 	X(SNAT_PORTS, snat_ports, ONE, "SNATPorts", "snat-ports", "TALON_SNAT_PORTS", NULL, \
 		"FIRST-LAST within 1024-65535", "is not a port range", NULL, \
 		"ports of SNAT (12288-19999; 1024-65535 of a spare address)") \
@@ -50,36 +55,38 @@
 		"share XDP through libxdp's dispatcher (auto)") \
 	X(XDP_PRIORITY, xdp_priority, ONE, "XDPPriority", "xdp-priority", "TALON_XDP_PRIORITY", NULL, \
 		"1-65535", "is not a priority", NULL, \
-		"place in that dispatcher, lower runs earlier (50)") \
+		"place in that dispatcher, lower runs earlier (" DEFAULT_TEXT(CONFIG_XDP_PRIORITY) ")") \
 	X(HOST_ADDRESS, host_address, ONE, "HostAddress", "host-address", "TALON_HOST_ADDRESS", NULL, \
 		"yes or no", "is not a choice", "yes no", \
 		"put the mesh address on the tunnel device (yes)") \
 	X(LOCAL, local, LIST, "Local", "local", "TALON_LOCAL", NULL, \
 		FORM_CIDR4, "is not a CIDR", NULL, \
-		"destinations that this host serves itself") \
+		"destinations that this host itself serves") \
 	X(HAND_UP, hand_up, ONE, "HandUp", "hand-up", "TALON_HAND_UP", NULL, \
 		"auto, pass or tunnel", "is not a choice", "auto pass tunnel", \
 		"how packets for this host reach its stack (auto)") \
 	X(UPLINK_THREADS, uplink_threads, ONE, "UplinkThreads", "uplink-threads", \
 		"TALON_UPLINK_THREADS", NULL, \
 		"auto, on or off", "is not a choice", "auto on off", \
-		"receive by a kernel thread of each uplink's own; auto: on a veth (auto)") \
+		"a kernel thread of its own receives for each uplink; auto: on a veth (auto)") \
 	X(TUNNEL, tunnel, ONE, "Tunnel", "tunnel", "TALON_TUNNEL", "NB_INTERFACE_NAME", \
 		"a device name of 1-15 characters, such as wt0", "is not a device name", NULL, \
-		"name of the tunnel device (wt0)") \
+		"name of the tunnel device (" CONFIG_TUNNEL ")") \
 	X(MAX_PEERS, max_peers, ONE, "MaxPeers", "max-peers", "TALON_MAX_PEERS", NULL, \
 		"1-65536", "is not a number of peers", NULL, \
-		"room for peers (1024; in a mesh 2048)") \
+		"room for peers (" DEFAULT_TEXT(CONFIG_MAX_PEERS) "; in a mesh " \
+		DEFAULT_TEXT(CONFIG_MESH_MAX_PEERS) ")") \
 	X(MAX_FLOWS, max_flows, ONE, "MaxFlows", "max-flows", "TALON_MAX_FLOWS", NULL, \
 		"1024-1048576", "is not a number of flows", NULL, \
-		"room for translated flows (262144)") \
+		"room for translated flows (" DEFAULT_TEXT(CONFIG_MAX_FLOWS) ")") \
 	X(KEYSTREAM_MEMORY, keystream_memory, ONE, "KeystreamMemory", "keystream-memory", \
 		"TALON_KEYSTREAM_MEMORY", NULL, \
 		"0-1024", "is not a number of MiB", NULL, \
-		"MiB for keystream made before its packets come, 0: none (32)") \
+		"MiB for keystream made before its packets arrive, 0: none (" \
+		DEFAULT_TEXT(CONFIG_KEYSTREAM_MEMORY) ")") \
 	X(PIN_DIR, pin_dir, ONE, NULL, "pin-dir", "TALON_PIN_DIR", NULL, \
 		"an absolute path on a bpf file system", "is not a directory for pins", "<directory>", \
-		"where programs and maps are kept (" CONFIG_PIN_DIR ")") \
+		"where programs and maps are pinned (" CONFIG_PIN_DIR ")") \
 	X(LOG_LEVEL, log_level, ONE, NULL, "log-level", "TALON_LOG_LEVEL", "NB_LOG_LEVEL", \
 		"error, warn, info or debug", "is not a level", "error warn info debug", \
 		"what is logged to standard error (info)") \
@@ -88,108 +95,114 @@
 		"form of log lines (text)")
 
 /*
- * Options of a mesh, NetBird's names: X(ID, name of its setter, kind, flag, letter, other variable, is it a
- * switch, accepted form,
- *	what a wrong value is not, values for the completion, help with the default)
- * The variable is NB_ and the flag in upper case, with '_' for '-'; the other one is read too.
+ * Options of a mesh, under NetBird's names: X(ID, name of the setter, kind, flag, letter, other variable,
+ *	name of the argument in the manual (NULL: a switch, which needs none),
+ *	accepted form, what the error line says of another value, values to complete, help with the default)
+ * The variable is NB_ and the flag in upper case, with '_' for '-'; the other variable is read as well.
  */
 #define CONFIG_MESH_OPTION_ROWS(X) \
-	X(MANAGEMENT_URL, management_url, ONE, "management-url", 'm', NULL, false, \
+	X(MANAGEMENT_URL, management_url, ONE, "management-url", 'm', NULL, "url", \
 		FORM_URL, "is not a management server", NULL, \
 		"the management server (" CONFIG_MANAGEMENT_URL ")") \
-	X(SETUP_KEY, setup_key, SECRET, "setup-key", 'k', NULL, false, \
+	X(SETUP_KEY, setup_key, SECRET, "setup-key", 'k', NULL, "key", \
 		FORM_SETUP_KEY, "is not a setup key", NULL, \
 		"registers this host; later starts need none") \
-	X(SETUP_KEY_FILE, setup_key_file, ONE, "setup-key-file", 0, NULL, false, \
+	X(SETUP_KEY_FILE, setup_key_file, ONE, "setup-key-file", 0, NULL, "file", \
 		"the path of a file with a setup key", "is not a path", "<file>", \
-		"a file with the setup key in it") \
-	X(HOSTNAME, hostname, ONE, "hostname", 'n', NULL, false, \
+		"a file that holds the setup key; not together with --setup-key") \
+	X(HOSTNAME, hostname, ONE, "hostname", 'n', NULL, "name", \
 		"a name of 1-253 characters without spaces", "is not a host name", NULL, \
 		"name in the mesh (the host's)") \
-	X(CONFIG, config, ONE, "config", 'c', NULL, false, \
+	X(CONFIG, config, ONE, "config", 'c', NULL, "file", \
 		"a path", "is not a path", "<file>", \
 		"the identity file (STATE-DIR/default.json)") \
-	X(STATE_DIR, state_dir, ONE, "state-dir", 0, NULL, false, \
+	X(STATE_DIR, state_dir, ONE, "state-dir", 0, NULL, "directory", \
 		"an absolute path", "is not a directory for state", "<directory>", \
-		"what outlives a restart (" CONFIG_STATE_DIR ")") \
-	X(DAEMON_ADDR, daemon_addr, ONE, "daemon-addr", 0, NULL, false, \
+		"where state is kept across restarts (" CONFIG_STATE_DIR ")") \
+	X(DAEMON_ADDR, daemon_addr, ONE, "daemon-addr", 0, NULL, "address", \
 		"unix:///PATH, the path of at most 107 characters", "is not a local socket", NULL, \
 		"the control socket (unix://" CONFIG_CONTROL_SOCKET ")") \
-	X(PRESHARED_KEY, mesh_psk, SECRET, "preshared-key", 0, NULL, false, \
+	X(PRESHARED_KEY, mesh_psk, SECRET, "preshared-key", 0, NULL, "key", \
 		FORM_KEY, "is not a key", NULL, \
-		"WireGuard's preshared key of all peers") \
-	X(CLIENT_ROUTES, client_routes, ONE, "disable-client-routes", 0, NULL, true, \
+		"WireGuard's preshared key, for all peers") \
+	X(CLIENT_ROUTES, client_routes, ONE, "disable-client-routes", 0, NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
-		"use no networks of others") \
-	X(SERVER_ROUTES, server_routes, ONE, "disable-server-routes", 0, NULL, true, \
+		"use no networks of other peers") \
+	X(SERVER_ROUTES, server_routes, ONE, "disable-server-routes", 0, NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"serve no networks") \
-	X(FIREWALL, firewall, ONE, "disable-firewall", 0, NULL, true, \
+	X(FIREWALL, firewall, ONE, "disable-firewall", 0, NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"enforce no access rules") \
-	X(LAN_ACCESS, lan_access, ONE, "block-lan-access", 0, NULL, true, \
+	X(LAN_ACCESS, lan_access, ONE, "block-lan-access", 0, NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"keep peers out of the networks this host is in") \
-	X(INBOUND, inbound, ONE, "block-inbound", 0, NULL, true, \
+	X(INBOUND, inbound, ONE, "block-inbound", 0, NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
-		"let no peer open a connection") \
-	X(FORCE_RELAY, force_relay, ONE, "force-relay", 0, NULL, true, \
+		"accept no connection from a peer") \
+	X(FORCE_RELAY, force_relay, ONE, "force-relay", 0, NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
-		"no direct paths, relays only") \
-	X(LAZY, lazy, ONE, "enable-lazy-connection", 0, "NB_ENABLE_EXPERIMENTAL_LAZY_CONN", true, \
+		"use relays only, no direct paths") \
+	X(LAZY, lazy, ONE, "enable-lazy-connection", 0, "NB_ENABLE_EXPERIMENTAL_LAZY_CONN", NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"connect to peers when there is traffic") \
-	X(LAZY_CONN, lazy_conn, ONE, "lazy-conn", 0, NULL, false, \
+	X(LAZY_CONN, lazy_conn, ONE, "lazy-conn", 0, NULL, "on|off", \
 		"on or off", "is not a choice", "on off", \
-		"the same whatever the account says, on or off") \
-	X(DNS_LABELS, dns_labels, LIST, "extra-dns-labels", 0, NULL, false, \
+		"the same, overriding the account's setting (on or off)") \
+	X(DNS_LABELS, dns_labels, LIST, "extra-dns-labels", 0, NULL, "list", \
 		"up to 32 DNS labels with commas between them", "is not a DNS label", NULL, \
 		"more names for this peer") \
-	X(DNS_PORT, dns_port, ONE, "dns-forwarder-port", 0, NULL, false, \
+	X(DNS_PORT, dns_port, ONE, "dns-forwarder-port", 0, NULL, "port", \
 		"1-65535", "is not a port", NULL, \
-		"port where domain routes are resolved (as management says, 5353 too)") \
-	X(FOREGROUND, foreground, ONE, "foreground-mode", 'F', NULL, true, \
+		"port where domain routes are resolved (management's, else 22054; 5353 too)") \
+	X(FOREGROUND, foreground, ONE, "foreground-mode", 'F', NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
-		"run in this process, whoever else runs") \
-	X(AGENT, agent, ONE, "agent", 0, "TALON_AGENT", true, \
+		"run in this process even if a daemon runs") \
+	X(AGENT, agent, ONE, "agent", 0, "TALON_AGENT", NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
-		"this host is no cluster node: use networks, serve none") \
-	X(LOG_FILE, log_file, ONE, "log-file", 0, NULL, false, \
+		"this host is not a cluster node: use networks, serve none") \
+	X(LOG_FILE, log_file, ONE, "log-file", 0, NULL, "list", \
 		"console", "is not a log", "console", \
-		"console, the only place there is") \
-	X(PROFILE, profile, ONE, "profile", 0, NULL, false, \
+		"only console has an effect") \
+	X(PROFILE, profile, ONE, "profile", 0, NULL, "name", \
 		"default", "is not a profile that Talon has", "default", \
-		"default, the only profile there is") \
-	X(ROSENPASS, rosenpass, ONE, "enable-rosenpass", 0, NULL, true, \
+		"only default is accepted") \
+	X(ROSENPASS, rosenpass, ONE, "enable-rosenpass", 0, NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
-		"false, the only choice there is")
+		"only false is accepted")
 
 /*
- * Options of NetBird's client that are taken and do nothing: X(flag, letter, is it a switch, accepted form,
- * why; NULL: nothing is said)
+ * Options of NetBird's client that are accepted and have no effect: X(flag, letter,
+ *	argument (NULL: a switch), accepted form, the reason for the log (NULL: nothing is logged))
  */
 #define CONFIG_IDLE_OPTION_ROWS(X) \
-	X("rosenpass-permissive", 0, true, FORM_BOOL, "Talon does not speak Rosenpass") \
-	X("disable-dns", 0, true, FORM_BOOL, NULL) \
-	X("no-browser", 0, true, FORM_BOOL, NULL) \
-	X("disable-profiles", 0, true, FORM_BOOL, NULL) \
-	X("disable-update-settings", 0, true, FORM_BOOL, NULL) \
-	X("admin-url", 0, false, "a URL", NULL) \
-	X("service", 's', false, "a name", NULL) \
-	X("anonymize", 'A', true, FORM_BOOL, "Talon shows addresses and names as they are") \
-	X("disable-auto-connect", 0, true, FORM_BOOL, "Talon connects when it is started") \
-	X("network-monitor", 'N', true, FORM_BOOL, "Talon always follows the host's devices and routes") \
-	X("external-ip-map", 0, false, "a list", "Talon learns its outer addresses from STUN") \
-	X("extra-iface-blacklist", 0, false, "a list", \
+	X("rosenpass-permissive", 0, NULL, FORM_BOOL, "Talon does not speak Rosenpass") \
+	X("disable-dns", 0, NULL, FORM_BOOL, NULL) \
+	X("no-browser", 0, NULL, FORM_BOOL, NULL) \
+	X("disable-profiles", 0, NULL, FORM_BOOL, NULL) \
+	X("disable-update-settings", 0, NULL, FORM_BOOL, NULL) \
+	X("admin-url", 0, "url", "a URL", NULL) \
+	X("service", 's', "name", "a name", NULL) \
+	X("anonymize", 'A', NULL, FORM_BOOL, "Talon shows addresses and names as they are") \
+	X("disable-auto-connect", 0, NULL, FORM_BOOL, "Talon connects when it is started") \
+	X("network-monitor", 'N', NULL, FORM_BOOL, "Talon always follows the host's devices and routes") \
+	X("external-ip-map", 0, "list", "a list", "Talon learns its outer addresses from STUN") \
+	X("extra-iface-blacklist", 0, "list", "a list", \
 		"Talon offers the addresses of its uplinks and no others") \
-	X("dns-resolver-address", 0, false, "ADDRESS:PORT", "Talon leaves the host's resolver alone") \
-	X("dns-router-interval", 0, false, "a duration", "Talon follows the time to live of the answers") \
-	X("allow-server-ssh", 0, true, FORM_BOOL, NO_SSH) \
-	X("enable-ssh-root", 0, true, FORM_BOOL, NO_SSH) \
-	X("enable-ssh-sftp", 0, true, FORM_BOOL, NO_SSH) \
-	X("enable-ssh-local-port-forwarding", 0, true, FORM_BOOL, NO_SSH) \
-	X("enable-ssh-remote-port-forwarding", 0, true, FORM_BOOL, NO_SSH) \
-	X("disable-ssh-auth", 0, true, FORM_BOOL, NO_SSH) \
-	X("ssh-jwt-cache-ttl", 0, false, "seconds", NO_SSH)
+	X("dns-resolver-address", 0, "address", "ADDRESS:PORT", "Talon leaves the host's resolver alone") \
+	X("dns-router-interval", 0, "duration", "a duration", \
+		"Talon follows the time to live of the answers") \
+	X("allow-server-ssh", 0, NULL, FORM_BOOL, NO_SSH) \
+	X("enable-ssh-root", 0, NULL, FORM_BOOL, NO_SSH) \
+	X("enable-ssh-sftp", 0, NULL, FORM_BOOL, NO_SSH) \
+	X("enable-ssh-local-port-forwarding", 0, NULL, FORM_BOOL, NO_SSH) \
+	X("enable-ssh-remote-port-forwarding", 0, NULL, FORM_BOOL, NO_SSH) \
+	X("disable-ssh-auth", 0, NULL, FORM_BOOL, NO_SSH) \
+	X("ssh-jwt-cache-ttl", 0, "seconds", "seconds", NO_SSH)
+
+/* NetBird's flags for options of [Interface] that Talon names differently: X(flag, ID) */
+#define CONFIG_ALIAS_ROWS(X) \
+	X("wireguard-port", LISTEN_PORT) \
+	X("interface-name", TUNNEL)
 
 #endif

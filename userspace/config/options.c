@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The options of [Interface]: their names, what they accept, and how each is set.
+// The options of [Interface]: how each is set.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +35,7 @@ static int set_mtu(struct config *config, struct slice value, struct problem *pr
 	return value_u16(value, CONFIG_MTU_MIN, CONFIG_MTU_MAX, &config->mtu);
 }
 
-/* wg-quick splits Address at spaces too. */
+/* Like wg-quick, splits at blanks as well as commas. */
 static int set_address(struct config *config, struct slice value, struct problem *problem)
 {
 	struct cidr cidr, *place;
@@ -67,7 +67,7 @@ static int set_uplink(struct config *config, struct slice value, struct problem 
 			return -EINVAL;
 		for (size_t i = 0; i < config->uplink_count; i++) {
 			if (!strcmp(config->uplinks[i], name)) {
-				problem->is = "is there twice";
+				problem->is = "is given twice";
 				return -EINVAL;
 			}
 		}
@@ -85,7 +85,7 @@ static void clear_uplink(struct config *config)
 	config->uplink_count = 0;
 }
 
-/* CIDR, then perhaps one word. */
+/* CIDR [masquerade | nomasquerade] */
 static int parse_route(struct slice item, struct config_route *ret_route, struct problem *problem)
 {
 	static const char *const words[] = { "nomasquerade", "masquerade", NULL };
@@ -256,7 +256,7 @@ static int set_log_format(struct config *config, struct slice value, struct prob
 
 	if (value_word(value, formats, &index))
 		return -EINVAL;
-	config->log_json = index == 1;	/* "syslog" is NetBird's name for lines without colours */
+	config->log_json = index == 1;	/* NetBird accepts "syslog" too: text without colours */
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Values as people write them: numbers, words, devices, networks, endpoints.
+// Parsers of values: numbers, words, devices, addresses, endpoints.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -123,8 +123,8 @@ int value_host4(struct slice text, __be32 *ret_addr)
 }
 
 /*
- * RFC 1123 section 2.1, and underscores because they are used. With a number at the end it is a
- * mistyped address.
+ * A host name (RFC 1123 section 2.1); underscores are accepted because they occur. A name whose last label is
+ * numeric is refused: it is a mistyped address.
  */
 static bool is_name(struct slice text)
 {
@@ -179,8 +179,7 @@ unsigned int value_zone_index(const char *zone)
 }
 
 /*
- * RFC 4007 section 11: ADDRESS%ZONE. A link-local address means nothing without its zone, and
- * others have none.
+ * ADDRESS%ZONE (RFC 4007 section 11). A link-local address needs its zone; other addresses must not have one.
  */
 static int endpoint_host6(char *text, struct config_endpoint *endpoint)
 {
@@ -198,7 +197,7 @@ static int endpoint_host6(char *text, struct config_endpoint *endpoint)
 	return 0;
 }
 
-/* Fills address or name of @endpoint from the host's text. */
+/* Sets the address or the name of @endpoint from the host part. */
 static int endpoint_host(const struct host_port *parsed, struct config_endpoint *endpoint)
 {
 	char buf[HOST_LEN];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Values as people write them: text in, one validated thing out. All return 0 or -EINVAL. */
+/* Parsers of values; each validates. All return 0 or -EINVAL; a result is written only on success. */
 #ifndef TALON_CONFIG_VALUE_H
 #define TALON_CONFIG_VALUE_H
 
@@ -12,19 +12,19 @@ int value_number(struct slice text, __u32 min, __u32 max, __u32 *ret_number);
 int value_u16(struct slice text, __u16 min, __u16 max, __u16 *ret_number);
 /* FIRST-LAST of ports, host order. -ERANGE: the first is larger than the last. */
 int value_port_range(struct slice text, __u16 *ret_first, __u16 *ret_last);
-/* One of @words (NULL at the end), in any case; its index. */
+/* Looks @text up in @words, which NULL ends, ignoring case. Writes the index. */
 int value_word(struct slice text, const char *const *words, unsigned int *ret_index);
-/* yes, no and their usual other names. */
+/* yes, no, true, false, on, off, 1, 0. */
 int value_bool(struct slice text, bool *ret_value);
 /* A name that the kernel accepts for a network device. */
 int value_device(struct slice text, char ret_name[static IF_NAMESIZE]);
 /* A unicast IPv4 address that a host may have. */
 int value_host4(struct slice text, __be32 *ret_addr);
-/* ifindex of an endpoint's zone, a device's name or number; 0: none, or there is no such device. */
+/* Index of the device that an endpoint's zone names, by name or number; 0: no such device. */
 unsigned int value_zone_index(const char *zone);
 
 /*
- * ADDRESS:PORT, [ADDRESS]:PORT, [LINK-LOCAL%DEVICE]:PORT or NAME:PORT; the brackets can be left out, as for
+ * ADDRESS:PORT, [ADDRESS]:PORT, [LINK-LOCAL%DEVICE]:PORT or NAME:PORT; the brackets are optional, as for
  * wg(8). The caller frees ret_endpoint->host. Also -ENOMEM.
  */
 int value_endpoint(struct slice text, struct config_endpoint *ret_endpoint);
