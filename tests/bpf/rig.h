@@ -6,7 +6,7 @@
  *	 peer 0  100.64.0.2  203.0.113.5:40000 ---.
  *	 peer 1  100.64.0.3  198.51.100.7:51820 ---+-- 192.168.1.1 --.
  *	 peer 2  100.64.0.4  [2001:db8:9::5]:40001 -'	2001:db8::1  |
- *	                                                             eth0  192.168.1.221, 2001:db8::221	  eth1  10.9.0.1, MTU 1000
+ *	                                                             eth0  192.168.1.221	  eth1  10.9.0.1
  *	                     gateway 192.168.1.220 ------------------'    |	 |	 |
  *	                                                                wt0 ---- wt0p	10.9.0.2
  *	                                                               wt0r ---- wt0rp, of the relay
@@ -122,7 +122,16 @@ extern enum rig_hook rig_hook;
 extern bool rig_with_tunnel;		/* the tunnel's program is there in XDP, too: rig_from_host() */
 int rig_setup(void **state);
 int rig_teardown(void **state);
-int rig_group_setup(void **state);	/* the namespace; once a process */
+int rig_group_setup(void **state);	/* a namespace; once for each group */
+
+#define RIG_CASE(name)	cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+/*
+ * Runs the array @tests in XDP and again in tc, as the groups "@name in XDP" and "@name in tc". After each
+ * group, a case checks that every packet end that ends.h lists for this program was reached. Returns main()'s
+ * exit status.
+ */
+#define rig_main(name, tests) rig_main_of(name, tests, sizeof(tests) / sizeof((tests)[0]))
+int rig_main_of(const char *name, const struct CMUnitTest *tests, size_t count);
 
 int rig_fd(struct rig *rig, const char *map);
 void rig_put(struct rig *rig, const char *map, const void *key, const void *value);
@@ -172,7 +181,7 @@ void rig_ends_at(struct rig *rig, const struct rig_result *r, enum talon_dir dir
 	const char *file, int line);
 void rig_uncounted_at(const struct rig_result *r, const char *file, int line);
 const char *rig_end_name(enum talon_end end);
-bool rig_was_reached(enum talon_end end);	/* by any test of this process */
+bool rig_was_reached(enum talon_end end);	/* by any case of this process in the present rig_hook */
 
 /*
  * Packet as it left towards the cluster: MACs and ifindex are those of the next hop, all checksums right.

@@ -643,34 +643,28 @@ static void five_thousand_peers_are_compiled_and_written_quickly(void **state)
 	free(sources);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(without_rules_nothing_comes_in_and_no_flow_is_made),
-		CASE(rules_are_asked_only_where_they_are_enforced),
-		CASE(verdicts_are_those_of_the_rules),
-		CASE(protocols_without_ports_need_a_rule_for_all_of_them),
-		CASE(a_flow_goes_on_until_the_generation_is_bumped),
-		CASE(banks_change_under_packets_without_a_wrong_verdict),
-		CASE(what_this_host_asks_is_answered_without_a_rule),
-		CASE(what_we_asked_is_forgotten_in_time),
-		CASE(only_what_needs_it_is_remembered),
-		CASE(what_the_cluster_asks_by_a_plain_route_is_answered),
-		CASE(errors_about_what_may_pass_may_pass),
-		CASE(errors_about_a_masqueraded_flow_pass_as_long_as_its_rule_is_there),
-		CASE(later_fragments_pass_after_a_first_one_that_passed),
-		CASE(a_rule_for_every_port_needs_no_first_fragment),
-		CASE(peers_are_kept_apart_and_their_answers_pass),
-		CASE(hairpinned_packets_are_judged_by_the_address_they_go_to),
-		CASE(five_thousand_peers_are_compiled_and_written_quickly),
+		RIG_CASE(without_rules_nothing_comes_in_and_no_flow_is_made),
+		RIG_CASE(rules_are_asked_only_where_they_are_enforced),
+		RIG_CASE(verdicts_are_those_of_the_rules),
+		RIG_CASE(protocols_without_ports_need_a_rule_for_all_of_them),
+		RIG_CASE(a_flow_goes_on_until_the_generation_is_bumped),
+		RIG_CASE(banks_change_under_packets_without_a_wrong_verdict),
+		RIG_CASE(what_this_host_asks_is_answered_without_a_rule),
+		RIG_CASE(what_we_asked_is_forgotten_in_time),
+		RIG_CASE(only_what_needs_it_is_remembered),
+		RIG_CASE(what_the_cluster_asks_by_a_plain_route_is_answered),
+		RIG_CASE(errors_about_what_may_pass_may_pass),
+		RIG_CASE(errors_about_a_masqueraded_flow_pass_as_long_as_its_rule_is_there),
+		RIG_CASE(later_fragments_pass_after_a_first_one_that_passed),
+		RIG_CASE(a_rule_for_every_port_needs_no_first_fragment),
+		RIG_CASE(peers_are_kept_apart_and_their_answers_pass),
+		RIG_CASE(hairpinned_packets_are_judged_by_the_address_they_go_to),
+		RIG_CASE(five_thousand_peers_are_compiled_and_written_quickly),
 	};
-	int failed;
 
 	rig_with_tunnel = true;
-	rig_hook = RIG_XDP;
-	failed = cmocka_run_group_tests_name("access rules in XDP", tests, rig_group_setup, NULL);
-	rig_hook = RIG_TC;
-	return failed + cmocka_run_group_tests_name("access rules in tc", tests, rig_group_setup, NULL);
+	return rig_main("access rules", tests);
 }

@@ -679,41 +679,33 @@ static void ipv6_of_the_host_itself_is_answered_on_its_device(void **state)
 	judge_no_route(&got, &packet, RIG_MTU);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(an_address_that_is_no_longer_ours_is_replaced_when_the_way_is_looked_at),
-		CASE(another_address_of_the_host_stays_the_source),
-		CASE(without_an_ipv6_address_of_ours_nothing_is_sent),
-		CASE(a_way_that_leads_into_the_tunnel_is_refused),
-		CASE(what_our_own_port_sends_is_not_carried_through_the_tunnel),
-		CASE(next_hops_that_are_used_are_known),
-		CASE(what_is_too_large_for_the_path_is_answered_to_the_host),
-		CASE(a_routes_mtu_that_is_not_locked_counts_for_the_endpoint_too),
-		CASE(what_may_be_cut_is_cut_for_the_path),
-		CASE(the_first_packet_by_a_narrower_way_does_not_leave_too_large),
-		CASE(replies_from_the_wire_are_compared_with_the_path_to_their_peer),
-		CASE(connections_are_opened_with_what_the_path_takes),
-		CASE(a_peer_with_a_narrow_path_is_told_from_the_other_peer),
-		CASE(over_ipv6_a_path_of_1280_takes_1200),
-		CASE(a_peer_that_moves_leaves_its_narrow_path_behind),
-		CASE(no_endpoint_is_where_no_packet_can_come_from),
-		CASE(source_routed_packets_are_dropped),
-		CASE(a_wrong_header_checksum_ends_here),
-		CASE(ipv6_from_a_peer_is_answered_that_there_is_no_route),
-		CASE(no_error_is_sent_about_errors_groups_and_nobody),
-		CASE(ipv6_errors_have_a_rate),
-		CASE(ipv6_of_the_host_itself_is_answered_on_its_device),
+		RIG_CASE(an_address_that_is_no_longer_ours_is_replaced_when_the_way_is_looked_at),
+		RIG_CASE(another_address_of_the_host_stays_the_source),
+		RIG_CASE(without_an_ipv6_address_of_ours_nothing_is_sent),
+		RIG_CASE(a_way_that_leads_into_the_tunnel_is_refused),
+		RIG_CASE(what_our_own_port_sends_is_not_carried_through_the_tunnel),
+		RIG_CASE(next_hops_that_are_used_are_known),
+		RIG_CASE(what_is_too_large_for_the_path_is_answered_to_the_host),
+		RIG_CASE(a_routes_mtu_that_is_not_locked_counts_for_the_endpoint_too),
+		RIG_CASE(what_may_be_cut_is_cut_for_the_path),
+		RIG_CASE(the_first_packet_by_a_narrower_way_does_not_leave_too_large),
+		RIG_CASE(replies_from_the_wire_are_compared_with_the_path_to_their_peer),
+		RIG_CASE(connections_are_opened_with_what_the_path_takes),
+		RIG_CASE(a_peer_with_a_narrow_path_is_told_from_the_other_peer),
+		RIG_CASE(over_ipv6_a_path_of_1280_takes_1200),
+		RIG_CASE(a_peer_that_moves_leaves_its_narrow_path_behind),
+		RIG_CASE(no_endpoint_is_where_no_packet_can_come_from),
+		RIG_CASE(source_routed_packets_are_dropped),
+		RIG_CASE(a_wrong_header_checksum_ends_here),
+		RIG_CASE(ipv6_from_a_peer_is_answered_that_there_is_no_route),
+		RIG_CASE(no_error_is_sent_about_errors_groups_and_nobody),
+		RIG_CASE(ipv6_errors_have_a_rate),
+		RIG_CASE(ipv6_of_the_host_itself_is_answered_on_its_device),
 	};
-	int failed;
 
 	rig_with_tunnel = true;
-	rig_hook = RIG_XDP;
-	if (rig_group_setup(NULL))
-		return 1;
-	failed = cmocka_run_group_tests_name("endpoint in XDP", tests, NULL, NULL);
-	rig_hook = RIG_TC;
-	return failed + cmocka_run_group_tests_name("endpoint in tc", tests, NULL, NULL);
+	return rig_main("endpoint", tests);
 }

@@ -213,22 +213,16 @@ static void what_one_cpu_took_another_does_not_have(void **state)
 	assert_true(spent_of(rig, TALON_RATE_FRAGMENT) > rig_now_ns() - TALON_NSEC_PER_SEC);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(a_datagram_of_ours_is_remembered_through_any_flood),
-		CASE(one_strangers_fragments_leave_room_for_those_that_come_before_their_first),
-		CASE(fragments_leave_the_other_events_alone),
-		CASE(a_full_ring_of_copies_does_not_keep_off_a_promotion),
-		CASE(the_hosts_own_datagrams_cost_no_copies),
-		CASE(what_one_cpu_took_another_does_not_have),
+		RIG_CASE(a_datagram_of_ours_is_remembered_through_any_flood),
+		RIG_CASE(one_strangers_fragments_leave_room_for_those_that_come_before_their_first),
+		RIG_CASE(fragments_leave_the_other_events_alone),
+		RIG_CASE(a_full_ring_of_copies_does_not_keep_off_a_promotion),
+		RIG_CASE(the_hosts_own_datagrams_cost_no_copies),
+		RIG_CASE(what_one_cpu_took_another_does_not_have),
 	};
-	int failed;
 
-	rig_hook = RIG_XDP;
-	failed = cmocka_run_group_tests_name("floods in XDP", tests, rig_group_setup, NULL);
-	rig_hook = RIG_TC;
-	return failed + cmocka_run_group_tests_name("floods in tc", tests, rig_group_setup, NULL);
+	return rig_main("floods", tests);
 }

@@ -77,15 +77,10 @@ static void other_kernels_do_not_ask(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		T(a_packet_that_meets_another_is_dropped_and_the_next_one_passes),
-		T(other_kernels_do_not_ask),
+		RIG_CASE(a_packet_that_meets_another_is_dropped_and_the_next_one_passes),
+		RIG_CASE(other_kernels_do_not_ask),
 	};
-	int failed;
 
-	rig_hook = RIG_XDP;
-	failed = cmocka_run_group_tests_name("preempted (XDP)", tests, rig_group_setup, NULL);
-	rig_hook = RIG_TC;
-	return failed + cmocka_run_group_tests_name("preempted (tc)", tests, rig_group_setup, NULL);
+	return rig_main("preempted", tests);
 }

@@ -371,27 +371,21 @@ static void a_pinned_endpoint_keeps_its_way_and_its_flags(void **state)
 	assert_int_equal(get_endpoint(rig, 0).flags, TALON_ENDPOINT_PINNED | TALON_ENDPOINT_L2);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(what_is_for_a_relayed_peer_leaves_by_the_relay_link),
-		CASE(without_the_link_a_relayed_peer_gets_nothing),
-		CASE(what_the_relay_brings_is_opened_like_any_other),
-		CASE(local_deliveries_of_the_relay_go_through_the_tunnel_device),
-		CASE(from_one_relayed_peer_to_another_the_link_is_left_and_entered_again),
-		CASE(all_else_on_the_relay_link_is_dropped),
-		CASE(the_relays_address_is_ours_on_its_link_only),
-		CASE(nobody_roams_to_the_relay),
-		CASE(a_pinned_endpoint_stays_where_the_controller_put_it),
-		CASE(a_pinned_endpoint_keeps_its_way_and_its_flags),
+		RIG_CASE(what_is_for_a_relayed_peer_leaves_by_the_relay_link),
+		RIG_CASE(without_the_link_a_relayed_peer_gets_nothing),
+		RIG_CASE(what_the_relay_brings_is_opened_like_any_other),
+		RIG_CASE(local_deliveries_of_the_relay_go_through_the_tunnel_device),
+		RIG_CASE(from_one_relayed_peer_to_another_the_link_is_left_and_entered_again),
+		RIG_CASE(all_else_on_the_relay_link_is_dropped),
+		RIG_CASE(the_relays_address_is_ours_on_its_link_only),
+		RIG_CASE(nobody_roams_to_the_relay),
+		RIG_CASE(a_pinned_endpoint_stays_where_the_controller_put_it),
+		RIG_CASE(a_pinned_endpoint_keeps_its_way_and_its_flags),
 	};
-	int failed;
 
 	rig_with_tunnel = true;
-	rig_hook = RIG_XDP;
-	failed = cmocka_run_group_tests_name("relay link in XDP", tests, rig_group_setup, NULL);
-	rig_hook = RIG_TC;
-	return failed + cmocka_run_group_tests_name("relay link in tc", tests, rig_group_setup, NULL);
+	return rig_main("relay link", tests);
 }

@@ -619,12 +619,6 @@ static void a_host_that_does_not_forward_is_counted_apart(void **state)
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_FWD_DISABLED);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
-#ifndef UPLINK_HOOK
-#define UPLINK_HOOK RIG_XDP
-#endif
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -632,17 +626,16 @@ int main(void)
 		cmocka_unit_test(rules_for_networks_open_nothing_of_this_host),
 		cmocka_unit_test(rules_for_this_host_open_nothing_else),
 		cmocka_unit_test(without_a_rule_nothing_is_open),
-		CASE(the_wire_reaches_a_peer_unless_it_means_us_or_a_network_of_ours),
-		CASE(what_is_sealed_goes_onward_too),
-		CASE(replies_to_any_source_come_back),
-		CASE(a_flow_whose_source_is_gone_ends_and_begins_anew),
-		CASE(a_flow_whose_port_left_the_range_ends_and_begins_anew),
+		RIG_CASE(the_wire_reaches_a_peer_unless_it_means_us_or_a_network_of_ours),
+		RIG_CASE(what_is_sealed_goes_onward_too),
+		RIG_CASE(replies_to_any_source_come_back),
+		RIG_CASE(a_flow_whose_source_is_gone_ends_and_begins_anew),
+		RIG_CASE(a_flow_whose_port_left_the_range_ends_and_begins_anew),
 		cmocka_unit_test(replies_end_with_the_rule_the_route_and_the_peer),
-		CASE(a_service_of_the_hosts_on_a_mapped_port_hears_a_syn),
-		CASE(a_routes_mtu_is_obeyed),
-		CASE(a_host_that_does_not_forward_is_counted_apart),
+		RIG_CASE(a_service_of_the_hosts_on_a_mapped_port_hears_a_syn),
+		RIG_CASE(a_routes_mtu_is_obeyed),
+		RIG_CASE(a_host_that_does_not_forward_is_counted_apart),
 	};
 
-	rig_hook = UPLINK_HOOK;
-	return cmocka_run_group_tests(tests, rig_group_setup, NULL);
+	return rig_main("whose packet", tests);
 }
