@@ -3,13 +3,13 @@
  * A node in a test process: the datapath loaded (not attached), its maps filled, real routes and neighbours
  * in a network namespace of the process's own, and one frame at a time through BPF_PROG_TEST_RUN.
  *
- *	 peer 0  100.64.0.2  203.0.113.5:40000 ---.
- *	 peer 1  100.64.0.3  198.51.100.7:51820 ---+-- 192.168.1.1 --.
- *	 peer 2  100.64.0.4  [2001:db8:9::5]:40001 -'	2001:db8::1  |
- *	                                                             eth0  192.168.1.221	  eth1  10.9.0.1
- *	                     gateway 192.168.1.220 ------------------'    |	 |	 |
- *	                                                                wt0 ---- wt0p	10.9.0.2
- *	                                                               wt0r ---- wt0rp, of the relay
+ *  peer 0  100.64.0.2  203.0.113.5:40000 -----.
+ *  peer 1  100.64.0.3  198.51.100.7:51820 ----+-- 192.168.1.1 --.
+ *  peer 2  100.64.0.4  [2001:db8:9::5]:40001 -'   2001:db8::1   |
+ *                      gateway 192.168.1.220 -------------------+-- eth0  192.168.1.221, 2001:db8::221
+ *                      narrow 10.9.0.2 ---------------------------- eth1  10.9.0.1, MTU 1000
+ *                      wt0p --------------------------------------- wt0   100.64.0.1
+ *                      wt0rp, of the relay ------------------------ wt0r
  */
 #ifndef TALON_TESTS_RIG_H
 #define TALON_TESTS_RIG_H

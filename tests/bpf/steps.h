@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Steps that the cases of several programs share. A step fails the case if the packet does not end as expected.
- * Addresses are in network byte order, ports and ids in host byte order.
+ * Steps that the cases of several programs share. A step fails the case if the packet does not end as
+ * expected. Addresses are in network byte order, ports and ids in host byte order.
  */
 #ifndef TALON_TESTS_STEPS_H
 #define TALON_TESTS_STEPS_H
@@ -31,7 +31,7 @@ uint16_t open_tcp(struct rig *rig, uint16_t sport, uint16_t dport);
  * range. Returns that port and, in *ret_reply, the answer of the remote.
  */
 uint16_t snat(struct rig *rig, struct pkt_spec *in, struct pkt_spec *ret_reply);
-/* Sends @reply from the wire and expects it sealed for peer 0, with nothing but destination and TTL changed. */
+/* Sends @reply from the wire and expects it sealed for peer 0, only its destination and TTL changed. */
 void unsnat(struct rig *rig, const struct pkt_spec *in, const struct pkt_spec *reply);
 
 /* A WireGuard message of @len bytes whose first word, little-endian, is @type. */
@@ -39,7 +39,7 @@ struct packet message_of(uint32_t type, uint32_t len);
 /* An ICMP error as Talon sends it: TOS 0xc0, DF. @rest: second word of the ICMP header. */
 struct packet own_error(uint32_t src, uint32_t dst, uint8_t type, uint8_t code, uint32_t rest,
 	const struct packet *about);
-/* @inner of peer 0 was answered "administratively prohibited", and the controller was told that the NAT is full. */
+/* @inner of peer 0 was answered "administratively prohibited"; an event told that the NAT is full. */
 void refused_as_full(struct rig *rig, struct rig_result *r, const struct packet *inner);
 
 struct talon_endpoint endpoint_of(struct rig *rig, uint32_t peer);

@@ -391,10 +391,7 @@ static void a_full_table_is_collected_at_once(void **state)
 	assert_int_equal(op(FLOW_TEST_CREATE, key_numbered(2000, IPPROTO_ICMP), NOW + 65).ret, 0);
 }
 
-/*
- * --- two CPUs
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- two CPUs ---- */
 
 #define RACE_RUNS 6000
 #define RACE_STEPS 50

@@ -228,7 +228,8 @@ static void from_one_relayed_peer_to_another_the_link_is_left_and_entered_again(
 	got = opened(rig, &r, 1);
 	pkt_equal(&got, &want);
 	if (rig->hook == RIG_XDP)
-		assert_int_equal(r.retval, XDP_REDIRECT);	/* the far end has no program that XDP_TX would need */
+		/* the far end has no program that XDP_TX would need */
+		assert_int_equal(r.retval, XDP_REDIRECT);
 }
 
 static void all_else_on_the_relay_link_is_dropped(void **state)

@@ -285,7 +285,7 @@ static void devices_are_described_and_the_far_ends_gro_is_noticed(void **state)
 		&(struct talon_link){}) != 0);
 }
 
-static void a_device_behind_which_a_masqueraded_network_lies_carries_the_program(void **state)
+static void a_device_towards_a_masqueraded_network_carries_the_program(void **state)
 {
 	uint32_t program;
 	char text[200];
@@ -514,7 +514,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_nodes_address_follows_a_renumbering, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(devices_are_described_and_the_far_ends_gro_is_noticed, set_up,
 			tear_down),
-		cmocka_unit_test_setup_teardown(a_device_behind_which_a_masqueraded_network_lies_carries_the_program, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_device_towards_a_masqueraded_network_carries_the_program,
+			set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_side_device_is_counted_on_while_a_successor_starts, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(what_somebody_took_off_a_side_device_is_put_back, set_up,

@@ -33,7 +33,8 @@ static struct snapshot_nameserver world_node_dns = {
 
 #define UPDATED(id, s, ns) { id, "INFO", "SYSTEM", "Network map updated", "", AT(s, ns), NULL, 0 }
 #define UNREACHED(id, s, ns) { id, "WARNING", "DNS", "All upstream servers failed (probe failed)", \
-	"Unable to reach one or more DNS servers. This might affect your ability to connect to some services.", AT(s, ns), world_upstream, 2 }
+	"Unable to reach one or more DNS servers. This might affect your ability to connect to some " \
+	"services.", AT(s, ns), world_upstream, 2 }
 
 static struct snapshot_event world_lap_events[] = {
 	UPDATED("73f93c03-c0b9-4fc2-a335-c572299b4009", 41, 26007366),

@@ -361,7 +361,8 @@ static int relay_open_from(struct node *node, int peer, const char *address,
 		return -EINVAL;
 	r = calloc(1, sizeof(*r));
 	assert_non_null(r);
-	*r = (struct relay_peer){ .next = w->relays, .node = node, .peer = peer, .server = server, .events = events, .ctx = events_ctx };
+	*r = (struct relay_peer){ .next = w->relays, .node = node, .peer = peer, .server = server,
+		.events = events, .ctx = events_ctx };
 	r->since = now_of(w);
 	w->relays = r;
 	loop_timer_init(&r->timer, relay_due, r);
@@ -414,7 +415,8 @@ static int agent_new(struct node *node, const struct ice_agent_config *config,
 	struct ice_agent *agent = calloc(1, sizeof(*agent));
 
 	assert_non_null(agent);
-	*agent = (struct ice_agent){ .next = w->agents, .node = node, .config = *config, .events = events, .ctx = events_ctx };
+	*agent = (struct ice_agent){ .next = w->agents, .node = node, .config = *config,
+		.events = events, .ctx = events_ctx };
 	agent->born = agent->checked = now_of(w);
 	w->agents = agent;
 	loop_timer_init(&agent->timer, agent_due, agent);
@@ -466,7 +468,8 @@ static bool reaches(const struct ice_agent *from, const struct ice_agent *to)
 
 static void agent_pair(int peer, struct ice_pair_info *ret_pair)
 {
-	*ret_pair = (struct ice_pair_info){ .path = { .family = AF_INET, .port = htons(51820), .remote.word[0] = htonl(0xc0000201 + peer) },
+	*ret_pair = (struct ice_pair_info){ .path = { .family = AF_INET, .port = htons(51820),
+		.remote.word[0] = htonl(0xc0000201 + peer) },
 		.rtt_ns = 2 * UDP_DELAY };
 }
 
@@ -1193,7 +1196,8 @@ static struct world *world_new(int count)
 	for (int i = 0; i < count; i++) {
 		struct node *node = &w->node[i];
 
-		*node = (struct node){ .world = w, .index = i, .signal_up = true, .home = 0, .home_up = true };
+		*node = (struct node){ .world = w, .index = i, .signal_up = true, .home = 0,
+			.home_up = true };
 		node->key[0] = 4 * i;		/* the text of a later one is the greater: it controls */
 		node->key[1] = i + 1;
 		for (int peer = 0; peer < count; peer++) {

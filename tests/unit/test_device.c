@@ -120,7 +120,7 @@ static void a_preshared_key_works_when_both_have_it(void **state)
  * has none, or another, gets no session out of that; the one that was there goes on; and what was wanted
  * meanwhile begins when the key is known.
  */
-static void a_peer_that_was_taken_over_makes_no_handshake_before_its_preshared_key_is_known(void **state)
+static void an_adopted_peer_makes_no_handshake_before_its_preshared_key_is_known(void **state)
 {
 	struct world *w = world_new(40);
 	PAIR(w, a, b);
@@ -490,7 +490,7 @@ static void an_endpoint_moves_with_authentic_handshake_messages_only(void **stat
 	world_free(w);
 }
 
-static void a_pinned_peer_is_answered_where_it_speaks_from_but_called_where_it_was_said_to_be(void **state)
+static void a_pinned_peer_is_answered_at_its_source_but_called_at_its_own_endpoint(void **state)
 {
 	struct world *w = world_new_pair(15);
 	PAIR(w, a, b);
@@ -1769,7 +1769,7 @@ int main(void)
 		cmocka_unit_test(a_handshake_lets_packets_through_both_ways),
 		cmocka_unit_test(published_sessions_say_what_the_data_path_needs),
 		cmocka_unit_test(a_preshared_key_works_when_both_have_it),
-		cmocka_unit_test(a_peer_that_was_taken_over_makes_no_handshake_before_its_preshared_key_is_known),
+		cmocka_unit_test(an_adopted_peer_makes_no_handshake_before_its_preshared_key_is_known),
 		cmocka_unit_test(a_wrong_preshared_key_gives_no_session),
 		cmocka_unit_test(the_responder_sends_nothing_before_the_first_packet),
 		cmocka_unit_test(held_packets_wait_for_the_session_they_asked_for),
@@ -1783,7 +1783,7 @@ int main(void)
 		cmocka_unit_test(recorded_initiations_are_answered_in_their_order_only),
 		cmocka_unit_test(fifty_initiations_a_second_are_enough_for_a_peer),
 		cmocka_unit_test(an_endpoint_moves_with_authentic_handshake_messages_only),
-		cmocka_unit_test(a_pinned_peer_is_answered_where_it_speaks_from_but_called_where_it_was_said_to_be),
+		cmocka_unit_test(a_pinned_peer_is_answered_at_its_source_but_called_at_its_own_endpoint),
 		cmocka_unit_test(a_handshake_under_way_starts_anew_when_the_path_changes),
 		cmocka_unit_test(a_path_that_changes_right_after_an_initiation_does_not_cost_the_answer),
 		cmocka_unit_test(a_path_that_changes_right_after_a_lost_initiation_costs_a_tenth_of_a_second),

@@ -795,7 +795,8 @@ static void twin_step(__u32 now_s)
 		return;
 	for (t = twins; t->is_used; t++)
 		assert_ptr_not_equal(t, &twins[TWINS - 1]);
-	*t = (struct twin) { .key = key, .port = ntohs(flow_record(id)->snat_port), .seen_s = now_s, .is_used = true };
+	*t = (struct twin) { .key = key, .port = ntohs(flow_record(id)->snat_port), .seen_s = now_s,
+		.is_used = true };
 }
 
 static void it_agrees_with_a_naive_list_over_random_histories(void **state)

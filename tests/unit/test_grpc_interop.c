@@ -217,7 +217,8 @@ static int teardown(void **state)
 
 /* Each case runs in cleartext, then over TLS. */
 #define EACH(channel) \
-	for (struct grpc_channel *channel = (is_missing ? skip() : (void)0, channel_to(&clear)), *other = channel_to(&secure); channel; \
+	for (struct grpc_channel *channel = (is_missing ? skip() : (void)0, channel_to(&clear)), \
+		*other = channel_to(&secure); channel; \
 		grpc_channel_free(channel), channel = other, other = NULL)
 
 static void a_message_comes_back(void **state)

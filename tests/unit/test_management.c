@@ -122,7 +122,8 @@ int grpc_call_start(struct grpc_channel *channel, const struct grpc_call_options
 	assert_true(w.call_count < CALLS_MAX);
 	assert_memory_equal(options->path, "/management.ManagementService/", 30);
 	w.call_count++;
-	*call = (struct grpc_call){ .method = options->path + 30, .events = *events, .ctx = ctx, .timeout_ns = options->timeout_ns, .is_open = true,
+	*call = (struct grpc_call){ .method = options->path + 30, .events = *events, .ctx = ctx,
+		.timeout_ns = options->timeout_ns, .is_open = true,
 		.request = copy_of(bytes, len), .len = len, .at_ns = loop_now(w.loop) };
 	assert_int_equal(options->keep_open, strcmp(call->method, "Job") == 0);
 	*ret_call = call;

@@ -221,7 +221,8 @@ static void a_peer_that_is_not_connected_shows_no_stale_figures(void **state)
 		"B/0 B\n");
 	assert_has(&snapshot, DETAIL, false, "\n  Latency: 0s\n");
 	assert_has(&snapshot, JSON, false,
-		"\"lastWireguardHandshake\":\"0001-01-01T00:00:00Z\",\"transferReceived\":0,\"transferSent\":0,\"latency\":0,");
+		"\"lastWireguardHandshake\":\"0001-01-01T00:00:00Z\",\"transferReceived\":0,"
+		"\"transferSent\":0,\"latency\":0,");
 	assert_has(&snapshot, YAML, false, "\n          connectionType: '-'\n");
 	assert_has(&snapshot, YAML, false, "\n          relayAddress: \"\"\n");
 	assert_has(&snapshot, TEXT, false, "Peers count: 0/1 Connected\n");
@@ -423,7 +424,11 @@ static void talon_says_more_than_netbird(void **state)
 					  "now, from the last run\nManagement since: 40 seconds ago\nSignal "
 					  "since: 39 seconds ago\n");
 	assert_has(&snapshot, JSON, true,
-		",\"sshServer\":{\"enabled\":false,\"sessions\":[]},\"talon\":{\"daemonStatus\":\"Connected\",\"ready\":false,\"why\":\"no mesh address yet\",\"serial\":12,\"waysKept\":true,\"mapNote\":\"from the last run\",\"managementSince\":\"2026-11-23T00:30:20Z\",\"signalSince\":\"2026-11-23T00:30:21Z\",\"counters\":{},\"datapath\":null}}");
+		",\"sshServer\":{\"enabled\":false,\"sessions\":[]},"
+		"\"talon\":{\"daemonStatus\":\"Connected\",\"ready\":false,\"why\":\"no mesh address yet\","
+		"\"serial\":12,\"waysKept\":true,\"mapNote\":\"from the last run\","
+		"\"managementSince\":\"2026-11-23T00:30:20Z\",\"signalSince\":\"2026-11-23T00:30:21Z\","
+		"\"counters\":{},\"datapath\":null}}");
 	text = render(&snapshot, NULL, YAML, false, NULL);
 	assert_null(strstr(text, "talon"));
 	free(text);

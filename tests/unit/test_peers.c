@@ -517,7 +517,7 @@ static void a_direct_pair_outlives_its_relay_and_gets_it_back(void **state)
 	world_free(w);
 }
 
-static void without_its_relay_a_pair_that_nothing_answers_is_told_within_a_second_and_a_half(void **state)
+static void without_its_relay_a_dead_pair_is_reported_within_a_second_and_a_half(void **state)
 {
 	struct world *w = ours_and_stock(A);
 
@@ -1477,7 +1477,7 @@ int main(void)
 		cmocka_unit_test(idle_tunnels_are_looked_at_once_a_second_at_most),
 		cmocka_unit_test(a_restart_of_the_relay_is_got_over),
 		cmocka_unit_test(a_direct_pair_outlives_its_relay_and_gets_it_back),
-		cmocka_unit_test(without_its_relay_a_pair_that_nothing_answers_is_told_within_a_second_and_a_half),
+		cmocka_unit_test(without_its_relay_a_dead_pair_is_reported_within_a_second_and_a_half),
 		cmocka_unit_test(a_peer_that_answers_by_relay_is_not_called_silent),
 		cmocka_unit_test(a_restart_of_signal_disturbs_nobody_and_delays_nobody),
 		cmocka_unit_test(the_first_offer_waits_a_little_for_the_home_relay),

@@ -98,7 +98,8 @@ static void each_key_is_honoured_refused_or_said(void **state)
 		{ "{\"ServerSSHAllowed\":true,\"EnableSSHRoot\":null}", 0, "[ServerSSHAllowed: " },
 		{ "{\"DisableIPv6Discovery\":true}", 0, "[DisableIPv6Discovery: " },
 		{ "{\"SSHJWTCacheTTL\":30}", 0, "[SSHJWTCacheTTL: " },
-		{ "{\"BlockInbound\":true,\"DisableDNS\":true,\"NetworkMonitor\":true,\"Name\":\"work\",\"SyncMessageVersion\":1}", 0, NULL },
+		{ "{\"BlockInbound\":true,\"DisableDNS\":true,\"NetworkMonitor\":true,\"Name\":\"work\","
+		"\"SyncMessageVersion\":1}", 0, NULL },
 		{ "{\"Tomorrow\":1,\"AndThen\":{}}", 0, "[Tomorrow, AndThen: not known" },
 	};
 	char why[300];

@@ -299,7 +299,8 @@ static void the_known_key_has_the_known_id_and_auth_message(void **state)
 	from_hex("905f28def18eaac05ae6f12b2c3452744afaf626da1343d57b395b544e0519b6", want, 32);
 	assert_memory_equal(id + 4, want, 32);
 	from_hex("83e8858738f9857e1550e719a4a0d516d5eef4cb6533cdc46218ec38d33090c6", signature, 32);
-	from_hex("01062112a4427368612d905f28def18eaac05ae6f12b2c3452744afaf626da1343d57b395b544e0519b60183e8858738f9857e1550e719a4a0d516d5eef4cb6533cdc46218ec38d33090c631373335363839363030", want, 85);
+	from_hex("01062112a4427368612d905f28def18eaac05ae6f12b2c3452744afaf626da1343d57b395b544e0519b60183e88"
+	"58738f9857e1550e719a4a0d516d5eef4cb6533cdc46218ec38d33090c631373335363839363030", want, 85);
 	assert_int_equal(relay_auth_write(id, "1735689600", signature, message), 85);
 	assert_memory_equal(message, want, 85);
 }

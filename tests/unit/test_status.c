@@ -291,7 +291,42 @@ static void an_empty_datapath_reads_well(void **state)
 
 static const char json_head[] =
 	"{\"peers\":{\"total\":3,\"connected\":1,\"details\":["
-	"{\"name\":\"laptop\",\"publicKey\":\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\",\"status\":\"Connected\",\"endpoint\":\"10.99.0.2:51820\",\"allowedIps\":[\"100.64.0.2/32\",\"10.20.0.0/16\"],\"lastWireguardHandshake\":\"2026-11-23T00:30:28Z\",\"handshakeAgeSeconds\":32,\"sessionAgeSeconds\":31,\"handshakes\":7,\"transferReceived\":636,\"transferSent\":2000092,\"packetsReceived\":5,\"packetsSent\":1500,\"flowsHeld\":13,\"flowsRefused\":6,\"persistentKeepalive\":25},{\"name\":\"\",\"publicKey\":\"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\",\"status\":\"Idle\",\"endpoint\":\"[2001:db8::7]:7\",\"allowedIps\":[],\"lastWireguardHandshake\":\"2026-11-22T23:28:55Z\",\"handshakeAgeSeconds\":3725,\"sessionAgeSeconds\":null,\"handshakes\":0,\"transferReceived\":0,\"transferSent\":0,\"packetsReceived\":0,\"packetsSent\":0,\"flowsHeld\":0,\"flowsRefused\":0,\"persistentKeepalive\":0},{\"name\":\"\",\"publicKey\":\"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\",\"status\":\"Never\",\"endpoint\":null,\"allowedIps\":[],\"lastWireguardHandshake\":null,\"handshakeAgeSeconds\":null,\"sessionAgeSeconds\":null,\"handshakes\":0,\"transferReceived\":0,\"transferSent\":0,\"packetsReceived\":0,\"packetsSent\":0,\"flowsHeld\":0,\"flowsRefused\":0,\"persistentKeepalive\":0}]},\"cliVersion\":\"" TALON_VERSION "\",\"daemonVersion\":\"0.1.0\",\"controller\":{\"state\":\"running\",\"pid\":4711,\"ready\":true,\"uptimeSeconds\":7265,\"heartbeatAgeSeconds\":1},\"datapath\":{\"mode\":\"xdp\",\"reason\":\"eth0: native XDP of virtio_net\",\"attached\":true,\"ageSeconds\":90061,\"adoptions\":1,\"layout\":1,\"programs\":[{\"kind\":\"xdp\",\"device\":\"eth0\",\"ifindex\":2,\"attached\":true},{\"kind\":\"tcx\",\"device\":\"wt0p\",\"ifindex\":9,\"attached\":true}],\"devices\":[{\"device\":\"eth0\",\"ifindex\":2,\"role\":\"uplink\",\"program\":true,\"frames\":\"redirect\",\"source\":\"192.168.1.221\"},{\"device\":\"flannel.1\",\"ifindex\":5,\"role\":\"side\",\"program\":true,\"frames\":\"relay\",\"source\":\"10.42.0.0\"},{\"device\":\"eth1\",\"ifindex\":6,\"role\":\"uplink\",\"program\":false,\"frames\":\"relay\",\"source\":null},{\"device\":\"docker0\",\"ifindex\":7,\"role\":\"none\",\"program\":false,\"frames\":\"redirect\",\"source\":\"172.17.0.1\"}]},\"uplinks\":[\"eth0\",\"eth1\"],\"interface\":\"wt0\",\"mtu\":1280,\"address\":\"100.64.0.1/10\",\"publicKey\":\"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=\",\"listenPort\":51820,\"snat\":{\"address\":\"192.168.1.221\",\"spareAddress\":false,\"firstPort\":12288,\"lastPort\":19999},\"networks\":[{\"network\":\"10.0.0.0/8\",\"masquerade\":false,\"local\":false},{\"network\":\"192.168.1.0/24\",\"masquerade\":true,\"local\":false},{\"network\":\"192.168.1.220/32\",\"masquerade\":true,\"local\":true}],\"hazards\":[\"eth0: rp_filter is strict\",\"src_valid_mark is 1\"],\"flows\":{\"live\":12,\"room\":262143,\"created\":100,\"expired\":88,\"endedEarly\":7,\"taken\":14,\"sharedPort\":3,\"overflow\":4,\"refusedNoPort\":1,\"refusedNoRecord\":2,\"refusedShare\":6,\"races\":5},\"packets\":{\"in\":{\"forwarded\":12345,\"local\":0,";
+	"{\"name\":\"laptop\",\"publicKey\":\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\","
+	"\"status\":\"Connected\",\"endpoint\":\"10.99.0.2:51820\",\"allowedIps\":[\"100.64.0.2/32\","
+	"\"10.20.0.0/16\"],\"lastWireguardHandshake\":\"2026-11-23T00:30:28Z\",\"handshakeAgeSeconds\":32,"
+	"\"sessionAgeSeconds\":31,\"handshakes\":7,\"transferReceived\":636,\"transferSent\":2000092,"
+	"\"packetsReceived\":5,\"packetsSent\":1500,\"flowsHeld\":13,\"flowsRefused\":6,"
+	"\"persistentKeepalive\":25},{\"name\":\"\",\"publicKey\":\"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICA"
+	"gI=\",\"status\":\"Idle\",\"endpoint\":\"[2001:db8::7]:7\",\"allowedIps\":[],"
+	"\"lastWireguardHandshake\":\"2026-11-22T23:28:55Z\",\"handshakeAgeSeconds\":3725,"
+	"\"sessionAgeSeconds\":null,\"handshakes\":0,\"transferReceived\":0,\"transferSent\":0,"
+	"\"packetsReceived\":0,\"packetsSent\":0,\"flowsHeld\":0,\"flowsRefused\":0,"
+	"\"persistentKeepalive\":0},{\"name\":\"\",\"publicKey\":\"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw"
+	"M=\",\"status\":\"Never\",\"endpoint\":null,\"allowedIps\":[],\"lastWireguardHandshake\":null,"
+	"\"handshakeAgeSeconds\":null,\"sessionAgeSeconds\":null,\"handshakes\":0,\"transferReceived\":0,"
+	"\"transferSent\":0,\"packetsReceived\":0,\"packetsSent\":0,\"flowsHeld\":0,\"flowsRefused\":0,"
+	"\"persistentKeepalive\":0}]},\"cliVersion\":\"" TALON_VERSION "\",\"daemonVersion\":\"0.1.0\","
+	"\"controller\":{\"state\":\"running\",\"pid\":4711,\"ready\":true,\"uptimeSeconds\":7265,"
+	"\"heartbeatAgeSeconds\":1},\"datapath\":{\"mode\":\"xdp\",\"reason\":\"eth0: native XDP of "
+	"virtio_net\",\"attached\":true,\"ageSeconds\":90061,\"adoptions\":1,\"layout\":1,"
+	"\"programs\":[{\"kind\":\"xdp\",\"device\":\"eth0\",\"ifindex\":2,\"attached\":true},"
+	"{\"kind\":\"tcx\",\"device\":\"wt0p\",\"ifindex\":9,\"attached\":true}],"
+	"\"devices\":[{\"device\":\"eth0\",\"ifindex\":2,\"role\":\"uplink\",\"program\":true,"
+	"\"frames\":\"redirect\",\"source\":\"192.168.1.221\"},{\"device\":\"flannel.1\",\"ifindex\":5,"
+	"\"role\":\"side\",\"program\":true,\"frames\":\"relay\",\"source\":\"10.42.0.0\"},"
+	"{\"device\":\"eth1\",\"ifindex\":6,\"role\":\"uplink\",\"program\":false,\"frames\":\"relay\","
+	"\"source\":null},{\"device\":\"docker0\",\"ifindex\":7,\"role\":\"none\",\"program\":false,"
+	"\"frames\":\"redirect\",\"source\":\"172.17.0.1\"}]},\"uplinks\":[\"eth0\",\"eth1\"],"
+	"\"interface\":\"wt0\",\"mtu\":1280,\"address\":\"100.64.0.1/10\","
+	"\"publicKey\":\"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=\",\"listenPort\":51820,"
+	"\"snat\":{\"address\":\"192.168.1.221\",\"spareAddress\":false,\"firstPort\":12288,"
+	"\"lastPort\":19999},\"networks\":[{\"network\":\"10.0.0.0/8\",\"masquerade\":false,\"local\":false},"
+	"{\"network\":\"192.168.1.0/24\",\"masquerade\":true,\"local\":false},"
+	"{\"network\":\"192.168.1.220/32\",\"masquerade\":true,\"local\":true}],\"hazards\":[\"eth0: "
+	"rp_filter is strict\",\"src_valid_mark is 1\"],\"flows\":{\"live\":12,\"room\":262143,"
+	"\"created\":100,\"expired\":88,\"endedEarly\":7,\"taken\":14,\"sharedPort\":3,\"overflow\":4,"
+	"\"refusedNoPort\":1,\"refusedNoRecord\":2,\"refusedShare\":6,\"races\":5},"
+	"\"packets\":{\"in\":{\"forwarded\":12345,\"local\":0,";
 
 static void the_json_has_every_field_in_its_place(void **state)
 {
@@ -309,7 +344,11 @@ static void the_json_has_every_field_in_its_place(void **state)
 	assert_has(text, "\"internal\":0}},\"handshakes\":{\"initiation\":9,\"response\":0,");
 	assert_has(text, "\"internal\":0},\"counts\":{\"initiations_sent\":0,");
 	assert_string_equal(strstr(text, "\"clock_jumps\""),
-		"\"clock_jumps\":1,\"slow_data\":0,\"slow_dropped\":0,\"junk\":0,\"held_dropped\":0},\"keystream\":{\"helper\":\"running\",\"pid\":4712,\"engine\":\"openssl\",\"receivedAhead\":1000,\"receivedInline\":7,\"sentAhead\":2000,\"sentInline\":8,\"slotsMade\":3100,\"slotsWasted\":60,\"windows\":2,\"slots\":640,\"room\":21824,\"gapMicroseconds\":1875}}\n");
+		"\"clock_jumps\":1,\"slow_data\":0,\"slow_dropped\":0,\"junk\":0,\"held_dropped\":0},"
+		"\"keystream\":{\"helper\":\"running\",\"pid\":4712,\"engine\":\"openssl\","
+		"\"receivedAhead\":1000,\"receivedInline\":7,\"sentAhead\":2000,\"sentInline\":8,"
+		"\"slotsMade\":3100,\"slotsWasted\":60,\"windows\":2,\"slots\":640,\"room\":21824,"
+		"\"gapMicroseconds\":1875}}\n");
 	free(text);
 }
 
