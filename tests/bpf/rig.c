@@ -62,8 +62,7 @@ void rig_ip(const char *command)
 }
 
 /*
- * Routes and neighbours are real ones, so that the kernel's answers are. All of it goes when
- * the process does.
+ * Routes and neighbours are real, so that the kernel's answers are. The namespace vanishes with the process.
  */
 int rig_group_setup(void **state)
 {
@@ -100,7 +99,7 @@ int rig_group_setup(void **state)
 	if (sodium_init() < 0)
 		return -1;
 	CPU_ZERO(&cpus);
-	CPU_SET(0, &cpus);	/* what the programs keep per CPU is read back from this one */
+	CPU_SET(0, &cpus);	/* per-CPU state of the programs is read back from this CPU */
 	if (sched_setaffinity(0, sizeof(cpus), &cpus) || unshare(CLONE_NEWNET)) {
 		fprintf(stderr, "a network namespace needs root: %s\n", strerror(errno));
 		return -1;
@@ -212,7 +211,7 @@ void rig_link(struct rig *rig, uint32_t ifindex, const uint8_t mac[6], uint16_t 
 	rig_put(rig, "links", &ifindex, &link);
 }
 
-/* The host's own tables as far as packets of tests meet them. */
+/* The host's own tables, as far as the tests' packets use them. */
 static void fill_host(struct rig *rig)
 {
 	rig_host_route(rig, "0.0.0.0", 0, TALON_HOST_UNICAST, NODE);
@@ -302,7 +301,7 @@ static int take_event(void *context, void *data, size_t size)
 	return 0;
 }
 
-/* Not pinned; maps of @shared are used where there is one. */
+/* Not pinned; maps that @shared has, too, are reused. */
 static struct bpf_object *load(const void *elf, size_t size, struct bpf_object *shared)
 {
 	struct bpf_object *obj = bpf_object__open_mem(elf, size, NULL);
@@ -402,9 +401,8 @@ int rig_setup(void **state)
 	elf = natgc__elf_bytes(&size);
 	rig->natgc = load(elf, size, rig->obj);
 	/*
-	 * The kernel puts an XDP program into its dispatcher for each test run and takes it out again,
-	 * which takes milliseconds, unless it is in there anyway, attached to a device. Nothing is
-	 * sent on this one.
+	 * For each test run the kernel puts an XDP program into its dispatcher and takes it out again, which
+	 * takes milliseconds, unless the program is attached to a device. No traffic uses this one.
 	 */
 	if (rig->hook == RIG_XDP) {
 		rig->link = bpf_program__attach_xdp(bpf_object__next_program(rig->obj, NULL),
@@ -456,7 +454,7 @@ static void read_counts(struct rig *rig, uint64_t counts[TALON_STATS_ENTRIES])
 	}
 }
 
-/* A member of the packet's state as the program left it, found by name. */
+/* Reads a member of struct talon_pkt by name, as the program left it. */
 static uint32_t scratch(struct bpf_object *obj, const char *member)
 {
 	const struct btf *btf = bpf_object__btf(obj);
@@ -869,7 +867,7 @@ struct packet rig_opened(struct rig *rig, const struct rig_result *r, uint32_t p
 		assert_int_equal(outer.bytes[8], 64);
 		assert_int_equal(outer.bytes[9], 17);
 		assert_memory_equal(outer.bytes + 6, "\0\0", 2);
-		/* receivers join datagrams only where there is a checksum */
+		/* receivers join only datagrams that have a checksum */
 		assert_memory_not_equal(outer.bytes + 26, "\0\0", 2);
 	}
 	assert_int_equal(udp[0] << 8 | udp[1], RIG_PORT);

@@ -28,7 +28,7 @@ static void arp_for_the_spare_address_is_answered(void **state)
 	struct rig_result r;
 
 	frame = pkt_ether(everyone, rig_gateway_mac, ETH_P_ARP, &ask);
-	passes_untouched(rig, &frame);		/* there is none yet */
+	passes_untouched(rig, &frame);		/* no spare address yet */
 	rig_spare(rig);
 	r = rig_run(rig, &frame);
 	assert_int_equal(r.verdict, RIG_SEND);

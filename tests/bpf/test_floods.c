@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What strangers can send in masses: it pushes out nothing of ours, and what is limited is limited for the
-// host, not for each CPU.
+// Floods that strangers can send: they displace nothing of ours, and limits are for the host, not for each
+// CPU.
 #include <arpa/inet.h>
 #include <sched.h>
 #include <string.h>
@@ -124,10 +124,7 @@ static int see_promotion(void *seen, void *data, size_t len)
 	return 0;
 }
 
-/*
- * A whole ring of copies that nobody reads keeps off none of the small events, which have a
- * ring of their own.
- */
+/* A ring full of unread copies does not hold up the small events, which have their own ring. */
 static void a_full_ring_of_copies_does_not_keep_off_a_promotion(void **state)
 {
 	struct packet nobody = PKT(.src = ip4(CLIENT), .dst = ip4(NOBODY), .proto = 17, .sport = 5,

@@ -106,7 +106,7 @@ static void a_reset_leaves_the_mapping_for_four_minutes(void **state)
 	reply.tcp_flags = TCP_RST;
 	unsnat(rig, &in, &reply);
 	reply.tcp_flags = TCP_ACK;
-	unsnat(rig, &in, &reply);		/* it passes all the same */
+	unsnat(rig, &in, &reply);		/* it passes nevertheless */
 	expires_after(rig, flow, 240);
 }
 

@@ -55,12 +55,13 @@ static void a_flow_of_an_address_that_moved_to_another_peer_is_judged_anew(void 
 	struct packet out = rig_plain(rig, &r), reply;
 	uint32_t flow = r.flow;
 
-	r = rig_from_peer(rig, 1, &inner);	/* not its address yet, whatever flow there is */
+	r = rig_from_peer(rig, 1, &inner);	/* not its address yet, despite the existing flow */
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_NOT_ALLOWED);
 	rig_allow(rig, CLIENT, 32, 1);
 	rig_bump(rig);
 	reply = PKT(.src = ip4(GATEWAY), .dst = ip4(NODE), .proto = 17, .sport = 6, .dport = SPORT(&out));
-	r = rig_from_wire(rig, &reply);		/* nor is peer 0 sent what is not its own any more */
+	/* and peer 0 gets nothing for an address that it no longer has */
+	r = rig_from_wire(rig, &reply);
 	assert_int_equal(r.verdict, RIG_DROP);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_NO_PEER);
 	r = rig_from_peer(rig, 0, &inner);
@@ -290,7 +291,7 @@ static void clients_reach_each_other_by_their_external_addresses(void **state)
 	struct packet got, want, about, error;
 	struct rig_result r;
 
-	/* b did not ask for it yet: filtered, as it would be from the wire */
+	/* b has not sent there yet: filtered, as from the wire */
 	r = rig_from_peer(rig, 0, &from_a);
 	assert_int_equal(r.verdict, RIG_DROP);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_NAT_NO_FLOW);
@@ -367,7 +368,7 @@ static void a_port_of_the_node_that_nobody_mapped_is_the_hosts(void **state)
 	rig_bump(rig);
 	inner = PKT(.src = ip4(CLIENT), .dst = ip4(SPARE), .proto = 6, .sport = 500, .dport = 13000,
 		.tcp_flags = TCP_SYN);
-	r = rig_from_peer(rig, 0, &inner);	/* the spare address has no host behind it */
+	r = rig_from_peer(rig, 0, &inner);	/* no host owns the spare address */
 	assert_int_equal(r.verdict, RIG_DROP);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_NAT_NO_FLOW);
 }

@@ -19,7 +19,7 @@ static void metadata_of_the_outer_packet_is_not_handed_up(void **state)
 	handed_up(rig, &r, &inner);
 	frame = message_of(1, 148);
 	frame = rig_outer(rig, 0, 0, &frame);
-	r = rig_run(rig, &frame);	/* of a packet that is left alone it is */
+	r = rig_run(rig, &frame);	/* metadata of a packet that is left alone stays */
 	assert_int_equal(r.verdict, RIG_PASS);
 	assert_int_equal(r.meta, 8);
 	pkt_equal(&r.frame, &frame);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Local delivery through the tunnel pair, which takes nothing longer than its MTU: what a peer with a larger
-// one sends is refused, and not lost in silence.
+// Local delivery through the tunnel pair, which takes nothing longer than its MTU: longer packets of a peer
+// with a larger MTU are refused, not silently lost.
 #include <arpa/inet.h>
 
 #include "bpf/rig.h"

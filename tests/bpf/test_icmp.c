@@ -45,7 +45,7 @@ static void an_expired_ttl_is_told_to_the_remote(void **state)
 	struct packet out, want;
 
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_ICMP_SENT);
-	out = rig_plain(rig, &r);	/* back where it came from */
+	out = rig_plain(rig, &r);	/* back to its sender */
 	want = own_error(ip4(NODE), ip4(GATEWAY), 11, 0, 0, &reply);
 	pkt_equal(&out, &want);
 }

@@ -44,7 +44,7 @@ static void two_clients_with_the_same_ports_get_different_ones(void **state)
 	rig_opened(rig, &r, 0);
 }
 
-/* X1: RFC 7857 section 9, RFC 6056: not foreseeable from the client's port or from the one before. */
+/* X1: RFC 7857 section 9, RFC 6056: not predictable from the client's port or from the previous one. */
 static void ports_are_neither_preserved_nor_handed_out_in_order(void **state)
 {
 	uint32_t neighbours = 0, preserved = 0, last = 0;
@@ -79,7 +79,7 @@ static void a_port_of_the_host_itself_is_never_used(void **state)
 			.dport = 6, .tcp_flags = TCP_SYN);
 		struct rig_result r = rig_from_peer(rig, 0, &inner);
 
-		rig_ends(rig, &r, TALON_DIR_IN, TALON_ICMP_SENT);	/* none is left for TCP */
+		rig_ends(rig, &r, TALON_DIR_IN, TALON_ICMP_SENT);	/* no port is left for TCP */
 	}
 }
 
@@ -129,7 +129,7 @@ static void without_a_port_a_new_flow_is_refused_and_old_ones_go_on(void **state
 	rig_from_peer(rig, 0, &inner);
 	inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 1, .icmp_type = 8, .icmp_id = 2,
 		.ip_options = 4);
-	r = rig_from_peer(rig, 0, &inner);	/* about a packet with options no error is sent */
+	r = rig_from_peer(rig, 0, &inner);	/* no error is sent about a packet with options */
 	assert_int_equal(r.verdict, RIG_DROP);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_NAT_PORTS);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Ports of the mesh address that every peer may reach: they open nothing at the other addresses of this host,
-// where somebody else may listen.
+// where other services may listen.
 #include <arpa/inet.h>
 
 #include "bpf/rig.h"

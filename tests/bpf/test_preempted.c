@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Real-time kernels, where a program may be preempted by another one on its CPU: one packet at a time, the
+// Real-time kernels, where a program may be preempted by another on its CPU: one packet is processed, the
 // other one is dropped.
 #include <stdlib.h>
 #include <string.h>

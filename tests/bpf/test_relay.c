@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The relay link, and endpoints that the controller chooses: what is sealed for a relayed peer, what comes in
-// by the link, who moves an endpoint.
+// The relay link, and endpoints that the controller chooses: packets sealed for a relayed peer, packets that
+// arrive by the link, and who moves an endpoint.
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -332,7 +332,7 @@ static void a_pinned_endpoint_stays_where_the_controller_put_it(void **state)
 	after = get_endpoint(rig, 0);
 	assert_memory_equal(&before, &after, sizeof(before));
 
-	/* From its own place it learns where that comes in. */
+	/* A packet from its own endpoint tells by which device that peer is reached. */
 	before.in_ifindex = 0;
 	memcpy(before.in_smac, elsewhere, 6);
 	rig_put(rig, "endpoints", &(uint32_t){ 0 }, &before);

@@ -5,7 +5,7 @@
 #include "bpf/rig.h"
 #include "bpf/steps.h"
 
-/* RFC 768: all zeros means that there is none; it must not become one. */
+/* RFC 768: zero means that there is no checksum; translation must not make one of it. */
 static void udp_without_a_checksum_stays_without(void **state)
 {
 	struct pkt_spec in = { .src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 40001,
@@ -115,7 +115,7 @@ static void the_mss_of_a_syn_is_clamped_wherever_the_option_is(void **state)
 	static const uint8_t odd_last[] = { 3, 3, 7, 2, 4, 0x23, 0x28, 0 };
 	static const uint8_t small[] = { 2, 4, 0x02, 0x18 };
 	static const uint8_t none[] = { 1, 1, 4, 2 };
-	/* behind the end of options: no option */
+	/* after the end of options: not an option */
 	static const uint8_t ended[] = { 0, 2, 4, 0x05, 0xb4, 0, 0, 0 };
 	/* a length that leads nowhere */
 	static const uint8_t broken[] = { 8, 0, 2, 4, 0x05, 0xb4, 0, 0 };
@@ -150,7 +150,7 @@ static void the_mss_of_a_syn_ack_is_clamped_too(void **state)
 		    .tcp_flags = TCP_ACK, .tcp_options = options, .tcp_options_len = 4, .frag = PKT_DF);
 	r = rig_from_wire(rig, &reply);
 	got = rig_opened(rig, &r, 0);
-	assert_int_equal(get16_at(&got, 42), 0x5b4);	/* what is no SYN is left alone */
+	assert_int_equal(get16_at(&got, 42), 0x5b4);	/* segments other than SYN are left alone */
 }
 
 static void the_mss_is_clamped_to_a_narrower_next_link(void **state)
@@ -198,7 +198,7 @@ static void fragments_of_a_client_leave_with_one_id_and_one_source(void **state)
 	}
 }
 
-/* X2, RFC 6864 section 5.3: ids that two clients happen to use at once must not meet behind one address. */
+/* X2, RFC 6864 section 5.3: equal ids of two clients must not collide at the shared address. */
 static void clients_ids_are_told_apart_where_they_matter(void **state)
 {
 	struct rig *rig = *state;

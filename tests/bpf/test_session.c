@@ -92,7 +92,7 @@ static void a_wrong_tag_changes_nothing(void **state)
 	uint64_t before;
 	struct rig_result r;
 
-	memcpy(frame.bytes + 26, "\xc6\x33\x64\x09", 4);	/* and it claims to come from elsewhere */
+	memcpy(frame.bytes + 26, "\xc6\x33\x64\x09", 4);	/* from another source address */
 	before = rig_digest(rig);
 	for (uint32_t i = 58; i < frame.len; i += 29) {
 		struct packet forged = frame;
@@ -186,7 +186,7 @@ static void counters_end_before_they_wrap(void **state)
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_REPLAYED);
 }
 
-/* Packets that were shuffled within the window all get through, and none of them twice. */
+/* Packets reordered within the window all get through, each once. */
 static void a_shuffled_stream_loses_nothing(void **state)
 {
 	enum { COUNT = 400 };
@@ -323,9 +323,7 @@ static void an_endpoint_moves_between_ipv4_and_ipv6(void **state)
 	rig_opened(rig, &r, 0);
 }
 
-/*
- * The plaintext need not be padded as we would, nor to a multiple of 16; it ends where the inner header says.
- */
+/* The sender may pad as it likes, even to no multiple of 16; the inner packet ends where its header says. */
 static void padding_of_any_length_is_taken_off(void **state)
 {
 	struct packet good = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 17, .sport = 5, .dport = 6,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Data messages that the controller got at its socket and gives to the programs by the relay link, with the
-// addresses they came with.
+// Data messages that the controller received on its socket and passes to the programs by the relay link,
+// together with their addresses.
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -129,8 +129,8 @@ static void the_endpoint_follows_without_a_way_in(void **state)
 }
 
 /*
- * Large packets come in pieces, small ones whole: the way in that the small ones showed is that of
- * the large ones.
+ * Large packets arrive fragmented, small ones whole: the ingress device learned from small ones holds for
+ * large ones.
  */
 static void a_way_in_that_is_known_stays(void **state)
 {
@@ -170,7 +170,7 @@ static void a_pinned_endpoint_is_not_moved_by_it(void **state)
 	}
 }
 
-/* The kernel took the address for this host's; it may be one that we have not heard of. */
+/* The kernel considers the address local; it may be one that we have not learned yet. */
 static void it_may_have_come_to_any_address_of_this_host(void **state)
 {
 	struct packet inner = question(ip4(CLIENT)), message, outer, frame;
@@ -215,7 +215,7 @@ static void the_relays_addresses_and_others_do_not_mix(void **state)
 	assert_memory_equal(&before, &after, sizeof(before));
 }
 
-/* RFC 6040: what the socket heard of the outer ECN field is in the frame's header. */
+/* RFC 6040: the outer ECN field that the socket reported is in the frame's header. */
 static void congestion_on_the_way_is_told_the_inside(void **state)
 {
 	struct packet inner = question(ip4(CLIENT)), message, frame, got;

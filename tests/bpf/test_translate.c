@@ -81,7 +81,7 @@ static void a_reply_nobody_asked_for_is_left_alone(void **state)
 		frame = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP, &near[i]);
 		passes_untouched(rig, &frame);
 	}
-	snat(rig, &in, &reply);		/* an echo request with the id of our query is no reply */
+	snat(rig, &in, &reply);		/* an echo request with the id of our query is not a reply */
 	frame = pkt_ip4(&reply);
 	frame = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP, &frame);
 	passes_untouched(rig, &frame);
@@ -170,7 +170,7 @@ static void a_route_without_masquerade_works_both_ways(void **state)
 	got = rig_plain(rig, &r);
 	pkt_equal(&got, &want);
 	frame = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP, &reply);
-	passes_untouched(rig, &frame);		/* the flag is what turns it on */
+	passes_untouched(rig, &frame);		/* only the flag turns it on */
 	rig->config.flags |= TALON_F_PLAIN_ROUTES;
 	rig_config(rig);
 	r = rig_from_wire(rig, &reply);
@@ -180,7 +180,7 @@ static void a_route_without_masquerade_works_both_ways(void **state)
 		.id = 3, .ttl = 63);
 	pkt_equal(&got, &want);
 
-	frame.bytes[5] ^= 1;			/* to another host's MAC, on a port that hears everything */
+	frame.bytes[5] ^= 1;			/* to another host's MAC, on a port in promiscuous mode */
 	passes_untouched(rig, &frame);
 	inner = PKT(.src = ip4(PLAIN), .dst = ip4("100.64.99.99"), .proto = 17);
 	frame = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP, &inner);
@@ -188,7 +188,7 @@ static void a_route_without_masquerade_works_both_ways(void **state)
 	rig_allow(rig, "0.0.0.0", 0, 1);
 	inner = PKT(.src = ip4(PLAIN), .dst = ip4(MESH), .proto = 17);
 	frame = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP, &inner);
-	passes_untouched(rig, &frame);		/* our own, whoever is allowed everything */
+	passes_untouched(rig, &frame);		/* our own address, even if a peer is allowed everything */
 }
 
 /* T4, RFC 5382 REQ-4 */

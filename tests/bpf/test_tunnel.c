@@ -187,7 +187,7 @@ static void without_a_session_the_packet_waits_for_a_handshake(void **state)
 static uint16_t plant_flow(struct rig *rig, uint32_t client, uint16_t client_port, uint32_t remote,
 	uint16_t remote_port)
 {
-	/* In the overflow map, where no hash need be known. */
+	/* In the overflow map, where no hash is needed. */
 	struct talon_flow flow = {
 		.client = client, .remote = remote, .snat = ip4(SPARE), .client_port = htons(client_port),
 		.remote_port = htons(remote_port),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What stays in a CPU's memory when a packet is done: no key, no plaintext.
+// Per-CPU memory after a packet is done holds no key and no plaintext.
 #include <stdlib.h>
 #include <string.h>
 

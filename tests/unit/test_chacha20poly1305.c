@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The arithmetic that runs in BPF, run on the host: RFC 8439 vectors, the edges of Poly1305, and
-// libsodium beside it.
+// The arithmetic of the BPF programs, run on the host: RFC 8439 vectors, the edges of Poly1305, and a
+// comparison with libsodium.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -261,8 +261,7 @@ static void extreme_words_give_the_tag_of_libsodium(void **state)
 }
 
 /*
- * What poly1305.h promises, and its absence of overflow rests on: largest r, largest message, a packet's
- * worth and more of blocks.
+ * The bounds in poly1305.h that rule out overflow: largest r, largest message, more blocks than a packet has.
  */
 static void limbs_stay_within_their_bounds(void **state)
 {

@@ -460,7 +460,7 @@ static void tcp_bits_leave_their_neighbours_alone(void **state)
 	assert_int_equal(f->mtu, 1420);
 }
 
-/* A flow is there one second before its time, and gone on it; packets of both sides put it off. */
+/* A flow still exists one second before its expiry, and is gone on it; packets of both sides postpone it. */
 static void expires_after(__u8 proto, __u32 idle_s, const __u8 *out_flags, const __u8 *in_flags,
 	bool refresh_in)
 {
@@ -533,7 +533,7 @@ static void a_reset_is_forgotten_once_both_sides_go_on(void **state)
 	flow_touch_out(f, A, NOW);
 	flow_touch_in(f, R, NOW);
 	flow_touch_in(f, A, NOW);
-	/* one side alone: what was under way */
+	/* one side alone: segments in flight */
 	assert_int_equal(flow_timeout_s(f), TALON_NAT_TCP_TRANSITORY_S);
 	flow_touch_in(f, R, NOW);
 	flow_touch_out(f, A, NOW);
@@ -943,8 +943,8 @@ static void *race_collect(void *arg)
 		__u32 now_s = atomic_fetch_add(&race.now_s, TALON_NAT_UDP_S) + TALON_NAT_UDP_S;
 
 		/*
-		 * In life no program runs on an old clock for seconds; here all must have seen the new one,
-		 * and left what was dead before.
+		 * In production no program runs on an old clock for seconds; here all must have seen the new
+		 * one, and let go of records that were dead before.
 		 */
 		race_synchronize();
 		for (__u32 id = 1; id < table.record_count; id++) {

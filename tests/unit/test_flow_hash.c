@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The keyed functions of the flow table: the whole key counts, and ports come from a function that is
-// known to hide it.
+// The keyed functions of the flow table: the whole key counts, and ports come from a function that hides it
+// (SipHash).
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -69,7 +69,7 @@ static void short_messages_hash_as_libsodium_does(void **state)
 	}
 }
 
-/* 32 bits are a matter of seconds for whoever sees a few ports. */
+/* An observer of a few ports guesses 32 bits in seconds. */
 static void every_bit_of_128_decides_the_port(void **state)
 {
 	int before = nat_port_pick(&cfg, &a_key, SNAT), same = 0;
@@ -119,7 +119,7 @@ static uint64_t place_number(const struct talon_flow_key *key)
 	return (uint64_t)place.tag << 36 | (uint64_t)place.bucket[0] << 18 | place.bucket[1];
 }
 
-/* Keys that differ in one bit, or by a step in two fields, are what somebody would try first. */
+/* Keys that differ in one bit, or by one step in two fields, are the first that an attacker tries. */
 static void related_keys_meet_no_more_often_than_others(void **state)
 {
 	int met = 0;

@@ -162,8 +162,8 @@ static void nothing_is_hastened_where_there_is_room(void **state)
 }
 
 /*
- * What was reported: 5,000 SYNs a second to a dead address, here scaled to the table: 78 where
- * 262,144 fit 5,000.
+ * The reported case: 5,000 SYNs a second to a dead address with 262,144 records, scaled to this table: 78 a
+ * second.
  */
 static void a_steady_flood_of_syns_costs_others_nothing(void **state)
 {

@@ -138,7 +138,7 @@ static void no_two_counters_in_reach_share_a_slot(void **state)
 		for (; next < end; next++) {
 			uint64_t *slot = &slot_counter[next % 64];
 
-			/* what it held is an eighth behind, at least */
+			/* what it held is at least an eighth behind */
 			assert_true(*slot == 0 || *slot + 8 <= head || *slot == next);
 			*slot = next;
 		}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The load's own judge: what it lets pass, and that no single wrong byte gets past it.
+// The load generator's check of packets: what it accepts, and that it finds any single wrong byte.
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,7 +51,7 @@ static void any_changed_byte_is_found(void **state)
 	assert_null(check(packet, LEN, false));
 }
 
-/* Checksums cannot see halves that change places. */
+/* Checksums cannot see swapped 16-bit words. */
 static void exchanged_bytes_of_the_payload_are_found(void **state)
 {
 	uint8_t packet[LEN], half[2];

@@ -13,7 +13,7 @@
 #include "bench/load/load.h"
 #include "bench/load/packet.h"
 
-/* Nothing is lost but what was dropped, however busy the machine is. */
+/* Only dropped packets are lost, however busy the machine is. */
 #define CHECK_LIMIT_NS	60000000000ULL
 #define CHECK_STUCK_NS	2000000000ULL
 
