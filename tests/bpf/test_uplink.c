@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// lib/uplink.h, lib/parse.h: which frames are ours, which are left to the host, and messages to our port.
+// lib/uplink.h: which frames are ours, which are left to the host, and messages to our port.
 #include <arpa/inet.h>
 #include <string.h>
 
