@@ -21,7 +21,7 @@ for program; do
 	[ "$ok" -gt 0 ] || [ "$bad" -gt 0 ] || [ "$left" -gt 0 ] || bad=1	# it tested nothing
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + left))
 	printf '%-7s %s: %d passed, %d failed, %d skipped\n' "$([ "$bad" -eq 0 ] && echo ok || echo FAILED)" \
-		"$name/${program##*/}" "$ok" "$bad" "$left"
+		"$name/${program##*/tests/"$name"/}" "$ok" "$bad" "$left"
 	[ "$bad" -eq 0 ] || { echo "exit status $status; what it said:"; grep -v '^\[       OK \]\|^\[ RUN      \]' "$out" | tail -n 60; }
 done
 echo "$name: $passed passed, $failed failed, $skipped skipped"

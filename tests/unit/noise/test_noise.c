@@ -18,8 +18,8 @@
 #include "crypto/tai64n.h"
 #include "noise/cookie.h"
 #include "noise/noise.h"
-#include "vectors/hash.h"
-#include "vectors/wireguard.h"
+#include "unit/vectors/hash.h"
+#include "unit/vectors/wireguard.h"
 
 #define SEC 1000000000ULL
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Peers find each other: two of ours, and one of ours with a peer that does what a stock client is
 // documented to do.
-#include "peers_world.h"
+#include "unit/peers_world.h"
 
 #include <malloc.h>
 #include <time.h>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Two devices on a wire of our making: handshakes, sessions, and every timer at its edge.
-#include "world.h"
+#include "unit/world.h"
 
 #include <stdio.h>
 
 #include <sodium.h>
 
 #include "noise/cookie.h"
-#include "vectors/wireguard.h"
+#include "unit/vectors/wireguard.h"
 
 #define PAIR(w, a, b) struct node *a = &(w)->nodes[0], *b = &(w)->nodes[1]
 

@@ -10,8 +10,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "mesh_world.h"
-#include "netbird.h"
+#include "unit/mesh_world.h"
+#include "unit/netbird.h"
 #include "status/mesh_show.h"
 
 enum form { TEXT, DETAIL, JSON, YAML };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // ICE agents on a small Internet: through NATs and loss, in both roles, against our own kind and against a
 // stock client.
-#include "ice_world.h"
+#include "unit/ice_world.h"
 
 #include "ice/internal.h"
 

@@ -85,7 +85,7 @@ static const char *script(void)
 	char here[PATH_MAX];
 
 	snprintf(here, sizeof(here), "%s", __FILE__);
-	snprintf(path, sizeof(path), "%s/../e2e/mesh/relay.py", dirname(here));
+	snprintf(path, sizeof(path), "%s/../../e2e/mesh/relay.py", dirname(here));
 	return path;
 }
 

@@ -3,7 +3,7 @@
 #define CONTROL_REQUEST_NS	(300 * LOOP_MS)
 #define CONTROL_ANSWER_NS	(300 * LOOP_MS)
 
-#include "../../userspace/snapshot/control.c"
+#include "snapshot/control.c"
 
 #include <poll.h>
 #include <pthread.h>
@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "cli/cli.h"
-#include "mesh_world.h"
+#include "unit/mesh_world.h"
 #include "status/mesh_show.h"
 
 #define UUID "5f1c2b7a-0000-4000-8000-1234567890ab"

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "websocket/websocket.h"
-#include "fake_stream.h"
+#include "unit/fake_stream.h"
 
 #define KEY		"dGhlIHNhbXBsZSBub25jZQ=="	/* RFC 6455, section 1.3 */
 #define ACCEPT		"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

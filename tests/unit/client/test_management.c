@@ -16,7 +16,7 @@
 #include "client/management_internal.h"
 #include "netbird/management_message.h"
 #include "management.pb-c.h"
-#include "netbird.h"
+#include "unit/netbird.h"
 
 #define SETUP_KEY	"3FB7DE4F-53a0-48f3-badc-83a22de60e2e"
 #define CALLS_MAX	4096

@@ -19,7 +19,7 @@
 #include "netbird/identity.h"
 #include "netbird/profile_keys.h"
 #include "base/store.h"
-#include "netbird.h"
+#include "unit/netbird.h"
 
 static char dir[48], path[80], said[2000];
 

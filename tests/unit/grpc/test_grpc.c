@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "grpc/grpc_internal.h"
-#include "grpc_peer.h"
+#include "unit/grpc_peer.h"
 
 #define SECOND LOOP_SECOND
 

@@ -14,7 +14,7 @@
 
 #include "grpc/grpc.h"
 #include "stream/stream.h"
-#include "tls_server.h"
+#include "unit/tls_server.h"
 
 #define PATIENCE_NS	(30 * LOOP_SECOND)
 #define DAY_S		86400L

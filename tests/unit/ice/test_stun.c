@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "ice/stun.h"
-#include "vectors/stun.h"
+#include "unit/vectors/stun.h"
 
 #define RFC_PASSWORD "VOkJxbRl1RmTxUk/WvJxBt"
 #define CONTROLLING_CIDS "BwtQwfELw5ZATymezMYmR62cKoLmBRBV:VU+puqnBkg3FFRTzjs5eg6fGRnNwsmFS"

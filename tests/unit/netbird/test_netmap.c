@@ -15,7 +15,7 @@
 #include "netbird/netmap.h"
 #include "netbird/wire.h"
 #include "management.pb-c.h"
-#include "netbird.h"
+#include "unit/netbird.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -12,8 +12,8 @@
 #include "client/relay.h"
 #include "client/relay_early.h"
 #include "netbird/relay_wire.h"
-#include "fake_stream.h"
-#include "netbird.h"
+#include "unit/fake_stream.h"
+#include "unit/netbird.h"
 
 #define PEERS	600
 

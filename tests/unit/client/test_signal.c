@@ -13,7 +13,7 @@
 #include "netbird/envelope.h"
 #include "client/signal.h"
 #include "grpc/grpc.h"
-#include "netbird.h"
+#include "unit/netbird.h"
 
 #define SEC	LOOP_SECOND
 #define MS	LOOP_MS

@@ -12,7 +12,7 @@
 #include "netbird/identity.c"
 #include "netbird/identity_lock.c"
 #include "netbird/route_selection.h"
-#include "netbird.h"
+#include "unit/netbird.h"
 
 struct place {
 	char dir[40];

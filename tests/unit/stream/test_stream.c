@@ -11,7 +11,7 @@
 #include "stream/internal.h"
 #include "stream/resolver.h"
 #include "stream/stream.h"
-#include "tls_server.h"
+#include "unit/tls_server.h"
 
 #define PATIENCE_NS	(10 * LOOP_SECOND)
 #define DAY_S		86400L

@@ -9,7 +9,7 @@
 
 #include "netbird/envelope.c"
 #include "management.pb-c.h"
-#include "netbird.h"
+#include "unit/netbird.h"
 #include "signalexchange.pb-c.h"
 
 #define CLIENT_PRIVATE	"AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
