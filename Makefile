@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # One entry point. `make help` lists what it can do.
 #
-# Sources are found by place: userspace/**/*.c, bpf/*.bpf.c, tests/unit/test_*.c, tests/bpf/test_*.c,
+# Sources are found by place: userspace/**/*.c, bpf/*.bpf.c, tests/unit/**/test_*.c, tests/bpf/test_*.c,
 # tests/fuzz/fuzz_*.c, tests/bench/bench_*.c. A new file there needs no new line here.
 
 BUILD ?= build
@@ -38,7 +38,7 @@ OWN_SKELS := $(patsubst %.bpf.c,$(BUILD)/gen/%.skel.h,$(notdir $(wildcard bpf/*.
 USR_SRC := $(shell find userspace -name '*.c')
 PROTO := $(patsubst proto/%.proto,$(BUILD)/gen/%.pb-c,$(wildcard proto/*.proto))
 LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out userspace/main.c,$(USR_SRC))) $(PROTO:%=%.o)
-UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT := $(patsubst %.c,$(BUILD)/%,$(shell find tests/unit -name 'test_*.c' | sort))
 BPFT := $(patsubst tests/bpf/%.c,$(BUILD)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/bench_*.c))
 LOAD := $(BUILD)/tests/bench/load/load

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The AEAD under BPF_PROG_TEST_RUN with repeat: each run first puts the packet back; "restore"
-// does that alone.
+// The AEAD under BPF_PROG_TEST_RUN with repeat: each run first restores the packet; "restore" does nothing
+// else.
 #include "lib/aead_ahead.h"
 #include "aead_bench.h"
 
@@ -26,7 +26,7 @@ struct {
 	__type(value, struct talon_keystream_slot);
 } slots SEC(".maps");
 
-/* Taken by compare-and-swap, as the datapath does; it gives it back by another one. */
+/* A slot is taken by one compare-and-swap and given back by another, as in the datapath. */
 static __always_inline struct talon_keystream_slot *take_slot(struct aead_bench_job *job)
 {
 	__u32 at = job->next_slot;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the AEAD's bench programs work on. */
+/* Input of the AEAD bench programs. */
 #ifndef TALON_TESTS_AEAD_BENCH_H
 #define TALON_TESTS_AEAD_BENCH_H
 
@@ -13,7 +13,7 @@ struct aead_bench_job {
 	__u32	off;
 	__u32	len;
 	__u32	size;		/* of the packet */
-	__u32	next_slot;	/* of keystream: they are used in turns */
+	__u32	next_slot;	/* of keystream, used in turn */
 	__u8	packet[2048];
 };
 TALON_ASSERT_SIZE(struct aead_bench_job, 56 + 2048);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What every bench shares: clock, median, BPF_PROG_TEST_RUN timed, one table and one JSON format. */
+/* Shared by all benches: clock, median, timed BPF_PROG_TEST_RUN, one table and one JSON format. */
 #ifndef TALON_TESTS_BENCH_H
 #define TALON_TESTS_BENCH_H
 
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-/* the median of so many is reported; many short ones shrug off what else the machine does */
+/* the median of this many is reported; many short ones hide the machine's other load */
 #define BENCH_RUNS 15
 
 static inline uint64_t now_ns(void)
@@ -24,7 +24,7 @@ static inline uint64_t now_ns(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
-/* CPU time of this thread: what userspace code costs, also while others use the machine. */
+/* CPU time of this thread: the cost of userspace code even on a busy machine. */
 static inline uint64_t cpu_ns(void)
 {
 	struct timespec ts;
@@ -71,7 +71,7 @@ static inline double bench_prog_ns(int prog_fd, const void *packet, uint32_t len
 	return opts.duration;
 }
 
-/* The table goes to stdout, the same as a JSON array to the file behind --json. */
+/* The table goes to stdout, the same values as a JSON array to the file given by --json. */
 struct bench {
 	FILE *json;
 	bool more;
@@ -105,9 +105,8 @@ static inline void bench_number(FILE *to, const char *name, double value)
 }
 
 /*
- * One line. @reference: who gave @reference_value in the same run; NULL (and NAN) when there is nobody
- * to compare with.
- * @ratio: how many times better than the reference, so that more than 1 is good.
+ * One line. @reference: what gave @reference_value in the same run; NULL (and NAN) if there is no reference.
+ * @ratio: how many times better than the reference, so more than 1 is good.
  */
 static inline void bench_report(struct bench *b, const char *name, double value, const char *unit,
 	const char *reference, double reference_value, double ratio)

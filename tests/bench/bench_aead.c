@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Microseconds per packet to open and to seal in BPF, beside libsodium and OpenSSL on the same bytes.
+// Microseconds per packet to open and to seal in BPF, compared with libsodium and OpenSSL on the same bytes.
 #include <openssl/evp.h>
 #include <sodium.h>
 #include <bpf/libbpf.h>
@@ -109,7 +109,7 @@ static void prepare(struct aead_bench_job *job, struct text *t, bool seal)
 	}
 }
 
-/* Every slot holds the keystream of the job's packet, so that it opens whichever is its turn. */
+/* Every slot holds the keystream of the job's packet, so that any of them opens it. */
 static void fill_slots(struct aead_bench *skel, const struct aead_bench_job *job)
 {
 	struct talon_keystream_slot slot = { 0 };
@@ -127,8 +127,7 @@ static void fill_slots(struct aead_bench *skel, const struct aead_bench_job *job
 }
 
 /*
- * What the helper does for one packet, over a window of its own: slots are taken back and filled anew,
- * round after round.
+ * The helper's work for one packet, on a private window: slots are recycled and refilled, round after round.
  */
 static void measure_generate(struct bench *b, struct aead_bench *skel, uint32_t len)
 {

@@ -10,7 +10,7 @@
 
 #include "session/device.h"
 
-#define INITIATIONS	256	/* each from a peer of its own, so that nothing is a replay */
+#define INITIATIONS	256	/* each from a different peer, so that none is a replay */
 #define ROUNDS		4
 #define BASE_POINTS	1	/* e */
 #define POINTS		3	/* es, ee, se; ss is kept from one handshake to the next */
@@ -140,7 +140,7 @@ static void make_initiations(struct device *hub, uint8_t messages[INITIATIONS][W
 	}
 }
 
-/* Time goes on a little with each, or the device would think itself under load and ask for cookies. */
+/* Time advances a little with each, or the device would consider itself under load and ask for cookies. */
 static double handshakes_per_second(void)
 {
 	static uint8_t messages[INITIATIONS][WG_INITIATION_LEN];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The flow table beside kernel hash maps: inserts per second, nanoseconds per lookup of random flows, bytes
-// for a million.
+// The flow table compared with kernel hash maps: inserts per second, nanoseconds per lookup of random flows,
+// bytes for a million.
 #include <arpa/inet.h>
 #include <bpf/libbpf.h>
 
@@ -12,7 +12,7 @@
 
 #define FLOWS		1000000
 #define BUCKETS		(1 << 18)
-#define SLICE		20000		/* inserts a test run: it has the CPU for itself while it lasts */
+#define SLICE		20000		/* inserts per test run, which is not preempted */
 #define LOOKUPS		200000
 #define RUNS		5		/* fillings of a million; each is long */
 
@@ -75,7 +75,7 @@ static double run(struct nat_bench *skel, enum nat_bench_op op, uint32_t first, 
 	return (double)opts.duration / count;
 }
 
-/* Nanoseconds of each slice's steps, so that the median can shrug off what else the machine does. */
+/* Nanoseconds of each slice's steps, so that the median hides the machine's other load. */
 struct slices {
 	double	ns[RUNS * FLOWS / SLICE + RUNS * 4];
 	size_t	count;
@@ -87,7 +87,7 @@ static void fill(struct nat_bench *skel, enum nat_bench_op op, uint32_t from, ui
 		uint32_t count = to - first < SLICE ? to - first : SLICE;
 		double ns = run(skel, op, first, count, 0) - run(skel, NAT_BENCH_KEYS, first, count, 0);
 
-		if (count >= SLICE / 2)		/* the first few are too few for the clock */
+		if (count >= SLICE / 2)		/* the first few are too short for the clock */
 			s->ns[s->count++] = ns;
 	}
 }

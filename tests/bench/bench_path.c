@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Microseconds per packet on the whole XDP path, both ways, at one flow and at a million random ones, beside
-// the AEAD alone.
+// Microseconds per packet on the whole XDP path, both ways, with one flow and with a million random ones,
+// compared with the AEAD alone.
 #include <net/if.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -24,12 +24,12 @@
 
 #define MILLION		1000000
 #define REPEAT		4000
-/* the median of so many: short ones, so that what else the machine does spoils few */
+/* the median of this many, each short, so that other load spoils few */
 #define PASSES		41
 #define SLOT		5
 #define INDEX		(0xabc000u + SLOT)
 #define COUNTER		1000001
-/* client ports; a million flows are so many ports to 245 ports of the gateway */
+/* client ports; a million flows are these times 245 ports of the gateway */
 #define PORTS		4096
 
 struct world {
@@ -54,7 +54,7 @@ static void put(struct bpf_map *map, const void *key, const void *value)
 		die(bpf_map__name(map));
 }
 
-/* A real route and real neighbours, in a namespace that goes with the process. */
+/* A real route and real neighbours, in a namespace that vanishes with the process. */
 static void make_net(struct world *w)
 {
 	cpu_set_t cpus;
@@ -135,7 +135,7 @@ static void fill(struct world *w, uint32_t flows)
 	put(w->skel->maps.links, &w->eth0, &uplink);
 }
 
-/* Its age is what would end a long bench. */
+/* Its age would end a long bench. */
 static void refresh_session(struct world *w)
 {
 	struct timespec ts;
@@ -184,7 +184,7 @@ static uint64_t ended(struct world *w, enum talon_dir dir, enum talon_end end)
 	return sum;
 }
 
-/* All slots hold the keystream of the one counter that all packets have. */
+/* All slots hold the keystream of the only counter used. */
 static void make_keystream(struct world *w, const void *key)
 {
 	struct talon_keystream_slot slot = {};
@@ -321,12 +321,12 @@ static void report(struct bench *b, const struct world *w, const char *dir, uint
 	snprintf(name, sizeof(name), "path.%s.%s.%u%s", dir, w->ahead ? "ahead" : "inline", len, suffix);
 	bench_report(b, name, m.path_ns / 1e3, "us", "AEAD alone", m.aead_ns / 1e3, m.aead_ns / m.path_ns);
 	if (!w->ahead)
-		return;		/* what an AEAD of 4 us varies by is more than the rest is */
+		return;		/* the variance of an AEAD of 4 us is larger than the rest */
 	snprintf(name, sizeof(name), "path.%s.rest.%u%s", dir, len, suffix);
 	bench_report(b, name, m.rest_ns, "ns", NULL, NAN, NAN);
 }
 
-/* One client's: in slices, and between them its share is forgotten, which it has none of a million's size. */
+/* All flows are of one client, whose share is far below a million: it is reset between slices. */
 static void make_flows(struct world *w, const struct packet *frame, uint32_t flows)
 {
 	const uint32_t zero = 0, slice = MILLION / 2;

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# End-to-end rates and the controller's footprint, beside wireguard-go and nftables masquerade measured in the same run.
+# End-to-end rates and the controller's footprint, compared with wireguard-go and nftables masquerade in the same run.
 #
 #   e2e.sh [--json FILE] [--rounds N] [--seconds N] [--reference-only] [--threaded]
 #
 # Two nodes stand side by side on the same wires, one with Talon, one with the reference; the laptop runs one client and is pointed at one
-# node after the other, round by round, so that whatever else the machine does hits both. Frames have wire size (tests/e2e/lib.sh).
+# node after the other, round by round, so that other load on the machine affects both. Frames have wire size (tests/e2e/lib.sh).
 set -eEuo pipefail
 E2E_HARNESS=$(dirname "$(readlink -f "$0")")/../e2e
 . "$E2E_HARNESS/lib.sh"
@@ -25,7 +25,7 @@ while [ $# -gt 0 ]; do
 done
 export WG_LOG_LEVEL=error
 
-# Two peers at the laptop; whoever holds the allowed IPs gets the traffic.
+# Two peers at the laptop; the one that holds the allowed IPs gets the traffic.
 point_at() { # talon|reference
 	local d node=$NODE key_of=node
 	d=$(dev lap)
@@ -34,7 +34,7 @@ point_at() { # talon|reference
 	wait_for 5 "the tunnel through $1" in_ns lap ping -q -c 1 -W 1 $GW
 }
 
-# One number of one run. A lost control message makes iperf3 answer with an error: it is asked again.
+# One number of one run. A lost control message makes iperf3 fail: it is run again.
 iperf() { # JQ-PATH ARGUMENT...
 	local path=$1 out try
 	shift

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What goes in and out of a run of nat_bench.bpf.c, as the bytes of a test packet. */
+/* Input and output of a run of nat_bench.bpf.c, carried in the test packet. */
 #ifndef TALON_TESTS_BENCH_NAT_BENCH_H
 #define TALON_TESTS_BENCH_NAT_BENCH_H
 
 #include "talon/types.h"
 
 enum nat_bench_op {
-	NAT_BENCH_KEYS,			/* make the keys and no more: what the others cost besides */
+	NAT_BENCH_KEYS,			/* only make the keys: the share of the others that is not lookup */
 	NAT_BENCH_KEYS_RANDOM,
 	NAT_BENCH_INSERT,
 	NAT_BENCH_FIND,			/* random flows of the first "flows" */
@@ -22,7 +22,7 @@ struct nat_bench_job {
 	__u32	flows;
 	__u32	misses;			/* out: steps that did not succeed */
 	__u64	random;			/* state of the generator; not 0 */
-	__u64	sum;			/* out: so that no work can be left out */
+	__u64	sum;			/* out: so that the compiler drops no work */
 };
 TALON_ASSERT_SIZE(struct nat_bench_job, 40);
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The uplink's path under BPF_PROG_TEST_RUN with repeat. The kernel puts neither bytes nor head back between
-// runs, so each run does:
-// "restore" is what that costs, to be subtracted.
+// The uplink's path under BPF_PROG_TEST_RUN with repeat. The kernel restores neither bytes nor head between
+// runs, so each run does. "restore" measures the cost of that, to be subtracted.
 #include "lib/uplink.h"
 #include "path_bench.h"
 
@@ -76,7 +75,7 @@ static __always_inline struct path_bench_job *restore_packet(struct xdp_md *ctx)
 	return job;
 }
 
-/* Head and tail as they were, @delta bytes of head from where they are. */
+/* Restores head and tail: the head moves by @delta bytes. */
 static __always_inline int restore_place(struct xdp_md *ctx, struct path_bench_job *job, int delta)
 {
 	if (bpf_xdp_adjust_head(ctx, delta))
@@ -134,10 +133,7 @@ int path_open(struct xdp_md *ctx)
 	return restore_place(ctx, job, 0) ? XDP_ABORTED : XDP_REDIRECT;
 }
 
-/*
- * Where the plaintext lies matters nothing to its cost: as much room as sealing in place needs
- * is in the frame.
- */
+/* The place of the plaintext does not change the cost; the frame has room to seal in place. */
 SEC("xdp")
 int path_seal(struct xdp_md *ctx)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What path_bench.bpf.c and bench_path.c share. */
+/* Shared by path_bench.bpf.c and bench_path.c. */
 #ifndef TALON_TESTS_PATH_BENCH_H
 #define TALON_TESTS_PATH_BENCH_H
 
@@ -8,7 +8,7 @@
 /* bytes of the packet that differ from flow to flow: IPv4 and UDP headers, in whole blocks of 16 */
 #define PATH_BENCH_HEAD 32
 #define PATH_BENCH_FRAME 1408
-#define PATH_BENCH_SLOTS 1024		/* of keystream, used in turns; all hold that of the job's counter */
+#define PATH_BENCH_SLOTS 1024		/* of keystream, used in turn; all hold that of the job's counter */
 
 /* One flow's packet, as far as it differs from the frame. */
 struct path_bench_item {
@@ -29,7 +29,7 @@ struct path_bench_job {
 	__u32	next;			/* item */
 	__u32	next_slot;		/* of keystream */
 	__u32	index;			/* of the session */
-	__u32	ahead;			/* keystream lies ready: 1 to open, 2 to seal; 0: none */
+	__u32	ahead;			/* keystream is ready: 1 to open, 2 to seal; 0: none */
 	__u8	frame[PATH_BENCH_FRAME];
 };
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # shellcheck shell=bash
-# What the shell benches share: the engine they compare with, the median. Sourced by bash after tests/e2e/lib.sh.
+# Shared by the shell benches: the reference engine, the median. Sourced by bash after tests/e2e/lib.sh.
 
 # The current wireguard-go where Go can fetch it, else what is installed. Sets WIREGUARD_GO for laptop and reference alike.
 choose_reference() {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the AEAD's test programs are to do with the packet. */
+/* Instructions for the AEAD test programs. */
 #ifndef TALON_TESTS_AEAD_TEST_H
 #define TALON_TESTS_AEAD_TEST_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Programs that are not the datapath's: what somebody else, or an older version, might have attached; and one
-// that looks at frames.
+// Programs foreign to the datapath, as another tool or an older version might have attached them, and one
+// that inspects frames.
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The flow table on real maps, one operation per test run; and a race, in which nobody may have the
-// same key twice.
+// The flow table on real maps, one operation per test run; and a race in which no key may ever have two live
+// records.
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_endian.h>
@@ -23,7 +23,7 @@ static __always_inline bool lives_under(__u32 id, enum flow_index which, const s
 	return id && flow_find_live(id, which, key);
 }
 
-/* Two records that are live under one key, at one moment. */
+/* Two records live under one key at the same moment. */
 static __always_inline bool clash(__u32 old, __u32 id, enum flow_index which,
 	const struct talon_flow_key *key)
 {
@@ -80,7 +80,7 @@ static long race_step(__u64 i, void *data)
 		FLOW_ADD(&race->found, 1);
 		if (flow->client != key.src || flow->client_port != key.sport || flow->remote != key.dst)
 			FLOW_ADD(&race->violations, 1);
-		/* as if its time had passed, while others use or collect it */
+		/* as if it had expired, while others use or collect it */
 		if (job->seed >> 24 & 1)
 			flow_collect(cfg, id, job->now_s + TALON_NAT_UDP_S);
 		return 0;

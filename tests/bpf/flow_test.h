@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What goes in and out of flow_test.bpf.c, as the bytes of a test packet. */
+/* Input and output of flow_test.bpf.c, carried in the test packet. */
 #ifndef TALON_TESTS_BPF_FLOW_TEST_H
 #define TALON_TESTS_BPF_FLOW_TEST_H
 
@@ -30,7 +30,7 @@ struct flow_test_job {
 	struct talon_flow flow;	/* out: the record after the operation */
 };
 
-/* Few keys and ports, so that CPUs get into each other's way. */
+/* Few keys and ports, so that CPUs collide often. */
 #define RACE_CLIENTS	10
 #define RACE_REMOTES	2
 #define RACE_PORT_FIRST	20000
@@ -42,7 +42,7 @@ struct flow_test_race {
 	__u64	found;
 	__u64	refused;
 	__u64	violations;
-	__u32	claim_fwd[RACE_CLIENTS * RACE_REMOTES];	/* id that got this key last */
+	__u32	claim_fwd[RACE_CLIENTS * RACE_REMOTES];	/* latest id created for this key */
 	__u32	claim_rev[RACE_PORTS * RACE_REMOTES];
 };
 

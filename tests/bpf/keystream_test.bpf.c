@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Opening and sealing with keystream made ahead, on a whole packet; and both ways against each
-// other, in a loop.
+// Opening and sealing a whole packet with keystream made ahead, and a loop that checks it against the inline
+// way.
 #include "lib/keystream.h"
 #include "keystream_test.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the keystream's test programs are to do. */
+/* Instructions for the keystream test programs. */
 #ifndef TALON_TESTS_KEYSTREAM_TEST_H
 #define TALON_TESTS_KEYSTREAM_TEST_H
 
 #include "talon/types.h"
 
-#define KEYSTREAM_TEST_OFF	58	/* behind Ethernet, IPv4, UDP and the data message's header */
+#define KEYSTREAM_TEST_OFF	58	/* after the Ethernet, IPv4, UDP and data message headers */
 
 struct keystream_test_job {
 	__u32	key[8];

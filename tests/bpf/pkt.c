@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Packets for tests: builders that write every byte in its place, checksums computed from nothing.
+// Packets for tests: builders that write every byte, with checksums computed from scratch.
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,7 +275,7 @@ bool pkt_wg_open(const uint8_t key[32], const uint8_t *message, uint32_t len, st
 	return true;
 }
 
-/* Of the transport header and what follows it, as far as the packet has it. */
+/* Length of the transport header and what follows it, as far as present. */
 static const char *check_l4(const uint8_t *ip, const uint8_t *l4, uint32_t len)
 {
 	switch (ip[9]) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Packets for tests, built and judged by slow and obvious code that shares nothing with the datapath. */
+/* Packets for tests, built and checked by slow and obvious code that shares nothing with the datapath. */
 #ifndef TALON_TESTS_PKT_H
 #define TALON_TESTS_PKT_H
 
@@ -36,7 +36,7 @@ struct pkt_spec {
 	uint8_t icmp_type, icmp_code;
 	uint16_t icmp_id, icmp_seq;
 	bool no_checksum;		/* UDP without one */
-	uint32_t payload;		/* bytes behind the transport header */
+	uint32_t payload;		/* bytes after the transport header */
 	uint8_t seed;			/* of the payload's pattern */
 };
 
@@ -54,8 +54,8 @@ struct packet pkt_icmp_error(uint32_t src, uint32_t dst, uint8_t type, uint8_t c
 	const struct packet *about, uint32_t embed);
 
 /*
- * @len bytes from @off (both multiples of 8, but for the last) of what @whole carries behind its 20
- * bytes of header.
+ * @len bytes from @off (both multiples of 8, but for the last) of @whole's payload, which follows a header of
+ * 20 bytes.
  */
 struct packet pkt_fragment(const struct packet *whole, uint32_t off, uint32_t len);
 
@@ -74,7 +74,7 @@ struct packet pkt_udp6(const uint8_t src[16], const uint8_t dst[16], uint16_t sp
  */
 struct packet pkt_wg(const uint8_t key[32], uint32_t index, uint64_t counter, const struct packet *inner);
 
-/* The same without padding of its own, for plaintexts that no honest peer would send. */
+/* The same without adding padding, for plaintexts that no honest peer would send. */
 struct packet pkt_wg_raw(const uint8_t key[32], uint32_t index, uint64_t counter, const void *plain,
 	uint32_t len);
 
@@ -84,7 +84,7 @@ bool pkt_wg_open(const uint8_t key[32], const uint8_t *message, uint32_t len, st
 
 /* @value big-endian. */
 void pkt_put16(uint8_t *to, uint32_t value);
-/* Computes the checksum of the IPv4 header of 20 bytes anew, or that of what follows it. */
+/* Recomputes the checksum of a 20-byte IPv4 header, or that of the transport after it. */
 void pkt_fix_header(struct packet *p);
 void pkt_fix_transport(struct packet *p);
 
@@ -92,8 +92,8 @@ void pkt_fix_transport(struct packet *p);
 uint32_t pkt_sum(uint32_t sum, const uint8_t *bytes, uint32_t len);
 
 /*
- * Are all checksums right: IPv4 header, and the transport's where the packet is no fragment; in an ICMP error
- * the embedded header's, and the embedded transport's if it is there whole. NULL, or what is wrong.
+ * Checks all checksums: of the IPv4 header, of the transport unless the packet is a fragment, and in an ICMP
+ * error of the embedded header and of the embedded transport if complete. NULL, or what is wrong.
  */
 const char *pkt_check(const uint8_t *ip, uint32_t len);
 /* The UDP checksum of an IPv6 packet with nothing between header and UDP. NULL, or what is wrong. */

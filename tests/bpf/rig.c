@@ -15,6 +15,7 @@
 #include <bpf/btf.h>
 #include <sodium.h>
 
+#include "bpf/ends.h"
 #include "bpf/rig.h"
 #include "natgc.skel.h"
 #include "tunnel.skel.h"
@@ -35,7 +36,7 @@ const uint8_t rig_wt0rp_mac[6] = { 2, 0, 0, 0, 0x77, 4 };
 
 enum rig_hook rig_hook;
 bool rig_with_tunnel;
-static bool reached[TALON_END_COUNT];
+static bool reached[RIG_TUNNEL + 1][TALON_END_COUNT];
 
 static const char *const end_names[] = {
 #define RIG_NAME(id, label, drop, help) label,
@@ -61,8 +62,7 @@ void rig_ip(const char *command)
 }
 
 /*
- * Routes and neighbours are real ones, so that the kernel's answers are. All of it goes when
- * the process does.
+ * Routes and neighbours are real, so that the kernel's answers are. The namespace vanishes with the process.
  */
 int rig_group_setup(void **state)
 {
@@ -78,12 +78,12 @@ int rig_group_setup(void **state)
 		"link set eth2far up", "tuntap add tun0 mode tun", "link set tun0 up", "link set eth0 up",
 		"link set eth0far up", "link set eth1 up", "link set eth1far up", "link set wt0 up",
 		"link set wt0p up", "addr add 192.168.1.221/24 dev eth0", "addr add 10.9.0.1/24 dev eth1",
-		"-6 addr add 2001:db8::221/64 dev eth0 nodad",
+		"addr add 2001:db8::221/64 dev eth0 nodad",
 		"neigh add 192.168.1.220 lladdr 02:00:00:00:02:20 dev eth0 nud permanent",
 		"neigh add 192.168.1.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent",
 		"neigh add 10.9.0.2 lladdr 02:00:00:00:09:02 dev eth1 nud permanent",
-		"-6 neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent",
-		"route add default via 192.168.1.1", "-6 route add default via 2001:db8::1 dev eth0",
+		"neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent",
+		"route add default via 192.168.1.1", "route add ::/0 via 2001:db8::1 dev eth0",
 		"route add 10.8.0.0/24 via 192.168.1.220", "route add unreachable 10.66.0.0/24",
 		"addr add 10.10.0.1/24 dev eth2",
 		"neigh add 10.10.0.2 lladdr 02:00:00:00:0a:02 dev eth2 nud permanent",
@@ -94,20 +94,45 @@ int rig_group_setup(void **state)
 		"addr add 100.64.0.1/32 dev wt0", "route add 100.64.0.0/10 dev wt0",
 	};
 	cpu_set_t cpus;
+	FILE *ip;
 
 	if (sodium_init() < 0)
 		return -1;
 	CPU_ZERO(&cpus);
-	CPU_SET(0, &cpus);	/* what the programs keep per CPU is read back from this one */
+	CPU_SET(0, &cpus);	/* per-CPU state of the programs is read back from this CPU */
 	if (sched_setaffinity(0, sizeof(cpus), &cpus) || unshare(CLONE_NEWNET)) {
 		fprintf(stderr, "a network namespace needs root: %s\n", strerror(errno));
 		return -1;
 	}
 	if (system("echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding"))
 		return -1;
+	ip = popen("ip -batch -", "w");
+	if (!ip)
+		return -1;
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		rig_ip(commands[i]);
-	return 0;
+		fprintf(ip, "%s\n", commands[i]);
+	return pclose(ip) ? -1 : 0;
+}
+
+static int run_in(enum rig_hook hook, const char *name, const struct CMUnitTest *tests, size_t count)
+{
+	const struct CMUnitTest last[] = { cmocka_unit_test(ends_were_reached) };
+	const char *where = hook == RIG_XDP ? "XDP" : "tc";
+	char title[128];
+	int failed;
+
+	rig_hook = hook;
+	snprintf(title, sizeof(title), "%s in %s", name, where);
+	failed = _cmocka_run_group_tests(title, tests, count, rig_group_setup, NULL);
+	snprintf(title, sizeof(title), "ends of %s in %s", name, where);
+	return failed + cmocka_run_group_tests_name(title, last, NULL, NULL);
+}
+
+int rig_main_of(const char *name, const struct CMUnitTest *tests, size_t count)
+{
+	int failed = run_in(RIG_XDP, name, tests, count);
+
+	return failed + run_in(RIG_TC, name, tests, count);
 }
 
 uint64_t rig_now_ns(void)
@@ -186,7 +211,7 @@ void rig_link(struct rig *rig, uint32_t ifindex, const uint8_t mac[6], uint16_t 
 	rig_put(rig, "links", &ifindex, &link);
 }
 
-/* The host's own tables as far as packets of tests meet them. */
+/* The host's own tables, as far as the tests' packets use them. */
 static void fill_host(struct rig *rig)
 {
 	rig_host_route(rig, "0.0.0.0", 0, TALON_HOST_UNICAST, NODE);
@@ -276,7 +301,7 @@ static int take_event(void *context, void *data, size_t size)
 	return 0;
 }
 
-/* Not pinned; maps of @shared are used where there is one. */
+/* Not pinned; maps that @shared has, too, are reused. */
 static struct bpf_object *load(const void *elf, size_t size, struct bpf_object *shared)
 {
 	struct bpf_object *obj = bpf_object__open_mem(elf, size, NULL);
@@ -376,9 +401,8 @@ int rig_setup(void **state)
 	elf = natgc__elf_bytes(&size);
 	rig->natgc = load(elf, size, rig->obj);
 	/*
-	 * The kernel puts an XDP program into its dispatcher for each test run and takes it out again,
-	 * which takes milliseconds, unless it is in there anyway, attached to a device. Nothing is
-	 * sent on this one.
+	 * For each test run the kernel puts an XDP program into its dispatcher and takes it out again, which
+	 * takes milliseconds, unless the program is attached to a device. No traffic uses this one.
 	 */
 	if (rig->hook == RIG_XDP) {
 		rig->link = bpf_program__attach_xdp(bpf_object__next_program(rig->obj, NULL),
@@ -430,7 +454,7 @@ static void read_counts(struct rig *rig, uint64_t counts[TALON_STATS_ENTRIES])
 	}
 }
 
-/* A member of the packet's state as the program left it, found by name. */
+/* Reads a member of struct talon_pkt by name, as the program left it. */
 static uint32_t scratch(struct bpf_object *obj, const char *member)
 {
 	const struct btf *btf = bpf_object__btf(obj);
@@ -574,7 +598,7 @@ struct rig_result rig_run(struct rig *rig, const struct packet *frame)
 	for (int i = 0; i < TALON_STATS_ENTRIES; i++) {
 		r.counts[i] = after[i] - before[i];
 		if (r.counts[i])
-			reached[i % TALON_END_COUNT] = true;
+			reached[rig_hook][i % TALON_END_COUNT] = true;
 	}
 	if (!rig->is_deaf)
 		ring_buffer__consume(rig->ring);
@@ -584,7 +608,7 @@ struct rig_result rig_run(struct rig *rig, const struct packet *frame)
 
 bool rig_was_reached(enum talon_end end)
 {
-	return reached[end];
+	return reached[rig_hook][end];
 }
 
 struct packet rig_outer(struct rig *rig, uint32_t peer, uint8_t tos, const struct packet *message)
@@ -843,7 +867,7 @@ struct packet rig_opened(struct rig *rig, const struct rig_result *r, uint32_t p
 		assert_int_equal(outer.bytes[8], 64);
 		assert_int_equal(outer.bytes[9], 17);
 		assert_memory_equal(outer.bytes + 6, "\0\0", 2);
-		/* receivers join datagrams only where there is a checksum */
+		/* receivers join only datagrams that have a checksum */
 		assert_memory_not_equal(outer.bytes + 26, "\0\0", 2);
 	}
 	assert_int_equal(udp[0] << 8 | udp[1], RIG_PORT);

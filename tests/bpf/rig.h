@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A node in a test process: the datapath loaded (not attached), its maps filled, real routes and neighbours
- * in a network namespace of the process's own, and one frame at a time through BPF_PROG_TEST_RUN.
+ * in a private network namespace, and one frame at a time through BPF_PROG_TEST_RUN.
  *
- *	 peer 0  100.64.0.2  203.0.113.5:40000 ---.
- *	 peer 1  100.64.0.3  198.51.100.7:51820 ---+-- 192.168.1.1 --.
- *	 peer 2  100.64.0.4  [2001:db8:9::5]:40001 -'	2001:db8::1  |
- *	                                                             eth0  192.168.1.221, 2001:db8::221	  eth1  10.9.0.1, MTU 1000
- *	                     gateway 192.168.1.220 ------------------'    |	 |	 |
- *	                                                                wt0 ---- wt0p	10.9.0.2
- *	                                                               wt0r ---- wt0rp, of the relay
+ *  peer 0  100.64.0.2  203.0.113.5:40000 -----.
+ *  peer 1  100.64.0.3  198.51.100.7:51820 ----+-- 192.168.1.1 --.
+ *  peer 2  100.64.0.4  [2001:db8:9::5]:40001 -'   2001:db8::1   |
+ *                      gateway 192.168.1.220 -------------------+-- eth0  192.168.1.221, 2001:db8::221
+ *                      narrow 10.9.0.2 ---------------------------- eth1  10.9.0.1, MTU 1000
+ *                      wt0p --------------------------------------- wt0   100.64.0.1
+ *                      wt0rp, of the relay ------------------------ wt0r
  */
 #ifndef TALON_TESTS_RIG_H
 #define TALON_TESTS_RIG_H
@@ -43,10 +43,10 @@
 #define NODE		"192.168.1.221"
 #define GATEWAY		"192.168.1.220"
 #define NOBODY		"192.168.1.77"		/* on the LAN, with no neighbour entry */
-#define NARROW		"10.9.0.2"		/* behind the MTU of 1000 */
+#define NARROW		"10.9.0.2"		/* reached by the device with MTU 1000 */
 #define PLAIN		"10.8.0.5"		/* behind the gateway, in a route without masquerade */
 #define VIP		"10.7.0.7"		/* in a route served by this host */
-#define UNREACHABLE	"10.66.0.1"		/* in a route that the host has no way for */
+#define UNREACHABLE	"10.66.0.1"		/* in a route that the host cannot reach */
 #define SPARE		"192.168.1.250"		/* the spare SNAT address, where it is used */
 #define MESH		"100.64.0.1"
 #define CLIENT		"100.64.0.2"		/* of peer 0 */
@@ -100,9 +100,9 @@ struct rig {
 	struct talon_config config;
 	struct rig_peer peers[RIG_PEERS];
 	uint32_t eth0, eth1, wt0, wt0p, wt0r;
-	uint32_t in;			/* where frames come in, but for the tunnel's program; 0: eth0 */
+	uint32_t in;			/* ingress device, except for the tunnel's program; 0: eth0 */
 	bool is_out_of_tunnel;		/* do not run the tunnel's program */
-	bool is_deaf;			/* events are left where they are */
+	bool is_deaf;			/* events stay in the rings */
 	uint32_t gso_segs, gso_size;	/* tc */
 	uint32_t meta;			/* XDP: bytes of metadata in front of the frame */
 	struct rig_result *now;
@@ -119,10 +119,19 @@ extern const uint8_t rig_wt0r_mac[6], rig_wt0rp_mac[6];
 
 /* cmocka fixtures; *state is a struct rig. The hook is chosen by rig_hook before. */
 extern enum rig_hook rig_hook;
-extern bool rig_with_tunnel;		/* the tunnel's program is there in XDP, too: rig_from_host() */
+extern bool rig_with_tunnel;		/* load the tunnel's program in XDP, too: rig_from_host() */
 int rig_setup(void **state);
 int rig_teardown(void **state);
-int rig_group_setup(void **state);	/* the namespace; once a process */
+int rig_group_setup(void **state);	/* a namespace; once for each group */
+
+#define RIG_CASE(name)	cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+/*
+ * Runs the array @tests in XDP and again in tc, as the groups "@name in XDP" and "@name in tc". After each
+ * group, a case checks that every packet end that ends.h lists for this program was reached. Returns main()'s
+ * exit status.
+ */
+#define rig_main(name, tests) rig_main_of(name, tests, sizeof(tests) / sizeof((tests)[0]))
+int rig_main_of(const char *name, const struct CMUnitTest *tests, size_t count);
 
 int rig_fd(struct rig *rig, const char *map);
 void rig_put(struct rig *rig, const char *map, const void *key, const void *value);
@@ -163,8 +172,9 @@ void rig_flow_write(struct rig *rig, uint32_t id, const struct talon_flow *flow)
 uint64_t rig_now_ns(void);			/* CLOCK_BOOTTIME */
 
 /*
- * Assertions. rig_ends: the packet ended so and was counted exactly once. In tc what is sealed goes through
- * the tunnel's program, which counts as well: the uplink says where it sent it, the tunnel how it ended.
+ * Assertions. rig_ends: the packet had this end and was counted exactly once. In tc, packets to seal go
+ * through the tunnel's program, which counts as well: the uplink counts where it sent them, the tunnel how
+ * they ended.
  */
 #define rig_ends(rig, r, dir, end)	rig_ends_at(rig, r, dir, end, __FILE__, __LINE__)
 #define rig_uncounted(r)		rig_uncounted_at(r, __FILE__, __LINE__)
@@ -172,19 +182,19 @@ void rig_ends_at(struct rig *rig, const struct rig_result *r, enum talon_dir dir
 	const char *file, int line);
 void rig_uncounted_at(const struct rig_result *r, const char *file, int line);
 const char *rig_end_name(enum talon_end end);
-bool rig_was_reached(enum talon_end end);	/* by any test of this process */
+bool rig_was_reached(enum talon_end end);	/* by any case of this process in the present rig_hook */
 
 /*
- * Packet as it left towards the cluster: MACs and ifindex are those of the next hop, all checksums right.
- * Ethernet taken off.
+ * The packet as it left towards the cluster, without Ethernet header. MACs and ifindex must be those of the
+ * next hop, all checksums right.
  */
 struct packet rig_plain(struct rig *rig, const struct rig_result *r);
 /*
- * Packet as it left towards @peer: outer headers right, opened with the session's sending key; inner packet
- * without padding.
+ * The inner packet without padding of what left towards @peer, opened with the session's sending key. Outer
+ * headers must be right.
  */
 struct packet rig_opened(struct rig *rig, const struct rig_result *r, uint32_t peer);
-/* The same bytes, and a readable difference where not. */
+/* Fails with a readable difference unless both have the same bytes. */
 #define pkt_equal(a, b)	pkt_equal_at(a, b, __FILE__, __LINE__)
 void pkt_equal_at(const struct packet *got, const struct packet *want, const char *file, int line);
 /* must be the only one */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Access rules as the programs enforce them: per protocol and port, before NAT, for what is forwarded and
-// what is ours; what may come back without
-// a rule; rules that change while packets run.
+// Access rules as the programs enforce them: per protocol and port, before NAT, for forwarded and local
+// traffic; replies that need no rule; rules that change under traffic.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
@@ -235,7 +234,7 @@ static void a_flow_goes_on_until_the_generation_is_bumped(void **state)
 	rig_bump(rig);
 	denied(rig, 0, &inner);
 	answer = udp(GATEWAY, 53, NODE, out.bytes[20] << 8 | out.bytes[21]);
-	r = rig_from_wire(rig, &answer);	/* or it could keep open for ever what the rule was */
+	r = rig_from_wire(rig, &answer);	/* or it could keep open forever what the rule had opened */
 	DENIED(rig, r, TALON_DIR_OUT);
 	set_rules(rig, rules, 1);
 	forwarded(rig, 0, &inner);
@@ -333,7 +332,7 @@ static void what_this_host_asks_is_answered_without_a_rule(void **state)
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		denied(rig, 0, &wrong[i]);
 	denied(rig, 1, &from_other);
-	rig_bump(rig);		/* new rules are no reason to forget what we asked */
+	rig_bump(rig);		/* new rules do not make the host forget what it asked */
 	r = rig_from_peer(rig, 0, &reply);
 	is_handed_up(rig, &r, &reply);
 }
@@ -356,11 +355,11 @@ static void what_we_asked_is_forgotten_in_time(void **state)
 		rig_from_host(rig, &cases[i].out);
 		ct_age(rig, cases[i].limit_s - 2);
 		r = rig_from_peer(rig, 0, &cases[i].back);
-		is_handed_up(rig, &r, &cases[i].back);	/* and that made it young again */
+		is_handed_up(rig, &r, &cases[i].back);	/* and that refreshed it */
 		ct_age(rig, cases[i].limit_s - 2);
 		r = rig_from_peer(rig, 0, &cases[i].back);
 		is_handed_up(rig, &r, &cases[i].back);
-		if (!i) {	/* a connection that is being closed has less time */
+		if (!i) {	/* a closing connection has less time */
 			r = rig_from_host(rig, &fin);
 			ct_age(rig, TALON_ACL_CT_UDP_S - 2);
 			r = rig_from_peer(rig, 0, &cases[i].back);
@@ -441,7 +440,7 @@ static void errors_about_what_may_pass_may_pass(void **state)
 		pkt_icmp_error(ip4(CLIENT), ip4(VIP), 3, 3, 0, &unasked, 28),
 		/* about another peer's flow */
 		pkt_icmp_error(ip4(CLIENT), ip4(VIP), 3, 3, 0, &others, 28),
-		/* to one who did not send it */
+		/* to a peer that did not send it */
 		pkt_icmp_error(ip4(CLIENT), ip4(MESH), 3, 3, 0, &answer, 28),
 		pkt_icmp_error(ip4(CLIENT), ip4(MESH), 3, 3, 0, &query, 28),	/* not asked yet */
 	};
@@ -485,7 +484,7 @@ static void later_fragments_pass_after_a_first_one_that_passed(void **state)
 	struct packet bad_first = pkt_fragment(&bad, 0, 104), bad_later = pkt_fragment(&bad, 104, 104);
 
 	set_rules(rig, rules, 1);
-	denied(rig, 0, &later);		/* nobody vouches for it yet */
+	denied(rig, 0, &later);		/* no first fragment has passed yet */
 	forwarded(rig, 0, &first);
 	forwarded(rig, 0, &later);
 	denied(rig, 0, &bad_first);
@@ -574,7 +573,10 @@ static void hairpinned_packets_are_judged_by_the_address_they_go_to(void **state
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_RESEALED);
 	r = rig_from_peer(rig, 0, &from_a);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_RESEALED);
-	/* Then b's rule goes, and with it what b had opened, which a's packets would keep open for ever. */
+	/*
+	 * Then b's rule is removed, and with it what b had opened, which a's packets would otherwise keep
+	 * open forever.
+	 */
 	rules[1] = RULE(CLIENT, 32, NODE, 32, .proto = NETMAP_UDP);
 	set_rules(rig, rules, 2);
 	denied(rig, 1, &from_b);
@@ -611,7 +613,7 @@ static void five_thousand_peers_are_compiled_and_written_quickly(void **state)
 	}
 	for (int i = 0; i < 4; i++) {
 		if (i == 2) {
-			/* long enough after the last for no reader to be waited for */
+			/* long enough after the last change that no reader has to be waited for */
 			usleep(1100000);
 			for (int j = 0; j < EACH; j++)
 				rules[j].port_last++;	/* and now a small change */
@@ -643,34 +645,28 @@ static void five_thousand_peers_are_compiled_and_written_quickly(void **state)
 	free(sources);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(without_rules_nothing_comes_in_and_no_flow_is_made),
-		CASE(rules_are_asked_only_where_they_are_enforced),
-		CASE(verdicts_are_those_of_the_rules),
-		CASE(protocols_without_ports_need_a_rule_for_all_of_them),
-		CASE(a_flow_goes_on_until_the_generation_is_bumped),
-		CASE(banks_change_under_packets_without_a_wrong_verdict),
-		CASE(what_this_host_asks_is_answered_without_a_rule),
-		CASE(what_we_asked_is_forgotten_in_time),
-		CASE(only_what_needs_it_is_remembered),
-		CASE(what_the_cluster_asks_by_a_plain_route_is_answered),
-		CASE(errors_about_what_may_pass_may_pass),
-		CASE(errors_about_a_masqueraded_flow_pass_as_long_as_its_rule_is_there),
-		CASE(later_fragments_pass_after_a_first_one_that_passed),
-		CASE(a_rule_for_every_port_needs_no_first_fragment),
-		CASE(peers_are_kept_apart_and_their_answers_pass),
-		CASE(hairpinned_packets_are_judged_by_the_address_they_go_to),
-		CASE(five_thousand_peers_are_compiled_and_written_quickly),
+		RIG_CASE(without_rules_nothing_comes_in_and_no_flow_is_made),
+		RIG_CASE(rules_are_asked_only_where_they_are_enforced),
+		RIG_CASE(verdicts_are_those_of_the_rules),
+		RIG_CASE(protocols_without_ports_need_a_rule_for_all_of_them),
+		RIG_CASE(a_flow_goes_on_until_the_generation_is_bumped),
+		RIG_CASE(banks_change_under_packets_without_a_wrong_verdict),
+		RIG_CASE(what_this_host_asks_is_answered_without_a_rule),
+		RIG_CASE(what_we_asked_is_forgotten_in_time),
+		RIG_CASE(only_what_needs_it_is_remembered),
+		RIG_CASE(what_the_cluster_asks_by_a_plain_route_is_answered),
+		RIG_CASE(errors_about_what_may_pass_may_pass),
+		RIG_CASE(errors_about_a_masqueraded_flow_pass_as_long_as_its_rule_is_there),
+		RIG_CASE(later_fragments_pass_after_a_first_one_that_passed),
+		RIG_CASE(a_rule_for_every_port_needs_no_first_fragment),
+		RIG_CASE(peers_are_kept_apart_and_their_answers_pass),
+		RIG_CASE(hairpinned_packets_are_judged_by_the_address_they_go_to),
+		RIG_CASE(five_thousand_peers_are_compiled_and_written_quickly),
 	};
-	int failed;
 
 	rig_with_tunnel = true;
-	rig_hook = RIG_XDP;
-	failed = cmocka_run_group_tests_name("access rules in XDP", tests, rig_group_setup, NULL);
-	rig_hook = RIG_TC;
-	return failed + cmocka_run_group_tests_name("access rules in tc", tests, rig_group_setup, NULL);
+	return rig_main("access rules", tests);
 }

@@ -16,7 +16,7 @@
 #include "aead_test_tc.skel.h"
 #include "bpf/aead_test.h"
 
-#define OFF	58	/* behind Ethernet, IPv4, UDP and the data message's header */
+#define OFF	58	/* after the Ethernet, IPv4, UDP and data message headers */
 #define SHIFT	32
 #define TAG_LEN	16
 #define LEN_MAX	1500

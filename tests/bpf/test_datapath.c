@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The life of an attached datapath, on a veth in a network namespace and on a bpffs of the test's own.
+// The life of an attached datapath, on a veth in a private network namespace and on a private bpffs.
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -73,7 +73,7 @@ static int start(const struct datapath_options *opts, struct datapath **ret_dp)
 	return ret;
 }
 
-/* The one that is open, so that a test that fails does not keep the lock from the next. */
+/* The open datapath, closed on teardown so that a failed test does not hold the lock against the next. */
 static struct datapath *open_one;
 
 static struct datapath *up(const struct datapath_options *opts)
@@ -150,10 +150,7 @@ static struct attached attached_at(const char *kind, const char *device)
 	return (struct attached) { .link_id = info.id, .prog_id = info.prog_id };
 }
 
-/*
- * Every id of every object of ours, taken while they are there, so that other users of the
- * machine do not matter.
- */
+/* Ids of all our objects, read while they exist, so that objects of other users do not matter. */
 struct census {
 	uint32_t progs[16], maps[128], links[16];
 	unsigned prog_count, map_count, link_count;
@@ -594,8 +591,8 @@ static void say_hello(size_t len)
 }
 
 /*
- * By a tc redirect and, in XDP's modes, by one from another device: that one needs somebody who polls
- * at the far end.
+ * By a tc redirect and, in XDP modes, by an XDP redirect from another device, which needs NAPI at the far
+ * end.
  */
 static void sealed_packets_are_read_at_the_relay_links_far_end(void **state)
 {
@@ -632,10 +629,7 @@ static void sealed_packets_are_read_at_the_relay_links_far_end(void **state)
 		assert_int_equal(send(wire, frame, 60, 0), 60);
 		assert_data_arrives(far);
 
-		/*
-		 * And the other way: something that is not ours comes in, is looked at by our program
-		 * and ends there.
-		 */
+		/* The other way: a foreign frame comes in, reaches our program and is dropped. */
 		memcpy(frame, datapath_get_relay(dp)->mac, 6);
 		assert_int_equal(send(far, frame, 60, 0), 60);
 		for (int tries = 0; tries < 100 && !counted(dp, TALON_DIR_IN, TALON_UNKNOWN_TYPE); tries++)
@@ -892,7 +886,7 @@ static void only_one_process_holds_a_datapath(void **state)
 	struct datapath *dp = up(&opts), *second;
 	char pid[32];
 
-	/* It has written nothing about itself yet: the lock alone says who it is. */
+	/* It has not written its record yet: the lock alone tells who holds it. */
 	snprintf(pid, sizeof(pid), "process %d ", getpid());
 	assert_int_equal(datapath_holder(BASE), getpid());
 	assert_int_equal(start(&opts, &second), -EBUSY);
@@ -929,7 +923,7 @@ static void others_filters_and_their_qdisc_survive(void **state)
 	assert_int_equal(bpf_tc_hook_create(&hook), 0);
 	assert_int_equal(bpf_tc_attach(&hook, &theirs), 0);
 	shut(up(&opts));
-	/* In one priority the first one listed is the first one run. */
+	/* Of equal priority, the first one listed runs first. */
 	run("tc filter show dev up0 ingress | grep handle | head -1 | grep -q talon_uplink_tc");
 	down();
 	assert_int_equal(bpf_tc_query(&hook, &query), 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The outer side and the inner header: where an endpoint may be, how much fits through the way to it, what
-// is not let in.
+// Outer addresses and inner headers: where an endpoint may be, which packet size its path takes, what is
+// refused.
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -75,8 +75,8 @@ static void another_address_of_the_host_stays_the_source(void **state)
 }
 
 /*
- * The program cannot choose one; the controller does, and until then nothing leaves with an address
- * that is not ours.
+ * The program cannot choose a source address; the controller does. Until then nothing leaves with a foreign
+ * address.
  */
 static void without_an_ipv6_address_of_ours_nothing_is_sent(void **state)
 {
@@ -203,7 +203,8 @@ static void what_is_too_large_for_the_path_is_answered_to_the_host(void **state)
 	assert_int_equal(read_endpoint(rig, 0).mtu, 1100);
 	r = rig_from_host(rig, &fits);
 	rig_ends(rig, &r, TALON_DIR_TUNNEL, TALON_FORWARDED);
-	assert_int_equal(r.frame.len, 14 + 1160);	/* padding does not carry it over the path's end */
+	/* padding does not push the message over the path MTU */
+	assert_int_equal(r.frame.len, 14 + 1160);
 	r = rig_from_host(rig, &large);
 	rig_ends(rig, &r, TALON_DIR_TUNNEL, TALON_ICMP_SENT);
 	assert_int_equal(r.verdict, RIG_SEND);
@@ -220,7 +221,7 @@ static void what_is_too_large_for_the_path_is_answered_to_the_host(void **state)
 	pkt_equal(&got, &large);
 }
 
-/* The FIB helper does not tell of it, the host's routes do. */
+/* The FIB helper does not report it, the host's routes do. */
 static void a_routes_mtu_that_is_not_locked_counts_for_the_endpoint_too(void **state)
 {
 	struct talon_lpm4 key = { .prefixlen = 32, .addr = ip4("203.0.113.5") };
@@ -257,7 +258,7 @@ static void what_may_be_cut_is_cut_for_the_path(void **state)
 	widen(rig);
 }
 
-/* The packet that finds out is compared with what it found. */
+/* The packet that discovers the path MTU is itself compared with it. */
 static void the_first_packet_by_a_narrower_way_does_not_leave_too_large(void **state)
 {
 	struct packet first = to_client(9, 0), df = to_client(1101 - 28, PKT_DF),
@@ -367,7 +368,7 @@ static void a_peer_with_a_narrow_path_is_told_from_the_other_peer(void **state)
 	widen(rig);
 }
 
-/* IPv6 routers do not cut: what does not fit is lost on the way, at MTU 1280 too. */
+/* IPv6 routers do not fragment: what does not fit is lost on the way, even at MTU 1280. */
 static void over_ipv6_a_path_of_1280_takes_1200(void **state)
 {
 	struct packet small = PKT(.src = ip4(MESH), .dst = ip4(CLIENT2), .proto = 17, .payload = 9);
@@ -492,10 +493,11 @@ static void source_routed_packets_are_dropped(void **state)
 		{ { 7, 7, 4, 0, 0, 0, 0, 137, 3, 4, 0, 0 }, 12, TALON_SOURCE_ROUTED },
 		{ { 148, 4, 0, 0, 1, 68, 28, 5, 0, [33] = 131, 7, 4, 1, 2, 3, 4 }, 40, TALON_SOURCE_ROUTED },
 		{ { 148, 4, 131, 137 }, 4, TALON_FORWARDED },		/* inside another's data */
-		{ { 0, 131, 3, 4 }, 4, TALON_FORWARDED },		/* behind the end of the list */
+		{ { 0, 131, 3, 4 }, 4, TALON_FORWARDED },		/* after the end of the option list */
 		{ { 1, 1, 1, 1, 1, 1, 1, 1 }, 8, TALON_FORWARDED },
 		{ { 7, 39, 4, [39] = 0 }, 40, TALON_FORWARDED },
-		{ { 7, 1, 0, 0 }, 4, TALON_BAD_INNER },			/* shorter than itself */
+		/* length below that of its own header */
+		{ { 7, 1, 0, 0 }, 4, TALON_BAD_INNER },
 		{ { 7, 0, 0, 0 }, 4, TALON_BAD_INNER },
 		{ { 7, 5, 0, 0 }, 4, TALON_BAD_INNER },			/* beyond the header */
 		{ { 1, 1, 1, 7 }, 4, TALON_BAD_INNER },
@@ -565,7 +567,7 @@ static void judge_no_route(const struct packet *got, const struct packet *about,
 	assert_memory_equal(got->bytes, "\x60\0\0\0", 4);
 	assert_int_equal(got->bytes[4] << 8 | got->bytes[5], 8 + embed);
 	assert_memory_equal(got->bytes + 6, "\x3a\x40", 2);
-	/* from where it was going: an address that its sender takes from us */
+	/* from its destination: the sender accepts errors from us with that source */
 	assert_memory_equal(got->bytes + 8, about->bytes + 24, 16);
 	assert_memory_equal(got->bytes + 24, about->bytes + 8, 16);
 	assert_memory_equal(got->bytes + 40, "\x01\x00", 2);
@@ -679,41 +681,33 @@ static void ipv6_of_the_host_itself_is_answered_on_its_device(void **state)
 	judge_no_route(&got, &packet, RIG_MTU);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(an_address_that_is_no_longer_ours_is_replaced_when_the_way_is_looked_at),
-		CASE(another_address_of_the_host_stays_the_source),
-		CASE(without_an_ipv6_address_of_ours_nothing_is_sent),
-		CASE(a_way_that_leads_into_the_tunnel_is_refused),
-		CASE(what_our_own_port_sends_is_not_carried_through_the_tunnel),
-		CASE(next_hops_that_are_used_are_known),
-		CASE(what_is_too_large_for_the_path_is_answered_to_the_host),
-		CASE(a_routes_mtu_that_is_not_locked_counts_for_the_endpoint_too),
-		CASE(what_may_be_cut_is_cut_for_the_path),
-		CASE(the_first_packet_by_a_narrower_way_does_not_leave_too_large),
-		CASE(replies_from_the_wire_are_compared_with_the_path_to_their_peer),
-		CASE(connections_are_opened_with_what_the_path_takes),
-		CASE(a_peer_with_a_narrow_path_is_told_from_the_other_peer),
-		CASE(over_ipv6_a_path_of_1280_takes_1200),
-		CASE(a_peer_that_moves_leaves_its_narrow_path_behind),
-		CASE(no_endpoint_is_where_no_packet_can_come_from),
-		CASE(source_routed_packets_are_dropped),
-		CASE(a_wrong_header_checksum_ends_here),
-		CASE(ipv6_from_a_peer_is_answered_that_there_is_no_route),
-		CASE(no_error_is_sent_about_errors_groups_and_nobody),
-		CASE(ipv6_errors_have_a_rate),
-		CASE(ipv6_of_the_host_itself_is_answered_on_its_device),
+		RIG_CASE(an_address_that_is_no_longer_ours_is_replaced_when_the_way_is_looked_at),
+		RIG_CASE(another_address_of_the_host_stays_the_source),
+		RIG_CASE(without_an_ipv6_address_of_ours_nothing_is_sent),
+		RIG_CASE(a_way_that_leads_into_the_tunnel_is_refused),
+		RIG_CASE(what_our_own_port_sends_is_not_carried_through_the_tunnel),
+		RIG_CASE(next_hops_that_are_used_are_known),
+		RIG_CASE(what_is_too_large_for_the_path_is_answered_to_the_host),
+		RIG_CASE(a_routes_mtu_that_is_not_locked_counts_for_the_endpoint_too),
+		RIG_CASE(what_may_be_cut_is_cut_for_the_path),
+		RIG_CASE(the_first_packet_by_a_narrower_way_does_not_leave_too_large),
+		RIG_CASE(replies_from_the_wire_are_compared_with_the_path_to_their_peer),
+		RIG_CASE(connections_are_opened_with_what_the_path_takes),
+		RIG_CASE(a_peer_with_a_narrow_path_is_told_from_the_other_peer),
+		RIG_CASE(over_ipv6_a_path_of_1280_takes_1200),
+		RIG_CASE(a_peer_that_moves_leaves_its_narrow_path_behind),
+		RIG_CASE(no_endpoint_is_where_no_packet_can_come_from),
+		RIG_CASE(source_routed_packets_are_dropped),
+		RIG_CASE(a_wrong_header_checksum_ends_here),
+		RIG_CASE(ipv6_from_a_peer_is_answered_that_there_is_no_route),
+		RIG_CASE(no_error_is_sent_about_errors_groups_and_nobody),
+		RIG_CASE(ipv6_errors_have_a_rate),
+		RIG_CASE(ipv6_of_the_host_itself_is_answered_on_its_device),
 	};
-	int failed;
 
 	rig_with_tunnel = true;
-	rig_hook = RIG_XDP;
-	if (rig_group_setup(NULL))
-		return 1;
-	failed = cmocka_run_group_tests_name("endpoint in XDP", tests, NULL, NULL);
-	rig_hook = RIG_TC;
-	return failed + cmocka_run_group_tests_name("endpoint in tc", tests, NULL, NULL);
+	return rig_main("endpoint", tests);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What strangers can send in masses: it pushes out nothing of ours, and what is limited is limited for the
-// host, not for each CPU.
+// Floods that strangers can send: they displace nothing of ours, and limits are for the host, not for each
+// CPU.
 #include <arpa/inet.h>
 #include <sched.h>
 #include <string.h>
@@ -124,10 +124,7 @@ static int see_promotion(void *seen, void *data, size_t len)
 	return 0;
 }
 
-/*
- * A whole ring of copies that nobody reads keeps off none of the small events, which have a
- * ring of their own.
- */
+/* A ring full of unread copies does not hold up the small events, which have their own ring. */
 static void a_full_ring_of_copies_does_not_keep_off_a_promotion(void **state)
 {
 	struct packet nobody = PKT(.src = ip4(CLIENT), .dst = ip4(NOBODY), .proto = 17, .sport = 5,
@@ -213,22 +210,16 @@ static void what_one_cpu_took_another_does_not_have(void **state)
 	assert_true(spent_of(rig, TALON_RATE_FRAGMENT) > rig_now_ns() - TALON_NSEC_PER_SEC);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(a_datagram_of_ours_is_remembered_through_any_flood),
-		CASE(one_strangers_fragments_leave_room_for_those_that_come_before_their_first),
-		CASE(fragments_leave_the_other_events_alone),
-		CASE(a_full_ring_of_copies_does_not_keep_off_a_promotion),
-		CASE(the_hosts_own_datagrams_cost_no_copies),
-		CASE(what_one_cpu_took_another_does_not_have),
+		RIG_CASE(a_datagram_of_ours_is_remembered_through_any_flood),
+		RIG_CASE(one_strangers_fragments_leave_room_for_those_that_come_before_their_first),
+		RIG_CASE(fragments_leave_the_other_events_alone),
+		RIG_CASE(a_full_ring_of_copies_does_not_keep_off_a_promotion),
+		RIG_CASE(the_hosts_own_datagrams_cost_no_copies),
+		RIG_CASE(what_one_cpu_took_another_does_not_have),
 	};
-	int failed;
 
-	rig_hook = RIG_XDP;
-	failed = cmocka_run_group_tests_name("floods in XDP", tests, rig_group_setup, NULL);
-	rig_hook = RIG_TC;
-	return failed + cmocka_run_group_tests_name("floods in tc", tests, rig_group_setup, NULL);
+	return rig_main("floods", tests);
 }

@@ -293,7 +293,7 @@ static void a_peer_has_its_share_and_leaves_the_rest_to_others(void **state)
 	job.peer = 6;
 	assert_int_equal(run(job).ret, 0);
 
-	/* Nobody answers: they go within seconds, those of the other peer stay. */
+	/* Unanswered flows go within seconds, those of the other peer stay. */
 	assert_int_equal(collect(NOW + TALON_NAT_HASTY_S - 1).expired, 0);
 	assert_in_range(collect(NOW + TALON_NAT_HASTY_S).expired, made / 2, made);
 	assert_int_equal(op(FLOW_TEST_FIND_FWD, job.key, NOW).ret, 0);
@@ -391,10 +391,7 @@ static void a_full_table_is_collected_at_once(void **state)
 	assert_int_equal(op(FLOW_TEST_CREATE, key_numbered(2000, IPPROTO_ICMP), NOW + 65).ret, 0);
 }
 
-/*
- * --- two CPUs
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- two CPUs ---- */
 
 #define RACE_RUNS 6000
 #define RACE_STEPS 50
@@ -433,8 +430,8 @@ static void *race_thread(void *arg)
 }
 
 /*
- * Waits until no program runs that ran at the call: what the grace period gives in life, here
- * without a clock.
+ * Waits until every program run that was active at the call has ended: in production the grace period ensures
+ * that.
  */
 static void race_synchronize(void)
 {
@@ -513,7 +510,8 @@ static void race_with(uint32_t buckets)
 	while (atomic_load(&race.working)) {
 		uint32_t now_s = atomic_fetch_add(&race.now_s, 2 * TALON_NAT_UDP_S) + 2 * TALON_NAT_UDP_S;
 
-		race_synchronize();	/* all have the new time, and have left what was dead before */
+		/* all see the new time and have let go of records that were dead before */
+		race_synchronize();
 		collect(now_s);
 	}
 	for (int i = 0; i < RACERS; i++)
@@ -530,7 +528,8 @@ static void race_with(uint32_t buckets)
 	assert_int_equal(s.created, r->created);
 	assert_int_equal(s.created - s.expired, s.live);
 	check_records(s.live);
-	assert_int_equal(entries_count(buckets), 2 * s.live);	/* an id given twice would have more */
+	/* an id handed out twice would give a higher sum */
+	assert_int_equal(entries_count(buckets), 2 * s.live);
 	if (s.live)
 		assert_int_equal(collect(atomic_load(&race.now_s) + 2 * TALON_NAT_UDP_S).expired, s.live);
 	assert_int_equal(stats().live, 0);

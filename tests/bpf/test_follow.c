@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The controller follows the host's network: addresses that go, next hops that nobody else uses, paths that
-// become narrow. Ways are chosen here, as in a mesh.
+// The controller follows the host's network: addresses that go, next hops that no other process uses, paths
+// that become narrow. The test chooses the ways, as a mesh does.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -125,10 +125,7 @@ static void an_address_that_is_not_ours_is_never_chosen(void **state)
 
 	set_way(&path);
 	assert_int_equal(read_way().local.word[0], inet_addr("192.0.2.1"));
-	/*
-	 * And what the controller sends itself leaves all the same: Linux 6.18 says ENETUNREACH
-	 * to such a source.
-	 */
+	/* The controller's own datagrams leave, too: Linux 6.18 answers ENETUNREACH for such a source. */
 	assert_int_equal(socket_send(rig.c, &path, "x", 1), 0);
 }
 
@@ -172,7 +169,7 @@ static void stale_next_hops_are_asked_as_long_as_they_are_used(void **state)
 	run("ip neigh del 192.0.2.61 dev u0; ip neigh del 192.0.2.62 dev u0");
 }
 
-/* A frame that comes in by the uplink. */
+/* A frame received on the uplink. */
 static void receive(const struct packet *ip)
 {
 	static const uint8_t router[6] = { 2, 0, 0, 0, 0, 0xfe };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Random and mutated packets thrown at the loaded XDP program, its verdicts, bytes and counters compared with
-// a plain C model.
-// TALON_FUZZ_SEED and TALON_FUZZ_FRAMES in the environment repeat a run, or make it longer.
+// Random and mutated packets for the loaded XDP program; verdicts, bytes and counters are compared with a
+// plain C model. TALON_FUZZ_SEED in the environment repeats a run, TALON_FUZZ_FRAMES makes it longer.
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +12,7 @@
 
 #define FRAMES		20000	/* all together, unless the environment says otherwise */
 #define ROUND		1500	/* with one rig; few enough for its tables */
-#define REFILL		16	/* rates are made full again so often */
+#define REFILL		16	/* rate limits are refilled so often */
 #define ROUND_NS	20000000000ULL	/* nor longer than fragments are remembered */
 #define OLD		64
 
@@ -351,7 +350,7 @@ static uint32_t play_round(struct fuzz *z, uint32_t frames)
 		struct rig_result r;
 
 		if (i % REFILL == 0)
-			rig_refill(z->rig);	/* rates have tests of their own */
+			rig_refill(z->rig);	/* test_floods.c and test_icmp.c test rates */
 		r = rig_run(z->rig, &frame);
 		const char *wrong = model_judge(&z->model, &frame, &r);
 
@@ -392,7 +391,7 @@ static void the_program_does_what_the_model_says(void **state)
 	for (int end = 0; end < TALON_END_COUNT; end++)
 		print_message("%s %u%s", rig_end_name(end), z.ends[end], end == TALON_END_COUNT - 1 ? "\n"
 			: ", ");
-	/* It must not be all junk. */
+	/* A fair share of the packets must be valid. */
 	assert_true(z.verdicts[RIG_SEND] > done / 5 && z.verdicts[RIG_PASS] > done / 20 &&
 		z.verdicts[RIG_DROP] > done / 20);
 	(void)state;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Local delivery through the tunnel pair, which takes nothing longer than its MTU: what a peer with a larger
-// one sends is refused, and not lost in silence.
+// Local delivery through the tunnel pair, which takes nothing longer than its MTU: longer packets of a peer
+// with a larger MTU are refused, not silently lost.
 #include <arpa/inet.h>
 
 #include "bpf/rig.h"
@@ -66,20 +66,14 @@ static void without_the_pair_any_size_is_handed_up(void **state)
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_LOCAL);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(what_fits_is_handed_up), CASE(what_does_not_is_told_to_its_sender),
-		CASE(what_may_be_cut_is_counted),
-		CASE(without_the_pair_any_size_is_handed_up),
+		RIG_CASE(what_fits_is_handed_up), RIG_CASE(what_does_not_is_told_to_its_sender),
+		RIG_CASE(what_may_be_cut_is_counted),
+		RIG_CASE(without_the_pair_any_size_is_handed_up),
 	};
-	int failed;
 
 	rig_with_tunnel = true;
-	rig_hook = RIG_XDP;
-	failed = cmocka_run_group_tests_name("handing up in XDP", tests, rig_group_setup, NULL);
-	rig_hook = RIG_TC;
-	return failed + cmocka_run_group_tests_name("handing up in tc", tests, rig_group_setup, NULL);
+	return rig_main("handing up", tests);
 }

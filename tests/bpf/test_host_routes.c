@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The host's routes as one table, against a kernel's own answers, in a namespace for each test.
+// The host's routes as one table, compared with the kernel's answers, in a namespace for each test.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -230,7 +230,10 @@ static void rules_decide_which_table_is_asked(void **state)
 	has("10.60.1.0", 24, TALON_HOST_UNICAST, "192.168.1.5");
 }
 
-/* Random routes of every kind in two tables; then random destinations, asked here and there. */
+/*
+ * Random routes of every kind in two tables; then random destinations, looked up in our table and in the
+ * kernel.
+ */
 static void compare_with_kernel(const char *rule)
 {
 	enum { ROUTES = 400, QUERIES = 4000 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Keystream made ahead against keystream made inline: the same bytes and verdicts, whatever the slots hold
-// and whoever is quicker.
+// and whichever side is faster.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -175,7 +175,10 @@ static void run_program(struct rig *rig, int prog_fd, const struct keystream_tes
 	run->verdict = opts.retval;
 }
 
-/* Runs, and says how the packet was worked on: ahead or not. An error counts as neither. */
+/*
+ * Runs the program and tells whether the packet was processed with keystream made ahead. An error counts as
+ * neither.
+ */
 static bool runs_ahead(struct rig *rig, enum talon_keystream_dir dir, const struct keystream_test_job *job,
 	struct run *run)
 {
@@ -353,7 +356,7 @@ static void overtaken_packets_still_find_their_slots(void **state)
 	}
 }
 
-/* Worked on inline, rightly, and the slot is as it was. */
+/* Processed inline, correctly, and the slot is unchanged. */
 static void assert_not_taken(struct rig *rig, enum talon_keystream_dir dir,
 	const struct keystream_test_job *job)
 {
@@ -514,7 +517,7 @@ static int count_ask(void *ctx, void *data, size_t len)
 {
 	assert_int_equal(len, sizeof(uint32_t));
 	if (*(uint32_t *)data == (INDEX % SESSIONS) * TALON_KEYSTREAM_DIRS + TALON_KEYSTREAM_SEND)
-		++*(unsigned *)ctx;	/* others are of the tests before this one */
+		++*(unsigned *)ctx;	/* others belong to earlier tests */
 	return 0;
 }
 

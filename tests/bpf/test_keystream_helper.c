@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The helper process itself, on pinned maps of its own: hundreds of sessions that share little memory,
-// sessions that end, its own end.
+// sessions that end, and the end of the helper.
 #include <errno.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -186,7 +186,7 @@ static void send_packet(uint32_t slot)
 	assert_memory_equal(plain, in + OFF + SHIFT, LEN);
 }
 
-/* Never a fixed time: up to ten seconds until it is so. */
+/* Polls for up to ten seconds instead of waiting a fixed time. */
 #define WAIT_FOR(condition)						\
 	do {								\
 		for (int tries_ = 0; !(condition); tries_++) {		\
@@ -338,7 +338,7 @@ static void what_a_killed_one_left_is_wiped_by_the_next(void **state)
 	assert_true(window);
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.keystream), &last, &left, BPF_ANY), 0);
 	for (int i = 0; i < 100; i++)
-		send_packet(11);	/* from what lies ready still, then inline */
+		send_packet(11);	/* from slots that are still ready, then inline */
 
 	helper = fork();
 	if (!helper)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// rtnetlink against a kernel: links, addresses, routes, neighbours, events, hazards and the tunnel pair,
-// in namespaces
-// of the test's own.
+// rtnetlink against a kernel: links, addresses, routes, neighbours, events, hazards and the tunnel pair, in
+// private namespaces.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -264,7 +263,7 @@ static bool has_state(int ifindex, const struct talon_addr *addr, uint16_t state
 	return !net_neigh_get(ifindex, AF_INET, addr, &neigh) && neigh.state & state;
 }
 
-/* Nothing but the question makes the kernel ask: no packet is sent. */
+/* Only our request makes the kernel resolve it: no packet is sent. */
 static void confirm_stale(int ifindex, const struct talon_addr *addr)
 {
 	struct net_neigh neigh;
@@ -330,7 +329,7 @@ static void hear(const struct net_event *event, void *user)
 	struct heard *heard = user;
 
 	if (event->type == NET_EVENT_ADDR && event->addr.family != AF_INET)
-		return;		/* link-local addresses come when they like */
+		return;		/* link-local addresses appear at any time */
 	if (event->type == NET_EVENT_NEIGH && event->neigh.family != AF_INET)
 		return;
 	if (event->type == NET_EVENT_ROUTE && event->route.family != AF_INET)
@@ -657,7 +656,7 @@ static void what_leaves_the_tunnel_is_wire_sized_linear_and_summed(void **state)
 	assert_int_equal(seen.too_long, 0);
 	assert_int_equal(seen.non_linear, 0);
 	assert_int_equal(seen.unsegmented, 0);
-	/* The tap may lose some under load, the program above does not. */
+	/* The tap may lose frames under load, the BPF program does not. */
 	assert_true(frames.total > 10000);
 	assert_int_equal(frames.too_long, 0);
 	assert_int_equal(frames.bad_sum, 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Ports of the mesh address that every peer may reach: they open nothing at the other addresses of this host,
-// where somebody else may listen.
+// where other services may listen.
 #include <arpa/inet.h>
 
 #include "bpf/rig.h"
@@ -51,16 +51,10 @@ static void another_protocol_is_not_open(void **state)
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_ACL_DENIED);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 int main(void)
 {
-	const struct CMUnitTest tests[] = { CASE(only_the_mesh_address_is_open),
-		CASE(another_protocol_is_not_open) };
-	int failed;
+	const struct CMUnitTest tests[] = { RIG_CASE(only_the_mesh_address_is_open),
+		RIG_CASE(another_protocol_is_not_open) };
 
-	rig_hook = RIG_XDP;
-	failed = cmocka_run_group_tests_name("open ports in XDP", tests, rig_group_setup, NULL);
-	rig_hook = RIG_TC;
-	return failed + cmocka_run_group_tests_name("open ports in tc", tests, rig_group_setup, NULL);
+	return rig_main("open ports", tests);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The plane against a kernel: desired state as differences, routes that stay, ways, and packets between two
-// nodes over a relay of the test's own.
+// nodes over a simulated relay.
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -463,7 +463,7 @@ static void two_nodes_speak_over_a_relay(void **state)
 	side_open(&side, pair[0], 1, seed2);
 	assert_int_equal(plane_get_facts(rig.c, side.peer, &facts), 0);
 	assert_int_equal(facts.rx_relay_ns, 0);
-	/* There is no way yet: the first packet asks for one, waits, and is answered. */
+	/* There is no way yet: the first packet triggers one, waits, and is answered. */
 	run_beside("ping -q -c 3 -i 0.2 -W 5 100.64.0.2 >/dev/null");
 	assert_in_range(side.wanted, 1, 3);
 	assert_int_equal(side.handshakes, 1);
@@ -479,7 +479,7 @@ static void two_nodes_speak_over_a_relay(void **state)
 	run_beside("ping -q -c 1 -W 5 100.64.0.2 >/dev/null");
 	assert_int_equal(side.handshakes, 2);
 
-	/* A relay link that somebody removed is made again, and the ways over it are put right. */
+	/* A relay link that was removed is made again, and the ways over it are repaired. */
 	run("ip link del wt0r");
 	assert_true(plane_rig_run(&rig, 4000, has_relay_link, NULL));
 	run_beside("ping -q -c 3 -i 0.2 -W 5 100.64.0.2 >/dev/null");

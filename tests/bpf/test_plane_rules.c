@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Access rules that cannot be written, and peers of an earlier process: what the plane leaves open meanwhile.
+// Access rules that cannot be written, and peers of a previous process: what the plane leaves open in the
+// meantime.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,7 +46,7 @@ static int map_of(enum datapath_map map)
 	return datapath_map_fd(rig.c->dp, map);
 }
 
-/* What everybody may, at @port. */
+/* A rule that lets every peer reach @port. */
 static struct acl_table *rules(uint16_t port)
 {
 	static const struct cidr any = { .family = AF_INET };
@@ -157,7 +158,7 @@ static void rules_that_could_not_be_made_close_and_the_next_open(void **state)
 	s.acl = NULL;
 	assert_int_equal(try(&s, err), 0);
 	assert_false(config_now().flags & TALON_F_ACL);
-	/* a digest from before says nothing about what is in force now */
+	/* an old digest tells nothing about the rules in force */
 	s.acl = table;
 	assert_int_equal(try(&s, err), 0);
 	assert_int_equal(words_in_force(), 1);
@@ -191,8 +192,8 @@ static enum handshake_end initiation_of(unsigned i)
 }
 
 /*
- * Its preshared key comes with the first desired state of the new process. Until then nobody gets a
- * session without.
+ * Its preshared key comes with the first desired state of the new process. Until then no session is made
+ * without it.
  */
 static void a_peer_of_an_earlier_process_waits_for_its_preshared_key(void **state)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Real-time kernels, where a program may be preempted by another one on its CPU: one packet at a time, the
+// Real-time kernels, where a program may be preempted by another on its CPU: one packet is processed, the
 // other one is dropped.
 #include <stdlib.h>
 #include <string.h>
@@ -77,15 +77,10 @@ static void other_kernels_do_not_ask(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		T(a_packet_that_meets_another_is_dropped_and_the_next_one_passes),
-		T(other_kernels_do_not_ask),
+		RIG_CASE(a_packet_that_meets_another_is_dropped_and_the_next_one_passes),
+		RIG_CASE(other_kernels_do_not_ask),
 	};
-	int failed;
 
-	rig_hook = RIG_XDP;
-	failed = cmocka_run_group_tests_name("preempted (XDP)", tests, rig_group_setup, NULL);
-	rig_hook = RIG_TC;
-	return failed + cmocka_run_group_tests_name("preempted (tc)", tests, rig_group_setup, NULL);
+	return rig_main("preempted", tests);
 }

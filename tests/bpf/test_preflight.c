@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What `talon up` asks of the host before it touches anything, in namespaces of our own.
+// What `talon up` checks on the host before it changes anything, in private namespaces.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -147,7 +147,7 @@ static void a_directory_that_somebody_holds_is_named_and_a_free_one_is_good(void
 	assert_non_null(strstr(why, pid));
 	close(fd);
 	assert_int_equal(preflight_check_alone(base, why, sizeof(why)), 0);
-	/* Looking leaves no lock behind. */
+	/* The check leaves no lock. */
 	fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
 	close(fd);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What the controller knows when an event never came: the maps tell it within a second.
+// Lost events: the controller learns their content from the maps within a second.
 #include "unit/world.h"
 
 #include "plane_rig.h"
@@ -108,7 +108,7 @@ static void a_move_whose_event_is_lost_is_found_in_the_map(void **state)
 	event_reconcile_endpoint(rig.c, peer);
 	assert_int_equal(device_get_peer_endpoint(rig.c->device, peer, &known), 0);
 	assert_int_equal(known.port, htons(4711));
-	/* One that the mesh chose is its affair. */
+	/* An endpoint that the mesh chose is left to the mesh. */
 	at.flags = TALON_ENDPOINT_PINNED;
 	at.remote_port = htons(4712);
 	assert_int_equal(map_write(rig.c, DATAPATH_MAP_ENDPOINTS, peer, &at, BPF_F_LOCK), 0);

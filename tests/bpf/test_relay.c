@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The relay link, and endpoints that the controller chooses: what is sealed for a relayed peer, what comes in
-// by the link, who moves an endpoint.
+// The relay link, and endpoints that the controller chooses: packets sealed for a relayed peer, packets that
+// arrive by the link, and who moves an endpoint.
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -228,7 +228,8 @@ static void from_one_relayed_peer_to_another_the_link_is_left_and_entered_again(
 	got = opened(rig, &r, 1);
 	pkt_equal(&got, &want);
 	if (rig->hook == RIG_XDP)
-		assert_int_equal(r.retval, XDP_REDIRECT);	/* the far end has no program that XDP_TX would need */
+		/* the far end has no program that XDP_TX would need */
+		assert_int_equal(r.retval, XDP_REDIRECT);
 }
 
 static void all_else_on_the_relay_link_is_dropped(void **state)
@@ -331,7 +332,7 @@ static void a_pinned_endpoint_stays_where_the_controller_put_it(void **state)
 	after = get_endpoint(rig, 0);
 	assert_memory_equal(&before, &after, sizeof(before));
 
-	/* From its own place it learns where that comes in. */
+	/* A packet from its own endpoint tells by which device that peer is reached. */
 	before.in_ifindex = 0;
 	memcpy(before.in_smac, elsewhere, 6);
 	rig_put(rig, "endpoints", &(uint32_t){ 0 }, &before);
@@ -371,27 +372,21 @@ static void a_pinned_endpoint_keeps_its_way_and_its_flags(void **state)
 	assert_int_equal(get_endpoint(rig, 0).flags, TALON_ENDPOINT_PINNED | TALON_ENDPOINT_L2);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(what_is_for_a_relayed_peer_leaves_by_the_relay_link),
-		CASE(without_the_link_a_relayed_peer_gets_nothing),
-		CASE(what_the_relay_brings_is_opened_like_any_other),
-		CASE(local_deliveries_of_the_relay_go_through_the_tunnel_device),
-		CASE(from_one_relayed_peer_to_another_the_link_is_left_and_entered_again),
-		CASE(all_else_on_the_relay_link_is_dropped),
-		CASE(the_relays_address_is_ours_on_its_link_only),
-		CASE(nobody_roams_to_the_relay),
-		CASE(a_pinned_endpoint_stays_where_the_controller_put_it),
-		CASE(a_pinned_endpoint_keeps_its_way_and_its_flags),
+		RIG_CASE(what_is_for_a_relayed_peer_leaves_by_the_relay_link),
+		RIG_CASE(without_the_link_a_relayed_peer_gets_nothing),
+		RIG_CASE(what_the_relay_brings_is_opened_like_any_other),
+		RIG_CASE(local_deliveries_of_the_relay_go_through_the_tunnel_device),
+		RIG_CASE(from_one_relayed_peer_to_another_the_link_is_left_and_entered_again),
+		RIG_CASE(all_else_on_the_relay_link_is_dropped),
+		RIG_CASE(the_relays_address_is_ours_on_its_link_only),
+		RIG_CASE(nobody_roams_to_the_relay),
+		RIG_CASE(a_pinned_endpoint_stays_where_the_controller_put_it),
+		RIG_CASE(a_pinned_endpoint_keeps_its_way_and_its_flags),
 	};
-	int failed;
 
 	rig_with_tunnel = true;
-	rig_hook = RIG_XDP;
-	failed = cmocka_run_group_tests_name("relay link in XDP", tests, rig_group_setup, NULL);
-	rig_hook = RIG_TC;
-	return failed + cmocka_run_group_tests_name("relay link in tc", tests, rig_group_setup, NULL);
+	return rig_main("relay link", tests);
 }

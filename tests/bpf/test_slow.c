@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Data messages that the controller got at its socket and gives to the programs by the relay link, with the
-// addresses they came with.
+// Data messages that the controller received on its socket and passes to the programs by the relay link,
+// together with their addresses.
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -129,8 +129,8 @@ static void the_endpoint_follows_without_a_way_in(void **state)
 }
 
 /*
- * Large packets come in pieces, small ones whole: the way in that the small ones showed is that of
- * the large ones.
+ * Large packets arrive fragmented, small ones whole: the ingress device learned from small ones holds for
+ * large ones.
  */
 static void a_way_in_that_is_known_stays(void **state)
 {
@@ -170,7 +170,7 @@ static void a_pinned_endpoint_is_not_moved_by_it(void **state)
 	}
 }
 
-/* The kernel took the address for this host's; it may be one that we have not heard of. */
+/* The kernel considers the address local; it may be one that we have not learned yet. */
 static void it_may_have_come_to_any_address_of_this_host(void **state)
 {
 	struct packet inner = question(ip4(CLIENT)), message, outer, frame;
@@ -215,7 +215,7 @@ static void the_relays_addresses_and_others_do_not_mix(void **state)
 	assert_memory_equal(&before, &after, sizeof(before));
 }
 
-/* RFC 6040: what the socket heard of the outer ECN field is in the frame's header. */
+/* RFC 6040: the outer ECN field that the socket reported is in the frame's header. */
 static void congestion_on_the_way_is_told_the_inside(void **state)
 {
 	struct packet inner = question(ip4(CLIENT)), message, frame, got;
@@ -234,25 +234,19 @@ static void congestion_on_the_way_is_told_the_inside(void **state)
 	assert_int_equal(got.bytes[1] & 3, 3);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(what_the_socket_got_is_opened_and_counts_as_direct),
-		CASE(it_is_no_way_around_any_check),
-		CASE(the_endpoint_follows_without_a_way_in),
-		CASE(a_way_in_that_is_known_stays),
-		CASE(a_pinned_endpoint_is_not_moved_by_it),
-		CASE(it_may_have_come_to_any_address_of_this_host),
-		CASE(the_relays_addresses_and_others_do_not_mix),
-		CASE(congestion_on_the_way_is_told_the_inside),
+		RIG_CASE(what_the_socket_got_is_opened_and_counts_as_direct),
+		RIG_CASE(it_is_no_way_around_any_check),
+		RIG_CASE(the_endpoint_follows_without_a_way_in),
+		RIG_CASE(a_way_in_that_is_known_stays),
+		RIG_CASE(a_pinned_endpoint_is_not_moved_by_it),
+		RIG_CASE(it_may_have_come_to_any_address_of_this_host),
+		RIG_CASE(the_relays_addresses_and_others_do_not_mix),
+		RIG_CASE(congestion_on_the_way_is_told_the_inside),
 	};
-	int failed;
 
 	rig_with_tunnel = true;
-	rig_hook = RIG_XDP;
-	failed = cmocka_run_group_tests_name("slow data in XDP", tests, rig_group_setup, NULL);
-	rig_hook = RIG_TC;
-	return failed + cmocka_run_group_tests_name("slow data in tc", tests, rig_group_setup, NULL);
+	return rig_main("slow data", tests);
 }

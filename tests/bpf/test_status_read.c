@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon status on real pinned maps: what it reads, how often it asks the kernel, and what it says when
+// talon status on real pinned maps: what it reads, how many system calls it makes, and what it reports when
 // something is missing.
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -352,7 +352,7 @@ static void put_link(__u32 ifindex, __u32 flags, __u32 source)
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.links), &ifindex, &link, 0), 0);
 }
 
-/* With nobody there to ask: the maps and the kernel say all. */
+/* Without a controller to ask: maps and kernel hold everything. */
 static void devices_are_read_and_ours_and_idle_ones_left_out(void **state)
 {
 	__u32 lo = if_nametoindex("lo");
@@ -360,7 +360,7 @@ static void devices_are_read_and_ours_and_idle_ones_left_out(void **state)
 
 	put_link(lo, TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT, 0xc0a80101);
 	put_link(7001, TALON_LINK_PROGRAM, 0);		/* a side device that went */
-	put_link(7002, TALON_LINK_REDIRECT, 0);		/* nothing leads there */
+	put_link(7002, TALON_LINK_REDIRECT, 0);		/* no route leads there */
 	put_link(7003, TALON_LINK_REDIRECT, 0x0a000001);
 	read_status(&status);
 	assert_int_equal(status.device_count, 3);
@@ -375,7 +375,7 @@ static void devices_are_read_and_ours_and_idle_ones_left_out(void **state)
 	status_free(&status);
 }
 
-/* Its program went with it, and nobody has taken the pin away yet. */
+/* Its program went with it; the pin has not been removed yet. */
 static void a_side_device_that_went_is_no_missing_program(void **state)
 {
 	char path[256], name[64];

@@ -187,7 +187,7 @@ static void without_a_session_the_packet_waits_for_a_handshake(void **state)
 static uint16_t plant_flow(struct rig *rig, uint32_t client, uint16_t client_port, uint32_t remote,
 	uint16_t remote_port)
 {
-	/* In the overflow map, where no hash need be known. */
+	/* In the overflow map, where no hash is needed. */
 	struct talon_flow flow = {
 		.client = client, .remote = remote, .snat = ip4(SPARE), .client_port = htons(client_port),
 		.remote_port = htons(remote_port),
@@ -267,22 +267,20 @@ static void a_peer_that_lost_the_address_gets_no_reply(void **state)
 	rig_ends(rig, &r, TALON_DIR_TUNNEL, TALON_NO_PEER);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(every_length_that_the_device_lets_through_is_sealed),
-		CASE(every_kind_of_packet_is_sealed_for_the_peer_it_belongs_to),
-		CASE(the_longest_prefix_says_whose_it_is),
-		CASE(the_mss_of_the_hosts_own_connections_is_clamped),
-		CASE(what_belongs_to_nobody_is_dropped),
-		CASE(what_cannot_be_sealed_is_dropped),
-		CASE(the_controller_has_keepalives_sent_by_a_frame_of_its_own_type),
-		CASE(a_keepalive_without_key_asks_for_nothing),
-		CASE(without_a_session_the_packet_waits_for_a_handshake),
-		CASE(what_local_backends_answer_the_spare_address_is_translated_back),
-		CASE(a_peer_that_lost_the_address_gets_no_reply),
+		RIG_CASE(every_length_that_the_device_lets_through_is_sealed),
+		RIG_CASE(every_kind_of_packet_is_sealed_for_the_peer_it_belongs_to),
+		RIG_CASE(the_longest_prefix_says_whose_it_is),
+		RIG_CASE(the_mss_of_the_hosts_own_connections_is_clamped),
+		RIG_CASE(what_belongs_to_nobody_is_dropped),
+		RIG_CASE(what_cannot_be_sealed_is_dropped),
+		RIG_CASE(the_controller_has_keepalives_sent_by_a_frame_of_its_own_type),
+		RIG_CASE(a_keepalive_without_key_asks_for_nothing),
+		RIG_CASE(without_a_session_the_packet_waits_for_a_handshake),
+		RIG_CASE(what_local_backends_answer_the_spare_address_is_translated_back),
+		RIG_CASE(a_peer_that_lost_the_address_gets_no_reply),
 	};
 
 	rig_hook = RIG_TUNNEL;

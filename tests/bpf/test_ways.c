@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The ways out of a host under a running controller: its address, devices and what they take, side devices,
-// the onward program.
+// The ways out of a host under a running controller: its address, devices and their MTUs, side devices, the
+// onward program.
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <setjmp.h>
@@ -30,7 +30,9 @@ static int isolate(void **state)
 {
 	if (sodium_init() < 0 || plane_rig_isolate())
 		return -1;
-	/* A namespace made here is nobody else's, even when a test ends early. */
+	/*
+	 * Names of namespaces are private to this process, so that leftovers of an aborted test do no harm.
+	 */
 	return system("mkdir -p /run/netns && mount -t tmpfs none /run/netns");
 }
 
@@ -285,7 +287,7 @@ static void devices_are_described_and_the_far_ends_gro_is_noticed(void **state)
 		&(struct talon_link){}) != 0);
 }
 
-static void a_device_behind_which_a_masqueraded_network_lies_carries_the_program(void **state)
+static void a_device_towards_a_masqueraded_network_carries_the_program(void **state)
 {
 	uint32_t program;
 	char text[200];
@@ -330,14 +332,14 @@ static void a_device_behind_which_a_masqueraded_network_lies_carries_the_program
 	wait_for(has_flag("s0", TALON_LINK_PROGRAM));
 	assert_int_equal(programs_at("s0"), 1);
 
-	/* The device goes: nothing is amiss. */
+	/* The device is removed: no error. */
 	run("ip link del s0");
 	assert_int_equal(datapath_verify(rig.c->dp, text, sizeof(text)), 0);
 	wait_for(datapath_side_count(rig.c->dp) == 0);
 	assert_int_equal(datapath_verify(rig.c->dp, text, sizeof(text)), 0);
 }
 
-/* Between the maps of the successor and its programs, those of the predecessor go on. */
+/* After the successor has made its maps and before it attaches, the predecessor's programs go on. */
 static void a_side_device_is_counted_on_while_a_successor_starts(void **state)
 {
 	char err[512] = "";
@@ -482,7 +484,7 @@ static void an_onward_frame_leaves_by_the_device_that_it_names(void **state)
 		"-n far link set s1 up; ip -n far addr add 10.40.0.2/24 dev s1");
 	assert_int_equal(programs_at("wt0rp"), 1);
 	in = packet_socket("wt0r");
-	out = packet_socket("s0");	/* hears what leaves */
+	out = packet_socket("s0");	/* captures what leaves */
 	to = index_of("s0");
 	memcpy(onward->dmac, mac, 6);
 	onward->smac[0] = 2;
@@ -514,7 +516,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_nodes_address_follows_a_renumbering, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(devices_are_described_and_the_far_ends_gro_is_noticed, set_up,
 			tear_down),
-		cmocka_unit_test_setup_teardown(a_device_behind_which_a_masqueraded_network_lies_carries_the_program, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_device_towards_a_masqueraded_network_carries_the_program,
+			set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_side_device_is_counted_on_while_a_successor_starts, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(what_somebody_took_off_a_side_device_is_put_back, set_up,

@@ -251,7 +251,7 @@ static void check(struct rig *rig, const struct kind *k, bool masqueraded, enum 
 	struct rig_result r = rig_from_peer(rig, 0, &inner);
 	struct packet plain;
 
-	if (k->silent == TALON_NO_ROUTE) {	/* said before the rules are asked */
+	if (k->silent == TALON_NO_ROUTE) {	/* decided before the rules are checked */
 		assert_int_equal(r.verdict, RIG_DROP);
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_NO_ROUTE);
 		return;
@@ -264,7 +264,8 @@ static void check(struct rig *rig, const struct kind *k, bool masqueraded, enum 
 	switch (fate) {
 	case UP:
 		is_up(rig, &r, &inner);
-		r = rig_from_peer(rig, 0, &at_last);	/* who is there at last is no router on the way */
+		/* the destination itself is not a router on the way */
+		r = rig_from_peer(rig, 0, &at_last);
 		is_up(rig, &r, &at_last);
 		return;
 	case BY_ETH0:
@@ -301,7 +302,7 @@ static void check(struct rig *rig, const struct kind *k, bool masqueraded, enum 
 		break;
 	case REFUSED:
 		is_refused(rig, &r, &inner, k->code);
-		/* none is sent about a later fragment: the reason shows */
+		/* no error is sent about a later fragment: the reason is counted */
 		plain = pkt_fragment(&inner, 24, 8);
 		r = rig_from_peer(rig, 0, &plain);
 		assert_int_equal(r.verdict, RIG_DROP);
@@ -359,7 +360,7 @@ static void without_a_rule_nothing_is_open(void **state)
 	run_table(NULL, RULES_NONE);
 }
 
-/* From the wire: whose() again, the other way round. */
+/* From the wire: whose() in the other direction. */
 static void the_wire_reaches_a_peer_unless_it_means_us_or_a_network_of_ours(void **state)
 {
 	static const struct { const char *dst; int allowed_len; bool sealed; } cases[] = {
@@ -402,7 +403,7 @@ static void the_wire_reaches_a_peer_unless_it_means_us_or_a_network_of_ours(void
 	}
 }
 
-/* What a peer gets by a device that takes no redirected frames. */
+/* What a peer receives through a device that takes no redirected frames. */
 static void what_is_sealed_goes_onward_too(void **state)
 {
 	struct packet in = PKT(.src = ip4(GATEWAY), .dst = ip4(CLIENT), .proto = 17, .sport = 1, .dport = 2,
@@ -579,7 +580,7 @@ static void a_service_of_the_hosts_on_a_mapped_port_hears_a_syn(void **state)
 	rig_uncounted(&r);
 }
 
-/* An MTU of a route's that is not locked: the helper overlooks it. */
+/* A route MTU that is not locked: the FIB helper ignores it. */
 static void a_routes_mtu_is_obeyed(void **state)
 {
 	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(ROUTED), .proto = 17, .sport = 1, .dport = 2,
@@ -619,12 +620,6 @@ static void a_host_that_does_not_forward_is_counted_apart(void **state)
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_FWD_DISABLED);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
-#ifndef UPLINK_HOOK
-#define UPLINK_HOOK RIG_XDP
-#endif
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -632,17 +627,16 @@ int main(void)
 		cmocka_unit_test(rules_for_networks_open_nothing_of_this_host),
 		cmocka_unit_test(rules_for_this_host_open_nothing_else),
 		cmocka_unit_test(without_a_rule_nothing_is_open),
-		CASE(the_wire_reaches_a_peer_unless_it_means_us_or_a_network_of_ours),
-		CASE(what_is_sealed_goes_onward_too),
-		CASE(replies_to_any_source_come_back),
-		CASE(a_flow_whose_source_is_gone_ends_and_begins_anew),
-		CASE(a_flow_whose_port_left_the_range_ends_and_begins_anew),
+		RIG_CASE(the_wire_reaches_a_peer_unless_it_means_us_or_a_network_of_ours),
+		RIG_CASE(what_is_sealed_goes_onward_too),
+		RIG_CASE(replies_to_any_source_come_back),
+		RIG_CASE(a_flow_whose_source_is_gone_ends_and_begins_anew),
+		RIG_CASE(a_flow_whose_port_left_the_range_ends_and_begins_anew),
 		cmocka_unit_test(replies_end_with_the_rule_the_route_and_the_peer),
-		CASE(a_service_of_the_hosts_on_a_mapped_port_hears_a_syn),
-		CASE(a_routes_mtu_is_obeyed),
-		CASE(a_host_that_does_not_forward_is_counted_apart),
+		RIG_CASE(a_service_of_the_hosts_on_a_mapped_port_hears_a_syn),
+		RIG_CASE(a_routes_mtu_is_obeyed),
+		RIG_CASE(a_host_that_does_not_forward_is_counted_apart),
 	};
 
-	rig_hook = UPLINK_HOOK;
-	return cmocka_run_group_tests(tests, rig_group_setup, NULL);
+	return rig_main("whose packet", tests);
 }

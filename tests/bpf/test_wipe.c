@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What stays in a CPU's memory when a packet is done: no key, no plaintext.
+// Per-CPU memory after a packet is done holds no key and no plaintext.
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,16 +76,11 @@ static void no_plaintext_remains_of_a_packet_that_the_controller_got(void **stat
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		T(no_key_remains_of_a_packet_that_was_opened),
-		T(no_key_remains_of_a_packet_that_was_forged),
-		T(no_plaintext_remains_of_a_packet_that_the_controller_got),
+		RIG_CASE(no_key_remains_of_a_packet_that_was_opened),
+		RIG_CASE(no_key_remains_of_a_packet_that_was_forged),
+		RIG_CASE(no_plaintext_remains_of_a_packet_that_the_controller_got),
 	};
-	int failed;
 
-	rig_hook = RIG_XDP;
-	failed = cmocka_run_group_tests_name("wiped memory (XDP)", tests, rig_group_setup, NULL);
-	rig_hook = RIG_TC;
-	return failed + cmocka_run_group_tests_name("wiped memory (tc)", tests, rig_group_setup, NULL);
+	return rig_main("wiped memory", tests);
 }

@@ -241,7 +241,7 @@ def mix(a):
     while time.monotonic() < began + a.seconds:
         try:
             random.choice(kinds)()
-        except OSError:    # the kernel's own word about an earlier packet: nothing was sent
+        except OSError:    # the kernel reports an error about an earlier packet: nothing was sent
             refused += 1
         done += 1
         who.idle()

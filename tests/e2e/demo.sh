@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The demo: a laptop with stock WireGuard reaches a gateway behind a node with Talon, all in network namespaces of this machine.
+# The demo: a laptop with stock WireGuard reaches a gateway through a node with Talon, all in network namespaces of this machine.
 #
 #   demo.sh               show it and clean up (KEEP=1: leave it running and say how to look around)
 #   demo.sh in HOST CMD   run a command on lap, node, gw or rtr of a kept demo

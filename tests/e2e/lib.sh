@@ -31,7 +31,7 @@ between() { # WHAT LEAST MOST ACTUAL
 	[ "$4" -ge "$2" ] && [ "$4" -le "$3" ] || fail "$1: expected $2 to $3, got '$4'"
 }
 
-# Run at the end of the case, however it ends, last one first.
+# Commands to run when the case ends, for whatever reason, last one first.
 FINALLY=
 finally() { FINALLY="$*; $FINALLY"; }
 
@@ -72,7 +72,7 @@ start_time() { local s; s=$(cat "/proc/$1/stat" 2>/dev/null) && s=${s##*) } && s
 
 pid_of() { local pid rest; read -r pid rest <"$RUN/proc/$1" && echo "$pid"; }
 
-alive() { # NAME: the very process we started, not a later one with its number
+alive() { # NAME: the process we started, not a later one with the same pid
 	local pid start state
 	[ -e "$RUN/proc/$1" ] && read -r pid start <"$RUN/proc/$1" || return 1
 	[ -n "$start" ] && [ "$(start_time "$pid")" = "$start" ] || return 1
@@ -141,11 +141,11 @@ host_add() { # HOST
 		route add default via $via
 		route add default via $via6
 	END
-	# A cluster node forwards; Talon asks for no more than that and changes nothing.
+	# A cluster node forwards; Talon needs no other setting and changes none.
 	case $h in node*) in_ns "$h" sysctl -qw net.ipv4.ip_forward=1 ;; esac
 }
 
-# Frames as on a real wire: finished checksums, no more than the MTU. What a router's port sends (tx off) is finished by it; a
+# Frames as on a real wire: complete checksums, no longer than the MTU. A router's port completes what it sends (tx off); a
 # host's own port keeps tx on, so that a userspace WireGuard there can batch. GRO on the router's ports gives them the NAPI without which a veth
 # drops what XDP_REDIRECT sends to it, and lets the receivers join frames again, as NICs do.
 wire_sized() { # HOST
@@ -153,7 +153,7 @@ wire_sized() { # HOST
 	in_ns rtr ethtool -K "p-$1" tx off tso off tx-udp-segmentation off gro on >/dev/null 2>&1 || true
 }
 
-# --- WireGuard clients nobody here wrote ---
+# --- Stock WireGuard clients ---
 
 declare -A MESH=([node]=100.64.0.1 [node2]=100.64.0.11 [lap]=100.64.0.2 [lap2]=100.64.0.3)
 
@@ -183,7 +183,7 @@ client_up() { # HOST
 	client_peer "$h"
 }
 
-# Adds the node as peer, anew: the client forgets its sessions and the next packet starts a handshake.
+# Adds the node as a new peer: the client forgets its sessions, and the next packet starts a handshake.
 client_peer() { # HOST [WG-SET-ARGUMENT...]
 	local h=$1
 	shift
@@ -264,7 +264,7 @@ talon_up() { # HOST FILE
 	bpf_ids >>"$RUN/bpf-ids"
 }
 
-# Ready by this very process: after a kill the datapath alone stays ready for as long as its sessions live.
+# Ready, as reported by this very process: after a kill the datapath alone stays ready as long as its sessions live.
 ready_or_dead() { ! alive "$1" || HOST=$1 status ".controller | select(.ready and .pid == $(pid_of "$1"))"; }
 
 talon_down() { # HOST
@@ -281,7 +281,7 @@ reference_up() { # HOST FILE
 	wg setconf "$d" "$RUN/reference.conf"
 	ip -n "$P-$1" addr add "${MESH[$1]}/10" dev "$d"
 	ip -n "$P-$1" link set "$d" mtu 1420 up
-	# Several errors in a second are asked for below; how many the kernel grants is not what is compared.
+	# The cases provoke several errors a second; the kernel's limit on them is not what is compared.
 	in_ns "$1" sysctl -qw net.ipv4.icmp_ratelimit=0
 	in_ns "$1" nft -f - <<-END
 		table ip reference {
@@ -299,14 +299,14 @@ reference_down() { # HOST
 	rm -f "/var/run/wireguard/$(dev "$1").sock"
 }
 
-# --- Talon's own word about itself ---
+# --- Talon's status and errors ---
 
 status() { # JQ-EXPRESSION
 	local json
 	json=$(talon status --json --pin-dir "$PIN") && jq -er "$1" <<<"$json"
 }
 
-# `talon up` says no: exit status 2 (or EXIT) and one line that matches the (Perl) pattern.
+# `talon up` refuses: exit status 2 (or EXIT) and one line that matches the (Perl) pattern.
 refused() { refused_by env "$@"; }
 
 refused_by() { # WRAPPER FILE PATTERN
@@ -346,7 +346,7 @@ bpf_gone() { # FILE of bpf_ids lines: none of them exists any more
 
 ends_is() { [ "$(ends "$1" "$2")" = "$3" ]; }
 
-# --- Servers behind the node ---
+# --- Servers in the network behind the node ---
 
 random_file() { head -c "$2" /dev/urandom >"$1"; }
 
@@ -419,9 +419,9 @@ watch_icmp() { # HOST
 	wait_for 5 "the ICMP log of $1" test -e "$RUN/icmp-$1"
 }
 
-# --- What the host looks like from outside, to be compared ---
+# --- The state of the host, to be compared ---
 
-# Left out: numbers that move by themselves on an idle machine.
+# Left out: numbers that change on an idle machine.
 VOLATILE='^(fs\.(dentry-state|file-nr|inode-(nr|state)|aio-nr|quota)|kernel\.(random|ns_last_pid|pty\.nr|perf_event_max_sample_rate|hung_task_detect_count)|kernel\.sched_domain|net\.netfilter\.nf_conntrack_count|debug\.|vm\.stat_refresh)'
 
 snapshot() { # HOST FOLDER
@@ -444,7 +444,7 @@ same_snapshot() { # BEFORE AFTER
 	diff -ru "$1" "$2" || fail "the host is not as it was"
 }
 
-# --- The end: nothing may be left ---
+# --- The end: nothing may be left over ---
 
 run_end() {
 	local f n left=0

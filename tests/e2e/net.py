@@ -87,7 +87,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     request_queue_size = 128
 
     def server_bind(self):
-        socketserver.TCPServer.server_bind(self)  # HTTPServer's asks the name service, which nobody here runs
+        socketserver.TCPServer.server_bind(self)  # HTTPServer's own asks the name service, and none runs here
         self.server_name, self.server_port = self.server_address[:2]
 
 
@@ -456,7 +456,7 @@ def tcp_mss(a):
     print(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG))
 
 
-# --- Other people's packets ---
+# --- Packets of strangers ---
 
 def caught_data_messages(device, port, count, timeout):
     """UDP payloads of WireGuard data messages that this host sends to @port."""

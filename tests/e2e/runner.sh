@@ -111,7 +111,7 @@ main() {
 	summary "$results"
 }
 
-# What failed is tried once more, alone and in fresh namespaces: a shared machine can starve any deadline once. It is said, and a case that fails
+# A failed case is tried once more, alone and in fresh namespaces: a shared machine can starve any deadline once. The retry is reported, and a case that fails
 # twice has failed. E2E_RETRY=0 does without.
 second_try() { # FILE
 	local again name

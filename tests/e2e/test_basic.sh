@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What a user came for: pages, files, datagrams and pings through the tunnel, and counters that say so.
+# The basic service: pages, files, datagrams and pings through the tunnel, and counters that match.
 
 setup() {
 	topology lap lap2 node gw
@@ -90,7 +90,7 @@ test_datapath_counts_every_packet_once() {
 
 test_both_ends_count_the_same_bytes() {
 	needs_talon
-	node_down	# counters from zero: what large transfers lost in the client's buffers is nobody's fault
+	node_down	# counters from zero: what large transfers lost in the client's buffers does not count
 	node_up
 	all_answered lap $GW 30 -s 700
 	udp_ask lap $GW 7 --size 1300 --count 10

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Nothing is lost in silence, and nothing counted twice: under random traffic of every kind, what was sent is what arrived by each device, what was
-# handed up, and what was dropped by reason. Counted by taps and by nftables at the far ends, and held against Talon's own numbers.
+# Nothing is lost silently or counted twice: under random traffic of every kind, what was sent is what arrived by each device, what was
+# handed up, and what was dropped by reason. Counted by taps and by nftables at the far ends, and compared with Talon's own numbers.
 # CONSERVATION_SECONDS: how long (15).
 
 CONSERVE="/usr/bin/python3 $E2E/conserve.py"
@@ -49,7 +49,7 @@ setup() {
 
 mac() { ip -n "$P-$1" -j link show "$2" | jq -r '.[0].address'; }	# HOST DEVICE
 
-# Who is there stays known, so that nothing but a dead host is ever waited for.
+# Neighbours that exist stay known, so that packets wait only for the dead host.
 settle_neighbours() {
 	local a
 	for a in $GW 192.168.1.219; do ip -n "$P-node" neigh replace $a lladdr "$(mac gw eth0)" dev eth0 nud permanent; done
@@ -107,7 +107,7 @@ handed() { # every counter there, a line each
 
 sent_by() { ip -n "$P-node" -s -j link show "$1" | jq '.[0].stats64.tx.packets'; }	# DEVICE
 
-# What veths lost because a ring was full, or the far end took no redirected frame: of all of them.
+# Frames that all veths lost because a ring was full, or the far end took no redirected frame.
 lost_on_wires() {
 	local h
 	for h in rtr lap lap2 node gw gw2; do ip -n "$P-$h" -s -j link; done | jq -s '[.[][] | .stats64 | .tx.dropped + .rx.dropped] | add'

@@ -25,7 +25,7 @@ mode_carries() { # MODE
 	fetch_and_put lap medium
 }
 
-attached_as() { # MODE: the kernel's word, not ours
+attached_as() { # MODE, as the kernel reports it
 	equal "XDP on the uplink (1 native, 2 generic)" "$(case $1 in xdp) echo 1 ;; xdp-generic) echo 2 ;; esac)" \
 		"$(ip -n "$P-node" -j link show eth0 | jq -r '.[0].xdp.mode // empty')"
 	equal "clsact filters on the uplink" "$(case $1 in clsact) echo 1 ;; *) echo 0 ;; esac)" \
@@ -66,7 +66,7 @@ test_other_traffic_of_the_node_passes_untouched_by_tcx() {
 	bystanders
 }
 
-# By raw frames, since not every kernel has VLAN devices.
+# With raw frames, since not every kernel has VLAN devices.
 test_tagged_frames_pass_untouched() {
 	local want
 	node_up
@@ -107,7 +107,7 @@ test_junk_on_our_port_is_counted_and_answered_by_nobody() {
 	not icmp_seen lap '.type == 3'
 }
 
-# A program that passes everything, put there by somebody else before us.
+# A program that passes everything, attached by another tool before Talon.
 foreign_program() {
 	needs clang
 	cat >"$RUN/pass.c" <<-'END'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The outer side: addresses that go, next hops that change, narrow paths, places where no peer can be; and IPv6 inside.
+# The outer side: addresses that are removed, next hops that change, narrow paths, impossible endpoints; and IPv6 inside.
 
 OTHER=192.168.1.223
 OTHER6=fd01::223
@@ -90,7 +90,7 @@ test_data_follow_when_the_ipv6_address_of_the_node_goes() {
 
 mac_of() { ip -n "$P-$1" -j link show eth0 | jq -r '.[0].address'; }
 
-# Without a word: neither does it announce the address nor does it have to ask for the node's.
+# Silently: it neither announces the address nor needs to ask for the node's.
 gw_changes_mac() { # MAC
 	ip -n "$P-gw" neigh replace $NODE lladdr "$(mac_of node)" dev eth0 nud permanent
 	ip -n "$P-gw" link set eth0 address "$1"
@@ -164,7 +164,7 @@ test_the_host_itself_is_told_of_a_narrow_path() {
 	[ "$(ends tunnel icmp_sent)" -ge 1 ]
 }
 
-# --- Where no peer can be ---
+# --- Endpoints where no peer can be ---
 
 test_an_endpoint_that_leads_into_the_tunnel_is_refused() {
 	needs_talon

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What strangers can send in masses does not keep off what an honest peer does: its packets, its handshakes, its new flows, its large datagrams.
+# Floods from strangers do not hinder an honest peer: its packets, its handshakes, its new flows, its large datagrams.
 
 PEERS="lap"
 
@@ -36,12 +36,12 @@ flood_lasts() { wait_for 20 "the flood to go on" flood_reached $(($(towards_node
 
 flood_reached() { [ "$(towards_node)" -ge "$1" ]; }
 
-# Packets that one of our own events would have saved, had it not been lost.
+# Packets lost because an event about them was lost.
 lost_events() { echo $(($(ends in no_neigh) + $(ends out no_key) + $(ends tunnel no_key) + $(ends in no_key))); }
 
 answered() { ping_counts lap "$@" | cut -d' ' -f2; }
 
-rekeyed() { # COUNT: so many handshakes that the client began, each used at once
+rekeyed() { # COUNT handshakes started by the client, each used at once
 	local i before
 	for ((i = 0; i < $1; i++)); do
 		before=$(peer_field lap handshakes)
@@ -51,7 +51,7 @@ rekeyed() { # COUNT: so many handshakes that the client began, each used at once
 	done | grep -c yes
 }
 
-# The same things calm and in the flood: at least nine of ten have to succeed as before, and no event of ours is lost.
+# The same actions without and with the flood: at least nine of ten must succeed as before, and no event of ours may be lost.
 honest_peer_does_not_mind() { # KIND [NET.PY-FLOOD-ARGUMENT...]
 	local lost calm_answered calm_keys flood_answered flood_keys
 	node_up
@@ -102,7 +102,7 @@ test_data_in_pieces_for_no_session_does_not_disturb() {
 	equal "of them seen by the programs" "$before" "$(ends in no_session)"
 }
 
-# Each of another process: a flow of its own, whose reply comes in three pieces.
+# Each from a new process: its own flow, whose reply arrives in three fragments.
 test_new_large_pings_survive_fragments_of_strangers() {
 	needs_talon
 	local i got=0
@@ -118,7 +118,7 @@ test_new_large_pings_survive_fragments_of_strangers() {
 	between "new pings of 4,000 bytes answered" 38 40 "$got"
 }
 
-# Out of order they depend on copies, of which a stranger gets his share and no more.
+# Out of order, fragments depend on copies, of which a stranger gets no more than a share.
 test_datagrams_in_reverse_order_survive_fragments_of_a_stranger() {
 	needs_talon
 	node_up

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The node itself as an end: its own sockets, a gateway on it, pods behind it, and the way back through wt0.
+# The node itself as an endpoint: its own sockets, a gateway on it, its pods, and the way back through wt0.
 
 setup() {
 	topology lap lap2 node gw

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Keystream made ahead by a helper process: used when it is there, and missed by nobody when it is not.
+# Keystream made ahead by a helper process: used while the helper runs, and not needed when it does not.
 
 setup() {
 	needs_talon
@@ -126,7 +126,7 @@ test_windows_of_an_idle_session_are_wiped() {
 	wait_for 3 "windows" not no_windows
 	not all_wiped || fail "nothing to wipe"
 	wait_for 40 "the windows to be given back" no_windows
-	wait_for 40 "every slot to be wiped" all_wiped		# a keepalive may come meanwhile, and fill a few anew
+	wait_for 40 "every slot to be wiped" all_wiped		# a keepalive may arrive meanwhile and make a few new slots
 	node_down
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What only real time shows: passive keepalives after 10 s, new keys after 120 s.
+# Timers in real time: passive keepalives after 10 s, new keys after 120 s.
 # background: the runner starts this file first and prints its cases last.
 
 setup() {
@@ -52,7 +52,7 @@ test_keys_are_renewed_after_two_minutes_without_losing_a_packet() {
 	done
 }
 
-# A hosts file of its own stands for a name server that comes up after Talon.
+# A private hosts file stands for a name server that comes up after Talon.
 test_name_of_an_endpoint_is_tried_again_until_it_is_found() {
 	needs_talon
 	node_down

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # shellcheck shell=bash
-# The load generator's own check: thousands of packets of many flows through one wire, none missing, every byte looked at. It seals, opens
-# and shakes hands by itself, so no other WireGuard is between Talon and what is compared.
+# The load generator's own check: thousands of packets of many flows through one wire, none missing, every byte checked. It seals, opens
+# and does handshakes itself, so no other WireGuard implementation is involved.
 
 . "$E2E/../bench/load/peers.sh"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What Talon changes on the host (one route, two pairs of devices), and how it says no.
+# What Talon changes on the host (one route, two pairs of devices), and how it refuses to start.
 
 setup() {
 	topology lap node gw
@@ -15,7 +15,7 @@ setup() {
 	END
 }
 
-# What may differ while Talon runs: the pair and whatever hangs on its names.
+# What may differ while Talon runs: the device pair and what mentions its names.
 without_ours() { # FOLDER
 	local f ours
 	ours=$(ip -n "$P-node" -o link | awk -F': ' '{ print $2 }' | sed 's/@.*//' | grep -E '^wt0' | paste -sd'|')

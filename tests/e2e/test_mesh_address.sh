@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# A host's address changes while it works: everything that was connected from the old one begins anew at once. All ways lead over the relay.
+# A host's address changes while it works: everything that was connected from the old one reconnects at once. All ways lead over the relay.
 . "$E2E/mesh/mesh.sh"
 
 OLD=10.99.0.3 NEW=10.99.0.33	# lap2's

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Names: what the routing peer asks its resolver for, passes on and learns; a resolver that changes; names of the servers themselves.
+# DNS: what the routing peer asks its resolver, passes on and learns; a resolver that changes; names of the servers themselves.
 . "$E2E/mesh/mesh.sh"
 
 OTHER=192.168.1.219	# a second name server in the network behind the node
@@ -103,7 +103,7 @@ test_resolver_that_changes_while_questions_wait_is_asked_at_once() {
 
 waiting() { [ "$(in_ns node ss -Hun dst $DEAD | wc -l)" -ge 1 ]; }
 
-# As many as the review sent: 100 a second, each with an address of its own, from a peer that no rule lets in.
+# 100 queries a second, each with an address of its own, from a peer that no rule lets in.
 test_new_names_without_end_do_not_hold_up_the_relay() {
 	local before rtt
 	relayed lap2 node

@@ -16,7 +16,7 @@ peers_known() { mesh status | jq '.peers | length'; }
 
 times_used() { mesh status | jq ".keys[\"${1:-$SETUP_KEY}\"].used"; }
 
-# A start that cannot be: its exit status, and one line that says why (lines before it tell what was reached).
+# A start that must fail: its exit status, and one line with the reason (lines before it tell how far it came).
 up_refused() { # EXIT PATTERN [VARIABLE=VALUE...] ARGUMENT...
 	local expected=$1 pattern=$2 rc=0
 	shift 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Standard error is a pipe that nobody reads.
+# Logging to a pipe that nobody reads.
 . "$E2E/mesh/mesh.sh"
 
 setup() {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What management says is what happens: networks, addresses, peers that come, go and come back, maps that cannot be meant.
+# The network map is applied: networks, addresses, peers that come, go and come back, and maps that must be an error.
 . "$E2E/mesh/mesh.sh"
 
 OTHER=192.168.1.219	# a second server in the network behind the node
@@ -109,7 +109,7 @@ test_new_mesh_address_is_taken_over_by_all() {
 
 address_on() { ip -n "$P-$1" -4 -o addr show dev wt0 | grep -qF " $2/"; }
 
-# Its process is stopped, and its datapath goes on: it is the node that must shut it out.
+# Its process is stopped, but its datapath goes on: the node must shut it out.
 test_peer_that_the_map_drops_is_shut_out_at_once() {
 	local pid
 	ready lap2
@@ -160,7 +160,7 @@ test_deleted_peer_closes_its_ways_says_so_and_does_not_register_again() {
 	wait_for 10 "it to ask, and to be refused" refused_more "$refused"
 	ready lap
 	equal "registrations" "$registered" "$(mesh_said "lap2 registered")"
-	# With a key that somebody brings, it comes back as what it was.
+	# With a setup key from the user, it joins again as the same peer.
 	member lap2 up --setup-key "$SETUP_KEY"
 	ready lap2
 }
@@ -194,7 +194,7 @@ test_empty_map_closes_at_once_and_tears_ways_down_when_it_is_said_again() {
 	member node status | grep -F "KEPT"
 	member_says node '.talon.mapNote | test("is empty")'
 	wait_for 2 "the gateway to be out of reach" not answers lap $GW
-	# Taken back, it is as before: nothing has to be built anew.
+	# Reverted, everything is as before: nothing has to be rebuilt.
 	mesh push
 	wait_for 5 "the gateway to answer" answers lap $GW
 	equal "last handshake" "$before" "$(about_peer lap node lastWireguardHandshake)"

@@ -19,7 +19,7 @@ usable() {
 	relayed lap2 node
 }
 
-# A ping every 10 ms and an upload, through what happens next.
+# A ping every 10 ms and an upload, while the next steps happen.
 start_load() { # HOST PINGS
 	rm -f "$RUN/log/flood" "$RUN/log/stream"
 	spawn flood "$1" $NET ping $GW -i 0.01 -c "$2" -W 5

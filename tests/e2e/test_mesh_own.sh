@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The node's own addresses in a mesh: what a rule for a network, or for a name, opens is the network, and nothing of the node that is in it.
+# The node's own addresses in a mesh: a rule for a network or a name opens that network, but not the node's own address in it.
 . "$E2E/test_mesh_rules.sh"
 
 DNS="/usr/bin/python3 $E2E/mesh/dns.py"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What closes, closes: revocation and how fast, another server, a restart with a preshared key, rules that cannot be had, ports of somebody else.
+# Access that must end does: revocation and how fast, another server, a restart with a preshared key, rules that do not fit, ports of other services.
 . "$E2E/mesh/mesh.sh"
 
 DNS="/usr/bin/python3 $E2E/mesh/dns.py"
@@ -16,7 +16,7 @@ setup() {
 	whole
 }
 
-# As every case finds it and leaves it.
+# The state before and after every case.
 whole() {
 	mesh policy default
 	mesh route lan peer=node network=192.168.1.0/24
@@ -151,7 +151,7 @@ test_preshared_key_is_asked_for_also_between_a_restart_and_the_first_map() {
 
 member_down_pins() { member "$1" down 2>/dev/null || true; }
 
-# 1,100 rules that no merging makes fewer.
+# 1,100 rules that cannot be merged.
 too_many_rules() { seq -f 'lap:tcp:%g' 1 2 2200 | paste -sd ';'; }
 
 test_rules_that_cannot_be_had_let_nothing_in_and_it_is_said() {
@@ -187,7 +187,7 @@ test_lan_access_is_blocked_for_more_than_64_networks() {
 	wait_for 10 "the node to be ready" member_ready_or_dead node
 	wait_for 5 "the first network to be closed" denied lap $GW
 	wait_for 5 "the last network to be closed" denied lap 10.78.1.2
-	# One that is the host's only now.
+	# An address that has just become the host's.
 	ip -n "$P-gw" addr add 10.78.2.2/24 dev eth0
 	ip -n "$P-node" addr add 10.78.2.1/24 dev eth0
 	wait_for 5 "the newest network to be closed" denied lap 10.78.2.2
@@ -203,7 +203,7 @@ no_networks() {
 	ip -n "$P-gw" addr del 10.78.2.2/24 dev eth0
 }
 
-# Somebody else's service at the forwarder's old port: no policy lets anybody to it.
+# Another service on the forwarder's former port: no policy opens it.
 test_port_that_the_forwarder_could_not_have_stays_closed() {
 	local node_ip
 	node_ip=$(mesh_ip node)

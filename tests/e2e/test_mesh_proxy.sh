@@ -23,7 +23,7 @@ setup() {
 	member_up lap "${VIA_EDGE[@]}"
 }
 
-# The name is in no DNS: Talon runs with an /etc/hosts of its own.
+# No DNS has the name: Talon runs with a private /etc/hosts.
 know_name() {
 	printf '%s\n' "127.0.0.1 localhost" "$EDGE $NAME" >"$RUN/hosts"
 	cat >"$RUN/talon" <<-END
@@ -145,7 +145,7 @@ test_certificate_of_another_authority_is_said_in_one_line() {
 	stop node
 }
 
-# What a proxy says is not the server's word: no login is wanted, tunnels stay, and the node comes back by itself.
+# A proxy's answer is not the server's: no login is demanded, tunnels stay, and the node reconnects by itself.
 proxy_trouble() { # STATUS DIRECTIVE
 	local pid
 	via_edge
@@ -227,7 +227,7 @@ test_socks_proxy_of_the_environment_looks_names_up() {
 	via_edge
 }
 
-# As the stock client, which uses none at all: a variable that curl does not read counts for nothing here either.
+# A variable that curl does not read is ignored here, too.
 test_http_proxy_in_upper_case_is_not_used() {
 	fresh_node
 	member_up node NB_MANAGEMENT_URL="http://$MESH_HOST:8080" HTTP_PROXY="http://192.0.2.1:1"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Two routing peers for one network: the better one carries, the other one takes over. And a map as large as they come.
+# Two routing peers for one network: the better one carries the traffic, the other takes over. And a map of the largest size.
 . "$E2E/mesh/mesh.sh"
 
 setup() {
@@ -44,7 +44,7 @@ test_the_better_metric_carries() {
 	by node2
 }
 
-# The process dies, and all that it left in the kernel with the machine's link.
+# The process is killed, and without its link the datapath that it leaves cannot forward either.
 test_killed_router_is_replaced_within_seconds_and_comes_back() {
 	local gap
 	by node
@@ -64,7 +64,7 @@ test_killed_router_is_replaced_within_seconds_and_comes_back() {
 	between "milliseconds without an answer" 0 $((1000 * ${PATIENCE:-3})) "$gap"
 }
 
-# Nobody is told: neither the relay nor anybody else hears of its end.
+# A silent death: neither the relay nor any peer is told.
 test_router_whose_power_fails_is_replaced_within_seconds() {
 	local gap
 	by node

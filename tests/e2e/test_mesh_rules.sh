@@ -17,11 +17,11 @@ setup() {
 	only
 	direct lap node
 	direct lap2 node
-	# What every case may count on: these three know each other, and nothing else is open.
+	# Every case may rely on this: these three know each other, and nothing else is open.
 	echo "NODE_IP=$NODE_IP LAP_IP=$LAP_IP LAP2_IP=$(mesh_ip lap2)" >"$RUN/addresses"
 }
 
-# The rules of a case, and nobody else's: "ID ARGUMENTS" each. The policy that makes the three know each other opens a port that nobody uses.
+# The rules of a case, replacing all others: "ID ARGUMENTS" each. The policy that makes the three know each other opens a port that nobody uses.
 only() {
 	local words name
 	[ ! -e "$RUN/addresses" ] || . "$RUN/addresses"
@@ -39,7 +39,7 @@ tcp() { # HOST ADDRESS PORT: what a TCP connection meets
 
 denials() { member_says "${1:-node}" .talon.datapath.packets.in.acl_denied; }
 
-lets() { # HOST ADDRESS PORT: to the end; whether somebody listens there is another matter
+lets() { # HOST ADDRESS PORT: up to the destination; whether a service listens there does not matter
 	wait_for 3 "port $3 of $2 to be open for $1" tcp_answered "$1" "$2" "$3"
 }
 
@@ -174,7 +174,7 @@ test_what_the_gateway_side_opens_is_answered_without_a_rule() {
 	keeps_out lap $GW 80
 }
 
-# Uploads at a steady pace until it is over.
+# Uploads at a steady pace until stopped.
 start_stream() { # ADDRESS
 	spawn stream lap $NET stream "$1" 80 --size 40000000 --rate 1000000 --timeout 60
 	wait_for 5 "the upload to flow" sending "$1"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The second start: what was said once is kept, what was secret is gone, and what is asked of the process cannot end it.
+# The second start: settings given once are kept, secrets are gone, and no request can end the process.
 
 . "$E2E/mesh/mesh.sh"
 
@@ -31,7 +31,7 @@ test_restart_without_variables_goes_to_the_same_server() {
 	back
 	not grep -F netbird.io "$RUN/log/node"
 	equal "peers" 1 "$(mesh status | jq '.peers | length')"
-	# Another one wins, and is the one to remember, though it never answered.
+	# Another server given by the user wins and is remembered, though it never answered.
 	member_down node
 	member_start node NB_MANAGEMENT_URL=http://10.99.0.77:1
 	wait_for 10 "the other server to be kept" keeps_url node http://10.99.0.77:1

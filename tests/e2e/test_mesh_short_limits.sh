@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# A mesh behind a reverse proxy with short time limits (nginx's defaults, made shorter for the test): what is silent is not cut, or not missed.
+# A mesh behind a reverse proxy with short time limits (nginx's defaults, made shorter for the test): silent streams are not cut, or are restored without loss.
 
 . "$E2E/test_mesh_proxy.sh"
 
@@ -57,7 +57,7 @@ test_signal_speaks_up_before_a_limit_for_answers() {
 
 registrations() { seen 'POST /signalexchange.SignalExchange/ConnectStream'; }
 
-# Only the server speaks on Sync, so a limit for answers cuts it; each time it is begun anew at once, without a word and without a map missed.
+# Only the server sends on Sync, so a limit for answers cuts it; each time it is reopened at once, without a log line and without missing a map.
 test_map_arrives_however_often_a_proxy_cuts_the_stream_of_maps() {
 	local before logins
 	behind 6s 1d

@@ -22,7 +22,7 @@ ready() {
 
 sleeps() { [ "$(about_peer "$1" "$2" status)" = Idle ]; }	# HOST PEER
 
-# Both at once, as if either had said so to the other.
+# Both at once, as if each had told the other.
 put_to_sleep() {
 	. "$RUN/addresses"
 	mesh idle lap node "$RUN/state/lap/default.json"
@@ -71,7 +71,7 @@ test_lazy_node_begins_idle_and_wakes_who_it_has_a_packet_for() {
 	sleeps node lap && sleeps lap node || fail "they did not wait for traffic"
 	equal "pings sent and answered" "10 10" "$(ping_counts node "$(mesh_ip lap)" -c 10 -i 0.05)"
 	direct lap node
-	# A restart keeps what lives.
+	# A restart keeps what is active.
 	stop node
 	member_start node NB_LAZY_CONN=on
 	wait_for 10 "the node to be ready" member_ready_or_dead node
@@ -84,7 +84,7 @@ member_down_both() {
 	for h in node lap; do member "$h" down 2>/dev/null || true; done
 }
 
-# Forced relay since 0.70, and every browser: no credentials, no session id; and it is answered in kind.
+# Forced relay since 0.70, and every browser: no credentials, no session id; and the answer has none either.
 test_peer_without_ice_is_answered_in_kind() {
 	finally "mesh delete browser"
 	mesh add browser

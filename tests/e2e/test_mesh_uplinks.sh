@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What keeps a member's packets from flowing, in its own words: a kernel that does not forward, an uplink that leads elsewhere.
+# What keeps a member's packets from flowing, as the member reports it: a kernel that does not forward, an uplink that leads elsewhere.
 . "$E2E/mesh/mesh.sh"
 
 setup() {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# How two peers reach each other: directly, through NATs, by relays, and from one way to another without a connection lost.
+# How two peers reach each other: directly, through NATs, by relays, and from one way to another without losing a connection.
 
 . "$E2E/mesh/mesh.sh"
 
@@ -11,7 +11,7 @@ setup() {
 	mesh_start mesh $MESH_HOST $MESH_SECOND
 	servers_up gw
 	mesh key "$SETUP_KEY" valid
-	mesh route gw peer=node network=$GW/32	# not the whole LAN: a candidate inside a network of the mesh is none
+	mesh route gw peer=node network=$GW/32	# not the whole LAN: an address inside a network of the mesh is no candidate
 	no_ipv6 lap
 	no_ipv6 node
 }

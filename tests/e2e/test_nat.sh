@@ -46,7 +46,7 @@ test_the_hop_costs_exactly_one_ttl() {
 
 # The way to the gateway takes 1300 bytes until the end of the case.
 narrow_way_to_the_gateway() {
-	ip -n "$P-node" route add $GW/32 dev eth0 mtu lock 1300	# bpf_fib_lookup heeds a route's MTU only so
+	ip -n "$P-node" route add $GW/32 dev eth0 mtu lock 1300	# bpf_fib_lookup obeys a route's MTU only if locked
 	finally "ip -n $P-node route del $GW/32 dev eth0; ip -n $P-lap route flush cache"
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Devices that take no redirected frames, and what else may have to leave by them: sealed packets over IPv6, ARP answers, another uplink's frames.
+# Devices that take no redirected frames, and other frames that may have to leave by them: sealed packets over IPv6, ARP answers, frames of another uplink.
 
 setup() {
 	topology lap lap2 node gw

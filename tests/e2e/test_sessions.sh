@@ -91,7 +91,7 @@ test_stranger_gets_no_answer_at_all() {
 	[ "$(wg_bytes lap2 tx)" -ge 148 ]
 }
 
-# The client does not know where the node is: it can only answer.
+# The client does not know the node's endpoint: it can only respond.
 node_starts_the_handshake() { # ADDRESS
 	node_down
 	wg set "$(dev lap)" peer "$(key node pub)" remove

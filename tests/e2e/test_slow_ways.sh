@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Data messages that reach the program on the uplink in pieces, joined, or not at all: they are opened all the same.
+# Data messages that reach the uplink's program fragmented, joined by GRO, or not at all are opened nevertheless.
 
 PEERS="lap lap2 pod second"
 MESH[lap2]=100.64.0.3 MESH[pod]=100.64.0.5 MESH[second]=100.64.0.6
@@ -15,7 +15,7 @@ setup() {
 	client_up second
 }
 
-# A host at a device of the node that is no uplink, as a pod of that node is, or what lies behind a second NIC.
+# A host on a device of the node that is not an uplink, like a pod of that node or a host on a second NIC.
 beside() { # HOST ADDRESS-OF-THE-NODE
 	local h=$1
 	ns_add "$h"
@@ -44,7 +44,7 @@ up() { # LINE...
 
 slow() { status .counts.slow_data; }
 
-now_slow() { # LEAST COMMAND...: so many messages, or more, came the slow way meanwhile
+now_slow() { # LEAST COMMAND...: at least this many messages took the slow way meanwhile
 	local before least=$1
 	before=$(slow)
 	shift
@@ -87,7 +87,7 @@ test_full_packets_pass_it_over_ipv6() {
 	now_slow 40 udp_ask lap $GW 7 --size 1350 --count 40 --order "nodf:64;" --reply-size 64
 }
 
-# What is sent again in one piece has to come out as so many messages, each of which the programs know for a replay.
+# What is sent again in one piece must come out as as many messages, each recognised as a replay by the programs.
 test_datagrams_that_a_sender_joined_are_parted_with_tc() {
 	needs_talon
 	local replayed

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Starts that cannot succeed leave the host, or what ran before, as it was; and a start takes over what a start before it left half made.
+# Failed starts leave the host, and a running datapath, as they were; and a start takes over what an earlier one left incomplete.
 
 setup() {
 	topology lap lap2 node gw

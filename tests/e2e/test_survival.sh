@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The datapath outlives its controller, and leaves nothing when it is told to go.
+# The datapath outlives its controller, and leaves nothing after `talon down`.
 
 setup() {
 	topology lap node gw

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The devices that the programs sit on: a default route that moves, names, devices that go, what cannot be an uplink, and how large a packet may be.
+# The devices that carry the programs: a default route that moves, names, devices that disappear, what cannot be an uplink, and maximum packet sizes.
 
 setup() {
 	needs_talon
@@ -40,7 +40,7 @@ uplinks_are() { [ "$(status '.uplinks | join(" ")')" = "$1" ]; }
 
 answered() { [ "$(ping_counts "$1" "$2" -c 1 -W 1)" = "1 1" ]; }
 
-check_says() { # PATTERN: of `talon status --check ready`, whatever it answers
+check_says() { # PATTERN in the output of `talon status --check ready`, whatever its exit status
 	local said
 	said=$(talon status --check ready --pin-dir "$PIN" 2>&1 || true)
 	echo "$said"
@@ -191,7 +191,7 @@ test_an_uplink_that_is_gone_is_told_once_and_taken_back() {
 	ip -n "$P-node" link del eth1
 	wait_for 3 "ready to say no" check_says "^ready: no: uplinks: device eth1 is gone"
 	lines=$(wc -l <"$RUN/log/node")
-	sleep 3			# in which nothing may be said
+	sleep 3			# during which nothing may be logged
 	between "lines more" 0 1 $(($(wc -l <"$RUN/log/node") - lines))
 	uplinks_are eth0
 	fetch_page lap

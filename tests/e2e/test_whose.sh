@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Whose packet is it? Other devices than the uplink, several addresses, what the host's routes refuse: what arrives, where, and from whom.
-# All but what names Talon holds for a userspace WireGuard with nftables masquerade in its place as well (ENGINE=reference).
+# Everything not specific to Talon also holds for userspace WireGuard with nftables masquerade (ENGINE=reference).
 
 setup() {
 	topology lap lap2 node gw
@@ -9,7 +9,7 @@ setup() {
 	client_up lap2
 }
 
-# A network that the clients shall reach through the node.
+# Networks that the clients reach through the node.
 open_to() { # PREFIX...
 	local h net d
 	for h in lap lap2; do
@@ -23,7 +23,7 @@ open_to() { # PREFIX...
 	done
 }
 
-# A host behind a device of the node's own.
+# A host on a device of the node.
 #	eth1 gw2 192.168.2: the node is 192.168.2.221, the host .220
 wire() { # DEVICE HOST NETWORK [ADDRESS-OPTION...]
 	local device=$1 host=$2 net=$3

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Addresses as text: what is taken is written in a form that is taken again and means the same.
+// Addresses as text: what is accepted is written in a form that is accepted again and means the same.
 #include "base/cidr.c"
 #include "base/host_port.c"
 #include "base/server_url.c"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Keys in base64: what is taken must be exactly what would be written.
+// Keys in base64: accepted text must be exactly what would be written.
 #include "crypto/key.c"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Any bytes as a static file, or as the variables of a mesh: either a configuration that keeps its promises,
-// or one line that says why not.
+// Any bytes as a static file, or as the variables of a mesh: either a configuration that keeps its
+// invariants, or one line with the error.
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>

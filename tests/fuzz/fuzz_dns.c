@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	len = dns_build_answer(&query, data, ret ? DNS_FORMERR : DNS_NOERROR, records, 3, out,
 		query.udp_size);
 	assert(len && len <= query.udp_size);
-	/* an answer is no question: two forwarders cannot make a loop */
+	/* an answer is not taken for a question: two forwarders cannot form a loop */
 	assert(dns_parse_query(out, len, &again) == -EBADMSG);
 	return 0;
 }

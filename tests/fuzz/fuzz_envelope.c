@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// EncryptedMessage of both services from anywhere, and any text there and back; what else comes from
+// EncryptedMessage of both services with any content, any text there and back, and what else comes from
 // management: server keys and jobs.
 #include "crypto/key.c"
 #include "netbird/wire.c"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // What servers and proxies send to the gRPC client: raw bytes, well-formed frames in any order, messages in
-// pieces, texts, CONNECT answers.
-// The first byte chooses which; the owner's callbacks do what a later byte says.
+// pieces, texts, CONNECT answers. The first byte selects which; a later byte selects what the owner's
+// callbacks do.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ void stream_name(char name[static STREAM_NAME_LEN], const char *host, uint16_t p
 	snprintf(name, STREAM_NAME_LEN, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
 }
 
-/* ---- a stream that says what it is told to say ---- */
+/* ---- a stream under the fuzzer's control ---- */
 
 struct stream {
 	struct stream_events events;
@@ -303,7 +303,7 @@ static void http2(const uint8_t *data, size_t len, bool is_raw)
 
 /* ---- the smaller parsers ---- */
 
-/* However it is cut, the same messages come out. */
+/* However the input is cut, the same messages come out. */
 static void messages(const uint8_t *data, size_t len)
 {
 	size_t step = take(&data, &len) % 64 + 1, counts[2] = {}, bytes[2] = {};

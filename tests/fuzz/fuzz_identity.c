@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// default.json and state.json with anything in them.
+// default.json and state.json with any content.
 #include "base/host_port.c"
 #include "base/server_url.c"
 #include "base/slice.c"
@@ -11,7 +11,7 @@
 
 #include <assert.h>
 
-/* No disk: one file in memory, read by everybody. */
+/* No disk: one file in memory, whatever path is read. */
 static const uint8_t *file;
 static size_t file_len;
 static uint8_t *written;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Answers of sock_diag, as they are parsed for the ports of the host.
+// Answers of sock_diag, parsed for the ports of the host.
 #include "../../userspace/nat/nat_ports.c"
 
 #include <stdlib.h>
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t *copy;
 	int ret;
 
-	copy = malloc(size ? size : 1);	/* aligned as a receive buffer is, and with nothing behind it */
+	copy = malloc(size ? size : 1);	/* aligned like a receive buffer, and with nothing after it */
 	if (!copy)
 		return 0;
 	memcpy(copy, data, size);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// rtnetlink datagrams and error messages from anywhere.
+// rtnetlink datagrams and error messages with any content.
 #include "net/parse.c"
 
 #include <assert.h>
@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	/* exactly so large that the sanitizer sees every step beyond */
+	/* of the exact size, so that the sanitizer sees any access beyond */
 	struct nlmsghdr *nlh = malloc(size ? size : 1);
 	struct net_rule rule;
 	char text[64];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// SyncResponse and LoginResponse from anywhere: what comes out keeps every promise of netmap.h.
+// SyncResponse and LoginResponse with any content: the result keeps every invariant of netmap.h.
 #include "base/cidr.c"
 #include "base/slice.c"
 #include "base/host_port.c"

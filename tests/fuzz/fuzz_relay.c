@@ -18,7 +18,7 @@
 #include "http/head.c"
 #include "websocket/websocket_upgrade.c"
 #include "netbird/relay_wire.c"
-/* Files have words of their own for the same things. */
+/* The included files use the same names for different things. */
 #define put	loop_put
 #include "loop/loop.c"
 #undef put
@@ -94,7 +94,8 @@ void log_write(enum log_level level, const char *fmt, ...)
 	vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
 	for (const char *c = line; *c; c++)
-		assert(*c >= ' ' && *c != 0x7f);	/* nothing of a server's reaches a terminal */
+		/* no control character of a server reaches a terminal */
+		assert(*c >= ' ' && *c != 0x7f);
 }
 
 static unsigned peer_of(void *ctx)
@@ -153,7 +154,7 @@ static const struct relay_peer_events fuzz_peer_events = { .ready = fuzz_ready, 
 
 static void parse_all(const uint8_t *data, size_t size)
 {
-	/* exactly so large that the sanitizer sees every step beyond */
+	/* of the exact size, so that the sanitizer sees any access beyond */
 	char *text = malloc(size + 1), why[128];
 	struct websocket_frame frame;
 	struct relay_message m;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Bodies of signal messages: what is read can be written, and read again the same. */
+/* Bodies of signal messages: what was read can be written and read back unchanged. */
 #include "netbird/signal_body.c"
 #include "netbird/wire.c"
 #include "signalexchange.pb-c.c"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What a SOCKS5 proxy may answer: whole and byte by byte come to the same, and not one byte more is taken
-// than was wanted.
+// Answers of a SOCKS5 proxy: parsed whole and byte by byte they give the same result, and no byte too many is
+// consumed.
 #include <stdlib.h>
 
 #include "stream/socks.c"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * STUN and the agents behind it. The input is a list of steps, each an operation and its bytes: messages as
- * they are, messages made right (length, integrity) so that they get past the doors, candidates, time. What
- * the agents send goes round and comes back changed.
+ * STUN and the ICE agents that use it. The input is a list of steps, each an operation and its bytes:
+ * messages as they are, messages with valid length and integrity so that they are accepted, candidates, time.
+ * What the agents send is fed back modified.
  */
 #include "ice/agent.c"
 #include "ice/candidate.c"
@@ -118,7 +118,7 @@ static void receive(const uint8_t *bytes, size_t len)
 }
 
 /*
- * @data are type and attributes: a header before them, the integrity behind them. An answer takes the id of
+ * @data are type and attributes: preceded by a header and followed by the integrity. An answer gets the id of
  * the last request.
  */
 static void receive_signed(const uint8_t *data, size_t len)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Handshake messages: two devices talk over a wire on which the input changes what it likes. The input is a
- * list of steps, each an operation and its bytes. Messages can get a right mac1 again after they were
- * changed, or the fuzzer would never come past it.
+ * Handshake messages: two devices talk over a wire on which the input may change anything. The input is a
+ * list of steps, each an operation and its bytes. Messages can get a valid mac1 again after they were
+ * changed, or the fuzzer would never get past it.
  */
 #include "crypto/aead.c"
 #include "crypto/hash.c"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What the XDP program must do with a frame: see xdp_model.h. Nothing in here is fast or clever.
+// What the XDP program must do with a frame: see xdp_model.h. Kept simple rather than fast.
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +24,7 @@ struct judged {
 	uint32_t header, l4_len;
 	enum kind kind;
 	uint8_t proto, tcp_flags, icmp_type;
-	uint16_t sport, dport;		/* of an error: of the embedded packet, turned round like addresses */
+	uint16_t sport, dport;		/* of an error: of the embedded packet, with addresses swapped */
 	uint32_t src, dst;
 	uint32_t embedded;		/* offset of the embedded transport header */
 	uint32_t peer;
@@ -121,7 +121,7 @@ static const char *passed(struct judged *j, const struct packet *frame, int end)
 	return NULL;
 }
 
-/* Is the 16-bit field at @off of the IPv4 packet a checksum, where 0 and 0xffff say the same? */
+/* Is the 16-bit field at @off of the IPv4 packet a checksum, where 0 and 0xffff are equivalent? */
 static bool is_checksum(const struct judged *j, uint32_t off)
 {
 	uint32_t l4 = j->header;
@@ -184,7 +184,7 @@ static enum way fib(const struct model *m, uint32_t dst, uint32_t *ret_mtu, cons
 		return WAY_LOCAL;
 	if (d >> 8 == ntohl(ip4("10.66.0.0")) >> 8)
 		return WAY_NONE;
-	if (d >> 22 == ntohl(ip4("100.64.0.0")) >> 22)	/* into wt0, where it is a peer's or nobody's */
+	if (d >> 22 == ntohl(ip4("100.64.0.0")) >> 22)	/* into wt0: to a peer or to nobody */
 		return dst == ip4(MESH) ? WAY_LOCAL : WAY_NONE;
 	if (d >> 8 == ntohl(ip4("10.8.0.0")) >> 8) {
 		*ret_dmac = rig_gateway_mac;
@@ -579,7 +579,8 @@ static const char *sealed(struct judged *j, uint32_t peer, enum talon_end end)
 }
 
 /*
- * An ICMP error of the node's own about the packet as it is. False: none is to be sent about such a packet.
+ * An ICMP error of the node about the packet in its present state. False: none may be sent about such a
+ * packet.
  */
 static bool make_error(struct judged *j, uint32_t src, uint8_t type, uint8_t code, uint32_t rest)
 {
@@ -672,7 +673,7 @@ static struct model_frag *add_frag(struct judged *j, uint16_t id)
 }
 
 /*
- * The first fragment of what is the host's: its later ones are so, too, unless a datagram of ours
+ * The first fragment of a datagram of the host: its later ones are the host's, too, unless a datagram of ours
  * has the same id.
  */
 static void leave_frag(struct judged *j, uint16_t id)
@@ -790,8 +791,8 @@ static bool is_local(uint32_t addr)
 }
 
 /*
- * What the datapath made of the packet, wherever it went: for learning from. Empty if it was dropped,
- * or sealed again.
+ * The packet as the datapath changed it, wherever it went, to learn from. Empty if it was dropped or sealed
+ * again.
  */
 static struct packet output(struct judged *j)
 {
@@ -897,8 +898,8 @@ static const char *from_peer(struct judged *j)
 		if (wrong || !is_new)
 			return wrong;
 		/*
-		 * The flow is there all the same, and its port is nowhere to be seen, but may be the one the
-		 * endpoint has already.
+		 * The flow exists nevertheless. Its port is not visible, but may be the one that the endpoint
+		 * has already.
 		 */
 		if (!known_port(j, &fresh))
 			return model_lost;
@@ -915,7 +916,7 @@ static const char *from_peer(struct judged *j)
 		translate_error(j, true, ip4(NODE), about->port, 0);
 	} else if (how == ROUTE_MASQUERADE) {
 		turn_id(j, out.bytes);
-		/* its port is nowhere to be seen, but is the one the endpoint has already */
+		/* its port is not visible, but is the one that the endpoint has already */
 		if (j->is_resealed && !f) {
 			if (!known_port(j, &fresh))
 				return model_lost;
@@ -954,7 +955,7 @@ static bool was_seen(const struct model *m, uint32_t peer, uint64_t counter)
 /* RFC 6040 section 4.2, figure 4; rows: inner Not-ECT, ECT(1), ECT(0), CE. -1: drop. */
 static const int ecn[4][4] = { { 0, 0, 0, -1 }, { 1, 1, 1, 3 }, { 2, 1, 2, 3 }, { 3, 3, 3, 3 } };
 
-/* Could a packet come from there? Where the peer is already is not asked again. */
+/* Could a packet come from there? The peer's present endpoint is not checked again. */
 static bool is_martian(const struct judged *j, const struct model_endpoint *from)
 {
 	const struct model_endpoint *e = &j->m->endpoints[j->peer];
@@ -974,7 +975,7 @@ static bool is_martian(const struct judged *j, const struct model_endpoint *from
 		equal4(from->remote, ip4(NODE)) || equal4(from->remote, ip4("10.9.0.1"));
 }
 
-/* RFC 4443 section 2.4: what no error is sent about. Behind extension headers there may be one. */
+/* RFC 4443 section 2.4: what no error is sent about. After extension headers there may be one. */
 static bool is_answerable6(const struct packet *p, uint32_t len)
 {
 	static const uint8_t extensions[] = { 0, 43, 44, 51, 60, 135 }, zero[16];

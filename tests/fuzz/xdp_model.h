@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the XDP program must do with a frame, said in plain C: own parsing, libsodium for the AEAD, lists
- * that are searched from end to end. It knows the world of tests/bpf/rig.h. What the datapath is free to
- * choose (a NAT port, a client's turn of IP ids), it learns from the output, checks, and holds the datapath
- * to from then on.
+ * What the XDP program must do with a frame, in plain C: its own parser, libsodium for the AEAD, lists with
+ * linear search. It models the network of tests/bpf/rig.h. What the datapath is free to choose (a NAT port, a
+ * client's turn of IP ids), it learns from the output, checks, and holds the datapath to from then on.
  */
 #ifndef TALON_TESTS_XDP_MODEL_H
 #define TALON_TESTS_XDP_MODEL_H
 
 #include "bpf/rig.h"
 
-/* What model_judge() says when it cannot follow any more: no fault of anybody, start again with a new rig. */
+/* Returned by model_judge() when the model has lost track: not a failure; start again with a new rig. */
 extern const char *const model_lost;
 
 #define MODEL_FLOWS	1100
@@ -27,7 +26,7 @@ struct model_frag {
 	uint32_t src, dst, client, peer;	/* client 0: held */
 	uint16_t id;
 	uint8_t proto;
-	bool is_host;			/* none of ours: left alone */
+	bool is_host;			/* not ours: left alone */
 };
 
 struct model_endpoint {
@@ -55,8 +54,8 @@ struct model {
 void model_init(struct model *m, const struct rig *rig);
 
 /*
- * Compares what the program did with @frame, and takes over what the frame changes. Returns NULL, or one line
- * that says where they differ. To be called for every frame of a rig, in order.
+ * Compares what the program did with @frame, and updates the model. Returns NULL, or one line that tells the
+ * difference. Must be called for every frame of a rig, in order.
  */
 const char *model_judge(struct model *m, const struct packet *frame, const struct rig_result *got);
 

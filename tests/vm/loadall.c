@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Load BPF objects without attaching or pinning anything, and print what the verifier had to look at in
-// each program.
+// Load BPF objects without attaching or pinning anything, and print how many instructions the verifier
+// processed for each program.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAID_MAX	(1 << 20)	/* libbpf's own words about one object */
+#define SAID_MAX	(1 << 20)	/* libbpf's log of one object */
 #define SAID_SHOWN	6000		/* the end of a rejection says why */
 
 static char said[SAID_MAX];
@@ -37,10 +37,7 @@ static void print_end_of_said(void)
 	printf("%.*s\n", (int)(said_len - from), said + from);
 }
 
-/*
- * Maps stay as small as the object declares them, and private: what is loaded here shares
- * nothing with anybody.
- */
+/* Maps keep the small size that the object declares, and stay private. */
 static int make_maps_private(struct bpf_object *object)
 {
 	struct bpf_map *map;

@@ -4,7 +4,7 @@
 # [argument...]
 #
 # The VM has no disk and no network device; all it needs is in an initramfs made here: busybox, the tools below with
-# their libraries, talon, the BPF objects, guest/*.sh and that kernel's modules. The guest speaks over the serial
+# their libraries, talon, the BPF objects, guest/*.sh and that kernel's modules. The guest reports over the serial
 # line; its last line carries the exit status. Exits with that status, 124 when time ran out, 125 when the kernel
 # died, 77 when something is missing.
 #
@@ -40,7 +40,7 @@ release=$(cat "$kdir/release")
 work=$(mktemp -d "$build/vm/run.XXXXXX")
 qemu=
 finish() {
-	if [ -n "$qemu" ]; then	# timeout(1): it hands the signal on, and kills what does not heed it
+	if [ -n "$qemu" ]; then	# timeout(1): it passes the signal on, and kills what ignores it
 		kill -TERM "$qemu" 2>/dev/null || true
 		wait "$qemu" 2>/dev/null || true
 	fi

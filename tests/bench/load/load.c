@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The load: source, sink and session opened, frames prepared, sent, and what arrived judged.
+// The load: opens source, sink and session, prepares and sends frames, and judges what arrived.
 #include "bench/load/load.h"
 
 #include <arpa/inet.h>
@@ -30,9 +30,9 @@
 #define OPENING_LEN	64
 #define OPENING_TRIES	100
 #define OPENING_WAIT_MS	20
-#define MESSAGE_OFF	(ETH_HLEN + PACKET_HEADERS)	/* of the UDP payload in a frame */
-#define QUIET_NS	50000000	/* no packet arrived for so long: nothing more will come */
-#define LOOK_US		500		/* how often the source is asked whether it is done */
+#define MESSAGE_OFF	(ETH_HLEN + PACKET_HEADERS)	/* offset of the UDP payload in a frame */
+#define QUIET_NS	50000000	/* no packet arrived for this long: nothing more will come */
+#define LOOK_US		500		/* how often the source is polled for its end */
 #define SAMPLES_MAX	(LOAD_RING_BYTES / (int)(sizeof(struct load_sample) + 8))
 
 struct load {
@@ -45,7 +45,7 @@ struct load {
 	int tunnel;				/* of handshakes; -1 without a tunnel */
 	uint16_t tunnel_port;
 	struct wg wg;
-	uint64_t run;				/* what tells this run's packets from any other's */
+	uint64_t run;				/* tells this run's packets from those of others */
 	uint64_t counter;			/* next to seal with */
 	/* of the node, by flow, as the gateway sees them; 0: none yet */
 	uint16_t ports[LOAD_FLOWS_MAX];
@@ -99,7 +99,7 @@ static struct packet_ends sent_ends(const struct load *l, enum load_dir dir, uin
 	return (struct packet_ends){ names->gateway, names->node, SERVICE_PORT, l->ports[flow] };
 }
 
-/* And where it arrives. */
+/* The same where it arrives. */
 static struct packet_ends arrived_ends(const struct load *l, enum load_dir dir, uint32_t flow)
 {
 	struct packet_ends ends = sent_ends(l, dir, flow);
@@ -271,7 +271,7 @@ static int open_ends(struct load *l)
 	return l->ring ? 0 : complain("the sink's ring", errno);
 }
 
-/* For handshakes, and for the port that sealed packets come from. */
+/* Used for handshakes; sealed packets come from its port. */
 static int open_tunnel(struct load *l)
 {
 	struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr.s_addr = l->o.names.laptop };
@@ -466,7 +466,7 @@ static void wait_for_quiet(const struct load *l)
 	}
 }
 
-/* Nothing to do: that it came ends the system call that it came into. */
+/* Nothing to do: the signal only interrupts the system call. */
 static void on_done(int signal)
 {
 }
@@ -529,8 +529,8 @@ static int send_all(struct load *l)
 }
 
 /*
- * So that the other side does not take us for dead: it may send for 15 s without hearing anything
- * (whitepaper section 6.5).
+ * Keeps the peer from considering us dead: it sends for at most 15 s without hearing anything (whitepaper
+ * section 6.5).
  */
 static void send_keepalive(const struct load *l)
 {

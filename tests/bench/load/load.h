@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A load on one routing peer, a black box behind one wire: this host plays the laptop, the gateway and
- * the sink of both.
+ * A load on one routing peer, a black box on one wire: this host plays the laptop, the gateway and the sink
+ * of both.
  *
  *   load_open (source and sink, handshake, flows) -> load_prepare (frames ahead of time) -> load_send ->
  *   load_judge -> load_close
@@ -36,12 +36,12 @@ struct load_options {
 	uint32_t count;			/* of packets, at most */
 	uint32_t flows;
 	uint32_t burst;			/* packets of one flow in a row */
-	uint32_t batch;			/* frames that go onto the wire together */
-	uint32_t window;		/* at most so many are on their way; 0: as fast as they can be sent */
+	uint32_t batch;			/* frames sent in one batch */
+	uint32_t window;		/* limit of packets in flight; 0: as fast as possible */
 	uint32_t rate;			/* packets per second; 0: no limit */
-	uint32_t samples;		/* about so many are looked into; more than @count: all */
-	uint64_t limit_ns;		/* at most so long */
-	uint64_t stuck_ns;		/* no packet arrived for so long: those on their way are lost */
+	uint32_t samples;		/* about this many are inspected; more than @count: all */
+	uint64_t limit_ns;		/* limit of the run's time */
+	uint64_t stuck_ns;		/* no packet arrived for this long: those in flight are lost */
 	int core;			/* the sending core; -1: any */
 	int nice;
 	bool unfinished_sum;		/* UDP checksums may be left to hardware */

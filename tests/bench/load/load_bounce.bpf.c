@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// In a routing peer's place: sends every UDP packet straight back. What generator, wire and sink can do
-// by themselves.
+// Takes the place of a routing peer and sends every UDP packet straight back, to measure generator, wire and
+// sink alone.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>

@@ -109,8 +109,8 @@ int load_sink(struct xdp_md *ctx)
 }
 
 /*
- * Is the window full? What does not arrive for long is given up, or one lost packet would take its
- * place for ever.
+ * Is the window full? Packets that do not arrive in time are given up, or each loss would shrink the window
+ * for good.
  */
 static __always_inline bool must_wait(__u64 now_ns)
 {

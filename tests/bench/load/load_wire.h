@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the load generator and its sink (load_ends.bpf.c) share. */
+/* Shared by the load generator and its sink (load_ends.bpf.c). */
 #ifndef TALON_TESTS_LOAD_WIRE_H
 #define TALON_TESTS_LOAD_WIRE_H
 
@@ -14,7 +14,7 @@ enum load_dir {
 	LOAD_DIRS
 };
 
-/* Who is who; fixed before the sink is loaded. Addresses and port in network order. */
+/* Roles; fixed before the sink is loaded. Addresses and port in network order. */
 struct load_names {
 	__be32	laptop;		/* where sealed packets go */
 	__be32	mesh;		/* the laptop inside the tunnel */
@@ -24,20 +24,20 @@ struct load_names {
 	__u16	pad;
 };
 
-/* What the source is to do. */
+/* Instructions for the source. */
 struct load_plan {
 	__u32	ifindex;	/* of the wire */
 	__u32	frame_len;
 	__u32	count;
-	__u32	window;		/* at most so many on their way; 0: no limit */
+	__u32	window;		/* limit of packets in flight; 0: none */
 	__u64	interval_ns;	/* between two packets at least; 0: none */
-	__u64	limit_ns;	/* at most so long */
-	__u64	stuck_ns;	/* no packet arrived for so long: those on their way are lost */
+	__u64	limit_ns;	/* limit of the run's time */
+	__u64	stuck_ns;	/* no packet arrived for this long: those in flight are lost */
 	__u32	dir;
 	__u32	pad;
 };
 
-/* How far it is. */
+/* Progress of the source. */
 struct load_progress {
 	__u64	next;		/* number of the next packet */
 	__u64	start_ns;	/* when the first one was sent; 0: not yet */
@@ -57,7 +57,7 @@ struct load_slot {
 	__u8	frame[LOAD_FRAME_MAX];
 };
 
-/* Written by the sink, but for what the generator sets between runs. */
+/* Written by the sink, except for what the generator sets between runs. */
 struct load_seen {
 	__u64	packets;
 	__u64	odd;		/* of another length than wanted: counted here only */

@@ -13,7 +13,7 @@
 #include "bench/load/load.h"
 #include "bench/load/packet.h"
 
-/* Nothing is lost but what was dropped, however busy the machine is. */
+/* Only dropped packets are lost, however busy the machine is. */
 #define CHECK_LIMIT_NS	60000000000ULL
 #define CHECK_STUCK_NS	2000000000ULL
 
@@ -145,7 +145,8 @@ static void read_options(struct load_options *o, bool *ret_check, int argc, char
 {
 	int id;
 
-	*o = (struct load_options){ .length = 1280, .count = 4000, .flows = 8, .burst = 1, .batch = 64, .samples = 250,
+	*o = (struct load_options){ .length = 1280, .count = 4000, .flows = 8, .burst = 1,
+		.batch = 64, .samples = 250,
 		.limit_ns = 2000000000, .stuck_ns = 5000000, .core = -1, .names.port = htons(51820) };
 	*ret_check = false;
 	while ((id = getopt_long(argc, argv, "", names, NULL)) >= 0) {

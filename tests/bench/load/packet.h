@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * The load's packets inside the tunnel: IPv4, UDP, and a payload of which every byte follows from its number.
- */
+/* The load's packets inside the tunnel: IPv4, UDP, and a payload derived from the packet's number. */
 #ifndef TALON_TESTS_LOAD_PACKET_H
 #define TALON_TESTS_LOAD_PACKET_H
 
@@ -34,7 +32,7 @@ void packet_build(uint8_t *packet, size_t len, const struct packet_ends *ends, u
 /* Puts headers in front of the @payload_len bytes at @packet + PACKET_HEADERS, checksums finished. */
 void packet_wrap(uint8_t *packet, size_t payload_len, const struct packet_ends *ends);
 
-/* What the payload at @payload says its number is. */
+/* The number in the payload at @payload. */
 uint64_t packet_number(const uint8_t *payload);
 
 /*

@@ -12,7 +12,7 @@ mesh_start() { # HOST ADDRESS [OPTION...]: listens on 8080 management, 8081 sign
 	wait_for 10 "the mesh to listen" grep -q 'mesh: ready' "$RUN/log/mesh.now"
 }
 
-# Its log is $RUN/log/mesh.now; what an earlier one of this run said is in log/mesh.
+# Its log is $RUN/log/mesh.now; the log of earlier ones of this run is in log/mesh.
 mesh_stop() { # [SIGNAL]: KILL leaves connections as a crash does
 	stop mesh.now "${1:-TERM}"
 	cat "$RUN/log/mesh.now" >>"$RUN/log/mesh"
@@ -29,14 +29,14 @@ mesh_is() { # NAME FIELD VALUE: for wait_for
 ADDRESS[mesh]=10.99.0.10/24 ADDRESS6[mesh]=fd10::10/64
 MESH_HOST=10.99.0.10
 
-# Everything that the process and the command line are told by environment, nothing of the caller's; node* are routing peers, others agents.
+# The whole environment of the process and the command line, nothing of the caller's; node* are routing peers, others agents.
 member_env() { # HOST
 	MEMBER_ENV=(-i PATH="$PATH" NB_STATE_DIR="$RUN/state/$1" NB_DAEMON_ADDR="unix://$RUN/$1.sock"
 		NB_MANAGEMENT_URL="http://$MESH_HOST:8080" NB_HOSTNAME="$1" NB_LOG_LEVEL="${MESH_LOG_LEVEL:-info}" TALON_PIN_DIR="$RUN/bpf/$1")
 	case $1 in node*) ;; *) MEMBER_ENV+=(TALON_AGENT=true) ;; esac
 }
 
-member_start() { # HOST [VARIABLE=VALUE...] [ARGUMENT...]: the process (`up`, or what is given), and nothing is waited for
+member_start() { # HOST [VARIABLE=VALUE...] [ARGUMENT...]: the process (`up`, or what is given), without waiting for it
 	local h=$1
 	shift
 	mkdir -p "$RUN/state/$h"
@@ -118,14 +118,14 @@ mesh_setup() { # HOST...: topology with these hosts and the mesh on one of its o
 	mesh_start mesh $MESH_HOST
 }
 
-# Both say so; for wait_for.
+# Both report it; for wait_for.
 connected() { # HOST PEER [P2P|Relayed]
 	local there here
 	there=$(way_of "$1" "$2" 2>/dev/null) && here=$(way_of "$2" "$1" 2>/dev/null) || return
 	[ -z "${3:-}" ] || [ "$there $here" = "$3 $3" ]
 }
 
-about_peer() { # HOST PEER FIELD: of what NetBird's client says too (status, relayAddress, iceCandidateType.local ...)
+about_peer() { # HOST PEER FIELD: of those that NetBird's client has, too (status, relayAddress, iceCandidateType.local ...)
 	member_says "$1" ".peers.details[] | select(.fqdn | startswith(\"$2.\")) | .$3"
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Seconds that the gateway's file takes through Talon, beside kernel WireGuard and masquerade in its place. Emulated
-# CPU: only the ratio says anything.
+# CPU: only the ratio is meaningful.
 . /guest/lib.sh
 
 RUNS=5

@@ -26,7 +26,7 @@ done
 
 sh "/guest/$script" "$@"
 status=$?
-# What the kernel says about itself counts as much as what the script saw.
+# Kernel warnings count as failures, whatever the script saw.
 if dmesg | grep -E 'WARNING: CPU|BUG:|Oops|UBSAN|refcount_t' >/tmp/complaints; then
 	echo "FAIL the kernel has nothing to complain about: $(head -n 1 /tmp/complaints)"
 	dmesg | tail -n 60

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What guest scripts share: one line per case, waiting for a condition, the network, both ends of the tunnel.
+# Shared by guest scripts: one line per case, waiting for a condition, the network, both ends of the tunnel.
 #
 #   laptop 10.99.0.2 ---- 10.99.0.1 router 192.168.1.1 --- bridge --- node    192.168.1.221
 #   wg0 100.64.0.2                                            `----- gateway 192.168.1.220 (busybox httpd)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The network of the other scripts is sound: kernel WireGuard and masquerade in Talon's place do what Talon is asked
+# Checks the network of the other scripts: kernel WireGuard and masquerade in Talon's place do what Talon is asked
 # to do.
 . /guest/lib.sh
 
