@@ -142,7 +142,8 @@ static __always_inline int rewrite_icmp_error(ctx_md *ctx, struct talon_pkt *pkt
 
 	field = outer == REWRITE_SOURCE ? &ports[1] : &ports[0];
 	switch (in->protocol) {
-	case IPPROTO_TCP:	/* after the first eight bytes, which most routers exceed (RFC 1812 section 4.3.2.3) */
+	case IPPROTO_TCP:
+		/* after the first eight bytes, which most routers exceed (RFC 1812 section 4.3.2.3) */
 		if (L3_OFF + pkt->tot_len >= pkt->embedded_off + sizeof(struct tcphdr))
 			l4_check = frame_at(ctx, pkt->embedded_off + offsetof(struct tcphdr, check),
 				sizeof(__be16));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What we wrote where there is a library: WebSocket frames beside libwslay (if it is installed), a network map by wire.c beside
- * protobuf-c, JSON beside jansson. CPU time of the same work in the same run; docs/decisions/0008 says what follows from it.
+ * What we wrote where there is a library: WebSocket frames beside libwslay (if it is installed), a network
+ * map by wire.c beside protobuf-c, JSON beside jansson. CPU time of the same work in the same run;
+ * docs/decisions/0008 says what follows from it.
  */
 #include "bench/bench.h"
 
@@ -42,7 +43,8 @@ static double median_of(void (*work)(void), unsigned count)
 	return bench_median(values, BENCH_RUNS);
 }
 
-static void compare(struct bench *b, const char *name, const char *unit, double ours, const char *library, double its)
+static void compare(struct bench *b, const char *name, const char *unit, double ours,
+	const char *library, double its)
 {
 	bench_report(b, name, ours, unit, library, its, its / ours);
 }
@@ -116,7 +118,8 @@ static int wslay_mask(wslay_event_context_ptr ctx, uint8_t *buf, size_t len, voi
 	return 0;
 }
 
-static void wslay_message(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *arg, void *user)
+static void wslay_message(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *arg,
+	void *user)
 {
 	sink += arg->msg[0];
 }
@@ -195,7 +198,8 @@ static void make_map(void)
 	Management__SyncResponse response = MANAGEMENT__SYNC_RESPONSE__INIT;
 	Management__NetworkMap map = MANAGEMENT__NETWORK_MAP__INIT;
 	Management__PeerConfig self = MANAGEMENT__PEER_CONFIG__INIT;
-	Management__RemotePeerConfig *peers = calloc(PEERS, sizeof(*peers)), **list = calloc(PEERS, sizeof(*list));
+	Management__RemotePeerConfig *peers = calloc(PEERS, sizeof(*peers));
+	Management__RemotePeerConfig **list = calloc(PEERS, sizeof(*list));
 	char **texts = calloc(3 * PEERS, sizeof(*texts));
 
 	if (!peers || !list || !texts)
@@ -279,7 +283,8 @@ static double heap_protobuf_c(void)
 static void bench_map(struct bench *b)
 {
 	make_map();
-	compare(b, "netmap.parse.2000", "us", median_of(parse_ours, 1000), "protobuf-c", median_of(parse_protobuf_c, 1000));
+	compare(b, "netmap.parse.2000", "us", median_of(parse_ours, 1000), "protobuf-c",
+		median_of(parse_protobuf_c, 1000));
 	compare(b, "netmap.memory.2000", "KiB", heap_ours() / 1024, "protobuf-c", heap_protobuf_c() / 1024);
 }
 
@@ -325,7 +330,8 @@ static void make_snapshot(void)
 	for (size_t i = 0; snapshot.peers && i < PEERS; i++) {
 		struct snapshot_peer *peer = &snapshot.peers[i];
 
-		if (asprintf(&peer->fqdn, "peer-%zu.netbird.example", i) < 0 || asprintf(&peer->ip, "100.64.1.%zu", i & 255) < 0)
+		if (asprintf(&peer->fqdn, "peer-%zu.netbird.example", i) < 0 ||
+		    asprintf(&peer->ip, "100.64.1.%zu", i & 255) < 0)
 			exit(1);
 		peer->public_key = strdup("YALFyYaGruX5RkzTq3f2eTJ5yHbWMSuwUDqii/viz0s=");
 		peer->status = strdup("Connected");
@@ -353,7 +359,8 @@ int main(int argc, char **argv)
 	bench_websocket(&b);
 	bench_map(&b);
 	make_snapshot();
-	compare(&b, "json.snapshot.2000", "us", median_of(write_ours, 1000), "jansson", median_of(write_jansson, 1000));
+	compare(&b, "json.snapshot.2000", "us", median_of(write_ours, 1000), "jansson",
+		median_of(write_jansson, 1000));
 	bench_end(&b);
 	snapshot_done(&snapshot);
 	json_decref(tree);

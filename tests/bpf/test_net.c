@@ -199,22 +199,30 @@ static void an_address_comes_without_a_route_and_goes(void **state)
 	assert_int_equal(net_addr_add(9999, AF_INET, &addr, 32), -ENODEV);
 }
 
+static int change(enum net_route_what what, const struct net_route *route)
+{
+	struct net_route_change c = { .route = *route, .what = what };
+
+	assert_int_equal(net_route_change(&c, 1), 0);
+	return c.ret;
+}
+
 static void our_routes_are_marked_replaced_and_removed(void **state)
 {
 	struct net_route route = {
 		.family = AF_INET, .prefixlen = 10, .dst = addr4("100.64.0.0"), .ifindex = ifindex_of("a0")
 	};
 
-	assert_int_equal(net_route_add(&route), 0);
+	assert_int_equal(change(NET_ROUTE_ADD, &route), 0);
 	run("ip route show 100.64.0.0/10 | grep -q 'dev a0 proto 84 scope link'");
 	route.ifindex = ifindex_of("b0");
 	route.mtu = 1280;
 	route.prefsrc = addr4("192.0.2.1");
-	assert_int_equal(net_route_add(&route), 0);
+	assert_int_equal(change(NET_ROUTE_REPLACE, &route), 0);
 	run("test $(ip route show 100.64.0.0/10 | wc -l) = 1");
 	run("ip route show 100.64.0.0/10 | grep -q 'dev b0 proto 84 scope link src 192.0.2.1 mtu 1280'");
-	assert_int_equal(net_route_del(&route), 0);
-	assert_int_equal(net_route_del(&route), 0);
+	assert_int_equal(change(NET_ROUTE_DEL, &route), 0);
+	assert_int_equal(change(NET_ROUTE_DEL, &route), 0);
 	run("test $(ip route show 100.64.0.0/10 | wc -l) = 0");
 }
 
@@ -225,10 +233,10 @@ static void anothers_route_is_not_replaced_nor_removed(void **state)
 	};
 
 	run("ip route add 100.64.0.0/10 dev b0");
-	assert_int_equal(net_route_add(&route), -EEXIST);
+	assert_int_equal(change(NET_ROUTE_ADD, &route), -EEXIST);
 	route.ifindex = ifindex_of("b0");
-	assert_int_equal(net_route_add(&route), -EEXIST);
-	assert_int_equal(net_route_del(&route), 0);
+	assert_int_equal(change(NET_ROUTE_ADD, &route), -EEXIST);
+	assert_int_equal(change(NET_ROUTE_DEL, &route), 0);
 	assert_int_equal(net_route_flush(0), 0);
 	run("ip route show 100.64.0.0/10 | grep -q b0");
 }
@@ -239,11 +247,11 @@ static void a_flush_takes_all_of_ours(void **state)
 
 	for (unsigned i = 0; i < 300; i++) {
 		route.dst.word[0] = htonl(0x64400000 + i);
-		assert_int_equal(net_route_add(&route), 0);
+		assert_int_equal(change(NET_ROUTE_ADD, &route), 0);
 	}
 	route.ifindex = ifindex_of("b0");
 	route.dst = addr4("203.0.113.1");
-	assert_int_equal(net_route_add(&route), 0);
+	assert_int_equal(change(NET_ROUTE_ADD, &route), 0);
 	assert_int_equal(net_route_flush(ifindex_of("a0")), 300);
 	run("ip route show 203.0.113.1 | grep -q b0");
 	assert_int_equal(net_route_flush(0), 1);

@@ -108,9 +108,9 @@ int net_addr_del(int ifindex, uint8_t family, const struct talon_addr *addr, uin
 struct net_route {
 	uint8_t	family;			/* AF_INET, AF_INET6 */
 	uint8_t	prefixlen;
-	uint8_t	protocol;		/* RTPROT_*, NET_PROTOCOL for ours; ignored by add and del */
-	uint8_t	type;			/* RTN_*; add and del make RTN_UNICAST */
-	uint32_t table;			/* RT_TABLE_*; add and del use the main table */
+	uint8_t	protocol;		/* RTPROT_*, NET_PROTOCOL for ours; a change ignores it */
+	uint8_t	type;			/* RTN_*; a change makes RTN_UNICAST */
+	uint32_t table;			/* RT_TABLE_*; a change is in the main table */
 	uint32_t metric;		/* 0: none */
 	uint32_t mtu;			/* of the route; 0: the device's */
 	int	ifindex;		/* of the first next hop */
@@ -126,14 +126,6 @@ struct net_route {
 
 typedef void (*net_route_cb)(const struct net_route *route, void *user);
 int net_route_list(uint8_t family, net_route_cb cb, void *user);
-
-/*
- * Adds a route with protocol NET_PROTOCOL, replacing the one to the same prefix and metric if that is ours.
- * Returns 0, -EEXIST if the same prefix is in the main table and not ours (nothing is changed), or another
- * negative errno. net_route_del removes ours only; not there: success.
- */
-int net_route_add(const struct net_route *route);
-int net_route_del(const struct net_route *route);
 
 enum net_route_what {
 	NET_ROUTE_ADD,			/* -EEXIST if one to the same prefix and metric is there */

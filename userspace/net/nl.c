@@ -78,8 +78,8 @@ out:
 }
 
 /*
- * Something changed while the kernel was telling: what it tells is whole enough for us, for changes come as
- * events. But libmnl stops at the mark that says so, and what comes behind it would be lost.
+ * The mark says that something changed during the dump. The dump still serves, since the change comes as an
+ * event too; but libmnl stops at the mark, and the messages after it would be lost.
  */
 void nl_take_marks(void *buf, int len)
 {
@@ -127,36 +127,13 @@ out:
 	return ret;
 }
 
-#define BATCH_MESSAGES 64	/* their acknowledgements fit a socket's default buffer */
+#define BATCH_MESSAGES 64	/* their answers fit a socket's default buffer */
 
-/* Sequence numbers are places in the caller's list, plus 1. */
-static int gather_answers(struct mnl_socket *nl, size_t first, size_t behind, unsigned left, nl_done_fn done,
-	void *user)
-{
-	char buf[NL_BUF] __attribute__((aligned(8)));
-
-	while (left) {
-		const struct nlmsghdr *answer = (void *)buf;
-		int got = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		for (; mnl_nlmsg_ok(answer, got); answer = mnl_nlmsg_next(answer, &got)) {
-			size_t i = answer->nlmsg_seq - 1;
-
-			if (answer->nlmsg_type != NLMSG_ERROR || i < first || i >= behind || !left)
-				continue;
-			left--;
-			done(i, error_of(answer, NULL, 0), user);
-		}
-	}
-	return 0;
-}
-
-/* Takes the answers to requests @first to before @behind, @left of them. */
-static int gather_replies(struct mnl_socket *nl, char *buf, size_t size, size_t first, size_t behind,
+/*
+ * Takes the answers to requests @first to before @end, @left of them. A sequence number is a place in the
+ * caller's list, plus 1.
+ */
+static int take_answers(struct mnl_socket *nl, char *buf, size_t size, size_t first, size_t end,
 	unsigned left, nl_take_fn take, void *user)
 {
 	while (left) {
@@ -171,7 +148,7 @@ static int gather_replies(struct mnl_socket *nl, char *buf, size_t size, size_t 
 			size_t i = answer->nlmsg_seq - 1;
 			bool is_error = answer->nlmsg_type == NLMSG_ERROR;
 
-			if (i < first || i >= behind || !left)
+			if (i < first || i >= end || !left)
 				continue;
 			left--;
 			take(i, is_error ? NULL : answer, is_error ? error_of(answer, NULL, 0) : 0, user);
@@ -180,7 +157,7 @@ static int gather_replies(struct mnl_socket *nl, char *buf, size_t size, size_t 
 	return 0;
 }
 
-int nl_ask(size_t count, nl_fill_fn fill, nl_take_fn take, void *user)
+int nl_batch(size_t count, uint16_t flags, nl_fill_fn fill, nl_take_fn take, void *user)
 {
 	char buf[BATCH_MESSAGES * NL_BATCH_MESSAGE] __attribute__((aligned(8)));
 	struct mnl_socket *nl = open_socket();
@@ -198,7 +175,7 @@ int nl_ask(size_t count, nl_fill_fn fill, nl_take_fn take, void *user)
 				take(i, NULL, filled, user);
 				continue;
 			}
-			nlh->nlmsg_flags |= NLM_F_REQUEST;
+			nlh->nlmsg_flags |= NLM_F_REQUEST | flags;
 			nlh->nlmsg_seq = i + 1;
 			at += MNL_ALIGN(nlh->nlmsg_len);
 			sent++;
@@ -206,40 +183,7 @@ int nl_ask(size_t count, nl_fill_fn fill, nl_take_fn take, void *user)
 		if (sent && mnl_socket_sendto(nl, buf, at) < 0)
 			ret = -errno;
 		else
-			ret = gather_replies(nl, buf, sizeof(buf), first, i, sent, take, user);
-	}
-	if (nl)
-		mnl_socket_close(nl);
-	return ret;
-}
-
-int nl_batch(size_t count, nl_fill_fn fill, nl_done_fn done, void *user)
-{
-	char buf[BATCH_MESSAGES * NL_BATCH_MESSAGE] __attribute__((aligned(8)));
-	struct mnl_socket *nl = open_socket();
-	int ret = nl ? 0 : -errno;
-
-	for (size_t i = 0; i < count && !ret;) {
-		size_t first = i, at = 0;
-		unsigned sent = 0;
-
-		for (; i < count && sent < BATCH_MESSAGES; i++) {
-			struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf + at);
-			int filled = fill(nlh, i, user);
-
-			if (filled) {
-				done(i, filled, user);
-				continue;
-			}
-			nlh->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-			nlh->nlmsg_seq = i + 1;
-			at += MNL_ALIGN(nlh->nlmsg_len);
-			sent++;
-		}
-		if (sent && mnl_socket_sendto(nl, buf, at) < 0)
-			ret = -errno;
-		else
-			ret = gather_answers(nl, first, i, sent, done, user);
+			ret = take_answers(nl, buf, sizeof(buf), first, i, sent, take, user);
 	}
 	if (nl)
 		mnl_socket_close(nl);

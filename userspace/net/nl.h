@@ -26,23 +26,17 @@ int nl_dump(struct nlmsghdr *nlh, bool one, mnl_cb_t cb, void *user);
 void nl_take_marks(void *buf, int len);
 
 /*
- * Many requests, a few dozen in each send: @fill writes number @i behind the header that is there already
- * (type and flags too; NLM_F_ACK is added) into at most NL_BATCH_MESSAGE bytes or returns a negative errno,
- * which leaves it out. @done hears each one's end in any order. Returns 0, or a negative errno where the
- * socket failed: then nobody hears of the rest.
+ * Many requests, a few dozen in each send, that have exactly one answer each: a message for a question
+ * (@flags 0), an acknowledgement for a change (@flags NLM_F_ACK). @fill writes number @i behind the header
+ * that is there already (type and flags too) into at most NL_BATCH_MESSAGE bytes, or returns a negative
+ * errno, which leaves it out. @take gets each answer, in any order; for an acknowledgement, an error and a
+ * request left out @answer is NULL and @ret 0 or the negative errno. Returns 0, or a negative errno where
+ * the socket failed: then @take is not called for the rest.
  */
 #define NL_BATCH_MESSAGE 256
 typedef int (*nl_fill_fn)(struct nlmsghdr *nlh, size_t i, void *user);
-typedef void (*nl_done_fn)(size_t i, int ret, void *user);
-int nl_batch(size_t count, nl_fill_fn fill, nl_done_fn done, void *user);
-
-/*
- * Many requests that have exactly one answer each. @fill as above (no NLM_F_ACK is added); @take hears each
- * answer, or, with @answer NULL, the kernel's negative errno. Returns 0, or a negative errno where the socket
- * failed: then nobody hears of the rest.
- */
 typedef void (*nl_take_fn)(size_t i, const struct nlmsghdr *answer, int ret, void *user);
-int nl_ask(size_t count, nl_fill_fn fill, nl_take_fn take, void *user);
+int nl_batch(size_t count, uint16_t flags, nl_fill_fn fill, nl_take_fn take, void *user);
 
 /*
  * Text of the extended acknowledgement in the error message @nlh into @text. Returns false if

@@ -91,7 +91,7 @@ int net_route_lookup_many(struct net_route_query *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		list[i].ret = -EIO;
-	return count ? nl_ask(count, fill_query, take_answer, list) : 0;
+	return count ? nl_batch(count, 0, fill_query, take_answer, list) : 0;
 }
 
 static bool is_zero(const struct talon_addr *addr)
@@ -141,58 +141,6 @@ static int fill(struct nlmsghdr *nlh, uint16_t type, uint16_t flags, const struc
 	return 0;
 }
 
-static int change(uint16_t type, uint16_t flags, const struct net_route *route)
-{
-	char buf[512] __attribute__((aligned(8)));
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	int ret = fill(nlh, type, flags, route);
-
-	return ret ? ret : nl_talk(nlh, NULL, 0);
-}
-
-struct rivals {
-	const struct net_route *route;
-	bool ours;
-	bool foreign;
-};
-
-static void look(const struct net_route *route, void *user)
-{
-	struct rivals *rivals = user;
-
-	if (route->table != RT_TABLE_MAIN || route->prefixlen != rivals->route->prefixlen ||
-	    memcmp(&route->dst, &rivals->route->dst, sizeof(route->dst)))
-		return;
-	if (route->protocol != NET_PROTOCOL)
-		rivals->foreign = true;
-	else if (route->metric == rivals->route->metric)
-		rivals->ours = true;
-}
-
-int net_route_add(const struct net_route *route)
-{
-	struct rivals rivals = { .route = route };
-	int ret;
-
-	ret = net_route_list(route->family, look, &rivals);
-	if (ret)
-		return ret;
-	if (rivals.foreign)
-		return -EEXIST;
-	/*
-	 * Exclusive unless the entry that would be replaced is ours: somebody may have been
-	 * quicker than our look.
-	 */
-	return change(RTM_NEWROUTE, NLM_F_CREATE | (rivals.ours ? NLM_F_REPLACE : NLM_F_EXCL), route);
-}
-
-int net_route_del(const struct net_route *route)
-{
-	int ret = change(RTM_DELROUTE, 0, route);
-
-	return ret == -ESRCH || ret == -ENODEV ? 0 : ret;
-}
-
 static int fill_change(struct nlmsghdr *nlh, size_t i, void *user)
 {
 	const struct net_route_change *c = (const struct net_route_change *)user + i;
@@ -203,7 +151,7 @@ static int fill_change(struct nlmsghdr *nlh, size_t i, void *user)
 		NLM_F_CREATE | (c->what == NET_ROUTE_REPLACE ? NLM_F_REPLACE : NLM_F_EXCL), &c->route);
 }
 
-static void end_change(size_t i, int ret, void *user)
+static void take_ack(size_t i, const struct nlmsghdr *answer, int ret, void *user)
 {
 	struct net_route_change *c = (struct net_route_change *)user + i;
 
@@ -214,7 +162,7 @@ int net_route_change(struct net_route_change *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		list[i].ret = -EIO;
-	return count ? nl_batch(count, fill_change, end_change, list) : 0;
+	return count ? nl_batch(count, NLM_F_ACK, fill_change, take_ack, list) : 0;
 }
 
 #define FLUSH_BATCH	256
@@ -223,7 +171,7 @@ int net_route_change(struct net_route_change *list, size_t count)
 struct flush {
 	int ifindex;
 	unsigned count;
-	struct net_route routes[FLUSH_BATCH];
+	struct net_route_change list[FLUSH_BATCH];
 };
 
 static void pick(const struct net_route *route, void *user)
@@ -232,7 +180,8 @@ static void pick(const struct net_route *route, void *user)
 
 	if (route->protocol == NET_PROTOCOL && route->table == RT_TABLE_MAIN && flush->count < FLUSH_BATCH &&
 	    (!flush->ifindex || route->ifindex == flush->ifindex))
-		flush->routes[flush->count++] = *route;
+		flush->list[flush->count++] =
+			(struct net_route_change){ .route = *route, .what = NET_ROUTE_DEL };
 }
 
 static int flush_family(uint8_t family, int ifindex)
@@ -244,8 +193,10 @@ static int flush_family(uint8_t family, int ifindex)
 	for (unsigned round = 0; round < FLUSH_ROUNDS && flush.count == FLUSH_BATCH; round++) {
 		flush.count = 0;
 		ret = net_route_list(family, pick, &flush);
+		if (!ret)
+			ret = net_route_change(flush.list, flush.count);
 		for (unsigned i = 0; i < flush.count && !ret; i++) {
-			ret = net_route_del(&flush.routes[i]);
+			ret = flush.list[i].ret;
 			removed += !ret;
 		}
 		if (ret)
