@@ -105,6 +105,7 @@ test_a_map_from_disk_is_no_reason_to_wait() {
 	mesh unpolicy default
 	member_start node
 	wait_for 10 "the map without anybody" member_says node '.peers.total == 0'
+	wait_for 10 "the node to be ready" member_ready_or_dead node	# the map may come first
 	not member_says node .talon.waysKept
 	closed
 }
