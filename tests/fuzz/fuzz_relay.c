@@ -28,7 +28,9 @@
 #define put	websocket_put
 #define end	websocket_end
 #define on_closed	websocket_on_closed
+#define release	websocket_release
 #include "websocket/websocket.c"
+#undef release
 #undef put
 #undef end
 #undef on_closed

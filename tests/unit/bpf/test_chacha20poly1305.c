@@ -10,8 +10,8 @@
 #include <cmocka.h>
 #include <sodium.h>
 
-#include "../../bpf/lib/chacha20.h"
-#include "../../bpf/lib/poly1305.h"
+#include "../../../bpf/lib/chacha20.h"
+#include "../../../bpf/lib/poly1305.h"
 
 #define TAG_LEN 16
 
