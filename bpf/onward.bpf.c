@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// tc ingress at the far end of the relay link: sends on what XDP could not send by a device that takes no
+// tc ingress at the far end of the relay pair: sends on what XDP could not send by a device that takes no
 // redirected frames (config_types.h, onward frames).
 #define TALON_TC
 #include "lib/arp.h"

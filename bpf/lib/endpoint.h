@@ -39,7 +39,7 @@ static __always_inline __u32 endpoint_inner_mtu(__u8 family, __u32 path_mtu)
 /*
  * True if pkt->outer_src cannot be a valid source (RFC 1122 section 3.2.1.3, RFC 1812 section 5.3.7,
  * RFC 4291 section 2)? This network, loopback, multicast, class E and broadcast; unspecified, loopback,
- * IPv4 in IPv6; this host's own. Not for the relay link, whose class E is ours.
+ * IPv4 in IPv6; this host's own. Not for the relay pair, whose class E is ours.
  */
 __noinline int endpoint_is_martian(struct talon_pkt *pkt)
 {

@@ -492,7 +492,7 @@ static void the_relay_link_comes_and_goes_with_the_datapath(void **state)
 	}
 }
 
-/* Of the slot of a peer: a session that can send, and an endpoint on the relay link. */
+/* Of the slot of a peer: a session that can send, and an endpoint on the relay pair. */
 static void relay_peer_0(struct datapath *dp)
 {
 	const struct datapath_tunnel_info *relay = datapath_get_relay(dp), *tunnel = datapath_get_tunnel(dp);

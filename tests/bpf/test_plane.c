@@ -479,7 +479,7 @@ static void two_nodes_speak_over_a_relay(void **state)
 	run_beside("ping -q -c 1 -W 5 100.64.0.2 >/dev/null");
 	assert_int_equal(side.handshakes, 2);
 
-	/* A relay link that was removed is made again, and the ways over it are repaired. */
+	/* A relay pair that was removed is made again, and the ways over it are repaired. */
 	run("ip link del wt0r");
 	assert_true(plane_rig_run(&rig, 4000, has_relay_link, NULL));
 	run_beside("ping -q -c 3 -i 0.2 -W 5 100.64.0.2 >/dev/null");

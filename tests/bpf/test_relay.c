@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The relay link, and endpoints that the controller chooses: packets sealed for a relayed peer, packets that
+// The relay pair, and endpoints that the controller chooses: packets sealed for a relayed peer, packets that
 // arrive by the link, and who moves an endpoint.
 #include <arpa/inet.h>
 #include <string.h>
@@ -388,5 +388,5 @@ int main(void)
 	};
 
 	rig_with_tunnel = true;
-	return rig_main("relay link", tests);
+	return rig_main("relay pair", tests);
 }

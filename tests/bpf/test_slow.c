@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Data messages that the controller received on its socket and passes to the programs by the relay link,
+// Data messages that the controller received on its socket and passes to the programs by the relay pair,
 // together with their addresses.
 #include <arpa/inet.h>
 #include <string.h>

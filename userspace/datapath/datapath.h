@@ -46,7 +46,7 @@ struct datapath_options {
 	enum datapath_mode mode;
 	enum datapath_dispatcher dispatcher;
 	unsigned dispatcher_priority;	/* in libxdp's dispatcher; lower runs first */
-	/* at most 13 characters: "p", "r" and "rp" are appended for the far end and the relay link */
+	/* at most 13 characters: "p", "r" and "rp" are appended for the far end and the relay pair */
 	const char *tunnel;
 	uint32_t tunnel_mtu;		/* bytes */
 	uint32_t peers;
@@ -113,7 +113,7 @@ struct datapath_uplink {
 int datapath_load(const struct datapath_options *options, struct datapath **ret_dp, char *err, size_t errlen);
 
 /*
- * Makes, or repairs, the device pairs: tunnel and relay link. Returns 0 or a negative errno with one line in
+ * Makes, or repairs, the device pairs: tunnel and relay pair. Returns 0 or a negative errno with one line in
  * @err.
  */
 int datapath_tunnel(struct datapath *dp, char *err, size_t errlen);
@@ -216,7 +216,7 @@ struct datapath_tunnel_info {
 /* Valid after datapath_tunnel. */
 const struct datapath_tunnel_info *datapath_get_tunnel(const struct datapath *dp);
 /*
- * The relay link, made by datapath_tunnel and attached by datapath_attach. ifindex and mac are the end that
+ * The relay pair, made by datapath_tunnel and attached by datapath_attach. ifindex and mac are the end that
  * our programs are on (config.relay_ifindex); at far_ifindex packets are read and written as whole Ethernet
  * frames (AF_PACKET). Frames written there must go to mac and be IPv4/UDP from TALON_RELAY_PEER_ADDR(id):
  * TALON_RELAY_PORT to TALON_RELAY_OWN_ADDR:listen_port (the UDP checksum may be zero); all others are

@@ -347,7 +347,7 @@ static void unpin_new_maps(struct datapath *dp)
 
 /* What sealing adds at most: over IPv6. */
 #define OUTER_MAX 80
-/* "rp" is appended for the far end of the relay link. */
+/* "rp" is appended for the far end of the relay pair. */
 #define TUNNEL_NAME_MAX (IFNAMSIZ - 3)
 
 static int check_options(const struct datapath_options *options, const char *base, const char *tunnel,

@@ -133,7 +133,7 @@ int datapath_verify(struct datapath *dp, char *text, size_t len)
 	verify_one(dp, tc, dp->relay.far_ifindex, dp->relay.far_name, "onward", &v);
 	for (unsigned i = 0; i < dp->uplink_count; i++)
 		verify_uplink(dp, &dp->uplinks[i], datapath_mode_name(dp->uplinks[i].mode), &v);
-	verify_uplink(dp, &dp->relay_uplink, "relay link", &v);
+	verify_uplink(dp, &dp->relay_uplink, "relay pair", &v);
 	for (unsigned i = 0; i < dp->side_count; i++) {
 		const struct datapath_side *side = &dp->sides[i];
 

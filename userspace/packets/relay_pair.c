@@ -325,7 +325,7 @@ int pair_open(struct relay_pair *pair)
 	if (!ret)
 		ret = loop_fd_add(pair->loop, &pair->watch, pair->rx, EPOLLIN, read_ring, pair);
 	if (ret) {
-		log_limited(&limit, LOG_LEVEL_WARN, "relay link %s: %s", link->name, strerror(-ret));
+		log_limited(&limit, LOG_LEVEL_WARN, "relay pair %s: %s", link->name, strerror(-ret));
 		pair_close(pair);
 	}
 	return ret;

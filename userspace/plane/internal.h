@@ -297,7 +297,7 @@ void plane_note(struct plane *p, uint32_t peer, enum notice notice);
 void plane_note_network(struct plane *p);
 int plane_queue_relay(struct plane *p, uint32_t peer, const void *bytes, size_t len);
 void plane_tell(void *ctx);
-/* Ways over the relay link whose MACs may have changed. */
+/* Ways over the relay pair whose MACs may have changed. */
 void plane_repair_ways(struct plane *p);
 /* The caller chooses ways; the datapath and the peers do not. */
 static inline bool plane_is_pinned(const struct plane *p)

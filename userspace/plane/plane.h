@@ -93,7 +93,7 @@ void plane_reset_peer(struct plane *p, uint32_t peer);
 /* Times are CLOCK_BOOTTIME ns, 0: never. */
 struct plane_facts {
 	uint64_t rx_direct_ns;		/* last authenticated data message over the uplink */
-	uint64_t rx_relay_ns;		/* ... over the relay link */
+	uint64_t rx_relay_ns;		/* ... over the relay pair */
 	uint64_t tx_ns;			/* last data message sent, keepalives too */
 	uint64_t tx_data_ns;		/* last one that carried a packet */
 	uint64_t rx_data_ns;

@@ -21,7 +21,7 @@
 
 #define STATUS_HEARTBEAT_FRESH_NS	(3 * TALON_NSEC_PER_SEC)	/* it beats about once a second */
 #define STATUS_HEARTBEAT_HUNG_NS	(10 * TALON_NSEC_PER_SEC)
-/* side devices, both ends of the tunnel, the relay link */
+/* side devices, both ends of the tunnel, the relay pair */
 #define STATUS_HOOKS_MAX		(2 * TALON_UPLINKS_MAX + 48)
 
 enum status_controller {

@@ -71,7 +71,7 @@ struct talon_config {
 	__u8	tunnel_mac[6];		/* of wt0 */
 	__u8	tunnel_peer_mac[6];
 	__u32	uplinks[TALON_UPLINKS_MAX];	/* ifindexes; 0: unused */
-	__u32	relay_ifindex;		/* our side of the relay link; 0: there is none */
+	__u32	relay_ifindex;		/* our side of the relay pair; 0: there is none */
 	/* of the access rules that hold: 0 or 1; a new one is written before the generation is bumped */
 	__u32	acl_bank;
 	struct talon_hash_keys keys;

@@ -13,7 +13,7 @@
 	X(FORWARDED,	"forwarded",	0, "decrypted or sealed, translated and sent on") \
 	X(LOCAL,	"local",	0, "decrypted and handed up to this host") \
 	X(ONWARD,	"onward",	0, \
-		"sent on through the relay link, to a device that takes no redirected frames") \
+		"sent on through the relay pair, to a device that takes no redirected frames") \
 	X(KEEPALIVE,	"keepalive",	0, "authenticated, empty") \
 	X(TO_CONTROLLER, "to_controller", 0, \
 		"handshake message, STUN or joined data, left to the controller's socket") \

@@ -48,7 +48,7 @@ enum talon_endpoint_flags {
 };
 
 /*
- * Outer addresses on the relay link, which only our own programs and controller see: peer id in class E, our
+ * Outer addresses on the relay pair, which only our own programs and controller see: peer id in class E, our
  * side the last of class E but one.
  */
 #define TALON_RELAY_PEER_ADDR(id)	(0xF0000000U | (id))	/* host order */
@@ -95,7 +95,7 @@ struct talon_peer_stats {
 	__u64	tx_ns;			/* last data message sent, keepalives too */
 	__u64	rx_data_ns;		/* last one that carried a packet */
 	__u64	tx_data_ns;
-	/* as rx_ns, of those that came over the relay link; rx_direct_ns: of the others */
+	/* as rx_ns, of those that came over the relay pair; rx_direct_ns: of the others */
 	__u64	rx_relay_ns;
 	__u64	rx_direct_ns;
 };
