@@ -330,7 +330,7 @@ static void a_neighbour_is_resolved_kept_and_released(void **state)
 struct heard {
 	unsigned count[NET_EVENT_RESYNC + 1], removed[NET_EVENT_RESYNC + 1];
 	struct net_event last[NET_EVENT_RESYNC + 1];
-	int link;	/* 0, or the only device whose link events count: the carrier of another may be late */
+	int link;	/* 0, or the device whose link events count: the carrier of another may be late */
 };
 
 static void hear(const struct net_event *event, void *user)
