@@ -34,9 +34,11 @@ def room_of(path):
 
 def includes(path):
     for number, line in enumerate(path.read_text().splitlines(), 1):
-        match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
-        if match and (USERSPACE / match[1]).exists():
-            yield number, USERSPACE / match[1]
+        match = re.match(r'\s*#\s*include\s+["<]([^">]+)[">]', line)
+        places = (path.parent / match[1], USERSPACE / match[1]) if match else ()
+        target = next((place.resolve() for place in places if place.exists()), None)
+        if target and USERSPACE in target.parents:
+            yield number, target
 
 
 def is_private(path):
