@@ -226,6 +226,8 @@ const struct datapath_tunnel_info *datapath_get_tunnel(const struct datapath *dp
  * counts.
  */
 const struct datapath_tunnel_info *datapath_get_relay(const struct datapath *dp);
+/* True for both ends of both pairs. */
+bool datapath_owns_device(const struct datapath *dp, int ifindex);
 
 /*
  * Checks that what we attached is still there: call it after link events and periodically. Returns 0; 1 if

@@ -608,3 +608,13 @@ const struct datapath_tunnel_info *datapath_get_relay(const struct datapath *dp)
 {
 	return &dp->relay;
 }
+
+bool datapath_owns_device(const struct datapath *dp, int ifindex)
+{
+	const struct datapath_tunnel_info *const pairs[] = { &dp->tunnel, &dp->relay };
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
+		if (ifindex == pairs[i]->ifindex || ifindex == pairs[i]->far_ifindex)
+			return true;
+	return false;
+}

@@ -126,15 +126,6 @@ static int read_redirects(const struct ways *ways, struct way_links *links)
 	return ret;
 }
 
-static bool is_ours(const struct ways *ways, int ifindex)
-{
-	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(ways->dp),
-		*relay = datapath_get_relay(ways->dp);
-
-	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex ||
-	       (relay && (ifindex == relay->ifindex || ifindex == relay->far_ifindex));
-}
-
 static int read_links(const struct ways *ways, struct way_links *links)
 {
 	struct link_reading r = { .links = links };
@@ -206,7 +197,7 @@ static void choose_side(struct ways *ways, struct way_links *links, size_t route
 		struct way_link *link = find_link(links, r->hops[i]);
 
 		if (!link || link->is_side || link->is_loopback || (link->value.flags & TALON_LINK_UPLINK) ||
-			is_ours(ways, link->ifindex))
+			datapath_owns_device(ways->dp, link->ifindex))
 			continue;
 		link->is_side = host_table_serves(&ways->hosts.table, route, ways->routes, ways->locals);
 	}

@@ -257,7 +257,7 @@ uint8_t *pair_get_frame(struct relay_pair *pair, uint16_t ethertype, size_t len)
 	struct pair_frames *f;
 	uint8_t *frame;
 
-	if (!link || !link->ifindex || (!pair->frames && open_tx(pair, link)))
+	if (!link->ifindex || (!pair->frames && open_tx(pair, link)))
 		return NULL;
 	f = pair->frames;
 	if (len > f->size)

@@ -255,15 +255,6 @@ int event_handle(void *ctx, void *data, size_t len)
 	return p->events_left && --p->events_left ? 0 : -EAGAIN;
 }
 
-static bool is_ours(const struct plane *p, int ifindex)
-{
-	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp),
-		*relay = datapath_get_relay(p->dp);
-
-	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex ||
-	       (relay && (ifindex == relay->ifindex || ifindex == relay->far_ifindex));
-}
-
 /* A MAC address that changed makes the datapath look its next hops up again. */
 static void neigh_changed(struct plane *p, const struct net_event *event)
 {
@@ -312,7 +303,7 @@ static void network_event(const struct net_event *event, void *user)
 
 	switch (event->type) {
 	case NET_EVENT_NEIGH:
-		if (!is_ours(p, event->neigh.ifindex))
+		if (!datapath_owns_device(p->dp, event->neigh.ifindex))
 			neigh_changed(p, event);
 		break;
 	case NET_EVENT_RULE:
@@ -335,8 +326,8 @@ static void network_event(const struct net_event *event, void *user)
 	case NET_EVENT_LINK:
 		p->links_changed = true;
 		map_config_update_soon(p);
-		p->tunnel_changed |= is_ours(p, event->link.ifindex);
-		if (!is_ours(p, event->link.ifindex))
+		p->tunnel_changed |= datapath_owns_device(p->dp, event->link.ifindex);
+		if (!datapath_owns_device(p->dp, event->link.ifindex))
 			plane_note_network(p);
 		break;
 	case NET_EVENT_ADDR:
@@ -344,7 +335,7 @@ static void network_event(const struct net_event *event, void *user)
 		map_config_update_soon(p);
 		p->sees_change = true;
 		follow_soon(p);
-		if (is_ours(p, event->addr.ifindex))
+		if (datapath_owns_device(p->dp, event->addr.ifindex))
 			/* the kernel removes routes along with their source address, silently */
 			tunnel_routes_check_soon(&p->tunnel_routes);
 		else

@@ -73,7 +73,7 @@ static void fill_pairs(const struct plane *p, struct talon_config *mc)
 	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp),
 		*relay = datapath_get_relay(p->dp);
 
-	mc->relay_ifindex = relay ? relay->ifindex : 0;
+	mc->relay_ifindex = relay->ifindex;
 	mc->tunnel_ifindex = tunnel->ifindex;
 	mc->tunnel_peer_ifindex = tunnel->far_ifindex;
 	memcpy(mc->tunnel_mac, tunnel->mac, sizeof(mc->tunnel_mac));

@@ -307,7 +307,7 @@ void uplinks_raise_tunnel(struct plane *p)
 {
 	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp),
 		*relay = datapath_get_relay(p->dp);
-	bool relay_down = relay && is_down(relay);
+	bool relay_down = is_down(relay);
 	char err[300];
 
 	if (!relay_down && !is_down(tunnel))
