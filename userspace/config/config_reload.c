@@ -12,6 +12,7 @@ static bool same_list(const void *a, size_t a_count, const void *b, size_t b_cou
 
 #define SAME(field) (!memcmp(&a->field, &b->field, sizeof(a->field)))
 
+/* No default case: the compiler names an option that is missing here. */
 static bool is_same(const struct config *a, const struct config *b, enum option option)
 {
 	switch (option) {
@@ -54,9 +55,14 @@ static bool is_same(const struct config *a, const struct config *b, enum option 
 		return a->keystream_memory == b->keystream_memory;
 	case OPTION_PIN_DIR:
 		return !strcmp(a->pin_dir, b->pin_dir);
-	default:
-		return true;	/* applied at once, or of no effect while running */
+	case OPTION_ROUTE:
+	case OPTION_LOG_LEVEL:
+		return true;	/* applied at once */
+	case OPTION_LOG_FORMAT:
+	case OPTION_COUNT:
+		return true;	/* not in the file */
 	}
+	return true;
 }
 
 size_t config_list_fixed(const struct config *now, const struct config *fresh, char *names, size_t size)

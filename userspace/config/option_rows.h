@@ -3,7 +3,8 @@
  * The options, one row each. A row feeds the enum, the parser, --help, the option lists of talon.8 and the
  * completion (`make docs` writes the last two). A new option also needs its setter, set_NAME() in options.c
  * or mesh_options.c, and its paragraph in talon.conf.5 and docs/static-file.md, or in docs/mesh.md;
- * test_config fails without them.
+ * test_config fails without them. For an option of [Interface], is_same() in config_reload.c says whether a
+ * reload can apply it; the compiler asks for it.
  */
 #ifndef TALON_CONFIG_OPTION_ROWS_H
 #define TALON_CONFIG_OPTION_ROWS_H
