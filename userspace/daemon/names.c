@@ -35,11 +35,18 @@ static bool begin(const char *host)
 	return lookup.is_running;
 }
 
-/* A peer that sent us a handshake meanwhile is reached where that came from. */
+/*
+ * A peer that sent us a handshake meanwhile is reached where that came from; one that the plane could not
+ * take needs no address.
+ */
 static bool is_unknown(const struct plane *plane, const struct config_peer *peer)
 {
-	return peer->endpoint.host && !peer->endpoint.family &&
-		!plane_is_placed(plane, plane_find_peer(plane, peer->public_key));
+	uint32_t id;
+
+	if (!peer->endpoint.host || peer->endpoint.family)
+		return false;
+	id = plane_find_peer(plane, peer->public_key);
+	return id != PLANE_NO_PEER && !plane_is_placed(plane, id);
 }
 
 static void take(struct plane *plane, const struct config_peer *peer, const struct addrinfo *found)

@@ -84,11 +84,11 @@ static int look_at_filter(struct hook *hook, int prog_fd)
 	bool ours = fd >= 0 && is_there && there == prog_id_of(fd);
 	bool same = ours && prog_is_same(prog_fd, fd);
 
-	hook->made = !ours;
 	if (fd >= 0)
 		close(fd);
 	else if (is_there)
 		return -EEXIST;
+	hook->made = !ours;
 	return same;
 }
 

@@ -251,7 +251,7 @@ static int load_object(struct datapath *dp, enum object_id id, char *err, size_t
 	if (ret)
 		snprintf(err, errlen, "cannot load %s: %s", carried[id].name,
 			 ret == -EPERM	  ? "not permitted; needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
-			 : ret == -EACCES ? "this kernel's verifier rejects it (log level info shows why)"
+			 : ret == -EACCES ? "this kernel's verifier rejects it (log level debug shows why)"
 			 : strerror(-ret));
 	return ret;
 }
