@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Somebody else's XDP program: counts every frame and passes it. NAME and PRIORITY (its place in
-// libxdp's chain) come
-// from the build; with MOVES it calls a helper that moves packet data, as Talon's own does, which
-// newer kernels
-// refuse in older libxdp's dispatcher.
+// Somebody else's XDP program: counts every frame and passes it. NAME and PRIORITY (its
+// place in libxdp's chain) come from the build; with MOVES it calls a helper that moves
+// packet data, as Talon's own does, which newer kernels refuse in older libxdp's dispatcher.
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <xdp/xdp_helpers.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon keystream: the helper process that makes keystream ahead. Only the plane
-// starts it, so help does not mention it.
+// talon keystream: the helper process that makes keystream
+// ahead. Only the plane starts it, so help does not mention it.
 #include <stdlib.h>
 #include <string.h>
 

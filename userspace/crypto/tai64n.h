@@ -49,9 +49,9 @@ struct tai64n_clock {
 
 /*
  * Label for an initiation to be sent at @unix_ns to a peer whose last one was labelled @after (zero: none):
- * greater than that, and not before any label given so far. @boot_ns is CLOCK_BOOTTIME at the same moment.
- * Sets @ret_jumped if CLOCK_REALTIME went forward by TAI64N_FUTURE_MAX_S more than CLOCK_BOOTTIME since the
- * last call: if that was a lie, peers will refuse us once it is corrected and this process ended
+ * greater than that, and no earlier than the clock's last reading. @boot_ns is CLOCK_BOOTTIME at the same
+ * moment. Sets @ret_jumped if CLOCK_REALTIME went forward by TAI64N_FUTURE_MAX_S more than CLOCK_BOOTTIME
+ * since the last call: if that was a lie, peers will refuse us once it is corrected and this process ended
  * (CVE-2021-46873). Following it is right all the same: a clock that was set at last leaps like this, too.
  */
 struct tai64n tai64n_next(struct tai64n_clock *clock, uint64_t unix_ns, uint64_t boot_ns,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// tcx: an ordered list of programs per device (Linux 6.6). libbpf 1.1 and the headers of 6.1 do not name it,
-// but
-// the system call takes it.
+// tcx: an ordered list of programs per device (Linux 6.6). libbpf 1.1
+// and the headers of 6.1 do not name it, but the system call takes it.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// A call: its request bytes, the answer as HTTP/2 brings it, and how it ends. Every end is told from the
-// call's own timer, so that
-// a callback may do anything to its call and its channel.
+// A call: its request bytes, the answer as HTTP/2 brings it, and how it ends. Every end is told
+// from the call's own timer, so that a callback may do anything to its call and its channel.
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The head of an HTTP/1 message (RFC 9112): where it ends, its status line, its fields. Works on bytes that
- * somebody else read; nothing is copied. A server's request line belongs here too.
+ * somebody else read; nothing is copied.
  */
 #ifndef TALON_HTTP_HEAD_H
 #define TALON_HTTP_HEAD_H

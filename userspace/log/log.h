@@ -29,7 +29,7 @@ void log_never_block(void);
 /* Lines that were dropped, ever. */
 uint64_t log_get_dropped(void);
 
-/* Routes libbpf's and libxdp's messages here, one level quieter than they ask for. */
+/* Routes libbpf's messages here if the level is debug: its warnings as info, the others as debug. */
 void log_bridge_libbpf(void);
 
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

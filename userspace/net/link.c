@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Network devices: what they are, which one leads out, and why one refuses an XDP program.
+// Network devices: what they are, and why one refuses an XDP program.
 #include <errno.h>
 #include <linux/if_link.h>
 #include <stdio.h>

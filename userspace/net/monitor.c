@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// One socket for everything that happens to links, addresses, routes and neighbours.
+// One socket for the events of links, addresses, routes, rules and neighbours.
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>

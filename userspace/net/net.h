@@ -62,9 +62,9 @@ bool net_link_is_ethernet(const struct net_link *link);
 #define NET_DEFAULT_MAX 4
 
 /*
- * Devices of the IPv4 default route of the main table with the lowest metric: one for each next hop that is
- * not dead, in the kernel's order, each device once, @ret_count of them. Returns 0 (also where there is none)
- * or a negative errno.
+ * Devices of the IPv4 default route of the main table with the lowest metric: one for each next hop (of
+ * several, those that are not dead), in the kernel's order, each device once, @ret_count of them. Returns 0
+ * (also where there is none) or a negative errno.
  */
 int net_default_uplinks(struct net_link ret_links[static NET_DEFAULT_MAX], unsigned *ret_count);
 
@@ -237,8 +237,8 @@ int net_neigh_list(net_neigh_cb cb, void *user);
  * scatter-gather off, so that what leaves it is wire-sized, linear and summed; GRO on, which gives it the
  * NAPI that redirected frames need to be received. @far: GRO off. Marked by ifalias @alias. A pair that is
  * there with this alias is put into this state again, and so is one whose making was cut short, which its
- * group tells; any other device is not touched. Returns 0, -EEXIST if a foreign device has either name, or
- * another negative errno; undoes what it made on failure.
+ * group tells; any other device is not touched. Returns 0; -EEXIST if a foreign device has either name, or
+ * only one end of ours is there; or another negative errno, and then a pair that it made is gone again.
  */
 int net_tunnel_create(const char *name, const char *far, uint32_t mtu, const char *alias, char *err,
 	size_t errlen);
@@ -246,7 +246,10 @@ int net_tunnel_create(const char *name, const char *far, uint32_t mtu, const cha
 /* Removes the pair if it has our @alias. Not there: success. -EPERM: foreign. */
 int net_tunnel_delete(const char *name, const char *alias);
 
-/* Removes every veth pair with @alias. Returns their number or a negative errno. */
+/*
+ * Removes the veth pairs with @alias, and those whose making was cut short (16 pairs in one call). Returns
+ * the number removed or a negative errno.
+ */
 int net_tunnel_delete_all(const char *alias);
 
 /*
@@ -282,8 +285,8 @@ struct net_event {
 typedef void (*net_event_cb)(const struct net_event *event, void *user);
 
 /*
- * Non-blocking socket that hears of links, addresses, routes and neighbours of both families. Returns the fd
- * or a negative errno.
+ * Non-blocking socket for events of links, addresses, routes and neighbours of both families, and of IPv4
+ * rules. Returns the fd or a negative errno.
  */
 int net_monitor_open(void);
 
@@ -301,10 +304,9 @@ int net_monitor_read(int fd, net_event_cb cb, void *user);
 bool net_forwarding_is_off(const char *const *uplinks, unsigned count, char *why, size_t len);
 
 /*
- * What in this host's settings can hurt us, one line each, terminated by '\n'. Only reads. @uplinks: names,
- * @count of them;
- * @tunnel: name or NULL. Returns the number of lines; text that does not fit is left out whole
- * lines at a time.
+ * Settings of this host that can hurt us, one line each, terminated by '\n' (a longer line is cut at 254
+ * bytes). Only reads. @uplinks: @count names; @tunnel: name or NULL. Returns the number of lines; lines that
+ * do not fit into @len are left out whole.
  */
 int net_hazards(const char *const *uplinks, unsigned count, const char *tunnel, char *text, size_t len);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Routes of the main table. Ours carry NET_PROTOCOL; others' are never changed.
+// Routes: reading those of all tables; changing ours, which are in the main table and carry NET_PROTOCOL.
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>

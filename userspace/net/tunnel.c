@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Our own veth pair: what the stack routes into one end comes out of the other as frames that can be
-// sealed as they
-// are.
+// Our own veth pair: what the stack routes into one end leaves the other as frames that can be sealed as
+// they are.
 #include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
@@ -226,6 +225,8 @@ int net_tunnel_create(const char *name, const char *far, uint32_t mtu, const cha
 		ret = net_link_get(name, &near);
 		if (!ret)
 			ret = net_link_get(far, &far_end);
+		if (ret)
+			net_tunnel_delete(name, alias);
 	}
 	if (ret) {
 		snprintf(err, errlen,

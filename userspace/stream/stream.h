@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A byte stream to a server by name: look-up (c-ares), TCP (all addresses, one after the other as they fail),
- * the environment's proxy (CONNECT), TLS (OpenSSL, system roots or SSL_CERT_FILE and SSL_CERT_DIR, host name
- * checked), ALPN. Nothing blocks. gRPC and the relay's WebSocket are built on it.
+ * A byte stream to a server by name: look-up (c-ares), TCP (at most 16 addresses; the next is tried when one
+ * fails, or after 300 ms), the environment's proxy (CONNECT), TLS (OpenSSL, system roots or SSL_CERT_FILE and
+ * SSL_CERT_DIR, host name checked), ALPN. Nothing blocks. gRPC and the relay's WebSocket are built on it.
  */
 #ifndef TALON_STREAM_H
 #define TALON_STREAM_H
@@ -35,7 +35,7 @@ struct stream_options {
 	uint32_t mark;			/* SO_MARK; 0: none */
 	/* TCP_NOTSENT_LOWAT: bytes that the kernel holds and has not sent once; 0: its own choice */
 	uint32_t unsent_max;
-	/* do not ask the environment (HTTPS_PROXY, https_proxy, HTTP_PROXY, NO_PROXY ...) */
+	/* do not ask the environment (HTTPS_PROXY, https_proxy, ALL_PROXY, NO_PROXY ...) */
 	bool no_proxy;
 };
 
@@ -67,9 +67,10 @@ void stream_free(struct stream *stream);
 const char *stream_peer(const struct stream *stream);
 
 /*
- * The host's addresses changed: connections from one that was there at the last call and is no more end with
- * -ENETDOWN (told later, as every end), where TCP alone would try for minutes; name servers are asked again.
- * The first call only looks. Returns false if they are the same as then.
+ * To be called when the host's addresses may have changed. Connections from an address that was there at the
+ * last call and has gone end with -ENETDOWN (closed() is called later, as always), where TCP alone would try
+ * for minutes; pending look-ups are sent again. The first call ends nothing. Returns true if the addresses
+ * differ from those of the last call; false, too, if they cannot be read.
  */
 bool stream_addresses_changed(struct loop *loop);
 

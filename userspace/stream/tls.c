@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// TLS by OpenSSL over a socket that somebody else waits for. Nothing of OpenSSL is set up before the first
-// handshake, and the roots are
-// only in memory while one is under way.
+// TLS by OpenSSL over a socket that somebody else waits for. Nothing of OpenSSL is set up
+// before the first handshake, and the roots are only in memory while one is under way.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Both ends of a load: a source that puts prepared frames on the wire, and XDP where they come back
-// that counts what
-// the routing peer forwarded, copies every n-th frame for inspection, and drops it.
+// that counts what the routing peer forwarded, copies every n-th frame for inspection, and drops it.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
