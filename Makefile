@@ -56,7 +56,7 @@ all: talon
 talon: $(BUILD)/talon
 
 help: ## this list
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z][a-z0-9 -]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 $(BUILD)/bpf/%.bpf.o: %.bpf.c
 	@mkdir -p $(@D)
@@ -121,7 +121,7 @@ programs: $(BUILD)/talon $(UNIT) $(BPFT) $(BENCH) $(LOAD)
 
 demo demo-static: ## a laptop reaches a gateway through Talon, in network namespaces (KEEP=1 leaves it running)
 	$(Q)tests/deps.sh build demo
-	$(Q)$(MAKE) --no-print-directory talon
+	$(Q)$(MAKE) $(if $(V),,-s) --no-print-directory talon
 	$(Q)BUILD=$(abspath $(BUILD)) tests/e2e/demo.sh
 
 test: ## every ring, from the inside out; installs what is missing

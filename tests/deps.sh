@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Installs the Debian packages that a part of the project needs and that are missing.
 #
-#   deps.sh build|test|lint ...
+#   deps.sh build|test|lint|demo ...
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 

@@ -15,7 +15,7 @@ verdict() { # WHAT OUTPUT: good if OUTPUT is empty
 	fi
 }
 
-sources() { git ls-files -- "$@" 2>/dev/null || find . -name "${1#\*}" -not -path './build/*'; }
+sources() { git ls-files -co --exclude-standard -- "$@" 2>/dev/null || find . -name "${1#\*}" -not -path './build/*'; }
 
 verdict "every source names its licence" "$(sources '*.c' '*.h' '*.sh' '*.py' Makefile .ci/run | xargs grep -L 'SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause')"
 verdict "no line is wider than 110 columns" "$(sources '*.c' '*.h' | xargs awk '{ n = 0; for (i = 1; i <= length; i++) n += substr($0, i, 1) == "\t" ? 8 - n % 8 : 1; if (n > 110) print FILENAME ":" FNR }' | head -60)"

@@ -126,22 +126,25 @@ def uncalled():
     texts = {path: without_comments(path.read_text()) for path in sources()}
     # A member of a structure that has the same name is not a call.
     uses = collections.Counter(word for text in texts.values() for word in re.findall(r"(?<!\.)(?<!->)\b[a-z]\w*\b", text))
-    declared, defined = collections.Counter(), collections.Counter()
+    declared, defined, places = collections.Counter(), collections.Counter(), {}
     head = re.compile(r"^(?!static )[a-z_][\w \t*]*?[ *]([a-z]\w*)\([^;{}]*?\)\s*(?:__attribute__\(\([^;{]*\)\)\s*)?([;{])", re.M)
     inline = re.compile(r"^static inline [\w \t*]*?[ *]([a-z]\w*)\([^;{}]*?\)\s*\{", re.M)
     for path, text in texts.items():
         for match in head.finditer(text):
             (declared if match[2] == ";" else defined)[match[1]] += 1
-            if match[2] == "{":     # nor is what a function says in its own body
+            if match[2] == "{":
+                places[match[1]] = path.relative_to(TOP)
+                # nor is what a function says in its own body
                 body = text[match.end():text.find("\n}", match.end())]
                 uses[match[1]] -= len(re.findall(rf"\b{match[1]}\b", body))
         if path.suffix == ".h":
             for match in inline.finditer(text):
                 defined[match[1]] += 1
+                places[match[1]] = path.relative_to(TOP)
     for name in sorted(defined):
         is_called = uses[name] > declared[name] + defined[name] or name == "main"
         if not is_called and name not in allowed:
-            yield f"{name}() is called by nothing in userspace/"
+            yield f"{places[name]}: {name}() is called by nothing in userspace/"
         if is_called and name in allowed:
             yield f"tests/uncalled: {name}() is called now"
     for name, reason in allowed.items():

@@ -31,7 +31,8 @@ static void every_listed_program_exists(void **state)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", directory, ends_rows[end].program);
 		if (access(path, X_OK))
-			fail_msg("%s is listed for %s, but is missing", path, rig_end_name(end));
+			fail_msg("%s is listed for %s, but is missing (make test-bpf builds it)", path,
+				rig_end_name(end));
 	}
 }
 

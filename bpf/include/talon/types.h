@@ -19,7 +19,7 @@
 #endif
 
 /*
- * The layout of everything that is pinned. It is part of the pin path (<base>/v3/...), so a binary with
+ * The layout of everything that is pinned. It is part of the pin path (<base>/vN/...), so a binary with
  * another number never touches maps it would misread. Bump it with any change to a struct in this directory.
  */
 #define TALON_LAYOUT_VERSION 3
