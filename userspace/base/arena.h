@@ -7,7 +7,7 @@
 
 struct arena_chunk;
 
-/* Zero is an empty one. */
+/* A zeroed arena is empty. */
 struct arena {
 	struct arena_chunk *chunks;	/* the newest first */
 };

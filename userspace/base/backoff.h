@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Waits between attempts that grow. Each is a random part of its interval, so that a thousand peers do not
- * return at once.
+ * Growing waits between attempts. Each wait is a random part of its interval, so that a thousand peers do
+ * not reconnect at the same moment.
  */
 #ifndef TALON_BASE_BACKOFF_H
 #define TALON_BASE_BACKOFF_H
@@ -11,15 +11,16 @@
 struct backoff {
 	uint64_t first_ns, most_ns;
 	unsigned int tenths;		/* the factor, times ten */
-	uint64_t next_ns;		/* 0: the first is to come */
+	uint64_t next_ns;		/* 0: start with first_ns */
 };
 
 /*
- * How long to wait now, in nanoseconds: an eighth of the interval to all of it. The next interval is longer.
+ * Returns the next wait in nanoseconds, between an eighth of the interval and all of it. Each call makes the
+ * interval longer, up to most_ns.
  */
 uint64_t backoff_next(struct backoff *backoff);
 
-/* It worked: the next wait is a first one again. */
+/* Call after a success: the next wait starts from first_ns again. */
 static inline void backoff_reset(struct backoff *backoff)
 {
 	backoff->next_ns = 0;

@@ -32,7 +32,7 @@ bool memory_read_line(const char *line, struct memory_mapping *mapping)
 
 	if (read_header(line, mapping))
 		return false;
-	/* Relocated read-only data is ours alone: dropped, it would come back as it is in the file. */
+	/* Relocated read-only data is a private copy: once dropped, it would be read back unrelocated. */
 	if (sscanf(line, "Anonymous: %lu kB", &kib) != 1)
 		return false;
 	mapping->is_clean = !kib;

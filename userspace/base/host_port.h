@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* HOST:PORT, the one parser and the one writer. */
+/* HOST:PORT: parsing and formatting. */
 #ifndef TALON_BASE_HOST_PORT_H
 #define TALON_BASE_HOST_PORT_H
 

@@ -14,10 +14,10 @@ struct json_out {
 	bool first;		/* nothing yet in the innermost object or array */
 };
 
-/* @key: NULL inside of arrays and at the top. @bracket: '{' or '['; of the end '}' or ']'. */
+/* @key: NULL inside arrays and at the top level. @bracket: '{' or '[' to begin, '}' or ']' to end. */
 void json_out_begin(struct json_out *json, const char *key, char bracket);
 void json_out_end(struct json_out *json, char bracket);
-/* At most @size bytes of @text, perhaps without an end. */
+/* At most @size bytes of @text, not necessarily terminated. */
 void json_out_string(struct json_out *json, const char *key, const char *text, size_t size);
 /* NULL counts as "". */
 void json_out_text(struct json_out *json, const char *key, const char *text);
@@ -26,7 +26,7 @@ void json_out_bool(struct json_out *json, const char *key, bool value);
 void json_out_null(struct json_out *json, const char *key);
 /* An array of strings; null where there are none and @or_null says so. */
 void json_out_texts(struct json_out *json, const char *key, char *const *texts, size_t count, bool or_null);
-/* Key and comma of a value that the caller writes. */
+/* Writes the comma and the key; the caller writes the value. */
 void json_out_key(struct json_out *json, const char *key);
 
 #endif

@@ -85,7 +85,7 @@ static void tell(struct walk *walk, enum prefix_change change, const struct pref
 		walk->ret = ret;
 }
 
-/* One pass: what of @a is not in @b or, with @changed, has another value there. */
+/* Reports each network of @a that is not in @b or, with @changed, has another value there. */
 static void pass(const struct prefixes *a, const struct prefixes *b, struct walk *walk,
 	enum prefix_change missing, bool changed)
 {

@@ -7,11 +7,11 @@
 #include "base/send_queue.h"
 
 #define SECOND_NS	1000000000ULL
-#define PACE_NS		5000000ULL	/* measured over at least so long: sockets make room in lumps */
+#define PACE_NS		5000000ULL	/* shortest time to measure over: sockets make room in lumps */
 
 int send_queue_init(struct send_queue *queue, size_t size, uint64_t pace)
 {
-	/* an idle connection touches only the first pages of it: empty starts over at 0 */
+	/* an idle connection touches only the first pages: an empty ring starts over at 0 */
 	uint8_t *bytes = malloc(size);
 
 	if (!bytes)
@@ -59,7 +59,7 @@ static void mark(struct send_queue *queue, uint64_t now_ns)
 	unsigned last = (queue->mark_first + queue->mark_count - 1) % SEND_QUEUE_MARKS;
 
 	if (queue->mark_count == SEND_QUEUE_MARKS)
-		return; /* what comes now will seem older than it is: such a queue has to refuse anyway */
+		return; /* new bytes will seem older than they are: so long a queue must refuse them anyway */
 	if (queue->mark_count && now_ns - queue->marks[last].at_ns < SEND_QUEUE_MARK_NS)
 		return;
 	last = (queue->mark_first + queue->mark_count++) % SEND_QUEUE_MARKS;
@@ -121,7 +121,7 @@ void send_queue_stalled(struct send_queue *queue, uint64_t now_ns)
 	queue->stall_got = queue->got;
 }
 
-/* It may take more than that. */
+/* The socket may take more than we measured, so the pace only rises here. */
 void send_queue_emptied(struct send_queue *queue, uint64_t now_ns)
 {
 	uint64_t pace;

@@ -15,7 +15,7 @@
 
 #include "base/store.h"
 
-#define TEMPORARY	".talon-"	/* and six random characters, behind the file's name */
+#define TEMPORARY	".talon-"	/* after the file's name, followed by six random characters */
 #define RANDOM_LEN	6
 
 static int read_all(int fd, uint8_t *bytes, size_t room, size_t *ret_len)
@@ -83,7 +83,7 @@ void store_free(uint8_t *bytes, size_t len)
 	free(bytes);
 }
 
-/* The directory of @path, made with its parents. */
+/* Creates the directory of @path and its parents; @dir gets its name. */
 static int make_directory(const char *path, char dir[PATH_MAX])
 {
 	char *slash;

@@ -54,8 +54,8 @@ void text_print(FILE *out, const char *text, size_t size)
 }
 
 /*
- * With the escapes that Go's encoder uses, '<', '>' and '&' included: NetBird's words are
- * compared byte by byte.
+ * The escapes are those of Go's encoder, '<', '>' and '&' included, since the output is compared with
+ * NetBird's; in addition, every control and direction character is escaped, lest a terminal obey it.
  */
 void text_print_json(FILE *out, const char *text, size_t size)
 {

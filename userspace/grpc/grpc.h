@@ -74,7 +74,7 @@ int grpc_channel_new(struct loop *loop, const struct grpc_channel_options *optio
 void grpc_channel_free(struct grpc_channel *channel);
 /* Drops the connection: open calls end with GRPC_UNAVAILABLE and @why; the next call connects anew. */
 void grpc_channel_reset(struct grpc_channel *channel, const char *why);
-/* Connections are to be proved at least so often. A server that wants it rarer says so and is obeyed. */
+/* Pings at least this often; less often once the server has sent GOAWAY with "too_many_pings". */
 void grpc_channel_prove_each(struct grpc_channel *channel, uint64_t ns);
 bool grpc_channel_is_connected(const struct grpc_channel *channel);
 /* Connects now, so that the first call need not wait. */

@@ -31,7 +31,7 @@ struct grpc_assembler {
 /*
  * Takes bytes up to the end of the message. Returns 1: it is complete (bytes, want; then call
  * grpc_assembler_next()), 0: more is needed, -EMSGSIZE: longer than GRPC_MESSAGE_MAX, -ENOTSUP: compressed,
- * -EPROTO: no prefix of gRPC, -ENOMEM.
+ * -EPROTO: not a message prefix of gRPC, -ENOMEM.
  */
 int grpc_assembler_feed(struct grpc_assembler *a, const uint8_t *bytes, size_t len, size_t *ret_used);
 void grpc_assembler_next(struct grpc_assembler *a);
@@ -61,7 +61,7 @@ struct grpc_call {
 	TAILQ_ENTRY(grpc_call) entry;
 	/* NULL: the call is over, and freed when its callback returns */
 	struct grpc_channel *channel;
-	struct grpc_connection *connection;	/* NULL: waits for its end to be told */
+	struct grpc_connection *connection;	/* NULL: ended, done() not yet called */
 	int32_t stream_id;
 	struct grpc_call_events events;
 	void *ctx;
@@ -125,7 +125,7 @@ ssize_t grpc_call_read_out(struct grpc_call *call, uint8_t *buf, size_t len, uin
 
 struct grpc_connection {
 	LIST_ENTRY(grpc_connection) entry;
-	struct grpc_channel *channel;	/* NULL: closed in a callback; whoever is busy with it frees it */
+	struct grpc_channel *channel;	/* NULL: closed in a callback of nghttp2, whose caller frees it */
 	struct stream *stream;
 	nghttp2_session *session;
 	bool is_looked_up;		/* the server's name has become addresses */

@@ -106,7 +106,7 @@ static void drain_all(struct helper *h)
 	}
 }
 
-/* To be called after the ring points elsewhere. */
+/* Call only after the ring no longer points to @window. */
 static void give_back(struct helper *h, struct window *window)
 {
 	if (h->draining_count < DRAINING_MAX)
@@ -275,7 +275,7 @@ static void start_ring(struct helper *h, uint32_t at, uint32_t index)
 	if (!read_key(h, at, index, key))
 		return;
 	if (!first_window(h, &window)) {
-		ring = h->rings[h->active++];	/* never out: there is one for each unit of memory */
+		ring = h->rings[h->active++];	/* never runs out: there is one for each unit of memory */
 		ring->at = at;
 		ring->slot = (struct window_ring){ index, at % TALON_KEYSTREAM_DIRS, TALON_SLOT_STREAM_LEN };
 		memcpy(ring->key, key, sizeof(ring->key));

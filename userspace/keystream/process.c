@@ -18,7 +18,7 @@
 
 #define BACKOFF_FIRST_NS	TALON_NSEC_PER_SEC
 #define BACKOFF_MAX_NS		(60 * TALON_NSEC_PER_SEC)
-/* no heartbeat for so long: another one may do better */
+/* without a heartbeat for this long, the helper is replaced */
 #define STALLED_NS		(30 * TALON_NSEC_PER_SEC)
 #define END_WAIT_MS		1000
 
@@ -41,7 +41,7 @@ static int spawn(struct keystream_process *process)
 	ret = posix_spawnattr_init(&attr);
 	if (ret)
 		return -ret;
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);	/* we block what it must hear */
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);	/* we block its signals */
 	posix_spawnattr_setsigmask(&attr, &none);
 	ret = posix_spawn(&process->pid, "/proc/self/exe", NULL, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
@@ -117,10 +117,10 @@ void keystream_process_check(struct keystream_process *process, uint64_t now)
 	if (!is_possible(process))
 		return;
 	if (process->pid && !reap(process, now) && is_stalled(process, now)) {
-		log_warn("keystream: the helper (pid %d) has stopped; it is ended, another one follows",
+		log_warn("keystream: the helper (pid %d) has stopped; it is killed and started again",
 			process->pid);
 		kill(process->pid, SIGKILL);
-		process->started_ns = now;	/* its end takes a moment */
+		process->started_ns = now;	/* gives the killed helper time to exit */
 	}
 	if (!process->pid && now >= process->due_ns)
 		start_helper(process, now);
@@ -133,7 +133,7 @@ void keystream_process_stop(struct keystream_process *process)
 	if (!pid)
 		return;
 	kill(pid, SIGTERM);
-	kill(pid, SIGCONT);	/* one that is stopped hears nothing else */
+	kill(pid, SIGCONT);	/* a stopped process handles no SIGTERM */
 	for (int waited = 0; waitpid(pid, NULL, WNOHANG) != pid; waited++) {
 		if (waited == END_WAIT_MS)
 			kill(pid, SIGKILL);

@@ -24,7 +24,7 @@ struct keystream_process {
 
 /* Each second. Does nothing for a datapath without slots. */
 void keystream_process_check(struct keystream_process *process, uint64_t now_ns);
-/* Ends it and waits for that, at most about a second. */
+/* Ends the helper and waits for its exit; it is killed if it has not exited after about a second. */
 void keystream_process_stop(struct keystream_process *process);
 
 #endif

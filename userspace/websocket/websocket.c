@@ -199,8 +199,8 @@ void websocket_close(struct websocket *ws)
 }
 
 /*
- * Receiving. Any callback may free the connection: whoever goes on after one holds a reference, and
- * looks at the state.
+ * Receiving. Any callback may free the connection; its memory stays until the end of the loop's turn, so
+ * code that continues after a callback checks the state.
  */
 
 static void fail(struct websocket *ws, enum close_code code, const char *why)
@@ -344,7 +344,7 @@ static void read_on(struct websocket *ws)
 	while (ws->state == UPGRADING || ws->state == OPEN) {
 		ssize_t n = stream_read(ws->stream, ws->rx + ws->rx_len, READ_SIZE - ws->rx_len);
 
-		if (n <= 0)	/* nothing more now, or never: then the stream tells its end by itself */
+		if (n <= 0)	/* nothing now, or the end, which the stream reports itself */
 			return;
 		ws->rx_len += n;
 		consume(ws);
