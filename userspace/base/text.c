@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Text from outside on its way to a terminal or into JSON.
+// Text from outside on its way to a terminal or into JSON; text in a buffer.
+#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -78,4 +79,14 @@ void text_print_json(FILE *out, const char *text, size_t size)
 			fwrite(text + i, 1, bytes, out);
 	}
 	fputc('"', out);
+}
+
+void text_append(char *text, size_t size, const char *fmt, ...)
+{
+	size_t at = strlen(text);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text + at, size - at, fmt, args);
+	va_end(args);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "plane/internal.h"
 #include "log/log.h"
 
@@ -473,17 +474,6 @@ static int apply_config(struct plane *p, const struct plane_state *state)
 	return map_write_config(p);
 }
 
-static void append(char *text, size_t len, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static void append(char *text, size_t len, const char *fmt, ...)
-{
-	size_t at = strlen(text);
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text + at, len - at, fmt, args);
-	va_end(args);
-}
-
 static void describe(struct plane *p, const struct plane_state *state)
 {
 	struct talon_info *info = &p->info;
@@ -499,8 +489,8 @@ static void describe(struct plane *p, const struct plane_state *state)
 		const struct config_route *r = &state->routes[i];
 
 		inet_ntop(AF_INET, &r->dst.addr, addr, sizeof(addr));
-		append(info->routes, sizeof(info->routes), "%s%s/%u%s", i ? "; " : "", addr, r->dst.prefixlen,
-			r->masquerade ? " masquerade" : "");
+		text_append(info->routes, sizeof(info->routes), "%s%s/%u%s", i ? "; " : "", addr,
+			r->dst.prefixlen, r->masquerade ? " masquerade" : "");
 	}
 }
 

@@ -1,21 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Conditions on this host that can break forwarding, one line each, for status.
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "plane/internal.h"
-
-static void append(char *text, size_t len, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static void append(char *text, size_t len, const char *fmt, ...)
-{
-	size_t at = strlen(text);
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text + at, len - at, fmt, args);
-	va_end(args);
-}
 
 void hazards_update(struct plane *p)
 {
@@ -31,21 +20,21 @@ void hazards_update(struct plane *p)
 	memset(text, 0, size);
 	/* What stops packets goes first, so that it is shown even if the rest does not fit. */
 	if (p->uplinks.trouble[0])
-		append(text, size, "%s\n", p->uplinks.trouble);
+		text_append(text, size, "%s\n", p->uplinks.trouble);
 	at = strlen(text);
 	net_hazards(uplinks, n, datapath_get_tunnel(p->dp)->name, text + at, size - at);
 	if (map_config_check_mtu(p, why, sizeof(why)))
-		append(text, size, "%s\n", why);
-	append(text, size, "%s", p->ways.hazards);
+		text_append(text, size, "%s\n", why);
+	text_append(text, size, "%s", p->ways.hazards);
 	if (p->map_config.flags & TALON_F_PREEMPTIBLE)
-		append(text, size,
+		text_append(text, size,
 			"real-time kernel (PREEMPT_RT): packets that preempt each other on one CPU are "
 			"dropped (preempted)\n");
 	if (p->ports_unknown)
-		append(text, size,
+		text_append(text, size,
 			"this kernel cannot list sockets (no inet_diag), so SNAT may use ports of this "
 			"host's own\n");
 	if (!(p->map_config.flags & TALON_F_SNAT_OWN) &&
 	    nat_ports_check_range(p->config->port_first, p->config->port_last, why, sizeof(why)))
-		append(text, size, "%s\n", why);
+		text_append(text, size, "%s\n", why);
 }

@@ -13,6 +13,7 @@
 #include "base/cidr.h"
 #include "base/host_port.h"
 #include "base/server_url.h"
+#include "base/text.h"
 #include "base/setup_key.h"
 #include "loop/loop.h"
 
@@ -275,9 +276,23 @@ static void a_real_turn_frees_what_its_callbacks_deferred(void **state)
 	loop_free(loop);
 }
 
+static void appended_text_is_cut_at_the_end_of_its_room(void **state)
+{
+	char text[8] = "";
+
+	text_append(text, sizeof(text), "%s", "abc");
+	text_append(text, sizeof(text), "%d", 12);
+	assert_string_equal(text, "abc12");
+	text_append(text, sizeof(text), "%s", "3456");
+	assert_string_equal(text, "abc1234");
+	text_append(text, sizeof(text), "%s", "x");
+	assert_string_equal(text, "abc1234");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(appended_text_is_cut_at_the_end_of_its_room),
 		cmocka_unit_test(a_host_and_its_port_are_split_in_one_way),
 		cmocka_unit_test(a_host_as_long_as_the_room_is_refused),
 		cmocka_unit_test(what_is_written_is_what_was_parsed),
