@@ -30,6 +30,7 @@ int server_url_parse_authority(struct slice text, enum server_scheme scheme, str
 		!slice_copy(parsed.host, url.host, sizeof(url.host)))
 		return -EINVAL;
 	url.port = parsed.port;
+	url.has_port = !host_port_parse(text, 0, 0, &parsed);
 	*ret_url = url;
 	return 0;
 }
@@ -58,4 +59,14 @@ void server_url_format(const struct server_url *url, char ret_text[static SERVER
 	if (url->scheme != SERVER_NONE)
 		host_port_format(url->host, url->port, name);
 	snprintf(ret_text, SERVER_URL_LEN, "%s%s", schemes_known[url->scheme].prefix, name);
+}
+
+void server_url_format_authority(const struct server_url *url, char ret_text[static HOST_PORT_LEN])
+{
+	const bool is_literal6 = strchr(url->host, ':');
+
+	if (url->has_port)
+		host_port_format(url->host, url->port, ret_text);
+	else
+		snprintf(ret_text, HOST_PORT_LEN, is_literal6 ? "[%s]" : "%s", url->host);
 }

@@ -25,6 +25,7 @@ enum server_scheme {
 struct server_url {
 	enum server_scheme scheme;
 	uint16_t port;			/* host byte order; the scheme's default if none was written */
+	bool has_port;			/* it was written */
 	char host[HOST_LEN];		/* without brackets */
 };
 
@@ -46,9 +47,11 @@ static inline bool server_url_is_tls(const struct server_url *url)
 	return url->scheme == SERVER_HTTPS || url->scheme == SERVER_RELS;
 }
 
-/* True if both are the same server: scheme, host (in any case) and port. */
+/* True if both are the same server: scheme, host (in any case) and port, written or not. */
 bool server_url_is_equal(const struct server_url *a, const struct server_url *b);
 /* Writes the URL with its port, "https://host:443", "stun:host:3478"; "" for SERVER_NONE. */
 void server_url_format(const struct server_url *url, char ret_text[static SERVER_URL_LEN]);
+/* Writes HOST or HOST:PORT as the URL had it, for a Host field (RFC 9110 section 7.2). */
+void server_url_format_authority(const struct server_url *url, char ret_text[static HOST_PORT_LEN]);
 
 #endif

@@ -62,6 +62,7 @@ struct management_events {
 int management_new(struct loop *loop, const struct management_config *config,
 	const struct management_events *events, void *ctx, struct management **ret_management);
 void management_start(struct management *management);
+/* A logout under way ends with -ECANCELED. NULL is allowed. */
 void management_free(struct management *management);
 /* @error: 0 or a negative errno with one line in @why. */
 typedef void (*management_logout_fn)(void *ctx, int error, const char *why);

@@ -127,5 +127,7 @@ int management_logout(struct management *m, management_logout_fn fn, void *ctx)
 void management_logout_stop(struct management *m)
 {
 	grpc_call_cancel(m->logout.call);
-	m->logout = (struct logout_call){};
+	m->logout.call = NULL;
+	if (m->logout.fn)
+		end_logout(m, -ECANCELED, "management was left before it answered");
 }

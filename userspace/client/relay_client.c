@@ -213,7 +213,7 @@ static int dial(struct relay_client *client)
 	const struct server_url *url = &client->url;
 	char authority[HOST_PORT_LEN];
 
-	host_port_format(url->host, url->port, authority);
+	server_url_format_authority(url, authority);
 	options.host = url->host;
 	options.port = url->port;
 	options.tls = server_url_is_tls(url);

@@ -162,9 +162,12 @@ static void allow_routed_networks(const struct mesh *mesh, const struct netmap *
 /* In d->allowed stand, peer by peer, its own addresses and then the networks that it routes. */
 static int fill_peers(const struct mesh *mesh, const struct netmap *map, struct desired *d)
 {
+	/* first: peers are told of the list even if no memory is left for the rest */
+	int ret = list_peers(mesh, map, d);
 	size_t *counts = calloc(map->peer_count + 1, sizeof(*counts));
-	int ret = counts ? list_peers(mesh, map, d) : -ENOMEM;
 
+	if (!counts)
+		ret = -ENOMEM;
 	if (!ret) {
 		d->peers = calloc(d->peer_count + 1, sizeof(*d->peers));
 		d->allowed = calloc(count_allowed(mesh, map, counts) + 1, sizeof(*d->allowed));

@@ -96,11 +96,11 @@ void mesh_name_server(struct mesh *mesh, const char *url)
 	char server[sizeof(mesh->server)];
 	struct server_url parsed;
 
-	static_assert(sizeof(server) >= SERVER_URL_LEN);
 	if (!url || server_url_parse(url, SERVER_SCHEMES_WEB, &parsed))
 		snprintf(server, sizeof(server), "%s", url ? url : "");
-	else
-		server_url_format(&parsed, server);
+	else	/* without brackets: the hash of it is in the files of the last map */
+		snprintf(server, sizeof(server), "%s://%s:%u", server_url_is_tls(&parsed) ? "https" : "http",
+			parsed.host, parsed.port);
 	if (!strcmp(server, mesh->server))
 		return;
 	if (*mesh->server && mesh->has_map)

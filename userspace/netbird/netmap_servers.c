@@ -2,6 +2,7 @@
 // NetbirdConfig: signal, relays and STUN servers.
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include <sodium.h>
 
@@ -67,21 +68,45 @@ static int read_url(struct slice text, unsigned int schemes, struct server_url *
 	return server_url_parse(copy, schemes, ret_url);
 }
 
-static void read_stun(struct netmap_reader *r, const struct wire_field *field)
+/*
+ * RFC 7064 and, as TURN servers answer Binding requests too, RFC 7065; nothing over TCP or TLS. The scheme
+ * may be missing.
+ */
+static int read_stun_uri(struct slice text, struct server_url *ret_url)
+{
+	char copy[URI_LEN_MAX + 1], *query;
+	const char *rest = copy;
+
+	if (!netmap_is_printable(text) || !slice_copy(text, copy, sizeof(copy)))
+		return -EBADMSG;
+	query = strchr(copy, '?');
+	if (query && strcmp(query, "?transport=udp"))
+		return -EPROTONOSUPPORT;
+	if (query)
+		*query = 0;
+	if (!strncasecmp(copy, "stun:", 5) || !strncasecmp(copy, "turn:", 5))
+		rest += 5;
+	return server_url_parse_authority(slice_from(rest), SERVER_STUN, ret_url);
+}
+
+/* Returns true if a server is named, readable or not. */
+static bool read_stun(struct netmap_reader *r, const struct wire_field *field)
 {
 	struct netmap_servers *servers = &r->update->servers;
 	struct server_url *stun = next_server(r, servers->stuns, servers->stun_count);
 	struct host host;
 
 	if (!stun)
-		return;
-	if (read_host(wire_inside(field), &host) || read_url(host.uri, SERVER_SCHEME(SERVER_STUN), stun))
-		netmap_skip(r, "STUN server \"%.*s\": expected stun:HOST:PORT", SHOWN(host.uri));
+		return true;
+	if (read_host(wire_inside(field), &host) || read_stun_uri(host.uri, stun))
+		netmap_skip(r, "STUN server \"%.*s\": expected stun:HOST:PORT, over UDP", SHOWN(host.uri));
 	else
 		servers->stun_count++;
+	return host.uri.len;
 }
 
-static void read_signal(struct netmap_reader *r, const struct wire_field *field)
+/* Returns true if a server is named, readable or not. */
+static bool read_signal(struct netmap_reader *r, const struct wire_field *field)
 {
 	struct host host;
 
@@ -89,6 +114,7 @@ static void read_signal(struct netmap_reader *r, const struct wire_field *field)
 		server_url_parse_authority(host.uri, host.is_https ? SERVER_HTTPS : SERVER_HTTP,
 		&r->update->servers.signal))
 		netmap_skip(r, "signal server \"%.*s\": expected HOST:PORT", SHOWN(host.uri));
+	return host.uri.len;
 }
 
 static bool read_signature(struct slice text, uint8_t ret_signature[32])
@@ -157,10 +183,8 @@ static int read_relay(struct netmap_reader *r, const struct wire_field *message)
  * there are none. A message with a relay token alone changes only the relays, and one about something else
  * (metrics, flow) changes no servers at all.
  */
-static void take_scope(struct netmap_servers *servers, bool names_relay)
+static void take_scope(struct netmap_servers *servers, bool is_whole, bool names_relay)
 {
-	const bool is_whole = servers->signal.scheme != SERVER_NONE || servers->stun_count;
-
 	if (is_whole && !names_relay)
 		servers->relay.present = true;
 	servers->present = is_whole || names_relay;
@@ -170,7 +194,7 @@ int netmap_read_servers(struct netmap_reader *r, const struct wire_field *messag
 {
 	struct netmap_servers *servers = &r->update->servers;
 	struct wire wire = wire_inside(message);
-	bool names_relay = false;
+	bool names_relay = false, is_whole = false;
 	struct wire_field field;
 	int ret;
 
@@ -179,14 +203,14 @@ int netmap_read_servers(struct netmap_reader *r, const struct wire_field *messag
 		return -ENOMEM;
 	while ((ret = wire_next(&wire, &field)) > 0) {
 		if (wire_is_bytes(&field, CONFIG_STUNS) && field.len)
-			read_stun(r, &field);
+			is_whole |= read_stun(r, &field);
 		else if (wire_is_bytes(&field, CONFIG_SIGNAL))
-			read_signal(r, &field);
+			is_whole |= read_signal(r, &field);
 		else if (wire_is_bytes(&field, CONFIG_RELAY))
 			names_relay = !(ret = read_relay(r, &field));
 		if (ret < 0)
 			break;
 	}
-	take_scope(servers, names_relay);
+	take_scope(servers, is_whole, names_relay);
 	return ret;
 }

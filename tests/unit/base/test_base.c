@@ -140,6 +140,26 @@ static void a_server_is_parsed_once_and_written_in_one_form(void **state)
 	}
 }
 
+static void an_authority_has_the_port_that_was_written(void **state)
+{
+	static const struct { const char *url, *authority; } cases[] = {
+		{ "rels://Relay.example", "Relay.example" },
+		{ "rels://relay.example:443", "relay.example:443" },
+		{ "rel://relay.example:8080/x", "relay.example:8080" },
+		{ "rel://[2001:db8::1]", "[2001:db8::1]" },
+		{ "rel://[2001:db8::1]:80", "[2001:db8::1]:80" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct server_url url;
+		char text[HOST_PORT_LEN];
+
+		assert_int_equal(server_url_parse(cases[i].url, SERVER_SCHEMES_RELAY, &url), 0);
+		server_url_format_authority(&url, text);
+		assert_string_equal(text, cases[i].authority);
+	}
+}
+
 static void servers_are_equal_in_any_case_and_differ_by_scheme_and_port(void **state)
 {
 	struct server_url a, b;
@@ -297,6 +317,7 @@ int main(void)
 		cmocka_unit_test(a_host_as_long_as_the_room_is_refused),
 		cmocka_unit_test(what_is_written_is_what_was_parsed),
 		cmocka_unit_test(a_server_is_parsed_once_and_written_in_one_form),
+		cmocka_unit_test(an_authority_has_the_port_that_was_written),
 		cmocka_unit_test(servers_are_equal_in_any_case_and_differ_by_scheme_and_port),
 		cmocka_unit_test(a_setup_key_has_one_form_however_it_is_written),
 		cmocka_unit_test(a_network_is_masked_unless_its_host_bits_are_wanted),

@@ -1265,6 +1265,16 @@ static void a_logout_that_is_refused_says_why(void **state)
 	assert_int_equal(w.logout_error, -ENOENT);
 }
 
+static void a_logout_under_way_ends_with_the_client(void **state)
+{
+	connect_known();
+	assert_int_equal(management_logout(w.m, heard_logout, &w), 0);
+	management_free(w.m);
+	w.m = NULL;
+	assert_int_equal(w.logouts, 1);
+	assert_int_equal(w.logout_error, -ECANCELED);
+}
+
 static void logging_out_works_without_sync(void **state)
 {
 	struct management_config config = { .url = "https://m.example", .private_key = w.own };
@@ -1405,6 +1415,7 @@ int main(void)
 		TEST(posture_checks_known_before_sync_go_with_it),
 		TEST(logging_out_ends_everything),
 		TEST(a_logout_that_is_refused_says_why),
+		TEST(a_logout_under_way_ends_with_the_client),
 		TEST(logging_out_works_without_sync),
 		TEST(a_url_of_no_form_is_refused),
 		cmocka_unit_test(waits_grow_to_a_bound_and_are_never_nothing),

@@ -202,7 +202,8 @@ static randombytes_implementation fixed = {
 static int setup(void **state)
 {
 	static const struct signal_events events = { .state = on_state, .body = on_body };
-	struct signal_config config = { .server = { SERVER_HTTPS, 10000, "signal.example.test" } };
+	struct signal_config config = {
+		.server = { .scheme = SERVER_HTTPS, .port = 10000, .host = "signal.example.test" } };
 
 	memset(&seen, 0, sizeof(seen));
 	call_count = 0;

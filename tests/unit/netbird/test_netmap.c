@@ -683,6 +683,39 @@ static void servers_beyond_the_limit_and_malformed_ones_are_left_out(void **stat
 	netmap_update_done(&update);
 }
 
+static void stun_servers_are_asked_over_udp_only(void **state)
+{
+	static const struct { const char *uri, *url; } cases[] = {
+		{ "stun:stun.example:3479", "stun:stun.example:3479" },
+		{ "stun:stun.example", "stun:stun.example:3478" },
+		{ "turn:stun.example?transport=udp", "stun:stun.example:3478" },
+		{ "10.99.0.1:3478", "stun:10.99.0.1:3478" },
+		{ "stun:stun.example:3478?transport=tcp", NULL },
+		{ "stuns:stun.example", NULL },
+		{ "turns:stun.example:443", NULL },
+		{ "https://stun.example", NULL },
+		{ "stun:stun.example/x", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		Management__HostConfig stun = MANAGEMENT__HOST_CONFIG__INIT, *stuns[] = { &stun };
+		struct made *made = made_new();
+		struct netmap_update update;
+
+		made->sync.netbird_config = &made->servers;
+		stun.uri = (char *)cases[i].uri;
+		made->servers.stuns = stuns;
+		made->servers.n_stuns = 1;
+		update = parse_made(made);
+		assert_int_equal(update.servers.stun_count, cases[i].url ? 1 : 0);
+		if (cases[i].url)
+			assert_url(&update.servers.stuns[0], cases[i].url);
+		/* it names a server, if one of no use: so leaving out relays says that there are none */
+		assert_true(update.servers.present && update.servers.relay.present);
+		netmap_update_done(&update);
+	}
+}
+
 static void our_own_peer_config_is_the_maps_or_the_last_one(void **state)
 {
 	const struct netmap_self last = { .present = true, .addr = ip("100.64.0.9") };
@@ -970,6 +1003,7 @@ int main(void)
 		cmocka_unit_test(routes_are_skipped_one_by_one),
 		cmocka_unit_test(only_a_whole_configuration_takes_relays_away),
 		cmocka_unit_test(servers_beyond_the_limit_and_malformed_ones_are_left_out),
+		cmocka_unit_test(stun_servers_are_asked_over_udp_only),
 		cmocka_unit_test(our_own_peer_config_is_the_maps_or_the_last_one),
 		cmocka_unit_test(checks_name_files),
 		cmocka_unit_test(a_bad_own_address_is_counted_and_the_forwarders_port_has_a_default),
