@@ -26,8 +26,11 @@ static __always_inline int send_arp(struct __sk_buff *ctx, __u32 ifindex)
 {
 	struct arp_frame *frame = (void *)(long)ctx->data;
 
-	if ((void *)(frame + 1) > (void *)(long)ctx->data_end)
+	if ((void *)(frame + 1) > (void *)(long)ctx->data_end) {
+		count(TALON_DIR_ONWARD, TALON_TOO_SHORT);
 		return VERDICT_DROP;
+	}
+	count(TALON_DIR_ONWARD, TALON_ARP_ANSWERED);
 	__builtin_memcpy(frame->eth.h_dest, frame->arp.tha, ETH_ALEN);
 	__builtin_memcpy(frame->eth.h_source, frame->arp.sha, ETH_ALEN);
 	return bpf_redirect(ifindex, 0);
@@ -40,15 +43,24 @@ SEC("tc")
 int talon_onward(struct __sk_buff *ctx)
 {
 	const struct talon_onward *frame = (void *)(long)ctx->data;
+	struct talon_seen *seen_here = program_enter(TALON_PROGRAM_ONWARD);
 	__u32 ifindex;
 
-	if ((void *)(frame + 1) > (void *)(long)ctx->data_end || !is_onward(frame))
-		return VERDICT_PASS;
-	__builtin_memcpy(&ifindex, frame->ifindex, sizeof(ifindex));
-	if (!ifindex)
+	if (!seen_here)
 		return VERDICT_DROP;
-	return frame->proto == bpf_htons(ETH_P_ARP) ? send_arp(ctx, ifindex) : bpf_redirect_neigh(ifindex,
-		NULL, 0, 0);
+	if ((void *)(frame + 1) > (void *)(long)ctx->data_end || !is_onward(frame)) {
+		seen_here->passed++;
+		return VERDICT_PASS;
+	}
+	__builtin_memcpy(&ifindex, frame->ifindex, sizeof(ifindex));
+	if (!ifindex) {
+		count(TALON_DIR_ONWARD, TALON_INTERNAL);
+		return VERDICT_DROP;
+	}
+	if (frame->proto == bpf_htons(ETH_P_ARP))
+		return send_arp(ctx, ifindex);
+	count(TALON_DIR_ONWARD, TALON_FORWARDED);
+	return bpf_redirect_neigh(ifindex, NULL, 0, 0);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -122,7 +122,7 @@ int talon_tunnel(struct __sk_buff *ctx)
 	const struct talon_config *cfg = config_get();
 	int step;
 
-	if (!pkt)
+	if (!pkt || !program_enter(TALON_PROGRAM_TUNNEL))
 		return VERDICT_DROP;
 	if (!packet_enter(pkt, cfg)) {
 		count(TALON_DIR_TUNNEL, TALON_PREEMPTED);

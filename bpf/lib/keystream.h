@@ -75,24 +75,28 @@ static __always_inline __u32 keystream_class(__u32 len)
 		(len > TALON_KEYSTREAM_CLASS_LEN(2));
 }
 
+/* Counts a message with @len bytes of ciphertext beside the tag. @kind: TALON_TRAFFIC_ bits. */
+static __always_inline void traffic_count(__u32 kind, __u32 len)
+{
+	struct talon_traffic *t = bpf_map_lookup_elem(&traffic, &kind);
+
+	if (!t)
+		return;
+	t->packets++;	/* per CPU */
+	t->bytes += len + WG_DATA_MIN_LEN;
+}
+
 /*
  * After a packet was opened or sealed, which is the only news that counts: what a forger sends moves nothing.
  * Plain stores: another CPU's may win, and the next packet puts it right.
  */
 static __always_inline void keystream_note(struct talon_keystream_ring *ring, const struct talon_pkt *pkt,
-	__u32 dir, __u32 len, bool was_ahead)
+	__u32 dir, __u32 len)
 {
-	struct talon_keystream_stats *stats = bpf_map_lookup_elem(&keystream_stats, &dir);
 	const struct talon_config *cfg = config_get();
 	bool has_window;
 	__u64 since;
 
-	if (stats) {	/* per CPU */
-		if (was_ahead)
-			stats->ahead++;
-		else
-			stats->inline_++;
-	}
 	if (!ring || !cfg)
 		return;
 	if (ring->seen != pkt->index) {
@@ -121,7 +125,7 @@ __noinline int keystream_open(ctx_md *ctx, struct talon_pkt *pkt)
 	const struct talon_config *cfg = config_get();
 	struct talon_keystream_slot *slot;
 	struct talon_keystream_ring *ring;
-	__u32 off, len;
+	__u32 off, len, kind;
 	int ret;
 
 	if (!pkt || !cfg)
@@ -138,8 +142,15 @@ __noinline int keystream_open(ctx_md *ctx, struct talon_pkt *pkt)
 		ret = aead_open(ctx, &pkt->aead, off, len);
 		aead_wipe(&pkt->aead);
 	}
-	if (!ret)
-		keystream_note(ring, pkt, TALON_KEYSTREAM_RECV, len, slot);
+	if (ret)
+		return ret;
+	keystream_note(ring, pkt, TALON_KEYSTREAM_RECV, len);
+	kind = slot ? TALON_TRAFFIC_AHEAD : 0;
+	if (pkt->outer_family == AF_INET6)
+		kind |= TALON_TRAFFIC_SIX;
+	else if (pkt->outer_dst.word[0] == bpf_htonl(TALON_RELAY_OWN_ADDR))
+		kind |= TALON_TRAFFIC_RELAY;
+	traffic_count(kind, len);
 	return ret;
 }
 
@@ -152,7 +163,7 @@ __noinline int keystream_seal(ctx_md *ctx, struct talon_pkt *pkt, __u32 off)
 	const struct talon_config *cfg = config_get();
 	struct talon_keystream_slot *slot;
 	struct talon_keystream_ring *ring;
-	__u32 len;
+	__u32 len, kind;
 	int ret;
 
 	if (!pkt || !cfg)
@@ -168,8 +179,15 @@ __noinline int keystream_seal(ctx_md *ctx, struct talon_pkt *pkt, __u32 off)
 		ret = aead_seal(ctx, &pkt->aead, off, pkt->tot_len);
 		aead_wipe(&pkt->aead);
 	}
-	if (!ret)
-		keystream_note(ring, pkt, TALON_KEYSTREAM_SEND, len, slot);
+	if (ret)
+		return ret;
+	keystream_note(ring, pkt, TALON_KEYSTREAM_SEND, len);
+	kind = TALON_TRAFFIC_SENT | (slot ? TALON_TRAFFIC_AHEAD : 0);
+	if (pkt->endpoint.family == AF_INET6)
+		kind |= TALON_TRAFFIC_SIX;
+	if (pkt->endpoint.flags & TALON_ENDPOINT_RELAY)
+		kind |= TALON_TRAFFIC_RELAY;
+	traffic_count(kind, len);
 	return ret;
 }
 

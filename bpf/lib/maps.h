@@ -14,12 +14,14 @@
 #include "talon/config_types.h"
 #include "talon/drop.h"
 #include "talon/event_types.h"
+#include "talon/fact_types.h"
 #include "talon/handshake_types.h"
 #include "talon/keystream_types.h"
 #include "talon/nat_types.h"
 #include "talon/next_hop_types.h"
 #include "talon/peer_types.h"
 #include "talon/session_types.h"
+#include "talon/traffic_types.h"
 
 /*
  * Lookup by a key that lies in memory which 6.1 does not take as a key (the packet's state in a global
@@ -40,6 +42,9 @@
 TALON_MAP(config, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_config, 0);
 TALON_MAP(info, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_info, 0);
 TALON_MAP(stats, BPF_MAP_TYPE_PERCPU_ARRAY, TALON_STATS_ENTRIES, __u32, __u64, 0);
+TALON_MAP(seen, BPF_MAP_TYPE_PERCPU_ARRAY, TALON_PROGRAM_COUNT, __u32, struct talon_seen, 0);
+TALON_MAP(traffic, BPF_MAP_TYPE_PERCPU_ARRAY, TALON_TRAFFIC_ENTRIES, __u32, struct talon_traffic, 0);
+TALON_MAP(facts, BPF_MAP_TYPE_ARRAY, TALON_FACTS_ENTRIES, __u32, __u64, 0);
 TALON_MAP(handshake_stats, BPF_MAP_TYPE_ARRAY, HANDSHAKE_STATS_ENTRIES, __u32, __u64, 0);
 TALON_MAP(local_addrs, BPF_MAP_TYPE_HASH, 65536, struct talon_addr, __u8, BPF_F_NO_PREALLOC);
 TALON_MAP(links, BPF_MAP_TYPE_HASH, TALON_LINKS_MAX, __u32, struct talon_link, BPF_F_NO_PREALLOC);
@@ -55,8 +60,6 @@ TALON_MAP(send_counters, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_send_counte
 TALON_MAP(keystream, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_keystream_slot, BPF_F_MMAPABLE);
 TALON_MAP(keystream_rings, BPF_MAP_TYPE_ARRAY, 128, __u32, struct talon_keystream_ring, BPF_F_MMAPABLE);
 TALON_MAP(keystream_state, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_keystream_state, BPF_F_MMAPABLE);
-TALON_MAP(keystream_stats, BPF_MAP_TYPE_PERCPU_ARRAY, TALON_KEYSTREAM_DIRS, __u32,
-	struct talon_keystream_stats, 0);
 
 TALON_MAP(peer_info, BPF_MAP_TYPE_ARRAY, 16, __u32, struct talon_peer_info, 0);
 TALON_MAP(peer_tx, BPF_MAP_TYPE_ARRAY, 16, __u32, struct talon_peer_tx, 0);

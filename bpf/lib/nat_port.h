@@ -187,6 +187,19 @@ FLOW_FUNC int nat_port_pick(const struct talon_config *cfg, const struct talon_f
 	return walk.pick ? (int)walk.pick : -EADDRINUSE;
 }
 
+/* How many ports of a protocol are in use, for people. */
+static __always_inline void nat_port_tally(__u32 index, __s32 n)
+{
+	__u32 class = index >> 16;
+
+	if (class == 0)
+		FLOW_STAT(ports[0], n);
+	else if (class == 1)
+		FLOW_STAT(ports[1], n);
+	else
+		FLOW_STAT(ports[2], n);
+}
+
 /*
  * Counts the flow in at the port that was picked, if it can still be had so. Owner and count are one
  * word: a port whose last flow goes at this moment is either still ours or free, never half of each.
@@ -212,7 +225,11 @@ static __always_inline int nat_port_take(const struct talon_flow_key *key, __u32
 			return -EAGAIN;
 		next = value + NAT_WORD_ONE;
 	}
-	return FLOW_CAS(word, value, next) == value ? 0 : -EAGAIN;
+	if (FLOW_CAS(word, value, next) != value)
+		return -EAGAIN;
+	if (!used)
+		nat_port_tally(NAT_PICK_INDEX(pick), 1);
+	return 0;
 }
 
 /* Counts a flow out. One addition, so it cannot fail. */
@@ -220,8 +237,8 @@ static __always_inline void nat_port_release(__u32 index)
 {
 	flow_u64 *word = nat_port_word(index);
 
-	if (word)
-		FLOW_ADD(word, -NAT_WORD_ONE);
+	if (word && NAT_WORD_FLOWS(FLOW_ADD(word, -NAT_WORD_ONE)) == 1)
+		nat_port_tally(index, -1);
 }
 
 #endif

@@ -252,6 +252,16 @@ static __always_inline void count(__u32 dir, __u32 reason)
 		(*n)++;		/* per CPU */
 }
 
+/* The first thing that a program does: counts the packet as received. NULL: never. */
+static __always_inline struct talon_seen *program_enter(enum talon_program program)
+{
+	struct talon_seen *seen_here = bpf_map_lookup_elem(&seen, &(__u32){ program });
+
+	if (seen_here)
+		seen_here->received++;	/* per CPU */
+	return seen_here;
+}
+
 static __always_inline bool mac_equal(const __u8 *a, const __u8 *b)
 {
 	return *(const __u16 *)a == *(const __u16 *)b && *(const __u16 *)(a + 2) == *(const __u16 *)(b + 2) &&

@@ -272,12 +272,14 @@ static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
 }
 #endif
 
-static __always_inline int uplink_verdict(ctx_md *ctx, struct talon_pkt *pkt)
+static __always_inline int uplink_verdict(ctx_md *ctx, struct talon_pkt *pkt, struct talon_seen *seen)
 {
 	const struct talon_config *cfg = config_get();
 
 	if (pkt->end < TALON_END_COUNT)
 		count(pkt->dir, pkt->end);
+	else
+		seen->passed++;
 	if (pkt->action == ACTION_SEND && cfg)
 		return frame_send(ctx, cfg, pkt->ifindex);
 	if (pkt->action == ACTION_ONWARD && cfg)
@@ -288,10 +290,11 @@ static __always_inline int uplink_verdict(ctx_md *ctx, struct talon_pkt *pkt)
 static __always_inline int uplink(ctx_md *ctx)
 {
 	struct talon_pkt *pkt = bpf_map_lookup_elem(&scratch, ONLY);
+	struct talon_seen *seen = program_enter(TALON_PROGRAM_UPLINK);
 	const struct talon_config *cfg = config_get();
 	int step;
 
-	if (!pkt)
+	if (!pkt || !seen)
 		return VERDICT_PASS;
 	if (!packet_enter(pkt, cfg)) {
 		count(TALON_DIR_IN, TALON_PREEMPTED);
@@ -314,7 +317,7 @@ static __always_inline int uplink(ctx_md *ctx)
 		step = uplink_out(ctx, pkt);
 	if (step == STEP_SEAL)
 		uplink_seal(ctx, pkt);
-	step = uplink_verdict(ctx, pkt);
+	step = uplink_verdict(ctx, pkt, seen);
 	packet_leave(pkt, cfg);
 	return step;
 }

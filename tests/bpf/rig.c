@@ -43,7 +43,7 @@ static const char *const end_names[] = {
 	TALON_ENDS(RIG_NAME)
 };
 
-static const char *const dir_names[] = { "in", "out", "tunnel" };
+static const char *const dir_names[] = { "in", "out", "tunnel", "onward" };
 
 const char *rig_end_name(enum talon_end end)
 {
@@ -454,6 +454,42 @@ static void read_counts(struct rig *rig, uint64_t counts[TALON_STATS_ENTRIES])
 	}
 }
 
+static void read_seen(struct rig *rig, struct talon_seen sums[TALON_PROGRAM_COUNT])
+{
+	struct talon_seen per_cpu[512];
+	int cpus = libbpf_num_possible_cpus(), fd = rig_fd(rig, "seen");
+
+	assert_in_range(cpus, 1, 512);
+	for (uint32_t i = 0; i < TALON_PROGRAM_COUNT; i++) {
+		assert_int_equal(bpf_map_lookup_elem(fd, &i, per_cpu), 0);
+		sums[i] = (struct talon_seen){};
+		for (int cpu = 0; cpu < cpus; cpu++) {
+			sums[i].received += per_cpu[cpu].received;
+			sums[i].passed += per_cpu[cpu].passed;
+		}
+	}
+}
+
+/* What each program received it passed, or counted under an end, whatever the packet was. */
+static void expect_conservation(const struct rig *rig, const struct rig_result *r,
+	const struct talon_seen before[TALON_PROGRAM_COUNT],
+	const struct talon_seen after[TALON_PROGRAM_COUNT])
+{
+	uint64_t ends[TALON_PROGRAM_COUNT] = {};
+	const bool is_uplink = rig->hook != RIG_TUNNEL;
+
+	for (int i = 0; i < TALON_STATS_ENTRIES; i++)
+		ends[i / TALON_END_COUNT == TALON_DIR_TUNNEL ? TALON_PROGRAM_TUNNEL
+			: TALON_PROGRAM_UPLINK] += r->counts[i];
+	for (int i = 0; i < TALON_PROGRAM_COUNT; i++)
+		assert_int_equal(after[i].received - before[i].received,
+			after[i].passed - before[i].passed + ends[i]);
+	assert_int_equal(after[TALON_PROGRAM_UPLINK].received - before[TALON_PROGRAM_UPLINK].received,
+		is_uplink);
+	assert_int_equal(after[TALON_PROGRAM_TUNNEL].received - before[TALON_PROGRAM_TUNNEL].received,
+		!is_uplink || r->through_tunnel);
+}
+
 /* Reads a member of struct talon_pkt by name, as the program left it. */
 static uint32_t scratch(struct bpf_object *obj, const char *member)
 {
@@ -569,6 +605,7 @@ static void run_tc(struct rig *rig, struct bpf_object *obj, uint32_t ifindex, co
 struct rig_result rig_run(struct rig *rig, const struct packet *frame)
 {
 	uint64_t before[TALON_STATS_ENTRIES], after[TALON_STATS_ENTRIES];
+	struct talon_seen seen_before[TALON_PROGRAM_COUNT], seen_after[TALON_PROGRAM_COUNT];
 	static struct rig_result r;
 	struct packet between;
 
@@ -578,6 +615,7 @@ struct rig_result rig_run(struct rig *rig, const struct packet *frame)
 		ring_buffer__consume(rig->ring);
 	rig->now = &r;
 	read_counts(rig, before);
+	read_seen(rig, seen_before);
 	switch (rig->hook) {
 	case RIG_XDP:
 		run_xdp(rig, frame, &r);
@@ -595,11 +633,13 @@ struct rig_result rig_run(struct rig *rig, const struct packet *frame)
 		break;
 	}
 	read_counts(rig, after);
+	read_seen(rig, seen_after);
 	for (int i = 0; i < TALON_STATS_ENTRIES; i++) {
 		r.counts[i] = after[i] - before[i];
 		if (r.counts[i])
 			reached[rig_hook][i % TALON_END_COUNT] = true;
 	}
+	expect_conservation(rig, &r, seen_before, seen_after);
 	if (!rig->is_deaf)
 		ring_buffer__consume(rig->ring);
 	rig->now = NULL;
@@ -676,8 +716,8 @@ static uint64_t digest_bytes(uint64_t h, const void *bytes, size_t len)
 
 uint64_t rig_digest(struct rig *rig)
 {
-	static const char *const skipped[] = { "stats", "nat_stats", "scratch", "events", "event_packets",
-		"event_strays", "rates", "info", "flow_free" };
+	static const char *const skipped[] = { "stats", "seen", "nat_stats", "scratch", "events",
+		"event_packets", "event_strays", "rates", "info", "flow_free" };
 	uint64_t h = 0xcbf29ce484222325ULL;
 	int cpus = libbpf_num_possible_cpus();
 	struct bpf_map *map;

@@ -31,6 +31,7 @@
 #include "talon/nat_types.h"
 #include "talon/peer_types.h"
 #include "talon/session_types.h"
+#include "talon/traffic_types.h"
 
 #define RIG_PEERS	3
 #define RIG_PORT	51820

@@ -22,6 +22,7 @@
 #include "keystream/plan.h"
 #include "keystream/window.h"
 #include "talon/config_types.h"
+#include "traffic.h"
 
 #define OFF		KEYSTREAM_TEST_OFF
 #define SHIFT		32
@@ -149,17 +150,15 @@ static void make_ready(struct rig *rig, enum talon_keystream_dir dir, const stru
 	assert_int_equal(counts.generated, 1);
 }
 
-static struct talon_keystream_stats stats(struct rig *rig, uint32_t dir)
-{
-	struct talon_keystream_stats values[64], sum = { 0 };
+struct counts { unsigned long long ahead, inline_; };
 
-	assert_in_range(libbpf_num_possible_cpus(), 1, 64);
-	assert_int_equal(bpf_map_lookup_elem(map_fd(rig, "keystream_stats"), &dir, values), 0);
-	for (int i = 0; i < libbpf_num_possible_cpus(); i++) {
-		sum.ahead += values[i].ahead;
-		sum.inline_ += values[i].inline_;
-	}
-	return sum;
+static struct counts stats(struct rig *rig, uint32_t dir)
+{
+	const uint32_t sent = dir == TALON_KEYSTREAM_SEND ? TALON_TRAFFIC_SENT : 0;
+	const uint32_t mask = TALON_TRAFFIC_SENT | TALON_TRAFFIC_AHEAD;
+
+	return (struct counts){ traffic_sum(map_fd(rig, "traffic"), sent | TALON_TRAFFIC_AHEAD, mask).packets,
+		traffic_sum(map_fd(rig, "traffic"), sent, mask).packets };
 }
 
 static void run_program(struct rig *rig, int prog_fd, const struct keystream_test_job *job, struct run *run)
@@ -182,7 +181,7 @@ static void run_program(struct rig *rig, int prog_fd, const struct keystream_tes
 static bool runs_ahead(struct rig *rig, enum talon_keystream_dir dir, const struct keystream_test_job *job,
 	struct run *run)
 {
-	struct talon_keystream_stats before = stats(rig, dir), after;
+	struct counts before = stats(rig, dir), after;
 
 	run_program(rig, dir == TALON_KEYSTREAM_RECV ? rig->open_fd : rig->seal_fd, job, run);
 	after = stats(rig, dir);
@@ -658,7 +657,7 @@ static void two_processors_and_a_writer_never_mix_keystream(void **state)
 		.window = talon_keystream_window(0, 8), .index = INDEX, .seen = INDEX, .wake_at = ~0ULL,
 	};
 	struct sealer sealers[2] = { { .rig = rig, .cpu = 0 }, { .rig = rig, .cpu = 1 } };
-	struct talon_keystream_stats before, after;
+	struct counts before, after;
 	struct keystream_test_job job;
 	pthread_t threads[2];
 

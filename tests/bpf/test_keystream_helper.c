@@ -27,6 +27,7 @@
 #include "talon/config_types.h"
 #include "talon/keystream_types.h"
 #include "talon/session_types.h"
+#include "traffic.h"
 
 #define SESSIONS	512
 #define ROOM		2048		/* slots: 128 windows of the smallest size */
@@ -153,15 +154,9 @@ static uint64_t window_of(uint32_t slot)
 
 static uint64_t ahead_now(void)
 {
-	const uint32_t dir = TALON_KEYSTREAM_SEND;
-	struct talon_keystream_stats values[64];
-	uint64_t sum = 0;
+	const uint32_t kind = TALON_TRAFFIC_SENT | TALON_TRAFFIC_AHEAD;
 
-	assert_in_range(libbpf_num_possible_cpus(), 1, 64);
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(skel->maps.keystream_stats), &dir, values), 0);
-	for (int i = 0; i < libbpf_num_possible_cpus(); i++)
-		sum += values[i].ahead;
-	return sum;
+	return traffic_sum(bpf_map__fd(skel->maps.traffic), kind, kind).packets;
 }
 
 /* Seals the session's next packet, and opens it with its own key. */

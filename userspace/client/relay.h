@@ -70,7 +70,7 @@ struct relay_status { char uri[SERVER_URL_LEN]; bool is_available; char error[16
 size_t relay_manager_list(const struct relay_manager *manager, struct relay_status *list, size_t room);
 
 struct relay_stats { uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes, tx_dropped, rx_unknown,
-	malformed; };
+	malformed, connects; };
 /* The host's network changed: ends a wait for the next dial. */
 void relay_manager_network_changed(struct relay_manager *manager);
 void relay_manager_get_stats(const struct relay_manager *manager, struct relay_stats *ret_stats);

@@ -100,6 +100,7 @@ static void authenticated(struct relay_client *client, const struct relay_messag
 	memcpy(client->address, m->payload, m->payload_len);
 	client->address[m->payload_len] = '\0';
 	client->state = RELAY_READY;
+	client->shared->stats.connects++;
 	client->is_healthy = false;
 	loop_timer_after(client->shared->loop, &client->deadline, RELAY_HEALTH_NS);
 	relay_peers_subscribe(client);

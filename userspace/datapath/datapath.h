@@ -60,11 +60,12 @@ struct datapath_options {
 /* Every map of bpf/lib/maps.h that is pinned. */
 #define DATAPATH_MAPS(X) \
 	X(CONFIG, config) X(INFO, info) X(STATS, stats) X(HANDSHAKE_STATS, handshake_stats) \
+	X(SEEN, seen) X(TRAFFIC, traffic) X(FACTS, facts) \
 	X(LOCAL_ADDRS, local_addrs) X(LINKS, links) X(HOST4, host4) X(LOCAL4, local4) \
 	X(NEXT_HOPS, next_hops) \
 	X(SESSIONS, sessions) X(REPLAY, replay) X(SEND_COUNTERS, send_counters) \
 	X(KEYSTREAM, keystream) X(KEYSTREAM_RINGS, keystream_rings) X(KEYSTREAM_STATE, keystream_state) \
-	X(KEYSTREAM_STATS, keystream_stats) X(KEYSTREAM_WAKE, keystream_wake) \
+	X(KEYSTREAM_WAKE, keystream_wake) \
 	X(PEER_INFO, peer_info) X(PEER_TX, peer_tx) X(ENDPOINTS, endpoints) X(PEER_STATS, peer_stats) \
 	X(ALLOWED4, allowed4) X(ROUTES4, routes4) \
 	X(FLOWS, flows) X(FLOW_FWD, flow_fwd) X(FLOW_REV, flow_rev) X(FLOW_FREE, flow_free) \

@@ -26,6 +26,7 @@ bool mesh_link_set(struct mesh_link *link, bool is_connected, const char *why)
 		return false;
 	if (link->is_connected != is_connected || !link->since_ns)
 		link->since_ns = clock_unix_ns();
+	link->connects += is_connected && !link->is_connected;
 	link->is_connected = is_connected;
 	snprintf(link->why, sizeof(link->why), "%s", is_connected ? "" : why);
 	return true;

@@ -38,6 +38,7 @@ struct mesh_link {
 	bool is_connected;
 	uint64_t since_ns;		/* Unix; 0: never changed */
 	char why[200];
+	uint64_t connects;		/* ever */
 };
 
 /* A message as management sent it, and what was parsed from it. */
@@ -113,6 +114,9 @@ struct mesh {
 	struct mesh_link relay_link;
 	struct mesh_event events[MESH_EVENTS_MAX];
 	size_t event_count;		/* ever */
+	uint64_t maps_received;
+	struct signal_stats signal_before;	/* of clients of earlier servers */
+	uint64_t facts[TALON_FACTS_ENTRIES];	/* as last told to the plane; others are zero */
 	size_t dropped_checks;
 };
 
@@ -200,6 +204,10 @@ extern const struct peers_ops mesh_peers_ops;
 int mesh_snapshot(void *ctx, struct snapshot *ret_snapshot);
 
 /* counters.c */
-void mesh_fill_counters(const struct mesh *mesh, struct snapshot *snapshot);
+void mesh_fill_counters(struct mesh *mesh, struct snapshot *snapshot);
+/* Before mesh->signal is freed. */
+void mesh_keep_signal_counts(struct mesh *mesh);
+/* Tells the plane what is counted and seen here (talon/fact_types.h). */
+void mesh_tell_facts(struct mesh *mesh);
 
 #endif

@@ -201,6 +201,7 @@ void mesh_sync(struct mesh *mesh, const struct netmap_update *update, bool first
 		save(mesh, mesh->servers_path, bytes, len);
 	if (!update->map.present)
 		return;
+	mesh->maps_received++;
 	if (!first && is_outdated(mesh, &update->map)) {
 		log_debug("network map %llu is older than the one in force",
 			(unsigned long long)update->map.serial);

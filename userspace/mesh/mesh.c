@@ -149,6 +149,11 @@ static void on_ready(void *ctx)
 	mesh_apply(mesh);
 }
 
+static void on_count(void *ctx)
+{
+	mesh_tell_facts(ctx);
+}
+
 static void apply_now(void *ctx)
 {
 	mesh_apply(ctx);
@@ -207,6 +212,7 @@ static int start(struct mesh *mesh, char *err, size_t errlen)
 		.ready = on_ready, .stun = on_stun, .relay_send = on_relay_send,
 		.relay_flush = on_relay_flush,
 		.handshake = on_handshake, .wanted = on_wanted, .network = on_network,
+		.count = on_count,
 	};
 	int ret = open_state(mesh, err, errlen);
 

@@ -55,6 +55,7 @@ static void use_signal(struct mesh *mesh, const struct server_url *server)
 	server_url_format(server, target);
 	if (mesh->signal) {
 		log_info("signal: moving from %s to %s", mesh->signal_target, target);
+		mesh_keep_signal_counts(mesh);
 		signal_free(mesh->signal);
 		mesh->signal = NULL;
 		signal_state(mesh, false, "the server has another address now");

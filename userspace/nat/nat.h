@@ -86,6 +86,9 @@ void nat_ports_init(struct nat_ports *ports, int block_fd, uint16_t first, uint1
  */
 int nat_ports_refresh(struct nat_ports *ports);
 
+/* How many ports of the range sockets of this host use. @class: 0 TCP, 1 UDP. */
+unsigned nat_ports_count(const struct nat_ports *ports, unsigned class);
+
 /**
  * nat_ports_scan() - finds the ports in a range that TCP and UDP sockets of this network namespace use
  * @first, @last: host byte order, both ends included

@@ -242,3 +242,12 @@ int nat_ports_check_range(unsigned first, unsigned last, char *why, size_t size)
 		fclose(f);
 	return nat_ports_hazards(first, last, local_first, local_last, why, size);
 }
+
+unsigned nat_ports_count(const struct nat_ports *ports, unsigned class)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < NAT_PORTS_WORDS; i++)
+		n += __builtin_popcountll(ports->blocked.word[class][i]);
+	return n;
+}

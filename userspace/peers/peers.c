@@ -565,6 +565,23 @@ size_t peers_count_connected(const struct peers *peers)
 	return peers->connected_count;
 }
 
+void peers_tally(const struct peers *peers, struct peers_tally *ret_tally)
+{
+	struct peers_tally tally = {};
+
+	for (size_t i = 0; i < peers->bucket_count; i++) {
+		for (const struct conn *conn = peers->by_key[i]; conn; conn = conn->next_by_key) {
+			const enum peer_status status = conn_status(conn);
+
+			tally.idle += status == PEER_IDLE;
+			tally.connecting += status == PEER_CONNECTING;
+			tally.direct += status == PEER_CONNECTED && conn->way == PLANE_DIRECT;
+			tally.relayed += status == PEER_CONNECTED && conn->way != PLANE_DIRECT;
+		}
+	}
+	*ret_tally = tally;
+}
+
 /* --- beginning and end --- */
 
 static bool is_complete(const struct peers_ops *ops)

@@ -123,5 +123,8 @@ struct peer_info {
 /* Returns 0 or -ENOENT. */
 int peers_get(const struct peers *peers, const uint8_t key[static KEY_LEN], struct peer_info *ret_info);
 size_t peers_count_connected(const struct peers *peers);
+/* Peers by how they are reached now. */
+struct peers_tally { size_t direct, relayed, connecting, idle; };
+void peers_tally(const struct peers *peers, struct peers_tally *ret_tally);
 
 #endif

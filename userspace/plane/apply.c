@@ -395,6 +395,14 @@ static int close_acl(struct plane *p)
 	return ret;
 }
 
+static void note_acl(struct plane *p, struct acl_sizes sizes)
+{
+	plane_set_fact(p, TALON_FACT_ACL_RULES, sizes.rules);
+	plane_set_fact(p, TALON_FACT_USED_ACL_SOURCES, sizes.sources);
+	plane_set_fact(p, TALON_FACT_USED_ACL_DESTINATIONS, sizes.destinations);
+	plane_set_fact(p, TALON_FACT_USED_ACL_CLASSES, sizes.classes);
+}
+
 /*
  * Where there were no rules, an empty bank that lets nothing in takes effect first: what an earlier
  * process left open must not stay open while the rules are written.
@@ -420,6 +428,7 @@ static int write_acl(struct plane *p, const struct acl_table *table)
 		return ret;
 	p->acl_is_closed = false;
 	p->has_acl = true;
+	note_acl(p, acl_table_sizes(table));
 	memcpy(p->acl_digest, digest, sizeof(digest));
 	return 0;
 }
@@ -434,6 +443,7 @@ static bool apply_acl(struct plane *p, const struct plane_state *state, struct v
 
 	if (!state->acl && !state->is_closed) {
 		p->has_acl = p->acl_is_closed = false;
+		note_acl(p, (struct acl_sizes){});
 		ret = use_bank(p, p->map_config.acl_bank, false);
 		note(v, ret, "access rules: %s", strerror(-ret));
 		return true;
@@ -508,15 +518,11 @@ static int set_tunnel_routes(struct plane *p, const struct plane_state *state, c
 	return tunnel_routes_set(&p->tunnel_routes, &wish, !plane_is_pinned(p), err, errlen);
 }
 
-int plane_apply(struct plane *p, const struct plane_state *state, char *err, size_t errlen)
+static int apply_state(struct plane *p, const struct plane_state *state, char *err, size_t errlen)
 {
 	struct verdict v = { .err = err, .errlen = errlen };
 	int ret;
 
-	if (!p->device) {
-		snprintf(err, errlen, "the datapath is being loaded");
-		return -EAGAIN;
-	}
 	if (!p->tables_known)
 		apply_read_tables(p);
 	mark_wanted(p, state);
@@ -555,4 +561,23 @@ int plane_apply(struct plane *p, const struct plane_state *state, char *err, siz
 	if (p->is_ready)
 		plane_wake(p);
 	return v.ret;
+}
+
+int plane_apply(struct plane *p, const struct plane_state *state, char *err, size_t errlen)
+{
+	uint64_t begin = clock_mono_ns(), took;
+	int ret;
+
+	if (!p->device) {
+		snprintf(err, errlen, "the datapath is being loaded");
+		return -EAGAIN;
+	}
+	ret = apply_state(p, state, err, errlen);
+	took = clock_mono_ns() - begin;
+	facts_add(&p->facts, TALON_FACT_APPLIES, 1);
+	facts_add(&p->facts, TALON_FACT_APPLIES_FAILED, ret != 0);
+	facts_add(&p->facts, TALON_FACT_APPLY_NS, took);
+	plane_set_fact(p, TALON_FACT_APPLY_LAST_NS, took);
+	plane_set_fact(p, TALON_FACT_APPLIED_UNIX_S, clock_unix_ns() / TALON_NSEC_PER_SEC);
+	return ret;
 }

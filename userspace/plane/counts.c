@@ -6,10 +6,51 @@
 
 void counts_start(struct plane *p)
 {
+	facts_start(&p->facts, datapath_map_fd(p->dp, DATAPATH_MAP_FACTS));
 	for (uint32_t i = 0; i < HANDSHAKE_STATS_ENTRIES; i++) {
 		map_read(p, DATAPATH_MAP_HANDSHAKE_STATS, i, &p->counts_base[i]);
 		p->counts[i] = p->counts_base[i];
 	}
+}
+
+void plane_set_fact(struct plane *p, enum talon_fact fact, uint64_t value)
+{
+	facts_set(&p->facts, fact, value);
+}
+
+static uint32_t count_peers(const struct plane *p)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < p->peers_max; i++)
+		n += p->infos[i].present;
+	return n;
+}
+
+static void gather_facts(struct plane *p)
+{
+	struct device_stats s;
+
+	device_get_stats(p->device, &s);
+	plane_set_fact(p, TALON_FACT_IS_MESH, plane_is_pinned(p));
+	plane_set_fact(p, TALON_FACT_HELD_PACKETS, p->hold.count);
+	plane_set_fact(p, TALON_FACT_PORTS_HOST_TCP, nat_ports_count(&p->ports, 0));
+	plane_set_fact(p, TALON_FACT_PORTS_HOST_UDP, nat_ports_count(&p->ports, 1));
+	plane_set_fact(p, TALON_FACT_USED_PEERS, count_peers(p));
+	plane_set_fact(p, TALON_FACT_USED_SESSIONS, s.slots_reserved + s.slots_live + s.slots_retired);
+	plane_set_fact(p, TALON_FACT_USED_ALLOWED4, p->allowed.count);
+	plane_set_fact(p, TALON_FACT_USED_ROUTES4, p->routes.count);
+	plane_set_fact(p, TALON_FACT_USED_LOCAL4, p->locals.count);
+	plane_set_fact(p, TALON_FACT_USED_HOST4, p->ways.hosts.table.count);
+	plane_set_fact(p, TALON_FACT_USED_LINKS, p->ways.links.count);
+}
+
+void counts_write_facts(struct plane *p)
+{
+	gather_facts(p);
+	if (p->plane_events.count)
+		p->plane_events.count(p->plane_ctx);
+	facts_write(&p->facts, datapath_map_fd(p->dp, DATAPATH_MAP_FACTS));
 }
 
 static void gather(const struct plane *p, uint64_t values[static HANDSHAKE_STATS_ENTRIES])

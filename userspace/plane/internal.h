@@ -22,6 +22,7 @@
 #include "packets/relay_pair.h"
 #include "base/prefixes.h"
 #include "datapath/datapath.h"
+#include "facts/facts.h"
 #include "keystream/process.h"
 #include "loop/loop.h"
 #include "nat/nat.h"
@@ -166,6 +167,7 @@ struct plane {
 	uint64_t junk;
 	uint64_t counts_base[HANDSHAKE_STATS_ENTRIES];	/* of the processes before us */
 	uint64_t counts[HANDSHAKE_STATS_ENTRIES];	/* as the map has them */
+	struct facts facts;
 	uint64_t full_warned_ns;
 	bool ports_unknown;
 	bool future_warned;
@@ -321,6 +323,7 @@ void pmtu_refresh(struct plane *p);
 /* counts.c: once a second, what changed. */
 void counts_start(struct plane *p);
 void counts_write(struct plane *p);
+void counts_write_facts(struct plane *p);
 
 /* socket.c */
 int socket_open(struct plane *p, char *err, size_t errlen);

@@ -148,6 +148,18 @@ static int write_way(struct plane *p, uint32_t peer, enum plane_way way, const s
 	return -EINVAL;
 }
 
+static void count_way(struct plane *p, enum plane_way old, enum plane_way way)
+{
+	static const enum talon_fact facts[] = {
+		[PLANE_NOWHERE] = TALON_FACT_PATH_LOST,
+		[PLANE_DIRECT] = TALON_FACT_PATH_TO_DIRECT,
+		[PLANE_RELAY] = TALON_FACT_PATH_TO_RELAY,
+	};
+
+	if (old != way)
+		facts_add(&p->facts, facts[way], 1);
+}
+
 int plane_set_way(struct plane *p, uint32_t peer, enum plane_way way, const struct endpoint *path)
 {
 	const struct hold_key key = { .what = HOLD_FOR_SESSION, .peer = peer };
@@ -164,6 +176,7 @@ int plane_set_way(struct plane *p, uint32_t peer, enum plane_way way, const stru
 	ret = write_way(p, peer, way, path, &to);
 	if (ret)
 		return ret;
+	count_way(p, p->slots_of[peer].way, way);
 	p->slots_of[peer].way = way;
 	device_set_peer_path(p->device, now, peer, &to);
 	if (way != PLANE_NOWHERE && hold_has(&p->hold, &key))

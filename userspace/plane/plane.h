@@ -15,6 +15,7 @@
 #include "crypto/key.h"
 #include "loop/loop.h"
 #include "base/endpoint.h"
+#include "talon/fact_types.h"
 
 struct plane;
 
@@ -120,10 +121,17 @@ struct plane_events {
 	void (*wanted)(void *ctx, uint32_t peer);
 	/* Addresses or devices of the host changed. */
 	void (*network)(void *ctx);
+	/* About once a second: time for plane_set_fact(). */
+	void (*count)(void *ctx);
 };
 
 /* All may be NULL. None is called from inside a function of this header, so they may call any of them. */
 void plane_set_events(struct plane *p, const struct plane_events *events, void *ctx);
+/*
+ * What this process has counted so far, or sees now. Map "facts" has it within a second; a counter goes on from
+ * where earlier processes stopped.
+ */
+void plane_set_fact(struct plane *p, enum talon_fact fact, uint64_t value);
 struct loop *plane_loop(struct plane *p);
 /* Sends a datagram from the WireGuard port. Returns 0 or a negative errno. */
 int plane_send(struct plane *p, const struct endpoint *to, const void *bytes, size_t len);

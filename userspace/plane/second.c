@@ -97,6 +97,7 @@ static void attach_again(struct plane *p, char *text, size_t size)
 		return;
 	}
 	p->uplinks.attaching[0] = '\0';
+	facts_add(&p->facts, TALON_FACT_REATTACHED, 1);
 	uplinks_describe_mode(p);
 	uplinks_start_threads(p);
 	p->tunnel_changed = true;	/* its routes were removed with the old device */
@@ -164,6 +165,7 @@ void second_tick(void *ctx)
 		hazards_update(p);
 	}
 	counts_write(p);
+	counts_write_facts(p);
 	p->info.heartbeat_ns = now;
 	map_write_info(p);
 	plane_wake(p);

@@ -628,9 +628,14 @@ void acl_free(struct acl_table *table)
 	free(table);
 }
 
-size_t acl_table_rules(const struct acl_table *table)
+struct acl_sizes acl_table_sizes(const struct acl_table *table)
 {
-	return table->rules;
+	return (struct acl_sizes){
+		.rules = table->rules,
+		.sources = table->sources.count,
+		.destinations = table->destinations.count,
+		.classes = table->class_count,
+	};
 }
 
 static bool matches_addresses(const struct acl_rule *rule, __be32 src, __be32 dst)

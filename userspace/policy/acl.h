@@ -50,8 +50,9 @@ bool acl_table_permits(const struct acl_table *table, __be32 src, __be32 dst, ui
 	uint16_t dport);
 /* The same for a packet whose ports are unknown (a later fragment): whether it may pass whatever they are. */
 bool acl_table_permits_any_port(const struct acl_table *table, __be32 src, __be32 dst, uint8_t ip_proto);
-/* Rules after merging. */
-size_t acl_table_rules(const struct acl_table *table);
+/* What a table takes up: rules after merging, prefixes, classes. */
+struct acl_sizes { size_t rules, sources, destinations, classes; };
+struct acl_sizes acl_table_sizes(const struct acl_table *table);
 
 /* Equal for equal tables: tells whether a table says anything new without keeping the old one. */
 #define ACL_DIGEST_LEN 32

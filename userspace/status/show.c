@@ -10,7 +10,7 @@
 const struct show_end show_ends[TALON_END_COUNT] = { TALON_ENDS(SHOW_END) };
 const struct show_end show_handshakes[HANDSHAKE_STATS_ENTRIES] =
 	{ HANDSHAKE_ENDS(SHOW_END) HANDSHAKE_COUNTS(SHOW_END) };
-const char *const show_dirs[TALON_DIR_COUNT] = { "in", "out", "tunnel" };
+const char *const show_dirs[TALON_DIR_COUNT] = { "in", "out", "tunnel", "onward" };
 
 void show_lpm4(const struct talon_lpm4 *net, char *text, size_t size)
 {

@@ -32,6 +32,6 @@ struct show_end {
 };
 extern const struct show_end show_ends[TALON_END_COUNT];
 extern const struct show_end show_handshakes[HANDSHAKE_STATS_ENTRIES];
-extern const char *const show_dirs[TALON_DIR_COUNT];		/* in, out, tunnel */
+extern const char *const show_dirs[TALON_DIR_COUNT];		/* in, out, tunnel, onward */
 
 #endif

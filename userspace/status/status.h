@@ -18,6 +18,7 @@
 #include "talon/keystream_types.h"
 #include "talon/nat_types.h"
 #include "talon/peer_types.h"
+#include "talon/traffic_types.h"
 
 #define STATUS_HEARTBEAT_FRESH_NS	(3 * TALON_NSEC_PER_SEC)	/* it beats about once a second */
 #define STATUS_HEARTBEAT_HUNG_NS	(10 * TALON_NSEC_PER_SEC)
@@ -80,6 +81,12 @@ struct status_peer {
 	size_t allowed_count;
 };
 
+/* Packets by how their keystream was had. */
+struct status_keystream_counts {
+	__u64 ahead;			/* it lay ready */
+	__u64 inline_;			/* it was made when the packet was there */
+};
+
 struct status {
 	__u64 now_ns;			/* CLOCK_BOOTTIME when this was read */
 	__u64 now_unix_s;
@@ -101,7 +108,9 @@ struct status {
 	__u32 keystream_room;		/* slots in the map; 1: no keystream is made ahead */
 	struct talon_keystream_state keystream;	/* its text may lack a terminating NUL */
 	bool keystream_pid_is_alive;
-	struct talon_keystream_stats keystream_stats[TALON_KEYSTREAM_DIRS];	/* summed over CPUs */
+	struct talon_seen seen[TALON_PROGRAM_COUNT];		/* summed over CPUs */
+	struct talon_traffic traffic[TALON_TRAFFIC_ENTRIES];	/* summed over CPUs */
+	struct status_keystream_counts keystream_counts[TALON_KEYSTREAM_DIRS];	/* from those */
 };
 
 /*

@@ -239,8 +239,8 @@ static void put_handshakes(struct json_out *json, const struct status *status)
 static void put_keystream(struct json_out *json, const struct status *status)
 {
 	static const char *const helpers[] = { "off", "stopped", "running", "stalled" };
-	const struct talon_keystream_stats *recv = &status->keystream_stats[TALON_KEYSTREAM_RECV];
-	const struct talon_keystream_stats *send = &status->keystream_stats[TALON_KEYSTREAM_SEND];
+	const struct status_keystream_counts *recv = &status->keystream_counts[TALON_KEYSTREAM_RECV];
+	const struct status_keystream_counts *send = &status->keystream_counts[TALON_KEYSTREAM_SEND];
 	const struct talon_keystream_state *state = &status->keystream;
 
 	json_out_begin(json, "keystream", '{');

@@ -81,57 +81,53 @@ static int read_one(const struct reading *r, const char *name, void *value, size
 	return ret;
 }
 
-/* The map of an earlier version may have fewer entries. */
-static int read_counters(struct reading *r)
+/* Sums @entries values of @words words each over the CPUs. */
+static int read_sums(struct reading *r, const char *name, __u32 entries, size_t words, __u64 *sums)
 {
 	int cpus = libbpf_num_possible_cpus(), fd, ret = 0;
-	__u32 entries;
 	__u64 *values;
+	__u32 room;
 
 	if (cpus < 0)
 		return cpus;
-	fd = read_open(r, "stats", sizeof(__u64), &entries);
+	fd = read_open(r, name, words * sizeof(*values), &room);
 	if (fd < 0)
 		return fd;
-	values = calloc(cpus, sizeof(*values));
+	values = calloc(cpus * words, sizeof(*values));
 	if (!values)
 		ret = -ENOMEM;
-	for (__u32 i = 0; i < TALON_STATS_ENTRIES && i < entries && !ret; i++) {
+	for (__u32 i = 0; i < entries && i < room && !ret; i++) {
 		if (bpf_map_lookup_elem(fd, &i, values))
-			ret = read_fail(r, "stats", -errno);
-		for (int cpu = 0; cpu < cpus && !ret; cpu++)
-			r->status->stats[i] += values[cpu];
+			ret = read_fail(r, name, -errno);
+		for (size_t at = 0; at < cpus * words && !ret; at++)
+			sums[i * words + at % words] += values[at];
 	}
 	free(values);
 	close(fd);
 	return ret;
 }
 
-static int read_keystream_stats(struct reading *r)
+static int read_counters(struct reading *r)
 {
-	int cpus = libbpf_num_possible_cpus(), fd, ret = 0;
-	struct talon_keystream_stats *values, *sum;
-	__u32 entries;
+	return read_sums(r, "stats", TALON_STATS_ENTRIES, 1, r->status->stats);
+}
 
-	if (cpus < 0)
-		return cpus;
-	fd = read_open(r, "keystream_stats", sizeof(*values), &entries);
-	if (fd < 0)
-		return fd;
-	values = calloc(cpus, sizeof(*values));
-	if (!values)
-		ret = -ENOMEM;
-	for (__u32 dir = 0; dir < TALON_KEYSTREAM_DIRS && !ret; dir++) {
-		if (bpf_map_lookup_elem(fd, &dir, values))
-			ret = read_fail(r, "keystream_stats", -errno);
-		sum = &r->status->keystream_stats[dir];
-		for (int cpu = 0; cpu < cpus && !ret; cpu++) {
-			sum->ahead += values[cpu].ahead;
-			sum->inline_ += values[cpu].inline_;
-		}
+static int read_traffic(struct reading *r)
+{
+	struct status *status = r->status;
+	int ret = read_sums(r, "seen", TALON_PROGRAM_COUNT, 2, (__u64 *)status->seen);
+
+	if (!ret)
+		ret = read_sums(r, "traffic", TALON_TRAFFIC_ENTRIES, 2, (__u64 *)status->traffic);
+	for (__u32 i = 0; i < TALON_TRAFFIC_ENTRIES; i++) {
+		struct status_keystream_counts *counts = &status->keystream_counts[i & TALON_TRAFFIC_SENT
+			? TALON_KEYSTREAM_SEND : TALON_KEYSTREAM_RECV];
+
+		if (i & TALON_TRAFFIC_AHEAD)
+			counts->ahead += status->traffic[i].packets;
+		else
+			counts->inline_ += status->traffic[i].packets;
 	}
-	free(values);
-	close(fd);
 	return ret;
 }
 
@@ -148,7 +144,7 @@ static int read_keystream(struct reading *r)
 	ret = read_one(r, "keystream_state", &status->keystream, sizeof(status->keystream));
 	status->keystream_pid_is_alive = status->keystream.pid &&
 		(!kill(status->keystream.pid, 0) || errno == EPERM);
-	return ret ? ret : read_keystream_stats(r);
+	return ret;
 }
 
 static int read_handshakes(struct reading *r)
@@ -361,7 +357,7 @@ static int find_root(struct reading *r, const char *pin_dir)
 int status_read(struct status *ret_status, const char *pin_dir, char *why, size_t size)
 {
 	static int (*const steps[])(struct reading *) = {
-		read_config, read_info, read_nat, read_counters, read_handshakes, read_keystream,
+		read_config, read_info, read_nat, read_counters, read_traffic, read_handshakes, read_keystream,
 		read_devices, read_routes, read_peers,
 		read_allowed,
 	};

@@ -94,6 +94,7 @@ static void print_counters(FILE *out, const struct status *status)
 		[TALON_DIR_IN] = "in, from peers",
 		[TALON_DIR_OUT] = "out, from the network to peers",
 		[TALON_DIR_TUNNEL] = "tunnel, from this host to peers",
+		[TALON_DIR_ONWARD] = "onward, out of the relay pair",
 	};
 
 	for (unsigned int dir = 0; dir < TALON_DIR_COUNT; dir++) {
@@ -242,8 +243,8 @@ static void print_helper(FILE *out, const struct status *status)
 
 static void print_keystream(FILE *out, const struct status *status)
 {
-	const struct talon_keystream_stats *recv = &status->keystream_stats[TALON_KEYSTREAM_RECV];
-	const struct talon_keystream_stats *send = &status->keystream_stats[TALON_KEYSTREAM_SEND];
+	const struct status_keystream_counts *recv = &status->keystream_counts[TALON_KEYSTREAM_RECV];
+	const struct status_keystream_counts *send = &status->keystream_counts[TALON_KEYSTREAM_SEND];
 	const struct talon_keystream_state *state = &status->keystream;
 
 	fprintf(out, "Keystream:\n");

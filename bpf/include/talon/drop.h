@@ -74,6 +74,7 @@ enum talon_dir {
 	TALON_DIR_IN,		/* mesh client to cluster or host: opened */
 	TALON_DIR_OUT,		/* cluster to mesh client, from the wire: sealed */
 	TALON_DIR_TUNNEL,	/* this host to mesh client, through wt0: sealed */
+	TALON_DIR_ONWARD,	/* either way, on its last step out of the relay pair (config_types.h) */
 	TALON_DIR_COUNT
 };
 

@@ -111,13 +111,6 @@ struct talon_keystream_state {
 };
 TALON_ASSERT_SIZE(struct talon_keystream_state, 192);
 
-/* Map "keystream_stats": PERCPU_ARRAY [TALON_KEYSTREAM_DIRS]. */
-struct talon_keystream_stats {
-	__u64	ahead;			/* packets whose keystream lay ready */
-	__u64	inline_;		/* packets whose keystream was made when they were there */
-};
-TALON_ASSERT_SIZE(struct talon_keystream_stats, 16);
-
 /* Map "keystream_wake": RINGBUF of __u32, elements of "keystream_rings" that the helper shall look at. */
 #define TALON_KEYSTREAM_ASK_NS	1000000ULL	/* at most one for a ring in that time */
 /* a packet after so long a silence is not worth a window: a keepalive, perhaps */

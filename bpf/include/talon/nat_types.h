@@ -183,7 +183,8 @@ struct talon_nat_stats {
 	__u64	held;			/* records that are not free: live, ended, being made */
 	__u64	full_share;		/* refused: the peer had its share */
 	__u64	hastened;		/* ended early, for room: among expired */
-	__u64	pad[5];
+	__u64	ports[3];		/* in use now: TCP ports, UDP ports, ICMP ids */
+	__u64	pad[2];
 };
 TALON_ASSERT_SIZE(struct talon_nat_stats, 128);
 

@@ -10,13 +10,13 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "mesh/counters.h"
+#include "talon/fact_types.h"
 #include "snapshot/snapshot.h"
 #include "status/render.h"
 
 static const struct { const char *group, *label, *help; } list[] = {
-#define ROW(group, label, member, help) { #group, #label, help },
-	MESH_COUNTERS(ROW)
+#define ROW(id, group, label, kind, help) { #group, #label, help },
+	TALON_FACTS_SHOWN(ROW)
 };
 #define COUNT (sizeof(list) / sizeof(list[0]))
 

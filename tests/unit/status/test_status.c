@@ -106,7 +106,7 @@ static struct status make_status(void)
 	s.route_count = 3;
 	s.peers = peers;
 	s.peer_count = 3;
-	s.nat = (struct talon_nat_stats){ 12, 100, 88, 3, 1, 2, 4, 5, 14, 6, 7, {} };
+	s.nat = (struct talon_nat_stats){ 12, 100, 88, 3, 1, 2, 4, 5, 14, 6, 7, { 3, 4, 5 }, {} };
 	peers[0].flows = (struct talon_nat_peer){ .held = 13, .refused = 6 };
 	s.stats[TALON_DIR_IN * TALON_END_COUNT + TALON_FORWARDED] = 12345;
 	s.keystream_room = 21824;
@@ -115,8 +115,8 @@ static struct status make_status(void)
 			.generated = 3100, .wasted = 60,
 		.gap_ns = 1875999, .engine = "openssl",
 	};
-	s.keystream_stats[TALON_KEYSTREAM_RECV] = (struct talon_keystream_stats){ 1000, 7 };
-	s.keystream_stats[TALON_KEYSTREAM_SEND] = (struct talon_keystream_stats){ 2000, 8 };
+	s.keystream_counts[TALON_KEYSTREAM_RECV] = (struct status_keystream_counts){ 1000, 7 };
+	s.keystream_counts[TALON_KEYSTREAM_SEND] = (struct status_keystream_counts){ 2000, 8 };
 	s.stats[TALON_DIR_IN * TALON_END_COUNT + TALON_BAD_TAG] = 6;
 	s.stats[TALON_DIR_TUNNEL * TALON_END_COUNT + TALON_NO_KEY] = 1;
 	s.handshakes[HANDSHAKE_INITIATION] = 9;
