@@ -128,8 +128,8 @@ struct plane_events {
 /* All may be NULL. None is called from inside a function of this header, so they may call any of them. */
 void plane_set_events(struct plane *p, const struct plane_events *events, void *ctx);
 /*
- * What this process has counted so far, or sees now. Map "facts" has it within a second; a counter goes on from
- * where earlier processes stopped.
+ * What this process has counted so far, or sees now. Map "facts" has it within a second; a counter goes on
+ * from where earlier processes stopped.
  */
 void plane_set_fact(struct plane *p, enum talon_fact fact, uint64_t value);
 struct loop *plane_loop(struct plane *p);

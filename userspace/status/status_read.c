@@ -357,9 +357,8 @@ static int find_root(struct reading *r, const char *pin_dir)
 int status_read(struct status *ret_status, const char *pin_dir, char *why, size_t size)
 {
 	static int (*const steps[])(struct reading *) = {
-		read_config, read_info, read_nat, read_counters, read_traffic, read_handshakes, read_keystream,
-		read_devices, read_routes, read_peers,
-		read_allowed,
+		read_config, read_info, read_nat, read_counters, read_traffic, read_handshakes,
+		read_keystream, read_devices, read_routes, read_peers, read_allowed,
 	};
 	struct status status = {};
 	struct reading r = { .status = &status, .why = why, .size = size };
