@@ -97,11 +97,13 @@
 		"Times that a peer's way became a direct one, the relay, or none.") \
 	X(PEER_NEWEST, newest_handshake_age_seconds, GAUGE, "seconds", "", "1", \
 		"How long ago the last handshake with any peer was. Absent without one.") \
-	X(PEER_BYTES, peer_bytes, COUNTER, "bytes", "direction,peer,name", "2 for each peer shown and 2 for the rest", \
+	X(PEER_BYTES, peer_bytes, COUNTER, "bytes", "direction,peer,name", \
+		"2 for each peer shown and 2 for the rest", \
 		"Bytes from and to a peer. With --metrics-peers.") \
 	X(PEER_PACKETS, peer_packets, COUNTER, "", "direction,peer,name", "the same", \
 		"Data messages from and to a peer. With --metrics-peers.") \
-	X(PEER_HANDSHAKE, peer_last_handshake_timestamp_seconds, GAUGE, "seconds", "peer,name", "1 for each peer shown", \
+	X(PEER_HANDSHAKE, peer_last_handshake_timestamp_seconds, GAUGE, "seconds", "peer,name", \
+		"1 for each peer shown", \
 		"When the last handshake was, Unix time. With --metrics-peers.") \
 	X(PEER_PATH, peer_path, GAUGE, "", "peer,name,path", "1 for each peer shown", \
 		"1: how the peer is reached, direct, relay or none. With --metrics-peers.") \
@@ -189,7 +191,8 @@
 		"1 if management does not know this peer (any more).") \
 	X(MAPS_RECEIVED, network_maps, COUNTER, "", "", "1", "Network maps received.") \
 	X(MAP_SERIAL, network_map_serial, GAUGE, "", "", "1", "Serial of the network map in force.") \
-	X(MAP_HELD_BACK, network_map_held_back, GAUGE, "", "", "1", "1 if a suspicious network map is in force and the ways of peers that it took away " \
+	X(MAP_HELD_BACK, network_map_held_back, GAUGE, "", "", \
+		"1", "1 if a suspicious network map is in force and the ways of peers that it took away " \
 		"are kept.") \
 	X(DNS_QUESTIONS, dns_questions, COUNTER, "", "", "1", \
 		"Questions that the DNS forwarder received.") \
