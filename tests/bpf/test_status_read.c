@@ -116,7 +116,8 @@ static void put_peer(__u32 id, __u32 slot)
 	int cpus = libbpf_num_possible_cpus();
 	struct talon_peer_stats *stats = calloc(cpus, sizeof(*stats));
 	struct talon_peer_info info = { .present = 1, .handshake_ns = 5 };
-	struct talon_endpoint endpoint = { .family = AF_INET, .remote_port = htons(1000) };
+	struct talon_endpoint endpoint = { .family = AF_INET, .remote_port = htons(1000),
+		.flags = id % 2 ? TALON_ENDPOINT_RELAY : 0 };
 	struct talon_session session = { .index = 0x10000 + slot, .peer = id, .birth_ns = 77 + id };
 	struct talon_peer_tx tx = { .index = session.index };
 	struct talon_lpm4 allowed = net(0x64400000 + id, 32);
@@ -239,6 +240,7 @@ static void everything_that_maps_hold_is_read(void **state)
 	assert_int_equal(status.peers[0].stats.rx_bytes, 10 * cpus);
 	assert_int_equal(status.peers[0].stats.rx_ns, 3 + cpus - 1);
 	assert_int_equal(ntohl(status.peers[0].endpoint.word[0]), 0x0a000003);
+	assert_int_equal(status.peers[0].endpoint_flags, TALON_ENDPOINT_RELAY);
 	assert_true(status.peers[0].has_session);
 	assert_int_equal(status.peers[0].session_ns, 80);
 	assert_int_equal(status.peers[0].allowed_count, 2);

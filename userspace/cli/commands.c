@@ -54,6 +54,25 @@ const struct cli_command cli_commands[] = {
 		"first; this host stays registered.\n\n" COMMON_HELP, cli_down,
 	},
 	{
+		"flows", "list the live NAT flows",
+			"[--peer PEER] [--src END] [--dst END] [--snat END] [--proto P] [--state S] "
+			"[--sort BY] [--limit N] [--json]",
+		"Reads the pinned maps, and so works without a controller. END is ADDRESS or ADDRESS/LENGTH, "
+		"either with\n"
+		":PORT, or :PORT alone.\n\n"
+		"  --peer PEER         of this peer: its public key, its name or an address of its\n"
+		"  --src END           of this client in the mesh\n"
+		"  --dst END           to this destination\n"
+		"  --snat END          with this address and port towards the destination\n"
+		"  --proto PROTOCOL    tcp, udp or icmp\n"
+		"  --state STATE       TCP: new, established, closing or reset\n"
+		"  --sort ORDER        idle, left, client, remote, snat or peer; else as they lie in the "
+		"table\n"
+		"  --reverse           the other way round\n"
+		"  --limit N           the first N of them\n"
+		"  --json              one object, for programs\n" COMMON_HELP, cli_flows,
+	},
+	{
 		"networks", "list, select and deselect networks of other peers",
 			"list | select [-a] ID...|all | deselect ID...|all",
 		"list (or ls) shows them; select uses these and no others, with -a (--append) these too; "

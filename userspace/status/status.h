@@ -73,6 +73,7 @@ struct status_peer {
 	struct talon_peer_stats stats;	/* sums and latest times of all CPUs */
 	struct talon_nat_peer flows;
 	__u8 endpoint_family;		/* AF_INET, AF_INET6; 0: not known */
+	__u8 endpoint_flags;		/* enum talon_endpoint_flags */
 	__be16 endpoint_port;
 	struct talon_addr endpoint;
 	bool has_session;

@@ -143,6 +143,7 @@ static int read_endpoints(const struct reading *r)
 			break;
 		}
 		peer->endpoint_family = endpoint.family;
+		peer->endpoint_flags = endpoint.flags;
 		peer->endpoint_port = endpoint.remote_port;
 		peer->endpoint = endpoint.remote;
 	}
