@@ -212,6 +212,7 @@ static void a_full_table_takes_no_more_memory_than_an_empty_one(void **state)
 	} cases[] = {
 		{ "flows", 1024 }, { "flows --json", 1024 }, { "flows --dst 10.0.0.0/8", 1024 },
 		{ "flows --sort idle --limit 20", 1024 }, { "flows --sort idle", 3072 },
+		{ "top --once --interval 0.1", 1024 },
 	};
 	const struct talon_flow_head none = {}, all = { .used = records };
 	double seconds, least;

@@ -73,6 +73,17 @@ const struct cli_command cli_commands[] = {
 		"  --json              one object, for programs\n" COMMON_HELP, cli_flows,
 	},
 	{
+		"top", "show live rates: node, peers, drops, destinations",
+			"[--interval S] [--once | --count N] [--by ORDER] [--json]",
+		"Compares the counters of the pinned maps once an interval, and so works without a "
+		"controller. On a\nterminal it redraws the screen until Ctrl-C; else it prints one table "
+		"after the other.\n\n  --interval SECONDS  between two samples, 0.1 to 3600 (1)\n  --once "
+		"             two samples an interval apart, one table, and the end\n  --count N "
+		"          end after N tables\n  --by ORDER          peers by rate, packets or drops (rate); "
+		"drops lists what each reason means\n  --json              one object for each interval\n"
+		COMMON_HELP, cli_top,
+	},
+	{
 		"networks", "list, select and deselect networks of other peers",
 			"list | select [-a] ID...|all | deselect ID...|all",
 		"list (or ls) shows them; select uses these and no others, with -a (--append) these too; "
