@@ -4,7 +4,7 @@
 _talon()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
-	local commands="up status down networks login logout service debug version genkey pubkey help"
+	local commands="up status flows top down networks login logout service debug version genkey pubkey help"
 	local common="--pin-dir --log-level --daemon-addr --help"
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
@@ -163,6 +163,20 @@ _talon()
 		return ;;
 	--interface-name | --wireguard-port)
 		return ;;
+	--proto)
+		mapfile -t COMPREPLY < <(compgen -W "tcp udp icmp" -- "$cur")
+		return ;;
+	--state)
+		mapfile -t COMPREPLY < <(compgen -W "new established closing reset" -- "$cur")
+		return ;;
+	--sort)
+		mapfile -t COMPREPLY < <(compgen -W "idle left client remote snat peer" -- "$cur")
+		return ;;
+	--by)
+		mapfile -t COMPREPLY < <(compgen -W "rate packets drops" -- "$cur")
+		return ;;
+	--peer | --src | --dst | --limit | --interval | --count)
+		return ;;
 	esac
 	case $command in
 	up) mapfile -t COMPREPLY < <(compgen -W "$up $mesh $common" -- "$cur") ;;
@@ -172,6 +186,9 @@ _talon()
 	status)
 		mapfile -t COMPREPLY < <(compgen -W "-d --detail --json --yaml --ipv4 --check --filter-by-ips --filter-by-names
 			--filter-by-status --filter-by-connection-type $common" -- "$cur") ;;
+	flows)
+		mapfile -t COMPREPLY < <(compgen -W "--peer --src --dst --snat --proto --state --sort --reverse --limit --json $common" -- "$cur") ;;
+	top) mapfile -t COMPREPLY < <(compgen -W "--interval --once --count --by --json $common" -- "$cur") ;;
 	debug) mapfile -t COMPREPLY < <(compgen -W "log level error warn info debug $common" -- "$cur") ;;
 	down | logout) mapfile -t COMPREPLY < <(compgen -W "$common" -- "$cur") ;;
 	help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;

@@ -118,6 +118,52 @@ static const struct {
 	  "talon: --check: 'health' is not a check; expected live, ready, startup or datapath\n" },
 	{ "status --xml", "talon: status: '--xml' is not an option; see talon status --help\n" },
 	{ "status --json=1", "talon: status: '--json' is not an option; see talon status --help\n" },
+	{ "flows now", "talon: flows: 'now' is one argument too many; see talon flows --help\n" },
+	{ "flows --tcp", "talon: flows: '--tcp' is not an option; see talon flows --help\n" },
+	{ "flows --json=1", "talon: flows: '--json' is not an option; see talon flows --help\n" },
+	{ "flows --dst", "talon: --dst: expected a value\n" },
+	{ "flows --dst 10.0.0.0/33",
+	  "talon: --dst: '10.0.0.0/33' is not understood; expected an IPv4 ADDRESS or ADDRESS/LENGTH, either "
+	  "of them with :PORT, or :PORT alone\n" },
+	{ "flows --src=::1",
+	  "talon: --src: '::1' is not understood; expected an IPv4 ADDRESS or ADDRESS/LENGTH, either of them "
+	  "with :PORT, or :PORT alone\n" },
+	{ "flows --snat :70000",
+	  "talon: --snat: ':70000' is not understood; expected an IPv4 ADDRESS or ADDRESS/LENGTH, either of "
+	  "them with :PORT, or :PORT alone\n" },
+	{ "flows --proto sctp", "talon: --proto: 'sctp' is not understood; expected tcp, udp or icmp\n" },
+	{ "flows --state open",
+	  "talon: --state: 'open' is not understood; expected new, established, closing or reset\n" },
+	{ "flows --sort age",
+	  "talon: --sort: 'age' is not understood; expected idle, left, client, remote, snat or peer\n" },
+	{ "flows --limit 0", "talon: --limit: '0' is not understood; expected a number from 1 to 1048576\n" },
+	{ "flows --limit 1048577",
+	  "talon: --limit: '1048577' is not understood; expected a number from 1 to 1048576\n" },
+	{ "flows --sort idle --limit 16385",
+	  "talon: --limit: at most 16384 flows can be sorted; write less, or leave --sort out\n" },
+	{ "flows --reverse",
+	  "talon: --reverse: needs --sort; without it flows come as they lie in the table\n" },
+	{ "top --by name", "talon: --by: 'name' is not understood; expected rate, packets or drops\n" },
+	{ "top --interval 0.09",
+	  "talon: --interval: '0.09' is not understood; expected seconds from 0.1 to 3600, with at most "
+	  "three decimals\n" },
+	{ "top --interval 3600.001",
+	  "talon: --interval: '3600.001' is not understood; expected seconds from 0.1 to 3600, with at most "
+	  "three decimals\n" },
+	{ "top --interval 1.",
+	  "talon: --interval: '1.' is not understood; expected seconds from 0.1 to 3600, with at most three "
+	  "decimals\n" },
+	{ "top --interval 1.2345",
+	  "talon: --interval: '1.2345' is not understood; expected seconds from 0.1 to 3600, with at most "
+	  "three decimals\n" },
+	{ "top --interval -1",
+	  "talon: --interval: '-1' is not understood; expected seconds from 0.1 to 3600, with at most three "
+	  "decimals\n" },
+	{ "top --count 0", "talon: --count: '0' is not understood; expected a number from 1 to "
+		"1000000000\n" },
+	{ "top --once --count 2", "talon: top: --once and --count exclude each other; write one of them\n" },
+	{ "top --json=yes", "talon: top: '--json' is not an option; see talon top --help\n" },
+	{ "top now", "talon: top: 'now' is one argument too many; see talon top --help\n" },
 	{ "status --log-level loud",
 	  "talon: --log-level: 'loud' is not a level; expected error, warn, info or debug\n" },
 };
@@ -333,6 +379,10 @@ static void status_of_nothing_is_one_line_and_exit_code_1(void **state)
 		"status --json --pin-dir /tmp/talon-none",
 		"status --check live --pin-dir /tmp/talon-none",
 		"status --check=datapath --pin-dir /tmp/talon-none",
+		"flows --pin-dir /tmp/talon-none",
+		"flows --peer x --json --pin-dir /tmp/talon-none",
+		"top --pin-dir /tmp/talon-none",
+		"top --once --json --pin-dir /tmp/talon-none",
 	};
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {

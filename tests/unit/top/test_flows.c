@@ -13,6 +13,7 @@
 #include "base/json_out.h"
 #include "crypto/key.h"
 #include "flow_host.h"
+#include "manual_keys.h"
 #include "top/flows.h"
 
 #define NOW_S 1000000U
@@ -677,6 +678,7 @@ static void json_is_json(void **state)
 	assert_true(json_is_null(json_object_get(flow, "state")));
 	assert_true(json_is_null(json_object_get(flow, "peer")));
 	assert_true(json_is_null(json_object_get(flow, "way")));
+	manual_has_keys("\n.It Cm flows ", "\n.It Cm top ", root);
 	json_decref(root);
 	free(text);
 }

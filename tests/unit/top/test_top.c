@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <sodium.h>
 
+#include "manual_keys.h"
 #include "top/top.h"
 
 #define NOW_S	100000ULL
@@ -510,6 +511,7 @@ static void json_is_json_with_and_without_rates(void **state)
 	assert_true(json_is_null(at(root, "keystreamAhead.sent")));
 	assert_int_equal(json_integer_value(at(root, "destinations.0.flows")), 700);
 	assert_int_equal(json_integer_value(at(root, "destinations.0.flowsAtMost")), 702);
+	manual_has_keys("\n.It Cm top ", "\n.It Cm networks ", root);
 	json_decref(root);
 	top_view_free(&view);
 	view = view_of(NULL, &now, TOP_BY_RATE);
