@@ -427,7 +427,7 @@ static void hazards_are_named_and_nothing_is_changed(void **state)
 	assert_int_equal(net_hazards((const char *const[]){ "br0", "a0", "nosuch0" }, 3, NULL, text,
 		sizeof(text)) > 0, 1);
 	assert_non_null(strstr(text, "br0 is a bridge"));
-	assert_non_null(strstr(text, "a0 is a port of br0, which has the addresses: write Uplink = br0"));
+	assert_non_null(strstr(text, "a0 is a port of br0: br0 has the addresses (write Uplink = br0)"));
 	assert_non_null(strstr(text, "nosuch0 does not exist"));
 	run("ip link del br0");
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// rtnetlink datagrams and error messages with any content.
+// rtnetlink datagrams, error messages and messages of nfnetlink with any content.
 #include "net/parse.c"
 
 #include <assert.h>
@@ -35,7 +35,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	/* of the exact size, so that the sanitizer sees any access beyond */
 	struct nlmsghdr *nlh = malloc(size ? size : 1);
+	struct net_filter filter;
 	struct net_rule rule;
+	struct net_nf nf;
 	char text[64];
 
 	if (!nlh)
@@ -46,6 +48,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(strlen(text) < sizeof(text));
 	if (is_whole(nlh, size) && !nl_parse_rule(nlh, &rule))
 		assert(rule.prefixlen <= 32);
+	if (is_whole(nlh, size) && !nl_parse_filter(nlh, &filter))
+		assert(filter.prog_id && strlen(filter.name) < sizeof(filter.name));
+	if (is_whole(nlh, size) && !nl_parse_nf(nlh, &nf))
+		assert(nf.name[0] && strlen(nf.name) < sizeof(nf.name) &&
+			strlen(nf.table) < sizeof(nf.table));
 	free(nlh);
 	return 0;
 }

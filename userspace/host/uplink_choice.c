@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Which devices an automatic uplink stands for.
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "host/uplink_choice.h"
+#include "talon/peer_types.h"
 
 static const struct net_link *find(const struct net_link *list, unsigned count, int ifindex)
 {
@@ -50,4 +52,14 @@ void uplink_choose(const struct net_link *route, unsigned route_count, const str
 	if (!choice.count && !choice.why[0])
 		snprintf(choice.why, sizeof(choice.why), "no device has an IPv4 default route");
 	*ret_choice = choice;
+}
+
+int uplink_check_mtu(const struct net_link *link, unsigned mtu, char *why, size_t size)
+{
+	if (link->mtu >= mtu + TALON_OVERHEAD4)
+		return 0;
+	snprintf(why, size, "MTU: %u does not fit through %s (%u); write at most %d (%d if peers come by "
+		"IPv6)", mtu, link->name, link->mtu, (int)link->mtu - TALON_OVERHEAD4,
+		(int)link->mtu - TALON_OVERHEAD6);
+	return -EMSGSIZE;
 }

@@ -20,4 +20,10 @@ struct uplink_choice {
 void uplink_choose(const struct net_link *route, unsigned route_count, const struct net_link *now,
 	unsigned now_count, struct uplink_choice *ret_choice);
 
+/*
+ * Do sealed packets with @mtu bytes of L3 packet fit through @link? Returns 0, or -EMSGSIZE with one line in
+ * @why.
+ */
+int uplink_check_mtu(const struct net_link *link, unsigned mtu, char *why, size_t size);
+
 #endif

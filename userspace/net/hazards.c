@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,41 +14,41 @@
 #include "net/ethtool.h"
 #include "net/net.h"
 
-struct report {
-	char *text;
-	size_t len;
-	size_t used;
-	int lines;
+#define WORDS 256
+
+/* Where a hazard is told, and where files are looked for. */
+struct teller {
+	const char *root;
+	net_hazard_cb cb;
+	void *user;
 };
 
-__attribute__((format(printf, 2, 3))) static void say(struct report *report, const char *fmt, ...)
+static void tell(const struct teller *t, enum net_hazard_kind kind, const char *act, const char *why,
+	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+static void tell(const struct teller *t, enum net_hazard_kind kind, const char *act, const char *why,
+	const char *fmt, ...)
 {
-	char line[256];
+	struct net_hazard hazard = { .kind = kind, .why = why, .act = act };
+	char what[WORDS];
 	va_list args;
-	int len;
 
 	va_start(args, fmt);
-	len = vsnprintf(line, sizeof(line) - 1, fmt, args);
+	vsnprintf(what, sizeof(what), fmt, args);
 	va_end(args);
-	if (len < 0 || (size_t)len >= sizeof(line) - 1)
-		len = sizeof(line) - 2;
-	line[len++] = '\n';
-	if (report->used + len >= report->len)
-		return;
-	memcpy(report->text + report->used, line, len);
-	report->used += len;
-	report->text[report->used] = '\0';
-	report->lines++;
+	hazard.what = what;
+	t->cb(&hazard, t->user);
 }
 
-/* A number in /proc/sys, or -1. */
-static int sysctl_get(const char *path)
+int net_sysctl_get(const char *root, const char *path)
 {
-	char full[256], text[32];
+	char full[PATH_MAX], text[32], *end;
 	ssize_t len;
+	long value;
 	int fd;
 
-	snprintf(full, sizeof(full), "/proc/sys/%s", path);
+	if (snprintf(full, sizeof(full), "%s/proc/sys/%s", root, path) >= (int)sizeof(full))
+		return -1;
 	fd = open(full, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
@@ -56,127 +57,29 @@ static int sysctl_get(const char *path)
 	if (len <= 0)
 		return -1;
 	text[len] = '\0';
-	return atoi(text);
+	value = strtol(text, &end, 10);
+	return end == text || value < 0 || value > INT_MAX ? -1 : value;
 }
 
-static int conf_get(const char *device, const char *key)
+static int conf_get(const char *root, const char *device, const char *key)
 {
 	char path[128];
 
 	snprintf(path, sizeof(path), "net/ipv4/conf/%s/%s", device, key);
-	return sysctl_get(path);
+	return net_sysctl_get(root, path);
 }
 
-/* Documentation/networking/ip-sysctl: the larger of "all" and the device's own counts. */
-static int conf_max(const char *device, const char *key)
+/*
+ * Documentation/networking/ip-sysctl: the larger of "all" and the device's own counts. A device that is not
+ * there yet will get what "default" has.
+ */
+static int conf_max(const char *root, const char *device, const char *key)
 {
-	int all = conf_get("all", key), own = conf_get(device, key);
+	int all = conf_get(root, "all", key), own = conf_get(root, device, key);
 
+	if (own < 0)
+		own = conf_get(root, "default", key);
 	return all > own ? all : own;
-}
-
-static void check_filter(struct report *report, const char *device)
-{
-	if (conf_max(device, "rp_filter") == 1)
-		say(report,
-		    "rp_filter=1 (strict) on %s: local deliveries are dropped, because their replies are "
-		    "routed through the tunnel device; 0 or 2 is needed", device);
-	if (conf_max(device, "src_valid_mark") == 1)
-		say(report,
-		    "src_valid_mark=1 on %s: marked packets fail the source check, which breaks some "
-		    "gateways on this node", device);
-}
-
-static bool is_one_of(const char *name, const char *const *list)
-{
-	for (; *list; list++)
-		if (!strcmp(name, *list))
-			return true;
-	return false;
-}
-
-/* What a bridge, bond or team receives by its ports belongs to it, addresses included. */
-static void check_master(struct report *report, const struct net_link *link)
-{
-	struct net_link master;
-
-	if (net_link_get_index(link->master, &master))
-		return;
-	if (!strcmp(master.kind, "vrf"))
-		say(report, "%s belongs to VRF %s: routes of the main table do not hold for what comes in "
-			"there", link->name, master.name);
-	else
-		say(report, "%s is a port of %s, which has the addresses: write Uplink = %s", link->name,
-			master.name, master.name);
-}
-
-static void check_kind(struct report *report, const struct net_link *link)
-{
-	static const char *const layered[] = { "bond", "bridge", "vlan", "team", "macvlan", "ipvlan", NULL };
-
-	if (is_one_of(link->kind, layered) && link->xdp_mode != XDP_ATTACHED_DRV)
-		say(report, "%s is a %s without native XDP: the programs run at tc or generic XDP, which "
-			"costs speed and nothing else", link->name, link->kind);
-	if (link->master)
-		check_master(report, link);
-	if (!strcmp(link->kind, "veth"))
-		say(report,
-		    "%s is a veth: whether its other end sends finished checksums cannot be seen from here "
-		    "(ethtool -K PEER tx off)", link->name);
-	if (!link->up)
-		say(report, "%s is down", link->name);
-}
-
-static void check_offloads(struct report *report, const char *name)
-{
-	uint32_t flags;
-
-	if (!ethtool_get(name, ETHTOOL_GFLAGS, &flags) && flags & ETH_FLAG_LRO)
-		say(report, "LRO is on at %s: joined packets cannot be sealed (ethtool -K %s lro off)",
-			name, name);
-	if (ethtool_feature(name, "rx-gro-hw") == 1)
-		say(report, "hardware GRO is on at %s: joined packets cannot be sealed (ethtool -K %s "
-			"rx-gro-hw off)", name, name);
-}
-
-struct vlan_search {
-	int lower;
-	char name[IFNAMSIZ];		/* of a VLAN device on it; empty: none */
-};
-
-static void look_for_vlan(const struct net_link *link, void *user)
-{
-	struct vlan_search *search = user;
-
-	if (link->lower == search->lower && !strcmp(link->kind, "vlan"))
-		memcpy(search->name, link->name, sizeof(search->name));
-}
-
-/* XDP sees such a frame without its tag, and nothing says that it had one. */
-static void check_vlans(struct report *report, const struct net_link *link)
-{
-	struct vlan_search search = { .lower = link->ifindex };
-	uint32_t flags;
-
-	if (link->xdp_mode != XDP_ATTACHED_DRV || ethtool_get(link->name, ETHTOOL_GFLAGS, &flags) ||
-		!(flags & ETH_FLAG_RXVLAN) || net_link_list(look_for_vlan, &search) || !search.name[0])
-		return;
-	say(report, "%s takes VLAN tags off before XDP, which then takes packets of %s for its own (ethtool "
-		"-K %s rxvlan off)", link->name, search.name, link->name);
-}
-
-static void check_uplink(struct report *report, const char *name)
-{
-	struct net_link link;
-
-	if (net_link_get(name, &link)) {
-		say(report, "uplink %s does not exist", name);
-		return;
-	}
-	check_kind(report, &link);
-	check_offloads(report, name);
-	check_vlans(report, &link);
-	check_filter(report, name);
 }
 
 /* sysctl(8) takes '.' for the separator, and '/' for a dot in a name. */
@@ -189,42 +92,262 @@ static void sysctl_name(const char *device, char text[IFNAMSIZ])
 	}
 }
 
-bool net_forwarding_is_off(const char *const *uplinks, unsigned count, char *why, size_t len)
+static void check_filter(const struct teller *t, const char *device)
 {
-	char name[IFNAMSIZ], key[64] = "net.ipv4.ip_forward";
+	char act[128], name[IFNAMSIZ];
+
+	sysctl_name(device, name);
+	if (conf_max(t->root, device, "rp_filter") == 1) {
+		snprintf(act, sizeof(act), "sysctl -w net.ipv4.conf.%s.rp_filter=2", name);
+		tell(t, NET_HAZARD_RP_FILTER, act, "local deliveries are dropped, because their replies are "
+			"routed through the tunnel device",
+			"rp_filter=1 (strict) on %s", device);
+	}
+	if (conf_max(t->root, device, "src_valid_mark") == 1)
+		tell(t, NET_HAZARD_SRC_VALID_MARK, NULL, "marked packets fail the source check, which breaks "
+			"some gateways on this node", "src_valid_mark=1 on %s", device);
+}
+
+static bool is_one_of(const char *name, const char *const *list)
+{
+	for (; *list; list++)
+		if (!strcmp(name, *list))
+			return true;
+	return false;
+}
+
+/* What a bridge, bond or team receives by its ports belongs to it, addresses included. */
+static void check_master(const struct teller *t, const struct net_uplink *uplink)
+{
+	const char *name = uplink->link.name, *master = uplink->master.name;
+	char why[WORDS], act[64];
+
+	if (!strcmp(uplink->master.kind, "vrf")) {
+		tell(t, NET_HAZARD_MASTER, NULL,
+			"routes of the main table do not hold for what comes in there",
+			"%s belongs to VRF %s", name, master);
+		return;
+	}
+	snprintf(why, sizeof(why), "%s has the addresses", master);
+	snprintf(act, sizeof(act), "write Uplink = %s", master);
+	tell(t, NET_HAZARD_MASTER, act, why, "%s is a port of %s", name, master);
+}
+
+static void check_kind(const struct teller *t, const struct net_uplink *uplink)
+{
+	static const char *const layered[] = { "bond", "bridge", "vlan", "team", "macvlan", "ipvlan", NULL };
+	const struct net_link *link = &uplink->link;
+
+	if (is_one_of(link->kind, layered) && link->xdp_mode != XDP_ATTACHED_DRV)
+		tell(t, NET_HAZARD_LAYERED, NULL, "the programs run at tc or generic XDP, which costs speed "
+			"and nothing else", "%s is a %s without native XDP", link->name, link->kind);
+	if (uplink->master.ifindex)
+		check_master(t, uplink);
+	if (!strcmp(link->kind, "veth"))
+		tell(t, NET_HAZARD_CHECKSUM, "ethtool -K PEER tx off", "whether its other end sends finished "
+			"checksums cannot be seen from here", "%s is a veth", link->name);
+	if (!link->up)
+		tell(t, NET_HAZARD_DOWN, NULL, NULL, "%s is down", link->name);
+}
+
+static void check_offloads(const struct teller *t, const struct net_uplink *uplink)
+{
+	const char *name = uplink->link.name;
+	char act[64];
+
+	if (uplink->has_lro) {
+		snprintf(act, sizeof(act), "ethtool -K %s lro off", name);
+		tell(t, NET_HAZARD_JOINED, act, "joined packets cannot be sealed", "LRO is on at %s", name);
+	}
+	if (uplink->has_hw_gro) {
+		snprintf(act, sizeof(act), "ethtool -K %s rx-gro-hw off", name);
+		tell(t, NET_HAZARD_JOINED, act, "joined packets cannot be sealed",
+			"hardware GRO is on at %s", name);
+	}
+}
+
+/* XDP sees such a frame without its tag, and nothing says that it had one. */
+static void check_vlans(const struct teller *t, const struct net_uplink *uplink)
+{
+	const char *name = uplink->link.name;
+	char act[64];
+
+	if (uplink->link.xdp_mode != XDP_ATTACHED_DRV || !uplink->strips_tags || !uplink->vlan[0])
+		return;
+	snprintf(act, sizeof(act), "ethtool -K %s rxvlan off", name);
+	tell(t, NET_HAZARD_VLAN_TAGS, act, NULL,
+		"%s takes VLAN tags off before XDP, which then takes packets of %s for its own", name,
+		uplink->vlan);
+}
+
+void net_uplink_hazards(const struct net_uplink *uplink, net_hazard_cb cb, void *user)
+{
+	const struct teller t = { .root = "", .cb = cb, .user = user };
+
+	check_kind(&t, uplink);
+	check_offloads(&t, uplink);
+	check_vlans(&t, uplink);
+}
+
+struct vlan_search {
+	int lower;
+	char *name;			/* of a VLAN device on it; empty: none */
+};
+
+static void look_for_vlan(const struct net_link *link, void *user)
+{
+	struct vlan_search *search = user;
+
+	if (link->lower == search->lower && !strcmp(link->kind, "vlan"))
+		memcpy(search->name, link->name, IFNAMSIZ);
+}
+
+int net_uplink_read(const char *name, struct net_uplink *ret_uplink)
+{
+	struct net_uplink uplink = {};
+	struct vlan_search search = { .name = uplink.vlan };
+	int ret = net_link_get(name, &uplink.link);
+	uint32_t flags = 0;
+
+	if (ret)
+		return ret;
+	if (net_link_get_index(uplink.link.master, &uplink.master))
+		uplink.master = (struct net_link){};
+	if (!ethtool_get(name, ETHTOOL_GFLAGS, &flags)) {
+		uplink.has_lro = flags & ETH_FLAG_LRO;
+		uplink.strips_tags = flags & ETH_FLAG_RXVLAN;
+	}
+	uplink.has_hw_gro = ethtool_feature(name, "rx-gro-hw") == 1;
+	search.lower = uplink.link.ifindex;
+	if (net_link_list(look_for_vlan, &search))
+		uplink.vlan[0] = '\0';
+	*ret_uplink = uplink;
+	return 0;
+}
+
+static void check_uplink(const struct teller *t, const char *name)
+{
+	struct net_uplink uplink;
+
+	if (net_uplink_read(name, &uplink)) {
+		tell(t, NET_HAZARD_GONE, NULL, NULL, "uplink %s does not exist", name);
+		return;
+	}
+	net_uplink_hazards(&uplink, t->cb, t->user);
+}
+
+/* Writes the sysctl that says so. */
+static bool is_off(const char *root, const char *const *uplinks, unsigned count, char key[64],
+	const char **ret_uplink)
+{
+	char name[IFNAMSIZ];
 	unsigned i = 0;
 
 	/* The device's own counts; the host's sets those of all devices, and of those to come. */
-	while (i < count && conf_get(uplinks[i], "forwarding") != 0)
+	while (i < count && conf_get(root, uplinks[i], "forwarding") != 0)
 		i++;
 	if (i == count)
 		return false;
-	if (sysctl_get("net/ipv4/ip_forward") != 0) {
+	*ret_uplink = uplinks[i];
+	snprintf(key, 64, "net.ipv4.ip_forward");
+	if (net_sysctl_get(root, "net/ipv4/ip_forward") != 0) {
 		sysctl_name(uplinks[i], name);
-		snprintf(key, sizeof(key), "net.ipv4.conf.%s.forwarding", name);
+		snprintf(key, 64, "net.ipv4.conf.%s.forwarding", name);
 	}
-	snprintf(why, len, "%s=0: the kernel forwards nothing that comes in by %s; run sysctl -w %s=1", key,
-		uplinks[i], key);
 	return true;
+}
+
+bool net_forwarding_is_off(const char *const *uplinks, unsigned count, char *why, size_t len)
+{
+	const char *uplink;
+	char key[64];
+
+	if (!is_off("", uplinks, count, key, &uplink))
+		return false;
+	snprintf(why, len, "%s=0: the kernel forwards nothing that comes in by %s; run sysctl -w %s=1", key,
+		uplink, key);
+	return true;
+}
+
+static void check_forwarding(const struct teller *t, const struct net_hazard_question *question)
+{
+	char key[64], why[WORDS], act[128];
+	const char *uplink;
+
+	if (!is_off(t->root, question->uplinks, question->count, key, &uplink))
+		return;
+	snprintf(why, sizeof(why), "the kernel forwards nothing that comes in by %s", uplink);
+	snprintf(act, sizeof(act), "sysctl -w %s=1", key);
+	tell(t, NET_HAZARD_FORWARDING, act, why, "%s=0", key);
+}
+
+static void check_jit(const struct teller *t)
+{
+	if (net_sysctl_get(t->root, "net/core/bpf_jit_harden") == 2)
+		tell(t, NET_HAZARD_JIT_HARDEN, NULL, "encryption inside the kernel costs about a fifth more",
+			"bpf_jit_harden=2");
+	if (net_sysctl_get(t->root, "net/core/bpf_jit_enable") == 0)
+		tell(t, NET_HAZARD_JIT_OFF, "sysctl -w net.core.bpf_jit_enable=1",
+			"programs are interpreted, many times slower", "bpf_jit_enable=0");
+}
+
+void net_hazards_each(const struct net_hazard_question *question, net_hazard_cb cb, void *user)
+{
+	const struct teller t = { .root = question->root ? question->root : "", .cb = cb, .user = user };
+
+	check_forwarding(&t, question);
+	for (unsigned i = 0; i < question->count; i++) {
+		check_uplink(&t, question->uplinks[i]);
+		check_filter(&t, question->uplinks[i]);
+	}
+	if (question->tunnel)
+		check_filter(&t, question->tunnel);
+	check_jit(&t);
+}
+
+/* As lines. */
+struct report {
+	char *text;
+	size_t len;
+	size_t used;
+	int lines;
+};
+
+/* What stops all forwarding reads as net_forwarding_is_off() says it. */
+static int format(const struct net_hazard *hazard, char *line, size_t size)
+{
+	const char *why = hazard->why ? hazard->why : "", *colon = hazard->why ? ": " : "";
+
+	if (!hazard->act)
+		return snprintf(line, size, "%s%s%s", hazard->what, colon, why);
+	return snprintf(line, size, hazard->kind == NET_HAZARD_FORWARDING ? "%s%s%s; run %s" : "%s%s%s (%s)",
+		hazard->what, colon, why, hazard->act);
+}
+
+static void add_line(const struct net_hazard *hazard, void *user)
+{
+	struct report *report = user;
+	char line[256];
+	int len = format(hazard, line, sizeof(line) - 1);
+
+	if (len < 0 || (size_t)len >= sizeof(line) - 1)
+		len = sizeof(line) - 2;
+	line[len++] = '\n';
+	if (report->used + len >= report->len)
+		return;
+	memcpy(report->text + report->used, line, len);
+	report->used += len;
+	report->text[report->used] = '\0';
+	report->lines++;
 }
 
 int net_hazards(const char *const *uplinks, unsigned count, const char *tunnel, char *text, size_t len)
 {
+	const struct net_hazard_question question = { .uplinks = uplinks, .count = count, .tunnel = tunnel };
 	struct report report = { .text = text, .len = len };
-	int harden = sysctl_get("net/core/bpf_jit_harden");
-	char why[200];
 
 	if (len)
 		text[0] = '\0';
-	if (net_forwarding_is_off(uplinks, count, why, sizeof(why)))
-		say(&report, "%s", why);
-	for (unsigned i = 0; i < count; i++)
-		check_uplink(&report, uplinks[i]);
-	if (tunnel)
-		check_filter(&report, tunnel);
-	if (harden == 2)
-		say(&report, "bpf_jit_harden=2: encryption inside the kernel costs about a fifth more");
-	if (sysctl_get("net/core/bpf_jit_enable") == 0)
-		say(&report, "bpf_jit_enable=0: programs are interpreted, many times slower");
+	net_hazards_each(&question, add_line, &report);
 	return report.lines;
 }

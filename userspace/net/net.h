@@ -243,6 +243,12 @@ int net_neigh_list(net_neigh_cb cb, void *user);
 int net_tunnel_create(const char *name, const char *far, uint32_t mtu, const char *alias, char *err,
 	size_t errlen);
 
+/*
+ * Whether net_tunnel_create() would find its names free (-ENODEV), or a pair of ours (0), or a foreign device
+ * or half a pair (-EEXIST).
+ */
+int net_tunnel_find(const char *name, const char *far, const char *alias);
+
 /* Removes the pair if it has our @alias. Not there: success. -EPERM: foreign. */
 int net_tunnel_delete(const char *name, const char *alias);
 
@@ -261,6 +267,61 @@ void net_xdp_reason(int ifindex, int prog_fd, uint32_t xdp_flags, char *reason, 
 
 /* Number of tc filters in both directions of the clsact qdisc of @ifindex, or a negative errno. */
 int net_filter_count(int ifindex);
+
+/* A BPF program in a clsact qdisc. */
+struct net_filter {
+	bool	is_egress;
+	uint32_t priority;
+	uint32_t handle;
+	uint32_t prog_id;
+	char	name[64];		/* that the filter's owner gave it */
+};
+
+typedef void (*net_filter_cb)(const struct net_filter *filter, void *user);
+/*
+ * Calls @cb for each BPF filter of the clsact qdisc of @ifindex, ingress first. Returns 0, also where there
+ * is no such qdisc, or a negative errno.
+ */
+int net_filter_list(int ifindex, net_filter_cb cb, void *user);
+
+enum net_nf_kind { NET_NF_TABLE, NET_NF_CHAIN, NET_NF_RULE, NET_NF_SET };
+
+/* One object of nftables (iptables-nft too), or an ipset. */
+struct net_nf {
+	enum net_nf_kind kind;
+	uint8_t	family;			/* NFPROTO_* */
+	int	hook;			/* of a base chain: NF_INET_*; else -1 */
+	/* of a rule: it asks for connection tracking's state INVALID, and drops what has it */
+	bool	drops_invalid;
+	char	table[64];		/* cut where longer; empty for a set */
+	/* of the table, the chain (also a rule's) or the set; cut where longer */
+	char	name[64];
+};
+
+typedef void (*net_nf_cb)(const struct net_nf *nf, void *user);
+/*
+ * Calls @cb for every object of this kind in the network namespace. The kernel loads a module to answer for a
+ * subsystem that is not there: who wants to change nothing asks net_nf_is_there() first. Returns 0 or a
+ * negative errno.
+ */
+int net_nf_list(enum net_nf_kind kind, net_nf_cb cb, void *user);
+/*
+ * Whether nftables (for NET_NF_SET: ipset) is in the running kernel, built in or loaded, by the files below
+ * @root.
+ */
+bool net_nf_is_there(const char *root, enum net_nf_kind kind);
+
+typedef void (*net_chain_cb)(const char *table, const char *chain, void *user);
+/*
+ * The chains that users made in an IPv4 table of iptables-legacy. The kernel makes a table that is not there:
+ * ask only for those that /proc/net/ip_tables_names has. Returns 0 or a negative errno.
+ */
+int net_iptables_chains(const char *table, net_chain_cb cb, void *user);
+/*
+ * The same from the table's entries, as the kernel hands them out. Returns 0, or -EBADMSG behind
+ * the last good one.
+ */
+int net_iptables_parse(const void *blob, size_t len, net_chain_cb cb, const char *table, void *user);
 
 enum net_event_type {
 	NET_EVENT_LINK,
@@ -303,10 +364,62 @@ int net_monitor_read(int fd, net_event_cb cb, void *user);
  */
 bool net_forwarding_is_off(const char *const *uplinks, unsigned count, char *why, size_t len);
 
+/* A number in /proc/sys below @root ("": the host's), @path with slashes. Returns it, or -1: none there. */
+int net_sysctl_get(const char *root, const char *path);
+
+enum net_hazard_kind {
+	NET_HAZARD_FORWARDING,		/* the kernel does not forward */
+	NET_HAZARD_GONE,		/* an uplink does not exist */
+	NET_HAZARD_DOWN,
+	NET_HAZARD_LAYERED,		/* a bond, a bridge, ... without native XDP */
+	NET_HAZARD_MASTER,		/* a port of another device, or in a VRF */
+	NET_HAZARD_CHECKSUM,		/* a veth, whose other end may send unfinished checksums */
+	NET_HAZARD_JOINED,		/* LRO or hardware GRO */
+	NET_HAZARD_VLAN_TAGS,
+	NET_HAZARD_RP_FILTER,
+	NET_HAZARD_SRC_VALID_MARK,
+	NET_HAZARD_JIT_HARDEN,
+	NET_HAZARD_JIT_OFF,
+};
+
+/* A setting of this host that can hurt us. */
+struct net_hazard {
+	enum net_hazard_kind kind;
+	const char *what;		/* one clause */
+	const char *why;		/* why it matters; NULL: that says all */
+	const char *act;		/* a command that cures it; NULL: there is none */
+};
+
+typedef void (*net_hazard_cb)(const struct net_hazard *hazard, void *user);
+
+/* What the hazards of one uplink follow from. */
+struct net_uplink {
+	struct net_link link;
+	struct net_link master;		/* ifindex 0: it is no port of another device */
+	bool	has_lro;
+	bool	has_hw_gro;
+	bool	strips_tags;		/* takes VLAN tags off */
+	char	vlan[IFNAMSIZ];		/* a VLAN device on it; empty: none */
+};
+
+/* Returns 0, -ENODEV, or another negative errno. */
+int net_uplink_read(const char *name, struct net_uplink *ret_uplink);
+void net_uplink_hazards(const struct net_uplink *uplink, net_hazard_cb cb, void *user);
+
+struct net_hazard_question {
+	const char *root;		/* directory below which /proc is read; NULL: the host's */
+	const char *const *uplinks;	/* @count names */
+	unsigned count;
+	const char *tunnel;		/* a name, of a device that need not exist yet; or NULL */
+};
+
+/* All hazards of this host. Only reads. */
+void net_hazards_each(const struct net_hazard_question *question, net_hazard_cb cb, void *user);
+
 /*
- * Settings of this host that can hurt us, one line each, terminated by '\n' (a longer line is cut at 254
- * bytes). Only reads. @uplinks: @count names; @tunnel: name or NULL. Returns the number of lines; lines that
- * do not fit into @len are left out whole.
+ * The same as lines: "what: why (act)", or "; run act" of NET_HAZARD_FORWARDING, terminated by '\n' (a longer
+ * line is cut at 254 bytes). @tunnel: name or NULL. Returns the number of lines; lines that do not fit into
+ * @len are left out whole.
  */
 int net_hazards(const char *const *uplinks, unsigned count, const char *tunnel, char *text, size_t len);
 

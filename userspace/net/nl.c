@@ -7,9 +7,9 @@
 
 #include "net/nl.h"
 
-static struct mnl_socket *open_socket(void)
+static struct mnl_socket *open_socket(int bus)
 {
-	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	struct mnl_socket *nl = mnl_socket_open2(bus, SOCK_CLOEXEC);
 	int on = 1;
 
 	if (!nl)
@@ -38,7 +38,7 @@ static int error_of(const struct nlmsghdr *nlh, char *reason, size_t len)
 int nl_talk(struct nlmsghdr *nlh, char *reason, size_t len)
 {
 	char buf[NL_BUF] __attribute__((aligned(8)));
-	struct mnl_socket *nl = open_socket();
+	struct mnl_socket *nl = open_socket(NETLINK_ROUTE);
 	const struct nlmsghdr *answer;
 	int ret, left;
 
@@ -87,10 +87,10 @@ void nl_take_marks(void *buf, int len)
 		nlh->nlmsg_flags &= ~NLM_F_DUMP_INTR;
 }
 
-int nl_dump(struct nlmsghdr *nlh, bool one, mnl_cb_t cb, void *user)
+int nl_dump_on(int bus, struct nlmsghdr *nlh, bool one, mnl_cb_t cb, void *user)
 {
 	size_t size = 64 * 1024;
-	struct mnl_socket *nl = open_socket();
+	struct mnl_socket *nl = open_socket(bus);
 	char *buf = malloc(size);
 	ssize_t got;
 	int ret = 0;
@@ -127,6 +127,11 @@ out:
 	return ret;
 }
 
+int nl_dump(struct nlmsghdr *nlh, bool one, mnl_cb_t cb, void *user)
+{
+	return nl_dump_on(NETLINK_ROUTE, nlh, one, cb, user);
+}
+
 #define BATCH_MESSAGES 64	/* their answers fit a socket's default buffer */
 
 /*
@@ -160,7 +165,7 @@ static int take_answers(struct mnl_socket *nl, char *buf, size_t size, size_t fi
 int nl_batch(size_t count, uint16_t flags, nl_fill_fn fill, nl_take_fn take, void *user)
 {
 	char buf[BATCH_MESSAGES * NL_BATCH_MESSAGE] __attribute__((aligned(8)));
-	struct mnl_socket *nl = open_socket();
+	struct mnl_socket *nl = open_socket(NETLINK_ROUTE);
 	int ret = nl ? 0 : -errno;
 
 	for (size_t i = 0; i < count && !ret;) {

@@ -21,6 +21,8 @@ int nl_talk(struct nlmsghdr *nlh, char *reason, size_t len);
  * negative errno.
  */
 int nl_dump(struct nlmsghdr *nlh, bool one, mnl_cb_t cb, void *user);
+/* The same of another family than rtnetlink: NETLINK_NETFILTER. */
+int nl_dump_on(int bus, struct nlmsghdr *nlh, bool one, mnl_cb_t cb, void *user);
 
 /* Takes the mark of an inconsistent dump from each message of a datagram. */
 void nl_take_marks(void *buf, int len);
@@ -53,6 +55,10 @@ int nl_parse_addr(const struct nlmsghdr *nlh, struct net_addr *ret_addr);
 int nl_parse_route(const struct nlmsghdr *nlh, struct net_route *ret_route);
 int nl_parse_rule(const struct nlmsghdr *nlh, struct net_rule *ret_rule);
 int nl_parse_neigh(const struct nlmsghdr *nlh, struct net_neigh *ret_neigh);
+/* is_egress is the caller's to know. -EBADMSG too for a filter that is no program, or has none. */
+int nl_parse_filter(const struct nlmsghdr *nlh, struct net_filter *ret_filter);
+/* Messages of nfnetlink: what the answers to a list of tables, chains, rules or sets say. */
+int nl_parse_nf(const struct nlmsghdr *nlh, struct net_nf *ret_nf);
 
 /*
  * Devices of the next hops that are not dead, of an RTM_NEWROUTE message, at most @max. Returns their number;

@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // rtnetlink messages to our structs. Nothing here trusts a length.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/ipset/ip_set.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/xt_conntrack.h>
+#include <linux/pkt_cls.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -390,4 +398,205 @@ void nl_parse_events(const void *buf, size_t len, net_event_cb cb, void *user)
 			cb(&event, user);
 		at += MNL_ALIGN(nlh->nlmsg_len);
 	}
+}
+
+int nl_parse_filter(const struct nlmsghdr *nlh, struct net_filter *ret_filter)
+{
+	const struct nlattr *table[TCA_MAX + 1] = { NULL }, *bpf[TCA_BPF_MAX + 1] = { NULL };
+	struct net_filter filter = {};
+	const struct tcmsg *msg;
+	char kind[16] = "";
+
+	if (nlh->nlmsg_type != RTM_NEWTFILTER || collect(nlh, sizeof(*msg), table, TCA_MAX))
+		return -EBADMSG;
+	msg = mnl_nlmsg_get_payload(nlh);
+	get_text(table[TCA_KIND], kind, sizeof(kind));
+	if (strcmp(kind, "bpf") || collect_nested(table[TCA_OPTIONS], bpf, TCA_BPF_MAX))
+		return -EBADMSG;
+	filter.priority = msg->tcm_info >> 16;
+	filter.handle = msg->tcm_handle;
+	filter.prog_id = get_u32(bpf[TCA_BPF_ID]);
+	get_text(bpf[TCA_BPF_NAME], filter.name, sizeof(filter.name));
+	/* The priority's own entry comes before its filters and has no program. */
+	if (!filter.prog_id)
+		return -EBADMSG;
+	*ret_filter = filter;
+	return 0;
+}
+
+/* Numbers of nfnetlink are in network order. */
+static uint32_t get_be32(const struct nlattr *attr)
+{
+	return ntohl(get_u32(attr));
+}
+
+static int parse_table(const struct nlmsghdr *nlh, struct net_nf *nf)
+{
+	const struct nlattr *table[NFTA_TABLE_MAX + 1] = { NULL };
+
+	if (collect(nlh, sizeof(struct nfgenmsg), table, NFTA_TABLE_MAX))
+		return -EBADMSG;
+	nf->kind = NET_NF_TABLE;
+	get_text(table[NFTA_TABLE_NAME], nf->table, sizeof(nf->table));
+	get_text(table[NFTA_TABLE_NAME], nf->name, sizeof(nf->name));
+	return 0;
+}
+
+static int parse_chain(const struct nlmsghdr *nlh, struct net_nf *nf)
+{
+	const struct nlattr *table[NFTA_CHAIN_MAX + 1] = { NULL }, *hook[NFTA_HOOK_MAX + 1] = { NULL };
+
+	if (collect(nlh, sizeof(struct nfgenmsg), table, NFTA_CHAIN_MAX) ||
+	    collect_nested(table[NFTA_CHAIN_HOOK], hook, NFTA_HOOK_MAX))
+		return -EBADMSG;
+	nf->kind = NET_NF_CHAIN;
+	get_text(table[NFTA_CHAIN_TABLE], nf->table, sizeof(nf->table));
+	get_text(table[NFTA_CHAIN_NAME], nf->name, sizeof(nf->name));
+	if (holds(hook[NFTA_HOOK_HOOKNUM], 4))
+		nf->hook = get_be32(hook[NFTA_HOOK_HOOKNUM]) & 0xff;
+	return 0;
+}
+
+static int parse_set(const struct nlmsghdr *nlh, struct net_nf *nf)
+{
+	const struct nlattr *table[IPSET_ATTR_CMD_MAX + 1] = { NULL };
+
+	if (collect(nlh, sizeof(struct nfgenmsg), table, IPSET_ATTR_CMD_MAX))
+		return -EBADMSG;
+	nf->kind = NET_NF_SET;
+	get_text(table[IPSET_ATTR_SETNAME], nf->name, sizeof(nf->name));
+	return 0;
+}
+
+/* What a rule's expressions say, as far as it matters here. */
+struct rule_reading {
+	bool reads_state;		/* the last ct expression was one of the state */
+	bool wants_invalid;
+	bool drops;
+};
+
+/* nft masks the state with those that are asked for; their bits are those of xtables. */
+static void read_bitwise(const struct nlattr *data, struct rule_reading *r)
+{
+	const struct nlattr *table[NFTA_BITWISE_MAX + 1] = { NULL }, *value[NFTA_DATA_MAX + 1] = { NULL };
+	uint32_t mask;
+
+	if (!r->reads_state || collect_nested(data, table, NFTA_BITWISE_MAX) ||
+	    collect_nested(table[NFTA_BITWISE_MASK], value, NFTA_DATA_MAX))
+		return;
+	/* In the host's order, as the state in the register is. */
+	mask = get_u32(value[NFTA_DATA_VALUE]);
+	r->wants_invalid |= mask & XT_CONNTRACK_STATE_INVALID;
+}
+
+static void read_ct(const struct nlattr *data, struct rule_reading *r)
+{
+	const struct nlattr *table[NFTA_CT_MAX + 1] = { NULL };
+
+	if (!collect_nested(data, table, NFTA_CT_MAX))
+		r->reads_state = holds(table[NFTA_CT_KEY], 4) && get_be32(table[NFTA_CT_KEY]) == NFT_CT_STATE;
+}
+
+/* iptables-nft: a match of xtables with its own structure. */
+static void read_match(const struct nlattr *data, struct rule_reading *r)
+{
+	const struct nlattr *table[NFTA_MATCH_MAX + 1] = { NULL };
+	struct xt_conntrack_mtinfo3 info;
+	char name[32] = "";
+
+	if (collect_nested(data, table, NFTA_MATCH_MAX))
+		return;
+	get_text(table[NFTA_MATCH_NAME], name, sizeof(name));
+	if (strcmp(name, "conntrack") || !holds(table[NFTA_MATCH_INFO], sizeof(info)))
+		return;
+	memcpy(&info, mnl_attr_get_payload(table[NFTA_MATCH_INFO]), sizeof(info));
+	r->wants_invalid |= info.match_flags & XT_CONNTRACK_STATE &&
+		!(info.invert_flags & XT_CONNTRACK_STATE) && info.state_mask & XT_CONNTRACK_STATE_INVALID;
+}
+
+static void read_immediate(const struct nlattr *data, struct rule_reading *r)
+{
+	const struct nlattr *table[NFTA_IMMEDIATE_MAX + 1] = { NULL }, *value[NFTA_DATA_MAX + 1] = { NULL };
+	const struct nlattr *verdict[NFTA_VERDICT_MAX + 1] = { NULL };
+
+	if (!collect_nested(data, table, NFTA_IMMEDIATE_MAX) &&
+	    !collect_nested(table[NFTA_IMMEDIATE_DATA], value, NFTA_DATA_MAX) &&
+	    !collect_nested(value[NFTA_DATA_VERDICT], verdict, NFTA_VERDICT_MAX))
+		r->drops |= holds(verdict[NFTA_VERDICT_CODE], 4) && !get_be32(verdict[NFTA_VERDICT_CODE]);
+}
+
+static void read_expression(const struct nlattr *attr, struct rule_reading *r)
+{
+	static const struct {
+		const char *name;
+		void (*read)(const struct nlattr *data, struct rule_reading *r);
+	} known[] = {
+		{ "ct", read_ct }, { "bitwise", read_bitwise }, { "match", read_match },
+		{ "immediate", read_immediate },
+	};
+	const struct nlattr *table[NFTA_EXPR_MAX + 1] = { NULL };
+	char name[32] = "";
+
+	if (collect_nested(attr, table, NFTA_EXPR_MAX))
+		return;
+	get_text(table[NFTA_EXPR_NAME], name, sizeof(name));
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (!strcmp(known[i].name, name))
+			known[i].read(table[NFTA_EXPR_DATA], r);
+	}
+}
+
+static void read_expressions(const struct nlattr *list, struct rule_reading *r)
+{
+	size_t left = mnl_attr_get_payload_len(list), step;
+	const struct nlattr *attr = mnl_attr_get_payload(list);
+
+	while (left >= sizeof(*attr) && attr->nla_len >= sizeof(*attr) && attr->nla_len <= left) {
+		if (mnl_attr_get_type(attr) == NFTA_LIST_ELEM)
+			read_expression(attr, r);
+		step = MNL_ALIGN(attr->nla_len);
+		if (step > left)
+			step = left;
+		attr = (const void *)((const char *)attr + step);
+		left -= step;
+	}
+}
+
+static int parse_nft_rule(const struct nlmsghdr *nlh, struct net_nf *nf)
+{
+	const struct nlattr *table[NFTA_RULE_MAX + 1] = { NULL };
+	struct rule_reading r = {};
+
+	if (collect(nlh, sizeof(struct nfgenmsg), table, NFTA_RULE_MAX))
+		return -EBADMSG;
+	nf->kind = NET_NF_RULE;
+	get_text(table[NFTA_RULE_TABLE], nf->table, sizeof(nf->table));
+	get_text(table[NFTA_RULE_CHAIN], nf->name, sizeof(nf->name));
+	if (table[NFTA_RULE_EXPRESSIONS])
+		read_expressions(table[NFTA_RULE_EXPRESSIONS], &r);
+	nf->drops_invalid = r.wants_invalid && r.drops;
+	return 0;
+}
+
+int nl_parse_nf(const struct nlmsghdr *nlh, struct net_nf *ret_nf)
+{
+	const struct nfgenmsg *msg = mnl_nlmsg_get_payload(nlh);
+	struct net_nf nf = { .hook = -1 };
+	int ret = -EBADMSG;
+
+	if (nlh->nlmsg_len < mnl_nlmsg_size(sizeof(*msg)))
+		return -EBADMSG;
+	nf.family = msg->nfgen_family;
+	if (nlh->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE))
+		ret = parse_table(nlh, &nf);
+	else if (nlh->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN))
+		ret = parse_chain(nlh, &nf);
+	else if (nlh->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE))
+		ret = parse_nft_rule(nlh, &nf);
+	else if (nlh->nlmsg_type == (NFNL_SUBSYS_IPSET << 8 | IPSET_CMD_LIST))
+		ret = parse_set(nlh, &nf);
+	if (ret || !nf.name[0])
+		return -EBADMSG;
+	*ret_nf = nf;
+	return 0;
 }

@@ -240,6 +240,13 @@ int net_tunnel_create(const char *name, const char *far, uint32_t mtu, const cha
 	return ret;
 }
 
+int net_tunnel_find(const char *name, const char *far, const char *alias)
+{
+	struct net_link near, far_end;
+
+	return find_pair(name, far, alias, &near, &far_end);
+}
+
 int net_tunnel_delete(const char *name, const char *alias)
 {
 	struct net_link link;

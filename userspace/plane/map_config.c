@@ -11,6 +11,7 @@
 #include <sodium.h>
 
 #include "plane/internal.h"
+#include "host/uplink_choice.h"
 #include "log/log.h"
 
 /*
@@ -19,18 +20,14 @@
  */
 int map_config_check_mtu(const struct plane *p, char *err, size_t errlen)
 {
-	for (unsigned i = 0; i < datapath_uplink_count(p->dp); i++) {
-		const char *name = datapath_get_uplink(p->dp, i)->name;
-		struct net_link link;
+	struct net_link link;
+	int ret = 0;
 
-		if (net_link_get(name, &link) || link.mtu >= (uint32_t)p->config->mtu + TALON_OVERHEAD4)
-			continue;
-		snprintf(err, errlen, "MTU: %u does not fit through %s (%u); write at most %d (%d if peers "
-			"come by IPv6)", p->config->mtu, name, link.mtu, (int)link.mtu - TALON_OVERHEAD4,
-			(int)link.mtu - TALON_OVERHEAD6);
-		return -EMSGSIZE;
+	for (unsigned i = 0; i < datapath_uplink_count(p->dp) && !ret; i++) {
+		if (!net_link_get(datapath_get_uplink(p->dp, i)->name, &link))
+			ret = uplink_check_mtu(&link, p->config->mtu, err, errlen);
 	}
-	return 0;
+	return ret;
 }
 
 /* PREEMPT_RT shows in the version text, and in newer kernels in a file. */
