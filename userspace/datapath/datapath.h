@@ -230,6 +230,49 @@ const struct datapath_tunnel_info *datapath_get_relay(const struct datapath *dp)
 /* True for both ends of both pairs. */
 bool datapath_owns_device(const struct datapath *dp, int ifindex);
 
+/* Where a program sits on a device. */
+enum datapath_place {
+	DATAPATH_PLACE_XDP,
+	DATAPATH_PLACE_DISPATCHER,	/* a member of libxdp's dispatcher, which is the XDP program then */
+	DATAPATH_PLACE_TCX_IN,
+	DATAPATH_PLACE_TCX_OUT,
+	DATAPATH_PLACE_CLSACT_IN,
+	DATAPATH_PLACE_CLSACT_OUT,
+	DATAPATH_PLACE_COUNT
+};
+
+#define DATAPATH_PROGRAMS_MAX 64
+
+struct datapath_program {
+	enum datapath_place place;
+	uint32_t id;
+	char	name[64];		/* empty: the kernel does not tell us */
+	bool	ours;			/* pinned below @base as attached to this device */
+};
+
+struct datapath_programs {
+	unsigned count;
+	struct datapath_program list[DATAPATH_PROGRAMS_MAX];	/* in the order in which they run */
+	bool	has_tcx;		/* the kernel has it */
+};
+
+/*
+ * Whose programs sit on device @ifindex, without a lock and without a struct datapath. @base: NULL: default.
+ * Names of programs need CAP_SYS_ADMIN. Changes nothing. Returns 0 or a negative errno.
+ */
+int datapath_look(const char *base, int ifindex, struct datapath_programs *ret_programs);
+/* "xdp", "dispatcher", "tcx ingress", ... */
+const char *datapath_place_name(enum datapath_place place);
+
+/* Has the kernel verify every program with maps of its own, which are gone afterwards. */
+struct datapath_trial {
+	bool	is_jited;		/* they were compiled, not interpreted */
+	char	err[256];		/* one line if it fails */
+};
+
+/* Nothing is pinned or attached, and no lock is taken. Returns 0 or a negative errno. */
+int datapath_try(struct datapath_trial *ret_trial);
+
 /*
  * Checks that what we attached is still there: call it after link events and periodically. Returns 0; 1 if
  * all is attached but another program runs before one of our tcx programs; or -ENOLINK if something is gone.

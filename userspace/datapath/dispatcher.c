@@ -88,6 +88,16 @@ bool dispatcher_holds(int ifindex, uint32_t prog_id)
 	return holds;
 }
 
+void dispatcher_list(int ifindex, void (*cb)(uint32_t prog_id, const char *name, void *user), void *user)
+{
+	struct xdp_multiprog *multi = open_dispatcher(ifindex);
+	struct xdp_program *prog = NULL;
+
+	while (multi && (prog = xdp_multiprog__next_prog(prog, multi)))
+		cb(xdp_program__id(prog), xdp_program__name(prog), user);
+	xdp_multiprog__close(multi);
+}
+
 int dispatcher_remove(int ifindex, uint32_t prog_id)
 {
 	struct xdp_multiprog *multi = open_dispatcher(ifindex);

@@ -60,7 +60,11 @@ int object_prog_fd(const struct datapath *dp, enum object_id id);
 const char *object_name(enum object_id id);
 /* A second, unloaded copy that shares the pinned maps; the caller closes it. */
 int object_open(const struct datapath *dp, enum object_id id, struct bpf_object **ret_obj);
+/* The same with maps of its own, of the smallest size, that nobody pins. */
+int object_open_alone(enum object_id id, struct bpf_object **ret_obj);
 uint32_t prog_id_of(int prog_fd);		/* 0: not a program */
+/* What the kernel says when it refuses to load object @id with @error, a negative errno. */
+void object_explain(enum object_id id, int error, char *text, size_t len);
 /* same.c: whether @a and @b are the same instructions on the same maps with the same constants. */
 bool prog_is_same(int a, int b);
 
@@ -108,8 +112,13 @@ int dispatcher_attach(struct hook *hook);
 bool tcx_is_supported(void);
 bool dispatcher_is_there(int ifindex);
 int dispatcher_remove(int ifindex, uint32_t prog_id);
+/* Calls @cb for each program in it, in the order in which they run. */
+void dispatcher_list(int ifindex, void (*cb)(uint32_t prog_id, const char *name, void *user), void *user);
 bool dispatcher_holds(int ifindex, uint32_t prog_id);
 int tcx_position(int ifindex, uint32_t prog_id);	/* 0: first; -ENOENT: not there */
+#define TCX_PROGS_MAX 64
+/* Ids of the programs, in order. Returns their number or a negative errno. */
+int tcx_list(int ifindex, bool egress, uint32_t ret_ids[static TCX_PROGS_MAX]);
 int clsact_filter_prog(int ifindex, uint32_t *ret_prog_id);	/* the program in our filter, or -ENOENT */
 void clsact_filter_remove(int ifindex);
 void clsact_qdisc_remove_if_empty(int ifindex);
@@ -118,6 +127,8 @@ void clsact_qdisc_remove_if_empty(int ifindex);
  * packet data where the replaced one does not. Returns 0 or the kernel's negative errno.
  */
 int freplace_probe(bool moving);
+/* Its name, or empty if that cannot be read. */
+void prog_name(uint32_t prog_id, char *name, size_t len);
 /* "cil_xdp_entry (id 17)", or "id 17" if its name cannot be read. */
 void prog_describe(uint32_t prog_id, char *text, size_t len);
 

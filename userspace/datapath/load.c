@@ -235,6 +235,38 @@ int object_open(const struct datapath *dp, enum object_id id, struct bpf_object 
 	return 0;
 }
 
+int object_open_alone(enum object_id id, struct bpf_object **ret_obj)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = carried[id].name);
+	struct bpf_object *obj;
+	struct bpf_map *map;
+	const void *elf;
+	size_t size;
+	int ret;
+
+	elf = carried[id].elf_bytes(&size);
+	obj = bpf_object__open_mem(elf, size, &opts);
+	if (!obj)
+		return -errno;
+	bpf_object__for_each_map(map, obj) {
+		ret = bpf_map__set_pin_path(map, NULL);
+		if (ret) {
+			bpf_object__close(obj);
+			return ret;
+		}
+	}
+	*ret_obj = obj;
+	return 0;
+}
+
+void object_explain(enum object_id id, int error, char *text, size_t len)
+{
+	snprintf(text, len, "cannot load %s: %s", carried[id].name,
+		 error == -EPERM ? "not permitted; needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
+		 : error == -EACCES ? "this kernel's verifier rejects it (log level debug shows why)"
+		 : strerror(-error));
+}
+
 static int load_object(struct datapath *dp, enum object_id id, char *err, size_t errlen)
 {
 	int ret;
@@ -249,10 +281,7 @@ static int load_object(struct datapath *dp, enum object_id id, char *err, size_t
 	if (!ret)
 		ret = bpf_object__load(dp->objects[id]);
 	if (ret)
-		snprintf(err, errlen, "cannot load %s: %s", carried[id].name,
-			 ret == -EPERM	  ? "not permitted; needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
-			 : ret == -EACCES ? "this kernel's verifier rejects it (log level debug shows why)"
-			 : strerror(-ret));
+		object_explain(id, ret, err, errlen);
 	return ret;
 }
 

@@ -11,7 +11,7 @@
 /* linux/bpf.h of 6.6 */
 #define TCX_INGRESS		46		/* enum bpf_attach_type BPF_TCX_INGRESS */
 #define MPROG_BEFORE		(1U << 3)	/* BPF_F_BEFORE; without another program named: first */
-#define TCX_PROGS_MAX		64
+#define TCX_EGRESS		47
 
 bool tcx_is_supported(void)
 {
@@ -21,16 +21,24 @@ bool tcx_is_supported(void)
 	return !bpf_prog_query(1, TCX_INGRESS, 0, NULL, NULL, &count) || errno != EINVAL;
 }
 
+int tcx_list(int ifindex, bool egress, uint32_t ret_ids[static TCX_PROGS_MAX])
+{
+	uint32_t count = TCX_PROGS_MAX;
+
+	if (bpf_prog_query(ifindex, egress ? TCX_EGRESS : TCX_INGRESS, 0, NULL, ret_ids, &count))
+		return -errno;
+	return count;
+}
+
 int tcx_position(int ifindex, uint32_t prog_id)
 {
-	uint32_t ids[TCX_PROGS_MAX] = { 0 }, count = TCX_PROGS_MAX;
+	uint32_t ids[TCX_PROGS_MAX] = { 0 };
+	int count = tcx_list(ifindex, false, ids);
 
-	if (bpf_prog_query(ifindex, TCX_INGRESS, 0, NULL, ids, &count))
-		return -errno;
-	for (uint32_t i = 0; i < count; i++)
+	for (int i = 0; i < count; i++)
 		if (ids[i] == prog_id)
 			return i;
-	return -ENOENT;
+	return count < 0 ? count : -ENOENT;
 }
 
 int tcx_attach(struct hook *hook)

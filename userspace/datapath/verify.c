@@ -7,18 +7,28 @@
 
 #include "datapath/internal.h"
 
-void prog_describe(uint32_t prog_id, char *text, size_t len)
+void prog_name(uint32_t prog_id, char *name, size_t len)
 {
 	struct bpf_prog_info info = { 0 };
 	uint32_t size = sizeof(info);
 	int fd = bpf_prog_get_fd_by_id(prog_id);
 
-	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size) && info.name[0])
-		snprintf(text, len, "%s (id %u)", info.name, prog_id);
-	else
-		snprintf(text, len, "program id %u", prog_id);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size))
+		info.name[0] = '\0';
+	snprintf(name, len, "%.*s", (int)sizeof(info.name), info.name);
 	if (fd >= 0)
 		close(fd);
+}
+
+void prog_describe(uint32_t prog_id, char *text, size_t len)
+{
+	char name[BPF_OBJ_NAME_LEN];
+
+	prog_name(prog_id, name, sizeof(name));
+	if (name[0])
+		snprintf(text, len, "%s (id %u)", name, prog_id);
+	else
+		snprintf(text, len, "program id %u", prog_id);
 }
 
 static int verify_link(const struct datapath *dp, enum hook_kind kind, int ifindex, uint32_t *ret_prog_id)
