@@ -4,7 +4,7 @@
 _talon()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
-	local commands="up status flows top down networks login logout service debug version genkey pubkey help"
+	local commands="up status preflight flows top down networks login logout service debug version genkey pubkey help"
 	local common="--pin-dir --log-level --daemon-addr --help"
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
@@ -180,6 +180,7 @@ _talon()
 	esac
 	case $command in
 	up) mapfile -t COMPREPLY < <(compgen -W "$up $mesh $common" -- "$cur") ;;
+	preflight) mapfile -t COMPREPLY < <(compgen -W "--json ${up/--dry-run/} $mesh $common" -- "$cur") ;;
 	service) mapfile -t COMPREPLY < <(compgen -W "run $up $mesh $common" -- "$cur") ;;
 	login) mapfile -t COMPREPLY < <(compgen -W "--setup-key --setup-key-file --management-url --hostname $common" -- "$cur") ;;
 	networks | routes) mapfile -t COMPREPLY < <(compgen -W "list select deselect all --append $common" -- "$cur") ;;

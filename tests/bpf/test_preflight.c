@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/preflight.h"
+#include "preflight/preflight.h"
 
 static char base[] = "/tmp/talon-preflight-XXXXXX";
 static char why[CONFIG_WHY_LEN];

@@ -76,6 +76,20 @@ int cli_common_only(struct cli *cli, struct config *config, const char *command)
  * Returns enum cli_exit.
  */
 int cli_set_flag(struct cli *cli, struct config *config, const char *name, const char *value);
+/* What `up` and `preflight` are told. Set up as { .own = "NAME" }, then by cli_settings_init(). */
+struct cli_settings {
+	struct config config;		/* the caller frees it */
+	const char *file;		/* of --static; NULL: a mesh */
+	const char *own;		/* a switch that only this command has, without dashes */
+	bool own_is_given;
+};
+
+/* Defaults; whether a file is named decides what the flags mean, so that is looked for first. */
+void cli_settings_init(const struct cli *cli, struct cli_settings *settings);
+/* Arguments alone. Returns enum cli_exit after saying what is wrong. */
+int cli_settings_arguments(struct cli *cli, const char *command, struct cli_settings *settings);
+/* Arguments, environment and file, validated; secrets in the environment are wiped. Returns enum cli_exit. */
+int cli_settings_read(struct cli *cli, const char *command, struct cli_settings *settings);
 /* Wipes secrets in the environment. */
 void cli_wipe_env(struct cli *cli);
 
@@ -90,6 +104,7 @@ void cli_print_help(FILE *out, const struct cli_command *command);
 
 int cli_up(struct cli *cli);
 int cli_down(struct cli *cli);
+int cli_preflight(struct cli *cli);
 int cli_status(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_genkey(struct cli *cli);

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // talon up: everything that can be refused is refused here, before the controller touches anything.
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "daemon/preflight.h"
+#include "preflight/preflight.h"
 #include "daemon/daemon.h"
 #include "log/log.h"
 #include "mesh/mesh.h"
@@ -16,83 +15,10 @@
 #define RETRY_MS 100
 
 struct up {
-	struct config config;
-	const char *file;		/* NULL: a mesh */
-	bool dry_run;
+	struct cli_settings settings;
 	struct cli *cli;
 	int first;			/* argument of ours */
 };
-
-static int take_flag(struct cli *cli, struct up *up, const char *name, const char *value)
-{
-	if (!name)
-		return cli_unknown(cli, "up", name, value);
-	if (!strcmp(name, "dry-run") && !value) {
-		up->dry_run = true;
-		return CLI_OK;
-	}
-	if (!strcmp(name, "static")) {
-		up->file = cli_value(cli, name, value);
-		return up->file ? CLI_OK : CLI_USAGE;
-	}
-	/* Asked without a value first, so that what follows an unknown flag is not taken for one. */
-	if (!config_has_flag(name))
-		return cli_unknown(cli, "up", name, value);
-	return cli_set_flag(cli, &up->config, name, value);
-}
-
-static const char *file_from_env(char *const *env)
-{
-	static const char name[] = "TALON_STATIC=";
-	static char path[PATH_MAX];	/* as it is but for the line feed that a Secret's value may end in */
-
-	for (; *env; env++) {
-		if (!strncmp(*env, name, sizeof(name) - 1) && (*env)[sizeof(name) - 1])
-			return slice_copy(slice_trim(slice_from(*env + sizeof(name) - 1)), path, sizeof(path))
-				? path : *env + sizeof(name) - 1;
-	}
-	return NULL;
-}
-
-/* Whether a file is read decides what the flags mean, so that is looked for first. */
-static const char *find_file(const struct cli *cli)
-{
-	for (int i = cli->at; i < cli->argc; i++) {
-		if (!strcmp(cli->argv[i], "--static") || !strncmp(cli->argv[i], "--static=", 9))
-			return cli->argv[i];
-	}
-	return file_from_env(cli->env);
-}
-
-static int read_arguments(struct cli *cli, struct up *up)
-{
-	const char *name, *value, *given;
-	int code = CLI_OK;
-
-	up->file = file_from_env(cli->env);
-	while (!code && cli_next(cli, &name, &value))
-		code = take_flag(cli, up, name, value);
-	if (code || !up->file)
-		return code;
-	given = config_mesh_flag_given(&up->config);
-	if (given)
-		return cli_fail(cli, CLI_USAGE,
-			"--%s: belongs to a mesh; leave it out, or leave --static out", given);
-	return CLI_OK;
-}
-
-static int read_config(struct cli *cli, struct up *up)
-{
-	struct config *config = &up->config;
-	char why[CONFIG_WHY_LEN];
-
-	if (config_read_env(config, cli->env, why, sizeof(why)) ||
-	    (up->file && config_read_file(config, up->file, why, sizeof(why))) ||
-	    config_finish(config, up->file, why, sizeof(why)))
-		return cli_fail(cli, CLI_USAGE, "%s", why);
-	cli_wipe_env(cli);
-	return CLI_OK;
-}
 
 static void log_notes(const struct config *config)
 {
@@ -109,18 +35,18 @@ static void print_notes(struct cli *cli, const struct config *config)
 
 static int dry_run(struct cli *cli, const struct up *up)
 {
-	const struct config *config = &up->config;
+	const struct config *config = &up->settings.config;
 	const struct config_mesh *mesh = &config->mesh;
 
 	print_notes(cli, config);
-	if (!up->file) {
+	if (!up->settings.file) {
 		fprintf(cli->out, "mesh: good; management %s, identity %s (%s), %s\n",
 			mesh->management_url ? mesh->management_url : "as the identity says",
 			mesh->identity_path, access(mesh->identity_path, F_OK) ? "to be made" : "there",
 			mesh->setup_key ? "with a setup key" : "no setup key");
 		return CLI_OK;
 	}
-	fprintf(cli->out, "%s: good; %zu %s, %zu %s\n", up->file, config->peer_count,
+	fprintf(cli->out, "%s: good; %zu %s, %zu %s\n", up->settings.file, config->peer_count,
 		config->peer_count == 1 ? "peer" : "peers", config->route_count,
 		config->route_count == 1 ? "route" : "routes");
 	return CLI_OK;
@@ -129,13 +55,15 @@ static int dry_run(struct cli *cli, const struct up *up)
 /* What only the start can do is named and stays; what cannot be read changes nothing. */
 static int read_again(void *ctx)
 {
-	struct up *up = ctx, fresh = {};
+	struct up *up = ctx;
+	struct config *config = &up->settings.config;
+	struct cli_settings fresh = { .own = "dry-run" };
 	char why[CONFIG_WHY_LEN];
 	int ret = -EINVAL;
 
 	config_init(&fresh.config);
 	up->cli->at = up->first;
-	if (read_arguments(up->cli, &fresh) || !fresh.file) {
+	if (cli_settings_arguments(up->cli, "up", &fresh) || !fresh.file) {
 		log_err("SIGHUP: the arguments cannot be read again; nothing has changed");
 	} else if (config_read_env(&fresh.config, up->cli->env, why, sizeof(why)) ||
 		   config_read_file(&fresh.config, fresh.file, why, sizeof(why)) ||
@@ -143,10 +71,10 @@ static int read_again(void *ctx)
 		log_err("SIGHUP: %s; nothing has changed", why);
 	} else {
 		log_notes(&fresh.config);
-		if (config_list_fixed(&up->config, &fresh.config, why, sizeof(why)))
+		if (config_list_fixed(config, &fresh.config, why, sizeof(why)))
 			log_warn("SIGHUP: %s: only the next start takes that over", why);
-		config_take_peers(&up->config, &fresh.config);
-		log_set_level(up->config.log_level);
+		config_take_peers(config, &fresh.config);
+		log_set_level(config->log_level);
 		ret = 0;
 	}
 	config_free(&fresh.config);
@@ -158,19 +86,19 @@ static int serve(struct cli *cli, struct up *up)
 	const struct daemon_reload reload = { read_again, up };
 	char why[CONFIG_WHY_LEN];
 
-	log_set_level(up->config.log_level);
-	log_set_format(up->config.log_json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+	log_set_level(up->settings.config.log_level);
+	log_set_format(up->settings.config.log_json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
 	log_bridge_libbpf();
 	log_never_block();
 	/* Before the host is looked at: the identity may say which port and device. */
-	if (up->config.mesh.enabled && mesh_prepare(&up->config, why, sizeof(why)))
+	if (up->settings.config.mesh.enabled && mesh_prepare(&up->settings.config, why, sizeof(why)))
 		return cli_fail(cli, CLI_FAILED, "%s", why);
-	if (preflight_check(&up->config, why, sizeof(why)))
+	if (preflight_check(&up->settings.config, why, sizeof(why)))
 		return cli_fail(cli, CLI_USAGE, "%s", why);
-	if (config_resolve(&up->config) < 0)
+	if (config_resolve(&up->settings.config) < 0)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
-	log_notes(&up->config);
-	return daemon_run(&up->config, up->file ? &reload : NULL) ? CLI_FAILED : CLI_OK;
+	log_notes(&up->settings.config);
+	return daemon_run(&up->settings.config, up->settings.file ? &reload : NULL) ? CLI_FAILED : CLI_OK;
 }
 
 /* Whether a daemon listens; under NetBird's name one that is just starting is waited for. */
@@ -192,40 +120,34 @@ static int run_mesh(struct cli *cli, struct up *up)
 {
 	char why[CONFIG_WHY_LEN];
 
-	if (up->config.mesh.foreground)
+	if (up->settings.config.mesh.foreground)
 		return serve(cli, up);
-	if (!find_daemon(cli, &up->config, why, sizeof(why)))
-		return cli_up_daemon(cli, &up->config, NULL);
+	if (!find_daemon(cli, &up->settings.config, why, sizeof(why)))
+		return cli_up_daemon(cli, &up->settings.config, NULL);
 	return cli->as_netbird ? cli_no_daemon(cli, why) : serve(cli, up);
 }
 
 static int run(struct cli *cli, struct up *up)
 {
-	int code = read_arguments(cli, up);
+	int code = cli_settings_read(cli, "up", &up->settings);
 
-	if (!code)
-		code = read_config(cli, up);
 	if (code)
 		return code;
-	if (up->dry_run)
+	if (up->settings.own_is_given)
 		return dry_run(cli, up);
-	return up->file ? serve(cli, up) : run_mesh(cli, up);
+	return up->settings.file ? serve(cli, up) : run_mesh(cli, up);
 }
 
 static int start(struct cli *cli, bool is_service)
 {
-	struct up up = {};
+	struct up up = { .settings.own = "dry-run", .cli = cli, .first = cli->at };
 	int code;
 
-	config_init(&up.config);
-	if (!find_file(cli))
-		config_use_mesh(&up.config);
-	up.cli = cli;
-	up.first = cli->at;
-	up.config.mesh.is_service = is_service;
-	up.config.mesh.foreground = is_service;
+	cli_settings_init(cli, &up.settings);
+	up.settings.config.mesh.is_service = is_service;
+	up.settings.config.mesh.foreground = is_service;
 	code = run(cli, &up);
-	config_free(&up.config);
+	config_free(&up.settings.config);
 	return code;
 }
 

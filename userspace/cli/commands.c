@@ -48,6 +48,19 @@ const struct cli_command cli_commands[] = {
 		"  --filter-by-connection-type TYPE             P2P or Relayed\n" COMMON_HELP, cli_status,
 	},
 	{
+		"preflight", "say whether Talon can run on this host, and what to do",
+			"[--static FILE] [--json] [OPTION...]",
+		"Makes the checks of `talon up` and more, all at once, and changes nothing: kernel, "
+		"capabilities, devices,\n"
+		"ports, sysctls, other BPF programs, the CNI. Prints a line for each: what was found, why it "
+		"matters, what to\n"
+		"do; the levels are ok, note, warning and problem. Works beside a running Talon too.\n"
+		"Exits with 0 if Talon can run here, and with 1 if there is a problem. Takes the options of "
+		"`talon up`.\n\n"
+		"  --static FILE       the configuration (TALON_STATIC)\n"
+		"  --json              for programs\n", cli_preflight,
+	},
+	{
 		"down", "remove every program, map, link, route, device and pin", "",
 		"Works without a running controller; if nothing is left, it does nothing. A daemon in a "
 		"mesh drains\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The configuration: defaults, static file, environment and command line, parsed and validated into one
- * struct. Except for config_resolve(), nothing here inspects the host; daemon/preflight.h does.
+ * struct. Except for config_resolve(), nothing here inspects the host; preflight/preflight.h does.
  *
  * Every function that can fail writes one line into @why: the place (FILE:LINE, --flag or VARIABLE), the
  * field, the problem and the accepted form. A secret is never quoted.

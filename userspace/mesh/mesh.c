@@ -92,6 +92,25 @@ int mesh_prepare(struct config *config, char *why, size_t size)
 	return ret;
 }
 
+int mesh_peek(struct config *config, char *why, size_t size)
+{
+	const char *path = config->mesh.identity_path;
+	struct identity identity;
+	int ret;
+
+	if (access(path, F_OK))
+		path = OLD_IDENTITY;
+	if (access(path, F_OK))
+		return 0;
+	ret = identity_load(path, &identity, why, size);
+	if (ret)
+		return ret;
+	take_identity(config, &identity);
+	ret = mesh_judge_profile(config, &identity, why, size);
+	identity_done(&identity);
+	return ret;
+}
+
 /* --- what the plane reports --- */
 
 static void on_stun(void *ctx, const struct endpoint *from, const uint8_t *bytes, size_t len)

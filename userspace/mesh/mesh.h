@@ -19,6 +19,11 @@ struct mesh;
  * Returns 0 or a negative errno with one line in @why.
  */
 int mesh_prepare(struct config *config, char *why, size_t size);
+/*
+ * What mesh_prepare() would fill in from an identity that is there. Where none is, @config stays.
+ * Writes nothing.
+ */
+int mesh_peek(struct config *config, char *why, size_t size);
 
 /*
  * Starts to join; when it returns, connections are under way, although the datapath is not ready. @stop is

@@ -108,6 +108,13 @@ static const struct {
 	{ "up --dry-run=yes", "talon: up: '--dry-run' is not an option; see talon up --help\n" },
 	{ "up --static /nonexistent/f",
 	  "talon: /nonexistent/f: cannot open the static file: No such file or directory\n" },
+	{ "preflight now", "talon: preflight: 'now' is one argument too many; see talon preflight --help\n" },
+	{ "preflight --dry-run", "talon: preflight: '--dry-run' is not an option; see talon preflight "
+		"--help\n" },
+	{ "preflight --json=1", "talon: preflight: '--json' is not an option; see talon preflight --help\n" },
+	{ "preflight --static /nonexistent/f",
+	  "talon: /nonexistent/f: cannot open the static file: No such file or directory\n" },
+	{ "preflight --mtu=1", "talon: --mtu: '1' is not an MTU; expected 576-1600\n" },
 	{ "up --private-key x", "talon: up: '--private-key' is not an option; see talon up --help\n" },
 	{ "down now", "talon: down: 'now' is one argument too many; see talon down --help\n" },
 	{ "down --pin-dir relative",

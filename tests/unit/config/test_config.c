@@ -15,7 +15,7 @@
 #include <sodium.h>
 
 #include "config/config.h"
-#include "daemon/preflight.h"
+#include "preflight/preflight.h"
 #include "config/value.h"
 
 /* Keys with a pattern, so that lines stay readable; SELF_PUBLIC belongs to SECRET. */
@@ -766,12 +766,13 @@ static void missing_capabilities_are_named(void **state)
 		int ret;
 		const char *names;
 	} cases[] = {
-		{ BIT(12) | BIT(38) | BIT(39), 0, NULL },
-		{ BIT(12) | BIT(21), 0, NULL },
-		{ BIT(38) | BIT(39), -EPERM, "CAP_NET_ADMIN" },
-		{ BIT(12) | BIT(39), -EPERM, "CAP_PERFMON" },
-		{ BIT(21), -EPERM, "CAP_NET_ADMIN" },
-		{ 0, -EPERM, "CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON" },
+		{ BIT(12) | BIT(13) | BIT(38) | BIT(39), 0, NULL },
+		{ BIT(12) | BIT(13) | BIT(21), 0, NULL },
+		{ BIT(13) | BIT(38) | BIT(39), -EPERM, "CAP_NET_ADMIN" },
+		{ BIT(12) | BIT(13) | BIT(39), -EPERM, "CAP_PERFMON" },
+		{ BIT(12) | BIT(38) | BIT(39), -EPERM, "CAP_NET_RAW" },
+		{ BIT(21), -EPERM, "CAP_NET_ADMIN, CAP_NET_RAW" },
+		{ 0, -EPERM, "CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON, CAP_NET_RAW" },
 	};
 	char expected[200];
 

@@ -77,6 +77,12 @@ between_the_others() {
 	check "auto: the others stay attached" others_stay
 }
 
+preflight_names_them() {
+	inside node talon preflight >/tmp/preflight.txt
+	cat /tmp/preflight.txt
+	grep -qE "^note     xdp: eth0: libxdp's dispatcher with count_before \(id [0-9]+\), count_after \(id [0-9]+\)" /tmp/preflight.txt
+}
+
 refused_in_one_line() {
 	node_file responder "Datapath = xdp" "XDPDispatcher = always"
 	! inside node timeout 30 talon up --static /tmp/node.conf --pin-dir $pins >/tmp/talon.log 2>&1 || return 1
@@ -105,6 +111,7 @@ check "the network comes up" network_up
 check "a program of somebody else's, before ours" load_counter count_before
 check "another, after ours" load_counter count_after
 check "both are attached" others_stay
+check "talon preflight names the dispatcher and its members" preflight_names_them
 # Linux 6.13 and later stables want the replaced stub to move packet data when the replacement does; older dispatchers
 # do not.
 if dispatcher_takes_movers >/tmp/moving.log 2>&1; then

@@ -3,6 +3,15 @@
 # does).
 . /guest/lib.sh
 
+kernel_is_fit() {
+	talon preflight >/tmp/preflight.txt
+	cat /tmp/preflight.txt
+	grep -q "^ok       kernel: Linux $(uname -r)" /tmp/preflight.txt && grep -q "^ok       features: all there" /tmp/preflight.txt &&
+		grep -q "^ok       programs: the verifier takes them all" /tmp/preflight.txt && grep -q "^ok       jit: on" /tmp/preflight.txt
+}
+
+check "talon preflight: this kernel is fit" kernel_is_fit
+
 for object in /bpf/*.bpf.o; do
 	check "$(basename "$object") loads" loadall "$object"
 	grep verified_insns /tmp/check.log

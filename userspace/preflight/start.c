@@ -11,14 +11,14 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "daemon/preflight.h"
+#include "preflight/internal.h"
 #include "config/value.h"
 #include "datapath/datapath.h"
 #include "net/net.h"
 
 #define BPFFS "/sys/fs/bpf"
 
-static int read_capabilities(__u64 *ret_effective)
+int start_read_capabilities(__u64 *ret_effective)
 {
 	FILE *f = fopen("/proc/self/status", "re");
 	unsigned long long effective;
@@ -37,6 +37,11 @@ static int read_capabilities(__u64 *ret_effective)
 	return ret;
 }
 
+void start_explain_proc(int error, char *why, size_t size)
+{
+	snprintf(why, size, "cannot read /proc/self/status: %s; mount /proc", strerror(-error));
+}
+
 int preflight_check_capabilities(__u64 effective, char *why, size_t size)
 {
 	static const struct {
@@ -47,6 +52,8 @@ int preflight_check_capabilities(__u64 effective, char *why, size_t size)
 		{ CAP_NET_ADMIN, false, "CAP_NET_ADMIN" },
 		{ CAP_BPF, true, "CAP_BPF" },
 		{ CAP_PERFMON, true, "CAP_PERFMON" },
+		/* packet sockets: held packets, relays, the slow way in */
+		{ CAP_NET_RAW, false, "CAP_NET_RAW" },
 	};
 	bool is_sys_admin = effective & 1ULL << CAP_SYS_ADMIN;
 	char names[64] = "";
@@ -172,7 +179,7 @@ static int check_default(char *why, size_t size)
 	return check_device(links[0].name, &links[0], why, size);
 }
 
-static int check_uplinks(const struct config *config, char *why, size_t size)
+int start_check_uplinks(const struct config *config, char *why, size_t size)
 {
 	struct net_link links[TALON_UPLINKS_MAX];
 	int ret = 0;
@@ -213,7 +220,7 @@ static bool is_below(const char *path, const char *dir)
 	return !strncmp(path, dir, len) && path[len] == '/';
 }
 
-int preflight_check_pin_dir(const char *pin_dir, char *why, size_t size)
+int start_judge_pin_dir(const char *pin_dir, char *why, size_t size)
 {
 	bool is_there, can_be;
 	const char *rest = "";
@@ -230,17 +237,27 @@ int preflight_check_pin_dir(const char *pin_dir, char *why, size_t size)
 	if (is_there)
 		return 0;
 	if (can_be) {
-		if (!mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
-			return 0;
-		ret = -errno;
-		snprintf(why, size, "--pin-dir: %s is not mounted and cannot be: %s; run mount -t bpf bpf %s",
-			BPFFS, strerror(-ret), BPFFS);
-		return ret;
+		snprintf(why, size, "--pin-dir: %s is not mounted; run mount -t bpf bpf %s", BPFFS, BPFFS);
+		return START_CAN_MOUNT;
 	}
 	ret = ret ? ret : -EMEDIUMTYPE;
 	snprintf(why, size,
 		"--pin-dir: %s is not on a bpf file system; run mount -t bpf bpf %s, or choose a path below "
 		"%s", pin_dir, BPFFS, BPFFS);
+	return ret;
+}
+
+int preflight_check_pin_dir(const char *pin_dir, char *why, size_t size)
+{
+	int ret = start_judge_pin_dir(pin_dir, why, size);
+
+	if (ret != START_CAN_MOUNT)
+		return ret;
+	if (!mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+		return 0;
+	ret = -errno;
+	snprintf(why, size, "--pin-dir: %s is not mounted and cannot be: %s; run mount -t bpf bpf %s",
+		BPFFS, strerror(-ret), BPFFS);
 	return ret;
 }
 
@@ -259,7 +276,7 @@ int preflight_check_alone(const char *pin_dir, char *why, size_t size)
 }
 
 /* The device of a link-local endpoint must be there: the address alone says nothing. */
-static int check_zones(const struct config *config, char *why, size_t size)
+int start_check_zones(const struct config *config, char *why, size_t size)
 {
 	for (size_t i = 0; i < config->peer_count; i++) {
 		const char *zone = config->peers[i].endpoint.zone;
@@ -273,8 +290,7 @@ static int check_zones(const struct config *config, char *why, size_t size)
 	return 0;
 }
 
-/* A mesh has no file: its settings go by the names of their flags. */
-static void name_flags(char *why, size_t size)
+void start_name_flags(const struct config *config, char *why, size_t size)
 {
 	static const struct {
 		const char *key, *flag;
@@ -284,6 +300,8 @@ static void name_flags(char *why, size_t size)
 	};
 	char rest[CONFIG_WHY_LEN];
 
+	if (!config->mesh.enabled)
+		return;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		size_t len = strlen(names[i].key);
 
@@ -299,9 +317,9 @@ static int check_host(const struct config *config, char *why, size_t size)
 	__u64 effective;
 	int ret;
 
-	ret = read_capabilities(&effective);
+	ret = start_read_capabilities(&effective);
 	if (ret) {
-		snprintf(why, size, "cannot read /proc/self/status: %s; mount /proc", strerror(-ret));
+		start_explain_proc(ret, why, size);
 		return ret;
 	}
 	ret = preflight_check_capabilities(effective, why, size);
@@ -310,9 +328,9 @@ static int check_host(const struct config *config, char *why, size_t size)
 	if (!ret)
 		ret = preflight_check_port(config->listen_port, why, size);
 	if (!ret)
-		ret = check_uplinks(config, why, size);
+		ret = start_check_uplinks(config, why, size);
 	if (!ret)
-		ret = check_zones(config, why, size);
+		ret = start_check_zones(config, why, size);
 	if (!ret)
 		ret = preflight_check_pin_dir(config->pin_dir, why, size);
 	return ret;
@@ -322,7 +340,7 @@ int preflight_check(const struct config *config, char *why, size_t size)
 {
 	int ret = check_host(config, why, size);
 
-	if (ret && config->mesh.enabled)
-		name_flags(why, size);
+	if (ret)
+		start_name_flags(config, why, size);
 	return ret;
 }
