@@ -82,6 +82,8 @@ TALON_MAP(acl_dst4, BPF_MAP_TYPE_LPM_TRIE, TALON_ACL_BANKS * TALON_ACL_PREFIXES,
 TALON_MAP(acl_ports, BPF_MAP_TYPE_ARRAY, TALON_ACL_BANKS * TALON_ACL_CHUNKS, __u32,
 	struct talon_acl_chunk, 0);
 TALON_MAP(acl_bits, BPF_MAP_TYPE_ARRAY, TALON_ACL_BANKS * TALON_ACL_CLASSES, __u32, struct talon_acl_bits, 0);
+TALON_MAP(acl_rules, BPF_MAP_TYPE_HASH, TALON_ACL_BANKS * TALON_ACL_RULES, __u32, struct talon_acl_rule,
+	BPF_F_NO_PREALLOC);
 TALON_MAP(acl_ct, BPF_MAP_TYPE_LRU_HASH, 1024, struct talon_flow_key, struct talon_acl_ct, 0);
 
 TALON_MAP(frags, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_frag_key, struct talon_frag, 0);

@@ -34,6 +34,7 @@ static void write_rules(struct rig *rig, const struct acl_rule *rules, size_t co
 	struct acl_maps maps = {
 		.src = rig_fd(rig, "acl_src4"), .dst = rig_fd(rig, "acl_dst4"),
 		.ports = rig_fd(rig, "acl_ports"), .bits = rig_fd(rig, "acl_bits"),
+		.rules = rig_fd(rig, "acl_rules"),
 	};
 	struct acl_table *table;
 	char why[160] = "";

@@ -74,7 +74,7 @@ struct datapath_options {
 	X(FRAGS, frags) X(FRAGS_EARLY, frags_early) \
 	X(RATES, rates) X(EVENTS, events) X(EVENT_PACKETS, event_packets) X(EVENT_STRAYS, event_strays) \
 	X(ACL_SRC4, acl_src4) X(ACL_DST4, acl_dst4) X(ACL_PORTS, acl_ports) X(ACL_BITS, acl_bits) \
-	X(ACL_CT, acl_ct)
+	X(ACL_RULES, acl_rules) X(ACL_CT, acl_ct)
 
 #define DATAPATH_MAP_ID(id, name) DATAPATH_MAP_##id,
 enum datapath_map { DATAPATH_MAPS(DATAPATH_MAP_ID) DATAPATH_MAP_COUNT };

@@ -79,6 +79,7 @@ struct netmap_rule {
 	uint8_t proto;			/* enum netmap_proto */
 	uint16_t port_first;		/* 0, 0: any; host order, both included */
 	uint16_t port_last;
+	char *policy;			/* its id as text; NULL: none that can be shown */
 };
 
 struct netmap_route_rule {		/* RouteFirewallRule with at least one IPv4 source */
@@ -93,6 +94,7 @@ struct netmap_route_rule {		/* RouteFirewallRule with at least one IPv4 source *
 	uint16_t port_first;
 	uint16_t port_last;
 	char *route_id;
+	char *policy;			/* as in struct netmap_rule */
 };
 
 struct netmap {

@@ -14,6 +14,7 @@ struct netmap_reader {
 	struct netmap_update *update;
 	const uint8_t *own;		/* our public key, left out of the peers; NULL: nobody is left out */
 	const char *agent_version;	/* the previous peer's: most have the same */
+	const char *policy;		/* the previous rule's: most have the same */
 	bool is_out_of_memory;
 };
 

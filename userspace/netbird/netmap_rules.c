@@ -8,10 +8,11 @@
 
 /* Field numbers (proto/management.proto has the names). */
 enum { RULE_PEER = 1, RULE_DIRECTION = 2, RULE_ACTION = 3, RULE_PROTOCOL = 4, RULE_PORT = 5,
-	RULE_PORT_INFO = 6 };
+	RULE_PORT_INFO = 6, RULE_POLICY = 7 };
 enum {
 	ROUTE_RULE_SOURCES = 1, ROUTE_RULE_ACTION = 2, ROUTE_RULE_DESTINATION = 3, ROUTE_RULE_PROTOCOL = 4,
-	ROUTE_RULE_PORT_INFO = 5, ROUTE_RULE_DYNAMIC = 6, ROUTE_RULE_DOMAINS = 7, ROUTE_RULE_ROUTE = 10,
+	ROUTE_RULE_PORT_INFO = 5, ROUTE_RULE_DYNAMIC = 6, ROUTE_RULE_DOMAINS = 7, ROUTE_RULE_POLICY = 9,
+	ROUTE_RULE_ROUTE = 10,
 };
 enum { PORT_INFO_PORT = 1, PORT_INFO_RANGE = 2, RANGE_START = 1, RANGE_END = 2 };
 enum { WIRE_ALL = 1, WIRE_TCP = 2, WIRE_UDP = 3, WIRE_ICMP = 4 };
@@ -87,8 +88,18 @@ static const char *settle_match(const struct match *match, bool *ret_drop, uint8
 	return NULL;
 }
 
+/* A policy's id, which is bytes to the protocol and text to people. What is no text is none. */
+static char *keep_policy(struct netmap_reader *r, struct slice id)
+{
+	if (id.len >= NETMAP_ID_LEN || !netmap_is_printable(id))
+		return NULL;
+	if (!r->policy || strlen(r->policy) != id.len || memcmp(r->policy, id.at, id.len))
+		r->policy = netmap_keep(r, id);
+	return (char *)r->policy;
+}
+
 struct rule_texts {
-	struct slice peer, port;
+	struct slice peer, port, policy;
 	uint64_t direction;
 };
 
@@ -108,6 +119,8 @@ static int read_rule_fields(struct wire wire, struct match *match, struct rule_t
 			match->protocol = field.value;
 		else if (wire_is_bytes(&field, RULE_PORT))
 			texts->port = netmap_text(&field);
+		else if (wire_is_bytes(&field, RULE_POLICY))
+			texts->policy = netmap_text(&field);
 		else if (wire_is_bytes(&field, RULE_PORT_INFO))
 			ret = read_port_info(&field, match);
 		if (ret < 0)
@@ -142,7 +155,7 @@ static bool read_rule_port(struct slice text, struct match *match)
 bool netmap_read_rule(struct netmap_reader *r, const struct wire_field *message, struct netmap_rule *ret_rule)
 {
 	struct netmap_rule rule = {};
-	struct rule_texts texts = { NO_TEXT, NO_TEXT, WIRE_IN };
+	struct rule_texts texts = { NO_TEXT, NO_TEXT, NO_TEXT, WIRE_IN };
 	const char *wrong = NULL;
 	struct match match = {};
 
@@ -160,12 +173,13 @@ bool netmap_read_rule(struct netmap_reader *r, const struct wire_field *message,
 		netmap_skip(r, "the access rule for peer \"%.*s\" has %s", SHOWN(texts.peer), wrong);
 		return false;
 	}
+	rule.policy = keep_policy(r, texts.policy);
 	*ret_rule = rule;
 	return true;
 }
 
 struct route_rule_texts {
-	struct slice destination, route;
+	struct slice destination, route, policy;
 	bool is_dynamic, has_domains;
 };
 
@@ -187,6 +201,8 @@ static int read_route_rule_fields(struct wire wire, struct match *match, struct 
 			texts->has_domains = true;
 		else if (wire_is_bytes(&field, ROUTE_RULE_ROUTE))
 			texts->route = netmap_text(&field);
+		else if (wire_is_bytes(&field, ROUTE_RULE_POLICY))
+			texts->policy = netmap_text(&field);
 		else if (wire_is_bytes(&field, ROUTE_RULE_PORT_INFO))
 			ret = read_port_info(&field, match);
 		if (ret < 0)
@@ -244,7 +260,7 @@ static const char *read_rule_target(struct netmap_reader *r, struct wire wire,
 bool netmap_read_route_rule(struct netmap_reader *r, const struct wire_field *message,
 	struct netmap_route_rule *ret_rule)
 {
-	struct route_rule_texts texts = { NO_TEXT, NO_TEXT, false, false };
+	struct route_rule_texts texts = { NO_TEXT, NO_TEXT, NO_TEXT, false, false };
 	struct netmap_route_rule rule = {};
 	struct match match = {};
 	const char *wrong;
@@ -265,6 +281,7 @@ bool netmap_read_route_rule(struct netmap_reader *r, const struct wire_field *me
 		return false;
 	}
 	rule.route_id = netmap_keep(r, texts.route);
+	rule.policy = keep_policy(r, texts.policy);
 	*ret_rule = rule;
 	return true;
 }

@@ -354,6 +354,7 @@ static struct acl_maps acl_maps_of(const struct plane *p)
 		.dst = datapath_map_fd(p->dp, DATAPATH_MAP_ACL_DST4),
 		.ports = datapath_map_fd(p->dp, DATAPATH_MAP_ACL_PORTS),
 		.bits = datapath_map_fd(p->dp, DATAPATH_MAP_ACL_BITS),
+		.rules = datapath_map_fd(p->dp, DATAPATH_MAP_ACL_RULES),
 	};
 }
 

@@ -76,11 +76,13 @@ struct compiler {
 	struct interner destinations;
 	struct interner groups;		/* struct what: rules but for their sources */
 	struct list *group_sources;
+	struct acl_label *group_labels;
 	uint32_t group_room;
 	struct interner sets;		/* digests of lists of sources */
 	struct list *set_sources;
 	struct interner merged;		/* struct what: rules but for their destinations */
 	struct list *merged_destinations;
+	struct acl_label *merged_labels;
 	uint32_t *bit;			/* of each merged rule */
 	struct interner classes;	/* struct talon_acl_bits */
 	struct acl_table *table;
@@ -174,7 +176,9 @@ static bool any_port(const struct what *what)
 
 static int group_of(struct compiler *c, const struct what *what, uint32_t *ret_group)
 {
+	struct acl_label *labels;
 	struct list *lists;
+	size_t more;
 	int ret = interner_add(&c->groups, what, ret_group);
 
 	if (ret || *ret_group < c->group_room)
@@ -182,8 +186,14 @@ static int group_of(struct compiler *c, const struct what *what, uint32_t *ret_g
 	lists = realloc(c->group_sources, c->groups.room * sizeof(*lists));
 	if (!lists)
 		return -ENOMEM;
-	memset(lists + c->group_room, 0, (c->groups.room - c->group_room) * sizeof(*lists));
 	c->group_sources = lists;
+	labels = realloc(c->group_labels, c->groups.room * sizeof(*labels));
+	if (!labels)
+		return -ENOMEM;
+	c->group_labels = labels;
+	more = c->groups.room - c->group_room;
+	memset(lists + c->group_room, 0, more * sizeof(*lists));
+	memset(labels + c->group_room, 0, more * sizeof(*labels));
 	c->group_room = c->groups.room;
 	return 0;
 }
@@ -208,6 +218,7 @@ static int collect_rule(struct compiler *c, const struct acl_rule *rule)
 				ret = group_of(c, &what, &group);
 			if (ret)
 				return ret;
+			acl_label_add(&c->group_labels[group], rule);
 			grouped = true;
 		}
 		prefix = prefix_of(&rule->sources[i]);
@@ -248,7 +259,10 @@ static int merge_group(struct compiler *c, uint32_t group)
 	ret = set_of(c, &c->group_sources[group], &what.of);
 	if (!ret)
 		ret = interner_add(&c->merged, &what, &rule);
-	return ret ? ret : add_id(&c->merged_destinations[rule], destination);
+	if (ret)
+		return ret;
+	acl_label_join(&c->merged_labels[rule], &c->group_labels[group]);
+	return add_id(&c->merged_destinations[rule], destination);
 }
 
 static int merge(struct compiler *c)
@@ -257,7 +271,8 @@ static int merge(struct compiler *c)
 
 	c->set_sources = calloc(c->groups.count + 1, sizeof(*c->set_sources));
 	c->merged_destinations = calloc(c->groups.count + 1, sizeof(*c->merged_destinations));
-	if (!c->set_sources || !c->merged_destinations)
+	c->merged_labels = calloc(c->groups.count + 1, sizeof(*c->merged_labels));
+	if (!c->set_sources || !c->merged_destinations || !c->merged_labels)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < c->groups.count && !ret; i++)
 		ret = merge_group(c, i);
@@ -538,6 +553,35 @@ static int classify_protocols(struct compiler *c, uint16_t *classes)
 	return ret;
 }
 
+static const struct acl_prefix *first_of(const struct interner *prefixes, const struct list *list)
+{
+	return interner_at(prefixes, list->ids[0]);
+}
+
+/* Every rule that is left has a source and a destination. */
+static int name_rules(struct compiler *c)
+{
+	struct acl_name *names = calloc(c->merged.count + 1, sizeof(*names));
+
+	if (!names)
+		return -ENOMEM;
+	c->table->names = names;
+	for (uint32_t i = 0; i < c->merged.count; i++) {
+		const struct what *what = rule_at(c, i);
+		const struct list *from = &c->set_sources[what->of], *to = &c->merged_destinations[i];
+
+		names[i].bit = c->bit[i];
+		acl_describe(&(struct acl_described){
+			.label = &c->merged_labels[i],
+			.source = *first_of(&c->sources, from), .source_count = from->count,
+			.destination = *first_of(&c->destinations, to), .destination_count = to->count,
+			.port_first = what->port_first, .port_last = what->port_last,
+			.proto = what->proto, .drop = what->drop,
+		}, &names[i].rule);
+	}
+	return 0;
+}
+
 static int compile(struct compiler *c, const struct acl_rule *rules, size_t count)
 {
 	static const struct talon_acl_bits none;
@@ -550,6 +594,8 @@ static int compile(struct compiler *c, const struct acl_rule *rules, size_t coun
 		ret = merge(c);
 	if (!ret)
 		ret = deal_bits(c);
+	if (!ret)
+		ret = name_rules(c);
 	if (!ret)
 		ret = class_of(c, &none, &class);	/* class 0 */
 	if (!ret)
@@ -577,6 +623,8 @@ static void compiler_done(struct compiler *c)
 	lists_done(c->group_sources, c->group_room);
 	lists_done(c->set_sources, c->sets.count);
 	lists_done(c->merged_destinations, c->merged.count);
+	free(c->group_labels);
+	free(c->merged_labels);
 	free(c->bit);
 	interner_done(&c->sources);
 	interner_done(&c->destinations);
@@ -625,6 +673,7 @@ void acl_free(struct acl_table *table)
 	free(table->destinations.list);
 	free(table->classes);
 	free(table->ports);
+	free(table->names);
 	free(table);
 }
 

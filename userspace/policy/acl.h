@@ -26,6 +26,10 @@ struct acl_rule {
 	/* enum netmap_proto. With ports, NETMAP_ANY means TCP and UDP; NETMAP_ICMP ignores ports */
 	uint8_t proto;
 	uint16_t port_first, port_last;	/* host order, both included; 0, 0: any */
+	/* for its name alone, each NULL if there is none; the texts must outlive acl_compile() */
+	const char *policy;		/* id of the policy that it was made from */
+	const char *route;		/* id of the route that it belongs to */
+	const char *origin;		/* without a route: what it is, in a word */
 };
 
 struct acl_table;		/* compiled, ready to be written */
@@ -59,9 +63,13 @@ struct acl_sizes acl_table_sizes(const struct acl_table *table);
 void acl_digest(const struct acl_table *table, uint8_t ret_digest[static ACL_DIGEST_LEN]);
 
 /* File descriptors of the pinned maps. */
-struct acl_maps { int src, dst, ports, bits; };
+struct acl_maps {
+	int src, dst, ports, bits;
+	int rules;			/* names; 0 or negative: they are not written */
+};
 /*
- * Writes the table into bank @bank (0 or 1), which no packet uses now; only differences are written. The
+ * Writes the table into bank @bank (0 or 1), which no packet uses now; only differences are written. Names
+ * that cannot be written are left out: they decide nothing. The
  * caller then switches config.acl_bank and, in a separate later write, bumps config.generation. If the last
  * call is less than a second ago, it first waits until no program can still be reading the bank. Returns 0 or
  * a negative errno: then the bank must not be used.

@@ -27,5 +27,6 @@ void acl_digest(const struct acl_table *table, uint8_t ret_digest[static ACL_DIG
 	add(&h, table->ports, TALON_ACL_PORT_CLASSES * sizeof(*table->ports));
 	add(&h, &table->drop_words, sizeof(table->drop_words));
 	add(&h, &table->words, sizeof(table->words));
+	add(&h, table->names, table->rules * sizeof(*table->names));
 	crypto_generichash_final(&h, ret_digest, ACL_DIGEST_LEN);
 }

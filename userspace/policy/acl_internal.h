@@ -20,6 +20,36 @@ struct acl_entries {
 	size_t count;
 };
 
+/* Where a merged rule comes from. What is beyond the room is only noted. */
+#define ACL_LABEL_POLICIES 3
+struct acl_label {
+	const struct acl_rule *first;
+	bool has_other_origins;
+	const char *policies[ACL_LABEL_POLICIES];
+	uint32_t policy_count;
+	bool has_more_policies;
+};
+
+/* acl_names.c */
+void acl_label_add(struct acl_label *label, const struct acl_rule *rule);
+void acl_label_join(struct acl_label *label, const struct acl_label *other);
+
+/* A merged rule, for its name: how many networks it has on either side, and the first of them. */
+struct acl_described {
+	const struct acl_label *label;
+	struct acl_prefix source, destination;
+	uint32_t source_count, destination_count;
+	uint16_t port_first, port_last;
+	uint8_t proto;			/* enum netmap_proto */
+	bool drop;
+};
+void acl_describe(const struct acl_described *described, struct talon_acl_rule *ret_rule);
+
+struct acl_name {
+	uint32_t bit;
+	struct talon_acl_rule rule;
+};
+
 struct acl_table {
 	struct acl_entries sources;
 	struct acl_entries destinations;
@@ -29,6 +59,7 @@ struct acl_table {
 	uint32_t drop_words;
 	uint32_t words;
 	size_t rules;
+	struct acl_name *names;		/* of each rule */
 };
 
 #endif

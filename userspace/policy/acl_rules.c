@@ -60,6 +60,7 @@ static void add_peer_rule(struct maker *m, const struct netmap_rule *rule)
 		.sources = source, .source_count = 1, .dst = host(m->input->mesh_addr),
 		.drop = rule->drop, .proto = rule->proto,
 		.port_first = rule->port_first, .port_last = rule->port_last,
+		.policy = rule->policy, .origin = "peers",
 	};
 }
 
@@ -70,6 +71,7 @@ static void add_route_rule(struct maker *m, const struct netmap_route_rule *rule
 		.sources = rule->sources, .source_count = rule->source_count, .dst = dst,
 		.except = m->input->mesh_addr, .drop = rule->drop,
 		.proto = rule->proto, .port_first = rule->port_first, .port_last = rule->port_last,
+		.policy = rule->policy, .route = rule->route_id,
 	};
 }
 
@@ -91,7 +93,7 @@ static void add_route_rules(struct maker *m, const struct netmap_route_rule *rul
 static void add_local_exceptions(struct maker *m)
 {
 	const struct acl_input *input = m->input;
-	struct acl_rule rule = { .sources = &any4, .source_count = 1 };
+	struct acl_rule rule = { .sources = &any4, .source_count = 1, .origin = "block-lan-access" };
 
 	for (size_t i = 0; i < input->lan_count; i++) {
 		rule.dst = input->lan[i];

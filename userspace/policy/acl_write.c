@@ -279,6 +279,49 @@ static int write_bits(int fd, const struct acl_table *table, unsigned int bank)
 	return ret ? ret : write_array(fd, first, &head, 1, sizeof(head));
 }
 
+/* Deletes the bank's names that the table has no rule for: better none than one of another rule. */
+static int drop_names(int fd, const struct acl_table *table, unsigned int bank)
+{
+	bool *has = calloc(TALON_ACL_RULES, sizeof(*has));
+	uint32_t *gone = calloc(TALON_ACL_RULES, sizeof(*gone)), count = 0, key, *at = NULL;
+	const uint32_t first = bank * TALON_ACL_RULES;
+	int ret = has && gone ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < table->rules && !ret; i++)
+		has[table->names[i].bit] = true;
+	while (!ret && !bpf_map_get_next_key(fd, at, &key)) {
+		at = &key;
+		if (key >= first && key - first < TALON_ACL_RULES && !has[key - first] &&
+			count < TALON_ACL_RULES)
+			gone[count++] = key;
+	}
+	for (uint32_t i = 0; i < count && !ret; i++)
+		bpf_map_delete_elem(fd, &gone[i]);
+	free(has);
+	free(gone);
+	return ret;
+}
+
+static void write_names(int fd, const struct acl_table *table, unsigned int bank)
+{
+	struct batch b = { .fd = fd, .key_size = sizeof(uint32_t),
+		.value_size = sizeof(struct talon_acl_rule) };
+	uint32_t key;
+
+	if (drop_names(fd, table, bank) || batch_room(&b, table->rules))
+		goto out;
+	for (size_t i = 0; i < table->rules; i++) {
+		key = bank * TALON_ACL_RULES + table->names[i].bit;
+		batch_add(&b, &key, &table->names[i].rule);
+	}
+	if (batch_update(&b)) {
+		for (uint32_t i = 0; i < b.count; i++)
+			bpf_map_delete_elem(fd, key_at(&b, i));
+	}
+out:
+	batch_done(&b);
+}
+
 /* Waits for programs that began before the bank was switched away from, and may still be reading it. */
 static void wait_for_readers(void)
 {
@@ -304,6 +347,8 @@ int acl_write(const struct acl_table *table, const struct acl_maps *maps, unsign
 			sizeof(struct talon_acl_chunk));
 	if (!ret)
 		ret = write_bits(maps->bits, table, bank);
+	if (!ret && maps->rules > 0)
+		write_names(maps->rules, table, bank);
 	written_ns = clock_mono_ns();
 	return ret;
 }

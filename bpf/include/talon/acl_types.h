@@ -70,6 +70,18 @@ struct talon_acl_head {
 TALON_ASSERT_SIZE(struct talon_acl_head, 128);
 
 /*
+ * Map "acl_rules": HASH, bank * TALON_ACL_RULES + number of a rule's bit -> what people call the rule. No
+ * program reads it: it is there for `talon trace`, which must be able to name the rule that decided while the
+ * controller is gone. A rule without an entry has no name. Text is UTF-8, always terminated.
+ */
+struct talon_acl_rule {
+	char	name[104];		/* "route lan: tcp 80-90 from 100.64.0.2 to 10.0.0.0/8" */
+	char	policy[84];		/* ids of the policies that it was made from; empty: of none */
+	__u32	drop;			/* 0: an ACCEPT rule */
+};
+TALON_ASSERT_SIZE(struct talon_acl_rule, 192);
+
+/*
  * Map "acl_ct": LRU_HASH struct talon_flow_key -> struct talon_acl_ct. Connections that this host or the
  * cluster opened towards the mesh: what comes back needs no rule. The key is that of the packets that come
  * back; only those that no rule accepts are entered.

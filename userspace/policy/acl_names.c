@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// What people call a merged rule, and the policies that it was made from.
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "policy/acl_internal.h"
+
+static bool is_same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+static void add_policy(struct acl_label *label, const char *policy)
+{
+	if (!policy)
+		return;
+	for (uint32_t i = 0; i < label->policy_count; i++)
+		if (!strcmp(label->policies[i], policy))
+			return;
+	if (label->policy_count < ACL_LABEL_POLICIES)
+		label->policies[label->policy_count++] = policy;
+	else
+		label->has_more_policies = true;
+}
+
+static void add_origin(struct acl_label *label, const struct acl_rule *rule)
+{
+	if (!label->first)
+		label->first = rule;
+	else if (!is_same_text(label->first->route, rule->route) ||
+		!is_same_text(label->first->origin, rule->origin))
+		label->has_other_origins = true;
+}
+
+void acl_label_add(struct acl_label *label, const struct acl_rule *rule)
+{
+	add_origin(label, rule);
+	add_policy(label, rule->policy);
+}
+
+void acl_label_join(struct acl_label *label, const struct acl_label *other)
+{
+	add_origin(label, other->first);
+	label->has_other_origins |= other->has_other_origins;
+	for (uint32_t i = 0; i < other->policy_count; i++)
+		add_policy(label, other->policies[i]);
+	label->has_more_policies |= other->has_more_policies;
+}
+
+static void append_origin(char *name, size_t size, const struct acl_label *label)
+{
+	if (label->first->route)
+		text_append(name, size, "route %.24s", label->first->route);
+	else
+		text_append(name, size, "%s", label->first->origin ? label->first->origin : "rule");
+	text_append(name, size, "%s: ", label->has_other_origins ? " and others" : "");
+}
+
+static void append_match(char *name, size_t size, const struct acl_described *d)
+{
+	static const char *const protos[] = { [NETMAP_ANY] = "all", [NETMAP_TCP] = "tcp",
+		[NETMAP_UDP] = "udp", [NETMAP_ICMP] = "icmp" };
+	const char *proto = protos[d->proto];
+
+	if (d->proto == NETMAP_ANY && d->port_first)
+		proto = "tcp and udp";
+	text_append(name, size, "%s", proto);
+	if (d->port_first == d->port_last && d->port_first)
+		text_append(name, size, " %u", d->port_first);
+	else if (d->port_last)
+		text_append(name, size, " %u-%u", d->port_first, d->port_last);
+}
+
+/* @count networks, the first of which is @prefix. */
+static void append_networks(char *name, size_t size, const char *word, struct acl_prefix prefix,
+	uint32_t count)
+{
+	const __be32 addr = htonl(prefix.addr);
+	char text[INET_ADDRSTRLEN];
+
+	text_append(name, size, " %s ", word);
+	if (count > 1) {
+		text_append(name, size, "%u networks", count);
+		return;
+	}
+	if (!prefix.len) {
+		text_append(name, size, "anywhere");
+		return;
+	}
+	text_append(name, size, "%s", inet_ntop(AF_INET, &addr, text, sizeof(text)));
+	if (prefix.len < 32)
+		text_append(name, size, "/%u", prefix.len);
+}
+
+void acl_describe(const struct acl_described *d, struct talon_acl_rule *ret_rule)
+{
+	struct talon_acl_rule rule = { .drop = d->drop };
+	const struct acl_label *label = d->label;
+
+	append_origin(rule.name, sizeof(rule.name), label);
+	append_match(rule.name, sizeof(rule.name), d);
+	append_networks(rule.name, sizeof(rule.name), "from", d->source, d->source_count);
+	append_networks(rule.name, sizeof(rule.name), "to", d->destination, d->destination_count);
+	for (uint32_t i = 0; i < label->policy_count; i++)
+		text_append(rule.policy, sizeof(rule.policy), "%s%.24s", i ? ", " : "", label->policies[i]);
+	if (label->has_more_policies)
+		text_append(rule.policy, sizeof(rule.policy), ", ...");
+	*ret_rule = rule;
+}
