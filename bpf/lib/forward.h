@@ -12,15 +12,7 @@
 #include "lib/inner4.h"
 #include "lib/rewrite.h"
 #include "lib/whose.h"
-
-/* What forward_decide() decided, for forward_rewrite(). In pkt->flags. */
-enum forward_flags {
-	FORWARD_MASQUERADE	= 1 << 0,
-	/* the next hop's MAC is unknown: give the finished packet to the controller */
-	FORWARD_NO_NEIGH	= 1 << 1,
-	/* to another client by its external address: re-enters as if from the wire */
-	FORWARD_HAIRPIN		= 1 << 2,
-};
+#include "talon/packet_types.h"
 
 static __always_inline bool in_port_range(const struct talon_config *cfg, __be16 port)
 {

@@ -61,6 +61,23 @@ const struct cli_command cli_commands[] = {
 		"  --json              for programs\n", cli_preflight,
 	},
 	{
+		"trace", "say what would become of a packet, and what decided it",
+			"--from ADDR[:PORT] --to ADDR[:PORT] [OPTION...]",
+		"Drives a made-up packet through a private copy of the datapath's programs, with the "
+		"routes, rules, peers\n"
+		"and flows of the running one, and says step by step what decided; then the same for its "
+		"answer. Nothing\n"
+		"is sent or changed, and no controller is needed. Exit status 0 if the packet and its "
+		"answer pass, else 1.\n\n"
+		"  --from ADDR[:PORT]  who sends it: an address of a peer, of the network, or of this host\n"
+		"  --to ADDR[:PORT]    where it goes\n"
+		"  --proto PROTO       tcp, udp or icmp (tcp to a port, else icmp)\n"
+		"  --size BYTES        of the IP packet (the smallest that there is)\n"
+		"  --peer PEER         the peer that sends it, by key, name or mesh address, whatever the "
+		"source\n"
+		"  --json              for programs\n" COMMON_HELP, cli_trace,
+	},
+	{
 		"down", "remove every program, map, link, route, device and pin", "",
 		"Works without a running controller; if nothing is left, it does nothing. A daemon in a "
 		"mesh drains\n"

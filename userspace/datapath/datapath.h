@@ -165,6 +165,14 @@ bool datapath_is_held(const char *base, uint32_t *ret_pid);
  */
 int datapath_map_open(const char *base, enum datapath_map map);
 
+/*
+ * Opens, without loading it, a copy of the object "uplink_xdp", "uplink_tc", "tunnel", "onward" or "natgc",
+ * of which nothing is pinned or shared unless the caller says so before it loads it. NULL with errno: not in
+ * this binary, or out of memory. The caller closes it.
+ */
+struct bpf_object;
+struct bpf_object *datapath_object_open(const char *name);
+
 /* The datapath keeps the fd. */
 int datapath_map_fd(const struct datapath *dp, enum datapath_map map);
 const char *datapath_map_name(enum datapath_map map);

@@ -595,6 +595,29 @@ int datapath_map_open(const char *base, enum datapath_map map)
 	return open_pinned(root, map_names[map], &info);
 }
 
+struct bpf_object *datapath_object_open(const char *name)
+{
+	struct bpf_object *obj;
+	struct bpf_map *map;
+	const void *elf;
+	unsigned id = 0;
+	size_t size;
+
+	while (id < OBJECT_COUNT && strcmp(carried[id].name, name))
+		id++;
+	if (id == OBJECT_COUNT) {
+		errno = ENOENT;
+		return NULL;
+	}
+	elf = carried[id].elf_bytes(&size);
+	obj = bpf_object__open_mem(elf, size, NULL);
+	if (!obj)
+		return NULL;
+	bpf_object__for_each_map(map, obj)
+		bpf_map__set_pin_path(map, NULL);
+	return obj;
+}
+
 int datapath_map_fd(const struct datapath *dp, enum datapath_map map)
 {
 	return dp->map_fds[map];

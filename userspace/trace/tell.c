@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// What decided, step by step, in sentences.
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "status/show.h"
+#include "trace/internal.h"
+
+bool tell(struct trace_way *way, enum trace_step_id id, const char *fmt, ...)
+{
+	struct trace_step *step;
+	va_list args;
+
+	if (way->step_count == TRACE_STEP_COUNT)
+		return true;
+	step = &way->steps[way->step_count++];
+	step->id = id;
+	step->decides = id == way->decider;
+	va_start(args, fmt);
+	vsnprintf(step->text, sizeof(step->text), fmt, args);
+	va_end(args);
+	return step->decides;
+}
+
+/* If no sentence was the one that decided, the reason itself is. */
+static void tell_rest(struct trace_way *way)
+{
+	if (way->decider == TRACE_STEP_COUNT || (way->step_count && way->steps[way->step_count - 1].decides))
+		return;
+	if (way->reason < TALON_END_COUNT)
+		tell(way, way->decider, "%s: %s", show_ends[way->reason].label, show_ends[way->reason].help);
+}
+
+static bool tell_session(struct trace_way *way, const struct party *from)
+{
+	char age[SHOW_AGE_LEN];
+
+	if (!from->has_session)
+		return tell(way, TRACE_SESSION, "%s has no session now: its packets are not opened",
+			from->name);
+	show_duration((clock_boot_ns() - from->session_ns) / TALON_NSEC_PER_SEC, age, sizeof(age));
+	if (way->decider == TRACE_SESSION)
+		return tell(way, TRACE_SESSION, "made %s ago, but the packet is not accepted: %s", age,
+			show_ends[way->reason].help);
+	return tell(way, TRACE_SESSION, "made %s ago; the packet is opened and authentic", age);
+}
+
+static bool tell_allowed(const struct walk *walk, struct trace_way *way, const struct party *from, __be32 src)
+{
+	unsigned len = 0;
+	uint32_t owner = live_peer_of(&walk->live, src, &len);
+	char addr[INET_ADDRSTRLEN], prefix[32];
+	struct party other;
+
+	addr_text(src, addr);
+	if (owner == TALON_PEER_NONE)
+		return tell(way, TRACE_ALLOWED, "%s is in no peer's allowed IPs", addr);
+	live_prefix(src, len, prefix, sizeof(prefix));
+	if (way->reason == TALON_LOCAL_SOURCE)
+		return tell(way, TRACE_ALLOWED, "%s is an address of this host, which no peer may send from",
+			addr);
+	if (owner == from->id)
+		return tell(way, TRACE_ALLOWED, "%s belongs to %s", prefix, from->name);
+	if (party_read(&walk->live, owner, 0, &other))
+		return tell(way, TRACE_ALLOWED, "%s belongs to another peer", prefix);
+	tell(way, TRACE_ALLOWED, "%s belongs to %s, not to %s", prefix, other.name, from->name);
+	party_wipe(&other);
+	return way->decider == TRACE_ALLOWED;
+}
+
+static bool tell_route(const struct walk *walk, struct trace_way *way, __be32 dst)
+{
+	char addr[INET_ADDRSTRLEN], prefix[32];
+	struct talon_route route;
+
+	addr_text(dst, addr);
+	if (!live_route(&walk->live, dst, &route)) {
+		if (way->decider == TRACE_ROUTE)
+			return tell(way, TRACE_ROUTE, "%s is in no network that is served here", addr);
+		return tell(way, TRACE_ROUTE, "none is needed to this host itself");
+	}
+	live_prefix(dst, route.prefixlen, prefix, sizeof(prefix));
+	return tell(way, TRACE_ROUTE, "%s is served here, %s", prefix,
+		route.flags & TALON_ROUTE_MASQUERADE ? "masqueraded" : "without masquerade");
+}
+
+/* Whose packet is it: the rows of the table in docs/architecture.md, as whose() goes through them. */
+enum row { ROW_NOBODY, ROW_LOCAL, ROW_OWN, ROW_MAPPING, ROW_STACK, ROW_PEER, ROW_PEER_TUNNEL, ROW_DEVICE };
+
+static enum row row_of(const struct walk *walk, __be32 dst, const struct decision *d)
+{
+	struct talon_host_route host;
+
+	if (d->way_end)
+		return ROW_NOBODY;
+	if (live_is_local(&walk->live, dst))
+		return ROW_LOCAL;
+	if (live_is_own(&walk->live, dst))
+		return d->flags & FORWARD_HAIRPIN ? ROW_MAPPING : ROW_OWN;
+	if (live_host_route(&walk->live, dst, &host) && host.kind == TALON_HOST_BROADCAST)
+		return ROW_STACK;
+	if (!d->way_source)
+		return ROW_PEER;
+	return d->fib.ifindex == walk->live.config.tunnel_ifindex ? ROW_PEER_TUNNEL : ROW_DEVICE;
+}
+
+static bool tell_nobody(struct trace_way *way, const struct decision *d, const char *addr)
+{
+	switch (d->way_end) {
+	case TALON_BAD_DESTINATION:
+		return tell(way, TRACE_WHOSE,
+			"nobody's (row 0): %s is loopback, multicast or reserved", addr);
+	case TALON_BLACKHOLE:
+		return tell(way, TRACE_WHOSE,
+			"nobody's (row 5): a blackhole route of this host's leads there");
+	case TALON_UNREACHABLE:
+		return tell(way, TRACE_WHOSE,
+			"nobody's (row 5): an unreachable or prohibit route of this host's leads there");
+	case TALON_NO_FIB:
+		return tell(way, TRACE_WHOSE, "nobody's (row 5): this host itself has no route to %s", addr);
+	case TALON_FWD_DISABLED:
+		return tell(way, TRACE_WHOSE,
+			"nobody's (row 5): this host does not forward (sysctl net.ipv4.ip_forward)");
+	case TALON_NO_WAY_BACK:
+		return tell(way, TRACE_WHOSE,
+			"nobody's (row 5): it would leave by a device without our program, where the "
+			"masqueraded answer would be missed");
+	case TALON_NO_PEER:
+		return tell(way, TRACE_WHOSE, "nobody's (row 4): this host's route leads into the tunnel, "
+			"but %s is in no peer's allowed IPs", addr);
+	default:
+		return tell(way, TRACE_WHOSE, "nobody's: %s", show_ends[d->way_end].help);
+	}
+}
+
+static const char *party_name(struct walk *walk, uint32_t id)
+{
+	const struct party *party = walk_party(walk, id);
+
+	return party ? party->name : "another peer";
+}
+
+static bool tell_whose(struct walk *walk, struct trace_way *way, __be32 dst, const struct decision *d)
+{
+	char addr[INET_ADDRSTRLEN], prefix[32] = "", name[IFNAMSIZ];
+	struct talon_host_route host = {};
+	unsigned len = 0;
+
+	addr_text(dst, addr);
+	switch (row_of(walk, dst, d)) {
+	case ROW_NOBODY:
+		return tell_nobody(way, d, addr);
+	case ROW_LOCAL:
+		return tell(way, TRACE_WHOSE, "this host's (row 1): %s is in Local", addr);
+	case ROW_OWN:
+		return tell(way, TRACE_WHOSE, "this host's (row 1): %s is an address of its own", addr);
+	case ROW_MAPPING:
+		return tell(way, TRACE_WHOSE,
+			"another client's (row 1): that port of %s is mapped to it", addr);
+	case ROW_STACK:
+		return tell(way, TRACE_WHOSE,
+			"the host's stack's (row 2): %s is a broadcast address of its networks", addr);
+	case ROW_PEER:
+		live_peer_of(&walk->live, dst, &len);
+		live_prefix(dst, len, prefix, sizeof(prefix));
+		return tell(way, TRACE_WHOSE, "a peer's (row 3): %s is among the allowed IPs of %s, more "
+			"specific than what is served and than the host's route", prefix,
+			party_name(walk, d->way_peer));
+	case ROW_PEER_TUNNEL:
+		return tell(way, TRACE_WHOSE,
+			"a peer's (row 4): this host's route leads into the tunnel, to %s by allowed IPs",
+			party_name(walk, d->way_peer));
+	case ROW_DEVICE:
+		break;
+	}
+	live_host_route(&walk->live, dst, &host);
+	live_prefix(dst, host.prefixlen, prefix, sizeof(prefix));
+	return tell(way, TRACE_WHOSE, "a device's (row 4): this host's route %s leads out by %s", prefix,
+		device_name(d->fib.ifindex, name));
+}
+
+static void keep_rule(struct trace_way *way, const struct rule_found *found)
+{
+	way->has_rule = found->has_rule;
+	way->rule = found->bit;
+	way->rule_named = found->rule;
+}
+
+/* "rule 64 \"peers: tcp 80 ...\" of policy web" */
+static void rule_text(const struct rule_found *found, char *text, size_t size)
+{
+	const struct talon_acl_rule *rule = &found->rule;
+
+	if (!rule->name[0])
+		snprintf(text, size, "rule number %u", found->bit);
+	else
+		snprintf(text, size, "rule \"%.*s\"%s%.*s", (int)sizeof(rule->name), rule->name,
+			rule->policy[0] ? " of policy " : "", (int)sizeof(rule->policy), rule->policy);
+}
+
+/* @judged: the destination that the rules are asked about. */
+static bool tell_rule(const struct walk *walk, struct trace_way *way, const struct flight *flight,
+	__be32 judged)
+{
+	char text[256], addr[INET_ADDRSTRLEN], as[48] = "";
+	struct rule_found found;
+
+	if (!(walk->live.config.flags & TALON_F_ACL))
+		return tell(way, TRACE_RULE, "there are no access rules: all that peers send may pass");
+	rules_find(&walk->copy, flight, judged, &found);
+	if (judged != flight->dst)
+		snprintf(as, sizeof(as), ", judged as the mesh address %s", addr_text(judged, addr));
+	rule_text(&found, text, sizeof(text));
+	if (found.has_rule)
+		keep_rule(way, &found);
+	if (way->decider == TRACE_RULE)
+		return tell(way, TRACE_RULE, "%s%s%s", found.has_rule ? text : "no rule lets it in",
+			found.has_rule ? " drops it" : "", as);
+	if (found.has_rule && !found.rule.drop)
+		return tell(way, TRACE_RULE, "%s accepts it%s", text, as);
+	if (found.is_open)
+		return tell(way, TRACE_RULE,
+			"none is asked: this host's controller listens on the port itself");
+	return tell(way, TRACE_RULE, "none accepts it, but it answers what went into the mesh");
+}
+
+/* Every address of this host is judged as its mesh address (forward_judged()). */
+static __be32 judged_as(const struct walk *walk, __be32 dst, const struct decision *d)
+{
+	struct talon_host_route host;
+
+	if (live_is_local(&walk->live, dst) || (d->flags & FORWARD_HAIRPIN))
+		return dst;
+	if (live_is_own(&walk->live, dst) ||
+		(live_host_route(&walk->live, dst, &host) && host.kind == TALON_HOST_BROADCAST))
+		return walk->live.config.mesh_addr;
+	return dst;
+}
+
+static bool tell_nat(const struct walk *walk, struct trace_way *way, const struct flight *flight,
+	const struct decision *d)
+{
+	char addr[INET_ADDRSTRLEN];
+	struct talon_flow flow;
+
+	if (way->decider == TRACE_NAT)
+		return tell(way, TRACE_NAT, "no port of this host's for it: %s", show_ends[way->reason].help);
+	if (!(d->flags & FORWARD_MASQUERADE))
+		return tell(way, TRACE_NAT, "none: the source stays %s", addr_text(flight->src, addr));
+	if (!d->flow || !copy_get(&walk->copy, "flows", &d->flow, &flow))
+		return false;
+	way->has_nat = true;
+	way->nat_existed = d->flow <= walk->copy.flows.count;
+	way->nat_addr = flow.snat;
+	way->nat_port = ntohs(flow.snat_port);
+	return tell(way, TRACE_NAT, "the source becomes %s:%u, %s", addr_text(flow.snat, addr), way->nat_port,
+		way->nat_existed ? "as in the flow that is there" : "which a new flow would get now");
+}
+
+static bool tell_delivery(const struct walk *walk, struct trace_way *way)
+{
+	bool is_handed = walk->live.config.flags & TALON_F_HANDUP_TUNNEL;
+
+	return tell(way, TRACE_DELIVERY, "handed up to this host's stack%s%.*s, with its mesh source",
+		is_handed ? " through " : "", is_handed ? (int)sizeof(walk->live.info.tunnel) : 0,
+		walk->live.info.tunnel);
+}
+
+static void tell_after_whose(struct walk *walk, struct trace_way *way, const struct flight *flight,
+	const struct passage *p)
+{
+	const struct decision *d = &p->first.decision;
+
+	switch (row_of(walk, flight->dst, d)) {
+	case ROW_NOBODY:
+		return;
+	case ROW_LOCAL: case ROW_OWN: case ROW_STACK:
+		if (way->decider != TRACE_STEP_COUNT && way->decider != TRACE_DELIVERY)
+			return;
+		tell_delivery(walk, way);
+		return;
+	case ROW_MAPPING:
+		if (tell_nat(walk, way, flight, d) || way->decider == TRACE_FLOW)
+			return;
+		tell_sealed(walk, way, flight, p);
+		return;
+	case ROW_PEER: case ROW_PEER_TUNNEL:
+		tell_sealed(walk, way, flight, p);
+		return;
+	case ROW_DEVICE:
+		if (!tell_nat(walk, way, flight, d))
+			tell_device(walk, way, flight, p);
+	}
+}
+
+void tell_from_peer(struct walk *walk, struct trace_way *way, const struct party *from,
+	const struct flight *flight, const struct passage *p)
+{
+	const struct decision *d = &p->first.decision;
+
+	if (tell_session(way, from) || tell_allowed(walk, way, from, flight->src) ||
+		tell_route(walk, way, flight->dst) ||
+		tell_rule(walk, way, flight, judged_as(walk, flight->dst, d)) ||
+		tell_whose(walk, way, flight->dst, d))
+		return;
+	tell_after_whose(walk, way, flight, p);
+	tell_rest(way);
+}
+
+static bool tell_unclaimed(const struct walk *walk, struct trace_way *way, const struct flight *flight)
+{
+	const struct talon_config *config = &walk->live.config;
+	char addr[INET_ADDRSTRLEN];
+
+	addr_text(flight->dst, addr);
+	if (live_is_source(&walk->live, flight->dst))
+		return tell(way, TRACE_FLOW,
+			"no flow of a peer's is answered by this: left to the host's stack");
+	if (!(config->flags & TALON_F_PLAIN_ROUTES) && config->mesh_mask &&
+		(flight->dst & config->mesh_mask) == (config->mesh_addr & config->mesh_mask))
+		return tell(way, TRACE_FLOW,
+		"%s is a mesh address, but all routes here are masqueraded: left to the host's stack", addr);
+	return tell(way, TRACE_FLOW, "%s is no address that answers to peers come to: left to the host's "
+		"stack", addr);
+}
+
+static bool tell_found(struct walk *walk, struct trace_way *way, const struct flight *flight,
+	const struct decision *d)
+{
+	char client[INET_ADDRSTRLEN], snat[INET_ADDRSTRLEN];
+	struct talon_flow flow;
+
+	if (way->end == TALON_END_COUNT)
+		return tell_unclaimed(walk, way, flight);
+	if (way->end == TALON_NAT_NO_FLOW)
+		return tell(way, TRACE_FLOW, "no flow is answered by this, and the port is mapped to a peer");
+	if (!d->flow)
+		return tell(way, TRACE_FLOW,
+			"none, as the route is not masqueraded: %s is in the allowed IPs of %s",
+			addr_text(flight->dst, client), party_name(walk, d->peer));
+	if (!copy_get(&walk->copy, "flows", &d->flow, &flow))
+		return false;
+	if (way->decider == TRACE_FLOW)
+		return tell(way, TRACE_FLOW, "the flow of %s is ended, as it would not be permitted now: %s",
+			addr_text(flow.client, client), show_ends[way->reason].help);
+	way->has_nat = true;
+	way->nat_existed = d->flow <= walk->copy.flows.count;
+	way->nat_addr = flow.snat;
+	way->nat_port = ntohs(flow.snat_port);
+	return tell(way, TRACE_FLOW, "it answers %s:%u, which was translated to %s:%u",
+		addr_text(flow.client, client), ntohs(flow.client_port), addr_text(flow.snat, snat),
+		way->nat_port);
+}
+
+/* What a flow may do is asked with the client as its source: the rules are about what opened it. */
+static bool tell_rejudged(const struct walk *walk, struct trace_way *way, const struct flight *flight,
+	const struct decision *d)
+{
+	struct flight opened = { .proto = flight->proto, .dst = flight->src, .dport = flight->sport };
+	struct talon_flow flow;
+
+	if (way->decider != TRACE_RULE || !d->flow || !copy_get(&walk->copy, "flows", &d->flow, &flow))
+		return false;
+	opened.src = flow.client;
+	opened.sport = ntohs(flow.client_port);
+	return tell_rule(walk, way, &opened, opened.dst);
+}
+
+void tell_from_network(struct walk *walk, struct trace_way *way, const struct flight *flight,
+	const struct passage *p)
+{
+	const struct decision *d = &p->first.decision;
+	char client[INET_ADDRSTRLEN];
+
+	if (tell_found(walk, way, flight, d) || tell_rejudged(walk, way, flight, d))
+		return;
+	if (d->flow && p->is_opened)
+		tell(way, TRACE_NAT, "undone: the destination becomes %s:%u",
+			addr_text(p->inner.dst, client), p->inner.dport);
+	tell_sealed(walk, way, flight, p);
+	tell_rest(way);
+}
+
+void tell_from_host(struct walk *walk, struct trace_way *way, const struct flight *flight,
+	const struct passage *p)
+{
+	char addr[INET_ADDRSTRLEN], prefix[32];
+	struct talon_host_route host = {};
+	unsigned len = 0;
+	uint32_t peer = live_peer_of(&walk->live, flight->dst, &len);
+
+	addr_text(flight->dst, addr);
+	if (live_host_route(&walk->live, flight->dst, &host))
+		live_prefix(flight->dst, host.prefixlen, prefix, sizeof(prefix));
+	else
+		snprintf(prefix, sizeof(prefix), "(none)");
+	if (!p) {
+		tell(way, TRACE_ROUTE, "this host's route to %s, %s, does not lead into %.15s: Talon does "
+			"not see the packet", addr, prefix, walk->live.info.tunnel);
+		return;
+	}
+	if (tell(way, TRACE_ROUTE, "this host's route %s leads into %.15s", prefix, walk->live.info.tunnel))
+		return;
+	if (peer == TALON_PEER_NONE) {
+		tell(way, TRACE_WHOSE, "nobody's: %s is in no peer's allowed IPs", addr);
+		tell_rest(way);
+		return;
+	}
+	live_prefix(flight->dst, len, prefix, sizeof(prefix));
+	if (tell(way, TRACE_WHOSE, "a peer's: %s is among the allowed IPs of %s", prefix,
+		party_name(walk, peer)))
+		return;
+	tell_sealed(walk, way, flight, p);
+	tell_rest(way);
+}
