@@ -216,11 +216,11 @@ void tell_from_network(struct walk *walk, struct trace_way *way, const struct fl
 	const struct passage *passage);
 void tell_from_host(struct walk *walk, struct trace_way *way, const struct flight *flight,
 	const struct passage *passage);
-/* tell_way.c: where it leaves: sealed for a peer, or by a device. */
+/* tell_way.c: where it leaves: sealed for peer @to, or by device @ifindex. */
 void tell_sealed(struct walk *walk, struct trace_way *way, const struct flight *flight,
-	const struct passage *passage);
+	const struct passage *passage, uint32_t to);
 void tell_device(struct walk *walk, struct trace_way *way, const struct flight *flight,
-	const struct passage *passage);
+	const struct passage *passage, uint32_t ifindex);
 void note_peer(struct trace_way *way, const struct party *party);
 /* "eth0", or "device 7" if it is gone. */
 const char *device_name(uint32_t ifindex, char name[static IFNAMSIZ]);

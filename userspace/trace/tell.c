@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "net/net.h"
 #include "status/show.h"
 #include "trace/internal.h"
 
@@ -89,7 +90,22 @@ static bool tell_route(const struct walk *walk, struct trace_way *way, __be32 ds
 /* Whose packet is it: the rows of the table in docs/architecture.md, as whose() goes through them. */
 enum row { ROW_NOBODY, ROW_LOCAL, ROW_OWN, ROW_MAPPING, ROW_STACK, ROW_PEER, ROW_PEER_TUNNEL, ROW_DEVICE };
 
-static enum row row_of(const struct walk *walk, __be32 dst, const struct decision *d)
+/*
+ * The device that the host's routes lead to. After an ICMP error the program's answer of the kernel is about
+ * the error's own way.
+ */
+static uint32_t device_of(const struct trace_way *way, __be32 dst, const struct decision *d)
+{
+	const struct talon_addr addr = { .word = { dst } };
+	struct net_route route;
+
+	if (way->end != TALON_ICMP_SENT)
+		return d->fib.ifindex;
+	return net_route_lookup(AF_INET, &addr, &route) ? 0 : route.ifindex;
+}
+
+static enum row row_of(const struct walk *walk, const struct trace_way *way, __be32 dst,
+	const struct decision *d)
 {
 	struct talon_host_route host;
 
@@ -103,7 +119,7 @@ static enum row row_of(const struct walk *walk, __be32 dst, const struct decisio
 		return ROW_STACK;
 	if (!d->way_source)
 		return ROW_PEER;
-	return d->fib.ifindex == walk->live.config.tunnel_ifindex ? ROW_PEER_TUNNEL : ROW_DEVICE;
+	return device_of(way, dst, d) == walk->live.config.tunnel_ifindex ? ROW_PEER_TUNNEL : ROW_DEVICE;
 }
 
 static bool tell_nobody(struct trace_way *way, const struct decision *d, const char *addr)
@@ -149,7 +165,7 @@ static bool tell_whose(struct walk *walk, struct trace_way *way, __be32 dst, con
 	unsigned len = 0;
 
 	addr_text(dst, addr);
-	switch (row_of(walk, dst, d)) {
+	switch (row_of(walk, way, dst, d)) {
 	case ROW_NOBODY:
 		return tell_nobody(way, d, addr);
 	case ROW_LOCAL:
@@ -178,7 +194,7 @@ static bool tell_whose(struct walk *walk, struct trace_way *way, __be32 dst, con
 	live_host_route(&walk->live, dst, &host);
 	live_prefix(dst, host.prefixlen, prefix, sizeof(prefix));
 	return tell(way, TRACE_WHOSE, "a device's (row 4): this host's route %s leads out by %s", prefix,
-		device_name(d->fib.ifindex, name));
+		device_name(device_of(way, dst, d), name));
 }
 
 static void keep_rule(struct trace_way *way, const struct rule_found *found)
@@ -223,7 +239,8 @@ static bool tell_rule(const struct walk *walk, struct trace_way *way, const stru
 	if (found.is_open)
 		return tell(way, TRACE_RULE,
 			"none is asked: this host's controller listens on the port itself");
-	return tell(way, TRACE_RULE, "none accepts it, but it answers what went into the mesh");
+	return tell(way, TRACE_RULE, "none accepts it%s", found.is_answer
+		? ", but it answers what went into the mesh" : " now: the rules are changing");
 }
 
 /* Every address of this host is judged as its mesh address (forward_judged()). */
@@ -273,7 +290,7 @@ static void tell_after_whose(struct walk *walk, struct trace_way *way, const str
 {
 	const struct decision *d = &p->first.decision;
 
-	switch (row_of(walk, flight->dst, d)) {
+	switch (row_of(walk, way, flight->dst, d)) {
 	case ROW_NOBODY:
 		return;
 	case ROW_LOCAL: case ROW_OWN: case ROW_STACK:
@@ -284,14 +301,14 @@ static void tell_after_whose(struct walk *walk, struct trace_way *way, const str
 	case ROW_MAPPING:
 		if (tell_nat(walk, way, flight, d) || way->decider == TRACE_FLOW)
 			return;
-		tell_sealed(walk, way, flight, p);
+		tell_sealed(walk, way, flight, p, d->peer);
 		return;
 	case ROW_PEER: case ROW_PEER_TUNNEL:
-		tell_sealed(walk, way, flight, p);
+		tell_sealed(walk, way, flight, p, d->way_peer);
 		return;
 	case ROW_DEVICE:
 		if (!tell_nat(walk, way, flight, d))
-			tell_device(walk, way, flight, p);
+			tell_device(walk, way, flight, p, device_of(way, flight->dst, d));
 	}
 }
 
@@ -379,7 +396,7 @@ void tell_from_network(struct walk *walk, struct trace_way *way, const struct fl
 	if (d->flow && p->is_opened)
 		tell(way, TRACE_NAT, "undone: the destination becomes %s:%u",
 			addr_text(p->inner.dst, client), p->inner.dport);
-	tell_sealed(walk, way, flight, p);
+	tell_sealed(walk, way, flight, p, d->peer);
 	tell_rest(way);
 }
 
@@ -412,6 +429,6 @@ void tell_from_host(struct walk *walk, struct trace_way *way, const struct fligh
 	if (tell(way, TRACE_WHOSE, "a peer's: %s is among the allowed IPs of %s", prefix,
 		party_name(walk, peer)))
 		return;
-	tell_sealed(walk, way, flight, p);
+	tell_sealed(walk, way, flight, p, peer);
 	tell_rest(way);
 }

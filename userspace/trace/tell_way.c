@@ -62,16 +62,17 @@ static bool tell_neighbour(struct trace_way *way, const struct decision *d)
 }
 
 void tell_device(struct walk *walk, struct trace_way *way, const struct flight *flight,
-	const struct passage *p)
+	const struct passage *p, uint32_t ifindex)
 {
 	const struct decision *d = &p->first.decision;
+	uint32_t mtu = way->has_icmp ? way->icmp_mtu : d->mtu;
 	char by[IFNAMSIZ + 16];
 
-	note_device(way, d->fib.ifindex);
-	note_hop(way, &d->fib);
+	note_device(way, ifindex);
 	snprintf(by, sizeof(by), "the way by %s", way->device);
-	if (d->mtu && tell_mtu(way, flight, d->mtu, by))
+	if (mtu && tell_mtu(way, flight, mtu, by))
 		return;
+	note_hop(way, &d->fib);
 	if (tell(way, TRACE_DEVICE, "%s%s", way->device, way->end == TALON_ONWARD
 		? ", by way of the relay pair, as it takes no redirected frames" : ""))
 		return;
@@ -131,19 +132,19 @@ static bool tell_sealing(struct trace_way *way, const struct passage *p, const s
 }
 
 void tell_sealed(struct walk *walk, struct trace_way *way, const struct flight *flight,
-	const struct passage *p)
+	const struct passage *p, uint32_t to_id)
 {
 	const struct decision *d = &p->last.decision;
-	const struct party *to = walk_party(walk, d->peer);
+	const struct party *to = walk_party(walk, to_id);
 	uint32_t mtu = walk->live.config.tunnel_mtu;
 
 	if (!to)
 		return;
 	note_peer(way, to);
-	if (d->endpoint_mtu && d->endpoint_mtu < mtu)
+	if (way->has_icmp && way->icmp_mtu)
+		mtu = way->icmp_mtu;
+	else if (d->endpoint_mtu && d->endpoint_mtu < mtu)
 		mtu = d->endpoint_mtu;
-	else if (!d->endpoint_mtu && to->endpoint.mtu && to->endpoint.mtu < mtu)
-		mtu = to->endpoint.mtu;
 	if (tell_mtu(way, flight, mtu, to->name) || tell_key(way, to) || tell_endpoint(way, d))
 		return;
 	note_device(way, d->endpoint_ifindex);

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# talon trace: what it says of a packet is what becomes of a real one, and asking changes nothing.
+
+setup() {
+	needs_talon
+	topology lap lap2 node gw
+	servers_up gw
+	client_up lap
+	client_up lap2
+	ip -n "$P-node" route add blackhole 10.66.0.0/24
+	ip -n "$P-node" route add unreachable 10.67.0.0/24
+}
+
+LAP=100.64.0.2 LAP2=100.64.0.3
+
+served() { # LINE...: with networks that the host itself refuses, and a session with lap
+	node_up "Route = 192.168.1.0/24 masquerade" "Route = 10.66.0.0/24 masquerade" "Route = 10.67.0.0/24 masquerade" "KeystreamMemory = 0" "$@"
+	fetch_page lap
+}
+
+trace() { # EXIT-STATUS ARGUMENT...: the trace is in $RUN/trace.json and, for people, in $RUN/trace
+	local rc=0 want=$1
+	shift
+	talon trace --pin-dir "$PIN" --json "$@" >"$RUN/trace.json" || rc=$?
+	talon trace --pin-dir "$PIN" "$@" >"$RUN/trace" || true
+	sed 's/^/trace: /' "$RUN/trace"
+	equal "exit status of trace $*" "$want" $rc
+}
+
+# The step that decided, of the way there or back, says so. A step that did not decide: step.
+decided() { # there|back STEP TEXT: the text is a pattern (jq)
+	jq -e --arg step "$2" --arg text "$3" ".$1.steps[-1] | select(.decides and .step == \$step and (.text | test(\$text)))" "$RUN/trace.json" ||
+		fail "$1: $2 did not decide by \"$3\""
+	grep -qF '!! ' "$RUN/trace" || fail "no step is marked"
+}
+
+step() { # there|back STEP TEXT
+	jq -e --arg step "$2" --arg text "$3" ".$1.steps | map(select((.decides | not) and .step == \$step and (.text | test(\$text)))) | length == 1" \
+		"$RUN/trace.json" || fail "$1: nothing like \"$3\" about $2"
+}
+
+says() { # JQ-EXPRESSION EXPECTED
+	equal "$1" "$2" "$(jq -r "$1" "$RUN/trace.json")"
+}
+
+verdict() { # TEXT: of the line for people, and a hint unless it is "passes"
+	grep -qF "verdict: $1" "$RUN/trace" || fail "no verdict \"$1\""
+	[ "$1" = passes ] || grep -q '^hint: ' "$RUN/trace" || fail "no hint"
+}
+
+test_running_connection_is_told_with_the_port_that_it_has() {
+	local port
+	served
+	port=$(last_seen gw port)
+	trace 0 --from $LAP --to $GW:80
+	says .there.nat.existing true
+	says .there.nat.address $NODE
+	says .there.nat.port "$port"
+	step there session "authentic"
+	step there allowedIPs "^100.64.0.2/32 belongs to "
+	step there route "^192.168.1.0/24 is served here, masqueraded"
+	step there whose "^a device's \\(row 4\\).* leads out by eth0"
+	step there mtu "^1500 "
+	step there nextHop "^192.168.1.220 at $(ip -n "$P-gw" -j link show eth0 | jq -r '.[0].address')"
+	says .back.packet "tcp $GW:80 -> $NODE:$port, 40 bytes"
+	step back flow "^it answers 100.64.0.2:.* translated to $NODE:$port"
+	step back endpoint "^10.99.0.2:$(wg show "$(dev lap)" listen-port), from $NODE"
+	step back nextHop "^192.168.1.1 at "
+	step back sealed "opens it as tcp $GW:80 -> $LAP:.*, 40 bytes"
+	verdict passes
+}
+
+test_new_flow_gets_the_port_that_was_foretold() {
+	local port
+	served
+	trace 0 --from $LAP:5555 --to $GW:7 --proto udp
+	says .there.nat.existing false
+	port=$(jq .there.nat.port "$RUN/trace.json")
+	in_ns lap /usr/bin/python3 -c "import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('$LAP', 5555)); s.settimeout(5); s.sendto(b'x' * 64, ('$GW', 7)); s.recv(64)"
+	equal "port that the gateway saw" "$port" "$(last_seen udp-gw port)"
+	trace 0 --from $LAP:5555 --to $GW:7 --proto udp
+	says .there.nat.existing true
+	says .there.nat.port "$port"
+}
+
+test_source_that_is_not_the_peers_is_stopped_by_allowed_ips() {
+	served
+	trace 1 --from 100.64.0.77 --to $GW:80 --peer "$(key lap pub)"
+	decided there allowedIPs "in no peer's allowed IPs"
+	verdict "dropped: not_allowed: inner source is not among the peer's allowed IPs"
+	trace 1 --from $LAP2 --to $GW:80 --peer $LAP
+	decided there allowedIPs "belongs to .*, not to "
+	trace 1 --from $NODE --to $GW:80 --peer $LAP
+	decided there allowedIPs .
+}
+
+test_network_that_is_not_served_has_no_route() {
+	served
+	trace 1 --from $LAP --to 9.9.9.9:443
+	decided there route "^9.9.9.9 is in no network that is served here"
+	verdict "dropped: no_route"
+}
+
+test_routes_that_refuse_are_told_apart() {
+	served
+	trace 1 --from $LAP --to 10.66.0.1:80
+	decided there whose "^nobody's \\(row 5\\): a blackhole route"
+	says .there.end blackhole
+	verdict "dropped: blackhole"
+	trace 1 --from $LAP --to 10.67.0.1:80
+	decided there whose "^nobody's \\(row 5\\): an unreachable or prohibit route"
+	says .there.end icmp_sent
+	says .there.reason unreachable
+	says .there.icmp.name "host unreachable"
+	verdict "refused: icmp_sent: answered with an ICMP error, \"host unreachable\"; behind it: unreachable"
+	trace 1 --from $LAP --to 127.0.0.1:80
+	says .there.passes false
+}
+
+test_peer_without_a_session_and_one_that_nobody_knows() {
+	local rc=0
+	MESH[gw]=100.64.0.9
+	PEERS="lap lap2 gw" served
+	trace 1 --from 100.64.0.9 --to $GW:80
+	decided there session "has no session now"
+	verdict "dropped: no_session"
+	trace 1 --from 100.64.0.1 --to 100.64.0.9:80
+	decided there key "no session .* waits for a handshake"
+	says .there.end held
+	says .there.reason no_key
+	talon trace --pin-dir "$PIN" --from $LAP --to $GW --peer nobody 2>"$RUN/said" || rc=$?
+	equal "exit status" 2 $rc
+	equal "the line" "talon: --peer: the datapath knows no peer 'nobody'; talon status -d lists them" "$(cat "$RUN/said")"
+}
+
+test_packet_that_is_too_big_is_refused_with_the_mtu() {
+	served
+	ip -n "$P-node" route add $GW/32 dev eth0 mtu 1000
+	finally "ip -n $P-node route del $GW/32 dev eth0"
+	wait_for 5 "the route's MTU to be known" mtu_is 1000
+	trace 1 --from $LAP --to $GW:80 --size 1200
+	decided there mtu "^1000 .* has 1200: .*fragmentation needed.* MTU 1000"
+	says .there.end icmp_sent
+	says .there.reason too_big
+	says '.there.icmp | "\(.type)/\(.code) \(.mtu)"' "3/4 1000"
+	trace 0 --from $LAP --to $GW:80 --size 1000
+	# The other direction: the tunnel is narrower than the wire.
+	trace 1 --from $GW:80 --to "$NODE:$(last_seen gw port)" --size 1450
+	decided there mtu "^1420 .*has 1450: .*MTU 1420"
+	verdict "refused: icmp_sent"
+}
+
+mtu_is() { talon trace --pin-dir "$PIN" --json --from $LAP --to $GW:80 | jq -e ".there.mtu == $1"; }
+
+test_packet_to_this_host_is_handed_up() {
+	served
+	trace 0 --from $LAP --to 100.64.0.1:22
+	step there whose "^this host's \\(row 1\\): 100.64.0.1 is an address of its own"
+	step there delivery "^handed up"
+	says .there.end local
+	says .back.origin host
+	step back route "leads into wt0"
+	step back sealed "opens it as tcp 100.64.0.1:22 -> $LAP:"
+	verdict passes
+}
+
+test_packet_from_this_host_and_its_answer() {
+	served
+	trace 0 --from 100.64.0.1 --to $LAP
+	says .there.origin host
+	step there whose "is among the allowed IPs of"
+	step there sealed "opens it as icmp 100.64.0.1 -> $LAP, echo request"
+	says .back.end local
+	trace 1 --from 100.64.0.1 --to 9.9.9.9
+	decided there route "does not lead into wt0"
+	says .there.end null
+}
+
+test_neighbour_that_does_not_answer_holds_the_packet() {
+	served
+	ip -n "$P-node" neigh flush dev eth0 to 192.168.1.77
+	trace 1 --from $LAP --to 192.168.1.77:80
+	decided there nextHop "^192.168.1.77: neighbour not resolved yet: the packet would be held"
+	says .there.end held
+	says .there.reason no_neigh
+}
+
+test_packet_of_the_network_is_claimed_or_left_alone() {
+	local port
+	served
+	port=$(last_seen gw port)
+	trace 0 --from $GW:80 --to "$NODE:$port"
+	says .there.origin network
+	step there flow "^it answers $LAP:"
+	says .there.end forwarded
+	says .back.origin peer
+	says .back.nat.port "$port"
+	trace 1 --from $GW:80 --to $NODE:23
+	decided there flow "left to the host's stack"
+	says .there.end null
+	trace 1 --from $GW:4444 --to "$NODE:$port"
+	says .there.passes false
+}
+
+test_two_peers_and_the_answer_that_comes_back() {
+	served "Route = 192.168.1.0/24 masquerade" "Route = 100.64.0.0/24"
+	fetch_page lap2
+	trace 0 --from $LAP --to $LAP2:80
+	step there whose "^a peer's \\(row 3\\): 100.64.0.3/32 is among the allowed IPs of"
+	says .there.end resealed
+	step there sealed "opens it as tcp $LAP:.* -> $LAP2:80"
+	says .back.origin peer
+	says .back.end resealed
+	verdict passes
+}
+
+test_tc_tells_the_same() {
+	local port
+	served "Datapath = tcx"
+	port=$(last_seen gw port)
+	trace 0 --from $LAP --to $GW:80
+	says .mode "$(in_ns node true; talon status --json --pin-dir "$PIN" | jq -r .datapath.mode)"
+	says .there.nat.port "$port"
+	step back sealed "opens it as tcp $GW:80 -> $LAP:"
+	trace 1 --from $LAP --to 10.67.0.1:80
+	decided there whose "unreachable"
+	trace 1 --from $GW:80 --to "$NODE:$port" --size 1450
+	decided there mtu "MTU 1420"
+	trace 0 --from $LAP --to 100.64.0.1:22
+	says .there.end local
+}
+
+everything() { # FILE: of every pinned map what it holds
+	/usr/bin/python3 "$E2E/maps.py" "$PIN"/v*/maps >"$1"
+	[ "$(wc -l <"$1")" -gt 30 ] || fail "only $(wc -l <"$1") maps were read"
+}
+
+# Nobody else writes: the controller and the client stand still. A stray frame of the kernel's may still come: then once more.
+asking_changes_nothing() {
+	local i
+	for i in 1 2 3; do
+		everything "$RUN/maps.before"
+		talon trace --pin-dir "$PIN" --from $LAP --to $GW:80 >/dev/null
+		talon trace --pin-dir "$PIN" --from $LAP:6000 --to $GW:81 >/dev/null
+		talon trace --pin-dir "$PIN" --from $LAP --to 10.67.0.1:80 >/dev/null || true
+		talon trace --pin-dir "$PIN" --from $LAP --to 192.168.1.78:80 >/dev/null || true
+		talon trace --pin-dir "$PIN" --from $GW:80 --to "$NODE:$(last_seen gw port)" --size 1450 >/dev/null || true
+		talon trace --pin-dir "$PIN" --from 100.64.0.1 --to $LAP >/dev/null
+		everything "$RUN/maps.after"
+		! cmp "$RUN/maps.before" "$RUN/maps.after" || return 0
+	done
+	diff "$RUN/maps.before" "$RUN/maps.after"
+	return 1
+}
+
+test_asking_changes_no_map_and_needs_no_controller() {
+	local before after
+	finally "kill -CONT $(pid_of wg-lap) $(pid_of wg-lap2)"
+	served
+	kill -STOP "$(pid_of wg-lap)" "$(pid_of wg-lap2)"
+	finally "node_down"
+	stop node KILL
+	before=$(find "$PIN" | sort)
+	asking_changes_nothing || fail "a trace changed a map"
+	after=$(find "$PIN" | sort)
+	equal "pins" "$before" "$after"
+	trace 0 --from $LAP --to $GW:80
+	says .controllerRuns false
+	grep -q "the controller does not run" "$RUN/trace" || fail "nothing about the controller"
+	# The comparison itself sees a change.
+	kill -CONT "$(pid_of wg-lap)"
+	everything "$RUN/maps.before"
+	fetch_page lap
+	everything "$RUN/maps.after"
+	! cmp -s "$RUN/maps.before" "$RUN/maps.after" || fail "real traffic changed nothing either"
+}
+
+test_without_a_datapath_it_says_so() {
+	local rc=0
+	node_down
+	talon trace --pin-dir "$PIN" --from $LAP --to $GW 2>"$RUN/said" || rc=$?
+	equal "exit status" 1 $rc
+	grep -q "^talon: not running: there is no datapath" "$RUN/said" || fail "$(cat "$RUN/said")"
+}
