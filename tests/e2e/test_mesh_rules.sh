@@ -234,3 +234,64 @@ test_running_connection_is_not_disturbed_by_the_change_of_another_rule() {
 	finished flood 20
 	equal "pings sent and answered" "400 400" "$(cat "$RUN/log/flood")"
 }
+
+trace() { # EXIT-STATUS ARGUMENT...: into $RUN/trace.json
+	local rc=0 want=$1
+	shift
+	member node trace --json "$@" >"$RUN/trace.json" || rc=$?
+	equal "exit status of trace $*" "$want" $rc
+}
+
+decided_by() { # ACTION NAME POLICY: the rule
+	equal "rule" "$1 \"$2\" of $3" "$(jq -r '.there.rule | "\(.action) \"\(.name)\" of \(.policy)"' "$RUN/trace.json")"
+	jq -e --arg text "rule \"$2\" of policy $3 ${1}s it" '.there.steps[] | select(.step == "accessRule" and (.text | startswith($text)))' \
+		"$RUN/trace.json" || fail "no step names the rule"
+}
+
+is_denied() { equal "end and step" "acl_denied accessRule" "$(jq -r '"\(.there.end) \(.there.steps[-1] | select(.decides).step)"' "$RUN/trace.json")"; }
+
+test_a_trace_names_the_rule_and_the_policy_that_decide() {
+	finally "mesh route lan peer=node network=192.168.1.0/24"
+	only "web sources=lap destinations=node protocol=tcp ports=80-90" "no-web sources=lap destinations=node protocol=tcp ports=85 action=drop"
+	mesh route lan peer=node network=192.168.1.0/24 "acl=lap:tcp:443;lap:udp:53:drop"
+	settled node
+	trace 0 --from "$LAP_IP" --to "$NODE_IP:80"
+	decided_by accept "peers: tcp 80-90 from $LAP_IP to $NODE_IP" web
+	trace 1 --from "$LAP_IP" --to "$NODE_IP:85"
+	is_denied
+	decided_by drop "peers: tcp 85 from $LAP_IP to $NODE_IP" no-web
+	trace 1 --from "$LAP_IP" --to "$NODE_IP:91" --peer lap
+	is_denied
+	equal "step" "no rule lets it in" "$(jq -r '.there.steps[-1].text' "$RUN/trace.json")"
+	in_ns node ping -q -c 1 $GW	# its neighbour is known: nothing is held
+	trace 0 --from "$LAP_IP" --to $GW:443
+	decided_by accept "route lan: tcp 443 from $LAP_IP to 192.168.1.0/24" acl
+	trace 1 --from "$LAP_IP" --to $GW:53 --proto udp
+	is_denied
+	decided_by drop "route lan: udp 53 from $LAP_IP to 192.168.1.0/24" acl
+	# Another address of the host's is judged as its mesh address.
+	trace 0 --from "$LAP_IP" --to $NODE:80
+	decided_by accept "peers: tcp 80-90 from $LAP_IP to $NODE_IP" web
+	# What was foretold happens.
+	lets lap "$NODE_IP" 80
+	keeps_out lap "$NODE_IP" 85
+	keeps_out lap "$NODE_IP" 91
+	lets lap $GW 443
+}
+
+test_a_trace_follows_the_rules_as_they_change() {
+	only "web sources=lap destinations=node protocol=tcp ports=80"
+	trace 0 --from "$LAP_IP" --to "$NODE_IP:80"
+	decided_by accept "peers: tcp 80 from $LAP_IP to $NODE_IP" web
+	only "other sources=lap destinations=node protocol=tcp ports=80"
+	trace 0 --from "$LAP_IP" --to "$NODE_IP:80"
+	decided_by accept "peers: tcp 80 from $LAP_IP to $NODE_IP" other
+	only
+	trace 1 --from "$LAP_IP" --to "$NODE_IP:80"
+	is_denied
+	equal "names that are left" "peers: udp 9 from 2 networks to $NODE_IP
+route lan: all from anywhere to 192.168.1.0/24" "$(bpftool -j map dump pinned "$RUN/bpf/node/"v*/maps/acl_rules |
+		jq -r --argjson bank "$(bank_in_force)" '.[].formatted | select(.key >= 1024 * $bank and .key < 1024 * ($bank + 1)).value.name' | sort)"
+}
+
+bank_in_force() { bpftool -j map dump pinned "$RUN/bpf/node/"v*/maps/config | jq '.[0].formatted.value.acl_bank'; }

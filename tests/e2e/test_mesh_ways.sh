@@ -72,6 +72,15 @@ reaches_gateway() {
 	saw gw $NODE
 }
 
+# In by the relay pair, and back into it.
+trace_tells_of_the_relay() {
+	local told
+	told=$(member node trace --json --from "$(mesh_ip lap)" --to $GW:80) || fail "the trace does not pass: $told"
+	jq -e '(.there.entry | startswith("from peer lap.mesh.test (") and endswith(" over the relay, by wt0r (talon_uplink_xdp)"))
+		and any(.back.steps[]; .step == "endpoint" and .text == "over the relay") and .back.device == "wt0r"' <<<"$told" ||
+		fail "nothing of the relay: $told"
+}
+
 test_relay_carries_what_cannot_go_directly() {
 	fresh
 	cut_udp
@@ -79,6 +88,7 @@ test_relay_carries_what_cannot_go_directly() {
 	wait_for 15 "a relayed way" connected lap node Relayed
 	reaches_gateway
 	equal "the relay that lap names" "rel://$MESH_HOST:8082" "$(about_peer lap node relayAddress)"
+	trace_tells_of_the_relay
 	fetch_and_put lap medium
 	connected lap node Relayed
 }
