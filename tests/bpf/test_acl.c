@@ -646,6 +646,47 @@ static void five_thousand_peers_are_compiled_and_written_quickly(void **state)
 	free(sources);
 }
 
+static size_t names_of(struct rig *rig, unsigned bank)
+{
+	size_t count = 0;
+	uint32_t key, *at = NULL;
+
+	while (!bpf_map_get_next_key(rig_fd(rig, "acl_rules"), at, &key)) {
+		at = &key;
+		count += key / TALON_ACL_RULES == bank;
+	}
+	return count;
+}
+
+static void a_bank_has_the_names_of_its_rules_and_no_others(void **state)
+{
+	struct rig *rig = *state;
+	struct acl_rule three[] = {
+		RULE("100.64.0.2", 32, "10.1.0.0", 16, .policy = "a", .route = "r1"),
+		RULE("100.64.0.3", 32, "10.2.0.0", 16, .policy = "b", .route = "r2"),
+		RULE("100.64.0.4", 32, "10.3.0.0", 16, .policy = "c", .drop = true),
+	};
+	const uint32_t accepts = 64, drops = TALON_ACL_RULES;
+	struct talon_acl_rule rule;
+
+	write_rules(rig, three, 2, 0);
+	write_rules(rig, three, 3, 1);
+	assert_int_equal(names_of(rig, 0), 2);
+	assert_int_equal(names_of(rig, 1), 3);
+	assert_int_equal(bpf_map_lookup_elem(rig_fd(rig, "acl_rules"), &drops, &rule), 0);
+	assert_string_equal(rule.policy, "c");
+	assert_int_equal(rule.drop, 1);
+	write_rules(rig, three + 1, 2, 0);
+	assert_int_equal(names_of(rig, 0), 2);
+	assert_int_equal(names_of(rig, 1), 3);
+	assert_int_equal(bpf_map_lookup_elem(rig_fd(rig, "acl_rules"), &accepts, &rule), 0);
+	assert_string_equal(rule.name, "route r2: all from 100.64.0.3 to 10.2.0.0/16");
+	assert_string_equal(rule.policy, "b");
+	write_rules(rig, NULL, 0, 0);
+	assert_int_equal(names_of(rig, 0), 0);
+	assert_int_equal(names_of(rig, 1), 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -666,6 +707,7 @@ int main(void)
 		RIG_CASE(peers_are_kept_apart_and_their_answers_pass),
 		RIG_CASE(hairpinned_packets_are_judged_by_the_address_they_go_to),
 		RIG_CASE(five_thousand_peers_are_compiled_and_written_quickly),
+		RIG_CASE(a_bank_has_the_names_of_its_rules_and_no_others),
 	};
 
 	rig_with_tunnel = true;

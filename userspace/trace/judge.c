@@ -118,5 +118,5 @@ void judge(struct walk *walk, struct trace_way *way, const struct passage *p)
 	way->passes = does_pass(way->end);
 	way->decider = way->passes ? TRACE_STEP_COUNT : decider(way, p->is_sealing);
 	if (way->end == TALON_END_COUNT)
-		way->decider = TRACE_FLOW;
+		way->decider = way->origin == TRACE_FROM_PEER ? TRACE_SESSION : TRACE_FLOW;
 }

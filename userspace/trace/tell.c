@@ -38,6 +38,9 @@ static bool tell_session(struct trace_way *way, const struct party *from)
 {
 	char age[SHOW_AGE_LEN];
 
+	if (way->end == TALON_END_COUNT)
+		return tell(way, TRACE_SESSION, "none is looked for: %s sends to an address that is not this "
+			"host's any more", from->name);
 	if (!from->has_session)
 		return tell(way, TRACE_SESSION, "%s has no session now: its packets are not opened",
 			from->name);

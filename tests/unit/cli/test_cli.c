@@ -124,6 +124,27 @@ static const struct {
 	{ "status --check health",
 	  "talon: --check: 'health' is not a check; expected live, ready, startup or datapath\n" },
 	{ "status --xml", "talon: status: '--xml' is not an option; see talon status --help\n" },
+	{ "trace", "talon: trace: expected --from and --to; see talon trace --help\n" },
+	{ "trace --from 10.0.0.1", "talon: trace: expected --from and --to; see talon trace --help\n" },
+	{ "trace --from 10.0.0 --to 10.0.0.2", "talon: --from: '10.0.0' is not an end of a connection; "
+		"expected an IPv4 ADDRESS or ADDRESS:PORT\n" },
+	{ "trace --from 10.0.0.1:0 --to 10.0.0.2", "talon: --from: '10.0.0.1:0' is not an end of a "
+		"connection; expected an IPv4 ADDRESS or ADDRESS:PORT\n" },
+	{ "trace --from 10.0.0.1 --to 10.0.0.2:", "talon: --to: '10.0.0.2:' is not an end of a connection; "
+		"expected an IPv4 ADDRESS or ADDRESS:PORT\n" },
+	{ "trace --from 10.0.0.1 --to ::1", "talon: --to: '::1' is not an end of a connection; expected an "
+		"IPv4 ADDRESS or ADDRESS:PORT\n" },
+	{ "trace --from 10.0.0.1 --to 10.0.0.2:65536", "talon: --to: '10.0.0.2:65536' is not an end of a "
+		"connection; expected an IPv4 ADDRESS or ADDRESS:PORT\n" },
+	{ "trace --from 10.0.0.1 --to 10.0.0.2 --proto sctp",
+		"talon: --proto: 'sctp' is not a protocol; expected tcp, udp or icmp\n" },
+	{ "trace --from 10.0.0.1 --to 10.0.0.2 --size 27",
+		"talon: --size: '27' is not a size; expected 28-1600 bytes of IP packet\n" },
+	{ "trace --from 10.0.0.1 --to 10.0.0.2:1 --size 39",
+		"talon: --size: '39' is not a size; expected 40-1600 bytes of IP packet with tcp\n" },
+	{ "trace --from 10.0.0.1 --to 10.0.0.2 --peer", "talon: --peer: expected a value\n" },
+	{ "trace --json=1", "talon: trace: '--json' is not an option; see talon trace --help\n" },
+	{ "trace 10.0.0.1", "talon: trace: '10.0.0.1' is one argument too many; see talon trace --help\n" },
 	{ "status --json=1", "talon: status: '--json' is not an option; see talon status --help\n" },
 	{ "flows now", "talon: flows: 'now' is one argument too many; see talon flows --help\n" },
 	{ "flows --tcp", "talon: flows: '--tcp' is not an option; see talon flows --help\n" },

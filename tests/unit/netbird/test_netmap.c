@@ -493,6 +493,30 @@ static void rules_that_cannot_be_understood_are_skipped_one_by_one(void **state)
 	netmap_update_done(&update);
 }
 
+static void a_rule_names_its_policy_if_that_is_text(void **state)
+{
+	struct made *made = made_new();
+	static uint8_t web[] = "ch8i4ug6lnn4g9hqv7m0", odd[] = { 0x1b, '[', 'J' }, endless[NETMAP_ID_LEN];
+	const ProtobufCBinaryData ids[] = { { 20, web }, { 20, web }, { 3, odd }, { 0, NULL },
+		{ sizeof(endless), endless } };
+	struct netmap_update update;
+
+	memset(endless, 'x', sizeof(endless));
+	for (size_t i = 0; i < 5; i++)
+		add_rule(made, "100.64.0.2", MANAGEMENT__RULE_PROTOCOL__TCP)->policy_id = ids[i];
+	add_access(made, LIST("100.64.0.0/10"), "10.0.0.0/8",
+		MANAGEMENT__RULE_PROTOCOL__TCP)->policy_id = ids[0];
+	update = parse_made(made);
+	assert_int_equal(update.map.rule_count, 5);
+	assert_int_equal(update.map.skipped, 0);
+	assert_string_equal(update.map.rules[0].policy, "ch8i4ug6lnn4g9hqv7m0");
+	assert_ptr_equal(update.map.rules[1].policy, update.map.rules[0].policy);	/* kept once */
+	for (size_t i = 2; i < 5; i++)
+		assert_null(update.map.rules[i].policy);
+	assert_string_equal(update.map.route_rules[0].policy, "ch8i4ug6lnn4g9hqv7m0");
+	netmap_update_done(&update);
+}
+
 static void route_rules_never_reach_further_than_they_say(void **state)
 {
 	struct made *made = made_new();
@@ -998,6 +1022,7 @@ int main(void)
 		cmocka_unit_test(own_key_and_twins_are_left_out),
 		cmocka_unit_test(a_range_from_zero_and_an_empty_port_info_mean_any_port),
 		cmocka_unit_test(rules_that_cannot_be_understood_are_skipped_one_by_one),
+		cmocka_unit_test(a_rule_names_its_policy_if_that_is_text),
 		cmocka_unit_test(route_rules_never_reach_further_than_they_say),
 		cmocka_unit_test(domain_rules_depend_on_who_resolves),
 		cmocka_unit_test(routes_are_skipped_one_by_one),

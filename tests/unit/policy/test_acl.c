@@ -490,6 +490,99 @@ static void the_example_of_acl_c_is_true(void **state)
 	acl_free(table);
 }
 
+/* The name and the policies of the rule that has @bit; NULL: there is no such rule. */
+static const struct talon_acl_rule *named(const struct acl_table *table, uint32_t bit)
+{
+	for (size_t i = 0; i < table->rules; i++)
+		if (table->names[i].bit == bit)
+			return &table->names[i].rule;
+	return NULL;
+}
+
+static void assert_named(const struct acl_table *table, uint32_t bit, const char *name, const char *policy,
+	bool drop)
+{
+	const struct talon_acl_rule *rule = named(table, bit);
+
+	assert_non_null(rule);
+	assert_string_equal(rule->name, name);
+	assert_string_equal(rule->policy, policy);
+	assert_int_equal(rule->drop, drop);
+}
+
+static void rules_are_called_by_what_they_are_and_come_from(void **state)
+{
+	struct netmap_rule peers[] = {
+		{ .peer = ip4("100.64.0.2"), .proto = NETMAP_TCP, .port_first = 80, .port_last = 90,
+			.policy = "web" },
+		{ .peer = ip4("100.64.0.3"), .proto = NETMAP_TCP, .port_first = 80, .port_last = 90,
+			.policy = "more-web" },
+		{ .proto = NETMAP_ICMP, .drop = true },
+	};
+	struct cidr any = cidr("0.0.0.0", 0);
+	struct netmap_route_rule routes[] = {
+		{ .sources = &any, .source_count = 1, .dst = cidr("10.0.0.0", 8), .route_id = "lan",
+			.policy = "p1" },
+		{ .sources = &any, .source_count = 1, .dst = cidr("10.64.0.0", 16), .route_id = "other",
+			.policy = "p2" },
+	};
+	struct cidr lan = cidr("192.168.1.0", 24);
+	struct netmap map = { .rules = peers, .rule_count = 3, .route_rules = routes, .route_rule_count = 2 };
+	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH), .lan = &lan, .lan_count = 1 };
+	struct acl_rules rules = made(&input);
+	struct acl_table *table = compiled(rules.list, rules.count);
+
+	assert_int_equal(table->rules, 4);
+	assert_named(table, 0, "peers: icmp from anywhere to 100.64.0.1", "", true);
+	assert_named(table, 1, "block-lan-access: all from anywhere to 192.168.1.0/24", "", true);
+	assert_named(table, 64, "peers: tcp 80-90 from 2 networks to 100.64.0.1", "web, more-web", false);
+	assert_named(table, 65, "route lan and others: all from anywhere to 2 networks", "p1, p2", false);
+	acl_free(table);
+	acl_rules_done(&rules);
+}
+
+static void many_policies_and_long_names_are_cut_and_say_so(void **state)
+{
+	char texts[8][32];
+	struct netmap_rule peers[8];
+	struct netmap map = { .rules = peers, .rule_count = 8 };
+	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH) };
+	struct acl_rules rules;
+	struct acl_table *table;
+
+	for (int i = 0; i < 8; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "policy-number-%d-with-a-name", i / 2);
+		peers[i] = (struct netmap_rule){ .peer = htonl(0x64400010 + i), .proto = NETMAP_ANY,
+			.policy = texts[i] };
+	}
+	rules = made(&input);
+	table = compiled(rules.list, rules.count);
+	assert_named(table, 0, "peers: all from 8 networks to 100.64.0.1",
+		"policy-number-0-with-a-n, policy-number-1-with-a-n, policy-number-2-with-a-n, ...", false);
+	acl_free(table);
+	acl_rules_done(&rules);
+}
+
+static void a_table_whose_policies_changed_is_another_one(void **state)
+{
+	struct cidr from = cidr("10.0.0.1", 32);
+	struct acl_rule rule = { .sources = &from, .source_count = 1, .dst = cidr("10.0.0.2", 32),
+		.policy = "one" };
+	uint8_t digests[3][ACL_DIGEST_LEN];
+	const char *const policies[] = { "one", "two", "one" };
+
+	for (int i = 0; i < 3; i++) {
+		struct acl_table *table;
+
+		rule.policy = policies[i];
+		table = compiled(&rule, 1);
+		acl_digest(table, digests[i]);
+		acl_free(table);
+	}
+	assert_memory_not_equal(digests[0], digests[1], ACL_DIGEST_LEN);
+	assert_memory_equal(digests[0], digests[2], ACL_DIGEST_LEN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -507,6 +600,9 @@ int main(void)
 		cmocka_unit_test(domain_rules_hold_for_what_was_learned),
 		cmocka_unit_test(local_exceptions_close_the_lan),
 		cmocka_unit_test(the_example_of_acl_c_is_true),
+		cmocka_unit_test(rules_are_called_by_what_they_are_and_come_from),
+		cmocka_unit_test(many_policies_and_long_names_are_cut_and_say_so),
+		cmocka_unit_test(a_table_whose_policies_changed_is_another_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

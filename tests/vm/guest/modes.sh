@@ -46,6 +46,13 @@ vlan_scenario() {
 	network_down
 }
 
+# This kernel runs a copy of the programs for a made-up packet: both ways, with the flow that is there.
+trace_passes() {
+	inside node talon trace --pin-dir $pins --from 100.64.0.2 --to 192.168.1.220:80 >/tmp/trace 2>&1 || return 1
+	grep -q "^datapath: $1\$" /tmp/trace && grep -q "as in the flow that is there" /tmp/trace &&
+		grep -q "who opens it as tcp 192.168.1.220:80 -> 100.64.0.2:" /tmp/trace
+}
+
 scenario() {
 	mode=$1
 	check "$mode: the network comes up" network_up || return
@@ -58,6 +65,7 @@ scenario() {
 	check "$mode: status says so" status_says_mode "$mode"
 	check "$mode: page through the tunnel, gateway saw the node" page_says_node
 	check "$mode: 2 MB through the tunnel, every byte" file_is_whole || node_tell
+	check "$mode: a trace tells the same, in this mode" trace_passes "$mode" || cat /tmp/trace
 	check "$mode: down" node_down
 }
 
