@@ -4,7 +4,7 @@
 _talon()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
-	local commands="up status preflight flows top down networks login logout service debug version genkey pubkey help"
+	local commands="up status trace preflight flows top down networks login logout service debug version genkey pubkey help"
 	local common="--pin-dir --log-level --daemon-addr --help"
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
@@ -155,6 +155,11 @@ _talon()
 	--check)
 		mapfile -t COMPREPLY < <(compgen -W "live ready startup datapath" -- "$cur")
 		return ;;
+	--proto)
+		mapfile -t COMPREPLY < <(compgen -W "tcp udp icmp" -- "$cur")
+		return ;;
+	--from | --to | --size | --peer)
+		return ;;
 	--filter-by-status)
 		mapfile -t COMPREPLY < <(compgen -W "idle connecting connected" -- "$cur")
 		return ;;
@@ -162,9 +167,6 @@ _talon()
 		mapfile -t COMPREPLY < <(compgen -W "P2P Relayed" -- "$cur")
 		return ;;
 	--interface-name | --wireguard-port)
-		return ;;
-	--proto)
-		mapfile -t COMPREPLY < <(compgen -W "tcp udp icmp" -- "$cur")
 		return ;;
 	--state)
 		mapfile -t COMPREPLY < <(compgen -W "new established closing reset" -- "$cur")
@@ -190,6 +192,7 @@ _talon()
 	flows)
 		mapfile -t COMPREPLY < <(compgen -W "--peer --src --dst --snat --proto --state --sort --reverse --limit --json $common" -- "$cur") ;;
 	top) mapfile -t COMPREPLY < <(compgen -W "--interval --once --count --by --json $common" -- "$cur") ;;
+	trace) mapfile -t COMPREPLY < <(compgen -W "--from --to --proto --size --peer --json $common" -- "$cur") ;;
 	debug) mapfile -t COMPREPLY < <(compgen -W "log level error warn info debug $common" -- "$cur") ;;
 	down | logout) mapfile -t COMPREPLY < <(compgen -W "$common" -- "$cur") ;;
 	help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;

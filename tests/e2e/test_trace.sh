@@ -68,6 +68,14 @@ test_running_connection_is_told_with_the_port_that_it_has() {
 	step back nextHop "^192.168.1.1 at "
 	step back sealed "opens it as tcp $GW:80 -> $LAP:.*, 40 bytes"
 	verdict passes
+	every_key_is_documented
+}
+
+every_key_is_documented() {
+	local key
+	for key in $(jq -r '[paths | map(strings)[]] | unique[]' "$RUN/trace.json") $(jq -r '[.there, .back | .steps[].step] | unique[]' "$RUN/trace.json"); do
+		grep -qF "\`$key\`" "$E2E/../../docs/trace.md" || fail "docs/trace.md does not have $key"
+	done
 }
 
 test_new_flow_gets_the_port_that_was_foretold() {
@@ -145,6 +153,7 @@ test_packet_that_is_too_big_is_refused_with_the_mtu() {
 	says .there.end icmp_sent
 	says .there.reason too_big
 	says '.there.icmp | "\(.type)/\(.code) \(.mtu)"' "3/4 1000"
+	every_key_is_documented
 	trace 0 --from $LAP --to $GW:80 --size 1000
 	# The other direction: the tunnel is narrower than the wire.
 	trace 1 --from $GW:80 --to "$NODE:$(last_seen gw port)" --size 1450
@@ -214,6 +223,19 @@ test_two_peers_and_the_answer_that_comes_back() {
 	says .back.origin peer
 	says .back.end resealed
 	verdict passes
+}
+
+test_endpoint_over_ipv6() {
+	served
+	finally "client_peer lap"
+	client_peer lap endpoint "[fd01::221]:$PORT"
+	fetch_page lap
+	trace 0 --from $LAP --to $GW:80
+	jq -e '.there.entry | test(" at \\[fd10::2\\]:[0-9]+, by eth0")' "$RUN/trace.json" || fail "nothing of the IPv6 endpoint"
+	step back endpoint "^\\[fd10::2\\]:.*, from fd01::221"
+	# The host does not forward IPv6, so the kernel names no next hop: what is sent goes back by the router that brought it.
+	step back nextHop "^back to $(ip -n "$P-rtr" -j link show br-lan | jq -r '.[0].address'), from where "
+	step back sealed "opens it as tcp $GW:80 -> $LAP:"
 }
 
 test_tc_tells_the_same() {

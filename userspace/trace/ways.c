@@ -200,6 +200,12 @@ static void describe_entry(struct trace_way *way, const struct party *from, uint
 	note_aside(way->entry, size, program_name(program));
 }
 
+/* Who hands us the peer's frames. The programs learn it, as a way back for where the kernel knows none. */
+static const uint8_t *mac_of(const struct party *from, uint32_t ifindex)
+{
+	return from->endpoint.in_ifindex == ifindex ? from->endpoint.in_smac : some_mac;
+}
+
 int way_from_peer(struct walk *walk, struct party *from, const struct flight *flight, struct trace_way *way,
 	struct passage *p)
 {
@@ -224,7 +230,8 @@ int way_from_peer(struct walk *walk, struct party *from, const struct flight *fl
 	get_link(&walk->live, ifindex, &link);
 	frame_packet(flight, &packet);
 	frame_seal(from, &outer, &packet, &sealed);
-	frame_ethernet(link.mac, some_mac, outer.family == AF_INET6 ? ETH_P_IPV6 : ETH_P_IP, &sealed, &frame);
+	frame_ethernet(link.mac, mac_of(from, ifindex), outer.family == AF_INET6 ? ETH_P_IPV6 : ETH_P_IP,
+		&sealed, &frame);
 	ret = run(walk, program, ifindex, flight, &frame, p);
 	if (ret)
 		return ret;
