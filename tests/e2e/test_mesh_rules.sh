@@ -279,6 +279,15 @@ test_a_trace_names_the_rule_and_the_policy_that_decide() {
 	lets lap $GW 443
 }
 
+test_a_trace_knows_what_is_answered_without_a_rule() {
+	local rule='.back.steps[] | select(.step == "accessRule").text'
+	only "out sources=node destinations=lap oneway=1"
+	trace 0 --from "$NODE_IP" --to "$LAP_IP:80"
+	equal "what lets the answer in" "none accepts it, but it answers what went into the mesh" "$(jq -r "$rule" "$RUN/trace.json")"
+	trace 1 --from "$LAP_IP:80" --to "$NODE_IP:40000"
+	is_denied
+}
+
 test_a_trace_follows_the_rules_as_they_change() {
 	only "web sources=lap destinations=node protocol=tcp ports=80"
 	trace 0 --from "$LAP_IP" --to "$NODE_IP:80"

@@ -127,6 +127,36 @@ test_routes_that_refuse_are_told_apart() {
 	says .there.passes false
 }
 
+test_host_that_does_not_forward_is_told() {
+	served
+	finally "in_ns node sysctl -qw net.ipv4.ip_forward=1"
+	in_ns node sysctl -qw net.ipv4.ip_forward=0
+	trace 1 --from $LAP --to $GW:80
+	decided there whose "does not forward \\(sysctl net.ipv4.ip_forward\\)"
+	verdict "dropped: fwd_disabled"
+}
+
+# One port for all: the second client to the same server has none.
+test_port_that_another_flow_has_is_not_given_away() {
+	served "SNATPorts = 12288-12288"
+	in_ns lap2 $NET udp $GW 7
+	trace 1 --from $LAP2 --to $GW:80
+	decided there nat "every candidate port was taken"
+	says .there.reason nat_ports
+	says .there.icmp.name "administratively prohibited"
+	trace 0 --from $LAP2 --to $GW:81
+	says .there.nat.port 12288
+}
+
+test_traffic_goes_on_while_it_is_asked() {
+	local i
+	served
+	ping_counts lap $GW -c 200 -i 0.005 >"$RUN/pings" &
+	for i in 1 2 3 4 5; do trace 0 --from $LAP --to $GW:80; done
+	wait $!
+	equal "pings sent and answered" "200 200" "$(cat "$RUN/pings")"
+}
+
 test_peer_without_a_session_and_one_that_nobody_knows() {
 	local rc=0
 	MESH[gw]=100.64.0.9
