@@ -274,13 +274,12 @@ int copy_prepare(struct copy *copy, enum copy_program program, const struct talo
 /* The members of struct talon_pkt that are read, by their place in it: the object's own types say where. */
 #define MEMBERS(X) \
 	X("end", end) X("dir", dir) X("peer", peer) X("flow", flow) X("ifindex", ifindex) X("mtu", mtu) \
-	X("tot_len", tot_len) X("generation", generation) X("flags", flags) X("resealed", resealed) \
-	X("way.peer", way_peer) X("way.end", way_end) X("way.what", way_what) X("way.source", way_source) \
-	X("way.in_local", way_local) X("way.onward", way_onward) X("way.no_neigh", way_no_neigh) \
-	X("fib", fib) X("endpoint.family", endpoint_family) X("endpoint.flags", endpoint_flags) \
+	X("flags", flags) X("resealed", resealed) X("way.peer", way_peer) X("way.end", way_end) \
+	X("way.what", way_what) X("way.source", way_source) X("fib", fib) \
+	X("endpoint.family", endpoint_family) X("endpoint.flags", endpoint_flags) \
 	X("endpoint.mtu", endpoint_mtu) X("endpoint.ifindex", endpoint_ifindex) \
-	X("endpoint.remote_port", endpoint_port) X("endpoint.local_port", endpoint_local_port) \
-	X("endpoint.remote", endpoint) X("endpoint.local", endpoint_local) X("endpoint.dmac", endpoint_mac)
+	X("endpoint.remote_port", endpoint_port) X("endpoint.remote", endpoint) \
+	X("endpoint.local", endpoint_local) X("endpoint.dmac", endpoint_mac)
 
 #define MEMBER(member_path, field) { member_path, offsetof(struct decision, field), \
 	sizeof(((struct decision *)0)->field) },

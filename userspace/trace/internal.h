@@ -124,17 +124,16 @@ struct copy {
 
 /* What the programs left of their decisions (struct talon_pkt in bpf/lib/packet.h). */
 struct decision {
-	uint32_t end, dir, peer, flow, ifindex, mtu, tot_len, generation;
+	uint32_t end, dir, peer, flow, ifindex, mtu;
 	uint16_t flags;
 	uint8_t resealed;
 	uint32_t way_peer, way_end, way_what;
 	__be32 way_source;
-	uint8_t way_local, way_onward, way_no_neigh;
 	struct bpf_fib_lookup fib;
 	uint8_t endpoint_family, endpoint_flags;
 	uint16_t endpoint_mtu;
 	uint32_t endpoint_ifindex;
-	__be16 endpoint_port, endpoint_local_port;
+	__be16 endpoint_port;
 	struct talon_addr endpoint, endpoint_local;
 	uint8_t endpoint_mac[6];
 };
