@@ -128,9 +128,13 @@ static int write_all(int fd, const uint8_t *bytes, size_t len)
 	return fsync(fd) ? -errno : 0;
 }
 
-static int replace(const char *path, int fd, const char *temporary, const void *bytes, size_t len)
+static int replace(const char *path, int fd, const char *temporary, const void *bytes, size_t len,
+	mode_t mode)
 {
 	int ret = write_all(fd, bytes, len);
+
+	if (!ret && fchmod(fd, mode))
+		ret = -errno;
 
 	if (!ret && rename(temporary, path))
 		ret = -errno;
@@ -149,7 +153,7 @@ static void flush_directory(const char *dir)
 	close(fd);
 }
 
-int store_write(const char *path, const void *bytes, size_t len)
+static int write_file(const char *path, const void *bytes, size_t len, mode_t mode)
 {
 	char dir[PATH_MAX], temporary[PATH_MAX];
 	int fd, ret;
@@ -162,11 +166,21 @@ int store_write(const char *path, const void *bytes, size_t len)
 	fd = mkostemp(temporary, O_CLOEXEC);	/* 0600 */
 	if (fd < 0)
 		return -errno;
-	ret = replace(path, fd, temporary, bytes, len);
+	ret = replace(path, fd, temporary, bytes, len, mode);
 	close(fd);
 	if (!ret)
 		flush_directory(dir);
 	return ret;
+}
+
+int store_write(const char *path, const void *bytes, size_t len)
+{
+	return write_file(path, bytes, len, 0600);
+}
+
+int store_publish(const char *path, const void *bytes, size_t len)
+{
+	return write_file(path, bytes, len, 0644);
 }
 
 static bool is_left_over(const char *name, const char *base)

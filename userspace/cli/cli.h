@@ -117,6 +117,7 @@ int cli_logout(struct cli *cli);
 int cli_service(struct cli *cli);
 int cli_debug(struct cli *cli);
 int cli_flows(struct cli *cli);
+int cli_metrics(struct cli *cli);
 int cli_top(struct cli *cli);
 /* Hidden: the plane starts the first, `make docs` and lint run the second. */
 int cli_keystream(struct cli *cli);

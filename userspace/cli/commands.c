@@ -114,6 +114,16 @@ const struct cli_command cli_commands[] = {
 		COMMON_HELP, cli_top,
 	},
 	{
+		"metrics", "print all metrics, for Prometheus",
+			"[--openmetrics] [--peers N] [--aliases] [--textfile FILE]",
+		"Prints what /metrics serves, from the pinned maps, and so works without a controller.\n\n"
+		"  --openmetrics       in the format of OpenMetrics 1.0, else in Prometheus's own\n"
+		"  --peers N           series of their own for the N peers with the most traffic (0)\n"
+		"  --aliases           those also under the names of other WireGuard exporters\n"
+		"  --textfile FILE     into FILE, whole or not at all, for node_exporter; it ends in .prom\n"
+		COMMON_HELP, cli_metrics,
+	},
+	{
 		"networks", "list, select and deselect networks of other peers",
 			"list | select [-a] ID...|all | deselect ID...|all",
 		"list (or ls) shows them; select uses these and no others, with -a (--append) these too; "

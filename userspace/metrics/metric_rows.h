@@ -98,7 +98,7 @@
 	X(PEER_NEWEST, newest_handshake_age_seconds, GAUGE, "seconds", "", "1", \
 		"How long ago the last handshake with any peer was. Absent without one.") \
 	X(PEER_BYTES, peer_bytes, COUNTER, "bytes", "direction,peer,name", \
-		"2 for each peer shown and 2 for the rest", \
+		"2 for each peer shown", \
 		"Bytes from and to a peer. With --metrics-peers.") \
 	X(PEER_PACKETS, peer_packets, COUNTER, "", "direction,peer,name", "the same", \
 		"Data messages from and to a peer. With --metrics-peers.") \
@@ -110,7 +110,11 @@
 	X(PEER_LATENCY, peer_latency_seconds, GAUGE, "seconds", "peer,name", "1 for each peer shown", \
 		"Round trip of the last check of the direct way. With --metrics-peers.") \
 	X(PEER_FLOWS, peer_flows, GAUGE, "", "peer,name", "1 for each peer shown", \
-		"Flow records in the peer's share. With --metrics-peers.")
+		"Flow records in the peer's share. With --metrics-peers.") \
+	X(OTHER_PEERS, other_peers, GAUGE, "", "", "1", \
+		"Peers that have no series of their own. With --metrics-peers.") \
+	X(OTHER_BYTES, other_peers_bytes, GAUGE, "bytes", "direction", "2", \
+		"Bytes from and to them. A gauge, as peers come and go. With --metrics-peers.")
 
 /* NAT. */
 #define METRICS_NAT(X) \
@@ -144,7 +148,7 @@
 		"Memory of a map, as the kernel charges it.") \
 	X(RING_BYTES, ring_bytes, GAUGE, "bytes", "ring", "4", \
 		"Bytes in a ring buffer that its reader has not read yet.") \
-	X(RING_LIMIT, ring_bytes_limit, GAUGE, "bytes", "ring", "4", "Bytes that fit.") \
+	X(RING_LIMIT, ring_limit_bytes, GAUGE, "bytes", "ring", "4", "Bytes that fit.") \
 	X(HELD, held_packets, GAUGE, "", "", "1", \
 		"Packets that wait in the controller for a session, a next hop or a fragment.") \
 	X(HELD_DROPPED, held_packets_dropped, COUNTER, "", "", "1", "Held packets that were given up.") \
@@ -175,6 +179,8 @@
 	X(SIGNAL_CONNECTS, signal_connects, COUNTER, "", "", "1", \
 		"Connections to the signal server, the first too.") \
 	X(SIGNAL_MESSAGES, signal_messages, COUNTER, "", "direction,result", "6", "Signal messages.") \
+	X(SIGNAL_REGISTRATIONS, signal_registrations, COUNTER, "", "", "1", \
+		"Registrations with the signal server.") \
 	X(SIGNAL_EVICTIONS, signal_evictions, COUNTER, "", "", "1", \
 		"Times that another process with our key took our place.") \
 	X(RELAYS, relays, GAUGE, "", "state", "2", "Relays: known, and connected.") \

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define METRICS_PEERS_MOST 1000	/* that can have series of their own */
+
 enum metrics_format {
 	METRICS_PROMETHEUS,		/* text/plain; version=0.0.4 */
 	METRICS_OPENMETRICS,		/* application/openmetrics-text; version=1.0.0 */

@@ -119,6 +119,8 @@ struct status {
  * another negative errno; on error @why gets one line. Free with status_free().
  */
 int status_read(struct status *ret_status, const char *pin_dir, char *why, size_t size);
+/* The same without routes and peers. */
+int status_read_node(struct status *ret_status, const char *pin_dir, char *why, size_t size);
 void status_free(struct status *status);
 
 /* Whether the device carries a program without being an uplink. */

@@ -354,18 +354,20 @@ static int find_root(struct reading *r, const char *pin_dir)
 	return -ENOENT;
 }
 
-int status_read(struct status *ret_status, const char *pin_dir, char *why, size_t size)
+/* @few: without the last steps, whose cost grows with routes and peers. */
+static int read_status(struct status *ret_status, const char *pin_dir, bool few, char *why, size_t size)
 {
 	static int (*const steps[])(struct reading *) = {
 		read_config, read_info, read_nat, read_counters, read_traffic, read_handshakes,
 		read_keystream, read_devices, read_routes, read_peers, read_allowed,
 	};
+	const size_t count = sizeof(steps) / sizeof(steps[0]) - (few ? 3 : 0);
 	struct status status = {};
 	struct reading r = { .status = &status, .why = why, .size = size };
 	int ret;
 
 	ret = find_root(&r, pin_dir);
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && !ret; i++) {
+	for (size_t i = 0; i < count && !ret; i++) {
 		snprintf(why, size, "out of memory");	/* the only error that the steps do not explain */
 		ret = steps[i](&r);
 	}
@@ -380,6 +382,16 @@ int status_read(struct status *ret_status, const char *pin_dir, char *why, size_
 	status.now_unix_s = clock_unix_ns() / TALON_NSEC_PER_SEC;
 	*ret_status = status;
 	return 0;
+}
+
+int status_read(struct status *ret_status, const char *pin_dir, char *why, size_t size)
+{
+	return read_status(ret_status, pin_dir, false, why, size);
+}
+
+int status_read_node(struct status *ret_status, const char *pin_dir, char *why, size_t size)
+{
+	return read_status(ret_status, pin_dir, true, why, size);
 }
 
 void status_free(struct status *status)

@@ -17,7 +17,8 @@ struct talon_peer_info {
 	__u8	present;		/* 0: slot is free */
 	__u8	pad[3];
 	__u16	keepalive_s;		/* persistent keepalive; 0: off */
-	__u16	pad2;
+	/* round trip of the direct way in 100 us, as the last check measured it; 0: not known */
+	__u16	latency_100us;
 	__u8	timestamp[WG_TIMESTAMP_LEN];	/* greatest TAI64N accepted from it */
 	__u32	handshakes;		/* completed */
 	__u64	handshake_ns;		/* CLOCK_BOOTTIME of the last completed handshake; 0: never */
