@@ -10,7 +10,7 @@ failed_rings=""
 for ring in $rings; do
 	echo "== $ring"
 	start=$SECONDS
-	${MAKE:-make} --no-print-directory "$ring" 2>&1 | tee -a "$log"
+	${MAKE:-make} -j"$(nproc)" --no-print-directory "$ring" 2>&1 | tee -a "$log"
 	[ "${PIPESTATUS[0]}" -eq 0 ] || failed_rings+=" $ring"
 	echo "== $ring took $((SECONDS - start)) s"
 done
