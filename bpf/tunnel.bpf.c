@@ -131,11 +131,15 @@ int talon_tunnel(struct __sk_buff *ctx)
 	pkt->dir = TALON_DIR_TUNNEL;
 	pkt->end = TALON_INTERNAL;
 	pkt->action = ACTION_DROP;
+	pkt->peer = TALON_PEER_NONE;
+	pkt->place = PLACE_FRAME;
 	pkt->resealed = 0;
 	pkt->quiet = 0;
 	packet_clock(pkt);
 	if (frame_linearize(ctx)) {
-		count(TALON_DIR_TUNNEL, TALON_NOT_LINEAR);
+		pkt->end = TALON_NOT_LINEAR;
+		count(TALON_DIR_TUNNEL, pkt->end);
+		watch_drop(ctx, pkt);
 		packet_leave(pkt, cfg);
 		return VERDICT_DROP;
 	}
@@ -161,6 +165,8 @@ int talon_tunnel(struct __sk_buff *ctx)
 		}
 	}
 	count(TALON_DIR_TUNNEL, pkt->end);
+	if (pkt->action != ACTION_SEND)
+		watch_drop(ctx, pkt);
 	/* the far end leads nowhere else */
 	step = pkt->action == ACTION_SEND ? bpf_redirect(pkt->ifindex, 0) : VERDICT_DROP;
 	packet_leave(pkt, cfg);

@@ -22,6 +22,7 @@
 #include "talon/peer_types.h"
 #include "talon/session_types.h"
 #include "talon/traffic_types.h"
+#include "talon/watch_types.h"
 
 /*
  * Lookup by a key that lies in memory which 6.1 does not take as a key (the packet's state in a global
@@ -89,6 +90,12 @@ TALON_MAP(acl_ct, BPF_MAP_TYPE_LRU_HASH, 1024, struct talon_flow_key, struct tal
 TALON_MAP(frags, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_frag_key, struct talon_frag, 0);
 TALON_MAP(frags_early, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_frag_key, struct talon_frag, 0);
 TALON_MAP(rates, BPF_MAP_TYPE_ARRAY, TALON_RATE_ENTRIES, __u32, struct talon_rate, 0);
+
+TALON_MAP(watches, BPF_MAP_TYPE_ARRAY, TALON_WATCHES, __u32, struct talon_watch, 0);
+TALON_MAP(watch_counts, BPF_MAP_TYPE_PERCPU_ARRAY, TALON_WATCH_COUNT_COUNT, __u32, __u64, 0);
+/* 0 entries: libbpf makes one for each CPU */
+TALON_MAP(watch_drops, BPF_MAP_TYPE_PERF_EVENT_ARRAY, 0, __u32, __u32, 0);
+TALON_MAP(watch_packets, BPF_MAP_TYPE_PERF_EVENT_ARRAY, 0, __u32, __u32, 0);
 
 struct {
 	/* ids of flow records given back, oldest first; empty at the start */

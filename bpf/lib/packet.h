@@ -80,6 +80,14 @@ enum talon_inner_kind {
 	INNER_OTHER,		/* a protocol without ports */
 };
 
+/* Where the packet's own headers are. */
+enum talon_place {
+	PLACE_FRAME,		/* as it came: behind the Ethernet header */
+	PLACE_OPENED,		/* decrypted, still behind the WireGuard header */
+	PLACE_INNER,		/* decrypted, behind the Ethernet header */
+	PLACE_SEALING,		/* moved, or encrypted */
+};
+
 /* struct talon_endpoint without its lock, which must not be in a per-CPU map. */
 struct endpoint_copy {
 	__u8	family;
@@ -140,7 +148,7 @@ struct talon_pkt {
 	__u32	end;			/* end(), drop(): enum talon_end. verdict */
 	__u32	action;			/* entry, end(), drop(): enum talon_action. verdict */
 	__u32	ifindex;		/* the step that sends: the device. verdict */
-	/* open, find, tunnel's classify; forward for another peer. Any step after that */
+	/* entry: none; open, find, tunnel's classify; forward for another peer. Any step after that */
 	__u32	peer;
 	__u32	index;			/* open, seal: the session's receiver index. AEAD, open, seal */
 	__u32	flow;			/* forward, find: record id, 0: none. rewrite */
@@ -166,7 +174,7 @@ struct talon_pkt {
 	__u8	quiet;
 	__u8	proto;			/* read, icmp: of the inner packet. forward, find, rewrite */
 	__u8	hops;			/* read: TTL as it came. forward, rewrite */
-	__u8	pad;
+	__u8	place;			/* entry, open, seal: enum talon_place. verdict */
 	__u16	flags;			/* forward: enum forward_flags. rewrite */
 	struct talon_addr inner_src;	/* read: source as it came. forward, find */
 	struct talon_addr inner_dst;	/* read: destination as it came. forward, find */

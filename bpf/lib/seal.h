@@ -242,6 +242,9 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_INTERNAL);
 	if (sc->next >= WG_REJECT_AFTER_MESSAGES)	/* while the packet is complete and can be held */
 		return seal_later(ctx, pkt, TALON_KEY_EXPIRED);
+	if ((cfg->flags & TALON_F_CAPTURE) && pkt->tot_len)
+		watch_packet(ctx, pkt, TALON_DIR_OUT);
+	pkt->place = PLACE_SEALING;
 	if (frame_trim(ctx, L3_OFF + (pkt->tot_len ? pkt->tot_len : AEAD_SEAL_SHIFT)))
 		return drop(pkt, TALON_NO_ROOM);
 	if (!pkt->tot_len) {

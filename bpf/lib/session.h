@@ -6,6 +6,7 @@
 #include "lib/endpoint.h"
 #include "lib/inner4.h"
 #include "lib/inner6.h"
+#include "lib/watch.h"
 #include "talon/replay.h"
 
 /*
@@ -263,6 +264,7 @@ static __always_inline int session_pop(ctx_md *ctx, struct talon_pkt *pkt, const
 {
 	if (frame_pop(ctx, inner_off - L3_OFF, pkt->outer_family == AF_INET6))
 		return -1;
+	pkt->place = PLACE_INNER;
 	return !(cfg->flags & TALON_F_KEEP_TAIL) && frame_trim(ctx, L3_OFF + pkt->tot_len) ? -1 : 0;
 }
 
@@ -295,10 +297,14 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, reason);
 	inner_off = pkt->wg_off + WG_DATA_HEADER_LEN;
 	reason = session_read_inner(ctx, pkt, inner_off, &is_six, &has_options);
-	if (reason)
+	if (reason) {
+		pkt->place = PLACE_OPENED;
 		return drop(pkt, reason);
+	}
 	if (session_pop(ctx, pkt, cfg, inner_off))
 		return drop(pkt, TALON_NO_ROOM);
+	if (cfg->flags & TALON_F_CAPTURE)
+		watch_packet(ctx, pkt, TALON_DIR_IN);
 	if (is_six)
 		return STEP_REFUSE6;
 	return has_options ? inner4_check_options(ctx, pkt) : STEP_NEXT;

@@ -284,7 +284,10 @@ static __always_inline int uplink_verdict(ctx_md *ctx, struct talon_pkt *pkt, st
 		return frame_send(ctx, cfg, pkt->ifindex);
 	if (pkt->action == ACTION_ONWARD && cfg)
 		return frame_send_onward(ctx, cfg, pkt->ifindex);
-	return pkt->action == ACTION_PASS ? VERDICT_PASS : VERDICT_DROP;
+	if (pkt->action == ACTION_PASS)
+		return VERDICT_PASS;
+	watch_drop(ctx, pkt);
+	return VERDICT_DROP;
 }
 
 static __always_inline int uplink(ctx_md *ctx)
@@ -303,6 +306,8 @@ static __always_inline int uplink(ctx_md *ctx)
 	pkt->end = TALON_END_COUNT;
 	pkt->action = ACTION_PASS;
 	pkt->dir = TALON_DIR_IN;
+	pkt->peer = TALON_PEER_NONE;
+	pkt->place = PLACE_FRAME;
 	pkt->resealed = 0;
 	pkt->quiet = 0;
 #ifdef TALON_TC

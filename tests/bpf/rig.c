@@ -717,7 +717,8 @@ static uint64_t digest_bytes(uint64_t h, const void *bytes, size_t len)
 uint64_t rig_digest(struct rig *rig)
 {
 	static const char *const skipped[] = { "stats", "seen", "nat_stats", "scratch", "events",
-		"event_packets", "event_strays", "rates", "info", "flow_free" };
+		"event_packets", "event_strays", "rates", "info", "flow_free", "watch_drops", "watch_packets",
+		"watch_counts" };
 	uint64_t h = 0xcbf29ce484222325ULL;
 	int cpus = libbpf_num_possible_cpus();
 	struct bpf_map *map;

@@ -73,6 +73,8 @@ struct datapath_options {
 	X(NAT_PORTS, nat_ports) X(PORT_BLOCK, port_block) X(NAT_STATS, nat_stats) X(NAT_PEERS, nat_peers) \
 	X(FRAGS, frags) X(FRAGS_EARLY, frags_early) \
 	X(RATES, rates) X(EVENTS, events) X(EVENT_PACKETS, event_packets) X(EVENT_STRAYS, event_strays) \
+	X(WATCHES, watches) X(WATCH_COUNTS, watch_counts) X(WATCH_DROPS, watch_drops) \
+	X(WATCH_PACKETS, watch_packets) \
 	X(ACL_SRC4, acl_src4) X(ACL_DST4, acl_dst4) X(ACL_PORTS, acl_ports) X(ACL_BITS, acl_bits) \
 	X(ACL_RULES, acl_rules) X(ACL_CT, acl_ct)
 

@@ -24,6 +24,9 @@ enum talon_config_flags {
 	TALON_F_ACL		= 1 << 5,
 	/* some host route has a source other than node_addr: any own address may be one */
 	TALON_F_MANY_SOURCES	= 1 << 6,
+	/* somebody may capture a peer's packets: see map "watches" */
+	TALON_F_CAPTURE		= 1 << 7,
+	TALON_F_NO_CAPTURE	= 1 << 8,	/* nobody may; for who would like to */
 	/* PREEMPT_RT: a program may be preempted by another one on its CPU */
 	TALON_F_PREEMPTIBLE	= 1 << 15,
 };

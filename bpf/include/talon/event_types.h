@@ -50,7 +50,8 @@ TALON_ASSERT_SIZE(struct talon_event, 56);
 	X(ROAMED,	1000,	256)	\
 	X(NAT_FULL,	10,	4)	\
 	X(FRAGMENT,	500,	64)	\
-	X(ICMP,		1000,	100)
+	X(ICMP,		1000,	100)	\
+	X(DROP_SAMPLE,	1000,	256)
 
 #define TALON_RATE_ID(id, per_second, burst) TALON_RATE_##id,
 enum talon_rate_id { TALON_RATES(TALON_RATE_ID) TALON_RATE_IDS };
