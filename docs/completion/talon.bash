@@ -31,6 +31,7 @@ _talon()
 		--max-peers
 		--max-flows
 		--keystream-memory
+		--capture
 		--log-format"
 	local mesh=" --wireguard-port --interface-name
 		--management-url
@@ -100,6 +101,9 @@ _talon()
 	--max-flows)
 		return ;;
 	--keystream-memory)
+		return ;;
+	--capture)
+		mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur")
 		return ;;
 	--pin-dir)
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")

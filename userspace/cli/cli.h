@@ -107,6 +107,8 @@ int cli_down(struct cli *cli);
 int cli_preflight(struct cli *cli);
 int cli_status(struct cli *cli);
 int cli_trace(struct cli *cli);
+int cli_drops(struct cli *cli);
+int cli_capture(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_genkey(struct cli *cli);
 int cli_pubkey(struct cli *cli);

@@ -78,6 +78,33 @@ const struct cli_command cli_commands[] = {
 		"  --json              for programs\n" COMMON_HELP, cli_trace,
 	},
 	{
+		"drops", "show which packets were dropped and why, or follow them live",
+			"[-f] [--json] [--reason LIST] [--direction LIST] [--peer PEER] [--count N]",
+		"The counters of dropped packets that are not zero. With -f a line for each packet that is "
+		"dropped from\n"
+		"now on, at most 1000 a second, and how many more there were. One process at a time.\n\n"
+		"  -f, --follow        each packet: time, direction, reason, peer, addresses, length\n"
+		"  --json              for programs: an array; with -f an object a line\n"
+		"  --reason LIST       these reasons alone, such as bad_tag,no_route\n"
+		"  --direction LIST    in, out or tunnel\n"
+		"  --peer PEER         a peer's alone (-f): its public key, name or address in the mesh\n"
+		"  --count N           ends after N lines (-f)\n" COMMON_HELP, cli_drops,
+	},
+	{
+		"capture", "write a peer's decrypted packets to a pcapng file", "--peer PEER [OPTION...]",
+		"Both directions, as the peer sends and gets them. Root alone may, if Capture is on; the "
+		"daemon logs it,\n"
+		"and talon status shows it. It ends at the first limit, by Ctrl-C, or when this process "
+		"is gone.\n\n"
+		"  --peer PEER         its public key, name or address in the mesh\n"
+		"  -w, --write FILE    a new file, or - for standard output (-)\n"
+		"  --size BYTES        of each packet at most (65535)\n"
+		"  --count N           packets (100000)\n"
+		"  --duration SECONDS  (600)\n"
+		"  --limit BYTES       size of the file; K, M and G are powers of 1024 (64M)\n"
+		COMMON_HELP, cli_capture,
+	},
+	{
 		"down", "remove every program, map, link, route, device and pin", "",
 		"Works without a running controller; if nothing is left, it does nothing. A daemon in a "
 		"mesh drains\n"

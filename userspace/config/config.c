@@ -133,6 +133,7 @@ void config_init(struct config *config)
 		.max_peers = CONFIG_MAX_PEERS,
 		.max_flows = CONFIG_MAX_FLOWS,
 		.keystream_memory = CONFIG_KEYSTREAM_MEMORY,
+		.capture = true,
 		.pin_dir = CONFIG_PIN_DIR,
 		.log_level = LOG_LEVEL_INFO,
 	};

@@ -203,6 +203,7 @@ struct config {
 	__u32 max_peers;
 	__u32 max_flows;		/* records, one of which is never used */
 	__u32 keystream_memory;		/* MiB for keystream made ahead; 0: none */
+	bool capture;			/* root may capture a peer's decrypted packets */
 
 	char pin_dir[CONFIG_PIN_DIR_LEN];
 	enum log_level log_level;

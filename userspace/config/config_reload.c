@@ -56,6 +56,7 @@ static bool is_same(const struct config *a, const struct config *b, enum option 
 	case OPTION_PIN_DIR:
 		return !strcmp(a->pin_dir, b->pin_dir);
 	case OPTION_ROUTE:
+	case OPTION_CAPTURE:
 	case OPTION_LOG_LEVEL:
 		return true;	/* applied at once */
 	case OPTION_LOG_FORMAT:
@@ -90,4 +91,5 @@ void config_take_peers(struct config *now, struct config *fresh)
 	SWAP(now->routes, fresh->routes);
 	SWAP(now->route_count, fresh->route_count);
 	now->log_level = fresh->log_level;
+	now->capture = fresh->capture;
 }

@@ -85,6 +85,9 @@
 		"0-1024", "is not a number of MiB", NULL, \
 		"MiB for keystream made before its packets arrive, 0: none (" \
 		DEFAULT_TEXT(CONFIG_KEYSTREAM_MEMORY) ")") \
+	X(CAPTURE, capture, ONE, "Capture", "capture", "TALON_CAPTURE", NULL, \
+		"on or off", "is not a choice", "on off", \
+		"whether root may capture a peer's packets with talon capture (on)") \
 	X(PIN_DIR, pin_dir, ONE, NULL, "pin-dir", "TALON_PIN_DIR", NULL, \
 		"an absolute path on a bpf file system", "is not a directory for pins", "<directory>", \
 		"where programs and maps are pinned (" CONFIG_PIN_DIR ")") \

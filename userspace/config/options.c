@@ -220,6 +220,11 @@ static int set_max_flows(struct config *config, struct slice value, struct probl
 	return value_number(value, CONFIG_MAX_FLOWS_MIN, CONFIG_MAX_FLOWS_LIMIT, &config->max_flows);
 }
 
+static int set_capture(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_bool(value, &config->capture);
+}
+
 static int set_keystream_memory(struct config *config, struct slice value, struct problem *problem)
 {
 	return value_number(value, 0, CONFIG_KEYSTREAM_MEMORY_MAX, &config->keystream_memory);

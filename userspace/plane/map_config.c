@@ -217,6 +217,7 @@ int map_config_fill(struct plane *p, char *err, size_t errlen)
 	/* map_config_set_modes() decides these anew, plane_apply() those. */
 	mc->flags |= old.flags & (TALON_F_XDP_TX | TALON_F_KEEP_TAIL);
 	mc->flags |= old.flags & (TALON_F_PLAIN_ROUTES | TALON_F_ACL);
+	mc->flags |= config->capture ? old.flags & TALON_F_CAPTURE : TALON_F_NO_CAPTURE;
 	return 0;
 }
 

@@ -155,6 +155,7 @@ void second_tick(void *ctx)
 	else
 		map_config_poll(p);
 	uplinks_check_forwarding(p);
+	captures_tick(p, now);
 	if (now >= p->refresh_ns) {
 		/* Next hops may have moved without notification. */
 		p->refresh_ns = now + REFRESH_NS;

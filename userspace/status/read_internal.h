@@ -48,4 +48,7 @@ int read_peers(struct reading *r);
 /* The networks of each peer, after read_peers(). */
 int read_allowed(struct reading *r);
 
+/* status_watch.c */
+int read_watches(struct reading *r);
+
 #endif

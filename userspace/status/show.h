@@ -8,6 +8,8 @@
 #include "base/text.h"
 #include "status/status.h"
 
+struct json_out;
+
 #define SHOW_ENDPOINT_LEN 64
 #define SHOW_AGE_LEN 64
 
@@ -23,6 +25,10 @@ __u64 show_seconds_since(const struct status *status, __u64 then_ns);
 void show_bytes(__u64 bytes, char *text, size_t size);
 /* "2026-11-23T00:30:28Z" */
 void show_time(__u64 unix_s, char *text, size_t size);
+
+/* Who watches packets: a line for each; and an object "watching". */
+void show_watches(FILE *out, const struct status *status);
+void show_watches_json(struct json_out *json, const struct status *status);
 
 /* Labels and help texts by number: of enum talon_end and of the map "handshake_stats". */
 struct show_end {

@@ -19,6 +19,7 @@
 #include "talon/nat_types.h"
 #include "talon/peer_types.h"
 #include "talon/traffic_types.h"
+#include "talon/watch_types.h"
 
 #define STATUS_HEARTBEAT_FRESH_NS	(3 * TALON_NSEC_PER_SEC)	/* it beats about once a second */
 #define STATUS_HEARTBEAT_HUNG_NS	(10 * TALON_NSEC_PER_SEC)
@@ -112,6 +113,8 @@ struct status {
 	struct talon_seen seen[TALON_PROGRAM_COUNT];		/* summed over CPUs */
 	struct talon_traffic traffic[TALON_TRAFFIC_ENTRIES];	/* summed over CPUs */
 	struct status_keystream_counts keystream_counts[TALON_KEYSTREAM_DIRS];	/* from those */
+	struct talon_watch watches[TALON_WATCHES];
+	__u64 watch_counts[TALON_WATCH_COUNT_COUNT];	/* summed over CPUs */
 };
 
 /*
@@ -144,6 +147,9 @@ enum status_peer_state status_peer_state(const struct status *status, const stru
 size_t status_connected(const struct status *status);
 /* Whether there is at least one hook and all hooks are attached. */
 bool status_is_attached(const struct status *status);
+
+/* Whether somebody watches now. */
+bool status_is_watched(const struct status *status, enum talon_watch_id id);
 
 /* Text for people. @detail adds each peer and every counter that is not zero. */
 void status_print_text(FILE *out, const struct status *status, bool detail);

@@ -286,6 +286,7 @@ void status_write_json(FILE *out, const struct status *status)
 	put_counters(&json, status);
 	put_handshakes(&json, status);
 	put_keystream(&json, status);
+	show_watches_json(&json, status);
 	json_out_end(&json, '}');
 }
 

@@ -359,7 +359,7 @@ static int read_status(struct status *ret_status, const char *pin_dir, bool few,
 {
 	static int (*const steps[])(struct reading *) = {
 		read_config, read_info, read_nat, read_counters, read_traffic, read_handshakes,
-		read_keystream, read_devices, read_routes, read_peers, read_allowed,
+		read_keystream, read_watches, read_devices, read_routes, read_peers, read_allowed,
 	};
 	const size_t count = sizeof(steps) / sizeof(steps[0]) - (few ? 3 : 0);
 	struct status status = {};

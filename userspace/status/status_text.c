@@ -365,6 +365,7 @@ static void print_summary(FILE *out, const struct status *status)
 	print_snat(out, &status->config);
 	print_routes(out, status);
 	print_hazards(out, info);
+	show_watches(out, status);
 	fprintf(out, "Flows: %llu/%u\n", status->nat.live, flow_room(status));
 	fprintf(out, "Peers count: %zu/%zu Connected\n", status_connected(status), status->peer_count);
 }
@@ -397,5 +398,6 @@ void status_print_datapath(FILE *out, const struct status *status, bool detail)
 	fprintf(out, "Listen port: %u\n", ntohs(status->config.listen_port));
 	print_snat(out, &status->config);
 	print_hazards(out, &status->info);
+	show_watches(out, status);
 	fprintf(out, "Flows: %llu/%u\n", status->nat.live, flow_room(status));
 }
