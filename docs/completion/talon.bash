@@ -4,7 +4,7 @@
 _talon()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
-	local commands="up status trace preflight flows top down networks login logout service debug version genkey pubkey help"
+	local commands="up status trace preflight flows top drops capture down networks login logout service debug version genkey pubkey help"
 	local common="--pin-dir --log-level --daemon-addr --help"
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
@@ -167,6 +167,12 @@ _talon()
 	--filter-by-status)
 		mapfile -t COMPREPLY < <(compgen -W "idle connecting connected" -- "$cur")
 		return ;;
+	--direction)
+		mapfile -t COMPREPLY < <(compgen -W "in out tunnel" -- "$cur")
+		return ;;
+	-w | --write)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
 	--filter-by-connection-type)
 		mapfile -t COMPREPLY < <(compgen -W "P2P Relayed" -- "$cur")
 		return ;;
@@ -197,6 +203,8 @@ _talon()
 		mapfile -t COMPREPLY < <(compgen -W "--peer --src --dst --snat --proto --state --sort --reverse --limit --json $common" -- "$cur") ;;
 	top) mapfile -t COMPREPLY < <(compgen -W "--interval --once --count --by --json $common" -- "$cur") ;;
 	trace) mapfile -t COMPREPLY < <(compgen -W "--from --to --proto --size --peer --json $common" -- "$cur") ;;
+	drops) mapfile -t COMPREPLY < <(compgen -W "-f --follow --json --reason --direction --peer --count $common" -- "$cur") ;;
+	capture) mapfile -t COMPREPLY < <(compgen -W "--peer --write --size --count --duration --limit $common" -- "$cur") ;;
 	debug) mapfile -t COMPREPLY < <(compgen -W "log level error warn info debug $common" -- "$cur") ;;
 	down | logout) mapfile -t COMPREPLY < <(compgen -W "$common" -- "$cur") ;;
 	help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;

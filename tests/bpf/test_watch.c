@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Watching packets: samples of dropped ones, copies of one peer's; nothing while nobody watches.
 #include <arpa/inet.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bpf/rig.h"
 #include "talon/watch_types.h"
@@ -519,6 +521,35 @@ static void packets_without_room_in_the_ring_are_counted(void **state)
 	assert_int_equal(seen(), counted(rig, TALON_WATCH_PACKETS_SENT));
 }
 
+static void run_on(int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	assert_int_equal(sched_setaffinity(0, sizeof(cpus), &cpus), 0);
+}
+
+static void samples_of_all_cpus_come_in_the_order_of_time(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t last = 0, now;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		skip();
+	watch_all_drops(rig);
+	for (int i = 0; i < 20; i++) {
+		run_on((i + 1) % 2);	/* ends on CPU 0, where the rig runs */
+		send_not_allowed(rig);
+	}
+	assert_int_equal(seen(), 20);
+	for (int i = 0; i < 20; i++) {
+		memcpy(&now, records[i].bytes, sizeof(now));
+		assert_true(now > last);
+		last = now;
+	}
+}
+
 /* As after kill -9: the kernel takes the rings of a process out of the map when it ends. */
 static void a_ring_that_is_closed_gets_nothing_more(void **state)
 {
@@ -557,6 +588,7 @@ int main(void)
 		CASE(nothing_of_other_peers_and_no_keepalive_is_captured),
 		CASE(without_the_controllers_flag_or_a_lease_nothing_is_captured),
 		CASE(packets_without_room_in_the_ring_are_counted),
+		CASE(samples_of_all_cpus_come_in_the_order_of_time),
 		CASE(a_ring_that_is_closed_gets_nothing_more),
 	};
 

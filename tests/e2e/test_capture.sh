@@ -100,6 +100,7 @@ test_what_a_flood_leaves_out_is_said() {
 	wait_for 10 "shown and left out to add up" sum_is_whole
 	note "$((after - before)) dropped, $shown shown, $missed left out"
 	[ "$missed" -gt 0 ] || fail "all were shown"
+	jq -es '[.[].time // empty] | . == sort' "$RUN/log/flood"
 }
 
 test_a_second_follower_is_told_who_is_the_first() {
@@ -209,6 +210,7 @@ test_a_killed_capture_is_over_within_seconds() {
 	local sent
 	capture killed --peer "${MESH[lap]}" --write "$RUN/killed.pcapng"
 	all_answered lap $GW 3
+	not flag_is_off
 	stop killed KILL
 	sent=$(status .watching.packets_sent)
 	[ "$sent" -gt 0 ] || fail "nothing was captured"
@@ -219,6 +221,53 @@ test_a_killed_capture_is_over_within_seconds() {
 }
 
 flag_is_off() { ! (($(bpftool map lookup pinned "$PIN"/v*/maps/config key 0 0 0 0 -j | jq -r '.formatted.value.flags // (.value | .[4:8] | map(ltrimstr("0x")) | "0x\(.[3])\(.[2])\(.[1])\(.[0])")') & 128)); }
+
+test_a_second_capture_is_told_who_is_the_first() {
+	local rc=0
+	capture first --peer "${MESH[lap]}" --write "$RUN/first.pcapng"
+	talon capture --pin-dir "$PIN" --peer "${MESH[lap2]}" --write "$RUN/second.pcapng" 2>"$RUN/log/second" || rc=$?
+	equal "exit status" 1 $rc
+	grep -qF "pid $(pid_of first)" "$RUN/log/second"
+	[ ! -e "$RUN/second.pcapng" ] || fail "a file was made"
+	stop first
+}
+
+test_a_reload_that_forbids_it_ends_a_capture() {
+	capture reload --peer "${MESH[lap]}" --write "$RUN/reload.pcapng"
+	sed -i 's/^\[Interface\]/&\nCapture = off/' "$RUN/node.conf"
+	kill -HUP "$(pid_of node)"
+	finished reload 10
+	grep -q '^captures were forbidden meanwhile' "$RUN/log/reload"
+	node_up
+}
+
+test_no_capture_begins_without_a_controller() {
+	local rc=0
+	finally node_up
+	fetch_page lap
+	stop node KILL
+	talon capture --pin-dir "$PIN" --peer "${MESH[lap]}" --write "$RUN/dead.pcapng" 2>"$RUN/log/dead" || rc=$?
+	equal "exit status" 1 $rc
+	grep -q "the controller does not answer" "$RUN/log/dead"
+	[ ! -e "$RUN/dead.pcapng" ] || fail "a file was made"
+	# dropped packets are followed all the same
+	follow alone
+	spoof lap 10.1.2.3 $GW 1
+	wait_for 5 "a line" grep -q not_allowed "$RUN/log/alone"
+}
+
+test_tcx_shows_the_same() {
+	node_up "Datapath = tcx"
+	fetch_page lap
+	follow tc
+	spoof lap 10.1.2.3 $GW 1
+	wait_for 5 "a line" grep -q "udp 10.1.2.3:4444 > $GW:5555, 78 bytes" "$RUN/log/tc"
+	capture page --peer "${MESH[lap]}" --write "$RUN/tc.pcapng"
+	fetch_page lap
+	wait_for 5 "the packets" page_is_whole "$RUN/tc.pcapng"
+	stop page
+	node_up
+}
 
 test_capture_off_forbids_it() {
 	local rc=0

@@ -120,6 +120,27 @@ static const struct {
 	{ "down --pin-dir relative",
 	  "talon: --pin-dir: 'relative' is not a directory for pins; expected an absolute path on a bpf file "
 	  "system\n" },
+	{ "drops --reason bad_tag,forwarded",
+	"talon: --reason: 'forwarded' is not a reason; expected labels of drops as docs/status.md lists "
+	"them, such as bad_tag,no_route\n" },
+	{ "drops --direction up", "talon: --direction: 'up' is not a direction; expected in, out or "
+		"tunnel\n" },
+	{ "drops -f --count 0", "talon: --count: '0' is not a number of lines; expected 1-1000000000\n" },
+	{ "drops --peer lap", "talon: drops: --peer needs -f: the counters are those of the whole host\n" },
+	{ "drops now", "talon: drops: 'now' is one argument too many; see talon drops --help\n" },
+	{ "capture", "talon: capture: expected --peer and a key, a name or an address in the mesh\n" },
+	{ "capture --peer", "talon: --peer: expected a value\n" },
+	{ "capture --peer a --size 65536",
+		"talon: --size: '65536' is not a number of bytes; expected 1-65535\n" },
+	{ "capture --peer a --duration 0", "talon: --duration: '0' is not a number of seconds; expected "
+		"1-86400\n" },
+	{ "capture --peer a --count x", "talon: --count: 'x' is not a number of packets; expected "
+		"1-1000000000\n" },
+	{ "capture --peer a --limit 3T", "talon: --limit: '3T' is not a size; expected bytes, or a number "
+	"with K, M or G\n" },
+	{ "capture --peer a --limit 1KB", "talon: --limit: '1KB' is not a size; expected bytes, or a number "
+	"with K, M or G\n" },
+	{ "capture lap", "talon: capture: 'lap' is one argument too many; see talon capture --help\n" },
 	{ "status --check", "talon: --check: expected a value\n" },
 	{ "status --check health",
 	  "talon: --check: 'health' is not a check; expected live, ready, startup or datapath\n" },

@@ -300,6 +300,7 @@ static void defaults_stand_where_nothing_is_written(void **state)
 	assert_int_equal(config.max_peers, 1024);
 	assert_int_equal(config.max_flows, 262144);
 	assert_int_equal(config.keystream_memory, 32);
+	assert_true(config.capture);
 	assert_false(config.host_address);	/* there is none */
 	assert_int_equal(config.mesh_addr, 0);
 	assert_string_equal(config.pin_dir, "/sys/fs/bpf/talon");
@@ -323,7 +324,8 @@ static void every_key_of_talon_is_understood(void **state)
 		    "Route = 192.168.1.0/24, 10.0.0.0/8 nomasquerade\nRoute = 172.16.0.0/12 masquerade\n"
 		    "SNAT = 192.168.1.250\nDatapath = XDP-Generic\nXDPDispatcher = never\nXDPPriority = 20\n"
 		    "HostAddress = no\nLocal = 192.168.1.220, 10.96.0.0/12\nHandUp = tunnel\nUplinkThreads = "
-		    "off\nTunnel = mesh0\nMaxPeers = 16\nMaxFlows = 1048576\nKeystreamMemory = 0\n");
+		    "off\nTunnel = mesh0\nMaxPeers = 16\nMaxFlows = 1048576\nKeystreamMemory = 0\n"
+		    "Capture = off\n");
 	assert_int_equal(config.listen_port, 51821);
 	assert_int_equal(config.mtu, 1420);
 	assert_int_equal(config.uplink_count, 2);
@@ -352,6 +354,7 @@ static void every_key_of_talon_is_understood(void **state)
 	assert_int_equal(config.max_peers, 16);
 	assert_int_equal(config.max_flows, 1048576);
 	assert_int_equal(config.keystream_memory, 0);
+	assert_false(config.capture);
 	assert_addr4(config.mesh_addr, "100.64.0.1");
 	assert_addr4(config.mesh_mask, "255.192.0.0");
 	assert_int_equal(config.note_count, 0);

@@ -350,7 +350,9 @@ static void the_json_has_every_field_in_its_place(void **state)
 		"\"keystream\":{\"helper\":\"running\",\"pid\":4712,\"engine\":\"openssl\","
 		"\"receivedAhead\":1000,\"receivedInline\":7,\"sentAhead\":2000,\"sentInline\":8,"
 		"\"slotsMade\":3100,\"slotsWasted\":60,\"windows\":2,\"slots\":640,\"room\":21824,"
-		"\"gapMicroseconds\":1875}}\n");
+		"\"gapMicroseconds\":1875},"
+	"\"watching\":{\"capture\":null,\"drops\":null,\"drops_sent\":0,\"drops_limited\":0,\"drops_lost\":0,"
+	"\"packets_sent\":0,\"packets_lost\":0}}\n");
 	free(text);
 }
 
@@ -736,10 +738,38 @@ static void every_counter_is_documented(void **state)
 	free(text);
 }
 
+static void who_watches_is_shown_while_it_does(void **state)
+{
+	struct status s = make_status();
+	char *text;
+
+	s.watches[TALON_WATCH_PACKETS] = (struct talon_watch){ .until_ns = AT(NOW_S) + 1,
+		.since_ns = AT(NOW_S - 70), .peer = 0, .pid = 99 };
+	s.watches[TALON_WATCH_DROPS] = (struct talon_watch){ .until_ns = AT(NOW_S) + 1,
+		.since_ns = AT(NOW_S - 5), .peer = TALON_PEER_NONE, .pid = 100 };
+	s.watch_counts[TALON_WATCH_PACKETS_LOST] = 17;
+	text = text_of(&s, false);
+	assert_has(text, "src_valid_mark is 1\nCapture: peer laptop by pid 99, for 1 minute, 10 seconds\n"
+		"Drops followed: by pid 100, for 5 seconds\nFlows:");
+	free(text);
+	text = json_of(&s);
+	assert_has(text, "\"watching\":{\"capture\":{\"pid\":99,\"ageSeconds\":70,\"peer\":"
+		"\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\"},"
+		"\"drops\":{\"pid\":100,\"ageSeconds\":5,\"peer\":null},"
+		"\"drops_sent\":0,\"drops_limited\":0,\"drops_lost\":0,\"packets_sent\":0,"
+		"\"packets_lost\":17}");
+	free(text);
+	s.watches[TALON_WATCH_PACKETS].until_ns = s.watches[TALON_WATCH_DROPS].until_ns = AT(NOW_S);
+	text = json_of(&s);
+	assert_has(text, "\"watching\":{\"capture\":null,\"drops\":null,");
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_summary_reads_as_documented),
+		cmocka_unit_test(who_watches_is_shown_while_it_does),
 		cmocka_unit_test(the_detail_stands_before_the_summary),
 		cmocka_unit_test(an_empty_datapath_reads_well),
 		cmocka_unit_test(the_json_has_every_field_in_its_place),
