@@ -32,6 +32,7 @@
 #include "talon/event_types.h"
 #include "talon/handshake_types.h"
 #include "talon/next_hop_types.h"
+#include "watch/permit.h"
 
 #define SEEN_NEIGHS_MAX	4096	/* MACs we have seen on the uplinks */
 
@@ -169,7 +170,7 @@ struct plane {
 	uint64_t counts[HANDSHAKE_STATS_ENTRIES];	/* as the map has them */
 	struct facts facts;
 	uint64_t full_warned_ns;
-	uint64_t capture_since_ns;	/* of the last capture that was logged */
+	struct watch_permit permit;
 	bool ports_unknown;
 	bool future_warned;
 	bool jump_warned;
@@ -325,10 +326,6 @@ void pmtu_refresh(struct plane *p);
 void counts_start(struct plane *p);
 void counts_write(struct plane *p);
 void counts_write_facts(struct plane *p);
-
-/* captures.c: once a second, whether somebody captures a peer's packets, and may. */
-void captures_start(struct plane *p);
-void captures_tick(struct plane *p, uint64_t now);
 
 /* socket.c */
 int socket_open(struct plane *p, char *err, size_t errlen);

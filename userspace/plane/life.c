@@ -136,7 +136,6 @@ int plane_start(struct plane *p, char *err, size_t errlen)
 	p->pair.peers_max = p->peers_max;
 	start_nat(p);
 	counts_start(p);
-	captures_start(p);
 	return 0;
 }
 

@@ -155,7 +155,8 @@ void second_tick(void *ctx)
 	else
 		map_config_poll(p);
 	uplinks_check_forwarding(p);
-	captures_tick(p, now);
+	if (watch_permit(&p->permit, p->dp, p->config->capture, &p->map_config.flags))
+		map_write_config(p);
 	if (now >= p->refresh_ns) {
 		/* Next hops may have moved without notification. */
 		p->refresh_ns = now + REFRESH_NS;
