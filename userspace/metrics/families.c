@@ -193,6 +193,23 @@ static void write_runs(struct metrics_text *text, const struct metrics_data *dat
 			data->programs[i].run_ns);
 }
 
+/* A capture shows what peers send, so it must not run unnoticed. */
+static void write_watched(struct metrics_text *text, const struct status *status)
+{
+	static const char *const kinds[] = {
+#define KIND(id, label, help) label,
+		TALON_WATCH_COUNTS(KIND)
+#undef KIND
+	};
+
+	metrics_family(text, METRIC_WATCHED);
+	for (unsigned i = 0; i < TALON_WATCH_COUNT_COUNT; i++)
+		metrics_sample(text, LABELS({ "kind", kinds[i] }), status->watch_counts[i]);
+	metrics_family(text, METRIC_WATCHING);
+	metrics_sample(text, LABELS({ "kind", "drops" }), status_is_watched(status, TALON_WATCH_DROPS));
+	metrics_sample(text, LABELS({ "kind", "packets" }), status_is_watched(status, TALON_WATCH_PACKETS));
+}
+
 static void write_packets(struct metrics_text *text, const struct metrics_data *data)
 {
 	const struct status *status = &data->status;
@@ -203,6 +220,7 @@ static void write_packets(struct metrics_text *text, const struct metrics_data *
 	write_traffic(text, status, METRIC_TRAFFIC_PACKETS, false);
 	write_traffic(text, status, METRIC_TRAFFIC_BYTES, true);
 	write_runs(text, data);
+	write_watched(text, status);
 	metrics_family(text, METRIC_SLOW_DATA);
 	metrics_sample(text, LABELS({ "result", "passed" }), count_of(status, HANDSHAKE_COUNT_SLOW_DATA));
 	metrics_sample(text, LABELS({ "result", "dropped" }), count_of(status, HANDSHAKE_COUNT_SLOW_DROPPED));

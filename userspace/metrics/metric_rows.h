@@ -68,6 +68,10 @@
 	X(SLOW_DATA, slow_messages, COUNTER, "", "result", "2", \
 		"Data messages that reached the controller's socket: passed to the datapath, or " \
 		"dropped for lack of a session or room.") \
+	X(WATCHED, watched_packets, COUNTER, "", "kind", "5", \
+		"Packets shown to talon drops and talon capture, and packets that they miss.") \
+	X(WATCHING, watching, GAUGE, "", "kind", "2", \
+		"1 while somebody follows drops, or captures a peer's packets.") \
 	X(JUNK, junk_messages, COUNTER, "", "", "1", \
 		"Messages at the controller's socket that are not WireGuard.")
 
