@@ -33,6 +33,7 @@ static void gather_facts(struct plane *p)
 
 	device_get_stats(p->device, &s);
 	plane_set_fact(p, TALON_FACT_IS_MESH, plane_is_pinned(p));
+	plane_set_fact(p, TALON_FACT_LOG_DROPPED, log_get_dropped());
 	plane_set_fact(p, TALON_FACT_HELD_PACKETS, p->hold.count);
 	plane_set_fact(p, TALON_FACT_PORTS_HOST_TCP, nat_ports_count(&p->ports, 0));
 	plane_set_fact(p, TALON_FACT_PORTS_HOST_UDP, nat_ports_count(&p->ports, 1));
