@@ -32,6 +32,9 @@ _talon()
 		--max-flows
 		--keystream-memory
 		--capture
+		--metrics
+		--metrics-peers
+		--metrics-aliases
 		--log-format"
 	local mesh=" --wireguard-port --interface-name
 		--management-url
@@ -103,6 +106,12 @@ _talon()
 	--keystream-memory)
 		return ;;
 	--capture)
+	--metrics)
+		mapfile -t COMPREPLY < <(compgen -W "off" -- "$cur")
+		return ;;
+	--metrics-peers)
+		return ;;
+	--metrics-aliases)
 		mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur")
 		return ;;
 	--pin-dir)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The sources of settings, their precedence, and the error line for a wrong value.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -134,6 +135,8 @@ void config_init(struct config *config)
 		.max_flows = CONFIG_MAX_FLOWS,
 		.keystream_memory = CONFIG_KEYSTREAM_MEMORY,
 		.capture = true,
+		.metrics = { .family = AF_INET, .port = htons(CONFIG_METRICS_PORT),
+			.addr.word[0] = htonl(INADDR_LOOPBACK) },
 		.pin_dir = CONFIG_PIN_DIR,
 		.log_level = LOG_LEVEL_INFO,
 	};

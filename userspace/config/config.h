@@ -45,6 +45,9 @@
 #define CONFIG_MAX_FLOWS_LIMIT	TALON_FLOWS_MAX
 #define CONFIG_KEYSTREAM_MEMORY	32		/* MiB */
 #define CONFIG_KEYSTREAM_MEMORY_MAX 1024
+#define CONFIG_METRICS		"127.0.0.1:9567"
+#define CONFIG_METRICS_PORT	9567
+#define CONFIG_METRICS_PEERS_MOST 1000
 /* libxdp's default; always passed on, so that the datapath's own default does not apply */
 #define CONFIG_XDP_PRIORITY	50
 
@@ -106,6 +109,17 @@ struct config_peer {
 	struct cidr *allowed;		/* each network once among all peers */
 	size_t allowed_count;
 	unsigned int line;		/* of its [Peer] */
+};
+
+/* Where metrics and health are served. */
+struct config_metrics {
+	__u8 family;			/* AF_INET, AF_INET6, AF_UNIX; 0: nowhere */
+	bool is_given;			/* not the default, which may be missed: somebody relies on it */
+	__be16 port;
+	struct talon_addr addr;		/* may be the wildcard */
+	char path[108];			/* of a Unix socket, absolute */
+	__u32 peers;			/* that have series of their own */
+	bool aliases;			/* names of other exporters, too */
 };
 
 /* The source of an option, for precedence and error lines. */
@@ -205,6 +219,7 @@ struct config {
 	__u32 keystream_memory;		/* MiB for keystream made ahead; 0: none */
 	bool capture;			/* root may capture a peer's decrypted packets */
 
+	struct config_metrics metrics;
 	char pin_dir[CONFIG_PIN_DIR_LEN];
 	enum log_level log_level;
 	bool log_json;

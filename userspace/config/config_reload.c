@@ -53,6 +53,13 @@ static bool is_same(const struct config *a, const struct config *b, enum option 
 		return a->max_flows == b->max_flows;
 	case OPTION_KEYSTREAM_MEMORY:
 		return a->keystream_memory == b->keystream_memory;
+	case OPTION_METRICS:
+		return a->metrics.family == b->metrics.family && a->metrics.port == b->metrics.port &&
+			SAME(metrics.addr) && !strcmp(a->metrics.path, b->metrics.path);
+	case OPTION_METRICS_PEERS:
+		return a->metrics.peers == b->metrics.peers;
+	case OPTION_METRICS_ALIASES:
+		return a->metrics.aliases == b->metrics.aliases;
 	case OPTION_PIN_DIR:
 		return !strcmp(a->pin_dir, b->pin_dir);
 	case OPTION_ROUTE:

@@ -88,6 +88,17 @@
 	X(CAPTURE, capture, ONE, "Capture", "capture", "TALON_CAPTURE", NULL, \
 		"on or off", "is not a choice", "on off", \
 		"whether root may capture a peer's packets with talon capture (on)") \
+	X(METRICS, metrics, ONE, "Metrics", "metrics", "TALON_METRICS", NULL, \
+		"ADDRESS:PORT, unix:/PATH or off", "is not an address to listen on", "off", \
+		"where metrics and health are served over HTTP (" CONFIG_METRICS ")") \
+	X(METRICS_PEERS, metrics_peers, ONE, "MetricsPeers", "metrics-peers", \
+		"TALON_METRICS_PEERS", NULL, \
+		"0-" DEFAULT_TEXT(CONFIG_METRICS_PEERS_MOST), "is not a number of peers", NULL, \
+		"peers that have series of their own, those with the most traffic (0)") \
+	X(METRICS_ALIASES, metrics_aliases, ONE, "MetricsAliases", "metrics-aliases", \
+		"TALON_METRICS_ALIASES", NULL, \
+		"on or off", "is not a choice", "on off", \
+		"metrics also under the names of other exporters (off)") \
 	X(PIN_DIR, pin_dir, ONE, NULL, "pin-dir", "TALON_PIN_DIR", NULL, \
 		"an absolute path on a bpf file system", "is not a directory for pins", "<directory>", \
 		"where programs and maps are pinned (" CONFIG_PIN_DIR ")") \

@@ -230,6 +230,27 @@ static int set_keystream_memory(struct config *config, struct slice value, struc
 	return value_number(value, 0, CONFIG_KEYSTREAM_MEMORY_MAX, &config->keystream_memory);
 }
 
+static int set_metrics(struct config *config, struct slice value, struct problem *problem)
+{
+	struct config_metrics place = { .is_given = true, .peers = config->metrics.peers,
+		.aliases = config->metrics.aliases };
+
+	if (!slice_is(value, "off") && value_listen(value, &place))
+		return -EINVAL;
+	config->metrics = place;
+	return 0;
+}
+
+static int set_metrics_peers(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_number(value, 0, CONFIG_METRICS_PEERS_MOST, &config->metrics.peers);
+}
+
+static int set_metrics_aliases(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_bool(value, &config->metrics.aliases);
+}
+
 static int set_pin_dir(struct config *config, struct slice value, struct problem *problem)
 {
 	while (value.len > 1 && value.at[value.len - 1] == '/')

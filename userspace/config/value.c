@@ -231,3 +231,53 @@ int value_endpoint(struct slice text, struct config_endpoint *ret_endpoint)
 	*ret_endpoint = endpoint;
 	return 0;
 }
+
+/* The path of a Unix socket: absolute, printable, and short enough for its address. */
+static int listen_path(struct slice path, struct config_metrics *place)
+{
+	if (path.len < 2 || path.at[0] != '/' || path.at[path.len - 1] == '/')
+		return -EINVAL;
+	for (size_t i = 0; i < path.len; i++) {
+		if (path.at[i] < ' ' || path.at[i] > '~')
+			return -EINVAL;
+	}
+	if (!slice_copy(path, place->path, sizeof(place->path)))
+		return -EINVAL;
+	place->family = AF_UNIX;
+	return 0;
+}
+
+static int listen_address(const struct host_port *parsed, struct config_metrics *place)
+{
+	char buf[HOST_LEN];
+
+	if (!slice_copy(parsed->host, buf, sizeof(buf)))
+		return -EINVAL;
+	place->family = parsed->is_literal6 ? AF_INET6 : AF_INET;
+	place->port = htons(parsed->port);
+	if (inet_pton(place->family, buf, &place->addr) != 1)
+		return -EINVAL;
+	if (place->family == AF_INET6)
+		return IN6_IS_ADDR_LINKLOCAL((const struct in6_addr *)&place->addr) ||
+			IN6_IS_ADDR_MULTICAST((const struct in6_addr *)&place->addr) ? -EINVAL : 0;
+	return !place->addr.word[0] || is_host4_or_loopback(place->addr.word[0]) ? 0 : -EINVAL;
+}
+
+int value_listen(struct slice text, struct config_metrics *ret_place)
+{
+	static const char unix_[] = "unix:";
+	const size_t len = sizeof(unix_) - 1;
+	struct config_metrics place = *ret_place;
+	struct host_port parsed;
+	int ret;
+
+	if (text.len > len && slice_is((struct slice){ text.at, len }, unix_))
+		ret = listen_path((struct slice){ text.at + len, text.len - len }, &place);
+	else if (host_port_parse(text, 0, 0, &parsed))
+		ret = -EINVAL;
+	else
+		ret = listen_address(&parsed, &place);
+	if (!ret)
+		*ret_place = place;
+	return ret;
+}

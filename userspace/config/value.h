@@ -29,4 +29,10 @@ unsigned int value_zone_index(const char *zone);
  */
 int value_endpoint(struct slice text, struct config_endpoint *ret_endpoint);
 
+/*
+ * ADDRESS:PORT, [ADDRESS]:PORT or unix:/PATH. Names are refused, and link-local addresses, which would need a
+ * device; the wildcards 0.0.0.0 and [::] are not. Sets family, address, port and path only.
+ */
+int value_listen(struct slice text, struct config_metrics *ret_place);
+
 #endif

@@ -204,6 +204,12 @@ static const struct {
 		"expected 1024-1048576" },
 	{ HEAD "KeystreamMemory = 1025\n",
 		"f:3: Interface.KeystreamMemory: '1025' is not a number of MiB; expected 0-1024" },
+	{ HEAD "Metrics = localhost:9567\n", "f:3: Interface.Metrics: 'localhost:9567' is not an address to "
+		"listen on; expected ADDRESS:PORT, unix:/PATH or off" },
+	{ HEAD "MetricsPeers = 1001\n",
+		"f:3: Interface.MetricsPeers: '1001' is not a number of peers; expected 0-1000" },
+	{ HEAD "MetricsAliases = some\n",
+		"f:3: Interface.MetricsAliases: 'some' is not a choice; expected on or off" },
 	/* [Peer] */
 	{ HEAD "[Peer]\nAllowedIPs = 10.0.0.0/8\n",
 	  "f:3: Peer.PublicKey: missing; expected 44 characters of base64, as `talon pubkey` prints "
@@ -301,6 +307,12 @@ static void defaults_stand_where_nothing_is_written(void **state)
 	assert_int_equal(config.max_flows, 262144);
 	assert_int_equal(config.keystream_memory, 32);
 	assert_true(config.capture);
+	assert_int_equal(config.metrics.family, AF_INET);
+	assert_addr4(config.metrics.addr.word[0], "127.0.0.1");
+	assert_int_equal(ntohs(config.metrics.port), 9567);
+	assert_false(config.metrics.is_given);
+	assert_int_equal(config.metrics.peers, 0);
+	assert_false(config.metrics.aliases);
 	assert_false(config.host_address);	/* there is none */
 	assert_int_equal(config.mesh_addr, 0);
 	assert_string_equal(config.pin_dir, "/sys/fs/bpf/talon");
@@ -325,7 +337,8 @@ static void every_key_of_talon_is_understood(void **state)
 		    "SNAT = 192.168.1.250\nDatapath = XDP-Generic\nXDPDispatcher = never\nXDPPriority = 20\n"
 		    "HostAddress = no\nLocal = 192.168.1.220, 10.96.0.0/12\nHandUp = tunnel\nUplinkThreads = "
 		    "off\nTunnel = mesh0\nMaxPeers = 16\nMaxFlows = 1048576\nKeystreamMemory = 0\n"
-		    "Capture = off\n");
+		    "Capture = off\n"
+		    "MetricsPeers = 1000\nMetricsAliases = on\nMetrics = 192.168.1.220:80\n");
 	assert_int_equal(config.listen_port, 51821);
 	assert_int_equal(config.mtu, 1420);
 	assert_int_equal(config.uplink_count, 2);
@@ -355,9 +368,49 @@ static void every_key_of_talon_is_understood(void **state)
 	assert_int_equal(config.max_flows, 1048576);
 	assert_int_equal(config.keystream_memory, 0);
 	assert_false(config.capture);
+	assert_int_equal(config.metrics.family, AF_INET);
+	assert_addr4(config.metrics.addr.word[0], "192.168.1.220");
+	assert_int_equal(ntohs(config.metrics.port), 80);
+	assert_true(config.metrics.is_given);
+	assert_int_equal(config.metrics.peers, 1000);
+	assert_true(config.metrics.aliases);
 	assert_addr4(config.mesh_addr, "100.64.0.1");
 	assert_addr4(config.mesh_mask, "255.192.0.0");
 	assert_int_equal(config.note_count, 0);
+}
+
+static void metrics_are_served_on_addresses_and_sockets_only(void **state)
+{
+	char longest[5 + sizeof(((struct config_metrics *)NULL)->path) + 1] = "unix:/";
+	static const char *const refused[] = {
+		"", "9567", ":9567", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536",
+		"127.0.0.1:9567 ", "127.0.0.1:9567:1", "256.0.0.1:1", "node:9567", "::1:9567", "[::1]",
+		"[::1:9567", "[fe80::1]:9567", "[fe80::1%eth0]:9567", "[ff02::1]:9567", "224.0.0.1:9567",
+		"255.255.255.255:1", "unix:", "unix:/", "unix:socket", "unix:/run/", "unix:/run/a\tb",
+		"unix:@socket", "tcp:1.2.3.4:5",
+	};
+	struct config_metrics place = {};
+
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		if (!value_listen(slice_from(refused[i]), &place) || place.family)
+			fail_msg("taken: '%s'", refused[i]);
+	}
+	assert_int_equal(value_listen(slice_from("0.0.0.0:1"), &place), 0);
+	assert_int_equal(place.addr.word[0], 0);
+	assert_int_equal(value_listen(slice_from("[::]:65535"), &place), 0);
+	assert_int_equal(place.family, AF_INET6);
+	assert_int_equal(ntohs(place.port), 65535);
+	assert_int_equal(value_listen(slice_from("[2001:db8::1]:9567"), &place), 0);
+	assert_int_equal(value_listen(slice_from("unix:/run/talon-metrics.sock"), &place), 0);
+	assert_int_equal(place.family, AF_UNIX);
+	assert_string_equal(place.path, "/run/talon-metrics.sock");
+	/* the kernel's room for a path, with its terminator */
+	memset(longest + 6, 'a', sizeof(longest) - 7);
+	assert_int_equal(value_listen(slice_from(longest), &place), -EINVAL);
+	longest[sizeof(longest) - 2] = '\0';
+	assert_int_equal(value_listen(slice_from(longest), &place), 0);
+	take(HEAD "Metrics = OFF\n");
+	assert_int_equal(config.metrics.family, 0);
 }
 
 static void words_of_choices_are_understood_in_any_case(void **state)
@@ -1188,6 +1241,7 @@ int main(void)
 		TEST(defaults_stand_where_nothing_is_written),
 		TEST(the_public_key_follows_from_the_private_one),
 		TEST(every_key_of_talon_is_understood),
+		TEST(metrics_are_served_on_addresses_and_sockets_only),
 		TEST(words_of_choices_are_understood_in_any_case),
 		TEST(a_wg_quick_file_is_accepted_unmodified),
 		TEST(what_has_no_effect_is_said_in_one_line),
