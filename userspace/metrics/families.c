@@ -131,6 +131,9 @@ static void write_state(struct metrics_text *text, const struct metrics_data *da
 	single(text, METRIC_REATTACHED, data->facts[TALON_FACT_REATTACHED]);
 	write_blocks(text, status);
 	single(text, METRIC_HAZARDS, count_lines(status->info.hazards, sizeof(status->info.hazards)));
+	metrics_family(text, METRIC_SCRAPES);
+	metrics_sample(text, LABELS({ "result", "ok" }), data->facts[TALON_FACT_SCRAPES]);
+	metrics_sample(text, LABELS({ "result", "refused" }), data->facts[TALON_FACT_SCRAPES_REFUSED]);
 }
 
 /* --- packets --- */

@@ -44,7 +44,10 @@
 		"1 if this keeps packets from flowing though all is attached.") \
 	X(HAZARDS, hazards, GAUGE, "", "", "1", \
 		"Conditions on this host that can break forwarding (talon status names them).") \
-	X(CLOCK, node_time_seconds, GAUGE, "seconds", "", "1", "This host's clock, Unix time.")
+	X(CLOCK, node_time_seconds, GAUGE, "seconds", "", "1", "This host's clock, Unix time.") \
+	X(SCRAPES, scrapes, COUNTER, "", "result", "2", \
+		"Requests for these metrics answered whole (ok), and connections to their server that " \
+		"ended without a whole answer (refused).")
 
 /* Packets. */
 #define METRICS_PACKETS(X) \

@@ -110,7 +110,10 @@ enum talon_fact_kind { TALON_FACT_COUNTER, TALON_FACT_GAUGE };
 	X(USED_ACL_SOURCES, plane, used_acl_sources, GAUGE, "source prefixes of the access rules in force") \
 	X(USED_ACL_DESTINATIONS, plane, used_acl_destinations, GAUGE, "destination prefixes of them") \
 	X(USED_ACL_CLASSES, plane, used_acl_classes, GAUGE, "classes of prefixes and ports of them") \
-	X(ACL_RULES, plane, acl_rules, GAUGE, "access rules in force, after equal ones were joined")
+	X(ACL_RULES, plane, acl_rules, GAUGE, "access rules in force, after equal ones were joined") \
+	X(SCRAPES, plane, scrapes, COUNTER, "requests for metrics that were answered whole") \
+	X(SCRAPES_REFUSED, plane, scrapes_refused, COUNTER, \
+		"connections for metrics or health that ended without a whole answer")
 
 #define TALON_FACTS(X) TALON_FACTS_SHOWN(X) TALON_FACTS_MESH(X) TALON_FACTS_PLANE(X)
 
