@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "daemon/daemon.h"
 #include "daemon/internal.h"
+#include "daemon/serving.h"
 #include "daemon/static.h"
 #include "log/log.h"
 #include "mesh/mesh.h"
@@ -43,6 +44,7 @@ struct daemon {
 	struct loop *loop;			/* the plane's */
 	struct plane *plane;
 	struct mesh *mesh;
+	struct serving serving;
 	struct loading loading;
 	int signals;
 	struct loop_fd signals_watch;
@@ -306,6 +308,8 @@ static bool let_go(struct daemon *d)
 		plane_mark_stopped(d->plane);
 		log_info("stopped; the datapath goes on until keys expire. talon down removes it");
 	}
+	/* last, so that who asks meanwhile hears that we stopped */
+	serving_stop(&d->serving);
 	mesh_free(d->mesh);
 	plane_free(d->plane);
 	if (d->signals >= 0)
@@ -326,7 +330,10 @@ int daemon_run(const struct config *config, const struct daemon_reload *reload)
 	loop_timer_init(&d.second, each_second, &d);
 	loop_timer_init(&d.end, end_run, &d);
 	protect_memory();
-	ret = config->mesh.enabled ? run_mesh(&d, err, sizeof(err)) : run_static(&d, err, sizeof(err));
+	ret = serving_start(&d.serving, d.plane, config, err, sizeof(err));
+	if (!ret)
+		ret = config->mesh.enabled ? run_mesh(&d, err, sizeof(err)) : run_static(&d, err,
+			sizeof(err));
 	if (ret && *err)
 		log_err("%s", err);
 	/*

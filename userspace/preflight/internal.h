@@ -83,6 +83,8 @@ void check_start(struct host *host, struct preflight_report *report);
 void judge_controller(const struct host *host, struct preflight_report *report);
 void judge_capabilities(__u64 effective, struct preflight_report *report);
 void judge_port(const struct host *host, int ret, const char *why, struct preflight_report *report);
+/* @ret, @why: what preflight_check_metrics() said */
+void judge_metrics(const struct host *host, int ret, const char *why, struct preflight_report *report);
 /* @ret, @why: what the functions of the start said */
 void judge_pin_dir(const struct host *host, int ret, const char *why, struct preflight_report *report);
 void judge_uplinks(const struct host *host, int ret, const char *why, struct preflight_report *report);

@@ -13,7 +13,8 @@
 #include "config/config.h"
 
 /*
- * For `talon up`: capabilities, no other controller, the WireGuard port on IPv4 and IPv6, the uplinks, and a
+ * For `talon up`: capabilities, no other controller, the WireGuard port on IPv4 and IPv6, the place where
+ * metrics are to be served, the uplinks, and a
  * bpf file system for the pins. The last is mounted where it belongs (/sys/fs/bpf) if it is not there, when
  * all else was found in order. Returns 0, or a negative errno with one line in @why that names what is
  * missing and, after "; ", what to do.
@@ -28,6 +29,8 @@ int preflight_check_capabilities(__u64 effective, char *why, size_t size);
 int preflight_check_alone(const char *pin_dir, char *why, size_t size);
 /* Binds and lets go. @port: host order. Returns 0, -EADDRINUSE or another negative errno. */
 int preflight_check_port(__u16 port, char *why, size_t size);
+/* Whether metrics can be served there. Returns 0, -EADDRINUSE or another negative errno. */
+int preflight_check_metrics(const struct config_metrics *metrics, char *why, size_t size);
 /*
  * @pin_dir or the nearest directory above it that exists must be on a bpf file system. Returns 0 or a
  * negative errno.
@@ -54,6 +57,7 @@ int preflight_check_pin_dir(const char *pin_dir, char *why, size_t size);
 	X(UPLINK, "uplink", "peers and networks are reached by it") \
 	X(MTU, "mtu", "a sealed packet must fit through the uplink") \
 	X(PORT, "port", "peers send to it") \
+	X(METRICS, "metrics", "Prometheus and probes ask there") \
 	X(ENDPOINTS, "endpoints", "a link-local address is nothing without its device") \
 	X(NAT_PORTS, "nat-ports", "a reply goes to whoever owns the port") \
 	X(FORWARDING, "forwarding", "a routing peer forwards") \

@@ -14,6 +14,7 @@
 #include "preflight/internal.h"
 #include "config/value.h"
 #include "datapath/datapath.h"
+#include "metrics/listen.h"
 #include "net/net.h"
 
 #define BPFFS "/sys/fs/bpf"
@@ -122,6 +123,16 @@ int preflight_check_port(__u16 port, char *why, size_t size)
 		return ret;
 	}
 	return 0;
+}
+
+int preflight_check_metrics(const struct config_metrics *metrics, char *why, size_t size)
+{
+	char text[CONFIG_WHY_LEN - 24];
+	int ret = metrics_listen_check(metrics, text, sizeof(text));
+
+	if (ret)
+		snprintf(why, size, "Interface.Metrics: %s", text);
+	return ret;
 }
 
 static int check_device(const char *name, struct net_link *link, char *why, size_t size)
@@ -297,6 +308,7 @@ void start_name_flags(const struct config *config, char *why, size_t size)
 	} names[] = {
 		{ "Interface.ListenPort", "--wireguard-port" },
 		{ "Interface.Uplink", "--uplink" },
+		{ "Interface.Metrics", "--metrics" },
 	};
 	char rest[CONFIG_WHY_LEN];
 
@@ -327,6 +339,9 @@ static int check_host(const struct config *config, char *why, size_t size)
 		ret = preflight_check_alone(config->pin_dir, why, size);
 	if (!ret)
 		ret = preflight_check_port(config->listen_port, why, size);
+	/* the default place may be taken: then nothing is served */
+	if (!ret && config->metrics.is_given)
+		ret = preflight_check_metrics(&config->metrics, why, size);
 	if (!ret)
 		ret = start_check_uplinks(config, why, size);
 	if (!ret)

@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 
 #include "host/uplink_choice.h"
+#include "metrics/listen.h"
 #include "preflight/internal.h"
 
 void judge_controller(const struct host *host, struct preflight_report *report)
@@ -197,6 +198,33 @@ static void check_port(const struct host *host, struct preflight_report *report)
 	judge_port(host, ret, why, report);
 }
 
+/* A controller that runs may serve there: that is not asked, so it is not held against the place. */
+void judge_metrics(const struct host *host, int ret, const char *why, struct preflight_report *report)
+{
+	const struct config_metrics *metrics = &host->config->metrics;
+	char name[METRICS_PLACE_LEN];
+
+	metrics_place_name(metrics, name);
+	if (!metrics->family)
+		find(report, PREFLIGHT_METRICS, PREFLIGHT_OK, "metrics are not to be served");
+	else if (!ret)
+		find(report, PREFLIGHT_METRICS, PREFLIGHT_OK, "%s is free", name);
+	else if (ret == -EADDRINUSE && host->is_running)
+		find(report, PREFLIGHT_METRICS, PREFLIGHT_OK, "%s is in use while Talon runs", name);
+	else
+		find_line(report, PREFLIGHT_METRICS, metrics->is_given ? PREFLIGHT_PROBLEM
+			: PREFLIGHT_WARNING, why);
+}
+
+static void check_metrics(const struct host *host, struct preflight_report *report)
+{
+	char why[CONFIG_WHY_LEN] = "";
+	int ret = preflight_check_metrics(&host->config->metrics, why, sizeof(why));
+
+	start_name_flags(host->config, why, sizeof(why));
+	judge_metrics(host, ret, why, report);
+}
+
 void judge_endpoints(int ret, const char *why, struct preflight_report *report)
 {
 	if (ret)
@@ -233,5 +261,6 @@ void check_start(struct host *host, struct preflight_report *report)
 	check_uplinks(host, report);
 	judge_mtu(host, report);
 	check_port(host, report);
+	check_metrics(host, report);
 	check_endpoints(host->config, report);
 }

@@ -199,6 +199,35 @@ static void a_port_of_others_is_a_problem_and_that_of_a_running_talon_is_not(voi
 	says(taken);
 }
 
+static void the_place_of_metrics_may_be_taken_unless_it_was_written(void **state)
+{
+	const char *taken = "Interface.Metrics: 127.0.0.1:9567: another program has it; write a free "
+		"ADDRESS:PORT, unix:/PATH, or off";
+	const char *foreign = "Interface.Metrics: 10.0.0.9:9567: this host does not have that address; write "
+		"a free ADDRESS:PORT, unix:/PATH, or off";
+	struct config metrics_config;
+	struct host asked = { .config = &metrics_config };
+
+	config_init(&metrics_config);
+	judge_metrics(&asked, 0, "", &report);
+	says("ok       metrics: 127.0.0.1:9567 is free\n");
+	judge_metrics(&asked, -EADDRINUSE, taken, &report);
+	says("warning  metrics: Interface.Metrics: 127.0.0.1:9567: another program has it. Why: Prometheus "
+		"and probes ask there. Do: write a free ADDRESS:PORT, unix:/PATH, or off\n");
+	asked.is_running = true;
+	judge_metrics(&asked, -EADDRINUSE, taken, &report);
+	says("ok       metrics: 127.0.0.1:9567 is in use while Talon runs\n");
+	asked.is_running = false;
+	metrics_config.metrics.is_given = true;
+	judge_metrics(&asked, -EADDRNOTAVAIL, foreign, &report);
+	says("problem  metrics: Interface.Metrics: 10.0.0.9:9567: this host does not have that address. Why: "
+		"Prometheus and probes ask there. Do: write a free ADDRESS:PORT, unix:/PATH, or off\n");
+	metrics_config.metrics.family = 0;
+	judge_metrics(&asked, 0, "", &report);
+	says("ok       metrics: metrics are not to be served\n");
+	config_free(&metrics_config);
+}
+
 static void the_device_of_an_endpoint_must_be_there(void **state)
 {
 	judge_endpoints(0, "", &report);
@@ -901,6 +930,7 @@ int main(void)
 		TEST(uplinks_are_those_of_the_start),
 		TEST(the_tunnel_must_fit_through_the_uplink),
 		TEST(a_port_of_others_is_a_problem_and_that_of_a_running_talon_is_not),
+		TEST(the_place_of_metrics_may_be_taken_unless_it_was_written),
 		TEST(the_device_of_an_endpoint_must_be_there),
 		TEST(a_good_kernel_is_good),
 		TEST(an_old_kernel_lacks_what_it_lacks),

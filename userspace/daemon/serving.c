@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Between the metrics server's thread and the plane: a beat one way, two counts the other.
+#include <stdio.h>
+
+#include "daemon/serving.h"
+#include "log/log.h"
+#include "metrics/listen.h"
+#include "metrics/server.h"
+
+_Static_assert(CONFIG_METRICS_PEERS_MOST == METRICS_PEERS_MOST, "what may be configured can be shown");
+
+static void each_second(void *ctx)
+{
+	struct serving *serving = ctx;
+	struct metrics_server_counts counts;
+
+	loop_timer_after(plane_loop(serving->plane), &serving->second, LOOP_SECOND);
+	metrics_server_beat(serving->server);
+	metrics_server_count(serving->server, &counts);
+	plane_set_fact(serving->plane, TALON_FACT_SCRAPES, counts.answered);
+	plane_set_fact(serving->plane, TALON_FACT_SCRAPES_REFUSED, counts.refused);
+}
+
+int serving_start(struct serving *serving, struct plane *plane, const struct config *config, char *err,
+	size_t errlen)
+{
+	const struct metrics_server_options options = { .place = config->metrics,
+		.pin_dir = config->pin_dir };
+	char name[METRICS_PLACE_LEN], why[CONFIG_WHY_LEN - 16];
+	int ret;
+
+	*serving = (struct serving){ .plane = plane };
+	if (!config->metrics.family)
+		return 0;
+	ret = metrics_server_start(&serving->server, &options, why, sizeof(why));
+	if (ret && config->metrics.is_given) {
+		snprintf(err, errlen, "metrics: %s", why);
+		return ret;
+	}
+	if (ret) {
+		log_warn("metrics are not served: %s", why);
+		return 0;
+	}
+	metrics_place_name(&config->metrics, name);
+	log_info("metrics are served on %s", name);
+	loop_timer_init(&serving->second, each_second, serving);
+	loop_timer_after(plane_loop(plane), &serving->second, 0);
+	return 0;
+}
+
+void serving_stop(struct serving *serving)
+{
+	if (!serving->server)
+		return;
+	loop_timer_cancel(plane_loop(serving->plane), &serving->second);
+	metrics_server_stop(serving->server);
+	serving->server = NULL;
+}
