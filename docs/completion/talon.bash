@@ -106,6 +106,8 @@ _talon()
 	--keystream-memory)
 		return ;;
 	--capture)
+		mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur")
+		return ;;
 	--metrics)
 		mapfile -t COMPREPLY < <(compgen -W "off" -- "$cur")
 		return ;;
