@@ -3,6 +3,7 @@
 """The far ends of the end-to-end scenarios: small servers that log whom they saw, and senders of packets no tool sends."""
 import argparse
 import base64
+import errno
 import functools
 import hashlib
 import http.server
@@ -532,11 +533,59 @@ def listen(a):
     """Holds a port: for the scenarios in which somebody else has it."""
     kind = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}[a.protocol]
     sock = socket.socket(socket.AF_INET, kind)
+    if a.protocol == "tcp":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((a.address, a.port))
     if a.protocol == "tcp":
         sock.listen(16)
     while True:
         time.sleep(3600)
+
+
+class SlowSocket(socket.socket):
+    kind = 0
+
+
+def slow_client(a, i):
+    """A connection that will never be done: silent, asking byte by byte, or not reading what it asked for."""
+    sock = SlowSocket()
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    sock.connect_ex((a.address, a.port))
+    sock.kind = i % 3
+    return sock
+
+
+def slow_turn(sock):
+    """A byte of the request, or all of it once; False: the server has closed."""
+    try:
+        if sock.kind == 0 and not sock.recv(1, socket.MSG_PEEK):
+            return False
+        if sock.kind == 1:
+            sock.send(b"G")
+        if sock.kind == 2:
+            sock.send(b"GET /metrics HTTP/1.1\r\nHost: node\r\n\r\n")
+            sock.kind = 3
+        if sock.kind == 3:
+            return bool(sock.recv(1))
+    except BlockingIOError:
+        pass
+    except OSError as e:
+        return e.errno == errno.ENOTCONN
+    return True
+
+
+def slow_http(a):
+    """Keeps --count connections to a web server that never end by themselves; those that it closes are made anew."""
+    socks, closed = [slow_client(a, i) for i in range(a.count)], 0
+    while not os.path.exists(a.stop):
+        for i, sock in enumerate(socks):
+            if not slow_turn(sock):
+                sock.close()
+                socks[i] = slow_client(a, i)
+                closed += 1
+        time.sleep(0.01)
+    print(closed)
 
 
 def junk(a):
@@ -629,6 +678,7 @@ def main():
     add("tagged-send", tagged_send, ("mac", {}), count)
     add("tagged-see", tagged_see, count, timeout)
     add("listen", listen, port, ("--protocol", {"choices": ("udp", "tcp"), "default": "udp"}))
+    add("slow-http", slow_http, port, ("stop", {}), count)
     add("junk", junk, port, count)
     add("flood", flood, port, ("kind", {"choices": ("fragments", "initiations", "data", "pieces", "junk")}), ("stop", {}),
         ("--rate", {"type": float, "default": 20000.0}), ("--public-key", {"default": ""}), ("--forge", {"action": "store_true"}))

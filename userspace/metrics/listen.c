@@ -12,7 +12,7 @@
 #include "base/host_port.h"
 #include "metrics/listen.h"
 
-#define BACKLOG 128
+#define BACKLOG 4096	/* a crowd of strangers must not keep others from the queue; somaxconn may say less */
 
 void metrics_place_name(const struct config_metrics *place, char ret_name[static METRICS_PLACE_LEN])
 {

@@ -29,7 +29,7 @@
 /* ... and longer if it took long to make: rendering takes at most a tenth of the time for each format */
 #define FRESH_SHARE	10
 #define WINDOW_NS	(100 * LOOP_MS)
-#define WINDOW_MOST	100		/* connections taken in a window */
+#define WINDOW_MOST	400		/* connections taken in a window */
 #define TEXTS_MOST	4		/* alive at once, with those that slow readers are getting */
 #define DRAIN_NS	LOOP_SECOND
 #define DRAIN_MOST	(64 << 10)	/* bytes */
