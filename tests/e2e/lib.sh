@@ -299,6 +299,42 @@ reference_down() { # HOST
 	rm -f "/var/run/wireguard/$(dev "$1").sock"
 }
 
+# --- Metrics ---
+
+metrics() { talon metrics --pin-dir "$PIN" "$@"; }
+metric() { metrics | sed -n "s/^$1 //p"; }	# SERIES, as a pattern of sed
+
+# Each program's numbers from a scrape, "PROGRAM RECEIVED PASSED ENDED DROPPED".
+program_totals() { # FILE
+	awk '
+		match($0, /direction="[a-z]*"/) { dir = substr($0, RSTART + 11, RLENGTH - 12); program = dir == "in" || dir == "out" ? "uplink" : dir }
+		match($0, /program="[a-z]*"/) { program = substr($0, RSTART + 9, RLENGTH - 10) }
+		/^talon_program_packets_total/ { received[program] = $NF }
+		/^talon_program_passed_packets_total/ { passed[program] = $NF }
+		/^talon_packets_total/ { ended[program] += $NF }
+		/^talon_drops_total/ { dropped[program] += $NF }
+		END { for (program in received) print program, received[program], passed[program], ended[program] + 0, dropped[program] + 0 }
+	' "$1" | sort
+}
+
+# A scrape that no packet fell into: its programs had the same numbers a moment later.
+quiet_scrape() { # FILE
+	metrics >"$1" && metrics >"$1.again" && [ "$(program_totals "$1")" = "$(program_totals "$1.again")" ]
+}
+
+# From one scrape to the next each program received what it passed, ended and dropped.
+conserved() { # BEFORE AFTER
+	local program received passed ended dropped n=0 b
+	while read -r program received passed ended dropped; do
+		read -r _ b_received b_passed b_ended b_dropped < <(program_totals "$1" | grep "^$program ")
+		b="$((received - b_received)) received, $((passed - b_passed)) passed, $((ended - b_ended)) ended, $((dropped - b_dropped)) dropped"
+		note "$program: $b"
+		[ $((received - b_received)) = $((passed - b_passed + ended - b_ended + dropped - b_dropped)) ] || fail "$program: $b"
+		n=$((n + 1))
+	done < <(program_totals "$2")
+	equal "programs" 3 $n
+}
+
 # --- Talon's status and errors ---
 
 status() { # JQ-EXPRESSION

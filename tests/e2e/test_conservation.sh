@@ -168,6 +168,7 @@ conserves() { # xdp|tcx
 	done
 	taps_up
 	drained "$RUN/before"
+	wait_for 5 "a scrape that no packet falls into" quiet_scrape "$RUN/scrape-before"
 	rm -f "$RUN"/log/mix-*
 	spawn mix-lap lap $CONSERVE mix client 100.64.0.2 --peer 100.64.0.3 --seconds "$seconds" --rate 120
 	spawn mix-lap2 lap2 $CONSERVE mix client 100.64.0.3 --peer 100.64.0.2 --seconds "$seconds" --rate 60
@@ -176,6 +177,8 @@ conserves() { # xdp|tcx
 	while alive mix-lap; do keepalive lap; done
 	for h in lap lap2 stranger gw; do finished mix-$h $((seconds + 20)); cat "$RUN/log/mix-$h"; done
 	drained "$RUN/after"
+	wait_for 5 "a scrape that no packet falls into" quiet_scrape "$RUN/scrape-after"
+	conserved "$RUN/scrape-before" "$RUN/scrape-after"
 	differences
 	laws "$1"
 	[ ${#BROKEN[@]} = 0 ] || { printf '%s\n' "${BROKEN[@]}"; paste "$RUN/before" "$RUN/after" | awk '$2 != $4 { print $1, $4 - $2 }' | sort | xargs -n8; }

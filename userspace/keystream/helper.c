@@ -605,6 +605,9 @@ static int start(struct helper *h, const char *pin_dir)
 	STORE(h->state->asleep, 0);
 	h->state->room = h->room_slots;
 	h->state->started_ns = h->now;
+	/* people read them as counters, which go on from an earlier helper's */
+	h->counts.generated = LOAD(h->state->generated);
+	h->counts.wasted = LOAD(h->state->wasted);
 	snprintf(h->state->engine, sizeof(h->state->engine), "%s", engine_name(h->engine));
 	tell(h);
 	STORE(h->state->pid, getpid());

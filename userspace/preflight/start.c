@@ -18,6 +18,8 @@
 #include "net/net.h"
 
 #define BPFFS "/sys/fs/bpf"
+#define ENDING_TRIES	100
+#define ENDING_PAUSE_US	20000
 
 int start_read_capabilities(__u64 *ret_effective)
 {
@@ -272,13 +274,35 @@ int preflight_check_pin_dir(const char *pin_dir, char *why, size_t size)
 	return ret;
 }
 
+/* Its first thread is gone, or all of it: what it holds is let go at any moment. */
+static bool is_ending(uint32_t pid)
+{
+	char path[32], line[512] = "";
+	const char *end;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return errno == ENOENT;	/* gone, or of another pid namespace: waited for in vain */
+	end = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+	fclose(f);
+	return !end || end[2] == 'Z' || end[2] == 'X';
+}
+
 int preflight_check_alone(const char *pin_dir, char *why, size_t size)
 {
 	char pid[16] = "not known";
 	uint32_t number;
 
-	if (!datapath_is_held(pin_dir, &number))
-		return 0;
+	/* A process of several threads that was killed counts as gone before the last of them is. */
+	for (int i = 0; i < ENDING_TRIES; i++) {
+		if (!datapath_is_held(pin_dir, &number))
+			return 0;
+		if (!number || !is_ending(number))
+			break;
+		usleep(ENDING_PAUSE_US);
+	}
 	if (number)
 		snprintf(pid, sizeof(pid), "%u", number);
 	snprintf(why, size, "--pin-dir: Talon already runs on %s (pid %s); stop it first, or write another "
