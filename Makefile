@@ -156,7 +156,7 @@ bench: $(BUILD)/talon $(BENCH) $(LOAD) ## measures; prints a table, writes $(BUI
 lint: $(BUILD)/talon ## licence lines, line width, the house, scripts, man pages (LINT_TIDY=1: clang-tidy too)
 	$(Q)BUILD=$(BUILD) tests/lint.sh
 
-docs: $(BUILD)/talon ## what manual page and completion say of the options, from option_rows.h
+docs: $(BUILD)/talon ## what manual page, completion and docs/metrics.md list, from option_rows.h and metric_rows.h
 	$(Q)python3 docs/generate.py $(BUILD)/talon
 
 install: $(BUILD)/talon ## binary, man pages and completion below $(DESTDIR)$(PREFIX)

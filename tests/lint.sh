@@ -24,7 +24,7 @@ for check in floors circles sizes uncalled documented; do
 	verdict "house: $check" "$(python3 tests/rooms.py "$check" 2>&1)"
 done
 if [ -x "${BUILD:-build}/talon" ]; then
-	verdict "options in the documents" "$(python3 docs/generate.py "${BUILD:-build}/talon" --check 2>&1)"
+	verdict "options and metrics in the documents" "$(python3 docs/generate.py "${BUILD:-build}/talon" --check 2>&1)"
 fi
 if command -v shellcheck >/dev/null; then
 	verdict "shellcheck" "$(sources '*.sh' .ci/run | xargs shellcheck -s bash -S error -e SC1087 2>&1)"

@@ -4,7 +4,7 @@
 _talon()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
-	local commands="up status trace preflight flows top drops capture down networks login logout service debug version genkey pubkey help"
+	local commands="up status trace preflight flows top metrics drops capture down networks login logout service debug version genkey pubkey help"
 	local common="--pin-dir --log-level --daemon-addr --help"
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
@@ -173,7 +173,10 @@ _talon()
 	--proto)
 		mapfile -t COMPREPLY < <(compgen -W "tcp udp icmp" -- "$cur")
 		return ;;
-	--from | --to | --size | --peer)
+	--from | --to | --size | --peer | --peers)
+		return ;;
+	--textfile)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
 	--filter-by-status)
 		mapfile -t COMPREPLY < <(compgen -W "idle connecting connected" -- "$cur")
@@ -213,6 +216,7 @@ _talon()
 	flows)
 		mapfile -t COMPREPLY < <(compgen -W "--peer --src --dst --snat --proto --state --sort --reverse --limit --json $common" -- "$cur") ;;
 	top) mapfile -t COMPREPLY < <(compgen -W "--interval --once --count --by --json $common" -- "$cur") ;;
+	metrics) mapfile -t COMPREPLY < <(compgen -W "--openmetrics --peers --aliases --textfile $common" -- "$cur") ;;
 	trace) mapfile -t COMPREPLY < <(compgen -W "--from --to --proto --size --peer --json $common" -- "$cur") ;;
 	drops) mapfile -t COMPREPLY < <(compgen -W "-f --follow --json --reason --direction --peer --count $common" -- "$cur") ;;
 	capture) mapfile -t COMPREPLY < <(compgen -W "--peer --write --size --count --duration --limit $common" -- "$cur") ;;

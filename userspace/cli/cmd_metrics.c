@@ -27,8 +27,8 @@ static int take_textfile(struct cli *cli, struct options *o, const char *value)
 	len = strlen(o->textfile);
 	if (len < 6 || strcmp(o->textfile + len - 5, ".prom"))
 		return cli_fail(cli, CLI_USAGE,
-			"--textfile: '%.60s' does not end in .prom, which node_exporter asks for",
-			o->textfile);
+			"--textfile: '%.60s' is not understood; expected a name that ends in .prom, which is "
+			"what node_exporter reads", o->textfile);
 	return CLI_OK;
 }
 
@@ -38,7 +38,8 @@ static int take_peers(struct cli *cli, struct options *o, const char *value)
 	if (!value)
 		return CLI_USAGE;
 	if (value_number(slice_from(value), 0, METRICS_PEERS_MOST, &o->metrics.peers))
-		return cli_fail(cli, CLI_USAGE, "--peers: '%.40s' is not a number from 0 to %d", value,
+		return cli_fail(cli, CLI_USAGE,
+			"--peers: '%.40s' is not understood; expected a number from 0 to %d", value,
 			METRICS_PEERS_MOST);
 	return CLI_OK;
 }

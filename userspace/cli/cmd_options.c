@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon options: writes the parts of the manual page and the completion that list the options. For
-// `make docs` only, so help does not mention it.
+// talon options: writes the parts of the manual page and the completion that list the options, and the
+// metrics of docs/metrics.md. For `make docs` only, so help does not mention it.
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "config/option_rows.h"
+#include "metrics/metric_rows.h"
 
 #define ALIAS_WORD(flag, id) " --" flag
 #define ALIAS_VALUES(flag, id) write_values(out, flag, NULL);
@@ -84,13 +86,71 @@ static void write_completion(FILE *out)
 	fprintf(out, "\tesac\n");
 }
 
+struct metric_row { const char *name, *type, *unit, *labels, *series, *help; };
+
+#define METRIC(id, name, type, unit, labels, series, help) { #name, #type, unit, labels, series, help },
+static const struct metric_row state_rows[] = { METRICS_STATE(METRIC) };
+static const struct metric_row packet_rows[] = { METRICS_PACKETS(METRIC) };
+static const struct metric_row peer_rows[] = { METRICS_PEERS(METRIC) };
+static const struct metric_row nat_rows[] = { METRICS_NAT(METRIC) };
+static const struct metric_row map_rows[] = { METRICS_MAPS(METRIC) };
+static const struct metric_row keystream_rows[] = { METRICS_KEYSTREAM(METRIC) };
+static const struct metric_row mesh_rows[] = { METRICS_MESH(METRIC) };
+
+static const struct { const char *title; const struct metric_row *rows; size_t count; } metric_parts[] = {
+#define PART(title, rows) { title, rows, sizeof(rows) / sizeof((rows)[0]) }
+	PART("What runs", state_rows), PART("Packets", packet_rows),
+	PART("Handshakes, sessions, peers", peer_rows), PART("NAT", nat_rows),
+	PART("Maps and queues", map_rows),
+	PART("Keystream made ahead", keystream_rows), PART("The mesh", mesh_rows),
+};
+
+/* Markdown: one family. */
+static void write_metric(FILE *out, const struct metric_row *row)
+{
+	const char *suffix = !strcmp(row->type, "COUNTER") ? "_total" : !strcmp(row->type, "INFO")
+		? "_info" : "";
+
+	fprintf(out, "| `talon_%s%s` | ", row->name, suffix);
+	for (const char *at = row->type; *at; at++)
+		fputc(tolower((unsigned char)*at), out);
+	fprintf(out, " |");
+	for (const char *at = row->labels; *at; at += strspn(at, ",")) {
+		int len = strcspn(at, ",");
+
+		fprintf(out, " `%.*s`", len, at);
+		at += len;
+	}
+	fprintf(out, " | %s | %s | %s |\n", row->unit, row->series, row->help);
+}
+
+static void write_metrics(FILE *out)
+{
+	unsigned long fixed = 0, by_peer = 0;
+
+	for (size_t i = 0; i < sizeof(metric_parts) / sizeof(metric_parts[0]); i++) {
+		fprintf(out, "\n### %s\n\n| Name | Type | Labels | Unit | Series | Meaning |\n"
+			"|---|---|---|---|---|---|\n", metric_parts[i].title);
+		for (size_t at = 0; at < metric_parts[i].count; at++) {
+			const struct metric_row *row = &metric_parts[i].rows[at];
+			const char *most = row->series + strcspn(row->series, "0123456789");
+
+			write_metric(out, row);
+			*(strstr(most, "for each peer") ? &by_peer : &fixed) += strtoul(most, NULL, 10);
+		}
+	}
+	fprintf(out, "\nAll together: at most %lu series, and %lu more for each peer that has series of its "
+		"own.\n", fixed, by_peer);
+}
+
 int cli_options(struct cli *cli)
 {
 	static const struct {
 		const char *name;
 		void (*write)(FILE *out);
 	} parts[] = { { "interface", write_interface }, { "mesh", write_mesh },
-		{ "completion", write_completion } };
+		{ "completion", write_completion },
+		{ "metrics", write_metrics } };
 	const char *name = cli->at < cli->argc ? cli->argv[cli->at++] : "";
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
@@ -99,5 +159,5 @@ int cli_options(struct cli *cli)
 		parts[i].write(cli->out);
 		return CLI_OK;
 	}
-	return cli_fail(cli, CLI_USAGE, "options: expected interface, mesh or completion");
+	return cli_fail(cli, CLI_USAGE, "options: expected interface, mesh, completion or metrics");
 }

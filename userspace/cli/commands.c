@@ -146,7 +146,7 @@ const struct cli_command cli_commands[] = {
 		"Prints what /metrics serves, from the pinned maps, and so works without a controller.\n\n"
 		"  --openmetrics       in the format of OpenMetrics 1.0, else in Prometheus's own\n"
 		"  --peers N           series of their own for the N peers with the most traffic (0)\n"
-		"  --aliases           those also under the names of other WireGuard exporters\n"
+		"  --aliases           the same once more under names that other programs use\n"
 		"  --textfile FILE     into FILE, whole or not at all, for node_exporter; it ends in .prom\n"
 		COMMON_HELP, cli_metrics,
 	},

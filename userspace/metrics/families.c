@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#include "base/clock.h"
 #include "crypto/key.h"
 #include "metrics/internal.h"
 #include "config/config.h"
@@ -32,13 +31,6 @@ static void single_ns(struct metrics_text *text, enum metric id, uint64_t ns)
 }
 
 /* --- what runs --- */
-
-static uint64_t unix_of(const struct status *status, uint64_t boot_ns)
-{
-	uint64_t age = status->now_ns > boot_ns ? status->now_ns - boot_ns : 0;
-
-	return clock_unix_ns() - age;
-}
 
 static void write_node(struct metrics_text *text, const struct status *status)
 {
@@ -117,16 +109,17 @@ static void write_state(struct metrics_text *text, const struct metrics_data *da
 	single(text, METRIC_CONTROLLER_UP, data->is_fresh);
 	single(text, METRIC_READY, data->has_datapath && status_check(status, STATUS_CHECK_READY, why,
 		sizeof(why)));
-	single_ns(text, METRIC_CLOCK, clock_unix_ns());
+	single_ns(text, METRIC_CLOCK, data->unix_ns);
 	if (!data->has_datapath)
 		return;
 	write_node(text, status);
 	write_features(text, status);
-	single_ns(text, METRIC_CONTROLLER_START, unix_of(status, status->info.started_ns));
+	single_ns(text, METRIC_CONTROLLER_START, metrics_since_unix_ns(data, status->info.started_ns));
 	single_ns(text, METRIC_CONTROLLER_BEAT, status->now_ns > status->info.heartbeat_ns
 		? status->now_ns - status->info.heartbeat_ns : 0);
 	write_hooks(text, status);
-	single_ns(text, METRIC_DATAPATH_START, unix_of(status, status->info.datapath_since_ns));
+	single_ns(text, METRIC_DATAPATH_START, metrics_since_unix_ns(data,
+		status->info.datapath_since_ns));
 	single(text, METRIC_ADOPTIONS, status->info.adoptions);
 	single(text, METRIC_REATTACHED, data->facts[TALON_FACT_REATTACHED]);
 	write_blocks(text, status);

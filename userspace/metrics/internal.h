@@ -52,6 +52,8 @@ struct metrics_data {
 	bool has_datapath;
 	char why[256];			/* if there is none */
 	struct status status;		/* without routes and peers */
+	uint64_t unix_ns;		/* this host's clock at the start */
+	uint64_t boot_unix_ns;		/* what it said when CLOCK_BOOTTIME was 0 */
 	bool is_fresh;			/* the controller runs: gauges among the facts hold */
 	uint64_t facts[TALON_FACTS_ENTRIES];
 	struct metrics_map maps[METRICS_MAPS_MAX];
@@ -67,9 +69,16 @@ struct metrics_data {
 int metrics_collect(const struct metrics_options *options, struct metrics_data *ret_data, char *why,
 	size_t size);
 void metrics_data_done(struct metrics_data *data);
+/* Makes the exposition of @data. @ret_text: from malloc(), without a NUL. Returns 0 or -ENOMEM. */
+int metrics_print(const struct metrics_data *data, const struct metrics_options *options, char **ret_text,
+	size_t *ret_len);
+/* @boot_ns as Unix time, in whole seconds: it has to be the same in each scrape. 0 stays 0: never. */
+uint64_t metrics_since_unix_ns(const struct metrics_data *data, uint64_t boot_ns);
 
 /* maps.c: sizes and fill of maps and rings, run times. What cannot be read is left out. */
 void metrics_read_maps(struct metrics_data *data, const char *root);
+/* Whether the controller says how full @map is, and by which fact. */
+bool metrics_map_is_told(const char *map, enum talon_fact *ret_fact);
 
 /* peers.c. Returns 0 or a negative errno. @top: how many get series of their own. */
 int metrics_read_peers(struct metrics_data *data, const char *root, uint32_t top);
@@ -95,9 +104,16 @@ void metrics_sample_ns(struct metrics_text *text, const struct metrics_label *la
 void metrics_sample_ratio(struct metrics_text *text, const struct metrics_label *labels, double value);
 /* The value of a label, escaped. */
 void metrics_escape(FILE *out, const char *value);
+/* The parts of a sample, for families that are not in metric_rows.h: everything before the value, */
+void metrics_name(struct metrics_text *text, const char *name, const char *suffix,
+	const struct metrics_label *labels);
+/* a value in seconds with the end of the line, */
+void metrics_seconds(FILE *out, uint64_t ns);
+/* and of a counter, where the format has it, when it began. */
+void metrics_created(struct metrics_text *text, const char *name, const struct metrics_label *labels);
 void metrics_end(struct metrics_text *text);
 
-/* families.c, families_mesh.c: all of them, in the order of metric_rows.h. */
+/* families.c, families_mesh.c: all of them. */
 void metrics_write(struct metrics_text *text, const struct metrics_data *data);
 void metrics_write_mesh(struct metrics_text *text, const struct metrics_data *data);
 void metrics_write_peers(struct metrics_text *text, const struct metrics_data *data, bool has_top);

@@ -15,9 +15,9 @@
 #define COUNT_BATCH	256
 #define COUNT_MOST	65536	/* entries that are worth counting one by one */
 
-static int open_pin(const char *root, const char *dir, const char *name, bool is_map)
+static int open_pin(const char *root, const char *dir, const char *name, bool is_read_only)
 {
-	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = is_map ? BPF_F_RDONLY : 0);
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = is_read_only ? BPF_F_RDONLY : 0);
 	char path[PATH_MAX + 64];
 
 	snprintf(path, sizeof(path), "%s/%s/%s", root, dir, name);
@@ -77,8 +77,19 @@ static const struct {
 	{ "allowed4", TALON_FACT_USED_ALLOWED4 }, { "routes4", TALON_FACT_USED_ROUTES4 },
 	{ "local4", TALON_FACT_USED_LOCAL4 }, { "host4", TALON_FACT_USED_HOST4 },
 	{ "acl_src4", TALON_FACT_USED_ACL_SOURCES }, { "acl_dst4", TALON_FACT_USED_ACL_DESTINATIONS },
-	{ "acl_bits", TALON_FACT_USED_ACL_CLASSES },
+	{ "acl_bits", TALON_FACT_USED_ACL_CLASSES }, { "links", TALON_FACT_USED_LINKS },
 };
+
+bool metrics_map_is_told(const char *map, enum talon_fact *ret_fact)
+{
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		if (strcmp(map, told[i].map))
+			continue;
+		*ret_fact = told[i].fact;
+		return true;
+	}
+	return false;
+}
 
 /* Which of the access rules' maps hold two banks, of which one is in force. */
 static uint64_t limit_of(const struct metrics_map *map, uint64_t entries)
@@ -88,6 +99,8 @@ static uint64_t limit_of(const struct metrics_map *map, uint64_t entries)
 
 static void fill(struct metrics_data *data, struct metrics_map *map, int fd, const struct bpf_map_info *info)
 {
+	enum talon_fact fact;
+
 	map->limit = info->max_entries;
 	if (!strcmp(map->name, "flows")) {
 		map->has_entries = true;
@@ -95,11 +108,14 @@ static void fill(struct metrics_data *data, struct metrics_map *map, int fd, con
 		map->limit = data->status.config.flow_count ? data->status.config.flow_count - 1 : 0;
 		return;
 	}
-	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
-		if (strcmp(map->name, told[i].map))
-			continue;
+	if (!strcmp(map->name, "flow_over")) {
+		map->has_entries = true;
+		map->entries = data->status.nat.overflow;
+		return;
+	}
+	if (metrics_map_is_told(map->name, &fact)) {
 		map->has_entries = data->is_fresh;
-		map->entries = data->facts[told[i].fact];
+		map->entries = data->facts[fact];
 		map->limit = limit_of(map, map->limit);
 		return;
 	}
@@ -107,18 +123,27 @@ static void fill(struct metrics_data *data, struct metrics_map *map, int fd, con
 		map->has_entries = count_keys(fd, info, &map->entries);
 }
 
-/* The kernel's own pages at the front of a ring say how far each side is. */
-static void read_ring(struct metrics_data *data, const char *name, int fd, const struct bpf_map_info *info)
+/*
+ * The kernel's own pages at the front of a ring say how far each side is. They are only read, but the kernel
+ * maps no ring by a descriptor that is for reading only (EINVAL).
+ */
+static void read_ring(struct metrics_data *data, const char *root, const char *name,
+	const struct bpf_map_info *info)
 {
 	const size_t page = sysconf(_SC_PAGESIZE);
 	struct metrics_ring *ring = &data->rings[data->ring_count];
 	const volatile unsigned long *consumer, *producer;
 	unsigned long read_to, written_to;
 	void *pages;
+	int fd;
 
 	if (data->ring_count == METRICS_RINGS_MAX)
 		return;
+	fd = open_pin(root, "maps", name, false);
+	if (fd < 0)
+		return;
 	pages = mmap(NULL, 2 * page, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
 	if (pages == MAP_FAILED)
 		return;
 	consumer = pages;
@@ -148,7 +173,7 @@ static void read_map(struct metrics_data *data, const char *root, const char *na
 		*map = (struct metrics_map){ .memory = memory_of(fd) };
 		strcpy(map->name, name);
 		if (info.type == BPF_MAP_TYPE_RINGBUF)
-			read_ring(data, name, fd, &info);
+			read_ring(data, root, name, &info);
 		else
 			fill(data, map, fd, &info);
 		data->map_count++;

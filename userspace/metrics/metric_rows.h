@@ -27,7 +27,7 @@
 		"1 if the controller runs and its loop turns. The datapath goes on without it while " \
 		"keys last.") \
 	X(CONTROLLER_START, controller_start_time_seconds, GAUGE, "seconds", "", "1", \
-		"When the controller started, Unix time.") \
+		"When the controller that ran last started, Unix time.") \
 	X(CONTROLLER_BEAT, controller_heartbeat_age_seconds, GAUGE, "seconds", "", "1", \
 		"How long ago the controller's loop last turned; it does about once a second.") \
 	X(READY, datapath_ready, GAUGE, "", "", "1", \
@@ -58,7 +58,7 @@
 		"Packets that are not ours, left to the host as they came.") \
 	X(PACKETS, packets, COUNTER, "", "direction,outcome", "40", \
 		"Packets of ours by how they ended, other than by a drop.") \
-	X(DROPS, drops, COUNTER, "", "direction,reason", "one for each direction and reason: 168", \
+	X(DROPS, drops, COUNTER, "", "direction,reason", "160, one for each direction and reason", \
 		"Packets dropped, by reason.") \
 	X(TRAFFIC_PACKETS, tunnel_packets, COUNTER, "", "direction,path,family,crypto", "16", \
 		"WireGuard data messages opened (receive) and sealed (transmit), keepalives too.") \
@@ -107,7 +107,8 @@
 	X(PEER_BYTES, peer_bytes, COUNTER, "bytes", "direction,peer,name", \
 		"2 for each peer shown", \
 		"Bytes from and to a peer. With --metrics-peers.") \
-	X(PEER_PACKETS, peer_packets, COUNTER, "", "direction,peer,name", "the same", \
+	X(PEER_PACKETS, peer_packets, COUNTER, "", "direction,peer,name", \
+		"2 for each peer shown", \
 		"Data messages from and to a peer. With --metrics-peers.") \
 	X(PEER_HANDSHAKE, peer_last_handshake_timestamp_seconds, GAUGE, "seconds", "peer,name", \
 		"1 for each peer shown", \
@@ -131,7 +132,7 @@
 		"Records that are not free: of live flows, and of ended ones that are not free yet.") \
 	X(PRESSURE, nat_pressure_ratio, GAUGE, "ratio", "", "1", "Records held, as a part of the room.") \
 	X(SHARE, nat_share_records, GAUGE, "", "", "1", "Records that one peer may hold now.") \
-	X(FLOWS_CREATED, nat_flows_created, COUNTER, "", "", "1", "Flows created.") \
+	X(FLOWS_CREATED, nat_flows_opened, COUNTER, "", "", "1", "Flows created.") \
 	X(FLOWS_EXPIRED, nat_flows_expired, COUNTER, "", "", "1", "Flows ended.") \
 	X(FLOWS_HASTENED, nat_flows_hastened, COUNTER, "", "", "1", \
 		"Flows ended early, for room; among the ended ones.") \
@@ -151,7 +152,7 @@
 	X(MAP_ENTRIES, map_entries, GAUGE, "", "map", "17", \
 		"Entries in use of a map that can become full.") \
 	X(MAP_LIMIT, map_entries_limit, GAUGE, "", "map", "17", "Entries that fit.") \
-	X(MAP_BYTES, map_memory_bytes, GAUGE, "bytes", "map", "one for each map: 43", \
+	X(MAP_BYTES, map_memory_bytes, GAUGE, "bytes", "map", "43, one for each map", \
 		"Memory of a map, as the kernel charges it.") \
 	X(RING_BYTES, ring_bytes, GAUGE, "bytes", "ring", "4", \
 		"Bytes in a ring buffer that its reader has not read yet.") \

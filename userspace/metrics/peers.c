@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Peers: how many are in which state, and those with the most traffic. Maps are read in slices,
-// so that memory
-// does not grow with peers.
+// Peers: how many are in which state, and those with the most traffic. Maps are read in slices, so that
+// memory does not grow with peers.
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "metrics/internal.h"
 
 enum metric_type { COUNTER, GAUGE, INFO };
@@ -76,11 +75,12 @@ void metrics_escape(FILE *out, const char *value)
 	}
 }
 
-static void write_name(struct metrics_text *text, const char *suffix, const struct metrics_label *labels)
+void metrics_name(struct metrics_text *text, const char *name, const char *suffix,
+	const struct metrics_label *labels)
 {
 	char before = '{';
 
-	fprintf(text->out, "%s%s", families[text->now].name, suffix);
+	fprintf(text->out, "%s%s", name, suffix);
 	for (; labels->name; labels++) {
 		fprintf(text->out, "%c%s=\"", before, labels->name);
 		metrics_escape(text->out, labels->value);
@@ -92,7 +92,7 @@ static void write_name(struct metrics_text *text, const char *suffix, const stru
 	fputc(' ', text->out);
 }
 
-static void write_seconds(FILE *out, uint64_t ns)
+void metrics_seconds(FILE *out, uint64_t ns)
 {
 	char part[24];
 	size_t len;
@@ -103,32 +103,42 @@ static void write_seconds(FILE *out, uint64_t ns)
 	fprintf(out, "%" PRIu64 "%s\n", (uint64_t)(ns / TALON_NSEC_PER_SEC), part);
 }
 
+void metrics_created(struct metrics_text *text, const char *name, const struct metrics_label *labels)
+{
+	if (text->format != METRICS_OPENMETRICS || !text->created_unix_ns)
+		return;
+	metrics_name(text, name, "_created", labels);
+	metrics_seconds(text->out, text->created_unix_ns);
+}
+
+static void write_start(struct metrics_text *text, const struct metrics_label *labels)
+{
+	metrics_name(text, families[text->now].name, suffixes[families[text->now].type], labels);
+}
+
 static void write_created(struct metrics_text *text, const struct metrics_label *labels)
 {
-	if (text->format != METRICS_OPENMETRICS || families[text->now].type != COUNTER ||
-		!text->created_unix_ns)
-		return;
-	write_name(text, "_created", labels);
-	write_seconds(text->out, text->created_unix_ns);
+	if (families[text->now].type == COUNTER)
+		metrics_created(text, families[text->now].name, labels);
 }
 
 void metrics_sample(struct metrics_text *text, const struct metrics_label *labels, uint64_t value)
 {
-	write_name(text, suffixes[families[text->now].type], labels);
+	write_start(text, labels);
 	fprintf(text->out, "%" PRIu64 "\n", value);
 	write_created(text, labels);
 }
 
 void metrics_sample_ns(struct metrics_text *text, const struct metrics_label *labels, uint64_t ns)
 {
-	write_name(text, suffixes[families[text->now].type], labels);
-	write_seconds(text->out, ns);
+	write_start(text, labels);
+	metrics_seconds(text->out, ns);
 	write_created(text, labels);
 }
 
 void metrics_sample_ratio(struct metrics_text *text, const struct metrics_label *labels, double value)
 {
-	write_name(text, suffixes[families[text->now].type], labels);
+	write_start(text, labels);
 	fprintf(text->out, "%.6g\n", value);
 }
 

@@ -213,6 +213,24 @@ static const struct {
 	{ "top --once --count 2", "talon: top: --once and --count exclude each other; write one of them\n" },
 	{ "top --json=yes", "talon: top: '--json' is not an option; see talon top --help\n" },
 	{ "top now", "talon: top: 'now' is one argument too many; see talon top --help\n" },
+	{ "metrics now", "talon: metrics: 'now' is one argument too many; see talon metrics --help\n" },
+	{ "metrics --json", "talon: metrics: '--json' is not an option; see talon metrics --help\n" },
+	{ "metrics --openmetrics=1", "talon: metrics: '--openmetrics' is not an option; see talon metrics "
+		"--help\n" },
+	{ "metrics --peers", "talon: --peers: expected a value\n" },
+	{ "metrics --peers 1001", "talon: --peers: '1001' is not understood; expected a number from 0 to "
+		"1000\n" },
+	{ "metrics --peers=-1", "talon: --peers: '-1' is not understood; expected a number from 0 to "
+		"1000\n" },
+	{ "metrics --textfile", "talon: --textfile: expected a value\n" },
+	{ "metrics --textfile /tmp/talon.txt",
+	"talon: --textfile: '/tmp/talon.txt' is not understood; expected a name that ends in .prom, which is "
+	"what node_exporter reads\n" },
+	{ "metrics --textfile .prom", "talon: --textfile: '.prom' is not understood; expected a name that "
+	"ends in .prom, which is what node_exporter reads\n" },
+	{ "metrics --openmetrics --textfile a.prom",
+	"talon: metrics: --openmetrics and --textfile exclude each other: node_exporter reads the other "
+	"format only\n" },
 	{ "status --log-level loud",
 	  "talon: --log-level: 'loud' is not a level; expected error, warn, info or debug\n" },
 };
