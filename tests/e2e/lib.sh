@@ -76,7 +76,9 @@ alive() { # NAME: the process we started, not a later one with the same pid
 	local pid start state
 	[ -e "$RUN/proc/$1" ] && read -r pid start <"$RUN/proc/$1" || return 1
 	[ -n "$start" ] && [ "$(start_time "$pid")" = "$start" ] || return 1
-	state=$(cat "/proc/$pid/stat" 2>/dev/null) && state=${state##*) } && [ "${state%% *}" != Z ]
+	state=$(cat "/proc/$pid/stat" 2>/dev/null) && state=${state##*) } || return 1
+	# A killed process whose first thread is a zombie still holds its files until its other threads have ended.
+	[ "${state%% *}" != Z ] || [ "$(ls "/proc/$pid/task" 2>/dev/null | wc -l)" -gt 1 ]
 }
 
 stop() { # NAME [SIGNAL]
