@@ -156,8 +156,9 @@ bench: $(BUILD)/talon $(BENCH) $(LOAD) ## measures; prints a table, writes $(BUI
 lint: $(BUILD)/talon ## licence lines, line width, the house, scripts, man pages (LINT_TIDY=1: clang-tidy too)
 	$(Q)BUILD=$(BUILD) tests/lint.sh
 
-docs: $(BUILD)/talon ## what manual page, completion and docs/metrics.md list, from option_rows.h and metric_rows.h
+docs: $(BUILD)/talon ## what manual page, completion, docs/metrics.md, dashboards and alert rules are made from
 	$(Q)python3 docs/generate.py $(BUILD)/talon
+	$(Q)python3 -B charts/monitoring/generate.py
 
 install: $(BUILD)/talon ## binary, man pages and completion below $(DESTDIR)$(PREFIX)
 	$(Q)install -D -m 755 $(BUILD)/talon $(DESTDIR)$(PREFIX)/sbin/talon

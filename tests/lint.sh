@@ -26,6 +26,9 @@ done
 if [ -x "${BUILD:-build}/talon" ]; then
 	verdict "options and metrics in the documents" "$(python3 docs/generate.py "${BUILD:-build}/talon" --check 2>&1)"
 fi
+for check in generated runbooks metrics panels; do
+	verdict "monitoring: $check" "$(python3 -B tests/monitoring/check.py "$check" 2>&1)"
+done
 if command -v shellcheck >/dev/null; then
 	verdict "shellcheck" "$(sources '*.sh' .ci/run | xargs shellcheck -s bash -S error -e SC1087 2>&1)"
 fi
