@@ -222,7 +222,7 @@ def datapath():
               ("topk(10, talon_nat_ports_used{@S} / on (job, instance) group_left () talon_nat_ports{@S})", "{{instance}} {{protocol}}"),
               thresholds=FILL, top=1, width=8),
         graph("Flows made and ended", "cps", "hastened: ended early, to make room.", "nat-behaviour.md",
-              whole((rate("nat_flows_created_total"), "created"), (rate("nat_flows_expired_total"), "ended"),
+              whole((rate("nat_flows_opened_total"), "created"), (rate("nat_flows_expired_total"), "ended"),
                     (rate("nat_flows_hastened_total"), "hastened"), (rate("nat_flows_shared_port_total"), "on a shared port")), width=8,
               doc_title="NAT"),
         graph("Flows refused", "cps", "No port, no record, or the peer's share is used up. Each is a connection that fails: line at 1.",

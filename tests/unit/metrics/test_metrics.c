@@ -833,6 +833,18 @@ static char *read_document(void)
 	return text;
 }
 
+static void every_map_has_a_size_of_its_own(void **state)
+{
+	static const char *const series[METRIC_COUNT] = {
+#define SERIES(id, name, type, unit, labels, series, help) [METRIC_##id] = series,
+		METRICS(SERIES)
+#undef SERIES
+	};
+
+	assert_in_range(DATAPATH_MAP_COUNT, 1, METRICS_MAPS_MAX);
+	assert_int_equal(strtoul(series[METRIC_MAP_BYTES], NULL, 10), DATAPATH_MAP_COUNT);
+}
+
 static void the_document_says_how_many_series_there_are(void **state)
 {
 	unsigned all = 0, by_peer = 0;
@@ -877,6 +889,7 @@ int main(void)
 		cmocka_unit_test(aliases_say_the_same_under_other_names),
 		cmocka_unit_test(rows_keep_the_rules),
 		cmocka_unit_test(no_family_has_more_series_than_its_row_says),
+		cmocka_unit_test(every_map_has_a_size_of_its_own),
 		cmocka_unit_test(the_document_says_how_many_series_there_are),
 	};
 
