@@ -160,12 +160,14 @@ test_a_unix_socket_is_served_and_survives_a_killed_controller() {
 	local socket=$RUN/metrics.sock
 	node_up "Metrics = unix:$socket"
 	equal "mode" 660 "$(stat -c %a "$socket")"
-	get node http://node/metrics --unix-socket "$socket" >"$RUN/scrape" && grep -q '^talon_controller_up 1$' "$RUN/scrape"
+	get node http://node/metrics --unix-socket "$socket" >"$RUN/text"
+	grep -q '^talon_controller_up 1$' "$RUN/text"
 	not in_ns node curl -sS --max-time 3 "$URL/metrics"
 	stop node KILL
 	test -S "$socket"
 	talon_up node "$RUN/node.conf"
-	get node http://node/metrics --unix-socket "$socket" >"$RUN/scrape" && grep -q '^talon_controller_up 1$' "$RUN/scrape"
+	get node http://node/metrics --unix-socket "$socket" >"$RUN/text"
+	grep -q '^talon_controller_up 1$' "$RUN/text"
 	stop node
 	not test -e "$socket"
 	node_down

@@ -6,8 +6,21 @@
 #include "log/log.h"
 #include "metrics/listen.h"
 #include "metrics/server.h"
+#include "plane/run.h"
 
 _Static_assert(CONFIG_METRICS_PEERS_MOST == METRICS_PEERS_MOST, "what may be configured can be shown");
+
+/* Not before: a start that is refused has one line to say. */
+static void say_where(struct serving *serving)
+{
+	char name[METRICS_PLACE_LEN];
+
+	if (serving->has_said || !plane_is_ready(serving->plane))
+		return;
+	serving->has_said = true;
+	metrics_place_name(serving->place, name);
+	log_info("metrics are served on %s", name);
+}
 
 static void each_second(void *ctx)
 {
@@ -15,6 +28,7 @@ static void each_second(void *ctx)
 	struct metrics_server_counts counts;
 
 	loop_timer_after(plane_loop(serving->plane), &serving->second, LOOP_SECOND);
+	say_where(serving);
 	metrics_server_beat(serving->server);
 	metrics_server_count(serving->server, &counts);
 	plane_set_fact(serving->plane, TALON_FACT_SCRAPES, counts.answered);
@@ -26,10 +40,10 @@ int serving_start(struct serving *serving, struct plane *plane, const struct con
 {
 	const struct metrics_server_options options = { .place = config->metrics,
 		.pin_dir = config->pin_dir };
-	char name[METRICS_PLACE_LEN], why[CONFIG_WHY_LEN - 16];
+	char why[CONFIG_WHY_LEN - 16];
 	int ret;
 
-	*serving = (struct serving){ .plane = plane };
+	*serving = (struct serving){ .plane = plane, .place = &config->metrics };
 	if (!config->metrics.family)
 		return 0;
 	ret = metrics_server_start(&serving->server, &options, why, sizeof(why));
@@ -41,8 +55,6 @@ int serving_start(struct serving *serving, struct plane *plane, const struct con
 		log_warn("metrics are not served: %s", why);
 		return 0;
 	}
-	metrics_place_name(&config->metrics, name);
-	log_info("metrics are served on %s", name);
 	loop_timer_init(&serving->second, each_second, serving);
 	loop_timer_after(plane_loop(plane), &serving->second, 0);
 	return 0;

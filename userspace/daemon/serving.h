@@ -11,6 +11,8 @@ struct metrics_server;
 
 struct serving {
 	struct plane *plane;
+	const struct config_metrics *place;
+	bool has_said;			/* where it serves */
 	struct metrics_server *server;	/* NULL: nothing is served */
 	struct loop_timer second;
 };
