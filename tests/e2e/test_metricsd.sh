@@ -190,3 +190,23 @@ test_another_place_waits_for_the_next_start() {
 	equal "health" 200 "$(code healthz)"
 	node_down
 }
+
+rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$(pid_of node)/status"; }
+
+test_serving_takes_less_than_a_mebibyte() {
+	local i off on
+	needs_talon
+	node_up "Metrics = off"
+	fetch_page lap
+	off=$(rss_kib)
+	node_up "MetricsPeers = 1000" "MetricsAliases = on"
+	fetch_page lap
+	for ((i = 0; i < 30; i++)); do
+		scrape >"$RUN/text"
+		scrape -H 'Accept: application/openmetrics-text' >"$RUN/text"
+	done
+	on=$(rss_kib)
+	note "resident: $off KiB without, $on KiB after 60 scrapes of $(wc -c <"$RUN/text") bytes"
+	[ $((on - off)) -le 1024 ] || fail "$((on - off)) KiB more"
+	node_up
+}

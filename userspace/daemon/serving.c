@@ -19,7 +19,10 @@ static void say_where(struct serving *serving)
 		return;
 	serving->has_said = true;
 	metrics_place_name(serving->place, name);
-	log_info("metrics are served on %s", name);
+	if (serving->server)
+		log_info("metrics are served on %s", name);
+	else
+		log_warn("metrics are not served: %s", serving->why);
 }
 
 static void each_second(void *ctx)
@@ -27,8 +30,12 @@ static void each_second(void *ctx)
 	struct serving *serving = ctx;
 	struct metrics_server_counts counts;
 
-	loop_timer_after(plane_loop(serving->plane), &serving->second, LOOP_SECOND);
 	say_where(serving);
+	if (!serving->server && serving->has_said)
+		return;
+	loop_timer_after(plane_loop(serving->plane), &serving->second, LOOP_SECOND);
+	if (!serving->server)
+		return;
 	metrics_server_beat(serving->server);
 	metrics_server_count(serving->server, &counts);
 	plane_set_fact(serving->plane, TALON_FACT_SCRAPES, counts.answered);
@@ -40,20 +47,15 @@ int serving_start(struct serving *serving, struct plane *plane, const struct con
 {
 	const struct metrics_server_options options = { .place = config->metrics,
 		.pin_dir = config->pin_dir };
-	char why[CONFIG_WHY_LEN - 16];
 	int ret;
 
 	*serving = (struct serving){ .plane = plane, .place = &config->metrics };
 	if (!config->metrics.family)
 		return 0;
-	ret = metrics_server_start(&serving->server, &options, why, sizeof(why));
+	ret = metrics_server_start(&serving->server, &options, serving->why, sizeof(serving->why));
 	if (ret && config->metrics.is_given) {
-		snprintf(err, errlen, "metrics: %s", why);
+		snprintf(err, errlen, "metrics: %s", serving->why);
 		return ret;
-	}
-	if (ret) {
-		log_warn("metrics are not served: %s", why);
-		return 0;
 	}
 	loop_timer_init(&serving->second, each_second, serving);
 	loop_timer_after(plane_loop(plane), &serving->second, 0);
@@ -62,8 +64,6 @@ int serving_start(struct serving *serving, struct plane *plane, const struct con
 
 void serving_stop(struct serving *serving)
 {
-	if (!serving->server)
-		return;
 	loop_timer_cancel(plane_loop(serving->plane), &serving->second);
 	metrics_server_stop(serving->server);
 	serving->server = NULL;

@@ -12,7 +12,8 @@ struct metrics_server;
 struct serving {
 	struct plane *plane;
 	const struct config_metrics *place;
-	bool has_said;			/* where it serves */
+	bool has_said;			/* where it serves, or why it does not */
+	char why[CONFIG_WHY_LEN - 16];
 	struct metrics_server *server;	/* NULL: nothing is served */
 	struct loop_timer second;
 };

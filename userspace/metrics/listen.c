@@ -2,6 +2,7 @@
 // The listening socket: TCP on one address, or a Unix socket.
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +14,11 @@
 #include "metrics/listen.h"
 
 #define BACKLOG 4096	/* a crowd of strangers must not keep others from the queue; somaxconn may say less */
+/*
+ * So long the kernel keeps connections to itself that say nothing. Who asks is heard with its first bytes, before a
+ * crowd of strangers can push it out.
+ */
+#define SILENT_S 3
 
 void metrics_place_name(const struct config_metrics *place, char ret_name[static METRICS_PLACE_LEN])
 {
@@ -78,6 +84,7 @@ static socklen_t to_address(const struct config_metrics *place, struct sockaddr_
 static int listen_inet(const struct config_metrics *place, int *ret_fd)
 {
 	int fd = socket(place->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1, ret = 0;
+	const int seconds = SILENT_S;
 	struct sockaddr_storage addr;
 	socklen_t len = to_address(place, &addr);
 
@@ -86,6 +93,7 @@ static int listen_inet(const struct config_metrics *place, int *ret_fd)
 	/* connections of an earlier run that wait out their time do not matter */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
 		(place->family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one))) ||
+		setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds)) ||
 		bind(fd, (struct sockaddr *)&addr, len) || listen(fd, BACKLOG)) {
 		ret = -errno;
 		close(fd);
