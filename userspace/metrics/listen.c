@@ -15,8 +15,8 @@
 
 #define BACKLOG 4096	/* a crowd of strangers must not keep others from the queue; somaxconn may say less */
 /*
- * So long the kernel keeps connections to itself that say nothing. Who asks is heard with its first bytes, before a
- * crowd of strangers can push it out.
+ * So long the kernel keeps connections to itself that say nothing. Who asks is heard with its first bytes,
+ * before a crowd of strangers can push it out.
  */
 #define SILENT_S 3
 
