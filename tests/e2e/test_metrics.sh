@@ -82,7 +82,7 @@ test_node_exporter_gets_a_whole_file() {
 	grep -qx 'talon_controller_up 1' "$RUN/textfile/talon.prom" || fail "not the metrics"
 	equal "files" 1 "$(ls "$RUN/textfile" | wc -l)"
 	! metrics --textfile "$RUN/textfile/talon.txt" 2>"$RUN/why" || fail "taken"
-	grep -q 'does not end in .prom' "$RUN/why" || fail "$(cat "$RUN/why")"
+	grep -q 'a name that ends in .prom' "$RUN/why" || fail "$(cat "$RUN/why")"
 }
 
 test_promtool_finds_nothing() {

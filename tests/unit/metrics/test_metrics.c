@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
+#include "datapath/datapath.h"
 #include "unit/metrics/exposition.h"
 #include "status/show.h"
 
