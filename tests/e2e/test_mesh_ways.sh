@@ -100,7 +100,13 @@ test_hosts_that_see_each_other_go_directly() {
 	reaches_gateway
 	equal "kinds" "host host" "$(about_peer lap node iceCandidateType.local) $(about_peer lap node iceCandidateType.remote)"
 	equal "remote" "$NODE:51820" "$(about_peer lap node iceCandidateEndpoint.remote)"
+	wait_for 5 "the latency of the way to be a metric" latency_is_told node lap
 	fetch_and_put lap medium
+}
+
+# Of the direct way, in seconds: more than nothing, and no more than within one machine.
+latency_is_told() { # HOST PEER
+	member "$1" metrics --peers 9 | grep -qE "^talon_peer_latency_seconds\\{peer=\"[^\"]+\",name=\"$2[^\"]*\"\\} 0\\.[0-9]*[1-9]\$"
 }
 
 test_node_behind_a_nat_is_reached_at_its_outer_address() {

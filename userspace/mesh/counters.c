@@ -7,6 +7,7 @@
 #include "mesh/internal.h"
 
 #define SERVERS_MAX 64
+#define LATENCY_NS 100000	/* the unit in map peer_info */
 
 static void tell(struct mesh *mesh, enum talon_fact fact, uint64_t value)
 {
@@ -107,6 +108,16 @@ static void tell_stun(struct mesh *mesh)
 	tell(mesh, TALON_FACT_STUN_UNMATCHED, s.unmatched);
 }
 
+static void tell_latency(void *ctx, uint32_t id, uint64_t latency_ns)
+{
+	struct mesh *mesh = ctx;
+	uint64_t units = latency_ns / LATENCY_NS;
+
+	if (latency_ns && !units)
+		units = 1;	/* known, and short */
+	plane_set_latency(mesh->plane, id, units < UINT16_MAX ? units : UINT16_MAX);
+}
+
 static void tell_peers(struct mesh *mesh)
 {
 	struct peers_tally tally;
@@ -116,6 +127,7 @@ static void tell_peers(struct mesh *mesh)
 	tell(mesh, TALON_FACT_PEERS_RELAYED, tally.relayed);
 	tell(mesh, TALON_FACT_PEERS_CONNECTING, tally.connecting);
 	tell(mesh, TALON_FACT_PEERS_IDLE, tally.idle);
+	peers_each_latency(mesh->peers, tell_latency, mesh);
 }
 
 void mesh_tell_facts(struct mesh *mesh)

@@ -582,6 +582,20 @@ void peers_tally(const struct peers *peers, struct peers_tally *ret_tally)
 	*ret_tally = tally;
 }
 
+void peers_each_latency(const struct peers *peers, void (*tell)(void *ctx, uint32_t id, uint64_t latency_ns),
+	void *ctx)
+{
+	for (size_t i = 0; i < peers->bucket_count; i++) {
+		for (const struct conn *conn = peers->by_key[i]; conn; conn = conn->next_by_key) {
+			struct ice_pair_info pair = {};
+
+			if (conn_has_pair(conn))
+				peers->ops.ice_get_pair(peers->ctx, conn->exchange->agent, &pair);
+			tell(ctx, conn->id, pair.rtt_ns);
+		}
+	}
+}
+
 /* --- beginning and end --- */
 
 static bool is_complete(const struct peers_ops *ops)

@@ -126,5 +126,8 @@ size_t peers_count_connected(const struct peers *peers);
 /* Peers by how they are reached now. */
 struct peers_tally { size_t direct, relayed, connecting, idle; };
 void peers_tally(const struct peers *peers, struct peers_tally *ret_tally);
+/* Calls @tell for each peer with the round trip of its direct way, 0 if it has none. */
+void peers_each_latency(const struct peers *peers, void (*tell)(void *ctx, uint32_t id, uint64_t latency_ns),
+	void *ctx);
 
 #endif

@@ -223,6 +223,14 @@ void plane_reset_peer(struct plane *p, uint32_t peer)
 	plane_wake(p);
 }
 
+void plane_set_latency(struct plane *p, uint32_t peer, uint16_t latency_100us)
+{
+	if (!has_peer(p, peer) || p->infos[peer].latency_100us == latency_100us)
+		return;
+	p->infos[peer].latency_100us = latency_100us;
+	map_write(p, DATAPATH_MAP_PEER_INFO, peer, &p->infos[peer], BPF_ANY);
+}
+
 int plane_get_facts(const struct plane *p, uint32_t peer, struct plane_facts *ret_facts)
 {
 	struct device_peer_sessions sessions;

@@ -73,10 +73,7 @@ uint32_t plane_find_peer(const struct plane *p, const uint8_t public_key[static 
 const char *plane_why_not(const struct plane *p);
 
 enum plane_way { PLANE_NOWHERE, PLANE_DIRECT, PLANE_RELAY };
-/*
- * True for a host route of the last plane_apply() that was not installed: the host reaches that network
- * by itself.
- */
+/* True for a host route of the last plane_apply() that was left out: the host has its own way there. */
 bool plane_is_left_out(const struct plane *p, const struct cidr *net);
 /*
  * Sets where packets for @peer go from now on. The datapath does not follow the source of its packets
@@ -84,6 +81,8 @@ bool plane_is_left_out(const struct plane *p, const struct cidr *net);
  * accepted by any way. @path: for PLANE_DIRECT.
  */
 int plane_set_way(struct plane *p, uint32_t peer, enum plane_way way, const struct endpoint *path);
+/* Round trip of the direct way to @peer, for metrics, in 100 us; 0: not known. Written if it differs. */
+void plane_set_latency(struct plane *p, uint32_t peer, uint16_t latency_100us);
 /* Sends a keepalive, or starts a handshake if no session can send. */
 void plane_kick(struct plane *p, uint32_t peer);
 /* Starts a handshake even if a session can send, to prove a new way to the peer. */
@@ -141,8 +140,7 @@ void plane_relay_receive(struct plane *p, uint32_t peer, const uint8_t *bytes, s
 size_t plane_local_endpoints(const struct plane *p, struct endpoint *list, size_t room);
 uint16_t plane_listen_port(const struct plane *p);
 
-/* Roaming peers (static file) have an endpoint instead of a way. */
-/* True if the endpoint of @peer is known. */
+/* Roaming peers (static file) have an endpoint instead of a way: true if that of @peer is known. */
 bool plane_is_placed(const struct plane *p, uint32_t peer);
 /*
  * Sets the configured endpoint of @peer. An endpoint it was seen at takes precedence; a way that a mesh

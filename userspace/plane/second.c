@@ -173,22 +173,19 @@ void second_tick(void *ctx)
 	plane_wake(p);
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* Runs what is due, and sets the timer for the next. */
 void second_due(void *ctx)
 {
 	struct plane *p = ctx;
-	uint64_t now = clock_boot_ns();
+	uint64_t now = clock_boot_ns(), next, held;
 
 	if (!p->is_ready)
 		return;
 	if (p->sees_change)
 		map_bump_generation(p);
-	loop_timer_set(p->loop, &p->due, earlier(device_tick(p->device, now), hold_expire(&p->hold, now)));
+	next = device_tick(p->device, now);
+	held = hold_expire(&p->hold, now);
+	loop_timer_set(p->loop, &p->due, held < next ? held : next);
 }
 
 void plane_wake(struct plane *p)

@@ -38,6 +38,27 @@ static void expect_way(struct world *w, int node, enum plane_way way)
 	assert_int_equal(peers_count_connected(w->node[node].peers), way != PLANE_NOWHERE);
 }
 
+struct told { unsigned calls; uint32_t id; uint64_t latency_ns; };
+
+static void told(void *ctx, uint32_t id, uint64_t latency_ns)
+{
+	struct told *told = ctx;
+
+	told->calls++;
+	told->id = id;
+	told->latency_ns = latency_ns;
+}
+
+static void expect_latency(struct world *w, int node, uint64_t latency_ns)
+{
+	struct told seen = {};
+
+	peers_each_latency(w->node[node].peers, told, &seen);
+	assert_int_equal(seen.calls, 1);
+	assert_int_equal(seen.id, info_of(w, node, !node).id);
+	assert_int_equal(seen.latency_ns, latency_ns);
+}
+
 /* --- finding each other --- */
 
 static void two_of_ours_meet_by_relay_and_then_directly(void **state)
@@ -48,10 +69,12 @@ static void two_of_ours_meet_by_relay_and_then_directly(void **state)
 	advance(w, 200 * MS);
 	expect_way(w, A, PLANE_RELAY);
 	expect_way(w, B, PLANE_RELAY);
+	expect_latency(w, A, 0);
 	assert_true(w->node[A].plane[B].session);
 	assert_int_equal(w->node[A].plane[B].session, w->node[B].plane[A].session);
 	advance(w, 2 * SEC);
 	expect_way(w, A, PLANE_DIRECT);
+	expect_latency(w, A, 10 * MS);
 	expect_way(w, B, PLANE_DIRECT);
 	info = info_of(w, A, B);
 	assert_true(info.has_relay);
