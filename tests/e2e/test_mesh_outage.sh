@@ -51,15 +51,29 @@ notices() { # HOST SERVICE true|false: for wait_for
 }
 
 through_a_stop_of() { # SERVICE
-	local h
+	local h connects
 	finally "mesh start $1"
 	usable
+	wait_for 5 "the metrics to say connected" measures "$1" 1
+	connects=$(metric "talon_$1_connects_total")
 	start_load lap 400
 	mesh stop "$1"
 	for h in node lap; do wait_for 5 "$h to notice" notices $h "$1" false; done
+	wait_for 5 "the metrics to say not connected" measures "$1" 0
 	mesh start "$1"
 	for h in node lap lap2; do wait_for 20 "$1 to be back for $h" notices $h "$1" true; done
 	load_lost_nothing 400
+	wait_for 5 "the metrics to say connected again" measures "$1" 1
+	[ "$(metric "talon_$1_connects_total")" -gt "$connects" ] || fail "no new connection was counted"
+}
+
+metric() { member node metrics | awk -v series="$1" '$1 == series { print $2 }'; }	# SERIES
+
+measures() { # SERVICE 0|1: for wait_for
+	case $1 in
+	relay) [ "$(metric 'talon_relays{state="connected"}')" = "$2" ] ;;
+	*) [ "$(metric "talon_$1_connected")" = "$2" ] ;;
+	esac
 }
 
 test_management_stops_and_comes_back_without_a_lost_packet() { through_a_stop_of management; }
