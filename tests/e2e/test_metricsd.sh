@@ -125,7 +125,7 @@ test_two_hundred_slow_connections_hurt_neither_packets_nor_scrapers() {
 	rm -f "$RUN/log/flood"
 }
 
-test_a_taken_default_place_is_a_warning() {
+test_a_taken_default_place_is_a_warning_and_waited_for() {
 	needs_talon
 	node_down
 	finally "stop holder"
@@ -133,8 +133,12 @@ test_a_taken_default_place_is_a_warning() {
 	wait_for 3 "the port to be taken" listening node "127.0.0.1:9567" t
 	rm -f "$RUN/log/node"
 	node_up
-	equal "warnings about it" 1 "$(grep -c 'warn .*metrics are not served: 127.0.0.1:9567: another program has it' "$RUN/log/node")"
+	wait_for 5 "the warning" grep -q 'warn .*metrics are not served: 127.0.0.1:9567: another program has it' "$RUN/log/node"
 	fetch_page lap
+	stop holder
+	wait_for 10 "the place to be taken over" grep -q 'info .*metrics are served on 127.0.0.1:9567' "$RUN/log/node"
+	equal "health" 200 "$(code healthz)"
+	equal "warnings about it" 1 "$(grep -c 'metrics are not served' "$RUN/log/node")"
 	node_down
 }
 

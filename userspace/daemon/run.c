@@ -330,7 +330,7 @@ int daemon_run(const struct config *config, const struct daemon_reload *reload)
 	loop_timer_init(&d.second, each_second, &d);
 	loop_timer_init(&d.end, end_run, &d);
 	protect_memory();
-	ret = serving_start(&d.serving, d.plane, config, err, sizeof(err));
+	ret = serving_start(&d.serving, d.plane, &d.mesh, config, err, sizeof(err));
 	if (!ret)
 		ret = config->mesh.enabled ? run_mesh(&d, err, sizeof(err)) : run_static(&d, err,
 			sizeof(err));

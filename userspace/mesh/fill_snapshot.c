@@ -246,7 +246,7 @@ static const char *daemon_status(const struct mesh *mesh)
 	}
 }
 
-static const char *why_not_ready(const struct mesh *mesh)
+const char *mesh_why_not_ready(const struct mesh *mesh)
 {
 	if (!mesh->plane_is_ready)
 		return "the programs are not attached yet";
@@ -304,8 +304,8 @@ int mesh_snapshot(void *ctx, struct snapshot *s)
 		.serial = mesh->now.update.map.serial,
 		.map_held_back = mesh->guard.is_holding,
 		.map_note = map_note(mesh),
-		.datapath_ready = !*why_not_ready(mesh),
-		.datapath_why = text(why_not_ready(mesh)),
+		.datapath_ready = !*mesh_why_not_ready(mesh),
+		.datapath_why = text(mesh_why_not_ready(mesh)),
 	};
 	fill_own(mesh, s);
 	fill_peers(mesh, s);

@@ -36,6 +36,8 @@ void mesh_stop(struct mesh *mesh);
 /* Something about this host may have changed, as on SIGHUP: looks at its network and facts again. */
 void mesh_look_again(struct mesh *mesh);
 void mesh_free(struct mesh *mesh);
+/* Why packets cannot flow yet, or any more: one line, or "". */
+const char *mesh_why_not_ready(const struct mesh *mesh);
 /* 0, or the negative errno that ended the run (an invalid setup key, for example), which was logged. */
 int mesh_result(const struct mesh *mesh);
 

@@ -93,6 +93,8 @@ struct metrics_server {
 	struct judgement judgement;
 	struct log_limit failures;
 	_Atomic uint64_t beat_ns, answered, refused;
+	pthread_mutex_t told_lock;
+	char told[256];			/* by the controller: why it is not ready; guarded by told_lock */
 };
 
 /* Content. */
@@ -237,6 +239,20 @@ static void judge_beat(const struct metrics_server *server, struct judgement *j)
 		j->is_live ? "yes" : "no", (unsigned int)(age / TALON_NSEC_PER_SEC));
 }
 
+/* What the controller said last holds while its loop turns; when it hangs, the maps alone are asked. */
+static bool is_told_not_ready(struct metrics_server *server, struct judgement *j)
+{
+	uint64_t now = clock_boot_ns(), beat = atomic_load(&server->beat_ns);
+	bool is_told;
+
+	pthread_mutex_lock(&server->told_lock);
+	is_told = server->told[0] && (now <= beat || now - beat <= STATUS_HEARTBEAT_HUNG_NS);
+	if (is_told)
+		snprintf(j->ready, sizeof(j->ready), "ready: no: %s", server->told);
+	pthread_mutex_unlock(&server->told_lock);
+	return is_told;
+}
+
 static const struct judgement *judge(struct metrics_server *server)
 {
 	struct judgement *j = &server->judgement;
@@ -249,10 +265,12 @@ static const struct judgement *judge(struct metrics_server *server)
 	j->is_ready = false;
 	judge_beat(server, j);
 	if (status_read_node(&status, server->options.pin_dir, why, sizeof(why))) {
-		snprintf(j->ready, sizeof(j->ready), "ready: no: %s", why);
+		if (!is_told_not_ready(server, j))
+			snprintf(j->ready, sizeof(j->ready), "ready: no: %s", why);
 		return j;
 	}
-	j->is_ready = status_check(&status, STATUS_CHECK_READY, j->ready, sizeof(j->ready));
+	j->is_ready = !is_told_not_ready(server, j) &&
+		status_check(&status, STATUS_CHECK_READY, j->ready, sizeof(j->ready));
 	if (status.info.pid == (__u32)getpid())
 		j->is_live = status_check(&status, STATUS_CHECK_LIVE, j->live, sizeof(j->live));
 	status_free(&status);
@@ -566,6 +584,7 @@ static void free_server(struct metrics_server *server)
 	if (server->stop_fd >= 0)
 		close(server->stop_fd);
 	metrics_listener_close(&server->listener);
+	pthread_mutex_destroy(&server->told_lock);
 	free(server);
 }
 
@@ -603,6 +622,8 @@ int metrics_server_start(struct metrics_server **ret_server, const struct metric
 	server->options.connection_ns = options->connection_ns ?: METRICS_CONNECTION_NS;
 	server->listener.fd = server->stop_fd = -1;
 	server->beat_ns = clock_boot_ns();
+	pthread_mutex_init(&server->told_lock, NULL);
+	strcpy(server->told, "the controller is starting");
 	ret = metrics_listen(&options->place, &server->listener, why, size);
 	if (!ret) {
 		ret = start(server);
@@ -628,8 +649,11 @@ void metrics_server_stop(struct metrics_server *server)
 	free_server(server);
 }
 
-void metrics_server_beat(struct metrics_server *server)
+void metrics_server_beat(struct metrics_server *server, const char *why_not)
 {
+	pthread_mutex_lock(&server->told_lock);
+	snprintf(server->told, sizeof(server->told), "%s", why_not);
+	pthread_mutex_unlock(&server->told_lock);
 	atomic_store(&server->beat_ns, clock_boot_ns());
 }
 

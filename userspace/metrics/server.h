@@ -43,8 +43,11 @@ int metrics_server_start(struct metrics_server **ret_server, const struct metric
 /* Ends the thread and its connections, removes a Unix socket's name. NULL is allowed. */
 void metrics_server_stop(struct metrics_server *server);
 
-/* The controller's loop turns. From any thread. */
-void metrics_server_beat(struct metrics_server *server);
+/*
+ * The controller's loop turns. @why_not: why it is not ready beyond what the maps say, one line, or "": whether
+ * management knows this peer is not in them. Before the first call it is taken to start. From any thread.
+ */
+void metrics_server_beat(struct metrics_server *server, const char *why_not);
 
 struct metrics_server_counts {
 	uint64_t answered;		/* requests for metrics, wholly */

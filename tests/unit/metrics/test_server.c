@@ -291,6 +291,7 @@ static void without_a_datapath_it_lives_and_is_not_ready(void **state)
 	char *answer;
 
 	start_unix();
+	metrics_server_beat(server, "");
 	answer = get("/healthz");
 	assert_begins(answer, "HTTP/1.1 200 ");
 	assert_begins(content(answer), "live: yes: ");
@@ -300,6 +301,26 @@ static void without_a_datapath_it_lives_and_is_not_ready(void **state)
 	assert_begins(content(answer), "ready: no: not running: there is no datapath below ");
 	assert_int_equal(strcspn(content(answer), "\n") + 1, strlen(content(answer)));
 	free(answer);
+}
+
+static bool says(const char *page, const char *text)
+{
+	char *answer = get(page);
+	bool does = !strcmp(content(answer), text);
+
+	free(answer);
+	return does;
+}
+
+static void readiness_says_what_the_controller_said(void **state)
+{
+	start_unix();
+	assert_true(says("/readyz", "ready: no: the controller is starting\n"));
+	metrics_server_beat(server, "management does not know this peer");
+	WAIT_FOR(says("/readyz", "ready: no: management does not know this peer\n"));
+	assert_answer("GET /readyz HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 503 ");
+	metrics_server_beat(server, "");
+	WAIT_FOR(!says("/readyz", "ready: no: management does not know this peer\n"));
 }
 
 static void the_real_text_without_a_datapath_says_so(void **state)
@@ -654,6 +675,7 @@ int main(void)
 		TEST(a_request_may_come_byte_by_byte),
 		TEST(what_cannot_be_made_is_503_with_the_reason),
 		TEST(without_a_datapath_it_lives_and_is_not_ready),
+		TEST(readiness_says_what_the_controller_said),
 		TEST(the_real_text_without_a_datapath_says_so),
 		TEST(a_flood_costs_few_texts),
 		TEST(silent_connections_make_room_oldest_first),
