@@ -22,9 +22,9 @@ struct serving {
 };
 
 /*
- * Where nothing is served by default because the place is taken, goes on, and tries again now and then: several
- * nodes may share a network namespace. Where the place was asked for: returns a negative errno with one line in
- * @err. Nothing was touched then.
+ * Where nothing is served by default because the place is taken, goes on, and tries again now and then:
+ * several nodes may share a network namespace. Where the place was asked for: returns a negative errno with
+ * one line in @err. Nothing was touched then.
  */
 int serving_start(struct serving *serving, struct plane *plane, struct mesh *const *mesh,
 	const struct config *config, char *err, size_t errlen);

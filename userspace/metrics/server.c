@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/endpoint.h"
 #include "http/head.h"
 #include "log/log.h"
 #include "loop/loop.h"
@@ -52,6 +53,8 @@ struct connection {
 	struct loop_fd watch;
 	struct loop_timer deadline;
 	uint64_t since_ns;
+	/* IPv4 address or 64 bits of an IPv6 one, and at the end the family; zeros: a Unix socket */
+	uint8_t source[16];
 	struct http_scanner scanner;
 	char head[METRICS_HEAD_MOST];
 	size_t head_len;
@@ -160,11 +163,23 @@ static void on_deadline(void *ctx)
 	connection_close(ctx);
 }
 
+/* What a victim is looked for among. */
+struct among {
+	const uint8_t *source;		/* NULL: any */
+	bool text_only;			/* those that are getting a text */
+};
+
+static bool is_among(const struct connection *c, const struct among *among)
+{
+	return c->state != FREE && (!among->text_only || (c->body && c->body->is_text)) &&
+		(!among->source || !memcmp(c->source, among->source, sizeof(c->source)));
+}
+
 /*
  * Whose turn it is to go: those that have their answer, then those that have not asked, then readers; of
- * equals the oldest. @text_only: one that is getting a text.
+ * equals the oldest.
  */
-static struct connection *find_victim(struct metrics_server *server, bool text_only)
+static struct connection *find_victim(struct metrics_server *server, const struct among *among)
 {
 	static const int ranks[] = { [DRAINING] = 3, [READING] = 2, [WRITING] = 1, [FREE] = 0 };
 	struct connection *victim = NULL;
@@ -172,7 +187,7 @@ static struct connection *find_victim(struct metrics_server *server, bool text_o
 	for (size_t i = 0; i < METRICS_CONNECTIONS_MOST; i++) {
 		struct connection *c = &server->connections[i];
 
-		if (c->state == FREE || (text_only && !(c->body && c->body->is_text)))
+		if (!is_among(c, among))
 			continue;
 		if (!victim || ranks[c->state] > ranks[victim->state] ||
 			(c->state == victim->state && c->since_ns < victim->since_ns))
@@ -192,7 +207,8 @@ static struct body *render(struct metrics_server *server, enum metrics_format fo
 	struct body *body;
 	size_t len;
 
-	while (server->texts >= TEXTS_MOST && (victim = find_victim(server, true)))
+	while (server->texts >= TEXTS_MOST &&
+		(victim = find_victim(server, &(struct among){ .text_only = true })))
 		connection_close(victim);
 	if (server->options.render(&options, &bytes, &len, why, sizeof(why))) {
 		log_limited(&server->failures, LOG_LEVEL_WARN, "metrics: %s", why);
@@ -458,22 +474,70 @@ static void on_event(void *ctx, uint32_t events)
 
 /* New connections. */
 
-static struct connection *find_place(struct metrics_server *server)
+static unsigned int count_from(const struct metrics_server *server, const uint8_t source[static 16])
 {
-	struct connection *victim;
+	const struct among among = { .source = source };
+	unsigned int count = 0;
 
+	for (size_t i = 0; i < METRICS_CONNECTIONS_MOST; i++)
+		count += is_among(&server->connections[i], &among);
+	return count;
+}
+
+static struct connection *find_free(struct metrics_server *server)
+{
 	for (size_t i = 0; i < METRICS_CONNECTIONS_MOST; i++) {
 		if (server->connections[i].state == FREE)
 			return &server->connections[i];
 	}
-	victim = find_victim(server, false);
-	connection_close(victim);
-	return victim;
+	return NULL;
 }
 
-static void take_in(struct metrics_server *server, int fd)
+/* Of a Unix socket all are one source, and may have all places. */
+static bool has_share(const struct metrics_server *server, const uint8_t source[static 16])
 {
-	struct connection *c = find_place(server);
+	return source[15] && count_from(server, source) >= METRICS_CONNECTIONS_SOURCE;
+}
+
+static const uint8_t *find_greediest(const struct metrics_server *server)
+{
+	const uint8_t *greediest = server->connections[0].source;
+
+	for (size_t i = 1; i < METRICS_CONNECTIONS_MOST; i++) {
+		if (count_from(server, server->connections[i].source) > count_from(server, greediest))
+			greediest = server->connections[i].source;
+	}
+	return greediest;
+}
+
+/* Room is made by the source itself when it has its share, else by the one that has the most places. */
+static struct connection *find_place(struct metrics_server *server, const uint8_t source[static 16])
+{
+	bool is_greedy = has_share(server, source);
+	struct connection *place = is_greedy ? NULL : find_free(server);
+
+	if (place)
+		return place;
+	place = find_victim(server, &(struct among){ .source = is_greedy ? source : find_greediest(server) });
+	connection_close(place);
+	return place;
+}
+
+/* IPv6 in 64 bits: whoever has one address of them has them all. */
+static void fill_source(const struct sockaddr_storage *from, socklen_t len, uint8_t ret_source[static 16])
+{
+	struct endpoint endpoint;
+
+	memset(ret_source, 0, 16);
+	if (endpoint_from_sockaddr((const struct sockaddr *)from, len, &endpoint))
+		return;
+	ret_source[15] = endpoint.family;
+	memcpy(ret_source, &endpoint.remote, endpoint.family == AF_INET ? 4 : 8);
+}
+
+static void take_in(struct metrics_server *server, int fd, const uint8_t source[static 16])
+{
+	struct connection *c = find_place(server, source);
 
 	/* all but the large array, whose bytes count only as far as they were received */
 	c->server = server;
@@ -482,6 +546,7 @@ static void take_in(struct metrics_server *server, int fd)
 	c->head_len = c->sent = 0;
 	c->is_scrape = c->is_answered = false;
 	c->since_ns = clock_boot_ns();
+	memcpy(c->source, source, sizeof(c->source));
 	if (loop_fd_add(server->loop, &c->watch, fd, EPOLLIN, on_event, c)) {
 		atomic_fetch_add(&server->refused, 1);
 		close(fd);
@@ -503,16 +568,20 @@ static void pause_accepting(struct metrics_server *server)
 static void on_accept(void *ctx, uint32_t events)
 {
 	struct metrics_server *server = ctx;
+	struct sockaddr_storage from = {};
+	socklen_t len = sizeof(from);
 	uint64_t now = clock_boot_ns();
+	uint8_t source[16];
 	int fd;
 
 	if (now - server->window_ns >= WINDOW_NS) {
 		server->window_ns = now;
 		server->in_window = 0;
 	}
-	fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	fd = accept4(server->listener.fd, (struct sockaddr *)&from, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	fill_source(&from, len, source);
 	if (fd >= 0)
-		take_in(server, fd);
+		take_in(server, fd, source);
 	else if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
 		return;
 	if (fd < 0 || ++server->in_window >= WINDOW_MOST)

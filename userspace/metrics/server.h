@@ -9,8 +9,9 @@
  *	/		names of the others
  *
  * One connection, one answer. What strangers can cost is limited: METRICS_CONNECTIONS_MOST connections, of
- * which the one that has been at it longest makes room for a new one, METRICS_CONNECTION_NS for each, a text
- * that serves everybody for a while, and connections taken in at a limited rate.
+ * which the one that has been at it longest makes room for a new one, first among those of the same
+ * source, METRICS_CONNECTION_NS for each, a text that serves everybody for a while, and connections taken
+ * in at a limited rate.
  */
 #ifndef TALON_METRICS_SERVER_H
 #define TALON_METRICS_SERVER_H
@@ -19,6 +20,7 @@
 #include "metrics/metrics.h"
 
 #define METRICS_CONNECTIONS_MOST	16
+#define METRICS_CONNECTIONS_SOURCE	8	/* of them from one IPv4 address, or 64 bits of an IPv6 one */
 #define METRICS_HEAD_MOST		4096	/* bytes of a request */
 #define METRICS_CONNECTION_NS		(10 * TALON_NSEC_PER_SEC)
 
@@ -44,8 +46,9 @@ int metrics_server_start(struct metrics_server **ret_server, const struct metric
 void metrics_server_stop(struct metrics_server *server);
 
 /*
- * The controller's loop turns. @why_not: why it is not ready beyond what the maps say, one line, or "": whether
- * management knows this peer is not in them. Before the first call it is taken to start. From any thread.
+ * The controller's loop turns. @why_not: why it is not ready beyond what the maps say, one line, or
+ * "": whether management knows this peer is not in them. Before the first call it is taken to start.
+ * From any thread.
  */
 void metrics_server_beat(struct metrics_server *server, const char *why_not);
 

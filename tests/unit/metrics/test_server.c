@@ -536,6 +536,89 @@ static void tcp_is_served_on_both_families(void **state)
 	check_tcp(AF_INET6, "[::1]");
 }
 
+static uint16_t start_tcp(void)
+{
+	uint16_t port = free_port(AF_INET);
+	char where[64];
+
+	snprintf(where, sizeof(where), "127.0.0.1:%u", port);
+	if (start(where, render))
+		fail_msg("%s", why);
+	return port;
+}
+
+static int dial_from(const char *source, uint16_t port)
+{
+	struct sockaddr_in from = { .sin_family = AF_INET }, to = { .sin_family = AF_INET,
+		.sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	const struct timeval patience = { .tv_sec = PATIENCE_MS / 1000 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	inet_pton(AF_INET, source, &from.sin_addr);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	return fd;
+}
+
+static void one_source_does_not_take_the_places_of_another(void **state)
+{
+	uint16_t port = start_tcp();
+	int fds[60], patient = dial_from("127.0.0.2", port);
+	char *answer;
+
+	say(patient, "GET /metrics HTTP/1.1\r\n");
+	for (size_t i = 0; i < 60; i++) {
+		fds[i] = dial_from(i % 2 ? "127.0.0.3" : "127.0.0.4", port);
+		say(fds[i], "GET ");
+	}
+	WAIT_FOR(counts().refused == 60 - (METRICS_CONNECTIONS_MOST - 1));
+	say(patient, HOST "\r\n");
+	answer = hear(patient);
+	assert_begins(answer, "HTTP/1.1 200 ");
+	free(answer);
+	for (size_t i = 0; i < 60; i++)
+		close(fds[i]);
+}
+
+static void one_source_has_half_of_the_places(void **state)
+{
+	uint16_t port = start_tcp();
+	int fds[METRICS_CONNECTIONS_MOST];
+
+	for (size_t i = 0; i < METRICS_CONNECTIONS_MOST; i++) {
+		fds[i] = dial_from("127.0.0.3", port);
+		say(fds[i], "GET ");
+	}
+	WAIT_FOR(counts().refused == METRICS_CONNECTIONS_MOST - METRICS_CONNECTIONS_SOURCE);
+	for (size_t i = 0; i < METRICS_CONNECTIONS_MOST; i++)
+		close(fds[i]);
+	WAIT_FOR(counts().refused == METRICS_CONNECTIONS_MOST);
+}
+
+/* A connection that has said nothing is not even accepted: what is asked in one piece never waits for it. */
+static void silent_tcp_connections_take_no_place(void **state)
+{
+	uint16_t port = start_tcp();
+	int fds[100], first = dial_from("127.0.0.3", port), last;
+	char *answer;
+
+	say(first, "GET ");
+	for (size_t i = 0; i < 100; i++)
+		fds[i] = dial_from("127.0.0.3", port);
+	/* whoever is accepted at all was accepted before this one */
+	last = dial_from("127.0.0.4", port);
+	say(last, "GET /healthz HTTP/1.1\r\n" HOST "\r\n");
+	free(hear(last));
+	say(first, "/metrics HTTP/1.1\r\n" HOST "\r\n");
+	answer = hear(first);
+	assert_begins(answer, "HTTP/1.1 200 ");
+	free(answer);
+	for (size_t i = 0; i < 100; i++)
+		close(fds[i]);
+}
+
 static void an_address_of_somebody_else_is_refused(void **state)
 {
 	assert_int_equal(start("192.0.2.1:9567", render), -EADDRNOTAVAIL);
@@ -683,6 +766,9 @@ int main(void)
 		TEST(slow_readers_delay_nobody_and_hold_few_texts),
 		TEST(readers_that_leave_are_no_trouble),
 		TEST(tcp_is_served_on_both_families),
+		TEST(one_source_does_not_take_the_places_of_another),
+		TEST(one_source_has_half_of_the_places),
+		TEST(silent_tcp_connections_take_no_place),
 		TEST(an_address_of_somebody_else_is_refused),
 		TEST(a_unix_socket_is_for_owner_and_group_and_goes_at_the_end),
 		TEST(a_unix_socket_takes_the_place_of_a_dead_one_only),
