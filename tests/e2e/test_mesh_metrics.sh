@@ -25,6 +25,8 @@ test_probes_follow_each_phase() {
 	member node up -k $SETUP_KEY
 	wait_for 10 "the node to be ready" probes_are 200 200
 	wait_for 5 "the mesh's facts" serves 'talon_management_connected 1'
+	equal "where" 127.0.0.1:9567 "$(member_says node .talon.datapath.metrics)"
+	equal "the line of status" 1 "$(member node status | grep -cx "Metrics: 127.0.0.1:9567")"
 	# management is away: packets go on flowing
 	mesh stop management
 	finally "mesh start management"

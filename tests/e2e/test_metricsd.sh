@@ -125,6 +125,8 @@ test_two_hundred_slow_connections_hurt_neither_packets_nor_scrapers() {
 	rm -f "$RUN/log/flood"
 }
 
+where_is() { [ "$(status .metrics)" = "$1" ]; }
+
 test_a_taken_default_place_is_a_warning_and_waited_for() {
 	needs_talon
 	node_down
@@ -134,10 +136,12 @@ test_a_taken_default_place_is_a_warning_and_waited_for() {
 	rm -f "$RUN/log/node"
 	node_up
 	wait_for 5 "the warning" grep -q 'warn .*metrics are not served: 127.0.0.1:9567: another program has it' "$RUN/log/node"
+	equal "where" "127.0.0.1:9567 (not served)" "$(status .metrics)"
 	fetch_page lap
 	stop holder
 	wait_for 10 "the place to be taken over" grep -q 'info .*metrics are served on 127.0.0.1:9567' "$RUN/log/node"
 	equal "health" 200 "$(code healthz)"
+	wait_for 5 "status to say so" where_is 127.0.0.1:9567
 	equal "warnings about it" 1 "$(grep -c 'metrics are not served' "$RUN/log/node")"
 	node_down
 }
@@ -164,6 +168,7 @@ test_a_unix_socket_is_served_and_survives_a_killed_controller() {
 	local socket=$RUN/metrics.sock
 	node_up "Metrics = unix:$socket"
 	equal "mode" 660 "$(stat -c %a "$socket")"
+	equal "where" "unix:$socket" "$(status .metrics)"
 	get node http://node/metrics --unix-socket "$socket" >"$RUN/text"
 	grep -q '^talon_controller_up 1$' "$RUN/text"
 	not in_ns node curl -sS --max-time 3 "$URL/metrics"
@@ -180,6 +185,7 @@ test_a_unix_socket_is_served_and_survives_a_killed_controller() {
 test_nothing_is_served_where_that_was_asked_for() {
 	needs_talon
 	node_up "Metrics = off"
+	equal "where" off "$(status .metrics)"
 	equal "sockets that listen" 0 "$(in_ns node ss -Hltnp | grep -c "pid=$(pid_of node)," || true)"
 	node_up
 	equal "sockets that listen" 127.0.0.1:9567 "$(in_ns node ss -Hltnp | grep "pid=$(pid_of node)," | awk '{ print $4 }')"

@@ -33,6 +33,16 @@ static void tell(struct serving *serving)
 	plane_set_fact(serving->plane, TALON_FACT_SCRAPES_REFUSED, counts.refused);
 }
 
+static void tell_where(struct serving *serving)
+{
+	char name[METRICS_PLACE_LEN], text[METRICS_PLACE_LEN + 16];
+
+	metrics_place_name(&serving->config->metrics, name);
+	snprintf(text, sizeof(text), "%s%s", name,
+		serving->server || !serving->config->metrics.family ? "" : " (not served)");
+	plane_set_served(serving->plane, text);
+}
+
 /* Said once the start has succeeded: one that fails has one line, the reason. */
 static void say(struct serving *serving)
 {
@@ -54,8 +64,10 @@ static void each_second(void *ctx)
 
 	loop_timer_after(plane_loop(serving->plane), &serving->second, LOOP_SECOND);
 	say(serving);
-	if (!serving->server && clock_boot_ns() >= serving->again_ns && !try(serving))
+	if (!serving->server && clock_boot_ns() >= serving->again_ns && !try(serving)) {
 		serving->is_said = false;
+		tell_where(serving);
+	}
 	if (serving->server)
 		tell(serving);
 }
@@ -67,6 +79,7 @@ int serving_start(struct serving *serving, struct plane *plane, struct mesh *con
 
 	*serving = (struct serving){ .config = config, .plane = plane, .mesh = mesh };
 	loop_timer_init(&serving->second, each_second, serving);
+	tell_where(serving);
 	if (!config->metrics.family)
 		return 0;
 	ret = try(serving);
@@ -74,6 +87,7 @@ int serving_start(struct serving *serving, struct plane *plane, struct mesh *con
 		snprintf(err, errlen, "metrics: %s", serving->why);
 		return ret;
 	}
+	tell_where(serving);
 	loop_timer_after(plane_loop(plane), &serving->second, 0);
 	return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Writes this process's counters to map handshake_stats, continuing from where the previous process
-// stopped.
+// What this process counted and found, in the maps; counters go on from where the previous one stopped.
+#include <stdio.h>
+
 #include "plane/internal.h"
 #include "log/log.h"
 
@@ -11,6 +12,11 @@ void counts_start(struct plane *p)
 		map_read(p, DATAPATH_MAP_HANDSHAKE_STATS, i, &p->counts_base[i]);
 		p->counts[i] = p->counts_base[i];
 	}
+}
+
+void plane_set_served(struct plane *p, const char *where)
+{
+	snprintf(p->info.metrics, sizeof(p->info.metrics), "%s", where);
 }
 
 void plane_set_fact(struct plane *p, enum talon_fact fact, uint64_t value)

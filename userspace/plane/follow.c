@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The local side of endpoints: when an address leaves this host, packets switch to another source
-// address.
+// The local side of endpoints: when an address leaves this host, packets get another source.
 #include <string.h>
 
 #include "plane/internal.h"

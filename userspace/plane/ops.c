@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The WireGuard device's operations: write sessions and endpoints to the maps, send messages, release
-// held packets.
+// The WireGuard device's operations: writes sessions and endpoints, sends messages, releases held packets.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>

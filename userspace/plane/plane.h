@@ -131,6 +131,8 @@ void plane_set_events(struct plane *p, const struct plane_events *events, void *
  * from where earlier processes stopped.
  */
 void plane_set_fact(struct plane *p, enum talon_fact fact, uint64_t value);
+/* Where metrics are served, for status; a long text is cut. */
+void plane_set_served(struct plane *p, const char *where);
 struct loop *plane_loop(struct plane *p);
 /* Sends a datagram from the WireGuard port. Returns 0 or a negative errno. */
 int plane_send(struct plane *p, const struct endpoint *to, const void *bytes, size_t len);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Periodic work: what has to be polled each second, the device's timers, and packets whose wait is
-// over.
+// Periodic work: what is polled each second, the device's timers, and packets whose wait is over.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -31,7 +31,7 @@ static void describe(struct plane *p)
 	struct talon_info old = {}, *info = &p->info;
 
 	map_read(p, DATAPATH_MAP_INFO, 0, &old);
-	memset(info, 0, sizeof(*info));
+	memset(info, 0, offsetof(struct talon_info, metrics));	/* those are served by now */
 	info->layout = TALON_LAYOUT_VERSION;
 	info->pid = getpid();
 	info->started_ns = clock_boot_ns();

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Uplinks, the devices that carry our programs. They follow the host's default route, renames, and
-// devices that go and come back.
+// Uplinks, which carry our programs: they follow the default route, renames, and devices that come back.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

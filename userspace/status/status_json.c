@@ -281,6 +281,7 @@ void status_write_json(FILE *out, const struct status *status)
 	json_out_number(&json, "listenPort", ntohs(status->config.listen_port));
 	put_snat(&json, &status->config);
 	put_routes(&json, status);
+	json_out_string(&json, "metrics", info->metrics, sizeof(info->metrics));
 	put_list(&json, "hazards", info->hazards, sizeof(info->hazards), "\n");
 	put_flows(&json, status);
 	put_counters(&json, status);

@@ -364,6 +364,7 @@ static void print_summary(FILE *out, const struct status *status)
 	fprintf(out, "Listen port: %u\n", ntohs(status->config.listen_port));
 	print_snat(out, &status->config);
 	print_routes(out, status);
+	LINE(out, "Metrics", info->metrics, sizeof(info->metrics));
 	print_hazards(out, info);
 	show_watches(out, status);
 	fprintf(out, "Flows: %llu/%u\n", status->nat.live, flow_room(status));
@@ -397,6 +398,7 @@ void status_print_datapath(FILE *out, const struct status *status, bool detail)
 	print_programs(out, status);
 	fprintf(out, "Listen port: %u\n", ntohs(status->config.listen_port));
 	print_snat(out, &status->config);
+	LINE(out, "Metrics", status->info.metrics, sizeof(status->info.metrics));
 	print_hazards(out, &status->info);
 	show_watches(out, status);
 	fprintf(out, "Flows: %llu/%u\n", status->nat.live, flow_room(status));

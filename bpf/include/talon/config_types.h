@@ -189,7 +189,7 @@ struct talon_info {
 	/* bits of uplinks whose threads we switched on, in their order above */
 	__u32	threaded;
 	__u32	blocks;			/* enum talon_block: why packets do not flow though all is attached */
-	__u64	reserved[7];
+	char	metrics[56];		/* "127.0.0.1:9567": where they are served; cut if it is longer */
 };
 TALON_ASSERT_SIZE(struct talon_info, 32 + 32 + 16 + 240 + 128 + 16 + 64 + 1024 + 1024 + 32 + 8 + 64);
 

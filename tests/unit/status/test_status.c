@@ -82,6 +82,7 @@ static struct status make_status(void)
 	strcpy(s.info.uplinks, "eth0, eth1");
 	strcpy(s.info.tunnel, "wt0");
 	strcpy(s.info.address, "100.64.0.1/10");
+	strcpy(s.info.metrics, "127.0.0.1:9567");
 	strcpy(s.info.hazards, "eth0: rp_filter is strict\nsrc_valid_mark is 1\n");
 	memset(s.info.public_key, 9, sizeof(s.info.public_key));
 	s.config.listen_port = htons(51820);
@@ -160,6 +161,7 @@ static const char summary[] =
 	"Listen port: 51820\n"
 	"SNAT: 192.168.1.221 (node address), ports 12288-19999\n"
 	"Networks: 10.0.0.0/8 (no masquerade), 192.168.1.0/24, 192.168.1.220/32 (local)\n"
+	"Metrics: 127.0.0.1:9567\n"
 	"Hazards:\n"
 	"  eth0: rp_filter is strict\n"
 	"  src_valid_mark is 1\n"
@@ -285,7 +287,7 @@ static void an_empty_datapath_reads_well(void **state)
 	assert_has(text, "Peers detail:\n\nFlows:\n  Live: 0\n  Room: 0\n");
 	assert_has(text, "Programs:\n  none\n\nDevices:\n  none\n\n");
 	assert_has(text, "Controller: Starting\n");
-	assert_has(text, "Networks: -\nHazards: none\nFlows: 0/0\nPeers count: 0/0 Connected\n");
+	assert_has(text, "Networks: -\nMetrics: \nHazards: none\nFlows: 0/0\nPeers count: 0/0 Connected\n");
 	free(text);
 }
 
@@ -325,6 +327,7 @@ static const char json_head[] =
 	"\"lastPort\":19999},\"networks\":[{\"network\":\"10.0.0.0/8\",\"masquerade\":false,"
 	"\"local\":false},{\"network\":\"192.168.1.0/24\",\"masquerade\":true,\"local\":false},"
 	"{\"network\":\"192.168.1.220/32\",\"masquerade\":true,\"local\":true}],"
+	"\"metrics\":\"127.0.0.1:9567\","
 	"\"hazards\":[\"eth0: rp_filter is strict\",\"src_valid_mark is 1\"],\"flows\":{\"live\":12,"
 	"\"room\":262143,\"created\":100,\"expired\":88,\"endedEarly\":7,\"taken\":14,\"sharedPort\":3,"
 	"\"overflow\":4,\"refusedNoPort\":1,\"refusedNoRecord\":2,\"refusedShare\":6,\"races\":5},"
