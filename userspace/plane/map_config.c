@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Map config: the values that the datapath compares with. Filled at the start; those that depend on the
-// host's devices and addresses are updated when they change.
+// Map config: what the datapath compares with. Filled at the start, and updated as the host changes.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>

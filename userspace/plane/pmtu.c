@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Handles ICMP errors that report a sealed packet as too large. The kernel keeps the path MTU; the
-// datapath has to be told to look it up again.
+// ICMP errors about sealed packets that are too large: the datapath looks the path MTU up again.
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The WireGuard port: handshake messages in and out. Data messages are handled by the datapath; those
-// it could not see whole arrive here and are passed to it.
+// The WireGuard port: handshakes, and data messages that the datapath could not see whole.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
