@@ -81,6 +81,9 @@ test_node_exporter_gets_a_whole_file() {
 	equal "mode" 644 "$(stat -c %a "$RUN/textfile/talon.prom")"
 	grep -qx 'talon_controller_up 1' "$RUN/textfile/talon.prom" || fail "not the metrics"
 	equal "files" 1 "$(ls "$RUN/textfile" | wc -l)"
+	! metrics --textfile "$RUN/nowhere/talon.prom" 2>"$RUN/why" || fail "a directory was made"
+	grep -q 'No such file or directory' "$RUN/why" || fail "$(cat "$RUN/why")"
+	not test -e "$RUN/nowhere"
 	! metrics --textfile "$RUN/textfile/talon.txt" 2>"$RUN/why" || fail "taken"
 	grep -q 'a name that ends in .prom' "$RUN/why" || fail "$(cat "$RUN/why")"
 }

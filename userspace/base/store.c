@@ -153,14 +153,12 @@ static void flush_directory(const char *dir)
 	close(fd);
 }
 
-static int write_file(const char *path, const void *bytes, size_t len, mode_t mode)
+/* Into a directory that exists. @dir: to be flushed, or NULL. */
+static int write_file(const char *path, const char *dir, const void *bytes, size_t len, mode_t mode)
 {
-	char dir[PATH_MAX], temporary[PATH_MAX];
+	char temporary[PATH_MAX];
 	int fd, ret;
 
-	ret = make_directory(path, dir);
-	if (ret < 0)
-		return ret;
 	if (snprintf(temporary, sizeof(temporary), "%s" TEMPORARY "XXXXXX", path) >= (int)sizeof(temporary))
 		return -ENAMETOOLONG;
 	fd = mkostemp(temporary, O_CLOEXEC);	/* 0600 */
@@ -168,19 +166,22 @@ static int write_file(const char *path, const void *bytes, size_t len, mode_t mo
 		return -errno;
 	ret = replace(path, fd, temporary, bytes, len, mode);
 	close(fd);
-	if (!ret)
+	if (!ret && dir)
 		flush_directory(dir);
 	return ret;
 }
 
 int store_write(const char *path, const void *bytes, size_t len)
 {
-	return write_file(path, bytes, len, 0600);
+	char dir[PATH_MAX];
+	int ret = make_directory(path, dir);
+
+	return ret < 0 ? ret : write_file(path, dir, bytes, len, 0600);
 }
 
 int store_publish(const char *path, const void *bytes, size_t len)
 {
-	return write_file(path, bytes, len, 0644);
+	return write_file(path, NULL, bytes, len, 0644);
 }
 
 static bool is_left_over(const char *name, const char *base)

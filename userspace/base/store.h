@@ -16,7 +16,7 @@ int store_read(const char *path, size_t max, uint8_t **ret_bytes, size_t *ret_le
  * made if need be. 0 or a negative errno.
  */
 int store_write(const char *path, const void *bytes, size_t len);
-/* The same for what all may read (0644). */
+/* For what all may read (0644) and can be made again: the directory must exist and is not flushed. */
 int store_publish(const char *path, const void *bytes, size_t len);
 /*
  * Removes what a write of @path that was interrupted (by a crash or a power cut) left beside it. Nobody else

@@ -543,7 +543,7 @@ static void rules_are_called_by_what_they_are_and_come_from(void **state)
 
 static void many_policies_and_long_names_are_cut_and_say_so(void **state)
 {
-	char texts[8][32];
+	char texts[8][40];
 	struct netmap_rule peers[8];
 	struct netmap map = { .rules = peers, .rule_count = 8 };
 	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH) };
