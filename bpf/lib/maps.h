@@ -52,6 +52,9 @@ TALON_MAP(links, BPF_MAP_TYPE_HASH, TALON_LINKS_MAX, __u32, struct talon_link, B
 TALON_MAP(host4, BPF_MAP_TYPE_LPM_TRIE, TALON_HOST_ROUTES_MAX, struct talon_lpm4, struct talon_host_route,
 	BPF_F_NO_PREALLOC);
 TALON_MAP(local4, BPF_MAP_TYPE_LPM_TRIE, 1024, struct talon_lpm4, __u32, BPF_F_NO_PREALLOC);
+TALON_MAP(host6, BPF_MAP_TYPE_LPM_TRIE, TALON_HOST_ROUTES_MAX, struct talon_lpm6, struct talon_host_route6,
+	BPF_F_NO_PREALLOC);
+TALON_MAP(local6, BPF_MAP_TYPE_LPM_TRIE, 1024, struct talon_lpm6, __u32, BPF_F_NO_PREALLOC);
 TALON_MAP(next_hops, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_next_hop, __u64, 0);
 
 TALON_MAP(sessions, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_session, 0);
@@ -68,8 +71,11 @@ TALON_MAP(endpoints, BPF_MAP_TYPE_ARRAY, 16, __u32, struct talon_endpoint, 0);
 TALON_MAP(peer_stats, BPF_MAP_TYPE_PERCPU_ARRAY, 16, __u32, struct talon_peer_stats, 0);
 TALON_MAP(allowed4, BPF_MAP_TYPE_LPM_TRIE, 65536, struct talon_lpm4, __u32, BPF_F_NO_PREALLOC);
 TALON_MAP(routes4, BPF_MAP_TYPE_LPM_TRIE, 65536, struct talon_lpm4, struct talon_route, BPF_F_NO_PREALLOC);
+TALON_MAP(allowed6, BPF_MAP_TYPE_LPM_TRIE, 65536, struct talon_lpm6, __u32, BPF_F_NO_PREALLOC);
+TALON_MAP(routes6, BPF_MAP_TYPE_LPM_TRIE, 65536, struct talon_lpm6, struct talon_route, BPF_F_NO_PREALLOC);
 
 TALON_MAP(flows, BPF_MAP_TYPE_ARRAY, 1024, __u32, struct talon_flow, 0);
+TALON_MAP(flows6, BPF_MAP_TYPE_HASH, 1024, __u32, struct talon_flow6, BPF_F_NO_PREALLOC);
 TALON_MAP(flow_fwd, BPF_MAP_TYPE_ARRAY, 256, __u32, struct talon_bucket, 0);
 TALON_MAP(flow_rev, BPF_MAP_TYPE_ARRAY, 256, __u32, struct talon_bucket, 0);
 TALON_MAP(nat_ports, BPF_MAP_TYPE_ARRAY, 3 * 65536, __u32, struct talon_nat_port, 0);
@@ -80,15 +86,22 @@ TALON_MAP(acl_src4, BPF_MAP_TYPE_LPM_TRIE, TALON_ACL_BANKS * TALON_ACL_PREFIXES,
 	BPF_F_NO_PREALLOC);
 TALON_MAP(acl_dst4, BPF_MAP_TYPE_LPM_TRIE, TALON_ACL_BANKS * TALON_ACL_PREFIXES, struct talon_acl_lpm, __u32,
 	BPF_F_NO_PREALLOC);
+TALON_MAP(acl_src6, BPF_MAP_TYPE_LPM_TRIE, TALON_ACL_BANKS * TALON_ACL_PREFIXES, struct talon_acl_lpm6, __u32,
+	BPF_F_NO_PREALLOC);
+TALON_MAP(acl_dst6, BPF_MAP_TYPE_LPM_TRIE, TALON_ACL_BANKS * TALON_ACL_PREFIXES, struct talon_acl_lpm6, __u32,
+	BPF_F_NO_PREALLOC);
 TALON_MAP(acl_ports, BPF_MAP_TYPE_ARRAY, TALON_ACL_BANKS * TALON_ACL_CHUNKS, __u32,
 	struct talon_acl_chunk, 0);
 TALON_MAP(acl_bits, BPF_MAP_TYPE_ARRAY, TALON_ACL_BANKS * TALON_ACL_CLASSES, __u32, struct talon_acl_bits, 0);
 TALON_MAP(acl_rules, BPF_MAP_TYPE_HASH, TALON_ACL_BANKS * TALON_ACL_RULES, __u32, struct talon_acl_rule,
 	BPF_F_NO_PREALLOC);
 TALON_MAP(acl_ct, BPF_MAP_TYPE_LRU_HASH, 1024, struct talon_flow_key, struct talon_acl_ct, 0);
+TALON_MAP(acl_ct6, BPF_MAP_TYPE_LRU_HASH, 8192, struct talon_acl_ct6_key, struct talon_acl_ct, 0);
 
 TALON_MAP(frags, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_frag_key, struct talon_frag, 0);
 TALON_MAP(frags_early, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_frag_key, struct talon_frag, 0);
+TALON_MAP(frags6, BPF_MAP_TYPE_LRU_HASH, 1024, struct talon_frag6_key, struct talon_frag6, 0);
+TALON_MAP(frags6_early, BPF_MAP_TYPE_LRU_HASH, 1024, struct talon_frag6_key, struct talon_frag6, 0);
 TALON_MAP(rates, BPF_MAP_TYPE_ARRAY, TALON_RATE_ENTRIES, __u32, struct talon_rate, 0);
 
 TALON_MAP(watches, BPF_MAP_TYPE_ARRAY, TALON_WATCHES, __u32, struct talon_watch, 0);

@@ -62,21 +62,24 @@ struct datapath_options {
 	X(CONFIG, config) X(INFO, info) X(STATS, stats) X(HANDSHAKE_STATS, handshake_stats) \
 	X(SEEN, seen) X(TRAFFIC, traffic) X(FACTS, facts) \
 	X(LOCAL_ADDRS, local_addrs) X(LINKS, links) X(HOST4, host4) X(LOCAL4, local4) \
+	X(HOST6, host6) X(LOCAL6, local6) \
 	X(NEXT_HOPS, next_hops) \
 	X(SESSIONS, sessions) X(REPLAY, replay) X(SEND_COUNTERS, send_counters) \
 	X(KEYSTREAM, keystream) X(KEYSTREAM_RINGS, keystream_rings) X(KEYSTREAM_STATE, keystream_state) \
 	X(KEYSTREAM_WAKE, keystream_wake) \
 	X(PEER_INFO, peer_info) X(PEER_TX, peer_tx) X(ENDPOINTS, endpoints) X(PEER_STATS, peer_stats) \
-	X(ALLOWED4, allowed4) X(ROUTES4, routes4) \
-	X(FLOWS, flows) X(FLOW_FWD, flow_fwd) X(FLOW_REV, flow_rev) X(FLOW_FREE, flow_free) \
+	X(ALLOWED4, allowed4) X(ROUTES4, routes4) X(ALLOWED6, allowed6) X(ROUTES6, routes6) \
+	X(FLOWS, flows) X(FLOWS6, flows6) X(FLOW_FWD, flow_fwd) X(FLOW_REV, flow_rev) X(FLOW_FREE, flow_free) \
 	X(FLOW_OVER, flow_over) \
 	X(NAT_PORTS, nat_ports) X(PORT_BLOCK, port_block) X(NAT_STATS, nat_stats) X(NAT_PEERS, nat_peers) \
 	X(FRAGS, frags) X(FRAGS_EARLY, frags_early) \
+	X(FRAGS6, frags6) X(FRAGS6_EARLY, frags6_early) \
 	X(RATES, rates) X(EVENTS, events) X(EVENT_PACKETS, event_packets) X(EVENT_STRAYS, event_strays) \
 	X(WATCHES, watches) X(WATCH_COUNTS, watch_counts) X(WATCH_DROPS, watch_drops) \
 	X(WATCH_PACKETS, watch_packets) \
-	X(ACL_SRC4, acl_src4) X(ACL_DST4, acl_dst4) X(ACL_PORTS, acl_ports) X(ACL_BITS, acl_bits) \
-	X(ACL_RULES, acl_rules) X(ACL_CT, acl_ct)
+	X(ACL_SRC4, acl_src4) X(ACL_DST4, acl_dst4) \
+	X(ACL_SRC6, acl_src6) X(ACL_DST6, acl_dst6) X(ACL_PORTS, acl_ports) X(ACL_BITS, acl_bits) \
+	X(ACL_RULES, acl_rules) X(ACL_CT, acl_ct) X(ACL_CT6, acl_ct6)
 
 #define DATAPATH_MAP_ID(id, name) DATAPATH_MAP_##id,
 enum datapath_map { DATAPATH_MAPS(DATAPATH_MAP_ID) DATAPATH_MAP_COUNT };

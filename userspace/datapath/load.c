@@ -119,6 +119,7 @@ static uint32_t entries_of(const struct datapath_sizes *sizes, const char *name)
 		{ "peer_stats", offsetof(struct datapath_sizes, peers) },
 		{ "nat_peers", offsetof(struct datapath_sizes, peers) },
 		{ "flows", offsetof(struct datapath_sizes, flows) },
+		{ "flows6", offsetof(struct datapath_sizes, flows) },
 		{ "flow_free", offsetof(struct datapath_sizes, flows) },
 		{ "flow_fwd", offsetof(struct datapath_sizes, buckets) },
 		{ "flow_rev", offsetof(struct datapath_sizes, buckets) },

@@ -7,7 +7,7 @@
 
 #include "datapath/internal.h"
 
-#define MAPS_MAX 64
+#define MAPS_MAX 96
 
 struct prog {
 	struct bpf_prog_info info;

@@ -35,6 +35,15 @@ struct talon_acl_lpm {
 TALON_ASSERT_SIZE(struct talon_acl_lpm, 12);
 #define TALON_ACL_BANK_BITS	32
 
+/* Key of "acl_src6" and "acl_dst6". Classes, ports and bits are those of both families. */
+struct talon_acl_lpm6 {
+	__u32	prefixlen;		/* TALON_ACL_BANK_BITS + 0..128, host order */
+	__u8	bank;
+	__u8	pad[3];
+	struct talon_addr addr;
+};
+TALON_ASSERT_SIZE(struct talon_acl_lpm6, 24);
+
 /*
  * Map "acl_ports": ARRAY of chunks of classes. A bank has 65536 classes by destination port of TCP, then as
  * many of UDP, then 256 by IP protocol, for everything that has no ports or whose ports are not in the
@@ -95,6 +104,17 @@ struct talon_acl_ct {
 	__u32	flags;			/* enum talon_acl_ct_flags */
 };
 TALON_ASSERT_SIZE(struct talon_acl_ct, 8);
+
+/* Map "acl_ct6": the same for IPv6; proto is the packet's. */
+struct talon_acl_ct6_key {
+	struct talon_addr src;
+	struct talon_addr dst;
+	__be16	sport;
+	__be16	dport;
+	__u8	proto;
+	__u8	pad[3];
+};
+TALON_ASSERT_SIZE(struct talon_acl_ct6_key, 40);
 
 #define TALON_ACL_CT_TCP_S	10800
 #define TALON_ACL_CT_UDP_S	120	/* also a TCP connection that is closing, and other protocols */

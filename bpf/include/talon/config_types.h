@@ -27,6 +27,10 @@ enum talon_config_flags {
 	/* somebody may capture a peer's packets: see map "watches" */
 	TALON_F_CAPTURE		= 1 << 7,
 	TALON_F_NO_CAPTURE	= 1 << 8,	/* nobody may; for who would like to */
+	/* the tunnel carries IPv6; without it such packets are refused with an ICMPv6 error */
+	TALON_F_INNER6		= 1 << 9,
+	/* some IPv6 route is not masqueraded: replies come to mesh addresses */
+	TALON_F_PLAIN_ROUTES6	= 1 << 10,
 	/* PREEMPT_RT: a program may be preempted by another one on its CPU */
 	TALON_F_PREEMPTIBLE	= 1 << 15,
 };
@@ -40,8 +44,9 @@ struct talon_hash_keys {
 	__u64	flow[5];		/* places in the flow indexes; never seen from outside */
 	__u64	port[2];		/* SipHash key of port choice; every remote sees ports */
 	__u64	id[2];			/* IP id masks of clients */
+	__u64	fold[5];		/* IPv6 addresses as 32 bits, in flow keys; never seen from outside */
 };
-TALON_ASSERT_SIZE(struct talon_hash_keys, 72);
+TALON_ASSERT_SIZE(struct talon_hash_keys, 112);
 
 /*
  * Of the mesh address, and of no other of this host's, and for every peer: where the controller
@@ -79,9 +84,14 @@ struct talon_config {
 	__u32	acl_bank;
 	struct talon_hash_keys keys;
 	struct talon_open_port open[TALON_OPEN_PORTS_MAX];	/* beside the access rules */
-	__u64	reserved[2];
+	struct talon_addr mesh_addr6;	/* our own IPv6 address inside the mesh; zero: none */
+	/* source of the host's own IPv6 packets by the first uplink; zero: none, nothing can be masqueraded */
+	struct talon_addr node_addr6;
+	__u8	mesh_len6;		/* of the mesh's IPv6 prefix */
+	__u8	pad[7];
+	__u64	reserved[1];
 };
-TALON_ASSERT_SIZE(struct talon_config, 192);
+TALON_ASSERT_SIZE(struct talon_config, 264);
 
 /*
  * Map "local_addrs": HASH struct talon_addr -> __u8. The host's own addresses; WireGuard packets to
@@ -151,11 +161,21 @@ struct talon_host_route {
 };
 TALON_ASSERT_SIZE(struct talon_host_route, 12);
 
-#define TALON_HOST_ROUTES_MAX	65536
+/* Map "host6": LPM trie, struct talon_lpm6 -> struct talon_host_route6. The same for IPv6. */
+struct talon_host_route6 {
+	struct talon_addr source;	/* zero: the kernel names none */
+	__u16	mtu;			/* of the route; 0: the device's */
+	__u8	kind;			/* enum talon_host_kind; there are no broadcast addresses */
+	__u8	prefixlen;
+	__u32	flags;			/* enum talon_host_flags */
+};
+TALON_ASSERT_SIZE(struct talon_host_route6, 24);
+
+#define TALON_HOST_ROUTES_MAX	65536	/* of each family */
 
 /*
- * Map "local4": LPM trie, struct talon_lpm4 -> __u32 (1). What "Local" lists: handed up with its mesh source,
- * whatever else leads there.
+ * Maps "local4" and "local6": LPM tries, struct talon_lpm4 or talon_lpm6 -> __u32 (1). What "Local" lists:
+ * handed up with its mesh source, whatever else leads there.
  */
 
 enum talon_block {

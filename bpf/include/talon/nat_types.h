@@ -8,6 +8,15 @@
 
 #include "talon/types.h"
 
+/*
+ * IPv6 flows are in the same table, indexes and port pool as IPv4 ones. In keys and records each of their
+ * addresses is a keyed 32-bit fold of it (config.keys.fold), and proto has this bit; the addresses themselves
+ * are in map "flows6", and whoever has found a record by its folds compares them there before using it. Two
+ * flows with equal folds exclude each other; nobody can aim at that without the key.
+ */
+#define TALON_PROTO_SIX		0x80U
+#define TALON_PROTO(proto)	((proto) & 0x7fU)	/* IPPROTO_TCP, _UDP, _ICMP; of an IPv6 flow IPPROTO_ICMPV6 */
+
 /* A packet's 5-tuple. For ICMP queries both ports are the id. Network byte order. */
 struct talon_flow_key {
 	__be32	src;
@@ -72,6 +81,18 @@ struct talon_flow {
 	__u32	back_generation;
 };
 TALON_ASSERT_SIZE(struct talon_flow, 64);
+
+/*
+ * Map "flows6": HASH, id of a record -> the addresses of an IPv6 flow. Written before the record is
+ * published, deleted when it is free again; in between it does not change.
+ */
+struct talon_flow6 {
+	struct talon_addr client;	/* in the mesh */
+	struct talon_addr remote;
+	struct talon_addr snat;		/* what the remote sees instead of client */
+	__u32	reserved[4];
+};
+TALON_ASSERT_SIZE(struct talon_flow6, 64);
 
 /* Record 0 is never a flow; this is what it holds. */
 struct talon_flow_head {
@@ -139,6 +160,31 @@ struct talon_frag {
 	__u32	pad;
 };
 TALON_ASSERT_SIZE(struct talon_frag, 16);
+
+/* Maps "frags6" and "frags6_early": the same for IPv6 (RFC 8200 section 4.5). */
+struct talon_frag6_key {
+	struct talon_addr src;
+	struct talon_addr dst;
+	__be32	id;
+	__u8	side;			/* enum talon_frag_side */
+	__u8	pad[3];
+};
+TALON_ASSERT_SIZE(struct talon_frag6_key, 40);
+
+enum talon_frag6_state {
+	TALON_FRAG6_EARLY	= 0,	/* the first one has not come, later ones are held */
+	TALON_FRAG6_CLIENT	= 1,	/* they go to client, of peer */
+	TALON_FRAG6_HOST	= 2,	/* they are the host's */
+};
+
+struct talon_frag6 {
+	struct talon_addr client;	/* not from the mesh */
+	__u32	peer;
+	__u32	expires_s;		/* CLOCK_BOOTTIME seconds */
+	__u32	state;			/* enum talon_frag6_state */
+	__u32	pad;
+};
+TALON_ASSERT_SIZE(struct talon_frag6, 32);
 
 /*
  * What no program can hold any more: a record is recycled when it has been out of both indexes for that long.

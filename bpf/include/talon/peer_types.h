@@ -109,7 +109,14 @@ struct talon_lpm4 {
 };
 TALON_ASSERT_SIZE(struct talon_lpm4, 8);
 
-/* Value of "allowed4": the peer, and the length of the prefix that matched. */
+/* Key of the LPM tries "allowed6", "routes6", "host6" and "local6". */
+struct talon_lpm6 {
+	__u32	prefixlen;		/* 0..128, host order */
+	struct talon_addr addr;
+};
+TALON_ASSERT_SIZE(struct talon_lpm6, 20);
+
+/* Value of "allowed4" and "allowed6": the peer, and the length of the prefix that matched. */
 #define TALON_ALLOWED(peer, len)	((__u32)(len) << 24 | (peer))
 #define TALON_ALLOWED_PEER(value)	((value) & 0xffffffU)
 #define TALON_ALLOWED_LEN(value)	((value) >> 24)
