@@ -6,6 +6,7 @@
 #
 # One line per case, and what it measured (note); a second try for those that failed; the last line is "N passed, M failed, K skipped". Exit status:
 # 0 if none failed, 77 if all were skipped, else 1.
+# E2E_JOBS files run at a time (default: one for each processor), those with a line "# alone" by themselves at the end.
 # A case that exits with 77 was skipped. Environment: TALON (the binary), BUILD, ENGINE=reference (wireguard-go and nftables in Talon's place,
 # to try the scenarios themselves), KEEP_LOGS=1.
 set -u
@@ -80,31 +81,73 @@ run_file() { # FILE CASE...
 	for c; do run_case "$name" "$c"; done
 }
 
+# Files that run beside all others, then the others, then those that want the machine to themselves.
+in_order() {
+	grep -l '^# background' "$HERE"/test_*.sh
+	grep -L -E '^# (background|alone)' "$HERE"/test_*.sh
+	grep -l '^# alone' "$HERE"/test_*.sh
+}
+
+# Waits until fewer than $1 files run, those beside apart, and prints what the others said.
+wait_for_room() { # N
+	local pid still
+	while :; do
+		still=()
+		for pid in "${running[@]}"; do ! kill -0 "$pid" 2>/dev/null || still+=("$pid"); done
+		running=("${still[@]}")
+		print_done
+		[ ${#running[@]} -ge "$1" ] || return 0
+		wait -n "${running[@]}" 2>/dev/null
+	done
+}
+
+print_done() {
+	local file
+	for file in "$outputs"/*.done; do
+		[ -e "$file" ] || continue
+		cat "$file"
+		rm -f "$file"
+	done
+}
+
 main() {
-	local list=0 f c cases results later
+	local list=0 f c cases results outputs running=()
 	[ "${1:-}" != -l ] || { list=1; shift; }
 	PATTERNS=("$@")
 	[ $list = 1 ] || [ "$(id -u)" = 0 ] || { echo "root is needed: namespaces, XDP"; exit 77; }
 	[ $list = 1 ] || [ "$ENGINE" != talon ] || [ -x "$TALON" ] || { echo "no $TALON: build it first, or name it by TALON=" >&2; exit 2; }
 	results=$(mktemp)
 	exec 9>>"$results"
-	later=$(mktemp)
 	trap 'kill $(jobs -p) 2>/dev/null; wait; exit 1' INT TERM HUP
-	for f in $(grep -l '^# background' "$HERE"/test_*.sh) $(grep -L '^# background' "$HERE"/test_*.sh); do
+	outputs=$(mktemp -d)
+	for f in $(in_order); do
 		cases=()
 		for c in $(cases_in "$f"); do wanted "$(basename "$f" .sh)" "$c" && cases+=("$c"); done
 		[ ${#cases[@]} -gt 0 ] || continue
 		if [ $list = 1 ]; then
 			printf "$(basename "$f" .sh):%s\n" "${cases[@]}"
-		elif grep -q '^# background' "$f"; then
-			(run_file "$f" "${cases[@]}") >>"$later" 2>&1 &
-		else
+			continue
+		fi
+		# What waits most of its time comes first and runs beside everything else.
+		if grep -q '^# background' "$f"; then
+			(run_file "$f" "${cases[@]}") >"$outputs/$(basename "$f").later" 2>&1 &
+			continue
+		fi
+		! grep -q '^# alone' "$f" || wait_for_room 1
+		wait_for_room "$JOBS"
+		if [ "$JOBS" = 1 ] || grep -q '^# alone' "$f"; then
 			(run_file "$f" "${cases[@]}")	# not in a condition: see run_case
+		else
+			( (run_file "$f" "${cases[@]}") >"$outputs/$(basename "$f").running" 2>&1
+			mv "$outputs/$(basename "$f").running" "$outputs/$(basename "$f").done") &
+			running+=($!)
 		fi
 	done
+	wait_for_room 1
 	wait
-	cat "$later"
-	rm -f "$later"
+	print_done
+	cat "$outputs"/*.later 2>/dev/null
+	rm -rf "$outputs"
 	exec 9>&-
 	[ $list = 0 ] || { rm -f "$results"; exit 0; }
 	second_try "$results"
@@ -140,4 +183,5 @@ summary() { # FILE
 	[ "$passed" -gt 0 ] || exit 77
 }
 
+JOBS=${E2E_JOBS:-$(nproc)}
 main "$@"; exit	# on one line: an edit of this file during a run is not read

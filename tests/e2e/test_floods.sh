@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Floods from strangers do not hinder an honest peer: its packets, its handshakes, its new flows, its large datagrams.
+# alone: what it measures shares no processor
 
 PEERS="lap"
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Keystream made ahead by a helper process: used while the helper runs, and not needed when it does not.
+# alone: what it measures shares no processor
 
 setup() {
 	needs_talon

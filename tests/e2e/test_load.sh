@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # The load generator's own check: thousands of packets of many flows through one wire, none missing, every byte checked. It seals, opens
 # and does handshakes itself, so no other WireGuard implementation is involved.
+# alone: what it measures shares no processor
 
 . "$E2E/../bench/load/peers.sh"
 

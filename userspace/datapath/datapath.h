@@ -68,9 +68,10 @@ struct datapath_options {
 	X(KEYSTREAM, keystream) X(KEYSTREAM_RINGS, keystream_rings) X(KEYSTREAM_STATE, keystream_state) \
 	X(KEYSTREAM_WAKE, keystream_wake) \
 	X(PEER_INFO, peer_info) X(PEER_TX, peer_tx) X(ENDPOINTS, endpoints) X(PEER_STATS, peer_stats) \
-	X(ALLOWED4, allowed4) X(ROUTES4, routes4) X(ALLOWED6, allowed6) X(ROUTES6, routes6) \
-	X(FLOWS, flows) X(FLOWS6, flows6) X(FLOW_FWD, flow_fwd) X(FLOW_REV, flow_rev) X(FLOW_FREE, flow_free) \
-	X(FLOW_OVER, flow_over) \
+	X(ALLOWED4, allowed4) X(ROUTES4, routes4) \
+	X(ALLOWED6, allowed6) X(ROUTES6, routes6) \
+	X(FLOWS, flows) X(FLOWS6, flows6) X(FLOW_FWD, flow_fwd) X(FLOW_REV, flow_rev) \
+	X(FLOW_FREE, flow_free) X(FLOW_OVER, flow_over) \
 	X(NAT_PORTS, nat_ports) X(PORT_BLOCK, port_block) X(NAT_STATS, nat_stats) X(NAT_PEERS, nat_peers) \
 	X(FRAGS, frags) X(FRAGS_EARLY, frags_early) \
 	X(FRAGS6, frags6) X(FRAGS6_EARLY, frags6_early) \

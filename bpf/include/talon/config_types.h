@@ -85,7 +85,7 @@ struct talon_config {
 	struct talon_hash_keys keys;
 	struct talon_open_port open[TALON_OPEN_PORTS_MAX];	/* beside the access rules */
 	struct talon_addr mesh_addr6;	/* our own IPv6 address inside the mesh; zero: none */
-	/* source of the host's own IPv6 packets by the first uplink; zero: none, nothing can be masqueraded */
+	/* source of the host's own IPv6 packets by the first uplink; zero: none, so no masquerading */
 	struct talon_addr node_addr6;
 	__u8	mesh_len6;		/* of the mesh's IPv6 prefix */
 	__u8	pad[7];

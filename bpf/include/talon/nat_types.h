@@ -15,7 +15,7 @@
  * flows with equal folds exclude each other; nobody can aim at that without the key.
  */
 #define TALON_PROTO_SIX		0x80U
-#define TALON_PROTO(proto)	((proto) & 0x7fU)	/* IPPROTO_TCP, _UDP, _ICMP; of an IPv6 flow IPPROTO_ICMPV6 */
+#define TALON_PROTO(proto)	((proto) & 0x7fU)	/* of an IPv6 flow IPPROTO_ICMPV6 for IPPROTO_ICMP */
 
 /* A packet's 5-tuple. For ICMP queries both ports are the id. Network byte order. */
 struct talon_flow_key {
