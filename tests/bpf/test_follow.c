@@ -63,7 +63,7 @@ static struct talon_endpoint read_way(void)
 {
 	struct talon_endpoint e;
 
-	assert_int_equal(endpoints_read(rig.c, id, &e), 0);
+	assert_int_equal(endpoints_read(&rig.c->endpoints, id, &e), 0);
 	return e;
 }
 

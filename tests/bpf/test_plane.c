@@ -160,7 +160,7 @@ static void what_is_not_named_goes_and_its_place_is_clean(void **state)
 	apply(&base);
 	again = plane_find_peer(rig.c, peers[PEERS - 1].public_key);
 	assert_int_equal(again, id);
-	assert_int_equal(endpoints_read(rig.c, id, &e), 0);
+	assert_int_equal(endpoints_read(&rig.c->endpoints, id, &e), 0);
 	assert_int_equal(e.family, 0);
 	assert_int_equal(e.flags, TALON_ENDPOINT_PINNED);
 	assert_int_equal(allowed_to(0x64400100 + 777), id);
@@ -278,19 +278,19 @@ static void ways_are_written_as_the_datapath_reads_them(void **state)
 	apply(&base);
 	id = plane_find_peer(rig.c, peers[3].public_key);
 	assert_int_equal(plane_set_way(rig.c, id, PLANE_DIRECT, &path), 0);
-	assert_int_equal(endpoints_read(rig.c, id, &e), 0);
+	assert_int_equal(endpoints_read(&rig.c->endpoints, id, &e), 0);
 	assert_int_equal(e.flags & (TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY), TALON_ENDPOINT_PINNED);
 	assert_int_equal(e.remote.word[0], path.remote.word[0]);
 	assert_int_equal(e.local.word[0], inet_addr("192.0.2.1"));
 	assert_int_equal(plane_set_way(rig.c, id, PLANE_RELAY, NULL), 0);
-	assert_int_equal(endpoints_read(rig.c, id, &e), 0);
+	assert_int_equal(endpoints_read(&rig.c->endpoints, id, &e), 0);
 	assert_int_equal(e.flags & (TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY),
 		TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY);
 	assert_int_equal(ntohl(e.remote.word[0]), TALON_RELAY_PEER_ADDR(id));
 	assert_memory_equal(e.dmac, link->far_mac, 6);
 	assert_memory_equal(e.smac, link->mac, 6);
 	assert_int_equal(plane_set_way(rig.c, id, PLANE_NOWHERE, NULL), 0);
-	assert_int_equal(endpoints_read(rig.c, id, &e), 0);
+	assert_int_equal(endpoints_read(&rig.c->endpoints, id, &e), 0);
 	assert_int_equal(e.family, 0);
 	assert_int_equal(plane_set_way(rig.c, id, PLANE_DIRECT, NULL), -EINVAL);
 	assert_int_equal(plane_set_way(rig.c, 63, PLANE_NOWHERE, NULL), -ENOENT);

@@ -28,7 +28,7 @@ static int adopt_peer(struct plane *p, uint64_t now, uint32_t id)
 		.rx_bytes = info->handshake_rx_bytes,
 		.tx_bytes = info->handshake_tx_bytes,
 	};
-	if (!endpoints_read(p, id, &at) && at.family)
+	if (!endpoints_read(&p->endpoints, id, &at) && at.family)
 		endpoints_from_map(&at, &pc.endpoint);
 	if (pc.endpoint.family)
 		p->slots_of[id].way = at.flags & TALON_ENDPOINT_RELAY ? PLANE_RELAY : PLANE_DIRECT;

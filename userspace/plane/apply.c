@@ -47,7 +47,7 @@ static void clear_slot(struct plane *p, uint32_t id)
 
 	put(p, DATAPATH_MAP_PEER_TX, id, &none, BPF_ANY);
 	p->map_writes++;
-	endpoints_clear(p, id);
+	endpoints_clear(&p->endpoints, id);
 	memset(p->percpu, 0, p->cpus * sizeof(*p->percpu));
 	put(p, DATAPATH_MAP_PEER_STATS, id, p->percpu, BPF_ANY);
 }
@@ -100,7 +100,7 @@ static int add_peer(struct plane *p, uint64_t now, const struct plane_peer *peer
 		clear_slot(p, id);
 	if (plane_is_pinned(p)) {
 		p->map_writes++;
-		endpoints_pin_nowhere(p, id);
+		endpoints_pin_nowhere(&p->endpoints, id);
 	}
 	memset(&p->infos[id], 0, sizeof(p->infos[id]));
 	fill_info(&p->infos[id], peer);

@@ -40,7 +40,7 @@ void event_reconcile_endpoint(struct plane *p, uint32_t peer)
 	struct talon_endpoint at;
 	struct endpoint endpoint;
 
-	if (endpoints_read(p, peer, &at) || !at.family || at.flags & TALON_ENDPOINT_PINNED)
+	if (endpoints_read(&p->endpoints, peer, &at) || !at.family || at.flags & TALON_ENDPOINT_PINNED)
 		return;
 	endpoints_from_map(&at, &endpoint);
 	device_set_peer_endpoint(p->device, peer, &endpoint);

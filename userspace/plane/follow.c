@@ -40,17 +40,17 @@ static void follow_peer(struct plane *p, uint32_t peer)
 	struct talon_endpoint e;
 	bool is_known;
 
-	if (endpoints_read(p, peer, &e) || !e.family || e.flags & TALON_ENDPOINT_RELAY)
+	if (endpoints_read(&p->endpoints, peer, &e) || !e.family || e.flags & TALON_ENDPOINT_RELAY)
 		return;
 	endpoints_from_map(&e, &to);
 	is_known = !device_get_peer_endpoint(p->device, peer, &known) && is_same(&known.remote, &to.remote);
 	if (is_known)
 		to.ifindex = known.ifindex;	/* the scope of a link-local one */
-	endpoints_choose_local(p, &to);
+	endpoints_choose_local(&p->endpoints, &to);
 	if (is_same(&to.local, &e.local) && (!is_known || !endpoints_has_addr(&known.local) ||
-		endpoints_is_own(p, &known.local)))
+		endpoints_is_own(&p->endpoints, &known.local)))
 		return;
-	if (endpoints_set_local(p, peer, &e, &to.local))
+	if (endpoints_set_local(&p->endpoints, peer, &e, &to.local))
 		return;
 	tell_device(p, peer, &to);
 	if (endpoints_has_addr(&to.local))

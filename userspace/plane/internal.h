@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "config/config.h"
 #include "packets/hold.h"
+#include "endpoints/endpoints.h"
 #include "host/next_hops.h"
 #include "host/tunnel_routes.h"
 #include "host/ways.h"
@@ -117,6 +118,7 @@ struct plane {
 	struct next_hops next_hops;
 	struct inject inject;
 	struct relay_pair pair;
+	struct endpoints endpoints;
 	struct plane_slot *slots_of;	/* by peer */
 	uint32_t mark;			/* of the plane_apply() under way */
 	uint32_t free_hint;		/* all lower slots are taken */
@@ -208,39 +210,6 @@ void map_bump_generation(struct plane *p);
 /* ops.c: the device's operations */
 extern const struct device_ops plane_device_ops;
 
-/*
- * endpoints.c: map endpoints. Reads and writes take the entry's lock; functions that take an entry
- * write all of it back. Those that return an int return 0 or a negative errno.
- */
-int endpoints_read(const struct plane *p, uint32_t peer, struct talon_endpoint *ret_endpoint);
-void endpoints_from_map(const struct talon_endpoint *from, struct endpoint *ret_endpoint);
-/* A roaming peer has moved to @endpoint. Does nothing if its way is pinned. */
-int endpoints_follow(const struct plane *p, uint32_t peer, const struct endpoint *endpoint);
-/* Pin a peer's way: the datapath does not follow the source of its packets. */
-int endpoints_pin_nowhere(const struct plane *p, uint32_t peer);
-int endpoints_pin_direct(const struct plane *p, uint32_t peer, const struct endpoint *to);
-int endpoints_pin_relay(const struct plane *p, uint32_t peer);
-/* Lets a pinned peer roam again; one behind a relay has no endpoint then. */
-int endpoints_unpin(const struct plane *p, uint32_t peer, struct talon_endpoint *e);
-/* Empties the entry of a departed peer. */
-int endpoints_clear(const struct plane *p, uint32_t peer);
-/* @e gets another local address, and the path that goes with it. */
-int endpoints_set_local(const struct plane *p, uint32_t peer, struct talon_endpoint *e,
-	const struct talon_addr *local);
-/* The device its packets came by is not used any more: use the host's own route. */
-int endpoints_leave_device(const struct plane *p, uint32_t peer, struct talon_endpoint *e);
-/*
- * The path MTU changed: the datapath looks the path up again. Where it finds none, the host's own value
- * applies.
- */
-int endpoints_look_again(const struct plane *p, uint32_t peer, struct talon_endpoint *e);
-/* Endpoints whose device is gone. */
-void endpoints_repair(struct plane *p);
-bool endpoints_has_addr(const struct talon_addr *addr);
-bool endpoints_is_own(const struct plane *p, const struct talon_addr *addr);
-/* Fills in the local address that the route chooses, if it is unset or no longer this host's. */
-void endpoints_choose_local(const struct plane *p, struct endpoint *endpoint);
-
 /* start.c */
 int start_fill(struct plane *p, char *err, size_t errlen);
 
@@ -281,6 +250,8 @@ void uplinks_describe_mode(struct plane *p);
  * one uplink to attach to.
  */
 bool uplinks_follow(struct plane *p);
+/* Endpoints whose device is gone. */
+void uplinks_repair_endpoints(struct plane *p);
 /* Sets the tunnel device and the relay pair up again if somebody set them down. */
 void uplinks_raise_tunnel(struct plane *p);
 /* Each second: checks that the kernel forwards. */

@@ -103,6 +103,7 @@ static void take_datapath(struct plane *p)
 	p->loaded = NULL;
 	p->inject.dp = p->dp;
 	p->pair.dp = p->dp;
+	p->endpoints = (struct endpoints){ .dp = p->dp, .config = &p->map_config };
 	p->next_hops.dp = p->dp;
 	p->tunnel_routes.dp = p->dp;
 	p->ways.dp = p->dp;

@@ -80,7 +80,9 @@ static int set_tx(void *ctx, uint32_t peer, uint32_t index)
 
 static int set_endpoint(void *ctx, uint32_t peer, const struct endpoint *endpoint)
 {
-	return endpoints_follow(ctx, peer, endpoint);
+	const struct plane *p = ctx;
+
+	return endpoints_follow(&p->endpoints, peer, endpoint);
 }
 
 static int send_keepalive(void *ctx, uint32_t peer)

@@ -135,15 +135,15 @@ static int write_way(struct plane *p, uint32_t peer, enum plane_way way, const s
 		if (!path || !endpoint_is_known(path))
 			return -EINVAL;
 		*ret_to = *path;
-		endpoints_choose_local(p, ret_to);
-		return endpoints_pin_direct(p, peer, ret_to);
+		endpoints_choose_local(&p->endpoints, ret_to);
+		return endpoints_pin_direct(&p->endpoints, peer, ret_to);
 	case PLANE_RELAY:
 		ret = pair_open(&p->pair);
 		pair_endpoint(peer, ret_to);
-		return ret ? ret : endpoints_pin_relay(p, peer);
+		return ret ? ret : endpoints_pin_relay(&p->endpoints, peer);
 	case PLANE_NOWHERE:
 		*ret_to = (struct endpoint){};
-		return endpoints_pin_nowhere(p, peer);
+		return endpoints_pin_nowhere(&p->endpoints, peer);
 	}
 	return -EINVAL;
 }
@@ -189,7 +189,7 @@ void plane_repair_ways(struct plane *p)
 {
 	for (uint32_t i = 0; i < p->peers_max; i++) {
 		if (p->infos[i].present && p->slots_of[i].way == PLANE_RELAY && !pair_open(&p->pair))
-			endpoints_pin_relay(p, i);
+			endpoints_pin_relay(&p->endpoints, i);
 	}
 }
 
@@ -344,14 +344,14 @@ void plane_place(struct plane *p, uint32_t peer, const struct endpoint *said)
 	struct talon_endpoint at;
 	struct endpoint to = *said;
 
-	if (!has_peer(p, peer) || endpoints_read(p, peer, &at))
+	if (!has_peer(p, peer) || endpoints_read(&p->endpoints, peer, &at))
 		return;
-	endpoints_unpin(p, peer, &at);
+	endpoints_unpin(&p->endpoints, peer, &at);
 	if (at.family)
 		endpoints_from_map(&at, &to);
 	if (to.family)
-		endpoints_choose_local(p, &to);
+		endpoints_choose_local(&p->endpoints, &to);
 	device_set_peer_endpoint(p->device, peer, &to);
 	if (to.family)
-		endpoints_follow(p, peer, &to);
+		endpoints_follow(&p->endpoints, peer, &to);
 }

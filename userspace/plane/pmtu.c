@@ -89,8 +89,9 @@ static void tell_peer(struct plane *p, uint32_t peer)
 {
 	struct talon_endpoint e;
 
-	if (!endpoints_read(p, peer, &e) && !(e.flags & TALON_ENDPOINT_RELAY) && is_news(&p->pmtu, &e))
-		endpoints_look_again(p, peer, &e);
+	if (!endpoints_read(&p->endpoints, peer, &e) && !(e.flags & TALON_ENDPOINT_RELAY) &&
+		is_news(&p->pmtu, &e))
+		endpoints_look_again(&p->endpoints, peer, &e);
 }
 
 void pmtu_refresh(struct plane *p)
@@ -98,10 +99,10 @@ void pmtu_refresh(struct plane *p)
 	for (uint32_t i = 0; i < p->peers_max; i++) {
 		struct talon_endpoint e;
 
-		if (p->infos[i].present && !endpoints_read(p, i, &e) && e.mtu &&
+		if (p->infos[i].present && !endpoints_read(&p->endpoints, i, &e) && e.mtu &&
 			e.mtu < p->map_config.tunnel_mtu &&
 			!(e.flags & (TALON_ENDPOINT_L2 | TALON_ENDPOINT_RELAY)))
-			endpoints_look_again(p, i, &e);
+			endpoints_look_again(&p->endpoints, i, &e);
 	}
 }
 

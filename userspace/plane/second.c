@@ -101,7 +101,7 @@ static void attach_again(struct plane *p, char *text, size_t size)
 	uplinks_start_threads(p);
 	p->tunnel_changed = true;	/* its routes were removed with the old device */
 	pair_close(&p->pair);
-	endpoints_repair(p);
+	uplinks_repair_endpoints(p);
 	plane_repair_ways(p);
 }
 

@@ -213,7 +213,7 @@ static void leave_endpoints(struct plane *p, const struct datapath_uplink *old, 
 		struct talon_endpoint e;
 		bool was = false;
 
-		if (!p->infos[i].present || endpoints_read(p, i, &e) || !e.in_ifindex ||
+		if (!p->infos[i].present || endpoints_read(&p->endpoints, i, &e) || !e.in_ifindex ||
 			e.flags & TALON_ENDPOINT_RELAY || is_among(links, count, e.in_ifindex))
 			continue;
 		for (unsigned j = 0; j < old_count; j++)
@@ -224,11 +224,24 @@ static void leave_endpoints(struct plane *p, const struct datapath_uplink *old, 
 		if (!(e.flags & TALON_ENDPOINT_PINNED)) {
 			memset(&e.local, 0, sizeof(e.local));
 			endpoints_from_map(&e, &to);
-			endpoints_choose_local(p, &to);
+			endpoints_choose_local(&p->endpoints, &to);
 			e.local = to.local;
 			device_set_peer_endpoint(p->device, i, &to);
 		}
-		endpoints_leave_device(p, i, &e);
+		endpoints_leave_device(&p->endpoints, i, &e);
+	}
+}
+
+void uplinks_repair_endpoints(struct plane *p)
+{
+	for (uint32_t i = 0; i < p->peers_max; i++) {
+		struct talon_endpoint e;
+		struct net_link link;
+
+		if (!p->infos[i].present || endpoints_read(&p->endpoints, i, &e) || !e.in_ifindex ||
+			e.flags & TALON_ENDPOINT_RELAY || net_link_get_index(e.in_ifindex, &link) != -ENODEV)
+			continue;
+		endpoints_leave_device(&p->endpoints, i, &e);
 	}
 }
 

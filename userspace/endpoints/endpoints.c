@@ -7,13 +7,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "plane/internal.h"
+#include <bpf/bpf.h>
 
-int endpoints_read(const struct plane *p, uint32_t peer, struct talon_endpoint *ret_endpoint)
+#include "endpoints/endpoints.h"
+#include "net/net.h"
+#include "packets/relay_pair.h"
+
+static int map_of(const struct endpoints *ends)
 {
-	int map = datapath_map_fd(p->dp, DATAPATH_MAP_ENDPOINTS);
+	return datapath_map_fd(ends->dp, DATAPATH_MAP_ENDPOINTS);
+}
 
-	return bpf_map_lookup_elem_flags(map, &peer, ret_endpoint, BPF_F_LOCK) ? -errno : 0;
+int endpoints_read(const struct endpoints *ends, uint32_t peer, struct talon_endpoint *ret_endpoint)
+{
+	return bpf_map_lookup_elem_flags(map_of(ends), &peer, ret_endpoint, BPF_F_LOCK) ? -errno : 0;
 }
 
 /* A link-local address exists on every link (RFC 4291 section 2.5.6); in_ifindex says which one is meant. */
@@ -34,9 +41,9 @@ void endpoints_from_map(const struct talon_endpoint *from, struct endpoint *ret_
 		ret_endpoint->ifindex = from->in_ifindex;
 }
 
-static bool is_tunnel(const struct plane *p, int ifindex)
+static bool is_tunnel(const struct endpoints *ends, int ifindex)
 {
-	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(p->dp);
+	const struct datapath_tunnel_info *tunnel = datapath_get_tunnel(ends->dp);
 
 	return ifindex == tunnel->ifindex || ifindex == tunnel->far_ifindex;
 }
@@ -66,7 +73,7 @@ static uint16_t find_mtu(const struct talon_endpoint *e)
  * because the kernel does not forward the outer address family. A handshake message just went that way,
  * so the neighbour is known.
  */
-static void fill_way(const struct plane *p, struct talon_endpoint *e)
+static void fill_way(const struct endpoints *ends, struct talon_endpoint *e)
 {
 	static const struct talon_addr zero;
 	struct net_route route;
@@ -76,7 +83,7 @@ static void fill_way(const struct plane *p, struct talon_endpoint *e)
 
 	if (is_link_local(e))
 		route = (struct net_route){ .ifindex = e->in_ifindex };
-	else if (net_route_lookup(e->family, &e->remote, &route) || is_tunnel(p, route.ifindex))
+	else if (net_route_lookup(e->family, &e->remote, &route) || is_tunnel(ends, route.ifindex))
 		return;
 	on_link = !memcmp(&route.gateway, &zero, sizeof(zero));
 	if (net_neigh_get(route.ifindex, e->family, on_link ? &e->remote : &route.gateway, &neigh) ||
@@ -88,9 +95,9 @@ static void fill_way(const struct plane *p, struct talon_endpoint *e)
 	memcpy(e->in_dmac, link.mac, sizeof(e->in_dmac));
 }
 
-static int put(const struct plane *p, uint32_t peer, const struct talon_endpoint *e)
+static int put(const struct endpoints *ends, uint32_t peer, const struct talon_endpoint *e)
 {
-	return map_write(p, DATAPATH_MAP_ENDPOINTS, peer, e, BPF_F_LOCK);
+	return bpf_map_update_elem(map_of(ends), &peer, e, BPF_F_LOCK) ? -errno : 0;
 }
 
 /* Our own side: the source address of what is sent. */
@@ -102,11 +109,11 @@ bool endpoints_has_addr(const struct talon_addr *addr)
 	return memcmp(addr, &zero, sizeof(zero)) != 0;
 }
 
-bool endpoints_is_own(const struct plane *p, const struct talon_addr *addr)
+bool endpoints_is_own(const struct endpoints *ends, const struct talon_addr *addr)
 {
 	uint8_t mark;
 
-	return !bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_LOCAL_ADDRS), addr, &mark);
+	return !bpf_map_lookup_elem(datapath_map_fd(ends->dp, DATAPATH_MAP_LOCAL_ADDRS), addr, &mark);
 }
 
 /* Asks the kernel: a connected UDP socket gets the source address that the route chooses. */
@@ -128,39 +135,40 @@ static void choose_by_route(struct endpoint *endpoint)
 	close(fd);
 }
 
-void endpoints_choose_local(const struct plane *p, struct endpoint *endpoint)
+void endpoints_choose_local(const struct endpoints *ends, struct endpoint *endpoint)
 {
-	if (endpoints_has_addr(&endpoint->local) && !endpoints_is_own(p, &endpoint->local))
+	if (endpoints_has_addr(&endpoint->local) && !endpoints_is_own(ends, &endpoint->local))
 		memset(&endpoint->local, 0, sizeof(endpoint->local));
 	choose_by_route(endpoint);
 }
 
 /* An entry without layer-2 addresses yet. The local port is the current one. */
-static void to_map(const struct plane *p, const struct endpoint *from, uint8_t flags,
+static void to_map(const struct endpoints *ends, const struct endpoint *from, uint8_t flags,
 	struct talon_endpoint *ret_e)
 {
 	memset(ret_e, 0, sizeof(*ret_e));	/* padding included: it is compared byte by byte */
 	ret_e->family = from->family;
 	ret_e->flags = flags;
 	ret_e->remote_port = from->port;
-	ret_e->local_port = p->map_config.listen_port;
+	ret_e->local_port = ends->config->listen_port;
 	ret_e->remote = from->remote;
 	ret_e->local = from->local;
 }
 
-static bool is_same(const struct plane *p, const struct talon_endpoint *e, const struct endpoint *endpoint)
+static bool is_same(const struct endpoints *ends, const struct talon_endpoint *e,
+	const struct endpoint *endpoint)
 {
-	return e->local_port == p->map_config.listen_port && e->family == endpoint->family &&
+	return e->local_port == ends->config->listen_port && e->family == endpoint->family &&
 		e->remote_port == endpoint->port && !memcmp(&e->remote, &endpoint->remote,
 		sizeof(e->remote)) && !memcmp(&e->local, &endpoint->local, sizeof(e->local));
 }
 
 /* Peers that roam. */
 
-int endpoints_follow(const struct plane *p, uint32_t peer, const struct endpoint *endpoint)
+int endpoints_follow(const struct endpoints *ends, uint32_t peer, const struct endpoint *endpoint)
 {
 	struct talon_endpoint e;
-	int ret = endpoints_read(p, peer, &e);
+	int ret = endpoints_read(ends, peer, &e);
 
 	if (ret)
 		return ret;
@@ -171,109 +179,97 @@ int endpoints_follow(const struct plane *p, uint32_t peer, const struct endpoint
 	 * came by another.
 	 */
 	if (e.in_ifindex && (!endpoint->ifindex || e.in_ifindex == (uint32_t)endpoint->ifindex) &&
-		is_same(p, &e, endpoint))
+		is_same(ends, &e, endpoint))
 		return 0;
-	to_map(p, endpoint, 0, &e);
+	to_map(ends, endpoint, 0, &e);
 	if (is_link_local(&e))
 		e.in_ifindex = endpoint->ifindex;
-	fill_way(p, &e);
-	return put(p, peer, &e);
+	fill_way(ends, &e);
+	return put(ends, peer, &e);
 }
 
 /* Peers whose way somebody else chooses. */
 
-int endpoints_pin_nowhere(const struct plane *p, uint32_t peer)
+int endpoints_pin_nowhere(const struct endpoints *ends, uint32_t peer)
 {
 	static const struct talon_endpoint nowhere = { .flags = TALON_ENDPOINT_PINNED };
 
-	return put(p, peer, &nowhere);
+	return put(ends, peer, &nowhere);
 }
 
-static bool is_pinned_to(const struct plane *p, const struct talon_endpoint *e, const struct endpoint *to)
+static bool is_pinned_to(const struct endpoints *ends, const struct talon_endpoint *e,
+	const struct endpoint *to)
 {
-	return e->flags & TALON_ENDPOINT_PINNED && !(e->flags & TALON_ENDPOINT_RELAY) && is_same(p, e, to);
+	return e->flags & TALON_ENDPOINT_PINNED && !(e->flags & TALON_ENDPOINT_RELAY) && is_same(ends, e, to);
 }
 
-int endpoints_pin_direct(const struct plane *p, uint32_t peer, const struct endpoint *to)
+int endpoints_pin_direct(const struct endpoints *ends, uint32_t peer, const struct endpoint *to)
 {
 	struct talon_endpoint e;
 
 	/* Where nothing changes, what the datapath learned about the way stays. */
-	if (!endpoints_read(p, peer, &e) && is_pinned_to(p, &e, to))
+	if (!endpoints_read(ends, peer, &e) && is_pinned_to(ends, &e, to))
 		return 0;
-	to_map(p, to, TALON_ENDPOINT_PINNED, &e);
-	fill_way(p, &e);
-	return put(p, peer, &e);
+	to_map(ends, to, TALON_ENDPOINT_PINNED, &e);
+	fill_way(ends, &e);
+	return put(ends, peer, &e);
 }
 
-int endpoints_pin_relay(const struct plane *p, uint32_t peer)
+int endpoints_pin_relay(const struct endpoints *ends, uint32_t peer)
 {
-	const struct datapath_tunnel_info *link = datapath_get_relay(p->dp);
+	const struct datapath_tunnel_info *link = datapath_get_relay(ends->dp);
 	struct talon_endpoint e;
 	struct endpoint to;
 
 	pair_endpoint(peer, &to);
-	to_map(p, &to, TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY | TALON_ENDPOINT_L2, &e);
-	e.generation = p->map_config.generation;
+	to_map(ends, &to, TALON_ENDPOINT_PINNED | TALON_ENDPOINT_RELAY | TALON_ENDPOINT_L2, &e);
+	e.generation = ends->config->generation;
 	e.mtu = link->mtu - TALON_OVERHEAD4;
 	e.ifindex = link->ifindex;
 	memcpy(e.dmac, link->far_mac, sizeof(e.dmac));
 	memcpy(e.smac, link->mac, sizeof(e.smac));
-	return put(p, peer, &e);
+	return put(ends, peer, &e);
 }
 
-int endpoints_clear(const struct plane *p, uint32_t peer)
+int endpoints_clear(const struct endpoints *ends, uint32_t peer)
 {
 	static const struct talon_endpoint none;
 
-	return put(p, peer, &none);
+	return put(ends, peer, &none);
 }
 
-int endpoints_unpin(const struct plane *p, uint32_t peer, struct talon_endpoint *e)
+int endpoints_unpin(const struct endpoints *ends, uint32_t peer, struct talon_endpoint *e)
 {
 	if (!(e->flags & TALON_ENDPOINT_PINNED))
 		return 0;
 	if (e->flags & TALON_ENDPOINT_RELAY)
 		memset(e, 0, sizeof(*e));
 	e->flags = 0;
-	return put(p, peer, e);
+	return put(ends, peer, e);
 }
 
 /* What changes around an endpoint that stays. */
 
-int endpoints_set_local(const struct plane *p, uint32_t peer, struct talon_endpoint *e,
+int endpoints_set_local(const struct endpoints *ends, uint32_t peer, struct talon_endpoint *e,
 	const struct talon_addr *local)
 {
 	e->local = *local;
 	e->flags &= ~TALON_ENDPOINT_L2;
-	fill_way(p, e);
-	return put(p, peer, e);
+	fill_way(ends, e);
+	return put(ends, peer, e);
 }
 
-int endpoints_leave_device(const struct plane *p, uint32_t peer, struct talon_endpoint *e)
+int endpoints_leave_device(const struct endpoints *ends, uint32_t peer, struct talon_endpoint *e)
 {
 	const struct talon_addr local = e->local;
 
 	e->in_ifindex = 0;
-	return endpoints_set_local(p, peer, e, &local);
+	return endpoints_set_local(ends, peer, e, &local);
 }
 
-int endpoints_look_again(const struct plane *p, uint32_t peer, struct talon_endpoint *e)
+int endpoints_look_again(const struct endpoints *ends, uint32_t peer, struct talon_endpoint *e)
 {
 	e->flags &= ~TALON_ENDPOINT_L2;
 	e->mtu = find_mtu(e);
-	return put(p, peer, e);
-}
-
-void endpoints_repair(struct plane *p)
-{
-	for (uint32_t i = 0; i < p->peers_max; i++) {
-		struct talon_endpoint e;
-		struct net_link link;
-
-		if (!p->infos[i].present || endpoints_read(p, i, &e) || !e.in_ifindex ||
-			e.flags & TALON_ENDPOINT_RELAY || net_link_get_index(e.in_ifindex, &link) != -ENODEV)
-			continue;
-		endpoints_leave_device(p, i, &e);
-	}
+	return put(ends, peer, e);
 }
