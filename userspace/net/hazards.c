@@ -61,12 +61,17 @@ int net_sysctl_get(const char *root, const char *path)
 	return end == text || value < 0 || value > INT_MAX ? -1 : value;
 }
 
-static int conf_get(const char *root, const char *device, const char *key)
+static int conf_get_of(const char *root, const char *family, const char *device, const char *key)
 {
 	char path[128];
 
-	snprintf(path, sizeof(path), "net/ipv4/conf/%s/%s", device, key);
+	snprintf(path, sizeof(path), "net/%s/conf/%s/%s", family, device, key);
 	return net_sysctl_get(root, path);
+}
+
+static int conf_get(const char *root, const char *device, const char *key)
+{
+	return conf_get_of(root, "ipv4", device, key);
 }
 
 /*
@@ -266,6 +271,22 @@ bool net_forwarding_is_off(const char *const *uplinks, unsigned count, char *why
 		return false;
 	snprintf(why, len, "%s=0: the kernel forwards nothing that comes in by %s; run sysctl -w %s=1", key,
 		uplink, key);
+	return true;
+}
+
+bool net_ipv6_is_off(const char *root, const char *tunnel, uint32_t mtu, char *why, size_t len)
+{
+	int own = conf_get_of(root, "ipv6", tunnel, "disable_ipv6"),
+		off = own < 0 ? conf_get_of(root, "ipv6", "default", "disable_ipv6") : own;
+
+	if (off < 0)
+		snprintf(why, len, "this kernel has no IPv6, or it is switched off (ipv6.disable=1)");
+	else if (off)
+		snprintf(why, len, "net.ipv6.conf.%s.disable_ipv6=1", own < 0 ? "default" : tunnel);
+	else if (mtu < NET_IPV6_MTU)
+		snprintf(why, len, "MTU = %u is below %u, the least that IPv6 takes", mtu, NET_IPV6_MTU);
+	else
+		return false;
 	return true;
 }
 

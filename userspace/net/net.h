@@ -364,6 +364,14 @@ int net_monitor_read(int fd, net_event_cb cb, void *user);
  */
 bool net_forwarding_is_off(const char *const *uplinks, unsigned count, char *why, size_t len);
 
+#define NET_IPV6_MTU 1280U	/* RFC 8200 section 5: of any device that carries IPv6 */
+
+/*
+ * Does this host refuse IPv6 addresses on device @tunnel, which need not exist yet, or on any of MTU @mtu?
+ * Then one line with the reason is in @why. @root as below.
+ */
+bool net_ipv6_is_off(const char *root, const char *tunnel, uint32_t mtu, char *why, size_t len);
+
 /* A number in /proc/sys below @root ("": the host's), @path with slashes. Returns it, or -1: none there. */
 int net_sysctl_get(const char *root, const char *path);
 

@@ -352,6 +352,8 @@ static struct acl_maps acl_maps_of(const struct plane *p)
 	return (struct acl_maps){
 		.src = datapath_map_fd(p->dp, DATAPATH_MAP_ACL_SRC4),
 		.dst = datapath_map_fd(p->dp, DATAPATH_MAP_ACL_DST4),
+		.src6 = datapath_map_fd(p->dp, DATAPATH_MAP_ACL_SRC6),
+		.dst6 = datapath_map_fd(p->dp, DATAPATH_MAP_ACL_DST6),
 		.ports = datapath_map_fd(p->dp, DATAPATH_MAP_ACL_PORTS),
 		.bits = datapath_map_fd(p->dp, DATAPATH_MAP_ACL_BITS),
 		.rules = datapath_map_fd(p->dp, DATAPATH_MAP_ACL_RULES),
@@ -488,7 +490,7 @@ static int apply_config(struct plane *p, const struct plane_state *state)
 static void describe(struct plane *p, const struct plane_state *state)
 {
 	struct talon_info *info = &p->info;
-	char addr[INET_ADDRSTRLEN];
+	char addr[INET6_ADDRSTRLEN];
 
 	memset(info->address, 0, sizeof(info->address));
 	memset(info->routes, 0, sizeof(info->routes));
@@ -499,7 +501,7 @@ static void describe(struct plane *p, const struct plane_state *state)
 	for (size_t i = 0; i < state->route_count && strlen(info->routes) + 1 < sizeof(info->routes); i++) {
 		const struct config_route *r = &state->routes[i];
 
-		inet_ntop(AF_INET, &r->dst.addr, addr, sizeof(addr));
+		inet_ntop(r->dst.family, &r->dst.addr, addr, sizeof(addr));
 		text_append(info->routes, sizeof(info->routes), "%s%s/%u%s", i ? "; " : "", addr,
 			r->dst.prefixlen, r->masquerade ? " masquerade" : "");
 	}

@@ -160,6 +160,7 @@ struct plane {
 	uint32_t slots;
 	struct talon_config map_config;
 	struct talon_info info;
+	char no_ipv6[160];		/* why the tunnel carries none; empty: it can */
 	struct seen_neigh *neighs;
 	unsigned neigh_count;
 	uint64_t refresh_ns;		/* when flows look their routes up again */

@@ -240,6 +240,7 @@ struct plane *plane_new(const struct config *config)
 	tunnel_routes_init(&p->tunnel_routes, p->loop);
 	p->ways.routes = &p->routes;
 	p->ways.locals = &p->locals;
+	net_ipv6_is_off("", config->tunnel, config->mtu, p->no_ipv6, sizeof(p->no_ipv6));
 	return p;
 }
 

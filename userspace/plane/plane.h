@@ -24,7 +24,7 @@ struct plane_peer {
 	struct secret_key preshared_key;	/* zeros: none */
 	char name[40];			/* for status; may be cut */
 	uint16_t keepalive_s;
-	const struct cidr *allowed;	/* AF_INET; no prefix in two peers */
+	const struct cidr *allowed;	/* both families; no prefix in two peers */
 	size_t allowed_count;
 };
 
@@ -35,17 +35,20 @@ struct plane_peer {
 struct plane_state {
 	__be32 mesh_addr;		/* 0: not known yet */
 	uint8_t mesh_prefixlen;
+	struct talon_addr mesh_addr6;	/* zero: none, and the tunnel carries no IPv6 */
+	uint8_t mesh_prefixlen6;
 	const struct plane_peer *peers;
 	size_t peer_count;
-	const struct config_route *routes;	/* served for the mesh */
+	const struct config_route *routes;	/* served for the mesh; both families */
 	size_t route_count;
-	/* networks that this host reaches through the tunnel device, besides the mesh itself */
+	/* networks of both families that this host reaches through the tunnel device, besides the mesh */
 	const struct cidr *host_routes;
 	size_t host_route_count;
 	/* NULL: no access rules are enforced (static file); else default drop */
 	const struct acl_table *acl;
 	/*
-	 * ports of @mesh_addr that are open to every peer, whatever @acl says; at most TALON_OPEN_PORTS_MAX
+	 * ports of @mesh_addr and @mesh_addr6 that are open to every peer, whatever @acl says; at most
+	 * TALON_OPEN_PORTS_MAX
 	 */
 	const struct netmap_port *open;
 	size_t open_count;
@@ -71,6 +74,13 @@ uint32_t plane_find_peer(const struct plane *p, const uint8_t public_key[static 
 
 /* Why packets do not flow although the datapath is attached: one line, or "". */
 const char *plane_why_not(const struct plane *p);
+
+/*
+ * Why the tunnel cannot carry IPv6 here: one line, or "" if it can. Before the first plane_apply() with a
+ * mesh_addr6 that is what the host's settings say, afterwards what the kernel did; IPv4 goes on in any case.
+ * It may change at any time: events.network follows.
+ */
+const char *plane_why_no_ipv6(const struct plane *p);
 
 enum plane_way { PLANE_NOWHERE, PLANE_DIRECT, PLANE_RELAY };
 /* True for a host route of the last plane_apply() that was left out: the host has its own way there. */

@@ -65,6 +65,7 @@ void acl_digest(const struct acl_table *table, uint8_t ret_digest[static ACL_DIG
 /* File descriptors of the pinned maps. */
 struct acl_maps {
 	int src, dst, ports, bits;
+	int src6, dst6;			/* 0 or negative: only IPv4 prefixes are written */
 	int rules;			/* names; 0 or negative: they are not written */
 };
 /*
