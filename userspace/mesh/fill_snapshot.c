@@ -141,6 +141,7 @@ static void fill_peer(struct mesh *mesh, const struct netmap_peer *peer, struct 
 	*p = (struct snapshot_peer){
 		.fqdn = text(peer->fqdn),
 		.ip = addr_text(peer->addr),
+		.address6 = text(""),
 		.public_key = text(key),
 		.status = text(status_text(info.status)),
 		.status_ns = info.changed_unix_ns,
@@ -185,11 +186,11 @@ static void fill_relays(struct mesh *mesh, struct snapshot *s)
 		const char *error = stuns[i].is_available ? "" : "no answer";
 
 		s->relays[s->relay_count++] = (struct snapshot_relay){ text(stuns[i].uri),
-			stuns[i].is_available, text(error) };
+			stuns[i].is_available, text(error), text("") };
 	}
 	for (size_t i = 0; s->relays && i < count; i++)
 		s->relays[s->relay_count++] = (struct snapshot_relay){ text(list[i].uri),
-			list[i].is_available, text(list[i].error) };
+			list[i].is_available, text(list[i].error), text(list[i].is_available ? "ws" : "") };
 	free(list);
 }
 
@@ -298,9 +299,11 @@ int mesh_snapshot(void *ctx, struct snapshot *s)
 		.management_since_ns = mesh->management_link.since_ns,
 		.signal_since_ns = mesh->signal_link.since_ns,
 		.ip = own_ip(mesh),
+		.address6 = text(""),
 		.public_key = text(key),
 		.fqdn = text(own->present ? own->fqdn : mesh->self.fqdn),
 		.lazy = mesh_is_lazy(mesh),
+		.listen_port = plane_listen_port(mesh->plane),
 		.serial = mesh->now.update.map.serial,
 		.map_held_back = mesh->guard.is_holding,
 		.map_note = map_note(mesh),

@@ -32,6 +32,7 @@ struct field {
 static const struct field peer_fields[] = {
 	FIELD(snapshot_peer, TEXT, fqdn),
 	FIELD(snapshot_peer, TEXT, ip),
+	FIELD(snapshot_peer, TEXT, address6),
 	FIELD(snapshot_peer, TEXT, public_key),
 	FIELD(snapshot_peer, TEXT, status),
 	FIELD(snapshot_peer, NUMBER, status_ns),
@@ -53,6 +54,7 @@ static const struct field relay_fields[] = {
 	FIELD(snapshot_relay, TEXT, uri),
 	FIELD(snapshot_relay, BOOL, available),
 	FIELD(snapshot_relay, TEXT, error),
+	FIELD(snapshot_relay, TEXT, transport),
 	{},
 };
 
@@ -103,10 +105,12 @@ static const struct field snapshot_fields[] = {
 	FIELD(snapshot, NUMBER, management_since_ns),
 	FIELD(snapshot, NUMBER, signal_since_ns),
 	FIELD(snapshot, TEXT, ip),
+	FIELD(snapshot, TEXT, address6),
 	FIELD(snapshot, TEXT, public_key),
 	FIELD(snapshot, TEXT, fqdn),
 	FIELD(snapshot, BOOL, lazy),
 	FIELD(snapshot, BOOL, userspace),
+	FIELD(snapshot, NUMBER, listen_port),
 	ARRAY(snapshot, networks, network_count),
 	NESTED(peers, peer_count, snapshot_peer, peer_fields),
 	NESTED(relays, relay_count, snapshot_relay, relay_fields),

@@ -15,6 +15,7 @@
 
 struct snapshot_peer {
 	char *fqdn, *ip, *public_key;
+	char *address6;			/* in the mesh, without a length; "": none */
 	char *status;			/* "Connected", "Connecting", "Idle" */
 	uint64_t status_ns;		/* last change */
 	bool relayed;			/* meaningful only while connected */
@@ -28,7 +29,12 @@ struct snapshot_peer {
 	size_t network_count;
 };
 
-struct snapshot_relay { char *uri; bool available; char *error; };
+struct snapshot_relay {
+	char *uri;
+	bool available;
+	char *error;
+	char *transport;		/* "ws" of a relay that is connected; "" */
+};
 
 /* As in NetBird's status. Talon does not resolve names for this host, so its own snapshots have none. */
 struct snapshot_nameserver {
@@ -69,9 +75,11 @@ struct snapshot {
 	char *management_url, *management_error, *signal_url, *signal_error;
 	uint64_t management_since_ns, signal_since_ns;	/* of the present state */
 	char *ip;			/* with mask; "" */
+	char *address6;			/* ours in the mesh, with its length; "": none */
 	char *public_key, *fqdn;
 	bool lazy;
 	bool userspace;			/* packets pass a process: never true for Talon */
+	uint64_t listen_port;		/* of WireGuard; 0: not known */
 	char **networks;		/* those that we serve */
 	size_t network_count;
 	struct snapshot_peer *peers;
