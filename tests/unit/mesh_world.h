@@ -17,8 +17,8 @@ static char *world_domains[] = { "app.example.test" };
 static char *world_networks[] = { "app.example.test", "192.168.1.0/24", "192.168.1.220/32", "10.50.0.0/16" };
 
 static struct snapshot_relay world_relays[] = {
-	{ "stun:10.99.0.1:3478", true, "" },
-	{ "rel://10.99.0.1:8080", true, "" },
+	{ "stun:10.99.0.1:3478", true, "", "" },
+	{ "rel://10.99.0.1:8080", true, "", "ws" },
 };
 
 static char *world_dns[] = { "192.168.1.53:53" }, *world_zone[] = { "cluster.example" };
@@ -64,6 +64,7 @@ static struct snapshot_event world_node_events[] = {
 
 static struct snapshot_peer world_node = {
 	.fqdn = "node.netbird.selfhosted", .ip = "100.119.2.172",
+	.address6 = "fd5c:8e21:7a3b::2ac",
 	.public_key = "t2jdbmCTRoKPfSWT60kMw6cb489FDlef+jvoS1qvAz8=",
 	.status = "Connected", .status_ns = AT(29, 338534587), .ice_local_type = "srflx",
 	.ice_remote_type = "prflx",
@@ -98,6 +99,7 @@ static inline struct snapshot world_of_lap(void)
 		.management_url = "http://10.99.0.1:8080", .signal_url = "http://10.99.0.1:8080",
 		.management_error = "", .signal_error = "", .management_since_ns = AT(20, 0),
 		.signal_since_ns = AT(21, 0), .ip = "100.119.120.223/16",
+		.address6 = "fd5c:8e21:7a3b::77df/64", .listen_port = 51820,
 		.public_key = "6lEjxx/OmY3Plm6G09SS0Max6H4VbVtSsHstyK7Wmjc=",
 		.fqdn = "lap.netbird.selfhosted", .userspace = true, .peers = &world_node, .peer_count = 1,
 		.relays = world_relays, .relay_count = 2, .nameservers = &world_lap_dns,
@@ -111,6 +113,7 @@ static inline struct snapshot world_of_node(void)
 	struct snapshot snapshot = world_of_lap();
 
 	snapshot.ip = "100.119.2.172/16";
+	snapshot.address6 = "";
 	snapshot.public_key = world_node.public_key;
 	snapshot.fqdn = world_node.fqdn;
 	snapshot.peers = &world_lap;

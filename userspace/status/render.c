@@ -35,6 +35,43 @@ size_t render_relays_available(const struct snapshot *snapshot)
 	return count;
 }
 
+bool render_is_in_mesh(const struct snapshot *snapshot)
+{
+	return render_or_empty(snapshot->ip)[0];
+}
+
+bool render_needs_login(const struct snapshot *snapshot)
+{
+	const char *status = render_or_empty(snapshot->daemon_status);
+
+	return !strcmp(status, "NeedsLogin") || !strcmp(status, "LoginFailed") ||
+		!strcmp(status, "SessionExpired");
+}
+
+struct snapshot render_unregistered(const struct snapshot *snapshot)
+{
+	return (struct snapshot){
+		.version = snapshot->version, .daemon_status = snapshot->daemon_status,
+		.management_url = snapshot->management_url,
+	};
+}
+
+char *render_relay_error(const struct snapshot_relay *relay)
+{
+	const char *from = render_or_empty(relay->error);
+	char *line = malloc(2 * strlen(from) + 1), *to = line;
+
+	for (; line && *from; from++) {
+		if (*from == '\n')
+			to = stpcpy(to, "; ");
+		else
+			*to++ = *from;
+	}
+	if (line)
+		*to = '\0';
+	return line;
+}
+
 static bool is_one_of(char *const *list, size_t count, const char *text)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -55,7 +92,8 @@ static bool begins_with_one_of(char *const *list, size_t count, const char *text
 
 static bool passes(const struct render_filter *filter, const struct snapshot_peer *peer)
 {
-	return is_one_of(filter->ips, filter->ip_count, render_or_empty(peer->ip)) &&
+	return (is_one_of(filter->ips, filter->ip_count, render_or_empty(peer->ip)) ||
+		is_one_of(filter->ips, filter->ip_count, render_or_empty(peer->address6))) &&
 	       begins_with_one_of(filter->names, filter->name_count, render_or_empty(peer->fqdn)) &&
 	       (!filter->status || !strcasecmp(filter->status, render_or_empty(peer->status))) &&
 	       (!filter->connection || !strcasecmp(filter->connection, render_connection(peer)));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The snapshot as JSON: NetBird's keys in NetBird's order, and the key "talon" under that name.
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json_out.h"
@@ -11,6 +12,13 @@ static void put_time(struct json_out *json, const char *key, uint64_t ns)
 
 	render_time(ns, text);
 	json_out_text(json, key, text);
+}
+
+/* Left out if it is empty. */
+static void put_if_any(struct json_out *json, const char *key, const char *text)
+{
+	if (render_or_empty(text)[0])
+		json_out_text(json, key, text);
 }
 
 static void put_pair(struct json_out *json, const char *key, const char *local, const char *remote)
@@ -28,6 +36,7 @@ static void put_peer(struct json_out *json, const struct snapshot_peer *peer)
 	json_out_begin(json, NULL, '{');
 	json_out_text(json, "fqdn", peer->fqdn);
 	json_out_text(json, "netbirdIp", peer->ip);
+	put_if_any(json, "netbirdIpv6", peer->address6);
 	json_out_text(json, "publicKey", peer->public_key);
 	json_out_text(json, "status", peer->status);
 	put_time(json, "lastStatusUpdate", peer->status_ns);
@@ -72,6 +81,19 @@ static void put_service(struct json_out *json, const char *key, const char *url,
 	json_out_end(json, '}');
 }
 
+static void put_relay(struct json_out *json, const struct snapshot_relay *relay)
+{
+	char *error = render_relay_error(relay);
+
+	json_out_begin(json, NULL, '{');
+	json_out_text(json, "uri", relay->uri);
+	json_out_bool(json, "available", relay->available);
+	json_out_text(json, "error", error);
+	put_if_any(json, "transport", relay->transport);
+	json_out_end(json, '}');
+	free(error);
+}
+
 static void put_relays(struct json_out *json, const struct snapshot *s)
 {
 	json_out_begin(json, "relays", '{');
@@ -81,13 +103,8 @@ static void put_relays(struct json_out *json, const struct snapshot *s)
 		json_out_begin(json, "details", '[');
 	else
 		json_out_null(json, "details");
-	for (size_t i = 0; i < s->relay_count; i++) {
-		json_out_begin(json, NULL, '{');
-		json_out_text(json, "uri", s->relays[i].uri);
-		json_out_bool(json, "available", s->relays[i].available);
-		json_out_text(json, "error", s->relays[i].error);
-		json_out_end(json, '}');
-	}
+	for (size_t i = 0; i < s->relay_count; i++)
+		put_relay(json, &s->relays[i]);
 	if (s->relay_count)
 		json_out_end(json, ']');
 	json_out_end(json, '}');
@@ -198,12 +215,15 @@ void render_json(FILE *out, const struct render_view *view)
 	put_peers(&json, view);
 	json_out_text(&json, "cliVersion", view->cli_version);
 	json_out_text(&json, "daemonVersion", view->daemon_version);
+	json_out_text(&json, "daemonStatus", s->daemon_status);
 	put_service(&json, "management", s->management_url, s->management_connected, s->management_error);
 	put_service(&json, "signal", s->signal_url, s->signal_connected, s->signal_error);
 	put_relays(&json, s);
 	json_out_text(&json, "netbirdIp", s->ip);
+	put_if_any(&json, "netbirdIpv6", s->address6);
 	json_out_text(&json, "publicKey", s->public_key);
-	json_out_bool(&json, "usesKernelInterface", !s->userspace);
+	json_out_bool(&json, "usesKernelInterface", render_is_in_mesh(s) && !s->userspace);
+	json_out_number(&json, "wireguardPort", render_is_in_mesh(s) ? s->listen_port : 0);
 	json_out_text(&json, "fqdn", s->fqdn);
 	json_out_bool(&json, "quantumResistance", false);
 	json_out_bool(&json, "quantumResistancePermissive", false);

@@ -111,6 +111,8 @@ static void print_peer(FILE *out, const struct render_view *view, const struct s
 	put(out, peer->fqdn);
 	fprintf(out, ":\n");
 	line(out, "  NetBird IP", peer->ip);
+	if (render_or_empty(peer->address6)[0])
+		line(out, "  NetBird IPv6", peer->address6);
 	line(out, "  Public key", peer->public_key);
 	line(out, "  Status", peer->status);
 	fprintf(out, "  -- detail --\n");
@@ -212,16 +214,27 @@ static void print_available(FILE *out, bool available, const char *error)
 	}
 }
 
+static void print_relay(FILE *out, const struct snapshot_relay *relay)
+{
+	char *error = render_relay_error(relay);
+
+	fprintf(out, "\n  [");
+	put(out, relay->uri);
+	print_available(out, relay->available, error);
+	free(error);
+	if (relay->available && render_or_empty(relay->transport)[0]) {
+		fprintf(out, " via ");
+		put(out, relay->transport);
+	}
+}
+
 static void print_relays(FILE *out, const struct snapshot *s, bool detail)
 {
 	fprintf(out, "Relays: ");
 	if (!detail)
 		fprintf(out, "%zu/%zu Available", render_relays_available(s), s->relay_count);
-	for (size_t i = 0; detail && i < s->relay_count; i++) {
-		fprintf(out, "\n  [");
-		put(out, s->relays[i].uri);
-		print_available(out, s->relays[i].available, s->relays[i].error);
-	}
+	for (size_t i = 0; detail && i < s->relay_count; i++)
+		print_relay(out, &s->relays[i]);
 	fputc('\n', out);
 }
 
@@ -268,13 +281,27 @@ static void print_os(FILE *out)
 #endif
 }
 
+/* Addresses in the mesh, the tunnel device and its port. */
+static void print_interface(FILE *out, const struct snapshot *s)
+{
+	bool is_in_mesh = render_is_in_mesh(s);
+
+	line(out, "NetBird IP", is_in_mesh ? s->ip : "N/A");
+	if (render_or_empty(s->address6)[0])
+		line(out, "NetBird IPv6", s->address6);
+	fprintf(out, "Interface type: %s\n", !is_in_mesh ? "N/A" : s->userspace ? "Userspace" : "Kernel");
+	if (is_in_mesh && s->listen_port)
+		fprintf(out, "Wireguard port: %llu\n", (unsigned long long)s->listen_port);
+	else
+		fprintf(out, "Wireguard port: N/A\n");
+}
+
 static void print_summary(FILE *out, const struct render_view *view, bool detail)
 {
 	const struct snapshot *s = view->snapshot;
-	bool has_ip = render_or_empty(s->ip)[0];
 
 	print_os(out);
-	line(out, "Daemon version", view->daemon_version);
+	line(out, "Daemon version", render_or_empty(view->daemon_version)[0] ? view->daemon_version : "N/A");
 	line(out, "CLI version", view->cli_version);
 	fprintf(out, "Profile: default\n");
 	print_service(out, "Management", s->management_connected, s->management_url, s->management_error,
@@ -283,8 +310,7 @@ static void print_summary(FILE *out, const struct render_view *view, bool detail
 	print_relays(out, s, detail);
 	print_nameservers(out, s, detail);
 	line(out, "FQDN", s->fqdn);
-	line(out, "NetBird IP", has_ip ? s->ip : "N/A");
-	fprintf(out, "Interface type: %s\n", !has_ip ? "N/A" : s->userspace ? "Userspace" : "Kernel");
+	print_interface(out, s);
 	fprintf(out, "Quantum resistance: false\nLazy connection: %s\nSSH Server: Disabled\nNetworks: ",
 		yes_no(s->lazy));
 	put_sorted(out, s->networks, s->network_count);
@@ -355,11 +381,12 @@ void render_text(FILE *out, const struct render_view *view, bool detail)
 		print_talon(out, view, detail);
 }
 
-void render_ip(FILE *out, const struct snapshot *snapshot)
+void render_address(FILE *out, const char *address)
 {
-	const char *ip = render_or_empty(snapshot->ip);
-
-	text_print(out, ip, strcspn(ip, "/"));
+	address = render_or_empty(address);
+	if (!*address)
+		return;
+	text_print(out, address, strcspn(address, "/"));
 	fputc('\n', out);
 }
 

@@ -155,6 +155,13 @@ static void first_line(FILE *out, int column, const char *key, const char *text)
 	put_text(out, text, deeper(column + 2));
 }
 
+/* Left out if it is empty. */
+static void line_if_any(FILE *out, int column, const char *key, const char *text)
+{
+	if (render_or_empty(text)[0])
+		line(out, column, key, text);
+}
+
 static void put_bool(FILE *out, int column, const char *key, bool value)
 {
 	indent(out, column);
@@ -210,6 +217,7 @@ static void put_peer(FILE *out, const struct snapshot_peer *peer)
 
 	first_line(out, 2 * STEP, "fqdn", peer->fqdn);
 	line(out, column, "netbirdIp", peer->ip);
+	line_if_any(out, column, "netbirdIpv6", peer->address6);
 	line(out, column, "publicKey", peer->public_key);
 	line(out, column, "status", peer->status);
 	put_time(out, column, "lastStatusUpdate", peer->status_ns);
@@ -256,9 +264,13 @@ static void put_relays(FILE *out, const struct snapshot *s)
 	indent(out, STEP);
 	fprintf(out, "details:%s\n", s->relay_count ? "" : " []");
 	for (size_t i = 0; i < s->relay_count; i++) {
+		char *error = render_relay_error(&s->relays[i]);
+
 		first_line(out, 2 * STEP, "uri", s->relays[i].uri);
 		put_bool(out, 2 * STEP + 2, "available", s->relays[i].available);
-		line(out, 2 * STEP + 2, "error", s->relays[i].error);
+		line(out, 2 * STEP + 2, "error", error);
+		line_if_any(out, 2 * STEP + 2, "transport", s->relays[i].transport);
+		free(error);
 	}
 }
 
@@ -322,12 +334,15 @@ void render_yaml(FILE *out, const struct render_view *view)
 	put_peers(out, view);
 	line(out, 0, "cliVersion", view->cli_version);
 	line(out, 0, "daemonVersion", view->daemon_version);
+	line(out, 0, "daemonStatus", s->daemon_status);
 	put_service(out, "management", s->management_url, s->management_connected, s->management_error);
 	put_service(out, "signal", s->signal_url, s->signal_connected, s->signal_error);
 	put_relays(out, s);
 	line(out, 0, "netbirdIp", s->ip);
+	line_if_any(out, 0, "netbirdIpv6", s->address6);
 	line(out, 0, "publicKey", s->public_key);
-	put_bool(out, 0, "usesKernelInterface", !s->userspace);
+	put_bool(out, 0, "usesKernelInterface", render_is_in_mesh(s) && !s->userspace);
+	put_number(out, 0, "wireguardPort", render_is_in_mesh(s) ? s->listen_port : 0);
 	line(out, 0, "fqdn", s->fqdn);
 	put_bool(out, 0, "quantumResistance", false);
 	put_bool(out, 0, "quantumResistancePermissive", false);

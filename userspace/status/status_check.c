@@ -2,6 +2,7 @@
 // What the gathered facts mean: whether the controller is well, a peer is connected, a probe passes.
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include "snapshot/snapshot.h"
 #include "status/render.h"
@@ -81,7 +82,7 @@ int status_check_parse(const char *name, enum status_check *ret_check)
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!strcmp(names[i], name)) {
+		if (!strcasecmp(names[i], name)) {
 			*ret_check = i;
 			return 0;
 		}

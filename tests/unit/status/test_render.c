@@ -16,6 +16,8 @@
 
 enum form { TEXT, DETAIL, JSON, YAML };
 
+static const char *cli_version = "development";
+
 static char *render(const struct snapshot *snapshot, const struct render_filter *filter, enum form form,
 	bool as_talon, const struct status *datapath)
 {
@@ -26,7 +28,7 @@ static char *render(const struct snapshot *snapshot, const struct render_filter 
 
 	assert_int_equal(render_view_init(&view, snapshot, filter), 0);
 	view.now_ns = WORLD_NOW;
-	view.cli_version = view.daemon_version = "development";
+	view.cli_version = view.daemon_version = cli_version;
 	view.as_talon = as_talon;
 	view.datapath = datapath;
 	if (form == JSON)
@@ -105,8 +107,102 @@ static char *printed(const struct snapshot *snapshot,
 
 static int print_ip(FILE *out, const struct snapshot *snapshot)
 {
-	render_ip(out, snapshot);
+	render_address(out, snapshot->ip);
 	return 0;
+}
+
+static int print_ip6(FILE *out, const struct snapshot *snapshot)
+{
+	render_address(out, snapshot->address6);
+	return 0;
+}
+
+static void the_ipv6_address_alone_has_no_length_and_none_prints_nothing(void **state)
+{
+	struct snapshot lap = world_of_lap(), node = world_of_node(), none = {};
+	char *text = printed(&lap, print_ip6);
+
+	assert_string_equal(text, "fd5c:8e21:7a3b::77df\n");
+	free(text);
+	text = printed(&node, print_ip6);
+	assert_string_equal(text, "");
+	free(text);
+	text = printed(&none, print_ip);
+	assert_string_equal(text, "");
+	free(text);
+}
+
+/* The keys that 0.77 shows of a host that is not registered, byte for byte; of ours none that says more. */
+static void a_host_that_is_not_registered_shows_the_recorded_structure(void **state)
+{
+	struct snapshot lap = world_of_lap(), bare;
+
+	lap.daemon_status = "NeedsLogin";
+	lap.management_url = "https://netbird.example.com:443";
+	lap.management_error = "no setup key";
+	assert_true(render_needs_login(&lap));
+	bare = render_unregistered(&lap);
+	cli_version = "0.77.1";
+	assert_is_recorded("unregistered.json", &bare, JSON);
+	assert_is_recorded("unregistered.yaml", &bare, YAML);
+	cli_version = "development";
+	assert_has(&bare, TEXT, false, "\nNetBird IP: N/A\nInterface type: N/A\nWireguard port: N/A\n");
+	for (size_t i = 0; i < 6; i++) {
+		static char *const states[] = { "Idle", "Connecting", "Connected", "NeedsLogin",
+			"LoginFailed", "SessionExpired" };
+
+		lap.daemon_status = states[i];
+		assert_int_equal(render_needs_login(&lap), i >= 3);
+		assert_has(&lap, YAML, false, "\ndaemonStatus: ");
+	}
+}
+
+static void a_daemon_of_unknown_version_is_said_to_be_so(void **state)
+{
+	struct snapshot lap = world_of_lap();
+
+	cli_version = "";
+	assert_has(&lap, TEXT, false, "\nDaemon version: N/A\nCLI version: ");
+	assert_has(&lap, JSON, false,
+		"\"daemonVersion\":\"\",\"daemonStatus\":\"Connected\",\"management\":");
+	cli_version = "development";
+}
+
+/* As 0.77.1's renderer writes them: an address is text, whatever YAML 1.1 would make of it. */
+static void ipv6_addresses_are_text_in_yaml(void **state)
+{
+	static const struct { char *address, *yaml; } cases[] = {
+		{ "1:2:3:4:5:6:7:8", "\"1:2:3:4:5:6:7:8\"" }, { "fd00::", "'fd00::'" },
+		{ "2001:db8::1", "2001:db8::1" }, { "1:20:3::", "'1:20:3::'" }, { "::1", "::1" },
+		{ "10:20:30:40:50:10:20:30/64", "10:20:30:40:50:10:20:30/64" }, { "fd00::/64", "fd00::/64" },
+	};
+	struct snapshot snapshot = world_of_lap();
+	char line[80];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snapshot.address6 = cases[i].address;
+		snprintf(line, sizeof(line), "\nnetbirdIpv6: %s\n", cases[i].yaml);
+		assert_has(&snapshot, YAML, false, line);
+	}
+}
+
+static void a_relay_s_error_is_one_line(void **state)
+{
+	struct snapshot_relay relays[] = {
+		{ "rels://a.example:443", false, "dial ws: refused\ndial quic: timeout", "" },
+		{ "rels://b.example:443", true, "", "ws" },
+	};
+	struct snapshot snapshot = { .relays = relays, .relay_count = 2 };
+
+	assert_has(&snapshot, DETAIL, false,
+		"\nRelays: \n  [rels://a.example:443] is Unavailable, reason: dial "
+		"ws: refused; dial quic: timeout\n  [rels://b.example:443] is Available via ws\n");
+	assert_has(&snapshot, JSON, false, "\"error\":\"dial ws: refused; dial quic: timeout\"},{\"uri\":"
+		"\"rels://b.example:443\",\"available\":true,\"error\":\"\",\"transport\":\"ws\"}]");
+	assert_has(&snapshot, YAML, false,
+		"\n          error: 'dial ws: refused; dial quic: timeout'\n        - "
+		"uri: rels://b.example:443\n          available: true\n          error: \"\"\n          "
+		"transport: ws\n");
 }
 
 static void the_address_alone_is_the_recorded_one(void **state)
@@ -177,7 +273,7 @@ static void an_empty_snapshot_can_be_shown_in_every_form(void **state)
 	}
 	assert_has(&empty, TEXT, false,
 		"\nManagement: Disconnected\nSignal: Disconnected\nRelays: 0/0 Available\nNameservers: 0/0 "
-		"Available\nFQDN: \nNetBird IP: N/A\nInterface type: N/A\n");
+		"Available\nFQDN: \nNetBird IP: N/A\nInterface type: N/A\nWireguard port: N/A\n");
 	assert_has(&empty, TEXT, false, "\nNetworks: -\nPeers count: 0/0 Connected\n");
 	assert_has(&empty, DETAIL, false, "Peers detail:\n\nEvents: No events recorded\nOS: linux/");
 	assert_has(&empty, JSON, false, "{\"peers\":{\"total\":0,\"connected\":0,\"details\":null},");
@@ -188,7 +284,7 @@ static void an_empty_snapshot_can_be_shown_in_every_form(void **state)
 
 static void what_is_not_connected_says_why(void **state)
 {
-	struct snapshot_relay relay = { "rels://relay.example:443", false, "connection refused" };
+	struct snapshot_relay relay = { "rels://relay.example:443", false, "connection refused", "" };
 	struct snapshot snapshot = world_of_lap();
 
 	snapshot.management_connected = false;
@@ -252,13 +348,15 @@ static void filters_choose_peers_and_their_counts(void **state)
 {
 	struct snapshot_peer peers[] = { world_node, world_lap, world_lap };
 	struct snapshot snapshot = { .peers = peers, .peer_count = 3 };
-	char *ip[] = { "100.119.2.172", "10.0.0.1" }, *name[] = { "LAP." };
+	char *ip[] = { "100.119.2.172", "10.0.0.1" }, *ip6[] = { "fd5c:8e21:7a3b::2ac" },
+		*name[] = { "LAP." };
 	const struct {
 		struct render_filter filter;
 		const char *count;
 	} cases[] = {
 		{ {}, "Peers count: 2/3 Connected\n" },
 		{ { .ips = ip, .ip_count = 2 }, "Peers count: 1/1 Connected\n" },
+		{ { .ips = ip6, .ip_count = 1 }, "Peers count: 1/1 Connected\n" },
 		{ { .names = name, .name_count = 1 }, "Peers count: 1/2 Connected\n" },
 		{ { .status = "idle" }, "Peers count: 0/1 Connected\n" },
 		{ { .status = "connecting" }, "Peers count: 0/0 Connected\n" },
@@ -365,9 +463,11 @@ static void no_text_from_outside_can_forge_a_line(void **state)
 	static char evil[] = "x\nManagement: Connected\n\x1b[2J";
 	struct snapshot_peer peer = { .fqdn = evil, .ip = evil, .status = evil, .relay = evil,
 		.public_key = evil };
-	struct snapshot_relay relay = { evil, false, "x\n\tindented\nManagement: Connected" };
+	struct snapshot_relay relay = { evil, false, "x\n\tindented\nManagement: Connected", evil };
+	struct snapshot_nameserver server = { .error = "x\n\tindented\nManagement: Connected" };
 	struct snapshot_event event = { evil, evil, evil, evil, evil, 1, NULL, 0 };
 	struct snapshot snapshot = {
+		.daemon_status = evil, .address6 = evil, .nameservers = &server, .nameserver_count = 1,
 		.fqdn = evil, .management_error = evil, .signal_error = evil, .peers = &peer, .peer_count = 1,
 		.relays = &relay, .relay_count = 1,
 		.events = &event, .event_count = 1, .map_note = evil, .datapath_why = evil,
@@ -380,6 +480,8 @@ static void no_text_from_outside_can_forge_a_line(void **state)
 		assert_null(strchr(text, '\x1b'));
 		free(text);
 	}
+	assert_has(&snapshot, DETAIL, false,
+		"] is Unavailable, reason: x; ?indented; Management: Connected\n");
 	assert_has(&snapshot, DETAIL, false,
 		"] is Unavailable, reason: x\n\tindented?Management: Connected\n");
 }
@@ -457,7 +559,7 @@ static void the_datapath_follows_without_saying_anything_twice(void **state)
 
 static void checks_ask_for_more_and_more(void **state)
 {
-	struct snapshot_relay relays[] = { { "stun:x:1", true, "" }, { "rels://x:443", false, "" } };
+	struct snapshot_relay relays[] = { { "stun:x:1", true, "", "" }, { "rels://x:443", false, "", "" } };
 	struct snapshot s = { .relays = relays, .relay_count = 1, .signal_error = "refused",
 		.datapath_why = "no mesh address yet" };
 	char why[200];
@@ -548,6 +650,11 @@ int main(void)
 		cmocka_unit_test(the_json_is_the_recorded_one),
 		cmocka_unit_test(the_yaml_is_the_recorded_one),
 		cmocka_unit_test(the_address_alone_is_the_recorded_one),
+		cmocka_unit_test(the_ipv6_address_alone_has_no_length_and_none_prints_nothing),
+		cmocka_unit_test(a_host_that_is_not_registered_shows_the_recorded_structure),
+		cmocka_unit_test(a_daemon_of_unknown_version_is_said_to_be_so),
+		cmocka_unit_test(ipv6_addresses_are_text_in_yaml),
+		cmocka_unit_test(a_relay_s_error_is_one_line),
 		cmocka_unit_test(the_list_of_networks_is_the_recorded_one),
 		cmocka_unit_test(the_seeds_own_checks_pass),
 		cmocka_unit_test(networks_say_whether_they_are_used_and_what_their_names_are),
