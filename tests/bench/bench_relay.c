@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "netbird/netmap.h"
-#include "client/relay.h"
+#include "relay/relay.h"
 #include "netbird/relay_wire.h"
 #include "websocket/websocket_frame.h"
 #include "websocket/websocket_upgrade.h"

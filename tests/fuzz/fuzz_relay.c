@@ -5,7 +5,7 @@
  * bytes; before that, all of it goes through each parser.
  */
 #include "netbird/netmap.h"
-#include "client/relay_internal.h"
+#include "relay/relay_internal.h"
 #include "log/log.h"
 #include "stream/stream.h"
 
@@ -23,7 +23,7 @@
 #include "loop/loop.c"
 #undef put
 #define bucket	early_bucket
-#include "client/relay_early.c"
+#include "relay/relay_early.c"
 #undef bucket
 #define put	websocket_put
 #define end	websocket_end
@@ -37,12 +37,12 @@
 #define stop	server_stop
 #define end	server_end
 #define dial	server_dial
-#include "client/relay_client.c"
+#include "relay/relay_client.c"
 #undef stop
 #undef end
 #undef dial
-#include "client/relay_peer.c"
-#include "client/relay_manager.c"
+#include "relay/relay_peer.c"
+#include "relay/relay_manager.c"
 
 #include "unit/fake_stream.h"
 

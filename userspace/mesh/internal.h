@@ -12,7 +12,7 @@
 #include "netbird/identity.h"
 #include "client/management.h"
 #include "netbird/netmap.h"
-#include "client/relay.h"
+#include "relay/relay.h"
 #include "client/signal.h"
 #include "plane/plane.h"
 #include "ice/agent.h"

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "client/relay.h"
+#include "relay/relay.h"
 #include "client/signal.h"
 #include "netbird/netmap.h"
 #include "plane/plane.h"

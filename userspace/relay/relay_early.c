@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/relay_early.h"
+#include "relay/relay_early.h"
 
 void relay_early_init(struct relay_early *early)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/relay_internal.h"
+#include "relay/relay_internal.h"
 
 #define BATCH_AGAIN_NS	(100 * LOOP_MS)
 

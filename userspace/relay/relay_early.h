@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "client/relay.h"
+#include "relay/relay.h"
 
 #define RELAY_EARLY_MAX	1000
 #define RELAY_EARLY_NS	(5 * LOOP_SECOND)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/relay_internal.h"
+#include "relay/relay_internal.h"
 
 #define PATH "/relay"
 

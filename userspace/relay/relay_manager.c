@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/relay_internal.h"
+#include "relay/relay_internal.h"
 #include "log/log.h"
 
 #define PICK_AT_ONCE	7			/* relays dialled at a time */

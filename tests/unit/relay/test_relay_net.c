@@ -18,7 +18,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
-#include "client/relay.h"
+#include "relay/relay.h"
 #include "loop/loop.h"
 #include "stream/stream.h"
 

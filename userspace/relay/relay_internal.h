@@ -13,8 +13,8 @@
 
 #include <sys/queue.h>
 
-#include "client/relay.h"
-#include "client/relay_early.h"
+#include "relay/relay.h"
+#include "relay/relay_early.h"
 #include "netbird/relay_wire.h"
 #include "websocket/websocket.h"
 

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 #include <sodium.h>
 
-#include "client/relay.h"
-#include "client/relay_early.h"
+#include "relay/relay.h"
+#include "relay/relay_early.h"
 #include "netbird/relay_wire.h"
 #include "unit/fake_stream.h"
 #include "unit/netbird.h"
