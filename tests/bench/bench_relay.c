@@ -223,7 +223,8 @@ static void connect_client(struct client *c, const struct side *side, const uint
 		relay_manager_set(c->manager, &relay))
 		die("client");
 	turn_until(c, &c->is_up);
-	if (relay_peer_open(c->manager, key, relay_manager_address(c->manager), &peer_events, c, &c->peer))
+	if (relay_peer_open(c->manager, key, relay_manager_address(c->manager), NULL, &peer_events, c,
+		&c->peer))
 		die("peer");
 	turn_until(c, &c->is_ready);
 }

@@ -10,6 +10,7 @@
 #include "stream/stream.h"
 
 #include "crypto/key.c"
+#include "base/endpoint.c"
 #include "base/host_port.c"
 #include "base/send_queue.c"
 #include "base/server_url.c"
@@ -63,7 +64,7 @@ enum fuzz_step {
 	STEP_ROOM,
 	STEP_CHUNK,
 	STEP_STREAM,		/* the next steps are about the stream in the first byte */
-	STEP_OPEN,		/* a peer, over the server in the second byte */
+	STEP_OPEN,		/* a peer, over the server in the second byte, at the address in the third */
 	STEP_FREE,
 	STEP_SEND,
 	STEP_FLUSH,
@@ -281,10 +282,14 @@ static void open_one(const uint8_t *bytes, size_t len)
 {
 	unsigned n = len ? bytes[0] % FUZZ_PEERS : 0;
 	const char *address = len > 1 ? fuzz_urls[bytes[1] % 10] : "rel://a";
+	struct endpoint at = { .family = AF_INET };
+
+	if (len > 2)	/* where a peer says that it is connected there */
+		memset(&at.remote, bytes[2], sizeof(struct in_addr));
 
 	if (!fz.peers[n])
-		relay_peer_open(fz.manager, fz.keys[n], address, &fuzz_peer_events, &fz.peers[n],
-			&fz.peers[n]);
+		relay_peer_open(fz.manager, fz.keys[n], address, len > 2 ? &at : NULL,
+			&fuzz_peer_events, &fz.peers[n], &fz.peers[n]);
 }
 
 static void send_one(const uint8_t *bytes, size_t len)

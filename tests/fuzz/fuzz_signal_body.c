@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Bodies of signal messages: what was read can be written and read back unchanged. */
+#include "base/endpoint.c"
 #include "netbird/signal_body.c"
 #include "netbird/wire.c"
 #include "signalexchange.pb-c.c"
@@ -23,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			strcmp(again.pwd, body.pwd) || strcmp(again.candidate, body.candidate))
 			abort();
 		if (is_description(body.type) &&
-			(again.wg_port != body.wg_port || strcmp(again.relay, body.relay)))
+			(again.wg_port != body.wg_port || strcmp(again.relay, body.relay) ||
+			!endpoint_is_equal(&again.relay_at, &body.relay_at)))
 			abort();
 	}
 	free(exact);

@@ -21,7 +21,9 @@
 struct stream {
 	struct stream_options options;
 	char host[256];
+	char address[64];	/* "": by name */
 	char alpn[16];
+	struct endpoint remote;	/* the test's word on where it is connected to */
 	struct stream_events events;
 	void *ctx;
 	bool is_freed;		/* by its owner; the struct stays for the test to look at */
@@ -56,6 +58,7 @@ int stream_open(struct loop *loop, const struct stream_options *options, const s
 	assert(s);
 	s->options = *options;
 	snprintf(s->host, sizeof(s->host), "%s", options->host);
+	snprintf(s->address, sizeof(s->address), "%s", options->address ? options->address : "");
 	snprintf(s->alpn, sizeof(s->alpn), "%s", options->alpn ? options->alpn : "");
 	s->events = *events;
 	s->ctx = ctx;
@@ -114,6 +117,14 @@ void stream_free(struct stream *s)
 const char *stream_peer(const struct stream *s)
 {
 	return s->host;
+}
+
+int stream_remote(const struct stream *s, struct endpoint *ret_remote)
+{
+	if (!endpoint_is_known(&s->remote))
+		return -ENOTCONN;
+	*ret_remote = s->remote;
+	return 0;
 }
 
 void stream_global_done(void)

@@ -62,6 +62,7 @@ struct stock {
 	bool no_handshakes, heard_credentials;
 	unsigned dropped_candidates, agents_made, watch_kills;
 	char heard_relay[256];
+	struct endpoint heard_relay_at;
 };
 
 struct node {
@@ -74,6 +75,9 @@ struct node {
 	bool signal_up;
 	int home;			/* its relay server; -1: none */
 	bool home_up;
+	struct endpoint relay_remote;	/* where it is connected to its home relay */
+	struct endpoint opened_at;	/* of the relayed connection opened last */
+	unsigned relays_opened;
 	struct plane plane[NODES];
 	/* newest packet by relay before its connection */
 	struct { struct packet packet; uint64_t at; bool is_set; } early[NODES];
@@ -371,10 +375,21 @@ static int relay_open_from(struct node *node, int peer, const char *address,
 	return 0;
 }
 
-static int op_relay_open(void *ctx, const uint8_t peer[static KEY_LEN], const char *address,
-	const struct relay_peer_events *events, void *events_ctx, struct relay_peer **ret_peer)
+static const struct endpoint *op_relay_remote(void *ctx)
 {
 	struct node *node = ctx;
+
+	return home_of(node) && endpoint_is_known(&node->relay_remote) ? &node->relay_remote : NULL;
+}
+
+static int op_relay_open(void *ctx, const uint8_t peer[static KEY_LEN], const char *address,
+	const struct endpoint *at, const struct relay_peer_events *events, void *events_ctx,
+	struct relay_peer **ret_peer)
+{
+	struct node *node = ctx;
+
+	node->opened_at = at ? *at : (struct endpoint){ 0 };
+	node->relays_opened++;
 
 	return relay_open_from(node, node_of(node->world, peer), address, events, events_ctx, ret_peer);
 }
@@ -760,7 +775,8 @@ static void op_changed(void *ctx, const uint8_t key[static KEY_LEN])
 static const struct peers_ops world_ops = {
 	.signal_send = op_signal_send, .signal_forget = op_signal_forget,
 	.signal_is_connected = op_signal_is_connected,
-	.relay_address = op_relay_address, .relay_open = op_relay_open, .relay_free = op_relay_free,
+	.relay_address = op_relay_address, .relay_remote = op_relay_remote,
+	.relay_open = op_relay_open, .relay_free = op_relay_free,
 	.relay_send = op_relay_send, .ice_new = op_ice_new, .ice_free = op_ice_free,
 	.ice_add_remote = op_ice_add_remote, .ice_probe = op_ice_probe, .ice_answered = op_ice_answered,
 	.ice_get_pair = op_ice_get_pair, .set_way = op_set_way, .kick = op_kick, .reset = op_reset,
@@ -812,6 +828,7 @@ static void stock_send(struct node *node, enum signal_type type)
 	strcpy(body.pwd, s->no_ice ? "" : s->pwd);
 	memcpy(body.session_id, s->session, sizeof(s->session));
 	snprintf(body.relay, sizeof(body.relay), "%s", home_of(node) ? home_of(node) : "");
+	body.relay_at = node->relay_remote;
 	signal_from(node, s->peer, &body, NULL, NULL);
 }
 
@@ -1005,6 +1022,7 @@ static void stock_hear_relay(struct node *node, const struct signal_body *body)
 
 	s->remote_has_relay = body->relay[0];
 	strcpy(s->heard_relay, body->relay);
+	s->heard_relay_at = body->relay_at;
 	if (!s->relay && home_of(node) && body->relay[0])
 		relay_open_from(node, s->peer, s->is_controller ? home_of(node) : body->relay,
 			&stock_relay_events, node, &s->relay);

@@ -22,6 +22,45 @@ size_t endpoint_addr_len(uint16_t family)
 	return family == AF_INET6 ? sizeof(struct in6_addr) : 0;
 }
 
+struct block { uint8_t addr[16], bits; };
+
+/* Not of the public internet; documentation's addresses are nobody's, and harmless. */
+static const struct block special4[] = {
+	{ { 0 }, 8 }, { { 10 }, 8 }, { { 100, 64 }, 10 }, { { 127 }, 8 }, { { 169, 254 }, 16 },
+	{ { 172, 16 }, 12 },
+	{ { 192, 0, 0 }, 24 }, { { 192, 168 }, 16 }, { { 198, 18 }, 15 }, { { 224 }, 3 },
+};
+/* All of the public ones are in 2000::/3. Teredo and 6to4 contain IPv4 addresses of any kind. */
+static const struct block global6 = { { 0x20 }, 3 };
+static const struct block special6[] = { { { 0x20, 0x01, 0, 0 }, 32 }, { { 0x20, 0x02 }, 16 } };
+
+static bool is_in(const struct block *block, const uint8_t *addr)
+{
+	const size_t whole = block->bits / 8, rest = block->bits % 8;
+
+	return !memcmp(addr, block->addr, whole) &&
+		(!rest || !((addr[whole] ^ block->addr[whole]) >> (8 - rest)));
+}
+
+static bool is_in_any(const struct block *list, size_t count, const uint8_t *addr)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (is_in(&list[i], addr))
+			return true;
+	}
+	return false;
+}
+
+bool endpoint_is_public(const struct endpoint *endpoint)
+{
+	const uint8_t *addr = (const uint8_t *)&endpoint->remote;
+
+	if (endpoint->family == AF_INET)
+		return !is_in_any(special4, sizeof(special4) / sizeof(special4[0]), addr);
+	return endpoint->family == AF_INET6 && is_in(&global6, addr) &&
+		!is_in_any(special6, sizeof(special6) / sizeof(special6[0]), addr);
+}
+
 static void from_in6(const struct sockaddr_in6 *in6, struct endpoint *endpoint)
 {
 	endpoint->port = in6->sin6_port;

@@ -37,6 +37,13 @@ bool endpoint_is_equal(const struct endpoint *a, const struct endpoint *b);
 size_t endpoint_addr_len(uint16_t family);
 
 /*
+ * True if @endpoint's address is one of the public internet's: not private, shared, link-local or loopback,
+ * not multicast, nor reserved for something else (the special-purpose registries of RFC 6890). Its port
+ * does not matter.
+ */
+bool endpoint_is_public(const struct endpoint *endpoint);
+
+/*
  * Reads a socket address. IPv4-mapped IPv6 addresses (RFC 4291 section 2.5.5.2) become IPv4; a scope id
  * becomes the ifindex. The local address is left zero. Returns 0, or -EAFNOSUPPORT for a family or length
  * that is neither IPv4 nor IPv6.

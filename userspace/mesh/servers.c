@@ -146,12 +146,20 @@ static const char *op_relay_address(void *ctx)
 	return relay_manager_address(mesh->relay);
 }
 
-static int op_relay_open(void *ctx, const uint8_t peer[static KEY_LEN], const char *address,
-	const struct relay_peer_events *events, void *events_ctx, struct relay_peer **ret_peer)
+static const struct endpoint *op_relay_remote(void *ctx)
 {
 	struct mesh *mesh = ctx;
 
-	return relay_peer_open(mesh->relay, peer, address, events, events_ctx, ret_peer);
+	return relay_manager_remote(mesh->relay);
+}
+
+static int op_relay_open(void *ctx, const uint8_t peer[static KEY_LEN], const char *address,
+	const struct endpoint *at, const struct relay_peer_events *events, void *events_ctx,
+	struct relay_peer **ret_peer)
+{
+	struct mesh *mesh = ctx;
+
+	return relay_peer_open(mesh->relay, peer, address, at, events, events_ctx, ret_peer);
 }
 
 static void op_relay_free(void *ctx, struct relay_peer *peer)
@@ -250,6 +258,7 @@ const struct peers_ops mesh_peers_ops = {
 	.signal_forget = op_signal_forget,
 	.signal_is_connected = op_signal_is_connected,
 	.relay_address = op_relay_address,
+	.relay_remote = op_relay_remote,
 	.relay_open = op_relay_open,
 	.relay_free = op_relay_free,
 	.relay_send = op_relay_send,

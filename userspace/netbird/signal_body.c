@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // What peers tell each other: protobuf's Body to plain data, and back.
 #include <errno.h>
+#include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 enum field {
 	TYPE = 1, PAYLOAD = 2, WG_PORT = 3, VERSION = 4, ROSENPASS = 7, RELAY = 8, SESSION_ID = 10,
+	RELAY_IP = 11,
 	ROSENPASS_KEY = 1,	/* a field of ROSENPASS */
 };
 
@@ -42,6 +44,8 @@ int signal_body_encode(const struct signal_body *body, uint8_t *buf, size_t size
 		out.netbird_version = (char *)body->version;
 		out.rosenpass_config = &rosenpass;
 		out.relay_server_address = (char *)body->relay;
+		out.relay_server_ip = (ProtobufCBinaryData){ .data = (uint8_t *)&body->relay_at.remote,
+			.len = endpoint_addr_len(body->relay_at.family) };
 		if (body->has_session_id)
 			out.session_id = (ProtobufCBinaryData){ .data = (uint8_t *)body->session_id,
 				.len = SIGNAL_SESSION_ID_LEN };
@@ -120,6 +124,21 @@ static int take_credentials(const struct wire_field *payload, struct signal_body
 	return take_text(&pwd, body->pwd, sizeof(body->pwd), false);
 }
 
+/* Any other length counts as absent. */
+static void take_relay_ip(const struct wire_field *field, struct endpoint *at)
+{
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+
+	*at = (struct endpoint){ 0 };
+	if (field->len == sizeof(struct in_addr)) {
+		at->family = AF_INET;
+		memcpy(&at->remote, field->bytes, field->len);
+	} else if (field->len == sizeof(in6.sin6_addr)) {	/* IPv4 may come mapped into IPv6 */
+		memcpy(&in6.sin6_addr, field->bytes, field->len);
+		endpoint_from_sockaddr((struct sockaddr *)&in6, sizeof(in6), at);
+	}
+}
+
 static int take_payload(const struct wire_field *payload, struct signal_body *body)
 {
 	if (is_description(body->type))
@@ -145,6 +164,8 @@ static int take_field(const struct wire_field *field, struct signal_body *body, 
 		body->has_rosenpass_key = has_rosenpass_key(field);
 	} else if (wire_is_bytes(field, RELAY)) {
 		return take_text(field, body->relay, sizeof(body->relay), false);
+	} else if (wire_is_bytes(field, RELAY_IP)) {
+		take_relay_ip(field, &body->relay_at);
 	} else if (wire_is_bytes(field, SESSION_ID)) {
 		body->has_session_id = field->len == SIGNAL_SESSION_ID_LEN;
 		if (body->has_session_id)

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/endpoint.h"
+
 enum signal_type { SIGNAL_OFFER = 0, SIGNAL_ANSWER = 1, SIGNAL_CANDIDATE = 2, SIGNAL_MODE = 4,
 	SIGNAL_GO_IDLE = 5, SIGNAL_HEARTBEAT = 6 };
 
@@ -25,6 +27,7 @@ struct signal_body {
 	uint32_t wg_port;		/* host byte order; 0: not said */
 	char version[64];
 	char relay[256];		/* the instance address of the sender's relay */
+	struct endpoint relay_at;	/* where the sender is connected to it: only family and remote */
 	bool has_rosenpass_key;
 	bool has_session_id;
 	uint8_t session_id[SIGNAL_SESSION_ID_LEN];

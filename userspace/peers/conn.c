@@ -138,6 +138,8 @@ void conn_body(const struct conn *conn, enum signal_type type, struct signal_bod
 	ret_body->wg_port = peers->wg_port;
 	memcpy(ret_body->version, peers->version, sizeof(ret_body->version));
 	snprintf(ret_body->relay, sizeof(ret_body->relay), "%s", relay ? relay : "");
+	if (relay && peers->ops.relay_remote && peers->ops.relay_remote(peers->ctx))
+		ret_body->relay_at = *peers->ops.relay_remote(peers->ctx);
 	if (!has_ice(conn))
 		return;
 	memcpy(ret_body->ufrag, conn->ufrag, sizeof(conn->ufrag));
@@ -328,7 +330,8 @@ static void relay_received(void *ctx, const uint8_t *bytes, size_t len)
 static const struct relay_peer_events relay_events = { .ready = relay_ready, .closed = relay_closed,
 	.received = relay_received };
 
-static void open_relay(struct conn *conn, const char *address)
+/* @at: where the peer is connected to it; NULL: not said. */
+static void open_relay(struct conn *conn, const char *address, const struct endpoint *at)
 {
 	struct peers *peers = conn->peers;
 	int ret;
@@ -336,12 +339,26 @@ static void open_relay(struct conn *conn, const char *address)
 	conn->relay_address = peers_text_get(peers, address);
 	if (!conn->relay_address)
 		return;
-	ret = peers->ops.relay_open(peers->ctx, conn->key, address, &relay_events, conn, &conn->relay);
+	ret = peers->ops.relay_open(peers->ctx, conn->key, address, at, &relay_events, conn, &conn->relay);
 	if (!ret)
 		return;
 	log_debug("peer %s: no relayed connection by %s: %s", conn->name, address, strerror(-ret));
 	conn->relay = NULL;
 	end_relay(conn);
+}
+
+/*
+ * Where the peer says that it is connected to its relay, if that is the one which carries the pair. Never an
+ * address that leads into the mesh: the mesh may have no other way than that relay.
+ */
+static const struct endpoint *remote_relay_at(const struct conn *conn, const struct signal_body *body)
+{
+	const struct endpoint *at = &body->relay_at;
+
+	if (conn->is_controller || !endpoint_is_known(at) || peers_is_routed(conn->peers, at->family,
+		&at->remote))
+		return NULL;
+	return at;
 }
 
 /*
@@ -361,7 +378,7 @@ static void hear_relay(struct conn *conn, const struct signal_body *body)
 			return;
 		end_relay(conn);
 	}
-	open_relay(conn, address);
+	open_relay(conn, address, remote_relay_at(conn, body));
 }
 
 /* --- the actions --- */

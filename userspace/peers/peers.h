@@ -31,8 +31,12 @@ struct peers_ops {
 	void (*signal_forget)(void *ctx, const void *fn_ctx);
 	bool (*signal_is_connected)(void *ctx);
 	const char *(*relay_address)(void *ctx);	/* our home relay's; NULL: none */
+	/* where we are connected to it; NULL: not known. May be NULL itself. */
+	const struct endpoint *(*relay_remote)(void *ctx);
+	/* @at: where the peer is connected to it; NULL: not said */
 	int (*relay_open)(void *ctx, const uint8_t peer[static KEY_LEN], const char *address,
-		const struct relay_peer_events *events, void *events_ctx, struct relay_peer **ret_peer);
+		const struct endpoint *at, const struct relay_peer_events *events, void *events_ctx,
+		struct relay_peer **ret_peer);
 	void (*relay_free)(void *ctx, struct relay_peer *peer);
 	int (*relay_send)(void *ctx, struct relay_peer *peer, const void *bytes, size_t len);
 	int (*ice_new)(void *ctx, const struct ice_agent_config *config,
@@ -67,8 +71,8 @@ struct peers_config {
 };
 
 /*
- * All of @ops except random, rekey and changed have to be set. Returns 0, -EINVAL if one is missing, or
- * -ENOMEM. The ops are copied.
+ * All of @ops except random, rekey, changed and relay_remote have to be set. Returns 0, -EINVAL if one is
+ * missing, or -ENOMEM. The ops are copied.
  */
 int peers_new(struct loop *loop, const struct peers_config *config, const struct peers_ops *ops, void *ctx,
 	struct peers **ret_peers);

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/endpoint.h"
 #include "crypto/key.h"
 #include "loop/loop.h"
 #include "netbird/netmap.h"
@@ -48,15 +49,19 @@ void relay_manager_close(struct relay_manager *manager);
 int relay_manager_set(struct relay_manager *manager, const struct netmap_relay *relay);
 /* The home relay's instance address; NULL while none is connected. */
 const char *relay_manager_address(const struct relay_manager *manager);
+/* Where it is connected to; NULL: not connected, or by a proxy. */
+const struct endpoint *relay_manager_remote(const struct relay_manager *manager);
 
 /*
  * A relayed connection to @peer over the server @address (equal to relay_manager_address(): the home relay;
- * else a foreign one, which is dialled). Callbacks come only after it returned. Returns 0; -ENOTCONN
- * without a home relay; -EEXIST if the peer is open there already; -EINVAL for a malformed address; -EUSERS
- * beyond 64 foreign relays; or another negative errno.
+ * else a foreign one, which is dialled). @at: where the peer is connected to it; NULL: not said. It is tried
+ * first if it is public, for 5 s, and then the name. Callbacks come only after it returned. Returns 0;
+ * -ENOTCONN without a home relay; -EEXIST if the peer is open there already; -EINVAL for a malformed address;
+ * -EUSERS beyond 64 foreign relays; or another negative errno.
  */
 int relay_peer_open(struct relay_manager *manager, const uint8_t peer[static KEY_LEN], const char *address,
-	const struct relay_peer_events *events, void *ctx, struct relay_peer **ret_peer);
+	const struct endpoint *at, const struct relay_peer_events *events, void *ctx,
+	struct relay_peer **ret_peer);
 void relay_peer_free(struct relay_peer *peer);
 /*
  * Queues one packet; relay_manager_flush() sends a batch. Returns 0; -EAGAIN when the socket and the bounded

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // One connection to one relay server: dial, authenticate, answer health checks, hand messages on.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "log/log.h"
 #include "relay/relay_internal.h"
 
 #define PATH "/relay"
@@ -40,11 +42,31 @@ void relay_client_free(struct relay_client *client)
 	client->shared = NULL;
 }
 
+static int dial(struct relay_client *client);
+
+/* The address that a peer told us is no good: now by name, in what is left of the time. */
+static bool dial_by_name(struct relay_client *client, const char *why)
+{
+	const uint64_t until = client->born_ns + RELAY_DIAL_NS;
+
+	if (!endpoint_is_known(&client->at) || client->state == RELAY_READY)
+		return false;
+	log_debug("relay %s: not at the address that a peer named: %s", client->name, why);
+	client->at.family = 0;
+	client->state = RELAY_DIALLING;
+	websocket_free(client->ws);
+	client->ws = NULL;
+	if (until <= loop_now(client->shared->loop) || dial(client))
+		return false;
+	loop_timer_set(client->shared->loop, &client->deadline, until);
+	return true;
+}
+
 static void end(struct relay_client *client, const char *why)
 {
 	char kept[RELAY_WHY_LEN];
 
-	if (client->state == RELAY_ENDED)
+	if (client->state == RELAY_ENDED || dial_by_name(client, why))
 		return;
 	snprintf(kept, sizeof(kept), "%s", why);
 	stop(client);
@@ -95,11 +117,27 @@ static void on_opened(void *ctx)
 		loop_timer_set(client->shared->loop, &client->deadline, until);
 }
 
+/* Whether the relay that answers is the one that was asked for; peers of another one are not online there. */
+static bool is_expected(const struct relay_client *client)
+{
+	struct server_url url;
+
+	return !endpoint_is_known(&client->at) ||
+		(!server_url_parse(client->address, SERVER_SCHEMES_RELAY, &url) &&
+		server_url_is_equal(&url, &client->url));
+}
+
 static void authenticated(struct relay_client *client, const struct relay_message *m)
 {
 	memcpy(client->address, m->payload, m->payload_len);
 	client->address[m->payload_len] = '\0';
+	if (!is_expected(client)) {
+		end(client, "another relay answers there");
+		return;
+	}
 	client->state = RELAY_READY;
+	if (websocket_remote(client->ws, &client->remote))
+		client->remote.family = 0;
 	client->shared->stats.connects++;
 	client->is_healthy = false;
 	loop_timer_after(client->shared->loop, &client->deadline, RELAY_HEALTH_NS);
@@ -212,18 +250,21 @@ static int dial(struct relay_client *client)
 	struct websocket_options options = { .path = PATH, .message_max = RELAY_MESSAGE_MAX,
 		.timeout_ns = RELAY_DIAL_NS };
 	const struct server_url *url = &client->url;
-	char authority[HOST_PORT_LEN];
+	char authority[HOST_PORT_LEN], address[INET6_ADDRSTRLEN];
 
 	server_url_format_authority(url, authority);
 	options.host = url->host;
+	if (endpoint_is_known(&client->at))
+		options.address = inet_ntop(client->at.family, &client->at.remote, address, sizeof(address));
 	options.port = url->port;
 	options.tls = server_url_is_tls(url);
 	options.authority = authority;
 	return websocket_open(client->shared->loop, &options, &websocket_callbacks, client, &client->ws);
 }
 
-int relay_client_new(struct relay_shared *shared, const struct server_url *url, enum relay_role role,
-	const struct relay_client_events *events, void *ctx, struct relay_client **ret_client)
+int relay_client_new(struct relay_shared *shared, const struct server_url *url, const struct endpoint *at,
+	enum relay_role role, const struct relay_client_events *events, void *ctx,
+	struct relay_client **ret_client)
 {
 	struct relay_client *client;
 	int ret;
@@ -237,6 +278,8 @@ int relay_client_new(struct relay_shared *shared, const struct server_url *url, 
 	client->ctx = ctx;
 	client->born_ns = loop_now(shared->loop);
 	client->url = *url;
+	if (at)
+		client->at = *at;
 	server_url_format(url, client->name);
 	TAILQ_INIT(&client->peers);
 	loop_timer_init(&client->deadline, on_deadline, client);
@@ -246,7 +289,7 @@ int relay_client_new(struct relay_shared *shared, const struct server_url *url, 
 		release(client);
 		return ret;
 	}
-	loop_timer_after(shared->loop, &client->deadline, RELAY_DIAL_NS);
+	loop_timer_after(shared->loop, &client->deadline, at ? RELAY_AT_NS : RELAY_DIAL_NS);
 	TAILQ_INSERT_TAIL(&shared->clients, client, entry);
 	*ret_client = client;
 	return 0;

@@ -20,6 +20,7 @@
 
 #define RELAY_DIAL_NS		(30 * LOOP_SECOND)	/* until authenticated */
 #define RELAY_AUTH_NS		(8 * LOOP_SECOND)	/* of it, for the answer to our token */
+#define RELAY_AT_NS		(5 * LOOP_SECOND)	/* of it, for an address that a peer told us */
 #define RELAY_HEALTH_NS		(35 * LOOP_SECOND)	/* the server asks every 25 s */
 #define RELAY_PRESENCE_NS	(30 * LOOP_SECOND)
 #define RELAY_BUCKETS		1024
@@ -59,6 +60,9 @@ struct relay_client {
 	bool is_freed;
 	struct websocket *ws;
 	struct server_url url;
+	/* dialled before the name is looked up, because a peer told us; family 0: no, or no longer */
+	struct endpoint at;
+	struct endpoint remote;		/* where it is connected to; family 0: not known */
 	char name[SERVER_URL_LEN];	/* @url as text, for people */
 	char address[RELAY_ADDRESS_MAX + 1];	/* the instance address, which the server told us */
 	uint64_t born_ns;
@@ -93,9 +97,13 @@ static inline const uint8_t *relay_peer_id(const struct relay_peer *peer)
 
 /* relay_client.c */
 
-/* Dials; callbacks come only after it returned. Returns 0 or a negative errno. */
-int relay_client_new(struct relay_shared *shared, const struct server_url *url, enum relay_role role,
-	const struct relay_client_events *events, void *ctx, struct relay_client **ret_client);
+/*
+ * Dials; callbacks come only after it returned. @at: an address that is tried before the name of @url, NULL:
+ * none. Returns 0 or a negative errno.
+ */
+int relay_client_new(struct relay_shared *shared, const struct server_url *url, const struct endpoint *at,
+	enum relay_role role, const struct relay_client_events *events, void *ctx,
+	struct relay_client **ret_client);
 /* No callback comes after it, and its peers are lost. */
 void relay_client_free(struct relay_client *client);
 /* Sends Close, closes and frees. */

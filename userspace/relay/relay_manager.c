@@ -3,6 +3,7 @@
  * Which relays are connected to: the home relay, picked from management's URLs and picked again when lost,
  * and foreign ones, where other peers are at home.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -228,8 +229,8 @@ static const struct relay_client_events client_callbacks = { .up = client_up, .d
 static void dial(struct relay_manager *manager, struct server *server)
 {
 	struct relay_client *client;
-	int ret = relay_client_new(&manager->shared, &server->url, RELAY_CANDIDATE, &client_callbacks,
-		manager, &client);
+	int ret = relay_client_new(&manager->shared, &server->url, NULL, RELAY_CANDIDATE,
+		&client_callbacks, manager, &client);
 
 	if (ret)
 		note_failure(server, strerror(-ret));
@@ -349,6 +350,11 @@ const char *relay_manager_address(const struct relay_manager *manager)
 	return manager->home ? manager->home->address : NULL;
 }
 
+const struct endpoint *relay_manager_remote(const struct relay_manager *manager)
+{
+	return manager->home && endpoint_is_known(&manager->home->remote) ? &manager->home->remote : NULL;
+}
+
 /* Foreign relays */
 
 static void on_sweep(void *ctx)
@@ -367,8 +373,20 @@ static void on_sweep(void *ctx)
 	loop_timer_after(manager->shared.loop, &manager->sweep, SWEEP_NS);
 }
 
+/*
+ * Another peer chose @at, so it may lead nowhere but into the public internet: a private address that is
+ * right is what the name's look-up gives. An address in place of a name needs no other.
+ */
+static bool is_trusted(const struct server_url *url, const struct endpoint *at)
+{
+	struct talon_addr literal;
+
+	return endpoint_is_public(at) && inet_pton(AF_INET, url->host, &literal) != 1 &&
+		inet_pton(AF_INET6, url->host, &literal) != 1;
+}
+
 static int find_foreign(struct relay_manager *manager, const struct server_url *url,
-	struct relay_client **ret_client)
+	const struct endpoint *at, struct relay_client **ret_client)
 {
 	struct relay_client *client;
 	size_t count = 0;
@@ -384,11 +402,13 @@ static int find_foreign(struct relay_manager *manager, const struct server_url *
 	}
 	if (count >= FOREIGN_MAX)
 		return -EUSERS;
-	return relay_client_new(&manager->shared, url, RELAY_FOREIGN, &client_callbacks, manager, ret_client);
+	return relay_client_new(&manager->shared, url, at, RELAY_FOREIGN, &client_callbacks, manager,
+		ret_client);
 }
 
 int relay_peer_open(struct relay_manager *manager, const uint8_t peer[static KEY_LEN], const char *address,
-	const struct relay_peer_events *events, void *ctx, struct relay_peer **ret_peer)
+	const struct endpoint *at, const struct relay_peer_events *events, void *ctx,
+	struct relay_peer **ret_peer)
 {
 	struct relay_client *client = manager->home;
 	struct server_url url;
@@ -399,7 +419,7 @@ int relay_peer_open(struct relay_manager *manager, const uint8_t peer[static KEY
 	if (strcmp(client->address, address)) {
 		if (server_url_parse(address, SERVER_SCHEMES_RELAY, &url))
 			return -EINVAL;
-		ret = find_foreign(manager, &url, &client);
+		ret = find_foreign(manager, &url, at && is_trusted(&url, at) ? at : NULL, &client);
 		if (ret)
 			return ret;
 	}

@@ -369,6 +369,7 @@ static void name_proxy(const struct stream *s)
 
 static int choose_way(struct stream *s, const struct stream_options *options, char *why, size_t size)
 {
+	const char *to = options->address ? options->address : s->host;
 	int ret = options->no_proxy ? 0 : proxy_choose(s->host, s->port, s->wants_tls, &s->proxy, why, size);
 
 	if (ret < 0)
@@ -376,7 +377,7 @@ static int choose_way(struct stream *s, const struct stream_options *options, ch
 	s->has_proxy = ret;
 	if (ret)
 		name_proxy(s);
-	return dial_start(s->loop, ret ? s->proxy.host : s->host, ret ? s->proxy.port : s->port,
+	return dial_start(s->loop, ret ? s->proxy.host : to, ret ? s->proxy.port : s->port,
 		options->mark, s->timeout_ns, looked_up,
 		dialled, s, &s->dial);
 }
@@ -491,6 +492,18 @@ void stream_free(struct stream *s)
 const char *stream_peer(const struct stream *s)
 {
 	return s->peer;
+}
+
+int stream_remote(const struct stream *s, struct endpoint *ret_remote)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+
+	if (s->has_proxy || s->fd < 0)
+		return -ENOTCONN;
+	if (getpeername(s->fd, (struct sockaddr *)&addr, &len))
+		return -errno;
+	return endpoint_from_sockaddr((struct sockaddr *)&addr, len, ret_remote);
 }
 
 /* No owner is called in here: the streams of the list stay where they are. */

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "base/endpoint.h"
 #include "loop/loop.h"
 
 struct stream;
@@ -24,6 +25,8 @@ struct stream_options {
 	/* name or literal address; SNI and the name that the certificate must have */
 	const char *host;
 	uint16_t port;			/* host order */
+	/* literal to connect to, instead of looking @host up; not behind a proxy; NULL: none */
+	const char *address;
 	bool tls;
 	/*
 	 * "h2" or "http/1.1": has to be what the server selects for "h2", may be ignored for
@@ -65,6 +68,8 @@ ssize_t stream_write(struct stream *stream, const void *buf, size_t len);
 void stream_free(struct stream *stream);
 /* The other side's address as text, for logs; the proxy's, if there is one. */
 const char *stream_peer(const struct stream *stream);
+/* The same as data. Returns 0; -ENOTCONN while there is no connection, or if it goes by a proxy. */
+int stream_remote(const struct stream *stream, struct endpoint *ret_remote);
 
 /*
  * To be called when the host's addresses may have changed. Connections from an address that was there at the

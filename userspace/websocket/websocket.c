@@ -81,6 +81,11 @@ static void end(struct websocket *ws, int error, const char *why)
 	ws->events->closed(ws->ctx, error, kept);
 }
 
+int websocket_remote(const struct websocket *ws, struct endpoint *ret_remote)
+{
+	return ws->stream ? stream_remote(ws->stream, ret_remote) : -ENOTCONN;
+}
+
 void websocket_free(struct websocket *ws)
 {
 	if (!ws)
@@ -429,6 +434,7 @@ int websocket_open(struct loop *loop, const struct websocket_options *options,
 	const struct stream_options below = {
 		.host = options->host,
 		.port = options->port,
+		.address = options->address,
 		.tls = options->tls,
 		.alpn = options->tls ? "http/1.1" : NULL,	/* never h2: these ports may speak it too */
 		.timeout_ns = options->timeout_ns,

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/endpoint.h"
 #include "loop/loop.h"
 
 #define WEBSOCKET_QUEUE_SIZE	(1024 * 1024)		/* bytes that wait for the socket at most */
@@ -26,6 +27,7 @@ struct websocket;
 struct websocket_options {
 	const char *host;		/* name or literal address */
 	uint16_t port;
+	const char *address;		/* of the stream below; NULL: @host is looked up */
 	bool tls;
 	const char *authority;		/* Host header */
 	const char *path;
@@ -59,6 +61,8 @@ int websocket_send(struct websocket *ws, enum websocket_class class, const void 
 	const void *body, size_t body_len);
 /* Writes what the socket takes; the rest follows by itself. Calls nothing back. */
 void websocket_flush(struct websocket *ws);
+/* Where it is connected to, if not by a proxy: 0 or a negative errno. */
+int websocket_remote(const struct websocket *ws, struct endpoint *ret_remote);
 /* Tells the server of an orderly end, if there is room. The connection is to be freed after it. */
 void websocket_close(struct websocket *ws);
 

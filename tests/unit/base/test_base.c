@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The ground floor: HOST:PORT, server URLs, networks, setup keys, waits.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <setjmp.h>
@@ -11,6 +12,7 @@
 
 #include "base/backoff.h"
 #include "base/cidr.h"
+#include "base/endpoint.h"
 #include "base/host_port.h"
 #include "base/server_url.h"
 #include "base/text.h"
@@ -309,9 +311,35 @@ static void appended_text_is_cut_at_the_end_of_its_room(void **state)
 	assert_string_equal(text, "abc1234");
 }
 
+static void addresses_of_the_public_internet_are_told_from_all_others(void **state)
+{
+	static const char *const public[] = { "1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255",
+		"100.128.0.0", "172.15.255.255", "172.32.0.0", "192.167.255.255", "192.169.0.0",
+		"198.17.255.255", "198.20.0.0", "203.0.113.9", "223.255.255.255", "2000::1", "2001:db8::1",
+		"2606:4700::1111", "3fff::1" };
+	static const char *const special[] = { "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1",
+		"100.127.255.255", "127.0.0.1", "169.254.169.254", "172.16.0.1", "172.31.255.255",
+		"192.0.0.8", "192.168.1.1", "198.18.0.1", "198.19.255.255", "224.0.0.1", "240.0.0.1",
+		"255.255.255.255", "::", "::1", "::ffff:1.1.1.1", "64:ff9b::a00:1", "2001::1",
+		"2002:a00:1::1", "fd00::1", "fc00::1", "fe80::1", "fec0::1", "ff02::1" };
+	struct endpoint at = { 0 };
+
+	assert_false(endpoint_is_public(&at));
+	for (size_t i = 0; i < sizeof(public) / sizeof(*public) + sizeof(special) / sizeof(*special); i++) {
+		const bool want = i < sizeof(public) / sizeof(*public);
+		const char *text = want ? public[i] : special[i - sizeof(public) / sizeof(*public)];
+
+		at = (struct endpoint){ .family = strchr(text, ':') ? AF_INET6 : AF_INET };
+		assert_int_equal(inet_pton(at.family, text, &at.remote), 1);
+		if (endpoint_is_public(&at) != want)
+			fail_msg("%s", text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(addresses_of_the_public_internet_are_told_from_all_others),
 		cmocka_unit_test(appended_text_is_cut_at_the_end_of_its_room),
 		cmocka_unit_test(a_host_and_its_port_are_split_in_one_way),
 		cmocka_unit_test(a_host_as_long_as_the_room_is_refused),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Signal: recorded bodies both ways, and the client against a gRPC that does what the test says.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <sodium.h>
@@ -389,6 +390,7 @@ static void expect_body(const struct signal_body *a, const struct signal_body *b
 	assert_int_equal(a->wg_port, b->wg_port);
 	assert_string_equal(a->version, b->version);
 	assert_string_equal(a->relay, b->relay);
+	assert_true(endpoint_is_equal(&a->relay_at, &b->relay_at));
 	assert_int_equal(a->has_rosenpass_key, b->has_rosenpass_key);
 	assert_int_equal(a->has_session_id, b->has_session_id);
 	assert_memory_equal(a->session_id, b->session_id, SIGNAL_SESSION_ID_LEN);
@@ -480,6 +482,46 @@ static void bodies_of_others_are_read_as_they_are_meant(void **state)
 	assert_string_equal(body.version, "1??2");
 	assert_int_equal(signal_body_encode(&idle, out, sizeof(out)), 2);
 	assert_memory_equal(out, "\x08\x05", 2);
+}
+
+static void expect_at(const struct endpoint *at, const char *text)
+{
+	char addr[INET6_ADDRSTRLEN];
+
+	assert_string_equal(at->family ? inet_ntop(at->family, &at->remote, addr, sizeof(addr))
+		: "none", text);
+}
+
+/* Since 0.70.5: four bytes or sixteen, IPv4 perhaps mapped into IPv6; it is sent as short as it can be. */
+static void the_address_of_a_relay_is_read_in_all_its_forms_and_written_in_one(void **state)
+{
+	static const struct { const char *bytes; size_t len; const char *text; } cases[] = {
+#define AT(bytes, text) { bytes, sizeof(bytes) - 1, text }
+		AT("\x12\x03" "a:b\x5a\x04\xc6\x33\x64\x07", "198.51.100.7"),
+		AT("\x12\x03" "a:b\x5a\x10\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07", "2001:db8::7"),
+		AT("\x12\x03" "a:b\x5a\x10\0\0\0\0\0\0\0\0\0\0\xff\xff\xc6\x33\x64\x07", "198.51.100.7"),
+		AT("\x12\x03" "a:b\x5a\x00", "none"),
+		AT("\x12\x03" "a:b\x5a\x03\xc6\x33\x64", "none"),
+		AT("\x12\x03" "a:b\x5a\x05\xc6\x33\x64\x07\x08", "none"),
+		AT("\x12\x03" "a:b\x5a\x11\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07\x01", "none"),
+		/* the last one counts */
+		AT("\x12\x03" "a:b\x5a\x04\xc6\x33\x64\x07\x5a\x01\x01", "none"),
+		AT("\x12\x03" "a:b", "none"),
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t out[SIGNAL_BODY_MAX];
+		struct signal_body body, again;
+		int len;
+
+		assert_int_equal(parse(cases[i].bytes, cases[i].len, &body), 0);
+		expect_at(&body.relay_at, cases[i].text);
+		len = signal_body_encode(&body, out, sizeof(out));
+		assert_int_equal(signal_body_parse(out, len, &again), 0);
+		expect_at(&again.relay_at, cases[i].text);
+		assert_int_equal(len, strcmp(cases[i].text, "none") ? strchr(cases[i].text, ':') ? 7 + 18
+			: 7 + 6 : 7);
+	}
 }
 
 static void bodies_that_make_no_sense_are_refused(void **state)
@@ -927,6 +969,7 @@ int main(void)
 		cmocka_unit_test(recorded_bodies_are_read_and_written_byte_by_byte),
 		cmocka_unit_test(recorded_boxes_open_for_their_receiver_alone),
 		cmocka_unit_test(bodies_of_others_are_read_as_they_are_meant),
+		cmocka_unit_test(the_address_of_a_relay_is_read_in_all_its_forms_and_written_in_one),
 		cmocka_unit_test(bodies_that_make_no_sense_are_refused),
 		TEST(it_registers_with_its_key_and_says_no_more_on_the_stream),
 		TEST(an_answer_without_the_registered_header_is_no_signal_server),

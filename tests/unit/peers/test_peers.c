@@ -648,6 +648,61 @@ static void the_controlling_sides_relay_carries_the_pair(void **state)
 
 /* --- peers that go --- */
 
+static struct endpoint at_of(const char *text)
+{
+	struct endpoint at = { .family = AF_INET };
+
+	assert_int_equal(inet_pton(AF_INET, text, &at.remote), 1);
+	return at;
+}
+
+/* Only for the other side's relay, and never an address that leads into the mesh. */
+static void where_the_other_side_is_connected_to_its_relay_is_used_for_that_relay_alone(void **state)
+{
+	static const char *const texts[] = { "198.51.100.7", "203.0.113.8" };
+	const struct cidr mesh = { .family = AF_INET, .prefixlen = 24, .addr.word[0] = htonl(0xcb007100) };
+
+	for (int ours = A; ours <= B; ours++) {
+		for (int routed = 0; routed < 2; routed++) {
+			struct endpoint at = at_of(texts[routed]);
+			struct world *w = world_new(2);
+
+			w->no_ice = true;
+			w->node[A].home = 0;
+			w->node[B].home = 1;
+			w->node[!ours].relay_remote = at;
+			w->node[ours].relay_remote = at_of("192.0.2.3");
+			node_start(&w->node[ours]);
+			assert_int_equal(peers_set_client_routes(w->node[ours].peers, &mesh, 1), 0);
+			stock_start(&w->node[!ours], ours);
+			advance(w, 500 * MS);
+			expect_way(w, ours, PLANE_RELAY);
+			assert_int_equal(w->node[ours].relays_opened, 1);
+			assert_true(endpoint_is_equal(&w->node[!ours].stock.heard_relay_at,
+				&w->node[ours].relay_remote));
+			if (ours == A && !routed)
+				assert_true(endpoint_is_equal(&w->node[ours].opened_at, &at));
+			else
+				assert_false(endpoint_is_known(&w->node[ours].opened_at));
+			world_free(w);
+		}
+	}
+}
+
+static void without_a_relay_no_address_of_one_is_told(void **state)
+{
+	struct world *w = world_new(2);
+
+	w->node[A].relay_remote = at_of("192.0.2.3");
+	node_start(&w->node[A]);
+	stock_start(&w->node[B], A);
+	home_set(&w->node[A], false);
+	advance(w, 4 * SEC);
+	assert_string_equal(w->node[B].stock.heard_relay, "");
+	assert_false(endpoint_is_known(&w->node[B].stock.heard_relay_at));
+	world_free(w);
+}
+
 static void a_restarted_peer_is_found_again(void **state)
 {
 	for (int old = A; old <= B; old++) {
@@ -1380,7 +1435,8 @@ static void many_forget(void *ctx, const void *fn_ctx)
 }
 
 static int many_open(void *ctx, const uint8_t peer[static KEY_LEN], const char *address,
-	const struct relay_peer_events *events, void *events_ctx, struct relay_peer **ret_peer)
+	const struct endpoint *at, const struct relay_peer_events *events, void *events_ctx,
+	struct relay_peer **ret_peer)
 {
 	*ret_peer = (struct relay_peer *)1;
 	events->ready(events_ctx);
@@ -1505,6 +1561,8 @@ int main(void)
 		cmocka_unit_test(a_restart_of_signal_disturbs_nobody_and_delays_nobody),
 		cmocka_unit_test(the_first_offer_waits_a_little_for_the_home_relay),
 		cmocka_unit_test(the_controlling_sides_relay_carries_the_pair),
+		cmocka_unit_test(where_the_other_side_is_connected_to_its_relay_is_used_for_that_relay_alone),
+		cmocka_unit_test(without_a_relay_no_address_of_one_is_told),
 		cmocka_unit_test(a_restarted_peer_is_found_again),
 		cmocka_unit_test(a_restarted_stock_peer_is_found_again),
 		cmocka_unit_test(a_restart_of_the_controller_loses_no_packet),

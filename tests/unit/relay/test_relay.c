@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 #include <sodium.h>
 
@@ -76,7 +77,7 @@ static void on_closed(void *ctx, const char *why)
 		p->handle = NULL;
 	}
 	if (p->reopens)
-		relay_peer_open(p->rig->manager, p->key, "rel://r1", &peer_callbacks, p, &p->handle);
+		relay_peer_open(p->rig->manager, p->key, "rel://r1", NULL, &peer_callbacks, p, &p->handle);
 }
 
 static void on_received(void *ctx, const uint8_t *bytes, size_t len)
@@ -238,7 +239,8 @@ static struct peer *open_peer(unsigned n, const char *address)
 {
 	struct peer *p = &rig->peers[n];
 
-	assert_int_equal(relay_peer_open(rig->manager, p->key, address, &peer_callbacks, p, &p->handle), 0);
+	assert_int_equal(relay_peer_open(rig->manager, p->key, address, NULL, &peer_callbacks, p,
+		&p->handle), 0);
 	return p;
 }
 
@@ -741,7 +743,7 @@ static void a_peer_is_ready_when_the_server_says_it_is_online(void **state)
 	struct relay_peer *twin;
 
 	assert_int_equal(relay_peer_send(p->handle, "x", 1), -ENOTCONN);
-	assert_int_equal(relay_peer_open(rig->manager, p->key, "rel://r1", &peer_callbacks, p, &twin),
+	assert_int_equal(relay_peer_open(rig->manager, p->key, "rel://r1", NULL, &peer_callbacks, p, &twin),
 		-EEXIST);
 	expect_nothing(s);
 	pass(0);
@@ -888,8 +890,8 @@ static void all_peers_of_a_lost_server_are_closed(void **state)
 		if (rig->peers[i].handle)
 			assert_int_equal(relay_peer_send(rig->peers[i].handle, "x", 1), -ENOTCONN);
 	}
-	assert_int_equal(relay_peer_open(rig->manager, rig->peers[30].key, "rel://r1", &peer_callbacks, rig,
-		&rig->peers[30].handle), -ENOTCONN);
+	assert_int_equal(relay_peer_open(rig->manager, rig->peers[30].key, "rel://r1", NULL, &peer_callbacks,
+		rig, &rig->peers[30].handle), -ENOTCONN);
 }
 
 static void the_newest_early_packet_waits_for_its_peer(void **state)
@@ -1032,7 +1034,8 @@ static void one_peer_may_be_reached_over_two_servers(void **state)
 	struct peer *p = open_ready(home, 1);
 	struct relay_peer *other;
 
-	assert_int_equal(relay_peer_open(rig->manager, p->key, "rel://far", &peer_callbacks, p, &other), 0);
+	assert_int_equal(relay_peer_open(rig->manager, p->key, "rel://far", NULL, &peer_callbacks, p,
+		&other), 0);
 	answer_auth(to("far"), "rel://far");
 	pass(0);
 	expect_ids(to("far"), RELAY_SUBSCRIBE, p);
@@ -1099,19 +1102,181 @@ static void foreign_addresses_are_checked_and_bounded(void **state)
 	struct peer *p = &rig->peers[599];
 	int ret = 0;
 
-	assert_int_equal(relay_peer_open(rig->manager, p->key, "rel://r1", &peer_callbacks, p, &handle),
+	assert_int_equal(relay_peer_open(rig->manager, p->key, "rel://r1", NULL, &peer_callbacks, p, &handle),
 		-ENOTCONN);
 	come_up();
-	assert_int_equal(relay_peer_open(rig->manager, p->key, "", &peer_callbacks, p, &handle), -EINVAL);
-	assert_int_equal(relay_peer_open(rig->manager, p->key, "http://far", &peer_callbacks, p, &handle),
+	assert_int_equal(relay_peer_open(rig->manager, p->key, "", NULL, &peer_callbacks, p, &handle),
 		-EINVAL);
+	assert_int_equal(relay_peer_open(rig->manager, p->key, "http://far", NULL, &peer_callbacks, p,
+		&handle), -EINVAL);
 	for (unsigned i = 0; i < 100 && !ret; i++) {
 		snprintf(address, sizeof(address), "rel://far%u", i);
-		ret = relay_peer_open(rig->manager, rig->peers[i].key, address, &peer_callbacks,
+		ret = relay_peer_open(rig->manager, rig->peers[i].key, address, NULL, &peer_callbacks,
 			&rig->peers[i], &rig->peers[i].handle);
 	}
 	assert_int_equal(ret, -EUSERS);
 	assert_int_equal(count_live(), 65);
+}
+
+/* Where a peer says that it is connected to its relay */
+
+static struct endpoint at_of(const char *text)
+{
+	struct endpoint at = { .family = strchr(text, ':') ? AF_INET6 : AF_INET };
+
+	assert_int_equal(inet_pton(at.family, text, &at.remote), 1);
+	return at;
+}
+
+static struct peer *open_at(unsigned n, const char *address, const char *at_text)
+{
+	const struct endpoint at = at_of(at_text);
+	struct peer *p = &rig->peers[n];
+
+	assert_int_equal(relay_peer_open(rig->manager, p->key, address, &at, &peer_callbacks, p,
+		&p->handle), 0);
+	return p;
+}
+
+static void expect_dial(struct stream *s, const char *host, const char *address)
+{
+	assert_false(s->is_freed);
+	assert_string_equal(s->host, host);
+	assert_string_equal(s->address, address);
+	assert_int_equal(s->options.port, 443);
+	assert_true(s->options.tls);
+}
+
+static void a_public_address_that_a_peer_names_is_dialled_under_the_relays_name(void **state)
+{
+	static const char *const texts[] = { "198.51.100.7", "2001:db8::7" };
+	uint8_t head[512] = { 0 };
+	size_t len;
+
+	come_up();
+	for (unsigned i = 0; i < 2; i++) {
+		char url[40], host[8];
+		struct stream *s;
+		struct peer *p;
+
+		snprintf(host, sizeof(host), "far%u", i);
+		snprintf(url, sizeof(url), "rels://%s:443", host);
+		p = open_at(i, url, texts[i]);
+		s = dialled(1 + i);
+		expect_dial(s, host, texts[i]);
+		s->events.connected(s->ctx);
+		memcpy(head, fake_out(s, &len), sizeof(head) - 1);
+		assert_non_null(strstr((char *)head, i ? "Host: far1:443\r\n" : "Host: far0:443\r\n"));
+		answer_auth(s, url);
+		pass(0);
+		expect_ids(s, RELAY_SUBSCRIBE, p);
+		say(s, RELAY_PEERS_ONLINE, p->id, RELAY_ID_LEN);
+		assert_int_equal(p->ready, 1);
+	}
+	pass(6000);		/* the limit for the address was one for the dial only */
+	assert_int_equal(count_live(), 3);
+	assert_int_equal(fake_stream_count, 3);
+}
+
+static void fail_to_connect(struct stream *s)
+{
+	fake_end(s, -ECONNREFUSED, "198.51.100.7:443: Connection refused");
+}
+
+static void close_after_auth(struct stream *s)
+{
+	fake_upgrade(s);
+	fake_end(s, 0, "closed");
+}
+
+static void be_another_relay(struct stream *s)
+{
+	answer_auth(s, "rels://near:443");
+}
+
+static void stay_silent(struct stream *s)
+{
+	pass(5000);
+}
+
+static void if_that_address_is_no_good_the_name_is_dialled(void **state)
+{
+	static void (*const fails[])(struct stream *s) = { fail_to_connect, close_after_auth,
+		be_another_relay, stay_silent };
+	struct stream *home = come_up();
+
+	for (unsigned i = 0; i < sizeof(fails) / sizeof(*fails); i++) {
+		struct peer *p = open_at(i, "rels://far:443", "198.51.100.7");
+		size_t n = fake_stream_count - 1;
+
+		expect_dial(dialled(n), "far", "198.51.100.7");
+		fails[i](dialled(n));
+		assert_true(dialled(n)->is_freed);
+		assert_int_equal(fake_stream_count, n + 2);
+		expect_dial(dialled(n + 1), "far", "");
+		assert_int_equal(p->closed, 0);
+		answer_auth(dialled(n + 1), "rels://far:443");
+		pass(0);
+		expect_ids(dialled(n + 1), RELAY_SUBSCRIBE, p);
+		/* once connected, a loss is a loss */
+		fake_end(dialled(n + 1), 0, "gone");
+		assert_int_equal(p->closed, 1);
+		assert_int_equal(fake_stream_count, n + 2);
+		say(home, RELAY_HEALTH_CHECK, "", 0);
+	}
+}
+
+static void address_and_name_together_have_the_time_of_one_dial(void **state)
+{
+	struct peer *p;
+
+	come_up();
+	p = open_at(1, "rels://far:443", "198.51.100.7");
+	pass(5000);
+	expect_dial(dialled(2), "far", "");
+	pass(24999);
+	assert_int_equal(p->closed, 0);
+	pass(1);
+	assert_int_equal(p->closed, 1);
+	assert_true(dialled(2)->is_freed);
+	assert_int_equal(fake_stream_count, 3);
+}
+
+/* A remote chooses it: it must not send us into networks of this host, nor past a literal address. */
+static void no_other_address_is_dialled_than_a_public_one_of_a_named_relay(void **state)
+{
+	static const struct { const char *url, *host, *at; } cases[] = {
+		{ "rels://far1:443", "far1", "10.0.0.1" }, { "rels://far2:443", "far2", "192.168.1.1" },
+		{ "rels://far3:443", "far3", "100.64.0.9" }, { "rels://far4:443", "far4", "127.0.0.1" },
+		{ "rels://far5:443", "far5", "169.254.169.254" }, { "rels://far6:443", "far6", "fd00::1" },
+		{ "rels://far7:443", "far7", "fe80::1" }, { "rels://far8:443", "far8", "::1" },
+		{ "rels://203.0.113.5:443", "203.0.113.5", "198.51.100.7" },
+		{ "rels://[2001:db8::5]:443", "2001:db8::5", "198.51.100.7" },
+	};
+
+	come_up();
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		open_at(i, cases[i].url, cases[i].at);
+		expect_dial(dialled(1 + i), cases[i].host, "");
+	}
+}
+
+static void where_we_are_connected_is_known_while_we_are(void **state)
+{
+	struct stream *s;
+
+	assert_null(relay_manager_remote(rig->manager));
+	set_urls(URLS("rel://r1"));
+	s = to("r1");
+	s->remote = at_of("203.0.113.5");
+	answer_auth(s, "rel://r1");
+	assert_non_null(relay_manager_remote(rig->manager));
+	assert_true(endpoint_is_equal(relay_manager_remote(rig->manager), &s->remote));
+	fake_end(s, 0, "gone");
+	assert_null(relay_manager_remote(rig->manager));
+	pass(1500);
+	answer_auth(to("r1"), "rel://r1");	/* by a proxy now */
+	assert_null(relay_manager_remote(rig->manager));
 }
 
 /* Callbacks that tear things down */
@@ -1259,6 +1424,11 @@ int main(void)
 		TEST(a_foreign_server_nobody_uses_is_swept),
 		TEST(a_young_foreign_server_is_not_swept),
 		TEST(foreign_addresses_are_checked_and_bounded),
+		TEST(a_public_address_that_a_peer_names_is_dialled_under_the_relays_name),
+		TEST(if_that_address_is_no_good_the_name_is_dialled),
+		TEST(address_and_name_together_have_the_time_of_one_dial),
+		TEST(no_other_address_is_dialled_than_a_public_one_of_a_named_relay),
+		TEST(where_we_are_connected_is_known_while_we_are),
 		TEST(a_peer_may_be_freed_when_it_is_ready),
 		TEST(a_peer_may_be_freed_when_it_receives),
 		TEST(the_manager_may_be_freed_when_home_comes),

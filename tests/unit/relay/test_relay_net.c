@@ -184,10 +184,10 @@ static void turn_for(uint64_t ns)
 
 static void open_both(void)
 {
-	assert_int_equal(relay_peer_open(a.manager, b.key, relay_manager_address(a.manager), &peer_callbacks,
-		&a, &a.peer), 0);
-	assert_int_equal(relay_peer_open(b.manager, a.key, relay_manager_address(b.manager), &peer_callbacks,
-		&b, &b.peer), 0);
+	assert_int_equal(relay_peer_open(a.manager, b.key, relay_manager_address(a.manager), NULL,
+		&peer_callbacks, &a, &a.peer), 0);
+	assert_int_equal(relay_peer_open(b.manager, a.key, relay_manager_address(b.manager), NULL,
+		&peer_callbacks, &b, &b.peer), 0);
 	turn_until(&a.is_ready);
 	turn_until(&b.is_ready);
 }
@@ -244,8 +244,8 @@ static void a_peer_that_comes_later_is_announced(void **state)
 	start_server();
 	configure(&a, SECRET);
 	turn_until(&a.is_up);
-	assert_int_equal(relay_peer_open(a.manager, b.key, relay_manager_address(a.manager), &peer_callbacks,
-		&a, &a.peer), 0);
+	assert_int_equal(relay_peer_open(a.manager, b.key, relay_manager_address(a.manager), NULL,
+		&peer_callbacks, &a, &a.peer), 0);
 	turn_for(LOOP_SECOND / 10);
 	assert_false(a.is_ready);
 	configure(&b, SECRET);

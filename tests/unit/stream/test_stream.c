@@ -301,6 +301,32 @@ static void tls_by_address_and_by_name(void **state)
 	assert_echo(talk_tls("localhost", "DNS:localhost", -DAY_S, DAY_S, "http/1.1", NULL));
 }
 
+/*
+ * The relay of another peer, at the address where that peer found it: whom it belongs to is
+ * what the name says.
+ */
+static void tls_at_a_given_address_is_still_by_name(void **state)
+{
+	struct pair pair = make_certificate(&authority, "a server", "DNS:relay.invalid", -DAY_S, DAY_S);
+	struct stream_options options = { .host = "relay.invalid", .address = "127.0.0.1", .tls = true };
+	struct endpoint at = {};
+	struct client *c;
+
+	server.pair = &pair;
+	server_start(&server, loop);
+	options.port = server.port;
+	c = talk_to(&options, "hello", 5);
+	assert_int_equal(stream_remote(c->stream, &at), 0);
+	assert_int_equal(at.family, AF_INET);
+	assert_int_equal(at.port, htons(server.port));
+	assert_int_equal(at.remote.word[0], htonl(INADDR_LOOPBACK));
+	assert_echo(c);
+	options.host = "other.invalid";
+	assert_fails(talk_to(&options, "hello", 5), -EPROTO, "other names (relay.invalid)");
+	server_stop(&server);
+	free_pair(&pair);
+}
+
 static void what_a_server_says_first_is_not_lost(void **state)
 {
 	server.greeting = "welcome, ";
@@ -911,6 +937,7 @@ int main(void)
 		CASE(a_stream_that_gets_nowhere_ends_in_time),
 		CASE(options_that_cannot_be_are_refused_at_once),
 		CASE(tls_by_address_and_by_name),
+		CASE(tls_at_a_given_address_is_still_by_name),
 		CASE(what_a_server_says_first_is_not_lost),
 		CASE(h2_has_to_be_selected),
 		CASE(a_certificate_for_somebody_else_is_refused),
