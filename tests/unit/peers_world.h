@@ -59,6 +59,7 @@ struct stock {
 	bool relay_ready, remote_has_relay, is_watched;
 	struct loop_timer guard, busy, endpoint, watch;
 	uint64_t guard_wait, seen_handshake;
+	unsigned relayed_offers;	/* four: one each hour from now on */
 	bool no_handshakes, heard_credentials;
 	unsigned dropped_candidates, agents_made, watch_kills;
 	char heard_relay[256];
@@ -814,6 +815,7 @@ static void stock_session(struct node *node)
 static void stock_guard(struct node *node, uint64_t after, uint64_t wait)
 {
 	node->stock.guard_wait = wait;
+	node->stock.relayed_offers = 0;
 	if (node->stock.is_on)
 		loop_timer_after(node->world->loop, &node->stock.guard, after);
 }
@@ -837,10 +839,15 @@ static void stock_guard_due(void *ctx)
 	struct node *node = ctx;
 	struct stock *s = &node->stock;
 	const bool relay_possible = s->remote_has_relay && home_of(node);
+	const bool is_connected = s->no_ice ? s->relay_ready : s->agent &&
+		(s->relay_ready || !relay_possible);
 
-	if ((!s->agent && !s->no_ice) || (relay_possible && !s->relay_ready) ||
-		(s->no_ice && !s->relay_ready))
+	if (!is_connected && (!s->relay_ready || s->relayed_offers > 3 || s->relayed_offers++ < 3))
 		stock_send(node, SIGNAL_OFFER);
+	if (s->relayed_offers > 3) {
+		loop_timer_after(node->world->loop, &s->guard, 3600 * SEC);
+		return;
+	}
 	loop_timer_after(node->world->loop, &s->guard, s->guard_wait);
 	s->guard_wait = s->guard_wait * 2 > 35 * SEC ? 35 * SEC : s->guard_wait * 2;
 }

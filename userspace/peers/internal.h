@@ -62,6 +62,7 @@ struct offers {
 	uint64_t most_ns;			/* the longest, T */
 	enum offers_wait waits;
 	bool has_begun;				/* one was sent since the link was opened */
+	uint8_t relayed;			/* sent while the relay carried, since something happened */
 };
 
 struct conn {
@@ -159,7 +160,7 @@ void conn_stop(struct conn *conn);
 /* offers.c: when to offer. */
 void offers_init(struct conn *conn);
 void offers_start(struct conn *conn, uint64_t after_ns);	/* opened: then after 3, 6, 12, 24 s ... */
-void offers_rearm(struct conn *conn, bool now);			/* something was lost: after 0.8, 1.6 s ... */
+void offers_rearm(struct conn *conn, bool now);			/* something happened: after 0.8, 1.6 s ... */
 void offers_stop(struct conn *conn);
 
 /* exchange.c: the ICE session. */

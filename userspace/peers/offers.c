@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// When to offer: soon after the link was opened or lost something, then at growing intervals without end; and
-// paced, so that thousands of peers do not send at once.
+// When to offer: soon after the link was opened or something happened to it, then at growing
+// intervals without
+// end, or once an hour if the relay carries; and paced, so that thousands of peers do not send at once.
 #include <sodium.h>
 
 #include "peers/internal.h"
@@ -9,6 +10,8 @@
 #define LOSS_WAIT_NS	(800 * LOOP_MS)
 #define MOST_FIRST_S	30			/* T: between 30 and 45 s */
 #define MOST_SPREAD_MS	15000
+#define RELAYED_MOST	3			/* offers while the relay carries, */
+#define RELAYED_NS	(3600 * LOOP_SECOND)	/* and then one each hour: ICE seems impossible */
 #define BURST		64			/* offers at once */
 #define GAP_NS		(2 * LOOP_MS)		/* ... and then one by one */
 
@@ -26,15 +29,21 @@ static uint64_t about(const struct peers *peers, uint64_t ns)
 	return ns - ns / 10 + ns / 5 / 1000 * random_below(peers, 1001);
 }
 
-/* Nothing to offer for: ICE is connected or under way, and so is the relay if both sides have one. */
-static bool is_complete(const struct conn *conn)
+enum missing { MISSING_NOTHING, MISSING_PAIR, MISSING_RELAY };
+
+/*
+ * What there is to offer for: ICE neither connected nor under way, or no relay although both sides have one.
+ */
+static enum missing find_missing(const struct conn *conn)
 {
 	const struct peers *peers = conn->peers;
 	const bool can_relay = conn->remote.has_relay && peers->ops.relay_address(peers->ctx);
 
 	if (peers->force_relay || conn->remote.lacks_ice)
-		return conn_has_relay(conn);
-	return conn->exchange && (conn_has_relay(conn) || !can_relay);
+		return conn_has_relay(conn) ? MISSING_NOTHING : MISSING_RELAY;
+	if (conn_has_relay(conn))
+		return conn->exchange ? MISSING_NOTHING : MISSING_PAIR;
+	return conn->exchange && !can_relay ? MISSING_NOTHING : MISSING_RELAY;
 }
 
 static void offer(struct conn *conn)
@@ -88,11 +97,23 @@ static void tick(void *ctx)
 	struct conn *conn = ctx;
 	struct peers *peers = conn->peers;
 	struct offers *offers = &conn->offers;
+	const enum missing missing = find_missing(conn);
 
-	if (!is_complete(conn) && peers->ops.signal_is_connected(peers->ctx)) {
+	if (missing == MISSING_PAIR && offers->relayed == RELAYED_MOST) {
+		offers->relayed++;	/* from the next tick on, one each hour */
+		loop_timer_after(peers->loop, &offers->timer, RELAYED_NS);
+		return;
+	}
+	if (missing && peers->ops.signal_is_connected(peers->ctx)) {
 		if (must_wait(conn))
 			return;
 		offer(conn);
+		if (missing == MISSING_PAIR && offers->relayed < RELAYED_MOST)
+			offers->relayed++;
+	}
+	if (offers->relayed > RELAYED_MOST) {
+		loop_timer_after(peers->loop, &offers->timer, RELAYED_NS);
+		return;
 	}
 	offers->waits = OFFERS_BY_INTERVAL;
 	loop_timer_after(peers->loop, &offers->timer, about(peers, offers->wait_ns));
@@ -107,6 +128,7 @@ static void start(struct conn *conn, uint64_t after_ns, uint64_t wait_ns)
 		return;
 	conn->offers.most_ns = MOST_FIRST_S * LOOP_SECOND + random_below(peers, MOST_SPREAD_MS + 1) * LOOP_MS;
 	conn->offers.wait_ns = wait_ns;
+	conn->offers.relayed = 0;
 	conn->offers.waits = OFFERS_BY_INTERVAL;
 	loop_timer_after(peers->loop, &conn->offers.timer, after_ns);
 }

@@ -1264,6 +1264,70 @@ static void offers_follow_their_schedule(void **state)
 	world_free(w);
 }
 
+static bool drop_offers(struct world *w, int from, int to, const struct signal_body *body)
+{
+	return w->node[from].is_stock && body->type == SIGNAL_OFFER;
+}
+
+/* The offers of @node in @ns. */
+static unsigned offers_in(struct world *w, int node, uint64_t ns)
+{
+	const unsigned before = w->node[node].sent[SIGNAL_OFFER];
+
+	advance(w, ns);
+	return w->node[node].sent[SIGNAL_OFFER] - before;
+}
+
+/*
+ * As stock since 0.70: where only the relay carries, each offer makes the other side search anew. Three are
+ * enough until something happens, and then one each hour.
+ */
+static void while_the_relay_carries_there_are_three_offers_and_then_one_each_hour(void **state)
+{
+	for (int ours = A; ours <= B; ours++) {
+		struct world *w = world_new(2);
+
+		cut(w, A, B, true, true);
+		w->drop = drop_offers;
+		node_start(&w->node[ours]);
+		stock_start(&w->node[!ours], ours);
+		assert_int_equal(offers_in(w, ours, 300 * SEC), 1 + 3);	/* the first found the relay */
+		expect_way(w, ours, PLANE_RELAY);
+		gaps_clear(w);
+		assert_int_equal(offers_in(w, ours, 3000 * SEC), 0);
+		for (int hour = 0; hour < 3; hour++)
+			assert_int_equal(offers_in(w, ours, 3600 * SEC), 1);
+		/* an hour of silence is normal, and changes nothing */
+		assert_int_equal(w->node[ours].plane[!ours].ways_set, 0);
+		expect_way(w, ours, PLANE_RELAY);
+		peers_signal_state(w->node[ours].peers, true);
+		assert_int_equal(offers_in(w, ours, 300 * SEC), 3);
+		assert_int_equal(offers_in(w, ours, 3000 * SEC), 0);
+		peers_relay_state(w->node[ours].peers, true);
+		assert_int_equal(offers_in(w, ours, 300 * SEC), 3);
+		assert_int_equal(offers_in(w, ours, 3000 * SEC), 0);
+		peers_candidates_changed(w->node[ours].peers);
+		assert_int_equal(offers_in(w, ours, 300 * SEC), 3);
+		assert_int_equal(offers_in(w, ours, 3000 * SEC), 0);
+		cut(w, A, B, false, false);		/* what is possible again is found by the next one */
+		assert_in_range(offers_in(w, ours, 3600 * SEC), 1, 2);
+		expect_way(w, ours, PLANE_DIRECT);
+		world_free(w);
+	}
+}
+
+static void without_a_relay_offers_never_become_rare(void **state)
+{
+	struct world *w = world_new(2);
+
+	cut(w, A, B, true, true);
+	w->node[A].home = w->node[B].home = -1;
+	node_start(&w->node[A]);
+	advance(w, 600 * SEC);
+	assert_in_range(offers_in(w, A, 4 * 3600 * SEC), 4 * 3600 / 50, 4 * 3600 / 27);
+	world_free(w);
+}
+
 static void what_is_missing_in_the_operations_is_said(void **state)
 {
 	struct peers_config config = { .wg_port = 1 };
@@ -1585,6 +1649,8 @@ int main(void)
 		cmocka_unit_test(a_pair_whose_address_is_reached_through_the_mesh_from_now_on_is_left),
 		cmocka_unit_test(strangers_and_unknown_messages_are_ignored),
 		cmocka_unit_test(offers_follow_their_schedule),
+		cmocka_unit_test(while_the_relay_carries_there_are_three_offers_and_then_one_each_hour),
+		cmocka_unit_test(without_a_relay_offers_never_become_rare),
 		cmocka_unit_test(what_is_missing_in_the_operations_is_said),
 		cmocka_unit_test(without_an_operation_to_rekey_a_reset_serves),
 		cmocka_unit_test(after_any_trouble_all_is_well_again),
