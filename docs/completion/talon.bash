@@ -51,6 +51,8 @@ _talon()
 		--block-lan-access
 		--block-inbound
 		--force-relay
+		--relay-transport
+		--home-relay-servers
 		--enable-lazy-connection
 		--lazy-conn
 		--extra-dns-labels
@@ -143,6 +145,11 @@ _talon()
 	--daemon-addr)
 		return ;;
 	--preshared-key)
+		return ;;
+	--relay-transport)
+		mapfile -t COMPREPLY < <(compgen -W "auto ws prefer-ws prefer-quic" -- "$cur")
+		return ;;
+	--home-relay-servers)
 		return ;;
 	--lazy-conn)
 		mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur")

@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "base/cidr.h"
+#include "base/server_url.h"
 #include "config/ini.h"
 #include "log/log.h"
 #include "talon/config_types.h"
@@ -139,6 +140,7 @@ struct config_note {
 #define CONFIG_STATE_DIR	"/var/lib/netbird"
 #define CONFIG_CONTROL_SOCKET	"/var/run/talon.sock"
 #define CONFIG_DNS_LABELS_MAX	32
+#define CONFIG_HOME_RELAYS_MAX	16
 
 /* Options that were given; they win over the identity file. Others keep the file's value. */
 enum config_mesh_given {
@@ -171,6 +173,8 @@ struct config_mesh {
 	char *preshared_key;		/* base64; NULL: none */
 	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound;
 	bool force_relay;
+	struct server_url *home_relays;	/* instead of management's; none: management's */
+	size_t home_relay_count;
 	bool lazy_connection;
 	/* if given, overrides lazy_connection and the account's setting */
 	bool lazy_conn;

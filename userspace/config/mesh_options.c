@@ -185,6 +185,47 @@ static int set_force_relay(struct config *config, struct slice value, struct pro
 	return value_switch(value, &config->mesh.force_relay);
 }
 
+/*
+ * Relays are reached by WebSocket alone. Who insists on QUIC would get no relay at all, and is told so; where
+ * it is only preferred, WebSocket is what the stock client falls back to as well.
+ */
+static int set_relay_transport(struct config *config, struct slice value, struct problem *problem)
+{
+	if (slice_is(value, "quic"))
+		problem->is = "is not supported: Talon reaches relays by WebSocket";
+	return slice_is(value, "auto") || slice_is(value, "ws") || slice_is(value, "prefer-ws") ||
+		slice_is(value, "prefer-quic") ? 0 : -EINVAL;
+}
+
+static void clear_home_relays(struct config *config)
+{
+	free(config->mesh.home_relays);
+	config->mesh.home_relays = NULL;
+	config->mesh.home_relay_count = 0;
+}
+
+static int set_home_relays(struct config *config, struct slice value, struct problem *problem)
+{
+	struct config_mesh *mesh = &config->mesh;
+	struct server_url url, *place;
+	char text[SERVER_URL_LEN];
+
+	while (slice_next(&value, ", \t", &problem->item)) {
+		if (!slice_copy(problem->item, text, sizeof(text)) ||
+			server_url_parse(text, SERVER_SCHEMES_RELAY, &url))
+			return -EINVAL;
+		if (mesh->home_relay_count == CONFIG_HOME_RELAYS_MAX) {
+			problem->is = "is one relay too many";
+			return -EINVAL;
+		}
+		place = config_grow(&mesh->home_relays, &mesh->home_relay_count, sizeof(*place));
+		if (!place)
+			return -ENOMEM;
+		*place = url;
+	}
+	return 0;
+}
+
 static int set_foreground(struct config *config, struct slice value, struct problem *problem)
 {
 	return value_switch(value, &config->mesh.foreground);
@@ -633,4 +674,5 @@ void config_mesh_free(struct config *config)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		forget(texts[i]);
 	clear_dns_labels(config);
+	clear_home_relays(config);
 }

@@ -158,6 +158,13 @@
 	X(FORCE_RELAY, force_relay, ONE, "force-relay", 0, NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"use relays only, no direct paths") \
+	X(RELAY_TRANSPORT, relay_transport, ONE, "relay-transport", 0, NULL, "name", \
+		"auto, ws, prefer-ws or prefer-quic", "is not a choice", "auto ws prefer-ws prefer-quic", \
+		"how relays are reached; all of these mean WebSocket (auto)") \
+	X(HOME_RELAYS, home_relays, LIST, "home-relay-servers", 0, NULL, "list", \
+		"up to 16 of rel://HOST:PORT or rels://HOST:PORT with commas between them", \
+		"is not a relay", NULL, \
+		"relays instead of those that management names") \
 	X(LAZY, lazy, ONE, "enable-lazy-connection", 0, "NB_ENABLE_EXPERIMENTAL_LAZY_CONN", NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"connect to peers when there is traffic") \

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "client/sysinfo.h"
 #include "log/log.h"
 #include "mesh/internal.h"
@@ -67,6 +69,25 @@ static void use_signal(struct mesh *mesh, const struct server_url *server)
 		log_err("signal: %s", strerror(-ret));
 }
 
+/*
+ * Relays of this host's own choice take the place of management's; the token to use them with
+ * is management's.
+ */
+static int use_relays(struct mesh *mesh, const struct netmap_relay *relay)
+{
+	const struct config_mesh *own = &mesh->config->mesh;
+	struct netmap_relay instead = *relay;
+	int ret;
+
+	if (own->home_relay_count && relay->url_count) {
+		instead.urls = own->home_relays;
+		instead.url_count = own->home_relay_count;
+	}
+	ret = relay_manager_set(mesh->relay, &instead);
+	sodium_memzero(&instead, sizeof(instead));
+	return ret;
+}
+
 void mesh_use_servers(struct mesh *mesh, const struct netmap_servers *servers)
 {
 	int ret = 0;
@@ -74,7 +95,7 @@ void mesh_use_servers(struct mesh *mesh, const struct netmap_servers *servers)
 	if (!servers->present)
 		return;
 	if (servers->relay.present)
-		ret = relay_manager_set(mesh->relay, &servers->relay);
+		ret = use_relays(mesh, &servers->relay);
 	if (!ret && servers->stun_count && !mesh->config->mesh.force_relay)
 		ret = ice_mux_set_stuns(mesh->ice, servers->stuns, servers->stun_count);
 	if (ret)

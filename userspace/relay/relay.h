@@ -70,7 +70,7 @@ void relay_peer_free(struct relay_peer *peer);
 int relay_peer_send(struct relay_peer *peer, const void *bytes, size_t len);
 void relay_manager_flush(struct relay_manager *manager);
 
-/* For status: one entry per server in use or configured. */
+/* For status: the home relay, or the configured ones while there is none; and connected foreign ones. */
 struct relay_status { char uri[SERVER_URL_LEN]; bool is_available; char error[160]; };
 size_t relay_manager_list(const struct relay_manager *manager, struct relay_status *list, size_t room);
 

@@ -160,6 +160,15 @@ static void note_failure(struct server *server, const char *why)
 	snprintf(server->error, sizeof(server->error), "%s", why);
 }
 
+/*
+ * A random time from half of @ns to one and a half, so that those who lost one relay together do not
+ * come back together.
+ */
+static uint64_t around(uint64_t ns)
+{
+	return ns / 2 + randombytes_uniform(ns / LOOP_MS + 1) * LOOP_MS;
+}
+
 /* None answered. If only the relay that was lost was tried, all of them are now. */
 static void pick_failed(struct relay_manager *manager)
 {
@@ -167,7 +176,7 @@ static void pick_failed(struct relay_manager *manager)
 		pick(manager);
 		return;
 	}
-	wait_until(manager, HOME_WAITING, manager->wait_ns);
+	wait_until(manager, HOME_WAITING, around(manager->wait_ns));
 	manager->wait_ns = manager->wait_ns * 2 < WAIT_MAX_NS ? manager->wait_ns * 2 : WAIT_MAX_NS;
 }
 
@@ -525,10 +534,8 @@ size_t relay_manager_list(const struct relay_manager *manager, struct relay_stat
 	else
 		list_servers(manager, list, room, &count);
 	TAILQ_FOREACH(client, &manager->shared.clients, entry) {
-		const bool is_ready = client->state == RELAY_READY;
-
-		if (client->role == RELAY_FOREIGN && client->state != RELAY_ENDED)
-			list_one(list, room, &count, client->name, is_ready, is_ready ? "" : "connecting");
+		if (client->role == RELAY_FOREIGN && client->state == RELAY_READY)
+			list_one(list, room, &count, client->name, true, "");
 	}
 	return count;
 }

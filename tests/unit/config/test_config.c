@@ -1003,7 +1003,8 @@ static void a_mesh_is_configured_by_netbirds_variables(void **state)
 		"NB_BLOCK_INBOUND=TRUE", "NB_FORCE_RELAY=true", "NB_ENABLE_EXPERIMENTAL_LAZY_CONN=true",
 		"NB_LAZY_CONN=off", "NB_EXTRA_DNS_LABELS=one, Two.x,*.three", "NB_DNS_FORWARDER_PORT=5353",
 		"NB_FOREGROUND_MODE=t", "NB_DISABLE_DNS=true", "NB_PROFILE=default",
-		"NB_ENTRYPOINT_LOGIN_TIMEOUT=5", "TALON_AGENT=yes", NULL,
+		"NB_ENTRYPOINT_LOGIN_TIMEOUT=5", "TALON_AGENT=yes", "NB_RELAY_TRANSPORT=prefer-WS",
+		"NB_HOME_RELAY_SERVERS=rels://relay.example, rel://10.0.0.1:8082,", NULL,
 	};
 
 	take_mesh(NULL, env);
@@ -1028,6 +1029,11 @@ static void a_mesh_is_configured_by_netbirds_variables(void **state)
 	assert_string_equal(config.mesh.dns_labels[1], "two.x");
 	assert_int_equal(config.mesh.dns_forwarder_port, 5353);
 	assert_true(config.mesh.foreground && config.mesh.agent);
+	assert_int_equal(config.mesh.home_relay_count, 2);
+	assert_string_equal(config.mesh.home_relays[0].host, "relay.example");
+	assert_int_equal(config.mesh.home_relays[0].port, 443);
+	assert_true(server_url_is_tls(&config.mesh.home_relays[0]));
+	assert_int_equal(config.mesh.home_relays[1].port, 8082);
 	assert_int_equal(config.mesh.given, 0x7ff);
 	assert_int_equal(config.note_count, 0);
 }
@@ -1123,6 +1129,18 @@ static const struct {
 		"labels with commas between them" },
 	{ "dns-forwarder-port=0", "--dns-forwarder-port: '0' is not a port; expected 1-65535" },
 	{ "block-inbound=maybe", "--block-inbound: 'maybe' is not a choice; expected true or false" },
+	{ "relay-transport=quic", "--relay-transport: 'quic' is not supported: Talon reaches relays by "
+	"WebSocket; expected auto, ws, prefer-ws or prefer-quic" },
+	{ "relay-transport=tcp", "--relay-transport: 'tcp' is not a choice; expected auto, ws, prefer-ws or "
+		"prefer-quic" },
+	{ "home-relay-servers=rel://a,https://b",
+	"--home-relay-servers: 'https://b' is not a relay; expected up to "
+		"16 of rel://HOST:PORT or rels://HOST:PORT with commas between them" },
+	{ "home-relay-servers=rel://a,rel://b,rel://c,rel://d,rel://e,rel://f,rel://g,rel://h,rel://i,"
+		"rel://j,rel://k,rel://l,rel://m,rel://n,rel://o,rel://p,rel://q",
+		"--home-relay-servers: 'rel://q' is one "
+		"relay too many; expected up to 16 of rel://HOST:PORT or rels://HOST:PORT with commas "
+		"between them" },
 	{ "enable-rosenpass=true", "--enable-rosenpass: 'true' is not supported: Talon does not speak "
 		"Rosenpass; expected false" },
 	{ "profile=work", "--profile: 'work' is not a profile that Talon has; expected default" },

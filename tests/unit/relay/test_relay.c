@@ -42,6 +42,36 @@ struct rig {
 	void (*on_ready)(struct peer *p);
 };
 
+/*
+ * What the client's dice say: the mean, so that waits are what they are called, or an end of
+ * what is possible.
+ */
+static enum { MEAN, LOWEST, HIGHEST } chance;
+
+static uint32_t uniform(const uint32_t upper)
+{
+	return chance == MEAN ? upper / 2 : chance == LOWEST ? 0 : upper - 1;
+}
+
+static const char *fixed_name(void)
+{
+	return "fixed";
+}
+
+static uint32_t fixed_random(void)
+{
+	return 7;
+}
+
+static void fixed_buf(void *const buf, const size_t size)
+{
+	memset(buf, 7, size);
+}
+
+static randombytes_implementation fixed = {
+	.implementation_name = fixed_name, .random = fixed_random, .uniform = uniform, .buf = fixed_buf,
+};
+
 static struct rig *rig;		/* one at a time */
 static const struct relay_peer_events peer_callbacks;
 
@@ -99,6 +129,7 @@ static int set_up(void **state)
 {
 	uint8_t own[KEY_LEN];
 
+	chance = MEAN;
 	rig = calloc(1, sizeof(*rig));
 	assert_non_null(rig);
 	assert_int_equal(loop_new_fake(&rig->loop, 1000 * LOOP_SECOND), 0);
@@ -586,6 +617,27 @@ static void picks_in_vain_come_again_at_doubled_waits(void **state)
 	assert_int_equal(rig->up, 1);
 }
 
+/* Those who lost one relay together do not come back together. */
+static void each_wait_is_random_from_half_to_one_and_a_half_of_it(void **state)
+{
+	static const unsigned waits[] = { 2, 4, 8, 16, 32, 60, 60 };
+
+	for (int is_long = 0; is_long < 2; is_long++) {
+		set_token("1735689600", is_long, URLS("rel://r1"));	/* begins anew */
+		chance = is_long ? HIGHEST : LOWEST;
+		for (size_t i = 0; i < sizeof(waits) / sizeof(*waits); i++) {
+			const size_t before = fake_stream_count;
+
+			fake_end(to("r1"), -ECONNREFUSED, "no");
+			pass(waits[i] * (is_long ? 1500 : 500) - 1);
+			assert_int_equal(fake_stream_count, before);
+			pass(1);
+			assert_int_equal(fake_stream_count, before + 1);
+		}
+		fake_end(to("r1"), -ECONNREFUSED, "no");
+	}
+}
+
 /* 1.5 s, the same one; at once, all; after 2 s, 4 s ... */
 static void a_lost_home_is_looked_for_where_it_was_and_then_everywhere(void **state)
 {
@@ -1005,12 +1057,11 @@ static void a_foreign_server_is_dialled_once_for_all_its_peers(void **state)
 	assert_int_equal(count_live(), 2);
 	s = to("far");
 	assert_int_equal(s->options.port, 33080);
-	assert_int_equal(relay_manager_list(rig->manager, list, 4), 2);
-	assert_string_equal(list[1].uri, "rel://far:33080");
-	assert_false(list[1].is_available);
+	assert_int_equal(relay_manager_list(rig->manager, list, 4), 1);	/* only once it is connected */
 	answer_auth(s, "rel://far:33080");
 	assert_int_equal(rig->up, 1);
-	relay_manager_list(rig->manager, list, 4);
+	assert_int_equal(relay_manager_list(rig->manager, list, 4), 2);
+	assert_string_equal(list[1].uri, "rel://far:33080");
 	assert_true(list[1].is_available);
 	pass(0);
 	memcpy(ids + 2, p->id, RELAY_ID_LEN);
@@ -1058,6 +1109,30 @@ static void a_foreign_server_that_cannot_be_reached_closes_its_peers(void **stat
 	assert_int_equal(count_live(), 2);
 	pass(30000);
 	assert_int_equal(q->closed, 1);
+}
+
+/* At once, and not after the next sweep. */
+static void a_foreign_server_that_is_lost_is_dialled_by_the_next_who_wants_it(void **state)
+{
+	struct peer *p;
+
+	come_up();
+	p = open_peer(1, "rel://far");
+	answer_auth(to("far"), "rel://far");
+	pass(0);
+	expect_ids(to("far"), RELAY_SUBSCRIBE, p);
+	say(to("far"), RELAY_PEERS_ONLINE, p->id, RELAY_ID_LEN);
+	fake_end(to("far"), -ECONNRESET, "far:80: Connection reset by peer");
+	assert_int_equal(p->closed, 1);
+	assert_int_equal(count_live(), 1);
+	relay_peer_free(p->handle);
+	open_peer(1, "rel://far");
+	assert_int_equal(count_live(), 2);
+	answer_auth(to("far"), "rel://far");
+	pass(0);
+	expect_ids(to("far"), RELAY_SUBSCRIBE, p);
+	say(to("far"), RELAY_PEERS_ONLINE, p->id, RELAY_ID_LEN);
+	assert_int_equal(p->ready, 2);
 }
 
 static void a_foreign_server_nobody_uses_is_swept(void **state)
@@ -1398,6 +1473,7 @@ int main(void)
 		TEST(a_server_that_is_named_twice_is_dialled_once),
 		TEST(seven_servers_are_dialled_at_a_time),
 		TEST(picks_in_vain_come_again_at_doubled_waits),
+		TEST(each_wait_is_random_from_half_to_one_and_a_half_of_it),
 		TEST(a_lost_home_is_looked_for_where_it_was_and_then_everywhere),
 		TEST(a_home_that_management_took_away_is_not_dialled_again),
 		TEST(a_close_message_is_a_loss),
@@ -1421,6 +1497,7 @@ int main(void)
 		TEST(a_foreign_server_is_dialled_once_for_all_its_peers),
 		TEST(one_peer_may_be_reached_over_two_servers),
 		TEST(a_foreign_server_that_cannot_be_reached_closes_its_peers),
+		TEST(a_foreign_server_that_is_lost_is_dialled_by_the_next_who_wants_it),
 		TEST(a_foreign_server_nobody_uses_is_swept),
 		TEST(a_young_foreign_server_is_not_swept),
 		TEST(foreign_addresses_are_checked_and_bounded),
@@ -1437,5 +1514,6 @@ int main(void)
 		TEST(the_manager_may_be_freed_when_a_peer_is_ready),
 	};
 
+	randombytes_set_implementation(&fixed);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
