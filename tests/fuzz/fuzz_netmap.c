@@ -8,6 +8,7 @@
 #include "crypto/key.c"
 #include "base/arena.c"
 #include "netbird/wire.c"
+#include "netbird/expiry.c"
 
 #include "netbird/netmap.c"
 #include "netbird/netmap_check.c"
@@ -110,6 +111,24 @@ static void check_rules(const struct netmap *map)
 	}
 }
 
+static void check_expiry(const struct expiry_said *said)
+{
+	const uint64_t now_ns = 1795393800 * SECOND_NS;
+	struct expiry_watch watch = {};
+	char text[EXPIRY_TEXT_LEN];
+	uint64_t at_ns = 0;
+
+	assert((said->kind == EXPIRY_AT) == (said->unix_s || said->nanos));
+	assert(said->nanos < SECOND_NS);
+	if (expiry_judge(said, now_ns, &at_ns) != EXPIRY_AT)
+		return;
+	expiry_format_utc(at_ns, true, text);
+	expiry_format_left(at_ns, now_ns, text);
+	expiry_watch_set(&watch, at_ns, now_ns);
+	while (expiry_watch_wait(&watch, at_ns) != UINT64_MAX)
+		assert(expiry_watch_due(&watch, at_ns));
+}
+
 static void check(const struct netmap_update *update)
 {
 	const struct netmap *map = &update->map;
@@ -127,6 +146,7 @@ static void check(const struct netmap_update *update)
 	check_peers(map->offline, map->offline_count, false);
 	check_routes(map);
 	check_rules(map);
+	check_expiry(&update->expiry);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -7,7 +7,8 @@
 #include "base/clock.h"
 #include "mesh/internal.h"
 
-void mesh_event(struct mesh *mesh, const char *severity, const char *category, const char *fmt, ...)
+struct mesh_event *mesh_event(struct mesh *mesh, const char *severity, const char *category, const char *fmt,
+	...)
 {
 	struct mesh_event *event = &mesh->events[mesh->event_count++ % MESH_EVENTS_MAX];
 	va_list args;
@@ -16,6 +17,7 @@ void mesh_event(struct mesh *mesh, const char *severity, const char *category, c
 	va_start(args, fmt);
 	vsnprintf(event->message, sizeof(event->message), fmt, args);
 	va_end(args);
+	return event;
 }
 
 bool mesh_link_set(struct mesh_link *link, bool is_connected, const char *why)

@@ -10,6 +10,7 @@
 
 #define RELAYS_MAX 32
 #define STUNS_MAX 8
+#define FINAL_WARNING_MINUTES 2
 
 /* Without memory the text is empty, never NULL: asking for the status must not end the process. */
 static char *text(const char *from)
@@ -194,6 +195,24 @@ static void fill_relays(struct mesh *mesh, struct snapshot *s)
 	free(list);
 }
 
+/* Of a warning that the login ends, in NetBird's words and the order of their keys. */
+static void fill_metadata(const struct mesh_event *event, struct snapshot_event *to)
+{
+	const bool is_final = event->lead_minutes <= FINAL_WARNING_MINUTES;
+	char at[EXPIRY_TEXT_LEN], lead[12];
+	const char *const words[] = { "lead_minutes", lead, "session_expires_at", at, "session_final_warning",
+		"true", "session_warning", "true" };
+
+	if (!event->expires_ns)
+		return;
+	expiry_format_utc(event->expires_ns, false, at);
+	snprintf(lead, sizeof(lead), "%u", event->lead_minutes);
+	to->metadata = array(8, sizeof(*to->metadata));
+	for (size_t i = 0; to->metadata && i < 8; i++)
+		if (is_final || i / 2 != 2)
+			to->metadata[to->metadata_count++] = text(words[i]);
+}
+
 static void fill_events(struct mesh *mesh, struct snapshot *s)
 {
 	size_t count = mesh->event_count < MESH_EVENTS_MAX ? mesh->event_count : MESH_EVENTS_MAX;
@@ -213,6 +232,7 @@ static void fill_events(struct mesh *mesh, struct snapshot *s)
 			.user_message = text(""),
 			.at_ns = event->at_ns,
 		};
+		fill_metadata(event, &s->events[s->event_count - 1]);
 	}
 }
 
@@ -298,6 +318,7 @@ int mesh_snapshot(void *ctx, struct snapshot *s)
 		.signal_error = text(mesh->signal_link.why),
 		.management_since_ns = mesh->management_link.since_ns,
 		.signal_since_ns = mesh->signal_link.since_ns,
+		.session_expires_ns = mesh->expiry.at_ns,
 		.ip = own_ip(mesh),
 		.address6 = text(""),
 		.public_key = text(key),

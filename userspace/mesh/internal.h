@@ -31,6 +31,8 @@ struct mesh_event {
 	const char *severity;
 	const char *category;
 	char message[200];
+	uint64_t expires_ns;		/* of a warning that the login ends: when; else 0 */
+	unsigned int lead_minutes;	/* and how long ahead it came */
 };
 
 /* A connection to a server: whether it stands, since when, and why not. */
@@ -108,6 +110,10 @@ struct mesh {
 	uint64_t network_ns;		/* when the first try was */
 	struct loop_timer memory_timer;
 
+	struct expiry_watch expiry;	/* of this peer's login, by management's word */
+	struct loop_timer expiry_timer;
+	int64_t implausible_s;		/* the last one that cannot be, so that it is told once */
+
 	enum management_state state;
 	struct mesh_link management_link;
 	struct mesh_link signal_link;
@@ -121,8 +127,10 @@ struct mesh {
 };
 
 /* events.c */
-/* For status. @severity and @category: literals in NetBird's words. */
-void mesh_event(struct mesh *mesh, const char *severity, const char *category, const char *fmt,
+/*
+ * For status. @severity and @category: literals in NetBird's words. Returns it, for what else belongs to it.
+ */
+struct mesh_event *mesh_event(struct mesh *mesh, const char *severity, const char *category, const char *fmt,
 	...) __attribute__((format(printf, 4, 5)));
 /* Returns true if the state, or the reason why it is down, changed. */
 bool mesh_link_set(struct mesh_link *link, bool is_connected, const char *why);
@@ -135,6 +143,13 @@ bool mesh_link_set(struct mesh_link *link, bool is_connected, const char *why);
 int mesh_join(struct mesh *mesh, const struct control_up *up);
 /* Notes @url in one form. If it is another server, the map in force is unconfirmed, like one from disk. */
 void mesh_name_server(struct mesh *mesh, const char *url);
+
+/* expiry.c: when the login of this peer ends. */
+void mesh_expiry_init(struct mesh *mesh);
+/* What a LoginResponse or SyncResponse says of it. */
+void mesh_take_expiry(struct mesh *mesh, const struct expiry_said *said);
+/* Another server, or no member any more: nothing is known. */
+void mesh_forget_expiry(struct mesh *mesh);
 
 /* map.c: the map in force. */
 void mesh_map_init(struct mesh *mesh);

@@ -21,6 +21,7 @@ static void on_login(void *ctx, const struct netmap_update *login)
 	mesh_forget_setup_key(mesh->config);
 	mesh_use_servers(mesh, &login->servers);
 	mesh_take_self(mesh, &login->map.self);
+	mesh_take_expiry(mesh, &login->expiry);
 }
 
 static void connected(struct mesh *mesh)
@@ -105,6 +106,7 @@ void mesh_name_server(struct mesh *mesh, const char *url)
 		return;
 	if (*mesh->server && mesh->has_map)
 		mesh->map_is_old = true;
+	mesh_forget_expiry(mesh);
 	memcpy(mesh->server, server, sizeof(server));
 }
 

@@ -197,6 +197,7 @@ void mesh_sync(struct mesh *mesh, const struct netmap_update *update, bool first
 	int ret;
 
 	mesh_use_servers(mesh, &update->servers);
+	mesh_take_expiry(mesh, &update->expiry);
 	if (update->servers.present && update->servers.signal.scheme)
 		save(mesh, mesh->servers_path, bytes, len);
 	if (!update->map.present)
@@ -229,6 +230,7 @@ void mesh_leave(struct mesh *mesh)
 	none.update.map.dns_forwarder_port = MESH_FORWARDER_PORT;
 	mesh->map_is_old = false;
 	mesh->map_is_void = true;
+	mesh_forget_expiry(mesh);
 	put_in_force(mesh, &none);
 }
 
@@ -251,6 +253,7 @@ static void load_map(struct mesh *mesh, const uint8_t *bytes, size_t len)
 	if (make_message(mesh, bytes, len, &message))
 		return;
 	mesh_take_self(mesh, &message.update.map.self);
+	mesh_take_expiry(mesh, &message.update.expiry);
 	mesh->map_is_old = true;
 	log_info("network map %llu from the last run: %zu peers, %zu routes",
 		(unsigned long long)message.update.map.serial, message.update.map.peer_count,

@@ -265,6 +265,7 @@ int mesh_start(struct plane *plane, const struct config *config, void (*stop)(vo
 	mesh_map_init(mesh);
 	mesh_requests_init(mesh);
 	mesh_network_init(mesh);
+	mesh_expiry_init(mesh);
 	*err = 0;
 	ret = start(mesh, err, errlen);
 	if (ret) {
@@ -296,6 +297,7 @@ void mesh_free(struct mesh *mesh)
 	loop_timer_cancel(mesh->loop, &mesh->guard_timer);
 	loop_timer_cancel(mesh->loop, &mesh->network_timer);
 	loop_timer_cancel(mesh->loop, &mesh->memory_timer);
+	loop_timer_cancel(mesh->loop, &mesh->expiry_timer);
 	mesh_requests_done(mesh);
 	management_free(mesh->management);
 	peers_free(mesh->peers);

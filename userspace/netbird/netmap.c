@@ -15,8 +15,8 @@
 #include "netbird/netmap_internal.h"
 
 /* Field numbers (proto/management.proto has the names). */
-enum { SYNC_CONFIG = 1, SYNC_MAP = 5, SYNC_CHECKS = 6 };
-enum { LOGIN_CONFIG = 1, LOGIN_SELF = 2, LOGIN_CHECKS = 3 };
+enum { SYNC_CONFIG = 1, SYNC_MAP = 5, SYNC_CHECKS = 6, SYNC_EXPIRY = 7 };
+enum { LOGIN_CONFIG = 1, LOGIN_SELF = 2, LOGIN_CHECKS = 3, LOGIN_EXPIRY = 4 };
 enum { SELF_ADDRESS = 1, SELF_FQDN = 4, SELF_RESOLUTION = 5, SELF_LAZY = 6, SELF_MTU = 7 };
 enum { MAP_SERIAL = 1, MAP_SELF = 2, MAP_PEERS = 3, MAP_ROUTES = 5, MAP_DNS = 6, MAP_OFFLINE = 7,
 	MAP_RULES = 8, MAP_ROUTE_RULES = 10 };
@@ -526,6 +526,15 @@ static int read_checks(struct netmap_reader *r, struct wire wire, uint32_t numbe
 	return 0;
 }
 
+/* A time that cannot be read says nothing: the one that is known stays. */
+static void read_expiry(struct netmap_reader *r, struct wire wire, uint32_t number)
+{
+	struct wire_field field;
+
+	if (find(wire, number, &field) && expiry_read(wire_inside(&field), &r->update->expiry))
+		netmap_skip(r, "the time when the login ends cannot be read");
+}
+
 static int is_well_formed(struct wire wire)
 {
 	struct wire_field field;
@@ -547,6 +556,8 @@ static int read_update(struct netmap_reader *r, struct wire wire)
 		ret = read_map(r, &field);
 	if (!ret)
 		ret = read_checks(r, wire, SYNC_CHECKS);
+	if (!ret)
+		read_expiry(r, wire, SYNC_EXPIRY);
 	return ret;
 }
 
@@ -561,6 +572,8 @@ static int read_login(struct netmap_reader *r, struct wire wire)
 		ret = read_self(r, &field);
 	if (!ret)
 		ret = read_checks(r, wire, LOGIN_CHECKS);
+	if (!ret)
+		read_expiry(r, wire, LOGIN_EXPIRY);
 	return ret;
 }
 

@@ -15,6 +15,7 @@
 #include "base/cidr.h"
 #include "base/server_url.h"
 #include "crypto/key.h"
+#include "netbird/expiry.h"
 #include "talon/types.h"
 
 #define NETMAP_ID_LEN 128
@@ -127,6 +128,7 @@ struct netmap_update {
 	struct netmap map;
 	char **check_files;		/* paths of posture checks; only meaningful with map.present */
 	size_t check_file_count;
+	struct expiry_said expiry;	/* of this peer's login */
 	struct arena arena;		/* holds all of the above */
 };
 

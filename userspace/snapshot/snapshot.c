@@ -104,6 +104,7 @@ static const struct field snapshot_fields[] = {
 	FIELD(snapshot, TEXT, signal_error),
 	FIELD(snapshot, NUMBER, management_since_ns),
 	FIELD(snapshot, NUMBER, signal_since_ns),
+	FIELD(snapshot, NUMBER, session_expires_ns),
 	FIELD(snapshot, TEXT, ip),
 	FIELD(snapshot, TEXT, address6),
 	FIELD(snapshot, TEXT, public_key),

@@ -74,6 +74,7 @@ struct snapshot {
 	bool management_connected, signal_connected;
 	char *management_url, *management_error, *signal_url, *signal_error;
 	uint64_t management_since_ns, signal_since_ns;	/* of the present state */
+	uint64_t session_expires_ns;	/* when the login of this peer ends; 0: never, or not known */
 	char *ip;			/* with mask; "" */
 	char *address6;			/* ours in the mesh, with its length; "": none */
 	char *public_key, *fqdn;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json_out.h"
+#include "netbird/expiry.h"
 #include "status/render.h"
 
 static void put_time(struct json_out *json, const char *key, uint64_t ns)
@@ -206,6 +207,16 @@ static void put_talon(struct json_out *json, const struct render_view *view)
 	json_out_end(json, '}');
 }
 
+static void put_expiry(struct json_out *json, const struct snapshot *s)
+{
+	char at[EXPIRY_TEXT_LEN];
+
+	if (!s->session_expires_ns)
+		return;
+	expiry_format_utc(s->session_expires_ns, true, at);
+	json_out_text(json, "sessionExpiresAt", at);
+}
+
 void render_json(FILE *out, const struct render_view *view)
 {
 	struct json_out json = { .out = out, .first = true };
@@ -238,6 +249,7 @@ void render_json(FILE *out, const struct render_view *view)
 	json_out_begin(&json, "sessions", '[');
 	json_out_end(&json, ']');
 	json_out_end(&json, '}');
+	put_expiry(&json, s);
 	if (view->as_talon)
 		put_talon(&json, view);
 	json_out_end(&json, '}');

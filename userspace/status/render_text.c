@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 
 #include "config/value.h"
+#include "netbird/expiry.h"
 #include "status/render.h"
 #include "status/show.h"
 
@@ -296,6 +297,18 @@ static void print_interface(FILE *out, const struct snapshot *s)
 		fprintf(out, "Wireguard port: N/A\n");
 }
 
+static void print_expiry(FILE *out, const struct render_view *view)
+{
+	uint64_t at_ns = view->snapshot->session_expires_ns;
+	char at[EXPIRY_TEXT_LEN], left[EXPIRY_TEXT_LEN];
+
+	if (!at_ns)
+		return;
+	expiry_format_utc(at_ns, false, at);
+	expiry_format_left(at_ns, view->now_ns, left);
+	fprintf(out, "Session expires: %s (in %s)\n", at, left);
+}
+
 static void print_summary(FILE *out, const struct render_view *view, bool detail)
 {
 	const struct snapshot *s = view->snapshot;
@@ -314,6 +327,7 @@ static void print_summary(FILE *out, const struct render_view *view, bool detail
 	fprintf(out, "Quantum resistance: false\nLazy connection: %s\nSSH Server: Disabled\nNetworks: ",
 		yes_no(s->lazy));
 	put_sorted(out, s->networks, s->network_count);
+	print_expiry(out, view);
 	fprintf(out, "Peers count: %zu/%zu Connected\n", view->connected, view->peer_count);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "netbird/expiry.h"
 #include "status/render.h"
 #include "status/show.h"
 
@@ -327,6 +328,16 @@ static void put_talon(FILE *out, const struct snapshot *s)
 	put_time(out, STEP, "signalSince", s->signal_since_ns);
 }
 
+static void put_expiry(FILE *out, const struct snapshot *s)
+{
+	char at[EXPIRY_TEXT_LEN];
+
+	if (!s->session_expires_ns)
+		return;
+	expiry_format_utc(s->session_expires_ns, true, at);
+	fprintf(out, "sessionExpiresAt: %s\n", at);
+}
+
 void render_yaml(FILE *out, const struct render_view *view)
 {
 	const struct snapshot *s = view->snapshot;
@@ -352,6 +363,7 @@ void render_yaml(FILE *out, const struct render_view *view)
 	put_events(out, s);
 	put_bool(out, 0, "lazyConnectionEnabled", s->lazy);
 	fprintf(out, "profileName: default\nsshServer:\n    enabled: false\n    sessions: []\n");
+	put_expiry(out, s);
 	if (view->as_talon)
 		put_talon(out, s);
 }

@@ -536,6 +536,26 @@ static void talon_says_more_than_netbird(void **state)
 	free(text);
 }
 
+static void the_end_of_the_login_stands_in_its_place(void **state)
+{
+	struct snapshot snapshot = world_of_lap();
+	char *text;
+
+	text = render(&snapshot, NULL, JSON, true, NULL);
+	assert_null(strstr(text, "sessionExpiresAt"));
+	free(text);
+	snapshot.session_expires_ns = WORLD_NOW + (3 * 86400 + 4 * 3600) * SECOND + 20000000;
+	assert_has(&snapshot, TEXT, false,
+		"\nNetworks: -\nSession expires: 2026-11-26T04:31:00Z (in 3d 4h)\nPeers count: 1/1 "
+		"Connected\n");
+	assert_has(&snapshot, JSON, false,
+		"\"sessions\":[]},\"sessionExpiresAt\":\"2026-11-26T04:31:00.12Z\"}");
+	assert_has(&snapshot, JSON, true, "\"sessionExpiresAt\":\"2026-11-26T04:31:00.12Z\",\"talon\":{");
+	assert_has(&snapshot, YAML, false, "\n    sessions: []\nsessionExpiresAt: 2026-11-26T04:31:00.12Z\n");
+	snapshot.session_expires_ns = AT(0, 0);
+	assert_has(&snapshot, TEXT, false, "\nSession expires: 2026-11-23T00:30:00Z (in expired 1m ago)\n");
+}
+
 static void the_datapath_follows_without_saying_anything_twice(void **state)
 {
 	struct status status = { .now_ns = 10 * SECOND };
@@ -670,6 +690,7 @@ int main(void)
 		cmocka_unit_test(no_text_from_outside_can_forge_a_line),
 		cmocka_unit_test(yaml_quotes_what_would_be_read_as_something_else),
 		cmocka_unit_test(talon_says_more_than_netbird),
+		cmocka_unit_test(the_end_of_the_login_stands_in_its_place),
 		cmocka_unit_test(the_datapath_follows_without_saying_anything_twice),
 		cmocka_unit_test(checks_ask_for_more_and_more),
 		cmocka_unit_test(a_snapshot_survives_its_journey),
