@@ -41,6 +41,13 @@ static int take_ids_op(void *ctx, char *const *ids, size_t count, bool append, b
 static void take_up(void *ctx, const struct control_up *up, control_done_fn done, void *arg)
 {
 	assert(!up->setup_key || strlen(up->setup_key) <= VALUE_MAX);
+	assert(!up->token || (up->token[0] && strlen(up->token) <= CONTROL_TOKEN_MAX));
+	done(arg, 0, NULL);
+}
+
+static void take_extend(void *ctx, const char *token, control_done_fn done, void *arg)
+{
+	assert(token[0] && strlen(token) <= CONTROL_TOKEN_MAX);
 	done(arg, 0, NULL);
 }
 
@@ -50,7 +57,7 @@ static void take_later(void *ctx, control_done_fn done, void *arg)
 }
 
 static const struct control_ops ops = { take_snapshot, take_ids_op, take_ids_op, take_up, take_later,
-	take_later };
+	take_extend, take_later };
 
 /* Every line of what came back is an object with "ok". */
 static void check_answers(int fd)

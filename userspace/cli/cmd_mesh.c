@@ -47,7 +47,7 @@ static int with_config(struct cli *cli, int (*fn)(struct cli *cli, struct config
 int cli_up_daemon(struct cli *cli, const struct config *config, const char *said)
 {
 	const struct config_mesh *mesh = &config->mesh;
-	struct control_up up = { mesh->setup_key, mesh->management_url, mesh->hostname };
+	struct control_up up = { mesh->setup_key, mesh->management_url, mesh->hostname, NULL };
 	struct snapshot snapshot = {};
 	char why[CONFIG_WHY_LEN];
 	bool connected;
@@ -85,7 +85,7 @@ static int login(struct cli *cli, struct config *config)
 	ret = control_probe(cli_socket(config), why, sizeof(why));
 	if (cli->as_netbird || (ret != -ENOENT && ret != -ECONNREFUSED))
 		return cli_up_daemon(cli, config, LOGGED_IN);
-	if (mesh_login(config, why, sizeof(why)))
+	if (mesh_login(config, NULL, why, sizeof(why)))
 		return cli_fail(cli, CLI_FAILED, "login: %s", why);
 	fprintf(cli->out, "%s\n", LOGGED_IN);
 	return CLI_OK;

@@ -49,6 +49,7 @@ static bool copy_config(struct management *m, const struct management_config *co
 	m->hostname = copy_text(config->hostname, &ok);
 	m->ssh_public_key = copy_text(config->ssh_public_key, &ok);
 	m->setup_key = config->setup_key && *config->setup_key ? copy_text(config->setup_key, &ok) : NULL;
+	m->token = config->token && *config->token ? copy_text(config->token, &ok) : NULL;
 	m->dns_labels = management_copy_list(config->dns_labels, config->dns_label_count, &ok);
 	m->dns_label_count = m->dns_labels ? config->dns_label_count : 0;
 	m->private_key = config->private_key;
@@ -56,6 +57,7 @@ static bool copy_config(struct management *m, const struct management_config *co
 	m->flags = config->flags;
 	m->once = config->once;
 	m->facts.has_setup_key = m->setup_key;
+	m->facts.has_token = m->token;
 	return ok;
 }
 
@@ -144,7 +146,7 @@ void management_end(struct management *m, const char *why)
 {
 	stop(m);
 	m->is_over = true;
-	management_drop_setup_key(m);
+	management_drop_credentials(m);
 	management_set_state(m, MANAGEMENT_NEEDS_LOGIN, why);
 }
 
@@ -153,10 +155,10 @@ void management_free(struct management *m)
 	if (!m)
 		return;
 	stop(m);
-	management_logout_stop(m);
+	management_errand_stop(m);
 	grpc_channel_free(m->channel);
 	management_forget_answer(m);
-	management_drop_setup_key(m);
+	management_drop_credentials(m);
 	management_free_list(m->dns_labels, m->dns_label_count);
 	management_free_list(m->files, m->file_count);
 	free(m->meta);

@@ -16,6 +16,8 @@
 #include "grpc/grpc.h"
 #include "netbird/netmap.h"
 
+#define MANAGEMENT_SERVICE	"/management.ManagementService/"
+
 struct management;
 
 enum management_state {
@@ -23,13 +25,24 @@ enum management_state {
 	MANAGEMENT_LOGGED_IN,		/* login done, Sync not yet open */
 	MANAGEMENT_CONNECTED,		/* Sync is open and brought a message */
 	MANAGEMENT_NEEDS_LOGIN,		/* the server does not know us, and there is no (valid) setup key */
+	MANAGEMENT_EXPIRED,		/* it does, but the login of the person behind us has ended */
 };
+
+static inline bool management_needs_login(enum management_state state)
+{
+	return state == MANAGEMENT_NEEDS_LOGIN || state == MANAGEMENT_EXPIRED;
+}
 
 struct management_config {
 	const char *url;
 	struct secret_key private_key;	/* copied, as everything here */
 	/* NULL: none. Sent, and checked, only when the server has said that it does not know this peer. */
 	const char *setup_key;
+	/*
+	 * Of a person who signed in; NULL: none. Sent once at most, under the same condition; it goes before
+	 * the setup key.
+	 */
+	const char *token;
 	const char *ssh_public_key;
 	char *const *dns_labels;
 	size_t dns_label_count;
@@ -64,6 +77,26 @@ int management_new(struct loop *loop, const struct management_config *config,
 void management_start(struct management *management);
 /* A logout under way ends with -ECANCELED. NULL is allowed. */
 void management_free(struct management *management);
+
+/*
+ * How a call apart from login and Sync ended. @answer, opened, is valid during the call; NULL: there is none,
+ * or it could not be opened.
+ */
+typedef void (*management_answer_fn)(void *ctx, const struct grpc_end *end, const uint8_t *answer,
+	size_t len);
+/*
+ * Calls @path (MANAGEMENT_SERVICE and the method, a literal) with a server key of its own; works without
+ * management_start(). @request is copied, and the copy wiped. @once: it may not be sent twice, even if the
+ * server could not open it. If @m is freed before the end, it ends with GRPC_CANCELLED. Returns 0, -EBUSY
+ * while another is under way, or another negative errno.
+ */
+int management_call(struct management *m, const char *path, bool once, const void *request, size_t len,
+	management_answer_fn fn, void *ctx);
+/* ExtendAuthSession: the person behind this peer signed in again. As management_call(). */
+int management_extend(struct management *m, const char *token, management_answer_fn fn, void *ctx);
+/* One line about an end that was not good. */
+void management_format_end(const struct management *m, const struct grpc_end *end, char *why, size_t size);
+
 /* @error: 0 or a negative errno with one line in @why. */
 typedef void (*management_logout_fn)(void *ctx, int error, const char *why);
 /* Deletes this peer on the server; works without Sync. Returns 0, -EBUSY or another negative errno. */

@@ -109,14 +109,14 @@ void management_fetch_key(struct management *m)
 		management_could_not_start(m, ret);
 }
 
-static int start_login(struct management *m, const char *setup_key)
+static int start_login(struct management *m, const char *setup_key, const char *token)
 {
 	static const struct grpc_call_events events = { .message = take_login, .done = management_call_done };
 	const struct grpc_call_options options = { .path = MANAGEMENT_SERVICE "Login",
 		.timeout_ns = LOGIN_TIMEOUT_NS, .is_unary = true };
 	struct message_login login = {
-		.setup_key = setup_key, .ssh_public_key = m->ssh_public_key, .dns_labels = m->dns_labels,
-		.dns_label_count = m->dns_label_count,
+		.setup_key = setup_key, .token = token, .ssh_public_key = m->ssh_public_key,
+		.dns_labels = m->dns_labels, .dns_label_count = m->dns_label_count,
 	};
 	uint8_t *bytes;
 	size_t len;
@@ -141,7 +141,7 @@ void management_call_login(struct management *m)
 
 	m->step = STEP_LOGIN;
 	management_forget_answer(m);
-	ret = start_login(m, NULL);
+	ret = start_login(m, NULL, NULL);
 	if (ret < 0)
 		management_could_not_start(m, ret);
 }
@@ -157,8 +157,21 @@ void management_call_register(struct management *m)
 		management_say_malformed_key(m, "the setup key is malformed; expected " SETUP_KEY_FORM);
 		return;
 	}
-	ret = start_login(m, key);
+	ret = start_login(m, key, NULL);
 	sodium_memzero(key, sizeof(key));
+	if (ret < 0)
+		management_could_not_start(m, ret);
+}
+
+void management_call_token(struct management *m)
+{
+	int ret;
+
+	m->step = STEP_TOKEN;
+	management_forget_answer(m);
+	ret = start_login(m, NULL, m->token);
+	management_drop_credentials(m);
+	m->sent_token = true;
 	if (ret < 0)
 		management_could_not_start(m, ret);
 }

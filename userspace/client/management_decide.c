@@ -40,6 +40,18 @@ static const int table[STEP_COUNT][OUTCOME_COUNT] = {
 		[OUTCOME_UNREACHABLE] = DO_RETRY,
 		[OUTCOME_GARBLED] = DO_RETRY,
 	},
+	[STEP_TOKEN] = {
+		[OUTCOME_OK] = DO_SYNC,
+		[OUTCOME_REFUSED] = DO_SAY_TOKEN_REFUSED,
+		[OUTCOME_NOT_FOUND] = DO_SAY_TOKEN_REFUSED,
+		[OUTCOME_PRECONDITION] = DO_SAY_TOKEN_REFUSED,
+		[OUTCOME_STALE] = DO_SAY_TOKEN_REFUSED,
+		[OUTCOME_UNIMPLEMENTED] = DO_SAY_NOT_NETBIRD,
+		/* the token may be used up, and we may be logged in: without it first */
+		[OUTCOME_FAILED] = DO_RETRY,
+		[OUTCOME_UNREACHABLE] = DO_RETRY,
+		[OUTCOME_GARBLED] = DO_RETRY,
+	},
 	[STEP_SYNC] = {
 		[OUTCOME_OK] = DO_RESYNC,
 		[OUTCOME_REFUSED] = DO_RELOGIN,
@@ -87,6 +99,10 @@ enum management_outcome management_outcome_of(const struct grpc_end *end)
 /* The server does not know us. A peer that is deleted while it runs was deleted on purpose. */
 static enum management_action refused(const struct management_facts *facts)
 {
+	if (facts->has_token)
+		return DO_LOGIN_WITH_TOKEN;
+	if (facts->is_expired)
+		return DO_SAY_EXPIRED;
 	if (facts->was_known)
 		return DO_SAY_DELETED;
 	return facts->has_setup_key ? DO_REGISTER : DO_SAY_NEEDS_KEY;

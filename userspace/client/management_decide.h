@@ -12,6 +12,7 @@ enum management_step {
 	STEP_KEY,			/* GetServerKey */
 	STEP_LOGIN,			/* Login without a setup key */
 	STEP_REGISTER,			/* Login with it */
+	STEP_TOKEN,			/* Login with the token of a person who signed in */
 	STEP_SYNC,
 	STEP_COUNT,
 };
@@ -36,12 +37,15 @@ enum management_action {
 	DO_GO_ON,			/* with what the key was fetched for */
 	DO_SYNC,
 	DO_REGISTER,
+	DO_LOGIN_WITH_TOKEN,
 	DO_REFETCH,			/* the key, then the same call again, once */
 	DO_RETRY,			/* from the login without a setup key, after a while */
 	DO_RELOGIN,			/* the same at once */
 	DO_RESYNC,			/* Sync again, after a while */
 	DO_SAY_DELETED,
 	DO_SAY_NEEDS_KEY,
+	DO_SAY_EXPIRED,
+	DO_SAY_TOKEN_REFUSED,		/* in the server's own words */
 	DO_SAY_BAD_KEY,
 	DO_SAY_BLOCKED,			/* in the server's own words; slow retry */
 	DO_SAY_NOT_NETBIRD,
@@ -52,6 +56,8 @@ struct management_facts {
 	bool was_known;			/* logged in before, in this run */
 	bool was_refetched;		/* the server's key, for this very call */
 	bool was_blocked;		/* this very call ended with a failed precondition before */
+	bool has_token;
+	bool is_expired;		/* the refusal says that the login of the person has ended */
 };
 
 enum management_outcome management_outcome_of(const struct grpc_end *end);

@@ -9,7 +9,6 @@
 #include "loop/loop.h"
 
 #define MANAGEMENT_WHY_LEN	512
-#define MANAGEMENT_SERVICE	"/management.ManagementService/"
 #define MANAGEMENT_ONCE_NS	(30 * LOOP_SECOND)	/* for the verdict of config.once */
 
 /* A token bucket: @most at once, then one each @each_ns. */
@@ -46,12 +45,16 @@ struct meta_report {
 	size_t len;
 };
 
-struct logout_call {			/* GetServerKey, then Logout */
+struct errand {				/* GetServerKey, then a method */
 	struct grpc_call *call;
-	management_logout_fn fn;
+	const char *path;
+	management_answer_fn fn;	/* NULL: none is under way */
 	void *ctx;
+	uint8_t *request, *answer;
+	size_t len, answer_len;
 	uint8_t server_key[KEY_LEN];
-	bool has_key, was_refetched;
+	bool has_key;
+	bool is_final;			/* it is not sent again with a new key */
 };
 
 struct management {
@@ -68,6 +71,7 @@ struct management {
 	struct sysinfo_flags flags;
 	bool once;
 	char *setup_key;		/* as given; wiped and NULL once it is no longer needed */
+	char *token;			/* the same; it is sent once at most */
 
 	/* The main sequence: server key, login or registration, Sync. */
 	enum management_step goal;	/* what comes after the key, or after the wait */
@@ -95,6 +99,7 @@ struct management {
 	unsigned int refused_syncs;	/* in a row */
 	unsigned int short_streams;	/* in a row */
 	bool was_deleted;
+	bool sent_token;		/* and nothing was heard of it yet */
 	bool is_over;			/* failed for good, or logged out */
 
 	/* The facts about this host. */
@@ -111,7 +116,9 @@ struct management {
 
 	struct job_stream job;
 	struct meta_report report;
-	struct logout_call logout;
+	struct errand errand;
+	management_logout_fn logout_fn;
+	void *logout_ctx;
 };
 
 /* management.c */
@@ -128,13 +135,12 @@ void management_end(struct management *m, const char *why);
 int management_ask(struct management *m, const uint8_t *server_key, const struct grpc_call_options *options,
 	const uint8_t *plain, size_t len, const struct grpc_call_events *events, void *ctx,
 	struct grpc_call **ret_call);
-/* Writes one line about how a call ended. */
-void management_format_end(const struct management *m, const struct grpc_end *end, char *why, size_t size);
 void management_forget_answer(struct management *m);
 /* Each starts one call; its end comes to management_settle(). */
 void management_fetch_key(struct management *m);
 void management_call_login(struct management *m);
 void management_call_register(struct management *m);
+void management_call_token(struct management *m);
 /* The end of any of these calls and of Sync. */
 void management_call_done(void *ctx, const struct grpc_end *end);
 /* A call that could not be started counts as one that did not reach the server. */
@@ -163,7 +169,8 @@ void management_settle(struct management *m, enum management_outcome outcome, co
 /* @goal after a while, with a new server key: the server may be another process then. */
 void management_wait(struct management *m, uint64_t wait_ns, enum management_step goal);
 void management_say_malformed_key(struct management *m, const char *why);
-void management_drop_setup_key(struct management *m);
+/* The setup key and the token are of no use any more. */
+void management_drop_credentials(struct management *m);
 /* For the timer of the next attempt. */
 void management_run_timer(void *ctx);
 
@@ -189,8 +196,8 @@ void management_note_meta(struct management *m, const uint8_t *meta, size_t len)
 /* True if the facts at hand differ from what the server has. */
 bool management_is_meta_news(const struct management *m);
 
-/* management_logout.c */
+/* management_errand.c */
 
-void management_logout_stop(struct management *m);
+void management_errand_stop(struct management *m);
 
 #endif

@@ -45,6 +45,9 @@ static void go_on(struct management *m)
 	case STEP_REGISTER:
 		management_call_register(m);
 		break;
+	case STEP_TOKEN:
+		management_call_token(m);
+		break;
 	case STEP_SYNC:
 		management_call_sync(m);
 		break;
@@ -69,27 +72,38 @@ void management_run_timer(void *ctx)
 	management_begin(m, m->goal);
 }
 
-void management_drop_setup_key(struct management *m)
+static void wipe_text(char **text)
 {
-	if (m->setup_key)
-		sodium_memzero(m->setup_key, strlen(m->setup_key));
-	free(m->setup_key);
-	m->setup_key = NULL;
-	m->facts.has_setup_key = false;
+	if (*text)
+		sodium_memzero(*text, strlen(*text));
+	free(*text);
+	*text = NULL;
+}
+
+void management_drop_credentials(struct management *m)
+{
+	wipe_text(&m->setup_key);
+	wipe_text(&m->token);
+	m->facts.has_setup_key = m->facts.has_token = false;
 }
 
 /* Reports a state that no retry mends, or not soon. */
-static void say(struct management *m, int error, const char *why)
+static void say_state(struct management *m, enum management_state state, int error, const char *why)
 {
 	char copy[MANAGEMENT_WHY_LEN];
 
 	snprintf(copy, sizeof(copy), "%s", why);
-	management_set_state(m, MANAGEMENT_NEEDS_LOGIN, copy);
+	management_set_state(m, state, copy);
 	management_wait(m, backoff_next(&m->slow_backoff), STEP_LOGIN);
 	if (m->once) {
 		loop_timer_cancel(m->loop, &m->timer);
 		management_give_verdict(m, error, copy);
 	}
+}
+
+static void say(struct management *m, int error, const char *why)
+{
+	say_state(m, MANAGEMENT_NEEDS_LOGIN, error, why);
 }
 
 __attribute__((format(printf, 3, 4)))
@@ -113,9 +127,37 @@ static void say_needs_key(struct management *m)
 {
 	if (m->was_deleted)
 		say(m, -EACCES, m->why);
+	else if (m->sent_token)
+		sayf(m, -EACCES, "management %s does not know this peer, and its answer to the login was "
+			"lost: sign in again (talon login)", m->url);
 	else
-		sayf(m, -EACCES, "management %s does not know this peer (or its login has expired), and "
-			"there is no setup key: give one (NB_SETUP_KEY, --setup-key-file)", m->url);
+		sayf(m, -EACCES, "management %s does not know this peer, and there is no setup key: give one "
+			"(NB_SETUP_KEY, --setup-key-file), or run talon login", m->url);
+	m->sent_token = false;
+}
+
+/*
+ * The person behind this peer has to sign in again, no setup key helps. A peer that is in the mesh leaves it.
+ * The server may take us again by itself, if the account's setting is changed.
+ */
+static void say_expired(struct management *m)
+{
+	char why[MANAGEMENT_WHY_LEN];
+
+	snprintf(why, sizeof(why), "the login of this peer on management %s has expired%s: run talon login",
+		m->url, m->sent_token ? ", and the answer to the new one was lost" : m->setup_key
+		? " (a setup key does not renew it)" : "");
+	management_drop_credentials(m);
+	m->sent_token = false;
+	m->facts.was_known = false;
+	say_state(m, MANAGEMENT_EXPIRED, -EKEYEXPIRED, why);
+}
+
+/* The token is used up, whatever was wrong. @why: the server's words. */
+static void say_token_refused(struct management *m, const char *why)
+{
+	m->sent_token = false;
+	sayf(m, -EACCES, "%.400s: to try again, sign in again (talon login)", why);
 }
 
 /* Somebody deleted this peer on purpose, so it does not register again by itself. */
@@ -123,9 +165,9 @@ static void say_deleted(struct management *m)
 {
 	m->was_deleted = true;
 	m->facts.was_known = false;
-	management_drop_setup_key(m);
-	sayf(m, -ENOENT, "this peer was deleted on management %s (or its login has expired); it does not "
-		"come back by itself: restart with a valid setup key to join anew", m->url);
+	management_drop_credentials(m);
+	sayf(m, -ENOENT, "this peer was deleted on management %s; it does not come back by itself: restart "
+		"with a valid setup key, or run talon login, to join anew", m->url);
 	if (m->events->deleted)
 		m->events->deleted(m->ctx);
 }
@@ -143,8 +185,9 @@ static void logged_in(struct management *m)
 		return;
 	}
 	management_forget_answer(m);
-	management_drop_setup_key(m);
+	management_drop_credentials(m);
 	m->facts.was_known = true;
+	m->sent_token = false;
 	m->facts.was_blocked = m->facts.was_refetched = m->was_deleted = false;
 	backoff_reset(&m->login_backoff);
 	management_set_state(m, MANAGEMENT_LOGGED_IN, "");
@@ -201,6 +244,9 @@ static void act(struct management *m, enum management_action action, enum manage
 	case DO_REGISTER:
 		management_begin(m, STEP_REGISTER);
 		break;
+	case DO_LOGIN_WITH_TOKEN:
+		management_begin(m, STEP_TOKEN);
+		break;
 	case DO_REFETCH:
 		m->facts.was_refetched = true;
 		m->has_server_key = false;
@@ -220,6 +266,12 @@ static void act(struct management *m, enum management_action action, enum manage
 		break;
 	case DO_SAY_NEEDS_KEY:
 		say_needs_key(m);
+		break;
+	case DO_SAY_EXPIRED:
+		say_expired(m);
+		break;
+	case DO_SAY_TOKEN_REFUSED:
+		say_token_refused(m, why);
 		break;
 	case DO_SAY_BAD_KEY:
 		sayf(m, -EKEYREJECTED, "the setup key is invalid, expired, revoked or used up (management %s "
@@ -248,11 +300,19 @@ static void explain(const struct management *m, enum management_outcome outcome,
 		management_format_end(m, end, why, size);
 }
 
+/* The one refusal that says which it is. */
+static bool is_expired(enum management_outcome outcome, const struct grpc_end *end)
+{
+	return outcome == OUTCOME_REFUSED && strstr(end->text, "peer login has expired");
+}
+
 void management_settle(struct management *m, enum management_outcome outcome, const struct grpc_end *end)
 {
-	enum management_action action = management_decide(m->step, outcome, &m->facts);
+	enum management_action action;
 	char why[MANAGEMENT_WHY_LEN];
 
+	m->facts.is_expired = is_expired(outcome, end);
+	action = management_decide(m->step, outcome, &m->facts);
 	explain(m, outcome, end, why, sizeof(why));
 	if (m->step == STEP_SYNC) {
 		loop_timer_cancel(m->loop, &m->patience);

@@ -259,6 +259,8 @@ static const char *daemon_status(const struct mesh *mesh)
 	switch (mesh->state) {
 	case MANAGEMENT_NEEDS_LOGIN:
 		return "NeedsLogin";
+	case MANAGEMENT_EXPIRED:
+		return "SessionExpired";
 	case MANAGEMENT_LOGGED_IN:
 	case MANAGEMENT_CONNECTED:
 		return "Connected";
@@ -277,6 +279,8 @@ const char *mesh_why_not_ready(const struct mesh *mesh)
 		return "the network map is not applied yet";
 	if (mesh->state == MANAGEMENT_NEEDS_LOGIN)
 		return "management does not know this peer";
+	if (mesh->state == MANAGEMENT_EXPIRED)
+		return "the login of this peer has expired";
 	if (mesh->map_is_void)
 		return "no network map yet";
 	return *mesh->apply_why ? mesh->apply_why : plane_why_not(mesh->plane);

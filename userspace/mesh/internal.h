@@ -150,6 +150,8 @@ void mesh_expiry_init(struct mesh *mesh);
 void mesh_take_expiry(struct mesh *mesh, const struct expiry_said *said);
 /* Another server, or no member any more: nothing is known. */
 void mesh_forget_expiry(struct mesh *mesh);
+/* Tells management that the person behind this peer signed in again: @done with 0 or the reason. */
+void mesh_extend(void *ctx, const char *token, control_done_fn done, void *arg);
 
 /* map.c: the map in force. */
 void mesh_map_init(struct mesh *mesh);
@@ -205,8 +207,8 @@ int mesh_judge_profile(const struct config *config, const struct identity *ident
  * same.
  */
 void mesh_keep_url(const char *path, struct identity *identity, const char *url);
-/* Warns if the setup key would be sent without TLS. */
-void mesh_warn_cleartext(const char *url, const char *setup_key);
+/* Warns if the setup key or the token (NULL: none) would be sent without TLS. */
+void mesh_warn_cleartext(const char *url, const char *setup_key, const char *token);
 /* Wipes the setup key, which is not needed after the first login. */
 void mesh_forget_setup_key(const struct config *config);
 

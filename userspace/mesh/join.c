@@ -47,6 +47,22 @@ static void refused(struct mesh *mesh, const char *why)
 	mesh_leave(mesh);
 }
 
+/*
+ * The login of the person behind this peer has ended, and others do not let us in any more. Once that person
+ * has signed in again, a map brings everything back.
+ */
+static void expired(struct mesh *mesh, const char *why)
+{
+	if (!mesh->has_no_verdict)
+		log_warn("management: %s", why);
+	mesh_finish_up(mesh, -EKEYEXPIRED, why);
+	mesh_event(mesh, "CRITICAL", "AUTHENTICATION", "%s", why);
+	if (!mesh->has_map || mesh->map_is_void)
+		return;
+	log_warn("the ways of this peer are closed until then");
+	mesh_leave(mesh);
+}
+
 static void disconnected(struct mesh *mesh, const char *why)
 {
 	log_warn("management: %s", why);
@@ -65,6 +81,8 @@ static void on_state(void *ctx, enum management_state state, const char *why)
 		connected(mesh);
 	else if (state == MANAGEMENT_NEEDS_LOGIN)
 		refused(mesh, why);
+	else if (state == MANAGEMENT_EXPIRED)
+		expired(mesh, why);
 	else
 		disconnected(mesh, why);
 }
@@ -148,6 +166,7 @@ static void take_request(struct management_config *config, const struct control_
 		config->setup_key = up->setup_key;
 	if (up->hostname)
 		config->hostname = up->hostname;
+	config->token = up->token;
 }
 
 int mesh_join(struct mesh *mesh, const struct control_up *up)
@@ -167,7 +186,7 @@ int mesh_join(struct mesh *mesh, const struct control_up *up)
 	secret_key_wipe(&config.private_key);
 	if (ret)
 		return ret;
-	mesh_warn_cleartext(config.url, config.setup_key);
+	mesh_warn_cleartext(config.url, config.setup_key, config.token);
 	management_free(mesh->management);
 	mesh->management = management;
 	mesh->has_no_verdict = config.once;

@@ -67,7 +67,8 @@ static void too_long(void *ctx)
 	end(login, -ETIMEDOUT, *login->last ? login->last : "management does not answer");
 }
 
-static int run(struct login *login, const struct config *config, const struct identity *identity)
+static int run(struct login *login, const struct config *config, const struct identity *identity,
+	const char *token)
 {
 	static const struct management_events events = {
 		.state = on_state, .login = on_login, .sync = on_sync, .deleted = on_deleted,
@@ -77,6 +78,7 @@ static int run(struct login *login, const struct config *config, const struct id
 		.url = config->mesh.management_url,
 		.private_key = identity->private_key,
 		.setup_key = config->mesh.setup_key,
+		.token = token,
 		.ssh_public_key = identity->ssh_public_key,
 		.dns_labels = config->mesh.dns_labels,
 		.dns_label_count = config->mesh.dns_label_count,
@@ -86,7 +88,7 @@ static int run(struct login *login, const struct config *config, const struct id
 	struct management *management;
 	int ret = management_new(login->loop, &mc, &events, login, &management);
 
-	mesh_warn_cleartext(mc.url, mc.setup_key);
+	mesh_warn_cleartext(mc.url, mc.setup_key, mc.token);
 	secret_key_wipe(&mc.private_key);
 	if (ret)
 		return ret;
@@ -99,7 +101,7 @@ static int run(struct login *login, const struct config *config, const struct id
 	return ret ? ret : login->result;
 }
 
-int mesh_login(struct config *config, char *why, size_t size)
+int mesh_login(struct config *config, const char *token, char *why, size_t size)
 {
 	struct login login = { .why = why, .size = size };
 	struct identity identity;
@@ -118,7 +120,7 @@ int mesh_login(struct config *config, char *why, size_t size)
 		mesh_keep_url(config->mesh.identity_path, &identity, config->mesh.management_url);
 		ret = loop_new(&login.loop);
 		if (!ret)
-			ret = run(&login, config, &identity);
+			ret = run(&login, config, &identity, token);
 		resolver_global_done();
 		stream_global_done();
 		loop_free(login.loop);

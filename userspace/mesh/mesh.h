@@ -42,9 +42,10 @@ const char *mesh_why_not_ready(const struct mesh *mesh);
 int mesh_result(const struct mesh *mesh);
 
 /*
- * `talon login`: logs in or registers, without a datapath. Blocks until management has decided, at most two
- * minutes. Returns 0 or a negative errno with one line in @why.
+ * `talon login`: logs in or registers, without a datapath. @token: of a person who signed in, NULL: none.
+ * Blocks until management has decided, at most two minutes. Returns 0 or a negative errno with one line in
+ * @why: -EACCES or -EKEYEXPIRED if a person has to sign in (again).
  */
-int mesh_login(struct config *config, char *why, size_t size);
+int mesh_login(struct config *config, const char *token, char *why, size_t size);
 
 #endif

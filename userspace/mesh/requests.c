@@ -37,7 +37,7 @@ static void up_too_long(void *ctx)
 		: "management does not answer");
 }
 
-/* Joins again with the setup key and server of @up. On error nothing has changed. */
+/* Joins again with the setup key, token and server of @up. On error nothing has changed. */
 static int join_again(struct mesh *mesh, const struct control_up *up, char *why, size_t size)
 {
 	struct control_up parsed = *up;
@@ -70,13 +70,13 @@ static void on_up(void *ctx, const struct control_up *up, control_done_fn done, 
 		done(arg, -EBUSY, "another `up` is waiting already");
 		return;
 	}
-	if (up->setup_key || up->management_url) {
+	if (up->setup_key || up->management_url || up->token) {
 		ret = join_again(mesh, up, why, sizeof(why));
 		if (ret) {
 			done(arg, ret, why);
 			return;
 		}
-	} else if (mesh->state == MANAGEMENT_NEEDS_LOGIN) {
+	} else if (management_needs_login(mesh->state)) {
 		done(arg, -EACCES, mesh->management_link.why);
 		return;
 	}
@@ -220,7 +220,7 @@ int mesh_listen(struct mesh *mesh, char *err, size_t errlen)
 {
 	static const struct control_ops ops = {
 		.snapshot = mesh_snapshot, .select = on_select, .deselect = on_deselect, .up = on_up,
-		.down = on_down, .logout = on_logout,
+		.extend = mesh_extend, .down = on_down, .logout = on_logout,
 	};
 
 	if (!mesh->config->mesh.control_socket)

@@ -42,11 +42,13 @@ void mesh_keep_url(const char *path, struct identity *identity, const char *url)
 		log_warn("%s; the next start needs the management URL %s again", why, url);
 }
 
-void mesh_warn_cleartext(const char *url, const char *setup_key)
+void mesh_warn_cleartext(const char *url, const char *setup_key, const char *token)
 {
-	if (setup_key && *setup_key && config_is_cleartext_url(url))
-		log_warn("management: the setup key goes to %s without TLS: anybody on the path can "
-			"impersonate the server and read it; use https://", url);
+	const char *what = token && *token ? "token" : "setup key";
+
+	if (((setup_key && *setup_key) || (token && *token)) && config_is_cleartext_url(url))
+		log_warn("management: the %s goes to %s without TLS: anybody on the path can impersonate the "
+			"server and read it; use https://", what, url);
 }
 
 /* @config is const, the text that it points to is not. */

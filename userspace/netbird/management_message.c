@@ -12,12 +12,14 @@
 #include "management.pb-c.h"
 
 /*
- * Field numbers of LoginRequest, PeerKeys, SyncRequest (proto/management.proto), written by hand because the
- * meta is serialized already.
+ * Field numbers of LoginRequest, PeerKeys, SyncRequest, ExtendAuthSessionRequest (proto/management.proto),
+ * written by hand because the meta is serialized already.
  */
-enum { LOGIN_SETUP_KEY = 1, LOGIN_META = 2, LOGIN_KEYS = 4, LOGIN_LABELS = 5 };
+enum { LOGIN_SETUP_KEY = 1, LOGIN_META = 2, LOGIN_TOKEN = 3, LOGIN_KEYS = 4, LOGIN_LABELS = 5 };
 enum { KEYS_SSH = 1, KEYS_WG = 2 };
 enum { SYNC_META = 1 };
+enum { EXTEND_TOKEN = 1, EXTEND_META = 2 };
+enum { EXTENDED_EXPIRY = 1 };
 
 #define JOB_ID_MAX	256
 #define UUID_TEXT	37
@@ -51,7 +53,8 @@ static int pack_keys(const struct message_login *login, uint8_t **ret_bytes, siz
 
 static size_t login_room(const struct message_login *login, size_t keys_len)
 {
-	size_t room = 3 * WIRE_BYTES_HEAD + length_of(login->setup_key) + login->meta_len + keys_len;
+	size_t room = 4 * WIRE_BYTES_HEAD + length_of(login->setup_key) + length_of(login->token) +
+		login->meta_len + keys_len;
 
 	for (size_t i = 0; i < login->dns_label_count; i++)
 		room += WIRE_BYTES_HEAD + length_of(login->dns_labels[i]);
@@ -73,6 +76,7 @@ int message_pack_login(const struct message_login *login, uint8_t **ret_bytes, s
 	}
 	at = put_text(at, LOGIN_SETUP_KEY, login->setup_key);
 	at = wire_put_bytes(at, LOGIN_META, login->meta, login->meta_len);
+	at = put_text(at, LOGIN_TOKEN, login->token);
 	at = wire_put_bytes(at, LOGIN_KEYS, keys, keys_len);
 	for (size_t i = 0; i < login->dns_label_count; i++)
 		at = put_text(at, LOGIN_LABELS, login->dns_labels[i]);
@@ -91,6 +95,36 @@ int message_pack_sync(const uint8_t *meta, size_t meta_len, uint8_t **ret_bytes,
 	*ret_len = wire_put_bytes(bytes, SYNC_META, meta, meta_len) - bytes;
 	*ret_bytes = bytes;
 	return 0;
+}
+
+int message_pack_extend(const char *token, const uint8_t *meta, size_t meta_len, uint8_t **ret_bytes,
+	size_t *ret_len)
+{
+	uint8_t *bytes = malloc(2 * WIRE_BYTES_HEAD + length_of(token) + meta_len), *at = bytes;
+
+	if (!bytes)
+		return -ENOMEM;
+	at = put_text(at, EXTEND_TOKEN, token);
+	at = wire_put_bytes(at, EXTEND_META, meta, meta_len);
+	*ret_bytes = bytes;
+	*ret_len = at - bytes;
+	return 0;
+}
+
+int message_parse_extend(const uint8_t *bytes, size_t len, struct expiry_said *ret_said)
+{
+	struct wire wire = wire_start(bytes, len);
+	struct expiry_said said = {};
+	struct wire_field field;
+	int ret;
+
+	while ((ret = wire_next(&wire, &field)) > 0) {
+		if (wire_is_bytes(&field, EXTENDED_EXPIRY) && expiry_read(wire_inside(&field), &said))
+			return -EBADMSG;
+	}
+	if (!ret)
+		*ret_said = said;
+	return ret;
 }
 
 int message_parse_server_key(const uint8_t *bytes, size_t len, uint8_t ret_key[static KEY_LEN])

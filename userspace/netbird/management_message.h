@@ -7,9 +7,11 @@
 #include <stdint.h>
 
 #include "crypto/key.h"
+#include "netbird/expiry.h"
 
 struct message_login {
 	const char *setup_key;			/* NULL: none */
+	const char *token;			/* of a person who signed in; NULL: none */
 	const char *ssh_public_key;		/* NULL: none */
 	char *const *dns_labels;
 	size_t dns_label_count;
@@ -22,6 +24,11 @@ struct message_login {
 int message_pack_login(const struct message_login *login, uint8_t **ret_bytes, size_t *ret_len);
 /* SyncRequest and SyncMetaRequest, which are identical. Returns 0 or -ENOMEM. */
 int message_pack_sync(const uint8_t *meta, size_t meta_len, uint8_t **ret_bytes, size_t *ret_len);
+/* ExtendAuthSessionRequest. Returns 0 or -ENOMEM. */
+int message_pack_extend(const char *token, const uint8_t *meta, size_t meta_len, uint8_t **ret_bytes,
+	size_t *ret_len);
+/* ExtendAuthSessionResponse. Returns 0 or -EBADMSG. */
+int message_parse_extend(const uint8_t *bytes, size_t len, struct expiry_said *ret_said);
 /* ServerKeyResponse. Returns 0 or -EBADMSG. */
 int message_parse_server_key(const uint8_t *bytes, size_t len, uint8_t ret_key[static KEY_LEN]);
 

@@ -242,14 +242,21 @@ static bool is_plain(const char *text, size_t max)
 }
 
 /* Writes the text of @key to @ret_value, NULL if the request has none. Returns 0 or -EINVAL. */
-static int take_value(const json_t *request, const char *key, const char **ret_value)
+static int take_value(const json_t *request, const char *key, size_t max, const char **ret_value)
 {
 	const json_t *value = json_object_get(request, key);
 
-	if (value && (!json_is_string(value) || !is_plain(json_string_value(value), VALUE_MAX)))
+	if (value && (!json_is_string(value) || !is_plain(json_string_value(value), max)))
 		return -EINVAL;
 	*ret_value = json_string_value(value);
 	return 0;
+}
+
+/* A secret, in the request's own memory. */
+static void wipe(const char *text)
+{
+	if (text)
+		sodium_memzero((char *)text, strlen(text));
 }
 
 static void do_up(struct client *client, const json_t *request)
@@ -258,8 +265,10 @@ static void do_up(struct client *client, const json_t *request)
 	struct pending *pending;
 	struct control_up up;
 
-	if (take_value(request, "setupKey", &up.setup_key) || take_value(request, "managementUrl",
-		&up.management_url) || take_value(request, "hostname", &up.hostname)) {
+	if (take_value(request, "setupKey", VALUE_MAX, &up.setup_key) ||
+		take_value(request, "managementUrl", VALUE_MAX, &up.management_url) ||
+		take_value(request, "hostname", VALUE_MAX, &up.hostname) ||
+		take_value(request, "token", CONTROL_TOKEN_MAX, &up.token)) {
 		answer(client, -EINVAL, "a value of the request is not understood");
 		return;
 	}
@@ -268,8 +277,25 @@ static void do_up(struct client *client, const json_t *request)
 		control->ops->up(control->ctx, &up, answered, pending);
 	else
 		answer(client, -ENOMEM, NULL);
-	if (up.setup_key)
-		sodium_memzero((char *)up.setup_key, strlen(up.setup_key));
+	wipe(up.setup_key);
+	wipe(up.token);
+}
+
+static void do_extend(struct client *client, const json_t *request)
+{
+	struct pending *pending;
+	const char *token;
+
+	if (take_value(request, "token", CONTROL_TOKEN_MAX, &token) || !token) {
+		answer(client, -EINVAL, "the request has no token that is understood");
+		return;
+	}
+	pending = new_pending(client);
+	if (pending)
+		client->control->ops->extend(client->control->ctx, token, answered, pending);
+	else
+		answer(client, -ENOMEM, NULL);
+	wipe(token);
 }
 
 static void do_later(struct client *client, void (*op)(void *ctx, control_done_fn done, void *arg))
@@ -350,6 +376,8 @@ static void dispatch(struct client *client, const json_t *request)
 		do_networks(client, request, name[0] == 's');
 	else if (!strcmp(name, "up"))
 		do_up(client, request);
+	else if (!strcmp(name, "extend"))
+		do_extend(client, request);
 	else if (!strcmp(name, "down"))
 		do_later(client, ops->down);
 	else if (!strcmp(name, "logout"))

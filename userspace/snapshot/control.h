@@ -7,8 +7,8 @@
  *	{"request":"select","ids":["lan"]}	{"ok":false,"error":"there is no network lan"}
  *
  * Requests: snapshot; version; log-level (level); select and deselect (ids, append, all); up (setupKey,
- * managementUrl, hostname); down; logout. A client that is slow, silent or sends too much is cut off; none
- * can block the loop.
+ * managementUrl, hostname, token); extend (token); down; logout. A client that is slow, silent or sends too
+ * much is cut off; none can block the loop.
  */
 #ifndef TALON_CONTROL_H
 #define TALON_CONTROL_H
@@ -20,7 +20,8 @@
 #include "loop/loop.h"
 #include "snapshot/snapshot.h"
 
-#define CONTROL_REQUEST_MAX	16384U		/* bytes of a line */
+#define CONTROL_REQUEST_MAX	32768U		/* bytes of a line */
+#define CONTROL_TOKEN_MAX	24576U		/* characters of a token */
 #define CONTROL_CLIENTS_MAX	8U		/* at the same time; others wait in the socket's queue */
 #define CONTROL_IDS_MAX		1024U
 #ifndef CONTROL_REQUEST_NS				/* tests define shorter times */
@@ -33,6 +34,7 @@
 #define CONTROL_UP_MS		60000U
 #define CONTROL_DOWN_MS		20000U
 #define CONTROL_LOGOUT_MS	15000U
+#define CONTROL_EXTEND_MS	35000U
 
 /*
  * Answers a request: @ret 0, or a negative errno with one line in @why (may be NULL). To be called exactly
@@ -45,6 +47,7 @@ struct control_up {
 	const char *setup_key;		/* a UUID in lower case */
 	const char *management_url;	/* https://HOST:PORT */
 	const char *hostname;
+	const char *token;		/* of a person who signed in; to be used once */
 };
 
 /*
@@ -67,6 +70,10 @@ struct control_ops {
 	 * the datapath.
 	 */
 	void (*down)(void *ctx, control_done_fn done, void *arg);
+	/*
+	 * Tells management that the person behind this peer signed in again. @token: valid during the call.
+	 */
+	void (*extend)(void *ctx, const char *token, control_done_fn done, void *arg);
 	/* Asks management to delete this peer. */
 	void (*logout)(void *ctx, control_done_fn done, void *arg);
 };
@@ -98,6 +105,7 @@ int control_ask_networks(const char *path, bool select, char *const *ids, size_t
 	char *why, size_t size);
 int control_ask_up(const char *path, const struct control_up *up, unsigned int timeout_ms, char *why,
 	size_t size);
+int control_ask_extend(const char *path, const char *token, char *why, size_t size);
 int control_ask_down(const char *path, char *why, size_t size);
 int control_ask_logout(const char *path, char *why, size_t size);
 int control_ask_log_level(const char *path, enum log_level level, char *why, size_t size);

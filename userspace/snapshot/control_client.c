@@ -283,7 +283,20 @@ int control_ask_up(const char *path, const struct control_up *up, unsigned int t
 		json_out_text(&r.json, "managementUrl", up->management_url);
 	if (up->hostname)
 		json_out_text(&r.json, "hostname", up->hostname);
+	if (up->token)
+		json_out_text(&r.json, "token", up->token);
 	return finish(&r, &call, timeout_ms, NULL);
+}
+
+int control_ask_extend(const char *path, const char *token, char *why, size_t size)
+{
+	struct call call = { .path = path, .why = why, .size = size };
+	struct request r;
+
+	if (!begin(&r, "extend"))
+		return wrong(&call, -ENOMEM, "out of memory");
+	json_out_text(&r.json, "token", token);
+	return finish(&r, &call, CONTROL_EXTEND_MS, NULL);
 }
 
 int control_ask_down(const char *path, char *why, size_t size)

@@ -381,10 +381,11 @@ static void forget_calls(void)
 	w.call_count = 0;
 }
 
-static void make_client(const char *setup_key, bool once)
+static void make_client_with(const char *setup_key, const char *token, bool once)
 {
 	struct management_config config = {
-		.url = "https://m.example", .setup_key = setup_key, .ssh_public_key = "ssh-ed25519 AAAA",
+		.url = "https://m.example", .setup_key = setup_key, .token = token,
+		.ssh_public_key = "ssh-ed25519 AAAA",
 		.hostname = "node", .once = once,
 		.dns_labels = (char *[]){ "one", "two" }, .dns_label_count = 2,
 	};
@@ -393,6 +394,11 @@ static void make_client(const char *setup_key, bool once)
 	assert_int_equal(management_new(w.loop, &config, &events, &w, &w.m), 0);
 	management_start(w.m);
 	assert_int_equal(w.connects, 1);
+}
+
+static void make_client(const char *setup_key, bool once)
+{
+	make_client_with(setup_key, NULL, once);
 }
 
 static int make_world(void **state)
@@ -455,15 +461,17 @@ static void the_table_says_what_it_should_in_every_cell(void **state)
 			DO_RETRY, DO_RETRY, DO_REFETCH },
 		{ DO_SYNC, DO_SAY_BLOCKED, DO_SAY_BAD_KEY, DO_RETRY, DO_REFETCH, DO_SAY_NOT_NETBIRD, DO_RETRY,
 			DO_RETRY, DO_RETRY },
+		{ DO_SYNC, DO_SAY_TOKEN_REFUSED, DO_SAY_TOKEN_REFUSED, DO_SAY_TOKEN_REFUSED,
+			DO_SAY_TOKEN_REFUSED, DO_SAY_NOT_NETBIRD, DO_RETRY, DO_RETRY, DO_RETRY },
 		{ DO_RESYNC, DO_RELOGIN, DO_RELOGIN, DO_RELOGIN, DO_REFETCH, DO_SAY_NOT_NETBIRD, DO_RESYNC,
 			DO_RESYNC, DO_RESYNC },
 	};
 	static const enum management_action again[STEP_COUNT] = { DO_RETRY, DO_RETRY, DO_SAY_BAD_KEY,
-		DO_RESYNC };
+		DO_SAY_TOKEN_REFUSED, DO_RESYNC };
 
-	for (int facts_bits = 0; facts_bits < 16; facts_bits++) {
+	for (int facts_bits = 0; facts_bits < 64; facts_bits++) {
 		struct management_facts facts = { facts_bits & 1, facts_bits & 2, facts_bits & 4,
-			facts_bits & 8 };
+			facts_bits & 8, facts_bits & 16, facts_bits & 32 };
 
 		for (int step = 0; step < STEP_COUNT; step++)
 			for (int outcome = 0; outcome < OUTCOME_COUNT; outcome++) {
@@ -472,8 +480,9 @@ static void the_table_says_what_it_should_in_every_cell(void **state)
 				if (action == DO_REFETCH && facts.was_refetched)
 					action = again[step];
 				if (step == STEP_LOGIN && outcome == OUTCOME_REFUSED)
-					action = facts.was_known ? DO_SAY_DELETED : facts.has_setup_key
-						? DO_REGISTER : DO_SAY_NEEDS_KEY;
+					action = facts.has_token ? DO_LOGIN_WITH_TOKEN : facts.is_expired
+						? DO_SAY_EXPIRED : facts.was_known ? DO_SAY_DELETED
+						: facts.has_setup_key ? DO_REGISTER : DO_SAY_NEEDS_KEY;
 				if (step == STEP_REGISTER && outcome == OUTCOME_PRECONDITION &&
 					facts.was_blocked)
 					action = DO_SAY_BLOCKED;
@@ -1213,6 +1222,303 @@ static void posture_checks_known_before_sync_go_with_it(void **state)
 
 /* Logout */
 
+/* Of a person who signed in */
+
+#define TOKEN	"eyJhbGciOiJub25lIn0.eyJhdWQiOiJ0In0.c2ln"
+#define EXPIRED	"peer login has expired, please log in once more"
+
+/* The token of the Login under way, which has no setup key then; "" for none. */
+static char *token_sent(void)
+{
+	static char copy[200];
+	Management__LoginRequest *request = login_request(the_call("Login"));
+
+	snprintf(copy, sizeof(copy), "%s", request->jwt_token);
+	assert_true(!copy[0] || !request->setup_key[0]);
+	assert_non_null(request->meta);
+	management__login_request__free_unpacked(request, NULL);
+	return copy;
+}
+
+static void refuse_with(const char *method, int status, const char *text)
+{
+	struct grpc_end end = { .status = status, .from_server = true, .http_status = 200 };
+
+	snprintf(end.text, sizeof(end.text), "%s", text);
+	end_call(the_call(method), end);
+}
+
+static unsigned int tokens_sent(void)
+{
+	unsigned int count = 0;
+
+	for (size_t i = 0; i < w.call_count; i++) {
+		Management__LoginRequest *request;
+
+		if (strcmp(w.calls[i].method, "Login"))
+			continue;
+		request = login_request(&w.calls[i]);
+		count += request->jwt_token[0] != 0;
+		management__login_request__free_unpacked(request, NULL);
+	}
+	return count;
+}
+
+static void a_token_is_sent_only_when_it_must_be_and_once(void **state)
+{
+	make_client_with(SETUP_KEY, TOKEN, false);
+	give_key();
+	assert_string_equal(token_sent(), "");
+	assert_false(has_setup_key(the_call("Login")));
+	refuse("Login", GRPC_PERMISSION_DENIED);
+	assert_string_equal(token_sent(), TOKEN);
+	assert_null(w.m->token);
+	assert_null(w.m->setup_key);
+	accept_login();
+	assert_non_null(the_call("Sync"));
+	assert_int_equal(w.logins, 1);
+	assert_int_equal(tokens_sent(), 1);
+}
+
+static void a_known_peer_never_shows_its_token(void **state)
+{
+	make_client_with(NULL, TOKEN, true);
+	give_key();
+	accept_login();
+	assert_int_equal(w.verdict, 0);
+	assert_null(w.m->token);
+	assert_int_equal(tokens_sent(), 0);
+}
+
+static void an_expired_peer_uses_its_token(void **state)
+{
+	make_client_with(NULL, TOKEN, true);
+	give_key();
+	refuse_with("Login", GRPC_PERMISSION_DENIED, EXPIRED);
+	assert_string_equal(token_sent(), TOKEN);
+	accept_login();
+	assert_int_equal(w.verdicts, 1);
+	assert_int_equal(w.verdict, 0);
+}
+
+static void a_refused_token_is_used_up(void **state)
+{
+	static const int codes[] = { GRPC_PERMISSION_DENIED, GRPC_UNAUTHENTICATED, GRPC_INVALID_ARGUMENT,
+		GRPC_NOT_FOUND, GRPC_FAILED_PRECONDITION };
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		make_client_with(NULL, TOKEN, true);
+		give_key();
+		refuse("Login", GRPC_PERMISSION_DENIED);
+		refuse("Login", codes[i]);
+		assert_int_equal(w.verdicts, 1);
+		assert_int_equal(w.verdict, -EACCES);
+		assert_non_null(strstr(w.verdict_why, "the server's words"));
+		assert_non_null(strstr(w.verdict_why, "talon login"));
+		assert_null(strstr(w.verdict_why, TOKEN));
+		assert_int_equal(w.state, MANAGEMENT_NEEDS_LOGIN);
+		assert_int_equal(tokens_sent(), 1);
+		end_world(state);
+		make_world(state);
+	}
+}
+
+static void after_a_lost_answer_login_comes_without_the_token_first(void **state)
+{
+	make_client_with(NULL, TOKEN, false);
+	give_key();
+	refuse("Login", GRPC_PERMISSION_DENIED);
+	assert_string_equal(token_sent(), TOKEN);
+	lose("Login");
+	pass(15 * LOOP_SECOND);
+	give_key();
+	assert_string_equal(token_sent(), "");
+	accept_login();		/* the server had taken it */
+	assert_non_null(the_call("Sync"));
+	assert_int_equal(tokens_sent(), 1);
+}
+
+static void a_lost_answer_of_a_login_that_failed_asks_for_another_token(void **state)
+{
+	for (int was_expired = 0; was_expired < 2; was_expired++) {
+		const char *text = was_expired ? EXPIRED : "unknown";
+
+		make_client_with(NULL, TOKEN, true);
+		give_key();
+		refuse_with("Login", GRPC_PERMISSION_DENIED, text);
+		refuse("Login", GRPC_INTERNAL);
+		assert_int_equal(w.verdicts, 0);
+		pass(15 * LOOP_SECOND);
+		give_key();
+		assert_string_equal(token_sent(), "");
+		refuse_with("Login", GRPC_PERMISSION_DENIED, text);
+		assert_int_equal(w.verdict, was_expired ? -EKEYEXPIRED : -EACCES);
+		assert_non_null(strstr(w.verdict_why, "lost"));
+		assert_int_equal(tokens_sent(), 1);
+		end_world(state);
+		make_world(state);
+	}
+}
+
+static void an_expired_login_is_told_from_a_deleted_peer_and_mends_by_itself(void **state)
+{
+	connect_known();
+	finish("Sync");
+	pass(11 * LOOP_SECOND);
+	give_key();
+	refuse_with("Sync", GRPC_PERMISSION_DENIED, EXPIRED);
+	pass(0);
+	give_key();
+	refuse_with("Login", GRPC_PERMISSION_DENIED, EXPIRED);
+	assert_int_equal(w.state, MANAGEMENT_EXPIRED);
+	assert_int_equal(w.deletions, 0);
+	assert_non_null(strstr(w.why, "has expired: run talon login"));
+	assert_null(strstr(w.why, "setup key"));
+	/* somebody switched expiry off, or signed in for this peer elsewhere */
+	pass(61 * LOOP_SECOND);
+	give_key();
+	accept_login();
+	if (!open_call("Sync"))
+		pass(16 * LOOP_SECOND);
+	send_map(2);
+	assert_int_equal(w.state, MANAGEMENT_CONNECTED);
+	assert_int_equal(w.deletions, 0);
+}
+
+static void a_setup_key_does_not_renew_a_login(void **state)
+{
+	make_client(SETUP_KEY, true);
+	give_key();
+	refuse_with("Login", GRPC_PERMISSION_DENIED, EXPIRED);
+	assert_int_equal(w.verdict, -EKEYEXPIRED);
+	assert_non_null(strstr(w.verdict_why, "a setup key does not renew it"));
+	assert_int_equal(count_calls("Login"), 1);
+	assert_int_equal(w.state, MANAGEMENT_EXPIRED);
+}
+
+/* Calls apart */
+
+static struct { unsigned int ends; int status; bool from_server, has_answer; char answer[64]; } errand;
+
+static void heard_answer(void *ctx, const struct grpc_end *end, const uint8_t *answer, size_t len)
+{
+	errand.ends++;
+	errand.status = end->status;
+	errand.from_server = end->from_server;
+	errand.has_answer = answer;
+	snprintf(errand.answer, sizeof(errand.answer), "%.*s", (int)len, answer ? (const char *)answer : "");
+}
+
+static void ask_flow(bool once)
+{
+	memset(&errand, 0, sizeof(errand));
+	assert_int_equal(management_call(w.m, MANAGEMENT_SERVICE "GetPKCEAuthorizationFlow", once, "ask", 3,
+		heard_answer, &w), 0);
+	assert_int_equal(management_call(w.m, MANAGEMENT_SERVICE "GetPKCEAuthorizationFlow", once, "ask", 3,
+		heard_answer, &w), -EBUSY);
+}
+
+static void a_call_apart_is_sealed_and_its_answer_opened(void **state)
+{
+	struct grpc_call *call;
+	uint8_t *plain;
+	size_t len;
+
+	connect_known();
+	ask_flow(false);
+	give_key();
+	call = the_call("GetPKCEAuthorizationFlow");
+	plain = opened(call->request, call->len, &len);
+	assert_int_equal(len, 3);
+	assert_memory_equal(plain, "ask", 3);
+	envelope_free(plain, len);
+	say_bytes(call, (const uint8_t *)"told", 4);
+	finish("GetPKCEAuthorizationFlow");
+	assert_int_equal(errand.ends, 1);
+	assert_int_equal(errand.status, GRPC_OK);
+	assert_string_equal(errand.answer, "told");
+	/* an answer for somebody else is none */
+	ask_flow(false);
+	give_key();
+	call = the_call("GetPKCEAuthorizationFlow");
+	call->events.message(call->ctx, (const uint8_t *)"junk", 4);
+	finish("GetPKCEAuthorizationFlow");
+	assert_int_equal(errand.ends, 1);
+	assert_false(errand.has_answer);
+}
+
+static void only_what_may_be_sent_twice_is_sent_again_to_a_new_server_process(void **state)
+{
+	for (int once = 0; once < 2; once++) {
+		connect_known();
+		ask_flow(once);
+		give_key();
+		refuse("GetPKCEAuthorizationFlow", GRPC_INVALID_ARGUMENT);
+		assert_int_equal(errand.ends, once);
+		if (!once) {
+			new_server_process();
+			give_key();
+			refuse("GetPKCEAuthorizationFlow", GRPC_INVALID_ARGUMENT);
+		}
+		assert_int_equal(errand.ends, 1);
+		assert_int_equal(errand.status, GRPC_INVALID_ARGUMENT);
+		assert_true(errand.from_server);
+		assert_int_equal(count_calls("GetPKCEAuthorizationFlow"), once ? 1 : 2);
+		end_world(state);
+		make_world(state);
+	}
+}
+
+static void a_call_apart_ends_with_the_client_or_without_a_server(void **state)
+{
+	connect_known();
+	ask_flow(false);
+	lose("GetServerKey");
+	assert_int_equal(errand.ends, 1);
+	assert_int_equal(errand.status, GRPC_UNAVAILABLE);
+	ask_flow(false);
+	give_key();
+	management_free(w.m);
+	w.m = NULL;
+	assert_int_equal(errand.ends, 1);
+	assert_int_equal(errand.status, GRPC_CANCELLED);
+	assert_false(errand.from_server);
+}
+
+static void an_extension_carries_token_and_facts_and_the_stream_stays(void **state)
+{
+	Management__ExtendAuthSessionRequest *request;
+	struct expiry_said said;
+	struct grpc_call *call;
+	uint8_t *plain;
+	size_t len;
+
+	connect_known();
+	memset(&errand, 0, sizeof(errand));
+	assert_int_equal(management_extend(w.m, TOKEN, heard_answer, &w), 0);
+	give_key();
+	call = the_call("ExtendAuthSession");
+	plain = opened(call->request, call->len, &len);
+	request = management__extend_auth_session_request__unpack(NULL, len, plain);
+	assert_non_null(request);
+	assert_string_equal(request->jwt_token, TOKEN);
+	assert_string_equal(request->meta->hostname, "node");
+	management__extend_auth_session_request__free_unpacked(request, NULL);
+	envelope_free(plain, len);
+	say_bytes(call, (const uint8_t *)"\x0a\x02\x08\x05", 4);
+	finish("ExtendAuthSession");
+	assert_int_equal(errand.status, GRPC_OK);
+	assert_int_equal(message_parse_extend((const uint8_t *)errand.answer, 4, &said), 0);
+	assert_int_equal(said.kind, EXPIRY_AT);
+	assert_int_equal(said.unix_s, 5);
+	assert_non_null(the_call("Sync"));
+	assert_int_equal(w.state, MANAGEMENT_CONNECTED);
+	assert_int_equal(message_parse_extend((const uint8_t *)"\x0a\x02\x08", 3, &said), -EBADMSG);
+	assert_int_equal(message_parse_extend((const uint8_t *)"\x0a\x02\x08\x80", 4, &said), -EBADMSG);
+	assert_int_equal(message_parse_extend((const uint8_t *)"", 0, &said), 0);
+	assert_int_equal(said.kind, EXPIRY_UNSAID);
+}
+
 static void heard_logout(void *ctx, int error, const char *why)
 {
 	w.logouts++;
@@ -1414,6 +1720,18 @@ int main(void)
 		TEST(other_posture_checks_are_answered_once),
 		TEST(posture_checks_known_before_sync_go_with_it),
 		TEST(logging_out_ends_everything),
+		TEST(a_token_is_sent_only_when_it_must_be_and_once),
+		TEST(a_known_peer_never_shows_its_token),
+		TEST(an_expired_peer_uses_its_token),
+		TEST(a_refused_token_is_used_up),
+		TEST(after_a_lost_answer_login_comes_without_the_token_first),
+		TEST(a_lost_answer_of_a_login_that_failed_asks_for_another_token),
+		TEST(an_expired_login_is_told_from_a_deleted_peer_and_mends_by_itself),
+		TEST(a_setup_key_does_not_renew_a_login),
+		TEST(a_call_apart_is_sealed_and_its_answer_opened),
+		TEST(only_what_may_be_sent_twice_is_sent_again_to_a_new_server_process),
+		TEST(a_call_apart_ends_with_the_client_or_without_a_server),
+		TEST(an_extension_carries_token_and_facts_and_the_stream_stays),
 		TEST(a_logout_that_is_refused_says_why),
 		TEST(a_logout_under_way_ends_with_the_client),
 		TEST(logging_out_works_without_sync),

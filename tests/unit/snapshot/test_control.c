@@ -104,8 +104,15 @@ static void end_or_wait(control_done_fn done, void *arg)
 
 static void on_up(void *ctx, const struct control_up *up, control_done_fn done, void *arg)
 {
-	snprintf(d.asked, sizeof(d.asked), "up %s %s %s", up->setup_key ? up->setup_key : "-",
-		up->management_url ? up->management_url : "-", up->hostname ? up->hostname : "-");
+	snprintf(d.asked, sizeof(d.asked), "up %s %s %s%s%s", up->setup_key ? up->setup_key : "-",
+		up->management_url ? up->management_url : "-", up->hostname ? up->hostname : "-",
+		up->token ? " " : "", up->token ? up->token : "");
+	end_or_wait(done, arg);
+}
+
+static void on_extend(void *ctx, const char *token, control_done_fn done, void *arg)
+{
+	snprintf(d.asked, sizeof(d.asked), "extend %s", token);
 	end_or_wait(done, arg);
 }
 
@@ -121,7 +128,8 @@ static void on_logout(void *ctx, control_done_fn done, void *arg)
 	end_or_wait(done, arg);
 }
 
-static const struct control_ops ops = { on_snapshot, on_select, on_deselect, on_up, on_down, on_logout };
+static const struct control_ops ops = { on_snapshot, on_select, on_deselect, on_up, on_down, on_extend,
+	on_logout };
 
 static void *run_loop(void *arg)
 {
@@ -221,6 +229,8 @@ static void each_request_has_its_answer(void **state)
 		{ "{\"request\":\"up\"}\n", "{\"ok\":true}\n", "up - - -" },
 		{ "{\"request\":\"up\",\"setupKey\":\"k\",\"managementUrl\":\"u\",\"hostname\":\"h\"}\n",
 			"{\"ok\":true}\n", "up k u h" },
+		{ "{\"request\":\"up\",\"token\":\"a.b.c\"}\n", "{\"ok\":true}\n", "up - - - a.b.c" },
+		{ "{\"request\":\"extend\",\"token\":\"a.b.c\"}\n", "{\"ok\":true}\n", "extend a.b.c" },
 		{ "{\"request\":\"select\",\"ids\":[\"a\",\"b c\"]}\n", "{\"ok\":true}\n", "select a b c" },
 		{ "{\"request\":\"select\",\"ids\":[\"a\"],\"append\":true}\n", "{\"ok\":true}\n",
 			"select append a" },
@@ -248,7 +258,9 @@ static void nonsense_is_answered_with_no(void **state)
 		"{\"request\":\"deselect\",\"ids\":[\"\"]}\n", "{\"request\":\"up\",\"setupKey\":1}\n",
 		"{\"request\":\"up\",\"hostname\":\"a\\u0007\"}\n", "{\"request\":\"log-level\"}\n",
 		"{\"request\":\"log-level\",\"level\":\"loud\"}\n",
-		"{\"request\":\"log-level\",\"level\":3}\n",
+		"{\"request\":\"log-level\",\"level\":3}\n", "{\"request\":\"extend\"}\n",
+		"{\"request\":\"extend\",\"token\":\"\"}\n", "{\"request\":\"extend\",\"token\":5}\n",
+		"{\"request\":\"up\",\"token\":\"a\\u000ab\"}\n",
 	};
 	char text[512];
 	int fd = dial();
@@ -276,6 +288,22 @@ static void requests_may_come_in_pieces_and_together(void **state)
 	assert_true(hear(fd, text, sizeof(text)) > 0);
 	assert_non_null(strstr(text, "does not know"));
 	close(fd);
+}
+
+/* Providers put a person's groups into tokens. */
+static void a_large_token_fits_and_a_larger_one_is_refused(void **state)
+{
+	for (size_t len = CONTROL_TOKEN_MAX; len <= CONTROL_TOKEN_MAX + 1; len++) {
+		char *token = calloc(1, len + 1), why[300] = "";
+		int ret;
+
+		memset(token, 'a', len);
+		d.asked[0] = 0;
+		ret = control_ask_extend(d.path, token, why, sizeof(why));
+		assert_int_equal(ret, len > CONTROL_TOKEN_MAX ? -EREMOTEIO : 0);
+		assert_true(!strncmp(d.asked, "extend aaa", 10) == !ret);
+		free(token);
+	}
 }
 
 static void a_line_without_end_is_cut_off(void **state)
@@ -623,6 +651,7 @@ int main(void)
 		TEST(each_request_has_its_answer),
 		TEST(nonsense_is_answered_with_no),
 		TEST(requests_may_come_in_pieces_and_together),
+		TEST(a_large_token_fits_and_a_larger_one_is_refused),
 		TEST(a_line_without_end_is_cut_off),
 		TEST(a_silent_client_is_shown_out),
 		TEST(a_client_that_does_not_read_is_cut_off_and_hurts_nobody),
