@@ -204,7 +204,7 @@ static void print_mesh(struct cli *cli, const struct options *o, const struct re
 		render_yaml(cli->out, view);
 		break;
 	case FORM_IPV4:
-		render_ip(cli->out, view->snapshot);
+		render_address(cli->out, view->snapshot->ip);
 		break;
 	}
 }
