@@ -4,7 +4,7 @@
 _talon()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
-	local commands="up status trace preflight flows top metrics drops capture down networks login logout service debug version genkey pubkey help"
+	local commands="up status trace preflight flows top metrics drops capture down networks forwarding profile login logout service debug version genkey pubkey help"
 	local common="--pin-dir --log-level --daemon-addr --help"
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
@@ -36,7 +36,7 @@ _talon()
 		--metrics-peers
 		--metrics-aliases
 		--log-format"
-	local mesh=" --wireguard-port --interface-name
+	local mesh=" --wireguard-port --interface-name --enable-capture
 		--management-url
 		--setup-key
 		--setup-key-file
@@ -53,7 +53,8 @@ _talon()
 		--force-relay
 		--relay-transport
 		--home-relay-servers
-		--enable-lazy-connection
+		--disable-networks
+		--disable-ipv6
 		--lazy-conn
 		--extra-dns-labels
 		--dns-forwarder-port
@@ -217,8 +218,10 @@ _talon()
 	service) mapfile -t COMPREPLY < <(compgen -W "run $up $mesh $common" -- "$cur") ;;
 	login) mapfile -t COMPREPLY < <(compgen -W "--setup-key --setup-key-file --management-url --hostname $common" -- "$cur") ;;
 	networks | routes) mapfile -t COMPREPLY < <(compgen -W "list select deselect all --append $common" -- "$cur") ;;
+	forwarding) mapfile -t COMPREPLY < <(compgen -W "list $common" -- "$cur") ;;
+	profile) mapfile -t COMPREPLY < <(compgen -W "list --show-id select default $common" -- "$cur") ;;
 	status)
-		mapfile -t COMPREPLY < <(compgen -W "-d --detail --json --yaml --ipv4 --check --filter-by-ips --filter-by-names
+		mapfile -t COMPREPLY < <(compgen -W "-d --detail --json --yaml --ipv4 --ipv6 --check --filter-by-ips --filter-by-names
 			--filter-by-status --filter-by-connection-type $common" -- "$cur") ;;
 	flows)
 		mapfile -t COMPREPLY < <(compgen -W "--peer --src --dst --snat --proto --state --sort --reverse --limit --json $common" -- "$cur") ;;

@@ -189,9 +189,10 @@ static void print_options(FILE *out)
 			0 } : "", o->flag);
 		fprintf(out, "  %-27s%s\n", name, o->help);
 	}
-	fprintf(out, "  Each is NB_ and its name as a variable, such as NB_SETUP_KEY (TALON_AGENT; "
-		"NB_ENABLE_EXPERIMENTAL_LAZY_CONN too).\n  NetBird's other flags are accepted and have no "
-		"effect; --interface-name and --wireguard-port are --tunnel and\n  --listen-port.\n\n  -h, "
+	fprintf(out, "  Each is NB_ and its name as a variable, such as NB_SETUP_KEY (but TALON_AGENT).\n"
+		"  NetBird's other flags are accepted and have no "
+		"effect; --interface-name, --wireguard-port and\n"
+		"  --enable-capture are --tunnel, --listen-port and --capture on.\n\n  -h, "
 		"--help          this text\n");
 }
 
@@ -309,6 +310,8 @@ int cli_main(struct cli *cli, int argc, char **argv)
 	if (!strcmp(argv[1], "options"))
 		return cli_options(cli);
 	command = cli_find_command(argv[1]);
+	if (!command && cli_why_absent(argv[1]))
+		return cli_fail(cli, CLI_USAGE, "%s: %s", argv[1], cli_why_absent(argv[1]));
 	if (!command)
 		return cli_fail(cli, CLI_USAGE, "'%.40s' is not a command; see talon help", argv[1]);
 	if (wants_help(cli)) {

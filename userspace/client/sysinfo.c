@@ -333,7 +333,6 @@ static void fill_flags(Management__Flags *message, const struct sysinfo_flags *f
 	message->disable_firewall = flags->disable_firewall;
 	message->block_lan_access = flags->block_lan_access;
 	message->block_inbound = flags->block_inbound;
-	message->lazy_connection_enabled = flags->lazy_connection;
 }
 
 static void fill_facts(Management__PeerSystemMeta *meta, struct facts *facts)

@@ -11,8 +11,7 @@
 #define SYSINFO_NETBIRD_VERSION "0.66.4+talon"
 
 struct sysinfo_flags {
-	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound,
-		lazy_connection;
+	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound;
 };
 
 /*

@@ -175,6 +175,7 @@ static const struct {
 	enum option option;
 } aliases[] = {
 	CONFIG_ALIAS_ROWS(ALIAS_ROW)
+	CONFIG_SWITCH_ALIAS_ROWS(ALIAS_ROW)
 	{ "l", OPTION_LOG_LEVEL },
 };
 
@@ -203,8 +204,14 @@ bool config_has_flag(const char *flag)
 
 bool config_flag_is_switch(const char *flag)
 {
+#define SWITCH_NAME(flag, id) flag,
+	static const char *const switches[] = { CONFIG_SWITCH_ALIAS_ROWS(SWITCH_NAME) };
 	int number = config_mesh_find(flag);
 
+	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
+		if (!strcmp(switches[i], flag))
+			return true;
+	}
 	return number >= 0 && !config_mesh_options()[number].argument;
 }
 

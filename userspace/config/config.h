@@ -152,7 +152,7 @@ enum config_mesh_given {
 	CONFIG_GIVEN_FIREWALL = 1 << 5,
 	CONFIG_GIVEN_LAN_ACCESS = 1 << 6,
 	CONFIG_GIVEN_INBOUND = 1 << 7,
-	CONFIG_GIVEN_LAZY = 1 << 8,
+	CONFIG_GIVEN_IPV6 = 1 << 8,
 	CONFIG_GIVEN_DNS_LABELS = 1 << 9,
 	CONFIG_GIVEN_LAZY_CONN = 1 << 10,
 	CONFIG_GIVEN_ROSENPASS = 1 << 11,		/* always false then */
@@ -175,9 +175,9 @@ struct config_mesh {
 	bool force_relay;
 	struct server_url *home_relays;	/* instead of management's; none: management's */
 	size_t home_relay_count;
-	bool lazy_connection;
-	/* if given, overrides lazy_connection and the account's setting */
-	bool lazy_conn;
+	bool disable_networks;		/* the selection of networks is closed to commands */
+	bool disable_ipv6;		/* no IPv6 inside the mesh */
+	bool lazy_conn;			/* if given, overrides the account's setting in both directions */
 	bool foreground;		/* serve in this process even if a daemon runs */
 	char **dns_labels;
 	size_t dns_label_count;

@@ -24,6 +24,8 @@
 
 #define FORM_BOOL	"true or false"
 #define FORM_URL	CONFIG_URL_FORM
+#define FORM_DURATION	"a duration such as 90s, 15m or 1h30m; a bare number is minutes"
+#define FORM_LEVEL	"default or strict"
 #define FORM_SETUP_KEY	"the UUID that the dashboard shows once, such as 5F1C2B7A-0000-4000-8000-1234567890AB"
 
 #define MESH_ID(id, ...) MESH_##id,
@@ -168,9 +170,9 @@ static int set_inbound(struct config *config, struct slice value, struct problem
 	return set_given(config, value, &config->mesh.block_inbound, CONFIG_GIVEN_INBOUND);
 }
 
-static int set_lazy(struct config *config, struct slice value, struct problem *problem)
+static int set_ipv6(struct config *config, struct slice value, struct problem *problem)
 {
-	return set_given(config, value, &config->mesh.lazy_connection, CONFIG_GIVEN_LAZY);
+	return set_given(config, value, &config->mesh.disable_ipv6, CONFIG_GIVEN_IPV6);
 }
 
 /* Overrides the account's setting in either direction. */
@@ -224,6 +226,11 @@ static int set_home_relays(struct config *config, struct slice value, struct pro
 		*place = url;
 	}
 	return 0;
+}
+
+static int set_networks(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_switch(value, &config->mesh.disable_networks);
 }
 
 static int set_foreground(struct config *config, struct slice value, struct problem *problem)
@@ -331,12 +338,28 @@ static int set_switch(struct config *config, struct slice value, struct problem 
 	return value_switch(value, &ignored);
 }
 
+static int set_duration(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_duration(value);
+}
+
+static int set_level(struct config *config, struct slice value, struct problem *problem)
+{
+	static const char *const levels[] = { "default", "strict", NULL };
+	unsigned int ignored;
+
+	return value_word(value, levels, &ignored);
+}
+
 static int set_anything(struct config *config, struct slice value, struct problem *problem)
 {
 	return 0;
 }
 
-#define NO_SSH	"Talon runs no SSH server"
+#define NO_SSH		"Talon runs no SSH server"
+#define NO_LAZY		"the account decides, and NB_LAZY_CONN over it"
+#define NO_ANONYMIZE	"Talon shows addresses and names as they are"
+#define NO_JSON_SOCKET	"the control socket speaks JSON, and there is no other"
 
 #define MESH_ROW(id, name, kind, flag, letter, env, argument, form, is, values, help) \
 	[MESH_##id] = { flag, env, argument, form, values, help, NULL, letter },
@@ -352,6 +375,8 @@ static const struct setting mesh_settings[MESH_IDLE] = { CONFIG_MESH_OPTION_ROWS
 
 static const struct setting idle_switch = { set_switch, NULL, "is not a choice", false };
 static const struct setting idle_value = { set_anything, NULL, "is not a value", false };
+static const struct setting idle_duration = { set_duration, NULL, "is not a duration", false };
+static const struct setting idle_level = { set_level, NULL, "is not a level", false };
 
 /*
  * Variables of NetBird's client that are not flags and have no effect: they configure parts that Talon does
@@ -360,18 +385,30 @@ static const struct setting idle_value = { set_anything, NULL, "is not a value",
 static const char *const idle_variables[] = {
 	"NB_DNS_STATE_FILE", "NB_UNCLEAN_SHUTDOWN_RESOLV_FILE", "NB_LOG_MAX_SIZE_MB", "NB_WG_KERNEL_DISABLED",
 	"NB_USE_NETSTACK_MODE",
-	"NB_SOCKS5_LISTENER_PORT", "NB_NETSTACK_SKIP_PROXY", "NB_ENABLE_NETSTACK_LOCAL_FORWARDING",
-	"NB_ENABLE_LOCAL_FORWARDING", "NB_FORCE_USERSPACE_ROUTER", "NB_DISABLE_USERSPACE_ROUTING",
-	"NB_DISABLE_CONNTRACK", "NB_DISABLE_MSS_CLAMPING", "NB_USPFILTER_LOG_BUFFER", "NB_USE_LEGACY_ROUTING",
-	"NB_SKIP_SOCKET_MARK", "NB_DISABLE_CUSTOM_ROUTING", "NB_SKIP_NFTABLES_CHECK", "NB_NFTABLES_TABLE",
-	"NB_DISABLE_EBPF_WG_PROXY", "NB_SKIP_DNS_PROBE", "NB_ICE_KEEP_ALIVE_INTERVAL_SEC",
-	"NB_ICE_DISCONNECTED_TIMEOUT_SEC", "NB_ICE_FAILED_TIMEOUT_SEC",
-	"NB_ICE_RELAY_ACCEPTANCE_MIN_WAIT_SEC", "NB_ICE_FORCE_RELAY_CONN", "NB_ICE_MONITOR_PERIOD",
-	"NB_RELAY_HC_ATTEMPT_THRESHOLD", "NB_LAZY_CONN_INACTIVITY_THRESHOLD", "NB_CONN_RETRY_INTERVAL_TIME",
+	"NB_SOCKS5_LISTENER_ADDRESS", "NB_SOCKS5_LISTENER_PORT", "NB_NETSTACK_SKIP_PROXY",
+	"NB_ENABLE_NETSTACK_LOCAL_FORWARDING", "NB_ENABLE_LOCAL_FORWARDING", "NB_FORCE_USERSPACE_ROUTER",
+	"NB_DISABLE_USERSPACE_ROUTING", "NB_DISABLE_CONNTRACK", "NB_DISABLE_MSS_CLAMPING",
+	"NB_USPFILTER_LOG_BUFFER", "NB_USE_LEGACY_ROUTING", "NB_SKIP_SOCKET_MARK",
+	"NB_DISABLE_CUSTOM_ROUTING", "NB_SKIP_NFTABLES_CHECK", "NB_NFTABLES_TABLE",
+	"NB_DISABLE_EBPF_WG_PROXY", "NB_ICE_KEEP_ALIVE_INTERVAL_SEC", "NB_ICE_DISCONNECTED_TIMEOUT_SEC",
+	"NB_ICE_FAILED_TIMEOUT_SEC", "NB_ICE_RELAY_ACCEPTANCE_MIN_WAIT_SEC", "NB_ICE_FORCE_RELAY_CONN",
+	"NB_ICE_MONITOR_PERIOD", "NB_RELAY_HC_ATTEMPT_THRESHOLD", "NB_CONN_RETRY_INTERVAL_TIME",
 	"NB_CONN_MAX_RETRY_INTERVAL_TIME", "NB_CONN_MAX_RETRY_TIME_TIME", "NB_CONN_RETRY_MULTIPLIER",
 	"NB_ROSENPASS_LOG_LEVEL", "NB_WG_DEBUG", "NB_PPROF_ADDR", "NB_DISABLE_SSH_CONFIG",
-	"NB_FORCE_SSH_CONFIG", NULL,
+	"NB_FORCE_SSH_CONFIG", "NB_FORCE_USERSPACE_FIREWALL", "NB_FORCE_TCP_RACK", "NB_CONNTRACK_TCP_MAX",
+	"NB_CONNTRACK_UDP_MAX", "NB_CONNTRACK_ICMP_MAX", "NB_CONNTRACK_TCP_FIN_WAIT_TIMEOUT",
+	"NB_CONNTRACK_TCP_CLOSE_WAIT_TIMEOUT", "NB_CONNTRACK_TCP_LAST_ACK_TIMEOUT", "NB_FRAGMENT_MAX_ENTRIES",
+	"NB_MANAGEMENT_GRPC_MAX_MSG_SIZE", "NB_RELAY_TRANSPORT", "NB_HOME_RELAY_SERVERS",
+	"NB_DISABLE_NAT_MAPPER", "NB_DISABLE_PCP_HEALTH_CHECK", "NB_DNS_LAZY_WARMUP_TIMEOUT",
+	"NB_DNS_HEALTH_WARNING_DELAY", "NB_MGMT_CACHE_TTL", "NB_METRICS_PUSH_ENABLED", "NB_METRICS_INTERVAL",
+	"NB_METRICS_SERVER_URL", "NB_METRICS_CONFIG_URL", "NB_METRICS_FORCE_SENDING",
+	"NB_LOG_DISABLE_ROTATION", "NB_DISABLE_SLEEP_DETECTOR", "NB_ROUTE_PROTO_FLAG",
+	"NB_AUTO_UPDATE_DRY_RUN", "NB_DISABLE_ROUTE_CACHE", "NB_LISTEN_DEBUG_EVENT", NULL,
 };
+
+/* Variables that NetBird's client once had. */
+static const char *const removed_variables[] = { "NB_ENABLE_EXPERIMENTAL_LAZY_CONN", "NB_SKIP_DNS_PROBE",
+	NULL };
 
 /* For the start script of NetBird's container image: ignored without a note. */
 static const char *const quiet_variables[] = { "NB_ENTRYPOINT_SERVICE_TIMEOUT",
@@ -394,8 +431,15 @@ int config_mesh_find(const char *flag)
 
 static const struct setting *setting_of(int number)
 {
-	return number < MESH_IDLE ? &mesh_settings[number] : mesh_table[number].argument ? &idle_value
-		: &idle_switch;
+	const struct config_mesh_option *option = &mesh_table[number];
+
+	if (number < MESH_IDLE)
+		return &mesh_settings[number];
+	if (!option->argument)
+		return &idle_switch;
+	if (!strcmp(option->form, FORM_DURATION))
+		return &idle_duration;
+	return !strcmp(option->form, FORM_LEVEL) ? &idle_level : &idle_value;
 }
 
 static int try_only(const struct setting *setting, struct slice value, struct problem *problem)
@@ -502,10 +546,13 @@ static void list_name(char names[static NAMES_LEN], const char *name, size_t len
 		strcat(names, ", ...");
 }
 
-/* Notes on one line the NB_* that have no effect, on another the unknown ones, which may be typos. */
+/*
+ * Notes on one line the NB_* that have no effect, on another those that NetBird's client had once, on a third
+ * the unknown ones, which may be typos.
+ */
 static int note_variables(struct config *config, char *const *env)
 {
-	char idle[NAMES_LEN] = "", unknown[NAMES_LEN] = "";
+	char idle[NAMES_LEN] = "", removed[NAMES_LEN] = "", unknown[NAMES_LEN] = "";
 
 	for (; *env; env++) {
 		size_t len = strcspn(*env, "=");
@@ -513,10 +560,15 @@ static int note_variables(struct config *config, char *const *env)
 		if (strncmp(*env, "NB_", 3) || len >= ENV_LEN || !(*env)[len] || !(*env)[len + 1] ||
 			is_option_variable(*env, len) || is_one_of(quiet_variables, *env, len))
 			continue;
-		list_name(is_one_of(idle_variables, *env, len) ? idle : unknown, *env, len);
+		list_name(is_one_of(idle_variables, *env, len) ? idle
+			: is_one_of(removed_variables, *env, len) ? removed : unknown, *env, len);
 	}
 	if (idle[0] && config_note(config, LOG_LEVEL_INFO,
 		"no effect: %s (of parts of NetBird's client that Talon does not have)", idle))
+		return -ENOMEM;
+	if (removed[0] && config_note(config, LOG_LEVEL_INFO,
+		"no effect: %s (NetBird's client no longer has them; NB_LAZY_CONN is there for lazy "
+		"connections)", removed))
 		return -ENOMEM;
 	if (unknown[0] && config_note(config, LOG_LEVEL_WARN,
 		"no effect: %s (not known; see talon up --help)", unknown))

@@ -85,7 +85,7 @@
 		"0-1024", "is not a number of MiB", NULL, \
 		"MiB for keystream made before its packets arrive, 0: none (" \
 		DEFAULT_TEXT(CONFIG_KEYSTREAM_MEMORY) ")") \
-	X(CAPTURE, capture, ONE, "Capture", "capture", "TALON_CAPTURE", NULL, \
+	X(CAPTURE, capture, ONE, "Capture", "capture", "TALON_CAPTURE", "NB_ENABLE_CAPTURE", \
 		"on or off", "is not a choice", "on off", \
 		"whether root may capture a peer's packets with talon capture (on)") \
 	X(METRICS, metrics, ONE, "Metrics", "metrics", "TALON_METRICS", NULL, \
@@ -165,12 +165,15 @@
 		"up to 16 of rel://HOST:PORT or rels://HOST:PORT with commas between them", \
 		"is not a relay", NULL, \
 		"relays instead of those that management names") \
-	X(LAZY, lazy, ONE, "enable-lazy-connection", 0, "NB_ENABLE_EXPERIMENTAL_LAZY_CONN", NULL, \
+	X(NETWORKS, networks, ONE, "disable-networks", 0, NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
-		"connect to peers when there is traffic") \
+		"networks are neither listed nor selected by commands") \
+	X(IPV6, ipv6, ONE, "disable-ipv6", 0, NULL, NULL, \
+		FORM_BOOL, "is not a choice", NULL, \
+		"no IPv6 inside the mesh; kept for later starts") \
 	X(LAZY_CONN, lazy_conn, ONE, "lazy-conn", 0, NULL, "on|off", \
 		"on or off", "is not a choice", "on off", \
-		"the same, overriding the account's setting (on or off)") \
+		"connect to peers when there is traffic, or at once, whatever the account says") \
 	X(DNS_LABELS, dns_labels, LIST, "extra-dns-labels", 0, NULL, "list", \
 		"up to 32 DNS labels with commas between them", "is not a DNS label", NULL, \
 		"more names for this peer") \
@@ -201,18 +204,25 @@
 	X("rosenpass-permissive", 0, NULL, FORM_BOOL, "Talon does not speak Rosenpass") \
 	X("disable-dns", 0, NULL, FORM_BOOL, NULL) \
 	X("no-browser", 0, NULL, FORM_BOOL, NULL) \
+	X("qr", 0, NULL, FORM_BOOL, "Talon prints the URL alone") \
+	X("enable-lazy-connection", 0, NULL, FORM_BOOL, NO_LAZY) \
+	X("lazy-conn-inactivity-threshold", 0, "duration", FORM_DURATION, \
+		"Talon closes no connection for being idle") \
+	X("enable-json-socket", 0, NULL, FORM_BOOL, NO_JSON_SOCKET) \
+	X("json-socket", 0, "address", "unix:///PATH or tcp://ADDRESS:PORT", NO_JSON_SOCKET) \
 	X("disable-profiles", 0, NULL, FORM_BOOL, NULL) \
 	X("disable-update-settings", 0, NULL, FORM_BOOL, NULL) \
 	X("admin-url", 0, "url", "a URL", NULL) \
 	X("service", 's', "name", "a name", NULL) \
-	X("anonymize", 'A', NULL, FORM_BOOL, "Talon shows addresses and names as they are") \
+	X("anonymize", 'A', NULL, FORM_BOOL, NO_ANONYMIZE) \
+	X("anonymize-level", 0, "level", FORM_LEVEL, NO_ANONYMIZE) \
 	X("disable-auto-connect", 0, NULL, FORM_BOOL, "Talon connects when it is started") \
 	X("network-monitor", 'N', NULL, FORM_BOOL, "Talon always follows the host's devices and routes") \
 	X("external-ip-map", 0, "list", "a list", "Talon learns its outer addresses from STUN") \
 	X("extra-iface-blacklist", 0, "list", "a list", \
 		"Talon offers the addresses of its uplinks and no others") \
 	X("dns-resolver-address", 0, "address", "ADDRESS:PORT", "Talon leaves the host's resolver alone") \
-	X("dns-router-interval", 0, "duration", "a duration", \
+	X("dns-router-interval", 0, "duration", FORM_DURATION, \
 		"Talon follows the time to live of the answers") \
 	X("allow-server-ssh", 0, NULL, FORM_BOOL, NO_SSH) \
 	X("enable-ssh-root", 0, NULL, FORM_BOOL, NO_SSH) \
@@ -226,5 +236,9 @@
 #define CONFIG_ALIAS_ROWS(X) \
 	X("wireguard-port", LISTEN_PORT) \
 	X("interface-name", TUNNEL)
+
+/* The same for one that NetBird's client has as a switch. */
+#define CONFIG_SWITCH_ALIAS_ROWS(X) \
+	X("enable-capture", CAPTURE)
 
 #endif

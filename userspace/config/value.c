@@ -232,6 +232,51 @@ int value_endpoint(struct slice text, struct config_endpoint *ret_endpoint)
 	return 0;
 }
 
+/* Cuts a number with an optional fraction off @text. */
+static bool cut_number(struct slice *text)
+{
+	size_t len = 0, digits = 0;
+	bool has_point = false;
+
+	for (; len < text->len; len++) {
+		if (is_digit(text->at[len]))
+			digits++;
+		else if (text->at[len] != '.' || has_point)
+			break;
+		else
+			has_point = true;
+	}
+	*text = (struct slice){ text->at + len, text->len - len };
+	return digits && len <= 18;
+}
+
+int value_duration(struct slice text)
+{
+	static const char *const units[] = { "ns", "us", "\xc2\xb5s", "\xce\xbcs", "ms", "s", "m", "h" };
+	const struct slice whole = text;
+	size_t unit;
+
+	if (!cut_number(&text))
+		return -EINVAL;
+	if (!text.len)
+		return memchr(whole.at, '.', whole.len) ? -EINVAL : 0;
+	for (;;) {
+		/* the longest one that fits: "ms" before "m" */
+		for (unit = 0; unit < sizeof(units) / sizeof(units[0]); unit++) {
+			if (text.len >= strlen(units[unit]) &&
+				!memcmp(text.at, units[unit], strlen(units[unit])))
+				break;
+		}
+		if (unit == sizeof(units) / sizeof(units[0]))
+			return -EINVAL;
+		text = (struct slice){ text.at + strlen(units[unit]), text.len - strlen(units[unit]) };
+		if (!text.len)
+			return 0;
+		if (!cut_number(&text) || !text.len)
+			return -EINVAL;
+	}
+}
+
 /* The path of a Unix socket: absolute, printable, and short enough for its address. */
 static int listen_path(struct slice path, struct config_metrics *place)
 {

@@ -16,6 +16,8 @@ int value_port_range(struct slice text, __u16 *ret_first, __u16 *ret_last);
 int value_word(struct slice text, const char *const *words, unsigned int *ret_index);
 /* yes, no, true, false, on, off, 1, 0. */
 int value_bool(struct slice text, bool *ret_value);
+/* What Go's time.ParseDuration accepts of durations that are not negative, or a bare number; only checked. */
+int value_duration(struct slice text);
 /* A name that the kernel accepts for a network device. */
 int value_device(struct slice text, char ret_name[static IF_NAMESIZE]);
 /* A unicast IPv4 address that a host may have. */

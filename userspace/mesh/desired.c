@@ -403,7 +403,7 @@ bool mesh_is_lazy(const struct mesh *mesh)
 
 	if (config->given & CONFIG_GIVEN_LAZY_CONN)
 		return config->lazy_conn;
-	return mesh->now.update.map.self.lazy || config->lazy_connection;
+	return mesh->now.update.map.self.lazy;
 }
 
 static int tell_peers(struct mesh *mesh, const struct desired *d)

@@ -238,6 +238,9 @@ static void fill_events(struct mesh *mesh, struct snapshot *s)
 
 static void fill_routes(struct mesh *mesh, struct snapshot *s)
 {
+	s->networks_disabled = mesh->config->mesh.disable_networks;
+	if (s->networks_disabled)
+		return;
 	s->routes = array(mesh->choose.group_count, sizeof(*s->routes));
 	for (size_t i = 0; s->routes && i < mesh->choose.group_count; i++) {
 		const struct choose_group *group = &mesh->choose.groups[i];
@@ -313,6 +316,7 @@ int mesh_snapshot(void *ctx, struct snapshot *s)
 	key_to_base64(mesh->identity.public_key, key);
 	*s = (struct snapshot){
 		.version = text(TALON_VERSION),
+		.profile = text(mesh->identity.name),
 		.daemon_status = text(daemon_status(mesh)),
 		.management_connected = mesh->management_link.is_connected,
 		.signal_connected = mesh->signal_link.is_connected,

@@ -207,6 +207,8 @@ int mesh_judge_profile(const struct config *config, const struct identity *ident
  * same.
  */
 void mesh_keep_url(const char *path, struct identity *identity, const char *url);
+/* If --disable-ipv6 was given, either way: keeps it in the profile for starts that do not say it. */
+void mesh_keep_ipv6(const struct config *config, struct identity *identity);
 /* Warns if the setup key or the token (NULL: none) would be sent without TLS. */
 void mesh_warn_cleartext(const char *url, const char *setup_key, const char *token);
 /* Wipes the setup key, which is not needed after the first login. */

@@ -148,7 +148,6 @@ static struct management_config describe(const struct mesh *mesh)
 			.disable_firewall = from->disable_firewall,
 			.block_lan_access = from->block_lan_access,
 			.block_inbound = from->block_inbound,
-			.lazy_connection = from->lazy_connection,
 		},
 		/*
 		 * A peer that has a map keeps working by it and may wait for management. One that has none

@@ -70,7 +70,7 @@ static void take_identity(struct config *config, const struct identity *identity
 	take_switch(config, &mesh->disable_firewall, identity->disable_firewall, CONFIG_GIVEN_FIREWALL);
 	take_switch(config, &mesh->block_lan_access, identity->block_lan_access, CONFIG_GIVEN_LAN_ACCESS);
 	take_switch(config, &mesh->block_inbound, identity->block_inbound, CONFIG_GIVEN_INBOUND);
-	take_switch(config, &mesh->lazy_connection, identity->lazy_connection, CONFIG_GIVEN_LAZY);
+	take_switch(config, &mesh->disable_ipv6, identity->disable_ipv6, CONFIG_GIVEN_IPV6);
 }
 
 int mesh_prepare(struct config *config, char *why, size_t size)
@@ -82,6 +82,7 @@ int mesh_prepare(struct config *config, char *why, size_t size)
 	if (ret)
 		return ret;
 	take_identity(config, &identity);
+	mesh_keep_ipv6(config, &identity);
 	ret = mesh_judge_profile(config, &identity, why, size);
 	if (!ret && !mesh->management_url) {
 		mesh->management_url = strdup(identity.management_url ? identity.management_url

@@ -178,12 +178,29 @@ static int use_selection(struct mesh *mesh, int ret, char *err, size_t errlen)
 
 static char *everything[] = { "all" };
 
+/* Returns 0, or why nothing can be selected. */
+static int may_select(const struct mesh *mesh, char *err, size_t errlen)
+{
+	if (mesh->config->mesh.disable_networks) {
+		snprintf(err, errlen, "%s", SNAPSHOT_NETWORKS_DISABLED);
+		return -EPERM;
+	}
+	if (!mesh->has_map || mesh->map_is_void) {
+		snprintf(err, errlen, "not connected");
+		return -ENOTCONN;
+	}
+	return 0;
+}
+
 static int on_select(void *ctx, char *const *ids, size_t count, bool append, bool all, char *err,
 	size_t errlen)
 {
 	struct mesh *mesh = ctx;
-	int ret = choose_select(&mesh->choose, all ? everything : ids, all ? 1 : count, append, err, errlen);
+	int ret = may_select(mesh, err, errlen);
 
+	if (ret)
+		return ret;
+	ret = choose_select(&mesh->choose, all ? everything : ids, all ? 1 : count, append, err, errlen);
 	return use_selection(mesh, ret, err, errlen);
 }
 
@@ -191,8 +208,11 @@ static int on_deselect(void *ctx, char *const *ids, size_t count, bool append, b
 	size_t errlen)
 {
 	struct mesh *mesh = ctx;
-	int ret = choose_deselect(&mesh->choose, all ? everything : ids, all ? 1 : count, err, errlen);
+	int ret = may_select(mesh, err, errlen);
 
+	if (ret)
+		return ret;
+	ret = choose_deselect(&mesh->choose, all ? everything : ids, all ? 1 : count, err, errlen);
 	return use_selection(mesh, ret, err, errlen);
 }
 

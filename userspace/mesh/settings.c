@@ -42,6 +42,18 @@ void mesh_keep_url(const char *path, struct identity *identity, const char *url)
 		log_warn("%s; the next start needs the management URL %s again", why, url);
 }
 
+void mesh_keep_ipv6(const struct config *config, struct identity *identity)
+{
+	const struct config_mesh *mesh = &config->mesh;
+	char why[300];
+
+	if (mesh->given & CONFIG_GIVEN_IPV6 &&
+		identity_set_disable_ipv6(mesh->identity_path, identity, mesh->disable_ipv6, why,
+		sizeof(why)))
+		log_warn("%s; the next start needs NB_DISABLE_IPV6=%s again", why, mesh->disable_ipv6 ? "true"
+			: "false");
+}
+
 void mesh_warn_cleartext(const char *url, const char *setup_key, const char *token)
 {
 	const char *what = token && *token ? "token" : "setup key";

@@ -65,13 +65,28 @@ static int read_labels(const json_t *json, struct identity *identity)
 	return 0;
 }
 
+/* A copy of @text without control characters, or NULL. */
+static char *printable(const char *text)
+{
+	char *copy = strdup(text ? text : ""), *to = copy;
+
+	for (const char *from = copy; from && *from; from++) {
+		if ((unsigned char)*from >= ' ' && *from != 0x7f)
+			*to++ = *from;
+	}
+	if (copy)
+		*to = '\0';
+	return copy;
+}
+
 static int read_texts(const json_t *json, struct identity *identity)
 {
 	const char *interface = json_file_text(json, "WgIface"), *ssh_key = json_file_text(json, "SSHKey");
 
 	identity->ssh_public_key = ssh_key ? identity_ssh_line(ssh_key) : strdup("");
 	identity->interface = interface && *interface ? strdup(interface) : NULL;
-	if (!identity->ssh_public_key || (interface && *interface && !identity->interface))
+	identity->name = printable(json_file_text(json, "Name"));
+	if (!identity->ssh_public_key || !identity->name || (interface && *interface && !identity->interface))
 		return -ENOMEM;
 	return read_labels(json, identity);
 }
@@ -106,7 +121,7 @@ static int read_profile(json_t *json, struct identity *identity, const char *pat
 	identity->disable_firewall = json_file_is_true(json, "DisableFirewall");
 	identity->block_lan_access = json_file_is_true(json, "BlockLANAccess");
 	identity->block_inbound = json_file_is_true(json, "BlockInbound");
-	identity->lazy_connection = json_file_is_true(json, "LazyConnectionEnabled");
+	identity->disable_ipv6 = json_file_is_true(json, "DisableIPv6");
 	ret = read_key(json, "PrivateKey", &identity->private_key, path, why, size);
 	if (!ret)
 		ret = read_key(json, "PreSharedKey", &identity->preshared_key, path, why, size);
@@ -250,6 +265,19 @@ int identity_set_url(const char *path, struct identity *identity, const char *ur
 	return set_url(identity->json, url) ? write_profile(path, identity->json, why, size) : 0;
 }
 
+int identity_set_disable_ipv6(const char *path, struct identity *identity, bool disable, char *why,
+	size_t size)
+{
+	if (identity->disable_ipv6 == disable)
+		return 0;
+	identity->disable_ipv6 = disable;
+	if (json_object_set_new(identity->json, "DisableIPv6", json_boolean(disable))) {
+		identity_say(why, size, "%s: out of memory", path);
+		return -ENOMEM;
+	}
+	return write_profile(path, identity->json, why, size);
+}
+
 void identity_done(struct identity *identity)
 {
 	for (size_t i = 0; i < identity->dns_label_count; i++)
@@ -258,6 +286,7 @@ void identity_done(struct identity *identity)
 	free(identity->ssh_public_key);
 	free(identity->management_url);
 	free(identity->interface);
+	free(identity->name);
 	json_decref(identity->json);
 	sodium_memzero(identity, sizeof(*identity));
 }

@@ -20,10 +20,12 @@ struct identity {
 	char *ssh_public_key;
 	char *management_url;		/* "https://host:port"; NULL: not in the file */
 	char *interface;		/* WgIface; NULL */
+	/* Name, for people, without control characters; never NULL, may be empty */
+	char *name;
 	uint16_t wg_port;		/* 0: not in the file */
 	uint16_t mtu;
 	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound,
-		lazy_connection;
+		disable_ipv6;
 	char **dns_labels;
 	size_t dns_label_count;
 	bool is_new;			/* made now, not read */
@@ -46,6 +48,9 @@ int identity_adopt(const char *old, const char *path, char *why, size_t size);
  * the file if it differs. Returns 0 or a negative errno with one line in @why.
  */
 int identity_set_url(const char *path, struct identity *identity, const char *url, char *why, size_t size);
+/* The same for DisableIPv6: whether this peer wants no IPv6 address in the mesh. */
+int identity_set_disable_ipv6(const char *path, struct identity *identity, bool disable, char *why,
+	size_t size);
 void identity_done(struct identity *identity);
 
 /*

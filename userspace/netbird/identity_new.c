@@ -159,6 +159,7 @@ json_t *identity_new_profile(void)
 {
 	json_t *json = json_object();
 
+	json_object_set_new(json, "Name", json_string(""));
 	json_object_set_new(json, "PrivateKey", new_private_key_json());
 	json_object_set_new(json, "PreSharedKey", json_string(""));
 	json_object_set_new(json, "ManagementURL", url_object("https", DEFAULT_HOST, ""));
@@ -172,7 +173,8 @@ json_t *identity_new_profile(void)
 	add_nulls(json, KEYS("EnableSSHRoot", "EnableSSHSFTP", "EnableSSHLocalPortForwarding",
 		"EnableSSHRemotePortForwarding", "DisableSSHAuth", "SSHJWTCacheTTL"));
 	add_falses(json, KEYS("DisableClientRoutes", "DisableServerRoutes", "DisableDNS", "DisableFirewall",
-		"BlockLANAccess", "BlockInbound"));
+		"BlockLANAccess", "BlockInbound", "DisableIPv6"));
+	add_nulls(json, KEYS("SyncMessageVersion"));
 	json_object_set_new(json, "DisableNotifications", json_true());
 	add_nulls(json, KEYS("DNSLabels"));
 	json_object_set_new(json, "SSHKey", new_ssh_key());
@@ -182,7 +184,6 @@ json_t *identity_new_profile(void)
 	json_object_set_new(json, "DNSRouteInterval", json_integer(DEFAULT_DNS_INTERVAL));
 	json_object_set_new(json, "ClientCertPath", json_string(""));
 	json_object_set_new(json, "ClientCertKeyPath", json_string(""));
-	add_falses(json, KEYS("LazyConnectionEnabled"));
 	json_object_set_new(json, "MTU", json_integer(CONFIG_MTU));
 	return json;
 }

@@ -95,6 +95,7 @@ static const struct field counter_fields[] = {
 
 static const struct field snapshot_fields[] = {
 	FIELD(snapshot, TEXT, version),
+	FIELD(snapshot, TEXT, profile),
 	FIELD(snapshot, TEXT, daemon_status),
 	FIELD(snapshot, BOOL, management_connected),
 	FIELD(snapshot, BOOL, signal_connected),
@@ -118,6 +119,7 @@ static const struct field snapshot_fields[] = {
 	NESTED(nameservers, nameserver_count, snapshot_nameserver, nameserver_fields),
 	NESTED(events, event_count, snapshot_event, event_fields),
 	NESTED(routes, route_count, snapshot_network, route_fields),
+	FIELD(snapshot, BOOL, networks_disabled),
 	NESTED(counters, counter_count, snapshot_counter, counter_fields),
 	FIELD(snapshot, NUMBER, serial),
 	FIELD(snapshot, BOOL, map_held_back),

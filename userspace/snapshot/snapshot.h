@@ -13,6 +13,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* What is said where --disable-networks forbids a request. */
+#define SNAPSHOT_NETWORKS_DISABLED "--disable-networks is set: networks are neither listed nor selected here"
+
 struct snapshot_peer {
 	char *fqdn, *ip, *public_key;
 	char *address6;			/* in the mesh, without a length; "": none */
@@ -69,6 +72,7 @@ struct snapshot_counter { char *group, *label; uint64_t value; };
 
 struct snapshot {
 	char *version;			/* ours */
+	char *profile;			/* its name for people; "": default */
 	/* "Idle", "Connecting", "Connected", "NeedsLogin", "LoginFailed", "SessionExpired" */
 	char *daemon_status;
 	bool management_connected, signal_connected;
@@ -93,6 +97,7 @@ struct snapshot {
 	size_t event_count;
 	struct snapshot_network *routes;
 	size_t route_count;
+	bool networks_disabled;		/* --disable-networks: they are neither listed nor selected */
 	struct snapshot_counter *counters;
 	size_t counter_count;
 	uint64_t serial;		/* of the map in force */

@@ -1000,8 +1000,9 @@ static void a_mesh_is_configured_by_netbirds_variables(void **state)
 		"NB_LOG_FORMAT=json",
 		"NB_LOG_FILE=console", "NB_DAEMON_ADDR=unix:///run/x.sock", "NB_DISABLE_CLIENT_ROUTES=1",
 		"NB_DISABLE_SERVER_ROUTES=T", "NB_DISABLE_FIREWALL=true", "NB_BLOCK_LAN_ACCESS=True",
-		"NB_BLOCK_INBOUND=TRUE", "NB_FORCE_RELAY=true", "NB_ENABLE_EXPERIMENTAL_LAZY_CONN=true",
-		"NB_LAZY_CONN=off", "NB_EXTRA_DNS_LABELS=one, Two.x,*.three", "NB_DNS_FORWARDER_PORT=5353",
+		"NB_BLOCK_INBOUND=TRUE", "NB_FORCE_RELAY=true", "NB_DISABLE_IPV6=true",
+		"NB_DISABLE_NETWORKS=1", "NB_ENABLE_CAPTURE=false", "NB_LAZY_CONN=off",
+		"NB_EXTRA_DNS_LABELS=one, Two.x,*.three", "NB_DNS_FORWARDER_PORT=5353",
 		"NB_FOREGROUND_MODE=t", "NB_DISABLE_DNS=true", "NB_PROFILE=default",
 		"NB_ENTRYPOINT_LOGIN_TIMEOUT=5", "TALON_AGENT=yes", "NB_RELAY_TRANSPORT=prefer-WS",
 		"NB_HOME_RELAY_SERVERS=rels://relay.example, rel://10.0.0.1:8082,", NULL,
@@ -1023,7 +1024,7 @@ static void a_mesh_is_configured_by_netbirds_variables(void **state)
 	assert_true(config.mesh.disable_client_routes && config.mesh.disable_server_routes &&
 		config.mesh.disable_firewall);
 	assert_true(config.mesh.block_lan_access && config.mesh.block_inbound && config.mesh.force_relay &&
-		config.mesh.lazy_connection);
+		config.mesh.disable_ipv6 && config.mesh.disable_networks && !config.capture);
 	assert_true(config.mesh.given & CONFIG_GIVEN_LAZY_CONN && !config.mesh.lazy_conn);
 	assert_int_equal(config.mesh.dns_label_count, 3);
 	assert_string_equal(config.mesh.dns_labels[1], "two.x");
@@ -1145,6 +1146,8 @@ static const struct {
 		"Rosenpass; expected false" },
 	{ "profile=work", "--profile: 'work' is not a profile that Talon has; expected default" },
 	{ "mtu=1", "--mtu: '1' is not an MTU; expected 576-1600" },
+	{ "anonymize-level=some", "--anonymize-level: 'some' is not a level; expected default or strict" },
+	{ "disable-ipv6=6", "--disable-ipv6: '6' is not a choice; expected true or false" },
 	{ "allow-server-ssh=perhaps", "--allow-server-ssh: 'perhaps' is not a choice; expected true or "
 		"false" },
 	{ "address=100.64.0.1/10", "--address: management gives the mesh address in a mesh; leave it out, or "
@@ -1177,13 +1180,58 @@ static void every_refusal_of_a_mesh_names_flag_and_accepted_form(void **state)
 static void a_wrong_variable_of_a_mesh_is_named(void **state)
 {
 	char *env[] = { "NB_SETUP_KEY=secret", NULL },
-		*lazy[] = { "NB_ENABLE_EXPERIMENTAL_LAZY_CONN=x", NULL };
+		*lazy[] = { "NB_LAZY_CONN=x", NULL },
+		*threshold[] = { "NB_LAZY_CONN_INACTIVITY_THRESHOLD=soon", NULL };
 
 	assert_int_equal(read_mesh(NULL, env), -EINVAL);
 	assert_int_equal(strncmp(why, "NB_SETUP_KEY: the value is not a setup key; ", 44), 0);
 	config_free(&config);
 	assert_int_equal(read_mesh(NULL, lazy), -EINVAL);
-	assert_int_equal(strncmp(why, "NB_ENABLE_EXPERIMENTAL_LAZY_CONN: 'x' is not a choice; ", 55), 0);
+	assert_string_equal(why, "NB_LAZY_CONN: 'x' is not a choice; expected on or off");
+	config_free(&config);
+	assert_int_equal(read_mesh(NULL, threshold), -EINVAL);
+	assert_string_equal(why, "NB_LAZY_CONN_INACTIVITY_THRESHOLD: 'soon' is not a duration; expected a "
+		"duration such as 90s, 15m or 1h30m; a bare number is minutes");
+}
+
+static void durations_are_go_s_or_minutes(void **state)
+{
+	static const char *const good[] = { "15", "0", "30m", "1h30m", "1.5h", "90s", "500ms", "1us",
+		"1\xc2\xb5s", "2h45m30.5s", "0s", ".5m" }, *const bad[] = { "", "m", "1.5", "1h30", "-5m",
+		"5 m", "5d", "1..5h", "h1", "5M", ".", "1h.", "9999999999999999999h" };
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_int_equal(value_duration(slice_from(good[i])), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(value_duration(slice_from(bad[i])), -EINVAL);
+}
+
+/* Both ways, and in every form that NetBird's client takes; what it no longer has changes nothing. */
+static void nb_lazy_conn_alone_overrides_the_account(void **state)
+{
+	static const struct { char *value; bool on; } cases[] = {
+		{ "NB_LAZY_CONN=on", true }, { "NB_LAZY_CONN=OFF", false }, { "NB_LAZY_CONN=true", true },
+		{ "NB_LAZY_CONN=F", false }, { "NB_LAZY_CONN=1", true }, { "NB_LAZY_CONN=0", false },
+	};
+	static const char *const old[] = { "enable-lazy-connection=true", NULL };
+	char *env[] = { NULL, NULL }, *removed[] = { "NB_ENABLE_EXPERIMENTAL_LAZY_CONN=true",
+		"NB_SKIP_DNS_PROBE=true", NULL };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		env[0] = cases[i].value;
+		take_mesh(NULL, env);
+		assert_true(config.mesh.given & CONFIG_GIVEN_LAZY_CONN);
+		assert_int_equal(config.mesh.lazy_conn, cases[i].on);
+		config_free(&config);
+	}
+	take_mesh(old, removed);
+	assert_false(config.mesh.given & CONFIG_GIVEN_LAZY_CONN);
+	assert_int_equal(config.note_count, 2);
+	assert_string_equal(config.notes[0].text,
+		"no effect: NB_ENABLE_EXPERIMENTAL_LAZY_CONN, NB_SKIP_DNS_PROBE (NetBird's client no longer "
+		"has them; NB_LAZY_CONN is there for lazy connections)");
+	assert_string_equal(config.notes[1].text,
+		"--enable-lazy-connection: no effect: the account decides, and NB_LAZY_CONN over it");
 }
 
 static void a_setup_key_may_come_from_a_file_but_not_from_two_places(void **state)
@@ -1300,6 +1348,8 @@ int main(void)
 		TEST(the_older_names_of_variables_are_read_too),
 		TEST(every_refusal_of_a_mesh_names_flag_and_accepted_form),
 		TEST(a_wrong_variable_of_a_mesh_is_named),
+		TEST(durations_are_go_s_or_minutes),
+		TEST(nb_lazy_conn_alone_overrides_the_account),
 		TEST(a_setup_key_may_come_from_a_file_but_not_from_two_places),
 		TEST(what_does_nothing_in_a_mesh_is_said),
 		TEST(a_file_knows_nothing_of_a_mesh),

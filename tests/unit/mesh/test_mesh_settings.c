@@ -4,9 +4,13 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "mesh/internal.h"
 
@@ -42,11 +46,60 @@ static void a_setup_key_that_was_used_is_gone(void **state)
 	mesh_forget_setup_key(&none);
 }
 
+/* The account's switch; NB_LAZY_CONN over it in both directions. */
+static void lazy_is_what_the_account_says_unless_it_was_said_here(void **state)
+{
+	static const struct { bool account, given, said, lazy; } cases[] = {
+		{ false, false, false, false }, { true, false, false, true },
+		{ false, true, true, true }, { true, true, true, true },
+		{ false, true, false, false }, { true, true, false, false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct config config = { .mesh.given = cases[i].given ? CONFIG_GIVEN_LAZY_CONN : 0,
+			.mesh.lazy_conn = cases[i].said };
+		const struct mesh mesh = { .config = &config, .now.update.map.self.lazy = cases[i].account };
+
+		assert_int_equal(mesh_is_lazy(&mesh), cases[i].lazy);
+	}
+}
+
+/* Said once, with NB_DISABLE_IPV6 or the flag, it holds until it is said otherwise. */
+static void whether_ipv6_is_wanted_outlives_the_start_that_says_it(void **state)
+{
+	static const struct { bool given, said, then; } starts[] = {
+		{ false, false, false }, { true, true, true }, { false, false, true }, { true, true, true },
+		{ true, false, false }, { false, false, false },
+	};
+	char dir[] = "/tmp/talon-settings-XXXXXX", path[64], why[300];
+	json_t *json;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/default.json", dir);
+	for (size_t i = 0; i < sizeof(starts) / sizeof(*starts); i++) {
+		struct config config = { .mesh.enabled = true, .mesh.identity_path = path,
+			.mesh.state_dir = dir, .mesh.given = starts[i].given ? CONFIG_GIVEN_IPV6 : 0,
+			.mesh.disable_ipv6 = starts[i].said };
+
+		if (mesh_prepare(&config, why, sizeof(why)))
+			fail_msg("%s", why);
+		assert_int_equal(config.mesh.disable_ipv6, starts[i].then);
+		json = json_load_file(path, 0, NULL);
+		assert_int_equal(json_is_true(json_object_get(json, "DisableIPv6")), starts[i].then);
+		json_decref(json);
+		free(config.mesh.management_url);
+	}
+	unlink(path);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_forwarder_listens_where_management_sends_peers),
 		cmocka_unit_test(a_setup_key_that_was_used_is_gone),
+		cmocka_unit_test(lazy_is_what_the_account_says_unless_it_was_said_here),
+		cmocka_unit_test(whether_ipv6_is_wanted_outlives_the_start_that_says_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,6 +178,7 @@ static void a_new_identity_looks_like_one_of_netbirds_client(void **state)
 	struct place *place = *state;
 	struct identity identity, again;
 	char *is, *want, *is_outline, *want_outline;
+	json_t *is_json, *want_json;
 	struct stat st;
 	size_t len;
 
@@ -188,10 +189,21 @@ static void a_new_identity_looks_like_one_of_netbirds_client(void **state)
 	assert_string_equal(identity.management_url, "https://api.netbird.io:443");
 	assert_int_equal(strlen(identity.ssh_public_key), 80);
 	is = get_file(place->path);
-	want = (char *)netbird_read("identity/node-default.json", &len);
+	want = (char *)netbird_read("identity/fresh-default.json", &len);
 	is_outline = outline(is);
 	want_outline = outline(want);
 	assert_string_equal(is_outline, want_outline);
+	is_json = json_loads(is, 0, NULL);
+	want_json = json_loads(want, 0, NULL);
+	assert_int_not_equal(json_equal(json_object_get(is_json, "PrivateKey"),
+		json_object_get(want_json, "PrivateKey")), 1);
+	json_object_del(is_json, "PrivateKey");
+	json_object_del(want_json, "PrivateKey");
+	json_object_del(is_json, "SSHKey");
+	json_object_del(want_json, "SSHKey");
+	assert_true(json_equal(is_json, want_json));
+	json_decref(is_json);
+	json_decref(want_json);
 	load(place, &again);
 	assert_false(again.is_new);
 	assert_memory_equal(again.public_key, identity.public_key, KEY_LEN);
@@ -285,6 +297,48 @@ static void one_process_holds_the_identity(void **state)
 	close(fd);
 }
 
+static void a_profile_may_have_a_name_for_screens(void **state)
+{
+	struct place *place = *state;
+	struct identity identity;
+
+	put_file(place->path, "{\"Name\": \"Work\\u0007\\nroot: \u00e9\"}");
+	load(place, &identity);
+	assert_string_equal(identity.name, "Workroot: \xc3\xa9");
+	identity_done(&identity);
+	put_file(place->path, "{\"Name\": 5}");
+	load(place, &identity);
+	assert_string_equal(identity.name, "");
+	identity_done(&identity);
+}
+
+/* The -v6 halves of exit nodes and a firewall's IPv6 tables, as 0.77 writes them. */
+static void a_state_of_0_77_is_read_and_kept(void **state)
+{
+	static const char before[] = "{\"port_forward_state\":{\"internal_port\":51820,\"protocol\":\"udp\"},"
+		"\"iptables_state\":{\"route_rules_v6\":{\"a\":[\"-A\"]},\"acl_entries_v6\":{}},"
+		"\"nftables_state\":{\"interface_state\":{\"name\":\"wt0\","
+		"\"wg_address\":{\"IPv6\":\"fd00::1\"},\"mtu\":1280}},";
+	static const char selection[] =
+		"\"routeselector_state\":{\"selected_routes\":{\"exit\":{},\"exit-v6\":{}},"
+		"\"deselected_routes\":{\"lan-v6\":{}},\"deselect_all\":false}}";
+	struct place *place = *state;
+	struct route_selection got = {};
+	char whole[1024], *text;
+
+	snprintf(whole, sizeof(whole), "%s%s", before, selection);
+	put_file(place->path, whole);
+	assert_int_equal(route_selection_load(place->path, &got), 0);
+	assert_int_equal(got.selected_count, 2);
+	assert_string_equal(got.selected[1], "exit-v6");
+	assert_string_equal(got.deselected[0], "lan-v6");
+	assert_int_equal(route_selection_save(place->path, &got), 0);
+	text = get_file(place->path);
+	assert_string_equal(text, whole);
+	free(text);
+	route_selection_done(&got);
+}
+
 static void what_the_user_selected_is_kept_beside_everything_else(void **state)
 {
 	struct place *place = *state;
@@ -360,6 +414,8 @@ int main(void)
 		TEST(a_place_that_cannot_be_written_is_said),
 		TEST(one_process_holds_the_identity),
 		TEST(an_older_clients_profile_is_taken_over_once),
+		TEST(a_profile_may_have_a_name_for_screens),
+		TEST(a_state_of_0_77_is_read_and_kept),
 		TEST(what_the_user_selected_is_kept_beside_everything_else),
 	};
 
