@@ -114,6 +114,8 @@ int cli_genkey(struct cli *cli);
 int cli_pubkey(struct cli *cli);
 int cli_help(struct cli *cli);
 int cli_networks(struct cli *cli);
+int cli_forwarding(struct cli *cli);
+int cli_profile(struct cli *cli);
 int cli_login(struct cli *cli);
 int cli_logout(struct cli *cli);
 int cli_service(struct cli *cli);
@@ -127,5 +129,7 @@ int cli_options(struct cli *cli);
 
 /* By name or alias; NULL: unknown. */
 const struct cli_command *cli_find_command(const char *name);
+/* Why Talon has no command @name although NetBird's client has; NULL: no client knows it. */
+const char *cli_why_absent(const char *name);
 
 #endif

@@ -126,7 +126,11 @@ static int list_networks(struct cli *cli, struct config *config)
 	ret = control_ask_snapshot(cli_socket(config), &snapshot, why, sizeof(why));
 	if (ret)
 		return refused(cli, "networks", ret, why);
-	if (render_networks(cli->out, &snapshot))
+	if (snapshot.networks_disabled)
+		code = cli_fail(cli, CLI_FAILED, "failed to list network: %s", SNAPSHOT_NETWORKS_DISABLED);
+	else if (render_needs_login(&snapshot) || !render_is_in_mesh(&snapshot))
+		code = cli_fail(cli, CLI_FAILED, "failed to list network: not connected");
+	else if (render_networks(cli->out, &snapshot))
 		code = cli_fail(cli, CLI_FAILED, "out of memory");
 	snapshot_done(&snapshot);
 	return code;
@@ -196,6 +200,32 @@ static int networks(struct cli *cli, struct config *config)
 int cli_networks(struct cli *cli)
 {
 	return with_config(cli, networks);
+}
+
+/*
+ * Talon is no ingress gateway, so there is none to list; the daemon is asked all the same, as scripts expect.
+ */
+static int forwarding(struct cli *cli, struct config *config)
+{
+	const char *verb = cli->at < cli->argc ? cli->argv[cli->at++] : "";
+	char why[CONFIG_WHY_LEN];
+	int code, ret;
+
+	if (strcmp(verb, "list") && strcmp(verb, "ls"))
+		return cli_fail(cli, CLI_USAGE, "forwarding: '%.40s' is not understood; expected list", verb);
+	code = cli_common_only(cli, config, "forwarding");
+	if (code)
+		return code;
+	ret = control_probe(cli_socket(config), why, sizeof(why));
+	if (ret)
+		return cli_no_daemon(cli, why);
+	fprintf(cli->out, "No forwarding rules available.\n");
+	return CLI_OK;
+}
+
+int cli_forwarding(struct cli *cli)
+{
+	return with_config(cli, forwarding);
 }
 
 static int debug(struct cli *cli, struct config *config)

@@ -16,14 +16,23 @@
 
 #define FILTER_MAX 64
 
-enum form { FORM_SUMMARY, FORM_DETAIL, FORM_JSON, FORM_YAML, FORM_IPV4 };
-static const char *const form_names[] = { "summary", "detail", "json", "yaml", "ipv4" };
+enum form { FORM_SUMMARY, FORM_DETAIL, FORM_JSON, FORM_YAML, FORM_IPV4, FORM_IPV6, FORM_COUNT };
+static const char *const form_names[] = { "summary", "detail", "json", "yaml", "ipv4", "ipv6" };
+static const char form_letters[] = "\0djy46";
+
+enum filter { FILTER_IPS, FILTER_NAMES, FILTER_STATUS, FILTER_CONNECTION, FILTER_COUNT };
+static const char *const filter_names[] = { "filter-by-ips", "filter-by-names", "filter-by-status",
+	"filter-by-connection-type" };
+static const char filter_letters[] = "INST";
 
 struct options {
 	struct config config;		/* only its pin_dir, log_level and control socket */
 	enum form form;
 	bool is_check;
 	enum status_check check;
+	/* as they were given: a check comes before everything else, also before what is wrong with them */
+	const char *given[FILTER_COUNT][FILTER_MAX];
+	size_t given_count[FILTER_COUNT];
 	struct render_filter filter;
 	char *ips[FILTER_MAX], *names[FILTER_MAX];
 	bool has_filter;
@@ -34,6 +43,8 @@ static int take_check(struct cli *cli, struct options *o, const char *value)
 	value = cli_value(cli, "check", value);
 	if (!value)
 		return CLI_USAGE;
+	if (cli->as_netbird && !*value)
+		return CLI_OK;
 	if (status_check_parse(value, &o->check))
 		return cli_fail(cli, CLI_USAGE,
 			"--check: '%.40s' is not a check; expected live, ready, startup or datapath",
@@ -58,8 +69,9 @@ static int take_list(struct cli *cli, const char *flag, const char *list, char *
 	return CLI_OK;
 }
 
-static int take_ips(struct cli *cli, struct options *o, const char *flag, const char *value)
+static int take_ips(struct cli *cli, struct options *o, const char *value)
 {
+	const char *flag = filter_names[FILTER_IPS];
 	int code = take_list(cli, flag, value, o->ips, &o->filter.ip_count);
 	struct in6_addr addr;
 
@@ -86,31 +98,65 @@ static int take_word(struct cli *cli, const char *flag, const char *value, const
 	return cli_fail(cli, CLI_USAGE, "--%s: '%.40s' is not understood; expected %s", flag, value, form);
 }
 
+/* Whether @name is flag @flag or its letter. */
+static bool is_flag(const char *name, const char *flag, char letter)
+{
+	return !strcmp(name, flag) || (letter && name[0] == letter && !name[1]);
+}
+
 /* Returns -ENOENT if @name is not a filter, else enum cli_exit. */
 static int take_filter(struct cli *cli, struct options *o, const char *name, const char *value)
 {
-	static const char *const states[] = { "idle", "connecting", "connected", NULL },
-		*const types[] = { "P2P", "Relayed", NULL };
-	static const char *const flags[] = { "filter-by-ips", "filter-by-names", "filter-by-status",
-		"filter-by-connection-type" };
-	size_t i = 0;
+	enum filter i = 0;
 
-	while (i < 4 && strcmp(flags[i], name))
+	while (i < FILTER_COUNT && !is_flag(name, filter_names[i], filter_letters[i]))
 		i++;
-	if (i == 4)
+	if (i == FILTER_COUNT)
 		return -ENOENT;
-	value = cli_value(cli, name, value);
+	value = cli_value(cli, filter_names[i], value);
 	if (!value)
 		return CLI_USAGE;
+	/* of STATUS and TYPE the last one counts */
+	if (i >= FILTER_STATUS)
+		o->given_count[i] = 0;
+	if (o->given_count[i] == FILTER_MAX)
+		return cli_fail(cli, CLI_USAGE, "--%s: more than %d; write fewer", filter_names[i],
+			FILTER_MAX);
+	o->given[i][o->given_count[i]++] = value;
+	return CLI_OK;
+}
+
+static int use_filter(struct cli *cli, struct options *o, enum filter filter, const char *value)
+{
+	static const char *const states[] = { "idle", "connecting", "connected", NULL },
+		*const types[] = { "P2P", "Relayed", NULL };
+
+	if (!*value)
+		return CLI_OK;	/* none */
 	o->has_filter = true;
-	if (i == 0)
-		return take_ips(cli, o, flags[i], value);
-	if (i == 1)
-		return take_list(cli, flags[i], value, o->names, &o->filter.name_count);
-	if (i == 2)
-		return take_word(cli, flags[i], value, states, "idle, connecting or connected",
+	switch (filter) {
+	case FILTER_IPS:
+		return take_ips(cli, o, value);
+	case FILTER_NAMES:
+		return take_list(cli, filter_names[filter], value, o->names, &o->filter.name_count);
+	case FILTER_STATUS:
+		return take_word(cli, filter_names[filter], value, states, "idle, connecting or connected",
 			&o->filter.status);
-	return take_word(cli, flags[i], value, types, "P2P or Relayed", &o->filter.connection);
+	default:
+		return take_word(cli, filter_names[filter], value, types, "P2P or Relayed",
+			&o->filter.connection);
+	}
+}
+
+static int use_filters(struct cli *cli, struct options *o)
+{
+	int code = CLI_OK;
+
+	for (enum filter i = 0; i < FILTER_COUNT; i++) {
+		for (size_t n = 0; !code && n < o->given_count[i]; n++)
+			code = use_filter(cli, o, i, o->given[i][n]);
+	}
+	return code;
 }
 
 static int take_form(struct cli *cli, struct options *o, enum form form)
@@ -126,11 +172,11 @@ static int take_flag(struct cli *cli, struct options *o, const char *name, const
 {
 	int ret;
 
-	for (enum form i = FORM_DETAIL; name && !value && i <= FORM_IPV4; i++) {
-		if (!strcmp(name, form_names[i]) || (i == FORM_DETAIL && !strcmp(name, "d")))
+	for (enum form i = FORM_DETAIL; name && !value && i < FORM_COUNT; i++) {
+		if (is_flag(name, form_names[i], form_letters[i]))
 			return take_form(cli, o, i);
 	}
-	if (name && !strcmp(name, "check"))
+	if (name && is_flag(name, "check", 'C'))
 		return take_check(cli, o, value);
 	ret = name ? take_filter(cli, o, name, value) : -ENOENT;
 	if (ret != -ENOENT)
@@ -141,8 +187,11 @@ static int take_flag(struct cli *cli, struct options *o, const char *name, const
 	return ret ? CLI_USAGE : CLI_OK;
 }
 
+/* The answer of a check. NetBird's client says nothing when it holds. */
 static int say(struct cli *cli, bool holds, const char *why, size_t size)
 {
+	if (cli->as_netbird)
+		return holds ? CLI_OK : cli_fail(cli, CLI_FAILED, "%s", why);
 	text_print(cli->out, why, size);
 	fputc('\n', cli->out);
 	return holds ? CLI_OK : CLI_FAILED;
@@ -163,7 +212,7 @@ static int run_datapath(struct cli *cli, const struct options *o)
 		code = say(cli, holds, why, sizeof(why));
 	} else if (o->form == FORM_JSON) {
 		status_print_json(cli->out, &status);
-	} else if (o->form == FORM_YAML || o->form == FORM_IPV4) {
+	} else if (o->form >= FORM_YAML) {
 		code = cli_fail(cli, CLI_FAILED, "status: --%s needs a daemon in a mesh, and none runs",
 			form_names[o->form]);
 	} else {
@@ -173,19 +222,15 @@ static int run_datapath(struct cli *cli, const struct options *o)
 	return code;
 }
 
-static bool needs_login(const struct snapshot *snapshot)
-{
-	const char *status = render_or_empty(snapshot->daemon_status);
-
-	return !strcmp(status, "NeedsLogin") || !strcmp(status, "LoginFailed") ||
-		!strcmp(status, "SessionExpired");
-}
-
+/* How a person logs in, and how a machine does. */
 static void print_notice(struct cli *cli, const struct snapshot *snapshot)
 {
-	fprintf(cli->out, "Daemon status: %s\n\nThis host is not registered in the mesh (any more). "
-		"Register it with a setup key:\n\n %s up --setup-key KEY\n\n", snapshot->daemon_status,
-		cli->as_netbird ? "netbird" : "talon");
+	const char *name = cli->as_netbird ? "netbird" : "talon";
+
+	fprintf(cli->out, "Daemon status: %s\n\nThis host is not registered in the mesh (any more). Log in "
+		"with a browser (SSO):\n\n %s login\n\nor, where there is no identity provider, register it "
+		"with a setup key:\n\n %s up --management-url URL --setup-key KEY\n\n",
+		snapshot->daemon_status, name, name);
 }
 
 static void print_mesh(struct cli *cli, const struct options *o, const struct render_view *view)
@@ -206,20 +251,34 @@ static void print_mesh(struct cli *cli, const struct options *o, const struct re
 	case FORM_IPV4:
 		render_address(cli->out, view->snapshot->ip);
 		break;
+	case FORM_IPV6:
+		render_address(cli->out, view->snapshot->address6);
+		break;
+	case FORM_COUNT:
+		break;
 	}
+}
+
+static bool is_for_programs(enum form form)
+{
+	return form == FORM_JSON || form == FORM_YAML;
 }
 
 static int show_mesh(struct cli *cli, const struct options *o, const struct snapshot *snapshot)
 {
+	const bool is_out = render_needs_login(snapshot);
+	struct snapshot bare = render_unregistered(snapshot);
 	struct status status;
 	struct render_view view;
 	struct timespec now;
 	char why[CONFIG_WHY_LEN];
 
-	if (needs_login(snapshot) && (cli->as_netbird || o->form <= FORM_DETAIL))
+	if (is_out && (cli->as_netbird ? !is_for_programs(o->form) : o->form <= FORM_DETAIL))
 		print_notice(cli, snapshot);
-	if (needs_login(snapshot) && cli->as_netbird)
+	if (is_out && cli->as_netbird && !is_for_programs(o->form))
 		return CLI_OK;
+	if (is_out && cli->as_netbird)
+		snapshot = &bare;
 	if (render_view_init(&view, snapshot, &o->filter))
 		return cli_fail(cli, CLI_FAILED, "out of memory");
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -283,6 +342,8 @@ int cli_status(struct cli *cli)
 		code = take_flag(cli, &o, name, value);
 	if (!code && cli_common_env(cli, &o.config))
 		code = cli->as_netbird ? CLI_FAILED : CLI_USAGE;
+	if (!code && !o.is_check)
+		code = use_filters(cli, &o);
 	if (!code)
 		code = run(cli, &o);
 	free_filter(&o);

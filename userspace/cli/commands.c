@@ -28,24 +28,26 @@ const struct cli_command cli_commands[] = {
 	},
 	{
 		"status", "show what runs: mesh, datapath, peers, flows, counters",
-			"[-d] [--json] [--yaml] [--ipv4] [--check WHAT] [FILTER...]",
+			"[-d] [--json] [--yaml] [--ipv4] [--ipv6] [--check WHAT] [FILTER...]",
 		"In a mesh it asks the daemon; the datapath is read from the pinned maps, so it is shown "
 		"even if the\n"
 		"controller hangs or is gone.\n\n"
 		"  -d, --detail        each peer, and every counter that is not zero\n"
-		"  --json, --yaml      everything, for programs (YAML: only in a mesh)\n"
-		"  --ipv4              only the address in the mesh\n"
-		"  --check WHAT        exit with 0 or 1 and print one line. WHAT is\n"
+		"  -j, --json          everything, for programs\n"
+		"  -y, --yaml          the same; only in a mesh\n"
+		"  -4, --ipv4          only the IPv4 address in the mesh\n"
+		"  -6, --ipv6          only the IPv6 address in the mesh; nothing if there is none\n"
+		"  -C, --check WHAT    exit with 0 or 1 and print one line. WHAT is\n"
 		"                        live       the controller answers\n"
 		"                        startup    it has finished starting; in a mesh: management, "
 		"signal and a relay\n"
 		"                                   are connected\n"
 		"                        ready      packets can be served\n"
 		"                        datapath   the programs are attached\n"
-		"  --filter-by-ips, --filter-by-names LIST      peers of a mesh with these addresses, "
-		"beginnings of names\n"
-		"  --filter-by-status STATUS                    idle, connecting or connected\n"
-		"  --filter-by-connection-type TYPE             P2P or Relayed\n" COMMON_HELP, cli_status,
+		"  -I, --filter-by-ips LIST                     peers of a mesh with these addresses\n"
+		"  -N, --filter-by-names LIST                   with these beginnings of names\n"
+		"  -S, --filter-by-status STATUS                idle, connecting or connected\n"
+		"  -T, --filter-by-connection-type TYPE         P2P or Relayed\n" COMMON_HELP, cli_status,
 	},
 	{
 		"preflight", "say whether Talon can run on this host, and what to do",
@@ -158,6 +160,17 @@ const struct cli_command cli_commands[] = {
 		"using them. Also called routes.\n\n" COMMON_HELP, cli_networks,
 	},
 	{
+		"forwarding", "list the forwarding rules of an ingress gateway", "list",
+		"Talon is no ingress gateway, so there are none. Works before this host is connected.\n\n"
+		COMMON_HELP, cli_forwarding,
+	},
+	{
+		"profile", "list the identities of this host: there is one",
+			"list [--show-id] | select default",
+		"Talon has the profile default. To add, rename and remove profiles is refused.\n\n"
+		COMMON_HELP, cli_profile,
+	},
+	{
 		"login", "register this host in the mesh", "[OPTION...]",
 		"Tells the running daemon to register, with --setup-key or --setup-key-file, or to log "
 		"in again. If no\n"
@@ -195,6 +208,25 @@ const struct cli_command cli_commands[] = {
 	{ "help", "show help on a command", "[COMMAND]", "", cli_help },
 	{},
 };
+
+const char *cli_why_absent(const char *name)
+{
+	static const struct {
+		const char *name, *why;
+	} absent[] = {
+		{ "kubernetes", "clusters behind NetBird's API are for people's own machines; Talon has no "
+			"commands "
+			"for them" },
+		{ "ssh", "Talon has neither SSH server nor client; OpenSSH works over the mesh" },
+		{ "state", "what a crashed run left is taken over by the next, and removed by talon down" },
+	};
+
+	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
+		if (!strcmp(absent[i].name, name))
+			return absent[i].why;
+	}
+	return NULL;
+}
 
 const struct cli_command *cli_find_command(const char *name)
 {

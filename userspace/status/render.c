@@ -35,6 +35,11 @@ size_t render_relays_available(const struct snapshot *snapshot)
 	return count;
 }
 
+const char *render_profile(const struct snapshot *snapshot)
+{
+	return render_or_empty(snapshot->profile)[0] ? snapshot->profile : "default";
+}
+
 bool render_is_in_mesh(const struct snapshot *snapshot)
 {
 	return render_or_empty(snapshot->ip)[0];
@@ -52,7 +57,7 @@ struct snapshot render_unregistered(const struct snapshot *snapshot)
 {
 	return (struct snapshot){
 		.version = snapshot->version, .daemon_status = snapshot->daemon_status,
-		.management_url = snapshot->management_url,
+		.management_url = snapshot->management_url, .profile = snapshot->profile,
 	};
 }
 

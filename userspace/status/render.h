@@ -66,6 +66,7 @@ const char *render_or_empty(const char *text);	/* "" for NULL */
 bool render_is_connected(const struct snapshot_peer *peer);
 const char *render_connection(const struct snapshot_peer *peer);	/* P2P, Relayed, - */
 size_t render_relays_available(const struct snapshot *snapshot);
+const char *render_profile(const struct snapshot *snapshot);	/* never empty */
 /* Whether this host has an address in the mesh; without one it has no port and no device either. */
 bool render_is_in_mesh(const struct snapshot *snapshot);
 /* The error of a relay on one line, its lines joined by "; ". Returns malloc()ed text, or NULL. */

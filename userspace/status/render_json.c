@@ -243,7 +243,7 @@ void render_json(FILE *out, const struct render_view *view)
 	put_nameservers(&json, s);
 	put_events(&json, s);
 	json_out_bool(&json, "lazyConnectionEnabled", s->lazy);
-	json_out_text(&json, "profileName", "default");
+	json_out_text(&json, "profileName", render_profile(s));
 	json_out_begin(&json, "sshServer", '{');
 	json_out_bool(&json, "enabled", false);
 	json_out_begin(&json, "sessions", '[');

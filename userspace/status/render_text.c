@@ -316,7 +316,7 @@ static void print_summary(FILE *out, const struct render_view *view, bool detail
 	print_os(out);
 	line(out, "Daemon version", render_or_empty(view->daemon_version)[0] ? view->daemon_version : "N/A");
 	line(out, "CLI version", view->cli_version);
-	fprintf(out, "Profile: default\n");
+	line(out, "Profile", render_profile(s));
 	print_service(out, "Management", s->management_connected, s->management_url, s->management_error,
 		detail);
 	print_service(out, "Signal", s->signal_connected, s->signal_url, s->signal_error, detail);
@@ -435,7 +435,39 @@ static void print_resolved(FILE *out, const struct snapshot_network *network)
 	}
 }
 
-static void print_network(FILE *out, const struct snapshot_network *network)
+#define EXIT_NODE	"0.0.0.0/0"
+#define EXIT_NODE6	"::/0"
+#define PAIR_SUFFIX	"-v6"
+
+/* Whether @six is the IPv6 half of exit node @four: they are chosen as one. */
+static bool is_pair(const struct snapshot_network *four, const struct snapshot_network *six)
+{
+	const char *id = render_or_empty(four->id), *id6 = render_or_empty(six->id);
+	size_t len = strlen(id);
+
+	return !strcmp(render_or_empty(four->prefix), EXIT_NODE) &&
+		!strcmp(render_or_empty(six->prefix), EXIT_NODE6) &&
+		!strncmp(id6, id, len) && !strcmp(id6 + len, PAIR_SUFFIX);
+}
+
+/* A network's IPv6 half, if @is_six is false; else that of which it is the half. NULL: it stands alone. */
+static const struct snapshot_network *other_half(const struct snapshot *snapshot,
+	const struct snapshot_network *network, bool is_six)
+{
+	const char *prefix = is_six ? EXIT_NODE6 : EXIT_NODE;
+
+	if (strcmp(render_or_empty(network->prefix), prefix))
+		return NULL;
+	for (size_t i = 0; i < snapshot->route_count; i++) {
+		const struct snapshot_network *other = &snapshot->routes[i];
+
+		if (is_six ? is_pair(other, network) : is_pair(network, other))
+			return other;
+	}
+	return NULL;
+}
+
+static void print_network(FILE *out, const struct snapshot *snapshot, const struct snapshot_network *network)
 {
 	line(out, "\n  - ID", network->id);
 	if (network->domain_count) {
@@ -443,7 +475,9 @@ static void print_network(FILE *out, const struct snapshot_network *network)
 		put_list(out, network->domains, network->domain_count);
 		fputc('\n', out);
 	} else {
-		line(out, "    Network", network->prefix);
+		fprintf(out, "    Network: ");
+		put(out, network->prefix);
+		fprintf(out, "%s\n", other_half(snapshot, network, false) ? ", " EXIT_NODE6 : "");
 	}
 	fprintf(out, "    Status: %s\n", network->selected ? "Selected" : "Not Selected");
 	if (network->domain_count)
@@ -465,8 +499,10 @@ int render_networks(FILE *out, const struct snapshot *snapshot)
 		sorted[i] = &snapshot->routes[i];
 	qsort(sorted, snapshot->route_count, sizeof(*sorted), by_network);
 	fprintf(out, "Available Networks:\n");
-	for (size_t i = 0; i < snapshot->route_count; i++)
-		print_network(out, sorted[i]);
+	for (size_t i = 0; i < snapshot->route_count; i++) {
+		if (!other_half(snapshot, sorted[i], true))
+			print_network(out, snapshot, sorted[i]);
+	}
 	free(sorted);
 	return 0;
 }

@@ -362,7 +362,8 @@ void render_yaml(FILE *out, const struct render_view *view)
 	put_nameservers(out, s);
 	put_events(out, s);
 	put_bool(out, 0, "lazyConnectionEnabled", s->lazy);
-	fprintf(out, "profileName: default\nsshServer:\n    enabled: false\n    sessions: []\n");
+	line(out, 0, "profileName", render_profile(s));
+	fprintf(out, "sshServer:\n    enabled: false\n    sessions: []\n");
 	put_expiry(out, s);
 	if (view->as_talon)
 		put_talon(out, s);

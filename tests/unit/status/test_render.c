@@ -140,6 +140,7 @@ static void a_host_that_is_not_registered_shows_the_recorded_structure(void **st
 	lap.daemon_status = "NeedsLogin";
 	lap.management_url = "https://netbird.example.com:443";
 	lap.management_error = "no setup key";
+	lap.profile = "";
 	assert_true(render_needs_login(&lap));
 	bare = render_unregistered(&lap);
 	cli_version = "0.77.1";
@@ -155,6 +156,16 @@ static void a_host_that_is_not_registered_shows_the_recorded_structure(void **st
 		assert_int_equal(render_needs_login(&lap), i >= 3);
 		assert_has(&lap, YAML, false, "\ndaemonStatus: ");
 	}
+}
+
+static void the_profile_has_the_name_that_it_was_given(void **state)
+{
+	struct snapshot lap = world_of_lap();
+
+	lap.profile = "work: a";
+	assert_has(&lap, TEXT, false, "\nProfile: work: a\n");
+	assert_has(&lap, JSON, false, "\"profileName\":\"work: a\",");
+	assert_has(&lap, YAML, false, "\nprofileName: 'work: a'\n");
 }
 
 static void a_daemon_of_unknown_version_is_said_to_be_so(void **state)
@@ -258,6 +269,27 @@ static void networks_say_whether_they_are_used_and_what_their_names_are(void **s
 	free(text);
 	text = printed(&none, render_networks);
 	assert_string_equal(text, "No networks available.\n");
+	free(text);
+}
+
+/* NetBird's rule: the id with -v6, ::/0 and 0.0.0.0/0; anything else stands alone. */
+static void an_exit_node_and_its_ipv6_half_are_one_entry(void **state)
+{
+	struct snapshot_network networks[] = {
+		{ .id = "exit", .prefix = "0.0.0.0/0", .selected = true },
+		{ .id = "exit-v6", .prefix = "::/0" },
+		{ .id = "lone-v6", .prefix = "::/0" }, { .id = "other", .prefix = "0.0.0.0/0" },
+		{ .id = "lan", .prefix = "10.0.0.0/8" }, { .id = "lan-v6", .prefix = "::/0" },
+	};
+	struct snapshot snapshot = { .routes = networks, .route_count = 6 };
+	char *text = printed(&snapshot, render_networks);
+
+	assert_string_equal(text, "Available Networks:\n"
+		"\n  - ID: exit\n    Network: 0.0.0.0/0, ::/0\n    Status: Selected\n"
+		"\n  - ID: other\n    Network: 0.0.0.0/0\n    Status: Not Selected\n"
+		"\n  - ID: lan-v6\n    Network: ::/0\n    Status: Not Selected\n"
+		"\n  - ID: lone-v6\n    Network: ::/0\n    Status: Not Selected\n"
+		"\n  - ID: lan\n    Network: 10.0.0.0/8\n    Status: Not Selected\n");
 	free(text);
 }
 
@@ -467,7 +499,8 @@ static void no_text_from_outside_can_forge_a_line(void **state)
 	struct snapshot_nameserver server = { .error = "x\n\tindented\nManagement: Connected" };
 	struct snapshot_event event = { evil, evil, evil, evil, evil, 1, NULL, 0 };
 	struct snapshot snapshot = {
-		.daemon_status = evil, .address6 = evil, .nameservers = &server, .nameserver_count = 1,
+		.profile = evil, .daemon_status = evil, .address6 = evil, .nameservers = &server,
+		.nameserver_count = 1,
 		.fqdn = evil, .management_error = evil, .signal_error = evil, .peers = &peer, .peer_count = 1,
 		.relays = &relay, .relay_count = 1,
 		.events = &event, .event_count = 1, .map_note = evil, .datapath_why = evil,
@@ -672,12 +705,14 @@ int main(void)
 		cmocka_unit_test(the_address_alone_is_the_recorded_one),
 		cmocka_unit_test(the_ipv6_address_alone_has_no_length_and_none_prints_nothing),
 		cmocka_unit_test(a_host_that_is_not_registered_shows_the_recorded_structure),
+		cmocka_unit_test(the_profile_has_the_name_that_it_was_given),
 		cmocka_unit_test(a_daemon_of_unknown_version_is_said_to_be_so),
 		cmocka_unit_test(ipv6_addresses_are_text_in_yaml),
 		cmocka_unit_test(a_relay_s_error_is_one_line),
 		cmocka_unit_test(the_list_of_networks_is_the_recorded_one),
 		cmocka_unit_test(the_seeds_own_checks_pass),
 		cmocka_unit_test(networks_say_whether_they_are_used_and_what_their_names_are),
+		cmocka_unit_test(an_exit_node_and_its_ipv6_half_are_one_entry),
 		cmocka_unit_test(an_empty_snapshot_can_be_shown_in_every_form),
 		cmocka_unit_test(what_is_not_connected_says_why),
 		cmocka_unit_test(a_peer_that_is_not_connected_shows_no_stale_figures),
