@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "cli/cli.h"
+#include "cli/short_flags.h"
 #include "status/render.h"
 
 int cli_fail(struct cli *cli, int code, const char *fmt, ...)
@@ -75,7 +76,7 @@ static bool is_common(const char *name)
 		"pin-dir", "log-level", "l", "log-format", "daemon-addr", "management-url", "m", "admin-url",
 		"setup-key", "k", "setup-key-file",
 		"preshared-key", "hostname", "n", "log-file", "config", "c", "state-dir", "service", "s",
-		"anonymize", "A", NULL,
+		"anonymize", "A", "anonymize-level", NULL,
 	};
 
 	for (size_t i = 0; names[i]; i++) {
@@ -114,6 +115,18 @@ int cli_common_flag(struct cli *cli, struct config *config, const char *name, co
 	return cli_set_flag(cli, config, name, value) ? -EINVAL : 0;
 }
 
+/* A flag without effect must not look as if it had one: who asks for --anonymize may publish what follows. */
+static void say_idle(const struct cli *cli, const struct config *config)
+{
+	const struct config_mesh_option *options = config_mesh_options();
+
+	for (size_t i = 0; options[i].flag; i++) {
+		if (options[i].no_effect && config->mesh_origins[i].source == CONFIG_FROM_FLAG)
+			fprintf(cli->err, "note: --%s: no effect: %s\n", options[i].flag,
+				options[i].no_effect);
+	}
+}
+
 int cli_common_env(struct cli *cli, struct config *config)
 {
 	static const char *const names[] = {
@@ -131,6 +144,7 @@ int cli_common_env(struct cli *cli, struct config *config)
 				env[found++] = *e;
 		}
 	}
+	say_idle(cli, config);
 	if (!config_read_env(config, env, why, sizeof(why)))
 		return 0;
 	cli_fail(cli, CLI_USAGE, "%s", why);
@@ -240,7 +254,13 @@ int cli_no_arguments(struct cli *cli, const char *command)
 
 int cli_version(struct cli *cli)
 {
-	int code = cli_no_arguments(cli, "version");
+	struct config config;
+	int code;
+
+	config_init(&config);
+	config_use_mesh(&config);
+	code = cli_common_only(cli, &config, "version");
+	config_free(&config);
 
 	if (!code && cli->as_netbird)
 		fprintf(cli->out, "%s\n", RENDER_NETBIRD_VERSION);
@@ -293,6 +313,8 @@ static bool is_netbird(const char *path)
 int cli_main(struct cli *cli, int argc, char **argv)
 {
 	const struct cli_command *command;
+	struct short_flags flags;
+	int code;
 
 	cli->as_netbird = is_netbird(argv[0]);
 	if (argc < 2)
@@ -318,5 +340,13 @@ int cli_main(struct cli *cli, int argc, char **argv)
 		cli_print_help(cli->out, command);
 		return CLI_OK;
 	}
-	return command->run(cli);
+	if (short_flags_split(command->name, cli->argc, cli->argv, cli->as_netbird, &flags)) {
+		code = cli_fail(cli, CLI_FAILED, "out of memory");
+	} else {
+		cli->argc = flags.argc;
+		cli->argv = flags.argv;
+		code = command->run(cli);
+	}
+	short_flags_done(&flags);
+	return cli->as_netbird && code ? CLI_FAILED : code;
 }

@@ -96,10 +96,26 @@ int cli_login(struct cli *cli)
 	return with_config(cli, login);
 }
 
+static int logout_arguments(struct cli *cli, struct config *config)
+{
+	const char *name, *value;
+	int ret = 0;
+
+	while (!ret && cli_next(cli, &name, &value)) {
+		if (name && !strcmp(name, "profile"))
+			ret = cli_set_flag(cli, config, name, value);
+		else
+			ret = cli_common_flag(cli, config, name, value);
+	}
+	if (ret == -ENOENT)
+		return cli_unknown(cli, "logout", name, value);
+	return ret || cli_common_env(cli, config) ? CLI_USAGE : CLI_OK;
+}
+
 static int logout(struct cli *cli, struct config *config)
 {
 	char why[CONFIG_WHY_LEN];
-	int code = cli_common_only(cli, config, "logout"), ret;
+	int code = logout_arguments(cli, config), ret;
 
 	if (code)
 		return code;

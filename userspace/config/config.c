@@ -245,6 +245,21 @@ const char *config_env_value(char *const *env, const char *name)
 	return NULL;
 }
 
+/* The value of @name, NB_..., or of what NetBird's client called it formerly, WT_...; *@ret_name is which. */
+static const char *netbird_value(char *const *env, enum option option, const char *name,
+	const char **ret_name)
+{
+	static char former[OPTION_COUNT][40];	/* lasting, since config_origin does not own its name */
+	const char *value = config_env_value(env, name);
+
+	*ret_name = name;
+	if (value || !name)
+		return value;
+	snprintf(former[option], sizeof(former[option]), "WT_%s", name + strlen("NB_"));
+	*ret_name = former[option];
+	return config_env_value(env, former[option]);
+}
+
 int config_read_env(struct config *config, char *const *env, char *why, size_t size)
 {
 	for (enum option i = 0; i < OPTION_COUNT; i++) {
@@ -253,9 +268,8 @@ int config_read_env(struct config *config, char *const *env, char *why, size_t s
 		int ret;
 
 		if (!value) {
-			origin.name = config_option_table[i].netbird_env;
+			value = netbird_value(env, i, config_option_table[i].netbird_env, &origin.name);
 			origin.source = config->mesh.enabled ? CONFIG_FROM_NETBIRD : CONFIG_FROM_ENVIRONMENT;
-			value = config_env_value(env, config_option_table[i].netbird_env);
 		}
 		if (!value)
 			continue;
