@@ -180,7 +180,10 @@ static void verdicts_are_those_of_the_rules(void **state)
 				struct packet inner = proto == 6 ? tcp(src, 9, dst, ports[p / 3], TCP_SYN) :
 						      proto == 17 ? udp(src, 9, dst, ports[p / 3])
 						      	: echo(src, dst, 8, ports[p / 3]);
-				bool wanted = acl_permits(rules, 8, ip4(src), ip4(dst), proto, ports[p / 3]);
+				bool wanted = acl_permits(rules, 8, &(struct acl_packet){
+					.family = AF_INET, .ip_proto = proto, .dport = ports[p / 3],
+					.src.word[0] = ip4(src), .dst.word[0] = ip4(dst),
+				});
 				struct rig_result r = rig_from_peer(rig, peer, &inner);
 
 				if (!wanted) {

@@ -63,6 +63,11 @@ int cidr_parse(struct slice text, bool keep_host_bits, struct cidr *ret_cidr)
 	return 0;
 }
 
+void cidr_clear_host_bits(struct cidr *cidr)
+{
+	mask_address(&cidr->addr, cidr->prefixlen);
+}
+
 void cidr_format(const struct cidr *cidr, char *text, size_t size)
 {
 	char addr[INET6_ADDRSTRLEN];
@@ -76,4 +81,19 @@ bool addr4_is_host(__be32 addr)
 	__u32 host = ntohl(addr);
 
 	return host >> 24 != 0 && host >> 24 != 127 && host >> 28 < 0xe;
+}
+
+bool addr6_is_mapped(const struct talon_addr *addr)
+{
+	return !addr->word[0] && !addr->word[1] && addr->word[2] == htonl(0xffff);
+}
+
+bool addr6_is_host(const struct talon_addr *addr)
+{
+	const __u32 first = ntohl(addr->word[0]);
+	const bool is_loopback = !addr->word[0] && !addr->word[1] && !addr->word[2] &&
+		addr->word[3] == htonl(1);
+
+	return !addr6_is_zero(addr) && !is_loopback && !addr6_is_mapped(addr) && first >> 24 != 0xff &&
+		first >> 22 != 0xfe80 >> 6;
 }

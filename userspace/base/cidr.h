@@ -26,7 +26,21 @@ int cidr_parse(struct slice text, bool keep_host_bits, struct cidr *ret_cidr);
 /* Writes "10.0.0.0/8". @size: at least CIDR_TEXT_LEN bytes. */
 void cidr_format(const struct cidr *cidr, char *text, size_t size);
 
+/* Clears the bits after the prefix. */
+void cidr_clear_host_bits(struct cidr *cidr);
+
 /* True for an IPv4 address that one host can have: not zero, loopback, multicast, reserved or broadcast. */
 bool addr4_is_host(__be32 addr);
+/*
+ * True for an IPv6 address that one host can have in a routed network: not unspecified, loopback,
+ * IPv4-mapped, link-local or multicast.
+ */
+bool addr6_is_host(const struct talon_addr *addr);
+/* True for an IPv6 address that stands for an IPv4 one (::ffff:0:0/96, RFC 4291 section 2.5.5.2). */
+bool addr6_is_mapped(const struct talon_addr *addr);
+static inline bool addr6_is_zero(const struct talon_addr *addr)
+{
+	return !(addr->word[0] | addr->word[1] | addr->word[2] | addr->word[3]);
+}
 
 #endif

@@ -66,7 +66,8 @@ size_t forwarder_sockets(const struct forwarder *forwarder,
 struct forwarder_learned {
 	const char *pattern;		/* the domain's */
 	const char *name;		/* that was asked for */
-	__be32 addr;
+	uint8_t family;			/* AF_INET, AF_INET6 */
+	struct talon_addr addr;
 	bool masquerade;
 };
 /* The learned addresses, owned by the forwarder and valid until the loop runs it again. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/cidr.h"
 #include "base/clock.h"
 #include "dns/internal.h"
 #include "log/log.h"
@@ -108,15 +109,21 @@ static int make_room(struct forwarder *f, __be32 source)
 	return f->learned_count < FORWARDER_LEARNED_MAX ? 0 : -ENOSPC;
 }
 
+static bool has_addr(const struct forwarder_learned *learned, const struct resolver_address *address)
+{
+	return learned->family == address->family &&
+		!memcmp(&learned->addr, &address->addr, sizeof(learned->addr));
+}
+
 /* As learned_add(), for one address and one domain. */
-static bool learn_one(struct forwarder *f, const struct domain *domain, const char *name, __be32 addr,
-	__be32 source)
+static bool learn_one(struct forwarder *f, const struct domain *domain, const char *name,
+	const struct resolver_address *address, __be32 source)
 {
 	uint64_t now = loop_now(f->loop), until = domain->keep ? LOOP_NEVER : now + FORWARDER_LIFE_NS;
 	char *copy;
 
 	for (size_t i = 0; i < f->learned_count; i++) {
-		if (f->learned[i].addr != addr || strcmp(f->learned[i].pattern, domain->pattern) != 0)
+		if (!has_addr(&f->learned[i], address) || strcmp(f->learned[i].pattern, domain->pattern) != 0)
 			continue;
 		f->lives[i].until_ns = until;
 		f->lives[i].again_ns = now + AGAIN_NS;
@@ -130,7 +137,8 @@ static bool learn_one(struct forwarder *f, const struct domain *domain, const ch
 		return false;
 	}
 	f->learned[f->learned_count] = (struct forwarder_learned){
-		.pattern = domain->pattern, .name = copy, .addr = addr, .masquerade = domain->masquerade,
+		.pattern = domain->pattern, .name = copy, .family = address->family, .addr = address->addr,
+		.masquerade = domain->masquerade,
 	};
 	f->lives[f->learned_count++] = (struct life){
 		.until_ns = until, .again_ns = now + AGAIN_NS, .asked_ns = now,
@@ -139,11 +147,13 @@ static bool learn_one(struct forwarder *f, const struct domain *domain, const ch
 	return true;
 }
 
-/* Not this network, loopback, link-local, multicast or class E. */
+/* Not this network, loopback, link-local, multicast or class E; nor an IPv4 address in IPv6's clothes. */
 static bool is_routable(const struct resolver_address *address)
 {
 	const uint32_t v4 = ntohl(address->addr.word[0]);
 
+	if (address->family == AF_INET6)
+		return addr6_is_host(&address->addr);
 	return address->family == AF_INET && v4 >> 24 && v4 >> 24 != 127 && v4 >> 16 != 0xa9fe &&
 		v4 >> 28 < 14;
 }
@@ -159,7 +169,7 @@ bool learned_add(struct forwarder *f, const char *name, const struct resolver_ad
 		/* to every domain that the name belongs to: their rules may differ */
 		for (size_t d = 0; d < f->domain_count; d++) {
 			if (dns_matches(f->domains[d].pattern, name))
-				is_untold |= learn_one(f, &f->domains[d], name, list[i].addr.word[0], source);
+				is_untold |= learn_one(f, &f->domains[d], name, &list[i], source);
 		}
 	}
 	learned_set_timer(f);
@@ -221,29 +231,29 @@ static void looked_up_again(void *ctx, enum resolver_result result, const struct
 	question_free(q);
 }
 
-static void look_up_again(struct forwarder *f, const char *name)
+static void look_up_again(struct forwarder *f, const char *name, uint8_t family)
 {
 	struct resolver *resolver = resolver_get(f->loop);
-	struct dns_query dns = { .type = DNS_TYPE_A };
+	struct dns_query dns = { .type = family == AF_INET ? DNS_TYPE_A : DNS_TYPE_AAAA };
 	struct question *q;
 
 	snprintf(dns.name, sizeof(dns.name), "%s", name);
 	q = resolver ? question_new(f, NULL, 0, &dns) : NULL;
-	if (q && resolver_ask_exactly(resolver, name, AF_INET, RESOLVE_TIMEOUT_NS, looked_up_again, q,
+	if (q && resolver_ask_exactly(resolver, name, family, RESOLVE_TIMEOUT_NS, looked_up_again, q,
 		&q->query))
 		question_free(q);
 }
 
-/* One look-up renews all addresses of the name. */
-static void renew(struct forwarder *f, const char *name)
+/* One look-up renews all addresses of the name in that family. */
+static void renew(struct forwarder *f, const char *name, uint8_t family)
 {
 	const uint64_t next = loop_now(f->loop) + (FORWARDER_LIFE_NS - AGAIN_NS) / 4;
 
 	for (size_t i = 0; i < f->learned_count; i++) {
-		if (!strcmp(f->learned[i].name, name))
+		if (f->learned[i].family == family && !strcmp(f->learned[i].name, name))
 			f->lives[i].again_ns = next;
 	}
-	look_up_again(f, name);
+	look_up_again(f, name, family);
 }
 
 /* Removes addresses whose time is up, and looks up names whose time is near, a few at a time. */
@@ -267,7 +277,7 @@ void learned_tend(void *ctx)
 			f->lives[i].again_ns = LOOP_NEVER;
 		else if (life->until_ns != LOOP_NEVER && life->again_ns <= now && left) {
 			left--;
-			renew(f, f->learned[i].name);
+			renew(f, f->learned[i].name, f->learned[i].family);
 		}
 		i++;
 	}

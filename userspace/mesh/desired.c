@@ -219,7 +219,8 @@ static void serve_route(const struct netmap *map, const struct netmap_route *rou
 
 static void serve_learned(const struct forwarder_learned *learned, struct desired *d)
 {
-	const struct cidr net = { .family = AF_INET, .prefixlen = 32, .addr.word[0] = learned->addr };
+	const struct cidr net = { .family = learned->family, .addr = learned->addr,
+		.prefixlen = learned->family == AF_INET ? 32 : 128 };
 
 	add_route(d, &net, learned->masquerade);
 }
@@ -312,7 +313,7 @@ static int make_rules(struct mesh *mesh, const struct netmap *map, __be32 addr, 
 	int ret = learned ? 0 : -ENOMEM;
 
 	for (size_t i = 0; learned && i < learned_count; i++)
-		learned[i] = (struct acl_learned){ from[i].pattern, from[i].addr };
+		learned[i] = (struct acl_learned){ from[i].pattern, from[i].family, from[i].addr };
 	if (!ret && config->block_lan_access)
 		ret = list_lan(&lan);
 	if (ret)

@@ -12,12 +12,14 @@
 #include <sodium.h>
 
 #include "config/config.h"
+#include "netbird/compact.h"
 #include "netbird/netmap_internal.h"
 
 /* Field numbers (proto/management.proto has the names). */
 enum { SYNC_CONFIG = 1, SYNC_MAP = 5, SYNC_CHECKS = 6, SYNC_EXPIRY = 7 };
 enum { LOGIN_CONFIG = 1, LOGIN_SELF = 2, LOGIN_CHECKS = 3, LOGIN_EXPIRY = 4 };
-enum { SELF_ADDRESS = 1, SELF_FQDN = 4, SELF_RESOLUTION = 5, SELF_LAZY = 6, SELF_MTU = 7 };
+enum { SELF_ADDRESS = 1, SELF_FQDN = 4, SELF_RESOLUTION = 5, SELF_LAZY = 6, SELF_MTU = 7,
+	SELF_ADDRESS6 = 9 };
 enum { MAP_SERIAL = 1, MAP_SELF = 2, MAP_PEERS = 3, MAP_ROUTES = 5, MAP_DNS = 6, MAP_OFFLINE = 7,
 	MAP_RULES = 8, MAP_ROUTE_RULES = 10 };
 enum { PEER_KEY = 1, PEER_ALLOWED = 2, PEER_FQDN = 4, PEER_AGENT = 5 };
@@ -75,6 +77,12 @@ bool netmap_is_printable(struct slice text)
 		if ((unsigned char)text.at[i] <= ' ' || (unsigned char)text.at[i] >= 0x7f)
 			return false;
 	return text.len;
+}
+
+bool netmap_read_prefix(struct slice text, struct cidr *ret_cidr)
+{
+	return !cidr_parse(text, false, ret_cidr) &&
+		(ret_cidr->family == AF_INET || !addr6_is_mapped(&ret_cidr->addr));
 }
 
 bool netmap_starts_with(struct slice text, const char *prefix)
@@ -173,17 +181,33 @@ static void read_address(struct netmap_reader *r, struct netmap_self *self, stru
 	self->prefixlen = cidr.prefixlen;
 }
 
+static void read_address6(struct netmap_reader *r, struct netmap_self *self, struct slice bytes)
+{
+	struct cidr cidr;
+
+	if (compact_read((const uint8_t *)bytes.at, bytes.len, &cidr) || cidr.family != AF_INET6 ||
+		!cidr.prefixlen || !addr6_is_host(&cidr.addr)) {
+		netmap_skip(r, "our own IPv6 address (%zu bytes): expected 16 bytes of address and one of "
+			"prefix length; there is no IPv6 until the server sends one", bytes.len);
+		return;
+	}
+	self->addr6 = cidr.addr;
+	self->prefixlen6 = cidr.prefixlen;
+}
+
 static int read_self(struct netmap_reader *r, const struct wire_field *message)
 {
 	struct netmap_self self = { .present = true };
 	struct wire wire = wire_inside(message);
-	struct slice address = NO_TEXT, fqdn = NO_TEXT;
+	struct slice address = NO_TEXT, address6 = NO_TEXT, fqdn = NO_TEXT;
 	struct wire_field field;
 	int ret;
 
 	while ((ret = wire_next(&wire, &field)) > 0) {
 		if (wire_is_bytes(&field, SELF_ADDRESS))
 			address = netmap_text(&field);
+		else if (wire_is_bytes(&field, SELF_ADDRESS6))
+			address6 = netmap_text(&field);
 		else if (wire_is_bytes(&field, SELF_FQDN))
 			fqdn = netmap_text(&field);
 		else if (wire_is_varint(&field, SELF_RESOLUTION))
@@ -197,6 +221,8 @@ static int read_self(struct netmap_reader *r, const struct wire_field *message)
 	if (ret < 0)
 		return ret;
 	read_address(r, &self, address);
+	if (address6.len)
+		read_address6(r, &self, address6);
 	self.fqdn = netmap_keep(r, fqdn);
 	r->update->map.self = self;
 	return 0;
@@ -208,8 +234,8 @@ static void read_allowed(struct netmap_reader *r, struct netmap_peer *peer, stru
 {
 	struct cidr cidr;
 
-	if (cidr_parse(text, false, &cidr) || cidr.family != AF_INET)
-		netmap_skip(r, "allowed IP \"%.*s\": expected an IPv4 prefix", SHOWN(text));
+	if (!netmap_read_prefix(text, &cidr))
+		netmap_skip(r, "allowed IP \"%.*s\": expected a prefix", SHOWN(text));
 	else
 		peer->allowed[peer->allowed_count++] = cidr;
 }
@@ -266,8 +292,7 @@ static bool read_peer(struct netmap_reader *r, const struct wire_field *message,
 		return false;
 	peer.fqdn = netmap_keep(r, fqdn);
 	peer.agent_version = keep_agent_version(r, agent);
-	if (peer.allowed_count)
-		peer.addr = peer.allowed[0].addr.word[0];
+	netmap_note_addresses(&peer);
 	*ret_peer = peer;
 	return true;
 }
@@ -320,8 +345,8 @@ static bool read_route_target(struct netmap_reader *r, struct netmap_route *rout
 			return false;
 		return route->domain_count;	/* invalid ones were counted */
 	}
-	if (cidr_parse(texts->network, false, &route->net) || route->net.family != AF_INET) {
-		netmap_skip(r, "route %.*s: \"%.*s\": expected an IPv4 prefix", SHOWN(texts->id),
+	if (!netmap_read_prefix(texts->network, &route->net)) {
+		netmap_skip(r, "route %.*s: \"%.*s\": expected a prefix", SHOWN(texts->id),
 			SHOWN(texts->network));
 		return false;
 	}

@@ -41,6 +41,8 @@ struct netmap_self {			/* PeerConfig */
 	bool present;
 	__be32 addr;			/* 0: missing or invalid */
 	uint8_t prefixlen;
+	uint8_t prefixlen6;
+	struct talon_addr addr6;	/* zero: none, or invalid */
 	char *fqdn;
 	bool dns_resolution;		/* the routing peer resolves domain routes */
 	bool lazy;
@@ -49,7 +51,8 @@ struct netmap_self {			/* PeerConfig */
 
 struct netmap_peer {
 	uint8_t key[KEY_LEN];
-	__be32 addr;			/* the first allowed IP's */
+	__be32 addr;			/* the first IPv4 address that is allowed */
+	struct talon_addr addr6;	/* the first IPv6 one; zero: none */
 	struct cidr *allowed;
 	size_t allowed_count;
 	char *fqdn;			/* never NULL */
@@ -69,21 +72,28 @@ struct netmap_route {
 	bool skip_auto_apply;
 };
 
-enum netmap_proto { NETMAP_ANY, NETMAP_TCP, NETMAP_UDP, NETMAP_ICMP };
+/* NETMAP_ICMP: the ICMP of the rule's family. NETMAP_OTHER: a protocol by its number. */
+enum netmap_proto { NETMAP_ANY, NETMAP_TCP, NETMAP_UDP, NETMAP_ICMP, NETMAP_OTHER };
 
 struct netmap_port { uint16_t port; uint8_t proto; };	/* host order; NETMAP_TCP or NETMAP_UDP */
 
 /* FirewallRule, direction IN only (OUT has no effect in a stateful filter) */
 struct netmap_rule {
-	__be32 peer;			/* 0: any */
+	struct cidr *sources;		/* at least one; of either family, or of both */
+	size_t source_count;
 	bool drop;
 	uint8_t proto;			/* enum netmap_proto */
+	uint8_t ip_proto;		/* NETMAP_OTHER: its number, neither 0 nor that of another value */
 	uint16_t port_first;		/* 0, 0: any; host order, both included */
 	uint16_t port_last;
 	char *policy;			/* its id as text; NULL: none that can be shown */
 };
 
-struct netmap_route_rule {		/* RouteFirewallRule with at least one IPv4 source */
+/*
+ * RouteFirewallRule with at least one source: if @dst is a prefix, all are of its family; else packets of the
+ * sources' family are meant
+ */
+struct netmap_route_rule {
 	struct cidr *sources;
 	size_t source_count;
 	struct cidr dst;		/* family 0: the learned addresses of @domains */
@@ -91,11 +101,12 @@ struct netmap_route_rule {		/* RouteFirewallRule with at least one IPv4 source *
 	size_t domain_count;
 	bool any_dst;			/* dynamic without resolution here: any destination */
 	bool drop;
-	uint8_t proto;
+	uint8_t proto;			/* as in struct netmap_rule */
+	uint8_t ip_proto;
 	uint16_t port_first;
 	uint16_t port_last;
 	char *route_id;
-	char *policy;			/* as in struct netmap_rule */
+	char *policy;
 };
 
 struct netmap {
@@ -115,8 +126,7 @@ struct netmap {
 	uint16_t dns_forwarder_port;	/* never 0 */
 	/*
 	 * How many entries of the whole message were left out although they were meant to have an effect. Our
-	 * own key, OUT rules, the IPv6 twin of a rule and rules without sources, which every server sends,
-	 * are not counted.
+	 * own key, OUT rules and rules without sources, which every server sends, are not counted.
 	 */
 	uint32_t skipped;
 	char skipped_why[160];		/* the first one's reason */

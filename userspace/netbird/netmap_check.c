@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "netbird/netmap_internal.h"
 
@@ -27,11 +28,12 @@ static int by_key(const void *a, const void *b)
 	return order ? order : by_entry(x, y);
 }
 
-/* Both are IPv4. */
 static int compare_prefixes(const struct cidr *a, const struct cidr *b)
 {
 	int order = memcmp(&a->addr, &b->addr, sizeof(a->addr));
 
+	if (a->family != b->family)
+		return a->family - b->family;
 	return order ? order : a->prefixlen - b->prefixlen;
 }
 
@@ -51,7 +53,23 @@ static int by_id(const void *a, const void *b)
 	return order ? order : by_entry(x, y);
 }
 
-/* A peer without allowed IPs cannot be reached. */
+static const struct cidr *first_of(const struct netmap_peer *peer, int family)
+{
+	for (size_t i = 0; i < peer->allowed_count; i++)
+		if (peer->allowed[i].family == family)
+			return &peer->allowed[i];
+	return NULL;
+}
+
+void netmap_note_addresses(struct netmap_peer *peer)
+{
+	const struct cidr *first4 = first_of(peer, AF_INET), *first6 = first_of(peer, AF_INET6);
+
+	peer->addr = first4 ? first4->addr.word[0] : 0;
+	peer->addr6 = first6 ? first6->addr : (struct talon_addr){};
+}
+
+/* The mesh is IPv4's: a peer without such a prefix has no place in it. */
 static void drop_unreachable(struct netmap_reader *r)
 {
 	struct netmap *map = &r->update->map;
@@ -60,9 +78,9 @@ static void drop_unreachable(struct netmap_reader *r)
 	for (size_t i = 0; i < map->peer_count; i++) {
 		struct netmap_peer *peer = &map->peers[i];
 
-		if (!peer->allowed_count)
+		if (!first_of(peer, AF_INET))
 			continue;
-		peer->addr = peer->allowed[0].addr.word[0];
+		netmap_note_addresses(peer);
 		map->peers[kept++] = *peer;
 	}
 	map->peer_count = kept;
@@ -161,7 +179,7 @@ int netmap_settle_peers(struct netmap_reader *r)
 	if (!map->peer_count)
 		return 0;
 	for (size_t i = 0; i < map->peer_count; i++)
-		if (!map->peers[i].allowed_count)
+		if (!first_of(&map->peers[i], AF_INET))
 			netmap_skip(r, "peer %s has no IPv4 address", map->peers[i].fqdn);
 	ret = drop_twin_keys(r);
 	if (!ret)

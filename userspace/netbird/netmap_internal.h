@@ -37,6 +37,8 @@ void *netmap_take(struct netmap_reader *r, size_t count, size_t size);
 /* A terminated copy in the map's arena. NULL: out of memory, which is noted. */
 char *netmap_keep(struct netmap_reader *r, struct slice text);
 
+/* A prefix of either family, host bits cleared, or one address. False: it is neither, or IPv4-mapped. */
+bool netmap_read_prefix(struct slice text, struct cidr *ret_cidr);
 /* True for visible ASCII without blanks, at least one character. */
 bool netmap_is_printable(struct slice text);
 bool netmap_starts_with(struct slice text, const char *prefix);
@@ -58,7 +60,11 @@ bool netmap_read_rule(struct netmap_reader *r, const struct wire_field *message,
 bool netmap_read_route_rule(struct netmap_reader *r, const struct wire_field *message,
 	struct netmap_route_rule *ret_rule);
 
-/* netmap_check.c. Return 0 or -ENOMEM. */
+/* netmap_check.c */
+/* Sets the peer's addresses: the first of either family that is allowed. */
+void netmap_note_addresses(struct netmap_peer *peer);
+
+/* Return 0 or -ENOMEM. */
 
 /* Keeps each key and each prefix once (the first in the message wins) and sorts the peers by key. */
 int netmap_settle_peers(struct netmap_reader *r);

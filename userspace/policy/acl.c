@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Compiles access rules: merges them and turns them into classes. Also says what rules mean without the
- * kernel, once by the rules and once by the classes.
+ * Compiles access rules: merges them and turns them into classes.
  *
  * An example. Three rules, of which none can be merged:
  *
@@ -30,16 +29,15 @@
  *			5			{ 64, 65 }
  *			6			{ 0, 65 }
  *
- * What is in no map has class 0, which satisfies no rule. The verdict is in the words that all three classes
- * share:
+ * IPv6 rules have bits and classes among the others; only their prefixes are in maps of their own, acl_src6
+ * and acl_dst6. What is in no map has class 0, which satisfies no rule. The verdict is in the words that all
+ * three classes share:
  *
  *	100.64.9.9 to 10.7.0.1, TCP 443		2 & 5 & 3 = { 64 }	ACCEPT, by rule 1
  *	100.64.5.5 to 10.7.0.9, UDP 53		3 & 3 & 6 = { 0, 65 }	DROP: word 0 decides before word 1
  *	100.64.9.9 to 10.7.0.1, TCP 80		2 & 5 & 6 = { }		DROP: no rule matches
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,12 +61,13 @@ struct list {
  */
 struct what {
 	uint32_t of;
-	uint32_t except;		/* host order */
+	uint32_t except;		/* number of the destination that is left out, plus one; 0: none */
 	uint16_t port_first;
 	uint16_t port_last;
-	uint8_t proto;
+	uint8_t proto;			/* enum netmap_proto */
+	uint8_t ip_proto;		/* 0: any */
 	uint8_t drop;
-	uint8_t pad[2];
+	uint8_t pad;
 };
 
 struct compiler {
@@ -132,37 +131,18 @@ static void sort_unique(struct list *list)
 	list->count = kept;
 }
 
-static uint32_t mask_of(uint32_t len)
-{
-	return len ? ~0U << (32 - len) : 0;
-}
-
-static bool contains(struct acl_prefix prefix, uint32_t addr)
-{
-	return (addr & mask_of(prefix.len)) == prefix.addr;
-}
-
-static bool is_prefix4(const struct cidr *cidr)
-{
-	return cidr->family == AF_INET && cidr->prefixlen <= 32;
-}
-
-static struct acl_prefix prefix_of(const struct cidr *cidr)
-{
-	return (struct acl_prefix){ ntohl(cidr->addr.word[0]) & mask_of(cidr->prefixlen), cidr->prefixlen };
-}
-
-/* Rule @rule without its addresses, in canonical form. False: it matches nothing. */
+/*
+ * Rule @rule without its addresses, in canonical form. False: it matches nothing. The exception's number is
+ * left to the caller: it is not a destination yet.
+ */
 static bool normalize(const struct acl_rule *rule, struct what *what)
 {
-	uint32_t except = ntohl(rule->except);
+	const bool has_ports = acl_knows_ports(rule->proto);
 
-	if (!is_prefix4(&rule->dst) || (rule->port_first > rule->port_last && rule->proto != NETMAP_ICMP))
+	if (!acl_is_prefix(&rule->dst) || (rule->port_first > rule->port_last && has_ports))
 		return false;
-	*what = (struct what){ .proto = rule->proto, .drop = rule->drop };
-	if (except && contains(prefix_of(&rule->dst), except))
-		what->except = except;
-	if (rule->proto != NETMAP_ICMP) {
+	*what = (struct what){ .proto = rule->proto, .ip_proto = acl_ip_proto(rule), .drop = rule->drop };
+	if (has_ports) {
 		what->port_first = rule->port_first;
 		what->port_last = rule->port_last;
 	}
@@ -198,6 +178,38 @@ static int group_of(struct compiler *c, const struct what *what, uint32_t *ret_g
 	return 0;
 }
 
+/* The number, plus one, of the address in @dst that the rule leaves out; 0: it leaves none out. */
+static int number_exception(struct compiler *c, const struct acl_rule *rule, const struct acl_prefix *dst,
+	uint32_t *ret_except)
+{
+	const struct acl_prefix except = acl_prefix_of(rule->dst.family, &rule->except,
+		rule->dst.family == AF_INET ? 32 : 128);
+	uint32_t id;
+	int ret;
+
+	*ret_except = 0;
+	if (addr6_is_zero(&rule->except) || !acl_prefix_contains(dst, &except))
+		return 0;
+	ret = interner_add(&c->destinations, &except, &id);
+	*ret_except = id + 1;
+	return ret;
+}
+
+/* The group of a rule that has a source. */
+static int find_group(struct compiler *c, const struct acl_rule *rule, struct what *what, uint32_t *ret_group)
+{
+	const struct acl_prefix dst = acl_prefix_from(&rule->dst);
+	int ret = interner_add(&c->destinations, &dst, &what->of);
+
+	if (!ret)
+		ret = number_exception(c, rule, &dst, &what->except);
+	if (!ret)
+		ret = group_of(c, what, ret_group);
+	if (!ret)
+		acl_label_add(&c->group_labels[*ret_group], rule);
+	return ret;
+}
+
 static int collect_rule(struct compiler *c, const struct acl_rule *rule)
 {
 	struct acl_prefix prefix;
@@ -209,19 +221,15 @@ static int collect_rule(struct compiler *c, const struct acl_rule *rule)
 	if (!normalize(rule, &what))
 		return 0;
 	for (size_t i = 0; i < rule->source_count && !ret; i++) {
-		if (!is_prefix4(&rule->sources[i]))
+		if (rule->sources[i].family != rule->dst.family || !acl_is_prefix(&rule->sources[i]))
 			continue;
 		if (!grouped) {
-			prefix = prefix_of(&rule->dst);
-			ret = interner_add(&c->destinations, &prefix, &what.of);
-			if (!ret)
-				ret = group_of(c, &what, &group);
+			ret = find_group(c, rule, &what, &group);
 			if (ret)
 				return ret;
-			acl_label_add(&c->group_labels[group], rule);
 			grouped = true;
 		}
-		prefix = prefix_of(&rule->sources[i]);
+		prefix = acl_prefix_from(&rule->sources[i]);
 		ret = interner_add(&c->sources, &prefix, &id);
 		if (!ret)
 			ret = add_id(&c->group_sources[group], id);
@@ -339,21 +347,33 @@ static int class_of(struct compiler *c, const struct talon_acl_bits *bits, uint3
 	return 0;
 }
 
-static int compare_prefixes(const void *a, const void *b, void *prefixes)
+static int compare_prefixes(const struct acl_prefix *a, const struct acl_prefix *b)
 {
-	const struct acl_prefix *x = interner_at(prefixes, *(const uint32_t *)a),
-		*y = interner_at(prefixes, *(const uint32_t *)b);
-
-	if (x->addr != y->addr)
-		return x->addr < y->addr ? -1 : 1;
-	return x->len < y->len ? -1 : x->len > y->len;
+	if (a->family != b->family)
+		return a->family == AF_INET ? -1 : 1;
+	for (unsigned int i = 0; i < 4; i++)
+		if (a->word[i] != b->word[i])
+			return a->word[i] < b->word[i] ? -1 : 1;
+	return a->len < b->len ? -1 : a->len > b->len;
 }
 
-/* Clears the bits of rules that do not cover @prefix although it lies in their destination. */
-static void take_exceptions(const struct compiler *c, struct acl_prefix prefix, struct talon_acl_bits *bits)
+int acl_compare_entries(const void *a, const void *b)
+{
+	return compare_prefixes(&((const struct acl_entry *)a)->prefix,
+		&((const struct acl_entry *)b)->prefix);
+}
+
+static int compare_numbers(const void *a, const void *b, void *prefixes)
+{
+	return compare_prefixes(interner_at(prefixes, *(const uint32_t *)a),
+		interner_at(prefixes, *(const uint32_t *)b));
+}
+
+/* Clears the bits of rules that do not cover destination @number although it lies in theirs. */
+static void take_exceptions(const struct compiler *c, uint32_t number, struct talon_acl_bits *bits)
 {
 	for (uint32_t i = 0; i < c->merged.count; i++)
-		if (rule_at(c, i)->except && prefix.len == 32 && rule_at(c, i)->except == prefix.addr)
+		if (rule_at(c, i)->except == number + 1)
 			clear_bit(bits, c->bit[i]);
 }
 
@@ -365,7 +385,7 @@ static void take_exceptions(const struct compiler *c, struct acl_prefix prefix, 
 static int make_entries(struct compiler *c, const struct interner *prefixes, const uint32_t *order,
 	struct talon_acl_bits *bits, bool except, struct acl_entries *entries)
 {
-	struct { struct acl_prefix prefix; struct talon_acl_bits bits; uint32_t class; } open[33];
+	struct { struct acl_prefix prefix; struct talon_acl_bits bits; uint32_t class; } open[129];
 	unsigned depth = 0;
 	uint32_t class;
 	int ret;
@@ -374,22 +394,33 @@ static int make_entries(struct compiler *c, const struct interner *prefixes, con
 		struct acl_prefix prefix = *(struct acl_prefix *)interner_at(prefixes, order[i]);
 		struct talon_acl_bits *own = &bits[order[i]];
 
-		while (depth && !contains(open[depth - 1].prefix, prefix.addr))
+		while (depth && !acl_prefix_contains(&open[depth - 1].prefix, &prefix))
 			depth--;
 		for (uint32_t word = 0; depth && word < c->table->words; word++)
 			own->word[word] |= open[depth - 1].bits.word[word];
 		if (except)
-			take_exceptions(c, prefix, own);
+			take_exceptions(c, order[i], own);
 		ret = class_of(c, own, &class);
 		if (ret)
 			return ret;
-		if (class != (depth ? open[depth - 1].class : 0))
+		if (class != (depth ? open[depth - 1].class : 0)) {
 			entries->list[entries->count++] = (struct acl_entry){ prefix, class };
+			entries->count4 += prefix.family == AF_INET;
+		}
 		open[depth].prefix = prefix;
 		open[depth].bits = *own;
 		open[depth++].class = class;
 	}
 	return 0;
+}
+
+static int check_room(struct compiler *c, size_t count, const char *what)
+{
+	if (count <= TALON_ACL_PREFIXES)
+		return 0;
+	snprintf(c->why, c->why_len, "access rules: %zu distinct %s; the limit is %u", count, what,
+		TALON_ACL_PREFIXES);
+	return -E2BIG;
 }
 
 static int classify(struct compiler *c, const struct interner *prefixes, struct talon_acl_bits *bits,
@@ -403,13 +434,13 @@ static int classify(struct compiler *c, const struct interner *prefixes, struct 
 		goto out;
 	for (uint32_t i = 0; i < prefixes->count; i++)
 		order[i] = i;
-	qsort_r(order, prefixes->count, sizeof(*order), compare_prefixes, (void *)prefixes);
+	qsort_r(order, prefixes->count, sizeof(*order), compare_numbers, (void *)prefixes);
 	ret = make_entries(c, prefixes, order, bits, except, entries);
-	if (!ret && entries->count > TALON_ACL_PREFIXES) {
-		snprintf(c->why, c->why_len, "access rules: %zu distinct %s; the limit is %u",
-			entries->count, except ? "destinations" : "sources", TALON_ACL_PREFIXES);
-		ret = -E2BIG;
-	}
+	if (!ret)
+		ret = check_room(c, entries->count4, except ? "destinations" : "sources");
+	if (!ret)
+		ret = check_room(c, entries->count - entries->count4,
+			except ? "IPv6 destinations" : "IPv6 sources");
 out:
 	free(order);
 	return ret;
@@ -435,17 +466,9 @@ static int classify_sources(struct compiler *c)
 
 static int classify_destinations(struct compiler *c)
 {
-	struct talon_acl_bits *bits;
-	uint32_t id;
-	int ret = 0;
+	struct talon_acl_bits *bits = calloc(c->destinations.count + 1, sizeof(*bits));
+	int ret;
 
-	for (uint32_t i = 0; i < c->merged.count && !ret; i++) {
-		struct acl_prefix except = { rule_at(c, i)->except, 32 };
-
-		if (except.addr)
-			ret = interner_add(&c->destinations, &except, &id);
-	}
-	bits = ret ? NULL : calloc(c->destinations.count + 1, sizeof(*bits));
 	if (!bits)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < c->merged.count; i++)
@@ -489,7 +512,7 @@ static int sweep(struct compiler *c, struct talon_acl_bits *bits, const struct e
 	return 0;
 }
 
-static int classify_ports(struct compiler *c, uint8_t proto, uint16_t *classes)
+static int classify_ports(struct compiler *c, uint8_t ip_proto, uint16_t *classes)
 {
 	struct edge *edges = calloc(2 * c->merged.count + 1, sizeof(*edges));
 	struct talon_acl_bits bits = {};
@@ -501,7 +524,7 @@ static int classify_ports(struct compiler *c, uint8_t proto, uint16_t *classes)
 	for (uint32_t i = 0; i < c->merged.count; i++) {
 		const struct what *what = rule_at(c, i);
 
-		if (what->proto != NETMAP_ANY && what->proto != proto)
+		if (what->ip_proto && what->ip_proto != ip_proto)
 			continue;
 		if (any_port(what)) {
 			set_bit(&bits, c->bit[i]);
@@ -516,23 +539,12 @@ static int classify_ports(struct compiler *c, uint8_t proto, uint16_t *classes)
 	return ret;
 }
 
-static uint8_t rule_proto(uint8_t ip_proto)
-{
-	return ip_proto == IPPROTO_TCP ? NETMAP_TCP : ip_proto == IPPROTO_UDP ? NETMAP_UDP
-		: ip_proto == IPPROTO_ICMP ? NETMAP_ICMP : NETMAP_ANY;
-}
-
-static bool has_ports(uint8_t ip_proto)
-{
-	return ip_proto == IPPROTO_TCP || ip_proto == IPPROTO_UDP;
-}
-
 /* Whether the rule matches a packet of unknown ports: an ACCEPT rule if it must, a DROP rule if it may. */
 static bool matches_portless(const struct what *what, uint8_t ip_proto)
 {
-	if (what->proto != NETMAP_ANY && what->proto != rule_proto(ip_proto))
+	if (what->ip_proto && what->ip_proto != ip_proto)
 		return false;
-	return any_port(what) || (what->drop && has_ports(ip_proto));
+	return any_port(what) || (what->drop && acl_has_ports(ip_proto));
 }
 
 static int classify_protocols(struct compiler *c, uint16_t *classes)
@@ -576,7 +588,7 @@ static int name_rules(struct compiler *c)
 			.source = *first_of(&c->sources, from), .source_count = from->count,
 			.destination = *first_of(&c->destinations, to), .destination_count = to->count,
 			.port_first = what->port_first, .port_last = what->port_last,
-			.proto = what->proto, .drop = what->drop,
+			.proto = what->proto, .ip_proto = what->ip_proto, .drop = what->drop,
 		}, &names[i].rule);
 	}
 	return 0;
@@ -603,9 +615,9 @@ static int compile(struct compiler *c, const struct acl_rule *rules, size_t coun
 	if (!ret)
 		ret = classify_destinations(c);
 	if (!ret)
-		ret = classify_ports(c, NETMAP_TCP, c->table->ports + TALON_ACL_PORT_TCP);
+		ret = classify_ports(c, IPPROTO_TCP, c->table->ports + TALON_ACL_PORT_TCP);
 	if (!ret)
-		ret = classify_ports(c, NETMAP_UDP, c->table->ports + TALON_ACL_PORT_UDP);
+		ret = classify_ports(c, IPPROTO_UDP, c->table->ports + TALON_ACL_PORT_UDP);
 	if (!ret)
 		ret = classify_protocols(c, c->table->ports + TALON_ACL_PORT_PROTO);
 	return ret;
@@ -685,88 +697,4 @@ struct acl_sizes acl_table_sizes(const struct acl_table *table)
 		.destinations = table->destinations.count,
 		.classes = table->class_count,
 	};
-}
-
-static bool matches_addresses(const struct acl_rule *rule, __be32 src, __be32 dst)
-{
-	if (!is_prefix4(&rule->dst) || !contains(prefix_of(&rule->dst), ntohl(dst)) ||
-		(rule->except && rule->except == dst))
-		return false;
-	for (size_t i = 0; i < rule->source_count; i++)
-		if (is_prefix4(&rule->sources[i]) && contains(prefix_of(&rule->sources[i]), ntohl(src)))
-			return true;
-	return false;
-}
-
-static bool matches_port(const struct acl_rule *rule, uint8_t ip_proto, uint16_t dport)
-{
-	if (rule->proto != NETMAP_ANY && rule->proto != rule_proto(ip_proto))
-		return false;
-	if (rule->proto == NETMAP_ICMP || (!rule->port_first && !rule->port_last))
-		return true;
-	return has_ports(ip_proto) && dport >= rule->port_first && dport <= rule->port_last;
-}
-
-bool acl_permits(const struct acl_rule *rules, size_t count, __be32 src, __be32 dst, uint8_t ip_proto,
-	uint16_t dport)
-{
-	bool accept = false;
-
-	for (size_t i = 0; i < count; i++) {
-		if (!matches_addresses(&rules[i], src, dst) || !matches_port(&rules[i], ip_proto, dport))
-			continue;
-		if (rules[i].drop)
-			return false;
-		accept = true;
-	}
-	return accept;
-}
-
-static int compare_entries(const void *a, const void *b)
-{
-	const struct acl_entry *x = a, *y = b;
-
-	if (x->prefix.addr != y->prefix.addr)
-		return x->prefix.addr < y->prefix.addr ? -1 : 1;
-	return x->prefix.len < y->prefix.len ? -1 : x->prefix.len > y->prefix.len;
-}
-
-static uint32_t longest_match(const struct acl_entries *entries, uint32_t addr)
-{
-	const struct acl_entry *found;
-
-	for (int len = 32; len >= 0; len--) {
-		struct acl_entry key = { .prefix = { addr & mask_of(len), len } };
-
-		found = bsearch(&key, entries->list, entries->count, sizeof(key), compare_entries);
-		if (found)
-			return found->class;
-	}
-	return 0;
-}
-
-static bool permits_at(const struct acl_table *table, __be32 src, __be32 dst, uint32_t place)
-{
-	const struct talon_acl_bits *s = &table->classes[longest_match(&table->sources, ntohl(src))];
-	const struct talon_acl_bits *d = &table->classes[longest_match(&table->destinations, ntohl(dst))];
-	const struct talon_acl_bits *p = &table->classes[table->ports[place]];
-
-	for (uint32_t i = 0; i < table->words; i++)
-		if (s->word[i] & d->word[i] & p->word[i])
-			return i >= table->drop_words;
-	return false;
-}
-
-bool acl_table_permits(const struct acl_table *table, __be32 src, __be32 dst, uint8_t ip_proto,
-	uint16_t dport)
-{
-	if (!has_ports(ip_proto))
-		return acl_table_permits_any_port(table, src, dst, ip_proto);
-	return permits_at(table, src, dst,
-		(ip_proto == IPPROTO_TCP ? TALON_ACL_PORT_TCP : TALON_ACL_PORT_UDP) + dport);
-}
-
-bool acl_table_permits_any_port(const struct acl_table *table, __be32 src, __be32 dst, uint8_t ip_proto)
-{
-	return permits_at(table, src, dst, TALON_ACL_PORT_PROTO + ip_proto);
 }

@@ -2,8 +2,9 @@
 /*
  * Access rules as the datapath looks them up. Each rule has a bit, DROP rules before ACCEPT rules; each
  * source network, destination network and port becomes a class with the bits of the rules that it satisfies;
- * the first bit that a packet's three classes share decides. Peer rules are rules whose destination is our
- * own mesh address. acl.c opens with an example.
+ * the first bit that a packet's three classes share decides. A rule is of one family, its destination's; both
+ * families share bits, classes and ports. Peer rules are rules whose destination is our own mesh address.
+ * acl.c opens with an example.
  */
 #ifndef TALON_ACL_H
 #define TALON_ACL_H
@@ -16,15 +17,19 @@
 #include "talon/acl_types.h"
 
 struct acl_rule {
-	/* AF_INET; prefixlen 0: any. Without sources the rule matches nothing */
+	/*
+	 * Those of @dst's family; others do not count. prefixlen 0: any. Without sources the rule matches
+	 * nothing
+	 */
 	const struct cidr *sources;
 	size_t source_count;
-	struct cidr dst;		/* AF_INET */
-	/* one address in @dst that the rule does not cover; 0: none */
-	__be32 except;
+	struct cidr dst;
+	/* one address in @dst that the rule does not cover; zero: none */
+	struct talon_addr except;
 	bool drop;
-	/* enum netmap_proto. With ports, NETMAP_ANY means TCP and UDP; NETMAP_ICMP ignores ports */
+	/* enum netmap_proto. With ports, NETMAP_ANY means TCP and UDP; ICMP and OTHER ignore ports */
 	uint8_t proto;
+	uint8_t ip_proto;		/* of NETMAP_OTHER */
 	uint16_t port_first, port_last;	/* host order, both included; 0, 0: any */
 	/* for its name alone, each NULL if there is none; the texts must outlive acl_compile() */
 	const char *policy;		/* id of the policy that it was made from */
@@ -43,18 +48,21 @@ struct acl_table;		/* compiled, ready to be written */
 int acl_compile(const struct acl_rule *rules, size_t count, struct acl_table **ret_table, char *why,
 	size_t size);
 void acl_free(struct acl_table *table);
-/*
- * For tests: whether the packet may pass, by reading @rules one by one. @dport: host order; ignored unless
- * @ip_proto is TCP or UDP.
- */
-bool acl_permits(const struct acl_rule *rules, size_t count, __be32 src, __be32 dst, uint8_t ip_proto,
-	uint16_t dport);
+
+/* A packet as rules see it. */
+struct acl_packet {
+	uint8_t family;			/* AF_INET, AF_INET6 */
+	uint8_t ip_proto;
+	uint16_t dport;			/* host order; ignored unless @ip_proto is TCP or UDP */
+	struct talon_addr src, dst;
+};
+/* For tests: whether the packet may pass, by reading @rules one by one. */
+bool acl_permits(const struct acl_rule *rules, size_t count, const struct acl_packet *packet);
 /* For tests: the same by the compiled table, without the kernel. */
-bool acl_table_permits(const struct acl_table *table, __be32 src, __be32 dst, uint8_t ip_proto,
-	uint16_t dport);
+bool acl_table_permits(const struct acl_table *table, const struct acl_packet *packet);
 /* The same for a packet whose ports are unknown (a later fragment): whether it may pass whatever they are. */
-bool acl_table_permits_any_port(const struct acl_table *table, __be32 src, __be32 dst, uint8_t ip_proto);
-/* What a table takes up: rules after merging, prefixes, classes. */
+bool acl_table_permits_any_port(const struct acl_table *table, const struct acl_packet *packet);
+/* What a table takes up: rules after merging, prefixes of both families, classes. */
 struct acl_sizes { size_t rules, sources, destinations, classes; };
 struct acl_sizes acl_table_sizes(const struct acl_table *table);
 
@@ -83,14 +91,20 @@ int acl_write(const struct acl_table *table, const struct acl_maps *maps, unsign
 int acl_write_closed(const struct acl_maps *maps, unsigned int bank);
 
 /*
- * Rules from a network map: peer rules (destination @mesh_addr), route rules (never for @mesh_addr, however
- * wide they are) with the learned addresses of domain routes, and DROP rules for @lan. The result points into
- * @input->map; free it with acl_rules_done(). Returns 0 or -ENOMEM.
+ * Rules from a network map: peer rules (destination @mesh_addr or @mesh_addr6), route rules (never for those
+ * two, however wide they are) with the learned addresses of domain routes, and DROP rules for @lan. Without
+ * @mesh_addr6 there are none for IPv6. The result points into @input->map; free it with acl_rules_done().
+ * Returns 0 or -ENOMEM.
  */
-struct acl_learned { const char *domain; __be32 addr; };	/* @domain as written in the rule */
+struct acl_learned {
+	const char *domain;		/* as written in the rule */
+	uint8_t family;
+	struct talon_addr addr;
+};
 struct acl_input {
 	const struct netmap *map;
 	__be32 mesh_addr;
+	struct talon_addr mesh_addr6;	/* zero: none */
 	bool block_inbound;		/* no rules at all */
 	const struct cidr *lan;		/* denied to forwarded traffic */
 	size_t lan_count;

@@ -61,12 +61,16 @@ static void append_origin(char *name, size_t size, const struct acl_label *label
 static void append_match(char *name, size_t size, const struct acl_described *d)
 {
 	static const char *const protos[] = { [NETMAP_ANY] = "all", [NETMAP_TCP] = "tcp",
-		[NETMAP_UDP] = "udp", [NETMAP_ICMP] = "icmp" };
+		[NETMAP_UDP] = "udp", [NETMAP_ICMP] = "icmp", [NETMAP_OTHER] = "protocol " };
 	const char *proto = protos[d->proto];
 
 	if (d->proto == NETMAP_ANY && d->port_first)
 		proto = "tcp and udp";
+	else if (d->proto == NETMAP_ICMP && d->source.family == AF_INET6)
+		proto = "icmpv6";
 	text_append(name, size, "%s", proto);
+	if (d->proto == NETMAP_OTHER)
+		text_append(name, size, "%u", d->ip_proto);
 	if (d->port_first == d->port_last && d->port_first)
 		text_append(name, size, " %u", d->port_first);
 	else if (d->port_last)
@@ -77,8 +81,8 @@ static void append_match(char *name, size_t size, const struct acl_described *d)
 static void append_networks(char *name, size_t size, const char *word, struct acl_prefix prefix,
 	uint32_t count)
 {
-	const __be32 addr = htonl(prefix.addr);
-	char text[INET_ADDRSTRLEN];
+	struct talon_addr addr;
+	char text[INET6_ADDRSTRLEN];
 
 	text_append(name, size, " %s ", word);
 	if (count > 1) {
@@ -86,11 +90,13 @@ static void append_networks(char *name, size_t size, const char *word, struct ac
 		return;
 	}
 	if (!prefix.len) {
-		text_append(name, size, "anywhere");
+		text_append(name, size, prefix.family == AF_INET ? "anywhere" : "anywhere in IPv6");
 		return;
 	}
-	text_append(name, size, "%s", inet_ntop(AF_INET, &addr, text, sizeof(text)));
-	if (prefix.len < 32)
+	for (int i = 0; i < 4; i++)
+		addr.word[i] = htonl(prefix.word[i]);
+	text_append(name, size, "%s", inet_ntop(prefix.family, &addr, text, sizeof(text)));
+	if (prefix.len < (prefix.family == AF_INET ? 32 : 128))
 		text_append(name, size, "/%u", prefix.len);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Writes a compiled table into one bank of the maps: only differences, in few system calls.
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -130,10 +130,16 @@ static int batch_grow(struct batch *b, uint32_t more)
 	return 0;
 }
 
+/* The key of either family's tries: the larger one, of which IPv4's is the beginning. */
+union key {
+	struct talon_acl_lpm v4;
+	struct talon_acl_lpm6 v6;
+};
+
 /* Reads all entries of a trie, of both banks. */
 static int batch_read(struct batch *b)
 {
-	struct talon_acl_lpm at;
+	union key at;
 	uint32_t count;
 	bool more = true, first = true;
 	int ret;
@@ -156,76 +162,77 @@ static int batch_read(struct batch *b)
 	return 0;
 }
 
-static struct talon_acl_lpm lpm_of(const struct acl_entry *entry, unsigned int bank)
+static union key key_of(const struct acl_prefix *prefix, unsigned int bank)
 {
-	return (struct talon_acl_lpm){
-		.prefixlen = TALON_ACL_BANK_BITS + entry->prefix.len,
-		.bank = bank,
-		.addr = htonl(entry->prefix.addr),
-	};
+	union key key = { .v6 = { .prefixlen = TALON_ACL_BANK_BITS + prefix->len, .bank = bank } };
+
+	_Static_assert(offsetof(struct talon_acl_lpm, bank) == offsetof(struct talon_acl_lpm6, bank) &&
+		offsetof(struct talon_acl_lpm, addr) == offsetof(struct talon_acl_lpm6, addr),
+		"one key begins as the other");
+	for (int i = 0; i < 4; i++)
+		key.v6.addr.word[i] = htonl(prefix->word[i]);
+	return key;
 }
 
-static int compare_lpm(const void *a, const void *b)
-{
-	const struct talon_acl_lpm *x = a, *y = b;
-	uint32_t at = ntohl(x->addr), other = ntohl(y->addr);
-
-	if (at != other)
-		return at < other ? -1 : 1;
-	return x->prefixlen < y->prefixlen ? -1 : x->prefixlen > y->prefixlen;
-}
-
-struct held {			/* an entry of the trie; starts with its key, for compare_lpm() */
-	struct talon_acl_lpm key;
-	uint32_t class;
+/* The entries of one family that a trie of the bank is to hold, sorted. */
+struct trie {
+	int fd;
+	uint8_t family;
+	const struct acl_entry *list;
+	size_t count;
 };
 
 /* The bank's entries among all that were read, sorted as the table's are. */
-static size_t of_bank(const struct batch *all, unsigned int bank, struct held *held)
+static size_t of_bank(const struct batch *all, uint8_t family, unsigned int bank, struct acl_entry *held)
 {
 	size_t count = 0;
 
 	for (uint32_t i = 0; i < all->count; i++) {
-		memcpy(&held[count].key, key_at(all, i), sizeof(held->key));
-		memcpy(&held[count].class, value_at(all, i), sizeof(held->class));
-		count += held[count].key.bank == bank;
+		union key key = {};
+
+		memcpy(&key, key_at(all, i), all->key_size);
+		if (key.v6.bank != bank || key.v6.prefixlen < TALON_ACL_BANK_BITS)
+			continue;
+		held[count].prefix = acl_prefix_of(family, &key.v6.addr,
+			key.v6.prefixlen - TALON_ACL_BANK_BITS);
+		memcpy(&held[count++].class, value_at(all, i), sizeof(held->class));
 	}
-	qsort(held, count, sizeof(*held), compare_lpm);
+	qsort(held, count, sizeof(*held), acl_compare_entries);
 	return count;
 }
 
 /* Both lists are sorted. @gone: entries of @held to delete; @fresh: entries to add or change. */
-static void compare_lists(const struct acl_entries *entries, const struct held *held, size_t held_count,
+static void compare_lists(const struct trie *trie, const struct acl_entry *held, size_t held_count,
 	unsigned int bank, struct batch *gone, struct batch *fresh)
 {
 	size_t i = 0, j = 0;
 
-	while (i < entries->count || j < held_count) {
-		struct talon_acl_lpm key = {};
+	while (i < trie->count || j < held_count) {
+		union key key;
 		int order = 1;
 
-		if (i < entries->count) {
-			key = lpm_of(&entries->list[i], bank);
-			order = j < held_count ? compare_lpm(&key, &held[j].key) : -1;
-		}
+		if (i < trie->count)
+			order = j < held_count ? acl_compare_entries(&trie->list[i], &held[j]) : -1;
 		if (order > 0) {
-			batch_add(gone, &held[j].key, &held[j].class);
+			key = key_of(&held[j].prefix, bank);
+			batch_add(gone, &key, &held[j].class);
 			j++;
 			continue;
 		}
-		if (order < 0 || held[j].class != entries->list[i].class)
-			batch_add(fresh, &key, &entries->list[i].class);
+		key = key_of(&trie->list[i].prefix, bank);
+		if (order < 0 || held[j].class != trie->list[i].class)
+			batch_add(fresh, &key, &trie->list[i].class);
 		i++;
 		j += !order;
 	}
 }
 
-static int write_trie(int fd, const struct acl_entries *entries, unsigned int bank)
+static int write_trie(const struct trie *trie, unsigned int bank)
 {
-	struct batch all = { .fd = fd, .key_size = sizeof(struct talon_acl_lpm),
-		.value_size = sizeof(uint32_t) };
+	struct batch all = { .fd = trie->fd, .value_size = sizeof(uint32_t), .key_size =
+		trie->family == AF_INET ? sizeof(struct talon_acl_lpm) : sizeof(struct talon_acl_lpm6) };
 	struct batch gone = all, fresh = all;
-	struct held *held = NULL;
+	struct acl_entry *held = NULL;
 	size_t held_count;
 	int ret;
 
@@ -235,11 +242,11 @@ static int write_trie(int fd, const struct acl_entries *entries, unsigned int ba
 	held = calloc(all.count + 1, sizeof(*held));
 	ret = held ? batch_room(&gone, all.count) : -ENOMEM;
 	if (!ret)
-		ret = batch_room(&fresh, entries->count);
+		ret = batch_room(&fresh, trie->count);
 	if (ret)
 		goto out;
-	held_count = of_bank(&all, bank, held);
-	compare_lists(entries, held, held_count, bank, &gone, &fresh);
+	held_count = of_bank(&all, trie->family, bank, held);
+	compare_lists(trie, held, held_count, bank, &gone, &fresh);
 	ret = batch_delete(&gone);
 	if (!ret)
 		ret = batch_update(&fresh);
@@ -249,6 +256,17 @@ out:
 	batch_done(&gone);
 	batch_done(&fresh);
 	return ret;
+}
+
+/* @fd6: as in struct acl_maps. */
+static int write_tries(const struct acl_entries *entries, int fd, int fd6, unsigned int bank)
+{
+	const struct trie v4 = { fd, AF_INET, entries->list, entries->count4 };
+	const struct trie v6 = { fd6, AF_INET6, entries->list + entries->count4,
+		entries->count - entries->count4 };
+	int ret = write_trie(&v4, bank);
+
+	return ret || fd6 <= 0 ? ret : write_trie(&v6, bank);
 }
 
 /* Elements @first.. of an array map. */
@@ -339,9 +357,9 @@ int acl_write(const struct acl_table *table, const struct acl_maps *maps, unsign
 
 	if (written_ns && clock_mono_ns() - written_ns < SOON_NS)
 		wait_for_readers();
-	ret = write_trie(maps->src, &table->sources, bank);
+	ret = write_tries(&table->sources, maps->src, maps->src6, bank);
 	if (!ret)
-		ret = write_trie(maps->dst, &table->destinations, bank);
+		ret = write_tries(&table->destinations, maps->dst, maps->dst6, bank);
 	if (!ret)
 		ret = write_array(maps->ports, bank * TALON_ACL_CHUNKS, table->ports, TALON_ACL_CHUNKS,
 			sizeof(struct talon_acl_chunk));

@@ -535,7 +535,7 @@ static void what_was_asked_for_longest_ago_gives_way(void **state)
 	forwarder_get_stats(w.f, &stats);
 	assert_int_equal(stats.learned, FORWARDER_LEARNED_MAX);
 	assert_int_equal(stats.evicted, 5001 - FORWARDER_LEARNED_MAX);
-	assert_int_equal(forwarder_list(w.f, &count)[0].addr, htonl(0x0b000001));
+	assert_int_equal(forwarder_list(w.f, &count)[0].addr.word[0], htonl(0x0b000001));
 	/* One source cannot have more than a quarter, even if there were room. */
 	for (size_t i = count; i > 1; i--)
 		learned_remove(w.f, i - 1);
@@ -629,7 +629,39 @@ static void what_the_resolver_says_is_passed_on(void **state)
 	answer_with(RESOLVER_OK, "2001:db8::7");
 	assert_int_equal(ask_udp(w, "web.corp.test", 28, out), DNS_NOERROR);
 	assert_int_equal(out[7], 1);
-	assert_int_equal(w->learned, 0);
+	assert_int_equal(w->learned, 1);
+}
+
+static void addresses_of_both_families_are_learned_and_renewed_apart(void **state)
+{
+	static const struct forwarder_events events = { learned };
+	const struct resolver_address both[] = {
+		{ .family = AF_INET, .addr.word[0] = htonl(0x0a070005) },
+		{ .family = AF_INET6, .addr.word = { htonl(0x20010db8), 0, 0, htonl(5) } },
+		/* 32.1.13.184, which begins as the other does */
+		{ .family = AF_INET, .addr.word[0] = htonl(0x20010db8) },
+	};
+	struct domain *list = calloc(2, sizeof(*list));
+	struct world w = {};
+	size_t count;
+
+	memset(&answer, 0, sizeof(answer));
+	assert_int_equal(loop_new_fake(&w.loop, LOOP_SECOND), 0);
+	assert_int_equal(forwarder_new(w.loop, &events, &w, &w.f), 0);
+	list[0].pattern = strdup("web.corp.test");
+	w.f->domains = list;
+	w.f->domain_count = 1;
+	assert_true(learned_add(w.f, "web.corp.test", both, 3, htonl(0x0a010101)));
+	forwarder_list(w.f, &count);
+	assert_int_equal(count, 3);
+	/* whatever is asked for, only the IPv6 address is answered */
+	answer_with(RESOLVER_OK, "2001:db8::5");
+	loop_advance(w.loop, 2 * FORWARDER_LIFE_NS);
+	assert_int_equal(forwarder_list(w.f, &count)->family, AF_INET6);
+	assert_int_equal(count, 1);
+	assert_int_equal(answer.family, AF_INET6);
+	forwarder_free(w.f);
+	loop_free(w.loop);
 }
 
 static void a_failing_resolver_is_covered_by_the_last_good_answer(void **state)
@@ -647,14 +679,15 @@ static void a_failing_resolver_is_covered_by_the_last_good_answer(void **state)
 static void no_name_opens_a_way_to_loopback_or_link_local(void **state)
 {
 	static const char *const bad[] = { "127.0.0.1", "169.254.169.254", "224.0.0.1", "0.0.0.0",
-		"255.255.255.255" };
+		"255.255.255.255", "::1", "::", "fe80::1", "ff02::1", "::ffff:10.0.0.1" };
 	struct world *w = *state;
 	uint8_t out[4096];
 	size_t count;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		answer_with(RESOLVER_OK, bad[i]);
-		assert_int_equal(ask_udp(w, "evil.corp.test", 1, out), DNS_NOERROR);
+		assert_int_equal(ask_udp(w, "evil.corp.test", strchr(bad[i], ':') ? 28 : 1, out),
+			DNS_NOERROR);
 	}
 	forwarder_list(w->f, &count);
 	assert_int_equal(count, 0);
@@ -726,7 +759,7 @@ static void time_takes_an_address_away_unless_its_name_still_has_it(void **state
 	assert_in_range(answer.asked, 10, 20);
 	answer_with(RESOLVER_OK, "10.7.0.9");	/* it moved */
 	loop_advance(w.loop, 12 * FORWARDER_LIFE_NS);
-	assert_int_equal(forwarder_list(w.f, &count)->addr, htonl(0x0a070009));
+	assert_int_equal(forwarder_list(w.f, &count)->addr.word[0], htonl(0x0a070009));
 	assert_int_equal(count, 1);
 	answer_with(RESOLVER_FAILED, NULL);
 	loop_advance(w.loop, 14 * FORWARDER_LIFE_NS);
@@ -761,6 +794,7 @@ int main(void)
 		cmocka_unit_test(a_name_that_nobody_asks_for_is_forgotten_after_a_week),
 		cmocka_unit_test_setup_teardown(a_client_that_has_said_all_is_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_resolver_says_is_passed_on, setup, teardown),
+		cmocka_unit_test(addresses_of_both_families_are_learned_and_renewed_apart),
 		cmocka_unit_test_setup_teardown(a_failing_resolver_is_covered_by_the_last_good_answer, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(no_name_opens_a_way_to_loopback_or_link_local, setup,

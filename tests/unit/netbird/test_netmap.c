@@ -34,6 +34,14 @@ static void assert_cidr(const struct cidr *cidr, const char *net, int prefixlen)
 	assert_int_equal(cidr->prefixlen, prefixlen);
 }
 
+static void assert_net(const struct cidr *cidr, const char *want)
+{
+	char text[CIDR_TEXT_LEN];
+
+	cidr_format(cidr, text, sizeof(text));
+	assert_string_equal(text, want);
+}
+
 static void assert_url(const struct server_url *url, const char *want)
 {
 	char text[SERVER_URL_LEN];
@@ -73,9 +81,10 @@ static const struct {
 	{ "node-023-received-SyncResponse-network-resource-with-policy", 14, 1, 2, 5, 2, false },
 	{ "node-024-received-SyncResponse-route-with-access-groups", 15, 1, 3, 5, 3, false },
 	{ "node-025-received-SyncResponse-nameserver", 16, 1, 3, 5, 3, false },
-	{ "node-026-received-SyncResponse-domain-route", 17, 1, 4, 5, 4, false },
-	{ "node-again-005-received-SyncResponse", 17, 1, 4, 5, 4, true },
-	{ "node-again-012-received-SyncResponse", 18, 0, 4, 0, 2, false },
+	/* with the IPv6 twin */
+	{ "node-026-received-SyncResponse-domain-route", 17, 1, 4, 5, 5, false },
+	{ "node-again-005-received-SyncResponse", 17, 1, 4, 5, 5, true },
+	{ "node-again-012-received-SyncResponse", 18, 0, 4, 0, 3, false },
 };
 
 static void recorded_maps_have_what_was_set_up(void **state)
@@ -199,7 +208,9 @@ static bool has_rule(const struct netmap *map, const struct netmap_rule *want, _
 	for (size_t i = 0; i < map->rule_count; i++) {
 		const struct netmap_rule *rule = &map->rules[i];
 
-		if (rule->peer == peer && rule->drop == want->drop && rule->proto == want->proto &&
+		if (rule->source_count == 1 && rule->sources[0].prefixlen == 32 &&
+			rule->sources[0].addr.word[0] == peer && rule->drop == want->drop &&
+			rule->proto == want->proto &&
 			rule->port_first == want->port_first && rule->port_last == want->port_last)
 			return true;
 	}
@@ -408,7 +419,7 @@ static void own_key_and_twins_are_left_out(void **state)
 	add_peer(made, 3, LIST("100.64.0.3/32", "100.64.0.5/32"));	/* the second is another's */
 	add_peer(made, 5, LIST("100.64.0.6/32"));			/* twice */
 	add_peer(made, 2, LIST("100.64.0.3"));				/* nothing left */
-	add_peer(made, 4, LIST("fd00::4/128"));
+	add_peer(made, 4, LIST("fd00::4/128"));				/* no IPv4 */
 	update = parse_made(made);
 	assert_int_equal(update.map.peer_count, 2);
 	assert_int_equal(update.map.peers[0].key[0], 3);	/* sorted */
@@ -418,7 +429,158 @@ static void own_key_and_twins_are_left_out(void **state)
 	assert_int_equal(update.map.peers[1].allowed_count, 2);
 	assert_cidr(&update.map.peers[1].allowed[1], "10.0.0.0", 8);
 	assert_int_equal(update.map.peers[1].addr, ip("100.64.0.5"));
-	assert_int_equal(update.map.skipped, 5);
+	assert_int_equal(update.map.skipped, 4);
+	netmap_update_done(&update);
+}
+
+static void peers_have_addresses_of_both_families(void **state)
+{
+	struct made *made = made_new();
+	struct netmap_update update;
+	char text[INET6_ADDRSTRLEN];
+
+	add_peer(made, 2, LIST("100.64.0.2/32", "fd12::2/128", "fd12::7/128"));
+	add_peer(made, 3, LIST("fd12::3/128", "100.64.0.3/32"));
+	/* counted: 3; the second also looks like 0.0.0.4 in the first bytes, which is no twin of 4::/32 */
+	add_peer(made, 4, LIST("100.64.0.4/32", "::ffff:10.0.0.1/128", "4::/32", "0.4.0.0/32", "fd12::g/128",
+		"fd12::7"));
+	update = parse_made(made);
+	assert_int_equal(update.map.peer_count, 3);
+	assert_int_equal(update.map.peers[0].allowed_count, 3);
+	assert_net(&update.map.peers[0].allowed[1], "fd12::2/128");
+	assert_string_equal(inet_ntop(AF_INET6, &update.map.peers[0].addr6, text, sizeof(text)), "fd12::2");
+	assert_int_equal(update.map.peers[1].addr, ip("100.64.0.3"));
+	assert_string_equal(inet_ntop(AF_INET6, &update.map.peers[1].addr6, text, sizeof(text)), "fd12::3");
+	assert_int_equal(update.map.peers[2].allowed_count, 3);
+	assert_net(&update.map.peers[2].allowed[1], "4::/32");
+	assert_cidr(&update.map.peers[2].allowed[2], "0.4.0.0", 32);
+	assert_int_equal(update.map.skipped, 3);	/* fd12::7 is another's */
+	netmap_update_done(&update);
+}
+
+static ProtobufCBinaryData compact(struct made *made, const char *addr, uint8_t prefixlen)
+{
+	const int family = strchr(addr, ':') ? AF_INET6 : AF_INET;
+	const size_t len = family == AF_INET ? 4 : 16;
+	uint8_t *bytes = malloc(len + 1);
+
+	assert_int_equal(inet_pton(family, addr, bytes), 1);
+	bytes[len] = prefixlen;
+	made->texts[made->text_count++] = (char *)bytes;
+	return (ProtobufCBinaryData){ .len = len + 1, .data = bytes };
+}
+
+static void our_own_ipv6_address_is_seventeen_bytes_or_there_is_none(void **state)
+{
+	static const struct { const char *addr; uint8_t prefixlen, cut; bool is_good; } cases[] = {
+		{ "fd12::1", 64, 0, true }, { "fd12::1", 120, 0, true }, { "fd12::1", 128, 0, true },
+		{ "fd12::1", 129, 0, false }, { "fd12::1", 0, 0, false }, { "fd12::1", 64, 1, false },
+		{ "100.64.0.1", 10, 0, false }, { "::ffff:100.64.0.1", 10, 0, false }, { "::", 64, 0, false },
+		{ "::1", 64, 0, false }, { "fe80::1", 64, 0, false }, { "ff02::1", 64, 0, false },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct made *made = made_new();
+		struct netmap_update update;
+
+		made->self.address_v6 = compact(made, cases[i].addr, cases[i].prefixlen);
+		made->self.address_v6.len -= cases[i].cut;
+		update = parse_made(made);
+		print_message("%s/%u, %u bytes less\n", cases[i].addr, cases[i].prefixlen, cases[i].cut);
+		assert_int_equal(update.map.self.addr, ip("100.64.0.1"));
+		assert_int_equal(!addr6_is_zero(&update.map.self.addr6), cases[i].is_good);
+		assert_int_equal(update.map.self.prefixlen6, cases[i].is_good ? cases[i].prefixlen : 0);
+		assert_int_equal(update.map.skipped, !cases[i].is_good);
+		netmap_update_done(&update);
+	}
+}
+
+static Management__FirewallRule *add_prefix_rule(struct made *made, ProtobufCBinaryData *list, size_t count)
+{
+	Management__FirewallRule *rule = add_rule(made, "100.64.0.9", MANAGEMENT__RULE_PROTOCOL__TCP);
+
+	rule->source_prefixes = list;
+	rule->n_source_prefixes = count;
+	return rule;
+}
+
+static void source_prefixes_go_before_the_peers_address(void **state)
+{
+	struct made *made = made_new();
+	ProtobufCBinaryData both[] = { compact(made, "100.64.0.7", 32), compact(made, "fd12::7", 128) };
+	ProtobufCBinaryData wide[] = { compact(made, "100.64.3.7", 16), compact(made, "fd12:0:0:1::7", 64) };
+	ProtobufCBinaryData any[] = { compact(made, "0.0.0.0", 0), compact(made, "::", 0) };
+	ProtobufCBinaryData mapped = compact(made, "::ffff:10.0.0.7", 32);
+	ProtobufCBinaryData some[] = { compact(made, "100.64.0.7", 33), { 0, NULL }, { 4, both[0].data },
+		both[0], compact(made, "fd12::7", 129), compact(made, "::ffff:10.0.0.7", 33),
+		{ 16, both[1].data } };
+	struct netmap_update update;
+	const struct netmap_rule *rules;
+
+	add_prefix_rule(made, both, 2);
+	add_prefix_rule(made, wide, 2);
+	add_prefix_rule(made, any, 2);
+	add_prefix_rule(made, &mapped, 1);
+	add_prefix_rule(made, some, 7);
+	add_prefix_rule(made, some, 3);			/* counted: nothing valid, so nobody */
+	add_rule(made, "::", MANAGEMENT__RULE_PROTOCOL__TCP);
+	add_rule(made, "fd12::9", MANAGEMENT__RULE_PROTOCOL__TCP);
+	add_rule(made, "::ffff:10.0.0.7", MANAGEMENT__RULE_PROTOCOL__TCP);	/* counted */
+	add_rule(made, "fd12::/64", MANAGEMENT__RULE_PROTOCOL__TCP);		/* counted */
+	update = parse_made(made);
+	rules = update.map.rules;
+	assert_int_equal(update.map.rule_count, 7);
+	assert_int_equal(rules[0].source_count, 2);
+	assert_net(&rules[0].sources[0], "100.64.0.7/32");
+	assert_net(&rules[0].sources[1], "fd12::7/128");
+	assert_int_equal(rules[1].source_count, 2);
+	assert_net(&rules[1].sources[0], "100.64.0.0/16");
+	assert_net(&rules[1].sources[1], "fd12:0:0:1::/64");
+	assert_net(&rules[2].sources[0], "0.0.0.0/0");
+	assert_net(&rules[2].sources[1], "::/0");
+	assert_int_equal(rules[3].source_count, 1);
+	assert_net(&rules[3].sources[0], "10.0.0.7/32");
+	assert_int_equal(rules[4].source_count, 1);
+	assert_net(&rules[4].sources[0], "100.64.0.7/32");
+	assert_int_equal(rules[5].source_count, 1);
+	assert_net(&rules[5].sources[0], "::/0");
+	assert_net(&rules[6].sources[0], "fd12::9/128");
+	assert_int_equal(update.map.skipped, 3);
+	netmap_update_done(&update);
+}
+
+static void custom_protocols_have_a_number_and_ssh_is_skipped_alone(void **state)
+{
+	static const struct { unsigned int number; int proto, ip_proto; } cases[] = {
+		{ 47, NETMAP_OTHER, 47 }, { 6, NETMAP_TCP, 0 }, { 17, NETMAP_UDP, 0 },
+		{ 58, NETMAP_OTHER, 58 },
+		{ 1, NETMAP_OTHER, 1 }, { 255, NETMAP_OTHER, 255 }, { 0, -1, 0 }, { 256, -1, 0 },
+	};
+	struct made *made = made_new();
+	struct netmap_update update;
+	char *source = "100.64.0.2/32";
+	size_t kept = 0;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		add_rule(made, "100.64.0.2", MANAGEMENT__RULE_PROTOCOL__CUSTOM)->custom_protocol =
+			cases[i].number;
+		add_access(made, &source, 1, "10.0.0.0/8",
+			MANAGEMENT__RULE_PROTOCOL__CUSTOM)->custom_protocol = cases[i].number;
+	}
+	add_rule(made, "100.64.0.2", MANAGEMENT__RULE_PROTOCOL__NETBIRD_SSH);
+	add_access(made, &source, 1, "10.0.0.0/8", MANAGEMENT__RULE_PROTOCOL__NETBIRD_SSH);
+	update = parse_made(made);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		if (cases[i].proto < 0)
+			continue;
+		assert_int_equal(update.map.rules[kept].proto, cases[i].proto);
+		assert_int_equal(update.map.rules[kept].ip_proto, cases[i].ip_proto);
+		assert_int_equal(update.map.route_rules[kept].proto, cases[i].proto);
+		assert_int_equal(update.map.route_rules[kept++].ip_proto, cases[i].ip_proto);
+	}
+	assert_int_equal(update.map.rule_count, kept);
+	assert_int_equal(update.map.route_rule_count, kept);
+	assert_int_equal(update.map.skipped, 6);
 	netmap_update_done(&update);
 }
 
@@ -462,7 +624,7 @@ static void rules_that_cannot_be_understood_are_skipped_one_by_one(void **state)
 	add_rule(made, "100.64.0.2", MANAGEMENT__RULE_PROTOCOL__UNKNOWN);
 	add_rule(made, "100.64.0.2", MANAGEMENT__RULE_PROTOCOL__CUSTOM);
 	add_rule(made, "100.64.0.2", 77);
-	add_rule(made, "fd00::1", MANAGEMENT__RULE_PROTOCOL__TCP);
+	add_rule(made, "fd00::1%eth0", MANAGEMENT__RULE_PROTOCOL__TCP);
 	add_rule(made, "100.64.0.300", MANAGEMENT__RULE_PROTOCOL__TCP);
 	add_rule(made, "", MANAGEMENT__RULE_PROTOCOL__TCP);
 	add_rule(made, "100.64.0.2", MANAGEMENT__RULE_PROTOCOL__TCP)->port = "http";
@@ -483,7 +645,7 @@ static void rules_that_cannot_be_understood_are_skipped_one_by_one(void **state)
 	add_rule(made, "100.64.0.2", MANAGEMENT__RULE_PROTOCOL__UDP)->action = MANAGEMENT__RULE_ACTION__DROP;
 	update = parse_made(made);
 	assert_int_equal(update.map.rule_count, 2);
-	assert_int_equal(update.map.rules[0].peer, 0);
+	assert_net(&update.map.rules[0].sources[0], "0.0.0.0/0");
 	assert_int_equal(update.map.rules[0].proto, NETMAP_ANY);
 	assert_false(update.map.rules[0].drop);
 	assert_true(update.map.rules[1].drop);
@@ -524,11 +686,10 @@ static void route_rules_never_reach_further_than_they_say(void **state)
 	struct netmap_update update;
 
 	add_access(made, NULL, 0, "10.0.0.0/8", MANAGEMENT__RULE_PROTOCOL__ALL);		/* nobody */
-	/* the IPv6 twin */
-	add_access(made, LIST("::/0"), "10.0.0.0/8", MANAGEMENT__RULE_PROTOCOL__ALL);
 	/* counted: 1 */
 	add_access(made, LIST("junk"), "10.0.0.0/8", MANAGEMENT__RULE_PROTOCOL__ALL);
-	add_access(made, LIST("100.64.0.2/32"), "fd00::/8", MANAGEMENT__RULE_PROTOCOL__ALL);	/* 2 */
+	/* 2: no family */
+	add_access(made, LIST("100.64.0.2/32"), "fd00::/8", MANAGEMENT__RULE_PROTOCOL__ALL);
 	add_access(made, LIST("100.64.0.2/32"), "", MANAGEMENT__RULE_PROTOCOL__ALL);		/* 3 */
 	/* 4 */
 	add_access(made, LIST("100.64.0.2/32"), "10.0.0.0/8", MANAGEMENT__RULE_PROTOCOL__CUSTOM);
@@ -550,6 +711,35 @@ static void route_rules_never_reach_further_than_they_say(void **state)
 	assert_string_equal(update.map.route_rules[0].domains[0], "*.example.com");
 	assert_string_equal(update.map.route_rules[0].domains[1], "b.example");
 	assert_int_equal(update.map.skipped, 6);
+	netmap_update_done(&update);
+}
+
+static void a_route_rule_is_of_its_destinations_family_or_of_its_sources(void **state)
+{
+	struct made *made = made_new();
+	Management__RouteFirewallRule *rule;
+	struct netmap_update update;
+	const struct netmap_route_rule *rules;
+
+	add_access(made, LIST("100.64.0.2/32", "fd12::2/128"), "fd00:1::/32", MANAGEMENT__RULE_PROTOCOL__ALL);
+	add_access(made, LIST("::/0"), "::/0", MANAGEMENT__RULE_PROTOCOL__ICMP);
+	/* counted */
+	add_access(made, LIST("::ffff:10.0.0.1/128"), "10.0.0.0/8", MANAGEMENT__RULE_PROTOCOL__ALL);
+	rule = add_access(made, LIST("::/0"), "192.0.2.0/32", MANAGEMENT__RULE_PROTOCOL__ALL);
+	rule->is_dynamic = true;
+	rule->domains = (char *[]){ "a.example" };
+	rule->n_domains = 1;
+	update = parse_made(made);
+	rules = update.map.route_rules;
+	assert_int_equal(update.map.route_rule_count, 3);
+	assert_int_equal(rules[0].source_count, 1);
+	assert_net(&rules[0].sources[0], "fd12::2/128");
+	assert_net(&rules[0].dst, "fd00:1::/32");
+	assert_net(&rules[1].dst, "::/0");
+	assert_int_equal(rules[1].proto, NETMAP_ICMP);
+	assert_int_equal(rules[2].dst.family, 0);
+	assert_net(&rules[2].sources[0], "::/0");
+	assert_int_equal(update.map.skipped, 1);
 	netmap_update_done(&update);
 }
 
@@ -599,7 +789,7 @@ static void routes_are_skipped_one_by_one(void **state)
 	memset(long_id, 'x', sizeof(long_id));
 	long_id[sizeof(long_id) - 1] = 0;
 	add_route(made, "a", "10.1.2.3/16");	/* host bits go */
-	add_route(made, "b", "fd00::/8");
+	add_route(made, "b", "::ffff:10.0.0.0/104");
 	add_route(made, "c", "10.0.0.0/33");
 	add_route(made, "", "10.0.0.0/8");
 	add_route(made, long_id, "10.0.0.0/8");
@@ -620,6 +810,25 @@ static void routes_are_skipped_one_by_one(void **state)
 	assert_int_equal(update.map.routes[1].metric, 0);
 	assert_string_equal(update.map.routes[1].net_id, "net?id");	/* it may end up on a terminal */
 	assert_int_equal(update.map.skipped, 8);
+	netmap_update_done(&update);
+}
+
+static void routes_are_of_either_family(void **state)
+{
+	struct made *made = made_new();
+	struct netmap_update update;
+
+	add_route(made, "a", "0.0.0.0/0");
+	add_route(made, "a-v6-default", "::/0");
+	add_route(made, "b", "fd00:1::7/48");	/* host bits go */
+	made->route[1].net_id = "exit-v6";
+	update = parse_made(made);
+	assert_int_equal(update.map.route_count, 3);
+	assert_net(&update.map.routes[0].net, "0.0.0.0/0");
+	assert_net(&update.map.routes[1].net, "::/0");
+	assert_string_equal(update.map.routes[1].net_id, "exit-v6");
+	assert_net(&update.map.routes[2].net, "fd00:1::/48");
+	assert_int_equal(update.map.skipped, 0);
 	netmap_update_done(&update);
 }
 
@@ -1020,6 +1229,12 @@ int main(void)
 		cmocka_unit_test(the_farewell_is_known_for_one_and_opens_nothing),
 		cmocka_unit_test(the_login_names_the_servers_and_ourselves),
 		cmocka_unit_test(own_key_and_twins_are_left_out),
+		cmocka_unit_test(peers_have_addresses_of_both_families),
+		cmocka_unit_test(our_own_ipv6_address_is_seventeen_bytes_or_there_is_none),
+		cmocka_unit_test(source_prefixes_go_before_the_peers_address),
+		cmocka_unit_test(custom_protocols_have_a_number_and_ssh_is_skipped_alone),
+		cmocka_unit_test(a_route_rule_is_of_its_destinations_family_or_of_its_sources),
+		cmocka_unit_test(routes_are_of_either_family),
 		cmocka_unit_test(a_range_from_zero_and_an_empty_port_info_mean_any_port),
 		cmocka_unit_test(rules_that_cannot_be_understood_are_skipped_one_by_one),
 		cmocka_unit_test(a_rule_names_its_policy_if_that_is_text),

@@ -30,9 +30,48 @@ static __be32 ip4(const char *text)
 	return a.s_addr;
 }
 
+static struct talon_addr addr_of(const char *text, uint8_t *ret_family)
+{
+	struct talon_addr addr = {};
+
+	*ret_family = strchr(text, ':') ? AF_INET6 : AF_INET;
+	assert_int_equal(inet_pton(*ret_family, text, &addr), 1);
+	return addr;
+}
+
 static struct cidr cidr(const char *text, uint8_t prefixlen)
 {
-	return (struct cidr){ .family = AF_INET, .prefixlen = prefixlen, .addr.word[0] = ip4(text) };
+	struct cidr c = { .prefixlen = prefixlen };
+
+	c.addr = addr_of(text, &c.family);
+	return c;
+}
+
+static struct acl_packet packet(const char *src, const char *dst, uint8_t proto, uint16_t port)
+{
+	struct acl_packet p = { .ip_proto = proto, .dport = port };
+	uint8_t family;
+
+	p.src = addr_of(src, &p.family);
+	p.dst = addr_of(dst, &family);
+	assert_int_equal(family, p.family);
+	return p;
+}
+
+static bool table_permits(const struct acl_table *table, const char *src, const char *dst, uint8_t proto,
+	uint16_t port)
+{
+	const struct acl_packet p = packet(src, dst, proto, port);
+
+	return acl_table_permits(table, &p);
+}
+
+static bool rules_permit(const struct acl_rule *rules, size_t count, const char *src, const char *dst,
+	uint8_t proto, uint16_t port)
+{
+	const struct acl_packet p = packet(src, dst, proto, port);
+
+	return acl_permits(rules, count, &p);
 }
 
 static struct acl_table *compiled(const struct acl_rule *rules, size_t count)
@@ -46,19 +85,47 @@ static struct acl_table *compiled(const struct acl_rule *rules, size_t count)
 	return table;
 }
 
-/* From a small world, so that prefixes overlap and packets meet rules. */
-static __be32 random_addr(void)
+static uint8_t random_family(void)
 {
-	return htonl(0x0a000000 | roll(2) << 16 | roll(4) << 8 | roll(8));
+	return roll(2) ? AF_INET6 : AF_INET;
 }
 
-static struct cidr random_cidr(void)
+/*
+ * From a small world, so that prefixes overlap and packets meet rules. IPv6's has the bits of IPv4's in the
+ * first word and varies in each other one as well.
+ */
+static struct talon_addr random_addr(uint8_t family)
+{
+	struct talon_addr addr = { .word = { htonl(0x0a000000 | roll(2) << 16 | roll(4) << 8 | roll(8)) } };
+
+	if (family == AF_INET6)
+		addr = (struct talon_addr){ .word = { htonl(0x0a000000 | roll(2)), htonl(roll(2) << 31),
+			htonl(roll(2)), htonl(0xfffffff8 | roll(8)) } };
+	return addr;
+}
+
+static struct cidr random_cidr_of(uint8_t family)
 {
 	static const uint8_t lens[] = { 0, 8, 15, 16, 22, 23, 24, 29, 30, 31, 32, 32, 32 };
-	struct cidr c = { .family = AF_INET, .prefixlen = lens[roll(sizeof(lens))],
-		.addr.word[0] = random_addr() };
+	static const uint8_t lens6[] = { 0, 8, 31, 32, 33, 63, 64, 95, 96, 97, 125, 127, 128, 128, 128 };
+	struct cidr c = { .family = family, .addr = random_addr(family),
+		.prefixlen = family == AF_INET ? lens[roll(sizeof(lens))] : lens6[roll(sizeof(lens6))] };
 
 	return c;
+}
+
+/* The datapath asks no other table for the other family: the same bits there are another network. */
+static struct cidr random_cidr(void)
+{
+	return random_cidr_of(random_family());
+}
+
+static struct acl_packet random_packet(uint8_t ip_proto, uint16_t dport)
+{
+	const uint8_t family = random_family();
+
+	return (struct acl_packet){ .family = family, .ip_proto = ip_proto, .dport = dport,
+		.src = random_addr(family), .dst = random_addr(family) };
 }
 
 static void random_ports(struct acl_rule *rule)
@@ -75,50 +142,56 @@ static void random_ports(struct acl_rule *rule)
 
 static size_t random_rules(struct acl_rule *rules, struct cidr *sources, size_t room)
 {
+	static const uint8_t others[] = { 47, IPPROTO_ICMP, IPPROTO_ICMPV6 };
 	size_t count = roll(room + 1);
 
 	for (size_t i = 0; i < count; i++) {
 		struct acl_rule *rule = &rules[i];
 
 		*rule = (struct acl_rule){ .sources = sources, .source_count = roll(SOURCES_MAX),
-			.dst = random_cidr(), .proto = roll(4) };
+			.dst = random_cidr(), .proto = roll(5), .ip_proto = others[roll(3)] };
 		rule->drop = !roll(4);
-		rule->except = roll(4) ? 0 : random_addr();
+		if (!roll(4))
+			rule->except = random_addr(rule->dst.family);
 		random_ports(rule);
-		for (size_t j = 0; j < rule->source_count; j++)
-			*sources++ = random_cidr();
+		for (size_t j = 0; j < rule->source_count; j++)	/* now and then of the other family */
+			*sources++ = roll(8) ? random_cidr_of(rule->dst.family) : random_cidr();
 	}
 	return count;
 }
 
 static void compiled_rules_say_what_the_rules_say(void **state)
 {
-	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, 47, 0, 255 };
+	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6, 47,
+		0, 255 };
 	static const uint16_t ports[] = { 0, 1, 2, 21, 22, 23, 79, 80, 81, 82, 442, 443, 1023, 1024, 65533,
 		65534, 65535 };
 	struct acl_rule rules[40];
 	struct cidr sources[40 * SOURCES_MAX];
-	unsigned accepted = 0, denied = 0;
+	unsigned accepted = 0, denied = 0, six = 0;
 
 	for (int round = 0; round < 400; round++) {
 		size_t count = random_rules(rules, sources, 40);
 		struct acl_table *table = compiled(rules, count);
 
 		for (int i = 0; i < 500; i++) {
-			__be32 src = random_addr(), dst = random_addr();
-			uint8_t proto = protos[roll(6)];
-			uint16_t port = ports[roll(17)];
-			bool naive = acl_permits(rules, count, src, dst, proto, port);
+			const struct acl_packet p = random_packet(protos[roll(7)], ports[roll(17)]);
+			bool naive = acl_permits(rules, count, &p);
+			char src[INET6_ADDRSTRLEN], dst[INET6_ADDRSTRLEN];
 
-			if (naive != acl_table_permits(table, src, dst, proto, port))
-				fail_msg("round %d: %08x to %08x, protocol %u, port %u: the rules say %d",
-					round, ntohl(src), ntohl(dst), proto, port, naive);
+			if (naive != acl_table_permits(table, &p))
+				fail_msg("round %d: %s to %s, protocol %u, port %u: the rules say %d", round,
+					inet_ntop(p.family, &p.src, src, sizeof(src)),
+					inet_ntop(p.family, &p.dst, dst, sizeof(dst)), p.ip_proto, p.dport,
+					naive);
 			naive ? accepted++ : denied++;
+			six += naive && p.family == AF_INET6;
 		}
 		acl_free(table);
 	}
 	assert_in_range(accepted, 10000, 190000);
 	assert_in_range(denied, 10000, 190000);
+	assert_in_range(six, 5000, 95000);
 }
 
 /* A later fragment: let through only if it would be whatever its ports were. */
@@ -134,14 +207,15 @@ static void without_ports_only_what_passes_on_every_port_passes(void **state)
 		struct acl_table *table = compiled(rules, count);
 
 		for (int i = 0; i < 50; i++) {
-			__be32 src = random_addr(), dst = random_addr();
-			uint8_t proto = roll(2) ? IPPROTO_TCP : IPPROTO_UDP;
+			struct acl_packet probe = random_packet(roll(2) ? IPPROTO_TCP : IPPROTO_UDP, 0);
 
-			if (!acl_table_permits_any_port(table, src, dst, proto))
+			if (!acl_table_permits_any_port(table, &probe))
 				continue;
 			passed++;
-			for (int p = 0; p < 11; p++)
-				assert_true(acl_permits(rules, count, src, dst, proto, ports[p]));
+			for (int p = 0; p < 11; p++) {
+				probe.dport = ports[p];
+				assert_true(acl_permits(rules, count, &probe));
+			}
 		}
 		acl_free(table);
 	}
@@ -152,8 +226,8 @@ static void no_rules_deny_everything(void **state)
 {
 	struct acl_table *table = compiled(NULL, 0);
 
-	assert_false(acl_table_permits(table, ip4("10.0.0.1"), ip4("10.0.0.2"), IPPROTO_TCP, 80));
-	assert_false(acl_table_permits(table, ip4("10.0.0.1"), ip4("10.0.0.2"), IPPROTO_ICMP, 0));
+	assert_false(table_permits(table, "10.0.0.1", "10.0.0.2", IPPROTO_TCP, 80));
+	assert_false(table_permits(table, "10.0.0.1", "10.0.0.2", IPPROTO_ICMP, 0));
 	assert_int_equal(acl_table_sizes(table).rules, 0);
 	assert_int_equal(table->class_count, 1);
 	acl_free(table);
@@ -164,24 +238,47 @@ static void a_rule_without_sources_matches_nobody(void **state)
 	struct acl_rule rules[] = { { .dst = cidr("0.0.0.0", 0) } };
 	struct acl_table *table = compiled(rules, 1);
 
-	assert_false(acl_permits(rules, 1, ip4("10.0.0.1"), ip4("10.0.0.2"), IPPROTO_TCP, 80));
-	assert_false(acl_table_permits(table, ip4("10.0.0.1"), ip4("10.0.0.2"), IPPROTO_TCP, 80));
+	assert_false(rules_permit(rules, 1, "10.0.0.1", "10.0.0.2", IPPROTO_TCP, 80));
+	assert_false(table_permits(table, "10.0.0.1", "10.0.0.2", IPPROTO_TCP, 80));
 	acl_free(table);
 }
 
-static void ipv6_prefixes_and_empty_ranges_are_left_out(void **state)
+static void sources_of_another_family_and_empty_ranges_match_nobody(void **state)
 {
-	struct cidr sources[] = { { .family = AF_INET6, .prefixlen = 0 }, cidr("10.0.0.1", 32) };
+	struct cidr sources[] = { cidr("::", 0), cidr("10.0.0.1", 32) };
 	struct acl_rule rules[] = {
 		{ .sources = sources, .source_count = 1, .dst = cidr("0.0.0.0", 0) },
-		{ .sources = sources, .source_count = 2, .dst = { .family = AF_INET6 } },
+		{ .sources = sources + 1, .source_count = 1, .dst = cidr("::", 0) },
 		{ .sources = sources, .source_count = 2, .dst = cidr("10.1.0.0", 16), .proto = NETMAP_TCP,
 			.port_first = 9, .port_last = 8 },
+		{ .sources = sources, .source_count = 2, .dst = { .family = AF_INET6, .prefixlen = 129 } },
+		{ .sources = sources, .source_count = 2, .dst = { .family = 0 } },
 	};
-	struct acl_table *table = compiled(rules, 3);
+	struct acl_table *table = compiled(rules, 5);
 
 	assert_int_equal(acl_table_sizes(table).rules, 0);
-	assert_false(acl_permits(rules, 3, ip4("10.0.0.1"), ip4("10.1.0.2"), IPPROTO_TCP, 9));
+	assert_false(rules_permit(rules, 5, "10.0.0.1", "10.1.0.2", IPPROTO_TCP, 9));
+	assert_false(rules_permit(rules, 5, "fd00::1", "fd00::2", IPPROTO_TCP, 9));
+	assert_false(table_permits(table, "fd00::1", "fd00::2", IPPROTO_TCP, 9));
+	acl_free(table);
+}
+
+static void a_rule_that_lists_sources_of_both_families_is_of_its_destinations(void **state)
+{
+	struct cidr sources[] = { cidr("10.0.0.1", 32), cidr("fd00::1", 128) };
+	struct acl_rule rules[] = {
+		{ .sources = sources, .source_count = 2, .dst = cidr("10.1.0.0", 16) },
+		{ .sources = sources, .source_count = 2, .dst = cidr("fd01::", 16), .proto = NETMAP_ICMP },
+	};
+	struct acl_table *table = compiled(rules, 2);
+
+	assert_int_equal(acl_table_sizes(table).rules, 2);
+	assert_int_equal(table->sources.count, 2);
+	assert_int_equal(table->sources.count4, 1);
+	assert_true(table_permits(table, "10.0.0.1", "10.1.0.2", IPPROTO_TCP, 9));
+	assert_false(table_permits(table, "fd00::1", "fd01::2", IPPROTO_TCP, 9));
+	assert_true(table_permits(table, "fd00::1", "fd01::2", IPPROTO_ICMPV6, 0));
+	assert_false(table_permits(table, "fd00::1", "fd01::2", IPPROTO_ICMP, 0));
 	acl_free(table);
 }
 
@@ -219,8 +316,8 @@ static void rules_that_differ_in_sources_or_in_destinations_are_one(void **state
 	table = compiled(rules, count);
 	assert_int_equal(acl_table_sizes(table).rules, 6);
 	assert_int_equal(table->destinations.count, 1001);
-	assert_true(acl_table_permits(table, ip4("100.64.1.7"), ip4("10.3.200.9"), 47, 0));
-	assert_false(acl_table_permits(table, ip4("100.64.2.7"), ip4("10.3.200.9"), 47, 0));
+	assert_true(table_permits(table, "100.64.1.7", "10.3.200.9", 47, 0));
+	assert_false(table_permits(table, "100.64.2.7", "10.3.200.9", 47, 0));
 	acl_free(table);
 }
 
@@ -241,8 +338,8 @@ static void more_rules_than_bits_are_refused_with_a_reason(void **state)
 	assert_string_equal(why, "access rules: 1025 distinct rules (0 of them drop); the limit is 1024");
 	table = compiled(rules, TALON_ACL_RULES);
 	for (int i = 1; i <= TALON_ACL_RULES; i++)
-		assert_true(acl_table_permits(table, 1, 2, IPPROTO_TCP, i));
-	assert_false(acl_table_permits(table, 1, 2, IPPROTO_TCP, TALON_ACL_RULES + 1));
+		assert_true(table_permits(table, "0.0.0.1", "0.0.0.2", IPPROTO_TCP, i));
+	assert_false(table_permits(table, "0.0.0.1", "0.0.0.2", IPPROTO_TCP, TALON_ACL_RULES + 1));
 	acl_free(table);
 
 	/* One DROP rule takes a word of its own. */
@@ -250,8 +347,8 @@ static void more_rules_than_bits_are_refused_with_a_reason(void **state)
 	assert_int_equal(acl_compile(rules, TALON_ACL_RULES, &table, why, sizeof(why)), -E2BIG);
 	table = compiled(rules, TALON_ACL_RULES - 63);
 	assert_int_equal(table->drop_words, 1);
-	assert_false(acl_table_permits(table, 1, 2, IPPROTO_TCP, 1));
-	assert_true(acl_table_permits(table, 1, 2, IPPROTO_TCP, 2));
+	assert_false(table_permits(table, "0.0.0.1", "0.0.0.2", IPPROTO_TCP, 1));
+	assert_true(table_permits(table, "0.0.0.1", "0.0.0.2", IPPROTO_TCP, 2));
 	acl_free(table);
 }
 
@@ -272,6 +369,18 @@ static void more_prefixes_or_classes_than_there_is_room_for_are_refused(void **s
 	assert_string_equal(why, "access rules: 32769 distinct sources; the limit is 32768");
 	rule.source_count--;
 	acl_free(compiled(&rule, 1));
+	/* IPv6 has as many of its own */
+	for (size_t i = 0; i < count; i++)
+		sources[i] = (struct cidr){ .family = AF_INET6, .prefixlen = 128,
+			.addr.word = { htonl(0xfd000000), 0, 0, htonl(i) } };
+	rule.dst = cidr("fd01::", 16);
+	acl_free(compiled(&rule, 1));
+	rule.source_count++;
+	assert_int_equal(acl_compile(&rule, 1, &table, why, sizeof(why)), -E2BIG);
+	assert_string_equal(why, "access rules: 32769 distinct IPv6 sources; the limit is 32768");
+	for (size_t i = 0; i < count; i++)
+		sources[i] = (struct cidr){ .family = AF_INET, .prefixlen = 32,
+			.addr.word[0] = htonl(0x64400000 + i) };
 
 	/* Every peer with a combination of 14 rules of its own: 16,383 classes. */
 	rules = calloc(14, sizeof(*rules));
@@ -336,6 +445,9 @@ static void five_thousand_peers_with_twenty_rules_each_compile_quickly(void **st
 }
 
 #define MESH "100.64.0.1"
+#define MESH6 "fd12::1"
+/* Of a struct netmap_rule: its one source. */
+#define PEER(text, len) .sources = (struct cidr []){ cidr(text, len) }, .source_count = 1
 
 static struct acl_rules made(const struct acl_input *input)
 {
@@ -349,9 +461,9 @@ static bool passes(const struct acl_rules *rules, const char *src, const char *d
 	uint16_t port)
 {
 	struct acl_table *table = compiled(rules->list, rules->count);
-	bool naive = acl_permits(rules->list, rules->count, ip4(src), ip4(dst), proto, port);
+	bool naive = rules_permit(rules->list, rules->count, src, dst, proto, port);
 
-	assert_int_equal(acl_table_permits(table, ip4(src), ip4(dst), proto, port), naive);
+	assert_int_equal(table_permits(table, src, dst, proto, port), naive);
 	acl_free(table);
 	return naive;
 }
@@ -359,10 +471,10 @@ static bool passes(const struct acl_rules *rules, const char *src, const char *d
 static void peer_rules_hold_for_our_mesh_address_and_drop_goes_first(void **state)
 {
 	struct netmap_rule list[] = {
-		{ .peer = ip4("100.64.0.2"), .proto = NETMAP_TCP, .port_first = 22, .port_last = 22 },
-		{ .peer = 0, .proto = NETMAP_ICMP },
-		{ .peer = ip4("100.64.0.3"), .proto = NETMAP_ANY },
-		{ .peer = ip4("100.64.0.3"), .proto = NETMAP_UDP, .port_first = 50, .port_last = 60,
+		{ PEER("100.64.0.2", 32), .proto = NETMAP_TCP, .port_first = 22, .port_last = 22 },
+		{ PEER("0.0.0.0", 0), .proto = NETMAP_ICMP },
+		{ PEER("100.64.0.3", 32), .proto = NETMAP_ANY },
+		{ PEER("100.64.0.3", 32), .proto = NETMAP_UDP, .port_first = 50, .port_last = 60,
 			.drop = true },
 	};
 	struct netmap map = { .rules = list, .rule_count = 4 };
@@ -415,8 +527,8 @@ static void domain_rules_hold_for_what_was_learned(void **state)
 			.port_first = 5432, .port_last = 5432 },
 		{ .sources = &peer, .source_count = 1, .domains = other, .domain_count = 1 },
 	};
-	struct acl_learned learned[] = { { "db.example", ip4("10.9.0.1") },
-		{ "*.internal.example", ip4("10.9.0.2") } };
+	struct acl_learned learned[] = { { "db.example", AF_INET, { { ip4("10.9.0.1") } } },
+		{ "*.internal.example", AF_INET, { { ip4("10.9.0.2") } } } };
 	struct netmap map = { .route_rules = list, .route_rule_count = 2 };
 	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH) };
 	struct acl_rules rules = made(&input);
@@ -454,6 +566,105 @@ static void local_exceptions_close_the_lan(void **state)
 	acl_rules_done(&rules);
 }
 
+static void peer_rules_hold_for_our_ipv6_address_too(void **state)
+{
+	struct cidr both[] = { cidr("100.64.0.4", 32), cidr("fd12::4", 128) };
+	struct netmap_rule list[] = {
+		{ PEER("fd12::2", 128), .proto = NETMAP_TCP, .port_first = 22, .port_last = 22 },
+		{ PEER("::", 0), .proto = NETMAP_ICMP },
+		{ PEER("fd12::3", 128), .proto = NETMAP_ANY, .drop = true },
+		{ .sources = both, .source_count = 2, .proto = NETMAP_OTHER, .ip_proto = 47 },
+	};
+	struct netmap map = { .rules = list, .rule_count = 4 };
+	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH), .mesh_addr6 = cidr(MESH6, 128).addr };
+	struct acl_rules rules = made(&input);
+
+	assert_true(passes(&rules, "fd12::2", MESH6, IPPROTO_TCP, 22));
+	assert_false(passes(&rules, "fd12::2", MESH6, IPPROTO_TCP, 23));
+	assert_false(passes(&rules, "fd12::2", "fd12::7", IPPROTO_TCP, 22));
+	assert_true(passes(&rules, "fd12::9", MESH6, IPPROTO_ICMPV6, 0));
+	assert_false(passes(&rules, "fd12::9", MESH6, IPPROTO_ICMP, 0));
+	assert_false(passes(&rules, "fd12::3", MESH6, IPPROTO_ICMPV6, 0));
+	assert_false(passes(&rules, "100.64.0.9", MESH, IPPROTO_ICMP, 0));
+	assert_true(passes(&rules, "100.64.0.4", MESH, 47, 0));
+	assert_true(passes(&rules, "fd12::4", MESH6, 47, 0));
+	assert_false(passes(&rules, "fd12::4", MESH6, 50, 0));
+	acl_rules_done(&rules);
+
+	/* without an address there is nothing in IPv6 that could be let in, or taken up */
+	input.mesh_addr6 = (struct talon_addr){};
+	rules = made(&input);
+	assert_int_equal(rules.count, 1);
+	assert_true(passes(&rules, "100.64.0.4", MESH, 47, 0));
+	acl_rules_done(&rules);
+}
+
+static void route_rules_of_both_families_stay_apart_and_never_open_our_own_address(void **state)
+{
+	struct cidr any4 = cidr("0.0.0.0", 0), any6 = cidr("::", 0), peers[] = { cidr("fd12::2", 128),
+		cidr("fd12::3", 128) };
+	struct cidr lan[] = { cidr("192.168.1.0", 24), cidr("2001:db8:1::", 64) };
+	struct netmap_route_rule list[] = {
+		{ .sources = &any4, .source_count = 1, .dst = cidr("0.0.0.0", 0) },
+		{ .sources = peers, .source_count = 2, .dst = cidr("::", 0), .proto = NETMAP_TCP,
+			.port_first = 443, .port_last = 443 },
+		{ .sources = &any6, .source_count = 1, .dst = cidr("2001:db8:2::", 64),
+			.proto = NETMAP_ICMP },
+		{ .sources = &any6, .source_count = 1, .any_dst = true, .proto = NETMAP_UDP },
+	};
+	struct netmap map = { .route_rules = list, .route_rule_count = 4 };
+	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH), .mesh_addr6 = cidr(MESH6, 128).addr };
+	struct acl_rules rules = made(&input);
+
+	assert_true(passes(&rules, "100.64.0.9", "8.8.8.8", IPPROTO_TCP, 443));
+	assert_false(passes(&rules, "fd12::9", "2001:db8:1::7", IPPROTO_TCP, 443));
+	assert_true(passes(&rules, "fd12::3", "2001:db8:1::7", IPPROTO_TCP, 443));
+	assert_false(passes(&rules, "fd12::3", MESH6, IPPROTO_TCP, 443));
+	assert_true(passes(&rules, "fd12::9", "2001:db8:2::7", IPPROTO_ICMPV6, 0));
+	assert_false(passes(&rules, "fd12::9", "2001:db8:2::7", IPPROTO_ICMP, 0));
+	assert_true(passes(&rules, "fd12::9", "2001:db8:3::7", IPPROTO_UDP, 1));
+	assert_false(passes(&rules, "fd12::9", MESH6, IPPROTO_UDP, 1));
+	acl_rules_done(&rules);
+
+	input.lan = lan;
+	input.lan_count = 2;
+	rules = made(&input);
+	assert_false(passes(&rules, "fd12::3", "2001:db8:1::7", IPPROTO_TCP, 443));
+	assert_true(passes(&rules, "fd12::3", "2001:db8:2::7", IPPROTO_TCP, 443));
+	assert_false(passes(&rules, "100.64.0.9", "192.168.1.7", IPPROTO_TCP, 443));
+	acl_rules_done(&rules);
+
+	input.mesh_addr6 = (struct talon_addr){};
+	rules = made(&input);
+	assert_int_equal(rules.count, 2);
+	assert_false(passes(&rules, "fd12::3", "2001:db8:2::7", IPPROTO_TCP, 443));
+	acl_rules_done(&rules);
+}
+
+static void learned_addresses_are_open_to_sources_of_their_family(void **state)
+{
+	struct cidr any4 = cidr("0.0.0.0", 0), any6 = cidr("fd12::2", 128);
+	char *domains[] = { (char *)"db.example" };
+	struct netmap_route_rule list[] = {
+		{ .sources = &any4, .source_count = 1, .domains = domains, .domain_count = 1 },
+		{ .sources = &any6, .source_count = 1, .domains = domains, .domain_count = 1 },
+	};
+	struct acl_learned learned[] = { { "db.example", AF_INET, { { ip4("10.9.0.1") } } },
+		{ "db.example", AF_INET6, cidr("2001:db8::9", 128).addr },
+		{ "other.example", AF_INET6, cidr("2001:db8::8", 128).addr } };
+	struct netmap map = { .route_rules = list, .route_rule_count = 2 };
+	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH), .mesh_addr6 = cidr(MESH6, 128).addr,
+		.learned = learned, .learned_count = 3 };
+	struct acl_rules rules = made(&input);
+
+	assert_int_equal(rules.count, 2);
+	assert_true(passes(&rules, "100.64.0.9", "10.9.0.1", IPPROTO_TCP, 80));
+	assert_true(passes(&rules, "fd12::2", "2001:db8::9", IPPROTO_TCP, 80));
+	assert_false(passes(&rules, "fd12::3", "2001:db8::9", IPPROTO_TCP, 80));
+	assert_false(passes(&rules, "fd12::2", "2001:db8::8", IPPROTO_TCP, 80));
+	acl_rules_done(&rules);
+}
+
 static void the_example_of_acl_c_is_true(void **state)
 {
 	const struct cidr any = cidr("0.0.0.0", 0), mesh = cidr("100.64.0.0", 10),
@@ -464,18 +675,18 @@ static void the_example_of_acl_c_is_true(void **state)
 		{ .sources = &few, .source_count = 1, .dst = cidr("10.7.0.0", 16) },
 		{ .sources = &any, .source_count = 1, .dst = cidr("10.7.0.9", 32), .drop = true },
 	};
-	static const struct acl_entry sources[] = { { { 0, 0 }, 1 }, { { 0x64400000, 10 }, 2 },
-		{ { 0x64400500, 24 }, 3 } };
-	static const struct acl_entry destinations[] = { { { 0x0a000000, 8 }, 4 }, { { 0x0a070000, 16 }, 5 },
-		{ { 0x0a070009, 32 }, 3 } };
+	static const struct acl_entry sources[] = { { { AF_INET, 0, {} }, 1 },
+		{ { AF_INET, 10, { 0x64400000 } }, 2 }, { { AF_INET, 24, { 0x64400500 } }, 3 } };
+	static const struct acl_entry destinations[] = { { { AF_INET, 8, { 0x0a000000 } }, 4 },
+		{ { AF_INET, 16, { 0x0a070000 } }, 5 }, { { AF_INET, 32, { 0x0a070009 } }, 3 } };
 	/* word 1 has bits 64 (1) and 65 (2) */
 	static const uint64_t bits[][2] = { { 0, 0 }, { 1, 0 }, { 1, 1 }, { 1, 3 }, { 0, 1 }, { 0, 3 },
 		{ 1, 2 } };
 	struct acl_table *table = compiled(rules, 3);
 
-	assert_true(acl_table_permits(table, ip4("100.64.9.9"), ip4("10.7.0.1"), IPPROTO_TCP, 443));
-	assert_false(acl_table_permits(table, ip4("100.64.5.5"), ip4("10.7.0.9"), IPPROTO_UDP, 53));
-	assert_false(acl_table_permits(table, ip4("100.64.9.9"), ip4("10.7.0.1"), IPPROTO_TCP, 80));
+	assert_true(table_permits(table, "100.64.9.9", "10.7.0.1", IPPROTO_TCP, 443));
+	assert_false(table_permits(table, "100.64.5.5", "10.7.0.9", IPPROTO_UDP, 53));
+	assert_false(table_permits(table, "100.64.9.9", "10.7.0.1", IPPROTO_TCP, 80));
 	assert_int_equal(table->drop_words, 1);
 	assert_int_equal(table->words, 2);
 	assert_int_equal(table->sources.count, 3);
@@ -513,11 +724,11 @@ static void assert_named(const struct acl_table *table, uint32_t bit, const char
 static void rules_are_called_by_what_they_are_and_come_from(void **state)
 {
 	struct netmap_rule peers[] = {
-		{ .peer = ip4("100.64.0.2"), .proto = NETMAP_TCP, .port_first = 80, .port_last = 90,
+		{ PEER("100.64.0.2", 32), .proto = NETMAP_TCP, .port_first = 80, .port_last = 90,
 			.policy = "web" },
-		{ .peer = ip4("100.64.0.3"), .proto = NETMAP_TCP, .port_first = 80, .port_last = 90,
+		{ PEER("100.64.0.3", 32), .proto = NETMAP_TCP, .port_first = 80, .port_last = 90,
 			.policy = "more-web" },
-		{ .proto = NETMAP_ICMP, .drop = true },
+		{ PEER("0.0.0.0", 0), .proto = NETMAP_ICMP, .drop = true },
 	};
 	struct cidr any = cidr("0.0.0.0", 0);
 	struct netmap_route_rule routes[] = {
@@ -541,9 +752,25 @@ static void rules_are_called_by_what_they_are_and_come_from(void **state)
 	acl_rules_done(&rules);
 }
 
+static void rules_of_ipv6_are_called_by_their_family(void **state)
+{
+	struct cidr any6 = cidr("::", 0), peer = cidr("fd12::2", 128);
+	const struct acl_rule rules[] = {
+		{ .sources = &any6, .source_count = 1, .dst = cidr(MESH6, 128), .proto = NETMAP_ICMP },
+		{ .sources = &peer, .source_count = 1, .dst = cidr("2001:db8::", 32), .proto = NETMAP_OTHER,
+			.ip_proto = 47 },
+	};
+	struct acl_table *table = compiled(rules, 2);
+
+	assert_named(table, 0, "rule: icmpv6 from anywhere in IPv6 to fd12::1", "", false);
+	assert_named(table, 1, "rule: protocol 47 from fd12::2 to 2001:db8::/32", "", false);
+	acl_free(table);
+}
+
 static void many_policies_and_long_names_are_cut_and_say_so(void **state)
 {
 	char texts[8][40];
+	struct cidr sources[8];
 	struct netmap_rule peers[8];
 	struct netmap map = { .rules = peers, .rule_count = 8 };
 	struct acl_input input = { .map = &map, .mesh_addr = ip4(MESH) };
@@ -552,8 +779,10 @@ static void many_policies_and_long_names_are_cut_and_say_so(void **state)
 
 	for (int i = 0; i < 8; i++) {
 		snprintf(texts[i], sizeof(texts[i]), "policy-number-%d-with-a-name", i / 2);
-		peers[i] = (struct netmap_rule){ .peer = htonl(0x64400010 + i), .proto = NETMAP_ANY,
-			.policy = texts[i] };
+		sources[i] = (struct cidr){ .family = AF_INET, .prefixlen = 32,
+			.addr.word[0] = htonl(0x64400010 + i) };
+		peers[i] = (struct netmap_rule){ .sources = &sources[i], .source_count = 1,
+			.proto = NETMAP_ANY, .policy = texts[i] };
 	}
 	rules = made(&input);
 	table = compiled(rules.list, rules.count);
@@ -590,7 +819,8 @@ int main(void)
 		cmocka_unit_test(without_ports_only_what_passes_on_every_port_passes),
 		cmocka_unit_test(no_rules_deny_everything),
 		cmocka_unit_test(a_rule_without_sources_matches_nobody),
-		cmocka_unit_test(ipv6_prefixes_and_empty_ranges_are_left_out),
+		cmocka_unit_test(sources_of_another_family_and_empty_ranges_match_nobody),
+		cmocka_unit_test(a_rule_that_lists_sources_of_both_families_is_of_its_destinations),
 		cmocka_unit_test(rules_that_differ_in_sources_or_in_destinations_are_one),
 		cmocka_unit_test(more_rules_than_bits_are_refused_with_a_reason),
 		cmocka_unit_test(more_prefixes_or_classes_than_there_is_room_for_are_refused),
@@ -599,8 +829,12 @@ int main(void)
 		cmocka_unit_test(route_rules_never_open_our_own_address),
 		cmocka_unit_test(domain_rules_hold_for_what_was_learned),
 		cmocka_unit_test(local_exceptions_close_the_lan),
+		cmocka_unit_test(peer_rules_hold_for_our_ipv6_address_too),
+		cmocka_unit_test(route_rules_of_both_families_stay_apart_and_never_open_our_own_address),
+		cmocka_unit_test(learned_addresses_are_open_to_sources_of_their_family),
 		cmocka_unit_test(the_example_of_acl_c_is_true),
 		cmocka_unit_test(rules_are_called_by_what_they_are_and_come_from),
+		cmocka_unit_test(rules_of_ipv6_are_called_by_their_family),
 		cmocka_unit_test(many_policies_and_long_names_are_cut_and_say_so),
 		cmocka_unit_test(a_table_whose_policies_changed_is_another_one),
 	};
