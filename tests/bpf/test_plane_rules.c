@@ -212,6 +212,67 @@ static void a_peer_of_an_earlier_process_waits_for_its_preshared_key(void **stat
 	assert_int_equal(initiation_of(0), HANDSHAKE_INITIATION);	/* answered, with the preshared key */
 }
 
+/* How many prefixes the bank in force has in an IPv6 trie. */
+static unsigned prefixes_in_force(enum datapath_map map)
+{
+	const uint32_t bank = config_now().acl_bank;
+	struct talon_acl_lpm6 key, *at = NULL;
+	unsigned count = 0;
+
+	while (!bpf_map_get_next_key(map_of(map), at, &key)) {
+		at = &key;
+		count += key.bank == bank;
+	}
+	return count;
+}
+
+/* The class of @addr in the bank in force; 0: none. */
+static uint32_t class_of(enum datapath_map map, struct talon_addr addr)
+{
+	const struct talon_acl_lpm6 key = { .prefixlen = TALON_ACL_BANK_BITS + 128,
+		.bank = config_now().acl_bank, .addr = addr };
+	uint32_t class;
+
+	return bpf_map_lookup_elem(map_of(map), &key, &class) ? 0 : class;
+}
+
+static void rules_of_both_families_are_written_and_taken_back(void **state)
+{
+	const __be32 mesh = htonl(0xfd120000), far = htonl(0xfd130000), lan = htonl(0x20010db8);
+	const struct cidr any = { .family = AF_INET }, to = { AF_INET6, 48, { { lan } } },
+		from[] = { { AF_INET6, 64, { { mesh } } }, { AF_INET6, 128, { { mesh, 0, 0, 7 } } } };
+	const struct talon_addr peer = { { mesh, 0, 0, 9 } }, other = { { far, 0, 0, 9 } },
+		inside = { { lan, 0, 5, 5 } };
+	const struct acl_rule list[] = {
+		{ .sources = &any, .source_count = 1, .dst = any, .proto = NETMAP_TCP, .port_first = 80,
+			.port_last = 80 },
+		{ .sources = from, .source_count = 1, .dst = to, .proto = NETMAP_ICMP },
+		{ .sources = from + 1, .source_count = 1, .dst = to, .proto = NETMAP_UDP, .drop = true },
+	};
+	struct plane_state s = base;
+	char err[256], why[160];
+
+	/* twice with IPv6, so that both banks had it, and twice without */
+	for (unsigned round = 0; round < 4; round++) {
+		const bool six = round < 2;
+		struct acl_table *table;
+
+		assert_int_equal(acl_compile(list, six ? 3 - round % 2 : 1, &table, why, sizeof(why)), 0);
+		s.acl = table;
+		if (round == 3)		/* the same again would not be written */
+			s.acl = rules(443);
+		assert_int_equal(try(&s, err), 0);
+		assert_int_equal(prefixes_in_force(DATAPATH_MAP_ACL_SRC6), six ? 2 - round : 0);
+		assert_int_equal(prefixes_in_force(DATAPATH_MAP_ACL_DST6), six ? 1 : 0);
+		assert_int_equal(!class_of(DATAPATH_MAP_ACL_SRC6, peer), !six);
+		assert_int_equal(!class_of(DATAPATH_MAP_ACL_DST6, inside), !six);
+		assert_int_equal(class_of(DATAPATH_MAP_ACL_SRC6, other), 0);
+		if (s.acl != table)
+			acl_free((struct acl_table *)s.acl);
+		acl_free(table);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +284,8 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(a_peer_of_an_earlier_process_waits_for_its_preshared_key,
 			set_up, tear_down),
+		cmocka_unit_test_setup_teardown(rules_of_both_families_are_written_and_taken_back, set_up,
+			tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, isolate, NULL);

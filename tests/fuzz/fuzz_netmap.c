@@ -10,6 +10,7 @@
 #include "netbird/wire.c"
 #include "netbird/expiry.c"
 
+#include "netbird/compact.c"
 #include "netbird/netmap.c"
 #include "netbird/netmap_check.c"
 #include "netbird/netmap_rules.c"
@@ -47,16 +48,44 @@ static void check_net(const struct cidr *net)
 {
 	struct talon_addr addr = net->addr;
 
-	assert(net->family == AF_INET && net->prefixlen <= 32);
+	assert((net->family == AF_INET && net->prefixlen <= 32) ||
+		(net->family == AF_INET6 && net->prefixlen <= 128 && !addr6_is_mapped(&net->addr)));
 	mask_address(&addr, net->prefixlen);
 	assert(memcmp(&addr, &net->addr, sizeof(addr)) == 0);
+	if (net->family == AF_INET)
+		assert(!addr.word[1] && !addr.word[2] && !addr.word[3]);
 }
 
-static void check_ports(uint8_t proto, uint16_t first, uint16_t last)
+static void check_nets(const struct cidr *nets, size_t count)
 {
-	assert(proto <= NETMAP_ICMP);
+	for (size_t i = 0; i < count; i++)
+		check_net(&nets[i]);
+}
+
+static void check_match(uint8_t proto, uint8_t ip_proto, uint16_t first, uint16_t last)
+{
+	assert(proto <= NETMAP_OTHER);
+	assert((proto == NETMAP_OTHER) == !!ip_proto && ip_proto != 6 && ip_proto != 17);
 	assert(first <= last && !first == !last);
 	assert(!first || proto == NETMAP_TCP || proto == NETMAP_UDP);
+}
+
+/* The first prefix of either family, and one of IPv4 in any case. */
+static void check_addresses(const struct netmap_peer *peer)
+{
+	bool has4 = false, has6 = false;
+
+	for (size_t i = 0; i < peer->allowed_count; i++) {
+		const struct cidr *net = &peer->allowed[i];
+
+		if (net->family == AF_INET && !has4)
+			assert(peer->addr == net->addr.word[0]);
+		if (net->family == AF_INET6 && !has6)
+			assert(!memcmp(&peer->addr6, &net->addr, sizeof(net->addr)));
+		has4 |= net->family == AF_INET;
+		has6 |= net->family == AF_INET6;
+	}
+	assert(has4 && (has6 || addr6_is_zero(&peer->addr6)));
 }
 
 static void check_peers(const struct netmap_peer *peers, size_t count, bool is_online)
@@ -65,11 +94,10 @@ static void check_peers(const struct netmap_peer *peers, size_t count, bool is_o
 		assert(memcmp(peers[i].key, own, KEY_LEN) != 0);
 		check_text(peers[i].fqdn);
 		check_text(peers[i].agent_version);
-		for (size_t j = 0; j < peers[i].allowed_count; j++)
-			check_net(&peers[i].allowed[j]);
+		check_nets(peers[i].allowed, peers[i].allowed_count);
 		if (!is_online)
 			continue;
-		assert(peers[i].allowed_count && peers[i].addr == peers[i].allowed[0].addr.word[0]);
+		check_addresses(&peers[i]);
 		assert(!i || memcmp(peers[i - 1].key, peers[i].key, KEY_LEN) < 0);
 	}
 }
@@ -93,21 +121,27 @@ static void check_routes(const struct netmap *map)
 
 static void check_rules(const struct netmap *map)
 {
-	for (size_t i = 0; i < map->rule_count; i++)
-		check_ports(map->rules[i].proto, map->rules[i].port_first, map->rules[i].port_last);
+	for (size_t i = 0; i < map->rule_count; i++) {
+		const struct netmap_rule *rule = &map->rules[i];
+
+		assert(rule->source_count);
+		check_nets(rule->sources, rule->source_count);
+		check_match(rule->proto, rule->ip_proto, rule->port_first, rule->port_last);
+	}
 	for (size_t i = 0; i < map->route_rule_count; i++) {
 		const struct netmap_route_rule *rule = &map->route_rules[i];
 
 		assert(rule->source_count);
-		for (size_t j = 0; j < rule->source_count; j++)
-			check_net(&rule->sources[j]);
+		check_nets(rule->sources, rule->source_count);
+		for (size_t j = 0; j < rule->source_count && rule->dst.family; j++)
+			assert(rule->sources[j].family == rule->dst.family);
 		assert(!!rule->dst.family + !!rule->domain_count + rule->any_dst == 1);
 		assert(map->self.present || rule->dst.family);
 		if (rule->dst.family)
 			check_net(&rule->dst);
 		check_texts(rule->domains, rule->domain_count);
 		check_text(rule->route_id);
-		check_ports(rule->proto, rule->port_first, rule->port_last);
+		check_match(rule->proto, rule->ip_proto, rule->port_first, rule->port_last);
 	}
 }
 
@@ -142,6 +176,8 @@ static void check(const struct netmap_update *update)
 	check_urls(&update->servers.signal, update->servers.signal.scheme != SERVER_NONE);
 	if (map->self.present)
 		check_text(map->self.fqdn);
+	assert(addr6_is_zero(&map->self.addr6) ? !map->self.prefixlen6
+		: map->self.prefixlen6 && map->self.prefixlen6 <= 128 && addr6_is_host(&map->self.addr6));
 	check_peers(map->peers, map->peer_count, true);
 	check_peers(map->offline, map->offline_count, false);
 	check_routes(map);
