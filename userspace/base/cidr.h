@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/slice.h"
 #include "talon/types.h"
@@ -25,6 +26,12 @@ struct cidr {
 int cidr_parse(struct slice text, bool keep_host_bits, struct cidr *ret_cidr);
 /* Writes "10.0.0.0/8". @size: at least CIDR_TEXT_LEN bytes. */
 void cidr_format(const struct cidr *cidr, char *text, size_t size);
+
+static inline bool cidr_is_equal(const struct cidr *a, const struct cidr *b)
+{
+	return a->family == b->family && a->prefixlen == b->prefixlen &&
+		!memcmp(&a->addr, &b->addr, sizeof(a->addr));
+}
 
 /* Clears the bits after the prefix. */
 void cidr_clear_host_bits(struct cidr *cidr);

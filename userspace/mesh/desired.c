@@ -96,7 +96,13 @@ static int list_peers(const struct mesh *mesh, const struct netmap *map, struct 
 	return 0;
 }
 
-/* How many allowed networks each peer of the map has, those routed by it included. Returns the sum. */
+/* Whether networks of this family are carried: IPv6 only with an address of our own in it. */
+static bool carries(const struct mesh *mesh, uint8_t family)
+{
+	return family == AF_INET || !addr6_is_zero(&mesh_self(mesh)->addr6);
+}
+
+/* How many allowed networks each peer of the map may have, those routed by it included. Returns the sum. */
 static size_t count_allowed(const struct mesh *mesh, const struct netmap *map, size_t *counts)
 {
 	size_t total = 0;
@@ -131,16 +137,20 @@ static void name_peers(const struct mesh *mesh, struct desired *d)
  * Peers of the map only: those whose ways alone are kept have no address any more, so nothing is sent to them
  * or accepted from them. Each gets counts[i] places in d->allowed.
  */
-static void allow_addresses(const struct netmap *map, const size_t *counts, struct desired *d)
+static void allow_addresses(const struct mesh *mesh, const struct netmap *map, const size_t *counts,
+	struct desired *d)
 {
 	struct cidr *at = d->allowed;
 
 	for (size_t i = 0; i < map->peer_count; i++) {
 		const struct netmap_peer *from = d->listed[i];
+		size_t count = 0;
 
+		for (size_t j = 0; j < from->allowed_count; j++)
+			if (carries(mesh, from->allowed[j].family))
+				at[count++] = from->allowed[j];
 		d->peers[i].allowed = at;
-		d->peers[i].allowed_count = from->allowed_count;
-		memcpy(at, from->allowed, from->allowed_count * sizeof(*from->allowed));
+		d->peers[i].allowed_count = count;
 		at += counts[i];
 	}
 }
@@ -175,7 +185,7 @@ static int fill_peers(const struct mesh *mesh, const struct netmap *map, struct 
 	}
 	if (!ret) {
 		name_peers(mesh, d);
-		allow_addresses(map, counts, d);
+		allow_addresses(mesh, map, counts, d);
 		allow_routed_networks(mesh, map, d);
 	}
 	free(counts);
@@ -186,7 +196,7 @@ static int fill_peers(const struct mesh *mesh, const struct netmap *map, struct 
 static void add_route(struct desired *d, const struct cidr *net, bool masquerade)
 {
 	for (size_t i = 0; i < d->route_count; i++) {
-		if (!memcmp(&d->routes[i].dst, net, sizeof(*net))) {
+		if (cidr_is_equal(&d->routes[i].dst, net)) {
 			d->routes[i].masquerade |= masquerade;
 			return;
 		}
@@ -208,9 +218,10 @@ static int make_room_for_routes(const struct mesh *mesh, const struct netmap *ma
 }
 
 /* What this peer routes: networks, and domains for the forwarder to resolve. */
-static void serve_route(const struct netmap *map, const struct netmap_route *route, struct desired *d)
+static void serve_route(const struct mesh *mesh, const struct netmap *map, const struct netmap_route *route,
+	struct desired *d)
 {
-	if (route->net.family == AF_INET)
+	if (route->net.family && carries(mesh, route->net.family))
 		add_route(d, &route->net, route->masquerade);
 	for (size_t i = 0; i < route->domain_count && map->self.dns_resolution; i++)
 		d->domains[d->domain_count++] = (struct forwarder_domain){ route->domains[i],
@@ -235,10 +246,11 @@ static int fill_routes(const struct mesh *mesh, const struct netmap *map, struct
 		return ret;
 	for (size_t i = 0; i < map->route_count && serves(mesh); i++) {
 		if (is_ours(mesh, &map->routes[i]))
-			serve_route(map, &map->routes[i], d);
+			serve_route(mesh, map, &map->routes[i], d);
 	}
 	for (size_t i = 0; i < learned_count && serves(mesh); i++)
-		serve_learned(&learned[i], d);
+		if (carries(mesh, learned[i].family))
+			serve_learned(&learned[i], d);
 	for (size_t i = 0; i < mesh->choose.group_count; i++) {
 		if (mesh->choose.groups[i].usable)
 			d->host_routes[d->host_route_count++] = mesh->choose.groups[i].net;
@@ -267,17 +279,16 @@ static bool grow(struct lan_fill *lan)
 static void add_lan(const struct net_addr *addr, void *user)
 {
 	struct lan_fill *lan = user;
-	__be32 mask = addr->prefixlen ? htonl(~0U << (32 - addr->prefixlen)) : 0;
+	struct cidr net = { .family = addr->family, .prefixlen = addr->prefixlen, .addr = addr->addr };
 
-	if (addr->family != AF_INET || (ntohl(addr->addr.word[0]) >> 24) == 127)
+	if (addr->family == AF_INET ? ntohl(addr->addr.word[0]) >> 24 == 127 : !addr6_is_host(&addr->addr))
 		return;
 	if (lan->count == lan->room && !grow(lan)) {
 		lan->failed = true;
 		return;
 	}
-	lan->list[lan->count++] = (struct cidr){
-		.family = AF_INET, .prefixlen = addr->prefixlen, .addr.word[0] = addr->addr.word[0] & mask,
-	};
+	cidr_clear_host_bits(&net);
+	lan->list[lan->count++] = net;
 }
 
 /* Fails unless the list is complete: a network that is missing from it would be open to the mesh. */
@@ -302,10 +313,11 @@ static int compile_rules(const struct acl_input *input, struct acl_table **ret_t
 }
 
 /* On error nothing may be let in: the rules in force were made for the peers and addresses of another map. */
-static int make_rules(struct mesh *mesh, const struct netmap *map, __be32 addr, struct acl_table **ret_table,
-	char *why, size_t size)
+static int make_rules(struct mesh *mesh, const struct netmap *map, struct acl_table **ret_table, char *why,
+	size_t size)
 {
 	const struct config_mesh *config = &mesh->config->mesh;
+	const struct netmap_self *self = mesh_self(mesh);
 	size_t learned_count;
 	const struct forwarder_learned *from = forwarder_list(mesh->forwarder, &learned_count);
 	struct acl_learned *learned = calloc(learned_count + 1, sizeof(*learned));
@@ -320,7 +332,8 @@ static int make_rules(struct mesh *mesh, const struct netmap *map, __be32 addr, 
 		snprintf(why, size, "cannot make the access rules: %s", strerror(-ret));
 	else
 		ret = compile_rules(&(struct acl_input){
-			.map = map, .mesh_addr = addr, .block_inbound = config->block_inbound,
+			.map = map, .mesh_addr = self->addr, .mesh_addr6 = self->addr6,
+				.block_inbound = config->block_inbound,
 			.learned = learned, .learned_count = learned_count,
 			.lan = lan.list, .lan_count = lan.count,
 		}, ret_table, why, size);
@@ -378,7 +391,7 @@ static void router_state(void *ctx, const uint8_t key[static KEY_LEN], struct ch
 static int tell_routes(struct mesh *mesh)
 {
 	const struct netmap_self *self = mesh_self(mesh);
-	struct cidr *list = calloc(mesh->choose.group_count + 1, sizeof(*list));
+	struct cidr *list = calloc(mesh->choose.group_count + 2, sizeof(*list));
 	size_t count = 0;
 	int ret;
 
@@ -387,6 +400,9 @@ static int tell_routes(struct mesh *mesh)
 	if (self->addr)
 		list[count++] = (struct cidr){ .family = AF_INET, .prefixlen = self->prefixlen,
 			.addr.word[0] = self->addr };
+	if (!addr6_is_zero(&self->addr6))
+		list[count++] = (struct cidr){ .family = AF_INET6, .prefixlen = self->prefixlen6,
+			.addr = self->addr6 };
 	for (size_t i = 0; i < mesh->choose.group_count; i++) {
 		const struct choose_group *group = &mesh->choose.groups[i];
 
@@ -456,9 +472,10 @@ static int apply_plane(struct mesh *mesh, const struct netmap *map, const struct
 	int ret, acl_ret = 0;
 
 	if (!config->disable_firewall)
-		acl_ret = make_rules(mesh, map, self->addr, &table, acl_why, sizeof(acl_why));
+		acl_ret = make_rules(mesh, map, &table, acl_why, sizeof(acl_why));
 	ret = apply_to_plane(mesh, &(struct plane_state){
 		.mesh_addr = self->addr, .mesh_prefixlen = self->prefixlen,
+		.mesh_addr6 = self->addr6, .mesh_prefixlen6 = self->prefixlen6,
 		.acl = table, .is_closed = acl_ret,
 		.open = open,
 		.open_count = config->block_inbound ? 0 : forwarder_sockets(mesh->forwarder, open),

@@ -64,10 +64,8 @@ void mesh_take_self(struct mesh *mesh, const struct netmap_self *self)
 
 int mesh_set_networks(struct mesh *mesh)
 {
-	const struct netmap_self *self = mesh_self(mesh);
-
-	return choose_set_map(&mesh->choose, &mesh->now.update.map, mesh->identity.public_key, self->addr,
-		self->prefixlen, mesh->config->mesh.disable_client_routes);
+	return choose_set_map(&mesh->choose, &mesh->now.update.map, mesh->identity.public_key,
+		mesh_self(mesh), mesh->config->mesh.disable_client_routes);
 }
 
 /* Returns the message instead of freeing it: peers and routers are still compared with it. */

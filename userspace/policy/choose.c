@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "policy/choose.h"
 
-#define SCORE_STEP 0.01		/* a smaller advantage is not worth moving flows */
+#define SCORE_STEP	0.01	/* a smaller advantage is not worth moving flows */
+#define TWIN		"-v6"	/* ends the id of the IPv6 half of a default route */
 
 void choose_init(struct choose *choose)
 {
@@ -54,15 +56,38 @@ static bool within(__be32 addr, __be32 net, unsigned prefixlen)
  * Nobody may route loopback, link-local, multicast or the mesh itself for us. Nor the default route: a node
  * that loses its own route to the Internet loses management too.
  */
-static bool is_installable(const struct cidr *net, __be32 mesh_addr, uint8_t mesh_prefixlen)
+static bool is_installable4(const struct cidr *net, const struct netmap_self *self)
 {
 	__be32 addr = net->addr.word[0];
 
-	if (net->family != AF_INET)
-		return false;
 	return net->prefixlen && addr && !within(addr, htonl(0x7f000000), 8) &&
 		!within(addr, htonl(0xa9fe0000), 16) && !within(addr, htonl(0xe0000000), 4) &&
-		!(mesh_addr && net->prefixlen >= mesh_prefixlen && within(addr, mesh_addr, mesh_prefixlen));
+		!(self->addr && net->prefixlen >= self->prefixlen && within(addr, self->addr,
+		self->prefixlen));
+}
+
+static bool is_in_mesh6(const struct cidr *net, const struct netmap_self *self)
+{
+	struct cidr mesh = { .family = AF_INET6, .prefixlen = self->prefixlen6, .addr = self->addr6 },
+		outer = { .family = AF_INET6, .prefixlen = self->prefixlen6, .addr = net->addr };
+
+	cidr_clear_host_bits(&mesh);
+	cidr_clear_host_bits(&outer);
+	return net->prefixlen >= self->prefixlen6 && !memcmp(&mesh.addr, &outer.addr, sizeof(mesh.addr));
+}
+
+/* In IPv6 there is nothing to route without an address of our own. */
+static bool is_installable6(const struct cidr *net, const struct netmap_self *self)
+{
+	return net->prefixlen && addr6_is_host(&net->addr) && !addr6_is_zero(&self->addr6) &&
+		!is_in_mesh6(net, self);
+}
+
+static bool is_installable(const struct cidr *net, const struct netmap_self *self)
+{
+	if (net->family == AF_INET)
+		return is_installable4(net, self);
+	return net->family == AF_INET6 && is_installable6(net, self);
 }
 
 static bool same_domains(const struct choose_group *group, const struct netmap_route *route)
@@ -79,7 +104,7 @@ static bool same_domains(const struct choose_group *group, const struct netmap_r
 static bool is_of_group(const struct choose_group *group, const struct netmap_route *route)
 {
 	return !strcmp(group->net_id, route->net_id) &&
-		!memcmp(&group->net, &route->net, sizeof(route->net)) && same_domains(group, route);
+		cidr_is_equal(&group->net, &route->net) && same_domains(group, route);
 }
 
 static struct choose_group *find_group(struct choose_group *groups, size_t count,
@@ -135,7 +160,7 @@ static bool we_serve(const struct netmap *map, const uint8_t *own, const struct 
 		const struct netmap_route *r = &map->routes[i];
 
 		if (!memcmp(r->router, own, KEY_LEN) && !strcmp(r->net_id, route->net_id) &&
-			!memcmp(&r->net, &route->net, sizeof(r->net)))
+			cidr_is_equal(&r->net, &route->net))
 			return true;
 	}
 	return false;
@@ -170,7 +195,43 @@ static bool is_listed(char *const *list, size_t count, const char *id)
 
 static bool is_exit(const struct choose_group *group)
 {
-	return group->net.family == AF_INET && !group->net.prefixlen;
+	return group->net.family && !group->net.prefixlen;
+}
+
+/* Whether @id is @base with the ending of a twin. */
+static bool is_twin_id(const char *id, const char *base)
+{
+	const size_t len = strlen(base);
+
+	return !strncmp(id, base, len) && !strcmp(id + len, TWIN);
+}
+
+/* The IPv4 half of the default route whose IPv6 half has @id; NULL: it is no half. */
+static struct choose_group *find_base(struct choose_group *groups, size_t count, const char *id)
+{
+	for (size_t i = 0; i < count; i++)
+		if (groups[i].net.family == AF_INET && !groups[i].net.prefixlen &&
+			is_twin_id(id, groups[i].net_id))
+			return &groups[i];
+	return NULL;
+}
+
+static void note_twins(struct choose_group *groups, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct choose_group *base = groups[i].net.family == AF_INET6 && is_exit(&groups[i])
+			? find_base(groups, count, groups[i].net_id) : NULL;
+
+		groups[i].is_twin = base;
+		if (base)	/* what the user is asked about is the base */
+			base->auto_apply |= groups[i].auto_apply;
+	}
+}
+
+static bool is_chosen(const struct route_selection *selection, const struct choose_group *group)
+{
+	return !is_listed(selection->deselected, selection->deselected_count, group->net_id) &&
+		is_listed(selection->selected, selection->selected_count, group->net_id);
 }
 
 /* By network id: prefixes with the same id are selected together. */
@@ -183,17 +244,53 @@ static bool is_selected(const struct route_selection *selection, const struct ch
 	return !selection->deselect_all && (!is_exit(group) || group->auto_apply);
 }
 
-/* Of two groups with the same prefix, the first selected one is used. */
-static void mark(struct choose *choose, __be32 mesh_addr, uint8_t mesh_prefixlen)
+/* The one exit node that stays selected; NULL: none is. */
+static const struct choose_group *find_exit(const struct choose *choose)
 {
+	const struct choose_group *best = NULL;
+
+	for (size_t i = 0; i < choose->group_count; i++) {
+		const struct choose_group *group = &choose->groups[i];
+		const bool is_users = is_chosen(&choose->selection, group);
+
+		if (!is_exit(group) || group->is_twin || !is_selected(&choose->selection, group))
+			continue;
+		if (!best || is_users > is_chosen(&choose->selection, best) ||
+			(is_users == is_chosen(&choose->selection, best) &&
+			strcmp(group->net_id, best->net_id) < 0))
+			best = group;
+	}
+	return best;
+}
+
+static void refresh(struct choose *choose)
+{
+	const struct choose_group *exit = find_exit(choose);
+
 	for (size_t i = 0; i < choose->group_count; i++) {
 		struct choose_group *group = &choose->groups[i];
 
-		group->selected = is_selected(&choose->selection, group);
-		group->usable = group->selected && is_installable(&group->net, mesh_addr, mesh_prefixlen);
+		if (!is_exit(group))
+			group->selected = is_selected(&choose->selection, group);
+		else if (group->is_twin)
+			group->selected = exit && is_twin_id(group->net_id, exit->net_id);
+		else	/* an id may stand for several prefixes */
+			group->selected = exit && !strcmp(group->net_id, exit->net_id);
+	}
+}
+
+/* Of two groups with the same prefix, the first selected one is used. */
+static void mark(struct choose *choose, const struct netmap_self *self)
+{
+	note_twins(choose->groups, choose->group_count);
+	refresh(choose);
+	for (size_t i = 0; i < choose->group_count; i++) {
+		struct choose_group *group = &choose->groups[i];
+
+		group->usable = group->selected && is_installable(&group->net, self);
 		for (size_t j = 0; j < i && group->usable; j++)
 			group->usable = !choose->groups[j].usable ||
-				memcmp(&choose->groups[j].net, &group->net, sizeof(group->net)) != 0;
+				!cidr_is_equal(&choose->groups[j].net, &group->net);
 	}
 }
 
@@ -207,7 +304,7 @@ static void keep_routers(const struct choose *old, struct choose_group *groups, 
 			const struct choose_group *was = &old->groups[j];
 
 			if (was->current >= was->member_count || strcmp(was->net_id, group->net_id) != 0 ||
-			    memcmp(&was->net, &group->net, sizeof(was->net)) != 0)
+			    !cidr_is_equal(&was->net, &group->net))
 				continue;
 			for (size_t k = 0; k < group->member_count; k++) {
 				if (!memcmp(group->members[k].key, was->members[was->current].key, KEY_LEN))
@@ -218,7 +315,7 @@ static void keep_routers(const struct choose *old, struct choose_group *groups, 
 }
 
 int choose_set_map(struct choose *choose, const struct netmap *map, const uint8_t own[static KEY_LEN],
-	__be32 mesh_addr, uint8_t mesh_prefixlen, bool none)
+	const struct netmap_self *self, bool none)
 {
 	struct choose_group *groups = calloc(map->route_count + 1, sizeof(*groups));
 	size_t count = 0;
@@ -246,7 +343,7 @@ int choose_set_map(struct choose *choose, const struct netmap *map, const uint8_
 	groups_free(choose->groups, choose->group_count);
 	choose->groups = groups;
 	choose->group_count = count;
-	mark(choose, mesh_addr, mesh_prefixlen);
+	mark(choose, self);
 	return 0;
 fail:
 	groups_free(groups, count);
@@ -341,10 +438,12 @@ static bool is_known(const struct choose *choose, const char *id)
 	return false;
 }
 
-static void refresh(struct choose *choose)
+/* The id that a choice of @id is kept under: a default route's halves are one switch. */
+static const char *switch_of(const struct choose *choose, const char *id)
 {
-	for (size_t i = 0; i < choose->group_count; i++)
-		choose->groups[i].selected = is_selected(&choose->selection, &choose->groups[i]);
+	const struct choose_group *base = find_base(choose->groups, choose->group_count, id);
+
+	return base ? base->net_id : id;
 }
 
 static bool wants_all(char *const *ids, size_t count)
@@ -378,7 +477,7 @@ int choose_select(struct choose *choose, char *const *ids, size_t count, bool ap
 	if (!append) {	/* exactly @ids of the networks known now; later ones are selected by default */
 		s->deselect_all = false;
 		for (size_t i = 0; i < choose->group_count && !ret; i++) {
-			const char *id = choose->groups[i].net_id;
+			const char *id = switch_of(choose, choose->groups[i].net_id);
 
 			take_out(s->selected, &s->selected_count, id);
 			ret = put(&s->deselected, &s->deselected_count, id);
@@ -387,8 +486,8 @@ int choose_select(struct choose *choose, char *const *ids, size_t count, bool ap
 	for (size_t i = 0; i < count && !ret; i++) {
 		if (!is_known(choose, ids[i]))
 			continue;
-		take_out(s->deselected, &s->deselected_count, ids[i]);
-		ret = put(&s->selected, &s->selected_count, ids[i]);
+		take_out(s->deselected, &s->deselected_count, switch_of(choose, ids[i]));
+		ret = put(&s->selected, &s->selected_count, switch_of(choose, ids[i]));
 	}
 	refresh(choose);
 	return ret ? ret : check_known(choose, ids, count, err, errlen);
@@ -409,8 +508,8 @@ int choose_deselect(struct choose *choose, char *const *ids, size_t count, char 
 	for (size_t i = 0; i < count && !ret; i++) {
 		if (!is_known(choose, ids[i]))
 			continue;
-		take_out(s->selected, &s->selected_count, ids[i]);
-		ret = put(&s->deselected, &s->deselected_count, ids[i]);
+		take_out(s->selected, &s->selected_count, switch_of(choose, ids[i]));
+		ret = put(&s->deselected, &s->deselected_count, switch_of(choose, ids[i]));
 	}
 	refresh(choose);
 	return ret ? ret : check_known(choose, ids, count, err, errlen);

@@ -37,6 +37,11 @@ struct choose_group {
 	size_t domain_count;
 	struct choose_member *members;
 	size_t member_count;
+	/*
+	 * The IPv6 half of a default route: net_id without "-v6" is that of the IPv4 half, which is selected
+	 * and listed for both
+	 */
+	bool is_twin;
 	bool selected;
 	/* selected, of a prefix that may be installed, and the first group with that prefix */
 	bool usable;
@@ -57,12 +62,13 @@ void choose_done(struct choose *choose);
 
 /*
  * Takes the groups of @map: routes of other peers, without the groups that @own serves itself. Groups of a
- * prefix that must never be installed (the default route, loopback, link-local, multicast, or inside the
- * mesh's own network @mesh_addr/@mesh_prefixlen) are listed, but not usable. Routers that are in use stay in
- * use if they are in @map. @none: takes no groups (DisableClientRoutes). Returns 0 or -ENOMEM.
+ * prefix that must never be installed (the default route, loopback, link-local, multicast, inside one of
+ * the mesh's own networks as @self says, or of IPv6 where @self has none) are listed, but not usable.
+ * Routers that are in use stay in use if they are in @map. @none: takes no groups (DisableClientRoutes).
+ * Returns 0 or -ENOMEM.
  */
 int choose_set_map(struct choose *choose, const struct netmap *map, const uint8_t own[static KEY_LEN],
-	__be32 mesh_addr, uint8_t mesh_prefixlen, bool none);
+	const struct netmap_self *self, bool none);
 
 /*
  * Chooses a router for each usable group; where none is connected or idle, the one in use stays. Returns true
@@ -71,9 +77,10 @@ int choose_set_map(struct choose *choose, const struct netmap *map, const uint8_
 bool choose_routers(struct choose *choose, choose_router_fn fn, void *ctx);
 
 /*
- * The user's selection, by network id; the one id "all" means every network. choose_select() replaces the
- * selection among the networks known now, or adds to it with @append. Returns 0 or -ENOMEM; or -ENOENT with
- * one line in @err if an id is unknown (the known ones are applied).
+ * The user's selection, by network id; the one id "all" means every network. At most one exit node is
+ * selected: the user's, the first by id if there are several, else the first that is to be used by default.
+ * choose_select() replaces the selection among the networks known now, or adds to it with @append. Returns 0
+ * or -ENOMEM; or -ENOENT with one line in @err if an id is unknown (the known ones are applied).
  */
 int choose_select(struct choose *choose, char *const *ids, size_t count, bool append, char *err,
 	size_t errlen);

@@ -26,19 +26,24 @@ static void state_of(void *ctx, const uint8_t key[static KEY_LEN], struct choose
 static struct netmap_route route(const char *id, const char *net, unsigned int prefixlen, uint8_t router,
 	uint32_t metric)
 {
-	struct netmap_route r = { .net_id = (char *)id, .net = { .family = AF_INET, .prefixlen = prefixlen },
-		.metric = metric };
+	struct netmap_route r = { .net_id = (char *)id, .metric = metric, .net = { .prefixlen = prefixlen,
+		.family = strchr(net, ':') ? AF_INET6 : AF_INET } };
 
-	assert_int_equal(inet_pton(AF_INET, net, &r.net.addr), 1);
+	assert_int_equal(inet_pton(r.net.family, net, &r.net.addr), 1);
 	r.router[0] = router;
 	return r;
 }
 
+/* fd12::1/64; without it there is no IPv6 in the mesh */
+static struct talon_addr own6;
+
 static void set(struct choose *choose, struct netmap_route *routes, size_t count)
 {
 	const struct netmap map = { .routes = routes, .route_count = count };
+	const struct netmap_self self = { .addr = inet_addr("100.92.0.1"), .prefixlen = 16, .addr6 = own6,
+		.prefixlen6 = 64 };
 
-	assert_int_equal(choose_set_map(choose, &map, own, inet_addr("100.92.0.1"), 16, false), 0);
+	assert_int_equal(choose_set_map(choose, &map, own, &self, false), 0);
 	choose_routers(choose, state_of, NULL);
 }
 
@@ -117,17 +122,42 @@ static void what_must_not_be_installed_is_not_used(void **state)
 		{ "224.0.0.0", 4, false }, { "100.92.7.0", 24, false }, { "100.92.0.0", 16, false },
 		{ "100.64.0.0", 10, true },
 		{ "0.0.0.0", 0, false }, { "0.0.0.0", 8, false }, { "1.2.3.4", 32, true },
+		{ "fd00:1::", 48, true }, { "2000::", 3, true }, { "::", 0, false }, { "::1", 128, false },
+		{ "fe80::", 10, false }, { "ff00::", 8, false }, { "fd12::", 64, false },
+		{ "fd12::7", 128, false },
+		{ "fd12::", 48, true }, { "fd12:0:0:1::", 64, true }, { "::ffff:10.0.0.0", 104, false },
 	};
 
+	assert_int_equal(inet_pton(AF_INET6, "fd12::1", &own6), 1);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct netmap_route r = route("x", cases[i].net, cases[i].len, 1, 1);
 		struct choose choose;
 
 		choose_init(&choose);
 		set(&choose, &r, 1);
-		assert_int_equal(choose.groups[0].usable, cases[i].usable);
+		if (choose.groups[0].usable != cases[i].usable)
+			fail_msg("%s/%u", cases[i].net, cases[i].len);
 		choose_done(&choose);
 	}
+	own6 = (struct talon_addr){};
+}
+
+static void no_ipv6_network_is_used_without_an_ipv6_address_of_our_own(void **state)
+{
+	struct netmap_route routes[] = { route("lan", "192.168.1.0", 24, 1, 1),
+		route("lan6", "fd00:1::", 48, 1, 1) };
+	struct choose choose;
+
+	choose_init(&choose);
+	set(&choose, routes, 2);
+	assert_true(choose.groups[0].usable);
+	assert_string_equal(choose.groups[1].net_id, "lan6");
+	assert_false(choose.groups[1].usable);
+	assert_int_equal(inet_pton(AF_INET6, "fd12::1", &own6), 1);
+	set(&choose, routes, 2);
+	assert_true(choose.groups[1].usable);
+	choose_done(&choose);
+	own6 = (struct talon_addr){};
 }
 
 static void a_network_that_we_serve_ourselves_is_not_taken_from_others(void **state)
@@ -199,6 +229,80 @@ static void selecting_replaces_appends_and_clears(void **state)
 	check(&choose, "000");
 	assert_int_equal(choose_select(&choose, a, 1, true, err, sizeof(err)), 0);
 	check(&choose, "100");
+	choose_done(&choose);
+}
+
+static bool is_on(const struct choose *choose, const char *id)
+{
+	for (size_t i = 0; i < choose->group_count; i++)
+		if (!strcmp(choose->groups[i].net_id, id))
+			return choose->groups[i].selected;
+	fail_msg("there is no %s", id);
+	return false;
+}
+
+static bool is_twin(const struct choose *choose, const char *id)
+{
+	for (size_t i = 0; i < choose->group_count; i++)
+		if (!strcmp(choose->groups[i].net_id, id))
+			return choose->groups[i].is_twin;
+	fail_msg("there is no %s", id);
+	return false;
+}
+
+static void the_halves_of_a_default_route_are_one_switch(void **state)
+{
+	struct netmap_route routes[] = { route("exit", "0.0.0.0", 0, 1, 1), route("exit-v6", "::", 0, 1, 1),
+		/* no halves: no base, another prefix, another base's prefix */
+		route("alone-v6", "fd00:2::", 48, 1, 1), route("lan", "10.1.0.0", 16, 1, 1),
+		route("lan-v6", "fd00:1::", 48, 1, 1) };
+	char *exit[] = { "exit" }, *half[] = { "exit-v6" }, *lan[] = { "lan" };
+	struct choose choose;
+	char err[100];
+
+	choose_init(&choose);
+	set(&choose, routes, 5);
+	assert_true(is_twin(&choose, "exit-v6"));
+	assert_false(is_twin(&choose, "exit") || is_twin(&choose, "alone-v6") || is_twin(&choose, "lan-v6"));
+	assert_true(is_on(&choose, "exit") && is_on(&choose, "exit-v6"));
+	assert_int_equal(choose_deselect(&choose, exit, 1, err, sizeof(err)), 0);
+	assert_false(is_on(&choose, "exit") || is_on(&choose, "exit-v6"));
+	assert_int_equal(choose_select(&choose, half, 1, true, err, sizeof(err)), 0);
+	assert_true(is_on(&choose, "exit") && is_on(&choose, "exit-v6"));
+	assert_int_equal(choose_select(&choose, lan, 1, false, err, sizeof(err)), 0);
+	assert_false(is_on(&choose, "exit") || is_on(&choose, "exit-v6") || is_on(&choose, "lan-v6"));
+	assert_int_equal(choose_select(&choose, exit, 1, false, err, sizeof(err)), 0);
+	assert_true(is_on(&choose, "exit-v6"));
+	assert_false(is_on(&choose, "lan"));
+	choose_done(&choose);
+}
+
+static void one_exit_node_is_selected_at_most(void **state)
+{
+	struct netmap_route routes[] = { route("b", "0.0.0.0", 0, 1, 1), route("b-v6", "::", 0, 1, 1),
+		route("c", "0.0.0.0", 0, 2, 1), route("a", "0.0.0.0", 0, 3, 1),
+		route("lan", "10.1.0.0", 16, 1, 1) };
+	char *c[] = { "c" }, *b[] = { "b" }, *lan[] = { "lan" }, *all[] = { "all" };
+	struct choose choose;
+	char err[100];
+
+	routes[3].skip_auto_apply = true;
+	choose_init(&choose);
+	set(&choose, routes, 5);		/* the first that is on by default */
+	assert_true(is_on(&choose, "b") && is_on(&choose, "b-v6"));
+	assert_false(is_on(&choose, "a") || is_on(&choose, "c"));
+	assert_int_equal(choose_select(&choose, c, 1, true, err, sizeof(err)), 0);
+	assert_true(is_on(&choose, "c") && is_on(&choose, "lan"));
+	assert_false(is_on(&choose, "a") || is_on(&choose, "b") || is_on(&choose, "b-v6"));
+	assert_int_equal(choose_select(&choose, b, 1, true, err, sizeof(err)), 0);
+	assert_true(is_on(&choose, "b"));	/* of the user's two, the first */
+	assert_false(is_on(&choose, "c"));
+	/* a choice of another network says nothing about exit nodes */
+	assert_int_equal(choose_deselect(&choose, b, 1, err, sizeof(err)), 0);
+	assert_int_equal(choose_deselect(&choose, lan, 1, err, sizeof(err)), 0);
+	assert_true(is_on(&choose, "c"));
+	assert_int_equal(choose_deselect(&choose, all, 1, err, sizeof(err)), 0);
+	assert_false(is_on(&choose, "a") || is_on(&choose, "b") || is_on(&choose, "c"));
 	choose_done(&choose);
 }
 
@@ -283,6 +387,9 @@ int main(void)
 		cmocka_unit_test(a_little_less_latency_is_no_reason_to_move),
 		cmocka_unit_test(scores_are_as_the_stock_client_computes_them),
 		cmocka_unit_test(what_must_not_be_installed_is_not_used),
+		cmocka_unit_test(no_ipv6_network_is_used_without_an_ipv6_address_of_our_own),
+		cmocka_unit_test(the_halves_of_a_default_route_are_one_switch),
+		cmocka_unit_test(one_exit_node_is_selected_at_most),
 		cmocka_unit_test(a_network_that_we_serve_ourselves_is_not_taken_from_others),
 		cmocka_unit_test(one_prefix_in_two_networks_goes_through_the_first),
 		cmocka_unit_test(selecting_replaces_appends_and_clears),
