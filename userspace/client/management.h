@@ -105,6 +105,8 @@ int management_logout(struct management *management, management_logout_fn fn, vo
 void management_sync_meta(struct management *management, char *const *files, size_t count);
 /* The host's network changed: ends a wait that follows a failure to reach the server. */
 void management_network_changed(struct management *management);
+/* Whether the tunnel can carry IPv6 (struct sysinfo_flags): reports it, if that changed. */
+void management_set_ipv6(struct management *management, bool carries_ipv6);
 /* Facts about this host may have changed: reports those that have. */
 void management_sync_facts(struct management *management);
 const char *management_url(const struct management *management);

@@ -170,6 +170,14 @@ void management_sync_meta(struct management *m, char *const *files, size_t count
 	management_report_start(m);
 }
 
+void management_set_ipv6(struct management *m, bool carries_ipv6)
+{
+	if (m->flags.carries_ipv6 == carries_ipv6)
+		return;
+	m->flags.carries_ipv6 = carries_ipv6;
+	management_sync_facts(m);
+}
+
 void management_sync_facts(struct management *m)
 {
 	free(m->meta);		/* outdated */

@@ -213,6 +213,17 @@ static void add_address(struct addresses *addresses, int family, const void *add
 	snprintf(slot->mac, sizeof(slot->mac), "%s", mac);
 }
 
+/* Not loopback, link-local or multicast. */
+static bool is_told4(uint32_t addr)
+{
+	return addr >> 24 != 127 && addr >> 16 != 0xa9fe && addr >> 28 != 0xe;
+}
+
+static bool is_told6(const struct in6_addr *addr)
+{
+	return !IN6_IS_ADDR_LOOPBACK(addr) && !IN6_IS_ADDR_LINKLOCAL(addr) && !IN6_IS_ADDR_MULTICAST(addr);
+}
+
 static void add_ipv4(struct addresses *addresses, const struct ifaddrs *all, const char *device,
 	const char *mac)
 {
@@ -220,7 +231,7 @@ static void add_ipv4(struct addresses *addresses, const struct ifaddrs *all, con
 		const struct sockaddr_in *in = (const struct sockaddr_in *)entry->ifa_addr;
 
 		if (in && in->sin_family == AF_INET && strcmp(entry->ifa_name, device) == 0 &&
-			ntohl(in->sin_addr.s_addr) >> 24 != 127)
+			is_told4(ntohl(in->sin_addr.s_addr)))
 			add_address(addresses, AF_INET, &in->sin_addr,
 			mask_bits((const struct sockaddr_in *)entry->ifa_netmask), mac);
 	}
@@ -241,7 +252,7 @@ static void add_ipv6(struct addresses *addresses, const char *device, const char
 
 		for (int i = 0; ok && i < 16; i++)
 			ok = sscanf(hex + 2 * i, "%2hhx", &addr.s6_addr[i]) == 1;
-		if (ok && !IN6_IS_ADDR_LOOPBACK(&addr))
+		if (ok && is_told6(&addr))
 			add_address(addresses, AF_INET6, &addr, bits, mac);
 	}
 	if (f)
@@ -333,6 +344,20 @@ static void fill_flags(Management__Flags *message, const struct sysinfo_flags *f
 	message->disable_firewall = flags->disable_firewall;
 	message->block_lan_access = flags->block_lan_access;
 	message->block_inbound = flags->block_inbound;
+	message->disable_ipv6 = flags->disable_ipv6;
+}
+
+/*
+ * Sources of access rules as prefixes, always; IPv6 if it is carried. Never maps as components (3), and no
+ * number of a map format (field 19): so the server sends the classic ones.
+ */
+static void fill_capabilities(Management__PeerSystemMeta *meta, const struct sysinfo_flags *flags)
+{
+	static Management__PeerCapability both[] = { MANAGEMENT__PEER_CAPABILITY__SOURCE_PREFIXES,
+		MANAGEMENT__PEER_CAPABILITY__IPV6_OVERLAY };
+
+	meta->capabilities = both;
+	meta->n_capabilities = flags->carries_ipv6 && !flags->disable_ipv6 ? 2 : 1;
 }
 
 static void fill_facts(Management__PeerSystemMeta *meta, struct facts *facts)
@@ -414,6 +439,7 @@ int sysinfo_pack(const char *hostname, const struct sysinfo_flags *flags, char *
 	fill_addresses(&meta, lists);
 	fill_files(&meta, lists, files, file_count);
 	fill_flags(&flags_message, flags);
+	fill_capabilities(&meta, flags);
 	environment.platform = (char *)platform();
 	if (environment.platform[0])
 		meta.environment = &environment;

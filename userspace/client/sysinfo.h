@@ -11,13 +11,19 @@
 #define SYSINFO_NETBIRD_VERSION "0.66.4+talon"
 
 struct sysinfo_flags {
-	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound;
+	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound,
+		disable_ipv6;
+	/*
+	 * The tunnel can carry IPv6. Said only when it is true: peers prefer the IPv6 address that the server
+	 * then gives them. Not said with disable_ipv6.
+	 */
+	bool carries_ipv6;
 };
 
 /*
  * Serializes PeerSystemMeta of this host. @hostname NULL: gethostname(). @files: paths that posture checks
- * ask for. Addresses of devices that come and go with pods are left out. The caller frees @ret_bytes.
- * Returns 0 or a negative errno.
+ * ask for. Addresses of devices that come and go with pods are left out, as are link-local ones. The caller
+ * frees @ret_bytes. Returns 0 or a negative errno.
  */
 int sysinfo_pack(const char *hostname, const struct sysinfo_flags *flags, char *const *files,
 	size_t file_count, uint8_t **ret_bytes, size_t *ret_len);

@@ -540,6 +540,7 @@ void mesh_apply(struct mesh *mesh)
 	else
 		snprintf(why, sizeof(why), "%s", strerror(-ret));
 	mesh->has_applied = true;
+	mesh_check_ipv6(mesh);
 	told = tell_peers(mesh, &d);
 	if (told && !ret) {
 		ret = told;

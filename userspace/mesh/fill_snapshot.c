@@ -36,6 +36,14 @@ static char *addr_text(__be32 addr)
 	return text(inet_ntop(AF_INET, &addr, whole, sizeof(whole)));
 }
 
+/* "" for none. */
+static char *addr6_text(const struct talon_addr *addr)
+{
+	char whole[INET6_ADDRSTRLEN];
+
+	return text(addr6_is_zero(addr) ? "" : inet_ntop(AF_INET6, addr, whole, sizeof(whole)));
+}
+
 static char *endpoint_text(const struct endpoint *endpoint)
 {
 	char whole[ENDPOINT_TEXT_LEN];
@@ -142,7 +150,7 @@ static void fill_peer(struct mesh *mesh, const struct netmap_peer *peer, struct 
 	*p = (struct snapshot_peer){
 		.fqdn = text(peer->fqdn),
 		.ip = addr_text(peer->addr),
-		.address6 = text(""),
+		.address6 = addr6_text(&peer->addr6),
 		.public_key = text(key),
 		.status = text(status_text(info.status)),
 		.status_ns = info.changed_unix_ns,
@@ -236,6 +244,30 @@ static void fill_events(struct mesh *mesh, struct snapshot *s)
 	}
 }
 
+static bool has_twin(const struct mesh *mesh, const struct choose_group *base)
+{
+	const size_t len = strlen(base->net_id);
+
+	for (size_t i = 0; i < mesh->choose.group_count; i++) {
+		const struct choose_group *group = &mesh->choose.groups[i];
+
+		if (group->is_twin && !strncmp(group->net_id, base->net_id, len) &&
+			!strcmp(group->net_id + len, CHOOSE_TWIN))
+			return true;
+	}
+	return false;
+}
+
+/* A default route's halves are shown as one. */
+static char *group_text(const struct mesh *mesh, const struct choose_group *group)
+{
+	if (!group->net.family)
+		return text("");
+	if (group->net.family == AF_INET && !group->net.prefixlen && has_twin(mesh, group))
+		return text("0.0.0.0/0, ::/0");
+	return cidr_text(&group->net);
+}
+
 static void fill_routes(struct mesh *mesh, struct snapshot *s)
 {
 	s->networks_disabled = mesh->config->mesh.disable_networks;
@@ -244,11 +276,14 @@ static void fill_routes(struct mesh *mesh, struct snapshot *s)
 	s->routes = array(mesh->choose.group_count, sizeof(*s->routes));
 	for (size_t i = 0; s->routes && i < mesh->choose.group_count; i++) {
 		const struct choose_group *group = &mesh->choose.groups[i];
-		struct snapshot_network *n = &s->routes[s->route_count++];
+		struct snapshot_network *n;
 
+		if (group->is_twin)
+			continue;
+		n = &s->routes[s->route_count++];
 		*n = (struct snapshot_network){
 			.id = text(group->net_id),
-			.prefix = group->net.family ? cidr_text(&group->net) : text(""),
+			.prefix = group_text(mesh, group),
 			.selected = group->selected,
 			.domains = array(group->domain_count, sizeof(*n->domains)),
 		};
@@ -287,6 +322,14 @@ const char *mesh_why_not_ready(const struct mesh *mesh)
 	if (mesh->map_is_void)
 		return "no network map yet";
 	return *mesh->apply_why ? mesh->apply_why : plane_why_not(mesh->plane);
+}
+
+static char *own_address6(const struct mesh *mesh)
+{
+	const struct netmap_self *self = mesh_self(mesh);
+	const struct cidr cidr = { .family = AF_INET6, .prefixlen = self->prefixlen6, .addr = self->addr6 };
+
+	return addr6_is_zero(&self->addr6) ? text("") : cidr_text(&cidr);
 }
 
 static char *own_ip(const struct mesh *mesh)
@@ -328,7 +371,7 @@ int mesh_snapshot(void *ctx, struct snapshot *s)
 		.signal_since_ns = mesh->signal_link.since_ns,
 		.session_expires_ns = mesh->expiry.at_ns,
 		.ip = own_ip(mesh),
-		.address6 = text(""),
+		.address6 = own_address6(mesh),
 		.public_key = text(key),
 		.fqdn = text(own->present ? own->fqdn : mesh->self.fqdn),
 		.lazy = mesh_is_lazy(mesh),

@@ -98,6 +98,7 @@ struct mesh {
 	char room_why[200];		/* which peers did not fit into the maps; empty: all did */
 	char apply_why[200];		/* what the last mesh_apply() could not do; empty: nothing */
 	struct netmap_self self;	/* as of the last login; fqdn is a copy of ours */
+	bool carries_ipv6;		/* as management is told: the tunnel can, and nobody forbids it */
 
 	struct loop_timer apply_timer;
 	struct loop_timer guard_timer;
@@ -180,6 +181,12 @@ void mesh_requests_done(struct mesh *mesh);
 int mesh_listen(struct mesh *mesh, char *err, size_t errlen);
 /* Answers the client that waits for `up`, if there is one: 0, or a negative errno and why. */
 void mesh_finish_up(struct mesh *mesh, int ret, const char *why);
+
+/*
+ * Whether the tunnel carries IPv6 may have changed: has management told, so that peers do not prefer an
+ * address that does not answer.
+ */
+void mesh_check_ipv6(struct mesh *mesh);
 
 /* desired.c: from the map in force to what plane, peers and forwarder are to do. */
 void mesh_apply(struct mesh *mesh);

@@ -148,6 +148,8 @@ static struct management_config describe(const struct mesh *mesh)
 			.disable_firewall = from->disable_firewall,
 			.block_lan_access = from->block_lan_access,
 			.block_inbound = from->block_inbound,
+			.disable_ipv6 = from->disable_ipv6,
+			.carries_ipv6 = mesh->carries_ipv6,
 		},
 		/*
 		 * A peer that has a map keeps working by it and may wait for management. One that has none

@@ -23,6 +23,15 @@ void mesh_message_done(struct mesh_message *message)
 	memset(message, 0, sizeof(*message));
 }
 
+/* Whatever the server says: with DisableIPv6 there is no IPv6 inside the mesh. */
+static void obey_disable_ipv6(const struct mesh *mesh, struct netmap_self *self)
+{
+	if (!mesh->config->mesh.disable_ipv6)
+		return;
+	self->addr6 = (struct talon_addr){};
+	self->prefixlen6 = 0;
+}
+
 /* Copies and parses @bytes. Returns 0 or a negative errno. */
 static int make_message(struct mesh *mesh, const uint8_t *bytes, size_t len, struct mesh_message *ret_message)
 {
@@ -36,6 +45,7 @@ static int make_message(struct mesh *mesh, const uint8_t *bytes, size_t len, str
 		return ret;
 	}
 	memcpy(message.bytes, bytes, len);
+	obey_disable_ipv6(mesh, &message.update.map.self);
 	*ret_message = message;
 	return 0;
 }
@@ -58,6 +68,7 @@ void mesh_take_self(struct mesh *mesh, const struct netmap_self *self)
 	free(mesh->self.fqdn);
 	mesh->self = *self;
 	mesh->self.fqdn = fqdn;
+	obey_disable_ipv6(mesh, &mesh->self);
 }
 
 /* --- putting a map into force --- */

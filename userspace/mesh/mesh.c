@@ -243,6 +243,7 @@ static int start(struct mesh *mesh, char *err, size_t errlen)
 	if (route_selection_load(mesh->state_path, &mesh->choose.selection))
 		log_debug("%s: nothing selected", mesh->state_path);
 	plane_set_events(mesh->plane, &plane_events, mesh);
+	mesh->carries_ipv6 = !mesh->config->mesh.disable_ipv6 && !*plane_why_no_ipv6(mesh->plane);
 	mesh_load_last(mesh);
 	return mesh_join(mesh, NULL);
 }

@@ -9,8 +9,7 @@
 
 #include "policy/choose.h"
 
-#define SCORE_STEP	0.01	/* a smaller advantage is not worth moving flows */
-#define TWIN		"-v6"	/* ends the id of the IPv6 half of a default route */
+#define SCORE_STEP 0.01		/* a smaller advantage is not worth moving flows */
 
 void choose_init(struct choose *choose)
 {
@@ -203,7 +202,7 @@ static bool is_twin_id(const char *id, const char *base)
 {
 	const size_t len = strlen(base);
 
-	return !strncmp(id, base, len) && !strcmp(id + len, TWIN);
+	return !strncmp(id, base, len) && !strcmp(id + len, CHOOSE_TWIN);
 }
 
 /* The IPv4 half of the default route whose IPv6 half has @id; NULL: it is no half. */

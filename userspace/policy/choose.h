@@ -14,6 +14,8 @@
 #include "netbird/route_selection.h"
 #include "netbird/netmap.h"
 
+#define CHOOSE_TWIN "-v6"
+
 enum choose_status { CHOOSE_UNKNOWN, CHOOSE_CONNECTING, CHOOSE_IDLE, CHOOSE_CONNECTED };
 
 /* What the choice depends on. */
@@ -38,8 +40,8 @@ struct choose_group {
 	struct choose_member *members;
 	size_t member_count;
 	/*
-	 * The IPv6 half of a default route: net_id without "-v6" is that of the IPv4 half, which is selected
-	 * and listed for both
+	 * The IPv6 half of a default route: net_id without CHOOSE_TWIN is that of the IPv4 half, which is
+	 * selected and listed for both
 	 */
 	bool is_twin;
 	bool selected;

@@ -142,9 +142,46 @@ static void addresses_of_one_device_that_change_by_the_day_are_left_out(void **s
 	    "junk 02 40 20 80     eth0\n");
 	add_ipv6(&found, "eth0", "02:00:00:00:00:01");
 	settle(&found);
-	assert_int_equal(found.count, 2);
+	assert_int_equal(found.count, 1);	/* link-local: without its device it leads nowhere */
 	assert_string_equal(found.list[0].cidr, "2001:db8::5/64");
-	assert_string_equal(found.list[1].cidr, "fe80::200:ff:fe00:1/64");
+}
+
+static void only_addresses_that_others_could_reach_are_told(void **state)
+{
+	static const char *const out[] = { "127.0.0.1", "127.9.9.9", "169.254.1.1", "224.0.0.1", "::1",
+		"fe80::1", "ff02::1" }, *const in[] = { "10.0.0.1", "169.253.0.1", "192.168.1.1",
+		"2001:db8::1", "fd00::1" };
+	struct in6_addr addr;
+
+	for (size_t i = 0; i < sizeof(out) / sizeof(out[0]) + sizeof(in) / sizeof(in[0]); i++) {
+		const bool is_in = i >= sizeof(out) / sizeof(out[0]);
+		const char *text = is_in ? in[i - sizeof(out) / sizeof(out[0])] : out[i];
+		const int family = strchr(text, ':') ? AF_INET6 : AF_INET;
+
+		assert_int_equal(inet_pton(family, text, &addr), 1);
+		if ((family == AF_INET ? is_told4(ntohl(addr.s6_addr32[0])) : is_told6(&addr)) != is_in)
+			fail_msg("%s", text);
+	}
+}
+
+static void capabilities_say_what_the_tunnel_carries(void **state)
+{
+	static const struct { struct sysinfo_flags flags; bool has_ipv6; } cases[] = {
+		{ { .carries_ipv6 = true }, true }, { { .carries_ipv6 = false }, false },
+		{ { .carries_ipv6 = true, .disable_ipv6 = true }, false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		Management__PeerSystemMeta *meta = packed(&cases[i].flags, NULL, 0);
+
+		assert_int_equal(meta->n_capabilities, cases[i].has_ipv6 ? 2 : 1);
+		assert_int_equal(meta->capabilities[0], MANAGEMENT__PEER_CAPABILITY__SOURCE_PREFIXES);
+		if (cases[i].has_ipv6)
+			assert_int_equal(meta->capabilities[1], MANAGEMENT__PEER_CAPABILITY__IPV6_OVERLAY);
+		assert_int_equal(meta->flags->disable_ipv6, cases[i].flags.disable_ipv6);
+		assert_int_equal(meta->base.n_unknown_fields, 0);	/* no map format (19) */
+		management__peer_system_meta__free_unpacked(meta, NULL);
+	}
 }
 
 static void addresses_are_sorted_and_each_once(void **state)
@@ -206,6 +243,8 @@ int main(void)
 		TEST(a_host_that_says_nothing_still_has_what_servers_want),
 		TEST(what_comes_and_goes_with_pods_is_not_told),
 		TEST(addresses_of_one_device_that_change_by_the_day_are_left_out),
+		TEST(only_addresses_that_others_could_reach_are_told),
+		TEST(capabilities_say_what_the_tunnel_carries),
 		TEST(addresses_are_sorted_and_each_once),
 		TEST(this_host_says_the_same_twice),
 		TEST(posture_checks_look_at_files_and_processes),
