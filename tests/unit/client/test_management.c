@@ -1198,6 +1198,41 @@ static void other_posture_checks_are_answered_once(void **state)
 	assert_int_equal(count_calls("SyncMeta"), 4);
 }
 
+/* How many capabilities the meta of the latest SyncMeta names; 2: IPv6 among them. */
+static size_t capabilities_told(void)
+{
+	struct grpc_call *call = the_call("SyncMeta");
+	size_t len, count;
+	uint8_t *plain = opened(call->request, call->len, &len);
+	Management__SyncMetaRequest *request = management__sync_meta_request__unpack(NULL, len, plain);
+
+	count = request->meta->n_capabilities;
+	management__sync_meta_request__free_unpacked(request, NULL);
+	envelope_free(plain, len);
+	return count;
+}
+
+static void ipv6_that_comes_or_goes_is_told_once(void **state)
+{
+	connect_known();
+	management_set_ipv6(w.m, false);	/* as it was */
+	pass(60 * LOOP_SECOND);
+	assert_int_equal(count_calls("SyncMeta"), 0);
+	management_set_ipv6(w.m, true);
+	pass(0);
+	assert_int_equal(capabilities_told(), 2);
+	finish("SyncMeta");
+	pass(60 * LOOP_SECOND);
+	management_set_ipv6(w.m, true);
+	pass(60 * LOOP_SECOND);
+	assert_int_equal(count_calls("SyncMeta"), 1);
+	management_set_ipv6(w.m, false);
+	pass(0);
+	assert_int_equal(count_calls("SyncMeta"), 2);
+	assert_int_equal(capabilities_told(), 1);
+	finish("SyncMeta");
+}
+
 static void posture_checks_known_before_sync_go_with_it(void **state)
 {
 	Management__SyncRequest *request;
@@ -1717,6 +1752,7 @@ int main(void)
 		TEST(a_job_stream_that_ends_with_the_connection_tells_nothing_about_proxies),
 		TEST(a_server_that_wants_the_jobs_stream_open_gets_it_so),
 		TEST(job_streams_cut_each_few_seconds_come_back_at_once),
+		TEST(ipv6_that_comes_or_goes_is_told_once),
 		TEST(other_posture_checks_are_answered_once),
 		TEST(posture_checks_known_before_sync_go_with_it),
 		TEST(logging_out_ends_everything),
