@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A NetBird v0.66 mesh in one process, for the end-to-end scenarios: management and signal (gRPC), relay (WebSocket), STUN.
+"""A NetBird mesh in one process, for the end-to-end scenarios: management and signal (gRPC), relay (WebSocket), STUN.
 
     mesh.py serve --address 10.99.0.10 --control SOCKET [--state FILE] [ports ...]
     mesh.py ctl SOCKET COMMAND [ARGUMENT...]
@@ -18,6 +18,8 @@ Commands (NAME of a peer is its host name; lists are separated by commas):
     delete NAME                     farewell map, end of the stream, and it is unknown from then on
     groups NAME A,B                 besides All
     address NAME IP
+    six on|off                      IPv6 inside the tunnel for those who can: off at the beginning
+    address6 NAME IP
     route ID peer=NAME[,NAME] network=CIDR|domains=A,B [netid=X] [metric=N] [masquerade=0] [groups=A,B] [keep=1] [resource=1]
                                     [acl=GROUPS:PROTOCOL[:PORTS][;...]]
     policy ID sources=A,B destinations=A,B [protocol=all|tcp|udp|icmp] [ports=80,8000-8100] [action=drop] [oneway=1]
@@ -43,6 +45,7 @@ Commands (NAME of a peer is its host name; lists are separated by commas):
 import argparse
 import asyncio
 import base64
+import ipaddress
 import json
 import os
 import socket
@@ -53,12 +56,24 @@ import wire
 from wire import message, parse, text
 
 DOMAIN = "mesh.test"
+PREFIX6 = "fd92:7a10:1::"
+SOURCE_PREFIXES, IPV6_OVERLAY = 1, 2  # what peers say that they can
 FORWARDER_PORT = 22054
 PROTOCOLS = {"all": 1, "tcp": 2, "udp": 3, "icmp": 4}
 
 
 def log(what):
     print(f"{time.strftime('%H:%M:%S')}.{int(time.time() * 1000) % 1000:03d} {what}", flush=True)
+
+
+def compact(prefix):
+    """An address in network order and a byte of prefix length."""
+    interface = ipaddress.ip_interface(prefix)
+    return interface.ip.packed + bytes([interface.network.prefixlen])
+
+
+def is_six(prefix):
+    return ":" in prefix
 
 
 def listed(value):
@@ -80,6 +95,7 @@ class Mesh:
         self.keys, self.peers, self.routes = {}, {}, {}
         self.policies = {"default": dict(sources=["All"], destinations=["All"], protocol="all", ports=[], action="accept", oneway=False)}
         self.serial = 0
+        self.six = False
         self.token_life = 12 * 3600
         self.faults, self.delays = {}, {}
         self.lose = 0
@@ -95,7 +111,7 @@ class Mesh:
         if not self.args.state:
             return
         with open(self.args.state + ".new", "w") as f:
-            json.dump({k: self.__dict__[k] for k in ("keys", "peers", "routes", "policies", "serial")}, f)
+            json.dump({k: self.__dict__[k] for k in ("keys", "peers", "routes", "policies", "serial", "six")}, f)
         os.rename(self.args.state + ".new", self.args.state)
 
     def named(self, name):
@@ -114,9 +130,19 @@ class Mesh:
         ip = f"100.92.{number >> 8}.{number & 255}"
         if any(p["name"] == label for p in self.peers.values()):
             label += f"-{number >> 8}-{number & 255}"
-        self.peers[key] = dict(key=key, name=label, id=f"peer{number}", ip=ip, fqdn=f"{label}.{DOMAIN}", groups=groups, version="0.66.4", ssh="",
+        self.peers[key] = dict(key=key, name=label, id=f"peer{number}", ip=ip, ip6=f"{PREFIX6}5eed:{number:x}", can=[], fqdn=f"{label}.{DOMAIN}", groups=groups, version="0.66.4", ssh="",
                                private=private, logins=0, syncs=0, metas=0, relays=None)
         return self.peers[key]
+
+    # ---- IPv6 inside the tunnel ----
+
+    def has6(self, peer):
+        """Whether it is told its IPv6 address, and others that it answers there."""
+        return self.six and IPV6_OVERLAY in peer.get("can", []) and "ip6" in peer
+
+    def sources(self, groups, six):
+        """Of route rules: one family."""
+        return [p["ip6"] + "/128" if six else p["ip"] + "/32" for p in self.members(groups) if not six or self.has6(p)]
 
     # ---- who may talk to whom ----
 
@@ -191,11 +217,15 @@ class Mesh:
         return message({1: [stun], 3: signal, 4: self.relay_config(peer)})
 
     def peer_config(self, peer):
-        return message({1: f"{peer['ip']}/16", 3: message({}), 4: peer["fqdn"], 5: True, 8: message({1: "disabled"})})
+        six = compact(f"{peer['ip6']}/64") if self.has6(peer) else None
+        return message({1: f"{peer['ip']}/16", 3: message({}), 4: peer["fqdn"], 5: True, 8: message({1: "disabled"}), 9: six})
 
-    def remote(self, peer):
+    def remote(self, me, peer):
+        allowed = [peer["ip"] + "/32"]
+        if self.has6(me) and "ip6" in peer:  # whether that peer can or not
+            allowed.append(peer["ip6"] + "/128")
         ssh = message({2: base64.b64decode(peer["ssh"])}) if peer["ssh"] else message({})
-        return message({1: peer["key"], 2: [peer["ip"] + "/32"], 3: ssh, 4: peer["fqdn"], 5: peer["version"]})
+        return message({1: peer["key"], 2: allowed, 3: ssh, 4: peer["fqdn"], 5: peer["version"]})
 
     @staticmethod
     def port_info(port):
@@ -204,31 +234,53 @@ class Mesh:
             return message({2: message({1: int(start), 2: int(end)})})
         return message({1: int(port)})
 
-    def firewall_rules(self, rules):
+    def firewall_rules(self, me, rules):
         out = []
         for other, direction, name, policy in rules:
-            base = {1: other["ip"], 2: direction, 3: policy["action"] == "drop", 4: PROTOCOLS[policy["protocol"]], 7: name.encode()}
-            if not policy["ports"]:
-                any_port = message({2: message({})}) if policy["protocol"] in ("tcp", "udp") else None
-                out.append(message({**base, 6: any_port}))
-            for port in policy["ports"]:
-                out.append(message({**base, 6: self.port_info(port)} if "-" in port else {**base, 5: port}))
+            out += self.rule(me, other["ip"], 32, direction, name, policy)
+            if self.has6(me) and self.has6(other):
+                out += self.rule(me, other["ip6"], 128, direction, name, policy)
         return out
 
-    def route_message(self, name, route, router):
-        number = f"{name}:{router['id']}" if route["resource"] or len(route["peers"]) > 1 else name
-        return number, message({1: number, 2: route["network"], 3: 3 if route["domains"] else 1, 4: router["key"], 5: route["metric"],
-                                6: route["masquerade"], 7: route["netid"], 8: route["domains"], 9: route["keep"]})
+    def rule(self, me, address, length, direction, name, policy):
+        prefix = compact(f"{address}/{length}") if SOURCE_PREFIXES in me.get("can", []) else None
+        base = {1: address, 2: direction, 3: policy["action"] == "drop", 4: PROTOCOLS[policy["protocol"]], 7: name.encode(), 9: prefix}
+        if not policy["ports"]:
+            any_port = message({2: message({})}) if policy["protocol"] in ("tcp", "udp") else None
+            return [message({**base, 6: any_port})]
+        return [message({**base, 6: self.port_info(port)} if "-" in port else {**base, 5: port}) for port in policy["ports"]]
 
-    def route_rules(self, number, route):
-        base = {3: route["network"], 6: bool(route["domains"]), 7: route["domains"], 10: number}
+    def route_messages(self, me, name, route, router):
+        """What @me is told: nothing of IPv6 if it has none; of a default route, both halves if it has."""
+        if is_six(route["network"]) and not self.has6(me):
+            return []
+        number = f"{name}:{router['id']}" if route["resource"] or len(route["peers"]) > 1 else name
+        common = {4: router["key"], 5: route["metric"], 6: route["masquerade"], 8: route["domains"], 9: route["keep"]}
+        kind = 3 if route["domains"] else 2 if is_six(route["network"]) else 1
+        out = [(number, message({1: number, 2: route["network"], 3: kind, 7: route["netid"], **common}))]
+        if route["network"] == "0.0.0.0/0" and self.has6(me):
+            number += "-v6-default"
+            out.append((number, message({1: number, 2: "::/0", 3: 2, 7: route["netid"] + "-v6", **common})))
+        return out
+
+    def route_rules(self, me, name, route):
+        families = [is_six(route["network"])]
+        if route["network"] == "0.0.0.0/0" and self.has6(me) or route["domains"]:
+            families = [False, True]
+        out = []
+        for number, six in zip(name * 2 if len(name) < len(families) else name, families):
+            network = "::/0" if six and route["network"] == "0.0.0.0/0" else route["network"]
+            out += self.family_rules(number, route, network, six)
+        return out
+
+    def family_rules(self, number, route, network, six):
+        base = {3: network, 6: bool(route["domains"]), 7: route["domains"], 10: number}
         if route["acl"] is None:
-            sources = ["0.0.0.0/0", "::/0"] if route["domains"] else ["0.0.0.0/0"]
-            return [message({1: [source], **base, 4: 1, 5: message({})}) for source in sources]
+            return [message({1: ["::/0" if six else "0.0.0.0/0"], **base, 4: 1, 5: message({})})]
         out = []
         for entry in route["acl"]:
-            sources = [p["ip"] + "/32" for p in self.members(entry["sources"])]
-            if not sources and route["resource"]:
+            sources = self.sources(entry["sources"], six)
+            if not sources and (route["resource"] or six):
                 continue
             for port in entry["ports"] or [None]:
                 info = self.port_info(port) if port else message({})
@@ -237,6 +289,7 @@ class Mesh:
 
     def dns(self, me, known):
         records = [message({1: p["fqdn"], 2: 1, 3: "IN", 4: 300, 5: p["ip"]}) for p in [me, *known.values()]]
+        records += [message({1: p["fqdn"], 2: 28, 3: "IN", 4: 300, 5: p["ip6"]}) for p in [me, *known.values()] if self.has6(p)]
         zone = message({1: DOMAIN + ".", 2: records})
         return message({1: True, 3: [zone], 4: FORWARDER_PORT})
 
@@ -245,13 +298,14 @@ class Mesh:
         known = self.neighbours(me, rules)
         routes, route_rules = [], []
         for name, route in self.served(me).items():
-            number, encoded = self.route_message(name, route, me)
-            routes.append(encoded)
-            route_rules += self.route_rules(number, route)
+            messages = self.route_messages(me, name, route, me)
+            routes += [encoded for _, encoded in messages]
+            if messages:
+                route_rules += self.route_rules(me, [number for number, _ in messages], route)
         for name, route, router in self.used(me, known):
-            routes.append(self.route_message(name, route, router)[1])
-        firewall = self.firewall_rules(rules)
-        return message({1: self.serial, 2: self.peer_config(me), 3: [self.remote(p) for p in known.values()], 4: not known, 5: routes,
+            routes += [encoded for _, encoded in self.route_messages(me, name, route, router)]
+        firewall = self.firewall_rules(me, rules)
+        return message({1: self.serial, 2: self.peer_config(me), 3: [self.remote(me, p) for p in known.values()], 4: not known, 5: routes,
                         6: self.dns(me, known), 8: firewall, 9: not firewall, 10: route_rules, 11: not route_rules, 13: message({1: "sub"})})
 
     def sync_response(self, me, with_config):
@@ -366,11 +420,13 @@ class Services:
 
     def take_meta(self, peer, data):
         meta = parse(data)
-        version = text(meta, 7)
-        if version and version != peer["version"]:
-            peer["version"] = version
-            return True
-        return False
+        version, flags = text(meta, 7), parse(meta.get(17, [b""])[0])
+        can = sorted(v for packed in meta.get(18, []) for v in packed if not (v == IPV6_OVERLAY and flags.get(16, [0])[0]))
+        before = (peer["version"], peer.get("can"))
+        peer["version"], peer["can"] = version or peer["version"], can
+        if can != before[1]:
+            log(f"management: {peer['name']} can {can}")
+        return (peer["version"], can) != before
 
     async def login(self, data, context):
         await self.fault("Login", context)
@@ -396,8 +452,8 @@ class Services:
         if not peer:
             log("management: sync of an unknown peer")
             await context.abort(self.grpc.StatusCode.PERMISSION_DENIED, "peer is not registered")
-        if 1 in request:
-            self.take_meta(peer, request[1][0])
+        if 1 in request and self.take_meta(peer, request[1][0]):
+            mesh.changed()
         if key in mesh.streams:
             mesh.streams[key].queue.put_nowait(None)
         stream = mesh.streams[key] = Sync()
@@ -422,6 +478,7 @@ class Services:
         if 1 not in request:
             await context.abort(self.grpc.StatusCode.FAILED_PRECONDITION, "peer system meta has to be provided")
         peer["metas"] += 1
+        self.take_meta(peer, request[1][0])
         log(f"management: {peer['name']} sent meta")
         self.mesh.changed()
         return b""
@@ -724,6 +781,16 @@ class Control:
 
     async def do_address(self, name, ip):
         self.mesh.named(name)["ip"] = ip
+        self.mesh.changed()
+
+    async def do_six(self, state):
+        if state not in ("on", "off"):
+            raise Trouble("on or off")
+        self.mesh.six = state == "on"
+        self.mesh.changed()
+
+    async def do_address6(self, name, ip):
+        self.mesh.named(name)["ip6"] = str(ipaddress.IPv6Address(ip))
         self.mesh.changed()
 
     def parse_acl(self, words):
