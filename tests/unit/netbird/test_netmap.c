@@ -195,6 +195,41 @@ static void the_routing_peers_map_is_read_field_by_field(void **state)
 	netmap_update_done(&update);
 }
 
+/* What a server of 0.77 tells a routing peer that reads source prefixes and carries IPv6. */
+static void a_map_of_0_77_has_everything_in_both_families(void **state)
+{
+	struct netmap_update update = parse_recorded("v077-node-received-SyncResponse-both-families",
+		"x99hxCGhguoxOKaFceT6+Nb6o5e2jaUNz4VrXyOczi8=");
+	const struct netmap *map = &update.map;
+	char text[INET6_ADDRSTRLEN];
+
+	assert_string_equal(inet_ntop(AF_INET6, &map->self.addr6, text, sizeof(text)),
+		"fde1:db8e:825:aa58:49bb:53e7:5e47:18b1");
+	assert_int_equal(map->self.prefixlen6, 64);
+	assert_int_equal(map->peer_count, 2);
+	for (size_t i = 0; i < map->peer_count; i++) {
+		assert_int_equal(map->peers[i].allowed_count, 2);
+		assert_false(addr6_is_zero(&map->peers[i].addr6));
+	}
+	assert_net(&route_called(map, "exit")->net, "0.0.0.0/0");
+	assert_net(&route_called(map, "exit-v6")->net, "::/0");
+	assert_string_equal(route_called(map, "exit-v6")->id, "dc5vm5tqmd2tidefi3lg-v6-default");
+	assert_net(&route_called(map, "lan6")->net, "fd01:1::/64");
+	assert_true(route_called(map, "lan6")->masquerade);
+	assert_int_equal(map->rule_count, 4);		/* two peers in two families; four more are OUT */
+	for (size_t i = 0; i < map->rule_count; i++) {
+		const struct cidr *source = &map->rules[i].sources[0];
+
+		assert_int_equal(map->rules[i].source_count, 1);
+		assert_int_equal(source->prefixlen, source->family == AF_INET ? 32 : 128);
+		assert_string_equal(map->rules[i].policy, "dc5vlqtqmd2tidefi2m0");
+	}
+	assert_int_equal(map->route_rule_count, 4);
+	assert_net(&rule_of(map, "dc5vm5tqmd2tidefi3lg-v6-default")->sources[0], "::/0");
+	assert_net(&rule_of(map, "dc5vm5tqmd2tidefi3n0")->dst, "fd01:1::/64");
+	netmap_update_done(&update);
+}
+
 static const struct netmap_rule policies[] = {
 	{ .proto = NETMAP_TCP, .port_first = 80, .port_last = 80 },
 	{ .proto = NETMAP_TCP, .port_first = 443, .port_last = 443 },
@@ -1223,6 +1258,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(recorded_maps_have_what_was_set_up),
 		cmocka_unit_test(the_routing_peers_map_is_read_field_by_field),
+		cmocka_unit_test(a_map_of_0_77_has_everything_in_both_families),
 		cmocka_unit_test(the_policies_are_all_there_and_only_inbound),
 		cmocka_unit_test(a_client_sees_the_same_routes_by_their_router),
 		cmocka_unit_test(an_access_group_without_members_lets_nobody_in),
