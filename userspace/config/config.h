@@ -173,7 +173,6 @@ struct config_mesh {
 	char *preshared_key;		/* base64; NULL: none */
 	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound;
 	bool force_relay;
-	bool disable_ipv6;		/* no IPv6 inside the mesh */
 	struct server_url *home_relays;	/* instead of management's; none: management's */
 	size_t home_relay_count;
 	bool disable_networks;		/* the selection of networks is closed to commands */
