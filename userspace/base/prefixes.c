@@ -12,7 +12,25 @@ void prefixes_done(struct prefixes *set)
 	*set = (struct prefixes){};
 }
 
-int prefixes_add(struct prefixes *set, __be32 addr, unsigned len, uint32_t value)
+prefix_bits prefix_bits_of(const struct talon_addr *addr)
+{
+	prefix_bits bits = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		bits = bits << 32 | ntohl(addr->word[i]);
+	return bits;
+}
+
+struct talon_addr prefix_addr_of(prefix_bits addr)
+{
+	struct talon_addr ret;
+
+	for (unsigned i = 0; i < 4; i++)
+		ret.word[i] = htonl(addr >> (96 - 32 * i));
+	return ret;
+}
+
+int prefixes_add(struct prefixes *set, prefix_bits addr, unsigned len, uint32_t value)
 {
 	if (set->count == set->room) {
 		size_t room = set->room ? 2 * set->room : 16;
@@ -24,7 +42,7 @@ int prefixes_add(struct prefixes *set, __be32 addr, unsigned len, uint32_t value
 		set->room = room;
 	}
 	set->list[set->count] = (struct prefix){
-		.addr = ntohl(addr) & prefix_mask(len), .len = len, .value = value, .order = set->count,
+		.addr = addr & prefix_mask(len), .len = len, .value = value, .order = set->count,
 	};
 	set->count++;
 	return 0;
@@ -64,7 +82,7 @@ static int compare(const void *x, const void *y)
 	return by_network(x, y);
 }
 
-const struct prefix *prefixes_find(const struct prefixes *set, uint32_t addr, unsigned len)
+const struct prefix *prefixes_find(const struct prefixes *set, prefix_bits addr, unsigned len)
 {
 	const struct prefix key = { .addr = addr, .len = len };
 

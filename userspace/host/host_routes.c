@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Map host4: the host's routes as the datapath has to know them, written by difference.
-#include <arpa/inet.h>
+// Maps host4 and host6: the host's routes as the datapath has to know them, written by difference.
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
@@ -10,6 +9,18 @@
 
 #include "host/host_routes.h"
 #include "net/net.h"
+
+static uint8_t family_of(const struct host_table *table)
+{
+	return table->family == AF_INET6 ? AF_INET6 : AF_INET;
+}
+
+static bool is_zero(const struct talon_addr *addr)
+{
+	static const struct talon_addr zero;
+
+	return !memcmp(addr, &zero, sizeof(zero));
+}
 
 struct reading {
 	struct host_table *table;
@@ -23,7 +34,7 @@ static void take_rule(const struct net_rule *rule, void *user)
 	struct reading *r = user;
 
 	if (host_plan_add(&r->plan, rule) && !r->ret)
-		r->ret = host_table_add_prefix(r->table, rule->dst, rule->prefixlen);
+		r->ret = host_table_add_prefix(r->table, prefix_bits_of(&rule->dst), rule->prefixlen);
 }
 
 static void take_route(const struct net_route *route, void *user)
@@ -36,13 +47,14 @@ static void take_route(const struct net_route *route, void *user)
 
 static int read_kernel(struct reading *r)
 {
-	int ret = net_rule_list(take_rule, r);
+	uint8_t family = family_of(r->table);
+	int ret = net_rule_list(family, take_rule, r);
 
 	if (ret && ret != -EOPNOTSUPP)
 		return ret;
 	if (ret || !r->plan.count)
 		host_plan_default(&r->plan);
-	ret = net_route_list(AF_INET, take_route, r);
+	ret = net_route_list(family, take_route, r);
 	return ret ? ret : r->ret;
 }
 
@@ -65,6 +77,19 @@ static int compare_u32(uint32_t a, uint32_t b)
 	return a < b ? -1 : a > b;
 }
 
+/*
+ * RFC 6724: for IPv6 the destination counts too, whether it is a unique local address (rule 6), and on a link
+ * how much it has in common with each source (rule 8).
+ */
+static int by_destination(const struct host_route *a, const struct host_route *b)
+{
+	int order = compare_u32(a->addr >> 121 == 0xfc >> 1, b->addr >> 121 == 0xfc >> 1);
+
+	if (order || !is_zero(&a->gateway))
+		return order;
+	return a->addr < b->addr ? -1 : a->addr > b->addr;
+}
+
 /* Sorts by what determines the kernel's choice of a source: device, gateway, scope. */
 static int by_way(const void *x, const void *y, void *user)
 {
@@ -74,20 +99,23 @@ static int by_way(const void *x, const void *y, void *user)
 	int order = compare_u32(a->hops[0], b->hops[0]);
 
 	if (!order)
-		order = compare_u32(a->gateway, b->gateway);
+		order = memcmp(&a->gateway, &b->gateway, sizeof(a->gateway));
+	if (!order && table->family == AF_INET6)
+		order = by_destination(a, b);
 	return order ? order : (int)a->scope - (int)b->scope;
 }
 
 static void ask_about(struct questions *q, size_t place, uint32_t *ret_asked)
 {
 	const struct host_route *route = &q->table->list[place];
-	struct net_route_query query = { .ifindex = route->is_split ? route->hops[0] : 0 };
-	uint32_t addr;
+	struct net_route_query query = { .family = family_of(q->table),
+		.ifindex = route->is_split ? route->hops[0] : 0 };
+	prefix_bits addr;
 
 	*ret_asked = ~0U;
 	if (!host_table_probe(q->table, place, route->addr, route->len, &addr))
 		return;
-	query.dst = htonl(addr);
+	query.dst = prefix_addr_of(addr);
 	*ret_asked = q->query_count;
 	q->queries[q->query_count++] = query;
 }
@@ -100,7 +128,7 @@ static void gather_ways(struct questions *q)
 	for (size_t i = 0; i < q->table->count; i++) {
 		const struct host_route *route = &q->table->list[i];
 
-		if (route->value.kind == TALON_HOST_UNICAST && !route->value.source)
+		if (route->value.kind == TALON_HOST_UNICAST && is_zero(&route->value.source))
 			q->list[q->count++] = (struct question){ .place = i };
 	}
 	if (q->count)
@@ -128,7 +156,7 @@ static void take_source(struct host_route *route, const struct net_route_query *
 {
 	if (query->ret)
 		return;
-	route->value.source = query->route.prefsrc.word[0];
+	route->value.source = query->route.prefsrc;
 	if (route->hops[0])
 		return;
 	route->hops[0] = query->route.ifindex;
@@ -141,14 +169,14 @@ static void take_answer(struct host_route *route, const struct net_route_query *
 {
 	struct host_plan one = { .tables = { query->route.table }, .count = 1 };
 	struct net_route answer = query->route;
-	struct host_table scratch = {};
+	struct host_table scratch = { .family = query->family };
 
 	if (query->ret) {
-		route->value = (struct talon_host_route){ .kind = TALON_HOST_REFUSED,
+		route->value = (struct talon_host_route6){ .kind = TALON_HOST_REFUSED,
 			.prefixlen = route->len };
 		return;
 	}
-	answer.dst.word[0] = htonl(route->addr);
+	answer.dst = prefix_addr_of(route->addr);
 	answer.prefixlen = route->len;
 	if (answer.table == route->table)
 		answer.mtu = route->value.mtu;	/* the answer's may be what was learned of one destination */
@@ -178,8 +206,9 @@ static void name_own(struct host_table *table)
 	for (size_t i = 0; i < table->count; i++) {
 		struct host_route *route = &table->list[i];
 
-		if (route->value.kind == TALON_HOST_LOCAL && route->len == 32 && !route->value.source)
-			route->value.source = htonl(route->addr);
+		if (route->value.kind == TALON_HOST_LOCAL && route->len == host_table_bits(table) &&
+			is_zero(&route->value.source))
+			route->value.source = prefix_addr_of(route->addr);
 	}
 }
 
@@ -217,19 +246,26 @@ static int ask_kernel(struct reading *r)
 /* Nothing tells but an answer. */
 static bool tables_are_one(const struct host_table *table)
 {
-	struct net_route_query query = {};
-	uint32_t addr;
+	struct net_route_query query = { .family = family_of(table) };
+	prefix_bits addr;
 	size_t i;
 
+	if (table->family == AF_INET6)
+		return false;		/* there they never are */
 	if (!host_table_conflict(table, &i, &addr))
 		return true;
-	query.dst = htonl(addr);
+	query.dst = prefix_addr_of(addr);
 	return net_route_lookup_many(&query, 1) || query.ret || query.route.type == table->list[i].type;
 }
 
-int host_routes_read(struct host_table *ret_table, int tunnel_ifindex)
+static bool has_no_ipv6(const struct host_table *table, int ret)
 {
-	struct host_table table = {};
+	return table->family == AF_INET6 && (ret == -EAFNOSUPPORT || ret == -EOPNOTSUPP);
+}
+
+int host_routes_read(struct host_table *ret_table, uint8_t family, int tunnel_ifindex)
+{
+	struct host_table table = { .family = family };
 	struct reading r = { .table = &table, .tunnel_ifindex = tunnel_ifindex };
 	int ret = read_kernel(&r);
 
@@ -241,7 +277,8 @@ int host_routes_read(struct host_table *ret_table, int tunnel_ifindex)
 	}
 	if (ret) {
 		host_table_done(&table);
-		return ret;
+		if (!has_no_ipv6(&table, ret))
+			return ret;
 	}
 	drop_unknown(&table);
 	name_own(&table);
@@ -251,36 +288,70 @@ int host_routes_read(struct host_table *ret_table, int tunnel_ifindex)
 
 struct writing {
 	int map;
+	uint8_t family;
 	bool changed;
 };
 
+static struct talon_host_route to_value4(const struct talon_host_route6 *value)
+{
+	return (struct talon_host_route){ .source = value->source.word[0], .mtu = value->mtu,
+		.kind = value->kind, .prefixlen = value->prefixlen, .flags = value->flags };
+}
+
+static struct talon_host_route6 from_value4(const struct talon_host_route *value)
+{
+	return (struct talon_host_route6){ .source.word[0] = value->source, .mtu = value->mtu,
+		.kind = value->kind, .prefixlen = value->prefixlen, .flags = value->flags };
+}
+
+/* A key of either family: IPv4 keys are shorter, and the kernel reads no more of them. */
+static struct talon_lpm6 key_of(const struct host_route *route)
+{
+	return (struct talon_lpm6){ .prefixlen = route->len, .addr = prefix_addr_of(route->addr) };
+}
+
 static int write_entry(void *ctx, enum prefix_change change, const struct host_route *route)
 {
-	const struct talon_lpm4 key = { .prefixlen = route->len, .addr = htonl(route->addr) };
+	const struct talon_host_route value4 = to_value4(&route->value);
+	const struct talon_lpm6 key = key_of(route);
 	struct writing *w = ctx;
 
 	w->changed = true;
 	if (change == PREFIX_REMOVE)
 		return bpf_map_delete_elem(w->map, &key) && errno != ENOENT ? -errno : 0;
-	return bpf_map_update_elem(w->map, &key, &route->value, BPF_ANY) ? -errno : 0;
+	return bpf_map_update_elem(w->map, &key, w->family == AF_INET6 ? (const void *)&route->value
+		: &value4, BPF_ANY) ? -errno : 0;
+}
+
+static int read_value(int map, const struct talon_lpm6 *key, uint8_t family,
+	struct talon_host_route6 *ret_value)
+{
+	struct talon_host_route value4;
+
+	if (family == AF_INET6)
+		return bpf_map_lookup_elem(map, key, ret_value);
+	if (bpf_map_lookup_elem(map, key, &value4))
+		return -1;
+	*ret_value = from_value4(&value4);
+	return 0;
 }
 
 /* Reads what the map holds, from an earlier process or after a failed write. */
 static int read_map(int map, struct host_table *table)
 {
-	struct talon_lpm4 key, next, *last = NULL;
+	struct talon_lpm6 key = {}, next = {}, *last = NULL;
 	struct host_plan any = { .count = 1 };
 	int ret = 0;
 
 	host_table_done(table);
 	while (!ret && !bpf_map_get_next_key(map, last, &next)) {
-		struct net_route route = { .family = AF_INET, .type = RTN_UNICAST, .dst.word[0] = next.addr,
+		struct net_route route = { .family = family_of(table), .type = RTN_UNICAST, .dst = next.addr,
 			.prefixlen = next.prefixlen };
-		struct talon_host_route value;
+		struct talon_host_route6 value;
 
 		key = next;
 		last = &key;
-		if (bpf_map_lookup_elem(map, &key, &value))
+		if (read_value(map, &key, table->family, &value))
 			continue;
 		ret = host_table_add(table, &any, &route, 0);
 		if (!ret)
@@ -290,23 +361,47 @@ static int read_map(int map, struct host_table *table)
 	return ret;
 }
 
+static int map_of(const struct host_routes *routes, const struct datapath *dp)
+{
+	return datapath_map_fd(dp, routes->table.family == AF_INET6 ? DATAPATH_MAP_HOST6
+		: DATAPATH_MAP_HOST4);
+}
+
+/* Takes over @wanted. */
+static int write_table(struct host_routes *routes, const struct datapath *dp, struct host_table *wanted,
+	bool *ret_changed)
+{
+	struct writing w = { .map = map_of(routes, dp), .family = routes->table.family };
+	int ret;
+
+	if (!routes->is_known)
+		read_map(w.map, &routes->table);
+	ret = host_table_diff(&routes->table, wanted, write_entry, &w);
+	routes->is_known = !ret;
+	*ret_changed |= w.changed;
+	host_table_done(&routes->table);
+	routes->table = *wanted;
+	return ret;
+}
+
 int host_routes_sync(struct host_routes *routes, const struct datapath *dp, bool *ret_changed)
 {
-	struct writing w = { .map = datapath_map_fd(dp, DATAPATH_MAP_HOST4) };
 	struct host_table wanted = {};
-	int ret = host_routes_read(&wanted, datapath_get_tunnel(dp)->ifindex);
+	int ret = host_routes_read(&wanted, family_of(&routes->table), datapath_get_tunnel(dp)->ifindex);
 
 	if (ret)
 		return ret;
 	routes->left_out = host_table_trim(&wanted, TALON_HOST_ROUTES_MAX);
-	if (!routes->is_known)
-		read_map(w.map, &routes->table);
-	ret = host_table_diff(&routes->table, &wanted, write_entry, &w);
-	routes->is_known = !ret;
-	*ret_changed |= w.changed;
-	host_table_done(&routes->table);
-	routes->table = wanted;
-	return ret;
+	return write_table(routes, dp, &wanted, ret_changed);
+}
+
+void host_routes_clear(struct host_routes *routes, const struct datapath *dp, bool *ret_changed)
+{
+	struct host_table none = { .family = routes->table.family };
+
+	routes->left_out = 0;
+	if (!routes->is_known || routes->table.count)
+		write_table(routes, dp, &none, ret_changed);
 }
 
 void host_routes_done(struct host_routes *routes)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Map host4: the host's routes as the datapath has to know them. */
+/* Maps host4 and host6: the host's routes as the datapath has to know them. */
 #ifndef TALON_HOST_HOST_ROUTES_H
 #define TALON_HOST_HOST_ROUTES_H
 
@@ -9,7 +9,7 @@
 #include "datapath/datapath.h"
 #include "host/host_table.h"
 
-/* Zeroed memory is ready for use. */
+/* Zeroed memory is ready for IPv4; with table.family for IPv6. */
 struct host_routes {
 	struct host_table table;	/* what the map holds */
 	bool is_known;			/* ... as far as is known */
@@ -17,9 +17,11 @@ struct host_routes {
 };
 
 /* The host's routes as they are now, each with its source address. Returns 0 or a negative errno. */
-int host_routes_read(struct host_table *ret_table, int tunnel_ifindex);
+int host_routes_read(struct host_table *ret_table, uint8_t family, int tunnel_ifindex);
 /* Makes the map hold them, by difference; sets *@ret_changed if it changed. Returns 0 or a negative errno. */
 int host_routes_sync(struct host_routes *routes, const struct datapath *dp, bool *ret_changed);
+/* Empties the map. */
+void host_routes_clear(struct host_routes *routes, const struct datapath *dp, bool *ret_changed);
 void host_routes_done(struct host_routes *routes);
 
 #endif

@@ -2,7 +2,6 @@
 // The host's routes as one table.
 #include "host/host_table.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
@@ -25,7 +24,7 @@ void host_plan_default(struct host_plan *plan)
 {
 	add_table(plan, RT_TABLE_LOCAL);
 	add_table(plan, RT_TABLE_MAIN);
-	add_table(plan, RT_TABLE_DEFAULT);
+	add_table(plan, RT_TABLE_DEFAULT);	/* of IPv6 there is none, and so no route in it */
 }
 
 /*
@@ -58,7 +57,7 @@ bool host_plan_add(struct host_plan *plan, const struct net_rule *rule)
 void host_table_done(struct host_table *table)
 {
 	free(table->list);
-	*table = (struct host_table){};
+	*table = (struct host_table){ .family = table->family };
 }
 
 static int add(struct host_table *table, const struct host_route *route)
@@ -78,6 +77,11 @@ static int add(struct host_table *table, const struct host_route *route)
 	return 0;
 }
 
+static uint8_t family_of(const struct host_table *table)
+{
+	return table->family == AF_INET6 ? AF_INET6 : AF_INET;
+}
+
 static int rank_of(const struct host_plan *plan, uint32_t table)
 {
 	for (unsigned i = 0; i < plan->count; i++) {
@@ -93,6 +97,7 @@ static enum talon_host_kind kind_of(uint8_t type)
 	case RTN_UNICAST:
 		return TALON_HOST_UNICAST;
 	case RTN_LOCAL:
+	case RTN_ANYCAST:		/* IPv6: a router's own, in each of its networks */
 		return TALON_HOST_LOCAL;
 	case RTN_BROADCAST:
 		return TALON_HOST_BROADCAST;
@@ -101,9 +106,14 @@ static enum talon_host_kind kind_of(uint8_t type)
 	}
 }
 
-static bool is_multicast(uint32_t addr, unsigned len)
+/* Multicast, and of IPv6 link-local networks too, which are on every device: never somebody's destination. */
+static bool is_nobodys(const struct host_table *table, prefix_bits addr, unsigned len)
 {
-	return len >= 4 && addr >> 28 == 0xe;
+	uint32_t top = addr >> 96;
+
+	if (table->family == AF_INET6)
+		return (len >= 8 && top >> 24 == 0xff) || (len >= 10 && top >> 22 == 0xfe80 >> 6);
+	return len >= 4 && top >> 28 == 0xe;
 }
 
 int host_table_add(struct host_table *table, struct host_plan *plan, const struct net_route *route,
@@ -111,24 +121,23 @@ int host_table_add(struct host_table *table, struct host_plan *plan, const struc
 {
 	int rank = rank_of(plan, route->table);
 	struct host_route entry = {
-		.addr = ntohl(route->dst.word[0]), .len = route->prefixlen, .rank = rank, .type = route->type,
-		.scope = route->scope,
-		.table = route->table, .metric = route->metric, .gateway = route->gateway.word[0],
-		.is_split = route->hop_count > 1,
+		.addr = prefix_bits_of(&route->dst), .len = route->prefixlen, .rank = rank,
+		.type = route->type, .scope = route->scope, .table = route->table, .metric = route->metric,
+		.gateway = route->gateway, .is_split = route->hop_count > 1,
 	};
 
-	if (route->family != AF_INET || route->prefixlen > 32 || rank < 0 || route->tos ||
-		(route->flags & RTNH_F_DEAD) || route->type == RTN_MULTICAST ||
-		is_multicast(entry.addr, entry.len))
+	if (route->family != family_of(table) || route->prefixlen > host_table_bits(table) || rank < 0 ||
+		route->tos || (route->flags & RTNH_F_DEAD) || route->type == RTN_MULTICAST ||
+		is_nobodys(table, entry.addr, entry.len))
 		return 0;
 	if (route->type == RTN_THROW) {
 		plan->must_ask = true;
-		return host_table_add_prefix(table, route->dst.word[0], route->prefixlen);
+		return host_table_add_prefix(table, entry.addr, route->prefixlen);
 	}
 	for (unsigned i = 0; i < route->hop_count && i < HOST_HOPS; i++)
 		entry.hops[i] = route->hops[i];
-	entry.value = (struct talon_host_route){
-		.source = route->prefsrc.word[0],
+	entry.value = (struct talon_host_route6){
+		.source = route->prefsrc,
 		.mtu = route->mtu < 65535 ? route->mtu : 65535,
 		.kind = kind_of(route->type),
 		.prefixlen = route->prefixlen,
@@ -138,10 +147,10 @@ int host_table_add(struct host_table *table, struct host_plan *plan, const struc
 }
 
 /* Behind all that have routes for it. */
-int host_table_add_prefix(struct host_table *table, __be32 addr, unsigned len)
+int host_table_add_prefix(struct host_table *table, prefix_bits addr, unsigned len)
 {
 	const struct host_route entry = {
-		.addr = ntohl(addr) & prefix_mask(len), .len = len, .rank = 255, .type = RTN_THROW,
+		.addr = addr & prefix_mask(len), .len = len, .rank = 255, .type = RTN_THROW,
 		.metric = ~0U,
 	};
 
@@ -190,7 +199,7 @@ void host_table_merge(struct host_table *table)
 
 /* The routes that contain the current one, by length. */
 struct above {
-	const struct host_route *list[33];
+	const struct host_route *list[129];
 	unsigned depth;
 };
 
@@ -200,7 +209,7 @@ static void climb(struct above *above, const struct host_route *route)
 		above->depth--;
 }
 
-bool host_table_conflict(const struct host_table *table, size_t *ret_i, uint32_t *ret_addr)
+bool host_table_conflict(const struct host_table *table, size_t *ret_i, prefix_bits *ret_addr)
 {
 	struct above above = {};
 
@@ -268,29 +277,36 @@ size_t host_table_trim(struct host_table *table, size_t max)
 	return gone;
 }
 
-/* The network's own address is nobody's destination, nor is anything in 0.0.0.0/8. */
-static uint32_t first_usable(uint32_t addr, unsigned len)
+/*
+ * The network's own address is nobody's destination, nor is anything in 0.0.0.0/8; and IPv6 has global
+ * addresses from 2000:: on.
+ */
+static prefix_bits first_usable(const struct host_table *table, prefix_bits addr, unsigned len)
 {
-	if (!(addr >> 24) && len < 8)
-		return 1U << 24 | 1;
-	return len < 31 ? addr + 1 : addr;
+	const prefix_bits one = (prefix_bits)1 << (128 - host_table_bits(table));
+
+	if (table->family == AF_INET6 && !addr && len < 3)
+		return (prefix_bits)0x20 << 120 | 1;
+	if (table->family != AF_INET6 && !(addr >> 120) && len < 8)
+		return (prefix_bits)1 << 120 | one;
+	return len + 1 < host_table_bits(table) ? addr + one : addr;
 }
 
-bool host_table_probe(const struct host_table *table, size_t i, uint32_t addr, unsigned len,
-	uint32_t *ret_addr)
+bool host_table_probe(const struct host_table *table, size_t i, prefix_bits addr, unsigned len,
+	prefix_bits *ret_addr)
 {
 	const struct host_route *route = &table->list[i];
-	uint32_t last, at;
+	prefix_bits last, at;
 
 	if (route->len > len) {
 		addr = route->addr;
 		len = route->len;
 	}
 	last = addr | ~prefix_mask(len);
-	at = first_usable(addr, len);
+	at = first_usable(table, addr, len);
 	for (size_t j = i + 1; j < table->count && table->list[j].addr <= at &&
 		contains(route, &table->list[j]); j++) {
-		uint32_t end = table->list[j].addr | ~prefix_mask(table->list[j].len);
+		prefix_bits end = table->list[j].addr | ~prefix_mask(table->list[j].len);
 
 		if (end < at)
 			continue;
@@ -345,7 +361,7 @@ int host_table_diff(const struct host_table *is, const struct host_table *wanted
 	return walk.ret;
 }
 
-static bool is_local(const struct prefixes *locals, uint32_t addr, unsigned len)
+static bool is_local(const struct prefixes *locals, prefix_bits addr, unsigned len)
 {
 	for (unsigned shorter = 0; shorter <= len; shorter++) {
 		if (prefixes_find(locals, addr & prefix_mask(shorter), shorter))
@@ -359,16 +375,16 @@ static bool carries(const struct host_table *table, size_t i, const struct prefi
 	const struct prefixes *locals)
 {
 	const struct host_route *route = &table->list[i];
-	uint32_t addr = net->len > route->len ? net->addr : route->addr;
+	prefix_bits addr = net->len > route->len ? net->addr : route->addr;
 	unsigned len = net->len > route->len ? net->len : route->len;
-	uint32_t probe;
+	prefix_bits probe;
 
 	return (net->value & TALON_ROUTE_MASQUERADE) && !is_local(locals, addr, len) &&
 		host_table_probe(table, i, addr, len, &probe);
 }
 
 /* The first network at or behind @addr. */
-static size_t find_first(const struct prefixes *set, uint32_t addr)
+static size_t find_first(const struct prefixes *set, prefix_bits addr)
 {
 	size_t low = 0, high = set->count;
 
@@ -387,7 +403,7 @@ bool host_table_serves(const struct host_table *table, size_t i, const struct pr
 	const struct prefixes *locals)
 {
 	const struct host_route *route = &table->list[i];
-	uint32_t last = route->addr | ~prefix_mask(route->len);
+	prefix_bits last = route->addr | ~prefix_mask(route->len);
 
 	for (unsigned len = 0; len < route->len; len++) {
 		const struct prefix *net = prefixes_find(routes, route->addr & prefix_mask(len), len);
@@ -403,18 +419,27 @@ bool host_table_serves(const struct host_table *table, size_t i, const struct pr
 	return false;
 }
 
+static bool is_zero(const struct talon_addr *addr)
+{
+	static const struct talon_addr zero;
+
+	return !memcmp(addr, &zero, sizeof(zero));
+}
+
 static bool leads_by(const struct host_route *route, int ifindex)
 {
-	return route->value.kind == TALON_HOST_UNICAST && route->hops[0] == ifindex && route->value.source;
+	return route->value.kind == TALON_HOST_UNICAST && route->hops[0] == ifindex &&
+		!is_zero(&route->value.source);
 }
 
 /* The default route says most, then the address that a person would name. */
-static unsigned fitness(const struct host_route *route, __be32 primary)
+static unsigned fitness(const struct host_route *route, const struct talon_addr *primary)
 {
-	return !route->len ? 2 : route->value.source == primary;
+	return !route->len ? 2 : !memcmp(&route->value.source, primary, sizeof(*primary));
 }
 
-__be32 host_table_source(const struct host_table *table, int ifindex, __be32 primary)
+struct talon_addr host_table_source(const struct host_table *table, int ifindex,
+	const struct talon_addr *primary)
 {
 	const struct host_route *best = NULL;
 
@@ -426,16 +451,16 @@ __be32 host_table_source(const struct host_table *table, int ifindex, __be32 pri
 			(!best || fits > fitted || (fits == fitted && route->len < best->len)))
 			best = route;
 	}
-	return best ? best->value.source : 0;
+	return best ? best->value.source : (struct talon_addr){};
 }
 
-bool host_table_has_other_source(const struct host_table *table, __be32 source)
+bool host_table_has_other_source(const struct host_table *table, const struct talon_addr *source)
 {
 	for (size_t i = 0; i < table->count; i++) {
-		const struct talon_host_route *value = &table->list[i].value;
+		const struct talon_host_route6 *value = &table->list[i].value;
 
 		if (value->kind == TALON_HOST_UNICAST && !(value->flags & TALON_HOST_TUNNEL) &&
-			value->source && value->source != source)
+			!is_zero(&value->source) && memcmp(&value->source, source, sizeof(*source)))
 			return true;
 	}
 	return false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The host's IPv4 routes as one table: which route the kernel would take for each prefix, whatever table
- * it is in. Pure.
+ * The host's routes of one family as one table: which route the kernel would take for each prefix, whatever
+ * table it is in. Pure.
  *
  * The kernel asks its tables one after the other, and the first that has any answer decides; a longest-prefix
  * match knows one table only. So a route is left out where a table that is asked before has one to the same
@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "base/prefixes.h"
 #include "net/net.h"
@@ -37,7 +38,7 @@ void host_plan_default(struct host_plan *plan);	/* local, main, default */
 #define HOST_HOPS 4
 
 struct host_route {
-	uint32_t addr;			/* host order, host bits zero */
+	prefix_bits addr;		/* host bits zero */
 	uint8_t len;
 	uint8_t rank;			/* of its table: lower is asked first */
 	uint8_t type;			/* RTN_* */
@@ -46,18 +47,26 @@ struct host_route {
 	uint32_t metric;
 	uint32_t order;			/* in which it was added */
 	int hops[HOST_HOPS];		/* devices; 0: none */
-	__be32 gateway;
+	struct talon_addr gateway;
 	bool is_split;			/* several next hops */
-	struct talon_host_route value;	/* what map host4 shall hold; value.kind 0: not to be written */
+	struct talon_host_route6 value;	/* what the map shall hold; value.kind 0: not to be written */
 };
 
-/* Zero is an empty table. */
+/* Zero is an empty table of IPv4 routes, and with family of either. */
 struct host_table {
 	struct host_route *list;	/* by address, then length, after host_table_merge() */
 	size_t count;
 	size_t room;
+	uint8_t family;			/* AF_INET6; everything else is AF_INET */
 };
 
+/* Bits of an address. */
+static inline unsigned host_table_bits(const struct host_table *table)
+{
+	return table->family == AF_INET6 ? 128 : 32;
+}
+
+/* Keeps the family. */
 void host_table_done(struct host_table *table);
 
 /*
@@ -68,14 +77,14 @@ void host_table_done(struct host_table *table);
 int host_table_add(struct host_table *table, struct host_plan *plan, const struct net_route *route,
 	int tunnel_ifindex);
 /* A prefix without a route of its own, to be asked about. */
-int host_table_add_prefix(struct host_table *table, __be32 addr, unsigned len);
+int host_table_add_prefix(struct host_table *table, prefix_bits addr, unsigned len);
 /* Sorts; leaves the route that the kernel would take for each prefix. */
 void host_table_merge(struct host_table *table);
 /*
  * A route of table main below one of table local, and an address that tells which of them the kernel takes.
  * False: there is none.
  */
-bool host_table_conflict(const struct host_table *table, size_t *ret_i, uint32_t *ret_addr);
+bool host_table_conflict(const struct host_table *table, size_t *ret_i, prefix_bits *ret_addr);
 /* Takes out what an earlier table hides. @is_one: local and main are one table. */
 void host_table_hide(struct host_table *table, bool is_one);
 /* Not more than @max routes stay: local ones, then short prefixes. Returns how many went. */
@@ -85,10 +94,10 @@ size_t host_table_trim(struct host_table *table, size_t max);
  * The first address of @addr/@len, usable as a destination, that route @i answers and no longer prefix.
  * False: there is none.
  */
-bool host_table_probe(const struct host_table *table, size_t i, uint32_t addr, unsigned len,
-	uint32_t *ret_addr);
+bool host_table_probe(const struct host_table *table, size_t i, prefix_bits addr, unsigned len,
+	prefix_bits *ret_addr);
 
-/* Differences between what map host4 holds and shall hold, as prefixes_diff() tells them. */
+/* Differences between what map host4 or host6 holds and shall hold, as prefixes_diff() tells them. */
 typedef int (*host_table_fn)(void *ctx, enum prefix_change change, const struct host_route *route);
 int host_table_diff(const struct host_table *is, const struct host_table *wanted, host_table_fn fn,
 	void *ctx);
@@ -102,11 +111,12 @@ bool host_table_serves(const struct host_table *table, size_t i, const struct pr
 
 /*
  * Source address of the host's own packets by device @ifindex: of the default route if that leads there;
- * else @primary where some route by the device has it; else of the shortest prefix. 0: no route by this
+ * else @primary where some route by the device has it; else of the shortest prefix. Zero: no route by this
  * device has a source.
  */
-__be32 host_table_source(const struct host_table *table, int ifindex, __be32 primary);
+struct talon_addr host_table_source(const struct host_table *table, int ifindex,
+	const struct talon_addr *primary);
 /* Is there a unicast route, out of the tunnel, with another source? */
-bool host_table_has_other_source(const struct host_table *table, __be32 source);
+bool host_table_has_other_source(const struct host_table *table, const struct talon_addr *source);
 
 #endif

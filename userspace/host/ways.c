@@ -189,9 +189,11 @@ static void say_no_ethernet(struct ways *ways, const struct way_link *link)
 
 /* Side devices: devices other than uplinks by which masqueraded packets leave. */
 
-static void choose_side(struct ways *ways, struct way_links *links, size_t route)
+static void choose_side(struct ways *ways, struct way_links *links, const struct host_table *table,
+	size_t route)
 {
-	const struct host_route *r = &ways->hosts.table.list[route];
+	const bool six = table->family == AF_INET6;
+	const struct host_route *r = &table->list[route];
 
 	for (unsigned i = 0; i < HOST_HOPS && r->hops[i]; i++) {
 		struct way_link *link = find_link(links, r->hops[i]);
@@ -199,7 +201,16 @@ static void choose_side(struct ways *ways, struct way_links *links, size_t route
 		if (!link || link->is_side || link->is_loopback || (link->value.flags & TALON_LINK_UPLINK) ||
 			datapath_owns_device(ways->dp, link->ifindex))
 			continue;
-		link->is_side = host_table_serves(&ways->hosts.table, route, ways->routes, ways->locals);
+		link->is_side = host_table_serves(table, route, six ? ways->routes6 : ways->routes,
+			six ? ways->locals6 : ways->locals);
+	}
+}
+
+static void choose_by_routes(struct ways *ways, struct way_links *links, const struct host_table *table)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		if (table->list[i].value.kind == TALON_HOST_UNICAST)
+			choose_side(ways, links, table, i);
 	}
 }
 
@@ -207,10 +218,8 @@ static unsigned choose_sides(struct ways *ways, struct way_links *links, struct 
 {
 	unsigned count = 0, left_out = 0;
 
-	for (size_t i = 0; i < ways->hosts.table.count; i++) {
-		if (ways->hosts.table.list[i].value.kind == TALON_HOST_UNICAST)
-			choose_side(ways, links, i);
-	}
+	choose_by_routes(ways, links, &ways->hosts.table);
+	choose_by_routes(ways, links, &ways->hosts6.table);
 	for (size_t i = 0; i < links->count; i++) {
 		struct way_link *link = &links->list[i];
 
@@ -243,11 +252,12 @@ static void note_sources(const struct ways *ways, struct way_links *links)
 		const struct host_route *route = &ways->hosts.table.list[i];
 		struct way_link *link = find_link(links, route->hops[0]);
 
-		if (!link || route->value.kind != TALON_HOST_UNICAST || !route->value.source)
+		if (!link || route->value.kind != TALON_HOST_UNICAST ||
+			!route->value.source.word[0])
 			continue;
 		if (link->value.source && lens[link - links->list] <= route->len)
 			continue;
-		link->value.source = route->value.source;
+		link->value.source = route->value.source.word[0];
 		lens[link - links->list] = route->len;
 	}
 	free(lens);
@@ -370,6 +380,26 @@ static void sync_links(struct ways *ways, struct way_links *links)
 	keep_links(ways, links);
 }
 
+static int sync_routes(struct ways *ways)
+{
+	int ret = host_routes_sync(&ways->hosts, ways->dp, &ways->changed);
+
+	ways->hosts6.table.family = AF_INET6;
+	if (ret)
+		return ret;
+	if (ways->has_six)
+		return host_routes_sync(&ways->hosts6, ways->dp, &ways->changed);
+	host_routes_clear(&ways->hosts6, ways->dp, &ways->changed);
+	return 0;
+}
+
+static void say_left_out(struct ways *ways, size_t count, const char *family)
+{
+	if (count)
+		say(ways, "this host has %zu %s routes more than there is room for (%u): packets to their "
+			"networks may get a wrong source address\n", count, family, TALON_HOST_ROUTES_MAX);
+}
+
 int ways_sync(struct ways *ways, struct ways_news *news, char *err, size_t errlen)
 {
 	uint64_t began = clock_boot_ns();
@@ -378,7 +408,7 @@ int ways_sync(struct ways *ways, struct ways_news *news, char *err, size_t errle
 	int ret;
 
 	ways->changed = false;
-	ret = host_routes_sync(&ways->hosts, ways->dp, &ways->changed);
+	ret = sync_routes(ways);
 	if (!ret)
 		ret = read_links(ways, &links);
 	if (ret) {
@@ -389,10 +419,8 @@ int ways_sync(struct ways *ways, struct ways_news *news, char *err, size_t errle
 	}
 	memcpy(old, ways->hazards, sizeof(old));
 	ways->hazards[0] = 0;
-	if (ways->hosts.left_out)
-		say(ways, "this host has %zu routes more than there is room for (%u): packets to their "
-			"networks may get a wrong source address\n", ways->hosts.left_out,
-			TALON_HOST_ROUTES_MAX);
+	say_left_out(ways, ways->hosts.left_out, "IPv4");
+	say_left_out(ways, ways->hosts6.left_out, "IPv6");
 	sync_links(ways, &links);
 	news->changed |= ways->changed;
 	news->hazards |= strcmp(old, ways->hazards) != 0;
@@ -402,19 +430,33 @@ int ways_sync(struct ways *ways, struct ways_news *news, char *err, size_t errle
 
 int ways_node_addr(const struct ways *ways, const struct net_link *uplink, __be32 *ret_addr)
 {
-	__be32 primary = 0, source;
-	int ret = net_addr_primary4(uplink->ifindex, &primary);
+	struct talon_addr primary = {}, source;
+	int ret = net_addr_primary4(uplink->ifindex, &primary.word[0]);
 
-	source = host_table_source(&ways->hosts.table, uplink->ifindex, primary);
-	if (!source && ret)
+	source = host_table_source(&ways->hosts.table, uplink->ifindex, &primary);
+	if (!source.word[0] && ret)
 		return -EADDRNOTAVAIL;
-	*ret_addr = source ? source : primary;
+	*ret_addr = source.word[0] ? source.word[0] : primary.word[0];
+	return 0;
+}
+
+int ways_node_addr6(const struct ways *ways, const struct net_link *uplink, struct talon_addr *ret_addr)
+{
+	struct talon_addr primary = {}, source;
+	int ret = net_addr_primary6(uplink->ifindex, &primary);
+
+	if (ret && ret != -EADDRNOTAVAIL)
+		return ret;
+	source = host_table_source(&ways->hosts6.table, uplink->ifindex, &primary);
+	*ret_addr = prefix_bits_of(&source) ? source : primary;
 	return 0;
 }
 
 bool ways_has_other_source(const struct ways *ways, __be32 addr)
 {
-	return host_table_has_other_source(&ways->hosts.table, addr);
+	const struct talon_addr source = { .word[0] = addr };
+
+	return host_table_has_other_source(&ways->hosts.table, &source);
 }
 
 uint64_t ways_pause_ns(const struct ways *ways)
@@ -451,5 +493,6 @@ bool ways_is_outdated(const struct ways *ways)
 void ways_done(struct ways *ways)
 {
 	host_routes_done(&ways->hosts);
+	host_routes_done(&ways->hosts6);
 	free(ways->links.list);
 }

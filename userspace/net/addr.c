@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Addresses of the host.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <sys/socket.h>
@@ -58,6 +59,45 @@ int net_addr_primary4(int ifindex, __be32 *ret_addr)
 	if (ret)
 		return ret;
 	if (!primary.found)
+		return -EADDRNOTAVAIL;
+	*ret_addr = primary.addr;
+	return 0;
+}
+
+struct primary6 {
+	int ifindex;
+	int rank;			/* of the best so far; 0: none */
+	struct talon_addr addr;
+};
+
+static int rank_of(const struct net_addr *addr)
+{
+	bool is_unique_local = ntohl(addr->addr.word[0]) >> 25 == 0xfc >> 1;
+
+	return 1 + !is_unique_local + 2 * !(addr->flags & IFA_F_TEMPORARY) + 4 *
+		!(addr->flags & IFA_F_DEPRECATED);
+}
+
+static void consider6(const struct net_addr *addr, void *user)
+{
+	struct primary6 *primary = user;
+
+	if (addr->ifindex != primary->ifindex || addr->family != AF_INET6 ||
+		addr->scope != RT_SCOPE_UNIVERSE || addr->flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) ||
+		rank_of(addr) <= primary->rank)
+		return;
+	primary->rank = rank_of(addr);
+	primary->addr = addr->addr;
+}
+
+int net_addr_primary6(int ifindex, struct talon_addr *ret_addr)
+{
+	struct primary6 primary = { .ifindex = ifindex };
+	int ret = net_addr_list(consider6, &primary);
+
+	if (ret)
+		return ret;
+	if (!primary.rank)
 		return -EADDRNOTAVAIL;
 	*ret_addr = primary.addr;
 	return 0;

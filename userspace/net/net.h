@@ -93,6 +93,12 @@ int net_addr_list(net_addr_cb cb, void *user);
 int net_addr_primary4(int ifindex, __be32 *ret_addr);
 
 /*
+ * An IPv6 address of global scope on @ifindex that is not tentative: one that is neither deprecated nor
+ * temporary (RFC 8981) if there is any, unique local ones last. Returns 0 or -EADDRNOTAVAIL.
+ */
+int net_addr_primary6(int ifindex, struct talon_addr *ret_addr);
+
+/*
  * Adds @addr/@prefixlen to @ifindex without the kernel's automatic prefix route (IFA_F_NOPREFIXROUTE). There
  * already: success. net_addr_del: not there: success. Return 0 or a negative errno.
  */
@@ -152,9 +158,10 @@ int net_route_change(struct net_route_change *list, size_t count);
  */
 int net_route_lookup(uint8_t family, const struct talon_addr *dst, struct net_route *ret_route);
 
-/* The kernel's answer for one IPv4 destination. */
+/* The kernel's answer for one destination. */
 struct net_route_query {
-	__be32	dst;
+	uint8_t	family;			/* AF_INET, AF_INET6 */
+	struct talon_addr dst;
 	int	ifindex;		/* only by this device; 0: any */
 	/* out: 0 or the kernel's negative errno: -ENETUNREACH, -EHOSTUNREACH, -EACCES, -EINVAL (blackhole) */
 	int	ret;
@@ -165,8 +172,9 @@ struct net_route_query {
 /* Many lookups in few messages. Returns 0, or a negative errno where the kernel cannot be talked to. */
 int net_route_lookup_many(struct net_route_query *list, size_t count);
 
-/* One IPv4 policy rule, as far as it decides about packets that have no mark, source or socket yet. */
+/* One policy rule, as far as it decides about packets that have no mark, source or socket yet. */
 struct net_rule {
+	uint8_t	family;			/* AF_INET, AF_INET6 */
 	uint32_t priority;
 	uint32_t table;			/* RT_TABLE_*; 0: none */
 	uint8_t	action;			/* FR_ACT_* */
@@ -175,15 +183,15 @@ struct net_rule {
 	/* asks for a mark, a source, a device, a port, ...: what such a packet does not have */
 	bool	is_narrow;
 	bool	suppresses;		/* takes only some of what the table answers */
-	__be32	dst;
+	struct talon_addr dst;
 };
 
 typedef void (*net_rule_cb)(const struct net_rule *rule, void *user);
 /*
- * In the order in which the kernel goes through them. Returns 0 or a negative errno; -EOPNOTSUPP: a kernel
- * without policy routing.
+ * Those of @family, in the order in which the kernel goes through them. Returns 0 or a negative errno;
+ * -EOPNOTSUPP: a kernel without policy routing.
  */
-int net_rule_list(net_rule_cb cb, void *user);
+int net_rule_list(uint8_t family, net_rule_cb cb, void *user);
 
 /*
  * Removes every route with protocol NET_PROTOCOL through @ifindex (0: any device). Returns their number or a
@@ -328,7 +336,7 @@ enum net_event_type {
 	NET_EVENT_ADDR,
 	NET_EVENT_ROUTE,
 	NET_EVENT_NEIGH,
-	NET_EVENT_RULE,			/* IPv4 policy routing changed */
+	NET_EVENT_RULE,			/* policy routing changed */
 	NET_EVENT_RESYNC,		/* events were lost: read everything again */
 };
 
@@ -346,7 +354,7 @@ struct net_event {
 typedef void (*net_event_cb)(const struct net_event *event, void *user);
 
 /*
- * Non-blocking socket for events of links, addresses, routes and neighbours of both families, and of IPv4
+ * Non-blocking socket for events of links, addresses, routes and neighbours of both families, and of
  * rules. Returns the fd or a negative errno.
  */
 int net_monitor_open(void);

@@ -267,21 +267,20 @@ static bool rule_is_narrow(const struct nlattr **table, const struct fib_rule_hd
 int nl_parse_rule(const struct nlmsghdr *nlh, struct net_rule *ret_rule)
 {
 	const struct nlattr *table[FRA_MAX + 1] = { NULL };
-	struct talon_addr dst = { 0 };
 	const struct fib_rule_hdr *msg;
 	struct net_rule rule = { 0 };
 
 	if (nlh->nlmsg_type != RTM_NEWRULE || collect(nlh, sizeof(*msg), table, FRA_MAX))
 		return -EBADMSG;
 	msg = mnl_nlmsg_get_payload(nlh);
-	if (msg->family != AF_INET || msg->dst_len > 32)
+	if (msg->dst_len > 8 * nl_addr_len(msg->family) || !nl_addr_len(msg->family))
 		return -EBADMSG;
-	get_addr(table[FRA_DST], AF_INET, &dst);
+	get_addr(table[FRA_DST], msg->family, &rule.dst);
+	rule.family = msg->family;
 	rule.priority = get_u32(table[FRA_PRIORITY]);
 	rule.table = table[FRA_TABLE] ? get_u32(table[FRA_TABLE]) : msg->table;
 	rule.action = msg->action;
 	rule.prefixlen = msg->dst_len;
-	rule.dst = dst.word[0];
 	rule.is_inverted = msg->flags & FIB_RULE_INVERT;
 	rule.is_narrow = rule_is_narrow(table, msg);
 	rule.suppresses = table[FRA_SUPPRESS_IFGROUP] ||

@@ -71,10 +71,11 @@ static int fill_query(struct nlmsghdr *nlh, size_t i, void *user)
 
 	nlh->nlmsg_type = RTM_GETROUTE;
 	msg = mnl_nlmsg_put_extra_header(nlh, sizeof(*msg));
-	msg->rtm_family = AF_INET;
-	msg->rtm_dst_len = 32;
-	msg->rtm_flags = RTM_F_LOOKUP_TABLE;	/* else it says main, whichever answered */
-	mnl_attr_put_u32(nlh, RTA_DST, query->dst);
+	msg->rtm_family = query->family;
+	msg->rtm_dst_len = nl_addr_len(query->family) * 8;
+	if (query->family == AF_INET)	/* else it says main, whichever answered; IPv6 refuses the flag */
+		msg->rtm_flags = RTM_F_LOOKUP_TABLE;
+	mnl_attr_put(nlh, RTA_DST, nl_addr_len(query->family), &query->dst);
 	if (query->ifindex)
 		mnl_attr_put_u32(nlh, RTA_OIF, query->ifindex);
 	return 0;

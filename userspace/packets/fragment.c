@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// IPv4 fragmentation in userspace: both directions of a flow stay out of the host's stack, whatever its
+// Fragments in userspace: both directions of a flow stay out of the host's stack, whatever its
 // firewall thinks of them.
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include "talon/csum.h"
 
 #define HEADER_MAX 60
+#define IPV6_HEADER 40
 
 /* Length of the header, or 0 if @packet is no whole IPv4 packet of at least @len bytes. */
 static size_t header_len(const uint8_t *packet, size_t len)
@@ -113,5 +114,15 @@ int fragment_redirect(uint8_t *packet, size_t len, __be32 destination)
 	memcpy(packet + 16, &destination, 4);
 	packet[8]--;
 	put_checksum(packet, header);
+	return 0;
+}
+
+int fragment_redirect6(uint8_t *packet, size_t len, const struct talon_addr *destination)
+{
+	if (len < IPV6_HEADER || packet[0] >> 4 != 6 || packet[7] <= 1 ||
+		(size_t)(packet[4] << 8 | packet[5]) + IPV6_HEADER > len)
+		return -EINVAL;
+	memcpy(packet + 24, destination, sizeof(*destination));
+	packet[7]--;
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* IPv4 packets by hand: what the datapath cannot do to a packet without room (RFC 791). */
+/* Packets by hand: what the datapath cannot do to a packet without room (RFC 791, RFC 8200). */
 #ifndef TALON_PACKETS_FRAGMENT_H
 #define TALON_PACKETS_FRAGMENT_H
 
@@ -23,5 +23,10 @@ int fragment_ipv4(const uint8_t *packet, size_t len, size_t mtu, fragment_cb cb,
  * packet or has no TTL left.
  */
 int fragment_redirect(uint8_t *packet, size_t len, __be32 destination);
+/*
+ * The same for IPv6, and its hop limit. Only for later fragments: a checksum over the addresses, which the
+ * first one has, is not touched.
+ */
+int fragment_redirect6(uint8_t *packet, size_t len, const struct talon_addr *destination);
 
 #endif

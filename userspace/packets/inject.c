@@ -64,12 +64,22 @@ int inject_tunnel(const struct inject *inject, uint16_t ethertype, const void *b
 	return send_frame(inject, tunnel->ifindex, tunnel->far_mac, tunnel->mac, ethertype, bytes, len);
 }
 
+static uint16_t ethertype_of(const uint8_t *packet, size_t len)
+{
+	return len && packet[0] >> 4 == 6 ? ETH_P_IPV6 : ETH_P_IP;
+}
+
+int inject_packet(const struct inject *inject, const uint8_t *packet, size_t len)
+{
+	return inject_tunnel(inject, ethertype_of(packet, len), packet, len);
+}
+
 int inject_keepalive(const struct inject *inject, uint32_t peer)
 {
 	return inject_tunnel(inject, KEEPALIVE_ETHERTYPE, &peer, sizeof(peer));
 }
 
-int inject_wire(const struct inject *inject, int ifindex, const uint8_t dmac[static 6], const void *packet,
+int inject_wire(const struct inject *inject, int ifindex, const uint8_t dmac[static 6], const uint8_t *packet,
 	size_t len)
 {
 	struct net_link link;
@@ -77,5 +87,5 @@ int inject_wire(const struct inject *inject, int ifindex, const uint8_t dmac[sta
 
 	if (ret)
 		return ret;
-	return send_frame(inject, ifindex, dmac, link.mac, ETH_P_IP, packet, len);
+	return send_frame(inject, ifindex, dmac, link.mac, ethertype_of(packet, len), packet, len);
 }

@@ -25,10 +25,12 @@ void inject_close(struct inject *inject);
  * the tunnel device, as from the host's own stack; ...
  */
 int inject_tunnel(const struct inject *inject, uint16_t ethertype, const void *bytes, size_t len);
+/* ... the same for an IP packet of either family; ... */
+int inject_packet(const struct inject *inject, const uint8_t *packet, size_t len);
 /* ... an empty message to @peer (WireGuard whitepaper section 6.5); ... */
 int inject_keepalive(const struct inject *inject, uint32_t peer);
-/* ... an IPv4 packet out by device @ifindex to @dmac. */
-int inject_wire(const struct inject *inject, int ifindex, const uint8_t dmac[static 6], const void *packet,
+/* ... an IP packet of either family out by device @ifindex to @dmac. */
+int inject_wire(const struct inject *inject, int ifindex, const uint8_t dmac[static 6], const uint8_t *packet,
 	size_t len);
 
 #endif

@@ -177,11 +177,22 @@ struct table {
 	bool changed;
 };
 
+static bool holds_routes(enum datapath_map map)
+{
+	return map == DATAPATH_MAP_ROUTES4 || map == DATAPATH_MAP_ROUTES6;
+}
+
+static bool holds_allowed(enum datapath_map map)
+{
+	return map == DATAPATH_MAP_ALLOWED4 || map == DATAPATH_MAP_ALLOWED6;
+}
+
+/* A key of either family: those of IPv4 are shorter, and the kernel reads no more of them. */
 static int write_entry(void *ctx, enum prefix_change change, const struct prefix *prefix)
 {
 	struct table *t = ctx;
 	struct plane *p = t->p;
-	const struct talon_lpm4 key = { .prefixlen = prefix->len, .addr = htonl(prefix->addr) };
+	const struct talon_lpm6 key = { .prefixlen = prefix->len, .addr = prefix_addr_of(prefix->addr) };
 	struct talon_route route = { .flags = prefix->value, .prefixlen = prefix->len };
 	int fd = datapath_map_fd(p->dp, t->map);
 
@@ -189,7 +200,7 @@ static int write_entry(void *ctx, enum prefix_change change, const struct prefix
 	p->map_writes++;
 	if (change == PREFIX_REMOVE)
 		return bpf_map_delete_elem(fd, &key) && errno != ENOENT ? -errno : 0;
-	if (t->map != DATAPATH_MAP_ROUTES4)
+	if (!holds_routes(t->map))
 		return bpf_map_update_elem(fd, &key, &prefix->value, BPF_ANY) ? -errno : 0;
 	route.id = ++p->route_id;
 	return bpf_map_update_elem(fd, &key, &route, BPF_ANY) ? -errno : 0;
@@ -206,7 +217,7 @@ static int apply_table(struct plane *p, enum datapath_map map, struct prefixes *
 	if (ret)
 		p->tables_known = false;
 	p->sees_change |= t.changed;
-	p->networks_changed |= t.changed && map != DATAPATH_MAP_ALLOWED4;
+	p->networks_changed |= t.changed && !holds_allowed(map);
 	prefixes_done(is);
 	*is = *wanted;
 	*wanted = (struct prefixes){};
@@ -216,7 +227,7 @@ static int apply_table(struct plane *p, enum datapath_map map, struct prefixes *
 static int read_table(struct plane *p, enum datapath_map map, struct prefixes *set)
 {
 	int fd = datapath_map_fd(p->dp, map), ret = 0;
-	struct talon_lpm4 key, next, *last = NULL;
+	struct talon_lpm6 key = {}, next = {}, *last = NULL;
 	union { uint32_t word; struct talon_route route; } value;
 
 	prefixes_done(set);
@@ -225,10 +236,10 @@ static int read_table(struct plane *p, enum datapath_map map, struct prefixes *s
 		last = &key;
 		if (bpf_map_lookup_elem(fd, &key, &value))
 			continue;
-		if (map == DATAPATH_MAP_ROUTES4 && value.route.id > p->route_id)
+		if (holds_routes(map) && value.route.id > p->route_id)
 			p->route_id = value.route.id;
-		ret = prefixes_add(set, key.addr, key.prefixlen,
-			map == DATAPATH_MAP_ROUTES4 ? value.route.flags : value.word);
+		ret = prefixes_add(set, prefix_bits_of(&key.addr), key.prefixlen,
+			holds_routes(map) ? value.route.flags : value.word);
 	}
 	prefixes_sort(set);
 	return ret;
@@ -239,28 +250,74 @@ int apply_read_tables(struct plane *p)
 	int ret = read_table(p, DATAPATH_MAP_ALLOWED4, &p->allowed);
 
 	if (!ret)
+		ret = read_table(p, DATAPATH_MAP_ALLOWED6, &p->allowed6);
+	if (!ret)
 		ret = read_table(p, DATAPATH_MAP_ROUTES4, &p->routes);
 	if (!ret)
+		ret = read_table(p, DATAPATH_MAP_ROUTES6, &p->routes6);
+	if (!ret)
 		ret = read_table(p, DATAPATH_MAP_LOCAL4, &p->locals);
+	if (!ret)
+		ret = read_table(p, DATAPATH_MAP_LOCAL6, &p->locals6);
 	p->tables_known = !ret;
 	return ret;
 }
 
-static int list_networks(const struct plane_state *state, struct prefixes *ret_networks)
+/* Wanted networks, by family. */
+struct wanted {
+	struct prefixes four, six;
+};
+
+static int want(struct wanted *wanted, const struct cidr *net, uint32_t value)
+{
+	return prefixes_add(net->family == AF_INET6 ? &wanted->six : &wanted->four,
+		prefix_bits_of(&net->addr), net->prefixlen, value);
+}
+
+static void wanted_done(struct wanted *wanted)
+{
+	prefixes_done(&wanted->four);
+	prefixes_done(&wanted->six);
+}
+
+static int list_networks(const struct plane_state *state, struct wanted *ret_networks)
 {
 	int ret = 0;
 
 	for (size_t i = 0; i < state->peer_count && !ret; i++) {
 		const struct plane_peer *peer = &state->peers[i];
 
-		for (size_t j = 0; j < peer->allowed_count && !ret; j++) {
-			if (peer->allowed[j].family == AF_INET)
-				ret = prefixes_add(ret_networks, peer->allowed[j].addr.word[0],
-					peer->allowed[j].prefixlen, 0);
-		}
+		for (size_t j = 0; j < peer->allowed_count && !ret; j++)
+			ret = want(ret_networks, &peer->allowed[j], 0);
 	}
-	prefixes_sort(ret_networks);
+	prefixes_sort(&ret_networks->four);
+	prefixes_sort(&ret_networks->six);
 	return ret;
+}
+
+/* Fills @ret_kept with entries of @is whose peer is there and whose network somebody has. */
+static int keep_allowed(const struct plane *p, const struct prefixes *is, const struct prefixes *networks,
+	struct prefixes *ret_kept)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < is->count && !ret; i++) {
+		const struct prefix *prefix = &is->list[i];
+		uint32_t peer = TALON_ALLOWED_PEER(prefix->value);
+
+		if (peer < p->peers_max && p->infos[peer].present && prefixes_find(networks, prefix->addr,
+			prefix->len))
+			ret = prefixes_add(ret_kept, prefix->addr, prefix->len, prefix->value);
+	}
+	return ret;
+}
+
+static int apply_allowed_tables(struct plane *p, struct wanted *wanted)
+{
+	int ret = apply_table(p, DATAPATH_MAP_ALLOWED4, &p->allowed, &wanted->four),
+		ret6 = apply_table(p, DATAPATH_MAP_ALLOWED6, &p->allowed6, &wanted->six);
+
+	return ret ? ret : ret6;
 }
 
 /*
@@ -270,21 +327,17 @@ static int list_networks(const struct plane_state *state, struct prefixes *ret_n
  */
 static int close_allowed(struct plane *p, const struct plane_state *state)
 {
-	struct prefixes networks = {}, kept = {};
+	struct wanted networks = {}, kept = {};
 	int ret = list_networks(state, &networks);
 
-	for (size_t i = 0; i < p->allowed.count && !ret; i++) {
-		const struct prefix *prefix = &p->allowed.list[i];
-		uint32_t peer = TALON_ALLOWED_PEER(prefix->value);
-
-		if (peer < p->peers_max && p->infos[peer].present && prefixes_find(&networks, prefix->addr,
-			prefix->len))
-			ret = prefixes_add(&kept, htonl(prefix->addr), prefix->len, prefix->value);
-	}
 	if (!ret)
-		ret = apply_table(p, DATAPATH_MAP_ALLOWED4, &p->allowed, &kept);
-	prefixes_done(&kept);
-	prefixes_done(&networks);
+		ret = keep_allowed(p, &p->allowed, &networks.four, &kept.four);
+	if (!ret)
+		ret = keep_allowed(p, &p->allowed6, &networks.six, &kept.six);
+	if (!ret)
+		ret = apply_allowed_tables(p, &kept);
+	wanted_done(&kept);
+	wanted_done(&networks);
 	if (p->sees_change)
 		map_bump_generation(p);
 	return ret;
@@ -292,7 +345,7 @@ static int close_allowed(struct plane *p, const struct plane_state *state)
 
 static int apply_allowed(struct plane *p, const struct plane_state *state)
 {
-	struct prefixes wanted = {};
+	struct wanted wanted = {};
 	int ret = 0;
 
 	for (size_t i = 0; i < state->peer_count && !ret; i++) {
@@ -302,46 +355,46 @@ static int apply_allowed(struct plane *p, const struct plane_state *state)
 		for (size_t j = 0; j < peer->allowed_count && !ret && id != TALON_PEER_NONE; j++) {
 			const struct cidr *net = &peer->allowed[j];
 
-			if (net->family == AF_INET)
-				ret = prefixes_add(&wanted, net->addr.word[0], net->prefixlen,
-					TALON_ALLOWED(id, net->prefixlen));
+			ret = want(&wanted, net, TALON_ALLOWED(id, net->prefixlen));
 		}
 	}
 	if (!ret)
-		ret = apply_table(p, DATAPATH_MAP_ALLOWED4, &p->allowed, &wanted);
-	prefixes_done(&wanted);
+		ret = apply_allowed_tables(p, &wanted);
+	wanted_done(&wanted);
 	return ret;
 }
 
 static int apply_locals(struct plane *p)
 {
 	const struct config *config = p->config;
-	struct prefixes wanted = {};
+	struct wanted wanted = {};
 	int ret = 0;
 
 	for (size_t i = 0; i < config->local_count && !ret; i++)
-		ret = prefixes_add(&wanted, config->local[i].addr.word[0], config->local[i].prefixlen, 1);
+		ret = want(&wanted, &config->local[i], 1);
 	if (!ret)
-		ret = apply_table(p, DATAPATH_MAP_LOCAL4, &p->locals, &wanted);
-	prefixes_done(&wanted);
+		ret = apply_table(p, DATAPATH_MAP_LOCAL4, &p->locals, &wanted.four);
+	if (!ret)
+		ret = apply_table(p, DATAPATH_MAP_LOCAL6, &p->locals6, &wanted.six);
+	wanted_done(&wanted);
 	return ret;
 }
 
 static int apply_routes(struct plane *p, const struct plane_state *state)
 {
-	struct prefixes wanted = {};
+	struct wanted wanted = {};
 	int ret = 0;
 
 	for (size_t i = 0; i < state->route_count && !ret; i++) {
 		const struct config_route *r = &state->routes[i];
 
-		if (r->dst.family == AF_INET)
-			ret = prefixes_add(&wanted, r->dst.addr.word[0], r->dst.prefixlen,
-				r->masquerade ? TALON_ROUTE_MASQUERADE : 0);
+		ret = want(&wanted, &r->dst, r->masquerade ? TALON_ROUTE_MASQUERADE : 0);
 	}
 	if (!ret)
-		ret = apply_table(p, DATAPATH_MAP_ROUTES4, &p->routes, &wanted);
-	prefixes_done(&wanted);
+		ret = apply_table(p, DATAPATH_MAP_ROUTES4, &p->routes, &wanted.four);
+	if (!ret)
+		ret = apply_table(p, DATAPATH_MAP_ROUTES6, &p->routes6, &wanted.six);
+	wanted_done(&wanted);
 	return ret;
 }
 
@@ -468,17 +521,20 @@ static int apply_config(struct plane *p, const struct plane_state *state)
 	struct talon_config *mc = &p->map_config, old = *mc;
 
 	mc->mesh_addr = state->mesh_addr;
-	mc->mesh_mask = htonl(state->mesh_addr ? prefix_mask(state->mesh_prefixlen) : 0);
+	mc->mesh_mask = state->mesh_addr ? prefix_addr_of(prefix_mask(state->mesh_prefixlen)).word[0] : 0;
+	mc->mesh_addr6 = state->mesh_addr6;
+	mc->mesh_len6 = state->mesh_prefixlen6;
 	memset(mc->open, 0, sizeof(mc->open));
 	for (size_t i = 0; i < state->open_count && i < TALON_OPEN_PORTS_MAX && p->has_acl; i++)
 		mc->open[i] = (struct talon_open_port){
 			.port = htons(state->open[i].port), .proto = state->open[i].proto == NETMAP_TCP
 				? IPPROTO_TCP : IPPROTO_UDP,
 		};
-	mc->flags &= ~TALON_F_PLAIN_ROUTES;
+	mc->flags &= ~(TALON_F_PLAIN_ROUTES | TALON_F_PLAIN_ROUTES6);
 	for (size_t i = 0; i < state->route_count; i++) {
 		if (!state->routes[i].masquerade)
-			mc->flags |= TALON_F_PLAIN_ROUTES;
+			mc->flags |= state->routes[i].dst.family == AF_INET6 ? TALON_F_PLAIN_ROUTES6
+				: TALON_F_PLAIN_ROUTES;
 	}
 	if (!memcmp(&old, mc, sizeof(old)))
 		return 0;
@@ -513,6 +569,9 @@ static int set_tunnel_routes(struct plane *p, const struct plane_state *state, c
 		.mesh_addr = state->mesh_addr,
 		.mesh_prefixlen = state->mesh_prefixlen,
 		.own_addr = p->config->host_address ? state->mesh_addr : 0,
+		.mesh_addr6 = state->mesh_addr6,
+		.mesh_prefixlen6 = state->mesh_prefixlen6,
+		.own_addr6 = p->config->host_address ? state->mesh_addr6 : (struct talon_addr){},
 		.routes = state->host_routes,
 		.route_count = state->host_route_count,
 		.snat_addr = p->map_config.flags & TALON_F_SNAT_OWN ? p->config->snat_addr : 0,
@@ -553,6 +612,7 @@ static int apply_state(struct plane *p, const struct plane_state *state, char *e
 	ret = set_tunnel_routes(p, state, v.ret ? (char[1]){} : err, v.ret ? 1 : errlen);
 	if (!v.ret)
 		v.ret = ret;
+	inner6_follow(p);
 	if (v.left_out)		/* reported last: the peers that fit are served */
 		note(&v, -EUSERS, "there is room for %u peers, and %zu are wanted: %zu are left out; raise "
 			"MaxPeers", p->peers_max, state->peer_count, v.left_out);

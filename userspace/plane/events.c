@@ -51,15 +51,39 @@ void event_reconcile_endpoint(struct plane *p, uint32_t peer)
  * the embedded packet, as it does in a router's errors.
  */
 
+/* @mtu: 0, or what an IPv6 packet is too big for: routers do not cut those. */
+static void tell_unreachable6(struct plane *p, const uint8_t *packet, size_t len, uint32_t mtu)
+{
+	const struct talon_config *mc = &p->map_config;
+	uint8_t error[UNREACHABLE6_MAX];
+	size_t error_len = unreachable_build6(packet, len, mtu, endpoints_has_addr(&mc->mesh_addr6)
+		? &mc->mesh_addr6 : &mc->node_addr6, error);
+
+	if (!error_len)
+		return;
+	inject_packet(&p->inject, error, error_len);
+	sodium_memzero(error, sizeof(error));
+}
+
+static bool is_ipv6(const uint8_t *packet, size_t len)
+{
+	return len && packet[0] >> 4 == 6;
+}
+
 static void tell_unreachable(struct plane *p, const uint8_t *packet, size_t len)
 {
 	__be32 src = p->map_config.mesh_addr ? p->map_config.mesh_addr : p->map_config.node_addr;
 	uint8_t error[UNREACHABLE_LEN];
-	size_t error_len = unreachable_build(packet, len, src, error);
+	size_t error_len;
 
+	if (is_ipv6(packet, len)) {
+		tell_unreachable6(p, packet, len, 0);
+		return;
+	}
+	error_len = unreachable_build(packet, len, src, error);
 	if (!error_len)
 		return;
-	inject_tunnel(&p->inject, ETH_P_IP, error, error_len);
+	inject_packet(&p->inject, error, error_len);
 	sodium_memzero(error, sizeof(error));
 }
 
@@ -109,7 +133,17 @@ static void send_piece(const uint8_t *packet, size_t len, void *user)
 	if (to->ifindex)
 		inject_wire(&to->p->inject, to->ifindex, to->mac, packet, len);
 	else
-		inject_tunnel(&to->p->inject, ETH_P_IP, packet, len);
+		inject_packet(&to->p->inject, packet, len);
+}
+
+static void send_whole(struct piece_target *to, const struct held *held, uint32_t mtu)
+{
+	if (!is_ipv6(held->bytes, held->len))
+		fragment_ipv4(held->bytes, held->len, mtu, send_piece, to);
+	else if (held->len <= mtu)
+		send_piece(held->bytes, held->len, to);
+	else
+		tell_unreachable6(to->p, held->bytes, held->len, mtu);
 }
 
 /* The datapath does not check the next link's MTU before the neighbour is known. */
@@ -127,7 +161,7 @@ static void release_for_neigh(struct plane *p, const struct net_neigh *neigh)
 	if (net_link_get_index(neigh->ifindex, &link))
 		link.mtu = TALON_EVENT_DATA_MAX;
 	for (; held; held = hold_take(&p->hold, &key)) {
-		fragment_ipv4(held->bytes, held->len, link.mtu, send_piece, &to);
+		send_whole(&to, held, link.mtu);
 		hold_release(held);
 	}
 }
@@ -149,19 +183,34 @@ static void need_neigh(struct plane *p, const struct talon_event *event, const u
 }
 
 /* A later fragment goes to the same client as the first one. */
-static void send_fragment(struct plane *p, __be32 client, const uint8_t *packet, size_t len)
+static void send_fragment(struct plane *p, const struct talon_addr *client, const uint8_t *packet, size_t len)
 {
 	uint8_t copy[TALON_EVENT_DATA_MAX];
+	int ret;
 
 	if (len > sizeof(copy))
 		return;
 	memcpy(copy, packet, len);
-	if (!fragment_redirect(copy, len, client))
-		inject_tunnel(&p->inject, ETH_P_IP, copy, len);
+	ret = is_ipv6(copy, len) ? fragment_redirect6(copy, len, client) : fragment_redirect(copy, len,
+		client->word[0]);
+	if (!ret)
+		inject_packet(&p->inject, copy, len);
 	sodium_memzero(copy, len);
 }
 
-static bool find_client(struct plane *p, const struct talon_event *event, __be32 *ret_client)
+static bool find_client6(struct plane *p, const struct talon_event *event, struct talon_addr *ret_client)
+{
+	const struct talon_frag6_key key = { .src = event->addr, .dst = event->addr2, .id = event->id };
+	struct talon_frag6 frag;
+
+	if (bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_FRAGS6), &key, &frag) ||
+		frag.state != TALON_FRAG6_CLIENT)
+		return false;
+	*ret_client = frag.client;
+	return true;
+}
+
+static bool find_client(struct plane *p, const struct talon_event *event, struct talon_addr *ret_client)
 {
 	const struct talon_frag_key key = {
 		.src = event->addr.word[0],
@@ -171,9 +220,11 @@ static bool find_client(struct plane *p, const struct talon_event *event, __be32
 	};
 	struct talon_frag frag;
 
+	if (event->six)
+		return find_client6(p, event, ret_client);
 	if (bpf_map_lookup_elem(datapath_map_fd(p->dp, DATAPATH_MAP_FRAGS), &key, &frag) || !frag.client)
 		return false;
-	*ret_client = frag.client;
+	*ret_client = (struct talon_addr){ .word[0] = frag.client };
 	return true;
 }
 
@@ -183,7 +234,7 @@ static void fragment(struct plane *p, const struct talon_event *event, const uin
 		.what = HOLD_FOR_FRAGMENT, .addr = event->addr, .addr2 = event->addr2, .id = event->id,
 	};
 	struct held *held;
-	__be32 client;
+	struct talon_addr client;
 
 	if (!find_client(p, event, &client)) {
 		if (event->type == TALON_EVENT_FRAGMENT)
@@ -191,11 +242,11 @@ static void fragment(struct plane *p, const struct talon_event *event, const uin
 		return;
 	}
 	while ((held = hold_take(&p->hold, &key))) {
-		send_fragment(p, client, held->bytes, held->len);
+		send_fragment(p, &client, held->bytes, held->len);
 		hold_release(held);
 	}
 	if (event->type == TALON_EVENT_FRAGMENT)
-		send_fragment(p, client, packet, event->len);
+		send_fragment(p, &client, packet, event->len);
 }
 
 static void too_big(struct plane *p, const struct talon_event *event, const uint8_t *packet)
@@ -312,14 +363,14 @@ static void network_event(const struct net_event *event, void *user)
 		break;
 	case NET_EVENT_ROUTE:
 		p->sees_change = true;
-		if (event->route.family == AF_INET)
+		if (event->route.family == AF_INET || p->ways.has_six)
 			map_config_update_soon(p);
 		if (!event->route.prefixlen && event->route.family == AF_INET)
 			p->links_changed = true;	/* the uplinks may be others now */
 		if (!event->route.prefixlen && event->route.ifindex != datapath_get_tunnel(p->dp)->ifindex)
 			/* a default route: servers may be reachable again, or by another path */
 			plane_note_network(p);
-		if (event->removed && event->route.family == AF_INET)
+		if (event->removed)
 			/* it may have been ours, or one that kept ours from being installed */
 			tunnel_routes_check_soon(&p->tunnel_routes);
 		break;

@@ -122,10 +122,11 @@ struct plane {
 	struct plane_slot *slots_of;	/* by peer */
 	uint32_t mark;			/* of the plane_apply() under way */
 	uint32_t free_hint;		/* all lower slots are taken */
-	struct prefixes allowed;	/* what map allowed4 holds; value: TALON_ALLOWED() */
-	struct prefixes routes;		/* what map routes4 holds; value: flags */
-	struct prefixes locals;		/* what map local4 holds; value: 1 */
-	bool tables_known;		/* allowed, routes and locals are what the maps hold */
+	/* what maps allowed4 and allowed6 hold; value: TALON_ALLOWED() */
+	struct prefixes allowed, allowed6;
+	struct prefixes routes, routes6;	/* what maps routes4 and routes6 hold; value: flags */
+	struct prefixes locals, locals6;	/* what maps local4 and local6 hold; value: 1 */
+	bool tables_known;		/* these are what the maps hold */
 	uint32_t route_id;		/* last one given */
 	bool has_applied;
 	bool has_acl;			/* access rules with acl_digest are in force */
@@ -161,6 +162,7 @@ struct plane {
 	struct talon_config map_config;
 	struct talon_info info;
 	char no_ipv6[160];		/* why the tunnel carries none; empty: it can */
+	bool is_ipv6_off;		/* ... because this host's settings say so */
 	struct seen_neigh *neighs;
 	unsigned neigh_count;
 	uint64_t refresh_ns;		/* when flows look their routes up again */
@@ -261,8 +263,12 @@ void uplinks_check_forwarding(struct plane *p);
 void uplinks_start_threads(struct plane *p);
 
 /* apply.c */
-/* Reads what maps allowed4, routes4 and local4 hold. */
+/* Reads what maps allowed4, routes4, local4 and their IPv6 counterparts hold. */
 int apply_read_tables(struct plane *p);
+
+/* inner6.c */
+/* Whether the tunnel can carry IPv6 now, and what goes with that. */
+void inner6_follow(struct plane *p);
 
 /* slow.c */
 /* A data message that the kernel gave to our socket: @from, with type of service @tos, to the programs. */

@@ -191,8 +191,11 @@ void plane_free(struct plane *p)
 	}
 	loop_free(p->loop);
 	prefixes_done(&p->allowed);
+	prefixes_done(&p->allowed6);
 	prefixes_done(&p->routes);
+	prefixes_done(&p->routes6);
 	prefixes_done(&p->locals);
+	prefixes_done(&p->locals6);
 	free(p->notices.peers);
 	free(p->notices.out);
 	free(p->early);
@@ -239,7 +242,9 @@ struct plane *plane_new(const struct config *config)
 	pair_init(&p->pair, p->loop);
 	tunnel_routes_init(&p->tunnel_routes, p->loop);
 	p->ways.routes = &p->routes;
+	p->ways.routes6 = &p->routes6;
 	p->ways.locals = &p->locals;
+	p->ways.locals6 = &p->locals6;
 	net_ipv6_is_off("", config->tunnel, config->mtu, p->no_ipv6, sizeof(p->no_ipv6));
 	return p;
 }

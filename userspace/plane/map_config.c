@@ -76,9 +76,19 @@ static void fill_pairs(const struct plane *p, struct talon_config *mc)
 	memcpy(mc->tunnel_peer_mac, tunnel->far_mac, sizeof(mc->tunnel_peer_mac));
 }
 
+/* Of a host without an IPv6 address, zeros: what needs one is refused packet by packet. */
+static int fill_addr6(const struct plane *p, const struct net_link *link, struct talon_config *mc)
+{
+	if (p->ways.has_six)
+		return ways_node_addr6(&p->ways, link, &mc->node_addr6);
+	memset(&mc->node_addr6, 0, sizeof(mc->node_addr6));
+	return 0;
+}
+
 static int fill_addrs(const struct plane *p, struct talon_config *mc, char *err, size_t errlen)
 {
 	struct net_link link;
+	int ret;
 
 	if (read_uplink(p, 0, &link) || ways_node_addr(&p->ways, &link, &mc->node_addr)) {
 		snprintf(err, errlen, "Uplink: %s has no IPv4 address, and no route by it has a source "
@@ -86,7 +96,10 @@ static int fill_addrs(const struct plane *p, struct talon_config *mc, char *err,
 		return -EADDRNOTAVAIL;
 	}
 	mc->snat_addr = p->config->snat_addr ? p->config->snat_addr : mc->node_addr;
-	return 0;
+	ret = fill_addr6(p, &link, mc);
+	if (ret)
+		snprintf(err, errlen, "addresses of %s: %s", link.name, strerror(-ret));
+	return ret;
 }
 
 static int fill_uplinks(const struct plane *p, struct talon_config *mc, bool *ret_has_veth, char *err,
@@ -180,6 +193,9 @@ void map_config_update(struct plane *p)
 		return;
 	if (old.node_addr != p->map_config.node_addr)
 		log_warn("the node's address changed; what networks see of peers changes with it");
+	if (endpoints_has_addr(&old.node_addr6) && endpoints_has_addr(&p->map_config.node_addr6) &&
+		memcmp(&old.node_addr6, &p->map_config.node_addr6, sizeof(old.node_addr6)))
+		log_warn("the node's IPv6 address changed; what networks see of peers changes with it");
 	p->sees_change = true;
 }
 
@@ -205,6 +221,9 @@ int map_config_fill(struct plane *p, char *err, size_t errlen)
 	mc->listen_port = htons(config->listen_port);
 	mc->mesh_addr = old.mesh_addr;	/* until the first desired state says another */
 	mc->mesh_mask = old.mesh_mask;
+	mc->mesh_addr6 = old.mesh_addr6;
+	mc->mesh_len6 = old.mesh_len6;
+	p->ways.has_six = old.flags & TALON_F_INNER6;
 	mc->acl_bank = old.acl_bank;
 	mc->port_first = config->port_first;
 	mc->port_last = config->port_last;
@@ -215,7 +234,8 @@ int map_config_fill(struct plane *p, char *err, size_t errlen)
 		return ret;
 	/* map_config_set_modes() decides these anew, plane_apply() those. */
 	mc->flags |= old.flags & (TALON_F_XDP_TX | TALON_F_KEEP_TAIL);
-	mc->flags |= old.flags & (TALON_F_PLAIN_ROUTES | TALON_F_ACL);
+	mc->flags |= old.flags & (TALON_F_PLAIN_ROUTES | TALON_F_PLAIN_ROUTES6 | TALON_F_INNER6 |
+		TALON_F_ACL);
 	mc->flags |= config->capture ? old.flags & TALON_F_CAPTURE : TALON_F_NO_CAPTURE;
 	return 0;
 }

@@ -99,7 +99,7 @@ static void established(void *ctx, uint32_t peer, bool must_send)
 	struct held *held;
 
 	while ((held = hold_take(&p->hold, &key))) {
-		if (!inject_tunnel(&p->inject, 0x0800, held->bytes, held->len))
+		if (!inject_packet(&p->inject, held->bytes, held->len))
 			must_send = false;
 		hold_release(held);
 	}

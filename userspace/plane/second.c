@@ -153,6 +153,8 @@ void second_tick(void *ctx)
 		check_links(p);
 	else
 		map_config_poll(p);
+	if (p->has_applied)
+		inner6_follow(p);
 	uplinks_check_forwarding(p);
 	if (watch_permit(&p->permit, p->dp, p->config->capture, &p->map_config.flags))
 		map_write_config(p);

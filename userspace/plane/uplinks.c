@@ -362,11 +362,6 @@ void uplinks_check_forwarding(struct plane *p)
 	hazards_update(p);
 }
 
-const char *plane_why_no_ipv6(const struct plane *p)
-{
-	return p->no_ipv6;
-}
-
 const char *plane_why_not(const struct plane *p)
 {
 	return p->uplinks.trouble[0] ? p->uplinks.trouble : p->uplinks.forwarding;

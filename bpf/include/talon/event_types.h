@@ -19,7 +19,7 @@ enum talon_event_type {
 	TALON_EVENT_FRAGMENT	= 6,	/* a later fragment came first; data holds it as received */
 	/* the first fragment came: send what is held for addr (src), addr2 (dst), id */
 	TALON_EVENT_FRAG_FIRST	= 7,
-	/* data: IP packet, DF off, to be cut to id bytes; to peer through wt0, or to addr on ifindex */
+	/* data: IPv4 packet, DF off, to be cut to id bytes; to peer through wt0, or to addr on ifindex */
 	TALON_EVENT_TOO_BIG	= 8,
 };
 
@@ -34,7 +34,7 @@ struct talon_event {
 	struct talon_addr addr;
 	struct talon_addr addr2;
 	__u32	id;
-	__u32	pad;
+	__u32	six;			/* 1: the packet is IPv6 */
 	/* len bytes of packet follow */
 };
 TALON_ASSERT_SIZE(struct talon_event, 56);

@@ -26,7 +26,13 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	host_table_done(&table);
+	table.family = AF_INET;
 	return 0;
+}
+
+static prefix_bits bits(const char *addr)
+{
+	return (prefix_bits)ntohl(inet_addr(addr)) << 96;
 }
 
 static struct net_route route(const char *dst, unsigned len, int ifindex)
@@ -55,7 +61,7 @@ static void put_in(uint32_t in, uint8_t type, const char *dst, unsigned len)
 static const struct host_route *find(const char *dst, unsigned len)
 {
 	for (size_t i = 0; i < table.count; i++) {
-		if (table.list[i].addr == ntohl(inet_addr(dst)) && table.list[i].len == len)
+		if (table.list[i].addr == bits(dst) && table.list[i].len == len)
 			return &table.list[i];
 	}
 	return NULL;
@@ -165,7 +171,7 @@ static void the_preferred_route_to_a_prefix_stays(void **state)
 static void an_earlier_table_hides_longer_prefixes_of_a_later_one(void **state)
 {
 	size_t i;
-	uint32_t addr;
+	prefix_bits addr;
 
 	put_in(RT_TABLE_LOCAL, RTN_LOCAL, "10.200.0.0", 16);
 	put_in(RT_TABLE_MAIN, RTN_UNICAST, "10.200.7.0", 24);
@@ -174,7 +180,7 @@ static void an_earlier_table_hides_longer_prefixes_of_a_later_one(void **state)
 	put_in(RT_TABLE_LOCAL, RTN_LOCAL, "10.200.7.9", 32);
 	host_table_merge(&table);
 	assert_true(host_table_conflict(&table, &i, &addr));
-	assert_int_equal(addr, ntohl(inet_addr("10.200.7.1")));
+	assert_true(addr == bits("10.200.7.1"));
 	host_table_hide(&table, true);
 	assert_non_null(find("10.200.7.0", 24));
 	assert_null(find("10.1.0.0", 16));
@@ -188,7 +194,7 @@ static void an_earlier_table_hides_longer_prefixes_of_a_later_one(void **state)
 
 static void a_probe_lies_in_no_longer_prefix(void **state)
 {
-	uint32_t addr;
+	prefix_bits addr;
 
 	put(route("0.0.0.0", 0, 2));
 	put(route("10.0.0.0", 24, 2));
@@ -201,19 +207,19 @@ static void a_probe_lies_in_no_longer_prefix(void **state)
 	put(route("255.255.255.254", 31, 3));
 	host_table_merge(&table);
 	assert_true(host_table_probe(&table, place("0.0.0.0", 0), 0, 0, &addr));
-	assert_int_equal(addr, ntohl(inet_addr("1.0.0.1")));
-	assert_false(host_table_probe(&table, place("10.0.0.0", 24), ntohl(inet_addr("10.0.0.0")), 24,
+	assert_true(addr == bits("1.0.0.1"));
+	assert_false(host_table_probe(&table, place("10.0.0.0", 24), bits("10.0.0.0"), 24,
 		&addr));
-	assert_true(host_table_probe(&table, place("10.0.1.0", 24), ntohl(inet_addr("10.0.1.0")), 24, &addr));
-	assert_int_equal(addr, ntohl(inet_addr("10.0.1.4")));
-	assert_false(host_table_probe(&table, place("10.0.1.0", 24), ntohl(inet_addr("10.0.1.2")), 31,
+	assert_true(host_table_probe(&table, place("10.0.1.0", 24), bits("10.0.1.0"), 24, &addr));
+	assert_true(addr == bits("10.0.1.4"));
+	assert_false(host_table_probe(&table, place("10.0.1.0", 24), bits("10.0.1.2"), 31,
 		&addr));
-	assert_true(host_table_probe(&table, place("192.168.1.4", 32), ntohl(inet_addr("192.168.1.4")), 32,
+	assert_true(host_table_probe(&table, place("192.168.1.4", 32), bits("192.168.1.4"), 32,
 		&addr));
-	assert_int_equal(addr, ntohl(inet_addr("192.168.1.4")));
-	assert_false(host_table_probe(&table, place("0.0.0.0", 0), 0xfffffffe, 31, &addr));
-	assert_true(host_table_probe(&table, place("0.0.0.0", 0), ntohl(inet_addr("10.0.0.0")), 16, &addr));
-	assert_int_equal(addr, ntohl(inet_addr("10.0.2.0")));
+	assert_true(addr == bits("192.168.1.4"));
+	assert_false(host_table_probe(&table, place("0.0.0.0", 0), bits("255.255.255.254"), 31, &addr));
+	assert_true(host_table_probe(&table, place("0.0.0.0", 0), bits("10.0.0.0"), 16, &addr));
+	assert_true(addr == bits("10.0.2.0"));
 }
 
 static void the_routes_that_matter_least_go_first(void **state)
@@ -229,6 +235,80 @@ static void the_routes_that_matter_least_go_first(void **state)
 	assert_int_equal(table.count, 3);
 	assert_int_equal(place("10.0.0.0", 8), 0);	/* sorted again */
 	assert_int_equal(place("10.1.1.1", 32), 2);
+}
+
+static prefix_bits six(const char *text)
+{
+	struct talon_addr addr;
+
+	assert_int_equal(inet_pton(AF_INET6, text, &addr), 1);
+	return prefix_bits_of(&addr);
+}
+
+static void put6(uint32_t in, uint8_t type, const char *dst, unsigned len)
+{
+	struct net_route r = { .family = AF_INET6, .prefixlen = len, .type = type, .table = in, .ifindex = 2,
+		.hop_count = 1, .hops = { 2 } };
+
+	assert_int_equal(inet_pton(AF_INET6, dst, &r.dst), 1);
+	put(r);
+}
+
+static const struct host_route *find6(const char *dst, unsigned len)
+{
+	for (size_t i = 0; i < table.count; i++) {
+		if (table.list[i].addr == six(dst) && table.list[i].len == len)
+			return &table.list[i];
+	}
+	return NULL;
+}
+
+static size_t place6(const char *dst, unsigned len)
+{
+	assert_non_null(find6(dst, len));
+	return find6(dst, len) - table.list;
+}
+
+static void ipv6_routes_are_a_table_of_their_own(void **state)
+{
+	table.family = AF_INET6;
+	put(route("10.0.0.0", 8, 2));
+	put6(RT_TABLE_MAIN, RTN_UNICAST, "fe80::", 64);
+	put6(RT_TABLE_LOCAL, RTN_LOCAL, "fe80::1", 128);
+	put6(RT_TABLE_LOCAL, RTN_MULTICAST, "ff00::", 8);
+	put6(RT_TABLE_MAIN, RTN_UNICAST, "ff00::", 8);
+	assert_int_equal(table.count, 0);
+	put6(RT_TABLE_MAIN, RTN_UNICAST, "2001:db8::", 64);
+	put6(RT_TABLE_LOCAL, RTN_LOCAL, "2001:db8::5", 128);
+	put6(RT_TABLE_LOCAL, RTN_ANYCAST, "2001:db8::", 128);
+	put6(RT_TABLE_MAIN, RTN_BLACKHOLE, "fd00::", 8);
+	host_table_merge(&table);
+	host_table_hide(&table, false);
+	assert_int_equal(table.count, 4);
+	assert_int_equal(find6("2001:db8::5", 128)->value.kind, TALON_HOST_LOCAL);
+	assert_int_equal(find6("2001:db8::", 128)->value.kind, TALON_HOST_LOCAL);
+	assert_int_equal(find6("2001:db8::", 64)->value.kind, TALON_HOST_UNICAST);
+	assert_int_equal(find6("fd00::", 8)->value.kind, TALON_HOST_REFUSED);
+	assert_int_equal(find6("fd00::", 8)->value.prefixlen, 8);
+}
+
+static void a_probe_of_ipv6_is_a_host_of_the_network(void **state)
+{
+	prefix_bits addr;
+
+	table.family = AF_INET6;
+	put6(RT_TABLE_MAIN, RTN_UNICAST, "::", 0);
+	put6(RT_TABLE_MAIN, RTN_UNICAST, "2001:db8::", 64);
+	put6(RT_TABLE_MAIN, RTN_UNICAST, "2001:db8::", 127);
+	put6(RT_TABLE_LOCAL, RTN_LOCAL, "2001:db8::5", 128);
+	host_table_merge(&table);
+	assert_true(host_table_probe(&table, place6("::", 0), 0, 0, &addr));
+	assert_true(addr == six("2000::1"));
+	assert_true(host_table_probe(&table, place6("2001:db8::", 64), six("2001:db8::"), 64, &addr));
+	assert_true(addr == six("2001:db8::2"));
+	assert_true(host_table_probe(&table, place6("2001:db8::5", 128), six("2001:db8::5"), 128, &addr));
+	assert_true(addr == six("2001:db8::5"));
+	assert_false(host_table_probe(&table, place6("2001:db8::", 64), six("2001:db8::"), 127, &addr));
 }
 
 struct told {
@@ -274,10 +354,10 @@ static bool serves(const char *dst, unsigned len, const char *served, unsigned s
 	struct prefixes routes = {}, locals = {};
 	bool answer;
 
-	assert_int_equal(prefixes_add(&routes, inet_addr("172.31.0.0"), 16, 0), 0);
-	assert_int_equal(prefixes_add(&routes, inet_addr(served), served_len, TALON_ROUTE_MASQUERADE), 0);
+	assert_int_equal(prefixes_add(&routes, bits("172.31.0.0"), 16, 0), 0);
+	assert_int_equal(prefixes_add(&routes, bits(served), served_len, TALON_ROUTE_MASQUERADE), 0);
 	if (local)
-		assert_int_equal(prefixes_add(&locals, inet_addr(local), local_len, 1), 0);
+		assert_int_equal(prefixes_add(&locals, bits(local), local_len, 1), 0);
 	prefixes_sort(&routes);
 	prefixes_sort(&locals);
 	answer = host_table_serves(&table, place(dst, len), &routes, &locals);
@@ -315,6 +395,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_the_kernel_would_not_take_is_passed_over, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(the_preferred_route_to_a_prefix_stays, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(ipv6_routes_are_a_table_of_their_own, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_probe_of_ipv6_is_a_host_of_the_network, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_earlier_table_hides_longer_prefixes_of_a_later_one, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(a_probe_lies_in_no_longer_prefix, set_up, tear_down),
