@@ -51,6 +51,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!fragment_redirect(copy, size, 0x0200640a))
 		check(copy[8] == sink.packet[8] - 1 && !memcmp(copy + sink.header, sink.packet + sink.header,
 			size - sink.header));
+	memcpy(copy, sink.packet, size);
+	if (!fragment_redirect6(copy, size, &(struct talon_addr){ { 1, 2, 3, 4 } }))
+		check(copy[7] == sink.packet[7] - 1 && !memcmp(copy + 40, sink.packet + 40, size - 40));
 	free(copy);
 	return 0;
 }

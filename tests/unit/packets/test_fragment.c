@@ -306,6 +306,28 @@ static void a_packet_without_hops_left_or_cut_short_is_not_redirected(void **sta
 	free(p);
 }
 
+static void a_redirected_ipv6_fragment_has_a_new_destination_and_one_hop_less(void **state)
+{
+	static const struct talon_addr to = { { 1, 2, 3, 4 } };
+	uint8_t p[56] = { 0x60, 0, 0, 0, 0, 16, 44, 64 }, copy[56];
+
+	memset(p + 8, 0x20, 48);
+	memcpy(copy, p, sizeof(p));
+	assert_int_equal(fragment_redirect6(p, sizeof(p), &to), 0);
+	assert_int_equal(p[7], 63);
+	assert_memory_equal(p + 24, &to, 16);
+	assert_memory_equal(p, copy, 7);
+	assert_memory_equal(p + 8, copy + 8, 16);
+	assert_memory_equal(p + 40, copy + 40, 16);
+	assert_int_equal(fragment_redirect6(p, sizeof(p) - 1, &to), -EINVAL);
+	assert_int_equal(fragment_redirect6(p, 39, &to), -EINVAL);
+	p[7] = 1;
+	assert_int_equal(fragment_redirect6(p, sizeof(p), &to), -EINVAL);
+	p[7] = 64;
+	p[0] = 0x45;
+	assert_int_equal(fragment_redirect6(p, sizeof(p), &to), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +341,7 @@ int main(void)
 		cmocka_unit_test(what_must_not_or_cannot_be_cut_is_refused),
 		cmocka_unit_test(a_redirected_packet_has_a_new_destination_one_hop_less_and_a_right_sum),
 		cmocka_unit_test(a_packet_without_hops_left_or_cut_short_is_not_redirected),
+		cmocka_unit_test(a_redirected_ipv6_fragment_has_a_new_destination_and_one_hop_less),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
