@@ -39,11 +39,12 @@ static void check_promises(const struct config *config)
 	assert(config->uplink_count <= TALON_UPLINKS_MAX && config->peer_count <= config->max_peers);
 	assert(config->max_flows >= CONFIG_MAX_FLOWS_MIN && config->max_flows <= CONFIG_MAX_FLOWS_LIMIT);
 	assert(config->keystream_memory <= CONFIG_KEYSTREAM_MEMORY_MAX);
-	assert(!config->host_address || config->mesh_addr);
+	assert(!config->host_address || config->mesh_addr || config->mesh_addr6.word[0] ||
+		config->mesh_addr6.word[1] || config->mesh_addr6.word[2] || config->mesh_addr6.word[3]);
 	for (size_t i = 0; i < config->route_count; i++)
-		assert(config->routes[i].dst.family == AF_INET && config->routes[i].dst.prefixlen <= 32);
+		check_cidr(&config->routes[i].dst);
 	for (size_t i = 0; i < config->local_count; i++)
-		assert(config->local[i].family == AF_INET && config->local[i].prefixlen <= 32);
+		check_cidr(&config->local[i]);
 	for (size_t i = 0; i < config->peer_count; i++) {
 		const struct config_peer *peer = &config->peers[i];
 

@@ -198,7 +198,9 @@ struct config {
 	size_t address_count;
 	__be32 mesh_addr;		/* the first IPv4 address; 0: none */
 	__be32 mesh_mask;
-	bool host_address;		/* put mesh_addr on the tunnel device */
+	struct talon_addr mesh_addr6;	/* the first IPv6 address; zero: none, and the tunnel carries IPv4 */
+	__u8 mesh_len6;
+	bool host_address;		/* put these on the tunnel device */
 	char tunnel[IF_NAMESIZE];
 
 	char uplinks[TALON_UPLINKS_MAX][IF_NAMESIZE];

@@ -12,6 +12,8 @@
 #include "config/config_internal.h"
 #include "config/value.h"
 
+#define LEAST_MTU6 1280	/* RFC 8200 section 5 */
+
 struct check {
 	struct config *config;
 	const char *file;
@@ -232,19 +234,50 @@ static __be32 mask_of(unsigned int prefixlen)
 	return prefixlen ? htonl(~0U << (32 - prefixlen)) : 0;
 }
 
-static int check_address(struct check *c)
+/* The first address of the family, or NULL, and whether there are more. */
+static const struct cidr *first_of(const struct config *config, __u8 family, bool *ret_more)
 {
-	struct config *config = c->config;
 	const struct cidr *first = NULL;
-	size_t count4 = 0;
 
+	*ret_more = false;
 	for (size_t i = 0; i < config->address_count; i++) {
-		if (config->addresses[i].family != AF_INET)
+		if (config->addresses[i].family != family)
 			continue;
-		count4++;
+		*ret_more |= first != NULL;
 		if (!first)
 			first = &config->addresses[i];
 	}
+	return first;
+}
+
+static int check_address6(struct check *c)
+{
+	struct config *config = c->config;
+	bool more;
+	const struct cidr *first = first_of(config, AF_INET6, &more);
+
+	if (!first)
+		return 0;
+	if (!addr6_is_host(&first->addr))
+		return wrong(c, OPTION_ADDRESS, "the first IPv6 address cannot be a host's; expected "
+			FORM_CIDR);
+	config->mesh_addr6 = first->addr;
+	config->mesh_len6 = first->prefixlen;
+	if (more && warn_option(c, OPTION_ADDRESS, "only the first IPv6 address is used"))
+		return config_no_memory(c->why, c->size);
+	if (config->mtu < LEAST_MTU6 && warn_option(c, OPTION_ADDRESS, "IPv6 needs MTU = 1280 or more; the "
+		"tunnel carries IPv4 only"))
+		return config_no_memory(c->why, c->size);
+	return 0;
+}
+
+static int check_address(struct check *c)
+{
+	struct config *config = c->config;
+	bool more;
+	const struct cidr *first = first_of(config, AF_INET, &more);
+	int ret;
+
 	if (first && !addr4_is_host(first->addr.word[0]))
 		return wrong(c, OPTION_ADDRESS, "the first IPv4 address cannot be a host's; expected "
 			FORM_CIDR);
@@ -252,13 +285,15 @@ static int check_address(struct check *c)
 		config->mesh_addr = first->addr.word[0];
 		config->mesh_mask = mask_of(first->prefixlen);
 	}
-	if (count4 > 1 && warn_option(c, OPTION_ADDRESS, "only the first IPv4 address is used"))
+	if (more && warn_option(c, OPTION_ADDRESS, "only the first IPv4 address is used"))
 		return config_no_memory(c->why, c->size);
+	ret = check_address6(c);
+	if (ret)
+		return ret;
 	if (!config->origins[OPTION_HOST_ADDRESS].source)
-		config->host_address = !!first;
-	else if (config->host_address && !first)
-		return wrong(c, OPTION_HOST_ADDRESS, "yes needs an IPv4 address; write Address = "
-			FORM_CIDR4);
+		config->host_address = config->address_count;
+	else if (config->host_address && !config->address_count)
+		return wrong(c, OPTION_HOST_ADDRESS, "yes needs an address; write Address = " FORM_CIDR);
 	return 0;
 }
 
@@ -288,6 +323,8 @@ static int check_snat(struct check *c)
 	for (size_t i = 0; i < config->route_count; i++) {
 		const struct cidr *dst = &config->routes[i].dst;
 
+		if (dst->family != AF_INET)
+			continue;
 		cidr_format(dst, text, sizeof(text));
 		if (is_edge(dst, addr))
 			return wrong(c, OPTION_SNAT,
@@ -380,19 +417,25 @@ static int check_dispatcher(struct check *c)
 	return 0;
 }
 
-static bool has_inner_ipv6(const struct config *config)
+static bool has_ipv6(const struct cidr *list, size_t count)
 {
-	for (size_t i = 0; i < config->address_count; i++) {
-		if (config->addresses[i].family == AF_INET6)
+	for (size_t i = 0; i < count; i++) {
+		if (list[i].family == AF_INET6)
 			return true;
 	}
-	for (size_t i = 0; i < config->peer_count; i++) {
-		for (size_t j = 0; j < config->peers[i].allowed_count; j++) {
-			if (config->peers[i].allowed[j].family == AF_INET6)
-				return true;
-		}
-	}
 	return false;
+}
+
+/* IPv6 that the tunnel does not carry, as this node has no address there. */
+static bool has_idle_ipv6(const struct config *config)
+{
+	bool found = has_ipv6(config->local, config->local_count);
+
+	for (size_t i = 0; i < config->route_count; i++)
+		found |= config->routes[i].dst.family == AF_INET6;
+	for (size_t i = 0; i < config->peer_count; i++)
+		found |= has_ipv6(config->peers[i].allowed, config->peers[i].allowed_count);
+	return found && !has_ipv6(config->addresses, config->address_count);
 }
 
 /* Notes on one line which of wg-quick's keys have no effect. */
@@ -410,8 +453,8 @@ static int note_ignored(struct check *c)
 		    "%s: no effect: %s (Talon runs no commands and touches no resolver, rule or routing "
 		    "table)", c->file, names))
 		return config_no_memory(c->why, c->size);
-	if (has_inner_ipv6(c->config) && config_note(c->config, LOG_LEVEL_INFO,
-		    "%s: no effect: IPv6 in Address and AllowedIPs (the tunnel carries IPv4)", c->file))
+	if (has_idle_ipv6(c->config) && config_note(c->config, LOG_LEVEL_INFO, "%s: no effect: IPv6 in "
+		"AllowedIPs, Route and Local (there is no IPv6 address in Address)", c->file))
 		return config_no_memory(c->why, c->size);
 	return 0;
 }

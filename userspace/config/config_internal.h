@@ -66,7 +66,6 @@ extern const struct peer_key config_peer_keys[];
 #define FORM_PUBLIC_KEY	"44 characters of base64, as `talon pubkey` prints them"
 #define FORM_SNAT	"node or one spare IPv4 address of the LAN"
 #define FORM_CIDR	"ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)"
-#define FORM_CIDR4	"ADDRESS/0-32 (IPv4)"
 
 /*
  * Appends a zeroed element of @size bytes to *@array. The array grows by doubling; the old memory, which may

@@ -38,7 +38,7 @@
 		"up to four device names, such as eth0", "is not a device name", "<device>", \
 		"devices to attach to (the one with the default route)") \
 	X(ROUTE, route, LIST, "Route", "route", "TALON_ROUTE", NULL, \
-		FORM_CIDR4 ", then masquerade or nomasquerade", "is not a route", NULL, \
+		FORM_CIDR ", then masquerade or nomasquerade", "is not a route", NULL, \
 		"networks that peers reach through this node") \
 	X(SNAT, snat, ONE, "SNAT", "snat", "TALON_SNAT", NULL, \
 		FORM_SNAT, "is not an address for SNAT", "node", \
@@ -61,7 +61,7 @@
 		"yes or no", "is not a choice", "yes no", \
 		"put the mesh address on the tunnel device (yes)") \
 	X(LOCAL, local, LIST, "Local", "local", "TALON_LOCAL", NULL, \
-		FORM_CIDR4, "is not a CIDR", NULL, \
+		FORM_CIDR, "is not a CIDR", NULL, \
 		"destinations that this host itself serves") \
 	X(HAND_UP, hand_up, ONE, "HandUp", "hand-up", "TALON_HAND_UP", NULL, \
 		"auto, pass or tunnel", "is not a choice", "auto pass tunnel", \

@@ -86,7 +86,7 @@ static void clear_uplink(struct config *config)
 }
 
 /* CIDR [masquerade | nomasquerade] */
-static int parse_route(struct slice item, struct config_route *ret_route, struct problem *problem)
+static int parse_route(struct slice item, struct config_route *ret_route)
 {
 	static const char *const words[] = { "nomasquerade", "masquerade", NULL };
 	struct config_route route = { .masquerade = true };
@@ -95,10 +95,6 @@ static int parse_route(struct slice item, struct config_route *ret_route, struct
 
 	if (!slice_next(&item, " \t", &word) || cidr_parse(word, false, &route.dst))
 		return -EINVAL;
-	if (route.dst.family != AF_INET) {
-		problem->is = "is IPv6, which is not carried inside the tunnel yet";
-		return -EINVAL;
-	}
 	if (slice_next(&item, " \t", &word)) {
 		if (value_word(word, words, &index) || slice_next(&item, " \t", &excess))
 			return -EINVAL;
@@ -113,7 +109,7 @@ static int set_route(struct config *config, struct slice value, struct problem *
 	struct config_route route, *place;
 
 	while (slice_next(&value, ",", &problem->item)) {
-		if (parse_route(problem->item, &route, problem))
+		if (parse_route(problem->item, &route))
 			return -EINVAL;
 		place = config_grow(&config->routes, &config->route_count, sizeof(*place));
 		if (!place)
@@ -176,10 +172,6 @@ static int set_local(struct config *config, struct slice value, struct problem *
 	while (slice_next(&value, ", \t", &problem->item)) {
 		if (cidr_parse(problem->item, false, &cidr))
 			return -EINVAL;
-		if (cidr.family != AF_INET) {
-			problem->is = "is IPv6, which is not carried inside the tunnel yet";
-			return -EINVAL;
-		}
 		place = config_grow(&config->local, &config->local_count, sizeof(*place));
 		if (!place)
 			return -ENOMEM;

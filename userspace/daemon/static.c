@@ -17,7 +17,7 @@ static size_t fill_host_routes(const struct config *config, struct cidr *list)
 		for (size_t j = 0; j < config->peers[i].allowed_count; j++) {
 			const struct cidr *a = &config->peers[i].allowed[j];
 
-			if (a->family != AF_INET || !a->prefixlen)
+			if (!a->prefixlen)
 				continue;
 			if (list)
 				list[count] = *a;
@@ -52,6 +52,8 @@ int static_apply(struct plane *plane, const struct config *config, char *err, si
 	struct plane_state state = {
 		.mesh_addr = config->mesh_addr,
 		.mesh_prefixlen = __builtin_popcount(config->mesh_mask),
+		.mesh_addr6 = config->mesh_addr6,
+		.mesh_prefixlen6 = config->mesh_len6,
 		.peers = peers,
 		.peer_count = config->peer_count,
 		.routes = config->routes,

@@ -133,16 +133,24 @@ static const struct {
 	  "f:3: Interface.Uplink: 'e' is one uplink too many; expected up to four device names, such as "
 	  "eth0" },
 	{ HEAD "Route = 10.0.0.0/33\n",
-	"f:3: Interface.Route: '10.0.0.0/33' is not a route; expected ADDRESS/0-32 (IPv4), then masquerade "
-	"or nomasquerade" },
+	"f:3: Interface.Route: '10.0.0.0/33' is not a route; expected ADDRESS/0-32 (IPv4) or ADDRESS/0-128 "
+	"(IPv6), then masquerade or nomasquerade" },
 	{ HEAD "Route = 10.0.0.0/8 sometimes\n",
-	"f:3: Interface.Route: '10.0.0.0/8 sometimes' is not a route; expected ADDRESS/0-32 (IPv4), then "
-	"masquerade or nomasquerade" },
+	"f:3: Interface.Route: '10.0.0.0/8 sometimes' is not a route; expected ADDRESS/0-32 (IPv4) or "
+	"ADDRESS/0-128 (IPv6), then masquerade or nomasquerade" },
 	{ HEAD "Route = 10.0.0.0/8 masquerade now\n",
-	  "f:3: Interface.Route: '10.0.0.0/8 masquerade now' is not a route; expected ADDRESS/0-32 (IPv4), "
-	  "then masquerade or nomasquerade" },
-	{ HEAD "Route = fd00::/64\n", "f:3: Interface.Route: 'fd00::/64' is IPv6, which is not carried "
-	"inside the tunnel yet; expected ADDRESS/0-32 (IPv4), then masquerade or nomasquerade" },
+	  "f:3: Interface.Route: '10.0.0.0/8 masquerade now' is not a route; expected ADDRESS/0-32 (IPv4) "
+	  "or ADDRESS/0-128 (IPv6), then masquerade or nomasquerade" },
+	{ HEAD "Route = fd00::/129\n",
+	"f:3: Interface.Route: 'fd00::/129' is not a route; expected ADDRESS/0-32 (IPv4) or ADDRESS/0-128 "
+	"(IPv6), then masquerade or nomasquerade" },
+	{ HEAD "Address = 10.0.0.1/8, fe80::1/64\n",
+	"f:3: Interface.Address: the first IPv6 address cannot be a host's; expected ADDRESS/0-32 (IPv4) or "
+	"ADDRESS/0-128 (IPv6)" },
+	{ HEAD "Address = ::/0\n", "f:3: Interface.Address: the first IPv6 address cannot be a host's; "
+	"expected ADDRESS/0-32 (IPv4) or ADDRESS/0-128 (IPv6)" },
+	{ HEAD "Route = fd00::/64, 10.0.0.0/8, fd00::/64 nomasquerade\n",
+	"f:3: Interface.Route: fd00::/64 is given with and without masquerade; write it once" },
 	{ HEAD "Route = 10.0.0.0/8\nRoute = 10.1.0.0/8 nomasquerade\n",
 	  "f:4: Interface.Route: 10.0.0.0/8 is given with and without masquerade; write it once" },
 	{ HEAD "SNAT = lan\n",
@@ -181,11 +189,14 @@ static const struct {
 	{ HEAD "HostAddress = perhaps\n", "f:3: Interface.HostAddress: 'perhaps' is not a choice; expected "
 		"yes or no" },
 	{ HEAD "HostAddress = yes\n",
-	  "f:3: Interface.HostAddress: yes needs an IPv4 address; write Address = ADDRESS/0-32 (IPv4)" },
+	  "f:3: Interface.HostAddress: yes needs an address; write Address = ADDRESS/0-32 (IPv4) or "
+	  "ADDRESS/0-128 (IPv6)" },
 	{ HEAD "Local = 10.0.0.0/8 x\n",
-		"f:3: Interface.Local: 'x' is not a CIDR; expected ADDRESS/0-32 (IPv4)" },
-	{ HEAD "Local = ::1\n", "f:3: Interface.Local: '::1' is IPv6, which is not carried inside the tunnel "
-	"yet; expected ADDRESS/0-32 (IPv4)" },
+		"f:3: Interface.Local: 'x' is not a CIDR; expected ADDRESS/0-32 (IPv4) or ADDRESS/0-128 "
+		"(IPv6)" },
+	{ HEAD "Local = fd00::1/200\n",
+	"f:3: Interface.Local: 'fd00::1/200' is not a CIDR; expected ADDRESS/0-32 (IPv4) or ADDRESS/0-128 "
+	"(IPv6)" },
 	{ HEAD "UplinkThreads = 2\n", "f:3: Interface.UplinkThreads: '2' is not a choice; expected auto, on "
 		"or off" },
 	{ HEAD "HandUp = up\n", "f:3: Interface.HandUp: 'up' is not a choice; expected auto, pass or "
@@ -495,12 +506,56 @@ static void what_has_no_effect_is_said_in_one_line(void **state)
 		"routing table)");
 }
 
-static void inner_ipv6_is_said_to_have_no_effect(void **state)
+static void ipv6_without_an_own_address_is_said_to_have_no_effect(void **state)
 {
-	take(HEAD PEER_A "AllowedIPs = fd00::/64\n");
-	assert_int_equal(config.note_count, 1);
+	static const char *const lines[] = { "Route = fd01::/64\n", "Local = fd01::1\n",
+		PEER_A "AllowedIPs = fd00::/64\n" };
+	char text[1000];
+
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(text, sizeof(text), HEAD "Address = 10.0.0.1/8\n%s", lines[i]);
+		take(text);
+		assert_int_equal(config.note_count, 1);
+		assert_string_equal(config.notes[0].text,
+			"f: no effect: IPv6 in AllowedIPs, Route and Local (there is no IPv6 address in "
+			"Address)");
+		config_free(&config);
+	}
+	take(HEAD "Address = fd00::1/64\n" PEER_A "AllowedIPs = fd00::/64\n");
+	assert_int_equal(config.note_count, 0);
+}
+
+static void both_families_are_taken(void **state)
+{
+	/* fd00::1, little-endian */
+	static const struct talon_addr own = { { 0x000000fd, 0, 0, 0x01000000 } };
+
+	take(HEAD "Address = 100.64.0.1/24, fd00::1/64\nRoute = 2001:db8:7::9/48 nomasquerade, ::/0, "
+		"10.0.0.0/8\nLocal = fd05::/16, 10.1.0.0/16\nSNAT = 10.0.0.7\n"
+		PEER_A "AllowedIPs = 100.64.0.2, fd00::2\n");
+	assert_memory_equal(&config.mesh_addr6, &own, sizeof(own));
+	assert_int_equal(config.mesh_len6, 64);
+	assert_addr4(config.mesh_addr, "100.64.0.1");
+	assert_true(config.host_address);
+	assert_int_equal(config.route_count, 3);
+	assert_int_equal(config.routes[0].dst.family, AF_INET6);
+	assert_int_equal(config.routes[0].dst.prefixlen, 48);
+	assert_int_equal(config.routes[0].dst.addr.word[2], 0);	/* host bits are cleared */
+	assert_false(config.routes[0].masquerade);
+	assert_int_equal(config.routes[1].dst.prefixlen, 0);
+	assert_true(config.routes[1].masquerade);
+	assert_int_equal(config.local_count, 2);
+	assert_int_equal(config.peers[0].allowed[1].prefixlen, 128);
+	assert_int_equal(config.note_count, 0);
+	config_free(&config);
+	take(HEAD "Address = fd00::1/64, fd00::2/64\nMTU = 1279\n");
+	assert_true(config.host_address);	/* IPv6 alone will do */
+	assert_int_equal(config.mesh_addr, 0);
+	assert_int_equal(config.note_count, 2);
 	assert_string_equal(config.notes[0].text,
-		"f: no effect: IPv6 in Address and AllowedIPs (the tunnel carries IPv4)");
+		"f:3: Interface.Address: only the first IPv6 address is used");
+	assert_string_equal(config.notes[1].text,
+		"f:3: Interface.Address: IPv6 needs MTU = 1280 or more; the tunnel carries IPv4 only");
 }
 
 static void a_byte_order_mark_and_a_missing_last_newline_do_not_matter(void **state)
@@ -1311,7 +1366,8 @@ int main(void)
 		TEST(words_of_choices_are_understood_in_any_case),
 		TEST(a_wg_quick_file_is_accepted_unmodified),
 		TEST(what_has_no_effect_is_said_in_one_line),
-		TEST(inner_ipv6_is_said_to_have_no_effect),
+		TEST(ipv6_without_an_own_address_is_said_to_have_no_effect),
+		TEST(both_families_are_taken),
 		TEST(a_byte_order_mark_and_a_missing_last_newline_do_not_matter),
 		TEST(the_last_of_two_equal_keys_wins),
 		TEST(a_second_interface_section_goes_on_with_the_first),
