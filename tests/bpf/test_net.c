@@ -162,15 +162,56 @@ static void a_kernel_that_does_not_forward_is_named_with_its_sysctl(void **state
 	char why[200];
 
 	run("sysctl -qw net.ipv4.ip_forward=0");
-	assert_true(net_forwarding_is_off(names, 1, why, sizeof(why)));
+	assert_true(net_forwarding_is_off(AF_INET, names, 1, why, sizeof(why)));
 	assert_string_equal(why, "net.ipv4.ip_forward=0: the kernel forwards nothing that comes in by a0; "
 		"run sysctl -w net.ipv4.ip_forward=1");
 	run("sysctl -qw net.ipv4.ip_forward=1");
-	assert_false(net_forwarding_is_off(names, 1, why, sizeof(why)));
+	assert_false(net_forwarding_is_off(AF_INET, names, 1, why, sizeof(why)));
 	run("sysctl -qw net.ipv4.conf.a0.forwarding=0");
-	assert_true(net_forwarding_is_off(names, 1, why, sizeof(why)));
+	assert_true(net_forwarding_is_off(AF_INET, names, 1, why, sizeof(why)));
 	assert_string_equal(why, "net.ipv4.conf.a0.forwarding=0: the kernel forwards nothing that comes in "
 		"by a0; run sysctl -w net.ipv4.conf.a0.forwarding=1");
+	run("sysctl -qw net.ipv6.conf.all.forwarding=0");
+	assert_true(net_forwarding_is_off(AF_INET6, names, 1, why, sizeof(why)));
+	assert_string_equal(why, "net.ipv6.conf.all.forwarding=0: the kernel forwards no IPv6 that comes in "
+		"by a0; run sysctl -w net.ipv6.conf.all.forwarding=1");
+	run("sysctl -qw net.ipv6.conf.all.forwarding=1");
+	assert_false(net_forwarding_is_off(AF_INET6, names, 1, why, sizeof(why)));
+	run("sysctl -qw net.ipv6.conf.a0.forwarding=0");
+	assert_true(net_forwarding_is_off(AF_INET6, names, 1, why, sizeof(why)));
+	assert_string_equal(why, "net.ipv6.conf.a0.forwarding=0: the kernel forwards no IPv6 that comes in "
+		"by a0; run sysctl -w net.ipv6.conf.a0.forwarding=1");
+}
+
+/* The lines of hazards at a0, where IPv6 networks are served. */
+static bool hazards_have(const char *words)
+{
+	const char *names[] = { "a0" };
+	char text[2000];
+
+	net_hazards(&(struct net_hazard_question){ .uplinks = names, .count = 1, .six = true }, text,
+		sizeof(text));
+	return strstr(text, words);
+}
+
+static void a_default_route_that_forwarding_takes_away_is_named(void **state)
+{
+	const char *gone = "accept_ra=1 on a0: router advertisements are ignored where IPv6 is forwarded, "
+		"and there is no IPv6 default route (sysctl -w net.ipv6.conf.a0.accept_ra=2)",
+		*goes = "accept_ra=1 on a0: the IPv6 default route, which a router advertised, goes when "
+		"forwarding is switched on (sysctl -w net.ipv6.conf.a0.accept_ra=2)";
+
+	run("sysctl -qw net.ipv6.conf.all.forwarding=0 net.ipv6.conf.a0.accept_ra=1; ip addr add "
+		"2001:db8::5/64 dev a0 nodad");
+	assert_false(hazards_have("accept_ra"));
+	run("ip -6 route add default via fe80::1 dev a0 proto ra");
+	assert_true(hazards_have(goes));
+	run("sysctl -qw net.ipv6.conf.all.forwarding=1");
+	assert_false(hazards_have("accept_ra"));	/* a route that somebody made stays */
+	run("ip -6 route del default");
+	assert_true(hazards_have(gone));
+	run("sysctl -qw net.ipv6.conf.a0.accept_ra=2");
+	assert_false(hazards_have("accept_ra"));
 }
 
 static void the_primary_address_is_found(void **state)
@@ -397,7 +438,7 @@ static void hazards_are_named_and_nothing_is_changed(void **state)
 
 	run("echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter && echo 1 > "
 		"/proc/sys/net/ipv4/conf/a0/forwarding && echo 0 > /proc/sys/net/ipv4/conf/a0/rp_filter");
-	net_hazards(uplinks, 1, NULL, text, sizeof(text));
+	net_hazards(&(struct net_hazard_question){ .uplinks = uplinks, .count = 1 }, text, sizeof(text));
 	assert_null(strstr(text, "rp_filter"));
 	assert_null(strstr(text, "src_valid_mark"));
 	assert_null(strstr(text, "forwarding"));
@@ -406,7 +447,8 @@ static void hazards_are_named_and_nothing_is_changed(void **state)
 	run("echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter && echo 1 > "
 		"/proc/sys/net/ipv4/conf/all/src_valid_mark && echo 0 > "
 		"/proc/sys/net/ipv4/conf/a0/forwarding");
-	assert_in_range(net_hazards(uplinks, 1, NULL, text, sizeof(text)), 4, 8);
+	assert_in_range(net_hazards(&(struct net_hazard_question){ .uplinks = uplinks, .count = 1 }, text,
+		sizeof(text)), 4, 8);
 	assert_non_null(strstr(text, "rp_filter=1 (strict) on a0"));
 	assert_non_null(strstr(text, "src_valid_mark=1 on a0"));
 	assert_non_null(strstr(text, "net.ipv4.conf.a0.forwarding=0"));
@@ -414,18 +456,20 @@ static void hazards_are_named_and_nothing_is_changed(void **state)
 
 	/* Loose mode on the device beats strict mode on all. */
 	run("echo 2 > /proc/sys/net/ipv4/conf/a0/rp_filter");
-	net_hazards(uplinks, 1, NULL, text, sizeof(text));
+	net_hazards(&(struct net_hazard_question){ .uplinks = uplinks, .count = 1 }, text, sizeof(text));
 	assert_null(strstr(text, "rp_filter"));
 
-	assert_true(net_hazards(uplinks, 1, NULL, small, sizeof(small)) > 0);
+	assert_true(net_hazards(&(struct net_hazard_question){ .uplinks = uplinks, .count = 1 }, small,
+		sizeof(small)) > 0);
 	assert_int_equal(small[strlen(small) - 1], '\n');
-	assert_int_equal(net_hazards(uplinks, 1, NULL, small, 1), 0);
+	assert_int_equal(net_hazards(&(struct net_hazard_question){ .uplinks = uplinks, .count = 1 },
+		small, 1), 0);
 	run("echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter && echo 0 > "
 		"/proc/sys/net/ipv4/conf/all/src_valid_mark");
 
 	run("ip link add name br0 type bridge && ip link set a0 master br0");
-	assert_int_equal(net_hazards((const char *const[]){ "br0", "a0", "nosuch0" }, 3, NULL, text,
-		sizeof(text)) > 0, 1);
+	assert_int_equal(net_hazards(&(struct net_hazard_question){ .uplinks = (const char *const[]){ "br0",
+		"a0", "nosuch0" }, .count = 3 }, text, sizeof(text)) > 0, 1);
 	assert_non_null(strstr(text, "br0 is a bridge"));
 	assert_non_null(strstr(text, "a0 is a port of br0: br0 has the addresses (write Uplink = br0)"));
 	assert_non_null(strstr(text, "nosuch0 does not exist"));
@@ -719,6 +763,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_next_hop_of_the_default_route_counts_once, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(a_device_is_known_by_its_own_name_and_type, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(a_default_route_that_forwarding_takes_away_is_named, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(a_kernel_that_does_not_forward_is_named_with_its_sysctl,
 			set_up, tear_down),

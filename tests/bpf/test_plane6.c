@@ -357,6 +357,32 @@ static void where_the_kernel_refuses_ipv6_ipv4_goes_on(void **state)
 	assert_string_equal(plane_why_no_ipv6(rig.c), "net.ipv6.conf.wt0.disable_ipv6=1");
 }
 
+static bool says_why_not(void *ctx)
+{
+	return !strcmp(plane_why_not(rig.c), ctx);
+}
+
+static void a_host_that_does_not_forward_ipv6_says_so(void **state)
+{
+	char *off = "net.ipv6.conf.all.forwarding=0: the kernel forwards no IPv6 that comes in by u0; run "
+		"sysctl -w net.ipv6.conf.all.forwarding=1";
+	struct plane_state s = base;
+
+	run("sysctl -qw net.ipv6.conf.all.forwarding=0");
+	apply(&base);
+	assert_true(plane_rig_run(&rig, 10000, says_why_not, off));
+	assert_non_null(strstr(rig.c->info.hazards, off));
+	assert_true(rig.c->info.blocks & TALON_BLOCK_FORWARDING);
+	s.route_count = 0;		/* no network, no need to forward */
+	apply(&s);
+	assert_true(plane_rig_run(&rig, 10000, says_why_not, ""));
+	apply(&base);
+	assert_true(plane_rig_run(&rig, 10000, says_why_not, off));
+	run("sysctl -qw net.ipv6.conf.all.forwarding=1");
+	assert_true(plane_rig_run(&rig, 10000, says_why_not, ""));
+	assert_null(strstr(rig.c->info.hazards, off));
+}
+
 static void an_mtu_below_1280_carries_ipv4_only(void **state)
 {
 	plane_rig_down(&rig);
@@ -415,6 +441,7 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(where_the_kernel_refuses_ipv6_ipv4_goes_on, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(a_host_that_does_not_forward_ipv6_says_so, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_mtu_below_1280_carries_ipv4_only, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_neighbour_is_asked_for_on_the_tunnel, set_up, tear_down),
 	};

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
+#include <linux/rtnetlink.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -242,35 +243,45 @@ static void check_uplink(const struct teller *t, const char *name)
 }
 
 /* Writes the sysctl that says so. */
-static bool is_off(const char *root, const char *const *uplinks, unsigned count, char key[64],
+static bool is_off(const char *root, uint8_t family, const char *const *uplinks, unsigned count, char key[64],
 	const char **ret_uplink)
 {
+	const char *text = family == AF_INET6 ? "ipv6" : "ipv4";
+	bool is_all;
 	char name[IFNAMSIZ];
 	unsigned i = 0;
 
 	/* The device's own counts; the host's sets those of all devices, and of those to come. */
-	while (i < count && conf_get(root, uplinks[i], "forwarding") != 0)
+	while (i < count && conf_get_of(root, text, uplinks[i], "forwarding") != 0)
 		i++;
 	if (i == count)
 		return false;
 	*ret_uplink = uplinks[i];
-	snprintf(key, 64, "net.ipv4.ip_forward");
-	if (net_sysctl_get(root, "net/ipv4/ip_forward") != 0) {
-		sysctl_name(uplinks[i], name);
-		snprintf(key, 64, "net.ipv4.conf.%s.forwarding", name);
-	}
+	is_all = family == AF_INET6 ? conf_get_of(root, text, "all", "forwarding") == 0
+		: net_sysctl_get(root, "net/ipv4/ip_forward") == 0;
+	sysctl_name(uplinks[i], name);
+	if (!is_all)
+		snprintf(key, 64, "net.%s.conf.%s.forwarding", text, name);
+	else
+		snprintf(key, 64, "%s", family == AF_INET6 ? "net.ipv6.conf.all.forwarding"
+			: "net.ipv4.ip_forward");
 	return true;
 }
 
-bool net_forwarding_is_off(const char *const *uplinks, unsigned count, char *why, size_t len)
+static const char *what_stays(uint8_t family)
+{
+	return family == AF_INET6 ? "no IPv6" : "nothing";
+}
+
+bool net_forwarding_is_off(uint8_t family, const char *const *uplinks, unsigned count, char *why, size_t len)
 {
 	const char *uplink;
 	char key[64];
 
-	if (!is_off("", uplinks, count, key, &uplink))
+	if (!is_off("", family, uplinks, count, key, &uplink))
 		return false;
-	snprintf(why, len, "%s=0: the kernel forwards nothing that comes in by %s; run sysctl -w %s=1", key,
-		uplink, key);
+	snprintf(why, len, "%s=0: the kernel forwards %s that comes in by %s; run sysctl -w %s=1", key,
+		what_stays(family), uplink, key);
 	return true;
 }
 
@@ -290,16 +301,58 @@ bool net_ipv6_is_off(const char *root, const char *tunnel, uint32_t mtu, char *w
 	return true;
 }
 
-static void check_forwarding(const struct teller *t, const struct net_hazard_question *question)
+static void check_forwarding(const struct teller *t, const struct net_hazard_question *question,
+	uint8_t family)
 {
 	char key[64], why[WORDS], act[128];
 	const char *uplink;
 
-	if (!is_off(t->root, question->uplinks, question->count, key, &uplink))
+	if (!is_off(t->root, family, question->uplinks, question->count, key, &uplink))
 		return;
-	snprintf(why, sizeof(why), "the kernel forwards nothing that comes in by %s", uplink);
+	snprintf(why, sizeof(why), "the kernel forwards %s that comes in by %s", what_stays(family), uplink);
 	snprintf(act, sizeof(act), "sysctl -w %s=1", key);
-	tell(t, NET_HAZARD_FORWARDING, act, why, "%s=0", key);
+	tell(t, family == AF_INET6 ? NET_HAZARD_FORWARDING6 : NET_HAZARD_FORWARDING, act, why, "%s=0", key);
+}
+
+/* The IPv6 default routes of the main table. */
+struct defaults {
+	int ifindex;			/* of the uplink */
+	bool is_there;			/* by any device */
+	bool is_advertised;		/* by the uplink, from a router's advertisement */
+};
+
+static void look_for_default(const struct net_route *route, void *user)
+{
+	struct defaults *d = user;
+
+	if (route->prefixlen || route->table != RT_TABLE_MAIN || route->type != RTN_UNICAST)
+		return;
+	d->is_there = true;
+	d->is_advertised |= route->protocol == RTPROT_RA && route->ifindex == d->ifindex;
+}
+
+/*
+ * Documentation/networking/ip-sysctl, accept_ra: with 1, advertisements are ignored by who forwards, and
+ * routes that came by them go when forwarding is switched on.
+ */
+static void check_advertisements(const struct teller *t, const char *device)
+{
+	bool forwards = conf_get_of(t->root, "ipv6", device, "forwarding") > 0;
+	char act[128], name[IFNAMSIZ];
+	struct defaults d = {};
+	struct net_link link;
+
+	if (conf_get_of(t->root, "ipv6", device, "accept_ra") != 1 || net_link_get(device, &link))
+		return;
+	d.ifindex = link.ifindex;
+	if (net_route_list(AF_INET6, look_for_default, &d) || (forwards ? d.is_there : !d.is_advertised))
+		return;
+	sysctl_name(device, name);
+	snprintf(act, sizeof(act), "sysctl -w net.ipv6.conf.%s.accept_ra=2", name);
+	tell(t, NET_HAZARD_ACCEPT_RA, act,
+		forwards ? "router advertisements are ignored where IPv6 is forwarded, and there is no IPv6 "
+		"default route" : "the IPv6 default route, which a router advertised, goes when forwarding "
+		"is switched on", "accept_ra=1 on %s", device);
 }
 
 static void check_jit(const struct teller *t)
@@ -316,10 +369,14 @@ void net_hazards_each(const struct net_hazard_question *question, net_hazard_cb 
 {
 	const struct teller t = { .root = question->root ? question->root : "", .cb = cb, .user = user };
 
-	check_forwarding(&t, question);
+	check_forwarding(&t, question, AF_INET);
+	if (question->six)
+		check_forwarding(&t, question, AF_INET6);
 	for (unsigned i = 0; i < question->count; i++) {
 		check_uplink(&t, question->uplinks[i]);
 		check_filter(&t, question->uplinks[i]);
+		if (question->six)
+			check_advertisements(&t, question->uplinks[i]);
 	}
 	if (question->tunnel)
 		check_filter(&t, question->tunnel);
@@ -341,7 +398,7 @@ static int format(const struct net_hazard *hazard, char *line, size_t size)
 
 	if (!hazard->act)
 		return snprintf(line, size, "%s%s%s", hazard->what, colon, why);
-	return snprintf(line, size, hazard->kind == NET_HAZARD_FORWARDING ? "%s%s%s; run %s" : "%s%s%s (%s)",
+	return snprintf(line, size, hazard->kind <= NET_HAZARD_FORWARDING6 ? "%s%s%s; run %s" : "%s%s%s (%s)",
 		hazard->what, colon, why, hazard->act);
 }
 
@@ -362,13 +419,12 @@ static void add_line(const struct net_hazard *hazard, void *user)
 	report->lines++;
 }
 
-int net_hazards(const char *const *uplinks, unsigned count, const char *tunnel, char *text, size_t len)
+int net_hazards(const struct net_hazard_question *question, char *text, size_t len)
 {
-	const struct net_hazard_question question = { .uplinks = uplinks, .count = count, .tunnel = tunnel };
 	struct report report = { .text = text, .len = len };
 
 	if (len)
 		text[0] = '\0';
-	net_hazards_each(&question, add_line, &report);
+	net_hazards_each(question, add_line, &report);
 	return report.lines;
 }

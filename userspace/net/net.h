@@ -367,10 +367,10 @@ int net_monitor_open(void);
 int net_monitor_read(int fd, net_event_cb cb, void *user);
 
 /*
- * Does the kernel refuse to forward IPv4 packets that come in by one of the devices? Then one line with the
- * sysctl that says so is in @why.
+ * Does the kernel refuse to forward packets of @family that come in by one of the devices? Then one line with
+ * the sysctl that says so is in @why.
  */
-bool net_forwarding_is_off(const char *const *uplinks, unsigned count, char *why, size_t len);
+bool net_forwarding_is_off(uint8_t family, const char *const *uplinks, unsigned count, char *why, size_t len);
 
 #define NET_IPV6_MTU 1280U	/* RFC 8200 section 5: of any device that carries IPv6 */
 
@@ -385,6 +385,8 @@ int net_sysctl_get(const char *root, const char *path);
 
 enum net_hazard_kind {
 	NET_HAZARD_FORWARDING,		/* the kernel does not forward */
+	NET_HAZARD_FORWARDING6,		/* ... IPv6 */
+	NET_HAZARD_ACCEPT_RA,		/* a host that forwards ignores router advertisements */
 	NET_HAZARD_GONE,		/* an uplink does not exist */
 	NET_HAZARD_DOWN,
 	NET_HAZARD_LAYERED,		/* a bond, a bridge, ... without native XDP */
@@ -427,6 +429,7 @@ struct net_hazard_question {
 	const char *const *uplinks;	/* @count names */
 	unsigned count;
 	const char *tunnel;		/* a name, of a device that need not exist yet; or NULL */
+	bool six;			/* IPv6 networks are, or may be, served */
 };
 
 /* All hazards of this host. Only reads. */
@@ -434,9 +437,8 @@ void net_hazards_each(const struct net_hazard_question *question, net_hazard_cb 
 
 /*
  * The same as lines: "what: why (act)", or "; run act" of NET_HAZARD_FORWARDING, terminated by '\n' (a longer
- * line is cut at 254 bytes). @tunnel: name or NULL. Returns the number of lines; lines that do not fit into
- * @len are left out whole.
+ * line is cut at 254 bytes). Returns the number of lines; lines that do not fit into @len are left out whole.
  */
-int net_hazards(const char *const *uplinks, unsigned count, const char *tunnel, char *text, size_t len);
+int net_hazards(const struct net_hazard_question *question, char *text, size_t len);
 
 #endif

@@ -12,6 +12,8 @@ void hazards_update(struct plane *p)
 	const size_t size = sizeof(p->info.hazards);
 	const char *uplinks[TALON_UPLINKS_MAX];
 	unsigned n = datapath_uplink_count(p->dp);
+	const struct net_hazard_question question = { .uplinks = uplinks, .count = n,
+		.tunnel = datapath_get_tunnel(p->dp)->name, .six = inner6_forwards(p) };
 	char why[200];
 	size_t at;
 
@@ -22,9 +24,11 @@ void hazards_update(struct plane *p)
 	if (p->uplinks.trouble[0])
 		text_append(text, size, "%s\n", p->uplinks.trouble);
 	at = strlen(text);
-	net_hazards(uplinks, n, datapath_get_tunnel(p->dp)->name, text + at, size - at);
+	net_hazards(&question, text + at, size - at);
 	if (map_config_check_mtu(p, why, sizeof(why)))
 		text_append(text, size, "%s\n", why);
+	if (endpoints_has_addr(&p->map_config.mesh_addr6) && p->no_ipv6[0])
+		text_append(text, size, "the tunnel carries IPv4 only: %s\n", p->no_ipv6);
 	text_append(text, size, "%s", p->ways.hazards);
 	if (p->map_config.flags & TALON_F_PREEMPTIBLE)
 		text_append(text, size,

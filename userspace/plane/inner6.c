@@ -21,6 +21,8 @@ static void set_why(struct plane *p, const char *why)
 	else if (is_wanted(p))
 		log_info("the tunnel carries IPv6");
 	snprintf(p->no_ipv6, sizeof(p->no_ipv6), "%s", why);
+	if (p->is_ready)
+		hazards_update(p);
 	plane_note_network(p);
 }
 
@@ -41,6 +43,11 @@ static void set_carried(struct plane *p, bool is_carried)
 	map_bump_generation(p);
 	if (p->is_ready)
 		hazards_update(p);
+}
+
+bool inner6_forwards(const struct plane *p)
+{
+	return (p->map_config.flags & TALON_F_INNER6) && p->routes6.count;
 }
 
 void inner6_follow(struct plane *p)

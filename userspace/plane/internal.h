@@ -267,6 +267,8 @@ void uplinks_start_threads(struct plane *p);
 int apply_read_tables(struct plane *p);
 
 /* inner6.c */
+/* Networks for which IPv6 packets of peers are routed on. */
+bool inner6_forwards(const struct plane *p);
 /* Whether the tunnel can carry IPv6 now, and what goes with that. */
 void inner6_follow(struct plane *p);
 

@@ -349,7 +349,9 @@ void uplinks_check_forwarding(struct plane *p)
 	for (unsigned i = 0; i < count; i++)
 		names[i] = datapath_get_uplink(p->dp, i)->name;
 	if (forwards(p))
-		net_forwarding_is_off(names, count, why, sizeof(why));
+		net_forwarding_is_off(AF_INET, names, count, why, sizeof(why));
+	if (!why[0] && inner6_forwards(p))
+		net_forwarding_is_off(AF_INET6, names, count, why, sizeof(why));
 	if (!strcmp(why, p->uplinks.forwarding))
 		return;
 	if (why[0])

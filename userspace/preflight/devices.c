@@ -22,6 +22,17 @@ static enum preflight_level level_of_forwarding(const struct config *config)
 	return config->mesh.agent || config->mesh.disable_server_routes ? PREFLIGHT_NOTE : PREFLIGHT_WARNING;
 }
 
+static bool may_serve_ipv6(const struct config *config)
+{
+	if (config->mesh.enabled)
+		return true;
+	for (size_t i = 0; i < config->route_count; i++) {
+		if (config->routes[i].dst.family == AF_INET6)
+			return config->mesh_len6;
+	}
+	return false;
+}
+
 void judge_hazard(const struct host *host, const struct net_hazard *hazard, struct preflight_report *report)
 {
 	static const struct {
@@ -29,6 +40,8 @@ void judge_hazard(const struct host *host, const struct net_hazard *hazard, stru
 		enum preflight_level level;
 	} of[] = {
 		[NET_HAZARD_FORWARDING]		= { PREFLIGHT_FORWARDING, PREFLIGHT_PROBLEM },
+		[NET_HAZARD_FORWARDING6]	= { PREFLIGHT_FORWARDING, PREFLIGHT_PROBLEM },
+		[NET_HAZARD_ACCEPT_RA]		= { PREFLIGHT_FORWARDING, PREFLIGHT_WARNING },
 		[NET_HAZARD_GONE]		= { PREFLIGHT_UPLINK, PREFLIGHT_PROBLEM },
 		[NET_HAZARD_DOWN]		= { PREFLIGHT_UPLINK, PREFLIGHT_WARNING },
 		[NET_HAZARD_LAYERED]		= { PREFLIGHT_UPLINK, PREFLIGHT_NOTE },
@@ -41,10 +54,14 @@ void judge_hazard(const struct host *host, const struct net_hazard *hazard, stru
 		[NET_HAZARD_JIT_HARDEN]		= { PREFLIGHT_JIT, PREFLIGHT_NOTE },
 		[NET_HAZARD_JIT_OFF]		= { PREFLIGHT_JIT, PREFLIGHT_WARNING },
 	};
-	enum preflight_level level = hazard->kind == NET_HAZARD_FORWARDING ? level_of_forwarding(host->config)
-		: of[hazard->kind].level;
-	struct preflight_finding *f = find(report, of[hazard->kind].check, level, "%s", hazard->what);
+	enum preflight_level level = of[hazard->kind].level;
+	struct preflight_finding *f;
 
+	if (hazard->kind == NET_HAZARD_FORWARDING)
+		level = level_of_forwarding(host->config);
+	else if (host->config->mesh.enabled && of[hazard->kind].check == PREFLIGHT_FORWARDING)
+		level = PREFLIGHT_NOTE;		/* it may have IPv6 or not */
+	f = find(report, of[hazard->kind].check, level, "%s", hazard->what);
 	if (hazard->why)
 		find_why(f, "%s", hazard->why);
 	if (hazard->act)
@@ -66,7 +83,7 @@ void judge_no_hazard(struct preflight_report *report)
 		enum preflight_check check;
 		const char *what;
 	} good[] = {
-		{ PREFLIGHT_FORWARDING, "the kernel forwards IPv4 packets that come in by the uplinks" },
+		{ PREFLIGHT_FORWARDING, "the kernel forwards packets that come in by the uplinks" },
 		{ PREFLIGHT_RP_FILTER, "not strict on the uplinks and the tunnel" },
 		{ PREFLIGHT_SRC_VALID_MARK, "off" },
 		{ PREFLIGHT_CHECKSUMS, "no uplink is a veth" },
@@ -83,7 +100,8 @@ static void check_hazards(const struct host *host, struct preflight_report *repo
 {
 	const char *names[TALON_UPLINKS_MAX];
 	const struct net_hazard_question question = { .root = host->root, .uplinks = names,
-		.count = host->uplink_count, .tunnel = host->config->tunnel };
+		.count = host->uplink_count, .tunnel = host->config->tunnel,
+		.six = may_serve_ipv6(host->config) };
 	struct hazard_walk walk = { host, report };
 
 	for (unsigned i = 0; i < host->uplink_count; i++)

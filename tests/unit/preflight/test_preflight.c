@@ -349,7 +349,7 @@ static void a_host_without_hazards_has_a_line_for_each(void **state)
 	write_file("proc/sys/net/core/bpf_jit_enable", "1\n");
 	ask_hazards();
 	judge_no_hazard(&report);
-	says("ok       forwarding: the kernel forwards IPv4 packets that come in by the uplinks\n"
+	says("ok       forwarding: the kernel forwards packets that come in by the uplinks\n"
 		"ok       rp-filter: not strict on the uplinks and the tunnel\n"
 		"ok       src-valid-mark: off\n"
 		"ok       checksums: no uplink is a veth\n"
@@ -396,6 +396,27 @@ static void a_host_that_does_not_forward_serves_no_network(void **state)
 	judge_hazard(&host, &hazard, &report);
 	assert_int_equal(report.list[2].level, PREFLIGHT_NOTE);
 	config.mesh.agent = config.mesh.enabled = false;
+}
+
+static void a_host_that_does_not_forward_ipv6_serves_no_ipv6_network(void **state)
+{
+	const struct net_hazard hazard = { NET_HAZARD_FORWARDING6, "net.ipv6.conf.all.forwarding=0",
+		"the kernel forwards no IPv6 that comes in by eth0",
+		"sysctl -w net.ipv6.conf.all.forwarding=1" },
+		routers = { NET_HAZARD_ACCEPT_RA, "accept_ra=1 on eth0",
+		"the IPv6 default route, which a router advertised, goes when forwarding is switched on",
+		"sysctl -w net.ipv6.conf.eth0.accept_ra=2" };
+
+	judge_hazard(&host, &hazard, &report);
+	judge_hazard(&host, &routers, &report);
+	says("problem  forwarding: net.ipv6.conf.all.forwarding=0. Why: the kernel forwards no IPv6 that "
+		"comes in by eth0. Do: sysctl -w net.ipv6.conf.all.forwarding=1\nwarning  forwarding: "
+		"accept_ra=1 on eth0. Why: the IPv6 default route, which a router advertised, goes when "
+		"forwarding is switched on. Do: sysctl -w net.ipv6.conf.eth0.accept_ra=2\n");
+	config.mesh.enabled = true;
+	judge_hazard(&host, &hazard, &report);
+	assert_int_equal(report.list[0].level, PREFLIGHT_NOTE);
+	config.mesh.enabled = false;
 }
 
 static void what_an_uplink_is_can_be_a_hazard(void **state)
@@ -939,6 +960,7 @@ int main(void)
 		TEST(a_host_without_hazards_has_a_line_for_each),
 		TEST(sysctls_that_hurt_are_named),
 		TEST(a_host_that_does_not_forward_serves_no_network),
+		TEST(a_host_that_does_not_forward_ipv6_serves_no_ipv6_network),
 		TEST(what_an_uplink_is_can_be_a_hazard),
 		TEST(a_free_slot_and_our_own_program_are_good),
 		TEST(a_foreign_xdp_program_is_named),
