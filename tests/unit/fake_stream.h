@@ -127,6 +127,11 @@ int stream_remote(const struct stream *s, struct endpoint *ret_remote)
 	return 0;
 }
 
+bool stream_addresses_changed(struct loop *loop)
+{
+	return false;
+}
+
 void stream_global_done(void)
 {
 }
