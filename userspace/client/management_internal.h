@@ -88,6 +88,7 @@ struct management {
 	uint8_t *answer;		/* of a unary call, opened */
 	size_t answer_len;
 	bool is_garbled;
+	const char *garbled_why;	/* in a stream of maps */
 
 	/* Of the Sync stream. */
 	uint64_t sync_opened_ns;

@@ -20,6 +20,9 @@
 #define TWIN_TEXT "another client seems to use this identity: the server keeps ending our stream; stop the " \
 	"other one, or join one of them anew"
 
+#define OTHER_FORMAT_TEXT "it sends network maps in a format that was not asked for (SyncResponse.Version " \
+	"is not 0); the last one stays in force"
+
 uint64_t allowance_take(struct allowance *allowance, uint64_t now_ns)
 {
 	uint64_t due = (now_ns - allowance->since_ns) / allowance->each_ns;
@@ -95,7 +98,7 @@ void management_lose_patience(void *ctx)
 	if (m->once) {
 		give_up(m);
 	} else if (m->is_garbled) {
-		break_stream(m, "the server sent what cannot be read");
+		break_stream(m, m->garbled_why);
 	} else if (!m->has_synced) {
 		break_stream(m, "no network map came within 30 s");
 	} else {
@@ -126,6 +129,8 @@ static void take_sync(void *ctx, const uint8_t *bytes, size_t len)
 	}
 	if (ret < 0) {
 		m->is_garbled = true;
+		m->garbled_why = ret == -EPROTONOSUPPORT ? OTHER_FORMAT_TEXT
+			: "the server sent what cannot be read";
 		loop_timer_after(m->loop, &m->patience, 0);	/* not from a callback of the call */
 	}
 }

@@ -16,7 +16,7 @@
 #include "netbird/netmap_internal.h"
 
 /* Field numbers (proto/management.proto has the names). */
-enum { SYNC_CONFIG = 1, SYNC_MAP = 5, SYNC_CHECKS = 6, SYNC_EXPIRY = 7 };
+enum { SYNC_CONFIG = 1, SYNC_MAP = 5, SYNC_CHECKS = 6, SYNC_EXPIRY = 7, SYNC_VERSION = 9 };
 enum { LOGIN_CONFIG = 1, LOGIN_SELF = 2, LOGIN_CHECKS = 3, LOGIN_EXPIRY = 4 };
 enum { SELF_ADDRESS = 1, SELF_FQDN = 4, SELF_RESOLUTION = 5, SELF_LAZY = 6, SELF_MTU = 7,
 	SELF_ADDRESS6 = 9 };
@@ -570,11 +570,29 @@ static int is_well_formed(struct wire wire)
 	return ret;
 }
 
+/*
+ * Since 0.75 a map may come as components, in another field. We do not ask for that, and a message which
+ * claims it must not pass for one without a map, or for an empty map.
+ */
+static bool is_other_format(struct wire wire)
+{
+	struct wire_field field;
+	bool is_other = false;
+
+	while (wire_next(&wire, &field) > 0) {
+		if (wire_is_varint(&field, SYNC_VERSION))
+			is_other = field.value;
+	}
+	return is_other;
+}
+
 static int read_update(struct netmap_reader *r, struct wire wire)
 {
 	struct wire_field field;
 	int ret = is_well_formed(wire);
 
+	if (!ret && is_other_format(wire))
+		ret = -EPROTONOSUPPORT;
 	if (!ret && find(wire, SYNC_CONFIG, &field))
 		ret = netmap_read_servers(r, &field);
 	if (!ret && find(wire, SYNC_MAP, &field))

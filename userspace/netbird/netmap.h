@@ -144,7 +144,8 @@ struct netmap_update {
 
 /*
  * @bytes: a serialized SyncResponse. @own: our public key, which is filtered from the peers. Returns 0,
- * -EBADMSG, or -ENOMEM. netmap_update_done() wipes and frees the contents, among them the relay token.
+ * -EBADMSG; -EPROTONOSUPPORT if its map is of another format than the one described here; or -ENOMEM.
+ * netmap_update_done() wipes and frees the contents, among them the relay token.
  */
 int netmap_update_parse(const uint8_t *bytes, size_t len, const uint8_t own[static KEY_LEN],
 	struct netmap_update *ret_update);

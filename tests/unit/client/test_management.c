@@ -1010,6 +1010,34 @@ static void a_message_that_cannot_be_read_ends_the_stream(void **state)
 	assert_int_equal(w.serial, 2);
 }
 
+/* Component maps, which a server of 0.75 or later may be told to send to all. */
+static void a_map_of_another_format_is_refused_and_the_last_one_kept(void **state)
+{
+	static const uint8_t components[] = { 0x42, 0x02, 0x0a, 0x00, 0x48, 0x01 }, empty[] = { 0x48, 0x01 },
+		classic[] = { 0x2a, 0x02, 0x08, 0x09, 0x48, 0x01 };
+	static const struct { const uint8_t *bytes; size_t len; } messages[] = {
+		{ components, sizeof(components) }, { empty, sizeof(empty) }, { classic, sizeof(classic) },
+	};
+
+	connect_known();
+	for (size_t i = 0; i < sizeof(messages) / sizeof(*messages); i++) {
+		say_bytes(the_call("Sync"), messages[i].bytes, messages[i].len);
+		pass(0);
+		assert_int_equal(w.syncs, 1 + i);
+		assert_int_equal(w.serial, 1 + i);
+		assert_int_equal(w.state, MANAGEMENT_CONNECTING);
+		assert_string_equal(w.why, "management https://m.example: it sends network maps in a format "
+			"that was not asked for (SyncResponse.Version is not 0); the last one stays in "
+			"force");
+		assert_int_equal(w.deletions, 0);
+		pass(20 * LOOP_SECOND);		/* asked again, in case it was a mistake */
+		give_key();
+		send_map(2 + i);
+		assert_int_equal(w.serial, 2 + i);
+		assert_int_equal(w.state, MANAGEMENT_CONNECTED);
+	}
+}
+
 /* Jobs */
 
 static Management__JobResponse *job_answer(struct grpc_call *call)
@@ -1746,6 +1774,7 @@ int main(void)
 		TEST(a_server_that_takes_calls_and_is_silent_gets_a_new_connection),
 		TEST(a_stream_without_a_map_is_given_up),
 		TEST(a_message_that_cannot_be_read_ends_the_stream),
+		TEST(a_map_of_another_format_is_refused_and_the_last_one_kept),
 		TEST(jobs_are_declined_with_a_reason),
 		TEST(a_job_stream_that_ends_changes_nothing_else),
 		TEST(a_proxy_that_cuts_a_silent_job_stream_is_left_nothing_to_wait_for),

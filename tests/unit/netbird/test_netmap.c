@@ -918,6 +918,49 @@ static void only_a_whole_configuration_takes_relays_away(void **state)
 	}
 }
 
+/* A configuration about something else changes no servers: metrics (6) as 0.74.0 sent them, flow (5). */
+static void a_configuration_of_metrics_or_flow_alone_names_no_servers(void **state)
+{
+	static const uint8_t metrics[] = { 0x0a, 0x04, 0x32, 0x02, 0x08, 0x01, 0x2a, 0x02, 0x08, 0x07 },
+		flow[] = { 0x0a, 0x04, 0x2a, 0x02, 0x20, 0x01, 0x2a, 0x02, 0x08, 0x07 };
+	static const uint8_t *const messages[] = { metrics, flow };
+
+	for (size_t i = 0; i < 2; i++) {
+		const uint8_t own[KEY_LEN] = { 0 };
+		struct netmap_update update;
+
+		assert_int_equal(netmap_update_parse(messages[i], sizeof(metrics), own, &update), 0);
+		assert_false(update.servers.present);
+		assert_false(update.servers.relay.present);
+		assert_true(update.map.present);
+		assert_int_equal(update.map.serial, 7);
+		netmap_update_done(&update);
+	}
+}
+
+/* Whatever else it holds: field 9 says how the map is to be read, and we know one way. */
+static void a_map_of_another_format_is_not_read(void **state)
+{
+	static const struct { uint8_t bytes[10]; size_t len; int want; } cases[] = {
+		{ { 0x2a, 0x02, 0x08, 0x07, 0x48, 0x00 }, 6, 0 },
+		{ { 0x2a, 0x02, 0x08, 0x07, 0x48, 0x01 }, 6, -EPROTONOSUPPORT },
+		{ { 0x48, 0x02, 0x2a, 0x02, 0x08, 0x07 }, 6, -EPROTONOSUPPORT },
+		{ { 0x48, 0x01 }, 2, -EPROTONOSUPPORT },
+		{ { 0x48, 0x01, 0x48, 0x00 }, 4, 0 },			/* the last one counts */
+		/* the version decides, not the envelope */
+		{ { 0x42, 0x00, 0x2a, 0x02, 0x08, 0x07 }, 6, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const uint8_t own[KEY_LEN] = { 0 };
+		struct netmap_update update = {};
+
+		assert_int_equal(netmap_update_parse(cases[i].bytes, cases[i].len, own, &update),
+			cases[i].want);
+		netmap_update_done(&update);
+	}
+}
+
 static void servers_beyond_the_limit_and_malformed_ones_are_left_out(void **state)
 {
 	char texts[70][32], *urls[70];
@@ -1278,6 +1321,8 @@ int main(void)
 		cmocka_unit_test(domain_rules_depend_on_who_resolves),
 		cmocka_unit_test(routes_are_skipped_one_by_one),
 		cmocka_unit_test(only_a_whole_configuration_takes_relays_away),
+		cmocka_unit_test(a_configuration_of_metrics_or_flow_alone_names_no_servers),
+		cmocka_unit_test(a_map_of_another_format_is_not_read),
 		cmocka_unit_test(servers_beyond_the_limit_and_malformed_ones_are_left_out),
 		cmocka_unit_test(stun_servers_are_asked_over_udp_only),
 		cmocka_unit_test(our_own_peer_config_is_the_maps_or_the_last_one),
