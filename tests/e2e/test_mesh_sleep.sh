@@ -98,7 +98,7 @@ mesh_said() { grep -q "to browser, who is not there: $1" "$RUN/log/mesh.now"; }
 
 # Of two of ours, the one under forced relay says nothing of ICE to a peer that is new enough.
 test_peer_without_ice_is_reached_by_relay_alone() {
-	finally "stop lap; member lap down; mesh version node 0.66.4+talon; member_up lap; ready"
+	finally "stop lap; member lap down; mesh version node 0.77.1+talon; member_up lap; ready"
 	member_down lap
 	member_up lap NB_FORCE_RELAY=true
 	mesh version node 0.77.1

@@ -7,8 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Our NetBird version; its semantic part tells servers and peers which features to expect. */
-#define SYSINFO_NETBIRD_VERSION "0.66.4+talon"
+/*
+ * Our NetBird version; its three numbers tell servers and peers which features to expect. What follows has to be
+ * build metadata ("+"): servers take anything after a "-" for a pre-release, which no rule of theirs accepts.
+ */
+#define SYSINFO_NETBIRD_VERSION "0.77.1+talon"
 
 struct sysinfo_flags {
 	bool disable_client_routes, disable_server_routes, disable_firewall, block_lan_access, block_inbound,

@@ -235,6 +235,20 @@ static void posture_checks_look_at_files_and_processes(void **state)
 	management__peer_system_meta__free_unpacked(meta, NULL);
 }
 
+/*
+ * Servers compare it by three methods: as semantic version with "v" put in front, cut at the first "-", or with a
+ * constraint that no pre-release meets. Three numbers without "v", and "+" before the rest, pass all of them.
+ */
+static void the_version_is_one_that_every_condition_of_servers_can_read(void **state)
+{
+	unsigned int major, minor, patch;
+	char rest[16];
+
+	assert_int_equal(sscanf(SYSINFO_NETBIRD_VERSION, "%u.%u.%u%15s", &major, &minor, &patch, rest), 4);
+	assert_true(major > 0 || minor >= 77);
+	assert_string_equal(rest, "+talon");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_tree, remove_tree)
@@ -248,6 +262,7 @@ int main(void)
 		TEST(addresses_are_sorted_and_each_once),
 		TEST(this_host_says_the_same_twice),
 		TEST(posture_checks_look_at_files_and_processes),
+		cmocka_unit_test(the_version_is_one_that_every_condition_of_servers_can_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
