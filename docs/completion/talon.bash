@@ -35,7 +35,7 @@ _talon()
 		--metrics
 		--metrics-peers
 		--metrics-aliases
-		--log-format"
+		--log-format --log-file"
 	local mesh=" --wireguard-port --interface-name --enable-capture
 		--management-url
 		--setup-key
@@ -60,7 +60,6 @@ _talon()
 		--dns-forwarder-port
 		--foreground-mode
 		--agent
-		--log-file
 		--profile
 		--enable-rosenpass"
 
@@ -128,6 +127,9 @@ _talon()
 	--log-format)
 		mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur")
 		return ;;
+	--log-file)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
 	--management-url)
 		return ;;
 	--setup-key)
@@ -158,9 +160,6 @@ _talon()
 	--extra-dns-labels)
 		return ;;
 	--dns-forwarder-port)
-		return ;;
-	--log-file)
-		mapfile -t COMPREPLY < <(compgen -W "console" -- "$cur")
 		return ;;
 	--profile)
 		mapfile -t COMPREPLY < <(compgen -W "default" -- "$cur")

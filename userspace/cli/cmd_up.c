@@ -90,6 +90,8 @@ static int serve(struct cli *cli, struct up *up)
 	log_set_format(up->settings.config.log_json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
 	log_bridge_libbpf();
 	log_never_block();
+	if (log_set_targets(up->settings.config.log_file, why, sizeof(why)))
+		return cli_fail(cli, CLI_USAGE, "--log-file: %s", why);
 	/* Before the host is looked at: the identity may say which port and device. */
 	if (up->settings.config.mesh.enabled && mesh_prepare(&up->settings.config, why, sizeof(why)))
 		return cli_fail(cli, CLI_FAILED, "%s", why);

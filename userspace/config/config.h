@@ -229,6 +229,7 @@ struct config {
 	char pin_dir[CONFIG_PIN_DIR_LEN];
 	enum log_level log_level;
 	bool log_json;
+	char log_file[LOG_TARGETS_LEN];	/* as log_set_targets() takes it; "": the console */
 
 	struct config_peer *peers;
 	size_t peer_count;

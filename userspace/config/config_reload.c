@@ -67,6 +67,7 @@ static bool is_same(const struct config *a, const struct config *b, enum option 
 	case OPTION_LOG_LEVEL:
 		return true;	/* applied at once */
 	case OPTION_LOG_FORMAT:
+	case OPTION_LOG_FILE:
 	case OPTION_COUNT:
 		return true;	/* not in the file */
 	}

@@ -302,18 +302,6 @@ static int set_dns_port(struct config *config, struct slice value, struct proble
 	return value_u16(value, 1, 65535, &config->mesh.dns_forwarder_port);
 }
 
-static int set_log_file(struct config *config, struct slice value, struct problem *problem)
-{
-	while (slice_next(&value, ",", &problem->item)) {
-		if (!slice_is(problem->item, "console") &&
-		    config_note(config, LOG_LEVEL_INFO,
-		    "NB_LOG_FILE: no effect: %.*s (Talon logs to standard error)", (int)problem->item.len,
-		    problem->item.at))
-			return -ENOMEM;
-	}
-	return 0;
-}
-
 static int set_profile(struct config *config, struct slice value, struct problem *problem)
 {
 	return slice_is(value, "default") ? 0 : -EINVAL;

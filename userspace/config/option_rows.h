@@ -107,7 +107,11 @@
 		"what is logged to standard error (info)") \
 	X(LOG_FORMAT, log_format, ONE, NULL, "log-format", "TALON_LOG_FORMAT", "NB_LOG_FORMAT", \
 		"text or json", "is not a form of log lines", "text json", \
-		"form of log lines (text)")
+		"form of log lines (text)") \
+	X(LOG_FILE, log_file, LIST, NULL, "log-file", "TALON_LOG_FILE", "NB_LOG_FILE", \
+		"console, syslog and absolute paths, with commas between them", "is not a log", \
+		"<file>", \
+		"where log lines go, to all of them (console: standard error)")
 
 /*
  * Options of a mesh, under NetBird's names: X(ID, name of the setter, kind, flag, letter, other variable,
@@ -186,9 +190,6 @@
 	X(AGENT, agent, ONE, "agent", 0, "TALON_AGENT", NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"this host is not a cluster node: use networks, serve none") \
-	X(LOG_FILE, log_file, ONE, "log-file", 0, NULL, "list", \
-		"console", "is not a log", "console", \
-		"only console has an effect") \
 	X(PROFILE, profile, ONE, "profile", 0, NULL, "name", \
 		"default", "is not a profile that Talon has", "default", \
 		"only default is accepted") \

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The options of [Interface]: how each is set.
+#include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -276,6 +278,52 @@ static int set_log_format(struct config *config, struct slice value, struct prob
 		return -EINVAL;
 	config->log_json = index == 1;	/* NetBird accepts "syslog" too: text without colours */
 	return 0;
+}
+
+/* To the letter: what follows takes the words as they are. */
+static bool is_word(struct slice item, const char *word)
+{
+	return item.len == strlen(word) && !memcmp(item.at, word, item.len);
+}
+
+static bool is_log(struct slice item)
+{
+	for (size_t i = 0; i < item.len; i++) {
+		if (iscntrl((unsigned char)item.at[i]))
+			return false;
+	}
+	return is_word(item, "console") || is_word(item, "syslog") || (item.len > 1 && item.at[0] == '/');
+}
+
+/* The list as log_set_targets() takes it: one that was given before goes on, and none is named twice. */
+static int set_log_file(struct config *config, struct slice value, struct problem *problem)
+{
+	char *list = config->log_file;
+
+	while (slice_next(&value, ",", &problem->item)) {
+		struct slice before = slice_from(list), item;
+		bool is_there = false;
+		size_t len = strlen(list);
+
+		if (!is_log(problem->item))
+			return -EINVAL;
+		while (slice_next(&before, ",", &item))
+			is_there |= item.len == problem->item.len && !memcmp(item.at, problem->item.at, item.len);
+		if (is_there)
+			continue;
+		if (len + problem->item.len + 2 > sizeof(config->log_file)) {
+			problem->is = "makes the list too long";
+			return -EINVAL;
+		}
+		snprintf(list + len, sizeof(config->log_file) - len, "%s%.*s", len ? "," : "",
+			(int)problem->item.len, problem->item.at);
+	}
+	return 0;
+}
+
+static void clear_log_file(struct config *config)
+{
+	config->log_file[0] = '\0';
 }
 
 #define OPTION_ROW(id, name, kind, key, flag, env, netbird, form, is, values, help) \

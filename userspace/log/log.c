@@ -2,43 +2,26 @@
 // Log lines: time, level, text. Secrets have a type of their own and no formatter, so none can get here
 // by accident.
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <bpf/libbpf.h>
 
+#include "log/internal.h"
 #include "log/log.h"
 
-#define TEXT_MAX 2048
-#define LINE_MAX_LEN (6 * TEXT_MAX + 128)	/* each byte may become six */
-
-/* Where lines go, and how not to wait there. */
-enum way {
-	WAY_STDIO,	/* nobody minds waiting */
-	WAY_PLAIN,	/* a file: always takes what it gets */
-	/* a description of our own that does not block: that of stderr is shared with whoever started us */
-	WAY_OWN,
-	WAY_SOCKET,
-	WAY_ASK,	/* no such description is to be had: asked first */
-};
-
-static struct {
-	enum way way;
-	int fd;
-	uint64_t dropped;		/* lines, ever */
-	uint64_t told;			/* of them */
-	size_t rest_len;		/* of a line that went out by half */
-	char rest[LINE_MAX_LEN];
-} out = { .fd = STDERR_FILENO };
+static struct target console = { .kind = TARGET_CONSOLE, .fd = STDERR_FILENO, .name = "standard error" };
+/* Where lines go: the console alone, or what log_set_targets() was told. */
+static struct target *targets[TARGETS_MAX] = { &console };
+static size_t target_count = 1;
+static char target_list[LOG_TARGETS_LEN] = "console";
 static pthread_mutex_t out_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static enum log_level max_level = LOG_LEVEL_INFO;
@@ -125,21 +108,53 @@ static void put_text(struct line *line, const char *text, bool is_json)
 	}
 }
 
-size_t log_format_line(enum log_format format, enum log_level level, int64_t when_ms, const char *text,
-	char *buf, size_t size)
+static const char *const names[] = { "error", "warn", "info", "debug" };
+static const int priorities[] = { LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG };	/* of syslog(3) */
+
+/* Time and level as text; "<6>" for the journal, which has both; what syslog(3) puts before a line. */
+static size_t format_head(enum target_form form, enum log_level level, int64_t when_ms, char *head, size_t size)
 {
-	static const char *const names[] = { "error", "warn", "info", "debug" };
-	struct line line = { .text = buf, .size = size - 2 };
 	const time_t second = when_ms / 1000;
-	char when[32], head[96];
+	char when[32];
 	struct tm tm;
 
+	if (form == FORM_JOURNAL)
+		return snprintf(head, size, "<%d>", priorities[level]);
+	if (form == FORM_SYSLOG) {
+		localtime_r(&second, &tm);
+		strftime(when, sizeof(when), "%b %e %H:%M:%S", &tm);
+		return snprintf(head, size, "<%d>%s talon[%d]: ", LOG_DAEMON | priorities[level], when, getpid());
+	}
 	gmtime_r(&second, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-	put(&line, head,
-		snprintf(head, sizeof(head),
-		format == LOG_FORMAT_JSON ? "{\"time\":\"%s.%03dZ\",\"level\":\"%s\",\"msg\":\""
-		: "%s.%03dZ %-5s ", when, (int)(when_ms % 1000), names[level]));
+	return snprintf(head, size, "%s.%03dZ %-5s ", when, (int)(when_ms % 1000), names[level]);
+}
+
+/* The same in JSON: a journal and a syslog have the time already. */
+static size_t format_json_head(enum target_form form, enum log_level level, int64_t when_ms, char *head,
+	size_t size)
+{
+	size_t len = form == FORM_PLAIN ? 0 : format_head(form, level, when_ms, head, size);
+	const time_t second = when_ms / 1000;
+	char when[32];
+	struct tm tm;
+
+	if (form != FORM_PLAIN)
+		return len + snprintf(head + len, size - len, "{\"level\":\"%s\",\"msg\":\"", names[level]);
+	gmtime_r(&second, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	return snprintf(head, size, "{\"time\":\"%s.%03dZ\",\"level\":\"%s\",\"msg\":\"", when,
+		(int)(when_ms % 1000), names[level]);
+}
+
+static size_t format_line(enum target_form form, enum log_format format, enum log_level level, int64_t when_ms,
+	const char *text, char *buf, size_t size)
+{
+	struct line line = { .text = buf, .size = size - 2 };
+	char head[HEAD_MAX];
+
+	put(&line, head, format == LOG_FORMAT_JSON ? format_json_head(form, level, when_ms, head, sizeof(head))
+		: format_head(form, level, when_ms, head, sizeof(head)));
 	put_text(&line, text, format == LOG_FORMAT_JSON);
 	line.size = size;
 	if (format == LOG_FORMAT_JSON)
@@ -148,40 +163,10 @@ size_t log_format_line(enum log_format format, enum log_level level, int64_t whe
 	return line.len;
 }
 
-static ssize_t put_bytes(const char *bytes, size_t len)
+size_t log_format_line(enum log_format format, enum log_level level, int64_t when_ms, const char *text,
+	char *buf, size_t size)
 {
-	struct pollfd room = { .fd = out.fd, .events = POLLOUT };
-
-	if (out.way == WAY_SOCKET)
-		return send(out.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	/* A pipe that says so takes PIPE_BUF bytes at once (pipe(7)). */
-	if (out.way == WAY_ASK && (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT)))
-		return -1;
-	return write(out.fd, bytes, out.way == WAY_ASK && len > 4096 ? 4096 : len);
-}
-
-/* What is left of the line before comes first. */
-static bool put_rest(void)
-{
-	ssize_t n = out.rest_len ? put_bytes(out.rest, out.rest_len) : 0;
-
-	if (n > 0) {
-		out.rest_len -= n;
-		memmove(out.rest, out.rest + n, out.rest_len);
-	}
-	return !out.rest_len;
-}
-
-/* Returns false if the line does not fit now. */
-static bool put_line(const char *line, size_t len)
-{
-	ssize_t n = put_rest() ? put_bytes(line, len) : -1;
-
-	if (n < 0)
-		return false;
-	out.rest_len = len - n;
-	memcpy(out.rest, line + n, out.rest_len);
-	return true;
+	return format_line(FORM_PLAIN, format, level, when_ms, text, buf, size);
 }
 
 static int64_t unix_ms(void)
@@ -192,65 +177,144 @@ static int64_t unix_ms(void)
 	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-static void tell_dropped(void)
+/* Whether standard error leads to the journal: systemd.exec(5) on JOURNAL_STREAM. */
+bool log_is_journal(void)
 {
-	char text[120], line[256];
-	const uint64_t count = out.dropped - out.told;
+	static int answer = -1;
+	unsigned long long device, inode;
+	const char *stream;
+	struct stat st;
+	int len = 0;
+
+	if (answer >= 0)
+		return answer;
+	stream = getenv("JOURNAL_STREAM");
+	answer = stream && stream[0] >= '0' && stream[0] <= '9' &&
+		sscanf(stream, "%llu:%llu%n", &device, &inode, &len) == 2 && !stream[len] &&
+		!fstat(STDERR_FILENO, &st) && st.st_dev == device && st.st_ino == inode;
+	return answer;
+}
+
+static enum target_form form_of(const struct target *t)
+{
+	return t->kind == TARGET_SYSLOG ? FORM_SYSLOG
+		: t->kind == TARGET_CONSOLE && log_is_journal() ? FORM_JOURNAL : FORM_PLAIN;
+}
+
+static void tell_dropped(struct target *t)
+{
+	char text[512], line[1024];
+	const uint64_t count = t->dropped - t->told;
 	size_t len;
 
 	if (!count)
 		return;
-	snprintf(text, sizeof(text), "%llu log lines were dropped: standard error was full",
-		(unsigned long long)count);
-	len = log_format_line(get_format(), LOG_LEVEL_WARN, unix_ms(), text, line, sizeof(line));
-	if (put_line(line, len))
-		out.told += count;
+	snprintf(text, sizeof(text), "%llu log lines were dropped: %s %s", (unsigned long long)count, t->name,
+		t->kind == TARGET_CONSOLE ? "was full" : "did not take them");
+	len = format_line(form_of(t), get_format(), LOG_LEVEL_WARN, unix_ms(), text, line, sizeof(line));
+	if (target_put_line(t, line, len))
+		t->told += count;
 }
 
-static void put_or_drop(const char *line, size_t len)
+static void put_or_drop(struct target *t, enum log_level level, int64_t when_ms, const char *text)
 {
-	if (out.way == WAY_STDIO) {
+	char line[LINE_MAX_LEN];
+	size_t len = format_line(form_of(t), get_format(), level, when_ms, text, line, sizeof(line));
+
+	if (t->kind == TARGET_CONSOLE && t->way == WAY_STDIO) {
 		fwrite(line, 1, len, stderr);
 		return;
 	}
-	/* the datapath is loaded by a thread of its own; nobody waits in here */
-	pthread_mutex_lock(&out_lock);
-	tell_dropped();
-	if (out.told != out.dropped || !put_line(line, len))
-		out.dropped++;
-	pthread_mutex_unlock(&out_lock);
+	tell_dropped(t);
+	if (t->told != t->dropped || !target_put_line(t, line, len))
+		t->dropped++;
 }
 
 void log_never_block(void)
 {
-	struct stat st;
-	int fd;
-
-	if (out.way != WAY_STDIO)
-		return;
-	fflush(stderr);
-	if (fstat(STDERR_FILENO, &st) || S_ISREG(st.st_mode)) {
-		out.way = WAY_PLAIN;
-	} else if (S_ISSOCK(st.st_mode)) {
-		out.way = WAY_SOCKET;
-	} else {
-		fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-		out.way = fd < 0 ? WAY_ASK : WAY_OWN;
-		out.fd = fd < 0 ? STDERR_FILENO : fd;
-	}
+	target_never_block(&console);
 }
 
 uint64_t log_get_dropped(void)
 {
-	return out.dropped;
+	uint64_t dropped = 0;
+
+	for (size_t i = 0; i < target_count; i++)
+		dropped += targets[i]->dropped;
+	return dropped;
 }
 
 static void write_line(enum log_level level, const char *fmt, va_list args)
 {
-	char text[TEXT_MAX], line[LINE_MAX_LEN];
+	const int64_t when_ms = unix_ms();
+	char text[TEXT_MAX];
 
 	vsnprintf(text, sizeof(text), fmt, args);
-	put_or_drop(line, log_format_line(get_format(), level, unix_ms(), text, line, sizeof(line)));
+	/* the datapath is loaded by a thread of its own; nobody waits in here */
+	pthread_mutex_lock(&out_lock);
+	for (size_t i = 0; i < target_count; i++)
+		put_or_drop(targets[i], level, when_ms, text);
+	pthread_mutex_unlock(&out_lock);
+}
+
+/* Opens what @list names into @fresh; NULL there stands for the console. Returns their number, or negative. */
+static int open_list(const char *list, struct target *fresh[static TARGETS_MAX], char *why, size_t size)
+{
+	char text[LOG_TARGETS_LEN], *at = text, *name;
+	int count = 0, ret;
+
+	snprintf(text, sizeof(text), "%s", list);
+	while ((name = strsep(&at, ","))) {
+		struct target *t = NULL;
+
+		if (!*name)
+			continue;
+		ret = count < TARGETS_MAX ? 0 : -E2BIG;
+		if (ret)
+			snprintf(why, size, "more than %d logs", TARGETS_MAX);
+		else if (strcmp(name, "console"))
+			ret = target_open(name, &t, why, size);
+		if (ret) {
+			while (count)
+				target_close(fresh[--count]);
+			return ret;
+		}
+		fresh[count++] = t;
+	}
+	return count;
+}
+
+int log_set_targets(const char *list, char *why, size_t size)
+{
+	struct target *fresh[TARGETS_MAX] = {}, *old[TARGETS_MAX] = {};
+	int count = open_list(list, fresh, why, size);
+	size_t old_count;
+
+	if (count < 0)
+		return count;
+	pthread_mutex_lock(&out_lock);
+	memcpy(old, targets, sizeof(old));
+	old_count = target_count;
+	for (int i = 0; i < count; i++)
+		targets[i] = fresh[i] ?: &console;
+	if (!count)
+		targets[count++] = &console;
+	target_count = count;
+	for (size_t i = 0; i < old_count; i++) {
+		for (size_t j = 0; j < target_count; j++)
+			target_continue(targets[j], old[i]);
+	}
+	if (list != target_list)
+		snprintf(target_list, sizeof(target_list), "%s", list);
+	pthread_mutex_unlock(&out_lock);
+	for (size_t i = 0; i < old_count; i++)
+		target_close(old[i] == &console ? NULL : old[i]);
+	return 0;
+}
+
+int log_reopen(char *why, size_t size)
+{
+	return log_set_targets(target_list, why, size);
 }
 
 void log_write(enum log_level level, const char *fmt, ...)

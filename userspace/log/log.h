@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One line per event, to standard error: text, or JSON where NB_LOG_FORMAT says so. */
+/*
+ * One line per event, to standard error and wherever else log_set_targets() is told: text, or JSON where
+ * NB_LOG_FORMAT says so. Where standard error is the journal's, a line has a priority ("<6>") in place of
+ * time and level, which the journal keeps by itself.
+ */
 #ifndef TALON_LOG_H
 #define TALON_LOG_H
 
@@ -26,6 +30,18 @@ void log_set_format(enum log_format format);
  * again. Others who write to the same pipe are not affected.
  */
 void log_never_block(void);
+#define LOG_TARGETS_LEN	1024
+/*
+ * From now on lines go to all of @list: "console", "syslog" and paths, with commas; "" is the console. Files
+ * are opened for appending, also those that were open already, so that one that was renamed is begun anew; no
+ * line is lost on the way. A full disk costs lines, which are counted, and never time. Returns 0, or a
+ * negative errno with one line in @why, and then everything is as it was.
+ */
+int log_set_targets(const char *list, char *why, size_t size);
+/* Opens the same files again, as after logrotate(8) renamed them. */
+int log_reopen(char *why, size_t size);
+/* Whether standard error leads to systemd's journal. */
+bool log_is_journal(void);
 /* Lines that were dropped, ever. */
 uint64_t log_get_dropped(void);
 

@@ -1316,21 +1316,37 @@ static void what_does_nothing_in_a_mesh_is_said(void **state)
 	static const char *const flags[] = { "allow-server-ssh=true", "disable-dns=true",
 		"dns-router-interval=1m", NULL };
 	char *env[] = { "NB_WG_KERNEL_DISABLED=true", "NB_USE_NETSTACK_MODE=true", "NB_SETUP_KEYS=x",
-		"NB_PPROF_ADDR=", "NB_LOG_FILE=console,/var/x.log", NULL };
+		"NB_PPROF_ADDR=", NULL };
 
 	take_mesh(flags, env);
-	assert_int_equal(config.note_count, 5);
+	assert_int_equal(config.note_count, 4);
 	assert_string_equal(config.notes[0].text,
-		"NB_LOG_FILE: no effect: /var/x.log (Talon logs to standard error)");
-	assert_string_equal(config.notes[1].text,
 		"no effect: NB_WG_KERNEL_DISABLED, NB_USE_NETSTACK_MODE (of parts of NetBird's client that "
 		"Talon does not have)");
-	assert_string_equal(config.notes[2].text,
+	assert_string_equal(config.notes[1].text,
 		"no effect: NB_SETUP_KEYS (not known; see talon up --help)");
-	assert_int_equal(config.notes[2].level, LOG_LEVEL_WARN);
-	assert_string_equal(config.notes[3].text,
+	assert_int_equal(config.notes[1].level, LOG_LEVEL_WARN);
+	assert_string_equal(config.notes[2].text,
 		"--dns-router-interval: no effect: Talon follows the time to live of the answers");
-	assert_string_equal(config.notes[4].text, "--allow-server-ssh: no effect: Talon runs no SSH server");
+	assert_string_equal(config.notes[3].text, "--allow-server-ssh: no effect: Talon runs no SSH server");
+}
+
+static void logs_are_a_list_that_a_stronger_source_replaces(void **state)
+{
+	static const char *const twice[] = { "log-file=console", "log-file=/var/log/a.log, /var/log/b.log,console",
+		NULL };
+	static const char *const wrong[] = { "client.log", "/", "Console", "console,syslogs", "/a\001b" };
+	char *env[] = { "NB_LOG_FILE=syslog,/var/log/c.log", NULL };
+
+	take_mesh(twice, NULL);
+	assert_string_equal(config.log_file, "console,/var/log/a.log,/var/log/b.log");
+	take_mesh(twice, env);
+	assert_string_equal(config.log_file, "syslog,/var/log/c.log");
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_int_equal(config_set_flag(&config, "log-file", wrong[i], why, sizeof(why)), -EINVAL);
+		assert_non_null(strstr(why, "--log-file: '"));
+		assert_non_null(strstr(why, "is not a log; expected console, syslog and absolute paths"));
+	}
 }
 
 static void a_file_knows_nothing_of_a_mesh(void **state)
@@ -1408,6 +1424,7 @@ int main(void)
 		TEST(nb_lazy_conn_alone_overrides_the_account),
 		TEST(a_setup_key_may_come_from_a_file_but_not_from_two_places),
 		TEST(what_does_nothing_in_a_mesh_is_said),
+		TEST(logs_are_a_list_that_a_stronger_source_replaces),
 		TEST(a_file_knows_nothing_of_a_mesh),
 		TEST(free_wipes_a_setup_key),
 	};

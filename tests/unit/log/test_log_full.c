@@ -2,6 +2,7 @@
 // Standard error that nobody reads: lines are dropped and counted, nobody waits, and what comes out is
 // whole lines.
 #include <setjmp.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,11 @@
 
 static int saved, reader;
 
+static void fresh_console(void)
+{
+	console = (struct target){ .kind = TARGET_CONSOLE, .fd = STDERR_FILENO, .name = "standard error" };
+}
+
 static void begin(int read_fd, int write_fd, bool is_forbidden)
 {
 	saved = dup(STDERR_FILENO);
@@ -22,13 +28,12 @@ static void begin(int read_fd, int write_fd, bool is_forbidden)
 	assert_true(saved >= 0);
 	assert_int_equal(dup2(write_fd, STDERR_FILENO), STDERR_FILENO);
 	close(write_fd);
-	memset(&out, 0, sizeof(out));
-	out.fd = STDERR_FILENO;
+	fresh_console();
 	log_never_block();
 	if (is_forbidden) {	/* as where /proc is not to be had */
-		close(out.fd);
-		out.fd = STDERR_FILENO;
-		out.way = WAY_ASK;
+		close(console.fd);
+		console.fd = STDERR_FILENO;
+		console.way = WAY_ASK;
 	}
 	alarm(20);	/* a write that blocks would hang for ever */
 }
@@ -38,10 +43,9 @@ static void end(void)
 	alarm(0);
 	dup2(saved, STDERR_FILENO);
 	close(saved);
-	if (out.fd != STDERR_FILENO)
-		close(out.fd);
-	memset(&out, 0, sizeof(out));
-	out.fd = STDERR_FILENO;
+	if (console.fd != STDERR_FILENO)
+		close(console.fd);
+	fresh_console();
 	close(reader);
 }
 
@@ -96,7 +100,7 @@ static void a_full_pipe_costs_lines_and_no_time(void **state)
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
 	begin(fds[0], fds[1], false);
-	assert_int_equal(out.way, WAY_OWN);
+	assert_int_equal(console.way, WAY_OWN);
 	/* The description that others share stays as it was. */
 	assert_int_equal(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK, 0);
 	fill_and_drain();
@@ -122,7 +126,7 @@ static void a_full_socket_neither(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
 	begin(fds[0], fds[1], false);
-	assert_int_equal(out.way, WAY_SOCKET);
+	assert_int_equal(console.way, WAY_SOCKET);
 	fill_and_drain();
 	end();
 }
