@@ -215,3 +215,33 @@ test_adopted_settings_are_honoured_refused_or_said() {
 test_no_secret_is_in_any_log() {
 	no_secret_in_logs
 }
+
+test_reload_takes_settings_over_while_packets_flow() {
+	local file=$RUN/state/node/default.json pid said rc=0
+	member_forget node
+	member_up node
+	[ -e "$RUN/state/lap/default.json" ] || member_up lap
+	mesh route lan peer=node network=192.168.1.0/24
+	direct lap node
+	pid=$(pid_of node)
+	wait_for 15 "the network behind the node" answers lap "$GW"
+	spawn ping lap ping -q -i 0.005 -c 600 "$GW"
+	equal "answer" "nothing has changed" "$(member node reload)"
+	equal "answer" "log-level: debug" "$(member node NB_LOG_LEVEL=debug reload --environment)"
+	said=$(member node NB_LOG_LEVEL=info NB_HOSTNAME=other NB_MTU=1300 reload --environment | paste -sd '|')
+	equal "answer" "log-level: info|needs a restart: mtu, hostname" "$said"
+	member node NB_MTU=1 reload --environment >"$RUN/log/said" 2>&1 || rc=$?
+	equal "exit status" 1 $rc
+	equal "refusal" "talon: reload: NB_MTU: '1' is not an MTU; expected 576-1600; nothing has changed" "$(cat "$RUN/log/said")"
+	finished ping 60
+	grep -q " 600 received, 0% packet loss" "$RUN/log/ping" || { cat "$RUN/log/ping"; fail "packets were lost"; }
+	member node reload --environment
+	# The identity file of a stock client says so too, at the next reload.
+	jq '.DisableServerRoutes = true' "$file" >"$RUN/changed" && cp "$RUN/changed" "$file"
+	equal "answer" "disable-server-routes: true" "$(member node reload)"
+	wait_for 15 "the network to be closed" not answers lap "$GW"
+	jq '.DisableServerRoutes = false' "$file" >"$RUN/changed" && cp "$RUN/changed" "$file"
+	equal "answer" "disable-server-routes: false" "$(member node reload)"
+	wait_for 15 "the network behind the node" answers lap "$GW"
+	equal "process" "$pid" "$(pid_of node)"
+}

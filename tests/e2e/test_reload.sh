@@ -58,3 +58,92 @@ test_what_cannot_be_taken_over_is_said_and_changes_nothing() {
 	equal "process" "$pid" "$(pid_of node)"
 	write_config node "$RUN/node.conf"
 }
+
+reload() { talon reload --pin-dir "$PIN" "$@"; }
+
+test_reload_answers_with_what_changed_and_refuses_in_one_line() {
+	needs_talon
+	local rc=0
+	PEERS=lap node_up
+	equal "answer" "nothing has changed" "$(reload)"
+	PEERS="lap lap2" write_config node "$RUN/node.conf" "ListenPort = 51821" "Route = 192.168.1.0/24 nomasquerade" "lap: PersistentKeepalive = 5"
+	equal "answer" "peers: 1 added, 1 changed|routes: 1 added, 1 removed|needs a restart: ListenPort" "$(reload | paste -sd '|')"
+	PEERS=lap write_config node "$RUN/node.conf" "lap: AllowedIPs = 100.64.0.2/33"
+	reload >"$RUN/log/said" 2>&1 || rc=$?
+	cat "$RUN/log/said"
+	equal "exit status" 1 $rc
+	equal "lines" 1 "$(grep -c . "$RUN/log/said")"
+	grep -qE "^talon: reload: $RUN/node.conf:[0-9]+: Peer.AllowedIPs: .*; nothing has changed$" "$RUN/log/said" || fail "no reason"
+	equal "peers" 2 "$(status '.peers.count // (.peers.details | length)')"
+	rc=0
+	talon reload --pin-dir "$RUN/bpf/other" --daemon-addr "unix://$RUN/nobody.sock" >"$RUN/log/said" 2>&1 || rc=$?
+	equal "exit status without a daemon" 1 $rc
+	grep -q "is it running" "$RUN/log/said" || fail "no reason"
+	PEERS=lap write_config node "$RUN/node.conf"
+	reload
+}
+
+# Waits on HOST at PORT for a WireGuard message that nobody answers.
+await_message() { # HOST PORT
+	spawn "await-$2" "$1" /usr/bin/python3 -c "
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('0.0.0.0', $2))
+print('bound', flush=True)
+print('message', s.recv(2000)[0], flush=True)"
+	wait_for 10 "the listener" grep -q bound "$RUN/log/await-$2"
+}
+
+test_peers_move_while_another_loses_no_packet() {
+	needs_talon
+	local i port lines
+	PEERS=lap node_up
+	wait_for 15 "the way of the peer that stays" reaches lap
+	spawn ping lap ping -q -i 0.002 -c 4000 "$GW"
+	for i in 1 2 3; do
+		lines=("lap2: AllowedIPs = 10.50.$i.0/24" "lap2: Endpoint = 10.99.0.3:1234")
+		PEERS="lap lap2" write_config node "$RUN/node.conf" "${lines[@]}"
+		equal "answer" "peers: 1 added" "$(reload)"
+		client_peer lap2
+		wait_for 15 "the second peer" reaches lap2
+		not grep -q ":1234$" <<<"$(peer_field lap2 endpoint)"	# it was seen elsewhere
+		# To another place, of which the node hears from its file alone; what did not change does not move it back.
+		port=$((52000 + i))
+		await_message lap2 $port
+		lines=("lap2: AllowedIPs = 10.50.9.0/24" "lap2: Endpoint = 10.99.0.3:$port")
+		PEERS="lap lap2" write_config node "$RUN/node.conf" "${lines[@]}"
+		equal "answer" "peers: 1 changed" "$(reload)"
+		equal "endpoint" "10.99.0.3:$port" "$(peer_field lap2 endpoint)"
+		in_ns node ping -q -c 1 -W 0.1 "${MESH[lap2]}" || true
+		wait_for 5 "a message at the new place" grep -q "message [14]" "$RUN/log/await-$port"
+		wait_for 15 "the second peer, back where it was" reaches lap2
+		equal "answer" "nothing has changed" "$(reload)"
+		not grep -q ":$port$" <<<"$(peer_field lap2 endpoint)"
+		PEERS=lap write_config node "$RUN/node.conf"
+		equal "answer" "peers: 1 removed" "$(reload)"
+		not reaches lap2
+	done
+	alive ping || fail "the ping ended before the last reload: it proves nothing"
+	finished ping 60
+	grep -q " 4000 received, 0% packet loss" "$RUN/log/ping" || { cat "$RUN/log/ping"; fail "packets were lost"; }
+	note "$(grep 'packet loss' "$RUN/log/ping"), 12 reloads meanwhile"
+}
+
+test_log_file_that_was_renamed_is_begun_anew_by_a_reload() {
+	needs_talon
+	local log=$RUN/log/file/talon.log
+	node_down
+	: >"$RUN/log/node"
+	export TALON_LOG_FILE=$log
+	finally "unset TALON_LOG_FILE; node_down"
+	PEERS=lap node_up
+	wait_for 5 "the file" grep -q . "$log"
+	equal "mode" 600 "$(stat -c %a "$log")"
+	mv "$log" "$log.1"
+	kill -HUP "$(pid_of node)"
+	wait_for 5 "the new file" grep -q "SIGHUP: 1 peers" "$log"
+	equal "lines on standard error" 0 "$(grep -c . "$RUN/log/node" || true)"
+	# One that cannot be opened refuses the start.
+	PEERS=lap write_config node "$RUN/bad.conf"
+	TALON_LOG_FILE=$RUN/log refused "$RUN/bad.conf" "talon: --log-file: cannot open the log $RUN/log: Is a directory"
+}

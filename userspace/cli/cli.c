@@ -102,6 +102,8 @@ int cli_set_flag(struct cli *cli, struct config *config, const char *name, const
 		value = cli_value(cli, name, value);
 	if (!value)
 		return cli->as_netbird ? CLI_FAILED : CLI_USAGE;
+	if (cli->is_again && is_secret(name) && !*value)
+		return CLI_OK;
 	ret = config_set_flag(config, name, value, why, sizeof(why));
 	if (cli->is_main && is_secret(name))
 		sodium_memzero((char *)value, strlen(value));	/* others can read a process's arguments */

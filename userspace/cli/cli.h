@@ -26,6 +26,7 @@ struct cli {
 	bool as_netbird;	/* run under the name netbird: its wording, exit code 1 for every error */
 	/* arguments and environment are the process's own: secrets in them are wiped */
 	bool is_main;
+	bool is_again;			/* arguments are read once more: secrets in them are wiped by now */
 	unsigned int patience_ms;	/* how long `netbird up` waits for a daemon that is just starting */
 	char name[64];		/* of the flag that cli_next returned last */
 };
@@ -118,6 +119,7 @@ int cli_forwarding(struct cli *cli);
 int cli_profile(struct cli *cli);
 int cli_login(struct cli *cli);
 int cli_logout(struct cli *cli);
+int cli_reload(struct cli *cli);
 int cli_service(struct cli *cli);
 int cli_debug(struct cli *cli);
 int cli_flows(struct cli *cli);

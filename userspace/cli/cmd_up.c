@@ -2,8 +2,11 @@
 // talon up: everything that can be refused is refused here, before the controller touches anything.
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <sodium.h>
 
 #include "cli/cli.h"
 #include "preflight/preflight.h"
@@ -18,6 +21,7 @@ struct up {
 	struct cli_settings settings;
 	struct cli *cli;
 	int first;			/* argument of ours */
+	char **env;			/* what a reload brought in place of the process's own; NULL: nothing */
 };
 
 static void log_notes(const struct config *config)
@@ -52,30 +56,104 @@ static int dry_run(struct cli *cli, const struct up *up)
 	return CLI_OK;
 }
 
-/* What only the start can do is named and stays; what cannot be read changes nothing. */
-static int read_again(void *ctx)
+static void free_env(char **env)
 {
-	struct up *up = ctx;
-	struct config *config = &up->settings.config;
-	struct cli_settings fresh = { .own = "dry-run" };
-	char why[CONFIG_WHY_LEN];
+	for (char **e = env; e && *e; e++) {
+		sodium_memzero(*e, strlen(*e));
+		free(*e);
+	}
+	free(env);
+}
+
+static char **copy_env(char *const *env)
+{
+	size_t count = 0;
+	char **copy;
+
+	while (env[count])
+		count++;
+	copy = calloc(count + 1, sizeof(*copy));
+	for (size_t i = 0; copy && i < count; i++) {
+		copy[i] = strdup(env[i]);
+		if (!copy[i]) {
+			free_env(copy);
+			return NULL;
+		}
+	}
+	return copy;
+}
+
+/* All sources once more. A setup key is needed at most once, and so not asked for. */
+static int read_sources(struct up *up, struct cli_settings *fresh, char *why, size_t size)
+{
+	struct config *config = &fresh->config;
 	int ret = -EINVAL;
 
-	config_init(&fresh.config);
-	up->cli->at = up->first;
-	if (cli_settings_arguments(up->cli, "up", &fresh) || !fresh.file) {
-		log_err("SIGHUP: the arguments cannot be read again; nothing has changed");
-	} else if (config_read_env(&fresh.config, up->cli->env, why, sizeof(why)) ||
-		   config_read_file(&fresh.config, fresh.file, why, sizeof(why)) ||
-		   config_finish(&fresh.config, fresh.file, why, sizeof(why))) {
-		log_err("SIGHUP: %s; nothing has changed", why);
-	} else {
-		log_notes(&fresh.config);
-		if (config_list_fixed(config, &fresh.config, why, sizeof(why)))
-			log_warn("SIGHUP: %s: only the next start takes that over", why);
-		config_take_peers(config, &fresh.config);
-		log_set_level(config->log_level);
-		ret = 0;
+	if (cli_settings_arguments(up->cli, "up", fresh))
+		snprintf(why, size, "the arguments cannot be read again");
+	else if (!fresh->file != !up->settings.file)
+		snprintf(why, size, "TALON_STATIC: %s needs a restart", fresh->file ? "a static file instead of a mesh"
+			: "a mesh instead of a static file");
+	else
+		ret = config_read_env(config, up->cli->env, why, size);
+	if (!ret && fresh->file)
+		ret = config_read_file(config, fresh->file, why, size);
+	if (!ret) {
+		config_forget_setup_key(config);
+		ret = config_finish(config, fresh->file, why, size);
+	}
+	return !ret && !fresh->file ? mesh_peek(config, why, size) : ret;
+}
+
+/* The last thing that can fail is first: files of the log. */
+static int take(struct up *up, struct cli_settings *fresh, struct daemon_report *report)
+{
+	struct config *config = &up->settings.config;
+	int ret = config_tell_changes(config, &fresh->config, report->changed, sizeof(report->changed));
+
+	if (!ret)
+		ret = log_set_targets(fresh->config.log_file, report->why, sizeof(report->why) - 32);
+	if (ret) {
+		report->changed[0] = '\0';
+		return ret;
+	}
+	log_notes(&fresh->config);
+	config_list_fixed(config, &fresh->config, report->fixed, sizeof(report->fixed));
+	config_take_changes(config, &fresh->config);
+	log_set_level(config->log_level);
+	log_set_format(config->log_json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+	up->settings.file = fresh->file;
+	return 0;
+}
+
+/* What only the start can do is named and stays; what cannot be read changes nothing. */
+static int read_again(void *ctx, char *const *env, struct daemon_report *report)
+{
+	struct cli_settings fresh = { .own = "dry-run" };
+	struct up *up = ctx;
+	struct cli *cli = up->cli;
+	char *const *before = cli->env;
+	char **copy = env ? copy_env(env) : NULL;
+	int ret;
+
+	if (env && !copy) {
+		snprintf(report->why, sizeof(report->why), "out of memory");
+		return -ENOMEM;
+	}
+	if (copy)
+		cli->env = copy;
+	cli->at = up->first;
+	cli->is_again = true;
+	cli_settings_init(cli, &fresh);
+	ret = read_sources(up, &fresh, report->why, sizeof(report->why) - 32);
+	if (!ret)
+		ret = take(up, &fresh, report);
+	cli_wipe_env(cli);
+	if (ret)
+		cli->env = before;
+	if (copy) {
+		free_env(ret ? copy : up->env);
+		up->env = ret ? up->env : copy;
 	}
 	config_free(&fresh.config);
 	return ret;
@@ -100,7 +178,7 @@ static int serve(struct cli *cli, struct up *up)
 	if (config_resolve(&up->settings.config) < 0)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
 	log_notes(&up->settings.config);
-	return daemon_run(&up->settings.config, up->settings.file ? &reload : NULL) ? CLI_FAILED : CLI_OK;
+	return daemon_run(&up->settings.config, &reload) ? CLI_FAILED : CLI_OK;
 }
 
 /* Whether a daemon listens; under NetBird's name one that is just starting is waited for. */
@@ -150,6 +228,7 @@ static int start(struct cli *cli, bool is_service)
 	up.settings.config.mesh.foreground = is_service;
 	code = run(cli, &up);
 	config_free(&up.settings.config);
+	free_env(up.env);
 	return code;
 }
 

@@ -113,6 +113,16 @@ const struct cli_command cli_commands[] = {
 		"first; this host stays registered.\n\n" COMMON_HELP, cli_down,
 	},
 	{
+		"reload", "have a running daemon read its settings again", "[--environment]",
+		"The static file, or in a mesh the identity file and variables; log files are opened anew. "
+		"Prints what\n"
+		"changed, and which settings need a restart. Settings that cannot be read change nothing: "
+		"one line says\n"
+		"why, and the exit status is 1. Peers that stay keep their sessions. SIGHUP does the same.\n\n"
+		"  --environment       TALON_* and NB_* of this command take the place of the daemon's own\n"
+		COMMON_HELP, cli_reload,
+	},
+	{
 		"flows", "list the live NAT flows",
 			"[--peer PEER] [--src END] [--dst END] [--snat END] [--proto P] [--state S] "
 			"[--sort BY] [--limit N] [--json]",

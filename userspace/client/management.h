@@ -107,6 +107,8 @@ void management_sync_meta(struct management *management, char *const *files, siz
 void management_network_changed(struct management *management);
 /* Whether the tunnel can carry IPv6 (struct sysinfo_flags): reports it, if that changed. */
 void management_set_ipv6(struct management *management, bool carries_ipv6);
+/* What this host lets the mesh do is another, from the next report on: management_sync_facts() sends one. */
+void management_set_flags(struct management *management, const struct sysinfo_flags *flags);
 /* Facts about this host may have changed: reports those that have. */
 void management_sync_facts(struct management *management);
 const char *management_url(const struct management *management);

@@ -184,3 +184,8 @@ void management_sync_facts(struct management *m)
 	m->meta = NULL;
 	management_report_start(m);
 }
+
+void management_set_flags(struct management *m, const struct sysinfo_flags *flags)
+{
+	m->flags = *flags;
+}

@@ -110,6 +110,7 @@ struct config_peer {
 	struct cidr *allowed;		/* each network once among all peers */
 	size_t allowed_count;
 	unsigned int line;		/* of its [Peer] */
+	bool is_moved;			/* a reload gave it another endpoint, which wins over where it was seen */
 };
 
 /* Where metrics and health are served. */
@@ -241,6 +242,8 @@ struct config {
 	__u32 ignored;
 	struct config_origin origins[CONFIG_OPTIONS_MAX];
 	struct config_origin mesh_origins[CONFIG_MESH_OPTIONS_MAX];
+	/* of the values as they were given, for a reload; 0: not given */
+	__u64 mesh_digests[CONFIG_MESH_OPTIONS_MAX];
 	char *setup_key_file;		/* read by config_finish() */
 };
 
@@ -318,12 +321,18 @@ int config_read_file(struct config *config, const char *path, char *why, size_t 
 int config_finish(struct config *config, const char *name, char *why, size_t size);
 
 /*
- * For a reload: writes the names of settings that differ but only take effect at the next start, with commas.
- * Returns their number.
+ * For a reload, with @fresh made as @now was. A setup key is needed at most once: @fresh is finished without.
+ */
+void config_forget_setup_key(struct config *fresh);
+/*
+ * Writes the names of settings that differ but only take effect at the next start, with commas. Returns their
+ * number.
  */
 size_t config_list_fixed(const struct config *now, const struct config *fresh, char *names, size_t size);
-/* For a reload: swaps peers and routes of @now and @fresh, and copies the log level to @now. */
-void config_take_peers(struct config *now, struct config *fresh);
+/* Writes a line for each other thing that differs, with a newline; "" if nothing does. Returns 0 or -ENOMEM. */
+int config_tell_changes(const struct config *now, const struct config *fresh, char *lines, size_t size);
+/* Gives @now what can change while it runs: swaps peers and routes, copies the rest. */
+void config_take_changes(struct config *now, struct config *fresh);
 
 /*
  * Parses "https://HOST[:PORT][/...]" (http:// too) to the form of config_mesh.management_url: with a port,

@@ -441,6 +441,21 @@ static int try_only(const struct setting *setting, struct slice value, struct pr
 	return ret;
 }
 
+/* FNV-1a: tells one value from another, no more. */
+static void add_digest(__u64 *digest, struct slice value)
+{
+	*digest = *digest ?: 0xcbf29ce484222325;
+	for (size_t i = 0; i < value.len; i++)
+		*digest = (*digest ^ (unsigned char)value.at[i]) * 0x100000001b3;
+}
+
+void config_forget_setup_key(struct config *fresh)
+{
+	forget(&fresh->mesh.setup_key);
+	forget(&fresh->setup_key_file);
+	fresh->mesh_origins[MESH_SETUP_KEY] = fresh->mesh_origins[MESH_SETUP_KEY_FILE] = (struct config_origin){};
+}
+
 int config_mesh_assign(struct config *config, int number, const struct config_origin *origin,
 	const char *place, struct slice value, char *why, size_t size)
 {
@@ -454,8 +469,11 @@ int config_mesh_assign(struct config *config, int number, const struct config_or
 	} else {
 		if (origin->source > given && setting->clear)
 			setting->clear(config);
+		if (origin->source > given)
+			config->mesh_digests[number] = 0;
 		config->mesh_origins[number] = *origin;
 		ret = setting->set(config, value, &problem);
+		add_digest(&config->mesh_digests[number], value);
 	}
 	if (ret == -ENOMEM)
 		return config_no_memory(why, size);

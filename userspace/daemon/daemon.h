@@ -7,22 +7,30 @@
 
 #include "config/config.h"
 
+/* What came of a reload. */
+struct daemon_report {
+	char changed[1024];		/* a line for each thing, with its newline; "": nothing */
+	char fixed[CONFIG_WHY_LEN];	/* names of settings that only the next start takes over */
+	char why[CONFIG_WHY_LEN + 32];	/* the reason, if it was refused: one line */
+};
+
 struct daemon_reload {
 	/*
-	 * SIGHUP: reads again what @config was made of and changes its peers and routes. Returns 0, or
-	 * negative where all stays as it is; says so.
+	 * Reads again what @config was made of, and opens the log files again; if all of it is good, changes in
+	 * @config what can change while it runs. @env: variables in place of the process's own; NULL: as
+	 * before. Returns 0, or a negative errno where all stays as it is, with @report->why.
 	 */
-	int (*read)(void *ctx);
+	int (*read)(void *ctx, char *const *env, struct daemon_report *report);
 	void *ctx;
 };
 
 /*
  * Runs until SIGTERM or SIGINT. The datapath stays in the kernel and goes on without us; a later run adopts
  * it, daemon_down() removes it. @config was validated and checked against the host. Logs what goes wrong;
- * returns 0 or a negative errno, and when a fresh start fails nothing is left behind. SIGHUP never ends it:
- * with a static file (@reload) that is read again, in a mesh the host is looked at again.
+ * returns 0 or a negative errno, and when a fresh start fails nothing is left behind. SIGHUP never ends it: @reload
+ * reads settings again, and in a mesh the host is looked at again.
  */
-int daemon_run(const struct config *config, const struct daemon_reload *reload);
+int daemon_run(struct config *config, const struct daemon_reload *reload);
 
 /*
  * Ends a running controller of @pin_dir, if there is one, and removes every program, map, link, route,

@@ -13,6 +13,7 @@
 #include "datapath/datapath.h"
 #include "log/log.h"
 #include "net/threads.h"
+#include "snapshot/control.h"
 
 #define ERR_LEN		512
 #define DOWN_WAIT_MS	5000
@@ -73,6 +74,16 @@ static bool ask_to_end(uint32_t pid)
 	return asked;
 }
 
+/* What a killed controller left. It has ended: the datapath's lock was free. */
+static void remove_socket(const char *pin_dir)
+{
+	char path[CONTROL_PATH_LEN];
+
+	control_path_of_pins(pin_dir, path);
+	unlink(path);
+	rmdir(CONTROL_DIR);		/* if nobody else has one there */
+}
+
 int daemon_down(const char *pin_dir, bool is_ending, char *err, size_t errlen)
 {
 	struct talon_info info = {};
@@ -90,7 +101,9 @@ int daemon_down(const char *pin_dir, bool is_ending, char *err, size_t errlen)
 		usleep(50000);
 		ret = datapath_down(pin_dir, err, errlen);
 	}
-	if (!ret)
+	if (!ret) {
 		stop_threads(&info);
+		remove_socket(pin_dir);
+	}
 	return ret;
 }

@@ -46,17 +46,18 @@ static bool is_unknown(const struct plane *plane, const struct config_peer *peer
 	if (!peer->endpoint.host || peer->endpoint.family)
 		return false;
 	id = plane_find_peer(plane, peer->public_key);
-	return id != PLANE_NO_PEER && !plane_is_placed(plane, id);
+	return id != PLANE_NO_PEER && (peer->is_moved || !plane_is_placed(plane, id));
 }
 
-static void take(struct plane *plane, const struct config_peer *peer, const struct addrinfo *found)
+static void take(struct plane *plane, struct config_peer *peer, const struct addrinfo *found)
 {
 	struct endpoint endpoint;
 
 	if (!is_unknown(plane, peer) || endpoint_from_sockaddr(found->ai_addr, found->ai_addrlen, &endpoint))
 		return;
 	endpoint.port = peer->endpoint.port;
-	plane_place(plane, plane_find_peer(plane, peer->public_key), &endpoint);
+	plane_place(plane, plane_find_peer(plane, peer->public_key), &endpoint, peer->is_moved);
+	peer->is_moved = false;
 	log_info("Peer.Endpoint: %s: found", peer->endpoint.host);
 }
 
@@ -83,7 +84,7 @@ void names_restart(void)
 	lookup.round_ns = 1;		/* the first round begins at once */
 }
 
-void names_tick(struct plane *plane, const struct config *config, uint64_t now_ns)
+void names_tick(struct plane *plane, struct config *config, uint64_t now_ns)
 {
 	int ret = lookup.is_running ? gai_error(&lookup.request) : 0;
 

@@ -16,6 +16,8 @@
 #include "base/clock.h"
 #include "daemon/daemon.h"
 #include "daemon/internal.h"
+#include "daemon/notify.h"
+#include "daemon/reload.h"
 #include "daemon/serving.h"
 #include "daemon/static.h"
 #include "log/log.h"
@@ -23,6 +25,7 @@
 #include "plane/run.h"
 
 #define ERR_LEN		512
+#define STATE_SECONDS	5	/* between two looks at what status says: each asks about all peers */
 #define END_NS		(50 * LOOP_MS)	/* for the mesh's last messages to leave */
 
 /*
@@ -39,16 +42,18 @@ struct loading {
 };
 
 struct daemon {
-	const struct config *config;
-	const struct daemon_reload *reload;	/* NULL: a mesh */
+	struct config *config;
 	struct loop *loop;			/* the plane's */
 	struct plane *plane;
 	struct mesh *mesh;
 	struct serving serving;
+	struct notify notify;
+	struct reload reload;
 	struct loading loading;
 	int signals;
 	struct loop_fd signals_watch;
-	struct loop_timer second;		/* of a static file */
+	struct loop_timer second;
+	unsigned int seconds;
 	struct loop_timer end;
 	bool is_ending;
 	int result;
@@ -73,6 +78,7 @@ static void stop(void *ctx)
 		return;
 	}
 	d->is_ending = true;
+	notify_stopping(&d->notify);
 	plane_freeze(d->plane);
 	if (d->mesh)
 		mesh_stop(d->mesh);
@@ -88,36 +94,6 @@ static void fail_run(struct daemon *d, int ret, const char *err)
 
 /* Signals. */
 
-static void reload_static(struct daemon *d)
-{
-	char err[ERR_LEN] = "";
-
-	if (d->reload->read(d->reload->ctx))
-		return;
-	names_restart();
-	if (static_apply(d->plane, d->config, err, sizeof(err)))
-		log_err("SIGHUP: %s", err);
-	else
-		log_info("SIGHUP: %zu peers and %zu routes are in force", d->config->peer_count,
-			d->config->route_count);
-	plane_wake(d->plane);
-}
-
-/* While starting there is nothing to reload: the start reads everything. */
-static void reload(struct daemon *d)
-{
-	if (d->is_ending || !plane_is_ready(d->plane)) {
-		log_info("SIGHUP: not now: %s", d->is_ending ? "it ends" : "it is just starting");
-	} else if (d->reload) {
-		reload_static(d);
-	} else {
-		log_info("SIGHUP: in a mesh settings come from management; this host's addresses are looked "
-			"at again");
-		plane_look_again(d->plane);
-		mesh_look_again(d->mesh);
-	}
-}
-
 static void on_signal(void *ctx, uint32_t events)
 {
 	struct signalfd_siginfo info;
@@ -125,7 +101,7 @@ static void on_signal(void *ctx, uint32_t events)
 
 	while (read(d->signals, &info, sizeof(info)) > 0) {
 		if (info.ssi_signo == SIGHUP)
-			reload(d);
+			reload_on_signal(&d->reload);
 		else
 			stop(d);
 	}
@@ -167,15 +143,40 @@ static int run_loop(struct daemon *d, char *err, size_t errlen)
 	return ret;
 }
 
-/* A static file. */
+static void say_state(struct daemon *d)
+{
+	char line[NOTIFY_STATUS_LEN];
+
+	if (d->mesh)
+		mesh_say_state(d->mesh, line, sizeof(line));
+	else
+		static_say_state(d->plane, d->config, line, sizeof(line));
+	notify_status(&d->notify, line);
+}
+
+/* The programs are attached: what a service manager waits for. Packets may still wait for a login. */
+static void be_ready(struct daemon *d)
+{
+	notify_ready(&d->notify);
+	say_state(d);
+	reload_listen(&d->reload);
+}
 
 static void each_second(void *ctx)
 {
 	struct daemon *d = ctx;
 
 	loop_timer_after(d->loop, &d->second, LOOP_SECOND);
-	names_tick(d->plane, d->config, clock_boot_ns());
+	if (!d->mesh)
+		names_tick(d->plane, d->config, clock_boot_ns());
+	if (!plane_is_ready(d->plane) || d->is_ending)
+		return;
+	notify_ready(&d->notify);
+	if (d->notify.fd >= 0 && !(++d->seconds % STATE_SECONDS))
+		say_state(d);
 }
+
+/* A static file. */
 
 /*
  * With a static file everything is known in advance: each step follows the last, and any failure ends
@@ -202,6 +203,7 @@ static int run_static(struct daemon *d, char *err, size_t errlen)
 	if (ret)
 		return ret;
 	loop_timer_after(d->loop, &d->second, LOOP_SECOND);
+	be_ready(d);
 	return run_loop(d, err, errlen);
 }
 
@@ -247,6 +249,8 @@ static void on_loaded(void *ctx, uint32_t events)
 		ret = plane_attach(d->plane, err, sizeof(err));
 	if (ret)
 		fail_run(d, ret, err);
+	else
+		be_ready(d);
 }
 
 static int start_loading(struct daemon *d, char *err, size_t errlen)
@@ -277,8 +281,11 @@ static int run_mesh(struct daemon *d, char *err, size_t errlen)
 		ret = open_all(d, err, errlen);
 	if (!ret)
 		ret = mesh_start(d->plane, d->config, stop, d, &d->mesh, err, errlen);
-	if (!ret)
+	if (!ret) {
+		d->reload.mesh = d->mesh;
+		loop_timer_after(d->loop, &d->second, LOOP_SECOND);
 		ret = run_loop(d, err, errlen);
+	}
 	finish_loading(d);
 	/* another process runs: that is a better reason than "port in use" */
 	if (ret && d->loading.ret == -EBUSY)
@@ -310,6 +317,8 @@ static bool let_go(struct daemon *d)
 	}
 	/* last, so that who asks meanwhile hears that we stopped */
 	serving_stop(&d->serving);
+	reload_stop(&d->reload);
+	notify_close(&d->notify);
 	mesh_free(d->mesh);
 	plane_free(d->plane);
 	if (d->signals >= 0)
@@ -317,9 +326,9 @@ static bool let_go(struct daemon *d)
 	return was_serving;
 }
 
-int daemon_run(const struct config *config, const struct daemon_reload *reload)
+int daemon_run(struct config *config, const struct daemon_reload *reload)
 {
-	struct daemon d = { .config = config, .reload = reload, .signals = -1, .plane = plane_new(config) };
+	struct daemon d = { .config = config, .signals = -1, .plane = plane_new(config) };
 	char err[ERR_LEN] = "";
 	bool is_mine;
 	int ret;
@@ -329,6 +338,9 @@ int daemon_run(const struct config *config, const struct daemon_reload *reload)
 	d.loop = plane_loop(d.plane);
 	loop_timer_init(&d.second, each_second, &d);
 	loop_timer_init(&d.end, end_run, &d);
+	notify_open(&d.notify, d.loop);
+	d.reload = (struct reload){ .how = reload, .config = config, .plane = d.plane, .notify = &d.notify,
+		.is_ending = &d.is_ending };
 	protect_memory();
 	ret = serving_start(&d.serving, d.plane, &d.mesh, config, err, sizeof(err));
 	if (!ret)

@@ -37,15 +37,18 @@ static void fill_peer(const struct config_peer *from, struct plane_peer *to)
 	to->allowed_count = from->allowed_count;
 }
 
-static void place(struct plane *plane, const struct config_peer *peer)
+/* A name that is yet to be looked up moves its peer when it is found. */
+static void place(struct plane *plane, struct config_peer *peer)
 {
 	const struct endpoint said = { .family = peer->endpoint.family, .port = peer->endpoint.port,
 		.remote = peer->endpoint.addr, .ifindex = value_zone_index(peer->endpoint.zone) };
 
-	plane_place(plane, plane_find_peer(plane, peer->public_key), &said);
+	plane_place(plane, plane_find_peer(plane, peer->public_key), &said, peer->is_moved);
+	if (said.family)
+		peer->is_moved = false;
 }
 
-int static_apply(struct plane *plane, const struct config *config, char *err, size_t errlen)
+int static_apply(struct plane *plane, struct config *config, char *err, size_t errlen)
 {
 	struct plane_peer *peers = calloc(config->peer_count + 1, sizeof(*peers));
 	struct cidr *host_routes = calloc(fill_host_routes(config, NULL) + 1, sizeof(*host_routes));
@@ -78,4 +81,17 @@ out:
 	free(peers);
 	free(host_routes);
 	return ret;
+}
+
+void static_say_state(const struct plane *plane, const struct config *config, char *line, size_t size)
+{
+	struct plane_facts facts;
+	size_t connected = 0;
+
+	for (size_t i = 0; i < config->peer_count; i++) {
+		uint32_t id = plane_find_peer(plane, config->peers[i].public_key);
+
+		connected += id != PLANE_NO_PEER && !plane_get_facts(plane, id, &facts) && facts.has_session;
+	}
+	snprintf(line, size, "serving; %zu of %zu peers connected", connected, config->peer_count);
 }

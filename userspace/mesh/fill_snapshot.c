@@ -332,6 +332,16 @@ static char *own_address6(const struct mesh *mesh)
 	return addr6_is_zero(&self->addr6) ? text("") : cidr_text(&cidr);
 }
 
+void mesh_say_state(const struct mesh *mesh, char *line, size_t size)
+{
+	const char *why = mesh_why_not_ready(mesh);
+	struct peers_tally tally;
+
+	peers_tally(mesh->peers, &tally);
+	snprintf(line, size, "%s%s%s; %zu of %zu peers connected", daemon_status(mesh), *why ? ", not ready: " : "",
+		why, tally.direct + tally.relayed, tally.direct + tally.relayed + tally.connecting + tally.idle);
+}
+
 static char *own_ip(const struct mesh *mesh)
 {
 	const struct netmap_self *self = mesh_self(mesh);

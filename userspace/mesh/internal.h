@@ -60,6 +60,8 @@ struct mesh {
 	struct plane *plane;
 	void (*stop)(void *ctx);
 	void *stop_ctx;
+	mesh_reload_fn reload;
+	void *reload_ctx;
 	const struct config *config;
 	struct loop *loop;
 	struct identity identity;
@@ -194,6 +196,9 @@ void mesh_apply(struct mesh *mesh);
 void mesh_apply_soon(struct mesh *mesh);
 /* Whether peers are connected to only when there is traffic. */
 bool mesh_is_lazy(const struct mesh *mesh);
+
+/* join.c */
+struct sysinfo_flags mesh_flags(const struct mesh *mesh);
 
 /* network.c: the host's addresses and devices. */
 void mesh_network_init(struct mesh *mesh);

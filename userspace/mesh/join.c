@@ -128,6 +128,21 @@ void mesh_name_server(struct mesh *mesh, const char *url)
 	memcpy(mesh->server, server, sizeof(server));
 }
 
+struct sysinfo_flags mesh_flags(const struct mesh *mesh)
+{
+	const struct config_mesh *from = &mesh->config->mesh;
+
+	return (struct sysinfo_flags){
+		.disable_client_routes = from->disable_client_routes,
+		.disable_server_routes = from->disable_server_routes,
+		.disable_firewall = from->disable_firewall,
+		.block_lan_access = from->block_lan_access,
+		.block_inbound = from->block_inbound,
+		.disable_ipv6 = from->disable_ipv6,
+		.carries_ipv6 = mesh->carries_ipv6,
+	};
+}
+
 /* What management is told of this peer. Options that were not given keep the identity file's value. */
 static struct management_config describe(const struct mesh *mesh)
 {
@@ -142,15 +157,7 @@ static struct management_config describe(const struct mesh *mesh)
 		.dns_labels = has_labels ? from->dns_labels : identity->dns_labels,
 		.dns_label_count = has_labels ? from->dns_label_count : identity->dns_label_count,
 		.hostname = from->hostname,
-		.flags = {
-			.disable_client_routes = from->disable_client_routes,
-			.disable_server_routes = from->disable_server_routes,
-			.disable_firewall = from->disable_firewall,
-			.block_lan_access = from->block_lan_access,
-			.block_inbound = from->block_inbound,
-			.disable_ipv6 = from->disable_ipv6,
-			.carries_ipv6 = mesh->carries_ipv6,
-		},
+		.flags = mesh_flags(mesh),
 		/*
 		 * A peer that has a map keeps working by it and may wait for management. One that has none
 		 * gets one try, unless it runs as a service.

@@ -160,6 +160,12 @@ void mesh_look_again(struct mesh *mesh)
 	management_sync_facts(mesh->management);
 }
 
+void mesh_set_reload(struct mesh *mesh, mesh_reload_fn reload, void *ctx)
+{
+	mesh->reload = reload;
+	mesh->reload_ctx = ctx;
+}
+
 static void on_ready(void *ctx)
 {
 	struct mesh *mesh = ctx;

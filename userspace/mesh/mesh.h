@@ -35,6 +35,14 @@ int mesh_start(struct plane *plane, const struct config *config, void (*stop)(vo
 void mesh_stop(struct mesh *mesh);
 /* Something about this host may have changed, as on SIGHUP: looks at its network and facts again. */
 void mesh_look_again(struct mesh *mesh);
+/* The same, and the settings that @config may change while it runs are others: applies them, tells management. */
+void mesh_take_settings(struct mesh *mesh);
+/* Who answers a reload that comes by the control socket: as control_ops.reload. */
+typedef int (*mesh_reload_fn)(void *ctx, char *const *env, char *said, size_t said_size, char *err,
+	size_t errlen);
+void mesh_set_reload(struct mesh *mesh, mesh_reload_fn reload, void *ctx);
+/* One line for people: the state, and how many peers are connected. */
+void mesh_say_state(const struct mesh *mesh, char *line, size_t size);
 void mesh_free(struct mesh *mesh);
 /* Why packets cannot flow yet, or any more: one line, or "". */
 const char *mesh_why_not_ready(const struct mesh *mesh);

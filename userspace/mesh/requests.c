@@ -218,6 +218,16 @@ static int on_deselect(void *ctx, char *const *ids, size_t count, bool append, b
 
 /* --- the control socket --- */
 
+static int on_reload(void *ctx, char *const *env, char *said, size_t said_size, char *err, size_t errlen)
+{
+	struct mesh *mesh = ctx;
+
+	if (mesh->reload)
+		return mesh->reload(mesh->reload_ctx, env, said, said_size, err, errlen);
+	snprintf(err, errlen, "it is just starting");
+	return -EAGAIN;
+}
+
 void mesh_requests_init(struct mesh *mesh)
 {
 	loop_timer_init(&mesh->drain_timer, finish_drain, mesh);
@@ -240,7 +250,7 @@ int mesh_listen(struct mesh *mesh, char *err, size_t errlen)
 {
 	static const struct control_ops ops = {
 		.snapshot = mesh_snapshot, .select = on_select, .deselect = on_deselect, .up = on_up,
-		.extend = mesh_extend, .down = on_down, .logout = on_logout,
+		.extend = mesh_extend, .down = on_down, .logout = on_logout, .reload = on_reload,
 	};
 
 	if (!mesh->config->mesh.control_socket)

@@ -17,6 +17,16 @@ uint16_t mesh_forwarder_port(const struct mesh *mesh, const struct netmap *map)
 		? map->dns_forwarder_port : MESH_FORWARDER_PORT;
 }
 
+void mesh_take_settings(struct mesh *mesh)
+{
+	const struct sysinfo_flags flags = mesh_flags(mesh);
+
+	management_set_flags(mesh->management, &flags);
+	mesh_look_again(mesh);
+	if (mesh->plane_is_ready)
+		mesh_apply(mesh);
+}
+
 static void say_no_effect(void *ctx, const char *names, const char *meaning)
 {
 	log_warn("%s: %s: no effect: %s", (const char *)ctx, names, meaning);

@@ -339,7 +339,7 @@ bool plane_is_placed(const struct plane *p, uint32_t peer)
 	return !device_get_peer_endpoint(p->device, peer, &at) && endpoint_is_known(&at);
 }
 
-void plane_place(struct plane *p, uint32_t peer, const struct endpoint *said)
+void plane_place(struct plane *p, uint32_t peer, const struct endpoint *said, bool is_moved)
 {
 	struct talon_endpoint at;
 	struct endpoint to = *said;
@@ -347,7 +347,7 @@ void plane_place(struct plane *p, uint32_t peer, const struct endpoint *said)
 	if (!has_peer(p, peer) || endpoints_read(&p->endpoints, peer, &at))
 		return;
 	endpoints_unpin(&p->endpoints, peer, &at);
-	if (at.family)
+	if (at.family && !(is_moved && said->family))
 		endpoints_from_map(&at, &to);
 	if (to.family)
 		endpoints_choose_local(&p->endpoints, &to);

@@ -155,9 +155,9 @@ uint16_t plane_listen_port(const struct plane *p);
 /* Roaming peers (static file) have an endpoint instead of a way: true if that of @peer is known. */
 bool plane_is_placed(const struct plane *p, uint32_t peer);
 /*
- * Sets the configured endpoint of @peer. An endpoint it was seen at takes precedence; a way that a mesh
- * pinned earlier does not.
+ * Sets the configured endpoint of @peer. An endpoint it was seen at takes precedence unless @is_moved; a way
+ * that a mesh pinned earlier does not.
  */
-void plane_place(struct plane *p, uint32_t peer, const struct endpoint *said);
+void plane_place(struct plane *p, uint32_t peer, const struct endpoint *said, bool is_moved);
 
 #endif

@@ -20,6 +20,7 @@
 #define VALUE_MAX	1024		/* characters of a value of `up` */
 #define ACCEPT_PAUSE	LOOP_SECOND	/* after accept() failed, as without free descriptors */
 #define ERR_LEN		256
+#define RELOAD_ERR_LEN	512		/* an error line of config/ */
 
 struct client {
 	struct control *control;
@@ -169,7 +170,7 @@ static void answer(struct client *client, int ret, const char *why)
 	end_answer(client, &a);
 }
 
-static void answer_version(struct client *client)
+static void answer_text(struct client *client, const char *text)
 {
 	struct answer a;
 
@@ -177,7 +178,7 @@ static void answer_version(struct client *client)
 		close_client(client);
 		return;
 	}
-	json_out_text(&a.json, "result", TALON_VERSION);
+	json_out_text(&a.json, "result", text);
 	end_answer(client, &a);
 }
 
@@ -359,6 +360,57 @@ static void do_log_level(struct client *client, const json_t *request)
 	answer(client, -EINVAL, "the level is not error, warn, info or debug");
 }
 
+static bool is_setting(const char *text)
+{
+	return strchr(text, '=') && (!strncmp(text, "TALON_", 6) || !strncmp(text, "NB_", 3) ||
+		!strncmp(text, "WT_", 3));
+}
+
+/* Writes the variables of a request to @env, and NULL at the end. Returns 0 or -EINVAL. */
+static int take_environment(const json_t *list, char *env[static CONTROL_ENV_MAX + 1])
+{
+	size_t count = json_array_size(list);
+
+	if (!json_is_array(list) || count > CONTROL_ENV_MAX)
+		return -EINVAL;
+	for (size_t i = 0; i < count; i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+
+		if (!text || !is_plain(text, CONTROL_REQUEST_MAX) || !is_setting(text))
+			return -EINVAL;
+		env[i] = (char *)text;
+	}
+	env[count] = NULL;
+	return 0;
+}
+
+static void do_reload(struct client *client, const json_t *request)
+{
+	struct control *control = client->control;
+	const json_t *list = json_object_get(request, "environment");
+	char *env[CONTROL_ENV_MAX + 1], said[CONTROL_SAID_MAX] = "", err[RELOAD_ERR_LEN] = "";
+	int ret = list ? take_environment(list, env) : 0;
+
+	if (ret) {
+		answer(client, ret, "the environment of the request is not understood");
+		return;
+	}
+	ret = control->ops->reload(control->ctx, list ? env : NULL, said, sizeof(said), err, sizeof(err));
+	for (char **e = env; list && *e; e++)
+		sodium_memzero(*e, strlen(*e));
+	if (ret)
+		answer(client, ret, err);
+	else
+		answer_text(client, said);
+}
+
+/* A daemon without a mesh has no operations but reload. */
+static bool has_op(const struct control_ops *ops, const char *name)
+{
+	return !strcmp(name, "version") || !strcmp(name, "log-level") ||
+		(strcmp(name, "reload") ? ops->snapshot != NULL : ops->reload != NULL);
+}
+
 static void dispatch(struct client *client, const json_t *request)
 {
 	const struct control_ops *ops = client->control->ops;
@@ -366,10 +418,14 @@ static void dispatch(struct client *client, const json_t *request)
 
 	if (!name)
 		answer(client, -EINVAL, "not a request");
+	else if (!has_op(ops, name))
+		answer(client, -EOPNOTSUPP, "this daemon is in no mesh");
+	else if (!strcmp(name, "reload"))
+		do_reload(client, request);
 	else if (!strcmp(name, "snapshot"))
 		answer_snapshot(client);
 	else if (!strcmp(name, "version"))
-		answer_version(client);
+		answer_text(client, TALON_VERSION);
 	else if (!strcmp(name, "log-level"))
 		do_log_level(client, request);
 	else if (!strcmp(name, "select") || !strcmp(name, "deselect"))

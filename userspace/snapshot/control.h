@@ -7,8 +7,8 @@
  *	{"request":"select","ids":["lan"]}	{"ok":false,"error":"there is no network lan"}
  *
  * Requests: snapshot; version; log-level (level); select and deselect (ids, append, all); up (setupKey,
- * managementUrl, hostname, token); extend (token); down; logout. A client that is slow, silent or sends too
- * much is cut off; none can block the loop.
+ * managementUrl, hostname, token); extend (token); down; logout; reload (environment). A client that is slow,
+ * silent or sends too much is cut off; none can block the loop.
  */
 #ifndef TALON_CONTROL_H
 #define TALON_CONTROL_H
@@ -24,6 +24,10 @@
 #define CONTROL_TOKEN_MAX	24576U		/* characters of a token */
 #define CONTROL_CLIENTS_MAX	8U		/* at the same time; others wait in the socket's queue */
 #define CONTROL_IDS_MAX		1024U
+#define CONTROL_ENV_MAX		256U		/* variables of a reload */
+#define CONTROL_SAID_MAX	2048U		/* bytes of a reload's answer */
+#define CONTROL_PATH_LEN	108U
+#define CONTROL_DIR		"/run/talon"
 #ifndef CONTROL_REQUEST_NS				/* tests define shorter times */
 /* from connecting, or from the last answer, to a complete request */
 #define CONTROL_REQUEST_NS	(5 * LOOP_SECOND)
@@ -35,6 +39,7 @@
 #define CONTROL_DOWN_MS		20000U
 #define CONTROL_LOGOUT_MS	15000U
 #define CONTROL_EXTEND_MS	35000U
+#define CONTROL_RELOAD_MS	15000U
 
 /*
  * Answers a request: @ret 0, or a negative errno with one line in @why (may be NULL). To be called exactly
@@ -51,7 +56,7 @@ struct control_up {
 };
 
 /*
- * What the daemon can be asked. Operations without @done answer at once: 0, or a negative errno with one line
+ * What the daemon can be asked; one without a mesh leaves out what only a mesh has. Operations without @done answer at once: 0, or a negative errno with one line
  * in @err (if that stays empty, strerror() stands in). Arguments were checked: ids are 1-255 characters
  * without control characters.
  */
@@ -76,6 +81,11 @@ struct control_ops {
 	void (*extend)(void *ctx, const char *token, control_done_fn done, void *arg);
 	/* Asks management to delete this peer. */
 	void (*logout)(void *ctx, control_done_fn done, void *arg);
+	/*
+	 * Reads the settings again. @env: NAME=value of TALON_*, NB_* and WT_*, NULL at the end, in place of the
+	 * process's own; NULL: as before. @said gets lines about what changed.
+	 */
+	int (*reload)(void *ctx, char *const *env, char *said, size_t said_size, char *err, size_t size);
 };
 
 struct control;
@@ -98,6 +108,11 @@ void control_free(struct control *control);
  * @why: -ENOENT or -ECONNREFUSED if nobody listens, -ETIMEDOUT if no answer comes in time, -EREMOTEIO if the
  * daemon refuses (@why is its reason), -EBADMSG for a malformed answer.
  */
+/*
+ * Where a daemon without a mesh listens: in CONTROL_DIR, under a name of its own for each @pin_dir, since
+ * several may run side by side.
+ */
+void control_path_of_pins(const char *pin_dir, char ret_path[static CONTROL_PATH_LEN]);
 /* Returns 0 if somebody listens. */
 int control_probe(const char *path, char *why, size_t size);
 int control_ask_snapshot(const char *path, struct snapshot *ret_snapshot, char *why, size_t size);
@@ -108,6 +123,9 @@ int control_ask_up(const char *path, const struct control_up *up, unsigned int t
 int control_ask_extend(const char *path, const char *token, char *why, size_t size);
 int control_ask_down(const char *path, char *why, size_t size);
 int control_ask_logout(const char *path, char *why, size_t size);
+/* @env as in struct control_ops. @ret_said gets the lines that the daemon answers, without the last newline. */
+int control_ask_reload(const char *path, char *const *env, char *ret_said, size_t said_size, char *why,
+	size_t size);
 int control_ask_log_level(const char *path, enum log_level level, char *why, size_t size);
 
 #endif

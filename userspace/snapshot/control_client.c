@@ -15,6 +15,8 @@
 
 #include "base/clock.h"
 #include "base/json_out.h"
+#include "config/config.h"
+#include "crypto/hash.h"
 #include "snapshot/control.h"
 
 #define ANSWER_MAX	(256U << 20)
@@ -307,6 +309,42 @@ int control_ask_down(const char *path, char *why, size_t size)
 int control_ask_logout(const char *path, char *why, size_t size)
 {
 	return ask_plain(path, "logout", CONTROL_LOGOUT_MS, NULL, why, size);
+}
+
+void control_path_of_pins(const char *pin_dir, char ret_path[static CONTROL_PATH_LEN])
+{
+	uint8_t hash[HASH_LEN];
+	char text[17];
+
+	if (!strcmp(pin_dir, CONFIG_PIN_DIR)) {
+		snprintf(ret_path, CONTROL_PATH_LEN, CONTROL_DIR "/control.sock");
+		return;
+	}
+	hash_join(pin_dir, strlen(pin_dir), "", 0, hash);
+	sodium_bin2hex(text, sizeof(text), hash, sizeof(text) / 2);
+	snprintf(ret_path, CONTROL_PATH_LEN, CONTROL_DIR "/%s.sock", text);
+}
+
+int control_ask_reload(const char *path, char *const *env, char *ret_said, size_t said_size, char *why,
+	size_t size)
+{
+	struct call call = { .path = path, .why = why, .size = size };
+	json_t *result = NULL;
+	size_t count = 0;
+	struct request r;
+	int ret;
+
+	if (!begin(&r, "reload"))
+		return wrong(&call, -ENOMEM, "out of memory");
+	while (env && env[count])
+		count++;
+	if (env)
+		json_out_texts(&r.json, "environment", env, count, false);
+	ret = finish(&r, &call, CONTROL_RELOAD_MS, &result);
+	if (!ret)
+		snprintf(ret_said, said_size, "%s", json_string_value(result) ?: "");
+	json_decref(result);
+	return ret;
 }
 
 int control_ask_log_level(const char *path, enum log_level level, char *why, size_t size)

@@ -128,8 +128,19 @@ static void on_logout(void *ctx, control_done_fn done, void *arg)
 	end_or_wait(done, arg);
 }
 
+static int on_reload(void *ctx, char *const *env, char *said, size_t said_size, char *err, size_t size)
+{
+	size_t len = snprintf(d.asked, sizeof(d.asked), "reload%s", env ? " with" : "");
+
+	for (; env && *env && len < sizeof(d.asked); env++)
+		len += snprintf(d.asked + len, sizeof(d.asked) - len, " %s", *env);
+	snprintf(err, size, "%s", d.why ?: "");
+	snprintf(said, said_size, "peers: 1 added\nneeds a restart: MTU\n");
+	return d.ret;
+}
+
 static const struct control_ops ops = { on_snapshot, on_select, on_deselect, on_up, on_down, on_extend,
-	on_logout };
+	on_logout, on_reload };
 
 static void *run_loop(void *arg)
 {
@@ -227,6 +238,14 @@ static void each_request_has_its_answer(void **state)
 		{ "{\"request\":\"down\"}\n", "{\"ok\":true}\n", "down" },
 		{ "{\"request\":\"logout\"}\n", "{\"ok\":true}\n", "logout" },
 		{ "{\"request\":\"up\"}\n", "{\"ok\":true}\n", "up - - -" },
+		{ "{\"request\":\"reload\"}\n",
+			"{\"ok\":true,\"result\":\"peers: 1 added\\nneeds a restart: MTU\\n\"}\n", "reload" },
+		{ "{\"request\":\"reload\",\"environment\":[\"NB_A=b c\",\"TALON_X=\",\"WT_Y=1\"]}\n",
+			"{\"ok\":true,\"result\":\"peers: 1 added\\nneeds a restart: MTU\\n\"}\n",
+			"reload with NB_A=b c TALON_X= WT_Y=1" },
+		{ "{\"request\":\"reload\",\"environment\":[]}\n",
+			"{\"ok\":true,\"result\":\"peers: 1 added\\nneeds a restart: MTU\\n\"}\n",
+			"reload with" },
 		{ "{\"request\":\"up\",\"setupKey\":\"k\",\"managementUrl\":\"u\",\"hostname\":\"h\"}\n",
 			"{\"ok\":true}\n", "up k u h" },
 		{ "{\"request\":\"up\",\"token\":\"a.b.c\"}\n", "{\"ok\":true}\n", "up - - - a.b.c" },
@@ -261,6 +280,10 @@ static void nonsense_is_answered_with_no(void **state)
 		"{\"request\":\"log-level\",\"level\":3}\n", "{\"request\":\"extend\"}\n",
 		"{\"request\":\"extend\",\"token\":\"\"}\n", "{\"request\":\"extend\",\"token\":5}\n",
 		"{\"request\":\"up\",\"token\":\"a\\u000ab\"}\n",
+		"{\"request\":\"reload\",\"environment\":1}\n", "{\"request\":\"reload\",\"environment\":[1]}\n",
+		"{\"request\":\"reload\",\"environment\":[\"PATH=/tmp\"]}\n",
+		"{\"request\":\"reload\",\"environment\":[\"NB_A\"]}\n",
+		"{\"request\":\"reload\",\"environment\":[\"NB_A=\\n\"]}\n",
 	};
 	char text[512];
 	int fd = dial();
@@ -623,10 +646,64 @@ static void a_host_that_is_not_registered_is_told_so_with_exit_code_0(void **sta
 	assert_non_null(strstr(out, "\nPeers count: 1/1 Connected\n"));
 }
 
+static void reload_prints_what_changed_or_the_one_reason(void **state)
+{
+	assert_int_equal(command("talon", "reload"), CLI_OK);
+	assert_string_equal(out, "peers: 1 added\nneeds a restart: MTU\n");
+	assert_string_equal(d.asked, "reload");
+	assert_int_equal(command("talon", "reload --environment"), CLI_OK);
+	assert_int_equal(strncmp(d.asked, "reload with NB_DAEMON_ADDR=unix://", 34), 0);
+	assert_int_equal(command("talon", "reload now"), CLI_USAGE);
+	d.ret = -EINVAL;
+	d.why = "a.conf:3: Interface.MTU: 'x' is not an MTU; nothing has changed";
+	assert_int_equal(command("talon", "reload"), CLI_FAILED);
+	assert_string_equal(out, "");
+	assert_string_equal(err, "talon: reload: a.conf:3: Interface.MTU: 'x' is not an MTU; nothing has changed\n");
+}
+
+static void a_daemon_without_a_mesh_reloads_and_has_nothing_else(void **state)
+{
+	static const struct control_ops alone = { .reload = on_reload };
+	static const char *const others[] = { "snapshot", "select", "up", "down", "logout", "fly" };
+	char request[64];
+	int fd;
+
+	pause_daemon();
+	d.control->ops = &alone;
+	resume_daemon();
+	fd = dial();
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		snprintf(request, sizeof(request), "{\"request\":\"%s\"}\n", others[i]);
+		assert_answer(fd, request, "{\"ok\":false,\"error\":\"this daemon is in no mesh\"}\n");
+	}
+	assert_string_equal(d.asked, "");
+	assert_answer(fd, "{\"request\":\"version\"}\n", "{\"ok\":true,\"result\":\"" TALON_VERSION "\"}\n");
+	close(fd);
+	assert_int_equal(command("talon", "reload"), CLI_OK);
+	pause_daemon();
+	d.control->ops = &ops;
+	resume_daemon();
+}
+
+static void each_pin_directory_has_a_socket_of_its_own(void **state)
+{
+	char a[CONTROL_PATH_LEN], b[CONTROL_PATH_LEN], longest[CONFIG_PIN_DIR_LEN];
+
+	control_path_of_pins("/sys/fs/bpf/talon", a);
+	assert_string_equal(a, "/run/talon/control.sock");
+	control_path_of_pins("/sys/fs/bpf/a", a);
+	control_path_of_pins("/sys/fs/bpf/b", b);
+	assert_string_not_equal(a, b);
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	control_path_of_pins(longest, b);
+	assert_int_equal(strlen(b), strlen("/run/talon/0123456789abcdef.sock"));
+}
+
 static void netbirds_commands_without_a_daemon_say_what_netbird_says(void **state)
 {
 	static const char *const lines[] = { "status", "status --check live", "up", "login", "down", "logout",
-		"networks list", "routes select all", "debug log level debug" };
+		"networks list", "routes select all", "debug log level debug", "reload" };
 	static const char begin[] = "Error: failed to connect to daemon error: ";
 
 	pause_daemon();
@@ -669,6 +746,9 @@ int main(void)
 		TEST(a_daemons_no_is_one_line_and_exit_code_1),
 		TEST(status_is_asked_of_the_daemon_under_both_names),
 		TEST(a_host_that_is_not_registered_is_told_so_with_exit_code_0),
+		TEST(reload_prints_what_changed_or_the_one_reason),
+		TEST(a_daemon_without_a_mesh_reloads_and_has_nothing_else),
+		TEST(each_pin_directory_has_a_socket_of_its_own),
 		TEST(netbirds_commands_without_a_daemon_say_what_netbird_says),
 	};
 	int failed;
