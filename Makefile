@@ -48,7 +48,7 @@ vpath %.bpf.c bpf bpf/probe tests/bpf tests/bench tests/bench/load
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all talon help install demo demo-static test test-unit test-sanitize test-bpf test-e2e test-vm fuzz fuzz-smoke bench lint docs clean \
+.PHONY: all talon help install demo demo-static test test-unit test-sanitize test-bpf test-e2e test-vm fuzz fuzz-smoke bench lint docs deb clean \
 	tests programs
 .DEFAULT_GOAL := all
 
@@ -164,6 +164,9 @@ install: $(BUILD)/talon ## binary, man pages and completion below $(DESTDIR)$(PR
 	$(Q)install -D -m 755 $(BUILD)/talon $(DESTDIR)$(PREFIX)/sbin/talon
 	$(Q)for page in docs/man/*.[0-9]; do install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 	$(Q)install -D -m 644 docs/completion/talon.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/talon
+
+deb: $(BUILD)/talon ## a Debian package in $(BUILD)
+	$(Q)BUILD=$(abspath $(BUILD)) manifests/debian/build.sh $(BUILD)
 
 clean: ## remove $(BUILD)
 	$(Q)rm -rf $(BUILD)

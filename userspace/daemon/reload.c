@@ -12,6 +12,16 @@
 #include "plane/run.h"
 #include "snapshot/control.h"
 
+/* Log files are renamed whatever becomes of the settings. */
+static void refuse(struct daemon_report *report)
+{
+	char why[CONFIG_WHY_LEN];
+
+	text_append(report->why, sizeof(report->why), "; nothing has changed");
+	if (log_reopen(why, sizeof(why)))
+		log_warn("%s", why);
+}
+
 static int bring_into_force(struct reload *r, char *why, size_t size)
 {
 	int ret;
@@ -42,7 +52,7 @@ static int run(struct reload *r, char *const *env, struct daemon_report *report)
 	if (!ret)
 		ret = bring_into_force(r, report->why, sizeof(report->why));
 	else
-		text_append(report->why, sizeof(report->why), "; nothing has changed");
+		refuse(report);
 	notify_reload_end(r->notify);
 	return ret;
 }

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# The package and its unit under a real systemd: install, start, reload, a loop that hangs, a crash, an upgrade, purge. Packets flow meanwhile.
+. "$E2E/machine/machine.sh"
+
+setup() {
+	needs_talon
+	machine_needs
+	topology lap node gw
+	servers_up gw
+	client_up lap
+	"$E2E/../../manifests/debian/build.sh" "$RUN/deb" >/dev/null
+	DEB_VERSION=9.0 "$E2E/../../manifests/debian/build.sh" "$RUN/deb" >/dev/null
+	machine_start node
+	machine_put "$RUN"/deb/talon_9.0_*.deb /tmp/new.deb 644
+	rm "$RUN"/deb/talon_9.0_*.deb
+	machine_put "$RUN"/deb/talon_*.deb /tmp/talon.deb 644
+	PEERS=lap write_config node "$RUN/keys.conf"	# makes the keys
+	client_peer lap
+}
+
+# The package installed, its unit enabled and serving the file, a client connected: where a case begins.
+running() {
+	machine dpkg-query -W talon >/dev/null 2>&1 || machine dpkg -i /tmp/talon.deb
+	config
+	settings
+	machine systemctl enable --now talon.service
+	machine systemctl reload talon.service
+	wait_for 15 "packets to flow" reaches
+}
+
+settings() { # VARIABLE=VALUE...
+	printf '%s\n' TALON_STATIC=/etc/talon.conf "$@" >"$RUN/default"
+	machine_put "$RUN/default" /etc/default/talon
+}
+
+main_pid() { unit MainPID; }
+reaches() { in_ns lap ping -q -c 1 -W 1 "$GW"; }
+config() { # LINE...: the file there
+	PEERS=lap write_config node "$RUN/node.conf" "$@"
+	machine_put "$RUN/node.conf" /etc/talon.conf
+	rm "$RUN/node.conf"
+}
+
+# Runs a command while packets flow through the tunnel: none may be lost.
+unnoticed() { # COMMAND...
+	rm -f "$RUN/log/ping"
+	finally "stop ping KILL"
+	spawn ping lap ping -i 0.005 "$GW"
+	wait_for 5 "packets to flow" reaches
+	"$@"
+	reaches
+	wait_for 5 "a hundred answers" answered 100
+	stop ping INT
+	# One may be under way when the ping ends: answers are counted up to the last that came.
+	awk -F 'icmp_seq=' 'NF > 1 { seen[$2 + 0]; if ($2 + 0 > last) last = $2 + 0 } /transmitted/ { sent = $1 + 0 }
+		END { for (i = 1; i <= last; i++) lost += !(i in seen); print last " packets, " lost + 0 " lost"; exit lost || last < sent - 3 }' \
+		"$RUN/log/ping" >"$RUN/log/flow" || { cat "$RUN/log/flow"; tail -n 3 "$RUN/log/ping"; fail "packets were lost"; }
+	note "$*: $(cat "$RUN/log/flow")"
+}
+
+answered() { [ "$(grep -c icmp_seq= "$RUN/log/ping")" -ge "$1" ]; }	# COUNT: for wait_for
+
+other_pid() { [ "$(main_pid)" != "$1" ] && unit_is ActiveState active; }	# PID: for wait_for
+
+test_package_installs_and_starts_nothing() {
+	machine dpkg -P talon 2>/dev/null
+	machine dpkg -i /tmp/talon.deb
+	equal "active" inactive "$(unit ActiveState)"
+	equal "enabled" disabled "$(unit UnitFileState)"
+	machine dpkg --audit
+	machine talon version
+	machine /usr/lib/talon/netbird version
+	machine test -e /usr/share/man/man8/talon.8.gz
+	machine sh -c 'cd / && md5sum --quiet -c /var/lib/dpkg/info/talon.md5sums'
+	machine systemd-analyze verify talon.service
+}
+
+test_unit_starts_says_its_state_and_logs_with_priorities() {
+	running
+	equal "state" "active running" "$(unit ActiveState) $(unit SubState)"
+	wait_for 15 "the status line" unit_is StatusText "serving; 1 of 1 peers connected"
+	equal "watchdog" 30s "$(unit WatchdogUSec)"
+	machine talon status --check ready
+	machine journalctl -q -o json -u talon.service _PID="$(main_pid)" >"$RUN/journal"
+	equal "priority of the first line" "6" "$(jq -r 'select(.MESSAGE | startswith("ready: ")) | .PRIORITY' "$RUN/journal")"
+	not grep -E '"MESSAGE":"(<|20[0-9][0-9]-)' "$RUN/journal"
+	note "$(machine systemd-analyze security --no-pager talon.service | tail -n 1)"
+}
+
+test_reload_succeeds_or_says_why_not() {
+	local pid
+	running
+	pid=$(main_pid)
+	config "Local = 10.77.0.0/16" "lap: PersistentKeepalive = 25"
+	unnoticed machine systemctl reload talon.service
+	journal | grep -q "reload: peers: 1 changed" || fail "nothing about the peer"
+	journal -p warning | grep -q "reload: Local: only the next start takes that over" || fail "nothing about what waits"
+	config "MTU = 1"
+	not machine systemctl reload talon.service
+	journal | grep -q "talon: reload: /etc/talon.conf:[0-9]*: Interface.MTU: '1' is not an MTU" || fail "no reason"
+	equal "state" active "$(unit ActiveState)"
+	config
+	settings TALON_LOG_LEVEL=debug
+	machine systemctl reload talon.service
+	journal | grep -q "reload: log-level: debug" || fail "the environment file is not read again"
+	equal "process" "$pid" "$(main_pid)"
+}
+
+test_loop_that_hangs_is_replaced_and_packets_flow_on() {
+	local pid
+	running
+	mkdir -p "$RUN/drop"
+	printf '[Service]\nWatchdogSec=2\n' >"$RUN/drop/watchdog.conf"
+	machine_put "$RUN/drop/watchdog.conf" /etc/systemd/system/talon.service.d/watchdog.conf 644
+	machine systemctl daemon-reload
+	machine systemctl restart talon.service
+	pid=$(main_pid)
+	hang() { machine kill -STOP "$pid" && wait_for 15 "another controller" other_pid "$pid"; }
+	unnoticed hang
+	journal | grep -q "Watchdog timeout" || fail "it was not the watchdog"
+	machine rm -r /etc/systemd/system/talon.service.d
+	machine systemctl daemon-reload
+	unnoticed machine systemctl restart talon.service
+}
+
+test_crash_is_followed_by_another_start_and_packets_flow_on() {
+	local pid
+	running
+	pid=$(main_pid)
+	crash() { machine kill -KILL "$pid" && wait_for 15 "another controller" other_pid "$pid"; }
+	unnoticed crash
+	equal "helpers" 1 "$(machine pgrep -cf 'talon keystream')"
+}
+
+test_stop_leaves_the_datapath() {
+	running
+	unnoticed machine systemctl stop talon.service
+	equal "state" inactive "$(unit ActiveState)"
+	not machine pgrep -x talon
+	machine talon status --check datapath
+	unnoticed machine systemctl start talon.service
+}
+
+test_upgrade_restarts_the_controller_and_loses_no_packet() {
+	local pid
+	running
+	pid=$(main_pid)
+	unnoticed machine dpkg -i /tmp/new.deb
+	other_pid "$pid" || fail "the old controller runs: $pid"
+	equal "version" 9.0 "$(machine dpkg-query -W -f '${Version}' talon)"
+	equal "enabled" enabled "$(unit UnitFileState)"
+	# Where the administrator forbids it, the old one goes on.
+	printf '#!/bin/sh\nexit 101\n' >"$RUN/policy"
+	machine_put "$RUN/policy" /usr/sbin/policy-rc.d 755
+	pid=$(main_pid)
+	machine dpkg -i /tmp/new.deb
+	equal "process" "$pid" "$(main_pid)"
+	machine rm /usr/sbin/policy-rc.d
+}
+
+test_purge_leaves_nothing() {
+	running
+	machine dpkg -r talon
+	not machine ip link show wt0
+	equal "pins" "" "$(machine find /sys/fs/bpf -mindepth 1 -not -name '*.debug')"
+	not grep -q . <<<"$(machine bpftool -j net show dev eth0 | jq -r '.[].xdp[], .[].tc[]')"
+	machine test -e /etc/default/talon
+	machine dpkg -P talon
+	equal "unit" not-found "$(unit LoadState)"
+	equal "files" "" "$(machine find /etc /usr /var/lib /var/log /run -xdev -newer /etc/hostname \( -iname '*talon*' -o -path '/var/lib/netbird*' \) \
+		-not -path '/etc/talon.conf')"
+	equal "package" "" "$(machine dpkg-query -W -f '${db:Status-Status}' talon 2>/dev/null | grep -v not-installed || true)"
+}
