@@ -89,7 +89,6 @@ static const struct {
 	LIVE("disable-firewall", disable_firewall),
 	LIVE("block-lan-access", block_lan_access),
 	LIVE("block-inbound", block_inbound),
-	LIVE("enable-lazy-connection", lazy_connection),
 };
 #define LIVE_COUNT (sizeof(live) / sizeof(live[0]))
 
