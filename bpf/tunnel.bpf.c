@@ -6,6 +6,7 @@
 #include "lib/keystream.h"
 #include "lib/seal.h"
 #include "lib/translate.h"
+#include "lib/translate6.h"
 
 /* Ethernet frame of the private type: send the peer it names an empty message. */
 static __always_inline int tunnel_keepalive(ctx_md *ctx, struct talon_pkt *pkt)
@@ -42,7 +43,7 @@ static __always_inline int tunnel_refuse6(ctx_md *ctx, struct talon_pkt *pkt, co
 	if (!ip6)
 		return drop(pkt, TALON_INNER_IPV6);
 	if (inner6_measure(pkt, ip6, frame_len(ctx) - L3_OFF) ||
-		icmp6_error_build(ctx, pkt, cfg->tunnel_mtu) != STEP_NEXT)
+		icmp6_refuse_all(ctx, pkt, cfg->tunnel_mtu) != STEP_NEXT)
 		return pkt->end == TALON_RATE_LIMITED ? STEP_DONE : drop(pkt, TALON_INNER_IPV6);
 	return tunnel_answer(ctx, pkt, cfg, ETH_P_IPV6);
 }
@@ -74,7 +75,52 @@ static __always_inline int tunnel_too_big(ctx_md *ctx, struct talon_pkt *pkt, co
 static __always_inline bool tunnel_is_loop(struct talon_pkt *pkt, const struct talon_config *cfg)
 {
 	return pkt->proto == IPPROTO_UDP && pkt->key.sport == cfg->listen_port && pkt->kind == INNER_FLOW &&
-		whose_is_own(cfg, pkt->key.src);
+		(pkt->six ? whose6_is_own(cfg, &pkt->inner_src) : whose_is_own(cfg, pkt->key.src));
+}
+
+/* The same for IPv6: RFC 8201 for whoever sent what is larger. */
+static __always_inline int tunnel_too_big6(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
+	__u32 mtu)
+{
+	pkt->answer = pkt->inner_dst;
+	if (icmp6_error_build(ctx, pkt, cfg->tunnel_mtu, ICMP_WHAT(ICMP6_TOO_BIG, 0, mtu), TALON_TOO_BIG) !=
+		STEP_NEXT)
+		return STEP_DONE;
+	return tunnel_answer(ctx, pkt, cfg, ETH_P_IPV6);
+}
+
+/* tunnel_classify() for IPv6. The device has a link-local address: what the kernel says there goes nowhere. */
+__noinline int tunnel_classify6(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+	__u32 mtu, reason;
+
+	if (!pkt || !cfg)
+		return STEP_DONE;
+	pkt->six = 1;
+	if (!(cfg->flags & TALON_F_INNER6))
+		return tunnel_refuse6(ctx, pkt, cfg);
+	reason = inner6_read(ctx, pkt);
+	if (reason)
+		return drop(pkt, reason);
+	if (whose6_is_martian(&pkt->inner_src) || whose6_is_martian(&pkt->inner_dst) || inner6_is_of_link(pkt))
+		return drop(pkt, TALON_BAD_DESTINATION);
+	/* an ICMPv6 error of the controller's about a flow */
+	if (whose6_is_own(cfg, &pkt->inner_dst))
+		return STEP_TRANSLATE;
+	pkt->peer = allowed_peer6(&pkt->inner_dst);
+	if (pkt->peer == TALON_PEER_NONE)
+		return drop(pkt, TALON_NO_PEER);
+	if (pkt->tot_len > cfg->tunnel_mtu)
+		return drop(pkt, TALON_TOO_BIG);
+	if (tunnel_is_loop(pkt, cfg))
+		return drop(pkt, TALON_ENDPOINT_LOOP);
+	mtu = mtu_of_six(endpoint_mtu(cfg, pkt->peer));
+	if (pkt->tot_len > mtu)
+		return tunnel_too_big6(ctx, pkt, cfg, mtu);
+	if (cfg->flags & TALON_F_ACL)
+		acl6_note_out(pkt);
+	return STEP_SEAL;
 }
 
 /* Which peer is the packet for? To the spare SNAT address: undo the NAT first. */
@@ -93,7 +139,7 @@ __noinline int tunnel_classify(ctx_md *ctx, struct talon_pkt *pkt)
 	if (eth->h_proto == bpf_htons(TALON_ETHERTYPE_KEEPALIVE))
 		return tunnel_keepalive(ctx, pkt);
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
-		return tunnel_refuse6(ctx, pkt, cfg);
+		return tunnel_classify6(ctx, pkt);
 	ip = frame_ip(ctx);
 	if (eth->h_proto != bpf_htons(ETH_P_IP) || !ip || inner4_read(ctx, pkt, ip))
 		return drop(pkt, TALON_BAD_INNER);
@@ -135,6 +181,7 @@ int talon_tunnel(struct __sk_buff *ctx)
 	pkt->place = PLACE_FRAME;
 	pkt->resealed = 0;
 	pkt->quiet = 0;
+	pkt->six = 0;
 	packet_clock(pkt);
 	if (frame_linearize(ctx)) {
 		pkt->end = TALON_NOT_LINEAR;
@@ -146,15 +193,15 @@ int talon_tunnel(struct __sk_buff *ctx)
 	step = tunnel_classify(ctx, pkt);
 	if (step == STEP_TRANSLATE) {
 		pkt->end = TALON_NAT_NO_FLOW;	/* unless the search says better */
-		step = translate_find(ctx, pkt);
+		step = pkt->six ? translate6_find(ctx, pkt) : translate_find(ctx, pkt);
 		if (step == STEP_TRANSLATE)
-			step = translate_rewrite(ctx, pkt);
+			step = pkt->six ? translate6_rewrite(ctx, pkt) : translate_rewrite(ctx, pkt);
 	}
 	if (step == STEP_SEAL) {
 		if (pkt->tot_len && pkt->proto == IPPROTO_TCP && pkt->kind == INNER_FLOW &&
 		    (pkt->tcp_flags & TCP_FLAG_SYN_BIT)) {
 			if (cfg)
-				rewrite_mss(ctx, pkt, endpoint_mtu(cfg, pkt->peer) - 40);
+				rewrite_mss(ctx, pkt, mss_of_mtu(pkt, endpoint_mtu(cfg, pkt->peer)));
 		}
 		step = seal_prepare(ctx, pkt);
 		if (step == STEP_NEXT) {

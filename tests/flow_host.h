@@ -18,6 +18,10 @@
 
 struct flow_host {
 	struct talon_flow *records;
+	struct flow_host6 {
+		struct talon_flow6 six;
+		bool is_there;
+	} *six;					/* by record */
 	struct talon_bucket *buckets[2];	/* by enum flow_index */
 	struct talon_nat_port *ports;
 	__u64 *block;
@@ -46,6 +50,22 @@ static struct flow_host table = { .lock = PTHREAD_MUTEX_INITIALIZER };
 static inline struct talon_flow *flow_record(__u32 id)
 {
 	return id < table.record_count ? &table.records[id] : NULL;
+}
+
+static inline struct talon_flow6 *flow6_record(__u32 id)
+{
+	return id < table.record_count && table.six[id].is_there ? &table.six[id].six : NULL;
+}
+
+static inline int flow6_put(__u32 id, const struct flow_party *party)
+{
+	table.six[id] = (struct flow_host6) { party->six, true };
+	return 0;
+}
+
+static inline void flow6_delete(__u32 id)
+{
+	table.six[id].is_there = false;
 }
 
 static inline struct talon_bucket *flow_bucket(enum flow_index which, __u32 i)
@@ -161,6 +181,7 @@ static inline int flow_over_delete(const struct talon_flow_key *key)
 static inline void flow_host_done(void)
 {
 	free(table.records);
+	free(table.six);
 	free(table.buckets[0]);
 	free(table.buckets[1]);
 	free(table.ports);
@@ -178,13 +199,14 @@ static inline int flow_host_init(__u32 records, __u32 buckets, __u32 over_max)
 	table.bucket_count = buckets;
 	table.over_max = over_max < FLOW_HOST_OVER_MAX ? over_max : FLOW_HOST_OVER_MAX;
 	table.records = calloc(records, sizeof(*table.records));
+	table.six = calloc(records, sizeof(*table.six));
 	table.buckets[0] = calloc(buckets, sizeof(*table.buckets[0]));
 	table.buckets[1] = calloc(buckets, sizeof(*table.buckets[1]));
 	table.ports = calloc(3 << 16, sizeof(*table.ports));
 	table.block = calloc((2 << 16) / 64, sizeof(*table.block));
 	table.queue = calloc(records, sizeof(*table.queue));
 	table.is_queued = calloc(records, 1);
-	if (!table.records || !table.buckets[0] || !table.buckets[1] || !table.ports || !table.block ||
+	if (!table.records || !table.six || !table.buckets[0] || !table.buckets[1] || !table.ports || !table.block ||
 		!table.queue || !table.is_queued) {
 		flow_host_done();
 		return -ENOMEM;
@@ -193,5 +215,6 @@ static inline int flow_host_init(__u32 records, __u32 buckets, __u32 over_max)
 }
 
 #include "../bpf/lib/flow.h"
+#include "flow_create4.h"
 
 #endif

@@ -30,30 +30,21 @@ static __always_inline struct talon_acl_bits *acl_bits_of(__u32 bank, __u32 clas
 	return bpf_map_lookup_elem(&acl_bits, &at);
 }
 
-/* 1: some ACCEPT rule matches and no DROP rule does. @place: of the port table. */
-__noinline int acl_verdict(__be32 src, __be32 dst, __u32 place)
+/*
+ * The verdict for classes of a source and a destination, of either family. 1: some ACCEPT rule matches and no
+ * DROP rule does. @place: of the port table.
+ */
+static __always_inline int acl_verdict_of(__u32 bank, __u32 src_class, __u32 dst_class, __u32 place)
 {
-	const struct talon_config *cfg = config_get();
-	struct talon_acl_lpm key = { .prefixlen = TALON_ACL_BANK_BITS + 32 };
 	struct talon_acl_bits *s, *d, *p;
 	struct talon_acl_chunk *chunk;
 	struct talon_acl_head *head;
-	__u32 bank, at, *class;
+	__u32 at;
 
-	if (!cfg)
+	if (!src_class || !dst_class)
 		return 0;
-	bank = cfg->acl_bank & 1;
-	key.bank = bank;
-	key.addr = src;
-	class = bpf_map_lookup_elem(&acl_src4, &key);
-	if (!class || !*class)
-		return 0;
-	s = acl_bits_of(bank, *class);
-	key.addr = dst;
-	class = bpf_map_lookup_elem(&acl_dst4, &key);
-	if (!class || !*class)
-		return 0;
-	d = acl_bits_of(bank, *class);
+	s = acl_bits_of(bank, src_class);
+	d = acl_bits_of(bank, dst_class);
 	at = bank * TALON_ACL_CHUNKS + place / TALON_ACL_CHUNK;
 	chunk = bpf_map_lookup_elem(&acl_ports, &at);
 	at = chunk ? chunk->class[place % TALON_ACL_CHUNK] : 0;
@@ -72,13 +63,34 @@ __noinline int acl_verdict(__be32 src, __be32 dst, __u32 place)
 	return 0;
 }
 
+/* acl_verdict_of() for two IPv4 addresses. */
+__noinline int acl_verdict(__be32 src, __be32 dst, __u32 place)
+{
+	const struct talon_config *cfg = config_get();
+	struct talon_acl_lpm key = { .prefixlen = TALON_ACL_BANK_BITS + 32 };
+	__u32 bank, src_class, *class;
+
+	if (!cfg)
+		return 0;
+	bank = cfg->acl_bank & 1;
+	key.bank = bank;
+	key.addr = src;
+	class = bpf_map_lookup_elem(&acl_src4, &key);
+	if (!class)
+		return 0;
+	src_class = *class;
+	key.addr = dst;
+	class = bpf_map_lookup_elem(&acl_dst4, &key);
+	return class ? acl_verdict_of(bank, src_class, *class, place) : 0;
+}
+
 /*
  * Separate from the rules: a rule for the mesh address covers all of this host's addresses
  * (forward_judged()), where others may listen on this port.
  */
-static __always_inline bool acl_is_open(const struct talon_config *cfg, __be32 dst, __u8 proto, __be16 dport)
+static __always_inline bool acl_is_open_port(const struct talon_config *cfg, __u8 proto, __be16 dport)
 {
-	if (!cfg || !cfg->mesh_addr || dst != cfg->mesh_addr || !proto)
+	if (!proto)
 		return false;
 #pragma unroll
 	for (int i = 0; i < TALON_OPEN_PORTS_MAX; i++) {
@@ -88,11 +100,16 @@ static __always_inline bool acl_is_open(const struct talon_config *cfg, __be32 d
 	return false;
 }
 
+static __always_inline bool acl_is_open(const struct talon_config *cfg, __be32 dst, __u8 proto, __be16 dport)
+{
+	return cfg && cfg->mesh_addr && dst == cfg->mesh_addr && acl_is_open_port(cfg, proto, dport);
+}
+
 static __always_inline bool acl_ct_is_live(const struct talon_acl_ct *ct, __u8 proto, __u32 now_s)
 {
 	__u32 limit = TALON_ACL_CT_UDP_S;
 
-	if (proto == IPPROTO_ICMP)
+	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
 		limit = TALON_ACL_CT_ICMP_S;
 	else if (proto == IPPROTO_TCP && !(ct->flags & TALON_ACL_CT_CLOSING))
 		limit = TALON_ACL_CT_TCP_S;

@@ -7,6 +7,29 @@
 
 #define INNER_MTU_MIN	68U	/* RFC 791: every link carries this */
 
+/*
+ * RFC 8200 section 5: every link carries IPv6 packets of 1280 bytes, and no sender need make shorter ones. What
+ * is below may fragment: routers do so with sealed packets over IPv4.
+ */
+#define INNER6_MTU_MIN	1280U
+
+static __always_inline __u32 mtu_of_six(__u32 mtu)
+{
+	return mtu < INNER6_MTU_MIN ? INNER6_MTU_MIN : mtu;
+}
+
+/* Largest packet of the family in hand where IPv4 has @mtu. */
+static __always_inline __u32 mtu_of_family(const struct talon_pkt *pkt, __u32 mtu)
+{
+	return pkt->six ? mtu_of_six(mtu) : mtu;
+}
+
+/* Largest TCP segment in packets of the family in hand where IPv4 has @mtu: less both headers (RFC 6691). */
+static __always_inline __u32 mss_of_mtu(const struct talon_pkt *pkt, __u32 mtu)
+{
+	return pkt->six ? mtu_of_six(mtu) - 60 : mtu - 40;
+}
+
 /* The smaller of an endpoint's MTU @mtu (0: unknown) and the tunnel's. */
 static __always_inline __u32 mtu_within_tunnel(const struct talon_config *cfg, __u32 mtu)
 {

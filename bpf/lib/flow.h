@@ -62,6 +62,27 @@ static __always_inline struct talon_flow *flow_find_rev(const struct talon_confi
 	return flow_find(cfg, FLOW_REV, key, ret_id);
 }
 
+/**
+ * flow6_is() - is the record that the folds of an IPv6 packet led to really its flow?
+ * @id: of the record
+ * @client: address of the packet on the mesh's side, or NULL if it is not in the packet
+ * @remote: the remote's address
+ * @snat: address that the remote sees, or NULL if it is not in the packet
+ *
+ * Return: the flow's addresses, good until the program ends, or NULL.
+ */
+static __always_inline const struct talon_flow6 *flow6_is(__u32 id, const struct talon_addr *client,
+	const struct talon_addr *remote, const struct talon_addr *snat)
+{
+	const struct talon_flow6 *six = flow6_record(id);
+
+	if (!six || !talon_addr_equal(&six->remote, remote) ||
+		(client && !talon_addr_equal(&six->client, client)) ||
+		(snat && !talon_addr_equal(&six->snat, snat)))
+		return NULL;
+	return six;
+}
+
 /* Allocates a record id: a freed one, else one that was never used. 0: none is left. */
 static __always_inline __u32 flow_id_draw(__u32 flow_count)
 {
@@ -76,11 +97,6 @@ static __always_inline __u32 flow_id_draw(__u32 flow_count)
 	id = FLOW_ADD(&head->used, 1) + 1;
 	return id < flow_count ? id : 0;	/* several CPUs may have taken the last one at once */
 }
-
-/* Peer and SNAT address in one argument: BPF functions have at most five. */
-#define FLOW_PARTY(peer, snat) ((__u64)(snat) << 32 | (peer))
-#define FLOW_PARTY_PEER(party) ((__u32)(party))
-#define FLOW_PARTY_SNAT(party) ((__be32)((party) >> 32))
 
 /* How many records a peer may hold now. Depends on what others leave free. */
 static __always_inline __u32 flow_share(const struct talon_config *cfg)
@@ -119,25 +135,25 @@ static __always_inline void flow_charge(__u32 peer, __u32 n)
 }
 
 /* Initializes a record that nobody else can hold yet for @key. Its SNAT port is chosen later. */
-static __always_inline void flow_init(struct talon_flow *flow, const struct talon_flow_key *key, __u64 party,
-	__u32 now_s)
+static __always_inline void flow_init(struct talon_flow *flow, const struct talon_flow_key *key,
+	const struct flow_party *party)
 {
 	__u32 ports = flow_ports(FLOW_FWD, key);
 
 	flow->client = key->src;
 	flow->remote = key->dst;
-	flow->snat = FLOW_PARTY_SNAT(party);
+	flow->snat = party->snat;
 	flow->client_port = ports & 0xffff;
 	flow->remote_port = ports >> 16;
-	flow->peer = FLOW_PARTY_PEER(party);
-	FLOW_STORE(flow->seen_s, now_s);	/* the collector reads records in any phase */
+	flow->peer = party->peer;
+	FLOW_STORE(flow->seen_s, party->now_s);	/* the collector reads records in any phase */
 	flow->tcp = 0;
 	flow->flags = 0;
 	flow->mtu = 0;
 	flow->generation = 0;
 	flow->ifindex = 0;
 	flow->owner = 0;
-	flow->payer = FLOW_PARTY_PEER(party);
+	flow->payer = party->peer;
 	flow->back_generation = 0;
 	FLOW_STORE(*flow_state(flow), FLOW_STATE(0, key->proto, TALON_FLOW_TENTATIVE));
 }
@@ -180,21 +196,24 @@ static __always_inline int flow_enter_rev(const struct talon_config *cfg, const 
  * flow, so two CPUs do not compete for ports for the same flow. Returns the record's id or a negative
  * errno: -EAGAIN for the forward key, -EBUSY for the port.
  */
-FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct talon_flow_key *key, __u64 party,
-	__u32 now_s, __u32 pick)
+FLOW_FUNC int flow_make(const struct talon_config *cfg, const struct talon_flow_key *key,
+	const struct flow_party *party, __u32 pick)
 {
 	struct talon_flow *flow;
 	__u32 id;
 	int err;
 
-	if (!cfg || !key)
+	if (!cfg || !key || !party)
 		return -EINVAL;
 	id = flow_id_draw(cfg->flow_count);
 	flow = id ? flow_record(id) : NULL;
 	if (!flow)
 		return -ENOSPC;
-	flow_charge(FLOW_PARTY_PEER(party), 1);
-	flow_init(flow, key, party, now_s);
+	flow_charge(party->peer, 1);
+	flow_init(flow, key, party);
+	err = -ENOSPC;
+	if ((key->proto & TALON_PROTO_SIX) && flow6_put(id, party))
+		goto give_up;
 	err = flow_enter(cfg, FLOW_FWD, key, id);
 	if (err)
 		goto give_up;
@@ -221,9 +240,8 @@ give_up:
  * @cfg: the SNAT's port range is used, its address is not; keys, bucket_mask and flow_count must not change
  * while there are flows
  * @key: of the client's packet, as for flow_find_fwd(); pad is zero
- * @peer: whose client it is
- * @snat: what the remote sees as the source, network byte order; another flow may have another
- * @now_s: CLOCK_BOOTTIME, seconds
+ * @party: whose client it is; what the remote sees as the source, network byte order (another flow may have
+ * another); the time; of an IPv6 flow the addresses themselves
  * @ret_id: the record's id, for flow_record(); written only on success
  *
  * The record starts with generation 0 and no TCP bits: call flow_touch_out() for the packet at hand.
@@ -234,15 +252,15 @@ give_up:
  * or was faster for every port tried: look the flow up once more, it may be there now.
  */
 static __always_inline int flow_create(const struct talon_config *cfg, const struct talon_flow_key *key,
-	__u32 peer, __be32 snat, __u32 now_s, __u32 *ret_id)
+	const struct flow_party *party, __u32 *ret_id)
 {
-	int pick, id = flow_share_check(cfg, peer);
+	int pick, id = flow_share_check(cfg, party->peer);
 
 	if (!id)
 		id = -EBUSY;
 	for (int i = 0; i < FLOW_PORT_TRIES && id == -EBUSY; i++) {
-		pick = nat_port_pick(cfg, key, snat);
-		id = pick < 0 ? pick : flow_make(cfg, key, FLOW_PARTY(peer, snat), now_s, pick);
+		pick = nat_port_pick(cfg, key, party->snat);
+		id = pick < 0 ? pick : flow_make(cfg, key, party, pick);
 	}
 	if (id > 0) {
 		*ret_id = id;
@@ -329,7 +347,7 @@ static __always_inline void flow_touch(struct talon_flow *flow, __u8 tcp_flags, 
 {
 	if (FLOW_LOAD(flow->seen_s) != now_s)
 		FLOW_STORE(flow->seen_s, now_s);
-	if (FLOW_LOAD(flow->proto) != IPPROTO_TCP)
+	if (TALON_PROTO(FLOW_LOAD(flow->proto)) != IPPROTO_TCP)
 		return;
 	if (!(tcp_flags & (FLOW_TCP_SYN | FLOW_TCP_FIN | FLOW_TCP_RST)) &&
 	    (FLOW_LOAD(flow->tcp) & (TALON_TCP_ESTABLISHED | TALON_TCP_RST)) == TALON_TCP_ESTABLISHED)
@@ -370,9 +388,9 @@ static __always_inline __u32 flow_timeout_s(struct talon_flow *flow)
 	const __u8 fins = TALON_TCP_FIN_OUT | TALON_TCP_FIN_IN;
 	__u8 proto = FLOW_LOAD(flow->proto), tcp;
 
-	if (proto == IPPROTO_ICMP)
+	if (flow_is_icmp(proto))
 		return TALON_NAT_ICMP_S;
-	if (proto == IPPROTO_UDP)
+	if (TALON_PROTO(proto) == IPPROTO_UDP)
 		return TALON_NAT_UDP_S;
 	tcp = FLOW_LOAD(flow->tcp);
 	if (!(tcp & TALON_TCP_ESTABLISHED) || (tcp & TALON_TCP_RST) || (tcp & fins) == fins)
@@ -385,7 +403,7 @@ static __always_inline bool flow_gives_way(struct talon_flow *flow)
 {
 	if (!(FLOW_LOAD(flow->flags) & TALON_FLOW_ANSWERED))
 		return true;
-	return FLOW_LOAD(flow->proto) == IPPROTO_TCP && flow_timeout_s(flow) == TALON_NAT_TCP_TRANSITORY_S;
+	return TALON_PROTO(FLOW_LOAD(flow->proto)) == IPPROTO_TCP && flow_timeout_s(flow) == TALON_NAT_TCP_TRANSITORY_S;
 }
 
 /* Does the flow's peer hold more records than are free? */
@@ -491,6 +509,8 @@ FLOW_FUNC int flow_collect(const struct talon_config *cfg, __u32 id, __u32 now_s
 	case TALON_FLOW_DEAD:
 		if (idle_s < TALON_FLOW_GRACE_S || !flow_phase_move(flow, state, TALON_FLOW_FREE))
 			return FLOW_WAITS;
+		if (FLOW_STATE_PROTO(state) & TALON_PROTO_SIX)
+			flow6_delete(id);
 		flow_charge(flow->payer, -1);
 		flow_free_push(id);	/* there is room for every id */
 		return FLOW_FREED;

@@ -56,6 +56,12 @@ static __always_inline flow_u32 *flow_state(struct talon_flow *flow)
 	return (flow_u32 *)((char *)flow + FLOW_AT(snat_port));
 }
 
+/* Of a key or record: is it ICMP's or ICMPv6's? */
+static __always_inline bool flow_is_icmp(__u8 proto)
+{
+	return proto == IPPROTO_ICMP || proto == (IPPROTO_ICMPV6 | TALON_PROTO_SIX);
+}
+
 /*
  * The ports that distinguish flows. An ICMP query has one id, which differs between the two sides: use
  * only the one of this index.
@@ -64,7 +70,7 @@ static __always_inline __u32 flow_ports(enum flow_index which, const struct talo
 {
 	__u32 ports = key->sport | (__u32)key->dport << 16;
 
-	if (key->proto == IPPROTO_ICMP)
+	if (flow_is_icmp(key->proto))
 		ports &= which == FLOW_FWD ? 0x0000ffff : 0xffff0000;
 	return ports;
 }

@@ -14,6 +14,15 @@ enum flow_index {
 	FLOW_REV,	/* by the remote's packets */
 };
 
+/* Whose flow it is to be, when, and what the remote is to see: what flow_create() needs besides the key. */
+struct flow_party {
+	__u32	peer;
+	__be32	snat;			/* of IPv6: its fold */
+	__u32	now_s;			/* CLOCK_BOOTTIME, seconds */
+	__u32	pad;
+	struct talon_flow6 six;		/* of an IPv6 flow: the addresses that the folds stand for */
+};
+
 typedef __u32 __attribute__((may_alias)) flow_u32;
 typedef __u64 __attribute__((may_alias)) flow_u64;
 
@@ -36,6 +45,7 @@ typedef __u64 __attribute__((may_alias)) flow_u64;
 
 #include <linux/errno.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <bpf/bpf_helpers.h>
 #include "lib/maps.h"
 
@@ -52,6 +62,27 @@ typedef __u64 __attribute__((may_alias)) flow_u64;
 static __always_inline struct talon_flow *flow_record(__u32 id)
 {
 	return bpf_map_lookup_elem(&flows, &id);
+}
+
+static __always_inline struct talon_flow6 *flow6_record(__u32 id)
+{
+	return bpf_map_lookup_elem(&flows6, &id);
+}
+
+/* A function of its own: it has to be on the stack, as 6.1 takes nothing else as a value. */
+__noinline int flow6_put(__u32 id, const struct flow_party *party)
+{
+	struct talon_flow6 six;
+
+	if (!party)
+		return -EINVAL;
+	six = party->six;
+	return bpf_map_update_elem(&flows6, &id, &six, BPF_ANY);
+}
+
+static __always_inline void flow6_delete(__u32 id)
+{
+	bpf_map_delete_elem(&flows6, &id);
 }
 
 static __always_inline struct talon_bucket *flow_bucket(enum flow_index which, __u32 i)

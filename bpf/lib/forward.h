@@ -65,35 +65,48 @@ static __always_inline int refuse_to_mesh(ctx_md *ctx, struct talon_pkt *pkt, co
 	return step == STEP_NEXT ? STEP_SEAL : step;
 }
 
-/* To this host itself, with its mesh source and without metadata that another program could misread. */
-static __always_inline int deliver_local(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
+/* Neither the host nor a CNI expects packets from the relay pair's near end. */
+static __always_inline bool deliver_by_tunnel(ctx_md *ctx, const struct talon_config *cfg)
 {
-	struct ethhdr *eth;
+	return (cfg->flags & TALON_F_HANDUP_TUNNEL) || frame_ifindex(ctx) == cfg->relay_ifindex;
+}
 
-	/* Neither the host nor a CNI expects packets from the relay pair's near end. */
-	if (!(cfg->flags & TALON_F_HANDUP_TUNNEL) && frame_ifindex(ctx) != cfg->relay_ifindex) {
+/* Up the stack from here, without metadata that another program could misread. */
+static __always_inline int deliver_here(ctx_md *ctx, struct talon_pkt *pkt)
+{
 #ifndef TALON_TC
-		/*
-		 * Metadata is the CNI's private channel; what an earlier program left there describes
-		 * the outer packet.
-		 */
-		if (ctx->data_meta != ctx->data)
-			bpf_xdp_adjust_meta(ctx, ctx->data - ctx->data_meta);
+	/* Metadata is the CNI's private channel; what an earlier program left there describes the outer packet. */
+	if (ctx->data_meta != ctx->data)
+		bpf_xdp_adjust_meta(ctx, ctx->data - ctx->data_meta);
 #endif
-		return end(pkt, TALON_LOCAL, ACTION_PASS);
-	}
-	/* A veth silently drops packets longer than its MTU. */
-	if (pkt->tot_len > cfg->tunnel_mtu)
-		return pkt->dont_fragment ? refuse_to_mesh(ctx, pkt, cfg,
-			ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, cfg->tunnel_mtu), TALON_TOO_BIG)
-			: drop(pkt, TALON_TOO_BIG);
-	eth = frame_eth(ctx);
+	return end(pkt, TALON_LOCAL, ACTION_PASS);
+}
+
+/* Out of the tunnel device's far end. */
+static __always_inline int deliver_through_tunnel(ctx_md *ctx, struct talon_pkt *pkt,
+	const struct talon_config *cfg)
+{
+	struct ethhdr *eth = frame_eth(ctx);
+
 	if (!eth)
 		return drop(pkt, TALON_INTERNAL);
 	mac_copy(eth->h_dest, cfg->tunnel_mac);
 	mac_copy(eth->h_source, cfg->tunnel_peer_mac);
 	pkt->ifindex = cfg->tunnel_peer_ifindex;
 	return end(pkt, TALON_LOCAL, ACTION_SEND);
+}
+
+/* To this host itself, with its mesh source. */
+static __always_inline int deliver_local(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	if (!deliver_by_tunnel(ctx, cfg))
+		return deliver_here(ctx, pkt);
+	/* A veth silently drops packets longer than its MTU. */
+	if (pkt->tot_len > cfg->tunnel_mtu)
+		return pkt->dont_fragment ? refuse_to_mesh(ctx, pkt, cfg,
+			ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, cfg->tunnel_mtu), TALON_TOO_BIG)
+			: drop(pkt, TALON_TOO_BIG);
+	return deliver_through_tunnel(ctx, pkt, cfg);
 }
 
 /* To another peer, without NAT. */
@@ -259,20 +272,40 @@ static __always_inline bool forward_keeps(const struct talon_pkt *pkt, const str
 		(pkt->proto == IPPROTO_ICMP || in_port_range(cfg, f->snat_port));
 }
 
-/*
- * No room for a new flow, as @ret of flow_create() says: tells the controller, and the source
- * (RFC 5508 REQ-8).
- */
-static __always_inline int forward_full(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
-	int ret)
+/* No room for a new flow, as @ret of flow_create() says: tells the controller. Returns the reason. */
+static __always_inline enum talon_end forward_tell_full(struct talon_pkt *pkt, int ret)
 {
-	enum talon_end reason = ret == -ENOSPC ? TALON_NAT_TABLE : ret == -EDQUOT ? TALON_NAT_SHARED_OUT
-		: TALON_NAT_PORTS;
-
 	event_clear(pkt, TALON_EVENT_NAT_FULL);
 	if (rate_take(pkt->now_ns, TALON_RATE_NAT_FULL))
 		event_send(pkt);
-	return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0), reason);
+	return ret == -ENOSPC ? TALON_NAT_TABLE : ret == -EDQUOT ? TALON_NAT_SHARED_OUT : TALON_NAT_PORTS;
+}
+
+/* And the source (RFC 5508 REQ-8). */
+static __always_inline int forward_full(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
+	int ret)
+{
+	return refuse_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0),
+		forward_tell_full(pkt, ret));
+}
+
+/* The way that was just decided goes into the flow's record, for the packets to come. */
+static __always_inline void forward_keep_way(struct talon_pkt *pkt, struct talon_flow *f)
+{
+	f->back_generation = pkt->generation;
+	if (pkt->flags & (FORWARD_NO_NEIGH | FORWARD_HAIRPIN))
+		return;
+	f->mtu = pkt->mtu;
+	f->ifindex = pkt->fib.ifindex | (pkt->way.onward ? TALON_FLOW_ONWARD : 0);
+	mac_copy(f->dmac, pkt->fib.dmac);
+	mac_copy(f->smac, pkt->fib.smac);
+	f->generation = pkt->generation;
+}
+
+/* Is there no room for the flow, as flow_create() says in @ret? */
+static __always_inline bool forward_is_full(int ret)
+{
+	return ret == -EADDRINUSE || ret == -ENOSPC || ret == -EDQUOT;
 }
 
 /*
@@ -296,8 +329,11 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 		pkt->flow = 0;
 	}
 	if (!pkt->flow) {
-		ret = flow_create(cfg, &pkt->key, pkt->peer, pkt->way.source, pkt->now_s, &pkt->flow);
-		if (ret == -EADDRINUSE || ret == -ENOSPC || ret == -EDQUOT)
+		pkt->party.peer = pkt->peer;
+		pkt->party.snat = pkt->way.source;
+		pkt->party.now_s = pkt->now_s;
+		ret = flow_create(cfg, &pkt->key, &pkt->party, &pkt->flow);
+		if (forward_is_full(ret))
 			return forward_full(ctx, pkt, cfg, ret);
 		if (ret == -EAGAIN && flow_find_fwd(cfg, &pkt->key, &pkt->flow))
 			ret = 0;	/* another CPU has created it meanwhile */
@@ -307,14 +343,7 @@ __noinline int forward_track(ctx_md *ctx, struct talon_pkt *pkt)
 	f = MAP_LOOKUP(flows, &pkt->flow);
 	if (!f)
 		return drop(pkt, TALON_INTERNAL);
-	f->back_generation = pkt->generation;
-	if (pkt->flags & (FORWARD_NO_NEIGH | FORWARD_HAIRPIN))
-		return STEP_NEXT;
-	f->mtu = pkt->mtu;
-	f->ifindex = pkt->fib.ifindex | (pkt->way.onward ? TALON_FLOW_ONWARD : 0);
-	mac_copy(f->dmac, pkt->fib.dmac);
-	mac_copy(f->smac, pkt->fib.smac);
-	f->generation = pkt->generation;
+	forward_keep_way(pkt, f);
 	return STEP_NEXT;
 }
 
@@ -396,7 +425,8 @@ static __always_inline int forward_hold(ctx_md *ctx, struct talon_pkt *pkt, enum
 {
 	fib_event_neigh(pkt);
 	pkt->event.type = type;
-	pkt->event.id = type == TALON_EVENT_TOO_BIG ? pkt->mtu : 0;
+	if (type == TALON_EVENT_TOO_BIG)
+		pkt->event.id = pkt->mtu;
 	return drop(pkt, event_send_packet(ctx, pkt, L3_OFF, pkt->tot_len) ? TALON_HELD : reason);
 }
 
@@ -409,7 +439,7 @@ static __always_inline void forward_clamp_mss(ctx_md *ctx, struct talon_pkt *pkt
 {
 	__u32 mtu = endpoint_mtu(cfg, pkt->peer);
 
-	rewrite_mss(ctx, pkt, (pkt->mtu && pkt->mtu < mtu ? pkt->mtu : mtu) - 40);
+	rewrite_mss(ctx, pkt, mss_of_mtu(pkt, pkt->mtu && pkt->mtu < mtu ? pkt->mtu : mtu));
 }
 
 /*

@@ -24,37 +24,53 @@ static __always_inline int frame_linearize(ctx_md *ctx)
 	return bpf_skb_pull_data(ctx, ctx->len);	/* 0 would mean the part that is linear already */
 }
 
-/*
- * Removes @len bytes right behind the Ethernet header, whose type becomes IPv4. @from6: an IPv6
- * header is among them.
- */
-static __always_inline int frame_pop(ctx_md *ctx, __u32 len, bool from6)
+/* What the helper that turns skb->protocol leaves alone: the header itself. */
+static __always_inline int frame_set_type(ctx_md *ctx, bool six)
 {
-	if (from6) {
-		if (bpf_skb_change_proto(ctx, bpf_htons(ETH_P_IP), 0))
+	__be16 type = six ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+
+	return bpf_skb_store_bytes(ctx, offsetof(struct ethhdr, h_proto), &type, sizeof(type), 0);
+}
+
+/* By how much that helper lengthens a packet that becomes IPv6, at the place of its first header. */
+#define FRAME_TURN_LEN	(sizeof(struct ipv6hdr) - sizeof(struct iphdr))
+
+/*
+ * Removes @len bytes right behind the Ethernet header. @from6: an IPv6 header is the first of them, else an
+ * IPv4 header. @to6: what comes after them is IPv6, else IPv4; the Ethernet type says so.
+ */
+static __always_inline int frame_pop(ctx_md *ctx, __u32 len, bool from6, bool to6)
+{
+	if (from6 != to6) {
+		if (bpf_skb_change_proto(ctx, to6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP), 0))
 			return -1;
-		len -= sizeof(struct ipv6hdr) - sizeof(struct iphdr);
+		len += to6 ? FRAME_TURN_LEN : -FRAME_TURN_LEN;
 	}
 	if (bpf_skb_adjust_room(ctx, -(__s32)len, BPF_ADJ_ROOM_MAC, 0))
 		return -1;
-	if (from6) {	/* the helper turns skb->protocol, but not the header */
-		__be16 type = bpf_htons(ETH_P_IP);
-
-		return bpf_skb_store_bytes(ctx, offsetof(struct ethhdr, h_proto), &type, sizeof(type), 0);
-	}
-	return 0;
+	return from6 != to6 ? frame_set_type(ctx, to6) : 0;
 }
 
-/* Makes room for @len bytes right behind the Ethernet header. @to6: an IPv6 header will be the first. */
-static __always_inline int frame_push(ctx_md *ctx, __u32 len, bool to6)
+static __always_inline int frame_grow(ctx_md *ctx, __u32 len)
 {
-	if (to6) {
+	return bpf_skb_adjust_room(ctx, len, BPF_ADJ_ROOM_MAC,
+		BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET);
+}
+
+/*
+ * Makes room for @len bytes right behind the Ethernet header. @from6: what is there now is IPv6, else IPv4.
+ * @to6: an IPv6 header will be the first, else an IPv4 header.
+ */
+static __always_inline int frame_push(ctx_md *ctx, __u32 len, bool from6, bool to6)
+{
+	if (!from6 && to6) {
 		if (bpf_skb_change_proto(ctx, bpf_htons(ETH_P_IPV6), 0))
 			return -1;
-		len -= sizeof(struct ipv6hdr) - sizeof(struct iphdr);
+		len -= FRAME_TURN_LEN;
 	}
-	if (bpf_skb_adjust_room(ctx, len, BPF_ADJ_ROOM_MAC,
-		BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET))
+	/* turned to IPv4, a packet loses bytes at its front: blank ones by then */
+	if (frame_grow(ctx, from6 && !to6 ? len + FRAME_TURN_LEN : len) ||
+		(from6 && !to6 && bpf_skb_change_proto(ctx, bpf_htons(ETH_P_IP), 0)))
 		return -1;
 	return bpf_skb_pull_data(ctx, ctx->len);
 }
@@ -141,8 +157,8 @@ static __always_inline int frame_linearize(ctx_md *ctx)
 	return 0;	/* programs without the frags flag see linear frames only */
 }
 
-/* MACs are carried along, since the bytes before the new start are gone. */
-static __always_inline int frame_move_start(ctx_md *ctx, int delta)
+/* MACs are carried along, since the bytes before the new start are gone; the type becomes that of @six. */
+static __always_inline int frame_move_start(ctx_md *ctx, int delta, bool six)
 {
 	void *data = ctx_data(ctx);
 	struct ethhdr old, *eth = data;
@@ -156,23 +172,23 @@ static __always_inline int frame_move_start(ctx_md *ctx, int delta)
 	if ((void *)(eth + 1) > ctx_data_end(ctx))
 		return -1;
 	*eth = old;
-	eth->h_proto = bpf_htons(ETH_P_IP);
+	eth->h_proto = six ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 	return 0;
 }
 
-static __always_inline int frame_pop(ctx_md *ctx, __u32 len, bool from6)
+static __always_inline int frame_pop(ctx_md *ctx, __u32 len, bool from6, bool to6)
 {
-	return frame_move_start(ctx, len);
+	return frame_move_start(ctx, len, to6);
 }
 
-static __always_inline int frame_push(ctx_md *ctx, __u32 len, bool to6)
+static __always_inline int frame_push(ctx_md *ctx, __u32 len, bool from6, bool to6)
 {
-	return frame_move_start(ctx, -(int)len);
+	return frame_move_start(ctx, -(int)len, to6);
 }
 
 static __always_inline int frame_push_blank(ctx_md *ctx, __u32 len)
 {
-	return frame_move_start(ctx, -(int)len);
+	return frame_move_start(ctx, -(int)len, false);
 }
 
 static __always_inline int frame_trim(ctx_md *ctx, __u32 len)
@@ -297,6 +313,14 @@ static __always_inline struct iphdr *frame_ip(ctx_md *ctx)
 	return (void *)(ip + 1) > ctx_data_end(ctx) ? NULL : ip;
 }
 
+/* The IPv6 header there, or NULL. */
+static __always_inline struct ipv6hdr *frame_ip6(ctx_md *ctx)
+{
+	struct ipv6hdr *ip6 = ctx_data(ctx) + L3_OFF;
+
+	return (void *)(ip6 + 1) > ctx_data_end(ctx) ? NULL : ip6;
+}
+
 /* @len bytes at @off, or NULL. @off may vary, @len must be a constant. */
 static __always_inline void *frame_at(ctx_md *ctx, __u32 off, __u32 len)
 {
@@ -305,6 +329,23 @@ static __always_inline void *frame_at(ctx_md *ctx, __u32 off, __u32 len)
 	if (off > FRAME_MAX)
 		return NULL;
 	p = ctx_data(ctx) + off;
+	return p + len > ctx_data_end(ctx) ? NULL : p;
+}
+
+/*
+ * The same for an @off that is used elsewhere, too. Kept in a register of its own: clang spills such a variable
+ * between the check and the addition, and 6.1's verifier then says "R2 offset is outside of the packet", as it
+ * does not keep the bounds of what was on the stack.
+ */
+static __always_inline void *frame_at_spilled(ctx_md *ctx, __u32 off, __u32 len)
+{
+	__u64 at = off;
+	void *p;
+
+	if (off > FRAME_MAX)
+		return NULL;
+	asm volatile("%0 &= 0x1fff" : "+r"(at));
+	p = ctx_data(ctx) + at;
 	return p + len > ctx_data_end(ctx) ? NULL : p;
 }
 

@@ -35,7 +35,7 @@ __noinline int icmp_error_build(ctx_md *ctx, struct talon_pkt *pkt, __be32 src, 
 		return drop(pkt, reason);
 	if (!rate_take(pkt->now_ns, TALON_RATE_ICMP))
 		return drop(pkt, TALON_RATE_LIMITED);
-	if (frame_trim(ctx, L3_OFF + EMBEDDED_LEN) || frame_push(ctx, ICMP_ADDED, false))
+	if (frame_trim(ctx, L3_OFF + EMBEDDED_LEN) || frame_push(ctx, ICMP_ADDED, false, false))
 		return drop(pkt, TALON_NO_ROOM);
 	e = frame_at(ctx, L3_OFF, sizeof(*e));
 	if (!e)

@@ -41,16 +41,16 @@ static const __u32 nat_port_strides[16] = {
 	735263, 780287, 892709, 933649, 1035449,
 };
 
-/* Protocol class of nat_ports and port_block; negative: cannot be translated. */
+/* Protocol class of nat_ports and port_block, of either family; negative: cannot be translated. */
 static __always_inline int nat_class(__u8 proto)
 {
-	switch (proto) {
+	if (flow_is_icmp(proto))
+		return 2;
+	switch (TALON_PROTO(proto)) {
 	case IPPROTO_TCP:
 		return 0;
 	case IPPROTO_UDP:
 		return 1;
-	case IPPROTO_ICMP:
-		return 2;
 	default:
 		return -1;
 	}

@@ -12,6 +12,7 @@
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 
@@ -23,6 +24,7 @@
 #include "lib/ctx.h"
 #include "lib/maps.h"
 #include "lib/chacha20poly1305.h"
+#include "lib/flow_mem.h"
 #include "talon/csum.h"
 #include "talon/ecn.h"
 #include "talon/icmp_wire.h"
@@ -130,6 +132,7 @@ struct way {
  *	forward		forward_look(), forward_decide(), forward_track(), whose(): mesh to network
  *	find		translate_find(): network to mesh
  *	rewrite		forward_rewrite() or translate_rewrite()
+ *			and all of these for IPv6: inner6_read(), forward6_look() ...
  *	seal		seal_prepare(), the AEAD, seal_finish()
  *	verdict		the last step: counts, and sends, drops or passes
  *
@@ -175,11 +178,25 @@ struct talon_pkt {
 	__u8	proto;			/* read, icmp: of the inner packet. forward, find, rewrite */
 	__u8	hops;			/* read: TTL as it came. forward, rewrite */
 	__u8	place;			/* entry, open, seal: enum talon_place. verdict */
+	/* entry; classify, open: the packet that is or will be in the tunnel is IPv6. Any step after that */
+	__u8	six;
+	__u8	embedded_proto;		/* read: of the IPv6 packet inside an ICMPv6 error. rewrite */
+	__u8	pad[2];
+	__be32	frag_id;		/* read: of an IPv6 fragment. forward, find */
+	/* icmp6: where an ICMPv6 error of ours comes from. icmp6 */
+	struct talon_addr answer;
+	/* whose6(): the source that the host itself would use. forward */
+	struct talon_addr source;
+	/* forward, find: the address that the translated one becomes. rewrite */
+	struct talon_addr target;
+	struct flow_party party;	/* forward: of a new flow. forward */
 	__u16	flags;			/* forward: enum forward_flags. rewrite */
 	struct talon_addr inner_src;	/* read: source as it came. forward, find */
 	struct talon_addr inner_dst;	/* read: destination as it came. forward, find */
 	/* read: 5-tuple, for an ICMP error the embedded one reversed. forward, find, rewrite */
-	struct talon_flow_key key;
+	struct talon_flow_key key;	/* of IPv6: with folds of the addresses below */
+	struct talon_addr key_src;
+	struct talon_addr key_dst;
 	struct talon_addr outer_src;	/* classify. open */
 	struct talon_addr outer_dst;	/* classify. open */
 	__be16	outer_sport;		/* classify. open */
@@ -276,12 +293,6 @@ static __always_inline bool mac_equal(const __u8 *a, const __u8 *b)
 	       *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
 }
 
-static __always_inline bool addr_equal(const struct talon_addr *a, const struct talon_addr *b)
-{
-	return a->word[0] == b->word[0] && a->word[1] == b->word[1] && a->word[2] == b->word[2] &&
-	       a->word[3] == b->word[3];
-}
-
 static __always_inline void addr_set4(struct talon_addr *a, __be32 v4)
 {
 	a->word[0] = v4;
@@ -305,11 +316,26 @@ static __always_inline struct talon_host_route *host_route4(__be32 addr)
 	return bpf_map_lookup_elem(&host4, &key);
 }
 
+static __always_inline struct talon_host_route6 *host_route6(const struct talon_addr *addr)
+{
+	struct talon_lpm6 key = { .prefixlen = 128, .addr = *addr };
+
+	return bpf_map_lookup_elem(&host6, &key);
+}
+
 /* The peer that an address belongs to, by cryptokey routing. */
 static __always_inline __u32 allowed_peer4(__be32 addr)
 {
 	struct talon_lpm4 key = { .prefixlen = 32, .addr = addr };
 	__u32 *peer = bpf_map_lookup_elem(&allowed4, &key);
+
+	return peer ? TALON_ALLOWED_PEER(*peer) : TALON_PEER_NONE;
+}
+
+static __always_inline __u32 allowed_peer6(const struct talon_addr *addr)
+{
+	struct talon_lpm6 key = { .prefixlen = 128, .addr = *addr };
+	__u32 *peer = bpf_map_lookup_elem(&allowed6, &key);
 
 	return peer ? TALON_ALLOWED_PEER(*peer) : TALON_PEER_NONE;
 }
@@ -423,6 +449,7 @@ static __always_inline void event_clear(struct talon_pkt *pkt, enum talon_event_
 	__builtin_memset(&pkt->event, 0, sizeof(pkt->event));
 	pkt->event.type = type;
 	pkt->event.peer = TALON_PEER_NONE;
+	pkt->event.six = pkt->six;
 }
 
 /* Sends an event without a packet. Not rate-limited here: frequent events call rate_take() first. */

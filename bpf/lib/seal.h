@@ -65,7 +65,7 @@ static __always_inline void seal_keep_way(struct talon_pkt *pkt, __u32 generatio
 		return;
 	bpf_spin_lock(&e->lock);
 	/* Only if the peer did not move meanwhile: the path leads to the old address. */
-	if (addr_equal(&e->remote, &pkt->endpoint.remote) && !(e->flags & TALON_ENDPOINT_RELAY)) {
+	if (talon_addr_equal(&e->remote, &pkt->endpoint.remote) && !(e->flags & TALON_ENDPOINT_RELAY)) {
 		e->ifindex = pkt->endpoint.ifindex;
 		e->mtu = pkt->endpoint.mtu;
 		if (moved)
@@ -225,7 +225,7 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 	reason = seal_find_way(ctx, pkt);
 	if (reason)
 		return drop(pkt, reason);
-	pkt->aead.mtu = mtu_within_tunnel(cfg, pkt->endpoint.mtu);
+	pkt->aead.mtu = mtu_of_family(pkt, mtu_within_tunnel(cfg, pkt->endpoint.mtu));
 	if (pkt->tot_len > pkt->aead.mtu)
 		return seal_too_big(ctx, pkt);
 
@@ -234,7 +234,7 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 		ip = frame_ip(ctx);
 		if (!ip)
 			return drop(pkt, TALON_INTERNAL);
-		pkt->outer_tos = ecn_encapsulate(ip->tos);
+		pkt->outer_tos = ecn_encapsulate(pkt->six ? inner6_tos((struct ipv6hdr *)ip) : ip->tos);
 	}
 	slot = pkt->index & cfg->session_mask;
 	sc = bpf_map_lookup_elem(&send_counters, &slot);
@@ -250,7 +250,8 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!pkt->tot_len) {
 		if (frame_push_blank(ctx, seal_outer_len(pkt)))
 			return drop(pkt, TALON_NO_ROOM);
-	} else if (frame_push(ctx, seal_outer_len(pkt) + AEAD_SEAL_SHIFT, pkt->endpoint.family == AF_INET6)) {
+	} else if (frame_push(ctx, seal_outer_len(pkt) + AEAD_SEAL_SHIFT, pkt->six,
+		pkt->endpoint.family == AF_INET6)) {
 		return drop(pkt, TALON_NO_ROOM);
 	}
 

@@ -79,7 +79,7 @@ __noinline int session_prepare_open(ctx_md *ctx, struct talon_pkt *pkt)
 static __always_inline bool session_is_from(const struct talon_endpoint *e, const struct talon_pkt *pkt)
 {
 	return e->family == pkt->outer_family && e->remote_port == pkt->outer_sport &&
-		addr_equal(&e->remote, &pkt->outer_src);
+		talon_addr_equal(&e->remote, &pkt->outer_src);
 }
 
 /* @ifindex 0: passed in by the controller, without layer-2 information. */
@@ -107,7 +107,7 @@ static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *e
 	/* Checked without the lock: a torn read costs one needless locked update. */
 	if (session_way_in_is(e, eth, ifindex) && session_is_from(e, pkt) &&
 		((e->flags & TALON_ENDPOINT_PINNED) ||
-		(e->local_port == pkt->outer_dport && addr_equal(&e->local, &pkt->outer_dst))))
+		(e->local_port == pkt->outer_dport && talon_addr_equal(&e->local, &pkt->outer_dst))))
 		return;
 	if ((e->flags & TALON_ENDPOINT_PINNED) && !session_is_from(e, pkt))
 		return;
@@ -238,17 +238,19 @@ static __always_inline __u32 session_note_peer(ctx_md *ctx, struct talon_pkt *pk
 	return 0;
 }
 
-/* What the inner packet is. Returns 0 or a reason to drop. */
-static __always_inline __u32 session_read_inner(ctx_md *ctx, struct talon_pkt *pkt, __u32 inner_off,
-	bool *ret_is_six, bool *ret_has_options)
+/* What the inner packet is, in pkt->six. Returns 0 or a reason to drop. */
+static __always_inline __u32 session_read_inner(ctx_md *ctx, struct talon_pkt *pkt,
+	const struct talon_config *cfg, __u32 inner_off, bool *ret_has_options)
 {
 	struct iphdr *ip = frame_at(ctx, inner_off, sizeof(*ip));
 
 	if (!ip || pkt->cipher_len < sizeof(*ip))
 		return TALON_BAD_INNER;
-	*ret_is_six = ip->version == 6;
-	if (*ret_is_six)
-		return inner6_measure(pkt, (struct ipv6hdr *)ip, pkt->cipher_len) ? TALON_INNER_IPV6 : 0;
+	if (ip->version == 6) {
+		pkt->six = 1;
+		return cfg->flags & TALON_F_INNER6 ? inner6_accept(ctx, pkt, inner_off)
+			: inner6_measure(pkt, (struct ipv6hdr *)ip, pkt->cipher_len) ? TALON_INNER_IPV6 : 0;
+	}
 	return inner4_accept(pkt, ip, ret_has_options);
 }
 
@@ -262,7 +264,7 @@ static __always_inline __u32 session_read_inner(ctx_md *ctx, struct talon_pkt *p
 static __always_inline int session_pop(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
 	__u32 inner_off)
 {
-	if (frame_pop(ctx, inner_off - L3_OFF, pkt->outer_family == AF_INET6))
+	if (frame_pop(ctx, inner_off - L3_OFF, pkt->outer_family == AF_INET6, pkt->six))
 		return -1;
 	pkt->place = PLACE_INNER;
 	return !(cfg->flags & TALON_F_KEEP_TAIL) && frame_trim(ctx, L3_OFF + pkt->tot_len) ? -1 : 0;
@@ -275,7 +277,7 @@ static __always_inline int session_pop(ctx_md *ctx, struct talon_pkt *pkt, const
 __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
-	bool is_six = false, has_options = false;
+	bool has_options = false;
 	struct talon_replay *window;
 	__u32 slot, inner_off, reason;
 
@@ -296,7 +298,7 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 	if (reason)
 		return drop(pkt, reason);
 	inner_off = pkt->wg_off + WG_DATA_HEADER_LEN;
-	reason = session_read_inner(ctx, pkt, inner_off, &is_six, &has_options);
+	reason = session_read_inner(ctx, pkt, cfg, inner_off, &has_options);
 	if (reason) {
 		pkt->place = PLACE_OPENED;
 		return drop(pkt, reason);
@@ -305,8 +307,8 @@ __noinline int session_accept(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_NO_ROOM);
 	if (cfg->flags & TALON_F_CAPTURE)
 		watch_packet(ctx, pkt, TALON_DIR_IN);
-	if (is_six)
-		return STEP_REFUSE6;
+	if (pkt->six)
+		return cfg->flags & TALON_F_INNER6 ? STEP_NEXT : STEP_REFUSE6;
 	return has_options ? inner4_check_options(ctx, pkt) : STEP_NEXT;
 }
 

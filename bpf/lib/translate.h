@@ -365,7 +365,7 @@ __noinline int translate_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 		return translate_cut(ctx, pkt, mtu);
 #ifndef TALON_TC
 	if (is_syn(pkt))
-		rewrite_mss(ctx, pkt, mtu - 40);
+		rewrite_mss(ctx, pkt, mss_of_mtu(pkt, mtu));
 #endif
 	return STEP_SEAL;
 }

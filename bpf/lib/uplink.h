@@ -8,6 +8,7 @@
 #include "lib/keystream.h"
 #include "lib/seal.h"
 #include "lib/translate.h"
+#include "lib/translate6.h"
 
 /* Is the UDP payload of @len bytes at @off STUN (RFC 8489 section 5)? */
 static __always_inline bool is_stun(ctx_md *ctx, __u32 off, __u32 len)
@@ -121,17 +122,55 @@ static __always_inline int classify4(ctx_md *ctx, struct talon_pkt *pkt, const s
 	return may_be_reply4(cfg, ip->daddr) ? STEP_TRANSLATE : STEP_DONE;
 }
 
+/* Does @addr lie in the mesh's own IPv6 prefix? */
+static __always_inline bool is_mesh_address6(const struct talon_config *cfg, const struct talon_addr *addr)
+{
+	int left = cfg->mesh_len6;
+
+#pragma unroll
+	for (int i = 0; i < 4; i++, left -= 32) {
+		__u32 differs = bpf_ntohl(addr->word[i] ^ cfg->mesh_addr6.word[i]);
+
+		if (left < 32)
+			return left <= 0 || !(differs >> (32 - left));
+		if (differs)
+			return false;
+	}
+	return true;
+}
+
+/* may_be_reply4() for IPv6, of pkt->outer_dst. */
+__noinline int may_be_reply6(struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+
+	if (!pkt || !cfg || !(cfg->flags & TALON_F_INNER6) || whose6_is_martian(&pkt->outer_dst))
+		return 0;
+	return whose6_is_own(cfg, &pkt->outer_dst) || ((cfg->flags & TALON_F_PLAIN_ROUTES6) && cfg->mesh_len6 &&
+		is_mesh_address6(cfg, &pkt->outer_dst));
+}
+
+/* Not for our port. */
+static __always_inline int classify6_inner(struct talon_pkt *pkt)
+{
+	if (!may_be_reply6(pkt))
+		return STEP_DONE;
+	pkt->six = 1;
+	return STEP_TRANSLATE;
+}
+
 static __always_inline int classify6(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
 {
 	struct ipv6hdr *ip6 = frame_at(ctx, L3_OFF, sizeof(*ip6) + sizeof(struct udphdr));
 	struct udphdr *udp = (struct udphdr *)(ip6 + 1);
 	__u32 payload;
 
-	if (!ip6 || ip6->nexthdr != IPPROTO_UDP || udp->dest != cfg->listen_port)
+	if (!ip6)
 		return STEP_DONE;
 	__builtin_memcpy(&pkt->outer_dst, &ip6->daddr, sizeof(pkt->outer_dst));
-	if (!is_our_address(cfg, frame_ifindex(ctx), &pkt->outer_dst))
-		return STEP_DONE;
+	if (ip6->nexthdr != IPPROTO_UDP || udp->dest != cfg->listen_port ||
+		!is_our_address(cfg, frame_ifindex(ctx), &pkt->outer_dst))
+		return classify6_inner(pkt);
 	ip6 = frame_at(ctx, L3_OFF, sizeof(*ip6));
 	if (!ip6)
 		return STEP_DONE;
@@ -189,7 +228,7 @@ static __always_inline int uplink_refuse6(ctx_md *ctx, struct talon_pkt *pkt)
 
 	if (!cfg)
 		return drop(pkt, TALON_INTERNAL);
-	return icmp6_error_build(ctx, pkt, endpoint_mtu(cfg, pkt->peer)) == STEP_NEXT ? STEP_SEAL : STEP_DONE;
+	return icmp6_refuse_all(ctx, pkt, endpoint_mtu(cfg, pkt->peer)) == STEP_NEXT ? STEP_SEAL : STEP_DONE;
 }
 
 /* The inner packet that a peer sent. STEP_SEAL, STEP_TRANSLATE, or done. */
@@ -213,10 +252,10 @@ static __always_inline int uplink_in(ctx_md *ctx, struct talon_pkt *pkt)
 		return uplink_refuse6(ctx, pkt);
 	if (step != STEP_NEXT)
 		return step;
-	step = forward_look(ctx, pkt);
+	step = pkt->six ? forward6_look(ctx, pkt) : forward_look(ctx, pkt);
 	if (step != STEP_NEXT)
 		return step;
-	return forward_rewrite(ctx, pkt);
+	return pkt->six ? forward6_rewrite(ctx, pkt) : forward_rewrite(ctx, pkt);
 }
 
 /*
@@ -229,9 +268,9 @@ static __always_inline int uplink_out(ctx_md *ctx, struct talon_pkt *pkt)
 
 	if (!pkt->resealed)
 		pkt->dir = TALON_DIR_OUT;
-	step = translate_find(ctx, pkt);
+	step = pkt->six ? translate6_find(ctx, pkt) : translate_find(ctx, pkt);
 	if (step == STEP_TRANSLATE)
-		return translate_rewrite(ctx, pkt);
+		return pkt->six ? translate6_rewrite(ctx, pkt) : translate_rewrite(ctx, pkt);
 	/* no such flow, and not for the host either */
 	if (pkt->resealed && pkt->end == TALON_END_COUNT)
 		return drop(pkt, TALON_NAT_NO_FLOW);
@@ -310,6 +349,7 @@ static __always_inline int uplink(ctx_md *ctx)
 	pkt->place = PLACE_FRAME;
 	pkt->resealed = 0;
 	pkt->quiet = 0;
+	pkt->six = 0;
 #ifdef TALON_TC
 	/* Headers are often outside the linear part; data messages are linearized completely later. */
 	if (ctx->data_end - ctx->data < L3_OFF + 114 && ctx->data_end - ctx->data < ctx->len)

@@ -81,7 +81,8 @@ static __always_inline bool sample_read6(ctx_md *ctx, __u32 off, __u32 room, str
 	s->len = sample_len(sizeof(ip6) + bpf_ntohs(ip6.payload_len), room);
 	__builtin_memcpy(&s->src, &ip6.saddr, sizeof(s->src));
 	__builtin_memcpy(&s->dst, &ip6.daddr, sizeof(s->dst));
-	sample_ports(ctx, off + sizeof(ip6), s);
+	if (ip6.nexthdr == IPPROTO_TCP || ip6.nexthdr == IPPROTO_UDP || ip6.nexthdr == IPPROTO_ICMPV6)
+		sample_ports(ctx, off + sizeof(ip6), s);
 	return true;
 }
 

@@ -132,15 +132,17 @@ static __always_inline int whose_behind_tunnel(struct talon_pkt *pkt, __be32 dst
 	return WHOSE_PEER;
 }
 
-/* How frames leave by the device that the FIB names, and whether replies reach our program. */
-static __always_inline int whose_device(struct talon_pkt *pkt, bool masqueraded)
+/*
+ * How frames leave by the device that the FIB names, and whether replies reach our program; if not, the error is
+ * @what.
+ */
+static __always_inline int whose_device(struct talon_pkt *pkt, bool masqueraded, __u32 what)
 {
 	struct talon_link *link = MAP_LOOKUP(links, &pkt->fib.ifindex);
 	__u32 flags = link ? link->flags : 0;
 
 	if (masqueraded && !(flags & TALON_LINK_PROGRAM))
-		return whose_nobody(pkt, TALON_NO_WAY_BACK,
-			ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0));
+		return whose_nobody(pkt, TALON_NO_WAY_BACK, what);
 	if (pkt->way.no_neigh && (flags & TALON_LINK_NOARP)) {
 		pkt->way.no_neigh = 0;
 		pkt->way.onward = 1;
@@ -173,7 +175,7 @@ static __always_inline int whose_by_fib(ctx_md *ctx, struct talon_pkt *pkt, cons
 	if (pkt->fib.ifindex == cfg->tunnel_ifindex)
 		return whose_behind_tunnel(pkt, dst);
 	fib_obey_mtu(pkt, route_mtu);
-	return whose_device(pkt, masqueraded);
+	return whose_device(pkt, masqueraded, ICMP_WHAT(ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0));
 }
 
 /**

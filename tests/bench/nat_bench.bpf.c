@@ -6,6 +6,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "lib/flow.h"
+#include "flow_create4.h"
 #include "nat_bench.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -81,7 +82,7 @@ static long insert(__u64 i, void *data)
 	if (!cfg)
 		return 1;
 	key_numbered(job->first + i, &key);
-	if (flow_create(cfg, &key, (job->first + i) & 15, cfg->snat_addr, 1000, &id))
+	if (flow_create4(cfg, &key, (job->first + i) & 15, cfg->snat_addr, 1000, &id))
 		job->misses++;
 	job->sum += id;
 	return 0;

@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "lib/flow.h"
+#include "flow_create4.h"
 #include "flow_test.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -85,7 +86,7 @@ static long race_step(__u64 i, void *data)
 			flow_collect(cfg, id, job->now_s + TALON_NAT_UDP_S);
 		return 0;
 	}
-	if (flow_create(cfg, &key, job->seed >> 16 & 1023, cfg->snat_addr, job->now_s, &id)) {
+	if (flow_create4(cfg, &key, job->seed >> 16 & 1023, cfg->snat_addr, job->now_s, &id)) {
 		FLOW_ADD(&race->refused, 1);
 		return 0;
 	}
@@ -117,7 +118,7 @@ int flow_run(struct __sk_buff *skb)
 	job.id = 0;
 	switch (job.op) {
 	case FLOW_TEST_CREATE:
-		job.ret = flow_create(cfg, &job.key, job.peer, cfg->snat_addr, job.now_s, &job.id);
+		job.ret = flow_create4(cfg, &job.key, job.peer, cfg->snat_addr, job.now_s, &job.id);
 		if (!job.ret)
 			flow = flow_record(job.id);
 		break;

@@ -8,7 +8,7 @@
 
 #include "bpf/pkt.h"
 
-enum { P_ICMP = 1, P_TCP = 6, P_UDP = 17 };
+enum { P_HOP = 0, P_ICMP = 1, P_TCP = 6, P_UDP = 17, P_FRAGMENT = 44, P_ICMP6 = 58, P_DST = 60 };
 
 void pkt_put16(uint8_t *to, uint32_t value)
 {
@@ -202,11 +202,11 @@ struct packet pkt_udp4(uint32_t src, uint32_t dst, uint16_t sport, uint16_t dpor
 	return p;
 }
 
-static uint32_t sum6(const uint8_t *ip6, uint32_t len)
+static uint32_t sum6(const uint8_t *head, uint32_t len)
 {
 	uint8_t tail[8] = { 0, 0, len >> 8, len, 0, 0, 0, P_UDP };
 
-	return pkt_sum(pkt_sum(pkt_sum(0, ip6 + 8, 32), tail, 8), ip6 + 40, len);
+	return pkt_sum(pkt_sum(pkt_sum(0, head + 8, 32), tail, 8), head + 40, len);
 }
 
 struct packet pkt_udp6(const uint8_t src[16], const uint8_t dst[16], uint16_t sport, uint16_t dport,
@@ -324,13 +324,182 @@ const char *pkt_check(const uint8_t *ip, uint32_t len)
 	return NULL;
 }
 
-const char *pkt_check6(const uint8_t *ip6, uint32_t len)
+const char *pkt_check6(const uint8_t *head, uint32_t len)
 {
-	uint32_t udp_len = get16(ip6 + 4);
+	uint32_t udp_len = get16(head + 4);
 
-	if (ip6[0] >> 4 != 6 || ip6[6] != P_UDP || 40 + udp_len != len || get16(ip6 + 44) != udp_len)
+	if (head[0] >> 4 != 6 || head[6] != P_UDP || 40 + udp_len != len || get16(head + 44) != udp_len)
 		return "no UDP over IPv6 of this length";
-	if (!get16(ip6 + 46))
+	if (!get16(head + 46))
 		return "no UDP checksum over IPv6";
-	return sum6(ip6, udp_len) == 0xffff ? NULL : "UDP checksum over IPv6";
+	return sum6(head, udp_len) == 0xffff ? NULL : "UDP checksum over IPv6";
+}
+
+struct addr6 ip6(const char *text)
+{
+	struct addr6 a;
+
+	if (inet_pton(AF_INET6, text, &a) != 1)
+		abort();
+	return a;
+}
+
+static uint32_t put_options(uint8_t *to, uint32_t len, uint8_t next)
+{
+	if (!len)
+		return 0;
+	memset(to, 0, len);
+	to[0] = next;
+	to[1] = len / 8 - 1;
+	to[2] = 1;		/* PadN over the rest */
+	to[3] = len - 4;
+	return len;
+}
+
+/* The transport's header as for IPv4, under its own protocol number. */
+static uint32_t write_l4_six(uint8_t *l4, const struct pkt6_spec *spec)
+{
+	const struct pkt_spec four = { .sport = spec->sport, .dport = spec->dport,
+		.proto = spec->proto == P_ICMP6 ? P_ICMP : spec->proto == P_ICMP ? 0 : spec->proto,
+		.tcp_flags = spec->tcp_flags, .tcp_options = spec->tcp_options,
+		.tcp_options_len = spec->tcp_options_len, .icmp_type = spec->icmp_type,
+		.icmp_code = spec->icmp_code, .icmp_id = spec->icmp_id, .icmp_seq = spec->icmp_seq,
+		.payload = spec->payload };
+
+	return write_l4(l4, &four);
+}
+
+struct walk6 {
+	uint8_t proto;
+	uint32_t off;		/* of the transport, from the IPv6 header */
+	bool is_fragment, is_broken;
+};
+
+static struct walk6 walk6(const uint8_t *head, uint32_t len)
+{
+	struct walk6 w = { .proto = head[6], .off = 40 };
+
+	for (;;) {
+		bool is_option = w.proto == P_HOP || w.proto == P_DST;
+
+		if (!is_option && w.proto != P_FRAGMENT)
+			return w;
+		w.is_broken = w.off + 8 > len;
+		if (w.is_broken)
+			return w;
+		if (w.proto == P_FRAGMENT && (get16(head + w.off + 2) & 0xfff9))
+			w.is_fragment = true;
+		w.proto = head[w.off];
+		w.off += is_option ? 8 + head[w.off + 1] * 8u : 8;
+		w.is_broken = w.off > len;
+		if (w.is_broken || w.is_fragment)
+			return w;
+	}
+}
+
+static int check_place6(uint8_t proto)
+{
+	return proto == P_TCP ? 16 : proto == P_UDP ? 6 : proto == P_ICMP6 ? 2 : -1;
+}
+
+static uint32_t sum_six(const uint8_t *head, const struct walk6 *w, uint32_t len)
+{
+	uint8_t tail[8] = { 0, 0, len >> 8, len, 0, 0, 0, w->proto };
+
+	return pkt_sum(pkt_sum(pkt_sum(0, head + 8, 32), tail, 8), head + w->off, len);
+}
+
+void pkt_fix_six(struct packet *p)
+{
+	struct walk6 w = walk6(p->bytes, p->len);
+	int place = check_place6(w.proto);
+	uint32_t sum;
+
+	if (w.is_fragment || w.is_broken || place < 0 || w.off + place + 2 > p->len)
+		return;
+	pkt_put16(p->bytes + w.off + place, 0);
+	sum = ~sum_six(p->bytes, &w, p->len - w.off) & 0xffff;
+	pkt_put16(p->bytes + w.off + place, sum || w.proto != P_UDP ? sum : 0xffff);
+}
+
+struct packet pkt_ip6(const struct pkt6_spec *spec)
+{
+	uint32_t options = spec->hop_options + spec->dst_options, l4_len;
+	struct packet p = {};
+	uint8_t *l4 = p.bytes + 40 + options;
+
+	put32(p.bytes, 6u << 28 | (uint32_t)spec->tclass << 20 | spec->label);
+	p.bytes[6] = spec->hop_options ? P_HOP : spec->dst_options ? P_DST : spec->proto;
+	p.bytes[7] = spec->hops ? spec->hops : 64;
+	memcpy(p.bytes + 8, &spec->src, 16);
+	memcpy(p.bytes + 24, &spec->dst, 16);
+	put_options(p.bytes + 40, spec->hop_options, spec->dst_options ? P_DST : spec->proto);
+	put_options(p.bytes + 40 + spec->hop_options, spec->dst_options, spec->proto);
+	l4_len = write_l4_six(l4, spec);
+	for (uint32_t i = 0; i < spec->payload; i++)
+		l4[l4_len + i] = spec->seed + i * 7 + i / 256;
+	p.len = 40 + options + l4_len + spec->payload;
+	pkt_put16(p.bytes + 4, p.len - 40);
+	pkt_fix_six(&p);
+	return p;
+}
+
+struct packet pkt_icmp6_error(struct addr6 src, struct addr6 dst, uint8_t type, uint8_t code, uint32_t rest,
+	const struct packet *about, uint32_t embed)
+{
+	struct packet p = PKT6(.src = src, .dst = dst, .proto = P_ICMP6, .icmp_type = type, .icmp_code = code,
+		.icmp_id = rest >> 16, .icmp_seq = rest, .payload = embed);
+
+	memcpy(p.bytes + 48, about->bytes, embed);
+	pkt_fix_six(&p);
+	return p;
+}
+
+struct packet pkt_fragment6(const struct packet *whole, uint32_t off, uint32_t len, uint32_t id)
+{
+	bool more = 40 + off + len < whole->len;
+	struct packet p = { .len = 48 + len };
+
+	memcpy(p.bytes, whole->bytes, 40);
+	pkt_put16(p.bytes + 4, 8 + len);
+	p.bytes[6] = P_FRAGMENT;
+	p.bytes[40] = whole->bytes[6];
+	pkt_put16(p.bytes + 42, off | more);
+	put32(p.bytes + 44, id);
+	memcpy(p.bytes + 48, whole->bytes + 40 + off, len);
+	return p;
+}
+
+static const char *check_embedded_six(const uint8_t *head, uint32_t len)
+{
+	struct walk6 w;
+	uint32_t total;
+
+	if (len < 40 || head[0] >> 4 != 6)
+		return "embedded header is not there";
+	w = walk6(head, len);
+	total = 40 + get16(head + 4);
+	if (w.is_broken || w.is_fragment || total > len || check_place6(w.proto) < 0)
+		return NULL;
+	return sum_six(head, &w, total - w.off) == 0xffff ? NULL : "embedded transport checksum";
+}
+
+const char *pkt_check_six(const uint8_t *head, uint32_t len)
+{
+	struct walk6 w;
+
+	if (len < 40 || head[0] >> 4 != 6 || 40 + get16(head + 4) != len)
+		return "no IPv6 packet of this length";
+	w = walk6(head, len);
+	if (w.is_broken)
+		return "IPv6 extension headers";
+	if (w.is_fragment || check_place6(w.proto) < 0)
+		return NULL;
+	if (w.proto == P_UDP && !get16(head + w.off + 6))
+		return NULL;
+	if (sum_six(head, &w, len - w.off) != 0xffff)
+		return "transport checksum over IPv6";
+	if (w.proto == P_ICMP6 && head[w.off] < 128)
+		return check_embedded_six(head + w.off + 8, len - w.off - 8);
+	return NULL;
 }

@@ -46,6 +46,54 @@ uint32_t ip4(const char *text);
 struct packet pkt_ip4(const struct pkt_spec *spec);
 #define PKT(...) pkt_ip4(&(struct pkt_spec){ __VA_ARGS__ })
 
+struct addr6 {
+	uint8_t byte[16];
+};
+
+/* "2001:db8::1". */
+struct addr6 ip6(const char *text);
+
+/* An IPv6 packet. Addresses as ip6() makes them, all else in host order. */
+struct pkt6_spec {
+	struct addr6 src, dst;
+	uint16_t sport, dport;		/* of TCP and UDP */
+	uint8_t proto;
+	uint8_t hops;			/* 0: 64 */
+	uint8_t tclass;
+	uint32_t label;			/* of the flow */
+	/* bytes of hop-by-hop and destination options, multiples of 8; 0: none */
+	uint32_t hop_options, dst_options;
+	uint8_t tcp_flags;
+	const uint8_t *tcp_options;
+	uint32_t tcp_options_len;	/* a multiple of 4 */
+	uint8_t icmp_type, icmp_code;
+	uint16_t icmp_id, icmp_seq;
+	uint32_t payload;		/* bytes after the transport header */
+	uint8_t seed;			/* of the payload's pattern */
+};
+
+struct packet pkt_ip6(const struct pkt6_spec *spec);
+#define PKT6(...) pkt_ip6(&(struct pkt6_spec){ __VA_ARGS__ })
+
+/* The IPv6 packet @about with @embed bytes of it inside an ICMPv6 error. @rest: second word of its header. */
+struct packet pkt_icmp6_error(struct addr6 src, struct addr6 dst, uint8_t type, uint8_t code, uint32_t rest,
+	const struct packet *about, uint32_t embed);
+
+/*
+ * @len bytes from @off (both multiples of 8, but for the last) of what follows @whole's IPv6 header, behind a
+ * fragment header.
+ */
+struct packet pkt_fragment6(const struct packet *whole, uint32_t off, uint32_t len, uint32_t id);
+
+/* Recomputes the checksum of the transport of an IPv6 packet, if it has one. */
+void pkt_fix_six(struct packet *p);
+
+/*
+ * Checks the transport's checksum of an IPv6 packet, unless it is a fragment, and in an ICMPv6 error that of the
+ * embedded transport if complete. NULL, or what is wrong.
+ */
+const char *pkt_check_six(const uint8_t *head, uint32_t len);
+
 /*
  * The IPv4 packet @about with @embed bytes of it inside an ICMP error. @rest: second word of the ICMP
  * header, host order.
@@ -97,6 +145,6 @@ uint32_t pkt_sum(uint32_t sum, const uint8_t *bytes, uint32_t len);
  */
 const char *pkt_check(const uint8_t *ip, uint32_t len);
 /* The UDP checksum of an IPv6 packet with nothing between header and UDP. NULL, or what is wrong. */
-const char *pkt_check6(const uint8_t *ip6, uint32_t len);
+const char *pkt_check6(const uint8_t *head, uint32_t len);
 
 #endif

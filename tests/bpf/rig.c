@@ -92,6 +92,14 @@ int rig_group_setup(void **state)
 		"route add throw 10.69.0.0/24",	/* leaves the main table without a route */
 		"route add 10.12.0.0/24 via 192.168.1.220 mtu 1300",
 		"addr add 100.64.0.1/32 dev wt0", "route add 100.64.0.0/10 dev wt0",
+		"neigh add 2001:db8::220 lladdr 02:00:00:00:02:20 dev eth0 nud permanent",
+		"route add 2001:db8:8::/64 via 2001:db8::220 dev eth0",
+		"route add 2001:db8:19::/64 via 2001:db8::220 dev eth0",
+		"route add unreachable 2001:db8:66::/64", "route add blackhole 2001:db8:67::/64",
+		"route add prohibit 2001:db8:68::/64", "route add throw 2001:db8:69::/64",
+		"addr add fd00:64::1/128 dev wt0 nodad", "route add fd00:64::/64 dev wt0",
+		"addr add 2001:db8:a::1/64 dev eth2 nodad",
+		"neigh add 2001:db8:a::2 lladdr 02:00:00:00:0a:02 dev eth2 nud permanent",
 	};
 	cpu_set_t cpus;
 	FILE *ip;
@@ -201,6 +209,102 @@ void rig_host_route(struct rig *rig, const char *prefix, uint32_t len, enum talo
 		.prefixlen = len };
 
 	rig_put(rig, "host4", &key, &route);
+}
+
+static struct talon_lpm6 lpm6(const char *prefix, uint32_t len)
+{
+	struct talon_lpm6 key = { .prefixlen = len };
+	struct addr6 a = ip6(prefix);
+
+	memcpy(&key.addr, &a, sizeof(key.addr));
+	return key;
+}
+
+void rig_route6(struct rig *rig, const char *prefix, uint32_t len, uint32_t flags)
+{
+	struct talon_lpm6 key = lpm6(prefix, len);
+	struct talon_route route = { .id = 1, .flags = flags, .prefixlen = len };
+
+	rig_put(rig, "routes6", &key, &route);
+}
+
+void rig_allow6(struct rig *rig, const char *prefix, uint32_t len, uint32_t peer)
+{
+	struct talon_lpm6 key = lpm6(prefix, len);
+	uint32_t entry = TALON_ALLOWED(peer, len);
+
+	rig_put(rig, "allowed6", &key, &entry);
+}
+
+void rig_local6(struct rig *rig, const char *prefix, uint32_t len)
+{
+	struct talon_lpm6 key = lpm6(prefix, len);
+	uint32_t one = 1;
+
+	rig_put(rig, "local6", &key, &one);
+}
+
+void rig_host_route6(struct rig *rig, const char *prefix, uint32_t len, enum talon_host_kind kind,
+	const char *source, uint16_t mtu)
+{
+	struct talon_lpm6 key = lpm6(prefix, len);
+	struct talon_host_route6 route = { .mtu = mtu, .kind = kind, .prefixlen = len };
+	struct addr6 a;
+
+	if (source) {
+		a = ip6(source);
+		memcpy(&route.source, &a, sizeof(route.source));
+	}
+	rig_put(rig, "host6", &key, &route);
+}
+
+bool rig_has_flow6(struct rig *rig, uint32_t id)
+{
+	struct talon_flow6 six;
+
+	return !bpf_map_lookup_elem(rig_fd(rig, "flows6"), &id, &six);
+}
+
+struct talon_flow6 rig_flow6(struct rig *rig, uint32_t id)
+{
+	struct talon_flow6 six;
+
+	assert_int_equal(bpf_map_lookup_elem(rig_fd(rig, "flows6"), &id, &six), 0);
+	return six;
+}
+
+void rig_six(struct rig *rig)
+{
+	static const char *const clients[RIG_PEERS] = { CLIENT6, CLIENT6_1, CLIENT6_2 },
+		*const own[] = { MESH6, SECOND6 };
+	struct addr6 mesh = ip6(MESH6), node = ip6(NODE6);
+	uint8_t one = 1;
+
+	rig->config.flags |= TALON_F_INNER6;
+	memcpy(&rig->config.mesh_addr6, &mesh, sizeof(mesh));
+	memcpy(&rig->config.node_addr6, &node, sizeof(node));
+	rig->config.mesh_len6 = 64;
+	rig_config(rig);
+	rig_host_route6(rig, "::", 0, TALON_HOST_UNICAST, NODE6, 0);
+	rig_host_route6(rig, "2001:db8:19::", 64, TALON_HOST_UNICAST, NODE6, 1400);
+	rig_host_route6(rig, "2001:db8:66::", 64, TALON_HOST_REFUSED, NULL, 0);
+	rig_host_route6(rig, NODE6, 128, TALON_HOST_LOCAL, NODE6, 0);
+	rig_host_route6(rig, MESH6, 128, TALON_HOST_LOCAL, MESH6, 0);
+	rig_host_route6(rig, "fd00:64::", 64, TALON_HOST_UNICAST, MESH6, 0);
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+		struct addr6 a = ip6(own[i]);
+
+		rig_put(rig, "local_addrs", &a, &one);
+	}
+	rig_route6(rig, "2001:db8::", 64, TALON_ROUTE_MASQUERADE);
+	rig_route6(rig, "2001:db8:19::", 64, TALON_ROUTE_MASQUERADE);
+	rig_route6(rig, "2001:db8:a::", 64, TALON_ROUTE_MASQUERADE);
+	rig_route6(rig, "2001:db8:66::", 64, TALON_ROUTE_MASQUERADE);
+	rig_route6(rig, "2001:db8:8::", 64, 0);
+	rig_local6(rig, "2001:db8:7::", 64);
+	rig_route6(rig, "fd00:64::", 64, 0);
+	for (uint32_t i = 0; i < RIG_PEERS; i++)
+		rig_allow6(rig, clients[i], 128, i);
 }
 
 void rig_link(struct rig *rig, uint32_t ifindex, const uint8_t mac[6], uint16_t mtu, uint32_t flags)
@@ -359,6 +463,8 @@ static void fill(struct rig *rig)
 			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
 				0xd6e8feb86659fd93 },
 			.port = { 0x5eed1234, 0x0123456789abcdef }, .id = { 0x5eed1234, 0x9e3779b97f4a7c15 },
+			.fold = { 0x1234, 0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9,
+				0x27d4eb2f165667c5 },
 		}, .uplinks = { rig->eth0 },
 	};
 	memcpy(rig->config.tunnel_mac, rig_wt0_mac, 6);
@@ -669,7 +775,7 @@ struct packet rig_sealed(struct rig *rig, uint32_t peer, const struct packet *in
 	struct rig_peer *p = &rig->peers[peer];
 	struct packet message = pkt_wg(p->recv_key, p->index, p->counter++, inner);
 
-	return rig_outer(rig, peer, 0, &message);
+	return rig_outer(rig, peer, rig->outer_tos, &message);
 }
 
 struct rig_result rig_from_peer(struct rig *rig, uint32_t peer, const struct packet *inner)
@@ -679,16 +785,21 @@ struct rig_result rig_from_peer(struct rig *rig, uint32_t peer, const struct pac
 	return rig_run(rig, &frame);
 }
 
+static uint16_t type_of(const struct packet *packet)
+{
+	return packet->bytes[0] >> 4 == 6 ? ETH_P_IPV6 : ETH_P_IP;
+}
+
 struct rig_result rig_from_wire(struct rig *rig, const struct packet *packet)
 {
-	struct packet frame = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP, packet);
+	struct packet frame = pkt_ether(rig_mac, rig_gateway_mac, type_of(packet), packet);
 
 	return rig_run(rig, &frame);
 }
 
 struct rig_result rig_from_host(struct rig *rig, const struct packet *packet)
 {
-	struct packet frame = pkt_ether(rig_wt0p_mac, rig_wt0_mac, ETH_P_IP, packet);
+	struct packet frame = pkt_ether(rig_wt0p_mac, rig_wt0_mac, type_of(packet), packet);
 
 	struct bpf_object *obj = rig->obj;
 	enum rig_hook hook = rig->hook;
@@ -867,9 +978,9 @@ struct packet rig_plain(struct rig *rig, const struct rig_result *r)
 	assert_true(is_narrow || r->ifindex == rig->eth0);
 	assert_memory_equal(r->frame.bytes, is_narrow ? rig_narrow_mac : rig_gateway_mac, 6);
 	assert_memory_equal(r->frame.bytes + 6, is_narrow ? rig_mac1 : rig_mac, 6);
-	assert_memory_equal(r->frame.bytes + 12, "\x08\x00", 2);
 	p = behind(&r->frame, 14);
-	judge(pkt_check(p.bytes, p.len));
+	assert_memory_equal(r->frame.bytes + 12, p.bytes[0] >> 4 == 6 ? "\x86\xdd" : "\x08\x00", 2);
+	judge(p.bytes[0] >> 4 == 6 ? pkt_check_six(p.bytes, p.len) : pkt_check(p.bytes, p.len));
 	return p;
 }
 
@@ -888,6 +999,7 @@ struct packet rig_opened(struct rig *rig, const struct rig_result *r, uint32_t p
 	struct packet outer, plain = {}, padding = {};
 	const uint8_t *udp = r->frame.bytes + udp_off;
 	uint64_t counter;
+	bool six;
 
 	assert_int_equal(r->verdict, RIG_SEND);
 	assert_int_equal(r->ifindex, rig->eth0);
@@ -918,12 +1030,13 @@ struct packet rig_opened(struct rig *rig, const struct rig_result *r, uint32_t p
 	assert_int_equal(index, p->remote_index);
 	if (!plain.len)
 		return plain;
-	len = plain.bytes[2] << 8 | plain.bytes[3];
+	six = plain.bytes[0] >> 4 == 6;
+	len = six ? 40 + (plain.bytes[4] << 8 | plain.bytes[5]) : plain.bytes[2] << 8 | plain.bytes[3];
 	assert_int_equal(plain.len, padded(len, rig->config.tunnel_mtu));
 	assert_memory_equal(plain.bytes + len, padding.bytes, plain.len - len);
 	plain.len = len;
 	/* ECN is copied, DSCP not */
-	assert_int_equal((p->six ? outer.bytes[1] >> 4 & 3 : outer.bytes[1]), plain.bytes[1] & 3);
+	assert_int_equal((p->six ? outer.bytes[1] >> 4 & 3 : outer.bytes[1]), plain.bytes[1] >> (six ? 4 : 0) & 3);
 	return plain;
 }
 

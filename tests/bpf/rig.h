@@ -10,6 +10,8 @@
  *                      narrow 10.9.0.2 ---------------------------- eth1  10.9.0.1, MTU 1000
  *                      wt0p --------------------------------------- wt0   100.64.0.1
  *                      wt0rp, of the relay ------------------------ wt0r
+ *
+ * In IPv6 (rig_six()) the mesh is fd00:64::/64, with the same last numbers.
  */
 #ifndef TALON_TESTS_RIG_H
 #define TALON_TESTS_RIG_H
@@ -53,6 +55,19 @@
 #define CLIENT		"100.64.0.2"		/* of peer 0 */
 #define CLIENT1		"100.64.0.3"
 #define CLIENT2		"100.64.0.4"
+
+#define NODE6		"2001:db8::221"
+#define GATEWAY6	"2001:db8::220"
+#define NOBODY6		"2001:db8::77"
+#define NARROW6		"2001:db8:19::2"		/* behind the gateway, by a route with MTU 1400 */
+#define PLAIN6		"2001:db8:8::5"
+#define VIP6		"2001:db8:7::7"
+#define UNREACHABLE6	"2001:db8:66::1"
+#define SECOND6		"2001:db8:a::1"		/* another address of this host's, on eth2 */
+#define MESH6		"fd00:64::1"
+#define CLIENT6		"fd00:64::2"
+#define CLIENT6_1	"fd00:64::3"
+#define CLIENT6_2	"fd00:64::4"
 
 enum rig_hook { RIG_XDP, RIG_TC, RIG_TUNNEL };
 
@@ -105,6 +120,7 @@ struct rig {
 	bool is_out_of_tunnel;		/* do not run the tunnel's program */
 	bool is_deaf;			/* events stay in the rings */
 	uint32_t gso_segs, gso_size;	/* tc */
+	uint8_t outer_tos;		/* of what rig_sealed() makes */
 	uint32_t meta;			/* XDP: bytes of metadata in front of the frame */
 	struct rig_result *now;
 };
@@ -148,6 +164,15 @@ void rig_link(struct rig *rig, uint32_t ifindex, const uint8_t mac[6], uint16_t 
 /* writes its session anew: current, age 0, counters 0 */
 void rig_session(struct rig *rig, uint32_t peer);
 void rig_session_age(struct rig *rig, uint32_t peer, uint64_t age_ns);
+/* The tunnel carries IPv6; whatever the tests do not say otherwise is there, as for IPv4. */
+void rig_six(struct rig *rig);
+void rig_route6(struct rig *rig, const char *prefix, uint32_t len, uint32_t flags);
+void rig_allow6(struct rig *rig, const char *prefix, uint32_t len, uint32_t peer);
+void rig_local6(struct rig *rig, const char *prefix, uint32_t len);
+void rig_host_route6(struct rig *rig, const char *prefix, uint32_t len, enum talon_host_kind kind,
+	const char *source, uint16_t mtu);
+struct talon_flow6 rig_flow6(struct rig *rig, uint32_t id);
+bool rig_has_flow6(struct rig *rig, uint32_t id);
 void rig_spare(struct rig *rig);			/* SNAT to the spare address */
 /* "icmp", "event": no token left for the next packet */
 void rig_drain(struct rig *rig, const char *bucket);

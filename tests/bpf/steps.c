@@ -70,7 +70,8 @@ struct talon_endpoint endpoint_of(struct rig *rig, uint32_t peer)
 
 void handed_up(struct rig *rig, const struct rig_result *r, const struct packet *inner)
 {
-	struct packet want = pkt_ether(rig_mac, rig_router_mac, ETH_P_IP, inner);
+	struct packet want = pkt_ether(rig_mac, rig_router_mac, inner->bytes[0] >> 4 == 6 ? ETH_P_IPV6 : ETH_P_IP,
+		inner);
 
 	assert_int_equal(r->verdict, RIG_PASS);
 	rig_ends(rig, r, TALON_DIR_IN, TALON_LOCAL);
@@ -149,4 +150,73 @@ void refused_as_full(struct rig *rig, struct rig_result *r, const struct packet 
 	got = rig_opened(rig, r, 0);
 	pkt_equal(&got, &want);
 	rig_event(r, TALON_EVENT_NAT_FULL);
+}
+
+uint16_t open_udp6(struct rig *rig, uint32_t peer, const char *client, uint16_t sport, const char *remote,
+	uint16_t dport)
+{
+	struct packet inner = PKT6(.src = ip6(client), .dst = ip6(remote), .proto = 17, .sport = sport,
+		.dport = dport, .payload = 10);
+	struct rig_result r = rig_from_peer(rig, peer, &inner);
+	struct packet out, want;
+
+	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
+	out = rig_plain(rig, &r);
+	assert_in_range(SPORT6(&out), rig->config.port_first, rig->config.port_last);
+	want = PKT6(.src = ip6(NODE6), .dst = ip6(remote), .proto = 17, .sport = SPORT6(&out), .dport = dport,
+		.payload = 10, .hops = 63);
+	pkt_equal(&out, &want);
+	return SPORT6(&out);
+}
+
+uint16_t snat6(struct rig *rig, struct pkt6_spec *in, struct pkt6_spec *ret_reply)
+{
+	struct packet inner = pkt_ip6(in), out, want;
+	struct rig_result r = rig_from_peer(rig, 0, &inner);
+	struct pkt6_spec spec = *in;
+	uint32_t l4 = in->hop_options + in->dst_options;
+	uint16_t port;
+
+	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
+	out = rig_plain(rig, &r);
+	port = get16_at(&out, l4 + (in->proto == 58 ? 44 : 40));
+	assert_in_range(port, rig->config.port_first, rig->config.port_last);
+	spec.src = ip6(NODE6);
+	spec.hops = (in->hops ? in->hops : 64) - 1;
+	spec.sport = port;
+	spec.icmp_id = port;
+	want = pkt_ip6(&spec);
+	pkt_equal(&out, &want);
+
+	*ret_reply = *in;
+	ret_reply->src = in->dst;
+	ret_reply->dst = ip6(NODE6);
+	ret_reply->sport = in->dport;
+	ret_reply->dport = port;
+	ret_reply->icmp_id = port;
+	if (in->icmp_type == 128)
+		ret_reply->icmp_type = 129;
+	return port;
+}
+
+void unsnat6(struct rig *rig, const struct pkt6_spec *in, const struct pkt6_spec *reply)
+{
+	struct packet packet = pkt_ip6(reply), got, want;
+	struct rig_result r = rig_from_wire(rig, &packet);
+	struct pkt6_spec spec = *reply;
+
+	rig_ends(rig, &r, TALON_DIR_OUT, TALON_FORWARDED);
+	got = rig_opened(rig, &r, 0);
+	spec.dst = in->src;
+	spec.dport = in->sport;
+	spec.icmp_id = in->icmp_id;
+	spec.hops = (reply->hops ? reply->hops : 64) - 1;
+	want = pkt_ip6(&spec);
+	pkt_equal(&got, &want);
+}
+
+struct packet own_error6(const char *src, const char *dst, uint8_t type, uint8_t code, uint32_t rest,
+	const struct packet *about)
+{
+	return pkt_icmp6_error(ip6(src), ip6(dst), type, code, rest, about, about->len < 1232 ? about->len : 1232);
 }

@@ -14,6 +14,9 @@
 #define DPORT(p)	get16_at(p, 22)
 #define ICMP_ID(p)	get16_at(p, 24)
 
+#define SPORT6(p)	get16_at(p, 40)
+#define DPORT6(p)	get16_at(p, 42)
+
 uint32_t get16_at(const struct packet *p, uint32_t off);
 
 /* The program leaves the frame to the host: the same bytes, no counter, no event. */
@@ -41,6 +44,15 @@ struct packet own_error(uint32_t src, uint32_t dst, uint8_t type, uint8_t code, 
 	const struct packet *about);
 /* @inner of peer 0 was answered "administratively prohibited"; an event told that the NAT is full. */
 void refused_as_full(struct rig *rig, struct rig_result *r, const struct packet *inner);
+
+/* The same for IPv6; the source becomes NODE6. */
+uint16_t open_udp6(struct rig *rig, uint32_t peer, const char *client, uint16_t sport, const char *remote,
+	uint16_t dport);
+uint16_t snat6(struct rig *rig, struct pkt6_spec *in, struct pkt6_spec *ret_reply);
+void unsnat6(struct rig *rig, const struct pkt6_spec *in, const struct pkt6_spec *reply);
+/* An ICMPv6 error as Talon sends it: with as much of @about as fits into 1280 bytes. */
+struct packet own_error6(const char *src, const char *dst, uint8_t type, uint8_t code, uint32_t rest,
+	const struct packet *about);
 
 struct talon_endpoint endpoint_of(struct rig *rig, uint32_t peer);
 struct talon_nat_stats nat_stats(struct rig *rig);

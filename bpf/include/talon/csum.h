@@ -29,6 +29,17 @@ static inline __u16 csum_replace4(__u16 check, __u32 from, __u32 to)
 		(to & 0xffff) + (to >> 16));
 }
 
+/* The same for an IPv6 address in a pseudo header, or one that is aligned to 16 bits in the data. */
+static inline __u16 csum_replace6(__u16 check, const struct talon_addr *from, const struct talon_addr *to)
+{
+	__u64 sum = (__u16)~check;
+
+	for (int i = 0; i < 4; i++)
+		sum += (__u64)(__u32)~from->word[i] + to->word[i];
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	return csum_finish((sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32));
+}
+
 /*
  * For UDP, where 0 in the field means "no checksum": an absent one stays absent, one that comes out as 0 is
  * sent as 0xffff (RFC 768).

@@ -18,6 +18,25 @@ enum {
 	ICMP_TIMESTAMPREPLY	= 14,
 };
 
+/* ICMPv6 (RFC 4443). */
+enum {
+	ICMP6_UNREACHABLE	= 1,
+	ICMP6_TOO_BIG		= 2,
+	ICMP6_TIME_EXCEEDED	= 3,
+	ICMP6_PARAMETER		= 4,
+	ICMP6_INFORMATIONAL	= 128,	/* types from here on are */
+	ICMP6_ECHO		= 128,
+	ICMP6_ECHOREPLY		= 129,
+	ICMP6_REDIRECT		= 137,
+};
+
+/* Codes of ICMP6_UNREACHABLE. */
+enum {
+	ICMP6_NO_ROUTE		= 0,
+	ICMP6_PROHIBITED	= 1,	/* administratively */
+	ICMP6_ADDRESS		= 3,	/* unreachable */
+};
+
 /* Codes. */
 enum {
 	ICMP_NET_UNREACH	= 0,	/* of ICMP_DEST_UNREACH */

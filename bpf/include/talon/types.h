@@ -34,6 +34,17 @@ struct talon_addr {
 };
 TALON_ASSERT_SIZE(struct talon_addr, 16);
 
+static inline bool talon_addr_equal(const struct talon_addr *a, const struct talon_addr *b)
+{
+	return !((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1]) | (a->word[2] ^ b->word[2]) |
+		(a->word[3] ^ b->word[3]));
+}
+
+static inline bool talon_addr_is_zero(const struct talon_addr *a)
+{
+	return !(a->word[0] | a->word[1] | a->word[2] | a->word[3]);
+}
+
 #define TALON_NSEC_PER_SEC 1000000000ULL
 
 #endif

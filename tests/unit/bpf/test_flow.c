@@ -96,7 +96,7 @@ static struct talon_flow *create(struct talon_flow_key key, __u32 now_s)
 	__u32 id = 0;
 
 	/* Peers take turns: shares are test_flow_share's business. */
-	assert_int_equal(flow_create(&cfg, &key, 7 + table.stats.created % 2000, SNAT, now_s, &id), 0);
+	assert_int_equal(flow_create4(&cfg, &key, 7 + table.stats.created % 2000, SNAT, now_s, &id), 0);
 	assert_int_not_equal(id, 0);
 	return flow_record(id);
 }
@@ -216,7 +216,7 @@ static void protocols_without_ports_are_refused(void **state)
 	struct talon_flow_key key = key_of(CLIENT, 0, REMOTE, 0, IPPROTO_GRE);
 	__u32 id = 0;
 
-	assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -EADDRINUSE);
+	assert_int_equal(flow_create4(&cfg, &key, 7, SNAT, NOW, &id), -EADDRINUSE);
 	assert_int_equal(id, 0);
 	assert_int_equal(entries_count(), 0);
 }
@@ -304,7 +304,7 @@ static void a_flow_without_port_is_refused_and_costs_nothing(void **state)
 	for (int i = 0; i < 8; i++)
 		create(key_of(CLIENT, 1000 + i, REMOTE, 443, IPPROTO_TCP), NOW);
 	for (int i = 0; i < 1000; i++)
-		assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -EADDRINUSE);
+		assert_int_equal(flow_create4(&cfg, &key, 7, SNAT, NOW, &id), -EADDRINUSE);
 	assert_int_equal(table.stats.full_ports, 1000);
 	assert_int_equal(table.stats.live, 8);
 	assert_int_equal(((struct talon_flow_head *)flow_record(0))->used, 8);
@@ -334,7 +334,7 @@ static void a_port_of_the_host_is_never_given(void **state)
 	for (int i = 0; i < 8; i++)
 		assert_true(ntohs(create(key_of(CLIENT, 1000 + i, REMOTE, 443, IPPROTO_TCP),
 			NOW)->snat_port) & 1);
-	assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -EADDRINUSE);
+	assert_int_equal(flow_create4(&cfg, &key, 7, SNAT, NOW, &id), -EADDRINUSE);
 	for (int i = 0; i < 8; i++)	/* shared ones neither */
 		assert_true(ntohs(create(key_of(CLIENT, 2000 + i, REMOTE + 1, 443, IPPROTO_TCP),
 			NOW)->snat_port) & 1);
@@ -360,7 +360,7 @@ static void a_port_is_free_again_when_its_last_flow_went(void **state)
 
 	fresh(64, 16, 64, 20000, 20000);
 	create(a, NOW);
-	assert_int_equal(flow_create(&cfg, &b, 7, SNAT, NOW, &id), -EADDRINUSE);
+	assert_int_equal(flow_create4(&cfg, &b, 7, SNAT, NOW, &id), -EADDRINUSE);
 	assert_int_equal(collect_all(NOW + TALON_NAT_UDP_S, FLOW_EXPIRED), 1);
 	create(b, NOW + TALON_NAT_UDP_S);
 	assert_int_equal(table.stats.shared, 0);
@@ -573,10 +573,10 @@ static void a_dead_record_is_reused_only_after_the_grace_period(void **state)
 	assert_int_equal(flow_collect(&cfg, 1, died), FLOW_EXPIRED);
 	assert_int_equal(f->phase, TALON_FLOW_DEAD);
 	assert_int_equal(f->client, CLIENT);		/* whoever holds it still sees all of it */
-	assert_int_equal(flow_create(&cfg, &other, 7, SNAT, died, &id), -ENOSPC);
+	assert_int_equal(flow_create4(&cfg, &other, 7, SNAT, died, &id), -ENOSPC);
 	assert_int_equal(table.stats.full_table, 1);
 	assert_int_equal(flow_collect(&cfg, 1, died + TALON_FLOW_GRACE_S - 1), FLOW_WAITS);
-	assert_int_equal(flow_create(&cfg, &other, 7, SNAT, died, &id), -ENOSPC);
+	assert_int_equal(flow_create4(&cfg, &other, 7, SNAT, died, &id), -ENOSPC);
 	assert_int_equal(flow_collect(&cfg, 1, died + TALON_FLOW_GRACE_S), FLOW_FREED);
 	assert_int_equal(flow_collect(&cfg, 1, died + TALON_FLOW_GRACE_S), FLOW_WAS_FREE);
 	assert_ptr_equal(create(other, died + TALON_FLOW_GRACE_S), f);
@@ -602,7 +602,7 @@ static void a_second_record_for_the_same_flow_is_refused(void **state)
 	struct talon_flow *f = create(key, NOW);
 	__u32 id = 0;
 
-	assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -EAGAIN);
+	assert_int_equal(flow_create4(&cfg, &key, 7, SNAT, NOW, &id), -EAGAIN);
 	assert_int_equal(table.stats.races, 1);
 	assert_ptr_equal(find_fwd(key), f);
 	assert_int_equal(entries_count(), 2);
@@ -619,7 +619,7 @@ static void a_full_table_refuses_new_flows_and_keeps_old_ones(void **state)
 	for (int i = 0; i < 127; i++)
 		create(key_numbered(i, IPPROTO_UDP), NOW);
 	for (int i = 0; i < 10; i++)
-		assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -ENOSPC);
+		assert_int_equal(flow_create4(&cfg, &key, 7, SNAT, NOW, &id), -ENOSPC);
 	assert_int_equal(table.stats.full_table, 10);
 	for (int i = 0; i < 127; i++)
 		assert_non_null(find_fwd(key_numbered(i, IPPROTO_UDP)));
@@ -655,14 +655,14 @@ static void a_full_overflow_refuses_and_takes_everything_back(void **state)
 	fresh(256, 2, 10, 12288, 19999);
 	for (int i = 0; i < 16 + 5; i++)
 		create(key_numbered(i, IPPROTO_UDP), NOW);
-	assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -ENOSPC);
+	assert_int_equal(flow_create4(&cfg, &key, 7, SNAT, NOW, &id), -ENOSPC);
 	assert_int_equal(table.stats.full_table, 1);
 	assert_int_equal(table.stats.overflow, 10);
 	assert_int_equal(entries_count(), 2 * 21);
 	assert_int_equal(ports_flows(), 21);
 	/* Room for one direction only is no room. */
 	table.over_max = 11;
-	assert_int_equal(flow_create(&cfg, &key, 7, SNAT, NOW, &id), -ENOSPC);
+	assert_int_equal(flow_create4(&cfg, &key, 7, SNAT, NOW, &id), -ENOSPC);
 	assert_int_equal(table.stats.overflow, 10);
 	assert_int_equal(entries_count(), 2 * 21);
 	assert_int_equal(ports_flows(), 21);
@@ -789,7 +789,7 @@ static void twin_step(__u32 now_s)
 		t->seen_s = now_s;
 		return;
 	}
-	ret = flow_create(&cfg, &key, random_below(2000), SNAT, now_s, &id);
+	ret = flow_create4(&cfg, &key, random_below(2000), SNAT, now_s, &id);
 	twin_check_new(&key, ret, ret ? 0 : ntohs(flow_record(id)->snat_port), table.stats.shared != shared);
 	if (ret)
 		return;
@@ -908,7 +908,7 @@ static void *race_work(void *arg)
 				flow_touch_out(f, 0, atomic_load(&race.now_s));
 			if (!(seed >> 25 & 15) && !flow_close(&cfg, f, id, atomic_load(&race.now_s)))
 				race.closed++;
-		} else if (!flow_create(&cfg, &key, seed >> 8 & 1023, SNAT, atomic_load(&race.now_s), &id)) {
+		} else if (!flow_create4(&cfg, &key, seed >> 8 & 1023, SNAT, atomic_load(&race.now_s), &id)) {
 			race.created++;
 			race_claim(id, client, remote, &key);
 		} else {

@@ -47,7 +47,7 @@ static uint32_t create(struct talon_flow_key key, __be32 snat)
 {
 	uint32_t id = 0;
 
-	assert_int_equal(flow_create(&cfg, &key, 7, snat, NOW, &id), 0);
+	assert_int_equal(flow_create4(&cfg, &key, 7, snat, NOW, &id), 0);
 	return id;
 }
 
@@ -96,7 +96,7 @@ static void ports_that_are_taken_on_one_address_can_be_shared_on_another(void **
 
 	for (int i = 0; i < 8; i++)
 		create(key_of(1000 + i, 1), SNAT_A);
-	assert_int_equal(flow_create(&cfg, &key, 7, SNAT_A, NOW, &id), -EADDRINUSE);
+	assert_int_equal(flow_create4(&cfg, &key, 7, SNAT_A, NOW, &id), -EADDRINUSE);
 	assert_int_equal(flow_record(create(key, SNAT_B))->snat, SNAT_B);
 	assert_int_equal(table.stats.shared, 1);
 }

@@ -46,7 +46,7 @@ static int create(uint32_t peer, uint32_t i, uint8_t proto, uint32_t now_s)
 		.dport = htons(443), .proto = proto,
 	};
 	uint32_t id = 0;
-	int ret = flow_create(&cfg, &key, peer, SNAT, now_s, &id);
+	int ret = flow_create4(&cfg, &key, peer, SNAT, now_s, &id);
 
 	return ret ? ret : (int)id;
 }
