@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include <linux/if_ether.h>
-#include <netinet/icmp6.h>
 
 #include "packets/unreachable.h"
 #include "talon/csum.h"
@@ -86,7 +85,6 @@ size_t unreachable_build(const uint8_t *packet, size_t len, __be32 src,
 
 #define IPV6_LEN	40
 #define ICMP6_LEN	8
-#define ICMP6_NDP_REDIRECT 137
 
 static bool is_single_host6(const uint8_t *addr)
 {
@@ -118,7 +116,7 @@ static bool may_be_answered(const uint8_t *packet, size_t len)
 	}
 	if (next != IPPROTO_ICMPV6)
 		return true;
-	return at < len && packet[at] >= 128 && packet[at] != ICMP6_NDP_REDIRECT;
+	return at < len && packet[at] >= 128 && packet[at] != ICMP6_REDIRECT;
 }
 
 size_t unreachable_build6(const uint8_t *packet, size_t len, uint32_t mtu, const struct talon_addr *src,
@@ -140,8 +138,8 @@ size_t unreachable_build6(const uint8_t *packet, size_t len, uint32_t mtu, const
 	e[7] = 64;
 	memcpy(e + 8, src, 16);
 	memcpy(e + 24, packet + 8, 16);
-	icmp[0] = mtu ? ICMP6_PACKET_TOO_BIG : ICMP6_DST_UNREACH;
-	icmp[1] = mtu ? 0 : ICMP6_DST_UNREACH_ADDR;
+	icmp[0] = mtu ? ICMP6_TOO_BIG : ICMP6_UNREACHABLE;
+	icmp[1] = mtu ? 0 : ICMP6_ADDRESS;
 	icmp[4] = mtu >> 24;
 	icmp[5] = mtu >> 16;
 	icmp[6] = mtu >> 8;
