@@ -384,9 +384,11 @@ static void print_talon(FILE *out, const struct render_view *view, bool detail)
 void render_text(FILE *out, const struct render_view *view, bool detail)
 {
 	if (detail) {
-		fprintf(out, "Peers detail:\n");
-		for (size_t i = 0; i < view->peer_count; i++)
+		fprintf(out, "Peers detail:");
+		for (size_t i = 0; i < view->peer_count; i++) {
+			fputc('\n', out);
 			print_peer(out, view, view->peers[i]);
+		}
 		fputc('\n', out);
 		print_events(out, view);
 	}
