@@ -280,10 +280,10 @@ static bool wants_help(const struct cli *cli)
 	return false;
 }
 
-/* NetBird's global flags may precede the command: moves the command to the front. */
-static void put_command_first(int argc, char **argv)
+/* NetBird's global flags may precede the command, and a command's verb: moves that word to the front. */
+static void put_word_first(int argc, char **argv)
 {
-	int at = 1;
+	int at = 0;
 
 	while (at < argc && argv[at][0] == '-' && argv[at][1]) {
 		char *name = argv[at] + (argv[at][1] == '-' ? 2 : 1), word[32];
@@ -298,11 +298,22 @@ static void put_command_first(int argc, char **argv)
 		at += name[len] || config_flag_is_switch(word) ? 1 : 2;
 	}
 	if (at < argc) {
-		char *command = argv[at];
+		char *word = argv[at];
 
-		memmove(argv + 2, argv + 1, (at - 1) * sizeof(*argv));
-		argv[1] = command;
+		memmove(argv + 1, argv, at * sizeof(*argv));
+		argv[0] = word;
 	}
+}
+
+static bool has_verbs(const struct cli_command *command)
+{
+	static const char *const names[] = { "networks", "forwarding", "profile", "debug", "service", NULL };
+
+	for (size_t i = 0; names[i]; i++) {
+		if (!strcmp(names[i], command->name))
+			return true;
+	}
+	return false;
 }
 
 static bool is_netbird(const char *path)
@@ -321,7 +332,7 @@ int cli_main(struct cli *cli, int argc, char **argv)
 	cli->as_netbird = is_netbird(argv[0]);
 	if (argc < 2)
 		return cli_fail(cli, CLI_USAGE, "expected a command; see talon help");
-	put_command_first(argc, argv);
+	put_word_first(argc - 1, argv + 1);
 	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))
 		argv[1] = "help";
 	else if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "-v") || !strcmp(argv[1], "--version"))
@@ -347,6 +358,8 @@ int cli_main(struct cli *cli, int argc, char **argv)
 	} else {
 		cli->argc = flags.argc;
 		cli->argv = flags.argv;
+		if (has_verbs(command))
+			put_word_first(cli->argc, cli->argv);
 		code = command->run(cli);
 	}
 	short_flags_done(&flags);

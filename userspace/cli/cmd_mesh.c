@@ -192,8 +192,11 @@ static int choose_networks(struct cli *cli, struct config *config, bool select)
 	if (!code) {
 		ret = control_ask_networks(cli_socket(config), select, ids, all ? 0 : count, append, all, why,
 			sizeof(why));
-		if (ret)
-			code = refused(cli, "networks", ret, why);
+		if (ret == -EREMOTEIO)
+			code = cli_fail(cli, CLI_FAILED, "failed to %s networks: %s", select ? "select"
+				: "deselect", why);
+		else if (ret)
+			code = cli_no_daemon(cli, why);
 		else
 			fprintf(cli->out, "Networks %s successfully.\n", select ? "selected" : "deselected");
 	}
@@ -246,6 +249,7 @@ int cli_forwarding(struct cli *cli)
 
 static int debug(struct cli *cli, struct config *config)
 {
+	const char *level;
 	char why[CONFIG_WHY_LEN];
 	int code, ret;
 
@@ -253,7 +257,8 @@ static int debug(struct cli *cli, struct config *config)
 		strcmp(cli->argv[cli->at + 1], "level"))
 		return cli_fail(cli, CLI_USAGE,
 		"debug: expected log level LEVEL; Talon has no other debug command");
-	if (config_set_flag(config, "log-level", cli->argv[cli->at + 2], why, sizeof(why)))
+	level = cli->argv[cli->at + 2];
+	if (config_set_flag(config, "log-level", level, why, sizeof(why)))
 		return cli_fail(cli, CLI_USAGE, "%s", why);
 	ret = config->log_level;
 	cli->at += 3;
@@ -263,7 +268,7 @@ static int debug(struct cli *cli, struct config *config)
 	ret = control_ask_log_level(cli_socket(config), ret, why, sizeof(why));
 	if (ret)
 		return refused(cli, "debug", ret, why);
-	fprintf(cli->out, "Log level set successfully\n");
+	fprintf(cli->out, "Log level set successfully to %s\n", level);
 	return CLI_OK;
 }
 

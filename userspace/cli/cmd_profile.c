@@ -39,32 +39,6 @@ static int list(struct cli *cli, struct config *config, bool show_id)
 	return CLI_OK;
 }
 
-static int take_list(struct cli *cli)
-{
-	struct config config;
-	const char *name, *value;
-	bool show_id = false;
-	int code = CLI_OK, ret;
-
-	config_init(&config);
-	config_use_mesh(&config);
-	while (!code && cli_next(cli, &name, &value)) {
-		if (name && !strcmp(name, "show-id") && !value) {
-			show_id = true;
-			continue;
-		}
-		ret = cli_common_flag(cli, &config, name, value);
-		if (ret)
-			code = ret == -ENOENT ? cli_unknown(cli, "profile", name, value) : CLI_USAGE;
-	}
-	if (!code && cli_common_env(cli, &config))
-		code = CLI_USAGE;
-	if (!code)
-		code = list(cli, &config, show_id);
-	config_free(&config);
-	return code;
-}
-
 static int refuse(struct cli *cli, const char *verb)
 {
 	return cli_fail(cli, CLI_FAILED, "profile %s: Talon has one profile, "
@@ -81,22 +55,68 @@ static int choose(struct cli *cli, const char *wanted)
 	return CLI_OK;
 }
 
+/* What follows the verb. */
+struct arguments {
+	const char *names[2];
+	int count;
+	bool show_id;
+};
+
+/* Returns enum cli_exit. */
+static int take_arguments(struct cli *cli, struct config *config, int most, struct arguments *ret_arguments)
+{
+	const char *name, *value;
+	int ret;
+
+	while (cli_next(cli, &name, &value)) {
+		ret = cli_common_flag(cli, config, name, value);
+		if (ret == -EINVAL)
+			return CLI_USAGE;
+		if (!ret)
+			continue;
+		if (name && !strcmp(name, "show-id") && !value && !most)
+			ret_arguments->show_id = true;
+		else if (!name && ret_arguments->count < most)
+			ret_arguments->names[ret_arguments->count++] = value;
+		else
+			return cli_unknown(cli, "profile", name, value);
+	}
+	return cli_common_env(cli, config) ? CLI_USAGE : CLI_OK;
+}
+
+static int run(struct cli *cli, struct config *config, const char *verb, int most)
+{
+	struct arguments arguments = {};
+	int code = take_arguments(cli, config, most, &arguments);
+
+	if (code)
+		return code;
+	if (arguments.count < most)
+		return cli_fail(cli, CLI_USAGE, "profile %s: expected %s", verb, most == 1 ? "a name"
+			: "a name and a new name");
+	if (!most)
+		return list(cli, config, arguments.show_id);
+	return !strcmp(verb, "select") ? choose(cli, arguments.names[0]) : refuse(cli, verb);
+}
+
 int cli_profile(struct cli *cli)
 {
 	static const struct { const char *verb; int arguments; } verbs[] = {
-		{ "add", 1 }, { "rename", 2 }, { "remove", 1 }, { "rm", 1 }, { "select", 1 },
+		{ "list", 0 }, { "ls", 0 }, { "add", 1 }, { "rename", 2 }, { "remove", 1 }, { "rm", 1 },
+		{ "select", 1 },
 	};
 	const char *verb = cli->at < cli->argc ? cli->argv[cli->at++] : "";
+	struct config config;
+	int code;
 
-	if (!strcmp(verb, "list") || !strcmp(verb, "ls"))
-		return take_list(cli);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (strcmp(verbs[i].verb, verb))
 			continue;
-		if (cli->argc - cli->at != verbs[i].arguments)
-			return cli_fail(cli, CLI_USAGE, "profile %s: expected %s", verb,
-				verbs[i].arguments == 1 ? "a name" : "a name and a new name");
-		return !strcmp(verb, "select") ? choose(cli, cli->argv[cli->at]) : refuse(cli, verb);
+		config_init(&config);
+		config_use_mesh(&config);
+		code = run(cli, &config, verb, verbs[i].arguments);
+		config_free(&config);
+		return code;
 	}
 	return cli_fail(cli, CLI_USAGE,
 		"profile: '%.40s' is not understood; expected list, select, add, rename or remove", verb);

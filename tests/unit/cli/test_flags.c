@@ -100,7 +100,9 @@ static const char *const lines[] = {
 	"status --check live", "status -C ready", "status -C startup",
 	"networks select --append lan", "networks select -a lan", "routes select -a lan", "networks list",
 	"networks ls", "networks deselect lan", "networks select all", "forwarding list", "forwarding ls",
-	"profile list", "profile ls", "profile list --show-id", "down", "version", "debug log level trace",
+	"profile list", "profile ls", "profile list --show-id", "networks -l info list",
+	"--log-level debug networks --log-level=info select -a lan", "down", "version",
+	"debug log level trace",
 };
 
 /* Commands that take the flags of all commands. */

@@ -292,8 +292,8 @@ static void networks_are_listed_while_connected_and_not_forbidden(void **state)
 	d.ret = -EPERM;
 	d.why = SNAPSHOT_NETWORKS_DISABLED;
 	assert_says("networks select exit", CLI_FAILED, "",
-		"Error: networks: --disable-networks is set: networks are neither listed nor selected "
-		"here\n");
+		"Error: failed to select networks: --disable-networks is set: networks are neither listed "
+		"nor selected here\n");
 }
 
 static void forwarding_rules_are_none_also_before_connecting(void **state)
@@ -330,6 +330,12 @@ static void there_is_one_profile(void **state)
 		"Error: profile rename: expected a name and a new name\n");
 	assert_says("profile", CLI_FAILED, "",
 		"Error: profile: '' is not understood; expected list, select, add, rename or remove\n");
+	assert_says("profile --log-level info list --show-id -A", CLI_OK,
+		"ID       NAME         ACTIVE\ndefault  Home office  \xe2\x9c\x93\n",
+		"note: --anonymize: no effect: Talon shows addresses and names as they are\n");
+	assert_says("profile select default more", CLI_FAILED, "",
+		"Error: profile: 'more' is one argument too many; see talon profile --help\n");
+	assert_says("profile select --show-id default", CLI_FAILED, "", "Error: unknown flag: --show-id\n");
 	assert_says("profile list --colour", CLI_FAILED, "", "Error: unknown flag: --colour\n");
 }
 
