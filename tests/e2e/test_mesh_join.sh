@@ -261,9 +261,57 @@ test_status_and_routes_list_say_what_scripts_look_for() {
 	equal "JSON" "true true 1 $(mesh_ip node)" "$(jq -r '[.management.connected, .signal.connected, .peers.connected, .peers.details[0].netbirdIp]
 		| map(tostring) | join(" ")' "$RUN/log/said")"
 	equal "keys besides NetBird's" null "$(jq .talon "$RUN/log/said")"
+	equal "what 0.77 added" "Connected true ws" "$(jq -r '[.daemonStatus, (.wireguardPort > 0), (.relays.details[] | select(.uri | startswith("rel")).transport)]
+		| map(tostring) | join(" ")' "$RUN/log/said")"
+	AS=netbird says "is Available via ws$" member lap status -dA
+	AS=netbird says "." member lap status -j -N node
+	equal "filtered" "1 null" "$(jq -r '"\(.peers.total) \(.netbirdIpv6)"' "$RUN/log/said")"
+	AS=netbird member lap status -6 >"$RUN/log/said"
+	[ ! -s "$RUN/log/said" ] || fail "it has no IPv6 address, and says $(cat "$RUN/log/said")"
 	AS=netbird says "^    connected: 1$" member lap status --yaml
 	AS=netbird says "^$(mesh_ip lap)$" member lap status --ipv4
 	AS=netbird says "." member lap version
+}
+
+# The probes of NetBird's container: no word when it holds, exit status 1 when it does not.
+test_entrypoint_s_checks_are_silent() {
+	local check
+	member_up_once node
+	for check in live ready startup; do
+		AS=netbird member node status --check $check -S nonsense >"$RUN/log/said" 2>&1 || fail "$check: $(cat "$RUN/log/said")"
+		[ ! -s "$RUN/log/said" ] || fail "$check says $(cat "$RUN/log/said")"
+	done
+	member_down node
+	! AS=netbird member node status -C live >"$RUN/log/said" 2>&1 || fail "nobody is live"
+	grep "^Error: failed to connect to daemon error: " "$RUN/log/said"
+}
+
+test_networks_can_be_closed_to_commands() {
+	mesh route lan peer=node network=192.168.1.0/24
+	finally "mesh unroute lan; member_down lap"
+	member_up_once node
+	member_down lap 2>/dev/null || true
+	member_up lap NB_DISABLE_NETWORKS=true
+	wait_for 15 "the route of the network that is in use" host_route lap 192.168.1.0/24
+	for verb in list "select lan" "deselect all"; do
+		! AS=netbird member lap networks $verb >"$RUN/log/said" 2>&1 || fail "networks $verb was not refused"
+		grep -E "^Error: failed to (list|select|deselect) networks?: --disable-networks is set" "$RUN/log/said"
+	done
+	host_route lap 192.168.1.0/24
+}
+
+test_ipv6_stays_unwanted_until_it_is_wanted() {
+	finally "mesh six off; member_down node"
+	mesh six on
+	member_forget node
+	member_up node NB_DISABLE_IPV6=true
+	equal "the profile" true "$(jq .DisableIPv6 "$RUN/state/node/default.json")"
+	member_down node
+	member_up node
+	equal "what the mesh gave it" null "$(member node status -j | jq .netbirdIpv6)"
+	member_down node
+	member_up node NB_DISABLE_IPV6=false
+	equal "the profile" false "$(jq .DisableIPv6 "$RUN/state/node/default.json")"
 }
 
 test_logout_has_the_mesh_delete_the_peer() {

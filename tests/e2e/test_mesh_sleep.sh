@@ -79,6 +79,32 @@ test_lazy_node_begins_idle_and_wakes_who_it_has_a_packet_for() {
 	wait_for 20 "the node to take it up again" connected lap node
 }
 
+# The account's switch, and NB_LAZY_CONN over it in both directions.
+test_account_says_who_is_lazy_unless_nb_lazy_conn_does() {
+	finally "mesh lazy off; stop node; stop lap; member_down_both; member_up node; member_up lap; ready"
+	member_down_both
+	mesh lazy on
+	member_up node
+	member_up lap NB_LAZY_CONN=on
+	settled node lap
+	lazy_is node true
+	sleep 1
+	sleeps node lap && sleeps lap node || fail "they did not wait for traffic"
+	mesh lazy off
+	wait_for 5 "the node to hear of it" lazy_is node false
+	direct lap node
+	lazy_is lap true
+	member_down_both
+	mesh lazy on
+	member_up node NB_LAZY_CONN=off NB_LAZY_CONN_INACTIVITY_THRESHOLD=30m
+	member_up lap NB_LAZY_CONN=off
+	direct lap node
+	lazy_is node false
+	equal "lines about the threshold" 1 "$(log_lines node "NB_LAZY_CONN_INACTIVITY_THRESHOLD: no effect")"
+}
+
+lazy_is() { [ "$(member "$1" status -j | jq .lazyConnectionEnabled)" = "$2" ]; }
+
 member_down_both() {
 	local h
 	for h in node lap; do member "$h" down 2>/dev/null || true; done

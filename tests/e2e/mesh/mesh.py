@@ -19,6 +19,7 @@ Commands (NAME of a peer is its host name; lists are separated by commas):
     groups NAME A,B                 besides All
     address NAME IP
     six on|off                      IPv6 inside the tunnel for those who can: off at the beginning
+    lazy on|off                     the account's switch of lazy connections: off at the beginning
     address6 NAME IP
     route ID peer=NAME[,NAME] network=CIDR|domains=A,B [netid=X] [metric=N] [masquerade=0] [groups=A,B] [keep=1] [resource=1]
                                     [acl=GROUPS:PROTOCOL[:PORTS][;...]]
@@ -96,6 +97,7 @@ class Mesh:
         self.policies = {"default": dict(sources=["All"], destinations=["All"], protocol="all", ports=[], action="accept", oneway=False)}
         self.serial = 0
         self.six = False
+        self.lazy = False
         self.token_life = 12 * 3600
         self.faults, self.delays = {}, {}
         self.lose = 0
@@ -111,7 +113,7 @@ class Mesh:
         if not self.args.state:
             return
         with open(self.args.state + ".new", "w") as f:
-            json.dump({k: self.__dict__[k] for k in ("keys", "peers", "routes", "policies", "serial", "six")}, f)
+            json.dump({k: self.__dict__[k] for k in ("keys", "peers", "routes", "policies", "serial", "six", "lazy")}, f)
         os.rename(self.args.state + ".new", self.args.state)
 
     def named(self, name):
@@ -218,7 +220,7 @@ class Mesh:
 
     def peer_config(self, peer):
         six = compact(f"{peer['ip6']}/64") if self.has6(peer) else None
-        return message({1: f"{peer['ip']}/16", 3: message({}), 4: peer["fqdn"], 5: True, 8: message({1: "disabled"}), 9: six})
+        return message({1: f"{peer['ip']}/16", 3: message({}), 4: peer["fqdn"], 5: True, 6: self.lazy, 8: message({1: "disabled"}), 9: six})
 
     def remote(self, me, peer):
         allowed = [peer["ip"] + "/32"]
@@ -787,6 +789,12 @@ class Control:
         if state not in ("on", "off"):
             raise Trouble("on or off")
         self.mesh.six = state == "on"
+        self.mesh.changed()
+
+    async def do_lazy(self, state):
+        if state not in ("on", "off"):
+            raise Trouble("on or off")
+        self.mesh.lazy = state == "on"
         self.mesh.changed()
 
     async def do_address6(self, name, ip):
