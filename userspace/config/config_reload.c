@@ -89,6 +89,7 @@ static const struct {
 	LIVE("disable-firewall", disable_firewall),
 	LIVE("block-lan-access", block_lan_access),
 	LIVE("block-inbound", block_inbound),
+	LIVE("disable-networks", disable_networks),
 };
 #define LIVE_COUNT (sizeof(live) / sizeof(live[0]))
 
