@@ -31,60 +31,61 @@ static const struct flag {
 	char letter;
 	const char *value;		/* NULL: a switch */
 	enum fate fate;
+	const char *bad;		/* a value that is refused; switches refuse "maybe"; NULL: none */
 } flags[] = {
 	/* all commands */
-	{ "daemon-addr", 0, NOBODY, HONOURED },
-	{ "management-url", 'm', "https://netbird.example", HONOURED },
-	{ "admin-url", 0, "https://app.example", MOOT },
-	{ "log-level", 'l', "debug", HONOURED },
-	{ "log-file", 0, "console", HONOURED },
-	{ "setup-key", 'k', UUID, HONOURED },
-	{ "setup-key-file", 0, "/tmp/talon-flags-key", HONOURED },
-	{ "preshared-key", 0, KEY, HONOURED },
-	{ "hostname", 'n', "box", HONOURED },
-	{ "anonymize", 'A', NULL, NAMED },
-	{ "anonymize-level", 0, "strict", NAMED },
-	{ "config", 'c', "/tmp/talon-flags.json", HONOURED },
-	{ "service", 's', "netbird", MOOT },
+	{ "daemon-addr", 0, NOBODY, HONOURED, "tcp://127.0.0.1:1" },
+	{ "management-url", 'm', "https://netbird.example", HONOURED, "netbird.example" },
+	{ "admin-url", 0, "https://app.example", MOOT, NULL },
+	{ "log-level", 'l', "debug", HONOURED, "loud" },
+	{ "log-file", 0, "console", HONOURED, "relative" },
+	{ "setup-key", 'k', UUID, HONOURED, "x" },
+	{ "setup-key-file", 0, "/tmp/talon-flags-key", HONOURED, "/nonexistent/key" },
+	{ "preshared-key", 0, KEY, HONOURED, "x" },
+	{ "hostname", 'n', "box", HONOURED, "a b" },
+	{ "anonymize", 'A', NULL, NAMED, NULL },
+	{ "anonymize-level", 0, "strict", NAMED, "some" },
+	{ "config", 'c', "/tmp/talon-flags.json", HONOURED, NULL },
+	{ "service", 's', "netbird", MOOT, NULL },
 	/* up */
-	{ "foreground-mode", 'F', NULL, HONOURED },
-	{ "interface-name", 0, "wt3", HONOURED },
-	{ "wireguard-port", 0, "51821", HONOURED },
-	{ "mtu", 0, "1300", HONOURED },
-	{ "network-monitor", 'N', NULL, NAMED },
-	{ "extra-iface-blacklist", 0, "eth7", NAMED },
-	{ "dns-router-interval", 0, "1m0s", NAMED },
-	{ "extra-dns-labels", 0, "a,b", HONOURED },
-	{ "no-browser", 0, NULL, MOOT },
-	{ "qr", 0, NULL, NAMED },
-	{ "profile", 0, "default", HONOURED },
-	{ "external-ip-map", 0, "203.0.113.1", NAMED },
-	{ "dns-resolver-address", 0, "127.0.0.1:5053", NAMED },
-	{ "enable-rosenpass", 0, NULL, REFUSED },
-	{ "rosenpass-permissive", 0, NULL, NAMED },
-	{ "disable-auto-connect", 0, NULL, NAMED },
-	{ "enable-lazy-connection", 0, NULL, NAMED },
-	{ "allow-server-ssh", 0, NULL, NAMED },
-	{ "enable-ssh-root", 0, NULL, NAMED },
-	{ "enable-ssh-sftp", 0, NULL, NAMED },
-	{ "enable-ssh-local-port-forwarding", 0, NULL, NAMED },
-	{ "enable-ssh-remote-port-forwarding", 0, NULL, NAMED },
-	{ "disable-ssh-auth", 0, NULL, NAMED },
-	{ "ssh-jwt-cache-ttl", 0, "30", NAMED },
-	{ "disable-client-routes", 0, NULL, HONOURED },
-	{ "disable-server-routes", 0, NULL, HONOURED },
-	{ "disable-dns", 0, NULL, MOOT },
-	{ "disable-firewall", 0, NULL, HONOURED },
-	{ "block-lan-access", 0, NULL, HONOURED },
-	{ "block-inbound", 0, NULL, HONOURED },
-	{ "disable-ipv6", 0, NULL, HONOURED },
+	{ "foreground-mode", 'F', NULL, HONOURED, NULL },
+	{ "interface-name", 0, "wt3", HONOURED, "a/b" },
+	{ "wireguard-port", 0, "51821", HONOURED, "0" },
+	{ "mtu", 0, "1300", HONOURED, "1" },
+	{ "network-monitor", 'N', NULL, NAMED, NULL },
+	{ "extra-iface-blacklist", 0, "eth7", NAMED, NULL },
+	{ "dns-router-interval", 0, "1m0s", NAMED, "soon" },
+	{ "extra-dns-labels", 0, "a,b", HONOURED, "-!" },
+	{ "no-browser", 0, NULL, MOOT, NULL },
+	{ "qr", 0, NULL, NAMED, NULL },
+	{ "profile", 0, "default", HONOURED, "work" },
+	{ "external-ip-map", 0, "203.0.113.1", NAMED, NULL },
+	{ "dns-resolver-address", 0, "127.0.0.1:5053", NAMED, NULL },
+	{ "enable-rosenpass", 0, NULL, REFUSED, NULL },
+	{ "rosenpass-permissive", 0, NULL, NAMED, NULL },
+	{ "disable-auto-connect", 0, NULL, NAMED, NULL },
+	{ "enable-lazy-connection", 0, NULL, NAMED, NULL },
+	{ "allow-server-ssh", 0, NULL, NAMED, NULL },
+	{ "enable-ssh-root", 0, NULL, NAMED, NULL },
+	{ "enable-ssh-sftp", 0, NULL, NAMED, NULL },
+	{ "enable-ssh-local-port-forwarding", 0, NULL, NAMED, NULL },
+	{ "enable-ssh-remote-port-forwarding", 0, NULL, NAMED, NULL },
+	{ "disable-ssh-auth", 0, NULL, NAMED, NULL },
+	{ "ssh-jwt-cache-ttl", 0, "30", NAMED, NULL },
+	{ "disable-client-routes", 0, NULL, HONOURED, NULL },
+	{ "disable-server-routes", 0, NULL, HONOURED, NULL },
+	{ "disable-dns", 0, NULL, MOOT, NULL },
+	{ "disable-firewall", 0, NULL, HONOURED, NULL },
+	{ "block-lan-access", 0, NULL, HONOURED, NULL },
+	{ "block-inbound", 0, NULL, HONOURED, NULL },
+	{ "disable-ipv6", 0, NULL, HONOURED, NULL },
 	/* service */
-	{ "disable-profiles", 0, NULL, MOOT },
-	{ "disable-update-settings", 0, NULL, MOOT },
-	{ "enable-capture", 0, NULL, HONOURED },
-	{ "disable-networks", 0, NULL, HONOURED },
-	{ "enable-json-socket", 0, NULL, NAMED },
-	{ "json-socket", 0, "unix:///var/run/netbird-http.sock", NAMED },
+	{ "disable-profiles", 0, NULL, MOOT, NULL },
+	{ "disable-update-settings", 0, NULL, MOOT, NULL },
+	{ "enable-capture", 0, NULL, HONOURED, NULL },
+	{ "disable-networks", 0, NULL, HONOURED, NULL },
+	{ "enable-json-socket", 0, NULL, NAMED, NULL },
+	{ "json-socket", 0, "unix:///var/run/netbird-http.sock", NAMED, NULL },
 };
 #define FLAGS (sizeof(flags) / sizeof(flags[0]))
 
@@ -267,6 +268,23 @@ static void assert_fate(const char *name, enum fate fate, const char *why, int c
 		fail_msg("%s: %s", name, err);
 }
 
+/* A value that makes no sense is refused by the name of the place, so the place was read. */
+static void assert_is_read(const char *place, const char *bad, int code)
+{
+	char begin[96];
+
+	if (!bad)
+		return;
+	snprintf(begin, sizeof(begin), "talon: %s: ", place);
+	if (code != CLI_USAGE || strncmp(err, begin, strlen(begin)))
+		fail_msg("%s with '%s': exit status %d:\n%s%s", place, bad, code, out, err);
+}
+
+static const char *bad_value(const struct flag *flag)
+{
+	return flag->value || flag->bad ? flag->bad : "maybe";
+}
+
 static void every_flag_of_up_and_service_is_known(void **state)
 {
 	char *env[] = { "NB_STATE_DIR=/tmp/talon-flags", NULL }, place[80];
@@ -278,6 +296,12 @@ static void every_flag_of_up_and_service_is_known(void **state)
 
 			snprintf(place, sizeof(place), "--%s", flags[i].name);
 			assert_fate(place, flags[i].fate, NULL, code);
+		}
+		if (bad_value(&flags[i]) && !strchr(bad_value(&flags[i]), ' ')) {
+			char more[128];
+
+			snprintf(more, sizeof(more), "%s=%s", place, bad_value(&flags[i]));
+			assert_is_read(place, more, run("talon", env, "up --dry-run", more));
 		}
 	}
 	unlink("/tmp/talon-flags-key");
@@ -298,6 +322,8 @@ static void every_flag_is_a_variable_too_by_both_prefixes(void **state)
 			*c = *c == '-' ? '_' : toupper((unsigned char)*c);
 		snprintf(entry, sizeof(entry), "%s=%s", name, flag->value ? flag->value : "true");
 		assert_fate(name, flag->fate, NULL, run("talon", env, "up --dry-run", ""));
+		snprintf(entry, sizeof(entry), "%s=%s", name, bad_value(flag) ? bad_value(flag) : "");
+		assert_is_read(name, bad_value(flag), run("talon", env, "up --dry-run", ""));
 	}
 	unlink("/tmp/talon-flags-key");
 }
