@@ -76,6 +76,21 @@ measures() { # SERVICE 0|1: for wait_for
 	esac
 }
 
+management_is() { [ "$(member_says "$1" ".management.connected | tostring")" = "$2" ]; }	# HOST true|false
+
+# Maps still could come: Sync is open. Who looks is told all the same that nobody answers.
+test_server_that_takes_calls_and_answers_none_is_shown_as_down() {
+	wait_for 10 "management to be connected" management_is node true
+	mesh delay isHealthy 8 1
+	wait_for 10 "status to say that it is down" management_is node false
+	says_why node
+	wait_for 15 "management to be connected again" management_is node true
+	direct lap node
+	relayed lap2 node
+}
+
+says_why() { member "$1" status -d | grep -q "^Management: Disconnected, reason: .*DeadlineExceeded"; }
+
 test_management_stops_and_comes_back_without_a_lost_packet() { through_a_stop_of management; }
 test_signal_stops_and_comes_back_without_a_lost_packet() { through_a_stop_of signal; }
 test_relay_stops_and_comes_back_without_a_lost_packet_on_a_direct_way() { through_a_stop_of relay; }

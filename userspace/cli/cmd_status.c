@@ -295,6 +295,13 @@ static int show_mesh(struct cli *cli, const struct options *o, const struct snap
 	return CLI_OK;
 }
 
+/* Who is shown the servers waits for a look at them; checks and scripts that want an address do not. */
+static int ask(const char *socket, bool waits, struct snapshot *ret_snapshot, char *why, size_t size)
+{
+	return waits ? control_ask_status(socket, ret_snapshot, why, size)
+		: control_ask_snapshot(socket, ret_snapshot, why, size);
+}
+
 static int run(struct cli *cli, const struct options *o)
 {
 	struct snapshot snapshot = {};
@@ -306,7 +313,7 @@ static int run(struct cli *cli, const struct options *o)
 	log_bridge_libbpf();
 	if (o->is_check && o->check == STATUS_CHECK_DATAPATH)
 		return run_datapath(cli, o);
-	ret = control_ask_snapshot(cli_socket(&o->config), &snapshot, why, sizeof(why));
+	ret = ask(cli_socket(&o->config), !o->is_check && o->form < FORM_IPV4, &snapshot, why, sizeof(why));
 	/* The daemon is absent, hangs or was killed: the maps still show the datapath. */
 	if (ret)
 		return cli->as_netbird ? cli_no_daemon(cli, why) : run_datapath(cli, o);

@@ -140,6 +140,7 @@ static void stop(struct management *m)
 	m->call = NULL;
 	management_job_stop(m);
 	management_report_stop(m);
+	management_health_stop(m);
 }
 
 void management_end(struct management *m, const char *why)

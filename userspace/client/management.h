@@ -101,6 +101,13 @@ void management_format_end(const struct management *m, const struct grpc_end *en
 typedef void (*management_logout_fn)(void *ctx, int error, const char *why);
 /* Deletes this peer on the server; works without Sync. Returns 0, -EBUSY or another negative errno. */
 int management_logout(struct management *management, management_logout_fn fn, void *ctx);
+/*
+ * Asks whether management answers (isHealthy, 5 s), unless Sync is down anyway or it was asked within
+ * the last 5 s. What it finds changes the state; @fn is called then, with nothing to say, and perhaps
+ * before this returns.
+ */
+typedef void (*management_probed_fn)(void *ctx, int error, const char *why);
+void management_probe(struct management *management, management_probed_fn fn, void *ctx);
 /* The posture checks name these @files now: reports which of them exist, if the list changed. */
 void management_sync_meta(struct management *management, char *const *files, size_t count);
 /* The host's network changed: ends a wait that follows a failure to reach the server. */

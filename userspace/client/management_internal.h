@@ -45,6 +45,14 @@ struct meta_report {
 	size_t len;
 };
 
+struct management_health {		/* isHealthy */
+	struct grpc_call *call;
+	management_probed_fn fn;	/* NULL: nobody waits */
+	void *ctx;
+	uint64_t known_ns;		/* the last one ended; 0: none has */
+	bool is_bad;			/* Sync is open, and the last one was not answered */
+};
+
 struct errand {				/* GetServerKey, then a method */
 	struct grpc_call *call;
 	const char *path;
@@ -117,6 +125,7 @@ struct management {
 
 	struct job_stream job;
 	struct meta_report report;
+	struct management_health health;
 	struct errand errand;
 	management_logout_fn logout_fn;
 	void *logout_ctx;
@@ -150,6 +159,9 @@ void management_could_not_start(struct management *m, int error);
 /* management_sync.c */
 
 void management_call_sync(struct management *m);
+/* Whether Sync is open and brought a message. */
+bool management_is_synced(const struct management *m);
+void management_set_connected(struct management *m);
 /* When a stream ended: counts short ones in a row, which mean that another client uses our key. */
 void management_note_end_of_stream(struct management *m, enum management_outcome outcome);
 /* Tells a stream that a proxy cut from one that the server ended. */
@@ -196,6 +208,13 @@ int management_refresh_meta(struct management *m);
 void management_note_meta(struct management *m, const uint8_t *meta, size_t len);
 /* True if the facts at hand differ from what the server has. */
 bool management_is_meta_news(const struct management *m);
+
+/* management_health.c */
+
+/* The server was heard. */
+void management_note_alive(struct management *m);
+/* Forgets what is known, and answers who waits. */
+void management_health_stop(struct management *m);
 
 /* management_errand.c */
 

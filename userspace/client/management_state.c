@@ -320,6 +320,7 @@ void management_settle(struct management *m, enum management_outcome outcome, co
 		management_note_cut(m, end);
 		management_job_stop(m);
 		management_report_stop(m);
+		management_health_stop(m);
 	}
 	if (outcome != OUTCOME_OK && outcome != OUTCOME_REFUSED)
 		m->has_server_key = false;

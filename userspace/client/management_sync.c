@@ -40,6 +40,16 @@ uint64_t allowance_take(struct allowance *allowance, uint64_t now_ns)
 	return 0;
 }
 
+bool management_is_synced(const struct management *m)
+{
+	return m->step == STEP_SYNC && m->call && m->has_synced;
+}
+
+void management_set_connected(struct management *m)
+{
+	management_set_state(m, MANAGEMENT_CONNECTED, m->short_streams >= SHORT_STREAMS ? TWIN_TEXT : "");
+}
+
 static void note_first_message(struct management *m)
 {
 	loop_timer_cancel(m->loop, &m->patience);
@@ -49,7 +59,7 @@ static void note_first_message(struct management *m)
 	backoff_reset(&m->sync_backoff);
 	backoff_reset(&m->login_backoff);
 	backoff_reset(&m->slow_backoff);
-	management_set_state(m, MANAGEMENT_CONNECTED, m->short_streams >= SHORT_STREAMS ? TWIN_TEXT : "");
+	management_set_connected(m);
 	management_job_start(m);
 	if (m->short_streams)
 		loop_timer_after(m->loop, &m->patience, CALM_NS);
@@ -63,6 +73,7 @@ static void deliver(struct management *m, const struct netmap_update *update, co
 	m->saw_farewell = netmap_is_farewell(&update->map);
 	if (m->saw_farewell)
 		return;
+	management_note_alive(m);
 	if (first)
 		note_first_message(m);
 	m->events->sync(m->ctx, update, first, bytes, len);

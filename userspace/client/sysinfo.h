@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 /*
- * Our NetBird version; its three numbers tell servers and peers which features to expect. What follows has to be
- * build metadata ("+"): servers take anything after a "-" for a pre-release, which no rule of theirs accepts.
+ * Our NetBird version; its three numbers tell servers and peers which features to expect. What follows
+ * has to be build metadata ("+"): servers take anything after a "-" for a pre-release, which no rule of
+ * theirs accepts.
  */
 #define SYSINFO_NETBIRD_VERSION "0.77.1+talon"
 

@@ -161,6 +161,15 @@ static void on_logout(void *ctx, control_done_fn done, void *arg)
 	done(arg, ret, NULL);
 }
 
+/* --- status --- */
+
+static void on_probe(void *ctx, control_done_fn done, void *arg)
+{
+	struct mesh *mesh = ctx;
+
+	management_probe(mesh->management, done, arg);
+}
+
 /* --- networks --- */
 
 static int use_selection(struct mesh *mesh, int ret, char *err, size_t errlen)
@@ -251,6 +260,7 @@ int mesh_listen(struct mesh *mesh, char *err, size_t errlen)
 	static const struct control_ops ops = {
 		.snapshot = mesh_snapshot, .select = on_select, .deselect = on_deselect, .up = on_up,
 		.extend = mesh_extend, .down = on_down, .logout = on_logout, .reload = on_reload,
+		.probe = on_probe,
 	};
 
 	if (!mesh->config->mesh.control_socket)

@@ -206,18 +206,42 @@ static void answer_snapshot(struct client *client)
 
 static void go_on(struct client *client);
 
-static void answered(void *arg, int ret, const char *why)
+/* The client that waits, or NULL if it is gone. */
+static struct client *end_pending(struct pending *pending)
 {
-	struct pending *pending = arg;
 	struct client *client = pending->client;
 
 	free(pending);
+	if (client)
+		client->pending = NULL;
+	return client;
+}
+
+/* After an answer: if the operation itself gave it, go_on() continues by itself. */
+static void go_on_later(struct client *client)
+{
+	if (!client->is_busy)
+		go_on(client);
+}
+
+static void answered(void *arg, int ret, const char *why)
+{
+	struct client *client = end_pending(arg);
+
 	if (!client)
 		return;
-	client->pending = NULL;
 	answer(client, ret, why);
-	if (!client->is_busy)	/* else the operation itself answered, and go_on() continues */
-		go_on(client);
+	go_on_later(client);
+}
+
+static void probed(void *arg, int ret, const char *why)
+{
+	struct client *client = end_pending(arg);
+
+	if (!client)
+		return;
+	answer_snapshot(client);
+	go_on_later(client);
 }
 
 static struct pending *new_pending(struct client *client)
@@ -345,6 +369,19 @@ static void do_networks(struct client *client, const json_t *request, bool selec
 	answer(client, ret, err);
 }
 
+static void do_snapshot(struct client *client, const json_t *request)
+{
+	const struct control *control = client->control;
+	struct pending *pending = NULL;
+
+	if (control->ops->probe && json_is_true(json_object_get(request, "probe")))
+		pending = new_pending(client);
+	if (pending)
+		control->ops->probe(control->ctx, probed, pending);
+	else
+		answer_snapshot(client);
+}
+
 static void do_log_level(struct client *client, const json_t *request)
 {
 	static const char *const names[] = { "error", "warn", "info", "debug" };
@@ -423,7 +460,7 @@ static void dispatch(struct client *client, const json_t *request)
 	else if (!strcmp(name, "reload"))
 		do_reload(client, request);
 	else if (!strcmp(name, "snapshot"))
-		answer_snapshot(client);
+		do_snapshot(client, request);
 	else if (!strcmp(name, "version"))
 		answer_text(client, TALON_VERSION);
 	else if (!strcmp(name, "log-level"))

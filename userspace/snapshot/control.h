@@ -6,9 +6,10 @@
  *	{"request":"snapshot"}			{"ok":true,"result":{...}}
  *	{"request":"select","ids":["lan"]}	{"ok":false,"error":"there is no network lan"}
  *
- * Requests: snapshot; version; log-level (level); select and deselect (ids, append, all); up (setupKey,
- * managementUrl, hostname, token); extend (token); down; logout; reload (environment). A client that is slow,
- * silent or sends too much is cut off; none can block the loop.
+ * Requests: snapshot (probe: true asks the servers first whether they are there); version; log-level (level);
+ * select and deselect (ids, append, all); up (setupKey, managementUrl, hostname, token); extend (token); down;
+ * logout; reload (environment). A client that is slow, silent or sends too much is cut off; none can block the
+ * loop.
  */
 #ifndef TALON_CONTROL_H
 #define TALON_CONTROL_H
@@ -35,6 +36,7 @@
 #endif
 
 #define CONTROL_TIMEOUT_MS	5000U
+#define CONTROL_PROBE_MS	8000U
 #define CONTROL_UP_MS		60000U
 #define CONTROL_DOWN_MS		20000U
 #define CONTROL_LOGOUT_MS	15000U
@@ -86,6 +88,8 @@ struct control_ops {
 	 * process's own; NULL: as before. @said gets lines about what changed.
 	 */
 	int (*reload)(void *ctx, char *const *env, char *said, size_t said_size, char *err, size_t size);
+	/* Finds out whether management answers, within 5 s; done in any case, with 0. May be NULL. */
+	void (*probe)(void *ctx, control_done_fn done, void *arg);
 };
 
 struct control;
@@ -116,6 +120,8 @@ void control_path_of_pins(const char *pin_dir, char ret_path[static CONTROL_PATH
 /* Returns 0 if somebody listens. */
 int control_probe(const char *path, char *why, size_t size);
 int control_ask_snapshot(const char *path, struct snapshot *ret_snapshot, char *why, size_t size);
+/* The same after a look at the servers, which may take 5 s. */
+int control_ask_status(const char *path, struct snapshot *ret_snapshot, char *why, size_t size);
 int control_ask_networks(const char *path, bool select, char *const *ids, size_t count, bool append, bool all,
 	char *why, size_t size);
 int control_ask_up(const char *path, const struct control_up *up, unsigned int timeout_ms, char *why,

@@ -243,11 +243,18 @@ int control_probe(const char *path, char *why, size_t size)
 	return 0;
 }
 
-int control_ask_snapshot(const char *path, struct snapshot *ret_snapshot, char *why, size_t size)
+static int ask_snapshot(const char *path, bool probe, struct snapshot *ret_snapshot, char *why, size_t size)
 {
+	struct call call = { .path = path, .why = why, .size = size };
 	json_t *result = NULL;
-	int ret = ask_plain(path, "snapshot", CONTROL_TIMEOUT_MS, &result, why, size);
+	struct request r;
+	int ret;
 
+	if (!begin(&r, "snapshot"))
+		return wrong(&call, -ENOMEM, "out of memory");
+	if (probe)
+		json_out_bool(&r.json, "probe", true);
+	ret = finish(&r, &call, probe ? CONTROL_PROBE_MS : CONTROL_TIMEOUT_MS, &result);
 	if (ret)
 		return ret;
 	ret = snapshot_parse(result, ret_snapshot);
@@ -255,6 +262,16 @@ int control_ask_snapshot(const char *path, struct snapshot *ret_snapshot, char *
 		snprintf(why, size, "%s: malformed snapshot: %s", path, strerror(-ret));
 	json_decref(result);
 	return ret;
+}
+
+int control_ask_snapshot(const char *path, struct snapshot *ret_snapshot, char *why, size_t size)
+{
+	return ask_snapshot(path, false, ret_snapshot, why, size);
+}
+
+int control_ask_status(const char *path, struct snapshot *ret_snapshot, char *why, size_t size)
+{
+	return ask_snapshot(path, true, ret_snapshot, why, size);
 }
 
 int control_ask_networks(const char *path, bool select, char *const *ids, size_t count, bool append, bool all,

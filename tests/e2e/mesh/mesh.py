@@ -401,6 +401,7 @@ class Services:
         return message({1: base64.b64encode(bytes(self.mesh.server_key.public_key)).decode(), 2: message({1: now})})
 
     async def healthy(self, request, context):
+        await self.fault("isHealthy", context)
         return b""
 
     async def register(self, key, request, context):

@@ -53,7 +53,7 @@ static struct world {
 	/* What the client said. */
 	enum management_state state;
 	char why[600];
-	unsigned int states, logins, syncs, firsts, deletions, verdicts;
+	unsigned int states, logins, syncs, firsts, deletions, verdicts, probed;
 	int verdict;
 	char verdict_why[600];
 	uint64_t serial;
@@ -1038,6 +1038,115 @@ static void a_map_of_another_format_is_refused_and_the_last_one_kept(void **stat
 	}
 }
 
+/* Is it healthy? */
+
+static void on_probed(void *ctx, int error, const char *why)
+{
+	assert_int_equal(error, 0);
+	w.probed++;
+}
+
+static void probe(void)
+{
+	management_probe(w.m, on_probed, NULL);
+}
+
+/*
+ * An empty message each way, without an envelope; a server that does not know the call answers by saying so.
+ */
+static void a_server_that_answers_is_healthy_even_if_it_is_old(void **state)
+{
+	connect_known();
+	for (int is_old = 0; is_old < 2; is_old++) {
+		probe();
+		assert_int_equal(w.probed, is_old);
+		assert_int_equal(the_call("isHealthy")->len, 0);
+		assert_int_equal(the_call("isHealthy")->timeout_ns, 5 * LOOP_SECOND);
+		if (is_old) {
+			refuse("isHealthy", GRPC_UNIMPLEMENTED);
+		} else {
+			the_call("isHealthy")->events.message(the_call("isHealthy")->ctx,
+				(const uint8_t *)"", 0);
+			finish("isHealthy");
+		}
+		assert_int_equal(w.probed, 1 + is_old);
+		assert_int_equal(w.state, MANAGEMENT_CONNECTED);
+		assert_string_equal(w.why, "");
+		pass(5 * LOOP_SECOND);
+	}
+}
+
+/* Sync is open, perhaps by grace of a proxy, and nobody is behind it. */
+static void a_server_that_does_not_answer_is_told_until_it_is_heard_again(void **state)
+{
+	for (int by_map = 0; by_map < 2; by_map++) {
+		connect_known();
+		probe();
+		end_call(the_call("isHealthy"), (struct grpc_end){ .status = GRPC_DEADLINE_EXCEEDED,
+			.text = "no answer within 5 s" });
+		assert_int_equal(w.probed, 1);
+		assert_int_equal(w.state, MANAGEMENT_CONNECTING);
+		assert_string_equal(w.why,
+			"management https://m.example cannot be reached: no answer within 5 s");
+		assert_non_null(the_call("Sync"));		/* which is left as it is */
+		pass(5 * LOOP_SECOND);
+		if (by_map) {
+			send_map(2);
+		} else {
+			probe();
+			finish("isHealthy");
+		}
+		assert_int_equal(w.state, MANAGEMENT_CONNECTED);
+		assert_string_equal(w.why, "");
+		end_world(NULL);
+		make_world(NULL);
+	}
+}
+
+/* The connection stands, and other calls are answered: without maps it is not healthy all the same. */
+static void with_sync_down_it_is_unhealthy_whatever_it_answers(void **state)
+{
+	connect_known();
+	refuse("Sync", GRPC_INTERNAL);
+	assert_int_equal(w.state, MANAGEMENT_CONNECTING);
+	assert_non_null(strstr(w.why, "the server's words"));
+	probe();
+	assert_int_equal(w.probed, 1);			/* answered by what is known */
+	assert_null(open_call("isHealthy"));
+	assert_int_equal(w.state, MANAGEMENT_CONNECTING);
+	pass(LOOP_SECOND);
+	give_key();
+	probe();
+	assert_null(open_call("isHealthy"));		/* open again, but nothing came yet */
+	send_map(2);
+	probe();
+	refuse("Sync", GRPC_INTERNAL);			/* while it is asked */
+	assert_int_equal(w.probed, 3);
+	assert_null(open_call("isHealthy"));
+	assert_int_equal(w.state, MANAGEMENT_CONNECTING);
+}
+
+static void many_who_look_ask_once_in_five_seconds(void **state)
+{
+	connect_known();
+	probe();
+	probe();
+	assert_int_equal(w.probed, 1);			/* the second does not wait */
+	pass(4 * LOOP_SECOND);
+	finish("isHealthy");
+	assert_int_equal(w.probed, 2);
+	pass(5 * LOOP_SECOND - 1);
+	probe();
+	assert_int_equal(w.probed, 3);
+	assert_int_equal(count_calls("isHealthy"), 1);
+	pass(1);
+	probe();
+	assert_int_equal(count_calls("isHealthy"), 2);
+	management_free(w.m);
+	w.m = NULL;
+	assert_int_equal(w.probed, 4);			/* nobody is left waiting */
+}
+
 /* Jobs */
 
 static Management__JobResponse *job_answer(struct grpc_call *call)
@@ -1775,6 +1884,10 @@ int main(void)
 		TEST(a_stream_without_a_map_is_given_up),
 		TEST(a_message_that_cannot_be_read_ends_the_stream),
 		TEST(a_map_of_another_format_is_refused_and_the_last_one_kept),
+		TEST(a_server_that_answers_is_healthy_even_if_it_is_old),
+		TEST(a_server_that_does_not_answer_is_told_until_it_is_heard_again),
+		TEST(with_sync_down_it_is_unhealthy_whatever_it_answers),
+		TEST(many_who_look_ask_once_in_five_seconds),
 		TEST(jobs_are_declined_with_a_reason),
 		TEST(a_job_stream_that_ends_changes_nothing_else),
 		TEST(a_proxy_that_cuts_a_silent_job_stream_is_left_nothing_to_wait_for),

@@ -236,8 +236,9 @@ static void posture_checks_look_at_files_and_processes(void **state)
 }
 
 /*
- * Servers compare it by three methods: as semantic version with "v" put in front, cut at the first "-", or with a
- * constraint that no pre-release meets. Three numbers without "v", and "+" before the rest, pass all of them.
+ * Servers compare it by three methods: as semantic version with "v" put in front, cut at the first "-",
+ * or with a constraint that no pre-release meets. Three numbers without "v", and "+" before the rest,
+ * pass all of them.
  */
 static void the_version_is_one_that_every_condition_of_servers_can_read(void **state)
 {

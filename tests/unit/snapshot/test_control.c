@@ -139,8 +139,14 @@ static int on_reload(void *ctx, char *const *env, char *said, size_t said_size, 
 	return d.ret;
 }
 
+static void on_probe(void *ctx, control_done_fn done, void *arg)
+{
+	strcpy(d.asked, "probe");
+	end_or_wait(done, arg);
+}
+
 static const struct control_ops ops = { on_snapshot, on_select, on_deselect, on_up, on_down, on_extend,
-	on_logout, on_reload };
+	on_logout, on_reload, on_probe };
 
 static void *run_loop(void *arg)
 {
@@ -394,6 +400,8 @@ static void a_client_too_many_waits_for_a_place(void **state)
 	close(last);
 }
 
+static int command(const char *name, const char *line);
+
 static void wait_until_asked(const char *what)
 {
 	for (int i = 0; i < 200 && strcmp(d.asked, what); i++)
@@ -416,6 +424,36 @@ static void an_answer_may_come_later_than_any_patience(void **state)
 	assert_true(hear(fd, text, sizeof(text)) > 0);
 	assert_string_equal(text, "{\"ok\":false,\"error\":\"the server says no\"}\n");
 	close(fd);
+}
+
+/* The servers are asked first; those that only want to know what is known do not wait. */
+static void a_status_waits_for_a_look_at_the_servers_and_a_check_does_not(void **state)
+{
+	char text[4096] = "";
+	int fd = dial(), other = dial();
+
+	d.wait = true;
+	say(fd, "{\"request\":\"snapshot\",\"probe\":true}\n");
+	wait_until_asked("probe");
+	say(other, "{\"request\":\"snapshot\",\"probe\":false}\n");
+	assert_true(hear(other, text, sizeof(text)) > 0);
+	assert_non_null(strstr(text, "\"management_connected\":true"));
+	assert_int_equal(recv(fd, text, sizeof(text), MSG_DONTWAIT), -1);
+	pause_daemon();
+	d.world.management_connected = false;
+	d.later(d.later_arg, 0, "");
+	resume_daemon();
+	assert_true(hear(fd, text, sizeof(text)) > 0);
+	assert_null(strstr(text, "management_connected"));
+	assert_int_equal(strncmp(text, "{\"ok\":true,\"result\":{", 21), 0);
+	close(fd);
+	close(other);
+	d.wait = false;
+	d.asked[0] = 0;
+	assert_int_equal(command("talon", "status --check live"), CLI_OK);
+	assert_string_equal(d.asked, "");
+	assert_int_equal(command("netbird", "status"), CLI_OK);
+	assert_string_equal(d.asked, "probe");
 }
 
 static void a_client_that_left_is_not_missed_by_a_late_answer(void **state)
@@ -734,6 +772,7 @@ int main(void)
 		TEST(a_client_that_does_not_read_is_cut_off_and_hurts_nobody),
 		TEST(a_client_too_many_waits_for_a_place),
 		TEST(an_answer_may_come_later_than_any_patience),
+		TEST(a_status_waits_for_a_look_at_the_servers_and_a_check_does_not),
 		TEST(a_client_that_left_is_not_missed_by_a_late_answer),
 		TEST(a_late_answer_after_the_end_does_nothing),
 		TEST(an_operation_may_free_the_socket_that_asked),
