@@ -47,6 +47,7 @@ struct node {
 	size_t addr_count;
 	enum nat_kind nat;
 	struct talon_addr public;
+	struct endpoint inside;		/* an address that it reaches through the tunnel */
 	struct mapping mappings[64];
 	size_t mapping_count;
 	uint16_t next_port;
@@ -618,7 +619,15 @@ static inline void node_random(void *ctx, void *buf, size_t len)
 		((uint8_t *)buf)[i] = world_random(((struct node *)ctx)->world);
 }
 
-static const struct ice_ops node_ops = { .send = world_send, .random = node_random };
+static inline bool node_is_inside(void *ctx, uint16_t family, const struct talon_addr *addr)
+{
+	const struct node *n = ctx;
+
+	return n->inside.family == family && !memcmp(&n->inside.remote, addr, sizeof(*addr));
+}
+
+static const struct ice_ops node_ops = { .send = world_send, .random = node_random,
+	.is_inside = node_is_inside };
 
 static inline void world_init(struct world *w)
 {

@@ -26,6 +26,11 @@ struct ice_ops {
 	/* @to->local is the address to send from (zero: by route). */
 	int (*send)(void *ctx, const struct endpoint *to, const void *bytes, size_t len);
 	void (*random)(void *ctx, void *buf, size_t len);	/* NULL: libsodium */
+	/*
+	 * Whether an address is reached through the tunnel that a path is sought for: nothing is sent there,
+	 * and what comes from or to there is dropped. NULL: none is.
+	 */
+	bool (*is_inside)(void *ctx, uint16_t family, const struct talon_addr *addr);
 };
 
 /* @port: host order, the WireGuard port. */
@@ -51,7 +56,7 @@ void ice_mux_on_change(struct ice_mux *mux, ice_changed_fn fn, void *ctx);
 struct ice_stun_status { char uri[SERVER_URL_LEN]; bool is_available; };
 size_t ice_mux_list_stuns(const struct ice_mux *mux, struct ice_stun_status *list, size_t room);
 
-struct ice_stats { uint64_t received, malformed, unknown_user, bad_integrity, sent, unmatched; };
+struct ice_stats { uint64_t received, malformed, unknown_user, bad_integrity, sent, unmatched, inside; };
 void ice_mux_get_stats(const struct ice_mux *mux, struct ice_stats *ret_stats);
 
 struct ice_agent_config {

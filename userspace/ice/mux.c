@@ -29,8 +29,15 @@ void ice_mux_new_cid(struct ice_mux *mux, char ret_cid[static ICE_CID_LEN + 1])
 	ret_cid[ICE_CID_LEN] = 0;
 }
 
+static bool is_inside(const struct ice_mux *mux, uint16_t family, const struct talon_addr *addr)
+{
+	return mux->ops->is_inside && mux->ops->is_inside(mux->ctx, family, addr);
+}
+
 int ice_mux_send(struct ice_mux *mux, const struct endpoint *to, const void *bytes, size_t len)
 {
+	if (is_inside(mux, to->family, &to->remote))
+		return -EHOSTUNREACH;
 	mux->stats.sent++;
 	return mux->ops->send(mux->ctx, to, bytes, len);
 }
@@ -239,6 +246,10 @@ void ice_mux_receive(struct ice_mux *mux, const struct endpoint *from, const uin
 	struct stun_message message;
 
 	mux->stats.received++;
+	if (is_inside(mux, from->family, &from->remote) || is_inside(mux, from->family, &from->local)) {
+		mux->stats.inside++;
+		return;
+	}
 	if (stun_parse(bytes, len, &message) || message.method != STUN_BINDING) {
 		mux->stats.malformed++;
 		return;

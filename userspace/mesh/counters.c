@@ -106,6 +106,7 @@ static void tell_stun(struct mesh *mesh)
 	tell(mesh, TALON_FACT_STUN_UNKNOWN_USER, s.unknown_user);
 	tell(mesh, TALON_FACT_STUN_BAD_INTEGRITY, s.bad_integrity);
 	tell(mesh, TALON_FACT_STUN_UNMATCHED, s.unmatched);
+	tell(mesh, TALON_FACT_STUN_INSIDE, s.inside);
 }
 
 static void tell_latency(void *ctx, uint32_t id, uint64_t latency_ns)

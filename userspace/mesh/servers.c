@@ -127,6 +127,14 @@ static int ice_send(void *ctx, const struct endpoint *to, const void *bytes, siz
 	return plane_send(mesh->plane, to, bytes, len);
 }
 
+/* A path inside the mesh would lead the tunnel into itself. */
+static bool ice_is_inside(void *ctx, uint16_t family, const struct talon_addr *addr)
+{
+	const struct mesh *mesh = ctx;
+
+	return mesh->peers && peers_is_routed(mesh->peers, family, addr);
+}
+
 static void ice_changed(void *ctx)
 {
 	struct mesh *mesh = ctx;
@@ -301,7 +309,7 @@ const struct peers_ops mesh_peers_ops = {
 int mesh_servers_start(struct mesh *mesh)
 {
 	static const struct relay_events relay_events = { .home = relay_home };
-	static const struct ice_ops ice_ops = { .send = ice_send };
+	static const struct ice_ops ice_ops = { .send = ice_send, .is_inside = ice_is_inside };
 	struct peers_config config = {
 		.wg_port = plane_listen_port(mesh->plane),
 		.version = SYSINFO_NETBIRD_VERSION,

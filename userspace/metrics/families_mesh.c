@@ -216,7 +216,7 @@ static void write_stun(struct metrics_text *text, const struct metrics_data *dat
 	ROWS(STUN_DROPS, "reason", { "malformed", TALON_FACT_STUN_MALFORMED },
 		{ "unknown_user", TALON_FACT_STUN_UNKNOWN_USER },
 		{ "bad_integrity", TALON_FACT_STUN_BAD_INTEGRITY },
-		{ "unmatched", TALON_FACT_STUN_UNMATCHED });
+		{ "unmatched", TALON_FACT_STUN_UNMATCHED }, { "inside", TALON_FACT_STUN_INSIDE });
 }
 
 static void write_dns(struct metrics_text *text, const struct metrics_data *data)

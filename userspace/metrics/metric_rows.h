@@ -199,7 +199,7 @@
 		"Packets and messages of relays that were dropped.") \
 	X(STUNS, stun_servers, GAUGE, "", "state", "2", "STUN servers: known, and answering.") \
 	X(STUN_MESSAGES, stun_messages, COUNTER, "", "direction", "2", "STUN messages.") \
-	X(STUN_DROPS, stun_drops, COUNTER, "", "reason", "4", \
+	X(STUN_DROPS, stun_drops, COUNTER, "", "reason", "5", \
 		"STUN messages received that led to nothing.") \
 	X(NEEDS_LOGIN, needs_login, GAUGE, "", "", "1", \
 		"1 if management does not know this peer (any more).") \

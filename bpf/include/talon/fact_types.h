@@ -57,6 +57,7 @@ enum talon_fact_kind { TALON_FACT_COUNTER, TALON_FACT_GAUGE };
 		"checks for a peer that we are not connecting to") \
 	X(STUN_BAD_INTEGRITY, stun, bad_integrity, COUNTER, "messages with a wrong MESSAGE-INTEGRITY") \
 	X(STUN_UNMATCHED, stun, unmatched, COUNTER, "answers without a request of ours") \
+	X(STUN_INSIDE, stun, inside, COUNTER, "messages from or to an address inside the mesh") \
 	X(LOG_DROPPED, log, dropped, COUNTER, "log lines dropped because standard error was full")
 
 /* In a mesh; zeros with a static file. */

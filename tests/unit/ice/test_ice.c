@@ -683,6 +683,72 @@ static void strangers_are_not_answered(void **state)
 	assert_int_equal(stats.malformed, 1);
 }
 
+/* A path there would lead the tunnel into itself, however good it looks. */
+static void stun_is_neither_sent_into_the_tunnel_nor_taken_from_it(void **state)
+{
+	uint8_t tx[STUN_TX_LEN] = "twelve bytes", bytes[STUN_BUILD_MAX];
+	struct stun_request r = { .tx = tx, .username = "firstUfragLetter:otherUfragLetter",
+		.password = "passwordOfTheFirst", .use_candidate = true };
+	struct endpoint from = address("198.51.100.66", 4444), mesh = address("100.64.0.1", PORT);
+	struct ice_stats stats;
+
+	two_public_nodes();
+	a->inside = b->addrs[0];
+	a->inside.remote = b->addrs[0].local;
+	both_start(true);
+	run(&w, 13 * SEC);
+	assert_int_equal(a->connected + b->connected, 0);
+	assert_int_equal(a->requests + a->responses, 0);
+	assert_true(b->requests > 0);
+	ice_mux_get_stats(a->mux, &stats);
+	assert_int_equal(stats.inside, b->requests);
+	assert_int_equal(stats.sent, 1);		/* to the STUN server */
+
+	/* from any source, but to our address in the mesh */
+	agent_start(a, false);
+	inject(a, &from, bytes, stun_build_request(&r, bytes, sizeof(bytes)));
+	assert_int_equal(a->responses, 1);
+	a->inside = mesh;
+	from.local = mesh.remote;
+	ice_mux_receive(a->mux, &from, bytes, stun_build_request(&r, bytes, sizeof(bytes)));
+	assert_int_equal(a->responses, 1);
+	ice_mux_get_stats(a->mux, &stats);
+	assert_int_equal(stats.inside, b->requests + 1);
+}
+
+/*
+ * Since 0.68 a port that the peer's gateway forwards is told as one more candidate, under the id of
+ * the reflexive one.
+ */
+static void two_candidates_of_a_peer_may_have_one_cid(void **state)
+{
+	for (int live = 0; live < 2; live++) {
+		struct ice_candidate told[2] = {
+			{ .type = ICE_SRFLX, .family = AF_INET, .port = htons(4444), .priority = 1694498815 },
+			{ .type = ICE_SRFLX, .family = AF_INET, .port = htons(5555), .priority = 1694499815 },
+		};
+		const struct endpoint dead = address("203.0.113.66", 4444);
+
+		two_public_nodes();
+		b->keeps_candidates = true;
+		for (int i = 0; i < 2; i++) {
+			memset(told[i].cid, 'S', ICE_CID_LEN);
+			told[i].addr = i == live ? b->addrs[0].local : dead.remote;
+			if (i == live)
+				told[i].port = htons(PORT);
+		}
+		both_start(true);
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(ice_agent_add_remote(a->agent, &told[i]), 0);
+		assert_int_equal(a->agent->remote_count, 2);
+		run(&w, 3 * SEC);
+		assert_int_equal(a->connected + b->connected, 2);
+		assert_true(is_addr(&a->info.path.remote, &b->addrs[0].local));
+		world_done(&w);
+		world_init(&w);
+	}
+}
+
 static void answers_from_elsewhere_or_too_late_do_not_count(void **state)
 {
 	uint8_t bytes[STUN_BUILD_MAX], tx[STUN_TX_LEN];
@@ -1001,6 +1067,8 @@ int main(void)
 		TEST(a_stock_client_is_reached_behind_a_nat_with_a_forwarded_port),
 		TEST(a_stock_client_that_loses_packets_is_reached),
 		TEST(strangers_are_not_answered),
+		TEST(stun_is_neither_sent_into_the_tunnel_nor_taken_from_it),
+		TEST(two_candidates_of_a_peer_may_have_one_cid),
 		TEST(answers_from_elsewhere_or_too_late_do_not_count),
 		TEST(errors_change_nothing),
 		TEST(answers_leave_from_the_address_that_was_asked),
