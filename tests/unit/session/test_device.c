@@ -378,6 +378,34 @@ static void a_replayed_initiation_leaves_no_trace(void **state)
 	world_free(w);
 }
 
+/*
+ * A peer that was woken sends its first initiation again over the way that comes up, relay or direct; it may
+ * arrive behind a newer one that took the other way.
+ */
+static void an_initiation_behind_a_newer_one_leaves_the_session_alone(void **state)
+{
+	struct world *w = world_new_pair(121);
+	PAIR(w, a, b);
+	struct message older, newer;
+	struct trace before;
+
+	device_want_handshake(a->device, w->now_ns, 0);
+	older = next_message(w, WG_INITIATION);
+	w->now_ns = device_next_deadline(a->device);
+	device_tick(a->device, w->now_ns);
+	newer = next_message(w, WG_INITIATION);
+	assert_memory_not_equal(older.bytes, newer.bytes, WG_INITIATION_LEN);
+	assert_int_equal(message_deliver(&newer), HANDSHAKE_INITIATION);
+	world_settle(w);
+	assert_true(node_send_packet(a, true));
+	world_settle(w);
+	before = trace_of(b);
+	assert_int_equal(message_deliver(&older), HANDSHAKE_REPLAYED);
+	assert_no_trace(b, &before);
+	assert_true(node_send_packet(b, true));
+	world_free(w);
+}
+
 static void a_replay_is_refused_by_a_process_that_was_told_the_timestamp(void **state)
 {
 	struct world *w = world_new_pair(13);
@@ -1779,6 +1807,7 @@ int main(void)
 		cmocka_unit_test(only_messages_of_the_right_size_and_type_are_looked_at),
 		cmocka_unit_test(strangers_get_no_answer),
 		cmocka_unit_test(a_replayed_initiation_leaves_no_trace),
+		cmocka_unit_test(an_initiation_behind_a_newer_one_leaves_the_session_alone),
 		cmocka_unit_test(a_replay_is_refused_by_a_process_that_was_told_the_timestamp),
 		cmocka_unit_test(recorded_initiations_are_answered_in_their_order_only),
 		cmocka_unit_test(fifty_initiations_a_second_are_enough_for_a_peer),
