@@ -79,6 +79,9 @@ $(BUILD)/userspace/%.o: userspace/%.c | $(OWN_SKELS) $(PROTO:%=%.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
+# The unit's text is part of the program.
+$(BUILD)/userspace/service/unit.o: manifests/systemd/talon.service
+
 $(BUILD)/%.o: %.c | $(SKELS) $(PROTO:%=%.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter tests/%,$<),-Itests) -MMD -MP -c $< -o $@

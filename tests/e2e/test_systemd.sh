@@ -158,6 +158,54 @@ test_upgrade_restarts_the_controller_and_loses_no_packet() {
 	machine rm /usr/sbin/policy-rc.d
 }
 
+says() { # TEXT COMMAND...: prints this one line
+	local text=$1
+	shift
+	equal "$*" "$text" "$("$@" 2>&1 || true)"
+}
+
+test_service_verbs_make_change_and_remove_a_unit() {
+	local json=/var/lib/netbird/service.json
+	machine dpkg -P talon
+	config
+	machine_put "$TALON" /opt/talon 755
+	machine ln -sf talon /opt/netbird
+	finally "machine systemctl stop netbird.service; machine /opt/talon down"
+	says "Error: service install: no systemd runs here; have what starts services run: talon service run" \
+		machine unshare --mount sh -c 'mount -t tmpfs none /run/systemd && exec /opt/netbird service install'
+	says "Error: service status: netbird.service is not installed" machine /opt/netbird service status
+	says "NetBird service has been installed" machine env NB_LOG_LEVEL=info /opt/netbird service install --static /etc/talon.conf \
+		--service-env 'TALON_CAPTURE=off,SECRET=a "b" $c'
+	says "Error: service install: /etc/systemd/system/netbird.service is there already; change it by talon service reconfigure" \
+		machine /opt/netbird service install
+	says "NetBird service status: Stopped" machine /opt/netbird service status
+	says "NetBird service has been started" machine /opt/netbird service start
+	says "NetBird service status: Running" machine /opt/netbird service status
+	wait_for 15 "packets to flow" reaches
+	equal "enabled" enabled "$(machine systemctl is-enabled netbird.service)"
+	equal "saved" '{"log_level":"info","service_env_vars":{"TALON_STATIC":"/etc/talon.conf","TALON_CAPTURE":"off","SECRET":"a \"b\" $c"}}' \
+		"$(machine jq -c . $json)"
+	equal "modes" "600 600 644" "$(machine stat -c %a $json /var/lib/netbird/service.env /etc/systemd/system/netbird.service | paste -sd ' ')"
+	not machine grep -r SECRET /etc/systemd/system
+	machine sh -c 'tr "\0" "\n" </proc/$(systemctl show --value -p MainPID netbird)/environ' | grep -qxF 'SECRET=a "b" $c' || fail "the variable is lost"
+	unnoticed says "NetBird service has been reconfigured and started" machine /opt/netbird service reconfigure --log-level debug --service-env ""  \
+		--static /etc/talon.conf
+	machine systemctl cat netbird.service | grep -q '^ExecStart=/opt/talon service run --log-level "debug" \$TALON_OPTIONS$' || fail "not reconfigured"
+	says "NetBird service has been restarted" machine /opt/netbird service restart
+	says "NetBird service has been stopped" machine /opt/netbird service stop
+	reaches
+	says "NetBird service has been uninstalled" machine /opt/netbird service uninstall
+	says "Error: service uninstall: /etc/systemd/system/netbird.service is not there: nothing is installed" machine /opt/netbird service uninstall
+	says "Removed saved service parameters ($json)" machine /opt/netbird service reset-params
+	says "No saved service parameters found" machine /opt/netbird service reset-params
+	# What is not ours stays.
+	echo "[Unit]" >"$RUN/other"
+	machine_put "$RUN/other" /etc/systemd/system/talon.service 644
+	says "talon: service uninstall: /etc/systemd/system/talon.service is not ours, and stays" machine /opt/talon service uninstall
+	machine rm /etc/systemd/system/talon.service
+	machine systemctl daemon-reload
+}
+
 test_purge_leaves_nothing() {
 	running
 	machine dpkg -r talon

@@ -121,6 +121,7 @@ int cli_login(struct cli *cli);
 int cli_logout(struct cli *cli);
 int cli_reload(struct cli *cli);
 int cli_service(struct cli *cli);
+int cli_service_run(struct cli *cli);	/* `service run`: its verb was taken */
 int cli_debug(struct cli *cli);
 int cli_flows(struct cli *cli);
 int cli_metrics(struct cli *cli);

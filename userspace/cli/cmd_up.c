@@ -237,13 +237,7 @@ int cli_up(struct cli *cli)
 	return start(cli, false);
 }
 
-int cli_service(struct cli *cli)
+int cli_service_run(struct cli *cli)
 {
-	const char *verb = cli->at < cli->argc ? cli->argv[cli->at++] : "";
-
-	if (strcmp(verb, "run"))
-		return cli_fail(cli, CLI_USAGE,
-			"service: '%.40s' is not understood; write run, and leave the rest to systemd or "
-			"Kubernetes", verb);
 	return start(cli, true);
 }

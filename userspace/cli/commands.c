@@ -194,10 +194,22 @@ const struct cli_command cli_commands[] = {
 		cli_logout,
 	},
 	{
-		"service", "run in the foreground, as NetBird's service does", "run [OPTION...]",
-		"Like `talon up -F`, but without an identity and a setup key it waits for `talon up` or "
-		"`talon login`.\n"
-		"Takes the options of `talon up`.\n", cli_service,
+		"service", "run as a service, or install one",
+			"run [OPTION...] | install | uninstall | start | stop | restart | status | reconfigure | "
+			"reset-params",
+		"run is like `talon up -F` and takes its options, but without an identity and a setup key it "
+		"waits for\n"
+		"`talon up` or `talon login`. The others make, change and remove a unit of systemd. install "
+		"and reconfigure\n"
+		"keep what they are told in STATE-DIR/service.json, for the next time; reset-params forgets "
+		"it.\n\n"
+		"  -s, --service NAME  of the unit (talon)\n"
+		"  --service-env LIST  NAME=value,...: variables of the service, added to those kept; \"\": "
+		"none\n"
+		"  --static FILE       serve this file (talon.conf(5)); an absolute path\n"
+		"  --log-level, --log-file, --management-url, --config, --daemon-addr and NetBird's "
+		"switches of a service\n"
+		"                      as in talon(8)\n", cli_service,
 	},
 	{
 		"debug", "change the level of a running daemon's log", "log level LEVEL",
