@@ -63,7 +63,7 @@ void follow_tick(void *ctx)
 
 	if (!p->is_ready)
 		return;
-	local_addrs_read(p);
+	local_addrs_read(&p->local_addrs);
 	map_config_update(p);
 	for (uint32_t i = 0; i < p->peers_max; i++) {
 		if (p->infos[i].present)

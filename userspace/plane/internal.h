@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "packets/hold.h"
 #include "endpoints/endpoints.h"
+#include "host/local_addrs.h"
 #include "host/next_hops.h"
 #include "host/tunnel_routes.h"
 #include "host/ways.h"
@@ -119,6 +120,7 @@ struct plane {
 	struct inject inject;
 	struct relay_pair pair;
 	struct endpoints endpoints;
+	struct local_addrs local_addrs;
 	struct plane_slot *slots_of;	/* by peer */
 	uint32_t mark;			/* of the plane_apply() under way */
 	uint32_t free_hint;		/* all lower slots are taken */
@@ -191,7 +193,6 @@ struct plane {
 	bool was_adopted;		/* an earlier process had loaded the datapath */
 	bool is_ready;			/* the programs are attached */
 	bool is_ending;
-	uint8_t local_mark;
 };
 
 /* second.c: periodic work */
@@ -235,9 +236,6 @@ int map_config_sync_ways(struct plane *p, char *err, size_t errlen);
 int map_config_set_modes(struct plane *p, char *err, size_t errlen);
 /* Returns -EMSGSIZE with one line if the largest packet does not fit an uplink's MTU. */
 int map_config_check_mtu(const struct plane *p, char *err, size_t errlen);
-
-/* local_addrs.c */
-void local_addrs_read(struct plane *p);
 
 /* hazards.c */
 void hazards_update(struct plane *p);

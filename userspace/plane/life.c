@@ -104,6 +104,7 @@ static void take_datapath(struct plane *p)
 	p->inject.dp = p->dp;
 	p->pair.dp = p->dp;
 	p->endpoints = (struct endpoints){ .dp = p->dp, .config = &p->map_config };
+	p->local_addrs.dp = p->dp;
 	p->next_hops.dp = p->dp;
 	p->tunnel_routes.dp = p->dp;
 	p->ways.dp = p->dp;

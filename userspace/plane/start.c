@@ -87,7 +87,7 @@ int start_fill(struct plane *p, char *err, size_t errlen)
 	adopted = adopt_sessions(p);
 	if (adopted)
 		log_info("took over %d sessions of an earlier process", adopted);
-	local_addrs_read(p);
+	local_addrs_read(&p->local_addrs);
 	describe(p);
 	ret = map_write_config(p);
 	if (ret)

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Map local_addrs: the addresses of this host.
-#include "plane/internal.h"
+#include <bpf/bpf.h>
 
-struct local_fill {
-	struct plane *p;
-	uint8_t mark;
-};
+#include "host/local_addrs.h"
+#include "net/net.h"
 
 static void put_local(const struct net_addr *addr, void *user)
 {
-	struct local_fill *fill = user;
+	const struct local_addrs *addrs = user;
 
-	bpf_map_update_elem(datapath_map_fd(fill->p->dp, DATAPATH_MAP_LOCAL_ADDRS), &addr->addr, &fill->mark,
+	bpf_map_update_elem(datapath_map_fd(addrs->dp, DATAPATH_MAP_LOCAL_ADDRS), &addr->addr, &addrs->mark,
 		BPF_ANY);
 }
 
@@ -31,11 +29,10 @@ static void prune_addrs(int map, uint8_t current)
 }
 
 /* Marks current addresses with a new value, then deletes entries that kept the old one. */
-void local_addrs_read(struct plane *p)
+void local_addrs_read(struct local_addrs *addrs)
 {
-	struct local_fill fill = { .p = p, .mark = ++p->local_mark };
-
-	if (net_addr_list(put_local, &fill))
+	addrs->mark++;
+	if (net_addr_list(put_local, addrs))
 		return;
-	prune_addrs(datapath_map_fd(p->dp, DATAPATH_MAP_LOCAL_ADDRS), fill.mark);
+	prune_addrs(datapath_map_fd(addrs->dp, DATAPATH_MAP_LOCAL_ADDRS), addrs->mark);
 }
