@@ -171,6 +171,14 @@ static void put_local(__u32 addr, __u32 prefixlen)
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.local4), &key, &one, 0), 0);
 }
 
+static struct talon_lpm6 net6(const char *text, __u32 prefixlen)
+{
+	struct talon_lpm6 key = { .prefixlen = prefixlen };
+
+	assert_int_equal(inet_pton(AF_INET6, text, &key.addr), 1);
+	return key;
+}
+
 static void read_status(struct status *status)
 {
 	char why[256];
@@ -227,7 +235,7 @@ static void everything_that_maps_hold_is_read(void **state)
 	assert_int_equal(status.route_count, 5);
 	assert_int_equal(status.routes[0].dst.prefixlen, 8);
 	/* the mesh address, which the host has */
-	assert_int_equal(status.routes[1].dst.addr, htonl(0x64400001));
+	assert_int_equal(status.routes[1].dst.addr.word[0], htonl(0x64400001));
 	assert_true(status.routes[1].is_local);
 	assert_int_equal(status.routes[2].flags, TALON_ROUTE_MASQUERADE);
 	assert_false(status.routes[2].is_local);
@@ -247,9 +255,48 @@ static void everything_that_maps_hold_is_read(void **state)
 	assert_int_equal(status.peers[0].allowed[0].prefixlen, 16);
 	assert_int_equal(status.peers[1].id, 1000);
 	assert_int_equal(status.peers[1].allowed_count, 1);
-	assert_int_equal(ntohl(status.peers[1].allowed[0].addr), 0x64400000 + 1000);
+	assert_int_equal(ntohl(status.peers[1].allowed[0].addr.word[0]), 0x64400000 + 1000);
 	status_free(&status);
 	free(counts);
+}
+
+static void ipv6_is_read_behind_ipv4(void **state)
+{
+	const struct talon_lpm6 served = net6("2001:db8:77::", 48), local = net6("fd05::1", 128),
+		own = net6("fd00::1", 128), of_peer = net6("fd00::3", 128);
+	const struct talon_route route = { .flags = TALON_ROUTE_MASQUERADE, .prefixlen = 48 };
+	struct talon_config config = { .flow_count = 4096, .mesh_addr6 = own.addr, .mesh_len6 = 64 };
+	__u32 one = 1, three = TALON_ALLOWED(3, 128);
+	const struct status_route *routes;
+	const struct status_peer *peer;
+	struct status status;
+	char text[64];
+	__u8 mark = 7;
+
+	put(skel->maps.config, 0, &config);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.routes6), &served, &route, 0), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.local6), &local, &one, 0), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.allowed6), &of_peer, &three, 0), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.local_addrs), &own.addr, &mark, 0), 0);
+	read_status(&status);
+	assert_true(status.route_count > 3);
+	routes = &status.routes[status.route_count - 3];
+	assert_int_equal(routes[-1].dst.family, AF_INET);
+	cidr_format(&routes[0].dst, text, sizeof(text));
+	assert_string_equal(text, "2001:db8:77::/48");
+	assert_int_equal(routes[0].flags, TALON_ROUTE_MASQUERADE);
+	cidr_format(&routes[1].dst, text, sizeof(text));
+	assert_string_equal(text, "fd00::1/128");	/* the mesh address, which the host has */
+	assert_true(routes[1].is_local);
+	cidr_format(&routes[2].dst, text, sizeof(text));
+	assert_string_equal(text, "fd05::1/128");
+	for (peer = status.peers; peer->id != 3; peer++)
+		;
+	assert_true(peer->allowed_count > 1);
+	assert_int_equal(peer->allowed[0].family, AF_INET);
+	cidr_format(&peer->allowed[peer->allowed_count - 1], text, sizeof(text));
+	assert_string_equal(text, "fd00::3/128");
+	status_free(&status);
 }
 
 static void a_session_that_was_retired_or_given_away_is_none(void **state)
@@ -287,7 +334,7 @@ static void a_thousand_peers_cost_few_system_calls(void **state)
 	 * Counters, endpoint, sending slot and session of each; the rest, a call for each end and for each
 	 * kind of traffic among it, does not grow with peers.
 	 */
-	assert_in_range(bpf_calls, 1, 4 * PEERS + 110 + TALON_STATS_ENTRIES + TALON_PROGRAM_COUNT +
+	assert_in_range(bpf_calls, 1, 4 * PEERS + 120 + TALON_STATS_ENTRIES + TALON_PROGRAM_COUNT +
 		TALON_TRAFFIC_ENTRIES);
 	status_free(&status);
 }
@@ -444,6 +491,7 @@ int main(void)
 		cmocka_unit_test(a_link_is_attached_until_its_device_goes),
 		cmocka_unit_test(devices_are_read_and_ours_and_idle_ones_left_out),
 		cmocka_unit_test(a_side_device_that_went_is_no_missing_program),
+		cmocka_unit_test(ipv6_is_read_behind_ipv4),
 		cmocka_unit_test(a_missing_map_is_named),
 		cmocka_unit_test(another_layout_is_told_from_none),
 	};

@@ -76,6 +76,18 @@ void cidr_format(const struct cidr *cidr, char *text, size_t size)
 	snprintf(text, size, "%s/%u", addr, cidr->prefixlen);
 }
 
+bool cidr_holds(const struct cidr *net, const struct talon_addr *addr)
+{
+	for (unsigned int i = 0; i < 4; i++) {
+		unsigned int bits = net->prefixlen > i * 32 ? net->prefixlen - i * 32 : 0;
+		__be32 mask = bits >= 32 ? ~0U : bits ? htonl(~0U << (32 - bits)) : 0;
+
+		if ((net->addr.word[i] ^ addr->word[i]) & mask)
+			return false;
+	}
+	return true;
+}
+
 bool addr4_is_host(__be32 addr)
 {
 	__u32 host = ntohl(addr);

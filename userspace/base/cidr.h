@@ -33,6 +33,9 @@ static inline bool cidr_is_equal(const struct cidr *a, const struct cidr *b)
 		!memcmp(&a->addr, &b->addr, sizeof(a->addr));
 }
 
+/* True if @addr (of the network's family, network byte order) is in @net. */
+bool cidr_holds(const struct cidr *net, const struct talon_addr *addr);
+
 /* Clears the bits after the prefix. */
 void cidr_clear_host_bits(struct cidr *cidr);
 

@@ -9,10 +9,10 @@
 
 #define BATCH 256	/* entries for one system call */
 
-/* An entry of "allowed4". */
+/* An entry of "allowed4" or "allowed6". */
 struct allowed {
 	__u32 peer;
-	struct talon_lpm4 net;
+	struct cidr net;
 };
 
 struct reading {
@@ -38,10 +38,11 @@ int read_open(const struct reading *r, const char *name, size_t value_size, __u3
  */
 int read_batch(int fd, void *cursor, bool is_first, void *keys, void *values);
 /* What read_trie() calls for each entry. Returns 0, or a negative errno that ends the walk. */
-typedef int (*read_trie_fn)(struct reading *r, const struct talon_lpm4 *key, const void *value, size_t index);
-int read_trie(struct reading *r, const char *name, size_t value_size, read_trie_fn fn);
-/* Order by address, then by length. */
-int read_compare_nets(const struct talon_lpm4 *a, const struct talon_lpm4 *b);
+typedef int (*read_trie_fn)(struct reading *r, const struct cidr *key, const void *value);
+/* @family: of the keys. */
+int read_trie(struct reading *r, const char *name, __u8 family, size_t value_size, read_trie_fn fn);
+/* Order by family, address, length. */
+int read_compare_nets(const struct cidr *a, const struct cidr *b);
 
 /* status_read_peers.c: peers with all that belongs to them. */
 int read_peers(struct reading *r);

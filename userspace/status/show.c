@@ -12,12 +12,15 @@ const struct show_end show_handshakes[HANDSHAKE_STATS_ENTRIES] =
 	{ HANDSHAKE_ENDS(SHOW_END) HANDSHAKE_COUNTS(SHOW_END) };
 const char *const show_dirs[TALON_DIR_COUNT] = { "in", "out", "tunnel", "onward" };
 
-void show_lpm4(const struct talon_lpm4 *net, char *text, size_t size)
+void show_address6(const struct talon_config *config, char *text, size_t size)
 {
-	char addr[INET_ADDRSTRLEN];
+	const struct cidr own = { .family = AF_INET6, .prefixlen = config->mesh_len6,
+		.addr = config->mesh_addr6 };
 
-	inet_ntop(AF_INET, &net->addr, addr, sizeof(addr));
-	snprintf(text, size, "%s/%u", addr, net->prefixlen);
+	if (addr6_is_zero(&own.addr))
+		text[0] = '\0';
+	else
+		cidr_format(&own, text, size);
 }
 
 void show_endpoint(const struct status_peer *peer, char *text, size_t size)

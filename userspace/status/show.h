@@ -13,8 +13,10 @@ struct json_out;
 #define SHOW_ENDPOINT_LEN 64
 #define SHOW_AGE_LEN 64
 
-/* "10.0.0.0/8"; "192.0.2.1:51820", "[2001:db8::1]:51820", or "-" if the endpoint is unknown. */
-void show_lpm4(const struct talon_lpm4 *net, char *text, size_t size);
+/* This node's IPv6 address in the mesh, "fd00::1/64", or "" if it has none. @size: at least CIDR_TEXT_LEN. */
+void show_address6(const struct talon_config *config, char *text, size_t size);
+
+/* "192.0.2.1:51820", "[2001:db8::1]:51820", or "-" if the endpoint is unknown. */
 void show_endpoint(const struct status_peer *peer, char *text, size_t size);
 
 /* "1 day, 3 hours", "2 minutes, 10 seconds", "12 seconds": the two largest units. */

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/cidr.h"
 #include "talon/config_types.h"
 #include "talon/drop.h"
 #include "talon/handshake_types.h"
@@ -62,7 +63,7 @@ struct status_device {
 };
 
 struct status_route {
-	struct talon_lpm4 dst;
+	struct cidr dst;
 	__u32 flags;			/* enum talon_route_flags */
 	/* this host itself: an address of the option Local, or its mesh address */
 	bool is_local;
@@ -79,7 +80,7 @@ struct status_peer {
 	struct talon_addr endpoint;
 	bool has_session;
 	__u64 session_ns;		/* CLOCK_BOOTTIME when the session was made */
-	struct talon_lpm4 *allowed;	/* into status.allowed */
+	struct cidr *allowed;		/* into status.allowed */
 	size_t allowed_count;
 };
 
@@ -99,11 +100,11 @@ struct status {
 	size_t hook_count;
 	struct status_device *devices;	/* sorted by ifindex, without our own */
 	size_t device_count;
-	struct status_route *routes;	/* sorted by address */
+	struct status_route *routes;	/* sorted by address, IPv4 first */
 	size_t route_count;
 	struct status_peer *peers;
 	size_t peer_count;
-	struct talon_lpm4 *allowed;	/* of all peers, grouped by peer */
+	struct cidr *allowed;		/* of all peers, grouped by peer */
 	struct talon_nat_stats nat;
 	__u64 stats[TALON_STATS_ENTRIES];	/* summed over CPUs */
 	__u64 handshakes[HANDSHAKE_STATS_ENTRIES];

@@ -97,11 +97,17 @@ static void put_datapath(struct json_out *json, const struct status *status)
 
 static void put_snat(struct json_out *json, const struct talon_config *config)
 {
-	char addr[INET_ADDRSTRLEN];
+	char addr[INET6_ADDRSTRLEN];
 
 	inet_ntop(AF_INET, &config->snat_addr, addr, sizeof(addr));
 	json_out_begin(json, "snat", '{');
 	json_out_text(json, "address", addr);
+	if (!addr6_is_zero(&config->node_addr6)) {
+		inet_ntop(AF_INET6, &config->node_addr6, addr, sizeof(addr));
+		json_out_text(json, "ipv6Address", addr);
+	} else {
+		json_out_null(json, "ipv6Address");
+	}
 	json_out_bool(json, "spareAddress", config->flags & TALON_F_SNAT_OWN);
 	json_out_number(json, "firstPort", config->port_first);
 	json_out_number(json, "lastPort", config->port_last);
@@ -110,11 +116,11 @@ static void put_snat(struct json_out *json, const struct talon_config *config)
 
 static void put_routes(struct json_out *json, const struct status *status)
 {
-	char text[32];
+	char text[CIDR_TEXT_LEN];
 
 	json_out_begin(json, "networks", '[');
 	for (size_t i = 0; i < status->route_count; i++) {
-		show_lpm4(&status->routes[i].dst, text, sizeof(text));
+		cidr_format(&status->routes[i].dst, text, sizeof(text));
 		json_out_begin(json, NULL, '{');
 		json_out_text(json, "network", text);
 		json_out_bool(json, "masquerade", status->routes[i].flags & TALON_ROUTE_MASQUERADE);
@@ -182,7 +188,7 @@ static void put_peer(struct json_out *json, const struct status *status, const s
 	}
 	json_out_begin(json, "allowedIps", '[');
 	for (size_t i = 0; i < peer->allowed_count; i++) {
-		show_lpm4(&peer->allowed[i], text, sizeof(text));
+		cidr_format(&peer->allowed[i], text, sizeof(text));
 		json_out_text(json, NULL, text);
 	}
 	json_out_end(json, ']');
@@ -264,7 +270,7 @@ void status_write_json(FILE *out, const struct status *status)
 {
 	const struct talon_info *info = &status->info;
 	struct json_out json = { .out = out, .first = true };
-	char key[KEY_BASE64_LEN + 1];
+	char key[KEY_BASE64_LEN + 1], address6[CIDR_TEXT_LEN];
 
 	json_out_begin(&json, NULL, '{');
 	put_peers(&json, status);
@@ -276,6 +282,9 @@ void status_write_json(FILE *out, const struct status *status)
 	json_out_string(&json, "interface", info->tunnel, sizeof(info->tunnel));
 	json_out_number(&json, "mtu", status->config.tunnel_mtu);
 	json_out_string(&json, "address", info->address, sizeof(info->address));
+	show_address6(&status->config, address6, sizeof(address6));
+	json_out_text(&json, "ipv6Address", address6);
+	json_out_bool(&json, "carriesIpv6", status->config.flags & TALON_F_INNER6);
 	key_to_base64(info->public_key, key);
 	json_out_text(&json, "publicKey", key);
 	json_out_number(&json, "listenPort", ntohs(status->config.listen_port));

@@ -60,10 +60,12 @@ int read_batch(int fd, void *cursor, bool is_first, void *keys, void *values)
 	return count;
 }
 
-int read_compare_nets(const struct talon_lpm4 *a, const struct talon_lpm4 *b)
+int read_compare_nets(const struct cidr *a, const struct cidr *b)
 {
-	int order = memcmp(&a->addr, &b->addr, sizeof(a->addr));
+	int order = (int)a->family - (int)b->family;
 
+	if (!order)
+		order = memcmp(&a->addr, &b->addr, sizeof(a->addr));
 	return order ? order : (a->prefixlen > b->prefixlen) - (a->prefixlen < b->prefixlen);
 }
 
@@ -163,10 +165,21 @@ static int read_handshakes(struct reading *r)
 	return ret;
 }
 
-/* If an entry changes meanwhile, the kernel may start over: so the walk ends after as many entries as fit. */
-int read_trie(struct reading *r, const char *name, size_t value_size, read_trie_fn fn)
+/* Key number @i: those of IPv4 are the same, but shorter. */
+static struct cidr net_of(const char *keys, __u8 family, int i)
 {
-	struct talon_lpm4 keys[BATCH], cursor;
+	const size_t size = family == AF_INET6 ? sizeof(struct talon_lpm6) : sizeof(struct talon_lpm4);
+	struct talon_lpm6 key = {};
+
+	memcpy(&key, keys + i * size, size);
+	return (struct cidr){ .family = family, .prefixlen = key.prefixlen, .addr = key.addr };
+}
+
+/* If an entry changes meanwhile, the kernel may start over: so the walk ends after as many entries as fit. */
+int read_trie(struct reading *r, const char *name, __u8 family, size_t value_size, read_trie_fn fn)
+{
+	char keys[BATCH * sizeof(struct talon_lpm6)];
+	struct talon_lpm6 cursor;
 	char values[BATCH * sizeof(struct talon_route)];
 	bool is_first = true;
 	size_t seen = 0;
@@ -179,8 +192,11 @@ int read_trie(struct reading *r, const char *name, size_t value_size, read_trie_
 	do {
 		count = read_batch(fd, &cursor, is_first, keys, values);
 		is_first = false;
-		for (int i = 0; i < count && !ret; i++)
-			ret = fn(r, &keys[i], values + i * value_size, seen++);
+		for (int i = 0; i < count && !ret; i++, seen++) {
+			const struct cidr net = net_of(keys, family, i);
+
+			ret = fn(r, &net, values + i * value_size);
+		}
 	} while (!ret && count == BATCH && seen < limit);
 	if (count < 0)
 		ret = read_fail(r, name, count);
@@ -202,7 +218,7 @@ static int put_route(struct status *status, const struct status_route *route)
 	return 0;
 }
 
-static int add_route(struct reading *r, const struct talon_lpm4 *key, const void *value, size_t index)
+static int add_route(struct reading *r, const struct cidr *key, const void *value)
 {
 	struct talon_route route;
 
@@ -210,7 +226,7 @@ static int add_route(struct reading *r, const struct talon_lpm4 *key, const void
 	return put_route(r->status, &(struct status_route){ .dst = *key, .flags = route.flags });
 }
 
-static int add_local(struct reading *r, const struct talon_lpm4 *key, const void *value, size_t index)
+static int add_local(struct reading *r, const struct cidr *key, const void *value)
 {
 	return put_route(r->status, &(struct status_route){ .dst = *key, .is_local = true });
 }
@@ -224,33 +240,47 @@ static int by_network(const void *left, const void *right)
 	return order ? order : a->is_local - b->is_local;
 }
 
-/* The mesh address counts as local if the host has it. */
-static int add_mesh_address(struct reading *r)
+static bool is_own(int fd, const struct talon_addr *addr)
 {
-	const struct talon_addr addr = { .word = { r->status->config.mesh_addr } };
-	const struct status_route route = { .dst = { .prefixlen = 32, .addr = addr.word[0] },
+	__u8 mark;
+
+	return !addr6_is_zero(addr) && !bpf_map_lookup_elem(fd, addr, &mark);
+}
+
+/* A mesh address counts as local if the host has it. */
+static int add_mesh_addresses(struct reading *r)
+{
+	const struct talon_config *config = &r->status->config;
+	const struct status_route four = { .dst = { .family = AF_INET, .prefixlen = 32,
+		.addr.word[0] = config->mesh_addr }, .is_local = true },
+		six = { .dst = { .family = AF_INET6, .prefixlen = 128, .addr = config->mesh_addr6 },
 		.is_local = true };
 	__u32 entries;
-	bool is_own;
-	__u8 mark;
-	int fd;
+	int fd, ret = 0;
 
-	fd = read_open(r, "local_addrs", sizeof(mark), &entries);
+	fd = read_open(r, "local_addrs", sizeof(__u8), &entries);
 	if (fd < 0)
 		return fd;
-	is_own = addr.word[0] && !bpf_map_lookup_elem(fd, &addr, &mark);
+	if (is_own(fd, &four.dst.addr))
+		ret = put_route(r->status, &four);
+	if (!ret && is_own(fd, &six.dst.addr))
+		ret = put_route(r->status, &six);
 	close(fd);
-	return is_own ? put_route(r->status, &route) : 0;
+	return ret;
 }
 
 static int read_routes(struct reading *r)
 {
-	int ret = read_trie(r, "routes4", sizeof(struct talon_route), add_route);
+	int ret = read_trie(r, "routes4", AF_INET, sizeof(struct talon_route), add_route);
 
 	if (!ret)
-		ret = read_trie(r, "local4", sizeof(__u32), add_local);
+		ret = read_trie(r, "routes6", AF_INET6, sizeof(struct talon_route), add_route);
 	if (!ret)
-		ret = add_mesh_address(r);
+		ret = read_trie(r, "local4", AF_INET, sizeof(__u32), add_local);
+	if (!ret)
+		ret = read_trie(r, "local6", AF_INET6, sizeof(__u32), add_local);
+	if (!ret)
+		ret = add_mesh_addresses(r);
 	if (r->status->route_count)
 		qsort(r->status->routes, r->status->route_count, sizeof(*r->status->routes), by_network);
 	return ret;

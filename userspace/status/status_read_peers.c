@@ -207,13 +207,13 @@ int read_peers(struct reading *r)
 	return ret ? ret : read_sessions(r);
 }
 
-static int add_allowed(struct reading *r, const struct talon_lpm4 *key, const void *value, size_t index)
+static int add_allowed(struct reading *r, const struct cidr *key, const void *value)
 {
 	struct allowed *larger;
 	__u32 entry;
 
-	if (index % BATCH == 0) {
-		larger = reallocarray(r->allowed, index + BATCH, sizeof(*larger));
+	if (r->allowed_count % BATCH == 0) {
+		larger = reallocarray(r->allowed, r->allowed_count + BATCH, sizeof(*larger));
 		if (!larger)
 			return -ENOMEM;
 		r->allowed = larger;
@@ -236,8 +236,10 @@ int read_allowed(struct reading *r)
 {
 	struct status *status = r->status;
 	size_t at = 0;
-	int ret = read_trie(r, "allowed4", sizeof(__u32), add_allowed);
+	int ret = read_trie(r, "allowed4", AF_INET, sizeof(__u32), add_allowed);
 
+	if (!ret)
+		ret = read_trie(r, "allowed6", AF_INET6, sizeof(__u32), add_allowed);
 	if (ret || !r->allowed_count)
 		return ret;
 	qsort(r->allowed, r->allowed_count, sizeof(*r->allowed), by_peer);

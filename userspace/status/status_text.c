@@ -37,12 +37,12 @@ static void print_peer_counters(FILE *out, const struct status_peer *peer)
 	fprintf(out, "  Flows (held/refused): %u/%llu\n", peer->flows.held, peer->flows.refused);
 }
 
-static void print_networks(FILE *out, const struct talon_lpm4 *nets, size_t count)
+static void print_networks(FILE *out, const struct cidr *nets, size_t count)
 {
-	char text[32];
+	char text[CIDR_TEXT_LEN];
 
 	for (size_t i = 0; i < count; i++) {
-		show_lpm4(&nets[i], text, sizeof(text));
+		cidr_format(&nets[i], text, sizeof(text));
 		fprintf(out, "%s%s", i ? ", " : "", text);
 	}
 	fprintf(out, "%s\n", count ? "" : "-");
@@ -304,23 +304,27 @@ static void print_programs(FILE *out, const struct status *status)
 
 static void print_snat(FILE *out, const struct talon_config *config)
 {
-	char addr[INET_ADDRSTRLEN];
+	char addr[INET6_ADDRSTRLEN];
 
 	inet_ntop(AF_INET, &config->snat_addr, addr, sizeof(addr));
 	fprintf(out, "SNAT: %s (%s), ports %u-%u\n", addr,
 		config->flags & TALON_F_SNAT_OWN ? "spare address" : "node address", config->port_first,
 		config->port_last);
+	if (addr6_is_zero(&config->node_addr6))
+		return;
+	inet_ntop(AF_INET6, &config->node_addr6, addr, sizeof(addr));
+	fprintf(out, "SNAT of IPv6: %s (node address), the same ports\n", addr);
 }
 
 static void print_routes(FILE *out, const struct status *status)
 {
-	char text[32];
+	char text[CIDR_TEXT_LEN];
 
 	fprintf(out, "Networks: ");
 	for (size_t i = 0; i < status->route_count; i++) {
 		const struct status_route *route = &status->routes[i];
 
-		show_lpm4(&route->dst, text, sizeof(text));
+		cidr_format(&route->dst, text, sizeof(text));
 		fprintf(out, "%s%s%s", i ? ", " : "", text,
 			route->is_local ? " (local)" :
 			route->flags & TALON_ROUTE_MASQUERADE ? "" : " (no masquerade)");
@@ -352,14 +356,18 @@ static void print_hazards(FILE *out, const struct talon_info *info)
 static void print_summary(FILE *out, const struct status *status)
 {
 	const struct talon_info *info = &status->info;
-	char key[KEY_BASE64_LEN + 1];
+	char key[KEY_BASE64_LEN + 1], address6[CIDR_TEXT_LEN];
 
 	key_to_base64(info->public_key, key);
+	show_address6(&status->config, address6, sizeof(address6));
 	LINE(out, "Daemon version", info->version, sizeof(info->version));
 	fprintf(out, "CLI version: %s\n", TALON_VERSION);
 	print_controller(out, status);
 	print_programs(out, status);
 	LINE(out, "Address", info->address, sizeof(info->address));
+	if (address6[0])
+		fprintf(out, "IPv6 address: %s%s\n", address6, status->config.flags & TALON_F_INNER6 ? ""
+			: " (not carried: see Hazards)");
 	fprintf(out, "Public key: %s\n", key);
 	fprintf(out, "Listen port: %u\n", ntohs(status->config.listen_port));
 	print_snat(out, &status->config);

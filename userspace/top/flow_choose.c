@@ -66,27 +66,28 @@ static bool is_called(const struct status_peer *peer, const char *text)
 		(len == size || peer->info.name[len] == '.');
 }
 
-/* Length of the longest network of @peer that holds @addr; -1: none. */
-static int holds(const struct status_peer *peer, __be32 addr)
+/* Length of the longest network of @peer that holds the address; -1: none. */
+static int holds(const struct status_peer *peer, __u8 family, const struct talon_addr *addr)
 {
 	int best = -1;
 
 	for (size_t i = 0; i < peer->allowed_count; i++) {
-		const struct talon_lpm4 *net = &peer->allowed[i];
+		const struct cidr *net = &peer->allowed[i];
 
-		if ((addr & mask_of(net->prefixlen)) == net->addr && (int)net->prefixlen > best)
+		if (net->family == family && cidr_holds(net, addr) && (int)net->prefixlen > best)
 			best = net->prefixlen;
 	}
 	return best;
 }
 
-static const struct status_peer *holder_of(const struct status *status, __be32 addr)
+static const struct status_peer *holder_of(const struct status *status, __u8 family,
+	const struct talon_addr *addr)
 {
 	const struct status_peer *found = NULL;
 	int best = -1;
 
 	for (size_t i = 0; i < status->peer_count; i++) {
-		int len = holds(&status->peers[i], addr);
+		int len = holds(&status->peers[i], family, addr);
 
 		if (len > best) {
 			best = len;
@@ -108,11 +109,12 @@ size_t flows_pick_peers(const struct status *status, const char *text, bool *pee
 {
 	__u8 key[KEY_LEN];
 	bool is_key = strlen(text) == KEY_BASE64_LEN && !key_from_base64(text, key);
-	struct in_addr addr;
+	const __u8 family = strchr(text, ':') ? AF_INET6 : AF_INET;
+	struct talon_addr addr = {};
 	size_t count = 0;
 
-	if (!is_key && inet_pton(AF_INET, text, &addr) == 1)
-		return mark(holder_of(status, addr.s_addr), peers, slots);
+	if (!is_key && inet_pton(family, text, &addr) == 1)
+		return mark(holder_of(status, family, &addr), peers, slots);
 	for (size_t i = 0; i < status->peer_count; i++) {
 		const struct status_peer *peer = &status->peers[i];
 

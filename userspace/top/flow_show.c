@@ -30,13 +30,14 @@ const struct status_peer *flows_peer(const struct status *status, __u32 slot)
 void flows_peer_address(const struct status *status, const struct status_peer *peer, char *text, size_t size)
 {
 	const struct talon_config *config = &status->config;
-	const struct talon_lpm4 *found = NULL;
+	const struct talon_addr mesh = { .word = { config->mesh_addr & config->mesh_mask } };
+	const struct cidr *found = NULL;
 
 	for (size_t i = 0; i < peer->allowed_count; i++) {
-		const struct talon_lpm4 *net = &peer->allowed[i];
-		bool is_mesh = (net->addr & config->mesh_mask) == (config->mesh_addr & config->mesh_mask);
+		const struct cidr *net = &peer->allowed[i];
+		bool is_mesh = (net->addr.word[0] & config->mesh_mask) == mesh.word[0];
 
-		if (net->prefixlen != 32 || (found && !is_mesh))
+		if (net->family != AF_INET || net->prefixlen != 32 || (found && !is_mesh))
 			continue;
 		found = net;
 		if (is_mesh)

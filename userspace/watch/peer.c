@@ -18,12 +18,8 @@ static const struct status_peer *by_key(const struct status *status, const uint8
 	return NULL;
 }
 
-static bool covers(const struct talon_lpm4 *net, __be32 addr)
-{
-	return !net->prefixlen || !((ntohl(net->addr) ^ ntohl(addr)) >> (32 - net->prefixlen));
-}
-
-static const struct status_peer *by_address(const struct status *status, __be32 addr)
+static const struct status_peer *by_address(const struct status *status, __u8 family,
+	const struct talon_addr *addr)
 {
 	const struct status_peer *best = NULL;
 	__u32 longest = 0;
@@ -32,7 +28,7 @@ static const struct status_peer *by_address(const struct status *status, __be32 
 		const struct status_peer *peer = &status->peers[i];
 
 		for (size_t j = 0; j < peer->allowed_count; j++) {
-			if (!covers(&peer->allowed[j], addr) ||
+			if (peer->allowed[j].family != family || !cidr_holds(&peer->allowed[j], addr) ||
 				(best && peer->allowed[j].prefixlen <= longest))
 				continue;
 			best = peer;
@@ -73,12 +69,13 @@ int watch_find_peer(const struct status *status, const char *text, const struct 
 	const struct status_peer *found;
 	uint8_t key[KEY_LEN];
 	size_t count = 1;
-	__be32 addr;
+	const __u8 family = strchr(text, ':') ? AF_INET6 : AF_INET;
+	struct talon_addr addr = {};
 
 	if (!key_from_base64(text, key)) {
 		found = by_key(status, key);
-	} else if (inet_pton(AF_INET, text, &addr) == 1) {
-		found = by_address(status, addr);
+	} else if (inet_pton(family, text, &addr) == 1) {
+		found = by_address(status, family, &addr);
 	} else {
 		found = by_name(status, text, true, &count);
 		if (!found)

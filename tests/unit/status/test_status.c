@@ -15,20 +15,20 @@
 #define NOW_S	100000ULL
 #define AT(s)	((s) * TALON_NSEC_PER_SEC)
 
-static struct talon_lpm4 net(const char *addr, __u32 prefixlen)
+static struct cidr net(const char *addr, __u8 prefixlen)
 {
-	struct talon_lpm4 lpm = { .prefixlen = prefixlen };
+	struct cidr cidr = { .family = strchr(addr, ':') ? AF_INET6 : AF_INET, .prefixlen = prefixlen };
 
-	assert_int_equal(inet_pton(AF_INET, addr, &lpm.addr), 1);
-	return lpm;
+	assert_int_equal(inet_pton(cidr.family, addr, &cidr.addr), 1);
+	return cidr;
 }
 
 static __be32 addr(const char *text)
 {
-	return net(text, 32).addr;
+	return net(text, 32).addr.word[0];
 }
 
-static struct talon_lpm4 allowed[2];
+static struct cidr allowed[2];
 static struct status_device devices[5];
 static struct status_route routes[3];
 static struct status_peer peers[3];
@@ -262,6 +262,35 @@ static void the_summary_reads_as_documented(void **state)
 	free(text);
 }
 
+static void ipv6_is_shown_where_there_is_some(void **state)
+{
+	struct status s = make_status();
+	char *text;
+
+	inet_pton(AF_INET6, "fd00::1", &s.config.mesh_addr6);
+	inet_pton(AF_INET6, "2001:db8::5", &s.config.node_addr6);
+	s.config.mesh_len6 = 64;
+	s.config.flags |= TALON_F_INNER6;
+	routes[2] = (struct status_route){ net("2001:db8:77::", 48), TALON_ROUTE_MASQUERADE, false };
+	allowed[1] = net("fd00::2", 128);
+	text = text_of(&s, true);
+	assert_non_null(strstr(text, "Address: 100.64.0.1/10\nIPv6 address: fd00::1/64\n"));
+	assert_non_null(strstr(text, "SNAT of IPv6: 2001:db8::5 (node address), the same ports\n"));
+	assert_non_null(strstr(text, "192.168.1.0/24, 2001:db8:77::/48\n"));
+	assert_non_null(strstr(text, "Allowed IPs: 100.64.0.2/32, fd00::2/128\n"));
+	free(text);
+	text = json_of(&s);
+	assert_non_null(strstr(text,
+		"\"address\":\"100.64.0.1/10\",\"ipv6Address\":\"fd00::1/64\",\"carriesIpv6\":true,"));
+	assert_non_null(strstr(text, "\"ipv6Address\":\"2001:db8::5\",\"spareAddress\":false"));
+	assert_non_null(strstr(text, "\"allowedIps\":[\"100.64.0.2/32\",\"fd00::2/128\"]"));
+	free(text);
+	s.config.flags &= ~TALON_F_INNER6;
+	text = text_of(&s, false);
+	assert_non_null(strstr(text, "IPv6 address: fd00::1/64 (not carried: see Hazards)\n"));
+	free(text);
+}
+
 static void the_detail_stands_before_the_summary(void **state)
 {
 	struct status s = make_status();
@@ -322,16 +351,10 @@ static const char json_head[] =
 	"\"source\":null},{\"device\":\"docker0\",\"ifindex\":7,\"role\":\"none\",\"program\":false,"
 	"\"frames\":\"redirect\",\"source\":\"172.17.0.1\"}]},\"uplinks\":[\"eth0\",\"eth1\"],"
 	"\"interface\":\"wt0\",\"mtu\":1280,\"address\":\"100.64.0.1/10\","
+	"\"ipv6Address\":\"\",\"carriesIpv6\":false,"
 	"\"publicKey\":\"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=\",\"listenPort\":51820,"
-	"\"snat\":{\"address\":\"192.168.1.221\",\"spareAddress\":false,\"firstPort\":12288,"
-	"\"lastPort\":19999},\"networks\":[{\"network\":\"10.0.0.0/8\",\"masquerade\":false,"
-	"\"local\":false},{\"network\":\"192.168.1.0/24\",\"masquerade\":true,\"local\":false},"
-	"{\"network\":\"192.168.1.220/32\",\"masquerade\":true,\"local\":true}],"
-	"\"metrics\":\"127.0.0.1:9567\","
-	"\"hazards\":[\"eth0: rp_filter is strict\",\"src_valid_mark is 1\"],\"flows\":{\"live\":12,"
-	"\"room\":262143,\"created\":100,\"expired\":88,\"endedEarly\":7,\"taken\":14,\"sharedPort\":3,"
-	"\"overflow\":4,\"refusedNoPort\":1,\"refusedNoRecord\":2,\"refusedShare\":6,\"races\":5},"
-	"\"packets\":{\"in\":{\"forwarded\":12345,\"local\":0,";
+	"\"snat\":{\"address\":\"192.168.1.221\",\"ipv6Address\":null,"
+	"\"spareAddress\":false,\"firstPort\":12288,\"lastPort\":19999},\"networks\":[{\"network\":\"10.0.0.0/8\",\"masquerade\":false,\"local\":false},{\"network\":\"192.168.1.0/24\",\"masquerade\":true,\"local\":false},{\"network\":\"192.168.1.220/32\",\"masquerade\":true,\"local\":true}],\"metrics\":\"127.0.0.1:9567\",\"hazards\":[\"eth0: rp_filter is strict\",\"src_valid_mark is 1\"],\"flows\":{\"live\":12,\"room\":262143,\"created\":100,\"expired\":88,\"endedEarly\":7,\"taken\":14,\"sharedPort\":3,\"overflow\":4,\"refusedNoPort\":1,\"refusedNoRecord\":2,\"refusedShare\":6,\"races\":5},\"packets\":{\"in\":{\"forwarded\":12345,\"local\":0,";
 
 static void the_json_has_every_field_in_its_place(void **state)
 {
@@ -772,6 +795,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_summary_reads_as_documented),
+		cmocka_unit_test(ipv6_is_shown_where_there_is_some),
 		cmocka_unit_test(who_watches_is_shown_while_it_does),
 		cmocka_unit_test(the_detail_stands_before_the_summary),
 		cmocka_unit_test(an_empty_datapath_reads_well),

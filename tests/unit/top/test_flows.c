@@ -510,7 +510,9 @@ static void filters_take_what_they_name_and_nothing_else(void **state)
 	assert_false(flows_match(&filter, &flow));
 }
 
-static struct talon_lpm4 nets[] = { { 32, 0 }, { 16, 0 }, { 32, 0 }, { 32, 0 } };
+static struct cidr nets[] = { { AF_INET, 32, {} }, { AF_INET, 16, {} }, { AF_INET, 32, {} },
+	{ AF_INET, 32, {} },
+	{ AF_INET6, 64, {} } };
 static struct status_peer peers[3];
 static struct status_device devices[1];
 
@@ -518,13 +520,14 @@ static struct status make_status(void)
 {
 	struct status s = { .peers = peers, .peer_count = 3, .devices = devices, .device_count = 1 };
 
-	nets[0].addr = addr("10.7.7.7");
-	nets[1].addr = addr("10.20.0.0");
-	nets[2].addr = addr("100.64.0.1");
-	nets[3].addr = addr("10.20.0.9");
+	nets[0].addr.word[0] = addr("10.7.7.7");
+	nets[1].addr.word[0] = addr("10.20.0.0");
+	nets[2].addr.word[0] = addr("100.64.0.1");
+	nets[3].addr.word[0] = addr("10.20.0.9");
+	inet_pton(AF_INET6, "fd00:7::", &nets[4].addr);
 	memset(peers, 0, sizeof(peers));
 	peers[0] = (struct status_peer){ .id = 1, .allowed = nets, .allowed_count = 3 };
-	peers[1] = (struct status_peer){ .id = 2, .allowed = nets + 3, .allowed_count = 1 };
+	peers[1] = (struct status_peer){ .id = 2, .allowed = nets + 3, .allowed_count = 2 };
 	peers[2] = (struct status_peer){ .id = 9 };
 	strcpy(peers[0].info.name, "laptop.netbird.cloud");
 	memset(peers[1].info.public_key, 2, KEY_LEN);
@@ -558,6 +561,9 @@ static void peers_are_found_by_key_name_and_address(void **state)
 	assert_true(picked[1]);
 	assert_int_equal(pick(&status, "10.20.0.9", picked), 1);
 	assert_true(picked[2]);
+	assert_int_equal(pick(&status, "fd00:7::9", picked), 1);
+	assert_true(picked[2]);
+	assert_int_equal(pick(&status, "fd00:8::9", picked), 0);
 	assert_int_equal(pick(&status, "10.20.0.8", picked), 1);
 	assert_true(picked[1]);
 	assert_int_equal(pick(&status, "lap", picked), 0);

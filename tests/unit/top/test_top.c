@@ -18,7 +18,7 @@
 #define IN(reason) (TALON_DIR_IN * TALON_END_COUNT + TALON_##reason)
 #define OUT(reason) (TALON_DIR_OUT * TALON_END_COUNT + TALON_##reason)
 
-static struct talon_lpm4 nets[3];
+static struct cidr nets[3];
 static struct status_peer before_peers[4], now_peers[4];
 static struct status before, now;
 
@@ -43,7 +43,7 @@ static void fill_status(struct status *s, struct status_peer *peers, __u64 now_s
 	s->nat.live = 1234;
 	memset(peers, 0, 4 * sizeof(*peers));
 	for (unsigned int i = 0; i < 3; i++) {
-		nets[i] = (struct talon_lpm4){ 32, htonl(0x64400002 + i) };
+		nets[i] = (struct cidr){ AF_INET, 32, { { htonl(0x64400002 + i) } } };
 		peers[i] = (struct status_peer){ .id = 2 * i, .allowed = &nets[i], .allowed_count = 1,
 			.endpoint_family = i == 2 ? 0 : AF_INET,
 			.endpoint_flags = i ? TALON_ENDPOINT_RELAY : 0 };

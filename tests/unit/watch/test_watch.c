@@ -418,8 +418,8 @@ static void counters_are_shown_if_wanted_and_not_zero(void **state)
 
 /* --- which peer --- */
 
-static struct talon_lpm4 nets[4];
-static struct status_peer peers[4];
+static struct cidr nets[5];
+static struct status_peer peers[5];
 
 static struct status mesh(void)
 {
@@ -427,13 +427,14 @@ static struct status mesh(void)
 		const char *name, *net;
 		__u32 len;
 	} rows[] = { { "lap.mesh.example", "100.64.0.2", 32 }, { "router", "10.0.0.0", 8 },
-		{ "lap.other.example", "10.1.0.0", 16 }, { "", "0.0.0.0", 0 } };
-	struct status status = { .peers = peers, .peer_count = 4 };
+		{ "lap.other.example", "10.1.0.0", 16 }, { "", "0.0.0.0", 0 }, { "six", "fd00:7::", 64 } };
+	struct status status = { .peers = peers, .peer_count = 5 };
 
 	memset(peers, 0, sizeof(peers));
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < 5; i++) {
+		nets[i].family = strchr(rows[i].net, ':') ? AF_INET6 : AF_INET;
 		nets[i].prefixlen = rows[i].len;
-		inet_pton(AF_INET, rows[i].net, &nets[i].addr);
+		inet_pton(nets[i].family, rows[i].net, &nets[i].addr);
 		peers[i].id = i;
 		peers[i].allowed = &nets[i];
 		peers[i].allowed_count = 1;
@@ -450,7 +451,7 @@ static void a_peer_is_found_by_key_address_and_name(void **state)
 		int id;
 	} cases[] = {
 		{ "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=", 0 }, { "100.64.0.2", 0 }, { "10.2.3.4", 1 },
-		{ "10.1.3.4", 2 }, { "192.0.2.1", 3 }, { "router", 1 }, { "ROUTER", 1 },
+		{ "10.1.3.4", 2 }, { "192.0.2.1", 3 }, { "fd00:7::1", 4 }, { "router", 1 }, { "ROUTER", 1 },
 		{ "lap.mesh.example", 0 },
 		{ "lap.other.example", 2 },
 	};
