@@ -354,7 +354,15 @@ static const char json_head[] =
 	"\"ipv6Address\":\"\",\"carriesIpv6\":false,"
 	"\"publicKey\":\"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=\",\"listenPort\":51820,"
 	"\"snat\":{\"address\":\"192.168.1.221\",\"ipv6Address\":null,"
-	"\"spareAddress\":false,\"firstPort\":12288,\"lastPort\":19999},\"networks\":[{\"network\":\"10.0.0.0/8\",\"masquerade\":false,\"local\":false},{\"network\":\"192.168.1.0/24\",\"masquerade\":true,\"local\":false},{\"network\":\"192.168.1.220/32\",\"masquerade\":true,\"local\":true}],\"metrics\":\"127.0.0.1:9567\",\"hazards\":[\"eth0: rp_filter is strict\",\"src_valid_mark is 1\"],\"flows\":{\"live\":12,\"room\":262143,\"created\":100,\"expired\":88,\"endedEarly\":7,\"taken\":14,\"sharedPort\":3,\"overflow\":4,\"refusedNoPort\":1,\"refusedNoRecord\":2,\"refusedShare\":6,\"races\":5},\"packets\":{\"in\":{\"forwarded\":12345,\"local\":0,";
+	"\"spareAddress\":false,\"firstPort\":12288,"
+	"\"lastPort\":19999},\"networks\":[{\"network\":\"10.0.0.0/8\",\"masquerade\":false,"
+	"\"local\":false},{\"network\":\"192.168.1.0/24\",\"masquerade\":true,\"local\":false},"
+	"{\"network\":\"192.168.1.220/32\",\"masquerade\":true,\"local\":true}],"
+	"\"metrics\":\"127.0.0.1:9567\","
+	"\"hazards\":[\"eth0: rp_filter is strict\",\"src_valid_mark is 1\"],\"flows\":{\"live\":12,"
+	"\"room\":262143,\"created\":100,\"expired\":88,\"endedEarly\":7,\"taken\":14,\"sharedPort\":3,"
+	"\"overflow\":4,\"refusedNoPort\":1,\"refusedNoRecord\":2,\"refusedShare\":6,\"races\":5},"
+	"\"packets\":{\"in\":{\"forwarded\":12345,\"local\":0,";
 
 static void the_json_has_every_field_in_its_place(void **state)
 {
