@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include <linux/if_ether.h>
-
 #include "packets/unreachable.h"
 #include "talon/csum.h"
 #include "talon/icmp_wire.h"
@@ -116,7 +115,7 @@ static bool may_be_answered(const uint8_t *packet, size_t len)
 	}
 	if (next != IPPROTO_ICMPV6)
 		return true;
-	return at < len && packet[at] >= 128 && packet[at] != ICMP6_REDIRECT;
+	return at < len && packet[at] >= ICMP6_INFORMATIONAL && packet[at] != ICMP6_REDIRECT;
 }
 
 size_t unreachable_build6(const uint8_t *packet, size_t len, uint32_t mtu, const struct talon_addr *src,
