@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/backoff.h"
 #include "policy/choose.h"
 #include "dns/forwarder.h"
 #include "policy/guard.h"
@@ -56,6 +57,14 @@ struct mesh_waiter {
 	void *arg;
 };
 
+/* Whether management is told that the tunnel carries IPv6, since when, and when it may be told so again. */
+struct mesh_ipv6 {
+	bool is_told;
+	uint64_t since_ns, again_ns;
+	struct backoff backoff;
+	struct loop_timer timer;
+};
+
 struct mesh {
 	struct plane *plane;
 	void (*stop)(void *ctx);
@@ -100,7 +109,8 @@ struct mesh {
 	char room_why[200];		/* which peers did not fit into the maps; empty: all did */
 	char apply_why[200];		/* what the last mesh_apply() could not do; empty: nothing */
 	struct netmap_self self;	/* as of the last login; fqdn is a copy of ours */
-	bool carries_ipv6;		/* as management is told: the tunnel can, and nobody forbids it */
+	struct mesh_ipv6 ipv6;
+	char complaint[160];		/* why the last map's first entry was left out; empty: none was */
 
 	struct loop_timer apply_timer;
 	struct loop_timer guard_timer;
@@ -184,10 +194,11 @@ int mesh_listen(struct mesh *mesh, char *err, size_t errlen);
 /* Answers the client that waits for `up`, if there is one: 0, or a negative errno and why. */
 void mesh_finish_up(struct mesh *mesh, int ret, const char *why);
 
-/*
- * Whether the tunnel carries IPv6 may have changed: has management told, so that peers do not prefer an
- * address that does not answer.
- */
+/* ipv6.c: peers prefer an IPv6 address that they are told of, so management is told whether ours answers. */
+void mesh_ipv6_init(struct mesh *mesh);
+/* Before the first login, by what the host's settings say. */
+void mesh_ipv6_begin(struct mesh *mesh);
+/* Whether the tunnel carries IPv6 may have changed. */
 void mesh_check_ipv6(struct mesh *mesh);
 
 /* desired.c: from the map in force to what plane, peers and forwarder are to do. */

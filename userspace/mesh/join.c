@@ -139,7 +139,7 @@ struct sysinfo_flags mesh_flags(const struct mesh *mesh)
 		.block_lan_access = from->block_lan_access,
 		.block_inbound = from->block_inbound,
 		.disable_ipv6 = from->disable_ipv6,
-		.carries_ipv6 = mesh->carries_ipv6,
+		.carries_ipv6 = mesh->ipv6.is_told,
 	};
 }
 

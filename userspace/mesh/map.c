@@ -2,6 +2,7 @@
 // The network map in force: a newer one is judged, kept on disk and put into force; the last one is loaded at
 // start.
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -101,9 +102,11 @@ static void complain(struct mesh *mesh, const struct netmap *map)
 {
 	if (mesh_set_networks(mesh))
 		log_warn("cannot offer networks of others: out of memory");
-	if (map->skipped)
+	/* a server says most things in every map: each reason once, until a map is without it */
+	if (map->skipped && strcmp(map->skipped_why, mesh->complaint) != 0)
 		log_warn("network map %llu: %u entries were left out, the first: %s",
 			(unsigned long long)map->serial, map->skipped, map->skipped_why);
+	snprintf(mesh->complaint, sizeof(mesh->complaint), "%s", map->skipped ? map->skipped_why : "");
 }
 
 /* Takes @message's contents. If the guard says so, the ways of the peers that it takes away stay for now. */

@@ -249,7 +249,7 @@ static int start(struct mesh *mesh, char *err, size_t errlen)
 	if (route_selection_load(mesh->state_path, &mesh->choose.selection))
 		log_debug("%s: nothing selected", mesh->state_path);
 	plane_set_events(mesh->plane, &plane_events, mesh);
-	mesh->carries_ipv6 = !mesh->config->mesh.disable_ipv6 && !*plane_why_no_ipv6(mesh->plane);
+	mesh_ipv6_begin(mesh);
 	mesh_load_last(mesh);
 	return mesh_join(mesh, NULL);
 }
@@ -304,6 +304,7 @@ void mesh_free(struct mesh *mesh)
 	loop_timer_cancel(mesh->loop, &mesh->apply_timer);
 	loop_timer_cancel(mesh->loop, &mesh->guard_timer);
 	loop_timer_cancel(mesh->loop, &mesh->network_timer);
+	loop_timer_cancel(mesh->loop, &mesh->ipv6.timer);
 	loop_timer_cancel(mesh->loop, &mesh->memory_timer);
 	loop_timer_cancel(mesh->loop, &mesh->expiry_timer);
 	mesh_requests_done(mesh);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The host's network changed: connections from an address that is gone are made again at once.
-#include "log/log.h"
 #include "mesh/internal.h"
 #include "stream/stream.h"
 
@@ -38,22 +37,7 @@ static void try_now(void *ctx)
 void mesh_network_init(struct mesh *mesh)
 {
 	loop_timer_init(&mesh->network_timer, try_now, mesh);
-}
-
-void mesh_check_ipv6(struct mesh *mesh)
-{
-	const char *why = mesh->config->mesh.disable_ipv6 ? "" : plane_why_no_ipv6(mesh->plane);
-	const bool carries = !*why && !mesh->config->mesh.disable_ipv6;
-
-	if (carries == mesh->carries_ipv6)
-		return;
-	mesh->carries_ipv6 = carries;
-	if (carries)
-		log_info("the mesh may have IPv6 inside the tunnel");
-	else
-		log_warn("no IPv6 inside the tunnel: %s; IPv4 goes on", why);
-	if (mesh->management)
-		management_set_ipv6(mesh->management, carries);
+	mesh_ipv6_init(mesh);
 }
 
 void mesh_network_changed(struct mesh *mesh)

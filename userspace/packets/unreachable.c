@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <linux/if_ether.h>
+
 #include "packets/unreachable.h"
 #include "talon/csum.h"
 #include "talon/icmp_wire.h"
