@@ -20,7 +20,11 @@
 #define CLIENT_IDLE_NS		(10 * LOOP_SECOND)
 #define QUERY_MAX		512	/* longer questions are malformed, over TCP as well */
 #define ANSWER_MAX		16384
-#define RESOLVE_TIMEOUT_NS	(15 * LOOP_SECOND)
+/*
+ * A laptop of NetBird waits 8 s in all; new addresses may take 2 s more to get through (learned_tell_soon()),
+ * and the last good answer is of use to it only if it comes in time.
+ */
+#define RESOLVE_TIMEOUT_NS	(6 * LOOP_SECOND)
 #define CACHE_MAX		256	/* names whose last good answer is kept */
 #define ADDRESSES_MAX		32	/* of one answer */
 #define SOURCES_MAX		256
@@ -64,6 +68,7 @@ struct question {
 	struct source *source;		/* NULL: not counted (answered at once, or asked by ourselves) */
 	struct sockaddr_in from;
 	struct dns_query dns;
+	uint64_t until_ns;		/* look-ups end then, however many it takes */
 	bool is_held;
 	size_t count;
 	struct dns_record records[ADDRESSES_MAX];	/* of the answer */

@@ -17,6 +17,7 @@ struct question *question_new(struct forwarder *f, const uint8_t *bytes, size_t 
 		return NULL;
 	}
 	q->forwarder = f;
+	q->until_ns = loop_now(f->loop) + RESOLVE_TIMEOUT_NS;
 	q->dns = *dns;
 	if (len)
 		memcpy(q->bytes, bytes, len);
@@ -104,13 +105,21 @@ static void looked_for_other(void *ctx, enum resolver_result result, const struc
 	question_reply(q, result == RESOLVER_NOT_FOUND ? DNS_NXDOMAIN : DNS_NOERROR, NULL, 0);
 }
 
+/* For one more look-up. */
+static uint64_t time_left(const struct question *q)
+{
+	const uint64_t now = loop_now(q->forwarder->loop);
+
+	return q->until_ns > now ? q->until_ns - now : 0;
+}
+
 static void look_for_other(struct question *q)
 {
 	struct resolver *resolver = resolver_get(q->forwarder->loop);
 	int other = family_of(q) == AF_INET ? AF_INET6 : AF_INET;
 
-	if (!resolver || resolver_ask_exactly(resolver, q->dns.name, other, RESOLVE_TIMEOUT_NS,
-		looked_for_other, q, &q->query))
+	if (!resolver || resolver_ask_exactly(resolver, q->dns.name, other, time_left(q), looked_for_other, q,
+		&q->query))
 		question_reply(q, DNS_NOERROR, NULL, 0);
 }
 
@@ -206,8 +215,8 @@ static void ask(struct question *q)
 {
 	struct resolver *resolver = resolver_get(q->forwarder->loop);
 
-	if (!resolver || resolver_ask_exactly(resolver, q->dns.name, family_of(q), RESOLVE_TIMEOUT_NS,
-		resolved, q, &q->query))
+	if (!resolver || resolver_ask_exactly(resolver, q->dns.name, family_of(q), time_left(q), resolved, q,
+		&q->query))
 		failed(q, RESOLVER_FAILED);
 }
 
@@ -215,8 +224,8 @@ static void ask_records(struct question *q)
 {
 	struct resolver *resolver = resolver_get(q->forwarder->loop);
 
-	if (!resolver || resolver_ask_records(resolver, q->dns.name, q->dns.type, RESOLVE_TIMEOUT_NS,
-		got_records, q, &q->query))
+	if (!resolver || resolver_ask_records(resolver, q->dns.name, q->dns.type, time_left(q), got_records,
+		q, &q->query))
 		got_records(q, RESOLVER_FAILED, NULL, 0);
 }
 
@@ -309,8 +318,8 @@ void question_take(struct forwarder *f, const uint8_t *bytes, size_t len, struct
 	q->from = *from;
 	if (client) {
 		client->asking = q;
-		/* not idle while it waits for us: two look-ups at most */
-		loop_timer_after(f->loop, &client->idle, 2 * RESOLVE_TIMEOUT_NS + CLIENT_IDLE_NS);
+		/* not idle while it waits for us */
+		loop_timer_after(f->loop, &client->idle, RESOLVE_TIMEOUT_NS + CLIENT_IDLE_NS);
 	}
 	decide(f, q, ret);
 }

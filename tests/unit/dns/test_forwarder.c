@@ -25,6 +25,8 @@ static struct {
 	char name[DNS_NAME_LEN];
 	int family;
 	int asked;
+	uint64_t timeouts[2];	/* of the last two look-ups for addresses */
+	uint64_t takes_ns;
 	bool other_exists;		/* names of which there is no A have AAAA */
 	bool each_its_own;		/* 10.N.N.N by the number of the question */
 	uint8_t message[512];
@@ -66,7 +68,7 @@ static struct resolver_query *new_query(struct resolver *resolver, const char *n
 	assert_non_null(q);
 	*q = (struct resolver_query){ .loop = (struct loop *)resolver, .ctx = ctx };
 	loop_timer_init(&q->timer, give, q);
-	loop_timer_after(q->loop, &q->timer, 0);
+	loop_timer_after(q->loop, &q->timer, answer.takes_ns);
 	snprintf(answer.name, sizeof(answer.name), "%s", name);
 	answer.asked++;
 	if (answer.each_its_own)
@@ -78,6 +80,7 @@ int resolver_ask_exactly(struct resolver *resolver, const char *name, int family
 	resolver_fn fn, void *ctx, struct resolver_query **ret_query)
 {
 	*ret_query = new_query(resolver, name, ctx);
+	answer.timeouts[answer.asked % 2] = timeout_ns;
 	(*ret_query)->fn = fn;
 	(*ret_query)->family = answer.family = family;
 	return 0;
@@ -632,6 +635,24 @@ static void what_the_resolver_says_is_passed_on(void **state)
 	assert_int_equal(w->learned, 1);
 }
 
+/* However many look-ups it takes: nobody waits longer than 8 s. */
+static void an_answer_comes_while_somebody_waits_for_it(void **state)
+{
+	struct world *w = *state;
+	uint64_t first, second;
+	uint8_t out[4096];
+
+	answer_with(RESOLVER_NOT_FOUND, NULL);
+	answer.takes_ns = 3 * LOOP_MS;
+	assert_int_equal(ask_udp(w, "no.corp.test", 1, out), DNS_NXDOMAIN);
+	assert_int_equal(answer.asked, 2);
+	first = answer.timeouts[1];
+	second = answer.timeouts[0];
+	assert_int_equal(first, RESOLVE_TIMEOUT_NS);
+	assert_true(first + 2 * LOOP_SECOND <= 8 * LOOP_SECOND);
+	assert_true(second <= first - 3 * LOOP_MS);	/* of the same time, what the first left */
+}
+
 static void addresses_of_both_families_are_learned_and_renewed_apart(void **state)
 {
 	static const struct forwarder_events events = { learned };
@@ -794,6 +815,7 @@ int main(void)
 		cmocka_unit_test(a_name_that_nobody_asks_for_is_forgotten_after_a_week),
 		cmocka_unit_test_setup_teardown(a_client_that_has_said_all_is_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_resolver_says_is_passed_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_answer_comes_while_somebody_waits_for_it, setup, teardown),
 		cmocka_unit_test(addresses_of_both_families_are_learned_and_renewed_apart),
 		cmocka_unit_test_setup_teardown(a_failing_resolver_is_covered_by_the_last_good_answer, setup,
 			teardown),
