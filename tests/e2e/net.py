@@ -92,8 +92,12 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.server_name, self.server_port = self.server_address[:2]
 
 
+class Server6(Server):
+    address_family = socket.AF_INET6
+
+
 def http_serve(a):
-    Server((a.address, a.port), functools.partial(Handler, a.folder, a.log)).serve_forever()
+    (Server6 if ":" in a.address else Server)((a.address, a.port), functools.partial(Handler, a.folder, a.log)).serve_forever()
 
 
 # --- UDP: echo, with orders in the payload's first word ---

@@ -3,7 +3,7 @@
 """A name server of a few names, and a question to one.
 
     dns.py serve ADDRESS NAME=IP[,IP...]...     A records over UDP and TCP on port 53; other names do not exist
-        NAME/TYPE=TEXT    that instead: txt, cname, ptr, ns (a name), mx ("10 NAME"), srv ("1 2 443 NAME")
+        NAME/TYPE=TEXT    that instead: aaaa, txt, cname, ptr, ns (a name), mx ("10 NAME"), srv ("1 2 443 NAME")
         *.NAME=each       every name below has an address of its own in 10.128.0.0/9
         *.NAME=fail       SERVFAIL; NAME=drop: no answer at all; NAME=IP,drop6: none for AAAA
     dns.py ask ADDRESS PORT NAME [tcp] [half] [TYPE]   prints "RCODE IP...", sorted; exit 1 without an answer. half: over TCP, and closes its side
@@ -40,6 +40,8 @@ def read_name(data, at):
 def encode_data(kind, text):
     if kind == 1:
         return socket.inet_aton(text)
+    if kind == 28:
+        return socket.inet_pton(socket.AF_INET6, text)
     if kind == 16:
         return bytes([len(text)]) + text.encode()
     *numbers, name = text.split()

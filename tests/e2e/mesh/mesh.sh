@@ -94,6 +94,7 @@ logged_since() { # HOST LINES PATTERN: for wait_for; a line after the first LINE
 }
 
 mesh_ip() { mesh peer "$1" ip; }	# HOST or any peer's name
+mesh_ip6() { mesh peer "$1" ip6; }
 
 # How HOST reaches PEER: P2P, Relayed, or nothing.
 way_of() { # HOST PEER
