@@ -97,7 +97,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtalon.a
 
 # What the BPF tests share: packet builder, rig, model.
 BPFT_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard tests/bpf/test_*.c tests/bpf/*.bpf.c),$(wildcard tests/bpf/*.c)) \
-	$(wildcard tests/fuzz/xdp_model.c))
+	$(wildcard tests/fuzz/xdp_model*.c))
 
 $(BUILD)/tests/bpf/%: $(BUILD)/tests/bpf/%.o $(BPFT_OBJ) $(BUILD)/libtalon.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TEST_LIBS) $(LDLIBS)

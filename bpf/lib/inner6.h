@@ -29,6 +29,7 @@ struct inner6_walk {
 	__u32	reason;		/* to drop; TALON_END_COUNT: none */
 	__u32	piece;		/* enum inner6_piece */
 	__be32	frag_id;
+	__u32	fragments;	/* fragment headers */
 	__u32	at_end;
 };
 
@@ -50,8 +51,9 @@ static __always_inline long inner6_step_fragment(struct inner6_walk *w, const __
 {
 	__u32 frag = header[2] << 8 | header[3];
 
-	if (w->frag_id || w->piece != INNER6_WHOLE)
+	if (w->fragments)
 		return 1;
+	w->fragments = 1;
 	w->reason = TALON_END_COUNT;
 	w->frag_id = *(__be32 *)(header + 4);
 	if (frag & INNER6_FRAG_OFFSET)

@@ -21,7 +21,7 @@ struct fuzz {
 	struct rig *rig;
 	struct model model;
 	struct packet old[OLD];
-	uint32_t verdicts[3], learned, lost;
+	uint32_t verdicts[3], learned, learned6, lost;
 	uint32_t ends[TALON_END_COUNT];
 };
 
@@ -144,6 +144,163 @@ static struct packet gen_inner6(struct fuzz *z)
 	return p;
 }
 
+static struct addr6 destination6(struct fuzz *z)
+{
+	static const char *const addrs[] = { GATEWAY6, GATEWAY6, GATEWAY6, GATEWAY6, NARROW6, NARROW6, NOBODY6, PLAIN6,
+		PLAIN6, VIP6, UNREACHABLE6, MESH6, NODE6, SECOND6, CLIENT6, CLIENT6_1, CLIENT6_2, "2001:db8::1",
+		"2001:db8:a::2", "fd00:64::99", "2001:db8:99::9", "ff02::1", "fe80::1", "::1", "::ffff:10.9.0.2" };
+
+	return ip6(addrs[below(z, sizeof(addrs) / sizeof(addrs[0]))]);
+}
+
+static struct addr6 client6(uint32_t peer)
+{
+	static const char *const addrs[RIG_PEERS] = { CLIENT6, CLIENT6_1, CLIENT6_2 };
+
+	return ip6(addrs[peer]);
+}
+
+static struct pkt6_spec spec6_of(struct fuzz *z, struct addr6 src, struct addr6 dst)
+{
+	static const uint8_t protos[] = { 17, 17, 17, 6, 6, 6, 58, 58, 58, 50, 51, 59, 253 };
+	static const uint8_t types[] = { 128, 128, 128, 129, 1, 2, 3, 4, 100, 133, 135, 137, 139, 143, 150 };
+	static const uint8_t flags[] = { TCP_SYN, TCP_SYN | TCP_ACK, TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, 0, 0xff };
+	struct pkt6_spec spec = {
+		.src = src, .dst = dst, .proto = protos[below(z, sizeof(protos))],
+		.sport = 1000 + below(z, 6), .dport = 50 + below(z, 6),
+		.hops = once_in(z, 20) ? 1 + below(z, 3) : 64, .tclass = below(z, 256), .label = below(z, 1 << 20),
+		.hop_options = once_in(z, 10) ? 8 * (1 + below(z, 3)) : 0,
+		.dst_options = once_in(z, 10) ? 8 * (1 + below(z, 3)) : 0,
+		.tcp_flags = flags[below(z, sizeof(flags))], .icmp_type = types[below(z, sizeof(types))],
+		.icmp_id = 1000 + below(z, 6), .payload = size(z), .seed = below(z, 256),
+	};
+
+	if (spec.payload > 1250 && once_in(z, 2))
+		spec.payload -= 20;
+	spec.tcp_options = tcp_options(z, &spec.tcp_options_len);
+	return spec;
+}
+
+/* As it is, without its checksum, cut into pieces, with more headers, or broken. */
+static struct packet mutate6(struct fuzz *z, struct packet p)
+{
+	if (once_in(z, 20) && p.bytes[6] == 17)
+		pkt_put16(p.bytes + 46, 0);
+	if (once_in(z, 6) && p.len > 60) {
+		uint32_t off = once_in(z, 2) ? 0 : 8 * below(z, (p.len - 40) / 8), len = 8 * below(z, 12);
+
+		if (once_in(z, 8))
+			len = p.len;		/* alone */
+		if (off + len > p.len - 40)
+			len = p.len - 40 - off;
+		p = pkt_fragment6(&p, off, len, below(z, 20));
+	}
+	if (once_in(z, 10) && p.len < 600) {	/* one more header, of any type */
+		static const uint8_t headers[] = { 0, 43, 44, 51, 60, 60, 60, 60, 135 };
+		uint32_t n = once_in(z, 4) ? 7 + below(z, 4) : 1 + below(z, 2);
+
+		for (uint32_t i = 0; i < n; i++) {
+			memmove(p.bytes + 48, p.bytes + 40, p.len - 40);
+			memset(p.bytes + 40, 0, 8);
+			p.bytes[40] = p.bytes[6];
+			p.bytes[6] = n > 2 ? 60 : headers[below(z, sizeof(headers))];
+			p.len += 8;
+		}
+		pkt_put16(p.bytes + 4, p.len - 40);
+	}
+	if (once_in(z, 8))
+		flip(z, &p, 0, once_in(z, 2) ? 64 : p.len);
+	return p;
+}
+
+/* A packet of the flow's remote, as it comes from the wire, or as the flow's client got it. */
+static struct packet gen_reply6(struct fuzz *z, const struct model_flow6 *f, bool is_outside)
+{
+	struct pkt6_spec spec = spec6_of(z, client6(0), ip6(NODE6));
+
+	memcpy(&spec.src, f->remote, 16);
+	if (!is_outside)
+		memcpy(&spec.dst, f->client, 16);
+	spec.proto = f->proto;
+	spec.sport = f->remote_port;
+	spec.dport = is_outside ? f->port : f->client_port;
+	spec.icmp_id = spec.dport;
+	spec.icmp_type = once_in(z, 4) ? spec.icmp_type : 129;
+	return pkt_ip6(&spec);
+}
+
+static struct packet gen_error6(struct fuzz *z, struct addr6 src, struct addr6 dst, const struct packet *about)
+{
+	static const uint32_t embeds[] = { 48, 48, 56, 60, 80, 300, 40, 47, 1232 };
+	uint32_t embed = embeds[below(z, sizeof(embeds) / sizeof(embeds[0]))];
+	struct packet p = pkt_icmp6_error(src, dst, 1 + below(z, 4), below(z, 7), below(z, 2000), about,
+		embed < about->len ? embed : about->len);
+
+	if (once_in(z, 6))
+		flip(z, &p, 40, 110);
+	return p;
+}
+
+static struct packet gen_inner_six(struct fuzz *z, uint32_t *peer)
+{
+	struct pkt6_spec spec = spec6_of(z, client6(once_in(z, 30) ? below(z, RIG_PEERS) : *peer), destination6(z));
+	const struct addr6 node = ip6(NODE6);
+	struct packet p;
+
+	if (z->model.flow6_count && !memcmp(&spec.dst, &node, 16) && !once_in(z, 4)) {
+		const struct model_flow6 *own = &z->model.flows6[below(z, z->model.flow6_count)];
+
+		memcpy(&spec.src, own->client, 16);
+		*peer = own->peer;
+		spec.proto = own->proto;
+		spec.sport = own->client_port;
+		spec.dport = z->model.flows6[below(z, z->model.flow6_count)].port;
+	}
+	if (z->model.flow6_count && once_in(z, 6)) {	/* an error about a reply */
+		const struct model_flow6 *f = &z->model.flows6[below(z, z->model.flow6_count)];
+
+		memcpy(&spec.src, f->client, 16);
+		if (!once_in(z, 4))
+			memcpy(&spec.dst, f->remote, 16);
+		*peer = f->peer;
+		p = gen_reply6(z, f, false);
+		return gen_error6(z, spec.src, spec.dst, &p);
+	}
+	p = pkt_ip6(&spec);
+	return mutate6(z, p);
+}
+
+static struct packet gen_from_wire6(struct fuzz *z)
+{
+	const struct model_flow6 *f = &z->model.flows6[below(z, z->model.flow6_count)];
+	struct addr6 remote;
+	struct pkt6_spec spec;
+	struct packet p;
+
+	memcpy(&remote, f->remote, 16);
+	switch (below(z, 5)) {
+	case 0:		/* about what the client sent */
+		spec = spec6_of(z, ip6(NODE6), remote);
+		spec.proto = f->proto;
+		spec.sport = spec.icmp_id = f->port;
+		spec.dport = f->remote_port;
+		spec.icmp_type = 128;
+		p = pkt_ip6(&spec);
+		return gen_error6(z, once_in(z, 2) ? remote : ip6("2001:db8:99::9"), ip6(NODE6), &p);
+	case 1:
+		spec = spec6_of(z, ip6(PLAIN6), client6(below(z, RIG_PEERS)));
+		p = pkt_ip6(&spec);
+		return mutate6(z, p);
+	case 2:
+		spec = spec6_of(z, destination6(z), once_in(z, 2) ? ip6(NODE6) : destination6(z));
+		p = pkt_ip6(&spec);
+		return mutate6(z, p);
+	default:
+		p = gen_reply6(z, f, true);
+		return mutate6(z, p);
+	}
+}
+
 static struct packet gen_inner(struct fuzz *z, uint32_t *peer)
 {
 	struct pkt_spec spec = spec_of(z, z->rig->peers[once_in(z, 30) ? below(z, RIG_PEERS) : *peer].mesh,
@@ -237,7 +394,7 @@ static struct packet gen_from_peer(struct fuzz *z)
 		p = gen_error(z, f->client, once_in(z, 4) ? destination(z) : f->remote, &p);
 		return seal(z, f->peer, &p);
 	}
-	p = gen_inner(z, &peer);
+	p = z->model.six && once_in(z, 2) ? gen_inner_six(z, &peer) : gen_inner(z, &peer);
 	return seal(z, peer, &p);
 }
 
@@ -282,6 +439,11 @@ static struct packet generate(struct fuzz *z)
 		frame = z->old[below(z, OLD)];
 		break;
 	case 2: case 3: case 4: case 5:
+		if (z->model.flow6_count && once_in(z, 2)) {
+			p = gen_from_wire6(z);
+			frame = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IPV6, &p);
+			break;
+		}
 		p = gen_from_wire(z);
 		frame = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP, &p);
 		break;
@@ -320,6 +482,8 @@ static void show(const struct packet *frame)
 /* Each client's turn of IP ids is to be seen before anything depends on it. */
 static void begin(struct fuzz *z)
 {
+	if (!once_in(z, 4))
+		rig_six(z->rig);
 	model_init(&z->model, z->rig);
 	for (uint32_t peer = 0; peer < RIG_PEERS; peer++) {
 		struct packet inner = PKT(.src = z->rig->peers[peer].mesh, .dst = ip4(GATEWAY), .proto = 17,
@@ -330,10 +494,19 @@ static void begin(struct fuzz *z)
 		assert_null(model_judge(&z->model, &frame, &r));
 		assert_true(z->model.mask_known[peer]);
 	}
+	if (z->model.six) {
+		struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 17, .sport = 999,
+			.dport = 53);
+		struct packet frame = rig_sealed(z->rig, 0, &inner);
+		struct rig_result r = rig_run(z->rig, &frame);
+
+		assert_null(model_judge(&z->model, &frame, &r));
+		assert_int_equal(z->model.flow6_count, 1);
+	}
 	for (uint32_t i = 0; i < OLD; i++)
 		z->old[i] = generate(z);
 	if (once_in(z, 2))
-		z->rig->config.flags |= TALON_F_PLAIN_ROUTES;
+		z->rig->config.flags |= TALON_F_PLAIN_ROUTES | TALON_F_PLAIN_ROUTES6;
 	if (once_in(z, 2))
 		z->rig->config.flags |= TALON_F_XDP_TX;
 	rig_config(z->rig);
@@ -345,7 +518,7 @@ static uint32_t play_round(struct fuzz *z, uint32_t frames)
 	uint32_t i;
 
 	begin(z);
-	for (i = 0; i < frames && rig_now_ns() < end_ns && z->model.flow_count < 900; i++) {
+	for (i = 0; i < frames && rig_now_ns() < end_ns && z->model.flow_count + z->model.flow6_count < 900; i++) {
 		struct packet frame = generate(z);
 		struct rig_result r;
 
@@ -368,6 +541,7 @@ static uint32_t play_round(struct fuzz *z, uint32_t frames)
 			z->ends[at % TALON_END_COUNT] += r.counts[at];
 	}
 	z->learned += z->model.flow_count;
+	z->learned6 += z->model.flow6_count;
 	return i;
 }
 
@@ -385,9 +559,9 @@ static void the_program_does_what_the_model_says(void **state)
 		done += play_round(&z, ROUND);
 		rig_teardown((void **)&z.rig);
 	}
-	print_message("%llu frames: %u passed, %u dropped, %u sent; %u flows; %u rounds cut short\n",
+	print_message("%llu frames: %u passed, %u dropped, %u sent; %u flows, %u of IPv6; %u rounds cut short\n",
 		(unsigned long long)done, z.verdicts[RIG_PASS], z.verdicts[RIG_DROP], z.verdicts[RIG_SEND],
-		z.learned, z.lost);
+		z.learned, z.learned6, z.lost);
 	for (int end = 0; end < TALON_END_COUNT; end++)
 		print_message("%s %u%s", rig_end_name(end), z.ends[end], end == TALON_END_COUNT - 1 ? "\n"
 			: ", ");

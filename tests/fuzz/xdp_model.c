@@ -6,38 +6,9 @@
 
 #include <sodium.h>
 
-#include "fuzz/xdp_model.h"
-
-enum { P_ICMP = 1, P_TCP = 6, P_UDP = 17 };
-enum kind { FLOW, FRAGMENT, ERROR, OTHER };
-enum { NOT_COUNTED = -1 };
+#include "fuzz/xdp_model_internal.h"
 
 const char *const model_lost = "the output does not show what the model would have to learn";
-
-/* One frame being judged. */
-struct judged {
-	struct model *m;
-	const struct rig_result *got;
-	const uint8_t *frame;
-	/* the inner packet, or the one from the wire, as it is changed step by step */
-	struct packet ip;
-	uint32_t header, l4_len;
-	enum kind kind;
-	uint8_t proto, tcp_flags, icmp_type;
-	uint16_t sport, dport;		/* of an error: of the embedded packet, with addresses swapped */
-	uint32_t src, dst;
-	uint32_t embedded;		/* offset of the embedded transport header */
-	uint32_t peer;
-	bool first_fragment, dont_fragment;
-	bool is_resealed;
-	enum talon_dir dir;
-	char text[200];
-};
-
-static uint32_t get16(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 8 | p[1];
-}
 
 static uint32_t get32(const uint8_t *p)		/* as it lies in memory: network order */
 {
@@ -56,6 +27,7 @@ void model_init(struct model *m, const struct rig *rig)
 {
 	memset(m, 0, sizeof(*m));
 	m->rig = rig;
+	m->six = rig->config.flags & TALON_F_INNER6;
 	for (int i = 0; i < RIG_PEERS; i++) {
 		const struct rig_peer *p = &rig->peers[i];
 		struct model_endpoint *e = &m->endpoints[i];
@@ -73,7 +45,7 @@ void model_init(struct model *m, const struct rig *rig)
 
 /* ---- judging the output ---- */
 
-static const char *differ(struct judged *j, const char *what)
+const char *differ(struct judged *j, const char *what)
 {
 	snprintf(j->text, sizeof(j->text), "%s", what);
 	return j->text;
@@ -91,7 +63,7 @@ static uint32_t ends_counted(const struct rig_result *got, int *ret_at)
 	return n;
 }
 
-static const char *counted(struct judged *j, enum rig_verdict verdict, int end)
+const char *counted(struct judged *j, enum rig_verdict verdict, int end)
 {
 	int at = -1;
 	uint32_t n = ends_counted(j->got, &at);
@@ -105,12 +77,12 @@ static const char *counted(struct judged *j, enum rig_verdict verdict, int end)
 	return j->text;
 }
 
-static const char *dropped(struct judged *j, enum talon_end end)
+const char *dropped(struct judged *j, enum talon_end end)
 {
 	return counted(j, RIG_DROP, end);
 }
 
-static const char *passed(struct judged *j, const struct packet *frame, int end)
+const char *passed(struct judged *j, const struct packet *frame, int end)
 {
 	const char *wrong = counted(j, RIG_PASS, end);
 
@@ -126,6 +98,9 @@ static bool is_checksum(const struct judged *j, uint32_t off)
 {
 	uint32_t l4 = j->header;
 
+	if (j->ip.bytes[0] >> 4 == 6)
+		return model6_is_checksum(j, off);
+
 	if (off == 10 || (j->proto == P_TCP && off == l4 + 16) || (j->proto == P_ICMP && off == l4 + 2))
 		return true;
 	if (j->kind != ERROR)
@@ -134,7 +109,7 @@ static bool is_checksum(const struct judged *j, uint32_t off)
 	       (j->ip.bytes[l4 + 8 + 9] == P_ICMP && off == j->embedded + 2);
 }
 
-static const char *same_packet(struct judged *j, const struct packet *got)
+const char *same_packet(struct judged *j, const struct packet *got)
 {
 	if (got->len != j->ip.len) {
 		snprintf(j->text, sizeof(j->text), "%u bytes of packet, wanted %u", got->len, j->ip.len);
@@ -156,7 +131,7 @@ static const char *same_packet(struct judged *j, const struct packet *got)
 	return NULL;
 }
 
-static struct packet behind_ether(const struct rig_result *got)
+struct packet behind_ether(const struct rig_result *got)
 {
 	struct packet p = {};
 
@@ -237,7 +212,7 @@ static uint32_t owner_of(const struct model *m, uint32_t addr)
 /* ---- arithmetic ---- */
 
 /* The checksum at @field after a 16-bit word in what it covers became another. */
-static void adjust(uint8_t *field, uint32_t from, uint32_t to)
+void adjust(uint8_t *field, uint32_t from, uint32_t to)
 {
 	pkt_put16(field, (get16(field) + from + 2 * 0xffff - to) % 0xffff);
 }
@@ -398,12 +373,12 @@ static struct model_flow *find_reverse(struct judged *j)
 	return NULL;
 }
 
-static bool port_is_mapped(const struct model *m, uint8_t proto, uint16_t port)
+bool model_port_is_mapped(const struct model *m, uint8_t proto, uint16_t port)
 {
 	for (uint32_t i = 0; i < m->flow_count; i++)
 		if (m->flows[i].proto == proto && m->flows[i].port == port && proto != P_ICMP)
 			return true;
-	return false;
+	return model6_port_is_mapped(m, proto, port);	/* both families have the same ports */
 }
 
 /* ---- translation ---- */
@@ -480,6 +455,8 @@ static const char *learn_port(struct judged *j, struct model_flow *f, const uint
 	if (len < off + 2)
 		return differ(j, "a new flow without a port");
 	f->port = get16(out + off);
+	if (model6_port_is_used(j->m, f->proto, f->port))
+		return differ(j, "an endpoint of IPv6 has that port");
 	if (f->port < RIG_PORT_FIRST || f->port > RIG_PORT_LAST)
 		return differ(j, "the port is not of the range");
 	for (uint32_t i = 0; i < j->m->flow_count; i++) {
@@ -512,12 +489,17 @@ static bool known_port(struct judged *j, struct model_flow *f)
 
 /* ---- sealing ---- */
 
+static uint8_t model_ecn(const struct packet *inner)
+{
+	return inner->bytes[0] >> 4 == 6 ? inner->bytes[1] >> 4 & 3 : inner->bytes[1] & 3;
+}
+
 static bool equal4(const uint8_t *a, uint32_t b)
 {
 	return !memcmp(a, &b, 4);
 }
 
-static const char *sealed(struct judged *j, uint32_t peer, enum talon_end end)
+const char *sealed(struct judged *j, uint32_t peer, enum talon_end end)
 {
 	struct model_endpoint *e = &j->m->endpoints[peer];
 	const struct rig_peer *p = &j->m->rig->peers[peer];
@@ -557,11 +539,11 @@ static const char *sealed(struct judged *j, uint32_t peer, enum talon_end end)
 		return wrong;
 	message = pkt_wg(p->send_key, p->remote_index, counter, &inner);
 	if (e->six) {
-		outer = pkt_udp6(e->local, e->remote, e->local_port, e->remote_port, inner.bytes[1] & 3,
+		outer = pkt_udp6(e->local, e->remote, e->local_port, e->remote_port, model_ecn(&inner),
 			&message);
 	} else {
 		outer = pkt_udp4(get32(e->local), get32(e->remote), e->local_port, e->remote_port,
-			inner.bytes[1] & 3, &message);
+			model_ecn(&inner), &message);
 		pkt_put16(outer.bytes + 4, counter);
 		pkt_fix_header(&outer);
 	}
@@ -607,7 +589,7 @@ static const char *refuse_to_mesh(struct judged *j, uint8_t type, uint8_t code, 
 	return sealed(j, j->peer, TALON_ICMP_SENT);
 }
 
-static const char *held(struct judged *j, enum talon_event_type type, enum talon_end end)
+const char *held(struct judged *j, enum talon_event_type type, enum talon_end end)
 {
 	const char *wrong = dropped(j, end);
 
@@ -627,16 +609,12 @@ static const char *held(struct judged *j, enum talon_event_type type, enum talon
 
 /* ---- from the wire ---- */
 
-static const char *refuse_to_wire(struct judged *j, uint8_t type, uint8_t code, uint32_t rest,
-	enum talon_end end)
+const char *sent_back(struct judged *j)
 {
-	const char *wrong;
+	const char *wrong = counted(j, RIG_SEND, TALON_ICMP_SENT);
 	struct packet got;
 	uint8_t macs[12];
 
-	if (!make_error(j, ip4(NODE), type, code, rest))
-		return dropped(j, end);
-	wrong = counted(j, RIG_SEND, TALON_ICMP_SENT);
 	if (wrong)
 		return wrong;
 	memcpy(macs, j->frame + 6, 6);
@@ -645,6 +623,14 @@ static const char *refuse_to_wire(struct judged *j, uint8_t type, uint8_t code, 
 		return differ(j, "the error does not go back where the packet came from");
 	got = behind_ether(j->got);
 	return same_packet(j, &got);
+}
+
+static const char *refuse_to_wire(struct judged *j, uint8_t type, uint8_t code, uint32_t rest,
+	enum talon_end end)
+{
+	if (!make_error(j, ip4(NODE), type, code, rest))
+		return dropped(j, end);
+	return sent_back(j);
 }
 
 static struct model_frag *find_frag(struct judged *j, uint16_t id)
@@ -707,7 +693,7 @@ static const char *from_wire(struct judged *j, const struct packet *frame)
 		if (known && known->client) {
 			client = known->client;
 			peer = known->peer;
-		} else if (!j->m->flow_count || (known && known->is_host)) {
+		} else if (!(j->m->flow_count + j->m->flow6_count) || (known && known->is_host)) {
 			return passed(j, frame, NOT_COUNTED);
 		} else {
 			add_frag(j, get16(j->ip.bytes + 4));
@@ -720,7 +706,7 @@ static const char *from_wire(struct judged *j, const struct packet *frame)
 		f = is_found ? find_reverse(j) : NULL;
 		if (is_found && !f && j->kind == FLOW && j->proto == P_TCP &&
 			(j->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-			port_is_mapped(j->m, P_TCP, j->dport))
+			model_port_is_mapped(j->m, P_TCP, j->dport))
 			return dropped(j, TALON_NAT_NO_FLOW);
 		if (!f && j->first_fragment && (is_found || j->kind != ERROR))
 			leave_frag(j, get16(j->ip.bytes + 4));
@@ -755,7 +741,12 @@ static const char *from_wire(struct judged *j, const struct packet *frame)
 
 /* ---- from a peer ---- */
 
-static const char *delivered(struct judged *j)
+static uint32_t model_type(const struct judged *j)
+{
+	return j->ip.bytes[0] >> 4 == 6 ? 0x86dd : 0x0800;
+}
+
+const char *delivered(struct judged *j)
 {
 	struct packet p = {};
 	const char *wrong = counted(j, RIG_PASS, TALON_LOCAL);
@@ -763,7 +754,7 @@ static const char *delivered(struct judged *j)
 	if (wrong)
 		return wrong;
 	memcpy(p.bytes, j->frame, 12);
-	if (memcmp(j->got->frame.bytes, p.bytes, 12) || get16(j->got->frame.bytes + 12) != 0x0800)
+	if (memcmp(j->got->frame.bytes, p.bytes, 12) || get16(j->got->frame.bytes + 12) != model_type(j))
 		return differ(j, "handed up with another Ethernet header");
 	p = behind_ether(j->got);
 	return same_packet(j, &p);
@@ -794,7 +785,7 @@ static bool is_local(uint32_t addr)
  * The packet as the datapath changed it, wherever it went, to learn from. Empty if it was dropped or sealed
  * again.
  */
-static struct packet output(struct judged *j)
+struct packet output(struct judged *j)
 {
 	struct packet p = {};
 
@@ -811,7 +802,7 @@ static struct packet output(struct judged *j)
 	return p;
 }
 
-static const char *sent(struct judged *j, const uint8_t *dmac, const uint8_t *smac, uint32_t ifindex)
+const char *sent(struct judged *j, const uint8_t *dmac, const uint8_t *smac, uint32_t ifindex)
 {
 	const char *wrong = counted(j, RIG_SEND, TALON_FORWARDED);
 	struct packet p;
@@ -819,7 +810,7 @@ static const char *sent(struct judged *j, const uint8_t *dmac, const uint8_t *sm
 	if (wrong)
 		return wrong;
 	if (memcmp(j->got->frame.bytes, dmac, 6) || memcmp(j->got->frame.bytes + 6, smac, 6) ||
-		j->got->ifindex != ifindex || get16(j->got->frame.bytes + 12) != 0x0800)
+		j->got->ifindex != ifindex || get16(j->got->frame.bytes + 12) != model_type(j))
 		return differ(j, "sent to another next hop");
 	p = behind_ether(j->got);
 	return same_packet(j, &p);
@@ -853,7 +844,7 @@ static const char *from_peer(struct judged *j)
 		if (dst == ip4(NODE)) {
 			struct model_flow *about = j->kind == ERROR ? find_forward(j) : NULL;
 
-			if ((j->kind == FLOW && port_is_mapped(j->m, j->proto, j->dport)) ||
+			if ((j->kind == FLOW && model_port_is_mapped(j->m, j->proto, j->dport)) ||
 				(about && about->peer == j->peer))
 				j->is_resealed = true;
 		}
@@ -981,7 +972,7 @@ static bool is_answerable6(const struct packet *p, uint32_t len)
 	static const uint8_t extensions[] = { 0, 43, 44, 51, 60, 135 }, zero[16];
 
 	if (len <= 40 || p->bytes[8] == 0xff || p->bytes[24] == 0xff || !memcmp(p->bytes + 8, zero, 16) ||
-	    memchr(extensions, p->bytes[6], sizeof(extensions)))
+	    !memcmp(p->bytes + 24, zero, 16) || memchr(extensions, p->bytes[6], sizeof(extensions)))
 		return false;
 	return p->bytes[6] != 58 || (p->bytes[40] >= 128 && p->bytes[40] != 137);
 }
@@ -1070,6 +1061,8 @@ static const char *data_message(struct judged *j, const uint8_t *message, uint32
 		return dropped(j, TALON_KEEPALIVE);
 	if (j->ip.len < 20)
 		return dropped(j, TALON_BAD_INNER);
+	if (j->ip.bytes[0] >> 4 == 6 && m->six)
+		return model6_from_peer(j, ecn[j->ip.bytes[1] >> 4 & 3][outer_tos & 3]);
 	if (j->ip.bytes[0] >> 4 == 6)
 		return refuse6(j);
 	if (j->ip.bytes[0] >> 4 != 4 || get16(j->ip.bytes + 2) < 20 || get16(j->ip.bytes + 2) > j->ip.len)
@@ -1089,9 +1082,9 @@ static const char *data_message(struct judged *j, const uint8_t *message, uint32
 	return may_pass ? from_peer(j) : wrong;
 }
 
-static bool is_ours6(const uint8_t *addr)
+static bool is_ours6(const struct model *m, const uint8_t *addr)
 {
-	return !memcmp(addr, rig_node6, 16);
+	return !memcmp(addr, rig_node6, 16) || (m->six && model6_is_own(addr));
 }
 
 /* The UDP datagram at @udp, of which at most @room bytes are there, came to our port. */
@@ -1148,13 +1141,18 @@ static const char *judge(struct judged *j, const struct packet *frame)
 		return from_wire(j, frame);
 	}
 	if (get16(frame->bytes + 12) == 0x86dd && room >= 48 && l3[6] == P_UDP &&
-		get16(l3 + 42) == RIG_PORT && is_ours6(l3 + 24)) {
+		get16(l3 + 42) == RIG_PORT && is_ours6(j->m, l3 + 24)) {
 		if (get16(l3 + 4) > room - 40)
 			return dropped(j, TALON_TOO_SHORT);
 		from.six = true;
 		memcpy(from.remote, l3 + 8, 16);
 		memcpy(from.local, l3 + 24, 16);
 		return our_port(j, frame, 54, get16(l3 + 4), &from, l3[0] << 4 | l3[1] >> 4);
+	}
+	if (get16(frame->bytes + 12) == 0x86dd && room >= 48 && j->m->six) {
+		memcpy(j->ip.bytes, l3, room);
+		j->ip.len = room;
+		return model6_from_wire(j, frame);
 	}
 	return passed(j, frame, NOT_COUNTED);
 }

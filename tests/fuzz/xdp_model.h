@@ -29,6 +29,19 @@ struct model_frag {
 	bool is_host;			/* not ours: left alone */
 };
 
+struct model_flow6 {
+	uint8_t client[16], remote[16];
+	uint32_t peer;
+	uint16_t client_port, remote_port, port;
+	uint8_t proto;
+};
+
+struct model_frag6 {
+	uint8_t src[16], dst[16], client[16];
+	uint32_t id, peer;
+	enum { FRAG6_HELD, FRAG6_CLIENT, FRAG6_HOST } state;
+};
+
 struct model_endpoint {
 	bool six;
 	uint8_t remote[16], local[16];
@@ -38,10 +51,15 @@ struct model_endpoint {
 
 struct model {
 	const struct rig *rig;
+	bool six;			/* the tunnel carries IPv6 */
 	struct model_flow flows[MODEL_FLOWS];
 	uint32_t flow_count;
 	struct model_frag frags[MODEL_FRAGS];
 	uint32_t frag_count;
+	struct model_flow6 flows6[MODEL_FLOWS];
+	uint32_t flow6_count;
+	struct model_frag6 frags6[MODEL_FRAGS];
+	uint32_t frag6_count;
 	struct model_endpoint endpoints[RIG_PEERS];
 	uint64_t seen[RIG_PEERS][MODEL_SEEN];		/* counters accepted */
 	uint32_t seen_count[RIG_PEERS];
