@@ -38,6 +38,7 @@ struct world {
 	struct talon_session session;
 	uint32_t eth0;
 	bool ahead;
+	bool six;			/* inner packets are IPv6; the outer ones never are */
 };
 
 static const uint8_t node_mac[6] = { 2, 0, 0, 0, 2, 0x21 }, gateway_mac[6] = { 2, 0, 0, 0, 2, 0x20 };
@@ -68,7 +69,9 @@ static void make_net(struct world *w)
 		   "ip link set eth0 up && ip link set eth0far up && ip addr add 192.168.1.221/24 dev eth0 &&"
 		   "ip neigh add 192.168.1.220 lladdr 02:00:00:00:02:20 dev eth0 nud permanent &&"
 		   "ip neigh add 192.168.1.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent &&"
-		   "ip route add default via 192.168.1.1"))
+		   "ip route add default via 192.168.1.1 &&"
+		   "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding && ip addr add 2001:db8::221/64 dev eth0 nodad &&"
+		   "ip neigh add 2001:db8::220 lladdr 02:00:00:00:02:20 dev eth0 nud permanent"))
 		die("ip");
 	w->eth0 = if_nametoindex("eth0");
 }
@@ -94,6 +97,24 @@ static void load(struct world *w, uint32_t flows)
 		die("loading the BPF programs");
 }
 
+/* The same for IPv6: one client, one network that is masqueraded. */
+static void fill_six(struct world *w)
+{
+	struct addr6 client = ip6("fd00:64::2"), mesh = ip6("fd00:64::1"), node = ip6("2001:db8::221");
+	struct talon_lpm6 from = { .prefixlen = 128 }, lan = { .prefixlen = 64 };
+	struct talon_route masquerade = { .id = 1, .flags = TALON_ROUTE_MASQUERADE, .prefixlen = 64 };
+	uint32_t zero = 0, peer0 = TALON_ALLOWED(0, 128);
+
+	memcpy(&from.addr, &client, 16);
+	memcpy(&lan.addr, &node, 8);
+	w->config.flags |= TALON_F_INNER6;
+	memcpy(&w->config.mesh_addr6, &mesh, 16);
+	memcpy(&w->config.node_addr6, &node, 16);
+	put(w->skel->maps.config, &zero, &w->config);
+	put(w->skel->maps.allowed6, &from, &peer0);
+	put(w->skel->maps.routes6, &lan, &masquerade);
+}
+
 static void fill(struct world *w, uint32_t flows)
 {
 	struct talon_lpm4 client = { .prefixlen = 32, .addr = ip4("100.64.0.2") },
@@ -117,6 +138,8 @@ static void fill(struct world *w, uint32_t flows)
 			.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
 				0xd6e8feb86659fd93 },
 			.port = { 0x5eed1234, 0x0123456789abcdef }, .id = { 0x5eed1234, 0x9e3779b97f4a7c15 },
+			.fold = { 0x1234, 0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9,
+				0x27d4eb2f165667c5 },
 		}, .uplinks = { w->eth0 },
 	};
 	put(w->skel->maps.config, &zero, &w->config);
@@ -133,6 +156,8 @@ static void fill(struct world *w, uint32_t flows)
 	put(w->skel->maps.allowed4, &client, &peer0);
 	put(w->skel->maps.routes4, &lan, &masquerade);
 	put(w->skel->maps.links, &w->eth0, &uplink);
+	if (w->six)
+		fill_six(w);
 }
 
 /* Its age would end a long bench. */
@@ -146,8 +171,11 @@ static void refresh_session(struct world *w)
 	put(w->skel->maps.sessions, &slot, &w->session);
 }
 
-static struct packet client_packet(uint32_t flow, uint32_t len)
+static struct packet client_packet(const struct world *w, uint32_t flow, uint32_t len)
 {
+	if (w->six)
+		return PKT6(.src = ip6("fd00:64::2"), .dst = ip6("2001:db8::220"), .proto = 17, .sport = 2000 + flow,
+			.dport = 53, .payload = len - 48);
 	return PKT(.src = ip4("100.64.0.2"), .dst = ip4("192.168.1.220"), .proto = 17,
 		.sport = 2000 + flow % PORTS, .dport = 53 + flow / PORTS, .payload = len - 28,
 		.frag = PKT_DF);
@@ -155,21 +183,32 @@ static struct packet client_packet(uint32_t flow, uint32_t len)
 
 static struct packet sealed_frame(struct world *w, uint32_t flow, uint32_t len)
 {
-	struct packet inner = client_packet(flow, len), message, outer;
+	struct packet inner = client_packet(w, flow, len), message, outer;
 
 	message = pkt_wg((const uint8_t *)w->session.recv_key, INDEX, COUNTER, &inner);
 	outer = pkt_udp4(ip4("203.0.113.5"), ip4("192.168.1.221"), 40000, 51820, 0, &message);
 	return pkt_ether(node_mac, (const uint8_t *)"\x02\0\0\0\0\x01", ETH_P_IP, &outer);
 }
 
-/* What the gateway answers, by the flow's record. */
-static struct packet reply_frame(const struct talon_flow *flow, uint32_t len)
+static struct packet reply_frame4(const struct talon_flow *flow, uint32_t len)
 {
 	struct packet p = PKT(.src = flow->remote, .dst = flow->snat, .proto = 17,
 		.sport = ntohs(flow->remote_port), .dport = ntohs(flow->snat_port), .payload = len - 28,
 		.frag = PKT_DF);
 
 	return pkt_ether(node_mac, gateway_mac, ETH_P_IP, &p);
+}
+
+/* What the gateway answers, by the flow's record. */
+static struct packet reply_frame(const struct world *w, const struct talon_flow *flow, uint32_t len)
+{
+	if (w->six) {
+		struct packet six = PKT6(.src = ip6("2001:db8::220"), .dst = ip6("2001:db8::221"), .proto = 17,
+			.sport = ntohs(flow->remote_port), .dport = ntohs(flow->snat_port), .payload = len - 48);
+
+		return pkt_ether(node_mac, gateway_mac, ETH_P_IPV6, &six);
+	}
+	return reply_frame4(flow, len);
 }
 
 static uint64_t ended(struct world *w, enum talon_dir dir, enum talon_end end)
@@ -274,7 +313,7 @@ static struct path_bench_item *reply_items(struct world *w, uint32_t count, uint
 		if (bpf_map_lookup_elem(bpf_map__fd(w->skel->maps.flows), &id, &flow) ||
 			flow.phase != TALON_FLOW_LIVE)
 			die("reading a flow");
-		frame = reply_frame(&flow, len);
+		frame = reply_frame(w, &flow, len);
 		memcpy(items[i].head, frame.bytes + 14, PATH_BENCH_HEAD);
 	}
 	return items;
@@ -375,7 +414,7 @@ static void run(struct bench *b, struct world *w, uint32_t flows, uint32_t len, 
 	free(items);
 	if (bpf_map_lookup_elem(bpf_map__fd(w->skel->maps.flows), &one, &flow))
 		die("reading a flow");
-	frame = reply_frame(&flow, len);
+	frame = reply_frame(w, &flow, len);
 	write_job(w, &frame, flows, 14, 0, w->session.send_key, len);
 	m = measure(w, false, TALON_FORWARDED, &frame, repeat);
 	report(b, w, "out", len, suffix, m);
@@ -428,6 +467,10 @@ int main(int argc, char **argv)
 	run(&b, &w, 1, 64, "");
 	w.ahead = true;
 	run(&b, &w, 1, 1280, "");
+	w.six = true;
+	run(&b, &w, 1, 1280, ".six");
+	run(&b, &w, 1, 64, ".six");
+	w.six = false;
 	run(&b, &w, 1, 64, "");
 	run_elsewhere(&b, &w, TALON_ONWARD, "path.in.onward.1280", 1280);
 	run_elsewhere(&b, &w, TALON_LOCAL, "path.in.local.1280", 1280);
