@@ -86,6 +86,7 @@ static void init_waits(struct management *m)
 		.since_ns = loop_now(m->loop) };
 	loop_timer_init(&m->timer, management_run_timer, m);
 	loop_timer_init(&m->patience, management_lose_patience, m);
+	loop_timer_init(&m->anew, management_sync_anew, m);
 	management_job_init(m);
 	management_report_init(m);
 }
@@ -136,6 +137,7 @@ static void stop(struct management *m)
 {
 	loop_timer_cancel(m->loop, &m->timer);
 	loop_timer_cancel(m->loop, &m->patience);
+	loop_timer_cancel(m->loop, &m->anew);
 	grpc_call_cancel(m->call);
 	m->call = NULL;
 	management_job_stop(m);

@@ -112,7 +112,10 @@ void management_probe(struct management *management, management_probed_fn fn, vo
 void management_sync_meta(struct management *management, char *const *files, size_t count);
 /* The host's network changed: ends a wait that follows a failure to reach the server. */
 void management_network_changed(struct management *management);
-/* Whether the tunnel can carry IPv6 (struct sysinfo_flags): reports it, if that changed. */
+/*
+ * Whether the tunnel can carry IPv6 (struct sysinfo_flags). A change is said with a new Sync: after SyncMeta
+ * the server sends maps to all others, but none to us, and ours gets or loses our address.
+ */
 void management_set_ipv6(struct management *management, bool carries_ipv6);
 /* What this host lets the mesh do is another, from the next report on: management_sync_facts() sends one. */
 void management_set_flags(struct management *management, const struct sysinfo_flags *flags);

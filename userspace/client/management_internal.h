@@ -86,6 +86,7 @@ struct management {
 	enum management_step step;	/* of @call */
 	struct grpc_call *call;
 	struct loop_timer timer;	/* the next attempt */
+	struct loop_timer anew;		/* opens Sync again although nothing is wrong with it */
 	/* the limit for the first message of Sync, of a stream to prove calm, of the verdict of `once` */
 	struct loop_timer patience;
 	uint8_t server_key[KEY_LEN];
@@ -166,6 +167,8 @@ void management_set_connected(struct management *m);
 void management_note_end_of_stream(struct management *m, enum management_outcome outcome);
 /* Tells a stream that a proxy cut from one that the server ended. */
 void management_note_cut(struct management *m, const struct grpc_end *end);
+/* For the timer `anew`. */
+void management_sync_anew(void *ctx);
 /* For the timer `patience`. */
 void management_lose_patience(void *ctx);
 

@@ -175,7 +175,9 @@ void management_set_ipv6(struct management *m, bool carries_ipv6)
 	if (m->flags.carries_ipv6 == carries_ipv6)
 		return;
 	m->flags.carries_ipv6 = carries_ipv6;
-	management_sync_facts(m);
+	free(m->meta);		/* outdated */
+	m->meta = NULL;
+	loop_timer_after(m->loop, &m->anew, 0);		/* not from a callback of the call */
 }
 
 void management_sync_facts(struct management *m)

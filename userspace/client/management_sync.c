@@ -185,6 +185,19 @@ void management_call_sync(struct management *m)
 	loop_timer_after(m->loop, &m->patience, FIRST_MAP_TIMEOUT_NS);
 }
 
+void management_sync_anew(void *ctx)
+{
+	struct management *m = ctx;
+
+	if (m->step != STEP_SYNC || !m->call)
+		return;		/* the next Sync says it */
+	loop_timer_cancel(m->loop, &m->patience);
+	management_report_stop(m);
+	grpc_call_cancel(m->call);
+	m->call = NULL;
+	management_begin(m, STEP_SYNC);
+}
+
 void management_note_end_of_stream(struct management *m, enum management_outcome outcome)
 {
 	uint64_t lived = loop_now(m->loop) - m->sync_opened_ns;

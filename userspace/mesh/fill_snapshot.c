@@ -329,7 +329,8 @@ static char *own_address6(const struct mesh *mesh)
 	const struct netmap_self *self = mesh_self(mesh);
 	const struct cidr cidr = { .family = AF_INET6, .prefixlen = self->prefixlen6, .addr = self->addr6 };
 
-	return addr6_is_zero(&self->addr6) ? text("") : cidr_text(&cidr);
+	/* not one that the host refuses */
+	return addr6_is_zero(&self->addr6) || *plane_why_no_ipv6(mesh->plane) ? text("") : cidr_text(&cidr);
 }
 
 void mesh_say_state(const struct mesh *mesh, char *line, size_t size)
@@ -338,8 +339,9 @@ void mesh_say_state(const struct mesh *mesh, char *line, size_t size)
 	struct peers_tally tally;
 
 	peers_tally(mesh->peers, &tally);
-	snprintf(line, size, "%s%s%s; %zu of %zu peers connected", daemon_status(mesh), *why ? ", not ready: " : "",
-		why, tally.direct + tally.relayed, tally.direct + tally.relayed + tally.connecting + tally.idle);
+	snprintf(line, size, "%s%s%s; %zu of %zu peers connected", daemon_status(mesh),
+		*why ? ", not ready: " : "", why, tally.direct + tally.relayed,
+		tally.direct + tally.relayed + tally.connecting + tally.idle);
 }
 
 static char *own_ip(const struct mesh *mesh)

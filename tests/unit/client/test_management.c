@@ -1335,39 +1335,57 @@ static void other_posture_checks_are_answered_once(void **state)
 	assert_int_equal(count_calls("SyncMeta"), 4);
 }
 
-/* How many capabilities the meta of the latest SyncMeta names; 2: IPv6 among them. */
+/* How many capabilities the meta of the Sync under way names; 2: IPv6 among them. */
 static size_t capabilities_told(void)
 {
-	struct grpc_call *call = the_call("SyncMeta");
+	struct grpc_call *call = the_call("Sync");
 	size_t len, count;
 	uint8_t *plain = opened(call->request, call->len, &len);
-	Management__SyncMetaRequest *request = management__sync_meta_request__unpack(NULL, len, plain);
+	Management__SyncRequest *request = management__sync_request__unpack(NULL, len, plain);
 
 	count = request->meta->n_capabilities;
-	management__sync_meta_request__free_unpacked(request, NULL);
+	management__sync_request__free_unpacked(request, NULL);
 	envelope_free(plain, len);
 	return count;
 }
 
-static void ipv6_that_comes_or_goes_is_told_once(void **state)
+static void ipv6_that_comes_or_goes_is_told_with_a_new_sync(void **state)
 {
 	connect_known();
+	assert_int_equal(capabilities_told(), 1);
 	management_set_ipv6(w.m, false);	/* as it was */
 	pass(60 * LOOP_SECOND);
-	assert_int_equal(count_calls("SyncMeta"), 0);
+	assert_int_equal(count_calls("Sync"), 1);
 	management_set_ipv6(w.m, true);
+	/* it may have been said in a callback of the stream */
+	assert_int_equal(count_calls("Sync"), 1);
 	pass(0);
+	assert_int_equal(count_calls("Sync"), 2);
 	assert_int_equal(capabilities_told(), 2);
-	finish("SyncMeta");
-	pass(60 * LOOP_SECOND);
-	management_set_ipv6(w.m, true);
-	pass(60 * LOOP_SECOND);
-	assert_int_equal(count_calls("SyncMeta"), 1);
-	management_set_ipv6(w.m, false);
+	assert_int_equal(w.state, MANAGEMENT_CONNECTED);
+	management_set_ipv6(w.m, false);		/* before the map came */
 	pass(0);
-	assert_int_equal(count_calls("SyncMeta"), 2);
+	assert_int_equal(count_calls("Sync"), 3);
 	assert_int_equal(capabilities_told(), 1);
-	finish("SyncMeta");
+	send_map(2);
+	assert_int_equal(w.firsts, 2);
+	management_set_ipv6(w.m, false);
+	pass(60 * LOOP_SECOND);
+	assert_int_equal(count_calls("Sync"), 3);
+	assert_int_equal(count_calls("SyncMeta"), 0);
+	assert_int_equal(w.state, MANAGEMENT_CONNECTED);
+}
+
+static void ipv6_that_goes_before_sync_is_told_with_it(void **state)
+{
+	make_client(NULL, false);
+	management_set_ipv6(w.m, true);
+	pass(0);
+	give_key();
+	management_set_ipv6(w.m, false);
+	accept_login();
+	assert_int_equal(count_calls("Sync"), 1);
+	assert_int_equal(capabilities_told(), 1);
 }
 
 static void posture_checks_known_before_sync_go_with_it(void **state)
@@ -1894,7 +1912,8 @@ int main(void)
 		TEST(a_job_stream_that_ends_with_the_connection_tells_nothing_about_proxies),
 		TEST(a_server_that_wants_the_jobs_stream_open_gets_it_so),
 		TEST(job_streams_cut_each_few_seconds_come_back_at_once),
-		TEST(ipv6_that_comes_or_goes_is_told_once),
+		TEST(ipv6_that_comes_or_goes_is_told_with_a_new_sync),
+		TEST(ipv6_that_goes_before_sync_is_told_with_it),
 		TEST(other_posture_checks_are_answered_once),
 		TEST(posture_checks_known_before_sync_go_with_it),
 		TEST(logging_out_ends_everything),
