@@ -30,13 +30,6 @@ __noinline int acl6_verdict(const struct talon_addr *src, const struct talon_add
 	return class ? acl_verdict_of(bank, src_class, *class, place) : 0;
 }
 
-static __always_inline bool acl6_is_open(const struct talon_config *cfg, const struct talon_addr *dst, __u8 proto,
-	__be16 dport)
-{
-	return cfg && !talon_addr_is_zero(&cfg->mesh_addr6) && talon_addr_equal(dst, &cfg->mesh_addr6) &&
-		acl_is_open_port(cfg, proto, dport);
-}
-
 /* acl_note_out() for IPv6. */
 __noinline int acl6_note_out(struct talon_pkt *pkt)
 {
@@ -64,8 +57,7 @@ __noinline int acl6_note_out(struct talon_pkt *pkt)
 		acl_ct_touch(ct, pkt);
 		return 0;
 	}
-	if (!opens || acl6_is_open(config_get(), &pkt->key_src, key.proto, key.dport) ||
-		acl6_verdict(&pkt->key_dst, &pkt->key_src, acl_place(key.proto, key.dport)))
+	if (!opens || acl6_verdict(&pkt->key_dst, &pkt->key_src, acl_place(key.proto, key.dport)))
 		return 0;
 	fresh.seen_s = pkt->now_s;
 	bpf_map_update_elem(&acl_ct6, &key, &fresh, BPF_ANY);
@@ -148,8 +140,7 @@ __noinline int acl6_permits(struct talon_pkt *pkt, const struct talon_addr *dst)
 		return acl6_verdict(&pkt->inner_src, dst, TALON_ACL_PORT_PROTO + IPPROTO_ICMPV6) ||
 			acl6_permits_error(pkt, dst);
 	}
-	if (!acl6_is_open(config_get(), &pkt->inner_dst, pkt->proto, pkt->key.dport) &&
-		!acl6_verdict(&pkt->inner_src, dst, acl_place(pkt->proto, pkt->key.dport)) &&
+	if (!acl6_verdict(&pkt->inner_src, dst, acl_place(pkt->proto, pkt->key.dport)) &&
 		!acl6_is_answer(pkt, pkt->proto, true))
 		return 0;
 	if (pkt->first_fragment)

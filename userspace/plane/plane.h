@@ -47,8 +47,8 @@ struct plane_state {
 	/* NULL: no access rules are enforced (static file); else default drop */
 	const struct acl_table *acl;
 	/*
-	 * ports of @mesh_addr and @mesh_addr6 that are open to every peer, whatever @acl says; at most
-	 * TALON_OPEN_PORTS_MAX
+	 * ports of @mesh_addr, and not of @mesh_addr6, that are open to every peer, whatever @acl says; at
+	 * most TALON_OPEN_PORTS_MAX
 	 */
 	const struct netmap_port *open;
 	size_t open_count;

@@ -50,7 +50,7 @@ TALON_ASSERT_SIZE(struct talon_hash_keys, 112);
 
 /*
  * Of the mesh address, and of no other of this host's, and for every peer: where the controller
- * listens itself.
+ * listens itself, in IPv4 alone. In IPv6 somebody else may have the port.
  */
 struct talon_open_port {
 	__be16	port;
