@@ -397,9 +397,11 @@ servers_up() { # HOST [ADDRESS]
 	}
 	spawn "http-$h-$a" "$h" $NET http "$a" 80 "$RUN/www" "$RUN/log/seen-$h"
 	spawn "udp-$h-$a" "$h" $NET udp-serve "$a" 7 "$RUN/log/seen-udp-$h"
-	wait_for 5 "the HTTP server on $h" listening "$h" "$a:80" t
-	wait_for 5 "the UDP server on $h" listening "$h" "$a:7" u
+	wait_for 5 "the HTTP server on $h" listening "$h" "$(bracketed "$a"):80" t
+	wait_for 5 "the UDP server on $h" listening "$h" "$(bracketed "$a"):7" u
 }
+
+bracketed() { case $1 in *:*) echo "[$1]" ;; *) echo "$1" ;; esac; }	# an address as a URL has it
 
 listening() { in_ns "$1" ss -Hnl"$3" | grep -qF "$2"; }
 

@@ -18,8 +18,21 @@ import time
 
 IP_MTU_DISCOVER, PMTUDISC_DONT, PMTUDISC_DO, PMTUDISC_PROBE = 10, 0, 2, 3
 FRAGMENT_MORE = 0x2000
+IPV6_MTU_DISCOVER = 23
 UDP_SEGMENT = 103
 SO_MARK, OUTSIDE = 36, 51820    # a client's mark for what must not go into its own tunnel
+
+
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def set_df(sock, mode):
+    """PMTUDISC_*: IPv6 routers never cut packets, but a host may do it at the source."""
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, mode)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, mode)
 
 
 def log_line(log, **fields):
@@ -97,7 +110,7 @@ class Server6(Server):
 
 
 def http_serve(a):
-    (Server6 if ":" in a.address else Server)((a.address, a.port), functools.partial(Handler, a.folder, a.log)).serve_forever()
+    (Server6 if family_of(a.address) == socket.AF_INET6 else Server)((a.address, a.port), functools.partial(Handler, a.folder, a.log)).serve_forever()
 
 
 # --- UDP: echo, with orders in the payload's first word ---
@@ -146,12 +159,12 @@ def udp_answer(sock, a, data, peer):
     if order in (b"size", b"nodf"):
         reply = (data * (int(value) // len(data) + 1))[:int(value)]
         mode = PMTUDISC_PROBE if order == b"size" else PMTUDISC_DONT
-    sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, mode)
+    set_df(sock, mode)
     sock.sendto(reply, peer)
 
 
 def udp_serve(a):
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock = socket.socket(family_of(a.address), socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
     sock.bind((a.address, a.port))
     while True:
@@ -162,12 +175,11 @@ def udp_serve(a):
 
 def udp_ask(a):
     """Sends a.count datagrams one after the other and wants each one back; exit 1 at the first that is missing or wrong."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock = socket.socket(family_of(a.address), socket.SOCK_DGRAM)
     sock.bind(("", a.source_port))
     sock.connect((a.address, a.port))
     sock.settimeout(a.timeout)
-    mode = {"off": PMTUDISC_DONT, "on": PMTUDISC_PROBE}[a.df]
-    sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, mode)
+    set_df(sock, {"off": PMTUDISC_DONT, "on": PMTUDISC_PROBE}[a.df])
     if a.ttl:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, a.ttl)
     source = sock.getsockname()
@@ -198,7 +210,7 @@ def udp_flows(a):
     poll = select.epoll()
     while len(kept) < a.count or waiting:
         if len(kept) < a.count and len(waiting) < 32:
-            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            s = socket.socket(family_of(a.address), socket.SOCK_DGRAM)
             s.connect((a.address, a.port))
             kept.append(s)
             waiting[s.fileno()] = os.urandom(64)
@@ -221,27 +233,29 @@ def udp_flows(a):
 def ping(a):
     """Sends a.c echo requests and waits a.W seconds for what is missing; prints how many were sent and answered with the same bytes.
     ping(8) gives up after two round trips, and calls lost what a busy machine only delays."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    six = family_of(a.address) == socket.AF_INET6
+    asks, answers = (128, 129) if six else (8, 0)
+    sock = socket.socket(family_of(a.address), socket.SOCK_RAW, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
     if a.I:
         sock.bind((a.I, 0))
     if a.t:
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, a.t)
+        sock.setsockopt(*(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS) if six else (socket.IPPROTO_IP, socket.IP_TTL), a.t)
     ident = a.e or struct.unpack("!H", os.urandom(2))[0]
     body, missing, sent, start = os.urandom(a.s), set(), 0, time.monotonic()
     deadline = start + (a.c - 1) * a.i + a.W
     while (sent < a.c or missing) and time.monotonic() < deadline:
         due = start + sent * a.i - time.monotonic() if sent < a.c else deadline - time.monotonic()
         if sent < a.c and due <= 0:
-            request = struct.pack("!BBHHH", 8, 0, 0, ident, sent & 0xFFFF) + body
+            request = struct.pack("!BBHHH", asks, 0, 0, ident, sent & 0xFFFF) + body  # of IPv6 the kernel fills in the checksum
             sock.sendto(request[:2] + struct.pack("!H", checksum(request)) + request[4:], (a.address, 0))
             missing.add(sent & 0xFFFF)
             sent += 1
             deadline = max(deadline, time.monotonic() + a.W)
         elif select.select([sock], [], [], max(0, due))[0]:
             packet = sock.recv(65535)
-            icmp = packet[(packet[0] & 15) * 4:]
-            if icmp[0] == 0 and struct.unpack("!H", icmp[4:6])[0] == ident and icmp[8:] == body and checksum(icmp) == 0:
+            icmp = packet if six else packet[(packet[0] & 15) * 4:]
+            if icmp[0] == answers and struct.unpack("!H", icmp[4:6])[0] == ident and icmp[8:] == body and (six or checksum(icmp) == 0):
                 missing.discard(struct.unpack("!H", icmp[6:8])[0])
     print(sent, sent - len(missing))
 
