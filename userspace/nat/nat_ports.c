@@ -24,18 +24,28 @@ void nat_ports_init(struct nat_ports *ports, int block_fd, uint16_t first, uint1
 	*ports = (struct nat_ports) { .block_fd = block_fd, .first = first, .last = last };
 }
 
-/* Whether packets to an IPv4 address of the node reach a socket with this local address. */
+static bool is_mapped(const __be32 *addr)
+{
+	return !addr[0] && !addr[1] && addr[2] == htonl(0xffff);
+}
+
+/*
+ * Whether packets to an address of the node, of either family, reach a socket with this local address: the
+ * ports of SNAT are those of both. A wildcard takes them all; loopback and link-local addresses take none.
+ */
 static bool is_reachable(const struct inet_diag_msg *msg)
 {
 	const __be32 *src = msg->id.idiag_src;
 
 	if (msg->idiag_family == AF_INET)
 		return (ntohl(src[0]) >> 24) != IN_LOOPBACKNET;
-	if (msg->idiag_family != AF_INET6 || src[0] || src[1])
+	if (msg->idiag_family != AF_INET6)
 		return false;
-	if (!src[2] && !src[3])
-		return true;					/* the wildcard takes IPv4 too */
-	return src[2] == htonl(0xffff) && (ntohl(src[3]) >> 24) != IN_LOOPBACKNET;
+	if (is_mapped(src))
+		return (ntohl(src[3]) >> 24) != IN_LOOPBACKNET;
+	if (!src[0] && !src[1] && !src[2] && src[3] == htonl(1))
+		return false;
+	return ntohl(src[0]) >> 22 != 0xfe80 >> 6;
 }
 
 static void add_socket(const struct inet_diag_msg *msg, int class, struct nat_port_set *set)
