@@ -26,6 +26,7 @@ done
 if [ -x "${BUILD:-build}/talon" ]; then
 	verdict "options and metrics in the documents" "$(python3 docs/generate.py "${BUILD:-build}/talon" --check 2>&1)"
 fi
+verdict "tests named in the documents" "$(python3 tests/named.py 2>&1)"
 for check in generated runbooks metrics panels; do
 	verdict "monitoring: $check" "$(python3 -B tests/monitoring/check.py "$check" 2>&1)"
 done
