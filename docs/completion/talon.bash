@@ -4,7 +4,7 @@
 _talon()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
-	local commands="up status trace preflight flows top metrics drops capture down networks forwarding profile login logout service debug version genkey pubkey help"
+	local commands="up status trace preflight flows top metrics drops capture down networks forwarding profile login logout service reload debug version genkey pubkey help"
 	local common="--pin-dir --log-level --daemon-addr --help"
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
@@ -214,7 +214,15 @@ _talon()
 	case $command in
 	up) mapfile -t COMPREPLY < <(compgen -W "$up $mesh $common" -- "$cur") ;;
 	preflight) mapfile -t COMPREPLY < <(compgen -W "--json ${up/--dry-run/} $mesh $common" -- "$cur") ;;
-	service) mapfile -t COMPREPLY < <(compgen -W "run $up $mesh $common" -- "$cur") ;;
+	service)
+		case ${COMP_WORDS[2]} in
+		run) mapfile -t COMPREPLY < <(compgen -W "$up $mesh $common" -- "$cur") ;;
+		install | reconfigure)
+			mapfile -t COMPREPLY < <(compgen -W "--service --service-env --static --log-level --log-file --management-url --config --daemon-addr" -- "$cur") ;;
+		uninstall | start | stop | restart | status | reset-params) mapfile -t COMPREPLY < <(compgen -W "--service" -- "$cur") ;;
+		*) mapfile -t COMPREPLY < <(compgen -W "run install uninstall start stop restart status reconfigure reset-params" -- "$cur") ;;
+		esac ;;
+	reload) mapfile -t COMPREPLY < <(compgen -W "--environment $common" -- "$cur") ;;
 	login) mapfile -t COMPREPLY < <(compgen -W "--setup-key --setup-key-file --management-url --hostname $common" -- "$cur") ;;
 	networks | routes) mapfile -t COMPREPLY < <(compgen -W "list select deselect all --append $common" -- "$cur") ;;
 	forwarding) mapfile -t COMPREPLY < <(compgen -W "list $common" -- "$cur") ;;

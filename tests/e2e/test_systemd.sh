@@ -75,12 +75,19 @@ test_package_installs_and_starts_nothing() {
 	machine systemd-analyze verify talon.service
 }
 
+test_package_is_the_same_if_built_twice() {
+	(umask 077 && TZ=Asia/Tokyo TMPDIR=$RUN "$E2E/../../manifests/debian/build.sh" "$RUN/again" >/dev/null)
+	cmp "$RUN"/deb/talon_*.deb "$RUN"/again/talon_*.deb
+	dpkg-deb -f "$RUN"/again/talon_*.deb Depends | grep -q "libbpf1" || fail "nothing about libbpf"
+}
+
 test_unit_starts_says_its_state_and_logs_with_priorities() {
 	running
 	equal "state" "active running" "$(unit ActiveState) $(unit SubState)"
 	wait_for 15 "the status line" unit_is StatusText "serving; 1 of 1 peers connected"
 	equal "watchdog" 30s "$(unit WatchdogUSec)"
 	machine talon status --check ready
+	equal "a thread for the veth, by a file below /sys" 1 "$(machine cat /sys/class/net/eth0/threaded)"
 	machine journalctl -q -o json -u talon.service _PID="$(main_pid)" >"$RUN/journal"
 	equal "priority of the first line" "6" "$(jq -r 'select(.MESSAGE | startswith("ready: ")) | .PRIORITY' "$RUN/journal")"
 	not grep -E '"MESSAGE":"(<|20[0-9][0-9]-)' "$RUN/journal"
@@ -97,7 +104,7 @@ test_reload_succeeds_or_says_why_not() {
 	journal -p warning | grep -q "reload: Local: only the next start takes that over" || fail "nothing about what waits"
 	config "MTU = 1"
 	not machine systemctl reload talon.service
-	journal | grep -q "talon: reload: /etc/talon.conf:[0-9]*: Interface.MTU: '1' is not an MTU" || fail "no reason"
+	journal -p err | grep -q "talon: reload: /etc/talon.conf:[0-9]*: Interface.MTU: '1' is not an MTU" || fail "no reason"
 	equal "state" active "$(unit ActiveState)"
 	config
 	settings TALON_LOG_LEVEL=debug

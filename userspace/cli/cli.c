@@ -22,7 +22,8 @@ int cli_fail(struct cli *cli, int code, const char *fmt, ...)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '?';	/* foreign text must not start a new line or control the terminal */
 	}
-	fprintf(cli->err, "%s: %s\n", cli->as_netbird ? "Error" : "talon", line);
+	fprintf(cli->err, "%s%s: %s\n", cli->err == stderr && log_is_journal() ? "<3>" : "",
+		cli->as_netbird ? "Error" : "talon", line);
 	return cli->as_netbird && code ? CLI_FAILED : code;
 }
 

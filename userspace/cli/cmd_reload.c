@@ -26,7 +26,8 @@ static int list_settings(char *const *env, char *list[static CONTROL_ENV_MAX + 1
 }
 
 /* The daemon of these pins, or one in a mesh; where a socket was named, that one alone. */
-static int ask(const struct config *config, char *const *env, char *said, size_t said_size, char *why, size_t size)
+static int ask(const struct config *config, char *const *env, char *said, size_t said_size, char *why,
+	size_t size)
 {
 	char path[CONTROL_PATH_LEN];
 	int ret;

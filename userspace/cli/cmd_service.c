@@ -27,7 +27,8 @@ struct service {
 	json_t *saved;
 };
 
-static int fail(const struct service *s, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int fail(const struct service *s, int code, const char *fmt,
+	...) __attribute__((format(printf, 3, 4)));
 
 static int fail(const struct service *s, int code, const char *fmt, ...)
 {
@@ -105,8 +106,8 @@ static int take_static(struct service *s, const char *path)
 	int code;
 
 	if (path[0] != '/')
-		return fail(s, CLI_USAGE, "--static: '%.100s' is not a file for a service; expected an absolute path",
-			path);
+		return fail(s, CLI_USAGE,
+			"--static: '%.100s' is not a file for a service; expected an absolute path", path);
 	if (asprintf(&setting, "TALON_STATIC=%s", path) < 0)
 		return fail(s, CLI_FAILED, "out of memory");
 	code = set_env(s, setting);
@@ -131,7 +132,8 @@ static int take_flag(struct service *s, const char *name, const char *value, boo
 	if (!strcmp(name, "static"))
 		return take_static(s, value);
 	if (!param)
-		return fail(s, CLI_USAGE, "--%s is not kept by a service; give its variable by --service-env", name);
+		return fail(s, CLI_USAGE,
+			"--%s is not kept by a service; give its variable by --service-env", name);
 	is_first = param->kind != SERVICE_LIST || !*was_list;
 	*was_list |= param->kind == SERVICE_LIST;
 	return set(s, param, value, is_first);
@@ -181,15 +183,16 @@ static int find_name(struct service *s)
 	}
 	s->name = name ?: cli->as_netbird ? "netbird" : "talon";
 	if (!service_is_name(s->name))
-		return fail(s, CLI_USAGE, "--service: '%.40s' is not a name; expected letters, digits and _-., at most "
-			"%d", s->name, SERVICE_NAME_MAX);
+		return fail(s, CLI_USAGE,
+			"--service: '%.40s' is not a name; expected letters, digits and _-., at most %d",
+			s->name, SERVICE_NAME_MAX);
 	snprintf(s->unit, sizeof(s->unit), "%s.service", s->name);
 	snprintf(s->unit_path, sizeof(s->unit_path), SERVICE_UNITS "/%s", s->unit);
 	s->state_dir = variable_of(s, "state-dir") ?: CONFIG_STATE_DIR;
 	if (s->state_dir[0] != '/' || snprintf(s->saved_path, sizeof(s->saved_path), "%s/service.json",
 		s->state_dir) >= PATH_MAX - 4)
-		return fail(s, CLI_USAGE, "NB_STATE_DIR: '%.100s' is not a directory for state; expected an absolute "
-			"path", s->state_dir);
+		return fail(s, CLI_USAGE, "NB_STATE_DIR: '%.100s' is not a directory for state; expected an "
+		"absolute path", s->state_dir);
 	snprintf(s->env_path, sizeof(s->env_path), "%.*s/service.env", PATH_MAX - 16, s->state_dir);
 	return CLI_OK;
 }
@@ -218,13 +221,13 @@ static int systemctl(const struct service *s, const char *verb, const char *opti
 	if (ret < 0)
 		return fail(s, CLI_FAILED, "cannot run systemctl: %s", strerror(-ret));
 	if (ret && unit)
-		return fail(s, CLI_FAILED, "systemctl %s %s failed (exit status %d); see journalctl -u %s", verb, unit,
-			ret, unit);
+		return fail(s, CLI_FAILED, "systemctl %s %s failed (exit status %d); see journalctl -u %s",
+			verb, unit, ret, unit);
 	return ret ? fail(s, CLI_FAILED, "systemctl %s failed (exit status %d)", verb, ret) : CLI_OK;
 }
 
-static int write_all(const struct service *s, const char *path, bool is_public, void (*write)(FILE *, const void *),
-	const void *what)
+static int write_all(const struct service *s, const char *path, bool is_public,
+	void (*write)(FILE *, const void *), const void *what)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -283,8 +286,9 @@ static int install(struct service *s)
 	if (code)
 		return code;
 	if (!access(s->unit_path, F_OK))
-		return fail(s, CLI_FAILED, "%s is there already; %s", s->unit_path, service_is_ours(s->unit_path)
-			? "change it by talon service reconfigure" : "it is not ours, and stays");
+		return fail(s, CLI_FAILED, "%s is there already; %s", s->unit_path,
+			service_is_ours(s->unit_path) ? "change it by talon service reconfigure"
+			: "it is not ours, and stays");
 	code = put_files(s);
 	if (!code)
 		code = systemctl(s, "enable", NULL, s->unit);
@@ -407,7 +411,8 @@ static int run_verb(struct service *s, int (*run)(struct service *s), bool witho
 	if (code)
 		return code;
 	if (!without_systemd && !service_has_systemd())
-		return fail(s, CLI_FAILED, "no systemd runs here; have what starts services run: talon service run");
+		return fail(s, CLI_FAILED,
+			"no systemd runs here; have what starts services run: talon service run");
 	if (run == install || run == reconfigure) {
 		if (service_load(s->saved_path, &s->saved, why, sizeof(why)))
 			return fail(s, CLI_FAILED, "%s", why);
@@ -427,6 +432,7 @@ int cli_service(struct cli *cli)
 		if (!strcmp(s.verb, verbs[i].name))
 			return run_verb(&s, verbs[i].run, verbs[i].without_systemd);
 	}
-	return cli_fail(cli, CLI_USAGE, "service: '%.40s' is not understood; expected run, install, uninstall, start, "
-		"stop, restart, status, reconfigure or reset-params", s.verb);
+	return cli_fail(cli, CLI_USAGE,
+		"service: '%.40s' is not understood; expected run, install, uninstall, start, stop, restart, "
+		"status, reconfigure or reset-params", s.verb);
 }

@@ -21,7 +21,8 @@ struct up {
 	struct cli_settings settings;
 	struct cli *cli;
 	int first;			/* argument of ours */
-	char **env;			/* what a reload brought in place of the process's own; NULL: nothing */
+	/* what a reload brought in place of the process's own; NULL: nothing */
+	char **env;
 };
 
 static void log_notes(const struct config *config)
@@ -92,8 +93,8 @@ static int read_sources(struct up *up, struct cli_settings *fresh, char *why, si
 	if (cli_settings_arguments(up->cli, "up", fresh))
 		snprintf(why, size, "the arguments cannot be read again");
 	else if (!fresh->file != !up->settings.file)
-		snprintf(why, size, "TALON_STATIC: %s needs a restart", fresh->file ? "a static file instead of a mesh"
-			: "a mesh instead of a static file");
+		snprintf(why, size, "TALON_STATIC: %s needs a restart",
+			fresh->file ? "a static file instead of a mesh" : "a mesh instead of a static file");
 	else
 		ret = config_read_env(config, up->cli->env, why, size);
 	if (!ret && fresh->file)

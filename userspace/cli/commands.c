@@ -118,9 +118,9 @@ const struct cli_command cli_commands[] = {
 		"Prints what\n"
 		"changed, and which settings need a restart. Settings that cannot be read change nothing: "
 		"one line says\n"
-		"why, and the exit status is 1. Peers that stay keep their sessions. SIGHUP does the same.\n\n"
-		"  --environment       TALON_* and NB_* of this command take the place of the daemon's own\n"
-		COMMON_HELP, cli_reload,
+		"why, and the exit status is 1. Peers that stay keep their sessions. SIGHUP does the "
+		"same.\n\n  --environment       TALON_* and NB_* of this command take the place of the "
+		"daemon's own\n" COMMON_HELP, cli_reload,
 	},
 	{
 		"flows", "list the live NAT flows",
@@ -195,8 +195,8 @@ const struct cli_command cli_commands[] = {
 	},
 	{
 		"service", "run as a service, or install one",
-			"run [OPTION...] | install | uninstall | start | stop | restart | status | reconfigure | "
-			"reset-params",
+			"run [OPTION...] | install | uninstall | start | stop | restart | status | "
+			"reconfigure | reset-params",
 		"run is like `talon up -F` and takes its options, but without an identity and a setup key it "
 		"waits for\n"
 		"`talon up` or `talon login`. The others make, change and remove a unit of systemd. install "

@@ -110,7 +110,8 @@ struct config_peer {
 	struct cidr *allowed;		/* each network once among all peers */
 	size_t allowed_count;
 	unsigned int line;		/* of its [Peer] */
-	bool is_moved;			/* a reload gave it another endpoint, which wins over where it was seen */
+	/* a reload gave it another endpoint, which wins over where it was seen */
+	bool is_moved;
 };
 
 /* Where metrics and health are served. */
@@ -329,7 +330,9 @@ void config_forget_setup_key(struct config *fresh);
  * number.
  */
 size_t config_list_fixed(const struct config *now, const struct config *fresh, char *names, size_t size);
-/* Writes a line for each other thing that differs, with a newline; "" if nothing does. Returns 0 or -ENOMEM. */
+/*
+ * Writes a line for each other thing that differs, with a newline; "" if nothing does. Returns 0 or -ENOMEM.
+ */
 int config_tell_changes(const struct config *now, const struct config *fresh, char *lines, size_t size);
 /* Gives @now what can change while it runs: swaps peers and routes, copies the rest. */
 void config_take_changes(struct config *now, struct config *fresh);

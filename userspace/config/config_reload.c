@@ -101,8 +101,8 @@ static bool *live_field(const struct config *config, size_t i)
 /* Settings of a mesh that no start after the first, or no running process, asks for; secrets are wiped. */
 static bool is_left_alone(const char *flag)
 {
-	static const char *const flags[] = { "setup-key", "setup-key-file", "preshared-key", "foreground-mode",
-		"lazy-conn", "dns-forwarder-port" };
+	static const char *const flags[] = { "setup-key", "setup-key-file", "preshared-key",
+		"foreground-mode", "lazy-conn", "dns-forwarder-port" };
 
 	for (size_t i = 0; i < LIVE_COUNT; i++) {
 		if (!strcmp(live[i].flag, flag))
@@ -130,7 +130,8 @@ size_t config_list_fixed(const struct config *now, const struct config *fresh, c
 		const struct config_option *o = &config_option_table[i];
 
 		if (!is_same(now, fresh, i))
-			add_name(names, size, &count, now->mesh.enabled || !o->key ? o->flag ?: o->key : o->key);
+			add_name(names, size, &count, now->mesh.enabled || !o->key ? o->flag ?: o->key
+				: o->key);
 	}
 	for (int i = 0; now->mesh.enabled && of_mesh[i].flag; i++) {
 		if (of_mesh[i].help && now->mesh_digests[i] != fresh->mesh_digests[i] &&
@@ -182,7 +183,8 @@ static int compare_all_peers(const struct config *now, const struct config *fres
 	int ret = a && b ? 0 : -ENOMEM;
 
 	for (size_t i = 0, j = 0; !ret && (i < now->peer_count || j < fresh->peer_count); ) {
-		int order = i == now->peer_count ? 1 : j == fresh->peer_count ? -1 : compare_peers(&a[i], &b[j]);
+		int order = i == now->peer_count ? 1 : j == fresh->peer_count ? -1
+			: compare_peers(&a[i], &b[j]);
 
 		tally->removed += order < 0;
 		tally->added += order > 0;
@@ -247,7 +249,8 @@ static void tell_mesh(const struct config *now, const struct config *fresh, char
 {
 	for (size_t i = 0; i < LIVE_COUNT; i++) {
 		if (*live_field(now, i) != *live_field(fresh, i))
-			text_append(lines, size, "%s: %s\n", live[i].flag, text_of_switch(*live_field(fresh, i)));
+			text_append(lines, size, "%s: %s\n", live[i].flag,
+				text_of_switch(*live_field(fresh, i)));
 	}
 	if ((now->mesh.given ^ fresh->mesh.given) & CONFIG_GIVEN_LAZY_CONN ||
 		now->mesh.lazy_conn != fresh->mesh.lazy_conn)

@@ -453,7 +453,8 @@ void config_forget_setup_key(struct config *fresh)
 {
 	forget(&fresh->mesh.setup_key);
 	forget(&fresh->setup_key_file);
-	fresh->mesh_origins[MESH_SETUP_KEY] = fresh->mesh_origins[MESH_SETUP_KEY_FILE] = (struct config_origin){};
+	fresh->mesh_origins[MESH_SETUP_KEY] = fresh->mesh_origins[MESH_SETUP_KEY_FILE] =
+		(struct config_origin){};
 }
 
 int config_mesh_assign(struct config *config, int number, const struct config_origin *origin,

@@ -308,7 +308,8 @@ static int set_log_file(struct config *config, struct slice value, struct proble
 		if (!is_log(problem->item))
 			return -EINVAL;
 		while (slice_next(&before, ",", &item))
-			is_there |= item.len == problem->item.len && !memcmp(item.at, problem->item.at, item.len);
+			is_there |= item.len == problem->item.len &&
+				!memcmp(item.at, problem->item.at, item.len);
 		if (is_there)
 			continue;
 		if (len + problem->item.len + 2 > sizeof(config->log_file)) {

@@ -16,8 +16,8 @@ struct daemon_report {
 
 struct daemon_reload {
 	/*
-	 * Reads again what @config was made of, and opens the log files again; if all of it is good, changes in
-	 * @config what can change while it runs. @env: variables in place of the process's own; NULL: as
+	 * Reads again what @config was made of, and opens the log files again; if all of it is good, changes
+	 * in @config what can change while it runs. @env: variables in place of the process's own; NULL: as
 	 * before. Returns 0, or a negative errno where all stays as it is, with @report->why.
 	 */
 	int (*read)(void *ctx, char *const *env, struct daemon_report *report);
@@ -27,8 +27,8 @@ struct daemon_reload {
 /*
  * Runs until SIGTERM or SIGINT. The datapath stays in the kernel and goes on without us; a later run adopts
  * it, daemon_down() removes it. @config was validated and checked against the host. Logs what goes wrong;
- * returns 0 or a negative errno, and when a fresh start fails nothing is left behind. SIGHUP never ends it: @reload
- * reads settings again, and in a mesh the host is looked at again.
+ * returns 0 or a negative errno, and when a fresh start fails nothing is left behind. SIGHUP never ends it:
+ * @reload reads settings again, and in a mesh the host is looked at again.
  */
 int daemon_run(struct config *config, const struct daemon_reload *reload);
 

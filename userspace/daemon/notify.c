@@ -66,8 +66,8 @@ void notify_open(struct notify *notify, struct loop *loop)
 		if (parse_address(name, &notify->to, &notify->to_len))
 			notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 		else
-			log_warn("NOTIFY_SOCKET: '%.107s' is no path and no @name; the service manager is not "
-				"told anything", name);
+			log_warn("NOTIFY_SOCKET: '%.107s' is no path and no @name; the service manager is "
+				"not told anything", name);
 		if (notify->fd >= 0)
 			notify->watchdog_ns = read_watchdog();
 	}

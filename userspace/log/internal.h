@@ -42,7 +42,9 @@ struct target {
 	char *path;			/* of a file; owned */
 };
 
-/* @name: "syslog" or a path, whose file and folders are made if they are missing. One line in @why on error. */
+/*
+ * @name: "syslog" or a path, whose file and folders are made if they are missing. One line in @why on error.
+ */
 int target_open(const char *name, struct target **ret_target, char *why, size_t size);
 /* NULL is allowed. */
 void target_close(struct target *target);

@@ -112,7 +112,8 @@ static const char *const names[] = { "error", "warn", "info", "debug" };
 static const int priorities[] = { LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG };	/* of syslog(3) */
 
 /* Time and level as text; "<6>" for the journal, which has both; what syslog(3) puts before a line. */
-static size_t format_head(enum target_form form, enum log_level level, int64_t when_ms, char *head, size_t size)
+static size_t format_head(enum target_form form, enum log_level level, int64_t when_ms, char *head,
+	size_t size)
 {
 	const time_t second = when_ms / 1000;
 	char when[32];
@@ -123,7 +124,8 @@ static size_t format_head(enum target_form form, enum log_level level, int64_t w
 	if (form == FORM_SYSLOG) {
 		localtime_r(&second, &tm);
 		strftime(when, sizeof(when), "%b %e %H:%M:%S", &tm);
-		return snprintf(head, size, "<%d>%s talon[%d]: ", LOG_DAEMON | priorities[level], when, getpid());
+		return snprintf(head, size, "<%d>%s talon[%d]: ", LOG_DAEMON | priorities[level], when,
+			getpid());
 	}
 	gmtime_r(&second, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
@@ -147,14 +149,14 @@ static size_t format_json_head(enum target_form form, enum log_level level, int6
 		(int)(when_ms % 1000), names[level]);
 }
 
-static size_t format_line(enum target_form form, enum log_format format, enum log_level level, int64_t when_ms,
-	const char *text, char *buf, size_t size)
+static size_t format_line(enum target_form form, enum log_format format, enum log_level level,
+	int64_t when_ms, const char *text, char *buf, size_t size)
 {
 	struct line line = { .text = buf, .size = size - 2 };
 	char head[HEAD_MAX];
 
-	put(&line, head, format == LOG_FORMAT_JSON ? format_json_head(form, level, when_ms, head, sizeof(head))
-		: format_head(form, level, when_ms, head, sizeof(head)));
+	put(&line, head, format == LOG_FORMAT_JSON ? format_json_head(form, level, when_ms, head,
+		sizeof(head)) : format_head(form, level, when_ms, head, sizeof(head)));
 	put_text(&line, text, format == LOG_FORMAT_JSON);
 	line.size = size;
 	if (format == LOG_FORMAT_JSON)
@@ -257,7 +259,9 @@ static void write_line(enum log_level level, const char *fmt, va_list args)
 	pthread_mutex_unlock(&out_lock);
 }
 
-/* Opens what @list names into @fresh; NULL there stands for the console. Returns their number, or negative. */
+/*
+ * Opens what @list names into @fresh; NULL there stands for the console. Returns their number, or negative.
+ */
 static int open_list(const char *list, struct target *fresh[static TARGETS_MAX], char *why, size_t size)
 {
 	char text[LOG_TARGETS_LEN], *at = text, *name;

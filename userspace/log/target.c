@@ -35,7 +35,8 @@ static int dial_syslog(void)
 /* A syslog daemon that was restarted has a new socket. */
 static ssize_t put_syslog(struct target *t, const char *line, size_t len)
 {
-	ssize_t n = t->fd < 0 ? -1 : send(t->fd, line, len - 1, MSG_NOSIGNAL);	/* a datagram needs no newline */
+	/* a datagram needs no newline */
+	ssize_t n = t->fd < 0 ? -1 : send(t->fd, line, len - 1, MSG_NOSIGNAL);
 
 	if (n >= 0)
 		return len;

@@ -35,7 +35,10 @@ int mesh_start(struct plane *plane, const struct config *config, void (*stop)(vo
 void mesh_stop(struct mesh *mesh);
 /* Something about this host may have changed, as on SIGHUP: looks at its network and facts again. */
 void mesh_look_again(struct mesh *mesh);
-/* The same, and the settings that @config may change while it runs are others: applies them, tells management. */
+/*
+ * The same, and the settings that @config may change while it runs are others: applies them,
+ * tells management.
+ */
 void mesh_take_settings(struct mesh *mesh);
 /* Who answers a reload that comes by the control socket: as control_ops.reload. */
 typedef int (*mesh_reload_fn)(void *ctx, char *const *env, char *said, size_t said_size, char *err,

@@ -55,7 +55,8 @@ int service_load(const char *path, json_t **ret_saved, char *why, size_t size)
 	store_free(bytes, len);
 	if (*ret_saved)
 		return 0;
-	snprintf(why, size, "%s:%d: %.100s; remove it: talon service reset-params", path, error.line, error.text);
+	snprintf(why, size, "%s:%d: %.100s; remove it: talon service reset-params", path, error.line,
+		error.text);
 	return -EBADMSG;
 }
 
@@ -105,7 +106,8 @@ static int set_list(json_t *saved, const struct service_param *param, const char
 	return 0;
 }
 
-static int set_switch(json_t *saved, const struct service_param *param, const char *value, char *why, size_t size)
+static int set_switch(json_t *saved, const struct service_param *param, const char *value, char *why,
+	size_t size)
 {
 	static const char *const yes[] = { "true", "t", "1", "True", "TRUE", "T", "yes", "on" },
 		*const no[] = { "false", "f", "0", "False", "FALSE", "F", "no", "off" };
@@ -171,7 +173,8 @@ int service_set_env(json_t *saved, const char *list, char *why, size_t size)
 
 		if (len && (!is_variable(list, len) || name >= sizeof(key))) {
 			/* what is on the other side of the sign may be a secret */
-			snprintf(why, size, "--service-env: '%.*s' is not a variable; expected NAME=value, with commas "
+			snprintf(why, size,
+				"--service-env: '%.*s' is not a variable; expected NAME=value, with commas "
 				"between several", (int)(name < len ? name : len < 40 ? len : 40), list);
 			return -EINVAL;
 		}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A unit of systemd that `talon service install` makes: its text, what is saved of its settings (service.json,
- * NetBird's file), and systemctl.
+ * A unit of systemd that `talon service install` makes: its text, what is saved of its settings
+ * (service.json, NetBird's file), and systemctl.
  */
 #ifndef TALON_SERVICE_H
 #define TALON_SERVICE_H

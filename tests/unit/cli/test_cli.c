@@ -75,11 +75,13 @@ static const struct {
 	  "https://HOST:PORT (http:// too)\n" },
 	{ "up --route 10.0.0.0/8", "talon: --route: management gives the routes in a mesh; leave it out, or "
 		"use --static FILE\n" },
-	{ "service", "talon: service: '' is not understood; expected run, install, uninstall, start, stop, restart, "
-		"status, reconfigure or reset-params\n" },
-	{ "service reset-params now", "talon: service: 'now' is one argument too many; see talon service --help\n" },
-	{ "service reset-params --service a/b", "talon: service reset-params: --service: 'a/b' is not a name; expected "
-		"letters, digits and _-., at most 64\n" },
+	{ "service", "talon: service: '' is not understood; expected run, install, uninstall, start, stop, "
+	"restart, status, reconfigure or reset-params\n" },
+	{ "service reset-params now", "talon: service: 'now' is one argument too many; see talon service "
+		"--help\n" },
+	{ "service reset-params --service a/b",
+	"talon: service reset-params: --service: 'a/b' is not a name; expected letters, digits and _-., at "
+	"most 64\n" },
 	{ "reload now", "talon: reload: 'now' is one argument too many; see talon reload --help\n" },
 	{ "networks", "talon: networks: '' is not understood; expected list, select or deselect\n" },
 	{ "networks select", "talon: networks: expected the ID of a network, or all\n" },

@@ -1333,8 +1333,8 @@ static void what_does_nothing_in_a_mesh_is_said(void **state)
 
 static void logs_are_a_list_that_a_stronger_source_replaces(void **state)
 {
-	static const char *const twice[] = { "log-file=console", "log-file=/var/log/a.log, /var/log/b.log,console",
-		NULL };
+	static const char *const twice[] = { "log-file=console",
+		"log-file=/var/log/a.log, /var/log/b.log,console", NULL };
 	static const char *const wrong[] = { "client.log", "/", "Console", "console,syslogs", "/a\001b" };
 	char *env[] = { "NB_LOG_FILE=syslog,/var/log/c.log", NULL };
 

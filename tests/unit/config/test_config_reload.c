@@ -11,7 +11,8 @@
 
 #include "config/config.h"
 
-#define HEAD	"[Interface]\nPrivateKey = QDPAyjhdPmvPR2LS8DMl4hNLM2mwjnp2YLGFoVAJOHE=\nAddress = 100.64.0.1/10\n"
+#define HEAD	"[Interface]\nAddress = 100.64.0.1/10\n" \
+		"PrivateKey = QDPAyjhdPmvPR2LS8DMl4hNLM2mwjnp2YLGFoVAJOHE=\n"
 #define A	"[Peer]\nPublicKey = c6CrXJ0yDsVH2SCgb4iF6sGNuMKUTM0KX6xPzLOWHlo=\n"
 #define B	"[Peer]\nPublicKey = NKYSP6VXQkZaWmOJqX7ZBY3b5bEvkkCuLShDoHCpjE8=\n"
 
@@ -51,10 +52,13 @@ static void each_kind_of_change_has_its_line(void **state)
 		{ HEAD A B, HEAD B A, "", "" },
 		{ HEAD A "AllowedIPs = 10.1.0.0/16\n", HEAD A "AllowedIPs = 10.2.0.0/16\n" B,
 			"peers: 1 added, 1 changed\n", "" },
-		{ HEAD A "Endpoint = 192.0.2.1:1\n", HEAD A "Endpoint = 192.0.2.1:2\n", "peers: 1 changed\n", "" },
-		{ HEAD A "Endpoint = a.example:1\n", HEAD A "Endpoint = b.example:1\n", "peers: 1 changed\n", "" },
+		{ HEAD A "Endpoint = 192.0.2.1:1\n", HEAD A "Endpoint = 192.0.2.1:2\n",
+			"peers: 1 changed\n", "" },
+		{ HEAD A "Endpoint = a.example:1\n", HEAD A "Endpoint = b.example:1\n",
+			"peers: 1 changed\n", "" },
 		{ HEAD A "PersistentKeepalive = 5\n", HEAD A, "peers: 1 changed\n", "" },
-		{ HEAD "Route = 10.0.0.0/8\nRoute = 192.168.1.0/24\n", HEAD "Route = 192.168.1.0/24 nomasquerade\n",
+		{ HEAD "Route = 10.0.0.0/8\nRoute = 192.168.1.0/24\n",
+			HEAD "Route = 192.168.1.0/24 nomasquerade\n",
 			"routes: 1 added, 2 removed\n", "" },
 		{ HEAD, HEAD "Capture = off\n", "capture: off\n", "" },
 		{ HEAD, HEAD "MTU = 1300\nListenPort = 1\nUplink = eth7\n", "", "ListenPort, MTU, Uplink" },
@@ -115,9 +119,9 @@ static void switches_of_a_mesh_change_at_once_and_the_rest_waits(void **state)
 {
 	char *before[] = { "NB_HOSTNAME=a", "NB_LOG_LEVEL=info", "NB_SETUP_KEY=", NULL };
 	char *after[] = { "NB_HOSTNAME=b", "NB_LOG_LEVEL=debug", "NB_LOG_FILE=/tmp/x,console",
-		"NB_LOG_FORMAT=json", "NB_BLOCK_INBOUND=true", "NB_LAZY_CONN=on", "NB_DNS_FORWARDER_PORT=5353",
-		"NB_MTU=1300", "NB_STATE_DIR=/data", "NB_SETUP_KEY_FILE=/nonexistent",
-		"NB_DISABLE_DNS=true", NULL };
+		"NB_LOG_FORMAT=json", "NB_BLOCK_INBOUND=true", "NB_LAZY_CONN=on",
+		"NB_DNS_FORWARDER_PORT=5353", "NB_MTU=1300", "NB_STATE_DIR=/data",
+		"NB_SETUP_KEY_FILE=/nonexistent", "NB_DISABLE_DNS=true", NULL };
 
 	read_mesh(&now, "disable-server-routes", "true", before);
 	config_init(&fresh);

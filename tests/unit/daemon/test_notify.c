@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What a service manager hears: each message on a socket of its kind, and no sign of life from a loop that stands.
+// What a service manager hears: each message on a socket of its kind, and no sign of life from a loop
+// that stands.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +33,8 @@ static void listen_at(const char *name)
 		at.sun_path[0] = '\0';
 	manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 	assert_true(manager >= 0);
-	assert_int_equal(bind(manager, (struct sockaddr *)&at, offsetof(struct sockaddr_un, sun_path) + len), 0);
+	assert_int_equal(bind(manager, (struct sockaddr *)&at,
+		offsetof(struct sockaddr_un, sun_path) + len), 0);
 }
 
 static int setup(void **state)
@@ -181,8 +183,8 @@ static void a_status_is_one_line_and_sent_when_it_changes(void **state)
 static void without_a_manager_or_with_a_broken_address_nothing_happens(void **state)
 {
 	static const char *const names[] = { NULL, "", "@", "/", "relative", "vsock:2:1",
-		"@0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
-		"0123456789" };
+		"@012345678901234567890123456789012345678901234567890123456789"
+		"012345678901234567890123456789012345678901234567890123456789" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		unsetenv("NOTIFY_SOCKET");

@@ -155,7 +155,8 @@ static void a_list_that_cannot_be_opened_changes_nothing(void **state)
 		sizeof(why)), -E2BIG);
 	snprintf(list, sizeof(list), "%s/fifo", dir);
 	assert_int_equal(mkfifo(list, 0600), 0);
-	assert_int_equal(log_set_targets(list, why, sizeof(why)), -ENXIO);	/* and does not wait for a reader */
+	/* and does not wait for a reader */
+	assert_int_equal(log_set_targets(list, why, sizeof(why)), -ENXIO);
 	log_info("still there");
 	assert_int_equal(count_lines(file), 1);
 }
@@ -215,7 +216,8 @@ static void a_full_disk_costs_lines_that_are_counted_and_no_more(void **state)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 	log_info("there is room again");
 	assert_int_equal(count_lines(file), 100 - dropped + 2);
-	snprintf(want, sizeof(want), "warn  %zu log lines were dropped: %s did not take them\n", dropped, file);
+	snprintf(want, sizeof(want), "warn  %zu log lines were dropped: %s did not take them\n",
+		dropped, file);
 	assert_non_null(strstr(contents(file), want));
 	assert_non_null(strstr(seen, "there is room again\n"));
 	/* No space at all from the start. */

@@ -42,10 +42,11 @@ static void set(const char *flag, const char *value, bool is_first)
 
 static void settings_are_saved_as_netbird_does(void **state)
 {
-	static const char want[] = "{\n    \"log_level\": \"debug\",\n    \"daemon_addr\": \"unix:///run/x.sock\",\n"
+	static const char want[] = "{\n    \"log_level\": \"debug\",\n    \"daemon_addr\": "
+		"\"unix:///run/x.sock\",\n"
 		"    \"management_url\": \"https://a.example\",\n    \"log_files\": [\n        \"console\",\n"
-		"        \"/var/log/x\"\n    ],\n    \"disable_profiles\": true,\n    \"service_env_vars\": {\n"
-		"        \"A\": \"1=2\",\n        \"B\": \"\"\n    },\n    \"later\": 7\n}";
+		"        \"/var/log/x\"\n    ],\n    \"disable_profiles\": true,\n    \"service_env_vars\": "
+		"{\n        \"A\": \"1=2\",\n        \"B\": \"\"\n    },\n    \"later\": 7\n}";
 	uint8_t *bytes;
 	struct stat st;
 	size_t len;
@@ -112,15 +113,16 @@ static void variables_are_merged_and_an_empty_list_clears_them(void **state)
 
 static void what_is_no_variable_is_refused_without_its_value(void **state)
 {
-	static const char *const wrong[] = { "A", "=1", "1A=2", "A B=secret", "A=1,B", "A-B=secret", "A=1\n2" };
+	static const char *const wrong[] = { "A", "=1", "1A=2", "A B=secret", "A=1,B", "A-B=secret",
+		"A=1\n2" };
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		assert_int_equal(service_set_env(saved, wrong[i], why, sizeof(why)), -EINVAL);
 		assert_non_null(strstr(why, "expected NAME=value"));
 		assert_null(strstr(why, "secret"));
 	}
-	assert_int_equal(service_set(saved, service_find_param("enable-capture"), "maybe", true, why, sizeof(why)),
-		-EINVAL);
+	assert_int_equal(service_set(saved, service_find_param("enable-capture"), "maybe", true, why,
+		sizeof(why)), -EINVAL);
 	assert_string_equal(why, "--enable-capture: 'maybe' is not a choice; expected true or false");
 	assert_int_equal(service_set(saved, service_find_param("config"), "/a\nExecStart=/bin/sh", true, why,
 		sizeof(why)), -EINVAL);
@@ -133,8 +135,8 @@ static bool knows_most(const char *flag)
 
 static const char *unit_text(const char *name)
 {
-	const struct service_unit unit = { .name = name, .program = "/opt/talon", .state_dir = "/var/lib/netbird",
-		.saved = saved, .knows = knows_most };
+	const struct service_unit unit = { .name = name, .program = "/opt/talon",
+		.state_dir = "/var/lib/netbird", .saved = saved, .knows = knows_most };
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
@@ -150,7 +152,8 @@ static void a_unit_is_the_packages_with_this_program_and_these_settings(void **s
 
 	assert_int_equal(store_read("manifests/systemd/talon.service", 65536, &packaged, &len), 0);
 	plain = strlen(unit_text("talon"));
-	assert_int_equal(plain, len + strlen(SERVICE_MARK) - 2 * strlen("/usr/bin/talon") + 2 * strlen("/opt/talon"));
+	assert_int_equal(plain, len + strlen(SERVICE_MARK) - 2 * strlen("/usr/bin/talon") +
+		2 * strlen("/opt/talon"));
 	assert_non_null(strstr(text, "\nExecStart=/opt/talon service run $TALON_OPTIONS\n"));
 	assert_non_null(strstr(text, "\nExecReload=/opt/talon reload --environment\n"));
 	assert_non_null(strstr(text, "\nConflicts=netbird.service\n"));
@@ -168,8 +171,9 @@ static void what_the_service_is_told_is_in_its_command_line(void **state)
 	assert_int_equal(service_set_env(saved, "A=1", why, sizeof(why)), 0);
 	unit_text("netbird");
 	assert_non_null(strstr(text, "\nExecStart=/opt/talon service run --log-level \"debug\" --daemon-addr "
-		"\"unix:///run/my talon.sock\" --config \"/etc/100%%/a\\\"b$$c\\\\d\" --log-file \"console\" --log-file "
-		"\"/data/log/x.log\" --log-file \"/var/log/y.log\" --disable-networks $TALON_OPTIONS\n"));
+		"\"unix:///run/my talon.sock\" --config \"/etc/100%%/a\\\"b$$c\\\\d\" --log-file \"console\" "
+		"--log-file \"/data/log/x.log\" --log-file \"/var/log/y.log\" --disable-networks "
+		"$TALON_OPTIONS\n"));
 	assert_non_null(strstr(text, "\nExecReload=/opt/talon reload --environment --daemon-addr "
 		"\"unix:///run/my talon.sock\"\n"));
 	assert_non_null(strstr(text, "\nEnvironmentFile=-/var/lib/netbird/service.env\n"));
