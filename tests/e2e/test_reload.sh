@@ -143,6 +143,11 @@ test_log_file_that_was_renamed_is_begun_anew_by_a_reload() {
 	kill -HUP "$(pid_of node)"
 	wait_for 5 "the new file" grep -q "SIGHUP: 1 peers" "$log"
 	equal "lines on standard error" 0 "$(grep -c . "$RUN/log/node" || true)"
+	# Also by one that refuses the settings.
+	mv "$log" "$log.1"
+	PEERS=lap write_config node "$RUN/node.conf" "MTU = 1"
+	not reload
+	grep -q "nothing has changed" "$log" || fail "the file is not begun anew"
 	# One that cannot be opened refuses the start.
 	PEERS=lap write_config node "$RUN/bad.conf"
 	TALON_LOG_FILE=$RUN/log refused "$RUN/bad.conf" "talon: --log-file: cannot open the log $RUN/log: Is a directory"

@@ -117,7 +117,7 @@ test_reload_succeeds_or_says_why_not() {
 }
 
 test_loop_that_hangs_is_replaced_and_packets_flow_on() {
-	local pid
+	local pid said
 	running
 	mkdir -p "$RUN/drop"
 	printf '[Service]\nWatchdogSec=2\n' >"$RUN/drop/watchdog.conf"
@@ -125,6 +125,10 @@ test_loop_that_hangs_is_replaced_and_packets_flow_on() {
 	machine systemctl daemon-reload
 	machine systemctl restart talon.service
 	pid=$(main_pid)
+	said=$(unit WatchdogTimestampMonotonic)
+	says_again() { not unit_is WatchdogTimestampMonotonic "$said"; }
+	wait_for 5 "a sign of life" says_again
+	equal "process" "$pid" "$(main_pid)"
 	hang() { machine kill -STOP "$pid" && wait_for 15 "another controller" other_pid "$pid"; }
 	unnoticed hang
 	journal | grep -q "Watchdog timeout" || fail "it was not the watchdog"
