@@ -1340,6 +1340,7 @@ static void logs_are_a_list_that_a_stronger_source_replaces(void **state)
 
 	take_mesh(twice, NULL);
 	assert_string_equal(config.log_file, "console,/var/log/a.log,/var/log/b.log");
+	config_free(&config);
 	take_mesh(twice, env);
 	assert_string_equal(config.log_file, "syslog,/var/log/c.log");
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
