@@ -36,8 +36,10 @@ depends() {
 		printf 'Source: talon\n\nPackage: talon\nArchitecture: any\n' >"$work/debian/control"
 		(cd "$work" && dpkg-shlibdeps -O "$root/usr/bin/talon" 2>/dev/null) | sed 's/^shlibs:Depends=//'
 	else
-		ldd "$root/usr/bin/talon" | awk '$3 ~ /^\// { print $3 }' | xargs -n 1 readlink -f | xargs dpkg-query -S 2>/dev/null |
-			sed 's/:.*//' | sort -u | paste -sd , | sed 's/,/, /g'
+		# A file below /usr may be known by its name from before the two were merged.
+		ldd "$root/usr/bin/talon" | awk '$3 ~ /^\// { print $3 }' | xargs -n 1 readlink -f | while read -r file; do
+			dpkg-query -S "$file" 2>/dev/null || dpkg-query -S "${file#/usr}"
+		done | sed 's/:.*//' | sort -u | paste -sd , | sed 's/,/, /g'
 	fi
 }
 
