@@ -98,8 +98,14 @@ void cli_wipe_env(struct cli *cli);
 const char *cli_socket(const struct config *config);
 /* The line for a daemon that cannot be reached. Returns CLI_FAILED. */
 int cli_no_daemon(struct cli *cli, const char *why);
+/*
+ * The line for a request that the daemon refused, or for a daemon that cannot be reached. Returns CLI_FAILED.
+ */
+int cli_refused(struct cli *cli, const char *command, int ret, const char *why);
+/* Runs @fn with the configuration of a mesh, which it fills from flags and environment. */
+int cli_with_mesh(struct cli *cli, int (*fn)(struct cli *cli, struct config *config));
 /* `up` and `login` when a daemon runs; @said: printed on success, NULL: the state. Returns enum cli_exit. */
-int cli_up_daemon(struct cli *cli, const struct config *config, const char *said);
+int cli_up_daemon(struct cli *cli, struct config *config, const char *said);
 
 void cli_print_help(FILE *out, const struct cli_command *command);
 

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon networks, login, logout, debug: requests to a daemon in a mesh.
+// talon networks, logout, debug: requests to a daemon in a mesh.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/cli.h"
 #include "config/value.h"
 #include "snapshot/control.h"
-#include "mesh/mesh.h"
 #include "status/render.h"
-
-#define LOGGED_IN "Logging successfully"
 
 const char *cli_socket(const struct config *config)
 {
@@ -24,15 +20,13 @@ int cli_no_daemon(struct cli *cli, const char *why)
 		"or netbird service run)", why);
 }
 
-/* The error line for a request that the daemon refused, or for a daemon that cannot be reached. */
-static int refused(struct cli *cli, const char *command, int ret, const char *why)
+int cli_refused(struct cli *cli, const char *command, int ret, const char *why)
 {
 	return ret == -EREMOTEIO ? cli_fail(cli, CLI_FAILED, "%s: %s", command, why)
 		: cli_no_daemon(cli, why);
 }
 
-/* Runs @fn with the configuration of a mesh, which it fills from flags and environment. */
-static int with_config(struct cli *cli, int (*fn)(struct cli *cli, struct config *config))
+int cli_with_mesh(struct cli *cli, int (*fn)(struct cli *cli, struct config *config))
 {
 	struct config config;
 	int code;
@@ -42,58 +36,6 @@ static int with_config(struct cli *cli, int (*fn)(struct cli *cli, struct config
 	code = fn(cli, &config);
 	config_free(&config);
 	return code;
-}
-
-int cli_up_daemon(struct cli *cli, const struct config *config, const char *said)
-{
-	const struct config_mesh *mesh = &config->mesh;
-	struct control_up up = { mesh->setup_key, mesh->management_url, mesh->hostname, NULL };
-	struct snapshot snapshot = {};
-	char why[CONFIG_WHY_LEN];
-	bool connected;
-	int ret;
-
-	ret = control_ask_snapshot(cli_socket(config), &snapshot, why, sizeof(why));
-	if (ret)
-		return refused(cli, "up", ret, why);
-	connected = !strcmp(render_or_empty(snapshot.daemon_status), "Connected");
-	snapshot_done(&snapshot);
-	if (!connected)
-		ret = control_ask_up(cli_socket(config), &up, CONTROL_UP_MS, why, sizeof(why));
-	if (ret)
-		return refused(cli, "up", ret, why);
-	fprintf(cli->out, "%s\n", said ? said : connected ? "Already connected" : "Connected");
-	return CLI_OK;
-}
-
-/* Has the daemon register; without a daemon, talon registers itself. */
-static int login(struct cli *cli, struct config *config)
-{
-	char why[CONFIG_WHY_LEN];
-	const char *name, *value;
-	int code = CLI_OK, ret;
-
-	while (!code && cli_next(cli, &name, &value))
-		code = name && config_has_flag(name) ? cli_set_flag(cli, config, name, value)
-			: cli_unknown(cli, "login", name, value);
-	if (code)
-		return code;
-	if (config_read_env(config, cli->env, why, sizeof(why)) || config_finish(config, "login", why,
-		sizeof(why)))
-		return cli_fail(cli, CLI_USAGE, "%s", why);
-	cli_wipe_env(cli);
-	ret = control_probe(cli_socket(config), why, sizeof(why));
-	if (cli->as_netbird || (ret != -ENOENT && ret != -ECONNREFUSED))
-		return cli_up_daemon(cli, config, LOGGED_IN);
-	if (mesh_login(config, NULL, why, sizeof(why)))
-		return cli_fail(cli, CLI_FAILED, "login: %s", why);
-	fprintf(cli->out, "%s\n", LOGGED_IN);
-	return CLI_OK;
-}
-
-int cli_login(struct cli *cli)
-{
-	return with_config(cli, login);
 }
 
 static int logout_arguments(struct cli *cli, struct config *config)
@@ -121,14 +63,14 @@ static int logout(struct cli *cli, struct config *config)
 		return code;
 	ret = control_ask_logout(cli_socket(config), why, sizeof(why));
 	if (ret)
-		return refused(cli, "logout", ret, why);
+		return cli_refused(cli, "logout", ret, why);
 	fprintf(cli->out, "Deregistered successfully\n");
 	return CLI_OK;
 }
 
 int cli_logout(struct cli *cli)
 {
-	return with_config(cli, logout);
+	return cli_with_mesh(cli, logout);
 }
 
 static int list_networks(struct cli *cli, struct config *config)
@@ -141,7 +83,7 @@ static int list_networks(struct cli *cli, struct config *config)
 		return code;
 	ret = control_ask_snapshot(cli_socket(config), &snapshot, why, sizeof(why));
 	if (ret)
-		return refused(cli, "networks", ret, why);
+		return cli_refused(cli, "networks", ret, why);
 	if (snapshot.networks_disabled)
 		code = cli_fail(cli, CLI_FAILED, "failed to list network: %s", SNAPSHOT_NETWORKS_DISABLED);
 	else if (render_needs_login(&snapshot) || !render_is_in_mesh(&snapshot))
@@ -218,7 +160,7 @@ static int networks(struct cli *cli, struct config *config)
 
 int cli_networks(struct cli *cli)
 {
-	return with_config(cli, networks);
+	return cli_with_mesh(cli, networks);
 }
 
 /*
@@ -244,7 +186,7 @@ static int forwarding(struct cli *cli, struct config *config)
 
 int cli_forwarding(struct cli *cli)
 {
-	return with_config(cli, forwarding);
+	return cli_with_mesh(cli, forwarding);
 }
 
 static int debug(struct cli *cli, struct config *config)
@@ -267,12 +209,12 @@ static int debug(struct cli *cli, struct config *config)
 		return code;
 	ret = control_ask_log_level(cli_socket(config), ret, why, sizeof(why));
 	if (ret)
-		return refused(cli, "debug", ret, why);
+		return cli_refused(cli, "debug", ret, why);
 	fprintf(cli->out, "Log level set successfully to %s\n", level);
 	return CLI_OK;
 }
 
 int cli_debug(struct cli *cli)
 {
-	return with_config(cli, debug);
+	return cli_with_mesh(cli, debug);
 }

@@ -181,10 +181,14 @@ const struct cli_command cli_commands[] = {
 		COMMON_HELP, cli_profile,
 	},
 	{
-		"login", "register this host in the mesh", "[OPTION...]",
+		"login", "register this host in the mesh, or sign in", "[--extend] [--qr] [OPTION...]",
 		"Tells the running daemon to register, with --setup-key or --setup-key-file, or to log "
 		"in again. If no\n"
-		"daemon runs it does so itself and stops; `talon up` then needs no key.\n\n"
+		"daemon runs it does so itself and stops; `talon up` then needs no key. Without a setup key "
+		"a person signs\n"
+		"in at the identity provider that management names: it prints the page to open, and waits.\n\n"
+		"  --extend            sign in again before the login ends; the tunnel stays\n"
+		"  --qr                the page as a QR code on the terminal too\n"
 		COMMON_HELP, cli_login,
 	},
 	{

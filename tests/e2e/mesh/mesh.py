@@ -40,7 +40,14 @@ Commands (NAME of a peer is its host name; lists are separated by commas):
     bare FROM TO                    an offer without ICE credentials; FROM is a peer that the mesh runs itself. Its answer is in the log
     idle FROM TO [FILE]             GO_IDLE; FROM is a peer that the mesh runs itself, or its identity is in FILE
     version NAME X.Y.Z              what others are told that NAME runs
-    stop|start management|signal|relay|relay2|stun
+    sso on|off|old [SECONDS]        whether people can sign in, and for how long a login lasts; old: the calls of it are not implemented
+    approve|deny [USER]             the newest device code that waits
+    authorize URL [USER]            a person signed in at this authorization URL; prints where the browser goes then
+    lose_login TIMES                the next logins with a token succeed, but their answers are lost
+    slow TIMES                      so many polls of a device are told to slow down
+    expire NAME                     the login of this peer ends now
+    expiry NAME SECONDS|none        another end of it, in the next map
+    stop|start management|signal|relay|relay2|stun|oidc
     relays NAME [URL...]            what this peer is told instead of the home relay
 """
 import argparse
@@ -53,6 +60,7 @@ import socket
 import sys
 import time
 
+import oidc
 import wire
 from wire import message, parse, text
 
@@ -100,11 +108,13 @@ class Mesh:
         self.lazy = False
         self.token_life = 12 * 3600
         self.faults, self.delays = {}, {}
-        self.lose = 0
+        self.lose = self.lose_login = 0
         self.streams = {}  # public key: Sync
         self.jobs = {}  # public key: queue
         self.registered = {}  # public key: signal stream's queue
         self.pushing = None
+        self.sso, self.session = "off", 3600
+        self.oidc = oidc.Provider(args.oidc_port, log)
         if args.state and os.path.exists(args.state):
             with open(args.state) as f:
                 self.__dict__.update(json.load(f))
@@ -133,7 +143,7 @@ class Mesh:
         if any(p["name"] == label for p in self.peers.values()):
             label += f"-{number >> 8}-{number & 255}"
         self.peers[key] = dict(key=key, name=label, id=f"peer{number}", ip=ip, ip6=f"{PREFIX6}5eed:{number:x}", can=[], fqdn=f"{label}.{DOMAIN}", groups=groups, version="0.66.4", ssh="",
-                               private=private, logins=0, syncs=0, metas=0, relays=None)
+                               private=private, logins=0, syncs=0, metas=0, relays=None, user="", expires=0)
         return self.peers[key]
 
     # ---- IPv6 inside the tunnel ----
@@ -145,6 +155,35 @@ class Mesh:
     def sources(self, groups, six):
         """Of route rules: one family."""
         return [p["ip6"] + "/128" if six else p["ip"] + "/32" for p in self.members(groups) if not six or self.has6(p)]
+
+    # ---- people who sign in ----
+
+    @staticmethod
+    def expired(peer):
+        return 0 < peer.get("expires", 0) <= time.time()
+
+    @staticmethod
+    def expiry(peer):
+        """A Timestamp: empty for a login that does not end."""
+        ends = peer.get("expires", 0)
+        return message({1: int(ends), 2: int(ends % 1 * 1e9)})
+
+    def flow(self, pkce):
+        base = f"http://{self.args.address}:{self.args.oidc_port}"
+        config = message({1: oidc.AUDIENCE, 4: oidc.AUDIENCE, 5: None if pkce else base + "/device/code", 6: base + "/token",
+                          7: "openid profile email", 9: base + "/auth" if pkce else None,
+                          10: ["http://localhost:53000/", "http://localhost:54000/"] if pkce else []})
+        return message({1: config}) if pkce else message({2: config})
+
+    def end_login(self, peer):
+        """As the server does when the time comes: the stream ends in order."""
+        stream = self.streams.get(peer["key"])
+        log(f"management: the login of {peer['name']} ended")
+        if stream:
+            stream.queue.put_nowait(None)
+
+    def sign_in(self, peer, user):
+        peer.update(user=user, expires=time.time() + self.session if self.session else 0)
 
     # ---- who may talk to whom ----
 
@@ -311,7 +350,7 @@ class Mesh:
                         6: self.dns(me, known), 8: firewall, 9: not firewall, 10: route_rules, 11: not route_rules, 13: message({1: "sub"})})
 
     def sync_response(self, me, with_config):
-        return message({1: self.config(me) if with_config else None, 2: self.peer_config(me), 5: self.map(me)})
+        return message({1: self.config(me) if with_config else None, 2: self.peer_config(me), 5: self.map(me), 7: self.expiry(me)})
 
     def farewell(self):
         last = message({1: self.serial, 4: True, 6: message({4: FORWARDER_PORT}), 9: True})
@@ -404,9 +443,25 @@ class Services:
         await self.fault("isHealthy", context)
         return b""
 
-    async def register(self, key, request, context):
+    async def person(self, request, context):
+        """Who signed in, or "" without a token."""
+        token = text(request, 3)
+        if not token:
+            return ""
+        user = self.mesh.oidc.spend(token)
+        if not user:
+            log("management: a token that was used before, or is unknown")
+            await context.abort(self.grpc.StatusCode.UNAUTHENTICATED, "token already used")
+        return user
+
+    async def register(self, key, request, user, context):
         mesh, status = self.mesh, self.grpc.StatusCode
         name = text(request, 1).upper()
+        if user:
+            peer = mesh.join(key, text(parse(request[2][0]), 1) or "peer", [])
+            log(f"management: {peer['name']} came by {user} as {peer['ip']}")
+            mesh.changed()
+            return peer
         if not name:
             log("management: login of an unknown peer without a setup key")
             await context.abort(status.PERMISSION_DENIED,
@@ -436,7 +491,13 @@ class Services:
         key, request, box = await self.open(data, context)
         if 2 not in request:
             await context.abort(self.grpc.StatusCode.FAILED_PRECONDITION, "peer system meta has to be provided to log in")
-        peer = self.mesh.peers.get(key) or await self.register(key, request, context)
+        user = await self.person(request, context)
+        peer = self.mesh.peers.get(key) or await self.register(key, request, user, context)
+        if user and peer.get("user") not in ("", user, None):
+            await context.abort(self.grpc.StatusCode.PERMISSION_DENIED, "can't login with this credentials")
+        if user:
+            self.mesh.sign_in(peer, user)
+        await self.refuse_expired(peer, context)
         changed = self.take_meta(peer, request[2][0])
         if 4 in request:
             ssh = base64.b64encode(parse(request[4][0]).get(1, [b""])[0]).decode()
@@ -445,7 +506,54 @@ class Services:
         log(f"management: {peer['name']} logged in")
         if changed:
             self.mesh.changed()
-        return self.seal(box, message({1: self.mesh.config(peer), 2: self.mesh.peer_config(peer)}))
+        if user and self.mesh.lose_login > 0:
+            self.mesh.lose_login -= 1
+            await context.abort(self.grpc.StatusCode.INTERNAL, "the answer is lost on purpose")
+        return self.seal(box, message({1: self.mesh.config(peer), 2: self.mesh.peer_config(peer), 4: self.mesh.expiry(peer)}))
+
+    async def refuse_expired(self, peer, context):
+        if self.mesh.expired(peer):
+            log(f"management: {peer['name']} came after its login had ended")
+            await context.abort(self.grpc.StatusCode.PERMISSION_DENIED, "peer login has expired, please log in once more")
+
+    async def extend(self, data, context):
+        await self.fault("ExtendAuthSession", context)
+        status = self.grpc.StatusCode
+        if self.mesh.sso == "old":
+            await context.abort(status.UNIMPLEMENTED, "unknown method")
+        key, request, box = await self.open(data, context)
+        peer = self.mesh.peers.get(key)
+        if 2 not in request:
+            await context.abort(status.FAILED_PRECONDITION, "no meta")
+        if not peer:
+            await context.abort(status.NOT_FOUND, "peer is not registered")
+        if not text(request, 1):
+            await context.abort(status.INVALID_ARGUMENT, "jwt token is required")
+        user = await self.person({3: request[1]}, context)
+        if user != peer.get("user"):
+            await context.abort(status.PERMISSION_DENIED, "peer belongs to another user")
+        if not peer.get("expires"):
+            await context.abort(status.FAILED_PRECONDITION, "login expiration is off")
+        self.mesh.sign_in(peer, user)
+        log(f"management: the login of {peer['name']} was extended")
+        return self.seal(box, message({1: self.mesh.expiry(peer)}))
+
+    async def flow(self, data, context, pkce):
+        name = "GetPKCEAuthorizationFlow" if pkce else "GetDeviceAuthorizationFlow"
+        await self.fault(name, context)
+        if self.mesh.sso == "old":
+            await context.abort(self.grpc.StatusCode.UNIMPLEMENTED, "unknown method")
+        if self.mesh.sso == "off":
+            await context.abort(self.grpc.StatusCode.NOT_FOUND, "no SSO provider")
+        _, _, box = await self.open(data, context)
+        log(f"management: {name}")
+        return self.seal(box, self.mesh.flow(pkce))
+
+    async def device_flow(self, data, context):
+        return await self.flow(data, context, False)
+
+    async def pkce_flow(self, data, context):
+        return await self.flow(data, context, True)
 
     async def sync(self, data, context):
         await self.fault("Sync", context)
@@ -455,6 +563,7 @@ class Services:
         if not peer:
             log("management: sync of an unknown peer")
             await context.abort(self.grpc.StatusCode.PERMISSION_DENIED, "peer is not registered")
+        await self.refuse_expired(peer, context)
         if 1 in request and self.take_meta(peer, request[1][0]):
             mesh.changed()
         if key in mesh.streams:
@@ -518,9 +627,6 @@ class Services:
             if self.mesh.jobs.get(key) is queue:
                 del self.mesh.jobs[key]
 
-    async def no_flow(self, data, context):
-        await context.abort(self.grpc.StatusCode.NOT_FOUND, "no SSO provider")
-
     # ---- signal ----
 
     def peer_name(self, key):
@@ -580,7 +686,8 @@ class Services:
         if wants_management:
             found.update({f"/management.ManagementService/{name}": grpc.unary_unary_rpc_method_handler(fn, None, bytes) for name, fn in (
                 ("GetServerKey", self.server_key), ("isHealthy", self.healthy), ("Login", self.login), ("SyncMeta", self.sync_meta),
-                ("Logout", self.logout), ("GetDeviceAuthorizationFlow", self.no_flow), ("GetPKCEAuthorizationFlow", self.no_flow))})
+                ("Logout", self.logout), ("GetDeviceAuthorizationFlow", self.device_flow), ("GetPKCEAuthorizationFlow", self.pkce_flow),
+                ("ExtendAuthSession", self.extend))})
             found["/management.ManagementService/Sync"] = grpc.unary_stream_rpc_method_handler(self.sync, None, bytes)
             found["/management.ManagementService/Job"] = grpc.stream_stream_rpc_method_handler(self.job, None, bytes)
         if wants_signal:
@@ -927,6 +1034,44 @@ class Control:
         box = nacl.Box(nacl.PrivateKey(base64.b64decode(sender["private"])), nacl.PublicKey(base64.b64decode(to["key"])))
         self.say(box, sender, to, {2: ":", 3: 51820, 4: "0.77.1", 8: self.mesh.args.relay_url})
 
+    async def do_sso(self, state, seconds="3600"):
+        if state not in ("on", "off", "old"):
+            raise Trouble("sso is on, off or old")
+        self.mesh.sso, self.mesh.session = state, int(seconds)
+
+    async def do_approve(self, user="alice"):
+        try:
+            return self.mesh.oidc.decide("approved", user)
+        except LookupError as error:
+            raise Trouble(str(error))
+
+    async def do_deny(self):
+        try:
+            return self.mesh.oidc.decide("denied", "")
+        except LookupError as error:
+            raise Trouble(str(error))
+
+    async def do_authorize(self, url, user="alice"):
+        try:
+            return self.mesh.oidc.authorize(url, user)
+        except LookupError as error:
+            raise Trouble(str(error))
+
+    async def do_lose_login(self, times):
+        self.mesh.lose_login = int(times)
+
+    async def do_slow(self, times):
+        self.mesh.oidc.slow = int(times)
+
+    async def do_expire(self, name):
+        peer = self.mesh.named(name)
+        peer["expires"] = time.time() - 1
+        self.mesh.end_login(peer)
+
+    async def do_expiry(self, name, seconds):
+        self.mesh.named(name)["expires"] = 0 if seconds == "none" else time.time() + float(seconds)
+        self.mesh.changed()
+
     def server(self, name):
         if name not in self.servers:
             raise Trouble(f"no server {name}; there are {', '.join(self.servers)}")
@@ -977,6 +1122,7 @@ async def serve(args):
     if args.relay2_port:
         servers["relay2"] = RelayServer(mesh, args.relay2_port, f"rel://{args.address}:{args.relay2_port}")
     servers["stun"] = StunServer(args.stun_port)
+    servers["oidc"] = mesh.oidc
     for server in servers.values():
         await server.start()
     if os.path.exists(args.control):
@@ -1020,6 +1166,7 @@ def main():
     parser.add_argument("--relay-port", type=int, default=8082)
     parser.add_argument("--relay2-port", type=int, default=0)
     parser.add_argument("--stun-port", type=int, default=3478)
+    parser.add_argument("--oidc-port", type=int, default=8083)
     parser.add_argument("--signal-uri", help="host:port that peers are told, where a proxy stands in front")
     parser.add_argument("--signal-https", action="store_true")
     parser.add_argument("--relay-url", help="rel://host:port or rels://host:port that peers are told, and the relay's own name")
