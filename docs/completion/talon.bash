@@ -223,7 +223,7 @@ _talon()
 		*) mapfile -t COMPREPLY < <(compgen -W "run install uninstall start stop restart status reconfigure reset-params" -- "$cur") ;;
 		esac ;;
 	reload) mapfile -t COMPREPLY < <(compgen -W "--environment $common" -- "$cur") ;;
-	login) mapfile -t COMPREPLY < <(compgen -W "--setup-key --setup-key-file --management-url --hostname $common" -- "$cur") ;;
+	login) mapfile -t COMPREPLY < <(compgen -W "--setup-key --setup-key-file --management-url --hostname --extend --qr $common" -- "$cur") ;;
 	networks | routes) mapfile -t COMPREPLY < <(compgen -W "list select deselect all --append $common" -- "$cur") ;;
 	forwarding) mapfile -t COMPREPLY < <(compgen -W "list $common" -- "$cur") ;;
 	profile) mapfile -t COMPREPLY < <(compgen -W "list --show-id select default $common" -- "$cur") ;;

@@ -130,7 +130,7 @@ test_keys_that_are_no_good_are_refused_in_one_line() {
 
 test_peer_that_nobody_knows_needs_a_key() {
 	member_forget node
-	up_refused 1 "does not know this peer .*there is no setup key" up
+	up_refused 1 "does not know this peer.*there is no setup key" up
 	AS=netbird up_refused 1 "Error: failed to connect to daemon" up
 }
 

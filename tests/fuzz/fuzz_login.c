@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Signing in, with any bytes as what strangers say: the first byte chooses who. A provider's answers (d: device
- * code, t: token, j: a token by itself), a browser's request (c), management's provider (D, P), and the answer to
- * an extension (e).
+ * Signing in, with any bytes as what strangers say: the first byte chooses who. A provider's answers (d: a
+ * device code, t: a token, j: a token by itself), a browser's request (c), management's provider (D, P), and
+ * the answer to an extension (e).
  */
 #include "base/cidr.c"
 #include "base/host_port.c"

@@ -10,7 +10,7 @@
 
 #define UNKNOWN_LEN	400
 #define NO_SSH		"Talon runs no SSH server"
-#define NO_SSO		"only of use for an interactive login, which Talon does not have"
+#define NO_CERT		"Talon sends no client certificate when somebody signs in"
 
 static const struct profile_key table[] = {
 	{ "Name", PROFILE_KEPT, "the profile's name on screens" },
@@ -18,7 +18,7 @@ static const struct profile_key table[] = {
 	{ "PreSharedKey", PROFILE_HONOURED, "WireGuard's, of all peers" },
 	{ "ManagementURL", PROFILE_HONOURED,
 		"the server, until another one is given; then that is written here" },
-	{ "AdminURL", PROFILE_KEPT, NO_SSO },
+	{ "AdminURL", PROFILE_KEPT, "the dashboard's address, which Talon does not need" },
 	{ "WgIface", PROFILE_HONOURED, "the tunnel device" },
 	{ "WgPort", PROFILE_HONOURED, "WireGuard's UDP port" },
 	{ "NetworkMonitor", PROFILE_KEPT, "Talon always follows the host's devices and routes" },
@@ -51,8 +51,8 @@ static const struct profile_key table[] = {
 	{ "DisableAutoConnect", PROFILE_SAID, "Talon connects when it is started" },
 	{ "DNSRouteInterval", PROFILE_SAID,
 		"Talon follows the time to live of the answers; 60 s, the default, is not named" },
-	{ "ClientCertPath", PROFILE_SAID, NO_SSO },
-	{ "ClientCertKeyPath", PROFILE_SAID, NO_SSO },
+	{ "ClientCertPath", PROFILE_SAID, NO_CERT },
+	{ "ClientCertKeyPath", PROFILE_SAID, NO_CERT },
 	{ "LazyConnectionEnabled", PROFILE_SAID, "the account decides, and NB_LAZY_CONN over it" },
 	{ "MTU", PROFILE_HONOURED, "the largest packet inside" },
 	{},
