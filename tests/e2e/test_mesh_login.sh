@@ -159,6 +159,22 @@ test_an_expired_login_is_told_and_the_peer_comes_back_after_another() {
 	wait_for 15 "a way to the laptop again" answers node "$(mesh_ip lap)"
 }
 
+test_tokens_are_nowhere_in_the_daemons_memory() {
+	signed_in
+	sign_in node alice "^Session extended" login --extend
+	mesh expire node
+	wait_for 20 "the state" daemon_status_is SessionExpired
+	sign_in node alice "^Logging successfully$" login
+	wait_for 10 "the node to be back" daemon_status_is Connected
+	memory_of "$(pid_of node)" >"$RUN/memory"
+	grep -qaF "$(member_says node .fqdn)" "$RUN/memory"	# what is there is found
+	# Any piece of one: what is freed is overwritten in part. The first pieces are those of every token.
+	mesh tokens | jq -r '.[]' | while read -r token; do cut -d . -f 2 <<<"$token" | cut -c 200- | fold -w 48; done >"$RUN/tokens"
+	[ "$(wc -l <"$RUN/tokens")" -ge 200 ]
+	not grep -qaFf "$RUN/tokens" "$RUN/memory" || fail "a piece of a token is in memory"
+	rm -f "$RUN/memory" "$RUN/tokens"
+}
+
 test_an_end_that_is_near_is_warned_of_once() {
 	local lines
 	signed_in

@@ -84,25 +84,6 @@ test_nonsense_that_is_asked_for_is_refused_and_hurts_nothing() {
 	equal "server in the identity" "http://10.99.0.77:1" "$(kept_url node)"
 }
 
-# Bytes of the process's memory that can be written: heap, stacks, data.
-memory_of() { # PID
-	/usr/bin/python3 - "$1" <<-'END'
-		import sys
-		pid = sys.argv[1]
-		mem = open(f"/proc/{pid}/mem", "rb", 0)
-		for line in open(f"/proc/{pid}/maps"):
-		    span, mode = line.split()[:2]
-		    if not mode.startswith("rw"):
-		        continue
-		    a, b = (int(x, 16) for x in span.split("-"))
-		    try:
-		        mem.seek(a)
-		        sys.stdout.buffer.write(mem.read(b - a))
-		    except OSError:
-		        pass
-	END
-}
-
 test_setup_key_is_nowhere_in_memory_once_it_was_used() {
 	local way
 	(umask 077 && echo "$SETUP_KEY" >"$RUN/key-file")

@@ -43,6 +43,7 @@ Commands (NAME of a peer is its host name; lists are separated by commas):
     sso on|off|old [SECONDS]        whether people can sign in, and for how long a login lasts; old: the calls of it are not implemented
     approve|deny [USER]             the newest device code that waits
     authorize URL [USER]            a person signed in at this authorization URL; prints where the browser goes then
+    tokens                          those that were used
     lose_login TIMES                the next logins with a token succeed, but their answers are lost
     slow TIMES                      so many polls of a device are told to slow down
     expire NAME                     the login of this peer ends now
@@ -1059,6 +1060,9 @@ class Control:
 
     async def do_lose_login(self, times):
         self.mesh.lose_login = int(times)
+
+    async def do_tokens(self):
+        return [token for token, used in self.mesh.oidc.tokens.items() if used]
 
     async def do_slow(self, times):
         self.mesh.oidc.slow = int(times)

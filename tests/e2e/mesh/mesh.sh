@@ -159,3 +159,22 @@ settled() { # HOST...
 }
 
 has_serial() { member_says "$1" ".talon | select(.serial >= $2)"; }
+
+# Bytes of the process's memory that can be written: heap, stacks, data.
+memory_of() { # PID
+	/usr/bin/python3 - "$1" <<-'END'
+		import sys
+		pid = sys.argv[1]
+		mem = open(f"/proc/{pid}/mem", "rb", 0)
+		for line in open(f"/proc/{pid}/maps"):
+		    span, mode = line.split()[:2]
+		    if not mode.startswith("rw"):
+		        continue
+		    a, b = (int(x, 16) for x in span.split("-"))
+		    try:
+		        mem.seek(a)
+		        sys.stdout.buffer.write(mem.read(b - a))
+		    except OSError:
+		        pass
+	END
+}

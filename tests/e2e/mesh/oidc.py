@@ -38,7 +38,8 @@ class Provider:
             await server.wait_closed()
 
     def make_token(self, user):
-        claims = {"aud": ["somebody-else", AUDIENCE], "sub": user, "exp": int(time.time()) + 3600, "jti": secrets.token_hex(8)}
+        claims = {"aud": ["somebody-else", AUDIENCE], "sub": user, "exp": int(time.time()) + 3600, "jti": secrets.token_hex(8),
+                  "groups": [secrets.token_hex(16) for _ in range(100)]}
         token = f"{b64(json.dumps({'alg': 'none'}).encode())}.{b64(json.dumps(claims).encode())}.{b64(b'signature')}"
         self.tokens[token] = False
         return token
