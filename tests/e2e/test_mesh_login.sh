@@ -79,7 +79,7 @@ test_a_person_brings_a_peer_in_by_a_device_code() {
 	between "seconds left" 3400 3600 "$(seconds_left node)"
 	member node status | grep -Ex "Session expires: [-0-9]+T[:0-9]+Z \(in 59m\)"
 	between "the metric" $(($(date +%s) + 3400)) $(($(date +%s) + 3600)) \
-		"$(member node metrics | awk '/^talon_session_expires_timestamp_seconds/ { printf "%d", $2 }')"
+		"$(member node metrics | awk '/^talon_login_expires_timestamp_seconds/ { printf "%d", $2 }')"
 	equal "end of a login by setup key" null "$(member lap status --json | jq .sessionExpiresAt)"
 	login_start node login
 	login_ends 0 "^Logging successfully$"

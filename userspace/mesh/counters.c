@@ -144,7 +144,7 @@ void mesh_tell_facts(struct mesh *mesh)
 	tell(mesh, TALON_FACT_SIGNAL_UP, mesh->signal_link.is_connected);
 	tell(mesh, TALON_FACT_SIGNAL_CONNECTS, mesh->signal_link.connects);
 	tell(mesh, TALON_FACT_NEEDS_LOGIN, management_needs_login(mesh->state));
-	tell(mesh, TALON_FACT_SESSION_EXPIRES_S, mesh->expiry.at_ns / LOOP_SECOND);
+	tell(mesh, TALON_FACT_LOGIN_EXPIRES_S, mesh->expiry.at_ns / LOOP_SECOND);
 	tell(mesh, TALON_FACT_MAPS_RECEIVED, mesh->maps_received);
 	tell(mesh, TALON_FACT_MAP_SERIAL, mesh->now.update.map.serial);
 	tell(mesh, TALON_FACT_MAP_HELD_BACK, mesh->guard.is_holding);

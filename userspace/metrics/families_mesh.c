@@ -241,7 +241,7 @@ static void write_gauges(struct metrics_text *text, const struct metrics_data *d
 	ROWS(RELAYS, "state", { "known", TALON_FACT_RELAYS_KNOWN }, { "connected", TALON_FACT_RELAYS_UP });
 	ROWS(STUNS, "state", { "known", TALON_FACT_STUNS_KNOWN }, { "answering", TALON_FACT_STUNS_UP });
 	fact(text, data, METRIC_NEEDS_LOGIN, TALON_FACT_NEEDS_LOGIN);
-	fact(text, data, METRIC_SESSION_EXPIRES, TALON_FACT_SESSION_EXPIRES_S);
+	fact(text, data, METRIC_LOGIN_EXPIRES, TALON_FACT_LOGIN_EXPIRES_S);
 	fact(text, data, METRIC_MAP_SERIAL, TALON_FACT_MAP_SERIAL);
 	fact(text, data, METRIC_MAP_HELD_BACK, TALON_FACT_MAP_HELD_BACK);
 	fact(text, data, METRIC_DNS_LEARNED, TALON_FACT_DNS_LEARNED);

@@ -203,7 +203,7 @@
 		"STUN messages received that led to nothing.") \
 	X(NEEDS_LOGIN, needs_login, GAUGE, "", "", "1", \
 		"1 if management does not know this peer (any more).") \
-	X(SESSION_EXPIRES, session_expires_timestamp_seconds, GAUGE, "seconds", "", "1", \
+	X(LOGIN_EXPIRES, login_expires_timestamp_seconds, GAUGE, "seconds", "", "1", \
 		"When the login of this peer ends, in Unix time; 0 if it does not, or is not known to.") \
 	X(MAPS_RECEIVED, network_maps, COUNTER, "", "", "1", "Network maps received.") \
 	X(MAP_SERIAL, network_map_serial, GAUGE, "", "", "1", "Serial of the network map in force.") \

@@ -86,7 +86,7 @@ enum talon_fact_kind { TALON_FACT_COUNTER, TALON_FACT_GAUGE };
 	X(MAP_SERIAL, mesh, map_serial, GAUGE, "serial of the network map in force") \
 	X(MAP_HELD_BACK, mesh, map_held_back, GAUGE, \
 		"1: a suspicious network map is in force, the ways of peers that it took away are kept") \
-	X(SESSION_EXPIRES_S, mesh, session_expires_s, GAUGE, \
+	X(LOGIN_EXPIRES_S, mesh, login_expires_s, GAUGE, \
 		"when this peer's login ends, Unix seconds; 0: never, or not known")
 
 #define TALON_FACTS_PLANE(X) \

@@ -443,7 +443,7 @@ static void a_dead_controller_leaves_counters_and_takes_gauges_along(void **stat
 {
 	static const char *const gone[] = { "talon_management_connected", "talon_signal_connected",
 		"talon_relays", "talon_stun_servers", "talon_needs_login", "talon_network_map_serial",
-		"talon_session_expires_timestamp_seconds",
+		"talon_login_expires_timestamp_seconds",
 		"talon_network_map_held_back", "talon_dns_learned_addresses", "talon_apply_last_seconds",
 		"talon_apply_timestamp_seconds", "talon_acl_rules", "talon_peer_paths", "talon_held_packets",
 		"talon_nat_ports_host" };
@@ -475,7 +475,7 @@ static void a_dead_controller_leaves_counters_and_takes_gauges_along(void **stat
 static void a_static_file_has_nothing_of_a_mesh(void **state)
 {
 	static const char *const mesh[] = { "management_", "signal_", "relays", "relay_", "stun_",
-		"network_map", "dns_", "needs_login", "session_expires",
+		"network_map", "dns_", "needs_login", "login_expires",
 		"peer_path_changes", "peer_paths" };
 	struct metrics_data *d = make(0);
 	char *text = print_all(d), name[64];
