@@ -59,6 +59,7 @@ _talon()
 		--extra-dns-labels
 		--dns-forwarder-port
 		--foreground-mode
+		--qr
 		--agent
 		--profile
 		--enable-rosenpass"

@@ -181,6 +181,7 @@ struct config_mesh {
 	bool disable_ipv6;		/* no IPv6 inside the mesh */
 	bool lazy_conn;			/* if given, overrides the account's setting in both directions */
 	bool foreground;		/* serve in this process even if a daemon runs */
+	bool qr;			/* the page where a person signs in is drawn as a QR code too */
 	char **dns_labels;
 	size_t dns_label_count;
 	uint16_t dns_forwarder_port;	/* host order; 0: the port that management announces */

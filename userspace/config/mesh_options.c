@@ -187,6 +187,11 @@ static int set_force_relay(struct config *config, struct slice value, struct pro
 	return value_switch(value, &config->mesh.force_relay);
 }
 
+static int set_qr(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_switch(value, &config->mesh.qr);
+}
+
 /*
  * Relays are reached by WebSocket alone. Who insists on QUIC would get no relay at all, and is told so; where
  * it is only preferred, WebSocket is what the stock client falls back to as well.

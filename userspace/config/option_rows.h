@@ -187,6 +187,9 @@
 	X(FOREGROUND, foreground, ONE, "foreground-mode", 'F', NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"run in this process even if a daemon runs") \
+	X(QR, qr, ONE, "qr", 0, NULL, NULL, \
+		FORM_BOOL, "is not a choice", NULL, \
+		"where a person signs in: the page as a QR code on the terminal too") \
 	X(AGENT, agent, ONE, "agent", 0, "TALON_AGENT", NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"this host is not a cluster node: use networks, serve none") \
@@ -205,7 +208,6 @@
 	X("rosenpass-permissive", 0, NULL, FORM_BOOL, "Talon does not speak Rosenpass") \
 	X("disable-dns", 0, NULL, FORM_BOOL, NULL) \
 	X("no-browser", 0, NULL, FORM_BOOL, NULL) \
-	X("qr", 0, NULL, FORM_BOOL, "Talon prints the URL alone") \
 	X("enable-lazy-connection", 0, NULL, FORM_BOOL, NO_LAZY) \
 	X("lazy-conn-inactivity-threshold", 0, "duration", FORM_DURATION, \
 		"Talon closes no connection for being idle") \

@@ -57,7 +57,7 @@ static const struct flag {
 	{ "dns-router-interval", 0, "1m0s", NAMED, "soon" },
 	{ "extra-dns-labels", 0, "a,b", HONOURED, "-!" },
 	{ "no-browser", 0, NULL, MOOT, NULL },
-	{ "qr", 0, NULL, NAMED, NULL },
+	{ "qr", 0, NULL, HONOURED, NULL },
 	{ "profile", 0, "default", HONOURED, "work" },
 	{ "external-ip-map", 0, "203.0.113.1", NAMED, NULL },
 	{ "dns-resolver-address", 0, "127.0.0.1:5053", NAMED, NULL },
