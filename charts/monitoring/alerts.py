@@ -119,6 +119,12 @@ MESH = [
           """Management refuses the key of {{ $labels.instance }}: the peer was deleted, or its login has expired. It gets no
           network map.""",
           "it does not go away by itself; five minutes leave out a server that is being restored"),
+    alert("TalonLoginEnds", "warning", "5m",
+          "talon_login_expires_timestamp_seconds > 0 and talon_login_expires_timestamp_seconds - time() < 3600",
+          "The login of {{ $labels.instance }} ends within an hour",
+          """A person brought {{ $labels.instance }} into the mesh, and that login ends soon. Management refuses the node then, and what
+          is behind it is out of reach.""",
+          "an account's logins last an hour at least, a day by default: an hour is enough for a person to sign in, and more would warn all the time"),
     alert("TalonPeersOnlyRelayed", "info", "30m",
           """sum by (job, instance) (talon_peer_paths{path="relay"})
             / sum by (job, instance) (talon_peer_paths{path=~"direct|relay"}) > 0.5

@@ -190,6 +190,11 @@ test_an_end_that_is_near_is_warned_of_once() {
 		| "\(.severity) \(.metadata.session_warning) \(.metadata.lead_minutes)"' | tr 'a-z' 'A-Z' | sed 's/TRUE/true/')"
 	mesh expiry node none
 	wait_for 10 "no end any more" no_expiry
+	mesh expiry node 3600
+	wait_for 10 "an end again" not no_expiry
+	mesh expiry node 400000000
+	wait_for 10 "an end that cannot be" member_logged node "management says that the login of this peer ends .*, which cannot be: taken as no end"
+	no_expiry
 }
 
 no_expiry() { [ "$(member node status --json | jq .sessionExpiresAt)" = null ]; }
@@ -198,6 +203,11 @@ test_the_end_is_known_while_management_is_away() {
 	local before
 	signed_in
 	before=$(expires node)
+	mesh token	# messages that say nothing of it
+	mesh config node
+	mesh push node
+	settled node
+	equal "end" "$before" "$(expires node)"
 	mesh stop management
 	finally "mesh start management"
 	stop node

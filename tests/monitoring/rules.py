@@ -58,6 +58,10 @@ CASES = [
     ("TalonManagementGone", {f"talon_management_connected{{{ONE}}}": "1x5 0x20 1x10"}, [20], [5, 12, 30]),
     ("TalonSignalGone", {f"talon_signal_connected{{{ONE}}}": "1x5 0x20 1x10"}, [20], [5, 12, 30]),
     ("TalonNeedsLogin", {f"talon_needs_login{{{ONE}}}": "0x5 1x20 0x10"}, [20], [5, 8, 30]),
+    # In these tests the clock begins at 0. Extended after 75 minutes.
+    ("TalonLoginEnds", {f"talon_login_expires_timestamp_seconds{{{ONE}}}": "7200x75 90000x20"}, [70], [30, 62, 80]),
+    # A setup key's does not end.
+    ("TalonLoginEnds", {f"talon_login_expires_timestamp_seconds{{{ONE}}}": "0x100"}, [], [10, 90]),
     ("TalonPeersOnlyRelayed", {f'talon_peer_paths{{{ONE}, path="relay"}}': "1x5 6x60 1x10", f'talon_peer_paths{{{ONE}, path="direct"}}': "5x5 2x60 6x10",
                                f'talon_peer_paths{{{ONE}, path="idle"}}': "9x80"}, [60], [5, 30, 70]),
     # Two of two: they may both be behind networks without a direct path.
@@ -80,6 +84,7 @@ WELL = {f"talon_{name}": values for name, values in {
     f"nat_pressure_ratio{{{ONE}}}": "0.7x300", f'nat_flows_refused_total{{{ONE}, reason="share"}}': "0+30x300",
     f'map_entries{{{ONE}, map="routes4"}}': "900x300", f'map_entries_limit{{{ONE}, map="routes4"}}': "1024x300",
     f"management_connected{{{ONE}}}": "1x300", f"signal_connected{{{ONE}}}": "1x300", f"needs_login{{{ONE}}}": "0x300",
+    f"login_expires_timestamp_seconds{{{ONE}}}": "86400x300",
     f'peer_paths{{{ONE}, path="relay"}}': "1x300", f'peer_paths{{{ONE}, path="direct"}}': "9x300", f"network_map_held_back{{{ONE}}}": "0x300",
     f"node_time_seconds{{{ONE}}}": "5+60x300", f'controller_build_info{{{ONE}, version="0.1.0"}}': "1x300", f"hazards{{{ONE}}}": "0x300",
 }.items()}
