@@ -4,7 +4,7 @@
 _talon()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
-	local commands="up status trace preflight flows top metrics drops capture down networks forwarding profile login logout service reload debug version genkey pubkey help"
+	local commands="up status trace preflight flows top metrics drops capture down networks expose forwarding profile login logout service reload debug version genkey pubkey help"
 	local common="--pin-dir --log-level --daemon-addr --help"
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
@@ -58,6 +58,7 @@ _talon()
 		--lazy-conn
 		--extra-dns-labels
 		--dns-forwarder-port
+		--debug-upload-url
 		--foreground-mode
 		--qr
 		--agent
@@ -162,6 +163,8 @@ _talon()
 		return ;;
 	--dns-forwarder-port)
 		return ;;
+	--debug-upload-url)
+		return ;;
 	--profile)
 		mapfile -t COMPREPLY < <(compgen -W "default" -- "$cur")
 		return ;;
@@ -228,6 +231,9 @@ _talon()
 	networks | routes) mapfile -t COMPREPLY < <(compgen -W "list select deselect all --append $common" -- "$cur") ;;
 	forwarding) mapfile -t COMPREPLY < <(compgen -W "list $common" -- "$cur") ;;
 	profile) mapfile -t COMPREPLY < <(compgen -W "list --show-id select default $common" -- "$cur") ;;
+	expose)
+		mapfile -t COMPREPLY < <(compgen -W "--protocol --with-pin --with-password --with-user-groups --with-custom-domain
+			--with-name-prefix --with-external-port $common" -- "$cur") ;;
 	status)
 		mapfile -t COMPREPLY < <(compgen -W "-d --detail --json --yaml --ipv4 --ipv6 --check --filter-by-ips --filter-by-names
 			--filter-by-status --filter-by-connection-type $common" -- "$cur") ;;

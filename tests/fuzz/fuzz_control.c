@@ -7,6 +7,7 @@
 
 #include "../../userspace/loop/loop.c"
 #include "../../userspace/snapshot/control.c"
+#include "../../userspace/snapshot/control_read.c"
 #include "../../userspace/snapshot/snapshot.c"
 #include "../../userspace/base/json_out.c"
 #include "../../userspace/base/text.c"
@@ -17,6 +18,11 @@ void log_write(enum log_level level, const char *fmt, ...)
 
 void log_set_level(enum log_level level)
 {
+}
+
+int control_listen(const char *path, struct stat *ret_stat, char *why, size_t size)
+{
+	return -ENOENT;
 }
 
 int control_probe(const char *path, char *why, size_t size)
@@ -65,8 +71,34 @@ static int take_reload(void *ctx, char *const *env, char *said, size_t said_size
 	return 0;
 }
 
+static void take_config(void *ctx, FILE *out)
+{
+	fputs("{}", out);
+}
+
+static struct control_stay *stays[64];
+static size_t stay_count;
+
+/* One service is refused, the next one published. */
+static void take_expose(void *ctx, const struct control_expose *expose, struct control_stay *stay)
+{
+	assert(expose->protocol && expose->group_count <= CONTROL_GROUPS_MAX);
+	assert(!expose->pin || strlen(expose->pin) <= VALUE_MAX);
+	if (expose->port % 2) {
+		control_stay_end(stay, -EPERM, "no");
+		return;
+	}
+	control_stay_tell(stay, &(struct control_exposed){ .name = "a", .domain = "a.test" });
+	assert(stay_count < 64);
+	stays[stay_count++] = stay;
+}
+
+static void take_leave(void *ctx, struct control_stay *stay)
+{
+}
+
 static const struct control_ops ops = { take_snapshot, take_ids_op, take_ids_op, take_up, take_later,
-	take_extend, take_later, take_reload };
+	take_extend, take_later, take_reload, NULL, take_config, take_expose, take_leave };
 
 /* Every line of what came back is an object with "ok". */
 static void check_answers(int fd)
@@ -99,6 +131,8 @@ static void as_requests(const uint8_t *data, size_t size)
 	for (int i = 0; i < 4; i++)
 		loop_turn(control.loop, 0);
 	check_answers(fds[1]);
+	while (stay_count)
+		control_stay_end(stays[--stay_count], 0, NULL);
 	while (control.clients)
 		close_client(control.clients);
 	close(fds[1]);

@@ -123,6 +123,7 @@ int cli_help(struct cli *cli);
 int cli_networks(struct cli *cli);
 int cli_forwarding(struct cli *cli);
 int cli_profile(struct cli *cli);
+int cli_expose(struct cli *cli);
 int cli_login(struct cli *cli);
 int cli_logout(struct cli *cli);
 int cli_reload(struct cli *cli);

@@ -181,6 +181,21 @@ const struct cli_command cli_commands[] = {
 		COMMON_HELP, cli_profile,
 	},
 	{
+		"expose", "publish a local port through the mesh's reverse proxy",
+			"PORT [--protocol http|https|tcp|udp|tls] [OPTION...]",
+		"The service lasts as long as this command, which Ctrl-C ends. The program on PORT has to "
+		"listen on the\n"
+		"mesh address or on all addresses.\n\n"
+		"  --protocol PROTOCOL      http, https, tcp, udp or tls (http)\n"
+		"  --with-pin PIN           visitors enter these 6 digits (http, https)\n"
+		"  --with-password TEXT     visitors enter this password (http, https)\n"
+		"  --with-user-groups LIST  only users of these groups, after login (http, https)\n"
+		"  --with-custom-domain D   a domain that the account has\n"
+		"  --with-name-prefix TEXT  begins the service's name\n"
+		"  --with-external-port N   of the proxy; PORT if not given (tcp, udp, tls)\n"
+		COMMON_HELP, cli_expose,
+	},
+	{
 		"login", "register this host in the mesh, or sign in", "[--extend] [--qr] [OPTION...]",
 		"Tells the running daemon to register, with --setup-key or --setup-key-file, or to log "
 		"in again. If no\n"

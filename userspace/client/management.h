@@ -108,6 +108,20 @@ int management_logout(struct management *management, management_logout_fn fn, vo
  */
 typedef void (*management_probed_fn)(void *ctx, int error, const char *why);
 void management_probe(struct management *management, management_probed_fn fn, void *ctx);
+
+/*
+ * A unary call of the service beside login and Sync, such as CreateExpose, with a server key of its own.
+ * @end says how it ended; the opened answer is valid during the call, NULL without one. Called exactly once,
+ * never before management_side_start() returned, by management_free() at the latest, but not after
+ * management_side_cancel().
+ */
+struct management_side;
+typedef void (*management_side_fn)(void *ctx, const struct grpc_end *end, const uint8_t *answer, size_t len);
+/* @timeout_ns: for the key, and once more for the call. Returns 0 or a negative errno. */
+int management_side_start(struct management *management, const char *method, const void *plain, size_t len,
+	uint64_t timeout_ns, management_side_fn fn, void *ctx, struct management_side **ret_side);
+/* NULL is allowed. */
+void management_side_cancel(struct management_side *side);
 /* The posture checks name these @files now: reports which of them exist, if the list changed. */
 void management_sync_meta(struct management *management, char *const *files, size_t count);
 /* The host's network changed: ends a wait that follows a failure to reach the server. */

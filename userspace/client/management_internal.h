@@ -130,6 +130,7 @@ struct management {
 	struct errand errand;
 	management_logout_fn logout_fn;
 	void *logout_ctx;
+	struct management_side *sides;
 };
 
 /* management.c */
@@ -222,5 +223,10 @@ void management_health_stop(struct management *m);
 /* management_errand.c */
 
 void management_errand_stop(struct management *m);
+
+/* management_side.c */
+
+/* Ends all of them with GRPC_CANCELLED. */
+void management_side_stop(struct management *m);
 
 #endif

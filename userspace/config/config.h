@@ -12,6 +12,7 @@
 #include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/cidr.h"
 #include "base/server_url.h"
@@ -189,6 +190,8 @@ struct config_mesh {
 	bool agent;
 	/* `service run`: without identity and setup key, waits for `up` instead of ending */
 	bool is_service;
+	/* where debug bundles that management asks for are uploaded; NULL: nowhere, they are declined */
+	char *debug_upload_url;
 	unsigned int given;		/* enum config_mesh_given */
 };
 
@@ -345,6 +348,11 @@ void config_take_changes(struct config *now, struct config *fresh);
 int config_parse_management_url(const char *text, char **ret_url, char *why, size_t size);
 /* Whether traffic to @url is unencrypted on a network: http:// to a host other than this one. */
 bool config_is_cleartext_url(const char *url);
+
+/*
+ * Writes the settings, and the log's level, as one JSON object without line breaks; secrets are hidden.
+ */
+void config_show(const struct config *config, FILE *out);
 
 /*
  * Resolves the names of endpoints; the only function here that may block. A name that cannot be resolved

@@ -307,6 +307,21 @@ static int set_dns_port(struct config *config, struct slice value, struct proble
 	return value_u16(value, 1, 65535, &config->mesh.dns_forwarder_port);
 }
 
+/* Only TLS: a bundle tells a lot about a host. */
+static int set_debug_upload_url(struct config *config, struct slice value, struct problem *problem)
+{
+	static const char scheme[] = "https://";
+	size_t len = sizeof(scheme) - 1;
+
+	if (value.len <= len || strncasecmp(value.at, scheme, len) || value.at[len] == '/')
+		return -EINVAL;
+	for (size_t i = 0; i < value.len; i++) {
+		if (!isgraph((unsigned char)value.at[i]) || value.at[i] == '@')
+			return -EINVAL;
+	}
+	return keep(&config->mesh.debug_upload_url, value, 1023);
+}
+
 static int set_profile(struct config *config, struct slice value, struct problem *problem)
 {
 	return slice_is(value, "default") ? 0 : -EINVAL;
@@ -732,7 +747,7 @@ void config_mesh_free(struct config *config)
 	char **texts[] = {
 		&mesh->management_url, &mesh->setup_key, &mesh->hostname, &mesh->state_dir,
 		&mesh->identity_path, &mesh->control_socket,
-		&mesh->preshared_key, &config->setup_key_file,
+		&mesh->preshared_key, &mesh->debug_upload_url, &config->setup_key_file,
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)

@@ -184,6 +184,9 @@
 	X(DNS_PORT, dns_port, ONE, "dns-forwarder-port", 0, NULL, "port", \
 		"1-65535", "is not a port", NULL, \
 		"port where domain routes are resolved (management's, else 22054; 5353 too)") \
+	X(DEBUG_UPLOAD_URL, debug_upload_url, ONE, "debug-upload-url", 0, NULL, "url", \
+		"https://HOST[:PORT]/PATH", "is not an upload service", NULL, \
+		"where debug bundles that management asks for go; unset: they are declined") \
 	X(FOREGROUND, foreground, ONE, "foreground-mode", 'F', NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"run in this process even if a daemon runs") \

@@ -12,6 +12,7 @@
 #include "policy/guard.h"
 #include "netbird/identity.h"
 #include "client/management.h"
+#include "expose/expose.h"
 #include "netbird/netmap.h"
 #include "relay/relay.h"
 #include "client/signal.h"
@@ -90,6 +91,7 @@ struct mesh {
 	struct peers *peers;
 	struct forwarder *forwarder;
 	struct control *control;
+	struct expose *expose;		/* services that the reverse proxy publishes */
 
 	struct choose choose;
 	struct guard guard;
@@ -200,6 +202,10 @@ void mesh_ipv6_init(struct mesh *mesh);
 void mesh_ipv6_begin(struct mesh *mesh);
 /* Whether the tunnel carries IPv6 may have changed. */
 void mesh_check_ipv6(struct mesh *mesh);
+/* services.c: what `talon expose` asks for. */
+int mesh_services_start(struct mesh *mesh);
+void mesh_on_expose(void *ctx, const struct control_expose *request, struct control_stay *stay);
+void mesh_on_expose_left(void *ctx, struct control_stay *stay);
 
 /* desired.c: from the map in force to what plane, peers and forwarder are to do. */
 void mesh_apply(struct mesh *mesh);

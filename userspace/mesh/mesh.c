@@ -228,6 +228,8 @@ static int start_parts(struct mesh *mesh, char *err, size_t errlen)
 	int ret = mesh_servers_start(mesh);
 
 	if (!ret)
+		ret = mesh_services_start(mesh);
+	if (!ret)
 		ret = forwarder_new(mesh->loop, &forwarder_events, mesh, &mesh->forwarder);
 	return ret ? ret : mesh_listen(mesh, err, errlen);
 }
@@ -309,6 +311,7 @@ void mesh_free(struct mesh *mesh)
 	loop_timer_cancel(mesh->loop, &mesh->expiry_timer);
 	mesh_requests_done(mesh);
 	management_free(mesh->management);
+	expose_free(mesh->expose);
 	peers_free(mesh->peers);
 	signal_free(mesh->signal);
 	relay_manager_free(mesh->relay);

@@ -108,7 +108,7 @@ static void finish_drain(void *ctx)
 static void on_down(void *ctx, control_done_fn done, void *arg)
 {
 	struct mesh *mesh = ctx;
-	bool is_alone = !peers_count_connected(mesh->peers);
+	bool is_alone = !peers_count_connected(mesh->peers) && !expose_count(mesh->expose);
 
 	if (mesh->ends) {
 		done(arg, -EALREADY, "it is going down already");
@@ -116,7 +116,8 @@ static void on_down(void *ctx, control_done_fn done, void *arg)
 	}
 	mesh->ends = true;
 	mesh->down = (struct mesh_waiter){ done, arg };
-	if (!is_alone) {
+	expose_stop_all(mesh->expose, "the daemon is going down");
+	if (peers_count_connected(mesh->peers)) {
 		log_info("going down: peers are told, packets still flow for %llu s",
 			(unsigned long long)(DRAIN_NS / LOOP_SECOND));
 		peers_announce_end(mesh->peers);
@@ -237,6 +238,13 @@ static int on_reload(void *ctx, char *const *env, char *said, size_t said_size, 
 	return -EAGAIN;
 }
 
+static void on_config(void *ctx, FILE *out)
+{
+	struct mesh *mesh = ctx;
+
+	config_show(mesh->config, out);
+}
+
 void mesh_requests_init(struct mesh *mesh)
 {
 	loop_timer_init(&mesh->drain_timer, finish_drain, mesh);
@@ -261,6 +269,7 @@ int mesh_listen(struct mesh *mesh, char *err, size_t errlen)
 		.snapshot = mesh_snapshot, .select = on_select, .deselect = on_deselect, .up = on_up,
 		.extend = mesh_extend, .down = on_down, .logout = on_logout, .reload = on_reload,
 		.probe = on_probe,
+		.config = on_config, .expose = mesh_on_expose, .expose_left = mesh_on_expose_left,
 	};
 
 	if (!mesh->config->mesh.control_socket)

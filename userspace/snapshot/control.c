@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The control socket, the daemon's end: requests in, answers out, and clients that cannot do harm.
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,9 +13,9 @@
 #include <sodium.h>
 
 #include "snapshot/control.h"
+#include "snapshot/control_internal.h"
 #include "base/json_out.h"
 
-#define ID_MAX		255
 #define VALUE_MAX	1024		/* characters of a value of `up` */
 #define ACCEPT_PAUSE	LOOP_SECOND	/* after accept() failed, as without free descriptors */
 #define ERR_LEN		256
@@ -29,6 +28,8 @@ struct client {
 	struct loop_timer timer;	/* when it is cut off */
 	struct loop_deferred deferred;
 	struct pending *pending;	/* an answer that comes later */
+	struct control_stay *stay;	/* it stays */
+	bool does_stay;			/* counted with those, then */
 	bool is_busy;			/* go_on() is under way */
 	bool is_closed;			/* its memory goes at the end of the turn */
 	char *out;			/* what is left of an answer to send */
@@ -42,6 +43,14 @@ struct pending {
 	struct client *client;		/* NULL: closed */
 };
 
+/* Lives until control_stay_end(). */
+struct control_stay {
+	struct control *control;	/* NULL: freed */
+	struct client *client;		/* NULL: closed */
+	struct control_stay *next;
+	bool has_left;
+};
+
 struct control {
 	struct loop *loop;
 	const struct control_ops *ops;
@@ -49,13 +58,26 @@ struct control {
 	struct loop_fd listener;
 	struct loop_timer pause;
 	struct client *clients;
-	unsigned int client_count;
+	unsigned int client_count;	/* without those that stay */
+	struct control_stay *stays;
+	unsigned int stay_count;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	dev_t dev;			/* of our socket, so that we do not remove another one of its name */
 	ino_t ino;
 };
 
 static void listen_again(struct control *control);
+
+/* The operation is told once that its client left. */
+static void leave(struct control_stay *stay)
+{
+	struct control *control = stay->control;
+
+	if (stay->has_left || !control)
+		return;
+	stay->has_left = true;
+	control->ops->expose_left(control->ctx, stay);
+}
 
 /* From within any callback: the client is dead at once, and its memory goes at the end of the turn. */
 static void close_client(struct client *client)
@@ -69,7 +91,8 @@ static void close_client(struct client *client)
 	while (*at != client)
 		at = &(*at)->next;
 	*at = client->next;
-	control->client_count--;
+	if (!client->does_stay)
+		control->client_count--;
 	loop_fd_remove(control->loop, &client->fd);
 	loop_timer_cancel(control->loop, &client->timer);
 	if (client->fd.fd >= 0)
@@ -81,6 +104,10 @@ static void close_client(struct client *client)
 	sodium_memzero(client->in, sizeof(client->in));
 	loop_defer_free(control->loop, &client->deferred, free, client);
 	listen_again(control);
+	if (client->stay) {
+		client->stay->client = NULL;
+		leave(client->stay);
+	}
 }
 
 /*
@@ -89,14 +116,15 @@ static void close_client(struct client *client)
  */
 static void watch(struct client *client)
 {
-	uint32_t events = client->out ? EPOLLOUT : client->pending ? 0 : EPOLLIN;
+	bool is_deaf = client->pending || (client->stay && client->stay->has_left);
+	uint32_t events = client->out ? EPOLLOUT : is_deaf ? 0 : EPOLLIN;
 	struct loop *loop;
 
 	if (client->is_closed)
 		return;
 	loop = client->control->loop;
 	loop_fd_change(loop, &client->fd, events);
-	if (client->pending && !client->out)
+	if ((client->pending || client->stay) && !client->out)
 		loop_timer_cancel(loop, &client->timer);
 	else
 		loop_timer_after(loop, &client->timer, client->out ? CONTROL_ANSWER_NS : CONTROL_REQUEST_NS);
@@ -255,28 +283,6 @@ static struct pending *new_pending(struct client *client)
 	return pending;
 }
 
-static bool is_plain(const char *text, size_t max)
-{
-	if (!*text || strlen(text) > max)
-		return false;
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			return false;
-	}
-	return true;
-}
-
-/* Writes the text of @key to @ret_value, NULL if the request has none. Returns 0 or -EINVAL. */
-static int take_value(const json_t *request, const char *key, size_t max, const char **ret_value)
-{
-	const json_t *value = json_object_get(request, key);
-
-	if (value && (!json_is_string(value) || !is_plain(json_string_value(value), max)))
-		return -EINVAL;
-	*ret_value = json_string_value(value);
-	return 0;
-}
-
 /* A secret, in the request's own memory. */
 static void wipe(const char *text)
 {
@@ -290,10 +296,10 @@ static void do_up(struct client *client, const json_t *request)
 	struct pending *pending;
 	struct control_up up;
 
-	if (take_value(request, "setupKey", VALUE_MAX, &up.setup_key) ||
-		take_value(request, "managementUrl", VALUE_MAX, &up.management_url) ||
-		take_value(request, "hostname", VALUE_MAX, &up.hostname) ||
-		take_value(request, "token", CONTROL_TOKEN_MAX, &up.token)) {
+	if (control_read_text(request, "setupKey", VALUE_MAX, &up.setup_key) ||
+		control_read_text(request, "managementUrl", VALUE_MAX, &up.management_url) ||
+		control_read_text(request, "hostname", VALUE_MAX, &up.hostname) ||
+		control_read_text(request, "token", CONTROL_TOKEN_MAX, &up.token)) {
 		answer(client, -EINVAL, "a value of the request is not understood");
 		return;
 	}
@@ -311,7 +317,7 @@ static void do_extend(struct client *client, const json_t *request)
 	struct pending *pending;
 	const char *token;
 
-	if (take_value(request, "token", CONTROL_TOKEN_MAX, &token) || !token) {
+	if (control_read_text(request, "token", CONTROL_TOKEN_MAX, &token) || !token) {
 		answer(client, -EINVAL, "the request has no token that is understood");
 		return;
 	}
@@ -321,6 +327,115 @@ static void do_extend(struct client *client, const json_t *request)
 	else
 		answer(client, -ENOMEM, NULL);
 	wipe(token);
+}
+
+/* Takes a client out of those that wait for answers. */
+static struct control_stay *new_stay(struct client *client)
+{
+	struct control *control = client->control;
+	struct control_stay *stay = control->stay_count < CONTROL_STAYS_MAX ? calloc(1, sizeof(*stay)) : NULL;
+
+	if (!stay)
+		return NULL;
+	stay->control = control;
+	stay->client = client;
+	stay->next = control->stays;
+	control->stays = client->stay = stay;
+	client->does_stay = true;
+	control->stay_count++;
+	control->client_count--;
+	listen_again(control);
+	return stay;
+}
+
+static void do_expose(struct client *client, const json_t *request)
+{
+	char *groups[CONTROL_IDS_MAX];
+	struct control_expose expose = { .groups = groups };
+	int count = control_read_ids(json_object_get(request, "groups"), groups);
+	struct control_stay *stay;
+
+	if (count < 0 || count > (int)CONTROL_GROUPS_MAX ||
+		control_read_port(request, "port", &expose.port) || control_read_port(request, "externalPort",
+		&expose.external_port) || control_read_text(request, "protocol", VALUE_MAX,
+		&expose.protocol) || control_read_text(request, "pin", VALUE_MAX, &expose.pin) ||
+		control_read_text(request, "password", VALUE_MAX, &expose.password) ||
+		control_read_text(request, "domain", VALUE_MAX, &expose.domain) ||
+		control_read_text(request, "namePrefix", VALUE_MAX, &expose.name_prefix) ||
+		!expose.protocol) {
+		answer(client, -EINVAL, "a value of the request is not understood");
+		return;
+	}
+	expose.group_count = count;
+	stay = new_stay(client);
+	if (stay)
+		client->control->ops->expose(client->control->ctx, &expose, stay);
+	else
+		answer(client, -EUSERS, "this daemon publishes as many services as it has room for already");
+	wipe(expose.pin);
+	wipe(expose.password);
+}
+
+void control_stay_tell(struct control_stay *stay, const struct control_exposed *exposed)
+{
+	struct client *client = stay->client;
+	struct answer a;
+
+	if (!client)
+		return;
+	if (!begin_answer(&a, true)) {
+		close_client(client);
+		return;
+	}
+	json_out_begin(&a.json, "result", '{');
+	json_out_text(&a.json, "name", exposed->name);
+	json_out_text(&a.json, "url", exposed->url);
+	json_out_text(&a.json, "domain", exposed->domain);
+	json_out_bool(&a.json, "isPortAssigned", exposed->is_port_assigned);
+	json_out_end(&a.json, '}');
+	end_answer(client, &a);
+	watch(client);
+}
+
+static void forget_stay(struct control_stay *stay)
+{
+	struct control_stay **at;
+
+	if (stay->control) {
+		at = &stay->control->stays;
+		while (*at != stay)
+			at = &(*at)->next;
+		*at = stay->next;
+		stay->control->stay_count--;
+	}
+	free(stay);
+}
+
+void control_stay_end(struct control_stay *stay, int ret, const char *why)
+{
+	struct client *client = stay->client;
+
+	if (client) {
+		client->stay = NULL;	/* nothing more to tell the operation */
+		if (!client->out)
+			answer(client, ret, why);	/* one line is far less than a socket holds */
+		close_client(client);
+	}
+	forget_stay(stay);
+}
+
+static void answer_config(struct client *client)
+{
+	struct control *control = client->control;
+	struct answer a;
+
+	if (!begin_answer(&a, true)) {
+		close_client(client);
+		return;
+	}
+	json_out_key(&a.json, "result");
+	control->ops->config(control->ctx, a.json.out);
+	end_answer(client, &a);
 }
 
 static void do_later(struct client *client, void (*op)(void *ctx, control_done_fn done, void *arg))
@@ -333,30 +448,13 @@ static void do_later(struct client *client, void (*op)(void *ctx, control_done_f
 		answer(client, -ENOMEM, NULL);
 }
 
-/* Writes the ids of a request to @ids. Returns their number or -EINVAL. */
-static int take_ids(const json_t *list, char *ids[static CONTROL_IDS_MAX])
-{
-	size_t count = json_array_size(list);
-
-	if ((list && !json_is_array(list)) || count > CONTROL_IDS_MAX)
-		return -EINVAL;
-	for (size_t i = 0; i < count; i++) {
-		const char *id = json_string_value(json_array_get(list, i));
-
-		if (!id || !is_plain(id, ID_MAX))
-			return -EINVAL;
-		ids[i] = (char *)id;
-	}
-	return count;
-}
-
 static void do_networks(struct client *client, const json_t *request, bool select)
 {
 	struct control *control = client->control;
 	bool append = json_is_true(json_object_get(request, "append")),
 		all = json_is_true(json_object_get(request, "all"));
 	char *ids[CONTROL_IDS_MAX], err[ERR_LEN] = "";
-	int count = take_ids(json_object_get(request, "ids"), ids), ret;
+	int count = control_read_ids(json_object_get(request, "ids"), ids), ret;
 
 	if (count < 0 || all == (count > 0)) {
 		answer(client, -EINVAL, "the request names no networks that can be understood");
@@ -397,36 +495,12 @@ static void do_log_level(struct client *client, const json_t *request)
 	answer(client, -EINVAL, "the level is not error, warn, info or debug");
 }
 
-static bool is_setting(const char *text)
-{
-	return strchr(text, '=') && (!strncmp(text, "TALON_", 6) || !strncmp(text, "NB_", 3) ||
-		!strncmp(text, "WT_", 3));
-}
-
-/* Writes the variables of a request to @env, and NULL at the end. Returns 0 or -EINVAL. */
-static int take_environment(const json_t *list, char *env[static CONTROL_ENV_MAX + 1])
-{
-	size_t count = json_array_size(list);
-
-	if (!json_is_array(list) || count > CONTROL_ENV_MAX)
-		return -EINVAL;
-	for (size_t i = 0; i < count; i++) {
-		const char *text = json_string_value(json_array_get(list, i));
-
-		if (!text || !is_plain(text, CONTROL_REQUEST_MAX) || !is_setting(text))
-			return -EINVAL;
-		env[i] = (char *)text;
-	}
-	env[count] = NULL;
-	return 0;
-}
-
 static void do_reload(struct client *client, const json_t *request)
 {
 	struct control *control = client->control;
 	const json_t *list = json_object_get(request, "environment");
 	char *env[CONTROL_ENV_MAX + 1], said[CONTROL_SAID_MAX] = "", err[RELOAD_ERR_LEN] = "";
-	int ret = list ? take_environment(list, env) : 0;
+	int ret = list ? control_read_environment(list, env) : 0;
 
 	if (ret) {
 		answer(client, ret, "the environment of the request is not understood");
@@ -475,6 +549,10 @@ static void dispatch(struct client *client, const json_t *request)
 		do_later(client, ops->down);
 	else if (!strcmp(name, "logout"))
 		do_later(client, ops->logout);
+	else if (!strcmp(name, "config"))
+		answer_config(client);
+	else if (!strcmp(name, "expose"))
+		do_expose(client, request);
 	else
 		answer(client, -EINVAL, "this daemon does not know the request");
 }
@@ -494,7 +572,7 @@ static void go_on(struct client *client)
 	size_t len;
 
 	client->is_busy = true;
-	while (!client->is_closed && !client->out && !client->pending &&
+	while (!client->is_closed && !client->out && !client->pending && !client->stay &&
 		(newline = memchr(client->in, '\n', client->in_len))) {
 		len = newline - client->in;
 		handle_line(client, client->in, len);
@@ -502,7 +580,8 @@ static void go_on(struct client *client)
 		memmove(client->in, newline + 1, client->in_len);
 		sodium_memzero(client->in + client->in_len, len + 1);
 	}
-	if (!client->is_closed && !client->out && !client->pending && client->in_len == sizeof(client->in)) {
+	if (!client->is_closed && !client->out && !client->pending && !client->stay &&
+		client->in_len == sizeof(client->in)) {
 		answer(client, -EMSGSIZE, "the request is too long");
 		close_client(client);	/* what follows would be the rest of that request */
 	}
@@ -521,10 +600,28 @@ static void receive(struct client *client)
 		close_client(client);
 }
 
+/* A client that stays has nothing more to say: whatever comes from it, its end above all, is its leave. */
+static void on_stay(struct client *client, uint32_t events)
+{
+	if (events & (EPOLLHUP | EPOLLERR)) {
+		close_client(client);
+	} else if (client->out && events & EPOLLOUT) {
+		flush(client);
+		watch(client);
+	} else if (events & EPOLLIN) {
+		leave(client->stay);	/* it may still wait for the last line */
+		watch(client);
+	}
+}
+
 static void on_client(void *ctx, uint32_t events)
 {
 	struct client *client = ctx;
 
+	if (client->stay) {
+		on_stay(client, events);
+		return;
+	}
 	if (client->out && events & EPOLLOUT)
 		flush(client);
 	else if (!client->out && !client->pending && events & EPOLLIN)
@@ -588,66 +685,18 @@ static void on_pause_over(void *ctx)
 	listen_again(ctx);
 }
 
-static int fail(int ret, char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static int fail(int ret, char *why, size_t size, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(why, size, fmt, args);
-	va_end(args);
-	return ret;
-}
-
-/* Removes a socket at @path that nobody listens on. Returns 0 if the name is free. */
-static int clear_name(const char *path, char *why, size_t size)
+static int listen_on(struct control *control, char *why, size_t size)
 {
 	struct stat st;
-	int ret;
+	int fd = control_listen(control->path, &st, why, size), ret;
 
-	if (lstat(path, &st))
-		return errno == ENOENT ? 0 : fail(-errno, why, size, "%s: %s", path, strerror(errno));
-	if (!S_ISSOCK(st.st_mode))
-		return fail(-EEXIST, why, size,
-			"%s: a file that is not a socket is in the way; remove it, or set another "
-			"NB_DAEMON_ADDR", path);
-	ret = control_probe(path, why, size);
-	if (!ret)
-		return fail(-EADDRINUSE, why, size, "%s: another daemon answers there; stop it first", path);
-	if (ret != -ECONNREFUSED)
-		return ret;
-	if (unlink(path))
-		return fail(-errno, why, size, "%s: cannot remove what another run left: %s", path,
-			strerror(errno));
-	return 0;
-}
-
-static int open_listener(struct control *control, char *why, size_t size)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct stat st;
-	int fd, ret;
-
-	ret = clear_name(control->path, why, size);
-	if (ret)
-		return ret;
-	memcpy(addr.sun_path, control->path, sizeof(addr.sun_path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return fail(-errno, why, size, "control socket: %s", strerror(errno));
-	/* bind() gives the name the descriptor's mode, so others cannot connect even for a moment. */
-	if (fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
-		listen(fd, CONTROL_CLIENTS_MAX) || lstat(control->path, &st)) {
-		ret = fail(-errno, why, size, "%s: cannot listen: %s", control->path, strerror(errno));
-		close(fd);
-		return ret;
-	}
+		return fd;
 	control->dev = st.st_dev;
 	control->ino = st.st_ino;
 	ret = loop_fd_add(control->loop, &control->listener, fd, EPOLLIN, on_connect, control);
 	if (ret) {
-		fail(ret, why, size, "%s: cannot listen: %s", control->path, strerror(-ret));
+		snprintf(why, size, "%s: cannot listen: %s", control->path, strerror(-ret));
 		unlink(control->path);
 		close(fd);
 	}
@@ -660,17 +709,21 @@ int control_new(struct control **ret_control, struct loop *loop, const char *pat
 	struct control *control;
 	int ret;
 
-	if (strlen(path) >= sizeof(control->path))
-		return fail(-ENAMETOOLONG, why, size, "%s: the path is too long for a socket", path);
+	if (strlen(path) >= sizeof(control->path)) {
+		snprintf(why, size, "%s: the path is too long for a socket", path);
+		return -ENAMETOOLONG;
+	}
 	control = calloc(1, sizeof(*control));
-	if (!control)
-		return fail(-ENOMEM, why, size, "out of memory");
+	if (!control) {
+		snprintf(why, size, "out of memory");
+		return -ENOMEM;
+	}
 	control->loop = loop;
 	control->ops = ops;
 	control->ctx = ctx;
 	strcpy(control->path, path);
 	loop_timer_init(&control->pause, on_pause_over, control);
-	ret = open_listener(control, why, size);
+	ret = listen_on(control, why, size);
 	if (ret)
 		free(control);
 	else
@@ -686,6 +739,8 @@ void control_free(struct control *control)
 		return;
 	while (control->clients)
 		close_client(control->clients);
+	for (struct control_stay *stay = control->stays; stay; stay = stay->next)
+		stay->control = NULL;
 	loop_timer_cancel(control->loop, &control->pause);
 	loop_fd_remove(control->loop, &control->listener);
 	close(control->listener.fd);

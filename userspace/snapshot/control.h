@@ -7,15 +7,21 @@
  *	{"request":"select","ids":["lan"]}	{"ok":false,"error":"there is no network lan"}
  *
  * Requests: snapshot (probe: true asks the servers first whether they are there); version; log-level (level);
- * select and deselect (ids, append, all); up (setupKey, managementUrl, hostname, token); extend (token); down;
- * logout; reload (environment). A client that is slow, silent or sends too much is cut off; none can block the
- * loop.
+ * select and deselect (ids, append, all); up (setupKey, managementUrl, hostname, token); extend (token);
+ * down; logout; reload (environment); config. A client that is slow, silent or sends too much is cut off;
+ * none can block the loop.
+ *
+ * The client of expose (port, protocol, ...) stays: after the first answer, which says where the service is
+ * published, it is silent until it closes its end, which ends the service, or until the daemon sends a second
+ * line, which says how the service ended.
  */
 #ifndef TALON_CONTROL_H
 #define TALON_CONTROL_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 
 #include "log/log.h"
 #include "loop/loop.h"
@@ -29,6 +35,8 @@
 #define CONTROL_SAID_MAX	2048U		/* bytes of a reload's answer */
 #define CONTROL_PATH_LEN	108U
 #define CONTROL_DIR		"/run/talon"
+#define CONTROL_STAYS_MAX	16U		/* clients that stay, besides */
+#define CONTROL_GROUPS_MAX	64U		/* of one service */
 #ifndef CONTROL_REQUEST_NS				/* tests define shorter times */
 /* from connecting, or from the last answer, to a complete request */
 #define CONTROL_REQUEST_NS	(5 * LOOP_SECOND)
@@ -42,6 +50,8 @@
 #define CONTROL_LOGOUT_MS	15000U
 #define CONTROL_EXTEND_MS	35000U
 #define CONTROL_RELOAD_MS	15000U
+#define CONTROL_EXPOSE_MS	30000U
+#define CONTROL_UNEXPOSE_MS	25000U
 
 /*
  * Answers a request: @ret 0, or a negative errno with one line in @why (may be NULL). To be called exactly
@@ -57,10 +67,33 @@ struct control_up {
 	const char *token;		/* of a person who signed in; to be used once */
 };
 
+/* A service to publish. Valid only during the call. */
+struct control_expose {
+	uint16_t port;
+	uint16_t external_port;		/* 0: as @port */
+	const char *protocol;
+	const char *pin, *password, *domain, *name_prefix;	/* NULL: not given */
+	char *const *groups;
+	size_t group_count;
+};
+
+/* Where it is published. */
+struct control_exposed {
+	char name[256], url[512], domain[256];
+	bool is_port_assigned;		/* the proxy chose another port than asked for */
+};
+
+/* A client that stays. */
+struct control_stay;
+/* The answer to its request, once: all is well, and it stays. */
+void control_stay_tell(struct control_stay *stay, const struct control_exposed *exposed);
+/* The end, exactly once, even after control_free(): @ret 0, or a negative errno and why. */
+void control_stay_end(struct control_stay *stay, int ret, const char *why);
+
 /*
- * What the daemon can be asked; one without a mesh leaves out what only a mesh has. Operations without @done answer at once: 0, or a negative errno with one line
- * in @err (if that stays empty, strerror() stands in). Arguments were checked: ids are 1-255 characters
- * without control characters.
+ * What the daemon can be asked; one without a mesh leaves out what only a mesh has. Operations without @done
+ * answer at once: 0, or a negative errno with one line in @err (if that stays empty, strerror() stands in).
+ * Arguments were checked: ids are 1-255 characters without control characters.
  */
 struct control_ops {
 	/* The caller frees it by snapshot_done(). */
@@ -84,12 +117,18 @@ struct control_ops {
 	/* Asks management to delete this peer. */
 	void (*logout)(void *ctx, control_done_fn done, void *arg);
 	/*
-	 * Reads the settings again. @env: NAME=value of TALON_*, NB_* and WT_*, NULL at the end, in place of the
-	 * process's own; NULL: as before. @said gets lines about what changed.
+	 * Reads the settings again. @env: NAME=value of TALON_*, NB_* and WT_*, NULL at the end, in place of
+	 * the process's own; NULL: as before. @said gets lines about what changed.
 	 */
 	int (*reload)(void *ctx, char *const *env, char *said, size_t said_size, char *err, size_t size);
 	/* Finds out whether management answers, within 5 s; done in any case, with 0. May be NULL. */
 	void (*probe)(void *ctx, control_done_fn done, void *arg);
+	/* Writes the settings in force as one JSON object without line breaks and secrets. */
+	void (*config)(void *ctx, FILE *out);
+	/* Publishes a service for as long as its client stays. */
+	void (*expose)(void *ctx, const struct control_expose *expose, struct control_stay *stay);
+	/* The client of @stay left; at most once, never after control_stay_end(). */
+	void (*expose_left)(void *ctx, struct control_stay *stay);
 };
 
 struct control;
@@ -129,9 +168,25 @@ int control_ask_up(const char *path, const struct control_up *up, unsigned int t
 int control_ask_extend(const char *path, const char *token, char *why, size_t size);
 int control_ask_down(const char *path, char *why, size_t size);
 int control_ask_logout(const char *path, char *why, size_t size);
-/* @env as in struct control_ops. @ret_said gets the lines that the daemon answers, without the last newline. */
+/*
+ * @env as in struct control_ops. @ret_said gets the lines that the daemon answers, without the last newline.
+ */
 int control_ask_reload(const char *path, char *const *env, char *ret_said, size_t said_size, char *why,
 	size_t size);
+/* Writes the settings of the daemon to @out, as an indented JSON object. */
+int control_ask_config(const char *path, FILE *out, char *why, size_t size);
+/*
+ * Publishes a service: @ret_fd is the connection that keeps it alive. -EINTR if a signal came, which the
+ * caller keeps blocked; what was asked for is taken back then.
+ */
+int control_expose(const char *path, const struct control_expose *expose, struct control_exposed *ret_exposed,
+	int *ret_fd, char *why, size_t size);
+/*
+ * Waits on such a connection for the daemon's last line. @timeout_ms 0: for ever, but -EINTR after a signal.
+ * Returns 0 if the service was ended as asked, else a negative errno as above (-ECONNRESET: the daemon has
+ * gone).
+ */
+int control_expose_wait(const char *path, int fd, unsigned int timeout_ms, char *why, size_t size);
 int control_ask_log_level(const char *path, enum log_level level, char *why, size_t size);
 
 #endif

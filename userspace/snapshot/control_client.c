@@ -2,6 +2,7 @@
 // The control socket, the commands' end: one request, one answer, within a time limit.
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@
 #define ANSWER_MAX	(256U << 20)
 
 struct call {
+	/* gives up with -EINTR; the caller blocks the signals, so that none is lost between two waits */
+	bool heeds_signals;
 	const char *path;
 	char *why;
 	size_t size;
@@ -96,11 +99,18 @@ static int wait_readable(const struct call *call, int fd)
 {
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 	uint64_t now = now_ms();
+	struct timespec left;
+	sigset_t none;
 	int n;
 
-	if (now >= call->deadline_ms)
+	if (call->deadline_ms && now >= call->deadline_ms)
 		return too_late(call);
-	n = poll(&pollfd, 1, call->deadline_ms - now);
+	left = (struct timespec){ .tv_sec = (call->deadline_ms - now) / 1000,
+		.tv_nsec = (call->deadline_ms - now) % 1000 * 1000000 };
+	sigemptyset(&none);
+	n = ppoll(&pollfd, 1, call->deadline_ms ? &left : NULL, call->heeds_signals ? &none : NULL);
+	if (n < 0 && errno == EINTR && call->heeds_signals)
+		return wrong(call, -EINTR, "interrupted");
 	if (n < 0 && errno != EINTR)
 		return wrong(call, -errno, "%s: %s", call->path, strerror(errno));
 	return n > 0 ? 1 : 0;
@@ -318,6 +328,23 @@ int control_ask_extend(const char *path, const char *token, char *why, size_t si
 	return finish(&r, &call, CONTROL_EXTEND_MS, NULL);
 }
 
+int control_ask_config(const char *path, FILE *out, char *why, size_t size)
+{
+	json_t *result = NULL;
+	int ret = ask_plain(path, "config", CONTROL_TIMEOUT_MS, &result, why, size);
+
+	if (ret)
+		return ret;
+	if (json_dumpf(result, out, JSON_INDENT(2)))
+		ret = -EBADMSG;
+	else
+		fputc('\n', out);
+	if (ret)
+		snprintf(why, size, "%s: malformed settings", path);
+	json_decref(result);
+	return ret;
+}
+
 int control_ask_down(const char *path, char *why, size_t size)
 {
 	return ask_plain(path, "down", CONTROL_DOWN_MS, NULL, why, size);
@@ -374,4 +401,94 @@ int control_ask_log_level(const char *path, enum log_level level, char *why, siz
 		return wrong(&call, -ENOMEM, "out of memory");
 	json_out_text(&r.json, "level", names[level]);
 	return finish(&r, &call, CONTROL_TIMEOUT_MS, NULL);
+}
+
+static void write_expose(struct json_out *json, const struct control_expose *expose)
+{
+	json_out_number(json, "port", expose->port);
+	json_out_number(json, "externalPort", expose->external_port);
+	json_out_text(json, "protocol", expose->protocol);
+	if (expose->pin)
+		json_out_text(json, "pin", expose->pin);
+	if (expose->password)
+		json_out_text(json, "password", expose->password);
+	if (expose->domain)
+		json_out_text(json, "domain", expose->domain);
+	if (expose->name_prefix)
+		json_out_text(json, "namePrefix", expose->name_prefix);
+	if (expose->group_count)
+		json_out_texts(json, "groups", expose->groups, expose->group_count, false);
+}
+
+static void take_text(const json_t *result, const char *key, char *to, size_t size)
+{
+	const char *text = json_string_value(json_object_get(result, key));
+
+	snprintf(to, size, "%s", text ? text : "");
+}
+
+/* Sends the request and takes the first answer; the connection stays open. */
+static int open_expose(const struct call *call, const char *request, size_t len,
+	struct control_exposed *ret_exposed, int *ret_fd)
+{
+	json_t *result = NULL;
+	char *line = NULL;
+	size_t line_len = 0;
+	int fd = dial(call), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = send_all(call, fd, request, len);
+	if (!ret)
+		ret = read_line(call, fd, &line, &line_len);
+	if (!ret)
+		ret = judge(call, line, line_len, &result);
+	free(line);
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	take_text(result, "name", ret_exposed->name, sizeof(ret_exposed->name));
+	take_text(result, "url", ret_exposed->url, sizeof(ret_exposed->url));
+	take_text(result, "domain", ret_exposed->domain, sizeof(ret_exposed->domain));
+	ret_exposed->is_port_assigned = json_is_true(json_object_get(result, "isPortAssigned"));
+	json_decref(result);
+	*ret_fd = fd;
+	return 0;
+}
+
+int control_expose(const char *path, const struct control_expose *expose, struct control_exposed *ret_exposed,
+	int *ret_fd, char *why, size_t size)
+{
+	struct call call = { .path = path, .why = why, .size = size, .timeout_ms = CONTROL_EXPOSE_MS,
+		.deadline_ms = now_ms() + CONTROL_EXPOSE_MS, .heeds_signals = true };
+	struct request r;
+	int ret;
+
+	if (!begin(&r, "expose"))
+		return wrong(&call, -ENOMEM, "out of memory");
+	write_expose(&r.json, expose);
+	json_out_end(&r.json, '}');
+	fputc('\n', r.json.out);
+	ret = fclose(r.json.out) ? wrong(&call, -ENOMEM, "out of memory") : 0;
+	if (!ret)
+		ret = open_expose(&call, r.text, r.len, ret_exposed, ret_fd);
+	if (r.text)
+		sodium_memzero(r.text, r.len);
+	free(r.text);
+	return ret;
+}
+
+int control_expose_wait(const char *path, int fd, unsigned int timeout_ms, char *why, size_t size)
+{
+	struct call call = { .path = path, .why = why, .size = size, .timeout_ms = timeout_ms,
+		.deadline_ms = timeout_ms ? now_ms() + timeout_ms : 0, .heeds_signals = !timeout_ms };
+	size_t len = 0;
+	char *line = NULL;
+	int ret = read_line(&call, fd, &line, &len);
+
+	if (!ret)
+		ret = judge(&call, line, len, NULL);
+	free(line);
+	return ret;
 }

@@ -33,7 +33,8 @@ Commands (NAME of a peer is its host name; lists are separated by commas):
     config [NAME]                   the whole global configuration, without a map
     stale                           a new server key: what is boxed for the old one is refused from now on
     eof NAME                        ends the Sync stream in order
-    job NAME                        a remote job; the answer is in the log
+    job NAME [FIELD=VALUE...]       a remote job, a debug bundle: count (of log files), anonymize, level, wait (minutes); the answer is in the log
+    exposed                         the services that peers publish, as JSON. Peers of group "proxies" may reach their ports
     fail METHOD CODE TIMES [TEXT]   the next calls of METHOD (Login, Sync, Send ...) end with CODE (a gRPC name: NOT_FOUND)
     delay METHOD SECONDS TIMES
     lose TIMES                      signal messages that are taken and forgotten
@@ -69,6 +70,7 @@ DOMAIN = "mesh.test"
 PREFIX6 = "fd92:7a10:1::"
 SOURCE_PREFIXES, IPV6_OVERLAY = 1, 2  # what peers say that they can
 FORWARDER_PORT = 22054
+EXPOSE_PROTOCOLS = ("http", "https", "tcp", "udp", "tls")
 PROTOCOLS = {"all": 1, "tcp": 2, "udp": 3, "icmp": 4}
 
 
@@ -113,6 +115,7 @@ class Mesh:
         self.streams = {}  # public key: Sync
         self.jobs = {}  # public key: queue
         self.registered = {}  # public key: signal stream's queue
+        self.exposed = {}  # domain: a published service
         self.pushing = None
         self.sso, self.session = "off", 3600
         self.oidc = oidc.Provider(args.oidc_port, log)
@@ -609,7 +612,8 @@ class Services:
     async def answers(self, requests, context, name):
         async for data in requests:
             _, answer, _ = await self.open(data, context)
-            log(f"management: job answer of {name}: id {answer.get(1)}, status {answer.get(2)}, reason {text(answer, 3)!r}")
+            log(f"management: job answer of {name}: id {answer.get(1)}, status {answer.get(2)}, reason {text(answer, 3)!r}, "
+                f"key {text(parse(answer.get(10, [b''])[0]), 1)!r}")
 
     async def job(self, requests, context):
         await self.fault("Job", context)
@@ -627,6 +631,54 @@ class Services:
             reader.cancel()
             if self.mesh.jobs.get(key) is queue:
                 del self.mesh.jobs[key]
+
+    # ---- services that peers publish ----
+
+    async def exposing(self, method, data, context):
+        await self.fault(method, context)
+        key, request, box = await self.open(data, context)
+        peer = self.mesh.peers.get(key)
+        if not peer:
+            await context.abort(self.grpc.StatusCode.PERMISSION_DENIED, "peer is not registered")
+        return peer, request, box
+
+    async def create_expose(self, data, context):
+        peer, request, box = await self.exposing("CreateExpose", data, context)
+        mesh, number = self.mesh, lambda n: request.get(n, [0])[0]
+        protocol = EXPOSE_PROTOCOLS[number(2)]
+        name = f"{text(request, 7) or 'svc'}-{len(mesh.exposed) + 1}"
+        domain = f"{name}.{text(request, 6) or 'proxy.test'}"
+        if domain in mesh.exposed:
+            await context.abort(self.grpc.StatusCode.ALREADY_EXISTS, f"domain {domain} is taken")
+        listen = number(8) or number(1)
+        assigned = listen < 1024 and protocol in ("tcp", "udp", "tls")
+        listen += 40000 if assigned else 0
+        url = f"{protocol}://{domain}:{listen}" if number(2) >= 2 else f"https://{domain}"
+        mesh.exposed[domain] = dict(peer=peer["name"], port=number(1), protocol=protocol, pin=text(request, 3), password=text(request, 4),
+                                    groups=[g.decode() for g in request.get(5, [])], listen=listen, renewals=0)
+        mesh.policies[f"expose-{domain}"] = dict(sources=["proxies"], destinations=[peer["name"]], action="accept", oneway=True,
+                                                 protocol="udp" if protocol == "udp" else "tcp", ports=[str(number(1))])
+        log(f"management: {peer['name']} publishes {protocol} {number(1)} as {domain}")
+        mesh.changed()
+        return self.seal(box, message({1: name, 2: url, 3: domain, 4: assigned}))
+
+    async def renew_expose(self, data, context):
+        peer, request, box = await self.exposing("RenewExpose", data, context)
+        service = self.mesh.exposed.get(text(request, 1))
+        if not service or service["peer"] != peer["name"]:
+            await context.abort(self.grpc.StatusCode.NOT_FOUND, "service not found")
+        service["renewals"] += 1
+        return self.seal(box, message({}))
+
+    async def stop_expose(self, data, context):
+        peer, request, box = await self.exposing("StopExpose", data, context)
+        domain = text(request, 1)
+        if domain not in self.mesh.exposed:
+            await context.abort(self.grpc.StatusCode.NOT_FOUND, "service not found")
+        del self.mesh.exposed[domain], self.mesh.policies[f"expose-{domain}"]
+        log(f"management: {peer['name']} stopped {domain}")
+        self.mesh.changed()
+        return self.seal(box, message({}))
 
     # ---- signal ----
 
@@ -687,7 +739,8 @@ class Services:
         if wants_management:
             found.update({f"/management.ManagementService/{name}": grpc.unary_unary_rpc_method_handler(fn, None, bytes) for name, fn in (
                 ("GetServerKey", self.server_key), ("isHealthy", self.healthy), ("Login", self.login), ("SyncMeta", self.sync_meta),
-                ("Logout", self.logout), ("GetDeviceAuthorizationFlow", self.device_flow), ("GetPKCEAuthorizationFlow", self.pkce_flow),
+                ("Logout", self.logout), ("CreateExpose", self.create_expose), ("RenewExpose", self.renew_expose),
+                ("StopExpose", self.stop_expose), ("GetDeviceAuthorizationFlow", self.device_flow), ("GetPKCEAuthorizationFlow", self.pkce_flow),
                 ("ExtendAuthSession", self.extend))})
             found["/management.ManagementService/Sync"] = grpc.unary_stream_rpc_method_handler(self.sync, None, bytes)
             found["/management.ManagementService/Job"] = grpc.stream_stream_rpc_method_handler(self.job, None, bytes)
@@ -989,11 +1042,15 @@ class Control:
     async def do_eof(self, name):
         self.stream(name)[1].queue.put_nowait(None)
 
-    async def do_job(self, name):
-        peer = self.mesh.named(name)
+    async def do_exposed(self):
+        return self.mesh.exposed
+
+    async def do_job(self, name, *args):
+        peer, found = self.mesh.named(name), self.options(args, ("count", "anonymize", "level", "wait"))
         if peer["key"] not in self.mesh.jobs:
             raise Trouble(f"{name} has no job stream")
-        self.mesh.jobs[peer["key"]].put_nowait(message({1: b"job-1", 10: message({3: 1})}))
+        self.mesh.jobs[peer["key"]].put_nowait(message({1: b"job-1", 10: message({
+            2: int(found.get("wait", 0)), 3: int(found.get("count", 1)), 4: bool(found.get("anonymize")), 5: found.get("level", "")})}))
 
     async def do_fail(self, method, code, times, *words):
         import grpc

@@ -1147,6 +1147,92 @@ static void many_who_look_ask_once_in_five_seconds(void **state)
 	assert_int_equal(w.probed, 4);			/* nobody is left waiting */
 }
 
+/* Calls beside login and Sync */
+
+static struct {
+	unsigned int ended;
+	int status;
+	char text[GRPC_TEXT_LEN];
+	uint8_t answer[64];
+	size_t len;
+} side;
+
+static void side_done(void *ctx, const struct grpc_end *end, const uint8_t *answer, size_t len)
+{
+	side.ended++;
+	side.status = end->status;
+	snprintf(side.text, sizeof(side.text), "%s", end->text);
+	side.len = len;
+	if (answer)
+		memcpy(side.answer, answer, len);
+}
+
+static struct management_side *start_side(void)
+{
+	struct management_side *started;
+
+	memset(&side, 0, sizeof(side));
+	assert_int_equal(management_side_start(w.m, "StopExpose", "\n\x01" "a", 3, 10 * LOOP_SECOND,
+		side_done, NULL, &started), 0);
+	assert_non_null(the_call("GetServerKey"));
+	return started;
+}
+
+static void a_call_beside_the_others_asks_for_the_key_and_opens_the_answer(void **state)
+{
+	Management__RenewExposeRequest message = MANAGEMENT__RENEW_EXPOSE_REQUEST__INIT;
+	struct grpc_call *call;
+	uint8_t *plain;
+	size_t len;
+
+	connect_known();
+	start_side();
+	give_key();
+	call = the_call("StopExpose");
+	assert_int_equal(call->timeout_ns, 10 * LOOP_SECOND);
+	plain = opened(call->request, call->len, &len);
+	assert_int_equal(len, 3);
+	assert_memory_equal(plain, "\n\x01" "a", 3);
+	envelope_free(plain, len);
+	message.domain = "b";
+	say_boxed(call, &message.base);
+	end_call(call, (struct grpc_end){ .status = GRPC_OK, .from_server = true });
+	assert_int_equal(side.ended, 1);
+	assert_int_equal(side.status, GRPC_OK);
+	assert_int_equal(side.len, 3);
+	assert_memory_equal(side.answer, "\n\x01" "b", 3);
+	assert_non_null(the_call("Sync"));
+}
+
+static void a_call_beside_the_others_tells_how_it_failed(void **state)
+{
+	struct grpc_call *call;
+
+	connect_known();
+	start_side();
+	lose("GetServerKey");
+	assert_int_equal(side.status, GRPC_UNAVAILABLE);
+	start_side();
+	give_key();
+	refuse("StopExpose", GRPC_NOT_FOUND);
+	assert_int_equal(side.status, GRPC_NOT_FOUND);
+	start_side();
+	give_key();
+	call = the_call("StopExpose");
+	call->events.message(call->ctx, (const uint8_t *)"nonsense", 8);
+	end_call(call, (struct grpc_end){ .status = GRPC_OK, .from_server = true });
+	assert_int_equal(side.status, GRPC_DATA_LOSS);
+	assert_int_equal(side.len, 0);
+	management_side_cancel(start_side());
+	assert_null(open_call("GetServerKey"));
+	assert_int_equal(side.ended, 0);
+	start_side();
+	management_free(w.m);
+	w.m = NULL;
+	assert_int_equal(side.ended, 1);
+	assert_int_equal(side.status, GRPC_CANCELLED);
+}
+
 /* Jobs */
 
 static Management__JobResponse *job_answer(struct grpc_call *call)
@@ -1907,6 +1993,8 @@ int main(void)
 		TEST(with_sync_down_it_is_unhealthy_whatever_it_answers),
 		TEST(many_who_look_ask_once_in_five_seconds),
 		TEST(jobs_are_declined_with_a_reason),
+		TEST(a_call_beside_the_others_asks_for_the_key_and_opens_the_answer),
+		TEST(a_call_beside_the_others_tells_how_it_failed),
 		TEST(a_job_stream_that_ends_changes_nothing_else),
 		TEST(a_proxy_that_cuts_a_silent_job_stream_is_left_nothing_to_wait_for),
 		TEST(a_job_stream_that_ends_with_the_connection_tells_nothing_about_proxies),

@@ -34,6 +34,10 @@ static struct {
 	const char *why;
 	control_done_fn later;		/* an operation that waits to be ended */
 	void *later_arg;
+	struct control_stay *stay;	/* the last one */
+	struct control_exposed exposed;
+	atomic_uint left;		/* how many went */
+	bool keeps_stay;		/* it is not ended when its client leaves */
 	bool wait;
 	bool ends;			/* an operation frees the socket before it answers */
 } d;
@@ -145,8 +149,37 @@ static void on_probe(void *ctx, control_done_fn done, void *arg)
 	end_or_wait(done, arg);
 }
 
+static void on_config(void *ctx, FILE *out)
+{
+	fputs("{\"mtu\":1280}", out);
+}
+
+/* As d.wait, d.ret and d.why say; the service is told of at once, or when the test wants. */
+static void on_expose(void *ctx, const struct control_expose *expose, struct control_stay *stay)
+{
+	size_t len = snprintf(d.asked, sizeof(d.asked), "expose %u %u %s %s %s %s %s", expose->port,
+		expose->external_port, expose->protocol, expose->pin ? expose->pin : "-",
+		expose->password ? expose->password : "-", expose->domain ? expose->domain : "-",
+		expose->name_prefix ? expose->name_prefix : "-");
+
+	for (size_t i = 0; i < expose->group_count; i++)
+		len += snprintf(d.asked + len, sizeof(d.asked) - len, " %s", expose->groups[i]);
+	d.stay = stay;
+	if (d.ret)
+		control_stay_end(stay, d.ret, d.why);
+	else if (!d.wait)
+		control_stay_tell(stay, &d.exposed);
+}
+
+static void on_expose_left(void *ctx, struct control_stay *stay)
+{
+	d.left++;
+	if (!d.keeps_stay)
+		control_stay_end(stay, d.ret, d.why);
+}
+
 static const struct control_ops ops = { on_snapshot, on_select, on_deselect, on_up, on_down, on_extend,
-	on_logout, on_reload, on_probe };
+	on_logout, on_reload, on_probe, on_config, on_expose, on_expose_left };
 
 static void *run_loop(void *arg)
 {
@@ -243,6 +276,7 @@ static void each_request_has_its_answer(void **state)
 		{ "{\"request\":\"version\"}\n", "{\"ok\":true,\"result\":\"" TALON_VERSION "\"}\n", "" },
 		{ "{\"request\":\"down\"}\n", "{\"ok\":true}\n", "down" },
 		{ "{\"request\":\"logout\"}\n", "{\"ok\":true}\n", "logout" },
+		{ "{\"request\":\"config\"}\n", "{\"ok\":true,\"result\":{\"mtu\":1280}}\n", "" },
 		{ "{\"request\":\"up\"}\n", "{\"ok\":true}\n", "up - - -" },
 		{ "{\"request\":\"reload\"}\n",
 			"{\"ok\":true,\"result\":\"peers: 1 added\\nneeds a restart: MTU\\n\"}\n", "reload" },
@@ -290,6 +324,12 @@ static void nonsense_is_answered_with_no(void **state)
 		"{\"request\":\"reload\",\"environment\":[\"PATH=/tmp\"]}\n",
 		"{\"request\":\"reload\",\"environment\":[\"NB_A\"]}\n",
 		"{\"request\":\"reload\",\"environment\":[\"NB_A=\\n\"]}\n",
+		"{\"request\":\"expose\"}\n", "{\"request\":\"expose\",\"port\":80}\n",
+		"{\"request\":\"expose\",\"port\":70000,\"protocol\":\"http\"}\n",
+		"{\"request\":\"expose\",\"port\":\"80\",\"protocol\":\"http\"}\n",
+		"{\"request\":\"expose\",\"port\":80,\"externalPort\":-1,\"protocol\":\"tcp\"}\n",
+		"{\"request\":\"expose\",\"port\":80,\"protocol\":\"http\",\"pin\":1}\n",
+		"{\"request\":\"expose\",\"port\":80,\"protocol\":\"http\",\"groups\":[\"a\\nb\"]}\n",
 	};
 	char text[512];
 	int fd = dial();
@@ -758,6 +798,160 @@ static void netbirds_commands_without_a_daemon_say_what_netbird_says(void **stat
 	assert_string_equal(err, "talon: not running: there is no datapath below /tmp/talon-none\n");
 }
 
+#define EXPOSE "{\"request\":\"expose\",\"port\":80,\"protocol\":\"http\"}\n"
+
+static void wait_until_left(unsigned int count)
+{
+	for (int i = 0; i < 500 && d.left < count; i++)
+		usleep(10000);
+	assert_int_equal(d.left, count);
+}
+
+static void a_client_that_stays_keeps_its_service(void **state)
+{
+	char text[512];
+	int fd = dial();
+
+	strcpy(d.exposed.name, "app");
+	strcpy(d.exposed.domain, "app.test");
+	assert_answer(fd,
+		"{\"request\":\"expose\",\"port\":80,\"externalPort\":81,\"protocol\":\"tcp\","
+		"\"pin\":\"1\",\"password\":\"2\",\"domain\":\"3\",\"namePrefix\":\"4\","
+		"\"groups\":[\"5\",\"6\"]}\n",
+		"{\"ok\":true,\"result\":{\"name\":\"app\",\"url\":\"\",\"domain\":\"app.test\","
+		"\"isPortAssigned\":false}}\n");
+	assert_string_equal(d.asked, "expose 80 81 tcp 1 2 3 4 5 6");
+	usleep(500000);			/* longer than a silent client has */
+	assert_int_equal(d.left, 0);
+	shutdown(fd, SHUT_WR);		/* leaves, and waits for how it ends */
+	assert_true(hear(fd, text, sizeof(text)) > 0);
+	assert_string_equal(text, "{\"ok\":true}\n");
+	assert_int_equal(hear(fd, text, sizeof(text)), -1);
+	assert_int_equal(d.left, 1);
+	close(fd);
+}
+
+static void a_client_that_dies_has_left(void **state)
+{
+	char text[512];
+	int fds[3];
+
+	d.keeps_stay = true;		/* as while management is asked */
+	for (int i = 0; i < 3; i++) {
+		d.wait = i == 1;	/* this one before its service was made */
+		fds[i] = dial();
+		say(fds[i], EXPOSE);
+		if (!d.wait)
+			assert_true(hear(fds[i], text, sizeof(text)) > 0);
+		else
+			wait_until_asked("expose 80 0 http - - - -");
+	}
+	say(fds[2], "anything");	/* which is its leave as well */
+	wait_until_left(1);
+	close(fds[0]);
+	wait_until_left(2);
+	close(fds[1]);
+	wait_until_left(3);
+	close(fds[2]);
+	usleep(50000);
+	assert_int_equal(d.left, 3);	/* told once of each */
+	pause_daemon();
+	for (struct control_stay *stay = d.control->stays, *next; stay; stay = next) {
+		next = stay->next;
+		control_stay_tell(stay, &d.exposed);	/* nobody hears it */
+		control_stay_end(stay, 0, NULL);
+	}
+	assert_int_equal(d.control->stay_count, 0);
+}
+
+static void a_service_that_ends_tells_its_client_why(void **state)
+{
+	char text[512];
+	int fd = dial();
+
+	say(fd, EXPOSE);
+	assert_true(hear(fd, text, sizeof(text)) > 0);
+	pause_daemon();
+	control_stay_end(d.stay, -EREMOTEIO, "no renewal");
+	resume_daemon();
+	assert_true(hear(fd, text, sizeof(text)) > 0);
+	assert_string_equal(text, "{\"ok\":false,\"error\":\"no renewal\"}\n");
+	assert_int_equal(hear(fd, text, sizeof(text)), -1);
+	assert_int_equal(d.left, 0);
+	close(fd);
+	d.ret = -EPERM;
+	d.why = "not allowed";
+	fd = dial();
+	assert_answer(fd, EXPOSE, "{\"ok\":false,\"error\":\"not allowed\"}\n");
+	close(fd);
+}
+
+static void clients_that_stay_take_no_place_of_others_and_have_a_limit_of_their_own(void **state)
+{
+	char text[512];
+	int fds[CONTROL_STAYS_MAX], fd;
+
+	for (unsigned int i = 0; i < CONTROL_STAYS_MAX; i++) {
+		fds[i] = dial();
+		say(fds[i], EXPOSE);
+		assert_true(hear(fds[i], text, sizeof(text)) > 0);
+		assert_int_equal(strncmp(text, "{\"ok\":true", 10), 0);
+	}
+	fd = dial();
+	assert_answer(fd, EXPOSE, "{\"ok\":false,\"error\":\"this daemon publishes as many services as it "
+		"has room for already\"}\n");
+	assert_answer(fd, "{\"request\":\"down\"}\n", "{\"ok\":true}\n");
+	close(fds[0]);
+	wait_until_left(1);
+	say(fd, EXPOSE);
+	assert_true(hear(fd, text, sizeof(text)) > 0);
+	assert_int_equal(strncmp(text, "{\"ok\":true", 10), 0);
+	close(fd);
+	for (unsigned int i = 1; i < CONTROL_STAYS_MAX; i++)
+		close(fds[i]);
+	wait_until_left(CONTROL_STAYS_MAX + 1);
+}
+
+static void a_socket_that_is_closed_forgets_those_who_stay(void **state)
+{
+	char text[512];
+	int fd = dial();
+
+	d.keeps_stay = true;
+	say(fd, EXPOSE);
+	assert_true(hear(fd, text, sizeof(text)) > 0);
+	pause_daemon();
+	control_free(d.control);
+	d.control = NULL;
+	assert_int_equal(d.left, 1);
+	control_stay_end(d.stay, -ECANCELED, NULL);
+	assert_int_equal(hear(fd, text, sizeof(text)), -1);
+	close(fd);
+}
+
+static void the_command_publishes_and_waits(void **state)
+{
+	const struct control_expose expose = { .port = 80, .protocol = "http", .pin = "123456" };
+	struct control_exposed exposed = {};
+	char why[256];
+	int fd;
+
+	strcpy(d.exposed.url, "https://app.test");
+	d.exposed.is_port_assigned = true;
+	assert_int_equal(control_expose(d.path, &expose, &exposed, &fd, why, sizeof(why)), 0);
+	assert_string_equal(exposed.url, "https://app.test");
+	assert_true(exposed.is_port_assigned);
+	assert_string_equal(d.asked, "expose 80 0 http 123456 - - -");
+	assert_int_equal(control_expose_wait(d.path, fd, 1000, why, sizeof(why)), -ETIMEDOUT);
+	shutdown(fd, SHUT_WR);
+	assert_int_equal(control_expose_wait(d.path, fd, 5000, why, sizeof(why)), 0);
+	close(fd);
+	d.ret = -EPERM;
+	d.why = "no";
+	assert_int_equal(control_expose(d.path, &expose, &exposed, &fd, why, sizeof(why)), -EREMOTEIO);
+	assert_string_equal(why, "no");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_daemon, stop_daemon)
 
 int main(void)
@@ -789,6 +983,12 @@ int main(void)
 		TEST(a_daemon_without_a_mesh_reloads_and_has_nothing_else),
 		TEST(each_pin_directory_has_a_socket_of_its_own),
 		TEST(netbirds_commands_without_a_daemon_say_what_netbird_says),
+		TEST(a_client_that_stays_keeps_its_service),
+		TEST(a_client_that_dies_has_left),
+		TEST(a_service_that_ends_tells_its_client_why),
+		TEST(clients_that_stay_take_no_place_of_others_and_have_a_limit_of_their_own),
+		TEST(a_socket_that_is_closed_forgets_those_who_stay),
+		TEST(the_command_publishes_and_waits),
 	};
 	int failed;
 
