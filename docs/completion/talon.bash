@@ -244,7 +244,9 @@ _talon()
 	trace) mapfile -t COMPREPLY < <(compgen -W "--from --to --proto --size --peer --json $common" -- "$cur") ;;
 	drops) mapfile -t COMPREPLY < <(compgen -W "-f --follow --json --reason --direction --peer --count $common" -- "$cur") ;;
 	capture) mapfile -t COMPREPLY < <(compgen -W "--peer --write --size --count --duration --limit $common" -- "$cur") ;;
-	debug) mapfile -t COMPREPLY < <(compgen -W "log level error warn info debug $common" -- "$cur") ;;
+	debug)
+		mapfile -t COMPREPLY < <(compgen -W "bundle for config log level error warn info debug --anonymize --anonymize-level
+			--system-info --log-file-count --upload-bundle --upload-bundle-url --upload-bundle-insecure $common" -- "$cur") ;;
 	down | logout) mapfile -t COMPREPLY < <(compgen -W "$common" -- "$cur") ;;
 	help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
 	esac

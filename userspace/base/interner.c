@@ -74,6 +74,11 @@ int interner_add(struct interner *in, const void *item, uint32_t *ret_number)
 	return 0;
 }
 
+uint32_t interner_find(const struct interner *in, const void *item)
+{
+	return in->count ? in->slots[find(in, item)] - 1 : UINT32_MAX;
+}
+
 void interner_done(struct interner *in)
 {
 	free(in->items);

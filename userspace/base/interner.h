@@ -22,6 +22,8 @@ static inline void *interner_at(const struct interner *in, uint32_t number)
 
 /* @in starts with nothing but item_size. Returns 0 or -ENOMEM. */
 int interner_add(struct interner *in, const void *item, uint32_t *ret_number);
+/* The number of @item, or UINT32_MAX if it has none. */
+uint32_t interner_find(const struct interner *in, const void *item);
 void interner_done(struct interner *in);
 
 #endif

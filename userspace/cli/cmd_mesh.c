@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon networks, logout, debug: requests to a daemon in a mesh.
+// talon networks, forwarding, logout: requests to a daemon in a mesh.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,34 +187,4 @@ static int forwarding(struct cli *cli, struct config *config)
 int cli_forwarding(struct cli *cli)
 {
 	return cli_with_mesh(cli, forwarding);
-}
-
-static int debug(struct cli *cli, struct config *config)
-{
-	const char *level;
-	char why[CONFIG_WHY_LEN];
-	int code, ret;
-
-	if (cli->argc - cli->at < 3 || strcmp(cli->argv[cli->at], "log") ||
-		strcmp(cli->argv[cli->at + 1], "level"))
-		return cli_fail(cli, CLI_USAGE,
-		"debug: expected log level LEVEL; Talon has no other debug command");
-	level = cli->argv[cli->at + 2];
-	if (config_set_flag(config, "log-level", level, why, sizeof(why)))
-		return cli_fail(cli, CLI_USAGE, "%s", why);
-	ret = config->log_level;
-	cli->at += 3;
-	code = cli_common_only(cli, config, "debug");
-	if (code)
-		return code;
-	ret = control_ask_log_level(cli_socket(config), ret, why, sizeof(why));
-	if (ret)
-		return cli_refused(cli, "debug", ret, why);
-	fprintf(cli->out, "Log level set successfully to %s\n", level);
-	return CLI_OK;
-}
-
-int cli_debug(struct cli *cli)
-{
-	return cli_with_mesh(cli, debug);
 }

@@ -231,9 +231,18 @@ const struct cli_command cli_commands[] = {
 		"                      as in talon(8)\n", cli_service,
 	},
 	{
-		"debug", "change the level of a running daemon's log", "log level LEVEL",
-		"LEVEL is error, warn, info or debug.\n\n" COMMON_HELP,
-		cli_debug,
+		"debug", "make a debug bundle, show the settings, change the log's level",
+			"bundle [OPTION...] | for DURATION [OPTION...] | config | log level LEVEL",
+		"bundle writes what helps to find a fault into a zip file, without secrets, and prints its "
+		"name; for sets\nthe log to debug for a DURATION such as 5m before. config prints the "
+		"daemon's settings as JSON. LEVEL is\nerror, warn, info or debug.\n\n  -A, --anonymize "
+		"          placeholders for public addresses, MAC addresses, domains\n  --anonymize-level "
+		"LEVEL   default, or strict: for private addresses, names, public keys too\n  -S, "
+		"--system-info[=false] with the host's routes, devices, rules, firewalls (true)\n  -C, "
+		"--log-file-count N    so many log files, the rotated ones too (1)\n  -U, --upload-bundle "
+		"      upload it, and print the key under which it is found\n  --upload-bundle-url URL "
+		"  where to (--debug-upload-url, else NetBird's own service)\n  --upload-bundle-insecure  by "
+		"http or with any certificate; only root may\n" COMMON_HELP, cli_debug,
 	},
 	{ "version", "show the version", "", "", cli_version },
 	{

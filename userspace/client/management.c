@@ -160,6 +160,7 @@ void management_free(struct management *m)
 	stop(m);
 	management_errand_stop(m);
 	management_side_stop(m);
+	management_job_done(m);
 	grpc_channel_free(m->channel);
 	management_forget_answer(m);
 	management_drop_credentials(m);

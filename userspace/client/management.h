@@ -14,6 +14,7 @@
 #include "client/sysinfo.h"
 #include "crypto/key.h"
 #include "grpc/grpc.h"
+#include "netbird/management_message.h"
 #include "netbird/netmap.h"
 
 #define MANAGEMENT_SERVICE	"/management.ManagementService/"
@@ -70,6 +71,11 @@ struct management_events {
 	 * nothing follows.
 	 */
 	void (*verdict)(void *ctx, int error, const char *why);
+	/*
+	 * Management asks for a debug bundle. 0: it is made, and management_answer_job() comes later, once.
+	 * Else a negative errno with one line in @why, and the job is declined. NULL: all are declined.
+	 */
+	int (*job)(void *ctx, const struct message_job *job, char *why, size_t size);
 };
 
 int management_new(struct loop *loop, const struct management_config *config,
@@ -135,6 +141,9 @@ void management_set_ipv6(struct management *management, bool carries_ipv6);
 void management_set_flags(struct management *management, const struct sysinfo_flags *flags);
 /* Facts about this host may have changed: reports those that have. */
 void management_sync_facts(struct management *management);
+/* How that job ended: @text is the key under which the bundle is found, or the reason of its failure. */
+void management_answer_job(struct management *management, const struct message_job *job, bool has_succeeded,
+	const char *text);
 const char *management_url(const struct management *management);
 
 #endif

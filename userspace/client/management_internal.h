@@ -31,7 +31,7 @@ struct job_stream {
 	/* our side of the stream: open; ended at once; must stay open */
 	enum { JOB_OPEN, JOB_HALF, JOB_ONLY_OPEN } side;
 	bool has_told;			/* that it is cut in spite of that */
-	uint8_t *answer;		/* sealed; sent on the next stream */
+	uint8_t *answer;		/* not sealed yet; sent on the next stream */
 	size_t answer_len;
 };
 
@@ -197,6 +197,7 @@ void management_job_init(struct management *m);
 /* Sync is open, or ended. */
 void management_job_start(struct management *m);
 void management_job_stop(struct management *m);
+void management_job_done(struct management *m);
 
 /* management_report.c */
 

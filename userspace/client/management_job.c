@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Remote jobs of management, which are declined. They affect nothing else.
+// The stream of remote jobs from management, and their answers. They affect nothing else.
+#include <stdio.h>
+
 #include "client/management_internal.h"
 #include "log/log.h"
 #include "netbird/envelope.h"
@@ -24,36 +26,57 @@ static void forget_answer(struct job_stream *job)
 	job->answer_len = 0;
 }
 
-static void answer_job(struct management *m, const uint8_t *plain, size_t len)
+/* The server may have another key by now, so an answer is sealed when it is sent. */
+static void send_answer(struct management *m)
+{
+	struct job_stream *job = &m->job;
+	uint8_t *sealed;
+	size_t len;
+
+	if (!job->answer || !job->call || envelope_pack_management(&m->private_key, m->server_key,
+		job->answer, job->answer_len, &sealed, &len) < 0)
+		return;
+	grpc_call_send(job->call, sealed, len);
+	envelope_free(sealed, len);
+	forget_answer(job);
+}
+
+void management_answer_job(struct management *m, const struct message_job *request, bool has_succeeded,
+	const char *text)
 {
 	struct job_stream *job = &m->job;
 
 	forget_answer(job);
-	if (envelope_pack_management(&m->private_key, m->server_key, plain, len, &job->answer,
-		&job->answer_len) < 0)
+	if (message_pack_job_answer(request, has_succeeded, text, &job->answer, &job->answer_len))
 		return;
-	if (job->side == JOB_HALF) {
+	if (job->side == JOB_HALF && job->call)
 		loop_timer_after(m->loop, &job->timer, 0);	/* not from a callback of the call */
-		return;
-	}
-	grpc_call_send(job->call, job->answer, job->answer_len);
-	forget_answer(job);
+	else
+		send_answer(m);
 }
 
 static void take_job(void *ctx, const uint8_t *bytes, size_t len)
 {
+	char why[MANAGEMENT_WHY_LEN] = "job not implemented";
 	struct management *m = ctx;
-	uint8_t *plain, *answer;
-	size_t plain_len, answer_len;
+	struct message_job job;
+	uint8_t *plain;
+	size_t plain_len;
+	int ret;
 
 	if (envelope_unpack_management(&m->private_key, m->server_key, bytes, len, &plain, &plain_len) < 0)
 		return;
-	if (message_answer_job(plain, plain_len, &answer, &answer_len) == 1) {
-		log_info("management asked for a remote job (a debug bundle or the like); declined");
-		answer_job(m, answer, answer_len);
-		envelope_free(answer, answer_len);
-	}
+	ret = message_parse_job(plain, plain_len, &job);
 	envelope_free(plain, plain_len);
+	if (ret)
+		return;
+	if (job.is_bundle) {
+		snprintf(why, sizeof(why), "this peer makes no debug bundles");
+		if (m->events->job && !m->events->job(m->ctx, &job, why, sizeof(why)))
+			return;
+	}
+	log_info("management asked for a remote job; declined: %s", why);
+	management_answer_job(m, &job, false, why);
 }
 
 static void job_done(void *ctx, const struct grpc_end *end)
@@ -128,9 +151,7 @@ static void open_job(void *ctx)
 		loop_timer_after(m->loop, &m->job.timer, backoff_next(&m->job.backoff));
 		return;
 	}
-	if (m->job.answer)
-		grpc_call_send(m->job.call, m->job.answer, m->job.answer_len);
-	forget_answer(&m->job);
+	send_answer(m);
 	if (m->job.side == JOB_HALF)
 		grpc_call_half_close(m->job.call);
 }
@@ -154,5 +175,9 @@ void management_job_stop(struct management *m)
 	grpc_call_cancel(m->job.call);
 	m->job.call = NULL;
 	m->job.was_cut = false;
+}
+
+void management_job_done(struct management *m)
+{
 	forget_answer(&m->job);
 }

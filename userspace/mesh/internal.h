@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/backoff.h"
 #include "policy/choose.h"
@@ -66,6 +67,18 @@ struct mesh_ipv6 {
 	struct loop_timer timer;
 };
 
+/* A debug bundle that management asked for. */
+struct mesh_job {
+	bool is_busy;
+	struct message_job request;
+	const struct management *asker;	/* only compared */
+	struct loop_timer timer;	/* before it is made, and then its limit */
+	pid_t pid;			/* of the process that makes it; 0: none */
+	struct loop_fd output, end;	/* a pipe from it; a descriptor of the process */
+	char said[4096];
+	size_t said_len;
+};
+
 struct mesh {
 	struct plane *plane;
 	void (*stop)(void *ctx);
@@ -92,6 +105,7 @@ struct mesh {
 	struct forwarder *forwarder;
 	struct control *control;
 	struct expose *expose;		/* services that the reverse proxy publishes */
+	struct mesh_job job;
 
 	struct choose choose;
 	struct guard guard;
@@ -206,6 +220,11 @@ void mesh_check_ipv6(struct mesh *mesh);
 int mesh_services_start(struct mesh *mesh);
 void mesh_on_expose(void *ctx, const struct control_expose *request, struct control_stay *stay);
 void mesh_on_expose_left(void *ctx, struct control_stay *stay);
+
+/* job.c: remote jobs. */
+void mesh_job_init(struct mesh *mesh);
+int mesh_on_job(void *ctx, const struct message_job *request, char *why, size_t size);
+void mesh_job_done(struct mesh *mesh);
 
 /* desired.c: from the map in force to what plane, peers and forwarder are to do. */
 void mesh_apply(struct mesh *mesh);

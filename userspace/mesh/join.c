@@ -181,7 +181,7 @@ int mesh_join(struct mesh *mesh, const struct control_up *up)
 {
 	static const struct management_events events = {
 		.state = on_state, .login = on_login, .sync = on_sync, .deleted = on_deleted,
-		.verdict = on_verdict,
+		.verdict = on_verdict, .job = mesh_on_job,
 	};
 	struct management_config config = describe(mesh);
 	struct management *management;

@@ -274,6 +274,7 @@ int mesh_start(struct plane *plane, const struct config *config, void (*stop)(vo
 	loop_timer_init(&mesh->apply_timer, apply_now, mesh);
 	mesh_map_init(mesh);
 	mesh_requests_init(mesh);
+	mesh_job_init(mesh);
 	mesh_network_init(mesh);
 	mesh_expiry_init(mesh);
 	*err = 0;
@@ -310,6 +311,7 @@ void mesh_free(struct mesh *mesh)
 	loop_timer_cancel(mesh->loop, &mesh->memory_timer);
 	loop_timer_cancel(mesh->loop, &mesh->expiry_timer);
 	mesh_requests_done(mesh);
+	mesh_job_done(mesh);
 	management_free(mesh->management);
 	expose_free(mesh->expose);
 	peers_free(mesh->peers);

@@ -21,7 +21,8 @@ enum { SYNC_META = 1 };
 enum { EXTEND_TOKEN = 1, EXTEND_META = 2 };
 enum { EXTENDED_EXPIRY = 1 };
 
-#define JOB_ID_MAX	256
+#define JOB_LOG_FILES_MAX 100
+#define JOB_WAIT_MAX	60		/* minutes, as NetBird's client waits at most */
 #define UUID_TEXT	37
 
 static size_t length_of(const char *text)
@@ -176,26 +177,61 @@ int message_pack_job_hello(uint8_t **ret_bytes, size_t *ret_len)
 	return pack(&hello.base, ret_bytes, ret_len);
 }
 
-int message_answer_job(const uint8_t *bytes, size_t len, uint8_t **ret_bytes, size_t *ret_len)
+static unsigned int within(int64_t value, unsigned int least, unsigned int most)
+{
+	return value < (int64_t)least ? least : value > (int64_t)most ? most : value;
+}
+
+static void take_bundle(const Management__BundleParameters *bundle, struct message_job *job)
+{
+	const char *level = bundle->anonymize_level;
+
+	job->is_bundle = true;
+	job->is_strict = *level && strcasecmp(level, "default");
+	job->anonymizes = bundle->anonymize || *level;
+	job->log_files = within(bundle->log_file_count, 1, JOB_LOG_FILES_MAX);
+	/* The switch is not looked at, as NetBird's client does not. */
+	job->wait_minutes = within(bundle->bundle_for_time, 0, JOB_WAIT_MAX);
+}
+
+int message_parse_job(const uint8_t *bytes, size_t len, struct message_job *ret_job)
 {
 	Management__JobRequest *request = management__job_request__unpack(NULL, len, bytes);
-	Management__JobResponse response = MANAGEMENT__JOB_RESPONSE__INIT;
-	const char *reason;
+	struct message_job job = {};
 	int ret = 0;
 
 	if (!request)
 		return -EBADMSG;
-	if (request->id.len && request->id.len <= JOB_ID_MAX) {
-		reason = request->workload_case == MANAGEMENT__JOB_REQUEST__WORKLOAD_BUNDLE ?
-			"debug bundles are not uploaded by Talon; run `talon status -d` on the node"
-			: "job not implemented";
-		response.id = request->id;
-		response.status = MANAGEMENT__JOB_STATUS__failed;
-		response.reason.data = (uint8_t *)reason;
-		response.reason.len = strlen(reason);
-		ret = pack(&response.base, ret_bytes, ret_len);
-		ret = ret < 0 ? ret : 1;
-	}
+	if (!request->id.len || request->id.len > sizeof(job.id))
+		ret = -ENOENT;
+	else
+		memcpy(job.id, request->id.data, request->id.len);
+	job.id_len = request->id.len;
+	if (request->workload_case == MANAGEMENT__JOB_REQUEST__WORKLOAD_BUNDLE)
+		take_bundle(request->bundle, &job);
 	management__job_request__free_unpacked(request, NULL);
+	if (!ret)
+		*ret_job = job;
 	return ret;
+}
+
+int message_pack_job_answer(const struct message_job *job, bool has_succeeded, const char *text,
+	uint8_t **ret_bytes, size_t *ret_len)
+{
+	Management__JobResponse response = MANAGEMENT__JOB_RESPONSE__INIT;
+	Management__BundleResult bundle = MANAGEMENT__BUNDLE_RESULT__INIT;
+
+	response.id.data = (uint8_t *)job->id;
+	response.id.len = job->id_len;
+	if (has_succeeded) {
+		response.status = MANAGEMENT__JOB_STATUS__succeeded;
+		response.workload_results_case = MANAGEMENT__JOB_RESPONSE__WORKLOAD_RESULTS_BUNDLE;
+		response.bundle = &bundle;
+		bundle.upload_key = (char *)text;
+	} else {
+		response.status = MANAGEMENT__JOB_STATUS__failed;
+		response.reason.data = (uint8_t *)text;
+		response.reason.len = strlen(text);
+	}
+	return pack(&response.base, ret_bytes, ret_len);
 }

@@ -3,6 +3,7 @@
 #ifndef TALON_MANAGEMENT_MESSAGE_H
 #define TALON_MANAGEMENT_MESSAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,10 +35,25 @@ int message_parse_server_key(const uint8_t *bytes, size_t len, uint8_t ret_key[s
 
 /* The JobRequest that opens the stream. Returns 0 or -ENOMEM. */
 int message_pack_job_hello(uint8_t **ret_bytes, size_t *ret_len);
+/* A JobRequest. */
+#define MESSAGE_JOB_ID_MAX 256
+
+struct message_job {
+	uint8_t id[MESSAGE_JOB_ID_MAX];
+	size_t id_len;
+	bool is_bundle;			/* else it is unknown, and the rest is zero */
+	bool anonymizes, is_strict;
+	unsigned int log_files;		/* 1-100 */
+	unsigned int wait_minutes;	/* before the bundle is made, 0-60 */
+};
+
+/* Returns 0, -ENOENT for one without an id, which cannot be answered, -EBADMSG. */
+int message_parse_job(const uint8_t *bytes, size_t len, struct message_job *ret_job);
 /*
- * The JobResponse that declines a JobRequest and says why. Returns 1 if there is one to send, 0 if not, or
- * -EBADMSG, -ENOMEM.
+ * The JobResponse: succeeded, with the @text under which the bundle is found, or failed, with @text as the
+ * reason. Returns 0 or -ENOMEM.
  */
-int message_answer_job(const uint8_t *bytes, size_t len, uint8_t **ret_bytes, size_t *ret_len);
+int message_pack_job_answer(const struct message_job *job, bool has_succeeded, const char *text,
+	uint8_t **ret_bytes, size_t *ret_len);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/arena.h"
 #include "base/cidr.h"
@@ -181,5 +182,11 @@ int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const char 
  */
 int netmap_load(const char *path, const uint8_t own[static KEY_LEN], const char *server, uint8_t **ret_bytes,
 	size_t *ret_len);
+/* The same for showing it, whosever it is. */
+int netmap_load_any(const char *path, uint8_t **ret_bytes, size_t *ret_len);
+/*
+ * Writes a serialized SyncResponse as one JSON object, secrets hidden. Returns 0 or -EBADMSG.
+ */
+int netmap_show(const uint8_t *bytes, size_t len, FILE *out);
 
 #endif

@@ -66,6 +66,7 @@ int netmap_save(const char *path, const uint8_t own[static KEY_LEN], const char 
 	return ret;
 }
 
+/* @own NULL: whosever it is. */
 static int check(const uint8_t *file, size_t size, const uint8_t *own, const char *server)
 {
 	uint8_t sum[MAP_SUM_LEN];
@@ -80,12 +81,14 @@ static int check(const uint8_t *file, size_t size, const uint8_t *own, const cha
 	sum_up(&head, file + sizeof(head), size - sizeof(head), sum);
 	if (memcmp(sum, head.sum, sizeof(sum)) != 0)
 		return -EBADMSG;
+	if (!own)
+		return 0;
 	name_source(&ours, own, server);
 	return key_is_equal(head.owner, ours.owner) && !memcmp(head.server, ours.server, sizeof(head.server))
 		? 0 : -ESTALE;
 }
 
-int netmap_load(const char *path, const uint8_t own[static KEY_LEN], const char *server, uint8_t **ret_bytes,
+static int load(const char *path, const uint8_t *own, const char *server, uint8_t **ret_bytes,
 	size_t *ret_len)
 {
 	uint8_t *file;
@@ -105,4 +108,15 @@ int netmap_load(const char *path, const uint8_t own[static KEY_LEN], const char 
 	*ret_bytes = file;
 	*ret_len = size - sizeof(struct head);
 	return 0;
+}
+
+int netmap_load(const char *path, const uint8_t own[static KEY_LEN], const char *server, uint8_t **ret_bytes,
+	size_t *ret_len)
+{
+	return load(path, own, server, ret_bytes, ret_len);
+}
+
+int netmap_load_any(const char *path, uint8_t **ret_bytes, size_t *ret_len)
+{
+	return load(path, NULL, NULL, ret_bytes, ret_len);
 }

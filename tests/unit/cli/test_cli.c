@@ -88,7 +88,31 @@ static const struct {
 	{ "routes list x", "talon: networks: 'x' is one argument too many; see talon networks --help\n" },
 	{ "routes deselect --force", "talon: networks: '--force' is not an option; see talon networks "
 		"--help\n" },
-	{ "debug bundle", "talon: debug: expected log level LEVEL; Talon has no other debug command\n" },
+	{ "debug", "talon: debug: '' is not understood; expected bundle, for DURATION, config or log level "
+		"LEVEL\n" },
+	{ "debug log", "talon: debug: expected log level LEVEL\n" },
+	{ "debug capture", "talon: debug capture: use talon capture --peer PEER, which writes pcapng\n" },
+	{ "debug for 10ms", "talon: debug for: '10ms' is not a duration; expected such as 90s, 5m or 1h30m, "
+	"at most 24h\n" },
+	{ "debug for 25h", "talon: debug for: '25h' is not a duration; expected such as 90s, 5m or 1h30m, at "
+	"most 24h\n" },
+	{ "debug bundle x", "talon: debug: 'x' is one argument too many; see talon debug --help\n" },
+	{ "debug bundle --fast", "talon: debug: '--fast' is not an option; see talon debug --help\n" },
+	{ "debug bundle -C 0", "talon: --log-file-count: '0' is not a number of files; expected 1-100\n" },
+	{ "debug bundle -S=maybe", "talon: -S: 'maybe' is not a choice; expected true or false\n" },
+	{ "debug bundle --anonymize-level loud",
+	"talon: --anonymize-level: 'loud' is not a level; expected default or strict\n" },
+	{ "debug bundle --upload-bundle-url ftp://a/",
+	"talon: --upload-bundle-url: 'ftp://a/' is not a URL; expected "
+		"https://HOST/PATH\n" },
+	{ "debug bundle -U --upload-bundle-url http://a/",
+	"talon: --upload-bundle-url: 'http://a/' is not https; root may add --upload-bundle-insecure\n" },
+	{ "expose", "talon: expose: expected a port, 1-65535\n" },
+	{ "expose 65536", "talon: expose: '65536' is not a port; expected 1-65535\n" },
+	{ "expose 80 81", "talon: expose: '81' is one argument too many; see talon expose --help\n" },
+	{ "expose 80 --with-pin 12", "talon: expose: --with-pin: expected exactly 6 digits\n" },
+	{ "expose 80 --protocol sctp", "talon: expose: --protocol: 'sctp' is not a protocol; expected http, "
+	"https, tcp, udp or tls\n" },
 	{ "debug log level loud", "talon: --log-level: 'loud' is not a level; expected error, warn, info or "
 		"debug\n" },
 	{ "logout --daemon-addr tcp://127.0.0.1:1",

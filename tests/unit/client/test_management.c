@@ -1283,6 +1283,116 @@ static void jobs_are_declined_with_a_reason(void **state)
 	management__job_response__free_unpacked(response, NULL);
 }
 
+/* What the owner of the client does about a job. */
+static struct {
+	unsigned int asked;
+	int ret;
+	struct message_job job;
+} owner;
+
+static int on_job(void *ctx, const struct message_job *job, char *why, size_t size)
+{
+	owner.asked++;
+	owner.job = *job;
+	snprintf(why, size, "not here");
+	return owner.ret;
+}
+
+static void ask_for_bundle(bool anonymizes, const char *level, int files, int64_t minutes)
+{
+	Management__JobRequest job = MANAGEMENT__JOB_REQUEST__INIT;
+	Management__BundleParameters bundle = MANAGEMENT__BUNDLE_PARAMETERS__INIT;
+
+	bundle.anonymize = anonymizes;
+	bundle.anonymize_level = (char *)level;
+	bundle.log_file_count = files;
+	bundle.bundle_for_time = minutes;
+	job.id = (ProtobufCBinaryData){ 3, (uint8_t *)"abc" };
+	job.workload_case = MANAGEMENT__JOB_REQUEST__WORKLOAD_BUNDLE;
+	job.bundle = &bundle;
+	say_boxed(the_call("Job"), &job.base);
+}
+
+static void connect_with_owner(void)
+{
+	static struct management_events with_jobs;
+
+	memset(&owner, 0, sizeof(owner));
+	connect_known();
+	with_jobs = *w.m->events;
+	with_jobs.job = on_job;
+	w.m->events = &with_jobs;
+}
+
+static void bundles_are_asked_for_with_bounded_parameters(void **state)
+{
+	static const struct {
+		bool anonymizes;
+		const char *level;
+		int files;
+		int64_t minutes;
+		bool does, is_strict;
+		unsigned int is_files, is_minutes;
+	} cases[] = {
+		{ false, "", 0, 0, false, false, 1, 0 },
+		{ true, "", 5, 10, true, false, 5, 10 },
+		{ false, "default", 100, 60, true, false, 100, 60 },
+		{ false, "strict", 101, 61, true, true, 100, 60 },
+		{ true, "anything", -1, -1, true, true, 1, 0 },
+		{ true, "Default", 2147483647, INT64_MAX, true, false, 100, 60 },
+	};
+
+	connect_with_owner();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ask_for_bundle(cases[i].anonymizes, cases[i].level, cases[i].files, cases[i].minutes);
+		assert_int_equal(owner.asked, i + 1);
+		assert_int_equal(owner.job.anonymizes, cases[i].does);
+		assert_int_equal(owner.job.is_strict, cases[i].is_strict);
+		assert_int_equal(owner.job.log_files, cases[i].is_files);
+		assert_int_equal(owner.job.wait_minutes, cases[i].is_minutes);
+	}
+	assert_int_equal(the_call("Job")->sent_count, 0);
+}
+
+static void a_bundle_that_is_made_is_answered_with_its_key(void **state)
+{
+	Management__JobResponse *response;
+
+	connect_with_owner();
+	ask_for_bundle(false, "", 1, 0);
+	management_answer_job(w.m, &owner.job, true, "the/key");
+	response = job_answer(the_call("Job"));
+	assert_memory_equal(response->id.data, "abc", 3);
+	assert_int_equal(response->status, MANAGEMENT__JOB_STATUS__succeeded);
+	assert_int_equal(response->workload_results_case, MANAGEMENT__JOB_RESPONSE__WORKLOAD_RESULTS_BUNDLE);
+	assert_string_equal(response->bundle->upload_key, "the/key");
+	assert_int_equal(response->reason.len, 0);
+	management__job_response__free_unpacked(response, NULL);
+	owner.ret = -EPERM;
+	ask_for_bundle(false, "", 1, 0);
+	response = job_answer(the_call("Job"));
+	assert_int_equal(response->status, MANAGEMENT__JOB_STATUS__failed);
+	assert_memory_equal(response->reason.data, "not here", 8);
+	management__job_response__free_unpacked(response, NULL);
+}
+
+static void an_answer_that_is_late_goes_on_the_next_stream_sealed_for_the_servers_new_key(void **state)
+{
+	Management__JobResponse *response;
+
+	connect_with_owner();
+	ask_for_bundle(false, "", 1, 0);
+	lose("Sync");
+	assert_null(open_call("Job"));
+	management_answer_job(w.m, &owner.job, false, "too late");
+	new_server_process();
+	resync(2);
+	pass(LOOP_MS);
+	response = job_answer(the_call("Job"));
+	assert_memory_equal(response->reason.data, "too late", 8);
+	management__job_response__free_unpacked(response, NULL);
+}
+
 static void a_job_stream_that_ends_changes_nothing_else(void **state)
 {
 	unsigned int states;
@@ -1993,6 +2103,9 @@ int main(void)
 		TEST(with_sync_down_it_is_unhealthy_whatever_it_answers),
 		TEST(many_who_look_ask_once_in_five_seconds),
 		TEST(jobs_are_declined_with_a_reason),
+		TEST(bundles_are_asked_for_with_bounded_parameters),
+		TEST(a_bundle_that_is_made_is_answered_with_its_key),
+		TEST(an_answer_that_is_late_goes_on_the_next_stream_sealed_for_the_servers_new_key),
 		TEST(a_call_beside_the_others_asks_for_the_key_and_opens_the_answer),
 		TEST(a_call_beside_the_others_tells_how_it_failed),
 		TEST(a_job_stream_that_ends_changes_nothing_else),
