@@ -77,6 +77,9 @@ static const struct {
 	{ "allowed4", TALON_FACT_USED_ALLOWED4 }, { "routes4", TALON_FACT_USED_ROUTES4 },
 	{ "local4", TALON_FACT_USED_LOCAL4 }, { "host4", TALON_FACT_USED_HOST4 },
 	{ "acl_src4", TALON_FACT_USED_ACL_SOURCES }, { "acl_dst4", TALON_FACT_USED_ACL_DESTINATIONS },
+	{ "allowed6", TALON_FACT_USED_ALLOWED6 }, { "routes6", TALON_FACT_USED_ROUTES6 },
+	{ "local6", TALON_FACT_USED_LOCAL6 }, { "host6", TALON_FACT_USED_HOST6 },
+	{ "acl_src6", TALON_FACT_USED_ACL_SOURCES6 }, { "acl_dst6", TALON_FACT_USED_ACL_DESTINATIONS6 },
 	{ "acl_bits", TALON_FACT_USED_ACL_CLASSES }, { "links", TALON_FACT_USED_LINKS },
 };
 
@@ -119,6 +122,8 @@ static void fill(struct metrics_data *data, struct metrics_map *map, int fd, con
 		map->limit = limit_of(map, map->limit);
 		return;
 	}
+	if (!strcmp(map->name, "flows6"))	/* as many as there are IPv6 flows: "flows" is the limit */
+		return;
 	if (info->type == BPF_MAP_TYPE_HASH || info->type == BPF_MAP_TYPE_LRU_HASH)
 		map->has_entries = count_keys(fd, info, &map->entries);
 }

@@ -456,6 +456,8 @@ static void note_acl(struct plane *p, struct acl_sizes sizes)
 	plane_set_fact(p, TALON_FACT_ACL_RULES, sizes.rules);
 	plane_set_fact(p, TALON_FACT_USED_ACL_SOURCES, sizes.sources);
 	plane_set_fact(p, TALON_FACT_USED_ACL_DESTINATIONS, sizes.destinations);
+	plane_set_fact(p, TALON_FACT_USED_ACL_SOURCES6, sizes.sources6);
+	plane_set_fact(p, TALON_FACT_USED_ACL_DESTINATIONS6, sizes.destinations6);
 	plane_set_fact(p, TALON_FACT_USED_ACL_CLASSES, sizes.classes);
 }
 

@@ -49,6 +49,10 @@ static void gather_facts(struct plane *p)
 	plane_set_fact(p, TALON_FACT_USED_ROUTES4, p->routes.count);
 	plane_set_fact(p, TALON_FACT_USED_LOCAL4, p->locals.count);
 	plane_set_fact(p, TALON_FACT_USED_HOST4, p->ways.hosts.table.count);
+	plane_set_fact(p, TALON_FACT_USED_ALLOWED6, p->allowed6.count);
+	plane_set_fact(p, TALON_FACT_USED_ROUTES6, p->routes6.count);
+	plane_set_fact(p, TALON_FACT_USED_LOCAL6, p->locals6.count);
+	plane_set_fact(p, TALON_FACT_USED_HOST6, p->ways.hosts6.table.count);
 	plane_set_fact(p, TALON_FACT_USED_LINKS, p->ways.links.count);
 }
 

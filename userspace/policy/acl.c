@@ -693,8 +693,10 @@ struct acl_sizes acl_table_sizes(const struct acl_table *table)
 {
 	return (struct acl_sizes){
 		.rules = table->rules,
-		.sources = table->sources.count,
-		.destinations = table->destinations.count,
+		.sources = table->sources.count4,
+		.destinations = table->destinations.count4,
+		.sources6 = table->sources.count - table->sources.count4,
+		.destinations6 = table->destinations.count - table->destinations.count4,
 		.classes = table->class_count,
 	};
 }

@@ -63,7 +63,12 @@ bool acl_table_permits(const struct acl_table *table, const struct acl_packet *p
 /* The same for a packet whose ports are unknown (a later fragment): whether it may pass whatever they are. */
 bool acl_table_permits_any_port(const struct acl_table *table, const struct acl_packet *packet);
 /* What a table takes up: rules after merging, prefixes of both families, classes. */
-struct acl_sizes { size_t rules, sources, destinations, classes; };
+struct acl_sizes {
+	size_t rules, classes;
+	size_t sources, destinations;	/* IPv4 prefixes */
+	size_t sources6, destinations6;
+};
+
 struct acl_sizes acl_table_sizes(const struct acl_table *table);
 
 /* Equal for equal tables: tells whether a table says anything new without keeping the old one. */

@@ -109,9 +109,16 @@ enum talon_fact_kind { TALON_FACT_COUNTER, TALON_FACT_GAUGE };
 	X(USED_ROUTES4, plane, used_routes4, GAUGE, "entries of map routes4") \
 	X(USED_LOCAL4, plane, used_local4, GAUGE, "entries of map local4") \
 	X(USED_HOST4, plane, used_host4, GAUGE, "entries of map host4") \
+	X(USED_ALLOWED6, plane, used_allowed6, GAUGE, "entries of map allowed6") \
+	X(USED_ROUTES6, plane, used_routes6, GAUGE, "entries of map routes6") \
+	X(USED_LOCAL6, plane, used_local6, GAUGE, "entries of map local6") \
+	X(USED_HOST6, plane, used_host6, GAUGE, "entries of map host6") \
 	X(USED_LINKS, plane, used_links, GAUGE, "entries of map links") \
-	X(USED_ACL_SOURCES, plane, used_acl_sources, GAUGE, "source prefixes of the access rules in force") \
-	X(USED_ACL_DESTINATIONS, plane, used_acl_destinations, GAUGE, "destination prefixes of them") \
+	X(USED_ACL_SOURCES, plane, used_acl_sources, GAUGE, \
+		"IPv4 source prefixes of the access rules in force") \
+	X(USED_ACL_DESTINATIONS, plane, used_acl_destinations, GAUGE, "IPv4 destination prefixes of them") \
+	X(USED_ACL_SOURCES6, plane, used_acl_sources6, GAUGE, "IPv6 source prefixes of them") \
+	X(USED_ACL_DESTINATIONS6, plane, used_acl_destinations6, GAUGE, "IPv6 destination prefixes of them") \
 	X(USED_ACL_CLASSES, plane, used_acl_classes, GAUGE, "classes of prefixes and ports of them") \
 	X(ACL_RULES, plane, acl_rules, GAUGE, "access rules in force, after equal ones were joined") \
 	X(SCRAPES, plane, scrapes, COUNTER, "requests for metrics that were answered whole") \
