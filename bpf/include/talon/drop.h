@@ -32,30 +32,34 @@
 	X(CONGESTED,	"congested",	1, "outer packet marked CE, inner flow not ECN-capable (RFC 6040)") \
 	X(BAD_INNER,	"bad_inner",	1, "inner packet is malformed") \
 	X(INNER_CHECKSUM, "inner_checksum", 1, "checksum of the inner IPv4 header is wrong") \
-	X(SOURCE_ROUTED, "source_routed", 1, "inner packet names its own way (LSRR or SSRR option)") \
+	X(SOURCE_ROUTED, "source_routed", 1, \
+		"inner packet names its own way (LSRR or SSRR option, IPv6 routing header)") \
 	X(INNER_IPV6,	"inner_ipv6",	1, \
-		"inner IPv6 is not supported yet, and no ICMPv6 error could be sent") \
+		"IPv6 in a tunnel that carries none, and no ICMPv6 error could be sent") \
 	X(MARTIAN,	"martian",	1, \
 		"outer source that can be nobody's: loopback, multicast, broadcast, our own") \
 	X(NOT_ALLOWED,	"not_allowed",	1, "inner source is not among the peer's allowed IPs") \
 	X(ACL_DENIED,	"acl_denied",	1, "no access rule lets it in, or one keeps it out") \
 	X(NO_ROUTE,	"no_route",	1, "destination is in no advertised route") \
-	X(BAD_DESTINATION, "bad_destination", 1, "destination is loopback, multicast or reserved") \
+	X(BAD_DESTINATION, "bad_destination", 1, \
+		"destination is loopback, multicast or reserved; IPv6 of one link alone") \
 	X(NAT_PORTS,	"nat_ports",	1, "every candidate port was taken") \
 	X(NAT_TABLE,	"nat_table",	1, "no free flow record") \
 	X(NAT_SHARED_OUT, "nat_share",	1, "the peer holds its share of the flow records") \
-	X(NAT_RACE,	"nat_race",	1, "another CPU was creating the same flow") \
+	X(NAT_RACE,	"nat_race",	1, \
+		"another CPU was creating the same flow, or IPv6 addresses with the same hash have it") \
 	X(NAT_PROTO,	"nat_proto",	1, "protocol cannot be translated") \
 	X(NAT_NO_FLOW,	"nat_no_flow",	1, "no flow matches") \
-	X(TTL_EXPIRED,	"ttl_expired",	1, "TTL ran out and no ICMP error could be sent") \
+	X(TTL_EXPIRED,	"ttl_expired",	1, "TTL or hop limit ran out and no ICMP error could be sent") \
 	X(TOO_BIG,	"too_big",	1, "larger than the next link and no ICMP error could be sent") \
 	X(NO_FIB,	"no_fib",	1, "the host has no route to it and no ICMP error could be sent") \
 	X(BLACKHOLE,	"blackhole",	1, "a blackhole route of the host's") \
 	X(UNREACHABLE,	"unreachable",	1, \
 		"an unreachable or prohibit route of the host's and no ICMP error could be sent") \
-	X(FWD_DISABLED,	"fwd_disabled",	1, "this host does not forward: sysctl net.ipv4.ip_forward is 0") \
+	X(FWD_DISABLED,	"fwd_disabled",	1, \
+		"this host does not forward: sysctl net.ipv4.ip_forward or net.ipv6.conf.*.forwarding is 0") \
 	X(NO_WAY_BACK,	"no_way_back",	1, \
-		"leads to a device without our program, where replies would be missed") \
+		"leads to a device without our program, or none of our addresses fits: replies would be missed") \
 	X(NO_NEIGH,	"no_neigh",	1, "next hop's MAC is not known yet") \
 	X(NO_PEER,	"no_peer",	1, "mesh address belongs to no peer") \
 	X(NO_ENDPOINT,	"no_endpoint",	1, "peer's endpoint is not known") \
