@@ -154,6 +154,10 @@ test_status_has_both_families() {
 	equal "networks" "192.168.1.0/24 fd01::/64" "$(status '[.networks[] | select(.local | not) | .network] | join(" ")')"
 	equal "allowed IPs" "100.64.0.2/32 $MESH6_LAP/128" "$(peer_field lap 'allowedIps | join(" ")')"
 	equal "address of NAT66" $NODE6 "$(status .snat.ipv6Address)"
+	udp_ask lap $GW6 7 >/dev/null
+	equal "flow" "$MESH6_LAP $GW6 $NODE6 udp true" "$(talon flows --json --pin-dir "$PIN" --dst "[$GW6]:7" --src $MESH6_LAP |
+		jq -r '.flows[0] | "\(.client) \(.remote) \(.snat) \(.protocol) \(.answered)"')"
+	talon flows --pin-dir "$PIN" --dst fd01::/64 | grep -q "\[$GW6\]:7 " || fail "no such row"
 }
 
 test_a_client_reaches_an_ipv6_network_with_tcx() { serves tcx; }

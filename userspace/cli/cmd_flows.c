@@ -43,7 +43,8 @@ static int take_end(struct cli *cli, const char *flag, const char *value, struct
 	if (!flows_end_parse(value, end))
 		return CLI_OK;
 	return bad_value(cli, flag, value,
-		"an IPv4 ADDRESS or ADDRESS/LENGTH, either of them with :PORT, or :PORT alone");
+		"an ADDRESS or ADDRESS/LENGTH, either of them with :PORT, or :PORT alone; IPv6 with a "
+		"port in brackets");
 }
 
 static int take_proto(struct cli *cli, const char *value, __u8 *proto)
@@ -168,7 +169,7 @@ static int look(void *arg, const struct flows_seen *seen)
 	struct listing *l = arg;
 	struct flows_row row = { .seen = *seen };
 
-	if (!flows_match(&l->o->filter, &seen->flow))
+	if (!flows_match(&l->o->filter, seen))
 		return 0;
 	l->totals.matching++;
 	row.facts = flows_describe(seen, &l->room);

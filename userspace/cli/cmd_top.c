@@ -101,9 +101,10 @@ static int take_flag(struct cli *cli, struct options *o, const char *name, const
 static int count_destination(void *arg, const struct flows_seen *seen)
 {
 	const struct talon_flow *flow = &seen->flow;
+	const struct talon_addr remote = flows_remote(seen);
 
-	top_destinations_add(arg, flow->remote, flow->proto == IPPROTO_ICMP ? 0 : flow->remote_port,
-		flow->proto);
+	top_destinations_add(arg, &remote, flows_is_icmp(flow) ? 0 : flow->remote_port,
+		flow->proto | (seen->is_six ? TALON_PROTO_SIX : 0));
 	return 0;
 }
 

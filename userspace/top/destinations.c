@@ -41,18 +41,18 @@ void top_destinations_clear(struct top_destinations *destinations)
 
 static bool is_same(const struct top_destination *a, const struct top_destination *b)
 {
-	return a->addr == b->addr && a->port == b->port && a->proto == b->proto;
+	return talon_addr_equal(&a->addr, &b->addr) && a->port == b->port && a->proto == b->proto;
 }
 
 /* The place that holds @what, or the empty one where it belongs. */
 static struct top_destination *find(struct top_destinations *d, const struct top_destination *what)
 {
-	__u8 text[7], hash[crypto_shorthash_BYTES];
+	__u8 text[sizeof(what->addr) + 3], hash[crypto_shorthash_BYTES];
 	__u32 at;
 
-	memcpy(text, &what->addr, 4);
-	memcpy(text + 4, &what->port, 2);
-	text[6] = what->proto;
+	memcpy(text, &what->addr, sizeof(what->addr));
+	memcpy(text + sizeof(what->addr), &what->port, 2);
+	text[sizeof(text) - 1] = what->proto;
 	crypto_shorthash(hash, text, sizeof(text), d->key);
 	memcpy(&at, hash, sizeof(at));
 	for (at %= PLACES; d->place[at].flows && !is_same(&d->place[at], what); at = (at + 1) % PLACES)
@@ -78,9 +78,10 @@ static void lower(struct top_destinations *d)
 	d->lowered++;
 }
 
-void top_destinations_add(struct top_destinations *destinations, __be32 addr, __be16 port, __u8 proto)
+void top_destinations_add(struct top_destinations *destinations, const struct talon_addr *addr, __be16 port,
+	__u8 proto)
 {
-	const struct top_destination what = { addr, port, proto, 1 };
+	const struct top_destination what = { *addr, port, proto, 1 };
 	struct top_destination *place = find(destinations, &what);
 
 	if (place->flows) {

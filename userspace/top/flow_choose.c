@@ -12,49 +12,96 @@
 
 const char *const flows_orders[] = { "idle", "left", "client", "remote", "snat", "peer", NULL };
 
-static __be32 mask_of(__u32 prefixlen)
+/* Cuts the address from the port; what is in brackets is IPv6, and so is what has several colons. */
+static int cut_end(const char *text, struct slice *ret_addr, struct slice *ret_port, bool *ret_has_port)
 {
-	return prefixlen ? htonl(~0U << (32 - prefixlen)) : 0;
+	struct slice rest = slice_from(text);
+	const char *colon = strchr(text, ':');
+
+	*ret_has_port = colon;
+	*ret_port = (struct slice){};
+	if (text[0] == '[') {
+		const char *end = strchr(text, ']');
+
+		if (!end || (end[1] && end[1] != ':'))
+			return -EINVAL;
+		*ret_addr = (struct slice){ text + 1, end - text - 1 };
+		*ret_has_port = end[1];
+		*ret_port = slice_from(end[1] ? end + 2 : end + 1);
+		return 0;
+	}
+	if (colon && strchr(colon + 1, ':')) {
+		*ret_has_port = false;
+		*ret_addr = rest;
+		return 0;
+	}
+	*ret_addr = slice_cut(&rest, ":");
+	*ret_port = rest;
+	return 0;
 }
 
 int flows_end_parse(const char *text, struct flows_end *ret_end)
 {
-	struct slice rest = slice_from(text), addr = slice_cut(&rest, ":");
-	struct flows_end end = { .has_addr = addr.len > 0, .has_port = strchr(text, ':') };
-	struct cidr cidr;
+	struct flows_end end = {};
+	struct slice addr, rest;
 	__u16 port = 0;
 
-	if (!end.has_addr && !end.has_port)
+	if (cut_end(text, &addr, &rest, &end.has_port))
+		return -EINVAL;
+	end.has_addr = addr.len > 0;
+	if (!end.has_addr && (!end.has_port || text[0] == '['))
 		return -EINVAL;
 	if (end.has_port && value_u16(rest, 0, 65535, &port))
 		return -EINVAL;
-	if (end.has_addr && (cidr_parse(addr, false, &cidr) || cidr.family != AF_INET))
+	if (end.has_addr && (cidr_parse(addr, false, &end.net) || (text[0] == '[' &&
+		end.net.family != AF_INET6)))
 		return -EINVAL;
 	end.port = htons(port);
-	if (end.has_addr) {
-		end.addr = cidr.addr.word[0];
-		end.mask = mask_of(cidr.prefixlen);
-	}
 	*ret_end = end;
 	return 0;
 }
 
-static bool is_at(const struct flows_end *end, __be32 addr, __be16 port)
+struct talon_addr flows_client(const struct flows_seen *seen)
 {
-	return (!end->has_addr || (addr & end->mask) == end->addr) && (!end->has_port || port == end->port);
+	return seen->is_six ? seen->six.client : (struct talon_addr){ { seen->flow.client } };
 }
 
-bool flows_match(const struct flows_filter *filter, const struct talon_flow *flow)
+struct talon_addr flows_remote(const struct flows_seen *seen)
 {
-	if (filter->proto && filter->proto != flow->proto)
+	return seen->is_six ? seen->six.remote : (struct talon_addr){ { seen->flow.remote } };
+}
+
+struct talon_addr flows_snat(const struct flows_seen *seen)
+{
+	return seen->is_six ? seen->six.snat : (struct talon_addr){ { seen->flow.snat } };
+}
+
+static bool is_at(const struct flows_end *end, bool is_six, struct talon_addr addr, __be16 port)
+{
+	if (end->has_addr && ((end->net.family == AF_INET6) != is_six || !cidr_holds(&end->net, &addr)))
+		return false;
+	return !end->has_port || port == end->port;
+}
+
+bool flows_is_icmp(const struct talon_flow *flow)
+{
+	return flow->proto == IPPROTO_ICMP || flow->proto == IPPROTO_ICMPV6;
+}
+
+bool flows_match(const struct flows_filter *filter, const struct flows_seen *seen)
+{
+	const struct talon_flow *flow = &seen->flow;
+
+	if (filter->proto && filter->proto != flow->proto && !(filter->proto == IPPROTO_ICMP &&
+		flows_is_icmp(flow)))
 		return false;
 	if (filter->state != FLOWS_NO_STATE && filter->state != flows_state_of(flow))
 		return false;
 	if (filter->peers && (flow->peer >= filter->peer_slots || !filter->peers[flow->peer]))
 		return false;
-	return is_at(&filter->src, flow->client, flow->client_port) &&
-		is_at(&filter->dst, flow->remote, flow->remote_port) &&
-		is_at(&filter->snat, flow->snat, flow->snat_port);
+	return is_at(&filter->src, seen->is_six, flows_client(seen), flow->client_port) &&
+		is_at(&filter->dst, seen->is_six, flows_remote(seen), flow->remote_port) &&
+		is_at(&filter->snat, seen->is_six, flows_snat(seen), flow->snat_port);
 }
 
 /* The whole name, or its first label. */
@@ -129,15 +176,17 @@ static int compare(__u64 a, __u64 b)
 	return (a > b) - (a < b);
 }
 
-static int compare_ends(__be32 a_addr, __be16 a_port, __be32 b_addr, __be16 b_port)
+/* IPv4 comes first. */
+static int compare_addrs(const struct flows_seen *a, const struct flows_seen *b, struct talon_addr x,
+	struct talon_addr y)
 {
-	return compare((__u64)ntohl(a_addr) << 16 | ntohs(a_port),
-		(__u64)ntohl(b_addr) << 16 | ntohs(b_port));
+	return a->is_six != b->is_six ? (int)a->is_six - (int)b->is_six : memcmp(&x, &y, sizeof(x));
 }
 
 static int compare_by(enum flows_order order, const struct flows_row *a, const struct flows_row *b)
 {
 	const struct talon_flow *x = &a->seen.flow, *y = &b->seen.flow;
+	int ret;
 
 	switch (order) {
 	case FLOWS_BY_IDLE:
@@ -145,11 +194,14 @@ static int compare_by(enum flows_order order, const struct flows_row *a, const s
 	case FLOWS_BY_LEFT:
 		return compare(a->facts.left_s, b->facts.left_s);
 	case FLOWS_BY_CLIENT:
-		return compare_ends(x->client, x->client_port, y->client, y->client_port);
+		ret = compare_addrs(&a->seen, &b->seen, flows_client(&a->seen), flows_client(&b->seen));
+		return ret ? ret : compare(ntohs(x->client_port), ntohs(y->client_port));
 	case FLOWS_BY_REMOTE:
-		return compare_ends(x->remote, x->remote_port, y->remote, y->remote_port);
+		ret = compare_addrs(&a->seen, &b->seen, flows_remote(&a->seen), flows_remote(&b->seen));
+		return ret ? ret : compare(ntohs(x->remote_port), ntohs(y->remote_port));
 	case FLOWS_BY_SNAT:
-		return compare_ends(x->snat, x->snat_port, y->snat, y->snat_port);
+		ret = compare_addrs(&a->seen, &b->seen, flows_snat(&a->seen), flows_snat(&b->seen));
+		return ret ? ret : compare(ntohs(x->snat_port), ntohs(y->snat_port));
 	case FLOWS_BY_PEER:
 		return compare(x->peer, y->peer);
 	case FLOWS_BY_TABLE:

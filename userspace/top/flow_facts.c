@@ -22,7 +22,7 @@ static __u32 timeout_s(const struct talon_flow *flow)
 {
 	const __u8 fins = TALON_TCP_FIN_OUT | TALON_TCP_FIN_IN;
 
-	if (flow->proto == IPPROTO_ICMP)
+	if (flows_is_icmp(flow))
 		return TALON_NAT_ICMP_S;
 	if (flow->proto == IPPROTO_UDP)
 		return TALON_NAT_UDP_S;

@@ -75,10 +75,30 @@ static bool is_same(const struct walk *w, __u32 i)
 	return !memcmp(&w->first[i], &w->second[i], sizeof(w->first[i]));
 }
 
-static int hand_over(struct walk *w, __u32 i)
+/* Returns 1; 0 if the record was given up meanwhile, or it took too long to be sure. */
+static int add_addresses(struct walk *w, __u32 id, struct flows_seen *seen)
+{
+	const struct flows_source *s = w->source;
+	int ret = s->six ? s->six(s->arg, id, &seen->six) : -ENOENT;
+
+	if (ret)
+		return ret == -ENOENT ? 0 : ret;
+	if (s->now_ns(s->arg) - w->now_ns >= FLOWS_TWICE_NS) {
+		w->unsettled++;
+		return 0;
+	}
+	seen->is_six = true;
+	seen->flow.proto = TALON_PROTO(seen->flow.proto);
+	return 1;
+}
+
+static int hand_over(struct walk *w, __u32 id, __u32 i)
 {
 	struct flows_seen seen = { .flow = w->second[i], .now_s = w->now_ns / TALON_NSEC_PER_SEC };
+	int ret = seen.flow.proto & TALON_PROTO_SIX ? add_addresses(w, id, &seen) : 1;
 
+	if (ret <= 0)
+		return ret;
 	seen.has_way = seen.flow.ifindex && seen.flow.generation == w->generation;
 	return w->fn(w->arg, &seen);
 }
@@ -92,7 +112,7 @@ static int settle(struct walk *w, __u32 id)
 		if (ret <= 0 && ret != -ETIME)
 			return ret;
 		if (ret == 1 && is_same(w, 0))
-			return hand_over(w, 0);
+			return hand_over(w, id, 0);
 	}
 	w->unsettled++;
 	return 0;
@@ -117,7 +137,7 @@ static int walk_batch(struct walk *w, __u32 id, __u32 count)
 		if (w->first[i].phase != TALON_FLOW_LIVE)
 			continue;
 		if (is_same(w, i))
-			ret = hand_over(w, i);
+			ret = hand_over(w, id + i, i);
 		else
 			changed[changed_count++] = i;
 	}
@@ -159,6 +179,13 @@ static int copy_map(void *arg, __u32 first, __u32 count, struct talon_flow *ret_
 		errno != ENOENT)
 		return -errno;
 	return done == count && keys[0] == first ? 0 : -EIO;
+}
+
+static int copy_six(void *arg, __u32 id, struct talon_flow6 *ret_six)
+{
+	const struct flows_maps *maps = arg;
+
+	return bpf_map_lookup_elem(maps->flows6_fd, &id, ret_six) ? -errno : 0;
 }
 
 static int read_generation(void *arg, __u32 *ret_generation)
@@ -215,10 +242,17 @@ int flows_maps_open(struct flows_maps *maps, const char *pin_dir, char *why, siz
 		size);
 	if (maps->flows_fd < 0)
 		return maps->flows_fd;
+	maps->flows6_fd = open_map(pin_dir, DATAPATH_MAP_FLOWS6, sizeof(struct talon_flow6), &entries, why,
+		size);
+	if (maps->flows6_fd < 0) {
+		close(maps->flows_fd);
+		return maps->flows6_fd;
+	}
 	maps->config_fd = open_map(pin_dir, DATAPATH_MAP_CONFIG, sizeof(struct talon_config), &entries, why,
 		size);
 	if (maps->config_fd < 0) {
 		close(maps->flows_fd);
+		close(maps->flows6_fd);
 		return maps->config_fd;
 	}
 	return 0;
@@ -227,12 +261,13 @@ int flows_maps_open(struct flows_maps *maps, const char *pin_dir, char *why, siz
 void flows_maps_close(struct flows_maps *maps)
 {
 	close(maps->flows_fd);
+	close(maps->flows6_fd);
 	close(maps->config_fd);
 }
 
 struct flows_source flows_maps_source(struct flows_maps *maps)
 {
-	return (struct flows_source){ copy_map, read_generation, boot_ns, maps };
+	return (struct flows_source){ copy_map, read_generation, boot_ns, maps, copy_six };
 }
 
 int flows_maps_used(const struct flows_maps *maps, __u32 *ret_used)

@@ -9,7 +9,6 @@
 #include "crypto/key.h"
 #include "top/flows.h"
 
-#define END_LEN (INET_ADDRSTRLEN + 6)
 #define MAC_LEN 18
 
 static int by_slot(const void *key, const void *element)
@@ -58,6 +57,8 @@ const char *flows_proto(__u8 proto)
 		return "udp";
 	case IPPROTO_ICMP:
 		return "icmp";
+	case IPPROTO_ICMPV6:
+		return "icmpv6";
 	}
 	snprintf(number, sizeof(number), "%u", proto);
 	return number;
@@ -75,15 +76,18 @@ void flows_duration(__u64 seconds, char *text, size_t size)
 		snprintf(text, size, "%llud%lluh", seconds / 86400, seconds % 86400 / 3600);
 }
 
-static void format_addr(__be32 addr, char text[static INET_ADDRSTRLEN])
+static void format_addr(bool is_six, const struct talon_addr *addr, char text[static INET6_ADDRSTRLEN])
 {
-	inet_ntop(AF_INET, &addr, text, INET_ADDRSTRLEN);
+	inet_ntop(is_six ? AF_INET6 : AF_INET, addr, text, INET6_ADDRSTRLEN);
 }
 
-static void format_end(__be32 addr, __be16 port, char text[static END_LEN])
+void flows_format_end(bool is_six, const struct talon_addr *addr, __be16 port,
+	char text[static FLOWS_END_LEN])
 {
-	format_addr(addr, text);
-	snprintf(text + strlen(text), 7, ":%u", ntohs(port));
+	char host[INET6_ADDRSTRLEN];
+
+	format_addr(is_six, addr, host);
+	snprintf(text, FLOWS_END_LEN, is_six ? "[%s]:%u" : "%s:%u", host, ntohs(port));
 }
 
 static void format_mac(const __u8 mac[6], char text[static MAC_LEN])
@@ -158,14 +162,17 @@ static void print_peer(FILE *out, const struct status *status, __u32 slot)
 void flows_print_row(FILE *out, const struct status *status, const struct flows_row *row)
 {
 	const struct talon_flow *flow = &row->seen.flow;
-	char client[END_LEN], remote[END_LEN], snat[END_LEN], idle[16], left[16];
+	const struct talon_addr from = flows_client(&row->seen), to = flows_remote(&row->seen),
+		as = flows_snat(&row->seen);
+	const bool six = row->seen.is_six;
+	char client[FLOWS_END_LEN], remote[FLOWS_END_LEN], snat[FLOWS_END_LEN], idle[16], left[16];
 
-	format_end(flow->client, flow->client_port, client);
-	format_end(flow->snat, flow->snat_port, snat);
-	if (flow->proto == IPPROTO_ICMP)
-		format_addr(flow->remote, remote);
+	flows_format_end(six, &from, flow->client_port, client);
+	flows_format_end(six, &as, flow->snat_port, snat);
+	if (flows_is_icmp(flow))
+		format_addr(six, &to, remote);
 	else
-		format_end(flow->remote, flow->remote_port, remote);
+		flows_format_end(six, &to, flow->remote_port, remote);
 	flows_duration(row->facts.idle_s, idle, sizeof(idle));
 	flows_duration(row->facts.left_s, left, sizeof(left));
 	fprintf(out, ROW, client, remote, snat, flows_proto(flow->proto),
@@ -233,11 +240,12 @@ static void put_peer(struct json_out *json, const struct status *status, __u32 s
 	json_out_end(json, '}');
 }
 
-static void put_end(struct json_out *json, const char *key, __be32 addr, const char *port_key, __be16 port)
+static void put_end(struct json_out *json, const char *key, bool is_six, struct talon_addr addr,
+	const char *port_key, __be16 port)
 {
-	char text[INET_ADDRSTRLEN];
+	char text[INET6_ADDRSTRLEN];
 
-	format_addr(addr, text);
+	format_addr(is_six, &addr, text);
 	json_out_text(json, key, text);
 	json_out_number(json, port_key, ntohs(port));
 }
@@ -247,9 +255,9 @@ void flows_json_row(struct json_out *json, const struct status *status, const st
 	const struct talon_flow *flow = &row->seen.flow;
 
 	json_out_begin(json, NULL, '{');
-	put_end(json, "client", flow->client, "clientPort", flow->client_port);
-	put_end(json, "remote", flow->remote, "remotePort", flow->remote_port);
-	put_end(json, "snat", flow->snat, "snatPort", flow->snat_port);
+	put_end(json, "client", row->seen.is_six, flows_client(&row->seen), "clientPort", flow->client_port);
+	put_end(json, "remote", row->seen.is_six, flows_remote(&row->seen), "remotePort", flow->remote_port);
+	put_end(json, "snat", row->seen.is_six, flows_snat(&row->seen), "snatPort", flow->snat_port);
 	json_out_text(json, "protocol", flows_proto(flow->proto));
 	if (row->facts.state == FLOWS_NO_STATE)
 		json_out_null(json, "state");

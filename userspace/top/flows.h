@@ -7,6 +7,7 @@
 #ifndef TALON_TOP_FLOWS_H
 #define TALON_TOP_FLOWS_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -27,11 +28,15 @@ struct flows_source {
 	int (*generation)(void *arg, __u32 *ret_generation);
 	__u64 (*now_ns)(void *arg);	/* CLOCK_BOOTTIME */
 	void *arg;
+	/* Addresses of IPv6 record @id, -ENOENT if it is none any more. NULL: there are no IPv6 flows. */
+	int (*six)(void *arg, __u32 id, struct talon_flow6 *ret_six);
 };
 
 /* A live flow as it was at one moment. */
 struct flows_seen {
-	struct talon_flow flow;
+	struct talon_flow flow;		/* proto without TALON_PROTO_SIX */
+	bool is_six;
+	struct talon_flow6 six;		/* addresses of an IPv6 flow, in place of those of flow */
 	/*
 	 * its way to the remote (mtu, ifindex, MACs) is whole and in force; else the next packet decides it
 	 */
@@ -59,12 +64,16 @@ typedef int (*flows_fn)(void *arg, const struct flows_seen *seen);
  *  last, so the first
  *    copy has it only if the second has all of the way; and a way is written only after config.generation has
  *    become another one. So has_way is set if the record's generation is that of config after both copies.
+ *  - The addresses of an IPv6 flow are in map "flows6" before it is LIVE, do not change, and are
+ *  deleted when it is
+ *    free again. They are read after the second copy, and within the same time.
  */
 int flows_walk(const struct flows_source *source, __u32 used, flows_fn fn, void *arg, __u64 *ret_unsettled);
 
 /* The pinned maps as a source. */
 struct flows_maps {
 	int flows_fd;
+	int flows6_fd;
 	int config_fd;
 	__u32 records;			/* in map "flows", with record 0 */
 };
@@ -116,22 +125,27 @@ struct flows_facts flows_describe(const struct flows_seen *seen, const struct fl
 /* An address range, a port, both or neither. */
 struct flows_end {
 	bool has_addr, has_port;
-	__be32 addr, mask;
+	struct cidr net;
 	__be16 port;
 };
 
-/* ADDRESS, ADDRESS/LENGTH, either with :PORT, or :PORT alone. Returns 0 or -EINVAL. */
+/*
+ * ADDRESS, ADDRESS/LENGTH, either with :PORT, or :PORT alone; an IPv6 one in brackets if there is a port.
+ * Returns 0 or -EINVAL.
+ */
 int flows_end_parse(const char *text, struct flows_end *ret_end);
 
 struct flows_filter {
 	struct flows_end src, dst, snat;
-	__u8 proto;			/* 0: any */
+	__u8 proto;			/* 0: any; IPPROTO_ICMP: ICMPv6 too */
 	enum flows_state state;		/* FLOWS_NO_STATE: any */
 	const bool *peers;		/* by slot; NULL: any */
 	__u32 peer_slots;
 };
 
-bool flows_match(const struct flows_filter *filter, const struct talon_flow *flow);
+bool flows_match(const struct flows_filter *filter, const struct flows_seen *seen);
+/* Is it an ICMP query, of either family, whose id takes the place of both ports? */
+bool flows_is_icmp(const struct talon_flow *flow);
 
 /*
  * Marks the peers that @text names: a public key, a name or its first label, or an address that their allowed
@@ -172,7 +186,15 @@ struct flows_totals {
 const struct status_peer *flows_peer(const struct status *status, __u32 slot);
 /* Writes the address of @peer in the mesh, or "-". @size: at least INET_ADDRSTRLEN. */
 void flows_peer_address(const struct status *status, const struct status_peer *peer, char *text, size_t size);
-/* "tcp", "udp", "icmp", else the number. Valid until the next call. */
+/* Addresses of either family. */
+struct talon_addr flows_client(const struct flows_seen *seen);
+struct talon_addr flows_remote(const struct flows_seen *seen);
+struct talon_addr flows_snat(const struct flows_seen *seen);
+/* "192.0.2.1:443", "[2001:db8::1]:443". */
+#define FLOWS_END_LEN (INET6_ADDRSTRLEN + 8)
+void flows_format_end(bool is_six, const struct talon_addr *addr, __be16 port,
+	char text[static FLOWS_END_LEN]);
+/* "tcp", "udp", "icmp", "icmpv6", else the number. Valid until the next call. */
 const char *flows_proto(__u8 proto);
 /* "12s", "2m10s", "1h02m", "3d4h" */
 void flows_duration(__u64 seconds, char *text, size_t size);

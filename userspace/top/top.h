@@ -16,9 +16,9 @@
 #define TOP_DESTINATIONS_MAX	4096	/* that are counted at the same time */
 
 struct top_destination {
-	__be32 addr;
+	struct talon_addr addr;
 	__be16 port;			/* 0 for ICMP */
-	__u8 proto;
+	__u8 proto;			/* with TALON_PROTO_SIX for IPv6 */
 	__u64 flows;
 };
 
@@ -33,7 +33,8 @@ struct top_destinations;
 struct top_destinations *top_destinations_new(void);
 void top_destinations_free(struct top_destinations *destinations);
 void top_destinations_clear(struct top_destinations *destinations);
-void top_destinations_add(struct top_destinations *destinations, __be32 addr, __be16 port, __u8 proto);
+void top_destinations_add(struct top_destinations *destinations, const struct talon_addr *addr, __be16 port,
+	__u8 proto);
 /*
  * Copies the @room with the most flows, most first. Returns how many; @ret_lowered: by how much counts may be
  * low (0: they are exact).

@@ -91,16 +91,17 @@ static void put_peer(struct json_out *json, const struct top_view *view, const s
 
 static void put_destinations(struct json_out *json, const struct top_view *view)
 {
-	char addr[INET_ADDRSTRLEN];
+	char addr[INET6_ADDRSTRLEN];
 
 	json_out_begin(json, "destinations", '[');
 	for (size_t i = 0; i < view->destination_count; i++) {
 		const struct top_destination *to = &view->destinations[i];
 
 		json_out_begin(json, NULL, '{');
-		json_out_text(json, "address", inet_ntop(AF_INET, &to->addr, addr, sizeof(addr)));
+		json_out_text(json, "address", inet_ntop(to->proto & TALON_PROTO_SIX ? AF_INET6
+			: AF_INET, &to->addr, addr, sizeof(addr)));
 		json_out_number(json, "port", ntohs(to->port));
-		json_out_text(json, "protocol", flows_proto(to->proto));
+		json_out_text(json, "protocol", flows_proto(TALON_PROTO(to->proto)));
 		json_out_number(json, "flows", to->flows);
 		json_out_number(json, "flowsAtMost", to->flows + view->lowered);
 		json_out_end(json, '}');

@@ -337,7 +337,7 @@ static void print_node(struct page *page, const struct top_view *view)
 
 static void print_destinations(struct page *page, const struct top_view *view, unsigned int rows)
 {
-	char line[LINE_LEN], addr[INET_ADDRSTRLEN], end[CELL_LEN];
+	char line[LINE_LEN], addr[INET6_ADDRSTRLEN], end[FLOWS_END_LEN];
 
 	put_line(page, "");
 	snprintf(line, sizeof(line), "%-21s %-5s %8s", "DESTINATION", "PROTO", "FLOWS");
@@ -345,12 +345,14 @@ static void print_destinations(struct page *page, const struct top_view *view, u
 	for (size_t i = 0; i < view->destination_count && i + 2 < rows; i++) {
 		const struct top_destination *to = &view->destinations[i];
 
-		inet_ntop(AF_INET, &to->addr, addr, sizeof(addr));
+		const bool six = to->proto & TALON_PROTO_SIX;
+
+		inet_ntop(six ? AF_INET6 : AF_INET, &to->addr, addr, sizeof(addr));
 		if (to->port)
-			snprintf(end, sizeof(end), "%s:%u", addr, ntohs(to->port));
+			flows_format_end(six, &to->addr, to->port, end);
 		else
 			snprintf(end, sizeof(end), "%s", addr);
-		snprintf(line, sizeof(line), "%-21s %-5s %s%*llu", end, flows_proto(to->proto),
+		snprintf(line, sizeof(line), "%-21s %-5s %s%*llu", end, flows_proto(TALON_PROTO(to->proto)),
 			view->lowered ? ">=" : "", view->lowered ? 6 : 8, to->flows);
 		put_line(page, line);
 	}

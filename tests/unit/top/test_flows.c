@@ -92,7 +92,7 @@ static __u64 now_ns(void *arg)
 	return world.now_ns;
 }
 
-static const struct flows_source torn_source = { copy_bytes, read_generation, now_ns, NULL };
+static const struct flows_source torn_source = { copy_bytes, read_generation, now_ns, NULL, NULL };
 
 static void store(size_t at, size_t len, const void *bytes)
 {
@@ -292,7 +292,7 @@ static int copy_halves(void *arg, __u32 first, __u32 count, struct talon_flow *r
 static void a_reader_that_was_stopped_reads_again_and_then_says_so(void **state)
 {
 	unsigned int copies = 0;
-	const struct flows_source source = { copy_halves, read_generation, now_ns, &copies };
+	const struct flows_source source = { copy_halves, read_generation, now_ns, &copies, NULL };
 	struct tally tally = {};
 	__u64 unsettled;
 
@@ -324,7 +324,7 @@ static int count_shown(void *arg, const struct flows_seen *seen)
 
 static void a_record_that_never_rests_is_counted_and_left_out(void **state)
 {
-	const struct flows_source source = { copy_restless, read_generation, now_ns, NULL };
+	const struct flows_source source = { copy_restless, read_generation, now_ns, NULL, NULL };
 	unsigned int shown = 0;
 	__u64 unsettled;
 
@@ -346,8 +346,8 @@ static int stop_at_the_third(void *arg, const struct flows_seen *seen)
 
 static void errors_of_both_sides_end_the_walk(void **state)
 {
-	const struct flows_source good = { copy_restless, read_generation, now_ns, NULL };
-	const struct flows_source bad = { copy_fails, read_generation, now_ns, NULL };
+	const struct flows_source good = { copy_restless, read_generation, now_ns, NULL, NULL };
+	const struct flows_source bad = { copy_fails, read_generation, now_ns, NULL, NULL };
 	unsigned int shown = 0;
 	__u64 unsettled;
 
@@ -443,8 +443,8 @@ static void clocks_that_disagree_by_a_second_do_no_harm(void **state)
 static void ends_are_parsed_or_refused_whole(void **state)
 {
 	static const char *const bad[] = { "", "x", "10.0.0.1:", "10.0.0.1:65536", "10.0.0.1:-1",
-		"10.0.0.1:80x", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "::1", "fd00::1", "[::1]:80",
-		"1.2.3.4:5:6", ":", "10.0.0.1 ", "10.0.0.1:0x10", "/8", ":80/8", "1.2.3.4/8/8" };
+		"10.0.0.1:80x", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "[::1", "[::1]x", "[]:80", "[]",
+		"[10.0.0.1]:80", "fd00::1]:80", "[fd00::1]:", "[fd00::1/129]", "[fd00::1]:80:80", "fd00::g", "1.2.3.4:5:6", ":", "10.0.0.1 ", "10.0.0.1:0x10", "/8", ":80/8", "1.2.3.4/8/8" };
 	struct flows_end end = {}, before = end;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -454,13 +454,111 @@ static void ends_are_parsed_or_refused_whole(void **state)
 	}
 	assert_int_equal(flows_end_parse("10.1.2.3/8:443", &end), 0);
 	assert_true(end.has_addr && end.has_port);
-	assert_int_equal(end.addr, addr("10.0.0.0"));
-	assert_int_equal(end.mask, addr("255.0.0.0"));
+	assert_int_equal(end.net.addr.word[0], addr("10.0.0.0"));
+	assert_int_equal(end.net.prefixlen, 8);
 	assert_int_equal(end.port, htons(443));
 	assert_int_equal(flows_end_parse(":0", &end), 0);
 	assert_true(!end.has_addr && end.has_port);
 	assert_int_equal(flows_end_parse("0.0.0.0/0", &end), 0);
-	assert_true(end.has_addr && !end.has_port && !end.mask);
+	assert_true(end.has_addr && !end.has_port && !end.net.prefixlen);
+	assert_int_equal(flows_end_parse("fd00::1", &end), 0);
+	assert_true(end.has_addr && !end.has_port && end.net.family == AF_INET6 && end.net.prefixlen == 128);
+	assert_int_equal(flows_end_parse("[fd00::1/64]:443", &end), 0);
+	assert_true(end.has_addr && end.has_port && end.net.prefixlen == 64);
+	assert_int_equal(end.port, htons(443));
+	assert_int_equal(flows_end_parse("[fd00::1]", &end), 0);
+	assert_true(end.has_addr && !end.has_port);
+}
+
+static struct talon_addr addr6(const char *text)
+{
+	struct talon_addr addr;
+
+	assert_int_equal(inet_pton(AF_INET6, text, &addr), 1);
+	return addr;
+}
+
+/* A flow of IPv6: its record has folds, and its addresses are elsewhere. */
+static struct flows_seen seen6(void)
+{
+	struct flows_seen seen = { .flow = flow_of(2), .is_six = true, .now_s = NOW_S };
+
+	seen.six = (struct talon_flow6){ .client = addr6("fd00::2"), .remote = addr6("2001:db8::7"),
+		.snat = addr6("2001:db8::5") };
+	return seen;
+}
+
+static bool takes6(const char *which, const char *text, const struct flows_seen *seen)
+{
+	struct flows_filter filter = { .state = FLOWS_NO_STATE };
+
+	assert_int_equal(flows_end_parse(text, !strcmp(which, "src") ? &filter.src : !strcmp(which, "dst")
+		? &filter.dst : &filter.snat), 0);
+	return flows_match(&filter, seen);
+}
+
+static void ipv6_flows_are_chosen_by_their_addresses(void **state)
+{
+	struct flows_seen seen = seen6();
+	struct flows_filter icmp = { .state = FLOWS_NO_STATE, .proto = IPPROTO_ICMP };
+
+	assert_true(takes6("src", "fd00::2", &seen));
+	assert_true(takes6("src", "fd00::/64", &seen));
+	assert_false(takes6("src", "fd00::3", &seen));
+	assert_false(takes6("src", "0.0.0.0/0", &seen));
+	assert_true(takes6("src", "::/0", &seen));
+	assert_true(takes6("dst", "2001:db8::7", &seen));
+	assert_false(takes6("dst", "[2001:db8::7]:1", &seen));
+	assert_true(takes6("snat", "2001:db8::5", &seen));
+	seen.is_six = false;
+	assert_false(takes6("src", "::/0", &seen));
+	seen.is_six = true;
+	assert_false(flows_match(&icmp, &seen));
+	seen.flow.proto = IPPROTO_ICMPV6;
+	assert_true(flows_match(&icmp, &seen));
+}
+
+static int copy_one_six(void *arg, __u32 first, __u32 count, struct talon_flow *ret_records)
+{
+	memset(ret_records, 0, count * sizeof(*ret_records));
+	for (__u32 i = 0; i < count && i < 2; i++) {
+		ret_records[i] = flow_of(2);
+		ret_records[i].phase = TALON_FLOW_LIVE;
+		ret_records[i].proto = IPPROTO_UDP | TALON_PROTO_SIX;
+	}
+	return 0;
+}
+
+/* The addresses of record 2 are gone already. */
+static int addresses_of(void *arg, __u32 id, struct talon_flow6 *ret_six)
+{
+	if (id != 1)
+		return -ENOENT;
+	*ret_six = seen6().six;
+	return 0;
+}
+
+static int take_seen(void *arg, const struct flows_seen *seen)
+{
+	*(struct flows_seen *)arg = *seen;
+	world.count++;
+	return 0;
+}
+
+static void addresses_of_ipv6_flows_are_read_beside_their_records(void **state)
+{
+	const struct flows_source source = { copy_one_six, read_generation, now_ns, NULL, addresses_of };
+	const struct talon_addr client = addr6("fd00::2");
+	struct flows_seen seen = {};
+	__u64 unsettled;
+
+	memset(&world, 0, sizeof(world));
+	assert_int_equal(flows_walk(&source, 2, take_seen, &seen, &unsettled), 0);
+	assert_int_equal(world.count, 1);
+	assert_int_equal(unsettled, 0);
+	assert_true(seen.is_six);
+	assert_int_equal(seen.flow.proto, IPPROTO_UDP);
+	assert_memory_equal(&seen.six.client, &client, sizeof(client));
 }
 
 /* Whether a filter of one end, made from @text, takes @flow. */
@@ -470,7 +568,7 @@ static bool takes(const char *which, const char *text, const struct talon_flow *
 
 	assert_int_equal(flows_end_parse(text, !strcmp(which, "src") ? &filter.src : !strcmp(which, "dst")
 		? &filter.dst : &filter.snat), 0);
-	return flows_match(&filter, flow);
+	return flows_match(&filter, &(struct flows_seen){ .flow = *flow });
 }
 
 static void filters_take_what_they_name_and_nothing_else(void **state)
@@ -480,7 +578,7 @@ static void filters_take_what_they_name_and_nothing_else(void **state)
 	/* 100.64.0.1:1001 -> 192.168.0.1:81, as 192.168.1.221:20001 */
 	struct talon_flow flow = flow_of(1);
 
-	assert_true(flows_match(&filter, &flow));
+	assert_true(flows_match(&filter, &(struct flows_seen){ .flow = flow }));
 	assert_true(takes("src", "100.64.0.1", &flow));
 	assert_true(takes("src", "100.64.0.0/10:1001", &flow));
 	assert_false(takes("src", "100.64.0.2", &flow));
@@ -494,20 +592,20 @@ static void filters_take_what_they_name_and_nothing_else(void **state)
 	assert_true(takes("snat", ":20001", &flow));
 	assert_false(takes("snat", ":20002", &flow));
 	filter.proto = IPPROTO_UDP;
-	assert_false(flows_match(&filter, &flow));
+	assert_false(flows_match(&filter, &(struct flows_seen){ .flow = flow }));
 	filter.proto = IPPROTO_TCP;
-	assert_true(flows_match(&filter, &flow));
+	assert_true(flows_match(&filter, &(struct flows_seen){ .flow = flow }));
 	filter.state = FLOWS_ESTABLISHED;
-	assert_false(flows_match(&filter, &flow));
+	assert_false(flows_match(&filter, &(struct flows_seen){ .flow = flow }));
 	flow.tcp = TALON_TCP_ESTABLISHED;
-	assert_true(flows_match(&filter, &flow));
+	assert_true(flows_match(&filter, &(struct flows_seen){ .flow = flow }));
 	filter.peers = peers;
 	filter.peer_slots = 2;
-	assert_true(flows_match(&filter, &flow));
+	assert_true(flows_match(&filter, &(struct flows_seen){ .flow = flow }));
 	flow.peer = 0;
-	assert_false(flows_match(&filter, &flow));
+	assert_false(flows_match(&filter, &(struct flows_seen){ .flow = flow }));
 	flow.peer = 1U << 30;
-	assert_false(flows_match(&filter, &flow));
+	assert_false(flows_match(&filter, &(struct flows_seen){ .flow = flow }));
 }
 
 static struct cidr nets[] = { { AF_INET, 32, {} }, { AF_INET, 16, {} }, { AF_INET, 32, {} },
@@ -704,6 +802,31 @@ static void durations_are_short(void **state)
 	}
 }
 
+static void ipv6_flows_are_shown_with_their_addresses(void **state)
+{
+	const struct status status = make_status();
+	const struct flows_room room = { .flow_count = 1024 };
+	struct flows_row row = { .seen = seen6() };
+	char text[2000] = "";
+	struct json_out json;
+	FILE *out = fmemopen(text, sizeof(text), "w");
+
+	row.facts = flows_describe(&row.seen, &room);
+	flows_print_row(out, &status, &row);
+	row.seen.flow.proto = IPPROTO_ICMPV6;
+	flows_print_row(out, &status, &row);
+	json = (struct json_out){ .out = out, .first = true };
+	flows_json_row(&json, &status, &row);
+	fclose(out);
+	assert_non_null(strstr(text, "[fd00::2]:"));
+	assert_non_null(strstr(text, "[2001:db8::7]:"));
+	assert_non_null(strstr(text, "[2001:db8::5]:"));
+	assert_non_null(strstr(text, " 2001:db8::7 "));	/* an ICMP id is no port of the remote's */
+	assert_non_null(strstr(text, " icmpv6 "));
+	assert_non_null(strstr(text, "\"client\":\"fd00::2\""));
+	assert_non_null(strstr(text, "\"protocol\":\"icmpv6\""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -716,6 +839,9 @@ int main(void)
 		cmocka_unit_test(time_left_is_what_the_collector_of_the_datapath_leaves),
 		cmocka_unit_test(clocks_that_disagree_by_a_second_do_no_harm),
 		cmocka_unit_test(ends_are_parsed_or_refused_whole),
+		cmocka_unit_test(ipv6_flows_are_chosen_by_their_addresses),
+		cmocka_unit_test(addresses_of_ipv6_flows_are_read_beside_their_records),
+		cmocka_unit_test(ipv6_flows_are_shown_with_their_addresses),
 		cmocka_unit_test(filters_take_what_they_name_and_nothing_else),
 		cmocka_unit_test(peers_are_found_by_key_name_and_address),
 		cmocka_unit_test(the_best_are_those_of_a_full_sort),

@@ -238,12 +238,12 @@ static void destinations_are_counted_exactly_while_they_fit(void **state)
 		top_destinations_clear(d);
 		for (__u32 i = 0; i < TOP_DESTINATIONS_MAX; i++) {
 			for (int n = 0; n < 1 + (i == 7) + 2 * (i == 9); n++)
-				top_destinations_add(d, htonl(i / 2), htons(1 + i % 2), IPPROTO_TCP);
+				top_destinations_add(d, &(struct talon_addr){ { htonl(i / 2) } }, htons(1 + i % 2), IPPROTO_TCP);
 		}
 		assert_int_equal(top_destinations_best(d, best, 3, &lowered), 3);
 		assert_int_equal(lowered, 0);
 		assert_int_equal(best[0].flows, 3);
-		assert_int_equal(best[0].addr, htonl(4));
+		assert_int_equal(best[0].addr.word[0], htonl(4));
 		assert_int_equal(best[0].port, htons(2));
 		assert_int_equal(best[1].flows, 2);
 		assert_int_equal(best[2].flows, 1);
@@ -259,16 +259,16 @@ static void those_with_many_flows_are_found_among_any_number(void **state)
 	__u64 lowered;
 
 	for (__u32 i = 0; i < 500000; i++) {
-		top_destinations_add(d, htonl(0x0b000000 + i), htons(443), IPPROTO_UDP);
+		top_destinations_add(d, &(struct talon_addr){ { htonl(0x0b000000 + i) } }, htons(443), IPPROTO_UDP);
 		if (i % 50 == 0)
-			top_destinations_add(d, htonl(1), htons(443), IPPROTO_TCP);
+			top_destinations_add(d, &(struct talon_addr){ { htonl(1) } }, htons(443), IPPROTO_TCP);
 		if (i % 100 == 0)
-			top_destinations_add(d, htonl(2), htons(443), IPPROTO_TCP);
+			top_destinations_add(d, &(struct talon_addr){ { htonl(2) } }, htons(443), IPPROTO_TCP);
 	}
 	assert_int_equal(top_destinations_best(d, best, 8, &lowered), 8);
-	assert_int_equal(best[0].addr, htonl(1));
+	assert_int_equal(best[0].addr.word[0], htonl(1));
 	assert_in_range(10000, best[0].flows, best[0].flows + lowered);
-	assert_int_equal(best[1].addr, htonl(2));
+	assert_int_equal(best[1].addr.word[0], htonl(2));
 	assert_in_range(5000, best[1].flows, best[1].flows + lowered);
 	assert_in_range(lowered, 1, 515000 / TOP_DESTINATIONS_MAX);
 	top_destinations_free(d);
@@ -290,9 +290,9 @@ static char *text_of(const struct top_view *view, unsigned int columns, unsigned
 
 static void add_destinations(struct top_view *view)
 {
-	view->destinations[0] = (struct top_destination){ addr("192.168.1.220"), htons(443),
+	view->destinations[0] = (struct top_destination){ { { addr("192.168.1.220") } }, htons(443),
 		IPPROTO_TCP, 700 };
-	view->destinations[1] = (struct top_destination){ addr("192.168.1.1"), 0, IPPROTO_ICMP, 3 };
+	view->destinations[1] = (struct top_destination){ { { addr("192.168.1.1") } }, 0, IPPROTO_ICMP, 3 };
 	view->destination_count = 2;
 }
 
@@ -326,6 +326,11 @@ static void a_pipe_gets_everything_without_escapes(void **state)
 	view.lowered = 5;
 	text = text_of(&view, 0, 0, false);
 	assert_non_null(strstr(text, "192.168.1.220:443     tcp   >=   700\n"));
+	free(text);
+	view.destinations[0].proto |= TALON_PROTO_SIX;
+	inet_pton(AF_INET6, "2001:db8::7", &view.destinations[0].addr);
+	text = text_of(&view, 0, 0, false);
+	assert_non_null(strstr(text, "[2001:db8::7]:443     tcp   >=   700\n"));
 	free(text);
 	top_view_free(&view);
 }
