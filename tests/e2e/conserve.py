@@ -20,7 +20,7 @@ LD = {1: 0x30, 2: 0x28, 4: 0x20}        # BPF_LD | BPF_ABS, by width
 AND, JEQ, RET = 0x54, 0x15, 0x06
 
 
-# --- Taps: "NAME DEVICE out|in WORD...", in frames with an Ethernet header and an IPv4 header without options ---
+# --- Taps: "NAME DEVICE out|in WORD...", in frames with an Ethernet header and an IPv4 header without options, or with "six" an IPv6 header ---
 
 def network(text):
     address, _, length = text.partition("/")
@@ -35,6 +35,11 @@ def tests_of(word):
         return [(4, 26 if key == "from" else 30, *network(value))]
     if key in ("sport", "dport"):
         return [(1, 14, 15, 5), (2, 34 if key == "sport" else 36, 0xFFFF, int(value))]
+    if key == "six":
+        return []
+    if key in ("from6", "to6"):
+        address, at = socket.inet_pton(socket.AF_INET6, value), 22 if key == "from6" else 38
+        return [(4, at + i, 0xFFFFFFFF, struct.unpack_from("!I", address, i)[0]) for i in range(0, 16, 4)]
     if key in ("smac", "dmac"):
         mac, at = bytes.fromhex(value.replace(":", "")), 6 if key == "smac" else 0
         return [(4, at, 0xFFFFFFFF, struct.unpack("!I", mac[:4])[0]), (2, at + 4, 0xFFFF, struct.unpack("!H", mac[4:])[0])]
@@ -43,7 +48,7 @@ def tests_of(word):
 
 def tap_filter(direction, words):
     """Classic BPF. What is out is what the device was given, by whomever."""
-    tests = [(1, SKF_PKTTYPE, 7, OUTGOING if direction == "out" else 0), (2, 12, 0xFFFF, 0x0800)]
+    tests = [(1, SKF_PKTTYPE, 7, OUTGOING if direction == "out" else 0), (2, 12, 0xFFFF, 0x86DD if "six" in words else 0x0800)]
     for word in words:
         tests += tests_of(word)
     code = []
@@ -232,11 +237,84 @@ class Gateway:
         pass
 
 
+def ipv6(src, dst, protocol, payload, hops=64):
+    return struct.pack("!IHBB", 6 << 28, len(payload), protocol, hops) + socket.inet_pton(socket.AF_INET6, src) + \
+        socket.inet_pton(socket.AF_INET6, dst) + payload
+
+
+def raw_send6(packet):
+    with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+        raw.sendto(packet, (socket.inet_ntop(socket.AF_INET6, packet[24:40]), 0))
+
+
+def icmp6(src, dst, kind, code, body, hops=64):
+    message = struct.pack("!BBH", kind, code, 0) + body
+    pseudo = socket.inet_pton(socket.AF_INET6, src) + socket.inet_pton(socket.AF_INET6, dst) + struct.pack("!II", len(message), socket.IPPROTO_ICMPV6)
+    value = net.checksum(pseudo + message)
+    return ipv6(src, dst, socket.IPPROTO_ICMPV6, message[:2] + struct.pack("!H", value) + message[4:], hops)
+
+
+class Client6(Client):
+    """The same by IPv6."""
+
+    def flow(self, mode, ttl=64):
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        sock.bind((self.me, 0))
+        sock.setsockopt(socket.IPPROTO_IPV6, net.IPV6_MTU_DISCOVER, mode)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
+        sock.setblocking(False)
+        return sock
+
+    def ping(self, address, ttl=64, size=56):
+        raw_send6(icmp6(self.me, address, 128, 0, struct.pack("!HH", random.randrange(65536), 1) + os.urandom(size), ttl))
+
+    def options(self, address):
+        """A UDP datagram behind destination options that say nothing (RFC 8200 section 4.2)."""
+        port, body = random.choice(self.flows).getsockname()[1], b"\0" + os.urandom(random.randrange(1, 900))
+        pseudo = socket.inet_pton(socket.AF_INET6, self.me) + socket.inet_pton(socket.AF_INET6, address) + struct.pack("!II", 8 + len(body), 17)
+        segment = struct.pack("!HHHH", port, 7, 8 + len(body), 0) + body
+        segment = segment[:6] + struct.pack("!H", net.checksum(pseudo + segment) or 0xFFFF) + segment[8:]
+        raw_send6(ipv6(self.me, address, 60, b"\x11\0\1\4\0\0\0\0" + segment))
+
+    def kinds(self):
+        gw, node = "fd01::220", "fd01::221"
+        return [
+            lambda: self.udp(gw), lambda: self.udp(gw), lambda: self.udp(gw, port=9), lambda: self.udp(gw, ttl=1), lambda: self.ping(gw), lambda: self.ping(gw, ttl=1),
+            lambda: self.udp(gw, body=b"size:1452;"), lambda: self.udp(gw, body=os.urandom(3000)), lambda: self.fetch(gw), lambda: self.options(gw),
+            lambda: self.ping(node), lambda: self.udp(node, port=9), lambda: self.ping("fd64::1", ttl=1), lambda: self.udp("fd64::1", port=9), lambda: self.ping("fd64::1"),
+            lambda: self.udp(self.peer), lambda: self.ping(self.peer), lambda: self.dead("fd01::99"),
+            lambda: self.udp("fd77::1"), lambda: self.udp("fd78::1"), lambda: self.udp("fd78::2"), lambda: self.udp("fd78::3"), lambda: self.udp("fd78::4"),
+            lambda: self.udp("fd01::219", mode=net.PMTUDISC_PROBE, body=os.urandom(1300)),
+            lambda: raw_send6(ipv6("fd64::99", gw, 17, os.urandom(40))), lambda: raw_send6(ipv6(self.me, gw, 47, os.urandom(40))),
+            lambda: raw_send6(ipv6(self.me, gw, 43, b"\x11\0\0\0\0\0\0\0" + os.urandom(40))),
+            lambda: raw_send6(icmp6(self.me, gw, 135, 0, bytes(4) + socket.inet_pton(socket.AF_INET6, gw), 255)),
+        ]
+
+
+class Gateway6(Gateway):
+    """The same by IPv6."""
+
+    def __init__(self, a):
+        self.node, self.peer = a.address, a.peer
+        self.sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+
+    def error(self, about):
+        inner = ipv6(self.node, about, 17, struct.pack("!HHHH", random.randrange(1024, 65536), 7, 8, 0))
+        raw_send6(icmp6("fd01::220", self.node, 1, 4, bytes(4) + inner))
+
+    def kinds(self):
+        return [
+            lambda: self.sock.sendto(b"who?", (self.node, random.randrange(1024, 65536))), lambda: self.error("fd01::220"),
+            lambda: self.sock.sendto(b"who?", (self.peer, 9)), lambda: self.sock.sendto(b"who?", ("fd64::77", 9)),
+            lambda: raw_send6(icmp6("fd01::220", self.peer, 128, 0, bytes(4))), lambda: raw_send6(icmp6("fd01::220", self.peer, 128, 0, bytes(4), 1)),
+        ]
+
+
 def mix(a):
     """One random packet (or exchange) after the other for a.seconds; prints the seed, how many, and what it counted of some kinds."""
     seed = a.seed or random.randrange(1 << 32)
     random.seed(seed)
-    who = {"client": Client, "stranger": Stranger, "gateway": Gateway}[a.kind](a)
+    who = {"client": Client, "stranger": Stranger, "gateway": Gateway, "client6": Client6, "gateway6": Gateway6}[a.kind](a)
     kinds, done, refused, began = who.kinds(), 0, 0, time.monotonic()
     while time.monotonic() < began + a.seconds:
         try:
@@ -262,7 +340,7 @@ def main():
     s.add_argument("spec", nargs="+")
     s = sub.add_parser("mix", help=mix.__doc__)
     s.set_defaults(run=mix)
-    s.add_argument("kind", choices=("client", "stranger", "gateway"))
+    s.add_argument("kind", choices=("client", "stranger", "gateway", "client6", "gateway6"))
     s.add_argument("address")
     s.add_argument("--peer", default="")
     s.add_argument("--seconds", type=float, default=15.0)
