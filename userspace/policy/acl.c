@@ -29,9 +29,9 @@
  *			5			{ 64, 65 }
  *			6			{ 0, 65 }
  *
- * IPv6 rules have bits and classes among the others; only their prefixes are in maps of their own, acl_src6
- * and acl_dst6. What is in no map has class 0, which satisfies no rule. The verdict is in the words that all
- * three classes share:
+ * IPv6 rules have bits and classes among the others, and share a bit with an IPv4 rule where they can
+ * (acl_twins.c); only their prefixes are in maps of their own, acl_src6 and acl_dst6. What is in no map has
+ * class 0, which satisfies no rule. The verdict is in the words that all three classes share:
  *
  *	100.64.9.9 to 10.7.0.1, TCP 443		2 & 5 & 3 = { 64 }	ACCEPT, by rule 1
  *	100.64.5.5 to 10.7.0.9, UDP 53		3 & 3 & 6 = { 0, 65 }	DROP: word 0 decides before word 1
@@ -82,6 +82,7 @@ struct compiler {
 	struct interner merged;		/* struct what: rules but for their destinations */
 	struct list *merged_destinations;
 	struct acl_label *merged_labels;
+	uint32_t *twins;		/* of each merged rule */
 	uint32_t *bit;			/* of each merged rule */
 	struct interner classes;	/* struct talon_acl_bits */
 	struct acl_table *table;
@@ -292,31 +293,66 @@ static const struct what *rule_at(const struct compiler *c, uint32_t rule)
 	return interner_at(&c->merged, rule);
 }
 
+static const struct acl_prefix *first_of(const struct interner *prefixes, const struct list *list)
+{
+	return interner_at(prefixes, list->ids[0]);
+}
+
+static int find_twins(struct compiler *c)
+{
+	struct acl_trait *traits = calloc(c->merged.count + 1, sizeof(*traits));
+	uint8_t *families = calloc(c->merged.count + 1, sizeof(*families));
+	int ret = -ENOMEM;
+
+	c->twins = calloc(c->merged.count + 1, sizeof(*c->twins));
+	if (!traits || !families || !c->twins)
+		goto out;
+	for (uint32_t i = 0; i < c->merged.count; i++) {
+		const struct what *what = rule_at(c, i);
+
+		traits[i] = (struct acl_trait){ .port_first = what->port_first, .port_last = what->port_last,
+			.proto = what->proto, .ip_proto = what->ip_proto, .drop = what->drop };
+		acl_label_digest(&c->merged_labels[i], traits[i].policies);
+		families[i] = first_of(&c->destinations, &c->merged_destinations[i])->family;
+	}
+	ret = acl_find_twins(traits, families, c->merged.count, c->twins);
+out:
+	free(traits);
+	free(families);
+	return ret;
+}
+
+/* Whether the rule has the bit of one before it. */
+static bool is_second(const struct compiler *c, uint32_t rule)
+{
+	return c->twins[rule] < rule;
+}
+
 /* DROP rules first, ACCEPT rules from the next whole word on. */
 static int deal_bits(struct compiler *c)
 {
 	uint32_t drops = 0, accepts = 0, drop_words, words;
 
 	for (uint32_t i = 0; i < c->merged.count; i++)
-		*(rule_at(c, i)->drop ? &drops : &accepts) += 1;
+		*(rule_at(c, i)->drop ? &drops : &accepts) += !is_second(c, i);
 	drop_words = (drops + 63) / 64;
 	words = drop_words + (accepts + 63) / 64;
 	if (words > TALON_ACL_WORDS) {
 		snprintf(c->why, c->why_len,
 			"access rules: %u distinct rules (%u of them drop); the limit is %u",
-			c->merged.count, drops, TALON_ACL_RULES);
+			drops + accepts, drops, TALON_ACL_RULES);
 		return -E2BIG;
 	}
 	c->bit = calloc(c->merged.count + 1, sizeof(*c->bit));
 	if (!c->bit)
 		return -ENOMEM;
+	c->table->drop_words = drop_words;
+	c->table->words = words;
+	c->table->rules = drops + accepts;
 	drops = 0;
 	accepts = 64 * drop_words;
 	for (uint32_t i = 0; i < c->merged.count; i++)
-		c->bit[i] = rule_at(c, i)->drop ? drops++ : accepts++;
-	c->table->drop_words = drop_words;
-	c->table->words = words;
-	c->table->rules = c->merged.count;
+		c->bit[i] = is_second(c, i) ? c->bit[c->twins[i]] : rule_at(c, i)->drop ? drops++ : accepts++;
 	return 0;
 }
 
@@ -524,7 +560,7 @@ static int classify_ports(struct compiler *c, uint8_t ip_proto, uint16_t *classe
 	for (uint32_t i = 0; i < c->merged.count; i++) {
 		const struct what *what = rule_at(c, i);
 
-		if (what->ip_proto && what->ip_proto != ip_proto)
+		if ((what->ip_proto && what->ip_proto != ip_proto) || is_second(c, i))
 			continue;
 		if (any_port(what)) {
 			set_bit(&bits, c->bit[i]);
@@ -565,31 +601,50 @@ static int classify_protocols(struct compiler *c, uint16_t *classes)
 	return ret;
 }
 
-static const struct acl_prefix *first_of(const struct interner *prefixes, const struct list *list)
+static struct acl_sides sides_of(const struct compiler *c, uint32_t rule)
 {
-	return interner_at(prefixes, list->ids[0]);
+	const struct list *from = &c->set_sources[rule_at(c, rule)->of], *to = &c->merged_destinations[rule];
+
+	return (struct acl_sides){
+		.source = *first_of(&c->sources, from), .source_count = from->count,
+		.destination = *first_of(&c->destinations, to), .destination_count = to->count,
+	};
+}
+
+static void describe_rule(const struct compiler *c, uint32_t rule, struct talon_acl_rule *ret_rule)
+{
+	const struct what *what = rule_at(c, rule);
+	struct acl_described described = {
+		.label = c->merged_labels[rule], .sides = { sides_of(c, rule) }, .side_count = 1,
+		.port_first = what->port_first, .port_last = what->port_last,
+		.proto = what->proto, .ip_proto = what->ip_proto, .drop = what->drop,
+	};
+
+	if (c->twins[rule] != ACL_NO_TWIN) {
+		const bool is_six = described.sides[0].source.family == AF_INET6;
+
+		described.sides[1] = described.sides[0];
+		described.sides[!is_six] = sides_of(c, c->twins[rule]);
+		described.side_count = 2;
+		acl_label_join(&described.label, &c->merged_labels[c->twins[rule]]);
+	}
+	acl_describe(&described, ret_rule);
 }
 
 /* Every rule that is left has a source and a destination. */
 static int name_rules(struct compiler *c)
 {
 	struct acl_name *names = calloc(c->merged.count + 1, sizeof(*names));
+	size_t count = 0;
 
 	if (!names)
 		return -ENOMEM;
 	c->table->names = names;
 	for (uint32_t i = 0; i < c->merged.count; i++) {
-		const struct what *what = rule_at(c, i);
-		const struct list *from = &c->set_sources[what->of], *to = &c->merged_destinations[i];
-
-		names[i].bit = c->bit[i];
-		acl_describe(&(struct acl_described){
-			.label = &c->merged_labels[i],
-			.source = *first_of(&c->sources, from), .source_count = from->count,
-			.destination = *first_of(&c->destinations, to), .destination_count = to->count,
-			.port_first = what->port_first, .port_last = what->port_last,
-			.proto = what->proto, .ip_proto = what->ip_proto, .drop = what->drop,
-		}, &names[i].rule);
+		if (is_second(c, i))
+			continue;
+		names[count].bit = c->bit[i];
+		describe_rule(c, i, &names[count++].rule);
 	}
 	return 0;
 }
@@ -604,6 +659,8 @@ static int compile(struct compiler *c, const struct acl_rule *rules, size_t coun
 		ret = collect_rule(c, &rules[i]);
 	if (!ret)
 		ret = merge(c);
+	if (!ret)
+		ret = find_twins(c);
 	if (!ret)
 		ret = deal_bits(c);
 	if (!ret)
@@ -637,6 +694,7 @@ static void compiler_done(struct compiler *c)
 	lists_done(c->merged_destinations, c->merged.count);
 	free(c->group_labels);
 	free(c->merged_labels);
+	free(c->twins);
 	free(c->bit);
 	interner_done(&c->sources);
 	interner_done(&c->destinations);

@@ -108,17 +108,41 @@ struct acl_label {
 void acl_label_add(struct acl_label *label, const struct acl_rule *rule);
 void acl_label_join(struct acl_label *label, const struct acl_label *other);
 
-/* A merged rule, for its name: how many networks it has on either side, and the first of them. */
-struct acl_described {
-	const struct acl_label *label;
+/* How many networks a merged rule has on either side, and the first of them. */
+struct acl_sides {
 	struct acl_prefix source, destination;
 	uint32_t source_count, destination_count;
+};
+
+/* A bit, for its name: of one merged rule, or of two twins, the IPv4 one first. */
+struct acl_described {
+	struct acl_label label;
+	struct acl_sides sides[2];
+	unsigned int side_count;
 	uint16_t port_first, port_last;
 	uint8_t proto;			/* enum netmap_proto */
 	uint8_t ip_proto;
 	bool drop;
 };
 void acl_describe(const struct acl_described *described, struct talon_acl_rule *ret_rule);
+
+/*
+ * acl_twins.c. Two rules of different families can have one bit, since a packet is of one family: it is
+ * in the classes of one rule's sources and destinations and never in the other's. Only what both say of
+ * ports must be the same; here the policies as well, so that the bit has a name that is true of both.
+ * Compared byte by byte.
+ */
+struct acl_trait {
+	uint16_t port_first, port_last;
+	uint8_t proto, ip_proto, drop, pad;
+	uint8_t policies[16];		/* a digest */
+};
+#define ACL_NO_TWIN UINT32_MAX
+/* @families: of each rule. @ret_twins: for each, its twin's number or ACL_NO_TWIN. Returns 0 or -ENOMEM. */
+int acl_find_twins(const struct acl_trait *traits, const uint8_t *families, uint32_t count,
+	uint32_t *ret_twins);
+/* acl_names.c: of the policies that the label names. */
+void acl_label_digest(const struct acl_label *label, uint8_t ret_digest[static 16]);
 
 struct acl_name {
 	uint32_t bit;
@@ -133,8 +157,8 @@ struct acl_table {
 	uint16_t *ports;		/* [TALON_ACL_PORT_CLASSES] */
 	uint32_t drop_words;
 	uint32_t words;
-	size_t rules;
-	struct acl_name *names;		/* of each rule */
+	size_t rules;			/* bits that are used */
+	struct acl_name *names;		/* of each */
 };
 
 #endif

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "base/text.h"
 #include "policy/acl_internal.h"
 
@@ -66,7 +68,7 @@ static void append_match(char *name, size_t size, const struct acl_described *d)
 
 	if (d->proto == NETMAP_ANY && d->port_first)
 		proto = "tcp and udp";
-	else if (d->proto == NETMAP_ICMP && d->source.family == AF_INET6)
+	else if (d->proto == NETMAP_ICMP && d->sides[0].source.family == AF_INET6)
 		proto = "icmpv6";
 	text_append(name, size, "%s", proto);
 	if (d->proto == NETMAP_OTHER)
@@ -103,15 +105,32 @@ static void append_networks(char *name, size_t size, const char *word, struct ac
 void acl_describe(const struct acl_described *d, struct talon_acl_rule *ret_rule)
 {
 	struct talon_acl_rule rule = { .drop = d->drop };
-	const struct acl_label *label = d->label;
+	const struct acl_label *label = &d->label;
 
 	append_origin(rule.name, sizeof(rule.name), label);
 	append_match(rule.name, sizeof(rule.name), d);
-	append_networks(rule.name, sizeof(rule.name), "from", d->source, d->source_count);
-	append_networks(rule.name, sizeof(rule.name), "to", d->destination, d->destination_count);
+	for (unsigned int i = 0; i < d->side_count; i++) {
+		const struct acl_sides *sides = &d->sides[i];
+
+		text_append(rule.name, sizeof(rule.name), "%s", i ? "; IPv6" : "");
+		append_networks(rule.name, sizeof(rule.name), "from", sides->source, sides->source_count);
+		append_networks(rule.name, sizeof(rule.name), "to", sides->destination,
+			sides->destination_count);
+	}
 	for (uint32_t i = 0; i < label->policy_count; i++)
 		text_append(rule.policy, sizeof(rule.policy), "%s%.24s", i ? ", " : "", label->policies[i]);
 	if (label->has_more_policies)
 		text_append(rule.policy, sizeof(rule.policy), ", ...");
 	*ret_rule = rule;
+}
+
+void acl_label_digest(const struct acl_label *label, uint8_t ret_digest[static 16])
+{
+	crypto_generichash_state h;
+
+	crypto_generichash_init(&h, NULL, 0, 16);
+	for (uint32_t i = 0; i < label->policy_count; i++)
+		crypto_generichash_update(&h, (const uint8_t *)label->policies[i],
+			strlen(label->policies[i]) + 1);
+	crypto_generichash_final(&h, ret_digest, 16);
 }

@@ -352,6 +352,38 @@ static void more_rules_than_bits_are_refused_with_a_reason(void **state)
 	acl_free(table);
 }
 
+/* A mesh of both families says everything twice, and has room for as many rules as one of IPv4. */
+static void rules_of_both_families_share_their_bits(void **state)
+{
+	struct cidr from[] = { cidr("100.64.0.2", 32), cidr("fd12::2", 128), cidr("fd12::3", 128) },
+		to[] = { cidr("10.0.0.0", 8), cidr("fd00:1::", 32) };
+	struct acl_rule rules[2 * TALON_ACL_RULES + 1];
+	struct acl_table *table;
+	char why[160];
+
+	for (int i = 0; i < 2 * TALON_ACL_RULES; i++)
+		rules[i] = (struct acl_rule){ .sources = &from[i % 2], .source_count = 1, .dst = to[i % 2],
+			.proto = NETMAP_TCP, .port_first = i / 2 + 1, .port_last = i / 2 + 1, .policy = "p" };
+	table = compiled(rules, 2 * TALON_ACL_RULES);
+	assert_int_equal(acl_table_sizes(table).rules, TALON_ACL_RULES);
+	assert_true(table_permits(table, "100.64.0.2", "10.0.0.1", IPPROTO_TCP, 7));
+	assert_true(table_permits(table, "fd12::2", "fd00:1::1", IPPROTO_TCP, 1024));
+	assert_false(table_permits(table, "fd12::3", "fd00:1::1", IPPROTO_TCP, 7));
+	acl_free(table);
+
+	/* of another policy: a name would be wrong for one of them */
+	rules[2 * TALON_ACL_RULES - 1].policy = "another";
+	assert_int_equal(acl_compile(rules, 2 * TALON_ACL_RULES, &table, why, sizeof(why)), -E2BIG);
+	/* one more, without a twin */
+	rules[2 * TALON_ACL_RULES - 1].policy = "p";
+	rules[2 * TALON_ACL_RULES] = (struct acl_rule){ .sources = &from[2], .source_count = 1, .dst = to[1],
+		.proto = NETMAP_TCP, .port_first = 7, .port_last = 7, .policy = "p" };
+	assert_int_equal(acl_compile(rules, 2 * TALON_ACL_RULES + 1, &table, why, sizeof(why)), 0);
+	assert_true(table_permits(table, "fd12::3", "fd00:1::1", IPPROTO_TCP, 7));	/* merged */
+	assert_false(table_permits(table, "fd12::3", "fd00:1::1", IPPROTO_TCP, 8));
+	acl_free(table);
+}
+
 static void more_prefixes_or_classes_than_there_is_room_for_are_refused(void **state)
 {
 	size_t count = TALON_ACL_PREFIXES + 1;
@@ -760,10 +792,22 @@ static void rules_of_ipv6_are_called_by_their_family(void **state)
 		{ .sources = &peer, .source_count = 1, .dst = cidr("2001:db8::", 32), .proto = NETMAP_OTHER,
 			.ip_proto = 47 },
 	};
+	struct cidr peer4 = cidr("100.64.0.2", 32);
+	const struct acl_rule twins[] = {
+		{ .sources = &peer, .source_count = 1, .dst = cidr(MESH6, 128), .proto = NETMAP_TCP,
+			.port_first = 80, .port_last = 80, .policy = "web", .origin = "peers" },
+		{ .sources = &peer4, .source_count = 1, .dst = cidr(MESH, 32), .proto = NETMAP_TCP,
+			.port_first = 80, .port_last = 80, .policy = "web", .origin = "peers" },
+	};
 	struct acl_table *table = compiled(rules, 2);
 
 	assert_named(table, 0, "rule: icmpv6 from anywhere in IPv6 to fd12::1", "", false);
 	assert_named(table, 1, "rule: protocol 47 from fd12::2 to 2001:db8::/32", "", false);
+	acl_free(table);
+	table = compiled(twins, 2);
+	assert_int_equal(table->rules, 1);
+	assert_named(table, 0, "peers: tcp 80 from 100.64.0.2 to 100.64.0.1; IPv6 from fd12::2 to fd12::1", "web",
+		false);
 	acl_free(table);
 }
 
@@ -823,6 +867,7 @@ int main(void)
 		cmocka_unit_test(a_rule_that_lists_sources_of_both_families_is_of_its_destinations),
 		cmocka_unit_test(rules_that_differ_in_sources_or_in_destinations_are_one),
 		cmocka_unit_test(more_rules_than_bits_are_refused_with_a_reason),
+		cmocka_unit_test(rules_of_both_families_share_their_bits),
 		cmocka_unit_test(more_prefixes_or_classes_than_there_is_room_for_are_refused),
 		cmocka_unit_test(five_thousand_peers_with_twenty_rules_each_compile_quickly),
 		cmocka_unit_test(peer_rules_hold_for_our_mesh_address_and_drop_goes_first),
