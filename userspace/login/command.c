@@ -2,10 +2,13 @@
 // Logging in for the command line: what the daemon says, who signs in, and who hands the token over.
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "login/command.h"
 #include "login/login.h"
 #include "mesh/mesh.h"
+#include "netbird/identity.h"
+#include "netbird/json_file.h"
 #include "snapshot/control.h"
 #include "status/render.h"
 
@@ -35,19 +38,38 @@ static int ask_state(const struct login_command *c, struct daemon_state *ret_sta
 	return 0;
 }
 
+/* "" counts as none, as NetBird's client writes it. */
+static const char *path_of(const struct identity *identity, const char *key)
+{
+	const char *path = json_file_text(identity->json, key);
+
+	return path && *path ? path : NULL;
+}
+
 static int sign_in(const struct login_command *c, const char *management_url, char **ret_token, char *why,
 	size_t size)
 {
-	const struct login_request request = {
+	const struct config_mesh *mesh = &c->config->mesh;
+	struct login_request request = {
 		.management_url = management_url,
 		.is_graphical = login_is_graphical(c->env),
-		.qr = c->config->mesh.qr,
+		.qr = mesh->qr,
 		.out = c->out,
 	};
+	struct identity identity = {};
 	/* before anybody is asked to sign in */
 	int ret = request.qr ? login_can_draw(request.out, why, size) : 0;
 
-	return ret ? ret : login_sign_in(&request, ret_token, why, size);
+	/* A daemon's file may be elsewhere: there is no certificate then. */
+	if (!ret && !access(mesh->identity_path, R_OK))
+		ret = identity_load(mesh->identity_path, &identity, why, size);
+	if (ret)
+		return ret;
+	request.client_certificate = path_of(&identity, "ClientCertPath");
+	request.client_key = path_of(&identity, "ClientCertKeyPath");
+	ret = login_sign_in(&request, ret_token, why, size);
+	identity_done(&identity);
+	return ret;
 }
 
 /* Somebody has to sign in; @why is the daemon's reason. */

@@ -20,7 +20,7 @@ static int start_flow(const struct sign_in *s, struct device_start *ret_start, c
 	form_add(&form, "client_id", p->client_id);
 	form_add(&form, "audience", p->audience);
 	form_add(&form, "scope", p->scope);
-	ret = web_post(p->device_auth_endpoint, &form, &answer, why, size);
+	ret = web_post(p->device_auth_endpoint, &form, NULL, &answer, why, size);
 	if (!ret)
 		ret = answer_read_device(&answer, ret_start, why, size);
 	web_answer_done(&answer);
@@ -50,7 +50,7 @@ static int poll_once(const struct sign_in *s, const struct device_start *start, 
 	form_add(&form, "client_id", s->provider->client_id);
 	form_add(&form, "grant_type", GRANT_TYPE);
 	form_add(&form, "device_code", start->device_code);
-	ret = web_post(s->provider->token_endpoint, &form, &answer, why, size);
+	ret = web_post(s->provider->token_endpoint, &form, NULL, &answer, why, size);
 	if (!ret)
 		ret = answer_read_token(&answer, s->provider->use_id_token, ret_word, ret_token, why, size);
 	web_answer_done(&answer);

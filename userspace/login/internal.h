@@ -36,6 +36,11 @@ bool form_decode(struct slice text, char *buf, size_t size);
 #define WEB_BODY_MAX	65536U
 #define WEB_TIMEOUT_MS	10000L
 
+/* A certificate of ours and its key, paths of PEM files; NULL: none. */
+struct web_certificate {
+	const char *certificate, *key;
+};
+
 struct web_answer {
 	long status;
 	char *body;			/* terminated */
@@ -50,10 +55,11 @@ struct web_answer {
 int web_check_url(const char *name, const char *url, const struct server_url *management, char *why,
 	size_t size);
 /*
- * Sends @form to @url, which passed web_check_url(). No redirect is followed. Returns 0 for whatever status,
- * or a negative errno with one line in @why.
+ * Sends @form to @url, which passed web_check_url(); over TLS with @own, if there is one. No redirect is
+ * followed. Returns 0 for whatever status, or a negative errno with one line in @why.
  */
-int web_post(const char *url, const struct form *form, struct web_answer *ret_answer, char *why, size_t size);
+int web_post(const char *url, const struct form *form, const struct web_certificate *own,
+	struct web_answer *ret_answer, char *why, size_t size);
 /* Wipes and frees. */
 void web_answer_done(struct web_answer *answer);
 
@@ -125,6 +131,7 @@ struct sign_in {
 	bool qr;
 	struct login_clock clock;
 	unsigned int callback_ms;
+	struct web_certificate certificate;	/* for the token request of PKCE */
 };
 
 /* device.c, pkce.c: as login_sign_in(). */

@@ -50,7 +50,8 @@ static int with_flow(const struct login_request *request, enum provider_flow flo
 	const struct provider *provider, char **ret_token, char *why, size_t size)
 {
 	struct sign_in s = { .provider = provider, .out = request->out, .qr = request->qr,
-		.clock = { now_ns, sleep_s, NULL }, .callback_ms = CALLBACK_MS };
+		.clock = { now_ns, sleep_s, NULL }, .callback_ms = CALLBACK_MS,
+		.certificate = { request->client_certificate, request->client_key } };
 	int ret = server_url_parse(request->management_url, SERVER_SCHEMES_WEB, &s.management);
 
 	if (ret) {

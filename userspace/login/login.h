@@ -17,6 +17,8 @@ struct login_request {
 	const char *management_url;	/* https://HOST:PORT */
 	bool is_graphical;		/* a browser on this host can come back to us */
 	bool qr;			/* the URL as a QR code too; login_can_draw() first */
+	/* paths of PEM files, shown to the provider when PKCE's code is exchanged; NULL: none */
+	const char *client_certificate, *client_key;
 	FILE *out;			/* where the URL and the code are shown */
 };
 

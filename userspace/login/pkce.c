@@ -112,7 +112,7 @@ static int exchange(const struct sign_in *s, const char *code, const char *redir
 	if (*p->client_secret)
 		form_add(&form, "client_secret", p->client_secret);
 	form_add(&form, "code_verifier", verifier);
-	ret = web_post(p->token_endpoint, &form, &answer, why, size);
+	ret = web_post(p->token_endpoint, &form, &s->certificate, &answer, why, size);
 	if (!ret)
 		ret = answer_read_token(&answer, p->use_id_token, &word, ret_token, why, size);
 	if (!ret && word == TOKEN_REFUSED)

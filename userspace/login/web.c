@@ -119,6 +119,14 @@ static void set_trust(CURL *curl)
 		lib.setopt(curl, CURLOPT_CAPATH, dir);
 }
 
+static void set_certificate(CURL *curl, const struct web_certificate *own)
+{
+	if (!own || !own->certificate)
+		return;
+	lib.setopt(curl, CURLOPT_SSLCERT, own->certificate);
+	lib.setopt(curl, CURLOPT_SSLKEY, own->key ? own->key : own->certificate);
+}
+
 static void set_options(CURL *curl, const char *url, const struct form *form, struct web_answer *answer)
 {
 	struct server_url parsed = {};
@@ -135,7 +143,7 @@ static void set_options(CURL *curl, const char *url, const struct form *form, st
 	lib.setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
 	lib.setopt(curl, CURLOPT_WRITEDATA, answer);
 	lib.setopt(curl, CURLOPT_TIMEOUT_MS, WEB_TIMEOUT_MS);
-	lib.setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	/* Without CURLOPT_NOSIGNAL, with which libcurl would let SIGPIPE end this process. */
 	lib.setopt(curl, CURLOPT_USERAGENT, "talon/" TALON_VERSION);
 	if (is_loopback(parsed.host))
 		lib.setopt(curl, CURLOPT_NOPROXY, "*");
@@ -161,7 +169,8 @@ static int perform(CURL *curl, const char *url, struct web_answer *answer, char 
 	return 0;
 }
 
-int web_post(const char *url, const struct form *form, struct web_answer *ret_answer, char *why, size_t size)
+int web_post(const char *url, const struct form *form, const struct web_certificate *own,
+	struct web_answer *ret_answer, char *why, size_t size)
 {
 	struct web_answer answer = {};
 	CURL *curl;
@@ -176,6 +185,7 @@ int web_post(const char *url, const struct form *form, struct web_answer *ret_an
 		ret = -ENOMEM;
 	} else {
 		set_options(curl, url, form, &answer);
+		set_certificate(curl, own);
 		ret = perform(curl, url, &answer, why, size);
 	}
 	if (curl)

@@ -10,7 +10,7 @@
 
 #define UNKNOWN_LEN	400
 #define NO_SSH		"Talon runs no SSH server"
-#define NO_CERT		"Talon sends no client certificate when somebody signs in"
+#define FOR_PKCE	"shown to the identity provider when a browser signs in"
 
 static const struct profile_key table[] = {
 	{ "Name", PROFILE_KEPT, "the profile's name on screens" },
@@ -51,8 +51,8 @@ static const struct profile_key table[] = {
 	{ "DisableAutoConnect", PROFILE_SAID, "Talon connects when it is started" },
 	{ "DNSRouteInterval", PROFILE_SAID,
 		"Talon follows the time to live of the answers; 60 s, the default, is not named" },
-	{ "ClientCertPath", PROFILE_SAID, NO_CERT },
-	{ "ClientCertKeyPath", PROFILE_SAID, NO_CERT },
+	{ "ClientCertPath", PROFILE_HONOURED, FOR_PKCE },
+	{ "ClientCertKeyPath", PROFILE_HONOURED, FOR_PKCE },
 	{ "LazyConnectionEnabled", PROFILE_SAID, "the account decides, and NB_LAZY_CONN over it" },
 	{ "MTU", PROFILE_HONOURED, "the largest packet inside" },
 	{},

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 
 #include "login/internal.h"
 #include "management.pb-c.h"
+#include "unit/tls_server.h"
 
 #define STEPS_MAX	16
 #define AUDIENCE	"netbird-cli"
@@ -38,6 +40,9 @@ static struct {
 	int fd;
 	uint16_t port;
 	char url[64];
+	SSL_CTX *tls;			/* NULL: plain HTTP */
+	SSL *ssl;			/* of the connection being served */
+	char guest[64];			/* the common name of the client's certificate, if it showed one */
 	struct step steps[STEPS_MAX];
 	size_t count, asked;
 	char requests[STEPS_MAX][4096];	/* first line and form */
@@ -51,7 +56,7 @@ static struct {
 static void send_all(int fd, const char *text, size_t len)
 {
 	while (len) {
-		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
+		ssize_t n = w.ssl ? SSL_write(w.ssl, text, len) : send(fd, text, len, MSG_NOSIGNAL);
 
 		if (n <= 0)
 			return;		/* the client had enough */
@@ -60,14 +65,19 @@ static void send_all(int fd, const char *text, size_t len)
 	}
 }
 
-/* The head and as many bytes of a form as it says. */
-static void read_request(int fd, char *request, size_t size)
+static ssize_t receive_some(int fd, char *text, size_t size)
+{
+	return w.ssl ? SSL_read(w.ssl, text, size) : recv(fd, text, size, 0);
+}
+
+/* The head and as many bytes of a form as it says. False: nothing came, as from who does not trust us. */
+static bool read_request(int fd, char *request, size_t size)
 {
 	char text[16384] = "", *end, *length;
 	size_t len = 0, need = SIZE_MAX;
 	ssize_t n;
 
-	while (len < need && (n = recv(fd, text + len, sizeof(text) - 1 - len, 0)) > 0) {
+	while (len < need && (n = receive_some(fd, text + len, sizeof(text) - 1 - len)) > 0) {
 		len += n;
 		text[len] = 0;
 		end = strstr(text, "\r\n\r\n");
@@ -75,9 +85,12 @@ static void read_request(int fd, char *request, size_t size)
 		if (end)
 			need = end + 4 - text + (length ? strtoul(length + 15, NULL, 10) : 0);
 	}
+	if (!len)
+		return false;
 	end = strstr(text, "\r\n\r\n");
 	assert(end && strcasestr(text, "\r\ncontent-type: application/x-www-form-urlencoded\r\n"));
 	snprintf(request, size, "%.*s %s", (int)strcspn(text, "\r"), text, end + 4);
+	return true;
 }
 
 static void answer_step(int fd, const struct step *step)
@@ -95,6 +108,34 @@ static void answer_step(int fd, const struct step *step)
 	free(padding);
 }
 
+/* Returns false if the client does not like our certificate. */
+static bool shake_hands(int fd)
+{
+	X509 *guest;
+	bool is_good;
+
+	if (!w.tls)
+		return true;
+	w.ssl = SSL_new(w.tls);
+	SSL_set_fd(w.ssl, fd);
+	is_good = SSL_accept(w.ssl) == 1;
+	guest = is_good ? SSL_get1_peer_certificate(w.ssl) : NULL;
+	if (guest)
+		X509_NAME_get_text_by_NID(X509_get_subject_name(guest), NID_commonName, w.guest,
+			sizeof(w.guest));
+	X509_free(guest);
+	return is_good;
+}
+
+static void hang_up(int fd)
+{
+	if (w.ssl)
+		SSL_shutdown(w.ssl);
+	SSL_free(w.ssl);
+	w.ssl = NULL;
+	close(fd);
+}
+
 /* Status 0: hangs up without a word. */
 static void *serve(void *ctx)
 {
@@ -103,16 +144,20 @@ static void *serve(void *ctx)
 	while ((fd = accept(w.fd, NULL, NULL)) >= 0) {
 		size_t i = w.asked;
 
-		read_request(fd, w.requests[i], sizeof(w.requests[i]));
+		if (!shake_hands(fd) || !read_request(fd, w.requests[i], sizeof(w.requests[i]))) {
+			hang_up(fd);
+			continue;
+		}
+		/* before the answer, with which a test goes on */
+		__atomic_store_n(&w.asked, i + 1, __ATOMIC_RELEASE);
 		if (i < w.count && w.steps[i].status)
 			answer_step(fd, &w.steps[i]);
-		__atomic_store_n(&w.asked, i + 1, __ATOMIC_RELEASE);
-		close(fd);
+		hang_up(fd);
 	}
 	return NULL;
 }
 
-static int listen_on(uint16_t port, uint16_t *ret_port)
+static int provider_listen(uint16_t port, uint16_t *ret_port)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 		.sin_port = htons(port) };
@@ -130,7 +175,7 @@ static int make_world(void **state)
 {
 	memset(&w, 0, sizeof(w));
 	w.now_ns = 1000000000000;
-	w.fd = listen_on(0, &w.port);
+	w.fd = provider_listen(0, &w.port);
 	snprintf(w.url, sizeof(w.url), "http://127.0.0.1:%u/token", w.port);
 	return pthread_create(&w.thread, NULL, serve, NULL);
 }
@@ -140,6 +185,7 @@ static int end_world(void **state)
 	shutdown(w.fd, SHUT_RDWR);
 	pthread_join(w.thread, NULL);
 	close(w.fd);
+	SSL_CTX_free(w.tls);
 	login_token_free(w.token);
 	return 0;
 }
@@ -481,25 +527,25 @@ static void an_answer_is_bounded_and_redirects_are_not_followed(void **state)
 	struct form form = {};
 	char other[64];
 	uint16_t port;
-	int fd = listen_on(0, &port);
+	int fd = provider_listen(0, &port);
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 
 	form_add(&form, "a", "b");
 	snprintf(other, sizeof(other), "Location: http://127.0.0.1:%u/\r\n", port);
 	SCRIPT({ 200, "{}", NULL, WEB_BODY_MAX - 2 }, { 200, "{}", NULL, WEB_BODY_MAX - 1 },
 		{ 307, "{}", other, 0 });
-	assert_int_equal(web_post(w.url, &form, &answer, w.why, sizeof(w.why)), 0);
+	assert_int_equal(web_post(w.url, &form, NULL, &answer, w.why, sizeof(w.why)), 0);
 	assert_int_equal(answer.len, WEB_BODY_MAX);
 	web_answer_done(&answer);
-	assert_int_equal(web_post(w.url, &form, &answer, w.why, sizeof(w.why)), -EMSGSIZE);
+	assert_int_equal(web_post(w.url, &form, NULL, &answer, w.why, sizeof(w.why)), -EMSGSIZE);
 	assert_non_null(strstr(w.why, ": the answer is longer than 65536 bytes"));
-	assert_int_equal(web_post(w.url, &form, &answer, w.why, sizeof(w.why)), 0);
+	assert_int_equal(web_post(w.url, &form, NULL, &answer, w.why, sizeof(w.why)), 0);
 	assert_int_equal(answer.status, 307);
 	web_answer_done(&answer);
 	assert_int_equal(poll(&poll_fd, 1, 0), 0);
 	close(fd);
 	snprintf(other, sizeof(other), "http://127.0.0.1:%u/", port);
-	assert_int_equal(web_post(other, &form, &answer, w.why, sizeof(w.why)), -EHOSTUNREACH);
+	assert_int_equal(web_post(other, &form, NULL, &answer, w.why, sizeof(w.why)), -EHOSTUNREACH);
 	assert_int_equal(strncmp(w.why, other, strlen(other)), 0);
 	assert_null(answer.body);
 	form_done(&form);
@@ -666,7 +712,7 @@ static uint16_t free_port(void)
 {
 	uint16_t port;
 
-	close(listen_on(0, &port));
+	close(provider_listen(0, &port));
 	return port;
 }
 
@@ -757,7 +803,7 @@ static void the_second_port_is_used_where_the_first_is_taken(void **state)
 {
 	char redirects[2][64];
 	uint16_t taken, port = free_port();
-	int fd = listen_on(0, &taken);
+	int fd = provider_listen(0, &taken);
 	struct attempt a;
 
 	SCRIPT({ 200, granted("access_token", OURS), NULL, 0 });
@@ -904,6 +950,108 @@ static void a_client_secret_goes_to_the_token_endpoint_of_pkce_alone(void **stat
 	assert_null(strstr(w.requests[1], "s3cret"));
 	assert_null(strstr(w.requests[2], "s3cret"));
 	fclose(out);
+}
+
+/* --- TLS --- */
+
+static struct pair authority;
+static char ca_path[] = "/tmp/talon-login-ca.XXXXXX", guest_path[] = "/tmp/talon-login-guest.XXXXXX";
+
+static void use_tls(const char *names, const struct pair *issuer)
+{
+	struct pair pair = make_certificate(issuer, "id", names, -3600, 3600);
+
+	w.tls = SSL_CTX_new(TLS_server_method());
+	assert_int_equal(SSL_CTX_use_certificate(w.tls, pair.cert), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey(w.tls, pair.key), 1);
+	free_pair(&pair);
+	snprintf(w.url, sizeof(w.url), "https://127.0.0.1:%u/token", w.port);
+}
+
+static int make_certificates(void **state)
+{
+	struct pair guest;
+
+	close(mkstemp(ca_path));
+	close(mkstemp(guest_path));
+	authority = make_certificate(NULL, "authority", NULL, -3600, 3600);
+	guest = make_certificate(&authority, "talon", NULL, -3600, 3600);
+	write_pem(ca_path, &authority, false);
+	write_pem(guest_path, &guest, true);
+	free_pair(&guest);
+	setenv("SSL_CERT_FILE", ca_path, 1);
+	return 0;
+}
+
+static int remove_certificates(void **state)
+{
+	unlink(ca_path);
+	unlink(guest_path);
+	free_pair(&authority);
+	unsetenv("SSL_CERT_FILE");
+	return 0;
+}
+
+static void a_provider_must_have_the_certificate_of_its_name(void **state)
+{
+	struct pair stranger = make_certificate(NULL, "stranger", NULL, -3600, 3600);
+	const struct { const char *names; const struct pair *issuer; int ret; } cases[] = {
+		{ "IP:127.0.0.1", &authority, 0 }, { "IP:127.0.0.2", &authority, -EHOSTUNREACH },
+		{ "DNS:localhost", &authority, -EHOSTUNREACH }, { "IP:127.0.0.1", &stranger, -EHOSTUNREACH },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct web_answer answer = {};
+		struct form form = {};
+
+		use_tls(cases[i].names, cases[i].issuer);
+		SCRIPT({ 200, "{}", NULL, 0 });
+		form_add(&form, "secret", "s3cret");
+		assert_int_equal(web_post(w.url, &form, NULL, &answer, w.why, sizeof(w.why)), cases[i].ret);
+		assert_int_equal(w.asked, !cases[i].ret);
+		form_done(&form);
+		web_answer_done(&answer);
+		end_world(state);
+		make_world(state);
+	}
+	free_pair(&stranger);
+}
+
+static void a_certificate_of_ours_is_shown_when_the_code_is_exchanged_and_no_other_time(void **state)
+{
+	char redirect[64], shown[1024];
+	uint16_t port = free_port();
+	struct attempt a;
+
+	use_tls("IP:127.0.0.1", &authority);
+	SSL_CTX_set_verify(w.tls, SSL_VERIFY_PEER, NULL);
+	assert_int_equal(SSL_CTX_load_verify_locations(w.tls, ca_path, NULL), 1);
+	SCRIPT({ 200, granted("access_token", OURS), NULL, 0 }, { 200, DEVICE, NULL, 0 },
+		{ 400, "{\"error\":\"access_denied\"}", NULL, 0 });
+	snprintf(redirect, sizeof(redirect), "http://localhost:%u/", port);
+	attempt_start(&a, redirect, NULL);
+	a.s.certificate = (struct web_certificate){ guest_path, guest_path };
+	come_back(&a, false, port, 200);
+	assert_int_equal(attempt_end(&a), 0);
+	assert_string_equal(w.guest, "talon");
+	*w.guest = 0;
+	assert_int_equal(run_device(false, shown, sizeof(shown)), -EACCES);
+	assert_int_equal(w.asked, 3);
+	assert_string_equal(w.guest, "");
+}
+
+static void a_certificate_of_ours_that_is_not_there_ends_it(void **state)
+{
+	const struct web_certificate own = { "/nonexistent/c.pem", "/nonexistent/k.pem" };
+	struct web_answer answer = {};
+	struct form form = {};
+
+	use_tls("IP:127.0.0.1", &authority);
+	form_add(&form, "secret", "s3cret");
+	assert_int_equal(web_post(w.url, &form, &own, &answer, w.why, sizeof(w.why)), -EHOSTUNREACH);
+	assert_non_null(strstr(w.why, "/nonexistent/c.pem"));
+	assert_int_equal(w.asked, 0);
+	form_done(&form);
 }
 
 /* --- management's word, and the environment's --- */
@@ -1068,11 +1216,15 @@ int main(void)
 		TEST(an_exchange_that_fails_is_told),
 		TEST(a_browser_that_never_comes_is_not_waited_for_for_ever),
 		TEST(a_client_secret_goes_to_the_token_endpoint_of_pkce_alone),
+		TEST(a_provider_must_have_the_certificate_of_its_name),
+		TEST(a_certificate_of_ours_is_shown_when_the_code_is_exchanged_and_no_other_time),
+		TEST(a_certificate_of_ours_that_is_not_there_ends_it),
 		TEST(a_provider_has_what_its_flow_needs),
 		TEST(a_provider_is_read_whole),
 		TEST(a_graphical_session_is_told_by_its_environment),
 		TEST(a_qr_code_needs_a_terminal),
 	};
 
-	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+	signal(SIGPIPE, SIG_IGN);	/* of the provider, when a client hangs up */
+	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, make_certificates, remove_certificates);
 }
