@@ -54,6 +54,8 @@ _talon()
 		--relay-transport
 		--home-relay-servers
 		--disable-networks
+		--anonymize
+		--anonymize-level
 		--disable-ipv6
 		--lazy-conn
 		--extra-dns-labels
@@ -155,6 +157,9 @@ _talon()
 		mapfile -t COMPREPLY < <(compgen -W "auto ws prefer-ws prefer-quic" -- "$cur")
 		return ;;
 	--home-relay-servers)
+		return ;;
+	--anonymize-level)
+		mapfile -t COMPREPLY < <(compgen -W "default strict" -- "$cur")
 		return ;;
 	--lazy-conn)
 		mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur")

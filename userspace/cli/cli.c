@@ -118,23 +118,12 @@ int cli_common_flag(struct cli *cli, struct config *config, const char *name, co
 	return cli_set_flag(cli, config, name, value) ? -EINVAL : 0;
 }
 
-/* A flag without effect must not look as if it had one: who asks for --anonymize may publish what follows. */
-static void say_idle(const struct cli *cli, const struct config *config)
-{
-	const struct config_mesh_option *options = config_mesh_options();
-
-	for (size_t i = 0; options[i].flag; i++) {
-		if (options[i].no_effect && config->mesh_origins[i].source == CONFIG_FROM_FLAG)
-			fprintf(cli->err, "note: --%s: no effect: %s\n", options[i].flag,
-				options[i].no_effect);
-	}
-}
-
 int cli_common_env(struct cli *cli, struct config *config)
 {
 	static const char *const names[] = {
 		"TALON_PIN_DIR=", "TALON_LOG_LEVEL=", "NB_LOG_LEVEL=", "TALON_LOG_FORMAT=", "NB_LOG_FORMAT=",
-		"NB_DAEMON_ADDR=", "WT_DAEMON_ADDR=",
+		"NB_DAEMON_ADDR=", "WT_DAEMON_ADDR=", "NB_ANONYMIZE=", "WT_ANONYMIZE=", "NB_ANONYMIZE_LEVEL=",
+		"WT_ANONYMIZE_LEVEL=",
 	};
 	const size_t count = sizeof(names) / sizeof(names[0]);
 	char *env[sizeof(names) / sizeof(names[0]) + 1] = {};
@@ -147,7 +136,6 @@ int cli_common_env(struct cli *cli, struct config *config)
 				env[found++] = *e;
 		}
 	}
-	say_idle(cli, config);
 	if (!config_read_env(config, env, why, sizeof(why)))
 		return 0;
 	cli_fail(cli, CLI_USAGE, "%s", why);

@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "bundle/anonymize.h"
 #include "cli/cli.h"
 #include "log/log.h"
 #include "snapshot/control.h"
@@ -197,6 +198,98 @@ static int say(struct cli *cli, bool holds, const char *why, size_t size)
 	return holds ? CLI_OK : CLI_FAILED;
 }
 
+static void print_mesh(FILE *out, const struct options *o, const struct render_view *view)
+{
+	switch (o->form) {
+	case FORM_SUMMARY:
+	case FORM_DETAIL:
+		render_text(out, view, o->form == FORM_DETAIL || o->has_filter);
+		break;
+	case FORM_JSON:
+		render_json(out, view);
+		if (view->as_talon)
+			fputc('\n', out);
+		break;
+	case FORM_YAML:
+		render_yaml(out, view);
+		break;
+	case FORM_IPV4:
+		render_address(out, view->snapshot->ip);
+		break;
+	case FORM_IPV6:
+		render_address(out, view->snapshot->address6);
+		break;
+	case FORM_COUNT:
+		break;
+	}
+}
+
+static void print_datapath(FILE *out, const struct options *o, const struct status *status)
+{
+	if (o->form == FORM_JSON)
+		status_print_json(out, status);
+	else
+		status_print_text(out, status, o->form == FORM_DETAIL);
+}
+
+/* What is to be shown: the view of a mesh, or the datapath alone. */
+struct shown {
+	const struct options *o;
+	const struct render_view *view;
+	const struct status *status;
+};
+
+static void print(FILE *out, const struct shown *shown)
+{
+	if (shown->view)
+		print_mesh(out, shown->o, shown->view);
+	else
+		print_datapath(out, shown->o, shown->status);
+}
+
+/* The names that a strict level replaces wherever they stand. */
+static int name_hosts(struct anon *anon, const struct snapshot *snapshot)
+{
+	int ret = anon_name(anon, render_or_empty(snapshot->fqdn));
+
+	for (size_t i = 0; !ret && i < snapshot->peer_count; i++)
+		ret = anon_name(anon, render_or_empty(snapshot->peers[i].fqdn));
+	return ret;
+}
+
+/* Nothing is shown if not all of it could be replaced. */
+static int print_anonymized(struct cli *cli, const struct shown *shown)
+{
+	struct anon *anon = NULL;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	int ret = out ? anon_new(anon_level_parse(shown->o->config.mesh.anonymize_level), &anon) : -ENOMEM;
+
+	if (!ret && shown->view)
+		ret = name_hosts(anon, shown->view->snapshot);
+	if (!ret)
+		print(out, shown);
+	if (out && fclose(out))
+		ret = -ENOMEM;
+	if (!ret)
+		ret = anon_write(anon, text, len, cli->out);
+	anon_free(anon);
+	free(text);
+	return ret ? cli_fail(cli, CLI_FAILED, "out of memory") : CLI_OK;
+}
+
+/* This host's address alone is asked for to be used, so it stays as it is. */
+static int show(struct cli *cli, const struct shown *shown)
+{
+	const struct options *o = shown->o;
+
+	if ((o->config.mesh.anonymize || o->config.mesh.anonymize_level[0]) && o->form < FORM_IPV4)
+		return print_anonymized(cli, shown);
+	print(cli->out, shown);
+	return CLI_OK;
+}
+
 /* Without a daemon in a mesh: shows what the maps hold. */
 static int run_datapath(struct cli *cli, const struct options *o)
 {
@@ -210,13 +303,11 @@ static int run_datapath(struct cli *cli, const struct options *o)
 	if (o->is_check) {
 		holds = status_check(&status, o->check, why, sizeof(why));
 		code = say(cli, holds, why, sizeof(why));
-	} else if (o->form == FORM_JSON) {
-		status_print_json(cli->out, &status);
 	} else if (o->form >= FORM_YAML) {
 		code = cli_fail(cli, CLI_FAILED, "status: --%s needs a daemon in a mesh, and none runs",
 			form_names[o->form]);
 	} else {
-		status_print_text(cli->out, &status, o->form == FORM_DETAIL);
+		code = show(cli, &(struct shown){ .o = o, .status = &status });
 	}
 	status_free(&status);
 	return code;
@@ -233,32 +324,6 @@ static void print_notice(struct cli *cli, const struct snapshot *snapshot)
 		snapshot->daemon_status, name, name);
 }
 
-static void print_mesh(struct cli *cli, const struct options *o, const struct render_view *view)
-{
-	switch (o->form) {
-	case FORM_SUMMARY:
-	case FORM_DETAIL:
-		render_text(cli->out, view, o->form == FORM_DETAIL || o->has_filter);
-		break;
-	case FORM_JSON:
-		render_json(cli->out, view);
-		if (view->as_talon)
-			fputc('\n', cli->out);
-		break;
-	case FORM_YAML:
-		render_yaml(cli->out, view);
-		break;
-	case FORM_IPV4:
-		render_address(cli->out, view->snapshot->ip);
-		break;
-	case FORM_IPV6:
-		render_address(cli->out, view->snapshot->address6);
-		break;
-	case FORM_COUNT:
-		break;
-	}
-}
-
 static bool is_for_programs(enum form form)
 {
 	return form == FORM_JSON || form == FORM_YAML;
@@ -272,6 +337,7 @@ static int show_mesh(struct cli *cli, const struct options *o, const struct snap
 	struct render_view view;
 	struct timespec now;
 	char why[CONFIG_WHY_LEN];
+	int code;
 
 	if (is_out && (cli->as_netbird ? !is_for_programs(o->form) : o->form <= FORM_DETAIL))
 		print_notice(cli, snapshot);
@@ -288,11 +354,11 @@ static int show_mesh(struct cli *cli, const struct options *o, const struct snap
 	view.daemon_version = cli->as_netbird ? RENDER_NETBIRD_VERSION : snapshot->version;
 	if (view.as_talon && !status_read(&status, o->config.pin_dir, why, sizeof(why)))
 		view.datapath = &status;
-	print_mesh(cli, o, &view);
+	code = show(cli, &(struct shown){ .o = o, .view = &view });
 	if (view.datapath)
 		status_free(&status);
 	free(view.peers);
-	return CLI_OK;
+	return code;
 }
 
 /* Who is shown the servers waits for a look at them; checks and scripts that want an address do not. */

@@ -180,6 +180,8 @@ struct config_mesh {
 	size_t home_relay_count;
 	bool disable_networks;		/* the selection of networks is closed to commands */
 	bool disable_ipv6;		/* no IPv6 inside the mesh */
+	bool anonymize;			/* what status shows */
+	char anonymize_level[8];	/* "default", "strict"; "": not given. It implies @anonymize */
 	bool lazy_conn;			/* if given, overrides the account's setting in both directions */
 	bool foreground;		/* serve in this process even if a daemon runs */
 	bool qr;			/* the page where a person signs in is drawn as a QR code too */

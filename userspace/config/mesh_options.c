@@ -25,7 +25,6 @@
 #define FORM_BOOL	"true or false"
 #define FORM_URL	CONFIG_URL_FORM
 #define FORM_DURATION	"a duration such as 90s, 15m or 1h30m; a bare number is minutes"
-#define FORM_LEVEL	"default or strict"
 #define FORM_SETUP_KEY	"the UUID that the dashboard shows once, such as 5F1C2B7A-0000-4000-8000-1234567890AB"
 
 #define MESH_ID(id, ...) MESH_##id,
@@ -168,6 +167,22 @@ static int set_lan_access(struct config *config, struct slice value, struct prob
 static int set_inbound(struct config *config, struct slice value, struct problem *problem)
 {
 	return set_given(config, value, &config->mesh.block_inbound, CONFIG_GIVEN_INBOUND);
+}
+
+static int set_anonymize(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_switch(value, &config->mesh.anonymize);
+}
+
+static int set_anonymize_level(struct config *config, struct slice value, struct problem *problem)
+{
+	static const char *const levels[] = { "default", "strict", NULL };
+	unsigned int level;
+
+	if (value_word(value, levels, &level))
+		return -EINVAL;
+	strcpy(config->mesh.anonymize_level, levels[level]);
+	return 0;
 }
 
 static int set_ipv6(struct config *config, struct slice value, struct problem *problem)
@@ -351,14 +366,6 @@ static int set_duration(struct config *config, struct slice value, struct proble
 	return value_duration(value);
 }
 
-static int set_level(struct config *config, struct slice value, struct problem *problem)
-{
-	static const char *const levels[] = { "default", "strict", NULL };
-	unsigned int ignored;
-
-	return value_word(value, levels, &ignored);
-}
-
 static int set_anything(struct config *config, struct slice value, struct problem *problem)
 {
 	return 0;
@@ -366,7 +373,6 @@ static int set_anything(struct config *config, struct slice value, struct proble
 
 #define NO_SSH		"Talon runs no SSH server"
 #define NO_LAZY		"the account decides, and NB_LAZY_CONN over it"
-#define NO_ANONYMIZE	"Talon shows addresses and names as they are"
 #define NO_JSON_SOCKET	"the control socket speaks JSON, and there is no other"
 
 #define MESH_ROW(id, name, kind, flag, letter, env, argument, form, is, values, help) \
@@ -384,7 +390,6 @@ static const struct setting mesh_settings[MESH_IDLE] = { CONFIG_MESH_OPTION_ROWS
 static const struct setting idle_switch = { set_switch, NULL, "is not a choice", false };
 static const struct setting idle_value = { set_anything, NULL, "is not a value", false };
 static const struct setting idle_duration = { set_duration, NULL, "is not a duration", false };
-static const struct setting idle_level = { set_level, NULL, "is not a level", false };
 
 /*
  * Variables of NetBird's client that are not flags and have no effect: they configure parts that Talon does
@@ -447,7 +452,7 @@ static const struct setting *setting_of(int number)
 		return &idle_switch;
 	if (!strcmp(option->form, FORM_DURATION))
 		return &idle_duration;
-	return !strcmp(option->form, FORM_LEVEL) ? &idle_level : &idle_value;
+	return &idle_value;
 }
 
 static int try_only(const struct setting *setting, struct slice value, struct problem *problem)

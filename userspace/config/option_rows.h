@@ -172,6 +172,12 @@
 	X(NETWORKS, networks, ONE, "disable-networks", 0, NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"networks are neither listed nor selected by commands") \
+	X(ANONYMIZE, anonymize, ONE, "anonymize", 'A', NULL, NULL, \
+		FORM_BOOL, "is not a choice", NULL, \
+		"status shows placeholders for public addresses and foreign domains") \
+	X(ANONYMIZE_LEVEL, anonymize_level, ONE, "anonymize-level", 0, NULL, "level", \
+		"default or strict", "is not a level", "default strict", \
+		"the same; strict: also for private addresses, names of peers and keys") \
 	X(IPV6, ipv6, ONE, "disable-ipv6", 0, NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"no IPv6 inside the mesh; kept for later starts") \
@@ -220,8 +226,6 @@
 	X("disable-update-settings", 0, NULL, FORM_BOOL, NULL) \
 	X("admin-url", 0, "url", "a URL", NULL) \
 	X("service", 's', "name", "a name", NULL) \
-	X("anonymize", 'A', NULL, FORM_BOOL, NO_ANONYMIZE) \
-	X("anonymize-level", 0, "level", FORM_LEVEL, NO_ANONYMIZE) \
 	X("disable-auto-connect", 0, NULL, FORM_BOOL, "Talon connects when it is started") \
 	X("network-monitor", 'N', NULL, FORM_BOOL, "Talon always follows the host's devices and routes") \
 	X("external-ip-map", 0, "list", "a list", "Talon learns its outer addresses from STUN") \

@@ -43,8 +43,8 @@ static const struct flag {
 	{ "setup-key-file", 0, "/tmp/talon-flags-key", HONOURED, "/nonexistent/key" },
 	{ "preshared-key", 0, KEY, HONOURED, "x" },
 	{ "hostname", 'n', "box", HONOURED, "a b" },
-	{ "anonymize", 'A', NULL, NAMED, NULL },
-	{ "anonymize-level", 0, "strict", NAMED, "some" },
+	{ "anonymize", 'A', NULL, HONOURED, NULL },
+	{ "anonymize-level", 0, "strict", HONOURED, "some" },
 	{ "config", 'c', "/tmp/talon-flags.json", HONOURED, NULL },
 	{ "service", 's', "netbird", MOOT, NULL },
 	/* up */
@@ -377,21 +377,6 @@ static void every_flag_of_every_command_is_known(void **state)
 	unlink("/tmp/talon-flags-key");
 }
 
-static void what_has_no_effect_is_said_where_it_was_written(void **state)
-{
-	char *env[] = { "NB_DAEMON_ADDR=" NOBODY, "NB_ANONYMIZE=true", NULL };
-
-	run("netbird", env, "status --anonymize", "");
-	assert_int_equal(strncmp(err, "note: --anonymize: no effect: Talon shows addresses", 51), 0);
-	run("netbird", env, "status", "");
-	assert_null(strstr(err, "note: "));
-	run("netbird", env, "networks list", "--anonymize-level strict");
-	assert_non_null(strstr(err, "note: --anonymize-level: no effect: "));
-	assert_int_equal(run("netbird", env, "status", "--anonymize-level some"), CLI_FAILED);
-	assert_string_equal(err, "Error: --anonymize-level: 'some' is not a level; expected default or "
-		"strict\n");
-}
-
 /* As NetBird's client reads them: switches in one argument, and values without a blank. */
 static void letters_may_stand_together(void **state)
 {
@@ -423,7 +408,6 @@ int main(void)
 		TEST(every_variable_without_a_flag_is_known),
 		TEST(an_unknown_variable_is_told_from_them),
 		TEST(every_flag_of_every_command_is_known),
-		TEST(what_has_no_effect_is_said_where_it_was_written),
 		TEST(letters_may_stand_together),
 	};
 

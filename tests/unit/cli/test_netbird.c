@@ -264,6 +264,51 @@ static void a_host_that_is_not_registered_is_told_how_to_log_in(void **state)
 	assert_has(out, "\"daemonStatus\":\"NeedsLogin\"");
 }
 
+static void count(const char *line, const char *const *parts, bool expected)
+{
+	assert_int_equal(run("netbird", line), CLI_OK);
+	for (; *parts; parts++) {
+		if (!!strstr(out, *parts) != expected)
+			fail_msg("%s: %s \"%s\" in:\n%s", line, expected ? "no" : "a", *parts, out);
+	}
+}
+
+/*
+ * For a post that anybody can read: the same structure, with placeholders; strict ones also for
+ * what is private.
+ */
+static void what_is_anonymized_keeps_its_structure(void **state)
+{
+	static const char *const public[] = { "192.0.2.77", "firm.example", NULL },
+		*const private[] = { "100.119.120.223", "10.99.0.2:51820", "node.netbird.selfhosted",
+			"t2jdbmCTRoKPfSWT60kMw6cb489FDlef+jvoS1qvAz8=", NULL },
+		*const structure[] = { "Peers detail:\n ", "\n  NetBird IPv6: ",
+			"\nManagement: Connected to http://",
+			"\nPeers count: 1/1 Connected\n", NULL };
+	json_t *json;
+
+	d.world.management_url = "http://firm.example:8080";
+	world_node.ice_remote_endpoint = "192.0.2.77:16813";
+	count("status -d", public, true);
+	count("status -d", private, true);
+	count("status -dA", public, false);
+	count("status -dA", private, true);
+	count("status -d --anonymize-level default", public, false);
+	count("status -d --anonymize-level=strict", public, false);
+	count("status -d --anonymize-level=strict", private, false);
+	count("status -d --anonymize-level=STRICT", structure, true);
+	count("status -y --anonymize-level=strict", private, false);
+	count("status -jA", public, false);
+	json = json_loads(out, 0, NULL);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(json, "peers"), "total")), 1);
+	assert_int_equal(json_object_size(json), 22);
+	json_decref(json);
+	assert_says("status -4A", CLI_OK, "100.119.120.223\n", "");
+	assert_says("status --anonymize-level some", CLI_FAILED, "",
+		"Error: --anonymize-level: 'some' is not a level; expected default or strict\n");
+	world_node.ice_remote_endpoint = "10.99.0.254:16813";
+}
+
 static void networks_are_listed_while_connected_and_not_forbidden(void **state)
 {
 	static const char listed[] = "Available Networks:\n\n  - ID: exit\n    Network: 0.0.0.0/0, ::/0\n"
@@ -332,7 +377,7 @@ static void there_is_one_profile(void **state)
 		"Error: profile: '' is not understood; expected list, select, add, rename or remove\n");
 	assert_says("profile --log-level info list --show-id -A", CLI_OK,
 		"ID       NAME         ACTIVE\ndefault  Home office  \xe2\x9c\x93\n",
-		"note: --anonymize: no effect: Talon shows addresses and names as they are\n");
+		"");
 	assert_says("profile select default more", CLI_FAILED, "",
 		"Error: profile: 'more' is one argument too many; see talon profile --help\n");
 	assert_says("profile select --show-id default", CLI_FAILED, "", "Error: unknown flag: --show-id\n");
@@ -367,6 +412,7 @@ int main(void)
 		TEST(forms_exclude_each_other),
 		TEST(a_check_comes_before_everything_else),
 		TEST(a_host_that_is_not_registered_is_told_how_to_log_in),
+		TEST(what_is_anonymized_keeps_its_structure),
 		TEST(networks_are_listed_while_connected_and_not_forbidden),
 		TEST(forwarding_rules_are_none_also_before_connecting),
 		TEST(there_is_one_profile),
