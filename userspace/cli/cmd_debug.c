@@ -157,12 +157,23 @@ static int take_flag(struct cli *cli, struct options *o, const char *name, const
 	return -ENOENT;
 }
 
+/* A bundle never holds packets: they would not be anonymized. */
+static bool is_capture(const struct cli *cli, const struct options *o, const char *name, const char *value)
+{
+	if (!o->wait_s || strcmp(name, "capture") || value)
+		return false;
+	fprintf(cli->err, "note: --capture: no effect: talon capture --peer PEER writes packets\n");
+	return true;
+}
+
 static int take_arguments(struct cli *cli, struct options *o)
 {
 	const char *name, *value;
 	int code = CLI_OK;
 
 	while (!code && cli_next(cli, &name, &value)) {
+		if (name && is_capture(cli, o, name, value))
+			continue;
 		code = name ? take_flag(cli, o, name, value) : -ENOENT;
 		if (code == -ENOENT && name && config_has_flag(name))
 			code = cli_set_flag(cli, &o->config, name, value);
@@ -418,6 +429,8 @@ static int debug(struct cli *cli, struct options *o)
 		return show_config(cli, &o->config);
 	if (!strcmp(verb, "log"))
 		return log_level(cli, &o->config);
+	if (!strcmp(verb, "persistence"))
+		return cli_fail(cli, CLI_USAGE, "debug persistence: the last network map is always kept");
 	if (!strcmp(verb, "capture"))
 		return cli_fail(cli, CLI_USAGE,
 			"debug capture: use talon capture --peer PEER, which writes pcapng");

@@ -15,7 +15,7 @@ static const struct letters {
 } commands[] = {
 	{ "status", "djy46", "INSTC" }, { "up", "FN", "" }, { "login", "", "" }, { "service", "FN", "" },
 	{ "networks", "a", "" }, { "down", "", "" }, { "logout", "", "" }, { "forwarding", "", "" },
-	{ "profile", "", "" }, { "version", "", "" },
+	{ "profile", "", "" }, { "version", "", "" }, { "expose", "", "" }, { "debug", "SU", "C" },
 };
 
 static const struct letters *find(const char *command)

@@ -102,6 +102,15 @@ static const char *const lines[] = {
 	"networks select --append lan", "networks select -a lan", "routes select -a lan", "networks list",
 	"networks ls", "networks deselect lan", "networks select all", "forwarding list", "forwarding ls",
 	"profile list", "profile ls", "profile list --show-id", "networks -l info list",
+	"expose 8080", "expose 8080 --with-pin 123456", "expose 8080 --with-password secret",
+	"expose 8080 --with-user-groups devops,Backend", "expose 8080 --with-custom-domain app.example.com",
+	"expose 8080 --with-name-prefix app", "expose 8080 --protocol http", "expose 8080 --protocol https",
+	"expose 8080 --protocol tcp", "expose 8080 --protocol udp", "expose 8080 --protocol tls",
+	"expose 8080 --protocol tcp --with-external-port 9090",
+	"debug for 1m --log-file-count 2", "debug for 1m -C 2", "debug for 1m --system-info",
+	"debug for 1m -S", "debug for 1m --upload-bundle", "debug for 1m -U", "debug for 1m -SU -C3",
+	"debug for 1m --upload-bundle-url https://upload.example/url",
+	"debug for 1m --upload-bundle-insecure", "debug for 1m --capture", "debug config",
 	"--log-level debug networks --log-level=info select -a lan", "down", "version",
 	"debug log level trace",
 };
@@ -109,7 +118,8 @@ static const char *const lines[] = {
 /* Commands that take the flags of all commands. */
 static const char *const commands[] = {
 	"status", "down", "logout", "deregister", "login", "networks list", "networks select lan",
-	"networks deselect lan", "forwarding list", "profile list", "version",
+	"networks deselect lan", "expose 8080", "debug for 1m", "debug config", "debug log level info",
+	"forwarding list", "profile list", "version",
 };
 
 /* Variables without a flag. */
