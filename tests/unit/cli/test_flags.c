@@ -91,7 +91,8 @@ static const struct flag {
 
 /* Flags that one command has beside those of all. */
 static const char *const lines[] = {
-	"login --no-browser", "login --qr", "login --profile default", "login -c /tmp/talon-flags.json",
+	"login --no-browser", "login --qr", "login --extend", "login --profile default",
+	"login -c /tmp/talon-flags.json",
 	"logout --profile default", "deregister --profile=default",
 	"status --detail", "status -d", "status --json", "status -j", "status --yaml", "status -y",
 	"status --ipv4", "status -4", "status --ipv6", "status -6",
