@@ -35,7 +35,7 @@ _talon()
 		--metrics
 		--metrics-peers
 		--metrics-aliases
-		--log-format --log-file"
+		--log-format --log-file --log-max-size"
 	local mesh=" --wireguard-port --interface-name --enable-capture
 		--management-url
 		--setup-key
@@ -64,6 +64,7 @@ _talon()
 		--foreground-mode
 		--qr
 		--agent
+		--log-disable-rotation
 		--profile
 		--enable-rosenpass"
 
@@ -133,6 +134,8 @@ _talon()
 		return ;;
 	--log-file)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return ;;
+	--log-max-size)
 		return ;;
 	--management-url)
 		return ;;

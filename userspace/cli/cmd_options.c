@@ -45,8 +45,8 @@ static void write_flags(FILE *out)
 		if (o->flag && o->key)
 			fprintf(out, "\n\t\t--%s", o->flag);
 	}
-	fprintf(out, "\n\t\t--log-format --log-file\"\n\tlocal mesh=\"" CONFIG_ALIAS_ROWS(ALIAS_WORD)
-		CONFIG_SWITCH_ALIAS_ROWS(ALIAS_WORD));
+	fprintf(out, "\n\t\t--log-format --log-file --log-max-size\"\n\tlocal mesh=\""
+		CONFIG_ALIAS_ROWS(ALIAS_WORD) CONFIG_SWITCH_ALIAS_ROWS(ALIAS_WORD));
 	for (const struct config_mesh_option *o = config_mesh_options(); o->flag; o++) {
 		if (o->help)
 			fprintf(out, "\n\t\t--%s", o->flag);

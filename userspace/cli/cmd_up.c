@@ -25,6 +25,13 @@ struct up {
 	char **env;
 };
 
+static void use_log(const struct config *config)
+{
+	log_set_level(config->log_level);
+	log_set_format(config->log_json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+	log_set_max_size(config->log_any_size ? 0 : (uint64_t)config->log_max_size << 20);
+}
+
 static void log_notes(const struct config *config)
 {
 	for (size_t i = 0; i < config->note_count; i++)
@@ -121,8 +128,7 @@ static int take(struct up *up, struct cli_settings *fresh, struct daemon_report 
 	log_notes(&fresh->config);
 	config_list_fixed(config, &fresh->config, report->fixed, sizeof(report->fixed));
 	config_take_changes(config, &fresh->config);
-	log_set_level(config->log_level);
-	log_set_format(config->log_json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+	use_log(config);
 	up->settings.file = fresh->file;
 	return 0;
 }
@@ -165,8 +171,7 @@ static int serve(struct cli *cli, struct up *up)
 	const struct daemon_reload reload = { read_again, up };
 	char why[CONFIG_WHY_LEN];
 
-	log_set_level(up->settings.config.log_level);
-	log_set_format(up->settings.config.log_json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+	use_log(&up->settings.config);
 	log_bridge_libbpf();
 	log_never_block();
 	if (log_set_targets(up->settings.config.log_file, why, sizeof(why)))

@@ -139,6 +139,7 @@ void config_init(struct config *config)
 			.addr.word[0] = htonl(INADDR_LOOPBACK) },
 		.pin_dir = CONFIG_PIN_DIR,
 		.log_level = LOG_LEVEL_INFO,
+		.log_max_size = CONFIG_LOG_MAX_SIZE,
 	};
 }
 

@@ -47,6 +47,7 @@
 #define CONFIG_MAX_FLOWS_LIMIT	TALON_FLOWS_MAX
 #define CONFIG_KEYSTREAM_MEMORY	32		/* MiB */
 #define CONFIG_KEYSTREAM_MEMORY_MAX 1024
+#define CONFIG_LOG_MAX_SIZE	15		/* MiB, as NetBird's client */
 #define CONFIG_METRICS		"127.0.0.1:9567"
 #define CONFIG_METRICS_PORT	9567
 #define CONFIG_METRICS_PEERS_MOST 1000
@@ -237,6 +238,8 @@ struct config {
 	char pin_dir[CONFIG_PIN_DIR_LEN];
 	enum log_level log_level;
 	bool log_json;
+	__u32 log_max_size;		/* MiB of a file; 0: any */
+	bool log_any_size;		/* whatever log_max_size says */
 	char log_file[LOG_TARGETS_LEN];	/* as log_set_targets() takes it; "": the console */
 
 	struct config_peer *peers;

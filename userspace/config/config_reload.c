@@ -72,6 +72,7 @@ static bool is_same(const struct config *a, const struct config *b, enum option 
 		return true;	/* applied at once */
 	case OPTION_LOG_FORMAT:
 	case OPTION_LOG_FILE:
+	case OPTION_LOG_MAX_SIZE:
 	case OPTION_COUNT:
 		return true;	/* not in the file */
 	}
@@ -102,7 +103,8 @@ static bool *live_field(const struct config *config, size_t i)
 static bool is_left_alone(const char *flag)
 {
 	static const char *const flags[] = { "setup-key", "setup-key-file", "preshared-key",
-		"foreground-mode", "lazy-conn", "dns-forwarder-port" };
+		"foreground-mode", "lazy-conn", "dns-forwarder-port",
+		"log-disable-rotation" };
 
 	for (size_t i = 0; i < LIVE_COUNT; i++) {
 		if (!strcmp(live[i].flag, flag))
@@ -260,6 +262,11 @@ static void tell_mesh(const struct config *now, const struct config *fresh, char
 		text_append(lines, size, "dns-forwarder-port: %u\n", fresh->mesh.dns_forwarder_port);
 }
 
+static __u32 log_size(const struct config *config)
+{
+	return config->log_any_size ? 0 : config->log_max_size;
+}
+
 int config_tell_changes(const struct config *now, const struct config *fresh, char *lines, size_t size)
 {
 	static const char *const levels[] = { "error", "warn", "info", "debug" };
@@ -279,6 +286,8 @@ int config_tell_changes(const struct config *now, const struct config *fresh, ch
 		text_append(lines, size, "log-level: %s\n", levels[fresh->log_level]);
 	if (now->log_json != fresh->log_json)
 		text_append(lines, size, "log-format: %s\n", fresh->log_json ? "json" : "text");
+	if (log_size(now) != log_size(fresh))
+		text_append(lines, size, "log-max-size: %u\n", log_size(fresh));
 	if (strcmp(now->log_file, fresh->log_file))
 		text_append(lines, size, "log-file: %s\n", *fresh->log_file ? fresh->log_file : "console");
 	return 0;
@@ -308,6 +317,8 @@ void config_take_changes(struct config *now, struct config *fresh)
 	SWAP(now->route_count, fresh->route_count);
 	now->log_level = fresh->log_level;
 	now->log_json = fresh->log_json;
+	now->log_max_size = fresh->log_max_size;
+	now->log_any_size = fresh->log_any_size;
 	memcpy(now->log_file, fresh->log_file, sizeof(now->log_file));
 	now->capture = fresh->capture;
 	if (now->mesh.enabled)

@@ -337,6 +337,11 @@ static int set_debug_upload_url(struct config *config, struct slice value, struc
 	return keep(&config->mesh.debug_upload_url, value, 1023);
 }
 
+static int set_log_rotation(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_switch(value, &config->log_any_size);
+}
+
 static int set_profile(struct config *config, struct slice value, struct problem *problem)
 {
 	return slice_is(value, "default") ? 0 : -EINVAL;
@@ -396,7 +401,7 @@ static const struct setting idle_duration = { set_duration, NULL, "is not a dura
  * not have, or does not let users tune.
  */
 static const char *const idle_variables[] = {
-	"NB_DNS_STATE_FILE", "NB_UNCLEAN_SHUTDOWN_RESOLV_FILE", "NB_LOG_MAX_SIZE_MB", "NB_WG_KERNEL_DISABLED",
+	"NB_DNS_STATE_FILE", "NB_UNCLEAN_SHUTDOWN_RESOLV_FILE", "NB_WG_KERNEL_DISABLED",
 	"NB_USE_NETSTACK_MODE",
 	"NB_SOCKS5_LISTENER_ADDRESS", "NB_SOCKS5_LISTENER_PORT", "NB_NETSTACK_SKIP_PROXY",
 	"NB_ENABLE_NETSTACK_LOCAL_FORWARDING", "NB_ENABLE_LOCAL_FORWARDING", "NB_FORCE_USERSPACE_ROUTER",
@@ -415,7 +420,7 @@ static const char *const idle_variables[] = {
 	"NB_DISABLE_NAT_MAPPER", "NB_DISABLE_PCP_HEALTH_CHECK", "NB_DNS_LAZY_WARMUP_TIMEOUT",
 	"NB_DNS_HEALTH_WARNING_DELAY", "NB_MGMT_CACHE_TTL", "NB_METRICS_PUSH_ENABLED", "NB_METRICS_INTERVAL",
 	"NB_METRICS_SERVER_URL", "NB_METRICS_CONFIG_URL", "NB_METRICS_FORCE_SENDING",
-	"NB_LOG_DISABLE_ROTATION", "NB_DISABLE_SLEEP_DETECTOR", "NB_ROUTE_PROTO_FLAG",
+	"NB_DISABLE_SLEEP_DETECTOR", "NB_ROUTE_PROTO_FLAG",
 	"NB_AUTO_UPDATE_DRY_RUN", "NB_DISABLE_ROUTE_CACHE", "NB_LISTEN_DEBUG_EVENT", NULL,
 };
 

@@ -111,7 +111,12 @@
 	X(LOG_FILE, log_file, LIST, NULL, "log-file", "TALON_LOG_FILE", "NB_LOG_FILE", \
 		"console, syslog and absolute paths, with commas between them", "is not a log", \
 		"<file>", \
-		"where log lines go, to all of them (console: standard error)")
+		"where log lines go, to all of them (console: standard error)") \
+	X(LOG_MAX_SIZE, log_max_size, ONE, NULL, "log-max-size", "TALON_LOG_MAX_SIZE", \
+		"NB_LOG_MAX_SIZE_MB", \
+		"0-4096", "is not a number of MiB", NULL, \
+		"MiB of a log file before it is begun anew beside NAME.old, 0: any (" \
+		DEFAULT_TEXT(CONFIG_LOG_MAX_SIZE) ")")
 
 /*
  * Options of a mesh, under NetBird's names: X(ID, name of the setter, kind, flag, letter, other variable,
@@ -202,6 +207,9 @@
 	X(AGENT, agent, ONE, "agent", 0, "TALON_AGENT", NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"this host is not a cluster node: use networks, serve none") \
+	X(LOG_ROTATION, log_rotation, ONE, "log-disable-rotation", 0, NULL, NULL, \
+		FORM_BOOL, "is not a choice", NULL, \
+		"log files of any size, as --log-max-size 0") \
 	X(PROFILE, profile, ONE, "profile", 0, NULL, "name", \
 		"default", "is not a profile that Talon has", "default", \
 		"only default is accepted") \

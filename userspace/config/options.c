@@ -322,6 +322,11 @@ static int set_log_file(struct config *config, struct slice value, struct proble
 	return 0;
 }
 
+static int set_log_max_size(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_number(value, 0, 4096, &config->log_max_size);
+}
+
 static void clear_log_file(struct config *config)
 {
 	config->log_file[0] = '\0';

@@ -40,7 +40,11 @@ struct target {
 	char rest[LINE_MAX_LEN];
 	const char *name;		/* a path, or words for people */
 	char *path;			/* of a file; owned */
+	uint64_t size;			/* of a regular one, about; 0: of another kind */
 };
+
+/* A file that reaches this size is begun anew; 0: none is. */
+extern uint64_t target_max_size;
 
 /*
  * @name: "syslog" or a path, whose file and folders are made if they are missing. One line in @why on error.

@@ -316,6 +316,13 @@ int log_set_targets(const char *list, char *why, size_t size)
 	return 0;
 }
 
+void log_set_max_size(uint64_t bytes)
+{
+	pthread_mutex_lock(&out_lock);
+	target_max_size = bytes;
+	pthread_mutex_unlock(&out_lock);
+}
+
 int log_reopen(char *why, size_t size)
 {
 	return log_set_targets(target_list, why, size);

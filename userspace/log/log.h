@@ -38,6 +38,10 @@ void log_never_block(void);
  * negative errno with one line in @why, and then everything is as it was.
  */
 int log_set_targets(const char *list, char *why, size_t size);
+/*
+ * A file that reaches @bytes becomes NAME.old, in place of an earlier one, and is begun anew. 0: none does.
+ */
+void log_set_max_size(uint64_t bytes);
 /* Opens the same files again, as after logrotate(8) renamed them. */
 int log_reopen(char *why, size_t size);
 /* Whether standard error leads to systemd's journal. */

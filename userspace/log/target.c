@@ -18,6 +18,8 @@
 #define SYSLOG "/dev/log"
 #endif
 
+uint64_t target_max_size;
+
 static int dial_syslog(void)
 {
 	const struct sockaddr_un to = { .sun_family = AF_UNIX, .sun_path = SYSLOG };
@@ -74,6 +76,30 @@ static bool put_rest(struct target *t)
 	return !t->rest_len;
 }
 
+static int open_path(const char *path)
+{
+	/* O_NONBLOCK: a FIFO without a reader is refused, and one whose reader stands still costs lines */
+	return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+}
+
+/*
+ * Whole lines only. Where it fails, the file grows on, and is looked at again when it has grown by as much.
+ */
+static void begin_anew(struct target *t)
+{
+	char old[4096];
+	int fd;
+
+	t->size = 1;
+	if (snprintf(old, sizeof(old), "%s.old", t->path) >= (int)sizeof(old) || rename(t->path, old))
+		return;
+	fd = open_path(t->path);
+	if (fd < 0)
+		return;		/* lines go on into what is NAME.old now */
+	close(t->fd);
+	t->fd = fd;
+}
+
 bool target_put_line(struct target *t, const char *line, size_t len)
 {
 	ssize_t n = put_rest(t) ? put_bytes(t, line, len) : -1;
@@ -82,6 +108,11 @@ bool target_put_line(struct target *t, const char *line, size_t len)
 		return false;
 	t->rest_len = len - n;
 	memcpy(t->rest, line + n, t->rest_len);
+	if (t->size) {
+		t->size += n;
+		if (target_max_size && t->size > target_max_size && !t->rest_len)
+			begin_anew(t);
+	}
 	return true;
 }
 
@@ -123,8 +154,7 @@ static int open_file(struct target *t, char *why, size_t size)
 	struct stat st;
 
 	make_folders(t->path);
-	/* O_NONBLOCK: a FIFO without a reader is refused, and one whose reader stands still costs lines */
-	t->fd = open(t->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+	t->fd = open_path(t->path);
 	if (t->fd < 0 || fstat(t->fd, &st)) {
 		int ret = -errno;
 
@@ -132,6 +162,7 @@ static int open_file(struct target *t, char *why, size_t size)
 		return ret;
 	}
 	t->way = S_ISREG(st.st_mode) ? WAY_PLAIN : WAY_OWN;
+	t->size = S_ISREG(st.st_mode) ? st.st_size + 1 : 0;
 	/* A file at its size limit is one more full disk, and no reason to end. */
 	signal(SIGXFSZ, SIG_IGN);
 	return 0;

@@ -246,6 +246,53 @@ static void a_line_cut_by_a_full_disk_ends_in_the_next_file(void **state)
 	assert_non_null(strstr(seen, "info  next\n"));
 }
 
+static void a_file_of_its_largest_size_is_begun_anew_beside_the_old_one(void **state)
+{
+	size_t count = 0, kept;
+	char old[80];
+
+	snprintf(old, sizeof(old), "%s.old", file);
+	log_set_max_size(2000);
+	assert_int_equal(log_set_targets(file, why, sizeof(why)), 0);
+	while (access(old, F_OK) && count < 1000)
+		log_info("line %zu", count++);
+	assert_in_range(strlen(contents(old)), 2000, 2100);
+	kept = count_lines(old);
+	assert_int_equal(kept, count);
+	assert_int_equal(count_lines(file), 0);
+	/* What was there before counts too; the old one makes room for the next. */
+	for (int i = 0; i < 5; i++)
+		log_info("line %zu", count++);
+	assert_int_equal(log_reopen(why, sizeof(why)), 0);
+	while (count_lines(file))
+		log_info("line %zu", count++);
+	assert_in_range(strlen(contents(old)), 2000, 2100);
+	assert_int_equal(count_lines(old), count - kept);
+	log_set_max_size(0);
+	for (int i = 0; i < 200; i++)
+		log_info("line");
+	assert_int_equal(count_lines(file), 200);
+	assert_int_equal(log_get_dropped(), 0);
+}
+
+static void a_device_or_a_file_that_cannot_be_renamed_goes_on(void **state)
+{
+	char old[80];
+
+	log_set_max_size(100);
+	assert_int_equal(log_set_targets("/dev/null", why, sizeof(why)), 0);
+	for (int i = 0; i < 20; i++)
+		log_info("a line that is longer than nothing");
+	assert_int_equal(log_set_targets(file, why, sizeof(why)), 0);
+	snprintf(old, sizeof(old), "%s.old", file);
+	assert_int_equal(mkdir(old, 0700), 0);		/* in the way */
+	for (int i = 0; i < 20; i++)
+		log_info("a line that is longer than nothing");
+	assert_int_equal(count_lines(file), 20);
+	assert_int_equal(log_get_dropped(), 0);
+	log_set_max_size(0);
+}
+
 static int listen_as_syslog(void)
 {
 	const struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = SYSLOG };
@@ -301,6 +348,8 @@ int main(void)
 		CASE(no_line_is_lost_while_files_are_renamed_and_opened_again),
 		CASE(a_full_disk_costs_lines_that_are_counted_and_no_more),
 		CASE(a_line_cut_by_a_full_disk_ends_in_the_next_file),
+		CASE(a_file_of_its_largest_size_is_begun_anew_beside_the_old_one),
+		CASE(a_device_or_a_file_that_cannot_be_renamed_goes_on),
 		CASE(syslog_gets_lines_as_it_knows_them_and_may_be_restarted),
 	};
 
