@@ -109,32 +109,6 @@ test_default_level_keeps_private_addresses_and_hides_domains() {
 	not grep -rqF "$(in_ns node cat /sys/class/net/eth0/address)" "$RUN/unpacked" || fail "a MAC address is shown"
 }
 
-test_bundle_is_made_without_a_daemon_and_of_a_stopped_one() {
-	member_down node
-	bundle debug bundle
-	no_secrets
-	holds config.txt "does not answer"
-	node_up
-}
-
-test_log_file_and_rotated_ones_are_taken() {
-	printf 'first %s\n' "$(jq -r .PrivateKey "$RUN/state/node/default.json")" >"$RUN/file.log"
-	echo second >"$RUN/file.log.1"
-	echo third | gzip >"$RUN/file.log.2.gz"
-	member_down node	# whose settings would win
-	bundle NB_LOG_FILE="console,$RUN/file.log" debug bundle -C 3
-	equal "the log" "first (hidden)" "$(cat "$RUN/unpacked/client.log")"
-	equal "the first rotated one" second "$(cat "$RUN/unpacked/client.log.1")"
-	equal "the second one" third "$(cat "$RUN/unpacked/client.log.2")"
-	no_secrets
-	node_up NB_LOG_FILE="console,$RUN/file.log"
-	bundle debug bundle
-	holds client.log "ready: "
-	no_secrets
-	member_down node
-	node_up
-}
-
 test_bundle_is_uploaded_to_the_place_that_a_service_names() {
 	local said
 	said=$(member node TMPDIR="$RUN/bundles" SSL_CERT_FILE="$RUN/up.crt" NO_PROXY='*' debug bundle -U \
@@ -172,10 +146,45 @@ test_bundle_for_management_is_declined_unless_the_operator_names_a_place() {
 	wait_for 10 "the answer" job_answered "status .2., reason 'uploading a debug bundle would tell a third party"
 }
 
+test_settings_are_shown_without_secrets() {
+	member node debug config >"$RUN/config.json"
+	equal "port" '"51820"' "$(jq .wireguardPort "$RUN/config.json")"
+	equal "secret" '"**********"' "$(jq .preSharedKey "$RUN/config.json")"
+	equal "level" '"info"' "$(jq .talon.logLevel "$RUN/config.json")"
+	not grep -qF "$(cut -d' ' -f2 "$RUN/psk")" "$RUN/config.json"
+}
+
+test_debug_for_a_while_logs_more_and_restores_the_level() {
+	local said
+	said=$(member node TMPDIR="$RUN/bundles" debug for 1s -S=false)
+	grep -q "^Log level set to debug" <<<"$said"
+	grep -q "^Log level restored" <<<"$said"
+	grep -q "netbird.debug" <<<"$said"
+	equal "level" '"info"' "$(member node debug config | jq .talon.logLevel)"
+}
+
+test_bundle_is_made_without_a_daemon_and_takes_log_files() {
+	member_down node
+	printf 'first %s\n' "$(jq -r .PrivateKey "$RUN/state/node/default.json")" >"$RUN/file.log"
+	echo second >"$RUN/file.log.1"
+	echo third | gzip >"$RUN/file.log.2.gz"
+	bundle NB_LOG_FILE="console,$RUN/file.log" debug bundle -C 3
+	holds config.txt "does not answer"
+	equal "the log" "first (hidden)" "$(cat "$RUN/unpacked/client.log")"
+	equal "the first rotated one" second "$(cat "$RUN/unpacked/client.log.1")"
+	equal "the second one" third "$(cat "$RUN/unpacked/client.log.2")"
+	no_secrets
+}
+
+test_bundle_takes_the_log_file_of_the_daemon() {
+	node_up NB_LOG_FILE="console,$RUN/file.log" NB_DEBUG_UPLOAD_URL="https://$MESH_HOST:8443/upload-url"
+	bundle debug bundle
+	holds client.log "ready: "
+	no_secrets
+}
+
 test_bundle_for_management_is_made_and_uploaded() {
 	local before
-	member_down node
-	node_up NB_DEBUG_UPLOAD_URL="https://$MESH_HOST:8443/upload-url"
 	wait_for 10 "the job stream" mesh_is node job true
 	before=$(ls "$RUN/uploads" | wc -l)
 	rm -f "$RUN"/bundles/*
@@ -195,21 +204,4 @@ test_bundle_for_management_is_made_and_uploaded() {
 	wait_for 30 "the failure" job_answered "status \[2\], reason .talon: upload failed: the upload service: "
 	equal "left behind" "" "$(ls "$RUN/bundles")"
 	upload_service
-}
-
-test_settings_are_shown_without_secrets() {
-	member node debug config >"$RUN/config.json"
-	equal "port" '"51820"' "$(jq .wireguardPort "$RUN/config.json")"
-	equal "secret" '"**********"' "$(jq .preSharedKey "$RUN/config.json")"
-	equal "level" '"info"' "$(jq .talon.logLevel "$RUN/config.json")"
-	not grep -qF "$(cut -d' ' -f2 "$RUN/psk")" "$RUN/config.json"
-}
-
-test_debug_for_a_while_logs_more_and_restores_the_level() {
-	local said
-	said=$(member node TMPDIR="$RUN/bundles" debug for 1s -S=false)
-	grep -q "^Log level set to debug" <<<"$said"
-	grep -q "^Log level restored" <<<"$said"
-	grep -q "netbird.debug" <<<"$said"
-	equal "level" '"info"' "$(member node debug config | jq .talon.logLevel)"
 }

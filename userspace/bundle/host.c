@@ -262,6 +262,8 @@ void bundle_add_host(struct bundle *bundle)
 	static const char *const iptables[] = { "iptables-save", "-c", NULL };
 	static const char *const ip6tables[] = { "ip6tables-save", "-c", NULL };
 	static const char *const ipset[] = { "ipset", "list", NULL };
+	static const char *const journal[] = { "journalctl", "-q", "-n", "10000", "--no-pager", "-o",
+		"short-iso", "-u", "talon", "-u", "netbird", NULL };
 
 	add_system(bundle);
 	add_devices(bundle);
@@ -272,4 +274,5 @@ void bundle_add_host(struct bundle *bundle)
 	bundle_add_tool(bundle, "iptables.txt", iptables);
 	bundle_add_tool(bundle, "ip6tables.txt", ip6tables);
 	bundle_add_tool(bundle, "ipset.txt", ipset);
+	bundle_add_tool(bundle, "journal.txt", journal);
 }

@@ -119,8 +119,8 @@ static int take_switch(struct cli *cli, const char *name, const char *value, boo
 {
 	*ret_switch = true;
 	if (value && value_bool(slice_from(value), ret_switch))
-		return cli_fail(cli, CLI_USAGE, "--%s: '%.20s' is not a choice; expected true or false",
-			name, value);
+		return cli_fail(cli, CLI_USAGE, "%s%s: '%.20s' is not a choice; expected true or false",
+			name[1] ? "--" : "-", name, value);
 	return CLI_OK;
 }
 

@@ -65,6 +65,8 @@ static void each_kind_at_each_level(void **state)
 			"[2001:db8:ffff::]:443 2001:db8:ffff::" },
 		{ "fd00:1:2::3/64", "2001:db8:ffff::/64", "2001:db8:1::/64" },
 		{ "fe80::1%eth0", NULL, "2001:db8:1::%eth0" },
+		{ "2a01:4f8::1 fd00::1 2a01:4f8::2", "2001:db8:ffff:: 2001:db8:ffff::1 2001:db8:ffff::2",
+			"2001:db8:ffff:: 2001:db8:1:: 2001:db8:ffff::1" },
 		{ "::/0 ::1 ff02::1 2001:4860:4860::8888", NULL, NULL },
 		{ "::ffff:203.0.113.7", "::ffff:198.51.100.0", "::ffff:198.51.100.0" },
 		{ "src:2a01:4f8::2", "src:2001:db8:ffff::", "src:2001:db8:ffff::" },

@@ -910,6 +910,12 @@ static void clients_that_stay_take_no_place_of_others_and_have_a_limit_of_their_
 	for (unsigned int i = 1; i < CONTROL_STAYS_MAX; i++)
 		close(fds[i]);
 	wait_until_left(CONTROL_STAYS_MAX + 1);
+	fd = dial();			/* and all places are free again */
+	assert_answer(fd, "{\"request\":\"down\"}\n", "{\"ok\":true}\n");
+	close(fd);
+	pause_daemon();
+	assert_true(d.control->client_count <= 1);
+	assert_int_equal(d.control->stay_count, 0);
 }
 
 static void a_socket_that_is_closed_forgets_those_who_stay(void **state)
