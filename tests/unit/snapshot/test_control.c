@@ -685,9 +685,9 @@ static void a_daemons_no_is_one_line_and_exit_code_1(void **state)
 	d.ret = -ENOENT;
 	d.why = "there is no network wan";
 	assert_int_equal(command("talon", "networks select wan"), CLI_FAILED);
-	assert_string_equal(err, "talon: networks: there is no network wan\n");
+	assert_string_equal(err, "talon: failed to select networks: there is no network wan\n");
 	assert_int_equal(command("netbird", "networks select wan"), CLI_FAILED);
-	assert_string_equal(err, "Error: networks: there is no network wan\n");
+	assert_string_equal(err, "Error: failed to select networks: there is no network wan\n");
 }
 
 static void status_is_asked_of_the_daemon_under_both_names(void **state)
@@ -703,7 +703,7 @@ static void status_is_asked_of_the_daemon_under_both_names(void **state)
 	assert_string_equal(out, "ready: yes: packets can flow\n");
 	assert_int_equal(command("netbird", "status --check=live"), CLI_OK);
 	assert_int_equal(command("netbird", "status --filter-by-status idle"), CLI_OK);
-	assert_int_equal(strncmp(out, "Peers detail:\n\n", 15), 0);
+	assert_int_equal(strncmp(out, "Peers detail:\n", 14), 0);
 	assert_non_null(strstr(out, "\nPeers count: 0/0 Connected\n"));
 	assert_int_equal(command("netbird", "routes list"), CLI_OK);
 	assert_non_null(strstr(out, "    Network: 192.168.1.0/24\n    Status: Selected\n"));
