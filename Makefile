@@ -17,7 +17,7 @@ ifneq ($(V),1)
 Q := @
 endif
 
-LIBS := libbpf libxdp libsodium libb2 libmnl libnghttp2 libcares libssl libcrypto jansson libprotobuf-c libcurl
+LIBS := libbpf libxdp libsodium libb2 libmnl libnghttp2 libcares libssl libcrypto jansson libprotobuf-c
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Werror
 CFLAGS ?= -O2 -g
 INCLUDES := -Ibpf/include -Iuserspace -I$(BUILD)/gen

@@ -73,7 +73,8 @@ cat >"$root/DEBIAN/control" <<-END
 	Maintainer: The Talon authors <talon@localhost>
 	Installed-Size: $(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f 1)
 	Depends: $(depends)
-	Suggests: logrotate, bash-completion
+	Recommends: libcurl4
+	Suggests: logrotate, bash-completion, libqrencode4
 	Section: net
 	Priority: optional
 	Description: WireGuard routing peer whose packets stay in the kernel

@@ -5,12 +5,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <curl/curl.h>
 #include <jansson.h>
 #include <sodium.h>
 
 #include "bundle/bundle.h"
 #include "bundle/upload_internal.h"
+#include "lazy/libcurl.h"
 
 #define CONNECT_S	30L
 #define TOTAL_S		300L
@@ -34,36 +34,38 @@ static size_t take(char *bytes, size_t size, size_t count, void *user)
 	return size;
 }
 
-static void set_common(CURL *curl, const struct bundle_upload *upload, struct answer *answer, char *error)
+static void set_common(const struct libcurl *lib, CURL *curl, const struct bundle_upload *upload,
+	struct answer *answer, char *error)
 {
 	const char *schemes = upload->is_insecure ? "https,http" : "https";
 
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, schemes);
-	curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, schemes);
-	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-	curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 10L);
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, TOTAL_S);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
-	curl_easy_setopt(curl, CURLOPT_USERAGENT, "talon/" TALON_VERSION);
+	lib->setopt(curl, CURLOPT_PROTOCOLS_STR, schemes);
+	lib->setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, schemes);
+	lib->setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+	lib->setopt(curl, CURLOPT_MAXREDIRS, 10L);
+	lib->setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
+	lib->setopt(curl, CURLOPT_TIMEOUT, TOTAL_S);
+	lib->setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	lib->setopt(curl, CURLOPT_ERRORBUFFER, error);
+	lib->setopt(curl, CURLOPT_WRITEFUNCTION, take);
+	lib->setopt(curl, CURLOPT_WRITEDATA, answer);
+	lib->setopt(curl, CURLOPT_USERAGENT, "talon/" TALON_VERSION);
 	/* as everything else here does; curl itself only knows the path it was built with */
 	if (getenv("SSL_CERT_FILE"))
-		curl_easy_setopt(curl, CURLOPT_CAINFO, getenv("SSL_CERT_FILE"));
+		lib->setopt(curl, CURLOPT_CAINFO, getenv("SSL_CERT_FILE"));
 	if (getenv("SSL_CERT_DIR"))
-		curl_easy_setopt(curl, CURLOPT_CAPATH, getenv("SSL_CERT_DIR"));
+		lib->setopt(curl, CURLOPT_CAPATH, getenv("SSL_CERT_DIR"));
 	if (upload->is_insecure) {
-		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
-		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+		lib->setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+		lib->setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
 }
 
 /* Runs the request and expects 200. @what names it. */
-static int perform(CURL *curl, const char *what, const char *error, char *why, size_t size)
+static int perform(const struct libcurl *lib, CURL *curl, const char *what, const char *error, char *why,
+	size_t size)
 {
-	CURLcode ret = curl_easy_perform(curl);
+	CURLcode ret = lib->perform(curl);
 	long status = 0;
 
 	if (ret == CURLE_UNSUPPORTED_PROTOCOL) {
@@ -71,10 +73,10 @@ static int perform(CURL *curl, const char *what, const char *error, char *why, s
 		return -EPROTONOSUPPORT;
 	}
 	if (ret) {
-		snprintf(why, size, "%s: %.200s", what, error[0] ? error : curl_easy_strerror(ret));
+		snprintf(why, size, "%s: %.200s", what, error[0] ? error : lib->error_text(ret));
 		return -EIO;
 	}
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+	lib->getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status != 200) {
 		snprintf(why, size, "%s: HTTP status %ld", what, status);
 		return -EIO;
@@ -118,12 +120,12 @@ int upload_parse(const char *text, char ret_url[static UPLOAD_URL_LEN], char ret
 	return ret;
 }
 
-static int ask(const struct bundle_upload *upload, struct answer *answer, char *ret_url, char *ret_key,
-	char *why, size_t size)
+static int ask(const struct libcurl *lib, const struct bundle_upload *upload, struct answer *answer,
+	char *ret_url, char *ret_key, char *why, size_t size)
 {
 	char url[UPLOAD_URL_LEN], id[UPLOAD_ID_LEN], error[CURL_ERROR_SIZE] = "";
-	struct curl_slist *headers = curl_slist_append(NULL, "x-nb-client: netbird");
-	CURL *curl = curl_easy_init();
+	struct curl_slist *headers = lib->slist_append(NULL, "x-nb-client: netbird");
+	CURL *curl = lib->init();
 	int ret = -ENOMEM;
 
 	upload_identify(upload->management_url, id);
@@ -132,13 +134,13 @@ static int ask(const struct bundle_upload *upload, struct answer *answer, char *
 		snprintf(why, size, "the URL of the upload service is too long");
 		ret = -ENAMETOOLONG;
 	} else if (curl && headers) {
-		set_common(curl, upload, answer, error);
-		curl_easy_setopt(curl, CURLOPT_URL, url);
-		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-		ret = perform(curl, "the upload service", error, why, size);
+		set_common(lib, curl, upload, answer, error);
+		lib->setopt(curl, CURLOPT_URL, url);
+		lib->setopt(curl, CURLOPT_HTTPHEADER, headers);
+		ret = perform(lib, curl, "the upload service", error, why, size);
 	}
-	curl_slist_free_all(headers);
-	curl_easy_cleanup(curl);
+	lib->slist_free(headers);
+	lib->cleanup(curl);
 	if (ret)
 		return ret;
 	ret = upload_parse(answer->text, ret_url, ret_key);
@@ -147,38 +149,38 @@ static int ask(const struct bundle_upload *upload, struct answer *answer, char *
 	return ret;
 }
 
-static int put(const struct bundle_upload *upload, struct answer *answer, const char *url, FILE *file,
-	size_t len, char *why, size_t size)
+static int put(const struct libcurl *lib, const struct bundle_upload *upload, struct answer *answer,
+	const char *url, FILE *file, size_t len, char *why, size_t size)
 {
-	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/octet-stream");
+	struct curl_slist *headers = lib->slist_append(NULL, "Content-Type: application/octet-stream");
 	char error[CURL_ERROR_SIZE] = "";
-	CURL *curl = curl_easy_init();
+	CURL *curl = lib->init();
 	int ret = -ENOMEM;
 
 	if (curl && headers) {
-		set_common(curl, upload, answer, error);
-		curl_easy_setopt(curl, CURLOPT_URL, url);
-		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-		curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(curl, CURLOPT_READDATA, file);
-		curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)len);
-		ret = perform(curl, "the upload", error, why, size);
+		set_common(lib, curl, upload, answer, error);
+		lib->setopt(curl, CURLOPT_URL, url);
+		lib->setopt(curl, CURLOPT_HTTPHEADER, headers);
+		lib->setopt(curl, CURLOPT_UPLOAD, 1L);
+		lib->setopt(curl, CURLOPT_READDATA, file);
+		lib->setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)len);
+		ret = perform(lib, curl, "the upload", error, why, size);
 	}
-	curl_slist_free_all(headers);
-	curl_easy_cleanup(curl);
+	lib->slist_free(headers);
+	lib->cleanup(curl);
 	return ret;
 }
 
-static int send_file(const struct bundle_upload *upload, FILE *file, size_t len, char *ret_key, char *why,
-	size_t size)
+static int send_file(const struct libcurl *lib, const struct bundle_upload *upload, FILE *file, size_t len,
+	char *ret_key, char *why, size_t size)
 {
 	struct answer *answer = calloc(1, sizeof(*answer));
 	char url[UPLOAD_URL_LEN], key[BUNDLE_KEY_LEN];
-	int ret = answer ? ask(upload, answer, url, key, why, size) : -ENOMEM;
+	int ret = answer ? ask(lib, upload, answer, url, key, why, size) : -ENOMEM;
 
 	if (!ret) {
 		answer->len = 0;
-		ret = put(upload, answer, url, file, len, why, size);
+		ret = put(lib, upload, answer, url, file, len, why, size);
 	}
 	if (!ret)
 		strcpy(ret_key, key);
@@ -189,10 +191,14 @@ static int send_file(const struct bundle_upload *upload, FILE *file, size_t len,
 int bundle_upload(const struct bundle_upload *upload, char ret_key[static BUNDLE_KEY_LEN], char *why,
 	size_t size)
 {
-	FILE *file = fopen(upload->path, "re");
+	const struct libcurl *lib = libcurl_load(why, size);
 	struct stat st;
+	FILE *file;
 	int ret;
 
+	if (!lib)
+		return -ELIBACC;
+	file = fopen(upload->path, "re");
 	snprintf(why, size, "out of memory");
 	if (!file || fstat(fileno(file), &st)) {
 		ret = -errno;
@@ -202,8 +208,7 @@ int bundle_upload(const struct bundle_upload *upload, char ret_key[static BUNDLE
 		snprintf(why, size, "%s has more than %u MiB, which the service does not take", upload->path,
 			BUNDLE_UPLOAD_MAX >> 20);
 	} else {
-		curl_global_init(CURL_GLOBAL_DEFAULT);
-		ret = send_file(upload, file, st.st_size, ret_key, why, size);
+		ret = send_file(lib, upload, file, st.st_size, ret_key, why, size);
 	}
 	if (file)
 		fclose(file);

@@ -1,58 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/*
- * One POST, by libcurl. The library is loaded when somebody signs in: linked, it and the thirty libraries
- * that it brings along would be in the daemon and in its helper, which never need them.
- */
+// One POST, by libcurl.
 #include <arpa/inet.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include <curl/curl.h>
 #include <sodium.h>
 
+#include "lazy/libcurl.h"
 #include "login/internal.h"
-
-#define LIBRARY "libcurl.so.4"
-
-static struct {
-	typeof(curl_global_init) *global_init;
-	typeof(curl_easy_init) *init;
-	typeof(curl_easy_setopt) *setopt;
-	typeof(curl_easy_perform) *perform;
-	typeof(curl_easy_getinfo) *getinfo;
-	typeof(curl_easy_cleanup) *cleanup;
-	typeof(curl_easy_strerror) *strerror;
-	bool is_loaded;
-} lib;
-
-static int load(char *why, size_t size)
-{
-	static const struct { const char *name; void **to; } names[] = {
-		{ "curl_global_init", (void **)&lib.global_init }, { "curl_easy_init", (void **)&lib.init },
-		{ "curl_easy_setopt", (void **)&lib.setopt }, { "curl_easy_perform", (void **)&lib.perform },
-		{ "curl_easy_getinfo", (void **)&lib.getinfo },
-		{ "curl_easy_cleanup", (void **)&lib.cleanup },
-		{ "curl_easy_strerror", (void **)&lib.strerror },
-	};
-	void *handle = lib.is_loaded ? NULL : dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-
-	if (lib.is_loaded)
-		return 0;
-	for (size_t i = 0; handle && i < sizeof(names) / sizeof(names[0]); i++) {
-		*names[i].to = dlsym(handle, names[i].name);
-		if (!*names[i].to)
-			handle = NULL;
-	}
-	if (!handle || lib.global_init(CURL_GLOBAL_DEFAULT)) {
-		snprintf(why, size, "signing in needs " LIBRARY ", which cannot be loaded: install libcurl4");
-		return -ELIBACC;
-	}
-	lib.is_loaded = true;
-	return 0;
-}
 
 /* --- where secrets may go --- */
 
@@ -109,87 +66,90 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *ctx)
 	return len;
 }
 
-static void set_trust(CURL *curl)
+static void set_trust(const struct libcurl *lib, CURL *curl)
 {
 	const char *file = getenv("SSL_CERT_FILE"), *dir = getenv("SSL_CERT_DIR");
 
 	if (file && *file)
-		lib.setopt(curl, CURLOPT_CAINFO, file);
+		lib->setopt(curl, CURLOPT_CAINFO, file);
 	if (dir && *dir)
-		lib.setopt(curl, CURLOPT_CAPATH, dir);
+		lib->setopt(curl, CURLOPT_CAPATH, dir);
 }
 
-static void set_certificate(CURL *curl, const struct web_certificate *own)
+static void set_certificate(const struct libcurl *lib, CURL *curl, const struct web_certificate *own)
 {
 	if (!own || !own->certificate)
 		return;
-	lib.setopt(curl, CURLOPT_SSLCERT, own->certificate);
-	lib.setopt(curl, CURLOPT_SSLKEY, own->key ? own->key : own->certificate);
+	lib->setopt(curl, CURLOPT_SSLCERT, own->certificate);
+	lib->setopt(curl, CURLOPT_SSLKEY, own->key ? own->key : own->certificate);
 }
 
-static void set_options(CURL *curl, const char *url, const struct form *form, struct web_answer *answer)
+static void set_options(const struct libcurl *lib, CURL *curl, const char *url, const struct form *form,
+	struct web_answer *answer)
 {
 	struct server_url parsed = {};
 	bool is_tls;
 
 	server_url_parse(url, SERVER_SCHEMES_WEB, &parsed);
 	is_tls = parsed.scheme == SERVER_HTTPS;
-	lib.setopt(curl, CURLOPT_URL, url);
-	lib.setopt(curl, CURLOPT_PROTOCOLS_STR, is_tls ? "https" : "http");
-	lib.setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-	lib.setopt(curl, CURLOPT_POST, 1L);
-	lib.setopt(curl, CURLOPT_POSTFIELDS, form->text);
-	lib.setopt(curl, CURLOPT_POSTFIELDSIZE, (long)form->len);
-	lib.setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-	lib.setopt(curl, CURLOPT_WRITEDATA, answer);
-	lib.setopt(curl, CURLOPT_TIMEOUT_MS, WEB_TIMEOUT_MS);
+	lib->setopt(curl, CURLOPT_URL, url);
+	lib->setopt(curl, CURLOPT_PROTOCOLS_STR, is_tls ? "https" : "http");
+	lib->setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+	lib->setopt(curl, CURLOPT_POST, 1L);
+	lib->setopt(curl, CURLOPT_POSTFIELDS, form->text);
+	lib->setopt(curl, CURLOPT_POSTFIELDSIZE, (long)form->len);
+	lib->setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+	lib->setopt(curl, CURLOPT_WRITEDATA, answer);
+	lib->setopt(curl, CURLOPT_TIMEOUT_MS, WEB_TIMEOUT_MS);
 	/* Without CURLOPT_NOSIGNAL, with which libcurl would let SIGPIPE end this process. */
-	lib.setopt(curl, CURLOPT_USERAGENT, "talon/" TALON_VERSION);
+	lib->setopt(curl, CURLOPT_USERAGENT, "talon/" TALON_VERSION);
 	if (is_loopback(parsed.host))
-		lib.setopt(curl, CURLOPT_NOPROXY, "*");
-	set_trust(curl);
+		lib->setopt(curl, CURLOPT_NOPROXY, "*");
+	set_trust(lib, curl);
 }
 
-static int perform(CURL *curl, const char *url, struct web_answer *answer, char *why, size_t size)
+static int perform(const struct libcurl *lib, CURL *curl, const char *url, struct web_answer *answer,
+	char *why, size_t size)
 {
 	char detail[CURL_ERROR_SIZE] = "";
 	CURLcode code;
 
-	lib.setopt(curl, CURLOPT_ERRORBUFFER, detail);
-	code = lib.perform(curl);
+	lib->setopt(curl, CURLOPT_ERRORBUFFER, detail);
+	code = lib->perform(curl);
 	if (code == CURLE_WRITE_ERROR) {
 		snprintf(why, size, "%.200s: the answer is longer than %u bytes", url, WEB_BODY_MAX);
 		return -EMSGSIZE;
 	}
 	if (code) {
-		snprintf(why, size, "%.200s: %s", url, *detail ? detail : lib.strerror(code));
+		snprintf(why, size, "%.200s: %s", url, *detail ? detail : lib->error_text(code));
 		return code == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT : -EHOSTUNREACH;
 	}
-	lib.getinfo(curl, CURLINFO_RESPONSE_CODE, &answer->status);
+	lib->getinfo(curl, CURLINFO_RESPONSE_CODE, &answer->status);
 	return 0;
 }
 
 int web_post(const char *url, const struct form *form, const struct web_certificate *own,
 	struct web_answer *ret_answer, char *why, size_t size)
 {
+	const struct libcurl *lib = libcurl_load(why, size);
 	struct web_answer answer = {};
 	CURL *curl;
-	int ret = load(why, size);
+	int ret;
 
-	if (ret)
-		return ret;
-	curl = lib.init();
+	if (!lib)
+		return -ELIBACC;
+	curl = lib->init();
 	answer.body = calloc(1, WEB_BODY_MAX + 1);
 	if (!curl || !answer.body || form->is_out_of_memory) {
 		snprintf(why, size, "out of memory");
 		ret = -ENOMEM;
 	} else {
-		set_options(curl, url, form, &answer);
-		set_certificate(curl, own);
-		ret = perform(curl, url, &answer, why, size);
+		set_options(lib, curl, url, form, &answer);
+		set_certificate(lib, curl, own);
+		ret = perform(lib, curl, url, &answer, why, size);
 	}
 	if (curl)
-		lib.cleanup(curl);
+		lib->cleanup(curl);
 	if (ret)
 		web_answer_done(&answer);
 	else
