@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 #include "management.pb-c.h"
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 #include "snapshot/snapshot.h"
 #include "websocket/websocket_frame.h"
 

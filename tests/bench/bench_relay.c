@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 #include "relay/relay.h"
 #include "netbird/relay_wire.h"
 #include "websocket/websocket_frame.h"

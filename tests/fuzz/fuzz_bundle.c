@@ -10,7 +10,7 @@
 #include "../../userspace/bundle/upload.c"
 #include "../../userspace/crypto/key.c"
 #include "../../userspace/netbird/management_message.c"
-#include "../../userspace/netbird/netmap_show.c"
+#include "../../userspace/netmap/netmap_show.c"
 #include "../../userspace/netbird/wire.c"
 #include "management.pb-c.c"
 

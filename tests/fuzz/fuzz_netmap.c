@@ -10,11 +10,11 @@
 #include "netbird/wire.c"
 #include "netbird/expiry.c"
 
-#include "netbird/compact.c"
-#include "netbird/netmap.c"
-#include "netbird/netmap_check.c"
-#include "netbird/netmap_rules.c"
-#include "netbird/netmap_servers.c"
+#include "netmap/compact.c"
+#include "netmap/netmap.c"
+#include "netmap/netmap_check.c"
+#include "netmap/netmap_rules.c"
+#include "netmap/netmap_servers.c"
 
 #include <assert.h>
 

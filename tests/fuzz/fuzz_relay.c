@@ -4,7 +4,7 @@
  * while peers come and go and time passes. The input is a list of steps, each an operation, a length and its
  * bytes; before that, all of it goes through each parser.
  */
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 #include "relay/relay_internal.h"
 #include "log/log.h"
 #include "stream/stream.h"

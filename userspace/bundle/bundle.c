@@ -15,7 +15,7 @@
 #include "base/store.h"
 #include "bundle/internal.h"
 #include "bundle/zip.h"
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 #include "snapshot/control.h"
 
 #define WHY_LEN		512

@@ -15,7 +15,7 @@
 #include "crypto/key.h"
 #include "grpc/grpc.h"
 #include "netbird/management_message.h"
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 
 #define MANAGEMENT_SERVICE	"/management.ManagementService/"
 

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #include "loop/loop.h"
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 
 #define FORWARDER_TTL_S		60		/* in every answer */
 /* how long a learned address stays after the name was last seen to have it */

@@ -14,7 +14,7 @@
 #include "netbird/identity.h"
 #include "client/management.h"
 #include "expose/expose.h"
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 #include "relay/relay.h"
 #include "client/signal.h"
 #include "plane/plane.h"

@@ -14,7 +14,7 @@
 
 #include "relay/relay.h"
 #include "client/signal.h"
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 #include "plane/plane.h"
 #include "crypto/key.h"
 #include "ice/agent.h"

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 #include "talon/acl_types.h"
 
 struct acl_rule {

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "netbird/route_selection.h"
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 
 #define CHOOSE_TWIN "-v6"
 

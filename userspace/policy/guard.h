@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 
 #define GUARD_WINDOW_NS		(300 * 1000000000ULL)
 #define GUARD_PEERS_MIN		3	/* with fewer peers in force, only an empty map is suspicious */

@@ -13,7 +13,7 @@
 #include "base/endpoint.h"
 #include "crypto/key.h"
 #include "loop/loop.h"
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 #include "netbird/relay_wire.h"
 
 struct relay_manager;

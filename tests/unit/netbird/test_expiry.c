@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "netbird/expiry.h"
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 #include "management.pb-c.h"
 
 #define S	1000000000ULL

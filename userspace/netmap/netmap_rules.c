@@ -5,8 +5,8 @@
 #include <sys/socket.h>
 
 #include "config/value.h"
-#include "netbird/compact.h"
-#include "netbird/netmap_internal.h"
+#include "netmap/compact.h"
+#include "netmap/netmap_internal.h"
 
 /* Field numbers (proto/management.proto has the names). */
 enum { RULE_PEER = 1, RULE_DIRECTION = 2, RULE_ACTION = 3, RULE_PROTOCOL = 4, RULE_PORT = 5,

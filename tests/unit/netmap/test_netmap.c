@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 #include "netbird/wire.h"
 #include "management.pb-c.h"
 #include "unit/netbird.h"

@@ -7,7 +7,7 @@
 #include <sodium.h>
 
 #include "base/json_out.h"
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 #include "management.pb-c.h"
 
 #define HIDDEN	"(hidden)"

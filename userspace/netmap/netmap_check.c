@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "netbird/netmap_internal.h"
+#include "netmap/netmap_internal.h"
 
 /* An item and its place in the message: sorting them finds duplicates, and the first of each is kept. */
 struct place {

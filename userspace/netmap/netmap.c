@@ -12,8 +12,8 @@
 #include <sodium.h>
 
 #include "config/config.h"
-#include "netbird/compact.h"
-#include "netbird/netmap_internal.h"
+#include "netmap/compact.h"
+#include "netmap/netmap_internal.h"
 
 /* Field numbers (proto/management.proto has the names). */
 enum { SYNC_CONFIG = 1, SYNC_MAP = 5, SYNC_CHECKS = 6, SYNC_EXPIRY = 7, SYNC_VERSION = 9 };

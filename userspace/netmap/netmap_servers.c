@@ -6,7 +6,7 @@
 
 #include <sodium.h>
 
-#include "netbird/netmap_internal.h"
+#include "netmap/netmap_internal.h"
 
 /* Field numbers (proto/management.proto has the names). */
 enum { CONFIG_STUNS = 1, CONFIG_SIGNAL = 3, CONFIG_RELAY = 4 };

@@ -8,7 +8,7 @@
 #include <sodium.h>
 
 #include "grpc/grpc.h"
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 #include "base/store.h"
 
 #define MAP_MAGIC	"TALONMAP"

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "netbird/compact.h"
+#include "netmap/compact.h"
 
 enum { LEN4 = 4 + 1, LEN6 = 16 + 1 };
 

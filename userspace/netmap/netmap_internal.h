@@ -7,7 +7,7 @@
 #define TALON_NETMAP_INTERNAL_H
 
 #include "base/slice.h"
-#include "netbird/netmap.h"
+#include "netmap/netmap.h"
 #include "netbird/wire.h"
 
 struct netmap_reader {
