@@ -6,7 +6,7 @@
 
 #include "base/slice.h"
 #include "base/store.h"
-#include "cli/cli.h"
+#include "look/look.h"
 #include "config/value.h"
 #include "log/log.h"
 #include "metrics/metrics.h"

@@ -8,7 +8,7 @@
 #include <bpf/bpf.h>
 
 #include "base/clock.h"
-#include "cli/cli.h"
+#include "look/look.h"
 #include "config/value.h"
 #include "datapath/datapath.h"
 #include "log/log.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cli/cli.h"
+#include "look/look.h"
 #include "config/value.h"
 #include "log/log.h"
 #include "trace/trace.h"

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/slice.h"
-#include "cli/cli.h"
+#include "look/look.h"
 #include "config/value.h"
 #include "log/log.h"
 #include "top/flows.h"

@@ -12,7 +12,7 @@
 #include <sodium.h>
 
 #include "base/clock.h"
-#include "cli/cli.h"
+#include "look/look.h"
 #include "config/value.h"
 #include "datapath/datapath.h"
 #include "log/log.h"
