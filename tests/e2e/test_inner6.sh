@@ -148,6 +148,24 @@ test_a_host_that_refuses_ipv6_goes_on_with_ipv4() {
 	all_answered lap $GW6 3
 }
 
+# What runs goes on without a controller, and the next one takes it over: the same session, the same port towards the gateway.
+test_a_killed_controller_takes_nothing_with_it() {
+	local port
+	up xdp
+	udp_ask lap $GW6 7 --source-port 5555 >/dev/null
+	port=$(last_seen udp-gw port)
+	stop node KILL
+	all_answered lap $GW6 5
+	udp_ask lap $GW6 7 --source-port 5555 >/dev/null
+	equal "port meanwhile" "$port" "$(last_seen udp-gw port)"
+	talon_up node "$RUN/node.conf"
+	all_answered lap $GW6 5
+	all_answered lap $MESH6_NODE 3
+	udp_ask lap $GW6 7 --source-port 5555 >/dev/null
+	equal "port of the flow taken over" "$port" "$(last_seen udp-gw port)"
+	equal "times the datapath was taken over" 1 "$(status .datapath.adoptions)"
+}
+
 test_status_has_both_families() {
 	up xdp
 	equal "address" "$MESH6_NODE/64" "$(status .ipv6Address)"
