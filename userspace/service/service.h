@@ -77,6 +77,34 @@ void service_write_env(FILE *out, const json_t *saved);
 bool service_is_ours(const char *path);
 bool service_is_name(const char *name);
 
+#define SERVICE_PATH_LEN	4096
+
+struct service {
+	const char *name;		/* of the unit; borrowed, as the next */
+	const char *state_dir;
+	char unit[SERVICE_NAME_MAX + sizeof(".service")];
+	char unit_path[SERVICE_NAME_MAX + sizeof(SERVICE_UNITS) + sizeof("/.service")];
+	char saved_path[SERVICE_PATH_LEN];
+	char env_path[SERVICE_PATH_LEN];
+	json_t *saved;			/* for service_install() and service_reconfigure() */
+	bool (*knows)(const char *flag);	/* as above */
+	char why[512];
+};
+
+/* Each returns 0, or a negative errno with one line in @service->why. */
+/* Names all paths; @service is zeroed before. */
+int service_init(struct service *service, const char *name, const char *state_dir);
+/* Writes the unit and what is saved, and enables it; refuses where there is a unit already. */
+int service_install(struct service *service);
+/* Stops, disables and removes a unit of ours. */
+int service_uninstall(struct service *service);
+/* Writes a unit of ours anew, and restarts one that runs. */
+int service_reconfigure(struct service *service, bool *ret_was_running);
+/* start, stop, restart */
+int service_control(struct service *service, const char *verb);
+/* "Running", "Stopped" or "Unknown" */
+int service_state(struct service *service, const char **ret_state);
+
 /*
  * Runs systemctl with @args, NULL at the end, and waits. What it prints goes to @out, cut where that is full;
  * NULL: nowhere. Returns its exit status, or a negative errno.
