@@ -337,6 +337,26 @@ conserved() { # BEFORE AFTER
 	equal "programs" 3 $n
 }
 
+# --- Packets that flow while something happens ---
+
+flow_start() { # HOST ADDRESS [INTERVAL]: a ping without an end
+	rm -f "$RUN/log/flow"
+	finally "stop flow KILL"
+	spawn flow "$1" ping -i "${3:-0.005}" "$2"
+}
+
+flow_answers() { [ "$(grep -c icmp_seq= "$RUN/log/flow")" -ge "$1" ]; }	# COUNT: for wait_for
+
+# Ends it when at least COUNT were answered. One may be under way then: answers are counted up to the last that came, and none may be missing.
+flow_end() { # WHAT [COUNT]
+	wait_for 20 "answers" flow_answers "${2:-100}"
+	stop flow INT
+	awk -F 'icmp_seq=' 'NF > 1 { seen[$2 + 0]; if ($2 + 0 > last) last = $2 + 0 } /transmitted/ { sent = $1 + 0 }
+		END { for (i = 1; i <= last; i++) lost += !(i in seen); print last " packets, " lost + 0 " lost"; exit lost || last < sent - 3 }' \
+		"$RUN/log/flow" >"$RUN/log/flow-sum" || { cat "$RUN/log/flow-sum"; tail -n 3 "$RUN/log/flow"; fail "$1: packets were lost"; }
+	note "$1: $(cat "$RUN/log/flow-sum")"
+}
+
 # --- Talon's status and errors ---
 
 status() { # JQ-EXPRESSION

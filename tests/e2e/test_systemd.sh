@@ -46,22 +46,12 @@ config() { # LINE...: the file there
 
 # Runs a command while packets flow through the tunnel: none may be lost.
 unnoticed() { # COMMAND...
-	rm -f "$RUN/log/ping"
-	finally "stop ping KILL"
-	spawn ping lap ping -i 0.005 "$GW"
+	flow_start lap "$GW"
 	wait_for 5 "packets to flow" reaches
 	"$@"
 	reaches
-	wait_for 5 "a hundred answers" answered 100
-	stop ping INT
-	# One may be under way when the ping ends: answers are counted up to the last that came.
-	awk -F 'icmp_seq=' 'NF > 1 { seen[$2 + 0]; if ($2 + 0 > last) last = $2 + 0 } /transmitted/ { sent = $1 + 0 }
-		END { for (i = 1; i <= last; i++) lost += !(i in seen); print last " packets, " lost + 0 " lost"; exit lost || last < sent - 3 }' \
-		"$RUN/log/ping" >"$RUN/log/flow" || { cat "$RUN/log/flow"; tail -n 3 "$RUN/log/ping"; fail "packets were lost"; }
-	note "$*: $(cat "$RUN/log/flow")"
+	flow_end "$*"
 }
-
-answered() { [ "$(grep -c icmp_seq= "$RUN/log/ping")" -ge "$1" ]; }	# COUNT: for wait_for
 
 other_pid() { [ "$(main_pid)" != "$1" ] && unit_is ActiveState active; }	# PID: for wait_for
 
