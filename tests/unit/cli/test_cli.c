@@ -200,14 +200,14 @@ static const struct {
 	{ "flows --json=1", "talon: flows: '--json' is not an option; see talon flows --help\n" },
 	{ "flows --dst", "talon: --dst: expected a value\n" },
 	{ "flows --dst 10.0.0.0/33",
-	  "talon: --dst: '10.0.0.0/33' is not understood; expected an IPv4 ADDRESS or ADDRESS/LENGTH, either "
-	  "of them with :PORT, or :PORT alone\n" },
-	{ "flows --src=::1",
-	  "talon: --src: '::1' is not understood; expected an IPv4 ADDRESS or ADDRESS/LENGTH, either of them "
-	  "with :PORT, or :PORT alone\n" },
+	  "talon: --dst: '10.0.0.0/33' is not understood; expected an ADDRESS or ADDRESS/LENGTH, either of "
+	  "them with :PORT, or :PORT alone; IPv6 with a port in brackets\n" },
+	{ "flows --src=::g",
+	  "talon: --src: '::g' is not understood; expected an ADDRESS or ADDRESS/LENGTH, either of them "
+	  "with :PORT, or :PORT alone; IPv6 with a port in brackets\n" },
 	{ "flows --snat :70000",
-	  "talon: --snat: ':70000' is not understood; expected an IPv4 ADDRESS or ADDRESS/LENGTH, either of "
-	  "them with :PORT, or :PORT alone\n" },
+	  "talon: --snat: ':70000' is not understood; expected an ADDRESS or ADDRESS/LENGTH, either of "
+	  "them with :PORT, or :PORT alone; IPv6 with a port in brackets\n" },
 	{ "flows --proto sctp", "talon: --proto: 'sctp' is not understood; expected tcp, udp or icmp\n" },
 	{ "flows --state open",
 	  "talon: --state: 'open' is not understood; expected new, established, closing or reset\n" },
