@@ -89,7 +89,9 @@ static __always_inline int tunnel_too_big6(ctx_md *ctx, struct talon_pkt *pkt, c
 	return tunnel_answer(ctx, pkt, cfg, ETH_P_IPV6);
 }
 
-/* tunnel_classify() for IPv6. The device has a link-local address: what the kernel says there goes nowhere. */
+/*
+ * tunnel_classify() for IPv6. The device has a link-local address: what the kernel says there goes nowhere.
+ */
 __noinline int tunnel_classify6(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
@@ -103,7 +105,8 @@ __noinline int tunnel_classify6(ctx_md *ctx, struct talon_pkt *pkt)
 	reason = inner6_read(ctx, pkt);
 	if (reason)
 		return drop(pkt, reason);
-	if (whose6_is_martian(&pkt->inner_src) || whose6_is_martian(&pkt->inner_dst) || inner6_is_of_link(pkt))
+	if (whose6_is_martian(&pkt->inner_src) || whose6_is_martian(&pkt->inner_dst) ||
+		inner6_is_of_link(pkt))
 		return drop(pkt, TALON_BAD_DESTINATION);
 	/* an ICMPv6 error of the controller's about a flow */
 	if (whose6_is_own(cfg, &pkt->inner_dst))

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* flow_create() of an IPv4 flow, with its arguments one by one. After lib/flow.h, for BPF and for the host. */
+/*
+ * flow_create() of an IPv4 flow, with its arguments one by one. After lib/flow.h, for BPF and for the host.
+ */
 #ifndef TALON_TESTS_FLOW_CREATE4_H
 #define TALON_TESTS_FLOW_CREATE4_H
 

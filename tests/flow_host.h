@@ -206,8 +206,8 @@ static inline int flow_host_init(__u32 records, __u32 buckets, __u32 over_max)
 	table.block = calloc((2 << 16) / 64, sizeof(*table.block));
 	table.queue = calloc(records, sizeof(*table.queue));
 	table.is_queued = calloc(records, 1);
-	if (!table.records || !table.six || !table.buckets[0] || !table.buckets[1] || !table.ports || !table.block ||
-		!table.queue || !table.is_queued) {
+	if (!table.records || !table.six || !table.buckets[0] || !table.buckets[1] || !table.ports ||
+		!table.block || !table.queue || !table.is_queued) {
 		flow_host_done();
 		return -ENOMEM;
 	}

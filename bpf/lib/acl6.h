@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Access rules for IPv6: the bits, classes and ports are those of IPv4 (acl.h), the prefixes and connections are
- * in maps of their own.
+ * Access rules for IPv6: the bits, classes and ports are those of IPv4 (acl.h), the prefixes and connections
+ * are in maps of their own.
  */
 #ifndef TALON_LIB_ACL6_H
 #define TALON_LIB_ACL6_H
@@ -85,7 +85,8 @@ static __always_inline bool acl6_is_answer(const struct talon_pkt *pkt, __u8 pro
 static __always_inline struct talon_frag6_key acl6_frag_key(const struct talon_pkt *pkt)
 {
 	return (struct talon_frag6_key) {
-		.src = pkt->inner_src, .dst = pkt->inner_dst, .id = pkt->frag_id, .side = TALON_FRAG_FROM_MESH,
+		.src = pkt->inner_src, .dst = pkt->inner_dst, .id = pkt->frag_id,
+			.side = TALON_FRAG_FROM_MESH,
 	};
 }
 
@@ -116,7 +117,9 @@ __noinline int acl6_knows_fragment(struct talon_pkt *pkt)
 	return known && known->peer == pkt->peer && known->expires_s >= pkt->now_s;
 }
 
-/* An ICMPv6 error from the mesh passes if the packet that it is about may, and it goes to that one's sender. */
+/*
+ * An ICMPv6 error from the mesh passes if the packet that it is about may, and it goes to that one's sender.
+ */
 static __always_inline bool acl6_permits_error(struct talon_pkt *pkt, const struct talon_addr *dst)
 {
 	__u8 proto = TALON_PROTO(pkt->key.proto);

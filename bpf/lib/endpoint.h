@@ -8,8 +8,8 @@
 #define INNER_MTU_MIN	68U	/* RFC 791: every link carries this */
 
 /*
- * RFC 8200 section 5: every link carries IPv6 packets of 1280 bytes, and no sender need make shorter ones. What
- * is below may fragment: routers do so with sealed packets over IPv4.
+ * RFC 8200 section 5: every link carries IPv6 packets of 1280 bytes, and no sender need make shorter ones.
+ * What is below may fragment: routers do so with sealed packets over IPv4.
  */
 #define INNER6_MTU_MIN	1280U
 

@@ -403,7 +403,8 @@ static __always_inline bool flow_gives_way(struct talon_flow *flow)
 {
 	if (!(FLOW_LOAD(flow->flags) & TALON_FLOW_ANSWERED))
 		return true;
-	return TALON_PROTO(FLOW_LOAD(flow->proto)) == IPPROTO_TCP && flow_timeout_s(flow) == TALON_NAT_TCP_TRANSITORY_S;
+	return TALON_PROTO(FLOW_LOAD(flow->proto)) == IPPROTO_TCP &&
+		flow_timeout_s(flow) == TALON_NAT_TCP_TRANSITORY_S;
 }
 
 /* Does the flow's peer hold more records than are free? */

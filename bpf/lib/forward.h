@@ -75,7 +75,10 @@ static __always_inline bool deliver_by_tunnel(ctx_md *ctx, const struct talon_co
 static __always_inline int deliver_here(ctx_md *ctx, struct talon_pkt *pkt)
 {
 #ifndef TALON_TC
-	/* Metadata is the CNI's private channel; what an earlier program left there describes the outer packet. */
+	/*
+	 * Metadata is the CNI's private channel; what an earlier program left there describes
+	 * the outer packet.
+	 */
 	if (ctx->data_meta != ctx->data)
 		bpf_xdp_adjust_meta(ctx, ctx->data - ctx->data_meta);
 #endif

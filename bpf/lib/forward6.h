@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * IPv6 from the mesh to the network: the decisions of forward.h, step by step in the same order. Routers never
- * fragment IPv6, so what is too big is always answered.
+ * IPv6 from the mesh to the network: the decisions of forward.h, step by step in the same order. Routers
+ * never fragment IPv6, so what is too big is always answered.
  */
 #ifndef TALON_LIB_FORWARD6_H
 #define TALON_LIB_FORWARD6_H
@@ -17,18 +17,19 @@ static __always_inline int refuse6_to_mesh(ctx_md *ctx, struct talon_pkt *pkt, c
 	__u32 what, __u32 reason)
 {
 	pkt->answer = talon_addr_is_zero(&cfg->mesh_addr6) ? cfg->node_addr6 : cfg->mesh_addr6;
-	return icmp6_error_build(ctx, pkt, endpoint_mtu(cfg, pkt->peer), what, reason) == STEP_NEXT ? STEP_SEAL
-		: STEP_DONE;
+	return icmp6_error_build(ctx, pkt, endpoint_mtu(cfg, pkt->peer), what, reason) == STEP_NEXT
+		? STEP_SEAL : STEP_DONE;
 }
 
-static __always_inline int forward6_too_big(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
-	__u32 mtu)
+static __always_inline int forward6_too_big(ctx_md *ctx, struct talon_pkt *pkt,
+	const struct talon_config *cfg, __u32 mtu)
 {
 	return refuse6_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP6_TOO_BIG, 0, mtu_of_six(mtu)), TALON_TOO_BIG);
 }
 
 /* The hop limit is used up: tells the source. */
-static __always_inline int forward6_expired(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
+static __always_inline int forward6_expired(ctx_md *ctx, struct talon_pkt *pkt,
+	const struct talon_config *cfg)
 {
 	return refuse6_to_mesh(ctx, pkt, cfg, ICMP_WHAT(ICMP6_TIME_EXCEEDED, 0, 0), TALON_TTL_EXPIRED);
 }
@@ -72,7 +73,8 @@ static __always_inline int inner6_hop(ctx_md *ctx)
 }
 
 /* To another peer, without NAT. */
-static __always_inline int forward6_to_peer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
+static __always_inline int forward6_to_peer(ctx_md *ctx, struct talon_pkt *pkt,
+	const struct talon_config *cfg)
 {
 	__u32 mtu = mtu_of_six(endpoint_mtu(cfg, pkt->way.peer));
 
@@ -119,7 +121,8 @@ static __always_inline int forward6_to_us(ctx_md *ctx, struct talon_pkt *pkt, co
 }
 
 /* The rules, for the destination that they are evaluated for (forward_judged()). */
-static __always_inline bool forward6_is_permitted(struct talon_pkt *pkt, const struct talon_config *cfg, int who)
+static __always_inline bool forward6_is_permitted(struct talon_pkt *pkt, const struct talon_config *cfg,
+	int who)
 {
 	if (!(cfg->flags & TALON_F_ACL))
 		return true;
@@ -307,7 +310,8 @@ __noinline int forward6_masquerade_error(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!six)
 		return TALON_NAT_NO_FLOW;
 	pkt->target = six->snat;
-	return rewrite6_icmp_error(ctx, pkt, REWRITE_SOURCE, &pkt->target, about->snat_port) ? TALON_BAD_INNER : 0;
+	return rewrite6_icmp_error(ctx, pkt, REWRITE_SOURCE, &pkt->target, about->snat_port)
+		? TALON_BAD_INNER : 0;
 }
 
 /* forward_rewrite() for IPv6. */

@@ -333,9 +333,9 @@ static __always_inline void *frame_at(ctx_md *ctx, __u32 off, __u32 len)
 }
 
 /*
- * The same for an @off that is used elsewhere, too. Kept in a register of its own: clang spills such a variable
- * between the check and the addition, and 6.1's verifier then says "R2 offset is outside of the packet", as it
- * does not keep the bounds of what was on the stack.
+ * The same for an @off that is used elsewhere, too. Kept in a register of its own: clang spills such a
+ * variable between the check and the addition, and 6.1's verifier then says "R2 offset is outside of the
+ * packet", as it does not keep the bounds of what was on the stack.
  */
 static __always_inline void *frame_at_spilled(ctx_md *ctx, __u32 off, __u32 len)
 {

@@ -21,11 +21,12 @@ struct icmp6_error {
 };
 
 /*
- * RFC 4443 section 2.4 (e): not about errors and redirects, not about multicast, and only to a single host. What
- * extension headers hide may be an error; of those that can be told the walk has found the end (@proto, at
- * @l4_off).
+ * RFC 4443 section 2.4 (e): not about errors and redirects, not about multicast, and only to a single host.
+ * What extension headers hide may be an error; of those that can be told the walk has found the end
+ * (@proto, at @l4_off).
  */
-static __always_inline bool icmp6_may_be_about(ctx_md *ctx, const struct ipv6hdr *ip6, __u8 proto, __u32 l4_off)
+static __always_inline bool icmp6_may_be_about(ctx_md *ctx, const struct ipv6hdr *ip6, __u8 proto,
+	__u32 l4_off)
 {
 	const __be32 *src = ip6->saddr.in6_u.u6_addr32;
 	__u8 *type;
@@ -40,10 +41,10 @@ static __always_inline bool icmp6_may_be_about(ctx_md *ctx, const struct ipv6hdr
 }
 
 /*
- * Turns the IPv6 packet of pkt->tot_len bytes behind the Ethernet header into an ICMPv6 error about itself, of as
- * many bytes of it as RFC 4443 and @mtu allow, from pkt->answer to its source. pkt->proto and pkt->l4_off say what
- * it carries; of a later fragment of ICMPv6 nobody knows. @what: type << 24 | code << 16 | MTU. STEP_NEXT with
- * the error in place, or done with @reason.
+ * Turns the IPv6 packet of pkt->tot_len bytes behind the Ethernet header into an ICMPv6 error about itself,
+ * of as many bytes of it as RFC 4443 and @mtu allow, from pkt->answer to its source. pkt->proto and
+ * pkt->l4_off say what it carries; of a later fragment of ICMPv6 nobody knows. @what: type << 24 | code << 16
+ * | MTU. STEP_NEXT with the error in place, or done with @reason.
  */
 __noinline int icmp6_error_build(ctx_md *ctx, struct talon_pkt *pkt, __u32 mtu, __u32 what, __u32 reason)
 {
@@ -90,9 +91,9 @@ __noinline int icmp6_error_build(ctx_md *ctx, struct talon_pkt *pkt, __u32 mtu, 
 }
 
 /*
- * Answers IPv6 in a tunnel that carries none with "no route to destination", so that the sender goes on with IPv4
- * at once. The packet has been measured. The source is the packet's destination, which the sender accepts from us
- * whatever our allowed IPs are.
+ * Answers IPv6 in a tunnel that carries none with "no route to destination", so that the sender goes on with
+ * IPv4 at once. The packet has been measured. The source is the packet's destination, which the sender
+ * accepts from us whatever our allowed IPs are.
  */
 static __always_inline int icmp6_refuse_all(ctx_md *ctx, struct talon_pkt *pkt, __u32 mtu)
 {

@@ -200,8 +200,8 @@ static __always_inline __u32 inner6_read_transport(ctx_md *ctx, struct talon_pkt
 }
 
 /*
- * Reads the IPv6 packet after the Ethernet header, as inner4_read() does an IPv4 one; frag_id as well. Routers
- * do not fragment IPv6. Returns 0 or a reason to drop.
+ * Reads the IPv6 packet after the Ethernet header, as inner4_read() does an IPv4 one; frag_id as well.
+ * Routers do not fragment IPv6. Returns 0 or a reason to drop.
  */
 __noinline int inner6_read(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -241,8 +241,8 @@ __noinline int inner6_read(ctx_md *ctx, struct talon_pkt *pkt)
 }
 
 /*
- * For an ICMPv6 error: replaces the key by that of the embedded packet, reversed, so that it names the flow as
- * seen from the side that sent the error, and sets pkt->embedded_off and embedded_proto. Returns 0 or -1;
+ * For an ICMPv6 error: replaces the key by that of the embedded packet, reversed, so that it names the flow
+ * as seen from the side that sent the error, and sets pkt->embedded_off and embedded_proto. Returns 0 or -1;
  * embedded later fragments have no ports.
  */
 __noinline int inner6_read_embedded(ctx_md *ctx, struct talon_pkt *pkt)

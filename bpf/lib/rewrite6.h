@@ -39,8 +39,8 @@ static __always_inline int rewrite6_addr(ctx_md *ctx, __u32 off, enum rewrite_si
 }
 
 /*
- * rewrite_side() for IPv6: address and port of one side; of a later fragment just the address. Checksums must be
- * complete.
+ * rewrite_side() for IPv6: address and port of one side; of a later fragment just the address. Checksums
+ * must be complete.
  */
 __noinline int rewrite6_side(ctx_md *ctx, struct talon_pkt *pkt, __u32 side, const struct talon_addr *addr,
 	__u32 port)
@@ -88,14 +88,15 @@ __noinline int rewrite6_destination_skb(ctx_md *ctx, struct talon_pkt *pkt, cons
 	if (diff < 0 || bpf_l4_csum_replace(ctx, check_off, 0, diff, mangled | BPF_F_PSEUDO_HDR) ||
 		bpf_l4_csum_replace(ctx, check_off, pkt->key.dport, field, mangled | sizeof(field)))
 		return -1;
-	return bpf_skb_store_bytes(ctx, pkt->l4_off + rewrite6_port_at(pkt->proto, REWRITE_DESTINATION), &field,
-		sizeof(field), 0);
+	return bpf_skb_store_bytes(ctx, pkt->l4_off + rewrite6_port_at(pkt->proto, REWRITE_DESTINATION),
+		&field, sizeof(field), 0);
 }
 #endif
 
 /*
- * Port @port and address (@from became @to) on @side of the packet inside an ICMPv6 error. The checksum of its
- * transport may lie beyond what is embedded. Returns how the error's own checksum @sum changes by that, or -1.
+ * Port @port and address (@from became @to) on @side of the packet inside an ICMPv6 error. The checksum
+ * of its transport may lie beyond what is embedded. Returns how the error's own checksum @sum changes
+ * by that, or -1.
  */
 static __always_inline int rewrite6_embedded(ctx_md *ctx, struct talon_pkt *pkt, enum rewrite_side side,
 	const struct talon_addr *from, const struct talon_addr *to, __be16 port, __u16 sum)
@@ -105,7 +106,8 @@ static __always_inline int rewrite6_embedded(ctx_md *ctx, struct talon_pkt *pkt,
 	__u16 old, new;
 
 	sum = csum_replace6(sum, from, to);
-	field = frame_at_spilled(ctx, pkt->embedded_off + rewrite6_port_at(pkt->embedded_proto, side), sizeof(*field));
+	field = frame_at_spilled(ctx, pkt->embedded_off + rewrite6_port_at(pkt->embedded_proto, side),
+		sizeof(*field));
 	if (!field)
 		return -1;
 	check = frame_at_spilled(ctx, check_off, sizeof(*check));
@@ -123,11 +125,11 @@ static __always_inline int rewrite6_embedded(ctx_md *ctx, struct talon_pkt *pkt,
 }
 
 /*
- * rewrite_icmp_error() for IPv6. @outer: the side of the outer header to change to @addr. The embedded packet is
- * changed on the other side, to @addr and @port. Returns 0 or -1.
+ * rewrite_icmp_error() for IPv6. @outer: the side of the outer header to change to @addr. The embedded packet
+ * is changed on the other side, to @addr and @port. Returns 0 or -1.
  */
-__noinline int rewrite6_icmp_error(ctx_md *ctx, struct talon_pkt *pkt, __u32 outer, const struct talon_addr *addr,
-	__u32 port)
+__noinline int rewrite6_icmp_error(ctx_md *ctx, struct talon_pkt *pkt, __u32 outer,
+	const struct talon_addr *addr, __u32 port)
 {
 	__u32 side = outer == REWRITE_SOURCE ? REWRITE_DESTINATION : REWRITE_SOURCE;
 	struct icmphdr *icmp;

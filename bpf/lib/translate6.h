@@ -119,7 +119,8 @@ static __always_inline int translate6_find_plain(ctx_md *ctx, struct talon_pkt *
 }
 
 /* Can a packet of this kind and type be a reply at all? */
-static __always_inline bool translate6_may_be_reply(const struct talon_pkt *pkt, const struct talon_config *cfg)
+static __always_inline bool translate6_may_be_reply(const struct talon_pkt *pkt,
+	const struct talon_config *cfg)
 {
 	if (pkt->kind == INNER_OTHER || (pkt->kind == INNER_FLOW && pkt->proto == IPPROTO_ICMPV6 &&
 		pkt->icmp_type != ICMP6_ECHOREPLY))
@@ -159,7 +160,8 @@ __noinline int translate6_find_flow(struct talon_pkt *pkt)
 	if (f)
 		six = flow6_is(id, NULL, &pkt->key_src, &pkt->key_dst);
 	if (!f || !six)
-		return translate_is_unsolicited(pkt, cfg) ? drop(pkt, TALON_NAT_NO_FLOW) : translate6_leave(pkt);
+		return translate_is_unsolicited(pkt, cfg) ? drop(pkt, TALON_NAT_NO_FLOW)
+			: translate6_leave(pkt);
 	pkt->flow = id;
 	pkt->peer = f->peer;
 	pkt->target = six->client;
@@ -280,9 +282,13 @@ __noinline int translate6_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 			return drop(pkt, TALON_INTERNAL);
 		port = f->client_port;
 	}
-	/* What another peer sent has lost its hop already, and was translated: an error would mean nothing to it. */
+	/*
+	 * What another peer sent has lost its hop already, and was translated: an error would
+	 * mean nothing to it.
+	 */
 	if (pkt->hops <= 1 && !pkt->resealed)
-		return refuse6_to_wire(ctx, pkt, cfg, ICMP_WHAT(ICMP6_TIME_EXCEEDED, 0, 0), TALON_TTL_EXPIRED);
+		return refuse6_to_wire(ctx, pkt, cfg, ICMP_WHAT(ICMP6_TIME_EXCEEDED, 0, 0),
+			TALON_TTL_EXPIRED);
 	mtu = mtu_of_six(endpoint_mtu(cfg, pkt->peer));
 	if (translate_wire_len(ctx, pkt) > mtu)
 		return pkt->resealed ? drop(pkt, TALON_TOO_BIG) : refuse6_to_wire(ctx, pkt, cfg,

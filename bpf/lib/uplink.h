@@ -146,8 +146,8 @@ __noinline int may_be_reply6(struct talon_pkt *pkt)
 
 	if (!pkt || !cfg || !(cfg->flags & TALON_F_INNER6) || whose6_is_martian(&pkt->outer_dst))
 		return 0;
-	return whose6_is_own(cfg, &pkt->outer_dst) || ((cfg->flags & TALON_F_PLAIN_ROUTES6) && cfg->mesh_len6 &&
-		is_mesh_address6(cfg, &pkt->outer_dst));
+	return whose6_is_own(cfg, &pkt->outer_dst) || ((cfg->flags & TALON_F_PLAIN_ROUTES6) &&
+		cfg->mesh_len6 && is_mesh_address6(cfg, &pkt->outer_dst));
 }
 
 /* Not for our port. */

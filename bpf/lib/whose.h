@@ -133,8 +133,8 @@ static __always_inline int whose_behind_tunnel(struct talon_pkt *pkt, __be32 dst
 }
 
 /*
- * How frames leave by the device that the FIB names, and whether replies reach our program; if not, the error is
- * @what.
+ * How frames leave by the device that the FIB names, and whether replies reach our program; if not, the
+ * error is @what.
  */
 static __always_inline int whose_device(struct talon_pkt *pkt, bool masqueraded, __u32 what)
 {

@@ -59,8 +59,8 @@ static __always_inline __u32 whose6_peer(const struct talon_host_route6 *host, c
 #define WHOSE6_ADDRESS		ICMP_WHAT(ICMP6_UNREACHABLE, ICMP6_ADDRESS, 0)
 
 /*
- * What the FIB returned instead of a path (RFC 4443 section 3.1). Many hosts do not forward IPv6, though they do
- * IPv4: the sender is told at once, and goes on with IPv4.
+ * What the FIB returned instead of a path (RFC 4443 section 3.1). Many hosts do not forward IPv6, though they
+ * do IPv4: the sender is told at once, and goes on with IPv4.
  */
 static __always_inline int whose6_refused(struct talon_pkt *pkt, int ret)
 {
@@ -111,7 +111,8 @@ static __always_inline int whose6_by_fib(ctx_md *ctx, struct talon_pkt *pkt, con
  *
  * Return: enum whose.
  */
-__noinline int whose6(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_addr *dst, int served, __u32 flags)
+__noinline int whose6(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_addr *dst, int served,
+	__u32 flags)
 {
 	const struct talon_config *cfg = config_get();
 	struct talon_host_route6 *host;

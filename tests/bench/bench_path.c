@@ -70,8 +70,8 @@ static void make_net(struct world *w)
 		   "ip neigh add 192.168.1.220 lladdr 02:00:00:00:02:20 dev eth0 nud permanent &&"
 		   "ip neigh add 192.168.1.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent &&"
 		   "ip route add default via 192.168.1.1 &&"
-		   "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding && ip addr add 2001:db8::221/64 dev eth0 nodad &&"
-		   "ip neigh add 2001:db8::220 lladdr 02:00:00:00:02:20 dev eth0 nud permanent"))
+		   "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding && ip addr add 2001:db8::221/64 dev eth0 "
+		   "nodad &&ip neigh add 2001:db8::220 lladdr 02:00:00:00:02:20 dev eth0 nud permanent"))
 		die("ip");
 	w->eth0 = if_nametoindex("eth0");
 }
@@ -174,8 +174,8 @@ static void refresh_session(struct world *w)
 static struct packet client_packet(const struct world *w, uint32_t flow, uint32_t len)
 {
 	if (w->six)
-		return PKT6(.src = ip6("fd00:64::2"), .dst = ip6("2001:db8::220"), .proto = 17, .sport = 2000 + flow,
-			.dport = 53, .payload = len - 48);
+		return PKT6(.src = ip6("fd00:64::2"), .dst = ip6("2001:db8::220"), .proto = 17,
+			.sport = 2000 + flow, .dport = 53, .payload = len - 48);
 	return PKT(.src = ip4("100.64.0.2"), .dst = ip4("192.168.1.220"), .proto = 17,
 		.sport = 2000 + flow % PORTS, .dport = 53 + flow / PORTS, .payload = len - 28,
 		.frag = PKT_DF);
@@ -203,8 +203,9 @@ static struct packet reply_frame4(const struct talon_flow *flow, uint32_t len)
 static struct packet reply_frame(const struct world *w, const struct talon_flow *flow, uint32_t len)
 {
 	if (w->six) {
-		struct packet six = PKT6(.src = ip6("2001:db8::220"), .dst = ip6("2001:db8::221"), .proto = 17,
-			.sport = ntohs(flow->remote_port), .dport = ntohs(flow->snat_port), .payload = len - 48);
+		struct packet six = PKT6(.src = ip6("2001:db8::220"), .dst = ip6("2001:db8::221"),
+			.proto = 17, .sport = ntohs(flow->remote_port), .dport = ntohs(flow->snat_port),
+			.payload = len - 48);
 
 		return pkt_ether(node_mac, gateway_mac, ETH_P_IPV6, &six);
 	}

@@ -89,8 +89,8 @@ struct packet pkt_fragment6(const struct packet *whole, uint32_t off, uint32_t l
 void pkt_fix_six(struct packet *p);
 
 /*
- * Checks the transport's checksum of an IPv6 packet, unless it is a fragment, and in an ICMPv6 error that of the
- * embedded transport if complete. NULL, or what is wrong.
+ * Checks the transport's checksum of an IPv6 packet, unless it is a fragment, and in an ICMPv6 error that of
+ * the embedded transport if complete. NULL, or what is wrong.
  */
 const char *pkt_check_six(const uint8_t *head, uint32_t len);
 

@@ -1036,7 +1036,8 @@ struct packet rig_opened(struct rig *rig, const struct rig_result *r, uint32_t p
 	assert_memory_equal(plain.bytes + len, padding.bytes, plain.len - len);
 	plain.len = len;
 	/* ECN is copied, DSCP not */
-	assert_int_equal((p->six ? outer.bytes[1] >> 4 & 3 : outer.bytes[1]), plain.bytes[1] >> (six ? 4 : 0) & 3);
+	assert_int_equal((p->six ? outer.bytes[1] >> 4 & 3 : outer.bytes[1]),
+		plain.bytes[1] >> (six ? 4 : 0) & 3);
 	return plain;
 }
 

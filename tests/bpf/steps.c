@@ -70,8 +70,8 @@ struct talon_endpoint endpoint_of(struct rig *rig, uint32_t peer)
 
 void handed_up(struct rig *rig, const struct rig_result *r, const struct packet *inner)
 {
-	struct packet want = pkt_ether(rig_mac, rig_router_mac, inner->bytes[0] >> 4 == 6 ? ETH_P_IPV6 : ETH_P_IP,
-		inner);
+	struct packet want = pkt_ether(rig_mac, rig_router_mac, inner->bytes[0] >> 4 == 6 ? ETH_P_IPV6
+		: ETH_P_IP, inner);
 
 	assert_int_equal(r->verdict, RIG_PASS);
 	rig_ends(rig, r, TALON_DIR_IN, TALON_LOCAL);
@@ -218,5 +218,6 @@ void unsnat6(struct rig *rig, const struct pkt6_spec *in, const struct pkt6_spec
 struct packet own_error6(const char *src, const char *dst, uint8_t type, uint8_t code, uint32_t rest,
 	const struct packet *about)
 {
-	return pkt_icmp6_error(ip6(src), ip6(dst), type, code, rest, about, about->len < 1232 ? about->len : 1232);
+	return pkt_icmp6_error(ip6(src), ip6(dst), type, code, rest, about, about->len < 1232 ? about->len
+		: 1232);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// lib/acl6.h: access rules for IPv6 as the programs enforce them. The rules are written by hand: what is tested is
+// lib/acl6.h: access rules for IPv6 as the programs enforce them. The rules are written by hand: what
+// is tested is
 // how packets meet them, not how they are compiled.
 #include <string.h>
 
@@ -92,7 +93,8 @@ static void set_rule(struct rig *rig, const struct rule *rule)
 
 static struct packet udp(const char *src, uint16_t sport, const char *dst, uint16_t dport)
 {
-	return PKT6(.src = ip6(src), .dst = ip6(dst), .proto = 17, .sport = sport, .dport = dport, .payload = 24);
+	return PKT6(.src = ip6(src), .dst = ip6(dst), .proto = 17, .sport = sport, .dport = dport,
+		.payload = 24);
 }
 
 static struct packet tcp(const char *src, uint16_t sport, const char *dst, uint16_t dport, uint8_t flags)
@@ -181,9 +183,11 @@ static void echo_and_other_protocols_go_by_their_number(void **state)
 	rig_six(rig);
 	set_rule(rig, &ping);
 	ends(rig, 0, echo(CLIENT6, GATEWAY6, 128, 7), TALON_FORWARDED);
-	ends(rig, 0, PKT6(.src = ip6(CLIENT6), .dst = ip6(PLAIN6), .proto = 50, .payload = 40), TALON_ACL_DENIED);
+	ends(rig, 0, PKT6(.src = ip6(CLIENT6), .dst = ip6(PLAIN6), .proto = 50, .payload = 40),
+		TALON_ACL_DENIED);
 	set_rule(rig, &esp);
-	ends(rig, 0, PKT6(.src = ip6(CLIENT6), .dst = ip6(PLAIN6), .proto = 50, .payload = 40), TALON_FORWARDED);
+	ends(rig, 0, PKT6(.src = ip6(CLIENT6), .dst = ip6(PLAIN6), .proto = 50, .payload = 40),
+		TALON_FORWARDED);
 	ends(rig, 0, echo(CLIENT6, GATEWAY6, 128, 7), TALON_ACL_DENIED);
 }
 

@@ -28,23 +28,23 @@ static void a_packet_of_either_family_comes_out_of_a_tunnel_over_either(void **s
 
 	rig_six(rig);
 	for (uint32_t peer = 0; peer < RIG_PEERS; peer++) {
-		struct packet four = PKT(.src = rig->peers[peer].mesh, .dst = ip4(PLAIN), .proto = 17, .sport = 5,
-			.dport = 6, .payload = 100);
-		struct packet six = PKT6(.src = ip6(clients[peer]), .dst = ip6(PLAIN6), .proto = 17, .sport = 5,
-			.dport = 6, .payload = 100);
+		struct packet four = PKT(.src = rig->peers[peer].mesh, .dst = ip4(PLAIN), .proto = 17,
+			.sport = 5, .dport = 6, .payload = 100);
+		struct packet six = PKT6(.src = ip6(clients[peer]), .dst = ip6(PLAIN6), .proto = 17,
+			.sport = 5, .dport = 6, .payload = 100);
 		struct rig_result r = rig_from_peer(rig, peer, &four);
 		struct packet out, want;
 
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
 		out = rig_plain(rig, &r);
-		want = PKT(.src = rig->peers[peer].mesh, .dst = ip4(PLAIN), .proto = 17, .sport = 5, .dport = 6,
-			.payload = 100, .ttl = 63);
+		want = PKT(.src = rig->peers[peer].mesh, .dst = ip4(PLAIN), .proto = 17, .sport = 5,
+			.dport = 6, .payload = 100, .ttl = 63);
 		pkt_equal(&out, &want);
 		r = rig_from_peer(rig, peer, &six);
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
 		out = rig_plain(rig, &r);
-		want = PKT6(.src = ip6(clients[peer]), .dst = ip6(PLAIN6), .proto = 17, .sport = 5, .dport = 6,
-			.payload = 100, .hops = 63);
+		want = PKT6(.src = ip6(clients[peer]), .dst = ip6(PLAIN6), .proto = 17, .sport = 5,
+			.dport = 6, .payload = 100, .hops = 63);
 		pkt_equal(&out, &want);
 	}
 }
@@ -69,8 +69,8 @@ static void every_length_comes_through(void **state)
 
 static void without_the_flag_ipv6_is_refused_as_ever(void **state)
 {
-	struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 17, .sport = 5, .dport = 6,
-		.payload = 20), got, want;
+	struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 17, .sport = 5,
+		.dport = 6, .payload = 20), got, want;
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -102,8 +102,8 @@ static void the_inner_source_must_be_the_peers(void **state)
 	rig_allow6(rig, "fd00:65:1::", 48, 0);
 	rig_allow6(rig, "fd00:65:1::7", 128, 1);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct packet inner = PKT6(.src = ip6(cases[i].src), .dst = ip6(GATEWAY6), .proto = 17, .sport = 5,
-			.dport = 6);
+		struct packet inner = PKT6(.src = ip6(cases[i].src), .dst = ip6(GATEWAY6), .proto = 17,
+			.sport = 5, .dport = 6);
 		struct rig_result r = rig_from_peer(rig, cases[i].peer, &inner);
 
 		rig_ends(rig, &r, TALON_DIR_IN, cases[i].end);
@@ -144,7 +144,8 @@ static void no_destination_of_one_link_or_host_is_forwarded(void **state)
 
 static void neighbours_and_listeners_are_not_asked_through_the_tunnel(void **state)
 {
-	static const uint8_t types[] = { 130, 131, 132, 133, 134, 135, 136, 137, 141, 142, 143, 148, 149, 151 };
+	static const uint8_t types[] = { 130, 131, 132, 133, 134, 135, 136, 137, 141, 142, 143, 148,
+		149, 151 };
 	struct rig *rig = *state;
 
 	rig_six(rig);
@@ -156,8 +157,8 @@ static void neighbours_and_listeners_are_not_asked_through_the_tunnel(void **sta
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_BAD_DESTINATION);
 	}
 	{	/* who are you (RFC 4620) is for any host */
-		struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(PLAIN6), .proto = 58, .icmp_type = 139,
-			.payload = 24);
+		struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(PLAIN6), .proto = 58,
+			.icmp_type = 139, .payload = 24);
 		struct rig_result r = rig_from_peer(rig, 0, &inner);
 
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
@@ -198,7 +199,8 @@ static void a_malformed_packet_is_dropped(void **state)
 	}
 	for (int i = 0; i < 3; i++) {	/* no room for the transport's header */
 		static const uint8_t protos[] = { 6, 17, 58 };
-		struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(PLAIN6), .proto = 253, .payload = 7);
+		struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(PLAIN6), .proto = 253,
+			.payload = 7);
 
 		inner.bytes[6] = protos[i];
 		r = rig_from_peer(rig, 0, &inner);
@@ -224,8 +226,8 @@ static struct packet with_headers(uint32_t count)
 static void extension_headers_are_gone_over(void **state)
 {
 	struct rig *rig = *state;
-	struct pkt6_spec in = { .src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 17, .sport = 5, .dport = 6,
-		.hop_options = 8, .dst_options = 24, .payload = 30 }, reply;
+	struct pkt6_spec in = { .src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 17, .sport = 5,
+		.dport = 6, .hop_options = 8, .dst_options = 24, .payload = 30 }, reply;
 	struct rig_result r;
 	struct packet p;
 
@@ -310,8 +312,8 @@ static void a_local_destination_gets_the_packet_with_its_mesh_source(void **stat
 	rig_six(rig);
 	for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++) {
 		for (uint32_t peer = 0; peer < RIG_PEERS; peer += 2) {
-			struct packet inner = PKT6(.src = ip6(clients[peer]), .dst = ip6(local[i]), .proto = 6,
-				.sport = 5, .dport = 80, .tcp_flags = TCP_SYN, .hops = 1);
+			struct packet inner = PKT6(.src = ip6(clients[peer]), .dst = ip6(local[i]),
+				.proto = 6, .sport = 5, .dport = 80, .tcp_flags = TCP_SYN, .hops = 1);
 			struct rig_result r = rig_from_peer(rig, peer, &inner);
 
 			handed_up(rig, &r, &inner);
@@ -345,8 +347,8 @@ static void what_one_peer_sends_another_is_sealed_again(void **state)
 	for (uint32_t to = 0; to < RIG_PEERS; to++) {
 		for (uint32_t payload = 0; payload <= 1232; payload += 77) {
 			uint32_t from = (to + 1) % RIG_PEERS;
-			struct packet inner = PKT6(.src = ip6(clients[from]), .dst = ip6(clients[to]), .proto = 17,
-				.sport = 5, .dport = 6, .payload = payload, .tclass = 2), got;
+			struct packet inner = PKT6(.src = ip6(clients[from]), .dst = ip6(clients[to]),
+				.proto = 17, .sport = 5, .dport = 6, .payload = payload, .tclass = 2), got;
 			struct rig_result r = rig_from_peer(rig, from, &inner);
 
 			rig_ends(rig, &r, TALON_DIR_IN, TALON_RESEALED);
@@ -371,7 +373,8 @@ static void the_hosts_refusals_are_told(void **state)
 	rig_route6(rig, "2001:db8:66::", 47, 0);
 	rig_route6(rig, "2001:db8:68::", 47, 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(cases[i].dst), .proto = 17, .sport = 5, .dport = 6);
+		inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(cases[i].dst), .proto = 17, .sport = 5,
+			.dport = 6);
 		r = rig_from_peer(rig, 0, &inner);
 		rig_ends(rig, &r, TALON_DIR_IN, TALON_ICMP_SENT);
 		got = rig_opened(rig, &r, 0);
@@ -386,8 +389,8 @@ static void the_hosts_refusals_are_told(void **state)
 
 static void a_host_that_does_not_forward_ipv6_says_no_route_at_once(void **state)
 {
-	struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 6, .sport = 5, .dport = 6,
-		.tcp_flags = TCP_SYN), got, want;
+	struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 6, .sport = 5,
+		.dport = 6, .tcp_flags = TCP_SYN), got, want;
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -405,8 +408,8 @@ static void a_host_that_does_not_forward_ipv6_says_no_route_at_once(void **state
 
 static void without_an_address_there_is_no_masquerade(void **state)
 {
-	struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 17, .sport = 5, .dport = 6),
-		got, want;
+	struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 17, .sport = 5,
+		.dport = 6), got, want;
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -439,8 +442,8 @@ static void replies_must_be_able_to_come_back(void **state)
 
 static void a_next_hop_without_mac_is_told_to_the_controller(void **state)
 {
-	struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(NOBODY6), .proto = 17, .sport = 5, .dport = 6,
-		.payload = 50), want;
+	struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(NOBODY6), .proto = 17, .sport = 5,
+		.dport = 6, .payload = 50), want;
 	struct rig *rig = *state;
 	const struct rig_event *event;
 	struct packet got = {};
@@ -483,8 +486,8 @@ static void clients_reach_each_other_by_their_external_addresses(void **state)
 	r = rig_from_peer(rig, 1, &from_b);	/* now both did */
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_RESEALED);
 	got = rig_opened(rig, &r, 0);
-	want = PKT6(.src = ip6(NODE6), .dst = ip6(CLIENT6), .proto = 17, .sport = b, .dport = 500, .payload = 30,
-		.hops = 1);
+	want = PKT6(.src = ip6(NODE6), .dst = ip6(CLIENT6), .proto = 17, .sport = b, .dport = 500,
+		.payload = 30, .hops = 1);
 	pkt_equal(&got, &want);
 	r = rig_from_peer(rig, 0, &from_a);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_RESEALED);
@@ -493,7 +496,8 @@ static void clients_reach_each_other_by_their_external_addresses(void **state)
 		.payload = 20, .hops = 63);
 	pkt_equal(&got, &want);
 
-	error = pkt_icmp6_error(ip6(CLIENT6_1), ip6(NODE6), 1, 4, 0, &got, got.len);	/* b's port is closed */
+	/* b's port is closed */
+	error = pkt_icmp6_error(ip6(CLIENT6_1), ip6(NODE6), 1, 4, 0, &got, got.len);
 	r = rig_from_peer(rig, 1, &error);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_RESEALED);
 	got = rig_opened(rig, &r, 0);
@@ -541,7 +545,8 @@ static void a_flow_of_an_address_that_moved_to_another_peer_is_judged_anew(void 
 	r = rig_from_peer(rig, 1, &inner);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
 	reply = rig_plain(rig, &r);
-	reply = PKT6(.src = ip6(GATEWAY6), .dst = ip6(NODE6), .proto = 17, .sport = 6, .dport = SPORT6(&reply));
+	reply = PKT6(.src = ip6(GATEWAY6), .dst = ip6(NODE6), .proto = 17, .sport = 6,
+		.dport = SPORT6(&reply));
 	r = rig_from_wire(rig, &reply);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_FORWARDED);
 	rig_opened(rig, &r, 1);

@@ -146,9 +146,10 @@ static struct packet gen_inner6(struct fuzz *z)
 
 static struct addr6 destination6(struct fuzz *z)
 {
-	static const char *const addrs[] = { GATEWAY6, GATEWAY6, GATEWAY6, GATEWAY6, NARROW6, NARROW6, NOBODY6, PLAIN6,
-		PLAIN6, VIP6, UNREACHABLE6, MESH6, NODE6, SECOND6, CLIENT6, CLIENT6_1, CLIENT6_2, "2001:db8::1",
-		"2001:db8:a::2", "fd00:64::99", "2001:db8:99::9", "ff02::1", "fe80::1", "::1", "::ffff:10.9.0.2" };
+	static const char *const addrs[] = { GATEWAY6, GATEWAY6, GATEWAY6, GATEWAY6, NARROW6, NARROW6,
+		NOBODY6, PLAIN6, PLAIN6, VIP6, UNREACHABLE6, MESH6, NODE6, SECOND6, CLIENT6, CLIENT6_1,
+		CLIENT6_2, "2001:db8::1", "2001:db8:a::2", "fd00:64::99", "2001:db8:99::9", "ff02::1",
+		"fe80::1", "::1", "::ffff:10.9.0.2" };
 
 	return ip6(addrs[below(z, sizeof(addrs) / sizeof(addrs[0]))]);
 }
@@ -164,12 +165,13 @@ static struct pkt6_spec spec6_of(struct fuzz *z, struct addr6 src, struct addr6 
 {
 	static const uint8_t protos[] = { 17, 17, 17, 6, 6, 6, 58, 58, 58, 50, 51, 59, 253 };
 	static const uint8_t types[] = { 128, 128, 128, 129, 1, 2, 3, 4, 100, 133, 135, 137, 139, 143, 150 };
-	static const uint8_t flags[] = { TCP_SYN, TCP_SYN | TCP_ACK, TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, 0, 0xff };
+	static const uint8_t flags[] = { TCP_SYN, TCP_SYN | TCP_ACK, TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST,
+		0, 0xff };
 	struct pkt6_spec spec = {
 		.src = src, .dst = dst, .proto = protos[below(z, sizeof(protos))],
 		.sport = 1000 + below(z, 6), .dport = 50 + below(z, 6),
-		.hops = once_in(z, 20) ? 1 + below(z, 3) : 64, .tclass = below(z, 256), .label = below(z, 1 << 20),
-		.hop_options = once_in(z, 10) ? 8 * (1 + below(z, 3)) : 0,
+		.hops = once_in(z, 20) ? 1 + below(z, 3) : 64, .tclass = below(z, 256),
+		.label = below(z, 1 << 20), .hop_options = once_in(z, 10) ? 8 * (1 + below(z, 3)) : 0,
 		.dst_options = once_in(z, 10) ? 8 * (1 + below(z, 3)) : 0,
 		.tcp_flags = flags[below(z, sizeof(flags))], .icmp_type = types[below(z, sizeof(types))],
 		.icmp_id = 1000 + below(z, 6), .payload = size(z), .seed = below(z, 256),
@@ -229,7 +231,8 @@ static struct packet gen_reply6(struct fuzz *z, const struct model_flow6 *f, boo
 	return pkt_ip6(&spec);
 }
 
-static struct packet gen_error6(struct fuzz *z, struct addr6 src, struct addr6 dst, const struct packet *about)
+static struct packet gen_error6(struct fuzz *z, struct addr6 src, struct addr6 dst,
+	const struct packet *about)
 {
 	static const uint32_t embeds[] = { 48, 48, 56, 60, 80, 300, 40, 47, 1232 };
 	uint32_t embed = embeds[below(z, sizeof(embeds) / sizeof(embeds[0]))];
@@ -243,7 +246,8 @@ static struct packet gen_error6(struct fuzz *z, struct addr6 src, struct addr6 d
 
 static struct packet gen_inner_six(struct fuzz *z, uint32_t *peer)
 {
-	struct pkt6_spec spec = spec6_of(z, client6(once_in(z, 30) ? below(z, RIG_PEERS) : *peer), destination6(z));
+	struct pkt6_spec spec = spec6_of(z, client6(once_in(z, 30) ? below(z, RIG_PEERS) : *peer),
+		destination6(z));
 	const struct addr6 node = ip6(NODE6);
 	struct packet p;
 
@@ -495,8 +499,8 @@ static void begin(struct fuzz *z)
 		assert_true(z->model.mask_known[peer]);
 	}
 	if (z->model.six) {
-		struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 17, .sport = 999,
-			.dport = 53);
+		struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 17,
+			.sport = 999, .dport = 53);
 		struct packet frame = rig_sealed(z->rig, 0, &inner);
 		struct rig_result r = rig_run(z->rig, &frame);
 
@@ -518,7 +522,8 @@ static uint32_t play_round(struct fuzz *z, uint32_t frames)
 	uint32_t i;
 
 	begin(z);
-	for (i = 0; i < frames && rig_now_ns() < end_ns && z->model.flow_count + z->model.flow6_count < 900; i++) {
+	for (i = 0; i < frames && rig_now_ns() < end_ns &&
+		z->model.flow_count + z->model.flow6_count < 900; i++) {
 		struct packet frame = generate(z);
 		struct rig_result r;
 
@@ -559,9 +564,9 @@ static void the_program_does_what_the_model_says(void **state)
 		done += play_round(&z, ROUND);
 		rig_teardown((void **)&z.rig);
 	}
-	print_message("%llu frames: %u passed, %u dropped, %u sent; %u flows, %u of IPv6; %u rounds cut short\n",
-		(unsigned long long)done, z.verdicts[RIG_PASS], z.verdicts[RIG_DROP], z.verdicts[RIG_SEND],
-		z.learned, z.learned6, z.lost);
+	print_message("%llu frames: %u passed, %u dropped, %u sent; %u flows, %u of IPv6; %u rounds cut "
+		"short\n", (unsigned long long)done, z.verdicts[RIG_PASS], z.verdicts[RIG_DROP],
+		z.verdicts[RIG_SEND], z.learned, z.learned6, z.lost);
 	for (int end = 0; end < TALON_END_COUNT; end++)
 		print_message("%s %u%s", rig_end_name(end), z.ends[end], end == TALON_END_COUNT - 1 ? "\n"
 			: ", ");

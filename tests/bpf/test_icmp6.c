@@ -36,8 +36,8 @@ static void hops_that_are_up_are_told_to_the_remote(void **state)
 
 	rig_six(rig);
 	port = open_udp6(rig, 0, CLIENT6, 5, GATEWAY6, 6);
-	reply = PKT6(.src = ip6(GATEWAY6), .dst = ip6(NODE6), .proto = 17, .sport = 6, .dport = port, .hops = 1,
-		.payload = 50);
+	reply = PKT6(.src = ip6(GATEWAY6), .dst = ip6(NODE6), .proto = 17, .sport = 6, .dport = port,
+		.hops = 1, .payload = 50);
 	r = rig_from_wire(rig, &reply);
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_ICMP_SENT);
 	out = rig_plain(rig, &r);
@@ -51,7 +51,8 @@ static void hops_that_are_up_are_told_to_the_remote(void **state)
 /* RFC 4443 section 2.4 (e) */
 static void no_error_is_sent_about_what_rfc_4443_excepts(void **state)
 {
-	struct packet about = PKT6(.src = ip6(PLAIN6), .dst = ip6(CLIENT6), .proto = 17, .sport = 5, .dport = 6);
+	struct packet about = PKT6(.src = ip6(PLAIN6), .dst = ip6(CLIENT6), .proto = 17, .sport = 5,
+		.dport = 6);
 	struct packet inner[] = {
 		pkt_icmp6_error(ip6(CLIENT6), ip6(PLAIN6), 1, 3, 0, &about, about.len),
 		/* of types that we do not know */
@@ -81,8 +82,8 @@ static void no_error_is_sent_about_what_rfc_4443_excepts(void **state)
 /* Unlike IPv4's: a later fragment that is too big has no other way to be heard of. */
 static void errors_are_sent_about_later_fragments(void **state)
 {
-	struct packet whole = PKT6(.src = ip6(CLIENT6), .dst = ip6(PLAIN6), .proto = 17, .sport = 5, .dport = 6,
-		.payload = 900), part = pkt_fragment6(&whole, 400, 400, 7), got, want;
+	struct packet whole = PKT6(.src = ip6(CLIENT6), .dst = ip6(PLAIN6), .proto = 17, .sport = 5,
+		.dport = 6, .payload = 900), part = pkt_fragment6(&whole, 400, 400, 7), got, want;
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -342,8 +343,8 @@ static void an_error_about_no_flow_of_ours_goes_nowhere(void **state)
 
 static void refusals_about_a_plain_route_come_from_the_node(void **state)
 {
-	struct packet reply = PKT6(.src = ip6(PLAIN6), .dst = ip6(CLIENT6), .proto = 17, .sport = 6, .dport = 5,
-		.payload = 1300), out, want;
+	struct packet reply = PKT6(.src = ip6(PLAIN6), .dst = ip6(CLIENT6), .proto = 17, .sport = 6,
+		.dport = 5, .payload = 1300), out, want;
 	struct rig *rig = *state;
 	struct rig_result r;
 

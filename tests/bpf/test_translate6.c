@@ -112,12 +112,13 @@ static void a_reply_nobody_asked_for_is_left_alone(void **state)
 				.dport = port),
 			PKT6(.src = ip6(GATEWAY6), .dst = ip6(NODE6), .proto = 17, .sport = 6,
 				.dport = port ^ 1),
-			PKT6(.src = ip6(GATEWAY6), .dst = ip6(SECOND6), .proto = 17, .sport = 6, .dport = port),
+			PKT6(.src = ip6(GATEWAY6), .dst = ip6(SECOND6), .proto = 17, .sport = 6,
+				.dport = port),
 			PKT6(.src = ip6(GATEWAY6), .dst = ip6(NODE6), .proto = 6, .sport = 6, .dport = port,
 				.tcp_flags = TCP_ACK),
 			/* of the host, whatever the port */
-			PKT6(.src = ip6(GATEWAY6), .dst = ip6(NODE6), .proto = 58, .icmp_type = 135, .hops = 255,
-				.payload = 24),
+			PKT6(.src = ip6(GATEWAY6), .dst = ip6(NODE6), .proto = 58, .icmp_type = 135,
+				.hops = 255, .payload = 24),
 			PKT6(.src = ip6("fe80::1"), .dst = ip6("ff02::1"), .proto = 58, .icmp_type = 134,
 				.hops = 255, .payload = 24),
 			PKT6(.src = ip6(GATEWAY6), .dst = ip6(NODE6), .proto = 50, .payload = 24),
@@ -173,7 +174,8 @@ static void flows_of_both_families_are_told_apart(void **state)
 	p = PKT6(.src = ip6(GATEWAY6), .dst = ip6(NODE6), .proto = 17, .sport = 6, .dport = six);
 	r = rig_from_wire(rig, &p);
 	got = rig_opened(rig, &r, 0);
-	want = PKT6(.src = ip6(GATEWAY6), .dst = ip6(CLIENT6), .proto = 17, .sport = 6, .dport = 5, .hops = 63);
+	want = PKT6(.src = ip6(GATEWAY6), .dst = ip6(CLIENT6), .proto = 17, .sport = 6, .dport = 5,
+		.hops = 63);
 	pkt_equal(&got, &want);
 	assert_int_equal(nat_stats(rig).live, 2);
 }
@@ -199,7 +201,9 @@ static void equal_folds_never_mix_two_flows(void **state)
 	inner = PKT6(.src = ip6(CLIENT6), .dst = ip6("2001:db8::1"), .proto = 17, .sport = 5, .dport = 6);
 	r = rig_from_peer(rig, 0, &inner);	/* another remote */
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_NAT_RACE);
-	/* other ports have another key, and another port of ours: the owner's fold is the same, not its port */
+	/*
+	 * other ports have another key, and another port of ours: the owner's fold is the same, not its port
+	 */
 	inner = PKT6(.src = ip6(CLIENT6_1), .dst = ip6(GATEWAY6), .proto = 17, .sport = 55, .dport = 6);
 	r = rig_from_peer(rig, 1, &inner);
 	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
@@ -216,12 +220,14 @@ static void equal_folds_never_mix_two_flows(void **state)
 	reply = PKT6(.src = ip6(GATEWAY6), .dst = ip6(NODE6), .proto = 17, .sport = 6, .dport = port);
 	r = rig_from_wire(rig, &reply);
 	got = rig_opened(rig, &r, 0);
-	want = PKT6(.src = ip6(GATEWAY6), .dst = ip6(CLIENT6), .proto = 17, .sport = 6, .dport = 5, .hops = 63);
+	want = PKT6(.src = ip6(GATEWAY6), .dst = ip6(CLIENT6), .proto = 17, .sport = 6, .dport = 5,
+		.hops = 63);
 	pkt_equal(&got, &want);
 	reply = PKT6(.src = ip6(GATEWAY6), .dst = ip6(NODE6), .proto = 17, .sport = 7, .dport = port);
 	r = rig_from_wire(rig, &reply);
 	got = rig_opened(rig, &r, 1);
-	want = PKT6(.src = ip6(GATEWAY6), .dst = ip6(CLIENT6_1), .proto = 17, .sport = 7, .dport = 5, .hops = 63);
+	want = PKT6(.src = ip6(GATEWAY6), .dst = ip6(CLIENT6_1), .proto = 17, .sport = 7, .dport = 5,
+		.hops = 63);
 	pkt_equal(&got, &want);
 	/* not the remote, and not the address, though the record is found */
 	reply = PKT6(.src = ip6("2001:db8::219"), .dst = ip6(NODE6), .proto = 17, .sport = 6, .dport = port);
@@ -505,8 +511,8 @@ static void fragments_of_a_client_leave_with_one_source(void **state)
 
 static void a_route_without_masquerade_works_both_ways(void **state)
 {
-	struct packet reply = PKT6(.src = ip6(PLAIN6), .dst = ip6(CLIENT6), .proto = 6, .sport = 6, .dport = 5,
-		.payload = 900), got, want;
+	struct packet reply = PKT6(.src = ip6(PLAIN6), .dst = ip6(CLIENT6), .proto = 6, .sport = 6,
+		.dport = 5, .payload = 900), got, want;
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -521,8 +527,8 @@ static void a_route_without_masquerade_works_both_ways(void **state)
 	want.bytes[7] = 63;
 	pkt_equal(&got, &want);
 	{	/* any other protocol, and later fragments, as they are */
-		struct packet esp = PKT6(.src = ip6(PLAIN6), .dst = ip6(CLIENT6_2), .proto = 50, .payload = 50),
-			later = pkt_fragment6(&reply, 80, 400, 5);
+		struct packet esp = PKT6(.src = ip6(PLAIN6), .dst = ip6(CLIENT6_2), .proto = 50,
+			.payload = 50), later = pkt_fragment6(&reply, 80, 400, 5);
 
 		r = rig_from_wire(rig, &esp);
 		rig_ends(rig, &r, TALON_DIR_OUT, TALON_FORWARDED);

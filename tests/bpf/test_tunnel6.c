@@ -43,17 +43,16 @@ static void every_length_that_the_device_lets_through_is_sealed(void **state)
 
 static void every_kind_of_packet_is_sealed(void **state)
 {
-	struct packet whole = PKT6(.src = ip6(VIP6), .dst = ip6(CLIENT6_2), .proto = 17, .sport = 1, .dport = 2,
-		.payload = 1000);
+	struct packet whole = PKT6(.src = ip6(VIP6), .dst = ip6(CLIENT6_2), .proto = 17, .sport = 1,
+		.dport = 2, .payload = 1000);
 	struct packet packets[] = {
 		PKT6(.src = ip6(VIP6), .dst = ip6(CLIENT6_2), .proto = 6, .sport = 80, .dport = 2,
 			.tcp_flags = TCP_ACK, .payload = 100),
 		PKT6(.src = ip6(MESH6), .dst = ip6(CLIENT6_2), .proto = 58, .icmp_type = 128, .icmp_id = 3,
 			.payload = 56),
-		PKT6(.src = ip6(MESH6), .dst = ip6(CLIENT6_2), .proto = 17, .hop_options = 8, .dst_options = 16,
-			.payload = 56),
-		PKT6(.src = ip6(MESH6), .dst = ip6(CLIENT6_2), .proto = 17, .hops = 1),
-		pkt_fragment6(&whole, 0, 400, 3), pkt_fragment6(&whole, 400, 608, 3),
+		PKT6(.src = ip6(MESH6), .dst = ip6(CLIENT6_2), .proto = 17, .hop_options = 8,
+		.dst_options = 16, .payload = 56), PKT6(.src = ip6(MESH6), .dst = ip6(CLIENT6_2), .proto = 17,
+		.hops = 1), pkt_fragment6(&whole, 0, 400, 3), pkt_fragment6(&whole, 400, 608, 3),
 		pkt_icmp6_error(ip6(MESH6), ip6(CLIENT6_2), 1, 4, 0, &whole, 1000),
 	};
 	struct rig *rig = *state;
@@ -81,11 +80,11 @@ static void the_longest_prefix_says_whose_it_is(void **state)
 static void what_is_of_the_link_alone_goes_nowhere(void **state)
 {
 	struct packet packets[] = {
-		PKT6(.src = ip6("fe80::7"), .dst = ip6("ff02::2"), .proto = 58, .icmp_type = 133, .hops = 255),
-		PKT6(.src = ip6("::"), .dst = ip6("ff02::16"), .proto = 58, .icmp_type = 143, .hop_options = 8,
-			.hops = 1, .payload = 20),
-		PKT6(.src = ip6(MESH6), .dst = ip6(CLIENT6), .proto = 58, .icmp_type = 135, .hops = 255,
-			.payload = 24),
+		PKT6(.src = ip6("fe80::7"), .dst = ip6("ff02::2"), .proto = 58, .icmp_type = 133,
+			.hops = 255),
+		PKT6(.src = ip6("::"), .dst = ip6("ff02::16"), .proto = 58, .icmp_type = 143,
+		.hop_options = 8, .hops = 1, .payload = 20), PKT6(.src = ip6(MESH6), .dst = ip6(CLIENT6),
+		.proto = 58, .icmp_type = 135, .hops = 255, .payload = 24),
 		PKT6(.src = ip6("fe80::7"), .dst = ip6(CLIENT6), .proto = 17),
 		PKT6(.src = ip6(MESH6), .dst = ip6("fe80::8"), .proto = 17),
 		PKT6(.src = ip6(MESH6), .dst = ip6("::1"), .proto = 17),
@@ -119,8 +118,8 @@ static void what_cannot_be_sealed_is_dropped(void **state)
 static void the_mss_of_the_hosts_own_connections_is_clamped(void **state)
 {
 	uint8_t option[4] = { 2, 4, 1440 >> 8, 1440 & 255 };
-	struct packet packet = PKT6(.src = ip6(MESH6), .dst = ip6(CLIENT6), .proto = 6, .sport = 1, .dport = 2,
-		.tcp_flags = TCP_SYN, .tcp_options = option, .tcp_options_len = 4), got;
+	struct packet packet = PKT6(.src = ip6(MESH6), .dst = ip6(CLIENT6), .proto = 6, .sport = 1,
+		.dport = 2, .tcp_flags = TCP_SYN, .tcp_options = option, .tcp_options_len = 4), got;
 	struct rig *rig = *state;
 	struct rig_result r;
 
@@ -135,7 +134,8 @@ static void the_mss_of_the_hosts_own_connections_is_clamped(void **state)
 /* RFC 8201: the host hears it from where the packet was going, on the device that it sent it by. */
 static void what_the_way_is_too_narrow_for_is_told_to_the_host(void **state)
 {
-	struct packet packet = PKT6(.src = ip6(MESH6), .dst = ip6(CLIENT6), .proto = 17, .payload = 1300), got, want;
+	struct packet packet = PKT6(.src = ip6(MESH6), .dst = ip6(CLIENT6), .proto = 17, .payload = 1300),
+		got, want;
 	struct talon_endpoint e;
 	struct rig *rig = *state;
 	struct rig_result r;

@@ -50,8 +50,8 @@ enum { ROUTE_NONE, ROUTE_MASQUERADE, ROUTE_PLAIN };
 
 static int route(const uint8_t *dst)
 {
-	if (is_in(dst, "2001:db8::", 64) || is_in(dst, "2001:db8:19::", 64) || is_in(dst, "2001:db8:a::", 64) ||
-		is_in(dst, "2001:db8:66::", 64))
+	if (is_in(dst, "2001:db8::", 64) || is_in(dst, "2001:db8:19::", 64) ||
+		is_in(dst, "2001:db8:a::", 64) || is_in(dst, "2001:db8:66::", 64))
 		return ROUTE_MASQUERADE;
 	return is_in(dst, "2001:db8:8::", 64) || is_in(dst, "fd00:64::", 64) ? ROUTE_PLAIN : ROUTE_NONE;
 }
@@ -259,7 +259,8 @@ bool model6_is_checksum(const struct judged *j, uint32_t off)
 {
 	if (j->proto != P_UDP && off == j->header + check_at(j->proto))
 		return true;
-	return j->kind == ERROR && j->embedded_proto != P_UDP && off == j->embedded + check_at(j->embedded_proto);
+	return j->kind == ERROR && j->embedded_proto != P_UDP &&
+		off == j->embedded + check_at(j->embedded_proto);
 }
 
 static void clamp_mss(struct judged *j)
@@ -325,7 +326,8 @@ static void translate_error(struct judged *j, bool is_source, const uint8_t *add
 {
 	uint8_t *icmp = j->ip.bytes + j->header, *in = icmp + 8, *l4 = j->ip.bytes + j->embedded,
 		*outer = j->ip.bytes + (is_source ? 8 : 24), *inner = in + (is_source ? 24 : 8),
-		*field = port_field(l4, j->embedded_proto, !is_source), *check = l4 + check_at(j->embedded_proto),
+		*field = port_field(l4, j->embedded_proto, !is_source),
+		*check = l4 + check_at(j->embedded_proto),
 		old[16], before[2];
 
 	memcpy(old, outer, 16);
@@ -366,7 +368,8 @@ static const char *learn_port(struct judged *j, struct model_flow6 *f, const str
 				: "two endpoints got one port");
 	}
 	for (uint32_t i = 0; i < m->flow_count; i++)
-		if (m->flows[i].proto == (f->proto == P_ICMP6 ? P_ICMP : f->proto) && m->flows[i].port == f->port)
+		if (m->flows[i].proto == (f->proto == P_ICMP6 ? P_ICMP : f->proto) &&
+			m->flows[i].port == f->port)
 			return differ(j, "an endpoint of IPv4 has that port");
 	m->flows6[m->flow6_count++] = *f;
 	return NULL;
@@ -462,12 +465,14 @@ static bool is_of_link(const struct judged *j)
 }
 
 /* After whom it goes to is known. @f: NULL without NAT, or for a later fragment. */
-static const char *into_mesh(struct judged *j, uint32_t peer, const struct model_flow6 *f, const uint8_t *client)
+static const char *into_mesh(struct judged *j, uint32_t peer, const struct model_flow6 *f,
+	const uint8_t *client)
 {
 	if (j->ip.bytes[7] <= 1 && !j->is_resealed)
 		return refuse_to_wire(j, 3, 0, TALON_TTL_EXPIRED);
 	if (j->ip.len > RIG_MTU)
-		return j->is_resealed ? dropped(j, TALON_TOO_BIG) : refuse_to_wire(j, 2, RIG_MTU, TALON_TOO_BIG);
+		return j->is_resealed ? dropped(j, TALON_TOO_BIG) : refuse_to_wire(j, 2, RIG_MTU,
+			TALON_TOO_BIG);
 	if (f && j->first_fragment) {
 		struct model_frag6 *now = add_frag(j);
 
@@ -509,7 +514,8 @@ const char *model6_from_wire(struct judged *j, const struct packet *frame)
 	struct model_flow6 *f;
 	bool may_be_reply, is_bad;
 
-	if (!j->is_resealed && (is_martian(dst) || (!model6_is_own(dst) && !(plain && is_in(dst, "fd00:64::", 64)))))
+	if (!j->is_resealed &&
+		(is_martian(dst) || (!model6_is_own(dst) && !(plain && is_in(dst, "fd00:64::", 64)))))
 		return passed(j, frame, NOT_COUNTED);
 	if (!j->is_resealed)
 		j->dir = TALON_DIR_OUT;
@@ -535,7 +541,8 @@ const char *model6_from_wire(struct judged *j, const struct packet *frame)
 	if (f)
 		return into_mesh(j, f->peer, f, f->client);
 	if (may_be_reply && j->kind == FLOW && j->proto == P_TCP &&
-		(j->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && model_port_is_mapped(j->m, P_TCP, j->dport))
+		(j->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+		model_port_is_mapped(j->m, P_TCP, j->dport))
 		return dropped(j, TALON_NAT_NO_FLOW);
 	if (j->first_fragment) {
 		struct model_frag6 *known = find_frag(j);
@@ -562,8 +569,8 @@ static bool is_hairpin(struct judged *j)
 }
 
 /*
- * A flow that exists though its first packet is not seen with its port: that is the one which the endpoint has
- * already, or the model has lost track.
+ * A flow that exists though its first packet is not seen with its port: that is the one which the endpoint
+ * has already, or the model has lost track.
  */
 static const char *assume_port(struct judged *j, struct model_flow6 *fresh)
 {
@@ -590,7 +597,8 @@ static const char *by_device(struct judged *j, enum way way, uint32_t mtu, bool 
 		return dropped(j, TALON_NAT_PROTO);
 	if (masquerade && j->kind == FLOW) {
 		f = find_forward(j);
-		if (j->proto == P_ICMP6 && j->icmp_type != 128 && (!f || way == WAY_NO_NEIGH || j->is_resealed))
+		if (j->proto == P_ICMP6 && j->icmp_type != 128 &&
+			(!f || way == WAY_NO_NEIGH || j->is_resealed))
 			return dropped(j, TALON_NAT_NO_FLOW);
 	}
 	if (mtu && j->ip.len > mtu) {
@@ -608,8 +616,8 @@ static const char *by_device(struct judged *j, enum way way, uint32_t mtu, bool 
 		translate_error(j, true, node.byte, about->port);
 	} else if (masquerade) {
 		if (j->kind == FLOW && !f) {
-			wrong = j->is_resealed ? assume_port(j, &fresh) : out.len ? learn_port(j, &fresh, &out)
-				: differ(j, "nothing came of a new flow");
+			wrong = j->is_resealed ? assume_port(j, &fresh) : out.len ? learn_port(j, &fresh,
+				&out) : differ(j, "nothing came of a new flow");
 			if (wrong)
 				return wrong;
 			f = &j->m->flows6[j->m->flow6_count - 1];
@@ -653,9 +661,9 @@ static const char *from_peer(struct judged *j)
 		if (!j->is_resealed)
 			return delivered(j);
 	} else if (to == TALON_PEER_NONE && way >= WAY_UNREACHABLE) {
-		return refuse_to_mesh(j, 1, way == WAY_NONE ? 0 : 3, 0, way == WAY_UNREACHABLE ? TALON_UNREACHABLE
-			: way == WAY_NO_PEER ? TALON_NO_PEER : way == WAY_NONE ? TALON_NO_FIB
-			: TALON_NO_WAY_BACK);
+		return refuse_to_mesh(j, 1, way == WAY_NONE ? 0 : 3, 0,
+			way == WAY_UNREACHABLE ? TALON_UNREACHABLE : way == WAY_NO_PEER ? TALON_NO_PEER
+			: way == WAY_NONE ? TALON_NO_FIB : TALON_NO_WAY_BACK);
 	}
 	if (j->ip.bytes[7] <= 1)
 		return refuse_to_mesh(j, 3, 0, 0, TALON_TTL_EXPIRED);

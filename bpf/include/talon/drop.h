@@ -59,7 +59,7 @@
 	X(FWD_DISABLED,	"fwd_disabled",	1, \
 		"this host does not forward: sysctl net.ipv4.ip_forward or net.ipv6.conf.*.forwarding is 0") \
 	X(NO_WAY_BACK,	"no_way_back",	1, \
-		"leads to a device without our program, or none of our addresses fits: replies would be missed") \
+		"leads to a device without our program, or none of our addresses fits: no way for replies") \
 	X(NO_NEIGH,	"no_neigh",	1, "next hop's MAC is not known yet") \
 	X(NO_PEER,	"no_peer",	1, "mesh address belongs to no peer") \
 	X(NO_ENDPOINT,	"no_endpoint",	1, "peer's endpoint is not known") \

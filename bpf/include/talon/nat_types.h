@@ -17,7 +17,9 @@
 #define TALON_PROTO_SIX		0x80U
 #define TALON_PROTO(proto)	((proto) & 0x7fU)	/* of an IPv6 flow IPPROTO_ICMPV6 for IPPROTO_ICMP */
 
-/* The fold of an address: multilinear, as the hash of the indexes is (lib/flow_index.h), and never inverted. */
+/*
+ * The fold of an address: multilinear, as the hash of the indexes is (lib/flow_index.h), and never inverted.
+ */
 static inline __u32 talon_fold6(const __u64 key[5], const struct talon_addr *a)
 {
 	return (key[0] + key[1] * a->word[0] + key[2] * a->word[1] + key[3] * a->word[2] +

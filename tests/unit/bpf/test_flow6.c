@@ -57,15 +57,16 @@ static struct talon_flow_key key_of(const struct talon_addr *client, uint16_t sp
 {
 	return (struct talon_flow_key) {
 		.src = talon_fold6(cfg.keys.fold, client), .dst = talon_fold6(cfg.keys.fold, &remote),
-		.sport = htons(sport), .dport = htons(proto == IPPROTO_ICMPV6 ? sport : 443), .proto = proto | SIX,
+		.sport = htons(sport), .dport = htons(proto == IPPROTO_ICMPV6 ? sport : 443),
+		.proto = proto | SIX,
 	};
 }
 
 static int create(const struct talon_addr *client, uint16_t sport, uint8_t proto, uint32_t *ret_id)
 {
 	struct talon_flow_key key = key_of(client, sport, proto);
-	struct flow_party party = { .peer = sport % 100, .snat = talon_fold6(cfg.keys.fold, &snat), .now_s = NOW,
-		.six = { .client = *client, .remote = remote, .snat = snat } };
+	struct flow_party party = { .peer = sport % 100, .snat = talon_fold6(cfg.keys.fold, &snat),
+		.now_s = NOW, .six = { .client = *client, .remote = remote, .snat = snat } };
 
 	return flow_create(&cfg, &key, &party, ret_id);
 }
