@@ -25,7 +25,7 @@ static enum preflight_level level_of_forwarding(const struct config *config)
 static bool may_serve_ipv6(const struct config *config)
 {
 	if (config->mesh.enabled)
-		return true;
+		return !config->mesh.disable_ipv6;
 	for (size_t i = 0; i < config->route_count; i++) {
 		if (config->routes[i].dst.family == AF_INET6)
 			return config->mesh_len6;

@@ -228,6 +228,11 @@ static void numbers_have_at_most_six_characters(void **state)
 
 /* --- destinations --- */
 
+static void add(struct top_destinations *d, uint32_t addr, __be16 port, __u8 proto)
+{
+	top_destinations_add(d, &(struct talon_addr){ { htonl(addr) } }, port, proto);
+}
+
 static void destinations_are_counted_exactly_while_they_fit(void **state)
 {
 	struct top_destinations *d = top_destinations_new();
@@ -238,7 +243,7 @@ static void destinations_are_counted_exactly_while_they_fit(void **state)
 		top_destinations_clear(d);
 		for (__u32 i = 0; i < TOP_DESTINATIONS_MAX; i++) {
 			for (int n = 0; n < 1 + (i == 7) + 2 * (i == 9); n++)
-				top_destinations_add(d, &(struct talon_addr){ { htonl(i / 2) } }, htons(1 + i % 2), IPPROTO_TCP);
+				add(d, i / 2, htons(1 + i % 2), IPPROTO_TCP);
 		}
 		assert_int_equal(top_destinations_best(d, best, 3, &lowered), 3);
 		assert_int_equal(lowered, 0);
@@ -259,11 +264,11 @@ static void those_with_many_flows_are_found_among_any_number(void **state)
 	__u64 lowered;
 
 	for (__u32 i = 0; i < 500000; i++) {
-		top_destinations_add(d, &(struct talon_addr){ { htonl(0x0b000000 + i) } }, htons(443), IPPROTO_UDP);
+		add(d, 0x0b000000 + i, htons(443), IPPROTO_UDP);
 		if (i % 50 == 0)
-			top_destinations_add(d, &(struct talon_addr){ { htonl(1) } }, htons(443), IPPROTO_TCP);
+			add(d, 1, htons(443), IPPROTO_TCP);
 		if (i % 100 == 0)
-			top_destinations_add(d, &(struct talon_addr){ { htonl(2) } }, htons(443), IPPROTO_TCP);
+			add(d, 2, htons(443), IPPROTO_TCP);
 	}
 	assert_int_equal(top_destinations_best(d, best, 8, &lowered), 8);
 	assert_int_equal(best[0].addr.word[0], htonl(1));
