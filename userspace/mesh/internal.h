@@ -265,6 +265,11 @@ void mesh_forget_setup_key(const struct config *config);
 /* servers.c: signal, relays and STUN servers that management names. */
 void mesh_use_servers(struct mesh *mesh, const struct netmap_servers *servers);
 int mesh_servers_start(struct mesh *mesh);
+/*
+ * Whether @addr is one of the mesh's own: a path there would lead the tunnel into itself. Networks that are
+ * reached through the mesh do not count: this host's own link may lie in a wider one. For struct ice_ops.
+ */
+bool mesh_is_inside(void *mesh, uint16_t family, const struct talon_addr *addr);
 extern const struct peers_ops mesh_peers_ops;
 
 /* fill_snapshot.c */

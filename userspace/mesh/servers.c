@@ -127,12 +127,14 @@ static int ice_send(void *ctx, const struct endpoint *to, const void *bytes, siz
 	return plane_send(mesh->plane, to, bytes, len);
 }
 
-/* A path inside the mesh would lead the tunnel into itself. */
-static bool ice_is_inside(void *ctx, uint16_t family, const struct talon_addr *addr)
+bool mesh_is_inside(void *ctx, uint16_t family, const struct talon_addr *addr)
 {
-	const struct mesh *mesh = ctx;
+	const struct netmap_self *self = mesh_self(ctx);
+	struct cidr net = { .family = AF_INET, .prefixlen = self->prefixlen, .addr.word[0] = self->addr };
 
-	return mesh->peers && peers_is_routed(mesh->peers, family, addr);
+	if (family == AF_INET6)
+		net = (struct cidr){ .family = AF_INET6, .prefixlen = self->prefixlen6, .addr = self->addr6 };
+	return !addr6_is_zero(&net.addr) && cidr_holds(&net, addr);
 }
 
 static void ice_changed(void *ctx)
@@ -309,7 +311,7 @@ const struct peers_ops mesh_peers_ops = {
 int mesh_servers_start(struct mesh *mesh)
 {
 	static const struct relay_events relay_events = { .home = relay_home };
-	static const struct ice_ops ice_ops = { .send = ice_send, .is_inside = ice_is_inside };
+	static const struct ice_ops ice_ops = { .send = ice_send, .is_inside = mesh_is_inside };
 	struct peers_config config = {
 		.wg_port = plane_listen_port(mesh->plane),
 		.version = SYSINFO_NETBIRD_VERSION,

@@ -140,6 +140,7 @@ struct peers {
 void peers_random(const struct peers *peers, void *buf, size_t len);
 struct peers_text *peers_text_get(struct peers *peers, const char *text);	/* NULL: no memory */
 void peers_text_put(struct peers *peers, struct peers_text *text);
+bool peers_is_routed(const struct peers *peers, uint16_t family, const struct talon_addr *addr);
 
 /* conn.c */
 void conn_init(struct conn *conn, struct peers *peers);

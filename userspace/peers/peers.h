@@ -97,8 +97,6 @@ void peers_candidates_changed(struct peers *peers);
  * 0 or -ENOMEM.
  */
 int peers_set_client_routes(struct peers *peers, const struct cidr *list, size_t count);
-/* Whether @addr is inside one of them. */
-bool peers_is_routed(const struct peers *peers, uint16_t family, const struct talon_addr *addr);
 void peers_handshake(struct peers *peers, uint32_t id);
 void peers_wanted(struct peers *peers, uint32_t id);
 /* Sends @bytes over the peer's relayed connection, if there is one. */

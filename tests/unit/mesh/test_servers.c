@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 
 #include "mesh/internal.h"
@@ -80,6 +81,34 @@ static void without_a_relay_from_management_none_is_used(void **state)
 	assert_int_equal(fake_stream_count, 0);
 }
 
+/* A host may sit in a part of a network that the mesh carries: its link, its STUN server, its neighbours. */
+static void the_meshs_own_addresses_are_inside_and_routed_ones_are_not(void **state)
+{
+	static const struct { const char *addr; bool inside; } cases[] = {
+		{ "100.126.0.1", true }, { "100.126.255.255", true }, { "100.127.0.1", false },
+		{ "10.1.2.3", false }, { "0.0.0.0", false }, { "fd00:1::1", true },
+		{ "fd00:1:0:1::1", false }, { "2001:db8::1", false }, { "::", false },
+	};
+	struct choose_group routed = { .usable = true, .net = { .family = AF_INET, .prefixlen = 8,
+		.addr.word[0] = htonl(0x0a000000) } };
+
+	mesh.choose.groups = &routed;
+	mesh.choose.group_count = 1;
+	for (int has = 0; has < 2; has++) {
+		for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+			const uint16_t family = strchr(cases[i].addr, ':') ? AF_INET6 : AF_INET;
+			struct talon_addr addr = {};
+
+			assert_int_equal(inet_pton(family, cases[i].addr, &addr), 1);
+			if (mesh_is_inside(&mesh, family, &addr) != (has && cases[i].inside))
+				fail_msg("%s", cases[i].addr);
+		}
+		mesh.self = (struct netmap_self){ .present = true, .addr = htonl(0x647e0709),
+			.prefixlen = 16, .prefixlen6 = 64,
+			.addr6.word = { htonl(0xfd000001), 0, 0, htonl(9) } };
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -87,6 +116,8 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(without_a_relay_from_management_none_is_used, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(the_meshs_own_addresses_are_inside_and_routed_ones_are_not,
+			set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
