@@ -1227,7 +1227,7 @@ def main():
     parser.add_argument("--relay-port", type=int, default=8082)
     parser.add_argument("--relay2-port", type=int, default=0)
     parser.add_argument("--stun-port", type=int, default=3478)
-    parser.add_argument("--oidc-port", type=int, default=8083)
+    parser.add_argument("--oidc-port", type=int, default=8084)
     parser.add_argument("--signal-uri", help="host:port that peers are told, where a proxy stands in front")
     parser.add_argument("--signal-https", action="store_true")
     parser.add_argument("--relay-url", help="rel://host:port or rels://host:port that peers are told, and the relay's own name")
