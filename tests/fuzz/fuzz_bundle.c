@@ -9,6 +9,8 @@
 #include "../../userspace/base/text.c"
 #include "../../userspace/bundle/upload.c"
 #include "../../userspace/crypto/key.c"
+#include "../../userspace/lazy/libcurl.c"
+#include "../../userspace/netbird/expiry.c"
 #include "../../userspace/netbird/management_message.c"
 #include "../../userspace/netmap/netmap_show.c"
 #include "../../userspace/netbird/wire.c"
