@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What a debug bundle reads from outside: a job of management (J), a map to show (M), an upload service's answer (U).
+// What a debug bundle reads from outside: a job of management (J), a map to show (M), an upload
+// service's answer (U).
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -290,8 +290,8 @@ static void add_logs(struct bundle *bundle)
 
 	if (!find_log(bundle, log) || !bundle_copy(bundle, "client.log", log, LOG_MOST)) {
 		add_text(bundle, "client.log",
-			"The log goes to standard error: see journal.txt under systemd, and kubectl logs in a\n"
-			"cluster, whose output is not in this bundle.\n");
+			"The log goes to standard error: see journal.txt under systemd, and\n"
+			"kubectl logs in a cluster, whose output is not in this bundle.\n");
 		return;
 	}
 	for (unsigned int i = 1; i < bundle->options->log_files; i++) {

@@ -19,7 +19,8 @@ struct bundle_options {
 	enum anon_level level;
 	bool system_info;		/* routes, devices, rules, firewalls, sysctls */
 	unsigned int log_files;		/* the log and so many less one that were rotated */
-	const char *log_file;		/* where the log goes if the daemon does not answer, as NB_LOG_FILE says it */
+	/* where the log goes if the daemon does not answer, as NB_LOG_FILE says it */
+	const char *log_file;
 	const char *socket;		/* the daemon's */
 	/* where the daemon's files are if it does not answer */
 	const char *identity_path, *state_dir;

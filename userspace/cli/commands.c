@@ -201,7 +201,8 @@ const struct cli_command cli_commands[] = {
 		"in again. If no\n"
 		"daemon runs it does so itself and stops; `talon up` then needs no key. Without a setup key "
 		"a person signs\n"
-		"in at the identity provider that management names: it prints the page to open, and waits.\n\n"
+		"in at the identity provider that management names: it prints the page to open, and "
+		"waits.\n\n"
 		"  --extend            sign in again before the login ends; the tunnel stays\n"
 		"  --qr                the page as a QR code on the terminal too\n"
 		COMMON_HELP, cli_login,

@@ -41,7 +41,8 @@ static void put_netbird(struct json_out *json, const struct config *config)
 	json_out_text(json, "interfaceName", config->tunnel);
 	put_long(json, "wireguardPort", config->listen_port);
 	put_long(json, "mtu", config->mtu);
-	json_out_bool(json, "lazyConnectionEnabled", (mesh->given & CONFIG_GIVEN_LAZY_CONN) && mesh->lazy_conn);
+	json_out_bool(json, "lazyConnectionEnabled", (mesh->given & CONFIG_GIVEN_LAZY_CONN) &&
+		mesh->lazy_conn);
 	json_out_bool(json, "blockInbound", mesh->block_inbound);
 	json_out_bool(json, "disableClientRoutes", mesh->disable_client_routes);
 	json_out_bool(json, "disableServerRoutes", mesh->disable_server_routes);

@@ -269,8 +269,8 @@ static void every_handshake_end_and_count_is_a_series(void **state)
 static bool is_told_of_a_map(enum talon_fact fact)
 {
 	static const char *const maps[] = { "peer_info", "sessions", "allowed4", "routes4", "local4", "host4",
-		"links", "acl_src4", "acl_dst4", "acl_bits", "allowed6", "routes6", "local6", "host6", "acl_src6",
-		"acl_dst6" };
+		"links", "acl_src4", "acl_dst4", "acl_bits", "allowed6", "routes6", "local6", "host6",
+		"acl_src6", "acl_dst6" };
 	enum talon_fact found;
 
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {

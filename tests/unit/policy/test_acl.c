@@ -806,8 +806,8 @@ static void rules_of_ipv6_are_called_by_their_family(void **state)
 	acl_free(table);
 	table = compiled(twins, 2);
 	assert_int_equal(table->rules, 1);
-	assert_named(table, 0, "peers: tcp 80 from 100.64.0.2 to 100.64.0.1; IPv6 from fd12::2 to fd12::1", "web",
-		false);
+	assert_named(table, 0, "peers: tcp 80 from 100.64.0.2 to 100.64.0.1; IPv6 from fd12::2 to fd12::1",
+		"web", false);
 	acl_free(table);
 }
 

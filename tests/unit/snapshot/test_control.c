@@ -320,11 +320,12 @@ static void nonsense_is_answered_with_no(void **state)
 		"{\"request\":\"log-level\",\"level\":3}\n", "{\"request\":\"extend\"}\n",
 		"{\"request\":\"extend\",\"token\":\"\"}\n", "{\"request\":\"extend\",\"token\":5}\n",
 		"{\"request\":\"up\",\"token\":\"a\\u000ab\"}\n",
-		"{\"request\":\"reload\",\"environment\":1}\n", "{\"request\":\"reload\",\"environment\":[1]}\n",
+		"{\"request\":\"reload\",\"environment\":1}\n",
+		"{\"request\":\"reload\",\"environment\":[1]}\n",
 		"{\"request\":\"reload\",\"environment\":[\"PATH=/tmp\"]}\n",
 		"{\"request\":\"reload\",\"environment\":[\"NB_A\"]}\n",
-		"{\"request\":\"reload\",\"environment\":[\"NB_A=\\n\"]}\n",
-		"{\"request\":\"expose\"}\n", "{\"request\":\"expose\",\"port\":80}\n",
+		"{\"request\":\"reload\",\"environment\":[\"NB_A=\\n\"]}\n", "{\"request\":\"expose\"}\n",
+		"{\"request\":\"expose\",\"port\":80}\n",
 		"{\"request\":\"expose\",\"port\":70000,\"protocol\":\"http\"}\n",
 		"{\"request\":\"expose\",\"port\":\"80\",\"protocol\":\"http\"}\n",
 		"{\"request\":\"expose\",\"port\":80,\"externalPort\":-1,\"protocol\":\"tcp\"}\n",
@@ -736,7 +737,8 @@ static void reload_prints_what_changed_or_the_one_reason(void **state)
 	d.why = "a.conf:3: Interface.MTU: 'x' is not an MTU; nothing has changed";
 	assert_int_equal(command("talon", "reload"), CLI_FAILED);
 	assert_string_equal(out, "");
-	assert_string_equal(err, "talon: reload: a.conf:3: Interface.MTU: 'x' is not an MTU; nothing has changed\n");
+	assert_string_equal(err, "talon: reload: a.conf:3: Interface.MTU: 'x' is not an MTU; nothing has "
+		"changed\n");
 }
 
 static void a_daemon_without_a_mesh_reloads_and_has_nothing_else(void **state)
