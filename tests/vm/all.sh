@@ -10,7 +10,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export BUILD=${BUILD:-build}
 kernels=${VM_KERNELS:-6.1 6.12}
-scenarios=${VM_SCENARIOS:-load topology interop modes dispatcher}
+scenarios=${VM_SCENARIOS:-load topology interop modes dispatcher inner6}
 log=$BUILD/vm/log
 rm -rf "$log"
 mkdir -p "$log"

@@ -201,7 +201,7 @@ node_up() {
 	node_file "$@"
 	inside node talon up --static /tmp/node.conf --pin-dir $pins >/tmp/talon.log 2>&1 &
 	talon=$!
-	wait_for 30 inside node talon status --check ready --pin-dir $pins
+	wait_for 120 inside node talon status --check ready --pin-dir $pins	# the verifier is slow under emulation
 }
 
 node_status() {
