@@ -178,6 +178,32 @@ static void a_dropped_inner_packet_is_told_with_reason_peer_and_tuple(void **sta
 	assert_int_equal(counted(rig, TALON_WATCH_DROPS_SENT), 1);
 }
 
+static void a_dropped_ipv6_packet_is_told_as_well(void **state)
+{
+	struct packet inner = PKT6(.src = ip6("2001:db8:5::1"), .dst = ip6(GATEWAY6), .proto = 17, .sport = 1111,
+		.dport = 2222, .payload = 60);
+	struct addr6 src = ip6("2001:db8:5::1"), dst = ip6(GATEWAY6);
+	const struct talon_drop_sample *s;
+	struct rig *rig = *state;
+	struct rig_result r;
+
+	rig_six(rig);
+	watch_all_drops(rig);
+	r = rig_from_peer(rig, 2, &inner);
+	rig_ends(rig, &r, TALON_DIR_IN, TALON_NOT_ALLOWED);
+	s = sample();
+	assert_int_equal(s->reason, TALON_NOT_ALLOWED);
+	assert_int_equal(s->layer, TALON_SAMPLE_INNER);
+	assert_int_equal(s->peer, 2);
+	assert_int_equal(s->family, AF_INET6);
+	assert_int_equal(s->proto, 17);
+	assert_int_equal(s->len, 108);
+	assert_int_equal(s->sport, htons(1111));
+	assert_int_equal(s->dport, htons(2222));
+	assert_memory_equal(&s->src, &src, 16);
+	assert_memory_equal(&s->dst, &dst, 16);
+}
+
 static void a_forged_message_is_told_with_its_outer_source(void **state)
 {
 	struct packet inner = udp(CLIENT, GATEWAY);
@@ -395,6 +421,28 @@ static void what_a_peer_sends_is_captured_as_it_sent_it(void **state)
 	assert_int_equal(counted(rig, TALON_WATCH_PACKETS_LOST), 0);
 }
 
+static void ipv6_is_captured_both_ways(void **state)
+{
+	struct rig *rig = *state;
+	struct packet inner, plain, reply, opened;
+	struct addr6 client = ip6(CLIENT6);
+	struct rig_result r;
+
+	rig_six(rig);
+	capture_peer(rig, 0, 65535);
+	inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 17, .sport = 1111, .dport = 2222,
+		.payload = 777);
+	r = rig_from_peer(rig, 0, &inner);
+	assert_captured(&inner, inner.len, TALON_DIR_IN, 0);
+	plain = rig_plain(rig, &r);
+	reply = PKT6(.src = ip6(GATEWAY6), .dst = ip6(NODE6), .proto = 17, .sport = 2222,
+		.dport = plain.bytes[40] << 8 | plain.bytes[41], .payload = 333, .seed = 9);
+	r = rig_from_wire(rig, &reply);
+	opened = rig_opened(rig, &r, 0);
+	assert_captured(&opened, opened.len, TALON_DIR_OUT, 0);
+	assert_memory_equal(opened.bytes + 24, &client, 16);
+}
+
 static void what_is_refused_afterwards_is_captured_too(void **state)
 {
 	struct packet inner = udp("10.1.2.3", GATEWAY);
@@ -569,6 +617,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(nothing_is_written_while_nobody_follows),
 		CASE(a_dropped_inner_packet_is_told_with_reason_peer_and_tuple),
+		CASE(a_dropped_ipv6_packet_is_told_as_well),
 		CASE(a_forged_message_is_told_with_its_outer_source),
 		CASE(a_message_over_ipv6_for_no_session_is_told_without_a_peer),
 		CASE(an_opened_packet_that_stays_in_place_is_told_with_the_inner_tuple),
@@ -580,6 +629,7 @@ int main(void)
 		CASE(a_flood_of_drops_is_shown_in_part_and_the_rest_counted),
 		CASE(without_a_ring_samples_are_counted_as_lost),
 		CASE(what_a_peer_sends_is_captured_as_it_sent_it),
+		CASE(ipv6_is_captured_both_ways),
 		CASE(what_is_refused_afterwards_is_captured_too),
 		CASE(a_reply_is_captured_as_the_peer_will_see_it),
 		CASE(what_this_host_sends_to_the_peer_is_captured),
