@@ -30,7 +30,7 @@
  *			6			{ 0, 65 }
  *
  * IPv6 rules have bits and classes among the others, and share a bit with an IPv4 rule where they can
- * (acl_twins.c); only their prefixes are in maps of their own, acl_src6 and acl_dst6. What is in no map has
+ * (acl_bits.c); only their prefixes are in maps of their own, acl_src6 and acl_dst6. What is in no map has
  * class 0, which satisfies no rule. The verdict is in the words that all three classes share:
  *
  *	100.64.9.9 to 10.7.0.1, TCP 443		2 & 5 & 3 = { 64 }	ACCEPT, by rule 1
@@ -43,54 +43,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/acl_internal.h"
-#include "base/interner.h"
+#include "policy/acl_compiler_internal.h"
 
 #define DIGEST_LEN	32
 #define PORTS		65536U
 
-struct list {
-	uint32_t *ids;
-	uint32_t count;
-	uint32_t room;
-};
-
-/*
- * A rule without its sources (@of is its destination) or, once sources are merged, without its destinations
- * (@of is its set of sources).
- */
-struct what {
-	uint32_t of;
-	uint32_t except;		/* number of the destination that is left out, plus one; 0: none */
-	uint16_t port_first;
-	uint16_t port_last;
-	uint8_t proto;			/* enum netmap_proto */
-	uint8_t ip_proto;		/* 0: any */
-	uint8_t drop;
-	uint8_t pad;
-};
-
-struct compiler {
-	struct interner sources;	/* struct acl_prefix */
-	struct interner destinations;
-	struct interner groups;		/* struct what: rules but for their sources */
-	struct list *group_sources;
-	struct acl_label *group_labels;
-	uint32_t group_room;
-	struct interner sets;		/* digests of lists of sources */
-	struct list *set_sources;
-	struct interner merged;		/* struct what: rules but for their destinations */
-	struct list *merged_destinations;
-	struct acl_label *merged_labels;
-	uint32_t *twins;		/* of each merged rule */
-	uint32_t *bit;			/* of each merged rule */
-	struct interner classes;	/* struct talon_acl_bits */
-	struct acl_table *table;
-	char *why;
-	size_t why_len;
-};
-
-static int add_id(struct list *list, uint32_t id)
+static int add_id(struct acl_list *list, uint32_t id)
 {
 	uint32_t room, *ids;
 
@@ -116,7 +74,7 @@ static int compare_ids(const void *a, const void *b)
 }
 
 /* Lists mostly come sorted: sources are numbered as they are first seen. */
-static void sort_unique(struct list *list)
+static void sort_unique(struct acl_list *list)
 {
 	uint32_t kept = 0;
 	bool sorted = true;
@@ -136,13 +94,13 @@ static void sort_unique(struct list *list)
  * Rule @rule without its addresses, in canonical form. False: it matches nothing. The exception's number is
  * left to the caller: it is not a destination yet.
  */
-static bool normalize(const struct acl_rule *rule, struct what *what)
+static bool normalize(const struct acl_rule *rule, struct acl_what *what)
 {
 	const bool has_ports = acl_knows_ports(rule->proto);
 
 	if (!acl_is_prefix(&rule->dst) || (rule->port_first > rule->port_last && has_ports))
 		return false;
-	*what = (struct what){ .proto = rule->proto, .ip_proto = acl_ip_proto(rule), .drop = rule->drop };
+	*what = (struct acl_what){ .proto = rule->proto, .ip_proto = acl_ip_proto(rule), .drop = rule->drop };
 	if (has_ports) {
 		what->port_first = rule->port_first;
 		what->port_last = rule->port_last;
@@ -150,15 +108,15 @@ static bool normalize(const struct acl_rule *rule, struct what *what)
 	return true;
 }
 
-static bool any_port(const struct what *what)
+static bool any_port(const struct acl_what *what)
 {
 	return !what->port_first && !what->port_last;
 }
 
-static int group_of(struct compiler *c, const struct what *what, uint32_t *ret_group)
+static int group_of(struct acl_compiler *c, const struct acl_what *what, uint32_t *ret_group)
 {
 	struct acl_label *labels;
-	struct list *lists;
+	struct acl_list *lists;
 	size_t more;
 	int ret = interner_add(&c->groups, what, ret_group);
 
@@ -180,7 +138,7 @@ static int group_of(struct compiler *c, const struct what *what, uint32_t *ret_g
 }
 
 /* The number, plus one, of the address in @dst that the rule leaves out; 0: it leaves none out. */
-static int number_exception(struct compiler *c, const struct acl_rule *rule, const struct acl_prefix *dst,
+static int number_exception(struct acl_compiler *c, const struct acl_rule *rule, const struct acl_prefix *dst,
 	uint32_t *ret_except)
 {
 	const struct acl_prefix except = acl_prefix_of(rule->dst.family, &rule->except,
@@ -197,7 +155,8 @@ static int number_exception(struct compiler *c, const struct acl_rule *rule, con
 }
 
 /* The group of a rule that has a source. */
-static int find_group(struct compiler *c, const struct acl_rule *rule, struct what *what, uint32_t *ret_group)
+static int find_group(struct acl_compiler *c, const struct acl_rule *rule, struct acl_what *what,
+	uint32_t *ret_group)
 {
 	const struct acl_prefix dst = acl_prefix_from(&rule->dst);
 	int ret = interner_add(&c->destinations, &dst, &what->of);
@@ -211,12 +170,12 @@ static int find_group(struct compiler *c, const struct acl_rule *rule, struct wh
 	return ret;
 }
 
-static int collect_rule(struct compiler *c, const struct acl_rule *rule)
+static int collect_rule(struct acl_compiler *c, const struct acl_rule *rule)
 {
 	struct acl_prefix prefix;
 	uint32_t group, id;
 	bool grouped = false;
-	struct what what;
+	struct acl_what what;
 	int ret = 0;
 
 	if (!normalize(rule, &what))
@@ -239,7 +198,7 @@ static int collect_rule(struct compiler *c, const struct acl_rule *rule)
 }
 
 /* The number of the group's set of sources. Takes ownership of the list. */
-static int set_of(struct compiler *c, struct list *list, uint32_t *ret_set)
+static int set_of(struct acl_compiler *c, struct acl_list *list, uint32_t *ret_set)
 {
 	uint8_t digest[DIGEST_LEN];
 	int ret;
@@ -254,14 +213,14 @@ static int set_of(struct compiler *c, struct list *list, uint32_t *ret_set)
 		free(list->ids);
 	else
 		c->set_sources[*ret_set] = *list;
-	*list = (struct list){};
+	*list = (struct acl_list){};
 	return 0;
 }
 
 /* Adds the group to the one rule for all groups that differ only in their destinations. */
-static int merge_group(struct compiler *c, uint32_t group)
+static int merge_group(struct acl_compiler *c, uint32_t group)
 {
-	struct what what = *(struct what *)interner_at(&c->groups, group);
+	struct acl_what what = *(struct acl_what *)interner_at(&c->groups, group);
 	uint32_t destination = what.of, rule;
 	int ret;
 
@@ -274,7 +233,7 @@ static int merge_group(struct compiler *c, uint32_t group)
 	return add_id(&c->merged_destinations[rule], destination);
 }
 
-static int merge(struct compiler *c)
+static int merge(struct acl_compiler *c)
 {
 	int ret = 0;
 
@@ -288,74 +247,6 @@ static int merge(struct compiler *c)
 	return ret;
 }
 
-static const struct what *rule_at(const struct compiler *c, uint32_t rule)
-{
-	return interner_at(&c->merged, rule);
-}
-
-static const struct acl_prefix *first_of(const struct interner *prefixes, const struct list *list)
-{
-	return interner_at(prefixes, list->ids[0]);
-}
-
-static int find_twins(struct compiler *c)
-{
-	struct acl_trait *traits = calloc(c->merged.count + 1, sizeof(*traits));
-	uint8_t *families = calloc(c->merged.count + 1, sizeof(*families));
-	int ret = -ENOMEM;
-
-	c->twins = calloc(c->merged.count + 1, sizeof(*c->twins));
-	if (!traits || !families || !c->twins)
-		goto out;
-	for (uint32_t i = 0; i < c->merged.count; i++) {
-		const struct what *what = rule_at(c, i);
-
-		traits[i] = (struct acl_trait){ .port_first = what->port_first, .port_last = what->port_last,
-			.proto = what->proto, .ip_proto = what->ip_proto, .drop = what->drop };
-		acl_label_digest(&c->merged_labels[i], traits[i].policies);
-		families[i] = first_of(&c->destinations, &c->merged_destinations[i])->family;
-	}
-	ret = acl_find_twins(traits, families, c->merged.count, c->twins);
-out:
-	free(traits);
-	free(families);
-	return ret;
-}
-
-/* Whether the rule has the bit of one before it. */
-static bool is_second(const struct compiler *c, uint32_t rule)
-{
-	return c->twins[rule] < rule;
-}
-
-/* DROP rules first, ACCEPT rules from the next whole word on. */
-static int deal_bits(struct compiler *c)
-{
-	uint32_t drops = 0, accepts = 0, drop_words, words;
-
-	for (uint32_t i = 0; i < c->merged.count; i++)
-		*(rule_at(c, i)->drop ? &drops : &accepts) += !is_second(c, i);
-	drop_words = (drops + 63) / 64;
-	words = drop_words + (accepts + 63) / 64;
-	if (words > TALON_ACL_WORDS) {
-		snprintf(c->why, c->why_len,
-			"access rules: %u distinct rules (%u of them drop); the limit is %u",
-			drops + accepts, drops, TALON_ACL_RULES);
-		return -E2BIG;
-	}
-	c->bit = calloc(c->merged.count + 1, sizeof(*c->bit));
-	if (!c->bit)
-		return -ENOMEM;
-	c->table->drop_words = drop_words;
-	c->table->words = words;
-	c->table->rules = drops + accepts;
-	drops = 0;
-	accepts = 64 * drop_words;
-	for (uint32_t i = 0; i < c->merged.count; i++)
-		c->bit[i] = is_second(c, i) ? c->bit[c->twins[i]] : rule_at(c, i)->drop ? drops++ : accepts++;
-	return 0;
-}
-
 static void set_bit(struct talon_acl_bits *bits, uint32_t bit)
 {
 	bits->word[bit / 64] |= 1ULL << (bit % 64);
@@ -366,7 +257,7 @@ static void clear_bit(struct talon_acl_bits *bits, uint32_t bit)
 	bits->word[bit / 64] &= ~(1ULL << (bit % 64));
 }
 
-static int class_of(struct compiler *c, const struct talon_acl_bits *bits, uint32_t *ret_class)
+static int class_of(struct acl_compiler *c, const struct talon_acl_bits *bits, uint32_t *ret_class)
 {
 	uint32_t class;
 	int ret = interner_add(&c->classes, bits, &class);
@@ -406,10 +297,10 @@ static int compare_numbers(const void *a, const void *b, void *prefixes)
 }
 
 /* Clears the bits of rules that do not cover destination @number although it lies in theirs. */
-static void take_exceptions(const struct compiler *c, uint32_t number, struct talon_acl_bits *bits)
+static void take_exceptions(const struct acl_compiler *c, uint32_t number, struct talon_acl_bits *bits)
 {
 	for (uint32_t i = 0; i < c->merged.count; i++)
-		if (rule_at(c, i)->except == number + 1)
+		if (acl_rule_at(c, i)->except == number + 1)
 			clear_bit(bits, c->bit[i]);
 }
 
@@ -418,7 +309,7 @@ static void take_exceptions(const struct compiler *c, uint32_t number, struct ta
  * each prefix comes after those that contain it, so a stack of the open ones is enough. A prefix of the same
  * class as the one around it is left out.
  */
-static int make_entries(struct compiler *c, const struct interner *prefixes, const uint32_t *order,
+static int make_entries(struct acl_compiler *c, const struct interner *prefixes, const uint32_t *order,
 	struct talon_acl_bits *bits, bool except, struct acl_entries *entries)
 {
 	struct { struct acl_prefix prefix; struct talon_acl_bits bits; uint32_t class; } open[129];
@@ -450,7 +341,7 @@ static int make_entries(struct compiler *c, const struct interner *prefixes, con
 	return 0;
 }
 
-static int check_room(struct compiler *c, size_t count, const char *what)
+static int check_room(struct acl_compiler *c, size_t count, const char *what)
 {
 	if (count <= TALON_ACL_PREFIXES)
 		return 0;
@@ -459,7 +350,7 @@ static int check_room(struct compiler *c, size_t count, const char *what)
 	return -E2BIG;
 }
 
-static int classify(struct compiler *c, const struct interner *prefixes, struct talon_acl_bits *bits,
+static int classify(struct acl_compiler *c, const struct interner *prefixes, struct talon_acl_bits *bits,
 	bool except, struct acl_entries *entries)
 {
 	uint32_t *order = calloc(prefixes->count + 1, sizeof(*order));
@@ -482,7 +373,7 @@ out:
 	return ret;
 }
 
-static int classify_sources(struct compiler *c)
+static int classify_sources(struct acl_compiler *c)
 {
 	struct talon_acl_bits *bits = calloc(c->sources.count + 1, sizeof(*bits));
 	int ret;
@@ -490,7 +381,7 @@ static int classify_sources(struct compiler *c)
 	if (!bits)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < c->merged.count; i++) {
-		const struct list *list = &c->set_sources[rule_at(c, i)->of];
+		const struct acl_list *list = &c->set_sources[acl_rule_at(c, i)->of];
 
 		for (uint32_t j = 0; j < list->count; j++)
 			set_bit(&bits[list->ids[j]], c->bit[i]);
@@ -500,7 +391,7 @@ static int classify_sources(struct compiler *c)
 	return ret;
 }
 
-static int classify_destinations(struct compiler *c)
+static int classify_destinations(struct acl_compiler *c)
 {
 	struct talon_acl_bits *bits = calloc(c->destinations.count + 1, sizeof(*bits));
 	int ret;
@@ -528,7 +419,7 @@ static int compare_edges(const void *a, const void *b)
 }
 
 /* @edges, sorted, are where a range begins or has ended: all ports between two of them are of one class. */
-static int sweep(struct compiler *c, struct talon_acl_bits *bits, const struct edge *edges, size_t count,
+static int sweep(struct acl_compiler *c, struct talon_acl_bits *bits, const struct edge *edges, size_t count,
 	uint16_t *classes)
 {
 	uint32_t class, from = 0, to;
@@ -548,7 +439,7 @@ static int sweep(struct compiler *c, struct talon_acl_bits *bits, const struct e
 	return 0;
 }
 
-static int classify_ports(struct compiler *c, uint8_t ip_proto, uint16_t *classes)
+static int classify_ports(struct acl_compiler *c, uint8_t ip_proto, uint16_t *classes)
 {
 	struct edge *edges = calloc(2 * c->merged.count + 1, sizeof(*edges));
 	struct talon_acl_bits bits = {};
@@ -558,9 +449,9 @@ static int classify_ports(struct compiler *c, uint8_t ip_proto, uint16_t *classe
 	if (!edges)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < c->merged.count; i++) {
-		const struct what *what = rule_at(c, i);
+		const struct acl_what *what = acl_rule_at(c, i);
 
-		if ((what->ip_proto && what->ip_proto != ip_proto) || is_second(c, i))
+		if ((what->ip_proto && what->ip_proto != ip_proto) || acl_is_second(c, i))
 			continue;
 		if (any_port(what)) {
 			set_bit(&bits, c->bit[i]);
@@ -576,14 +467,14 @@ static int classify_ports(struct compiler *c, uint8_t ip_proto, uint16_t *classe
 }
 
 /* Whether the rule matches a packet of unknown ports: an ACCEPT rule if it must, a DROP rule if it may. */
-static bool matches_portless(const struct what *what, uint8_t ip_proto)
+static bool matches_portless(const struct acl_what *what, uint8_t ip_proto)
 {
 	if (what->ip_proto && what->ip_proto != ip_proto)
 		return false;
 	return any_port(what) || (what->drop && acl_has_ports(ip_proto));
 }
 
-static int classify_protocols(struct compiler *c, uint16_t *classes)
+static int classify_protocols(struct acl_compiler *c, uint16_t *classes)
 {
 	uint32_t class;
 	int ret = 0;
@@ -592,7 +483,7 @@ static int classify_protocols(struct compiler *c, uint16_t *classes)
 		struct talon_acl_bits bits = {};
 
 		for (uint32_t i = 0; i < c->merged.count; i++)
-			if (matches_portless(rule_at(c, i), proto))
+			if (matches_portless(acl_rule_at(c, i), proto))
 				set_bit(&bits, c->bit[i]);
 		ret = class_of(c, &bits, &class);
 		if (!ret)
@@ -601,19 +492,20 @@ static int classify_protocols(struct compiler *c, uint16_t *classes)
 	return ret;
 }
 
-static struct acl_sides sides_of(const struct compiler *c, uint32_t rule)
+static struct acl_sides sides_of(const struct acl_compiler *c, uint32_t rule)
 {
-	const struct list *from = &c->set_sources[rule_at(c, rule)->of], *to = &c->merged_destinations[rule];
+	const struct acl_list *from = &c->set_sources[acl_rule_at(c, rule)->of],
+		*to = &c->merged_destinations[rule];
 
 	return (struct acl_sides){
-		.source = *first_of(&c->sources, from), .source_count = from->count,
-		.destination = *first_of(&c->destinations, to), .destination_count = to->count,
+		.source = *acl_first_of(&c->sources, from), .source_count = from->count,
+		.destination = *acl_first_of(&c->destinations, to), .destination_count = to->count,
 	};
 }
 
-static void describe_rule(const struct compiler *c, uint32_t rule, struct talon_acl_rule *ret_rule)
+static void describe_rule(const struct acl_compiler *c, uint32_t rule, struct talon_acl_rule *ret_rule)
 {
-	const struct what *what = rule_at(c, rule);
+	const struct acl_what *what = acl_rule_at(c, rule);
 	struct acl_described described = {
 		.label = c->merged_labels[rule], .sides = { sides_of(c, rule) }, .side_count = 1,
 		.port_first = what->port_first, .port_last = what->port_last,
@@ -632,7 +524,7 @@ static void describe_rule(const struct compiler *c, uint32_t rule, struct talon_
 }
 
 /* Every rule that is left has a source and a destination. */
-static int name_rules(struct compiler *c)
+static int name_rules(struct acl_compiler *c)
 {
 	struct acl_name *names = calloc(c->merged.count + 1, sizeof(*names));
 	size_t count = 0;
@@ -641,15 +533,17 @@ static int name_rules(struct compiler *c)
 		return -ENOMEM;
 	c->table->names = names;
 	for (uint32_t i = 0; i < c->merged.count; i++) {
-		if (is_second(c, i))
+		const uint32_t rule = c->order[i];
+
+		if (acl_is_second(c, rule))
 			continue;
-		names[count].bit = c->bit[i];
-		describe_rule(c, i, &names[count++].rule);
+		names[count].bit = c->bit[rule];
+		describe_rule(c, rule, &names[count++].rule);
 	}
 	return 0;
 }
 
-static int compile(struct compiler *c, const struct acl_rule *rules, size_t count)
+static int compile(struct acl_compiler *c, const struct acl_rule *rules, size_t count)
 {
 	static const struct talon_acl_bits none;
 	uint32_t class;
@@ -660,9 +554,7 @@ static int compile(struct compiler *c, const struct acl_rule *rules, size_t coun
 	if (!ret)
 		ret = merge(c);
 	if (!ret)
-		ret = find_twins(c);
-	if (!ret)
-		ret = deal_bits(c);
+		ret = acl_deal_bits(c);
 	if (!ret)
 		ret = name_rules(c);
 	if (!ret)
@@ -680,20 +572,22 @@ static int compile(struct compiler *c, const struct acl_rule *rules, size_t coun
 	return ret;
 }
 
-static void lists_done(struct list *lists, uint32_t count)
+static void lists_done(struct acl_list *lists, uint32_t count)
 {
 	for (uint32_t i = 0; lists && i < count; i++)
 		free(lists[i].ids);
 	free(lists);
 }
 
-static void compiler_done(struct compiler *c)
+static void compiler_done(struct acl_compiler *c)
 {
 	lists_done(c->group_sources, c->group_room);
 	lists_done(c->set_sources, c->sets.count);
 	lists_done(c->merged_destinations, c->merged.count);
 	free(c->group_labels);
 	free(c->merged_labels);
+	free(c->order);
+	free(c->place);
 	free(c->twins);
 	free(c->bit);
 	interner_done(&c->sources);
@@ -707,10 +601,10 @@ static void compiler_done(struct compiler *c)
 int acl_compile(const struct acl_rule *rules, size_t count, struct acl_table **ret_table, char *why,
 	size_t size)
 {
-	struct compiler c = {
+	struct acl_compiler c = {
 		.sources.item_size = sizeof(struct acl_prefix),
 		.destinations.item_size = sizeof(struct acl_prefix),
-		.groups.item_size = sizeof(struct what), .merged.item_size = sizeof(struct what),
+		.groups.item_size = sizeof(struct acl_what), .merged.item_size = sizeof(struct acl_what),
 		.sets.item_size = DIGEST_LEN, .classes.item_size = sizeof(struct talon_acl_bits), .why = why,
 		.why_len = size,
 	};

@@ -41,6 +41,18 @@ static inline bool acl_prefix_contains(const struct acl_prefix *outer, const str
 	return inner->family == outer->family;
 }
 
+/* Of the prefix alone: the same in every table and process. */
+static inline uint64_t acl_prefix_hash(const struct acl_prefix *prefix)
+{
+	uint64_t hash = (uint64_t)prefix->family << 32 | prefix->len;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		hash = (hash ^ prefix->word[i]) * 0x9e3779b97f4a7c15ULL;
+		hash ^= hash >> 29;
+	}
+	return hash;
+}
+
 static inline bool acl_is_prefix(const struct cidr *cidr)
 {
 	return (cidr->family == AF_INET && cidr->prefixlen <= 32) ||
@@ -126,21 +138,8 @@ struct acl_described {
 };
 void acl_describe(const struct acl_described *described, struct talon_acl_rule *ret_rule);
 
-/*
- * acl_twins.c. Two rules of different families can have one bit, since a packet is of one family: it is
- * in the classes of one rule's sources and destinations and never in the other's. Only what both say of
- * ports must be the same; here the policies as well, so that the bit has a name that is true of both.
- * Compared byte by byte.
- */
-struct acl_trait {
-	uint16_t port_first, port_last;
-	uint8_t proto, ip_proto, drop, pad;
-	uint8_t policies[16];		/* a digest */
-};
 #define ACL_NO_TWIN UINT32_MAX
-/* @families: of each rule. @ret_twins: for each, its twin's number or ACL_NO_TWIN. Returns 0 or -ENOMEM. */
-int acl_find_twins(const struct acl_trait *traits, const uint8_t *families, uint32_t count,
-	uint32_t *ret_twins);
+
 /* acl_names.c: of the policies that the label names. */
 void acl_label_digest(const struct acl_label *label, uint8_t ret_digest[static 16]);
 

@@ -9,31 +9,47 @@
 #include "base/text.h"
 #include "policy/acl_internal.h"
 
-static bool is_same_text(const char *a, const char *b)
-{
-	return a && b ? !strcmp(a, b) : a == b;
-}
-
+/* The first few in their order, however they come: a table must not depend on the order of the rules. */
 static void add_policy(struct acl_label *label, const char *policy)
 {
+	uint32_t at = 0;
+
 	if (!policy)
 		return;
-	for (uint32_t i = 0; i < label->policy_count; i++)
-		if (!strcmp(label->policies[i], policy))
-			return;
+	while (at < label->policy_count && strcmp(label->policies[at], policy) < 0)
+		at++;
+	if (at < label->policy_count && !strcmp(label->policies[at], policy))
+		return;
 	if (label->policy_count < ACL_LABEL_POLICIES)
-		label->policies[label->policy_count++] = policy;
+		label->policy_count++;
 	else
 		label->has_more_policies = true;
+	if (at == label->policy_count)
+		return;
+	memmove(&label->policies[at + 1], &label->policies[at],
+		(label->policy_count - at - 1) * sizeof(label->policies[0]));
+	label->policies[at] = policy;
+}
+
+static int compare_texts(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) : !!a - !!b;
 }
 
 static void add_origin(struct acl_label *label, const struct acl_rule *rule)
 {
-	if (!label->first)
+	int order;
+
+	if (!label->first) {
 		label->first = rule;
-	else if (!is_same_text(label->first->route, rule->route) ||
-		!is_same_text(label->first->origin, rule->origin))
-		label->has_other_origins = true;
+		return;
+	}
+	order = compare_texts(label->first->route, rule->route);
+	if (!order)
+		order = compare_texts(label->first->origin, rule->origin);
+	label->has_other_origins |= order;
+	if (order > 0)
+		label->first = rule;
 }
 
 void acl_label_add(struct acl_label *label, const struct acl_rule *rule)
