@@ -16,6 +16,8 @@
 #define NEEDS		20		/* version 2.0: deflate */
 #define MADE_BY_UNIX	(3 << 8 | NEEDS)
 #define DEFLATED	8
+/* 1980, where these times begin; a clock that was never set is before */
+#define FIRST_TIME	315532800
 #define MODE		(0100600U << 16)	/* a regular file of its owner's */
 
 /* A head under construction. */
@@ -63,9 +65,10 @@ static int write_all(struct zip *zip, const void *bytes, size_t len)
  */
 static void put_file(struct head *head, const struct zip *zip, const struct zip_file *file)
 {
+	time_t now = zip->now < FIRST_TIME ? FIRST_TIME : zip->now;
 	struct tm tm;
 
-	gmtime_r(&zip->now, &tm);
+	gmtime_r(&now, &tm);
 	put16(head, NEEDS);
 	put16(head, 0);
 	put16(head, DEFLATED);

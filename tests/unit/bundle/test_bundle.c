@@ -123,6 +123,20 @@ static void an_archive_holds_what_was_added(void **state)
 	assert_entry((uint8_t *)zip_bytes, entry, "large.txt", large, sizeof(large));
 }
 
+static void a_clock_that_was_never_set_says_1980(void **state)
+{
+	FILE *f = fopen(path_of("b.zip"), "we+");
+	struct zip zip = { .fd = fileno(f), .now = 1000 };
+	uint8_t head[30];
+
+	assert_int_equal(zip_add(&zip, "a", "a", 1), 0);
+	rewind(f);
+	assert_int_equal(fread(head, 1, sizeof(head), f), sizeof(head));
+	fclose(f);
+	assert_int_equal(at16(head + 10), 0);
+	assert_int_equal(at16(head + 12), 1 << 5 | 1);
+}
+
 static void an_archive_that_cannot_be_written_is_an_error(void **state)
 {
 	struct zip zip = { .fd = open("/dev/full", O_WRONLY | O_CLOEXEC) };
@@ -299,6 +313,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_archive_holds_what_was_added),
+		cmocka_unit_test(a_clock_that_was_never_set_says_1980),
 		cmocka_unit_test(an_archive_that_cannot_be_written_is_an_error),
 		cmocka_unit_test(secrets_of_the_identity_file_are_hidden),
 		cmocka_unit_test(an_identity_that_cannot_be_read_stops_the_bundle),
