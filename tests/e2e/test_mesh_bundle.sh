@@ -90,13 +90,13 @@ test_strict_bundle_shows_no_address_name_or_key_of_ours() {
 	no_secrets
 	equal "first line" "Anonymization level: strict" "$(head -1 "$RUN/unpacked/README.txt")"
 	for original in "$(mesh_ip node)" "$(mesh_ip lap)" $NODE $MESH_HOST 192.168.1.0 mesh.test "$(mesh peer node key)" "$(mesh peer lap key)" \
-		"$(in_ns node cat "/sys/class/net/eth0/address")" lap.; do
-		not grep -rqF -- "$original" "$RUN/unpacked" || fail "$original is in $(grep -rlF -- "$original" "$RUN/unpacked")"
+		"$(in_ns node cat "/sys/class/net/eth0/address")" lap; do
+		not grep -rqwF -- "$original" "$RUN/unpacked" || fail "$original is in $(grep -rlF -- "$original" "$RUN/unpacked")"
 	done
 	holds status.txt "peer-[0-9]+\.anon-[0-9]+\.domain"
-	holds network_map.json '"fqdn": "peer-[0-9]+\.anon-1\.domain"'
-	equal "one placeholder for the laptop" "$(grep -oE 'peer-[0-9]+\.anon-1\.domain' "$RUN/unpacked/network_map.json" | sort -u)" \
-		"$(grep -oE 'peer-[0-9]+\.anon-1\.domain' "$RUN/unpacked/status.txt" "$RUN/unpacked/network_map.json" -h | sort -u)"
+	holds network_map.json '"fqdn": "peer-[0-9]+\.anon-[0-9]+\.domain"'
+	equal "one placeholder for the laptop" "$(grep -oE 'peer-[0-9]+\.anon-[0-9]+\.domain' "$RUN/unpacked/network_map.json" | sort -u)" \
+		"$(grep -oE 'peer-[0-9]+\.anon-[0-9]+\.domain' "$RUN/unpacked/status.txt" "$RUN/unpacked/network_map.json" -h | sort -u)"
 }
 
 test_default_level_keeps_private_addresses_and_hides_domains() {
