@@ -387,6 +387,46 @@ static void the_hosts_refusals_are_told(void **state)
 	rig_ip("route add ::/0 via 2001:db8::1 dev eth0");
 }
 
+/* Without an address to say it from. */
+static void where_no_error_can_be_sent_the_reason_is_counted(void **state)
+{
+	struct { const char *dst; enum talon_end end; } cases[] = {
+		{ UNREACHABLE6, TALON_UNREACHABLE }, { "2001:db8:68::1", TALON_UNREACHABLE },
+		{ "2001:db8:69::1", TALON_NO_FIB }, { "2001:db8:a::2", TALON_NO_WAY_BACK },
+		{ "fd00:64::99", TALON_NO_PEER },
+	};
+	struct rig *rig = *state;
+	struct packet late = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 17, .hops = 1);
+	struct packet big = PKT6(.src = ip6(CLIENT6), .dst = ip6(CLIENT6_1), .proto = 17, .payload = 1300);
+	struct rig_result r;
+
+	rig_six(rig);
+	memset(&rig->config.mesh_addr6, 0, 16);
+	memset(&rig->config.node_addr6, 0, 16);
+	rig_config(rig);
+	rig_ip("route del ::/0 dev eth0");
+	rig_route6(rig, "2001:db8:66::", 64, 0);
+	rig_route6(rig, "2001:db8:68::", 47, 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		to_ends(rig, cases[i].dst, cases[i].end);
+	rig_ip("route add ::/0 via 2001:db8::1 dev eth0");
+	r = rig_from_peer(rig, 0, &late);
+	rig_ends(rig, &r, TALON_DIR_IN, TALON_TTL_EXPIRED);
+	r = rig_from_peer(rig, 0, &big);
+	rig_ends(rig, &r, TALON_DIR_IN, TALON_TOO_BIG);
+	rig->config.port_last = rig->config.port_first - 1;
+	rig_config(rig);
+	to_ends(rig, GATEWAY6, TALON_NAT_PORTS);
+	rig->config.port_last = RIG_PORT_LAST;
+	rig->config.flow_count = 1;
+	rig_config(rig);
+	to_ends(rig, GATEWAY6, TALON_NAT_TABLE);
+	assert_int_equal(system("echo 0 >/proc/sys/net/ipv6/conf/all/forwarding"), 0);
+	to_ends(rig, GATEWAY6, TALON_FWD_DISABLED);
+	assert_int_equal(system("echo 1 >/proc/sys/net/ipv6/conf/all/forwarding"), 0);
+	rig_ip("-6 route replace ::/0 via 2001:db8::1 dev eth0");
+}
+
 static void a_host_that_does_not_forward_ipv6_says_no_route_at_once(void **state)
 {
 	struct packet inner = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 6, .sport = 5,
@@ -597,6 +637,7 @@ int main(void)
 		RIG_CASE(local_delivery_can_go_through_the_tunnel_device),
 		RIG_CASE(what_one_peer_sends_another_is_sealed_again),
 		RIG_CASE(the_hosts_refusals_are_told),
+		RIG_CASE(where_no_error_can_be_sent_the_reason_is_counted),
 		RIG_CASE(a_host_that_does_not_forward_ipv6_says_no_route_at_once),
 		RIG_CASE(without_an_address_there_is_no_masquerade),
 		RIG_CASE(replies_must_be_able_to_come_back),
