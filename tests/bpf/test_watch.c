@@ -180,8 +180,8 @@ static void a_dropped_inner_packet_is_told_with_reason_peer_and_tuple(void **sta
 
 static void a_dropped_ipv6_packet_is_told_as_well(void **state)
 {
-	struct packet inner = PKT6(.src = ip6("2001:db8:5::1"), .dst = ip6(GATEWAY6), .proto = 17, .sport = 1111,
-		.dport = 2222, .payload = 60);
+	struct packet inner = PKT6(.src = ip6("2001:db8:5::1"), .dst = ip6(GATEWAY6), .proto = 17,
+		.sport = 1111, .dport = 2222, .payload = 60);
 	struct addr6 src = ip6("2001:db8:5::1"), dst = ip6(GATEWAY6);
 	const struct talon_drop_sample *s;
 	struct rig *rig = *state;
