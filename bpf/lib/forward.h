@@ -152,13 +152,19 @@ static __always_inline __be32 forward_judged(const struct talon_pkt *pkt, const 
 	return own || who == WHOSE_STACK ? cfg->mesh_addr : dst;
 }
 
+/* Is it an address that only this host itself sends from? */
+static __always_inline bool forward_is_ours(const struct talon_config *cfg, __be32 src)
+{
+	return src == cfg->mesh_addr || whose_is_own(cfg, src);
+}
+
 /* May the peer send from its inner source at all? 0, or a reason to drop. */
 static __always_inline __u32 forward_source(const struct talon_pkt *pkt, const struct talon_config *cfg,
 	__be32 src)
 {
 	if (allowed_peer4(src) != pkt->peer)
 		return TALON_NOT_ALLOWED;
-	return src == cfg->mesh_addr || whose_is_own(cfg, src) ? TALON_LOCAL_SOURCE : 0;
+	return forward_is_ours(cfg, src) ? TALON_LOCAL_SOURCE : 0;
 }
 
 /* To an address of this host: another client's mapping (FORWARD_HAIRPIN), or the host itself. */

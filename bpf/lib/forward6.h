@@ -89,6 +89,12 @@ static __always_inline int forward6_to_peer(ctx_md *ctx, struct talon_pkt *pkt,
 	return STEP_SEAL;
 }
 
+/* forward_is_ours() for IPv6. */
+static __always_inline bool forward6_is_ours(const struct talon_config *cfg, const struct talon_addr *src)
+{
+	return talon_addr_equal(src, &cfg->mesh_addr6) || whose6_is_own(cfg, src);
+}
+
 /* May the peer send from its inner source at all? 0, or a reason to drop. */
 static __always_inline __u32 forward6_source(const struct talon_pkt *pkt, const struct talon_config *cfg)
 {
@@ -96,8 +102,7 @@ static __always_inline __u32 forward6_source(const struct talon_pkt *pkt, const 
 		return TALON_BAD_DESTINATION;
 	if (allowed_peer6(&pkt->inner_src) != pkt->peer)
 		return TALON_NOT_ALLOWED;
-	return talon_addr_equal(&pkt->inner_src, &cfg->mesh_addr6) || whose6_is_own(cfg, &pkt->inner_src)
-		? TALON_LOCAL_SOURCE : 0;
+	return forward6_is_ours(cfg, &pkt->inner_src) ? TALON_LOCAL_SOURCE : 0;
 }
 
 /* The route that serves @dst, or NULL. */

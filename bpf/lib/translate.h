@@ -107,6 +107,9 @@ static __always_inline int translate_find_plain(ctx_md *ctx, struct talon_pkt *p
 	if (!(cfg->flags & TALON_F_PLAIN_ROUTES) || !frame_is_to_us(ctx) ||
 		whose(ctx, pkt, pkt->inner_dst.word[0], WHOSE_SERVED_NONE, WHOSE_TO_MESH) != WHOSE_PEER)
 		return STEP_DONE;
+	/* the host's stack would call it a martian; a peer would believe it, and its answers need no rule */
+	if (forward_is_ours(cfg, pkt->inner_src.word[0]))
+		return drop(pkt, TALON_LOCAL_SOURCE);
 	pkt->peer = pkt->way.peer;
 	packet_clock(pkt);
 #ifndef TALON_TC	/* in tc the tunnel's program sees it too, cut to size */

@@ -100,11 +100,25 @@ __noinline int translate6_judge(struct talon_flow *f, __u32 id)
 	return 0;
 }
 
+/*
+ * Does a packet for a peer claim to be from this host? The host's stack would pass it on (of IPv4 it drops such
+ * martians), the peer would believe it, and its answers would need no rule.
+ */
+static __always_inline bool translate6_is_forged(const struct talon_config *cfg, const struct talon_addr *src,
+	const struct talon_addr *dst)
+{
+	return forward6_is_ours(cfg, src) && allowed_peer6(dst) != TALON_PEER_NONE;
+}
+
 /* For a mesh address, without NAT: from the wire, or from the host. */
 static __always_inline int translate6_find_plain(ctx_md *ctx, struct talon_pkt *pkt,
 	const struct talon_config *cfg)
 {
-	if (!(cfg->flags & TALON_F_PLAIN_ROUTES6) || !frame_is_to_us(ctx) ||
+	if (!frame_is_to_us(ctx))
+		return STEP_DONE;
+	if (translate6_is_forged(cfg, &pkt->inner_src, &pkt->inner_dst))
+		return drop(pkt, TALON_LOCAL_SOURCE);
+	if (!(cfg->flags & TALON_F_PLAIN_ROUTES6) ||
 		whose6(ctx, pkt, &pkt->inner_dst, WHOSE_SERVED_NONE, WHOSE_TO_MESH) != WHOSE_PEER)
 		return STEP_DONE;
 	pkt->peer = pkt->way.peer;

@@ -139,7 +139,7 @@ static __always_inline bool is_mesh_address6(const struct talon_config *cfg, con
 	return true;
 }
 
-/* may_be_reply4() for IPv6, of pkt->outer_dst. */
+/* may_be_reply4() for IPv6, of pkt->outer_dst; and whether a packet for a peer must be dropped as forged. */
 __noinline int may_be_reply6(struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
@@ -147,7 +147,8 @@ __noinline int may_be_reply6(struct talon_pkt *pkt)
 	if (!pkt || !cfg || !(cfg->flags & TALON_F_INNER6) || whose6_is_martian(&pkt->outer_dst))
 		return 0;
 	return whose6_is_own(cfg, &pkt->outer_dst) || ((cfg->flags & TALON_F_PLAIN_ROUTES6) &&
-		cfg->mesh_len6 && is_mesh_address6(cfg, &pkt->outer_dst));
+		cfg->mesh_len6 && is_mesh_address6(cfg, &pkt->outer_dst)) ||
+		translate6_is_forged(cfg, &pkt->outer_src, &pkt->outer_dst);
 }
 
 /* Not for our port. */
@@ -167,6 +168,7 @@ static __always_inline int classify6(ctx_md *ctx, struct talon_pkt *pkt, const s
 
 	if (!ip6)
 		return STEP_DONE;
+	__builtin_memcpy(&pkt->outer_src, &ip6->saddr, sizeof(pkt->outer_src));
 	__builtin_memcpy(&pkt->outer_dst, &ip6->daddr, sizeof(pkt->outer_dst));
 	if (ip6->nexthdr != IPPROTO_UDP || udp->dest != cfg->listen_port ||
 		!is_our_address(cfg, frame_ifindex(ctx), &pkt->outer_dst))
@@ -177,7 +179,6 @@ static __always_inline int classify6(ctx_md *ctx, struct talon_pkt *pkt, const s
 	payload = bpf_ntohs(ip6->payload_len);
 	if (payload > frame_len(ctx) - L3_OFF - sizeof(*ip6))
 		return drop(pkt, TALON_TOO_SHORT);
-	__builtin_memcpy(&pkt->outer_src, &ip6->saddr, sizeof(pkt->outer_src));
 	pkt->outer_family = AF_INET6;
 	pkt->outer_tos = bpf_ntohl(*(__be32 *)ip6) >> 20;
 	return classify_udp(ctx, pkt, L3_OFF + sizeof(*ip6), payload);

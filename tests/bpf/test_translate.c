@@ -191,6 +191,23 @@ static void a_route_without_masquerade_works_both_ways(void **state)
 	passes_untouched(rig, &frame);		/* our own address, even if a peer is allowed everything */
 }
 
+/* A peer would believe it. Without the flag the host's stack has it, and drops it as a martian. */
+static void nobody_on_the_wire_speaks_for_this_host(void **state)
+{
+	static const char *const ours[] = { MESH, NODE };
+	struct rig *rig = *state;
+
+	rig->config.flags |= TALON_F_PLAIN_ROUTES;
+	rig_config(rig);
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+		struct packet forged = PKT(.src = ip4(ours[i]), .dst = ip4(CLIENT), .proto = 17, .sport = 22,
+			.dport = 5);
+		struct rig_result r = rig_from_wire(rig, &forged);
+
+		rig_ends(rig, &r, TALON_DIR_OUT, TALON_LOCAL_SOURCE);
+	}
+}
+
 /* T4, RFC 5382 REQ-4 */
 static void an_unsolicited_syn_to_a_mapped_port_gets_no_answer(void **state)
 {
@@ -240,6 +257,7 @@ int main(void)
 		RIG_CASE(a_later_fragment_that_comes_first_is_kept_by_the_controller),
 		RIG_CASE(without_flows_fragments_are_none_of_our_business),
 		RIG_CASE(a_route_without_masquerade_works_both_ways),
+		RIG_CASE(nobody_on_the_wire_speaks_for_this_host),
 		RIG_CASE(an_unsolicited_syn_to_a_mapped_port_gets_no_answer),
 		RIG_CASE(a_simultaneous_open_goes_through),
 	};

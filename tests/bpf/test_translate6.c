@@ -560,6 +560,42 @@ static void a_route_without_masquerade_works_both_ways(void **state)
 	rig_ends(rig, &r, TALON_DIR_OUT, TALON_BAD_DESTINATION);
 }
 
+/*
+ * The host's stack would pass on what claims to be from the host itself, and a peer would believe it: with the
+ * flag or without, from each of our addresses.
+ */
+static void nobody_on_the_wire_speaks_for_this_host(void **state)
+{
+	static const char *const ours[] = { MESH6, NODE6, SECOND6 };
+	struct rig *rig = *state;
+
+	rig_six(rig);
+	rig_allow6(rig, "2001:db8:99::", 64, 1);	/* behind another peer */
+	for (size_t i = 0; i < 2 * sizeof(ours) / sizeof(ours[0]); i++) {
+		const char *src = ours[i / 2];
+		struct packet to_peer = PKT6(.src = ip6(src), .dst = ip6(CLIENT6), .proto = 17, .sport = 22,
+			.dport = 5), behind = PKT6(.src = ip6(src), .dst = ip6("2001:db8:99::1"), .proto = 17,
+			.sport = 22, .dport = 5), elsewhere = PKT6(.src = ip6(src), .dst = ip6(GATEWAY6),
+			.proto = 17, .sport = 22, .dport = 5), later = pkt_fragment6(&to_peer, 0, 8, 3), frame;
+		struct rig_result r;
+
+		rig->config.flags &= ~TALON_F_PLAIN_ROUTES6;
+		rig->config.flags |= i % 2 ? TALON_F_PLAIN_ROUTES6 : 0;
+		rig_config(rig);
+		r = rig_from_wire(rig, &to_peer);
+		rig_ends(rig, &r, TALON_DIR_OUT, TALON_LOCAL_SOURCE);
+		r = rig_from_wire(rig, &behind);
+		rig_ends(rig, &r, TALON_DIR_OUT, TALON_LOCAL_SOURCE);
+		pkt_put16(later.bytes + 42, 8);
+		r = rig_from_wire(rig, &later);
+		rig_ends(rig, &r, TALON_DIR_OUT, TALON_LOCAL_SOURCE);
+		passes6(rig, &elsewhere);	/* not into the mesh */
+		frame = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IPV6, &to_peer);
+		frame.bytes[5] ^= 1;
+		passes_untouched(rig, &frame);	/* to another host's MAC */
+	}
+}
+
 /* The prefix of the mesh, of any length. */
 static void a_mesh_address_is_told_by_its_prefix(void **state)
 {
@@ -660,6 +696,7 @@ int main(void)
 		RIG_CASE(the_hosts_own_fragments_are_left_alone),
 		RIG_CASE(fragments_of_a_client_leave_with_one_source),
 		RIG_CASE(a_route_without_masquerade_works_both_ways),
+		RIG_CASE(nobody_on_the_wire_speaks_for_this_host),
 		RIG_CASE(a_mesh_address_is_told_by_its_prefix),
 		RIG_CASE(an_unsolicited_syn_to_a_mapped_port_gets_no_answer),
 		RIG_CASE(the_mss_of_a_syn_is_clamped),

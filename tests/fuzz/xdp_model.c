@@ -670,6 +670,11 @@ static void leave_frag(struct judged *j, uint16_t id)
 		add_frag(j, id)->is_host = true;
 }
 
+static bool is_local(uint32_t addr)
+{
+	return addr == ip4(NODE) || addr == ip4(MESH) || addr == ip4("127.0.0.1") || addr == ip4("10.9.0.1");
+}
+
 static const char *from_wire(struct judged *j, const struct packet *frame)
 {
 	uint32_t dst, client = 0, peer;
@@ -686,6 +691,8 @@ static const char *from_wire(struct judged *j, const struct packet *frame)
 		!memcmp(j->frame, rig_mac, 6) && owner_of(j->m, dst) != TALON_PEER_NONE;
 	if (!is_nat && !is_plain)
 		return passed(j, frame, NOT_COUNTED);
+	if (is_plain && is_local(j->src))
+		return dropped(j, TALON_LOCAL_SOURCE);
 	peer = owner_of(j->m, dst);
 	if (is_nat && j->kind == FRAGMENT) {
 		struct model_frag *known = find_frag(j, get16(j->ip.bytes + 4));
@@ -774,11 +781,6 @@ static void turn_id(struct judged *j, const uint8_t *out)
 	}
 	adjust(j->ip.bytes + 10, id, id ^ m->mask[j->peer]);
 	pkt_put16(j->ip.bytes + 4, id ^ m->mask[j->peer]);
-}
-
-static bool is_local(uint32_t addr)
-{
-	return addr == ip4(NODE) || addr == ip4(MESH) || addr == ip4("127.0.0.1") || addr == ip4("10.9.0.1");
 }
 
 /*

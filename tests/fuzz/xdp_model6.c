@@ -507,6 +507,12 @@ static const char *later_fragment(struct judged *j, const struct packet *frame)
 	return passed(j, frame, TALON_HELD);
 }
 
+/* For a peer, as if from this host. */
+static bool is_forged(const struct judged *j)
+{
+	return model6_is_own(j->ip.bytes + 8) && owner_of(j->ip.bytes + 24) != TALON_PEER_NONE;
+}
+
 const char *model6_from_wire(struct judged *j, const struct packet *frame)
 {
 	const bool plain = j->m->rig->config.flags & TALON_F_PLAIN_ROUTES6;
@@ -514,8 +520,8 @@ const char *model6_from_wire(struct judged *j, const struct packet *frame)
 	struct model_flow6 *f;
 	bool may_be_reply, is_bad;
 
-	if (!j->is_resealed &&
-		(is_martian(dst) || (!model6_is_own(dst) && !(plain && is_in(dst, "fd00:64::", 64)))))
+	if (!j->is_resealed && (is_martian(dst) || (!model6_is_own(dst) && !is_forged(j) &&
+		!(plain && is_in(dst, "fd00:64::", 64)))))
 		return passed(j, frame, NOT_COUNTED);
 	if (!j->is_resealed)
 		j->dir = TALON_DIR_OUT;
@@ -525,7 +531,11 @@ const char *model6_from_wire(struct judged *j, const struct packet *frame)
 	if (!model6_is_own(dst)) {
 		uint32_t peer = owner_of(dst);
 
-		if (!plain || memcmp(j->frame, rig_mac, 6) || peer == TALON_PEER_NONE)
+		if (memcmp(j->frame, rig_mac, 6) || peer == TALON_PEER_NONE)
+			return left(j, frame);
+		if (is_forged(j))
+			return dropped(j, TALON_LOCAL_SOURCE);
+		if (!plain)
 			return left(j, frame);
 		if (is_martian(j->src6) || is_of_link(j))
 			return dropped(j, TALON_BAD_DESTINATION);
