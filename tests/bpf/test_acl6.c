@@ -319,6 +319,136 @@ static void hairpinned_packets_are_judged_by_the_address_they_go_to(void **state
 	ends(rig, 0, udp(CLIENT6, 500, NODE6, b), TALON_RESEALED);
 }
 
+/* @p with a header of @len bytes (8 or 16) of type @type before what follows its own. */
+static struct packet behind(uint8_t type, const struct packet *p, uint32_t len)
+{
+	struct packet q = *p;
+	const uint8_t header[16] = { p->bytes[6], len / 8 - 1, 1, len - 4 };
+
+	memmove(q.bytes + 40 + len, p->bytes + 40, p->len - 40);
+	memcpy(q.bytes + 40, header, len);
+	q.bytes[6] = type;
+	q.len += len;
+	pkt_put16(q.bytes + 4, q.len - 40);
+	return q;
+}
+
+/* @p as a fragment at offset 0, the @more of which never come. */
+static struct packet first_of(const struct packet *p, uint32_t len, uint32_t id, bool more)
+{
+	struct packet q = pkt_fragment6(p, 0, len, id);
+
+	pkt_put16(q.bytes + 42, more);
+	return q;
+}
+
+/* Whoever may send to one port tries to get a packet for another one past the rules. */
+static void nothing_hides_a_port_from_the_rules(void **state)
+{
+	const struct rule web = { CLIENT6, 128, MESH6, 128, 6, 443 };
+	struct packet good = PKT6(.src = ip6(CLIENT6), .dst = ip6(MESH6), .proto = 6, .sport = 5, .dport = 443,
+		.tcp_flags = TCP_SYN, .payload = 60);
+	struct packet bad = PKT6(.src = ip6(CLIENT6), .dst = ip6(MESH6), .proto = 6, .sport = 5, .dport = 22,
+		.tcp_flags = TCP_SYN, .payload = 60), p;
+	struct rig *rig = *state;
+
+	rig_six(rig);
+	set_rule(rig, &web);
+	ends(rig, 0, behind(60, &good, 8), TALON_LOCAL);
+	ends(rig, 0, behind(0, &good, 16), TALON_LOCAL);
+	ends(rig, 0, behind(60, &bad, 8), TALON_ACL_DENIED);
+	ends(rig, 0, behind(0, &bad, 16), TALON_ACL_DENIED);
+	/* an atomic fragment is a packet */
+	ends(rig, 0, first_of(&good, 80, 1, false), TALON_LOCAL);
+	ends(rig, 0, first_of(&bad, 80, 1, false), TALON_ACL_DENIED);
+	/* the transport's header is in the first fragment, whole (RFC 7112) */
+	ends(rig, 0, first_of(&good, 16, 2, true), TALON_BAD_INNER);
+	p = behind(60, &good, 16);
+	ends(rig, 0, first_of(&p, 16, 2, true), TALON_BAD_INNER);
+	ends(rig, 0, first_of(&p, 8, 2, true), TALON_BAD_INNER);
+	ends(rig, 0, pkt_fragment6(&good, 24, 24, 2), TALON_ACL_DENIED);
+	/* a second first fragment is judged as the first one is */
+	ends(rig, 0, first_of(&good, 40, 3, true), TALON_LOCAL);
+	ends(rig, 0, first_of(&bad, 40, 3, true), TALON_ACL_DENIED);
+	p = behind(60, &bad, 8);
+	ends(rig, 0, first_of(&p, 40, 3, true), TALON_ACL_DENIED);
+	/* a fragment of a fragment, and hop-by-hop options inside one */
+	p = first_of(&good, 40, 4, true);
+	p = first_of(&p, 48, 5, true);
+	ends(rig, 0, p, TALON_BAD_INNER);
+	p = behind(0, &good, 8);
+	ends(rig, 0, first_of(&p, 40, 6, true), TALON_BAD_INNER);
+	/* a way named inside a fragment */
+	p = behind(43, &good, 8);
+	ends(rig, 0, first_of(&p, 40, 7, true), TALON_SOURCE_ROUTED);
+	/* a jumbogram: the length is in an option */
+	p = behind(0, &bad, 8);
+	p.bytes[42] = 0xc2;
+	p.bytes[43] = 4;
+	pkt_put16(p.bytes + 4, 0);
+	ends(rig, 0, p, TALON_BAD_INNER);
+	/* what goes no further than a header that is no extension is that protocol */
+	ends(rig, 0, behind(51, &good, 16), TALON_ACL_DENIED);
+	ends(rig, 0, behind(135, &good, 8), TALON_ACL_DENIED);
+	ends(rig, 0, behind(139, &good, 8), TALON_ACL_DENIED);
+}
+
+/* Routers' advertisements and the like would be believed by the host's stack. */
+static void what_is_of_the_link_alone_does_not_hide(void **state)
+{
+	const struct rule ping = { CLIENT6, 128, MESH6, 128, 58, ALL_PORTS };
+	static const uint8_t types[] = { 130, 134, 135, 136, 137, 143 };
+	struct rig *rig = *state;
+
+	rig_six(rig);
+	set_rule(rig, &ping);
+	ends(rig, 0, echo(CLIENT6, MESH6, 128, 1), TALON_LOCAL);
+	for (size_t i = 0; i < sizeof(types); i++) {
+		struct packet p = PKT6(.src = ip6(CLIENT6), .dst = ip6(MESH6), .proto = 58, .icmp_type = types[i],
+			.hops = 255, .payload = 56), inside;
+
+		ends(rig, 0, p, TALON_BAD_DESTINATION);
+		ends(rig, 0, behind(60, &p, 8), TALON_BAD_DESTINATION);
+		ends(rig, 0, behind(0, &p, 8), TALON_BAD_DESTINATION);
+		ends(rig, 0, first_of(&p, 64, 1, false), TALON_BAD_DESTINATION);
+		ends(rig, 0, first_of(&p, 8, 2, true), TALON_BAD_DESTINATION);
+		inside = behind(60, &p, 8);
+		ends(rig, 0, first_of(&inside, 16, 3, true), TALON_BAD_DESTINATION);
+	}
+}
+
+/* An error passes for the sake of a packet that may have been sent, not of one that is only claimed. */
+static void an_error_about_a_forged_packet_is_judged_as_its_answer(void **state)
+{
+	const struct rule web = { CLIENT6, 128, MESH6, 128, 6, 443 };
+	struct packet ours = tcp(MESH6, 443, CLIENT6, 5, TCP_ACK), ssh = tcp(MESH6, 22, CLIENT6, 5, TCP_ACK),
+		others = tcp(MESH6, 443, CLIENT6_1, 5, TCP_ACK), node = tcp(NODE6, 443, CLIENT6, 5, TCP_ACK),
+		martian = tcp(MESH6, 443, "fe80::1", 5, TCP_ACK), udp_of = udp(MESH6, RIG_PORT, CLIENT6, 5), p;
+	struct { const struct packet *about; enum talon_end end; } cases[] = {
+		{ &ours, TALON_LOCAL }, { &ssh, TALON_ACL_DENIED }, { &others, TALON_ACL_DENIED },
+		{ &node, TALON_ACL_DENIED }, { &martian, TALON_ACL_DENIED }, { &udp_of, TALON_ACL_DENIED },
+	};
+	struct rig *rig = *state;
+
+	rig_six(rig);
+	set_rule(rig, &web);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (uint8_t type = 1; type <= 4; type++) {
+			p = pkt_icmp6_error(ip6(CLIENT6), ip6(MESH6), type, 0, 68, cases[i].about,
+				cases[i].about->len);
+			ends(rig, 0, p, cases[i].end);
+			p = behind(60, &p, 8);
+			ends(rig, 0, p, cases[i].end);
+		}
+	}
+	/* cut short of its ports, and with a way to go inside */
+	p = pkt_icmp6_error(ip6(CLIENT6), ip6(MESH6), 2, 0, 1280, &ours, 47);
+	ends(rig, 0, p, TALON_BAD_INNER);
+	ours = behind(43, &ours, 8);
+	p = pkt_icmp6_error(ip6(CLIENT6), ip6(MESH6), 2, 0, 1280, &ours, ours.len);
+	ends(rig, 0, p, TALON_BAD_INNER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -333,6 +463,9 @@ int main(void)
 		RIG_CASE(peers_are_kept_apart_and_their_answers_pass),
 		RIG_CASE(what_we_asked_is_forgotten_in_time),
 		RIG_CASE(hairpinned_packets_are_judged_by_the_address_they_go_to),
+		RIG_CASE(nothing_hides_a_port_from_the_rules),
+		RIG_CASE(what_is_of_the_link_alone_does_not_hide),
+		RIG_CASE(an_error_about_a_forged_packet_is_judged_as_its_answer),
 	};
 
 	return rig_main("access rules for IPv6", tests);
