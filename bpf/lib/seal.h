@@ -200,6 +200,19 @@ static __always_inline int seal_too_big(ctx_md *ctx, struct talon_pkt *pkt)
 }
 
 /*
+ * A path may fragment what is longer than it has said, but the first device on it sends no more than its own MTU:
+ * XDP would lose the frame unnoticed.
+ */
+static __always_inline bool seal_device_takes(const struct talon_pkt *pkt)
+{
+	__u32 ifindex = pkt->endpoint.ifindex;
+	struct talon_link *link = bpf_map_lookup_elem(&links, &ifindex);
+
+	return !link || aead_padded_len(pkt->tot_len, pkt->aead.mtu) + seal_outer_len(pkt) + WG_DATA_MIN_LEN -
+		WG_DATA_HEADER_LEN <= link->mtu;
+}
+
+/*
  * Before the AEAD: session, endpoint and the counter that only this packet gets. Moves the frame's start so
  * that ciphertext is written AEAD_SEAL_SHIFT bytes ahead of where plaintext is read: frames need not grow at
  * the end (facts: tailroom varies per packet). pkt->tot_len is the inner length, 0 for a keepalive.
@@ -228,6 +241,8 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 	pkt->aead.mtu = mtu_of_family(pkt, mtu_within_tunnel(cfg, pkt->endpoint.mtu));
 	if (pkt->tot_len > pkt->aead.mtu)
 		return seal_too_big(ctx, pkt);
+	if (pkt->six && pkt->endpoint.mtu && pkt->tot_len > pkt->endpoint.mtu && !seal_device_takes(pkt))
+		return drop(pkt, TALON_TOO_BIG);
 
 	pkt->outer_tos = 0;
 	if (pkt->tot_len) {

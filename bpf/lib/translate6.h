@@ -318,7 +318,7 @@ __noinline int translate6_rewrite(ctx_md *ctx, struct talon_pkt *pkt)
 	translate6_note_hairpin(pkt, cfg, port);
 #ifndef TALON_TC
 	if (is_syn(pkt))
-		rewrite_mss(ctx, pkt, mss_of_mtu(pkt, mtu));
+		rewrite_mss(ctx, pkt, mss_of_mtu(pkt, endpoint_mtu(cfg, pkt->peer)));
 #endif
 	return STEP_SEAL;
 }

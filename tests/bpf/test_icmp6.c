@@ -177,6 +177,58 @@ static void set_path_mtu(struct rig *rig, uint32_t peer, uint16_t inner_mtu)
 }
 
 /* RFC 8200 section 5: senders need not make packets shorter than 1280 bytes. */
+static void tcp_fits_a_path_below_1280(void **state)
+{
+	static const struct { uint32_t mtu; uint16_t mss; } cases[] = { { 1200, 1140 }, { 500, 536 }, { 1280, 1220 } };
+	const uint8_t option[4] = { 2, 4, 1440 >> 8, 1440 & 255 };
+	struct rig *rig = *state;
+
+	widen(rig);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct packet syn = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 6, .sport = 5 + i,
+			.dport = 6, .tcp_flags = TCP_SYN, .tcp_options = option, .tcp_options_len = 4), out, reply;
+		struct rig_result r;
+
+		set_path_mtu(rig, 0, cases[i].mtu);
+		r = rig_from_peer(rig, 0, &syn);
+		out = rig_plain(rig, &r);
+		assert_int_equal(get16_at(&out, 62), cases[i].mss);
+		reply = PKT6(.src = ip6(GATEWAY6), .dst = ip6(NODE6), .proto = 6, .sport = 6,
+			.dport = SPORT6(&out), .tcp_flags = TCP_SYN | TCP_ACK, .tcp_options = option,
+			.tcp_options_len = 4);
+		r = rig_from_wire(rig, &reply);
+		out = rig_opened(rig, &r, 0);
+		assert_int_equal(get16_at(&out, 62), cases[i].mss);
+		assert_null(pkt_check_six(out.bytes, out.len));
+	}
+}
+
+/* Over IPv4 and over IPv6: 1280 bytes become 1340 and 1360. */
+static void no_device_is_given_more_than_it_takes(void **state)
+{
+	static const struct { uint32_t peer; const char *dst; uint16_t takes; } cases[] = {
+		{ 1, CLIENT6_1, 1340 }, { 2, CLIENT6_2, 1360 },
+	};
+	struct rig *rig = *state;
+
+	widen(rig);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct packet full = PKT6(.src = ip6(CLIENT6), .dst = ip6(cases[i].dst), .proto = 17, .sport = 5,
+			.dport = 6, .payload = 1232);
+		struct rig_result r;
+
+		set_path_mtu(rig, cases[i].peer, 1200);
+		rig_link(rig, rig->eth0, rig_mac, cases[i].takes, TALON_LINK_UPLINK | TALON_LINK_PROGRAM |
+			TALON_LINK_REDIRECT);
+		r = rig_from_peer(rig, 0, &full);
+		rig_ends(rig, &r, TALON_DIR_IN, TALON_RESEALED);
+		rig_link(rig, rig->eth0, rig_mac, cases[i].takes - 1, TALON_LINK_UPLINK | TALON_LINK_PROGRAM |
+			TALON_LINK_REDIRECT);
+		r = rig_from_peer(rig, 0, &full);
+		rig_ends(rig, &r, rig->hook == RIG_TC ? TALON_DIR_TUNNEL : TALON_DIR_IN, TALON_TOO_BIG);
+	}
+}
+
 static void no_mtu_below_1280_is_told(void **state)
 {
 	struct packet six = PKT6(.src = ip6(CLIENT6), .dst = ip6(CLIENT6_1), .proto = 17, .sport = 5,
@@ -373,6 +425,8 @@ int main(void)
 		RIG_CASE(what_is_too_big_for_the_tunnel_is_answered),
 		RIG_CASE(what_is_too_big_for_the_other_peer_is_answered),
 		RIG_CASE(no_mtu_below_1280_is_told),
+		RIG_CASE(tcp_fits_a_path_below_1280),
+		RIG_CASE(no_device_is_given_more_than_it_takes),
 		RIG_CASE(errors_from_the_wire_reach_the_client),
 		RIG_CASE(errors_of_a_client_reach_the_remote),
 		RIG_CASE(an_error_about_no_flow_of_ours_goes_nowhere),
