@@ -27,8 +27,8 @@ static __always_inline __u32 mtu_of_family(const struct talon_pkt *pkt, __u32 mt
 #define INNER6_MSS_MIN		536U	/* shorter segments would not be worth their headers */
 
 /*
- * Largest TCP segment in packets of the family in hand where IPv4 has @mtu: less both headers (RFC 6691). Of IPv6
- * too it may be what a path of less than 1280 bytes takes: nothing has to be fragmented then.
+ * Largest TCP segment in packets of the family in hand where IPv4 has @mtu: less both headers (RFC 6691). Of
+ * IPv6 too it may be what a path of less than 1280 bytes takes: nothing has to be fragmented then.
  */
 static __always_inline __u32 mss_of_mtu(const struct talon_pkt *pkt, __u32 mtu)
 {

@@ -200,8 +200,8 @@ static __always_inline int seal_too_big(ctx_md *ctx, struct talon_pkt *pkt)
 }
 
 /*
- * A path may fragment what is longer than it has said, but the first device on it sends no more than its own MTU:
- * XDP would lose the frame unnoticed.
+ * A path may fragment what is longer than it has said, but the first device on it sends no more than its own
+ * MTU: XDP would lose the frame unnoticed.
  */
 static __always_inline bool seal_device_takes(const struct talon_pkt *pkt)
 {

@@ -101,8 +101,8 @@ __noinline int translate6_judge(struct talon_flow *f, __u32 id)
 }
 
 /*
- * Does a packet for a peer claim to be from this host? The host's stack would pass it on (of IPv4 it drops such
- * martians), the peer would believe it, and its answers would need no rule.
+ * Does a packet for a peer claim to be from this host? The host's stack would pass it on (of IPv4 it drops
+ * such martians), the peer would believe it, and its answers would need no rule.
  */
 static __always_inline bool translate6_is_forged(const struct talon_config *cfg, const struct talon_addr *src,
 	const struct talon_addr *dst)

@@ -346,8 +346,8 @@ static struct packet first_of(const struct packet *p, uint32_t len, uint32_t id,
 static void nothing_hides_a_port_from_the_rules(void **state)
 {
 	const struct rule web = { CLIENT6, 128, MESH6, 128, 6, 443 };
-	struct packet good = PKT6(.src = ip6(CLIENT6), .dst = ip6(MESH6), .proto = 6, .sport = 5, .dport = 443,
-		.tcp_flags = TCP_SYN, .payload = 60);
+	struct packet good = PKT6(.src = ip6(CLIENT6), .dst = ip6(MESH6), .proto = 6, .sport = 5,
+		.dport = 443, .tcp_flags = TCP_SYN, .payload = 60);
 	struct packet bad = PKT6(.src = ip6(CLIENT6), .dst = ip6(MESH6), .proto = 6, .sport = 5, .dport = 22,
 		.tcp_flags = TCP_SYN, .payload = 60), p;
 	struct rig *rig = *state;
@@ -404,8 +404,8 @@ static void what_is_of_the_link_alone_does_not_hide(void **state)
 	set_rule(rig, &ping);
 	ends(rig, 0, echo(CLIENT6, MESH6, 128, 1), TALON_LOCAL);
 	for (size_t i = 0; i < sizeof(types); i++) {
-		struct packet p = PKT6(.src = ip6(CLIENT6), .dst = ip6(MESH6), .proto = 58, .icmp_type = types[i],
-			.hops = 255, .payload = 56), inside;
+		struct packet p = PKT6(.src = ip6(CLIENT6), .dst = ip6(MESH6), .proto = 58,
+			.icmp_type = types[i], .hops = 255, .payload = 56), inside;
 
 		ends(rig, 0, p, TALON_BAD_DESTINATION);
 		ends(rig, 0, behind(60, &p, 8), TALON_BAD_DESTINATION);
@@ -423,7 +423,8 @@ static void an_error_about_a_forged_packet_is_judged_as_its_answer(void **state)
 	const struct rule web = { CLIENT6, 128, MESH6, 128, 6, 443 };
 	struct packet ours = tcp(MESH6, 443, CLIENT6, 5, TCP_ACK), ssh = tcp(MESH6, 22, CLIENT6, 5, TCP_ACK),
 		others = tcp(MESH6, 443, CLIENT6_1, 5, TCP_ACK), node = tcp(NODE6, 443, CLIENT6, 5, TCP_ACK),
-		martian = tcp(MESH6, 443, "fe80::1", 5, TCP_ACK), udp_of = udp(MESH6, RIG_PORT, CLIENT6, 5), p;
+		martian = tcp(MESH6, 443, "fe80::1", 5, TCP_ACK),
+		udp_of = udp(MESH6, RIG_PORT, CLIENT6, 5), p;
 	struct { const struct packet *about; enum talon_end end; } cases[] = {
 		{ &ours, TALON_LOCAL }, { &ssh, TALON_ACL_DENIED }, { &others, TALON_ACL_DENIED },
 		{ &node, TALON_ACL_DENIED }, { &martian, TALON_ACL_DENIED }, { &udp_of, TALON_ACL_DENIED },

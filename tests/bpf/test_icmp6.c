@@ -176,17 +176,18 @@ static void set_path_mtu(struct rig *rig, uint32_t peer, uint16_t inner_mtu)
 	rig_put(rig, "endpoints", &peer, &e);
 }
 
-/* RFC 8200 section 5: senders need not make packets shorter than 1280 bytes. */
 static void tcp_fits_a_path_below_1280(void **state)
 {
-	static const struct { uint32_t mtu; uint16_t mss; } cases[] = { { 1200, 1140 }, { 500, 536 }, { 1280, 1220 } };
+	static const struct { uint32_t mtu; uint16_t mss; } cases[] = { { 1200, 1140 }, { 500, 536 },
+		{ 1280, 1220 } };
 	const uint8_t option[4] = { 2, 4, 1440 >> 8, 1440 & 255 };
 	struct rig *rig = *state;
 
 	widen(rig);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct packet syn = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 6, .sport = 5 + i,
-			.dport = 6, .tcp_flags = TCP_SYN, .tcp_options = option, .tcp_options_len = 4), out, reply;
+		struct packet syn = PKT6(.src = ip6(CLIENT6), .dst = ip6(GATEWAY6), .proto = 6,
+			.sport = 5 + i, .dport = 6, .tcp_flags = TCP_SYN, .tcp_options = option,
+			.tcp_options_len = 4), out, reply;
 		struct rig_result r;
 
 		set_path_mtu(rig, 0, cases[i].mtu);
@@ -213,8 +214,8 @@ static void no_device_is_given_more_than_it_takes(void **state)
 
 	widen(rig);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct packet full = PKT6(.src = ip6(CLIENT6), .dst = ip6(cases[i].dst), .proto = 17, .sport = 5,
-			.dport = 6, .payload = 1232);
+		struct packet full = PKT6(.src = ip6(CLIENT6), .dst = ip6(cases[i].dst), .proto = 17,
+			.sport = 5, .dport = 6, .payload = 1232);
 		struct rig_result r;
 
 		set_path_mtu(rig, cases[i].peer, 1200);
@@ -229,6 +230,7 @@ static void no_device_is_given_more_than_it_takes(void **state)
 	}
 }
 
+/* RFC 8200 section 5: senders need not make packets shorter than 1280 bytes. */
 static void no_mtu_below_1280_is_told(void **state)
 {
 	struct packet six = PKT6(.src = ip6(CLIENT6), .dst = ip6(CLIENT6_1), .proto = 17, .sport = 5,

@@ -561,8 +561,8 @@ static void a_route_without_masquerade_works_both_ways(void **state)
 }
 
 /*
- * The host's stack would pass on what claims to be from the host itself, and a peer would believe it: with the
- * flag or without, from each of our addresses.
+ * The host's stack would pass on what claims to be from the host itself, and a peer would believe it: with
+ * the flag or without, from each of our addresses.
  */
 static void nobody_on_the_wire_speaks_for_this_host(void **state)
 {
@@ -576,7 +576,8 @@ static void nobody_on_the_wire_speaks_for_this_host(void **state)
 		struct packet to_peer = PKT6(.src = ip6(src), .dst = ip6(CLIENT6), .proto = 17, .sport = 22,
 			.dport = 5), behind = PKT6(.src = ip6(src), .dst = ip6("2001:db8:99::1"), .proto = 17,
 			.sport = 22, .dport = 5), elsewhere = PKT6(.src = ip6(src), .dst = ip6(GATEWAY6),
-			.proto = 17, .sport = 22, .dport = 5), later = pkt_fragment6(&to_peer, 0, 8, 3), frame;
+			.proto = 17, .sport = 22, .dport = 5),
+			later = pkt_fragment6(&to_peer, 0, 8, 3), frame;
 		struct rig_result r;
 
 		rig->config.flags &= ~TALON_F_PLAIN_ROUTES6;
