@@ -66,7 +66,8 @@ static int read_open(int fd, size_t max, uint8_t **ret_bytes, size_t *ret_len)
 
 int store_read(const char *path, size_t max, uint8_t **ret_bytes, size_t *ret_len)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* a pipe, which is refused, must not be waited for */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	int ret;
 
 	if (fd < 0)

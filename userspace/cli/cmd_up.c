@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -91,6 +92,18 @@ static char **copy_env(char *const *env)
 	return copy;
 }
 
+/* A pipe without a writer would hold up the loop, and one that was read at the start is empty by now. */
+static int read_file_again(struct config *config, const char *path, char *why, size_t size)
+{
+	struct stat st;
+
+	if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
+		snprintf(why, size, "%s: not a regular file; a reload reads no other", path);
+		return -EINVAL;
+	}
+	return config_read_file(config, path, why, size);
+}
+
 /* All sources once more. A setup key is needed at most once, and so not asked for. */
 static int read_sources(struct up *up, struct cli_settings *fresh, char *why, size_t size)
 {
@@ -105,7 +118,7 @@ static int read_sources(struct up *up, struct cli_settings *fresh, char *why, si
 	else
 		ret = config_read_env(config, up->cli->env, why, size);
 	if (!ret && fresh->file)
-		ret = config_read_file(config, fresh->file, why, size);
+		ret = read_file_again(config, fresh->file, why, size);
 	if (!ret) {
 		config_forget_setup_key(config);
 		ret = config_finish(config, fresh->file, why, size);
