@@ -83,6 +83,32 @@ test_reload_answers_with_what_changed_and_refuses_in_one_line() {
 	reload
 }
 
+# Opening a pipe without a writer waits for one: the controller's only loop must not.
+test_reload_of_a_pipe_is_refused_at_once() {
+	needs_talon
+	local rc=0
+	PEERS=lap node_up
+	mv "$RUN/node.conf" "$RUN/node.kept"
+	finally "rm -f $RUN/node.conf; mv $RUN/node.kept $RUN/node.conf"
+	mkfifo "$RUN/node.conf"
+	reload >"$RUN/log/said" 2>&1 || rc=$?
+	equal "exit status" 1 $rc
+	equal "answer" "talon: reload: $RUN/node.conf: not a regular file; a reload reads no other; nothing has changed" "$(cat "$RUN/log/said")"
+	talon status --check live --pin-dir "$PIN"
+}
+
+# The names are in the pinned maps alone, as no daemon of a mesh answers.
+test_strict_bundle_has_no_name_of_a_static_peer() {
+	needs_talon
+	PEERS="lap lap2" node_up "lap: Name = warehouse" "lap2: Name = Ann's laptop"
+	mkdir -p "$RUN/bundles" "$RUN/no-state"
+	in_ns node env TMPDIR="$RUN/bundles" NB_STATE_DIR="$RUN/no-state" NB_DAEMON_ADDR="unix://$RUN/nobody.sock" TALON_PIN_DIR="$PIN" \
+		"$TALON" debug bundle -S=false --anonymize-level strict
+	/usr/bin/python3 -c 'import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); z.extractall(sys.argv[2])' "$RUN"/bundles/*.zip "$RUN/unpacked"
+	grep -q "^ peer-[0-9]*:$" "$RUN/unpacked/status.txt" || { head "$RUN/unpacked/status.txt"; fail "no placeholder"; }
+	not grep -rE "warehouse|Ann's" "$RUN/unpacked" || fail "a name is shown"
+}
+
 # Waits on HOST at PORT for a WireGuard message that nobody answers.
 await_message() { # HOST PORT
 	spawn "await-$2" "$1" /usr/bin/python3 -c "

@@ -17,6 +17,7 @@
 #include "bundle/zip.h"
 #include "netmap/netmap.h"
 #include "snapshot/control.h"
+#include "status/status.h"
 
 #define WHY_LEN		512
 #define LOG_MOST	(16U << 20)	/* of each log, its end */
@@ -195,6 +196,35 @@ static void add_snapshot(struct bundle *bundle)
 	name_peers(bundle, &snapshot);
 	add_resolved(bundle, &snapshot);
 	snapshot_done(&snapshot);
+}
+
+/* What can stand in a log as one word is replaced there; another name is hidden as a whole. */
+static int name_as_written(struct bundle *bundle, const char *name)
+{
+	static const char label[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
+	int ret = 0;
+
+	if (!name[strspn(name, label)])
+		return anon_name(bundle->anon, name);
+	if (bundle->options->level == ANON_STRICT)
+		ret = anon_hide(bundle->anon, name);
+	return ret == -EINVAL ? 0 : ret;
+}
+
+/* Names that a static file gives to its peers: they are in the maps alone. */
+static void name_peers_of_datapath(struct bundle *bundle)
+{
+	struct status status;
+	char why[WHY_LEN], name[sizeof(status.peers->info.name) + 1];
+
+	if (!bundle->options->pin_dir || status_read(&status, bundle->options->pin_dir, why, sizeof(why)))
+		return;
+	for (size_t i = 0; i < status.peer_count; i++) {
+		snprintf(name, sizeof(name), "%.*s", (int)sizeof(name) - 1, status.peers[i].info.name);
+		if (name_as_written(bundle, name))
+			bundle->error = -ENOMEM;
+	}
+	status_free(&status);
 }
 
 /* --- what lies on disk --- */
@@ -445,6 +475,7 @@ static int collect(struct bundle *bundle, char *why, size_t size)
 	if (!gethostname(host, sizeof(host) - 1) && anon_name(bundle->anon, host))
 		bundle->error = -ENOMEM;
 	add_snapshot(bundle);
+	name_peers_of_datapath(bundle);
 	add_state(bundle);
 	add_commands(bundle);
 	add_logs(bundle);

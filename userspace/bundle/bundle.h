@@ -24,6 +24,7 @@ struct bundle_options {
 	const char *socket;		/* the daemon's */
 	/* where the daemon's files are if it does not answer */
 	const char *identity_path, *state_dir;
+	const char *pin_dir;		/* names of peers are there; NULL: nowhere */
 	const char *directory;		/* for the archive; NULL: TMPDIR, else /tmp */
 	char *const *env;		/* values of what look like secrets are hidden */
 	const struct config *config;	/* of a static file, whose keys are hidden; NULL: of a mesh */

@@ -284,6 +284,7 @@ static int make_bundle(struct cli *cli, struct options *o)
 	o->bundle.socket = cli_socket(&o->config);
 	o->bundle.identity_path = o->config.mesh.identity_path ? o->config.mesh.identity_path : "";
 	o->bundle.state_dir = o->config.mesh.state_dir ? o->config.mesh.state_dir : CONFIG_STATE_DIR;
+	o->bundle.pin_dir = o->config.pin_dir;
 	o->bundle.log_file = o->config.log_file;
 	o->bundle.env = cli->env;
 	o->bundle.config = o->file ? &o->config : NULL;
