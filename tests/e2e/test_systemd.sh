@@ -223,3 +223,20 @@ test_purge_leaves_nothing() {
 		-not -path '/etc/talon.conf')"
 	equal "package" "" "$(machine dpkg-query -W -f '${db:Status-Status}' talon 2>/dev/null | grep -v not-installed || true)"
 }
+
+test_purge_takes_a_unit_of_service_install_and_leaves_the_identity_of_a_client_without_a_package() {
+	local unit=/etc/systemd/system/talon.service
+	machine dpkg -P talon
+	machine dpkg -i /tmp/talon.deb
+	machine talon service install
+	machine test -L /etc/systemd/system/multi-user.target.wants/talon.service
+	machine sh -c 'mkdir -p /var/lib/netbird && echo "{}" >/var/lib/netbird/default.json && touch /usr/bin/netbird'
+	finally "machine rm -f /usr/bin/netbird"
+	machine dpkg -P talon
+	machine test -e /var/lib/netbird/default.json
+	equal "files" "" "$(machine sh -c "ls -d $unit /etc/systemd/system/*.wants/talon.service 2>/dev/null" || true)"
+	machine rm /usr/bin/netbird
+	machine dpkg -i /tmp/talon.deb
+	machine dpkg -P talon
+	not machine test -e /var/lib/netbird
+}
