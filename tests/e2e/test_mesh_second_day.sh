@@ -174,12 +174,12 @@ test_adopted_settings_are_honoured_refused_or_said() {
 	member_forget node
 	member_up node
 	member_down node
-	jq '.NATExternalIPs = ["203.0.113.9"] | .LazyConnectionEnabled = true | .IFaceBlackList += ["eth7"] | .ClientCertPath = "/etc/c.pem"' \
+	jq '.NATExternalIPs = ["203.0.113.9"] | .LazyConnectionEnabled = true | .IFaceBlackList += ["eth7"]' \
 		"$file" >"$RUN/adopted" && cp "$RUN/adopted" "$file"
 	: >"$RUN/log/node"
 	member_start node
 	wait_for 15 "the node to be ready" member_ready_or_dead node
-	for key in NATExternalIPs LazyConnectionEnabled IFaceBlackList ClientCertPath; do
+	for key in NATExternalIPs LazyConnectionEnabled IFaceBlackList; do
 		equal "lines about $key" 1 "$(log_lines node "default.json: $key: no effect: ")"
 	done
 	equal "lazy" false "$(member node status --json | jq .lazyConnectionEnabled)"
