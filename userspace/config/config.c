@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The sources of settings, their precedence, and the error line for a wrong value.
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -72,11 +73,44 @@ static void quote(struct slice value, char *text, size_t size)
 	text[len] = '\0';
 }
 
+/* 36 characters of hexadecimal digits and dashes: a setup key. */
+static bool is_setup_key(struct slice run)
+{
+	if (run.len != 36)
+		return false;
+	for (size_t i = 0; i < run.len; i++) {
+		if (!isxdigit((unsigned char)run.at[i]) && run.at[i] != '-')
+			return false;
+	}
+	return true;
+}
+
+/* A key may stand where another value belongs: most of a text of 44 characters of base64, or a setup key. */
+static bool may_be_secret(struct slice value)
+{
+	static const size_t key_len = 40;
+	struct slice run = { 0 };
+
+	for (size_t i = 0; i < value.len; i++) {
+		if (!isalnum((unsigned char)value.at[i]) && !memchr("+/=-", value.at[i], 4)) {
+			run.len = 0;
+			continue;
+		}
+		if (!run.len++)
+			run.at = value.at + i;
+		if (run.len >= key_len && !memchr(run.at, '-', run.len))
+			return true;
+		if (is_setup_key(run))
+			return true;
+	}
+	return false;
+}
+
 int config_explain(const char *place, const struct problem *problem, bool is_secret, char *why, size_t size)
 {
 	char text[64];
 
-	if (is_secret) {
+	if (is_secret || may_be_secret(problem->item)) {
 		snprintf(why, size, "%s: the value %s; expected %s", place, problem->is, problem->form);
 		return -EINVAL;
 	}

@@ -229,10 +229,15 @@ static const struct {
 	  "f:4: Peer.PublicKey: 'abc' is not a key; expected 44 characters of base64, as `talon pubkey` "
 	  "prints them" },
 	{ HEAD "[Peer]\nPublicKey = AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQF=\n",
-	  "f:4: Peer.PublicKey: 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQF=' is not a key; expected 44 "
-	  "characters of base64, as `talon pubkey` prints them" },
+	  "f:4: Peer.PublicKey: the value is not a key; expected 44 characters of base64, as `talon pubkey` "
+	  "prints them" },
+	/* it may be the private one, or a setup key, that stands in the wrong place */
+	{ HEAD "ListenPort = AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n",
+	  "f:3: Interface.ListenPort: the value is not a port; expected 1-65535" },
+	{ HEAD "MTU = 5f1c2b7a-0000-4000-8000-1234567890ab\n",
+	  "f:3: Interface.MTU: the value is not an MTU; expected 576-1600" },
 	{ HEAD "[Peer]\nPublicKey = " ZERO "\n",
-	  "f:4: Peer.PublicKey: '" ZERO "' is all zeros; expected 44 characters of base64, as `talon pubkey` "
+	  "f:4: Peer.PublicKey: the value is all zeros; expected 44 characters of base64, as `talon pubkey` "
 	  "prints them" },
 	{ HEAD PEER_A PEER_B PEER_A, "f:7: Peer.PublicKey: the peer at line 3 has the same; write one [Peer] "
 		"for each key" },
