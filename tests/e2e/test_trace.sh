@@ -5,13 +5,23 @@ setup() {
 	needs_talon
 	topology lap lap2 node gw
 	servers_up gw
+	servers_up gw $GW6
 	client_up lap
 	client_up lap2
 	ip -n "$P-node" route add blackhole 10.66.0.0/24
 	ip -n "$P-node" route add unreachable 10.67.0.0/24
+	ip -n "$P-node" -6 route add blackhole fd66::/64
+	ip -n "$P-node" -6 route add unreachable fd67::/64
+	ip -n "$P-lap" -batch - <<-END
+		addr add $LAP6/128 dev $(dev lap) nodad
+		route add fd64::/64 dev $(dev lap) table 51820
+		route add fd01::/64 dev $(dev lap) table 51820
+	END
+	ip -n "$P-lap" -6 rule add not fwmark 51820 lookup 51820
 }
 
 LAP=100.64.0.2 LAP2=100.64.0.3
+LAP6=fd64::2 MESH6=fd64::1 NODE6=fd01::221 GW6=fd01::220
 
 served() { # LINE...: with networks that the host itself refuses, and a session with lap
 	node_up "Route = 192.168.1.0/24 masquerade" "Route = 10.66.0.0/24 masquerade" "Route = 10.67.0.0/24 masquerade" "KeystreamMemory = 0" "$@"
@@ -284,6 +294,135 @@ test_tc_tells_the_same() {
 	says .there.end local
 }
 
+# --- IPv6 inside the tunnel ---
+
+served6() { # LINE...: a node that carries IPv6, and a session with lap
+	in_ns node sysctl -qw net.ipv6.conf.all.forwarding=1
+	finally "in_ns node sysctl -qw net.ipv6.conf.all.forwarding=0"
+	node_up "Address = 100.64.0.1/10, $MESH6/64" "Route = 192.168.1.0/24 masquerade" "Route = fd01::/64 masquerade" \
+		"Route = fd66::/64 masquerade" "Route = fd67::/64 masquerade" "lap: AllowedIPs = $LAP6" "KeystreamMemory = 0" "$@"
+	wg set "$(dev lap)" peer "$(key node pub)" allowed-ips 192.168.1.0/24,100.64.0.1/32,$MESH6/128,fd01::/64
+	finally "client_peer lap"
+	fetch_page6
+}
+
+fetch_page6() {
+	equal "the page from [$GW6]" "$(cat "$RUN/www/page")" "$(get lap "http://[$GW6]/page")"
+}
+
+tells6() { # xdp|tcx: of a connection that is there, with the port that it has
+	local port
+	served6 "Datapath = $1"
+	port=$(last_seen gw port)
+	trace 0 --from $LAP6 --to "[$GW6]:80"
+	says .there.nat.existing true
+	says .there.nat.address $NODE6
+	says .there.nat.port "$port"
+	jq -e --arg packet "^tcp \\[$LAP6\\]:[0-9]+ -> \\[$GW6\\]:80, 60 bytes$" '.there.packet | test($packet)' "$RUN/trace.json" || fail "packet"
+	step there session "authentic"
+	step there allowedIPs "^$LAP6/128 belongs to "
+	step there route "^fd01::/64 is served here, masqueraded"
+	step there whose "^a device's \\(row 4\\): this host's route fd01::/64 leads out by eth0"
+	step there nat "^the source becomes \\[$NODE6\\]:$port, as in the flow"
+	step there mtu "^1500 .* has 60"
+	step there nextHop "^$GW6 at $(ip -n "$P-gw" -j link show eth0 | jq -r '.[0].address')"
+	says .back.packet "tcp [$GW6]:80 -> [$NODE6]:$port, 60 bytes"
+	step back flow "^it answers \\[$LAP6\\]:.* translated to \\[$NODE6\\]:$port"
+	step back nat "^undone: the destination becomes \\[$LAP6\\]:"
+	step back sealed "opens it as tcp \\[$GW6\\]:80 -> \\[$LAP6\\]:.*, 60 bytes"
+	verdict passes
+	every_key_is_documented
+	trace 0 --from $LAP6 --to $GW6
+	says .there.packet "icmpv6 $LAP6 -> $GW6, echo request 1, 48 bytes"
+	step back sealed "opens it as icmpv6 $GW6 -> $LAP6, echo reply 1, 48 bytes"
+	# The other direction: the tunnel is narrower than the wire.
+	trace 1 --from "[$GW6]:80" --to "[$NODE6]:$port" --size 1450
+	decided there mtu "^1420 .*has 1450: .*ICMPv6 error \"packet too big\" with MTU 1420"
+	says '.there.icmp | "\(.type)/\(.code) \(.mtu)"' "2/0 1420"
+}
+
+test_ipv6_connection_is_told_with_xdp() { tells6 xdp; }
+
+test_new_ipv6_flow_gets_the_port_that_was_foretold() {
+	local port
+	served6 "Datapath = xdp"
+	trace 0 --from "[$LAP6]:5555" --to "[$GW6]:7" --proto udp
+	says .there.nat.existing false
+	port=$(jq .there.nat.port "$RUN/trace.json")
+	udp_ask lap $GW6 7 --source-port 5555 >/dev/null
+	equal "port that the gateway saw" "$port" "$(last_seen udp-gw port)"
+	trace 0 --from "[$LAP6]:5555" --to "[$GW6]:7" --proto udp
+	says .there.nat.existing true
+	says .there.nat.port "$port"
+}
+
+test_ipv6_packets_that_do_not_pass_are_told_why() {
+	served6 "Datapath = xdp"
+	trace 1 --from fd64::77 --to "[$GW6]:80" --peer "$(key lap pub)"
+	decided there allowedIPs "^fd64::77 is in no peer's allowed IPs"
+	verdict "dropped: not_allowed"
+	trace 1 --from fe80::1 --to "[$GW6]:80" --peer $LAP6
+	decided there allowedIPs "link-local"
+	trace 1 --from $LAP6 --to "[fd99::1]:80"
+	decided there route "^fd99::1 is in no network that is served here"
+	trace 1 --from $LAP6 --to ff02::1
+	decided there whose "row 0.*multicast"
+	trace 1 --from $LAP6 --to "[fd66::1]:80"
+	decided there whose "^nobody's \\(row 5\\): a blackhole route"
+	trace 1 --from $LAP6 --to "[fd67::1]:80"
+	decided there whose "^nobody's \\(row 5\\): an unreachable or prohibit route"
+	says '.there.icmp | "\(.type)/\(.code)"' "1/3"
+	verdict 'refused: icmp_sent: answered with an ICMP error, "address unreachable"; behind it: unreachable'
+	in_ns node ip -6 neigh flush dev eth0 to fd01::77
+	trace 1 --from $LAP6 --to "[fd01::77]:80"
+	decided there nextHop "^fd01::77: neighbour not resolved yet"
+	trace 1 --from "[$GW6]:80" --to "[$NODE6]:23"
+	decided there flow "left to the host's stack"
+	in_ns node ip -6 route replace $GW6/128 dev eth0 mtu 1300
+	finally "in_ns node ip -6 route del $GW6/128 dev eth0"
+	wait_for 5 "the route's MTU to be known" mtu6_is 1300
+	trace 1 --from $LAP6 --to "[$GW6]:80" --size 1301
+	decided there mtu "^1300 .*has 1301: .*\"packet too big\" with MTU 1300"
+	trace 0 --from $LAP6 --to "[$GW6]:80" --size 1300
+	in_ns node sysctl -qw net.ipv6.conf.all.forwarding=0
+	trace 1 --from $LAP6 --to "[$GW6]:80"
+	decided there whose "does not forward \\(sysctl net.ipv6.conf.all.forwarding\\)"
+	says .there.reason fwd_disabled
+	says .there.icmp.name "no route to destination"
+}
+
+mtu6_is() { talon trace --pin-dir "$PIN" --json --from $LAP6 --to "[$GW6]:80" | jq -e ".there.mtu == $1"; }
+
+test_ipv6_packet_to_this_host_and_from_it() {
+	served6 "Datapath = xdp"
+	trace 0 --from $LAP6 --to "[$MESH6]:22"
+	step there whose "^this host's \\(row 1\\): $MESH6 is an address of its own"
+	says .there.end local
+	says .back.origin host
+	step back route "leads into wt0"
+	step back sealed "opens it as tcp \\[$MESH6\\]:22 -> \\[$LAP6\\]:"
+	trace 0 --from $MESH6 --to $LAP6
+	says .there.origin host
+	step there whose "$LAP6/128 is among the allowed IPs of"
+	says .back.end local
+}
+
+test_tc_tells_the_same_of_ipv6() { tells6 tcx; }
+
+test_tunnel_that_carries_no_ipv6_says_so() {
+	served "lap: AllowedIPs = $LAP6"
+	trace 1 --from $LAP6 --to "[$GW6]:80" --peer $LAP
+	decided there packet "^no IPv6 inside: the tunnel carries IPv4 only, and .*\"no route to destination\""
+	says .there.end icmp_sent
+	says .there.reason inner_ipv6
+	verdict "refused: icmp_sent"
+	trace 1 --from "[$GW6]:80" --to "[$NODE6]:13000"
+	decided there flow "^no IPv6 inside"
+	says .there.end null
+}
+
+# --- and nothing of it all changes anything ---
+
 everything() { # FILE: of every pinned map what it holds
 	/usr/bin/python3 "$E2E/maps.py" "$PIN"/v*/maps >"$1"
 	[ "$(wc -l <"$1")" -gt 30 ] || fail "only $(wc -l <"$1") maps were read"
@@ -300,6 +439,13 @@ asking_changes_nothing() {
 		talon trace --pin-dir "$PIN" --from $LAP --to 192.168.1.78:80 >/dev/null || true
 		talon trace --pin-dir "$PIN" --from $GW:80 --to "$NODE:$(last_seen gw port)" --size 1450 >/dev/null || true
 		talon trace --pin-dir "$PIN" --from 100.64.0.1 --to $LAP >/dev/null
+		talon trace --pin-dir "$PIN" --from $LAP6 --to "[$GW6]:80" >/dev/null
+		talon trace --pin-dir "$PIN" --from "[$LAP6]:6000" --to "[$GW6]:81" >/dev/null
+		talon trace --pin-dir "$PIN" --from "[$LAP6]:6001" --to "[$GW6]:7" --proto udp >/dev/null
+		talon trace --pin-dir "$PIN" --from $LAP6 --to "[fd67::1]:80" >/dev/null || true
+		talon trace --pin-dir "$PIN" --from $LAP6 --to "[fd01::78]:80" >/dev/null || true
+		talon trace --pin-dir "$PIN" --from "[$GW6]:80" --to "[$NODE6]:$PORT6" --size 1450 >/dev/null || true
+		talon trace --pin-dir "$PIN" --from $MESH6 --to $LAP6 >/dev/null
 		everything "$RUN/maps.after"
 		! cmp "$RUN/maps.before" "$RUN/maps.after" || return 0
 	done
@@ -310,7 +456,9 @@ asking_changes_nothing() {
 test_asking_changes_no_map_and_needs_no_controller() {
 	local before after
 	finally "kill -CONT $(pid_of wg-lap) $(pid_of wg-lap2)"
-	served
+	served6
+	PORT6=$(last_seen gw port)
+	fetch_page lap
 	kill -STOP "$(pid_of wg-lap)" "$(pid_of wg-lap2)"
 	finally "node_down"
 	stop node KILL
@@ -318,6 +466,8 @@ test_asking_changes_no_map_and_needs_no_controller() {
 	asking_changes_nothing || fail "a trace changed a map"
 	after=$(find "$PIN" | sort)
 	equal "pins" "$before" "$after"
+	trace 0 --from $LAP6 --to "[$GW6]:80"
+	says .there.nat.port "$PORT6"
 	trace 0 --from $LAP --to $GW:80
 	says .controllerRuns false
 	grep -q "the controller does not run" "$RUN/trace" || fail "nothing about the controller"

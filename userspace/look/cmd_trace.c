@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "look/look.h"
+#include "base/host_port.h"
 #include "config/value.h"
 #include "log/log.h"
 #include "trace/trace.h"
@@ -16,20 +17,28 @@ struct options {
 	bool has_from, has_to, has_proto, as_json;
 };
 
-/* ADDRESS or ADDRESS:PORT. */
-static int take_end(struct cli *cli, const char *flag, const char *text, __be32 *ret_addr, uint16_t *ret_port)
+static bool read_addr(const char *text, struct trace_addr *ret_addr)
 {
-	struct slice rest = slice_from(text), host = slice_cut(&rest, ":");
-	bool has_port = host.len < strlen(text);
-	char addr[INET_ADDRSTRLEN];
-	__u16 port = 0;
+	ret_addr->family = strchr(text, ':') ? AF_INET6 : AF_INET;
+	return inet_pton(ret_addr->family, text, &ret_addr->addr) == 1;
+}
 
-	if (!slice_copy(host, addr, sizeof(addr)) || inet_pton(AF_INET, addr, ret_addr) != 1 ||
-		(has_port && value_u16(rest, 1, UINT16_MAX, &port)))
-		return cli_fail(cli, CLI_USAGE,
-		"--%s: '%.60s' is not an end of a connection; expected an IPv4 ADDRESS or ADDRESS:PORT",
-		flag, text);
-	*ret_port = port;
+/* ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT. */
+static int take_end(struct cli *cli, const char *flag, const char *text, struct trace_addr *ret_addr,
+	uint16_t *ret_port)
+{
+	char addr[INET6_ADDRSTRLEN];
+	struct host_port end;
+
+	*ret_addr = (struct trace_addr){};
+	*ret_port = 0;
+	if (read_addr(text, ret_addr))
+		return CLI_OK;
+	if (host_port_parse(slice_from(text), 0, 0, &end) || !slice_copy(end.host, addr, sizeof(addr)) ||
+		!read_addr(addr, ret_addr))
+		return cli_fail(cli, CLI_USAGE, "--%s: '%.60s' is not an end of a connection; expected "
+			"ADDRESS, ADDRESS:PORT or, in IPv6, [ADDRESS]:PORT", flag, text);
+	*ret_port = end.port;
 	return CLI_OK;
 }
 
@@ -112,14 +121,24 @@ static int take_flag(struct cli *cli, struct options *o, const char *name, const
 /* Without --proto: tcp to a port, else icmp. */
 static int settle(struct cli *cli, struct options *o)
 {
+	unsigned least;
+	bool is_six;
+
 	if (!o->has_from || !o->has_to)
 		return cli_fail(cli, CLI_USAGE, "trace: expected --from and --to; see talon trace --help");
 	if (!o->has_proto)
 		o->request.proto = o->request.to_port ? IPPROTO_TCP : IPPROTO_ICMP;
-	if (o->request.proto == IPPROTO_TCP && o->request.size && o->request.size < 40)
+	if (o->request.from.family != o->request.to.family)
 		return cli_fail(cli, CLI_USAGE,
-			"--size: '%u' is not a size; expected 40-%u bytes of IP packet with tcp",
-			o->request.size, TRACE_SIZE_MAX);
+			"--to: one end is an IPv4 address, the other is IPv6; expected both of one family");
+	is_six = o->request.to.family == AF_INET6;
+	least = (is_six ? 48 : 28) + (o->request.proto == IPPROTO_TCP ? 12 : 0);
+	if (o->request.size && o->request.size < least)
+		return cli_fail(cli, CLI_USAGE, "--size: '%u' is not a size; expected %u-%u bytes of IP packet%s%s",
+			o->request.size, least, TRACE_SIZE_MAX, is_six ? " in IPv6" : "",
+			o->request.proto == IPPROTO_TCP ? " with tcp" : "");
+	if (is_six && o->request.proto == IPPROTO_ICMP)
+		o->request.proto = IPPROTO_ICMPV6;
 	return CLI_OK;
 }
 

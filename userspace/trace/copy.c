@@ -40,7 +40,7 @@ static uint32_t entries_of(const struct copy *copy, const char *name)
 	for (size_t i = 0; i < sizeof(by_peer) / sizeof(by_peer[0]); i++)
 		if (!strcmp(by_peer[i], name))
 			return peers;
-	if (!strcmp(name, "flows") || !strcmp(name, "flow_free"))
+	if (!strcmp(name, "flows") || !strcmp(name, "flows6") || !strcmp(name, "flow_free"))
 		return copy->flows.count + SPARE_FLOWS + 1;
 	return !strcmp(name, "flow_over") ? 2 * copy->flows.count + SPARE_FLOWS : 0;
 }
@@ -190,7 +190,7 @@ out:
 /* The record's key in "flow_over", as flow_over_key() makes it. */
 static struct talon_flow_key over_key(const struct talon_flow *f, bool is_back)
 {
-	bool has_ports = f->proto != IPPROTO_ICMP;
+	bool has_ports = !proto_is_icmp(TALON_PROTO(f->proto));
 	__be16 remote_port = has_ports ? f->remote_port : 0;
 
 	if (is_back)
@@ -208,10 +208,13 @@ static int fill_flows(const struct copy *copy)
 
 	ret = put(copy, "flows", &id, &head);
 	for (id = 1; id <= copy->flows.count && !ret; id++) {
-		const struct talon_flow *flow = &copy->flows.list[id - 1];
-		struct talon_flow_key there = over_key(flow, false), back = over_key(flow, true);
+		const struct copied_flow *copied = &copy->flows.list[id - 1];
+		struct talon_flow_key there = over_key(&copied->flow, false),
+			back = over_key(&copied->flow, true);
 
-		ret = put(copy, "flows", &id, flow);
+		ret = put(copy, "flows", &id, &copied->flow);
+		if (!ret && (copied->flow.proto & TALON_PROTO_SIX))
+			ret = put(copy, "flows6", &id, &copied->six);
 		if (!ret)
 			ret = put(copy, "flow_over", &there, &id);
 		if (!ret)
@@ -250,22 +253,61 @@ static int fill(struct copy *copy, char *why, size_t size)
 	return 0;
 }
 
-/* What went into the mesh, whose answer the packet may be. */
-static int fill_answer(struct copy *copy, const struct talon_flow_key *key)
-{
-	struct talon_acl_ct ct;
+/* The flight as key of "acl_ct" or "acl_ct6". */
+union answer_key {
+	struct talon_flow_key four;
+	struct talon_acl_ct6_key six;
+};
 
-	return live_get(copy->live, DATAPATH_MAP_ACL_CT, key, &ct) ? put(copy, "acl_ct", key, &ct) : 0;
+static union answer_key answer_key(const struct flight *f)
+{
+	if (addr_is_six(f->src))
+		return (union answer_key){ .six = { .src = f->src.addr, .dst = f->dst.addr,
+			.sport = htons(f->sport), .dport = htons(f->dport), .proto = f->proto } };
+	return (union answer_key){ .four = { .src = f->src.addr.word[0], .dst = f->dst.addr.word[0],
+		.sport = htons(f->sport), .dport = htons(f->dport), .proto = f->proto } };
 }
 
-int copy_prepare(struct copy *copy, enum copy_program program, const struct talon_flow_key *key, char *why,
+/* What went into the mesh, whose answer the packet may be. */
+static int fill_answer(struct copy *copy, const struct flight *flight)
+{
+	bool is_six = addr_is_six(flight->src);
+	union answer_key key = answer_key(flight);
+	struct talon_acl_ct ct;
+
+	if (!live_get(copy->live, is_six ? DATAPATH_MAP_ACL_CT6 : DATAPATH_MAP_ACL_CT, &key, &ct))
+		return 0;
+	return put(copy, is_six ? "acl_ct6" : "acl_ct", &key, &ct);
+}
+
+bool copy_is_answer(const struct copy *copy, const struct flight *flight)
+{
+	union answer_key key = answer_key(flight);
+	struct talon_acl_ct ct;
+
+	return copy_get(copy, addr_is_six(flight->src) ? "acl_ct6" : "acl_ct", &key, &ct);
+}
+
+bool copy_get_flow(const struct copy *copy, uint32_t id, struct talon_flow *ret_flow,
+	struct flow_ends *ret_ends)
+{
+	struct talon_flow6 six = {};
+
+	if (!copy_get(copy, "flows", &id, ret_flow) ||
+		((ret_flow->proto & TALON_PROTO_SIX) && !copy_get(copy, "flows6", &id, &six)))
+		return false;
+	*ret_ends = flow_ends(ret_flow, &six);
+	return true;
+}
+
+int copy_prepare(struct copy *copy, enum copy_program program, const struct flight *flight, char *why,
 	size_t size)
 {
 	int ret = copy->objects[program] ? 0 : load(copy, program, why, size);
 
 	if (!ret && !copy->is_filled) {
 		ret = fill(copy, why, size);
-		if (!ret && fill_answer(copy, key))
+		if (!ret && fill_answer(copy, flight))
 			ret = explain(why, size, "fill the copy's maps", -EIO);
 	}
 	return ret;
@@ -275,7 +317,7 @@ int copy_prepare(struct copy *copy, enum copy_program program, const struct talo
 #define MEMBERS(X) \
 	X("end", end) X("dir", dir) X("peer", peer) X("flow", flow) X("ifindex", ifindex) X("mtu", mtu) \
 	X("flags", flags) X("resealed", resealed) X("way.peer", way_peer) X("way.end", way_end) \
-	X("way.what", way_what) X("way.source", way_source) X("fib", fib) \
+	X("way.what", way_what) X("way.source", way_source) X("source", source) X("fib", fib) \
 	X("endpoint.family", endpoint_family) X("endpoint.flags", endpoint_flags) \
 	X("endpoint.mtu", endpoint_mtu) X("endpoint.ifindex", endpoint_ifindex) \
 	X("endpoint.remote_port", endpoint_port) X("endpoint.remote", endpoint) \

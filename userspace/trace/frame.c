@@ -52,28 +52,40 @@ static size_t header_len(uint8_t proto)
 	return proto == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr);
 }
 
-uint32_t flight_least(uint8_t proto)
+static size_t ip_len(uint16_t family)
 {
-	return sizeof(struct iphdr) + header_len(proto);
+	return family == AF_INET6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+}
+
+uint32_t flight_least(uint16_t family, uint8_t proto)
+{
+	return ip_len(family) + header_len(proto);
 }
 
 static const char *proto_name(uint8_t proto)
 {
-	return proto == IPPROTO_TCP ? "tcp" : proto == IPPROTO_UDP ? "udp" : "icmp";
+	switch (proto) {
+	case IPPROTO_TCP:
+		return "tcp";
+	case IPPROTO_UDP:
+		return "udp";
+	default:
+		return proto == IPPROTO_ICMPV6 ? "icmpv6" : "icmp";
+	}
 }
 
 void flight_format(const struct flight *flight, char *text, size_t size)
 {
-	char src[INET_ADDRSTRLEN], dst[INET_ADDRSTRLEN];
+	char src[ADDR_END_LEN], dst[ADDR_END_LEN];
 
-	inet_ntop(AF_INET, &flight->src, src, sizeof(src));
-	inet_ntop(AF_INET, &flight->dst, dst, sizeof(dst));
-	if (flight->proto == IPPROTO_ICMP)
-		snprintf(text, size, "icmp %s -> %s, echo %s %u, %u bytes", src, dst,
+	if (proto_is_icmp(flight->proto))
+		snprintf(text, size, "%s %s -> %s, echo %s %u, %u bytes", proto_name(flight->proto),
+			addr_text(flight->src, src), addr_text(flight->dst, dst),
 			flight->is_reply ? "reply" : "request", flight->sport, flight->size);
 	else
-		snprintf(text, size, "%s %s:%u -> %s:%u, %u bytes", proto_name(flight->proto), src,
-			flight->sport, dst, flight->dport, flight->size);
+		snprintf(text, size, "%s %s -> %s, %u bytes", proto_name(flight->proto),
+			addr_end_text(flight->src, flight->sport, src),
+			addr_end_text(flight->dst, flight->dport, dst), flight->size);
 }
 
 static void put_tcp(const struct flight *flight, uint8_t *at)
@@ -93,43 +105,78 @@ static void put_udp(const struct flight *flight, uint8_t *at, size_t len)
 	memcpy(at, &udp, sizeof(udp));
 }
 
-static void put_icmp(const struct flight *flight, uint8_t *at, size_t len)
+static void put_echo(const struct flight *flight, uint8_t *at)
 {
 	const uint16_t id = htons(flight->sport);
-	uint16_t check;
 
-	at[0] = flight->is_reply ? ICMP_ECHOREPLY : ICMP_ECHO;
+	if (flight->proto == IPPROTO_ICMPV6)
+		at[0] = flight->is_reply ? ICMP6_ECHOREPLY : ICMP6_ECHO;
+	else
+		at[0] = flight->is_reply ? ICMP_ECHOREPLY : ICMP_ECHO;
 	memcpy(at + 4, &id, sizeof(id));
-	check = sum_of(at, len);
-	memcpy(at + 2, &check, sizeof(check));
+}
+
+/* Returns where its checksum is. */
+static size_t put_transport(const struct flight *flight, uint8_t *at, size_t len)
+{
+	switch (flight->proto) {
+	case IPPROTO_TCP:
+		put_tcp(flight, at);
+		return offsetof(struct tcphdr, check);
+	case IPPROTO_UDP:
+		put_udp(flight, at, len);
+		return offsetof(struct udphdr, check);
+	default:
+		put_echo(flight, at);
+		return offsetof(struct icmphdr, checksum);
+	}
+}
+
+static void put_ip4(const struct flight *flight, uint8_t *at)
+{
+	struct iphdr ip = {
+		.version = 4, .ihl = 5, .tot_len = htons(flight->size), .frag_off = htons(IP_DF_BIT),
+		.ttl = 64, .protocol = flight->proto, .saddr = flight->src.addr.word[0],
+		.daddr = flight->dst.addr.word[0],
+	};
+
+	ip.check = sum_of(&ip, sizeof(ip));
+	memcpy(at, &ip, sizeof(ip));
+}
+
+static void put_ip6(const struct flight *flight, uint8_t *at)
+{
+	struct ipv6hdr ip = { .version = 6, .payload_len = htons(flight->size - sizeof(ip)),
+		.nexthdr = flight->proto, .hop_limit = 64 };
+
+	memcpy(&ip.saddr, &flight->src.addr, sizeof(ip.saddr));
+	memcpy(&ip.daddr, &flight->dst.addr, sizeof(ip.daddr));
+	memcpy(at, &ip, sizeof(ip));
 }
 
 void frame_packet(const struct flight *flight, struct frame *ret_packet)
 {
-	struct iphdr ip = {
-		.version = 4, .ihl = 5, .tot_len = htons(flight->size), .frag_off = htons(IP_DF_BIT),
-		.ttl = 64,
-		.protocol = flight->proto, .saddr = flight->src, .daddr = flight->dst,
-	};
-	uint8_t *l4 = ret_packet->bytes + sizeof(ip);
-	size_t len = flight->size - sizeof(ip);
+	bool is_six = addr_is_six(flight->src);
+	size_t header = ip_len(flight->src.family), len = flight->size - header, at;
+	uint8_t *l4 = ret_packet->bytes + header;
 	uint16_t check;
 
 	memset(ret_packet, 0, sizeof(*ret_packet));
 	ret_packet->len = flight->size;
-	ip.check = sum_of(&ip, sizeof(ip));
-	memcpy(ret_packet->bytes, &ip, sizeof(ip));
-	if (flight->proto == IPPROTO_ICMP) {
-		put_icmp(flight, l4, len);
-		return;
-	}
-	if (flight->proto == IPPROTO_TCP)
-		put_tcp(flight, l4);
+	if (is_six)
+		put_ip6(flight, ret_packet->bytes);
 	else
-		put_udp(flight, l4, len);
-	check = transport_sum(&ip.saddr, 8, flight->proto, l4, len);
-	memcpy(l4 + (flight->proto == IPPROTO_TCP ? offsetof(struct tcphdr, check)
-		: offsetof(struct udphdr, check)), &check, sizeof(check));
+		put_ip4(flight, ret_packet->bytes);
+	at = put_transport(flight, l4, len);
+	if (flight->proto == IPPROTO_ICMP)	/* the only one without a pseudo header */
+		check = sum_of(l4, len);
+	else if (is_six)
+		check = transport_sum(ret_packet->bytes + offsetof(struct ipv6hdr, saddr), 32, flight->proto,
+			l4, len);
+	else
+		check = transport_sum(ret_packet->bytes + offsetof(struct iphdr, saddr), 8, flight->proto,
+			l4, len);
+	memcpy(l4 + at, &check, sizeof(check));
 }
 
 void frame_ethernet(const uint8_t dst[6], const uint8_t src[6], uint16_t type, const struct frame *packet,

@@ -18,6 +18,31 @@
 #define PARTIES_MAX	8
 #define FLOWS_MAX	2048		/* live flows that are copied, at most */
 
+/* addr.c */
+#define ADDR_END_LEN	(INET6_ADDRSTRLEN + 8)	/* "[ADDRESS]:65535" */
+#define ADDR_PREFIX_LEN	52			/* "ADDRESS/128" */
+bool addr_is_equal(struct trace_addr a, struct trace_addr b);
+const char *addr_text(struct trace_addr addr, char text[static INET6_ADDRSTRLEN]);
+/* "192.168.1.220:80", "[fd00::1]:80". @port: host order. */
+const char *addr_end_text(struct trace_addr addr, uint16_t port, char text[static ADDR_END_LEN]);
+/* "192.168.1.0/24": @addr cut to @len bits. */
+void addr_prefix_text(struct trace_addr addr, unsigned len, char text[static ADDR_PREFIX_LEN]);
+
+static inline struct trace_addr addr_of4(__be32 addr)
+{
+	return (struct trace_addr){ .family = AF_INET, .addr = { .word = { addr } } };
+}
+
+static inline struct trace_addr addr_of6(struct talon_addr addr)
+{
+	return (struct trace_addr){ .family = AF_INET6, .addr = addr };
+}
+
+static inline bool addr_is_six(struct trace_addr addr)
+{
+	return addr.family == AF_INET6;
+}
+
 /* The running datapath's maps, opened for reading only (live.c). */
 struct live {
 	int fds[DATAPATH_MAP_COUNT];	/* -1: not opened */
@@ -32,20 +57,31 @@ void live_close(struct live *live);
 bool live_is_shared(const char *map);
 bool live_get(const struct live *live, enum datapath_map map, const void *key, void *ret_value);
 /* The peer that @addr belongs to by allowed IPs, or TALON_PEER_NONE. @ret_len: of the prefix. */
-uint32_t live_peer_of(const struct live *live, __be32 addr, unsigned *ret_len);
-bool live_host_route(const struct live *live, __be32 addr, struct talon_host_route *ret_route);
-bool live_route(const struct live *live, __be32 addr, struct talon_route *ret_route);
-bool live_is_local(const struct live *live, __be32 addr);	/* in "Local" */
-bool live_is_own(const struct live *live, __be32 addr);		/* an address of this host's */
+uint32_t live_peer_of(const struct live *live, struct trace_addr addr, unsigned *ret_len);
+/* What both families say of a route of the host's; its source address is left out. */
+bool live_host_route(const struct live *live, struct trace_addr addr, struct talon_host_route *ret_route);
+bool live_route(const struct live *live, struct trace_addr addr, struct talon_route *ret_route);
+bool live_is_local(const struct live *live, struct trace_addr addr);	/* in "Local" */
+bool live_is_own(const struct live *live, struct trace_addr addr);	/* an address of this host's */
 /* Can replies to flows come to @addr? */
-bool live_is_source(const struct live *live, __be32 addr);
+bool live_is_source(const struct live *live, struct trace_addr addr);
+/* Does the tunnel carry packets of @addr's family? */
+bool live_carries(const struct live *live, struct trace_addr addr);
+/* This host's own in the mesh, of the family of @like; zero: it has none. */
+struct trace_addr live_mesh_addr(const struct live *live, struct trace_addr like);
+bool live_is_mesh(const struct live *live, struct trace_addr addr);	/* inside the mesh's network */
 /* By key, name or mesh address. Returns its id, -ENOENT, or -ENOTUNIQ. */
 int64_t live_find_peer(const struct live *live, const char *text);
+/* An address as it is in flow keys and records: of IPv6 its fold (talon/nat_types.h). */
+__be32 live_fold(const struct live *live, struct trace_addr addr);
 /* Calls @cb for each live flow. Returns 0 or a negative errno. */
-typedef void (*live_flow_cb)(const struct talon_flow *flow, void *user);
+typedef void (*live_flow_cb)(uint32_t id, const struct talon_flow *flow, void *user);
 int live_flows(const struct live *live, live_flow_cb cb, void *user);
-/* "192.168.1.0/24": @addr cut to @len bits. */
-void live_prefix(__be32 addr, unsigned len, char *text, size_t size);
+
+struct flow_ends {
+	struct trace_addr client, remote, snat;
+};
+struct flow_ends flow_ends(const struct talon_flow *flow, const struct talon_flow6 *six);
 
 /* A peer that the packet, or its answer, may come from or go to. */
 struct party {
@@ -67,7 +103,7 @@ void party_wipe(struct party *party);
 
 /* A packet by its headers. */
 struct flight {
-	__be32 src, dst;
+	struct trace_addr src, dst;	/* of the same family */
 	uint16_t sport, dport;		/* host order; ICMP: the id in both */
 	uint8_t proto;
 	uint8_t tcp_flags;
@@ -81,9 +117,22 @@ struct frame {
 };
 
 /* frame.c */
-uint32_t flight_least(uint8_t proto);
+/* Bytes of the shortest IP packet. */
+uint32_t flight_least(uint16_t family, uint8_t proto);
+/* ICMP or ICMPv6, which have an id in place of ports. */
+static inline bool proto_is_icmp(uint8_t proto)
+{
+	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
+}
+
+/* The protocol in flow keys and records. */
+static inline uint8_t flight_flow_proto(const struct flight *flight)
+{
+	return flight->proto | (addr_is_six(flight->src) ? TALON_PROTO_SIX : 0);
+}
+
 void flight_format(const struct flight *flight, char *text, size_t size);
-/* The IPv4 packet with right checksums. */
+/* The IP packet with right checksums. */
 void frame_packet(const struct flight *flight, struct frame *ret_packet);
 /* An Ethernet header before @packet. */
 void frame_ethernet(const uint8_t dst[6], const uint8_t src[6], uint16_t type, const struct frame *packet,
@@ -105,8 +154,13 @@ int frame_open(const struct party *to, const struct frame *frame, struct frame *
 /* copy.c: the private programs and maps. */
 enum copy_program { COPY_XDP, COPY_TC, COPY_TUNNEL, COPY_PROGRAMS };
 
+struct copied_flow {
+	struct talon_flow flow;
+	struct talon_flow6 six;		/* of IPv6 */
+};
+
 struct copied_flows {
-	struct talon_flow *list;
+	struct copied_flow *list;
 	uint32_t count;
 	bool is_cut;			/* there were more than FLOWS_MAX */
 };
@@ -129,6 +183,7 @@ struct decision {
 	uint8_t resealed;
 	uint32_t way_peer, way_end, way_what;
 	__be32 way_source;
+	struct talon_addr source;	/* of IPv6: as way_source */
 	struct bpf_fib_lookup fib;
 	uint8_t endpoint_family, endpoint_flags;
 	uint16_t endpoint_mtu;
@@ -147,14 +202,19 @@ struct ran {
 void copy_close(struct copy *copy);
 /*
  * Loads @program, and fills the copy's maps if it is the first one; the parties and flows to be copied, and
- * @key, the packet's own 5-tuple, must be known by then. copy_run() runs it on @frame, as that would come in
+ * @flight, the packet itself, must be known by then. copy_run() runs it on @frame, as that would come in
  * by @ifindex. Both return 0, or a negative errno with one line in @why.
  */
-int copy_prepare(struct copy *copy, enum copy_program program, const struct talon_flow_key *key, char *why,
+int copy_prepare(struct copy *copy, enum copy_program program, const struct flight *flight, char *why,
 	size_t size);
 int copy_run(struct copy *copy, enum copy_program program, uint32_t ifindex, const struct frame *frame,
 	struct ran *ret_ran, char *why, size_t size);
 bool copy_get(const struct copy *copy, const char *map, const void *key, void *ret_value);
+/* The flow that record @id of the copy holds. False: none, or its addresses are missing. */
+bool copy_get_flow(const struct copy *copy, uint32_t id, struct talon_flow *ret_flow,
+	struct flow_ends *ret_ends);
+/* Is there a connection into the mesh that the packet may answer? */
+bool copy_is_answer(const struct copy *copy, const struct flight *flight);
 
 /* rules.c: which access rule decides? */
 struct rule_found {
@@ -164,7 +224,7 @@ struct rule_found {
 	uint32_t bit;
 	struct talon_acl_rule rule;	/* name empty: it has none */
 };
-void rules_find(const struct copy *copy, const struct flight *flight, __be32 judged,
+void rules_find(const struct copy *copy, const struct flight *flight, struct trace_addr judged,
 	struct rule_found *ret_found);
 
 /* A trace in the making. */
@@ -202,6 +262,13 @@ int way_from_host(struct walk *walk, const struct flight *flight, struct trace_w
 	struct passage *ret_passage);
 struct party *walk_party(struct walk *walk, uint32_t id);	/* NULL: not one that was foreseen */
 
+/* icmp.c: the error in the packet's place. */
+enum trace_icmp_kind {
+	TRACE_ICMP_NONE, TRACE_ICMP_UNREACHABLE, TRACE_ICMP_PROHIBITED, TRACE_ICMP_TOO_BIG, TRACE_ICMP_EXPIRED
+};
+enum trace_icmp_kind trace_icmp_kind(const struct trace_way *way);
+const char *trace_icmp_name(const struct trace_way *way);
+
 /* judge.c: how it ended, why, and the step that did it. */
 void judge(struct walk *walk, struct trace_way *way, const struct passage *passage);
 
@@ -223,6 +290,4 @@ void tell_device(struct walk *walk, struct trace_way *way, const struct flight *
 void note_peer(struct trace_way *way, const struct party *party);
 /* "eth0", or "device 7" if it is gone. */
 const char *device_name(uint32_t ifindex, char name[static IFNAMSIZ]);
-const char *addr_text(__be32 addr, char text[static INET_ADDRSTRLEN]);
-
 #endif

@@ -5,6 +5,7 @@
 
 #include <linux/if_ether.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 
 #include "talon/icmp_wire.h"
 #include "trace/internal.h"
@@ -12,14 +13,19 @@
 /* An ICMP error that was sent in the packet's place. */
 static void read_icmp(struct trace_way *way, const struct frame *packet)
 {
+	bool is_six = way->family == AF_INET6;
+	size_t header = is_six ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	uint8_t proto = packet->bytes[is_six ? offsetof(struct ipv6hdr, nexthdr)
+		: offsetof(struct iphdr, protocol)];
 	uint16_t mtu;
 
-	if (packet->len < sizeof(struct iphdr) + sizeof(struct icmphdr) || packet->bytes[9] != IPPROTO_ICMP)
+	if (packet->len < header + sizeof(struct icmphdr) || !proto_is_icmp(proto))
 		return;
 	way->has_icmp = true;
-	way->icmp_type = packet->bytes[sizeof(struct iphdr)];
-	way->icmp_code = packet->bytes[sizeof(struct iphdr) + 1];
-	memcpy(&mtu, packet->bytes + sizeof(struct iphdr) + 6, sizeof(mtu));
+	way->icmp_type = packet->bytes[header];
+	way->icmp_code = packet->bytes[header + 1];
+	/* the lower half of ICMPv6's field is where ICMP has its own */
+	memcpy(&mtu, packet->bytes + header + offsetof(struct icmphdr, un.frag.mtu), sizeof(mtu));
 	way->icmp_mtu = ntohs(mtu);
 }
 
@@ -44,11 +50,16 @@ static enum talon_end behind_icmp(const struct walk *walk, const struct trace_wa
 
 	if (d->way_end && d->way_what)
 		return d->way_end;
-	if (way->has_icmp && way->icmp_type == ICMP_TIME_EXCEEDED)
+	if (!live_carries(&walk->live, walk->flight.src))
+		return TALON_INNER_IPV6;
+	switch (trace_icmp_kind(way)) {
+	case TRACE_ICMP_EXPIRED:
 		return TALON_TTL_EXPIRED;
-	if (way->has_icmp && way->icmp_code == ICMP_PKT_FILTERED)
+	case TRACE_ICMP_PROHIBITED:
 		return nat_limit(walk);
-	return TALON_TOO_BIG;
+	default:
+		return TALON_TOO_BIG;
+	}
 }
 
 static enum talon_end behind_held(struct walk *walk, const struct passage *p)
@@ -68,7 +79,7 @@ static bool does_pass(enum talon_end end)
 }
 
 /* In from a peer, or where a packet is sealed, the same reason has different places. */
-static enum trace_step_id decider(const struct trace_way *way, bool is_sealing)
+static enum trace_step_id decider(const struct trace_way *way, bool is_sealing, bool is_source_bad)
 {
 	switch (way->reason) {
 	case TALON_NO_SESSION: case TALON_KEY_EXPIRED: case TALON_REPLAYED: case TALON_BAD_TAG:
@@ -82,7 +93,9 @@ static enum trace_step_id decider(const struct trace_way *way, bool is_sealing)
 		return TRACE_RULE;
 	case TALON_NO_PEER:
 		return way->origin == TRACE_FROM_NETWORK ? TRACE_FLOW : TRACE_WHOSE;
-	case TALON_BAD_DESTINATION: case TALON_BLACKHOLE: case TALON_UNREACHABLE: case TALON_FWD_DISABLED:
+	case TALON_BAD_DESTINATION:
+		return is_source_bad ? TRACE_ALLOWED : TRACE_WHOSE;
+	case TALON_BLACKHOLE: case TALON_UNREACHABLE: case TALON_FWD_DISABLED:
 	case TALON_NO_WAY_BACK:
 		return TRACE_WHOSE;
 	case TALON_NO_FIB:
@@ -116,7 +129,8 @@ void judge(struct walk *walk, struct trace_way *way, const struct passage *p)
 	way->reason = way->end == TALON_ICMP_SENT ? behind_icmp(walk, way, p)
 		: way->end == TALON_HELD ? behind_held(walk, p) : way->end;
 	way->passes = does_pass(way->end);
-	way->decider = way->passes ? TRACE_STEP_COUNT : decider(way, p->is_sealing);
+	way->decider = way->passes ? TRACE_STEP_COUNT : decider(way, p->is_sealing,
+		way->origin == TRACE_FROM_PEER && !first->way_end);
 	if (way->end == TALON_END_COUNT)
 		way->decider = way->origin == TRACE_FROM_PEER ? TRACE_SESSION : TRACE_FLOW;
 }

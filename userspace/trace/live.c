@@ -11,6 +11,7 @@
 #include <bpf/bpf.h>
 #include <sodium.h>
 
+#include "base/cidr.h"
 #include "base/clock.h"
 #include "trace/internal.h"
 #include "talon/session_types.h"
@@ -30,8 +31,9 @@ static const enum datapath_map shared[] = {
 };
 static const enum datapath_map read_here[] = {
 	DATAPATH_MAP_CONFIG, DATAPATH_MAP_INFO, DATAPATH_MAP_SESSIONS, DATAPATH_MAP_PEER_INFO,
-	DATAPATH_MAP_PEER_TX, DATAPATH_MAP_ENDPOINTS, DATAPATH_MAP_FLOWS, DATAPATH_MAP_NAT_PORTS,
-	DATAPATH_MAP_NAT_STATS, DATAPATH_MAP_NAT_PEERS, DATAPATH_MAP_ACL_RULES, DATAPATH_MAP_ACL_CT,
+	DATAPATH_MAP_PEER_TX, DATAPATH_MAP_ENDPOINTS, DATAPATH_MAP_FLOWS, DATAPATH_MAP_FLOWS6,
+	DATAPATH_MAP_NAT_PORTS, DATAPATH_MAP_NAT_STATS, DATAPATH_MAP_NAT_PEERS, DATAPATH_MAP_ACL_RULES,
+	DATAPATH_MAP_ACL_CT, DATAPATH_MAP_ACL_CT6,
 };
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
@@ -114,64 +116,105 @@ bool live_get(const struct live *live, enum datapath_map map, const void *key, v
 	return !bpf_map_lookup_elem(live->fds[map], key, ret_value);
 }
 
-static bool get4(const struct live *live, enum datapath_map map, __be32 addr, void *ret_value)
+/* By the longest prefix, in the map of the address's family. */
+static bool get_by_prefix(const struct live *live, enum datapath_map map4, enum datapath_map map6,
+	struct trace_addr addr, void *ret_value)
 {
-	const struct talon_lpm4 key = { .prefixlen = 32, .addr = addr };
+	const struct talon_lpm4 key4 = { .prefixlen = 32, .addr = addr.addr.word[0] };
+	const struct talon_lpm6 key6 = { .prefixlen = 128, .addr = addr.addr };
 
-	return live_get(live, map, &key, ret_value);
+	return addr_is_six(addr) ? live_get(live, map6, &key6, ret_value) : live_get(live, map4, &key4,
+		ret_value);
 }
 
-uint32_t live_peer_of(const struct live *live, __be32 addr, unsigned *ret_len)
+uint32_t live_peer_of(const struct live *live, struct trace_addr addr, unsigned *ret_len)
 {
 	uint32_t value;
 
-	if (!get4(live, DATAPATH_MAP_ALLOWED4, addr, &value))
+	if (!get_by_prefix(live, DATAPATH_MAP_ALLOWED4, DATAPATH_MAP_ALLOWED6, addr, &value))
 		return TALON_PEER_NONE;
 	if (ret_len)
 		*ret_len = TALON_ALLOWED_LEN(value);
 	return TALON_ALLOWED_PEER(value);
 }
 
-bool live_host_route(const struct live *live, __be32 addr, struct talon_host_route *ret_route)
+bool live_host_route(const struct live *live, struct trace_addr addr, struct talon_host_route *ret_route)
 {
-	return get4(live, DATAPATH_MAP_HOST4, addr, ret_route);
+	union {
+		struct talon_host_route four;
+		struct talon_host_route6 six;
+	} route;
+
+	if (!get_by_prefix(live, DATAPATH_MAP_HOST4, DATAPATH_MAP_HOST6, addr, &route))
+		return false;
+	*ret_route = addr_is_six(addr) ? (struct talon_host_route){ .mtu = route.six.mtu,
+		.kind = route.six.kind, .prefixlen = route.six.prefixlen, .flags = route.six.flags } : route.four;
+	return true;
 }
 
-bool live_route(const struct live *live, __be32 addr, struct talon_route *ret_route)
+bool live_route(const struct live *live, struct trace_addr addr, struct talon_route *ret_route)
 {
-	return get4(live, DATAPATH_MAP_ROUTES4, addr, ret_route);
+	return get_by_prefix(live, DATAPATH_MAP_ROUTES4, DATAPATH_MAP_ROUTES6, addr, ret_route);
 }
 
-bool live_is_local(const struct live *live, __be32 addr)
+bool live_is_local(const struct live *live, struct trace_addr addr)
 {
 	uint32_t one;
 
-	return get4(live, DATAPATH_MAP_LOCAL4, addr, &one);
+	return get_by_prefix(live, DATAPATH_MAP_LOCAL4, DATAPATH_MAP_LOCAL6, addr, &one);
 }
 
-static bool has_address(const struct live *live, __be32 addr)
+/* Is it one of this host's devices'? */
+static bool has_address(const struct live *live, struct trace_addr addr)
 {
-	const struct talon_addr key = { .word = { addr } };
 	uint8_t mark;
 
-	return live_get(live, DATAPATH_MAP_LOCAL_ADDRS, &key, &mark);
+	return live_get(live, DATAPATH_MAP_LOCAL_ADDRS, &addr.addr, &mark);
 }
 
-bool live_is_own(const struct live *live, __be32 addr)
+static bool is_node_address(const struct talon_config *config, struct trace_addr addr)
+{
+	if (addr_is_six(addr))
+		return talon_addr_equal(&addr.addr, &config->node_addr6);
+	return addr.addr.word[0] == config->node_addr || addr.addr.word[0] == config->snat_addr;
+}
+
+bool live_is_own(const struct live *live, struct trace_addr addr)
 {
 	struct talon_host_route route;
 
-	if (addr == live->config.node_addr || addr == live->config.snat_addr)
-		return true;
-	return has_address(live, addr) ||
+	return is_node_address(&live->config, addr) || has_address(live, addr) ||
 		(live_host_route(live, addr, &route) && route.kind == TALON_HOST_LOCAL);
 }
 
-bool live_is_source(const struct live *live, __be32 addr)
+bool live_is_source(const struct live *live, struct trace_addr addr)
 {
-	if (addr == live->config.snat_addr)
+	if (addr_is_six(addr))
+		return is_node_address(&live->config, addr) || has_address(live, addr);
+	if (addr.addr.word[0] == live->config.snat_addr)
 		return true;
 	return (live->config.flags & TALON_F_MANY_SOURCES) && has_address(live, addr);
+}
+
+bool live_carries(const struct live *live, struct trace_addr addr)
+{
+	return !addr_is_six(addr) || (live->config.flags & TALON_F_INNER6);
+}
+
+struct trace_addr live_mesh_addr(const struct live *live, struct trace_addr like)
+{
+	return addr_is_six(like) ? addr_of6(live->config.mesh_addr6) : addr_of4(live->config.mesh_addr);
+}
+
+bool live_is_mesh(const struct live *live, struct trace_addr addr)
+{
+	const struct talon_config *config = &live->config;
+	const struct cidr mesh = { .family = AF_INET6, .prefixlen = config->mesh_len6,
+		.addr = config->mesh_addr6 };
+
+	if (addr_is_six(addr))
+		return mesh.prefixlen && cidr_holds(&mesh, &addr.addr);
+	return config->mesh_mask && !((addr.addr.word[0] ^ config->mesh_addr) & config->mesh_mask);
 }
 
 /* "lap" is "lap.example.net", too. */
@@ -190,11 +233,11 @@ int64_t live_find_peer(const struct live *live, const char *text)
 	struct talon_peer_info info;
 	int64_t found = -ENOENT;
 	uint8_t key[KEY_LEN];
-	struct in_addr addr;
+	struct trace_addr addr = { .family = strchr(text, ':') ? AF_INET6 : AF_INET };
 	bool is_key;
 
-	if (inet_pton(AF_INET, text, &addr) == 1) {
-		found = live_peer_of(live, addr.s_addr, NULL);
+	if (inet_pton(addr.family, text, &addr.addr) == 1) {
+		found = live_peer_of(live, addr, NULL);
 		return found == TALON_PEER_NONE ? -ENOENT : found;
 	}
 	is_key = !key_from_base64(text, key);
@@ -210,6 +253,20 @@ int64_t live_find_peer(const struct live *live, const char *text)
 		found = id;
 	}
 	return found;
+}
+
+__be32 live_fold(const struct live *live, struct trace_addr addr)
+{
+	return addr_is_six(addr) ? talon_fold6(live->config.keys.fold, &addr.addr) : addr.addr.word[0];
+}
+
+struct flow_ends flow_ends(const struct talon_flow *flow, const struct talon_flow6 *six)
+{
+	if (flow->proto & TALON_PROTO_SIX)
+		return (struct flow_ends){ .client = addr_of6(six->client), .remote = addr_of6(six->remote),
+			.snat = addr_of6(six->snat) };
+	return (struct flow_ends){ .client = addr_of4(flow->client), .remote = addr_of4(flow->remote),
+		.snat = addr_of4(flow->snat) };
 }
 
 int live_flows(const struct live *live, live_flow_cb cb, void *user)
@@ -233,18 +290,10 @@ int live_flows(const struct live *live, live_flow_cb cb, void *user)
 		at = next;
 		for (uint32_t i = 0; i < count && ret >= 0; i++)
 			if (keys[i] && flows[i].phase == TALON_FLOW_LIVE)
-				cb(&flows[i], user);
+				cb(keys[i], &flows[i], user);
 	}
 	free(flows);
 	return ret < 0 ? ret : 0;
-}
-
-void live_prefix(__be32 addr, unsigned len, char *text, size_t size)
-{
-	struct in_addr cut = { .s_addr = addr & htonl(len ? ~0U << (32 - len) : 0) };
-	char dotted[INET_ADDRSTRLEN];
-
-	snprintf(text, size, "%s/%u", inet_ntop(AF_INET, &cut, dotted, sizeof(dotted)), len);
 }
 
 /* The session that packets to the peer are sealed with now. Its keys are wiped at once. */

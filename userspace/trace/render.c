@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // A trace as text and as JSON.
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/json_out.h"
 #include "base/text.h"
 #include "status/show.h"
-#include "talon/icmp_wire.h"
-#include "trace/trace.h"
+#include "trace/internal.h"
 
 #define STEP_TEXT(id, text, key) [TRACE_##id] = text,
 #define STEP_KEY(id, text, key) [TRACE_##id] = key,
@@ -23,24 +21,6 @@ static void put(FILE *out, const char *text)
 	text_print(out, text, strlen(text));
 }
 
-static const char *icmp_name(const struct trace_way *way)
-{
-	if (way->icmp_type == ICMP_TIME_EXCEEDED)
-		return "time exceeded";
-	switch (way->icmp_code) {
-	case ICMP_NET_UNREACH:
-		return "network unreachable";
-	case ICMP_HOST_UNREACH:
-		return "host unreachable";
-	case ICMP_FRAG_NEEDED:
-		return "fragmentation needed";
-	case ICMP_PKT_FILTERED:
-		return "administratively prohibited";
-	default:
-		return "unreachable";
-	}
-}
-
 /* "dropped: not_allowed: inner source is not among the peer's allowed IPs" */
 static void describe_end(const struct trace_way *way, char *text, size_t size)
 {
@@ -53,7 +33,8 @@ static void describe_end(const struct trace_way *way, char *text, size_t size)
 	}
 	end = &show_ends[way->end];
 	if (way->end == TALON_ICMP_SENT)
-		text_append(text, size, "refused: %s: %s, \"%s\"", end->label, end->help, icmp_name(way));
+		text_append(text, size, "refused: %s: %s, \"%s\"", end->label, end->help,
+			trace_icmp_name(way));
 	else
 		text_append(text, size, "%s%s: %s", end->is_drop ? "dropped: " : "", end->label, end->help);
 	if (way->reason != way->end && way->reason < TALON_END_COUNT)
@@ -153,10 +134,10 @@ static void write_rule(struct json_out *json, const struct trace_way *way)
 
 static void write_nat(struct json_out *json, const struct trace_way *way)
 {
-	char addr[INET_ADDRSTRLEN];
+	char addr[INET6_ADDRSTRLEN];
 
 	json_out_begin(json, "nat", '{');
-	json_out_text(json, "address", inet_ntop(AF_INET, &way->nat_addr, addr, sizeof(addr)));
+	json_out_text(json, "address", addr_text(way->nat_addr, addr));
 	json_out_number(json, "port", way->nat_port);
 	json_out_bool(json, "existing", way->nat_existed);
 	json_out_end(json, '}');
@@ -168,7 +149,7 @@ static void write_icmp(struct json_out *json, const struct trace_way *way)
 	json_out_number(json, "type", way->icmp_type);
 	json_out_number(json, "code", way->icmp_code);
 	json_out_number(json, "mtu", way->icmp_mtu);
-	json_out_text(json, "name", icmp_name(way));
+	json_out_text(json, "name", trace_icmp_name(way));
 	json_out_end(json, '}');
 }
 

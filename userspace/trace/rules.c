@@ -21,14 +21,19 @@ static bool bits_of(const struct live *live, uint32_t bank, uint32_t class, stru
 	return class && live_get(live, DATAPATH_MAP_ACL_BITS, &at, ret_bits);
 }
 
-static bool address_bits(const struct live *live, enum datapath_map map, uint32_t bank, __be32 addr,
-	struct talon_acl_bits *ret_bits)
+static bool address_bits(const struct live *live, enum datapath_map map4, enum datapath_map map6,
+	uint32_t bank, struct trace_addr addr, struct talon_acl_bits *ret_bits)
 {
-	const struct talon_acl_lpm key = { .prefixlen = TALON_ACL_BANK_BITS + 32, .bank = bank,
-		.addr = addr };
+	const struct talon_acl_lpm key4 = { .prefixlen = TALON_ACL_BANK_BITS + 32, .bank = bank,
+		.addr = addr.addr.word[0] };
+	const struct talon_acl_lpm6 key6 = { .prefixlen = TALON_ACL_BANK_BITS + 128, .bank = bank,
+		.addr = addr.addr };
+	bool has_class;
 	uint32_t class;
 
-	return live_get(live, map, &key, &class) && bits_of(live, bank, class, ret_bits);
+	has_class = addr_is_six(addr) ? live_get(live, map6, &key6, &class) : live_get(live, map4, &key4,
+		&class);
+	return has_class && bits_of(live, bank, class, ret_bits);
 }
 
 static bool port_bits(const struct live *live, uint32_t bank, uint32_t place, struct talon_acl_bits *ret_bits)
@@ -40,7 +45,7 @@ static bool port_bits(const struct live *live, uint32_t bank, uint32_t place, st
 		bits_of(live, bank, chunk.class[place % TALON_ACL_CHUNK], ret_bits);
 }
 
-static void find_rule(const struct live *live, const struct flight *flight, __be32 judged,
+static void find_rule(const struct live *live, const struct flight *flight, struct trace_addr judged,
 	struct rule_found *found)
 {
 	const uint32_t bank = live->config.acl_bank & 1, first = bank * TALON_ACL_CLASSES;
@@ -50,8 +55,8 @@ static void find_rule(const struct live *live, const struct flight *flight, __be
 	uint64_t both;
 
 	if (!live_get(live, DATAPATH_MAP_ACL_BITS, &first, &head) || head.words > TALON_ACL_WORDS ||
-		!address_bits(live, DATAPATH_MAP_ACL_SRC4, bank, flight->src, &src) ||
-		!address_bits(live, DATAPATH_MAP_ACL_DST4, bank, judged, &dst) ||
+		!address_bits(live, DATAPATH_MAP_ACL_SRC4, DATAPATH_MAP_ACL_SRC6, bank, flight->src, &src) ||
+		!address_bits(live, DATAPATH_MAP_ACL_DST4, DATAPATH_MAP_ACL_DST6, bank, judged, &dst) ||
 		!port_bits(live, bank, place_of(flight), &port))
 		return;
 	for (uint32_t i = 0; i < head.words; i++) {
@@ -67,10 +72,10 @@ static void find_rule(const struct live *live, const struct flight *flight, __be
 	}
 }
 
-/* Where the controller itself listens, beside the rules: acl_is_open(). */
+/* Where the controller itself listens, beside the rules, in IPv4 alone: acl_is_open(). */
 static bool is_open(const struct talon_config *config, const struct flight *flight)
 {
-	if (!config->mesh_addr || flight->dst != config->mesh_addr)
+	if (!config->mesh_addr || !addr_is_equal(flight->dst, addr_of4(config->mesh_addr)))
 		return false;
 	for (unsigned i = 0; i < TALON_OPEN_PORTS_MAX; i++)
 		if (config->open[i].proto == flight->proto && config->open[i].port == htons(flight->dport))
@@ -78,15 +83,11 @@ static bool is_open(const struct talon_config *config, const struct flight *flig
 	return false;
 }
 
-void rules_find(const struct copy *copy, const struct flight *flight, __be32 judged,
+void rules_find(const struct copy *copy, const struct flight *flight, struct trace_addr judged,
 	struct rule_found *ret_found)
 {
-	const struct talon_flow_key key = { .src = flight->src, .dst = flight->dst,
-		.sport = htons(flight->sport), .dport = htons(flight->dport), .proto = flight->proto };
-	struct talon_acl_ct ct;
-
 	memset(ret_found, 0, sizeof(*ret_found));
 	ret_found->is_open = is_open(&copy->live->config, flight);
-	ret_found->is_answer = copy_get(copy, "acl_ct", &key, &ct);
+	ret_found->is_answer = copy_is_answer(copy, flight);
 	find_rule(copy->live, flight, judged, ret_found);
 }

@@ -9,6 +9,8 @@
 #include "status/show.h"
 #include "trace/internal.h"
 
+#define NOT_ROUTED6 "link-local, multicast, loopback, unspecified or IPv4 in IPv6"
+
 bool tell(struct trace_way *way, enum trace_step_id id, const char *fmt, ...)
 {
 	struct trace_step *step;
@@ -51,17 +53,20 @@ static bool tell_session(struct trace_way *way, const struct party *from)
 	return tell(way, TRACE_SESSION, "made %s ago; the packet is opened and authentic", age);
 }
 
-static bool tell_allowed(const struct walk *walk, struct trace_way *way, const struct party *from, __be32 src)
+static bool tell_allowed(const struct walk *walk, struct trace_way *way, const struct party *from,
+	struct trace_addr src)
 {
 	unsigned len = 0;
 	uint32_t owner = live_peer_of(&walk->live, src, &len);
-	char addr[INET_ADDRSTRLEN], prefix[32];
+	char addr[INET6_ADDRSTRLEN], prefix[ADDR_PREFIX_LEN];
 	struct party other;
 
 	addr_text(src, addr);
+	if (way->decider == TRACE_ALLOWED && way->reason == TALON_BAD_DESTINATION)
+		return tell(way, TRACE_ALLOWED, "%s is not routed: it is " NOT_ROUTED6, addr);
 	if (owner == TALON_PEER_NONE)
 		return tell(way, TRACE_ALLOWED, "%s is in no peer's allowed IPs", addr);
-	live_prefix(src, len, prefix, sizeof(prefix));
+	addr_prefix_text(src, len, prefix);
 	if (way->reason == TALON_LOCAL_SOURCE)
 		return tell(way, TRACE_ALLOWED, "%s is an address of this host, which no peer may send from",
 			addr);
@@ -74,18 +79,20 @@ static bool tell_allowed(const struct walk *walk, struct trace_way *way, const s
 	return way->decider == TRACE_ALLOWED;
 }
 
-static bool tell_route(const struct walk *walk, struct trace_way *way, __be32 dst)
+static bool tell_route(const struct walk *walk, struct trace_way *way, struct trace_addr dst)
 {
-	char addr[INET_ADDRSTRLEN], prefix[32];
+	char addr[INET6_ADDRSTRLEN], prefix[ADDR_PREFIX_LEN];
 	struct talon_route route;
 
 	addr_text(dst, addr);
 	if (!live_route(&walk->live, dst, &route)) {
 		if (way->decider == TRACE_ROUTE)
 			return tell(way, TRACE_ROUTE, "%s is in no network that is served here", addr);
+		if (way->reason == TALON_BAD_DESTINATION)
+			return tell(way, TRACE_ROUTE, "none leads to such an address");
 		return tell(way, TRACE_ROUTE, "none is needed to this host itself");
 	}
-	live_prefix(dst, route.prefixlen, prefix, sizeof(prefix));
+	addr_prefix_text(dst, route.prefixlen, prefix);
 	return tell(way, TRACE_ROUTE, "%s is served here, %s", prefix,
 		route.flags & TALON_ROUTE_MASQUERADE ? "masqueraded" : "without masquerade");
 }
@@ -97,17 +104,24 @@ enum row { ROW_NOBODY, ROW_LOCAL, ROW_OWN, ROW_MAPPING, ROW_STACK, ROW_PEER, ROW
  * The device that the host's routes lead to. After an ICMP error the program's answer of the kernel is about
  * the error's own way.
  */
-static uint32_t device_of(const struct trace_way *way, __be32 dst, const struct decision *d)
+static uint32_t device_of(const struct trace_way *way, struct trace_addr dst, const struct decision *d)
 {
-	const struct talon_addr addr = { .word = { dst } };
 	struct net_route route;
 
 	if (way->end != TALON_ICMP_SENT)
 		return d->fib.ifindex;
-	return net_route_lookup(AF_INET, &addr, &route) ? 0 : route.ifindex;
+	return net_route_lookup(dst.family, &dst.addr, &route) ? 0 : route.ifindex;
 }
 
-static enum row row_of(const struct walk *walk, const struct trace_way *way, __be32 dst,
+/* Was the kernel asked for a way? Only then is there a source that this host itself would use. */
+static bool kernel_was_asked(const struct trace_way *way, const struct decision *d)
+{
+	if (way->family != AF_INET6)
+		return d->way_source;
+	return d->way_peer == TALON_PEER_NONE || !talon_addr_is_zero(&d->source);
+}
+
+static enum row row_of(const struct walk *walk, const struct trace_way *way, struct trace_addr dst,
 	const struct decision *d)
 {
 	struct talon_host_route host;
@@ -120,17 +134,20 @@ static enum row row_of(const struct walk *walk, const struct trace_way *way, __b
 		return d->flags & FORWARD_HAIRPIN ? ROW_MAPPING : ROW_OWN;
 	if (live_host_route(&walk->live, dst, &host) && host.kind == TALON_HOST_BROADCAST)
 		return ROW_STACK;
-	if (!d->way_source)
+	if (!kernel_was_asked(way, d))
 		return ROW_PEER;
 	return device_of(way, dst, d) == walk->live.config.tunnel_ifindex ? ROW_PEER_TUNNEL : ROW_DEVICE;
 }
 
 static bool tell_nobody(struct trace_way *way, const struct decision *d, const char *addr)
 {
+	bool is_six = way->family == AF_INET6;
+
 	switch (d->way_end) {
 	case TALON_BAD_DESTINATION:
 		return tell(way, TRACE_WHOSE,
-			"nobody's (row 0): %s is loopback, multicast or reserved", addr);
+			"nobody's (row 0): %s is %s", addr, is_six ? NOT_ROUTED6
+			: "loopback, multicast or reserved");
 	case TALON_BLACKHOLE:
 		return tell(way, TRACE_WHOSE,
 			"nobody's (row 5): a blackhole route of this host's leads there");
@@ -141,8 +158,12 @@ static bool tell_nobody(struct trace_way *way, const struct decision *d, const c
 		return tell(way, TRACE_WHOSE, "nobody's (row 5): this host itself has no route to %s", addr);
 	case TALON_FWD_DISABLED:
 		return tell(way, TRACE_WHOSE,
-			"nobody's (row 5): this host does not forward (sysctl net.ipv4.ip_forward)");
+			"nobody's (row 5): this host does not forward (sysctl %s)", is_six
+			? "net.ipv6.conf.all.forwarding" : "net.ipv4.ip_forward");
 	case TALON_NO_WAY_BACK:
+		if (is_six && talon_addr_is_zero(&d->source))
+			return tell(way, TRACE_WHOSE, "nobody's (row 5): this host has no IPv6 address to "
+				"masquerade by on the way to %s", addr);
 		return tell(way, TRACE_WHOSE,
 			"nobody's (row 5): it would leave by a device without our program, where the "
 			"masqueraded answer would be missed");
@@ -161,9 +182,10 @@ static const char *party_name(struct walk *walk, uint32_t id)
 	return party ? party->name : "another peer";
 }
 
-static bool tell_whose(struct walk *walk, struct trace_way *way, __be32 dst, const struct decision *d)
+static bool tell_whose(struct walk *walk, struct trace_way *way, struct trace_addr dst,
+	const struct decision *d)
 {
-	char addr[INET_ADDRSTRLEN], prefix[32] = "", name[IFNAMSIZ];
+	char addr[INET6_ADDRSTRLEN], prefix[ADDR_PREFIX_LEN] = "", name[IFNAMSIZ];
 	struct talon_host_route host = {};
 	unsigned len = 0;
 
@@ -183,7 +205,7 @@ static bool tell_whose(struct walk *walk, struct trace_way *way, __be32 dst, con
 			"the host's stack's (row 2): %s is a broadcast address of its networks", addr);
 	case ROW_PEER:
 		live_peer_of(&walk->live, dst, &len);
-		live_prefix(dst, len, prefix, sizeof(prefix));
+		addr_prefix_text(dst, len, prefix);
 		return tell(way, TRACE_WHOSE, "a peer's (row 3): %s is among the allowed IPs of %s, more "
 			"specific than what is served and than the host's route", prefix,
 			party_name(walk, d->way_peer));
@@ -195,7 +217,7 @@ static bool tell_whose(struct walk *walk, struct trace_way *way, __be32 dst, con
 		break;
 	}
 	live_host_route(&walk->live, dst, &host);
-	live_prefix(dst, host.prefixlen, prefix, sizeof(prefix));
+	addr_prefix_text(dst, host.prefixlen, prefix);
 	return tell(way, TRACE_WHOSE, "a device's (row 4): this host's route %s leads out by %s", prefix,
 		device_name(device_of(way, dst, d), name));
 }
@@ -221,15 +243,15 @@ static void rule_text(const struct rule_found *found, char *text, size_t size)
 
 /* @judged: the destination that the rules are asked about. */
 static bool tell_rule(const struct walk *walk, struct trace_way *way, const struct flight *flight,
-	__be32 judged)
+	struct trace_addr judged)
 {
-	char text[256], addr[INET_ADDRSTRLEN], as[48] = "";
+	char text[256], addr[INET6_ADDRSTRLEN], as[80] = "";
 	struct rule_found found;
 
 	if (!(walk->live.config.flags & TALON_F_ACL))
 		return tell(way, TRACE_RULE, "there are no access rules: all that peers send may pass");
 	rules_find(&walk->copy, flight, judged, &found);
-	if (judged != flight->dst)
+	if (!addr_is_equal(judged, flight->dst))
 		snprintf(as, sizeof(as), ", judged as the mesh address %s", addr_text(judged, addr));
 	rule_text(&found, text, sizeof(text));
 	if (found.has_rule)
@@ -247,7 +269,7 @@ static bool tell_rule(const struct walk *walk, struct trace_way *way, const stru
 }
 
 /* Every address of this host is judged as its mesh address (forward_judged()). */
-static __be32 judged_as(const struct walk *walk, __be32 dst, const struct decision *d)
+static struct trace_addr judged_as(const struct walk *walk, struct trace_addr dst, const struct decision *d)
 {
 	struct talon_host_route host;
 
@@ -255,28 +277,35 @@ static __be32 judged_as(const struct walk *walk, __be32 dst, const struct decisi
 		return dst;
 	if (live_is_own(&walk->live, dst) ||
 		(live_host_route(&walk->live, dst, &host) && host.kind == TALON_HOST_BROADCAST))
-		return walk->live.config.mesh_addr;
+		return live_mesh_addr(&walk->live, dst);
 	return dst;
+}
+
+static void keep_nat(struct trace_way *way, const struct walk *walk, uint32_t id,
+	const struct talon_flow *flow, const struct flow_ends *ends)
+{
+	way->has_nat = true;
+	way->nat_existed = id <= walk->copy.flows.count;
+	way->nat_addr = ends->snat;
+	way->nat_port = ntohs(flow->snat_port);
 }
 
 static bool tell_nat(const struct walk *walk, struct trace_way *way, const struct flight *flight,
 	const struct decision *d)
 {
-	char addr[INET_ADDRSTRLEN];
+	char addr[ADDR_END_LEN];
 	struct talon_flow flow;
+	struct flow_ends ends;
 
 	if (way->decider == TRACE_NAT)
 		return tell(way, TRACE_NAT, "no port of this host's for it: %s", show_ends[way->reason].help);
 	if (!(d->flags & FORWARD_MASQUERADE))
 		return tell(way, TRACE_NAT, "none: the source stays %s", addr_text(flight->src, addr));
-	if (!d->flow || !copy_get(&walk->copy, "flows", &d->flow, &flow))
+	if (!d->flow || !copy_get_flow(&walk->copy, d->flow, &flow, &ends))
 		return false;
-	way->has_nat = true;
-	way->nat_existed = d->flow <= walk->copy.flows.count;
-	way->nat_addr = flow.snat;
-	way->nat_port = ntohs(flow.snat_port);
-	return tell(way, TRACE_NAT, "the source becomes %s:%u, %s", addr_text(flow.snat, addr), way->nat_port,
-		way->nat_existed ? "as in the flow that is there" : "which a new flow would get now");
+	keep_nat(way, walk, d->flow, &flow, &ends);
+	return tell(way, TRACE_NAT, "the source becomes %s, %s",
+		addr_end_text(way->nat_addr, way->nat_port, addr), way->nat_existed ? "as in the flow that is there" : "which a new flow would get now");
 }
 
 static bool tell_delivery(const struct walk *walk, struct trace_way *way)
@@ -286,6 +315,17 @@ static bool tell_delivery(const struct walk *walk, struct trace_way *way)
 	return tell(way, TRACE_DELIVERY, "handed up to this host's stack%s%.*s, with its mesh source",
 		is_handed ? " through " : "", is_handed ? (int)sizeof(walk->live.info.tunnel) : 0,
 		walk->live.info.tunnel);
+}
+
+/* Nothing else is asked about IPv6 where the tunnel carries none. */
+static bool tell_family(const struct walk *walk, struct trace_way *way)
+{
+	if (live_carries(&walk->live, walk->flight.src))
+		return false;
+	if (way->end == TALON_ICMP_SENT)
+		return tell(way, TRACE_OTHER, "no IPv6 inside: the tunnel carries IPv4 only, and the sender gets "
+			"the ICMPv6 error \"%s\"", trace_icmp_name(way));
+	return tell(way, TRACE_OTHER, "no IPv6 inside: the tunnel carries IPv4 only");
 }
 
 static void tell_after_whose(struct walk *walk, struct trace_way *way, const struct flight *flight,
@@ -320,7 +360,7 @@ void tell_from_peer(struct walk *walk, struct trace_way *way, const struct party
 {
 	const struct decision *d = &p->first.decision;
 
-	if (tell_session(way, from) || tell_allowed(walk, way, from, flight->src) ||
+	if (tell_session(way, from) || tell_family(walk, way) || tell_allowed(walk, way, from, flight->src) ||
 		tell_route(walk, way, flight->dst) ||
 		tell_rule(walk, way, flight, judged_as(walk, flight->dst, d)) ||
 		tell_whose(walk, way, flight->dst, d))
@@ -331,15 +371,17 @@ void tell_from_peer(struct walk *walk, struct trace_way *way, const struct party
 
 static bool tell_unclaimed(const struct walk *walk, struct trace_way *way, const struct flight *flight)
 {
-	const struct talon_config *config = &walk->live.config;
-	char addr[INET_ADDRSTRLEN];
+	uint32_t plain = addr_is_six(flight->dst) ? TALON_F_PLAIN_ROUTES6 : TALON_F_PLAIN_ROUTES;
+	char addr[INET6_ADDRSTRLEN];
 
+	if (!live_carries(&walk->live, flight->dst))
+		return tell(way, TRACE_FLOW,
+			"no IPv6 inside: the tunnel carries IPv4 only: left to the host's stack");
 	addr_text(flight->dst, addr);
 	if (live_is_source(&walk->live, flight->dst))
 		return tell(way, TRACE_FLOW,
 			"no flow of a peer's is answered by this: left to the host's stack");
-	if (!(config->flags & TALON_F_PLAIN_ROUTES) && config->mesh_mask &&
-		(flight->dst & config->mesh_mask) == (config->mesh_addr & config->mesh_mask))
+	if (!(walk->live.config.flags & plain) && live_is_mesh(&walk->live, flight->dst))
 		return tell(way, TRACE_FLOW,
 		"%s is a mesh address, but all routes here are masqueraded: left to the host's stack", addr);
 	return tell(way, TRACE_FLOW, "%s is no address that answers to peers come to: left to the host's "
@@ -349,8 +391,9 @@ static bool tell_unclaimed(const struct walk *walk, struct trace_way *way, const
 static bool tell_found(struct walk *walk, struct trace_way *way, const struct flight *flight,
 	const struct decision *d)
 {
-	char client[INET_ADDRSTRLEN], snat[INET_ADDRSTRLEN];
+	char client[ADDR_END_LEN], snat[ADDR_END_LEN];
 	struct talon_flow flow;
+	struct flow_ends ends;
 
 	if (way->end == TALON_END_COUNT)
 		return tell_unclaimed(walk, way, flight);
@@ -360,18 +403,15 @@ static bool tell_found(struct walk *walk, struct trace_way *way, const struct fl
 		return tell(way, TRACE_FLOW,
 			"none, as the route is not masqueraded: %s is in the allowed IPs of %s",
 			addr_text(flight->dst, client), party_name(walk, d->peer));
-	if (!copy_get(&walk->copy, "flows", &d->flow, &flow))
+	if (!copy_get_flow(&walk->copy, d->flow, &flow, &ends))
 		return false;
 	if (way->decider == TRACE_FLOW)
 		return tell(way, TRACE_FLOW, "the flow of %s is ended, as it would not be permitted now: %s",
-			addr_text(flow.client, client), show_ends[way->reason].help);
-	way->has_nat = true;
-	way->nat_existed = d->flow <= walk->copy.flows.count;
-	way->nat_addr = flow.snat;
-	way->nat_port = ntohs(flow.snat_port);
-	return tell(way, TRACE_FLOW, "it answers %s:%u, which was translated to %s:%u",
-		addr_text(flow.client, client), ntohs(flow.client_port), addr_text(flow.snat, snat),
-		way->nat_port);
+			addr_text(ends.client, client), show_ends[way->reason].help);
+	keep_nat(way, walk, d->flow, &flow, &ends);
+	return tell(way, TRACE_FLOW, "it answers %s, which was translated to %s",
+		addr_end_text(ends.client, ntohs(flow.client_port), client),
+		addr_end_text(way->nat_addr, way->nat_port, snat));
 }
 
 /* What a flow may do is asked with the client as its source: the rules are about what opened it. */
@@ -380,10 +420,11 @@ static bool tell_rejudged(const struct walk *walk, struct trace_way *way, const 
 {
 	struct flight opened = { .proto = flight->proto, .dst = flight->src, .dport = flight->sport };
 	struct talon_flow flow;
+	struct flow_ends ends;
 
-	if (way->decider != TRACE_RULE || !d->flow || !copy_get(&walk->copy, "flows", &d->flow, &flow))
+	if (way->decider != TRACE_RULE || !d->flow || !copy_get_flow(&walk->copy, d->flow, &flow, &ends))
 		return false;
-	opened.src = flow.client;
+	opened.src = ends.client;
 	opened.sport = ntohs(flow.client_port);
 	return tell_rule(walk, way, &opened, opened.dst);
 }
@@ -392,13 +433,13 @@ void tell_from_network(struct walk *walk, struct trace_way *way, const struct fl
 	const struct passage *p)
 {
 	const struct decision *d = &p->first.decision;
-	char client[INET_ADDRSTRLEN];
+	char client[ADDR_END_LEN];
 
 	if (tell_found(walk, way, flight, d) || tell_rejudged(walk, way, flight, d))
 		return;
 	if (d->flow && p->is_opened)
-		tell(way, TRACE_NAT, "undone: the destination becomes %s:%u",
-			addr_text(p->inner.dst, client), p->inner.dport);
+		tell(way, TRACE_NAT, "undone: the destination becomes %s",
+			addr_end_text(p->inner.dst, p->inner.dport, client));
 	tell_sealed(walk, way, flight, p, d->peer);
 	tell_rest(way);
 }
@@ -406,14 +447,14 @@ void tell_from_network(struct walk *walk, struct trace_way *way, const struct fl
 void tell_from_host(struct walk *walk, struct trace_way *way, const struct flight *flight,
 	const struct passage *p)
 {
-	char addr[INET_ADDRSTRLEN], prefix[32];
+	char addr[INET6_ADDRSTRLEN], prefix[ADDR_PREFIX_LEN];
 	struct talon_host_route host = {};
 	unsigned len = 0;
 	uint32_t peer = live_peer_of(&walk->live, flight->dst, &len);
 
 	addr_text(flight->dst, addr);
 	if (live_host_route(&walk->live, flight->dst, &host))
-		live_prefix(flight->dst, host.prefixlen, prefix, sizeof(prefix));
+		addr_prefix_text(flight->dst, host.prefixlen, prefix);
 	else
 		snprintf(prefix, sizeof(prefix), "(none)");
 	if (!p) {
@@ -421,14 +462,19 @@ void tell_from_host(struct walk *walk, struct trace_way *way, const struct fligh
 			"not see the packet", addr, prefix, walk->live.info.tunnel);
 		return;
 	}
-	if (tell(way, TRACE_ROUTE, "this host's route %s leads into %.15s", prefix, walk->live.info.tunnel))
+	if (tell(way, TRACE_ROUTE, "this host's route %s leads into %.15s", prefix, walk->live.info.tunnel) ||
+		tell_family(walk, way))
 		return;
+	if (way->reason == TALON_BAD_DESTINATION) {
+		tell_rest(way);
+		return;
+	}
 	if (peer == TALON_PEER_NONE) {
 		tell(way, TRACE_WHOSE, "nobody's: %s is in no peer's allowed IPs", addr);
 		tell_rest(way);
 		return;
 	}
-	live_prefix(flight->dst, len, prefix, sizeof(prefix));
+	addr_prefix_text(flight->dst, len, prefix);
 	if (tell(way, TRACE_WHOSE, "a peer's: %s is among the allowed IPs of %s", prefix,
 		party_name(walk, peer)))
 		return;

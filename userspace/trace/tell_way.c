@@ -7,8 +7,9 @@
 #include "base/clock.h"
 #include "base/endpoint.h"
 #include "status/show.h"
-#include "talon/icmp_wire.h"
 #include "trace/internal.h"
+
+#define IPV6_MTU_MIN 1280		/* RFC 8200 section 5 */
 
 static bool has_mac(const uint8_t mac[6])
 {
@@ -36,16 +37,23 @@ static void note_hop(struct trace_way *way, const struct bpf_fib_lookup *fib)
 		inet_ntop(AF_INET, &fib->ipv4_dst, way->next_hop, sizeof(way->next_hop));
 }
 
+/* As mtu_of_six(). */
+static uint32_t mtu_of(const struct trace_way *way, uint32_t mtu)
+{
+	return way->family == AF_INET6 && mtu < IPV6_MTU_MIN ? IPV6_MTU_MIN : mtu;
+}
+
 /* @by: what sets the limit. */
 static bool tell_mtu(struct trace_way *way, const struct flight *flight, uint32_t mtu, const char *by)
 {
 	way->mtu = mtu;
 	if (way->decider != TRACE_MTU)
 		return tell(way, TRACE_MTU, "%u for %s; the packet has %u", mtu, by, flight->size);
-	if (way->has_icmp && way->icmp_type == ICMP_DEST_UNREACH && way->icmp_code == ICMP_FRAG_NEEDED)
+	if (trace_icmp_kind(way) == TRACE_ICMP_TOO_BIG)
 		return tell(way, TRACE_MTU,
-			"%u for %s, and the packet has %u: its sender gets the ICMP error \"fragmentation "
-			"needed\" with MTU %u", mtu, by, flight->size, way->icmp_mtu);
+			"%u for %s, and the packet has %u: its sender gets the %s error \"%s\" with MTU %u", mtu,
+			by, flight->size, way->family == AF_INET6 ? "ICMPv6" : "ICMP", trace_icmp_name(way),
+			way->icmp_mtu);
 	return tell(way, TRACE_MTU, "%u for %s, and the packet has %u", mtu, by, flight->size);
 }
 
@@ -70,7 +78,7 @@ void tell_device(struct walk *walk, struct trace_way *way, const struct flight *
 
 	note_device(way, ifindex);
 	snprintf(by, sizeof(by), "the way by %s", way->device);
-	if (mtu && tell_mtu(way, flight, mtu, by))
+	if (mtu && tell_mtu(way, flight, mtu_of(way, mtu), by))
 		return;
 	note_hop(way, &d->fib);
 	if (tell(way, TRACE_DEVICE, "%s%s", way->device, way->end == TALON_ONWARD
@@ -145,7 +153,7 @@ void tell_sealed(struct walk *walk, struct trace_way *way, const struct flight *
 		mtu = way->icmp_mtu;
 	else if (d->endpoint_mtu && d->endpoint_mtu < mtu)
 		mtu = d->endpoint_mtu;
-	if (tell_mtu(way, flight, mtu, to->name) || tell_key(way, to) || tell_endpoint(way, d))
+	if (tell_mtu(way, flight, mtu_of(way, mtu), to->name) || tell_key(way, to) || tell_endpoint(way, d))
 		return;
 	note_device(way, d->endpoint_ifindex);
 	if (tell(way, TRACE_DEVICE, "%s%s", way->device, !p->through_tunnel &&

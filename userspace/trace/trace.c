@@ -42,7 +42,7 @@ static int add_party(struct walk *walk, uint32_t id)
 }
 
 /* Does the address belong to the peer, rather than to the host's networks? As whose() asks it. */
-static uint32_t peer_behind(const struct live *live, __be32 addr)
+static uint32_t peer_behind(const struct live *live, struct trace_addr addr)
 {
 	struct talon_host_route host;
 	unsigned len = 0;
@@ -76,7 +76,8 @@ static int find_sender(struct walk *walk, enum trace_origin *ret_origin, uint32_
 	*ret_id = peer_behind(&walk->live, r->from);
 	if (*ret_id != TALON_PEER_NONE)
 		return 0;
-	*ret_origin = live_is_own(&walk->live, r->from) || r->from == walk->live.config.mesh_addr
+	*ret_origin = live_is_own(&walk->live, r->from) ||
+		addr_is_equal(r->from, live_mesh_addr(&walk->live, r->from))
 		? TRACE_FROM_HOST : TRACE_FROM_NETWORK;
 	return 0;
 }
@@ -85,6 +86,7 @@ static int find_sender(struct walk *walk, enum trace_origin *ret_origin, uint32_
 struct search {
 	struct walk *walk;
 	enum trace_origin origin;
+	__be32 src, dst;		/* the packet's addresses as they are in records */
 	struct talon_flow newest;	/* that fits what is given; phase 0: none */
 	bool found;			/* exactly the one */
 	int ret;
@@ -93,37 +95,58 @@ struct search {
 static bool fits(const struct search *s, const struct talon_flow *f)
 {
 	const struct trace_request *r = s->walk->request;
-	bool has_ports = r->proto != IPPROTO_ICMP;
+	bool has_ports = !proto_is_icmp(r->proto);
 
-	if (f->proto != r->proto)
+	if (f->proto != flight_flow_proto(&s->walk->flight))
 		return false;
 	if (s->origin == TRACE_FROM_PEER)
-		return f->client == r->from && f->remote == r->to &&
+		return f->client == s->src && f->remote == s->dst &&
 			(!r->from_port || ntohs(f->client_port) == r->from_port) &&
 			(!has_ports || !r->to_port || ntohs(f->remote_port) == r->to_port);
-	return f->remote == r->from && f->snat == r->to &&
+	return f->remote == s->src && f->snat == s->dst &&
 		(!r->to_port || ntohs(f->snat_port) == r->to_port) &&
 		(!has_ports || !r->from_port || ntohs(f->remote_port) == r->from_port);
 }
 
-static void seek(const struct talon_flow *flow, void *user)
+/* The addresses behind the folds of an IPv6 flow. False: the flow has just ended. */
+static bool read_six(const struct search *s, uint32_t id, const struct talon_flow *f,
+	struct talon_flow6 *ret_six)
 {
+	return !(f->proto & TALON_PROTO_SIX) || live_get(&s->walk->live, DATAPATH_MAP_FLOWS6, &id, ret_six);
+}
+
+/* Folds may be equal where the addresses are not. */
+static bool has_addresses(const struct search *s, const struct talon_flow *f, const struct talon_flow6 *six)
+{
+	const struct flight *flight = &s->walk->flight;
+	struct flow_ends ends = flow_ends(f, six);
+
+	if (s->origin == TRACE_FROM_PEER)
+		return addr_is_equal(ends.client, flight->src) && addr_is_equal(ends.remote, flight->dst);
+	return addr_is_equal(ends.remote, flight->src) && addr_is_equal(ends.snat, flight->dst);
+}
+
+static void seek(uint32_t id, const struct talon_flow *flow, void *user)
+{
+	struct talon_flow6 six = {};
 	struct search *s = user;
 
-	if (fits(s, flow) && (!s->newest.phase || flow->seen_s > s->newest.seen_s))
+	if (fits(s, flow) && (!s->newest.phase || flow->seen_s > s->newest.seen_s) &&
+		read_six(s, id, flow, &six) && has_addresses(s, flow, &six))
 		s->newest = *flow;
 }
 
-static bool is_meant(const struct search *s, const struct talon_flow *f)
+static bool is_meant(const struct search *s, const struct talon_flow *f, const struct talon_flow6 *six)
 {
 	const struct flight *flight = &s->walk->flight;
+	bool has_ports = !proto_is_icmp(flight->proto);
 
+	if (!has_addresses(s, f, six))
+		return false;
 	if (s->origin == TRACE_FROM_PEER)
-		return f->client == flight->src && f->remote == flight->dst &&
-			ntohs(f->client_port) == flight->sport &&
-			(f->proto == IPPROTO_ICMP || ntohs(f->remote_port) == flight->dport);
-	return f->remote == flight->src && f->snat == flight->dst && ntohs(f->snat_port) == flight->dport &&
-		(f->proto == IPPROTO_ICMP || ntohs(f->remote_port) == flight->sport);
+		return ntohs(f->client_port) == flight->sport &&
+			(!has_ports || ntohs(f->remote_port) == flight->dport);
+	return ntohs(f->snat_port) == flight->dport && (!has_ports || ntohs(f->remote_port) == flight->sport);
 }
 
 /* Flows to the same remote are those whose ports a new one must not have. */
@@ -131,46 +154,48 @@ static bool is_near(const struct search *s, const struct talon_flow *f)
 {
 	const struct flight *flight = &s->walk->flight;
 	bool is_there = s->origin == TRACE_FROM_PEER;
-	__be32 remote = is_there ? flight->dst : flight->src;
+	__be32 remote = is_there ? s->dst : s->src;
 	uint16_t port = is_there ? flight->dport : flight->sport;
 
-	if (f->remote == remote && (f->proto == IPPROTO_ICMP || ntohs(f->remote_port) == port))
+	if (f->remote == remote && (proto_is_icmp(flight->proto) || ntohs(f->remote_port) == port))
 		return true;
-	return f->snat == flight->dst && ntohs(f->snat_port) == flight->dport;
+	return f->snat == s->dst && ntohs(f->snat_port) == flight->dport;
 }
 
-static void copy_flow(const struct talon_flow *flow, void *user)
+static void copy_flow(uint32_t id, const struct talon_flow *flow, void *user)
 {
 	struct search *s = user;
 	struct copied_flows *flows = &s->walk->copy.flows;
+	struct copied_flow copied = { .flow = *flow };
 	bool meant;
 
-	if (flow->proto != s->walk->flight.proto || !is_near(s, flow))
+	if (flow->proto != flight_flow_proto(&s->walk->flight) || !is_near(s, flow) ||
+		!read_six(s, id, flow, &copied.six))
 		return;
-	meant = is_meant(s, flow);
-	if (meant || flow->snat == s->walk->flight.dst)
+	meant = is_meant(s, flow, &copied.six);
+	if (meant || flow->snat == s->dst)
 		add_party(s->walk, flow->peer);
 	s->found |= meant;
 	if (flows->count == FLOWS_MAX) {
 		flows->is_cut = true;
 		if (meant)
-			flows->list[0] = *flow;
+			flows->list[0] = copied;
 		return;
 	}
-	flows->list[flows->count++] = *flow;
+	flows->list[flows->count++] = copied;
 }
 
 static void note_chosen(struct walk *walk)
 {
 	const struct trace_request *r = walk->request;
 	const struct flight *f = &walk->flight;
-	const char *sport = f->proto == IPPROTO_ICMP ? "id" : "source port";
+	const char *sport = proto_is_icmp(f->proto) ? "id" : "source port";
 	char *note = walk->trace->note;
 	const size_t size = sizeof(walk->trace->note);
 
-	if (!r->from_port && f->sport != SOME_PORT && f->proto != IPPROTO_ICMP)
+	if (!r->from_port && f->sport != SOME_PORT && !proto_is_icmp(f->proto))
 		text_append(note, size, "%s %u is that of a flow which is there", sport, f->sport);
-	else if (!r->from_port && f->proto != IPPROTO_ICMP)
+	else if (!r->from_port && !proto_is_icmp(f->proto))
 		text_append(note, size, "%s %u is made up", sport, f->sport);
 	if (walk->copy.flows.is_cut)
 		text_append(note, size, "%sonly %u of the flows to this remote were looked at",
@@ -184,7 +209,7 @@ static int choose_ports(struct walk *walk, const struct search *s)
 	bool is_there = s->origin == TRACE_FROM_PEER, has_flow = s->newest.phase;
 	struct flight *f = &walk->flight;
 
-	if (r->proto == IPPROTO_ICMP) {
+	if (proto_is_icmp(r->proto)) {
 		f->sport = r->from_port ? r->from_port : r->to_port ? r->to_port : has_flow ?
 			ntohs(is_there ? s->newest.client_port : s->newest.snat_port) : SOME_ID;
 		f->dport = f->sport;
@@ -214,16 +239,19 @@ static int plan_flows(struct walk *walk, struct search *s)
 	return ret;
 }
 
-/* A client's port on one of our addresses is mapped to it: the packet may be for that client. */
+/*
+ * A client's port on one of our addresses is mapped to it: the packet may be for that client. Of IPv6 the
+ * port says a fold only; whose flows came to that address and port is known by now (copy_flow()).
+ */
 static void add_mapped(struct walk *walk)
 {
 	const struct flight *f = &walk->flight;
 	uint32_t class = f->proto == IPPROTO_TCP ? 0 : 1, at = class << 16 | f->dport;
 	struct talon_nat_port port;
 
-	if (f->proto != IPPROTO_ICMP && live_is_source(&walk->live, f->dst) &&
+	if (f->proto != IPPROTO_ICMP && !addr_is_six(f->dst) && live_is_source(&walk->live, f->dst) &&
 		live_get(&walk->live, DATAPATH_MAP_NAT_PORTS, &at, &port) && port.flows)
-		add_party(walk, live_peer_of(&walk->live, port.client, NULL));
+		add_party(walk, live_peer_of(&walk->live, addr_of4(port.client), NULL));
 }
 
 static void set_flags(struct walk *walk, const struct search *s)
@@ -231,19 +259,18 @@ static void set_flags(struct walk *walk, const struct search *s)
 	struct flight *f = &walk->flight;
 	bool is_answer = s->origin == TRACE_FROM_NETWORK && live_is_source(&walk->live, f->dst);
 
-	f->is_reply = f->proto == IPPROTO_ICMP && is_answer;
+	f->is_reply = proto_is_icmp(f->proto) && is_answer;
 	f->tcp_flags = s->found || is_answer ? TCP_ACK : TCP_SYN;
 }
 
 /* The device that the host itself would send to the address by, if it carries a program. */
-static uint32_t device_towards(const struct walk *walk, __be32 addr)
+static uint32_t device_towards(const struct walk *walk, struct trace_addr dst)
 {
-	const struct talon_addr dst = { .word = { addr } };
 	struct net_route route;
 	struct talon_link link;
 	uint32_t ifindex;
 
-	if (net_route_lookup(AF_INET, &dst, &route))
+	if (net_route_lookup(dst.family, &dst.addr, &route))
 		return walk->live.config.uplinks[0];
 	ifindex = route.ifindex;
 	return live_get(&walk->live, DATAPATH_MAP_LINKS, &ifindex, &link) && (link.flags & TALON_LINK_PROGRAM)
@@ -256,7 +283,8 @@ static struct flight answer_to(const struct flight *flight)
 		.src = flight->dst, .dst = flight->src, .sport = flight->dport, .dport = flight->sport,
 		.proto = flight->proto, .is_reply = true,
 		.tcp_flags = flight->tcp_flags == TCP_SYN ? TCP_SYN | TCP_ACK : TCP_ACK,
-		.size = flight->proto == IPPROTO_ICMP ? flight->size : flight_least(flight->proto),
+		.size = proto_is_icmp(flight->proto) ? flight->size
+			: flight_least(flight->src.family, flight->proto),
 	};
 }
 
@@ -271,7 +299,7 @@ static int answer_of_network(struct walk *walk, const struct passage *there)
 	if (way->has_nat) {
 		answer.dst = way->nat_addr;
 		answer.dport = way->nat_port;
-		if (answer.proto == IPPROTO_ICMP)
+		if (proto_is_icmp(answer.proto))
 			answer.sport = way->nat_port;
 	}
 	return way_from_network(walk, ifindex, &answer, &walk->trace->back, &p);
@@ -328,7 +356,9 @@ static int plan(struct walk *walk, enum trace_origin *ret_origin)
 	if (ret)
 		return ret;
 	walk->flight = (struct flight){ .src = r->from, .dst = r->to, .proto = r->proto,
-		.size = r->size ? r->size : flight_least(r->proto) };
+		.size = r->size ? r->size : flight_least(r->from.family, r->proto) };
+	search.src = live_fold(&walk->live, r->from);
+	search.dst = live_fold(&walk->live, r->to);
 	ret = plan_flows(walk, &search);
 	if (ret)
 		return ret;

@@ -20,14 +20,21 @@
 
 #include "talon/acl_types.h"
 #include "talon/drop.h"
+#include "talon/types.h"
 
 #define TRACE_SIZE_MAX	1600		/* bytes of the IP packet */
 
+/* An IPv4 address is in word[0]. */
+struct trace_addr {
+	uint16_t family;		/* AF_INET, AF_INET6 */
+	struct talon_addr addr;
+};
+
 struct trace_request {
 	const char *base;		/* where the datapath is pinned */
-	__be32 from, to;
+	struct trace_addr from, to;	/* both of the same family */
 	uint16_t from_port, to_port;	/* host order; 0: not given. ICMP: from_port is the id */
-	uint8_t proto;			/* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP */
+	uint8_t proto;			/* IPPROTO_TCP, IPPROTO_UDP; IPPROTO_ICMP or in IPv6 IPPROTO_ICMPV6 */
 	uint32_t size;			/* bytes of the IP packet; 0: the least that there can be */
 	const char *peer;		/* who sends it: key, name or mesh address; NULL: by @from */
 };
@@ -67,7 +74,8 @@ enum trace_origin { TRACE_FROM_PEER, TRACE_FROM_NETWORK, TRACE_FROM_HOST };
 /* One packet's way through the programs. Text may hold what other hosts said of themselves. */
 struct trace_way {
 	enum trace_origin origin;
-	char packet[96];		/* "tcp 100.64.0.2:40000 -> 192.168.1.220:80, 40 bytes" */
+	uint16_t family;		/* of the packet: AF_INET, AF_INET6 */
+	char packet[128];		/* "tcp 100.64.0.2:40000 -> 192.168.1.220:80, 40 bytes" */
 	char entry[TRACE_TEXT_LEN];	/* how it came in */
 	struct trace_step steps[TRACE_STEP_COUNT];
 	unsigned step_count;
@@ -84,11 +92,11 @@ struct trace_way {
 	uint32_t rule;			/* number of its bit */
 	struct talon_acl_rule rule_named;
 	bool has_nat, nat_existed;	/* of a flow that was there before */
-	__be32 nat_addr;
+	struct trace_addr nat_addr;
 	uint16_t nat_port;
 	uint32_t mtu;
 	char device[IFNAMSIZ];
-	char next_hop[INET_ADDRSTRLEN + 32];	/* address; empty: none */
+	char next_hop[INET6_ADDRSTRLEN];	/* address; empty: none */
 	char next_mac[18];
 	bool has_icmp;
 	uint8_t icmp_type, icmp_code;

@@ -6,10 +6,12 @@
 
 #include <linux/if_ether.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/pkt_cls.h>
 
 #include "base/endpoint.h"
 #include "base/text.h"
+#include "talon/icmp_wire.h"
 #include "trace/internal.h"
 
 static const uint8_t some_mac[6] = { 2, 0, 0, 0, 0, 1 };	/* of whoever hands us the frame */
@@ -27,11 +29,6 @@ const char *device_name(uint32_t ifindex, char name[static IFNAMSIZ])
 	if (!if_indextoname(ifindex, name))
 		snprintf(name, IFNAMSIZ, "device %u", ifindex % 10000000);
 	return name;
-}
-
-const char *addr_text(__be32 addr, char text[static INET_ADDRSTRLEN])
-{
-	return inet_ntop(AF_INET, &addr, text, INET_ADDRSTRLEN);
 }
 
 static bool get_link(const struct live *live, uint32_t ifindex, struct talon_link *ret_link)
@@ -63,34 +60,52 @@ static const char *program_name(enum copy_program program)
 	return names[program];
 }
 
-static struct talon_flow_key key_of(const struct flight *f)
+/* Returns the length of the header, or 0 if the packet is not whole. */
+static size_t read_ip4(const struct frame *packet, struct flight *f)
 {
-	return (struct talon_flow_key){ .src = f->src, .dst = f->dst, .sport = htons(f->sport),
-		.dport = htons(f->dport), .proto = f->proto };
+	struct iphdr ip;
+
+	memcpy(&ip, packet->bytes, sizeof(ip));
+	f->src = addr_of4(ip.saddr);
+	f->dst = addr_of4(ip.daddr);
+	f->proto = ip.protocol;
+	f->size = ntohs(ip.tot_len);
+	return ip.ihl * 4 < (int)sizeof(ip) ? 0 : ip.ihl * 4;
 }
 
-/* By its headers. @packet is an IPv4 packet. */
+/* The programs add no extension headers to what has none. */
+static size_t read_ip6(const struct frame *packet, struct flight *f)
+{
+	struct talon_addr src, dst;
+	struct ipv6hdr ip;
+
+	memcpy(&ip, packet->bytes, sizeof(ip));
+	memcpy(&src, &ip.saddr, sizeof(src));
+	memcpy(&dst, &ip.daddr, sizeof(dst));
+	f->src = addr_of6(src);
+	f->dst = addr_of6(dst);
+	f->proto = ip.nexthdr;
+	f->size = sizeof(ip) + ntohs(ip.payload_len);
+	return sizeof(ip);
+}
+
+/* By its headers. @packet is an IP packet; what is behind its end is zero. */
 static bool read_flight(const struct frame *packet, struct flight *ret_flight)
 {
+	uint8_t version = packet->bytes[0] >> 4;
 	struct flight f = {};
-	struct iphdr ip;
 	uint16_t ports[4];
 	size_t header;
 
-	if (packet->len < sizeof(ip) + sizeof(ports))
+	if (version != 4 && version != 6)
 		return false;
-	memcpy(&ip, packet->bytes, sizeof(ip));
-	header = ip.ihl * 4;
-	if (ip.version != 4 || header < sizeof(ip) || packet->len < header + sizeof(ports))
+	header = version == 6 ? read_ip6(packet, &f) : read_ip4(packet, &f);
+	if (!header || packet->len < header + sizeof(ports))
 		return false;
 	memcpy(ports, packet->bytes + header, sizeof(ports));
-	f.src = ip.saddr;
-	f.dst = ip.daddr;
-	f.proto = ip.protocol;
-	f.size = ntohs(ip.tot_len);
-	if (f.proto == IPPROTO_ICMP) {
+	if (proto_is_icmp(f.proto)) {
 		f.sport = f.dport = ntohs(ports[2]);
-		f.is_reply = !packet->bytes[header];
+		f.is_reply = packet->bytes[header] == (version == 6 ? ICMP6_ECHOREPLY : ICMP_ECHOREPLY);
 	} else {
 		f.sport = ntohs(ports[0]);
 		f.dport = ntohs(ports[1]);
@@ -122,7 +137,6 @@ static int run(struct walk *walk, enum copy_program program, uint32_t ifindex, c
 	const struct frame *frame, struct passage *p)
 {
 	const struct talon_config *config = &walk->live.config;
-	struct talon_flow_key key = key_of(flight);
 	struct decision *d = &p->first.decision;
 	int ret;
 
@@ -134,7 +148,7 @@ static int run(struct walk *walk, enum copy_program program, uint32_t ifindex, c
 	if (program == COPY_TC && is_redirect(program, p->first.retval) &&
 		d->ifindex == config->tunnel_ifindex) {
 		p->through_tunnel = true;
-		ret = copy_prepare(&walk->copy, COPY_TUNNEL, &key, walk->why, walk->why_len);
+		ret = copy_prepare(&walk->copy, COPY_TUNNEL, flight, walk->why, walk->why_len);
 		if (!ret)
 			ret = copy_run(&walk->copy, COPY_TUNNEL, config->tunnel_peer_ifindex,
 				&p->first.frame, &p->last, walk->why, walk->why_len);
@@ -206,32 +220,41 @@ static const uint8_t *mac_of(const struct party *from, uint32_t ifindex)
 	return from->endpoint.in_ifindex == ifindex ? from->endpoint.in_smac : some_mac;
 }
 
+static uint16_t ether_type(uint16_t family)
+{
+	return family == AF_INET6 ? ETH_P_IPV6 : ETH_P_IP;
+}
+
+static void begin(struct trace_way *way, enum trace_origin origin, const struct flight *flight)
+{
+	way->origin = origin;
+	way->family = flight->src.family;
+	flight_format(flight, way->packet, sizeof(way->packet));
+}
+
 int way_from_peer(struct walk *walk, struct party *from, const struct flight *flight, struct trace_way *way,
 	struct passage *p)
 {
 	struct frame packet, sealed, frame;
-	struct talon_flow_key key = key_of(flight);
 	enum copy_program program;
 	struct talon_link link = {};
 	struct outer outer;
 	uint32_t ifindex;
 	int ret;
 
-	way->origin = TRACE_FROM_PEER;
-	flight_format(flight, way->packet, sizeof(way->packet));
+	begin(way, TRACE_FROM_PEER, flight);
 	note_peer(way, from);
 	ifindex = outer_of(walk, from, &outer);
 	program = program_at(&walk->live, ifindex);
 	describe_entry(way, from, ifindex, &outer, program);
 	/* filled before the packet is sealed: only then does the session have its index */
-	ret = copy_prepare(&walk->copy, program, &key, walk->why, walk->why_len);
+	ret = copy_prepare(&walk->copy, program, flight, walk->why, walk->why_len);
 	if (ret)
 		return ret;
 	get_link(&walk->live, ifindex, &link);
 	frame_packet(flight, &packet);
 	frame_seal(from, &outer, &packet, &sealed);
-	frame_ethernet(link.mac, mac_of(from, ifindex), outer.family == AF_INET6 ? ETH_P_IPV6 : ETH_P_IP,
-		&sealed, &frame);
+	frame_ethernet(link.mac, mac_of(from, ifindex), ether_type(outer.family), &sealed, &frame);
 	ret = run(walk, program, ifindex, flight, &frame, p);
 	if (ret)
 		return ret;
@@ -244,20 +267,18 @@ int way_from_network(struct walk *walk, uint32_t ifindex, const struct flight *f
 	struct passage *p)
 {
 	enum copy_program program = program_at(&walk->live, ifindex);
-	struct talon_flow_key key = key_of(flight);
 	struct talon_link link = {};
 	struct frame packet, frame;
 	char name[IFNAMSIZ];
 	int ret;
 
-	way->origin = TRACE_FROM_NETWORK;
-	flight_format(flight, way->packet, sizeof(way->packet));
+	begin(way, TRACE_FROM_NETWORK, flight);
 	snprintf(way->entry, sizeof(way->entry), "from the network, by %s (%s)", device_name(ifindex, name),
 		program_name(program));
 	get_link(&walk->live, ifindex, &link);
 	frame_packet(flight, &packet);
-	frame_ethernet(link.mac, some_mac, ETH_P_IP, &packet, &frame);
-	ret = copy_prepare(&walk->copy, program, &key, walk->why, walk->why_len);
+	frame_ethernet(link.mac, some_mac, ether_type(flight->src.family), &packet, &frame);
+	ret = copy_prepare(&walk->copy, program, flight, walk->why, walk->why_len);
 	if (!ret)
 		ret = run(walk, program, ifindex, flight, &frame, p);
 	if (ret)
@@ -271,13 +292,11 @@ int way_from_network(struct walk *walk, uint32_t ifindex, const struct flight *f
 int way_from_host(struct walk *walk, const struct flight *flight, struct trace_way *way, struct passage *p)
 {
 	const struct talon_config *config = &walk->live.config;
-	struct talon_flow_key key = key_of(flight);
 	struct talon_host_route route;
 	struct frame packet, frame;
 	int ret;
 
-	way->origin = TRACE_FROM_HOST;
-	flight_format(flight, way->packet, sizeof(way->packet));
+	begin(way, TRACE_FROM_HOST, flight);
 	snprintf(way->entry, sizeof(way->entry), "from this host");
 	if (!live_host_route(&walk->live, flight->dst, &route) || !(route.flags & TALON_HOST_TUNNEL)) {
 		way->end = way->reason = TALON_END_COUNT;
@@ -288,8 +307,9 @@ int way_from_host(struct walk *walk, const struct flight *flight, struct trace_w
 	snprintf(way->entry, sizeof(way->entry), "from this host, by %.15s (%s)", walk->live.info.tunnel,
 		program_name(COPY_TUNNEL));
 	frame_packet(flight, &packet);
-	frame_ethernet(config->tunnel_peer_mac, config->tunnel_mac, ETH_P_IP, &packet, &frame);
-	ret = copy_prepare(&walk->copy, COPY_TUNNEL, &key, walk->why, walk->why_len);
+	frame_ethernet(config->tunnel_peer_mac, config->tunnel_mac, ether_type(flight->src.family), &packet,
+		&frame);
+	ret = copy_prepare(&walk->copy, COPY_TUNNEL, flight, walk->why, walk->why_len);
 	if (!ret)
 		ret = run(walk, COPY_TUNNEL, config->tunnel_peer_ifindex, flight, &frame, p);
 	if (ret)

@@ -176,15 +176,27 @@ static const struct {
 	{ "trace", "talon: trace: expected --from and --to; see talon trace --help\n" },
 	{ "trace --from 10.0.0.1", "talon: trace: expected --from and --to; see talon trace --help\n" },
 	{ "trace --from 10.0.0 --to 10.0.0.2", "talon: --from: '10.0.0' is not an end of a connection; "
-		"expected an IPv4 ADDRESS or ADDRESS:PORT\n" },
+		"expected ADDRESS, ADDRESS:PORT or, in IPv6, [ADDRESS]:PORT\n" },
 	{ "trace --from 10.0.0.1:0 --to 10.0.0.2", "talon: --from: '10.0.0.1:0' is not an end of a "
-		"connection; expected an IPv4 ADDRESS or ADDRESS:PORT\n" },
+		"connection; expected ADDRESS, ADDRESS:PORT or, in IPv6, [ADDRESS]:PORT\n" },
 	{ "trace --from 10.0.0.1 --to 10.0.0.2:", "talon: --to: '10.0.0.2:' is not an end of a connection; "
-		"expected an IPv4 ADDRESS or ADDRESS:PORT\n" },
-	{ "trace --from 10.0.0.1 --to ::1", "talon: --to: '::1' is not an end of a connection; expected an "
-		"IPv4 ADDRESS or ADDRESS:PORT\n" },
+		"expected ADDRESS, ADDRESS:PORT or, in IPv6, [ADDRESS]:PORT\n" },
+	{ "trace --from 10.0.0.1 --to ::1", "talon: --to: one end is an IPv4 address, the other is IPv6; "
+		"expected both of one family\n" },
+	{ "trace --from [fd00::2]:5 --to 10.0.0.1:80", "talon: --to: one end is an IPv4 address, the other "
+		"is IPv6; expected both of one family\n" },
+	{ "trace --from [fd00::2] --to fd00::1", "talon: --from: '[fd00::2]' is not an end of a connection; "
+		"expected ADDRESS, ADDRESS:PORT or, in IPv6, [ADDRESS]:PORT\n" },
+	{ "trace --from fd00::2 --to [fd00::1]:0", "talon: --to: '[fd00::1]:0' is not an end of a "
+		"connection; expected ADDRESS, ADDRESS:PORT or, in IPv6, [ADDRESS]:PORT\n" },
+	{ "trace --from fd00::2%eth0 --to fd00::1", "talon: --from: 'fd00::2%eth0' is not an end of a "
+		"connection; expected ADDRESS, ADDRESS:PORT or, in IPv6, [ADDRESS]:PORT\n" },
+	{ "trace --from fd00::2 --to fd00::1 --size 47",
+		"talon: --size: '47' is not a size; expected 48-1600 bytes of IP packet in IPv6\n" },
+	{ "trace --from fd00::2 --to [fd00::1]:80 --size 59",
+		"talon: --size: '59' is not a size; expected 60-1600 bytes of IP packet in IPv6 with tcp\n" },
 	{ "trace --from 10.0.0.1 --to 10.0.0.2:65536", "talon: --to: '10.0.0.2:65536' is not an end of a "
-		"connection; expected an IPv4 ADDRESS or ADDRESS:PORT\n" },
+		"connection; expected ADDRESS, ADDRESS:PORT or, in IPv6, [ADDRESS]:PORT\n" },
 	{ "trace --from 10.0.0.1 --to 10.0.0.2 --proto sctp",
 		"talon: --proto: 'sctp' is not a protocol; expected tcp, udp or icmp\n" },
 	{ "trace --from 10.0.0.1 --to 10.0.0.2 --size 27",

@@ -17,12 +17,12 @@
 #include "status/show.h"
 #include "trace/internal.h"
 
-static __be32 ip4(const char *text)
+static struct trace_addr ip(const char *text)
 {
-	struct in_addr addr;
+	struct trace_addr addr = { .family = strchr(text, ':') ? AF_INET6 : AF_INET };
 
-	assert_int_equal(inet_pton(AF_INET, text, &addr), 1);
-	return addr.s_addr;
+	assert_int_equal(inet_pton(addr.family, text, &addr.addr), 1);
+	return addr;
 }
 
 static uint16_t get16(const uint8_t *at)
@@ -40,29 +40,94 @@ static uint32_t sum(uint32_t from, const uint8_t *bytes, size_t len)
 	return from;
 }
 
+static void check_packet4(const struct flight *flight, const struct frame *packet)
+{
+	uint32_t size = flight->size, pseudo = 0;
+
+	if (flight->proto != IPPROTO_ICMP)
+		pseudo = sum(flight->proto + size - 20, packet->bytes + 12, 8);
+	assert_int_equal(packet->bytes[9], flight->proto);
+	assert_int_equal(get16(packet->bytes + 2), size);
+	assert_int_equal(sum(0, packet->bytes, 20), 0xffff);
+	assert_int_equal(sum(pseudo, packet->bytes + 20, size - 20), 0xffff);
+}
+
+static void check_packet6(const struct flight *flight, const struct frame *packet)
+{
+	uint32_t size = flight->size;
+
+	assert_int_equal(packet->bytes[0], 0x60);
+	assert_int_equal(get16(packet->bytes + 4), size - 40);
+	assert_int_equal(packet->bytes[6], flight->proto);
+	assert_memory_equal(packet->bytes + 8, &flight->src.addr, 16);
+	assert_memory_equal(packet->bytes + 24, &flight->dst.addr, 16);
+	if (flight->proto == IPPROTO_ICMPV6)
+		assert_int_equal(packet->bytes[40], flight->is_reply ? 129 : 128);
+	assert_int_equal(sum(sum(flight->proto + size - 40, packet->bytes + 8, 32), packet->bytes + 40,
+		size - 40), 0xffff);
+}
+
+static void check_sizes(const char *src, const char *dst, uint8_t proto, bool is_reply)
+{
+	struct flight flight = { .src = ip(src), .dst = ip(dst), .sport = 40000, .dport = 443,
+		.proto = proto, .tcp_flags = 2, .is_reply = is_reply };
+	uint32_t least = flight_least(flight.src.family, proto);
+	struct frame packet;
+
+	for (uint32_t size = least; size <= TRACE_SIZE_MAX; size += size < least + 20 ? 1 : 97) {
+		flight.size = size;
+		frame_packet(&flight, &packet);
+		assert_int_equal(packet.len, size);
+		if (flight.src.family == AF_INET6)
+			check_packet6(&flight, &packet);
+		else
+			check_packet4(&flight, &packet);
+	}
+}
+
 static void packets_have_the_size_and_the_checksums_that_they_should(void **state)
 {
-	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP };
+	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
 
-	for (size_t i = 0; i < 3; i++) {
-		uint32_t least = flight_least(protos[i]);
-
-		for (uint32_t size = least; size <= TRACE_SIZE_MAX; size += size < least + 20 ? 1 : 97) {
-			struct flight flight = { .src = ip4("100.64.0.2"), .dst = ip4("192.168.1.220"),
-				.sport = 40000, .dport = 443, .proto = protos[i], .tcp_flags = 2,
-				.size = size };
-			struct frame packet;
-			uint32_t pseudo;
-
-			frame_packet(&flight, &packet);
-			assert_int_equal(packet.len, size);
-			assert_int_equal(get16(packet.bytes + 2), size);
-			assert_int_equal(sum(0, packet.bytes, 20), 0xffff);
-			pseudo = protos[i] == IPPROTO_ICMP ? 0 : sum(protos[i] + size - 20, packet.bytes + 12,
-				8);
-			assert_int_equal(sum(pseudo, packet.bytes + 20, size - 20), 0xffff);
-		}
+	for (size_t i = 0; i < 2; i++) {
+		check_sizes("100.64.0.2", "192.168.1.220", protos[i], false);
+		check_sizes("fd64::2", "2001:db8:1:2:3:4:5:6", protos[i], false);
 	}
+	check_sizes("100.64.0.2", "192.168.1.220", IPPROTO_ICMP, false);
+	check_sizes("fd64::2", "2001:db8:1:2:3:4:5:6", IPPROTO_ICMPV6, false);
+	check_sizes("fd64::2", "2001:db8:1:2:3:4:5:6", IPPROTO_ICMPV6, true);
+	assert_int_equal(flight_least(AF_INET6, IPPROTO_TCP), 60);
+	assert_int_equal(flight_least(AF_INET6, IPPROTO_ICMPV6), 48);
+}
+
+static void the_longest_packet_has_its_sentence_whole(void **state)
+{
+	struct flight flight = { .src = ip("fd00:1111:2222:3333:4444:5555:6666:7777"),
+		.dst = ip("fd00:1111:2222:3333:4444:5555:6666:8888"), .sport = 40000, .dport = 65535,
+		.proto = IPPROTO_UDP, .size = 1600 };
+	struct trace_way way;
+
+	flight_format(&flight, way.packet, sizeof(way.packet));
+	assert_string_equal(way.packet, "udp [fd00:1111:2222:3333:4444:5555:6666:7777]:40000 -> "
+		"[fd00:1111:2222:3333:4444:5555:6666:8888]:65535, 1600 bytes");
+	flight = (struct flight){ .src = ip("fd64::2"), .dst = ip("fd01::1"), .sport = 7, .is_reply = true,
+		.proto = IPPROTO_ICMPV6, .size = 48 };
+	flight_format(&flight, way.packet, sizeof(way.packet));
+	assert_string_equal(way.packet, "icmpv6 fd64::2 -> fd01::1, echo reply 7, 48 bytes");
+}
+
+static void addresses_and_prefixes_are_written_as_their_family_has_them(void **state)
+{
+	char end[ADDR_END_LEN], prefix[ADDR_PREFIX_LEN];
+
+	assert_string_equal(addr_end_text(ip("10.0.0.1"), 80, end), "10.0.0.1:80");
+	assert_string_equal(addr_end_text(ip("fd00::1"), 80, end), "[fd00::1]:80");
+	addr_prefix_text(ip("192.168.1.220"), 24, prefix);
+	assert_string_equal(prefix, "192.168.1.0/24");
+	addr_prefix_text(ip("fd00:1:2:3::4"), 48, prefix);
+	assert_string_equal(prefix, "fd00:1:2::/48");
+	assert_false(addr_is_equal(ip("0.0.0.0"), ip("::")));
+	assert_true(addr_is_equal(ip("fd00::1"), ip("fd00:0::1")));
 }
 
 static void make_party(struct party *party)
@@ -73,9 +138,10 @@ static void make_party(struct party *party)
 }
 
 /* Sealed by the peer's side of the session, so that the other side is what opens it here. */
-static void opens(uint16_t family, uint32_t size)
+static void opens(uint16_t family, bool is_six, uint32_t size)
 {
-	struct flight flight = { .src = ip4("100.64.0.2"), .dst = ip4("10.0.0.1"), .proto = IPPROTO_UDP,
+	struct flight flight = { .src = ip(is_six ? "fd64::2" : "100.64.0.2"),
+		.dst = ip(is_six ? "fd01::1" : "10.0.0.1"), .proto = IPPROTO_UDP,
 		.sport = 1, .dport = 2, .size = size };
 	struct outer outer = { .family = family, .sport = htons(5), .dport = htons(51820) };
 	static const uint8_t mac[6] = { 2 };
@@ -104,8 +170,12 @@ static void opens(uint16_t family, uint32_t size)
 static void what_is_sealed_can_be_opened_and_what_is_not_cannot(void **state)
 {
 	for (uint32_t size = 28; size <= TRACE_SIZE_MAX; size += 131) {
-		opens(AF_INET, size);
-		opens(AF_INET6, size);
+		opens(AF_INET, false, size);
+		opens(AF_INET6, false, size);
+		if (size < 48)
+			continue;
+		opens(AF_INET, true, size);
+		opens(AF_INET6, true, size);
 	}
 }
 
@@ -114,7 +184,7 @@ static bool cannot_be(enum talon_end end)
 {
 	static const enum talon_end never[] = {
 		TALON_TOO_SHORT, TALON_NOT_LINEAR, TALON_UNKNOWN_TYPE, TALON_REPLAYED, TALON_BAD_TAG,
-		TALON_CONGESTED, TALON_BAD_INNER, TALON_INNER_CHECKSUM, TALON_SOURCE_ROUTED, TALON_INNER_IPV6,
+		TALON_CONGESTED, TALON_BAD_INNER, TALON_INNER_CHECKSUM, TALON_SOURCE_ROUTED,
 		TALON_NO_ROOM, TALON_RATE_LIMITED, TALON_PREEMPTED, TALON_INTERNAL,
 	};
 
@@ -242,6 +312,42 @@ static void a_refusal_names_the_error_and_what_is_behind_it(void **state)
 	free(text);
 }
 
+static void errors_have_the_names_of_their_family(void **state)
+{
+	static const struct { uint8_t type, code; enum trace_icmp_kind kind; const char *name; } six[] = {
+		{ 1, 0, TRACE_ICMP_UNREACHABLE, "no route to destination" },
+		{ 1, 1, TRACE_ICMP_PROHIBITED, "administratively prohibited" },
+		{ 1, 3, TRACE_ICMP_UNREACHABLE, "address unreachable" },
+		{ 2, 0, TRACE_ICMP_TOO_BIG, "packet too big" },
+		{ 3, 0, TRACE_ICMP_EXPIRED, "time exceeded" },
+	};
+	struct trace_way way = { .family = AF_INET6 };
+
+	assert_int_equal(trace_icmp_kind(&way), TRACE_ICMP_NONE);
+	way.has_icmp = true;
+	for (size_t i = 0; i < sizeof(six) / sizeof(six[0]); i++) {
+		way.icmp_type = six[i].type;
+		way.icmp_code = six[i].code;
+		assert_int_equal(trace_icmp_kind(&way), six[i].kind);
+		assert_string_equal(trace_icmp_name(&way), six[i].name);
+	}
+	way = (struct trace_way){ .family = AF_INET, .has_icmp = true, .icmp_type = 3, .icmp_code = 3 };
+	assert_int_equal(trace_icmp_kind(&way), TRACE_ICMP_UNREACHABLE);
+	assert_string_equal(trace_icmp_name(&way), "unreachable");
+}
+
+static void the_json_has_the_ipv6_address_of_nat(void **state)
+{
+	struct trace trace = { .mode = "xdp", .controller_runs = true };
+	char *text;
+
+	trace.there = (struct trace_way){ .family = AF_INET6, .has_nat = true, .nat_port = 13000,
+		.nat_addr = ip("fd01::221"), .end = TALON_FORWARDED, .reason = TALON_FORWARDED };
+	text = text_of(&trace, true);
+	assert_non_null(strstr(text, "\"fd01::221\""));
+	free(text);
+}
+
 static void steps_that_find_no_room_end_the_way(void **state)
 {
 	struct trace_way way = { .decider = TRACE_STEP_COUNT };
@@ -256,6 +362,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(packets_have_the_size_and_the_checksums_that_they_should),
+		cmocka_unit_test(the_longest_packet_has_its_sentence_whole),
+		cmocka_unit_test(addresses_and_prefixes_are_written_as_their_family_has_them),
+		cmocka_unit_test(errors_have_the_names_of_their_family),
+		cmocka_unit_test(the_json_has_the_ipv6_address_of_nat),
 		cmocka_unit_test(what_is_sealed_can_be_opened_and_what_is_not_cannot),
 		cmocka_unit_test(every_drop_has_a_hint),
 		cmocka_unit_test(the_text_marks_what_decided_and_ends_with_verdict_and_hint),
