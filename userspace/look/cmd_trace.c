@@ -134,7 +134,8 @@ static int settle(struct cli *cli, struct options *o)
 	is_six = o->request.to.family == AF_INET6;
 	least = (is_six ? 48 : 28) + (o->request.proto == IPPROTO_TCP ? 12 : 0);
 	if (o->request.size && o->request.size < least)
-		return cli_fail(cli, CLI_USAGE, "--size: '%u' is not a size; expected %u-%u bytes of IP packet%s%s",
+		return cli_fail(cli, CLI_USAGE,
+			"--size: '%u' is not a size; expected %u-%u bytes of IP packet%s%s",
 			o->request.size, least, TRACE_SIZE_MAX, is_six ? " in IPv6" : "",
 			o->request.proto == IPPROTO_TCP ? " with tcp" : "");
 	if (is_six && o->request.proto == IPPROTO_ICMP)

@@ -147,8 +147,11 @@ bool live_host_route(const struct live *live, struct trace_addr addr, struct tal
 
 	if (!get_by_prefix(live, DATAPATH_MAP_HOST4, DATAPATH_MAP_HOST6, addr, &route))
 		return false;
-	*ret_route = addr_is_six(addr) ? (struct talon_host_route){ .mtu = route.six.mtu,
-		.kind = route.six.kind, .prefixlen = route.six.prefixlen, .flags = route.six.flags } : route.four;
+	if (!addr_is_six(addr))
+		*ret_route = route.four;
+	else
+		*ret_route = (struct talon_host_route){ .mtu = route.six.mtu, .kind = route.six.kind,
+			.prefixlen = route.six.prefixlen, .flags = route.six.flags };
 	return true;
 }
 

@@ -305,7 +305,8 @@ static bool tell_nat(const struct walk *walk, struct trace_way *way, const struc
 		return false;
 	keep_nat(way, walk, d->flow, &flow, &ends);
 	return tell(way, TRACE_NAT, "the source becomes %s, %s",
-		addr_end_text(way->nat_addr, way->nat_port, addr), way->nat_existed ? "as in the flow that is there" : "which a new flow would get now");
+		addr_end_text(way->nat_addr, way->nat_port, addr),
+		way->nat_existed ? "as in the flow that is there" : "which a new flow would get now");
 }
 
 static bool tell_delivery(const struct walk *walk, struct trace_way *way)
@@ -323,8 +324,8 @@ static bool tell_family(const struct walk *walk, struct trace_way *way)
 	if (live_carries(&walk->live, walk->flight.src))
 		return false;
 	if (way->end == TALON_ICMP_SENT)
-		return tell(way, TRACE_OTHER, "no IPv6 inside: the tunnel carries IPv4 only, and the sender gets "
-			"the ICMPv6 error \"%s\"", trace_icmp_name(way));
+		return tell(way, TRACE_OTHER,
+			"no IPv6 inside: the tunnel carries IPv4 only, and the sender gets the ICMPv6 error \"%s\"", trace_icmp_name(way));
 	return tell(way, TRACE_OTHER, "no IPv6 inside: the tunnel carries IPv4 only");
 }
 

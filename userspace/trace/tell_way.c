@@ -37,9 +37,11 @@ static void note_hop(struct trace_way *way, const struct bpf_fib_lookup *fib)
 		inet_ntop(AF_INET, &fib->ipv4_dst, way->next_hop, sizeof(way->next_hop));
 }
 
-/* As mtu_of_six(). */
+/* As mtu_of_six(), unless it is the path that takes no packet of that size. */
 static uint32_t mtu_of(const struct trace_way *way, uint32_t mtu)
 {
+	if (way->reason == TALON_TOO_BIG && !way->has_icmp)
+		return mtu;
 	return way->family == AF_INET6 && mtu < IPV6_MTU_MIN ? IPV6_MTU_MIN : mtu;
 }
 
@@ -51,8 +53,8 @@ static bool tell_mtu(struct trace_way *way, const struct flight *flight, uint32_
 		return tell(way, TRACE_MTU, "%u for %s; the packet has %u", mtu, by, flight->size);
 	if (trace_icmp_kind(way) == TRACE_ICMP_TOO_BIG)
 		return tell(way, TRACE_MTU,
-			"%u for %s, and the packet has %u: its sender gets the %s error \"%s\" with MTU %u", mtu,
-			by, flight->size, way->family == AF_INET6 ? "ICMPv6" : "ICMP", trace_icmp_name(way),
+			"%u for %s, and the packet has %u: its sender gets the %s error \"%s\" with MTU %u",
+			mtu, by, flight->size, way->family == AF_INET6 ? "ICMPv6" : "ICMP", trace_icmp_name(way),
 			way->icmp_mtu);
 	return tell(way, TRACE_MTU, "%u for %s, and the packet has %u", mtu, by, flight->size);
 }
