@@ -73,13 +73,15 @@ static void quote(struct slice value, char *text, size_t size)
 	text[len] = '\0';
 }
 
-/* 36 characters of hexadecimal digits and dashes: a setup key. */
+/* A UUID (RFC 9562 section 4): a setup key. */
 static bool is_setup_key(struct slice run)
 {
 	if (run.len != 36)
 		return false;
 	for (size_t i = 0; i < run.len; i++) {
-		if (!isxdigit((unsigned char)run.at[i]) && run.at[i] != '-')
+		const bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (is_dash ? run.at[i] != '-' : !isxdigit((unsigned char)run.at[i]))
 			return false;
 	}
 	return true;
@@ -88,7 +90,7 @@ static bool is_setup_key(struct slice run)
 /* A key may stand where another value belongs: most of a text of 44 characters of base64, or a setup key. */
 static bool may_be_secret(struct slice value)
 {
-	static const size_t key_len = 40;
+	static const size_t key_len = 43;	/* without the "=" at the end */
 	struct slice run = { 0 };
 
 	for (size_t i = 0; i < value.len; i++) {

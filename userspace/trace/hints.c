@@ -28,8 +28,8 @@ static const char *const hints[TALON_END_COUNT] = {
 	"blackhole", [TALON_UNREACHABLE] = "an unreachable or prohibit route of this host's refuses it: ip "
 	"route show",
 	[TALON_FWD_DISABLED] = "set sysctl net.ipv4.ip_forward=1 (in IPv6 net.ipv6.conf.all.forwarding=1), "
-	"also for the uplink's own forwarding setting", [TALON_NO_WAY_BACK] = "name the device as an uplink, or serve the network "
-	"without masquerade",
+	"also for the uplink's own forwarding setting",
+	[TALON_NO_WAY_BACK] = "name the device as an uplink, or serve the network without masquerade",
 	[TALON_NO_NEIGH] = "the next hop does not answer ARP or neighbour discovery yet: is it up, on this "
 	"network, with that address?", [TALON_NO_PEER] = "no peer has the address among its AllowedIPs",
 	[TALON_NO_ENDPOINT] = "the peer has never been heard of: it has to come first, or needs an Endpoint",

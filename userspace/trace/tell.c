@@ -325,7 +325,8 @@ static bool tell_family(const struct walk *walk, struct trace_way *way)
 		return false;
 	if (way->end == TALON_ICMP_SENT)
 		return tell(way, TRACE_OTHER,
-			"no IPv6 inside: the tunnel carries IPv4 only, and the sender gets the ICMPv6 error \"%s\"", trace_icmp_name(way));
+			"no IPv6 inside: the tunnel carries IPv4 only, and the sender gets the ICMPv6 error "
+			"\"%s\"", trace_icmp_name(way));
 	return tell(way, TRACE_OTHER, "no IPv6 inside: the tunnel carries IPv4 only");
 }
 

@@ -54,8 +54,8 @@ static bool tell_mtu(struct trace_way *way, const struct flight *flight, uint32_
 	if (trace_icmp_kind(way) == TRACE_ICMP_TOO_BIG)
 		return tell(way, TRACE_MTU,
 			"%u for %s, and the packet has %u: its sender gets the %s error \"%s\" with MTU %u",
-			mtu, by, flight->size, way->family == AF_INET6 ? "ICMPv6" : "ICMP", trace_icmp_name(way),
-			way->icmp_mtu);
+			mtu, by, flight->size, way->family == AF_INET6 ? "ICMPv6" : "ICMP",
+			trace_icmp_name(way), way->icmp_mtu);
 	return tell(way, TRACE_MTU, "%u for %s, and the packet has %u", mtu, by, flight->size);
 }
 
