@@ -88,6 +88,15 @@ test_gateway_sees_the_node_where_the_route_masquerades() {
 	wait_for 5 "the peer's own address at the gateway" sees_peer
 }
 
+# The trace names the rule of the family that decides, or none.
+trace_of_rules() { # EXIT-STATUS ADDRESS:PORT PATTERN
+	local rc=0
+	member node trace --json --from "$(mesh_ip6 lap)" --to "$2" >"$RUN/trace.json" || rc=$?
+	equal "exit status of the trace to $2" "$1" $rc
+	jq -e --arg text "$3" '.there.steps[] | select(.step == "accessRule" and (.text | test($text)))' "$RUN/trace.json" ||
+		fail "the trace to $2 does not say \"$3\": $(cat "$RUN/trace.json")"
+}
+
 sees_peer() { get lap "http://[$GW6]/page" && [ "$(last_seen gw6 client)" = "$(mesh_ip6 lap)" ]; }
 
 test_rules_are_of_one_family_each() {
@@ -101,6 +110,8 @@ test_rules_are_of_one_family_each() {
 	[ "$(denials)" -gt "$before" ] || fail "no denial was counted"
 	only "web sources=lap destinations=node protocol=tcp ports=80"
 	wait_for 5 "port 80" is_open lap "$node6" 80
+	trace_of_rules 0 "[$node6]:80" '^rule "peers: tcp 80.*of policy .* accepts it'
+	trace_of_rules 1 "[$node6]:81" "no rule lets it in"
 	equal "port 81" silence "$(tcp lap "$node6" 81)"
 	equal "port 80 for lap2" silence "$(tcp lap2 "$node6" 80)"
 	not answers lap "$node6"
