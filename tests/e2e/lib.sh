@@ -226,7 +226,7 @@ write_config() { # HOST FILE LINE...
 	{
 		echo "[Interface]"
 		while read -r line; do
-			printf '%s\n' "$@" | grep -q "^${line%% *} *=" || echo "$line"
+			printf '%s\n' "$@" | found "^${line%% *} *=" || echo "$line"
 		done < <(base_config "$host")
 		for line; do [[ $line =~ ^lap2?: ]] || echo "$line"; done
 		for h in ${PEERS:-lap lap2}; do
@@ -423,7 +423,10 @@ servers_up() { # HOST [ADDRESS]
 
 bracketed() { case $1 in *:*) echo "[$1]" ;; *) echo "$1" ;; esac; }	# an address as a URL has it
 
-listening() { in_ns "$1" ss -Hnl"$3" | grep -qF "$2"; }
+# grep -q in a pipe ends at the first hit, the command before it by SIGPIPE then, and that is a failure under pipefail.
+found() { grep "$@" >/dev/null; }
+
+listening() { in_ns "$1" ss -Hnl"$3" | found -F "$2"; }
 
 last_seen() { # HOST [udp-]: of the last request, a field
 	tail -n 1 "$RUN/log/seen-$1" | jq -r ".$2"

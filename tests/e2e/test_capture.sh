@@ -133,17 +133,17 @@ test_counters_of_drops_are_shown_with_their_help() {
 	talon drops --json --reason not_allowed --pin-dir "$PIN" | jq -e '.[0].reason == "not_allowed" and .[0].packets > 0 and length == 1'
 }
 
-talon_says() { local pattern=$1; shift; talon "$@" | grep -qE "$pattern"; }
+talon_says() { local pattern=$1; shift; talon "$@" | found -E "$pattern"; }
 
 test_a_page_is_read_back_from_a_capture() {
 	capture page --peer "${MESH[lap]}" --write "$RUN/page.pcapng"
 	status '.watching.capture.peer == "'"$(key lap pub)"'"'
-	talon status --pin-dir "$PIN" | grep -qE "^Capture: peer .* by pid $(pid_of page), for "
+	talon status --pin-dir "$PIN" | found -E "^Capture: peer .* by pid $(pid_of page), for "
 	fetch_page lap
 	fetch_page lap2
 	wait_for 5 "the packets" page_is_whole "$RUN/page.pcapng"
 	stop page INT
-	tail -n 1 "$RUN/log/page" | grep -qE '^stopped: [1-9][0-9]* packets captured \([0-9]+ bytes\), 0 lost'
+	tail -n 1 "$RUN/log/page" | found -E '^stopped: [1-9][0-9]* packets captured \([0-9]+ bytes\), 0 lost'
 	page_is_whole "$RUN/page.pcapng"
 	equal "addresses in the file" "${MESH[lap]} $GW" "$(read_pcap "$RUN/page.pcapng" -q | sed -nE 's/.* IP ([0-9.]+)\.[0-9]+ > ([0-9.]+)\.[0-9]+: .*/\1\n\2/p' |
 		sort -u | tr '\n' ' ' | sed 's/ $//')"

@@ -97,7 +97,7 @@ gw_changes_mac() { # MAC
 	ip -n "$P-gw" neigh replace $NODE lladdr "$(mac_of node)" dev eth0 nud permanent
 }
 
-gw_mac_is_known() { ip -n "$P-node" neigh show $GW | grep -q "lladdr $1"; }
+gw_mac_is_known() { ip -n "$P-node" neigh show $GW | found "lladdr $1"; }
 
 test_a_stale_next_hop_is_asked_while_only_talon_uses_it() {
 	needs_talon

@@ -156,5 +156,5 @@ test_device_of_another_owner_is_left_alone() {
 	ip -n "$P-node" link add wt0 type veth peer name foreign0
 	write_config node "$RUN/plain.conf"
 	EXIT=1 refused "$RUN/plain.conf" "wt0"
-	ip -n "$P-node" link show wt0 | grep -q foreign0
+	ip -n "$P-node" link show wt0 | found foreign0
 }

@@ -31,7 +31,7 @@ traffic_is_back_after() {
 change() { # FROM TO
 	ip -n "$P-lap2" addr add "$2/24" dev eth0
 	ip -n "$P-lap2" addr del "$1/24" dev eth0
-	ip -n "$P-lap2" addr show dev eth0 | grep -q "$2" || ip -n "$P-lap2" addr add "$2/24" dev eth0
+	ip -n "$P-lap2" addr show dev eth0 | found "$2" || ip -n "$P-lap2" addr add "$2/24" dev eth0
 	arrive
 }
 

@@ -126,7 +126,7 @@ upload_refused() { # PATTERN ARGUMENT...
 	member node TMPDIR="$RUN/bundles" NO_PROXY='*' SSL_CERT_FILE="${TRUST:-/dev/null}" debug bundle -S=false -U "$@" \
 		>"$RUN/log/refused" 2>&1 || rc=$?
 	[ $rc != 0 ] || fail "exit status 0"
-	tail -1 "$RUN/log/refused" | grep -qE "$pattern" || { cat "$RUN/log/refused"; fail "nothing about $pattern"; }
+	tail -1 "$RUN/log/refused" | found -E "$pattern" || { cat "$RUN/log/refused"; fail "nothing about $pattern"; }
 }
 
 test_upload_over_anything_but_https_is_refused() {

@@ -37,7 +37,7 @@ with_resolver() { # COMMAND HOST...
 }
 
 can() { [ "$(mesh peer "$1" can | tr -d ' ')" = "$2" ]; }	# HOST LIST: for wait_for; what it says of itself
-address_on() { ip -n "$P-$1" -6 -o addr show dev wt0 2>/dev/null | grep -qF " $2/"; }
+address_on() { ip -n "$P-$1" -6 -o addr show dev wt0 2>/dev/null | found -F " $2/"; }
 no_address_on() { [ -z "$(ip -n "$P-$1" -6 -o addr show dev wt0 scope global 2>/dev/null)" ]; }
 host_route6() { [ -n "$(ip -n "$P-$1" -6 route show "$2" dev wt0)" ]; }
 

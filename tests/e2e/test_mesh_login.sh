@@ -26,7 +26,7 @@ shown() { grep -qF "$1" "$RUN/log/login"; }	# TEXT: for wait_for
 login_ends() { # EXIT PATTERN: it has ended with that, and said that
 	finished login 20 || { cat "$RUN/log/login"; return 1; }
 	sed 's/^/said: /' "$RUN/log/login"
-	tail -1 "$RUN/log/login" | grep -qx "exit status $1" || fail "exit status"
+	tail -1 "$RUN/log/login" | found -x "exit status $1" || fail "exit status"
 	grep -qE "$2" "$RUN/log/login" || fail "nothing about $2"
 }
 

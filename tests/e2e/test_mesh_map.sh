@@ -38,7 +38,7 @@ ready() { # HOST: the network behind the node is reached directly
 }
 
 denied() { # HOST ADDRESS: nothing comes back, although this host sends it into the tunnel
-	host_route "$1" 192.168.1.0/24 || ip -n "$P-$1" route get "$2" | grep -q 'dev wt0' || fail "$2 is not sent into the tunnel"
+	host_route "$1" 192.168.1.0/24 || ip -n "$P-$1" route get "$2" | found 'dev wt0' || fail "$2 is not sent into the tunnel"
 	not in_ns "$1" ping -q -c 1 -W 1 "$2"
 }
 
@@ -107,7 +107,7 @@ test_new_mesh_address_is_taken_over_by_all() {
 	wait_for 5 "the old address to answer again" answers node "$old"
 }
 
-address_on() { ip -n "$P-$1" -4 -o addr show dev wt0 | grep -qF " $2/"; }
+address_on() { ip -n "$P-$1" -4 -o addr show dev wt0 | found -F " $2/"; }
 
 # Its process is stopped, but its datapath goes on: the node must shut it out.
 test_peer_that_the_map_drops_is_shut_out_at_once() {
@@ -280,7 +280,7 @@ test_way_to_an_address_inside_a_routed_network_is_left_when_the_route_comes() {
 	endpoint_is lap node "\\[fd01::221]:51820"
 }
 
-endpoint_is() { about_peer "$1" "$2" iceCandidateEndpoint.remote | grep -qx "$3"; }
+endpoint_is() { about_peer "$1" "$2" iceCandidateEndpoint.remote | found -x "$3"; }
 
 test_host_inside_a_routed_network_keeps_its_own_way_there() {
 	host_add node2

@@ -190,7 +190,7 @@ is_cut() { # ADDRESS: nothing more is acknowledged; told from what the sender se
 	before=$(acked "$1")
 	sleep 0.3
 	equal "bytes acknowledged" "$before" "$(acked "$1")"
-	in_ns lap ss -Htin dst "$1" | grep -qE 'backoff:|retrans:[1-9]'
+	in_ns lap ss -Htin dst "$1" | found -E 'backoff:|retrans:[1-9]'
 }
 
 test_running_connection_to_the_node_is_cut_with_its_rule_and_goes_on_with_the_next() {

@@ -106,7 +106,7 @@ test_hosts_that_see_each_other_go_directly() {
 
 # Of the direct way, in seconds: more than nothing, and no more than within one machine.
 latency_is_told() { # HOST PEER
-	member "$1" metrics --peers 9 | grep -qE "^talon_peer_latency_seconds\\{peer=\"[^\"]+\",name=\"$2[^\"]*\"\\} 0\\.[0-9]*[1-9]\$"
+	member "$1" metrics --peers 9 | found -E "^talon_peer_latency_seconds\\{peer=\"[^\"]+\",name=\"$2[^\"]*\"\\} 0\\.[0-9]*[1-9]\$"
 }
 
 test_node_behind_a_nat_is_reached_at_its_outer_address() {

@@ -116,7 +116,7 @@ test_messages_with_options_in_the_outer_header_are_looked_at() {
 	nothing_lost
 }
 
-lap_listens_to_replay() { in_ns lap ss -Hn0 | grep -q eth0; }
+lap_listens_to_replay() { in_ns lap ss -Hn0 | found eth0; }
 
 test_a_pod_of_this_node_is_a_peer_like_any_other() {
 	needs_talon
@@ -163,7 +163,7 @@ test_what_was_received_once_is_refused_the_slow_way_too() {
 	wait_for 5 "replays to be refused" replayed_since "$before"
 }
 
-listening_to_replay() { in_ns pod ss -Hn0 | grep -q eth0; }
+listening_to_replay() { in_ns pod ss -Hn0 | found eth0; }
 
 replayed_since() { [ "$(ends in replayed)" -gt "$1" ]; }
 

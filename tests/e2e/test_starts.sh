@@ -128,7 +128,7 @@ test_tunnel_device_that_was_down_has_its_routes_again() {
 	wait_for 5 "the node to reach the client" in_ns node ping -q -c 1 -W 1 "${MESH[lap]}"
 }
 
-has_mesh_route() { ip -n "$P-node" route show 100.64.0.0/10 | grep -q wt0; }
+has_mesh_route() { ip -n "$P-node" route show 100.64.0.0/10 | found wt0; }
 
 test_routes_that_are_no_longer_wanted_go() {
 	needs_talon

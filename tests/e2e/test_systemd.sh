@@ -71,7 +71,7 @@ test_package_installs_and_starts_nothing() {
 test_package_is_the_same_if_built_twice() {
 	(umask 077 && TZ=Asia/Tokyo TMPDIR=$RUN "$E2E/../../manifests/debian/build.sh" "$RUN/again" >/dev/null)
 	cmp "$RUN"/deb/talon_*.deb "$RUN"/again/talon_*.deb
-	dpkg-deb -f "$RUN"/again/talon_*.deb Depends | grep -q "libbpf1" || fail "nothing about libbpf"
+	dpkg-deb -f "$RUN"/again/talon_*.deb Depends | found "libbpf1" || fail "nothing about libbpf"
 }
 
 test_unit_starts_says_its_state_and_logs_with_priorities() {
@@ -93,16 +93,16 @@ test_reload_succeeds_or_says_why_not() {
 	pid=$(main_pid)
 	config "Local = 10.77.0.0/16" "lap: PersistentKeepalive = 25"
 	unnoticed machine systemctl reload talon.service
-	journal | grep -q "reload: peers: 1 changed" || fail "nothing about the peer"
-	journal -p warning | grep -q "reload: Local: only the next start takes that over" || fail "nothing about what waits"
+	journal | found "reload: peers: 1 changed" || fail "nothing about the peer"
+	journal -p warning | found "reload: Local: only the next start takes that over" || fail "nothing about what waits"
 	config "MTU = 1"
 	not machine systemctl reload talon.service
-	journal -p err | grep -q "talon: reload: /etc/talon.conf:[0-9]*: Interface.MTU: '1' is not an MTU" || fail "no reason"
+	journal -p err | found "talon: reload: /etc/talon.conf:[0-9]*: Interface.MTU: '1' is not an MTU" || fail "no reason"
 	equal "state" active "$(unit ActiveState)"
 	config
 	settings TALON_LOG_LEVEL=debug
 	machine systemctl reload talon.service
-	journal | grep -q "reload: log-level: debug" || fail "the environment file is not read again"
+	journal | found "reload: log-level: debug" || fail "the environment file is not read again"
 	equal "process" "$pid" "$(main_pid)"
 }
 
@@ -121,7 +121,7 @@ test_loop_that_hangs_is_replaced_and_packets_flow_on() {
 	equal "process" "$pid" "$(main_pid)"
 	hang() { machine kill -STOP "$pid" && wait_for 15 "another controller" other_pid "$pid"; }
 	unnoticed hang
-	journal | grep -q "Watchdog timeout" || fail "it was not the watchdog"
+	journal | found "Watchdog timeout" || fail "it was not the watchdog"
 	machine rm -r /etc/systemd/system/talon.service.d
 	machine systemctl daemon-reload
 	unnoticed machine systemctl restart talon.service
@@ -191,10 +191,10 @@ test_service_verbs_make_change_and_remove_a_unit() {
 		"$(machine jq -c . $json)"
 	equal "modes" "600 600 644" "$(machine stat -c %a $json /var/lib/netbird/service.env /etc/systemd/system/netbird.service | paste -sd ' ')"
 	not machine grep -r SECRET /etc/systemd/system
-	machine sh -c 'tr "\0" "\n" </proc/$(systemctl show --value -p MainPID netbird)/environ' | grep -qxF 'SECRET=a "b" $c' || fail "the variable is lost"
+	machine sh -c 'tr "\0" "\n" </proc/$(systemctl show --value -p MainPID netbird)/environ' | found -xF 'SECRET=a "b" $c' || fail "the variable is lost"
 	unnoticed says "NetBird service has been reconfigured and started" machine /opt/netbird service reconfigure --log-level debug --service-env ""  \
 		--static /etc/talon.conf
-	machine systemctl cat netbird.service | grep -q '^ExecStart=/opt/talon service run --log-level "debug" \$TALON_OPTIONS$' || fail "not reconfigured"
+	machine systemctl cat netbird.service | found '^ExecStart=/opt/talon service run --log-level "debug" \$TALON_OPTIONS$' || fail "not reconfigured"
 	says "NetBird service has been restarted" machine /opt/netbird service restart
 	says "NetBird service has been stopped" machine /opt/netbird service stop
 	reaches

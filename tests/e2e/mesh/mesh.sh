@@ -90,7 +90,7 @@ log_lines() { # HOST [PATTERN]: how many lines its log has by now
 }
 
 logged_since() { # HOST LINES PATTERN: for wait_for; a line after the first LINES matches
-	tail -n "+$(($2 + 1))" "$RUN/log/$1" | grep -qE -- "$3"
+	tail -n "+$(($2 + 1))" "$RUN/log/$1" | found -E -- "$3"
 }
 
 mesh_ip() { mesh peer "$1" ip; }	# HOST or any peer's name
