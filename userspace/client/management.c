@@ -158,7 +158,6 @@ void management_free(struct management *m)
 	if (!m)
 		return;
 	stop(m);
-	management_errand_stop(m);
 	management_side_stop(m);
 	management_job_done(m);
 	grpc_channel_free(m->channel);

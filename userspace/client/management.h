@@ -122,10 +122,9 @@ void management_probe(struct management *management, management_probed_fn fn, vo
  * management_side_cancel().
  */
 struct management_side;
-typedef void (*management_side_fn)(void *ctx, const struct grpc_end *end, const uint8_t *answer, size_t len);
 /* @timeout_ns: for the key, and once more for the call. Returns 0 or a negative errno. */
 int management_side_start(struct management *management, const char *method, const void *plain, size_t len,
-	uint64_t timeout_ns, management_side_fn fn, void *ctx, struct management_side **ret_side);
+	uint64_t timeout_ns, management_answer_fn fn, void *ctx, struct management_side **ret_side);
 /* NULL is allowed. */
 void management_side_cancel(struct management_side *side);
 /* The posture checks name these @files now: reports which of them exist, if the list changed. */

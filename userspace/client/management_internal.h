@@ -53,16 +53,9 @@ struct management_health {		/* isHealthy */
 	bool is_bad;			/* Sync is open, and the last one was not answered */
 };
 
-struct errand {				/* GetServerKey, then a method */
-	struct grpc_call *call;
-	const char *path;
+struct errand {				/* of management_call() */
 	management_answer_fn fn;	/* NULL: none is under way */
 	void *ctx;
-	uint8_t *request, *answer;
-	size_t len, answer_len;
-	uint8_t server_key[KEY_LEN];
-	bool has_key;
-	bool is_final;			/* it is not sent again with a new key */
 };
 
 struct management {
@@ -221,11 +214,11 @@ void management_note_alive(struct management *m);
 /* Forgets what is known, and answers who waits. */
 void management_health_stop(struct management *m);
 
-/* management_errand.c */
-
-void management_errand_stop(struct management *m);
-
 /* management_side.c */
+
+/* management_side_start() for the whole @path. @once: it may not be sent again, even if the server has a new key. */
+int management_side_open(struct management *m, const char *path, bool once, const void *plain, size_t len,
+	uint64_t timeout_ns, management_answer_fn fn, void *ctx, struct management_side **ret_side);
 
 /* Ends all of them with GRPC_CANCELLED. */
 void management_side_stop(struct management *m);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Calls of the management service beside login and Sync: each fetches the server's key first, as logout does.
+// Calls of the management service apart from login and Sync: each fetches the server's key first.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,10 +24,11 @@ struct management_side {
 	size_t len;
 	uint8_t server_key[KEY_LEN];
 	bool has_key;
+	bool is_final;			/* it is not sent again with a new key */
 	uint8_t *answer;
 	size_t answer_len;
 	bool is_garbled;
-	management_side_fn fn;
+	management_answer_fn fn;
 	void *ctx;
 };
 
@@ -83,8 +84,23 @@ static void take_answer(void *ctx, const uint8_t *bytes, size_t len)
 {
 	struct management_side *side = ctx;
 
-	side->is_garbled = envelope_unpack_management(&side->m->private_key, side->server_key, bytes, len,
+	/* the answers of some methods have no envelope, and are empty */
+	side->is_garbled = len && envelope_unpack_management(&side->m->private_key, side->server_key, bytes, len,
 		&side->answer, &side->answer_len) < 0;
+}
+
+static int fetch_key(struct management_side *side);
+
+/* A server that was restarted meanwhile has another key; what may be sent once only stays lost. */
+static void send_again(struct management_side *side)
+{
+	int ret;
+
+	side->is_final = true;
+	side->has_key = false;
+	ret = fetch_key(side);
+	if (ret < 0)
+		finish_here(side, GRPC_UNAVAILABLE, strerror(-ret));
 }
 
 static void answered(void *ctx, const struct grpc_end *end)
@@ -92,7 +108,9 @@ static void answered(void *ctx, const struct grpc_end *end)
 	struct management_side *side = ctx;
 
 	side->call = NULL;
-	if (end->status == GRPC_OK && side->is_garbled)
+	if (management_outcome_of(end) == OUTCOME_STALE && !side->is_final)
+		send_again(side);
+	else if (end->status == GRPC_OK && side->is_garbled)
 		finish_here(side, GRPC_DATA_LOSS, "its answer cannot be opened");
 	else
 		finish(side, end);
@@ -128,7 +146,7 @@ static void key_done(void *ctx, const struct grpc_end *end)
 		finish_here(side, GRPC_UNAVAILABLE, strerror(-ret));
 }
 
-static int start_side(struct management_side *side)
+static int fetch_key(struct management_side *side)
 {
 	static const struct grpc_call_events events = { .message = take_key, .done = key_done };
 	const struct grpc_call_options options = { .path = MANAGEMENT_SERVICE "GetServerKey",
@@ -137,8 +155,8 @@ static int start_side(struct management_side *side)
 	return grpc_call_start(side->m->channel, &options, "", 0, &events, side, &side->call);
 }
 
-int management_side_start(struct management *m, const char *method, const void *plain, size_t len,
-	uint64_t timeout_ns, management_side_fn fn, void *ctx, struct management_side **ret_side)
+int management_side_open(struct management *m, const char *path, bool once, const void *plain, size_t len,
+	uint64_t timeout_ns, management_answer_fn fn, void *ctx, struct management_side **ret_side)
 {
 	struct management_side *side = calloc(1, sizeof(*side));
 	int ret;
@@ -157,8 +175,9 @@ int management_side_start(struct management *m, const char *method, const void *
 	side->timeout_ns = timeout_ns;
 	side->fn = fn;
 	side->ctx = ctx;
-	snprintf(side->path, sizeof(side->path), MANAGEMENT_SERVICE "%s", method);
-	ret = start_side(side);
+	side->is_final = once;
+	snprintf(side->path, sizeof(side->path), "%s", path);
+	ret = fetch_key(side);
 	if (ret < 0) {
 		free_side(side);
 		return ret;
@@ -167,6 +186,15 @@ int management_side_start(struct management *m, const char *method, const void *
 	m->sides = side;
 	*ret_side = side;
 	return 0;
+}
+
+int management_side_start(struct management *m, const char *method, const void *plain, size_t len,
+	uint64_t timeout_ns, management_answer_fn fn, void *ctx, struct management_side **ret_side)
+{
+	char path[SIDE_PATH_LEN];
+
+	snprintf(path, sizeof(path), MANAGEMENT_SERVICE "%s", method);
+	return management_side_open(m, path, true, plain, len, timeout_ns, fn, ctx, ret_side);
 }
 
 void management_side_stop(struct management *m)
