@@ -126,3 +126,12 @@ test_status_speaks_of_the_peer_the_route_and_the_mode() {
 	grep -E 'xdp|tcx|clsact' "$RUN/log/status"
 	not grep -F "$(key node)" "$RUN/log/status"
 }
+
+test_status_names_what_only_a_mesh_has() {
+	local flag
+	needs_talon
+	for flag in yaml ipv4 ipv6 filter-by-ips=100.64.0.2 filter-by-names=lap filter-by-status=idle filter-by-connection-type=P2P; do
+		not talon status --pin-dir "$PIN" "--$flag" >"$RUN/said" 2>&1
+		equal "$flag" "talon: status: --${flag%=*} needs a daemon in a mesh, and none runs" "$(cat "$RUN/said")"
+	done
+}

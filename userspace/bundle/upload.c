@@ -45,7 +45,7 @@ static void set_common(const struct libcurl *lib, CURL *curl, const struct bundl
 	lib->setopt(curl, CURLOPT_MAXREDIRS, 10L);
 	lib->setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
 	lib->setopt(curl, CURLOPT_TIMEOUT, TOTAL_S);
-	lib->setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	/* Without CURLOPT_NOSIGNAL, with which libcurl would let SIGPIPE end this process. */
 	lib->setopt(curl, CURLOPT_ERRORBUFFER, error);
 	lib->setopt(curl, CURLOPT_WRITEFUNCTION, take);
 	lib->setopt(curl, CURLOPT_WRITEDATA, answer);

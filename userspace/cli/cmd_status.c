@@ -290,6 +290,18 @@ static int show(struct cli *cli, const struct shown *shown)
 	return CLI_OK;
 }
 
+/* What was asked for and only a mesh has, without dashes; NULL: nothing. */
+static const char *asks_a_mesh(const struct options *o)
+{
+	if (o->form >= FORM_YAML)
+		return form_names[o->form];
+	for (unsigned i = 0; i < FILTER_COUNT; i++) {
+		if (o->given_count[i])
+			return filter_names[i];
+	}
+	return NULL;
+}
+
 /* Without a daemon in a mesh: shows what the maps hold. */
 static int run_datapath(struct cli *cli, const struct options *o)
 {
@@ -303,9 +315,9 @@ static int run_datapath(struct cli *cli, const struct options *o)
 	if (o->is_check) {
 		holds = status_check(&status, o->check, why, sizeof(why));
 		code = say(cli, holds, why, sizeof(why));
-	} else if (o->form >= FORM_YAML) {
+	} else if (asks_a_mesh(o)) {
 		code = cli_fail(cli, CLI_FAILED, "status: --%s needs a daemon in a mesh, and none runs",
-			form_names[o->form]);
+			asks_a_mesh(o));
 	} else {
 		code = show(cli, &(struct shown){ .o = o, .status = &status });
 	}
