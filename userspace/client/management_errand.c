@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What people ask of management: providers, an extension, logout. One at a time, by a call of management_side.c.
+// What people ask of management, one thing at a time: providers, an extension, logout.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

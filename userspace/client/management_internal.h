@@ -216,7 +216,7 @@ void management_health_stop(struct management *m);
 
 /* management_side.c */
 
-/* management_side_start() for the whole @path. @once: it may not be sent again, even if the server has a new key. */
+/* management_side_start() for the whole @path. @once: it is not sent again if the server has a new key. */
 int management_side_open(struct management *m, const char *path, bool once, const void *plain, size_t len,
 	uint64_t timeout_ns, management_answer_fn fn, void *ctx, struct management_side **ret_side);
 

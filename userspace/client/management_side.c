@@ -85,8 +85,8 @@ static void take_answer(void *ctx, const uint8_t *bytes, size_t len)
 	struct management_side *side = ctx;
 
 	/* the answers of some methods have no envelope, and are empty */
-	side->is_garbled = len && envelope_unpack_management(&side->m->private_key, side->server_key, bytes, len,
-		&side->answer, &side->answer_len) < 0;
+	side->is_garbled = len && envelope_unpack_management(&side->m->private_key, side->server_key, bytes,
+		len, &side->answer, &side->answer_len) < 0;
 }
 
 static int fetch_key(struct management_side *side);
