@@ -120,7 +120,7 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(PROTO:%=%.c) | $(SKELS)
 	$(Q)$(CLANG) -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -Wall -Werror -Wno-unused-function $(INCLUDES) -Itests -D_GNU_SOURCE \
 		-DTALON_VERSION='"fuzz"' -MMD -MP -MF $@.d $< -o $@ $(LDLIBS)
 
-programs: $(BUILD)/talon $(UNIT) $(BPFT) $(BENCH) $(LOAD)
+programs: $(BUILD)/talon $(UNIT) $(BPFT) $(BENCH) $(LOAD) $(FUZZ)
 
 demo demo-static: ## a laptop reaches a gateway through Talon, in network namespaces (KEEP=1 leaves it running)
 	$(Q)tests/deps.sh build demo

@@ -4,6 +4,7 @@
 #include "crypto/key.c"
 #include "netbird/wire.c"
 #include "netbird/envelope.c"
+#include "netbird/expiry.c"
 #include "management.pb-c.c"
 
 #define pack pack_message
@@ -38,25 +39,40 @@ static void there_and_back(const uint8_t *data, size_t size)
 	envelope_free(bytes, len);
 }
 
+/* What we answer to a job names the job, and says in our terms what came of it. */
+static void answer_job(const uint8_t *data, size_t size, bool has_succeeded)
+{
+	Management__JobResponse *response;
+	struct message_job job;
+	uint8_t *answer;
+	size_t len;
+
+	if (message_parse_job(data, size, &job))
+		return;
+	assert(job.id_len && job.id_len <= sizeof(job.id));
+	assert(!job.is_bundle || (job.log_files >= 1 && job.log_files <= 100 && job.wait_minutes <= 60));
+	assert(job.is_bundle || !(job.anonymizes || job.is_strict || job.log_files || job.wait_minutes));
+	assert(message_pack_job_answer(&job, has_succeeded, "text", &answer, &len) == 0);
+	response = management__job_response__unpack(NULL, len, answer);
+	assert(response && response->id.len == job.id_len && !memcmp(response->id.data, job.id, job.id_len));
+	assert((response->status == MANAGEMENT__JOB_STATUS__succeeded) == has_succeeded);
+	assert((response->status == MANAGEMENT__JOB_STATUS__failed) == !has_succeeded);
+	management__job_response__free_unpacked(response, NULL);
+	free(answer);
+}
+
 static void read_all(const uint8_t *data, size_t size)
 {
-	uint8_t *plain, *answer, from[KEY_LEN], server[KEY_LEN] = { 9 };
-	Management__JobResponse *response;
+	uint8_t *plain, from[KEY_LEN], server[KEY_LEN] = { 9 };
 	size_t len;
-	int ret;
 
 	if (envelope_unpack_management(&own, server, data, size, &plain, &len) == 0)
 		envelope_free(plain, len);
 	if (envelope_unpack_signal(&own, data, size, from, &plain, &len) == 0)
 		envelope_free(plain, len);
 	message_parse_server_key(data, size, from);
-	ret = message_answer_job(data, size, &answer, &len);
-	if (ret != 1)
-		return;
-	response = management__job_response__unpack(NULL, len, answer);
-	assert(response && response->id.len && response->status == MANAGEMENT__JOB_STATUS__failed);
-	management__job_response__free_unpacked(response, NULL);
-	free(answer);
+	answer_job(data, size, true);
+	answer_job(data, size, false);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
