@@ -7,6 +7,7 @@
 BUILD ?= build
 CC ?= gcc
 CLANG ?= clang
+LLVM_STRIP ?= llvm-strip
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
 PKG_CONFIG ?= pkg-config
 VERSION := $(shell cat VERSION)
@@ -48,7 +49,7 @@ vpath %.bpf.c bpf bpf/probe tests/bpf tests/bench tests/bench/load
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all talon help install demo demo-static test test-unit test-sanitize test-bpf test-e2e test-vm fuzz fuzz-smoke bench lint docs deb clean \
+.PHONY: all talon help install demo demo-static test test-unit test-sanitize test-bpf test-e2e test-vm fuzz fuzz-smoke bench lint docs deb image clean \
 	tests programs
 .DEFAULT_GOAL := all
 
@@ -62,9 +63,11 @@ $(BUILD)/bpf/%.bpf.o: %.bpf.c
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(BUILD)/bpf/$*.bpf.d -c $< -o $@
 
+# Without DWARF and what relocates BTF, which nobody reads at load: half of the object. BTF itself stays, and so the verifier's source lines.
 $(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	@mkdir -p $(@D)
-	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@
+	$(Q)$(LLVM_STRIP) -g --remove-section=.rel.BTF --remove-section=.rel.BTF.ext --remove-section=.llvm_addrsig $< -o $(@:.h=.o)
+	$(Q)$(BPFTOOL) gen skeleton $(@:.h=.o) name $* > $@
 
 $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h &: proto/%.proto
 	@mkdir -p $(@D)
@@ -171,7 +174,11 @@ install: $(BUILD)/talon ## binary, man pages and completion below $(DESTDIR)$(PR
 deb: $(BUILD)/talon ## a Debian package in $(BUILD)
 	$(Q)BUILD=$(abspath $(BUILD)) manifests/debian/build.sh $(BUILD)
 
+image: $(BUILD)/talon ## an OCI archive, its SPDX bill of materials and its files as a folder, in $(BUILD)/image
+	$(Q)tests/deps.sh build image
+	$(Q)BUILD=$(abspath $(BUILD)) MAKE="$(MAKE)" manifests/image/build.sh
+
 clean: ## remove $(BUILD)
 	$(Q)rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

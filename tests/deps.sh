@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Installs the Debian packages that a part of the project needs and that are missing.
 #
-#   deps.sh build|test|lint|demo ...
+#   deps.sh build|image|test|lint|demo ...
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 
@@ -10,6 +10,7 @@ build="gcc make clang llvm libc6-dev linux-libc-dev pkg-config bpftool libbpf-de
 	libsodium-dev libb2-dev libmnl-dev libnghttp2-dev libc-ares-dev libssl-dev libjansson-dev libprotobuf-c-dev
 	protobuf-c-compiler libcurl4-openssl-dev libqrencode-dev"
 unit="libcmocka-dev libclang-rt-14-dev libssl-dev python3-grpcio"
+image="binutils patch xz-utils python3 ca-certificates libqrencode4"
 lint="clang-tidy shellcheck groff-base"
 
 listed() { sed 's/[[:space:]]*#.*//' "$here/$1/packages.txt" | xargs; }
@@ -18,10 +19,11 @@ want=""
 for part; do
 	case $part in
 	build) want+=" $build" ;;
+	image) want+=" $image" ;;
 	demo) want+=" $(listed e2e)" ;;
-	test) want+=" $unit $(listed e2e) $(listed vm)" ;;
+	test) want+=" $unit $image $(listed e2e) $(listed vm)" ;;
 	lint) want+=" $lint" ;;
-	*) echo "deps.sh: '$part' is not one of build, demo, test, lint" >&2; exit 2 ;;
+	*) echo "deps.sh: '$part' is not one of build, image, demo, test, lint" >&2; exit 2 ;;
 	esac
 done
 
