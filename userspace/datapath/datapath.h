@@ -171,6 +171,42 @@ bool datapath_is_held(const char *base, uint32_t *ret_pid);
  */
 int datapath_map_open(const char *base, enum datapath_map map);
 
+/* A map by what decides how much memory it takes. */
+struct datapath_map_shape {
+	uint32_t type;			/* BPF_MAP_TYPE_... */
+	uint32_t key_size, value_size;	/* bytes */
+	uint32_t entries;
+	uint32_t flags;			/* BPF_F_... */
+};
+
+/*
+ * Bytes that the kernel takes when such a map is made on a machine that can have @cpus processors; what comes
+ * with entries of maps that grow is not among them.
+ */
+uint64_t datapath_map_bytes(const struct datapath_map_shape *shape, unsigned cpus);
+
+/* What a start needs for its maps, in bytes. */
+struct datapath_need {
+	/* those that have to be made; all that follows but `there` is part of it */
+	uint64_t maps;
+	uint64_t there;			/* those that are there, and were charged to whoever made them */
+	uint64_t flows;			/* by MaxFlows */
+	uint64_t peers;			/* by MaxPeers */
+	uint64_t keystream;		/* by KeystreamMemory */
+	uint64_t growth;		/* beside `maps`: by how much maps may grow later */
+	unsigned cpus;			/* processors that the machine can have */
+	uint32_t max_flows, max_peers;	/* sizes that this is for */
+};
+
+/*
+ * From the maps' definitions, for the sizes in @options and what is pinned below its base; makes nothing and
+ * needs no permission. Returns 0, -EINVAL for bad sizes, or another negative errno.
+ */
+int datapath_need(const struct datapath_options *options, struct datapath_need *ret_need);
+
+/* What the kernel says that the map of @fd takes, in bytes; 0: not known. Before Linux 6.4 an estimate. */
+uint64_t datapath_map_memory(int fd);
+
 /*
  * Opens, without loading it, a copy of the object "uplink_xdp", "uplink_tc", "tunnel", "onward" or "natgc",
  * of which nothing is pinned or shared unless the caller says so before it loads it. NULL with errno: not in

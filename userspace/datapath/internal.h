@@ -65,6 +65,9 @@ int object_open_alone(enum object_id id, struct bpf_object **ret_obj);
 uint32_t prog_id_of(int prog_fd);		/* 0: not a program */
 /* What the kernel says when it refuses to load object @id with @error, a negative errno. */
 void object_explain(enum object_id id, int error, char *text, size_t len);
+/* need.c: of @objects as they are sized; what is pinned below @root (NULL: nothing) is there already. */
+void need_of_objects(struct bpf_object *const objects[OBJECT_COUNT], const char *root,
+	struct datapath_need *ret_need);
 /* same.c: whether @a and @b are the same instructions on the same maps with the same constants. */
 bool prog_is_same(int a, int b);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cgroup/memory.h"
 #include "config/config.h"
 #include "datapath/internal.h"
 #include "log/log.h"
@@ -163,10 +164,9 @@ static uint32_t pinned_entries(const char *root, enum datapath_map map, uint32_t
 	return info.max_entries;
 }
 
-/* Running maps keep their sizes: a resize would lose every session and flow. */
-static void adopt_sizes(struct datapath *dp)
+static struct datapath_sizes running_sizes(const struct datapath *dp)
 {
-	struct datapath_sizes old = {
+	return (struct datapath_sizes){
 		.peers = pinned_entries(dp->root, DATAPATH_MAP_PEER_TX, dp->sizes.peers),
 		.sessions = pinned_entries(dp->root, DATAPATH_MAP_SESSIONS, dp->sizes.sessions),
 		.flows = pinned_entries(dp->root, DATAPATH_MAP_FLOWS, dp->sizes.flows),
@@ -174,6 +174,12 @@ static void adopt_sizes(struct datapath *dp)
 		.keystream = pinned_entries(dp->root, DATAPATH_MAP_KEYSTREAM, dp->sizes.keystream),
 		.rings = pinned_entries(dp->root, DATAPATH_MAP_KEYSTREAM_RINGS, dp->sizes.rings),
 	};
+}
+
+/* Running maps keep their sizes: a resize would lose every session and flow. */
+static void adopt_sizes(struct datapath *dp)
+{
+	struct datapath_sizes old = running_sizes(dp);
 
 	if (memcmp(&old, &dp->sizes, sizeof(old)))
 		log_warn("the running datapath keeps its sizes (%u peers, %u sessions, %u flows); "
@@ -304,6 +310,21 @@ static void *run_job(void *arg)
 	return NULL;
 }
 
+/* What the verifier takes for all objects at once, and to spare. */
+#define VERIFIER_MEMORY	(20U << 20)
+
+/*
+ * Since Linux 6.17 the control group pays for the verifier's memory: where it has little, one object after
+ * the other is loaded.
+ */
+static bool is_memory_short(void)
+{
+	struct cgroup_memory memory;
+
+	cgroup_memory_read("", &memory);
+	return cgroup_memory_free(&memory) < VERIFIER_MEMORY;
+}
+
 /*
  * The verifier takes 290 ms for all objects, so they are loaded in parallel: a mesh wants the programs while
  * the first offers are under way. The smallest object is loaded first and alone, as it creates and pins the
@@ -313,14 +334,17 @@ static int load_objects(struct datapath *dp, char *err, size_t errlen)
 {
 	struct load_job jobs[OBJECT_COUNT] = {};
 	int ret = load_object(dp, OBJECT_NATGC, err, errlen);
+	bool is_short;
 
 	if (ret)
 		return ret;
+	is_short = is_memory_short();
 	for (unsigned id = 0; id < OBJECT_COUNT; id++) {
 		if (id == OBJECT_NATGC)
 			continue;
 		jobs[id] = (struct load_job){ .dp = dp, .id = id };
-		jobs[id].has_thread = !pthread_create(&jobs[id].thread, NULL, run_job, &jobs[id]);
+		jobs[id].has_thread = !is_short && !pthread_create(&jobs[id].thread, NULL, run_job,
+			&jobs[id]);
 		if (!jobs[id].has_thread)
 			run_job(&jobs[id]);
 	}
@@ -380,15 +404,8 @@ static void unpin_new_maps(struct datapath *dp)
 /* "rp" is appended for the far end of the relay pair. */
 #define TUNNEL_NAME_MAX (IFNAMSIZ - 3)
 
-static int check_options(const struct datapath_options *options, const char *base, const char *tunnel,
-	char *err, size_t errlen)
+static int check_options(const struct datapath_options *options, const char *tunnel, char *err, size_t errlen)
 {
-	const size_t base_max = sizeof(((struct datapath *)0)->base) - 1;
-
-	if (strlen(base) > base_max) {
-		snprintf(err, errlen, "pin directory: longer than %zu bytes", base_max);
-		return -EINVAL;
-	}
 	if (!options->uplink_count || options->uplink_count > TALON_UPLINKS_MAX) {
 		snprintf(err, errlen, "uplinks: %u given, 1 to %u are possible", options->uplink_count,
 			 TALON_UPLINKS_MAX);
@@ -402,16 +419,28 @@ static int check_options(const struct datapath_options *options, const char *bas
 	return 0;
 }
 
-static int copy_options(struct datapath *dp, const struct datapath_options *options, char *err, size_t errlen)
+/* Where it is pinned, and how large. */
+static int copy_sizes(struct datapath *dp, const struct datapath_options *options, char *err, size_t errlen)
 {
 	const char *base = options->base ? options->base : DATAPATH_BASE_DEFAULT;
-	const char *tunnel = options->tunnel ? options->tunnel : DATAPATH_TUNNEL_DEFAULT;
-	int ret = check_options(options, base, tunnel, err, errlen);
 
+	if (snprintf(dp->base, sizeof(dp->base), "%s", base) >= (int)sizeof(dp->base)) {
+		snprintf(err, errlen, "pin directory: longer than %zu bytes", sizeof(dp->base) - 1);
+		return -EINVAL;
+	}
+	snprintf(dp->root, sizeof(dp->root), "%s/v%u", base, TALON_LAYOUT_VERSION);
+	return choose_sizes(options, &dp->sizes, err, errlen);
+}
+
+static int copy_options(struct datapath *dp, const struct datapath_options *options, char *err, size_t errlen)
+{
+	const char *tunnel = options->tunnel ? options->tunnel : DATAPATH_TUNNEL_DEFAULT;
+	int ret = copy_sizes(dp, options, err, errlen);
+
+	if (!ret)
+		ret = check_options(options, tunnel, err, errlen);
 	if (ret)
 		return ret;
-	strcpy(dp->base, base);
-	snprintf(dp->root, sizeof(dp->root), "%s/v%u", base, TALON_LAYOUT_VERSION);
 	snprintf(dp->tunnel.name, sizeof(dp->tunnel.name), "%s", tunnel);
 	snprintf(dp->tunnel.far_name, sizeof(dp->tunnel.far_name), "%.14sp", tunnel);
 	dp->tunnel.mtu = options->tunnel_mtu ? options->tunnel_mtu : CONFIG_MTU;
@@ -425,7 +454,7 @@ static int copy_options(struct datapath *dp, const struct datapath_options *opti
 	dp->uplink_count = options->uplink_count;
 	for (unsigned i = 0; i < options->uplink_count; i++)
 		snprintf(dp->uplinks[i].name, IFNAMSIZ, "%s", options->uplinks[i]);
-	return choose_sizes(options, &dp->sizes, err, errlen);
+	return 0;
 }
 
 /* Whether something is attached: the pins below links/ are the only record of that. */
@@ -435,6 +464,30 @@ static bool is_running(const struct datapath *dp)
 
 	snprintf(links, sizeof(links), "%s/links", dp->root);
 	return !pin_dir_is_empty(links);
+}
+
+int datapath_need(const struct datapath_options *options, struct datapath_need *ret_need)
+{
+	struct bpf_object *objects[OBJECT_COUNT] = {};
+	struct datapath *dp = calloc(1, sizeof(*dp));
+	char err[LOAD_ERR_LEN];
+	int ret = dp ? 0 : -ENOMEM;
+
+	if (!ret)
+		ret = copy_sizes(dp, options, err, sizeof(err));
+	if (!ret && is_running(dp))
+		dp->sizes = running_sizes(dp);
+	for (unsigned id = 0; id < OBJECT_COUNT && !ret; id++)
+		ret = object_open(dp, id, &objects[id]);
+	if (!ret) {
+		need_of_objects(objects, is_running(dp) ? dp->root : NULL, ret_need);
+		ret_need->max_flows = dp->sizes.flows;
+		ret_need->max_peers = dp->sizes.peers;
+	}
+	for (unsigned id = 0; id < OBJECT_COUNT; id++)
+		bpf_object__close(objects[id]);
+	free(dp);
+	return ret;
 }
 
 static int prepare_tree(struct datapath *dp, char *err, size_t errlen)

@@ -10,6 +10,7 @@
 
 #include <bpf/bpf.h>
 
+#include "datapath/datapath.h"
 #include "metrics/internal.h"
 
 #define COUNT_BATCH	256
@@ -22,22 +23,6 @@ static int open_pin(const char *root, const char *dir, const char *name, bool is
 
 	snprintf(path, sizeof(path), "%s/%s/%s", root, dir, name);
 	return bpf_obj_get_opts(path, &opts);
-}
-
-/* What the kernel charges for the map of @fd, from its fdinfo; 0: not known. */
-static uint64_t memory_of(int fd)
-{
-	unsigned long long bytes = 0;
-	char path[40], line[128];
-	FILE *in;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	in = fopen(path, "re");
-	while (in && fgets(line, sizeof(line), in) && sscanf(line, "memlock: %llu", &bytes) != 1)
-		;
-	if (in)
-		fclose(in);
-	return bytes;
 }
 
 /* Entries of a hash, one system call for many. Returns false if they cannot be counted. */
@@ -175,7 +160,7 @@ static void read_map(struct metrics_data *data, const char *root, const char *na
 	if (fd < 0)
 		return;
 	if (!bpf_obj_get_info_by_fd(fd, &info, &len)) {
-		*map = (struct metrics_map){ .memory = memory_of(fd) };
+		*map = (struct metrics_map){ .memory = datapath_map_memory(fd) };
 		strcpy(map->name, name);
 		if (info.type == BPF_MAP_TYPE_RINGBUF)
 			read_ring(data, root, name, &info);

@@ -42,6 +42,14 @@ static void fill_options(const struct config *config, struct datapath_options *o
 	};
 }
 
+int plane_need(const struct config *config, struct datapath_need *ret_need)
+{
+	struct datapath_options options;
+
+	fill_options(config, &options);
+	return datapath_need(&options, ret_need);
+}
+
 int plane_choose(struct plane *p, char *err, size_t errlen)
 {
 	fill_options(p->config, &p->options);

@@ -13,6 +13,10 @@
 #include "config/config.h"
 #include "plane/plane.h"
 
+/* What the maps of a start with @config need of memory. Makes nothing. Returns 0 or a negative errno. */
+struct datapath_need;
+int plane_need(const struct config *config, struct datapath_need *ret_need);
+
 /*
  * Makes a plane that does nothing yet, with its own loop. @config must outlive it. Returns NULL when
  * out of memory.

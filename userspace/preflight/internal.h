@@ -6,6 +6,7 @@
 #ifndef TALON_PREFLIGHT_INTERNAL_H
 #define TALON_PREFLIGHT_INTERNAL_H
 
+#include "cgroup/memory.h"
 #include "datapath/datapath.h"
 #include "net/net.h"
 #include "preflight/preflight.h"
@@ -53,6 +54,25 @@ struct host {
 	bool	has_tunnel;
 	struct datapath_programs tunnel;		/* on the tunnel device */
 };
+
+/* memory.c */
+/*
+ * What a start takes beside maps, measured with the largest defaults on Linux 6.18: programs, the verifier
+ * while it looks at one of them, both processes.
+ */
+#define MEMORY_BESIDE		(12ULL << 20)
+#define MEMORY_BESIDE_MESH	(16ULL << 20)
+
+struct memory_facts {
+	bool	is_known;		/* what maps need */
+	bool	is_mesh;
+	struct datapath_need need;
+	struct cgroup_memory group;
+};
+void memory_read(const struct config *config, const char *root, struct memory_facts *ret_facts);
+/* Returns 0, or -ENOMEM with the line for `talon up`. */
+int memory_refuse(const struct memory_facts *facts, char *why, size_t size);
+void judge_memory(const struct memory_facts *facts, struct preflight_report *report);
 
 /* kernel.c */
 struct kernel_facts {

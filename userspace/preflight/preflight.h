@@ -14,10 +14,9 @@
 
 /*
  * For `talon up`: capabilities, no other controller, the WireGuard port on IPv4 and IPv6, the place where
- * metrics are to be served, the uplinks, and a
- * bpf file system for the pins. The last is mounted where it belongs (/sys/fs/bpf) if it is not there, when
- * all else was found in order. Returns 0, or a negative errno with one line in @why that names what is
- * missing and, after "; ", what to do.
+ * metrics are to be served, the uplinks, memory, and a bpf file system for the pins. The last is mounted
+ * where it belongs (/sys/fs/bpf) if it is not there, when all else was found in order. Returns 0, or a
+ * negative errno with one line in @why that names what is missing and, after "; ", what to do.
  */
 int preflight_check(const struct config *config, char *why, size_t size);
 
@@ -31,6 +30,11 @@ int preflight_check_alone(const char *pin_dir, char *why, size_t size);
 int preflight_check_port(__u16 port, char *why, size_t size);
 /* Whether metrics can be served there. Returns 0, -EADDRINUSE or another negative errno. */
 int preflight_check_metrics(const struct config_metrics *metrics, char *why, size_t size);
+/*
+ * Whether the control group's limit leaves room for the maps that a start has to make, and logs what they
+ * need if it does. Returns 0 or -ENOMEM.
+ */
+int preflight_check_memory(const struct config *config, char *why, size_t size);
 /*
  * @pin_dir or the nearest directory above it that exists must be on a bpf file system. Returns 0 or a
  * negative errno.
@@ -53,6 +57,7 @@ int preflight_check_pin_dir(const char *pin_dir, char *why, size_t size);
 	X(JIT, "jit", "encryption is a BPF program") \
 	X(UNPRIVILEGED_BPF, "unprivileged-bpf", "keys lie in kernel memory") \
 	X(PIN_DIR, "pin-dir", "programs and maps outlive the controller by their pins") \
+	X(MEMORY, "memory", "maps are kernel memory, and the control group pays for them") \
 	X(TUNNEL, "tunnel", "this host reaches peers by a device of this name") \
 	X(UPLINK, "uplink", "peers and networks are reached by it") \
 	X(MTU, "mtu", "a sealed packet must fit through the uplink") \

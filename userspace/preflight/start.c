@@ -371,6 +371,8 @@ static int check_host(const struct config *config, char *why, size_t size)
 	if (!ret)
 		ret = start_check_zones(config, why, size);
 	if (!ret)
+		ret = preflight_check_memory(config, why, size);
+	if (!ret)
 		ret = preflight_check_pin_dir(config->pin_dir, why, size);
 	return ret;
 }

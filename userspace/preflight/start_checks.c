@@ -240,6 +240,14 @@ static void check_endpoints(const struct config *config, struct preflight_report
 	judge_endpoints(start_check_zones(config, why, sizeof(why)), why, report);
 }
 
+static void check_memory(const struct host *host, struct preflight_report *report)
+{
+	struct memory_facts facts;
+
+	memory_read(host->config, host->root, &facts);
+	judge_memory(&facts, report);
+}
+
 void check_start(struct host *host, struct preflight_report *report)
 {
 	char why[CONFIG_WHY_LEN];
@@ -257,6 +265,7 @@ void check_start(struct host *host, struct preflight_report *report)
 			sizeof(why));
 	}
 	check_pin_dir(host, report);
+	check_memory(host, report);
 	check_tunnel(host->config, report);
 	check_uplinks(host, report);
 	judge_mtu(host, report);

@@ -143,6 +143,67 @@ static void a_pin_directory_is_on_a_bpf_file_system_or_can_be(void **state)
 		"controller by their pins. Do: nothing: talon up mounts it\n");
 }
 
+#define MIB (1ULL << 20)
+
+static void maps_fit_into_the_memory_limit(void **state)
+{
+	struct memory_facts facts = { .is_known = true, .is_mesh = true,
+		.need = { .maps = 40 * MIB, .flows = 14 * MIB, .peers = 11 * MIB, .cpus = 4,
+			.max_flows = 262144, .max_peers = 2048, .growth = 48 * MIB },
+		.group = { .limit = CGROUP_NO_LIMIT } };
+	char why[CONFIG_WHY_LEN] = "";
+
+	judge_memory(&facts, &report);
+	says("ok       memory: maps for 2048 peers, 262144 flows and 4 processors take 40 MiB, the start 16 "
+		"MiB beside them; no limit\n");
+	facts.group = (struct cgroup_memory){ 128 * MIB, 5 * MIB, "/sys/fs/cgroup/memory.max" };
+	judge_memory(&facts, &report);
+	says("ok       memory: maps for 2048 peers, 262144 flows and 4 processors take 40 MiB, the start 16 "
+		"MiB beside them; limit 128 MiB, 5 MiB of it in use\n");
+	facts.group.limit = 64 * MIB;
+	judge_memory(&facts, &report);
+	says("note     memory: maps for 2048 peers, 262144 flows and 4 processors take 40 MiB, the start 16 "
+		"MiB beside them; limit 64 MiB, 5 MiB of it in use. Why: maps grow by up to 48 MiB with "
+		"traffic, and stop growing where the limit is near: fewer flows, slower encryption. Do: set "
+		"a memory limit of 112Mi or more, should that matter\n");
+	assert_int_equal(memory_refuse(&facts, why, sizeof(why)), 0);
+	/* a byte too little */
+	facts.group.limit = 61 * MIB - 1;
+	judge_memory(&facts, &report);
+	says("problem  memory: maps take 40 MiB and the start 16 MiB beside them, but "
+		"the limit /sys/fs/cgroup/memory.max is 60 MiB, 5 MiB of it in use. Why: maps are kernel "
+		"memory, and the control group pays for them. Do: set a memory limit of 64Mi or more, or "
+		"smaller sizes: --max-flows (262144 take 14 MiB), --max-peers (2048 take 11 MiB)\n");
+	/* The start says the same. */
+	assert_int_equal(memory_refuse(&facts, why, sizeof(why)), -ENOMEM);
+	assert_string_equal(why, "maps take 40 MiB and the start 16 MiB beside them, but "
+		"the limit /sys/fs/cgroup/memory.max is 60 MiB, 5 MiB of it in use; set a memory limit of "
+		"64Mi or more, or smaller sizes: --max-flows (262144 take 14 MiB), --max-peers (2048 take "
+		"11 MiB)");
+}
+
+/* They were charged to whoever made them. */
+static void maps_that_are_there_need_no_memory(void **state)
+{
+	struct memory_facts facts = { .is_known = true, .need = { .there = 41 * MIB, .cpus = 4,
+		.max_flows = 262144, .max_peers = 1024 },
+		.group = { 32 * MIB, 5 * MIB, "/sys/fs/cgroup/memory/memory.limit_in_bytes" } };
+
+	judge_memory(&facts, &report);
+	says("ok       memory: maps of 41 MiB are there already, and new ones take 0 MiB, the start 12 MiB "
+		"beside them; limit 32 MiB, 5 MiB of it in use\n");
+	facts.group.limit = 16 * MIB;
+	judge_memory(&facts, &report);
+	says("problem  memory: maps take 0 MiB and the start 12 MiB beside them, but "
+		"the limit /sys/fs/cgroup/memory/memory.limit_in_bytes is 16 MiB, 5 MiB of it in use. Why: "
+		"maps are kernel memory, and the control group pays for them. Do: set a memory limit of 20Mi "
+		"or more\n");
+	facts.is_known = false;
+	judge_memory(&facts, &report);
+	says("note     memory: not known: pinned maps cannot be read. Why: maps are kernel memory, and the "
+		"control group pays for them\n");
+}
+
 static void a_tunnel_must_have_its_names(void **state)
 {
 	judge_tunnel(&config, -ENODEV, &report);
@@ -947,6 +1008,8 @@ int main(void)
 		TEST(a_controller_beside_us_is_no_problem),
 		TEST(capabilities_that_are_missing_are_named),
 		TEST(a_pin_directory_is_on_a_bpf_file_system_or_can_be),
+		TEST(maps_fit_into_the_memory_limit),
+		TEST(maps_that_are_there_need_no_memory),
 		TEST(a_tunnel_must_have_its_names),
 		TEST(uplinks_are_those_of_the_start),
 		TEST(the_tunnel_must_fit_through_the_uplink),
