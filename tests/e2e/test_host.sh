@@ -129,8 +129,21 @@ test_strict_reverse_path_filter_is_named_and_left_alone() {
 	node_down
 	finally "in_ns node sysctl -qw net.ipv4.conf.all.rp_filter=0"
 	in_ns node sysctl -qw net.ipv4.conf.all.rp_filter=1
-	node_up
-	talon status -d --pin-dir "$PIN" | grep rp_filter
+	node_up "HandUp = pass"
+	talon status -d --pin-dir "$PIN" | grep "rp_filter=1 (strict) on eth0"
+	equal "hand-up" pass "$(talon status --json --pin-dir "$PIN" | jq -r .datapath.handUp)"
 	equal "rp_filter afterwards" 1 "$(in_ns node sysctl -n net.ipv4.conf.all.rp_filter)"
+	node_down
+}
+
+test_strict_reverse_path_filter_is_no_hazard_to_hand_up_by_tunnel() {
+	needs_talon
+	node_down
+	finally "in_ns node sysctl -qw net.ipv4.conf.all.rp_filter=0"
+	in_ns node sysctl -qw net.ipv4.conf.all.rp_filter=1
+	node_up "HandUp = tunnel"
+	talon status -d --pin-dir "$PIN" | grep "^Hand-up: tunnel$"
+	equal "lines about it" 0 "$(talon status -d --pin-dir "$PIN" | grep -c rp_filter || true)"
+	all_answered lap $NODE 3
 	node_down
 }

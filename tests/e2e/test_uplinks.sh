@@ -174,7 +174,7 @@ test_an_alternative_name_is_the_device_s_own() {
 	in_ns node sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=1
 	write_config node "$RUN/bad.conf" "Uplink = eth0, lan7"
 	refused "$RUN/bad.conf" "Uplink: eth0 and lan7 are the same device; write it once"
-	node_up "Uplink = lan7"
+	node_up "Uplink = lan7" "HandUp = pass"
 	uplinks_are eth0
 	talon status -d --pin-dir "$PIN" | grep "rp_filter=1 (strict) on eth0"
 	all_answered lap $GW 3

@@ -206,6 +206,8 @@ int datapath_need(const struct datapath_options *options, struct datapath_need *
 
 /* What the kernel says that the map of @fd takes, in bytes; 0: not known. Before Linux 6.4 an estimate. */
 uint64_t datapath_map_memory(int fd);
+/* The same of all that are pinned for this layout below @base (NULL: default). */
+uint64_t datapath_pinned_memory(const char *base);
 
 /*
  * Opens, without loading it, a copy of the object "uplink_xdp", "uplink_tc", "tunnel", "onward" or "natgc",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // What maps take of memory, from their definitions alone: known before the first one is made.
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -183,4 +184,31 @@ uint64_t datapath_map_memory(int fd)
 	if (in)
 		fclose(in);
 	return bytes;
+}
+
+uint64_t datapath_pinned_memory(const char *base)
+{
+	char dir[PATH_MAX], path[PATH_MAX + NAME_MAX + 2];
+	struct dirent *entry;
+	uint64_t sum = 0;
+	DIR *pins;
+
+	snprintf(dir, sizeof(dir), "%s/v%u/maps", base ? base : DATAPATH_BASE_DEFAULT, TALON_LAYOUT_VERSION);
+	pins = opendir(dir);
+	while (pins && (entry = readdir(pins))) {
+		LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_RDONLY);
+		int fd;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+		fd = bpf_obj_get_opts(path, &opts);
+		if (fd < 0)
+			continue;
+		sum += datapath_map_memory(fd);
+		close(fd);
+	}
+	if (pins)
+		closedir(pins);
+	return sum;
 }

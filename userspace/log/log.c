@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <bpf/libbpf.h>
+#include <xdp/libxdp.h>
 
 #include "log/internal.h"
 #include "log/log.h"
@@ -386,7 +387,14 @@ static int from_libbpf(enum libbpf_print_level level, const char *fmt, va_list a
 	return 0;
 }
 
+/* It counts levels as libbpf does. */
+static int from_libxdp(enum libxdp_print_level level, const char *fmt, va_list args)
+{
+	return from_libbpf((enum libbpf_print_level)level, fmt, args);
+}
+
 void log_bridge_libbpf(void)
 {
 	libbpf_set_print(from_libbpf);
+	libxdp_set_print(from_libxdp);
 }

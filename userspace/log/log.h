@@ -49,7 +49,7 @@ bool log_is_journal(void);
 /* Lines that were dropped, ever. */
 uint64_t log_get_dropped(void);
 
-/* Routes libbpf's messages here if the level is debug: its warnings as info, the others as debug. */
+/* Routes messages of libbpf and libxdp here if the level is debug: warnings as info, the others as debug. */
 void log_bridge_libbpf(void);
 
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

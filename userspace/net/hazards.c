@@ -374,11 +374,12 @@ void net_hazards_each(const struct net_hazard_question *question, net_hazard_cb 
 		check_forwarding(&t, question, AF_INET6);
 	for (unsigned i = 0; i < question->count; i++) {
 		check_uplink(&t, question->uplinks[i]);
-		check_filter(&t, question->uplinks[i]);
+		if (!question->by_tunnel)
+			check_filter(&t, question->uplinks[i]);
 		if (question->six)
 			check_advertisements(&t, question->uplinks[i]);
 	}
-	if (question->tunnel)
+	if (question->tunnel && !question->by_tunnel)
 		check_filter(&t, question->tunnel);
 	check_jit(&t);
 }

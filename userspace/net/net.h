@@ -430,6 +430,8 @@ struct net_hazard_question {
 	unsigned count;
 	const char *tunnel;		/* a name, of a device that need not exist yet; or NULL */
 	bool six;			/* IPv6 networks are, or may be, served */
+	/* local deliveries come in by the tunnel device, where their replies leave: no filter drops them */
+	bool by_tunnel;
 };
 
 /* All hazards of this host. Only reads. */

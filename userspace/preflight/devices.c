@@ -84,7 +84,7 @@ void judge_no_hazard(struct preflight_report *report)
 		const char *what;
 	} good[] = {
 		{ PREFLIGHT_FORWARDING, "the kernel forwards packets that come in by the uplinks" },
-		{ PREFLIGHT_RP_FILTER, "not strict on the uplinks and the tunnel" },
+		{ PREFLIGHT_RP_FILTER, "not strict where it would matter" },
 		{ PREFLIGHT_SRC_VALID_MARK, "off" },
 		{ PREFLIGHT_CHECKSUMS, "no uplink is a veth" },
 		{ PREFLIGHT_OFFLOADS, "no uplink joins packets or takes tags off" },
@@ -96,12 +96,23 @@ void judge_no_hazard(struct preflight_report *report)
 	}
 }
 
+/* As the start decides it: hands_up_by_tunnel() in plane/map_config.c. */
+static bool hands_up_by_tunnel(const struct host *host)
+{
+	bool has_veth = false;
+
+	for (unsigned i = 0; i < host->uplink_count; i++)
+		has_veth |= !strcmp(host->uplinks[i].kind, "veth");
+	return host->config->hand_up == CONFIG_HAND_UP_TUNNEL ||
+		(host->config->hand_up == CONFIG_HAND_UP_AUTO && has_veth);
+}
+
 static void check_hazards(const struct host *host, struct preflight_report *report)
 {
 	const char *names[TALON_UPLINKS_MAX];
 	const struct net_hazard_question question = { .root = host->root, .uplinks = names,
 		.count = host->uplink_count, .tunnel = host->config->tunnel,
-		.six = may_serve_ipv6(host->config) };
+		.six = may_serve_ipv6(host->config), .by_tunnel = hands_up_by_tunnel(host) };
 	struct hazard_walk walk = { host, report };
 
 	for (unsigned i = 0; i < host->uplink_count; i++)

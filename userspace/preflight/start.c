@@ -52,14 +52,13 @@ int preflight_check_capabilities(__u64 effective, char *why, size_t size)
 		bool part_of_sys_admin;		/* which contained it until Linux 5.8 */
 		const char *name;
 	} needed[] = {
-		{ CAP_NET_ADMIN, false, "CAP_NET_ADMIN" },
-		{ CAP_BPF, true, "CAP_BPF" },
-		{ CAP_PERFMON, true, "CAP_PERFMON" },
-		/* packet sockets: held packets, relays, the slow way in */
-		{ CAP_NET_RAW, false, "CAP_NET_RAW" },
+		{ CAP_NET_ADMIN, false, "CAP_NET_ADMIN (devices, routes, programs on devices)" },
+		{ CAP_BPF, true, "CAP_BPF (programs, maps)" },
+		{ CAP_PERFMON, true, "CAP_PERFMON (programs that change packets)" },
+		{ CAP_NET_RAW, false, "CAP_NET_RAW (relays, held packets, fragments)" },
 	};
 	bool is_sys_admin = effective & 1ULL << CAP_SYS_ADMIN;
-	char names[64] = "";
+	char names[224] = "";
 	size_t len = 0;
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {

@@ -87,3 +87,8 @@ void show_time(__u64 unix_s, char *text, size_t size)
 	if (gmtime_r(&when, &tm))
 		strftime(text, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
+
+const char *show_hand_up(const struct talon_config *config)
+{
+	return config->flags & TALON_F_HANDUP_TUNNEL ? "tunnel" : "pass";
+}

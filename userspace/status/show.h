@@ -42,4 +42,7 @@ extern const struct show_end show_ends[TALON_END_COUNT];
 extern const struct show_end show_handshakes[HANDSHAKE_STATS_ENTRIES];
 extern const char *const show_dirs[TALON_DIR_COUNT];		/* in, out, tunnel, onward */
 
+/* How packets for this host reach its stack: "tunnel" or "pass". */
+const char *show_hand_up(const struct talon_config *config);
+
 #endif

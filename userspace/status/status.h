@@ -111,6 +111,7 @@ struct status {
 	__u32 keystream_room;		/* slots in the map; 1: no keystream is made ahead */
 	struct talon_keystream_state keystream;	/* its text may lack a terminating NUL */
 	bool keystream_pid_is_alive;
+	__u64 map_bytes;		/* kernel memory that the pinned maps take; 0: not known */
 	struct talon_seen seen[TALON_PROGRAM_COUNT];		/* summed over CPUs */
 	struct talon_traffic traffic[TALON_TRAFFIC_ENTRIES];	/* summed over CPUs */
 	struct status_keystream_counts keystream_counts[TALON_KEYSTREAM_DIRS];	/* from those */

@@ -79,6 +79,8 @@ static void put_datapath(struct json_out *json, const struct status *status)
 	json_out_number(json, "ageSeconds", show_seconds_since(status, info->datapath_since_ns));
 	json_out_number(json, "adoptions", info->adoptions);
 	json_out_number(json, "layout", info->layout);
+	json_out_text(json, "handUp", show_hand_up(&status->config));
+	json_out_number(json, "mapBytes", status->map_bytes);
 	json_out_begin(json, "programs", '[');
 	for (size_t i = 0; i < status->hook_count; i++) {
 		const struct status_hook *hook = &status->hooks[i];

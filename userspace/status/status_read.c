@@ -13,6 +13,7 @@
 #include <bpf/libbpf.h>
 
 #include "base/clock.h"
+#include "datapath/datapath.h"
 #include "status/read_internal.h"
 
 int read_fail(const struct reading *r, const char *map, int ret)
@@ -407,6 +408,7 @@ static int read_status(struct status *ret_status, const char *pin_dir, bool few,
 		return ret;
 	}
 	status_read_hooks(&status, r.root);
+	status.map_bytes = few ? 0 : datapath_pinned_memory(pin_dir);
 	status.pid_is_alive = status.info.pid && (!kill(status.info.pid, 0) || errno == EPERM);
 	status.now_ns = clock_boot_ns();
 	status.now_unix_s = clock_unix_ns() / TALON_NSEC_PER_SEC;

@@ -300,6 +300,7 @@ static void print_programs(FILE *out, const struct status *status)
 	LINE(out, "Reason", info->why, sizeof(info->why));
 	LINE(out, "Uplinks", info->uplinks, sizeof(info->uplinks));
 	LINE(out, "Interface", info->tunnel, sizeof(info->tunnel));
+	fprintf(out, "Hand-up: %s\n", show_hand_up(&status->config));
 }
 
 static void print_snat(FILE *out, const struct talon_config *config)
@@ -353,6 +354,12 @@ static void print_hazards(FILE *out, const struct talon_info *info)
 	}
 }
 
+static void print_memory(FILE *out, const struct status *status)
+{
+	if (status->map_bytes)
+		fprintf(out, "Maps: %.1f MiB of kernel memory\n", status->map_bytes / 1048576.0);
+}
+
 static void print_summary(FILE *out, const struct status *status)
 {
 	const struct talon_info *info = &status->info;
@@ -375,6 +382,7 @@ static void print_summary(FILE *out, const struct status *status)
 	LINE(out, "Metrics", info->metrics, sizeof(info->metrics));
 	print_hazards(out, info);
 	show_watches(out, status);
+	print_memory(out, status);
 	fprintf(out, "Flows: %llu/%u\n", status->nat.live, flow_room(status));
 	fprintf(out, "Peers count: %zu/%zu Connected\n", status_connected(status), status->peer_count);
 }
@@ -409,5 +417,6 @@ void status_print_datapath(FILE *out, const struct status *status, bool detail)
 	LINE(out, "Metrics", status->info.metrics, sizeof(status->info.metrics));
 	print_hazards(out, &status->info);
 	show_watches(out, status);
+	print_memory(out, status);
 	fprintf(out, "Flows: %llu/%u\n", status->nat.live, flow_room(status));
 }

@@ -884,13 +884,17 @@ static void missing_capabilities_are_named(void **state)
 	} cases[] = {
 		{ BIT(12) | BIT(13) | BIT(38) | BIT(39), 0, NULL },
 		{ BIT(12) | BIT(13) | BIT(21), 0, NULL },
-		{ BIT(13) | BIT(38) | BIT(39), -EPERM, "CAP_NET_ADMIN" },
-		{ BIT(12) | BIT(13) | BIT(39), -EPERM, "CAP_PERFMON" },
-		{ BIT(12) | BIT(38) | BIT(39), -EPERM, "CAP_NET_RAW" },
-		{ BIT(21), -EPERM, "CAP_NET_ADMIN, CAP_NET_RAW" },
-		{ 0, -EPERM, "CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON, CAP_NET_RAW" },
+		{ BIT(13) | BIT(38) | BIT(39), -EPERM,
+			"CAP_NET_ADMIN (devices, routes, programs on devices)" },
+		{ BIT(12) | BIT(13) | BIT(39), -EPERM, "CAP_PERFMON (programs that change packets)" },
+		{ BIT(12) | BIT(38) | BIT(39), -EPERM, "CAP_NET_RAW (relays, held packets, fragments)" },
+		{ BIT(21), -EPERM, "CAP_NET_ADMIN (devices, routes, programs on devices), CAP_NET_RAW "
+			"(relays, held packets, fragments)" },
+		{ 0, -EPERM, "CAP_NET_ADMIN (devices, routes, programs on devices), CAP_BPF (programs, "
+			"maps), CAP_PERFMON (programs that change packets), CAP_NET_RAW (relays, held "
+			"packets, fragments)" },
 	};
-	char expected[200];
+	char expected[320];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(preflight_check_capabilities(cases[i].effective, why, sizeof(why)),

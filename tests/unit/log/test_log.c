@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Log lines: both formats, what others sent inside them, and how many of a kind.
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <xdp/libxdp.h>
 
 #include "log/log.h"
 
@@ -82,6 +85,57 @@ static void what_does_not_fit_is_cut_and_the_line_stays_whole(void **state)
 	}
 }
 
+static void call(libxdp_print_fn_t print, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	print(LIBXDP_WARN, fmt, args);
+	va_end(args);
+}
+
+/* What is written to standard error while libxdp warns of something, at @level. */
+static ssize_t written(libxdp_print_fn_t print, enum log_level level, char *text, size_t size)
+{
+	int pipe_fds[2], old = dup(STDERR_FILENO);
+	ssize_t len;
+
+	assert_true(old >= 0 && !pipe2(pipe_fds, O_NONBLOCK));
+	log_set_level(level);
+	dup2(pipe_fds[1], STDERR_FILENO);
+	call(print, "libxdp: no such %s\n", "file");
+	dup2(old, STDERR_FILENO);
+	log_set_level(LOG_LEVEL_INFO);
+	len = read(pipe_fds[0], text, size);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	close(old);
+	return len;
+}
+
+/* It prints to standard error by itself, in the middle of JSON lines. */
+static void what_libxdp_has_to_say_is_a_line_of_ours(void **state)
+{
+	libxdp_print_fn_t print;
+	char text[512];
+	ssize_t len;
+	json_t *root;
+
+	log_bridge_libbpf();
+	print = libxdp_set_print(NULL);
+	assert_non_null(print);
+	log_set_format(LOG_FORMAT_JSON);
+	assert_int_equal(written(print, LOG_LEVEL_INFO, text, sizeof(text)), -1);
+	len = written(print, LOG_LEVEL_DEBUG, text, sizeof(text));
+	assert_in_range(len, 1, sizeof(text));
+	root = json_loadb(text, len, 0, NULL);
+	assert_non_null(root);
+	assert_string_equal(json_string_value(json_object_get(root, "level")), "info");
+	assert_string_equal(json_string_value(json_object_get(root, "msg")), "libxdp: no such file");
+	json_decref(root);
+	log_bridge_libbpf();
+}
+
 static void a_kind_of_event_gets_a_few_lines_a_minute_and_then_a_count(void **state)
 {
 	struct log_limit limit = {};
@@ -106,6 +160,7 @@ int main(void)
 		cmocka_unit_test(a_second_line_and_control_characters_do_not_get_through),
 		cmocka_unit_test(any_bytes_make_valid_json),
 		cmocka_unit_test(what_does_not_fit_is_cut_and_the_line_stays_whole),
+		cmocka_unit_test(what_libxdp_has_to_say_is_a_line_of_ours),
 		cmocka_unit_test(a_kind_of_event_gets_a_few_lines_a_minute_and_then_a_count),
 	};
 

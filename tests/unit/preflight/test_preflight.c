@@ -119,13 +119,13 @@ static void capabilities_that_are_missing_are_named(void **state)
 		"CAP_SYS_ADMIN. Why: names of foreign programs and libxdp's dispatcher cannot be read, and "
 		"no bpf file system can be mounted; all else works\n");
 	judge_capabilities(ALL & ~BIT(CAP_NET_RAW), &report);
-	says("problem  capabilities: missing capability: CAP_NET_RAW. Why: without them the kernel refuses "
-		"programs, maps, devices and sockets. Do: run as root or add it to the container's "
-		"securityContext\n");
+	says("problem  capabilities: missing capability: CAP_NET_RAW (relays, held packets, fragments). Why: "
+		"without them the kernel refuses programs, maps, devices and sockets. Do: run as root or add "
+		"it to the container's securityContext\n");
 	/* The start says the same. */
 	assert_int_equal(preflight_check_capabilities(ALL & ~BIT(CAP_NET_RAW), why, sizeof(why)), -EPERM);
-	assert_string_equal(why, "missing capability: CAP_NET_RAW; run as root or add it to the container's "
-		"securityContext");
+	assert_string_equal(why, "missing capability: CAP_NET_RAW (relays, held packets, fragments); run as "
+		"root or add it to the container's securityContext");
 }
 
 static void a_pin_directory_is_on_a_bpf_file_system_or_can_be(void **state)
@@ -411,7 +411,7 @@ static void a_host_without_hazards_has_a_line_for_each(void **state)
 	ask_hazards();
 	judge_no_hazard(&report);
 	says("ok       forwarding: the kernel forwards packets that come in by the uplinks\n"
-		"ok       rp-filter: not strict on the uplinks and the tunnel\n"
+		"ok       rp-filter: not strict where it would matter\n"
 		"ok       src-valid-mark: off\n"
 		"ok       checksums: no uplink is a veth\n"
 		"ok       offloads: no uplink joins packets or takes tags off\n");
@@ -432,6 +432,19 @@ static void sysctls_that_hurt_are_named(void **state)
 		"their replies are routed through the tunnel device. Do: sysctl -w "
 		"net.ipv4.conf.wt0.rp_filter=2\nwarning  src-valid-mark: src_valid_mark=1 on wt0. Why: "
 		"marked packets fail the source check, which breaks some gateways on this node\n");
+}
+
+/* What is handed up by the tunnel device comes in where its replies leave. */
+static void strict_filters_do_not_matter_to_hand_up_by_tunnel(void **state)
+{
+	const struct net_hazard_question question = { .root = root, .tunnel = "wt0", .by_tunnel = true };
+
+	write_file("proc/sys/net/ipv4/conf/all/rp_filter", "1\n");
+	write_file("proc/sys/net/ipv4/conf/all/src_valid_mark", "1\n");
+	write_file("proc/sys/net/core/bpf_jit_harden", "1\n");
+	write_file("proc/sys/net/core/bpf_jit_enable", "1\n");
+	net_hazards_each(&question, take, NULL);
+	says("");
 }
 
 /* How bad it is depends on what the node is to do. */
@@ -1022,6 +1035,7 @@ int main(void)
 		TEST(interpreted_programs_are_named),
 		TEST(a_host_without_hazards_has_a_line_for_each),
 		TEST(sysctls_that_hurt_are_named),
+		TEST(strict_filters_do_not_matter_to_hand_up_by_tunnel),
 		TEST(a_host_that_does_not_forward_serves_no_network),
 		TEST(a_host_that_does_not_forward_ipv6_serves_no_ipv6_network),
 		TEST(what_an_uplink_is_can_be_a_hazard),
