@@ -29,7 +29,7 @@ fail() {
 }
 
 fetch() {
-	APT_TYPES=deb-src apt_begin "$work/apt" "$(dpkg --print-architecture)" "$suite" || fail "curl's source package cannot be had"
+	APT_TYPES=deb-src apt_begin "$work/apt" "$(dpkg --print-architecture)" "$suite" || exit 77
 	(cd "$work" && apt_private apt-get source --download-only curl >>apt/log 2>&1) || fail "apt-get source curl: $(tail -n 1 "$work/apt/log")"
 }
 

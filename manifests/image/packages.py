@@ -45,7 +45,9 @@ class Licences:
 			name, _, body = block.get("License", "").partition("\n")
 			if body:
 				self._texts.setdefault(name.strip().lower(), body)
-		names = sorted({block["License"].partition("\n")[0].strip() for block in blocks if "Files" in block and block.get("License")} - {""})
+		# Packaging itself (debian/*) is not in a binary package.
+		used = [block for block in blocks if block.get("License") and not all(name.startswith("debian/") for name in block.get("Files", "debian/").split())]
+		names = sorted({block["License"].partition("\n")[0].strip() for block in used} - {""})
 		terms = sorted({self._all_of(name) for name in names})
 		if terms:
 			self.expression = " AND ".join(f"({term})" if " OR " in term and len(terms) > 1 else term for term in terms)
@@ -75,6 +77,7 @@ class Package:
 		self.homepage = fields.get("Homepage", "")
 		self.summary = fields.get("Description", "").partition("\n")[0]
 		self.copyright = os.path.realpath(f"{root}/usr/share/doc/{self.name}/copyright")
+		self.purl_name, self.purl_arch = self.name, self.arch
 		self._licences = None
 
 	def licences(self):

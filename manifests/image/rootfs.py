@@ -93,7 +93,8 @@ class Rootfs:
 		todo = needed(talon) + list(LAZY)
 		loader = os.path.basename(LOADERS[self.arch])
 		if libcurl:
-			todo += needed(os.path.join(libcurl, "libcurl.so.4")) + self._small_libcurl(libcurl, work)
+			todo += needed(os.path.join(libcurl, "libcurl.so.4"))
+			self._small_libcurl(libcurl, work)
 		seen = set()
 		while todo:
 			name = todo.pop()
@@ -117,9 +118,9 @@ class Rootfs:
 			"Maintainer": "The Talon authors <talon@localhost>", "Homepage": "https://curl.se/",
 			"Description": "libcurl of Debian's source package, built with HTTP, HTTPS and HTTP/2 only"}, folder)
 		package.copyright = os.path.join(folder, "copyright")
+		package.purl_name, package.purl_arch = "curl", "source"
 		self._used[package.name] = package
 		self.base[f"/usr/lib/{self.triplet}/libcurl.so.4"] = Entry(0o755, stripped(os.path.join(folder, "libcurl.so.4"), work), package=package)
-		return []
 
 	def _copy(self, path, target, mode=0o644):
 		"""File @path of the sysroot, which has to be of a package: what nobody can name the version of stays out."""

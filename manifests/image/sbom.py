@@ -32,7 +32,7 @@ def package_of(identity, name, version, files, licence, **more):
 
 
 def debian_package(package, files):
-	purl = "pkg:deb/debian/{}@{}?arch={}".format(package.name, urllib.parse.quote(package.version, safe=""), package.arch)
+	purl = "pkg:deb/debian/{}@{}?arch={}".format(package.purl_name, urllib.parse.quote(package.version, safe=""), package.purl_arch)
 	more = {"supplier": f"Organization: {package.maintainer}"} if package.maintainer else {}
 	if package.homepage:
 		more["homepage"] = package.homepage
