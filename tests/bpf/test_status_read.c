@@ -21,6 +21,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "datapath/seat.h"
 #include "status/status.h"
 #include "talon/session_types.h"
 #include "tunnel.skel.h"
@@ -195,7 +196,7 @@ static void an_empty_datapath_is_read(void **state)
 	assert_int_equal(status.peer_count, 0);
 	assert_int_equal(status.route_count, 0);
 	assert_int_equal(status.hook_count, 0);
-	assert_false(status.pid_is_alive);
+	assert_false(status.is_held);
 	assert_int_equal(status_controller(&status), STATUS_STOPPED);
 	status_free(&status);
 }
@@ -209,6 +210,8 @@ static void everything_that_maps_hold_is_read(void **state)
 	__u32 three = TALON_ALLOWED(3, 16);
 	struct talon_addr mesh = { .word = { htonl(0x64400001) } };
 	__u8 mark = 7;
+	char why[256];
+	int seat;
 
 	assert_non_null(counts);
 	put_head();
@@ -224,8 +227,13 @@ static void everything_that_maps_hold_is_read(void **state)
 	put_peer(1000, 4000);
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.allowed4), &more, &three, 0), 0);
 
+	seat = seat_open(below("talon"), false, why, sizeof(why));
+	assert_true(seat >= 0);
+	assert_int_equal(seat_take(seat), 0);
 	read_status(&status);
-	assert_true(status.pid_is_alive);
+	close(seat);
+	assert_true(status.is_held);
+	assert_int_equal(status.pid, getpid());
 	assert_int_equal(status.config.flow_count, 4096);
 	assert_string_equal(status.info.mode, "xdp");
 	assert_int_equal(status.nat.live, 3);

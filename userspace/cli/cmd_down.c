@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "daemon/daemon.h"
 #include "log/log.h"
+#include "preflight/preflight.h"
 #include "snapshot/control.h"
 
 /* Has a daemon drain, if there is one. Returns CLI_OK also where there is none, but under NetBird's name. */
@@ -31,6 +32,8 @@ static int run(struct cli *cli, struct config *config)
 		return ret;
 	log_set_level(config->log_level);
 	log_bridge_libbpf();
+	if (preflight_check_down(config->pin_dir, err, sizeof(err)))
+		return cli_fail(cli, CLI_FAILED, "down: %s", err);
 	ret = ask(cli, config, &drained);
 	if (ret)
 		return ret;

@@ -373,7 +373,50 @@ static int show_mesh(struct cli *cli, const struct options *o, const struct snap
 	return code;
 }
 
-/* Who is shown the servers waits for a look at them; checks and scripts that want an address do not. */
+/* The process of this container waits for another controller: what that one's maps say is not about us. */
+static int say_waiting(struct cli *cli, const struct options *o, const char *text)
+{
+	static const char *const answers[] = {
+		[STATUS_CHECK_LIVE] = "live: yes", [STATUS_CHECK_READY] = "ready: no",
+		[STATUS_CHECK_STARTUP] = "startup: no",
+	};
+	char why[CONFIG_WHY_LEN];
+
+	snprintf(why, sizeof(why), "%s: it %s", answers[o->check], text);
+	return say(cli, o->check == STATUS_CHECK_LIVE, why, sizeof(why));
+}
+
+/*
+ * A probe has a second at most, and its answer should not hang on a controller that does: who does not answer at
+ * once is judged by the maps.
+ */
+static int run_check(struct cli *cli, const struct options *o)
+{
+	const char *socket = cli_socket(&o->config);
+	char path[CONTROL_PATH_LEN], why[CONFIG_WHY_LEN], text[CONFIG_WHY_LEN];
+	struct snapshot snapshot = {};
+	bool holds;
+	int ret;
+
+	if (o->check == STATUS_CHECK_DATAPATH)
+		return run_datapath(cli, o);
+	ret = control_ask_briefly(socket, &snapshot, why, sizeof(why));
+	if (!ret) {
+		holds = status_check_daemon(&snapshot, o->check, why, sizeof(why));
+		snapshot_done(&snapshot);
+		return say(cli, holds, why, sizeof(why));
+	}
+	if (ret == -EREMOTEIO && !control_ask_waiting(socket, text, sizeof(text)))
+		return say_waiting(cli, o, text);
+	if (cli->as_netbird && ret != -ETIMEDOUT)
+		return cli_no_daemon(cli, why);
+	control_path_of_pins(o->config.pin_dir, path);
+	if (ret != -ETIMEDOUT && !control_ask_waiting(path, text, sizeof(text)))
+		return say_waiting(cli, o, text);
+	return run_datapath(cli, o);
+}
+
+/* Who is shown the servers waits for a look at them; scripts that want an address do not. */
 static int ask(const char *socket, bool waits, struct snapshot *ret_snapshot, char *why, size_t size)
 {
 	return waits ? control_ask_status(socket, ret_snapshot, why, size)
@@ -385,22 +428,16 @@ static int run(struct cli *cli, const struct options *o)
 	struct snapshot snapshot = {};
 	char why[CONFIG_WHY_LEN];
 	int code, ret;
-	bool holds;
 
 	log_set_level(o->config.log_level);
 	log_bridge_libbpf();
-	if (o->is_check && o->check == STATUS_CHECK_DATAPATH)
-		return run_datapath(cli, o);
-	ret = ask(cli_socket(&o->config), !o->is_check && o->form < FORM_IPV4, &snapshot, why, sizeof(why));
+	if (o->is_check)
+		return run_check(cli, o);
+	ret = ask(cli_socket(&o->config), o->form < FORM_IPV4, &snapshot, why, sizeof(why));
 	/* The daemon is absent, hangs or was killed: the maps still show the datapath. */
 	if (ret)
 		return cli->as_netbird ? cli_no_daemon(cli, why) : run_datapath(cli, o);
-	if (o->is_check) {
-		holds = status_check_daemon(&snapshot, o->check, why, sizeof(why));
-		code = say(cli, holds, why, sizeof(why));
-	} else {
-		code = show_mesh(cli, o, &snapshot);
-	}
+	code = show_mesh(cli, o, &snapshot);
 	snapshot_done(&snapshot);
 	return code;
 }

@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "preflight/preflight.h"
 #include "daemon/daemon.h"
+#include "daemon/succession.h"
 #include "log/log.h"
 #include "mesh/mesh.h"
 #include "snapshot/control.h"
@@ -179,9 +180,51 @@ static int read_again(void *ctx, char *const *env, struct daemon_report *report)
 	return ret;
 }
 
-static int serve(struct cli *cli, struct up *up)
+/* Who takes over asks the other to let go before it looks at what that one uses: its port, for example. */
+static int take_seat(struct cli *cli, struct config *config, int *seat)
+{
+	char why[CONFIG_WHY_LEN];
+	int ret = 0;
+
+	if (*seat < 0 && config->take_over && preflight_check_pin_dir(config->pin_dir, why, sizeof(why)))
+		return cli_fail(cli, CLI_USAGE, "%s", why);
+	if (*seat < 0 && config->take_over)
+		ret = *seat = daemon_take_seat(config, why, sizeof(why));
+	if (ret >= 0 && preflight_check(config, *seat >= 0, why, sizeof(why)))
+		return cli_fail(cli, CLI_USAGE, "%s", why);
+	if (*seat < 0 && !ret)
+		ret = *seat = daemon_take_seat(config, why, sizeof(why));
+	if (ret < 0 && ret != -EINTR)
+		return cli_fail(cli, CLI_FAILED, "%s", why);
+	return CLI_OK;
+}
+
+/* One reign after the other: it may be handed over, and come back. */
+static int rule(struct cli *cli, struct up *up)
 {
 	const struct daemon_reload reload = { read_again, up };
+	struct config *config = &up->settings.config;
+	int seat = -1, ret, code;
+
+	do {
+		code = take_seat(cli, config, &seat);
+		if (code || seat < 0)	/* a signal came first */
+			break;
+		ret = config_resolve(config) < 0 ? -ENOMEM : 0;
+		log_notes(config);
+		if (!ret)
+			ret = daemon_run(config, seat, &reload);
+		if (ret == DAEMON_HANDED_OVER)
+			ret = daemon_stand_by(config, seat);
+		code = ret < 0 ? CLI_FAILED : CLI_OK;
+	} while (ret > 0);
+	if (seat >= 0)
+		daemon_leave_seat(config, seat);
+	return code;
+}
+
+static int serve(struct cli *cli, struct up *up)
+{
 	char why[CONFIG_WHY_LEN];
 
 	use_log(&up->settings.config);
@@ -192,12 +235,7 @@ static int serve(struct cli *cli, struct up *up)
 	/* Before the host is looked at: the identity may say which port and device. */
 	if (up->settings.config.mesh.enabled && mesh_prepare(&up->settings.config, why, sizeof(why)))
 		return cli_fail(cli, CLI_FAILED, "%s", why);
-	if (preflight_check(&up->settings.config, why, sizeof(why)))
-		return cli_fail(cli, CLI_USAGE, "%s", why);
-	if (config_resolve(&up->settings.config) < 0)
-		return cli_fail(cli, CLI_FAILED, "out of memory");
-	log_notes(&up->settings.config);
-	return daemon_run(&up->settings.config, &reload) ? CLI_FAILED : CLI_OK;
+	return rule(cli, up);
 }
 
 /* Whether a daemon listens; under NetBird's name one that is just starting is waited for. */

@@ -236,6 +236,7 @@ struct config {
 
 	struct config_metrics metrics;
 	char pin_dir[CONFIG_PIN_DIR_LEN];
+	bool take_over;			/* from a controller that runs on these pins */
 	enum log_level log_level;
 	bool log_json;
 	__u32 log_max_size;		/* MiB of a file; 0: any */

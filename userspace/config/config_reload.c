@@ -70,6 +70,7 @@ static bool is_same(const struct config *a, const struct config *b, enum option 
 	case OPTION_CAPTURE:
 	case OPTION_LOG_LEVEL:
 		return true;	/* applied at once */
+	case OPTION_TAKE_OVER:
 	case OPTION_LOG_FORMAT:
 	case OPTION_LOG_FILE:
 	case OPTION_LOG_MAX_SIZE:

@@ -133,6 +133,7 @@ static void put_datapath(struct json_out *json, const struct config *config)
 	json_out_number(json, "keystreamMemory", config->keystream_memory);
 	json_out_bool(json, "capture", config->capture);
 	json_out_text(json, "pinDir", config->pin_dir);
+	json_out_bool(json, "takeOver", config->take_over);
 }
 
 void config_show(const struct config *config, FILE *out)

@@ -102,6 +102,9 @@
 	X(PIN_DIR, pin_dir, ONE, NULL, "pin-dir", "TALON_PIN_DIR", NULL, \
 		"an absolute path on a bpf file system", "is not a directory for pins", "<directory>", \
 		"where programs and maps are pinned (" CONFIG_PIN_DIR ")") \
+	X(TAKE_OVER, take_over, ONE, NULL, "take-over", "TALON_TAKE_OVER", NULL, \
+		"on or off", "is not a choice", "on off", \
+		"take over from the Talon that runs on these pins, which stands by then (off)") \
 	X(LOG_LEVEL, log_level, ONE, NULL, "log-level", "TALON_LOG_LEVEL", "NB_LOG_LEVEL", \
 		"error, warn, info or debug", "is not a level", "error warn info debug", \
 		"what is logged to standard error (info)") \

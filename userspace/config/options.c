@@ -254,6 +254,11 @@ static int set_pin_dir(struct config *config, struct slice value, struct problem
 	return slice_copy(value, config->pin_dir, sizeof(config->pin_dir)) ? 0 : -EINVAL;
 }
 
+static int set_take_over(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_bool(value, &config->take_over);
+}
+
 static int set_log_level(struct config *config, struct slice value, struct problem *problem)
 {
 	static const enum log_level netbird[] = { LOG_LEVEL_ERROR, LOG_LEVEL_ERROR, LOG_LEVEL_WARN,

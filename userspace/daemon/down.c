@@ -6,17 +6,22 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/daemon.h"
 #include "daemon/internal.h"
 #include "datapath/datapath.h"
+#include "datapath/seat.h"
 #include "log/log.h"
 #include "net/threads.h"
 #include "snapshot/control.h"
 
 #define ERR_LEN		512
-#define DOWN_WAIT_MS	5000
+#define PAUSE_US	10000
+#define HEAR_MS		5000	/* a controller looks for requests once a second */
+#define SIGNAL_WAIT_MS	5000
 
 static void stop_threads(const struct talon_info *info)
 {
@@ -45,33 +50,86 @@ static int read_info(const char *pin_dir, struct talon_info *ret_info)
 	return ret;
 }
 
-void down_undo(const char *pin_dir)
+void down_undo(const char *pin_dir, int seat)
 {
 	struct talon_info info = {};
 	char err[ERR_LEN] = "";
 
 	(void)read_info(pin_dir, &info);
-	if (datapath_down(pin_dir, err, sizeof(err)))
+	if (datapath_remove(pin_dir, seat, err, sizeof(err)))
 		log_err("%s", err);
 	stop_threads(&info);
 }
 
-/* Asks process @pid to end if it is a talon process; 0 means none. */
-static bool ask_to_end(uint32_t pid)
+/* Takes the lock within @most_ms. Returns as seat_take(). */
+static int wait_for_seat(int seat, unsigned int most_ms)
 {
-	char path[64], name[32] = "";
-	bool asked = false;
-	FILE *f;
+	const uint64_t until_ns = clock_boot_ns() + most_ms * 1000000ULL;
+	int ret;
 
-	if (!pid)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	asked = fgets(name, sizeof(name), f) && !strncmp(name, "talon", 5) && !kill(pid, SIGTERM);
-	fclose(f);
-	return asked;
+	while ((ret = seat_take(seat)) == -EBUSY && clock_boot_ns() < until_ns)
+		usleep(PAUSE_US);
+	return ret;
+}
+
+/* Sends @signal to the process that holds the lock at this moment: the descriptor names that and no later one. */
+static bool signal_holder(int seat, uint32_t pid, int signal)
+{
+	int fd = syscall(SYS_pidfd_open, pid, 0);
+	bool sent = fd >= 0 && seat_holder(seat) == pid && !syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0);
+
+	if (fd >= 0)
+		close(fd);
+	return sent;
+}
+
+/*
+ * The controller does not hear: it hangs, or is of a version before requests. One that can be seen from here is
+ * told by signals. The first process of a container takes none from inside.
+ */
+static int force(int seat, const char *pin_dir, char *err, size_t errlen)
+{
+	uint32_t pid = seat_holder(seat);
+	int ret = -EBUSY;
+
+	if (pid > 1 && signal_holder(seat, pid, SIGTERM))
+		ret = wait_for_seat(seat, SIGNAL_WAIT_MS);
+	if (ret == -EBUSY && pid > 1 && signal_holder(seat, pid, SIGKILL)) {
+		log_warn("the controller (pid %u) did not answer, and was killed", pid);
+		ret = wait_for_seat(seat, SIGNAL_WAIT_MS);
+	}
+	if (ret != -EBUSY)
+		return ret;
+	if (pid == 1)
+		snprintf(err, errlen, "%s: the controller, the first process of this container, does not answer: "
+			"delete the pod, or run talon down on the node", pin_dir);
+	else if (pid)
+		snprintf(err, errlen, "%s: the controller (pid %u) does not answer and cannot be ended", pin_dir,
+			pid);
+	else
+		snprintf(err, errlen, "%s: the controller does not answer, and runs in another pid namespace: "
+			"delete its pod or end its process first", pin_dir);
+	return ret;
+}
+
+/* @is_ending: the controller was asked before. Returns 0 with the lock taken, or -ENOENT, or a negative errno. */
+static int end_controller(int seat, const char *pin_dir, bool is_ending, char *err, size_t errlen)
+{
+	uint64_t start_ns = clock_boot_ns();
+	bool is_heard = is_ending;
+	int ret;
+
+	while ((ret = seat_take(seat)) == -EBUSY) {
+		is_heard |= seat_is_heard(seat);
+		if (!is_heard && seat_asked(seat) != SEAT_DOWN)
+			seat_ask(seat, SEAT_DOWN);
+		if (clock_boot_ns() - start_ns > (is_heard ? CONTROL_DOWN_MS : HEAR_MS) * 1000000ULL)
+			return force(seat, pin_dir, err, errlen);
+		usleep(PAUSE_US);
+	}
+	if (ret && ret != -ENOENT)
+		snprintf(err, errlen, "%s: %s", pin_dir, strerror(-ret));
+	return ret;
 }
 
 /* What a killed controller left. It has ended: the datapath's lock was free. */
@@ -84,26 +142,36 @@ static void remove_socket(const char *pin_dir)
 	rmdir(CONTROL_DIR);		/* if nobody else has one there */
 }
 
+/* Returns the seat with its lock taken, -ENOENT if no directory is there, or a negative errno. */
+static int take_seat(const char *pin_dir, bool is_ending, char *err, size_t errlen)
+{
+	int seat = seat_open(pin_dir, false, err, errlen), ret;
+
+	if (seat < 0)
+		return seat;
+	ret = end_controller(seat, pin_dir, is_ending, err, errlen);
+	if (!ret)
+		return seat;
+	close(seat);
+	return ret;
+}
+
 int daemon_down(const char *pin_dir, bool is_ending, char *err, size_t errlen)
 {
+	/*
+	 * It stays open, and locked, until this process has ended: for that the controller waits, which may be
+	 * the first process of our container.
+	 */
+	int seat = take_seat(pin_dir, is_ending, err, errlen), ret;
 	struct talon_info info = {};
-	bool asked = is_ending;
-	uint32_t pid;
-	int ret;
 
+	if (seat < 0 && seat != -ENOENT)
+		return seat;
 	(void)read_info(pin_dir, &info);
-	/* A process that is still starting holds the lock but is not in the maps yet. */
-	pid = datapath_holder(pin_dir);
-	asked |= ask_to_end(pid ? pid : info.pid);
-	ret = datapath_down(pin_dir, err, errlen);
-
-	for (int waited = 0; ret == -EBUSY && asked && waited < DOWN_WAIT_MS; waited += 50) {
-		usleep(50000);
-		ret = datapath_down(pin_dir, err, errlen);
-	}
-	if (!ret) {
-		stop_threads(&info);
-		remove_socket(pin_dir);
-	}
-	return ret;
+	ret = datapath_remove(pin_dir, seat < 0 ? -1 : seat, err, errlen);
+	if (ret)
+		return ret;
+	stop_threads(&info);
+	remove_socket(pin_dir);
+	return 0;
 }

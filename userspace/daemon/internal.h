@@ -4,6 +4,6 @@
 #define TALON_DAEMON_INTERNAL_H
 
 /* A fresh start failed with its programs attached: takes them off. Logs what goes wrong. */
-void down_undo(const char *pin_dir);
+void down_undo(const char *pin_dir, int seat);
 
 #endif

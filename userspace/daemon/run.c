@@ -20,6 +20,8 @@
 #include "daemon/reload.h"
 #include "daemon/serving.h"
 #include "daemon/static.h"
+#include "daemon/succession.h"
+#include "datapath/seat.h"
 #include "log/log.h"
 #include "mesh/mesh.h"
 #include "plane/run.h"
@@ -43,6 +45,7 @@ struct loading {
 
 struct daemon {
 	struct config *config;
+	int seat;
 	struct loop *loop;			/* the plane's */
 	struct plane *plane;
 	struct mesh *mesh;
@@ -56,6 +59,8 @@ struct daemon {
 	unsigned int seconds;
 	struct loop_timer end;
 	bool is_ending;
+	bool is_handed_over;			/* ... to another process, which waits for it */
+	bool goes_down;				/* ... and the datapath is removed by who asked */
 	int result;
 };
 
@@ -83,6 +88,40 @@ static void stop(void *ctx)
 	if (d->mesh)
 		mesh_stop(d->mesh);
 	loop_timer_after(d->loop, &d->end, d->mesh ? END_NS : 0);
+}
+
+/* As if killed: peers are not told, and packets flow until the other controller has taken over. */
+static void hand_over(struct daemon *d)
+{
+	log_info("hands over to another controller, which asks for it");
+	d->is_ending = true;
+	d->is_handed_over = true;
+	plane_freeze(d->plane);
+	loop_stop(d->loop);
+}
+
+static void go_down(struct daemon *d)
+{
+	log_info("ends: talon down removes the datapath");
+	d->goes_down = true;
+	if (d->mesh)
+		mesh_go_down(d->mesh);
+	else
+		stop(d);
+}
+
+/* What others ask for who cannot reach the control socket. */
+static void heed(struct daemon *d)
+{
+	enum seat_request request = d->is_ending || d->goes_down ? SEAT_NOTHING : seat_asked(d->seat);
+
+	if (request == SEAT_NOTHING || (request == SEAT_TAKE_OVER && !plane_is_ready(d->plane)))
+		return;
+	seat_heed(d->seat);
+	if (request == SEAT_DOWN)
+		go_down(d);
+	else
+		hand_over(d);
 }
 
 static void fail_run(struct daemon *d, int ret, const char *err)
@@ -167,6 +206,7 @@ static void each_second(void *ctx)
 	struct daemon *d = ctx;
 
 	loop_timer_after(d->loop, &d->second, LOOP_SECOND);
+	heed(d);
 	if (!d->mesh)
 		names_tick(d->plane, d->config, clock_boot_ns());
 	if (!plane_is_ready(d->plane) || d->is_ending)
@@ -287,9 +327,6 @@ static int run_mesh(struct daemon *d, char *err, size_t errlen)
 		ret = run_loop(d, err, errlen);
 	}
 	finish_loading(d);
-	/* another process runs: that is a better reason than "port in use" */
-	if (ret && d->loading.ret == -EBUSY)
-		snprintf(err, errlen, "%s", d->loading.err);
 	if (ret)
 		return ret;
 	ret = d->mesh ? mesh_result(d->mesh) : 0;
@@ -311,7 +348,7 @@ static bool let_go(struct daemon *d)
 	/* in a mesh: a map was applied. One that was refused before leaves nothing */
 	bool was_serving = plane_is_serving(d->plane);
 
-	if (was_serving) {
+	if (was_serving && !d->is_handed_over) {
 		plane_mark_stopped(d->plane);
 		log_info("stopped; the datapath goes on until keys expire. talon down removes it");
 	}
@@ -326,15 +363,16 @@ static bool let_go(struct daemon *d)
 	return was_serving;
 }
 
-int daemon_run(struct config *config, const struct daemon_reload *reload)
+int daemon_run(struct config *config, int seat, const struct daemon_reload *reload)
 {
-	struct daemon d = { .config = config, .signals = -1, .plane = plane_new(config) };
+	struct daemon d = { .config = config, .seat = seat, .signals = -1, .plane = plane_new(config) };
 	char err[ERR_LEN] = "";
 	bool is_mine;
 	int ret;
 
 	if (!d.plane)
 		return -ENOMEM;
+	plane_use_seat(d.plane, seat);
 	d.loop = plane_loop(d.plane);
 	loop_timer_init(&d.second, each_second, &d);
 	loop_timer_init(&d.end, end_run, &d);
@@ -353,7 +391,10 @@ int daemon_run(struct config *config, const struct daemon_reload *reload)
 	 * way down can take off.
 	 */
 	is_mine = !plane_was_adopted(d.plane) && plane_has_attached(d.plane);
+	d.goes_down |= d.mesh && mesh_goes_down(d.mesh);
 	if (!let_go(&d) && ret && is_mine)
-		down_undo(config->pin_dir);
-	return ret;
+		down_undo(config->pin_dir, seat);
+	if (d.goes_down)
+		daemon_let_remove(seat);
+	return !ret && d.is_handed_over ? DAEMON_HANDED_OVER : ret;
 }

@@ -41,6 +41,9 @@ enum datapath_dispatcher {
 /* Zero means the default everywhere: that of config/config.h where it has one. */
 struct datapath_options {
 	const char *base;		/* directory on a bpffs */
+	/* of datapath/seat.h, whose lock the caller holds; 0: datapath_load() takes it, and datapath_close()
+	 * lets go of it */
+	int seat;
 	const char *uplinks[TALON_UPLINKS_MAX];
 	unsigned uplink_count;		/* at least 1 */
 	enum datapath_mode mode;
@@ -155,14 +158,19 @@ void datapath_close(struct datapath *dp);
  * it first; @err has its pid where known); or the first negative errno it met after trying everything.
  */
 int datapath_down(const char *base, char *err, size_t errlen);
-
 /*
- * The process that holds the lock on @base (NULL: default), from the moment that it took it. 0: none, or not
- * known. Takes no lock itself.
+ * The same for who holds the lock of @seat (datapath/seat.h); -1: @base is not there, and only devices, routes
+ * and neighbour entries may be left. The caller closes @seat.
  */
+int datapath_remove(const char *base, int seat, char *err, size_t errlen);
+
+/* seat_holder() of @base (NULL: default). */
 uint32_t datapath_holder(const char *base);
 
-/* Whether a controller holds @base (NULL: default). @ret_pid: its pid, or 0 if that is not known. */
+/*
+ * Whether a controller holds @base (NULL: default), in whatever pid namespace it runs. @ret_pid: its pid as
+ * seen from here; 0: it cannot be seen.
+ */
 bool datapath_is_held(const char *base, uint32_t *ret_pid);
 
 /*

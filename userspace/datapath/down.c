@@ -2,15 +2,12 @@
 // Removes everything again, with only the pins to go by.
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "datapath/internal.h"
+#include "datapath/seat.h"
 
 static void remove_link(int fd)
 {
@@ -114,89 +111,94 @@ static void sweep_root(const char *root, unsigned version, void *user)
 }
 
 /*
- * The process that holds the flock on @base, from /proc/locks: known even before that process has written
- * into any map. 0: none, or in another PID namespace.
+ * Aliases of the device pairs that carry our programs. They were made with the path that the directory had for
+ * the controller; here the same pins may have another one, as on the node what a pod has below /sys/fs/bpf.
  */
-static uint32_t locker(const char *base)
-{
-	unsigned int pid, major_, minor_, found = 0;
-	struct stat st;
-	char line[256];
-	unsigned long inode;
-	FILE *f;
+struct aliases {
+	unsigned count;
+	char list[8][NET_ALIAS_MAX];
+};
 
-	if (stat(base, &st))
-		return 0;
-	f = fopen("/proc/locks", "re");
-	while (f && !found && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%*u: FLOCK ADVISORY WRITE %u %x:%x:%lu", &pid, &major_, &minor_,
-			&inode) == 4 && major_ == major(st.st_dev) && minor_ == minor(st.st_dev) &&
-			inode == st.st_ino)
-			found = pid;
+/* One of a pair NAME and NAMEp, both with the same path as alias. */
+static bool is_of_a_pair(const struct net_link *link, const struct net_link *other)
+{
+	size_t one = strlen(link->name), two = strlen(other->name);
+	const char *longer = one > two ? link->name : other->name;
+	const char *shorter = one > two ? other->name : link->name;
+
+	return !strcmp(link->kind, "veth") && !strcmp(other->kind, "veth") && link->alias[0] == '/' &&
+		!strcmp(link->alias, other->alias) && (one > two ? one - two : two - one) == 1 &&
+		!strncmp(longer, shorter, strlen(shorter)) && longer[strlen(shorter)] == 'p';
+}
+
+static void note_alias(struct aliases *aliases, int ifindex)
+{
+	struct net_link end, other;
+
+	if (net_link_get_index(ifindex, &end) || !end.lower || net_link_get_index(end.lower, &other) ||
+		!is_of_a_pair(&end, &other))
+		return;
+	for (unsigned i = 0; i < aliases->count; i++) {
+		if (!strcmp(aliases->list[i], end.alias))
+			return;
 	}
-	if (f)
-		fclose(f);
-	return found;
+	if (aliases->count < sizeof(aliases->list) / sizeof(aliases->list[0]))
+		snprintf(aliases->list[aliases->count++], NET_ALIAS_MAX, "%s", end.alias);
 }
 
-/* The same, or else what the map "info" says. 0: not known. */
-static uint32_t holder(const char *base)
+static void note_aliases(const char *root, unsigned version, void *user)
 {
-	struct talon_info info;
-	uint32_t zero = 0, pid = locker(base);
-	int fd = pid ? -1 : datapath_map_open(base, DATAPATH_MAP_INFO);
+	char links[PATH_MAX];
+	struct dirent *entry;
+	enum hook_kind kind;
+	int ifindex;
+	DIR *dir;
 
-	if (fd < 0)
-		return pid;
-	if (!bpf_map_lookup_elem(fd, &zero, &info))
-		pid = info.pid;
-	close(fd);
-	return pid;
+	snprintf(links, sizeof(links), "%s/links", root);
+	dir = opendir(links);
+	while (dir && (entry = readdir(dir))) {
+		if (pin_hook_parse(entry->d_name, &kind, &ifindex))
+			note_alias(user, ifindex);
+	}
+	if (dir)
+		closedir(dir);
 }
 
-uint32_t datapath_holder(const char *base)
+int datapath_remove(const char *base, int seat, char *err, size_t errlen)
 {
-	return locker(base ? base : DATAPATH_BASE_DEFAULT);
-}
+	struct sweep sweep = { .err = err, .errlen = errlen };
+	struct aliases aliases = {};
 
-bool datapath_is_held(const char *base, uint32_t *ret_pid)
-{
-	int fd;
-	bool held;
-
-	if (!base)
-		base = DATAPATH_BASE_DEFAULT;
-	fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	held = flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
-	close(fd);
-	*ret_pid = held ? holder(base) : 0;
-	return held;
+	base = base ? base : DATAPATH_BASE_DEFAULT;
+	err[0] = '\0';
+	if (seat >= 0) {
+		pin_roots(base, note_aliases, &aliases);
+		pin_roots(base, sweep_root, &sweep);
+	}
+	note(&sweep, "tunnel device", net_tunnel_delete_all(base));
+	for (unsigned i = 0; i < aliases.count; i++)
+		note(&sweep, "tunnel device", net_tunnel_delete_all(aliases.list[i]));
+	note(&sweep, "routes", net_route_flush(0));
+	note(&sweep, "neighbour entries", net_neigh_release_all());
+	if (seat >= 0 && !sweep.ret) {
+		seat_sweep(seat);
+		note(&sweep, base, rmdir(base) ? -errno : 0);
+	}
+	return sweep.ret;
 }
 
 int datapath_down(const char *base, char *err, size_t errlen)
 {
-	struct sweep sweep = { .err = err, .errlen = errlen };
-	int lock_fd;
+	int seat = seat_open(base, false, err, errlen), ret;
 
-	if (!base)
-		base = DATAPATH_BASE_DEFAULT;
-	lock_fd = pin_base_open(base, false, err, errlen);
-	if (lock_fd == -EBUSY && holder(base))
-		snprintf(err, errlen, "%s: process %u runs this datapath; stop it first", base, holder(base));
-	if (lock_fd < 0 && lock_fd != -ENOENT)
-		return lock_fd;
-	err[0] = '\0';
-	if (lock_fd >= 0)
-		pin_roots(base, sweep_root, &sweep);
-	note(&sweep, "tunnel device", net_tunnel_delete_all(base));
-	note(&sweep, "routes", net_route_flush(0));
-	note(&sweep, "neighbour entries", net_neigh_release_all());
-	if (lock_fd >= 0) {
-		if (!sweep.ret && rmdir(base))
-			note(&sweep, base, -errno);
-		close(lock_fd);
-	}
-	return sweep.ret;
+	if (seat < 0 && seat != -ENOENT)
+		return seat;
+	ret = seat < 0 ? 0 : seat_take(seat);
+	if (ret)
+		seat_explain(seat, base ? base : DATAPATH_BASE_DEFAULT, ret, err, errlen);
+	else
+		ret = datapath_remove(base, seat < 0 ? -1 : seat, err, errlen);
+	if (seat >= 0)
+		close(seat);
+	return ret;
 }

@@ -19,7 +19,7 @@ enum object_id { OBJECT_UPLINK_XDP, OBJECT_UPLINK_TC, OBJECT_TUNNEL, OBJECT_ONWA
 struct datapath {
 	char base[PATH_MAX / 4];
 	char root[PATH_MAX / 4 + 16];		/* <base>/v<N> */
-	int lock_fd;
+	int seat;				/* holds the lock on base; -1: none */
 	enum datapath_mode mode;
 	enum datapath_dispatcher dispatcher;
 	unsigned priority;
@@ -72,8 +72,6 @@ void need_of_objects(struct bpf_object *const objects[OBJECT_COUNT], const char 
 bool prog_is_same(int a, int b);
 
 /* pin.c */
-/* Opens and locks @base. Returns its fd; -EBUSY: another process has the lock; or a negative errno. */
-int pin_base_open(const char *base, bool create, char *err, size_t errlen);
 int pin_tree_create(const char *root);
 /* Removes the pins and directories below @root; everything must have been detached before. */
 int pin_tree_remove(const char *root);

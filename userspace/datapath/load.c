@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Opens and sizes the objects, and loads them against new or adopted maps.
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "cgroup/memory.h"
 #include "config/config.h"
 #include "datapath/internal.h"
+#include "datapath/seat.h"
 #include "log/log.h"
 #include "talon/keystream_types.h"
 #include "talon/nat_types.h"
@@ -524,6 +526,26 @@ static void announce(const struct datapath *dp, bool is_starting)
 	close(fd);
 }
 
+/* @held: the caller's, whose lock a copy of the descriptor shares; 0: none. */
+static int take_seat(struct datapath *dp, int held, char *err, size_t errlen)
+{
+	int ret = 0;
+
+	dp->seat = held ? fcntl(held, F_DUPFD_CLOEXEC, 0) : seat_open(dp->base, true, err, errlen);
+	if (held && dp->seat < 0)
+		ret = -errno;
+	else if (dp->seat < 0)
+		return dp->seat;
+	else if (!held)
+		ret = seat_take(dp->seat);
+	if (!ret)
+		return 0;
+	seat_explain(dp->seat, dp->base, ret, err, errlen);
+	close(dp->seat);
+	dp->seat = -1;
+	return ret;
+}
+
 int datapath_load(const struct datapath_options *options, struct datapath **ret_dp, char *err, size_t errlen)
 {
 	struct datapath *dp = calloc(1, sizeof(*dp));
@@ -533,14 +555,13 @@ int datapath_load(const struct datapath_options *options, struct datapath **ret_
 		snprintf(err, errlen, "out of memory");
 		return -ENOMEM;
 	}
-	dp->lock_fd = -1;
+	dp->seat = -1;
 	ret = copy_options(dp, options, err, errlen);
 	if (ret)
 		goto fail;
-	ret = pin_base_open(dp->base, true, err, errlen);
-	if (ret < 0)
+	ret = take_seat(dp, options->seat, err, errlen);
+	if (ret)
 		goto fail;
-	dp->lock_fd = ret;
 	ret = prepare_tree(dp, err, errlen);
 	if (ret)
 		goto fail;
@@ -568,7 +589,7 @@ void datapath_close(struct datapath *dp)
 {
 	if (!dp)
 		return;
-	if (dp->lock_fd >= 0 && !is_running(dp)) {
+	if (dp->seat >= 0 && !is_running(dp)) {
 		if (dp->made_tunnel)
 			net_tunnel_delete(dp->tunnel.name, dp->base);
 		if (dp->made_relay)
@@ -578,8 +599,8 @@ void datapath_close(struct datapath *dp)
 	}
 	for (unsigned id = 0; id < OBJECT_COUNT; id++)
 		bpf_object__close(dp->objects[id]);
-	if (dp->lock_fd >= 0)
-		close(dp->lock_fd);
+	if (dp->seat >= 0)
+		close(dp->seat);
 	free(dp);
 }
 

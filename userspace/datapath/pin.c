@@ -2,86 +2,18 @@
 // The directory on the bpffs: <base>/v<N>/{maps,progs,links}.
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "datapath/internal.h"
-#include "log/log.h"
-
-#define BPFFS "/sys/fs/bpf"
 
 static const char *const hook_names[HOOK_COUNT] = {
 	[HOOK_XDP] = "xdp",	  [HOOK_TCX] = "tcx",	  [HOOK_DISPATCH] = "dispatch",
 	[HOOK_FILTER] = "filter", [HOOK_QDISC] = "qdisc",
 };
-
-static bool is_bpffs(const char *path)
-{
-	struct statfs fs;
-
-	return !statfs(path, &fs) && (unsigned long)fs.f_type == BPF_FS_MAGIC;
-}
-
-static int ensure_bpffs(const char *parent, char *err, size_t errlen)
-{
-	if (is_bpffs(parent))
-		return 0;
-	if (!strcmp(parent, BPFFS) && !mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NOEXEC, "mode=0700")) {
-		log_info("mounted a bpffs on " BPFFS);
-		return 0;
-	}
-	snprintf(err, errlen, "%s is not on a bpffs: mount -t bpf bpf %s", parent, BPFFS);
-	return -EINVAL;
-}
-
-int pin_base_open(const char *base, bool create, char *err, size_t errlen)
-{
-	char parent[PATH_MAX];
-	char *slash;
-	int fd, ret;
-
-	snprintf(parent, sizeof(parent), "%s", base);
-	slash = strrchr(parent, '/');
-	if (base[0] != '/' || slash == parent || !slash[1]) {
-		snprintf(err, errlen,
-			 "pin directory \"%s\": must be an absolute path on a bpffs, like "
-			 DATAPATH_BASE_DEFAULT, base);
-		return -EINVAL;
-	}
-	*slash = '\0';
-	if (create) {
-		ret = ensure_bpffs(parent, err, errlen);
-		if (ret)
-			return ret;
-		if (mkdir(base, 0700) && errno != EEXIST) {
-			ret = -errno;
-			snprintf(err, errlen, "cannot make %s: %s", base, strerror(-ret));
-			return ret;
-		}
-	}
-	fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0) {
-		ret = -errno;
-		snprintf(err, errlen, "cannot open %s: %s", base, strerror(-ret));
-		return ret;
-	}
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		ret = errno == EWOULDBLOCK ? -EBUSY : -errno;
-		snprintf(err, errlen, "%s: %s", base,
-			 ret == -EBUSY ? "another process runs this datapath" : strerror(-ret));
-		close(fd);
-		return ret;
-	}
-	return fd;
-}
 
 int pin_tree_create(const char *root)
 {

@@ -72,6 +72,19 @@ static void start_helper(struct keystream_process *process, uint64_t now)
 	process->started_ns = now;
 }
 
+/* A helper that was killed left its pid in the map, where people would take it for one that hangs. */
+static void strike_out(const struct keystream_process *process)
+{
+	int map = datapath_map_fd(process->dp, DATAPATH_MAP_KEYSTREAM_STATE);
+	struct talon_keystream_state state;
+	const uint32_t key = 0;
+
+	if (bpf_map_lookup_elem(map, &key, &state) || !state.pid)
+		return;
+	state.pid = 0;
+	bpf_map_update_elem(map, &key, &state, BPF_ANY);
+}
+
 /* Gathers the helper if it has ended. Returns whether it has. */
 static bool reap(struct keystream_process *process, uint64_t now)
 {
@@ -84,6 +97,7 @@ static bool reap(struct keystream_process *process, uint64_t now)
 		close(process->fd);
 	process->fd = -1;
 	process->pid = 0;
+	strike_out(process);
 	if (WIFEXITED(status) && !WEXITSTATUS(status) && !process->memory) {
 		process->due_ns = UINT64_MAX;
 		return true;

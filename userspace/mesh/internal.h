@@ -121,6 +121,7 @@ struct mesh {
 	bool has_applied;
 	bool has_no_verdict;		/* management has yet to say whether we may join */
 	bool ends;
+	bool goes_down;			/* ... and the datapath is to be removed */
 	int result;
 	char room_why[200];		/* which peers did not fit into the maps; empty: all did */
 	char apply_why[200];		/* what the last mesh_apply() could not do; empty: nothing */

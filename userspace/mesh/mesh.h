@@ -6,6 +6,7 @@
 #ifndef TALON_MESH_H
 #define TALON_MESH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "config/config.h"
@@ -31,6 +32,12 @@ int mesh_peek(struct config *config, char *why, size_t size);
  */
 int mesh_start(struct plane *plane, const struct config *config, void (*stop)(void *ctx), void *ctx,
 	struct mesh **ret_mesh, char *err, size_t errlen);
+/*
+ * The datapath is about to be removed: tells peers, and calls @stop when they had time to find another way. By
+ * the control socket, others can ask for the same.
+ */
+void mesh_go_down(struct mesh *mesh);
+bool mesh_goes_down(const struct mesh *mesh);
 /* Ends in order: leaves the relay. Sessions and programs stay; mesh_free() closes the rest. */
 void mesh_stop(struct mesh *mesh);
 /* Something about this host may have changed, as on SIGHUP: looks at its network and facts again. */

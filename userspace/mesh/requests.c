@@ -115,6 +115,7 @@ static void on_down(void *ctx, control_done_fn done, void *arg)
 		return;
 	}
 	mesh->ends = true;
+	mesh->goes_down = true;
 	mesh->down = (struct mesh_waiter){ done, arg };
 	expose_stop_all(mesh->expose, "the daemon is going down");
 	if (peers_count_connected(mesh->peers)) {
@@ -124,6 +125,20 @@ static void on_down(void *ctx, control_done_fn done, void *arg)
 		loop_timer_after(mesh->loop, &mesh->relay_timer, LEAVE_NS);
 	}
 	loop_timer_after(mesh->loop, &mesh->drain_timer, is_alone ? 0 : DRAIN_NS);
+}
+
+static void nobody_waits(void *arg, int ret, const char *why)
+{
+}
+
+void mesh_go_down(struct mesh *mesh)
+{
+	on_down(mesh, nobody_waits, NULL);
+}
+
+bool mesh_goes_down(const struct mesh *mesh)
+{
+	return mesh->goes_down;
 }
 
 /* --- logout --- */

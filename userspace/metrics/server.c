@@ -287,7 +287,7 @@ static const struct judgement *judge(struct metrics_server *server)
 	}
 	j->is_ready = !is_told_not_ready(server, j) &&
 		status_check(&status, STATUS_CHECK_READY, j->ready, sizeof(j->ready));
-	if (status.info.pid == (__u32)getpid())
+	if (status.pid == (__u32)getpid())
 		j->is_live = status_check(&status, STATUS_CHECK_LIVE, j->live, sizeof(j->live));
 	status_free(&status);
 	return j;

@@ -106,6 +106,7 @@ struct pmtu_news {
 struct plane {
 	const struct config *config;
 	struct loop *loop;
+	int seat;			/* the daemon's; 0: none */
 	struct datapath_options options;
 	struct datapath *loaded;	/* by plane_load(), until plane_start() takes it */
 	struct datapath *dp;

@@ -56,8 +56,14 @@ int plane_choose(struct plane *p, char *err, size_t errlen)
 	return uplinks_choose(p, err, errlen);
 }
 
+void plane_use_seat(struct plane *p, int seat)
+{
+	p->seat = seat;
+}
+
 int plane_load(struct plane *p, char *err, size_t errlen)
 {
+	p->options.seat = p->seat;
 	return datapath_load(&p->options, &p->loaded, err, errlen);
 }
 

@@ -24,6 +24,8 @@ int plane_need(const struct config *config, struct datapath_need *ret_need);
 struct plane *plane_new(const struct config *config);
 /* Chooses the uplinks: those of the configuration, or of the default route. */
 int plane_choose(struct plane *p, char *err, size_t errlen);
+/* @seat: of datapath/seat.h, with the lock on the pins, which plane_load() else takes itself. */
+void plane_use_seat(struct plane *p, int seat);
 /* Loads the datapath, or adopts the running one. The only function here that another thread may call. */
 int plane_load(struct plane *p, char *err, size_t errlen);
 /* Opens the WireGuard port's sockets. */

@@ -45,23 +45,26 @@ void start_explain_proc(int error, char *why, size_t size)
 	snprintf(why, size, "cannot read /proc/self/status: %s; mount /proc", strerror(-error));
 }
 
-int preflight_check_capabilities(__u64 effective, char *why, size_t size)
+#define NEEDED_TO_GO_DOWN 2		/* of the first in the list */
+
+static const struct {
+	unsigned int bit;
+	bool part_of_sys_admin;			/* which contained it until Linux 5.8 */
+	const char *name;
+} needed[] = {
+	{ CAP_NET_ADMIN, false, "CAP_NET_ADMIN (devices, routes, programs on devices)" },
+	{ CAP_BPF, true, "CAP_BPF (programs, maps)" },
+	{ CAP_PERFMON, true, "CAP_PERFMON (programs that change packets)" },
+	{ CAP_NET_RAW, false, "CAP_NET_RAW (relays, held packets, fragments)" },
+};
+
+static int check_first(size_t count, __u64 effective, char *why, size_t size)
 {
-	static const struct {
-		unsigned int bit;
-		bool part_of_sys_admin;		/* which contained it until Linux 5.8 */
-		const char *name;
-	} needed[] = {
-		{ CAP_NET_ADMIN, false, "CAP_NET_ADMIN (devices, routes, programs on devices)" },
-		{ CAP_BPF, true, "CAP_BPF (programs, maps)" },
-		{ CAP_PERFMON, true, "CAP_PERFMON (programs that change packets)" },
-		{ CAP_NET_RAW, false, "CAP_NET_RAW (relays, held packets, fragments)" },
-	};
 	bool is_sys_admin = effective & 1ULL << CAP_SYS_ADMIN;
 	char names[224] = "";
 	size_t len = 0;
 
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (effective & 1ULL << needed[i].bit || (needed[i].part_of_sys_admin && is_sys_admin))
 			continue;
 		len += snprintf(names + len, sizeof(names) - len, "%s%s", len ? ", " : "", needed[i].name);
@@ -71,6 +74,30 @@ int preflight_check_capabilities(__u64 effective, char *why, size_t size)
 	snprintf(why, size, "missing capability: %s; run as root or add it to the container's "
 		"securityContext", names);
 	return -EPERM;
+}
+
+int preflight_check_capabilities(__u64 effective, char *why, size_t size)
+{
+	return check_first(sizeof(needed) / sizeof(needed[0]), effective, why, size);
+}
+
+/* Programs would be detached and their pins stay, or the other way round. */
+int preflight_check_down(const char *pin_dir, char *why, size_t size)
+{
+	__u64 effective;
+	int ret = start_read_capabilities(&effective);
+
+	if (ret) {
+		start_explain_proc(ret, why, size);
+		return ret;
+	}
+	ret = check_first(NEEDED_TO_GO_DOWN, effective, why, size);
+	if (ret || !access(pin_dir, W_OK) || errno == ENOENT)
+		return ret;
+	ret = -errno;
+	snprintf(why, size, "--pin-dir: %s cannot be written: %s; mount the bpf file system writable", pin_dir,
+		strerror(-ret));
+	return ret;
 }
 
 static const char *usual_owner(__u16 port)
@@ -283,7 +310,7 @@ static bool is_ending(uint32_t pid)
 	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
 	f = fopen(path, "re");
 	if (!f)
-		return errno == ENOENT;	/* gone, or of another pid namespace: waited for in vain */
+		return errno == ENOENT;
 	end = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
 	fclose(f);
 	return !end || end[2] == 'Z' || end[2] == 'X';
@@ -291,21 +318,21 @@ static bool is_ending(uint32_t pid)
 
 int preflight_check_alone(const char *pin_dir, char *why, size_t size)
 {
-	char pid[16] = "not known";
-	uint32_t number;
+	char who[32] = "in another pid namespace";
+	uint32_t pid;
 
 	/* A process of several threads that was killed counts as gone before the last of them is. */
 	for (int i = 0; i < ENDING_TRIES; i++) {
-		if (!datapath_is_held(pin_dir, &number))
+		if (!datapath_is_held(pin_dir, &pid))
 			return 0;
-		if (!number || !is_ending(number))
+		if (!pid || !is_ending(pid))
 			break;
 		usleep(ENDING_PAUSE_US);
 	}
-	if (number)
-		snprintf(pid, sizeof(pid), "%u", number);
-	snprintf(why, size, "--pin-dir: Talon already runs on %s (pid %s); stop it first, or write another "
-		"directory", pin_dir, pid);
+	if (pid)
+		snprintf(who, sizeof(who), "pid %u", pid);
+	snprintf(why, size, "--pin-dir: Talon already runs on %s (%s); stop it first, have this one take over "
+		"(--take-over on), or write another directory", pin_dir, who);
 	return -EBUSY;
 }
 
@@ -347,7 +374,7 @@ void start_name_flags(const struct config *config, char *why, size_t size)
 	}
 }
 
-static int check_host(const struct config *config, char *why, size_t size)
+static int check_host(const struct config *config, bool has_seat, char *why, size_t size)
 {
 	__u64 effective;
 	int ret;
@@ -358,7 +385,7 @@ static int check_host(const struct config *config, char *why, size_t size)
 		return ret;
 	}
 	ret = preflight_check_capabilities(effective, why, size);
-	if (!ret)
+	if (!ret && !has_seat)
 		ret = preflight_check_alone(config->pin_dir, why, size);
 	if (!ret)
 		ret = preflight_check_port(config->listen_port, why, size);
@@ -376,9 +403,9 @@ static int check_host(const struct config *config, char *why, size_t size)
 	return ret;
 }
 
-int preflight_check(const struct config *config, char *why, size_t size)
+int preflight_check(const struct config *config, bool has_seat, char *why, size_t size)
 {
-	int ret = check_host(config, why, size);
+	int ret = check_host(config, has_seat, why, size);
 
 	if (ret)
 		start_name_flags(config, why, size);

@@ -522,6 +522,18 @@ static bool has_op(const struct control_ops *ops, const char *name)
 		(strcmp(name, "reload") ? ops->snapshot != NULL : ops->reload != NULL);
 }
 
+/* Of a process that has no other operations yet. */
+static void say_waiting(struct client *client, bool is_asked)
+{
+	char text[ERR_LEN] = "";
+
+	client->control->ops->waiting(client->control->ctx, text, sizeof(text));
+	if (is_asked)
+		answer_text(client, text);
+	else
+		answer(client, -EAGAIN, text);
+}
+
 static void dispatch(struct client *client, const json_t *request)
 {
 	const struct control_ops *ops = client->control->ops;
@@ -529,6 +541,8 @@ static void dispatch(struct client *client, const json_t *request)
 
 	if (!name)
 		answer(client, -EINVAL, "not a request");
+	else if (ops->waiting && strcmp(name, "version"))
+		say_waiting(client, !strcmp(name, "waiting"));
 	else if (!has_op(ops, name))
 		answer(client, -EOPNOTSUPP, "this daemon is in no mesh");
 	else if (!strcmp(name, "reload"))

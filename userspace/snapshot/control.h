@@ -8,7 +8,7 @@
  *
  * Requests: snapshot (probe: true asks the servers first whether they are there); version; log-level (level);
  * select and deselect (ids, append, all); up (setupKey, managementUrl, hostname, token); extend (token);
- * down; logout; reload (environment); config. A client that is slow, silent or sends too much is cut off;
+ * down; logout; reload (environment); config; waiting. A client that is slow, silent or sends too much is cut off;
  * none can block the loop.
  *
  * The client of expose (port, protocol, ...) stays: after the first answer, which says where the service is
@@ -44,6 +44,7 @@
 #endif
 
 #define CONTROL_TIMEOUT_MS	5000U
+#define CONTROL_CHECK_MS	40U
 #define CONTROL_PROBE_MS	8000U
 #define CONTROL_UP_MS		60000U
 #define CONTROL_DOWN_MS		20000U
@@ -96,6 +97,11 @@ void control_stay_end(struct control_stay *stay, int ret, const char *why);
  * Arguments were checked: ids are 1-255 characters without control characters.
  */
 struct control_ops {
+	/*
+	 * Of a process that waits for another controller to let go: one line about that. It answers "waiting" with
+	 * it, and refuses everything else with it; all others refuse "waiting". NULL: this process does not wait.
+	 */
+	void (*waiting)(void *ctx, char *text, size_t size);
 	/* The caller frees it by snapshot_done(). */
 	int (*snapshot)(void *ctx, struct snapshot *ret_snapshot);
 	/* @all: every network, and @count is 0. @append: in addition to those selected so far. */
@@ -159,6 +165,10 @@ void control_path_of_pins(const char *pin_dir, char ret_path[static CONTROL_PATH
 /* Returns 0 if somebody listens. */
 int control_probe(const char *path, char *why, size_t size);
 int control_ask_snapshot(const char *path, struct snapshot *ret_snapshot, char *why, size_t size);
+/* For a check: the same, but an answer that takes longer than CONTROL_CHECK_MS is given up. */
+int control_ask_briefly(const char *path, struct snapshot *ret_snapshot, char *why, size_t size);
+/* As briefly: whether the process there waits for another controller. Returns 0 then, and why in @text. */
+int control_ask_waiting(const char *path, char *text, size_t size);
 /* The same after a look at the servers, which may take 5 s. */
 int control_ask_status(const char *path, struct snapshot *ret_snapshot, char *why, size_t size);
 int control_ask_networks(const char *path, bool select, char *const *ids, size_t count, bool append, bool all,

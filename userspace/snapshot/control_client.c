@@ -47,6 +47,8 @@ static int wrong(const struct call *call, int ret, const char *fmt, ...)
 
 static int too_late(const struct call *call)
 {
+	if (call->timeout_ms < 1000)
+		return wrong(call, -ETIMEDOUT, "%s: no answer within %u ms", call->path, call->timeout_ms);
 	return wrong(call, -ETIMEDOUT, "%s: no answer within %u seconds", call->path,
 		call->timeout_ms / 1000);
 }
@@ -59,7 +61,9 @@ static uint64_t now_ms(void)
 /* Connects. Returns a descriptor or a negative errno. */
 static int dial(const struct call *call)
 {
-	struct timeval patience = { .tv_sec = CONTROL_TIMEOUT_MS / 1000 };
+	const unsigned int most_ms = call->timeout_ms && call->timeout_ms < CONTROL_TIMEOUT_MS
+		? call->timeout_ms : CONTROL_TIMEOUT_MS;
+	struct timeval patience = { .tv_sec = most_ms / 1000, .tv_usec = most_ms % 1000 * 1000 };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd, ret;
 
@@ -253,7 +257,8 @@ int control_probe(const char *path, char *why, size_t size)
 	return 0;
 }
 
-static int ask_snapshot(const char *path, bool probe, struct snapshot *ret_snapshot, char *why, size_t size)
+static int ask_snapshot(const char *path, bool probe, unsigned int timeout_ms, struct snapshot *ret_snapshot,
+	char *why, size_t size)
 {
 	struct call call = { .path = path, .why = why, .size = size };
 	json_t *result = NULL;
@@ -264,7 +269,7 @@ static int ask_snapshot(const char *path, bool probe, struct snapshot *ret_snaps
 		return wrong(&call, -ENOMEM, "out of memory");
 	if (probe)
 		json_out_bool(&r.json, "probe", true);
-	ret = finish(&r, &call, probe ? CONTROL_PROBE_MS : CONTROL_TIMEOUT_MS, &result);
+	ret = finish(&r, &call, timeout_ms, &result);
 	if (ret)
 		return ret;
 	ret = snapshot_parse(result, ret_snapshot);
@@ -276,12 +281,28 @@ static int ask_snapshot(const char *path, bool probe, struct snapshot *ret_snaps
 
 int control_ask_snapshot(const char *path, struct snapshot *ret_snapshot, char *why, size_t size)
 {
-	return ask_snapshot(path, false, ret_snapshot, why, size);
+	return ask_snapshot(path, false, CONTROL_TIMEOUT_MS, ret_snapshot, why, size);
+}
+
+int control_ask_briefly(const char *path, struct snapshot *ret_snapshot, char *why, size_t size)
+{
+	return ask_snapshot(path, false, CONTROL_CHECK_MS, ret_snapshot, why, size);
+}
+
+int control_ask_waiting(const char *path, char *text, size_t size)
+{
+	json_t *result = NULL;
+	int ret = ask_plain(path, "waiting", CONTROL_CHECK_MS, &result, text, size);
+
+	if (!ret)
+		snprintf(text, size, "%s", json_string_value(result) ?: "");
+	json_decref(result);
+	return ret;
 }
 
 int control_ask_status(const char *path, struct snapshot *ret_snapshot, char *why, size_t size)
 {
-	return ask_snapshot(path, true, ret_snapshot, why, size);
+	return ask_snapshot(path, true, CONTROL_PROBE_MS, ret_snapshot, why, size);
 }
 
 int control_ask_networks(const char *path, bool select, char *const *ids, size_t count, bool append, bool all,

@@ -93,7 +93,8 @@ struct status_keystream_counts {
 struct status {
 	__u64 now_ns;			/* CLOCK_BOOTTIME when this was read */
 	__u64 now_unix_s;
-	bool pid_is_alive;
+	bool is_held;			/* a controller holds the lock on the pins, in any pid namespace */
+	__u32 pid;			/* of that, as seen from here; 0: it cannot be seen */
 	struct talon_info info;		/* its texts may lack a terminating NUL */
 	struct talon_config config;
 	struct status_hook hooks[STATUS_HOOKS_MAX];
@@ -110,7 +111,6 @@ struct status {
 	__u64 handshakes[HANDSHAKE_STATS_ENTRIES];
 	__u32 keystream_room;		/* slots in the map; 1: no keystream is made ahead */
 	struct talon_keystream_state keystream;	/* its text may lack a terminating NUL */
-	bool keystream_pid_is_alive;
 	__u64 map_bytes;		/* kernel memory that the pinned maps take; 0: not known */
 	struct talon_seen seen[TALON_PROGRAM_COUNT];		/* summed over CPUs */
 	struct talon_traffic traffic[TALON_TRAFFIC_ENTRIES];	/* summed over CPUs */
@@ -145,6 +145,8 @@ void status_read_hooks(struct status *status, const char *root);
 
 enum status_controller status_controller(const struct status *status);
 enum status_keystream status_keystream(const struct status *status);
+/* Pids in the maps, of the controller and of its helper, are of the pid namespace that this process is in. */
+bool status_sees_controller(const struct status *status);
 enum status_peer_state status_peer_state(const struct status *status, const struct status_peer *peer);
 size_t status_connected(const struct status *status);
 /* Whether there is at least one hook and all hooks are attached. */

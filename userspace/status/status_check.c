@@ -12,30 +12,35 @@ enum status_controller status_controller(const struct status *status)
 {
 	__u64 age = status->now_ns - status->info.heartbeat_ns;
 
-	if (!status->info.pid || status->info.blocks & TALON_BLOCK_STOPPED)
+	/* The map has what an earlier controller wrote last. */
+	if (status->is_held && status->info.blocks & TALON_BLOCK_STARTING)
+		return STATUS_RUNNING;
+	/* The pid in the map says nothing: it may be one of another pid namespace. */
+	if (!status->is_held || !status->info.pid || status->info.blocks & TALON_BLOCK_STOPPED)
 		return STATUS_STOPPED;
 	/* The heartbeat may have been written after the clock was read. */
-	if (status->info.heartbeat_ns > status->now_ns || age <= STATUS_HEARTBEAT_FRESH_NS)
-		/* without asking for the pid: it may belong to another pid namespace */
-		return STATUS_RUNNING;
-	if (!status->pid_is_alive)
-		return STATUS_STOPPED;
-	return age > STATUS_HEARTBEAT_HUNG_NS ? STATUS_HUNG : STATUS_RUNNING;
+	return status->info.heartbeat_ns <= status->now_ns && age > STATUS_HEARTBEAT_HUNG_NS ? STATUS_HUNG
+		: STATUS_RUNNING;
 }
 
-/* The helper runs in the controller's pid namespace, so its pid is judged the same way. */
+bool status_sees_controller(const struct status *status)
+{
+	return status->pid && status->pid == status->info.pid;
+}
+
+/* The helper dies with the controller, which takes the pid of one that died by itself out of the map. */
 enum status_keystream status_keystream(const struct status *status)
 {
 	const struct talon_keystream_state *state = &status->keystream;
 
 	if (status->keystream_room <= 1)
 		return STATUS_KEYSTREAM_OFF;
-	if (!state->pid)
+	if (!state->pid || !status->is_held)
 		return STATUS_KEYSTREAM_STOPPED;
 	if (state->heartbeat_ns > status->now_ns ||
 		status->now_ns - state->heartbeat_ns <= STATUS_HEARTBEAT_FRESH_NS)
 		return STATUS_KEYSTREAM_RUNNING;
-	return status->keystream_pid_is_alive ? STATUS_KEYSTREAM_STALLED : STATUS_KEYSTREAM_STOPPED;
+	return STATUS_KEYSTREAM_STALLED;
 }
 
 enum status_peer_state status_peer_state(const struct status *status, const struct status_peer *peer)
@@ -106,9 +111,12 @@ static bool check_live(const struct status *status, char *why, size_t size)
 
 static bool check_startup(const struct status *status, char *why, size_t size)
 {
-	snprintf(why, size, "startup: %s", status->info.ready ? "yes: the controller has finished starting"
-		: "no: the controller has not finished starting");
-	return status->info.ready;
+	bool runs = status_controller(status) != STATUS_STOPPED;
+	bool is_done = runs && status->info.ready && !(status->info.blocks & TALON_BLOCK_STARTING);
+
+	snprintf(why, size, "startup: %s", is_done ? "yes: the controller has finished starting" : runs
+		? "no: the controller has not finished starting" : "no: the controller is not running");
+	return is_done;
 }
 
 /* Writes to @text where a program should be attached and is not. */
@@ -187,17 +195,15 @@ static bool is_blocked(const struct status *status, char *why, size_t size)
 }
 
 /*
- * When a controller dies, its sessions last until their keys expire. Readiness lasts as long, because another
- * controller is about to take over. A controller that was told to stop is not ready.
+ * A datapath without a controller still serves its sessions, until their keys expire, but nobody answers
+ * handshakes or follows the host: whoever asks whether this node can be relied on is told no.
  */
 static bool check_ready(const struct status *status, char *why, size_t size)
 {
-	__u64 age_s = show_seconds_since(status, status->info.heartbeat_ns);
 	char reason[256], age[SHOW_AGE_LEN];
 	const char *colon;
 
-	if (!check_datapath(status, reason, sizeof(reason)) ||
-		!check_startup(status, reason, sizeof(reason))) {
+	if (!check_datapath(status, reason, sizeof(reason))) {
 		colon = strchr(reason, ' ');
 		snprintf(why, size, "ready:%s", colon ? colon : " no");
 		return false;
@@ -206,18 +212,23 @@ static bool check_ready(const struct status *status, char *why, size_t size)
 		snprintf(why, size, "ready: no: %s", reason);
 		return false;
 	}
-	if (status_controller(status) == STATUS_RUNNING) {
-		snprintf(why, size, "ready: yes: the datapath is attached and the controller runs");
-		return true;
-	}
-	show_duration(age_s, age, sizeof(age));
-	if (age_s < WG_REJECT_AFTER_TIME_S) {
-		snprintf(why, size, "ready: yes: without controller for %s, sessions last until %u seconds",
+	show_duration(show_seconds_since(status, status->info.heartbeat_ns), age, sizeof(age));
+	switch (status_controller(status)) {
+	case STATUS_STOPPED:
+		snprintf(why, size, "ready: no: without controller for %s; sessions last until %u seconds",
 			age, WG_REJECT_AFTER_TIME_S);
-		return true;
+		return false;
+	case STATUS_HUNG:
+		snprintf(why, size, "ready: no: the controller hangs, its last heartbeat was %s ago", age);
+		return false;
+	case STATUS_RUNNING:
+		break;
 	}
-	snprintf(why, size, "ready: no: without controller for %s, every session has expired", age);
-	return false;
+	if (status->info.ready)
+		snprintf(why, size, "ready: yes: the datapath is attached and the controller runs");
+	else
+		snprintf(why, size, "ready: no: the controller has not finished starting");
+	return status->info.ready;
 }
 
 bool status_check(const struct status *status, enum status_check check, char *why, size_t size)

@@ -34,7 +34,7 @@ static void put_controller(struct json_out *json, const struct status *status)
 
 	json_out_begin(json, "controller", '{');
 	json_out_text(json, "state", states[status_controller(status)]);
-	json_out_number(json, "pid", status->info.pid);
+	json_out_number(json, "pid", status->pid);
 	json_out_bool(json, "ready", status->info.ready);
 	json_out_number(json, "uptimeSeconds", show_seconds_since(status, status->info.started_ns));
 	json_out_number(json, "heartbeatAgeSeconds", show_seconds_since(status, status->info.heartbeat_ns));
@@ -253,7 +253,7 @@ static void put_keystream(struct json_out *json, const struct status *status)
 
 	json_out_begin(json, "keystream", '{');
 	json_out_text(json, "helper", helpers[status_keystream(status)]);
-	json_out_number(json, "pid", state->pid);
+	json_out_number(json, "pid", status_sees_controller(status) ? state->pid : 0);
 	json_out_string(json, "engine", state->engine, sizeof(state->engine));
 	json_out_number(json, "receivedAhead", recv->ahead);
 	json_out_number(json, "receivedInline", recv->inline_);

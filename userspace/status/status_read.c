@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -138,16 +137,13 @@ static int read_traffic(struct reading *r)
 static int read_keystream(struct reading *r)
 {
 	struct status *status = r->status;
-	int ret, fd;
+	int fd;
 
 	fd = read_open(r, "keystream", sizeof(struct talon_keystream_slot), &status->keystream_room);
 	if (fd < 0)
 		return fd;
 	close(fd);
-	ret = read_one(r, "keystream_state", &status->keystream, sizeof(status->keystream));
-	status->keystream_pid_is_alive = status->keystream.pid &&
-		(!kill(status->keystream.pid, 0) || errno == EPERM);
-	return ret;
+	return read_one(r, "keystream_state", &status->keystream, sizeof(status->keystream));
 }
 
 static int read_handshakes(struct reading *r)
@@ -409,7 +405,7 @@ static int read_status(struct status *ret_status, const char *pin_dir, bool few,
 	}
 	status_read_hooks(&status, r.root);
 	status.map_bytes = few ? 0 : datapath_pinned_memory(pin_dir);
-	status.pid_is_alive = status.info.pid && (!kill(status.info.pid, 0) || errno == EPERM);
+	status.is_held = datapath_is_held(pin_dir, &status.pid);
 	status.now_ns = clock_boot_ns();
 	status.now_unix_s = clock_unix_ns() / TALON_NSEC_PER_SEC;
 	*ret_status = status;

@@ -216,6 +216,20 @@ static void print_nat(FILE *out, const struct status *status)
 	fprintf(out, "  Given up to another CPU: %llu\n\n", nat->races);
 }
 
+/* @pid: 0: cannot be seen from here. */
+static void print_pid(FILE *out, __u32 pid)
+{
+	if (pid)
+		fprintf(out, "pid %u, ", pid);
+	else
+		fprintf(out, "in another pid namespace, ");
+}
+
+static bool is_starting(const struct status *status)
+{
+	return !status->info.ready || status->info.blocks & TALON_BLOCK_STARTING;
+}
+
 static void print_helper(FILE *out, const struct status *status)
 {
 	const struct talon_keystream_state *state = &status->keystream;
@@ -230,13 +244,16 @@ static void print_helper(FILE *out, const struct status *status)
 		fprintf(out, "Not running\n");
 		return;
 	case STATUS_KEYSTREAM_RUNNING:
-		fprintf(out, "Running (pid %u, ", state->pid);
+		fprintf(out, "Running (");
+		print_pid(out, status_sees_controller(status) ? state->pid : 0);
 		text_print(out, state->engine, sizeof(state->engine));
 		fprintf(out, ")\n");
 		return;
 	case STATUS_KEYSTREAM_STALLED:
 		show_duration(show_seconds_since(status, state->heartbeat_ns), age, sizeof(age));
-		fprintf(out, "Stalled (pid %u, last heartbeat %s ago)\n", state->pid, age);
+		fprintf(out, "Stalled (");
+		print_pid(out, status_sees_controller(status) ? state->pid : 0);
+		fprintf(out, "last heartbeat %s ago)\n", age);
 		return;
 	}
 }
@@ -267,11 +284,14 @@ static void print_controller(FILE *out, const struct status *status)
 	switch (status_controller(status)) {
 	case STATUS_RUNNING:
 		show_duration(show_seconds_since(status, status->info.started_ns), age, sizeof(age));
-		fprintf(out, "Controller: %s (pid %u, for %s)\n", status->info.ready ? "Running" : "Starting",
-			status->info.pid, age);
+		fprintf(out, "Controller: %s (", is_starting(status) ? "Starting" : "Running");
+		print_pid(out, status->pid);
+		fprintf(out, "for %s)\n", age);
 		return;
 	case STATUS_HUNG:
-		fprintf(out, "Controller: Hung (pid %u, last heartbeat ", status->info.pid);
+		fprintf(out, "Controller: Hung (");
+		print_pid(out, status->pid);
+		fprintf(out, "last heartbeat ");
 		break;
 	case STATUS_STOPPED:
 		fprintf(out, "Controller: Not running (last heartbeat ");

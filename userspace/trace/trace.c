@@ -2,7 +2,6 @@
 // One trace: what is asked, what has to be copied for it, the way there and the way back.
 #include <arpa/inet.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -375,6 +374,7 @@ static int go(struct walk *walk)
 	struct trace *t = walk->trace;
 	struct passage there = {};
 	enum trace_origin origin;
+	uint32_t pid;
 	int ret = plan(walk, &origin);
 
 	if (ret)
@@ -384,7 +384,7 @@ static int go(struct walk *walk)
 	walk->copy.party_count = walk->party_count;
 	snprintf(t->mode, sizeof(t->mode), "%.*s", (int)sizeof(walk->live.info.mode) - 1,
 		walk->live.info.mode);
-	t->controller_runs = walk->live.info.pid && (!kill(walk->live.info.pid, 0) || errno == EPERM);
+	t->controller_runs = datapath_is_held(walk->request->base, &pid);
 	ret = walk_there(walk, origin, &there);
 	return ret ? ret : walk_back(walk, &there);
 }

@@ -25,7 +25,7 @@ enum { MESH = 1 << 0, STALE = 1 << 1, NO_PEERS = 1 << 2, NO_KEYSTREAM = 1 << 3, 
 static void fill_status(struct status *s, unsigned scene)
 {
 	s->now_ns = AT(NOW_S);
-	s->pid_is_alive = !(scene & STALE);
+	s->is_held = !(scene & STALE);
 	s->info = (struct talon_info){ .layout = 4, .pid = 4711, .ready = 1, .heartbeat_ns = AT(NOW_S - 1),
 		.started_ns = AT(NOW_S - 500), .datapath_since_ns = AT(NOW_S - 1000) + 123456789,
 		.adoptions = another() };
@@ -53,7 +53,6 @@ static void fill_status(struct status *s, unsigned scene)
 	if (scene & NO_KEYSTREAM)
 		return;
 	s->keystream_room = another();
-	s->keystream_pid_is_alive = true;
 	s->keystream = (struct talon_keystream_state){ .pid = 1, .heartbeat_ns = AT(NOW_S),
 		.windows = another(), .slots = another(), .room = s->keystream_room, .generated = another(),
 		.wasted = another(), .gap_ns = another(), .engine = "openssl" };

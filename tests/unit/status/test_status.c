@@ -66,7 +66,8 @@ static void fill_peers(void)
 
 static struct status make_status(void)
 {
-	struct status s = { .now_ns = AT(NOW_S), .now_unix_s = 1795393860, .pid_is_alive = true };
+	struct status s = { .now_ns = AT(NOW_S), .now_unix_s = 1795393860, .is_held = true,
+		.pid = 4711 };
 
 	fill_peers();
 	routes[0] = (struct status_route){ net("10.0.0.0", 8), 0, false };
@@ -462,15 +463,15 @@ static void the_helper_runs_stalls_or_is_not_there(void **state)
 	static const struct {
 		__u32 room, pid;
 		__u64 age_s;
-		bool is_alive;
+		bool is_held;
 		enum status_keystream expected;
 		const char *text;
 	} cases[] = {
 		{ 1, 0, 0, false, STATUS_KEYSTREAM_OFF, "  Helper: Off\n" },
 		{ 1024, 0, 1, false, STATUS_KEYSTREAM_STOPPED, "  Helper: Not running\n" },
 		{ 1024, 5, 3, true, STATUS_KEYSTREAM_RUNNING, "  Helper: Running (pid 5, openssl)\n" },
-		/* another pid namespace */
-		{ 1024, 5, 3, false, STATUS_KEYSTREAM_RUNNING, "  Helper: Running (pid 5, openssl)\n" },
+		/* it dies with its controller */
+		{ 1024, 5, 3, false, STATUS_KEYSTREAM_STOPPED, "  Helper: Not running\n" },
 		{ 1024, 5, 70, true, STATUS_KEYSTREAM_STALLED,
 			"  Helper: Stalled (pid 5, last heartbeat 1 minute, 10 seconds ago)\n" },
 		{ 1024, 5, 70, false, STATUS_KEYSTREAM_STOPPED, "  Helper: Not running\n" },
@@ -483,7 +484,7 @@ static void the_helper_runs_stalls_or_is_not_there(void **state)
 		s.keystream_room = cases[i].room;
 		s.keystream.pid = cases[i].pid;
 		s.keystream.heartbeat_ns = AT(NOW_S - cases[i].age_s);
-		s.keystream_pid_is_alive = cases[i].is_alive;
+		s.is_held = cases[i].is_held;
 		assert_int_equal(status_keystream(&s), cases[i].expected);
 		text = text_of(&s, true);
 		assert_has(text, cases[i].text);
@@ -563,32 +564,37 @@ static void sizes_are_in_powers_of_1024(void **state)
 	}
 }
 
-static void the_controller_is_judged_by_heartbeat_then_process(void **state)
+static void the_controller_is_judged_by_its_lock_then_by_its_heartbeat(void **state)
 {
 	static const struct {
-		__u32 pid;
+		__u32 in_map, seen;	/* pids: as the controller wrote it, and as it is seen from here */
 		__s64 age_s;
-		bool is_alive;
+		bool is_held;
 		enum status_controller controller;
 		const char *line;
 	} cases[] = {
-		{ 0, 0, false, STATUS_STOPPED, "Controller: Not running (last heartbeat 0 seconds ago)\n" },
-		{ 7, 1, true, STATUS_RUNNING, "Controller: Running (pid 7, for 2 hours, 1 minute)\n" },
-		/* another pid namespace: the pid says nothing */
-		{ 7, 3, false, STATUS_RUNNING, "Controller: Running (pid 7, for 2 hours, 1 minute)\n" },
-		{ 7, 4, false, STATUS_STOPPED, "Controller: Not running (last heartbeat 4 seconds ago)\n" },
-		{ 7, 10, true, STATUS_RUNNING, "Controller: Running (pid 7, for 2 hours, 1 minute)\n" },
-		{ 7, 11, true, STATUS_HUNG, "Controller: Hung (pid 7, last heartbeat 11 seconds ago)\n" },
-		{ 7, -1, true, STATUS_RUNNING, "Controller: Running (pid 7, for 2 hours, 1 minute)\n" },
+		{ 0, 0, 0, false, STATUS_STOPPED, "Controller: Not running (last heartbeat 0 seconds ago)\n" },
+		{ 7, 7, 1, true, STATUS_RUNNING, "Controller: Running (pid 7, for 2 hours, 1 minute)\n" },
+		/* a process of that number may well be there */
+		{ 7, 0, 1, false, STATUS_STOPPED, "Controller: Not running (last heartbeat 1 second ago)\n" },
+		{ 1, 7, 3, true, STATUS_RUNNING, "Controller: Running (pid 7, for 2 hours, 1 minute)\n" },
+		{ 1, 0, 3, true, STATUS_RUNNING,
+			"Controller: Running (in another pid namespace, for 2 hours, 1 minute)\n" },
+		{ 7, 7, 10, true, STATUS_RUNNING, "Controller: Running (pid 7, for 2 hours, 1 minute)\n" },
+		{ 7, 7, 11, true, STATUS_HUNG, "Controller: Hung (pid 7, last heartbeat 11 seconds ago)\n" },
+		{ 1, 0, 11, true, STATUS_HUNG,
+			"Controller: Hung (in another pid namespace, last heartbeat 11 seconds ago)\n" },
+		{ 7, 7, -1, true, STATUS_RUNNING, "Controller: Running (pid 7, for 2 hours, 1 minute)\n" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct status s = make_status();
 		char *text;
 
-		s.info.pid = cases[i].pid;
+		s.info.pid = cases[i].in_map;
+		s.pid = cases[i].seen;
 		s.info.heartbeat_ns = AT(NOW_S - cases[i].age_s);
-		s.pid_is_alive = cases[i].is_alive;
+		s.is_held = cases[i].is_held;
 		assert_int_equal(status_controller(&s), cases[i].controller);
 		text = text_of(&s, false);
 		assert_has(text, cases[i].line);
@@ -648,19 +654,28 @@ static void a_healthy_node_passes_every_check(void **state)
 	assert_check(&s, STATUS_CHECK_DATAPATH, true, "datapath: yes: all 2 programs are attached");
 }
 
-static void a_dead_controller_is_not_live_but_ready_while_keys_last(void **state)
+static void without_a_controller_a_node_is_neither_live_nor_ready_nor_started(void **state)
 {
 	struct status s = make_status();
 
-	s.pid_is_alive = false;
-	s.info.heartbeat_ns = AT(NOW_S - 60);
+	s.is_held = false;
 	assert_check(&s, STATUS_CHECK_LIVE, false, "live: no: the controller is not running");
-	assert_check(&s, STATUS_CHECK_READY, true,
-		"ready: yes: without controller for 1 minute, sessions last until 180 seconds");
-	s.info.heartbeat_ns = AT(NOW_S - 180);
+	assert_check(&s, STATUS_CHECK_STARTUP, false, "startup: no: the controller is not running");
 	assert_check(&s, STATUS_CHECK_READY, false,
-		"ready: no: without controller for 3 minutes, every session has expired");
+		"ready: no: without controller for 1 second; sessions last until 180 seconds");
 	assert_check(&s, STATUS_CHECK_DATAPATH, true, "datapath: yes: all 2 programs are attached");
+}
+
+static void a_controller_that_hangs_is_neither_live_nor_ready(void **state)
+{
+	struct status s = make_status();
+
+	s.info.heartbeat_ns = AT(NOW_S - 60);
+	assert_check(&s, STATUS_CHECK_LIVE, false,
+		"live: no: the controller's last heartbeat was 1 minute ago");
+	assert_check(&s, STATUS_CHECK_STARTUP, true, "startup: yes: the controller has finished starting");
+	assert_check(&s, STATUS_CHECK_READY, false,
+		"ready: no: the controller hangs, its last heartbeat was 1 minute ago");
 }
 
 static void a_controller_that_was_stopped_is_neither_live_nor_ready(void **state)
@@ -671,7 +686,18 @@ static void a_controller_that_was_stopped_is_neither_live_nor_ready(void **state
 	assert_int_equal(status_controller(&s), STATUS_STOPPED);
 	assert_check(&s, STATUS_CHECK_LIVE, false, "live: no: the controller is not running");
 	assert_check(&s, STATUS_CHECK_READY, false, "ready: no: the controller was stopped");
-	s.info.blocks |= TALON_BLOCK_STARTING;
+}
+
+/* The rest of the map is what an earlier one wrote last. */
+static void a_controller_that_takes_over_is_starting_whatever_the_earlier_one_left(void **state)
+{
+	struct status s = make_status();
+
+	s.info.blocks = TALON_BLOCK_STOPPED | TALON_BLOCK_STARTING;
+	s.info.heartbeat_ns = AT(NOW_S - 60);
+	assert_int_equal(status_controller(&s), STATUS_RUNNING);
+	assert_check(&s, STATUS_CHECK_STARTUP, false,
+		"startup: no: the controller has not finished starting");
 	assert_check(&s, STATUS_CHECK_READY, false, "ready: no: a controller is starting");
 }
 
@@ -816,11 +842,13 @@ int main(void)
 		cmocka_unit_test(json_strings_pass_utf8_and_replace_the_rest),
 		cmocka_unit_test(durations_show_their_two_largest_units),
 		cmocka_unit_test(sizes_are_in_powers_of_1024),
-		cmocka_unit_test(the_controller_is_judged_by_heartbeat_then_process),
+		cmocka_unit_test(the_controller_is_judged_by_its_lock_then_by_its_heartbeat),
 		cmocka_unit_test(a_controller_that_has_not_finished_is_starting),
 		cmocka_unit_test(a_peer_is_connected_with_a_young_handshake_and_a_session),
 		cmocka_unit_test(a_healthy_node_passes_every_check),
-		cmocka_unit_test(a_dead_controller_is_not_live_but_ready_while_keys_last),
+		cmocka_unit_test(without_a_controller_a_node_is_neither_live_nor_ready_nor_started),
+		cmocka_unit_test(a_controller_that_hangs_is_neither_live_nor_ready),
+		cmocka_unit_test(a_controller_that_takes_over_is_starting_whatever_the_earlier_one_left),
 		cmocka_unit_test(a_controller_that_was_stopped_is_neither_live_nor_ready),
 		cmocka_unit_test(what_keeps_packets_from_flowing_is_why_a_node_is_not_ready),
 		cmocka_unit_test(a_hung_controller_is_not_live),

@@ -32,7 +32,7 @@ static __be32 addr(const char *text)
 
 static void fill_status(struct status *s, struct status_peer *peers, __u64 now_s)
 {
-	*s = (struct status){ .now_ns = AT(now_s), .now_unix_s = 1795393860, .pid_is_alive = true,
+	*s = (struct status){ .now_ns = AT(now_s), .now_unix_s = 1795393860, .is_held = true,
 		.peers = peers, .peer_count = 3, .keystream_room = 1000 };
 	s->info = (struct talon_info){ .pid = 4711, .ready = 1, .datapath_since_ns = AT(5),
 		.heartbeat_ns = AT(now_s) };
@@ -559,9 +559,9 @@ static void the_controller_has_one_of_four_states(void **state)
 	assert_string_equal(top_controller(&now), "running");
 	now.info.heartbeat_ns -= STATUS_HEARTBEAT_HUNG_NS + 1;
 	assert_string_equal(top_controller(&now), "hung");
-	now.pid_is_alive = false;
+	now.is_held = false;
 	assert_string_equal(top_controller(&now), "stopped");
-	now.pid_is_alive = true;
+	now.is_held = true;
 	now.info.heartbeat_ns = now.now_ns;
 	now.info.ready = 0;
 	assert_string_equal(top_controller(&now), "starting");
