@@ -11,11 +11,16 @@
 /* Has a daemon drain, if there is one. Returns CLI_OK also where there is none, but under NetBird's name. */
 static int ask(struct cli *cli, const struct config *config, bool *ret_drained)
 {
-	char why[CONFIG_WHY_LEN];
-	int ret = control_ask_down(cli_socket(config), why, sizeof(why));
+	const char *socket = cli_socket(config);
+	char why[CONFIG_WHY_LEN], text[CONFIG_WHY_LEN];
+	int ret = control_ask_down(socket, why, sizeof(why));
 
 	*ret_drained = !ret;
 	if (!ret)
+		return CLI_OK;
+	/* beside the controller, which runs in another container: that one is asked by the pins */
+	if (ret == -EREMOTEIO && (!control_ask_waiting(socket, false, text, sizeof(text)) ||
+		!control_ask_waiting(socket, true, text, sizeof(text))))
 		return CLI_OK;
 	if (ret == -EREMOTEIO)
 		return cli_fail(cli, CLI_FAILED, "down: %s", why);

@@ -6,9 +6,11 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bundle/anonymize.h"
 #include "cli/cli.h"
+#include "datapath/datapath.h"
 #include "log/log.h"
 #include "snapshot/control.h"
 #include "status/render.h"
@@ -373,17 +375,42 @@ static int show_mesh(struct cli *cli, const struct options *o, const struct snap
 	return code;
 }
 
-/* The process of this container waits for another controller: what that one's maps say is not about us. */
+/* The process of this container is not the controller yet: what the maps say is not about us. */
 static int say_waiting(struct cli *cli, const struct options *o, const char *text)
 {
 	static const char *const answers[] = {
 		[STATUS_CHECK_LIVE] = "live: yes", [STATUS_CHECK_READY] = "ready: no",
 		[STATUS_CHECK_STARTUP] = "startup: no",
 	};
-	char why[CONFIG_WHY_LEN];
+	char why[CONFIG_WHY_LEN + 32];
 
 	snprintf(why, sizeof(why), "%s: it %s", answers[o->check], text);
 	return say(cli, o->check == STATUS_CHECK_LIVE, why, sizeof(why));
+}
+
+/* Whether this container runs Talon, as its first process, beside the one that asks. */
+static bool is_beside_talon(void)
+{
+	char name[32] = "";
+	FILE *f = getpid() == 1 ? NULL : fopen("/proc/1/comm", "re");
+
+	if (f && !fgets(name, sizeof(name), f))
+		name[0] = '\0';
+	if (f)
+		fclose(f);
+	name[strcspn(name, "\n")] = '\0';
+	return !strcmp(name, "talon") || !strcmp(name, "netbird");
+}
+
+/* The controller is another container's. Has ours come so far that it waits for it, or already let go? */
+static bool is_still_to_come(const char *socket, char *text, size_t size)
+{
+	if (!control_ask_waiting(socket, false, text, size))
+		return true;
+	if (!control_ask_waiting(socket, true, text, size))
+		return false;
+	snprintf(text, size, "is just starting");
+	return true;
 }
 
 /*
@@ -392,9 +419,10 @@ static int say_waiting(struct cli *cli, const struct options *o, const char *tex
  */
 static int run_check(struct cli *cli, const struct options *o)
 {
-	const char *socket = cli_socket(&o->config);
+	const char *pin_dir = o->config.pin_dir, *socket = cli_socket(&o->config);
 	char path[CONTROL_PATH_LEN], why[CONFIG_WHY_LEN], text[CONFIG_WHY_LEN];
 	struct snapshot snapshot = {};
+	uint32_t pid;
 	bool holds;
 	int ret;
 
@@ -406,13 +434,12 @@ static int run_check(struct cli *cli, const struct options *o)
 		snapshot_done(&snapshot);
 		return say(cli, holds, why, sizeof(why));
 	}
-	if (ret == -EREMOTEIO && !control_ask_waiting(socket, text, sizeof(text)))
+	control_path_of_pins(pin_dir, path);
+	if (datapath_is_held(pin_dir, &pid) && !pid && is_beside_talon() &&
+		is_still_to_come(ret == -EREMOTEIO ? socket : path, text, sizeof(text)))
 		return say_waiting(cli, o, text);
-	if (cli->as_netbird && ret != -ETIMEDOUT)
+	if (cli->as_netbird && ret != -ETIMEDOUT && ret != -EREMOTEIO)
 		return cli_no_daemon(cli, why);
-	control_path_of_pins(o->config.pin_dir, path);
-	if (ret != -ETIMEDOUT && !control_ask_waiting(path, text, sizeof(text)))
-		return say_waiting(cli, o, text);
 	return run_datapath(cli, o);
 }
 

@@ -37,7 +37,7 @@ int daemon_run(struct config *config, int seat, const struct daemon_reload *relo
 /*
  * Ends a running controller of @pin_dir, if there is one, and removes every program, map, link, route,
  * device and pin. The controller is asked by the pins' directory, whatever container it is in; one that does not
- * hear within 5 s is ended by signals, if it can be seen from here.
+ * hear within 4 s is ended by signals, if it can be seen from here.
  * @is_ending: it was asked already. Returns 0, or a negative errno with one line in @err. The pins stay locked
  * until this process ends.
  */

@@ -20,8 +20,8 @@
 
 #define ERR_LEN		512
 #define PAUSE_US	10000
-#define HEAR_MS		5000	/* a controller looks for requests once a second */
-#define SIGNAL_WAIT_MS	5000
+#define HEAR_MS		4000	/* a controller looks for requests once a second */
+#define SIGNAL_WAIT_MS	3000
 
 static void stop_threads(const struct talon_info *info)
 {

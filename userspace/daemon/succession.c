@@ -31,7 +31,7 @@ struct wait {
 	int signals;
 	struct loop_fd signals_watch;
 	struct control *control;	/* NULL: nobody can ask what is going on */
-	bool is_said;
+	bool is_said;			/* ... to the log and to probes */
 	uint64_t free_ns;		/* since when the seat is free; 0: it is not */
 	int ret;
 };
@@ -80,7 +80,7 @@ static void name_holder(int seat, char *text, size_t size)
 		snprintf(text, size, "in another pid namespace");
 }
 
-static void say_waiting(void *ctx, char *text, size_t size)
+static bool say_waiting(void *ctx, char *text, size_t size)
 {
 	const struct wait *w = ctx;
 	char who[32];
@@ -88,12 +88,22 @@ static void say_waiting(void *ctx, char *text, size_t size)
 	name_holder(w->seat, who, sizeof(who));
 	snprintf(text, size, "waits for the controller that runs on %.80s (%s) to hand over",
 		w->config->pin_dir, who);
+	return false;
+}
+
+static bool say_standing_by(void *ctx, char *text, size_t size)
+{
+	const struct wait *w = ctx;
+	char who[32];
+
+	name_holder(w->seat, who, sizeof(who));
+	snprintf(text, size, "stands by: another controller runs on %.80s (%s)", w->config->pin_dir, who);
+	return true;
 }
 
 /* Probes of this container ask us, and must not take the other controller's state for ours. */
-static void listen_for_probes(struct wait *w)
+static void listen_for_probes(struct wait *w, const struct control_ops *ops)
 {
-	static const struct control_ops ops = { .waiting = say_waiting };
 	char path[CONTROL_PATH_LEN], why[CONFIG_WHY_LEN];
 
 	control_path_of_pins(w->config->pin_dir, path);
@@ -104,7 +114,7 @@ static void listen_for_probes(struct wait *w)
 	} else {
 		mkdir(CONTROL_DIR, 0755);
 	}
-	if (control_new(&w->control, w->loop, path, &ops, w, why, sizeof(why)))
+	if (control_new(&w->control, w->loop, path, ops, w, why, sizeof(why)))
 		log_debug("%s", why);
 }
 
@@ -131,6 +141,7 @@ static int run(struct wait *w, loop_timer_fn look)
 
 static void say_once(struct wait *w)
 {
+	static const struct control_ops ops = { .waiting = say_waiting };
 	char text[CONFIG_WHY_LEN];
 
 	if (w->is_said)
@@ -138,7 +149,7 @@ static void say_once(struct wait *w)
 	w->is_said = true;
 	say_waiting(w, text, sizeof(text));
 	log_info("%s", text);
-	listen_for_probes(w);
+	listen_for_probes(w, &ops);
 }
 
 /* `talon down` removed the directory: another one takes its place. */
@@ -216,9 +227,13 @@ static bool is_abandoned(struct wait *w)
 
 static void look_after_seat(void *ctx)
 {
+	static const struct control_ops ops = { .waiting = say_standing_by };
 	struct wait *w = ctx;
 
 	loop_timer_after(w->loop, &w->timer, LOOK_NS);
+	if (!w->is_said)
+		listen_for_probes(w, &ops);
+	w->is_said = true;
 	if (seat_is_gone(w->seat)) {
 		log_info("the datapath was removed: this process ends");
 		end(w, 0);

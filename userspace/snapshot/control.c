@@ -523,12 +523,12 @@ static bool has_op(const struct control_ops *ops, const char *name)
 }
 
 /* Of a process that has no other operations yet. */
-static void say_waiting(struct client *client, bool is_asked)
+static void say_waiting(struct client *client, const char *request)
 {
 	char text[ERR_LEN] = "";
+	bool stands_by = client->control->ops->waiting(client->control->ctx, text, sizeof(text));
 
-	client->control->ops->waiting(client->control->ctx, text, sizeof(text));
-	if (is_asked)
+	if (!strcmp(request, stands_by ? "standing-by" : "waiting"))
 		answer_text(client, text);
 	else
 		answer(client, -EAGAIN, text);
@@ -542,7 +542,7 @@ static void dispatch(struct client *client, const json_t *request)
 	if (!name)
 		answer(client, -EINVAL, "not a request");
 	else if (ops->waiting && strcmp(name, "version"))
-		say_waiting(client, !strcmp(name, "waiting"));
+		say_waiting(client, name);
 	else if (!has_op(ops, name))
 		answer(client, -EOPNOTSUPP, "this daemon is in no mesh");
 	else if (!strcmp(name, "reload"))

@@ -8,7 +8,7 @@
  *
  * Requests: snapshot (probe: true asks the servers first whether they are there); version; log-level (level);
  * select and deselect (ids, append, all); up (setupKey, managementUrl, hostname, token); extend (token);
- * down; logout; reload (environment); config; waiting. A client that is slow, silent or sends too much is cut off;
+ * down; logout; reload (environment); config; waiting; standing-by. A client that is slow, silent or sends too much is cut off;
  * none can block the loop.
  *
  * The client of expose (port, protocol, ...) stays: after the first answer, which says where the service is
@@ -98,10 +98,11 @@ void control_stay_end(struct control_stay *stay, int ret, const char *why);
  */
 struct control_ops {
 	/*
-	 * Of a process that waits for another controller to let go: one line about that. It answers "waiting" with
-	 * it, and refuses everything else with it; all others refuse "waiting". NULL: this process does not wait.
+	 * Of a process beside another controller: one line about that. It answers "waiting" with it if it waits for
+	 * the other to let go, "standing-by" if it has let go itself, and refuses everything else with it; all
+	 * others refuse those two. Returns whether it stands by. NULL: this process is the controller.
 	 */
-	void (*waiting)(void *ctx, char *text, size_t size);
+	bool (*waiting)(void *ctx, char *text, size_t size);
 	/* The caller frees it by snapshot_done(). */
 	int (*snapshot)(void *ctx, struct snapshot *ret_snapshot);
 	/* @all: every network, and @count is 0. @append: in addition to those selected so far. */
@@ -167,8 +168,11 @@ int control_probe(const char *path, char *why, size_t size);
 int control_ask_snapshot(const char *path, struct snapshot *ret_snapshot, char *why, size_t size);
 /* For a check: the same, but an answer that takes longer than CONTROL_CHECK_MS is given up. */
 int control_ask_briefly(const char *path, struct snapshot *ret_snapshot, char *why, size_t size);
-/* As briefly: whether the process there waits for another controller. Returns 0 then, and why in @text. */
-int control_ask_waiting(const char *path, char *text, size_t size);
+/*
+ * As briefly: whether the process there is beside another controller: with @stands_by, has let go, else waits for
+ * it. Returns 0 then, and one line about it in @text.
+ */
+int control_ask_waiting(const char *path, bool stands_by, char *text, size_t size);
 /* The same after a look at the servers, which may take 5 s. */
 int control_ask_status(const char *path, struct snapshot *ret_snapshot, char *why, size_t size);
 int control_ask_networks(const char *path, bool select, char *const *ids, size_t count, bool append, bool all,

@@ -289,10 +289,11 @@ int control_ask_briefly(const char *path, struct snapshot *ret_snapshot, char *w
 	return ask_snapshot(path, false, CONTROL_CHECK_MS, ret_snapshot, why, size);
 }
 
-int control_ask_waiting(const char *path, char *text, size_t size)
+int control_ask_waiting(const char *path, bool stands_by, char *text, size_t size)
 {
 	json_t *result = NULL;
-	int ret = ask_plain(path, "waiting", CONTROL_CHECK_MS, &result, text, size);
+	int ret = ask_plain(path, stands_by ? "standing-by" : "waiting", CONTROL_CHECK_MS, &result, text,
+		size);
 
 	if (!ret)
 		snprintf(text, size, "%s", json_string_value(result) ?: "");

@@ -47,9 +47,27 @@ static int clear_name(const char *path, char *why, size_t size)
 	return 0;
 }
 
+/* What to do about a directory that cannot be written, as in a container with a read-only root. */
+static void advise(const char *path, char *text, size_t size)
+{
+	char dir[CONTROL_PATH_LEN];
+	char *slash;
+
+	text[0] = '\0';
+	snprintf(dir, sizeof(dir), "%s", path);
+	while ((slash = strrchr(dir, '/')) && slash != dir) {
+		*slash = '\0';
+		if (!access(dir, F_OK))
+			break;
+	}
+	if (slash && slash != dir && access(dir, W_OK) && (errno == EROFS || errno == EACCES))
+		snprintf(text, size, "; mount a writable directory on %s (in a pod, an emptyDir)", dir);
+}
+
 int control_listen(const char *path, struct stat *ret_stat, char *why, size_t size)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	char advice[CONTROL_PATH_LEN + 80];
 	int fd, ret;
 
 	ret = clear_name(path, why, size);
@@ -62,9 +80,10 @@ int control_listen(const char *path, struct stat *ret_stat, char *why, size_t si
 	/* bind() gives the name the descriptor's mode, so others cannot connect even for a moment. */
 	if (fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
 		listen(fd, CONTROL_CLIENTS_MAX) || lstat(path, ret_stat)) {
-		ret = fail(-errno, why, size, "%s: cannot listen: %s", path, strerror(errno));
+		ret = -errno;
+		advise(path, advice, sizeof(advice));
 		close(fd);
-		return ret;
+		return fail(ret, why, size, "%s: cannot listen: %s%s", path, strerror(-ret), advice);
 	}
 	return fd;
 }
