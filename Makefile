@@ -4,7 +4,11 @@
 # Sources are found by place: userspace/**/*.c, bpf/*.bpf.c, tests/unit/**/test_*.c, tests/bpf/test_*.c,
 # tests/fuzz/fuzz_*.c, tests/bench/bench_*.c. A new file there needs no new line here.
 
-BUILD ?= build
+# ARCH=arm64 on amd64, or the other way round: what is built goes to a folder of its own. image takes several.
+HOST_ARCH := $(shell dpkg --print-architecture 2>/dev/null)
+ARCH ?= $(HOST_ARCH)
+CROSS := $(if $(word 2,$(ARCH)),,$(filter-out $(HOST_ARCH),$(ARCH)))
+BUILD ?= $(if $(CROSS),build/$(CROSS),build)
 CC ?= gcc
 CLANG ?= clang
 LLVM_STRIP ?= llvm-strip
@@ -30,8 +34,21 @@ LDLIBS = $(shell $(PKG_CONFIG) --libs $(LIBS)) -lelf -lz -lpthread
 TEST_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
-BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Wno-unused-parameter -Werror -Wno-unused-function \
+BPF_CFLAGS := -O2 -g -ffile-prefix-map=$(CURDIR)=. -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Wno-unused-parameter -Werror -Wno-unused-function \
 	-Ibpf/include -Ibpf -Itests -I/usr/include/$(MULTIARCH) -fno-stack-protector
+
+# clang and lld need no more for another architecture than its libraries: Debian's packages, unpacked below $(BUILD) (sysroot.sh).
+ifneq ($(CROSS),)
+TRIPLET_amd64 := x86_64-linux-gnu
+TRIPLET_arm64 := aarch64-linux-gnu
+TRIPLET := $(or $(TRIPLET_$(CROSS)),$(error ARCH=$(CROSS): expected amd64 or arm64))
+SYSROOT := $(abspath $(BUILD))/sysroot
+SYSROOT_READY := $(BUILD)/sysroot.ready
+override CC := $(if $(shell command -v ccache),ccache )$(CLANG) --target=$(TRIPLET) --sysroot=$(SYSROOT) -fuse-ld=lld -Wno-unused-command-line-argument \
+	-Wno-gnu-variable-sized-type-not-at-end
+AR := llvm-ar
+PKG_CONFIG := PKG_CONFIG_LIBDIR=$(SYSROOT)/usr/lib/$(TRIPLET)/pkgconfig PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) $(PKG_CONFIG)
+endif
 
 BPF_SRC := $(wildcard bpf/*.bpf.c bpf/probe/*.bpf.c tests/bpf/*.bpf.c tests/bench/*.bpf.c tests/bench/load/*.bpf.c)
 SKELS := $(patsubst %.bpf.c,$(BUILD)/gen/%.skel.h,$(notdir $(BPF_SRC)))
@@ -59,6 +76,12 @@ talon: $(BUILD)/talon
 help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9 -]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
+$(BUILD)/sysroot.ready: tests/deps.sh manifests/image/sysroot.sh
+	$(Q)tests/deps.sh build cross
+	@mkdir -p $(@D)
+	$(Q)manifests/image/sysroot.sh $(SYSROOT) $(CROSS) $$(tests/deps.sh --list sysroot)
+	@touch $@
+
 $(BUILD)/bpf/%.bpf.o: %.bpf.c
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(BUILD)/bpf/$*.bpf.d -c $< -o $@
@@ -74,18 +97,18 @@ $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h &: proto/%.proto
 	$(Q)protoc-c --proto_path=proto --c_out=$(BUILD)/gen $<
 
 # Generated: not ours to warn about.
-$(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c
+$(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c | $(SYSROOT_READY)
 	$(Q)$(CC) $(ALL_CFLAGS) -Wno-error -w -c $< -o $@
 
 # Objects may include any skeleton or message of theirs: have them all first (order only; real dependencies come from the .d files).
-$(BUILD)/userspace/%.o: userspace/%.c | $(OWN_SKELS) $(PROTO:%=%.h)
+$(BUILD)/userspace/%.o: userspace/%.c | $(OWN_SKELS) $(PROTO:%=%.h) $(SYSROOT_READY)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 # The unit's text is part of the program.
 $(BUILD)/userspace/service/unit.o: manifests/systemd/talon.service
 
-$(BUILD)/%.o: %.c | $(SKELS) $(PROTO:%=%.h)
+$(BUILD)/%.o: %.c | $(SKELS) $(PROTO:%=%.h) $(SYSROOT_READY)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter tests/%,$<),-Itests) -MMD -MP -c $< -o $@
 
@@ -174,9 +197,9 @@ install: $(BUILD)/talon ## binary, man pages and completion below $(DESTDIR)$(PR
 deb: $(BUILD)/talon ## a Debian package in $(BUILD)
 	$(Q)BUILD=$(abspath $(BUILD)) manifests/debian/build.sh $(BUILD)
 
-image: $(BUILD)/talon ## an OCI archive, its SPDX bill of materials and its files as a folder, in $(BUILD)/image
+image: $(if $(filter $(HOST_ARCH),$(ARCH)),$(if $(CROSS),,$(BUILD)/talon)) ## an OCI archive, its SPDX bill of materials, its files as a folder (ARCH="amd64 arm64")
 	$(Q)tests/deps.sh build image
-	$(Q)BUILD=$(abspath $(BUILD)) MAKE="$(MAKE)" manifests/image/build.sh
+	$(Q)BUILD=$(abspath $(if $(CROSS),$(patsubst %/$(CROSS),%,$(BUILD)),$(BUILD))) ARCH="$(ARCH)" MAKE="$(MAKE)" manifests/image/build.sh
 
 clean: ## remove $(BUILD)
 	$(Q)rm -rf $(BUILD)

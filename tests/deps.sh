@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Installs the Debian packages that a part of the project needs and that are missing.
 #
-#   deps.sh build|image|test|lint|demo ...
+#   deps.sh build|image|cross|test|lint|demo ...
+#   deps.sh --list sysroot      names packages, and installs nothing
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 
@@ -11,19 +12,24 @@ build="gcc make clang llvm libc6-dev linux-libc-dev pkg-config bpftool libbpf-de
 	protobuf-c-compiler libcurl4-openssl-dev libqrencode-dev"
 unit="libcmocka-dev libclang-rt-14-dev libssl-dev python3-grpcio"
 image="binutils patch xz-utils python3 ca-certificates libqrencode4"
+cross="lld llvm clang"
+# Unpacked for a cross-build, not installed: sysroot.sh.
+sysroot="libgcc-12-dev base-files libcmocka-dev $(tr -s ' \t\n' '\n' <<<"$build $image" | grep -E '^(lib.*-dev|linux-libc-dev|zlib1g-dev|ca-certificates|libqrencode4)$' | xargs)"
 lint="clang-tidy shellcheck groff-base"
 
 listed() { sed 's/[[:space:]]*#.*//' "$here/$1/packages.txt" | xargs; }
 
+[ "${1:-}" != --list ] || { xargs <<<"${!2}"; exit; }
 want=""
 for part; do
 	case $part in
 	build) want+=" $build" ;;
 	image) want+=" $image" ;;
+	cross) want+=" $cross" ;;
 	demo) want+=" $(listed e2e)" ;;
 	test) want+=" $unit $image $(listed e2e) $(listed vm)" ;;
 	lint) want+=" $lint" ;;
-	*) echo "deps.sh: '$part' is not one of build, image, demo, test, lint" >&2; exit 2 ;;
+	*) echo "deps.sh: '$part' is not one of build, image, cross, demo, test, lint" >&2; exit 2 ;;
 	esac
 done
 

@@ -1,16 +1,28 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Makes the image in $BUILD/image: build.sh [FOLDER].
+# Makes the image in $BUILD/image: build.sh [FOLDER]. For several architectures one archive with an index of them.
 #
-# Environment: BUILD (build directory), IMAGE (its name, localhost/talon), IMAGE_TAG (what the file VERSION says), IMAGE_SOURCE (where its
-# source is: a label), SOURCE_DATE_EPOCH (see image.py).
+# Environment: BUILD (build directory), ARCH (architectures, "amd64 arm64": this machine's), MAKE, IMAGE (its name, localhost/talon),
+# IMAGE_TAG (what the file VERSION says), IMAGE_SOURCE (where its source is: a label), SOURCE_DATE_EPOCH (see image.py). Exits 77 when
+# packages cannot be had.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
 build=${BUILD:-build}
-arch=$(dpkg --print-architecture)
+native=$(dpkg --print-architecture)
 out=${1:-$build/image}
 
-"$here/libcurl.sh" "$build/image/libcurl-$arch"
-"$here/image.py" --out "$out" --name "${IMAGE:-localhost/talon}" ${IMAGE_TAG:+--tag "$IMAGE_TAG"} --source "${IMAGE_SOURCE:-}" \
-	"$arch:$build/talon::$build/image/libcurl-$arch"
+images=()
+for arch in ${ARCH:-$native}; do
+	libcurl=$build/image/libcurl-$arch
+	if [ "$arch" = "$native" ]; then
+		"$here/libcurl.sh" "$libcurl"
+		images+=("$arch:$build/talon::$libcurl")
+	else
+		cross=$build/$arch
+		"${MAKE:-make}" --no-print-directory -C "$here/../.." ARCH="$arch" BUILD="$cross" talon
+		"$here/libcurl.sh" "$libcurl" "$("$here/image.py" --triplet "$arch")" "$cross/sysroot"
+		images+=("$arch:$cross/talon:$cross/sysroot:$libcurl")
+	fi
+done
+"$here/image.py" --out "$out" --name "${IMAGE:-localhost/talon}" ${IMAGE_TAG:+--tag "$IMAGE_TAG"} --source "${IMAGE_SOURCE:-}" "${images[@]}"

@@ -3,6 +3,7 @@
 """Makes the image of built binaries: an OCI archive, its bill of materials for each architecture, and the files as folders.
 
   image.py --out FOLDER [--tag TAG] [--name NAME] [--source URL] ARCH:TALON[:SYSROOT[:LIBCURL]]...
+  image.py --triplet ARCH
 
 Nothing is fetched and no root is needed. SYSROOT (default /) is where that architecture's Debian packages are unpacked, with
 dpkg's own files; LIBCURL the folder that libcurl.sh made. Environment: SOURCE_DATE_EPOCH (the last commit's time, else that of
@@ -17,7 +18,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 from oci import Layout, as_json
-from rootfs import LOADERS, Rootfs, Unfit
+from rootfs import LOADERS, TRIPLETS, Rootfs, Unfit
 import sbom
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
@@ -25,7 +26,10 @@ LIMIT = 16 << 20
 
 
 def git(*arguments):
-	done = subprocess.run(["git", "-C", TOP, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+	try:
+		done = subprocess.run(["git", "-C", TOP, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+	except FileNotFoundError:
+		return ""
 	return done.stdout.decode().strip() if done.returncode == 0 else ""
 
 
@@ -70,6 +74,9 @@ def save(data):
 
 
 def main():
+	if sys.argv[1:2] == ["--triplet"] and sys.argv[2:]:
+		print(TRIPLETS.get(sys.argv[2]) or sys.exit(f"image.py: {sys.argv[2]}: expected one of {', '.join(TRIPLETS)}"))
+		return
 	args = arguments()
 	with open(os.path.join(TOP, "VERSION"), encoding="ascii") as file:
 		version = file.read().strip()

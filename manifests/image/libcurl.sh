@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # A libcurl that speaks HTTP and HTTPS and nothing else, from the source package of the Debian that this is, with Debian's patches:
 #
-#   libcurl.sh FOLDER [HOST]      FOLDER/libcurl.so.4, FOLDER/version, FOLDER/copyright
+#   libcurl.sh FOLDER [TRIPLET SYSROOT]      FOLDER/libcurl.so.4, FOLDER/version, FOLDER/copyright
 #
 # Debian's own brings LDAP, Kerberos, SSH, RTMP and GnuTLS along: 24 libraries more, 11 MB, in an image of 13.
-# Environment: CC; HOST (aarch64-linux-gnu) and PKG_CONFIG_LIBDIR when cross-building.
+# With a triplet for that machine, by clang and lld, with the libraries of a folder that sysroot.sh made. Exits 77 when the source package
+# cannot be had.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
-out=${1:?usage: libcurl.sh FOLDER [HOST]}
-host=${2:-}
+out=${1:?usage: libcurl.sh FOLDER [TRIPLET SYSROOT]}
+triplet=${2:-} sysroot=${3:-}
 [ ! -e "$out/version" ] || exit 0
 # shellcheck source=/dev/null
 . "$here/apt.sh"
@@ -53,8 +54,12 @@ without() {
 build() {
 	cd "$work/build"
 	export CFLAGS="-O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -ffile-prefix-map=$work=." LDFLAGS="-Wl,-z,relro,-z,now"
+	if [ -n "$triplet" ]; then
+		export CC="clang --target=$triplet --sysroot=$sysroot -fuse-ld=lld" AR=llvm-ar RANLIB=llvm-ranlib NM=llvm-nm STRIP=llvm-strip
+		export PKG_CONFIG_LIBDIR=$sysroot/usr/lib/$triplet/pkgconfig PKG_CONFIG_SYSROOT_DIR=$sysroot
+	fi
 	# shellcheck disable=SC2046
-	../source/configure --quiet ${host:+--host="$host"} $(without) --enable-versioned-symbols --enable-threaded-resolver \
+	../source/configure --quiet ${triplet:+--host="$triplet"} $(without) --enable-versioned-symbols --enable-threaded-resolver \
 		--with-openssl --with-nghttp2 --with-ca-bundle=/etc/ssl/certs/ca-certificates.crt >log 2>&1 || fail "configure: $(tail -n 3 log)"
 	make -s -j"$(nproc)" -C lib >log 2>&1 || fail "make: $(tail -n 3 log)"
 }
@@ -64,4 +69,4 @@ unpack
 (build)
 cp -L "$work/build/lib/.libs/libcurl.so.4" "$out/libcurl.so.4"
 cp "$work/source/debian/copyright" "$out/copyright"
-sed -n 's/^Version: //p' "$work"/curl_*.dsc | head -n 1 >"$out/version"
+sed -n 's/^Version: //p' "$work"/curl_*.dsc | head -n 1 >"$out/version"	# last: it says that all is there
