@@ -105,6 +105,10 @@ annotations:
 {{- if gt (int $keys) 1 }}
 {{- fail "setupKey: give only one of value, existingSecret, csi.secretProviderClass and csi.provider" }}
 {{- end }}
+{{- /* Not in the schema: Helm would print the value. */ -}}
+{{- if and $v.setupKey.value (not (regexMatch "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$" $v.setupKey.value)) }}
+{{- fail "setupKey.value: what it holds is not a setup key; expected the UUID that the dashboard shows" }}
+{{- end }}
 {{- if and $v.static.config $v.static.existingSecret }}
 {{- fail "static: give only one of config and existingSecret" }}
 {{- end }}
