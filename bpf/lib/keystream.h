@@ -36,7 +36,8 @@ static __always_inline struct talon_keystream_slot *keystream_take(struct talon_
 {
 	__u64 token = talon_keystream_token(index, counter), window;
 	struct talon_keystream_slot *slot;
-	__u32 at;
+	__u32 at, segment;
+	void *slots;
 
 	if (!ring || KEYSTREAM_READ(ring->index) != index)
 		return NULL;
@@ -44,7 +45,12 @@ static __always_inline struct talon_keystream_slot *keystream_take(struct talon_
 	if (!window)
 		return NULL;
 	at = talon_keystream_window_slot(window, counter);
-	slot = bpf_map_lookup_elem(&keystream, &at);
+	segment = at >> TALON_KEYSTREAM_SEGMENT_BITS;
+	slots = bpf_map_lookup_elem(&keystream, &segment);
+	if (!slots)
+		return NULL;
+	at &= TALON_KEYSTREAM_SEGMENT - 1;
+	slot = bpf_map_lookup_elem(slots, &at);
 	if (!slot || __sync_val_compare_and_swap(&slot->token, token, TALON_SLOT_BUSY) != token)
 		return NULL;
 	if (slot->counter == counter && slot->index == index && slot->dir == dir && slot->len >= len)

@@ -40,6 +40,26 @@
 		__type(value, v);			\
 	} map SEC(".maps")
 
+/*
+ * An array of maps that look like this, made as they are needed. All have the same size, so that
+ * look-ups are inlined.
+ */
+#define TALON_SEGMENTS(map, kind, count, entries, v, flags)	\
+	struct map##_segment {					\
+		__uint(type, kind);				\
+		__uint(max_entries, entries);			\
+		__uint(map_flags, flags);			\
+		__uint(key_size, sizeof(__u32));		\
+		__uint(value_size, sizeof(v));			\
+	};							\
+	struct {						\
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);	\
+		__uint(max_entries, count);			\
+		__uint(pinning, LIBBPF_PIN_BY_NAME);		\
+		__type(key, __u32);				\
+		__array(values, struct map##_segment);		\
+	} map SEC(".maps")
+
 TALON_MAP(config, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_config, 0);
 TALON_MAP(info, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_info, 0);
 TALON_MAP(stats, BPF_MAP_TYPE_PERCPU_ARRAY, TALON_STATS_ENTRIES, __u32, __u64, 0);
@@ -61,7 +81,8 @@ TALON_MAP(sessions, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_session, 0);
 TALON_MAP(replay, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_replay, 0);
 TALON_MAP(send_counters, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_send_counter, 0);
 
-TALON_MAP(keystream, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_keystream_slot, BPF_F_MMAPABLE);
+TALON_SEGMENTS(keystream, BPF_MAP_TYPE_ARRAY, 1, TALON_KEYSTREAM_SEGMENT, struct talon_keystream_slot,
+	BPF_F_MMAPABLE);
 TALON_MAP(keystream_rings, BPF_MAP_TYPE_ARRAY, 128, __u32, struct talon_keystream_ring, BPF_F_MMAPABLE);
 TALON_MAP(keystream_state, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_keystream_state, BPF_F_MMAPABLE);
 

@@ -136,11 +136,12 @@ static void measure_generate(struct bench *b, struct aead_bench *skel, uint32_t 
 	double us[1 + ENGINE_KIND_COUNT];
 	struct window_counts counts = { 0 };
 	const uint32_t key[8] = { 1, 2, 3 };
+	const int slots = bpf_map__fd(skel->maps.slots);
 	struct window window;
 	uint64_t counter = 0;
 	char name[64];
 
-	if (window_map(&window, bpf_map__fd(skel->maps.slots), 0, 10) || engine_new(&engines[0]) ||
+	if (window_map(&window, &slots, 10, 0, 10) || engine_new(&engines[0]) ||
 	    engine_new_of(&engines[1 + ENGINE_OPENSSL], ENGINE_OPENSSL) ||
 	    engine_new_of(&engines[1 + ENGINE_LIBSODIUM], ENGINE_LIBSODIUM))
 		die("a ChaCha20 engine");

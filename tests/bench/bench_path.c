@@ -16,6 +16,7 @@
 #include "bench/path_bench.h"
 #include "bpf/pkt.c"
 #include "keystream/engine.h"
+#include "keystream/segments.h"
 #include "talon/config_types.h"
 #include "talon/drop.h"
 #include "talon/nat_types.h"
@@ -37,6 +38,7 @@ struct world {
 	struct talon_config config;
 	struct talon_session session;
 	uint32_t eth0;
+	struct segments segments;
 	bool ahead;
 	bool six;			/* inner packets are IPv6; the outer ones never are */
 };
@@ -85,7 +87,7 @@ static void load(struct world *w, uint32_t flows)
 		die("opening the BPF programs");
 	bpf_object__for_each_map(map, w->skel->obj)
 		bpf_map__set_pin_path(map, NULL);
-	bpf_map__set_max_entries(w->skel->maps.keystream, PATH_BENCH_SLOTS);
+	bpf_map__set_max_entries(w->skel->maps.keystream, PATH_BENCH_SLOTS / TALON_KEYSTREAM_SEGMENT);
 	if (flows > 1) {
 		bpf_map__set_max_entries(w->skel->maps.flows, TALON_FLOWS_MAX);
 		bpf_map__set_max_entries(w->skel->maps.flow_fwd, TALON_FLOWS_MAX / 4);
@@ -95,6 +97,9 @@ static void load(struct world *w, uint32_t flows)
 	}
 	if (path_bench__load(w->skel))
 		die("loading the BPF programs");
+	if (segments_open(&w->segments, bpf_map__fd(w->skel->maps.keystream), "") ||
+		segments_make(&w->segments, 0, PATH_BENCH_SLOTS))
+		die("memory for keystream");
 }
 
 /* The same for IPv6: one client, one network that is masqueraded. */
@@ -234,8 +239,12 @@ static void make_keystream(struct world *w, const void *key)
 		die("a ChaCha20 engine");
 	engine_set_key(engine, key);
 	engine_fill(engine, &slot, INDEX, TALON_KEYSTREAM_RECV, COUNTER, TALON_SLOT_STREAM_LEN);
-	for (uint32_t i = 0; i < PATH_BENCH_SLOTS; i++)
-		put(w->skel->maps.keystream, &i, &slot);
+	for (uint32_t i = 0; i < PATH_BENCH_SLOTS; i++) {
+		const uint32_t at = i % TALON_KEYSTREAM_SEGMENT;
+
+		if (bpf_map_update_elem(w->segments.fds[i / TALON_KEYSTREAM_SEGMENT], &at, &slot, BPF_ANY))
+			die("a slot of keystream");
+	}
 	engine_free(engine);
 }
 
@@ -419,6 +428,7 @@ static void run(struct bench *b, struct world *w, uint32_t flows, uint32_t len, 
 	write_job(w, &frame, flows, 14, 0, w->session.send_key, len);
 	m = measure(w, false, TALON_FORWARDED, &frame, repeat);
 	report(b, w, "out", len, suffix, m);
+	segments_close(&w->segments);
 	path_bench__destroy(w->skel);
 }
 
@@ -452,6 +462,7 @@ static void run_elsewhere(struct bench *b, struct world *w, enum talon_end end, 
 	write_job(w, &frame, 1, 58, 58 + len, w->session.recv_key, len);
 	m = measure(w, true, end, &frame, REPEAT);
 	bench_report(b, name, m.path_ns / 1e3, "us", "AEAD alone", m.aead_ns / 1e3, m.aead_ns / m.path_ns);
+	segments_close(&w->segments);
 	path_bench__destroy(w->skel);
 }
 

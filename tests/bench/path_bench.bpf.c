@@ -25,7 +25,9 @@ static __always_inline bool ready_slot(struct path_bench_job *job)
 		ring_at = job->slot * TALON_KEYSTREAM_DIRS + job->ahead - 1;
 	struct talon_keystream_ring *ring = bpf_map_lookup_elem(&keystream_rings, &ring_at);
 	struct talon_send_counter *sc = bpf_map_lookup_elem(&send_counters, &slot);
-	struct talon_keystream_slot *ks = bpf_map_lookup_elem(&keystream, &at);
+	__u32 segment = at >> TALON_KEYSTREAM_SEGMENT_BITS, in = at & (TALON_KEYSTREAM_SEGMENT - 1);
+	void *slots = bpf_map_lookup_elem(&keystream, &segment);
+	struct talon_keystream_slot *ks = slots ? bpf_map_lookup_elem(slots, &in) : NULL;
 
 	if (!ring || !ks || !sc)
 		return false;

@@ -20,6 +20,7 @@
 #include "keystream_test_tc.skel.h"
 #include "bpf/keystream_test.h"
 #include "keystream/plan.h"
+#include "keystream/segments.h"
 #include "keystream/window.h"
 #include "talon/config_types.h"
 #include "traffic.h"
@@ -46,6 +47,7 @@ struct rig {
 	struct bpf_object *obj;
 	int open_fd, seal_fd, stress_fd;
 	struct engine *engine;
+	struct segments segments;
 	struct window window;
 };
 
@@ -68,7 +70,7 @@ static int prepare_object(struct bpf_object *obj)
 	bpf_object__for_each_map(map, obj) {
 		bpf_map__set_pin_path(map, NULL);
 		if (!strcmp(bpf_map__name(map), "keystream"))
-			bpf_map__set_max_entries(map, SLOTS);
+			bpf_map__set_max_entries(map, SLOTS / TALON_KEYSTREAM_SEGMENT);
 	}
 	return bpf_object__load(obj);
 }
@@ -83,8 +85,9 @@ static int finish_setup(struct rig *rig, void **state)
 	rig->stress_fd = bpf_program__fd(bpf_object__find_program_by_name(rig->obj, "stress"));
 	*state = rig;
 	return bpf_map_update_elem(map_fd(rig, "config"), &zero, &config, BPF_ANY) ||
-		engine_new(&rig->engine) || window_map(&rig->window, map_fd(rig, "keystream"),
-		1 << BITS, BITS);
+		segments_open(&rig->segments, map_fd(rig, "keystream"), "") ||
+		segments_make(&rig->segments, 0, SLOTS) || engine_new(&rig->engine) ||
+		window_map(&rig->window, rig->segments.fds, TALON_KEYSTREAM_SEGMENT_BITS, 1 << BITS, BITS);
 }
 
 static int load_xdp(void **state)
@@ -114,6 +117,7 @@ static int unload(void **state)
 	struct rig *rig = *state;
 
 	window_unmap(&rig->window);
+	segments_close(&rig->segments);
 	engine_free(rig->engine);
 	keystream_test__destroy(rig->xdp);
 	keystream_test_tc__destroy(rig->tc);
@@ -624,7 +628,8 @@ static uint64_t fill_until(struct rig *rig, const struct keystream_test_job *job
 	uint64_t next = 0, moves = 0;
 
 	for (unsigned i = 0; i < 2; i++)
-		assert_int_equal(window_map(&windows[i], map_fd(rig, "keystream"), 256 * i, 8), 0);
+		assert_int_equal(window_map(&windows[i], rig->segments.fds, TALON_KEYSTREAM_SEGMENT_BITS,
+			512 * i, 8), 0);	/* each in a segment of its own */
 	engine_set_key(rig->engine, job->key);
 	do {
 		uint64_t end;

@@ -74,7 +74,7 @@ static int make_maps(void **state)
 	}
 	bpf_map__set_max_entries(skel->maps.sessions, SESSIONS);
 	bpf_map__set_max_entries(skel->maps.keystream_rings, SESSIONS * TALON_KEYSTREAM_DIRS);
-	bpf_map__set_max_entries(skel->maps.keystream, ROOM);
+	bpf_map__set_max_entries(skel->maps.keystream, ROOM / TALON_KEYSTREAM_SEGMENT);
 	return keystream_test__load(skel) || bpf_map_update_elem(bpf_map__fd(skel->maps.config), &zero,
 		&config, BPF_ANY);
 }
@@ -111,6 +111,39 @@ static int start_helper(void **state)
 	if (!helper)
 		_exit(keystream_run(below("talon"), parent, false) ? 1 : 0);
 	return helper < 0;
+}
+
+static int segment_of(uint32_t slot)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/keystream-%u", below("talon/" TALON_LAYOUT_NAME "/maps"),
+		slot / TALON_KEYSTREAM_SEGMENT);
+	return bpf_obj_get(path);
+}
+
+/* False: there is no memory for it. */
+static bool read_slot(uint32_t slot, struct talon_keystream_slot *ret_slot)
+{
+	const uint32_t at = slot % TALON_KEYSTREAM_SEGMENT;
+	int fd = segment_of(slot);
+	bool is_there = fd >= 0;
+
+	if (is_there) {
+		assert_int_equal(bpf_map_lookup_elem(fd, &at, ret_slot), 0);
+		close(fd);
+	}
+	return is_there;
+}
+
+static void write_slot(uint32_t slot, const struct talon_keystream_slot *value)
+{
+	const uint32_t at = slot % TALON_KEYSTREAM_SEGMENT;
+	int fd = segment_of(slot);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_update_elem(fd, &at, value, BPF_ANY), 0);
+	close(fd);
 }
 
 static int stop_helper(void **state)
@@ -252,17 +285,24 @@ static unsigned windows_apart(void)
 	return count;
 }
 
+static void send_to_all(void)
+{
+	for (uint32_t slot = 0; slot < SESSIONS; slot++)
+		send_packet(slot);
+}
+
 static void hundreds_of_sessions_share_what_there_is(void **state)
 {
 	WAIT_FOR(state_now().pid == (uint32_t)helper);
 	WAIT_FOR(gets_window(0));
 	for (int round = 0; round < 6; round++) {
-		for (uint32_t slot = 0; slot < SESSIONS; slot++)
-			send_packet(slot);
+		send_to_all();
 		windows_apart();
 	}
-	/* 16 slots each, where more than that many rings want some */
-	WAIT_FOR(state_now().windows >= ROOM / 16 / 2);
+	/*
+	 * 16 slots each, where more than that many rings want some; they ask again while memory is being made
+	 */
+	WAIT_FOR((send_to_all(), state_now().windows >= ROOM / 16 / 2));
 	assert_in_range(windows_apart(), ROOM / 16 / 2, ROOM / 16);
 	assert_in_range(state_now().slots, ROOM / 4, ROOM);
 }
@@ -281,8 +321,7 @@ static void keystream_of_a_session_that_ended_is_wiped(void **state)
 	for (uint32_t i = 0; i < 1U << talon_keystream_window_bits(window); i++) {
 		uint32_t at = (uint32_t)window + i;
 
-		WAIT_FOR(!bpf_map_lookup_elem(bpf_map__fd(skel->maps.keystream), &at, &slot) &&
-			sodium_is_zero((uint8_t *)&slot, sizeof(slot)));
+		WAIT_FOR(read_slot(at, &slot) && sodium_is_zero((uint8_t *)&slot, sizeof(slot)));
 	}
 }
 
@@ -311,9 +350,10 @@ static void nothing_is_left_in_the_slots_when_it_ends(void **state)
 	assert_int_equal(stop_helper(state), 0);
 	assert_int_equal(state_now().pid, 0);
 	assert_int_equal(window_of(9), 0);
+	assert_true(read_slot(0, &slot));	/* memory stays, for the next one */
 	for (uint32_t at = 0; at < ROOM; at++) {
-		assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(skel->maps.keystream), &at, &slot), 0);
-		assert_true(sodium_is_zero((uint8_t *)&slot, sizeof(slot)));
+		if (read_slot(at, &slot))
+			assert_true(sodium_is_zero((uint8_t *)&slot, sizeof(slot)));
 	}
 	send_packet(9);
 }
@@ -321,7 +361,7 @@ static void nothing_is_left_in_the_slots_when_it_ends(void **state)
 static void what_a_killed_one_left_is_wiped_by_the_next(void **state)
 {
 	struct talon_keystream_slot left = { .token = TALON_SLOT_BUSY, .index = 1, .stream = { 1, 2, 3 } };
-	const uint32_t last = ROOM - 1;
+	const uint32_t last = TALON_KEYSTREAM_SEGMENT - 1;	/* of the first segment */
 	uint64_t window;
 	int status;
 
@@ -331,7 +371,7 @@ static void what_a_killed_one_left_is_wiped_by_the_next(void **state)
 	assert_int_equal(waitpid(helper, NULL, 0), helper);
 	window = window_of(11);
 	assert_true(window);
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.keystream), &last, &left, BPF_ANY), 0);
+	write_slot(last, &left);
 	for (int i = 0; i < 100; i++)
 		send_packet(11);	/* from slots that are still ready, then inline */
 
@@ -342,7 +382,7 @@ static void what_a_killed_one_left_is_wiped_by_the_next(void **state)
 	helper = 0;
 	assert_true(WIFEXITED(status) && !WEXITSTATUS(status));
 	assert_int_equal(window_of(11), 0);
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(skel->maps.keystream), &last, &left), 0);
+	assert_true(read_slot(last, &left));
 	assert_true(sodium_is_zero((uint8_t *)&left, sizeof(left)));
 	send_packet(11);
 }

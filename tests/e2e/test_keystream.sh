@@ -131,9 +131,32 @@ test_windows_of_an_idle_session_are_wiped() {
 	node_down
 }
 
-all_wiped() {
-	bpftool -j map dump pinned "$PIN"/v*/maps/keystream |
-		jq -e 'all(.[].formatted.value; .token == 0 and .index == 0 and ([.poly_key[], .stream[]] | all(. == 0)))'
+all_wiped() { # also where its memory was given back
+	local segment
+	for segment in "$PIN"/v*/maps/keystream-*; do
+		[ -e "$segment" ] || continue
+		bpftool -j map dump pinned "$segment" |
+			jq -e 'all(.[].value[]; . == "0x00")' || return 1
+	done
+}
+
+segments() { find "$PIN"/v*/maps -name 'keystream-*' | wc -l; }
+no_segments() { [ "$(segments)" = 0 ]; }
+
+test_memory_for_keystream_comes_with_traffic_and_goes_after_it() {
+	local before
+	node_down
+	node_up
+	equal "pieces of memory before any traffic" 0 "$(segments)"
+	before=$(status .datapath.mapBytes)
+	fetch_and_put lap medium
+	! no_segments || fail "no memory was made"
+	moved receivedAhead 0 100 || fail "not used"
+	[ "$(status .datapath.mapBytes)" -ge $((before + 786432)) ] || fail "not in the figure of maps"
+	wait_for 60 "memory to be given back" no_segments
+	between "bytes of maps afterwards, and before" 0 65536 $(($(status .datapath.mapBytes) - before))
+	fetch_and_put lap medium
+	node_down
 }
 
 no_windows() { [ "$(keystream windows)" = 0 ]; }

@@ -23,6 +23,17 @@
 #define HEAR_MS		4000	/* a controller looks for requests once a second */
 #define SIGNAL_WAIT_MS	3000
 
+/* What cannot be undone from here is said. */
+static void stop_thread(const char *name)
+{
+	const int ifindex = if_nametoindex(name);
+	int ret = ifindex ? net_threads_set(name, ifindex, false) : 0;	/* gone, and its thread with it */
+
+	if (ret)
+		log_warn("%s keeps its thread (%s); run echo 0 > /sys/class/net/%s/threaded on the host", name,
+			strerror(-ret), name);
+}
+
 static void stop_threads(const struct talon_info *info)
 {
 	char names[sizeof(info->uplinks)], *at = names, *name;
@@ -33,7 +44,7 @@ static void stop_threads(const struct talon_info *info)
 		if (!*name)
 			continue;
 		if (i < 32 && info->threaded & 1U << i)
-			net_threads_set(name, if_nametoindex(name), false);
+			stop_thread(name);
 		i++;
 	}
 }

@@ -56,7 +56,7 @@ struct datapath_options {
 	uint32_t sessions;		/* slots, a power of two; default 4 for each peer, rounded up */
 	/* 1024..2^20. Buckets of each index: flows / 4, rounded up to a power of two */
 	uint32_t flows;
-	/* slots of keystream made ahead; 0: none, all packets are encrypted inline */
+	/* most slots of keystream made ahead; 0: none, all packets are encrypted inline */
 	uint32_t keystream;
 };
 
@@ -95,7 +95,7 @@ struct datapath_sizes {
 	uint32_t sessions;
 	uint32_t flows;
 	uint32_t buckets;		/* of each flow index */
-	uint32_t keystream;		/* slots made ahead; 1: none */
+	uint32_t keystream;		/* segments of slots made ahead that there can be; 1: none */
 	uint32_t rings;			/* for them: two for a session */
 };
 

@@ -101,7 +101,10 @@ static int choose_sizes(const struct datapath_options *options, struct datapath_
 		return -EINVAL;
 	}
 	sizes.buckets = round_up_pow2((sizes.flows + 3) / 4);
-	sizes.keystream = options->keystream ? options->keystream : 1;
+	/* one is none */
+	sizes.keystream = options->keystream >> TALON_KEYSTREAM_SEGMENT_BITS;
+	if (sizes.keystream < 2)
+		sizes.keystream = options->keystream ? 2 : 1;
 	sizes.rings = options->keystream ? TALON_KEYSTREAM_DIRS * sizes.sessions : 1;
 	*ret_sizes = sizes;
 	return 0;

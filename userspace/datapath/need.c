@@ -101,6 +101,18 @@ static void shape_of(const struct bpf_map *map, unsigned cpus, struct datapath_m
 		shape->entries = cpus;
 }
 
+/* How many bytes the maps in @map may come to take, one by one as they are needed. */
+static uint64_t growth_of(struct bpf_map *map, unsigned cpus)
+{
+	struct bpf_map *inner = bpf_map__inner_map(map);
+	struct datapath_map_shape shape;
+
+	if (!inner || bpf_map__max_entries(map) < 2)	/* one is none */
+		return 0;
+	shape_of(inner, cpus, &shape);
+	return datapath_map_bytes(&shape, cpus) * bpf_map__max_entries(map);
+}
+
 static bool is_in(struct bpf_object *const objects[], unsigned before, const struct bpf_map *map)
 {
 	for (unsigned id = 0; id < before; id++) {
@@ -160,6 +172,7 @@ void need_of_objects(struct bpf_object *const objects[OBJECT_COUNT], const char 
 
 			if (bpf_map__pin_path(map) && is_in(objects, id, map))
 				continue;
+			need.growth += growth_of(map, need.cpus);
 			shape_of(map, need.cpus, &shape);
 			bytes = datapath_map_bytes(&shape, need.cpus);
 			if (bpf_map__pin_path(map) && root && is_pinned(root, bpf_map__name(map)))

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "datapath/datapath.h"
 #include "keystream/plan.h"
+#include "keystream/segments.h"
 #include "keystream/window.h"
 #include "log/log.h"
 #include "talon/session_types.h"
@@ -36,7 +37,8 @@
 #define SIZES_MIN	64				/* packets that suffice to judge lengths by */
 #define CHUNK		128				/* slots filled for one ring in its turn */
 #define DRAINING_MAX	64
-#define WIPE_BITS	10
+#define REFUSED_NS	TALON_NSEC_PER_SEC		/* until memory is asked for again */
+#define SEGMENT_IDLE_NS	(20 * TALON_NSEC_PER_SEC)	/* a segment without windows for this long is freed */
 
 struct ring {
 	uint32_t at;			/* element of "keystream_rings" */
@@ -59,6 +61,9 @@ struct ring {
 
 struct helper {
 	int slots_fd, sessions_fd, lock_fd, epoll_fd;
+	struct segments segments;
+	uint64_t refused_ns;		/* when memory for another one was last refused; 0: never */
+	uint64_t *idle_ns;		/* when each segment was last in use */
 	struct talon_keystream_ring *map;	/* "keystream_rings" */
 	struct talon_keystream_state *state;
 	struct ring_buffer *wake;
@@ -117,6 +122,28 @@ static void give_back(struct helper *h, struct window *window)
 	drain_all(h);
 }
 
+static bool has_segments(const struct helper *h, uint32_t base, unsigned bits)
+{
+	for (uint32_t at = base; at < base + (1U << bits); at += TALON_KEYSTREAM_SEGMENT)
+		if (!segments_has(&h->segments, at / TALON_KEYSTREAM_SEGMENT))
+			return false;
+	return true;
+}
+
+/* Where there was none a moment ago there is none now: that is not asked for each packet. */
+static int back(struct helper *h, uint32_t base, unsigned bits)
+{
+	int ret;
+
+	if (has_segments(h, base, bits))
+		return 0;
+	if (h->refused_ns && h->now - h->refused_ns < REFUSED_NS)
+		return -ENOMEM;
+	ret = segments_want(&h->segments, base, 1U << bits);
+	h->refused_ns = ret && ret != -EAGAIN ? h->now : 0;
+	return ret;
+}
+
 static int take_window(struct helper *h, unsigned bits, struct window *ret_window)
 {
 	uint32_t base;
@@ -124,10 +151,31 @@ static int take_window(struct helper *h, unsigned bits, struct window *ret_windo
 
 	if (ret)
 		return ret;
-	ret = window_map(ret_window, h->slots_fd, base, bits);
+	ret = back(h, base, bits);
+	if (!ret)
+		ret = window_map(ret_window, h->segments.fds, TALON_KEYSTREAM_SEGMENT_BITS, base, bits);
 	if (ret)
 		plan_room_give(&h->room, base, bits);
 	return ret;
+}
+
+/* Gives the memory of one segment back that no window has had for a while. */
+static void shrink(struct helper *h)
+{
+	uint32_t idle = h->segments.count;
+
+	segments_poll(&h->segments);
+	for (uint32_t i = 0; i < h->segments.count; i++) {
+		if (!segments_has(&h->segments, i) ||
+			plan_room_has(&h->room, i << TALON_KEYSTREAM_SEGMENT_BITS,
+			TALON_KEYSTREAM_SEGMENT_BITS))
+			h->idle_ns[i] = h->now;
+		else if (h->now - h->idle_ns[i] > SEGMENT_IDLE_NS)
+			idle = i;
+	}
+	if (idle == h->segments.count)
+		return;
+	segments_drop(&h->segments, idle);
 }
 
 /* Fills up to @count slots of @window, as credit allows. Returns true if nothing is left to fill. */
@@ -233,11 +281,24 @@ static bool read_key(struct helper *h, uint32_t at, uint32_t index, uint32_t key
 	return is_live;
 }
 
+/* Slots there can be: those that have memory, where no more is to be had. */
+static uint32_t room_now(const struct helper *h)
+{
+	uint32_t slots = 0;
+
+	if (!h->refused_ns)
+		return h->room_slots;
+	for (uint32_t i = 0; i < h->segments.count; i++)
+		slots += segments_has(&h->segments, i) ? TALON_KEYSTREAM_SEGMENT : 0;
+	return slots ? slots : 1;
+}
+
 /* Shrinks the largest window to a fair share, for a ring that has none. False: none is larger than that. */
 static bool make_room(struct helper *h)
 {
-	unsigned fair = plan_bits_fair(h->room_slots, h->active + 1);
+	unsigned fair = plan_bits_fair(room_now(h), h->active + 1);
 	struct ring *largest = NULL;
+	int ret;
 
 	for (uint32_t i = 0; i < h->active; i++) {
 		if (!largest || h->rings[i]->window.bits > largest->window.bits)
@@ -245,7 +306,10 @@ static bool make_room(struct helper *h)
 	}
 	if (!largest || largest->window.bits <= fair)
 		return false;
-	if (resize(h, largest, fair))
+	ret = resize(h, largest, fair);
+	if (ret == -EAGAIN)
+		return false;
+	if (ret)
 		release(h, largest);	/* no room for a smaller window beside it: the ring will ask again */
 	return true;
 }
@@ -254,8 +318,11 @@ static bool make_room(struct helper *h)
 static int first_window(struct helper *h, struct window *ret_window)
 {
 	unsigned bits = PLAN_BITS_FIRST;
+	int ret;
 
-	while (take_window(h, bits, ret_window)) {
+	while ((ret = take_window(h, bits, ret_window))) {
+		if (ret == -EAGAIN)	/* memory comes: the ring will ask again */
+			return ret;
 		if (bits > PLAN_BITS_MIN)
 			bits--;
 		else if (!make_room(h))
@@ -398,6 +465,7 @@ static void each_second(struct helper *h)
 			release(h, ring);
 	}
 	drain_all(h);
+	shrink(h);
 	tell(h);
 }
 
@@ -529,7 +597,7 @@ static int open_maps(struct helper *h, const char *pin_dir)
 	if (rings_fd < 0 || state_fd < 0 || wake_fd < 0 || h->slots_fd < 0 || h->sessions_fd < 0)
 		goto out;
 	h->ring_count = entries_of(rings_fd);
-	h->room_slots = entries_of(h->slots_fd);
+	h->room_slots = entries_of(h->slots_fd) << TALON_KEYSTREAM_SEGMENT_BITS;
 	h->map = map_shared(rings_fd, h->ring_count * sizeof(*h->map));
 	h->state = map_shared(state_fd, sizeof(*h->state));
 	h->wake = ring_buffer__new(wake_fd, asked, h, NULL);
@@ -551,7 +619,6 @@ out:
  */
 static int wipe(struct helper *h)
 {
-	unsigned bits = WIPE_BITS;
 	struct window window;
 	bool has_all;
 	int ret;
@@ -561,10 +628,11 @@ static int wipe(struct helper *h)
 		STORE(h->map[i].index, 0);
 	}
 	has_all = !syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
-	for (uint32_t base = 0; base < h->room_slots; base += 1U << bits) {
-		while (base + (1U << bits) > h->room_slots)
-			bits--;
-		ret = window_map(&window, h->slots_fd, base, bits);
+	for (uint32_t i = 0; i < h->segments.count; i++) {
+		if (!segments_has(&h->segments, i))
+			continue;
+		ret = window_map(&window, h->segments.fds, TALON_KEYSTREAM_SEGMENT_BITS,
+			i << TALON_KEYSTREAM_SEGMENT_BITS, TALON_KEYSTREAM_SEGMENT_BITS);
 		if (ret)
 			return ret;
 		window_wipe(&window, has_all);
@@ -573,12 +641,27 @@ static int wipe(struct helper *h)
 	return 0;
 }
 
+static int open_segments(struct helper *h, const char *pin_dir)
+{
+	char dir[sizeof(h->segments.dir)];
+	int ret;
+
+	snprintf(dir, sizeof(dir), "%s/v%u/maps", pin_dir, TALON_LAYOUT_VERSION);
+	ret = segments_open(&h->segments, h->slots_fd, dir);
+	if (ret)
+		return ret;
+	h->idle_ns = calloc(h->segments.count, sizeof(*h->idle_ns));
+	return h->idle_ns ? 0 : -ENOMEM;
+}
+
 static int start(struct helper *h, const char *pin_dir)
 {
 	int ret = lock(h, pin_dir);
 
 	if (!ret)
 		ret = open_maps(h, pin_dir);
+	if (!ret)
+		ret = open_segments(h, pin_dir);
 	if (!ret)
 		ret = wipe(h);
 	if (!ret)
@@ -630,6 +713,8 @@ static void end(struct helper *h)
 	free(h->rings);
 	free(h->pool);
 	plan_room_done(&h->room);
+	free(h->idle_ns);
+	segments_close(&h->segments);
 	ring_buffer__free(h->wake);
 }
 

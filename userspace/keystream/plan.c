@@ -163,6 +163,13 @@ int plan_room_take(struct plan_room *room, unsigned bits, uint32_t *ret_base)
 	return -ENOSPC;
 }
 
+bool plan_room_has(const struct plan_room *room, uint32_t base, unsigned bits)
+{
+	const uint32_t first = base >> PLAN_BITS_MIN, end = first + (1U << (bits - PLAN_BITS_MIN));
+
+	return first < room->units && !is_free(room, first, (end < room->units ? end : room->units) - first);
+}
+
 void plan_room_give(struct plan_room *room, uint32_t base, unsigned bits)
 {
 	flip(room, base >> PLAN_BITS_MIN, 1U << (bits - PLAN_BITS_MIN));

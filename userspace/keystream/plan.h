@@ -86,6 +86,8 @@ int plan_room_init(struct plan_room *room, uint32_t slots);
 void plan_room_done(struct plan_room *room);
 /* Takes the lowest free 2^@bits slots. Returns 0 or -ENOSPC. */
 int plan_room_take(struct plan_room *room, unsigned bits, uint32_t *ret_base);
+/* Whether any of the 2^@bits slots from @base on is taken. */
+bool plan_room_has(const struct plan_room *room, uint32_t base, unsigned bits);
 void plan_room_give(struct plan_room *room, uint32_t base, unsigned bits);
 
 #endif

@@ -8,19 +8,38 @@
 
 #include <sodium.h>
 
-int window_map(struct window *window, int fd, uint32_t base, unsigned bits)
+/* Replaces a part of a mapping, which stays as it was if that fails. */
+static int map_part(char *at, size_t len, int fd, size_t offset)
 {
-	size_t page = sysconf(_SC_PAGESIZE), first = (size_t)base * sizeof(*window->slots),
-		skip = first % page;
-	size_t len = skip + (sizeof(*window->slots) << bits);
-	void *pages;
+	return mmap(at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset) == MAP_FAILED
+		? -errno : 0;
+}
 
-	len = (len + page - 1) / page * page;
-	pages = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, first - skip);
+int window_map(struct window *window, const int *segments, unsigned segment_bits, uint32_t base,
+	unsigned bits)
+{
+	const size_t page = sysconf(_SC_PAGESIZE), size = sizeof(*window->slots), per = 1UL << segment_bits,
+		len = ((size << bits) + page - 1) / page * page;
+	const uint32_t end = base + (1U << bits);
+	char *pages = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int ret = 0;
+
+	_Static_assert(WINDOW_ALIGN * sizeof(struct talon_keystream_slot) % 4096 == 0, "whole pages");
 	if (pages == MAP_FAILED)
 		return -errno;
+	for (uint32_t at = base, count; at < end && !ret; at += count) {
+		const size_t first = at % per, part = (size_t)(at - base) * size;
+
+		count = end - at < per - first ? end - at : per - first;
+		ret = map_part(pages + part, at + count == end ? len - part : count * size,
+			segments[at / per], first * size);
+	}
+	if (ret) {
+		munmap(pages, len);
+		return ret;
+	}
 	madvise(pages, len, MADV_DONTDUMP);
-	*window = (struct window){ base, bits, (void *)((char *)pages + skip), pages, len };
+	*window = (struct window){ base, bits, (void *)pages, pages, len };
 	return 0;
 }
 

@@ -17,8 +17,14 @@ struct window {
 	size_t len;
 };
 
-/* Maps 2^@bits slots, from @base on, of the map @fd. Returns 0 or a negative errno. */
-int window_map(struct window *window, int fd, uint32_t base, unsigned bits);
+/*
+ * Maps 2^@bits slots, from @base on, of maps that have 2^@segment_bits each, whose descriptors are @segments;
+ * as one piece of memory. All begin at a page: @base is a multiple of WINDOW_ALIGN, and 2^@bits too, if it
+ * crosses from one to the next. Returns 0 or a negative errno.
+ */
+#define WINDOW_ALIGN 8
+int window_map(struct window *window, const int *segments, unsigned segment_bits, uint32_t base,
+	unsigned bits);
 void window_unmap(struct window *window);
 
 /* What a filled slot is for; the key is the engine's. */

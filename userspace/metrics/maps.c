@@ -147,6 +147,17 @@ static void read_ring(struct metrics_data *data, const char *root, const char *n
 	data->ring_count++;
 }
 
+/* "keystream-3" is a part of "keystream". */
+static void add_segment(struct metrics_data *data, const char *name, int fd)
+{
+	const size_t len = strchr(name, '-') - name;
+
+	for (size_t i = 0; i < data->map_count; i++) {
+		if (!strncmp(data->maps[i].name, name, len) && !data->maps[i].name[len])
+			data->maps[i].memory += datapath_map_memory(fd);
+	}
+}
+
 static void read_map(struct metrics_data *data, const char *root, const char *name)
 {
 	struct metrics_map *map = &data->maps[data->map_count];
@@ -159,6 +170,11 @@ static void read_map(struct metrics_data *data, const char *root, const char *na
 	fd = open_pin(root, "maps", name, true);
 	if (fd < 0)
 		return;
+	if (strchr(name, '-')) {	/* a segment of the map that came before it */
+		add_segment(data, name, fd);
+		close(fd);
+		return;
+	}
 	if (!bpf_obj_get_info_by_fd(fd, &info, &len)) {
 		*map = (struct metrics_map){ .memory = datapath_map_memory(fd) };
 		strcpy(map->name, name);

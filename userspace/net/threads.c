@@ -63,3 +63,25 @@ int net_threads_set(const char *device, int ifindex, bool on)
 	fclose(f);
 	return ret;
 }
+
+int net_threads_check(const char *device, int ifindex)
+{
+	int ret = check_device(device, ifindex);
+	FILE *f;
+
+	if (ret)
+		return ret;
+	f = open_attribute(device, "threaded", "r+e");	/* writes nothing */
+	if (!f)
+		return -errno;
+	fclose(f);
+	return 0;
+}
+
+void net_threads_explain(const char *device, int error, char *line, size_t size)
+{
+	snprintf(line, size, "%s has no thread of its own: /sys/class/net/%s/threaded %s; mount the host's "
+		"/sys/devices/virtual/net, writable, or write UplinkThreads = off", device, device,
+		error == -ENOENT ? "is not this device's" : error == -EROFS ? "is on a read-only file system"
+		: strerror(-error));
+}

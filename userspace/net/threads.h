@@ -8,6 +8,7 @@
 #define TALON_NET_THREADS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /*
  * @ifindex is compared with what sysfs says, which may show another network namespace's devices under the
@@ -15,5 +16,9 @@
  */
 int net_threads_get(const char *device, int ifindex, bool *ret_on);
 int net_threads_set(const char *device, int ifindex, bool on);
+/* Whether that could be done now: 0 or a negative errno. Changes nothing. */
+int net_threads_check(const char *device, int ifindex);
+/* One line for @error of these: what is missing, and what to do. In a container /sys is read-only. */
+void net_threads_explain(const char *device, int error, char *line, size_t size);
 
 #endif

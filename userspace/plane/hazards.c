@@ -30,6 +30,8 @@ void hazards_update(struct plane *p)
 		text_append(text, size, "%s\n", why);
 	if (endpoints_has_addr(&p->map_config.mesh_addr6) && p->no_ipv6[0])
 		text_append(text, size, "the tunnel carries IPv4 only: %s\n", p->no_ipv6);
+	if (p->uplinks.threads[0])
+		text_append(text, size, "%s\n", p->uplinks.threads);
 	text_append(text, size, "%s", p->ways.hazards);
 	if (p->map_config.flags & TALON_F_PREEMPTIBLE)
 		text_append(text, size,

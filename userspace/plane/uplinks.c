@@ -90,30 +90,48 @@ void uplinks_describe_mode(struct plane *p)
 	snprintf(p->info.why, sizeof(p->info.why), "%s", datapath_get_why(p->dp));
 }
 
+/* In the log when it is new, and in status. Where a person asked for threads, they are told of any reason. */
+static void set_no_threads(struct plane *p, const char *line)
+{
+	if (!strcmp(line, p->uplinks.threads))
+		return;
+	if (*line)
+		log_warn("%s", line);
+	snprintf(p->uplinks.threads, sizeof(p->uplinks.threads), "%s", line);
+	if (p->is_ready)
+		hazards_update(p);
+}
+
 /*
  * A veth runs the receiver's work in the sender's context, so our work would be charged to the sender:
  * use NAPI threads.
  */
 void uplinks_start_threads(struct plane *p)
 {
+	char line[sizeof(p->uplinks.threads)] = "";
+
 	const struct datapath_tunnel_info *relay = p->config->mesh.enabled ? datapath_get_relay(p->dp) : NULL;
 	enum config_uplink_threads wish = p->config->uplink_threads;
 
 	for (unsigned int i = 0; i < datapath_uplink_count(p->dp); i++) {
 		const struct datapath_uplink *uplink = datapath_get_uplink(p->dp, i);
-		bool is_on;
+		bool is_on = false;
 		int ret;
 
 		if (wish == CONFIG_UPLINK_THREADS_OFF ||
-			(wish == CONFIG_UPLINK_THREADS_AUTO && strcmp(uplink->kind, "veth") != 0) ||
-			net_threads_get(uplink->name, uplink->ifindex, &is_on) || is_on)
+			(wish == CONFIG_UPLINK_THREADS_AUTO && strcmp(uplink->kind, "veth") != 0))
 			continue;
-		ret = net_threads_set(uplink->name, uplink->ifindex, true);
-		if (ret && wish == CONFIG_UPLINK_THREADS_ON)
-			log_warn("UplinkThreads: %s: %s", uplink->name, strerror(-ret));
+		ret = net_threads_get(uplink->name, uplink->ifindex, &is_on);
+		if (!ret && is_on)
+			continue;
+		if (!ret)
+			ret = net_threads_set(uplink->name, uplink->ifindex, true);
 		if (!ret)
 			p->info.threaded |= 1U << i;
+		else
+			net_threads_explain(uplink->name, ret, line, sizeof(line));
 	}
+	set_no_threads(p, line);
 	/* Our own pair, removed with the datapath. Here the sender is this process. */
 	if (relay && wish != CONFIG_UPLINK_THREADS_OFF)
 		(void)net_threads_set(relay->name, relay->ifindex, true);

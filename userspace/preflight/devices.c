@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "net/threads.h"
 #include "preflight/internal.h"
 
 /* Hazards. */
@@ -278,6 +279,35 @@ void judge_tc(const struct config *config, const char *device, const struct data
 			programs->has_tcx ? "" : "; this kernel has no tcx, so Talon would use clsact");
 }
 
+/* Threads. */
+
+void judge_threads(const char *device, int ret, struct preflight_report *report)
+{
+	char line[PREFLIGHT_TEXT];
+
+	if (!ret) {
+		find(report, PREFLIGHT_THREADS, PREFLIGHT_OK, "%s can have one of its own", device);
+		return;
+	}
+	net_threads_explain(device, ret, line, sizeof(line));
+	find_line(report, PREFLIGHT_THREADS, PREFLIGHT_WARNING, line);
+}
+
+static void check_threads(const struct host *host, struct preflight_report *report)
+{
+	enum config_uplink_threads wish = host->config->uplink_threads;
+
+	for (unsigned i = 0; i < host->uplink_count; i++) {
+		const struct net_link *link = &host->uplinks[i];
+
+		if (wish == CONFIG_UPLINK_THREADS_ON ||
+			(wish == CONFIG_UPLINK_THREADS_AUTO && !strcmp(link->kind, "veth")))
+			judge_threads(link->name, net_threads_check(link->name, link->ifindex), report);
+	}
+	if (host->uplink_count && !find_any(report, PREFLIGHT_THREADS))
+		find(report, PREFLIGHT_THREADS, PREFLIGHT_OK, "none is wanted");
+}
+
 /* Redirects. */
 
 struct redirect_walk {
@@ -345,4 +375,5 @@ void check_devices(const struct host *host, struct preflight_report *report)
 		judge_tc(host->config, host->uplinks[i].name, &host->programs[i], report);
 	}
 	check_redirect(host, report);
+	check_threads(host, report);
 }

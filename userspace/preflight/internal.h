@@ -132,6 +132,9 @@ struct redirect_facts {
 void judge_redirect(const struct host *host, const struct redirect_facts *facts,
 	struct preflight_report *report);
 
+/* @ret: what net_threads_check() said of that uplink, which is to have a thread */
+void judge_threads(const char *device, int ret, struct preflight_report *report);
+
 /* signs.c: what gives a CNI away */
 enum sign_kind {
 	SIGN_LINK,			/* name of a device */

@@ -79,6 +79,7 @@ int preflight_check_pin_dir(const char *pin_dir, char *why, size_t size);
 	X(REDIRECT, "redirect", "packets leave by redirects") \
 	X(CHECKSUMS, "checksums", "a packet with an unfinished checksum is wrong once it is sealed") \
 	X(OFFLOADS, "offloads", "one packet on the wire is one packet in the tunnel") \
+	X(THREADS, "threads", "a veth has whoever sends to it do our work") \
 	X(CNI, "cni", "who else sends packets on this node") \
 	X(KUBE_PROXY, "kube-proxy", "it translates in netfilter, which forwarded packets do not pass") \
 	X(CILIUM, "cilium", "Cilium's programs sit where Talon's do") \

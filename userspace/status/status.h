@@ -109,7 +109,7 @@ struct status {
 	struct talon_nat_stats nat;
 	__u64 stats[TALON_STATS_ENTRIES];	/* summed over CPUs */
 	__u64 handshakes[HANDSHAKE_STATS_ENTRIES];
-	__u32 keystream_room;		/* slots in the map; 1: no keystream is made ahead */
+	__u32 keystream_room;		/* slots there can be; 1: no keystream is made ahead */
 	struct talon_keystream_state keystream;	/* its text may lack a terminating NUL */
 	__u64 map_bytes;		/* kernel memory that the pinned maps take; 0: not known */
 	struct talon_seen seen[TALON_PROGRAM_COUNT];		/* summed over CPUs */

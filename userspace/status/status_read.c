@@ -133,16 +133,18 @@ static int read_traffic(struct reading *r)
 	return ret;
 }
 
-/* Of the map "keystream" only the size is read. */
+/* Of the map "keystream" only the size is read: in segments. */
 static int read_keystream(struct reading *r)
 {
 	struct status *status = r->status;
 	int fd;
 
-	fd = read_open(r, "keystream", sizeof(struct talon_keystream_slot), &status->keystream_room);
+	fd = read_open(r, "keystream", sizeof(__u32), &status->keystream_room);
 	if (fd < 0)
 		return fd;
 	close(fd);
+	if (status->keystream_room > 1)
+		status->keystream_room <<= TALON_KEYSTREAM_SEGMENT_BITS;
 	return read_one(r, "keystream_state", &status->keystream, sizeof(status->keystream));
 }
 

@@ -26,9 +26,13 @@ enum talon_keystream_dir {
 #define TALON_SLOT_STREAM_LEN	1472	/* longer packets are worked on inline */
 
 /*
- * Map "keystream": ARRAY, BPF_F_MMAPABLE; one element where keystream is not made ahead. As
- * secret as the keys.
+ * Map "keystream": ARRAY_OF_MAPS, one element where keystream is not made ahead. Its elements are ARRAYs of
+ * TALON_KEYSTREAM_SEGMENT slots, BPF_F_MMAPABLE, which the helper makes as windows need them: slot s is slot
+ * s % TALON_KEYSTREAM_SEGMENT of element s / TALON_KEYSTREAM_SEGMENT. As secret as the keys.
  */
+#define TALON_KEYSTREAM_SEGMENT_BITS	9
+#define TALON_KEYSTREAM_SEGMENT		(1U << TALON_KEYSTREAM_SEGMENT_BITS)	/* 768 KiB */
+
 struct talon_keystream_slot {
 	/* EMPTY, BUSY or talon_keystream_token(); what follows is valid under a token only */
 	__u64	token;

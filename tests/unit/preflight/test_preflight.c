@@ -447,6 +447,16 @@ static void strict_filters_do_not_matter_to_hand_up_by_tunnel(void **state)
 	says("");
 }
 
+static void a_thread_for_a_veth_needs_a_file_that_can_be_written(void **state)
+{
+	judge_threads("eth0", 0, &report);
+	says("ok       threads: eth0 can have one of its own\n");
+	judge_threads("eth0", -EROFS, &report);
+	says("warning  threads: eth0 has no thread of its own: /sys/class/net/eth0/threaded is on a read-only "
+		"file system. Why: a veth has whoever sends to it do our work. Do: mount the host's "
+		"/sys/devices/virtual/net, writable, or write UplinkThreads = off\n");
+}
+
 /* How bad it is depends on what the node is to do. */
 static void a_host_that_does_not_forward_serves_no_network(void **state)
 {
@@ -1035,6 +1045,7 @@ int main(void)
 		TEST(interpreted_programs_are_named),
 		TEST(a_host_without_hazards_has_a_line_for_each),
 		TEST(sysctls_that_hurt_are_named),
+		TEST(a_thread_for_a_veth_needs_a_file_that_can_be_written),
 		TEST(strict_filters_do_not_matter_to_hand_up_by_tunnel),
 		TEST(a_host_that_does_not_forward_serves_no_network),
 		TEST(a_host_that_does_not_forward_ipv6_serves_no_ipv6_network),
