@@ -66,7 +66,7 @@ vpath %.bpf.c bpf bpf/probe tests/bpf tests/bench tests/bench/load
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all talon help install demo demo-static test test-unit test-sanitize test-bpf test-e2e test-vm fuzz fuzz-smoke bench lint docs deb image clean \
+.PHONY: all talon help install demo demo-static test test-unit test-sanitize test-bpf test-e2e test-vm test-chart fuzz fuzz-smoke bench lint docs deb image clean \
 	tests programs
 .DEFAULT_GOAL := all
 
@@ -172,6 +172,9 @@ test-e2e: $(BUILD)/talon $(LOAD) ## whole paths in network namespaces; root
 test-vm: $(BUILD)/talon ## Debian's 6.1 and 6.12 kernels under qemu: verifier, kernel WireGuard, libxdp's dispatcher
 	$(Q)BUILD=$(abspath $(BUILD)) tests/vm/all.sh
 
+test-chart: ## charts/talon and manifests/: values, schema, renders, refusals (HELM: each program of helm to try)
+	$(Q)python3 -B tests/chart/test_chart.py
+
 fuzz-smoke: $(FUZZ) ## each fuzzer on its corpus and 20,000 inputs more
 	$(Q)tests/fuzz/smoke.sh $(FUZZ)
 
@@ -185,9 +188,10 @@ bench: $(BUILD)/talon $(BENCH) $(LOAD) ## measures; prints a table, writes $(BUI
 lint: $(BUILD)/talon ## licence lines, line width, the house, scripts, man pages (LINT_TIDY=1: clang-tidy too)
 	$(Q)BUILD=$(BUILD) tests/lint.sh
 
-docs: $(BUILD)/talon ## what manual page, completion, docs/metrics.md, dashboards and alert rules are made from
+docs: $(BUILD)/talon ## what manual page, completion, docs/metrics.md, dashboards, alert rules and the chart's README are made from
 	$(Q)python3 docs/generate.py $(BUILD)/talon
 	$(Q)python3 -B charts/monitoring/generate.py
+	$(Q)python3 -B charts/talon/generate.py
 
 install: $(BUILD)/talon ## binary, man pages and completion below $(DESTDIR)$(PREFIX)
 	$(Q)install -D -m 755 $(BUILD)/talon $(DESTDIR)$(PREFIX)/sbin/talon

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # All rings from the inside out, and the totals. A ring that fails does not keep the next ones from running.
 set -u
-rings=${RINGS:-lint test-unit test-sanitize fuzz-smoke test-bpf test-e2e test-vm}
+rings=${RINGS:-lint test-chart test-unit test-sanitize fuzz-smoke test-bpf test-e2e test-vm}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed_rings=""

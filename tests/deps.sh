@@ -15,7 +15,7 @@ image="binutils patch xz-utils python3 ca-certificates libqrencode4"
 cross="lld llvm clang"
 # Unpacked for a cross-build, not installed: sysroot.sh.
 sysroot="libgcc-12-dev base-files libcmocka-dev $(tr -s ' \t\n' '\n' <<<"$build $image" | grep -E '^(lib.*-dev|linux-libc-dev|zlib1g-dev|ca-certificates|libqrencode4)$' | xargs)"
-lint="clang-tidy shellcheck groff-base"
+lint="python3-yaml python3-jsonschema clang-tidy shellcheck groff-base"
 
 listed() { sed 's/[[:space:]]*#.*//' "$here/$1/packages.txt" | xargs; }
 
