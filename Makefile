@@ -44,8 +44,8 @@ TRIPLET_arm64 := aarch64-linux-gnu
 TRIPLET := $(or $(TRIPLET_$(CROSS)),$(error ARCH=$(CROSS): expected amd64 or arm64))
 SYSROOT := $(abspath $(BUILD))/sysroot
 SYSROOT_READY := $(BUILD)/sysroot.ready
-override CC := $(if $(shell command -v ccache),ccache )$(CLANG) --target=$(TRIPLET) --sysroot=$(SYSROOT) -fuse-ld=lld -Wno-unused-command-line-argument \
-	-Wno-gnu-variable-sized-type-not-at-end
+override CC := $(if $(shell command -v ccache),ccache )$(CLANG) --target=$(TRIPLET) --sysroot=$(SYSROOT) -fuse-ld=lld -Wno-unused-command-line-argument
+WARN += -Wno-gnu-variable-sized-type-not-at-end -Wno-missing-field-initializers -Wno-string-concatenation	# gcc has no such warnings
 AR := llvm-ar
 PKG_CONFIG := PKG_CONFIG_LIBDIR=$(SYSROOT)/usr/lib/$(TRIPLET)/pkgconfig PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) $(PKG_CONFIG)
 endif
@@ -66,7 +66,7 @@ vpath %.bpf.c bpf bpf/probe tests/bpf tests/bench tests/bench/load
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all talon help install demo demo-static test test-unit test-sanitize test-bpf test-e2e test-vm test-chart fuzz fuzz-smoke bench lint docs deb image clean \
+.PHONY: all talon help install demo demo-static test test-unit test-sanitize test-bpf test-e2e test-vm test-vm-arm64 vm-programs test-chart fuzz fuzz-smoke bench lint docs deb image clean \
 	tests programs
 .DEFAULT_GOAL := all
 
@@ -174,6 +174,16 @@ test-vm: $(BUILD)/talon ## Debian's 6.1 and 6.12 kernels under qemu: verifier, k
 
 test-chart: ## charts/talon and manifests/: values, schema, renders, refusals (HELM: each program of helm to try)
 	$(Q)python3 -B tests/chart/test_chart.py
+
+# Emulated instruction by instruction: minutes, and so no part of test. VM_KERNELS, VM_SCENARIOS and VM_TESTS choose.
+test-vm-arm64: ## Debian's arm64 kernel under qemu, all of it cross-built: verifier, a laptop's page, the tests of BPF programs
+	$(Q)tests/deps.sh build cross vm_arm64
+	$(Q)$(MAKE) --no-print-directory ARCH=arm64 BUILD=$(BUILD)/arm64 vm-programs
+	$(Q)manifests/image/sysroot.sh $(BUILD)/arm64/sysroot arm64 $$(tests/deps.sh --list vm_sysroot)
+	$(Q)BUILD=$(abspath $(BUILD)) VM_KERNELS="$${VM_KERNELS:-6.1-arm64}" VM_SCENARIOS="$${VM_SCENARIOS:-load topology modes bpf}" \
+		VM_TIMEOUT=$${VM_TIMEOUT:-3000} tests/vm/all.sh
+
+vm-programs: $(BUILD)/talon $(BPFT)
 
 fuzz-smoke: $(FUZZ) ## each fuzzer on its corpus and 20,000 inputs more
 	$(Q)tests/fuzz/smoke.sh $(FUZZ)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Installs the Debian packages that a part of the project needs and that are missing.
 #
-#   deps.sh build|image|cross|test|lint|demo ...
-#   deps.sh --list sysroot      names packages, and installs nothing
+#   deps.sh build|image|cross|vm_arm64|test|lint|demo ...
+#   deps.sh --list sysroot|vm_sysroot      names packages for sysroot.sh, and installs nothing
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 
@@ -17,7 +17,11 @@ cross="lld llvm clang"
 sysroot="libgcc-12-dev base-files libcmocka-dev $(tr -s ' \t\n' '\n' <<<"$build $image" | grep -E '^(lib.*-dev|linux-libc-dev|zlib1g-dev|ca-certificates|libqrencode4)$' | xargs)"
 lint="python3-yaml python3-jsonschema clang-tidy shellcheck groff-base"
 
+vm_arm64="qemu-system-arm cpio kmod xz-utils busybox-static"
+
 listed() { sed 's/[[:space:]]*#.*//' "$here/$1/packages.txt" | xargs; }
+
+vm_sysroot="$(listed vm | tr ' ' '\n' | grep -vE '^(qemu-.*|cpio|kmod|xz-utils)$' | xargs)"
 
 [ "${1:-}" != --list ] || { xargs <<<"${!2}"; exit; }
 want=""
@@ -26,10 +30,11 @@ for part; do
 	build) want+=" $build" ;;
 	image) want+=" $image" ;;
 	cross) want+=" $cross" ;;
+	vm_arm64) want+=" $vm_arm64" ;;
 	demo) want+=" $(listed e2e)" ;;
 	test) want+=" $unit $image $(listed e2e) $(listed vm)" ;;
 	lint) want+=" $lint" ;;
-	*) echo "deps.sh: '$part' is not one of build, image, cross, demo, test, lint" >&2; exit 2 ;;
+	*) echo "deps.sh: '$part' is not one of build, image, cross, vm_arm64, demo, test, lint" >&2; exit 2 ;;
 	esac
 done
 

@@ -4,7 +4,7 @@
 # architectures and packages stay as they are. To be sourced.
 
 # apt_begin FOLDER ARCHITECTURE SUITE...: lists of those suites and, where this machine has it, of the first one's security updates.
-# APT_TYPES: "deb" (default), "deb-src" or both. Says on standard error why not.
+# APT_TYPES: "deb" (default), "deb-src" or both; APT_SECURITY: "no" leaves security updates out. Says on standard error why not.
 apt_begin() {
 	local base security keyring=/usr/share/keyrings/debian-archive-keyring.gpg signed="" suite type
 
@@ -19,7 +19,7 @@ apt_begin() {
 		for suite; do
 			echo "$type $signed $base $suite main"
 		done
-		[ -z "$security" ] || echo "$type $signed $security $1-security main"
+		[ -z "$security" ] || [ "${APT_SECURITY:-}" = no ] || echo "$type $signed $security $1-security main"
 	done >"$apt_dir/sources.list"
 	apt_private apt-get update >"$apt_dir/log" 2>&1 || { echo "apt-get update: $(tail -n 1 "$apt_dir/log")" >&2; return 1; }
 }

@@ -21,7 +21,7 @@ program() {
 counter() {
 	newer "$out/$1.bpf.o" "$here/xdp_count.bpf.c" && return
 	${CLANG:-clang} -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-parameter -Werror \
-		-I"/usr/include/$(${CC:-gcc} -print-multiarch)" "-DNAME=$1" "-DPRIORITY=$2" ${3:+"$3"} -c "$here/xdp_count.bpf.c" -o "$out/$1.$$"
+		-I"/usr/include/$(gcc -print-multiarch)" "-DNAME=$1" "-DPRIORITY=$2" ${3:+"$3"} -c "$here/xdp_count.bpf.c" -o "$out/$1.$$"
 	mv "$out/$1.$$" "$out/$1.bpf.o"
 }
 

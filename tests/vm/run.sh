@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Boot a Debian kernel in a VM, run one guest script there, return its exit status: run.sh 6.1|6.12 guest/NAME.sh
-# [argument...]
+# Boot a Debian kernel in a VM, run one guest script there, return its exit status: run.sh KERNEL guest/NAME.sh
+# [argument...]. KERNEL is 6.1 or 6.12, or one of them with -arm64: then everything in the VM is for that architecture,
+# cross-built or from Debian's packages for it (make test-vm-arm64 makes them).
 #
 # The VM has no disk and no network device; all it needs is in an initramfs made here: busybox, the tools below with
 # their libraries, talon, the BPF objects, guest/*.sh and that kernel's modules. The guest reports over the serial
@@ -9,33 +10,60 @@
 # died, 77 when something is missing.
 #
 # Environment: BUILD (build directory), VM_TIMEOUT (seconds, default 240), VM_ACCEL (default tcg), VM_CPUS (1),
-# VM_MEMORY (MiB, 1024), VM_QEMU (further options for qemu).
+# VM_MEMORY (MiB, 1024), VM_QEMU (further options for qemu), VM_TESTS (programs below
+# $BUILD/tests that go to /tests; for bpf.sh all of tests/bpf).
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-kernel=${1:?usage: run.sh 6.1|6.12 guest/NAME.sh [argument...]}
-script=${2:?usage: run.sh 6.1|6.12 guest/NAME.sh [argument...]}
+kernel=${1:?usage: run.sh KERNEL guest/NAME.sh [argument...]}
+script=${2:?usage: run.sh KERNEL guest/NAME.sh [argument...]}
 shift 2
 build=${BUILD:-build}
 mkdir -p "$build/vm"
 build=$(cd "$build" && pwd)
 export BUILD=$build
+kdir_build=$build
+case $kernel in
+*-arm64)
+	machine="qemu-system-aarch64 -machine virt,gic-version=3" console=ttyAMA0 cpu=neoverse-n1
+	sysroot=$build/arm64/sysroot build=$build/arm64 triplet=aarch64-linux-gnu
+	export BUILD=$build CC="clang --target=$triplet --sysroot=$sysroot -fuse-ld=lld -Wno-unused-command-line-argument"
+	;;
+*) machine=qemu-system-x86_64 console=ttyS0 cpu=max sysroot="" ;;
+esac
 
 tools="dash ip tc bpftool ethtool wg xdp-loader nft ping nsenter"
 modules="veth bridge 8021q wireguard sch_ingress cls_bpf act_gact nf_tables nft_chain_nat nft_masq"
-libbpf_objects=$(dirname "$(find /usr/lib -name xdp-dispatcher.o 2>/dev/null | head -n 1)")
+libbpf_objects=$(dirname "$(find "$sysroot/usr/lib" -name xdp-dispatcher.o 2>/dev/null | head -n 1)")
 
 missing() {
 	echo "run.sh: $*" >&2
 	exit 77
 }
 
-for tool in qemu-system-x86_64 busybox cpio depmod modprobe xz $tools; do
+# Where a program for the VM is.
+found() {
+	if [ -n "$sysroot" ] && [ "${1#/}" = "$1" ]; then
+		{ find "$sysroot/usr/bin/$1" "$sysroot/usr/sbin/$1" -maxdepth 0 2>/dev/null || true; } | sed -n 1p
+	else
+		command -v "$1"
+	fi
+}
+
+for tool in ${machine%% *} busybox cpio depmod modprobe xz; do
 	command -v "$tool" >/dev/null || missing "$tool is not installed (see tests/vm/packages.txt)"
 done
+for tool in busybox $tools; do
+	[ -n "$(found "$tool")" ] || missing "$tool is not installed (see tests/vm/packages.txt)"
+done
 [ -x "$build/talon" ] || missing "$build/talon is not built: make talon"
-kdir=$("$here/kernel.sh" "$kernel")
+kdir=$(BUILD=$kdir_build "$here/kernel.sh" "$kernel")
 release=$(cat "$kdir/release")
+
+if [ "$(basename "$script")" = bpf.sh ]; then
+	: "${VM_TESTS:=$(cd "$build/tests" && find bpf -name 'test_*' -type f -perm /111 | sort)}"
+	[ -n "$VM_TESTS" ] || missing "no test of BPF programs is built"
+fi
 
 work=$(mktemp -d "$build/vm/run.XXXXXX")
 qemu=
@@ -53,11 +81,28 @@ root=$work/root
 add_binary() {
 	local path
 
-	path=$(command -v "$1")
+	path=$(found "$1")
 	cp -L "$path" "$root/bin/$(basename "$1")"
-	{ ldd "$path" 2>/dev/null || true; } | grep -oE '/[^ ]+\.so[^ ]*' | while read -r lib; do
-		mkdir -p "$root$(dirname "$lib")"
-		[ -e "$root$lib" ] || cp -L "$lib" "$root$lib"
+	add_libraries "$path"
+}
+
+# As the machine's own loader finds them; of another architecture by name, in the two folders where Debian has them.
+add_libraries() {
+	local lib
+
+	if [ -z "$sysroot" ]; then
+		{ ldd "$1" 2>/dev/null || true; } | grep -oE '/[^ ]+\.so[^ ]*' | while read -r lib; do
+			mkdir -p "$root$(dirname "$lib")"
+			[ -e "$root$lib" ] || cp -L "$lib" "$root$lib"
+		done
+		return
+	fi
+	readelf -dlW "$1" | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/\1/p; s/.*interpreter: .*\/(.*)\]/\1/p' | while read -r lib; do
+		[ ! -e "$root/lib/$triplet/$lib" ] || continue
+		mkdir -p "$root/lib/$triplet"
+		cp -L "$sysroot/usr/lib/$triplet/$lib" "$root/lib/$triplet/$lib"
+		case $lib in ld-*) ln -s "$triplet/$lib" "$root/lib/$lib" ;; esac
+		add_libraries "$sysroot/usr/lib/$triplet/$lib"
 	done
 }
 
@@ -79,8 +124,8 @@ add_modules() {
 make_root() {
 	local tool source name
 
-	mkdir -p "$root"/{bin,dev,proc,sys,run/netns,tmp,etc,root,modules,guest,bpf,others} "$root$libbpf_objects"
-	cp "$(command -v busybox)" "$root/bin/busybox"
+	mkdir -p "$root"/{bin,dev,proc,sys,run/netns,tmp,etc,root,modules,guest,bpf,others,tests} "$root${libbpf_objects#"$sysroot"}"
+	cp "$(found busybox)" "$root/bin/busybox"
 	for name in $(busybox --list); do
 		ln -s busybox "$root/bin/$name" 2>/dev/null || true
 	done
@@ -91,9 +136,13 @@ make_root() {
 	add_binary "$build/talon"
 	add_binary "$build/vm/loadall"
 	ln -sf dash "$root/bin/sh"	# busybox's own shell prefers its applets to the tools above
-	cp "$libbpf_objects"/*.o "$root$libbpf_objects/"
+	cp "$libbpf_objects"/*.o "$root${libbpf_objects#"$sysroot"}/"
 	for source in "$here"/../../bpf/*.bpf.c; do
 		cp "$build/bpf/$(basename "$source" .c).o" "$root/bpf/"
+	done
+	for tool in ${VM_TESTS:-}; do	# test programs: VM_TESTS names them below $BUILD/tests
+		install -D "$build/tests/$tool" "$root/tests/$tool"
+		add_libraries "$build/tests/$tool"
 	done
 	cp "$build"/vm/count_*.bpf.o "$root/others/"
 	cp "$here"/guest/*.sh "$root/guest/"
@@ -107,10 +156,12 @@ make_root() {
 
 "$here/build.sh"
 make_root
-timeout -k 5 "${VM_TIMEOUT:-240}" qemu-system-x86_64 -accel "${VM_ACCEL:-tcg}" -cpu max -m "${VM_MEMORY:-1024}" \
+# No watchdog: a VM that a busy host does not run for a while is not at fault.
+# shellcheck disable=SC2086
+timeout -k 5 "${VM_TIMEOUT:-240}" $machine -accel "${VM_ACCEL:-tcg}" -cpu "$cpu" -m "${VM_MEMORY:-1024}" \
 	-smp "${VM_CPUS:-1}" ${VM_QEMU:-} -nographic -monitor none -serial stdio -nic none -no-reboot \
 	-kernel "$kdir/vmlinuz" -initrd "$work/initramfs" \
-	-append "console=ttyS0 quiet panic=-1 vm_script=$(basename "$script") -- $*" </dev/null >"$work/console" 2>&1 &
+	-append "console=$console quiet nowatchdog panic=-1 vm_script=$(basename "$script") -- $*" </dev/null >"$work/console" 2>&1 &
 qemu=$!
 status=0
 wait "$qemu" || status=$?
