@@ -339,8 +339,9 @@ static void a_thousand_peers_cost_few_system_calls(void **state)
 		assert_int_equal(status.peers[i].allowed_count, i == 3 ? 2 : 1);
 	}
 	/*
-	 * Counters, endpoint, sending slot and session of each; the rest, a call for each end and for each
-	 * kind of traffic among it, and one for each map, whose memory is asked for, does not grow with peers.
+	 * Counters, endpoint, sending slot and session of each; the rest, a call for each end and for
+	 * each kind of traffic among it, and one for each map, whose memory is asked for, does not
+	 * grow with peers.
 	 */
 	assert_in_range(bpf_calls, 1, 4 * PEERS + 200 + TALON_STATS_ENTRIES + TALON_PROGRAM_COUNT +
 		TALON_TRAFFIC_ENTRIES);

@@ -30,8 +30,8 @@ static void stop_thread(const char *name)
 	int ret = ifindex ? net_threads_set(name, ifindex, false) : 0;	/* gone, and its thread with it */
 
 	if (ret)
-		log_warn("%s keeps its thread (%s); run echo 0 > /sys/class/net/%s/threaded on the host", name,
-			strerror(-ret), name);
+		log_warn("%s keeps its thread (%s); run echo 0 > /sys/class/net/%s/threaded on the host",
+			name, strerror(-ret), name);
 }
 
 static void stop_threads(const struct talon_info *info)

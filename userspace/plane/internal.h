@@ -89,7 +89,8 @@ struct uplinks {
 	int configured[TALON_UPLINKS_MAX];
 	char attaching[512];		/* which attachment was lost and could not be restored yet */
 	char trouble[200];		/* one line; empty: all is well */
-	char threads[200];		/* the same: which uplink should have a thread of its own and has not */
+	/* the same: which uplink should have a thread of its own and has not */
+	char threads[200];
 	char forwarding[200];		/* the same, about the sysctl that keeps the kernel from forwarding */
 };
 

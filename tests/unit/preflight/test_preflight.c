@@ -452,9 +452,9 @@ static void a_thread_for_a_veth_needs_a_file_that_can_be_written(void **state)
 	judge_threads("eth0", 0, &report);
 	says("ok       threads: eth0 can have one of its own\n");
 	judge_threads("eth0", -EROFS, &report);
-	says("warning  threads: eth0 has no thread of its own: /sys/class/net/eth0/threaded is on a read-only "
-		"file system. Why: a veth has whoever sends to it do our work. Do: mount the host's "
-		"/sys/devices/virtual/net, writable, or write UplinkThreads = off\n");
+	says("warning  threads: eth0 has no thread of its own: /sys/class/net/eth0/threaded is on a "
+		"read-only file system. Why: a veth has whoever sends to it do our work. Do: mount the "
+		"host's /sys/devices/virtual/net, writable, or write UplinkThreads = off\n");
 }
 
 /* How bad it is depends on what the node is to do. */
