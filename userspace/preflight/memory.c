@@ -29,10 +29,12 @@ static bool is_enough(const struct memory_facts *facts)
 	return cgroup_memory_free(&facts->group) >= facts->need.maps + beside(facts);
 }
 
-/* The least limit that will do, a multiple of 4 MiB. */
+/* The least limit that will do, a multiple of 4 MiB: what is in use varies by a page or a thousand. */
+#define USED_VARIES	2
+
 static unsigned least_limit(const struct memory_facts *facts)
 {
-	return (mib(facts->group.used + facts->need.maps + beside(facts)) + 3) & ~3U;
+	return (mib(facts->group.used + facts->need.maps + beside(facts)) + USED_VARIES + 3) & ~3U;
 }
 
 static void say_options(const struct datapath_need *need, char *text, size_t size)
