@@ -347,6 +347,9 @@ def test_kinds(helm):
     equal("spread", three.pod["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"], apart["labelSelector"]["matchLabels"])
     equal("PDB", three.one("PodDisruptionBudget")["spec"]["maxUnavailable"], 1)
     equal("no PDB", [len(render(name).of("PodDisruptionBudget")) for name in ("router", "node", "no PDB")], [0, 0, 0])
+    equal("a new pod is ready before the old one goes", node.workload["spec"]["updateStrategy"],
+          {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}})
+    equal("and takes over", (node.env.get("TALON_TAKE_OVER"), router.env.get("TALON_TAKE_OVER")), ("on", None))
     scheduling = render("scheduling")
     equal("scheduling", (scheduling.pod.get("tolerations"), scheduling.pod["nodeSelector"], "priorityClassName" in scheduling.pod),
           ([], {"a": "b", "kubernetes.io/os": "linux"}, False))
@@ -416,7 +419,7 @@ def test_config(helm):
               "TALON_LOCAL": "10.0.0.0/8,fd00::/8", "TALON_LISTEN_PORT": "51821", "TALON_TUNNEL": "wt1", "TALON_MTU": "1400", "TALON_MAX_PEERS": "65536",
               "TALON_MAX_FLOWS": "1048576", "TALON_KEYSTREAM_MEMORY": "0"}
     equal("config", {name: env.get(name) for name in wanted}, wanted)
-    equal("what is not said stays the file's", [name for name in render("node").env if name.startswith("TALON_") and "LOG" not in name], [])
+    equal("what is not said stays the file's", [name for name in render("node").env if name.startswith("TALON_") and "LOG" not in name], ["TALON_TAKE_OVER"])
     equal("threaded NAPI", (render("config").mount("net-devices")["mountPath"], render("node").mount("net-devices")), ("/sys/devices/virtual/net", None))
     extras = render("extras")
     equal("extras", (extras.env["NB_FORCE_RELAY"], extras.container["envFrom"], extras.container["args"][-1], extras.mount("x")["mountPath"]),
@@ -447,7 +450,7 @@ def test_bpffs(helm):
 def test_access(helm):
     render = renders(helm)
     for name in ("node", "vip arp"):
-        equal(f"{name}: no token", (render(name).pod["automountServiceAccountToken"], render(name).of("Role")), (False, []))
+        equal(f"{name}: no token", (render(name).pod["automountServiceAccountToken"], render(name).of("Role"), render(name).of("ClusterRole")), (False, [], []))
     expected = {"vip auto": {"kube-system": ["leases"], "metallb-system": ["servicel2statuses"]}, "vip cilium": {"kube-system": ["leases"]},
                 "vip metallb": {"metallb-system": ["servicel2statuses"]}, "vip kube-vip": {"vips": ["leases"]}}
     for name, wanted in expected.items():
@@ -456,9 +459,11 @@ def test_access(helm):
         roles = {role["metadata"]["namespace"]: [resource for rule in role["rules"] for resource in rule["resources"]] for role in one.of("Role")}
         equal(f"{name}: what is watched", roles, wanted)
         holds(f"{name}: nothing is written", all(rule["verbs"] == ["get", "list", "watch"] for role in one.of("Role") for rule in role["rules"]))
-        equal(f"{name}: nothing of the cluster", one.of("ClusterRole"), [])
+        equal(f"{name}: of the cluster", [role["rules"] for role in one.of("ClusterRole")],
+              [[{"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list", "watch"]}]])
         equal(f"{name}: who", {subject["name"] for binding in one.of("RoleBinding") for subject in binding["subjects"]}, {"talon"})
-        equal(f"{name}: said", one.env["TALON_VIP_SOURCE"], name.split()[1])
+        equal(f"{name}: said", (one.env["TALON_VIP_SOURCE"], one.env["TALON_NODE_NAME"], one.env.get("TALON_VIP_NAMESPACE")),
+              (name.split()[1], "$(NODE_NAME)", "vips" if name == "vip kube-vip" else None))
     equal("accounts", [(render(name).pod["serviceAccountName"], len(render(name).of("ServiceAccount"))) for name in ("node", "another account", "default account")],
           [("talon", 1), ("mine", 0), ("default", 0)])
 

@@ -72,11 +72,9 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{- /* cilium, metallb and kube-vip as vip.source asks for them, separated by blanks: what is watched at the API server */ -}}
+{{- /* Whether something of the API server's is watched. */ -}}
 {{- define "talon.watched" -}}
-{{- $source := .Values.vip.source -}}
-{{- if eq $source "auto" }}cilium metallb kube-vip
-{{- else if has $source (list "cilium" "metallb" "kube-vip") }}{{ $source }}{{ end }}
+{{- if has .Values.vip.source (list "auto" "cilium" "metallb" "kube-vip") }}true{{ end }}
 {{- end }}
 
 {{- define "talon.tolerations" -}}

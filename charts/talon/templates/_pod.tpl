@@ -69,6 +69,10 @@
 {{- end }}
 {{- if ne $v.vip.source "off" }}
 - {name: TALON_VIP_SOURCE, value: {{ $v.vip.source | quote }}}
+- {name: TALON_NODE_NAME, value: $(NODE_NAME)}
+{{- with $v.vip.namespace }}
+- {name: TALON_VIP_NAMESPACE, value: {{ . | quote }}}
+{{- end }}
 {{- end }}
 {{- if $v.metrics.address }}
 - {name: TALON_METRICS, value: {{ $v.metrics.address | quote }}}
@@ -79,6 +83,9 @@
 {{- end }}
 {{- with $v.metrics.peers }}
 - {name: TALON_METRICS_PEERS, value: {{ int64 . | quote }}}
+{{- end }}
+{{- if eq $v.kind "node" }}
+- {name: TALON_TAKE_OVER, value: "on"} # from the pod of the earlier version, which stands by until it is told to go
 {{- end }}
 - {name: TALON_LOG_LEVEL, value: {{ $v.log.level | quote }}}
 - {name: TALON_LOG_FORMAT, value: {{ $v.log.format | quote }}}
