@@ -3,9 +3,9 @@
 # background: building libcurl takes a while on a fresh machine
 
 TOP=$E2E/../..
-ARCH=$(dpkg --print-architecture)
+NATIVE=$(dpkg --print-architecture)
 
-rootfs() { echo "$RUN/image/rootfs-$ARCH"; }
+rootfs() { echo "$RUN/image/rootfs-$NATIVE"; }
 archive() { echo "$RUN"/image/*.oci.tar; }
 bill() { echo "$RUN"/image/*.spdx.json; }
 
@@ -37,7 +37,7 @@ contained() { # PATH ROOTFS
 inside() { CONTAINED=$1 "$RUN/contained" "${@:2}"; }	# PROGRAM ARGUMENT...
 
 test_an_archive_holds_what_its_index_says_and_no_shell() {
-	check archive "$(archive)" "$RUN/image/rootfs-ARCH" "$ARCH"
+	check archive "$(archive)" "$RUN/image/rootfs-ARCH" "$NATIVE"
 }
 
 test_the_containerfile_says_the_same() {
@@ -88,5 +88,13 @@ test_a_second_build_is_the_same_byte_for_byte() {
 	file=$RUN/later/$(basename "$(archive)")
 	not cmp -s "$(archive)" "$file"
 	# What Debian made is the same layer still: it need not be fetched again.
-	equal "layers in both" 1 "$((tar -tvf "$(archive)"; tar -tvf "$file") | awk '$3 > 1000000 { print $6 }' | sort | uniq -d | wc -l)"
+	equal "layers in both" 1 "$( (tar -tvf "$(archive)"; tar -tvf "$file") | awk '$3 > 1000000 { print $6 }' | sort | uniq -d | wc -l)"
+}
+
+test_one_archive_has_both_architectures() {
+	[ -x "$BUILD/arm64/talon" ] && [ -e "$BUILD/image/libcurl-arm64/version" ] || skip "arm64 is not built: make image ARCH=\"amd64 arm64\""
+	ARCH="amd64 arm64" make_image "$RUN/both"
+	check archive "$RUN"/both/*.oci.tar "$RUN/both/rootfs-ARCH" amd64 arm64
+	check bill "$RUN"/both/*.oci.tar "$RUN"/both/*-arm64.spdx.json
+	readelf -h "$RUN/both/rootfs-arm64/usr/bin/talon" | found "AArch64"
 }

@@ -33,7 +33,7 @@ case $kernel in
 esac
 
 tools="dash ip tc bpftool ethtool wg xdp-loader nft ping nsenter"
-modules="veth bridge 8021q wireguard sch_ingress cls_bpf act_gact nf_tables nft_chain_nat nft_masq"
+modules="veth bridge 8021q wireguard sch_ingress cls_bpf act_gact nf_tables nft_chain_nat nft_masq tun vxlan"
 libbpf_objects=$(dirname "$(find "$sysroot/usr/lib" -name xdp-dispatcher.o 2>/dev/null | head -n 1)")
 
 missing() {
@@ -141,7 +141,8 @@ make_root() {
 		cp "$build/bpf/$(basename "$source" .c).o" "$root/bpf/"
 	done
 	for tool in ${VM_TESTS:-}; do	# test programs: VM_TESTS names them below $BUILD/tests
-		install -D "$build/tests/$tool" "$root/tests/$tool"
+		mkdir -p "$(dirname "$root/tests/$tool")"
+		llvm-strip -g "$build/tests/$tool" -o "$root/tests/$tool"
 		add_libraries "$build/tests/$tool"
 	done
 	cp "$build"/vm/count_*.bpf.o "$root/others/"
