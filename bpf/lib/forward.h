@@ -71,17 +71,10 @@ static __always_inline bool deliver_by_tunnel(ctx_md *ctx, const struct talon_co
 	return (cfg->flags & TALON_F_HANDUP_TUNNEL) || frame_ifindex(ctx) == cfg->relay_ifindex;
 }
 
-/* Up the stack from here, without metadata that another program could misread. */
+/* Up the stack from here. */
 static __always_inline int deliver_here(ctx_md *ctx, struct talon_pkt *pkt)
 {
-#ifndef TALON_TC
-	/*
-	 * Metadata is the CNI's private channel; what an earlier program left there describes
-	 * the outer packet.
-	 */
-	if (ctx->data_meta != ctx->data)
-		bpf_xdp_adjust_meta(ctx, ctx->data - ctx->data_meta);
-#endif
+	frame_forget_meta(ctx);
 	return end(pkt, TALON_LOCAL, ACTION_PASS);
 }
 
@@ -89,8 +82,10 @@ static __always_inline int deliver_here(ctx_md *ctx, struct talon_pkt *pkt)
 static __always_inline int deliver_through_tunnel(ctx_md *ctx, struct talon_pkt *pkt,
 	const struct talon_config *cfg)
 {
-	struct ethhdr *eth = frame_eth(ctx);
+	struct ethhdr *eth;
 
+	frame_forget_meta(ctx);
+	eth = frame_eth(ctx);
 	if (!eth)
 		return drop(pkt, TALON_INTERNAL);
 	mac_copy(eth->h_dest, cfg->tunnel_mac);

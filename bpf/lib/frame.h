@@ -11,6 +11,9 @@
 /* longer ones are never ours: one page holds a frame that XDP can see whole */
 #define FRAME_MAX 4096U
 
+/* the most metadata that XDP can put before a frame; it was 32 bytes before */
+#define FRAME_META_MAX 252
+
 #ifdef TALON_TC
 
 static __always_inline __u32 frame_len(ctx_md *ctx)
@@ -118,6 +121,16 @@ static __always_inline __u32 frame_ifindex(ctx_md *ctx)
 	return ctx->ifindex;
 }
 
+/* What lies there when frame_pop() has been is zeroed; how long it is does not change. */
+static __always_inline void frame_wipe_meta(ctx_md *ctx)
+{
+	__u32 *word = (void *)(long)ctx->data_meta;
+	void *data = ctx_data(ctx);
+
+	for (int i = 0; i < FRAME_META_MAX / 4 && (void *)(word + 1) <= data; i++)
+		*(volatile __u32 *)word++ = 0;	/* else clang makes it a memset, which BPF has not */
+}
+
 #define VERDICT_PASS	-1	/* TC_ACT_UNSPEC, TCX_NEXT: the next program decides */
 #define VERDICT_DROP	2	/* TC_ACT_SHOT */
 
@@ -208,6 +221,12 @@ static __always_inline __u32 frame_ifindex(ctx_md *ctx)
 	return ctx->ingress_ifindex;
 }
 
+static __always_inline void frame_wipe_meta(ctx_md *ctx)
+{
+	if (ctx->data_meta != ctx->data)
+		bpf_xdp_adjust_meta(ctx, ctx->data - ctx->data_meta);
+}
+
 #define VERDICT_PASS	XDP_PASS
 #define VERDICT_DROP	XDP_DROP
 
@@ -242,6 +261,17 @@ static __always_inline enum talon_end frame_onward_end(void)
 }
 
 #endif
+
+/*
+ * Takes away the metadata that an XDP program left with a frame: the CNI's private channel, and what it says is
+ * about the outer packet. Cilium would read there that no service is to be looked for. A function of its own for
+ * the verifier, as it has a loop and several callers. Packet pointers must be taken again.
+ */
+__noinline int frame_forget_meta(ctx_md *ctx)
+{
+	frame_wipe_meta(ctx);
+	return 0;
+}
 
 static __always_inline bool frame_is_tc(void)
 {
