@@ -102,7 +102,10 @@ test_ciliums_program_on_the_uplink_gives_it_away() {
 	at_tc eth0 ingress "$RUN/cil_from_netdev.o"
 	look
 	finding cni ok "Cilium .program cil_from_netdev on eth0."
-	finding cilium note "acceleration is off.*acceleration=native"
+	finding cilium ok "XDP slot is left to it.*acceleration=native"
+	look --datapath xdp
+	finding cilium warning "Datapath = xdp takes the XDP slot.*acceleration=native"
+	look
 	finding cilium note "wt0 does not exist yet.*devices"
 	at_xdp "$RUN/cil_from_netdev.o"
 	look

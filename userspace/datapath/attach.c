@@ -129,13 +129,27 @@ static int attach_tc(struct hook *hook, enum hook_kind kind)
 	return kind == HOOK_TCX ? tcx_attach(hook) : clsact_attach(hook);
 }
 
+/*
+ * Not where Cilium is, whether it uses the slot now or not: an agent that is started with acceleration=native needs
+ * it, and ends where it is taken, and then new pods get no network.
+ */
+static int attach_native_where_free(struct hook *hook, enum hook_kind *ret_kind, char *note, size_t len)
+{
+	const char *sign = hook->alone ? NULL : datapath_cilium_sign();
+
+	if (!sign)
+		return attach_native(hook, ret_kind, note, len);
+	snprintf(hook->why, hook->why_len, "the XDP slot is left to Cilium (%s)", sign);
+	return -EBUSY;
+}
+
 static int attach_native_or_less(struct hook *hook, enum datapath_mode *ret_mode, enum hook_kind *ret_kind,
 	char *why, size_t len)
 {
 	char note[160] = "", below[100] = "";
 	int ret;
 
-	ret = attach_native(hook, ret_kind, note, sizeof(note));
+	ret = attach_native_where_free(hook, ret_kind, note, sizeof(note));
 	if (!ret) {
 		*ret_mode = DATAPATH_XDP;
 		snprintf(why, len, "%s", note);

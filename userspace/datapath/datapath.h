@@ -324,6 +324,19 @@ int datapath_look(const char *base, int ifindex, struct datapath_programs *ret_p
 /* "xdp", "dispatcher", "tcx ingress", ... */
 const char *datapath_place_name(enum datapath_place place);
 
+/*
+ * What gives Cilium away on this node: "cilium_host", "cilium_net" or "/sys/fs/bpf/cilium"; or NULL. There,
+ * DATAPATH_AUTO leaves the XDP slot of every uplink alone, as Cilium's agent does not start with
+ * loadBalancer.acceleration=native where that is taken.
+ */
+const char *datapath_cilium_sign(void);
+
+/*
+ * What is wrong beside Cilium, one line each, every one with its newline: its programs are on an uplink and none on
+ * the tunnel device; or we have the XDP slot that it may want. Returns the number of lines.
+ */
+int datapath_cilium_hazards(const struct datapath *dp, char *text, size_t len);
+
 /* Has the kernel verify every program with maps of its own, which are gone afterwards. */
 struct datapath_trial {
 	bool	is_jited;		/* they were compiled, not interpreted */
@@ -335,7 +348,8 @@ int datapath_try(struct datapath_trial *ret_trial);
 
 /*
  * Checks that what we attached is still there: call it after link events and periodically. Returns 0; 1 if
- * all is attached but another program runs before one of our tcx programs; or -ENOLINK if something is gone.
+ * all is attached but another program runs before one of our tcx programs; or -ENOLINK if something is gone, or
+ * the XDP slot should be Cilium's now.
  * @text: one line that names it, or "".
  */
 int datapath_verify(struct datapath *dp, char *text, size_t len);

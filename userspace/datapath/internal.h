@@ -97,6 +97,9 @@ void hook_drop(struct datapath *dp, enum hook_kind kind, int ifindex);
 /* The same for all other kinds than @kept. */
 void hook_drop_others(struct datapath *dp, int ifindex, enum hook_kind kept);
 
+/* cilium.c: the first uplink whose XDP slot we have on a node where Cilium is, or NULL */
+const struct datapath_uplink *cilium_wants_slot_of(const struct datapath *dp);
+
 /* sides.c */
 bool side_is_wanted(const struct datapath *dp, int ifindex);
 /* Attaches all of them, also those that have the program already. */

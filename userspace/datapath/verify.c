@@ -133,6 +133,17 @@ static void verify_uplink(const struct datapath *dp, const struct datapath_uplin
 	verify_one(dp, hook_of(uplink), uplink->ifindex, uplink->name, mode, v);
 }
 
+/* Cilium came after us, and auto would not take the slot now. */
+static int verify_slot(const struct datapath *dp, char *text, size_t len)
+{
+	const struct datapath_uplink *taken = dp->mode == DATAPATH_AUTO ? cilium_wants_slot_of(dp) : NULL;
+
+	if (!taken)
+		return 0;
+	snprintf(text, len, "%s: Cilium is here now, which gets the XDP slot", taken->name);
+	return -ENOLINK;
+}
+
 int datapath_verify(struct datapath *dp, char *text, size_t len)
 {
 	enum hook_kind tc = tcx_is_supported() ? HOOK_TCX : HOOK_FILTER;
@@ -151,5 +162,5 @@ int datapath_verify(struct datapath *dp, char *text, size_t len)
 		if (side->attached && if_indextoname(side->ifindex, (char[IFNAMSIZ]){}))
 			verify_one(dp, tc, side->ifindex, side->name, "side", &v);
 	}
-	return v.worst;
+	return v.worst < 0 ? v.worst : verify_slot(dp, text, len) ? -ENOLINK : v.worst;
 }

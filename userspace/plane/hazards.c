@@ -4,7 +4,22 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "log/log.h"
 #include "plane/internal.h"
+
+/* Logged once, when they begin or change. */
+static void add_ciliums(struct plane *p, char *text, size_t size)
+{
+	char lines[sizeof(p->uplinks.cilium)];
+
+	datapath_cilium_hazards(p->dp, lines, sizeof(lines));
+	text_append(text, size, "%s", lines);
+	if (!strcmp(lines, p->uplinks.cilium))
+		return;
+	strcpy(p->uplinks.cilium, lines);
+	for (char *line = lines, *end; (end = strchr(line, '\n')); line = end + 1)
+		log_warn("%.*s", (int)(end - line), line);
+}
 
 void hazards_update(struct plane *p)
 {
@@ -24,6 +39,7 @@ void hazards_update(struct plane *p)
 	/* What stops packets goes first, so that it is shown even if the rest does not fit. */
 	if (p->uplinks.trouble[0])
 		text_append(text, size, "%s\n", p->uplinks.trouble);
+	add_ciliums(p, text, size);
 	at = strlen(text);
 	net_hazards(&question, text + at, size - at);
 	if (map_config_check_mtu(p, why, sizeof(why)))

@@ -91,6 +91,7 @@ struct uplinks {
 	char trouble[200];		/* one line; empty: all is well */
 	/* the same: which uplink should have a thread of its own and has not */
 	char threads[200];
+	char cilium[600];		/* lines of datapath_cilium_hazards() */
 	char forwarding[200];		/* the same, about the sysctl that keeps the kernel from forwarding */
 };
 

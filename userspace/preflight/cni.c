@@ -90,6 +90,8 @@ static bool has_program(const struct datapath_programs *programs, const char *na
 	return false;
 }
 
+#define NEEDS_SLOT "with loadBalancer.acceleration=native Cilium's agent does not start where that slot is taken"
+
 static void judge_acceleration(const struct host *host, struct preflight_report *report)
 {
 	bool at_tc = host->config->datapath == CONFIG_DATAPATH_TCX ||
@@ -106,11 +108,26 @@ static void judge_acceleration(const struct host *host, struct preflight_report 
 	}
 	if (at_tc)
 		return;
-	f = find(report, PREFLIGHT_CILIUM, PREFLIGHT_NOTE,
-		"its XDP acceleration is off, and the slot will be Talon's");
-	find_why(f, "with loadBalancer.acceleration=native Cilium's agent does not start where that slot is "
-		"taken");
-	find_act(f, "keep acceleration disabled or best-effort, or write Datapath = tcx");
+	if (host->config->datapath == CONFIG_DATAPATH_AUTO) {
+		f = find(report, PREFLIGHT_CILIUM, PREFLIGHT_OK, "the XDP slot is left to it as soon as cilium_host "
+			"is there, and Talon runs at tc, first in the list");
+		find_why(f, NEEDS_SLOT);
+		return;
+	}
+	f = find(report, PREFLIGHT_CILIUM, PREFLIGHT_WARNING, "Datapath = %s takes the XDP slot",
+		host->config->datapath == CONFIG_DATAPATH_XDP ? "xdp" : "xdp-generic");
+	find_why(f, NEEDS_SLOT);
+	find_act(f, "keep acceleration disabled or best-effort, or write Datapath = auto");
+}
+
+/* Whose it is nobody says without CAP_SYS_ADMIN; the tunnel device itself carries none of ours. */
+static bool has_unnamed(const struct datapath_programs *programs)
+{
+	for (unsigned i = 0; i < programs->count; i++) {
+		if (programs->list[i].place == DATAPATH_PLACE_TCX_OUT && !programs->list[i].name[0])
+			return true;
+	}
+	return false;
 }
 
 static void judge_device_list(const struct host *host, struct preflight_report *report)
@@ -118,17 +135,18 @@ static void judge_device_list(const struct host *host, struct preflight_report *
 	const char *tunnel = host->config->tunnel;
 	struct preflight_finding *f;
 
-	if (host->has_tunnel && has_program(&host->tunnel, "cil_from_netdev")) {
+	if (host->has_tunnel && (has_program(&host->tunnel, "cil_from_netdev") ||
+		has_unnamed(&host->tunnel))) {
 		find(report, PREFLIGHT_CILIUM, PREFLIGHT_OK, "%s is among Cilium's devices", tunnel);
 		return;
 	}
 	f = host->has_tunnel ?
 		find(report, PREFLIGHT_CILIUM, PREFLIGHT_WARNING, "%s is not among Cilium's devices", tunnel)
 		: find(report, PREFLIGHT_CILIUM, PREFLIGHT_NOTE, "%s does not exist yet", tunnel);
-	find_why(f, "Cilium does not translate what it has no program for: services of this node do not "
-		"answer peers");
-	find_act(f, "name the uplink and %s in Cilium's devices, and write pods, services and node addresses "
-		"as Local", tunnel);
+	find_why(f, "Cilium does not translate where it has no program: NodePorts and load balancer addresses of "
+		"this node answer peers from the wrong address or not at all");
+	find_act(f, "name the uplink and %s in Cilium's devices, for ClusterIPs set bpf.lbExternalClusterIP, and "
+		"have pods, services and node addresses in Local", tunnel);
 }
 
 void judge_cilium(const struct host *host, const struct signs *signs, struct preflight_report *report)

@@ -783,30 +783,48 @@ static void the_mode_of_kube_proxy_is_read_from_what_it_leaves(void **state)
 		"them in Local: talon.conf(5)\n");
 }
 
-static void cilium_needs_the_tunnel_among_its_devices(void **state)
+static void cilium_needs_the_tunnel_among_its_devices_and_its_slot(void **state)
 {
 	signs_offer(&signs, SIGN_LINK, "cilium_host", NULL);
 	judge_cilium(&host, &signs, &report);
-	says("note     cilium: its XDP acceleration is off, and the slot will be Talon's. Why: with "
-		"loadBalancer.acceleration=native Cilium's agent does not start where that slot is taken. "
-		"Do: keep acceleration disabled or best-effort, or write Datapath = tcx\nnote     cilium: "
-		"wt0 does not exist yet. Why: Cilium does not translate what it has no program for: services "
-		"of this node do not answer peers. Do: name the uplink and wt0 in Cilium's devices, and "
-		"write pods, services and node addresses as Local\n");
+	says("ok       cilium: the XDP slot is left to it as soon as cilium_host is there, and Tal"
+		"on runs at tc, first in the list. Why: with loadBalancer.acceleration=native Cilium'"
+		"s agent does not start where that slot is taken\nnote     cilium: wt0 does not exist"
+		" yet. Why: Cilium does not translate where it has no program: NodePorts and load bal"
+		"ancer addresses of this node answer peers from the wrong address or not at all. Do: "
+		"name the uplink and wt0 in Cilium's devices, for ClusterIPs set bpf.lbExternalCluste"
+		"rIP, and have pods, services and node addresses in Local\n");
+	config.datapath = CONFIG_DATAPATH_XDP;
+	judge_cilium(&host, &signs, &report);
+	says("warning  cilium: Datapath = xdp takes the XDP slot. Why: with loadBalancer.accelerat"
+		"ion=native Cilium's agent does not start where that slot is taken. Do: keep accelera"
+		"tion disabled or best-effort, or write Datapath = auto\nnote     cilium: wt0 does no"
+		"t exist yet. Why: Cilium does not translate where it has no program: NodePorts and l"
+		"oad balancer addresses of this node answer peers from the wrong address or not at al"
+		"l. Do: name the uplink and wt0 in Cilium's devices, for ClusterIPs set bpf.lbExterna"
+		"lClusterIP, and have pods, services and node addresses in Local\n");
 	config.datapath = CONFIG_DATAPATH_TCX;
 	host.has_tunnel = true;
 	judge_cilium(&host, &signs, &report);
-	says("warning  cilium: wt0 is not among Cilium's devices. Why: Cilium does not translate what it has "
-		"no program for: services of this node do not answer peers. Do: name the uplink and wt0 in "
-		"Cilium's devices, and write pods, services and node addresses as Local\n");
+	says("warning  cilium: wt0 is not among Cilium's devices. Why: Cilium does not translate w"
+		"here it has no program: NodePorts and load balancer addresses of this node answer pe"
+		"ers from the wrong address or not at all. Do: name the uplink and wt0 in Cilium's de"
+		"vices, for ClusterIPs set bpf.lbExternalClusterIP, and have pods, services and node "
+		"addresses in Local\n");
+	put(DATAPATH_PLACE_TCX_OUT, "", 21, false);	/* as a pod sees it */
+	host.tunnel = programs;
+	judge_cilium(&host, &signs, &report);
+	says("ok       cilium: wt0 is among Cilium's devices\n");
+	programs.count = 0;
 	put(DATAPATH_PLACE_TCX_IN, "cil_from_netdev", 21, false);
 	host.tunnel = programs;
 	programs.count = 0;
 	put(DATAPATH_PLACE_XDP, "cil_xdp_entry", 20, false);
 	host.programs[0] = programs;
 	judge_cilium(&host, &signs, &report);
-	says("note     cilium: its XDP acceleration is on at eth0. Why: the XDP slot is Cilium's, and Talon "
-		"runs at tc, in front of it\nok       cilium: wt0 is among Cilium's devices\n");
+	says("note     cilium: its XDP acceleration is on at eth0. Why: the XDP slot is Cilium's, "
+		"and Talon runs at tc, in front of it\nok       cilium: wt0 is among Cilium's devices"
+		"\n");
 }
 
 static void offer_chain_that_drops(const char *table, int family, int hook, bool drops)
@@ -1059,7 +1077,7 @@ int main(void)
 		TEST(a_cni_is_known_by_its_file),
 		TEST(a_cni_is_known_by_devices_programs_chains_and_sets),
 		TEST(the_mode_of_kube_proxy_is_read_from_what_it_leaves),
-		TEST(cilium_needs_the_tunnel_among_its_devices),
+		TEST(cilium_needs_the_tunnel_among_its_devices_and_its_slot),
 		TEST(connection_tracking_sees_none_of_it_but_behind_a_bridge),
 		TEST(nat_ports_are_nobody_elses),
 		TEST(a_clock_that_is_off_is_named),
