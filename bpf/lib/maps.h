@@ -71,10 +71,10 @@ TALON_MAP(local_addrs, BPF_MAP_TYPE_HASH, 65536, struct talon_addr, __u8, BPF_F_
 TALON_MAP(links, BPF_MAP_TYPE_HASH, TALON_LINKS_MAX, __u32, struct talon_link, BPF_F_NO_PREALLOC);
 TALON_MAP(host4, BPF_MAP_TYPE_LPM_TRIE, TALON_HOST_ROUTES_MAX, struct talon_lpm4, struct talon_host_route,
 	BPF_F_NO_PREALLOC);
-TALON_MAP(local4, BPF_MAP_TYPE_LPM_TRIE, 1024, struct talon_lpm4, __u32, BPF_F_NO_PREALLOC);
+TALON_MAP(local4, BPF_MAP_TYPE_LPM_TRIE, TALON_LOCAL_MAX, struct talon_lpm4, __u32, BPF_F_NO_PREALLOC);
 TALON_MAP(host6, BPF_MAP_TYPE_LPM_TRIE, TALON_HOST_ROUTES_MAX, struct talon_lpm6, struct talon_host_route6,
 	BPF_F_NO_PREALLOC);
-TALON_MAP(local6, BPF_MAP_TYPE_LPM_TRIE, 1024, struct talon_lpm6, __u32, BPF_F_NO_PREALLOC);
+TALON_MAP(local6, BPF_MAP_TYPE_LPM_TRIE, TALON_LOCAL_MAX, struct talon_lpm6, __u32, BPF_F_NO_PREALLOC);
 TALON_MAP(next_hops, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_next_hop, __u64, 0);
 
 TALON_MAP(sessions, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_session, 0);

@@ -115,7 +115,7 @@ struct way {
 	__u32	end;			/* WHOSE_NOBODY: enum talon_end */
 	/* and the ICMP error that says so, as ICMP_WHAT() makes it; 0: none */
 	__u32	what;
-	__u8	in_local;		/* WHOSE_US: by "Local", not as an address of this host's */
+	__u8	in_local;		/* WHOSE_US: a destination beyond this host's own addresses */
 	__u8	onward;			/* WHOSE_DEVICE: ACTION_ONWARD */
 	__u8	no_neigh;		/* WHOSE_DEVICE: the next hop's MAC is not known */
 	__u8	pad;

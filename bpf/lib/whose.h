@@ -4,7 +4,8 @@
  * policy, and this list is its only place (docs/architecture.md shows it as a table):
  *
  *  0. nobody: loopback, multicast and reserved addresses, whatever routes and settings (route_localnet) say.
- *  1. us: inside "Local", however specific a route to the mesh or the network is; or an address of this host.
+ *  1. us: inside "Local", however specific a route to the mesh or the network is; an address of this host; or
+ *  one that it serves without having it (a Kubernetes service's), in a network that is served.
  *  2. the host's stack: a broadcast address of this host's networks.
  *  3. a peer: its allowed IPs are more specific than the network that is served and than the host's own
  *  route. 4. a device: where the host's FIB leads. If that is wt0, the peer by its allowed IPs alone. 5.
@@ -35,11 +36,32 @@ enum whose_flags {
 
 #define WHOSE_SERVED_NONE -1
 
-static __always_inline bool whose_in_local(__be32 addr)
+/* enum talon_local_flags */
+static __always_inline __u32 whose_local(__be32 addr)
 {
 	struct talon_lpm4 key = { .prefixlen = 32, .addr = addr };
+	__u32 *flags = bpf_map_lookup_elem(&local4, &key);
 
-	return bpf_map_lookup_elem(&local4, &key) != NULL;
+	return flags ? *flags : 0;
+}
+
+/* Has the flow in hand, by the way that it was given, been answered? */
+static __always_inline bool whose_is_answered(const struct talon_pkt *pkt)
+{
+	struct talon_flow *f = pkt->flow ? MAP_LOOKUP(flows, &pkt->flow) : NULL;
+
+	return f && (f->flags & TALON_FLOW_ANSWERED);
+}
+
+/*
+ * Does this host serve it without having its address? Its stack has the last word about what comes from the
+ * wire; what peers send it gets from networks that are served, and from no flow that somebody else answers.
+ */
+static __always_inline bool whose_is_found(const struct talon_pkt *pkt, __u32 local, int served, __u32 flags)
+{
+	if (!(local & TALON_LOCAL_FOUND))
+		return false;
+	return (flags & WHOSE_TO_MESH) || (served != WHOSE_SERVED_NONE && !whose_is_answered(pkt));
 }
 
 /* True for an address of any device of this host. */
@@ -192,19 +214,25 @@ __noinline int whose(ctx_md *ctx, struct talon_pkt *pkt, __be32 dst, int served,
 {
 	const struct talon_config *cfg = config_get();
 	struct talon_host_route *host;
+	__u32 local;
 
 	if (!pkt || !cfg)
 		return WHOSE_NOBODY;
 	__builtin_memset(&pkt->way, 0, sizeof(pkt->way));
 	if (whose_is_martian(dst))
 		return whose_nobody(pkt, TALON_BAD_DESTINATION, 0);
-	if (whose_in_local(dst)) {
+	local = whose_local(dst);
+	if (local & TALON_LOCAL_GIVEN) {
 		pkt->way.in_local = 1;
 		return WHOSE_US;
 	}
 	host = host_route4(dst);
 	if (whose_is_own(cfg, dst) || (host && host->kind == TALON_HOST_LOCAL))
 		return WHOSE_US;
+	if (whose_is_found(pkt, local, served, flags)) {
+		pkt->way.in_local = 1;
+		return WHOSE_US;
+	}
 	if (host && host->kind == TALON_HOST_BROADCAST)
 		return WHOSE_STACK;
 	pkt->way.peer = whose_peer(host, dst, served);

@@ -5,11 +5,12 @@
 
 #include "lib/whose.h"
 
-static __always_inline bool whose6_in_local(const struct talon_addr *addr)
+static __always_inline __u32 whose6_local(const struct talon_addr *addr)
 {
 	struct talon_lpm6 key = { .prefixlen = 128, .addr = *addr };
+	__u32 *flags = bpf_map_lookup_elem(&local6, &key);
 
-	return bpf_map_lookup_elem(&local6, &key) != NULL;
+	return flags ? *flags : 0;
 }
 
 /*
@@ -116,19 +117,25 @@ __noinline int whose6(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_add
 {
 	const struct talon_config *cfg = config_get();
 	struct talon_host_route6 *host;
+	__u32 local;
 
 	if (!pkt || !cfg || !dst)
 		return WHOSE_NOBODY;
 	__builtin_memset(&pkt->way, 0, sizeof(pkt->way));
 	if (whose6_is_martian(dst))
 		return whose_nobody(pkt, TALON_BAD_DESTINATION, 0);
-	if (whose6_in_local(dst)) {
+	local = whose6_local(dst);
+	if (local & TALON_LOCAL_GIVEN) {
 		pkt->way.in_local = 1;
 		return WHOSE_US;
 	}
 	host = host_route6(dst);
 	if (whose6_is_own(cfg, dst) || (host && host->kind == TALON_HOST_LOCAL))
 		return WHOSE_US;
+	if (whose_is_found(pkt, local, served, flags)) {
+		pkt->way.in_local = 1;
+		return WHOSE_US;
+	}
 	pkt->way.peer = whose6_peer(host, dst, served);
 	if (pkt->way.peer != TALON_PEER_NONE)
 		return WHOSE_PEER;

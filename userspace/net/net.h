@@ -331,6 +331,35 @@ int net_iptables_chains(const char *table, net_chain_cb cb, void *user);
  */
 int net_iptables_parse(const void *blob, size_t len, net_chain_cb cb, const char *table, void *user);
 
+/* An address that kube-proxy translates, or refuses for want of somebody to translate it to. */
+struct net_service {
+	uint8_t	family;			/* AF_INET, AF_INET6 */
+	/* nobody on this host answers what comes from outside the cluster, and it is dropped */
+	bool	is_dropped;
+	struct talon_addr addr;		/* network byte order */
+};
+
+typedef void (*net_service_cb)(const struct net_service *service, void *user);
+/*
+ * Calls @cb for each that nftables knows of, in kube-proxy's own table or in what iptables-nft made for it;
+ * an address with several ports comes several times. The caution of net_nf_list() holds. Returns 0 or a
+ * negative errno; -EAGAIN: the rules changed meanwhile.
+ */
+int net_service_list(net_service_cb cb, void *user);
+/* A number that is another one after each change of nftables' rules. Returns 0 or a negative errno. */
+int net_nf_generation(uint32_t *ret_generation);
+
+/* What a table of iptables-legacy of @family (AF_INET, AF_INET6) looks like from outside. */
+struct net_iptables_size {
+	uint32_t entries;
+	uint32_t bytes;
+};
+/* Asks only for tables that are there: see net_iptables_chains(). Each: 0 or a negative errno. */
+int net_iptables_measure(uint8_t family, const char *table, struct net_iptables_size *ret_size);
+int net_iptables_services(uint8_t family, const char *table, net_service_cb cb, void *user);
+/* The same from the table's entries. Returns 0, or -EBADMSG behind the last good one. */
+int net_iptables_parse_services(uint8_t family, const void *blob, size_t len, net_service_cb cb, void *user);
+
 enum net_event_type {
 	NET_EVENT_LINK,
 	NET_EVENT_ADDR,

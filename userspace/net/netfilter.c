@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/ipset/ip_set.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -73,4 +74,113 @@ bool net_nf_is_there(const char *root, enum net_nf_kind kind)
 	snprintf(path, sizeof(path), "%s/sys/module/%s", root, kind == NET_NF_SET ? "ip_set" : "nf_tables");
 	return !access(path, F_OK) ||
 		has_symbol(root, kind == NET_NF_SET ? "ip_set_create" : "nf_tables_gettable");
+}
+
+/* Services of kube-proxy. */
+
+struct services {
+	net_service_cb cb;
+	void *user;
+	uint32_t *generation;
+};
+
+static int take_rule(const struct nlmsghdr *nlh, void *data)
+{
+	const struct services *services = data;
+	struct net_service service;
+
+	if (!nl_parse_service_rule(nlh, &service))
+		services->cb(&service, services->user);
+	return MNL_CB_OK;
+}
+
+static int take_elements(const struct nlmsghdr *nlh, void *data)
+{
+	const struct services *services = data;
+
+	nl_parse_service_elements(nlh, services->cb, services->user);
+	return MNL_CB_OK;
+}
+
+static int take_generation(const struct nlmsghdr *nlh, void *data)
+{
+	const struct services *services = data;
+
+	if (nlh->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN))
+		nl_parse_generation(nlh, services->generation);
+	return MNL_CB_OK;
+}
+
+static struct nlmsghdr *ask(char *buf, uint8_t message, uint8_t family)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct nfgenmsg *msg;
+
+	nlh->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | message;
+	msg = mnl_nlmsg_put_extra_header(nlh, sizeof(*msg));
+	msg->nfgen_family = family;
+	msg->version = NFNETLINK_V0;
+	return nlh;
+}
+
+int net_nf_generation(uint32_t *ret_generation)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct services services = { .generation = ret_generation };
+	struct nlmsghdr *nlh = ask(buf, NFT_MSG_GETGEN, NFPROTO_UNSPEC);
+
+	return nl_dump_on(NETLINK_NETFILTER, nlh, true, take_generation, &services);
+}
+
+/* One chain of iptables-nft's. Without it there is no answer, or an error that says so. */
+static int list_chain(uint8_t family, const char *table, const char *chain, struct services *services)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = ask(buf, NFT_MSG_GETRULE, family);
+
+	mnl_attr_put_strz(nlh, NFTA_RULE_TABLE, table);
+	mnl_attr_put_strz(nlh, NFTA_RULE_CHAIN, chain);
+	return nl_dump_on(NETLINK_NETFILTER, nlh, false, take_rule, services);
+}
+
+static int list_map(uint8_t family, const char *map, struct services *services)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = ask(buf, NFT_MSG_GETSETELEM, family);
+
+	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, "kube-proxy");
+	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, map);
+	return nl_dump_on(NETLINK_NETFILTER, nlh, false, take_elements, services);
+}
+
+/* Those that kube-proxy serves, and those for which it has nobody to send to. */
+static int list_family(uint8_t family, struct services *services)
+{
+	static const char *const maps[] = { "service-ips", "no-endpoint-services" };
+	static const char *const chains[][2] = {
+		{ "nat", "KUBE-SERVICES" }, { "filter", "KUBE-SERVICES" },
+		{ "filter", "KUBE-EXTERNAL-SERVICES" },
+	};
+	int ret = 0;
+
+	for (unsigned i = 0; i < sizeof(maps) / sizeof(maps[0]) && (!ret || ret == -ENOENT); i++)
+		ret = list_map(family, maps[i], services);
+	for (unsigned i = 0; i < sizeof(chains) / sizeof(chains[0]) && (!ret || ret == -ENOENT); i++)
+		ret = list_chain(family, chains[i][0], chains[i][1], services);
+	return ret == -ENOENT ? 0 : ret;
+}
+
+int net_service_list(net_service_cb cb, void *user)
+{
+	struct services services = { .cb = cb, .user = user };
+	uint32_t before = 0, after = 0;
+	int ret = net_nf_generation(&before);
+
+	if (!ret)
+		ret = list_family(NFPROTO_IPV4, &services);
+	if (!ret)
+		ret = list_family(NFPROTO_IPV6, &services);
+	if (!ret)
+		ret = net_nf_generation(&after);
+	return ret ? ret : before == after ? 0 : -EAGAIN;
 }

@@ -5,6 +5,8 @@
 #include <linux/if_addr.h>
 #include <linux/fib_rules.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/neighbour.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/ipset/ip_set.h>
@@ -472,6 +474,11 @@ struct rule_reading {
 	bool reads_state;		/* the last ct expression was one of the state */
 	bool wants_invalid;
 	bool drops;
+	bool goes_on;			/* into another chain */
+	bool rejects;
+	uint8_t reads_dst;		/* bytes of the destination that the last payload expression loaded */
+	uint8_t dst_len;		/* of the destination that it asks for; 0: none */
+	struct talon_addr dst;
 };
 
 /* nft masks the state with those that are asked for; their bits are those of xtables. */
@@ -480,6 +487,7 @@ static void read_bitwise(const struct nlattr *data, struct rule_reading *r)
 	const struct nlattr *table[NFTA_BITWISE_MAX + 1] = { NULL }, *value[NFTA_DATA_MAX + 1] = { NULL };
 	uint32_t mask;
 
+	r->reads_dst = 0;	/* only part of it counts */
 	if (!r->reads_state || collect_nested(data, table, NFTA_BITWISE_MAX) ||
 	    collect_nested(table[NFTA_BITWISE_MASK], value, NFTA_DATA_MAX))
 		return;
@@ -513,6 +521,11 @@ static void read_match(const struct nlattr *data, struct rule_reading *r)
 		!(info.invert_flags & XT_CONNTRACK_STATE) && info.state_mask & XT_CONNTRACK_STATE_INVALID;
 }
 
+static bool is_jump(uint32_t verdict)
+{
+	return verdict == (uint32_t)NFT_JUMP || verdict == (uint32_t)NFT_GOTO;
+}
+
 static void read_immediate(const struct nlattr *data, struct rule_reading *r)
 {
 	const struct nlattr *table[NFTA_IMMEDIATE_MAX + 1] = { NULL }, *value[NFTA_DATA_MAX + 1] = { NULL };
@@ -520,18 +533,73 @@ static void read_immediate(const struct nlattr *data, struct rule_reading *r)
 
 	if (!collect_nested(data, table, NFTA_IMMEDIATE_MAX) &&
 	    !collect_nested(table[NFTA_IMMEDIATE_DATA], value, NFTA_DATA_MAX) &&
-	    !collect_nested(value[NFTA_DATA_VERDICT], verdict, NFTA_VERDICT_MAX))
-		r->drops |= holds(verdict[NFTA_VERDICT_CODE], 4) && !get_be32(verdict[NFTA_VERDICT_CODE]);
+	    !collect_nested(value[NFTA_DATA_VERDICT], verdict, NFTA_VERDICT_MAX) &&
+	    holds(verdict[NFTA_VERDICT_CODE], 4)) {
+		r->drops |= get_be32(verdict[NFTA_VERDICT_CODE]) == NF_DROP;
+		r->goes_on |= is_jump(get_be32(verdict[NFTA_VERDICT_CODE]));
+	}
 }
 
-static void read_expression(const struct nlattr *attr, struct rule_reading *r)
+/* The destination of the IP header, whole: nft loads fewer bytes of it for a network. */
+static void read_payload(const struct nlattr *data, struct rule_reading *r)
 {
+	const struct nlattr *table[NFTA_PAYLOAD_MAX + 1] = { NULL };
+	uint32_t offset, len;
+
+	r->reads_dst = 0;
+	if (collect_nested(data, table, NFTA_PAYLOAD_MAX) || !holds(table[NFTA_PAYLOAD_BASE], 4) ||
+	    get_be32(table[NFTA_PAYLOAD_BASE]) != NFT_PAYLOAD_NETWORK_HEADER ||
+	    !holds(table[NFTA_PAYLOAD_OFFSET], 4) || !holds(table[NFTA_PAYLOAD_LEN], 4))
+		return;
+	offset = get_be32(table[NFTA_PAYLOAD_OFFSET]);
+	len = get_be32(table[NFTA_PAYLOAD_LEN]);
+	if ((offset == offsetof(struct iphdr, daddr) && len == 4) ||
+	    (offset == offsetof(struct ipv6hdr, daddr) && len == 16))
+		r->reads_dst = len;
+}
+
+static void read_cmp(const struct nlattr *data, struct rule_reading *r)
+{
+	const struct nlattr *table[NFTA_CMP_MAX + 1] = { NULL }, *value[NFTA_DATA_MAX + 1] = { NULL };
+	const uint8_t len = r->reads_dst;
+
+	r->reads_dst = 0;
+	if (!len || collect_nested(data, table, NFTA_CMP_MAX) || !holds(table[NFTA_CMP_OP], 4) ||
+	    get_be32(table[NFTA_CMP_OP]) != NFT_CMP_EQ ||
+	    collect_nested(table[NFTA_CMP_DATA], value, NFTA_DATA_MAX) ||
+	    !holds(value[NFTA_DATA_VALUE], len))
+		return;
+	memcpy(&r->dst, mnl_attr_get_payload(value[NFTA_DATA_VALUE]), len);
+	r->dst_len = len;
+}
+
+static void read_reject(const struct nlattr *data, struct rule_reading *r)
+{
+	r->rejects = true;
+}
+
+/* iptables-nft: a target of xtables. */
+static void read_target(const struct nlattr *data, struct rule_reading *r)
+{
+	const struct nlattr *table[NFTA_TARGET_MAX + 1] = { NULL };
+	char name[32] = "";
+
+	if (collect_nested(data, table, NFTA_TARGET_MAX))
+		return;
+	get_text(table[NFTA_TARGET_NAME], name, sizeof(name));
+	r->rejects |= !strcmp(name, "REJECT");
+}
+
+static void read_expression(const struct nlattr *attr, void *user)
+{
+	struct rule_reading *r = user;
 	static const struct {
 		const char *name;
 		void (*read)(const struct nlattr *data, struct rule_reading *r);
 	} known[] = {
 		{ "ct", read_ct }, { "bitwise", read_bitwise }, { "match", read_match },
-		{ "immediate", read_immediate },
+		{ "immediate", read_immediate }, { "payload", read_payload }, { "cmp", read_cmp },
+		{ "reject", read_reject }, { "target", read_target },
 	};
 	const struct nlattr *table[NFTA_EXPR_MAX + 1] = { NULL };
 	char name[32] = "";
@@ -545,14 +613,16 @@ static void read_expression(const struct nlattr *attr, struct rule_reading *r)
 	}
 }
 
-static void read_expressions(const struct nlattr *list, struct rule_reading *r)
+/* Calls @fn for each whole element of a list of nftables. */
+static void each_element(const struct nlattr *list, void (*fn)(const struct nlattr *element, void *user),
+	void *user)
 {
 	size_t left = mnl_attr_get_payload_len(list), step;
 	const struct nlattr *attr = mnl_attr_get_payload(list);
 
 	while (left >= sizeof(*attr) && attr->nla_len >= sizeof(*attr) && attr->nla_len <= left) {
 		if (mnl_attr_get_type(attr) == NFTA_LIST_ELEM)
-			read_expression(attr, r);
+			fn(attr, user);
 		step = MNL_ALIGN(attr->nla_len);
 		if (step > left)
 			step = left;
@@ -572,7 +642,7 @@ static int parse_nft_rule(const struct nlmsghdr *nlh, struct net_nf *nf)
 	get_text(table[NFTA_RULE_TABLE], nf->table, sizeof(nf->table));
 	get_text(table[NFTA_RULE_CHAIN], nf->name, sizeof(nf->name));
 	if (table[NFTA_RULE_EXPRESSIONS])
-		read_expressions(table[NFTA_RULE_EXPRESSIONS], &r);
+		each_element(table[NFTA_RULE_EXPRESSIONS], read_expression, &r);
 	nf->drops_invalid = r.wants_invalid && r.drops;
 	return 0;
 }
@@ -597,5 +667,81 @@ int nl_parse_nf(const struct nlmsghdr *nlh, struct net_nf *ret_nf)
 	if (ret || !nf.name[0])
 		return -EBADMSG;
 	*ret_nf = nf;
+	return 0;
+}
+
+int nl_parse_generation(const struct nlmsghdr *nlh, uint32_t *ret_generation)
+{
+	const struct nlattr *table[NFTA_GEN_MAX + 1] = { NULL };
+
+	if (collect(nlh, sizeof(struct nfgenmsg), table, NFTA_GEN_MAX) || !holds(table[NFTA_GEN_ID], 4))
+		return -EBADMSG;
+	*ret_generation = get_be32(table[NFTA_GEN_ID]);
+	return 0;
+}
+
+static uint8_t family_of(const struct nlmsghdr *nlh)
+{
+	const struct nfgenmsg *msg = mnl_nlmsg_get_payload(nlh);
+
+	return msg->nfgen_family == NFPROTO_IPV4 ? AF_INET : msg->nfgen_family == NFPROTO_IPV6 ? AF_INET6 : 0;
+}
+
+int nl_parse_service_rule(const struct nlmsghdr *nlh, struct net_service *ret_service)
+{
+	const struct nlattr *table[NFTA_RULE_MAX + 1] = { NULL };
+	struct rule_reading r = {};
+
+	if (nlh->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE) ||
+	    collect(nlh, sizeof(struct nfgenmsg), table, NFTA_RULE_MAX) || !table[NFTA_RULE_EXPRESSIONS])
+		return -EBADMSG;
+	each_element(table[NFTA_RULE_EXPRESSIONS], read_expression, &r);
+	if (!r.dst_len || r.dst_len != nl_addr_len(family_of(nlh)) || !(r.goes_on || r.rejects || r.drops))
+		return -EBADMSG;
+	*ret_service = (struct net_service){ .family = family_of(nlh), .addr = r.dst, .is_dropped = r.drops };
+	return 0;
+}
+
+struct elements {
+	uint8_t family;
+	net_service_cb cb;
+	void *user;
+};
+
+/* The key is the address, then the protocol and the port, each in words of its own; the value a verdict. */
+static void read_element(const struct nlattr *attr, void *user)
+{
+	const struct nlattr *table[NFTA_SET_ELEM_MAX + 1] = { NULL }, *key[NFTA_DATA_MAX + 1] = { NULL };
+	const struct nlattr *data[NFTA_DATA_MAX + 1] = { NULL }, *verdict[NFTA_VERDICT_MAX + 1] = { NULL };
+	const struct elements *elements = user;
+	struct net_service service = { .family = elements->family };
+	size_t len = nl_addr_len(elements->family);
+
+	if (collect_nested(attr, table, NFTA_SET_ELEM_MAX) ||
+	    collect_nested(table[NFTA_SET_ELEM_KEY], key, NFTA_DATA_MAX) ||
+	    !holds(key[NFTA_DATA_VALUE], len + 8) ||
+	    collect_nested(table[NFTA_SET_ELEM_DATA], data, NFTA_DATA_MAX) ||
+	    collect_nested(data[NFTA_DATA_VERDICT], verdict, NFTA_VERDICT_MAX) ||
+	    !holds(verdict[NFTA_VERDICT_CODE], 4))
+		return;
+	memcpy(&service.addr, mnl_attr_get_payload(key[NFTA_DATA_VALUE]), len);
+	service.is_dropped = get_be32(verdict[NFTA_VERDICT_CODE]) == NF_DROP;
+	if (service.is_dropped || is_jump(get_be32(verdict[NFTA_VERDICT_CODE])))
+		elements->cb(&service, elements->user);
+}
+
+int nl_parse_service_elements(const struct nlmsghdr *nlh, net_service_cb cb, void *user)
+{
+	const struct nlattr *table[NFTA_SET_ELEM_LIST_MAX + 1] = { NULL };
+	struct elements elements = { .cb = cb, .user = user };
+
+	if (nlh->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSETELEM) ||
+	    collect(nlh, sizeof(struct nfgenmsg), table, NFTA_SET_ELEM_LIST_MAX))
+		return -EBADMSG;
+	elements.family = family_of(nlh);
+	if (!elements.family)
+		return -EBADMSG;
+	if (table[NFTA_SET_ELEM_LIST_ELEMENTS])
+		each_element(table[NFTA_SET_ELEM_LIST_ELEMENTS], read_element, &elements);
 	return 0;
 }

@@ -49,6 +49,7 @@ void hazards_update(struct plane *p)
 	if (p->uplinks.threads[0])
 		text_append(text, size, "%s\n", p->uplinks.threads);
 	text_append(text, size, "%s", p->ways.hazards);
+	locals_hazards(p, text, size);
 	if (p->map_config.flags & TALON_F_PREEMPTIBLE)
 		text_append(text, size,
 			"real-time kernel (PREEMPT_RT): packets that preempt each other on one CPU are "

@@ -14,8 +14,10 @@
 #include "config/config.h"
 #include "packets/hold.h"
 #include "endpoints/endpoints.h"
+#include "host/kube_proxy.h"
 #include "host/local_addrs.h"
 #include "host/next_hops.h"
+#include "host/services.h"
 #include "host/tunnel_routes.h"
 #include "host/ways.h"
 #include "plane/plane.h"
@@ -131,7 +133,12 @@ struct plane {
 	/* what maps allowed4 and allowed6 hold; value: TALON_ALLOWED() */
 	struct prefixes allowed, allowed6;
 	struct prefixes routes, routes6;	/* what maps routes4 and routes6 hold; value: flags */
-	struct prefixes locals, locals6;	/* what maps local4 and local6 hold; value: 1 */
+	/* what maps local4 and local6 hold; value: enum talon_local_flags */
+	struct prefixes locals, locals6;
+	struct services services;	/* addresses that are found to be served here */
+	struct kube_proxy kube_proxy;
+	size_t services_left_out;	/* for which there was no room */
+	char services_trouble[160];	/* why they may be out of date: one line; empty: they are not */
 	bool tables_known;		/* these are what the maps hold */
 	uint32_t route_id;		/* last one given */
 	bool has_applied;
@@ -267,6 +274,14 @@ void uplinks_start_threads(struct plane *p);
 /* apply.c */
 /* Reads what maps allowed4, routes4, local4 and their IPv6 counterparts hold. */
 int apply_read_tables(struct plane *p);
+/* Makes maps local4 and local6 hold what the configuration gives and what is found. */
+int apply_locals(struct plane *p);
+
+/* locals.c: addresses of services that this node serves */
+void locals_start(struct plane *p);	/* before the first plane_apply() */
+void locals_poll(struct plane *p, uint64_t now_ns);	/* each second */
+void locals_write(struct plane *p);
+void locals_hazards(const struct plane *p, char *text, size_t size);
 
 /* inner6.c */
 /* Networks for which IPv6 packets of peers are routed on. */

@@ -155,6 +155,7 @@ void second_tick(void *ctx)
 		map_config_poll(p);
 	if (p->has_applied)
 		inner6_follow(p);
+	locals_poll(p, now);
 	uplinks_check_forwarding(p);
 	if (watch_permit(&p->permit, p->dp, p->config->capture, &p->map_config.flags))
 		map_write_config(p);

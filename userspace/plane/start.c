@@ -88,6 +88,7 @@ int start_fill(struct plane *p, char *err, size_t errlen)
 	if (adopted)
 		log_info("took over %d sessions of an earlier process", adopted);
 	local_addrs_read(&p->local_addrs);
+	locals_start(p);
 	describe(p);
 	ret = map_write_config(p);
 	if (ret)

@@ -317,7 +317,8 @@ int copy_prepare(struct copy *copy, enum copy_program program, const struct flig
 #define MEMBERS(X) \
 	X("end", end) X("dir", dir) X("peer", peer) X("flow", flow) X("ifindex", ifindex) X("mtu", mtu) \
 	X("flags", flags) X("resealed", resealed) X("way.peer", way_peer) X("way.end", way_end) \
-	X("way.what", way_what) X("way.source", way_source) X("source", source) X("fib", fib) \
+	X("way.what", way_what) X("way.source", way_source) X("way.in_local", in_local) \
+	X("source", source) X("fib", fib) \
 	X("endpoint.family", endpoint_family) X("endpoint.flags", endpoint_flags) \
 	X("endpoint.mtu", endpoint_mtu) X("endpoint.ifindex", endpoint_ifindex) \
 	X("endpoint.remote_port", endpoint_port) X("endpoint.remote", endpoint) \

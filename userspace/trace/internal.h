@@ -61,7 +61,8 @@ uint32_t live_peer_of(const struct live *live, struct trace_addr addr, unsigned 
 /* What both families say of a route of the host's; its source address is left out. */
 bool live_host_route(const struct live *live, struct trace_addr addr, struct talon_host_route *ret_route);
 bool live_route(const struct live *live, struct trace_addr addr, struct talon_route *ret_route);
-bool live_is_local(const struct live *live, struct trace_addr addr);	/* in "Local" */
+/* enum talon_local_flags */
+uint32_t live_local(const struct live *live, struct trace_addr addr);
 bool live_is_own(const struct live *live, struct trace_addr addr);	/* an address of this host's */
 /* Can replies to flows come to @addr? */
 bool live_is_source(const struct live *live, struct trace_addr addr);
@@ -180,7 +181,7 @@ struct copy {
 struct decision {
 	uint32_t end, dir, peer, flow, ifindex, mtu;
 	uint16_t flags;
-	uint8_t resealed;
+	uint8_t resealed, in_local;
 	uint32_t way_peer, way_end, way_what;
 	__be32 way_source;
 	struct talon_addr source;	/* of IPv6: as way_source */

@@ -160,11 +160,11 @@ bool live_route(const struct live *live, struct trace_addr addr, struct talon_ro
 	return get_by_prefix(live, DATAPATH_MAP_ROUTES4, DATAPATH_MAP_ROUTES6, addr, ret_route);
 }
 
-bool live_is_local(const struct live *live, struct trace_addr addr)
+uint32_t live_local(const struct live *live, struct trace_addr addr)
 {
-	uint32_t one;
+	uint32_t flags;
 
-	return get_by_prefix(live, DATAPATH_MAP_LOCAL4, DATAPATH_MAP_LOCAL6, addr, &one);
+	return get_by_prefix(live, DATAPATH_MAP_LOCAL4, DATAPATH_MAP_LOCAL6, addr, &flags) ? flags : 0;
 }
 
 /* Is it one of this host's devices'? */

@@ -98,7 +98,9 @@ static bool tell_route(const struct walk *walk, struct trace_way *way, struct tr
 }
 
 /* Whose packet is it: the rows of the table in docs/architecture.md, as whose() goes through them. */
-enum row { ROW_NOBODY, ROW_LOCAL, ROW_OWN, ROW_MAPPING, ROW_STACK, ROW_PEER, ROW_PEER_TUNNEL, ROW_DEVICE };
+enum row {
+	ROW_NOBODY, ROW_LOCAL, ROW_FOUND, ROW_OWN, ROW_MAPPING, ROW_STACK, ROW_PEER, ROW_PEER_TUNNEL, ROW_DEVICE,
+};
 
 /*
  * The device that the host's routes lead to. After an ICMP error the program's answer of the kernel is about
@@ -128,10 +130,12 @@ static enum row row_of(const struct walk *walk, const struct trace_way *way, str
 
 	if (d->way_end)
 		return ROW_NOBODY;
-	if (live_is_local(&walk->live, dst))
+	if (live_local(&walk->live, dst) & TALON_LOCAL_GIVEN)
 		return ROW_LOCAL;
 	if (live_is_own(&walk->live, dst))
 		return d->flags & FORWARD_HAIRPIN ? ROW_MAPPING : ROW_OWN;
+	if (d->in_local)
+		return ROW_FOUND;
 	if (live_host_route(&walk->live, dst, &host) && host.kind == TALON_HOST_BROADCAST)
 		return ROW_STACK;
 	if (!kernel_was_asked(way, d))
@@ -195,6 +199,8 @@ static bool tell_whose(struct walk *walk, struct trace_way *way, struct trace_ad
 		return tell_nobody(way, d, addr);
 	case ROW_LOCAL:
 		return tell(way, TRACE_WHOSE, "this host's (row 1): %s is in Local", addr);
+	case ROW_FOUND:
+		return tell(way, TRACE_WHOSE, "this host's (row 1): %s is a service's that this node serves", addr);
 	case ROW_OWN:
 		return tell(way, TRACE_WHOSE, "this host's (row 1): %s is an address of its own", addr);
 	case ROW_MAPPING:
@@ -273,7 +279,7 @@ static struct trace_addr judged_as(const struct walk *walk, struct trace_addr ds
 {
 	struct talon_host_route host;
 
-	if (live_is_local(&walk->live, dst) || (d->flags & FORWARD_HAIRPIN))
+	if (d->in_local || (live_local(&walk->live, dst) & TALON_LOCAL_GIVEN) || (d->flags & FORWARD_HAIRPIN))
 		return dst;
 	if (live_is_own(&walk->live, dst) ||
 		(live_host_route(&walk->live, dst, &host) && host.kind == TALON_HOST_BROADCAST))
@@ -338,7 +344,7 @@ static void tell_after_whose(struct walk *walk, struct trace_way *way, const str
 	switch (row_of(walk, way, flight->dst, d)) {
 	case ROW_NOBODY:
 		return;
-	case ROW_LOCAL: case ROW_OWN: case ROW_STACK:
+	case ROW_LOCAL: case ROW_FOUND: case ROW_OWN: case ROW_STACK:
 		if (way->decider != TRACE_STEP_COUNT && way->decider != TRACE_DELIVERY)
 			return;
 		tell_delivery(walk, way);

@@ -174,9 +174,20 @@ TALON_ASSERT_SIZE(struct talon_host_route6, 24);
 #define TALON_HOST_ROUTES_MAX	65536	/* of each family */
 
 /*
- * Maps "local4" and "local6": LPM tries, struct talon_lpm4 or talon_lpm6 -> __u32 (1). What "Local" lists:
- * handed up with its mesh source, whatever else leads there.
+ * Maps "local4" and "local6": LPM tries, struct talon_lpm4 or talon_lpm6 -> __u32 (enum talon_local_flags).
+ * Destinations that are handed up with their mesh source, whatever else leads there.
  */
+enum talon_local_flags {
+	TALON_LOCAL_GIVEN	= 1 << 0,	/* "Local" lists it */
+	/*
+	 * the node serves it (userspace/host/services.h): only for networks that are served, as any other
+	 * destination; addresses of the host itself are the host's; 0 instead: another node does
+	 */
+	TALON_LOCAL_FOUND	= 1 << 1,
+};
+
+#define TALON_LOCAL_MAX		32768	/* of each family, both kinds; old and new ones during a change */
+#define TALON_FOUND_MAX		16384	/* ... found ones */
 
 enum talon_block {
 	/* the controller was told to stop: nobody renews sessions, and it knew */

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Service addresses out of kube-proxy's rules.
+#include "host/kube_proxy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define LEGACY_NS	(10 * TALON_NSEC_PER_SEC)	/* a change that leaves a table's size alone */
+#define COST_SHARE	9	/* a reading takes at most a tenth of the time */
+#define ATTEMPTS	3	/* while the rules are being changed */
+
+/* Of the tables that kube-proxy has chains in. */
+static const struct {
+	uint8_t family;
+	const char *names;		/* a table that is not listed there would be made by asking for it */
+	const char *table;
+} legacy[] = {
+	{ AF_INET, "/proc/net/ip_tables_names", "nat" }, { AF_INET, "/proc/net/ip_tables_names", "filter" },
+	{ AF_INET6, "/proc/net/ip6_tables_names", "nat" }, { AF_INET6, "/proc/net/ip6_tables_names", "filter" },
+};
+#define LEGACY_TABLES (sizeof(legacy) / sizeof(legacy[0]))
+
+struct reading {
+	struct services_list here, dropped;
+	int ret;
+};
+
+static void take(const struct net_service *service, void *user)
+{
+	struct reading *r = user;
+	const struct cidr net = { .family = service->family, .addr = service->addr,
+		.prefixlen = service->family == AF_INET6 ? 128 : 32 };
+	bool is_host = service->family == AF_INET6 ? addr6_is_host(&service->addr)
+		: addr4_is_host(service->addr.word[0]);
+	int ret = is_host ? services_add(service->is_dropped ? &r->dropped : &r->here, &net, SERVICES_HERE) : 0;
+
+	if (ret)
+		r->ret = ret;
+}
+
+static bool is_listed(const char *path, const char *wanted)
+{
+	FILE *f = fopen(path, "re");
+	bool found = false;
+	char table[32];
+
+	while (f && !found && fscanf(f, "%31s", table) == 1)
+		found = !strcmp(table, wanted);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* Zeros for a table that is not there. */
+static void measure_legacy(struct net_iptables_size sizes[static LEGACY_TABLES])
+{
+	memset(sizes, 0, LEGACY_TABLES * sizeof(*sizes));
+	for (size_t i = 0; i < LEGACY_TABLES; i++) {
+		if (is_listed(legacy[i].names, legacy[i].table))
+			net_iptables_measure(legacy[i].family, legacy[i].table, &sizes[i]);
+	}
+}
+
+static int read_legacy(const struct net_iptables_size sizes[static LEGACY_TABLES], struct reading *r)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < LEGACY_TABLES && !ret; i++) {
+		if (sizes[i].entries)
+			ret = net_iptables_services(legacy[i].family, legacy[i].table, take, r);
+	}
+	return ret;
+}
+
+/* A module that is not loaded would be loaded by a question; what is built in is looked for once. */
+static bool has_nft(struct kube_proxy *proxy)
+{
+	if (!proxy->has_nft)
+		proxy->has_nft = proxy->is_read ? !access("/sys/module/nf_tables", F_OK)
+			: net_nf_is_there("", NET_NF_RULE);
+	return proxy->has_nft;
+}
+
+/* What is dropped when it comes from outside is somebody else's to serve. */
+static int keep_served(const struct prefixes *here, const struct prefixes *dropped, struct prefixes *ret_set)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < here->count && !ret; i++) {
+		const struct prefix *prefix = &here->list[i];
+
+		if (!prefixes_find(dropped, prefix->addr, prefix->len))
+			ret = prefixes_add(ret_set, prefix->addr, prefix->len, prefix->value);
+	}
+	return ret;
+}
+
+static int settle(struct reading *r, struct services_list *ret_list)
+{
+	int ret = r->ret;
+
+	prefixes_sort(&r->dropped.four);
+	prefixes_sort(&r->dropped.six);
+	if (!ret)
+		ret = keep_served(&r->here.four, &r->dropped.four, &ret_list->four);
+	if (!ret)
+		ret = keep_served(&r->here.six, &r->dropped.six, &ret_list->six);
+	if (ret)
+		services_list_done(ret_list);
+	return ret;
+}
+
+static int read_once(bool with_nft, const struct net_iptables_size sizes[static LEGACY_TABLES],
+	struct services_list *ret_list)
+{
+	struct reading r = {};
+	int ret = with_nft ? net_service_list(take, &r) : 0;
+
+	if (!ret)
+		ret = read_legacy(sizes, &r);
+	if (!ret)
+		ret = settle(&r, ret_list);
+	services_list_done(&r.here);
+	services_list_done(&r.dropped);
+	return ret;
+}
+
+static bool has_legacy(const struct net_iptables_size sizes[static LEGACY_TABLES])
+{
+	for (size_t i = 0; i < LEGACY_TABLES; i++) {
+		if (sizes[i].entries)
+			return true;
+	}
+	return false;
+}
+
+/* A kernel, or a container, without nftables has no rules there. */
+static int look_at_nft(struct kube_proxy *proxy, bool *ret_there, uint32_t *ret_generation)
+{
+	int ret;
+
+	*ret_generation = 0;
+	*ret_there = has_nft(proxy);
+	if (!*ret_there)
+		return 0;
+	ret = net_nf_generation(ret_generation);
+	if (ret == -EOPNOTSUPP || ret == -EINVAL || ret == -EPROTONOSUPPORT)
+		*ret_there = false;
+	return *ret_there ? ret : 0;
+}
+
+int kube_proxy_look(struct kube_proxy *proxy, uint64_t now_ns, struct services_list *ret_list)
+{
+	struct net_iptables_size sizes[LEGACY_TABLES];
+	uint64_t began = clock_boot_ns();
+	uint32_t generation;
+	bool with_nft;
+	int ret = look_at_nft(proxy, &with_nft, &generation);
+
+	if (ret)
+		return ret;
+	measure_legacy(sizes);
+	if (proxy->is_read && (now_ns - proxy->read_ns < COST_SHARE * proxy->cost_ns ||
+		(generation == proxy->generation && !memcmp(sizes, proxy->sizes, sizeof(sizes)) &&
+		!(has_legacy(sizes) && now_ns - proxy->read_ns >= LEGACY_NS))))
+		return 0;
+	ret = -EAGAIN;
+	for (unsigned i = 0; i < ATTEMPTS && ret == -EAGAIN; i++)
+		ret = read_once(with_nft, sizes, ret_list);
+	if (ret)
+		return ret;
+	memcpy(proxy->sizes, sizes, sizeof(sizes));
+	proxy->generation = generation;	/* from before: what came meanwhile is read the next time */
+	proxy->is_read = true;
+	proxy->read_ns = now_ns;
+	proxy->cost_ns = clock_boot_ns() - began;
+	return 1;
+}
