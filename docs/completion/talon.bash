@@ -126,6 +126,9 @@ _talon()
 	--pin-dir)
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return ;;
+	--take-over)
+		mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur")
+		return ;;
 	--log-level)
 		mapfile -t COMPREPLY < <(compgen -W "error warn info debug" -- "$cur")
 		return ;;

@@ -79,7 +79,8 @@ test_a_scrape_is_answered_while_the_loop_is_held_busy() {
 	scrape >"$RUN/text"
 	grep -q '^talon_controller_up 0$' "$RUN/text"
 	[ "$(value talon_controller_heartbeat_age_seconds | cut -d. -f1)" -ge 9 ] || fail "the heartbeat is young"
-	equal "ready: sessions last" 200 "$(code readyz)"
+	equal "ready, while it hangs" 503 "$(code readyz)"
+	grep -q "^ready: no: the controller hangs" "$RUN/answer"
 	fetch_page lap
 	kill $holder
 	wait_for 10 "the loop to turn again" has_code healthz 200

@@ -257,7 +257,7 @@ static int run_mesh(struct cli *cli, struct up *up)
 {
 	char why[CONFIG_WHY_LEN];
 
-	if (up->settings.config.mesh.foreground)
+	if (up->settings.config.mesh.foreground || up->settings.config.take_over)
 		return serve(cli, up);
 	if (!find_daemon(cli, &up->settings.config, why, sizeof(why)))
 		return cli_up_daemon(cli, &up->settings.config, NULL);

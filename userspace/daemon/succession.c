@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/succession.h"
+#include "datapath/datapath.h"
 #include "datapath/seat.h"
 #include "log/log.h"
 #include "loop/loop.h"
@@ -195,6 +196,7 @@ int daemon_take_seat(const struct config *config, char *why, size_t size)
 	ret = config->take_over ? run(&w, look_for_seat) : seat_take(w.seat);
 	if (!ret) {
 		seat_sweep(w.seat);
+		datapath_announce(config->pin_dir, true);
 		return w.seat;
 	}
 	seat_explain(w.seat, config->pin_dir, ret, why, size);
@@ -204,8 +206,10 @@ int daemon_take_seat(const struct config *config, char *why, size_t size)
 
 void daemon_leave_seat(const struct config *config, int seat)
 {
-	if (!seat_take(seat))
+	if (!seat_take(seat)) {
+		datapath_announce(config->pin_dir, false);
 		rmdir(config->pin_dir);	/* if a start failed that was the first */
+	}
 	close(seat);
 }
 
@@ -251,8 +255,10 @@ int daemon_stand_by(const struct config *config, int seat)
 	log_info("stands by: takes over again if the other controller ends");
 	seat_leave(seat);
 	ret = run(&w, look_after_seat);
-	if (ret == 1)
+	if (ret == 1) {
 		seat_sweep(seat);
+		datapath_announce(config->pin_dir, true);
+	}
 	return ret == -EINTR ? 0 : ret;
 }
 

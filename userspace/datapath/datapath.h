@@ -164,6 +164,12 @@ int datapath_down(const char *base, char *err, size_t errlen);
  */
 int datapath_remove(const char *base, int seat, char *err, size_t errlen);
 
+/*
+ * Sets or clears TALON_BLOCK_STARTING in the pinned map "info", which otherwise holds what the previous
+ * controller wrote last: that all is well, say. For who holds the lock on @base (NULL: default).
+ */
+void datapath_announce(const char *base, bool is_starting);
+
 /* seat_holder() of @base (NULL: default). */
 uint32_t datapath_holder(const char *base);
 

@@ -508,17 +508,16 @@ static int prepare_tree(struct datapath *dp, char *err, size_t errlen)
 	return ret;
 }
 
-/*
- * Sets or clears TALON_BLOCK_STARTING in the pinned map "info", which otherwise holds what the previous
- * controller wrote last: that all is well, say.
- */
-static void announce(const struct datapath *dp, bool is_starting)
+void datapath_announce(const char *base, bool is_starting)
 {
+	const uint32_t key = 0;
 	struct bpf_map_info map;
 	struct talon_info info;
-	const uint32_t key = 0;
-	int fd = open_pinned(dp->root, map_names[DATAPATH_MAP_INFO], &map);
+	char root[PATH_MAX];
+	int fd;
 
+	snprintf(root, sizeof(root), "%s/v%u", base ? base : DATAPATH_BASE_DEFAULT, TALON_LAYOUT_VERSION);
+	fd = open_pinned(root, map_names[DATAPATH_MAP_INFO], &map);
 	if (fd < 0)
 		return;
 	if (map.value_size == sizeof(info) && !bpf_map_lookup_elem(fd, &key, &info)) {
@@ -570,7 +569,7 @@ int datapath_load(const struct datapath_options *options, struct datapath **ret_
 		goto fail;
 	if (dp->adopted) {
 		adopt_sizes(dp);
-		announce(dp, true);
+		datapath_announce(dp->base, true);
 	}
 	note_new_maps(dp);
 	ret = load_objects(dp, err, errlen);
@@ -578,7 +577,7 @@ int datapath_load(const struct datapath_options *options, struct datapath **ret_
 		ret = find_map_fds(dp, err, errlen);
 	if (ret) {
 		unpin_new_maps(dp);
-		announce(dp, false);
+		datapath_announce(dp->base, false);
 		goto fail;
 	}
 	*ret_dp = dp;

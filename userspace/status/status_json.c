@@ -35,7 +35,7 @@ static void put_controller(struct json_out *json, const struct status *status)
 	json_out_begin(json, "controller", '{');
 	json_out_text(json, "state", states[status_controller(status)]);
 	json_out_number(json, "pid", status->pid);
-	json_out_bool(json, "ready", status->info.ready);
+	json_out_bool(json, "ready", status->info.ready && !(status->info.blocks & TALON_BLOCK_STARTING));
 	json_out_number(json, "uptimeSeconds", show_seconds_since(status, status->info.started_ns));
 	json_out_number(json, "heartbeatAgeSeconds", show_seconds_since(status, status->info.heartbeat_ns));
 	json_out_end(json, '}');
