@@ -20,6 +20,7 @@
 #include "talon/nat_types.h"
 #include "talon/next_hop_types.h"
 #include "talon/peer_types.h"
+#include "talon/relayed_types.h"
 #include "talon/session_types.h"
 #include "talon/traffic_types.h"
 #include "talon/watch_types.h"
@@ -124,6 +125,9 @@ TALON_MAP(frags_early, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_frag_key, struc
 TALON_MAP(frags6, BPF_MAP_TYPE_LRU_HASH, 1024, struct talon_frag6_key, struct talon_frag6, 0);
 TALON_MAP(frags6_early, BPF_MAP_TYPE_LRU_HASH, 1024, struct talon_frag6_key, struct talon_frag6, 0);
 TALON_MAP(rates, BPF_MAP_TYPE_ARRAY, TALON_RATE_ENTRIES, __u32, struct talon_rate, 0);
+
+TALON_MAP(quiet, BPF_MAP_TYPE_HASH, TALON_QUIET_MAX, struct talon_quiet, __u64, BPF_F_NO_PREALLOC);
+TALON_MAP(relayed, BPF_MAP_TYPE_HASH, TALON_RELAYED_MAX, __u32, struct talon_relayed, BPF_F_NO_PREALLOC);
 
 TALON_MAP(watches, BPF_MAP_TYPE_ARRAY, TALON_WATCHES, __u32, struct talon_watch, 0);
 TALON_MAP(watch_counts, BPF_MAP_TYPE_PERCPU_ARRAY, TALON_WATCH_COUNT_COUNT, __u32, __u64, 0);

@@ -6,6 +6,7 @@
 #include "lib/arp.h"
 #include "lib/icmp6.h"
 #include "lib/keystream.h"
+#include "lib/quiet.h"
 #include "lib/seal.h"
 #include "lib/translate.h"
 #include "lib/translate6.h"
@@ -363,6 +364,8 @@ static __always_inline int uplink(ctx_md *ctx)
 		step = uplink_out(ctx, pkt);
 	if (step == STEP_SEAL)
 		uplink_seal(ctx, pkt);
+	if (cfg && cfg->quiet_until_ns && pkt->end == TALON_END_COUNT && pkt->action == ACTION_PASS)
+		quiet_look(ctx, pkt);
 	step = uplink_verdict(ctx, pkt, seen);
 	packet_leave(pkt, cfg);
 	return step;

@@ -64,6 +64,7 @@ _talon()
 		--foreground-mode
 		--qr
 		--agent
+		--on-stop
 		--log-disable-rotation
 		--profile
 		--enable-rosenpass"
@@ -175,6 +176,9 @@ _talon()
 	--dns-forwarder-port)
 		return ;;
 	--debug-upload-url)
+		return ;;
+	--on-stop)
+		mapfile -t COMPREPLY < <(compgen -W "quiet tell" -- "$cur")
 		return ;;
 	--profile)
 		mapfile -t COMPREPLY < <(compgen -W "default" -- "$cur")

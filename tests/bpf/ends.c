@@ -54,6 +54,7 @@ const struct ends_row ends_rows[TALON_END_COUNT] = {
 	[TALON_NO_ROOM] = { "test_frame", .not_in_tc = true },
 	[TALON_LOCAL_SOURCE] = { "test_forward" },
 	[TALON_RATE_LIMITED] = { "test_icmp" },
+	[TALON_QUIET] = { "test_uplink" },
 	[TALON_PREEMPTED] = { "test_preempted" },
 	[TALON_INTERNAL] = { "test_session" },
 };

@@ -202,6 +202,62 @@ static void ethernet_padding_is_no_part_of_the_message(void **state)
 	pkt_equal(&out, &inner);
 }
 
+static void keep_quiet(struct rig *rig, const struct talon_quiet *connection, uint64_t until_ns)
+{
+	const __u64 until = until_ns;
+
+	rig_put(rig, "quiet", connection, &until);
+	rig->config.quiet_until_ns = until_ns;
+	rig_config(rig);
+}
+
+static void ends_quietly(struct rig *rig, const struct packet *frame)
+{
+	struct rig_result r = rig_run(rig, frame);
+
+	assert_int_equal(r.verdict, RIG_DROP);
+	rig_ends(rig, &r, TALON_DIR_IN, TALON_QUIET);
+}
+
+/* Without that the kernel, where no socket has it any more, would reset it. */
+static void segments_of_a_connection_between_two_controllers_are_dropped(void **state)
+{
+	struct talon_quiet four = { .remote_port = htons(443), .local_port = htons(40000) };
+	struct talon_quiet six = { .remote_port = htons(443), .local_port = htons(40001) };
+	struct addr6 relay = ip6("2001:db8:99::1"), node = ip6(NODE6);
+	struct packet ip = PKT(.src = ip4("203.0.113.9"), .dst = ip4(NODE), .proto = 6, .sport = 443,
+		.dport = 40000, .tcp_flags = TCP_ACK, .payload = 40);
+	struct packet other = PKT(.src = ip4("203.0.113.9"), .dst = ip4(NODE), .proto = 6, .sport = 443,
+		.dport = 40002, .tcp_flags = TCP_ACK, .payload = 40);
+	struct packet udp = PKT(.src = ip4("203.0.113.9"), .dst = ip4(NODE), .proto = 17, .sport = 443,
+		.dport = 40000, .payload = 40);
+	struct packet ipv6 = PKT6(.src = relay, .dst = node, .proto = 6, .sport = 443, .dport = 40001,
+		.tcp_flags = TCP_ACK, .payload = 40);
+	struct packet frame = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP, &ip);
+	struct packet frame6 = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IPV6, &ipv6);
+	struct rig *rig = *state;
+
+	four.remote.word[0] = ip4("203.0.113.9");
+	four.local.word[0] = ip4(NODE);
+	memcpy(&six.remote, relay.byte, sizeof(six.remote));
+	memcpy(&six.local, node.byte, sizeof(six.local));
+	passes_untouched(rig, &frame);
+	keep_quiet(rig, &four, ~0ULL);
+	keep_quiet(rig, &six, ~0ULL);
+	ends_quietly(rig, &frame);
+	ends_quietly(rig, &frame6);
+	frame6 = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP, &other);
+	passes_untouched(rig, &frame6);
+	frame6 = pkt_ether(rig_mac, rig_gateway_mac, ETH_P_IP, &udp);
+	passes_untouched(rig, &frame6);
+	keep_quiet(rig, &four, 1);	/* its time is over */
+	passes_untouched(rig, &frame);
+	keep_quiet(rig, &four, ~0ULL);
+	rig->config.quiet_until_ns = 0;	/* nobody looks */
+	rig_config(rig);
+	passes_untouched(rig, &frame);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +269,7 @@ int main(void)
 		RIG_CASE(junk_on_our_port_ends_here),
 		RIG_CASE(what_is_cut_short_on_our_port_is_dropped),
 		RIG_CASE(ethernet_padding_is_no_part_of_the_message),
+		RIG_CASE(segments_of_a_connection_between_two_controllers_are_dropped),
 	};
 
 	return rig_main("uplink", tests);

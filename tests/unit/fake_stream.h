@@ -28,6 +28,7 @@ struct stream {
 	void *ctx;
 	bool is_freed;		/* by its owner; the struct stays for the test to look at */
 	bool is_ended;
+	bool is_abandoned, cannot_abandon;
 	uint8_t *in;		/* not read yet */
 	size_t in_len;
 	size_t chunk;		/* most that one read gives; 0: all */
@@ -124,6 +125,23 @@ int stream_remote(const struct stream *s, struct endpoint *ret_remote)
 	if (!endpoint_is_known(&s->remote))
 		return -ENOTCONN;
 	*ret_remote = s->remote;
+	return 0;
+}
+
+int stream_connection(const struct stream *s, struct talon_quiet *ret_connection)
+{
+	memset(ret_connection, 0, sizeof(*ret_connection));
+	ret_connection->remote = s->remote.remote;
+	ret_connection->remote_port = s->remote.port;
+	return s->is_ended ? -ENOTCONN : 0;
+}
+
+int stream_abandon(struct stream *s)
+{
+	if (s->cannot_abandon)
+		return -EPERM;
+	s->is_abandoned = true;
+	stream_free(s);
 	return 0;
 }
 

@@ -79,6 +79,7 @@ struct node {
 	struct endpoint relay_remote;	/* where it is connected to its home relay */
 	struct endpoint opened_at;	/* of the relayed connection opened last */
 	unsigned relays_opened;
+	const char *was_relayed;	/* by an earlier process, over this server; NULL: it was not */
 	struct plane plane[NODES];
 	/* newest packet by relay before its connection */
 	struct { struct packet packet; uint64_t at; bool is_set; } early[NODES];
@@ -393,6 +394,22 @@ static int op_relay_open(void *ctx, const uint8_t peer[static KEY_LEN], const ch
 	node->relays_opened++;
 
 	return relay_open_from(node, node_of(node->world, peer), address, events, events_ctx, ret_peer);
+}
+
+static bool op_relay_was(void *ctx, const uint8_t key[static KEY_LEN], char *ret_relay, size_t size)
+{
+	struct node *node = ctx;
+
+	if (!node->was_relayed)
+		return false;
+	snprintf(ret_relay, size, "%s", node->was_relayed);
+	node->was_relayed = NULL;
+	return true;
+}
+
+static void op_relay_presume(void *ctx, struct relay_peer *peer)
+{
+	loop_timer_after(peer->node->world->loop, &peer->timer, 0);
 }
 
 static void op_relay_free(void *ctx, struct relay_peer *peer)
@@ -778,6 +795,7 @@ static const struct peers_ops world_ops = {
 	.signal_is_connected = op_signal_is_connected,
 	.relay_address = op_relay_address, .relay_remote = op_relay_remote,
 	.relay_open = op_relay_open, .relay_free = op_relay_free,
+	.relay_was = op_relay_was, .relay_presume = op_relay_presume,
 	.relay_send = op_relay_send, .ice_new = op_ice_new, .ice_free = op_ice_free,
 	.ice_add_remote = op_ice_add_remote, .ice_probe = op_ice_probe, .ice_answered = op_ice_answered,
 	.ice_get_pair = op_ice_get_pair, .set_way = op_set_way, .kick = op_kick, .reset = op_reset,

@@ -162,6 +162,12 @@ enum config_mesh_given {
 	CONFIG_GIVEN_ROSENPASS = 1 << 11,		/* always false then */
 };
 
+/* At SIGTERM; `down` tells the peers in any case. */
+enum config_on_stop {
+	CONFIG_ON_STOP_QUIET,		/* nobody for a few seconds, in which another process may take over */
+	CONFIG_ON_STOP_TELL,		/* the relays, and by them all peers, that we leave */
+};
+
 /*
  * Joining a NetBird mesh: `talon up` without a static file. Names and defaults are those of NetBird's client
  * where it has them.
@@ -191,6 +197,7 @@ struct config_mesh {
 	uint16_t dns_forwarder_port;	/* host order; 0: the port that management announces */
 	/* not a cluster node: installs received routes, serves none */
 	bool agent;
+	enum config_on_stop on_stop;
 	/* `service run`: without identity and setup key, waits for `up` instead of ending */
 	bool is_service;
 	/* where debug bundles that management asks for are uploaded; NULL: nowhere, they are declined */

@@ -11,6 +11,7 @@
 #define HIDDEN	"**********"	/* as NetBird's client shows a secret that is set */
 
 static const char *const levels[] = { "error", "warn", "info", "debug" };
+static const char *const on_stops[] = { "quiet", "tell" };
 static const char *const datapaths[] = { "auto", "xdp", "xdp-generic", "tcx", "clsact" };
 static const char *const dispatchers[] = { "auto", "always", "never" };
 static const char *const hand_ups[] = { "auto", "pass", "tunnel" };
@@ -60,6 +61,7 @@ static void put_mesh(struct json_out *json, const struct config_mesh *mesh)
 	json_out_bool(json, "disableNetworks", mesh->disable_networks);
 	json_out_bool(json, "forceRelay", mesh->force_relay);
 	json_out_bool(json, "agent", mesh->agent);
+	json_out_text(json, "onStop", on_stops[mesh->on_stop]);
 	json_out_texts(json, "extraDnsLabels", mesh->dns_labels, mesh->dns_label_count, false);
 	json_out_number(json, "dnsForwarderPort", mesh->dns_forwarder_port);
 	json_out_text(json, "debugUploadUrl", mesh->debug_upload_url);

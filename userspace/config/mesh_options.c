@@ -185,6 +185,13 @@ static int set_anonymize_level(struct config *config, struct slice value, struct
 	return 0;
 }
 
+static int set_on_stop(struct config *config, struct slice value, struct problem *problem)
+{
+	static const char *const choices[] = { "quiet", "tell", NULL };
+
+	return value_word(value, choices, &config->mesh.on_stop);
+}
+
 static int set_ipv6(struct config *config, struct slice value, struct problem *problem)
 {
 	return set_given(config, value, &config->mesh.disable_ipv6, CONFIG_GIVEN_IPV6);

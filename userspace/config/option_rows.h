@@ -210,6 +210,9 @@
 	X(AGENT, agent, ONE, "agent", 0, "TALON_AGENT", NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"this host is not a cluster node: use networks, serve none") \
+	X(ON_STOP, on_stop, ONE, "on-stop", 0, "TALON_ON_STOP", "choice", \
+		"quiet or tell", "is not a choice", "quiet tell", \
+		"at SIGTERM: tell the relays, and so the peers, that this one leaves, or not (quiet)") \
 	X(LOG_ROTATION, log_rotation, ONE, "log-disable-rotation", 0, NULL, NULL, \
 		FORM_BOOL, "is not a choice", NULL, \
 		"log files of any size, as --log-max-size 0") \

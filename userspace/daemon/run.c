@@ -77,6 +77,7 @@ static void end_run(void *ctx)
 static void stop(void *ctx)
 {
 	struct daemon *d = ctx;
+	bool is_quiet;
 
 	if (d->is_ending) {
 		loop_stop(d->loop);
@@ -85,9 +86,8 @@ static void stop(void *ctx)
 	d->is_ending = true;
 	notify_stopping(&d->notify);
 	plane_freeze(d->plane);
-	if (d->mesh)
-		mesh_stop(d->mesh);
-	loop_timer_after(d->loop, &d->end, d->mesh ? END_NS : 0);
+	is_quiet = !d->mesh || mesh_stop(d->mesh, false);
+	loop_timer_after(d->loop, &d->end, is_quiet ? 0 : END_NS);
 }
 
 /* As if killed: peers are not told, and packets flow until the other controller has taken over. */
@@ -97,6 +97,8 @@ static void hand_over(struct daemon *d)
 	d->is_ending = true;
 	d->is_handed_over = true;
 	plane_freeze(d->plane);
+	if (d->mesh)
+		mesh_stop(d->mesh, true);
 	loop_stop(d->loop);
 }
 
@@ -348,6 +350,8 @@ static bool let_go(struct daemon *d)
 	/* in a mesh: a map was applied. One that was refused before leaves nothing */
 	bool was_serving = plane_is_serving(d->plane);
 
+	if (d->mesh)
+		mesh_hand_over(d->mesh);
 	if (was_serving && !d->is_handed_over) {
 		plane_mark_stopped(d->plane);
 		log_info("stopped; the datapath goes on until keys expire. talon down removes it");

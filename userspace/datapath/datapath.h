@@ -79,6 +79,7 @@ struct datapath_options {
 	X(FRAGS, frags) X(FRAGS_EARLY, frags_early) \
 	X(FRAGS6, frags6) X(FRAGS6_EARLY, frags6_early) \
 	X(RATES, rates) X(EVENTS, events) X(EVENT_PACKETS, event_packets) X(EVENT_STRAYS, event_strays) \
+	X(QUIET, quiet) X(RELAYED, relayed) \
 	X(WATCHES, watches) X(WATCH_COUNTS, watch_counts) X(WATCH_DROPS, watch_drops) \
 	X(WATCH_PACKETS, watch_packets) \
 	X(ACL_SRC4, acl_src4) X(ACL_DST4, acl_dst4) \
@@ -293,6 +294,11 @@ const struct datapath_tunnel_info *datapath_get_tunnel(const struct datapath *dp
  * counts.
  */
 const struct datapath_tunnel_info *datapath_get_relay(const struct datapath *dp);
+/*
+ * The relay pair that belongs to tunnel device @tunnel, as it is now, without a struct datapath. Returns 0 or
+ * -ENODEV.
+ */
+int datapath_find_relay(const char *tunnel, struct datapath_tunnel_info *ret_info);
 /* True for both ends of both pairs. */
 bool datapath_owns_device(const struct datapath *dp, int ifindex);
 

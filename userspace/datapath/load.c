@@ -424,6 +424,12 @@ static int check_options(const struct datapath_options *options, const char *tun
 	return 0;
 }
 
+static void name_relay(struct datapath_tunnel_info *relay, const char *tunnel)
+{
+	snprintf(relay->name, sizeof(relay->name), "%.13sr", tunnel);
+	snprintf(relay->far_name, sizeof(relay->far_name), "%.13srp", tunnel);
+}
+
 /* Where it is pinned, and how large. */
 static int copy_sizes(struct datapath *dp, const struct datapath_options *options, char *err, size_t errlen)
 {
@@ -449,8 +455,7 @@ static int copy_options(struct datapath *dp, const struct datapath_options *opti
 	snprintf(dp->tunnel.name, sizeof(dp->tunnel.name), "%s", tunnel);
 	snprintf(dp->tunnel.far_name, sizeof(dp->tunnel.far_name), "%.14sp", tunnel);
 	dp->tunnel.mtu = options->tunnel_mtu ? options->tunnel_mtu : CONFIG_MTU;
-	snprintf(dp->relay.name, sizeof(dp->relay.name), "%.13sr", tunnel);
-	snprintf(dp->relay.far_name, sizeof(dp->relay.far_name), "%.13srp", tunnel);
+	name_relay(&dp->relay, tunnel);
 	dp->relay.mtu = dp->tunnel.mtu + OUTER_MAX > 1500 ? dp->tunnel.mtu + OUTER_MAX : 1500;
 	dp->mode = options->mode;
 	dp->dispatcher = options->dispatcher;
@@ -623,30 +628,61 @@ static bool is_in_use(const struct datapath *dp)
 	return running;
 }
 
+static int read_pair(struct datapath_tunnel_info *info)
+{
+	struct net_link near, far;
+	int ret = net_link_get(info->name, &near);
+
+	if (!ret)
+		ret = net_link_get(info->far_name, &far);
+	if (ret)
+		return ret;
+	info->ifindex = near.ifindex;
+	info->far_ifindex = far.ifindex;
+	info->mtu = near.mtu;
+	memcpy(info->mac, near.mac, 6);
+	memcpy(info->far_mac, far.mac, 6);
+	return 0;
+}
+
+/* Not the far device's own address: see datapath_get_relay(). */
+static void hide_far(struct datapath_tunnel_info *relay)
+{
+	relay->far_mac[5] ^= 1;
+}
+
+int datapath_find_relay(const char *tunnel, struct datapath_tunnel_info *ret_info)
+{
+	struct datapath_tunnel_info info = {};
+	int ret;
+
+	name_relay(&info, tunnel);
+	ret = read_pair(&info);
+	if (ret)
+		return ret;
+	hide_far(&info);
+	*ret_info = info;
+	return 0;
+}
+
 /* @read: the end whose packets the stack or a socket reads; @carries: the end that carries our program. */
 static int make_pair(struct datapath *dp, struct datapath_tunnel_info *info, const char *read,
 	const char *carries, bool *made, char *err, size_t errlen)
 {
-	struct net_link near, far;
+	struct net_link near;
 	bool was_there = !net_link_get(read, &near) && is_in_use(dp);
+	const uint32_t mtu = info->mtu;
 	int ret;
 
 	ret = net_tunnel_create(read, carries, info->mtu, dp->base, err, errlen);
 	if (ret)
 		return ret;
 	*made |= !was_there;
-	ret = net_link_get(info->name, &near);
-	if (!ret)
-		ret = net_link_get(info->far_name, &far);
-	if (ret) {
+	ret = read_pair(info);
+	info->mtu = mtu;
+	if (ret)
 		snprintf(err, errlen, "%s: %s", info->name, strerror(-ret));
-		return ret;
-	}
-	info->ifindex = near.ifindex;
-	info->far_ifindex = far.ifindex;
-	memcpy(info->mac, near.mac, 6);
-	memcpy(info->far_mac, far.mac, 6);
-	return 0;
+	return ret;
 }
 
 int datapath_tunnel(struct datapath *dp, char *err, size_t errlen)
@@ -659,7 +695,7 @@ int datapath_tunnel(struct datapath *dp, char *err, size_t errlen)
 	/* The far end is the one that is read, and needs GRO to accept redirected frames. */
 	ret = make_pair(dp, &dp->relay, dp->relay.far_name, dp->relay.name, &dp->made_relay, err, errlen);
 	if (!ret)
-		dp->relay.far_mac[5] ^= 1;	/* not the device's own: see datapath_get_relay() */
+		hide_far(&dp->relay);
 	return ret;
 }
 

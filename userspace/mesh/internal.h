@@ -122,6 +122,7 @@ struct mesh {
 	bool has_no_verdict;		/* management has yet to say whether we may join */
 	bool ends;
 	bool goes_down;			/* ... and the datapath is to be removed */
+	bool leaves_quietly;		/* the relays are not told */
 	int result;
 	char room_why[200];		/* which peers did not fit into the maps; empty: all did */
 	char apply_why[200];		/* what the last mesh_apply() could not do; empty: nothing */
@@ -139,6 +140,12 @@ struct mesh {
 	unsigned network_tries;
 	uint64_t network_ns;		/* when the first try was */
 	struct loop_timer memory_timer;
+
+	struct handover *handover;	/* NULL: no datapath of an earlier process, until on_ready() */
+	struct mesh_resumed **resumed;	/* peers that an earlier process reached by relays, not yet taken over */
+	size_t resumed_count;
+	bool relay_waits;		/* for the answer to our token, when last looked at */
+	struct loop_timer quiet_timer, resume_timer;
 
 	struct expiry_watch expiry;	/* of this peer's login, by management's word */
 	struct loop_timer expiry_timer;
@@ -272,6 +279,26 @@ int mesh_servers_start(struct mesh *mesh);
  */
 bool mesh_is_inside(void *mesh, uint16_t family, const struct talon_addr *addr);
 extern const struct peers_ops mesh_peers_ops;
+
+/* resume.c: relayed packets while one process follows another. */
+void mesh_resume_init(struct mesh *mesh);
+/* Before the relay is dialled. */
+void mesh_resume_begin(struct mesh *mesh);
+/* The datapath is there, and with it what is left for the next process. */
+void mesh_resume_ready(struct mesh *mesh);
+/* The home relay is connected. */
+void mesh_resume_home(struct mesh *mesh);
+/* Sends to a peer that is not taken over yet; false: it is none of those. */
+bool mesh_resume_send(struct mesh *mesh, uint32_t id, const uint8_t *bytes, size_t len);
+/* For peers_ops.relay_was. */
+bool mesh_resume_take_over(struct mesh *mesh, const uint8_t key[static KEY_LEN], char *ret_relay,
+	size_t size);
+/*
+ * Whether the relays had better not be told of an end, so that another process can go on. @is_sure: one
+ * waits for that.
+ */
+bool mesh_resume_may_follow(const struct mesh *mesh, bool is_sure);
+void mesh_resume_done(struct mesh *mesh);
 
 /* fill_snapshot.c */
 int mesh_snapshot(void *ctx, struct snapshot *ret_snapshot);

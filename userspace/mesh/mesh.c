@@ -125,7 +125,8 @@ static void on_relay_send(void *ctx, uint32_t peer, const uint8_t *bytes, size_t
 {
 	struct mesh *mesh = ctx;
 
-	peers_relay_send(mesh->peers, peer, bytes, len);
+	if (!mesh->resumed_count || !mesh_resume_send(mesh, peer, bytes, len))
+		peers_relay_send(mesh->peers, peer, bytes, len);
 }
 
 static void on_relay_flush(void *ctx)
@@ -171,6 +172,7 @@ static void on_ready(void *ctx)
 	struct mesh *mesh = ctx;
 
 	mesh->plane_is_ready = true;
+	mesh_resume_ready(mesh);
 	on_network(mesh);
 	mesh_apply(mesh);
 }
@@ -252,6 +254,7 @@ static int start(struct mesh *mesh, char *err, size_t errlen)
 		log_debug("%s: nothing selected", mesh->state_path);
 	plane_set_events(mesh->plane, &plane_events, mesh);
 	mesh_ipv6_begin(mesh);
+	mesh_resume_begin(mesh);
 	mesh_load_last(mesh);
 	return mesh_join(mesh, NULL);
 }
@@ -277,6 +280,7 @@ int mesh_start(struct plane *plane, const struct config *config, void (*stop)(vo
 	mesh_job_init(mesh);
 	mesh_network_init(mesh);
 	mesh_expiry_init(mesh);
+	mesh_resume_init(mesh);
 	*err = 0;
 	ret = start(mesh, err, errlen);
 	if (ret) {
@@ -289,10 +293,14 @@ int mesh_start(struct plane *plane, const struct config *config, void (*stop)(vo
 	return 0;
 }
 
-void mesh_stop(struct mesh *mesh)
+bool mesh_stop(struct mesh *mesh, bool is_followed)
 {
+	/* after `down` the peers know already */
+	mesh->leaves_quietly = !mesh->ends && mesh_resume_may_follow(mesh, is_followed);
 	mesh->ends = true;
-	relay_manager_close(mesh->relay);
+	if (!mesh->leaves_quietly)
+		relay_manager_close(mesh->relay);
+	return mesh->leaves_quietly;
 }
 
 int mesh_result(const struct mesh *mesh)
@@ -315,6 +323,7 @@ void mesh_free(struct mesh *mesh)
 	management_free(mesh->management);
 	expose_free(mesh->expose);
 	peers_free(mesh->peers);
+	mesh_resume_done(mesh);
 	signal_free(mesh->signal);
 	relay_manager_free(mesh->relay);
 	ice_mux_free(mesh->ice);

@@ -117,6 +117,8 @@ static void relay_home(void *ctx, bool is_connected, const char *address, const 
 			mesh_event(mesh, "WARNING", "CONNECTIVITY", "relay lost: %s", why);
 		}
 	}
+	if (is_connected)
+		mesh_resume_home(mesh);
 	peers_relay_state(mesh->peers, is_connected);
 }
 
@@ -191,6 +193,16 @@ static int op_relay_open(void *ctx, const uint8_t peer[static KEY_LEN], const ch
 	struct mesh *mesh = ctx;
 
 	return relay_peer_open(mesh->relay, peer, address, at, events, events_ctx, ret_peer);
+}
+
+static bool op_relay_was(void *ctx, const uint8_t key[static KEY_LEN], char *ret_relay, size_t size)
+{
+	return mesh_resume_take_over(ctx, key, ret_relay, size);
+}
+
+static void op_relay_presume(void *ctx, struct relay_peer *peer)
+{
+	relay_peer_presume(peer);
 }
 
 static void op_relay_free(void *ctx, struct relay_peer *peer)
@@ -291,6 +303,8 @@ const struct peers_ops mesh_peers_ops = {
 	.relay_address = op_relay_address,
 	.relay_remote = op_relay_remote,
 	.relay_open = op_relay_open,
+	.relay_was = op_relay_was,
+	.relay_presume = op_relay_presume,
 	.relay_free = op_relay_free,
 	.relay_send = op_relay_send,
 	.ice_new = op_ice_new,

@@ -56,6 +56,21 @@ void pair_endpoint(uint32_t peer, struct endpoint *ret_endpoint)
 	};
 }
 
+static const struct datapath_tunnel_info *link_of(const struct relay_pair *pair)
+{
+	return pair->dp ? datapath_get_relay(pair->dp) : &pair->found;
+}
+
+void pair_take(struct relay_pair *pair, const struct datapath *dp)
+{
+	const struct datapath_tunnel_info *now = datapath_get_relay(dp), *found = &pair->found;
+
+	if (pair->ring && (found->far_ifindex != now->far_ifindex || found->mtu != now->mtu ||
+		memcmp(found->mac, now->mac, sizeof(now->mac))))
+		pair_close(pair);
+	pair->dp = dp;
+}
+
 /* From our programs to the relay. */
 
 /* Only our programs should send here, but anybody could: check everything. */
@@ -253,11 +268,11 @@ static void fill_headers(const struct relay_pair *pair, uint8_t *frame, uint32_t
 
 uint8_t *pair_get_frame(struct relay_pair *pair, uint16_t ethertype, size_t len)
 {
-	const struct datapath_tunnel_info *link = datapath_get_relay(pair->dp);
+	const struct datapath_tunnel_info *link = link_of(pair);
 	struct pair_frames *f;
 	uint8_t *frame;
 
-	if (!link->ifindex || (!pair->frames && open_tx(pair, link)))
+	if (!link || !link->ifindex || (!pair->frames && open_tx(pair, link)))
 		return NULL;
 	f = pair->frames;
 	if (len > f->size)
@@ -311,7 +326,7 @@ void pair_close(struct relay_pair *pair)
 
 int pair_open(struct relay_pair *pair)
 {
-	const struct datapath_tunnel_info *link = datapath_get_relay(pair->dp);
+	const struct datapath_tunnel_info *link = link_of(pair);
 	static struct log_limit limit;
 	int ret;
 

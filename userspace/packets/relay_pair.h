@@ -22,10 +22,12 @@ struct pair_events {
 	void (*drained)(void *ctx);
 };
 
-/* Set up by pair_init(); dp, port and peers_max before pair_open(). */
+/* Set up by pair_init(); pair_take() or found, port and peers_max before pair_open(). */
 struct relay_pair {
 	struct loop *loop;
 	const struct datapath *dp;
+	/* while @dp is NULL: the pair that another process left; ifindex 0: there is none */
+	struct datapath_tunnel_info found;
 	__be16 port;			/* WireGuard's, to which what came over a relay is addressed */
 	uint32_t peers_max;
 	struct pair_events events;
@@ -44,6 +46,8 @@ void pair_init(struct relay_pair *pair, struct loop *loop);
 /* Does nothing if it is open. Returns 0, -ENODEV without such a device pair, or another negative errno. */
 int pair_open(struct relay_pair *pair);
 void pair_close(struct relay_pair *pair);
+/* From now on it is that of @dp, whose devices are there; what is open stays open if it is the same. */
+void pair_take(struct relay_pair *pair, const struct datapath *dp);
 
 /*
  * Room for one frame of @len bytes to the programs, addressed on layer 2 with @ethertype; NULL if there is

@@ -347,6 +347,21 @@ static void open_relay(struct conn *conn, const char *address, const struct endp
 	end_relay(conn);
 }
 
+void conn_resume_relay(struct conn *conn)
+{
+	struct peers *peers = conn->peers;
+	char relay[TALON_RELAY_NAME_MAX];
+
+	if (conn->relay || !peers->ops.relay_was || !peers->ops.relay_address(peers->ctx) ||
+		!peers->ops.relay_was(peers->ctx, conn->key, relay, sizeof(relay)))
+		return;
+	open_relay(conn, relay, NULL);
+	if (!conn->relay)
+		return;
+	conn->remote.has_relay = true;
+	peers->ops.relay_presume(peers->ctx, conn->relay);
+}
+
 /*
  * Where the peer says that it is connected to its relay, if that is the one which carries the pair. Never an
  * address that leads into the mesh: the mesh may have no other way than that relay.
@@ -396,6 +411,7 @@ static void open_anew(struct conn *conn)
 static void do_open(struct conn *conn, const struct signal_body *body)
 {
 	open_anew(conn);
+	conn_resume_relay(conn);
 	offers_start(conn, 0);
 }
 

@@ -8,6 +8,7 @@
 #include "peers/link.h"
 #include "peers/peers.h"
 #include "peers/silence.h"
+#include "talon/relayed_types.h"
 
 #define EARLY_MAX	16	/* remote candidates kept until there is an agent */
 #define LOCAL_MAX	16	/* our candidates, of one agent */
@@ -150,6 +151,8 @@ void conn_step(struct conn *conn, enum link_event event, const struct signal_bod
 bool conn_has_relay(const struct conn *conn);
 bool conn_has_pair(const struct conn *conn);
 void conn_wanted(struct conn *conn);
+/* If an earlier process reached it by a relay: goes on with that before anything is heard from it. */
+void conn_resume_relay(struct conn *conn);
 void conn_set_silent(struct conn *conn, bool is_silent);
 enum peer_status conn_status(const struct conn *conn);
 void conn_new_session(struct conn *conn);

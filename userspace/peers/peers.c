@@ -452,6 +452,7 @@ static void rearm(struct conn *conn)
 {
 	if (conn_status(conn) == PEER_IDLE)
 		return;
+	conn_resume_relay(conn);
 	if (conn->offers.has_begun)
 		offers_rearm(conn, false);
 	else
@@ -580,6 +581,17 @@ void peers_tally(const struct peers *peers, struct peers_tally *ret_tally)
 		}
 	}
 	*ret_tally = tally;
+}
+
+void peers_each_relayed(struct peers *peers, void (*tell)(void *ctx, uint32_t id,
+	const uint8_t key[static KEY_LEN], const char *relay), void *ctx)
+{
+	for (size_t i = 0; i < peers->bucket_count; i++) {
+		for (const struct conn *conn = peers->by_key[i]; conn; conn = conn->next_by_key) {
+			if (conn->way == PLANE_RELAY && conn_has_relay(conn))
+				tell(ctx, conn->id, conn->key, conn->relay_address->text);
+		}
+	}
 }
 
 void peers_each_latency(const struct peers *peers, void (*tell)(void *ctx, uint32_t id, uint64_t latency_ns),

@@ -58,6 +58,13 @@ struct peers_ops {
 	int (*facts)(void *ctx, uint32_t id, struct plane_facts *ret_facts);
 	/* to plane_relay_receive() */
 	void (*relay_received)(void *ctx, uint32_t id, const uint8_t *bytes, size_t len);
+	/*
+	 * The relay by which an earlier process reached the peer until a moment ago, given away once while
+	 * our home relay is connected: true with its address. To be opened at once and presumed to be ready.
+	 * Both may be NULL.
+	 */
+	bool (*relay_was)(void *ctx, const uint8_t key[static KEY_LEN], char *ret_relay, size_t size);
+	void (*relay_presume)(void *ctx, struct relay_peer *peer);
 	void (*random)(void *ctx, void *buf, size_t len);	/* NULL: libsodium */
 	/* A peer's status, way or silence changed: the choice of routers may change. May be NULL. */
 	void (*changed)(void *ctx, const uint8_t key[static KEY_LEN]);
@@ -71,7 +78,7 @@ struct peers_config {
 };
 
 /*
- * All of @ops except random, rekey, changed and relay_remote have to be set. Returns 0, -EINVAL if one is
+ * All of @ops except random, rekey, changed, relay_was, relay_presume and relay_remote have to be set. Returns 0, -EINVAL if one is
  * missing, or -ENOMEM. The ops are copied.
  */
 int peers_new(struct loop *loop, const struct peers_config *config, const struct peers_ops *ops, void *ctx,
@@ -109,6 +116,10 @@ void peers_relay_send(struct peers *peers, uint32_t id, const uint8_t *bytes, si
  * 100 ms later.
  */
 void peers_announce_end(struct peers *peers);
+
+/* Calls @tell for each peer whose packets go by a relay now. */
+void peers_each_relayed(struct peers *peers, void (*tell)(void *ctx, uint32_t id,
+	const uint8_t key[static KEY_LEN], const char *relay), void *ctx);
 
 struct peer_info {
 	uint8_t key[KEY_LEN];

@@ -116,7 +116,6 @@ static void take_datapath(struct plane *p)
 	p->dp = p->loaded;
 	p->loaded = NULL;
 	p->inject.dp = p->dp;
-	p->pair.dp = p->dp;
 	p->endpoints = (struct endpoints){ .dp = p->dp, .config = &p->map_config };
 	p->local_addrs.dp = p->dp;
 	p->next_hops.dp = p->dp;
@@ -132,8 +131,10 @@ int plane_start(struct plane *p, char *err, size_t errlen)
 	take_datapath(p);
 	p->was_adopted = datapath_is_adopted(p->dp);
 	ret = datapath_tunnel(p->dp, err, errlen);
-	if (!ret)
+	if (!ret) {
+		pair_take(&p->pair, p->dp);
 		ret = start_fill(p, err, errlen);
+	}
 	if (ret)
 		return ret;
 	ret = inject_open(&p->inject, p->dp);

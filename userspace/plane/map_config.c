@@ -225,6 +225,7 @@ int map_config_fill(struct plane *p, char *err, size_t errlen)
 	mc->mesh_len6 = old.mesh_len6;
 	p->ways.has_six = old.flags & TALON_F_INNER6;
 	mc->acl_bank = old.acl_bank;
+	mc->quiet_until_ns = old.quiet_until_ns;
 	mc->port_first = config->port_first;
 	mc->port_last = config->port_last;
 	ret = fill_host(p, err, errlen);

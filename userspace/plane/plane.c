@@ -279,7 +279,7 @@ void plane_relay_receive(struct plane *p, uint32_t peer, const uint8_t *bytes, s
 {
 	struct endpoint from;
 
-	if (!has_peer(p, peer) || !len)
+	if ((p->device ? !has_peer(p, peer) : !p->pair.ring) || !len)
 		return;
 	if (bytes[0] == WG_DATA && len >= WG_DATA_MIN_LEN) {
 		pair_inject(&p->pair, peer, bytes, len);
@@ -287,6 +287,23 @@ void plane_relay_receive(struct plane *p, uint32_t peer, const uint8_t *bytes, s
 		pair_endpoint(peer, &from);
 		socket_handshake(p, &from, bytes, len);
 	}	/* anything else, such as an ICE check, makes no sense over a relay */
+}
+
+int plane_carry_early(struct plane *p)
+{
+	int ret = p->dp ? -EALREADY : datapath_find_relay(p->config->tunnel, &p->pair.found);
+
+	if (ret)
+		return ret;
+	p->pair.port = htons(p->config->listen_port);
+	p->pair.peers_max = UINT32_MAX;		/* whoever is told knows which there are */
+	return pair_open(&p->pair);
+}
+
+void plane_keep_quiet(struct plane *p, uint64_t until_ns)
+{
+	p->map_config.quiet_until_ns = until_ns;
+	map_write_config(p);
 }
 
 /* Addresses. */

@@ -154,6 +154,14 @@ struct loop *plane_loop(struct plane *p);
 int plane_send(struct plane *p, const struct endpoint *to, const void *bytes, size_t len);
 /* Takes a packet that came from @peer over the relay: a handshake message or data. */
 void plane_relay_receive(struct plane *p, uint32_t peer, const uint8_t *bytes, size_t len);
+/*
+ * Before events.ready: packets of the peers that an earlier process left go between its programs, which
+ * still run, and the relay: plane_relay_receive() and events.relay_send work from here on. Returns 0,
+ * -ENODEV if it left none, or another negative errno.
+ */
+int plane_carry_early(struct plane *p);
+/* Segments of the connections in map "quiet" are dropped until @until_ns, CLOCK_BOOTTIME. */
+void plane_keep_quiet(struct plane *p, uint64_t until_ns);
 /* Lists the uplinks' addresses, each as an endpoint with the WireGuard port. Returns their number. */
 size_t plane_local_endpoints(const struct plane *p, struct endpoint *list, size_t room);
 uint16_t plane_listen_port(const struct plane *p);

@@ -142,6 +142,8 @@ void second_tick(void *ctx)
 
 	loop_timer_set(p->loop, &p->second, now + TALON_NSEC_PER_SEC);
 	poll_facts(p, now);
+	if (p->map_config.quiet_until_ns && p->map_config.quiet_until_ns <= now)
+		plane_keep_quiet(p, 0);
 	nat_gc_tick(&p->gc, now / TALON_NSEC_PER_SEC);
 	keystream_process_check(&p->helper, now);
 	next_hops_keep(&p->next_hops, now);

@@ -15,6 +15,7 @@
 #include "loop/loop.h"
 #include "netmap/netmap.h"
 #include "netbird/relay_wire.h"
+#include "talon/relayed_types.h"
 
 struct relay_manager;
 struct relay_peer;		/* a relayed connection to one peer over one server */
@@ -42,6 +43,14 @@ void relay_manager_free(struct relay_manager *manager);
  */
 void relay_manager_close(struct relay_manager *manager);
 /*
+ * The same without a word: to the servers, and to the peers that they tell, we are still there. For an end
+ * that another process follows, which takes the connections' place by the same id.
+ */
+void relay_manager_abandon(struct relay_manager *manager);
+/* The TCP connections of which the servers would be told an end. */
+void relay_manager_each_connection(const struct relay_manager *manager,
+	void (*tell)(void *ctx, const struct talon_quiet *connection), void *ctx);
+/*
  * Takes URLs and token from management, at the start and whenever they change. A newer token does not touch
  * live connections; without one the old token stays. Without urls no relay is dialled any more, and the
  * present one stays until it is lost. The caller checks ->present. Returns 0 or -ENOMEM.
@@ -49,6 +58,8 @@ void relay_manager_close(struct relay_manager *manager);
 int relay_manager_set(struct relay_manager *manager, const struct netmap_relay *relay);
 /* The home relay's instance address; NULL while none is connected. */
 const char *relay_manager_address(const struct relay_manager *manager);
+/* A server that may become the home relay has our token and has not answered it yet. */
+bool relay_manager_is_waiting(const struct relay_manager *manager);
 /* Where it is connected to; NULL: not connected, or by a proxy. */
 const struct endpoint *relay_manager_remote(const struct relay_manager *manager);
 
@@ -62,6 +73,12 @@ const struct endpoint *relay_manager_remote(const struct relay_manager *manager)
 int relay_peer_open(struct relay_manager *manager, const uint8_t peer[static KEY_LEN], const char *address,
 	const struct endpoint *at, const struct relay_peer_events *events, void *ctx,
 	struct relay_peer **ret_peer);
+/*
+ * It was there a moment ago, when another process spoke to it: ready() is called as soon as the server is
+ * connected. If the server does not say so too within 30 s, closed() follows. To be called right after
+ * relay_peer_open().
+ */
+void relay_peer_presume(struct relay_peer *peer);
 void relay_peer_free(struct relay_peer *peer);
 /*
  * Queues one packet; relay_manager_flush() sends a batch. Returns 0; -EAGAIN when the socket and the bounded

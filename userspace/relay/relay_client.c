@@ -83,9 +83,16 @@ int relay_client_send(struct relay_client *client, enum relay_type type, const u
 	return websocket_send(client->ws, WEBSOCKET_MUST, header, sizeof(header), ids, count * RELAY_ID_LEN);
 }
 
+void relay_client_abandon(struct relay_client *client)
+{
+	if (client->state == RELAY_READY && !websocket_abandon(client->ws))
+		client->ws = NULL;
+	relay_client_close(client);
+}
+
 void relay_client_close(struct relay_client *client)
 {
-	if (client->state == RELAY_READY)
+	if (client->state == RELAY_READY && client->ws)
 		relay_client_send(client, RELAY_CLOSE, NULL, 0);
 	if (client->ws)
 		websocket_close(client->ws);

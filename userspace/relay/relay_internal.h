@@ -87,6 +87,7 @@ struct relay_peer {
 	uint8_t header[RELAY_TRANSPORT_LEN];	/* of each message to it */
 	bool is_subscribed;
 	bool is_ready;
+	bool is_presumed;		/* ready without the server's word, which is still waited for */
 	struct loop_timer patience;
 };
 
@@ -108,6 +109,8 @@ int relay_client_new(struct relay_shared *shared, const struct server_url *url, 
 void relay_client_free(struct relay_client *client);
 /* Sends Close, closes and frees. */
 void relay_client_close(struct relay_client *client);
+/* Frees it, and the server believes that we are still there. If that fails: relay_client_close(). */
+void relay_client_abandon(struct relay_client *client);
 int relay_client_send(struct relay_client *client, enum relay_type type, const uint8_t *ids, size_t count);
 
 /* relay_peer.c */
@@ -124,7 +127,7 @@ void relay_peers_lost(struct relay_client *client, const char *why);
 void relay_peers_detach(struct relay_client *client);
 /* Sends the subscriptions that are new at the end of this turn. */
 void relay_peers_subscribe(struct relay_client *client);
-/* Sends them now. */
+/* Sends them now; then those that are presumed to be online are ready. May free @client. */
 void relay_peers_batch(struct relay_client *client);
 
 #endif

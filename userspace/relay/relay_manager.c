@@ -475,6 +475,35 @@ void relay_manager_close(struct relay_manager *manager)
 	stop(manager, relay_client_close);
 }
 
+void relay_manager_abandon(struct relay_manager *manager)
+{
+	manager->is_closed = true;
+	stop(manager, relay_client_abandon);
+}
+
+bool relay_manager_is_waiting(const struct relay_manager *manager)
+{
+	const struct relay_client *client;
+
+	TAILQ_FOREACH(client, &manager->shared.clients, entry) {
+		if (client->role == RELAY_CANDIDATE && client->state == RELAY_AUTHENTICATING)
+			return true;
+	}
+	return false;
+}
+
+void relay_manager_each_connection(const struct relay_manager *manager,
+	void (*tell)(void *ctx, const struct talon_quiet *connection), void *ctx)
+{
+	const struct relay_client *client;
+	struct talon_quiet connection;
+
+	TAILQ_FOREACH(client, &manager->shared.clients, entry) {
+		if (client->state == RELAY_READY && !websocket_connection(client->ws, &connection))
+			tell(ctx, &connection);
+	}
+}
+
 void relay_manager_free(struct relay_manager *manager)
 {
 	if (!manager)

@@ -144,6 +144,34 @@ static int send_some(struct relay_client *client)
 	return n;
 }
 
+static struct relay_peer *find_presumed(struct relay_client *client)
+{
+	struct relay_peer *peer;
+
+	TAILQ_FOREACH(peer, &client->peers, entry) {
+		if (peer->is_presumed && !peer->is_ready)
+			return peer;
+	}
+	return NULL;
+}
+
+static void deliver_early(struct relay_client *client, const uint8_t id[static RELAY_ID_LEN]);
+
+/* Each may free anything, so the search begins anew. */
+static void begin_presumed(struct relay_client *client)
+{
+	uint8_t id[RELAY_ID_LEN];
+	struct relay_peer *peer;
+
+	while (client->state == RELAY_READY && (peer = find_presumed(client))) {
+		memcpy(id, relay_peer_id(peer), sizeof(id));
+		peer->is_ready = true;
+		peer->events->ready(peer->ctx);
+		if (client->state == RELAY_READY)
+			deliver_early(client, id);
+	}
+}
+
 /*
  * A peer that was closed and opened again in one turn is unsubscribed first and then subscribed; in the other
  * order the server would not report it.
@@ -163,6 +191,7 @@ void relay_peers_batch(struct relay_client *client)
 	websocket_flush(client->ws);
 	if (ret)
 		loop_timer_after(client->shared->loop, &client->batch, BATCH_AGAIN_NS);
+	begin_presumed(client);
 }
 
 /* Presence */
@@ -198,10 +227,11 @@ void relay_peer_online(struct relay_client *client, const uint8_t id[static RELA
 {
 	struct relay_peer *peer = relay_peer_find(client, id);
 
+	if (peer)
+		loop_timer_cancel(peer->loop, &peer->patience);
 	if (!peer || peer->is_ready)
 		return;
 	peer->is_ready = true;
-	loop_timer_cancel(peer->loop, &peer->patience);
 	peer->events->ready(peer->ctx);
 	if (client->state == RELAY_READY)
 		deliver_early(client, id);
@@ -240,6 +270,11 @@ int relay_peer_new(struct relay_client *client, const uint8_t key[static KEY_LEN
 	relay_peers_subscribe(client);
 	*ret_peer = peer;
 	return 0;
+}
+
+void relay_peer_presume(struct relay_peer *peer)
+{
+	peer->is_presumed = true;
 }
 
 void relay_peer_free(struct relay_peer *peer)

@@ -489,6 +489,52 @@ void stream_free(struct stream *s)
 	loop_defer_free(s->loop, &s->deferred, free, s);
 }
 
+static void put_address(const struct endpoint *from, struct talon_addr *to, __be16 *port)
+{
+	*to = from->remote;
+	*port = from->port;
+}
+
+int stream_connection(const struct stream *s, struct talon_quiet *ret_connection)
+{
+	struct talon_quiet connection = {};
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	struct endpoint end;
+	int ret;
+
+	if (s->fd < 0 || s->state != STREAM_OPEN)
+		return -ENOTCONN;
+	if (getpeername(s->fd, (struct sockaddr *)&addr, &len))
+		return -errno;
+	ret = endpoint_from_sockaddr((struct sockaddr *)&addr, len, &end);
+	if (ret)
+		return ret;
+	put_address(&end, &connection.remote, &connection.remote_port);
+	len = sizeof(addr);
+	if (getsockname(s->fd, (struct sockaddr *)&addr, &len))
+		return -errno;
+	ret = endpoint_from_sockaddr((struct sockaddr *)&addr, len, &end);
+	if (ret)
+		return ret;
+	put_address(&end, &connection.local, &connection.local_port);
+	*ret_connection = connection;
+	return 0;
+}
+
+/* A socket under repair is closed in silence, and takes no bytes that TLS might want to say. */
+int stream_abandon(struct stream *s)
+{
+	const int on = 1;
+
+	if (s->fd < 0 || s->state != STREAM_OPEN)
+		return -ENOTCONN;
+	if (setsockopt(s->fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)))
+		return -errno;
+	stream_free(s);
+	return 0;
+}
+
 const char *stream_peer(const struct stream *s)
 {
 	return s->peer;

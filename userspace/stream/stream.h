@@ -16,6 +16,7 @@
 
 #include "base/endpoint.h"
 #include "loop/loop.h"
+#include "talon/relayed_types.h"
 
 struct stream;
 
@@ -70,6 +71,15 @@ void stream_free(struct stream *stream);
 const char *stream_peer(const struct stream *stream);
 /* The same as data. Returns 0; -ENOTCONN while there is no connection, or if it goes by a proxy. */
 int stream_remote(const struct stream *stream, struct endpoint *ret_remote);
+
+/* Its TCP connection, to a proxy if there is one. Returns 0 or a negative errno. */
+int stream_connection(const struct stream *stream, struct talon_quiet *ret_connection);
+/*
+ * Frees it without a word to the other side, for which the connection goes on: neither TLS nor TCP say that
+ * it ends, and what is not yet sent is lost. Needs CAP_NET_ADMIN. Returns 0, or a negative errno: nothing was
+ * done.
+ */
+int stream_abandon(struct stream *stream);
 
 /*
  * To be called when the host's addresses may have changed. Connections from an address that was there at the

@@ -86,6 +86,22 @@ int websocket_remote(const struct websocket *ws, struct endpoint *ret_remote)
 	return ws->stream ? stream_remote(ws->stream, ret_remote) : -ENOTCONN;
 }
 
+int websocket_connection(const struct websocket *ws, struct talon_quiet *ret_connection)
+{
+	return ws->stream ? stream_connection(ws->stream, ret_connection) : -ENOTCONN;
+}
+
+int websocket_abandon(struct websocket *ws)
+{
+	int ret = ws->stream ? stream_abandon(ws->stream) : -ENOTCONN;
+
+	if (ret)
+		return ret;
+	ws->stream = NULL;
+	websocket_free(ws);
+	return 0;
+}
+
 void websocket_free(struct websocket *ws)
 {
 	if (!ws)

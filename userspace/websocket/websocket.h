@@ -13,6 +13,7 @@
 
 #include "base/endpoint.h"
 #include "loop/loop.h"
+#include "talon/relayed_types.h"
 
 #define WEBSOCKET_QUEUE_SIZE	(1024 * 1024)		/* bytes that wait for the socket at most */
 /* and how long, about, by how fast the socket takes them, before new ones are refused */
@@ -63,6 +64,9 @@ int websocket_send(struct websocket *ws, enum websocket_class class, const void 
 void websocket_flush(struct websocket *ws);
 /* Where it is connected to, if not by a proxy: 0 or a negative errno. */
 int websocket_remote(const struct websocket *ws, struct endpoint *ret_remote);
+/* The stream's TCP connection, and to let go of it: as stream_connection() and stream_abandon(). */
+int websocket_connection(const struct websocket *ws, struct talon_quiet *ret_connection);
+int websocket_abandon(struct websocket *ws);
 /* Tells the server of an orderly end, if there is room. The connection is to be freed after it. */
 void websocket_close(struct websocket *ws);
 

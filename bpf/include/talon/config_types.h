@@ -89,7 +89,8 @@ struct talon_config {
 	struct talon_addr node_addr6;
 	__u8	mesh_len6;		/* of the mesh's IPv6 prefix */
 	__u8	pad[7];
-	__u64	reserved[1];
+	/* CLOCK_BOOTTIME ns until which map "quiet" is looked at; 0: not at all */
+	__u64	quiet_until_ns;
 };
 TALON_ASSERT_SIZE(struct talon_config, 264);
 

@@ -68,6 +68,8 @@
 	X(NO_ROOM,	"no_room",	1, "no head or tail room in the frame") \
 	X(LOCAL_SOURCE,	"local_source",	1, "inner source is an address of this host") \
 	X(RATE_LIMITED,	"rate_limited",	1, "more ICMP errors or copies than allowed") \
+	X(QUIET,	"quiet",	1, \
+		"of a relay's connection that the next controller has yet to take the place of") \
 	X(PREEMPTED,	"preempted",	1, "real-time kernel: another packet was in this CPU's hands") \
 	X(INTERNAL,	"internal",	1, "a map or helper failed that never should")
 

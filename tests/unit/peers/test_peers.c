@@ -493,6 +493,40 @@ static void idle_tunnels_are_looked_at_once_a_second_at_most(void **state)
 
 /* --- servers that go --- */
 
+/* Signal is away, so nothing can be said. */
+static void a_restart_goes_on_by_the_relay_before_anything_is_heard(void **state)
+{
+	for (int ours = A; ours <= B; ours++) {
+		for (int late = 0; late < 2; late++) {
+			struct world *w = world_new(2);
+			struct node *node = &w->node[ours];
+
+			w->no_ice = true;
+			cut(w, A, B, true, true);
+			node_start(node);
+			node_start(&w->node[!ours]);
+			advance(w, 10 * SEC);
+			expect_way(w, ours, PLANE_RELAY);
+			signal_set(w, false);
+			node_stop(node);
+			node->home_up = !late;
+			node->was_relayed = "rels://relay0.test:443";
+			node_start(node);
+			advance(w, 100 * MS);
+			if (late) {
+				assert_int_equal(peers_count_connected(node->peers), 0);
+				/* the datapath keeps to the way that it had */
+				assert_int_equal(node->plane[!ours].way, PLANE_RELAY);
+				home_set(node, true);
+				advance(w, 100 * MS);
+			}
+			expect_way(w, ours, PLANE_RELAY);
+			assert_null(node->was_relayed);
+			world_free(w);
+		}
+	}
+}
+
 static void a_restart_of_the_relay_is_got_over(void **state)
 {
 	for (int ours = A; ours <= B; ours++) {
@@ -1618,6 +1652,7 @@ int main(void)
 		cmocka_unit_test(a_stream_without_replies_stays_where_it_is),
 		cmocka_unit_test(a_pair_that_carries_checks_but_no_packets_is_left_for_the_relay),
 		cmocka_unit_test(idle_tunnels_are_looked_at_once_a_second_at_most),
+		cmocka_unit_test(a_restart_goes_on_by_the_relay_before_anything_is_heard),
 		cmocka_unit_test(a_restart_of_the_relay_is_got_over),
 		cmocka_unit_test(a_direct_pair_outlives_its_relay_and_gets_it_back),
 		cmocka_unit_test(without_its_relay_a_pair_that_nothing_answers_is_told_within_1500_ms),

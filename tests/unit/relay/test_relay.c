@@ -785,7 +785,100 @@ static void an_orderly_end_says_close(void **state)
 	assert_int_equal(fake_stream_count, 1);
 }
 
+static void count_connection(void *ctx, const struct talon_quiet *connection)
+{
+	++*(unsigned *)ctx;
+	assert_int_equal(connection->remote_port, htons(443));
+}
+
+static void an_end_in_silence_says_nothing(void **state)
+{
+	struct stream *s = come_up();
+	struct peer *p = open_ready(s, 1);
+	unsigned count = 0;
+
+	s->remote = (struct endpoint){ .family = AF_INET, .port = htons(443) };
+	relay_manager_each_connection(rig->manager, count_connection, &count);
+	assert_int_equal(count, 1);
+	relay_manager_abandon(rig->manager);
+	assert_true(s->is_abandoned);
+	expect_nothing(s);
+	assert_int_equal(p->closed + rig->down, 0);
+	assert_int_equal(relay_peer_send(p->handle, "x", 1), -ENOTCONN);
+	relay_manager_each_connection(rig->manager, count_connection, &count);
+	assert_int_equal(count, 1);
+	pass(60000);
+	assert_int_equal(fake_stream_count, 1);
+}
+
+static void an_end_that_cannot_be_silent_is_an_orderly_one(void **state)
+{
+	struct stream *s = come_up();
+
+	s->cannot_abandon = true;
+	relay_manager_abandon(rig->manager);
+	assert_true(s->is_freed && !s->is_abandoned);
+	expect(s, "\x01\x04", 2);
+}
+
+static void whether_a_server_has_yet_to_answer_is_known(void **state)
+{
+	struct stream *s;
+
+	set_urls(URLS("rel://r1"));
+	s = to("r1");
+	assert_false(relay_manager_is_waiting(rig->manager));
+	fake_upgrade(s);
+	assert_true(relay_manager_is_waiting(rig->manager));
+	say(s, RELAY_AUTH_RESPONSE, "rel://r1", 8);
+	assert_int_equal(rig->up, 1);
+	assert_false(relay_manager_is_waiting(rig->manager));
+}
+
 /* Peers */
+
+static struct peer *open_presumed(unsigned n)
+{
+	struct peer *p = open_peer(n, "rel://r1");
+
+	relay_peer_presume(p->handle);
+	assert_int_equal(p->ready, 0);
+	pass(0);
+	return p;
+}
+
+static void a_peer_that_was_there_is_ready_at_once(void **state)
+{
+	struct stream *s = come_up();
+	uint8_t message[RELAY_MESSAGE_MAX];
+	struct peer *p;
+
+	say_packet(s, &rig->peers[1], "early");
+	p = open_presumed(1);
+	assert_int_equal(p->ready, 1);
+	assert_int_equal(p->received, 1);
+	assert_int_equal(relay_peer_send(p->handle, "packet", 6), 0);
+	relay_manager_flush(rig->manager);
+	expect_ids(s, RELAY_SUBSCRIBE, p);
+	assert_int_equal(take(s, message), 44);
+	say(s, RELAY_PEERS_ONLINE, p->id, RELAY_ID_LEN);
+	pass(30000);
+	assert_int_equal(p->ready, 1);
+	assert_int_equal(p->closed, 0);
+}
+
+static void a_peer_that_was_there_and_is_not_any_more_is_given_up_after_30_s(void **state)
+{
+	struct peer *p;
+
+	come_up();
+	p = open_presumed(1);
+	pass(29999);
+	assert_int_equal(p->closed, 0);
+	pass(1);
+	assert_int_equal(p->closed, 1);
+	assert_string_equal(p->why, "the peer is not online at the relay");
+}
 
 static void a_peer_is_ready_when_the_server_says_it_is_online(void **state)
 {
@@ -1483,6 +1576,11 @@ int main(void)
 		TEST(without_a_token_nobody_is_authenticated),
 		TEST(a_dial_that_fails_at_once_is_one_that_failed),
 		TEST(an_orderly_end_says_close),
+		TEST(an_end_in_silence_says_nothing),
+		TEST(an_end_that_cannot_be_silent_is_an_orderly_one),
+		TEST(whether_a_server_has_yet_to_answer_is_known),
+		TEST(a_peer_that_was_there_is_ready_at_once),
+		TEST(a_peer_that_was_there_and_is_not_any_more_is_given_up_after_30_s),
 		TEST(a_peer_is_ready_when_the_server_says_it_is_online),
 		TEST(packets_have_a_largest_size),
 		TEST(a_peer_that_does_not_come_is_given_up_after_30_s),
