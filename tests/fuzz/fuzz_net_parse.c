@@ -29,6 +29,11 @@ static void check(const struct net_event *event, void *user)
 	}
 }
 
+static void check_service(const struct net_service *service, void *user)
+{
+	assert(nl_addr_len(service->family));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -37,6 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct nlmsghdr *nlh = malloc(size ? size : 1);
 	struct net_filter filter;
 	struct net_rule rule;
+	struct net_service service;
+	uint32_t generation;
 	struct net_nf nf;
 	char text[64];
 
@@ -53,6 +60,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (is_whole(nlh, size) && !nl_parse_nf(nlh, &nf))
 		assert(nf.name[0] && strlen(nf.name) < sizeof(nf.name) &&
 			strlen(nf.table) < sizeof(nf.table));
+	if (is_whole(nlh, size)) {
+		if (!nl_parse_service_rule(nlh, &service))
+			check_service(&service, NULL);
+		(void)nl_parse_service_elements(nlh, check_service, NULL);
+		(void)nl_parse_generation(nlh, &generation);
+	}
 	free(nlh);
 	return 0;
 }
