@@ -263,9 +263,9 @@ static __always_inline enum talon_end frame_onward_end(void)
 #endif
 
 /*
- * Takes away the metadata that an XDP program left with a frame: the CNI's private channel, and what it says is
- * about the outer packet. Cilium would read there that no service is to be looked for. A function of its own for
- * the verifier, as it has a loop and several callers. Packet pointers must be taken again.
+ * Takes away the metadata that an XDP program left with a frame: the CNI's private channel, and what it says
+ * is about the outer packet. Cilium would read there that no service is to be looked for. A function of its
+ * own for the verifier, as it has a loop and several callers. Packet pointers must be taken again.
  */
 __noinline int frame_forget_meta(ctx_md *ctx)
 {

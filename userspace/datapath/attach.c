@@ -130,8 +130,8 @@ static int attach_tc(struct hook *hook, enum hook_kind kind)
 }
 
 /*
- * Not where Cilium is, whether it uses the slot now or not: an agent that is started with acceleration=native needs
- * it, and ends where it is taken, and then new pods get no network.
+ * Not where Cilium is, whether it uses the slot now or not: an agent that is started with acceleration=native
+ * needs it, and ends where it is taken, and then new pods get no network.
  */
 static int attach_native_where_free(struct hook *hook, enum hook_kind *ret_kind, char *note, size_t len)
 {

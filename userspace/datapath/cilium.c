@@ -59,19 +59,23 @@ int datapath_cilium_hazards(const struct datapath *dp, char *text, size_t len)
 	if (!datapath_cilium_sign())
 		return 0;
 	for (unsigned i = 0; i < dp->uplink_count && !lines; i++) {
-		if (!has_ciliums(dp, dp->uplinks[i].ifindex, DATAPATH_PLACE_TCX_IN, DATAPATH_PLACE_CLSACT_IN) ||
-			has_ciliums(dp, dp->tunnel.ifindex, DATAPATH_PLACE_TCX_OUT, DATAPATH_PLACE_CLSACT_OUT))
+		if (!has_ciliums(dp, dp->uplinks[i].ifindex, DATAPATH_PLACE_TCX_IN,
+			DATAPATH_PLACE_CLSACT_IN) ||
+			has_ciliums(dp, dp->tunnel.ifindex, DATAPATH_PLACE_TCX_OUT,
+			DATAPATH_PLACE_CLSACT_OUT))
 			continue;
-		at = snprintf(text, len, "Cilium has programs on %s and none on %s: NodePorts and load balancer "
-			"addresses of this node answer peers from the wrong address or not at all (name %s and "
-			"%s in Cilium's devices)\n", dp->uplinks[i].name, dp->tunnel.name, dp->uplinks[i].name,
+		at = snprintf(text, len,
+			"Cilium has programs on %s and none on %s: NodePorts and load balancer addresses of "
+			"this node answer peers from the wrong address or not at all (name %s and %s in "
+			"Cilium's devices)\n", dp->uplinks[i].name, dp->tunnel.name, dp->uplinks[i].name,
 			dp->tunnel.name);
 		lines++;
 	}
 	taken = cilium_wants_slot_of(dp);
 	if (taken && at < len) {
-		snprintf(text + at, len - at, "Talon has the XDP slot of %s: with loadBalancer.acceleration=native "
-			"Cilium's agent does not start (write Datapath = auto)\n", taken->name);
+		snprintf(text + at, len - at,
+			"Talon has the XDP slot of %s: with loadBalancer.acceleration=native Cilium's agent "
+			"does not start (write Datapath = auto)\n", taken->name);
 		lines++;
 	}
 	return lines;

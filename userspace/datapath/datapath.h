@@ -160,8 +160,8 @@ void datapath_close(struct datapath *dp);
  */
 int datapath_down(const char *base, char *err, size_t errlen);
 /*
- * The same for who holds the lock of @seat (datapath/seat.h); -1: @base is not there, and only devices, routes
- * and neighbour entries may be left. The caller closes @seat.
+ * The same for who holds the lock of @seat (datapath/seat.h); -1: @base is not there, and only devices,
+ * routes and neighbour entries may be left. The caller closes @seat.
  */
 int datapath_remove(const char *base, int seat, char *err, size_t errlen);
 
@@ -344,8 +344,8 @@ const char *datapath_place_name(enum datapath_place place);
 const char *datapath_cilium_sign(void);
 
 /*
- * What is wrong beside Cilium, one line each, every one with its newline: its programs are on an uplink and none on
- * the tunnel device; or we have the XDP slot that it may want. Returns the number of lines.
+ * What is wrong beside Cilium, one line each, every one with its newline: its programs are on an uplink and
+ * none on the tunnel device; or we have the XDP slot that it may want. Returns the number of lines.
  */
 int datapath_cilium_hazards(const struct datapath *dp, char *text, size_t len);
 
@@ -360,8 +360,8 @@ int datapath_try(struct datapath_trial *ret_trial);
 
 /*
  * Checks that what we attached is still there: call it after link events and periodically. Returns 0; 1 if
- * all is attached but another program runs before one of our tcx programs; or -ENOLINK if something is gone, or
- * the XDP slot should be Cilium's now.
+ * all is attached but another program runs before one of our tcx programs; or -ENOLINK if something is gone,
+ * or the XDP slot should be Cilium's now.
  * @text: one line that names it, or "".
  */
 int datapath_verify(struct datapath *dp, char *text, size_t len);

@@ -90,7 +90,8 @@ static bool has_program(const struct datapath_programs *programs, const char *na
 	return false;
 }
 
-#define NEEDS_SLOT "with loadBalancer.acceleration=native Cilium's agent does not start where that slot is taken"
+#define NEEDS_SLOT "with loadBalancer.acceleration=native Cilium's agent does not start where that slot is " \
+	"taken"
 
 static void judge_acceleration(const struct host *host, struct preflight_report *report)
 {
@@ -109,8 +110,9 @@ static void judge_acceleration(const struct host *host, struct preflight_report 
 	if (at_tc)
 		return;
 	if (host->config->datapath == CONFIG_DATAPATH_AUTO) {
-		f = find(report, PREFLIGHT_CILIUM, PREFLIGHT_OK, "the XDP slot is left to it as soon as cilium_host "
-			"is there, and Talon runs at tc, first in the list");
+		f = find(report, PREFLIGHT_CILIUM, PREFLIGHT_OK,
+			"the XDP slot is left to it as soon as cilium_host is there, and Talon runs at tc, "
+			"first in the list");
 		find_why(f, NEEDS_SLOT);
 		return;
 	}
@@ -143,10 +145,10 @@ static void judge_device_list(const struct host *host, struct preflight_report *
 	f = host->has_tunnel ?
 		find(report, PREFLIGHT_CILIUM, PREFLIGHT_WARNING, "%s is not among Cilium's devices", tunnel)
 		: find(report, PREFLIGHT_CILIUM, PREFLIGHT_NOTE, "%s does not exist yet", tunnel);
-	find_why(f, "Cilium does not translate where it has no program: NodePorts and load balancer addresses of "
-		"this node answer peers from the wrong address or not at all");
-	find_act(f, "name the uplink and %s in Cilium's devices, for ClusterIPs set bpf.lbExternalClusterIP, and "
-		"have pods, services and node addresses in Local", tunnel);
+	find_why(f, "Cilium does not translate where it has no program: NodePorts and load balancer "
+		"addresses of this node answer peers from the wrong address or not at all");
+	find_act(f, "name the uplink and %s in Cilium's devices, for ClusterIPs set bpf.lbExternalClusterIP, "
+		"and have pods, services and node addresses in Local", tunnel);
 }
 
 void judge_cilium(const struct host *host, const struct signs *signs, struct preflight_report *report)
