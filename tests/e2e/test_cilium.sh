@@ -127,6 +127,6 @@ test_programs_of_cilium_on_the_uplink_alone_are_a_hazard() {
 	stop node
 	at_tc wt0 egress tc/egress
 	talon_up node "$RUN/node.conf"
-	not hazard "Cilium has programs"
+	wait_for 5 "the end of the hazard" not hazard "Cilium has programs"
 	node_down
 }
