@@ -414,8 +414,8 @@ static bool is_still_to_come(const char *socket, char *text, size_t size)
 }
 
 /*
- * A probe has a second at most, and its answer should not hang on a controller that does: who does not answer at
- * once is judged by the maps.
+ * A probe has a second at most, and its answer should not hang on a controller that does: who does not answer
+ * at once is judged by the maps.
  */
 static int run_check(struct cli *cli, const struct options *o)
 {

@@ -27,19 +27,20 @@ struct daemon_reload {
 #define DAEMON_HANDED_OVER 1
 
 /*
- * Runs until SIGTERM or SIGINT. @seat: of daemon_take_seat(); the caller keeps it. The datapath stays in the kernel and goes on without us; a later run adopts
- * it, daemon_down() removes it. @config was validated and checked against the host. Logs what goes wrong;
- * returns 0; DAEMON_HANDED_OVER if another controller waits for @seat; or a negative errno, and when a fresh start fails nothing is left behind. SIGHUP never ends it:
+ * Runs until SIGTERM or SIGINT. @seat: of daemon_take_seat(); the caller keeps it. The datapath stays in the
+ * kernel and goes on without us; a later run adopts it, daemon_down() removes it. @config was validated and
+ * checked against the host. Logs what goes wrong; returns 0; DAEMON_HANDED_OVER if another controller waits
+ * for @seat; or a negative errno, and when a fresh start fails nothing is left behind. SIGHUP never ends it:
  * @reload reads settings again, and in a mesh the host is looked at again.
  */
 int daemon_run(struct config *config, int seat, const struct daemon_reload *reload);
 
 /*
- * Ends a running controller of @pin_dir, if there is one, and removes every program, map, link, route,
- * device and pin. The controller is asked by the pins' directory, whatever container it is in; one that does not
+ * Ends a running controller of @pin_dir, if there is one, and removes every program, map, link, route, device
+ * and pin. The controller is asked by the pins' directory, whatever container it is in; one that does not
  * hear within 4 s is ended by signals, if it can be seen from here.
- * @is_ending: it was asked already. Returns 0, or a negative errno with one line in @err. The pins stay locked
- * until this process ends.
+ * @is_ending: it was asked already. Returns 0, or a negative errno with one line in @err. The pins stay
+ * locked until this process ends.
  */
 int daemon_down(const char *pin_dir, bool is_ending, char *err, size_t errlen);
 

@@ -83,11 +83,15 @@ static int wait_for_seat(int seat, unsigned int most_ms)
 	return ret;
 }
 
-/* Sends @signal to the process that holds the lock at this moment: the descriptor names that and no later one. */
+/*
+ * Sends @signal to the process that holds the lock at this moment: the descriptor names that
+ * and no later one.
+ */
 static bool signal_holder(int seat, uint32_t pid, int signal)
 {
 	int fd = syscall(SYS_pidfd_open, pid, 0);
-	bool sent = fd >= 0 && seat_holder(seat) == pid && !syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0);
+	bool sent = fd >= 0 && seat_holder(seat) == pid && !syscall(SYS_pidfd_send_signal, fd, signal,
+		NULL, 0);
 
 	if (fd >= 0)
 		close(fd);
@@ -95,8 +99,8 @@ static bool signal_holder(int seat, uint32_t pid, int signal)
 }
 
 /*
- * The controller does not hear: it hangs, or is of a version before requests. One that can be seen from here is
- * told by signals. The first process of a container takes none from inside.
+ * The controller does not hear: it hangs, or is of a version before requests. One that can be seen from here
+ * is told by signals. The first process of a container takes none from inside.
  */
 static int force(int seat, const char *pin_dir, char *err, size_t errlen)
 {
@@ -112,18 +116,22 @@ static int force(int seat, const char *pin_dir, char *err, size_t errlen)
 	if (ret != -EBUSY)
 		return ret;
 	if (pid == 1)
-		snprintf(err, errlen, "%s: the controller, the first process of this container, does not answer: "
-			"delete the pod, or run talon down on the node", pin_dir);
+		snprintf(err, errlen, "%s: the controller, the first process of this container, does not "
+			"answer: delete the pod, or run talon down on the node", pin_dir);
 	else if (pid)
-		snprintf(err, errlen, "%s: the controller (pid %u) does not answer and cannot be ended", pin_dir,
-			pid);
+		snprintf(err, errlen, "%s: the controller (pid %u) does not answer and cannot be ended",
+			pin_dir, pid);
 	else
-		snprintf(err, errlen, "%s: the controller does not answer, and runs in another pid namespace: "
-			"delete its pod or end its process first", pin_dir);
+		snprintf(err, errlen,
+			"%s: the controller does not answer, and runs in another pid namespace: delete its "
+			"pod or end its process first", pin_dir);
 	return ret;
 }
 
-/* @is_ending: the controller was asked before. Returns 0 with the lock taken, or -ENOENT, or a negative errno. */
+/*
+ * @is_ending: the controller was asked before. Returns 0 with the lock taken, or -ENOENT, or a
+ * negative errno.
+ */
 static int end_controller(int seat, const char *pin_dir, bool is_ending, char *err, size_t errlen)
 {
 	uint64_t start_ns = clock_boot_ns();
@@ -170,8 +178,8 @@ static int take_seat(const char *pin_dir, bool is_ending, char *err, size_t errl
 int daemon_down(const char *pin_dir, bool is_ending, char *err, size_t errlen)
 {
 	/*
-	 * It stays open, and locked, until this process has ended: for that the controller waits, which may be
-	 * the first process of our container.
+	 * It stays open, and locked, until this process has ended: for that the controller waits, which may
+	 * be the first process of our container.
 	 */
 	int seat = take_seat(pin_dir, is_ending, err, errlen), ret;
 	struct talon_info info = {};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The seat changes hands: waiting for it, standing by without it, and leaving it to a command that removes all.
+// The seat changes hands: waiting for it, standing by without it, and leaving it to a command that
+// removes all.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -226,7 +227,8 @@ static bool is_abandoned(struct wait *w)
 	}
 	if (!w->free_ns)
 		w->free_ns = now;
-	return (!seat_is_heard(w->seat) && seat_asked(w->seat) == SEAT_NOTHING) || now - w->free_ns > CLAIM_NS;
+	return (!seat_is_heard(w->seat) && seat_asked(w->seat) == SEAT_NOTHING) ||
+		now - w->free_ns > CLAIM_NS;
 }
 
 static void look_after_seat(void *ctx)
@@ -267,7 +269,8 @@ void daemon_let_remove(int seat)
 	unsigned int waited = 0;
 
 	seat_leave(seat);
-	while (!seat_is_taken(seat) && !seat_is_gone(seat) && waited++ < REMOVE_BEGIN_MS * 1000 / REMOVE_PAUSE_US)
+	while (!seat_is_taken(seat) && !seat_is_gone(seat) &&
+		waited++ < REMOVE_BEGIN_MS * 1000 / REMOVE_PAUSE_US)
 		usleep(REMOVE_PAUSE_US);
 	while (seat_is_taken(seat) && waited++ < REMOVE_MOST_MS * 1000 / REMOVE_PAUSE_US)
 		usleep(REMOVE_PAUSE_US);

@@ -17,13 +17,13 @@
  */
 int daemon_take_seat(const struct config *config, char *why, size_t size);
 /*
- * After a hand-over: waits until the other controller is gone. Returns 1 with the lock of @seat taken again; 0 if
- * this process should end, because of a signal or because the datapath was removed; or a negative errno.
+ * After a hand-over: waits until the other controller is gone. Returns 1 with the lock of @seat taken again;
+ * 0 if this process should end, because of a signal or because the datapath was removed; or a negative errno.
  */
 int daemon_stand_by(const struct config *config, int seat);
 /*
- * After the end for `talon down`: lets go of the lock, and returns when the command has ended, too. It may run in
- * our container, which ends with us.
+ * After the end for `talon down`: lets go of the lock, and returns when the command has ended, too. It may
+ * run in our container, which ends with us.
  */
 void daemon_let_remove(int seat);
 void daemon_leave_seat(const struct config *config, int seat);

@@ -171,9 +171,6 @@ int datapath_remove(const char *base, int seat, char *err, size_t errlen);
  */
 void datapath_announce(const char *base, bool is_starting);
 
-/* seat_holder() of @base (NULL: default). */
-uint32_t datapath_holder(const char *base);
-
 /*
  * Whether a controller holds @base (NULL: default), in whatever pid namespace it runs. @ret_pid: its pid as
  * seen from here; 0: it cannot be seen.

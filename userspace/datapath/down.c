@@ -111,8 +111,9 @@ static void sweep_root(const char *root, unsigned version, void *user)
 }
 
 /*
- * Aliases of the device pairs that carry our programs. They were made with the path that the directory had for
- * the controller; here the same pins may have another one, as on the node what a pod has below /sys/fs/bpf.
+ * Aliases of the device pairs that carry our programs. They were made with the path that the
+ * directory had for the controller; here the same pins may have another one, as on the node what a
+ * pod has below /sys/fs/bpf.
  */
 struct aliases {
 	unsigned count;

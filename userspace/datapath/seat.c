@@ -202,19 +202,6 @@ void seat_sweep(int seat)
 	unlinkat(seat, HEARD, 0);
 }
 
-uint32_t datapath_holder(const char *base)
-{
-	char err[64];
-	int seat = seat_open(base, false, err, sizeof(err));
-	uint32_t pid;
-
-	if (seat < 0)
-		return 0;
-	pid = seat_holder(seat);
-	close(seat);
-	return pid;
-}
-
 bool datapath_is_held(const char *base, uint32_t *ret_pid)
 {
 	char err[64];

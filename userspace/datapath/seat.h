@@ -21,18 +21,19 @@
 enum seat_request {
 	SEAT_NOTHING,
 	SEAT_DOWN,			/* the datapath is to be removed: end */
-	SEAT_TAKE_OVER,			/* another controller takes over: let go, with all that packets need */
+	/* another controller takes over: let go, with all that packets need */
+	SEAT_TAKE_OVER,
 };
 
 /*
- * Opens the directory @base (NULL: default) without taking its lock; @create: makes it, and mounts the bpffs
- * where that is missing. Returns a descriptor, or a negative errno with one line in @err: -ENOENT: there is no
- * datapath.
+ * Opens the directory @base (NULL: default) without taking its lock; @create: makes it, and mounts the
+ * bpffs where that is missing. Returns a descriptor, or a negative errno with one line in @err: -ENOENT:
+ * there is no datapath.
  */
 int seat_open(const char *base, bool create, char *err, size_t errlen);
 /*
- * Takes the lock. Returns 0; -EBUSY if another process holds it; -ENOENT if the directory was removed meanwhile;
- * or another negative errno.
+ * Takes the lock. Returns 0; -EBUSY if another process holds it; -ENOENT if the directory was removed
+ * meanwhile; or another negative errno.
  */
 int seat_take(int seat);
 /* Lets go of the lock; @seat stays open. */

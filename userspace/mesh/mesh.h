@@ -33,8 +33,8 @@ int mesh_peek(struct config *config, char *why, size_t size);
 int mesh_start(struct plane *plane, const struct config *config, void (*stop)(void *ctx), void *ctx,
 	struct mesh **ret_mesh, char *err, size_t errlen);
 /*
- * The datapath is about to be removed: tells peers, and calls @stop when they had time to find another way. By
- * the control socket, others can ask for the same.
+ * The datapath is about to be removed: tells peers, and calls @stop when they had time to find another way.
+ * By the control socket, others can ask for the same.
  */
 void mesh_go_down(struct mesh *mesh);
 bool mesh_goes_down(const struct mesh *mesh);

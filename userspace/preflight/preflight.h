@@ -16,13 +16,13 @@
  * For `talon up`: capabilities, no other controller, the WireGuard port on IPv4 and IPv6, the place where
  * metrics are to be served, the uplinks, memory, and a bpf file system for the pins. The last is mounted
  * where it belongs (/sys/fs/bpf) if it is not there, when all else was found in order. Returns 0, or a
- * negative errno with one line in @why that names what is missing and, after "; ", what to do. @has_seat: this
- * process holds the lock on the pins.
+ * negative errno with one line in @why that names what is missing and, after "; ", what to do. @has_seat:
+ * this process holds the lock on the pins.
  */
 int preflight_check(const struct config *config, bool has_seat, char *why, size_t size);
 /*
- * For `talon down`: what it could not do without stopping half way. Returns 0 or a negative errno with one line
- * in @why.
+ * For `talon down`: what it could not do without stopping half way. Returns 0 or a negative errno with
+ * one line in @why.
  */
 int preflight_check_down(const char *pin_dir, char *why, size_t size);
 

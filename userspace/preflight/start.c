@@ -95,8 +95,8 @@ int preflight_check_down(const char *pin_dir, char *why, size_t size)
 	if (ret || !access(pin_dir, W_OK) || errno == ENOENT)
 		return ret;
 	ret = -errno;
-	snprintf(why, size, "--pin-dir: %s cannot be written: %s; mount the bpf file system writable", pin_dir,
-		strerror(-ret));
+	snprintf(why, size, "--pin-dir: %s cannot be written: %s; mount the bpf file system writable",
+		pin_dir, strerror(-ret));
 	return ret;
 }
 
@@ -331,8 +331,8 @@ int preflight_check_alone(const char *pin_dir, char *why, size_t size)
 	}
 	if (pid)
 		snprintf(who, sizeof(who), "pid %u", pid);
-	snprintf(why, size, "--pin-dir: Talon already runs on %s (%s); stop it first, have this one take over "
-		"(--take-over on), or write another directory", pin_dir, who);
+	snprintf(why, size, "--pin-dir: Talon already runs on %s (%s); stop it first, have this one take "
+		"over (--take-over on), or write another directory", pin_dir, who);
 	return -EBUSY;
 }
 

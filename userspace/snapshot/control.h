@@ -8,8 +8,8 @@
  *
  * Requests: snapshot (probe: true asks the servers first whether they are there); version; log-level (level);
  * select and deselect (ids, append, all); up (setupKey, managementUrl, hostname, token); extend (token);
- * down; logout; reload (environment); config; waiting; standing-by. A client that is slow, silent or sends too much is cut off;
- * none can block the loop.
+ * down; logout; reload (environment); config; waiting; standing-by. A client that is slow, silent or sends
+ * too much is cut off; none can block the loop.
  *
  * The client of expose (port, protocol, ...) stays: after the first answer, which says where the service is
  * published, it is silent until it closes its end, which ends the service, or until the daemon sends a second
@@ -98,9 +98,10 @@ void control_stay_end(struct control_stay *stay, int ret, const char *why);
  */
 struct control_ops {
 	/*
-	 * Of a process beside another controller: one line about that. It answers "waiting" with it if it waits for
-	 * the other to let go, "standing-by" if it has let go itself, and refuses everything else with it; all
-	 * others refuse those two. Returns whether it stands by. NULL: this process is the controller.
+	 * Of a process beside another controller: one line about that. It answers "waiting" with it if it
+	 * waits for the other to let go, "standing-by" if it has let go itself, and refuses everything
+	 * else with it; all others refuse those two. Returns whether it stands by. NULL: this process is
+	 * the controller.
 	 */
 	bool (*waiting)(void *ctx, char *text, size_t size);
 	/* The caller frees it by snapshot_done(). */
@@ -169,8 +170,8 @@ int control_ask_snapshot(const char *path, struct snapshot *ret_snapshot, char *
 /* For a check: the same, but an answer that takes longer than CONTROL_CHECK_MS is given up. */
 int control_ask_briefly(const char *path, struct snapshot *ret_snapshot, char *why, size_t size);
 /*
- * As briefly: whether the process there is beside another controller: with @stands_by, has let go, else waits for
- * it. Returns 0 then, and one line about it in @text.
+ * As briefly: whether the process there is beside another controller: with @stands_by, has let go, else waits
+ * for it. Returns 0 then, and one line about it in @text.
  */
 int control_ask_waiting(const char *path, bool stands_by, char *text, size_t size);
 /* The same after a look at the servers, which may take 5 s. */

@@ -573,7 +573,8 @@ static void the_controller_is_judged_by_its_lock_then_by_its_heartbeat(void **st
 		enum status_controller controller;
 		const char *line;
 	} cases[] = {
-		{ 0, 0, 0, false, STATUS_STOPPED, "Controller: Not running (last heartbeat 0 seconds ago)\n" },
+		{ 0, 0, 0, false, STATUS_STOPPED,
+			"Controller: Not running (last heartbeat 0 seconds ago)\n" },
 		{ 7, 7, 1, true, STATUS_RUNNING, "Controller: Running (pid 7, for 2 hours, 1 minute)\n" },
 		/* a process of that number may well be there */
 		{ 7, 0, 1, false, STATUS_STOPPED, "Controller: Not running (last heartbeat 1 second ago)\n" },
