@@ -296,7 +296,7 @@ test_down_without_the_capabilities_changes_nothing() {
 		without $cap down --pin-dir "$PIN" >"$RUN/log/said" 2>&1 || rc=$?
 		equal "exit status" 1 $rc
 		equal "lines" 1 "$(grep -c . "$RUN/log/said")"
-		grep -i "down: missing capability: ${cap%,*};" "$RUN/log/said"
+		grep -i "down: missing capability: ${cap%,*} (" "$RUN/log/said"
 	done
 	snapshot node "$RUN/after"
 	same_snapshot "$RUN/running" "$RUN/after"
