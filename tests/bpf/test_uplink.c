@@ -7,6 +7,7 @@
 
 #include "bpf/rig.h"
 #include "bpf/steps.h"
+#include "talon/relayed_types.h"
 
 static void what_is_not_ours_passes_untouched_and_uncounted(void **state)
 {
