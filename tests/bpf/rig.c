@@ -215,6 +215,14 @@ void rig_allow(struct rig *rig, const char *prefix, uint32_t len, uint32_t peer)
 	rig_put(rig, "allowed4", &key, &entry);
 }
 
+void rig_found(struct rig *rig, const char *addr)
+{
+	struct talon_lpm4 key = { .prefixlen = 32, .addr = ip4(addr) };
+	uint32_t found = TALON_LOCAL_FOUND;
+
+	rig_put(rig, "local4", &key, &found);
+}
+
 void rig_local(struct rig *rig, const char *prefix, uint32_t len)
 {
 	struct talon_lpm4 key = { .prefixlen = len, .addr = ip4(prefix) };

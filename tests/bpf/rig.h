@@ -156,6 +156,7 @@ void rig_config(struct rig *rig);		/* writes rig->config */
 void rig_bump(struct rig *rig);			/* next generation */
 void rig_route(struct rig *rig, const char *prefix, uint32_t len, uint32_t flags);
 void rig_allow(struct rig *rig, const char *prefix, uint32_t len, uint32_t peer);
+void rig_found(struct rig *rig, const char *addr);	/* a service's, served here */
 void rig_local(struct rig *rig, const char *prefix, uint32_t len);			/* into Local */
 /* Into the host's routes; @source may be NULL. */
 void rig_host_route(struct rig *rig, const char *prefix, uint32_t len, enum talon_host_kind kind,

@@ -21,6 +21,8 @@
 #define ROUTED		"10.12.0.5"		/* by a route with an MTU of its own, 1300 */
 #define BLACK		"10.67.0.5"
 #define PROHIBITED	"10.68.0.5"
+#define SERVICE		"10.8.0.10"		/* found to be served here, though the FIB leads on */
+#define SERVICE_ELSEWHERE "10.8.0.11"		/* found to be served by another node */
 #define ROUTELESS	"10.69.0.5"
 /* in a network of peer 1's, inside a wider one that is served */
 #define SUBNET_PEER	"10.13.0.7"
@@ -60,6 +62,12 @@ static const struct kind kinds[] = {
 	{ "own range", RANGE_HERE, "10.14.0.0", 16, UP, UP, .asked = HOST },
 	{ "Local", VIP, NULL, 0, UP, UP, .asked = NETWORKS },
 	{ "Local, served by a longer route as well", "10.7.0.9", "10.7.0.9", 32, UP, UP, .asked = NETWORKS },
+	{ "service found here", SERVICE, "10.8.0.0", 24, UP, UP, .asked = NETWORKS },
+	{ "service found here, everything served", SERVICE, "0.0.0.0", 0, UP, UP, .asked = NETWORKS },
+	{ "service found here, not served", SERVICE, NULL, 0, SILENT, SILENT, .silent = TALON_NO_ROUTE },
+	{ "service found elsewhere", SERVICE_ELSEWHERE, "10.8.0.0", 24, BY_ETH0_VIA, BY_ETH0_VIA, NODE,
+		.asked = NETWORKS },
+	{ "own address that is a service's too", "10.9.0.1", "10.9.0.0", 24, UP, UP, .asked = HOST },
 	{ "VIP held elsewhere", VIP_ELSEWHERE, "192.168.1.0", 24, BY_ETH0, BY_ETH0, NODE, .asked = NETWORKS },
 	{ "on link", GATEWAY, "192.168.1.0", 24, BY_ETH0, BY_ETH0, NODE, .asked = NETWORKS },
 	{ "on another link", NARROW, "10.9.0.0", 24, BY_ETH1, BY_ETH1, "10.9.0.1", .asked = NETWORKS },
@@ -149,7 +157,9 @@ static void prepare(struct rig *rig)
 		{ "192.168.1.0", 24 }, { "10.9.0.0", 24 }, { "10.66.0.0", 24 }, { "10.8.0.0", 24 },
 		{ "100.64.0.0", 10 },
 	};
+	const struct talon_lpm4 elsewhere = { .prefixlen = 32, .addr = ip4(SERVICE_ELSEWHERE) };
 	struct talon_addr vip = { .word = { ip4(VIP_HERE) } };
+	const uint32_t none = 0;
 	uint8_t one = 1;
 
 	for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++) {
@@ -168,6 +178,9 @@ static void prepare(struct rig *rig)
 	rig_link(rig, if_nametoindex("eth2"), mac2, 1500, TALON_LINK_PROGRAM);
 	rig_link(rig, if_nametoindex("tun0"), (uint8_t[6]){}, 1500, TALON_LINK_NOARP);
 	rig_allow(rig, "10.13.0.0", 16, 1);
+	rig_found(rig, SERVICE);
+	rig_found(rig, "10.9.0.1");
+	rig_put(rig, "local4", &elsewhere, &none);
 	rig_ip("neigh replace " VIP_ELSEWHERE " lladdr 02:00:00:00:02:20 dev eth0 nud permanent");
 }
 
@@ -557,6 +570,33 @@ static void replies_end_with_the_rule_the_route_and_the_peer(void **state)
 	(void)state;
 }
 
+/*
+ * The node begins to serve an address that another one serves: who is in a conversation with that one stays.
+ */
+static void a_flow_that_somebody_answers_stays_where_it_is(void **state)
+{
+	struct packet answered = ask(GATEWAY, 64), in, silent = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY),
+		.proto = 17, .sport = 4001, .dport = 53, .ttl = 64, .payload = 40);
+	struct rig *rig = *state;
+	struct rig_result r;
+
+	r = rig_from_peer(rig, 0, &silent);
+	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
+	r = rig_from_peer(rig, 0, &answered);
+	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
+	in = reply(GATEWAY, NODE, snat_port(&r));
+	r = rig_from_wire(rig, &in);
+	rig_ends(rig, &r, TALON_DIR_OUT, TALON_FORWARDED);
+	rig_found(rig, GATEWAY);
+	rig_bump(rig);
+	r = rig_from_peer(rig, 0, &answered);
+	rig_ends(rig, &r, TALON_DIR_IN, TALON_FORWARDED);
+	r = rig_from_wire(rig, &in);
+	rig_ends(rig, &r, TALON_DIR_OUT, TALON_FORWARDED);
+	r = rig_from_peer(rig, 0, &silent);
+	rig_ends(rig, &r, TALON_DIR_IN, TALON_LOCAL);
+}
+
 static void a_service_of_the_hosts_on_a_mapped_port_hears_a_syn(void **state)
 {
 	struct packet inner = PKT(.src = ip4(CLIENT), .dst = ip4(GATEWAY), .proto = 6, .sport = 4000,
@@ -634,6 +674,7 @@ int main(void)
 		RIG_CASE(a_flow_whose_source_is_gone_ends_and_begins_anew),
 		RIG_CASE(a_flow_whose_port_left_the_range_ends_and_begins_anew),
 		cmocka_unit_test(replies_end_with_the_rule_the_route_and_the_peer),
+		RIG_CASE(a_flow_that_somebody_answers_stays_where_it_is),
 		RIG_CASE(a_service_of_the_hosts_on_a_mapped_port_hears_a_syn),
 		RIG_CASE(a_routes_mtu_is_obeyed),
 		RIG_CASE(a_host_that_does_not_forward_is_counted_apart),

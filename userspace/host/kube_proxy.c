@@ -21,7 +21,8 @@ static const struct {
 	const char *table;
 } legacy[] = {
 	{ AF_INET, "/proc/net/ip_tables_names", "nat" }, { AF_INET, "/proc/net/ip_tables_names", "filter" },
-	{ AF_INET6, "/proc/net/ip6_tables_names", "nat" }, { AF_INET6, "/proc/net/ip6_tables_names", "filter" },
+	{ AF_INET6, "/proc/net/ip6_tables_names", "nat" }, { AF_INET6, "/proc/net/ip6_tables_names",
+		"filter" },
 };
 #define LEGACY_TABLES (sizeof(legacy) / sizeof(legacy[0]))
 
@@ -37,7 +38,8 @@ static void take(const struct net_service *service, void *user)
 		.prefixlen = service->family == AF_INET6 ? 128 : 32 };
 	bool is_host = service->family == AF_INET6 ? addr6_is_host(&service->addr)
 		: addr4_is_host(service->addr.word[0]);
-	int ret = is_host ? services_add(service->is_dropped ? &r->dropped : &r->here, &net, SERVICES_HERE) : 0;
+	int ret = is_host ? services_add(service->is_dropped ? &r->dropped : &r->here, &net,
+		SERVICES_HERE) : 0;
 
 	if (ret)
 		r->ret = ret;
@@ -80,9 +82,13 @@ static int read_legacy(const struct net_iptables_size sizes[static LEGACY_TABLES
 /* A module that is not loaded would be loaded by a question; what is built in is looked for once. */
 static bool has_nft(struct kube_proxy *proxy)
 {
+	/* without connection tracking nothing is translated */
+	if (!proxy->has_nft && net_sysctl_get("", "net/netfilter/nf_conntrack_count") < 0)
+		return false;
 	if (!proxy->has_nft)
-		proxy->has_nft = proxy->is_read ? !access("/sys/module/nf_tables", F_OK)
+		proxy->has_nft = proxy->has_asked ? !access("/sys/module/nf_tables", F_OK)
 			: net_nf_is_there("", NET_NF_RULE);
+	proxy->has_asked = true;
 	return proxy->has_nft;
 }
 

@@ -15,6 +15,7 @@
 /* What was seen at the last reading; zero: nothing was read. */
 struct kube_proxy {
 	bool has_nft;			/* nftables is in the kernel */
+	bool has_asked;			/* ... was looked for as something built in */
 	bool is_read;
 	uint32_t generation;		/* of nftables' rules */
 	struct net_iptables_size sizes[4];	/* of iptables-legacy's tables */

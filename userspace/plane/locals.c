@@ -36,8 +36,9 @@ static bool look(struct plane *p, uint64_t now)
 	bool changed = ret > 0 && services_set(&p->services, SERVICES_OF_NETFILTER, &list);
 
 	if (ret < 0)
-		snprintf(text, sizeof(text), "kube-proxy's rules cannot be read, so the addresses of its services "
-			"may be out of date: %s", strerror(-ret));
+		snprintf(text, sizeof(text),
+			"kube-proxy's rules cannot be read, so the addresses of its services may be out of "
+			"date: %s", strerror(-ret));
 	if (ret < 0 || p->services_trouble[0])
 		note_trouble(p, text);
 	if (changed)
@@ -81,6 +82,7 @@ void locals_hazards(const struct plane *p, char *text, size_t size)
 	if (p->services_trouble[0])
 		text_append(text, size, "%s\n", p->services_trouble);
 	if (p->services_left_out)
-		text_append(text, size, "%zu service addresses more than there is room for (%u): they are not served "
-			"here; name their networks in Local\n", p->services_left_out, TALON_FOUND_MAX);
+		text_append(text, size, "%zu service addresses more than there is room for (%u): they are "
+			"not served here; name their networks in Local\n", p->services_left_out,
+			TALON_FOUND_MAX);
 }

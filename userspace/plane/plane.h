@@ -145,8 +145,9 @@ void plane_set_fact(struct plane *p, enum talon_fact fact, uint64_t value);
 /* Where metrics are served, for status; a long text is cut. */
 void plane_set_served(struct plane *p, const char *where);
 /*
- * Takes over what @source knows of addresses that this node serves (host/services.h); @list is empty afterwards.
- * In force at once, or with the first plane_apply(). Flows that are answered stay on the way they have.
+ * Takes over what @source knows of addresses that this node serves (host/services.h); @list is
+ * empty afterwards. In force at once, or with the first plane_apply(). Flows that are answered stay
+ * on the way they have.
  */
 void plane_set_services(struct plane *p, enum services_source source, struct services_list *list);
 struct loop *plane_loop(struct plane *p);

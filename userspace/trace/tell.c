@@ -99,7 +99,8 @@ static bool tell_route(const struct walk *walk, struct trace_way *way, struct tr
 
 /* Whose packet is it: the rows of the table in docs/architecture.md, as whose() goes through them. */
 enum row {
-	ROW_NOBODY, ROW_LOCAL, ROW_FOUND, ROW_OWN, ROW_MAPPING, ROW_STACK, ROW_PEER, ROW_PEER_TUNNEL, ROW_DEVICE,
+	ROW_NOBODY, ROW_LOCAL, ROW_FOUND, ROW_OWN, ROW_MAPPING, ROW_STACK, ROW_PEER, ROW_PEER_TUNNEL,
+		ROW_DEVICE,
 };
 
 /*
@@ -200,7 +201,8 @@ static bool tell_whose(struct walk *walk, struct trace_way *way, struct trace_ad
 	case ROW_LOCAL:
 		return tell(way, TRACE_WHOSE, "this host's (row 1): %s is in Local", addr);
 	case ROW_FOUND:
-		return tell(way, TRACE_WHOSE, "this host's (row 1): %s is a service's that this node serves", addr);
+		return tell(way, TRACE_WHOSE,
+			"this host's (row 1): %s is a service's that this node serves", addr);
 	case ROW_OWN:
 		return tell(way, TRACE_WHOSE, "this host's (row 1): %s is an address of its own", addr);
 	case ROW_MAPPING:

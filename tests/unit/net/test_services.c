@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Service addresses out of kube-proxy's rules: elements of nftables' maps, rules of iptables-nft, entries of iptables-legacy.
+// Service addresses out of kube-proxy's rules: elements of nftables' maps, rules of iptables-nft, entries of
+// iptables-legacy.
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <errno.h>
@@ -43,7 +44,8 @@ static struct nlmsghdr *start(uint8_t message, uint8_t family)
 
 static void put_verdict(struct nlmsghdr *nlh, uint16_t type, uint32_t code)
 {
-	struct nlattr *data = mnl_attr_nest_start(nlh, type), *verdict = mnl_attr_nest_start(nlh, NFTA_DATA_VERDICT);
+	struct nlattr *data = mnl_attr_nest_start(nlh, type),
+		*verdict = mnl_attr_nest_start(nlh, NFTA_DATA_VERDICT);
 
 	mnl_attr_put_u32(nlh, NFTA_VERDICT_CODE, htonl(code));
 	mnl_attr_nest_end(nlh, verdict);
@@ -91,8 +93,10 @@ static void elements_of_kube_proxys_maps(void **state)
 	seen[0] = '\0';
 	assert_int_equal(nl_parse_service_elements(nlh, keep, NULL), 0);
 	assert_string_equal(seen, "fd00::1 ");
-	assert_int_equal(nl_parse_service_elements(start(NFT_MSG_NEWSETELEM, NFPROTO_INET), keep, NULL), -EBADMSG);
-	assert_int_equal(nl_parse_service_elements(start(NFT_MSG_NEWRULE, NFPROTO_IPV4), keep, NULL), -EBADMSG);
+	assert_int_equal(nl_parse_service_elements(start(NFT_MSG_NEWSETELEM, NFPROTO_INET), keep, NULL),
+		-EBADMSG);
+	assert_int_equal(nl_parse_service_elements(start(NFT_MSG_NEWRULE, NFPROTO_IPV4), keep, NULL),
+		-EBADMSG);
 }
 
 static struct nlattr *begin_expression(struct nlmsghdr *nlh, const char *name, struct nlattr **ret_data)
@@ -190,10 +194,12 @@ static size_t blob_len;
 
 static void put_chain(bool six, const char *name)
 {
-	struct xt_error_target target = { .target.u.user = { .target_size = sizeof(target), .name = "ERROR" } };
+	struct xt_error_target target = { .target.u.user = { .target_size = sizeof(target),
+		.name = "ERROR" } };
 	struct ip6t_entry six_entry = { .target_offset = sizeof(six_entry),
 		.next_offset = sizeof(six_entry) + sizeof(target) };
-	struct ipt_entry entry = { .target_offset = sizeof(entry), .next_offset = sizeof(entry) + sizeof(target) };
+	struct ipt_entry entry = { .target_offset = sizeof(entry),
+		.next_offset = sizeof(entry) + sizeof(target) };
 	size_t len = six ? sizeof(six_entry) : sizeof(entry);
 
 	strncpy(target.errorname, name, sizeof(target.errorname) - 1);
@@ -204,7 +210,8 @@ static void put_chain(bool six, const char *name)
 
 static void put_rule(const char *dst, uint32_t mask, uint8_t invflags, const char *target, int verdict)
 {
-	struct xt_standard_target standard = { .target.u.user.target_size = sizeof(standard), .verdict = verdict };
+	struct xt_standard_target standard = { .target.u.user.target_size = sizeof(standard),
+		.verdict = verdict };
 	struct ipt_entry entry = { .ip = { .dst.s_addr = inet_addr(dst), .dmsk.s_addr = htonl(mask),
 		.invflags = invflags }, .target_offset = sizeof(entry),
 		.next_offset = sizeof(entry) + sizeof(standard) };
@@ -217,7 +224,8 @@ static void put_rule(const char *dst, uint32_t mask, uint8_t invflags, const cha
 
 static void entries_of_iptables_legacy(void **state)
 {
-	struct xt_standard_target standard = { .target.u.user.target_size = sizeof(standard), .verdict = 400 };
+	struct xt_standard_target standard = { .target.u.user.target_size = sizeof(standard),
+		.verdict = 400 };
 	struct ip6t_entry entry = { .target_offset = sizeof(entry),
 		.next_offset = sizeof(entry) + sizeof(standard) };
 
