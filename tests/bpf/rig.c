@@ -555,11 +555,10 @@ static void empty_map(int fd)
 			continue;
 		break;
 	case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
+	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
 		for (uint32_t i = 0; i < map.max_entries; i++)
 			bpf_map_delete_elem(fd, &i);	/* fails where none is */
 		break;
-	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
-		break;		/* of keystream, which no helper makes here */
 	default:
 		fail_msg("rig: how is map %s of type %u emptied?", map.name, map.type);
 	}

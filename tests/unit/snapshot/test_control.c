@@ -178,8 +178,9 @@ static void on_expose_left(void *ctx, struct control_stay *stay)
 		control_stay_end(stay, d.ret, d.why);
 }
 
-static const struct control_ops ops = { on_snapshot, on_select, on_deselect, on_up, on_down, on_extend,
-	on_logout, on_reload, on_probe, on_config, on_expose, on_expose_left };
+static const struct control_ops ops = { .snapshot = on_snapshot, .select = on_select, .deselect = on_deselect,
+	.up = on_up, .down = on_down, .extend = on_extend, .logout = on_logout, .reload = on_reload,
+	.probe = on_probe, .config = on_config, .expose = on_expose, .expose_left = on_expose_left };
 
 static void *run_loop(void *arg)
 {
