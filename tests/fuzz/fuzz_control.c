@@ -97,8 +97,10 @@ static void take_leave(void *ctx, struct control_stay *stay)
 {
 }
 
-static const struct control_ops ops = { take_snapshot, take_ids_op, take_ids_op, take_up, take_later,
-	take_extend, take_later, take_reload, NULL, take_config, take_expose, take_leave };
+static const struct control_ops ops = { .snapshot = take_snapshot, .select = take_ids_op, .deselect
+	= take_ids_op, .up = take_up, .down = take_later, .extend = take_extend, .logout = take_later,
+	.reload = take_reload, .probe = NULL, .config = take_config, .expose = take_expose, .expose_left =
+	take_leave };
 
 /* Every line of what came back is an object with "ok". */
 static void check_answers(int fd)

@@ -142,7 +142,8 @@ struct mesh {
 	struct loop_timer memory_timer;
 
 	struct handover *handover;	/* NULL: no datapath of an earlier process, until on_ready() */
-	struct mesh_resumed **resumed;	/* peers that an earlier process reached by relays, not yet taken over */
+	/* peers that an earlier process reached by relays, not yet taken over */
+	struct mesh_resumed **resumed;
 	size_t resumed_count;
 	bool relay_waits;		/* for the answer to our token, when last looked at */
 	struct loop_timer quiet_timer, resume_timer;

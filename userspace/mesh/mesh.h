@@ -39,9 +39,9 @@ int mesh_start(struct plane *plane, const struct config *config, void (*stop)(vo
 void mesh_go_down(struct mesh *mesh);
 bool mesh_goes_down(const struct mesh *mesh);
 /*
- * Ends in order. @is_followed: by another process, which waits for that. Returns false if the relays are told,
- * which takes a moment; true if not: packets go on by them until mesh_hand_over(). Sessions and programs stay;
- * mesh_free() closes the rest.
+ * Ends in order. @is_followed: by another process, which waits for that. Returns false if the relays are
+ * told, which takes a moment; true if not: packets go on by them until mesh_hand_over(). Sessions and
+ * programs stay; mesh_free() closes the rest.
  */
 bool mesh_stop(struct mesh *mesh, bool is_followed);
 /* After the loop: if the relays were not told, leaves to the next process what it needs to go on. */

@@ -17,8 +17,8 @@
 
 /*
  * A relay that waits for room in the old connection does not answer by the new one either. If it takes longer
- * than one or two of these for an answer, a reset of the old connection ends that. It would do harm before the
- * server has read our token: by then it has, as the reset takes a round trip more.
+ * than one or two of these for an answer, a reset of the old connection ends that. It would do harm before
+ * the server has read our token: by then it has, as the reset takes a round trip more.
  */
 #define LOOK_NS		(50 * LOOP_MS)
 

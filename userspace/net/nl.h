@@ -60,7 +60,9 @@ int nl_parse_filter(const struct nlmsghdr *nlh, struct net_filter *ret_filter);
 /* Messages of nfnetlink: what the answers to a list of tables, chains, rules or sets say. */
 int nl_parse_nf(const struct nlmsghdr *nlh, struct net_nf *ret_nf);
 int nl_parse_generation(const struct nlmsghdr *nlh, uint32_t *ret_generation);
-/* A rule of a chain in which kube-proxy tells services apart. -EBADMSG too for one without one destination. */
+/*
+ * A rule of a chain in which kube-proxy tells services apart. -EBADMSG too for one without one destination.
+ */
 int nl_parse_service_rule(const struct nlmsghdr *nlh, struct net_service *ret_service);
 /* Elements of a map of kube-proxy's whose key begins with a service's address; others are skipped. */
 int nl_parse_service_elements(const struct nlmsghdr *nlh, net_service_cb cb, void *user);

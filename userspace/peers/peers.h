@@ -78,8 +78,8 @@ struct peers_config {
 };
 
 /*
- * All of @ops except random, rekey, changed, relay_was, relay_presume and relay_remote have to be set. Returns 0, -EINVAL if one is
- * missing, or -ENOMEM. The ops are copied.
+ * All of @ops except random, rekey, changed, relay_was, relay_presume and relay_remote have to be set.
+ * Returns 0, -EINVAL if one is missing, or -ENOMEM. The ops are copied.
  */
 int peers_new(struct loop *loop, const struct peers_config *config, const struct peers_ops *ops, void *ctx,
 	struct peers **ret_peers);

@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "packets/hold.h"
 #include "endpoints/endpoints.h"
+#include "endpoints/pmtu_news.h"
 #include "host/kube_proxy.h"
 #include "host/local_addrs.h"
 #include "host/next_hops.h"
@@ -97,17 +98,6 @@ struct uplinks {
 	char forwarding[200];		/* the same, about the sysctl that keeps the kernel from forwarding */
 };
 
-#define PMTU_NEWS_MAX 16
-
-/* Destinations for which an ICMP error reported a packet as too large. */
-struct pmtu_news {
-	struct loop_timer timer;
-	uint64_t due_ns;		/* not before */
-	unsigned count;
-	bool is_full;
-	struct talon_addr remotes[PMTU_NEWS_MAX];
-};
-
 struct plane {
 	const struct config *config;
 	struct loop *loop;
@@ -153,6 +143,8 @@ struct plane {
 	struct loop_timer host_timer;	/* devices, routes or rules of the host changed */
 	struct loop_timer follow;	/* the host's addresses changed */
 	struct pmtu_news pmtu;
+	struct loop_timer pmtu_timer;
+	uint64_t pmtu_due_ns;		/* not before */
 	struct early *early;		/* handshake messages that arrived before the device was made */
 	struct ring_buffer *ring;
 	struct nat_gc gc;
@@ -312,8 +304,6 @@ void follow_soon(struct plane *p);
 void follow_tick(void *ctx);
 
 /* pmtu.c */
-/* Errors about what the datapath sends from the port go to the socket's queue. Returns 0, or -1 and errno. */
-int pmtu_listen(int fd, int family);
 void pmtu_read(struct plane *p, int fd);
 void pmtu_tick(void *ctx);
 /* Once a minute: what the kernel has forgotten meanwhile is no limit any more. */

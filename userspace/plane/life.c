@@ -250,7 +250,7 @@ struct plane *plane_new(const struct config *config)
 	loop_timer_init(&p->due, second_due, p);
 	loop_timer_init(&p->second, second_tick, p);
 	loop_timer_init(&p->follow, follow_tick, p);
-	loop_timer_init(&p->pmtu.timer, pmtu_tick, p);
+	loop_timer_init(&p->pmtu_timer, pmtu_tick, p);
 	loop_timer_init(&p->notices.timer, plane_tell, p);
 	loop_timer_init(&p->host_timer, map_config_tick, p);
 	p->helper.loop = p->loop;

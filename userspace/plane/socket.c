@@ -45,7 +45,7 @@ static int open_one(int family, uint16_t port)
 			ret = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	}
 	if (!ret)
-		ret = pmtu_listen(fd, family);
+		ret = pmtu_news_listen(fd, family);
 	if (!ret)
 		ret = bind(fd, (struct sockaddr *)&at, len);
 	if (ret) {
