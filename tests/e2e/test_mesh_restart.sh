@@ -40,7 +40,7 @@ lost_pings() {
 	echo $((sent - answered))
 }
 
-test_restart_costs_at_most_ten_packets_over_the_relay() {
+test_restart_costs_few_packets_over_the_relay() {
 	local lost
 	usable
 	start_pings lap2 8
@@ -69,4 +69,20 @@ test_end_is_told_where_the_option_says_so() {
 	relayed lap2 node
 	stop node
 	wait_for 2 "the relay to be told" mesh_is node relay false
+}
+
+# As a new pod beside the old one, each with a /run of its own: it waits until the old one lets go, which then stands by.
+test_successor_costs_few_packets_over_the_relay() {
+	local lost old lines
+	usable
+	old=$(pid_of node)
+	finally "kill $old 2>/dev/null; stop node; wait_for 5 'the end of both' not kill -0 $old; member_up node; usable"
+	lines=$(log_lines node)
+	start_pings lap2 8
+	member_start node NB_DAEMON_ADDR="unix://$RUN/node-b.sock" up --take-over on
+	wait_for 15 "the successor to carry" logged_since node "$lines" "peer lap2.* relayed by"
+	alive node || fail "the successor ended: $(tail -3 "$RUN/log/node")"
+	lost=$(lost_pings)
+	note "taken over from a live process: $lost of $PINGS pings lost, one every 10 ms"
+	between "pings lost" 0 $((10 * ${PATIENCE:-3})) "$lost"
 }
