@@ -58,7 +58,7 @@
 		"Packets that are not ours, left to the host as they came.") \
 	X(PACKETS, packets, COUNTER, "", "direction,outcome", "40", \
 		"Packets of ours by how they ended, other than by a drop.") \
-	X(DROPS, drops, COUNTER, "", "direction,reason", "160, one for each direction and reason", \
+	X(DROPS, drops, COUNTER, "", "direction,reason", "164, one for each direction and reason", \
 		"Packets dropped, by reason.") \
 	X(TRAFFIC_PACKETS, tunnel_packets, COUNTER, "", "direction,path,family,crypto", "16", \
 		"WireGuard data messages opened (receive) and sealed (transmit), keepalives too.") \
@@ -152,7 +152,7 @@
 	X(MAP_ENTRIES, map_entries, GAUGE, "", "map", "27", \
 		"Entries in use of a map that can become full.") \
 	X(MAP_LIMIT, map_entries_limit, GAUGE, "", "map", "27", "Entries that fit.") \
-	X(MAP_BYTES, map_memory_bytes, GAUGE, "bytes", "map", "60, one for each map", \
+	X(MAP_BYTES, map_memory_bytes, GAUGE, "bytes", "map", "62, one for each map", \
 		"Memory of a map, as the kernel charges it.") \
 	X(RING_BYTES, ring_bytes, GAUGE, "bytes", "ring", "4", \
 		"Bytes in a ring buffer that its reader has not read yet.") \
