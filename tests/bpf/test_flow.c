@@ -523,7 +523,7 @@ static void race_with(uint32_t buckets)
 		r->found, r->refused, s.races);
 	assert_int_equal(race.failures, 0);
 	assert_int_equal(r->violations, 0);
-	assert_true(r->created > 10000);
+	assert_true(r->created > 1000);	/* how many depends on how busy the machine is */
 	assert_true(r->found > 1000);
 	assert_int_equal(s.created, r->created);
 	assert_int_equal(s.created - s.expired, s.live);

@@ -149,9 +149,9 @@
 
 /* Maps and queues. */
 #define METRICS_MAPS(X) \
-	X(MAP_ENTRIES, map_entries, GAUGE, "", "map", "27", \
+	X(MAP_ENTRIES, map_entries, GAUGE, "", "map", "29", \
 		"Entries in use of a map that can become full.") \
-	X(MAP_LIMIT, map_entries_limit, GAUGE, "", "map", "27", "Entries that fit.") \
+	X(MAP_LIMIT, map_entries_limit, GAUGE, "", "map", "29", "Entries that fit.") \
 	X(MAP_BYTES, map_memory_bytes, GAUGE, "bytes", "map", "62, one for each map", \
 		"Memory of a map, as the kernel charges it.") \
 	X(RING_BYTES, ring_bytes, GAUGE, "bytes", "ring", "4", \
