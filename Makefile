@@ -66,7 +66,7 @@ vpath %.bpf.c bpf bpf/probe tests/bpf tests/bench tests/bench/load
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all talon help install demo demo-static test test-unit test-sanitize test-bpf test-e2e test-vm test-vm-arm64 vm-programs test-chart fuzz fuzz-smoke bench lint docs deb image clean \
+.PHONY: all talon help install demo demo-static test test-unit test-sanitize test-bpf test-e2e test-vm test-vm-arm64 vm-programs test-chart test-kube fuzz fuzz-smoke bench lint docs deb image clean \
 	tests programs
 .DEFAULT_GOAL := all
 
@@ -184,6 +184,10 @@ test-vm-arm64: ## Debian's arm64 kernel under qemu, all of it cross-built: verif
 		VM_TIMEOUT=$${VM_TIMEOUT:-3000} tests/vm/all.sh
 
 vm-programs: $(BUILD)/talon $(BPFT)
+
+test-kube: image ## the chart on a real kubelet; builds Kubernetes from its Go modules first (KUBE_PARTS=FOLDER keeps it); root, Go
+	$(Q)tests/deps.sh build test
+	$(Q)CASES=$(abspath tests/kube) BUILD=$(abspath $(BUILD)) tests/e2e/runner.sh
 
 fuzz-smoke: $(FUZZ) ## each fuzzer on its corpus and 20,000 inputs more
 	$(Q)tests/fuzz/smoke.sh $(FUZZ)

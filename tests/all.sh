@@ -18,8 +18,10 @@ done
 sum() { sed -nE "s/^([a-z0-9-]+: )?([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$/\\$1/p" "$log" | paste -sd+ | sed 's/^+*//; s/++*/+/g; s/+$//; s/^$/0/'; }
 
 echo
-# A cross-build with its packages and three minutes of emulation, on two processors without other work.
+# The first wants a cross-build with its packages and three minutes of emulation, the second Kubernetes built from its modules, on two processors
+# without other work.
 echo "not run here: make test-vm-arm64 (Debian's arm64 kernel, emulated)"
+echo "not run here: make test-kube (the chart on a real kubelet; Kubernetes takes minutes to build)"
 [ -z "$failed_rings" ] || echo "failed:$failed_rings"
 failures=$(($(sum 3)))
 [ -z "$failed_rings" ] || [ "$failures" -gt 0 ] || failures=1

@@ -491,9 +491,9 @@ snapshot() { # HOST FOLDER
 	local h=$1 d=$2
 	mkdir -p "$d"
 	in_ns "$h" sysctl -a 2>/dev/null | grep -Ev "$VOLATILE" | sort >"$d/sysctl"
-	in_ns "$h" nft list ruleset >"$d/nft" 2>&1 || true
+	in_ns "$h" nft -s list ruleset >"$d/nft" 2>&1 || true
 	{ in_ns "$h" ip rule; in_ns "$h" ip -6 rule; } >"$d/rule"
-	if command -v iptables-save >/dev/null; then in_ns "$h" iptables-save | grep -v '^#' >"$d/iptables" || true; fi
+	if command -v iptables-save >/dev/null; then in_ns "$h" iptables-save | grep -v '^#' | sed 's/\[[0-9]*:[0-9]*\]$//' >"$d/iptables" || true; fi
 	cat /etc/resolv.conf >"$d/resolv.conf"
 	in_ns "$h" ip -o link | cut -d' ' -f2- | sed 's/ qlen.*//' | sort >"$d/link"
 	in_ns "$h" ip -o addr | cut -d' ' -f2- | sort >"$d/addr"
@@ -511,6 +511,7 @@ same_snapshot() { # BEFORE AFTER
 
 run_end() {
 	local f n left=0
+	! declare -F teardown >/dev/null || teardown || left=1
 	node_down
 	for f in "$RUN"/proc/*; do [ -e "$f" ] && stop "$(basename "$f")"; done
 	for n in $(ip netns list | awk -v p="$P-" 'index($1, p) == 1 { print $1 }'); do

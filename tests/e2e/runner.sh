@@ -8,9 +8,11 @@
 # 0 if none failed, 77 if all were skipped, else 1.
 # E2E_JOBS files run at a time (default: one for each processor), those with a line "# alone" by themselves at the end.
 # A case that exits with 77 was skipped. Environment: TALON (the binary), BUILD, ENGINE=reference (wireguard-go and nftables in Talon's place,
-# to try the scenarios themselves), KEEP_LOGS=1.
+# to try the scenarios themselves), KEEP_LOGS=1, CASES (another
+# folder of files test_*.sh).
 set -u
 HERE=$(dirname "$(readlink -f "$0")")
+CASES=${CASES:-$HERE}
 . "$HERE/lib.sh"
 
 cases_in() { sed -n 's/^\(test_[a-z0-9_]*\)() *{.*/\1/p' "$1"; }
@@ -20,7 +22,7 @@ wanted() { # FILE CASE
 	[ ${#PATTERNS[@]} -gt 0 ] || return 0
 	for p in "${PATTERNS[@]}"; do
 		[[ $1 == "$p" || $1 == "test_$p" || "$1:$2" == "$p" || "$1:$2" == "test_$p" ]] && return 0
-		[[ ! -e $HERE/$p.sh && ! -e $HERE/test_$p.sh && $2 == *"$p"* ]] && return 0
+		[[ ! -e $CASES/$p.sh && ! -e $CASES/test_$p.sh && $2 == *"$p"* ]] && return 0
 	done
 	return 1
 }
@@ -42,7 +44,7 @@ run_case() { # FILE CASE
 	77) echo ": $(sed -n 's/^SKIPPED: //p' "$log")"; echo skipped >&9 ;;
 	*)
 		echo; echo "failed $1 $2" >&9
-		sed 's/^/    | /' "$log" | tail -n 40
+		sed 's/^/    | /' "$log" | tail -n ${TAIL:-40}
 		[ "$ENGINE" != talon ] || tail -n 8 "$RUN/log/node" 2>/dev/null | sed 's/^/    talon| /'
 		;;
 	esac
@@ -83,9 +85,9 @@ run_file() { # FILE CASE...
 
 # Files that run beside all others, then the others, then those that want the machine to themselves.
 in_order() {
-	grep -l '^# background' "$HERE"/test_*.sh
-	grep -L -E '^# (background|alone)' "$HERE"/test_*.sh
-	grep -l '^# alone' "$HERE"/test_*.sh
+	grep -l '^# background' "$CASES"/test_*.sh
+	grep -L -E '^# (background|alone)' "$CASES"/test_*.sh
+	grep -l '^# alone' "$CASES"/test_*.sh
 }
 
 # Waits until fewer than $1 files run, those beside apart, and prints what the others said.
@@ -166,7 +168,7 @@ second_try() { # FILE
 	for name in $(cut -d' ' -f1 <<<"$again" | sort -u); do
 		echo "second try of $name:"
 		# shellcheck disable=SC2046
-		(run_file "$HERE/$name.sh" $(sed -n "s/^$name //p" <<<"$again"))
+		(run_file "$CASES/$name.sh" $(sed -n "s/^$name //p" <<<"$again"))
 	done
 	exec 9>&-
 }
