@@ -1005,7 +1005,7 @@ uint64_t rig_digest(struct rig *rig)
 		uint8_t key[64], next[64], *value;
 		void *at = NULL;
 		bool skip = !key_size || strchr(name, '.') || !strcmp(name, "nat_ports") ||
-			bpf_map__type(map) == BPF_MAP_TYPE_ARRAY_OF_MAPS;	/* programs cannot change it */
+			bpf_map__type(map) == BPF_MAP_TYPE_ARRAY_OF_MAPS;	/* no program writes there */
 
 		for (size_t i = 0; i < sizeof(skipped) / sizeof(skipped[0]); i++)
 			skip = skip || !strcmp(name, skipped[i]);
