@@ -24,7 +24,7 @@ up_refused() { # EXIT PATTERN [VARIABLE=VALUE...] ARGUMENT...
 	in_ns node timeout 20 "${MEMBER_COMMAND[@]}" >"$RUN/log/refused" 2>&1 </dev/null || rc=$?
 	sed 's/^/said: /' "$RUN/log/refused"
 	equal "exit status" "$expected" $rc
-	equal "lines" 1 "$(grep -cv "setup key goes to .* without TLS" "$RUN/log/refused")"
+	equal "lines" 1 "$(grep -cv " info  \| setup key goes to .* without TLS" "$RUN/log/refused")"
 	grep -qE "$pattern" "$RUN/log/refused" || fail "nothing about $pattern"
 	[ -n "${RUNS:-}" ] || not ip -n "$P-node" link show wt0
 }

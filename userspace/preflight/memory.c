@@ -101,7 +101,11 @@ int preflight_check_memory(const struct config *config, char *why, size_t size)
 	if (ret || !facts.is_known)
 		return ret;
 	say_need(&facts, line, sizeof(line));
-	log_info("memory: %s", line);
+	/* Where there is a limit this may be the last line before the kernel ends the process. */
+	if (facts.group.limit == CGROUP_NO_LIMIT)
+		log_debug("memory: %s", line);
+	else
+		log_info("memory: %s", line);
 	return 0;
 }
 
