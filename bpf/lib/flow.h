@@ -368,12 +368,31 @@ static __always_inline void flow_touch_out(struct talon_flow *flow, __u8 tcp_fla
 	flow_touch(flow, tcp_flags, now_s, true);
 }
 
-/* The same for a packet of the remote. */
+/* The same for a packet of the remote, which ends waiting. */
 static __always_inline void flow_touch_in(struct talon_flow *flow, __u8 tcp_flags, __u32 now_s)
 {
-	if (!(FLOW_LOAD(flow->flags) & TALON_FLOW_ANSWERED))
-		FLOW_STORE(flow->flags, flow->flags | TALON_FLOW_ANSWERED);
+	if ((FLOW_LOAD(flow->flags) & (TALON_FLOW_ANSWERED | TALON_FLOW_WAITS)) != TALON_FLOW_ANSWERED)
+		FLOW_STORE(flow->flags, TALON_FLOW_ANSWERED);
 	flow_touch(flow, tcp_flags, now_s, false);
+}
+
+/**
+ * flow_wait() - a packet of the client is about to wait for an answer
+ * @flow: live record
+ * @now_ns: CLOCK_BOOTTIME
+ *
+ * Return: whether those before it have waited in vain, for about 0.8 s. A client that sends less often than
+ * every 16 s may be taken for one that waits since a moment ago, never the other way round for more than
+ * one packet.
+ */
+static __always_inline bool flow_wait(struct talon_flow *flow, __u64 now_ns)
+{
+	__u8 flags = FLOW_LOAD(flow->flags), now = (now_ns >> TALON_FLOW_SINCE_NS) & TALON_FLOW_SINCE_MASK;
+
+	if (flags & TALON_FLOW_WAITS)
+		return ((now - (flags >> TALON_FLOW_SINCE)) & TALON_FLOW_SINCE_MASK) >= TALON_FLOW_IN_VAIN;
+	FLOW_STORE(flow->flags, (flags & TALON_FLOW_ANSWERED) | TALON_FLOW_WAITS | now << TALON_FLOW_SINCE);
+	return false;
 }
 
 /**

@@ -209,6 +209,19 @@ static __always_inline bool forward_is_served(const struct talon_pkt *pkt, const
 	return route || (who == WHOSE_US && (pkt->way.in_local || dst == cfg->mesh_addr));
 }
 
+/*
+ * The packet is handed up, though its flow went elsewhere so far: nothing is left of that. A record without
+ * a connection would be taken for one.
+ */
+static __always_inline void forward_close(struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	struct talon_flow *f = pkt->kind == INNER_FLOW && pkt->flow ? MAP_LOOKUP(flows, &pkt->flow) : NULL;
+
+	if (f)
+		flow_close(cfg, f, pkt->flow, pkt->now_s);
+	pkt->flow = 0;
+}
+
 /* By a device: with these flags the packet is rewritten. */
 static __always_inline int forward_by_device(struct talon_pkt *pkt, bool masquerade)
 {
@@ -252,6 +265,8 @@ __noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
 		pkt->flags = FORWARD_MASQUERADE | FORWARD_HAIRPIN;
 	if ((cfg->flags & TALON_F_ACL) && !acl_permits(ctx, pkt, forward_judged(pkt, cfg, who, dst)))
 		return drop(pkt, TALON_ACL_DENIED);
+	if (who == WHOSE_US && pkt->way.in_local == WHOSE_IN_VIP)
+		forward_close(pkt, cfg);
 	if (who == WHOSE_US)
 		return forward_to_us(ctx, pkt, cfg, dst, ttl_up);
 	if (who == WHOSE_STACK)
@@ -297,7 +312,9 @@ static __always_inline int forward_full(ctx_md *ctx, struct talon_pkt *pkt, cons
 static __always_inline void forward_keep_way(struct talon_pkt *pkt, struct talon_flow *f)
 {
 	f->back_generation = pkt->generation;
-	if (pkt->flags & (FORWARD_NO_NEIGH | FORWARD_HAIRPIN))
+	if (pkt->flags & FORWARD_NO_NEIGH)
+		flow_wait(f, pkt->now_ns);
+	if (pkt->way.goes_on || (pkt->flags & (FORWARD_NO_NEIGH | FORWARD_HAIRPIN)))
 		return;
 	f->mtu = pkt->mtu;
 	f->ifindex = pkt->fib.ifindex | (pkt->way.onward ? TALON_FLOW_ONWARD : 0);

@@ -163,6 +163,8 @@ __noinline int forward6_decide(ctx_md *ctx, struct talon_pkt *pkt)
 		pkt->flags = FORWARD_MASQUERADE | FORWARD_HAIRPIN;
 	if (!forward6_is_permitted(pkt, cfg, who))
 		return drop(pkt, TALON_ACL_DENIED);
+	if (who == WHOSE_US && pkt->way.in_local == WHOSE_IN_VIP)
+		forward_close(pkt, cfg);
 	if (who == WHOSE_US)
 		return forward6_to_us(ctx, pkt, cfg);
 	if (who == WHOSE_NOBODY)

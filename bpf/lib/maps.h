@@ -23,6 +23,7 @@
 #include "talon/relayed_types.h"
 #include "talon/session_types.h"
 #include "talon/traffic_types.h"
+#include "talon/vip_types.h"
 #include "talon/watch_types.h"
 
 /*
@@ -76,6 +77,8 @@ TALON_MAP(local4, BPF_MAP_TYPE_LPM_TRIE, TALON_LOCAL_MAX, struct talon_lpm4, __u
 TALON_MAP(host6, BPF_MAP_TYPE_LPM_TRIE, TALON_HOST_ROUTES_MAX, struct talon_lpm6, struct talon_host_route6,
 	BPF_F_NO_PREALLOC);
 TALON_MAP(local6, BPF_MAP_TYPE_LPM_TRIE, TALON_LOCAL_MAX, struct talon_lpm6, __u32, BPF_F_NO_PREALLOC);
+TALON_MAP(vips, BPF_MAP_TYPE_HASH, TALON_VIPS_MAX, struct talon_addr, struct talon_vip, BPF_F_NO_PREALLOC);
+TALON_MAP(vip_source, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_vip_source, 0);
 TALON_MAP(next_hops, BPF_MAP_TYPE_LRU_HASH, 4096, struct talon_next_hop, __u64, 0);
 
 TALON_MAP(sessions, BPF_MAP_TYPE_ARRAY, 64, __u32, struct talon_session, 0);

@@ -118,7 +118,8 @@ struct way {
 	__u8	in_local;		/* WHOSE_US: a destination beyond this host's own addresses */
 	__u8	onward;			/* WHOSE_DEVICE: ACTION_ONWARD */
 	__u8	no_neigh;		/* WHOSE_DEVICE: the next hop's MAC is not known */
-	__u8	pad;
+	/* WHOSE_DEVICE: by the way of the flow's record, which stays under its old generation */
+	__u8	goes_on;
 };
 
 /*

@@ -92,7 +92,7 @@ __noinline int translate_judge(struct talon_flow *f)
 	route = bpf_map_lookup_elem(&routes4, &key);
 	if (!route || !(route->flags & TALON_ROUTE_MASQUERADE))
 		return TALON_NO_ROUTE;
-	if (whose_local(f->remote) & TALON_LOCAL_GIVEN)
+	if ((whose_local(f->remote) & TALON_LOCAL_GIVEN) && !whose_vip4(f->remote))
 		return TALON_NO_ROUTE;
 	if ((cfg->flags & TALON_F_ACL) &&
 		!acl_verdict(f->client, f->remote, acl_place(f->proto, f->remote_port)))

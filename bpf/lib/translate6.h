@@ -93,7 +93,7 @@ __noinline int translate6_judge(struct talon_flow *f, __u32 id)
 		return TALON_NO_PEER;
 	route = forward_route6(&six->remote);
 	if (!route || !(route->flags & TALON_ROUTE_MASQUERADE) ||
-		(whose6_local(&six->remote) & TALON_LOCAL_GIVEN))
+		((whose6_local(&six->remote) & TALON_LOCAL_GIVEN) && !whose_vip(&six->remote)))
 		return TALON_NO_ROUTE;
 	if ((cfg->flags & TALON_F_ACL) && !acl6_verdict(&six->client, &six->remote,
 		acl_place(TALON_PROTO(f->proto), f->remote_port)))

@@ -4,8 +4,10 @@
  * policy, and this list is its only place (docs/architecture.md shows it as a table):
  *
  *  0. nobody: loopback, multicast and reserved addresses, whatever routes and settings (route_localnet) say.
- *  1. us: inside "Local", however specific a route to the mesh or the network is; an address of this host; or
- *  one that it serves without having it (a Kubernetes service's), in a network that is served.
+ *  1. us: a virtual address of the cluster that this node holds; inside "Local", however specific a route to
+ *  the mesh or the network is; an address of this host; or one that it serves without having it (a Kubernetes
+ *  service's), in a network that is served. A virtual address that another node holds is neither of "Local"
+ *  nor served here.
  *  2. the host's stack: a broadcast address of this host's networks.
  *  3. a peer: its allowed IPs are more specific than the network that is served and than the host's own
  *  route. 4. a device: where the host's FIB leads. If that is wt0, the peer by its allowed IPs alone. 5.
@@ -17,6 +19,7 @@
 #define TALON_LIB_WHOSE_H
 
 #include "lib/fib.h"
+#include "lib/flow.h"
 #include "lib/icmp.h"
 
 enum whose {
@@ -35,6 +38,7 @@ enum whose_flags {
 };
 
 #define WHOSE_SERVED_NONE -1
+#define WHOSE_IN_VIP	2	/* way.in_local: a virtual address of the cluster that was handed up */
 
 /* enum talon_local_flags */
 static __always_inline __u32 whose_local(__be32 addr)
@@ -62,6 +66,63 @@ static __always_inline bool whose_is_found(const struct talon_pkt *pkt, __u32 lo
 	if (!(local & TALON_LOCAL_FOUND))
 		return false;
 	return (flags & WHOSE_TO_MESH) || (served != WHOSE_SERVED_NONE && !whose_is_answered(pkt));
+}
+
+/* Where a virtual address of the cluster is: enum talon_vip_where, or 0. */
+static __always_inline __u32 whose_vip(const struct talon_addr *addr)
+{
+	struct talon_addr key = *addr;
+	struct talon_vip *vip = bpf_map_lookup_elem(&vips, &key);
+
+	return vip ? vip->where : 0;
+}
+
+static __always_inline __u32 whose_vip4(__be32 v4)
+{
+	struct talon_addr a;
+
+	addr_set4(&a, v4);
+	return whose_vip(&a);
+}
+
+/* Does the packet begin a TCP connection? */
+static __always_inline bool whose_begins(const struct talon_pkt *pkt)
+{
+	return (pkt->tcp_flags & (FLOW_TCP_SYN | FLOW_TCP_ACK)) == FLOW_TCP_SYN;
+}
+
+/*
+ * The address has come here, and the packet's flow has a record that leads to its earlier holder: it goes on
+ * that way as long as it is answered, since only there its connection is known. Fills in what the FIB would.
+ */
+static __always_inline bool whose_goes_on(struct talon_pkt *pkt)
+{
+	struct talon_flow *f = pkt->flow ? MAP_LOOKUP(flows, &pkt->flow) : NULL;
+
+	if (pkt->kind != INNER_FLOW || !f || f->peer != pkt->peer || !f->generation || !f->ifindex)
+		return false;
+	if ((TALON_PROTO(pkt->proto) == IPPROTO_TCP && whose_begins(pkt)) || flow_wait(f, pkt->now_ns))
+		return false;
+	pkt->way.goes_on = 1;
+	pkt->way.source = f->snat;
+	pkt->way.onward = !!(f->ifindex & TALON_FLOW_ONWARD);
+	pkt->fib.ifindex = f->ifindex & ~TALON_FLOW_ONWARD;
+	mac_copy(pkt->fib.dmac, f->dmac);
+	mac_copy(pkt->fib.smac, f->smac);
+	pkt->mtu = f->mtu;
+	return true;
+}
+
+/*
+ * Is a packet for a virtual address that is @where to be handed up? TCP without a record that does not begin
+ * a connection belongs to one that began while the address was here.
+ */
+static __always_inline bool whose_vip_is_up(const struct talon_pkt *pkt, __u32 where)
+{
+	if (where == TALON_VIP_HERE)
+		return true;
+	return where == TALON_VIP_LEFT && pkt->kind == INNER_FLOW && pkt->proto == IPPROTO_TCP &&
+		!pkt->flow && !(pkt->tcp_flags & FLOW_TCP_SYN);
 }
 
 /* True for an address of any device of this host. */
@@ -214,7 +275,7 @@ __noinline int whose(ctx_md *ctx, struct talon_pkt *pkt, __be32 dst, int served,
 {
 	const struct talon_config *cfg = config_get();
 	struct talon_host_route *host;
-	__u32 local;
+	__u32 local, vip;
 
 	if (!pkt || !cfg)
 		return WHOSE_NOBODY;
@@ -222,6 +283,15 @@ __noinline int whose(ctx_md *ctx, struct talon_pkt *pkt, __be32 dst, int served,
 	if (whose_is_martian(dst))
 		return whose_nobody(pkt, TALON_BAD_DESTINATION, 0);
 	local = whose_local(dst);
+	vip = served == WHOSE_SERVED_NONE ? 0 : whose_vip4(dst);
+	if (vip == TALON_VIP_HERE && whose_goes_on(pkt))
+		return WHOSE_DEVICE;
+	if (vip)
+		local = 0;
+	if (vip && whose_vip_is_up(pkt, vip)) {
+		pkt->way.in_local = WHOSE_IN_VIP;
+		return WHOSE_US;
+	}
 	if (local & TALON_LOCAL_GIVEN) {
 		pkt->way.in_local = 1;
 		return WHOSE_US;

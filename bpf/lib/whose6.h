@@ -102,6 +102,17 @@ static __always_inline int whose6_by_fib(ctx_md *ctx, struct talon_pkt *pkt, con
 	return whose_device(pkt, masqueraded, WHOSE6_ADDRESS);
 }
 
+/* whose_goes_on() for IPv6: the source is not in the record. */
+static __always_inline bool whose6_goes_on(struct talon_pkt *pkt)
+{
+	const struct talon_flow6 *six = pkt->flow ? MAP_LOOKUP(flows6, &pkt->flow) : NULL;
+
+	if (!six || !whose_goes_on(pkt))
+		return false;
+	pkt->source = six->snat;
+	return true;
+}
+
 /**
  * whose6() - whose is the IPv6 packet in hand?
  * @ctx: packet; not changed
@@ -117,7 +128,7 @@ __noinline int whose6(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_add
 {
 	const struct talon_config *cfg = config_get();
 	struct talon_host_route6 *host;
-	__u32 local;
+	__u32 local, vip;
 
 	if (!pkt || !cfg || !dst)
 		return WHOSE_NOBODY;
@@ -125,6 +136,15 @@ __noinline int whose6(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_add
 	if (whose6_is_martian(dst))
 		return whose_nobody(pkt, TALON_BAD_DESTINATION, 0);
 	local = whose6_local(dst);
+	vip = served == WHOSE_SERVED_NONE ? 0 : whose_vip(dst);
+	if (vip == TALON_VIP_HERE && whose6_goes_on(pkt))
+		return WHOSE_DEVICE;
+	if (vip)
+		local = 0;
+	if (vip && whose_vip_is_up(pkt, vip)) {
+		pkt->way.in_local = WHOSE_IN_VIP;
+		return WHOSE_US;
+	}
 	if (local & TALON_LOCAL_GIVEN) {
 		pkt->way.in_local = 1;
 		return WHOSE_US;

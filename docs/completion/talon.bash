@@ -35,6 +35,11 @@ _talon()
 		--metrics
 		--metrics-peers
 		--metrics-aliases
+		--vip-source
+		--vip-namespace
+		--node-name
+		--kube-api
+		--kube-dir
 		--log-format --log-file --log-max-size"
 	local mesh=" --wireguard-port --interface-name --enable-capture
 		--management-url
@@ -123,6 +128,18 @@ _talon()
 		return ;;
 	--metrics-aliases)
 		mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur")
+		return ;;
+	--vip-source)
+		mapfile -t COMPREPLY < <(compgen -W "off auto cilium metallb kube-vip" -- "$cur")
+		return ;;
+	--vip-namespace)
+		return ;;
+	--node-name)
+		return ;;
+	--kube-api)
+		return ;;
+	--kube-dir)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return ;;
 	--pin-dir)
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")

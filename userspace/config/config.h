@@ -23,7 +23,7 @@
 #include "talon/peer_types.h"
 
 #define CONFIG_WHY_LEN		512
-#define CONFIG_OPTIONS_MAX	32
+#define CONFIG_OPTIONS_MAX	48
 #define CONFIG_MESH_OPTIONS_MAX	64
 #define CONFIG_PIN_DIR_LEN	200
 #define CONFIG_FILE_MAX		(16U << 20)	/* bytes of a static file */
@@ -87,6 +87,14 @@ enum config_uplink_threads {
 	CONFIG_UPLINK_THREADS_AUTO,	/* on for a veth, whose sender would do our work otherwise */
 	CONFIG_UPLINK_THREADS_ON,
 	CONFIG_UPLINK_THREADS_OFF,
+};
+
+enum config_vip_source {
+	CONFIG_VIP_OFF,
+	CONFIG_VIP_AUTO,		/* whichever of these has an object for the service */
+	CONFIG_VIP_CILIUM,		/* Leases of L2 announcements */
+	CONFIG_VIP_METALLB,		/* ServiceL2Status */
+	CONFIG_VIP_KUBE_VIP,		/* Leases, and an annotation of services */
 };
 
 struct config_route {
@@ -225,6 +233,11 @@ struct config {
 	size_t route_count;
 	struct cidr *local;		/* AF_INET; destinations served by this host */
 	size_t local_count;
+	enum config_vip_source vip_source;
+	char vip_namespace[64];		/* "": the source's usual one */
+	char node_name[64];		/* "": the name in the mesh, or the host's */
+	char kube_api[200];		/* "": of the environment */
+	char kube_dir[200];		/* "": the pod's ServiceAccount */
 
 	__be32 snat_addr;		/* 0: the node's own address */
 	__u16 port_first;		/* SNAT ports, both ends included, host order */

@@ -64,6 +64,16 @@ static bool is_same(const struct config *a, const struct config *b, enum option 
 		return a->metrics.peers == b->metrics.peers;
 	case OPTION_METRICS_ALIASES:
 		return a->metrics.aliases == b->metrics.aliases;
+	case OPTION_VIP_SOURCE:
+		return a->vip_source == b->vip_source;
+	case OPTION_VIP_NAMESPACE:
+		return SAME(vip_namespace);
+	case OPTION_NODE_NAME:
+		return SAME(node_name);
+	case OPTION_KUBE_API:
+		return SAME(kube_api);
+	case OPTION_KUBE_DIR:
+		return SAME(kube_dir);
 	case OPTION_PIN_DIR:
 		return !strcmp(a->pin_dir, b->pin_dir);
 	case OPTION_ROUTE:

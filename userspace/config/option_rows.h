@@ -99,6 +99,23 @@
 		"TALON_METRICS_ALIASES", NULL, \
 		"on or off", "is not a choice", "on off", \
 		"metrics also under the names of other exporters (off)") \
+	X(VIP_SOURCE, vip_source, ONE, "VIPSource", "vip-source", "TALON_VIP_SOURCE", NULL, \
+		"off, auto, cilium, metallb or kube-vip", "is not a choice", \
+		"off auto cilium metallb kube-vip", \
+		"what tells which node holds the cluster's virtual addresses (off)") \
+	X(VIP_NAMESPACE, vip_namespace, ONE, "VIPNamespace", "vip-namespace", \
+		"TALON_VIP_NAMESPACE", NULL, \
+		"the name of a namespace", "is not a namespace", NULL, \
+		"where that has its objects (kube-system; MetalLB: metallb-system)") \
+	X(NODE_NAME, node_name, ONE, "NodeName", "node-name", "TALON_NODE_NAME", NULL, \
+		"a name of 1-63 lower case letters, digits, - and .", "is not the name of a node", NULL, \
+		"this node's name in the cluster (in a mesh --hostname, else the host's)") \
+	X(KUBE_API, kube_api, ONE, "KubeAPI", "kube-api", "TALON_KUBE_API", NULL, \
+		"https://HOST:PORT", "is not an API server", NULL, \
+		"the Kubernetes API server (KUBERNETES_SERVICE_HOST)") \
+	X(KUBE_DIR, kube_dir, ONE, "KubeDir", "kube-dir", "TALON_KUBE_DIR", NULL, \
+		"an absolute path", "is not a directory", "<directory>", \
+		"where ca.crt and token for it are (the pod's ServiceAccount)") \
 	X(PIN_DIR, pin_dir, ONE, NULL, "pin-dir", "TALON_PIN_DIR", NULL, \
 		"an absolute path on a bpf file system", "is not a directory for pins", "<directory>", \
 		"where programs and maps are pinned (" CONFIG_PIN_DIR ")") \

@@ -16,6 +16,8 @@ static const char *const dispatchers[] = { "auto", "always", "never", NULL };
 static const char *const hand_ups[] = { "auto", "pass", "tunnel", NULL };
 static const char *const uplink_threads[] = { "auto", "on", "off", NULL };
 
+static const char *const vip_sources[] = { "off", "auto", "cilium", "metallb", "kube-vip", NULL };
+
 static int set_private_key(struct config *config, struct slice value, struct problem *problem)
 {
 	int ret = value_key(value, config->private_key);
@@ -243,6 +245,57 @@ static int set_metrics_peers(struct config *config, struct slice value, struct p
 static int set_metrics_aliases(struct config *config, struct slice value, struct problem *problem)
 {
 	return value_bool(value, &config->metrics.aliases);
+}
+
+static int set_vip_source(struct config *config, struct slice value, struct problem *problem)
+{
+	return value_word(value, vip_sources, &config->vip_source);
+}
+
+/* As the API names objects (RFC 1123): it becomes part of a path, or is compared with a name. */
+static int copy_name(struct slice value, char *name, size_t size)
+{
+	for (size_t i = 0; i < value.len; i++) {
+		if (!islower((unsigned char)value.at[i]) && !isdigit((unsigned char)value.at[i]) &&
+			value.at[i] != '-' && value.at[i] != '.')
+			return -EINVAL;
+	}
+	return value.len && slice_copy(value, name, size) ? 0 : -EINVAL;
+}
+
+static int set_vip_namespace(struct config *config, struct slice value, struct problem *problem)
+{
+	return copy_name(value, config->vip_namespace, sizeof(config->vip_namespace));
+}
+
+static int set_node_name(struct config *config, struct slice value, struct problem *problem)
+{
+	return copy_name(value, config->node_name, sizeof(config->node_name));
+}
+
+static int set_kube_api(struct config *config, struct slice value, struct problem *problem)
+{
+	char *url = NULL;
+	int ret = management_url_parse(value, &url);
+
+	if (ret)
+		return ret;
+	if (strncmp(url, "https://", 8)) {
+		problem->is = "has no TLS; a token is not sent without it";
+		ret = -EINVAL;
+	} else if (strlen(url) >= sizeof(config->kube_api)) {
+		ret = -EINVAL;
+	} else {
+		strcpy(config->kube_api, url);
+	}
+	free(url);
+	return ret;
+}
+
+static int set_kube_dir(struct config *config, struct slice value, struct problem *problem)
+{
+	return value.len > 1 && value.at[0] == '/' && slice_copy(value, config->kube_dir,
+		sizeof(config->kube_dir)) ? 0 : -EINVAL;
 }
 
 static int set_pin_dir(struct config *config, struct slice value, struct problem *problem)

@@ -22,6 +22,7 @@
 #include "daemon/static.h"
 #include "daemon/succession.h"
 #include "datapath/seat.h"
+#include "kube/kube.h"
 #include "log/log.h"
 #include "mesh/mesh.h"
 #include "plane/run.h"
@@ -49,6 +50,7 @@ struct daemon {
 	struct loop *loop;			/* the plane's */
 	struct plane *plane;
 	struct mesh *mesh;
+	struct kube *kube;
 	struct serving serving;
 	struct notify notify;
 	struct reload reload;
@@ -198,7 +200,11 @@ static void say_state(struct daemon *d)
 /* The programs are attached: what a service manager waits for. Packets may still wait for a login. */
 static void be_ready(struct daemon *d)
 {
+	char err[ERR_LEN] = "";
+
 	notify_ready(&d->notify);
+	if (kube_start(d->plane, d->config, &d->kube, err, sizeof(err)) && *err)
+		log_warn("%s", err);
 	say_state(d);
 	reload_listen(&d->reload);
 }
@@ -360,6 +366,7 @@ static bool let_go(struct daemon *d)
 	serving_stop(&d->serving);
 	reload_stop(&d->reload);
 	notify_close(&d->notify);
+	kube_free(d->kube);
 	mesh_free(d->mesh);
 	plane_free(d->plane);
 	if (d->signals >= 0)

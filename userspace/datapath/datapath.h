@@ -65,7 +65,7 @@ struct datapath_options {
 	X(CONFIG, config) X(INFO, info) X(STATS, stats) X(HANDSHAKE_STATS, handshake_stats) \
 	X(SEEN, seen) X(TRAFFIC, traffic) X(FACTS, facts) \
 	X(LOCAL_ADDRS, local_addrs) X(LINKS, links) X(HOST4, host4) X(LOCAL4, local4) \
-	X(HOST6, host6) X(LOCAL6, local6) \
+	X(HOST6, host6) X(LOCAL6, local6) X(VIPS, vips) X(VIP_SOURCE, vip_source) \
 	X(NEXT_HOPS, next_hops) \
 	X(SESSIONS, sessions) X(REPLAY, replay) X(SEND_COUNTERS, send_counters) \
 	X(KEYSTREAM, keystream) X(KEYSTREAM_RINGS, keystream_rings) X(KEYSTREAM_STATE, keystream_state) \

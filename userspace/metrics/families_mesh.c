@@ -179,6 +179,19 @@ static void write_applies(struct metrics_text *text, const struct metrics_data *
 	fact(text, data, METRIC_ACL_RULES, TALON_FACT_ACL_RULES);
 }
 
+static void write_vips(struct metrics_text *text, const struct metrics_data *data)
+{
+	metrics_family(text, METRIC_VIPS_TROUBLE);
+	metrics_sample(text, LABELS({ "kind", "error" }), data->facts[TALON_FACT_VIP_ERRORS]);
+	metrics_sample(text, LABELS({ "kind", "restart" }), data->facts[TALON_FACT_VIP_RESTARTS]);
+	if (!data->is_fresh)
+		return;
+	metrics_family(text, METRIC_VIPS);
+	metrics_sample(text, LABELS({ "state", "here" }), data->facts[TALON_FACT_VIPS_HERE]);
+	metrics_sample(text, LABELS({ "state", "elsewhere" }), data->facts[TALON_FACT_VIPS_ELSEWHERE]);
+	fact(text, data, METRIC_VIPS_SYNCED, TALON_FACT_VIP_SYNCED);
+}
+
 static void write_signal(struct metrics_text *text, const struct metrics_data *data)
 {
 	static const struct { const char *direction, *result; enum talon_fact fact; } list[] = {
@@ -252,6 +265,7 @@ void metrics_write_mesh(struct metrics_text *text, const struct metrics_data *da
 	if (!data->has_datapath)
 		return;
 	write_applies(text, data);
+	write_vips(text, data);
 	if (!data->facts[TALON_FACT_IS_MESH])
 		return;
 	ROWS(PATH_CHANGES, "to", { "direct", TALON_FACT_PATH_TO_DIRECT },

@@ -149,10 +149,10 @@
 
 /* Maps and queues. */
 #define METRICS_MAPS(X) \
-	X(MAP_ENTRIES, map_entries, GAUGE, "", "map", "29", \
+	X(MAP_ENTRIES, map_entries, GAUGE, "", "map", "30", \
 		"Entries in use of a map that can become full.") \
-	X(MAP_LIMIT, map_entries_limit, GAUGE, "", "map", "29", "Entries that fit.") \
-	X(MAP_BYTES, map_memory_bytes, GAUGE, "bytes", "map", "62, one for each map", \
+	X(MAP_LIMIT, map_entries_limit, GAUGE, "", "map", "30", "Entries that fit.") \
+	X(MAP_BYTES, map_memory_bytes, GAUGE, "bytes", "map", "64, one for each map", \
 		"Memory of a map, as the kernel charges it.") \
 	X(RING_BYTES, ring_bytes, GAUGE, "bytes", "ring", "4", \
 		"Bytes in a ring buffer that its reader has not read yet.") \
@@ -224,7 +224,14 @@
 	X(APPLY_SECONDS, apply_seconds, COUNTER, "seconds", "", "1", "Time that applying them took.") \
 	X(APPLY_LAST, apply_last_seconds, GAUGE, "seconds", "", "1", "Time that the last one took.") \
 	X(APPLIED, apply_timestamp_seconds, GAUGE, "seconds", "", "1", "When that was, Unix time.") \
-	X(ACL_RULES, acl_rules, GAUGE, "", "", "1", "Access rules in force, after equal ones were joined.")
+	X(ACL_RULES, acl_rules, GAUGE, "", "", "1", "Access rules in force, after equal ones were joined.") \
+	X(VIPS, virtual_addresses, GAUGE, "", "state", "2", \
+		"Virtual addresses of the cluster that this node (here) or another one (elsewhere) holds. " \
+		"Also with a static file.") \
+	X(VIPS_SYNCED, virtual_addresses_synced, GAUGE, "", "", "1", \
+		"1 if that is what the API server says now, 0 if it cannot be asked, or is not.") \
+	X(VIPS_TROUBLE, virtual_addresses_trouble, COUNTER, "", "kind", "2", \
+		"Requests to the API server that failed, and watches that began again with a list.")
 
 #define METRICS(X) \
 	METRICS_STATE(X) METRICS_PACKETS(X) METRICS_PEERS(X) METRICS_NAT(X) METRICS_MAPS(X) \

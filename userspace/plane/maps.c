@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Typed access to the pinned maps.
 #include <errno.h>
-#include <string.h>
-#include <time.h>
-
 #include "plane/internal.h"
 
 int map_write(const struct plane *p, enum datapath_map map, uint32_t key, const void *value, uint64_t flags)
@@ -63,4 +60,13 @@ void map_bump_generation(struct plane *p)
 	if (!p->map_config.generation)
 		p->map_config.generation = 1;	/* 0 means "not decided yet" */
 	map_write_config(p);
+}
+
+int plane_set_vips(struct plane *p, const struct vip_wish *wish)
+{
+	int ret = p->device ? vip_table_set(p->dp, wish, &p->sees_change) : -EAGAIN;
+
+	if (p->sees_change)
+		map_bump_generation(p);
+	return ret;
 }

@@ -13,6 +13,7 @@
 #include "policy/acl.h"
 #include "config/config.h"
 #include "crypto/key.h"
+#include "host/vip_table.h"
 #include "loop/loop.h"
 #include "base/endpoint.h"
 #include "host/services.h"
@@ -92,6 +93,8 @@ bool plane_is_left_out(const struct plane *p, const struct cidr *net);
  * accepted by any way. @path: for PLANE_DIRECT.
  */
 int plane_set_way(struct plane *p, uint32_t peer, enum plane_way way, const struct endpoint *path);
+/* vip_table_set() in this plane's maps; -EAGAIN before there are any. */
+int plane_set_vips(struct plane *p, const struct vip_wish *wish);
 /* Round trip of the direct way to @peer, for metrics, in 100 us; 0: not known. Written if it differs. */
 void plane_set_latency(struct plane *p, uint32_t peer, uint16_t latency_100us);
 /* Sends a keepalive, or starts a handshake if no session can send. */

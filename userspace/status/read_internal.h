@@ -32,6 +32,8 @@ int read_fail(const struct reading *r, const char *map, int ret);
  * with r->why.
  */
 int read_open(const struct reading *r, const char *name, size_t value_size, __u32 *ret_entries);
+/* Entry 0 of an array. Returns 0, or a negative errno with r->why. */
+int read_one(struct reading *r, const char *name, void *value, size_t size);
 /*
  * Reads up to BATCH entries after @cursor, or from the start if @is_first. Returns their number or a negative
  * errno.

@@ -20,6 +20,7 @@
 #include "talon/nat_types.h"
 #include "talon/peer_types.h"
 #include "talon/traffic_types.h"
+#include "talon/vip_types.h"
 #include "talon/watch_types.h"
 
 #define STATUS_HEARTBEAT_FRESH_NS	(3 * TALON_NSEC_PER_SEC)	/* it beats about once a second */
@@ -84,6 +85,12 @@ struct status_peer {
 	size_t allowed_count;
 };
 
+/* A virtual address of the cluster. */
+struct status_vip {
+	struct talon_addr addr;
+	struct talon_vip vip;		/* its texts may lack a terminating NUL */
+};
+
 /* Packets by how their keystream was had. */
 struct status_keystream_counts {
 	__u64 ahead;			/* it lay ready */
@@ -103,6 +110,9 @@ struct status {
 	size_t device_count;
 	struct status_route *routes;	/* sorted by address, IPv4 first */
 	size_t route_count;
+	struct status_vip *vips;	/* sorted by address */
+	size_t vip_count;
+	struct talon_vip_source vip_source;	/* the same of its texts */
 	struct status_peer *peers;
 	size_t peer_count;
 	struct cidr *allowed;		/* of all peers, grouped by peer */

@@ -6,6 +6,7 @@
 #include "crypto/key.h"
 #include "base/json_out.h"
 #include "status/show.h"
+#include "status/vips.h"
 
 /* An array of the parts of @text between @separators, without spaces on the left. */
 static void put_list(struct json_out *json, const char *key, const char *text, size_t size,
@@ -292,6 +293,7 @@ void status_write_json(FILE *out, const struct status *status)
 	json_out_number(&json, "listenPort", ntohs(status->config.listen_port));
 	put_snat(&json, &status->config);
 	put_routes(&json, status);
+	vips_put(&json, status);
 	json_out_string(&json, "metrics", info->metrics, sizeof(info->metrics));
 	put_list(&json, "hazards", info->hazards, sizeof(info->hazards), "\n");
 	put_flows(&json, status);

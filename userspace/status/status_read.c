@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "datapath/datapath.h"
 #include "status/read_internal.h"
+#include "status/vips.h"
 
 int read_fail(const struct reading *r, const char *map, int ret)
 {
@@ -70,7 +71,7 @@ int read_compare_nets(const struct cidr *a, const struct cidr *b)
 }
 
 /* Element 0 of a map that has one. */
-static int read_one(const struct reading *r, const char *name, void *value, size_t size)
+int read_one(struct reading *r, const char *name, void *value, size_t size)
 {
 	__u32 entries, zero = 0;
 	int fd, ret;
@@ -388,7 +389,7 @@ static int read_status(struct status *ret_status, const char *pin_dir, bool few,
 {
 	static int (*const steps[])(struct reading *) = {
 		read_config, read_info, read_nat, read_counters, read_traffic, read_handshakes,
-		read_keystream, read_watches, read_devices, read_routes, read_peers, read_allowed,
+		read_keystream, read_watches, read_devices, vips_read, read_routes, read_peers, read_allowed,
 	};
 	const size_t count = sizeof(steps) / sizeof(steps[0]) - (few ? 3 : 0);
 	struct status status = {};
@@ -428,6 +429,7 @@ void status_free(struct status *status)
 {
 	free(status->devices);
 	free(status->routes);
+	free(status->vips);
 	free(status->peers);
 	free(status->allowed);
 	*status = (struct status){};

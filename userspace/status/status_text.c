@@ -5,6 +5,7 @@
 
 #include "crypto/key.h"
 #include "status/show.h"
+#include "status/vips.h"
 
 #define LINE(out, name, text, size)		\
 	do {					\
@@ -399,6 +400,7 @@ static void print_summary(FILE *out, const struct status *status)
 	fprintf(out, "Listen port: %u\n", ntohs(status->config.listen_port));
 	print_snat(out, &status->config);
 	print_routes(out, status);
+	vips_print(out, status);
 	LINE(out, "Metrics", info->metrics, sizeof(info->metrics));
 	print_hazards(out, info);
 	show_watches(out, status);
@@ -434,6 +436,7 @@ void status_print_datapath(FILE *out, const struct status *status, bool detail)
 	print_programs(out, status);
 	fprintf(out, "Listen port: %u\n", ntohs(status->config.listen_port));
 	print_snat(out, &status->config);
+	vips_print(out, status);
 	LINE(out, "Metrics", status->info.metrics, sizeof(status->info.metrics));
 	print_hazards(out, &status->info);
 	show_watches(out, status);

@@ -121,6 +121,12 @@ enum talon_fact_kind { TALON_FACT_COUNTER, TALON_FACT_GAUGE };
 	X(USED_ACL_DESTINATIONS6, plane, used_acl_destinations6, GAUGE, "IPv6 destination prefixes of them") \
 	X(USED_ACL_CLASSES, plane, used_acl_classes, GAUGE, "classes of prefixes and ports of them") \
 	X(ACL_RULES, plane, acl_rules, GAUGE, "access rules in force, after equal ones were joined") \
+	X(VIPS_HERE, plane, vips_here, GAUGE, "virtual addresses of the cluster that this node holds") \
+	X(VIPS_ELSEWHERE, plane, vips_elsewhere, GAUGE, "those that another node holds") \
+	X(VIP_SYNCED, plane, vip_synced, GAUGE, "1: this is what the API server says now") \
+	X(VIP_ERRORS, plane, vip_errors, COUNTER, "requests to the API server that failed") \
+	X(VIP_RESTARTS, plane, vip_restarts, COUNTER, \
+		"lists of the API server after the first of each kind") \
 	X(SCRAPES, plane, scrapes, COUNTER, "requests for metrics that were answered whole") \
 	X(SCRAPES_REFUSED, plane, scrapes_refused, COUNTER, \
 		"connections for metrics or health that ended without a whole answer")

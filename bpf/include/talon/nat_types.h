@@ -59,7 +59,19 @@ enum talon_tcp_bits {
 
 enum talon_flow_flags {
 	TALON_FLOW_ANSWERED	= 1 << 0,	/* a packet of the remote passed */
+	/*
+	 * the client's packets wait for an answer, or for a next hop, since the time in the bits from
+	 * TALON_FLOW_SINCE on: map "vips"
+	 */
+	TALON_FLOW_WAITS	= 1 << 1,
 };
+
+/* What is left of flags: 6 bits of a clock that counts 2^28 ns, 0.27 s. */
+#define TALON_FLOW_SINCE	2
+#define TALON_FLOW_SINCE_MASK	0x3fU
+#define TALON_FLOW_SINCE_NS	28
+/* so many of them, 0.5 to 0.8 s, are in vain */
+#define TALON_FLOW_IN_VAIN	3
 
 /* in ifindex: the device takes no redirected frames (config_types.h, onward frames) */
 #define TALON_FLOW_ONWARD	(1U << 31)

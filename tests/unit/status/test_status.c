@@ -361,6 +361,8 @@ static const char json_head[] =
 	"\"lastPort\":19999},\"networks\":[{\"network\":\"10.0.0.0/8\",\"masquerade\":false,"
 	"\"local\":false},{\"network\":\"192.168.1.0/24\",\"masquerade\":true,\"local\":false},"
 	"{\"network\":\"192.168.1.220/32\",\"masquerade\":true,\"local\":true}],"
+	"\"virtualAddresses\":{\"source\":\"off\",\"synced\":false,\"sinceUnixSeconds\":0,\"error\":\"\","
+	"\"addresses\":[]},"
 	"\"metrics\":\"127.0.0.1:9567\","
 	"\"hazards\":[\"eth0: rp_filter is strict\",\"src_valid_mark is 1\"],\"flows\":{\"live\":12,"
 	"\"room\":262143,\"created\":100,\"expired\":88,\"endedEarly\":7,\"taken\":14,\"sharedPort\":3,"
@@ -390,6 +392,37 @@ static void the_json_has_every_field_in_its_place(void **state)
 		"\"gapMicroseconds\":1875},"
 	"\"watching\":{\"capture\":null,\"drops\":null,\"drops_sent\":0,\"drops_limited\":0,\"drops_lost\":0,"
 	"\"packets_sent\":0,\"packets_lost\":0}}\n");
+	free(text);
+}
+
+static void virtual_addresses_are_shown_with_their_holder(void **state)
+{
+	struct status s = make_status();
+	struct status_vip vips[] = {
+		{ { .word[0] = inet_addr("192.168.1.220") }, { .where = TALON_VIP_HERE, .holder = "w1",
+			.service = "web/shop", .since_unix_s = 5 } },
+		{ { .word[0] = inet_addr("192.168.1.221") }, { .where = TALON_VIP_LEFT, .holder = "w2",
+			.service = "web/till" } },
+	};
+	char *text;
+
+	s.vips = vips;
+	s.vip_count = 2;
+	s.vip_source = (struct talon_vip_source){ .name = "cilium", .synced = 1,
+		.since_unix_s = s.now_unix_s - 5 };
+	text = text_of(&s, false);
+	assert_has(text, "Virtual addresses: by cilium, known since 5 seconds\n"
+		"  192.168.1.220: held here (web/shop)\n  192.168.1.221: held by w2 (web/till)\n");
+	free(text);
+	s.vip_source.synced = 0;
+	strcpy(s.vip_source.error, "leases: no\nanswer");
+	text = text_of(&s, false);
+	assert_has(text, "NOT KNOWN, the last answer holds since 5 seconds (leases: no?answer)\n");
+	free(text);
+	text = json_of(&s);
+	assert_has(text, "\"addresses\":[{\"address\":\"192.168.1.220\",\"here\":true,\"holder\":\"w1\","
+		"\"service\":\"web/shop\",\"sinceUnixSeconds\":5},"
+		"{\"address\":\"192.168.1.221\",\"here\":false,");
 	free(text);
 }
 
@@ -837,6 +870,7 @@ int main(void)
 		cmocka_unit_test(the_detail_stands_before_the_summary),
 		cmocka_unit_test(an_empty_datapath_reads_well),
 		cmocka_unit_test(the_json_has_every_field_in_its_place),
+		cmocka_unit_test(virtual_addresses_are_shown_with_their_holder),
 		cmocka_unit_test(hostile_text_in_maps_cannot_steer_a_terminal_or_forge_a_line),
 		cmocka_unit_test(hostile_text_in_maps_stays_inside_its_json_string),
 		cmocka_unit_test(the_helper_runs_stalls_or_is_not_there),
