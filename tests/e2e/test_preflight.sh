@@ -122,7 +122,7 @@ test_a_host_that_does_not_forward_cannot_serve_networks() {
 test_strict_filters_are_named_also_for_the_tunnel_that_is_to_come() {
 	in_ns node sysctl -qw net.ipv4.conf.default.rp_filter=1 net.ipv4.conf.all.src_valid_mark=1
 	finally "in_ns node sysctl -qw net.ipv4.conf.default.rp_filter=0 net.ipv4.conf.all.src_valid_mark=0"
-	look
+	look --hand-up pass
 	finding rp-filter warning "rp_filter=1 .strict. on wt0"
 	finding src-valid-mark warning "src_valid_mark=1 on eth0"
 }
