@@ -125,7 +125,6 @@ RENDERS = {
     "vip cilium": {"vip": {"source": "cilium"}},
     "vip metallb": {"vip": {"source": "metallb"}},
     "vip kube-vip": {"vip": {"source": "kube-vip", "namespace": "vips"}},
-    "vip arp": {"vip": {"source": "arp"}},
     "log": {"log": {"level": "debug", "format": "json"}},
     "extras": {"extraEnv": [{"name": "NB_FORCE_RELAY", "value": "true"}], "extraEnvFrom": [{"secretRef": {"name": "s"}}], "extraArgs": ["--anonymize"],
                "extraVolumes": [{"name": "x", "emptyDir": {}}], "extraVolumeMounts": [{"name": "x", "mountPath": "/x"}],
@@ -449,7 +448,7 @@ def test_bpffs(helm):
 
 def test_access(helm):
     render = renders(helm)
-    for name in ("node", "vip arp"):
+    for name in ("node",):
         equal(f"{name}: no token", (render(name).pod["automountServiceAccountToken"], render(name).of("Role"), render(name).of("ClusterRole")), (False, [], []))
     expected = {"vip auto": {"kube-system": ["leases"], "metallb-system": ["servicel2statuses"]}, "vip cilium": {"kube-system": ["leases"]},
                 "vip metallb": {"metallb-system": ["servicel2statuses"]}, "vip kube-vip": {"vips": ["leases"]}}
