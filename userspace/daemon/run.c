@@ -2,7 +2,6 @@
 // One process, one loop: start in order, run, stop in reverse.
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +9,6 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -19,6 +17,7 @@
 #include "daemon/notify.h"
 #include "daemon/reload.h"
 #include "daemon/serving.h"
+#include "daemon/signals.h"
 #include "daemon/static.h"
 #include "daemon/succession.h"
 #include "datapath/seat.h"
@@ -55,8 +54,7 @@ struct daemon {
 	struct notify notify;
 	struct reload reload;
 	struct loading loading;
-	int signals;
-	struct loop_fd signals_watch;
+	struct signals signals;
 	struct loop_timer second;
 	unsigned int seconds;
 	struct loop_timer end;
@@ -135,34 +133,14 @@ static void fail_run(struct daemon *d, int ret, const char *err)
 	loop_stop(d->loop);
 }
 
-/* Signals. */
-
-static void on_signal(void *ctx, uint32_t events)
+static void on_signal(void *ctx, bool is_hangup)
 {
-	struct signalfd_siginfo info;
 	struct daemon *d = ctx;
 
-	while (read(d->signals, &info, sizeof(info)) > 0) {
-		if (info.ssi_signo == SIGHUP)
-			reload_on_signal(&d->reload);
-		else
-			stop(d);
-	}
-}
-
-static int open_signals(struct daemon *d)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	d->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return d->signals < 0 ? -errno : loop_fd_add(d->loop, &d->signals_watch, d->signals, EPOLLIN,
-		on_signal, d);
+	if (is_hangup)
+		reload_on_signal(&d->reload);
+	else
+		stop(d);
 }
 
 static int open_all(struct daemon *d, char *err, size_t errlen)
@@ -171,7 +149,7 @@ static int open_all(struct daemon *d, char *err, size_t errlen)
 
 	if (ret)
 		return ret;
-	ret = open_signals(d);
+	ret = signals_open(&d->signals, d->loop, on_signal, d);
 	if (ret)
 		snprintf(err, errlen, "event loop: %s", strerror(-ret));
 	return ret;
@@ -369,14 +347,13 @@ static bool let_go(struct daemon *d)
 	kube_free(d->kube);
 	mesh_free(d->mesh);
 	plane_free(d->plane);
-	if (d->signals >= 0)
-		close(d->signals);
+	signals_close(&d->signals);
 	return was_serving;
 }
 
 int daemon_run(struct config *config, int seat, const struct daemon_reload *reload)
 {
-	struct daemon d = { .config = config, .seat = seat, .signals = -1, .plane = plane_new(config) };
+	struct daemon d = { .config = config, .seat = seat, .signals.fd = -1, .plane = plane_new(config) };
 	char err[ERR_LEN] = "";
 	bool is_mine;
 	int ret;

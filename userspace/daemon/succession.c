@@ -2,14 +2,12 @@
 // The seat changes hands: waiting for it, standing by without it, and leaving it to a command that
 // removes all.
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/signals.h"
 #include "daemon/succession.h"
 #include "datapath/datapath.h"
 #include "datapath/seat.h"
@@ -30,8 +28,7 @@ struct wait {
 	int seat;
 	struct loop *loop;
 	struct loop_timer timer;
-	int signals;
-	struct loop_fd signals_watch;
+	struct signals signals;
 	struct control *control;	/* NULL: nobody can ask what is going on */
 	bool is_said;			/* ... to the log and to probes */
 	uint64_t free_ns;		/* since when the seat is free; 0: it is not */
@@ -44,32 +41,12 @@ static void end(struct wait *w, int ret)
 	loop_stop(w->loop);
 }
 
-static void on_signal(void *ctx, uint32_t events)
+static void on_signal(void *ctx, bool is_hangup)
 {
-	struct signalfd_siginfo info;
-	struct wait *w = ctx;
-
-	while (read(w->signals, &info, sizeof(info)) > 0) {
-		if (info.ssi_signo == SIGHUP)
-			log_info("SIGHUP: not now: another controller runs");
-		else
-			end(w, -EINTR);
-	}
-}
-
-/* They stay blocked for daemon_run(). As first process of a container we would ignore them otherwise. */
-static int watch_signals(struct wait *w)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return w->signals < 0 ? -errno : loop_fd_add(w->loop, &w->signals_watch, w->signals, EPOLLIN,
-		on_signal, w);
+	if (is_hangup)
+		log_info("SIGHUP: not now: another controller runs");
+	else
+		end(ctx, -EINTR);
 }
 
 static void name_holder(int seat, char *text, size_t size)
@@ -126,16 +103,15 @@ static int run(struct wait *w, loop_timer_fn look)
 
 	if (ret)
 		return ret;
-	w->signals = -1;
+	w->signals.fd = -1;
 	loop_timer_init(&w->timer, look, w);
 	loop_timer_after(w->loop, &w->timer, 0);
-	ret = watch_signals(w);
+	ret = signals_open(&w->signals, w->loop, on_signal, w);
 	if (!ret)
 		ret = loop_run(w->loop);
 	control_free(w->control);
 	loop_free(w->loop);
-	if (w->signals >= 0)
-		close(w->signals);
+	signals_close(&w->signals);
 	return ret ? ret : w->ret;
 }
 
