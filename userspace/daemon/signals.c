@@ -17,7 +17,8 @@ static void on_signal(void *ctx, uint32_t events)
 		s->heed(s->ctx, info.ssi_signo == SIGHUP);
 }
 
-int signals_open(struct signals *signals, struct loop *loop, void (*heed)(void *ctx, bool is_hangup), void *ctx)
+int signals_open(struct signals *signals, struct loop *loop, void (*heed)(void *ctx, bool is_hangup),
+	void *ctx)
 {
 	sigset_t set;
 

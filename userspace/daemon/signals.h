@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * SIGTERM, SIGINT and SIGHUP as events of a loop. They are blocked from then on, for good; SIGPIPE is ignored. The
- * first process of a container would not get them otherwise.
+ * SIGTERM, SIGINT and SIGHUP as events of a loop. They are blocked from then on, for good; SIGPIPE is
+ * ignored. The first process of a container would not get them otherwise.
  */
 #ifndef TALON_DAEMON_SIGNALS_H
 #define TALON_DAEMON_SIGNALS_H
@@ -18,7 +18,8 @@ struct signals {
 };
 
 /* @heed is called for each that comes: SIGHUP, or one of the others. Returns 0 or a negative errno. */
-int signals_open(struct signals *signals, struct loop *loop, void (*heed)(void *ctx, bool is_hangup), void *ctx);
+int signals_open(struct signals *signals, struct loop *loop, void (*heed)(void *ctx, bool is_hangup),
+	void *ctx);
 /* Does nothing if they are not open. */
 void signals_close(struct signals *signals);
 
