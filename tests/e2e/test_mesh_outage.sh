@@ -89,7 +89,10 @@ test_server_that_takes_calls_and_answers_none_is_shown_as_down() {
 	relayed lap2 node
 }
 
-says_why() { member "$1" status -d | found "^Management: Disconnected, reason: .*DeadlineExceeded"; }
+# The server's own clock for the call may end it a moment before the client's does.
+says_why() {
+	member "$1" status -d | found -E "^Management: Disconnected, reason: .*(no answer from .* within 5 s|DeadlineExceeded)"
+}
 
 test_management_stops_and_comes_back_without_a_lost_packet() { through_a_stop_of management; }
 test_signal_stops_and_comes_back_without_a_lost_packet() { through_a_stop_of signal; }
