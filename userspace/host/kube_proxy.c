@@ -27,7 +27,7 @@ static const struct {
 #define LEGACY_TABLES (sizeof(legacy) / sizeof(legacy[0]))
 
 struct reading {
-	struct services_list here, dropped;
+	struct services here, dropped;
 	int ret;
 };
 
@@ -38,34 +38,43 @@ static void take(const struct net_service *service, void *user)
 		.prefixlen = service->family == AF_INET6 ? 128 : 32 };
 	bool is_host = service->family == AF_INET6 ? addr6_is_host(&service->addr)
 		: addr4_is_host(service->addr.word[0]);
-	int ret = is_host ? services_add(service->is_dropped ? &r->dropped : &r->here, &net,
-		SERVICES_HERE) : 0;
+	int ret = is_host ? services_add(service->is_dropped ? &r->dropped : &r->here, &net) : 0;
 
 	if (ret)
 		r->ret = ret;
 }
 
-static bool is_listed(const char *path, const char *wanted)
+/* 1: it is there, 0: it is not, or a negative errno. */
+static int is_listed(const char *path, const char *wanted)
 {
 	FILE *f = fopen(path, "re");
-	bool found = false;
+	int ret = 0;
 	char table[32];
 
-	while (f && !found && fscanf(f, "%31s", table) == 1)
-		found = !strcmp(table, wanted);
-	if (f)
-		fclose(f);
-	return found;
+	if (!f)
+		return errno == ENOENT ? 0 : -errno;
+	while (!ret && fscanf(f, "%31s", table) == 1)
+		ret = !strcmp(table, wanted);
+	if (!ret && ferror(f))
+		ret = -EIO;
+	fclose(f);
+	return ret;
 }
 
-/* Zeros for a table that is not there. */
-static void measure_legacy(struct net_iptables_size sizes[static LEGACY_TABLES])
+/* Zeros for a table that is not there. Returns 0 or a negative errno. */
+static int measure_legacy(struct net_iptables_size sizes[static LEGACY_TABLES])
 {
+	int ret = 0;
+
 	memset(sizes, 0, LEGACY_TABLES * sizeof(*sizes));
-	for (size_t i = 0; i < LEGACY_TABLES; i++) {
-		if (is_listed(legacy[i].names, legacy[i].table))
-			net_iptables_measure(legacy[i].family, legacy[i].table, &sizes[i]);
+	for (size_t i = 0; i < LEGACY_TABLES && ret >= 0; i++) {
+		ret = is_listed(legacy[i].names, legacy[i].table);
+		if (ret > 0)
+			ret = net_iptables_measure(legacy[i].family, legacy[i].table, &sizes[i]);
+		if (ret == -ENOENT)
+			ret = 0;	/* it went meanwhile */
 	}
+	return ret < 0 ? ret : 0;
 }
 
 static int read_legacy(const struct net_iptables_size sizes[static LEGACY_TABLES], struct reading *r)
@@ -106,7 +115,7 @@ static int keep_served(const struct prefixes *here, const struct prefixes *dropp
 	return ret;
 }
 
-static int settle(struct reading *r, struct services_list *ret_list)
+static int settle(struct reading *r, struct services *ret_list)
 {
 	int ret = r->ret;
 
@@ -117,12 +126,12 @@ static int settle(struct reading *r, struct services_list *ret_list)
 	if (!ret)
 		ret = keep_served(&r->here.six, &r->dropped.six, &ret_list->six);
 	if (ret)
-		services_list_done(ret_list);
+		services_done(ret_list);
 	return ret;
 }
 
 static int read_once(bool with_nft, const struct net_iptables_size sizes[static LEGACY_TABLES],
-	struct services_list *ret_list)
+	struct services *ret_list)
 {
 	struct reading r = {};
 	int ret = with_nft ? net_service_list(take, &r) : 0;
@@ -131,8 +140,8 @@ static int read_once(bool with_nft, const struct net_iptables_size sizes[static 
 		ret = read_legacy(sizes, &r);
 	if (!ret)
 		ret = settle(&r, ret_list);
-	services_list_done(&r.here);
-	services_list_done(&r.dropped);
+	services_done(&r.here);
+	services_done(&r.dropped);
 	return ret;
 }
 
@@ -160,7 +169,7 @@ static int look_at_nft(struct kube_proxy *proxy, bool *ret_there, uint32_t *ret_
 	return *ret_there ? ret : 0;
 }
 
-int kube_proxy_look(struct kube_proxy *proxy, uint64_t now_ns, struct services_list *ret_list)
+int kube_proxy_look(struct kube_proxy *proxy, uint64_t now_ns, struct services *ret_list)
 {
 	struct net_iptables_size sizes[LEGACY_TABLES];
 	uint64_t began = clock_boot_ns();
@@ -168,9 +177,10 @@ int kube_proxy_look(struct kube_proxy *proxy, uint64_t now_ns, struct services_l
 	bool with_nft;
 	int ret = look_at_nft(proxy, &with_nft, &generation);
 
+	if (!ret)
+		ret = measure_legacy(sizes);
 	if (ret)
 		return ret;
-	measure_legacy(sizes);
 	if (proxy->is_read && (now_ns - proxy->read_ns < COST_SHARE * proxy->cost_ns ||
 		(generation == proxy->generation && !memcmp(sizes, proxy->sizes, sizeof(sizes)) &&
 		!(has_legacy(sizes) && now_ns - proxy->read_ns >= LEGACY_NS))))

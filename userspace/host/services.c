@@ -6,16 +6,16 @@
 #include <string.h>
 #include <sys/socket.h>
 
-int services_add(struct services_list *list, const struct cidr *net, enum services_place place)
+int services_add(struct services *services, const struct cidr *net)
 {
-	return prefixes_add(net->family == AF_INET6 ? &list->six : &list->four, prefix_bits_of(&net->addr),
-		net->prefixlen, place);
+	return prefixes_add(net->family == AF_INET6 ? &services->six : &services->four,
+		prefix_bits_of(&net->addr), net->prefixlen, 0);
 }
 
-void services_list_done(struct services_list *list)
+void services_done(struct services *services)
 {
-	prefixes_done(&list->four);
-	prefixes_done(&list->six);
+	prefixes_done(&services->four);
+	prefixes_done(&services->six);
 }
 
 static bool is_same(const struct prefixes *a, const struct prefixes *b)
@@ -25,29 +25,23 @@ static bool is_same(const struct prefixes *a, const struct prefixes *b)
 	for (size_t i = 0; i < a->count; i++) {
 		const struct prefix *x = &a->list[i], *y = &b->list[i];
 
-		if (x->addr != y->addr || x->len != y->len || x->value != y->value)
+		if (x->addr != y->addr || x->len != y->len)
 			return false;
 	}
 	return true;
 }
 
-bool services_set(struct services *services, enum services_source source, struct services_list *list)
+bool services_set(struct services *services, struct services *list)
 {
-	struct services_list *is = &services->of[source];
 	bool changed;
 
 	prefixes_sort(&list->four);
 	prefixes_sort(&list->six);
-	changed = !is_same(&is->four, &list->four) || !is_same(&is->six, &list->six);
-	services_list_done(is);
-	*is = *list;
-	*list = (struct services_list){};
+	changed = !is_same(&services->four, &list->four) || !is_same(&services->six, &list->six);
+	services_done(services);
+	*services = *list;
+	*list = (struct services){};
 	return changed;
-}
-
-static const struct prefixes *of_family(const struct services_list *list, uint8_t family)
-{
-	return family == AF_INET6 ? &list->six : &list->four;
 }
 
 static bool is_within(const struct prefixes *set, size_t count, const struct prefix *prefix)
@@ -59,56 +53,28 @@ static bool is_within(const struct prefixes *set, size_t count, const struct pre
 	return false;
 }
 
-/* Of all sources, the first one that speaks about a network deciding about it. */
-static int collect(const struct services *services, uint8_t family, uint32_t found, struct prefixes *ret_all)
-{
-	int ret = 0;
-
-	for (unsigned source = 0; source < SERVICES_SOURCES; source++) {
-		const struct prefixes *of = of_family(&services->of[source], family);
-
-		for (size_t i = 0; i < of->count && !ret; i++)
-			ret = prefixes_add(ret_all, of->list[i].addr, of->list[i].len,
-				of->list[i].value == SERVICES_HERE ? found : 0);
-	}
-	prefixes_sort(ret_all);
-	return ret;
-}
-
 int services_merge(const struct services *services, uint8_t family, uint32_t found, size_t max,
 	struct prefixes *set, size_t *ret_left_out)
 {
+	const struct prefixes *of = family == AF_INET6 ? &services->six : &services->four;
 	const size_t given = set->count;
-	struct prefixes all = {};
-	int ret = collect(services, family, found, &all);
+	int ret = 0;
 
 	*ret_left_out = 0;
-	for (size_t i = 0; i < all.count && !ret; i++) {
-		if (is_within(set, given, &all.list[i]))
+	for (size_t i = 0; i < of->count && !ret; i++) {
+		const struct prefix *prefix = &of->list[i];
+
+		if (is_within(set, given, prefix))
 			continue;
 		if (set->count - given == max)
 			++*ret_left_out;
 		else
-			ret = prefixes_add(set, all.list[i].addr, all.list[i].len, all.list[i].value);
+			ret = prefixes_add(set, prefix->addr, prefix->len, found);
 	}
-	prefixes_done(&all);
 	return ret;
 }
 
-size_t services_count(const struct services *services, enum services_source source)
+size_t services_count(const struct services *services)
 {
-	const struct services_list *list = &services->of[source];
-	size_t count = 0;
-
-	for (size_t i = 0; i < list->four.count; i++)
-		count += list->four.list[i].value == SERVICES_HERE;
-	for (size_t i = 0; i < list->six.count; i++)
-		count += list->six.list[i].value == SERVICES_HERE;
-	return count;
-}
-
-void services_done(struct services *services)
-{
-	for (unsigned source = 0; source < SERVICES_SOURCES; source++)
-		services_list_done(&services->of[source]);
+	return services->four.count + services->six.count;
 }

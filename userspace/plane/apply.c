@@ -609,6 +609,7 @@ static int apply_state(struct plane *p, const struct plane_state *state, char *e
 	ret = apply_config(p, state);
 	note(&v, ret, "map config: %s", strerror(-ret));
 	ret = apply_locals(p);
+	p->locals_error = ret;
 	note(&v, ret, "Local: %s", strerror(-ret));
 	ret = apply_routes(p, state);
 	note(&v, ret, "routes of the mesh: %s", strerror(-ret));

@@ -129,6 +129,7 @@ struct plane {
 	struct kube_proxy kube_proxy;
 	size_t services_left_out;	/* for which there was no room */
 	char services_trouble[160];	/* why they may be out of date: one line; empty: they are not */
+	int locals_error;		/* of their last writing: it is tried again each second */
 	bool tables_known;		/* these are what the maps hold */
 	uint32_t route_id;		/* last one given */
 	bool has_applied;

@@ -20,7 +20,7 @@ static void note_trouble(struct plane *p, const char *text)
 
 static void say_count(const struct plane *p, size_t before)
 {
-	size_t count = services_count(&p->services, SERVICES_OF_NETFILTER);
+	size_t count = services_count(&p->services);
 
 	if (count != before && (!count || !before))
 		log_info(count ? "kube-proxy's rules: %zu service addresses are this node's to serve"
@@ -29,11 +29,11 @@ static void say_count(const struct plane *p, size_t before)
 
 static bool look(struct plane *p, uint64_t now)
 {
-	size_t before = services_count(&p->services, SERVICES_OF_NETFILTER);
-	struct services_list list = {};
+	size_t before = services_count(&p->services);
+	struct services list = {};
 	char text[160] = "";
 	int ret = kube_proxy_look(&p->kube_proxy, now, &list);
-	bool changed = ret > 0 && services_set(&p->services, SERVICES_OF_NETFILTER, &list);
+	bool changed = ret > 0 && services_set(&p->services, &list);
 
 	if (ret < 0)
 		snprintf(text, sizeof(text),
@@ -54,16 +54,19 @@ void locals_start(struct plane *p)
 void locals_poll(struct plane *p, uint64_t now)
 {
 	/* what the maps hold of an earlier process stays until the first desired state */
-	if (look(p, now) && p->has_applied)
+	if ((look(p, now) || p->locals_error) && p->has_applied)
 		locals_write(p);
 }
 
 void locals_write(struct plane *p)
 {
-	int ret = apply_locals(p);
+	int ret = p->tables_known ? 0 : apply_read_tables(p);
 
-	if (ret)
-		log_warn("addresses that this node serves cannot be written: %s", strerror(-ret));
+	if (!ret)
+		ret = apply_locals(p);
+	if (ret && ret != p->locals_error)
+		log_warn("not all addresses that this node serves could be written: %s", strerror(-ret));
+	p->locals_error = ret;
 	p->networks_changed = false;	/* single addresses: no other device carries more than before */
 	if (p->is_ready)
 		hazards_update(p);
@@ -71,16 +74,13 @@ void locals_write(struct plane *p)
 		map_bump_generation(p);
 }
 
-void plane_set_services(struct plane *p, enum services_source source, struct services_list *list)
-{
-	if (services_set(&p->services, source, list) && p->has_applied)
-		locals_write(p);
-}
-
 void locals_hazards(const struct plane *p, char *text, size_t size)
 {
 	if (p->services_trouble[0])
 		text_append(text, size, "%s\n", p->services_trouble);
+	if (p->locals_error)
+		text_append(text, size, "not all addresses that this node serves could be written: %s\n",
+			strerror(-p->locals_error));
 	if (p->services_left_out)
 		text_append(text, size, "%zu service addresses more than there is room for (%u): they are "
 			"not served here; name their networks in Local\n", p->services_left_out,

@@ -122,11 +122,7 @@ static int fill_uplinks(const struct plane *p, struct talon_config *mc, bool *re
 	return 0;
 }
 
-/*
- * What XDP_PASS hands up keeps the outer packet's checksum state, which on a veth may be an unfinished one:
- * there, local deliveries go through the tunnel device.
- */
-static bool hands_up_by_tunnel(const struct config *config, bool has_veth)
+bool plane_hands_up_by_tunnel(const struct config *config, bool has_veth)
 {
 	return config->hand_up == CONFIG_HAND_UP_TUNNEL || (config->hand_up == CONFIG_HAND_UP_AUTO &&
 		has_veth);
@@ -157,7 +153,7 @@ static int fill_host(struct plane *p, char *err, size_t errlen)
 	set_flag(mc, TALON_F_MANY_SOURCES, ways_has_other_source(&p->ways, mc->node_addr));
 	set_flag(mc, TALON_F_PREEMPTIBLE, kernel_is_realtime());
 	set_flag(mc, TALON_F_SNAT_OWN, p->config->snat_addr && p->config->snat_addr != mc->node_addr);
-	set_flag(mc, TALON_F_HANDUP_TUNNEL, hands_up_by_tunnel(p->config, has_veth));
+	set_flag(mc, TALON_F_HANDUP_TUNNEL, plane_hands_up_by_tunnel(p->config, has_veth));
 	return 0;
 }
 

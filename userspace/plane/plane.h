@@ -16,7 +16,6 @@
 #include "host/vip_table.h"
 #include "loop/loop.h"
 #include "base/endpoint.h"
-#include "host/services.h"
 #include "talon/fact_types.h"
 
 struct plane;
@@ -147,12 +146,6 @@ void plane_set_events(struct plane *p, const struct plane_events *events, void *
 void plane_set_fact(struct plane *p, enum talon_fact fact, uint64_t value);
 /* Where metrics are served, for status; a long text is cut. */
 void plane_set_served(struct plane *p, const char *where);
-/*
- * Takes over what @source knows of addresses that this node serves (host/services.h); @list is
- * empty afterwards. In force at once, or with the first plane_apply(). Flows that are answered stay
- * on the way they have.
- */
-void plane_set_services(struct plane *p, enum services_source source, struct services_list *list);
 struct loop *plane_loop(struct plane *p);
 /* Sends a datagram from the WireGuard port. Returns 0 or a negative errno. */
 int plane_send(struct plane *p, const struct endpoint *to, const void *bytes, size_t len);

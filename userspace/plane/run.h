@@ -16,6 +16,11 @@
 /* What the maps of a start with @config need of memory. Makes nothing. Returns 0 or a negative errno. */
 struct datapath_need;
 int plane_need(const struct config *config, struct datapath_need *ret_need);
+/*
+ * Whether what is for this host goes up through the tunnel device. What XDP_PASS hands up keeps the outer
+ * packet's checksum state, which on a veth may be an unfinished one. @has_veth: an uplink is a veth.
+ */
+bool plane_hands_up_by_tunnel(const struct config *config, bool has_veth);
 
 /*
  * Makes a plane that does nothing yet, with its own loop. @config must outlive it. Returns NULL when

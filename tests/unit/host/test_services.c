@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What several parties know of addresses that this node serves, as one longest-prefix match.
+// Addresses that are found to be served by this node, beside the networks that the configuration gives.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -22,22 +22,19 @@ static struct cidr net(const char *text)
 	return cidr;
 }
 
-static void put(struct services_list *list, const char *text, enum services_place place)
+/* Each may be NULL. */
+static bool say(const char *one, const char *other)
 {
-	const struct cidr cidr = net(text);
+	const char *const texts[] = { one, other };
+	struct services list = {};
 
-	assert_int_equal(services_add(list, &cidr, place), 0);
-}
+	for (size_t i = 0; i < 2; i++) {
+		const struct cidr cidr = net(texts[i] ? texts[i] : "::/0");
 
-static bool say(enum services_source source, const char *here, const char *elsewhere)
-{
-	struct services_list list = {};
-
-	if (here)
-		put(&list, here, SERVICES_HERE);
-	if (elsewhere)
-		put(&list, elsewhere, SERVICES_ELSEWHERE);
-	return services_set(&services, source, &list);
+		if (texts[i])
+			assert_int_equal(services_add(&list, &cidr), 0);
+	}
+	return services_set(&services, &list);
 }
 
 static size_t merge(const char *given, size_t max)
@@ -71,44 +68,25 @@ static int clear(void **state)
 
 static void only_news_are_a_change(void **state)
 {
-	assert_true(say(SERVICES_OF_NETFILTER, "10.96.0.1/32", NULL));
-	assert_false(say(SERVICES_OF_NETFILTER, "10.96.0.1/32", NULL));
-	assert_true(say(SERVICES_OF_NETFILTER, NULL, "10.96.0.1/32"));
-	assert_true(say(SERVICES_OF_NETFILTER, NULL, NULL));
-	assert_false(say(SERVICES_OF_NETFILTER, NULL, NULL));
+	assert_true(say("10.96.0.1/32", NULL));
+	assert_false(say("10.96.0.1/32", NULL));
+	assert_true(say("10.96.0.1/32", "10.96.0.2/32"));
+	assert_false(say("10.96.0.2/32", "10.96.0.1/32"));
+	assert_true(say(NULL, NULL));
+	assert_false(say(NULL, NULL));
 }
 
 static void families_are_kept_apart(void **state)
 {
-	say(SERVICES_OF_NETFILTER, "fd00::1/128", NULL);
+	say("fd00::1/128", NULL);
 	assert_int_equal(merge(NULL, 10), 0);
 	assert_int_equal(set.count, 0);
-	assert_int_equal(services_count(&services, SERVICES_OF_NETFILTER), 1);
-}
-
-static void the_cluster_is_believed_before_netfilter(void **state)
-{
-	say(SERVICES_OF_NETFILTER, "192.168.1.160/32", NULL);
-	say(SERVICES_OF_CLUSTER, NULL, "192.168.1.160/32");
-	assert_int_equal(merge(NULL, 10), 0);
-	assert_int_equal(value("192.168.1.160/32"), 0);
-	say(SERVICES_OF_CLUSTER, "192.168.1.160/32", NULL);
-	merge(NULL, 10);
-	assert_int_equal(value("192.168.1.160/32"), FOUND);
-}
-
-static void what_is_elsewhere_is_cut_out_of_a_range(void **state)
-{
-	say(SERVICES_OF_CNI, "192.168.1.128/26", "192.168.1.161/32");
-	merge(NULL, 10);
-	assert_int_equal(value("192.168.1.128/26"), FOUND);
-	assert_int_equal(value("192.168.1.161/32"), 0);
+	assert_int_equal(services_count(&services), 1);
 }
 
 static void nothing_hides_what_is_given(void **state)
 {
-	say(SERVICES_OF_NETFILTER, "10.96.0.1/32", "10.96.0.2/32");
-	say(SERVICES_OF_CNI, "10.97.0.1/32", NULL);
+	say("10.96.0.1/32", "10.97.0.1/32");
 	merge("10.96.0.0/16", 10);
 	assert_int_equal(set.count, 2);
 	assert_int_equal(value("10.96.0.0/16"), 1);
@@ -117,8 +95,7 @@ static void nothing_hides_what_is_given(void **state)
 
 static void what_does_not_fit_is_counted(void **state)
 {
-	say(SERVICES_OF_NETFILTER, "10.96.0.1/32", NULL);
-	say(SERVICES_OF_CNI, "10.96.0.2/32", NULL);
+	say("10.96.0.1/32", "10.96.0.2/32");
 	assert_int_equal(merge("10.97.0.0/16", 1), 1);
 	assert_int_equal(set.count, 2);
 }
@@ -128,8 +105,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(only_news_are_a_change, clear),
 		cmocka_unit_test_teardown(families_are_kept_apart, clear),
-		cmocka_unit_test_teardown(the_cluster_is_believed_before_netfilter, clear),
-		cmocka_unit_test_teardown(what_is_elsewhere_is_cut_out_of_a_range, clear),
 		cmocka_unit_test_teardown(nothing_hides_what_is_given, clear),
 		cmocka_unit_test_teardown(what_does_not_fit_is_counted, clear),
 	};
