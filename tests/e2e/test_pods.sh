@@ -269,8 +269,13 @@ test_second_controller_that_waits_ends_on_a_signal() {
 	equal "pins" 1 "$(ls -d "$PIN"/v* | wc -l)"
 }
 
+# Another pod's pins, elsewhere on the bpffs, may have had this path there, and its devices this alias.
 test_down_by_another_path_to_the_same_pins_leaves_no_device() {
+	local dev
 	begin
+	finally "in_ns node ip link del wt9"
+	in_ns node ip link add wt9 type veth peer name wt9p
+	for dev in wt9 wt9p; do in_ns node ip link set "$dev" alias "$PIN"; done
 	pod_up one
 	kill -KILL "$(first_process one)"
 	finished one 5
@@ -279,6 +284,8 @@ test_down_by_another_path_to_the_same_pins_leaves_no_device() {
 	mount --bind "$RUN/bpf" "$RUN/other"
 	talon down --pin-dir "$RUN/other/talon"
 	umount "$RUN/other"
+	in_ns node ip link show wt9 >/dev/null
+	in_ns node ip link del wt9
 	all_is_gone
 }
 

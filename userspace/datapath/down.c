@@ -111,43 +111,54 @@ static void sweep_root(const char *root, unsigned version, void *user)
 }
 
 /*
- * Aliases of the device pairs that carry our programs. They were made with the path that the
- * directory had for the controller; here the same pins may have another one, as on the node what a
- * pod has below /sys/fs/bpf.
+ * The device pairs that carry our programs. Their alias is the path that the directory had for the
+ * controller; here the same pins may have another one, as on the node what a pod has below
+ * /sys/fs/bpf. In another pod that path may be another directory's: only these pairs are known to be ours.
  */
-struct aliases {
+struct pairs {
 	unsigned count;
-	char list[8][NET_ALIAS_MAX];
+	struct {
+		char name[IFNAMSIZ], alias[NET_ALIAS_MAX];
+	} list[16];
 };
+
+static const char *shorter_of(const struct net_link *link, const struct net_link *other)
+{
+	return strlen(link->name) > strlen(other->name) ? other->name : link->name;
+}
 
 /* One of a pair NAME and NAMEp, both with the same path as alias. */
 static bool is_of_a_pair(const struct net_link *link, const struct net_link *other)
 {
-	size_t one = strlen(link->name), two = strlen(other->name);
-	const char *longer = one > two ? link->name : other->name;
-	const char *shorter = one > two ? other->name : link->name;
+	const char *shorter = shorter_of(link, other);
+	const char *longer = shorter == link->name ? other->name : link->name;
+	size_t len = strlen(shorter);
 
 	return !strcmp(link->kind, "veth") && !strcmp(other->kind, "veth") && link->alias[0] == '/' &&
-		!strcmp(link->alias, other->alias) && (one > two ? one - two : two - one) == 1 &&
-		!strncmp(longer, shorter, strlen(shorter)) && longer[strlen(shorter)] == 'p';
+		!strcmp(link->alias, other->alias) && !strncmp(longer, shorter, len) &&
+		!strcmp(longer + len, "p");
 }
 
-static void note_alias(struct aliases *aliases, int ifindex)
+static void note_pair(struct pairs *pairs, int ifindex)
 {
 	struct net_link end, other;
+	const char *name;
 
 	if (net_link_get_index(ifindex, &end) || !end.lower || net_link_get_index(end.lower, &other) ||
 		!is_of_a_pair(&end, &other))
 		return;
-	for (unsigned i = 0; i < aliases->count; i++) {
-		if (!strcmp(aliases->list[i], end.alias))
+	name = shorter_of(&end, &other);
+	for (unsigned i = 0; i < pairs->count; i++) {
+		if (!strcmp(pairs->list[i].name, name))
 			return;
 	}
-	if (aliases->count < sizeof(aliases->list) / sizeof(aliases->list[0]))
-		snprintf(aliases->list[aliases->count++], NET_ALIAS_MAX, "%s", end.alias);
+	if (pairs->count == sizeof(pairs->list) / sizeof(pairs->list[0]))
+		return;
+	snprintf(pairs->list[pairs->count].name, IFNAMSIZ, "%s", name);
+	snprintf(pairs->list[pairs->count++].alias, NET_ALIAS_MAX, "%s", end.alias);
 }
 
-static void note_aliases(const char *root, unsigned version, void *user)
+static void note_pairs(const char *root, unsigned version, void *user)
 {
 	char links[PATH_MAX];
 	struct dirent *entry;
@@ -159,7 +170,7 @@ static void note_aliases(const char *root, unsigned version, void *user)
 	dir = opendir(links);
 	while (dir && (entry = readdir(dir))) {
 		if (pin_hook_parse(entry->d_name, &kind, &ifindex))
-			note_alias(user, ifindex);
+			note_pair(user, ifindex);
 	}
 	if (dir)
 		closedir(dir);
@@ -168,17 +179,17 @@ static void note_aliases(const char *root, unsigned version, void *user)
 int datapath_remove(const char *base, int seat, char *err, size_t errlen)
 {
 	struct sweep sweep = { .err = err, .errlen = errlen };
-	struct aliases aliases = {};
+	struct pairs pairs = {};
 
 	base = base ? base : DATAPATH_BASE_DEFAULT;
 	err[0] = '\0';
 	if (seat >= 0) {
-		pin_roots(base, note_aliases, &aliases);
+		pin_roots(base, note_pairs, &pairs);
 		pin_roots(base, sweep_root, &sweep);
 	}
 	note(&sweep, "tunnel device", net_tunnel_delete_all(base));
-	for (unsigned i = 0; i < aliases.count; i++)
-		note(&sweep, "tunnel device", net_tunnel_delete_all(aliases.list[i]));
+	for (unsigned i = 0; i < pairs.count; i++)
+		note(&sweep, "tunnel device", net_tunnel_delete(pairs.list[i].name, pairs.list[i].alias));
 	note(&sweep, "routes", net_route_flush(0));
 	note(&sweep, "neighbour entries", net_neigh_release_all());
 	if (seat >= 0 && !sweep.ret) {

@@ -76,6 +76,14 @@ int seat_open(const char *base, bool create, char *err, size_t errlen)
 	if (ret)
 		return ret;
 	fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0 && fd <= STDERR_FILENO) {	/* those were closed: what is printed must not get here */
+		const int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+		ret = errno;
+		close(fd);
+		errno = ret;
+		fd = higher;
+	}
 	if (fd >= 0)
 		return fd;
 	ret = -errno;
