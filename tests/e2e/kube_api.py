@@ -3,7 +3,7 @@
 """As much of a Kubernetes API server as tells who holds an address; and a TCP connection that talks all the time.
 
 serve FOLDER: HTTPS on 127.0.0.1:6443 with FOLDER/ca.crt and FOLDER/server.key. What it says is in the folder: `holder` of the Lease, `accepted`
-(the token), `gone` (there: the next watch is told 410, once). It writes a line for each request to FOLDER/requests, without the token.
+(the token), `gone` (there: the next watch is told 410, once), and, kept over a restart as in a real one, `version`. It writes a line for each request to FOLDER/requests, without the token.
 talk ADDRESS PORT LOG: sends a number every 50 ms, waits for its echo, and logs it.
 """
 import http.server
@@ -24,7 +24,7 @@ def folder_text(folder, name):
 class Api(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     folder = None
-    holder, version = "", int(time.time())
+    holder, version = "", 0
 
     def log_message(self, *args):
         pass
@@ -38,6 +38,8 @@ class Api(http.server.BaseHTTPRequestHandler):
         holder = folder_text(self.folder, "holder")
         if holder != Api.holder:
             Api.holder, Api.version = holder, Api.version + 1
+            with open(os.path.join(self.folder, "version"), "w") as f:
+                f.write(str(Api.version))
         return Api.version
 
     def service(self):
@@ -93,6 +95,8 @@ class Api(http.server.BaseHTTPRequestHandler):
 
 def serve(folder):
     Api.folder = folder
+    if os.path.exists(os.path.join(folder, "version")):
+        Api.version = int(folder_text(folder, "version"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 6443), Api)
     server.daemon_threads = True
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -156,6 +156,45 @@ test_read_only_state_directory_with_a_good_identity_is_enough() {
 	back
 }
 
+fill() { # DIRECTORY: to the last byte
+	dd if=/dev/zero of="$1/filler" bs=4096 2>/dev/null || true
+	dd if=/dev/zero of="$1/rest" bs=1 2>/dev/null || true
+	not dd if=/dev/zero of="$1/more" bs=1 count=1
+}
+
+# The map that comes cannot be kept, the one that is there is; what is running and what starts anew do not care.
+test_full_disk_takes_nothing_from_a_member_that_has_joined() {
+	local ip key
+	member_forget node
+	mkdir -p "$RUN/state/node"
+	finally "stop node; umount $RUN/state/node"
+	mount -t tmpfs -o size=256k none "$RUN/state/node"
+	# No identity, no join: a key that is not kept would be another peer at each start.
+	fill "$RUN/state/node"
+	: >"$RUN/log/node"
+	mesh key "$SETUP_KEY" valid
+	member_start node NB_SETUP_KEY="$SETUP_KEY"
+	wait_for 10 "the end of the node" not alive node
+	grep "No space left on device" "$RUN/log/node"
+	equal "peers" 0 "$(mesh status | jq '[.peers[] | select(.name | startswith("node"))] | length')"
+	rm "$RUN/state/node"/*
+	member_up node
+	ip=$(mesh_ip node)
+	key=$(mesh peer node key)
+	fill "$RUN/state/node"
+	mesh route lan peer=node network=192.168.1.0/24 netid=lan metric=100
+	wait_for 10 "the route" member_says_route
+	stop node KILL
+	member_start node NB_MANAGEMENT_URL=
+	back
+	wait_for 10 "the route again" member_says_route
+	equal "address" "$ip" "$(mesh_ip node)"
+	equal "key" "$key" "$(mesh peer node key)"
+	member_logged node "No space left on device"
+}
+
+member_says_route() { [ "$(member_says node '.networks | length')" -gt 0 ]; }
+
 test_hangup_does_not_end_a_member_of_a_mesh() {
 	local pid
 	member_forget node
