@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "net/threads.h"
+#include "plane/run.h"
 #include "preflight/internal.h"
 
 /* Hazards. */
@@ -97,15 +98,13 @@ void judge_no_hazard(struct preflight_report *report)
 	}
 }
 
-/* As the start decides it: hands_up_by_tunnel() in plane/map_config.c. */
 static bool hands_up_by_tunnel(const struct host *host)
 {
 	bool has_veth = false;
 
 	for (unsigned i = 0; i < host->uplink_count; i++)
 		has_veth |= !strcmp(host->uplinks[i].kind, "veth");
-	return host->config->hand_up == CONFIG_HAND_UP_TUNNEL ||
-		(host->config->hand_up == CONFIG_HAND_UP_AUTO && has_veth);
+	return plane_hands_up_by_tunnel(host->config, has_veth);
 }
 
 static void check_hazards(const struct host *host, struct preflight_report *report)

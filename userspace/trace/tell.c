@@ -131,7 +131,7 @@ static enum row row_of(const struct walk *walk, const struct trace_way *way, str
 
 	if (d->way_end)
 		return ROW_NOBODY;
-	if (live_local(&walk->live, dst) & TALON_LOCAL_GIVEN)
+	if (d->in_local && (live_local(&walk->live, dst) & TALON_LOCAL_GIVEN))
 		return ROW_LOCAL;
 	if (live_is_own(&walk->live, dst))
 		return d->flags & FORWARD_HAIRPIN ? ROW_MAPPING : ROW_OWN;
@@ -281,7 +281,7 @@ static struct trace_addr judged_as(const struct walk *walk, struct trace_addr ds
 {
 	struct talon_host_route host;
 
-	if (d->in_local || (live_local(&walk->live, dst) & TALON_LOCAL_GIVEN) || (d->flags & FORWARD_HAIRPIN))
+	if (d->in_local || (d->flags & FORWARD_HAIRPIN))
 		return dst;
 	if (live_is_own(&walk->live, dst) ||
 		(live_host_route(&walk->live, dst, &host) && host.kind == TALON_HOST_BROADCAST))
