@@ -25,7 +25,8 @@ struct kube_proxy {
 /*
  * Reads again if something may have changed since: nftables says so itself; of iptables-legacy the sizes
  * tell, and what leaves them alone is seen within 10 seconds. Costs two questions to the kernel otherwise.
- * Tables that are there and cannot be read are an error, not a host without services. Returns 1 with the new list in @ret_list; 0: as before; or a negative errno.
+ * Tables that are there and cannot be read are an error, not a host without services. Returns 1 with the new
+ * list in @ret_list; 0: as before; or a negative errno.
  */
 int kube_proxy_look(struct kube_proxy *proxy, uint64_t now_ns, struct services *ret_list);
 

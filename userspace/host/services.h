@@ -23,9 +23,9 @@ int services_add(struct services *services, const struct cidr *net);
 /* Takes over @list, which is empty afterwards. Returns whether it has others than @services had. */
 bool services_set(struct services *services, struct services *list);
 /*
- * Adds those of @family to @set, which has what the configuration gives, with value @found. What lies within a
- * given network is left out, since a longer entry would hide it. At most @max are added; *@ret_left_out could
- * not be. Returns 0 or -ENOMEM.
+ * Adds those of @family to @set, which has what the configuration gives, with value @found. What lies within
+ * a given network is left out, since a longer entry would hide it. At most @max are added; *@ret_left_out
+ * could not be. Returns 0 or -ENOMEM.
  */
 int services_merge(const struct services *services, uint8_t family, uint32_t found, size_t max,
 	struct prefixes *set, size_t *ret_left_out);

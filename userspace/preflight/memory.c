@@ -115,7 +115,8 @@ void judge_memory(const struct memory_facts *facts, struct preflight_report *rep
 	char text[PREFLIGHT_TEXT];
 
 	if (!facts->is_known) {
-		find(report, PREFLIGHT_MEMORY, PREFLIGHT_NOTE, "not known: the programs' objects cannot be opened");
+		find(report, PREFLIGHT_MEMORY, PREFLIGHT_NOTE,
+			"not known: the programs' objects cannot be opened");
 		return;
 	}
 	if (memory_refuse(facts, text, sizeof(text))) {

@@ -200,8 +200,8 @@ static void maps_that_are_there_need_no_memory(void **state)
 		"or more\n");
 	facts.is_known = false;
 	judge_memory(&facts, &report);
-	says("note     memory: not known: the programs' objects cannot be opened. Why: maps are kernel memory, "
-		"and the control group pays for them\n");
+	says("note     memory: not known: the programs' objects cannot be opened. Why: maps are kernel "
+		"memory, and the control group pays for them\n");
 }
 
 static void a_tunnel_must_have_its_names(void **state)
