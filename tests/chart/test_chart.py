@@ -118,7 +118,7 @@ RENDERS = {
     "static": ONE_STATIC,
     "static in a value": {"kind": "router", "static": {"config": "[Interface]\nPrivateKey = x\n", "key": "wg0.conf"}},
     "static on each node": {"static": {"existingSecret": "conf", "perNode": True}},
-    "config": merged(ROUTER, {"config": {"uplinks": ["eth0", "eth1"], "snat": "192.168.1.250", "snatPorts": "2000-3000", "datapath": "tcx", "handUp": "pass",
+    "config": merged(ROUTER, {"config": {"uplinks": ["eth0", "eth1"], "snat": "192.168.1.250", "snatPorts": "2000-3000", "datapath": "tcx", "handUp": "pass", "onStop": "quiet",
                                          "local": ["10.0.0.0/8", "fd00::/8"], "port": 51821, "tunnel": "wt1", "mtu": 1400, "maxPeers": 65536,
                                          "maxFlows": 1048576, "keystreamMemory": 0, "threadedNapi": True}}),
     "vip auto": {"vip": {"source": "auto"}},
@@ -349,6 +349,7 @@ def test_kinds(helm):
     equal("a new pod is ready before the old one goes", node.workload["spec"]["updateStrategy"],
           {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}})
     equal("and takes over", (node.env.get("TALON_TAKE_OVER"), router.env.get("TALON_TAKE_OVER")), ("on", None))
+    equal("what relayed peers are told at the end", [one.env.get("TALON_ON_STOP") for one in (node, router, three)], [None, None, "tell"])
     scheduling = render("scheduling")
     equal("scheduling", (scheduling.pod.get("tolerations"), scheduling.pod["nodeSelector"], "priorityClassName" in scheduling.pod),
           ([], {"a": "b", "kubernetes.io/os": "linux"}, False))
@@ -414,7 +415,7 @@ def test_static(helm):
 def test_config(helm):
     render = renders(helm)
     env = render("config").env
-    wanted = {"TALON_UPLINK": "eth0,eth1", "TALON_SNAT": "192.168.1.250", "TALON_SNAT_PORTS": "2000-3000", "TALON_DATAPATH": "tcx", "TALON_HAND_UP": "pass",
+    wanted = {"TALON_UPLINK": "eth0,eth1", "TALON_SNAT": "192.168.1.250", "TALON_SNAT_PORTS": "2000-3000", "TALON_DATAPATH": "tcx", "TALON_HAND_UP": "pass", "TALON_ON_STOP": "quiet",
               "TALON_LOCAL": "10.0.0.0/8,fd00::/8", "TALON_LISTEN_PORT": "51821", "TALON_TUNNEL": "wt1", "TALON_MTU": "1400", "TALON_MAX_PEERS": "65536",
               "TALON_MAX_FLOWS": "1048576", "TALON_KEYSTREAM_MEMORY": "0"}
     equal("config", {name: env.get(name) for name in wanted}, wanted)

@@ -45,6 +45,11 @@
 {{- with .handUp }}
 - {name: TALON_HAND_UP, value: {{ . | quote }}}
 {{- end }}
+{{- if not (include "talon.isStatic" $) }}
+{{- with .onStop | default (ternary "tell" "" (and (eq $v.kind "router") (gt (int $v.replicas) 1))) }}
+- {name: TALON_ON_STOP, value: {{ . | quote }}}
+{{- end }}
+{{- end }}
 {{- with .local }}
 - {name: TALON_LOCAL, value: {{ join "," . | quote }}}
 {{- end }}
