@@ -86,3 +86,14 @@ test_successor_costs_few_packets_over_the_relay() {
 	note "taken over from a live process: $lost of $PINGS pings lost, one every 10 ms"
 	between "pings lost" 0 $((10 * ${PATIENCE:-3})) "$lost"
 }
+
+test_successor_with_the_same_socket_is_refused_before_it_asks() {
+	local first
+	usable
+	first=$(pid_of node)
+	: >"$RUN/log/said"
+	not member node up --take-over on >"$RUN/log/said" 2>&1
+	grep -- "--daemon-addr: a daemon answers at $RUN/node.sock already; one that takes over needs a socket of its own" "$RUN/log/said"
+	member node status --check ready
+	equal "controller" "$first" "$(member_says node .talon.datapath.controller.pid)"
+}

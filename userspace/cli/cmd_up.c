@@ -188,6 +188,12 @@ static int take_seat(struct cli *cli, struct config *config, int *seat)
 
 	if (*seat < 0 && config->take_over && preflight_check_pin_dir(config->pin_dir, why, sizeof(why)))
 		return cli_fail(cli, CLI_USAGE, "%s", why);
+	/* It keeps its socket while it stands by. */
+	if (*seat < 0 && config->take_over && config->mesh.enabled &&
+		!control_probe(cli_socket(config), why, sizeof(why)))
+		return cli_fail(cli, CLI_USAGE,
+		"--daemon-addr: a daemon answers at %s already; one that takes over needs a socket of its "
+		"own", cli_socket(config));
 	if (*seat < 0 && config->take_over)
 		ret = *seat = daemon_take_seat(config, why, sizeof(why));
 	if (ret >= 0 && preflight_check(config, *seat >= 0, why, sizeof(why)))
