@@ -154,6 +154,22 @@ test_killed_controller_loses_no_packet_and_the_next_one_goes_on() {
 	usable
 }
 
+# Nobody answers the peer's checks, and the node's relay is gone with its process: the datapath still carries.
+test_controller_away_until_the_peer_gives_its_checks_up_loses_no_packet() {
+	local lines
+	usable
+	direct lap node
+	lines=$(log_lines lap)
+	start_load lap 1200
+	stop node KILL
+	wait_for 10 "the laptop to lose the pair" logged_since lap "$lines" "peer node.*\(pair lost\)"
+	member_up node
+	direct lap node
+	still_loaded
+	load_lost_nothing 1200
+	usable
+}
+
 test_killed_agent_loses_no_packet_and_the_next_one_goes_on() {
 	usable
 	start_load lap 500

@@ -14,6 +14,8 @@
 #define AFTER_ANSWER_NS	(3 * LOOP_SECOND)	/* our answer says what an offer would */
 #define HIDE_NS		(3 * LOOP_SECOND)	/* how long the relay may take before ICE begins without it */
 #define FRESH_NS	(60 * LOOP_SECOND)	/* a keepalive comes every 25 s */
+/* what is sent is answered within 10 s, if only by a keepalive */
+#define HEARD_NS	(15 * LOOP_SECOND)
 
 /* --- what others see --- */
 
@@ -563,9 +565,26 @@ static void do_fall_back_renew(struct conn *conn, const struct signal_body *body
 	offers_rearm(conn, false);
 }
 
+/*
+ * Checks are answered by the other side's process, packets by its datapath, which lives without: while
+ * authentic packets come from there, and no other way stands, ours go on to where they went.
+ */
+static bool is_heard_directly(const struct conn *conn)
+{
+	const struct peers *peers = conn->peers;
+	struct plane_facts facts = { 0 };
+
+	return !peers->ops.facts(peers->ctx, conn->id, &facts) && facts.has_session &&
+		facts.rx_direct_ns + HEARD_NS > loop_now(peers->loop);
+}
+
 static void do_lose_pair(struct conn *conn, const struct signal_body *body)
 {
+	const bool is_heard = is_heard_directly(conn);
+
 	do_end_pair(conn, body);
+	if (is_heard)
+		old_path_step(conn, LINK_OLD_EV_KEEP);
 	no_way(conn);
 	offers_rearm(conn, false);
 }

@@ -76,7 +76,11 @@ enum link_action {
 	LINK_DO_FALL_BACK,	/* the pair is gone, send by relay; new session id, offer soon */
 	/* the same because the other side has a new session: make sure that WireGuard shakes hands */
 	LINK_DO_FALL_BACK_RENEW,
-	LINK_DO_LOSE_PAIR,	/* the pair is gone, nothing carries; new session id, offer soon */
+	/*
+	 * the pair is gone: packets keep to its address while they are answered from there, else nothing
+	 * carries; new session id, offer soon
+	 */
+	LINK_DO_LOSE_PAIR,
 	LINK_DO_DROP_PAIR,	/* end the agent, send by relay; the session id stays; offer soon */
 	/* end the agent, nothing carries; the session id stays; offer soon */
 	LINK_DO_DROP_PAIR_ALONE,

@@ -165,6 +165,31 @@ static void without_any_relay_the_pair_alone_connects(void **state)
 	}
 }
 
+/* A process that is away for long answers no checks; its datapath goes on. */
+static void a_pair_that_is_lost_while_packets_come_keeps_its_address(void **state)
+{
+	for (int heard = 0; heard < 2; heard++) {
+		struct world *w = world_new(2);
+		struct plane *plane = &w->node[A].plane[B];
+
+		w->node[A].home = w->node[B].home = -1;
+		node_start(&w->node[A]);
+		stock_start(&w->node[B], A);
+		advance(w, 8 * SEC);
+		expect_way(w, A, PLANE_DIRECT);
+		w->no_ice = true;
+		for (int i = 0; i < 10; i++) {
+			plane->facts.rx_direct_ns = heard ? now_of(w) : 0;
+			advance(w, SEC);
+		}
+		assert_int_equal(plane->way, heard ? PLANE_DIRECT : PLANE_NOWHERE);
+		w->no_ice = false;
+		advance(w, 60 * SEC);
+		expect_way(w, A, PLANE_DIRECT);
+		world_free(w);
+	}
+}
+
 static void forced_to_the_relay_no_ice_is_tried(void **state)
 {
 	struct world *w = world_new(2);
@@ -1638,6 +1663,7 @@ int main(void)
 		cmocka_unit_test(an_upgrade_to_the_direct_way_loses_nothing_in_both_roles),
 		cmocka_unit_test(a_stock_peer_that_does_not_control_hears_us_at_once_on_the_new_way),
 		cmocka_unit_test(without_any_relay_the_pair_alone_connects),
+		cmocka_unit_test(a_pair_that_is_lost_while_packets_come_keeps_its_address),
 		cmocka_unit_test(forced_to_the_relay_no_ice_is_tried),
 		cmocka_unit_test(a_lost_answer_is_asked_for_again),
 		cmocka_unit_test(candidates_before_the_answer_wait_for_the_agent),
