@@ -107,17 +107,21 @@ static void empty(int map, void *key)
 	}
 }
 
+/*
+ * One that cannot be provoked is reset when the other side next sends: it is kept quiet no more in any case.
+ */
 void handover_reset(struct handover *handover)
 {
 	struct talon_quiet connection;
+	int ret;
 
 	while (!bpf_map_get_next_key(handover->quiet, NULL, &connection)) {
-		int ret = bpf_map_delete_elem(handover->quiet, &connection) ? -errno : provoke(&connection);
-
+		/* not there: another process was faster */
+		if (bpf_map_delete_elem(handover->quiet, &connection) && errno != ENOENT)
+			return;
+		ret = provoke(&connection);
 		if (ret)
 			log_debug("the relay's old connection: %s", strerror(-ret));
-		if (ret == -EPERM)
-			return;
 	}
 }
 
