@@ -109,9 +109,10 @@ test_a_stale_next_hop_is_asked_while_only_talon_uses_it() {
 	local old
 	old=$(mac_of gw)
 	finally "ip -n $P-gw link set eth0 address $old; ip -n $P-gw neigh flush dev eth0 nud permanent; ip -n $P-node neigh flush dev eth0"
-	ip -n "$P-node" neigh change $GW lladdr "$old" dev eth0 nud stale
+	# Stale only now: the answer of the old address would make it good for up to 45 s.
 	gw_changes_mac 02:00:00:00:99:99
 	not answered lap $GW
+	ip -n "$P-node" neigh change $GW lladdr "$old" dev eth0 nud stale
 	heals_within 12 lap $GW
 	gw_mac_is_known 02:00:00:00:99:99
 	all_answered lap $GW 10
