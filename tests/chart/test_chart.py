@@ -449,8 +449,8 @@ def test_bpffs(helm):
 
 def test_access(helm):
     render = renders(helm)
-    for name in ("node",):
-        equal(f"{name}: no token", (render(name).pod["automountServiceAccountToken"], render(name).of("Role"), render(name).of("ClusterRole")), (False, [], []))
+    node = render("node")
+    equal("no token", (node.pod["automountServiceAccountToken"], node.of("Role"), node.of("ClusterRole")), (False, [], []))
     expected = {"vip auto": {"kube-system": ["leases"], "metallb-system": ["servicel2statuses"]}, "vip cilium": {"kube-system": ["leases"]},
                 "vip metallb": {"metallb-system": ["servicel2statuses"]}, "vip kube-vip": {"vips": ["leases"]}}
     for name, wanted in expected.items():

@@ -3,7 +3,8 @@
 """As much of a Kubernetes API server as tells who holds an address; and a TCP connection that talks all the time.
 
 serve FOLDER: HTTPS on 127.0.0.1:6443 with FOLDER/ca.crt and FOLDER/server.key. What it says is in the folder: `holder` of the Lease, `accepted`
-(the token), `gone` (there: the next watch is told 410, once), and, kept over a restart as in a real one, `version`. It writes a line for each request to FOLDER/requests, without the token.
+(the token), `gone` (there: the next watch is told 410, once), and `version`, which goes on over a restart
+as in a real one. It writes a line for each request to FOLDER/requests, without the token.
 talk ADDRESS PORT LOG: sends a number every 50 ms, waits for its echo, and logs it.
 """
 import http.server

@@ -180,21 +180,29 @@ static int read_again(void *ctx, char *const *env, struct daemon_report *report)
 	return ret;
 }
 
+/* What would let the other go in vain is found before it is asked. It keeps its socket while it stands by. */
+static int may_take_over(struct cli *cli, const struct config *config)
+{
+	char why[CONFIG_WHY_LEN];
+
+	if (preflight_check_pin_dir(config->pin_dir, why, sizeof(why)))
+		return cli_fail(cli, CLI_USAGE, "%s", why);
+	if (!config->mesh.enabled || control_probe(cli_socket(config), why, sizeof(why)))
+		return CLI_OK;
+	return cli_fail(cli, CLI_USAGE, "--daemon-addr: a daemon answers at %s already; one that takes over "
+		"needs a socket of its own", cli_socket(config));
+}
+
 /* Who takes over asks the other to let go before it looks at what that one uses: its port, for example. */
 static int take_seat(struct cli *cli, struct config *config, int *seat)
 {
+	const bool takes_over = *seat < 0 && config->take_over;
 	char why[CONFIG_WHY_LEN];
-	int ret = 0;
+	int ret = takes_over ? may_take_over(cli, config) : CLI_OK;
 
-	if (*seat < 0 && config->take_over && preflight_check_pin_dir(config->pin_dir, why, sizeof(why)))
-		return cli_fail(cli, CLI_USAGE, "%s", why);
-	/* It keeps its socket while it stands by. */
-	if (*seat < 0 && config->take_over && config->mesh.enabled &&
-		!control_probe(cli_socket(config), why, sizeof(why)))
-		return cli_fail(cli, CLI_USAGE,
-		"--daemon-addr: a daemon answers at %s already; one that takes over needs a socket of its "
-		"own", cli_socket(config));
-	if (*seat < 0 && config->take_over)
+	if (ret)
+		return ret;
+	if (takes_over)
 		ret = *seat = daemon_take_seat(config, why, sizeof(why));
 	if (ret >= 0 && preflight_check(config, *seat >= 0, why, sizeof(why)))
 		return cli_fail(cli, CLI_USAGE, "%s", why);

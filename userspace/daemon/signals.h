@@ -20,7 +20,7 @@ struct signals {
 /* @heed is called for each that comes: SIGHUP, or one of the others. Returns 0 or a negative errno. */
 int signals_open(struct signals *signals, struct loop *loop, void (*heed)(void *ctx, bool is_hangup),
 	void *ctx);
-/* Does nothing if they are not open. */
+/* Does nothing if they are not open. The loop may be gone already. */
 void signals_close(struct signals *signals);
 
 #endif

@@ -180,6 +180,15 @@ static void begin_handshake(struct conn *conn)
 		peers->ops.kick(peers->ctx, conn->id);
 }
 
+static bool is_heard_directly(const struct conn *conn, uint64_t within_ns, struct plane_facts *ret_facts)
+{
+	const struct peers *peers = conn->peers;
+
+	*ret_facts = (struct plane_facts){ 0 };
+	return !peers->ops.facts(peers->ctx, conn->id, ret_facts) && ret_facts->has_session &&
+		ret_facts->rx_direct_ns + within_ns > loop_now(peers->loop);
+}
+
 /*
  * The old path. After a restart of this process the datapath still sends by the direct path that it had, and
  * the other side by its agent, whose counterpart is gone. A new session id would end that agent at once, and
@@ -189,15 +198,11 @@ static void begin_handshake(struct conn *conn)
  */
 static bool has_live_path(const struct conn *conn)
 {
-	const struct peers *peers = conn->peers;
-	struct plane_facts facts = { 0 };
+	struct plane_facts facts;
 
 	if (conn->way == PLANE_DIRECT)
 		return true;
-	if (peers->ops.facts(peers->ctx, conn->id, &facts) || !facts.has_session)
-		return false;
-	return facts.rx_direct_ns > facts.rx_relay_ns &&
-		facts.rx_direct_ns + FRESH_NS > loop_now(peers->loop);
+	return is_heard_directly(conn, FRESH_NS, &facts) && facts.rx_direct_ns > facts.rx_relay_ns;
 }
 
 static void find_old_path(struct conn *conn)
@@ -566,21 +571,13 @@ static void do_fall_back_renew(struct conn *conn, const struct signal_body *body
 }
 
 /*
- * Checks are answered by the other side's process, packets by its datapath, which lives without: while
- * authentic packets come from there, and no other way stands, ours go on to where they went.
+ * Checks are answered by the other side's process, packets by its datapath, which lives without: if authentic
+ * packets came from there just now, ours go on to where they went until another way stands.
  */
-static bool is_heard_directly(const struct conn *conn)
-{
-	const struct peers *peers = conn->peers;
-	struct plane_facts facts = { 0 };
-
-	return !peers->ops.facts(peers->ctx, conn->id, &facts) && facts.has_session &&
-		facts.rx_direct_ns + HEARD_NS > loop_now(peers->loop);
-}
-
 static void do_lose_pair(struct conn *conn, const struct signal_body *body)
 {
-	const bool is_heard = is_heard_directly(conn);
+	struct plane_facts facts;
+	const bool is_heard = is_heard_directly(conn, HEARD_NS, &facts);
 
 	do_end_pair(conn, body);
 	if (is_heard)

@@ -77,7 +77,7 @@ enum link_action {
 	/* the same because the other side has a new session: make sure that WireGuard shakes hands */
 	LINK_DO_FALL_BACK_RENEW,
 	/*
-	 * the pair is gone: packets keep to its address while they are answered from there, else nothing
+	 * the pair is gone: packets keep to its address if some came from there just now, else nothing
 	 * carries; new session id, offer soon
 	 */
 	LINK_DO_LOSE_PAIR,
