@@ -11,7 +11,7 @@ TRIPLETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 LOADERS = {"amd64": "/usr/lib64/ld-linux-x86-64.so.2", "arm64": "/usr/lib/ld-linux-aarch64.so.1"}
 
 # Loaded by name when somebody needs them (userspace/lazy, login/qr.c, libxdp): no NEEDED entry tells.
-LAZY = ("libqrencode.so.4",)
+LAZY = ("libqrencode.so.4", "libyaml-0.so.2")
 LIBXDP_OBJECTS = ("xdp-dispatcher.o",)
 
 OWN_FILES = {
