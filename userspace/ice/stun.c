@@ -15,9 +15,16 @@
 #define FINGERPRINT_MASK	0x5354554eU	/* "STUN" */
 
 enum attribute {
+	MAPPED_ADDRESS = 0x0001,
 	USERNAME = 0x0006,
 	MESSAGE_INTEGRITY = 0x0008,
 	ERROR_CODE = 0x0009,
+	UNKNOWN_ATTRIBUTES = 0x000a,
+	REALM = 0x0014,
+	NONCE = 0x0015,
+	MESSAGE_INTEGRITY_SHA256 = 0x001c,
+	PASSWORD_ALGORITHM = 0x001d,
+	USERHASH = 0x001e,
 	XOR_MAPPED_ADDRESS = 0x0020,
 	PRIORITY = 0x0024,
 	USE_CANDIDATE = 0x0025,
@@ -26,6 +33,8 @@ enum attribute {
 	ICE_CONTROLLING = 0x802a,
 	CIDS = 0x8100,
 };
+
+#define MAY_BE_SKIPPED	0x8000	/* section 14: comprehension-optional */
 
 static uint16_t get16(const uint8_t *p)
 {
@@ -145,6 +154,23 @@ static int take_role(struct stun_message *m, bool is_controlling, const uint8_t 
 	return 0;
 }
 
+/* Those of RFC 8489 that mean nothing here are known all the same. */
+static void take_other(struct stun_message *m, uint16_t type)
+{
+	switch (type) {
+	case MAPPED_ADDRESS:
+	case UNKNOWN_ATTRIBUTES:
+	case REALM:
+	case NONCE:
+	case MESSAGE_INTEGRITY_SHA256:
+	case PASSWORD_ALGORITHM:
+	case USERHASH:
+		return;
+	}
+	if (!(type & MAY_BE_SKIPPED) && m->unknown_count < STUN_UNKNOWN_MAX)
+		m->unknown[m->unknown_count++] = type;
+}
+
 /* Attributes that count only before MESSAGE-INTEGRITY. */
 static int take_covered(struct stun_message *m, uint16_t type, const uint8_t *value, size_t len)
 {
@@ -171,6 +197,7 @@ static int take_covered(struct stun_message *m, uint16_t type, const uint8_t *va
 		m->error = (value[2] & 7) * 100 + value[3] % 100;
 		return 0;
 	}
+	take_other(m, type);
 	return 0;
 }
 
@@ -348,10 +375,14 @@ static void add_mapped(struct builder *b, const struct endpoint *mapped)
 int stun_build_response(const struct stun_response *response, uint8_t *buf, size_t size)
 {
 	struct builder b = { .bytes = buf, .size = size };
+	uint8_t *at;
 
 	begin(&b, response->error ? 0x0111 : 0x0101, response->tx);
 	if (response->error)
 		add_number(&b, ERROR_CODE, (response->error / 100) << 8 | response->error % 100, 4);
+	at = response->unknown_count ? add(&b, UNKNOWN_ATTRIBUTES, 2 * response->unknown_count) : NULL;
+	for (size_t i = 0; at && i < response->unknown_count; i++)
+		put16(at + 2 * i, response->unknown[i]);
 	if (response->mapped)
 		add_mapped(&b, response->mapped);
 	seal(&b, response->password, response->cids);

@@ -20,6 +20,8 @@
 #define STUN_CIDS_LEN		65	/* "SOURCE:TARGET", two candidate ids of 32 characters */
 #define STUN_BUILD_MAX		768	/* the longest message that we build */
 #define STUN_ROLE_CONFLICT	487
+#define STUN_UNKNOWN_ATTRIBUTE	420
+#define STUN_UNKNOWN_MAX	8	/* of them that are kept */
 
 enum stun_class { STUN_REQUEST, STUN_INDICATION, STUN_SUCCESS, STUN_ERROR };
 
@@ -42,6 +44,9 @@ struct stun_message {
 	uint32_t priority;
 	uint64_t tie_breaker;
 	uint16_t error;			/* 0: none */
+	/* the first ones that must be understood, and are not (section 14) */
+	uint16_t unknown[STUN_UNKNOWN_MAX];
+	size_t unknown_count;
 	size_t integrity_at;		/* offset of the attribute; 0: none */
 	size_t fingerprint_at;
 	const char *cids;		/* NetBird's 0x8100, not authenticated; NULL: none */
@@ -53,8 +58,8 @@ bool stun_is_message(const uint8_t *bytes, size_t len);
 
 /*
  * Parses @bytes. Attributes after MESSAGE-INTEGRITY are ignored, except FINGERPRINT and 0x8100 (RFC 8489
- * section 14.5). Unknown attributes are skipped. Returns 0 or -EBADMSG; @ret_message is written only on
- * success.
+ * section 14.5). Unknown attributes are skipped, and listed if they must be understood. Returns 0 or
+ * -EBADMSG; @ret_message is written only on success.
  */
 int stun_parse(const uint8_t *bytes, size_t len, struct stun_message *ret_message);
 
@@ -79,6 +84,8 @@ struct stun_response {
 	const uint8_t *tx;
 	const struct endpoint *mapped;	/* its family, remote and port; NULL: none */
 	uint16_t error;			/* 0: success */
+	const uint16_t *unknown;	/* of the request, with STUN_UNKNOWN_ATTRIBUTE */
+	size_t unknown_count;
 	const char *password;		/* the responder's own; NULL: without integrity */
 	const char *cids;
 };

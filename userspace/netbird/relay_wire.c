@@ -86,18 +86,72 @@ static int parse_ids(const uint8_t *body, size_t len, struct relay_message *m)
 	return 0;
 }
 
-int relay_message_parse(const uint8_t *bytes, size_t len, struct relay_message *ret_message)
+static int parse_auth(const uint8_t *body, size_t len, struct relay_message *m)
 {
-	struct relay_message m = {};
-	const uint8_t *body = bytes + RELAY_HEADER_LEN;
-	int ret = 0;
+	const size_t fixed = RELAY_AUTH_FIXED - RELAY_HEADER_LEN;
 
+	if (len <= fixed || len > RELAY_AUTH_MAX - RELAY_HEADER_LEN || memcmp(body, magic, sizeof(magic)) ||
+		body[sizeof(magic) + RELAY_ID_LEN] != ALGORITHM_HMAC_SHA256)
+		return -EBADMSG;
+	m->ids = body + sizeof(magic);
+	m->id_count = 1;
+	m->signature = body + fixed - RELAY_SIGNATURE_LEN;
+	m->payload = body + fixed;
+	m->payload_len = len - fixed;
+	return 0;
+}
+
+/* What both directions have in common. Returns what relay_message_parse() does. */
+static int parse_header(const uint8_t *bytes, size_t len, struct relay_message *m)
+{
 	if (len < RELAY_HEADER_LEN || len > RELAY_MESSAGE_MAX)
 		return -EBADMSG;
 	if (bytes[0] != RELAY_VERSION)
 		return -EPROTONOSUPPORT;
+	m->type = bytes[1];
+	return 0;
+}
+
+int relay_request_parse(const uint8_t *bytes, size_t len, struct relay_message *ret_message)
+{
+	struct relay_message m = {};
+	const uint8_t *body = bytes + RELAY_HEADER_LEN;
+	int ret = parse_header(bytes, len, &m);
+
+	if (ret)
+		return ret;
 	len -= RELAY_HEADER_LEN;
-	m.type = bytes[1];
+	switch (m.type) {
+	case RELAY_TRANSPORT:
+		ret = parse_transport(body, len, &m);
+		break;
+	case RELAY_CLOSE:
+	case RELAY_HEALTH_CHECK:
+		break;
+	case RELAY_AUTH:
+		ret = parse_auth(body, len, &m);
+		break;
+	case RELAY_SUBSCRIBE:
+	case RELAY_UNSUBSCRIBE:
+		ret = parse_ids(body, len, &m);
+		break;
+	default:
+		ret = -EPROTONOSUPPORT;
+	}
+	if (!ret)
+		*ret_message = m;
+	return ret;
+}
+
+int relay_message_parse(const uint8_t *bytes, size_t len, struct relay_message *ret_message)
+{
+	struct relay_message m = {};
+	const uint8_t *body = bytes + RELAY_HEADER_LEN;
+	int ret = parse_header(bytes, len, &m);
+
+	if (ret)
+		return ret;
+	len -= RELAY_HEADER_LEN;
 	switch (m.type) {
 	case RELAY_TRANSPORT:
 		ret = parse_transport(body, len, &m);

@@ -36,12 +36,16 @@ enum relay_type {
 /* Points into the message it was parsed from. */
 struct relay_message {
 	enum relay_type type;
-	/* transport: one, the sender's; lists: @id_count of them, one after the other */
+	/*
+	 * transport: one, the other end's; auth: one, the client's; lists: @id_count of them, one after the
+	 * other
+	 */
 	const uint8_t *ids;
 	size_t id_count;
-	/* transport: the packet; auth response: the address, not terminated */
+	/* transport: the packet; auth: the token's text, auth response: the address, neither terminated */
 	const uint8_t *payload;
 	size_t payload_len;
+	const uint8_t *signature;	/* auth: RELAY_SIGNATURE_LEN bytes */
 };
 
 /*
@@ -49,6 +53,8 @@ struct relay_message {
  * -EBADMSG for one that is cut short or malformed.
  */
 int relay_message_parse(const uint8_t *bytes, size_t len, struct relay_message *ret_message);
+/* The same for one from a client; there, servers end the connection for -EPROTONOSUPPORT, too. */
+int relay_request_parse(const uint8_t *bytes, size_t len, struct relay_message *ret_message);
 
 /* The name of a peer at relays, made of its public key. */
 void relay_id(const uint8_t public_key[static KEY_LEN], uint8_t ret_id[static RELAY_ID_LEN]);
