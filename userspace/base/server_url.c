@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Where a server is.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +46,26 @@ int server_url_parse(const char *text, unsigned int schemes, struct server_url *
 		return server_url_parse_authority((struct slice){ rest, strcspn(rest, "/?#") }, i, ret_url);
 	}
 	return -EPROTONOSUPPORT;
+}
+
+int server_url_parse_web(const char *text, struct server_url *ret_url)
+{
+	for (const char *at = text; *at; at++)
+		if ((unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f || strchr("\\@#", *at))
+			return -EINVAL;
+	return server_url_parse(text, SERVER_SCHEMES_WEB, ret_url);
+}
+
+bool server_url_is_loopback(const struct server_url *url)
+{
+	struct in6_addr six;
+	struct in_addr four;
+
+	if (inet_pton(AF_INET, url->host, &four) == 1)
+		return ntohl(four.s_addr) >> 24 == 127;
+	if (inet_pton(AF_INET6, url->host, &six) == 1)
+		return IN6_IS_ADDR_LOOPBACK(&six);
+	return !strcasecmp(url->host, "localhost");
 }
 
 bool server_url_is_equal(const struct server_url *a, const struct server_url *b)

@@ -39,6 +39,11 @@ struct server_url {
  * scheme, or none; -EINVAL.
  */
 int server_url_parse(const char *text, unsigned int schemes, struct server_url *ret_url);
+/*
+ * Parses a URL of the web that strangers name: visible ASCII, and neither a backslash nor a user nor a fragment,
+ * which different libraries read differently. Returns 0; -EPROTONOSUPPORT; -EINVAL.
+ */
+int server_url_parse_web(const char *text, struct server_url *ret_url);
 /* Parses HOST[:PORT] of a server whose scheme is known. Returns 0 or -EINVAL. */
 int server_url_parse_authority(struct slice text, enum server_scheme scheme, struct server_url *ret_url);
 
@@ -46,6 +51,9 @@ static inline bool server_url_is_tls(const struct server_url *url)
 {
 	return url->scheme == SERVER_HTTPS || url->scheme == SERVER_RELS;
 }
+
+/* True if the host is localhost or a loopback address: this very host, without a network between. */
+bool server_url_is_loopback(const struct server_url *url);
 
 /* True if both are the same server: scheme, host (in any case) and port, written or not. */
 bool server_url_is_equal(const struct server_url *a, const struct server_url *b);

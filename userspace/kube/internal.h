@@ -97,7 +97,7 @@ struct kube_vip {
 size_t kube_list_vips(enum config_vip_source source, const char *node,
 	const struct kube_objects objects[static KUBE_KINDS], struct kube_vip *list, size_t room);
 
-/* --- api.c: requests to the API server, by libcurl on the loop --- */
+/* --- api.c: requests to the API server --- */
 
 struct kube_api;
 struct kube_request;

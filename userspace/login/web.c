@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // One POST, by libcurl.
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,39 +10,16 @@
 #include "lazy/libcurl.h"
 #include "login/internal.h"
 
-/* --- where secrets may go --- */
-
-static bool is_loopback(const char *host)
-{
-	struct in6_addr six;
-	struct in_addr four;
-
-	if (inet_pton(AF_INET, host, &four) == 1)
-		return ntohl(four.s_addr) >> 24 == 127;
-	if (inet_pton(AF_INET6, host, &six) == 1)
-		return IN6_IS_ADDR_LOOPBACK(&six);
-	return !strcasecmp(host, "localhost");
-}
-
-/* A backslash, a user or a fragment is read differently by different libraries: nobody needs them here. */
-static bool has_traps(const char *url)
-{
-	for (const char *at = url; *at; at++)
-		if ((unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f || strchr("\\@#", *at))
-			return true;
-	return false;
-}
-
 int web_check_url(const char *name, const char *url, const struct server_url *management, char *why,
 	size_t size)
 {
 	struct server_url parsed;
 
-	if (has_traps(url) || server_url_parse(url, SERVER_SCHEMES_WEB, &parsed)) {
+	if (server_url_parse_web(url, &parsed)) {
 		snprintf(why, size, "%s %.200s: expected https://HOST[:PORT]/PATH", name, url);
 		return -EPROTONOSUPPORT;
 	}
-	if (parsed.scheme == SERVER_HTTPS || is_loopback(parsed.host))
+	if (parsed.scheme == SERVER_HTTPS || server_url_is_loopback(&parsed))
 		return 0;
 	if (management->scheme == SERVER_HTTP && !strcasecmp(parsed.host, management->host))
 		return 0;
@@ -103,7 +79,7 @@ static void set_options(const struct libcurl *lib, CURL *curl, const char *url, 
 	lib->setopt(curl, CURLOPT_TIMEOUT_MS, WEB_TIMEOUT_MS);
 	/* Without CURLOPT_NOSIGNAL, with which libcurl would let SIGPIPE end this process. */
 	lib->setopt(curl, CURLOPT_USERAGENT, "talon/" TALON_VERSION);
-	if (is_loopback(parsed.host))
+	if (server_url_is_loopback(&parsed))
 		lib->setopt(curl, CURLOPT_NOPROXY, "*");
 	set_trust(lib, curl);
 }
