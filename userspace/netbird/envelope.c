@@ -149,21 +149,89 @@ int envelope_unpack_management(const struct secret_key *own, const uint8_t serve
 	return open_body(own, server, &body, ret_plain, ret_len);
 }
 
+/* The sender that @from names. */
+static int read_key(const struct wire_field *from, uint8_t ret_key[KEY_LEN])
+{
+	char text[KEY_BASE64_LEN + 1] = "";
+
+	if (from->len != KEY_BASE64_LEN)
+		return -EBADMSG;
+	memcpy(text, from->bytes, KEY_BASE64_LEN);
+	return key_from_base64(text, ret_key) ? -EBADMSG : 0;
+}
+
 int envelope_unpack_signal(const struct secret_key *own, const uint8_t *bytes, size_t len,
 	uint8_t ret_from[static KEY_LEN], uint8_t **ret_plain, size_t *ret_len)
 {
-	char text[KEY_BASE64_LEN + 1] = "";
 	struct wire_field from, body;
 	uint8_t peer[KEY_LEN];
 	int ret;
 
-	if (find(bytes, len, SIGNAL_FROM, SIGNAL_BODY, &from, &body) < 0 || from.len != KEY_BASE64_LEN)
-		return -EBADMSG;
-	memcpy(text, from.bytes, KEY_BASE64_LEN);
-	if (key_from_base64(text, peer))
+	if (find(bytes, len, SIGNAL_FROM, SIGNAL_BODY, &from, &body) < 0 || read_key(&from, peer))
 		return -EBADMSG;
 	ret = open_body(own, peer, &body, ret_plain, ret_len);
 	if (!ret)
 		memcpy(ret_from, peer, KEY_LEN);
+	return ret;
+}
+
+static int open_shared(const struct secret_key *own, const struct wire_field *body, struct envelope_pair *pair,
+	uint8_t **ret_plain)
+{
+	const uint8_t *box = body->bytes + crypto_box_NONCEBYTES;
+	uint8_t *plain;
+
+	if (crypto_box_beforenm(pair->shared.bytes, pair->peer, own->bytes))
+		return -EKEYREJECTED;
+	plain = malloc(body->len - ENVELOPE_OVERHEAD + 1);
+	if (!plain)
+		return -ENOMEM;
+	if (crypto_box_open_easy_afternm(plain, box, body->len - crypto_box_NONCEBYTES, body->bytes,
+		pair->shared.bytes)) {
+		free(plain);
+		return -EBADMSG;
+	}
+	*ret_plain = plain;
+	return 0;
+}
+
+int envelope_unpack_request(const struct secret_key *own, const uint8_t own_public[static KEY_LEN],
+	const uint8_t *bytes, size_t len, struct envelope_pair *ret_pair, uint8_t **ret_plain, size_t *ret_len)
+{
+	struct wire_field from, body;
+	struct envelope_pair pair;
+	int ret;
+
+	if (find(bytes, len, MANAGEMENT_FROM, MANAGEMENT_BODY, &from, &body) < 0 ||
+		body.len < ENVELOPE_OVERHEAD || read_key(&from, pair.peer))
+		return -EBADMSG;
+	memcpy(pair.own, own_public, KEY_LEN);
+	ret = open_shared(own, &body, &pair, ret_plain);
+	if (!ret) {
+		*ret_len = body.len - ENVELOPE_OVERHEAD;
+		*ret_pair = pair;
+	}
+	secret_key_wipe(&pair.shared);
+	return ret;
+}
+
+int envelope_pack_answer(const struct envelope_pair *pair, const void *plain, size_t len, uint8_t **ret_bytes,
+	size_t *ret_len)
+{
+	uint8_t *sealed = malloc(len + ENVELOPE_OVERHEAD), *bytes = malloc(room_for(len)), *at = bytes;
+	int ret = sealed && bytes ? 0 : -ENOMEM;
+
+	if (ret)
+		goto out;
+	randombytes_buf(sealed, crypto_box_NONCEBYTES);
+	crypto_box_easy_afternm(sealed + crypto_box_NONCEBYTES, plain, len, sealed, pair->shared.bytes);
+	at = put_key(at, MANAGEMENT_FROM, pair->own);
+	at = wire_put_bytes(at, MANAGEMENT_BODY, sealed, len + ENVELOPE_OVERHEAD);
+	*ret_bytes = bytes;
+	*ret_len = at - bytes;
+	bytes = NULL;
+out:
+	free(sealed);
+	free(bytes);
 	return ret;
 }

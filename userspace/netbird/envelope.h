@@ -34,6 +34,22 @@ int envelope_pack_signal(const struct secret_key *own, const uint8_t to[static K
 /* @ret_from: the sender that the message names, authenticated by the box. */
 int envelope_unpack_signal(const struct secret_key *own, const uint8_t *bytes, size_t len,
 	uint8_t ret_from[static KEY_LEN], uint8_t **ret_plain, size_t *ret_len);
+
+/* What both messages of a call have in common, worked out once (the X25519 of the box); a secret. */
+struct envelope_pair {
+	uint8_t own[KEY_LEN], peer[KEY_LEN];	/* public keys */
+	struct secret_key shared;
+};
+
+/*
+ * The server's side of management: *@ret_pair is with the sender that the message names, whom the box proves.
+ * @own_public belongs to @own. Returns as the others do; the pair is to be wiped.
+ */
+int envelope_unpack_request(const struct secret_key *own, const uint8_t own_public[static KEY_LEN],
+	const uint8_t *bytes, size_t len, struct envelope_pair *ret_pair, uint8_t **ret_plain, size_t *ret_len);
+/* Returns 0 or -ENOMEM. */
+int envelope_pack_answer(const struct envelope_pair *pair, const void *plain, size_t len, uint8_t **ret_bytes,
+	size_t *ret_len);
 /* NULL is allowed. */
 void envelope_free(uint8_t *bytes, size_t len);
 
