@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// What the file says that cannot all be meant, or has no effect.
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "hubmap/hubmap_internal.h"
+
+struct telling {
+	const struct hubmap *map;
+	void (*fn)(void *ctx, const char *line);
+	void *ctx;
+};
+
+static void __attribute__((format(printf, 2, 3))) tell(const struct telling *t, const char *fmt, ...)
+{
+	char line[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	t->fn(t->ctx, line);
+}
+
+static void target_of(const struct item *item, char text[static CIDR_TEXT_LEN])
+{
+	if (item->network.family)
+		cidr_format(&item->network, text, CIDR_TEXT_LEN);
+	else
+		snprintf(text, CIDR_TEXT_LEN, "%.40s%s", item->domain_count ? item->domains[0] : "",
+			item->domain_count > 1 ? ", ..." : "");
+}
+
+static void compare_items(const struct telling *t, const struct item *a, const struct item *b)
+{
+	char target[CIDR_TEXT_LEN], other[CIDR_TEXT_LEN];
+	bool is_same_name = !strcmp(a->name, b->name);
+
+	target_of(a, target);
+	target_of(b, other);
+	if (hubmap_is_same_target(a, b) && a->metric == b->metric && !is_same_name)
+		tell(t, "%s is routed as \"%s\" and as \"%s\" with the same metric %u: which of them a client "
+			"takes is left to chance; give one name to routers that stand in for each other, or "
+			"two metrics",
+			target, a->name, b->name, a->metric);
+	else if (!is_same_name && !strcasecmp(a->name, b->name))
+		tell(t, "the names \"%s\" (%s) and \"%s\" (%s) differ in capitals only", a->name, target,
+			b->name, other);
+	else if (is_same_name && a->is_resource != b->is_resource)
+		tell(t, "\"%s\" is the name of a route (%s) and of a resource (%s): clients select them "
+			"together",
+			a->name, a->is_resource ? other : target, a->is_resource ? target : other);
+}
+
+/* Without any peer it is only said what no peer can change. */
+static bool has_members(const struct hubmap *map, const struct hubmap_set *set)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (map->model->groups[set->of[i]].count)
+			return true;
+	return !map->peer_count && set->count;
+}
+
+static bool is_of_resources(const struct model *m, const struct relation *policy)
+{
+	uint32_t index = policy - m->relations;
+
+	for (size_t i = 0; i < m->item_count; i++)
+		for (size_t j = 0; j < m->items[i].policy_count; j++)
+			if (m->items[i].policies[j] == index)
+				return true;
+	return false;
+}
+
+static void check_policy(const struct telling *t, const struct relation *r)
+{
+	if (!has_members(t->map, &r->left))
+		tell(t, "policy \"%s\": nobody is in the groups of from, so it has no effect",
+			r->policy->name);
+	if (!has_members(t->map, &r->right) && !is_of_resources(t->map->model, r))
+		tell(t, "policy \"%s\": nobody is in the groups of to, and no route or resource either, so it "
+			"has no effect", r->policy->name);
+}
+
+static void check_item(const struct telling *t, const struct relation *r)
+{
+	const char *what = r->item->is_resource ? "resource" : "route";
+	char target[CIDR_TEXT_LEN];
+
+	target_of(r->item, target);
+	if (!has_members(t->map, &r->right))
+		tell(t, "%s \"%s\" (%s) has no router: nobody can use it", what, r->item->name, target);
+	if (!r->item->is_resource && !r->item->is_open && !r->item->policy_count)
+		tell(t, "route \"%s\" (%s): no policy has one of its access groups in to, so nobody may "
+			"use it", r->item->name, target);
+}
+
+static void check_resource(const struct telling *t, const struct hubfile_resource *resource)
+{
+	const struct model *m = t->map->model;
+
+	for (size_t i = 0; i < m->item_count; i++)
+		if (m->items[i].is_resource && m->items[i].domains == &resource->domain)
+			return;
+	tell(t, "resource \"%s\": no policy that accepts has one of its groups in to, so nobody gets it",
+		resource->name);
+}
+
+void hubmap_conflicts(const struct hubmap *map, void (*fn)(void *ctx, const char *line), void *ctx)
+{
+	const struct telling t = { map, fn, ctx };
+	const struct model *m = map->model;
+
+	for (size_t i = 0; i < m->item_count; i++)
+		for (size_t j = i + 1; j < m->item_count; j++)
+			compare_items(&t, &m->items[i], &m->items[j]);
+	for (size_t i = 0; i < m->relation_count; i++) {
+		if (m->relations[i].policy)
+			check_policy(&t, &m->relations[i]);
+		else
+			check_item(&t, &m->relations[i]);
+	}
+	for (size_t i = 0; i < m->file->network_count; i++)
+		for (size_t j = 0; j < m->file->networks[i].resource_count; j++)
+			check_resource(&t, &m->file->networks[i].resources[j]);
+}
