@@ -38,8 +38,8 @@ static long long digits(const char *text, size_t len)
 	return number;
 }
 
-static bool number(struct reading *r, const struct node *node, long long min, long long max, const char *or_else,
-	long long *ret_number)
+static bool number(struct reading *r, const struct node *node, long long min, long long max,
+	const char *or_else, long long *ret_number)
 {
 	if (node->type == NODE_TEXT && node->is_plain)
 		*ret_number = digits(node->text, strlen(node->text));
@@ -80,8 +80,10 @@ void entry_uses(struct reading *r, const struct node *node, void *at)
 
 void entry_duration(struct reading *r, const struct node *node, void *at)
 {
-	static const struct { char unit; uint32_t seconds; } units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 },
-		{ 'd', 24 * 3600 } };
+	static const struct {
+		char unit;
+		uint32_t seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 24 * 3600 } };
 	const char *text = node_text(r, node, FORM_DURATION);
 	size_t len = text ? strlen(text) : 0;
 	long long count;
@@ -117,7 +119,9 @@ static int parse_date(const char *text, uint64_t *ret_s)
 	for (size_t i = 0; i < 19; i++) {
 		const char *form = "dddd-dd-ddTdd:dd:dd";
 
-		if (form[i] == 'd' ? !isdigit((unsigned char)text[i]) : toupper((unsigned char)text[i]) != form[i])
+		const unsigned char c = text[i];
+
+		if (form[i] == 'd' ? !isdigit(c) : toupper(c) != form[i])
 			return -EINVAL;
 	}
 	if (sscanf(text, "%4d-%2d-%2d%*c%2d:%2d:%2d", &year, &month, &day, &hour, &minute, &second) != 6)
@@ -194,11 +198,11 @@ void entry_text(struct reading *r, const struct node *node, void *at)
 }
 
 /* An address and a port; false: something else. */
-static bool parse_address_port(const char *text, uint16_t default_port, struct cidr *ret_address, uint16_t *ret_port)
+static bool parse_address_port(const char *text, struct cidr *ret_address, uint16_t *ret_port)
 {
 	struct host_port parts;
 
-	if (host_port_parse(slice_from(text), 0, default_port, &parts) || cidr_parse(parts.host, true, ret_address) ||
+	if (host_port_parse(slice_from(text), 0, 0, &parts) || cidr_parse(parts.host, true, ret_address) ||
 		memchr(parts.host.at, '/', parts.host.len))
 		return false;
 	*ret_port = parts.port;
@@ -213,7 +217,7 @@ void entry_listen(struct reading *r, const struct node *node, void *at)
 
 	if (!text)
 		return;
-	if (!parse_address_port(text, 0, &address, &port))
+	if (!parse_address_port(text, &address, &port))
 		reading_fault(r, node, "expected " FORM_LISTEN);
 	else
 		*(char **)at = reading_keep_text(r, text);
@@ -237,8 +241,9 @@ void entry_server(struct reading *r, const struct node *node, void *at)
 	server->port = 53;
 	if (!cidr_parse(slice_from(text), true, &server->address) && !strchr(text, '/'))
 		return;
-	if (!parse_address_port(text, 0, &server->address, &server->port))
-		reading_fault(r, node, "expected ADDRESS or ADDRESS:PORT, such as 1.1.1.1 or \"[2606:4700::1]:53\"");
+	if (!parse_address_port(text, &server->address, &server->port))
+		reading_fault(r, node,
+			"expected ADDRESS or ADDRESS:PORT, such as 1.1.1.1 or \"[2606:4700::1]:53\"");
 }
 
 void entry_public_url(struct reading *r, const struct node *node, void *at)
@@ -261,14 +266,16 @@ static bool is_loopback(const char *host)
 	return !strcasecmp(host, "localhost") || !strncmp(host, "127.", 4) || !strcmp(host, "::1");
 }
 
-static void read_url(struct reading *r, const struct node *node, bool is_loopback_plain, const char *form, char **ret)
+static void read_url(struct reading *r, const struct node *node, bool is_loopback_plain, const char *form,
+	char **ret)
 {
 	const char *text = node_text(r, node, form);
 	struct server_url url;
 
 	if (!text)
 		return;
-	if (strlen(text) > 1000 || strpbrk(text, " \"<>\\") || server_url_parse(text, SERVER_SCHEMES_WEB, &url) ||
+	if (strlen(text) > 1000 || strpbrk(text, " \"<>\\") ||
+		server_url_parse(text, SERVER_SCHEMES_WEB, &url) ||
 		(is_loopback_plain && url.scheme == SERVER_HTTP && !is_loopback(url.host)))
 		reading_fault(r, node, "expected %s", form);
 	else
@@ -296,14 +303,16 @@ void entry_hash(struct reading *r, const struct node *node, void *at)
 	if (!setup_key_parse(slice_from(text), key)) {
 		sodium_memzero(key, sizeof(key));
 		reading_fault(r, node, "this is a setup key, whose place is not here; expected " FORM_HASH);
-	} else if (strlen(text) != 2 * HUBFILE_HASH_LEN || sodium_hex2bin(at, HUBFILE_HASH_LEN, text, strlen(text), NULL,
-		&len, NULL) || len != HUBFILE_HASH_LEN) {
+	} else if (strlen(text) != 2 * HUBFILE_HASH_LEN ||
+		sodium_hex2bin(at, HUBFILE_HASH_LEN, text, strlen(text), NULL, &len, NULL) ||
+		len != HUBFILE_HASH_LEN) {
 		reading_fault(r, node, "expected " FORM_HASH);
 	}
 }
 
 /* The text of a small file without blanks around it, to be wiped by store_free(); at NULL after a fault. */
-static struct slice read_secret(struct reading *r, const struct node *node, uint8_t **ret_bytes, size_t *ret_len)
+static struct slice read_secret(struct reading *r, const struct node *node, uint8_t **ret_bytes,
+	size_t *ret_len)
 {
 	char path[PATH_MAX];
 	int ret;
@@ -314,7 +323,8 @@ static struct slice read_secret(struct reading *r, const struct node *node, uint
 		return (struct slice){};
 	ret = store_read(path, 4096, ret_bytes, ret_len);
 	if (ret) {
-		reading_fault(r, node, "cannot read %.150s: %s; expected a file with the secret alone", path, strerror(-ret));
+		reading_fault(r, node, "cannot read %.150s: %s; expected a file with the secret alone", path,
+			strerror(-ret));
 		return (struct slice){};
 	}
 	return slice_trim((struct slice){ (const char *)*ret_bytes, *ret_len });
@@ -355,8 +365,8 @@ void entry_secret_file(struct reading *r, const struct node *node, void *at)
 
 void entry_secret_refused(struct reading *r, const struct node *node, void *at)
 {
-	reading_fault(r, node, "a secret's place is not in this file; expected hash or file of a setup key, or "
-		"client-secret-file");
+	reading_fault(r, node, "a secret's place is not in this file; expected hash or file of a setup key, "
+		"or client-secret-file");
 }
 
 static bool read_cidr(struct reading *r, const struct node *node, const char *form, struct cidr *ret)
@@ -395,7 +405,8 @@ void entry_overlay(struct reading *r, const struct node *node, void *at)
 
 	if (!read_cidr(r, node, form, &found))
 		return;
-	if (found.family != AF_INET || found.prefixlen < 8 || found.prefixlen > 28 || !addr4_is_host(found.addr.word[0]))
+	if (found.family != AF_INET || found.prefixlen < 8 || found.prefixlen > 28 ||
+		!addr4_is_host(found.addr.word[0]))
 		reading_fault(r, node, "expected %s", form);
 	else
 		*net = found;

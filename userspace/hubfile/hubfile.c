@@ -37,7 +37,7 @@ static const struct field top[] = {
 	FIELD(struct hubfile, "ephemeral", ephemeral_s, entry_duration),
 	FIELD_WHOLE("groups", section_groups),
 	FIELD_WHOLE("keys", section_keys),
-	FIELD_WHOLE_REQUIRED("policies", section_policies),
+	FIELD_WHOLE("policies", section_policies),
 	FIELD_WHOLE("routes", section_routes),
 	FIELD_WHOLE("networks", section_networks),
 	FIELD_WHOLE("peers", section_peers),
@@ -110,6 +110,10 @@ int hubfile_parse(const char *text, size_t len, const char *dir, struct hubfile 
 	if (root && node_is_map(&r, root, "a mapping, such as \"policies: []\"")) {
 		read_fields(&r, root, top, &owner->file);
 		check_claims(&r, root);
+		/* lest a file that was cut short open everything, or a new one puzzle with closing it */
+		if (!node_find(root, "policies"))
+			reading_fault(&r, root,
+				"expected 'policies' too; \"policies: []\" lets nobody reach anybody");
 	}
 	arena_free(&r.scratch);
 	if (r.is_out_of_memory && !r.fault_count)
@@ -123,8 +127,8 @@ int hubfile_parse(const char *text, size_t len, const char *dir, struct hubfile 
 	return r.is_out_of_memory ? -ENOMEM : r.fault_count ? -EINVAL : 0;
 }
 
-int hubfile_read(const char *path, struct hubfile **ret_file, struct hubfile_fault faults[static HUBFILE_FAULTS_MAX],
-	size_t *ret_fault_count)
+int hubfile_read(const char *path, struct hubfile **ret_file,
+	struct hubfile_fault faults[static HUBFILE_FAULTS_MAX], size_t *ret_fault_count)
 {
 	const char *slash = strrchr(path, '/');
 	char dir[PATH_MAX];
@@ -141,11 +145,13 @@ int hubfile_read(const char *path, struct hubfile **ret_file, struct hubfile_fau
 		return ret;
 	}
 	if (ret) {
-		snprintf(faults[0].text, sizeof(faults[0].text), "cannot be read: %s; expected a YAML file", strerror(-ret));
+		snprintf(faults[0].text, sizeof(faults[0].text), "cannot be read: %s; expected a YAML file",
+			strerror(-ret));
 		return ret;
 	}
 	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-	ret = hubfile_parse((const char *)bytes, len, slash == path ? "/" : dir, ret_file, faults, ret_fault_count);
+	ret = hubfile_parse((const char *)bytes, len, slash == path ? "/" : dir, ret_file, faults,
+		ret_fault_count);
 	store_free(bytes, len);
 	return ret;
 }
@@ -164,7 +170,7 @@ struct hubfile *hubfile_default(void)
 		policy->is_both_ways = true;
 		policy->from.of = reading_keep(&r, 1, sizeof(*policy->from.of));
 		policy->to.of = reading_keep(&r, 1, sizeof(*policy->to.of));
-		policy->from.count = policy->to.count = 1;	/* of All, whose index is 0 as the memory is */
+		policy->from.count = policy->to.count = 1;	/* All: its index is 0, as the memory is */
 		owner->file.policies = policy;
 		owner->file.policy_count = 1;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The hub's declarative file (YAML): who may join, groups, what reaches what, routes, networks, overrides, sign-in.
- * Read and checked as a whole: either everything of it is valid, or nothing of it is used and each fault has its line.
+ * The hub's declarative file (YAML): who may join, groups, what reaches what, routes, networks, overrides,
+ * sign-in. Read and checked as a whole: either everything of it is valid, or nothing of it is used and each
+ * fault has its line.
  */
 #ifndef TALON_HUBFILE_H
 #define TALON_HUBFILE_H
@@ -24,7 +25,7 @@ struct hubfile_groups {
 
 struct hubfile_group {
 	char *name;
-	char **peers;			/* by name or public key; beside those who joined with a key of the group */
+	char **peers;			/* by name or public key; beside who joined with a key of it */
 	size_t peer_count;
 	char **claims;			/* groups of the sign-in's token that count as this one */
 	size_t claim_count;
@@ -62,7 +63,8 @@ struct hubfile_routers {
 };
 
 struct hubfile_route {
-	char *name;			/* at most 40 bytes: the NetID, the same for routers that stand in for each other */
+	/* at most 40 bytes: the NetID, the same for routers that stand in for each other */
+	char *name;
 	struct cidr network;		/* family 0: by domains */
 	char **domains;			/* "example.com", "*.example.com" */
 	size_t domain_count;
@@ -113,7 +115,7 @@ struct hubfile_oidc {
 	char *issuer;			/* NULL: no sign-in */
 	char *client_id, *client_secret;	/* the secret from a file; NULL: public client */
 	char *audience;			/* NULL: client_id */
-	char *scope;			/* "openid profile email offline_access" if not given; groups added if wanted */
+	char *scope;			/* "openid profile email offline_access" if not given */
 	char *groups_claim;		/* "groups" */
 	char *user_claim;		/* "sub" */
 	char *device_endpoint, *token_endpoint, *authorization_endpoint;	/* NULL: as discovered */
@@ -127,7 +129,8 @@ struct hubfile_oidc {
 
 struct hubfile {
 	/* NULL where the file says nothing: flags, environment or defaults decide */
-	char *listen, *public_url, *certificate, *key, *stun_listen, *data_dir, *page_listen;
+	char *listen, *public_url, *certificate, *key, *data_dir;
+	char *stun_listen, *page_listen;	/* "none": off */
 	struct cidr *proxies;
 	size_t proxy_count;
 	char *domain;			/* "netbird.selfhosted" if not given */
@@ -158,13 +161,13 @@ struct hubfile_fault {
 #define HUBFILE_FAULTS_MAX 32
 
 /*
- * Reads @len bytes of YAML. Returns 0, or a negative errno with at least one of @faults (*@ret_fault_count); secrets that
- * it names as files are read relative to @dir. What it returns is to be freed with hubfile_free().
+ * Reads @len bytes of YAML. Returns 0, or a negative errno with at least one of @faults (*@ret_fault_count);
+ * files that it names are relative to @dir (NULL: the working directory). To be freed with hubfile_free().
  */
 int hubfile_parse(const char *text, size_t len, const char *dir, struct hubfile **ret_file,
 	struct hubfile_fault faults[static HUBFILE_FAULTS_MAX], size_t *ret_fault_count);
-int hubfile_read(const char *path, struct hubfile **ret_file, struct hubfile_fault faults[static HUBFILE_FAULTS_MAX],
-	size_t *ret_fault_count);
+int hubfile_read(const char *path, struct hubfile **ret_file,
+	struct hubfile_fault faults[static HUBFILE_FAULTS_MAX], size_t *ret_fault_count);
 /* What counts without a file: one group, one policy: all reach all. No keys. NULL: out of memory. */
 struct hubfile *hubfile_default(void);
 void hubfile_free(struct hubfile *file);

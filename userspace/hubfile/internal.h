@@ -28,6 +28,7 @@ struct group_name {
 	const char *name;
 	uint16_t index;
 };
+int group_name_compare(const void *a, const void *b);	/* for qsort() and bsearch() */
 
 struct reading {
 	struct arena scratch;		/* until the file is read */
@@ -121,8 +122,8 @@ field_fn entry_secret_refused;		/* nothing: a secret in clear text */
 /* One peer as lists name it. False after a fault. */
 bool entry_is_peer(struct reading *r, const struct node *node);
 /* Texts of a list, each checked by @check, at most @max. */
-void entry_texts(struct reading *r, const struct node *node, const char *form, size_t max, field_fn *each, char ***ret_texts,
-	size_t *ret_count);
+void entry_texts(struct reading *r, const struct node *node, const char *form, size_t max, field_fn *each,
+	char ***ret_texts, size_t *ret_count);
 field_fn entry_peer;			/* char * */
 field_fn entry_route_domain;		/* char *, "*." may come first */
 

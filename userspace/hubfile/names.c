@@ -149,8 +149,8 @@ void entry_peer(struct reading *r, const struct node *node, void *at)
 		*(char **)at = reading_keep_text(r, text);
 }
 
-void entry_texts(struct reading *r, const struct node *node, const char *form, size_t max, field_fn *each, char ***ret_texts,
-	size_t *ret_count)
+void entry_texts(struct reading *r, const struct node *node, const char *form, size_t max, field_fn *each,
+	char ***ret_texts, size_t *ret_count)
 {
 	const struct node *list = node_list(r, node, form);
 	struct mark *marks;
@@ -179,7 +179,7 @@ void entry_texts(struct reading *r, const struct node *node, const char *form, s
 	*ret_count = count;
 }
 
-static int compare_names(const void *a, const void *b)
+int group_name_compare(const void *a, const void *b)
 {
 	return strcmp(((const struct group_name *)a)->name, ((const struct group_name *)b)->name);
 }
@@ -197,7 +197,7 @@ static bool find_group(struct reading *r, const struct node *node, uint16_t *ret
 
 	if (!text)
 		return false;
-	found = bsearch(&wanted, r->group_names, r->group_name_count, sizeof(wanted), compare_names);
+	found = bsearch(&wanted, r->group_names, r->group_name_count, sizeof(wanted), group_name_compare);
 	if (found) {
 		*ret_index = found->index;
 		return true;

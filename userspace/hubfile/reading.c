@@ -43,7 +43,8 @@ static void put_path(const struct node *node, char *path, size_t size)
 	if (node->key) {
 		node_quote(node->key, quoted, sizeof(quoted));
 		if (quoted[0] == '\'')
-			text_append(path, size, "%s%.*s", path[0] ? "." : "", (int)strlen(quoted) - 2, quoted + 1);
+			text_append(path, size, "%s%.*s", path[0] ? "." : "", (int)strlen(quoted) - 2,
+				quoted + 1);
 		else
 			text_append(path, size, "%s(name)", path[0] ? "." : "");
 		return;
@@ -102,9 +103,11 @@ void marks_check(struct reading *r, struct mark *marks, size_t count, const char
 {
 	qsort(marks, count, sizeof(*marks), compare_marks);
 	for (size_t i = 1; i < count; i++) {
-		if (marks[i].len == marks[i - 1].len && !memcmp(marks[i].bytes, marks[i - 1].bytes, marks[i].len))
-			reading_fault(r, marks[i].node, "%s is there twice, in line %u already; expected it once", what,
-				marks[i - 1].node->line);
+		const struct mark *a = &marks[i - 1], *b = &marks[i];
+
+		if (a->len == b->len && !memcmp(a->bytes, b->bytes, a->len))
+			reading_fault(r, b->node, "%s is there twice, in line %u already; expected it once",
+				what, a->node->line);
 	}
 }
 
@@ -118,7 +121,8 @@ bool node_is_map(struct reading *r, const struct node *node, const char *form)
 
 static bool is_null(const struct node *node)
 {
-	return node->is_plain && (!node->text[0] || !strcmp(node->text, "~") || !strcasecmp(node->text, "null"));
+	return node->is_plain &&
+		(!node->text[0] || !strcmp(node->text, "~") || !strcasecmp(node->text, "null"));
 }
 
 const char *node_text(struct reading *r, const struct node *node, const char *form)
@@ -186,6 +190,6 @@ void read_fields(struct reading *r, const struct node *node, const struct field 
 		if (n)
 			f->set(r, n, (char *)object + f->offset);
 		else if (f->is_required)
-			reading_fault(r, node, "expected the key %s", f->name);
+			reading_fault(r, node, "expected '%s' too", f->name);
 	}
 }

@@ -15,11 +15,11 @@
 #define METRIC_DEFAULT	9999
 
 /*
- * A list of mappings that have a name: room for them in *@ret_array, each read by @fields. The member name comes first in all of
- * them. False after a fault that leaves nothing to check.
+ * A list of mappings that have a name: room for them in *@ret_array, each read by @read. The member name
+ * comes first in all of them.
  */
-static bool read_list(struct reading *r, const struct node *node, const char *form, size_t size, void **ret_array, size_t *ret_count,
-	void (*read)(struct reading *r, const struct node *node, void *object), bool has_unique_names)
+static void read_list(struct reading *r, const struct node *node, const char *form, size_t size,
+	void **ret_array, size_t *ret_count, field_fn *read, bool has_unique_names)
 {
 	struct mark *marks;
 	size_t named = 0;
@@ -27,12 +27,12 @@ static bool read_list(struct reading *r, const struct node *node, const char *fo
 
 	if (node->type != NODE_LIST) {
 		reading_fault(r, node, "expected a list of mappings, each with %s; [] for none", form);
-		return false;
+		return;
 	}
 	array = reading_keep(r, node->count, size);
 	marks = reading_scratch(r, node->count, sizeof(*marks));
 	if (!array || !marks)
-		return false;
+		return;
 	*ret_array = array;
 	for (const struct node *n = node->first; n; n = n->next) {
 		char *object = array + (*ret_count)++ * size;
@@ -47,7 +47,6 @@ static bool read_list(struct reading *r, const struct node *node, const char *fo
 	}
 	if (has_unique_names)
 		marks_check(r, marks, named, "this name");
-	return true;
 }
 
 static void set_action(struct reading *r, const struct node *node, void *at)
@@ -61,8 +60,9 @@ static void set_action(struct reading *r, const struct node *node, void *at)
 
 static void set_protocol(struct reading *r, const struct node *node, void *at)
 {
-	static const char *const names[] = { [HUBFILE_ANY] = "any", [HUBFILE_TCP] = "tcp", [HUBFILE_UDP] = "udp",
-		[HUBFILE_ICMP] = "icmp" };
+	static const char *const names[] = {
+		[HUBFILE_ANY] = "any", [HUBFILE_TCP] = "tcp", [HUBFILE_UDP] = "udp", [HUBFILE_ICMP] = "icmp",
+	};
 	const char *text = node_text(r, node, "any, tcp, udp or icmp");
 
 	for (size_t i = 0; text && i < sizeof(names) / sizeof(names[0]); i++) {
@@ -75,7 +75,7 @@ static void set_protocol(struct reading *r, const struct node *node, void *at)
 		reading_fault(r, node, "expected any, tcp, udp or icmp");
 }
 
-static bool parse_port(const char *text, char **ret_end, uint16_t *ret_port)
+static bool take_port(const char *text, char **ret_end, uint16_t *ret_port)
 {
 	unsigned long port;
 
@@ -91,24 +91,26 @@ static bool parse_ports(const char *text, struct hubfile_ports *ret_ports)
 {
 	char *end;
 
-	if (!parse_port(text, &end, &ret_ports->first))
+	if (!take_port(text, &end, &ret_ports->first))
 		return false;
 	ret_ports->last = ret_ports->first;
 	if (!*end)
 		return true;
-	return *end == '-' && parse_port(end + 1, &end, &ret_ports->last) && !*end && ret_ports->first <= ret_ports->last;
+	return *end == '-' && take_port(end + 1, &end, &ret_ports->last) && !*end &&
+		ret_ports->first <= ret_ports->last;
 }
 
 static void set_ports(struct reading *r, const struct node *node, void *at)
 {
-	static const char form[] = "a port or a range from 1 to 65535, the smaller first, such as 443 or 8000-8100";
+	static const char form[] = "a port from 1 to 65535, or a range such as 8000-8100";
 	const struct node *list = node_list(r, node, "a list of ports");
 	struct hubfile_policy *policy = at;
 
 	if (!list)
 		return;
 	if (!list->count || list->count > PORTS_MAX) {
-		reading_fault(r, node, "expected 1 to %d ports or ranges; leave it out for all ports", PORTS_MAX);
+		reading_fault(r, node, "expected 1 to %d ports or ranges; leave it out for all ports",
+			PORTS_MAX);
 		return;
 	}
 	policy->ports = reading_keep(r, list->count, sizeof(*policy->ports));
@@ -145,7 +147,8 @@ void section_policies(struct reading *r, const struct node *node, void *at)
 {
 	struct hubfile *file = at;
 
-	read_list(r, node, "name, from and to", sizeof(*file->policies), (void **)&file->policies, &file->policy_count,
+	read_list(r, node, "name, from and to", sizeof(*file->policies), (void **)&file->policies,
+		&file->policy_count,
 		read_policy, true);
 }
 
@@ -153,7 +156,8 @@ static void set_router_peers(struct reading *r, const struct node *node, void *a
 {
 	struct hubfile_routers *routers = at;
 
-	entry_texts(r, node, "a list of peers, by name or public key", ROUTERS_MAX, entry_peer, &routers->peers,
+	entry_texts(r, node, "a list of peers, by name or public key", ROUTERS_MAX, entry_peer,
+		&routers->peers,
 		&routers->peer_count);
 }
 
@@ -182,7 +186,8 @@ static void set_route_domains(struct reading *r, const struct node *node, void *
 	if (node->type == NODE_LIST && !node->count)
 		reading_fault(r, node, "expected one domain at least");
 	else
-		entry_texts(r, node, "a list of domains", DOMAINS_MAX, entry_route_domain, &route->domains, &route->domain_count);
+		entry_texts(r, node, "a list of domains", DOMAINS_MAX, entry_route_domain, &route->domains,
+			&route->domain_count);
 }
 
 static void read_route(struct reading *r, const struct node *node, void *object)
@@ -215,7 +220,8 @@ void section_routes(struct reading *r, const struct node *node, void *at)
 	struct hubfile *file = at;
 
 	/* a name may come again: routers that stand in for each other, each with its metric */
-	read_list(r, node, "name, routers, to, and network or domains", sizeof(*file->routes), (void **)&file->routes,
+	read_list(r, node, "name, routers, to, and network or domains", sizeof(*file->routes),
+		(void **)&file->routes,
 		&file->route_count, read_route, false);
 }
 
@@ -238,7 +244,8 @@ static void set_resources(struct reading *r, const struct node *node, void *at)
 {
 	struct hubfile_network *network = at;
 
-	read_list(r, node, "name, and network or domain", sizeof(*network->resources), (void **)&network->resources,
+	read_list(r, node, "name, and network or domain", sizeof(*network->resources),
+		(void **)&network->resources,
 		&network->resource_count, read_resource, true);
 }
 
@@ -287,7 +294,8 @@ static void set_server_domains(struct reading *r, const struct node *node, void 
 {
 	struct hubfile_nameservers *servers = at;
 
-	entry_texts(r, node, "a list of domains", DOMAINS_MAX, entry_domain, &servers->domains, &servers->domain_count);
+	entry_texts(r, node, "a list of domains", DOMAINS_MAX, entry_domain, &servers->domains,
+		&servers->domain_count);
 }
 
 static void read_nameservers(struct reading *r, const struct node *node, void *object)

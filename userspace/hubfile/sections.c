@@ -38,14 +38,16 @@ static void set_group_peers(struct reading *r, const struct node *node, void *at
 {
 	struct hubfile_group *group = at;
 
-	entry_texts(r, node, "a list of peers, by name or public key", PEERS_MAX, entry_peer, &group->peers, &group->peer_count);
+	entry_texts(r, node, "a list of peers, by name or public key", PEERS_MAX, entry_peer, &group->peers,
+		&group->peer_count);
 }
 
 static void set_group_claims(struct reading *r, const struct node *node, void *at)
 {
 	struct hubfile_group *group = at;
 
-	entry_texts(r, node, "a list of the issuer's groups", TEXTS_MAX, entry_text, &group->claims, &group->claim_count);
+	entry_texts(r, node, "a list of the issuer's groups", TEXTS_MAX, entry_text, &group->claims,
+		&group->claim_count);
 }
 
 static void read_group(struct reading *r, const struct node *node, struct hubfile_group *group)
@@ -58,7 +60,8 @@ static void read_group(struct reading *r, const struct node *node, struct hubfil
 	struct node name = *node;
 
 	if (!strcasecmp(node->key, "All")) {
-		reading_fault(r, node, "the group All is there already, and every peer is in it; expected another name");
+		reading_fault(r, node,
+			"the group All is there already, and every peer is in it; expected another name");
 		return;
 	}
 	name.type = NODE_TEXT;
@@ -69,11 +72,6 @@ static void read_group(struct reading *r, const struct node *node, struct hubfil
 		read_fields(r, node, fields, group);
 	else
 		set_group_peers(r, node, group);
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(((const struct group_name *)a)->name, ((const struct group_name *)b)->name);
 }
 
 void section_groups(struct reading *r, const struct node *node, void *at)
@@ -97,7 +95,7 @@ void section_groups(struct reading *r, const struct node *node, void *at)
 	}
 	for (size_t i = 0; i < count; i++)
 		names[i] = (struct group_name){ groups[i].name, i };
-	qsort(names, count, sizeof(*names), compare_names);
+	qsort(names, count, sizeof(*names), group_name_compare);
 	file->groups = groups;
 	file->group_count = count;
 	r->group_names = names;
@@ -175,6 +173,11 @@ static void read_peer(struct reading *r, const struct node *node, struct hubfile
 		read_fields(r, node, fields, peer);
 }
 
+static struct mark mark_of(const struct node *peer, const char *key, const void *bytes, size_t len)
+{
+	return (struct mark){ bytes, len, node_find(peer, key) };
+}
+
 /* What no two peers can have. */
 static void check_peers(struct reading *r, const struct node *node)
 {
@@ -187,11 +190,11 @@ static void check_peers(struct reading *r, const struct node *node)
 		return;
 	for (const struct node *n = node->first; n; n = n->next, peer++) {
 		if (peer->name)
-			names[name_count++] = (struct mark){ peer->name, strlen(peer->name), node_find(n, "name") };
+			names[name_count++] = mark_of(n, "name", peer->name, strlen(peer->name));
 		if (peer->address.family)
-			addresses[address_count++] = (struct mark){ &peer->address.addr, 4, node_find(n, "address") };
+			addresses[address_count++] = mark_of(n, "address", &peer->address.addr, 4);
 		if (peer->address6.family)
-			addresses[address_count++] = (struct mark){ &peer->address6.addr, 16, node_find(n, "address6") };
+			addresses[address_count++] = mark_of(n, "address6", &peer->address6.addr, 16);
 	}
 	marks_check(r, names, name_count, "this name");
 	marks_check(r, addresses, address_count, "this address");

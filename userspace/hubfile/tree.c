@@ -100,7 +100,9 @@ static bool open_node(struct builder *b, enum node_type type, const yaml_mark_t 
 static bool has_control(const unsigned char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		if (text[i] < ' ' || text[i] == 0x7f || (text[i] == 0xc2 && i + 1 < len && text[i + 1] < 0xa0))
+		if (text[i] < ' ' || text[i] == 0x7f)
+			return true;
+		if (text[i] == 0xc2 && i + 1 < len && text[i + 1] < 0xa0)
 			return true;
 	}
 	return false;
@@ -202,6 +204,7 @@ static unsigned int line_at(const char *text, size_t len, size_t offset)
 static void syntax_fault(struct builder *b, const yaml_parser_t *parser, const char *text, size_t len)
 {
 	unsigned int line = parser->problem_mark.line + 1;
+	const char *problem = parser->problem ? parser->problem : "not understood";
 	char what[200];
 
 	if (parser->error == YAML_MEMORY_ERROR) {
@@ -210,12 +213,13 @@ static void syntax_fault(struct builder *b, const yaml_parser_t *parser, const c
 	}
 	if (parser->error == YAML_READER_ERROR)
 		line = line_at(text, len, parser->problem_offset);
-	snprintf(what, sizeof(what), "expected YAML: %s%s%s", parser->problem ? parser->problem : "not understood",
-		parser->context ? ", " : "", parser->context ? parser->context : "");
+	snprintf(what, sizeof(what), "expected YAML: %s%s%s", problem, parser->context ? ", " : "",
+		parser->context ? parser->context : "");
 	fail(b, line, what);
 }
 
-static bool build(struct builder *b, const struct libyaml *yaml, yaml_parser_t *parser, const char *text, size_t len)
+static bool build(struct builder *b, const struct libyaml *yaml, yaml_parser_t *parser, const char *text,
+	size_t len)
 {
 	yaml_event_t event;
 	bool is_good = true;
