@@ -10,7 +10,7 @@ here=$(dirname "$(readlink -f "$0")")
 build="gcc make clang llvm libc6-dev linux-libc-dev pkg-config bpftool libbpf-dev libxdp-dev libelf-dev zlib1g-dev
 	libsodium-dev libb2-dev libmnl-dev libnghttp2-dev libc-ares-dev libssl-dev libjansson-dev libprotobuf-c-dev
 	protobuf-c-compiler libcurl4-openssl-dev libqrencode-dev libyaml-dev libsqlite3-dev"
-unit="libcmocka-dev libclang-rt-14-dev libssl-dev python3-grpcio"
+unit="libcmocka-dev sqlite3 libclang-rt-14-dev libssl-dev python3-grpcio"
 image="binutils patch xz-utils python3 ca-certificates libqrencode4 libyaml-0-2"
 cross="lld llvm clang"
 # Unpacked for a cross-build, not installed: sysroot.sh.

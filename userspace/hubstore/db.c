@@ -26,10 +26,14 @@ int db_refuse(struct hubstore *store, int error, const char *fmt, ...)
 	return error;
 }
 
-/* A file's limits count as a full disk: RLIMIT_FSIZE, quotas. */
-static bool is_full(int error)
+/*
+ * Limits count as a full disk: RLIMIT_FSIZE, quotas. SQLite says no more than that writing failed, and does
+ * not keep the errno of a commit.
+ */
+static bool is_full(int code, int error)
 {
-	return error == ENOSPC || error == EDQUOT || error == EFBIG;
+	return (code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_TRUNCATE) &&
+		(error == ENOSPC || error == EDQUOT || error == EFBIG);
 }
 
 static int full(struct hubstore *store)
@@ -74,14 +78,14 @@ static int from_code(struct hubstore *store, int code)
 
 int db_error(struct hubstore *store)
 {
-	int code = store->lib->error_code(store->db), primary = code & 0xff;
-	bool is_os = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN;
+	int error = errno, code = store->lib->error_code(store->db);
 
-	return is_os && is_full(store->lib->system_errno(store->db)) ? full(store) : from_code(store, code);
+	return is_full(code, error) ? full(store) : from_code(store, code);
 }
 
 int db_exec(struct hubstore *store, const char *text)
 {
+	errno = 0;
 	return store->lib->exec(store->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_error(store);
 }
 
@@ -243,6 +247,7 @@ static int query(struct hubstore *store, enum statement which, const char *form,
 	ret = *stmt ? bind(store, *stmt, form, args) : db_error(store);
 	if (ret)
 		return ret;
+	errno = 0;
 	ret = store->lib->step(*stmt);
 	if (ret == SQLITE_ROW)
 		return 1;

@@ -29,8 +29,7 @@
 	X(column_int64, sqlite3_column_int64) \
 	X(changes, sqlite3_changes) \
 	X(error_code, sqlite3_extended_errcode) \
-	X(error_text, sqlite3_errmsg) \
-	X(system_errno, sqlite3_system_errno)
+	X(error_text, sqlite3_errmsg)
 
 struct libsqlite {
 #define LIBSQLITE_MEMBER(member, name) typeof(name) *member;
