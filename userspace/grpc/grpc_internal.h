@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the parts of the gRPC client share: wire forms (grpc_wire.c), calls (grpc_call.c), channel and
- * connections (grpc.c).
+ * What the parts of the gRPC client share: calls (grpc_call.c), channel and connections (grpc.c).
  */
 #ifndef TALON_GRPC_INTERNAL_H
 #define TALON_GRPC_INTERNAL_H
@@ -10,48 +9,11 @@
 #include <sys/queue.h>
 
 #include "grpc/grpc.h"
+#include "grpc/grpc_wire.h"
 
 #define GRPC_HOST_LEN		256
-#define GRPC_PREFIX_LEN		5	/* compressed flag, length */
-#define GRPC_TIMEOUT_LEN	16
 #define GRPC_HEADERS_MAX	64	/* of a first header block that are passed on */
 #define GRPC_HEADER_BYTES_MAX	16384
-
-/* ---- grpc_wire.c ---- */
-
-/* Zero is ready for the first message. */
-struct grpc_assembler {
-	uint8_t prefix[GRPC_PREFIX_LEN];
-	size_t prefix_len;
-	uint8_t *bytes;
-	size_t len, room;
-	size_t want;
-};
-
-/*
- * Takes bytes up to the end of the message. Returns 1: it is complete (bytes, want; then call
- * grpc_assembler_next()), 0: more is needed, -EMSGSIZE: longer than GRPC_MESSAGE_MAX, -ENOTSUP: compressed,
- * -EPROTO: not a message prefix of gRPC, -ENOMEM.
- */
-int grpc_assembler_feed(struct grpc_assembler *a, const uint8_t *bytes, size_t len, size_t *ret_used);
-void grpc_assembler_next(struct grpc_assembler *a);
-void grpc_assembler_done(struct grpc_assembler *a);
-static inline bool grpc_assembler_is_between(const struct grpc_assembler *a)
-{
-	return !a->prefix_len;
-}
-
-void grpc_put_prefix(uint8_t prefix[static GRPC_PREFIX_LEN], size_t len);
-/* "4999987u": at most eight digits and a unit. */
-void grpc_put_timeout(char text[static GRPC_TIMEOUT_LEN], uint64_t left_ns);
-/* grpc-message: percent-encoded UTF-8. What would break a line becomes a space, what does not fit is cut. */
-void grpc_decode_text(char *text, size_t size, const char *encoded, size_t len);
-/* -1: not a number. */
-int grpc_parse_status(const char *text, size_t len);
-bool grpc_is_content_type(const char *text, size_t len);
-/* The status that stands for an answer which is HTTP only. */
-int grpc_status_of_http(int http_status);
-int grpc_status_of_reset(uint32_t error_code);
 
 /* ---- grpc_call.c ---- */
 

@@ -155,6 +155,27 @@ void grpc_decode_text(char *text, size_t size, const char *encoded, size_t len)
 		trim_utf8(text, out);
 }
 
+void grpc_encode_text(char *encoded, size_t size, const char *text)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	size_t out = 0;
+
+	for (; *text; text++) {
+		uint8_t c = *text;
+		bool is_plain = c >= ' ' && c < 0x7f && c != '%';
+
+		if (out + (is_plain ? 1 : 3) >= size)
+			break;
+		if (!is_plain) {
+			encoded[out++] = '%';
+			encoded[out++] = digits[c >> 4];
+			c = digits[c & 15];
+		}
+		encoded[out++] = c;
+	}
+	encoded[out] = 0;
+}
+
 /* ---- messages out of bytes ---- */
 
 static int start_message(struct grpc_assembler *a)
@@ -165,7 +186,7 @@ static int start_message(struct grpc_assembler *a)
 		return -EPROTO;
 	if (a->prefix[0])
 		return -ENOTSUP;
-	return a->want > GRPC_MESSAGE_MAX ? -EMSGSIZE : 0;
+	return a->want > (a->most ? a->most : GRPC_MESSAGE_MAX) ? -EMSGSIZE : 0;
 }
 
 /* Room grows with what came, not with what was announced. */
@@ -225,5 +246,5 @@ void grpc_assembler_next(struct grpc_assembler *a)
 void grpc_assembler_done(struct grpc_assembler *a)
 {
 	free(a->bytes);
-	*a = (struct grpc_assembler){};
+	*a = (struct grpc_assembler){ .most = a->most };
 }

@@ -106,6 +106,33 @@ static struct slice trim_blanks(struct slice text)
 	return text;
 }
 
+static bool is_target(struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] <= ' ' || text.at[i] >= 0x7f)
+			return false;
+	}
+	return text.len > 0;
+}
+
+int http_request_line_parse(struct slice line, struct http_request_line *ret_line)
+{
+	struct slice version = line;
+	struct http_request_line parsed = {};
+
+	parsed.method = slice_cut(&version, " ");
+	parsed.target = slice_cut(&version, " ");
+	if (!is_token(parsed.method) || !is_target(parsed.target) || version.len != VERSION_LEN - 1 ||
+		memcmp(version.at, "HTTP/", 5) || !isdigit((unsigned char)version.at[5]) ||
+		version.at[6] != '.' || !isdigit((unsigned char)version.at[7]))
+		return -EPROTO;
+	if (version.at[5] != '1')
+		return -ENOTSUP;
+	parsed.minor = version.at[7] - '0';
+	*ret_line = parsed;
+	return 0;
+}
+
 int http_field_parse(struct slice line, struct http_field *ret_field)
 {
 	struct http_field field = { .value = line };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The head of an HTTP/1 message (RFC 9112): where it ends, its status line, its fields. Works on bytes that
+ * The head of an HTTP/1 message (RFC 9112): where it ends, its first line, its fields. Works on bytes that
  * somebody else read; nothing is copied.
  */
 #ifndef TALON_HTTP_HEAD_H
@@ -41,6 +41,18 @@ struct http_status {
 
 /* A status line without its end: "HTTP/1.1 200 OK". Returns 0 or -EPROTO. */
 int http_status_parse(struct slice line, struct http_status *ret_status);
+
+struct http_request_line {
+	struct slice method;	/* a token */
+	struct slice target;	/* not empty; printable ASCII without blanks */
+	unsigned int minor;	/* of HTTP/1.minor */
+};
+
+/*
+ * A request line without its end: "GET /path HTTP/1.1" (RFC 9112 section 3). Returns 0; -EPROTO: it is none;
+ * -ENOTSUP: of another major version.
+ */
+int http_request_line_parse(struct slice line, struct http_request_line *ret_line);
 
 /*
  * True if @head has no control characters but CR LF pairs and tabs: no intermediary can have read it as

@@ -36,6 +36,11 @@ struct server_options {
 	size_t proxy_count;
 };
 
+/*
+ * Whatever owners call here never calls them back before it returns: ends and drained() come later. server_free()
+ * alone does, and may be called from anywhere.
+ */
+
 /* What a client asked for first; valid until the callback returns. */
 struct server_request {
 	const char *method, *path;		/* path without query */
@@ -50,7 +55,7 @@ struct slice server_request_field(const struct server_request *request, const ch
 struct server_call_events {
 	/* One whole message; valid until the callback returns. */
 	void (*message)(void *ctx, const uint8_t *bytes, size_t len);
-	/* The client sends no more. */
+	/* The client sends no more. May be NULL. */
 	void (*half_closed)(void *ctx);
 	/* All that was sent is with the kernel. May be NULL. */
 	void (*drained)(void *ctx);
@@ -82,7 +87,7 @@ struct server_events {
 	 */
 	bool (*call)(void *ctx, struct server_call *call, const struct server_request *request,
 		const struct server_call_events **ret_events, void **ret_ctx);
-	/* An upgrade to WebSocket. False: 404. */
+	/* An upgrade to WebSocket. False: 404. Messages can be sent from its return on. */
 	bool (*socket)(void *ctx, struct server_socket *socket, const struct server_request *request,
 		const struct server_socket_events **ret_events, void **ret_ctx);
 	/* Any other request: the answer's strings need to live until this returns. */
@@ -106,7 +111,10 @@ int server_reload(struct server *server, char why[static SERVER_WHY_LEN]);
 const struct endpoint *server_call_remote(const struct server_call *call);
 /* Sends the first headers now, with these beside gRPC's own; without it they go with the first message. */
 int server_call_begin(struct server_call *call, const char *const names[], const char *const values[], size_t count);
-/* Queues one message. Returns 0, -ENOMEM, or -EPIPE: ended. */
+/*
+ * Queues one message. Returns 0, -ENOMEM, or -EPIPE: ended, also because more than 4 MiB would wait behind a
+ * message that waits already; to the client that is RESOURCE_EXHAUSTED, and closed() follows.
+ */
 int server_call_send(struct server_call *call, const void *bytes, size_t len);
 /* Bytes that were sent and are not yet with the kernel. */
 size_t server_call_waiting(const struct server_call *call);
@@ -123,10 +131,13 @@ const struct endpoint *server_socket_remote(const struct server_socket *socket);
  * @socket. NULL: more than SERVER_SOCKET_QUEUE would wait, or it has ended.
  */
 uint8_t *server_socket_reserve(struct server_socket *socket, size_t len);
-/* The message that was reserved goes out, with others at the end of the turn of the one who sends. */
+/* The message that was reserved goes out, with others at the end of the loop's turn or when 64 KiB wait. */
 void server_socket_commit(struct server_socket *socket);
 size_t server_socket_waiting(const struct server_socket *socket);
-/* Ends it in order, with what waits written first if that goes at once; closed() follows. */
+/*
+ * Ends it in order: no further message comes, what waits is written as far as the client reads it, and closed()
+ * follows.
+ */
 void server_socket_end(struct server_socket *socket, const char *why);
 
 /* ---- counts, for metrics ---- */
@@ -135,6 +146,8 @@ struct server_counts {
 	uint64_t connections, calls, sockets;			/* open now */
 	uint64_t accepted, requests;
 	uint64_t refused_full, refused_address, handshake_failed, timed_out, malformed, oversized;
+	uint64_t flooded;			/* frames or streams faster than anybody needs */
+	uint64_t slow;				/* read nothing while something waited for them */
 };
 void server_counts(const struct server *server, struct server_counts *ret_counts);
 

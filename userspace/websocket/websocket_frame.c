@@ -78,24 +78,26 @@ int websocket_frame_parse(const uint8_t *bytes, size_t len, struct websocket_fra
 	return header;
 }
 
-size_t websocket_frame_write(enum websocket_opcode opcode, size_t len,
-	const uint8_t mask[static WEBSOCKET_MASK_LEN], uint8_t ret_header[static WEBSOCKET_HEADER_MAX])
+size_t websocket_frame_write(enum websocket_opcode opcode, size_t len, const uint8_t *mask,
+	uint8_t ret_header[static WEBSOCKET_HEADER_MAX])
 {
+	const uint8_t masked = mask ? MASKED : 0;
 	uint16_t len16 = htobe16(len);
 	uint64_t len64 = htobe64(len);
 	uint8_t *at = ret_header;
 
 	*at++ = FINAL | opcode;
 	if (len <= LEN_SMALL) {
-		*at++ = MASKED | len;
+		*at++ = masked | len;
 	} else if (len <= UINT16_MAX) {
-		*at++ = MASKED | LEN_16;
+		*at++ = masked | LEN_16;
 		at = mempcpy(at, &len16, sizeof(len16));
 	} else {
-		*at++ = MASKED | LEN_64;
+		*at++ = masked | LEN_64;
 		at = mempcpy(at, &len64, sizeof(len64));
 	}
-	at = mempcpy(at, mask, WEBSOCKET_MASK_LEN);
+	if (mask)
+		at = mempcpy(at, mask, WEBSOCKET_MASK_LEN);
 	return at - ret_header;
 }
 

@@ -37,11 +37,11 @@ struct websocket_frame {
  */
 int websocket_frame_parse(const uint8_t *bytes, size_t len, struct websocket_frame *ret_frame);
 
-/* Header of a final, masked frame. Returns its length. */
-size_t websocket_frame_write(enum websocket_opcode opcode, size_t len,
-	const uint8_t mask[static WEBSOCKET_MASK_LEN], uint8_t ret_header[static WEBSOCKET_HEADER_MAX]);
+/* Header of a final frame; @mask NULL: a server's, without one. Returns its length. */
+size_t websocket_frame_write(enum websocket_opcode opcode, size_t len, const uint8_t *mask,
+	uint8_t ret_header[static WEBSOCKET_HEADER_MAX]);
 
-/* Masks @src (or takes the mask off) on its way to @dst; @offset is where in the payload it begins. */
+/* Masks @src (or takes the mask off) on its way to @dst; @offset is where in the payload it begins. @dst may be @src. */
 void websocket_mask_copy(uint8_t *dst, const uint8_t *src, size_t len,
 	const uint8_t mask[static WEBSOCKET_MASK_LEN], size_t offset);
 
