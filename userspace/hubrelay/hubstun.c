@@ -34,10 +34,7 @@ struct slot {
 	struct sockaddr_storage from;
 	uint8_t bytes[REQUEST_MAX];
 	uint8_t answer[ANSWER_MAX];
-	union {
-		struct cmsghdr align;
-		uint8_t bytes[CONTROL_MAX];
-	} control;
+	_Alignas(struct cmsghdr) uint8_t control[CONTROL_MAX];
 	struct iovec iov;
 };
 
@@ -139,7 +136,7 @@ static void prepare(struct hubstun *stun)
 		stun->in[i].msg_hdr = (struct msghdr){
 			.msg_name = &slot->from, .msg_namelen = sizeof(slot->from),
 			.msg_iov = &slot->iov, .msg_iovlen = 1,
-			.msg_control = slot->control.bytes, .msg_controllen = sizeof(slot->control.bytes),
+			.msg_control = slot->control, .msg_controllen = sizeof(slot->control),
 		};
 	}
 }
