@@ -66,7 +66,8 @@ static void check_net(const struct cidr *net)
 {
 	struct cidr clear = *net;
 
-	assert(net->family == AF_INET ? net->prefixlen <= 32 : net->family == AF_INET6 && net->prefixlen <= 128);
+	assert(net->family == AF_INET ? net->prefixlen <= 32 : net->family == AF_INET6 &&
+		net->prefixlen <= 128);
 	cidr_clear_host_bits(&clear);
 	assert(cidr_is_equal(&clear, net));
 }
@@ -134,7 +135,8 @@ static void check_file(const struct hubfile *file)
 	for (size_t i = 0; i < file->nameserver_count; i++) {
 		assert(file->nameservers[i].server_count && file->nameservers[i].to.count);
 		for (size_t j = 0; j < file->nameservers[i].server_count; j++)
-			assert(file->nameservers[i].servers[j].port && file->nameservers[i].servers[j].address.family);
+			assert(file->nameservers[i].servers[j].port &&
+				file->nameservers[i].servers[j].address.family);
 	}
 	assert(!file->oidc.issuer == !file->oidc.client_id);
 	check_policies(file);

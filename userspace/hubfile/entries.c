@@ -223,10 +223,10 @@ void entry_listen(struct reading *r, const struct node *node, void *at)
 		*(char **)at = reading_keep_text(r, text);
 }
 
-void entry_listen_or_none(struct reading *r, const struct node *node, void *at)
+void entry_listen_or_off(struct reading *r, const struct node *node, void *at)
 {
-	if (node->type == NODE_TEXT && !strcmp(node->text, "none"))
-		*(char **)at = reading_keep_text(r, "none");
+	if (node->type == NODE_TEXT && !strcmp(node->text, "off"))
+		*(char **)at = reading_keep_text(r, "off");
 	else
 		entry_listen(r, node, at);
 }
@@ -414,10 +414,10 @@ void entry_overlay(struct reading *r, const struct node *node, void *at)
 
 void entry_overlay6(struct reading *r, const struct node *node, void *at)
 {
-	static const char form[] = "an IPv6 network of /64, such as fd12:3456:789a:1::/64, or none";
+	static const char form[] = "an IPv6 network of /64, such as fd12:3456:789a:1::/64, or off";
 	struct cidr *net = at, found;
 
-	if (node->type == NODE_TEXT && !strcmp(node->text, "none")) {
+	if (node->type == NODE_TEXT && !strcmp(node->text, "off")) {
 		*net = (struct cidr){ .family = AF_INET6 };
 		return;
 	}

@@ -130,7 +130,7 @@ struct hubfile_oidc {
 struct hubfile {
 	/* NULL where the file says nothing: flags, environment or defaults decide */
 	char *listen, *public_url, *certificate, *key, *data_dir;
-	char *stun_listen, *page_listen;	/* "none": off */
+	char *stun_listen, *page_listen;	/* or "off" */
 	struct cidr *proxies;
 	size_t proxy_count;
 	char *domain;			/* "netbird.selfhosted" if not given */
@@ -156,7 +156,7 @@ struct hubfile {
 
 struct hubfile_fault {
 	unsigned int line;		/* from 1; 0: of no line */
-	char text[256];			/* names the field and the accepted form */
+	char text[320];			/* names the field and the accepted form */
 };
 #define HUBFILE_FAULTS_MAX 32
 

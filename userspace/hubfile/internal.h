@@ -99,7 +99,7 @@ field_fn entry_date;			/* uint64_t, Unix */
 field_fn entry_path;			/* char *, absolute if the file's folder is known */
 field_fn entry_text;			/* char * */
 field_fn entry_listen;			/* char * */
-field_fn entry_listen_or_none;		/* char * */
+field_fn entry_listen_or_off;		/* char * */
 field_fn entry_server;			/* struct hubfile_address */
 field_fn entry_public_url;		/* char * */
 field_fn entry_issuer;			/* char * */
@@ -109,7 +109,7 @@ field_fn entry_key_file;		/* the same, of the key in a file */
 field_fn entry_secret_file;		/* char * */
 field_fn entry_network;			/* struct cidr */
 field_fn entry_overlay;			/* struct cidr, IPv4 */
-field_fn entry_overlay6;		/* struct cidr, IPv6 or none */
+field_fn entry_overlay6;		/* struct cidr, IPv6 or off */
 field_fn entry_address;			/* struct cidr, IPv4 */
 field_fn entry_address6;		/* struct cidr, IPv6 */
 field_fn entry_name;			/* char * */

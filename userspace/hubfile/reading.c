@@ -169,7 +169,7 @@ static const struct field *find_field(const struct field *fields, const char *na
 
 static void unknown_field(struct reading *r, const struct node *node, const struct field *fields)
 {
-	char list[200] = "";
+	char list[256] = "";
 
 	for (const struct field *f = fields; f->name; f++) {
 		if (f->set != entry_secret_refused)

@@ -116,7 +116,7 @@ static void what_the_process_needs_is_read(void **state)
 		"tls:\n"
 		"  certificate: hub.crt\n"
 		"  key: /run/secrets/hub.key\n"
-		"stun: none\n"
+		"stun: off\n"
 		"data: /var/lib/talon-hub\n"
 		"page: 127.0.0.1:9091\n"
 		"proxies: [10.0.0.0/8, fd00::/8]\n"
@@ -130,7 +130,7 @@ static void what_the_process_needs_is_read(void **state)
 	assert_string_equal(file->public_url, "https://hub.example.com");
 	assert_string_equal(file->certificate, "/etc/talon/hub.crt");
 	assert_string_equal(file->key, "/run/secrets/hub.key");
-	assert_string_equal(file->stun_listen, "none");
+	assert_string_equal(file->stun_listen, "off");
 	assert_string_equal(file->data_dir, "/var/lib/talon-hub");
 	assert_string_equal(file->page_listen, "127.0.0.1:9091");
 	assert_int_equal(file->proxy_count, 2);
@@ -142,10 +142,10 @@ static void what_the_process_needs_is_read(void **state)
 	assert_int_equal(file->ephemeral_s, 7200);
 	hubfile_free(file);
 
-	file = parse("{policies: [], network6: none, page: none, stun: 0.0.0.0:3478}");
+	file = parse("{policies: [], network6: off, page: off, stun: 0.0.0.0:3478}");
 	assert_int_equal(file->network6.family, AF_INET6);
 	assert_int_equal(file->network6.prefixlen, 0);
-	assert_string_equal(file->page_listen, "none");
+	assert_string_equal(file->page_listen, "off");
 	hubfile_free(file);
 }
 
@@ -470,7 +470,7 @@ static const struct {
 		"listen: expected ADDRESS:PORT, such as 0.0.0.0:443 or \"[::]:443\"" },
 	{ "policies: []\nlisten: 0.0.0.0:65536\n", 2,
 		"listen: expected ADDRESS:PORT, such as 0.0.0.0:443 or \"[::]:443\"" },
-	{ "policies: []\nlisten: none\n", 2,
+	{ "policies: []\nlisten: off\n", 2,
 		"listen: expected ADDRESS:PORT, such as 0.0.0.0:443 or \"[::]:443\"" },
 	{ "policies: []\nlisten: [a]\n", 2,
 		"listen: expected ADDRESS:PORT, such as 0.0.0.0:443 or \"[::]:443\"" },
@@ -528,11 +528,11 @@ static const struct {
 	{ "policies: []\nnetwork: 224.0.0.0/8\n", 2,
 		"network: expected an IPv4 network from /8 to /28, such as 100.64.0.0/10" },
 	{ "policies: []\nnetwork6: fd00::/48\n", 2,
-		"network6: expected an IPv6 network of /64, such as fd12:3456:789a:1::/64, or none" },
+		"network6: expected an IPv6 network of /64, such as fd12:3456:789a:1::/64, or off" },
 	{ "policies: []\nnetwork6: 10.0.0.0/8\n", 2,
-		"network6: expected an IPv6 network of /64, such as fd12:3456:789a:1::/64, or none" },
+		"network6: expected an IPv6 network of /64, such as fd12:3456:789a:1::/64, or off" },
 	{ "policies: []\nnetwork6: fe80::/64\n", 2,
-		"network6: expected an IPv6 network of /64, such as fd12:3456:789a:1::/64, or none" },
+		"network6: expected an IPv6 network of /64, such as fd12:3456:789a:1::/64, or off" },
 	{ "policies: []\nephemeral: 10\n", 2,
 		"ephemeral: expected a time such as 90s, 10m, 12h or 7d, of at most 10 years" },
 	{ "policies: []\nephemeral: 0m\n", 2,
