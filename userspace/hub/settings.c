@@ -35,7 +35,7 @@ static int parse_place(const char *name, const char *text, bool can_be_off, stru
 	struct host_port parsed;
 	char host[HOST_LEN];
 
-	if (can_be_off && !strcmp(text, "off")) {
+	if (can_be_off && (!strcmp(text, "none") || !strcmp(text, "off"))) {
 		*ret_place = place;
 		return 0;
 	}
@@ -49,7 +49,7 @@ static int parse_place(const char *name, const char *text, bool can_be_off, stru
 	return 0;
 bad:
 	return say(why, -EINVAL, "%s: '%.100s': expected ADDRESS:PORT%s, such as 0.0.0.0:443 or [::]:443", name,
-		text, can_be_off ? " or off" : "");
+		text, can_be_off ? " or none" : "");
 }
 
 /* The address that others most likely reach this host at. */
