@@ -245,6 +245,26 @@ const struct cli_command cli_commands[] = {
 		"  where to (--debug-upload-url, else NetBird's own service)\n  --upload-bundle-insecure  by "
 		"http or with any certificate; only root may\n" COMMON_HELP, cli_debug,
 	},
+	{
+		"hub", "run the coordinator of a small mesh: management, signal, relay and STUN",
+			"[--file FILE] [OPTION...]",
+		"Peers of NetBird and of Talon join it with a setup key. FILE says who may join and what reaches "
+		"what; without\n"
+		"it all peers reach each other, and the key for the first is printed. Runs in the foreground until "
+		"SIGTERM;\nSIGHUP reads FILE again. Each option has a variable TALON_HUB_OPTION and a field in FILE; "
+		"a flag wins.\n\n"
+		"  --file FILE             the hub's file (TALON_HUB_FILE)\n"
+		"  --listen ADDR:PORT      for peers ([::]:443 with a certificate, else [::]:80)\n"
+		"  --public-url URL        where peers reach it: http://HOST[:PORT] or https://HOST[:PORT]\n"
+		"  --data-dir DIR          what it keeps (/var/lib/talon-hub)\n"
+		"  --stun ADDR:PORT        STUN, or none ([::]:3478)\n"
+		"  --page ADDR:PORT        page, health and metrics for this host, or none (127.0.0.1:9568)\n"
+		"  --tls-cert FILE         certificate, PEM; without one a proxy speaks TLS\n"
+		"  --tls-key FILE          its key\n"
+		"  --master-key-file FILE  seals secrets that it keeps (DATA-DIR/master.key, made once)\n"
+		"  --log-level LEVEL       error, warn, info or debug (info)\n"
+		"  -h, --help              this text\n", cli_hub,
+	},
 	{ "version", "show the version", "", "", cli_version },
 	{
 		"genkey", "make a private key", "",
