@@ -388,6 +388,7 @@ static void answer_status(struct server_call *call, const struct server_answer *
 	nv[count++] = header("content-length", length);
 	nv[count++] = header("cache-control", "no-store");
 	nv[count++] = header("x-content-type-options", "nosniff");
+	nv[count++] = header("content-security-policy", ANSWER_POLICY);
 	if (answer->location)
 		nv[count++] = header("location", answer->location);
 	if (answer->status == 405)

@@ -29,6 +29,7 @@ void http1_answer(struct connection *c, const struct server_answer *answer, bool
 		"Content-Length: %zu\r\n"
 		"Cache-Control: no-store\r\n"
 		"X-Content-Type-Options: nosniff\r\n"
+		"Content-Security-Policy: " ANSWER_POLICY "\r\n"
 		"%s%s%s%s%s\r\n", answer->status, request_phrase(answer->status), date,
 		answer->type ? answer->type : "text/plain; charset=utf-8", answer->len,
 		answer->location ? "Location: " : "", answer->location ? answer->location : "",

@@ -25,6 +25,9 @@
 #define SERVER_CALL_QUEUE	(4 << 20)	/* messages that wait in one call, beside a first of any size */
 #define SERVER_STREAMS_MAX	32		/* of one HTTP/2 connection */
 #define SERVER_RECORD_MAX	16384		/* plain bytes of a TLS record */
+/* What a page of ours may do in a browser: show itself (CSP level 3). */
+#define ANSWER_POLICY "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; " \
+	"frame-ancestors 'none'"
 #define SERVER_POOLS		3
 
 /* ---- what happened, counted and told ---- */
