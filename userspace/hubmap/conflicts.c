@@ -41,7 +41,8 @@ static void compare_items(const struct telling *t, const struct item *a, const s
 	target_of(a, target);
 	target_of(b, other);
 	if (hubmap_is_same_target(a, b) && a->metric == b->metric && !is_same_name)
-		tell(t, "%s is routed as \"%s\" and as \"%s\" with the same metric %u: which of them a client "
+		tell(t, "%s is routed as \"%s\" and as \"%s\" with the same metric %u: which of them a "
+			"client "
 			"takes is left to chance; give one name to routers that stand in for each other, or "
 			"two metrics",
 			target, a->name, b->name, a->metric);
@@ -63,24 +64,14 @@ static bool has_members(const struct hubmap *map, const struct hubmap_set *set)
 	return !map->peer_count && set->count;
 }
 
-static bool is_of_resources(const struct model *m, const struct relation *policy)
-{
-	uint32_t index = policy - m->relations;
-
-	for (size_t i = 0; i < m->item_count; i++)
-		for (size_t j = 0; j < m->items[i].policy_count; j++)
-			if (m->items[i].policies[j] == index)
-				return true;
-	return false;
-}
-
 static void check_policy(const struct telling *t, const struct relation *r)
 {
 	if (!has_members(t->map, &r->left))
 		tell(t, "policy \"%s\": nobody is in the groups of from, so it has no effect",
 			r->policy->name);
-	if (!has_members(t->map, &r->right) && !is_of_resources(t->map->model, r))
-		tell(t, "policy \"%s\": nobody is in the groups of to, and no route or resource either, so it "
+	if (!has_members(t->map, &r->right) && !r->governed_count)
+		tell(t, "policy \"%s\": nobody is in the groups of to, and no route or resource either, so "
+			"it "
 			"has no effect", r->policy->name);
 }
 

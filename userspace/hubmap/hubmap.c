@@ -104,15 +104,17 @@ static void mark_all(struct hubmap *map)
 		mark(map, peer);
 }
 
+/* Who is told nothing of others hears of no change to them. */
+static void mark_member(void *ctx, struct known *member)
+{
+	if (!member->is.is_expired)
+		mark(ctx, member);
+}
+
 static void mark_seen(struct hubmap *map)
 {
 	for (size_t i = 0; i < map->seen_count; i++)
-		mark(map, map->seen[i]);
-}
-
-static void mark_member(void *ctx, struct known *member)
-{
-	mark(ctx, member);
+		mark_member(map, map->seen[i]);
 }
 
 static void mark_if_seen(void *ctx, struct known *member)
@@ -120,7 +122,7 @@ static void mark_if_seen(void *ctx, struct known *member)
 	struct hubmap *map = ctx;
 
 	if (member->seen == map->seen_stamp)
-		mark(map, member);
+		mark_member(map, member);
 }
 
 bool hubmap_next_marked(struct hubmap *map, uint8_t ret_key[static KEY_LEN])
@@ -283,6 +285,9 @@ static bool mark_other_side(struct hubmap *map, const struct known *peer, struct
 		return true;
 	if (changed & HUBMAP_LEFT)
 		hubmap_each_member(map, &r->right, NULL, peer, mark_if_seen, map);
+	for (size_t i = 0; (changed & HUBMAP_LEFT) && i < r->governed_count; i++)
+		hubmap_each_member(map, &map->model->relations[r->governed[i]].right, NULL, peer,
+			mark_if_seen, map);
 	if (changed & HUBMAP_RIGHT)
 		hubmap_each_member(map, &r->left, NULL, peer, mark_if_seen, map);
 	return false;

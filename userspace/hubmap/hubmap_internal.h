@@ -55,7 +55,7 @@ struct item {
 	char id[HUBMAP_ITEM_ID_LEN];
 	uint32_t *policies;		/* that say who may use it */
 	size_t policy_count;
-	struct hubmap_set twins;	/* its routers and those that stand in for them: same name and network */
+	struct hubmap_set twins;	/* its routers, and those of the same name and network */
 };
 
 struct relation {
@@ -63,6 +63,8 @@ struct relation {
 	const struct hubfile_policy *policy;	/* one of both */
 	const struct item *item;
 	bool is_sight;			/* lets both sides know each other */
+	uint32_t *governed;		/* a policy's: relations of the items that it is asked about */
+	size_t governed_count;
 	uint8_t digest[HUBMAP_DIGEST_LEN];
 	uint64_t stamp;
 	uint8_t sides;			/* of the peer whose relations were gathered last */

@@ -318,6 +318,28 @@ static bool find_twins(struct model *m, struct item *item)
 	return true;
 }
 
+static bool is_governed(const struct item *item, uint32_t policy)
+{
+	for (size_t i = 0; i < item->policy_count; i++)
+		if (item->policies[i] == policy)
+			return true;
+	return false;
+}
+
+static bool find_governed(struct model *m, uint32_t policy)
+{
+	struct relation *relation = &m->relations[policy];
+	size_t count = 0;
+
+	for (size_t i = 0; i < m->item_count; i++)
+		count += is_governed(&m->items[i], policy);
+	relation->governed = arena_array(&m->arena, count + 1, sizeof(*relation->governed));
+	for (size_t i = 0; relation->governed && i < m->item_count; i++)
+		if (is_governed(&m->items[i], policy))
+			relation->governed[relation->governed_count++] = m->file->policy_count + i;
+	return relation->governed;
+}
+
 /* Relations */
 
 static bool add_policy(struct model *m, const struct hubfile_policy *policy)
@@ -351,6 +373,9 @@ static bool make_relations(struct model *m)
 			return false;
 	for (size_t i = 0; i < m->item_count; i++)
 		if (!find_twins(m, &m->items[i]))
+			return false;
+	for (size_t i = 0; i < file->policy_count; i++)
+		if (!find_governed(m, i))
 			return false;
 	return true;
 }
