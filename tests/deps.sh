@@ -11,7 +11,7 @@ build="gcc make clang llvm libc6-dev linux-libc-dev pkg-config bpftool libbpf-de
 	libsodium-dev libb2-dev libmnl-dev libnghttp2-dev libc-ares-dev libssl-dev libjansson-dev libprotobuf-c-dev
 	protobuf-c-compiler libcurl4-openssl-dev libqrencode-dev libyaml-dev libsqlite3-dev"
 unit="libcmocka-dev sqlite3 libclang-rt-14-dev libssl-dev python3-grpcio"
-image="binutils patch xz-utils python3 ca-certificates libqrencode4 libyaml-0-2"
+image="binutils patch xz-utils tcl python3 ca-certificates libqrencode4 libyaml-0-2"
 cross="lld llvm clang"
 # Unpacked for a cross-build, not installed: sysroot.sh.
 sysroot="libgcc-12-dev base-files libcmocka-dev $(tr -s ' \t\n' '\n' <<<"$build $image" | grep -E '^(lib.*-dev|linux-libc-dev|zlib1g-dev|ca-certificates|libqrencode4|libyaml-0-2)$' | xargs)"

@@ -73,7 +73,7 @@ cat >"$root/DEBIAN/control" <<-END
 	Maintainer: The Talon authors <talon@localhost>
 	Installed-Size: $(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f 1)
 	Depends: $(depends)
-	Recommends: libcurl4
+	Recommends: libcurl4, libsqlite3-0, libyaml-0-2
 	Suggests: logrotate, bash-completion, libqrencode4
 	Section: net
 	Priority: optional

@@ -14,15 +14,18 @@ out=${1:-$build/image}
 
 images=()
 for arch in ${ARCH:-$native}; do
-	libcurl=$build/image/libcurl-$arch
+	libcurl=$build/image/libcurl-$arch libsqlite=$build/image/libsqlite-$arch
 	if [ "$arch" = "$native" ]; then
 		"$here/libcurl.sh" "$libcurl"
-		images+=("$arch:$build/talon::$libcurl")
+		"$here/libsqlite.sh" "$libsqlite"
+		images+=("$arch:$build/talon::$libcurl:$libsqlite")
 	else
 		cross=$build/$arch
 		"${MAKE:-make}" --no-print-directory -C "$here/../.." ARCH="$arch" BUILD="$cross" talon
-		"$here/libcurl.sh" "$libcurl" "$("$here/image.py" --triplet "$arch")" "$cross/sysroot"
-		images+=("$arch:$cross/talon:$cross/sysroot:$libcurl")
+		triplet=$("$here/image.py" --triplet "$arch")
+		"$here/libcurl.sh" "$libcurl" "$triplet" "$cross/sysroot"
+		"$here/libsqlite.sh" "$libsqlite" "$triplet" "$cross/sysroot"
+		images+=("$arch:$cross/talon:$cross/sysroot:$libcurl:$libsqlite")
 	fi
 done
 "$here/image.py" --out "$out" --name "${IMAGE:-localhost/talon}" ${IMAGE_TAG:+--tag "$IMAGE_TAG"} --source "${IMAGE_SOURCE:-}" "${images[@]}"

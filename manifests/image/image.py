@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Makes the image of built binaries: an OCI archive, its bill of materials for each architecture, and the files as folders.
 
-  image.py --out FOLDER [--tag TAG] [--name NAME] [--source URL] ARCH:TALON[:SYSROOT[:LIBCURL]]...
+  image.py --out FOLDER [--tag TAG] [--name NAME] [--source URL] ARCH:TALON[:SYSROOT[:BUILT...]]...
   image.py --triplet ARCH
 
 Nothing is fetched and no root is needed. SYSROOT (default /) is where that architecture's Debian packages are unpacked, with
-dpkg's own files; LIBCURL the folder that libcurl.sh made. Environment: SOURCE_DATE_EPOCH (the last commit's time, else that of
+dpkg's own files; BUILT folders that libcurl.sh and libsqlite.sh made. Environment: SOURCE_DATE_EPOCH (the last commit's time, else that of
 the file VERSION): with the same, two runs write the same bytes.
 """
 import argparse
@@ -53,7 +53,7 @@ def arguments():
 	parser.add_argument("--name", default="localhost/talon", help="the image's name (default localhost/talon)")
 	parser.add_argument("--tag", help="its tag (default: what the file VERSION says)")
 	parser.add_argument("--source", default="", help="where the source is: label org.opencontainers.image.source")
-	parser.add_argument("images", nargs="+", metavar="ARCH:TALON[:SYSROOT[:LIBCURL]]")
+	parser.add_argument("images", nargs="+", metavar="ARCH:TALON[:SYSROOT[:BUILT...]]")
 	args = parser.parse_args()
 	for one in args.images:
 		if one.partition(":")[0] not in LOADERS:
@@ -83,9 +83,9 @@ def main():
 	created, tag, layout, made = made_at(), args.tag or version, Layout(), []
 	os.makedirs(args.out, exist_ok=True)
 	for one in args.images:
-		arch, talon, sysroot, libcurl = (one.split(":") + ["", ""])[:4]
+		arch, talon, sysroot, *built = one.split(":") + ([""] if one.count(":") < 2 else [])
 		with tempfile.TemporaryDirectory() as work:
-			rootfs = Rootfs(arch, sysroot or "/", talon, libcurl, TOP, work)
+			rootfs = Rootfs(arch, sysroot or "/", talon, built, TOP, work)
 		if rootfs.size() > LIMIT:
 			raise Unfit(f"{arch}: {rootfs.size()} bytes, more than {LIMIT}")
 		# The lower layer's files carry no time, so that it stays the same until a package changes, and a new Talon is a small download.

@@ -12,6 +12,13 @@ LOADERS = {"amd64": "/usr/lib64/ld-linux-x86-64.so.2", "arm64": "/usr/lib/ld-lin
 
 # Loaded by name when somebody needs them (userspace/lazy, login/qr.c, libxdp): no NEEDED entry tells.
 LAZY = ("libqrencode.so.4", "libyaml-0.so.2")
+# Made small from Debian's source packages (libcurl.sh, libsqlite.sh), in place of the binary packages that have their names.
+BUILT = {
+	"libcurl.so.4": {"Package": "libcurl4", "Source": "curl", "Homepage": "https://curl.se/",
+		"Description": "libcurl of Debian's source package, built with HTTP, HTTPS and HTTP/2 only"},
+	"libsqlite3.so.0": {"Package": "libsqlite3-0", "Source": "sqlite3", "Homepage": "https://www.sqlite.org/",
+		"Description": "SQLite of Debian's source package, built without extensions"},
+}
 LIBXDP_OBJECTS = ("xdp-dispatcher.o",)
 
 OWN_FILES = {
@@ -55,12 +62,12 @@ def stripped(path, work):
 
 
 class Rootfs:
-	def __init__(self, arch, sysroot, talon, libcurl, top, work):
+	def __init__(self, arch, sysroot, talon, built, top, work):
 		self.arch, self.sysroot, self.triplet = arch, sysroot.rstrip("/"), TRIPLETS[arch]
 		self.packages = Packages(sysroot, arch)
 		self.base, self.own = {}, {}	# path -> Entry: what Debian made, and what is ours
 		self._used = {}
-		self._libraries(talon, libcurl, work)
+		self._libraries(talon, built, work)
 		self._certificates()
 		for path, target in LINKS.items():
 			self.base[path] = Entry(0o777, target=target)
@@ -89,12 +96,13 @@ class Rootfs:
 				return f"{folder}/{name}"
 		raise Unfit(f"{name}: not found for {self.arch} below {self.sysroot or '/'}")
 
-	def _libraries(self, talon, libcurl, work):
+	def _libraries(self, talon, built, work):
 		todo = needed(talon) + list(LAZY)
 		loader = os.path.basename(LOADERS[self.arch])
-		if libcurl:
-			todo += needed(os.path.join(libcurl, "libcurl.so.4"))
-			self._small_libcurl(libcurl, work)
+		for folder in built:
+			name = next(name for name in BUILT if os.path.exists(os.path.join(folder, name)))
+			todo += needed(os.path.join(folder, name))
+			self._built(name, folder, work)
 		seen = set()
 		while todo:
 			name = todo.pop()
@@ -111,16 +119,14 @@ class Rootfs:
 			path = f"/usr/lib/{self.triplet}/bpf/{name}"
 			self._copy(path, path)
 
-	def _small_libcurl(self, folder, work):
+	def _built(self, name, folder, work):
 		with open(os.path.join(folder, "version"), encoding="ascii") as file:
 			version = file.read().strip()
-		package = Package({"Package": "libcurl4", "Architecture": self.arch, "Version": version, "Source": "curl",
-			"Maintainer": "The Talon authors <talon@localhost>", "Homepage": "https://curl.se/",
-			"Description": "libcurl of Debian's source package, built with HTTP, HTTPS and HTTP/2 only"}, folder)
+		package = Package({"Architecture": self.arch, "Version": version, "Maintainer": "The Talon authors <talon@localhost>", **BUILT[name]}, folder)
 		package.copyright = os.path.join(folder, "copyright")
-		package.purl_name, package.purl_arch = "curl", "source"
+		package.purl_name, package.purl_arch = package.source, "source"
 		self._used[package.name] = package
-		self.base[f"/usr/lib/{self.triplet}/libcurl.so.4"] = Entry(0o755, stripped(os.path.join(folder, "libcurl.so.4"), work), package=package)
+		self.base[f"/usr/lib/{self.triplet}/{name}"] = Entry(0o755, stripped(os.path.join(folder, name), work), package=package)
 
 	def _copy(self, path, target, mode=0o644):
 		"""File @path of the sysroot, which has to be of a package: what nobody can name the version of stays out."""

@@ -132,8 +132,11 @@ def dynamic_symbols(data):
 	return set(re.findall(rb"[A-Za-z_][A-Za-z0-9_]+", data))
 
 
+LOOKED_UP = {"libcurl.h": "libcurl.so.4", "libsqlite.h": "libsqlite3.so.0", "libyaml.h": "libyaml-0.so.2"}
+
+
 def check_libraries(path, sources):
-	"""Each library that a source file names is there, and each function that is looked up in libcurl."""
+	"""Each library that a source file names is there, and each function that is looked up in one."""
 	_, _, files = Archive(path).image(Archive(path).manifests()[0])
 	there = {os.path.basename(name): data for name, (_, data) in files.items()}
 	text = ""
@@ -143,15 +146,16 @@ def check_libraries(path, sources):
 				with open(os.path.join(base, name), encoding="utf-8") as file:
 					text += file.read()
 	named = set(re.findall(r'"(lib[a-z0-9_+-]+\.so\.[0-9.]+)"', text)) - {"libcrypto.so.1.1"}	# the one before libcrypto.so.3
-	expect({"libcurl.so.4", "libqrencode.so.4", "libcrypto.so.3"} <= named, f"names of libraries in the sources: {named}")
+	expect({*LOOKED_UP.values(), "libqrencode.so.4", "libcrypto.so.3"} <= named, f"names of libraries in the sources: {named}")
 	for name in sorted(named):
 		expect(name in there, f"{name}: not in the image")
-	with open(os.path.join(sources, "lazy/libcurl.h"), encoding="utf-8") as file:
-		wanted = set(re.findall(r"\b(curl_[a-z_]+)\)", file.read()))
-	expect(len(wanted) >= 9, f"functions of libcurl: {wanted}")
-	exported = dynamic_symbols(there["libcurl.so.4"])
-	for name in sorted(wanted):
-		expect(name.encode() in exported, f"libcurl.so.4: no {name}")
+	for header, library in LOOKED_UP.items():
+		with open(os.path.join(sources, "lazy", header), encoding="utf-8") as file:
+			wanted = set(re.findall(r"\tX\([a-z_0-9]+, ([a-z_0-9]+)\)", file.read()))
+		expect(len(wanted) >= 6, f"functions of {library}: {wanted}")
+		exported = dynamic_symbols(there.get(library, b""))
+		for name in sorted(wanted):
+			expect(name.encode() in exported, f"{library}: no {name}")
 	print(f"# {', '.join(sorted(named))}")
 
 
