@@ -51,12 +51,12 @@ static int take(const json_t *json, const char *issuer, struct oidc_discovery *d
 	int ret;
 
 	if (!json) {
-		snprintf(why, OIDC_WHY_LEN, "its discovery document: expected a JSON object");
+		snprintf(why, OIDC_WHY_LEN, "expected a JSON object");
 		return -EBADMSG;
 	}
 	if (!named || strcmp(named, issuer)) {
-		snprintf(why, OIDC_WHY_LEN, "its discovery document has issuer %.80s: expected what the "
-			"configuration names, %.80s", named && oidc_is_shown(named, OIDC_URL_MAX) ? named
+		snprintf(why, OIDC_WHY_LEN, "it names the issuer %.80s: expected what the configuration "
+			"names, %.80s", named && oidc_is_shown(named, OIDC_URL_MAX) ? named
 			: "(unreadable)", issuer);
 		return -EBADMSG;
 	}

@@ -230,7 +230,7 @@ int oidc_key_set_read(const char *text, size_t len, struct oidc_key_set *ret_set
 	int ret;
 
 	if (!json_is_array(list)) {
-		snprintf(why, OIDC_WHY_LEN, "its keys: expected a JSON object with a list named keys");
+		snprintf(why, OIDC_WHY_LEN, "expected a JSON object with a list named keys");
 		json_decref(json);
 		return -EBADMSG;
 	}

@@ -205,7 +205,7 @@ static void fail(struct oidc *o, const char *what, const char *why)
 static void take_keys(struct oidc *o, struct oidc_key_set *keys, const char *cache_control)
 {
 	uint64_t age_ns = oidc_max_age_s(cache_control) * LOOP_SECOND;
-	bool is_news = !o->has_keys || o->is_in_trouble || o->keys.count != keys->count;
+	bool is_news = !o->has_keys || o->is_in_trouble == !!keys->count || o->keys.count != keys->count;
 
 	drop_keys(o);
 	o->keys = *keys;
@@ -218,7 +218,7 @@ static void take_keys(struct oidc *o, struct oidc_key_set *keys, const char *cac
 		snprintf(o->why, sizeof(o->why), "it has no key that can be used: expected RSA of 2048 bits "
 			"or more, P-256 or Ed25519, for signatures");
 	if (is_news && keys->count)
-		log_info("issuer %s: %zu keys are known", o->options.issuer, keys->count);
+		log_info("issuer %s: keys known: %zu", o->options.issuer, keys->count);
 	else if (is_news)
 		log_warn("issuer %s: %s", o->options.issuer, o->why);
 	loop_timer_after(o->loop, &o->timer, age_ns);
