@@ -70,11 +70,25 @@ static void print_stun(FILE *out, const char **last, const struct hubstun_counts
 	counter(out, last, "stun_requests", "result=\"limited\"", "", c->limited);
 }
 
+static void print_oidc(FILE *out, const char **last, const struct oidc_counts *c)
+{
+	gauge(out, last, "issuer_keys", "", "Keys of the OpenID issuer that can be used", c->keys);
+	gauge(out, last, "tokens_waiting", "", "Tokens that wait for keys", c->waiting);
+	counter(out, last, "issuer_asked", "result=\"answered\"", "Times that the issuer's keys were asked for",
+		c->renewals);
+	counter(out, last, "issuer_asked", "result=\"failed\"", "", c->failures);
+	counter(out, last, "tokens", "result=\"accepted\"", "Tokens of people that were checked", c->accepted);
+#define PRINT_REFUSAL(id, label, help) counter(out, last, "tokens", "result=\"" label "\"", "", c->refused[OIDC_##id]);
+	OIDC_REFUSALS(PRINT_REFUSAL)
+#undef PRINT_REFUSAL
+}
+
 void hub_print_metrics(const struct hub *hub, FILE *out)
 {
 	struct hubrelay_counts relay = {};
 	struct hubstun_counts stun = {};
 	struct server_counts server = {};
+	struct oidc_counts oidc = {};
 	const char *last = NULL;
 
 	fprintf(out, "# HELP talon_hub_build_info The version that runs.\n# TYPE talon_hub_build_info gauge\n"
@@ -92,4 +106,7 @@ void hub_print_metrics(const struct hub *hub, FILE *out)
 	if (hub->stun)
 		hubstun_counts(hub->stun, &stun);
 	print_stun(out, &last, &stun);
+	if (hub->oidc)
+		oidc_count(hub->oidc, &oidc);
+	print_oidc(out, &last, &oidc);
 }

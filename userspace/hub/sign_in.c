@@ -33,7 +33,7 @@ int hub_sign_in_use(struct hub *hub, const struct hubfile *file, char why[static
 {
 	const struct hubfile_oidc *o = &file->oidc;
 	const struct oidc_options options = { .issuer = o->issuer,
-		.audience = o->audience ? o->audience : o->client_id, .user_claim = o->user_claim,
+		.audience = o->audience ? o->audience : o->client_id, .client_id = o->client_id, .user_claim = o->user_claim,
 		.groups_claim = o->groups_claim, .ca_file = o->ca_file };
 	struct oidc *oidc = NULL;
 	char text[OIDC_WHY_LEN] = "";
@@ -67,6 +67,7 @@ void hub_flow(struct hub_call *call)
 	Management__ProviderConfig config = MANAGEMENT__PROVIDER_CONFIG__INIT;
 	struct oidc_endpoints found = {};
 	const bool is_device = call->method == HUB_DEVICE_FLOW;
+	const char *why;
 
 	if (!call->hub->oidc) {
 		hub_call_end(call, GRPC_NOT_FOUND, "there is no sign-in here, join with a setup key");
@@ -82,6 +83,10 @@ void hub_flow(struct hub_call *call)
 	config.device_auth_endpoint = is_device ? or_empty(o->device_endpoint, found.device) : (char *)"";
 	config.authorization_endpoint = is_device ? (char *)"" : or_empty(o->authorization_endpoint, found.authorization);
 	if (!*config.token_endpoint || !*(is_device ? config.device_auth_endpoint : config.authorization_endpoint)) {
+		if (!oidc_is_ready(call->hub->oidc, &why)) {
+			hub_call_end(call, GRPC_UNAVAILABLE, why);
+			return;
+		}
 		hub_call_end(call, GRPC_NOT_FOUND, is_device ? "the identity provider has no device flow"
 			: "the identity provider has no authorization endpoint");
 		return;

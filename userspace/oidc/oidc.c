@@ -412,11 +412,11 @@ void oidc_free(struct oidc *o)
 		o->source.cancel(o->source.ctx, o->request);
 	o->source.release(o->source.ctx);
 	loop_timer_cancel(o->loop, &o->timer);
-	while (o->settling)
-		free_check(o->settling);
-	while (o->waiting)
-		free_check(o->waiting);
 	drop_keys(o);
+	snprintf(o->why, sizeof(o->why), "the configuration has changed, sign in again");
+	settle(o);
+	while (o->settling)	/* by who frees us from a callback */
+		settle_one(o, o->settling);
 	oidc_discovery_done(&o->discovery);
 	free_options(&o->options);
 	loop_defer_free(o->loop, &o->deferred, free, o);

@@ -67,7 +67,7 @@ struct oidc_user {
  */
 int oidc_new(struct loop *loop, const struct oidc_options *options, struct oidc **ret_oidc,
 	char why[static OIDC_WHY_LEN]);
-/* Checks that are under way are forgotten without a call. NULL is allowed. Also from a check's callback. */
+/* Who waits for a check is told that it was refused. NULL is allowed. Also from a check's callback. */
 void oidc_free(struct oidc *oidc);
 /* False while the keys are not known; @ret_why says what it waits for, until the next call. */
 bool oidc_is_ready(const struct oidc *oidc, const char **ret_why);

@@ -365,8 +365,22 @@ static void who_is_told_may_cancel_others_or_free_it_all(void **state)
 	check(w, w->rsa, HEAD_OF("RS256", "r1"));
 	be_ready(w, "");
 	assert_int_equal(l.told, 2);
-	assert_int_equal(w->told, 0);
 	assert_null(w->oidc);
+	assert_int_equal(w->told, 1);
+	assert_string_equal(w->why, "nobody can sign in for now: the configuration has changed, sign in again");
+}
+
+static void who_waits_is_told_when_it_ends(void **state)
+{
+	struct world *w = *state;
+
+	assert_non_null(check(w, w->rsa, HEAD_OF("RS256", "r1")));
+	assert_non_null(check(w, w->ec, HEAD_OF("ES256", "e1")));
+	oidc_free(w->oidc);
+	w->oidc = NULL;
+	assert_int_equal(w->cancelled, 1);
+	assert_int_equal(w->told, 2);
+	assert_string_equal(w->why, "nobody can sign in for now: the configuration has changed, sign in again");
 }
 
 static void so_many_may_wait_and_no_more(void **state)
@@ -473,6 +487,7 @@ int main(void)
 		CASE(an_issuer_is_a_url_that_may_be_asked),
 		CASE(a_cancelled_check_is_not_told),
 		CASE(who_is_told_may_cancel_others_or_free_it_all),
+		CASE(who_waits_is_told_when_it_ends),
 		CASE(so_many_may_wait_and_no_more),
 		CASE(an_issuer_on_the_network_is_asked),
 	};
