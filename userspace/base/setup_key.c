@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <sodium.h>
 
@@ -35,6 +36,25 @@ static int parse(struct slice text, char key[static SETUP_KEY_LEN + 1])
 	}
 	key[SETUP_KEY_LEN] = '\0';
 	return 0;
+}
+
+void setup_key_make(char ret_key[static SETUP_KEY_LEN + 1])
+{
+	char hex[33], *at = ret_key;
+	uint8_t bytes[16];
+
+	randombytes_buf(bytes, sizeof(bytes));
+	bytes[6] = (bytes[6] & 0x0f) | 0x40;
+	bytes[8] = (bytes[8] & 0x3f) | 0x80;
+	sodium_bin2hex(hex, sizeof(hex), bytes, sizeof(bytes));
+	for (const char *from = hex; *from; from++) {
+		if (is_dash_place(at - ret_key))
+			*at++ = '-';
+		*at++ = toupper((unsigned char)*from);
+	}
+	*at = '\0';
+	sodium_memzero(bytes, sizeof(bytes));
+	sodium_memzero(hex, sizeof(hex));
 }
 
 int setup_key_parse(struct slice text, char ret_key[static SETUP_KEY_LEN + 1])

@@ -16,5 +16,7 @@
  * management compares. Returns 0, or -EINVAL with @ret_key empty.
  */
 int setup_key_parse(struct slice text, char ret_key[static SETUP_KEY_LEN + 1]);
+/* A new one (RFC 9562 section 5.4), in capitals as NetBird shows them. */
+void setup_key_make(char ret_key[static SETUP_KEY_LEN + 1]);
 
 #endif

@@ -72,6 +72,7 @@ int cli_service(struct cli *cli);
 int cli_service_run(struct cli *cli);	/* `service run`: its verb was taken */
 int cli_debug(struct cli *cli);
 int cli_hub(struct cli *cli);
+int cli_hub_ask(struct cli *cli);		/* `hub peers` and others: the verb comes next */
 /* Hidden: the plane starts the first, `make docs` and lint run the second. */
 int cli_keystream(struct cli *cli);
 int cli_options(struct cli *cli);

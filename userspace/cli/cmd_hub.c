@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// talon hub: runs the coordinator of a small mesh.
+// talon hub: runs the coordinator of a small mesh, or checks its file. What asks a running one is in
+// cmd_hub_ask.c.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "daemon/daemon.h"
+#include "hubfile/hubfile.h"
+#include "hubmap/hubmap.h"
 #include "log/log.h"
 
 struct hub_flag {
@@ -40,7 +44,7 @@ static int read_all(struct cli *cli, const struct hub_flag *flags, size_t count,
 	int code = CLI_OK;
 
 	for (size_t i = 0; i < count; i++)
-		*flags[i].to = getenv(flags[i].variable);
+		*flags[i].to = flags[i].variable ? getenv(flags[i].variable) : NULL;
 	if (cli_common_env(cli, config))
 		return CLI_USAGE;
 	while (!code && cli_next(cli, &name, &value))
@@ -56,8 +60,56 @@ static void print_key(void *ctx, const char *key)
 	fflush(cli->out);
 }
 
+struct checked {
+	struct cli *cli;
+	const char *path;
+	size_t conflicts;
+};
+
+static void say_conflict(void *ctx, const char *line)
+{
+	struct checked *c = ctx;
+
+	fprintf(c->cli->err, "%s: %s\n", c->path, line);
+	c->conflicts++;
+}
+
+/* Faults and conflicts one a line, as compilers write them. */
+static int check(struct cli *cli, const char *path)
+{
+	struct hubfile_fault faults[HUBFILE_FAULTS_MAX];
+	struct checked c = { .cli = cli, .path = path };
+	struct hubfile *file;
+	struct hubmap *map;
+	size_t count;
+
+	if (hubfile_read(path, &file, faults, &count)) {
+		for (size_t i = 0; i < count; i++) {
+			fputs(path, cli->err);
+			if (faults[i].line)
+				fprintf(cli->err, ":%u", faults[i].line);
+			fputs(": ", cli->err);
+			text_print(cli->err, faults[i].text, sizeof(faults[i].text));
+			fputc('\n', cli->err);
+		}
+		return CLI_FAILED;
+	}
+	map = hubmap_new(file);
+	if (map)
+		hubmap_conflicts(map, say_conflict, &c);
+	if (map && !c.conflicts)
+		fprintf(cli->out,
+			"%s: groups %zu, keys %zu, policies %zu, routes %zu, networks %zu, peers %zu\n", path,
+			file->group_count, file->key_count, file->policy_count, file->route_count,
+			file->network_count, file->peer_count);
+	hubmap_free(map);
+	hubfile_free(file);
+	return map && !c.conflicts ? CLI_OK : CLI_FAILED;
+}
+
 int cli_hub(struct cli *cli)
 {
+	const char *to_check = NULL;
 	struct hub_options options = {};
 	const struct hub_flag flags[] = {
 		{ "file", "TALON_HUB_FILE", &options.file },
@@ -69,13 +121,18 @@ int cli_hub(struct cli *cli)
 		{ "tls-cert", "TALON_HUB_TLS_CERT", &options.certificate },
 		{ "tls-key", "TALON_HUB_TLS_KEY", &options.key },
 		{ "master-key-file", "TALON_HUB_MASTER_KEY_FILE", &options.master_key_file },
+		{ "check", NULL, &to_check },
 	};
 	struct config config;
 	int code;
 
+	if (cli->at < cli->argc && cli->argv[cli->at][0] != '-')
+		return cli_hub_ask(cli);
 	config_init(&config);
 	code = read_all(cli, flags, sizeof(flags) / sizeof(flags[0]), &config);
-	if (!code) {
+	if (!code && to_check) {
+		code = check(cli, to_check);
+	} else if (!code) {
 		log_set_level(config.log_level);
 		code = daemon_run_hub(&options, print_key, cli) ? CLI_FAILED : CLI_OK;
 	}

@@ -8,7 +8,9 @@
 #include <sodium.h>
 
 #include "base/clock.h"
+#include "base/setup_key.h"
 #include "hub/internal.h"
+#include "snapshot/control.h"
 
 #define HOUSEKEEPING_NS	(5 * LOOP_SECOND)
 #define EPHEMERAL_S	600
@@ -438,8 +440,7 @@ static int revoke_first(void *ctx, const struct hubstore_key *key, uint32_t uses
 static int make_first_key(struct hub *hub, char *why)
 {
 	struct hubstore_key key = { .uses_max = 1 };
-	char name[32], old[64] = "", text[37];
-	uint8_t b[16];
+	char name[32], old[64] = "", text[SETUP_KEY_LEN + 1];
 	int ret;
 
 	if (hub->options.file || hub->roster.count)
@@ -447,11 +448,7 @@ static int make_first_key(struct hub *hub, char *why)
 	ret = hubstore_each_key(hub->store, revoke_first, old);
 	if (!ret && *old)
 		ret = hubstore_revoke_key(hub->store, old);
-	randombytes_buf(b, sizeof(b));
-	b[6] = (b[6] & 0x0f) | 0x40;
-	b[8] = (b[8] & 0x3f) | 0x80;
-	snprintf(text, sizeof(text), "%02X%02X%02X%02X-%02X%02X-%02X%02X-%02X%02X-%02X%02X%02X%02X%02X%02X", b[0],
-		b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+	setup_key_make(text);
 	snprintf(name, sizeof(name), "first-%08x%08x", randombytes_random(), randombytes_random());
 	key.name = name;
 	if (!ret)
@@ -461,7 +458,6 @@ static int make_first_key(struct hub *hub, char *why)
 	if (!ret)
 		hub->first_key = strdup(text);
 	sodium_memzero(text, sizeof(text));
-	sodium_memzero(b, sizeof(b));
 	return ret ? fail(why, ret, "the first setup key cannot be kept") : 0;
 }
 
@@ -479,6 +475,8 @@ static int open_all(struct hub *hub, char *why)
 		ret = hub_sign_in_use(hub, hub->file, why);
 	if (!ret)
 		ret = listen_all(hub, why);
+	if (!ret)
+		ret = hub_socket_open(hub, why);
 	if (!ret)
 		ret = make_first_key(hub, why);
 	return ret;
@@ -519,6 +517,7 @@ void hub_free(struct hub *hub)
 	hub->is_ending = true;
 	loop_timer_cancel(hub->loop, &hub->housekeeping);
 	loop_timer_cancel(hub->loop, &hub->waves.timer);
+	control_free(hub->control);
 	server_free(hub->page);
 	server_free(hub->server);
 	loop_timer_cancel(hub->loop, &hub->waves.timer);

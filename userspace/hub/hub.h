@@ -15,6 +15,7 @@
 #define HUB_WHY_LEN	512
 
 #define HUB_DATA_DIR	"/var/lib/talon-hub"
+#define HUB_SOCKET	"control.sock"	/* in the data directory: what commands ask */
 #define HUB_STUN	"[::]:3478"
 #define HUB_PAGE	"127.0.0.1:9568"
 

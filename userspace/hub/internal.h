@@ -170,6 +170,7 @@ struct hub {
 	struct hubstun *stun;
 	struct oidc *oidc;
 	struct server *server, *page;
+	struct control *control;
 	struct hub_roster roster;
 	struct secret_key box;
 	uint8_t box_public[KEY_LEN];
@@ -299,6 +300,11 @@ int hub_pack_login(struct hub *hub, struct hub_peer *peer, uint8_t **ret_bytes, 
 int hub_pack_sync(struct hub *hub, struct hub_peer *peer, bool is_first, uint8_t **ret_bytes, size_t *ret_len);
 int hub_pack_token(struct hub *hub, struct hub_peer *peer, uint8_t **ret_bytes, size_t *ret_len);
 int hub_pack_farewell(struct hub *hub, uint8_t **ret_bytes, size_t *ret_len);
+
+/* "connected", "away" ..., for people. */
+const char *hub_peer_state(const struct hub_peer *peer);
+/* Listens for commands. Returns 0 or a negative errno with one line in @why. */
+int hub_socket_open(struct hub *hub, char why[static HUB_WHY_LEN]);
 
 void hub_page(void *ctx, const struct server_request *request, struct server_answer *ret_answer);
 void hub_print_metrics(const struct hub *hub, FILE *out);

@@ -58,7 +58,7 @@ static void cell_address(FILE *out, const struct hubstore_peer *kept)
 	fputs("</td>", out);
 }
 
-static const char *state_of(const struct hub_peer *peer)
+const char *hub_peer_state(const struct hub_peer *peer)
 {
 	if (hub_peer_is_blocked(peer))
 		return "blocked";
@@ -89,7 +89,7 @@ static void row(FILE *out, const struct hub *hub, const struct hub_peer *peer)
 	fprintf(out, "<tr%s>", peer->sync ? "" : " class=off");
 	cell(out, peer->kept.name);
 	cell_address(out, &peer->kept);
-	cell(out, state_of(peer));
+	cell(out, hub_peer_state(peer));
 	cell_groups(out, hub, peer);
 	cell(out, peer->kept.version);
 	cell(out, peer->kept.os);

@@ -12,7 +12,7 @@
 #define LABEL_MAX	63		/* RFC 1035 section 2.3.4 */
 #define DOMAIN_MAX	253
 #define FORM_LABEL	"a name of small letters, digits and dashes inside, of at most 63"
-#define FORM_PEER	"the name of a peer, or its public key"
+#define FORM_PEER	"the name of a peer (small letters, digits, dashes), or its public key"
 
 static void read_name(struct reading *r, const struct node *node, size_t max, char **ret)
 {
@@ -115,24 +115,15 @@ void entry_route_domain(struct reading *r, const struct node *node, void *at)
 		keep_small(r, text, at);
 }
 
-static bool is_peer_name(const char *text)
-{
-	for (const char *at = text; *at; at++) {
-		if (!isalnum((unsigned char)*at) && !strchr("-_.", *at))
-			return false;
-	}
-	return strlen(text) <= DOMAIN_MAX;
-}
-
 static bool is_peer(struct reading *r, const struct node *node, const char *text)
 {
 	uint8_t key[KEY_LEN];
 	char setup_key[SETUP_KEY_LEN + 1];
 
 	if (text[0] && (!key_from_base64(text, key) ||
-		(is_peer_name(text) && setup_key_parse(slice_from(text), setup_key))))
+		(is_label(text, strlen(text), true) && setup_key_parse(slice_from(text), setup_key))))
 		return true;
-	reading_fault(r, node, "expected " FORM_PEER " (44 characters of base64)");
+	reading_fault(r, node, "expected " FORM_PEER);
 	return false;
 }
 

@@ -534,6 +534,29 @@ static void say_waiting(struct client *client, const char *request)
 		answer(client, -EAGAIN, text);
 }
 
+static void do_hub(struct client *client, const json_t *request)
+{
+	struct control *control = client->control;
+	char *text = NULL, err[ERR_LEN] = "";
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	struct answer a;
+	int ret = out ? control->ops->hub(control->ctx, request, out, err, sizeof(err)) : -ENOMEM;
+
+	if (out && fclose(out) && !ret)
+		ret = -ENOMEM;
+	if (ret) {
+		answer(client, ret, err);
+	} else if (begin_answer(&a, true)) {
+		json_out_key(&a.json, "result");
+		fwrite(text, 1, len, a.json.out);
+		end_answer(client, &a);
+	} else {
+		close_client(client);
+	}
+	free(text);
+}
+
 static void dispatch(struct client *client, const json_t *request)
 {
 	const struct control_ops *ops = client->control->ops;
@@ -541,6 +564,8 @@ static void dispatch(struct client *client, const json_t *request)
 
 	if (!name)
 		answer(client, -EINVAL, "not a request");
+	else if (ops->hub)
+		do_hub(client, request);
 	else if (ops->waiting && strcmp(name, "version"))
 		say_waiting(client, name);
 	else if (!has_op(ops, name))
@@ -654,9 +679,18 @@ static void on_timeout(void *ctx)
 	close_client(ctx);
 }
 
+/* The socket's mode keeps others out already; a descriptor that somebody handed on does not count either. */
+static bool is_own_user(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) && (!peer.uid || peer.uid == geteuid());
+}
+
 static void add_client(struct control *control, int fd)
 {
-	struct client *client = calloc(1, sizeof(*client));
+	struct client *client = is_own_user(fd) ? calloc(1, sizeof(*client)) : NULL;
 
 	if (!client) {
 		close(fd);

@@ -86,6 +86,7 @@ struct control_exposed {
 
 /* A client that stays. */
 struct control_stay;
+struct json_t;
 /* The answer to its request, once: all is well, and it stays. */
 void control_stay_tell(struct control_stay *stay, const struct control_exposed *exposed);
 /* The end, exactly once, even after control_free(): @ret 0, or a negative errno and why. */
@@ -137,6 +138,12 @@ struct control_ops {
 	void (*expose)(void *ctx, const struct control_expose *expose, struct control_stay *stay);
 	/* The client of @stay left; at most once, never after control_stay_end(). */
 	void (*expose_left)(void *ctx, struct control_stay *stay);
+	/*
+	 * Of a hub, which has no other operation: any request. Writes its result as JSON to @out and returns
+	 * 0, or
+	 * returns a negative errno with one line in @err.
+	 */
+	int (*hub)(void *ctx, const struct json_t *request, FILE *out, char *err, size_t size);
 };
 
 struct control;
@@ -203,5 +210,8 @@ int control_expose(const char *path, const struct control_expose *expose, struct
  */
 int control_expose_wait(const char *path, int fd, unsigned int timeout_ms, char *why, size_t size);
 int control_ask_log_level(const char *path, enum log_level level, char *why, size_t size);
+/* Asks a hub. @ret_result: json_decref() it. */
+int control_ask_hub(const char *path, const struct json_t *request, struct json_t **ret_result, char *why,
+	size_t size);
 
 #endif

@@ -246,6 +246,25 @@ static int ask_plain(const char *path, const char *name, unsigned int timeout_ms
 	return finish(&r, &call, timeout_ms, ret_result);
 }
 
+int control_ask_hub(const char *path, const json_t *request, json_t **ret_result, char *why, size_t size)
+{
+	struct call call = { .path = path, .why = why, .size = size, .timeout_ms = CONTROL_TIMEOUT_MS,
+		.deadline_ms = now_ms() + CONTROL_TIMEOUT_MS };
+	char *text = json_dumps(request, JSON_COMPACT), *line = NULL;
+	size_t len = text ? strlen(text) : 0;
+	int ret;
+
+	if (!text)
+		return wrong(&call, -ENOMEM, "out of memory");
+	text[len] = '\n';		/* in the place of the terminator */
+	ret = ask(&call, text, len + 1, &line, &len);
+	if (!ret)
+		ret = judge(&call, line, len, ret_result);
+	free(line);
+	free(text);
+	return ret;
+}
+
 int control_probe(const char *path, char *why, size_t size)
 {
 	struct call call = { .path = path, .why = why, .size = size, .timeout_ms = CONTROL_TIMEOUT_MS };

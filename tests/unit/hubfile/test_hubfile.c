@@ -349,7 +349,7 @@ static void peers_nameservers_and_sign_in_are_read(void **state)
 		"network6: fd00:1::/64\n"
 		"groups: {a: [], people: []}\n"
 		"peers:\n"
-		"  Kevins-MacBook.local: {name: kevin, address: 100.70.0.5, groups: a,\n"
+		"  kevins-macbook: {name: kevin, address: 100.70.0.5, groups: a,\n"
 		"    address6: \"fd00:1::5\"}\n"
 		"  " PEER_KEY ": {blocked: true}\n"
 		"nameservers:\n"
@@ -376,7 +376,7 @@ static void peers_nameservers_and_sign_in_are_read(void **state)
 	unlink(path);
 	close(fd);
 	assert_int_equal(file->peer_count, 2);
-	assert_string_equal(file->peers[0].match, "Kevins-MacBook.local");
+	assert_string_equal(file->peers[0].match, "kevins-macbook");
 	assert_string_equal(file->peers[0].name, "kevin");
 	assert_cidr(&file->peers[0].address, "100.70.0.5/32");
 	assert_cidr(&file->peers[0].address6, "fd00:1::5/128");
@@ -557,9 +557,11 @@ static const struct {
 	{ "policies: []\ngroups: {a: [x, y, x]}\n", 2,
 		"groups.a: this entry is there twice, in line 2 already; expected it once" },
 	{ "policies: []\ngroups: {a: [{}]}\n", 2,
-		"groups.a: expected the name of a peer, or its public key" },
+		"groups.a: expected the name of a peer (small letters, digits, dashes), or its public "
+		"key" },
 	{ "policies: []\ngroups: {a: [\"x y\"]}\n", 2,
-		"groups.a: expected the name of a peer, or its public key (44 characters of base64)" },
+		"groups.a: expected the name of a peer (small letters, digits, dashes), or its public "
+		"key" },
 	{ "policies: []\ngroups: {a: {peer: [x]}}\n", 2,
 		"groups.a.peer: no such key; expected one of peers, sign-in" },
 	{ "policies: []\ngroups: {a: {sign-in: x}}\n", 2,
@@ -765,7 +767,14 @@ static const struct {
 	{ "policies: []\npeers: {x: y}\n", 2,
 		"peers.x: expected name, address, address6, groups or blocked" },
 	{ "policies: []\npeers: {\"a b\": {}}\n", 2,
-		"peers.a b: expected the name of a peer, or its public key (44 characters of base64)" },
+		"peers.a b: expected the name of a peer (small letters, digits, dashes), or its public "
+		"key" },
+	{ "policies: []\npeers: {Laptop: {name: laptop}}\n", 2,
+		"peers.Laptop: expected the name of a peer (small letters, digits, dashes), or its "
+		"public key" },
+	{ "policies: []\npeers: {laptop.local: {name: laptop}}\n", 2,
+		"peers.laptop.local: expected the name of a peer (small letters, digits, dashes), or "
+		"its public key" },
 	{ "policies: []\npeers: {x: {name: Laptop}}\n", 2,
 		"peers.x.name: expected a name of small letters, digits and dashes inside, of at most "
 		"63" },
