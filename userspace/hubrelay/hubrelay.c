@@ -58,7 +58,8 @@ static bool say(struct hubrelay_conn *conn, enum relay_type type, const void *bo
 	if (!to)
 		return false;
 	relay_header_write(type, to);
-	memcpy(to + RELAY_HEADER_LEN, body, len);
+	if (len)
+		memcpy(to + RELAY_HEADER_LEN, body, len);
 	server_socket_commit(conn->socket);
 	return true;
 }
