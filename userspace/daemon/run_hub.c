@@ -2,6 +2,7 @@
 // The process of talon hub: signals, the service manager, and one loop with the hub on it.
 #include <errno.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -68,6 +69,8 @@ static void set_limits(void)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	setrlimit(RLIMIT_CORE, &none);
+	/* A file at its size limit is one more full disk, and no reason to end. */
+	signal(SIGXFSZ, SIG_IGN);
 	prctl(PR_SET_DUMPABLE, 0);
 }
 
