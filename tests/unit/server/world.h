@@ -262,7 +262,7 @@ struct raw {
 	bool is_closed;
 };
 
-static void raw_open_from(struct raw *raw, const char *address)
+static inline void raw_open_from(struct raw *raw, const char *address)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(server_port(server)),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, from = { .sin_family = AF_INET };
@@ -275,13 +275,13 @@ static void raw_open_from(struct raw *raw, const char *address)
 	fcntl(raw->fd, F_SETFL, O_NONBLOCK);
 }
 
-static void raw_open(struct raw *raw)
+static inline void raw_open(struct raw *raw)
 {
 	raw_open_from(raw, "127.0.0.1");
 }
 
 /* Reads what is there. */
-static void raw_read(struct raw *raw)
+static inline void raw_read(struct raw *raw)
 {
 	while (raw->len < sizeof(raw->in) - 1 && !raw->is_closed) {
 		ssize_t n = recv(raw->fd, raw->in + raw->len, sizeof(raw->in) - 1 - raw->len, 0);
@@ -294,19 +294,19 @@ static void raw_read(struct raw *raw)
 	raw->in[raw->len] = 0;
 }
 
-static bool raw_has(struct raw *raw, const char *text)
+static inline bool raw_has(struct raw *raw, const char *text)
 {
 	raw_read(raw);
 	return memmem(raw->in, raw->len, text, strlen(text));
 }
 
-static bool raw_is_closed(struct raw *raw)
+static inline bool raw_is_closed(struct raw *raw)
 {
 	raw_read(raw);
 	return raw->is_closed;
 }
 
-static void raw_put(struct raw *raw, const void *bytes, size_t len)
+static inline void raw_put(struct raw *raw, const void *bytes, size_t len)
 {
 	for (size_t at = 0; at < len;) {
 		ssize_t n = send(raw->fd, (const uint8_t *)bytes + at, len - at, MSG_NOSIGNAL);
@@ -320,12 +320,12 @@ static void raw_put(struct raw *raw, const void *bytes, size_t len)
 	}
 }
 
-static void raw_say(struct raw *raw, const char *text)
+static inline void raw_say(struct raw *raw, const char *text)
 {
 	raw_put(raw, text, strlen(text));
 }
 
-static void raw_close(struct raw *raw)
+static inline void raw_close(struct raw *raw)
 {
 	close(raw->fd);
 }
