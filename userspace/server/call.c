@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // gRPC calls on the streams of an HTTP/2 connection
-// (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), and plain requests, which browsers ask that
-// way where they can.
+// (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), and plain requests: browsers ask that way
+// where they can.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -218,7 +218,8 @@ static void refuse_message(struct server_call *call, int error)
 		server_call_end(call, GRPC_RESOURCE_EXHAUSTED, "the message is too long");
 		break;
 	case -ENOTSUP:
-		server_call_end(call, GRPC_UNIMPLEMENTED, "compressed messages are not read (grpc-encoding: identity)");
+		server_call_end(call, GRPC_UNIMPLEMENTED,
+			"compressed messages are not read (grpc-encoding: identity)");
 		break;
 	case -ENOMEM:
 		server_call_end(call, GRPC_RESOURCE_EXHAUSTED, "no memory for a message");
@@ -416,7 +417,8 @@ size_t server_call_waiting(const struct server_call *call)
 	return call->queued + (call->is_dirty ? call->c->out.waiting + call->c->sealed_len : 0);
 }
 
-int server_call_begin(struct server_call *call, const char *const names[], const char *const values[], size_t count)
+int server_call_begin(struct server_call *call, const char *const names[], const char *const values[],
+	size_t count)
 {
 	const nghttp2_data_provider provider = { .read_callback = read_out };
 	nghttp2_nv nv[HEADERS_MAX];
@@ -461,7 +463,8 @@ int server_call_send(struct server_call *call, const void *bytes, size_t len)
 	if (ret)
 		return ret;
 	if (call->queued && call->queued + len > SERVER_CALL_QUEUE) {
-		server_note(call->c->server, SERVER_SLOW, &call->remote, "it reads too little of its messages");
+		server_note(call->c->server, SERVER_SLOW, &call->remote,
+			"it reads too little of its messages");
 		call_reset(call, NGHTTP2_ENHANCE_YOUR_CALM);	/* which is RESOURCE_EXHAUSTED to gRPC */
 		return -EPIPE;
 	}

@@ -77,8 +77,8 @@ void connection_finish(struct connection *c)
 }
 
 /*
- * All is written. A close with bytes unread would reset the connection, and what was written could be lost with
- * it: the other side has a moment to read.
+ * All is written. A close with bytes unread would reset the connection, and what was written could be lost
+ * with it: the other side has a moment to read.
  */
 static void shut(struct connection *c)
 {
@@ -331,7 +331,8 @@ static void hold(struct connection *c, const uint8_t *bytes, size_t len)
 	if (!len)
 		return;
 	if (len > HELD_MAX && c->stage != STAGE_SOCKET) {
-		server_note(c->server, SERVER_FLOODED, &c->remote, "requests are sent faster than answers are read");
+		server_note(c->server, SERVER_FLOODED, &c->remote,
+			"requests are sent faster than answers are read");
 		connection_fail(c, "too many requests ahead");
 		return;
 	}
@@ -375,7 +376,9 @@ static size_t fetch_held(struct connection *c)
 	return len;
 }
 
-/* The other side has nothing more to say. What it asked for is still written, to one that shut its side only. */
+/*
+ * The other side has nothing more to say. What it asked for is still written: it may have shut its side only.
+ */
 static void take_end(struct connection *c)
 {
 	if (c->stage == STAGE_HTTP1 && connection_has_waiting(c)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// HTTP/2 as a server: nghttp2 between the bytes of a connection and its calls, with a limit to everything that
-// a client can make it do for nothing.
+// HTTP/2 as a server: nghttp2 between the bytes of a connection and its calls, with a limit to everything
+// that a client can make it do for nothing.
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +11,8 @@
 #define IDLE_NS		(300 * LOOP_SECOND)	/* without a call */
 /*
  * Frames that carry nothing (PING, SETTINGS, RST_STREAM, WINDOW_UPDATE, empty DATA, headers of streams that
- * come to nothing): so many at once, and so many a second. A frame of data that we send, and a stream that ends
- * well, are worth some, since clients answer them with window updates and measure by PING.
+ * come to nothing): so many at once, and so many a second. A frame of data that we send, and a stream that
+ * ends well, are worth some, since clients answer them with window updates and measure by PING.
  */
 #define CREDIT_MOST	500.0
 #define CREDIT_S	20.0
@@ -86,8 +86,8 @@ static int begin_headers(nghttp2_session *session, const nghttp2_frame *frame, v
 	return 0;
 }
 
-static int take_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
-	const uint8_t *value, size_t len, uint8_t flags, void *ctx)
+static int take_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+	size_t name_len, const uint8_t *value, size_t len, uint8_t flags, void *ctx)
 {
 	struct connection *c = ctx;
 	struct h2_head *head = c->h2->head;
@@ -95,7 +95,8 @@ static int take_header(nghttp2_session *session, const nghttp2_frame *frame, con
 	if (!head)
 		return 0;
 	if (head->count == SERVER_FIELDS_MAX || head->len + name_len + len + 2 > sizeof(head->text)) {
-		server_note(c->server, SERVER_OVERSIZED, &c->remote, "the headers of an HTTP/2 request are too long");
+		server_note(c->server, SERVER_OVERSIZED, &c->remote,
+			"the headers of an HTTP/2 request are too long");
 		free(head);
 		c->h2->head = NULL;
 		give_up(c, NGHTTP2_ENHANCE_YOUR_CALM);
@@ -266,7 +267,8 @@ size_t h2_take(struct connection *c, uint8_t *bytes, size_t len)
 	if (c->stage == STAGE_OVER)
 		return len;
 	if (ret == NGHTTP2_ERR_FLOODED) {
-		server_note(c->server, SERVER_FLOODED, &c->remote, "HTTP/2 frames come faster than their answers go");
+		server_note(c->server, SERVER_FLOODED, &c->remote,
+			"HTTP/2 frames come faster than their answers go");
 		connection_fail(c, "too many HTTP/2 frames");
 	} else if (ret < 0) {
 		server_note(c->server, SERVER_MALFORMED, &c->remote, ret == NGHTTP2_ERR_BAD_CLIENT_MAGIC ?

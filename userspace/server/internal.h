@@ -22,7 +22,7 @@
 #define SERVER_HEADERS_MAX	16384		/* of an HTTP/2 one: names and values */
 #define SERVER_FIELDS_MAX	64
 #define SERVER_FLUSH_AT		(64 * 1024)	/* so much waiting is written before the turn ends */
-#define SERVER_CALL_QUEUE	(4 << 20)	/* messages that wait in one call, beside a first of any size */
+#define SERVER_CALL_QUEUE	(4 << 20)	/* bytes that wait in a call behind its first message */
 #define SERVER_STREAMS_MAX	32		/* of one HTTP/2 connection */
 #define SERVER_RECORD_MAX	16384		/* plain bytes of a TLS record */
 /* What a page of ours may do in a browser: show itself (CSP level 3). */

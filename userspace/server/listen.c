@@ -187,8 +187,9 @@ static void take_connections(void *ctx, uint32_t events)
 		struct sockaddr_storage from;
 		socklen_t len = sizeof(from);
 		struct endpoint remote;
-		int fd = accept4(s->watch.fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC), ret;
+		int fd, ret;
 
+		fd = accept4(s->watch.fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return;
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {

@@ -7,7 +7,9 @@
 
 #include "server/internal.h"
 
-static const struct { size_t size, kept; } pools[SERVER_POOLS] = { { 4096, 128 }, { 16384, 64 }, { 65536, 16 } };
+static const struct { size_t size, kept; } pools[SERVER_POOLS] = {
+	{ 4096, 128 }, { 16384, 64 }, { 65536, 16 },
+};
 
 #define ROOM(pool)	(pools[pool].size - sizeof(struct chunk) - 16)	/* what malloc() adds, too */
 

@@ -53,7 +53,7 @@ static bool read_address(struct slice text, struct endpoint *ret_endpoint)
 	} else if (colon && !memchr(colon + 1, ':', text.at + text.len - colon - 1)) {
 		text.len = colon - text.at;
 	}
-	if (memchr(text.at ? text.at : "", '/', text.len) || cidr_parse(text, true, &address))
+	if (!text.len || memchr(text.at, '/', text.len) || cidr_parse(text, true, &address))
 		return false;
 	endpoint.family = address.family;
 	endpoint.remote = address.addr;
@@ -106,8 +106,8 @@ const char *request_phrase(int status)
 void request_date(char text[static 32])
 {
 	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
-		"Nov", "Dec" };
+	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
+		"Oct", "Nov", "Dec" };
 	time_t now = time(NULL);
 	struct tm tm = {};
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One TCP port for three kinds of client, told apart by their first bytes: gRPC over HTTP/2 (nghttp2), WebSocket
- * and plain requests over HTTP/1.1. Cleartext (HTTP/2 with prior knowledge) or TLS with a certificate of ours,
- * read again when its file changes. Everything that a client can make it keep is bounded in bytes and time.
+ * One TCP port for three kinds of client, told apart by their first bytes: gRPC over HTTP/2 (nghttp2),
+ * WebSocket, and plain requests over either HTTP. Cleartext (HTTP/2 with prior knowledge) or TLS with a
+ * certificate of ours, read again when its file changes. Everything that a client can make it keep is bounded
+ * in bytes and time.
  */
 #ifndef TALON_SERVER_H
 #define TALON_SERVER_H
@@ -23,22 +24,24 @@ struct server_socket;
 #define SERVER_WHY_LEN 256
 
 struct server_options {
-	struct endpoint listen;			/* remote and port are what to listen at; :: takes both families */
+	/* remote and port are what to listen at; :: takes both families */
+	struct endpoint listen;
 	const char *certificate, *key;		/* PEM files; NULL: cleartext */
 	size_t connections_max;			/* 0: 12,000 */
 	size_t connections_per_address;		/* 0: 256; those of a trusted proxy have none */
 	size_t call_message_max;		/* bytes of one received gRPC message; 0: 4 MiB */
 	size_t socket_message_max;		/* bytes of one received WebSocket message; 0: 8,820 */
 	uint64_t silence_ns;			/* for handshake and first request; 0: 10 s */
-	uint64_t ping_after_ns;			/* of silence of a connection with open calls or sockets; 0: 30 s */
+	/* of silence of a connection with open calls or sockets; 0: 30 s */
+	uint64_t ping_after_ns;
 	/* whose X-Forwarded-For is believed: its last address is the client's */
 	const struct cidr *proxies;
 	size_t proxy_count;
 };
 
 /*
- * Whatever owners call here never calls them back before it returns: ends and drained() come later. server_free()
- * alone does, and may be called from anywhere.
+ * Whatever owners call here never calls them back before it returns: ends and drained() come later.
+ * server_free() alone does, and may be called from anywhere.
  */
 
 /* What a client asked for first; valid until the callback returns. */
@@ -59,7 +62,10 @@ struct server_call_events {
 	void (*half_closed)(void *ctx);
 	/* All that was sent is with the kernel. May be NULL. */
 	void (*drained)(void *ctx);
-	/* The client or its connection has gone, or server_call_end() is done: once, the call is freed after it. */
+	/*
+	 * The client or its connection has gone, or server_call_end() is done: once, the call is freed after
+	 * it.
+	 */
 	void (*closed)(void *ctx);
 };
 
@@ -82,8 +88,8 @@ struct server_answer {
 
 struct server_events {
 	/*
-	 * A gRPC call. True: *@ret_events and *@ret_ctx are set, and messages follow; false: it is answered with
-	 * UNIMPLEMENTED.
+	 * A gRPC call. True: *@ret_events and *@ret_ctx are set, and messages follow; false: it is answered
+	 * with UNIMPLEMENTED.
 	 */
 	bool (*call)(void *ctx, struct server_call *call, const struct server_request *request,
 		const struct server_call_events **ret_events, void **ret_ctx);
@@ -95,8 +101,8 @@ struct server_events {
 };
 
 /* Listens. Returns 0 or a negative errno, with one line in @why. */
-int server_new(struct loop *loop, const struct server_options *options, const struct server_events *events, void *ctx,
-	struct server **ret_server, char why[static SERVER_WHY_LEN]);
+int server_new(struct loop *loop, const struct server_options *options, const struct server_events *events,
+	void *ctx, struct server **ret_server, char why[static SERVER_WHY_LEN]);
 /* Ends everything; closed() is called for each call and socket. NULL is allowed. */
 void server_free(struct server *server);
 /* Takes no new connections and asks those of HTTP/2 to go (GOAWAY); what is open goes on. */
@@ -110,7 +116,8 @@ int server_reload(struct server *server, char why[static SERVER_WHY_LEN]);
 
 const struct endpoint *server_call_remote(const struct server_call *call);
 /* Sends the first headers now, with these beside gRPC's own; without it they go with the first message. */
-int server_call_begin(struct server_call *call, const char *const names[], const char *const values[], size_t count);
+int server_call_begin(struct server_call *call, const char *const names[], const char *const values[],
+	size_t count);
 /*
  * Queues one message. Returns 0, -ENOMEM, or -EPIPE: ended, also because more than 4 MiB would wait behind a
  * message that waits already; to the client that is RESOURCE_EXHAUSTED, and closed() follows.
@@ -118,7 +125,9 @@ int server_call_begin(struct server_call *call, const char *const names[], const
 int server_call_send(struct server_call *call, const void *bytes, size_t len);
 /* Bytes that were sent and are not yet with the kernel. */
 size_t server_call_waiting(const struct server_call *call);
-/* Trailers: @status as enum grpc_status, @text may be NULL. What was sent goes out first. closed() follows. */
+/*
+ * Trailers: @status as enum grpc_status, @text may be NULL. What was sent goes out first. closed() follows.
+ */
 void server_call_end(struct server_call *call, int status, const char *text);
 
 /* ---- WebSocket ---- */
@@ -135,8 +144,8 @@ uint8_t *server_socket_reserve(struct server_socket *socket, size_t len);
 void server_socket_commit(struct server_socket *socket);
 size_t server_socket_waiting(const struct server_socket *socket);
 /*
- * Ends it in order: no further message comes, what waits is written as far as the client reads it, and closed()
- * follows.
+ * Ends it in order: no further message comes, what waits is written as far as the client reads it, and
+ * closed() follows.
  */
 void server_socket_end(struct server_socket *socket, const char *why);
 

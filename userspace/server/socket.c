@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// WebSockets (RFC 6455) as a server: messages are unmasked where they were read and written where they are sent
-// from. Extensions and subprotocols are never agreed to.
+// WebSockets (RFC 6455) as a server: messages are unmasked where they were read, and written where they are
+// sent from. Extensions and subprotocols are never agreed to.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,13 +88,15 @@ void server_socket_end(struct server_socket *socket, const char *why)
 
 /* ---- the upgrade ---- */
 
+/* 16 bytes in base64 (section 4.2.1) */
 static bool is_key(struct slice key)
 {
-	/* 16 bytes in base64 (section 4.2.1) */
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 	if (key.len != WEBSOCKET_KEY_LEN || memcmp(key.at + key.len - 2, "==", 2))
 		return false;
 	for (size_t i = 0; i < key.len - 2; i++) {
-		if (!memchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", key.at[i], 64))
+		if (!memchr(digits, key.at[i], sizeof(digits) - 1))
 			return false;
 	}
 	return true;
@@ -218,7 +220,8 @@ static void take_frame(struct server_socket *socket, const struct websocket_fram
 {
 	switch (frame->opcode) {
 	case WEBSOCKET_TEXT:
-		refuse(socket, SERVER_MALFORMED, CLOSE_UNSUPPORTED, "a WebSocket message is text, binary is expected");
+		refuse(socket, SERVER_MALFORMED, CLOSE_UNSUPPORTED,
+			"a WebSocket message is text, binary is expected");
 		break;
 	case WEBSOCKET_BINARY:
 	case WEBSOCKET_CONTINUATION:

@@ -66,7 +66,10 @@ static BIO_METHOD *get_method(void)
 
 /* ---- the certificate ---- */
 
-/* gRPC's clients ask for h2, WebSocket's for http/1.1; who asks for neither is refused (RFC 7301 section 3.2). */
+/*
+ * gRPC's clients ask for h2, WebSocket's for http/1.1; who asks for neither is refused (RFC 7301 section
+ * 3.2).
+ */
 static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
 	unsigned int in_len, void *ctx)
 {
@@ -95,8 +98,9 @@ static int read_pair(SSL_CTX *ctx, const struct server *s, char why[static SERVE
 {
 	ERR_clear_error();
 	if (SSL_CTX_use_certificate_chain_file(ctx, s->certificate) != 1)
-		snprintf(why, SERVER_WHY_LEN, "certificate %.120s: %.80s (expected PEM, the server's own first)",
-			s->certificate, last_error());
+		snprintf(why, SERVER_WHY_LEN,
+			"certificate %.120s: %.80s (expected PEM, the server's own first)", s->certificate,
+			last_error());
 	else if (SSL_CTX_use_PrivateKey_file(ctx, s->key, SSL_FILETYPE_PEM) != 1)
 		snprintf(why, SERVER_WHY_LEN, "key %.120s: %.80s (expected PEM without a passphrase)", s->key,
 			last_error());

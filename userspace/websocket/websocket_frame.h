@@ -41,7 +41,10 @@ int websocket_frame_parse(const uint8_t *bytes, size_t len, struct websocket_fra
 size_t websocket_frame_write(enum websocket_opcode opcode, size_t len, const uint8_t *mask,
 	uint8_t ret_header[static WEBSOCKET_HEADER_MAX]);
 
-/* Masks @src (or takes the mask off) on its way to @dst; @offset is where in the payload it begins. @dst may be @src. */
+/*
+ * Masks @src (or takes the mask off) on its way to @dst, which may be @src; @offset is where in the payload
+ * it begins.
+ */
 void websocket_mask_copy(uint8_t *dst, const uint8_t *src, size_t len,
 	const uint8_t mask[static WEBSOCKET_MASK_LEN], size_t offset);
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A gRPC client of a stack that nobody here wrote (python3-grpcio), for test_server_tls: prints "ok", or raises.
+"""A gRPC client of a stack that nobody here wrote (python3-grpcio), for test_server_tls: prints "ok" or raises.
 
     grpc_client.py PORT [AUTHORITY.pem]
 """

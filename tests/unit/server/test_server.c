@@ -92,7 +92,8 @@ static void bad_requests_are_refused(void **state)
 		{ "GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n", "400" },
 		{ "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1x\r\n\r\n", "400" },
 		{ "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n", "400" },
-		{ "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "400" },
+		{ "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+			"400" },
 		{ "GET / HTTP/1.1\r\nHost: a\r\nX: \x01\r\n\r\n", "400" },
 		{ "\x16\x03\x01\x02", "400" },
 		{ "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", "505" },
@@ -152,12 +153,13 @@ static void a_redirect_says_where_to(void **state)
 static void only_trusted_proxies_tell_addresses(void **state)
 {
 	static const struct { const char *from, *fields, *remote; bool is_tls; } cases[] = {
-		{ "127.0.0.1", "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n", "127.0.0.1:", false },
+		{ "127.0.0.1", "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n", "127.0.0.1:",
+			false },
 		{ "127.0.0.2", "X-Forwarded-For: 192.0.2.7\r\n", "192.0.2.7:0", false },
 		{ "127.0.0.2", "X-Forwarded-For: 10.9.9.9, 192.0.2.8:4711\r\nX-Forwarded-Proto: https\r\n",
 			"192.0.2.8:0", true },
-		{ "127.0.0.2", "X-Forwarded-For: 10.1.1.1\r\nX-Forwarded-For: 2001:db8::5\r\n", "[2001:db8::5]:0",
-			false },
+		{ "127.0.0.2", "X-Forwarded-For: 10.1.1.1\r\nX-Forwarded-For: 2001:db8::5\r\n",
+			"[2001:db8::5]:0", false },
 		{ "127.0.0.2", "X-Forwarded-For: [2001:db8::6]:99\r\n", "[2001:db8::6]:0", false },
 		{ "127.0.0.2", "X-Forwarded-For: somebody\r\n", "127.0.0.2:", false },
 		{ "127.0.0.2", "X-Forwarded-For: 10.0.0.0/8\r\n", "127.0.0.2:", false },

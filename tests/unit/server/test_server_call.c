@@ -49,7 +49,8 @@ static void on_done(void *ctx, const struct grpc_end *end)
 	seen->end = *end;
 }
 
-static const struct grpc_call_events events = { .headers = on_headers, .message = on_message, .done = on_done };
+static const struct grpc_call_events events = { .headers = on_headers, .message = on_message,
+	.done = on_done };
 
 static void connect_channel(void)
 {
@@ -72,7 +73,8 @@ static int teardown_channel(void **state)
 	return teardown(state);
 }
 
-static struct grpc_call *start(const char *path, const void *bytes, size_t len, bool keep_open, struct seen *seen)
+static struct grpc_call *start(const char *path, const void *bytes, size_t len, bool keep_open,
+	struct seen *seen)
 {
 	const struct grpc_header meta = { "x-meta", "from the client" };
 	const struct grpc_call_options options = { .path = path, .keep_open = keep_open, .metadata = &meta,
@@ -288,7 +290,8 @@ static void put_request(uint32_t id, const char *method, const char *path, const
 	len += put_field(block + len, ":authority", "hub.test");
 	if (type)
 		len += put_field(block + len, "content-type", type);
-	put_frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | (is_last ? NGHTTP2_FLAG_END_STREAM : 0), id, block, len);
+	put_frame(NGHTTP2_HEADERS, is_last ? NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM :
+		NGHTTP2_FLAG_END_HEADERS, id, block, len);
 }
 
 #define GRPC "application/grpc"
@@ -342,7 +345,8 @@ static bool came_text(const char *text)
 
 			assert_true(n >= 0);
 			in += n;
-			found |= flags & NGHTTP2_HD_INFLATE_EMIT && memmem(nv.value, nv.valuelen, text, strlen(text));
+			found |= flags & NGHTTP2_HD_INFLATE_EMIT &&
+				memmem(nv.value, nv.valuelen, text, strlen(text));
 		}
 		if (frame[3] == NGHTTP2_HEADERS)
 			nghttp2_hd_inflate_end_headers(inflater);
@@ -476,7 +480,7 @@ static void headers_without_end_end_the_connection(void **state)
 	len += put_field(block + len, ":scheme", "http");
 	len += put_field(block + len, ":path", "/");
 	while (len < 15000)
-		len += put_field(block + len, "x-some", "a value that is as long as this one, or a little longer");
+		len += put_field(block + len, "x-some", "a value as long as this one, or a little longer");
 	put_frame(NGHTTP2_HEADERS, 0, 1, block, len);
 	put_frame(NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, 1, block + 200, 0);
 	assert_goes_away(NGHTTP2_ENHANCE_YOUR_CALM);

@@ -78,9 +78,10 @@ static void a_wrong_upgrade_is_refused(void **state)
 		{ HEAD VERSION "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j\r\n\r\n", "HTTP/1.1 400 " },
 		{ HEAD VERSION "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ===\r\n\r\n", "HTTP/1.1 400 " },
 		{ HEAD VERSION KEY KEY "\r\n", "HTTP/1.1 400 " },
-		{ "GET /else HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" KEY VERSION "\r\n",
+		{ "GET /else HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" KEY VERSION
+			"\r\n", "HTTP/1.1 404 " },
+		{ "GET /relay HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n" KEY VERSION "\r\n",
 			"HTTP/1.1 404 " },
-		{ "GET /relay HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n" KEY VERSION "\r\n", "HTTP/1.1 404 " },
 	};
 
 	serve((struct server_options){});
@@ -157,7 +158,13 @@ static void fragments_become_one_message(void **state)
 static void wrong_frames_end_the_connection(void **state)
 {
 	static uint8_t large[9000];
-	static const struct { uint8_t first; const void *bytes; size_t len; unsigned int code; const char *why; } cases[] = {
+	static const struct {
+		uint8_t first;
+		const void *bytes;
+		size_t len;
+		unsigned int code;
+		const char *why;
+	} cases[] = {
 		{ 0x81, "text", 4, 1003, "a WebSocket message is text, binary is expected" },
 		{ 0x83, "", 0, 1002, "a WebSocket frame is malformed" },
 		{ 0xc2, "", 0, 1002, "a WebSocket frame is malformed" },

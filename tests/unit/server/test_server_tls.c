@@ -133,7 +133,8 @@ static void a_request_is_answered_over_tls(void **state)
 static void protocols_are_agreed_on(void **state)
 {
 	static const struct { const char *asks, *gets; } cases[] = {
-		{ "\x02h2", "h2" }, { "\x08http/1.1", "http/1.1" }, { "\x08http/1.1\x02h2", "h2" }, { NULL, "" },
+		{ "\x02h2", "h2" }, { "\x08http/1.1", "http/1.1" }, { "\x08http/1.1\x02h2", "h2" },
+		{ NULL, "" },
 	};
 	const uint8_t *got;
 	unsigned int len;

@@ -53,7 +53,8 @@ static void note_message(const uint8_t *bytes, size_t len)
 {
 	owner.messages++;
 	owner.last_len = len;
-	memcpy(owner.last, bytes, len < sizeof(owner.last) ? len : sizeof(owner.last));
+	if (len)
+		memcpy(owner.last, bytes, len < sizeof(owner.last) ? len : sizeof(owner.last));
 }
 
 static void echo_message(void *ctx, const uint8_t *bytes, size_t len)
@@ -124,7 +125,8 @@ static void call_closed(void *ctx)
 static bool on_call(void *ctx, struct server_call *call, const struct server_request *request,
 	const struct server_call_events **ret_events, void **ret_ctx)
 {
-#define EVENTS(what, end) { .message = what, .half_closed = end, .drained = call_drained, .closed = call_closed }
+#define EVENTS(what, end) { .message = what, .half_closed = end, .drained = call_drained, \
+	.closed = call_closed }
 	static const struct { const char *path; struct server_call_events events; } methods[] = {
 		{ "/talon.Test/Echo", EVENTS(echo_message, echo_half_closed) },
 		{ "/talon.Test/Chat", EVENTS(echo_message, echo_half_closed) },
@@ -202,10 +204,11 @@ static void on_request(void *ctx, const struct server_request *request, struct s
 
 	note_request(request);
 	if (!strcmp(request->path, "/"))
-		*ret_answer = (struct server_answer){ .status = 200, .type = "text/html", .body = "hello\n", .len = 6 };
+		*ret_answer = (struct server_answer){ .status = 200, .type = "text/html", .body = "hello\n",
+			.len = 6 };
 	else if (!strcmp(request->path, "/large"))
-		*ret_answer = (struct server_answer){ .status = 200, .body = memset(large, 'l', sizeof(large)),
-			.len = sizeof(large) };
+		*ret_answer = (struct server_answer){ .status = 200, .len = sizeof(large),
+			.body = memset(large, 'l', sizeof(large)) };
 	else if (!strcmp(request->path, "/moved"))
 		*ret_answer = (struct server_answer){ .status = 302, .location = "https://else.test/" };
 	else
@@ -214,7 +217,8 @@ static void on_request(void *ctx, const struct server_request *request, struct s
 
 static void serve(struct server_options options)
 {
-	static const struct server_events events = { .call = on_call, .socket = on_socket, .request = on_request };
+	static const struct server_events events = { .call = on_call, .socket = on_socket,
+		.request = on_request };
 	char why[SERVER_WHY_LEN];
 
 	memset(&owner, 0, sizeof(owner));
