@@ -92,6 +92,8 @@ static int run(struct process *p, const struct hub_options *options, void (*firs
 	char why[HUB_WHY_LEN] = "";
 	int ret = hub_new(p->loop, options, &p->hub, why);
 
+	if (!ret)
+		ret = hub_listen(p->hub, why);
 	if (ret) {
 		log_err("%s", why);
 		return ret;

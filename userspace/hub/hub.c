@@ -476,8 +476,6 @@ static int open_all(struct hub *hub, char *why)
 	if (!ret)
 		ret = listen_all(hub, why);
 	if (!ret)
-		ret = hub_socket_open(hub, why);
-	if (!ret)
 		ret = make_first_key(hub, why);
 	return ret;
 }

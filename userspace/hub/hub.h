@@ -38,6 +38,11 @@ struct hub_options {
  * store and listens. Returns 0, or a negative errno with one line in @why.
  */
 int hub_new(struct loop *loop, const struct hub_options *options, struct hub **ret_hub, char why[static HUB_WHY_LEN]);
+/*
+ * Listens for commands at HUB_SOCKET, for root and the hub's own user. Returns 0 or a negative errno with one line
+ * in @why.
+ */
+int hub_listen(struct hub *hub, char why[static HUB_WHY_LEN]);
 /* Ends all calls and sockets. NULL is allowed. */
 void hub_free(struct hub *hub);
 /*

@@ -303,8 +303,9 @@ int hub_pack_farewell(struct hub *hub, uint8_t **ret_bytes, size_t *ret_len);
 
 /* "connected", "away" ..., for people. */
 const char *hub_peer_state(const struct hub_peer *peer);
-/* Listens for commands. Returns 0 or a negative errno with one line in @why. */
-int hub_socket_open(struct hub *hub, char why[static HUB_WHY_LEN]);
+struct json_t;
+/* What a command asks: writes the result as JSON and returns 0, or a negative errno with one line in @err. */
+int hub_asked(struct hub *hub, const struct json_t *request, FILE *out, char *err, size_t size);
 
 void hub_page(void *ctx, const struct server_request *request, struct server_answer *ret_answer);
 void hub_print_metrics(const struct hub *hub, FILE *out);

@@ -448,7 +448,7 @@ static int revoke_key(struct asked *a)
 	return 0;
 }
 
-static int on_request(void *ctx, const json_t *request, FILE *out, char *err, size_t size)
+int hub_asked(struct hub *hub, const json_t *request, FILE *out, char *err, size_t size)
 {
 	static const struct {
 		const char *name;
@@ -461,8 +461,8 @@ static int on_request(void *ctx, const json_t *request, FILE *out, char *err, si
 		{ "rename-peer", NULL, rename_peer }, { "add-key", NULL, add_key },
 		{ "revoke-key", NULL, revoke_key },
 	};
-	struct asked a = { .hub = ctx, .request = request, .json = { out, true }, .err = err, .size = size };
-	const char *name = json_string_value(json_object_get(request, "request"));
+	struct asked a = { .hub = hub, .request = request, .json = { out, true }, .err = err, .size = size };
+	const char *name = json_string_value(json_object_get(request, "request")) ?: "";
 
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		if (strcmp(requests[i].name, name))
@@ -475,7 +475,12 @@ static int on_request(void *ctx, const json_t *request, FILE *out, char *err, si
 	return refuse(&a, -EINVAL, "a hub does not know the request");
 }
 
-int hub_socket_open(struct hub *hub, char why[static HUB_WHY_LEN])
+static int on_request(void *ctx, const json_t *request, FILE *out, char *err, size_t size)
+{
+	return hub_asked(ctx, request, out, err, size);
+}
+
+int hub_listen(struct hub *hub, char why[static HUB_WHY_LEN])
 {
 	static const struct control_ops ops = { .hub = on_request };
 	char path[sizeof(hub->settings.data_dir) + 16];
