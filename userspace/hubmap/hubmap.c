@@ -392,12 +392,12 @@ int hubmap_put(struct hubmap *map, const struct hubmap_peer *told)
 	ret = make_content(map, peer, told, &is);
 	if (!ret) {
 		ret = resolve(map, peer, &is, &places);
+		if (ret && is_new)
+			hubmap_model_release(map->model, peer, &is, NULL);
 		if (ret)
 			hubmap_content_done(&is);
 	}
 	if (ret) {
-		if (is_new)
-			hubmap_model_release(map->model, peer, NULL);
 		if (is_new)
 			known_free(peer);
 		return ret;
@@ -413,8 +413,8 @@ int hubmap_put(struct hubmap *map, const struct hubmap_peer *told)
 		mark(map, peer);
 		return 0;
 	}
+	hubmap_model_release(map->model, peer, &peer->is, &is);
 	change(map, peer, &is, &places);
-	hubmap_model_release(map->model, peer, &peer->is);
 	pass_names_on(map);
 	return 0;
 }
@@ -433,7 +433,7 @@ int hubmap_remove(struct hubmap *map, const uint8_t key[static KEY_LEN])
 	LIST_REMOVE(peer, by_key);
 	map->peer_count--;
 	count_old(map, -peer->is.is_old);
-	hubmap_model_release(map->model, peer, NULL);
+	hubmap_model_release(map->model, peer, &peer->is, NULL);
 	pass_names_on(map);
 	known_free(peer);
 	return 0;

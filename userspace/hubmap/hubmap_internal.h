@@ -94,7 +94,8 @@ struct model {
 	struct relation *relations;	/* the policies', then the items' */
 	size_t relation_count;
 	struct named *named;		/* keys in order, then names in order */
-	size_t key_count, named_count;
+	size_t named_count;
+	size_t free_count;		/* of named that were taken from somebody */
 	uint8_t nameserver_digest[HUBMAP_DIGEST_LEN];
 };
 
@@ -174,8 +175,9 @@ bool hubmap_is_same_target(const struct item *a, const struct item *b);
 int hubmap_model_resolve(struct model *model, struct known *peer, const struct content *content,
 	struct places *ret_places);
 
-/* Takes names from @peer that @content does not have (NULL: all). */
-void hubmap_model_release(struct model *model, const struct known *peer, const struct content *content);
+/* Takes from @peer the names that it had by @was, and does not have by @is (NULL: none is left). */
+void hubmap_model_release(struct model *model, const struct known *peer, const struct content *was,
+	const struct content *is);
 /* The first of @peers that is called as somebody was from whom the name was taken; NULL: nobody is. */
 struct known *hubmap_model_next_heir(struct model *model, const struct known_peers *peers);
 

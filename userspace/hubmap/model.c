@@ -426,7 +426,6 @@ static void add_named(struct model *m, const char *text, uint32_t group)
 
 	*named = (struct named){ .text = text, .group = group };
 	named->is_key = strlen(text) == KEY_BASE64_LEN && !key_from_base64(text, named->key);
-	m->key_count += named->is_key;
 }
 
 static int by_text(const void *a, const void *b)
@@ -528,27 +527,42 @@ static bool is_called(const struct named *named, const struct known *peer, const
 	return !strcasecmp(named->text, is->name) || !strcasecmp(named->text, is->hostname);
 }
 
-void hubmap_model_release(struct model *m, const struct known *peer, const struct content *is)
+static void release(struct model *m, const struct known *peer, const struct named *wanted,
+	const struct content *is)
 {
-	for (size_t i = 0; i < m->named_count; i++) {
-		struct named *named = &m->named[i];
+	struct named *end = m->named + m->named_count;
+	struct named *at = lower_bound(m->named, m->named_count, wanted);
 
-		if (named->holder != peer || (is && is_called(named, peer, is)))
+	for (; at < end && !by_text(at, wanted); at++) {
+		if (at->holder != peer || (is && is_called(at, peer, is)))
 			continue;
-		named->holder = NULL;
-		named->is_free = true;
+		at->holder = NULL;
+		at->is_free = true;
+		m->free_count++;
 	}
+}
+
+void hubmap_model_release(struct model *m, const struct known *peer, const struct content *was,
+	const struct content *is)
+{
+	struct named key = { .is_key = true };
+
+	memcpy(key.key, peer->key, KEY_LEN);
+	release(m, peer, &key, is);
+	release(m, peer, &(struct named){ .text = was->name }, is);
+	release(m, peer, &(struct named){ .text = was->hostname }, is);
 }
 
 struct known *hubmap_model_next_heir(struct model *m, const struct known_peers *peers)
 {
-	for (size_t i = 0; i < m->named_count; i++) {
+	for (size_t i = 0; m->free_count && i < m->named_count; i++) {
 		struct named *named = &m->named[i];
 		struct known *peer;
 
 		if (!named->is_free)
 			continue;
 		named->is_free = false;
+		m->free_count--;
 		TAILQ_FOREACH(peer, peers, entry)
 			if (!named->holder && is_called(named, peer, &peer->is))
 				return peer;
