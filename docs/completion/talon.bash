@@ -4,7 +4,7 @@
 _talon()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
-	local commands="up status trace preflight flows top metrics drops capture down networks expose forwarding profile login logout service reload debug version genkey pubkey help"
+	local commands="up status trace preflight flows top metrics drops capture down networks expose forwarding profile login logout service reload debug hub version genkey pubkey help"
 	local common="--pin-dir --log-level --daemon-addr --help"
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
@@ -279,6 +279,15 @@ _talon()
 	debug)
 		mapfile -t COMPREPLY < <(compgen -W "bundle for config log level error warn info debug --anonymize --anonymize-level
 			--system-info --log-file-count --upload-bundle --upload-bundle-url --upload-bundle-insecure $common" -- "$cur") ;;
+	hub)
+		case ${COMP_WORDS[2]} in
+		peers) mapfile -t COMPREPLY < <(compgen -W "remove rename --json --data-dir" -- "$cur") ;;
+		keys) mapfile -t COMPREPLY < <(compgen -W "add revoke --json --data-dir --uses --reusable --expires --ephemeral --group" -- "$cur") ;;
+		status | policies | routes) mapfile -t COMPREPLY < <(compgen -W "--json --data-dir" -- "$cur") ;;
+		*)
+			mapfile -t COMPREPLY < <(compgen -W "status peers keys policies routes --check --file --listen --public-url --data-dir
+				--stun --page --tls-cert --tls-key --master-key-file --log-level --help" -- "$cur") ;;
+		esac ;;
 	down | logout) mapfile -t COMPREPLY < <(compgen -W "$common" -- "$cur") ;;
 	help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
 	esac

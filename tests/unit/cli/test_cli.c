@@ -113,6 +113,24 @@ static const struct {
 	{ "expose 80 --with-pin 12", "talon: expose: --with-pin: expected exactly 6 digits\n" },
 	{ "expose 80 --protocol sctp", "talon: expose: --protocol: 'sctp' is not a protocol; expected http, "
 	"https, tcp, udp or tls\n" },
+	{ "hub nothing", "talon: hub: 'nothing' is not understood; expected status, peers, keys, policies, "
+		"routes, or options\n" },
+	{ "hub peers add", "talon: hub peers: 'add' is not understood; expected remove, rename, or no more "
+		"arguments\n" },
+	{ "hub peers rename a", "talon: hub peers rename: expected the name or public key of a peer, and its "
+		"new name\n" },
+	{ "hub routes home", "talon: hub routes: 'home' is not understood; expected no more arguments\n" },
+	{ "hub keys add", "talon: hub keys add: expected a name for the setup key\n" },
+	{ "hub keys add x --uses 0", "talon: hub keys add: --uses: expected a number from 1 to 1000000, or "
+		"--reusable instead\n" },
+	{ "hub keys add x --uses 2 --reusable", "talon: hub keys add: --uses: expected a number from 1 to "
+		"1000000, or --reusable instead\n" },
+	{ "hub keys add x --expires 1w", "talon: hub keys add: --expires: expected a time from now such as "
+		"12h or 7d, or one to come as in 2027-01-31T18:00:00Z\n" },
+	{ "hub keys add x --expires 2020-01-01T00:00:00Z", "talon: hub keys add: --expires: expected a time "
+		"from now such as 12h or 7d, or one to come as in 2027-01-31T18:00:00Z\n" },
+	{ "hub keys --uses 2", "talon: hub: '--uses' is not an option; see talon hub --help\n" },
+	{ "hub status --data-dir", "talon: --data-dir: expected a value\n" },
 	{ "debug log level loud", "talon: --log-level: 'loud' is not a level; expected error, warn, info or "
 		"debug\n" },
 	{ "logout --daemon-addr tcp://127.0.0.1:1",
