@@ -15,6 +15,8 @@
 #define HOUSEKEEPING_NS	(5 * LOOP_SECOND)
 #define EPHEMERAL_S	600
 #define CALL_MOST	(256 * 1024)	/* bytes of a request: what a peer says of itself */
+#define CONNECTIONS		40000		/* three for each of 12,000 peers, and strangers */
+#define CONNECTIONS_SOURCE	1024		/* a site behind one address */
 #define RENEW_NS	(HUBRELAY_TOKEN_S * 3 / 4 * LOOP_SECOND)
 #define SEEN_S		3600		/* the store hears that often that a peer is still there */
 #define NO_MEMORY	"out of memory"
@@ -389,8 +391,8 @@ static int listen_all(struct hub *hub, char *why)
 	static const struct server_events page_events = { .call = no_call, .socket = no_socket, .request = hub_page };
 	const struct hub_settings *s = &hub->settings;
 	const struct server_options main = { .listen = s->listen, .certificate = s->certificate, .key = s->key,
-		.connections_max = hub->options.connections_max,
-		.connections_per_address = hub->options.connections_per_address, .call_message_max = CALL_MOST,
+		.connections_max = CONNECTIONS, .connections_per_address = CONNECTIONS_SOURCE,
+		.call_message_max = CALL_MOST,
 		.proxies = hub->file->proxies, .proxy_count = hub->file->proxy_count };
 	const struct server_options page = { .listen = s->page, .connections_max = 64 };
 	char text[SERVER_WHY_LEN] = "";

@@ -30,7 +30,6 @@ struct hub_options {
 	const char *stun, *page;	/* ADDRESS:PORT or "none" */
 	const char *certificate, *key;	/* PEM files; both or neither */
 	const char *master_key_file;	/* 32 bytes as 64 hexadecimal digits; DATA-DIR/master.key is made if not given */
-	size_t connections_max, connections_per_address;	/* 0: as the server room has it */
 };
 
 /*
