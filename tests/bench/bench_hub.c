@@ -449,6 +449,15 @@ static double run_until(bool (*is_done)(void), const char *what)
 
 static pid_t hub_pid;
 
+static void end_hub(void)
+{
+	if (hub_pid > 0) {
+		kill(hub_pid, SIGTERM);
+		waitpid(hub_pid, NULL, 0);
+	}
+	hub_pid = 0;
+}
+
 static void write_file(size_t groups)
 {
 	uint8_t hash[HUBFILE_HASH_LEN];
@@ -468,8 +477,8 @@ static void write_file(size_t groups)
 	}
 	fprintf(f, "groups:\n");
 	for (size_t i = 0; i <= groups; i++)
-		fprintf(f, "  g%zu: {}\n", i);
-	fprintf(f, "routes:\n  site:\n    network: 10.0.0.0/8\n    routers: [g0]\n    to: [All]\npolicies:\n"
+		fprintf(f, "  g%zu: []\n", i);
+	fprintf(f, "routes:\n  - {name: site, network: 10.0.0.0/8, routers: {groups: g0}, to: All}\npolicies:\n"
 		"  - {name: gateway, from: [All], to: [g0]}\n");
 	for (size_t i = 1; i <= groups; i++)
 		fprintf(f, "  - {name: p%zu, from: [g%zu], to: [g%zu]}\n", i, i, i);
@@ -486,7 +495,7 @@ static void start_hub(const char *talon)
 	hub_pid = fork();
 	if (!hub_pid) {
 		execl(talon, talon, "hub", "--file", file, "--data-dir", data, "--listen", listen, "--stun", "none", "--page",
-			"none", "--log-level", "warn", (char *)NULL);
+			"none", "--log-level", getenv("HUB_LOG") ? getenv("HUB_LOG") : "warn", (char *)NULL);
 		die(talon);
 	}
 	for (int i = 0; i < 100; i++) {
@@ -605,15 +614,16 @@ static void settle(void)
 	run_until(is_quiet, "settling");
 }
 
-/* The agent says that it has another version: whoever sees it gets a new map. */
-static void change(struct agent *agent, const char *version, uint32_t stream)
+/* The agent carries IPv6 no longer: whoever sees it, and it itself, gets a new map. */
+static void change(struct agent *agent, uint32_t stream)
 {
 	Management__SyncMetaRequest request = MANAGEMENT__SYNC_META_REQUEST__INIT;
 	Management__PeerSystemMeta meta;
 	uint8_t out[16384], sealed[8192];
 	size_t len;
 
-	meta_of(&meta, (char *)"x", version);
+	meta_of(&meta, (char *)"x", "0.77.1");
+	meta.n_capabilities = 1;
 	request.meta = &meta;
 	len = put_request(out, stream, "/management.ManagementService/SyncMeta", NULL);
 	len += put_message(out + len, stream, sealed, seal(agent, &request.base, sealed), true);
@@ -622,14 +632,12 @@ static void change(struct agent *agent, const char *version, uint32_t stream)
 
 static double time_change(struct agent *agent, size_t touched, uint32_t stream, double *ret_cpu)
 {
-	char version[32];
 	double cpu, took;
 
 	settle();
-	snprintf(version, sizeof(version), "0.77.%u", stream);
 	cpu = hub_cpu_s();
 	maps_wanted = maps_total + touched;
-	change(agent, version, stream);
+	change(agent, stream);
 	took = run_until(maps_came, "a change");
 	*ret_cpu = hub_cpu_s() - cpu;
 	return took;
@@ -691,8 +699,7 @@ static void measure(struct bench *b, const char *talon, size_t peers)
 	took = time_change(&agents[GROUP * 2], GROUP, 103, &cpu);
 	report(b, "hub.change_of_20", peers, took, "s");
 	report(b, "hub.rss_after", peers, hub_mib("VmHWM:"), "MiB");
-	kill(hub_pid, SIGTERM);
-	waitpid(hub_pid, NULL, 0);
+	end_hub();
 	for (size_t i = 0; i < peers; i++) {
 		for (int k = 0; k < KINDS; k++)
 			if (agents[i].conns[k].agent)
@@ -715,6 +722,7 @@ int main(int argc, char **argv)
 	snprintf(own, sizeof(own), "%s", argv[0]);
 	snprintf(talon, sizeof(talon), "%s/../../talon", dirname(own));
 	signal(SIGPIPE, SIG_IGN);
+	atexit(end_hub);
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	if (sodium_init() < 0 || setrlimit(RLIMIT_NOFILE, &files))

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <sodium.h>
 
@@ -16,6 +17,7 @@
 #define EPHEMERAL_S	600
 #define CALL_MOST	(256 * 1024)	/* bytes of a request: what a peer says of itself */
 #define CONNECTIONS		40000		/* three for each of 12,000 peers, and strangers */
+#define DESCRIPTORS_KEPT	128		/* for store, log, STUN, page */
 #define CONNECTIONS_SOURCE	1024		/* a site behind one address */
 #define RENEW_NS	(HUBRELAY_TOKEN_S * 3 / 4 * LOOP_SECOND)
 #define SEEN_S		3600		/* the store hears that often that a peer is still there */
@@ -385,13 +387,23 @@ static bool no_socket(void *ctx, struct server_socket *socket, const struct serv
 	return false;
 }
 
+/* As many as may come, and as the process may have descriptors for. */
+static size_t connections_most(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur > CONNECTIONS + DESCRIPTORS_KEPT)
+		return CONNECTIONS;
+	return files.rlim_cur > 2 * DESCRIPTORS_KEPT ? files.rlim_cur - DESCRIPTORS_KEPT : DESCRIPTORS_KEPT;
+}
+
 static int listen_all(struct hub *hub, char *why)
 {
 	static const struct server_events events = { .call = on_call, .socket = on_socket, .request = on_request };
 	static const struct server_events page_events = { .call = no_call, .socket = no_socket, .request = hub_page };
 	const struct hub_settings *s = &hub->settings;
 	const struct server_options main = { .listen = s->listen, .certificate = s->certificate, .key = s->key,
-		.connections_max = CONNECTIONS, .connections_per_address = CONNECTIONS_SOURCE,
+		.connections_max = connections_most(), .connections_per_address = CONNECTIONS_SOURCE,
 		.call_message_max = CALL_MOST,
 		.proxies = hub->file->proxies, .proxy_count = hub->file->proxy_count };
 	const struct server_options page = { .listen = s->page, .connections_max = 64 };
