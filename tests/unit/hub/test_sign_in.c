@@ -72,6 +72,11 @@ int oidc_check(struct oidc *oidc, const char *token, size_t len, oidc_fn fn, voi
 	return 0;
 }
 
+void oidc_count(const struct oidc *oidc, struct oidc_counts *ret_counts)
+{
+	*ret_counts = (struct oidc_counts){};
+}
+
 void oidc_cancel(struct oidc_check *check)
 {
 	was_cancelled = true;
