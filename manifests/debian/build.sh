@@ -49,6 +49,8 @@ strip --strip-unneeded --remove-section=.comment "$root/usr/bin/talon"
 mkdir -p "$root/usr/lib/talon"
 ln -s ../../bin/talon "$root/usr/lib/talon/netbird"
 put 644 "$top/manifests/systemd/talon.service" /usr/lib/systemd/system/talon.service
+put 644 "$top/manifests/hub/talon-hub.service" /usr/lib/systemd/system/talon-hub.service
+put 644 "$top/manifests/hub/hub.yaml" /usr/share/doc/talon/examples/hub.yaml
 put 644 "$top/manifests/systemd/talon.default" /etc/default/talon
 put 644 "$top/manifests/systemd/talon.logrotate" /etc/logrotate.d/talon
 put 644 "$top/docs/completion/talon.bash" /usr/share/bash-completion/completions/talon

@@ -68,6 +68,10 @@ server_key() {
 	END
 }
 
+test_the_example_has_no_fault() {
+	"$TALON" hub --check "$E2E/../../manifests/hub/hub.yaml"
+}
+
 test_a_laptop_reaches_the_gateway_behind_a_routing_peer() {
 	both_up
 	fetch_page lap

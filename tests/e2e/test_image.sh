@@ -68,6 +68,16 @@ test_it_answers_under_both_names() {
 	done
 }
 
+test_the_hub_reads_its_file_and_keeps_its_store() {
+	printf '%s\n' "data: $RUN/hub" "listen: 127.0.0.1:8080" "public-url: http://192.168.1.221:8080" "policies: []" >"$RUN/hub.yaml"
+	inside /usr/bin/talon hub --check "$RUN/hub.yaml"
+	spawn hub node "$RUN/contained" hub --file "$RUN/hub.yaml"
+	finally "stop hub"
+	wait_for 10 "the hub" inside /usr/bin/talon hub status --data-dir "$RUN/hub"
+	inside /usr/bin/talon hub keys add home --data-dir "$RUN/hub" >/dev/null
+	inside /usr/bin/talon hub keys --data-dir "$RUN/hub" | found home
+}
+
 test_a_laptop_reaches_a_gateway_through_the_image() {
 	local TALON=$RUN/contained
 	node_up

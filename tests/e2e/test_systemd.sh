@@ -210,6 +210,38 @@ test_service_verbs_make_change_and_remove_a_unit() {
 	machine systemctl daemon-reload
 }
 
+hub() { machine systemctl show --value -p "$1" talon-hub.service; }	# PROPERTY
+hub_said() { machine journalctl --no-pager -o cat -u talon-hub.service | found -E "$1"; }
+
+test_unit_of_the_hub_runs_without_privileges_and_keeps_what_it_knows() {
+	local pid
+	running
+	machine systemd-analyze verify talon-hub.service
+	machine mkdir -p /etc/talon
+	printf '%s\n' 'listen: 127.0.0.1:80' 'policies: []' >"$RUN/hub.yaml"
+	machine_put "$RUN/hub.yaml" /etc/talon/hub.yaml 644
+	machine systemctl start talon-hub.service || { machine journalctl --no-pager -u talon-hub.service; fail "it does not start"; }
+	finally "machine systemctl stop talon-hub.service; machine rm -r /etc/talon"
+	pid=$(hub MainPID)
+	not machine sh -c "[ \$(stat -c %u /proc/$pid) = 0 ]" || fail "it runs as root"
+	machine grep CapEff "/proc/$pid/status" | found "0000000000000400$" || fail "capabilities: $(machine grep CapEff "/proc/$pid/status")"
+	machine talon hub keys add home --reusable | found -E "[0-9A-Fa-f-]{36}" || fail "no key was made"
+	echo "polices: []" >"$RUN/hub.yaml"
+	machine_put "$RUN/hub.yaml" /etc/talon/hub.yaml 644
+	not machine systemctl reload talon-hub.service
+	hub_said "hub.yaml:1: polices" || fail "nothing about the fault"
+	printf '%s\n' 'listen: 127.0.0.1:80' 'policies: []' >"$RUN/hub.yaml"
+	machine_put "$RUN/hub.yaml" /etc/talon/hub.yaml 644
+	machine systemctl reload talon-hub.service
+	equal "process" "$pid" "$(hub MainPID)"
+	machine kill -KILL "$pid"
+	wait_for 15 "another start" hub_runs_again "$pid"
+	machine talon hub keys --json | jq -e '.. | .name? | select(. == "home")' || fail "the key is gone"
+	note "$(machine systemd-analyze security --no-pager talon-hub.service | tail -n 1)"
+}
+
+hub_runs_again() { [ "$(hub MainPID)" != "$1" ] && machine talon hub status; }	# PID
+
 test_purge_leaves_nothing() {
 	running
 	machine dpkg -r talon
