@@ -136,6 +136,26 @@ static inline void world_print_protocol(FILE *to, int action, int protocol)
 	fprintf(to, " %s %s", action == MANAGEMENT__RULE_ACTION__DROP ? "drop" : "accept", names[protocol]);
 }
 
+/* Beside another server's maps, ids mean nothing. */
+static bool world_hides_ids;
+
+/* Ids are digits that nobody can foresee: only what comes behind them is shown. */
+static inline const char *world_id(const char *id)
+{
+	if (world_hides_ids)
+		return "-";
+	assert_non_null(strchr(id, ':'));
+	return strchr(id, ':') + 1;
+}
+
+static inline void world_print_policy(FILE *to, const ProtobufCBinaryData *id)
+{
+	if (world_hides_ids)
+		fprintf(to, "\n");
+	else
+		fprintf(to, " (%.*s)\n", (int)id->len, id->data);
+}
+
 static inline void world_print_rule(FILE *to, const Management__FirewallRule *rule)
 {
 	fprintf(to, "%s", rule->direction == MANAGEMENT__RULE_DIRECTION__OUT ? "out" : "in");
@@ -153,7 +173,7 @@ static inline void world_print_rule(FILE *to, const Management__FirewallRule *ru
 		assert_string_equal(text, rule->peer_ip);
 		fprintf(to, " /%u", prefix->data[prefix->len - 1]);
 	}
-	fprintf(to, " (%.*s)\n", (int)rule->policy_id.len, rule->policy_id.data);
+	world_print_policy(to, &rule->policy_id);
 }
 
 static inline int world_compare_texts(const void *a, const void *b)
@@ -167,13 +187,6 @@ static inline void world_print_sorted(FILE *to, char **texts, size_t count)
 	qsort(texts, count, sizeof(*texts), world_compare_texts);
 	for (size_t i = 0; i < count; i++)
 		fprintf(to, "%s%s", i ? "," : " ", texts[i]);
-}
-
-/* Ids are digits that nobody can foresee: only what comes behind them is shown. */
-static inline const char *world_id(const char *id)
-{
-	assert_non_null(strchr(id, ':'));
-	return strchr(id, ':') + 1;
 }
 
 static inline void world_print_route(FILE *to, const Management__Route *route)
@@ -195,7 +208,8 @@ static inline void world_print_route_rule(FILE *to, const Management__RouteFirew
 	world_print_ports(to, rule->port_info);
 	if (rule->n_domains)
 		world_print_sorted(to, rule->domains, rule->n_domains);
-	fprintf(to, " %s (%.*s)\n", world_id(rule->route_id), (int)rule->policy_id.len, rule->policy_id.data);
+	fprintf(to, " %s", world_id(rule->route_id));
+	world_print_policy(to, &rule->policy_id);
 }
 
 static inline void world_print_peer(FILE *to, const char *what, Management__RemotePeerConfig *peer)

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "unit/hubmap_world.h"
+#include "unit/netbird.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -459,6 +460,102 @@ static void the_login_answer_has_the_same_peer_config(void **state)
 	done(&w);
 }
 
+/* The mesh of the recordings at their last step. */
+static const char recorded[] =
+	"groups: {laptops: [lap], routers: [node], gateways: [], pods: []}\n"
+	"policies:\n"
+	"- {name: web, from: [laptops], to: [routers], protocol: tcp, ports: [80, 443]}\n"
+	"- {name: udp, from: [laptops], to: [routers], protocol: udp, ports: [8000-8100]}\n"
+	"- {name: ping, from: [laptops], to: [routers], protocol: icmp, both-ways: true}\n"
+	"- {name: no-ssh, from: [laptops], to: [routers], protocol: tcp, ports: [22], action: drop}\n"
+	"- {name: gw, from: [laptops], to: [gateways], protocol: tcp, ports: [80]}\n"
+	"routes:\n"
+	"- {name: lan, network: 192.168.1.0/24, routers: [node], to: [All]}\n"
+	"- {name: pods, network: 10.50.0.0/16, routers: [node], to: [laptops], access: [gateways], metric: "
+	"50, "
+	"masquerade: false}\n"
+	"- {name: dom, domains: [app.example.test], routers: [node], to: [All], metric: 50, "
+	"keep-addresses: true}\n"
+	"networks: [{name: n, routers: [node], metric: 100, resources: [{name: gw, network: 192.168.1.220, "
+	"groups: [gateways]}]}]\n"
+	"nameservers: [{name: dns, servers: [192.168.1.53], domains: [cluster.example], to: [All]}]\n";
+
+static void put_recorded(struct hubmap *map, const char *name, const char *key, const char *ssh_key,
+	const char *ip)
+{
+	struct hubmap_peer peer = { .name = name, .version = "development", .ssh_key = ssh_key };
+
+	netbird_key(key, peer.key);
+	assert_int_equal(inet_pton(AF_INET, ip, &peer.address), 1);
+	assert_int_equal(hubmap_put(map, &peer), 0);
+}
+
+static void drop_lines(char *text, const char *with)
+{
+	for (char *at; (at = strstr(text, with)); ) {
+		char *end = strchr(at, '\n') + 1;
+
+		while (at > text && at[-1] != '\n')
+			at--;
+		memmove(at, end, strlen(end) + 1);
+	}
+}
+
+static void cut(char *text, const char *what)
+{
+	for (char *at; (at = strstr(text, what)); )
+		memmove(at, at + strlen(what), strlen(at + strlen(what)) + 1);
+}
+
+static void assert_as_recorded(struct hubmap *map, const char *name, const char *key_text)
+{
+	uint8_t key[KEY_LEN], *bytes, *ours;
+	Management__SyncResponse *sync;
+	Management__NetworkMap *written;
+	char path[128], *is, *want;
+	size_t len, our_len;
+
+	snprintf(path, sizeof(path), "management/%s.bin", name);
+	bytes = netbird_read(path, &len);
+	sync = management__sync_response__unpack(NULL, len, bytes);
+	assert_non_null(sync);
+	want = world_text_of(sync->network_map);
+	netbird_key(key_text, key);
+	assert_int_equal(hubmap_write(map, key, sync->network_map->serial, &ours, &our_len), 0);
+	world_check(ours, our_len, key);
+	written = management__network_map__unpack(NULL, our_len, ours);
+	assert_int_equal(written->serial, sync->network_map->serial);
+	is = world_text_of(written);
+	/* what keeps addresses is said of domains alone; and no IPv6 to those who cannot */
+	cut(want, " kept");
+	cut(is, " kept");
+	drop_lines(want, "::/0");
+	assert_string_equal(is, want);
+	management__network_map__free_unpacked(written, NULL);
+	management__sync_response__free_unpacked(sync, NULL);
+	free(ours);
+	free(bytes);
+	free(is);
+	free(want);
+}
+
+static void maps_are_those_that_netbird_sends(void **state)
+{
+	static const char node_ssh[] =
+		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICYZKJ/v3YDac1Xw784zZIs9FQjsOoNo/pqk1nV0EFRa";
+	static const char lap_ssh[] =
+		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAn79QdsHAHoUEPe0LRFPBkT++glQquxuI158i7bVEJa";
+	struct world w = world_of(recorded, 0, OLD);
+
+	world_hides_ids = true;
+	put_recorded(w.map, "node", NODE_PUBLIC, node_ssh, "100.119.2.172");
+	put_recorded(w.map, "lap", LAP_PUBLIC, lap_ssh, "100.119.120.223");
+	assert_as_recorded(w.map, "node-026-received-SyncResponse-domain-route", NODE_PUBLIC);
+	assert_as_recorded(w.map, "lap-024-received-SyncResponse-domain-route", LAP_PUBLIC);
+	world_hides_ids = false;
+	done(&w);
+}
+
 static unsigned int take_marks(struct hubmap *map, char *text)
 {
 	unsigned int count = 0;
@@ -726,6 +823,7 @@ int main(void)
 		cmocka_unit_test(whose_login_has_expired_is_offline),
 		cmocka_unit_test(nameservers_go_to_their_groups_but_not_to_themselves),
 		cmocka_unit_test(the_login_answer_has_the_same_peer_config),
+		cmocka_unit_test(maps_are_those_that_netbird_sends),
 		cmocka_unit_test(a_change_marks_those_who_see_it),
 		cmocka_unit_test(another_file_marks_whom_it_touches),
 		cmocka_unit_test(a_name_belongs_to_the_first_who_has_it),
