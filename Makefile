@@ -148,10 +148,12 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(PROTO:%=%.c) | $(SKELS)
 
 programs: $(BUILD)/talon $(UNIT) $(BPFT) $(BENCH) $(LOAD) $(FUZZ)
 
-demo demo-static: ## a laptop reaches a gateway through Talon, in network namespaces (KEEP=1 leaves it running)
+demo: ## a whole mesh: hub, routing peer, agents and a gateway, in network namespaces (KEEP=1 leaves it running)
+demo-static: ## a laptop with stock WireGuard reaches a gateway through Talon without a mesh, the same way
+demo demo-static:
 	$(Q)tests/deps.sh build demo
 	$(Q)$(MAKE) $(if $(V),,-s) --no-print-directory talon
-	$(Q)BUILD=$(abspath $(BUILD)) tests/e2e/demo.sh
+	$(Q)BUILD=$(abspath $(BUILD)) tests/e2e/$(subst -,_,$@).sh
 
 test: ## every ring, from the inside out; installs what is missing
 	$(Q)tests/deps.sh build test lint

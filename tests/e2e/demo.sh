@@ -1,170 +1,317 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The demo: a laptop with stock WireGuard reaches a gateway through a node with Talon, all in network namespaces of this machine.
+# The demo: a whole mesh of `talon hub`, a routing peer and two agents, all in network namespaces of this machine.
 #
 #   demo.sh               show it and clean up (KEEP=1: leave it running and say how to look around)
-#   demo.sh in HOST CMD   run a command on lap, node, gw or rtr of a kept demo
-#   demo.sh talon ARGS    run talon on the node of a kept demo
+#   demo.sh in HOST CMD   run a command on lap, node, vps, gw or rtr of a kept demo
+#   demo.sh talon HOST ARGS   run talon on lap, node or vps of a kept demo
+#   demo.sh hub ARGS      ask the hub of a kept demo: peers, keys, routes, policies
 #   demo.sh clean         remove a kept demo
 set -eEuo pipefail
-. "$(dirname "$(readlink -f "$0")")/lib.sh"
 ME=$0
 FOLDER=/tmp/talon-demo
 PREFIX=demo
+NEEDS="nginx openssl"
+LOGS="hub nginx node lap vps"
+. "$(dirname "$(readlink -f "$0")")/demo_lib.sh"
+. "$E2E/mesh/mesh.sh"
 
-if [ -t 1 ]; then BOLD=$'\e[1m' GREEN=$'\e[32m' RED=$'\e[31m' PLAIN=$'\e[0m'; else BOLD='' GREEN='' RED='' PLAIN=''; fi
-
-step() { printf '\n%s==> %s%s\n' "$BOLD" "$*" "$PLAIN"; }
-good() { printf '  %s[ok]%s %s\n' "$GREEN" "$PLAIN" "$*"; }
-bad() { printf '  %s[no]%s %s\n' "$RED" "$PLAIN" "$*"; exit 1; }
-shown() { sed 's/^/      /'; }
-
-# Prints an [ok] or ends the demo: LABEL EXPECTED ACTUAL
-check() { if [ "$2" = "$3" ]; then good "$1: $3"; else bad "$1: expected $2, got ${3:-nothing}"; fi; }
-
-attach_to_kept() {
-	[ -d "$FOLDER" ] || { echo "no demo is running; start one with KEEP=1" >&2; exit 2; }
-	P=$PREFIX RUN=$FOLDER PIN=$FOLDER/bpf/talon
-	export P RUN PIN
-}
+VPS=10.99.0.9
+ADDRESS[vps]=$VPS/24 ADDRESS6[vps]=fd10::9/64
+URL=https://$VPS
 
 draw() {
 	cat <<-END
 
-	   LAPTOP                              ROUTER                      NODE with Talon
+	   LAPTOP, agent                       ROUTER                      NODE, routing peer
 	  +-----------------------+    +------------------------+    +----------------------------+
-	  | wireguard-go          |    |                        |    | XDP on eth0: decrypt, SNAT |
-	  | mesh 100.64.0.2       |    |                        |    | mesh 100.64.0.1 on wt0     |
-	  | eth0 10.99.0.2        +====+ 10.99.0.254            |    | eth0 $NODE         |
-	  +-----------------------+    |            192.168.1.1 +====+----------------------------+
+	  | talon up              |    | translates what leaves |    | talon up                   |
+	  | eth0 10.99.0.2        +====+ the LAN, lets nothing  +====+ eth0 $NODE         |
+	  +-----------------------+    | in unasked             |    +----------------------------+
 	                               |                        |
-	                               |                        |    +----------------------------+
-	                               |                        +----+ eth0 $GW         |
-	                               +------------------------+    | HTTP server     GATEWAY    |
-	                                                             +----------------------------+
-	  ====  WireGuard, UDP port $PORT; the router lets the laptop reach the node, not the gateway
-  ----  plain IP; the gateway sees $NODE, the node's address
+	   VPS                         |                        |    +----------------------------+
+	  +-----------------------+    |                        +----+ eth0 $GW         |
+	  | nginx :443, TLS       +----+ 10.99.0.254            |    | HTTP server     GATEWAY    |
+	  | talon hub :8080       |    +------------------------+    +----------------------------+
+	  | talon up, agent       |
+	  | eth0 $VPS        |    ====  WireGuard, through the hub's relay or directly
+	  +-----------------------+    ----  plain IP; the gateway sees $NODE, the node's address
 
 	END
 }
 
-requirements() {
-	local c missing=''
-	for c in ip ethtool nft wg "$WIREGUARD_GO" curl jq ping python3 bpftool nsenter findmnt; do
-		command -v "$c" >/dev/null || missing+=" $c"
-	done
-	[ -z "$missing" ] || {
-		echo "missing:$missing; on Debian: apt-get install $(sed 's/[[:space:]]*#.*//' "$E2E/packages.txt" | xargs)" >&2
-		exit 2
-	}
-	[ "$(id -u)" = 0 ] || { echo "root is needed for network namespaces and XDP" >&2; exit 2; }
-	[ "$ENGINE" != talon ] || [ -x "$TALON" ] || { echo "no $TALON: build it first (make)" >&2; exit 2; }
+# What members of a mesh are started with, here by way of nginx. mesh.sh reads it.
+member_env() { # HOST
+	MEMBER_ENV=(-i PATH="$PATH" SSL_CERT_FILE="$RUN/tls/ca.pem" NB_STATE_DIR="$RUN/state/$1" NB_DAEMON_ADDR="unix://$RUN/$1.sock"
+		NB_MANAGEMENT_URL="$URL" NB_HOSTNAME="$1" TALON_PIN_DIR="$RUN/bpf/$1")
+	case $1 in node*) ;; *) MEMBER_ENV+=(TALON_AGENT=true) ;; esac
+}
+
+hub() { in_ns vps "$TALON" hub "$@" --data-dir "$RUN/hub"; }
+
+make_certificate() {
+	mkdir -p "$RUN/tls"
+	{
+		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$RUN/tls/ca.key" -out "$RUN/tls/ca.pem" -days 2 \
+			-subj "/CN=the demo's authority"
+		openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$RUN/tls/key.pem" -out "$RUN/tls/request" -subj "/CN=$VPS"
+		openssl x509 -req -in "$RUN/tls/request" -CA "$RUN/tls/ca.pem" -CAkey "$RUN/tls/ca.key" -days 2 -out "$RUN/tls/cert.pem" \
+			-extfile <(echo "subjectAltName=IP:$VPS")
+	} >/dev/null 2>&1
+}
+
+# gRPC by path to HTTP/2, the relay's WebSocket to HTTP/1.1: what a server behind a proxy needs.
+write_nginx() {
+	cat >"$RUN/nginx.conf" <<-END
+		daemon off;
+		user root;
+		worker_processes 1;
+		pid $RUN/nginx.pid;
+		error_log stderr warn;
+		events { worker_connections 256; }
+		http {
+			access_log off;
+			client_body_temp_path $RUN/nginx-body;
+			proxy_temp_path $RUN/nginx-proxy;
+			fastcgi_temp_path $RUN/nginx-fastcgi;
+			uwsgi_temp_path $RUN/nginx-uwsgi;
+			scgi_temp_path $RUN/nginx-scgi;
+			map \$http_upgrade \$connection_upgrade { default upgrade; '' close; }
+			server {
+				listen $VPS:443 ssl http2;
+				ssl_certificate $RUN/tls/cert.pem;
+				ssl_certificate_key $RUN/tls/key.pem;
+				client_header_timeout 1d;
+				client_body_timeout 1d;
+				location ~ ^/(management\.ManagementService|signalexchange\.SignalExchange)/ {
+					grpc_pass grpc://127.0.0.1:8080;
+					grpc_read_timeout 1d;
+					grpc_send_timeout 1d;
+					grpc_socket_keepalive on;
+					grpc_set_header X-Forwarded-For \$remote_addr;
+				}
+				location /relay {
+					proxy_pass http://127.0.0.1:8080;
+					proxy_http_version 1.1;
+					proxy_set_header Upgrade \$http_upgrade;
+					proxy_set_header Connection \$connection_upgrade;
+					proxy_set_header X-Forwarded-For \$remote_addr;
+				}
+			}
+		}
+	END
+}
+
+write_hub_file() { # [POLICY]: with it, agents reach what the node routes
+	cat >"$RUN/hub.yaml.new" <<-END
+		public-url: $URL
+		proxies: [127.0.0.1/32]
+		groups:
+		  - name: agents
+		  - name: routers
+		keys:
+		  - name: agents
+		    file: agents.key
+		    reusable: true
+		    groups: [agents]
+		  - name: node
+		    file: node.key
+		    groups: [routers]
+		routes:
+		  - name: gateway
+		    network: $GW/32
+		    routers: {groups: [routers]}
+		    to: [agents]
+		    access: [agents]
+		policies:
+	END
+	if [ -n "${1:-}" ]; then
+		printf '  - name: agents reach the gateway\n    from: [agents]\n    to: [routers]\n' >>"$RUN/hub.yaml.new"
+	else
+		printf '  - name: agents reach each other\n    from: [agents]\n    to: [agents]\n' >>"$RUN/hub.yaml.new"
+	fi
+	mv "$RUN/hub.yaml.new" "$RUN/hub.yaml"
+}
+
+rules() { in_ns rtr nft -f -; }
+
+translate() {
+	rules <<-END
+		table ip demo {
+			chain out {
+				type nat hook postrouting priority srcnat;
+				iifname br-lan oifname br-inet masquerade
+			}
+			chain in {
+				type filter hook forward priority 0;
+				iifname br-inet oifname br-lan ct state new drop
+			}
+			chain direct {
+				type filter hook forward priority -1;
+				ip daddr 10.99.0.2 meta l4proto udp drop
+				ip saddr 10.99.0.2 meta l4proto udp drop
+			}
+		}
+	END
+}
+
+join() { # HOST KEY: a member with its first word to the hub
+	member_start "$1" NB_SETUP_KEY_FILE="$RUN/$2.key"
+	wait_for 15 "$1 to be ready" member_ready_or_dead "$1"
+	alive "$1" || { tail -n 5 "$RUN/log/$1"; bad "talon up on $1 ended"; }
+	good "$1 joined, as $(member_says "$1" .netbirdIp) $(member_says "$1" .fqdn)"
 }
 
 start() {
-	step "Network namespaces: laptop, router, node, gateway"
+	step "Network namespaces: laptop, VPS, router, node, gateway"
 	draw
-	topology lap node gw
-	good "made, with frames of wire size and finished checksums"
-
-	step "Gateway: an HTTP server on $GW"
+	topology lap vps node gw
+	for h in lap vps node; do ip -n "$P-$h" addr flush dev eth0 scope global to fd00::/8; done
+	translate
 	mkdir -p "$RUN/www"
 	echo "Hello from the gateway." >"$RUN/www/page"
 	random_file "$RUN/www/large" $((64 << 20))
 	servers_up gw
-	not in_ns lap curl -s --max-time 2 -o /dev/null "http://$GW/page" || bad "the laptop reaches it without the tunnel"
-	good "listening; the laptop cannot reach it without the tunnel"
+	not in_ns lap curl -s --max-time 2 -o /dev/null "http://$GW/page" || bad "the laptop reaches the gateway without the tunnel"
+	good "made; the laptop cannot reach the gateway, and no UDP packet passes between laptop and node"
 
-	step "Node: talon up --static node.conf"
-	write_config node "$RUN/node.conf"
-	sed 's/^\(PrivateKey = \).*/\1(hidden)/' "$RUN/node.conf" | shown
-	"${ENGINE}_up" node "$RUN/node.conf"
-	good "ready"
+	step "VPS: talon hub behind nginx"
+	make_certificate
+	write_nginx
+	(umask 077; for k in agents node; do python3 -c 'import uuid; print(uuid.uuid4())' >"$RUN/$k.key"; done)
+	write_hub_file policy
+	in_ns vps "$TALON" hub --check "$RUN/hub.yaml" | shown
+	spawn hub vps "$TALON" hub --file "$RUN/hub.yaml" --listen 127.0.0.1:8080 --stun "$VPS:3478" --page 127.0.0.1:9091 --data-dir "$RUN/hub"
+	spawn nginx vps nginx -c "$RUN/nginx.conf" -e stderr
+	wait_for 10 "the hub" in_ns vps curl -sf -o /dev/null http://127.0.0.1:9091/readyz
+	wait_for 5 "nginx" listening vps "$VPS:443" t
+	good "$URL serves management, signal and relay on one port, STUN on UDP 3478"
 
-	step "Laptop: $("$WIREGUARD_GO" --version 2>&1 | head -n 1)"
-	client_up lap
-	wait_for 5 "the first ping through the tunnel" in_ns lap ping -q -c 1 -W 2 $GW
-	good "handshake done, $GW answers pings"
+	step "Setup keys in: talon up on the node, the VPS and the laptop"
+	join node node
+	join vps agents
+	join lap agents
 }
 
-fetch() {
+status_of_both() {
+	step "Laptop: talon status"
+	member lap status | shown
+	step "Node: talon status -d, about the laptop"
+	member node status -d -N lap | sed -n '/Peers detail/,/^$/p' | shown
+}
+
+fetch() { # WAY
 	local rate
-	step "A page: curl http://$GW/page"
 	get lap "http://$GW/page" >"$RUN/page"
-	shown <"$RUN/page"
 	cmp -s "$RUN/page" "$RUN/www/page" || bad "the page is not the gateway's"
-	good "the page is the gateway's"
+	good "curl http://$GW/page: $(cat "$RUN/page")"
 	check "client address that the gateway saw" $NODE "$(last_seen gw client)"
-
-	step "A larger file: 64 MiB down, 64 MiB up"
 	rate=$(get lap "http://$GW/large" -o "$RUN/large" -w '%{time_total} s, %{speed_download}')
-	check "SHA-256, down" "$(sha "$RUN/www/large")" "$(sha "$RUN/large")"
-	good "$(gbit "$rate")"
-	rate=$(get lap "http://$GW/up" -T "$RUN/www/large" -o "$RUN/answer" -w '%{time_total} s, %{speed_upload}')
-	check "SHA-256, up, as the gateway computed it" "$(sha "$RUN/www/large")" "$(cat "$RUN/answer")"
-	good "$(gbit "$rate")"
+	check "SHA-256 of 64 MiB" "$(sha "$RUN/www/large")" "$(sha "$RUN/large")"
+	good "$1: $(gbit "$rate")"
 }
 
-gbit() { awk '{ printf "in %s s, %.2f Gbit/s\n", $1, $3 * 8 / 1e9 }' <<<"$1"; }
-
-look() {
-	[ "$ENGINE" = talon ] || return 0
-	step "Node: talon status -d"
-	talon status -d --pin-dir "$PIN" | shown
-	[ "$(ends in forwarded)" -gt 1000 ] || bad "the datapath did not count what went through it"
-	good "in: $(ends in forwarded) packets opened and forwarded, out: $(ends out forwarded) sealed and forwarded, all by the datapath"
+download_begin() { # RATE
+	rm -f "$RUN/slow"
+	spawn download lap curl -sS --fail --noproxy '*' --limit-rate "$1" --max-time 100 -o "$RUN/slow" "http://$GW/large"
+	wait_for 10 "the first bytes" test -s "$RUN/slow"
 }
 
-keep() {
-	trap - EXIT
-	step "Left running (KEEP=1). Look around:"
-	shown <<-END
+download_goes_on() { [ "$(stat -c %s "$RUN/slow")" -gt "$1" ]; }
+
+grows() { # WHAT
+	local size
+	size=$(stat -c %s "$RUN/slow")
+	wait_for 10 "the download to go on" download_goes_on $((size + (1 << 20)))
+	good "$1: the download has gone from $((size >> 20)) to more than $(((size >> 20) + 1)) MiB"
+}
+
+relay_then_direct() {
+	step "By relay: the direct path is blocked"
+	wait_for 15 "the relayed path" connected lap node Relayed
+	wait_for 10 "the first ping" answers lap $GW
+	fetch "through the hub's relay"
+	hub_relay=$(in_ns vps curl -sf http://127.0.0.1:9091/metrics | awk '/^talon_hub_relay_bytes_total/ { print $2 }')
+	[ "${hub_relay:-0}" -gt $((64 << 20)) ] || bad "the hub's relay counted ${hub_relay:-nothing}"
+	good "the hub's relay carried $((${hub_relay%.*} >> 20)) MiB, and read none of it"
+	status_of_both
+
+	step "Directly: the block is taken away while a download runs"
+	download_begin 4M
+	in_ns rtr nft delete chain ip demo direct 2>/dev/null || in_ns rtr nft flush chain ip demo direct
+	wait_for 60 "the direct path" connected lap node P2P
+	good "lap and node reach each other directly, through the router's translation"
+	grows "no connection was lost"
+	finished download 60
+	check "SHA-256 of the file that came both ways" "$(sha "$RUN/www/large")" "$(sha "$RUN/slow")"
+	fetch "directly"
+}
+
+survive() {
+	step "Node: kill -9 of the controller while a download runs"
+	download_begin 8M
+	stop node KILL
+	good "the controller is gone; programs, keys and flows stay in the kernel"
+	grows "without a controller"
+	member_start node
+	wait_for 15 "the node to be ready" member_ready_or_dead node
+	finished download 60
+	check "SHA-256 of the file" "$(sha "$RUN/www/large")" "$(sha "$RUN/slow")"
+	good "the next controller adopted what ran"
+}
+
+revoke() {
+	local began size
+	step "Hub: the policy is taken away while a download runs"
+	download_begin 2M
+	write_hub_file
+	began=${EPOCHREALTIME/./}
+	kill -HUP "$(pid_of hub)"
+	while answers_quickly; do
+		[ $((${EPOCHREALTIME/./} - began)) -lt 5000000 ] || bad "packets still pass after 5 s"
+	done
+	good "no packet passes $(((${EPOCHREALTIME/./} - began) / 1000)) ms after the file was read again"
+	size=$(stat -c %s "$RUN/slow")
+	sleep 1
+	check "bytes that came in the second after that" 0 $(($(stat -c %s "$RUN/slow") - size))
+	stop download
+	hub peers | shown
+}
+
+answers_quickly() { in_ns lap curl -s -o /dev/null --noproxy '*' --max-time 0.3 "http://$GW/page"; }
+
+end() {
+	demo_end <<-END
+		$ME hub peers
+		$ME talon lap status -d
+		$ME talon node status -d
 		$ME in lap curl http://$GW/page
-		$ME in lap ping $GW
-		$ME talon status -d
-		$ME in node bpftool net show
-		$ME in node ip -d link show wt0
+		$ME in vps curl -s http://127.0.0.1:9091/
 		$ME in gw tcpdump -ni eth0
-		tail -f $RUN/log/node
+		tail -f $RUN/log/hub $RUN/log/node
 	END
-	printf '\n    Clean up with: %s clean\n' "$ME"
 }
 
-finish() {
-	trap - EXIT
-	step "Cleaning up"
-	run_end || bad "something was left behind"
-	good "namespaces, devices, programs, maps and processes are gone"
-	printf '\n%sThe demo worked.%s\n' "$BOLD" "$PLAIN"
-}
-
-failed() {
-	trap - EXIT
-	printf '\n%sThe demo failed.%s What the node said last:\n' "$BOLD" "$PLAIN"
-	tail -n 12 "$RUN/log/node" 2>/dev/null | shown
-	run_end
-	exit 1
+teardown() {
+	local h
+	for h in lap vps node; do
+		[ ! -e "$RUN/bpf/$h" ] || { stop $h; member $h down >/dev/null 2>&1; }
+	done
 }
 
 case ${1:-run} in
 run)
-	requirements
-	if [ -d "$FOLDER" ]; then
-		echo "removing the demo that was left running"
-		"$ME" clean
-	fi
-	mkdir -p "$FOLDER"
-	run_begin "$PREFIX" "$FOLDER"
-	trap failed EXIT
-	trap 'exit 1' INT TERM
-	WG_LOG_LEVEL=error PEERS=lap
+	[ "$ENGINE" = talon ] || { echo "only Talon does this" >&2; exit 2; }
+	demo_begin
 	start
-	fetch
-	look
-	if [ -n "${KEEP:-}" ]; then keep; else finish; fi
+	relay_then_direct
+	survive
+	revoke
+	end
 	;;
-in) attach_to_kept; h=$2; shift 2; in_ns "$h" "$@" ;;
-talon) attach_to_kept; shift; talon "$@" --pin-dir "$PIN" ;;
-clean) attach_to_kept; run_end && echo "the demo is gone" ;;
-*) sed -n '3,8p' "$0" | cut -c3-; exit 2 ;;
+in) demo_attach; h=$2; shift 2; in_ns "$h" "$@" ;;
+talon) demo_attach; h=$2; shift 2; member "$h" "$@" ;;
+hub) demo_attach; shift; hub "$@" ;;
+clean) demo_attach; run_end && echo "the demo is gone" ;;
+*) sed -n '3,9p' "$0" | cut -c3-; exit 2 ;;
 esac
