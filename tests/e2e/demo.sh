@@ -9,8 +9,8 @@
 #   demo.sh clean         remove a kept demo
 set -eEuo pipefail
 ME=$0
-FOLDER=/tmp/talon-demo
-PREFIX=demo
+FOLDER=${DEMO_FOLDER:-/tmp/talon-demo}
+PREFIX=${DEMO_PREFIX:-demo}
 NEEDS="nginx openssl"
 LOGS="hub nginx node lap vps"
 . "$(dirname "$(readlink -f "$0")")/demo_lib.sh"
@@ -102,34 +102,22 @@ write_nginx() {
 	END
 }
 
-write_hub_file() { # [POLICY]: with it, agents reach what the node routes
+write_hub_file() { # [1]: with the policy by which agents reach the gateway
 	cat >"$RUN/hub.yaml.new" <<-END
 		public-url: $URL
-		proxies: [127.0.0.1/32]
-		groups:
-		  - name: agents
-		  - name: routers
+		proxies: [127.0.0.1]
+		groups: {agents: [], routers: [], gateway: []}
 		keys:
-		  - name: agents
-		    file: agents.key
-		    reusable: true
-		    groups: [agents]
-		  - name: node
-		    file: node.key
-		    groups: [routers]
-		routes:
-		  - name: gateway
-		    network: $GW/32
-		    routers: {groups: [routers]}
-		    to: [agents]
-		    access: [agents]
+		  agents: {file: agents.key, uses: unlimited, groups: agents}
+		  node: {file: node.key, groups: routers}
+		networks:
+		  - name: home
+		    routers: {groups: routers}
+		    resources: [{name: gateway, network: $GW, groups: gateway}]
 		policies:
+		  - {name: agents ping each other, from: agents, to: agents, protocol: icmp, both-ways: true}
+		${1:+  - {name: agents use the gateway, from: agents, to: gateway\}}
 	END
-	if [ -n "${1:-}" ]; then
-		printf '  - name: agents reach the gateway\n    from: [agents]\n    to: [routers]\n' >>"$RUN/hub.yaml.new"
-	else
-		printf '  - name: agents reach each other\n    from: [agents]\n    to: [agents]\n' >>"$RUN/hub.yaml.new"
-	fi
 	mv "$RUN/hub.yaml.new" "$RUN/hub.yaml"
 }
 
@@ -179,8 +167,8 @@ start() {
 	make_certificate
 	write_nginx
 	(umask 077; for k in agents node; do python3 -c 'import uuid; print(uuid.uuid4())' >"$RUN/$k.key"; done)
-	write_hub_file policy
-	in_ns vps "$TALON" hub --check "$RUN/hub.yaml" | shown
+	write_hub_file 1
+	shown <"$RUN/hub.yaml"
 	spawn hub vps "$TALON" hub --file "$RUN/hub.yaml" --listen 127.0.0.1:8080 --stun "$VPS:3478" --page 127.0.0.1:9091 --data-dir "$RUN/hub"
 	spawn nginx vps nginx -c "$RUN/nginx.conf" -e stderr
 	wait_for 10 "the hub" in_ns vps curl -sf -o /dev/null http://127.0.0.1:9091/readyz

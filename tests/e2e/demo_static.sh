@@ -8,8 +8,8 @@
 #   demo_static.sh clean         remove a kept demo
 set -eEuo pipefail
 ME=$0
-FOLDER=/tmp/talon-demo-static
-PREFIX=demos
+FOLDER=${DEMO_FOLDER:-/tmp/talon-demo-static}
+PREFIX=${DEMO_PREFIX:-demos}
 NEEDS="wg ${WIREGUARD_GO:-wireguard-go}"
 LOGS=node
 . "$(dirname "$(readlink -f "$0")")/demo_lib.sh"
