@@ -207,6 +207,14 @@ download_begin() { # RATE
 
 download_goes_on() { [ "$(stat -c %s "$RUN/slow")" -gt "$1" ]; }
 
+download_end() {	# long before the file's end: what has come is compared
+	local size
+	stop download
+	size=$(stat -c %s "$RUN/slow")
+	cmp -s -n "$size" "$RUN/slow" "$RUN/www/large" || bad "what came is not the file's beginning"
+	good "the $((size >> 20)) MiB that came over one connection are those of the file"
+}
+
 grows() { # WHAT
 	local size
 	size=$(stat -c %s "$RUN/slow")
@@ -225,27 +233,25 @@ relay_then_direct() {
 	status_of_both
 
 	step "Directly: the block is taken away while a download runs"
-	download_begin 4M
+	download_begin 1M
 	in_ns rtr nft delete chain ip demo direct 2>/dev/null || in_ns rtr nft flush chain ip demo direct
 	wait_for 60 "the direct path" connected lap node P2P
 	good "lap and node reach each other directly, through the router's translation"
-	grows "no connection was lost"
-	finished download 60
-	check "SHA-256 of the file that came both ways" "$(sha "$RUN/www/large")" "$(sha "$RUN/slow")"
+	grows "the connection lives"
+	download_end
 	fetch "directly"
 }
 
 survive() {
 	step "Node: kill -9 of the controller while a download runs"
-	download_begin 8M
+	download_begin 2M
 	stop node KILL
 	good "the controller is gone; programs, keys and flows stay in the kernel"
 	grows "without a controller"
 	member_start node
 	wait_for 15 "the node to be ready" member_ready_or_dead node
-	finished download 60
-	check "SHA-256 of the file" "$(sha "$RUN/www/large")" "$(sha "$RUN/slow")"
-	good "the next controller adopted what ran"
+	grows "the next controller adopted what ran"
+	download_end
 }
 
 revoke() {
