@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // What peers and strangers say to the hub, in any order: requests in good boxes and bad ones, signal's messages, tokens, ends of
-// streams. The hub's books have to agree afterwards. Input: records of a kind, a peer, two bytes of length, and so many bytes.
+// streams; and commands on its socket. The hub's books have to agree afterwards. Input: records of a kind, a peer, two bytes of length, and so many bytes.
 #include <arpa/inet.h>
 #include <assert.h>
 #include <stdint.h>
@@ -11,8 +11,13 @@
 
 #include "../../userspace/base/cidr.c"
 #include "../../userspace/base/host_port.c"
+#include "../../userspace/base/json_out.c"
 #include "../../userspace/base/server_url.c"
+#include "../../userspace/base/setup_key.c"
 #include "../../userspace/base/slice.c"
+#define decode text_decode
+#include "../../userspace/base/text.c"
+#undef decode
 #include "../../userspace/crypto/key.c"
 #include "../../userspace/netbird/wire.c"
 #define pack pack_envelope
@@ -41,6 +46,7 @@
 #undef fail
 #undef SLICE_NS
 #include "../../userspace/hub/hub.c"
+#include "../../userspace/hub/socket.c"
 
 /* ---- rooms below, as far as the hub asks them ---- */
 
@@ -343,6 +349,15 @@ int hubrelay_new(struct loop *loop, const struct hubrelay_options *options, stru
 	return 0;
 }
 
+void hubrelay_counts(const struct hubrelay *relay, struct hubrelay_counts *ret_counts)
+{
+}
+
+bool hubrelay_peer_counts(const struct hubrelay *relay, const uint8_t *key, uint64_t *ret_in, uint64_t *ret_out)
+{
+	return false;
+}
+
 void hubrelay_free(struct hubrelay *relay)
 {
 }
@@ -422,6 +437,16 @@ static struct hubfile the_file = { .network = { .family = AF_INET, .prefixlen = 
 	.oidc = { .issuer = (char *)"https://id.test", .client_id = (char *)"c", .scope = (char *)"openid",
 		.login_expires_s = 3600, .groups = { &everybody, 1 } } };
 
+int control_new(struct control **ret_control, struct loop *loop, const char *path, const struct control_ops *ops,
+	void *ctx, char *why, size_t size)
+{
+	return -ENOTSUP;
+}
+
+void control_free(struct control *control)
+{
+}
+
 int hub_file_read(const char *path, struct hubfile **ret_file, char *why)
 {
 	the_file.network.addr.word[0] = htonl(0x64400000);
@@ -454,10 +479,20 @@ void hubfile_free(struct hubfile *file)
 {
 }
 
+int hubfile_group(const struct hubfile *file, const char *name)
+{
+	return strcmp(name, "All") ? -ENOENT : 0;
+}
+
 int hubfile_key_hash(const char *setup_key, uint8_t *ret_hash)
 {
 	memset(ret_hash, *setup_key, HUBFILE_HASH_LEN);
 	return *setup_key == '-' ? -EINVAL : 0;
+}
+
+const char *hub_peer_state(const struct hub_peer *peer)
+{
+	return "away";
 }
 
 void hub_page(void *ctx, const struct server_request *request, struct server_answer *ret_answer)
@@ -547,6 +582,22 @@ static void look(const struct hub *hub)
 	assert(syncs == hub->syncs && signals == hub->signals);
 }
 
+/* A command's request: JSON in, JSON or a reason out. */
+static void ask(struct hub *hub, const uint8_t *bytes, size_t len)
+{
+	json_t *request = json_loadb((const char *)bytes, len, 0, NULL), *result;
+	char *text = NULL, err[256] = "";
+	FILE *out = open_memstream(&text, &len);
+	int ret = hub_asked(hub, request, out, err, sizeof(err));
+
+	fclose(out);
+	result = json_loadb(text, len, JSON_DECODE_ANY, NULL);
+	assert(ret ? ret < 0 && strlen(err) < sizeof(err) : result != NULL);
+	json_decref(result);
+	json_decref(request);
+	free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct hub_options options = { .file = "hub.yaml" };
@@ -565,6 +616,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			len = size - 4;
 		if (data[0] == 0xff)
 			pass_time(data[1] * 10 * LOOP_SECOND);
+		else if (data[0] == 0xfd)
+			ask(hub, data + 4, len);
 		else if (data[0] == 0xfe)
 			close_call(&open_calls[data[1] % CALLS_OPEN]);
 		else

@@ -475,14 +475,14 @@ int hub_asked(struct hub *hub, const json_t *request, FILE *out, char *err, size
 	return refuse(&a, -EINVAL, "a hub does not know the request");
 }
 
-static int on_request(void *ctx, const json_t *request, FILE *out, char *err, size_t size)
+static int on_command(void *ctx, const json_t *request, FILE *out, char *err, size_t size)
 {
 	return hub_asked(ctx, request, out, err, size);
 }
 
 int hub_listen(struct hub *hub, char why[static HUB_WHY_LEN])
 {
-	static const struct control_ops ops = { .hub = on_request };
+	static const struct control_ops ops = { .hub = on_command };
 	char path[sizeof(hub->settings.data_dir) + 16];
 
 	snprintf(path, sizeof(path), "%s/" HUB_SOCKET, hub->settings.data_dir);
