@@ -408,13 +408,6 @@ void hubrelay_end_peer(struct hubrelay *relay, const uint8_t key[static KEY_LEN]
 		hubrelay_spot_release(&relay->table, spot);
 }
 
-bool hubrelay_is_online(const struct hubrelay *relay, const uint8_t key[static KEY_LEN])
-{
-	const struct hubrelay_spot *spot = spot_of(relay, key);
-
-	return spot && spot->conn;
-}
-
 void hubrelay_counts(const struct hubrelay *relay, struct hubrelay_counts *ret_counts)
 {
 	*ret_counts = relay->counts;

@@ -52,7 +52,6 @@ void hubrelay_token(const uint8_t secret[static HUBRELAY_SECRET_LEN], const uint
 int hubrelay_admit(struct hubrelay *relay, const uint8_t key[static KEY_LEN]);
 /* Ends the connection of a peer that was removed; it is no member any more. */
 void hubrelay_end_peer(struct hubrelay *relay, const uint8_t key[static KEY_LEN]);
-bool hubrelay_is_online(const struct hubrelay *relay, const uint8_t key[static KEY_LEN]);
 
 struct hubrelay_counts {
 	uint64_t peers;					/* connected now */
