@@ -10,6 +10,9 @@
 #define BUCKETS_MIN		64
 #define PREFIXLEN_DEFAULT	16
 #define PREFIXLEN6_DEFAULT	64
+#define LABEL_MAX		63	/* RFC 1035 section 2.3.4 */
+#define VERSION_MAX		64
+#define SSH_KEY_MAX		4096
 
 /* Peers by key */
 
@@ -213,6 +216,29 @@ static char *copy(const char *text, bool *is_failed)
 	return text_copy;
 }
 
+/*
+ * A peer says this of itself, and it goes into others' maps, which are refused as a whole for one text
+ * that is not UTF-8, and which must not grow by it.
+ */
+static char *copy_tame(const char *text, size_t max, bool *is_failed)
+{
+	char *tame = strndup(text ? text : "", max);
+
+	*is_failed |= !tame;
+	for (char *at = tame; at && *at; at++)
+		if (*at < ' ' || *at > '~')
+			*at = '?';
+	return tame;
+}
+
+static bool is_label(const char *name)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+	size_t len = name ? strspn(name, allowed) : 0;
+
+	return len && len <= LABEL_MAX && !name[len];
+}
+
 static int make_content(const struct hubmap *map, const struct known *peer, const struct hubmap_peer *told,
 	struct content *ret)
 {
@@ -224,8 +250,11 @@ static int make_content(const struct hubmap *map, const struct known *peer, cons
 		is.address6 = told->address6;
 	is.name = copy(told->name, &is_failed);
 	is.hostname = copy(told->hostname, &is_failed);
-	is.version = copy(told->version, &is_failed);
-	is.ssh_key = copy(told->ssh_key, &is_failed);
+	is.version = copy_tame(told->version, VERSION_MAX, &is_failed);
+	if (told->ssh_key && strlen(told->ssh_key) <= SSH_KEY_MAX)
+		is.ssh_key = copy(told->ssh_key, &is_failed);
+	else
+		is.ssh_key = copy("", &is_failed);
 	is.groups = calloc(told->group_count + 1, sizeof(*is.groups));
 	is_failed |= !is.groups;
 	for (size_t i = 0; i < told->group_count && !is_failed; i++)
@@ -381,7 +410,7 @@ int hubmap_put(struct hubmap *map, const struct hubmap_peer *told)
 	struct content is;
 	int ret;
 
-	if (!told->name || !*told->name)
+	if (!is_label(told->name))
 		return -EINVAL;
 	if (is_new && map->peer_count == map->bucket_count && make_room(map, 2 * map->bucket_count))
 		return -ENOMEM;

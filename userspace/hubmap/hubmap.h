@@ -24,10 +24,10 @@ struct hubmap;
  */
 struct hubmap_peer {
 	uint8_t key[KEY_LEN];
-	const char *name;		/* DNS label; the FQDN is NAME.DOMAIN */
+	const char *name;		/* DNS label, or it is refused; the FQDN is NAME.DOMAIN */
 	const char *hostname;		/* that it joined with: the file may name it so */
-	const char *version;		/* agentVersion */
-	const char *ssh_key;		/* an authorized_keys line */
+	const char *version;		/* agentVersion: 64 bytes of it, in ASCII */
+	const char *ssh_key;		/* an authorized_keys line; beyond 4096 bytes: none */
 	__be32 address;
 	struct talon_addr address6;	/* network byte order; zero: none */
 	bool reads_prefixes;		/* capability 1 */
@@ -53,7 +53,7 @@ void hubmap_set_networks(struct hubmap *map, const struct cidr *network, const s
 
 /*
  * Adds it, or replaces what was known of it. Whose map changes by it is marked; a version alone marks
- * nobody, as the next map has it. Returns 0, -EINVAL (no name), or -ENOMEM: then nothing has changed.
+ * nobody, as the next map has it. Returns 0, -EINVAL (its name), or -ENOMEM: then nothing has changed.
  */
 int hubmap_put(struct hubmap *map, const struct hubmap_peer *peer);
 /* Returns 0 or -ENOENT. Whose map changes by it is marked. */

@@ -628,6 +628,33 @@ static void a_change_marks_those_who_see_it(void **state)
 	done(&w);
 }
 
+static void put_in_group(struct hubmap *map, unsigned int n, const char *group)
+{
+	struct world_names names;
+	struct hubmap_peer peer = world_peer(n, NEW, &names);
+
+	peer.groups = &group;
+	peer.group_count = 1;
+	assert_int_equal(hubmap_put(map, &peer), 0);
+}
+
+static void who_begins_to_route_is_no_longer_served_by_its_like(void **state)
+{
+	struct world w = world_of("groups: {routers: [], laptops: [p1, p3]}\n"
+		"routes: [{name: lan, network: 10.0.0.0/8, routers: {groups: [routers]}, to: [laptops]}, "
+		"{name: lan, network: 10.0.0.0/8, routers: [p2], to: [laptops], metric: 1}]\n", 4, NEW);
+
+	world_assert_lines(w.map, 2, WORLD_PEERS, "peer p1 p1.netbird.selfhosted 100.64.0.1/32\n"
+		"peer p3 p3.netbird.selfhosted 100.64.0.3/32\n");
+	assert_marks(w.map, " 1 2 3 4");
+	put_in_group(w.map, 1, "routers");
+	assert_marks(w.map, " 1 2 3");
+	world_assert_lines(w.map, 2, WORLD_PEERS, "peer p3 p3.netbird.selfhosted 100.64.0.3/32\n");
+	put_in_group(w.map, 1, "unknown");
+	assert_marks(w.map, " 1 2 3");
+	done(&w);
+}
+
 static void another_file_marks_whom_it_touches(void **state)
 {
 	static const char *const files[] = {
@@ -647,8 +674,12 @@ static void another_file_marks_whom_it_touches(void **state)
 			"{name: one, from: [a], to: [b], protocol: tcp, ports: [1]}]\n",
 		"domain: x.example\ngroups: {c: [p4, p5], b: [p3], a: [p2, p1]}\npolicies: ["
 			"{name: one, from: [a], to: [b], protocol: tcp, ports: [1]}]\n",
+		"domain: x.example\ngroups: {c: [p4, p5], b: [p3], a: [p2, p1]}\npolicies: ["
+			"{name: one, from: [a], to: [b], protocol: tcp, ports: [1]}]\n"
+			"nameservers: [{name: n, servers: [9.9.9.9], to: [a]}]\n",
 	};
-	static const char *const marks[] = { " 1 2 3 4 5", "", " 4 5", " 1 2 3", " 4 5", " 1 2 3 4 5" };
+	static const char *const marks[] = { " 1 2 3 4 5", "", " 4 5", " 1 2 3", " 4 5", " 1 2 3 4 5",
+		" 1 2 3 4 5" };
 	struct world w = world_of(files[0], 5, NEW);
 
 	assert_marks(w.map, marks[0]);
@@ -777,7 +808,34 @@ static void what_cannot_be_taken_changes_nothing(void **state)
 	assert_int_equal(hubmap_put(w.map, &peer), -EINVAL);
 	peer.name = "";
 	assert_int_equal(hubmap_put(w.map, &peer), -EINVAL);
+	peer.name = "a b";
+	assert_int_equal(hubmap_put(w.map, &peer), -EINVAL);
+	peer.name = "a234567890123456789012345678901234567890123456789012345678901234";
+	assert_int_equal(hubmap_put(w.map, &peer), -EINVAL);
 	world_assert_lines(w.map, 1, WORLD_PEERS, "");
+	done(&w);
+}
+
+/* A client refuses a whole map for one text that is not UTF-8. */
+static void what_a_peer_says_of_itself_spoils_no_map(void **state)
+{
+	struct world w = world_of("policies: [{name: all, from: [All], to: [All]}]\n", 1, NEW);
+	char version[200] = "0.77.1\xff\n", ssh_key[5000] = "ssh-ed25519 ";
+	struct world_names names;
+	struct hubmap_peer peer = world_peer(2, NEW, &names);
+	Management__NetworkMap *map;
+
+	memset(version + 8, 'x', sizeof(version) - 9);
+	memset(ssh_key + 12, 'A', sizeof(ssh_key) - 13);
+	peer.version = version;
+	peer.ssh_key = ssh_key;
+	assert_int_equal(hubmap_put(w.map, &peer), 0);
+	map = world_write(w.map, 1);
+	assert_int_equal(map->n_remote_peers, 1);
+	assert_int_equal(strncmp(map->remote_peers[0]->agent_version, "0.77.1\?\?xxx", 11), 0);
+	assert_int_equal(strlen(map->remote_peers[0]->agent_version), 64);
+	assert_int_equal(map->remote_peers[0]->ssh_config->ssh_pub_key.len, 0);
+	management__network_map__free_unpacked(map, NULL);
 	done(&w);
 }
 
@@ -825,11 +883,13 @@ int main(void)
 		cmocka_unit_test(the_login_answer_has_the_same_peer_config),
 		cmocka_unit_test(maps_are_those_that_netbird_sends),
 		cmocka_unit_test(a_change_marks_those_who_see_it),
+		cmocka_unit_test(who_begins_to_route_is_no_longer_served_by_its_like),
 		cmocka_unit_test(another_file_marks_whom_it_touches),
 		cmocka_unit_test(a_name_belongs_to_the_first_who_has_it),
 		cmocka_unit_test(a_public_key_names_its_peer),
 		cmocka_unit_test(conflicts_are_named),
 		cmocka_unit_test(what_cannot_be_taken_changes_nothing),
+		cmocka_unit_test(what_a_peer_says_of_itself_spoils_no_map),
 		cmocka_unit_test(thousands_find_their_place),
 	};
 
