@@ -252,3 +252,28 @@ test_a_full_disk_refuses_peers_and_keeps_serving() {
 	finally "member_down lap2; rm -rf $RUN/state/lap2"
 	equal "peers" 3 "$(hub_metric peers)"
 }
+
+test_commands_change_a_running_hub() {
+	local key
+	both_up
+	key=$("$TALON" hub keys add guests --uses 1 --group laptops --data-dir "$RUN/hub")
+	hub_join lap2 NB_SETUP_KEY="$key"
+	finally "member_down lap2; rm -rf $RUN/state/lap2"
+	wait_for 10 "the gateway" reaches lap2
+	"$TALON" hub peers --data-dir "$RUN/hub" | grep -E "^lap2 +100\.[0-9.]+ +connected +laptops " || fail "lap2 is not listed"
+	"$TALON" hub keys --data-dir "$RUN/hub" | grep -E "^guests +used up +1 of 1 " || fail "its key is not listed as used up"
+	"$TALON" hub peers rename lap2 tablet --data-dir "$RUN/hub"
+	wait_for 5 "its new name" named lap2 tablet
+	reaches lap2
+	"$TALON" hub peers remove tablet --data-dir "$RUN/hub"
+	wait_for 1 "its packets to be stopped" reaches_not lap2
+	equal "peers" 2 "$(hub_metric peers)"
+	member_down lap2
+	join_refused lap2 "$key"
+	"$TALON" hub keys revoke guests --data-dir "$RUN/hub"
+	! "$TALON" hub peers remove tablet --data-dir "$RUN/hub" 2>"$RUN/log/said" || fail "it was there still"
+	equal "said" "talon: hub peers remove: there is no peer of this name or public key" "$(cat "$RUN/log/said")"
+	fetch_page lap
+}
+
+named() { member "$1" status | grep -q "^FQDN: $2\\.netbird\\.selfhosted$"; }	# HOST NAME: for wait_for
