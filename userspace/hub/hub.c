@@ -17,7 +17,7 @@
 #define EPHEMERAL_S	600
 #define CALL_MOST	(256 * 1024)	/* bytes of a request: what a peer says of itself */
 #define CONNECTIONS		40000		/* three for each of 12,000 peers, and strangers */
-#define DESCRIPTORS_KEPT	128		/* for store, log, STUN, page */
+#define DESCRIPTORS_KEPT	320		/* for store, log, STUN, page */
 #define CONNECTIONS_SOURCE	1024		/* a site behind one address */
 #define RENEW_NS	(HUBRELAY_TOKEN_S * 3 / 4 * LOOP_SECOND)
 #define SEEN_S		3600		/* the store hears that often that a peer is still there */
