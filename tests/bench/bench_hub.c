@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The hub with many peers: agents over loopback, each with the three connections that a real one has (management with Sync, signal,
-// relay), in groups of twenty, all seeing one gateway. Measures the hub's memory, how long a hundred take to join at once, and how
-// long until everybody has the map that a change of the gateway makes, and that of a change which touches twenty.
+// The hub with many peers: agents over loopback, each with the three connections that a real one has
+// (management with Sync, signal, relay), in groups of twenty, all seeing one gateway. Measures the hub's
+// memory, how long a hundred take to join at once, and how long until everybody has the map that a change of
+// the gateway makes, and that of a change which touches twenty.
 //
 //   bench_hub [--json FILE]		HUB_PEERS="2000 10000"
 #include <arpa/inet.h>
@@ -78,9 +79,11 @@ static void die(const char *what)
 
 /* ---- HTTP/2 by hand: the least that the hub answers to ---- */
 
-static size_t put_frame(uint8_t *at, uint8_t type, uint8_t flags, uint32_t stream, const void *bytes, size_t len)
+static size_t put_frame(uint8_t *at, uint8_t type, uint8_t flags, uint32_t stream, const void *bytes,
+	size_t len)
 {
-	const uint8_t head[9] = { len >> 16, len >> 8, len, type, flags, stream >> 24, stream >> 16, stream >> 8, stream };
+	const uint8_t head[9] = { len >> 16, len >> 8, len, type, flags, stream >> 24, stream >> 16,
+		stream >> 8, stream };
 
 	memcpy(at, head, sizeof(head));
 	if (len)
@@ -157,7 +160,8 @@ static void watch(struct conn *conn)
 
 static void open_conn(struct agent *agent, enum kind kind)
 {
-	struct sockaddr_in own = { .sin_family = AF_INET }, to = { .sin_family = AF_INET, .sin_port = htons(PORT) };
+	struct sockaddr_in own = { .sin_family = AF_INET }, to = { .sin_family = AF_INET,
+		.sin_port = htons(PORT) };
 	struct conn *conn = &agent->conns[kind];
 	int one = 1;
 
@@ -165,7 +169,7 @@ static void open_conn(struct agent *agent, enum kind kind)
 	own.sin_addr.s_addr = htonl(0x7f100000 + agent->number + 1);
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	conn->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (conn->fd < 0 || setsockopt(conn->fd, IPPROTO_IP, 24, &one, sizeof(one)) ||	/* IP_BIND_ADDRESS_NO_PORT */
+	if (conn->fd < 0 || setsockopt(conn->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)) ||
 		bind(conn->fd, (struct sockaddr *)&own, sizeof(own)) ||
 		connect(conn->fd, (struct sockaddr *)&to, sizeof(to)))
 		die("connect");
@@ -191,7 +195,8 @@ static size_t seal(struct agent *agent, const ProtobufCMessage *message, uint8_t
 	uint8_t plain[4096], *bytes;
 	size_t len;
 
-	if (envelope_pack_management(&agent->key, hub_key, plain, protobuf_c_message_pack(message, plain), &bytes, &len))
+	if (envelope_pack_management(&agent->key, hub_key, plain, protobuf_c_message_pack(message, plain),
+		&bytes, &len))
 		die("seal");
 	memcpy(to, bytes, len);
 	envelope_free(bytes, len);
@@ -223,7 +228,10 @@ static void join(struct agent *agent)
 	send_all(agent->conns[MANAGEMENT].fd, out, len);
 }
 
-/* Descriptors may be too few for three of each agent: then signal shares management's, and some have no relay. */
+/*
+ * Descriptors may be too few for three of each agent: then signal shares management's, and some have no
+ * relay.
+ */
 static bool shares;
 static size_t relays_most;
 
@@ -252,12 +260,14 @@ static void begin_sync(struct agent *agent)
 static void begin_relay(struct agent *agent, const Management__RelayConfig *config)
 {
 	static const char upgrade[] = "GET /relay HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-	uint8_t id[RELAY_ID_LEN], signature[RELAY_SIGNATURE_LEN], auth[RELAY_AUTH_MAX], frame[8 + RELAY_AUTH_MAX] = { 0x82 };
+		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+	uint8_t id[RELAY_ID_LEN], signature[RELAY_SIGNATURE_LEN], auth[RELAY_AUTH_MAX],
+		frame[8 + RELAY_AUTH_MAX] = { 0x82 };
 	int len;
 
-	sodium_base642bin(signature, sizeof(signature), config->token_signature, strlen(config->token_signature), NULL, NULL,
-		NULL, sodium_base64_VARIANT_ORIGINAL);
+	sodium_base642bin(signature, sizeof(signature), config->token_signature,
+		strlen(config->token_signature), NULL, NULL, NULL, sodium_base64_VARIANT_ORIGINAL);
 	relay_id(agent->public, id);
 	len = relay_auth_write(id, config->token_payload, signature, auth);
 	assert(len > 0 && len < 126);
@@ -276,7 +286,8 @@ static void on_login(struct agent *agent, const uint8_t *bytes, size_t len)
 	uint8_t *plain;
 	size_t plain_len;
 
-	if (len < 5 || envelope_unpack_management(&agent->key, hub_key, bytes + 5, len - 5, &plain, &plain_len)) {
+	if (len < 5 || envelope_unpack_management(&agent->key, hub_key, bytes + 5, len - 5, &plain,
+		&plain_len)) {
 		fprintf(stderr, "bench_hub: a login was refused\n");
 		exit(1);
 	}
@@ -304,8 +315,8 @@ static void take_sync(struct conn *conn, const uint8_t *bytes, size_t len)
 			conn->prefix[conn->prefix_len++] = *bytes++;
 			len--;
 			if (conn->prefix_len == 5)
-				conn->message_left = conn->prefix[1] << 24 | conn->prefix[2] << 16 | conn->prefix[3] << 8 |
-					conn->prefix[4];
+				conn->message_left = conn->prefix[1] << 24 | conn->prefix[2] << 16 |
+					conn->prefix[3] << 8 | conn->prefix[4];
 			continue;
 		}
 		size_t part = len < conn->message_left ? len : conn->message_left;
@@ -413,7 +424,8 @@ static void on_readable(struct conn *conn)
 	if (len < 0 && errno == EAGAIN)
 		return;
 	if (len <= 0) {
-		fprintf(stderr, "bench_hub: the hub closed connection %d of agent %u\n", conn->kind, conn->agent->number);
+		fprintf(stderr, "bench_hub: the hub closed connection %d of agent %u\n", conn->kind,
+			conn->agent->number);
 		exit(1);
 	}
 	bytes_total += len;
@@ -437,8 +449,9 @@ static double run_until(bool (*is_done)(void), const char *what)
 		for (int i = 0; i < count; i++)
 			on_readable(events[i].data.ptr);
 		if (now_ns() - from > LIMIT_S * 1000000000ULL) {
-			fprintf(stderr, "bench_hub: %s: not within %d s (maps %zu, signal %zu, relay %zu of %zu)\n", what, LIMIT_S,
-				first_maps, up_signals, up_relays, agent_count);
+			fprintf(stderr,
+				"bench_hub: %s: not within %d s (maps %zu, signal %zu, relay %zu of %zu)\n",
+				what, LIMIT_S, first_maps, up_signals, up_relays, agent_count);
 			exit(1);
 		}
 	}
@@ -478,7 +491,8 @@ static void write_file(size_t groups)
 	fprintf(f, "groups:\n");
 	for (size_t i = 0; i <= groups; i++)
 		fprintf(f, "  g%zu: []\n", i);
-	fprintf(f, "routes:\n  - {name: site, network: 10.0.0.0/8, routers: {groups: g0}, to: All}\npolicies:\n"
+	fprintf(f,
+		"routes:\n  - {name: site, network: 10.0.0.0/8, routers: {groups: g0}, to: All}\npolicies:\n"
 		"  - {name: gateway, from: [All], to: [g0]}\n");
 	for (size_t i = 1; i <= groups; i++)
 		fprintf(f, "  - {name: p%zu, from: [g%zu], to: [g%zu]}\n", i, i, i);
@@ -494,7 +508,8 @@ static void start_hub(const char *talon)
 	snprintf(listen, sizeof(listen), "127.0.0.1:%d", PORT);
 	hub_pid = fork();
 	if (!hub_pid) {
-		execl(talon, talon, "hub", "--file", file, "--data-dir", data, "--listen", listen, "--stun", "none", "--page",
+		execl(talon, talon, "hub", "--file", file, "--data-dir", data, "--listen", listen, "--stun",
+			"none", "--page",
 			"none", "--log-level", getenv("HUB_LOG") ? getenv("HUB_LOG") : "warn", (char *)NULL);
 		die(talon);
 	}
@@ -540,7 +555,8 @@ static double hub_cpu_s(void)
 	snprintf(path, sizeof(path), "/proc/%d/stat", hub_pid);
 	f = fopen(path, "re");
 	if (f && fgets(line, sizeof(line), f) &&
-		sscanf(strrchr(line, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2)
+		sscanf(strrchr(line, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+		&system) == 2)
 		s = (double)(user + system) / sysconf(_SC_CLK_TCK);
 	if (f)
 		fclose(f);
@@ -583,7 +599,8 @@ static uint64_t maps_wanted;
 
 static bool all_joined(void)
 {
-	return first_maps >= target && up_signals >= target && up_relays >= (target < relays_most ? target : relays_most);
+	return first_maps >= target && up_signals >= target &&
+		up_relays >= (target < relays_most ? target : relays_most);
 }
 
 static bool all_mapped(void)
@@ -736,7 +753,8 @@ int main(int argc, char **argv)
 		shares = files.rlim_max < KINDS * count + SPARE;
 		relays_most = shares ? files.rlim_max - count - SPARE : count;
 		if (shares)
-			fprintf(stderr, "%zu descriptors: signal shares management's connection, %zu agents are at the relay\n",
+			fprintf(stderr, "%zu descriptors: signal shares management's connection, %zu agents "
+				"have a relay\n",
 				(size_t)files.rlim_max, relays_most < count ? relays_most : count);
 		measure(&b, talon, count);
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What peers and strangers say to the hub, in any order: requests in good boxes and bad ones, signal's messages, tokens, ends of
-// streams; and commands on its socket. The hub's books have to agree afterwards. Input: records of a kind, a peer, two bytes of length, and so many bytes.
+// What peers and strangers say to the hub, in any order: requests in good boxes and bad ones, signal's
+// messages, tokens, ends of streams; and commands on its socket. The hub's books have to agree afterwards.
+// Input: records of a kind, a peer, two bytes of length, and so many bytes.
 #include <arpa/inet.h>
 #include <assert.h>
 #include <stdint.h>
@@ -133,7 +134,8 @@ const struct endpoint *server_call_remote(const struct server_call *call)
 	return &call->remote;
 }
 
-int server_call_begin(struct server_call *call, const char *const names[], const char *const values[], size_t count)
+int server_call_begin(struct server_call *call, const char *const names[], const char *const values[],
+	size_t count)
 {
 	assert(!call->is_ended && !call->has_begun);
 	call->has_begun = true;
@@ -157,8 +159,8 @@ void server_call_end(struct server_call *call, int status, const char *text)
 	call->is_ended = true;
 }
 
-int server_new(struct loop *loop, const struct server_options *options, const struct server_events *events, void *ctx,
-	struct server **ret_server, char why[static SERVER_WHY_LEN])
+int server_new(struct loop *loop, const struct server_options *options, const struct server_events *events,
+	void *ctx, struct server **ret_server, char why[static SERVER_WHY_LEN])
 {
 	*ret_server = NULL;
 	return 0;
@@ -211,12 +213,14 @@ int hubstore_get(struct hubstore *store, const char *name, char **ret_value)
 	return -ENOENT;
 }
 
-int hubstore_each_peer(struct hubstore *store, int (*fn)(void *ctx, const struct hubstore_peer *peer), void *ctx)
+int hubstore_each_peer(struct hubstore *store, int (*fn)(void *ctx, const struct hubstore_peer *peer),
+	void *ctx)
 {
 	return 0;
 }
 
-int hubstore_join(struct hubstore *store, const struct hubstore_peer *peer, const uint8_t *hash, uint32_t uses_max)
+int hubstore_join(struct hubstore *store, const struct hubstore_peer *peer, const uint8_t *hash,
+	uint32_t uses_max)
 {
 	return 0;
 }
@@ -242,7 +246,8 @@ int hubstore_key_uses(struct hubstore *store, const uint8_t *hash, uint32_t *ret
 	return 0;
 }
 
-int hubstore_each_key(struct hubstore *store, int (*fn)(void *ctx, const struct hubstore_key *key, uint32_t uses), void *ctx)
+int hubstore_each_key(struct hubstore *store, int (*fn)(void *ctx, const struct hubstore_key *key,
+	uint32_t uses), void *ctx)
 {
 	static char *groups[] = { (char *)"All" };
 	struct hubstore_key key = { .name = (char *)"any", .groups = groups, .group_count = 1 };
@@ -323,7 +328,8 @@ bool hubmap_next_marked(struct hubmap *map, uint8_t *ret_key)
 	return true;
 }
 
-int hubmap_write(struct hubmap *map, const uint8_t *key, uint64_t serial, uint8_t **ret_bytes, size_t *ret_len)
+int hubmap_write(struct hubmap *map, const uint8_t *key, uint64_t serial, uint8_t **ret_bytes,
+	size_t *ret_len)
 {
 	*ret_bytes = calloc(1, 8);
 	*ret_len = 8;
@@ -368,7 +374,8 @@ bool hubrelay_take(struct hubrelay *relay, struct server_socket *socket, const s
 	return false;
 }
 
-void hubrelay_token(const uint8_t *secret, const uint8_t *key, uint64_t expires_s, char *ret_payload, char *ret_signature)
+void hubrelay_token(const uint8_t *secret, const uint8_t *key, uint64_t expires_s, char *ret_payload,
+	char *ret_signature)
 {
 	strcpy(ret_payload, "1");
 	strcpy(ret_signature, "2");
@@ -417,7 +424,8 @@ void oidc_endpoints(const struct oidc *oidc, struct oidc_endpoints *ret_endpoint
 }
 
 /* The first character of a token is its user; '-' is one that is refused. */
-int oidc_check(struct oidc *oidc, const char *token, size_t len, oidc_fn fn, void *ctx, struct oidc_check **ret_check)
+int oidc_check(struct oidc *oidc, const char *token, size_t len, oidc_fn fn, void *ctx,
+	struct oidc_check **ret_check)
 {
 	char subject[2] = { *token, '\0' };
 	struct oidc_user user = { .subject = subject, .shown = subject };
@@ -433,7 +441,8 @@ void oidc_cancel(struct oidc_check *check)
 
 static uint16_t everybody;
 static struct hubfile_group groups[] = { { .name = (char *)"All" } };
-static struct hubfile the_file = { .network = { .family = AF_INET, .prefixlen = 24 }, .groups = groups, .group_count = 1,
+static struct hubfile the_file = { .network = { .family = AF_INET, .prefixlen = 24 }, .groups = groups,
+	.group_count = 1,
 	.oidc = { .issuer = (char *)"https://id.test", .client_id = (char *)"c", .scope = (char *)"openid",
 		.login_expires_s = 3600, .groups = { &everybody, 1 } } };
 
@@ -454,9 +463,11 @@ int hub_file_read(const char *path, struct hubfile **ret_file, char *why)
 	return 0;
 }
 
-int hub_settings_make(const struct hub_options *options, const struct hubfile *file, struct hub_settings *ret_settings, char *why)
+int hub_settings_make(const struct hub_options *options, const struct hubfile *file,
+	struct hub_settings *ret_settings, char *why)
 {
-	*ret_settings = (struct hub_settings){ .public_url = { .scheme = SERVER_HTTP, .port = 80, .host = "h" } };
+	*ret_settings = (struct hub_settings){ .public_url = { .scheme = SERVER_HTTP, .port = 80,
+		.host = "h" } };
 	return 0;
 }
 
@@ -504,7 +515,8 @@ void hub_page(void *ctx, const struct server_request *request, struct server_ans
 #define PEERS	6
 #define CALLS_OPEN	64
 
-static const char *const paths[] = { MANAGEMENT "Login", MANAGEMENT "Sync", MANAGEMENT "SyncMeta", MANAGEMENT "Logout",
+static const char *const paths[] = { MANAGEMENT "Login", MANAGEMENT "Sync", MANAGEMENT "SyncMeta",
+	MANAGEMENT "Logout",
 	MANAGEMENT "Job", MANAGEMENT "GetDeviceAuthorizationFlow", MANAGEMENT "GetPKCEAuthorizationFlow",
 	MANAGEMENT "ExtendAuthSession", MANAGEMENT "GetServerKey", SIGNAL "Send", SIGNAL "ConnectStream" };
 enum { KINDS = sizeof(paths) / sizeof(paths[0]), RAW = 0x80 };
@@ -535,7 +547,8 @@ static const char *text_of(const struct secret_key *key)
 	return text;
 }
 
-static void say_to(struct hub *hub, uint8_t kind, const struct secret_key *key, const uint8_t *body, size_t len)
+static void say_to(struct hub *hub, uint8_t kind, const struct secret_key *key, const uint8_t *body,
+	size_t len)
 {
 	struct server_request request = { .method = "POST", .path = paths[(kind & 0x7f) % KINDS] };
 	static unsigned int at;

@@ -86,8 +86,8 @@ static void hand_over_key(struct process *p, void (*first_key)(void *ctx, const 
 	free(key);
 }
 
-static int run(struct process *p, const struct hub_options *options, void (*first_key)(void *ctx, const char *key),
-	void *ctx)
+static int run(struct process *p, const struct hub_options *options,
+	void (*first_key)(void *ctx, const char *key), void *ctx)
 {
 	char why[HUB_WHY_LEN] = "";
 	int ret = hub_new(p->loop, options, &p->hub, why);
@@ -115,7 +115,8 @@ static int run(struct process *p, const struct hub_options *options, void (*firs
 	return ret;
 }
 
-int daemon_run_hub(const struct hub_options *options, void (*first_key)(void *ctx, const char *key), void *ctx)
+int daemon_run_hub(const struct hub_options *options, void (*first_key)(void *ctx, const char *key),
+	void *ctx)
 {
 	struct process p = { .signals.fd = -1 };
 	int ret;

@@ -24,7 +24,8 @@ static uint32_t base_of(const struct hub *hub)
 }
 
 /* The network that was chosen at an earlier start, if it is still in what the file allows. */
-static int network_kept(struct hub *hub, const char *name, const struct cidr *within, struct cidr *ret_network)
+static int network_kept(struct hub *hub, const char *name, const struct cidr *within,
+	struct cidr *ret_network)
 {
 	struct cidr network;
 	char *text;
@@ -93,7 +94,8 @@ int hub_addresses_init(struct hub *hub, char why[static HUB_WHY_LEN])
 	if (!ret)
 		ret = choose6(hub);
 	if (ret) {
-		snprintf(why, HUB_WHY_LEN, "the mesh's network cannot be kept: %.200s", hubstore_why(hub->store));
+		snprintf(why, HUB_WHY_LEN, "the mesh's network cannot be kept: %.200s",
+			hubstore_why(hub->store));
 		return ret;
 	}
 	hub->taken = calloc((1UL << host_bits(hub)) / 8 + 1, 1);
@@ -156,7 +158,8 @@ int hub_address_pick(struct hub *hub, const uint8_t key[static KEY_LEN], __be32 
 	return -ENOSPC;
 }
 
-void hub_address6_pick(const struct hub *hub, const uint8_t key[static KEY_LEN], struct talon_addr *ret_address)
+void hub_address6_pick(const struct hub *hub, const uint8_t key[static KEY_LEN],
+	struct talon_addr *ret_address)
 {
 	uint8_t bytes[16], *to = (uint8_t *)ret_address;
 	size_t own = (hub->network6.prefixlen + 7) / 8;

@@ -8,7 +8,10 @@
 #include "hub/internal.h"
 #include "netbird/wire.h"
 
-/* Field numbers of LoginResponse and SyncResponse, written by hand because parts of them are serialized already. */
+/*
+ * Field numbers of LoginResponse and SyncResponse, written by hand because parts of them are serialized
+ * already.
+ */
 enum { LOGIN_SERVERS = 1, LOGIN_PEER = 2, LOGIN_ENDS = 4 };
 enum { SYNC_SERVERS = 1, SYNC_PEER = 2, SYNC_NO_REMOTES = 4, SYNC_MAP = 5, SYNC_ENDS = 7 };
 
@@ -32,16 +35,19 @@ static void part_done(struct part *part)
 }
 
 /* NetbirdConfig: all servers, or the relay alone with a new token of @peer's. */
-static int pack_servers(const struct hub *hub, const struct hub_peer *peer, bool is_whole, struct part *ret_part)
+static int pack_servers(const struct hub *hub, const struct hub_peer *peer, bool is_whole,
+	struct part *ret_part)
 {
 	Management__NetbirdConfig config = MANAGEMENT__NETBIRD_CONFIG__INIT;
 	Management__RelayConfig relay = MANAGEMENT__RELAY_CONFIG__INIT;
 	Management__HostConfig signal = MANAGEMENT__HOST_CONFIG__INIT, stun = MANAGEMENT__HOST_CONFIG__INIT;
 	Management__HostConfig *stuns[] = { &stun };
-	char payload[HUBRELAY_PAYLOAD_LEN], signature[HUBRELAY_SIGNATURE_LEN], *urls[] = { (char *)hub->relay_url };
+	char payload[HUBRELAY_PAYLOAD_LEN], signature[HUBRELAY_SIGNATURE_LEN],
+		*urls[] = { (char *)hub->relay_url };
 	int ret;
 
-	hubrelay_token(hub->relay_secret, peer->kept.key, hub_unix_s() + HUBRELAY_TOKEN_S, payload, signature);
+	hubrelay_token(hub->relay_secret, peer->kept.key, hub_unix_s() + HUBRELAY_TOKEN_S, payload,
+		signature);
 	relay.urls = urls;
 	relay.n_urls = 1;
 	relay.token_payload = payload;
@@ -94,7 +100,8 @@ static int join_fields(const struct field *fields, size_t count, uint8_t **ret_b
 int hub_pack_login(struct hub *hub, struct hub_peer *peer, uint8_t **ret_bytes, size_t *ret_len)
 {
 	struct part servers = {}, own = {}, ends = {};
-	const struct field fields[] = { { LOGIN_SERVERS, &servers }, { LOGIN_PEER, &own }, { LOGIN_ENDS, &ends } };
+	const struct field fields[] = { { LOGIN_SERVERS, &servers }, { LOGIN_PEER, &own },
+		{ LOGIN_ENDS, &ends } };
 	int ret = pack_servers(hub, peer, true, &servers);
 
 	if (!ret)

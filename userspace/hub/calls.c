@@ -181,7 +181,8 @@ static void open_envelope(struct hub_call *call, const uint8_t *bytes, size_t le
 	struct hub *hub = call->hub;
 	uint8_t *plain;
 	size_t plain_len;
-	int ret = envelope_unpack_request(&hub->box, hub->box_public, bytes, len, &call->pair, &plain, &plain_len);
+	int ret = envelope_unpack_request(&hub->box, hub->box_public, bytes, len, &call->pair, &plain,
+		&plain_len);
 
 	if (ret) {
 		hub->counts.boxes_refused++;

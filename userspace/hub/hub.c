@@ -47,8 +47,8 @@ int hub_keep(struct hub *hub, const struct hub_peer *peer)
 
 	if (ret) {
 		hub->counts.store_failed++;
-		log_limited(&hub->log_store, LOG_LEVEL_ERROR, "%s: what changed cannot be kept: %s", peer->kept.name,
-			hubstore_why(hub->store));
+		log_limited(&hub->log_store, LOG_LEVEL_ERROR, "%s: what changed cannot be kept: %s",
+			peer->kept.name, hubstore_why(hub->store));
 	}
 	return ret;
 }
@@ -79,7 +79,8 @@ int hub_put(struct hub *hub, struct hub_peer *peer)
 	const struct hubstore_peer *k = &peer->kept;
 	struct hubmap_peer in_map = { .name = k->name, .hostname = k->hostname, .version = k->version,
 		.ssh_key = k->ssh_key, .address = k->address, .address6 = k->address6,
-		.reads_prefixes = k->capabilities & HUB_CAPABILITY(MANAGEMENT__PEER_CAPABILITY__SOURCE_PREFIXES),
+		.reads_prefixes = k->capabilities &
+			HUB_CAPABILITY(MANAGEMENT__PEER_CAPABILITY__SOURCE_PREFIXES),
 		.carries_ipv6 = k->capabilities & HUB_CAPABILITY(MANAGEMENT__PEER_CAPABILITY__IPV6_OVERLAY),
 		.is_expired = peer->is_expired };
 	int ret;
@@ -180,7 +181,8 @@ void hub_override(struct hub *hub, struct hub_peer *peer)
 		is_new |= override_name(hub, peer, o->name);
 	if (o && o->address.family)
 		is_new |= override_address(hub, peer, &o->address);
-	if (o && o->address6.family && memcmp(&o->address6.addr, &peer->kept.address6, sizeof(o->address6.addr))) {
+	if (o && o->address6.family && memcmp(&o->address6.addr, &peer->kept.address6,
+		sizeof(o->address6.addr))) {
 		peer->kept.address6 = o->address6.addr;
 		is_new = true;
 	}
@@ -363,7 +365,8 @@ static bool on_socket(void *ctx, struct server_socket *socket, const struct serv
 {
 	struct hub *hub = ctx;
 
-	return !strcmp(request->path, "/relay") && hubrelay_take(hub->relay, socket, request, ret_events, ret_ctx);
+	return !strcmp(request->path, "/relay") && hubrelay_take(hub->relay, socket, request, ret_events,
+		ret_ctx);
 }
 
 static void on_request(void *ctx, const struct server_request *request, struct server_answer *ret_answer)
@@ -371,8 +374,10 @@ static void on_request(void *ctx, const struct server_request *request, struct s
 	static const char text[] = "A Talon hub: peers of its mesh speak gRPC and WebSocket here.\n";
 	bool is_root = !strcmp(request->path, "/");
 
-	*ret_answer = (struct server_answer){ .status = is_root ? 200 : 404, .type = "text/plain; charset=utf-8",
-		.body = is_root ? text : "not found\n", .len = is_root ? sizeof(text) - 1 : strlen("not found\n") };
+	*ret_answer = (struct server_answer){ .status = is_root ? 200 : 404,
+		.type = "text/plain; charset=utf-8",
+		.body = is_root ? text : "not found\n",
+		.len = is_root ? sizeof(text) - 1 : strlen("not found\n") };
 }
 
 static bool no_call(void *ctx, struct server_call *call, const struct server_request *request,
@@ -399,10 +404,13 @@ static size_t connections_most(void)
 
 static int listen_all(struct hub *hub, char *why)
 {
-	static const struct server_events events = { .call = on_call, .socket = on_socket, .request = on_request };
-	static const struct server_events page_events = { .call = no_call, .socket = no_socket, .request = hub_page };
+	static const struct server_events events = { .call = on_call, .socket = on_socket,
+		.request = on_request };
+	static const struct server_events page_events = { .call = no_call, .socket = no_socket,
+		.request = hub_page };
 	const struct hub_settings *s = &hub->settings;
-	const struct server_options main = { .listen = s->listen, .certificate = s->certificate, .key = s->key,
+	const struct server_options main = { .listen = s->listen, .certificate = s->certificate,
+		.key = s->key,
 		.connections_max = connections_most(), .connections_per_address = CONNECTIONS_SOURCE,
 		.call_message_max = CALL_MOST,
 		.proxies = hub->file->proxies, .proxy_count = hub->file->proxy_count };
@@ -411,7 +419,8 @@ static int listen_all(struct hub *hub, char *why)
 	int ret = s->stun.family ? hubstun_new(hub->loop, &s->stun, &hub->stun) : 0;
 
 	if (ret) {
-		snprintf(why, HUB_WHY_LEN, "stun: port %u cannot be had: %s", ntohs(s->stun.port), strerror(-ret));
+		snprintf(why, HUB_WHY_LEN, "stun: port %u cannot be had: %s", ntohs(s->stun.port),
+			strerror(-ret));
 		return ret;
 	}
 	ret = server_new(hub->loop, &main, &events, hub, &hub->server, text);
@@ -494,7 +503,8 @@ static int open_all(struct hub *hub, char *why)
 	return ret;
 }
 
-int hub_new(struct loop *loop, const struct hub_options *options, struct hub **ret_hub, char why[static HUB_WHY_LEN])
+int hub_new(struct loop *loop, const struct hub_options *options, struct hub **ret_hub,
+	char why[static HUB_WHY_LEN])
 {
 	struct hub *hub = calloc(1, sizeof(*hub));
 	int ret;
@@ -613,7 +623,8 @@ char *hub_take_first_key(struct hub *hub)
 
 void hub_say_start(const struct hub *hub)
 {
-	char listen[ENDPOINT_TEXT_LEN], page[ENDPOINT_TEXT_LEN] = "off", url[SERVER_URL_LEN], net[CIDR_TEXT_LEN];
+	char listen[ENDPOINT_TEXT_LEN], page[ENDPOINT_TEXT_LEN] = "off", url[SERVER_URL_LEN],
+		net[CIDR_TEXT_LEN];
 
 	endpoint_format(&hub->settings.listen, listen);
 	server_url_format(&hub->settings.public_url, url);
@@ -621,7 +632,8 @@ void hub_say_start(const struct hub *hub)
 	if (hub->page)
 		endpoint_format(&hub->settings.page, page);
 	log_info("listens at %s%s; peers reach it at %s; network %s; STUN %s; page %s", listen,
-		hub->settings.certificate ? " with TLS" : "", url, net, hub->stun ? hub->stun_url : "off", page);
+		hub->settings.certificate ? " with TLS" : "", url, net, hub->stun ? hub->stun_url : "off",
+		page);
 }
 
 void hub_say_state(const struct hub *hub, char *line, size_t size)

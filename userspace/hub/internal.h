@@ -21,7 +21,7 @@
 #include "oidc/oidc.h"
 #include "server/server.h"
 
-#define HUB_FORWARDER_PORT	22054	/* of the DNS forwarder on routing peers, which all our clients know */
+#define HUB_FORWARDER_PORT	22054	/* of the DNS forwarder on routing peers; all clients know it */
 #define HUB_CAPABILITY(number)	(1U << (number))
 
 /* ---- rates: the time when a bucket is full again (GCRA); zero is a full one ---- */
@@ -43,7 +43,8 @@ struct hub_sources {
 	} of[HUB_SOURCES];
 };
 /* The bucket of @remote: its own, or while another's is not full again, that one. */
-struct hub_rate *hub_sources_find(struct hub_sources *sources, const struct endpoint *remote, uint64_t now_ns);
+struct hub_rate *hub_sources_find(struct hub_sources *sources, const struct endpoint *remote,
+	uint64_t now_ns);
 
 /* ---- peers ---- */
 
@@ -107,8 +108,8 @@ struct hub_settings {
 };
 
 /* @file's words where @options are silent. Returns 0, or -EINVAL with the option's name in @why. */
-int hub_settings_make(const struct hub_options *options, const struct hubfile *file, struct hub_settings *ret_settings,
-	char why[static HUB_WHY_LEN]);
+int hub_settings_make(const struct hub_options *options, const struct hubfile *file,
+	struct hub_settings *ret_settings, char why[static HUB_WHY_LEN]);
 /* The key that seals secrets in the store, made at the first start. */
 int hub_master_read(const struct hub_settings *settings, uint8_t ret_master[static HUBSTORE_MASTER_LEN],
 	char why[static HUB_WHY_LEN]);
@@ -198,7 +199,9 @@ void hub_changed(struct hub *hub);
 int hub_put(struct hub *hub, struct hub_peer *peer);
 /* @peer as it is now goes to the store; a failure is counted and logged. Returns 0 or a negative errno. */
 int hub_keep(struct hub *hub, const struct hub_peer *peer);
-/* Removes it everywhere; its streams end as the protocol wants it. Returns 0 or a negative errno: it stays. */
+/*
+ * Removes it everywhere; its streams end as the protocol wants it. Returns 0 or a negative errno: it stays.
+ */
 int hub_remove(struct hub *hub, struct hub_peer *peer);
 /* Name, address and groups that the file gives @peer over its own, after a change of the file. */
 void hub_override(struct hub *hub, struct hub_peer *peer);
@@ -210,10 +213,14 @@ void hub_address_take(struct hub *hub, __be32 address, bool is_taken);
 bool hub_address_is_free(const struct hub *hub, __be32 address);
 int hub_address_pick(struct hub *hub, const uint8_t key[static KEY_LEN], __be32 *ret_address);
 /* Zero if the mesh has no IPv6. */
-void hub_address6_pick(const struct hub *hub, const uint8_t key[static KEY_LEN], struct talon_addr *ret_address);
+void hub_address6_pick(const struct hub *hub, const uint8_t key[static KEY_LEN],
+	struct talon_addr *ret_address);
 
 #define HUB_LABEL_MAX	63
-/* The DNS label of a host's name (RFC 1035 section 2.3.1): its first part, in lower case, at most 59 characters. */
+/*
+ * The DNS label of a host's name (RFC 1035 section 2.3.1): its first part, in lower case, at most 59
+ * characters.
+ */
 void hub_label_make(const char *hostname, char ret_label[static HUB_LABEL_MAX + 1]);
 /* A label that no other peer has or had: @hostname's, or with the end of the address behind it. */
 void hub_label_pick(const struct hub *hub, const char *hostname, __be32 address, bool with_address,
@@ -252,7 +259,10 @@ void hub_call_answer_message(struct hub_call *call, const ProtobufCMessage *mess
 /* ---- each part's entries ---- */
 
 void hub_login(struct hub_call *call, const uint8_t *plain, size_t len);
-/* What a peer says of itself; @keys NULL: nothing. True if something changed, which was kept and goes to others. */
+/*
+ * What a peer says of itself; @keys NULL: nothing. True if something changed, which was kept and goes to
+ * others.
+ */
 bool hub_take_meta(struct hub *hub, struct hub_peer *peer, const Management__PeerSystemMeta *meta,
 	const Management__PeerKeys *keys);
 /* Joins with what @hash or @user vouches for. Returns 0 with the peer, or a negative errno. */
@@ -297,7 +307,8 @@ void hub_signal_end(struct hub *hub, struct hub_peer *peer, int status, const ch
 
 /* Answers; each is from malloc() and holds secrets: envelope_free(). Returns 0 or -ENOMEM. */
 int hub_pack_login(struct hub *hub, struct hub_peer *peer, uint8_t **ret_bytes, size_t *ret_len);
-int hub_pack_sync(struct hub *hub, struct hub_peer *peer, bool is_first, uint8_t **ret_bytes, size_t *ret_len);
+int hub_pack_sync(struct hub *hub, struct hub_peer *peer, bool is_first, uint8_t **ret_bytes,
+	size_t *ret_len);
 int hub_pack_token(struct hub *hub, struct hub_peer *peer, uint8_t **ret_bytes, size_t *ret_len);
 int hub_pack_farewell(struct hub *hub, uint8_t **ret_bytes, size_t *ret_len);
 

@@ -34,7 +34,8 @@ bool hub_login_is_limited(struct hub_call *call)
 	if (!hub_rate_is_empty(rate, loop_now(hub->loop), FAILURE_NS, FAILURES))
 		return false;
 	hub->counts.joins_limited++;
-	hub_call_end(call, GRPC_RESOURCE_EXHAUSTED, "too many failed attempts from this address, try again later");
+	hub_call_end(call, GRPC_RESOURCE_EXHAUSTED,
+		"too many failed attempts from this address, try again later");
 	return true;
 }
 
@@ -189,7 +190,8 @@ int hub_join(struct hub *hub, const struct hub_joining *joining, struct hub_peer
 	hub_override(hub, peer);
 	ret = hub_put(hub, peer);
 	hub_changed(hub);
-	log_info("%s joins%s%s", peer->kept.name, *joining->setup_key ? " with the setup key " : " by sign-in of ",
+	log_info("%s joins%s%s", peer->kept.name, *joining->setup_key
+		? " with the setup key " : " by sign-in of ",
 		*joining->setup_key ? joining->setup_key : joining->user);
 	*ret_peer = peer;
 out:
@@ -305,8 +307,8 @@ static void fail_join(struct hub_call *call, int ret)
 	hub->counts.joins_failed++;
 	if (ret == -ENOSPC || ret == -EIO) {
 		hub->counts.store_failed++;
-		log_limited(&hub->log_store, LOG_LEVEL_ERROR, "a peer cannot join: %s", *hubstore_why(hub->store)
-			? hubstore_why(hub->store) : "no address is left");
+		log_limited(&hub->log_store, LOG_LEVEL_ERROR, "a peer cannot join: %s",
+			*hubstore_why(hub->store) ? hubstore_why(hub->store) : "no address is left");
 		hub_call_end(call, GRPC_UNAVAILABLE, "no room for another peer, try again later");
 	} else {
 		log_limited(&hub->log_store, LOG_LEVEL_ERROR, "a peer cannot join: %s", strerror(-ret));

@@ -10,7 +10,8 @@ static void head(FILE *out, const char **last, const char *name, const char *suf
 	const char *help)
 {
 	if (!*last || strcmp(*last, name))
-		fprintf(out, "# HELP talon_hub_%s%s %s.\n# TYPE talon_hub_%s%s %s\n", name, suffix, help, name, suffix,
+		fprintf(out, "# HELP talon_hub_%s%s %s.\n# TYPE talon_hub_%s%s %s\n", name, suffix, help,
+		name, suffix,
 			type);
 	*last = name;
 }
@@ -19,14 +20,16 @@ static void counter(FILE *out, const char **last, const char *name, const char *
 	uint64_t value)
 {
 	head(out, last, name, "_total", "counter", help);
-	fprintf(out, "talon_hub_%s_total%s%s%s %" PRIu64 "\n", name, *labels ? "{" : "", labels, *labels ? "}" : "",
-		value);
+	fprintf(out, "talon_hub_%s_total%s%s%s %" PRIu64 "\n", name, *labels ? "{" : "", labels,
+		*labels ? "}" : "", value);
 }
 
-static void gauge(FILE *out, const char **last, const char *name, const char *labels, const char *help, uint64_t value)
+static void gauge(FILE *out, const char **last, const char *name, const char *labels, const char *help,
+	uint64_t value)
 {
 	head(out, last, name, "", "gauge", help);
-	fprintf(out, "talon_hub_%s%s%s%s %" PRIu64 "\n", name, *labels ? "{" : "", labels, *labels ? "}" : "", value);
+	fprintf(out, "talon_hub_%s%s%s%s %" PRIu64 "\n", name, *labels ? "{" : "", labels, *labels ? "}" : "",
+		value);
 }
 
 static void print_server(FILE *out, const char **last, const struct server_counts *c)
@@ -58,7 +61,8 @@ static void print_relay(FILE *out, const char **last, const struct hubrelay_coun
 	counter(out, last, "relay_refused", "reason=\"malformed\"", "", c->malformed);
 	counter(out, last, "relay_refused", "reason=\"late\"", "", c->auth_late);
 	counter(out, last, "relay_refused", "reason=\"full\"", "", c->refused_full);
-	counter(out, last, "relay_ended", "reason=\"replaced\"", "Relay connections that ended early", c->replaced);
+	counter(out, last, "relay_ended", "reason=\"replaced\"", "Relay connections that ended early",
+		c->replaced);
 	counter(out, last, "relay_ended", "reason=\"silent\"", "", c->ended_silent);
 	counter(out, last, "relay_ended", "reason=\"slow\"", "", c->ended_slow);
 }
@@ -74,11 +78,13 @@ static void print_oidc(FILE *out, const char **last, const struct oidc_counts *c
 {
 	gauge(out, last, "issuer_keys", "", "Keys of the OpenID issuer that can be used", c->keys);
 	gauge(out, last, "tokens_waiting", "", "Tokens that wait for keys", c->waiting);
-	counter(out, last, "issuer_asked", "result=\"answered\"", "Times that the issuer's keys were asked for",
-		c->renewals);
+	counter(out, last, "issuer_asked", "result=\"answered\"",
+		"Times that the issuer's keys were asked for", c->renewals);
 	counter(out, last, "issuer_asked", "result=\"failed\"", "", c->failures);
-	counter(out, last, "tokens", "result=\"accepted\"", "Tokens of people that were checked", c->accepted);
-#define PRINT_REFUSAL(id, label, help) counter(out, last, "tokens", "result=\"" label "\"", "", c->refused[OIDC_##id]);
+	counter(out, last, "tokens", "result=\"accepted\"", "Tokens of people that were checked",
+		c->accepted);
+#define PRINT_REFUSAL(id, label, help)	\
+	counter(out, last, "tokens", "result=\"" label "\"", "", c->refused[OIDC_##id]);
 	OIDC_REFUSALS(PRINT_REFUSAL)
 #undef PRINT_REFUSAL
 }

@@ -7,9 +7,12 @@
 
 #include "hub/internal.h"
 
-#define STYLE "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#222}" \
-	"table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .8rem .3rem 0;" \
-	"border-bottom:1px solid #ddd}th{font-weight:600}.n{text-align:right}.off{color:#999}h2{margin-top:2rem}" \
+#define STYLE \
+	"body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;" \
+	"color:#222}" \
+	"table{border-collapse:collapse;width:100%}" \
+	"th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #ddd}" \
+	"th{font-weight:600}.n{text-align:right}.off{color:#999}h2{margin-top:2rem}" \
 	"@media(prefers-color-scheme:dark){body{background:#16181c;color:#ddd}th,td{border-color:#333}}"
 
 #define PEERS_SHOWN	2000
@@ -114,8 +117,8 @@ static void peers(FILE *out, const struct hub *hub)
 		return;
 	memcpy(sorted, hub->roster.of, hub->roster.count * sizeof(*sorted));
 	qsort(sorted, hub->roster.count, sizeof(*sorted), by_name);
-	fputs("<h2>Peers</h2><table><tr><th>Name<th>Address<th>State<th>Groups<th>Version<th>System<th>Joined by"
-		"<th>Relay<th class=n>From it<th class=n>To it</tr>\n", out);
+	fputs("<h2>Peers</h2><table><tr><th>Name<th>Address<th>State<th>Groups<th>Version<th>System"
+		"<th>Joined by<th>Relay<th class=n>From it<th class=n>To it</tr>\n", out);
 	for (size_t i = 0; i < shown; i++)
 		row(out, hub, sorted[i]);
 	fputs("</table>\n", out);
@@ -151,7 +154,8 @@ static void routes(FILE *out, const struct hubfile *file)
 {
 	if (!file->route_count && !file->network_count)
 		return;
-	fputs("<h2>Routes</h2><table><tr><th>Name<th>Network<th>Routers<th class=n>Metric<th>Masquerade</tr>\n", out);
+	fputs("<h2>Routes</h2><table><tr><th>Name<th>Network<th>Routers<th class=n>Metric<th>Masquerade"
+		"</tr>\n", out);
 	for (size_t i = 0; i < file->route_count; i++) {
 		const struct hubfile_route *r = &file->routes[i];
 
@@ -212,12 +216,13 @@ static void page(FILE *out, const struct hub *hub)
 	server_url_format(&hub->settings.public_url, url);
 	cidr_format(&hub->network, net, sizeof(net));
 	hubrelay_counts(hub->relay, &relay);
-	fputs("<!doctype html><html lang=en><meta charset=utf-8><title>Talon hub</title><style>" STYLE "</style>"
-		"<h1>Talon hub</h1><table><tr><th>Address", out);
+	fputs("<!doctype html><html lang=en><meta charset=utf-8><title>Talon hub</title><style>" STYLE
+		"</style><h1>Talon hub</h1><table><tr><th>Address", out);
 	cell(out, url);
 	fputs("</tr><tr><th>Network", out);
 	cell(out, net);
-	fprintf(out, "</tr><tr><th>Peers<td>%zu known, %zu connected</tr><tr><th>Relay<td>%" PRIu64 " peers, %" PRIu64
+	fprintf(out, "</tr><tr><th>Peers<td>%zu known, %zu connected</tr><tr><th>Relay<td>%" PRIu64
+		" peers, %" PRIu64
 		" packets, %" PRIu64 " bytes, %" PRIu64 " lost</tr></table>\n", hub->roster.count, hub->syncs,
 		relay.peers, relay.packets, relay.bytes, relay.lost_offline + relay.lost_slow);
 	peers(out, hub);
@@ -227,8 +232,8 @@ static void page(FILE *out, const struct hub *hub)
 }
 
 /*
- * A page elsewhere could lead a browser here under a name of its own (DNS rebinding): only names of this host count, and
- * the address that the page listens at.
+ * A page elsewhere could lead a browser here under a name of its own (DNS rebinding): only names of this host
+ * count, and the address that the page listens at.
  */
 static bool is_own_name(const struct hub *hub, struct slice host)
 {

@@ -27,7 +27,8 @@ static void link_key(struct hub_roster *roster, struct hub_peer *peer)
 	*at = peer;
 }
 
-static void link_name(struct hub_roster *roster, struct hub_name *name, struct hub_peer *peer, const char *text)
+static void link_name(struct hub_roster *roster, struct hub_name *name, struct hub_peer *peer,
+	const char *text)
 {
 	struct hub_name **at = &roster->by_name[hash(roster, text, strlen(text))];
 

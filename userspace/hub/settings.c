@@ -29,7 +29,8 @@ static int say(char *why, int ret, const char *fmt, ...)
 }
 
 /* ADDRESS:PORT; @can_be_off: or "off", which leaves it zero. */
-static int parse_place(const char *name, const char *text, bool can_be_off, struct endpoint *ret_place, char *why)
+static int parse_place(const char *name, const char *text, bool can_be_off, struct endpoint *ret_place,
+	char *why)
 {
 	struct endpoint place = {};
 	struct host_port parsed;
@@ -48,8 +49,8 @@ static int parse_place(const char *name, const char *text, bool can_be_off, stru
 	*ret_place = place;
 	return 0;
 bad:
-	return say(why, -EINVAL, "%s: '%.100s': expected ADDRESS:PORT%s, such as 0.0.0.0:443 or [::]:443", name,
-		text, can_be_off ? " or none" : "");
+	return say(why, -EINVAL, "%s: '%.100s': expected ADDRESS:PORT%s, such as 0.0.0.0:443 or [::]:443",
+		name, text, can_be_off ? " or none" : "");
 }
 
 /* The address that others most likely reach this host at. */
@@ -65,7 +66,8 @@ static void guess_host(const struct endpoint *listen, char *host, size_t size)
 		return;
 	}
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	inet_pton(AF_INET, "192.0.2.1", &to.sin_addr);	/* nothing is sent; documentation's, so it goes by default */
+	/* nothing is sent; documentation's, so it goes by default */
+	inet_pton(AF_INET, "192.0.2.1", &to.sin_addr);
 	if (fd >= 0 && !connect(fd, (struct sockaddr *)&to, sizeof(to)) &&
 		!getsockname(fd, (struct sockaddr *)&own, &len))
 		inet_ntop(AF_INET, &own.sin_addr, host, size);
@@ -95,8 +97,8 @@ static const char *first(const char *a, const char *b, const char *otherwise)
 	return a ? a : b ? b : otherwise;
 }
 
-int hub_settings_make(const struct hub_options *options, const struct hubfile *file, struct hub_settings *ret_settings,
-	char why[static HUB_WHY_LEN])
+int hub_settings_make(const struct hub_options *options, const struct hubfile *file,
+	struct hub_settings *ret_settings, char why[static HUB_WHY_LEN])
 {
 	struct hub_settings s = { .certificate = first(options->certificate, file->certificate, NULL),
 		.key = first(options->key, file->key, NULL), .master_key_file = options->master_key_file };
@@ -170,7 +172,8 @@ static int make_master(const char *path, uint8_t *ret_master, char *why)
 	sodium_memzero(text, sizeof(text));
 	if (ret)
 		return say(why, ret, "%.200s: cannot keep a new master key: %s", path, strerror(-ret));
-	log_info("%s: a master key was made, which seals the secrets in the store beside it; a backup needs both", path);
+	log_info("%s: a master key was made, which seals the secrets in the store beside it; a backup needs "
+		"both", path);
 	return 0;
 }
 

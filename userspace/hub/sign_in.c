@@ -33,8 +33,8 @@ int hub_sign_in_use(struct hub *hub, const struct hubfile *file, char why[static
 {
 	const struct hubfile_oidc *o = &file->oidc;
 	const struct oidc_options options = { .issuer = o->issuer,
-		.audience = o->audience ? o->audience : o->client_id, .client_id = o->client_id, .user_claim = o->user_claim,
-		.groups_claim = o->groups_claim, .ca_file = o->ca_file };
+		.audience = o->audience ? o->audience : o->client_id, .client_id = o->client_id,
+		.user_claim = o->user_claim, .groups_claim = o->groups_claim, .ca_file = o->ca_file };
 	struct oidc *oidc = NULL;
 	char text[OIDC_WHY_LEN] = "";
 	int ret;
@@ -81,8 +81,10 @@ void hub_flow(struct hub_call *call)
 	config.use_id_token = o->use_id_token;
 	config.token_endpoint = or_empty(o->token_endpoint, found.token);
 	config.device_auth_endpoint = is_device ? or_empty(o->device_endpoint, found.device) : (char *)"";
-	config.authorization_endpoint = is_device ? (char *)"" : or_empty(o->authorization_endpoint, found.authorization);
-	if (!*config.token_endpoint || !*(is_device ? config.device_auth_endpoint : config.authorization_endpoint)) {
+	config.authorization_endpoint = is_device ? (char *)"" : or_empty(o->authorization_endpoint,
+		found.authorization);
+	if (!*config.token_endpoint ||
+		!*(is_device ? config.device_auth_endpoint : config.authorization_endpoint)) {
 		if (!oidc_is_ready(call->hub->oidc, &why)) {
 			hub_call_end(call, GRPC_UNAVAILABLE, why);
 			return;

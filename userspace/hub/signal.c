@@ -106,8 +106,8 @@ static void pass(struct hub *hub, const struct envelope *e, const uint8_t *bytes
 		hub->counts.signal_away++;
 	} else if (server_call_waiting(to->signal->call) > WAITING_MOST) {
 		hub->counts.signal_slow++;
-		log_limited(&hub->log_signal, LOG_LEVEL_WARN, "signal: %s reads too slowly, messages to it are lost",
-			to->kept.name);
+		log_limited(&hub->log_signal, LOG_LEVEL_WARN,
+			"signal: %s reads too slowly, messages to it are lost", to->kept.name);
 	} else {
 		server_call_send(to->signal->call, bytes, len);
 		hub->counts.signal_passed++;
@@ -126,7 +126,8 @@ void hub_signal_send(struct hub_call *call, const uint8_t *bytes, size_t len)
 	uint64_t now = loop_now(hub->loop);
 	struct envelope e;
 
-	if (!hub_rate_take(hub_sources_find(&hub->senders, server_call_remote(call->call), now), now, SEND_NS, SENDS)) {
+	if (!hub_rate_take(hub_sources_find(&hub->senders, server_call_remote(call->call), now), now, SEND_NS,
+		SENDS)) {
 		hub->counts.signal_limited++;
 		hub_call_end(call, GRPC_RESOURCE_EXHAUSTED, "too many messages from this address");
 		return;

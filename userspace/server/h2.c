@@ -159,7 +159,10 @@ static int bad_frame(nghttp2_session *session, const nghttp2_frame *frame, int e
 {
 	struct connection *c = ctx;
 
-	/* gRPC clients in Go leave with the highest number of all, which is no stream of ours (RFC 9113 section 6.8). */
+	/*
+	 * gRPC clients in Go leave with the highest number of all, which is no stream of ours (RFC 9113
+	 * section 6.8).
+	 */
 	if (frame->hd.type == NGHTTP2_GOAWAY)
 		c->h2->is_malformed = true;
 	else

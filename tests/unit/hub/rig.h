@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A hub on a loop whose clock the test moves, with its own store in a directory that goes afterwards, and a server room made of
- * memory: calls are handed in, and what is sent on them is kept.
+ * A hub on a loop whose clock the test moves, with its own store in a directory that goes afterwards, and a
+ * server room made of memory: calls are handed in, and what is sent on them is kept.
  */
 #ifndef TALON_TEST_HUB_RIG_H
 #define TALON_TEST_HUB_RIG_H
@@ -52,8 +52,8 @@ static struct server_events main_events;
 static void *main_ctx;
 static struct server_counts no_counts;
 
-int server_new(struct loop *loop, const struct server_options *options, const struct server_events *events, void *ctx,
-	struct server **ret_server, char why[static SERVER_WHY_LEN])
+int server_new(struct loop *loop, const struct server_options *options, const struct server_events *events,
+	void *ctx, struct server **ret_server, char why[static SERVER_WHY_LEN])
 {
 	main_events = *events;
 	main_ctx = ctx;
@@ -92,7 +92,8 @@ const struct endpoint *server_call_remote(const struct server_call *call)
 	return &call->remote;
 }
 
-int server_call_begin(struct server_call *call, const char *const names[], const char *const values[], size_t count)
+int server_call_begin(struct server_call *call, const char *const names[], const char *const values[],
+	size_t count)
 {
 	call->has_begun = true;
 	snprintf(call->header, sizeof(call->header), "%s=%s", count ? names[0] : "", count ? values[0] : "");
@@ -165,7 +166,8 @@ static void rig_write(struct rig *rig, const char *text)
 
 static void rig_open(struct rig *rig)
 {
-	struct hub_options options = { .file = rig->text ? rig->file : NULL, .data_dir = rig->data, .stun = "none",
+	struct hub_options options = { .file = rig->text ? rig->file : NULL, .data_dir = rig->data,
+		.stun = "none",
 		.listen = "127.0.0.1:80", .page = "127.0.0.1:9568", .public_url = "http://hub.test:8080" };
 	char why[HUB_WHY_LEN] = "";
 
@@ -252,8 +254,8 @@ static void agent_make(struct agent *agent, struct rig *rig, uint8_t number, con
 }
 
 /* Calls @path; @bytes NULL: no message. The call is to be freed with call_free(). */
-static struct server_call *call_raw(struct agent *agent, const char *path, const void *bytes, size_t len, bool is_half_closed,
-	const char *peer_id)
+static struct server_call *call_raw(struct agent *agent, const char *path, const void *bytes, size_t len,
+	bool is_half_closed, const char *peer_id)
 {
 	struct server_call *call = calloc(1, sizeof(*call));
 	struct server_request request = { .method = "POST", .path = path, .query = peer_id ? peer_id : "" };
@@ -293,7 +295,8 @@ static void call_free(struct server_call *call)
 #define MANAGEMENT_PATH "/management.ManagementService/"
 
 /* With an envelope around @message. */
-static struct server_call *call_management(struct agent *agent, const char *method, const ProtobufCMessage *message)
+static struct server_call *call_management(struct agent *agent, const char *method,
+	const ProtobufCMessage *message)
 {
 	uint8_t plain[8192], *bytes;
 	char path[96];
@@ -315,8 +318,8 @@ static uint8_t *call_open(struct agent *agent, struct server_call *call, size_t 
 	uint8_t *plain;
 
 	assert_true(i < call->count);
-	assert_int_equal(envelope_unpack_management(&agent->key, agent->rig->hub->box_public, call->sent[i].bytes,
-		call->sent[i].len, &plain, ret_len), 0);
+	assert_int_equal(envelope_unpack_management(&agent->key, agent->rig->hub->box_public,
+		call->sent[i].bytes, call->sent[i].len, &plain, ret_len), 0);
 	return plain;
 }
 
@@ -395,7 +398,8 @@ static Management__SyncResponse *agent_last(struct agent *agent)
 
 static void agent_signal(struct agent *agent)
 {
-	agent->signal = call_raw(agent, "/signalexchange.SignalExchange/ConnectStream", NULL, 0, false, agent->text);
+	agent->signal = call_raw(agent, "/signalexchange.SignalExchange/ConnectStream", NULL, 0, false,
+		agent->text);
 }
 
 static void agent_done(struct agent *agent)

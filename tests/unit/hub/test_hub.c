@@ -246,7 +246,8 @@ static void an_ephemeral_peer_goes_after_its_time_without_a_stream(void **state)
 static void names_are_labels_and_no_two_are_alike(void **state)
 {
 	static const struct { const char *hostname, *label; } rows[] = {
-		{ "Web_1.example.org", "web-1" }, { "--x--", "x" }, { "", "peer" }, { "\xc3\xbc""ber", "ber" },
+		{ "Web_1.example.org", "web-1" }, { "--x--", "x" }, { "", "peer" },
+			{ "\xc3\xbc""ber", "ber" },
 		{ "a\xc3\xbc""b", "a-b" },
 		{ "0123456789012345678901234567890123456789012345678901234567890123",
 		  "01234567890123456789012345678901234567890123456789012345678" },
@@ -521,7 +522,8 @@ static void strangers_and_those_no_policy_joins_are_not_heard(void **state)
 	struct agent a, b, stranger;
 	struct rig rig;
 
-	snprintf(text, sizeof(text), "keys:\n  many:\n    hash: %s\n    uses: unlimited\npolicies: []\n", rig_hash(KEY_1));
+	snprintf(text, sizeof(text), "keys:\n  many:\n    hash: %s\n    uses: unlimited\npolicies: []\n",
+		rig_hash(KEY_1));
 	rig_start(&rig, text);
 	agent_make(&a, &rig, 1, "a");
 	agent_make(&b, &rig, 2, "b");
@@ -544,9 +546,11 @@ static void strangers_and_those_no_policy_joins_are_not_heard(void **state)
 
 /* ---- the page ---- */
 
-static int page(struct rig *rig, const char *method, const char *path, const char *host, const char **ret_body)
+static int page(struct rig *rig, const char *method, const char *path, const char *host,
+	const char **ret_body)
 {
-	struct server_request request = { .method = method, .path = path, .query = "", .host = slice_from(host) };
+	struct server_request request = { .method = method, .path = path, .query = "",
+		.host = slice_from(host) };
 	struct server_answer answer;
 
 	hub_page(rig->hub, &request, &answer);

@@ -19,7 +19,8 @@ static bool is_ready = true, is_late, was_cancelled;
 static const char *device_endpoint = "https://id.test/device";
 static struct oidc_user user;
 
-int oidc_new(struct loop *loop, const struct oidc_options *options, struct oidc **ret_oidc, char why[static OIDC_WHY_LEN])
+int oidc_new(struct loop *loop, const struct oidc_options *options, struct oidc **ret_oidc,
+	char why[static OIDC_WHY_LEN])
 {
 	assert_string_equal(options->issuer, "https://id.test");
 	assert_string_equal(options->audience, "netbird");
@@ -60,7 +61,8 @@ static void judge_token(const char *token, size_t len, oidc_fn fn, void *ctx)
 	fn(ctx, &user, NULL);
 }
 
-int oidc_check(struct oidc *oidc, const char *token, size_t len, oidc_fn fn, void *ctx, struct oidc_check **ret_check)
+int oidc_check(struct oidc *oidc, const char *token, size_t len, oidc_fn fn, void *ctx,
+	struct oidc_check **ret_check)
 {
 	*ret_check = NULL;
 	if (is_late) {
