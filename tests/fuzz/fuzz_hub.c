@@ -166,6 +166,10 @@ int server_new(struct loop *loop, const struct server_options *options, const st
 	return 0;
 }
 
+void server_drain(struct server *server)
+{
+}
+
 void server_free(struct server *server)
 {
 }

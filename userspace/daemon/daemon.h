@@ -49,6 +49,7 @@ int daemon_down(const char *pin_dir, bool is_ending, char *err, size_t errlen);
  * Runs a hub until SIGTERM or SIGINT; SIGHUP reads its file again. Logs what goes wrong. @first_key: called
  * with the setup key that a hub without a file makes, once; may be NULL. Returns 0 or a negative errno.
  */
-int daemon_run_hub(const struct hub_options *options, void (*first_key)(void *ctx, const char *key), void *ctx);
+int daemon_run_hub(const struct hub_options *options, void (*first_key)(void *ctx, const char *key),
+	void *ctx);
 
 #endif

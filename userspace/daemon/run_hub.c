@@ -14,14 +14,16 @@
 #include "daemon/signals.h"
 #include "log/log.h"
 
-#define STATE_NS (5 * LOOP_SECOND)
+#define STATE_NS	(5 * LOOP_SECOND)
+#define END_NS		(50 * LOOP_MS)	/* for the last words to leave; at once when asked twice */
 
 struct process {
 	struct loop *loop;
 	struct hub *hub;
 	struct notify notify;
 	struct signals signals;
-	struct loop_timer state;
+	struct loop_timer state, end;
+	bool is_ending;
 };
 
 static void reload(struct process *p)
@@ -44,7 +46,20 @@ static void heed(void *ctx, bool is_hangup)
 		reload(p);
 		return;
 	}
+	if (p->is_ending) {
+		loop_stop(p->loop);
+		return;
+	}
+	p->is_ending = true;
 	notify_stopping(&p->notify);
+	hub_drain(p->hub);
+	loop_timer_after(p->loop, &p->end, END_NS);
+}
+
+static void end_run(void *ctx)
+{
+	struct process *p = ctx;
+
 	loop_stop(p->loop);
 }
 
@@ -128,10 +143,12 @@ int daemon_run_hub(const struct hub_options *options, void (*first_key)(void *ct
 		return ret;
 	}
 	loop_timer_init(&p.state, say_state, &p);
+	loop_timer_init(&p.end, end_run, &p);
 	notify_open(&p.notify, p.loop);
 	ret = run(&p, options, first_key, ctx);
 	notify_close(&p.notify);
 	loop_timer_cancel(p.loop, &p.state);
+	loop_timer_cancel(p.loop, &p.end);
 	hub_free(p.hub);
 	loop_free(p.loop);
 	signals_close(&p.signals);

@@ -532,6 +532,12 @@ int hub_new(struct loop *loop, const struct hub_options *options, struct hub **r
 	return 0;
 }
 
+void hub_drain(struct hub *hub)
+{
+	hub->is_ending = true;
+	server_drain(hub->server);
+}
+
 void hub_free(struct hub *hub)
 {
 	if (!hub)

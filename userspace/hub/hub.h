@@ -48,6 +48,8 @@ int hub_new(struct loop *loop, const struct hub_options *options, struct hub **r
  * line in @why.
  */
 int hub_listen(struct hub *hub, char why[static HUB_WHY_LEN]);
+/* The end is near: clients are asked to go, and nobody new comes in. */
+void hub_drain(struct hub *hub);
 /* Ends all calls and sockets. NULL is allowed. */
 void hub_free(struct hub *hub);
 /*

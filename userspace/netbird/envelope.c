@@ -175,8 +175,8 @@ int envelope_unpack_signal(const struct secret_key *own, const uint8_t *bytes, s
 	return ret;
 }
 
-static int open_shared(const struct secret_key *own, const struct wire_field *body, struct envelope_pair *pair,
-	uint8_t **ret_plain)
+static int open_shared(const struct secret_key *own, const struct wire_field *body,
+	struct envelope_pair *pair, uint8_t **ret_plain)
 {
 	const uint8_t *box = body->bytes + crypto_box_NONCEBYTES;
 	uint8_t *plain;
@@ -196,7 +196,8 @@ static int open_shared(const struct secret_key *own, const struct wire_field *bo
 }
 
 int envelope_unpack_request(const struct secret_key *own, const uint8_t own_public[static KEY_LEN],
-	const uint8_t *bytes, size_t len, struct envelope_pair *ret_pair, uint8_t **ret_plain, size_t *ret_len)
+	const uint8_t *bytes, size_t len, struct envelope_pair *ret_pair, uint8_t **ret_plain,
+	size_t *ret_len)
 {
 	struct wire_field from, body;
 	struct envelope_pair pair;

@@ -46,7 +46,8 @@ struct envelope_pair {
  * @own_public belongs to @own. Returns as the others do; the pair is to be wiped.
  */
 int envelope_unpack_request(const struct secret_key *own, const uint8_t own_public[static KEY_LEN],
-	const uint8_t *bytes, size_t len, struct envelope_pair *ret_pair, uint8_t **ret_plain, size_t *ret_len);
+	const uint8_t *bytes, size_t len, struct envelope_pair *ret_pair, uint8_t **ret_plain,
+	size_t *ret_len);
 /* Returns 0 or -ENOMEM. */
 int envelope_pack_answer(const struct envelope_pair *pair, const void *plain, size_t len, uint8_t **ret_bytes,
 	size_t *ret_len);
