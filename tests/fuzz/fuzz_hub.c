@@ -363,7 +363,8 @@ void hubrelay_counts(const struct hubrelay *relay, struct hubrelay_counts *ret_c
 {
 }
 
-bool hubrelay_peer_counts(const struct hubrelay *relay, const uint8_t *key, uint64_t *ret_in, uint64_t *ret_out)
+bool hubrelay_peer_counts(const struct hubrelay *relay, const uint8_t *key, uint64_t *ret_in,
+	uint64_t *ret_out)
 {
 	return false;
 }
@@ -450,8 +451,8 @@ static struct hubfile the_file = { .network = { .family = AF_INET, .prefixlen = 
 	.oidc = { .issuer = (char *)"https://id.test", .client_id = (char *)"c", .scope = (char *)"openid",
 		.login_expires_s = 3600, .groups = { &everybody, 1 } } };
 
-int control_new(struct control **ret_control, struct loop *loop, const char *path, const struct control_ops *ops,
-	void *ctx, char *why, size_t size)
+int control_new(struct control **ret_control, struct loop *loop, const char *path,
+	const struct control_ops *ops, void *ctx, char *why, size_t size)
 {
 	return -ENOTSUP;
 }
