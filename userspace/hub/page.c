@@ -87,9 +87,8 @@ static void cell_groups(FILE *out, const struct hub *hub, const struct hub_peer 
 static void row(FILE *out, const struct hub *hub, const struct hub_peer *peer)
 {
 	uint64_t in = 0, sent = 0;
-	bool is_relayed = hubrelay_is_online(hub->relay, peer->kept.key);
+	bool is_relayed = hubrelay_peer_counts(hub->relay, peer->kept.key, &in, &sent);
 
-	hubrelay_peer_counts(hub->relay, peer->kept.key, &in, &sent);
 	fprintf(out, "<tr%s>", peer->sync ? "" : " class=off");
 	cell(out, peer->kept.name);
 	cell_address(out, &peer->kept);
