@@ -137,12 +137,47 @@ static void spread(const struct hub *hub, const uint8_t *key, uint8_t ret_bytes[
 	crypto_generichash(ret_bytes, 16, key, KEY_LEN, hub->box.bytes, sizeof(hub->box.bytes));
 }
 
-int hub_address_pick(struct hub *hub, const uint8_t key[static KEY_LEN], __be32 *ret_address)
+/* The file keeps it for one peer, who may come later. */
+static bool is_promised(const struct hub *hub, __be32 address)
+{
+	for (size_t i = 0; i < hub->file->peer_count; i++) {
+		const struct cidr *own = &hub->file->peers[i].address;
+
+		if (own->family && own->addr.word[0] == address)
+			return true;
+	}
+	return false;
+}
+
+static bool take_promised(const struct hub *hub, const uint8_t *key, const char *hostname,
+	__be32 *ret_address)
+{
+	char text[KEY_BASE64_LEN + 1], label[HUB_LABEL_MAX + 1];
+
+	key_to_base64(key, text);
+	hub_label_make(hostname, label);
+	for (size_t i = 0; i < hub->file->peer_count; i++) {
+		const struct hubfile_peer *peer = &hub->file->peers[i];
+
+		if (peer->address.family && (!strcmp(peer->match, text) || !strcmp(peer->match, label)) &&
+			hub_address_is_free(hub, peer->address.addr.word[0])) {
+			*ret_address = peer->address.addr.word[0];
+			return true;
+		}
+	}
+	return false;
+}
+
+int hub_address_pick(struct hub *hub, const uint8_t key[static KEY_LEN], const char *hostname,
+	__be32 *ret_address)
 {
 	const uint32_t hosts = 1UL << host_bits(hub);
 	uint32_t start, host;
 	uint8_t bytes[16];
+	__be32 address;
 
+	if (take_promised(hub, key, hostname, ret_address))
+		return 0;
 	spread(hub, key, bytes);
 	memcpy(&start, bytes, sizeof(start));
 	for (uint32_t i = 0; i < hosts; i++) {
@@ -150,12 +185,13 @@ int hub_address_pick(struct hub *hub, const uint8_t key[static KEY_LEN], __be32 
 		/* neither the network's own address nor its broadcast, nor one that looks like it */
 		if (host == 0 || host == hosts - 1 || (host & 0xff) == 0 || (host & 0xff) == 0xff)
 			continue;
-		if (hub_address_is_free(hub, htonl(base_of(hub) + host))) {
-			*ret_address = htonl(base_of(hub) + host);
+		address = htonl(base_of(hub) + host);
+		if (hub_address_is_free(hub, address) && !is_promised(hub, address)) {
+			*ret_address = address;
 			return 0;
 		}
 	}
-	return -ENOSPC;
+	return -EADDRNOTAVAIL;
 }
 
 void hub_address6_pick(const struct hub *hub, const uint8_t key[static KEY_LEN],
@@ -194,6 +230,18 @@ void hub_label_make(const char *hostname, char ret_label[static HUB_LABEL_MAX + 
 		strcpy(ret_label, "peer");
 }
 
+/* Somebody has it or had it, or the file gives it to another than who joins with it. */
+static bool is_label_taken(const struct hub *hub, const char *label)
+{
+	for (size_t i = 0; i < hub->file->peer_count; i++) {
+		const struct hubfile_peer *peer = &hub->file->peers[i];
+
+		if (peer->name && !strcmp(peer->name, label) && strcmp(peer->match, label))
+			return true;
+	}
+	return hub_roster_find_name(&hub->roster, label);
+}
+
 void hub_label_pick(const struct hub *hub, const char *hostname, __be32 address, bool with_address,
 	char ret_label[static HUB_LABEL_MAX + 1])
 {
@@ -201,10 +249,10 @@ void hub_label_pick(const struct hub *hub, const char *hostname, __be32 address,
 	size_t len;
 
 	hub_label_make(hostname, ret_label);
-	if (!with_address && !hub_roster_find_name(&hub->roster, ret_label))
+	if (!with_address && !is_label_taken(hub, ret_label))
 		return;
 	len = strnlen(ret_label, HUB_LABEL_MAX - 8);
 	snprintf(ret_label + len, HUB_LABEL_MAX + 1 - len, "-%u-%u", bytes[2], bytes[3]);
-	for (unsigned int i = 2; hub_roster_find_name(&hub->roster, ret_label); i++)
+	for (unsigned int i = 2; is_label_taken(hub, ret_label); i++)
 		snprintf(ret_label + len, HUB_LABEL_MAX + 1 - len, "-%u-%x", bytes[3] % 256, i);
 }

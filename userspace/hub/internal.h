@@ -207,11 +207,13 @@ int hub_remove(struct hub *hub, struct hub_peer *peer);
 void hub_override(struct hub *hub, struct hub_peer *peer);
 bool hub_peer_is_blocked(const struct hub_peer *peer);
 
-/* Addresses: -ENOSPC if there is none left. */
+/* Addresses: -EADDRNOTAVAIL if there is none left. */
 int hub_addresses_init(struct hub *hub, char why[static HUB_WHY_LEN]);
 void hub_address_take(struct hub *hub, __be32 address, bool is_taken);
 bool hub_address_is_free(const struct hub *hub, __be32 address);
-int hub_address_pick(struct hub *hub, const uint8_t key[static KEY_LEN], __be32 *ret_address);
+/* What the file gives this peer, if it is free; else any that the file gives nobody. */
+int hub_address_pick(struct hub *hub, const uint8_t key[static KEY_LEN], const char *hostname,
+	__be32 *ret_address);
 /* Zero if the mesh has no IPv6. */
 void hub_address6_pick(const struct hub *hub, const uint8_t key[static KEY_LEN],
 	struct talon_addr *ret_address);

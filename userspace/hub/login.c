@@ -146,7 +146,7 @@ static int prepare(struct hub *hub, const struct hub_joining *joining, struct hu
 {
 	const Management__LoginRequest *request = joining->request;
 	char label[HUB_LABEL_MAX + 1];
-	int ret = hub_address_pick(hub, joining->key, &kept->address);
+	int ret = hub_address_pick(hub, joining->key, request->meta->hostname, &kept->address);
 
 	if (ret)
 		return ret;
@@ -305,10 +305,13 @@ static void fail_join(struct hub_call *call, int ret)
 	struct hub *hub = call->hub;
 
 	hub->counts.joins_failed++;
-	if (ret == -ENOSPC || ret == -EIO) {
+	if (ret == -EADDRNOTAVAIL) {
+		log_limited(&hub->log_store, LOG_LEVEL_ERROR, "a peer cannot join: no address is left");
+		hub_call_end(call, GRPC_UNAVAILABLE, "no room for another peer, try again later");
+	} else if (ret == -ENOSPC || ret == -EIO) {
 		hub->counts.store_failed++;
 		log_limited(&hub->log_store, LOG_LEVEL_ERROR, "a peer cannot join: %s",
-			*hubstore_why(hub->store) ? hubstore_why(hub->store) : "no address is left");
+			hubstore_why(hub->store));
 		hub_call_end(call, GRPC_UNAVAILABLE, "no room for another peer, try again later");
 	} else {
 		log_limited(&hub->log_store, LOG_LEVEL_ERROR, "a peer cannot join: %s", strerror(-ret));

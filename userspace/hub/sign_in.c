@@ -163,8 +163,10 @@ static void join_as(struct hub_call *call, const struct oidc_user *user, const s
 	int ret = hub_join(call->hub, &joining, &peer);
 
 	if (ret) {
+		bool is_full = ret == -ENOSPC || ret == -EADDRNOTAVAIL;
+
 		call->hub->counts.joins_failed++;
-		hub_call_end(call, ret == -ENOSPC ? GRPC_UNAVAILABLE : GRPC_INTERNAL, ret == -ENOSPC
+		hub_call_end(call, is_full ? GRPC_UNAVAILABLE : GRPC_INTERNAL, is_full
 			? "no room for another peer, try again later" : "failed handling request");
 		return;
 	}

@@ -223,6 +223,42 @@ static void keys_that_make_no_sense_are_refused(void **state)
 	rig_stop(&rig);
 }
 
+static const char promising_file[] =
+	"network: 10.90.0.0/28\n"
+	"keys: {many: {hash: %s, uses: unlimited}}\n"
+	"policies: []\n"
+	"peers:\n"
+	"  late: {name: desk, address: 10.90.0.7}\n";
+
+static void what_the_file_gives_one_peer_no_other_gets_before(void **state)
+{
+	const struct hub_peer *peer;
+	struct agent early, late, more, many[12];
+	char text[512], name[32];
+	struct rig rig;
+
+	snprintf(text, sizeof(text), promising_file, rig_hash(KEY_1));
+	rig_start(&rig, text);
+	agent_make(&early, &rig, 1, "desk");
+	assert_int_equal(agent_login(&early, KEY_1, NULL), GRPC_OK);
+	assert_string_not_equal(rig.hub->roster.of[0]->kept.name, "desk");
+	for (size_t i = 0; i < 12; i++) {	/* with the first all that a /28 has but one */
+		snprintf(name, sizeof(name), "host-%zu", i);
+		agent_make(&many[i], &rig, 2 + i, name);
+		assert_int_equal(agent_login(&many[i], KEY_1, NULL), GRPC_OK);
+		peer = hub_roster_find(&rig.hub->roster, many[i].public);
+		assert_int_not_equal(peer->kept.address, inet_addr("10.90.0.7"));
+	}
+	agent_make(&more, &rig, 99, "more");
+	assert_int_equal(agent_login(&more, KEY_1, NULL), GRPC_UNAVAILABLE);
+	agent_make(&late, &rig, 100, "late");
+	assert_int_equal(agent_login(&late, KEY_1, NULL), GRPC_OK);
+	peer = hub_roster_find(&rig.hub->roster, late.public);
+	assert_string_equal(peer->kept.name, "desk");
+	assert_int_equal(peer->kept.address, inet_addr("10.90.0.7"));
+	rig_stop(&rig);
+}
+
 /* Over the real socket, which is all that needs a real loop. */
 static void commands_ask_over_a_socket_of_its_owner(void **state)
 {
@@ -272,6 +308,7 @@ int main(void)
 		cmocka_unit_test(peers_are_listed_renamed_and_removed),
 		cmocka_unit_test(a_key_that_a_command_made_lets_peers_in_until_it_is_revoked),
 		cmocka_unit_test(keys_that_make_no_sense_are_refused),
+		cmocka_unit_test(what_the_file_gives_one_peer_no_other_gets_before),
 		cmocka_unit_test(commands_ask_over_a_socket_of_its_owner),
 	};
 
