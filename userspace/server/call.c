@@ -316,39 +316,51 @@ static void end_data(struct server_call *call, uint32_t *flags)
 	nghttp2_submit_trailer(call->c->h2->session, call->id, trailers, count);
 }
 
-static ssize_t read_out_of(struct server_call *call, uint8_t *buf, size_t len, uint32_t *flags)
-{
-	struct call_message *message;
-	size_t put = 0;
-
-	while (put < len && (message = STAILQ_FIRST(&call->out))) {
-		size_t part = message->len - message->at < len - put ? message->len - message->at : len - put;
-
-		memcpy(buf + put, message->bytes + message->at, part);
-		message->at += part;
-		put += part;
-		if (message->at < message->len)
-			break;
-		STAILQ_REMOVE_HEAD(&call->out, entry);
-		free(message);
-	}
-	call->queued -= put;
-	call->c->server->waiting -= put;
-	if (STAILQ_EMPTY(&call->out) && call->is_ended)
-		end_data(call, flags);
-	else if (!put) {
-		call->is_deferred = true;
-		return NGHTTP2_ERR_DEFERRED;
-	}
-	return put;
-}
-
+/* How much the next frame has. Its bytes go from our queue to the connection's: nghttp2 never holds them. */
 static ssize_t read_out(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
 	nghttp2_data_source *source, void *ctx)
 {
 	struct server_call *call = nghttp2_session_get_stream_user_data(session, id);
 
-	return call ? read_out_of(call, buf, len, flags) : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	if (!call)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	if (call->queued <= len && call->is_ended) {
+		end_data(call, flags);
+	} else if (!call->queued) {
+		call->is_deferred = true;
+		return NGHTTP2_ERR_DEFERRED;
+	}
+	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+	return call->queued < len ? call->queued : len;
+}
+
+int call_write_frame(struct server_call *call, const uint8_t *head, size_t head_len, size_t len)
+{
+	struct connection *c = call->c;
+	uint8_t *at;
+
+	if (c->out.waiting >= SERVER_FLUSH_AT)
+		return -EAGAIN;
+	at = out_reserve(c->server, &c->out, head_len + len);
+	if (!at)
+		return -ENOMEM;
+	at = mempcpy(at, head, head_len);
+	for (size_t left = len; left;) {
+		struct call_message *message = STAILQ_FIRST(&call->out);
+		size_t part = message->len - message->at < left ? message->len - message->at : left;
+
+		at = mempcpy(at, message->bytes + message->at, part);
+		message->at += part;
+		left -= part;
+		if (message->at < message->len)
+			break;
+		STAILQ_REMOVE_HEAD(&call->out, entry);
+		free(message);
+	}
+	call->queued -= len;
+	c->server->waiting -= len;
+	out_commit(c->server, &c->out, head_len + len);
+	return 0;
 }
 
 /* @len bytes behind what waits; with gRPC's prefix where @is_message. */

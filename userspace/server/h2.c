@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // HTTP/2 as a server: nghttp2 between the bytes of a connection and its calls, with a limit to everything
 // that a client can make it do for nothing.
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 
 #define WINDOW		(1 << 20)	/* of a connection; a stream has the usual 64 KiB */
 #define STREAM_WINDOW	(256 * 1024)
+#define FRAME_HEAD_LEN	9
 #define IDLE_NS		(300 * LOOP_SECOND)	/* without a call */
 /*
  * Frames that carry nothing (PING, SETTINGS, RST_STREAM, WINDOW_UPDATE, empty DATA, headers of streams that
@@ -207,6 +209,24 @@ static int stream_closed(nghttp2_session *session, int32_t id, uint32_t error, v
 	return 0;
 }
 
+static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t len,
+	nghttp2_data_source *source, void *ctx)
+{
+	struct server_call *call = call_of(session, frame->hd.stream_id);
+	int ret = call ? call_write_frame(call, head, FRAME_HEAD_LEN, len) : -ESRCH;
+
+	switch (ret) {
+	case 0:
+		return 0;
+	case -EAGAIN:
+		return NGHTTP2_ERR_WOULDBLOCK;
+	case -ESRCH:
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	default:
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
+	}
+}
+
 /* ---- a connection ---- */
 
 static nghttp2_session *new_session(struct connection *c)
@@ -225,9 +245,12 @@ static nghttp2_session *new_session(struct connection *c)
 	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, bad_frame);
 	nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, frame_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, stream_closed);
+	nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
 	if (!nghttp2_option_new(&option)) {
 		nghttp2_option_set_no_closed_streams(option, 1);
 		nghttp2_option_set_max_outbound_ack(option, 100);
+		/* Answers have a handful of fields: what a table of them saves is not worth 2 KiB. */
+		nghttp2_option_set_max_deflate_dynamic_table_size(option, 0);
 		if (nghttp2_session_server_new2(&session, callbacks, c, option))
 			session = NULL;
 	}
@@ -297,13 +320,15 @@ bool h2_pump(struct connection *c)
 	h2->is_busy = true;
 	while (c->out.waiting < SERVER_FLUSH_AT) {
 		len = nghttp2_session_mem_send(h2->session, &frame);
-		if (len <= 0 || out_put(c->server, &c->out, frame, len))
+		if (len > 0 && out_put(c->server, &c->out, frame, len))
+			len = NGHTTP2_ERR_NOMEM;
+		if (len <= 0)
 			break;
 	}
 	h2->is_busy = false;
-	if (len < 0 || (len > 0 && c->out.waiting < SERVER_FLUSH_AT))
-		connection_fail(c, len < 0 ? nghttp2_strerror(len) : "out of memory");
-	return len > 0;
+	if (len < 0)
+		connection_fail(c, nghttp2_strerror(len));
+	return c->out.waiting >= SERVER_FLUSH_AT;
 }
 
 static void tell_drained(struct connection *c)

@@ -65,6 +65,11 @@ void call_begin(struct connection *c, int32_t id);
 /* False: the connection has gone while its owner heard of it. */
 bool call_take(struct server_call *call, const uint8_t *bytes, size_t len);
 bool call_half_closed(struct server_call *call);
+/*
+ * A DATA frame of @len bytes behind its @head, as nghttp2 was told that there is one. Returns 0; -EAGAIN: the
+ * connection has enough to write; -ENOMEM.
+ */
+int call_write_frame(struct server_call *call, const uint8_t *head, size_t head_len, size_t len);
 /* Its stream is gone: its owner is told in the connection's turn. */
 void call_over(struct server_call *call);
 /* Resets its stream. */

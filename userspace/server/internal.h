@@ -251,7 +251,7 @@ void socket_lost(struct connection *c, const char *why);
 int h2_begin(struct connection *c);
 size_t h2_take(struct connection *c, uint8_t *bytes, size_t len);
 uint64_t h2_check(struct connection *c, uint64_t now);
-/* Frames to c->out, as many as are good for one write. Returns false: there were none. */
+/* Frames to c->out, as many as are good for one write. True: there may be more. */
 bool h2_pump(struct connection *c);
 /* Ends of calls are told; so is what went out. */
 void h2_turn(struct connection *c);
