@@ -42,6 +42,14 @@ both_up() {
 	wait_for 10 "the route" host_route lap $GW
 }
 
+hub_tell() { "$TALON" hub "$@" --data-dir "$RUN/hub"; }	# by its socket
+
+# Down, and as new.
+forget() { # HOST
+	[ ! -e "$RUN/state/$1" ] || member_down "$1"
+	rm -rf "$RUN/state/$1"
+}
+
 reaches() { in_ns "$1" ping -q -c 1 -W 1 $GW; }		# HOST: for wait_for
 reaches_not() { ! in_ns "$1" ping -q -c 1 -W 0.3 $GW; }
 
@@ -166,7 +174,7 @@ test_a_hub_that_is_killed_is_not_missed() {
 test_a_peer_that_the_file_blocks_is_out_at_once() {
 	both_up
 	hub_join lap2 NB_SETUP_KEY=$SETUP_KEY
-	finally "write_file; hub_reload; member_down lap2; rm -rf $RUN/state/lap2"
+	finally "write_file; hub_reload; forget lap2; hub_tell peers remove lap2"
 	wait_for 15 "the second laptop and the node to be connected" connected lap2 node
 	wait_for 10 "the route" host_route lap2 $GW
 	wait_for 10 "the gateway" reaches lap2
@@ -174,8 +182,27 @@ test_a_peer_that_the_file_blocks_is_out_at_once() {
 	hub_reload
 	wait_for 1 "its packets to be stopped" reaches_not lap2
 	wait_for 5 "its stream to end" hub_metric_is 'streams{kind="sync"}' 2
-	not has_way node lap2 P2P || fail "the node still knows it"
-	tail -n 3 "$RUN/log/lap2"
+	wait_for 1 "the node to forget it" not has_way node lap2 P2P
+	fetch_page lap
+}
+
+test_a_peer_removed_by_command_is_out_at_once_and_needs_a_key() {
+	local joins
+	both_up
+	hub_join lap2 NB_SETUP_KEY=$SETUP_KEY
+	finally "forget lap2; hub_tell peers remove lap2 2>/dev/null"
+	wait_for 15 "the second laptop and the node to be connected" connected lap2 node
+	wait_for 10 "the gateway" reaches lap2
+	hub_tell peers remove lap2
+	wait_for 1 "its packets to be stopped" reaches_not lap2
+	equal "peers" 2 "$(hub_metric peers)"
+	wait_for 5 "its stream to end" hub_metric_is 'streams{kind="sync"}' 2
+	joins=$(hub_metric 'joins_total{result="key"}')
+	stop lap2
+	member_start lap2
+	finished lap2 20
+	grep -E "does not know this peer|no setup key" "$RUN/log/lap2" || { tail -n 4 "$RUN/log/lap2"; fail "nothing about a key"; }
+	equal "joins" "$joins" "$(hub_metric 'joins_total{result="key"}')"
 	fetch_page lap
 }
 
@@ -207,6 +234,14 @@ test_a_pair_without_a_direct_way_goes_by_the_hubs_relay() {
 	fetch_and_put lap medium
 	[ "$(hub_metric relay_packets_total)" -gt $((before + 5000)) ] || fail "the relay saw no packets"
 	note "by the relay: $(($(hub_metric relay_packets_total) - before)) packets"
+	# A download waits while the relay is away, and goes on.
+	spawn download lap curl -sS --fail --max-time 60 --limit-rate 4M --noproxy '*' -o "$RUN/large" "http://$GW/large"
+	wait_for 10 "some of it" test -s "$RUN/large"
+	stop hub KILL
+	hub_start
+	finished download 60
+	equal "SHA-256 of what was downloaded" "$(sha "$RUN/www/large")" "$(sha "$RUN/large")"
+	connected lap node Relayed
 	in_ns rtr nft flush ruleset
 	wait_for 60 "a direct way" connected lap node P2P
 	fetch_page lap
@@ -230,7 +265,8 @@ joins_not() { # HOST: within five seconds, in which it tries again and again
 	member_command "$1" NB_SETUP_KEY=$SETUP_KEY up
 	in_ns "$1" timeout 5 "${MEMBER_COMMAND[@]}" >"$RUN/log/refused" 2>&1 </dev/null || true
 	sed 's/^/said: /' "$RUN/log/refused"
-	not grep -q "ready: " "$RUN/log/refused" || fail "$1 joined"
+	grep -q "no room for another peer" "$RUN/log/refused" || fail "no reason"
+	not grep -q "network map" "$RUN/log/refused" || fail "$1 joined"
 	rm -rf "$RUN/state/$1"
 }
 
@@ -249,7 +285,7 @@ test_a_full_disk_refuses_peers_and_keeps_serving() {
 	fetch_page lap
 	rm "$RUN/small/ballast"
 	hub_join lap2 NB_SETUP_KEY=$SETUP_KEY
-	finally "member_down lap2; rm -rf $RUN/state/lap2"
+	finally "forget lap2"
 	equal "peers" 3 "$(hub_metric peers)"
 }
 
@@ -277,3 +313,27 @@ test_commands_change_a_running_hub() {
 }
 
 named() { member "$1" status | grep -q "^FQDN: $2\\.netbird\\.selfhosted$"; }	# HOST NAME: for wait_for
+
+test_without_a_file_the_first_key_is_printed_once_and_all_reach_each_other() {
+	local key other at="--listen 0.0.0.0:8080 --public-url http://$MESH_HOST:8080 --data-dir $RUN/fresh"
+	for host in lap node; do
+		[ ! -e "$RUN/state/$host" ] || forget $host
+	done
+	stop hub
+	finally "forget lap; forget node; stop hub; rm -rf $RUN/fresh $RUN/hub"
+	: >"$RUN/log/hub"
+	# shellcheck disable=SC2086
+	hub_start $at
+	key=$(grep -oE '[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}' "$RUN/log/hub")
+	equal "keys printed" 1 "$(wc -l <<<"$key")"
+	hub_join node NB_SETUP_KEY="$key"
+	join_refused lap "$key"
+	other=$("$TALON" hub keys add laptops --data-dir "$RUN/fresh" | grep -oE '[0-9A-Fa-f-]{36}')
+	hub_join lap NB_SETUP_KEY="$other"
+	wait_for 15 "laptop and node to be connected" connected lap node
+	wait_for 10 "an answer" answers lap "$(hub_ip node)"
+	stop hub
+	# shellcheck disable=SC2086
+	hub_start $at
+	equal "keys printed" 1 "$(grep -cE '[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-' "$RUN/log/hub")"
+}
