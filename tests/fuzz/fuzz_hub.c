@@ -482,15 +482,6 @@ int hub_master_read(const struct hub_settings *settings, uint8_t *ret_master, ch
 	return 0;
 }
 
-void setup_key_make(char *ret_key)
-{
-	strcpy(ret_key, "key");
-}
-
-void control_free(struct control *control)
-{
-}
-
 void hubfile_free(struct hubfile *file)
 {
 }
@@ -539,7 +530,7 @@ static void close_call(struct server_call **slot)
 }
 
 /* X25519 is most of the work: once for each peer. */
-static const char *text_of(const struct secret_key *key)
+static const char *key_text_of(const struct secret_key *key)
 {
 	static char texts[PEERS][KEY_BASE64_LEN + 1];
 	uint8_t public[KEY_LEN];
@@ -565,7 +556,7 @@ static void say_to(struct hub *hub, uint8_t kind, const struct secret_key *key, 
 	close_call(slot);
 	call = calloc(1, sizeof(*call));
 	call->remote.family = AF_INET;
-	peer_id = kind & RAW ? NULL : text_of(key);
+	peer_id = kind & RAW ? NULL : key_text_of(key);
 	if (!hub_take_call(hub, call, &request, &call->events, &call->ctx)) {
 		free(call);
 		return;
