@@ -289,6 +289,7 @@ static int load_serial(struct hub *hub)
 	char *text;
 	int ret = hubstore_get(hub->store, "serial", &text);
 
+	hub->serial = 1;
 	if (ret == -ENOENT)
 		return 0;
 	if (ret)

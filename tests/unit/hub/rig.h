@@ -159,7 +159,7 @@ struct rig {
 	const char *text;		/* of the file; NULL: none */
 };
 
-static void rig_write(struct rig *rig, const char *text)
+static inline void rig_write(struct rig *rig, const char *text)
 {
 	FILE *f = fopen(rig->file, "w");
 
@@ -168,7 +168,7 @@ static void rig_write(struct rig *rig, const char *text)
 	fclose(f);
 }
 
-static void rig_open(struct rig *rig)
+static inline void rig_open(struct rig *rig)
 {
 	struct hub_options options = { .file = rig->text ? rig->file : NULL, .data_dir = rig->data,
 		.stun = "none",
@@ -179,7 +179,7 @@ static void rig_open(struct rig *rig)
 		fail_msg("%s", why);
 }
 
-static void rig_start(struct rig *rig, const char *text)
+static inline void rig_start(struct rig *rig, const char *text)
 {
 	*rig = (struct rig){ .text = text };
 	assert_true(sodium_init() >= 0);
@@ -194,38 +194,37 @@ static void rig_start(struct rig *rig, const char *text)
 	rig_open(rig);
 }
 
-static void rig_remove(const char *dir)
+/* A directory of files. */
+static inline void rig_remove(const char *dir)
 {
 	char path[512];
 	struct dirent *entry;
 	DIR *d = opendir(dir);
 
 	while (d && (entry = readdir(d))) {
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-		if (unlink(path))
-			rig_remove(path);
+		if (snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name) < (int)sizeof(path))
+			unlink(path);
 	}
 	if (d)
 		closedir(d);
 	rmdir(dir);
 }
 
-static void rig_stop(struct rig *rig)
+static inline void rig_stop(struct rig *rig)
 {
 	hub_free(rig->hub);
 	loop_free(rig->loop);
+	rig_remove(rig->data);
 	rig_remove(rig->dir);
 }
 
-static void rig_pass(struct rig *rig, uint64_t ns)
+static inline void rig_pass(struct rig *rig, uint64_t ns)
 {
 	loop_advance(rig->loop, loop_now(rig->loop) + ns);
 }
 
 /* The hash of a setup key as the file wants it. */
-static const char *rig_hash(const char *key)
+static inline const char *rig_hash(const char *key)
 {
 	static char text[4][2 * HUBFILE_HASH_LEN + 1];
 	static unsigned int at;
@@ -248,7 +247,7 @@ struct agent {
 	uint8_t address;		/* last byte of where it calls from */
 };
 
-static void agent_make(struct agent *agent, struct rig *rig, uint8_t number, const char *hostname)
+static inline void agent_make(struct agent *agent, struct rig *rig, uint8_t number, const char *hostname)
 {
 	*agent = (struct agent){ .rig = rig, .hostname = hostname, .address = number };
 	memset(agent->key.bytes, number, sizeof(agent->key.bytes));
@@ -258,7 +257,7 @@ static void agent_make(struct agent *agent, struct rig *rig, uint8_t number, con
 }
 
 /* Calls @path; @bytes NULL: no message. The call is to be freed with call_free(). */
-static struct server_call *call_raw(struct agent *agent, const char *path, const void *bytes, size_t len,
+static inline struct server_call *call_raw(struct agent *agent, const char *path, const void *bytes, size_t len,
 	bool is_half_closed, const char *peer_id)
 {
 	struct server_call *call = calloc(1, sizeof(*call));
@@ -279,14 +278,14 @@ static struct server_call *call_raw(struct agent *agent, const char *path, const
 	return call;
 }
 
-static void call_close(struct server_call *call)
+static inline void call_close(struct server_call *call)
 {
 	if (!call->is_closed)
 		call->events->closed(call->ctx);
 	call->is_closed = true;
 }
 
-static void call_free(struct server_call *call)
+static inline void call_free(struct server_call *call)
 {
 	if (!call)
 		return;
@@ -299,7 +298,7 @@ static void call_free(struct server_call *call)
 #define MANAGEMENT_PATH "/management.ManagementService/"
 
 /* With an envelope around @message. */
-static struct server_call *call_management(struct agent *agent, const char *method,
+static inline struct server_call *call_management(struct agent *agent, const char *method,
 	const ProtobufCMessage *message)
 {
 	uint8_t plain[8192], *bytes;
@@ -317,7 +316,7 @@ static struct server_call *call_management(struct agent *agent, const char *meth
 }
 
 /* Opens the answer number @i; to be freed with envelope_free(). */
-static uint8_t *call_open(struct agent *agent, struct server_call *call, size_t i, size_t *ret_len)
+static inline uint8_t *call_open(struct agent *agent, struct server_call *call, size_t i, size_t *ret_len)
 {
 	uint8_t *plain;
 
@@ -327,7 +326,7 @@ static uint8_t *call_open(struct agent *agent, struct server_call *call, size_t 
 	return plain;
 }
 
-static void agent_meta(struct agent *agent, Management__PeerSystemMeta *meta, Management__Flags *flags)
+static inline void agent_meta(struct agent *agent, Management__PeerSystemMeta *meta, Management__Flags *flags)
 {
 	static Management__PeerCapability capabilities[] = { MANAGEMENT__PEER_CAPABILITY__SOURCE_PREFIXES,
 		MANAGEMENT__PEER_CAPABILITY__IPV6_OVERLAY };
@@ -344,7 +343,7 @@ static void agent_meta(struct agent *agent, Management__PeerSystemMeta *meta, Ma
 }
 
 /* Returns the call's status; *@ret_answer, if given, is to be freed. */
-static int agent_login(struct agent *agent, const char *setup_key, Management__LoginResponse **ret_answer)
+static inline int agent_login(struct agent *agent, const char *setup_key, Management__LoginResponse **ret_answer)
 {
 	Management__LoginRequest request = MANAGEMENT__LOGIN_REQUEST__INIT;
 	Management__PeerSystemMeta meta;
@@ -373,7 +372,7 @@ static int agent_login(struct agent *agent, const char *setup_key, Management__L
 	return status;
 }
 
-static int agent_sync(struct agent *agent)
+static inline int agent_sync(struct agent *agent)
 {
 	Management__SyncRequest request = MANAGEMENT__SYNC_REQUEST__INIT;
 	Management__PeerSystemMeta meta;
@@ -386,7 +385,7 @@ static int agent_sync(struct agent *agent)
 }
 
 /* The last message of its stream. */
-static Management__SyncResponse *agent_last(struct agent *agent)
+static inline Management__SyncResponse *agent_last(struct agent *agent)
 {
 	Management__SyncResponse *response;
 	uint8_t *plain;
@@ -400,13 +399,13 @@ static Management__SyncResponse *agent_last(struct agent *agent)
 	return response;
 }
 
-static void agent_signal(struct agent *agent)
+static inline void agent_signal(struct agent *agent)
 {
 	agent->signal = call_raw(agent, "/signalexchange.SignalExchange/ConnectStream", NULL, 0, false,
 		agent->text);
 }
 
-static void agent_done(struct agent *agent)
+static inline void agent_done(struct agent *agent)
 {
 	call_free(agent->sync);
 	call_free(agent->signal);
@@ -414,7 +413,7 @@ static void agent_done(struct agent *agent)
 }
 
 /* Joins, opens both streams. */
-static void agent_up(struct agent *agent, const char *setup_key)
+static inline void agent_up(struct agent *agent, const char *setup_key)
 {
 	assert_int_equal(agent_login(agent, setup_key, NULL), 0);
 	assert_int_equal(agent_sync(agent), 0);
