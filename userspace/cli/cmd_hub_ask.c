@@ -180,10 +180,11 @@ static json_t *ask_hub(const struct ask *a, const char *what, json_t *request)
 	if (!ret && result)
 		return result;
 	if (ret == -ENOENT || ret == -ECONNREFUSED)
-		cli_fail(a->cli, CLI_FAILED, "hub %s: %s; is a hub running? --data-dir DIR names another place",
-			what, why);
+		cli_fail(a->cli, CLI_FAILED, "hub %s: %s; is a hub running? --data-dir DIR names another "
+			"place", what, why);
 	else
-		cli_fail(a->cli, CLI_FAILED, "hub %s: %s", what, why[0] ? why : strerror(ret ? -ret : EBADMSG));
+		cli_fail(a->cli, CLI_FAILED, "hub %s: %s", what,
+			why[0] ? why : strerror(ret ? -ret : EBADMSG));
 	return NULL;
 }
 
