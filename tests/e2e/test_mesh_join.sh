@@ -334,3 +334,15 @@ test_no_secret_is_in_any_log() {
 	equal "private keys to look for" 1 "$(jq -r .PrivateKey "$RUN/state/node/default.json" | grep -c =)"
 	no_secret_in_logs
 }
+
+# What an agent does not do cannot be in danger. A node that is to route is told, and so is told of the sysctl.
+test_an_agent_is_not_told_to_forward() {
+	member_up lap
+	equal "net.ipv4.ip_forward on the agent" 0 "$(in_ns lap sysctl -n net.ipv4.ip_forward)"
+	if member lap status | found ip_forward; then fail "an agent is told that the kernel does not forward"; fi
+	member_forget node
+	in_ns node sysctl -qw net.ipv4.ip_forward=0
+	finally "in_ns node sysctl -qw net.ipv4.ip_forward=1"
+	member_up node
+	member node status | found 'net.ipv4.ip_forward=0: the kernel forwards nothing'
+}

@@ -369,7 +369,8 @@ void net_hazards_each(const struct net_hazard_question *question, net_hazard_cb 
 {
 	const struct teller t = { .root = question->root ? question->root : "", .cb = cb, .user = user };
 
-	check_forwarding(&t, question, AF_INET);
+	if (!question->forwards_none)
+		check_forwarding(&t, question, AF_INET);
 	if (question->six)
 		check_forwarding(&t, question, AF_INET6);
 	for (unsigned i = 0; i < question->count; i++) {

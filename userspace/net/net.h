@@ -458,6 +458,7 @@ struct net_hazard_question {
 	const char *const *uplinks;	/* @count names */
 	unsigned count;
 	const char *tunnel;		/* a name, of a device that need not exist yet; or NULL */
+	bool forwards_none;		/* no IPv4 network is served, nor will be */
 	bool six;			/* IPv6 networks are, or may be, served */
 	/* local deliveries come in by the tunnel device, where their replies leave: no filter drops them */
 	bool by_tunnel;

@@ -29,6 +29,7 @@ void hazards_update(struct plane *p)
 	unsigned n = datapath_uplink_count(p->dp);
 	const struct net_hazard_question question = { .uplinks = uplinks, .count = n,
 		.tunnel = datapath_get_tunnel(p->dp)->name, .six = inner6_forwards(p),
+		.forwards_none = p->config->mesh.agent && !p->routes.count,
 		.by_tunnel = p->map_config.flags & TALON_F_HANDUP_TUNNEL };
 	char why[200];
 	size_t at;
