@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Any bytes as what an issuer or a person who is none says. The first byte chooses: a token (t), claims of a token that was
- * found good (c), a key set (k), a discovery document (d), Cache-Control (m). Keys are those of RFC 7515 and RFC 8037, whose
- * examples are among the seeds, so that signatures are checked, too.
+ * Any bytes as what an issuer says, or a person who is none. The first byte chooses: a token (t), claims of a
+ * token that was found good (c), a key set (k), a discovery document (d), Cache-Control (m). The keys are those
+ * of RFC 7515 and RFC 8037, whose examples are among the seeds, so that signatures are checked, too.
  */
 #include "base/cidr.c"
 #include "base/host_port.c"
@@ -34,7 +34,8 @@
 #define ISSUER "https://id.example"
 
 static const char known_keys[] =
-	"{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"},"
+	"{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\","
+	"\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"},"
 	"{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
 	"\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}]}";
 static const struct oidc_options options = { .issuer = ISSUER, .audience = "netbird", .client_id = "cli",
@@ -151,7 +152,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		char *coded = malloc(room);
 
 		assert(coded);
-		sodium_bin2base64(coded, room, (const uint8_t *)text, len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+		sodium_bin2base64(coded, room, (const uint8_t *)text, len,
+			sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 		claims(slice_from(coded));
 		free(coded);
 	} else if (data[0] == 'k') {

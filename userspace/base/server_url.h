@@ -40,8 +40,8 @@ struct server_url {
  */
 int server_url_parse(const char *text, unsigned int schemes, struct server_url *ret_url);
 /*
- * Parses a URL of the web that strangers name: visible ASCII, and neither a backslash nor a user nor a fragment,
- * which different libraries read differently. Returns 0; -EPROTONOSUPPORT; -EINVAL.
+ * Parses a URL of the web that strangers name: visible ASCII, and neither a backslash nor a user nor a
+ * fragment, which different libraries read differently. Returns 0; -EPROTONOSUPPORT; -EINVAL.
  */
 int server_url_parse_web(const char *text, struct server_url *ret_url);
 /* Parses HOST[:PORT] of a server whose scheme is known. Returns 0 or -EINVAL. */

@@ -325,7 +325,8 @@ static void set_options(struct fetch_request *request, const struct fetch_option
 	set_trust(request, options->ca_file);
 }
 
-static int begin(struct fetch_request *request, const struct fetch_options *options, const struct server_url *url)
+static int begin(struct fetch_request *request, const struct fetch_options *options,
+	const struct server_url *url)
 {
 	struct fetch *fetch = request->fetch;
 

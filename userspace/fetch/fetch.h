@@ -19,9 +19,8 @@ struct fetch_request;
 /* Texts need to live until fetch_get() returns. */
 struct fetch_options {
 	const char *url;
-	/* certificates (PEM) that are trusted; NULL: those of SSL_CERT_FILE and SSL_CERT_DIR, or the system's */
-	const char *ca_file;
-	const char *field;		/* one more of the request, "Name: value", wiped afterwards; NULL: none */
+	const char *ca_file;		/* PEM; NULL: SSL_CERT_FILE and SSL_CERT_DIR, or the system's */
+	const char *field;		/* of the request: "Name: value", wiped afterwards; NULL: none */
 	unsigned int timeout_s;		/* for all of it */
 	size_t most;			/* bytes of a body that is gathered here */
 	bool may_proxy;			/* https_proxy and the like count, but never on the way to loopback */

@@ -90,8 +90,8 @@ typedef void (*oidc_fn)(void *ctx, const struct oidc_user *user, const char *why
 struct oidc_check;
 /*
  * Checks a token. @fn is called once, maybe before this returned; then *@ret_check is NULL. It waits while
- * keys are being asked for; a key that is not known makes it ask, at most once a minute. Returns 0, or -ENOMEM
- * without a call.
+ * keys are being asked for; a key that is not known makes it ask, at most once a minute. Returns 0, or
+ * -ENOMEM without a call.
  */
 int oidc_check(struct oidc *oidc, const char *token, size_t len, oidc_fn fn, void *ctx,
 	struct oidc_check **ret_check);

@@ -106,7 +106,8 @@ static void a_body_is_gathered_and_how_long_it_holds_is_said(void **state)
 	struct world *w = *state;
 
 	w->says = HELLO;
-	get(w, &(struct fetch_options){ .url = w->url, .field = "X-Own: 7", .timeout_s = 10, .most = 5 }, true);
+	get(w, &(struct fetch_options){ .url = w->url, .field = "X-Own: 7", .timeout_s = 10, .most = 5 },
+		true);
 	assert_int_equal(w->status, 200);
 	assert_int_equal(w->error, 0);
 	assert_string_equal(w->body, "hello");
@@ -236,7 +237,8 @@ static void the_last_callback_may_free_everything(void **state)
 	char why[FETCH_WHY_LEN];
 
 	w->says = HELLO;
-	assert_int_equal(fetch_get(w->fetch, &(struct fetch_options){ .url = w->url, .timeout_s = 10, .most = 5 },
+	assert_int_equal(fetch_get(w->fetch, &(struct fetch_options){ .url = w->url, .timeout_s = 10,
+		.most = 5 },
 		&events, w, &request, why, sizeof(why)), 0);
 	assert_int_equal(loop_run(w->loop), 0);
 	assert_null(w->fetch);

@@ -54,7 +54,8 @@ static inline void jwk_of(EVP_PKEY *key, const char *more, char jwk[static JWK_L
 	} else if (EVP_PKEY_is_a(key, "EC")) {
 		number_of(key, OSSL_PKEY_PARAM_EC_PUB_X, 32, a);
 		number_of(key, OSSL_PKEY_PARAM_EC_PUB_Y, 32, b);
-		snprintf(jwk, JWK_LEN, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"%.80s\",\"y\":\"%.80s\"%s}", a, b,
+		snprintf(jwk, JWK_LEN, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"%.80s\",\"y\":\"%.80s\"%s}",
+			a, b,
 			more);
 	} else {
 		assert(EVP_PKEY_get_raw_public_key(key, bytes, &len));
@@ -107,7 +108,8 @@ static inline void end_token(char token[static TOKEN_LEN], const void *signature
 	to_base64(signature, len, token + at, TOKEN_LEN - at);
 }
 
-static inline void make_token(EVP_PKEY *key, const char *head, const char *claims, char token[static TOKEN_LEN])
+static inline void make_token(EVP_PKEY *key, const char *head, const char *claims,
+	char token[static TOKEN_LEN])
 {
 	const EVP_MD *digest = EVP_PKEY_is_a(key, "ED25519") ? NULL : strstr(head, "384") ? EVP_sha384()
 		: strstr(head, "512") ? EVP_sha512() : EVP_sha256();

@@ -103,7 +103,8 @@ static void a_token_is_refused_at_once_while_the_issuer_does_not_answer(void **s
 	assert_non_null(check(w, w->rsa, HEAD_OF("RS256", "r1")));
 	say_failed(w, "Connection refused");
 	assert_int_equal(w->told, 1);
-	assert_string_equal(w->why, "nobody can sign in for now: asking for /.well-known/openid-configuration: "
+	assert_string_equal(w->why, "nobody can sign in for now: asking for "
+		"/.well-known/openid-configuration: "
 		"Connection refused");
 	assert_null(check(w, w->rsa, HEAD_OF("RS256", "r1")));
 	assert_int_equal(w->told, 2);
@@ -226,8 +227,8 @@ static void an_issuer_without_usable_keys_lets_nobody_in(void **state)
 	pass_s(w, HOUR_S);
 	say(w, DISCOVERY, "");
 	say(w, "{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}", "");
-	is_waiting(w, "it has no key that can be used: expected RSA of 2048 bits or more, P-256 or Ed25519, for "
-		"signatures");
+	is_waiting(w, "it has no key that can be used: expected RSA of 2048 bits or more, P-256 or Ed25519, "
+		"for signatures");
 	check(w, w->rsa, HEAD_OF("RS256", "r1"));
 	say(w, "{\"keys\":[]}", "");
 	assert_string_equal(w->why, NO_KEY);
@@ -256,15 +257,16 @@ static void discovery_is_read_strictly(void **state)
 			"names, " ISSUER },
 		{ WITH(ISSUER "/", KEYS), "it names the issuer " ISSUER "/: expected what the "
 			"configuration names, " ISSUER },
-		{ "{\"issuer\":\"" ISSUER "\"}", "jwks_uri: expected https://HOST[:PORT]/PATH, or http:// to a "
-			"loopback address" },
+		{ "{\"issuer\":\"" ISSUER "\"}", "jwks_uri: expected https://HOST[:PORT]/PATH, or http:// "
+			"to a loopback address" },
 		{ WITH(ISSUER, "\"jwks_uri\":\"http://id.example/keys\""), "jwks_uri: expected "
 			"https://HOST[:PORT]/PATH, or http:// to a loopback address" },
 		{ WITH(ISSUER, "\"jwks_uri\":\"file:///etc/passwd\""), "jwks_uri: expected "
 			"https://HOST[:PORT]/PATH, or http:// to a loopback address" },
 		{ WITH(ISSUER, "\"jwks_uri\":\"https://a@b/\""), "jwks_uri: expected "
 			"https://HOST[:PORT]/PATH, or http:// to a loopback address" },
-		{ WITH(ISSUER, KEYS ",\"token_endpoint\":\"http://id.example/token\""), "token_endpoint: expected "
+		{ WITH(ISSUER, KEYS ",\"token_endpoint\":\"http://id.example/token\""),
+		"token_endpoint: expected "
 			"https://HOST[:PORT]/PATH, or http:// to a loopback address" },
 		{ WITH(ISSUER, KEYS ",\"device_authorization_endpoint\":7"), "device_authorization_endpoint: "
 			"expected https://HOST[:PORT]/PATH, or http:// to a loopback address" },
@@ -274,19 +276,23 @@ static void discovery_is_read_strictly(void **state)
 	char why[OIDC_WHY_LEN];
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_int_equal(oidc_discovery_read(bad[i].text, strlen(bad[i].text), ISSUER, &d, why), -EBADMSG);
+		assert_int_equal(oidc_discovery_read(bad[i].text, strlen(bad[i].text), ISSUER, &d, why),
+			-EBADMSG);
 		assert_string_equal(why, bad[i].why);
 	}
-	assert_int_equal(oidc_discovery_read(WITH(ISSUER, KEYS), strlen(WITH(ISSUER, KEYS)), ISSUER, &d, why), 0);
+	assert_int_equal(oidc_discovery_read(WITH(ISSUER, KEYS), strlen(WITH(ISSUER, KEYS)), ISSUER, &d, why),
+		0);
 	assert_string_equal(d.device, "");
 	oidc_discovery_done(&d);
 }
 
 static void an_issuer_is_a_url_that_may_be_asked(void **state)
 {
-	static const char *const bad[] = { "http://id.example", "id.example", "https://", "https://id.example/?a=b",
+	static const char *const bad[] = { "http://id.example", "id.example", "https://",
+		"https://id.example/?a=b",
 		"https://id.example/#x", "https://u@id.example", "" };
-	static const char *const good[] = { "http://127.0.0.1:5556/dex", "http://localhost/", "http://[::1]:80",
+	static const char *const good[] = { "http://127.0.0.1:5556/dex", "http://localhost/",
+		"http://[::1]:80",
 		"https://id.example/" };
 	struct world *w = *state;
 	const struct oidc_source source = { fake_get, fake_cancel, fake_release, fake_now, w };
@@ -312,7 +318,8 @@ static void a_cancelled_check_is_not_told(void **state)
 {
 	struct world *w = *state;
 	struct oidc_check *first = check(w, w->rsa, HEAD_OF("RS256", "r1")),
-		*second = check(w, w->ec, HEAD_OF("ES256", "e1")), *third = check(w, w->ed, HEAD_OF("EdDSA", "d1"));
+		*second = check(w, w->ec, HEAD_OF("ES256", "e1")),
+		*third = check(w, w->ed, HEAD_OF("EdDSA", "d1"));
 	struct oidc_counts counts;
 
 	oidc_cancel(third);
@@ -367,7 +374,8 @@ static void who_is_told_may_cancel_others_or_free_it_all(void **state)
 	assert_int_equal(l.told, 2);
 	assert_null(w->oidc);
 	assert_int_equal(w->told, 1);
-	assert_string_equal(w->why, "nobody can sign in for now: the configuration has changed, sign in again");
+	assert_string_equal(w->why, "nobody can sign in for now: the configuration has changed, sign in "
+		"again");
 }
 
 static void who_waits_is_told_when_it_ends(void **state)
@@ -380,7 +388,8 @@ static void who_waits_is_told_when_it_ends(void **state)
 	w->oidc = NULL;
 	assert_int_equal(w->cancelled, 1);
 	assert_int_equal(w->told, 2);
-	assert_string_equal(w->why, "nobody can sign in for now: the configuration has changed, sign in again");
+	assert_string_equal(w->why, "nobody can sign in for now: the configuration has changed, sign in "
+		"again");
 }
 
 static void so_many_may_wait_and_no_more(void **state)
@@ -440,7 +449,8 @@ static void on_the_network(struct world *w, struct http_server *server, struct l
 	snprintf(issuer, sizeof(issuer), "http://127.0.0.1:%u%s", server->port, path);
 	options.issuer = issuer;
 	assert_int_equal(oidc_new(loop, &options, &oidc, why), 0);
-	snprintf(claims, sizeof(claims), "{\"iss\":\"%s\",\"sub\":\"u1\",\"aud\":\"" AUDIENCE "\",\"exp\":%llu}", issuer,
+	snprintf(claims, sizeof(claims), "{\"iss\":\"%s\",\"sub\":\"u1\",\"aud\":\"" AUDIENCE
+		"\",\"exp\":%llu}", issuer,
 		(unsigned long long)(clock_unix_ns() / LOOP_SECOND + HOUR_S));
 	make_token(w->ec, HEAD_OF("ES256", "e1"), claims, token);
 	assert_int_equal(oidc_check(oidc, token, strlen(token), stop, w, &waits), 0);
@@ -463,7 +473,8 @@ static void an_issuer_on_the_network_is_asked(void **state)
 	assert_int_equal(w->accepted, 1);
 	assert_int_equal(server.requests, 2);
 	on_the_network(w, &server, loop, "/elsewhere");
-	assert_string_equal(w->why, "nobody can sign in for now: asking for /.well-known/openid-configuration: "
+	assert_string_equal(w->why, "nobody can sign in for now: asking for "
+		"/.well-known/openid-configuration: "
 		"HTTP status 404");
 	w->loop = fake;
 	http_server_close(&server);

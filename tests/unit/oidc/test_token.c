@@ -173,7 +173,8 @@ static void a_person_is_shown_by_what_they_know(void **state)
 		"\"name\":\"Anna B\",\"iat\":1789999999.75,\"nbf\":0"));
 	assert_string_equal(w->shown, "a@b.c");
 	assert_int_equal(w->user.issued_s, 1789999999);
-	claims_are_accepted(w, CLAIMS_BUT(",\"email\":\"a@b.c\",\"email_verified\":false,\"name\":\"Anna B\""));
+	claims_are_accepted(w,
+		CLAIMS_BUT(",\"email\":\"a@b.c\",\"email_verified\":false,\"name\":\"Anna B\""));
 	assert_string_equal(w->shown, "Anna B");
 	claims_are_accepted(w, CLAIMS_BUT(",\"email\":\"a\\nb\",\"preferred_username\":\"anna\""));
 	assert_string_equal(w->shown, "anna");
@@ -257,7 +258,8 @@ static void a_token_for_somebody_else_is_refused(void **state)
 	claims_are_refused(w, FOR("null", ""), OIDC_CLAIMS, NO_AUD);
 	claims_are_refused(w, FOR("[\"netbird\",7]", ""), OIDC_CLAIMS,
 		"the token's aud: expected texts in the list");
-	claims_are_refused(w, "{\"iss\":\"" ISSUER "\",\"sub\":\"u1\",\"exp\":1790003600}", OIDC_CLAIMS, NO_AUD);
+	claims_are_refused(w, "{\"iss\":\"" ISSUER "\",\"sub\":\"u1\",\"exp\":1790003600}", OIDC_CLAIMS,
+		NO_AUD);
 	claims_are_accepted(w, FOR("[\"netbird\"]", ""));
 }
 
@@ -315,8 +317,8 @@ static void a_claim_that_comes_twice_is_refused(void **state)
 
 /* --- signatures --- */
 
-#define NOT_ALLOWED "the token is signed by an algorithm that is not allowed: expected RS256, RS384, RS512, " \
-	"ES256 or EdDSA"
+#define NOT_ALLOWED "the token is signed by an algorithm that is not allowed: expected RS256, RS384, " \
+	"RS512, ES256 or EdDSA"
 #define WRONG "the token's signature is wrong"
 
 static void an_unsigned_token_is_refused(void **state)
@@ -338,7 +340,7 @@ static void an_unsigned_token_is_refused(void **state)
 	is_refused(w, token, OIDC_ALGORITHM, "the token is not signed");
 }
 
-/* Everybody has the public key: as the secret of an HMAC it once was good for libraries that the token tells what to do. */
+/* Everybody has the public key: as the secret of an HMAC it once fooled who believes the token's alg. */
 static void a_public_key_is_no_secret(void **state)
 {
 	static const char *const heads[] = { HEAD_OF("HS256", "r1"), HEAD_OF("RS256", "r1") };
@@ -362,7 +364,8 @@ static void a_public_key_is_no_secret(void **state)
 
 static void other_algorithms_are_refused(void **state)
 {
-	static const char *const names[] = { "HS256", "HS512", "PS256", "ES384", "ES256K", "ES512", "RS1", "rs256",
+	static const char *const names[] = { "HS256", "HS512", "PS256", "ES384", "ES256K", "ES512", "RS1",
+		"rs256",
 		"Ed448", "" };
 	struct world *w = *state;
 	char token[TOKEN_LEN], head[64];
@@ -518,7 +521,8 @@ static void a_key_that_a_token_brings_is_not_looked_at(void **state)
 	struct world *w = *state;
 
 	jwk_of(w->other_rsa, "", jwk);
-	snprintf(head, sizeof(head), "{\"alg\":\"RS256\",\"kid\":\"r1\",\"jku\":\"https://evil.example\",\"jwk\":%s}",
+	snprintf(head, sizeof(head),
+		"{\"alg\":\"RS256\",\"kid\":\"r1\",\"jku\":\"https://evil.example\",\"jwk\":%s}",
 		jwk);
 	make_token(w->other_rsa, head, CLAIMS, token);
 	is_refused(w, token, OIDC_SIGNATURE, WRONG);

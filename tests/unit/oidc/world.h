@@ -13,7 +13,8 @@
 	"\"token_endpoint\":\"https://id.example/token\"," \
 	"\"authorization_endpoint\":\"https://id.example/auth\"," \
 	"\"device_authorization_endpoint\":\"https://id.example/device\"}"
-#define CLAIMS_BUT(but)	"{\"iss\":\"" ISSUER "\",\"sub\":\"u1\",\"aud\":\"" AUDIENCE "\",\"exp\":1790003600" but "}"
+#define CLAIMS_BUT(but)	"{\"iss\":\"" ISSUER "\",\"sub\":\"u1\",\"aud\":\"" AUDIENCE "\"," \
+	"\"exp\":1790003600" but "}"
 #define CLAIMS		CLAIMS_BUT("")
 #define HEAD_OF(alg, kid) "{\"alg\":\"" alg "\",\"typ\":\"JWT\",\"kid\":\"" kid "\"}"
 
@@ -33,8 +34,8 @@ struct world {
 	struct oidc_user user;			/* numbers and hash only */
 };
 
-static inline int fake_get(void *ctx, const char *url, oidc_document_fn done, void *of_done, void **ret_request,
-	char why[static OIDC_WHY_LEN])
+static inline int fake_get(void *ctx, const char *url, oidc_document_fn done, void *of_done,
+	void **ret_request, char why[static OIDC_WHY_LEN])
 {
 	struct world *w = ctx;
 
@@ -123,7 +124,8 @@ static inline void three_keys(struct world *w)
 /* Keys take long to make, so all tests of a file have the same. */
 static inline struct world *world_new(void)
 {
-	static const struct oidc_options options = { .issuer = ISSUER, .audience = AUDIENCE, .client_id = "cli" };
+	static const struct oidc_options options = { .issuer = ISSUER, .audience = AUDIENCE,
+		.client_id = "cli" };
 	static EVP_PKEY *rsa, *other_rsa, *ec, *ed;
 	struct world *w = calloc(1, sizeof(*w));
 	const struct oidc_source source = { fake_get, fake_cancel, fake_release, fake_now, w };
