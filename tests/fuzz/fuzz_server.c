@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Clients that say anything to the hub's port: HTTP/1.1, WebSocket, HTTP/2 and gRPC, in any order and
- * division, while the kernel takes less than it is offered and time passes. The input is a list of steps, each
- * an operation, a length and its bytes; the first two bytes say what the owner's callbacks do.
+ * division, while the kernel takes less than it is offered and time passes. The input is a list of steps, an
+ * operation, a length and its bytes each; the first two bytes say what the owner's callbacks do.
  */
 #include <errno.h>
 #include <nghttp2/nghttp2.h>
@@ -377,7 +377,8 @@ static void fuzz_open(struct server *s, size_t i)
 static void fuzz_do(struct loop *loop, uint8_t step, uint8_t arg, const uint8_t *bytes, size_t len)
 {
 	static const char upgrade[] = "GET /relay HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
-		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0";
 
 	switch (step % FUZZ_STEPS) {
@@ -394,8 +395,8 @@ static void fuzz_do(struct loop *loop, uint8_t step, uint8_t arg, const uint8_t 
 		fuzz_say(loop, preface, sizeof(preface));
 		break;
 	case FUZZ_H2:
-		fuzz_say_h2(loop, arg % 11, arg & 0x80 ? 1 : arg & 0x40 ? 4 : 0, len ? bytes[0] % 8 : 0, bytes,
-			len);
+		fuzz_say_h2(loop, arg % 11, arg & 0x80 ? 1 : arg & 0x40 ? 4 : 0, len ? bytes[0] % 8 : 0,
+			bytes, len);
 		break;
 	case FUZZ_HEADERS:
 		fuzz_say_headers(loop, false, arg % 16, 4 | (arg >> 7), bytes, len);
