@@ -141,6 +141,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 #undef refuse
 #undef end
 #define take_frame	h2_take_frame
+#include "server/h2_memory.c"
 #include "server/h2.c"
 #undef HEADERS_MAX
 #define refuse		call_refuse

@@ -234,6 +234,7 @@ static nghttp2_session *new_session(struct connection *c)
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_session *session = NULL;
 	nghttp2_option *option = NULL;
+	nghttp2_mem memory = h2_memory(c->h2);
 
 	if (nghttp2_session_callbacks_new(&callbacks))
 		return NULL;
@@ -251,7 +252,7 @@ static nghttp2_session *new_session(struct connection *c)
 		nghttp2_option_set_max_outbound_ack(option, 100);
 		/* Answers have a handful of fields: what a table of them saves is not worth 2 KiB. */
 		nghttp2_option_set_max_deflate_dynamic_table_size(option, 0);
-		if (nghttp2_session_server_new2(&session, callbacks, c, option))
+		if (nghttp2_session_server_new3(&session, callbacks, c, option, &memory))
 			session = NULL;
 	}
 	nghttp2_option_del(option);
@@ -274,8 +275,8 @@ int h2_begin(struct connection *c)
 	TAILQ_INIT(&h2->over);
 	h2->credit = CREDIT_MOST;
 	h2->credit_ns = h2->idle_ns = loop_now(c->server->loop);
-	h2->session = new_session(c);
 	c->h2 = h2;
+	h2->session = new_session(c);
 	if (!h2->session || nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings,
 		sizeof(settings) / sizeof(*settings)) || nghttp2_session_set_local_window_size(h2->session,
 		NGHTTP2_FLAG_NONE, 0, WINDOW))
@@ -312,20 +313,25 @@ size_t h2_take(struct connection *c, uint8_t *bytes, size_t len)
 bool h2_pump(struct connection *c)
 {
 	struct h2 *h2 = c->h2;
+	const size_t before = c->out.waiting;
 	const uint8_t *frame;
 	ssize_t len = 0;
 
 	if (h2->is_busy)
 		return false;
 	h2->is_busy = true;
+	h2->is_building = true;
 	while (c->out.waiting < SERVER_FLUSH_AT) {
 		len = nghttp2_session_mem_send(h2->session, &frame);
 		if (len > 0 && out_put(c->server, &c->out, frame, len))
 			len = NGHTTP2_ERR_NOMEM;
-		if (len <= 0)
+		if (len <= 0) {
+			h2->is_building = c->out.waiting >= SERVER_FLUSH_AT;
 			break;
+		}
 	}
 	h2->is_busy = false;
+	h2->has_built |= c->out.waiting != before;
 	if (len < 0)
 		connection_fail(c, nghttp2_strerror(len));
 	return c->out.waiting >= SERVER_FLUSH_AT;
@@ -360,6 +366,12 @@ void h2_turn(struct connection *c)
 	}
 	if (c->stage != STAGE_OVER && !connection_has_waiting(c))
 		tell_drained(c);
+	if (c->stage == STAGE_OVER)
+		return;
+	if (h2->has_built && !h2->is_building) {
+		h2->has_built = false;
+		h2_memory_rest(h2);
+	}
 	if (c->stage == STAGE_HTTP2 && !nghttp2_session_want_read(h2->session) &&
 		!nghttp2_session_want_write(h2->session))
 		connection_finish(c);

@@ -20,10 +20,13 @@ TAILQ_HEAD(call_list, server_call);
 struct h2 {
 	nghttp2_session *session;
 	struct h2_head *head;
+	void *buffer;			/* in which nghttp2 builds frames (h2_memory.c) */
 	struct call_list calls;
 	struct call_list over;		/* whose owners are to be told */
 	bool is_busy;			/* in nghttp2 */
 	bool is_ending;			/* GOAWAY with an error: nothing more is read */
+	bool has_built;			/* frames, since the buffer was given back */
+	bool is_building;		/* one of them is not yet taken */
 	bool is_malformed;		/* that was noted */
 	bool had_call;
 	double credit;			/* frames that the client may still send without any use */
@@ -59,6 +62,11 @@ struct server_call {
 	uint64_t ended_ns;		/* 0: not yet */
 	uint64_t partial_ns;		/* since when a message is not whole; 0: none is */
 };
+
+/* For @h2's session. */
+nghttp2_mem h2_memory(struct h2 *h2);
+/* What the buffer has is of no use any more: no frame is being built or taken. */
+void h2_memory_rest(struct h2 *h2);
 
 /* A request whose headers are in @c->h2->head. */
 void call_begin(struct connection *c, int32_t id);
