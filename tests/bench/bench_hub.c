@@ -30,7 +30,7 @@
 #define PORT		18941
 #define GROUP		20
 #define SIGNAL_STREAM	5
-#define SPARE		100		/* descriptors beside those of agents */
+#define SPARE		400		/* descriptors beside those of agents, and of the hub */
 #define JOINING_MOST	200		/* at a time while the mesh grows */
 #define LIMIT_S		120
 #define IN_LEN		16384
@@ -416,6 +416,22 @@ static void take_frames(struct conn *conn, const uint8_t *bytes, size_t len)
 	}
 }
 
+/* Frames of the relay, which come whole: a ping of its WebSocket, or its own health check, is given back. */
+static void take_relay(struct conn *conn, const uint8_t *bytes, size_t len)
+{
+	static const uint8_t pong[] = { 0x8a, 0x80, 0, 0, 0, 0 };
+	static const uint8_t health[] = { 0x82, 0x82, 0, 0, 0, 0, RELAY_VERSION, RELAY_HEALTH_CHECK };
+
+	while (len >= 2 && bytes[1] < 126 && len >= 2U + bytes[1]) {
+		if (bytes[0] == 0x89)
+			send_all(conn->fd, pong, sizeof(pong));
+		else if (bytes[0] == 0x82 && bytes[1] == 2 && bytes[3] == RELAY_HEALTH_CHECK)
+			send_all(conn->fd, health, sizeof(health));
+		len -= 2U + bytes[1];
+		bytes += 2U + bytes[1];
+	}
+}
+
 static void on_readable(struct conn *conn)
 {
 	static uint8_t in[IN_LEN];
@@ -434,6 +450,8 @@ static void on_readable(struct conn *conn)
 	} else if (!conn->is_up && memmem(in, len, "rel://", 6)) {
 		conn->is_up = true;
 		up_relays++;
+	} else if (conn->is_up) {
+		take_relay(conn, in, len);
 	}
 }
 
@@ -471,7 +489,7 @@ static void end_hub(void)
 	hub_pid = 0;
 }
 
-static void write_file(size_t groups)
+static void write_file(size_t groups, bool has_route)
 {
 	uint8_t hash[HUBFILE_HASH_LEN];
 	char path[96], text[40], hex[65];
@@ -491,8 +509,9 @@ static void write_file(size_t groups)
 	fprintf(f, "groups:\n");
 	for (size_t i = 0; i <= groups; i++)
 		fprintf(f, "  g%zu: []\n", i);
-	fprintf(f,
-		"routes:\n  - {name: site, network: 10.0.0.0/8, routers: {groups: g0}, to: All}\npolicies:\n"
+	if (has_route)
+		fprintf(f, "routes:\n  - {name: site, network: 10.0.0.0/8, routers: {groups: g0}, to: All}\n");
+	fprintf(f, "policies:\n"
 		"  - {name: gateway, from: [All], to: [g0]}\n");
 	for (size_t i = 1; i <= groups; i++)
 		fprintf(f, "  - {name: p%zu, from: [g%zu], to: [g%zu]}\n", i, i, i);
@@ -660,6 +679,16 @@ static double time_change(struct agent *agent, size_t touched, uint32_t stream, 
 	return took;
 }
 
+/* The file without its route: until everybody has heard of it. */
+static double time_reload(size_t peers)
+{
+	settle();
+	write_file(peers / GROUP + 1, false);
+	maps_wanted = maps_total + peers;
+	kill(hub_pid, SIGHUP);
+	return run_until(maps_came, "a reload");
+}
+
 static void make_agents(size_t count)
 {
 	agents = calloc(count, sizeof(*agents));
@@ -690,7 +719,7 @@ static void measure(struct bench *b, const char *talon, size_t peers)
 	strcpy(dir, "/tmp/talon-bench-hub-XXXXXX");
 	if (!mkdtemp(dir))
 		die("mkdtemp");
-	write_file(peers / GROUP + 1);
+	write_file(peers / GROUP + 1, true);
 	start_hub(talon);
 	read_key();
 	make_agents(peers);
@@ -715,6 +744,7 @@ static void measure(struct bench *b, const char *talon, size_t peers)
 	fprintf(stderr, "%zu peers: %.1f MB of maps in one change\n", peers, bytes_total / 1e6);
 	took = time_change(&agents[GROUP * 2], GROUP, 103, &cpu);
 	report(b, "hub.change_of_20", peers, took, "s");
+	report(b, "hub.reload", peers, time_reload(peers), "s");
 	report(b, "hub.rss_after", peers, hub_mib("VmHWM:"), "MiB");
 	end_hub();
 	for (size_t i = 0; i < peers; i++) {

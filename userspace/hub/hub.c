@@ -578,12 +578,15 @@ static void use_file(struct hub *hub, struct hubfile *file, const struct hub_set
 	hub->settings.key = settings->key;
 	for (size_t i = 0; i < hub->roster.count; i++) {
 		struct hub_peer *peer = hub->roster.of[i];
+		bool had_own = peer->override, was_expired = peer->is_expired;
 		uint64_t ends_s = hub_login_ends(hub, peer);
 
-		if (peer->is_expired && (!ends_s || ends_s > hub_unix_s()))
+		if (was_expired && (!ends_s || ends_s > hub_unix_s()))
 			peer->is_expired = false;
 		hub_override(hub, peer);
-		hub_put(hub, peer);
+		/* the map has the file already: only what is not in it can be new */
+		if (had_own || peer->override || was_expired != peer->is_expired)
+			hub_put(hub, peer);
 	}
 	hubfile_free(old);
 	hub_changed(hub);
