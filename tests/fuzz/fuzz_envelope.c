@@ -15,6 +15,29 @@
 
 static const struct secret_key own = { { 1, 2, 3 } };
 
+/* A server opens what is in a request, and its answer is understood. */
+static void request_and_answer(const uint8_t *data, size_t size)
+{
+	struct secret_key server = { { 4, 5, 6 } };
+	uint8_t server_public[KEY_LEN], *bytes, *plain;
+	struct envelope_pair pair;
+	size_t len, plain_len;
+
+	key_public(&server, server_public);
+	if (!envelope_unpack_request(&server, server_public, data, size, &pair, &plain, &plain_len))
+		envelope_free(plain, plain_len);
+	assert(envelope_pack_management(&own, server_public, data, size, &bytes, &len) == 0);
+	assert(envelope_unpack_request(&server, server_public, bytes, len, &pair, &plain, &plain_len) == 0);
+	assert(plain_len == size && (!size || !memcmp(plain, data, size)));
+	envelope_free(plain, plain_len);
+	envelope_free(bytes, len);
+	assert(envelope_pack_answer(&pair, data, size, &bytes, &len) == 0);
+	assert(envelope_unpack_management(&own, server_public, bytes, len, &plain, &plain_len) == 0);
+	assert(plain_len == size && (!size || !memcmp(plain, data, size)));
+	envelope_free(plain, plain_len);
+	envelope_free(bytes, len);
+}
+
 static void there_and_back(const uint8_t *data, size_t size)
 {
 	struct secret_key other = { { 4, 5, 6 } };

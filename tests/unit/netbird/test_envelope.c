@@ -200,6 +200,46 @@ static void messages_to_peers_name_both_and_prove_the_sender(void **state)
 	free(bytes);
 }
 
+static void a_server_opens_requests_of_whoever_made_them_and_answers_them(void **state)
+{
+	struct secret_key client = netbird_secret(CLIENT_PRIVATE), server = netbird_secret(OTHER_PRIVATE);
+	uint8_t client_public[KEY_LEN], server_public[KEY_LEN], *bytes, *plain, *answer;
+	size_t len, plain_len, answer_len;
+	struct envelope_pair pair;
+
+	netbird_key(CLIENT_PUBLIC, client_public);
+	netbird_key(OTHER_PUBLIC, server_public);
+	assert_int_equal(envelope_pack_management(&client, server_public, "login", 5, &bytes, &len), 0);
+	assert_int_equal(envelope_unpack_request(&server, server_public, bytes, len, &pair, &plain,
+		&plain_len), 0);
+	assert_int_equal(plain_len, 5);
+	assert_memory_equal(plain, "login", 5);
+	assert_memory_equal(pair.peer, client_public, KEY_LEN);
+	envelope_free(plain, plain_len);
+	assert_int_equal(envelope_pack_answer(&pair, "welcome", 7, &answer, &answer_len), 0);
+	assert_int_equal(envelope_unpack_management(&client, server_public, answer, answer_len, &plain,
+		&plain_len), 0);
+	assert_int_equal(plain_len, 7);
+	assert_memory_equal(plain, "welcome", 7);
+	envelope_free(plain, plain_len);
+	envelope_free(answer, answer_len);
+	/* cut, changed, or by another than it names */
+	for (size_t cut = 0; cut < len; cut++)
+		assert_int_equal(envelope_unpack_request(&server, server_public, bytes, cut, &pair, &plain,
+			&plain_len), -EBADMSG);
+	bytes[len - 1] ^= 1;
+	assert_int_equal(envelope_unpack_request(&server, server_public, bytes, len, &pair, &plain,
+		&plain_len), -EBADMSG);
+	bytes[len - 1] ^= 1;
+	memcpy(bytes + 2, LAP_PUBLIC, KEY_BASE64_LEN);
+	assert_int_equal(envelope_unpack_request(&server, server_public, bytes, len, &pair, &plain,
+		&plain_len), -EBADMSG);
+	memcpy(bytes + 2, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", KEY_BASE64_LEN);
+	assert_int_equal(envelope_unpack_request(&server, server_public, bytes, len, &pair, &plain,
+		&plain_len), -EKEYREJECTED);
+	envelope_free(bytes, len);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +250,7 @@ int main(void)
 		cmocka_unit_test(a_key_of_low_order_is_refused),
 		cmocka_unit_test(messages_to_management_are_what_its_schema_says),
 		cmocka_unit_test(messages_to_peers_name_both_and_prove_the_sender),
+		cmocka_unit_test(a_server_opens_requests_of_whoever_made_them_and_answers_them),
 	};
 
 	if (sodium_init() < 0)
