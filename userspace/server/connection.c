@@ -343,6 +343,10 @@ static void hold(struct connection *c, const uint8_t *bytes, size_t len)
 	}
 	memcpy(c->held, bytes, len);
 	c->held_len = len;
+	if (!c->began_ns) {
+		c->began_ns = loop_now(c->server->loop);
+		loop_timer_after(c->server->loop, &c->timer, c->server->options.silence_ns);
+	}
 }
 
 void connection_take(struct connection *c, uint8_t *bytes, size_t len)
@@ -494,9 +498,9 @@ static void ready(void *ctx, uint32_t events)
 
 static uint64_t due_http1(const struct connection *c)
 {
-	if (!c->is_served)
+	if (!c->is_served || c->held_len)
 		return c->began_ns + c->server->options.silence_ns;
-	return c->heard_ns + (c->held_len ? c->server->options.silence_ns : KEEP_ALIVE_NS);
+	return c->heard_ns + KEEP_ALIVE_NS;
 }
 
 static void time_out(struct connection *c, const char *why)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Memory of nghttp2's sessions. Each has a buffer of 16 KiB in which it builds frames; thousands of connections
-// that are silent need none. The buffer is mapped by itself, so that only what is written takes memory, and
-// that is given back when nothing is being built.
+// Memory of nghttp2's sessions. Each has a buffer of 16 KiB in which it builds frames; thousands of
+// connections that are silent need none. The buffer is mapped by itself, so that only what is written takes
+// memory, and that is given back when nothing is being built.
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -211,6 +211,7 @@ static void take_request(struct connection *c, char *bytes, size_t len)
 		return;
 	}
 	c->is_served = true;
+	c->began_ns = 0;
 	request_settle(&request, c);
 	if (line.minor && asks_upgrade(&request) && !strcmp(request.is.method, "GET")) {
 		socket_upgrade(c, &request);

@@ -156,7 +156,9 @@ struct connection {
 	bool is_shut;				/* written to its end */
 	bool is_paused;				/* not read from */
 	const char *failed;			/* ends in its turn, at once */
-	uint64_t began_ns, heard_ns, pinged_ns, stalled_ns;
+	uint64_t began_ns;			/* when it came, or a later request began; 0: none has */
+	uint64_t heard_ns, pinged_ns;
+	uint64_t stalled_ns;			/* when the kernel last took anything; 0: it takes all */
 	struct out out;
 	size_t reserved;			/* of out, between reserve and commit */
 	uint8_t *held;				/* read, and not a whole of something */

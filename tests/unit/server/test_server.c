@@ -226,6 +226,38 @@ static void who_says_nothing_is_let_go(void **state)
 	assert_int_equal(counts().timed_out, 2);
 	raw_close(&raw);
 	raw_close(&slow);
+	/* nor may a later request come byte by byte for ever */
+	ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "hello\n");
+	while (!raw_is_closed(&raw) && counts().timed_out == 2) {
+		raw_say(&raw, "G");
+		loop_turn(loop, 10 * LOOP_MS);
+	}
+	WAIT_FOR(raw_is_closed(&raw));
+	assert_int_equal(counts().timed_out, 3);
+	raw_close(&raw);
+}
+
+static void both_families_come_to_one_port(void **state)
+{
+	static const struct server_events events = { .request = on_request };
+	const struct server_options options = { .listen.family = AF_INET6 };
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	char why[SERVER_WHY_LEN];
+
+	memset(&owner, 0, sizeof(owner));
+	assert_int_equal(server_new(loop, &options, &events, NULL, &server, why), 0);
+	ask("GET / HTTP/1.0\r\n\r\n", "hello");
+	assert_int_equal(strncmp(owner.remote, "127.0.0.1:", 10), 0);
+	raw_close(&raw);
+	to.sin6_port = htons(server_port(server));
+	memset(&raw, 0, sizeof(raw));
+	raw.fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(raw.fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	fcntl(raw.fd, F_SETFL, O_NONBLOCK);
+	raw_say(&raw, "GET / HTTP/1.0\r\n\r\n");
+	WAIT_FOR(raw_has(&raw, "hello"));
+	assert_int_equal(strncmp(owner.remote, "[::1]:", 6), 0);
+	raw_close(&raw);
 }
 
 static void a_drained_server_takes_nobody(void **state)
@@ -274,6 +306,7 @@ int main(void)
 		TEST(only_trusted_proxies_tell_addresses),
 		TEST(connections_are_limited),
 		TEST(who_says_nothing_is_let_go),
+		TEST(both_families_come_to_one_port),
 		TEST(a_drained_server_takes_nobody),
 		TEST(a_port_that_is_taken_is_told),
 	};
