@@ -12,7 +12,7 @@
 	"color:#222}" \
 	"table{border-collapse:collapse;width:100%}" \
 	"th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #ddd}" \
-	"th{font-weight:600}.n{text-align:right}.off{color:#999}h2{margin-top:2rem}" \
+	"th{font-weight:600}.n{text-align:right;white-space:nowrap}.off{color:#999}h2{margin-top:2rem}" \
 	"@media(prefers-color-scheme:dark){body{background:#16181c;color:#ddd}th,td{border-color:#333}}"
 
 #define PEERS_SHOWN	2000
@@ -36,7 +36,7 @@ static void cell(FILE *out, const char *s)
 	fputs("</td>", out);
 }
 
-static void cell_bytes(FILE *out, uint64_t bytes)
+static void amount(FILE *out, uint64_t bytes)
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
 	double value = bytes;
@@ -46,7 +46,14 @@ static void cell_bytes(FILE *out, uint64_t bytes)
 		value /= 1024;
 		unit++;
 	}
-	fprintf(out, "<td class=n>%.*f %s</td>", unit ? 1 : 0, value, units[unit]);
+	fprintf(out, "%.*f %s", unit ? 1 : 0, value, units[unit]);
+}
+
+static void cell_bytes(FILE *out, uint64_t bytes)
+{
+	fputs("<td class=n>", out);
+	amount(out, bytes);
+	fputs("</td>", out);
 }
 
 static void cell_address(FILE *out, const struct hubstore_peer *kept)
@@ -216,15 +223,17 @@ static void page(FILE *out, const struct hub *hub)
 	server_url_format(&hub->settings.public_url, url);
 	cidr_format(&hub->network, net, sizeof(net));
 	hubrelay_counts(hub->relay, &relay);
-	fputs("<!doctype html><html lang=en><meta charset=utf-8><title>Talon hub</title><style>" STYLE
+	fputs("<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
+		"content=\"width=device-width\"><title>Talon hub</title><style>" STYLE
 		"</style><h1>Talon hub</h1><table><tr><th>Address", out);
 	cell(out, url);
 	fputs("</tr><tr><th>Network", out);
 	cell(out, net);
 	fprintf(out, "</tr><tr><th>Peers<td>%zu known, %zu connected</tr><tr><th>Relay<td>%" PRIu64
 		" peers, %" PRIu64
-		" packets, %" PRIu64 " bytes, %" PRIu64 " lost</tr></table>\n", hub->roster.count, hub->syncs,
-		relay.peers, relay.packets, relay.bytes, relay.lost_offline + relay.lost_slow);
+		" packets, ", hub->roster.count, hub->syncs, relay.peers, relay.packets);
+	amount(out, relay.bytes);
+	fprintf(out, ", %" PRIu64 " lost</tr></table>\n", relay.lost_offline + relay.lost_slow);
 	peers(out, hub);
 	routes(out, hub->file);
 	policies(out, hub->file);
