@@ -43,7 +43,7 @@ struct call_message {
 
 struct server_call {
 	TAILQ_ENTRY(server_call) entry;
-	struct connection *c;		
+	struct connection *c;
 	int32_t id;
 	struct endpoint remote;
 	const struct server_call_events *events;	/* NULL: a plain request */
