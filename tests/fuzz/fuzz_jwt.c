@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Any bytes as what an issuer says, or a person who is none. The first byte chooses: a token (t), claims of a
- * token that was found good (c), a key set (k), a discovery document (d), Cache-Control (m). The keys are those
- * of RFC 7515 and RFC 8037, whose examples are among the seeds, so that signatures are checked, too.
+ * token that was found good (c), a key set (k), a discovery document (d), Cache-Control (m). The keys are
+ * those of RFC 7515 and RFC 8037, whose examples are among the seeds, so that signatures are checked, too.
  */
 #include "base/cidr.c"
 #include "base/host_port.c"
