@@ -528,8 +528,8 @@ static void start_hub(const char *talon)
 	hub_pid = fork();
 	if (!hub_pid) {
 		execl(talon, talon, "hub", "--file", file, "--data-dir", data, "--listen", listen, "--stun",
-			"none", "--page",
-			"none", "--log-level", getenv("HUB_LOG") ? getenv("HUB_LOG") : "warn", (char *)NULL);
+			"off", "--page",
+			"off", "--log-level", getenv("HUB_LOG") ? getenv("HUB_LOG") : "warn", (char *)NULL);
 		die(talon);
 	}
 	for (int i = 0; i < 100; i++) {

@@ -31,7 +31,7 @@ struct hub_options {
 	const char *listen;		/* ADDRESS:PORT; [::]:443 with a certificate, else [::]:80 */
 	const char *public_url;		/* http://HOST[:PORT] or https://...: where peers find the hub */
 	const char *data_dir;
-	const char *stun, *page;	/* ADDRESS:PORT or "none" */
+	const char *stun, *page;	/* ADDRESS:PORT or "off" */
 	const char *certificate, *key;	/* PEM files; both or neither */
 	/* 32 bytes as 64 hexadecimal digits; DATA-DIR/master.key is made if not given */
 	const char *master_key_file;

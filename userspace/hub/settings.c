@@ -36,7 +36,7 @@ static int parse_place(const char *name, const char *text, bool can_be_off, stru
 	struct host_port parsed;
 	char host[HOST_LEN];
 
-	if (can_be_off && (!strcmp(text, "none") || !strcmp(text, "off"))) {
+	if (can_be_off && !strcmp(text, "off")) {
 		*ret_place = place;
 		return 0;
 	}
@@ -50,7 +50,7 @@ static int parse_place(const char *name, const char *text, bool can_be_off, stru
 	return 0;
 bad:
 	return say(why, -EINVAL, "%s: '%.100s': expected ADDRESS:PORT%s, such as 0.0.0.0:443 or [::]:443",
-		name, text, can_be_off ? " or none" : "");
+		name, text, can_be_off ? " or off" : "");
 }
 
 /* The address that others most likely reach this host at. */

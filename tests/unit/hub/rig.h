@@ -171,7 +171,7 @@ static inline void rig_write(struct rig *rig, const char *text)
 static inline void rig_open(struct rig *rig)
 {
 	struct hub_options options = { .file = rig->text ? rig->file : NULL, .data_dir = rig->data,
-		.stun = "none",
+		.stun = "off",
 		.listen = "127.0.0.1:80", .page = "127.0.0.1:9568", .public_url = "http://hub.test:8080" };
 	char why[HUB_WHY_LEN] = "";
 
