@@ -4,7 +4,10 @@
 // memory, how long a hundred take to join at once, and how long until everybody has the map that a change of
 // the gateway makes, and that of a change which touches twenty.
 //
-//   bench_hub [--json FILE]		HUB_PEERS="2000 10000"
+// Then as many as HUB_FLAT says who all see each other, as without a file; beside them, with the same agents,
+// NetBird's server, if STOCK_HUB says "PID PORT SETUP-KEY" of one that runs for 127.0.0.1.
+//
+//   bench_hub [--json FILE]		HUB_PEERS="2000 10000" HUB_FLAT=200 STOCK_HUB="1234 8080 A1B2..."
 #include <arpa/inet.h>
 #include <assert.h>
 #include <fcntl.h>
@@ -32,7 +35,7 @@
 #define SIGNAL_STREAM	5
 #define SPARE		400		/* descriptors beside those of agents, and of the hub */
 #define JOINING_MOST	200		/* at a time while the mesh grows */
-#define LIMIT_S		120
+#define LIMIT_S		60
 #define IN_LEN		16384
 
 enum kind { MANAGEMENT, SIGNAL, RELAY, KINDS };
@@ -63,6 +66,8 @@ struct agent {
 	bool has_joined;
 };
 
+static int port = PORT;
+static const char *one_key;		/* for all agents; NULL: one for each group */
 static struct agent *agents;
 static size_t agent_count, first_maps, up_signals, up_relays;
 static int epoll;
@@ -161,7 +166,7 @@ static void watch(struct conn *conn)
 static void open_conn(struct agent *agent, enum kind kind)
 {
 	struct sockaddr_in own = { .sin_family = AF_INET }, to = { .sin_family = AF_INET,
-		.sin_port = htons(PORT) };
+		.sin_port = htons(port) };
 	struct conn *conn = &agent->conns[kind];
 	int one = 1;
 
@@ -205,7 +210,10 @@ static size_t seal(struct agent *agent, const ProtobufCMessage *message, uint8_t
 
 static void key_text(size_t group, char text[40])
 {
-	snprintf(text, 40, "B1B2C3D4-0000-4000-8000-%012zX", group);
+	if (one_key)
+		snprintf(text, 40, "%s", one_key);
+	else
+		snprintf(text, 40, "B1B2C3D4-0000-4000-8000-%012zX", group);
 }
 
 static void join(struct agent *agent)
@@ -479,10 +487,11 @@ static double run_until(bool (*is_done)(void), const char *what)
 /* ---- the hub ---- */
 
 static pid_t hub_pid;
+static bool is_outside;			/* not ours to end */
 
 static void end_hub(void)
 {
-	if (hub_pid > 0) {
+	if (hub_pid > 0 && !is_outside) {
 		kill(hub_pid, SIGTERM);
 		waitpid(hub_pid, NULL, 0);
 	}
@@ -510,7 +519,8 @@ static void write_file(size_t groups, bool has_route)
 	for (size_t i = 0; i <= groups; i++)
 		fprintf(f, "  g%zu: []\n", i);
 	if (has_route)
-		fprintf(f, "routes:\n  - {name: site, network: 10.0.0.0/8, routers: {groups: g0}, to: All}\n");
+		fprintf(f,
+		"routes:\n  - {name: site, network: 10.0.0.0/8, routers: {groups: g0}, to: All}\n");
 	fprintf(f, "policies:\n"
 		"  - {name: gateway, from: [All], to: [g0]}\n");
 	for (size_t i = 1; i <= groups; i++)
@@ -524,7 +534,7 @@ static void start_hub(const char *talon)
 
 	snprintf(file, sizeof(file), "%s/hub.yaml", dir);
 	snprintf(data, sizeof(data), "%s/data", dir);
-	snprintf(listen, sizeof(listen), "127.0.0.1:%d", PORT);
+	snprintf(listen, sizeof(listen), "127.0.0.1:%d", port);
 	hub_pid = fork();
 	if (!hub_pid) {
 		execl(talon, talon, "hub", "--file", file, "--data-dir", data, "--listen", listen, "--stun",
@@ -533,7 +543,7 @@ static void start_hub(const char *talon)
 		die(talon);
 	}
 	for (int i = 0; i < 100; i++) {
-		struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(PORT) };
+		struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
 		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 		to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -585,7 +595,7 @@ static double hub_cpu_s(void)
 static void read_key(void)
 {
 	uint8_t out[512], in[512];
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(PORT) };
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	size_t len = put_preface(out), have = 0;
 	uint8_t *at = NULL;
@@ -701,6 +711,13 @@ static void make_agents(size_t count)
 	agent_count = count;
 }
 
+static void remove_dir(void)
+{
+	if (!fork())
+		execlp("rm", "rm", "-rf", dir, (char *)NULL);
+	wait(NULL);
+}
+
 static void report(struct bench *b, const char *name, size_t peers, double value, const char *unit)
 {
 	char text[64];
@@ -753,9 +770,84 @@ static void measure(struct bench *b, const char *talon, size_t peers)
 				close(agents[i].conns[k].fd);
 	}
 	free(agents);
-	if (!fork())
-		execlp("rm", "rm", "-rf", dir, (char *)NULL);
-	wait(NULL);
+	remove_dir();
+}
+
+/* All see each other. @name: of the rows; returns seconds until a change of one is with everybody. */
+static void measure_flat(size_t peers, double *ret_join, double *ret_rss, double *ret_change)
+{
+	double cpu;
+
+	first_maps = up_signals = up_relays = 0;
+	maps_total = bytes_total = 0;
+	read_key();
+	make_agents(peers);
+	target = peers;
+	for (size_t i = 0; i < peers; i++)
+		join(&agents[i]);
+	*ret_join = run_until(all_mapped, "joining");
+	run_until(all_joined, "signal and relay");
+	settle();
+	*ret_rss = hub_mib("VmRSS:");
+	*ret_change = time_change(&agents[0], peers - 1, 101, &cpu);	/* NetBird tells the others alone */
+	for (size_t i = 0; i < peers; i++) {
+		for (int k = 0; k < KINDS; k++) {
+			if (agents[i].conns[k].agent)
+				close(agents[i].conns[k].fd);
+		}
+	}
+	free(agents);
+}
+
+static void write_flat_file(void)
+{
+	uint8_t hash[HUBFILE_HASH_LEN];
+	char path[96], hex[65];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/hub.yaml", dir);
+	f = fopen(path, "we");
+	if (!f)
+		die(path);
+	hubfile_key_hash(one_key, hash);
+	fprintf(f,
+		"keys:\n  all: {hash: %s, uses: unlimited}\npolicies:\n  - {name: all, from: All, to: All}\n",
+		sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash)));
+	fclose(f);
+}
+
+static void report_beside(struct bench *b, const char *name, size_t peers, double own, double their,
+	const char *unit)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s.flat%zu", name, peers);
+	bench_report(b, text, own, unit, isnan(their) ? NULL : "netbird", their, their / own);
+}
+
+static void compare(struct bench *b, const char *talon, size_t peers)
+{
+	const char *stock = getenv("STOCK_HUB");
+	double own[3], their[3] = { NAN, NAN, NAN };
+	char key[64];
+
+	one_key = "B1B2C3D4-0000-4000-8000-000000000001";
+	strcpy(dir, "/tmp/talon-bench-hub-XXXXXX");
+	if (!mkdtemp(dir))
+		die("mkdtemp");
+	write_flat_file();
+	start_hub(talon);
+	measure_flat(peers, &own[0], &own[1], &own[2]);
+	end_hub();
+	remove_dir();
+	if (stock && sscanf(stock, "%d %d %63s", &hub_pid, &port, key) == 3) {
+		is_outside = true;
+		one_key = key;
+		measure_flat(peers, &their[0], &their[1], &their[2]);
+	}
+	report_beside(b, "hub.join", peers, own[0], their[0], "s");
+	report_beside(b, "hub.rss", peers, own[1], their[1], "MiB");
+	report_beside(b, "hub.change", peers, own[2], their[2], "s");
 }
 
 int main(int argc, char **argv)
@@ -788,5 +880,8 @@ int main(int argc, char **argv)
 				(size_t)files.rlim_max, relays_most < count ? relays_most : count);
 		measure(&b, talon, count);
 	}
+	shares = false;
+	relays_most = SIZE_MAX;
+	compare(&b, talon, getenv("HUB_FLAT") ? strtoul(getenv("HUB_FLAT"), NULL, 10) : 200);
 	return bench_end(&b);
 }
