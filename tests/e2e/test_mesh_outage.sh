@@ -170,6 +170,23 @@ test_controller_away_until_the_peer_gives_its_checks_up_loses_no_packet() {
 	usable
 }
 
+# As pods that are killed and replaced: each is gone again before the laptop has found the next pair, and the relay goes with it.
+test_controllers_that_are_killed_as_soon_as_they_are_ready_lose_no_packet() {
+	local lines
+	usable
+	direct lap node
+	start_load lap 2000
+	for _ in 1 2 3 4 5 6; do
+		stop node KILL
+		lines=$(log_lines node)
+		member_start node
+		wait_for 10 "the next controller" logged_since node "$lines" " ready: "
+	done
+	still_loaded
+	load_lost_nothing 2000
+	usable
+}
+
 test_killed_agent_loses_no_packet_and_the_next_one_goes_on() {
 	usable
 	start_load lap 500

@@ -16,6 +16,7 @@
 #define FRESH_NS	(60 * LOOP_SECOND)	/* a keepalive comes every 25 s */
 /* what is sent is answered within 10 s, if only by a keepalive */
 #define HEARD_NS	(15 * LOOP_SECOND)
+#define LIVE_NS		LOOP_SECOND		/* ... and while packets flow, all the time */
 
 /* --- what others see --- */
 
@@ -237,6 +238,23 @@ static void leave_old_path(struct conn *conn)
 		set_way(conn, conn->state == LINK_RELAYED ? PLANE_RELAY : PLANE_NOWHERE);
 }
 
+/*
+ * The relay stands, and packets still flow directly without the pair that found the way: they stay there
+ * until the other side's come by relay, or none comes.
+ */
+static bool stays_on_old_path(struct conn *conn)
+{
+	struct plane_facts facts;
+
+	if (conn->state != LINK_RELAYED || !link_old_carries(conn->old_path) ||
+		!is_heard_directly(conn, LIVE_NS, &facts))
+		return false;
+	loop_timer_after(conn->peers->loop, &conn->late, LIVE_NS);
+	if (facts.handshake_ns + FRESH_NS < loop_now(conn->peers->loop))
+		begin_handshake(conn);
+	return true;
+}
+
 static void late_due(void *ctx)
 {
 	struct conn *conn = ctx;
@@ -244,6 +262,8 @@ static void late_due(void *ctx)
 
 	tell_session(conn);
 	if (was_hidden && conn->state == LINK_SEARCHING)
+		return;
+	if (stays_on_old_path(conn))
 		return;
 	if (conn->state == LINK_RELAYED)
 		leave_old_path(conn);
@@ -545,12 +565,38 @@ static void do_renew_pair(struct conn *conn, const struct signal_body *body)
 	offers_rearm(conn, false);
 }
 
-static void do_fall_back(struct conn *conn, const struct signal_body *body)
+/*
+ * Checks are answered by the other side's process, packets by its datapath, which lives without. While
+ * packets flow, ours stay on the pair's address: the relay is the process's, too, which may be gone again
+ * before the next pair is found. Returns whether they do.
+ */
+static bool keep_address(struct conn *conn)
+{
+	struct plane_facts facts;
+
+	if (conn->way != PLANE_DIRECT || !is_heard_directly(conn, LIVE_NS, &facts))
+		return false;
+	old_path_step(conn, LINK_OLD_EV_KEEP);
+	loop_timer_after(conn->peers->loop, &conn->late, LIVE_NS);
+	return true;
+}
+
+static void do_leave_pair(struct conn *conn, const struct signal_body *body)
 {
 	do_end_pair(conn, body);
 	set_way(conn, PLANE_RELAY);
 	kick(conn);
 	offers_rearm(conn, false);
+}
+
+static void do_fall_back(struct conn *conn, const struct signal_body *body)
+{
+	do_end_pair(conn, body);
+	offers_rearm(conn, false);
+	if (keep_address(conn))
+		return;
+	set_way(conn, PLANE_RELAY);
+	kick(conn);
 }
 
 /* The other side may have restarted and know nothing of our session. */
@@ -559,21 +605,20 @@ static void do_fall_back_renew(struct conn *conn, const struct signal_body *body
 	struct peers *peers = conn->peers;
 
 	do_end_pair(conn, body);
-	set_way(conn, PLANE_RELAY);
+	if (!keep_address(conn)) {
+		set_way(conn, PLANE_RELAY);
+		if (!conn->is_controller)
+			loop_timer_after(peers->loop, &conn->late, LATE_NS);
+	}
 	if (conn->is_controller && !peers->ops.rekey)
 		peers->ops.reset(peers->ctx, conn->id);
 	if (conn->is_controller)
 		begin_handshake(conn);
-	else
-		loop_timer_after(peers->loop, &conn->late, LATE_NS);
 	watch_start(conn);
 	offers_rearm(conn, false);
 }
 
-/*
- * Checks are answered by the other side's process, packets by its datapath, which lives without: if authentic
- * packets came from there just now, ours go on to where they went until another way stands.
- */
+/* No relay either: if authentic packets came from there just now, ours go on to where they went. */
 static void do_lose_pair(struct conn *conn, const struct signal_body *body)
 {
 	struct plane_facts facts;
@@ -599,6 +644,12 @@ static void do_drop_pair_alone(struct conn *conn, const struct signal_body *body
 	end_pair(conn);
 	no_way(conn);
 	offers_rearm(conn, false);
+}
+
+static void do_leave_pair_alone(struct conn *conn, const struct signal_body *body)
+{
+	conn_new_session(conn);
+	do_drop_pair_alone(conn, body);
 }
 
 /* A stock peer waits 6 s for checks; told of a new session it leaves the pair at once. */
@@ -662,6 +713,8 @@ static const action_fn actions[LINK_ACTIONS] = {
 	[LINK_DO_FALL_BACK] = do_fall_back,
 	[LINK_DO_FALL_BACK_RENEW] = do_fall_back_renew,
 	[LINK_DO_LOSE_PAIR] = do_lose_pair,
+	[LINK_DO_LEAVE_PAIR] = do_leave_pair,
+	[LINK_DO_LEAVE_PAIR_ALONE] = do_leave_pair_alone,
 	[LINK_DO_DROP_PAIR] = do_drop_pair,
 	[LINK_DO_DROP_PAIR_ALONE] = do_drop_pair_alone,
 	[LINK_DO_GIVE_UP] = do_give_up,

@@ -198,7 +198,7 @@ void exchange_hear(struct conn *conn, const struct signal_body *body)
 		return;
 	if (conn->remote.lacks_ice) {
 		if (conn->exchange)
-			conn_step(conn, LINK_EV_PAIR_LOST, NULL);
+			conn_step(conn, LINK_EV_PAIR_BARRED, NULL);
 		return;
 	}
 	if (conn->exchange && is_same_session(conn->exchange, body)) {

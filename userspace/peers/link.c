@@ -51,6 +51,9 @@ static const struct link_move table[LINK_EVENTS][LINK_STATES] = {
 	[LINK_EV_PAIR_LOST] = {
 		NEVER, NEVER, TO(SEARCHING, END_PAIR), TO(RELAYED, END_PAIR), TO(SEARCHING, LOSE_PAIR),
 		TO(RELAYED, FALL_BACK), TO(RELAYED, FALL_BACK) },
+	[LINK_EV_PAIR_BARRED] = {
+		NEVER, NEVER, TO(SEARCHING, END_PAIR), TO(RELAYED, END_PAIR), TO(SEARCHING, LEAVE_PAIR_ALONE),
+		TO(RELAYED, LEAVE_PAIR), TO(RELAYED, LEAVE_PAIR) },
 	[LINK_EV_SILENCE] = {
 		NEVER, NEVER, NEVER, NEVER, IGNORED, TO(SUSPECT, DETOUR), NEVER },
 	[LINK_EV_FOLLOW] = {
@@ -125,7 +128,8 @@ static const char *const events[] = {
 	[LINK_EV_NEW_SESSION] = "new session",
 	[LINK_EV_RELAY_READY] = "relay ready", [LINK_EV_RELAY_CLOSED] = "relay closed",
 	[LINK_EV_PAIR_SELECTED] = "pair selected",
-	[LINK_EV_PAIR_LOST] = "pair lost", [LINK_EV_SILENCE] = "silence", [LINK_EV_FOLLOW] = "follow",
+	[LINK_EV_PAIR_LOST] = "pair lost", [LINK_EV_PAIR_BARRED] = "pair barred",
+	[LINK_EV_SILENCE] = "silence", [LINK_EV_FOLLOW] = "follow",
 	[LINK_EV_PROVEN] = "proven",
 	[LINK_EV_UNPROVEN] = "unproven", [LINK_EV_HANDSHAKE] = "handshake",
 	[LINK_EV_WATCH_EXPIRED] = "watch expired",
@@ -147,6 +151,7 @@ static const char *const actions[] = {
 	[LINK_DO_FALL_BACK] = "fall back to the relay",
 	[LINK_DO_FALL_BACK_RENEW] = "fall back to the relay, handshake",
 	[LINK_DO_LOSE_PAIR] = "lose the pair",
+	[LINK_DO_LEAVE_PAIR] = "leave the pair for the relay", [LINK_DO_LEAVE_PAIR_ALONE] = "leave the pair",
 	[LINK_DO_DROP_PAIR] = "drop the pair, use the relay", [LINK_DO_DROP_PAIR_ALONE] = "drop the pair",
 	[LINK_DO_GIVE_UP] = "give the pair up",
 	[LINK_DO_DETOUR] = "take the relay meanwhile", [LINK_DO_RETURN] = "return to the pair",

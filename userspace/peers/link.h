@@ -37,6 +37,7 @@ enum link_event {
 	LINK_EV_RELAY_CLOSED,	/* ... or could not be opened */
 	LINK_EV_PAIR_SELECTED,
 	LINK_EV_PAIR_LOST,	/* the agent failed, with or without a pair before */
+	LINK_EV_PAIR_BARRED,	/* packets must not go by it any more */
 	LINK_EV_SILENCE,	/* neither packets nor checks that we send by the pair are answered */
 	LINK_EV_FOLLOW,		/* the other side sends by relay, and no longer by the pair */
 	LINK_EV_PROVEN,		/* the pair answers again */
@@ -73,7 +74,11 @@ enum link_action {
 	 * the other side has a new session: end the agent, new session id; packets keep to the pair's address
 	 */
 	LINK_DO_RENEW_PAIR,
-	LINK_DO_FALL_BACK,	/* the pair is gone, send by relay; new session id, offer soon */
+	/*
+	 * the pair is gone: packets keep to its address while they flow from there, else send by relay; new
+	 * session id, offer soon
+	 */
+	LINK_DO_FALL_BACK,
 	/* the same because the other side has a new session: make sure that WireGuard shakes hands */
 	LINK_DO_FALL_BACK_RENEW,
 	/*
@@ -81,6 +86,8 @@ enum link_action {
 	 * carries; new session id, offer soon
 	 */
 	LINK_DO_LOSE_PAIR,
+	LINK_DO_LEAVE_PAIR,	/* end it, send by relay; new session id, offer soon */
+	LINK_DO_LEAVE_PAIR_ALONE,	/* end it, nothing carries; new session id, offer soon */
 	LINK_DO_DROP_PAIR,	/* end the agent, send by relay; the session id stays; offer soon */
 	/* end the agent, nothing carries; the session id stays; offer soon */
 	LINK_DO_DROP_PAIR_ALONE,

@@ -211,7 +211,7 @@ static void leave_routed_pair(struct conn *conn)
 
 	if (conn_has_pair(conn) && peers_is_routed(conn->peers, exchange->pair.path.family,
 		&exchange->pair.path.remote))
-		conn_step(conn, LINK_EV_PAIR_LOST, NULL);
+		conn_step(conn, LINK_EV_PAIR_BARRED, NULL);
 }
 
 int peers_set_client_routes(struct peers *peers, const struct cidr *list, size_t count)

@@ -56,6 +56,9 @@ static const struct row {
 	{ LINK_EV_PAIR_LOST, { "!", "!", "searching: end the ICE attempt", "relayed: end the ICE attempt",
 		"searching: lose the pair",
 		"relayed: fall back to the relay", "relayed: fall back to the relay" } },
+	{ LINK_EV_PAIR_BARRED, { "!", "!", "searching: end the ICE attempt", "relayed: end the ICE attempt",
+		"searching: leave the pair",
+		"relayed: leave the pair for the relay", "relayed: leave the pair for the relay" } },
 	{ LINK_EV_SILENCE, { "!", "!", "!", "!", "-", "suspect: take the relay meanwhile", "!" } },
 	{ LINK_EV_FOLLOW, { "!", "!", "!", "!", "-", "suspect: take the relay meanwhile", "!" } },
 	{ LINK_EV_PROVEN, { "!", "!", "!", "!", "!", "!", "direct: return to the pair" } },
@@ -159,6 +162,7 @@ static void states_agree_with_what_stands(void **state)
 			if (e == LINK_EV_PAIR_SELECTED)
 				pair = true;
 			if (e == LINK_EV_PAIR_LOST || e == LINK_EV_NEW_SESSION || e == LINK_EV_UNPROVEN ||
+				e == LINK_EV_PAIR_BARRED ||
 				move.action == LINK_DO_DROP_PAIR || move.action == LINK_DO_DROP_PAIR_ALONE)
 				pair = false;
 			if (e == LINK_EV_CLOSED || e == LINK_EV_DEPARTED || e == LINK_EV_GO_IDLE)

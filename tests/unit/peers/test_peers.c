@@ -847,6 +847,71 @@ static void a_restart_of_the_controller_loses_no_packet(void **state)
 	}
 }
 
+static void kill_controller(struct node *node)
+{
+	node_stop(node);
+	node->home_up = false;
+}
+
+static void start_controller(struct node *node)
+{
+	node_start(node);
+	home_set(node, true);
+}
+
+/* A pod that is killed, started again and replaced: its relay goes before the next pair is found. */
+static void a_restart_that_is_cut_short_loses_no_packet(void **state)
+{
+	for (int ours = A; ours <= B; ours++) {
+		for (uint64_t lives = 0; lives <= 1500; lives += 50) {
+			struct world *w = pair_of_ours();
+			struct node *node = &w->node[ours];
+
+			advance(w, 4 * SEC);
+			gaps_clear(w);
+			kill_controller(node);
+			traffic(w, !ours, ours, 300 * MS, 10 * MS, true);
+			start_controller(node);
+			traffic(w, !ours, ours, lives * MS, 10 * MS, true);
+			kill_controller(node);
+			traffic(w, !ours, ours, 7 * SEC, 10 * MS, true);
+			start_controller(node);
+			traffic(w, !ours, ours, 3 * SEC, 10 * MS, true);
+			advance(w, 100 * MS);
+			assert_int_equal(w->node[!ours].plane[ours].received, 1030 + lives / 10);
+			expect_way(w, A, PLANE_DIRECT);
+			expect_way(w, B, PLANE_DIRECT);
+			world_free(w);
+		}
+	}
+}
+
+/* No checks are answered, but packets: the relay is there if they stop. */
+static void a_pair_that_is_lost_while_packets_flow_keeps_its_address_beside_the_relay(void **state)
+{
+	for (int dies = 0; dies < 2; dies++) {
+		struct world *w = pair_of_ours();
+
+		advance(w, 4 * SEC);
+		gaps_clear(w);
+		w->no_ice = true;
+		traffic(w, A, B, 20 * SEC, 10 * MS, true);
+		advance(w, 20 * MS);
+		assert_int_equal(w->node[A].plane[B].received, 2000);
+		expect_way(w, A, PLANE_DIRECT);
+		assert_true(info_of(w, A, B).has_relay);
+		w->no_data = dies;
+		traffic(w, A, B, 3 * SEC, 10 * MS, true);
+		expect_way(w, A, dies ? PLANE_RELAY : PLANE_DIRECT);
+		assert_in_range(w->node[A].plane[B].received, dies ? 2090 : 2300, 2300);
+		w->no_ice = w->no_data = false;
+		advance(w, 60 * SEC);
+		expect_way(w, A, PLANE_DIRECT);
+		expect_way(w, B, PLANE_DIRECT);
+		world_free(w);
+	}
+}
+
 static void an_inherited_way_that_is_dead_is_left(void **state)
 {
 	for (int ours = A; ours <= B; ours++) {
@@ -1691,6 +1756,8 @@ int main(void)
 		cmocka_unit_test(a_restarted_peer_is_found_again),
 		cmocka_unit_test(a_restarted_stock_peer_is_found_again),
 		cmocka_unit_test(a_restart_of_the_controller_loses_no_packet),
+		cmocka_unit_test(a_restart_that_is_cut_short_loses_no_packet),
+		cmocka_unit_test(a_pair_that_is_lost_while_packets_flow_keeps_its_address_beside_the_relay),
 		cmocka_unit_test(an_inherited_way_that_is_dead_is_left),
 		cmocka_unit_test(an_inherited_way_without_any_relay_is_kept_until_ice_has_found_it_again),
 		cmocka_unit_test(a_peer_gone_from_the_map_is_closed_and_its_id_left_alone),
