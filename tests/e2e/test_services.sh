@@ -121,6 +121,25 @@ test_services_of_iptables_legacy() {
 	reaches_all
 }
 
+# As where a container may not read them: what nftables has is found all the same, and what is missing is said.
+test_services_of_nftables_where_the_tables_of_iptables_legacy_cannot_be_read() {
+	local TALON=$RUN/own-mounts
+	nftables_rules
+	finally "node_down; rm -rf $RUN/own-mounts $RUN/proc-net"
+	mkdir "$RUN/proc-net"
+	mknod "$RUN/proc-net/ip_tables_names" c 240 0	# of no driver: it cannot be opened
+	cat >"$TALON" <<-END
+		#!/bin/sh
+		exec unshare --mount --propagation private sh -c 'mount --bind $RUN/proc-net /proc/\$\$/net && exec $BUILD/talon "\$@"' sh "\$@"
+	END
+	chmod 755 "$TALON"
+	node_down
+	serve
+	reaches_all
+	talon status --pin-dir "$PIN" >"$RUN/log/said"
+	grep "kube-proxy's rules cannot be read, so the addresses of its services may be out of date: No such device" "$RUN/log/said"
+}
+
 test_services_that_come_later_and_go_again() {
 	serve
 	not answers $CLUSTER || fail "a service that is not there yet answers"

@@ -154,6 +154,19 @@ static bool has_legacy(const struct net_iptables_size sizes[static LEGACY_TABLES
 	return false;
 }
 
+/* What cannot be read must not withdraw what was found there, nor hide what nftables has. */
+static int look_at_legacy(struct kube_proxy *proxy, struct net_iptables_size sizes[static LEGACY_TABLES])
+{
+	int ret = measure_legacy(sizes);
+
+	if (ret && has_legacy(proxy->sizes))
+		return ret;
+	if (ret)
+		memset(sizes, 0, LEGACY_TABLES * sizeof(*sizes));
+	proxy->legacy_error = ret;
+	return 0;
+}
+
 /* A kernel, or a container, without nftables has no rules there. */
 static int look_at_nft(struct kube_proxy *proxy, bool *ret_there, uint32_t *ret_generation)
 {
@@ -178,7 +191,7 @@ int kube_proxy_look(struct kube_proxy *proxy, uint64_t now_ns, struct services *
 	int ret = look_at_nft(proxy, &with_nft, &generation);
 
 	if (!ret)
-		ret = measure_legacy(sizes);
+		ret = look_at_legacy(proxy, sizes);
 	if (ret)
 		return ret;
 	if (proxy->is_read && (now_ns - proxy->read_ns < COST_SHARE * proxy->cost_ns ||

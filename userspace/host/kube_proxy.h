@@ -19,13 +19,15 @@ struct kube_proxy {
 	bool is_read;
 	uint32_t generation;		/* of nftables' rules */
 	struct net_iptables_size sizes[4];	/* of iptables-legacy's tables */
+	int legacy_error;		/* why those are left out of the list; 0: they are not */
 	uint64_t read_ns, cost_ns;	/* when, and how long it took */
 };
 
 /*
  * Reads again if something may have changed since: nftables says so itself; of iptables-legacy the sizes
  * tell, and what leaves them alone is seen within 10 seconds. Costs two questions to the kernel otherwise.
- * Tables that are there and cannot be read are an error, not a host without services. Returns 1 with the new
+ * Tables that are there and cannot be read are an error, not a host without services; only if those of
+ * iptables-legacy never had any, the list is that of nftables, with @legacy_error. Returns 1 with the new
  * list in @ret_list; 0: as before; or a negative errno.
  */
 int kube_proxy_look(struct kube_proxy *proxy, uint64_t now_ns, struct services *ret_list);

@@ -35,6 +35,8 @@ static bool look(struct plane *p, uint64_t now)
 	int ret = kube_proxy_look(&p->kube_proxy, now, &list);
 	bool changed = ret > 0 && services_set(&p->services, &list);
 
+	if (ret >= 0)
+		ret = p->kube_proxy.legacy_error;
 	if (ret < 0)
 		snprintf(text, sizeof(text),
 			"kube-proxy's rules cannot be read, so the addresses of its services may be out of "
