@@ -90,16 +90,20 @@ static void stop(void *ctx)
 	loop_timer_after(d->loop, &d->end, is_quiet ? 0 : END_NS);
 }
 
-/* As if killed: peers are not told, and packets flow until the other controller has taken over. */
+/*
+ * As if killed: peers are not told, and packets flow until the other controller has taken over. Only a mesh
+ * that has nothing to hand over yet closes its relays, which takes a moment.
+ */
 static void hand_over(struct daemon *d)
 {
+	bool is_quiet;
+
 	log_info("hands over to another controller, which asks for it");
 	d->is_ending = true;
 	d->is_handed_over = true;
 	plane_freeze(d->plane);
-	if (d->mesh)
-		mesh_stop(d->mesh, true);
-	loop_stop(d->loop);
+	is_quiet = !d->mesh || mesh_stop(d->mesh, true);
+	loop_timer_after(d->loop, &d->end, is_quiet ? 0 : END_NS);
 }
 
 static void go_down(struct daemon *d)
