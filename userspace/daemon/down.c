@@ -100,7 +100,8 @@ static bool signal_holder(int seat, uint32_t pid, int signal)
 
 /*
  * The controller does not hear: it hangs, or is of a version before requests. One that can be seen from here
- * is told by signals. The first process of a container takes none from inside.
+ * is told by signals. The first process of a container takes none from inside. Returns as seat_take(), with
+ * the reason in @err for -EBUSY.
  */
 static int force(int seat, const char *pin_dir, char *err, size_t errlen)
 {
@@ -143,10 +144,12 @@ static int end_controller(int seat, const char *pin_dir, bool is_ending, char *e
 		if (!is_heard && seat_asked(seat) != SEAT_DOWN)
 			seat_ask(seat, SEAT_DOWN);
 		if (clock_boot_ns() - start_ns > (is_heard ? CONTROL_DOWN_MS : HEAR_MS) * 1000000ULL)
-			return force(seat, pin_dir, err, errlen);
+			break;
 		usleep(PAUSE_US);
 	}
-	if (ret && ret != -ENOENT)
+	if (ret == -EBUSY)
+		ret = force(seat, pin_dir, err, errlen);
+	if (ret && ret != -ENOENT && ret != -EBUSY)
 		snprintf(err, errlen, "%s: %s", pin_dir, strerror(-ret));
 	return ret;
 }
