@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // libcurl's multi interface on our loop.
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,6 +197,8 @@ int fetch_new(struct loop *loop, struct fetch **ret_fetch, char *why, size_t siz
 		snprintf(why, size, "out of memory");
 		return -ENOMEM;
 	}
+	/* libcurl's TLS writes to connections that the server has closed, and leaves signals alone here */
+	signal(SIGPIPE, SIG_IGN);
 	fetch->lib = lib;
 	fetch->loop = loop;
 	loop_timer_init(&fetch->timer, on_timer, fetch);
@@ -309,7 +312,7 @@ static void set_options(struct fetch_request *request, const struct fetch_option
 	lib->setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	lib->setopt(curl, CURLOPT_HTTPHEADER, request->fields);
 	lib->setopt(curl, CURLOPT_USERAGENT, "talon/" TALON_VERSION);
-	lib->setopt(curl, CURLOPT_NOSIGNAL, 1L);	/* SIGPIPE is ignored anyway */
+	lib->setopt(curl, CURLOPT_NOSIGNAL, 1L);	/* SIGPIPE is ignored: fetch_new() */
 	lib->setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
 	lib->setopt(curl, CURLOPT_TIMEOUT, (long)options->timeout_s);
 	/* a server that is gone without a word is missed within a minute */
