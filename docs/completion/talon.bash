@@ -130,7 +130,7 @@ _talon()
 		mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur")
 		return ;;
 	--vip-source)
-		mapfile -t COMPREPLY < <(compgen -W "off auto cilium metallb kube-vip" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "off auto cilium metallb kube-vip arp" -- "$cur")
 		return ;;
 	--vip-namespace)
 		return ;;

@@ -124,6 +124,7 @@ RENDERS = {
     "vip auto": {"vip": {"source": "auto"}},
     "vip cilium": {"vip": {"source": "cilium"}},
     "vip metallb": {"vip": {"source": "metallb"}},
+    "vip arp": {"vip": {"source": "arp"}},
     "vip kube-vip": {"vip": {"source": "kube-vip", "namespace": "vips"}},
     "log": {"log": {"level": "debug", "format": "json"}},
     "extras": {"extraEnv": [{"name": "NB_FORCE_RELAY", "value": "true"}], "extraEnvFrom": [{"secretRef": {"name": "s"}}], "extraArgs": ["--anonymize"],
@@ -452,7 +453,7 @@ def test_access(helm):
     node = render("node")
     equal("no token", (node.pod["automountServiceAccountToken"], node.of("Role"), node.of("ClusterRole")), (False, [], []))
     expected = {"vip auto": {"kube-system": ["leases"], "metallb-system": ["servicel2statuses"]}, "vip cilium": {"kube-system": ["leases"]},
-                "vip metallb": {"metallb-system": ["servicel2statuses"]}, "vip kube-vip": {"vips": ["leases"]}}
+                "vip metallb": {"metallb-system": ["servicel2statuses"]}, "vip kube-vip": {"vips": ["leases"]}, "vip arp": {}}
     for name, wanted in expected.items():
         one = render(name)
         equal(f"{name}: token", one.pod["automountServiceAccountToken"], True)
@@ -461,7 +462,7 @@ def test_access(helm):
         holds(f"{name}: nothing is written", all(rule["verbs"] == ["get", "list", "watch"] for role in one.of("Role") for rule in role["rules"]))
         equal(f"{name}: of the cluster", [role["rules"] for role in one.of("ClusterRole")],
               [[{"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list", "watch"]}]])
-        equal(f"{name}: who", {subject["name"] for binding in one.of("RoleBinding") for subject in binding["subjects"]}, {"talon"})
+        equal(f"{name}: who", {subject["name"] for binding in one.of("RoleBinding") + one.of("ClusterRoleBinding") for subject in binding["subjects"]}, {"talon"})
         equal(f"{name}: said", (one.env["TALON_VIP_SOURCE"], one.env["TALON_NODE_NAME"], one.env.get("TALON_VIP_NAMESPACE")),
               (name.split()[1], "$(NODE_NAME)", "vips" if name == "vip kube-vip" else None))
     equal("accounts", [(render(name).pod["serviceAccountName"], len(render(name).of("ServiceAccount"))) for name in ("node", "another account", "default account")],

@@ -138,3 +138,21 @@ test_without_the_server_the_last_answer_holds_and_afterwards_it_is_asked_again()
 	spawn api node /usr/bin/python3 "$E2E/kube_api.py" serve "$K"
 	wait_for 40 "a page of the other holder" page_is there
 }
+
+# The other holder has the address on its device and answers ARP for it; on this node nobody does.
+test_the_lan_says_who_holds_the_address() {
+	local mac start
+	finally "ip -n $P-gw addr replace $VIP/32 dev eth0"
+	begin other arp
+	mac=$(ip -n "$P-gw" -j link show eth0 | jq -r '.[0].address')
+	wait_for 10 "a page of the other holder" page_is there
+	equal "source and holder" "arp $mac" "$(status '.virtualAddresses | "\(.source) \(.addresses[0].holder)"')"
+	start=${EPOCHREALTIME/./}
+	ip -n "$P-gw" addr del $VIP/32 dev eth0
+	wait_for 5 "a page of the pod" page_is here
+	note "held here $(((${EPOCHREALTIME/./} - start) / 1000)) ms after nobody else answered"
+	equal "holder" "me true" "$(status '.virtualAddresses.addresses[0] | "\(.holder) \(.here)"')"
+	ip -n "$P-gw" addr add $VIP/32 dev eth0
+	wait_for 10 "a page of the other holder again" page_is there
+	equal "Leases that were asked for" 0 "$(grep -c leases "$K/requests" || true)"
+}

@@ -8,6 +8,12 @@
 #include "../../userspace/kube/lines.c"
 #include "../../userspace/kube/objects.c"
 
+/* The LAN has a fuzzer of its own (fuzz_arp). */
+enum kube_arp_state kube_arp_holder(const struct kube_arp *arp, __be32 addr, uint8_t ret_mac[static 6])
+{
+	return KUBE_ARP_HERE;
+}
+
 struct run {
 	struct kube_objects objects[KUBE_KINDS];
 	char version[KUBE_VERSION_LEN];
@@ -42,6 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct kube_lines lines = {};
 	struct kube_vip vips[16];
+	__be32 addresses[4];
 	struct run r = {};
 	size_t step, count;
 
@@ -61,6 +68,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		is_shown(vips[i].holder, sizeof(vips[i].holder));
 		is_shown(vips[i].service, sizeof(vips[i].service));
 	}
+	count = kube_list_vips_by_arp(NULL, "here", &r.objects[KUBE_SERVICES], vips, 16);
+	assert(count <= 16);
+	for (size_t i = 0; i < count; i++)
+		is_shown(vips[i].service, sizeof(vips[i].service));
+	assert(kube_list_addresses(&r.objects[KUBE_SERVICES], addresses, 4) <= 4);
 	for (int kind = 0; kind < KUBE_KINDS; kind++) {
 		kube_objects_begin(&r.objects[kind]);
 		kube_objects_sweep(&r.objects[kind]);

@@ -95,6 +95,7 @@ enum config_vip_source {
 	CONFIG_VIP_CILIUM,		/* Leases of L2 announcements */
 	CONFIG_VIP_METALLB,		/* ServiceL2Status */
 	CONFIG_VIP_KUBE_VIP,		/* Leases, and an annotation of services */
+	CONFIG_VIP_ARP,			/* whoever answers for them on the LAN */
 };
 
 struct config_route {

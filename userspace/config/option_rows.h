@@ -100,8 +100,8 @@
 		"on or off", "is not a choice", "on off", \
 		"metrics also under the names of other exporters (off)") \
 	X(VIP_SOURCE, vip_source, ONE, "VIPSource", "vip-source", "TALON_VIP_SOURCE", NULL, \
-		"off, auto, cilium, metallb or kube-vip", "is not a choice", \
-		"off auto cilium metallb kube-vip", \
+		"off, auto, cilium, metallb, kube-vip or arp", "is not a choice", \
+		"off auto cilium metallb kube-vip arp", \
 		"what tells which node holds the cluster's virtual addresses (off)") \
 	X(VIP_NAMESPACE, vip_namespace, ONE, "VIPNamespace", "vip-namespace", \
 		"TALON_VIP_NAMESPACE", NULL, \

@@ -16,7 +16,7 @@ static const char *const dispatchers[] = { "auto", "always", "never", NULL };
 static const char *const hand_ups[] = { "auto", "pass", "tunnel", NULL };
 static const char *const uplink_threads[] = { "auto", "on", "off", NULL };
 
-static const char *const vip_sources[] = { "off", "auto", "cilium", "metallb", "kube-vip", NULL };
+static const char *const vip_sources[] = { "off", "auto", "cilium", "metallb", "kube-vip", "arp", NULL };
 
 static int set_private_key(struct config *config, struct slice value, struct problem *problem)
 {

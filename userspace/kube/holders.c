@@ -111,3 +111,64 @@ size_t kube_list_vips(enum config_vip_source source, const char *node,
 	}
 	return count;
 }
+
+static bool is_four(const struct talon_addr *addr)
+{
+	return !addr->word[1] && !addr->word[2] && !addr->word[3];
+}
+
+size_t kube_list_addresses(const struct kube_objects *services, __be32 *list, size_t room)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < services->count; i++) {
+		const struct kube_object *service = &services->list[i];
+
+		for (size_t j = 0; j < service->address_count; j++) {
+			const struct talon_addr *addr = &service->addresses[j];
+			size_t k = 0;
+
+			while (k < count && list[k] != addr->word[0])
+				k++;
+			if (k == count && count < room && is_four(addr))
+				list[count++] = addr->word[0];
+		}
+	}
+	return count;
+}
+
+static bool find_holder(const struct kube_arp *arp, const char *node, const struct talon_addr *addr,
+	struct kube_vip *vip)
+{
+	enum kube_arp_state state = KUBE_ARP_UNKNOWN;
+	uint8_t mac[6] = {};
+
+	if (is_four(addr))
+		state = kube_arp_holder(arp, addr->word[0], mac);
+	vip->address = *addr;
+	vip->is_here = state == KUBE_ARP_HERE;
+	if (vip->is_here)
+		snprintf(vip->holder, sizeof(vip->holder), "%s", node);
+	else
+		snprintf(vip->holder, sizeof(vip->holder), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1],
+			mac[2], mac[3], mac[4], mac[5]);
+	return state != KUBE_ARP_UNKNOWN;
+}
+
+size_t kube_list_vips_by_arp(const struct kube_arp *arp, const char *node,
+	const struct kube_objects *services, struct kube_vip *list, size_t room)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < services->count; i++) {
+		const struct kube_object *service = &services->list[i];
+		struct kube_vip vip = {};
+
+		snprintf(vip.service, sizeof(vip.service), "%.31s/%.31s", service->namespace, service->name);
+		for (size_t j = 0; j < service->address_count; j++) {
+			if (find_holder(arp, node, &service->addresses[j], &vip))
+				count = add(list, count, room, &vip);
+		}
+	}
+	return count;
+}

@@ -96,6 +96,77 @@ struct kube_vip {
  */
 size_t kube_list_vips(enum config_vip_source source, const char *node,
 	const struct kube_objects objects[static KUBE_KINDS], struct kube_vip *list, size_t room);
+struct kube_arp;
+/*
+ * The same by the LAN: addresses of @services that somebody was found for. Another holder's name is its MAC.
+ */
+size_t kube_list_vips_by_arp(const struct kube_arp *arp, const char *node,
+	const struct kube_objects *services, struct kube_vip *list, size_t room);
+/* Their IPv4 addresses, each once, at most @room. */
+size_t kube_list_addresses(const struct kube_objects *services, __be32 *list, size_t room);
+
+/* --- arp.c: who answers for an address on the LAN (RFC 826) --- */
+
+#define KUBE_ARP_LEN	28		/* bytes of a message for Ethernet and IPv4 */
+
+struct kube_arp_message {
+	__be32 sender, target;
+	uint8_t mac[6];			/* the sender's */
+};
+
+/* False: no request or reply for Ethernet and IPv4, or one whose sender has no address of its own. */
+bool kube_arp_read(const uint8_t *bytes, size_t len, struct kube_arp_message *ret_message);
+void kube_arp_write_request(uint8_t bytes[static KUBE_ARP_LEN], const uint8_t mac[static 6], __be32 own,
+	__be32 target);
+
+/* Where an address is on link. */
+struct kube_arp_link {
+	int ifindex;
+	uint8_t mac[6];			/* ours there */
+	__be32 own;			/* our address there */
+	bool is_own;			/* the address is one of this host's */
+};
+
+struct kube_arp_ops {
+	/* Returns 0, or a negative errno where @addr is not on any link. */
+	int (*find)(void *ctx, __be32 addr, struct kube_arp_link *ret_link);
+	/* @to: a MAC; NULL: all hosts */
+	void (*ask)(void *ctx, const struct kube_arp_link *link, const uint8_t *to, __be32 addr);
+	void (*changed)(void *ctx);	/* the holder of one or more addresses */
+};
+
+struct kube_arp;
+enum kube_arp_state {
+	KUBE_ARP_UNKNOWN,		/* not on link, or asked for just now */
+	KUBE_ARP_HERE,			/* nobody else answers */
+	KUBE_ARP_ELSEWHERE,
+};
+
+/* Returns 0 or -ENOMEM. The ops are copied. */
+int kube_arp_new(struct loop *loop, const struct kube_arp_ops *ops, void *ctx, struct kube_arp **ret_arp);
+void kube_arp_free(struct kube_arp *arp);	/* NULL is allowed */
+/*
+ * The IPv4 addresses to ask for, network order, each once; what is known of those that stay, stays. Returns 0
+ * or -ENOMEM.
+ */
+int kube_arp_set(struct kube_arp *arp, const __be32 *list, size_t count);
+/* A message came by @ifindex. */
+void kube_arp_hear(struct kube_arp *arp, int ifindex, const struct kube_arp_message *message);
+/* @ret_mac: of the holder, if that is elsewhere. */
+enum kube_arp_state kube_arp_holder(const struct kube_arp *arp, __be32 addr, uint8_t ret_mac[static 6]);
+
+/* --- arp_socket.c: the same on this host's links --- */
+
+struct kube_arp_socket;
+
+/*
+ * @changed as above. Returns 0, or a negative errno with one line in @why: CAP_NET_RAW is needed. The socket
+ * has its struct kube_arp.
+ */
+int kube_arp_open(struct loop *loop, void (*changed)(void *ctx), void *ctx,
+	struct kube_arp_socket **ret_socket, char *why, size_t size);
+struct kube_arp *kube_arp_of(struct kube_arp_socket *socket);
+void kube_arp_close(struct kube_arp_socket *socket);	/* NULL is allowed */
 
 /* --- api.c: requests to the API server --- */
 

@@ -20,6 +20,7 @@ struct kube {
 	enum config_vip_source source;
 	char node[256];
 	struct kube_api *api;
+	struct kube_arp_socket *arp;	/* NULL: another source */
 	struct kube_watch watches[KUBE_KINDS];
 	bool is_used[KUBE_KINDS];
 	struct loop_timer settle;	/* several objects come at once */
@@ -28,7 +29,7 @@ struct kube {
 	size_t count;
 };
 
-static const char *const source_names[] = { "", "auto", "cilium", "metallb", "kube-vip" };
+static const char *const source_names[] = { "", "auto", "cilium", "metallb", "kube-vip", "arp" };
 
 static void find_address(const struct talon_addr *addr, char text[static INET6_ADDRSTRLEN])
 {
@@ -79,18 +80,27 @@ static bool all_listed(const struct kube *k)
 	return true;
 }
 
-static void tell_vips(struct kube *k)
+static size_t list_vips(struct kube *k, struct kube_vip *list)
 {
 	struct kube_objects objects[KUBE_KINDS] = {};
+
+	if (k->arp)
+		return kube_list_vips_by_arp(kube_arp_of(k->arp), k->node,
+			&k->watches[KUBE_SERVICES].objects, list, TALON_VIPS_MAX);
+	for (int i = 0; i < KUBE_KINDS; i++)
+		objects[i] = k->watches[i].objects;
+	return kube_list_vips(k->source, k->node, objects, list, TALON_VIPS_MAX);
+}
+
+static void tell_vips(struct kube *k)
+{
 	struct kube_vip *fresh = calloc(TALON_VIPS_MAX, sizeof(*fresh));
 	struct vip *list = calloc(TALON_VIPS_MAX, sizeof(*list));
 	size_t count, here = 0;
 
 	if (!fresh || !list)
 		goto out;
-	for (int i = 0; i < KUBE_KINDS; i++)
-		objects[i] = k->watches[i].objects;
-	count = kube_list_vips(k->source, k->node, objects, fresh, TALON_VIPS_MAX);
+	count = list_vips(k, fresh);
 	for (size_t i = 0; i < count; i++) {
 		list[i] = (struct vip){ .addr = fresh[i].address, .is_here = fresh[i].is_here,
 			.holder = fresh[i].holder, .service = fresh[i].service };
@@ -138,10 +148,21 @@ static void tell_source(struct kube *k)
 	plane_set_vips(k->plane, &(struct vip_wish){ .source = &now });
 }
 
+static void ask_by_arp(struct kube *k)
+{
+	__be32 list[TALON_VIPS_MAX];
+	size_t count = kube_list_addresses(&k->watches[KUBE_SERVICES].objects, list, TALON_VIPS_MAX);
+
+	if (kube_arp_set(kube_arp_of(k->arp), list, count))
+		loop_timer_after(k->loop, &k->settle, LOOP_SECOND);
+}
+
 static void on_settle(void *ctx)
 {
 	struct kube *k = ctx;
 
+	if (k->arp && all_listed(k))
+		ask_by_arp(k);
 	if (all_listed(k))
 		tell_vips(k);
 	tell_source(k);
@@ -173,6 +194,8 @@ static void add_watches(struct kube *k, const char *namespace)
 	bool is_auto = k->source == CONFIG_VIP_AUTO;
 
 	add_watch(k, KUBE_SERVICES, false, "/api/v1/services%s", "");
+	if (k->source == CONFIG_VIP_ARP)
+		return;
 	if (k->source != CONFIG_VIP_METALLB)
 		add_watch(k, KUBE_LEASES, false, "/apis/coordination.k8s.io/v1/namespaces/%s/leases",
 			namespace[0] ? namespace : "kube-system");
@@ -240,8 +263,12 @@ int kube_start(struct plane *plane, const struct config *config, struct kube **r
 	k->source = config->vip_source;
 	find_node(k, config);
 	loop_timer_init(&k->settle, on_settle, k);
-	ret = kube_api_new(k->loop, url, dir, &k->api, err, errlen);
+	if (k->source == CONFIG_VIP_ARP)
+		ret = kube_arp_open(k->loop, on_changed, k, &k->arp, err, errlen);
+	if (!ret)
+		ret = kube_api_new(k->loop, url, dir, &k->api, err, errlen);
 	if (ret) {
+		kube_arp_close(k->arp);
 		free(k);
 		return ret;
 	}
@@ -263,5 +290,6 @@ void kube_free(struct kube *k)
 	}
 	loop_timer_cancel(k->loop, &k->settle);
 	kube_api_free(k->api);
+	kube_arp_close(k->arp);
 	free(k);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Who holds the cluster's virtual addresses: what Cilium, MetalLB and kube-vip leave in the Kubernetes API,
- * given to the plane. While the API cannot be asked, what was known last holds.
+ * or who answers for them on the LAN, given to the plane. While the API cannot be asked, what was known last
+ * holds.
  */
 #ifndef TALON_KUBE_H
 #define TALON_KUBE_H

@@ -30,7 +30,7 @@ TALON_ASSERT_SIZE(struct talon_vip, 144);
 
 /* Map "vip_source": ARRAY of one. Where the controller knows it from; text is UTF-8, always terminated. */
 struct talon_vip_source {
-	char	name[16];		/* "cilium", "metallb", "kube-vip" or "auto"; "": off */
+	char	name[16];		/* "cilium", "metallb", "kube-vip", "arp" or "auto"; "": off */
 	__u32	synced;			/* 1: map "vips" is what the source says now */
 	__u32	errors;			/* since the last time it was */
 	__u64	since_unix_s;		/* when that last changed */

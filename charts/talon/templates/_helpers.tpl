@@ -74,7 +74,7 @@ annotations:
 
 {{- /* Whether something of the API server's is watched. */ -}}
 {{- define "talon.watched" -}}
-{{- if has .Values.vip.source (list "auto" "cilium" "metallb" "kube-vip") }}true{{ end }}
+{{- if has .Values.vip.source (list "auto" "cilium" "metallb" "kube-vip" "arp") }}true{{ end }}
 {{- end }}
 
 {{- define "talon.tolerations" -}}
