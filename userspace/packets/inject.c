@@ -10,6 +10,7 @@
 #include <linux/if_packet.h>
 #include <sodium.h>
 
+#include "base/close_aside.h"
 #include "net/net.h"
 #include "talon/event_types.h"
 #include "packets/inject.h"
@@ -27,8 +28,7 @@ int inject_open(struct inject *inject, const struct datapath *dp)
 
 void inject_close(struct inject *inject)
 {
-	if (inject->fd >= 0)
-		close(inject->fd);
+	close_aside(inject->fd);
 	inject->fd = -1;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/close_aside.h"
 #include "log/log.h"
 #include "talon/config_types.h"
 #include "talon/csum.h"
@@ -314,10 +315,8 @@ void pair_close(struct relay_pair *pair)
 		loop_timer_cancel(pair->loop, &pair->flush);
 	if (pair->ring)
 		munmap(pair->ring, pair->ring_len);
-	if (pair->rx >= 0)
-		close(pair->rx);
-	if (pair->tx >= 0)
-		close(pair->tx);
+	close_aside(pair->rx);
+	close_aside(pair->tx);
 	free(pair->frames);
 	pair->frames = NULL;
 	pair->ring = NULL;
