@@ -172,11 +172,31 @@ static int write_file(const char *path, const char *dir, const void *bytes, size
 	return ret;
 }
 
+/* A link is not what we would have written, whatever it leads to. */
+static bool is_written(const char *path, const void *bytes, size_t len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	uint8_t *there = NULL;
+	size_t there_len = 0;
+	struct stat st;
+	bool is_same;
+
+	if (fd < 0)
+		return false;
+	is_same = !fstat(fd, &st) && (st.st_mode & 07777) == 0600 && st.st_uid == geteuid() &&
+		!read_open(fd, len, &there, &there_len) && there_len == len && !memcmp(there, bytes, len);
+	close(fd);
+	store_free(there, there_len);
+	return is_same;
+}
+
 int store_write(const char *path, const void *bytes, size_t len)
 {
 	char dir[PATH_MAX];
 	int ret = make_directory(path, dir);
 
+	if (!ret && is_written(path, bytes, len))
+		return 0;
 	return ret < 0 ? ret : write_file(path, dir, bytes, len, 0600);
 }
 

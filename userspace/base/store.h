@@ -13,7 +13,8 @@
 int store_read(const char *path, size_t max, uint8_t **ret_bytes, size_t *ret_len);
 /*
  * Writes a temporary file beside @path (0600), flushes and renames it, and flushes the directory, which is
- * made if need be. 0 or a negative errno.
+ * made if need be. A file that holds the same already is left alone: a flush can take a tenth of a second, in
+ * which nothing else happens. 0 or a negative errno.
  */
 int store_write(const char *path, const void *bytes, size_t len);
 /* For what all may read (0644) and can be made again: the directory must exist and is not flushed. */
