@@ -51,7 +51,10 @@ static void log_way(const struct conn *conn, enum link_event why)
 	if (conn_status(conn) != PEER_CONNECTED) {
 		log_info("peer %s: %s (%s)", conn->name, conn_status(conn) == PEER_IDLE ? "idle"
 			: "connecting", link_event_name(why));
-	} else if (conn->way == PLANE_DIRECT && conn->exchange) {
+	} else if (conn->way == PLANE_DIRECT && !link_has_pair(conn->state)) {
+		log_info("peer %s: direct, by the address of before (%s)", conn->name,
+			link_event_name(why));
+	} else if (conn->way == PLANE_DIRECT) {
 		endpoint_format(&conn->exchange->pair.path, text);
 		log_info("peer %s: direct, %s (%s)", conn->name, text, link_event_name(why));
 	} else {
