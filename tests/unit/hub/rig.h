@@ -257,8 +257,8 @@ static inline void agent_make(struct agent *agent, struct rig *rig, uint8_t numb
 }
 
 /* Calls @path; @bytes NULL: no message. The call is to be freed with call_free(). */
-static inline struct server_call *call_raw(struct agent *agent, const char *path, const void *bytes, size_t len,
-	bool is_half_closed, const char *peer_id)
+static inline struct server_call *call_raw(struct agent *agent, const char *path, const void *bytes,
+	size_t len, bool is_half_closed, const char *peer_id)
 {
 	struct server_call *call = calloc(1, sizeof(*call));
 	struct server_request request = { .method = "POST", .path = path, .query = peer_id ? peer_id : "" };
@@ -343,7 +343,8 @@ static inline void agent_meta(struct agent *agent, Management__PeerSystemMeta *m
 }
 
 /* Returns the call's status; *@ret_answer, if given, is to be freed. */
-static inline int agent_login(struct agent *agent, const char *setup_key, Management__LoginResponse **ret_answer)
+static inline int agent_login(struct agent *agent, const char *setup_key,
+	Management__LoginResponse **ret_answer)
 {
 	Management__LoginRequest request = MANAGEMENT__LOGIN_REQUEST__INIT;
 	Management__PeerSystemMeta meta;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// What the file says of single peers, addresses that come back, limits, a store that cannot keep anything more.
+// What the file says of single peers, addresses that come back, limits, a store that cannot keep anything
+// more.
 #include <signal.h>
 #include <sys/resource.h>
 

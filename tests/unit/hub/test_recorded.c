@@ -46,9 +46,11 @@ static uint64_t fields(const uint8_t *bytes, size_t len, uint32_t inside, uint64
 	return all;
 }
 
-/* Every field that @name has is in @bytes, but for those of @left_out; and so is it inside of field @inside. */
-static void has_fields_of(const uint8_t *bytes, size_t len, const char *name, uint64_t left_out, uint32_t inside,
-	uint64_t left_out_inside)
+/*
+ * Every field that @name has is in @bytes, but for those of @left_out; and so is it inside of field @inside.
+ */
+static void has_fields_of(const uint8_t *bytes, size_t len, const char *name, uint64_t left_out,
+	uint32_t inside, uint64_t left_out_inside)
 {
 	uint64_t own_inside = 0, their_inside = 0, own, their;
 	uint8_t *recorded;
