@@ -589,6 +589,35 @@ static void the_page_is_for_this_host_and_escapes_what_peers_say(void **state)
 	rig_stop(&rig);
 }
 
+static void every_metric_is_in_the_manual(void **state)
+{
+	char *manual, *name, *end, text[128];
+	const char *body;
+	struct rig rig;
+	size_t len = 0;
+	FILE *f;
+
+	f = fopen("docs/hub.md", "re");
+	assert_non_null(f);
+	manual = calloc(1, 1 << 20);
+	assert_non_null(manual);
+	len = fread(manual, 1, (1 << 20) - 1, f);
+	fclose(f);
+	assert_true(len > 1000);
+	rig_start(&rig, file_text());
+	assert_int_equal(page(&rig, "GET", "/metrics", "localhost", &body), 200);
+	while ((body = strstr(body, "# TYPE "))) {
+		name = (char *)body + strlen("# TYPE ");
+		end = strchr(name, ' ');
+		snprintf(text, sizeof(text), "`%.*s`", (int)(end - name), name);
+		if (!strstr(manual, text))
+			fail_msg("docs/hub.md does not name %s", text);
+		body = end;
+	}
+	free(manual);
+	rig_stop(&rig);
+}
+
 static void rates_come_back_with_time(void **state)
 {
 	struct hub_rate rate = {};
@@ -624,6 +653,7 @@ int main(void)
 		cmocka_unit_test(signal_carries_messages_to_others_and_back_to_oneself),
 		cmocka_unit_test(strangers_and_those_no_policy_joins_are_not_heard),
 		cmocka_unit_test(the_page_is_for_this_host_and_escapes_what_peers_say),
+		cmocka_unit_test(every_metric_is_in_the_manual),
 		cmocka_unit_test(rates_come_back_with_time),
 	};
 
