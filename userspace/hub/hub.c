@@ -41,6 +41,18 @@ bool hub_peer_is_blocked(const struct hub_peer *peer)
 	return peer->override && peer->override->is_blocked;
 }
 
+bool hub_key_is_blocked(const struct hub *hub, const uint8_t key[static KEY_LEN])
+{
+	char text[KEY_BASE64_LEN + 1];
+
+	key_to_base64(key, text);
+	for (size_t i = 0; i < hub->file->peer_count; i++) {
+		if (hub->file->peers[i].is_blocked && !strcmp(hub->file->peers[i].match, text))
+			return true;
+	}
+	return false;
+}
+
 int hub_keep(struct hub *hub, const struct hub_peer *peer)
 {
 	int ret = hubstore_update(hub->store, &peer->kept);

@@ -206,6 +206,8 @@ int hub_remove(struct hub *hub, struct hub_peer *peer);
 /* Name, address and groups that the file gives @peer over its own, after a change of the file. */
 void hub_override(struct hub *hub, struct hub_peer *peer);
 bool hub_peer_is_blocked(const struct hub_peer *peer);
+/* The file blocks whoever has @key, also before it ever joined. */
+bool hub_key_is_blocked(const struct hub *hub, const uint8_t key[static KEY_LEN]);
 
 /* Addresses: -EADDRNOTAVAIL if there is none left. */
 int hub_addresses_init(struct hub *hub, char why[static HUB_WHY_LEN]);

@@ -375,6 +375,12 @@ void hub_login_answer(struct hub_call *call, struct hub_peer *peer)
 	uint8_t *bytes;
 	size_t len;
 
+	/* the file may know a name only once it is given */
+	if (hub_peer_is_blocked(peer)) {
+		call->hub->counts.logins_blocked++;
+		hub_call_end(call, GRPC_PERMISSION_DENIED, "peer is blocked");
+		return;
+	}
 	if (hub_pack_login(call->hub, peer, &bytes, &len)) {
 		hub_call_end(call, GRPC_INTERNAL, "failed handling request");
 		return;
@@ -414,6 +420,9 @@ static void log_in(struct hub_call *call, Management__LoginRequest *request)
 
 	if (!request->meta) {
 		hub_call_end(call, GRPC_FAILED_PRECONDITION, "peer system meta has to be provided to log in");
+	} else if (!peer && hub_key_is_blocked(call->hub, call->pair.peer)) {
+		call->hub->counts.logins_blocked++;
+		hub_call_end(call, GRPC_PERMISSION_DENIED, "peer is blocked");
 	} else if (request->n_dns_labels && !peer) {
 		hub_call_end(call, GRPC_FAILED_PRECONDITION, LABELS_TEXT);
 	} else if (*request->jwt_token && (!peer || peer->kept.is_login_expiring)) {

@@ -161,6 +161,28 @@ static void a_full_disk_refuses_new_peers_and_serves_the_others(void **state)
 	rig_stop(&rig);
 }
 
+static void who_is_blocked_gets_in_by_no_key(void **state)
+{
+	struct agent by_key, by_name;
+	char more[256];
+	struct rig rig;
+
+	/* the agent's key is known before the rig is there */
+	agent_make(&by_key, &rig, 1, "a");
+	agent_make(&by_name, &rig, 2, "intruder");
+	snprintf(more, sizeof(more), "peers:\n  \"%s\": {blocked: true}\n  intruder: {blocked: true}\n",
+		by_key.text);
+	rig_start(&rig, file_text(more));
+	assert_int_equal(agent_login(&by_key, KEY_1, NULL), GRPC_PERMISSION_DENIED);
+	assert_int_equal(rig.hub->roster.count, 0);
+	assert_int_equal(agent_login(&by_name, KEY_1, NULL), GRPC_PERMISSION_DENIED);
+	assert_int_equal(agent_login(&by_name, KEY_1, NULL), GRPC_PERMISSION_DENIED);
+	assert_int_equal(agent_sync(&by_name), GRPC_PERMISSION_DENIED);
+	assert_int_equal(rig.hub->counts.logins_blocked, 4);
+	agent_done(&by_name);
+	rig_stop(&rig);
+}
+
 static void a_job_stream_stays_open_and_a_strangers_does_not(void **state)
 {
 	Management__JobRequest hello = MANAGEMENT__JOB_REQUEST__INIT;
@@ -248,6 +270,7 @@ int main(void)
 		cmocka_unit_test(a_small_network_is_used_up_and_no_address_twice),
 		cmocka_unit_test(one_peer_that_calls_without_end_is_held_back),
 		cmocka_unit_test(a_full_disk_refuses_new_peers_and_serves_the_others),
+		cmocka_unit_test(who_is_blocked_gets_in_by_no_key),
 		cmocka_unit_test(a_job_stream_stays_open_and_a_strangers_does_not),
 		cmocka_unit_test(what_a_peer_says_of_itself_is_cut_to_plain_text),
 		cmocka_unit_test(options_that_are_wrong_are_named_before_anything_is_made),
