@@ -46,6 +46,8 @@ static void print_server(FILE *out, const char **last, const struct server_count
 	counter(out, last, "connections_refused", "reason=\"silent\"", "", c->timed_out);
 	counter(out, last, "connections_refused", "reason=\"malformed\"", "", c->malformed);
 	counter(out, last, "connections_refused", "reason=\"oversized\"", "", c->oversized);
+	counter(out, last, "connections_refused", "reason=\"flood\"", "", c->flooded);
+	counter(out, last, "connections_refused", "reason=\"slow\"", "", c->slow);
 }
 
 static void print_relay(FILE *out, const char **last, const struct hubrelay_counts *c)
@@ -65,6 +67,8 @@ static void print_relay(FILE *out, const char **last, const struct hubrelay_coun
 		c->replaced);
 	counter(out, last, "relay_ended", "reason=\"silent\"", "", c->ended_silent);
 	counter(out, last, "relay_ended", "reason=\"slow\"", "", c->ended_slow);
+	gauge(out, last, "relay_watches", "", "Peers that others at the relay wait for", c->watches);
+	counter(out, last, "relay_watches_refused", "", "Those beyond what is kept", c->watches_refused);
 }
 
 static void print_stun(FILE *out, const char **last, const struct hubstun_counts *c)

@@ -46,8 +46,13 @@ static void forget_messages(struct server_call *call)
 
 static void forget_partial(struct server_call *call)
 {
-	call->c->server->assembling -= call->assembler.room;
+	struct server *s = call->c->server;
+
+	s->assembling -= call->assembler.room;
 	grpc_assembler_done(&call->assembler);
+	if (call->is_partial)
+		TAILQ_REMOVE(&s->partials, call, partial_entry);
+	call->is_partial = false;
 	call->partial_ns = 0;
 }
 
@@ -230,19 +235,35 @@ static void refuse_message(struct server_call *call, int error)
 	}
 }
 
+/*
+ * Those who began first make room: messages are whole at once but for those of who sends them in bits to take
+ * the room of all others.
+ */
+static void make_room(struct server *s, const struct server_call *call)
+{
+	struct server_call *first;
+
+	while (s->assembling > ASSEMBLING_MAX && (first = TAILQ_FIRST(&s->partials)) && first != call) {
+		server_note(s, SERVER_FLOODED, &first->remote,
+			"its messages that do not become whole take the room of others");
+		call_reset(first, NGHTTP2_ENHANCE_YOUR_CALM);
+	}
+}
+
 /* What is not whole counts, and its time runs. */
 static int count_partial(struct server_call *call, size_t room_before)
 {
 	struct server *s = call->c->server;
 
 	s->assembling += call->assembler.room - room_before;
-	if (call->assembler.room > room_before && s->assembling > ASSEMBLING_MAX)
-		return -ENOMEM;
-	if (!call->partial_ns && !grpc_assembler_is_between(&call->assembler)) {
+	if (!call->is_partial && !grpc_assembler_is_between(&call->assembler)) {
+		call->is_partial = true;
+		TAILQ_INSERT_TAIL(&s->partials, call, partial_entry);
 		call->partial_ns = loop_now(s->loop);
 		look_by(call->c, call->partial_ns + PARTIAL_NS);
 	}
-	return 0;
+	make_room(s, call);
+	return s->assembling > ASSEMBLING_MAX ? -ENOMEM : 0;
 }
 
 bool call_take(struct server_call *call, const uint8_t *bytes, size_t len)

@@ -15,8 +15,6 @@ struct h2_head {
 	char text[SERVER_HEADERS_MAX];	/* each with a terminator */
 };
 
-TAILQ_HEAD(call_list, server_call);
-
 struct h2 {
 	nghttp2_session *session;
 	struct h2_head *head;
@@ -42,7 +40,7 @@ struct call_message {
 };
 
 struct server_call {
-	TAILQ_ENTRY(server_call) entry;
+	TAILQ_ENTRY(server_call) entry, partial_entry;
 	struct connection *c;
 	int32_t id;
 	struct endpoint remote;
@@ -59,6 +57,7 @@ struct server_call {
 	bool is_half_closed;		/* the client sends no more */
 	bool is_deferred;		/* nghttp2 waits to be told that there is more */
 	bool is_dirty;			/* drained() is due */
+	bool is_partial;		/* among the server's partials */
 	uint64_t ended_ns;		/* 0: not yet */
 	uint64_t partial_ns;		/* since when a message is not whole; 0: none is */
 };

@@ -82,6 +82,7 @@ struct address {
 #define SERVER_TOLD_SLOTS	256
 
 TAILQ_HEAD(connection_list, connection);
+TAILQ_HEAD(call_list, server_call);
 
 struct server {
 	struct loop *loop;
@@ -119,6 +120,7 @@ struct server {
 	struct chunk_pool pools[SERVER_POOLS];
 	size_t waiting;				/* bytes in all chunks, and messages of calls */
 	size_t assembling;			/* bytes of messages of calls that are not whole */
+	struct call_list partials;		/* those calls, the one that began first in front */
 
 	uint64_t connection_count, call_count, socket_count;
 	uint64_t accepted, requests;

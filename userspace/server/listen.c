@@ -376,6 +376,7 @@ int server_new(struct loop *loop, const struct server_options *options, const st
 	s->watch.fd = -1;
 	TAILQ_INIT(&s->connections);
 	TAILQ_INIT(&s->turn_list);
+	TAILQ_INIT(&s->partials);
 	loop_timer_init(&s->turn, server_turn, s);
 	loop_timer_init(&s->rest, rested, s);
 	randombytes_buf(s->hash_key, sizeof(s->hash_key));

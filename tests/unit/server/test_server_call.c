@@ -430,6 +430,41 @@ static void malformed_messages_end_their_call(void **state)
 
 /* ---- floods ---- */
 
+/* All but the end of a message of @len bytes, at the pace of who reads. */
+static void put_part(uint32_t id, size_t len)
+{
+	static const uint8_t prefix[] = { 0, 0, 0x40, 0, 0 }, zeros[16384];
+
+	put_request(id, "POST", "/talon.Test/Silent", GRPC, false);
+	put_frame(NGHTTP2_DATA, 0, id, prefix, sizeof(prefix));
+	for (size_t at = 0; at < len; at += sizeof(zeros)) {
+		put_frame(NGHTTP2_DATA, 0, id, zeros, sizeof(zeros));
+		for (int i = 0; i < 3; i++)
+			loop_turn(loop, 0);
+	}
+}
+
+/* Sixteen messages of 4 MiB that do not become whole are all the room there is; the first makes way. */
+static void who_sends_in_bits_takes_nobodys_room(void **state)
+{
+	struct seen seen;
+
+	serve_calls((struct server_options){});
+	put_settings(NULL, 0);
+	put_frame(NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, NULL, 0);
+	for (uint32_t i = 0; i < 17; i++)
+		put_part(1 + 2 * i, (2 << 20) + 16384);
+	WAIT_FOR(owner.calls == 17 && owner.call_ends > 0);
+	assert_int_equal(owner.call_ends, 1);
+	assert_int_equal(counts().flooded, 1);
+	assert_int_equal(error_of(came(NGHTTP2_RST_STREAM)), NGHTTP2_ENHANCE_YOUR_CALM);
+	seen = call("/talon.Test/Echo", "hello", 5);
+	assert_end(&seen, GRPC_OK, "");
+	assert_string_equal(seen.last, "hello");
+	raw_close(&raw);
+	WAIT_FOR(owner.call_ends == 18);
+}
+
 static void rapid_resets_end_the_connection(void **state)
 {
 	serve((struct server_options){});
@@ -604,6 +639,7 @@ int main(void)
 		TEST(browsers_are_answered_over_http2_too),
 		TEST(a_call_in_pieces_is_understood),
 		TEST(malformed_messages_end_their_call),
+		TEST(who_sends_in_bits_takes_nobodys_room),
 		TEST(rapid_resets_end_the_connection),
 		TEST(frames_for_nothing_end_the_connection),
 		TEST(headers_without_end_end_the_connection),
