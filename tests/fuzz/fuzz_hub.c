@@ -250,8 +250,8 @@ int hubstore_key_uses(struct hubstore *store, const uint8_t *hash, uint32_t *ret
 	return 0;
 }
 
-int hubstore_each_key(struct hubstore *store, int (*fn)(void *ctx, const struct hubstore_key *key,
-	uint32_t uses), void *ctx)
+int hubstore_each_key(struct hubstore *store, const uint8_t *hash,
+	int (*fn)(void *ctx, const struct hubstore_key *key, uint32_t uses), void *ctx)
 {
 	static char *groups[] = { (char *)"All" };
 	struct hubstore_key key = { .name = (char *)"any", .groups = groups, .group_count = 1 };

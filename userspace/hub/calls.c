@@ -111,7 +111,7 @@ static void sync_meta(struct hub_call *call, const uint8_t *plain, size_t len)
 	struct hub_peer *peer = require_peer(call, GRPC_NOT_FOUND);
 	Management__SyncMetaRequest *request;
 
-	if (!peer)
+	if (!peer || hub_peer_is_limited(call, peer))
 		return;
 	request = management__sync_meta_request__unpack(NULL, len, plain);
 	if (!request || !request->meta) {

@@ -19,7 +19,7 @@
 #define CONNECTIONS		40000		/* three for each of 12,000 peers, and strangers */
 #define DESCRIPTORS_KEPT	320		/* for store, log, STUN, page */
 #define CONNECTIONS_SOURCE	1024		/* a site behind one address */
-#define RENEW_NS	(HUBRELAY_TOKEN_S * 3 / 4 * LOOP_SECOND)
+#define RENEW_S		(HUBRELAY_TOKEN_S * 3 / 4)
 #define SEEN_S		3600		/* the store hears that often that a peer is still there */
 #define NO_MEMORY	"out of memory"
 
@@ -240,7 +240,9 @@ static bool look_after(struct hub *hub, struct hub_peer *peer, uint64_t now_ns, 
 	}
 	if (ends_s && ends_s <= now_s && !peer->is_expired)
 		expire(hub, peer);
-	if (peer->sync && now_ns - peer->sync->token_ns >= RENEW_NS)
+	/* Tokens end by the clock, which may be set while they are good. */
+	if (peer->sync && (now_ns - peer->sync->token_ns >= RENEW_S * LOOP_SECOND ||
+		now_s >= peer->sync->token_s + RENEW_S))
 		hub_sync_renew_token(peer->sync);
 	if (peer->sync && now_s >= peer->kept.seen_s + SEEN_S) {
 		peer->kept.seen_s = now_s;
@@ -481,7 +483,7 @@ static int make_first_key(struct hub *hub, char *why)
 
 	if (hub->options.file || hub->roster.count)
 		return 0;
-	ret = hubstore_each_key(hub->store, revoke_first, old);
+	ret = hubstore_each_key(hub->store, NULL, revoke_first, old);
 	if (!ret && *old)
 		ret = hubstore_revoke_key(hub->store, old);
 	setup_key_make(text);

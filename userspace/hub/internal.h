@@ -246,7 +246,7 @@ struct hub_call {
 	struct oidc_check *check;
 	Management__LoginRequest *login;	/* while a token is checked */
 	Management__ExtendAuthSessionRequest *extend;
-	uint64_t token_ns;		/* when the relay's token was sent last */
+	uint64_t token_ns, token_s;	/* when the relay's token was sent last: loop's time, Unix */
 	bool is_behind;			/* a newer map waits until this one has gone out */
 };
 
@@ -285,6 +285,8 @@ void hub_login_answer(struct hub_call *call, struct hub_peer *peer);
 /* A join or login that failed counts against where it came from. */
 void hub_login_failed(struct hub_call *call);
 bool hub_login_is_limited(struct hub_call *call);
+/* @peer has had its share of what costs a write to the disk: Login, SyncMeta. The call is ended then. */
+bool hub_peer_is_limited(struct hub_call *call, struct hub_peer *peer);
 
 void hub_sign_in(struct hub_call *call, struct hub_peer *peer);
 void hub_sign_in_drop(struct hub_call *call);

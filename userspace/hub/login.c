@@ -48,6 +48,15 @@ void hub_login_failed(struct hub_call *call)
 	hub_rate_take(rate, loop_now(hub->loop), FAILURE_NS, FAILURES);
 }
 
+bool hub_peer_is_limited(struct hub_call *call, struct hub_peer *peer)
+{
+	if (hub_rate_take(&peer->rate, loop_now(call->hub->loop), CALL_NS, CALLS))
+		return false;
+	call->hub->counts.rate_limited++;
+	hub_call_end(call, GRPC_RESOURCE_EXHAUSTED, "too many calls, try again later");
+	return true;
+}
+
 /* ---- what a peer says of itself ---- */
 
 /* @text as far as it is visible ASCII and at most @most long: others get it in their maps. */
@@ -256,8 +265,6 @@ static int is_kept_key(void *ctx, const struct hubstore_key *k, uint32_t uses)
 {
 	struct found_key *found = ctx;
 
-	if (sodium_memcmp(k->hash, found->hash, HUBSTORE_HASH_LEN))
-		return 0;
 	found->is_found = true;
 	found->is_revoked = k->is_revoked;
 	found->name = strdup(k->name);
@@ -287,11 +294,14 @@ static const char *judge(struct hub *hub, const struct found_key *found)
 	return NULL;
 }
 
+/* Who hammers is told no more. Whose key is good gets in meanwhile: many may share one address. */
 static void refuse_key(struct hub_call *call, const struct found_key *found, const char *reason)
 {
 	struct hub *hub = call->hub;
 	char from[ENDPOINT_TEXT_LEN];
 
+	if (hub_login_is_limited(call))
+		return;
 	hub->counts.joins_key_refused++;
 	hub_login_failed(call);
 	endpoint_format(server_call_remote(call->call), from);
@@ -348,15 +358,13 @@ static void join_by_key(struct hub_call *call, const Management__LoginRequest *r
 	const char *reason;
 	int ret = 0;
 
-	if (hub_login_is_limited(call))
-		return;
 	if (hubfile_key_hash(request->setup_key, hash)) {
 		refuse_key(call, &found, "it has not the form of one");
 		return;
 	}
 	ret = find_in_file(hub->file, &found);
 	if (!ret && !found.is_found)
-		ret = hubstore_each_key(hub->store, is_kept_key, &found);
+		ret = hubstore_each_key(hub->store, hash, is_kept_key, &found);
 	reason = judge(hub, &found);
 	if (ret < 0)
 		fail_join(call, ret);
@@ -399,11 +407,8 @@ static void log_in_known(struct hub_call *call, struct hub_peer *peer, Managemen
 		hub_call_end(call, GRPC_PERMISSION_DENIED, "peer is blocked");
 		return;
 	}
-	if (!hub_rate_take(&peer->rate, loop_now(hub->loop), CALL_NS, CALLS)) {
-		hub->counts.rate_limited++;
-		hub_call_end(call, GRPC_RESOURCE_EXHAUSTED, "too many calls, try again later");
+	if (hub_peer_is_limited(call, peer))
 		return;
-	}
 	if (peer->is_expired) {
 		hub->counts.logins_expired++;
 		hub_call_end(call, GRPC_PERMISSION_DENIED, EXPIRED_TEXT);

@@ -178,7 +178,7 @@ static int write_keys(struct asked *a)
 		json_out_end(&a->json, '}');
 	}
 	if (!ret)
-		ret = hubstore_each_key(a->hub->store, write_kept_key, a);
+		ret = hubstore_each_key(a->hub->store, NULL, write_kept_key, a);
 	json_out_end(&a->json, ']');
 	return ret ? refuse(a, ret, "%s", hubstore_why(a->hub->store)) : 0;
 }

@@ -31,6 +31,12 @@ static void next_serial(struct hub *hub)
 
 /* ---- one stream ---- */
 
+static void note_token(struct hub_call *call)
+{
+	call->token_ns = loop_now(call->hub->loop);
+	call->token_s = hub_unix_s();
+}
+
 /* Returns whether it went out. */
 static bool send_map(struct hub_call *call, bool is_first)
 {
@@ -47,7 +53,7 @@ static bool send_map(struct hub_call *call, bool is_first)
 		return false;
 	hub->counts.maps_pushed++;
 	if (is_first)
-		call->token_ns = loop_now(hub->loop);
+		note_token(call);
 	return true;
 }
 
@@ -87,7 +93,7 @@ void hub_sync_renew_token(struct hub_call *call)
 
 	if (call->is_over || hub_pack_token(call->hub, call->peer, &bytes, &len))
 		return;
-	call->token_ns = loop_now(call->hub->loop);
+	note_token(call);
 	if (!hub_call_send(call, bytes, len))
 		call->hub->counts.tokens_pushed++;
 	envelope_free(bytes, len);

@@ -99,8 +99,8 @@ int hubstore_remove(struct hubstore *store, const uint8_t key[static KEY_LEN]);
 /* How many peers joined by it, 0 for an unknown one. */
 int hubstore_key_uses(struct hubstore *store, const uint8_t hash[static HUBSTORE_HASH_LEN],
 	uint32_t *ret_uses);
-/* As hubstore_each_peer(), in order of adding. */
-int hubstore_each_key(struct hubstore *store,
+/* As hubstore_each_peer(), in order of adding. @hash: the one with this hash alone; NULL: all. */
+int hubstore_each_key(struct hubstore *store, const uint8_t *hash,
 	int (*fn)(void *ctx, const struct hubstore_key *key, uint32_t uses), void *ctx);
 /* -EEXIST: name or hash are there. */
 int hubstore_add_key(struct hubstore *store, const struct hubstore_key *key);

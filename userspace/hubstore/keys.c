@@ -39,9 +39,10 @@ static int read_key(struct hubstore *store, sqlite3_stmt *stmt, struct hubstore_
 }
 
 #define EACH "SELECT id, name, setup_key.hash, expires_s, uses_max, is_ephemeral, is_revoked, uses " \
-	"FROM setup_key LEFT JOIN key_use ON key_use.hash = setup_key.hash ORDER BY id"
+	"FROM setup_key LEFT JOIN key_use ON key_use.hash = setup_key.hash " \
+	"WHERE ?1 IS NULL OR setup_key.hash = ?1 ORDER BY id"
 
-int hubstore_each_key(struct hubstore *store,
+int hubstore_each_key(struct hubstore *store, const uint8_t *hash,
 	int (*fn)(void *ctx, const struct hubstore_key *key, uint32_t uses), void *ctx)
 {
 	const struct libsqlite *lib = store->lib;
@@ -50,6 +51,8 @@ int hubstore_each_key(struct hubstore *store,
 
 	if (lib->prepare(store->db, EACH, -1, 0, &stmt, NULL) != SQLITE_OK)
 		return db_error(store);
+	if (hash && lib->bind_blob(stmt, 1, hash, HUBSTORE_HASH_LEN, SQLITE_STATIC) != SQLITE_OK)
+		ret = db_error(store);
 	while (!ret && (code = lib->step(stmt)) != SQLITE_DONE) {
 		struct hubstore_key key = { 0 };
 

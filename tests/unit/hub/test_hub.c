@@ -83,19 +83,23 @@ static void a_hammered_key_is_limited_by_source_and_others_still_get_in(void **s
 {
 	struct agent bad, good;
 	struct rig rig;
-	int status = 0;
 
 	rig_start(&rig, file_text());
 	agent_make(&bad, &rig, 1, "bad");
 	agent_make(&good, &rig, 2, "good");
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(agent_login(&bad, KEY_NONE, NULL), GRPC_NOT_FOUND);
-	status = agent_login(&bad, KEY_1, NULL);
-	assert_int_equal(status, GRPC_RESOURCE_EXHAUSTED);
+	assert_int_equal(agent_login(&bad, KEY_NONE, NULL), GRPC_RESOURCE_EXHAUSTED);
 	assert_int_equal(rig.hub->counts.joins_limited, 1);
+	assert_int_equal(rig.hub->counts.joins_key_refused, 10);
 	assert_int_equal(agent_login(&good, KEY_1, NULL), GRPC_OK);
-	rig_pass(&rig, 7 * LOOP_SECOND);
+	/* others may share its address: a good key is good */
 	assert_int_equal(agent_login(&bad, KEY_1, NULL), GRPC_OK);
+	agent_make(&bad, &rig, 3, "worse");
+	bad.address = 1;
+	assert_int_equal(agent_login(&bad, KEY_NONE, NULL), GRPC_RESOURCE_EXHAUSTED);
+	rig_pass(&rig, 7 * LOOP_SECOND);
+	assert_int_equal(agent_login(&bad, KEY_NONE, NULL), GRPC_NOT_FOUND);
 	rig_stop(&rig);
 }
 
@@ -439,6 +443,12 @@ static void a_relay_token_is_renewed_before_it_expires(void **state)
 	assert_null(message->netbird_config->signal);
 	assert_null(message->network_map);
 	management__sync_response__free_unpacked(message, NULL);
+	/* a clock that is set forward takes its time from it */
+	rig.hub->roster.of[0]->sync->token_s -= HUBRELAY_TOKEN_S;
+	rig_pass(&rig, 6 * LOOP_SECOND);
+	assert_int_equal(a.sync->count, before + 2);
+	rig_pass(&rig, 20 * LOOP_SECOND);
+	assert_int_equal(a.sync->count, before + 2);
 	agent_done(&a);
 	rig_stop(&rig);
 }

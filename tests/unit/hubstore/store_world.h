@@ -120,7 +120,7 @@ static inline const char *show(struct hubstore *store)
 	char *text;
 
 	assert_int_equal(hubstore_each_peer(store, show_peer, out), 0);
-	assert_int_equal(hubstore_each_key(store, show_key, out), 0);
+	assert_int_equal(hubstore_each_key(store, NULL, show_key, out), 0);
 	for (uint8_t n = 1; n <= 3; n++) {
 		uint32_t uses;
 
