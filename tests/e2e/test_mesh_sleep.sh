@@ -60,6 +60,19 @@ acked() { in_ns lap ss -Htin dst $GW | grep -oP 'bytes_acked:\K[0-9]+'; }
 sending() { [ "$(acked)" -gt 50000 ]; }
 acked_beyond() { [ "$(acked)" -gt "$1" ]; }
 
+test_packet_for_a_routed_network_wakes_the_router_that_never_was_awake() {
+	finally "stop node; stop lap; member_down_both; member_up node; member_up lap; ready"
+	member_down_both
+	member_up node NB_LAZY_CONN=on
+	member_up lap NB_LAZY_CONN=on
+	settled node lap
+	wait_for 10 "the route on lap" host_route lap 192.168.1.0/24
+	sleep 1
+	sleeps node lap && sleeps lap node || fail "they did not wait for traffic"
+	equal "pings sent and answered" "10 10" "$(ping_counts lap $GW -c 10 -i 0.05)"
+	direct lap node
+}
+
 test_lazy_node_begins_idle_and_wakes_who_it_has_a_packet_for() {
 	local from
 	finally "stop node; stop lap; member_down_both; member_up node; member_up lap; ready"

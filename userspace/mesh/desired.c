@@ -546,6 +546,9 @@ void mesh_apply(struct mesh *mesh)
 		ret = told;
 		snprintf(why, sizeof(why), "%s", strerror(-ret));
 	}
+	/* One that sleeps from the start is a router only now that the peers are told of it: nothing else comes. */
+	if (!ret && choose_routers(&mesh->choose, router_state, mesh))
+		mesh_apply_soon(mesh);
 	if (ret && !loop_timer_is_set(&mesh->apply_timer))
 		loop_timer_after(mesh->loop, &mesh->apply_timer, AGAIN_NS);
 	report(mesh, ret, why);
