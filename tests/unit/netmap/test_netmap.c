@@ -1135,11 +1135,11 @@ static void nothing_at_all_is_an_update_that_says_nothing(void **state)
 #define PEERS	5000
 #define ROUTES	1000
 
-static uint8_t *make_large(size_t *ret_len)
+static uint8_t *make_large(unsigned int peers, unsigned int routes, size_t *ret_len)
 {
 	uint8_t *map = malloc(4 << 20), *at = map, *message = malloc(4 << 20), entry[400], *end;
 
-	for (unsigned int i = 0; i < PEERS; i++) {
+	for (unsigned int i = 0; i < peers; i++) {
 		uint8_t key[KEY_LEN];
 		char text[64];
 
@@ -1161,7 +1161,7 @@ static uint8_t *make_large(size_t *ret_len)
 		end = wire_put_bytes(end, 7, "dc1oigdqmd2vv0vud5gg", 20);
 		at = wire_put_bytes(at, 8, entry, end - entry);
 	}
-	for (unsigned int i = 0; i < ROUTES; i++) {
+	for (unsigned int i = 0; i < routes; i++) {
 		char text[64];
 
 		snprintf(text, sizeof(text), "route-%u", i);
@@ -1178,7 +1178,8 @@ static uint8_t *make_large(size_t *ret_len)
 	return message;
 }
 
-static void five_thousand_peers_and_a_thousand_routes_are_read_in_no_time(void **state)
+/* Milliseconds of this thread's CPU time to read a map, the least of a few rounds. */
+static double time_to_read(unsigned int peers, unsigned int routes)
 {
 	struct timespec from, to;
 	struct netmap_update update;
@@ -1186,27 +1187,33 @@ static void five_thousand_peers_and_a_thousand_routes_are_read_in_no_time(void *
 	double best = 1e9, ms;
 	size_t len;
 
-	bytes = make_large(&len);
+	bytes = make_large(peers, routes, &len);
 	for (int round = 0; round < 5; round++) {
-		clock_gettime(CLOCK_MONOTONIC, &from);
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
 		assert_int_equal(netmap_update_parse(bytes, len, own, &update), 0);
-		clock_gettime(CLOCK_MONOTONIC, &to);
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
 		ms = (to.tv_sec - from.tv_sec) * 1e3 + (to.tv_nsec - from.tv_nsec) / 1e6;
 		best = ms < best ? ms : best;
-		assert_int_equal(update.map.peer_count, PEERS);
-		assert_int_equal(update.map.rule_count, PEERS);
-		assert_int_equal(update.map.route_count, ROUTES);
+		assert_int_equal(update.map.peer_count, peers);
+		assert_int_equal(update.map.rule_count, peers);
+		assert_int_equal(update.map.route_count, routes);
 		assert_int_equal(update.map.skipped, 0);
-		for (size_t i = 1; i < PEERS; i++)
+		for (size_t i = 1; i < peers; i++)
 			assert_true(memcmp(update.map.peers[i - 1].key, update.map.peers[i].key,
 				KEY_LEN) < 0);
 		netmap_update_done(&update);
 	}
 	free(bytes);
-	print_message("%zu bytes in %.2f ms\n", len, best);
-#ifndef __SANITIZE_ADDRESS__
-	assert_true(best < 20);
-#endif
+	print_message("%u peers, %u routes: %zu bytes in %.2f ms\n", peers, routes, len, best);
+	return best;
+}
+
+/* Ten times as many cost about ten times as much; comparing each with each would cost a hundred times. */
+static void five_thousand_peers_and_a_thousand_routes_are_read_in_no_time(void **state)
+{
+	double few = time_to_read(PEERS / 10, ROUTES / 10), many = time_to_read(PEERS, ROUTES);
+
+	assert_true(many < 40 * few);
 }
 
 /* On disk */
