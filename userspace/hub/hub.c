@@ -282,6 +282,29 @@ static int load_peer(void *ctx, const struct hubstore_peer *stored)
 	return 0;
 }
 
+/* Another network of the file than before: who has an address outside it gets a new one. */
+static void move_in(struct hub *hub, struct hub_peer *peer)
+{
+	struct hubstore_peer *k = &peer->kept;
+	const struct talon_addr four = { .word[0] = k->address };
+	bool is_new = false;
+	__be32 address;
+
+	if (!cidr_holds(&hub->network, &four) && !hub_address_pick(hub, k->key, k->hostname, &address)) {
+		k->address = address;
+		hub_address_take(hub, address, true);
+		is_new = true;
+	}
+	if (hub->network6.family ? !cidr_holds(&hub->network6, &k->address6) : !addr6_is_zero(&k->address6)) {
+		hub_address6_pick(hub, k->key, &k->address6);
+		is_new = true;
+	}
+	if (!is_new)
+		return;
+	log_info("%s: the mesh has another network, and the peer another address", k->name);
+	hub_keep(hub, peer);
+}
+
 /* All are known before the first is shown, since the file may give one the address that another had. */
 static int load_peers(struct hub *hub)
 {
@@ -292,6 +315,7 @@ static int load_peers(struct hub *hub)
 		uint64_t ends_s = hub_login_ends(hub, peer);
 
 		peer->is_expired = ends_s && ends_s <= hub_unix_s();
+		move_in(hub, peer);
 		hub_override(hub, peer);
 		ret = hub_put(hub, peer);
 	}
@@ -606,6 +630,38 @@ static void use_file(struct hub *hub, struct hubfile *file, const struct hub_set
 	hub_changed(hub);
 }
 
+static bool is_text(const char *a, const char *b)
+{
+	return a == b || (a && b && !strcmp(a, b));
+}
+
+static bool is_same_list(const struct cidr *a, size_t a_count, const struct cidr *b, size_t b_count)
+{
+	for (size_t i = 0; a_count == b_count && i < a_count; i++) {
+		if (!cidr_is_equal(&a[i], &b[i]))
+			return false;
+	}
+	return a_count == b_count;
+}
+
+/* What is in use since the start, and stays. */
+static bool is_fixed_alike(const struct hub *hub, const struct hubfile *file,
+	const struct hub_settings *settings)
+{
+	const struct hub_settings *s = &hub->settings;
+	const struct hubfile *old = hub->file;
+
+	return endpoint_is_equal(&settings->listen, &s->listen) &&
+		endpoint_is_equal(&settings->stun, &s->stun) &&
+		endpoint_is_equal(&settings->page, &s->page) &&
+		server_url_is_equal(&settings->public_url, &s->public_url) &&
+		!strcmp(settings->data_dir, s->data_dir) &&
+		is_text(settings->certificate, s->certificate) && is_text(settings->key, s->key) &&
+		cidr_is_equal(&file->network, &old->network) &&
+		cidr_is_equal(&file->network6, &old->network6) &&
+		is_same_list(file->proxies, file->proxy_count, old->proxies, old->proxy_count);
+}
+
 int hub_reload(struct hub *hub, char why[static HUB_WHY_LEN])
 {
 	struct hub_settings settings;
@@ -626,12 +682,9 @@ int hub_reload(struct hub *hub, char why[static HUB_WHY_LEN])
 		hubfile_free(file);
 		return ret;
 	}
-	if (!endpoint_is_equal(&settings.listen, &hub->settings.listen) ||
-		!endpoint_is_equal(&settings.stun, &hub->settings.stun) ||
-		!endpoint_is_equal(&settings.page, &hub->settings.page) ||
-		!server_url_is_equal(&settings.public_url, &hub->settings.public_url) ||
-		strcmp(settings.data_dir, hub->settings.data_dir))
-		log_warn("listen, public-url, stun, page and data change with the next start only");
+	if (!is_fixed_alike(hub, file, &settings))
+		log_warn("listen, public-url, paths of tls, stun, page, data, proxies, network and network6 "
+			"change with the next start only");
 	use_file(hub, file, &settings);
 	hubmap_conflicts(hub->map, say_conflict, (void *)hub->options.file);
 	return 0;

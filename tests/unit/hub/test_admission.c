@@ -262,9 +262,38 @@ static void options_that_are_wrong_are_named_before_anything_is_made(void **stat
 	rig_stop(&rig);
 }
 
+/* After a start with another network in the file. */
+static void peers_move_into_another_network(void **state)
+{
+	struct talon_addr six = {};
+	struct agent a;
+	struct rig rig;
+	__be32 address;
+
+	rig_start(&rig, file_text("network: 100.70.0.0/16\nnetwork6: off\n"));
+	agent_make(&a, &rig, 1, "a");
+	assert_int_equal(agent_login(&a, KEY_1, NULL), GRPC_OK);
+	assert_int_equal(ntohl(find(&rig, &a)->kept.address) >> 16, 100 << 8 | 70);
+	assert_memory_equal(&find(&rig, &a)->kept.address6, &six, sizeof(six));
+	for (int i = 0; i < 2; i++) {
+		hub_free(rig.hub);
+		rig_write(&rig, file_text("network: 100.71.0.0/16\nnetwork6: fd01:2:3:4::/64\n"));
+		rig_open(&rig);
+		assert_int_equal(ntohl(find(&rig, &a)->kept.address) >> 16, 100 << 8 | 71);
+		assert_int_equal(find(&rig, &a)->kept.address6.word[1], htonl(0x00030004));
+		/* kept: the same at the next start */
+		if (i)
+			assert_int_equal(find(&rig, &a)->kept.address, address);
+		address = find(&rig, &a)->kept.address;
+	}
+	assert_false(hub_address_is_free(rig.hub, address));
+	rig_stop(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(peers_move_into_another_network),
 		cmocka_unit_test(the_file_gives_names_addresses_and_groups),
 		cmocka_unit_test(a_peer_that_comes_again_has_its_old_address),
 		cmocka_unit_test(a_small_network_is_used_up_and_no_address_twice),
