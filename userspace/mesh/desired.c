@@ -546,7 +546,7 @@ void mesh_apply(struct mesh *mesh)
 		ret = told;
 		snprintf(why, sizeof(why), "%s", strerror(-ret));
 	}
-	/* One that sleeps from the start is a router only now that the peers are told of it: nothing else comes. */
+	/* Who sleeps from the start is a router only now that the peers are told of it. */
 	if (!ret && choose_routers(&mesh->choose, router_state, mesh))
 		mesh_apply_soon(mesh);
 	if (ret && !loop_timer_is_set(&mesh->apply_timer))
