@@ -577,7 +577,8 @@ static bool keep_address(struct conn *conn)
 {
 	struct plane_facts facts;
 
-	if (conn->way != PLANE_DIRECT || !is_heard_directly(conn, LIVE_NS, &facts))
+	/* a process that ends names no relay, and its datapath may end, too */
+	if (conn->way != PLANE_DIRECT || !conn->remote.has_relay || !is_heard_directly(conn, LIVE_NS, &facts))
 		return false;
 	old_path_step(conn, LINK_OLD_EV_KEEP);
 	loop_timer_after(conn->peers->loop, &conn->late, LIVE_NS);

@@ -912,6 +912,22 @@ static void a_pair_that_is_lost_while_packets_flow_keeps_its_address_beside_the_
 	}
 }
 
+/* Its datapath may be removed the next moment. */
+static void a_peer_that_says_that_it_ends_is_left_at_once_though_packets_flow(void **state)
+{
+	for (int ours = A; ours <= B; ours++) {
+		struct world *w = pair_of_ours();
+
+		advance(w, 4 * SEC);
+		traffic(w, ours, !ours, SEC, 10 * MS, true);
+		expect_way(w, ours, PLANE_DIRECT);
+		peers_announce_end(w->node[!ours].peers);
+		traffic(w, ours, !ours, 100 * MS, 10 * MS, true);
+		expect_way(w, ours, PLANE_RELAY);
+		world_free(w);
+	}
+}
+
 static void an_inherited_way_that_is_dead_is_left(void **state)
 {
 	for (int ours = A; ours <= B; ours++) {
@@ -1757,6 +1773,7 @@ int main(void)
 		cmocka_unit_test(a_restarted_stock_peer_is_found_again),
 		cmocka_unit_test(a_restart_of_the_controller_loses_no_packet),
 		cmocka_unit_test(a_restart_that_is_cut_short_loses_no_packet),
+		cmocka_unit_test(a_peer_that_says_that_it_ends_is_left_at_once_though_packets_flow),
 		cmocka_unit_test(a_pair_that_is_lost_while_packets_flow_keeps_its_address_beside_the_relay),
 		cmocka_unit_test(an_inherited_way_that_is_dead_is_left),
 		cmocka_unit_test(an_inherited_way_without_any_relay_is_kept_until_ice_has_found_it_again),
