@@ -156,8 +156,14 @@ static void begin_grpc(struct server_call *call, const struct request *request)
 	struct connection *c = call->c;
 	struct server *s = c->server;
 
-	if (s->events.call && s->events.call(s->ctx, call, &request->is, &call->events, &call->ctx))
+	if (s->events.call && s->events.call(s->ctx, call, &request->is, &call->events, &call->ctx)) {
+		/* who is answered before the first message need not send one */
+		if (c->stage != STAGE_OVER && !call->is_over && !call->is_begun) {
+			call->partial_ns = loop_now(s->loop);
+			look_by(c, call->partial_ns + PARTIAL_NS);
+		}
 		return;
+	}
 	if (c->stage == STAGE_OVER)
 		return;
 	call->events = NULL;
