@@ -75,6 +75,40 @@ static void check_policy(const struct telling *t, const struct relation *r)
 			"has no effect", r->policy->name);
 }
 
+/* Somebody is in @groups and @side, and not in @without (NULL: none). */
+static bool has_common(const struct hubmap *map, const struct hubmap_set *groups,
+	const struct hubmap_set *side, const struct hubmap_set *without)
+{
+	for (size_t i = 0; i < groups->count; i++) {
+		const struct group *group = &map->model->groups[groups->of[i]];
+
+		for (size_t j = 0; j < group->count; j++)
+			if (hubmap_is_in(group->of[j], side) &&
+				(!without || !hubmap_is_in(group->of[j], without)))
+				return true;
+	}
+	return false;
+}
+
+/* Without any peer each policy that accepts may do it: groups come with setup keys and sign-ins, too. */
+static bool is_allowed(const struct hubmap *map, const struct relation *route)
+{
+	const struct hubmap_set *twins = &route->item->twins, *to = &route->left, *routers = &route->right;
+	const struct model *m = map->model;
+
+	for (size_t i = 0; i < m->file->policy_count; i++) {
+		const struct relation *p = &m->relations[i];
+
+		if (p->policy->is_drop)
+			continue;
+		if (!map->peer_count ||
+			(has_common(map, to, &p->left, twins) && has_common(map, routers, &p->right, NULL)) ||
+			(has_common(map, to, &p->right, twins) && has_common(map, routers, &p->left, NULL)))
+			return true;
+	}
+	return map->peer_count && (!has_common(map, to, to, twins) || !has_common(map, routers, routers, NULL));
+}
+
 static void check_item(const struct telling *t, const struct relation *r)
 {
 	const char *what = r->item->is_resource ? "resource" : "route";
@@ -86,6 +120,9 @@ static void check_item(const struct telling *t, const struct relation *r)
 	if (!r->item->is_resource && !r->item->is_open && !r->item->policy_count)
 		tell(t, "route \"%s\" (%s): no policy has one of its access groups in to, so nobody may "
 			"use it", r->item->name, target);
+	if (!r->item->is_resource && !is_allowed(t->map, r))
+		tell(t, "route \"%s\" (%s): no policy that accepts brings those of to together with a router, "
+			"so nobody gets it", r->item->name, target);
 }
 
 static void check_resource(const struct telling *t, const struct hubfile_resource *resource)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What each peer is told: from the file's groups, policies, routes and networks, and from the peers that
- * there are. A peer learns of another only if a policy that accepts lets one of them reach the other, or
- * if one of them routes for the other. Knows nothing of sockets or disks.
+ * there are. A peer learns of another only if a policy that accepts lets one of them reach the other, or a
+ * resource behind the other; it gets a route only from those whom a policy lets it know. Knows nothing of
+ * sockets or disks.
  */
 #ifndef TALON_HUBMAP_H
 #define TALON_HUBMAP_H
@@ -72,8 +73,8 @@ int hubmap_write(struct hubmap *map, const uint8_t key[static KEY_LEN], uint64_t
 int hubmap_write_config(struct hubmap *map, const uint8_t key[static KEY_LEN], uint8_t **ret_bytes,
 	size_t *ret_len);
 /*
- * True if a policy or a route lets one of them know the other, and neither's login has expired: for signal. A
- * peer may talk to itself.
+ * True if a policy or a resource lets one of them know the other, and neither's login has expired: for
+ * signal. A peer may talk to itself.
  */
 bool hubmap_may_talk(const struct hubmap *map, const uint8_t a[static KEY_LEN],
 	const uint8_t b[static KEY_LEN]);

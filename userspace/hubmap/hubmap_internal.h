@@ -129,6 +129,7 @@ struct known {
 	struct content is;
 	struct places places, next;	/* next: while another file is taken */
 	uint64_t seen, ruled;		/* stamps */
+	uint64_t allowed;		/* the same as seen: by a policy */
 	bool is_marked, is_moved;
 	TAILQ_ENTRY(known) entry;	/* in order of joining */
 	TAILQ_ENTRY(known) mark;
@@ -191,8 +192,10 @@ void hubmap_gather(struct hubmap *map, const struct known *peer);
 void hubmap_see(struct hubmap *map, struct known *peer, bool is_fresh);
 /* One of them is told of the other. */
 bool hubmap_knows(const struct hubmap *map, const struct known *a, const struct known *b);
-/* True if @peer gets the item of @relation from others. */
+/* True if the item of @relation is meant for @peer, from others. */
 bool hubmap_is_recipient(const struct known *peer, const struct relation *relation);
+/* Between @other and the peer whose map->seen it is: a route, which lets nobody know anybody, needs a policy. */
+bool hubmap_may_serve(const struct hubmap *map, const struct item *item, const struct known *other);
 /* Calls @fn for each member of both sets (NULL: none) once, @peer left out. Not from inside itself. */
 void hubmap_each_member(struct hubmap *map, const struct hubmap_set *one, const struct hubmap_set *other,
 	const struct known *peer, void (*fn)(void *ctx, struct known *member), void *ctx);

@@ -61,8 +61,9 @@ static void write_route(struct pack *out, const struct item *item, const struct 
 }
 
 struct serving {
-	struct pack *out;
+	struct hubmap *map;
 	const struct item *item;
+	const struct known *reader;
 	bool reader_has_ipv6;
 	size_t count;
 };
@@ -77,13 +78,15 @@ static void serve(void *ctx, struct known *router)
 	const struct item *item = s->item;
 	bool is_ipv6 = item->network.family == AF_INET6;
 
+	if (router != s->reader && !hubmap_may_serve(s->map, item, router))
+		return;
 	if (router->is.is_expired || (is_ipv6 && !s->reader_has_ipv6))
 		return;
 	if (is_ipv6 && item->network.prefixlen && !*router->is.text6)
 		return;
-	write_route(s->out, item, router, false);
+	write_route(&s->map->out, item, router, false);
 	if (hubmap_is_default4(item) && s->reader_has_ipv6)
-		write_route(s->out, item, router, true);
+		write_route(&s->map->out, item, router, true);
 	s->count++;
 }
 
@@ -92,7 +95,8 @@ void hubmap_write_routes(struct hubmap *map, const struct known *peer, bool *ret
 	*ret_has_foreign_sources = false;
 	for (size_t i = 0; i < map->related_count; i++) {
 		const struct relation *r = map->related[i];
-		struct serving s = { .out = &map->out, .item = r->item, .reader_has_ipv6 = *peer->is.text6 };
+		struct serving s = { .map = map, .item = r->item, .reader = peer,
+			.reader_has_ipv6 = *peer->is.text6 };
 
 		if (!r->item)
 			continue;

@@ -240,7 +240,7 @@ static bool add_route(struct model *m, const struct hubfile_route *route, uint32
 		.domain_count = route->domain_count, .metric = route->metric,
 		.is_masqueraded = route->is_masqueraded, .is_kept = route->is_kept,
 		.is_open = !route->access.count };
-	*relation = (struct relation){ .item = item, .is_sight = true };
+	*relation = (struct relation){ .item = item };
 	if (!find_policies(m, item, &route->access) || !set_from(m, &relation->left, &route->to) ||
 		!set_from_routers(m, &relation->right, &route->routers, own_group))
 		return false;

@@ -226,7 +226,8 @@ static void add_source(void *ctx, struct known *member)
 	const char *address = s->is_ipv6 ? member->is.text6 : member->is.text4;
 	char text[INET6_ADDRSTRLEN + 4];
 
-	if (member->is.is_expired || !*address || !hubmap_is_recipient(member, s->route))
+	if (member->is.is_expired || !*address || !hubmap_is_recipient(member, s->route) ||
+		!hubmap_may_serve(s->map, s->route->item, member))
 		return;
 	snprintf(text, sizeof(text), "%s/%u", address, s->is_ipv6 ? 128 : 32);
 	pack_text(&s->map->sources, ROUTE_RULE_SOURCES, text);

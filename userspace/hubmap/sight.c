@@ -32,6 +32,11 @@ bool hubmap_is_recipient(const struct known *peer, const struct relation *relati
 	return hubmap_is_in(peer, &relation->left) && !hubmap_is_in(peer, &relation->item->twins);
 }
 
+bool hubmap_may_serve(const struct hubmap *map, const struct item *item, const struct known *other)
+{
+	return item->is_resource || other->allowed == map->seen_stamp;
+}
+
 void hubmap_gather(struct hubmap *map, const struct known *peer)
 {
 	struct model *m = map->model;
@@ -78,6 +83,7 @@ void hubmap_each_member(struct hubmap *map, const struct hubmap_set *one, const 
 struct looking {
 	struct hubmap *map;
 	uint64_t stamp;
+	bool is_policy;
 	const struct relation *recipients_of;	/* only those who get its item */
 };
 
@@ -85,6 +91,8 @@ static void look_at(void *ctx, struct known *member)
 {
 	struct looking *l = ctx;
 
+	if (l->is_policy)
+		member->allowed = l->stamp;
 	if (member->seen == l->stamp)
 		return;
 	if (l->recipients_of && hubmap_is_in(member, &l->recipients_of->item->twins))
@@ -111,6 +119,7 @@ void hubmap_see(struct hubmap *map, struct known *peer, bool is_fresh)
 			continue;
 		if (is_left && r->item && hubmap_is_in(peer, &r->item->twins))
 			is_left = false;
+		l.is_policy = r->policy;
 		l.recipients_of = NULL;
 		if (is_left)
 			hubmap_each_member(map, &r->right, NULL, peer, look_at, &l);

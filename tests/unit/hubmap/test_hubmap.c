@@ -188,35 +188,66 @@ static void a_client_that_cannot_read_ranges_is_never_given_too_much(void **stat
 	done(&w);
 }
 
-static const char routed[] =
-	"groups: {laptops: [p1], others: [p4], routers: [p3]}\n"
-	"routes:\n"
-	"- {name: lan, network: 192.168.1.0/24, routers: {peers: [p2], groups: [routers]}, to: [laptops], "
-	"metric: 100}\n"
-	"- {name: lan, network: 192.168.1.0/24, routers: [p5], to: [laptops, routers], metric: 200, "
-	"masquerade: false}\n";
+#define ROUTED \
+	"groups: {laptops: [p1], others: [p4], routers: [p3], gateways: [p2, p5]}\n" \
+	"routes:\n" \
+	"- {name: lan, network: 192.168.1.0/24, routers: {peers: [p2], groups: [routers]}, to: [laptops], " \
+	"metric: 100}\n" \
+	"- {name: lan, network: 192.168.1.0/24, routers: [p5], to: [laptops, routers], metric: 200, " \
+	"masquerade: false}\n"
 
-static void routers_and_those_who_get_the_route_know_each_other(void **state)
+/* Talks to nobody, is told of nobody, and gets no route; who routes lets nobody through. */
+static void assert_alone(struct hubmap *map, unsigned int n, const char *route)
 {
-	struct world w = world_of(routed, 5, NEW);
+	uint8_t key[KEY_LEN], other_key[KEY_LEN];
 
-	/* by three routers, and without a way into p1: no policy says so */
-	world_assert_lines(w.map, 1, WORLD_ROUTES WORLD_RULES,
+	world_assert_lines(map, n, WORLD_ROUTES WORLD_PEERS WORLD_RULES, route);
+	world_key(n, key);
+	for (unsigned int other = 1; other <= 5; other++) {
+		world_key(other, other_key);
+		assert_int_equal(hubmap_may_talk(map, key, other_key), n == other);
+	}
+}
+
+static void a_route_lets_nobody_know_anybody(void **state)
+{
+	static const char *const none[] = {
+		"policies: []\n" ROUTED,
+		"policies: [{name: no, from: [All], to: [All], action: drop, protocol: icmp}]\n" ROUTED,
+	};
+
+	for (size_t i = 0; i < COUNT(none); i++) {
+		struct world w = world_of(none[i], 5, NEW);
+
+		assert_alone(w.map, 1, "");
+		assert_alone(w.map, 2, "route lan 192.168.1.0/24 type 1 by p2 metric 100 masq p2\n");
+		assert_alone(w.map, 3, "route lan 192.168.1.0/24 type 1 by p3 metric 100 masq p3\n");
+		assert_alone(w.map, 4, "");
+		assert_alone(w.map, 5, "route lan 192.168.1.0/24 type 1 by p5 metric 200 p5\n");
+		done(&w);
+	}
+}
+
+static void a_route_comes_through_those_whom_a_policy_lets_know(void **state)
+{
+	struct world w = world_of("policies: [{name: in, from: [gateways], to: [laptops, routers], protocol: "
+		"icmp}]\n" ROUTED, 5, NEW);
+
+	/* the policy's way does not matter; p3 stays unknown to the laptop */
+	world_assert_lines(w.map, 1, WORLD_ROUTES WORLD_PEERS,
+		"peer p2 p2.netbird.selfhosted 100.64.0.2/32\npeer p5 p5.netbird.selfhosted 100.64.0.5/32\n"
 		"route lan 192.168.1.0/24 type 1 by p2 metric 100 masq p2\n"
-		"route lan 192.168.1.0/24 type 1 by p3 metric 100 masq p3\n"
 		"route lan 192.168.1.0/24 type 1 by p5 metric 200 p5\n");
-	world_assert_lines(w.map, 1, WORLD_PEERS, "peer p2 p2.netbird.selfhosted 100.64.0.2/32\n"
-		"peer p3 p3.netbird.selfhosted 100.64.0.3/32\npeer p5 p5.netbird.selfhosted 100.64.0.5/32\n");
-	/* who routes it does not get it from the others, and need not know them */
-	world_assert_lines(w.map, 3, WORLD_ROUTES WORLD_PEERS WORLD_RULES,
-		"forward accept all 100.64.0.1/32 -> 192.168.1.0/24 p3 ()\n"
-		"peer p1 p1.netbird.selfhosted 100.64.0.1/32\n"
+	/* who routes it does not get it from others that it knows, and lets nobody through whom it does not */
+	world_assert_lines(w.map, 3, WORLD_ROUTES WORLD_PEERS " forward ",
+		"peer p2 p2.netbird.selfhosted 100.64.0.2/32\npeer p5 p5.netbird.selfhosted 100.64.0.5/32\n"
 		"route lan 192.168.1.0/24 type 1 by p3 metric 100 masq p3\n");
 	world_assert_lines(w.map, 5, WORLD_ROUTES WORLD_PEERS WORLD_RULES,
 		"forward accept all 100.64.0.1/32 -> 192.168.1.0/24 p5 ()\n"
-		"peer p1 p1.netbird.selfhosted 100.64.0.1/32\n"
+		"out accept icmp 100.64.0.1 /32 (in)\nout accept icmp 100.64.0.3 /32 (in)\n"
+		"peer p1 p1.netbird.selfhosted 100.64.0.1/32\npeer p3 p3.netbird.selfhosted 100.64.0.3/32\n"
 		"route lan 192.168.1.0/24 type 1 by p5 metric 200 p5\n");
-	world_assert_lines(w.map, 4, WORLD_ROUTES WORLD_PEERS WORLD_RULES, "");
+	assert_alone(w.map, 4, "");
 	done(&w);
 }
 
@@ -224,11 +255,12 @@ static void ids_stay_with_the_route_and_are_the_rules_too(void **state)
 {
 	static const char more[] =
 		"groups: {laptops: [p1], others: [p4], routers: [p3]}\n"
+		"policies: [{name: all, from: [All], to: [All]}]\n"
 		"routes:\n"
-		"- {name: other, network: 10.9.0.0/16, routers: [p2], to: [laptops]}\n"
+		"- {name: other, network: 10.9.0.0/16, routers: [p2], to: [others]}\n"
 		"- {name: lan, network: 192.168.1.0/24, routers: [p2, p3], to: [laptops], metric: 100}\n";
 	struct hubfile *file = world_file(more);
-	struct world w = world_of(routed, 3, NEW);
+	struct world w = world_of("policies: [{name: all, from: [All], to: [All]}]\n" ROUTED, 3, NEW);
 	Management__NetworkMap *before = world_write(w.map, 3), *after;
 
 	assert_int_equal(before->n_routes, 1);
@@ -260,11 +292,12 @@ static void packets_of_others_than_peers_are_not_let_in_by_a_rule_for_all(void *
 
 static void access_groups_limit_who_may_use_a_route(void **state)
 {
-	struct world w = world_of("groups: {a: [p1, p4], b: [p2, p4], lan: []}\n"
+	struct world w = world_of("groups: {a: [p1, p4], b: [p2, p4], lan: [], router: [p3]}\n"
 		"policies:\n"
 		"- {name: web, from: [a], to: [lan], protocol: tcp, ports: [80, 8000-8100]}\n"
 		"- {name: no, from: [b], to: [lan], action: drop, protocol: icmp}\n"
 		"- {name: elsewhere, from: [a], to: [b]}\n"
+		"- {name: known, from: [router], to: [a, b], protocol: icmp}\n"
 		"routes: [{name: lan, network: 10.0.0.0/8, routers: [p3], to: [a, b], access: [lan]}, "
 		"{name: closed, network: 10.1.0.0/16, routers: [p3], to: [a], access: [b]},"
 		"{name: exit, network: 0.0.0.0/0, routers: [p3], to: [All], access: [lan]}]\n", 4, SIX);
@@ -285,7 +318,7 @@ static void access_groups_limit_who_may_use_a_route(void **state)
 
 static void domains_are_of_both_families(void **state)
 {
-	static const char yaml[] = "groups: {a: [p1]}\n"
+	static const char yaml[] = "groups: {a: [p1]}\npolicies: [{name: all, from: [All], to: [All]}]\n"
 		"routes: [{name: dom, domains: [app.example.com, '*.example.org'], routers: [p2], to: [a], "
 		"keep-addresses: true}, {name: all, domains: [example.net], routers: [p2], to: [All]}]\n";
 	struct world w = world_of(yaml, 2, NEW);
@@ -312,7 +345,8 @@ static void domains_are_of_both_families(void **state)
 
 static void an_ipv6_network_is_for_those_with_ipv6(void **state)
 {
-	struct world w = world_of("routes: [{name: six, network: 'fd55::/64', routers: [p2, p3], to: [All]}, "
+	struct world w = world_of("policies: [{name: all, from: [All], to: [All]}]\n"
+		"routes: [{name: six, network: 'fd55::/64', routers: [p2, p3], to: [All]}, "
 		"{name: exit, network: '0.0.0.0/0', routers: [p3], to: [All]}]\n", 2, SIX);
 
 	world_put(w.map, 3, NEW);
@@ -586,7 +620,7 @@ static void a_change_marks_those_who_see_it(void **state)
 {
 	struct world w = world_of("groups: {a: [p1, p2], b: [p3, p4], c: [p5, p6], lan: [p7]}\n"
 		"policies: [{name: one, from: [a], to: [b]}, {name: two, from: [c], to: [c]}, "
-		"{name: no, from: [a], to: [c], action: drop}]\n"
+		"{name: no, from: [a], to: [c], action: drop}, {name: lan, from: [a], to: [lan]}]\n"
 		"routes: [{name: lan, network: 10.0.0.0/8, routers: [p7], to: [a]}]\n", 8, NEW);
 	struct world_names names;
 	struct hubmap_peer peer;
@@ -640,18 +674,19 @@ static void put_in_group(struct hubmap *map, unsigned int n, const char *group)
 
 static void who_begins_to_route_is_no_longer_served_by_its_like(void **state)
 {
-	struct world w = world_of("groups: {routers: [], laptops: [p1, p3]}\n"
+	struct world w = world_of("groups: {routers: [], laptops: [p1, p3], first: [p2]}\n"
+		"policies: [{name: in, from: [first], to: [laptops], protocol: icmp}]\n"
 		"routes: [{name: lan, network: 10.0.0.0/8, routers: {groups: [routers]}, to: [laptops]}, "
 		"{name: lan, network: 10.0.0.0/8, routers: [p2], to: [laptops], metric: 1}]\n", 4, NEW);
 
-	world_assert_lines(w.map, 2, WORLD_PEERS, "peer p1 p1.netbird.selfhosted 100.64.0.1/32\n"
-		"peer p3 p3.netbird.selfhosted 100.64.0.3/32\n");
+	world_assert_lines(w.map, 2, " forward ",
+		"forward accept all 100.64.0.1/32,100.64.0.3/32 -> 10.0.0.0/8 p2 ()\n");
 	assert_marks(w.map, " 1 2 3 4");
 	put_in_group(w.map, 1, "routers");
-	assert_marks(w.map, " 1 2 3");
-	world_assert_lines(w.map, 2, WORLD_PEERS, "peer p3 p3.netbird.selfhosted 100.64.0.3/32\n");
+	assert_marks(w.map, " 1 2");
+	world_assert_lines(w.map, 2, " forward ", "forward accept all 100.64.0.3/32 -> 10.0.0.0/8 p2 ()\n");
 	put_in_group(w.map, 1, "unknown");
-	assert_marks(w.map, " 1 2 3");
+	assert_marks(w.map, " 1 2");
 	done(&w);
 }
 
@@ -754,10 +789,12 @@ static void note(void *ctx, const char *line)
 
 static void conflicts_are_named(void **state)
 {
-	static const char yaml[] = "groups: {a: [p1], none: [], web: []}\n"
+	static const char yaml[] = "groups: {a: [p1], b: [p2], none: [], web: []}\n"
 		"policies: [{name: p, from: [none], to: [a]}, {name: q, from: [a], to: [none]}, "
-		"{name: r, from: [a], to: [web]}]\n"
+		"{name: r, from: [a], to: [web]}, {name: s, from: [b], to: [a]}]\n"
 		"routes:\n"
+		"- {name: far, network: 10.9.0.0/16, routers: [p3], to: [a, b]}\n"
+		"- {name: alone, network: 10.8.0.0/16, routers: [p1, p2], to: [a, b]}\n"
 		"- {name: lan, network: 10.0.0.0/8, routers: [p1], to: [a]}\n"
 		"- {name: lan, network: 10.0.0.0/8, routers: [p2], to: [a], metric: 1}\n"
 		"- {name: other, network: 10.0.0.0/8, routers: [p2], to: [a]}\n"
@@ -769,7 +806,7 @@ static void conflicts_are_named(void **state)
 		"  routers: [p2]\n"
 		"  resources: [{name: lan, network: 10.4.0.0/16, groups: [web]}, {name: lost, domain: "
 		"x.example}]\n";
-	struct world w = world_of(yaml, 2, NEW);
+	struct world w = world_of(yaml, 3, NEW);
 	char text[4096] = "";
 
 	hubmap_conflicts(w.map, note, text);
@@ -788,6 +825,8 @@ static void conflicts_are_named(void **state)
 		"together\n"
 		"the names \"LAN\" (10.1.0.0/16) and \"lan\" (10.4.0.0/16) differ in capitals only\n"
 		"policy \"p\": nobody is in the groups of from, so it has no effect\n"
+		"route \"far\" (10.9.0.0/16): no policy that accepts brings those of to together with a router, "
+		"so nobody gets it\n"
 		"route \"LAN\" (10.1.0.0/16) has no router: nobody can use it\n"
 		"resource \"lost\": no policy that accepts has one of its groups in to, so nobody gets it\n");
 	done(&w);
@@ -797,6 +836,16 @@ static void conflicts_are_named(void **state)
 	hubmap_conflicts(w.map, note, text);
 	assert_null(strstr(text, "nobody is in"));
 	assert_null(strstr(text, "has no router"));
+	assert_null(strstr(text, "brings"));
+	done(&w);
+	w = world_of("policies: [{name: no, from: [All], to: [All], action: drop}]\n" ROUTED, 0, NEW);
+	*text = '\0';
+	hubmap_conflicts(w.map, note, text);
+	assert_string_equal(text,
+		"route \"lan\" (192.168.1.0/24): no policy that accepts brings those of to together with a "
+		"router, so nobody gets it\n"
+		"route \"lan\" (192.168.1.0/24): no policy that accepts brings those of to together with a "
+		"router, so nobody gets it\n");
 	done(&w);
 }
 
@@ -870,7 +919,8 @@ int main(void)
 		cmocka_unit_test(a_peer_alone_has_empty_lists),
 		cmocka_unit_test(old_clients_get_no_prefixes_and_no_ipv6),
 		cmocka_unit_test(a_client_that_cannot_read_ranges_is_never_given_too_much),
-		cmocka_unit_test(routers_and_those_who_get_the_route_know_each_other),
+		cmocka_unit_test(a_route_lets_nobody_know_anybody),
+		cmocka_unit_test(a_route_comes_through_those_whom_a_policy_lets_know),
 		cmocka_unit_test(ids_stay_with_the_route_and_are_the_rules_too),
 		cmocka_unit_test(packets_of_others_than_peers_are_not_let_in_by_a_rule_for_all),
 		cmocka_unit_test(access_groups_limit_who_may_use_a_route),

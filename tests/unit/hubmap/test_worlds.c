@@ -266,11 +266,8 @@ static bool is_recipient(const struct world *w, const struct target *t, unsigned
 	return is_meant(w, t, n) && !stands_in(w, t, n);
 }
 
-static bool sees(const struct world *w, unsigned int a, unsigned int b)
+static bool is_allowed(const struct world *w, unsigned int a, unsigned int b)
 {
-	struct target all[8];
-	size_t count = targets_of(w->file, all);
-
 	if (a == b || !w->people[a].is_there || !w->people[b].is_there)
 		return false;
 	for (size_t i = 0; i < w->file->policy_count; i++) {
@@ -280,11 +277,21 @@ static bool sees(const struct world *w, unsigned int a, unsigned int b)
 			(is_in(w, &p->from, b) && is_in(w, &p->to, a))))
 			return true;
 	}
-	for (size_t i = 0; i < count; i++)
-		if ((is_recipient(w, &all[i], a) && is_router(w, all[i].routers, b)) ||
-			(is_recipient(w, &all[i], b) && is_router(w, all[i].routers, a)))
-			return true;
 	return false;
+}
+
+static bool sees(const struct world *w, unsigned int a, unsigned int b)
+{
+	struct target all[8];
+	size_t count = targets_of(w->file, all);
+
+	if (a == b || !w->people[a].is_there || !w->people[b].is_there)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (all[i].resource && ((is_recipient(w, &all[i], a) && is_router(w, all[i].routers, b)) ||
+			(is_recipient(w, &all[i], b) && is_router(w, all[i].routers, a))))
+			return true;
+	return is_allowed(w, a, b);
 }
 
 struct packet {
@@ -458,7 +465,7 @@ static bool gets_route(const struct world *w, const struct target *t, unsigned i
 		return false;
 	if (t->resource && !is_meant(w, t, n) && n != router)
 		return false;
-	return n == router || is_recipient(w, t, n);
+	return n == router || (is_recipient(w, t, n) && (t->resource || is_allowed(w, n, router)));
 }
 
 /* A resource that no policy lets anybody at is none. */
@@ -469,6 +476,23 @@ static bool is_offered(const struct world *w, const struct target *t)
 	for (size_t i = 0; i < w->file->policy_count; i++)
 		if (!w->file->policies[i].is_drop && meet(&w->file->policies[i].to, t->groups))
 			return true;
+	return false;
+}
+
+static bool names_source(const Management__NetworkMap *map, const char *route_id, unsigned int from,
+	bool is_ipv6)
+{
+	char address[INET6_ADDRSTRLEN], source[INET6_ADDRSTRLEN + 4];
+
+	address_of(from, is_ipv6, address);
+	snprintf(source, sizeof(source), "%s/%d", address, is_ipv6 ? 128 : 32);
+	for (size_t i = 0; i < map->n_routes_firewall_rules; i++) {
+		const Management__RouteFirewallRule *r = map->routes_firewall_rules[i];
+
+		for (size_t j = 0; j < r->n_source_ranges && !strcmp(r->route_id, route_id); j++)
+			if (!strcmp(r->source_ranges[j], source))
+				return true;
+	}
 	return false;
 }
 
@@ -485,10 +509,17 @@ static void check_forwarding(const struct world *w, const Management__NetworkMap
 		for (size_t i = 0; i < PACKETS; i++) {
 			bool is_there = w->people[from].is_there && !w->people[from].is_expired;
 
-			/* those who stand in are no recipients, but 0.0.0.0/0 cannot leave them out */
+			/*
+			 * Those who stand in, or whom no policy lets know the router, are no recipients, but
+			 * 0.0.0.0/0 cannot leave them out.
+			 */
 			if (from == n || !is_there || stands_in(w, t, from) ||
 				(is_ipv6 && !has_ipv6(w, from)))
 				continue;
+			if (t->route && !is_allowed(w, n, from)) {
+				CHECK(!names_source(map, route->id, from, is_ipv6));
+				continue;
+			}
 			CHECK(forwards(map, route->id, from, is_ipv6, &packets[i]) ==
 				(is_recipient(w, t, from) && may_use(w, t, from, &packets[i])));
 		}
