@@ -106,7 +106,9 @@ static bool is_allowed(const struct hubmap *map, const struct relation *route)
 			(has_common(map, to, &p->right, twins) && has_common(map, routers, &p->left, NULL)))
 			return true;
 	}
-	return map->peer_count && (!has_common(map, to, to, twins) || !has_common(map, routers, routers, NULL));
+	if (!map->peer_count)
+		return false;
+	return !has_common(map, to, to, twins) || !has_common(map, routers, routers, NULL);
 }
 
 static void check_item(const struct telling *t, const struct relation *r)
@@ -121,8 +123,8 @@ static void check_item(const struct telling *t, const struct relation *r)
 		tell(t, "route \"%s\" (%s): no policy has one of its access groups in to, so nobody may "
 			"use it", r->item->name, target);
 	if (!r->item->is_resource && !is_allowed(t->map, r))
-		tell(t, "route \"%s\" (%s): no policy that accepts brings those of to together with a router, "
-			"so nobody gets it", r->item->name, target);
+		tell(t, "route \"%s\" (%s): no policy that accepts brings those of to together with a "
+			"router, so nobody gets it", r->item->name, target);
 }
 
 static void check_resource(const struct telling *t, const struct hubfile_resource *resource)

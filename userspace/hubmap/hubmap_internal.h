@@ -194,7 +194,7 @@ void hubmap_see(struct hubmap *map, struct known *peer, bool is_fresh);
 bool hubmap_knows(const struct hubmap *map, const struct known *a, const struct known *b);
 /* True if the item of @relation is meant for @peer, from others. */
 bool hubmap_is_recipient(const struct known *peer, const struct relation *relation);
-/* Between @other and the peer whose map->seen it is: a route, which lets nobody know anybody, needs a policy. */
+/* Between @other and the peer whose map->seen it is: a route lets nobody know anybody, a policy has to. */
 bool hubmap_may_serve(const struct hubmap *map, const struct item *item, const struct known *other);
 /* Calls @fn for each member of both sets (NULL: none) once, @peer left out. Not from inside itself. */
 void hubmap_each_member(struct hubmap *map, const struct hubmap_set *one, const struct hubmap_set *other,

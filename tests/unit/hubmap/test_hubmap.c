@@ -238,7 +238,7 @@ static void a_route_comes_through_those_whom_a_policy_lets_know(void **state)
 		"peer p2 p2.netbird.selfhosted 100.64.0.2/32\npeer p5 p5.netbird.selfhosted 100.64.0.5/32\n"
 		"route lan 192.168.1.0/24 type 1 by p2 metric 100 masq p2\n"
 		"route lan 192.168.1.0/24 type 1 by p5 metric 200 p5\n");
-	/* who routes it does not get it from others that it knows, and lets nobody through whom it does not */
+	/* who routes it does not get it from others, and lets nobody through whom it does not know */
 	world_assert_lines(w.map, 3, WORLD_ROUTES WORLD_PEERS " forward ",
 		"peer p2 p2.netbird.selfhosted 100.64.0.2/32\npeer p5 p5.netbird.selfhosted 100.64.0.5/32\n"
 		"route lan 192.168.1.0/24 type 1 by p3 metric 100 masq p3\n");
@@ -825,8 +825,8 @@ static void conflicts_are_named(void **state)
 		"together\n"
 		"the names \"LAN\" (10.1.0.0/16) and \"lan\" (10.4.0.0/16) differ in capitals only\n"
 		"policy \"p\": nobody is in the groups of from, so it has no effect\n"
-		"route \"far\" (10.9.0.0/16): no policy that accepts brings those of to together with a router, "
-		"so nobody gets it\n"
+		"route \"far\" (10.9.0.0/16): no policy that accepts brings those of to together with a "
+		"router, so nobody gets it\n"
 		"route \"LAN\" (10.1.0.0/16) has no router: nobody can use it\n"
 		"resource \"lost\": no policy that accepts has one of its groups in to, so nobody gets it\n");
 	done(&w);
