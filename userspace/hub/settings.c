@@ -177,28 +177,41 @@ static int make_master(const char *path, uint8_t *ret_master, char *why)
 	return 0;
 }
 
+/* Not refused: Kubernetes mounts secrets so. */
+static void warn_of_readers(const char *path)
+{
+	struct stat st;
+
+	if (!stat(path, &st) && (st.st_mode & (S_IRGRP | S_IROTH)))
+		log_warn("%s: others may read the master key (mode %o): chmod 600 %s", path,
+			st.st_mode & 07777, path);
+}
+
 int hub_master_read(const struct hub_settings *settings, uint8_t ret_master[static HUBSTORE_MASTER_LEN],
 	char why[static HUB_WHY_LEN])
 {
 	char path[sizeof(settings->data_dir) + 16];
 	const char *name = settings->master_key_file;
+	char text[HUBSTORE_WHY_LEN] = "";
 	uint8_t *bytes;
 	size_t len;
 	int ret;
 
-	if (!name) {
-		snprintf(path, sizeof(path), "%s/master.key", settings->data_dir);
-		if (mkdir(settings->data_dir, 0700) && errno != EEXIST)
-			return say(why, -errno, "data-dir: cannot make %s: %s", settings->data_dir,
-				strerror(errno));
-	}
-	ret = store_read(name ? name : path, MASTER_MOST, &bytes, &len);
-	if (ret == -ENOENT && !name)
+	/* before a secret is put there */
+	ret = hubstore_make_folder(settings->data_dir, text);
+	if (ret)
+		return say(why, ret, "data-dir: %s", text);
+	snprintf(path, sizeof(path), "%s/master.key", settings->data_dir);
+	if (!name)
+		name = path;
+	ret = store_read(name, MASTER_MOST, &bytes, &len);
+	if (ret == -ENOENT && name == path)
 		return make_master(path, ret_master, why);
 	if (ret)
-		return say(why, ret, "%.200s: the master key cannot be read: %s", name ? name : path,
-			strerror(-ret));
-	ret = parse_master(name ? name : path, bytes, len, ret_master, why);
+		return say(why, ret, "%.200s: the master key cannot be read: %s", name, strerror(-ret));
+	ret = parse_master(name, bytes, len, ret_master, why);
 	store_free(bytes, len);
+	if (!ret)
+		warn_of_readers(name);
 	return ret;
 }

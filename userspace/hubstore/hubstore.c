@@ -32,18 +32,23 @@ static char *path_of(const char *dir, const char *name)
 	return asprintf(&path, "%s%s/%s", *dir == '/' ? "" : "./", dir, name) < 0 ? NULL : path;
 }
 
-static int prepare_folder(struct hubstore *store, const char *dir)
+int hubstore_make_folder(const char *dir, char why[static HUBSTORE_WHY_LEN])
 {
+	char *path = path_of(dir, DATABASE);
 	struct stat st;
-	int ret = store_make_directory(store->path);
+	int ret = path ? store_make_directory(path) : -ENOMEM;
 
-	if (ret || stat(dir, &st))
-		return db_refuse(store, ret ? ret : -errno, "%s: cannot be made: %s", dir, strerror(ret ?
-			-ret : errno));
-	if (st.st_mode & (S_IWGRP | S_IWOTH))
-		return db_refuse(store, -EPERM, "%s: others may write here (mode %o): expected mode 700",
-			dir, st.st_mode & 07777);
-	return 0;
+	free(path);
+	if (!ret && stat(dir, &st))
+		ret = -errno;
+	if (ret) {
+		snprintf(why, HUBSTORE_WHY_LEN, "%s: cannot be made: %s", dir, strerror(-ret));
+	} else if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+		ret = -EPERM;
+		snprintf(why, HUBSTORE_WHY_LEN, "%s: others may write here (mode %o): expected mode 700", dir,
+			st.st_mode & 07777);
+	}
+	return ret;
 }
 
 /* Ours alone (0600), and no link to elsewhere. */
@@ -100,7 +105,7 @@ static int open_store(struct hubstore *store, const char *dir)
 	store->path = path_of(dir, DATABASE);
 	if (!store->path)
 		return db_refuse(store, -ENOMEM, "out of memory");
-	ret = prepare_folder(store, dir);
+	ret = hubstore_make_folder(dir, store->why);
 	if (!ret)
 		ret = take_lock(store, dir);
 	if (ret)

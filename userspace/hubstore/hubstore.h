@@ -51,6 +51,11 @@ struct hubstore_key {
 };
 
 /*
+ * Makes @dir (0700) if it is not there. Returns 0, or with one line in @why: -EPERM: others may write in it;
+ * or another negative errno.
+ */
+int hubstore_make_folder(const char *dir, char why[static HUBSTORE_WHY_LEN]);
+/*
  * Opens DIR/hub.db, which is made (0600) with @dir (0700) if it is not there. @master seals the secrets.
  * Returns 0, or with one line in @why: -ENOPKG: no SQLite; -EBUSY: another hub has it; -EKEYREJECTED: another
  * master than at its first start; -EUCLEAN: damaged, or the database of another program, left as it is;

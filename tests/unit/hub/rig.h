@@ -69,9 +69,14 @@ void server_free(struct server *server)
 {
 }
 
+static bool rig_reload_fails;
+
 int server_reload(struct server *server, char why[static SERVER_WHY_LEN])
 {
-	return 0;
+	if (!rig_reload_fails)
+		return 0;
+	snprintf(why, SERVER_WHY_LEN, "certificate /c.pem: no such file");
+	return -EINVAL;
 }
 
 uint16_t server_port(const struct server *server)
@@ -221,6 +226,33 @@ static inline void rig_stop(struct rig *rig)
 static inline void rig_pass(struct rig *rig, uint64_t ns)
 {
 	loop_advance(rig->loop, loop_now(rig->loop) + ns);
+}
+
+/* What is logged in between, which goes to standard error. */
+static int rig_stderr;
+static FILE *rig_lines;
+
+static inline void rig_errors_begin(void)
+{
+	rig_lines = tmpfile();
+	assert_non_null(rig_lines);
+	rig_stderr = dup(2);
+	assert_int_equal(dup2(fileno(rig_lines), 2), 2);
+}
+
+/* How many lines have @text in them. */
+static inline int rig_errors_end(const char *text)
+{
+	char line[1024];
+	int count = 0;
+
+	assert_int_equal(dup2(rig_stderr, 2), 2);
+	close(rig_stderr);
+	rewind(rig_lines);
+	while (fgets(line, sizeof(line), rig_lines))
+		count += !!strstr(line, text);
+	fclose(rig_lines);
+	return count;
 }
 
 /* The hash of a setup key as the file wants it. */

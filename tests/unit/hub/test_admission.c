@@ -3,6 +3,7 @@
 // more.
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "unit/hub/rig.h"
 
@@ -262,6 +263,46 @@ static void options_that_are_wrong_are_named_before_anything_is_made(void **stat
 	rig_stop(&rig);
 }
 
+static void the_master_key_is_for_the_hub_alone(void **state)
+{
+	struct hub_options options = { .stun = "off", .listen = "127.0.0.1:80", .page = "off" };
+	char why[HUB_WHY_LEN], data[128], key[160], wanted[512];
+	struct hub *hub;
+	struct stat st;
+	struct rig rig;
+
+	rig_start(&rig, file_text(""));
+	/* a folder in which others could replace it */
+	snprintf(data, sizeof(data), "%s/open", rig.dir);
+	snprintf(key, sizeof(key), "%s/master.key", data);
+	assert_int_equal(mkdir(data, 0700), 0);
+	assert_int_equal(chmod(data, 0777), 0);
+	options.data_dir = data;
+	assert_int_equal(hub_new(rig.loop, &options, &hub, why), -EPERM);
+	snprintf(wanted, sizeof(wanted), "data-dir: %s: others may write here (mode 777): expected mode 700",
+		data);
+	assert_string_equal(why, wanted);
+	assert_int_equal(rmdir(data), 0);	/* empty */
+	/* one that others may read is in use, and said */
+	assert_int_equal(hub_new(rig.loop, &options, &hub, why), 0);
+	hub_free(hub);
+	assert_int_equal(stat(key, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	for (int is_open = 0; is_open < 2; is_open++) {
+		assert_int_equal(chmod(key, is_open ? 0644 : 0600), 0);
+		log_set_level(LOG_LEVEL_WARN);
+		rig_errors_begin();
+		assert_int_equal(hub_new(rig.loop, &options, &hub, why), 0);
+		snprintf(wanted, sizeof(wanted), "others may read the master key (mode 644): chmod 600 %s",
+			key);
+		assert_int_equal(rig_errors_end(wanted), is_open);
+		log_set_level(LOG_LEVEL_ERROR);
+		hub_free(hub);
+	}
+	rig_remove(data);
+	rig_stop(&rig);
+}
+
 /* After a start with another network in the file. */
 static void peers_move_into_another_network(void **state)
 {
@@ -303,6 +344,7 @@ int main(void)
 		cmocka_unit_test(a_job_stream_stays_open_and_a_strangers_does_not),
 		cmocka_unit_test(what_a_peer_says_of_itself_is_cut_to_plain_text),
 		cmocka_unit_test(options_that_are_wrong_are_named_before_anything_is_made),
+		cmocka_unit_test(the_master_key_is_for_the_hub_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
