@@ -554,6 +554,7 @@ int hub_new(struct loop *loop, const struct hub_options *options, struct hub **r
 	hub->options = *options;
 	hub->started_ns = loop_now(loop);
 	randombytes_buf(hub->failures.seed, sizeof(hub->failures.seed));
+	randombytes_buf(hub->joins.seed, sizeof(hub->joins.seed));
 	randombytes_buf(hub->senders.seed, sizeof(hub->senders.seed));
 	hub_waves_init(hub);
 	loop_timer_init(&hub->housekeeping, housekeep, hub);

@@ -182,7 +182,7 @@ struct hub {
 	uint64_t serial, serial_kept;	/* in use, and what the store has: never less than the first */
 	struct hub_waves waves;
 	struct loop_timer housekeeping;
-	struct hub_sources failures, senders;
+	struct hub_sources failures, joins, senders;
 	struct log_limit log_refused, log_store, log_signal;
 	struct hub_counts counts;
 	size_t syncs, signals;		/* streams that are open */

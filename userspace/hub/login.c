@@ -11,6 +11,9 @@
 /* Failed joins from one source: that many at once, and one more each so often. */
 #define FAILURES	10
 #define FAILURE_NS	(6 * LOOP_SECOND)
+/* Peers that join from one source with a good key: each takes an address and a row in the store. */
+#define JOINS		200
+#define JOIN_NS		(LOOP_SECOND / 10)
 /* What one peer may have us do: Login, SyncMeta, Sync. */
 #define CALLS		60
 #define CALL_NS		(LOOP_SECOND / 2)
@@ -329,17 +332,36 @@ static void fail_join(struct hub_call *call, int ret)
 	}
 }
 
+static void limit_join(struct hub_call *call, const struct found_key *found)
+{
+	char from[ENDPOINT_TEXT_LEN];
+
+	call->hub->counts.joins_limited++;
+	endpoint_format(server_call_remote(call->call), from);
+	log_limited(&call->hub->log_refused, LOG_LEVEL_WARN, "a peer at %s was held back: too many join "
+		"from there with the setup key %s", from, found->name);
+	hub_call_end(call, GRPC_RESOURCE_EXHAUSTED, "too many peers join from this address, try again later");
+}
+
 static void join_with(struct hub_call *call, const Management__LoginRequest *request,
 	const struct found_key *found)
 {
 	const struct hub_joining joining = { .request = request, .key = call->pair.peer, .hash = found->hash,
 		.uses_max = found->uses_max, .is_ephemeral = found->is_ephemeral, .setup_key = found->name,
 		.user = "", .groups = found->groups, .group_count = found->group_count };
+	struct hub *hub = call->hub;
+	struct hub_rate *rate = hub_sources_find(&hub->joins, server_call_remote(call->call),
+		loop_now(hub->loop));
 	struct hub_peer *peer;
-	int ret = hub_join(call->hub, &joining, &peer);
+	int ret;
 
+	if (!hub_rate_take(rate, loop_now(hub->loop), JOIN_NS, JOINS)) {
+		limit_join(call, found);
+		return;
+	}
+	ret = hub_join(hub, &joining, &peer);
 	if (!ret) {
-		call->hub->counts.joins_key++;
+		hub->counts.joins_key++;
 		hub_login_answer(call, peer);
 	} else if (ret == -EDQUOT) {
 		refuse_key(call, found, "it is used up");

@@ -103,6 +103,42 @@ static void a_hammered_key_is_limited_by_source_and_others_still_get_in(void **s
 	rig_stop(&rig);
 }
 
+/* Setup keys without a limit are common: who has one must not fill the disk or use up the addresses. */
+static void joins_with_a_good_key_are_limited_by_source(void **state)
+{
+	struct agent agent, known;
+	struct rig rig;
+
+	rig_start(&rig, file_text());
+	agent_make(&known, &rig, 250, "known");
+	known.address = 1;
+	assert_int_equal(agent_login(&known, KEY_1, NULL), GRPC_OK);
+	for (int i = 1; i < 200; i++) {
+		agent_make(&agent, &rig, i, "many");
+		agent.address = 1;
+		assert_int_equal(agent_login(&agent, KEY_1, NULL), GRPC_OK);
+	}
+	agent_make(&agent, &rig, 200, "many");
+	agent.address = 1;
+	assert_int_equal(agent_login(&agent, KEY_1, NULL), GRPC_RESOURCE_EXHAUSTED);
+	assert_int_equal(rig.hub->counts.joins_limited, 1);
+	assert_int_equal(rig.hub->counts.joins_key, 200);
+	assert_int_equal(rig.hub->roster.count, 200);
+	/* who is known logs in, others join elsewhere, and time brings ten a second */
+	assert_int_equal(agent_login(&known, NULL, NULL), GRPC_OK);
+	agent.address = 2;
+	assert_int_equal(agent_login(&agent, KEY_1, NULL), GRPC_OK);
+	rig_pass(&rig, LOOP_SECOND);
+	for (int i = 201; i <= 211; i++) {
+		agent_make(&agent, &rig, i, "more");
+		agent.address = 1;
+		assert_int_equal(agent_login(&agent, KEY_1, NULL), i <= 210 ? GRPC_OK
+			: GRPC_RESOURCE_EXHAUSTED);
+	}
+	assert_int_equal(rig.hub->counts.joins_limited, 2);
+	rig_stop(&rig);
+}
+
 static void the_first_map_is_complete_and_later_ones_name_no_servers(void **state)
 {
 	Management__SyncResponse *map;
@@ -647,6 +683,7 @@ int main(void)
 		cmocka_unit_test(a_setup_key_lets_a_peer_in_and_its_own_key_afterwards),
 		cmocka_unit_test(keys_that_are_unknown_used_up_or_malformed_are_refused_alike),
 		cmocka_unit_test(a_hammered_key_is_limited_by_source_and_others_still_get_in),
+		cmocka_unit_test(joins_with_a_good_key_are_limited_by_source),
 		cmocka_unit_test(the_first_map_is_complete_and_later_ones_name_no_servers),
 		cmocka_unit_test(a_slow_reader_gets_the_newest_map_alone),
 		cmocka_unit_test(the_newest_stream_of_a_key_wins),
