@@ -667,10 +667,14 @@ int hub_reload(struct hub *hub, char why[static HUB_WHY_LEN])
 {
 	struct hub_settings settings;
 	struct hubfile *file;
-	int ret = server_reload(hub->server, why);
+	char text[SERVER_WHY_LEN] = "";
+	int ret = server_reload(hub->server, text);
 
-	if (ret || !hub->options.file)
-		return ret;
+	if (!hub->options.file)
+		return ret ? fail(why, ret, text) : 0;
+	/* Whoever is taken out of the file goes at once, whatever has become of the certificate. */
+	if (ret)
+		log_err("%s; the old certificate stays in use", text);
 	ret = hub_file_read(hub->options.file, &file, why);
 	if (ret)
 		return ret;

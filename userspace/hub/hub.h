@@ -54,7 +54,8 @@ void hub_drain(struct hub *hub);
 void hub_free(struct hub *hub);
 /*
  * Reads the file and the certificate again. Nobody is dropped; who is touched is told. Returns 0, or a
- * negative errno with one line in @why, and then the old file stays in force.
+ * negative errno with one line in @why, and then the old file stays in force. With a file, a certificate that
+ * cannot be read is logged, the old one stays, and the file counts.
  */
 int hub_reload(struct hub *hub, char why[static HUB_WHY_LEN]);
 /*

@@ -388,6 +388,38 @@ static void a_reload_that_is_invalid_changes_nothing_and_a_good_one_is_told(void
 	rig_stop(&rig);
 }
 
+static void a_certificate_that_cannot_be_read_holds_no_revocation_back(void **state)
+{
+	char why[HUB_WHY_LEN] = "", text[2048];
+	struct agent a;
+	struct rig rig;
+
+	rig_start(&rig, file_text());
+	agent_make(&a, &rig, 1, "a");
+	agent_up(&a, KEY_1);
+	rig_reload_fails = true;
+	snprintf(text, sizeof(text), "policies: []\npeers: {a: {blocked: true}}\n");
+	rig_write(&rig, text);
+	rig_errors_begin();
+	if (hub_reload(rig.hub, why))
+		fail_msg("%s", why);
+	assert_int_equal(rig_errors_end("/c.pem: no such file; the old certificate stays in use"), 1);
+	assert_true(a.sync->is_ended);
+	call_free(a.sync);
+	assert_int_equal(agent_sync(&a), GRPC_PERMISSION_DENIED);
+	agent_make(&a, &rig, 2, "b");
+	assert_int_equal(agent_login(&a, KEY_1, NULL), GRPC_NOT_FOUND);
+	agent_done(&a);
+	rig_stop(&rig);
+	/* without a file there is nothing else to read */
+	rig_start(&rig, NULL);
+	assert_int_equal(hub_reload(rig.hub, why), -EINVAL);
+	assert_string_equal(why, "certificate /c.pem: no such file");
+	rig_reload_fails = false;
+	assert_int_equal(hub_reload(rig.hub, why), 0);
+	rig_stop(&rig);
+}
+
 static void without_a_file_one_key_is_made_and_is_good_once(void **state)
 {
 	struct agent a, b;
@@ -692,6 +724,7 @@ int main(void)
 		cmocka_unit_test(names_are_labels_and_no_two_are_alike),
 		cmocka_unit_test(a_restart_is_unseen),
 		cmocka_unit_test(a_reload_that_is_invalid_changes_nothing_and_a_good_one_is_told),
+		cmocka_unit_test(a_certificate_that_cannot_be_read_holds_no_revocation_back),
 		cmocka_unit_test(without_a_file_one_key_is_made_and_is_good_once),
 		cmocka_unit_test(requests_that_do_not_open_or_parse_are_counted),
 		cmocka_unit_test(the_server_key_and_health_need_no_box),
