@@ -3,8 +3,10 @@
 #ifndef TALON_BASE_TEXT_H
 #define TALON_BASE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 /*
  * Text from a map: at most @size bytes, perhaps without an end. Bytes that are not UTF-8, control characters
@@ -17,5 +19,11 @@ void text_print_json(FILE *out, const char *text, size_t size);
 
 /* Writes after the end of the terminated @text, which has room for @size bytes; what does not fit is cut. */
 void text_append(char *text, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Both may be NULL, which is equal to NULL alone. */
+static inline bool text_is_equal(const char *a, const char *b)
+{
+	return a == b || (a && b && !strcmp(a, b));
+}
 
 #endif

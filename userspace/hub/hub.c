@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/setup_key.h"
+#include "base/text.h"
 #include "hub/internal.h"
 #include "snapshot/control.h"
 
@@ -631,11 +632,6 @@ static void use_file(struct hub *hub, struct hubfile *file, const struct hub_set
 	hub_changed(hub);
 }
 
-static bool is_text(const char *a, const char *b)
-{
-	return a == b || (a && b && !strcmp(a, b));
-}
-
 static bool is_same_list(const struct cidr *a, size_t a_count, const struct cidr *b, size_t b_count)
 {
 	for (size_t i = 0; a_count == b_count && i < a_count; i++) {
@@ -657,7 +653,7 @@ static bool is_fixed_alike(const struct hub *hub, const struct hubfile *file,
 		endpoint_is_equal(&settings->page, &s->page) &&
 		server_url_is_equal(&settings->public_url, &s->public_url) &&
 		!strcmp(settings->data_dir, s->data_dir) &&
-		is_text(settings->certificate, s->certificate) && is_text(settings->key, s->key) &&
+		text_is_equal(settings->certificate, s->certificate) && text_is_equal(settings->key, s->key) &&
 		cidr_is_equal(&file->network, &old->network) &&
 		cidr_is_equal(&file->network6, &old->network6) &&
 		is_same_list(file->proxies, file->proxy_count, old->proxies, old->proxy_count);

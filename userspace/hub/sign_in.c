@@ -6,6 +6,7 @@
 
 #include <sodium.h>
 
+#include "base/text.h"
 #include "hub/internal.h"
 
 #define REDIRECT_1	"http://localhost:53000/"
@@ -17,16 +18,11 @@ uint64_t hub_login_ends(const struct hub *hub, const struct hub_peer *peer)
 		? peer->kept.login_s + hub->file->oidc.login_expires_s : 0;
 }
 
-static bool is_text(const char *a, const char *b)
-{
-	return a == b || (a && b && !strcmp(a, b));
-}
-
 static bool is_same_issuer(const struct hubfile_oidc *a, const struct hubfile_oidc *b)
 {
-	return is_text(a->issuer, b->issuer) && is_text(a->client_id, b->client_id) &&
-		is_text(a->audience, b->audience) && is_text(a->user_claim, b->user_claim) &&
-		is_text(a->groups_claim, b->groups_claim) && is_text(a->ca_file, b->ca_file);
+	return text_is_equal(a->issuer, b->issuer) && text_is_equal(a->client_id, b->client_id) &&
+		text_is_equal(a->audience, b->audience) && text_is_equal(a->user_claim, b->user_claim) &&
+		text_is_equal(a->groups_claim, b->groups_claim) && text_is_equal(a->ca_file, b->ca_file);
 }
 
 int hub_sign_in_use(struct hub *hub, const struct hubfile *file, char why[static HUB_WHY_LEN])
