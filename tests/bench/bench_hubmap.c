@@ -41,7 +41,7 @@ static struct hubfile *grouped(unsigned int peers, unsigned int extra)
 	fprintf(to, "groups:\n");
 	for (unsigned int i = 0; i < peers / GROUP; i++)
 		fprintf(to, "  g%u: []\n", i);
-	fprintf(to, "policies:\n");
+	fprintf(to, "  routers: [p0, p1]\npolicies:\n- {name: gateway, from: [All], to: [routers]}\n");
 	for (unsigned int i = 0; i < peers / GROUP; i++)
 		fprintf(to, "- {name: g%u, from: [g%u], to: [g%u]}\n", i, i, i);
 	fprintf(to, "- {name: extra, from: [g0], to: [g1], protocol: tcp, ports: [%u]}\n", extra);
