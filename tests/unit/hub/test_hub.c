@@ -407,9 +407,9 @@ static void a_certificate_that_cannot_be_read_holds_no_revocation_back(void **st
 	assert_true(a.sync->is_ended);
 	call_free(a.sync);
 	assert_int_equal(agent_sync(&a), GRPC_PERMISSION_DENIED);
+	agent_done(&a);
 	agent_make(&a, &rig, 2, "b");
 	assert_int_equal(agent_login(&a, KEY_1, NULL), GRPC_NOT_FOUND);
-	agent_done(&a);
 	rig_stop(&rig);
 	/* without a file there is nothing else to read */
 	rig_start(&rig, NULL);
