@@ -83,7 +83,7 @@ alive() { # NAME: the process we started, not a later one with the same pid
 
 stop() { # NAME [SIGNAL]
 	alive "$1" || { rm -f "$RUN/proc/$1"; return 0; }
-	kill "-${2:-TERM}" "$(pid_of "$1")" 2>/dev/null
+	kill "-${2:-TERM}" "$(pid_of "$1")" 2>/dev/null || true	# it may end by itself just now
 	if ! wait_for 5 "the end of $1" not alive "$1"; then
 		kill -KILL "$(pid_of "$1")" 2>/dev/null
 		wait_for 5 "the end of $1 after SIGKILL" not alive "$1"

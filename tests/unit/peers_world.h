@@ -41,6 +41,7 @@ struct plane {
 	struct plane_facts facts;
 	unsigned session;		/* equal at both ends: alive */
 	unsigned ways_set, resets, received;
+	bool told_silent;		/* what was known when changed() was last called */
 	uint64_t last_data_ns, gap_ns;	/* longest time without data arriving */
 	struct loop_timer keepalive, retry, owed;
 	struct node *node;
@@ -788,6 +789,10 @@ static void op_changed(void *ctx, const uint8_t key[static KEY_LEN])
 
 	node->changes++;
 	assert_int_equal(peers_get(node->peers, key, &info), 0);
+	for (int i = 0; i < NODES; i++) {
+		if (!memcmp(node->world->node[i].key, key, KEY_LEN))
+			node->plane[i].told_silent = info.is_silent;
+	}
 }
 
 static const struct peers_ops world_ops = {
@@ -1285,6 +1290,7 @@ static struct peer_info info_of(struct world *w, int node, int peer)
 
 	assert_int_equal(peers_get(w->node[node].peers, w->node[peer].key, &info), 0);
 	assert_int_equal(info.way, w->node[node].plane[peer].way);
+	assert_int_equal(info.is_silent, w->node[node].plane[peer].told_silent);
 	return info;
 }
 

@@ -67,14 +67,18 @@ static void tell(struct conn *conn, enum link_event why)
 {
 	struct peers *peers = conn->peers;
 	const enum peer_status status = conn_status(conn);
+	const bool is_other_way = conn->told_status != status || conn->told_way != conn->way;
 
-	if (conn->told_status == status && conn->told_way == conn->way)
+	if (!is_other_way && conn->told_silent == conn->is_silent)
 		return;
 	peers->connected_count += (status == PEER_CONNECTED) - (conn->told_status == PEER_CONNECTED);
 	conn->told_status = status;
 	conn->told_way = conn->way;
-	conn->changed_unix_ns = clock_unix_ns();
-	log_way(conn, why);
+	conn->told_silent = conn->is_silent;
+	if (is_other_way) {
+		conn->changed_unix_ns = clock_unix_ns();
+		log_way(conn, why);
+	}
 	if (peers->ops.changed)
 		peers->ops.changed(peers->ctx, conn->key);
 }
@@ -86,7 +90,7 @@ void conn_set_silent(struct conn *conn, bool is_silent)
 
 	if (conn->is_silent == is_silent)
 		return;
-	conn->is_silent = is_silent;
+	conn->is_silent = conn->told_silent = is_silent;
 	log_debug("peer %s: %s", conn->name, is_silent ? "does not answer" : "answers again");
 	if (peers->ops.changed)
 		peers->ops.changed(peers->ctx, conn->key);

@@ -88,7 +88,7 @@ struct conn {
 	bool is_wanted;				/* packets wait for a handshake */
 	bool needs_rosenpass;			/* it announced Rosenpass and no handshake came */
 	/* the way in use carries no answers, and there is no other to try */
-	bool is_silent;
+	bool is_silent, told_silent;
 	char ufrag[SIGNAL_UFRAG_LEN + 1], pwd[SIGNAL_PWD_LEN + 1];
 	uint8_t session[SIGNAL_SESSION_ID_LEN];
 	struct relay_peer *relay;		/* opened or being opened */

@@ -886,6 +886,32 @@ static void a_restart_that_is_cut_short_loses_no_packet(void **state)
 	}
 }
 
+/* Who chooses between routers has to hear of it, although the way stays the same. */
+static void a_silent_peer_that_comes_back_at_the_same_address_is_told(void **state)
+{
+	for (int ours = A; ours <= B; ours++) {
+		for (uint64_t dead = 0; dead <= 1000; dead += 20) {
+			struct world *w = pair_of_ours();
+			struct node *node = &w->node[ours];
+
+			advance(w, 4 * SEC);
+			kill_controller(node);
+			cut(w, A, B, true, true);
+			traffic(w, !ours, ours, 2 * SEC, 10 * MS, true);
+			assert_true(info_of(w, !ours, ours).is_silent);
+			advance(w, 5 * SEC);		/* nobody looks at it all the time any more */
+			cut(w, A, B, false, false);
+			start_controller(node);
+			advance(w, dead * MS);
+			info_of(w, !ours, ours);	/* compares with what was told */
+			advance(w, 5 * SEC);
+			assert_false(info_of(w, !ours, ours).is_silent);
+			expect_way(w, !ours, PLANE_DIRECT);
+			world_free(w);
+		}
+	}
+}
+
 /* No checks are answered, but packets: the relay is there if they stop. */
 static void a_pair_that_is_lost_while_packets_flow_keeps_its_address_beside_the_relay(void **state)
 {
@@ -1773,6 +1799,7 @@ int main(void)
 		cmocka_unit_test(a_restarted_stock_peer_is_found_again),
 		cmocka_unit_test(a_restart_of_the_controller_loses_no_packet),
 		cmocka_unit_test(a_restart_that_is_cut_short_loses_no_packet),
+		cmocka_unit_test(a_silent_peer_that_comes_back_at_the_same_address_is_told),
 		cmocka_unit_test(a_peer_that_says_that_it_ends_is_left_at_once_though_packets_flow),
 		cmocka_unit_test(a_pair_that_is_lost_while_packets_flow_keeps_its_address_beside_the_relay),
 		cmocka_unit_test(an_inherited_way_that_is_dead_is_left),
