@@ -6,7 +6,7 @@
 #
 # One line per case, and what it measured (note); a second try for those that failed; the last line is "N passed, M failed, K skipped". Exit status:
 # 0 if none failed, 77 if all were skipped, else 1.
-# E2E_JOBS files run at a time (default: one more than processors, as most of them wait most of the time), those with a line "# alone" by themselves at the end.
+# E2E_JOBS files run at a time (default: one for each processor), those with a line "# alone" by themselves at the end.
 # A case that exits with 77 was skipped. Environment: TALON (the binary), BUILD, ENGINE=reference (wireguard-go and nftables in Talon's place,
 # to try the scenarios themselves), KEEP_LOGS=1, CASES (another
 # folder of files test_*.sh).
@@ -185,5 +185,5 @@ summary() { # FILE
 	[ "$passed" -gt 0 ] || exit 77
 }
 
-JOBS=${E2E_JOBS:-$(($(nproc) + 1))}
+JOBS=${E2E_JOBS:-$(nproc)}
 main "$@"; exit	# on one line: an edit of this file during a run is not read
