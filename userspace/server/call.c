@@ -245,7 +245,7 @@ static void refuse_message(struct server_call *call, int error)
  * Those who began first make room: messages are whole at once but for those of who sends them in bits to take
  * the room of all others.
  */
-static void make_room(struct server *s, const struct server_call *call)
+static void drop_oldest(struct server *s, const struct server_call *call)
 {
 	struct server_call *first;
 
@@ -268,7 +268,7 @@ static int count_partial(struct server_call *call, size_t room_before)
 		call->partial_ns = loop_now(s->loop);
 		look_by(call->c, call->partial_ns + PARTIAL_NS);
 	}
-	make_room(s, call);
+	drop_oldest(s, call);
 	return s->assembling > ASSEMBLING_MAX ? -ENOMEM : 0;
 }
 
