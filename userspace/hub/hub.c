@@ -653,7 +653,8 @@ static bool is_fixed_alike(const struct hub *hub, const struct hubfile *file,
 		endpoint_is_equal(&settings->page, &s->page) &&
 		server_url_is_equal(&settings->public_url, &s->public_url) &&
 		!strcmp(settings->data_dir, s->data_dir) &&
-		text_is_equal(settings->certificate, s->certificate) && text_is_equal(settings->key, s->key) &&
+		text_is_equal(settings->certificate, s->certificate) &&
+		text_is_equal(settings->key, s->key) &&
 		cidr_is_equal(&file->network, &old->network) &&
 		cidr_is_equal(&file->network6, &old->network6) &&
 		is_same_list(file->proxies, file->proxy_count, old->proxies, old->proxy_count);
