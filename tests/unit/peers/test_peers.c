@@ -897,14 +897,14 @@ static void a_silent_peer_that_comes_back_at_the_same_address_is_told(void **sta
 			advance(w, 4 * SEC);
 			kill_controller(node);
 			cut(w, A, B, true, true);
-			traffic(w, !ours, ours, 2 * SEC, 10 * MS, true);
+			traffic(w, !ours, ours, 1500 * MS, 10 * MS, true);
 			assert_true(info_of(w, !ours, ours).is_silent);
-			advance(w, 5 * SEC);		/* nobody looks at it all the time any more */
-			cut(w, A, B, false, false);
-			start_controller(node);
+			advance(w, SEC);		/* nobody looks at it all the time any more */
 			advance(w, dead * MS);
-			info_of(w, !ours, ours);	/* compares with what was told */
-			advance(w, 5 * SEC);
+			cut(w, A, B, false, false);
+			traffic(w, !ours, ours, 10 * MS, 10 * MS, true);
+			start_controller(node);
+			advance(w, 5 * SEC);		/* info_of() compares with what was told */
 			assert_false(info_of(w, !ours, ours).is_silent);
 			expect_way(w, !ours, PLANE_DIRECT);
 			world_free(w);
