@@ -5,6 +5,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -74,21 +75,36 @@ static inline double bench_prog_ns(int prog_fd, const void *packet, uint32_t len
 /* The table goes to stdout, the same values as a JSON array to the file given by --json. */
 struct bench {
 	FILE *json;
+	const char *only;		/* pattern of the rows that are wanted; NULL: all */
 	bool more;
 };
 
-/* @argv: may hold --json FILE. Exits with 2 on anything else. */
+/* Is the row @name wanted? A bench need not measure what is not. */
+static inline bool bench_wants(const struct bench *b, const char *name)
+{
+	return !b->only || !fnmatch(b->only, name, 0);
+}
+
+/* @argv: may hold --json FILE and --only PATTERN. Exits with 2 on anything else. */
 static inline void bench_begin(struct bench *b, int argc, char **argv)
 {
+	const char *json = NULL;
+
 	memset(b, 0, sizeof(*b));
-	if (argc != 1 && (argc != 3 || strcmp(argv[1], "--json"))) {
-		fprintf(stderr, "usage: %s [--json FILE]\n", argv[0]);
-		exit(2);
+	for (int i = 1; i < argc; i += 2) {
+		if (i + 1 < argc && !strcmp(argv[i], "--json")) {
+			json = argv[i + 1];
+		} else if (i + 1 < argc && !strcmp(argv[i], "--only")) {
+			b->only = argv[i + 1];
+		} else {
+			fprintf(stderr, "usage: %s [--json FILE] [--only PATTERN]\n", argv[0]);
+			exit(2);
+		}
 	}
-	if (argc == 3) {
-		b->json = fopen(argv[2], "we");
+	if (json) {
+		b->json = fopen(json, "we");
 		if (!b->json) {
-			fprintf(stderr, "%s: %s\n", argv[2], strerror(errno));
+			fprintf(stderr, "%s: %s\n", json, strerror(errno));
 			exit(2);
 		}
 		fputs("[", b->json);
@@ -105,12 +121,14 @@ static inline void bench_number(FILE *to, const char *name, double value)
 }
 
 /*
- * One line. @reference: what gave @reference_value in the same run; NULL (and NAN) if there is no reference.
+ * One line, if the row is wanted. @reference: what gave @reference_value in the same run; NULL (and NAN) if there is no reference.
  * @ratio: how many times better than the reference, so more than 1 is good.
  */
 static inline void bench_report(struct bench *b, const char *name, double value, const char *unit,
 	const char *reference, double reference_value, double ratio)
 {
+	if (!bench_wants(b, name))
+		return;
 	if (reference)
 		printf("%-36s %12.4g %-8s %-14s %12.4g %8.2f\n", name, value, unit, reference,
 			reference_value, ratio);

@@ -362,16 +362,37 @@ static struct measured measure(struct world *w, bool is_in, enum talon_end end, 
 		bench_median(rests, PASSES) };
 }
 
-static void report(struct bench *b, const struct world *w, const char *dir, uint32_t len, const char *suffix,
+enum row {
+	ROW_PATH,
+	ROW_REST,
+};
+
+static void name_row(char name[64], const struct world *w, enum row row, bool is_in, uint32_t len,
+	const char *suffix)
+{
+	snprintf(name, 64, "path.%s.%s.%u%s", is_in ? "in" : "out",
+		row == ROW_REST ? "rest" : w->ahead ? "ahead" : "inline", len, suffix);
+}
+
+static bool wants(const struct bench *b, const struct world *w, bool is_in, uint32_t len, const char *suffix)
+{
+	char path[64], rest[64];
+
+	name_row(path, w, ROW_PATH, is_in, len, suffix);
+	name_row(rest, w, ROW_REST, is_in, len, suffix);
+	return bench_wants(b, path) || (w->ahead && bench_wants(b, rest));
+}
+
+static void report(struct bench *b, const struct world *w, bool is_in, uint32_t len, const char *suffix,
 	struct measured m)
 {
 	char name[64];
 
-	snprintf(name, sizeof(name), "path.%s.%s.%u%s", dir, w->ahead ? "ahead" : "inline", len, suffix);
+	name_row(name, w, ROW_PATH, is_in, len, suffix);
 	bench_report(b, name, m.path_ns / 1e3, "us", "AEAD alone", m.aead_ns / 1e3, m.aead_ns / m.path_ns);
 	if (!w->ahead)
 		return;		/* the variance of an AEAD of 4 us is larger than the rest */
-	snprintf(name, sizeof(name), "path.%s.rest.%u%s", dir, len, suffix);
+	name_row(name, w, ROW_REST, is_in, len, suffix);
 	bench_report(b, name, m.rest_ns, "ns", NULL, NAN, NAN);
 }
 
@@ -399,9 +420,10 @@ static void run(struct bench *b, struct world *w, uint32_t flows, uint32_t len, 
 	struct path_bench_item *items;
 	struct packet frame;
 	struct talon_flow flow;
-	struct measured m;
 	uint32_t one = 1;
 
+	if (!wants(b, w, true, len, suffix) && !wants(b, w, false, len, suffix))
+		return;
 	load(w, flows);
 	fill(w, flows);
 	refresh_session(w);
@@ -415,8 +437,8 @@ static void run(struct bench *b, struct world *w, uint32_t flows, uint32_t len, 
 	shuffle(items, flows);
 	put_items(w, items, flows);
 	free(items);
-	m = measure(w, true, TALON_FORWARDED, &frame, repeat);
-	report(b, w, "in", len, suffix, m);
+	if (wants(b, w, true, len, suffix))
+		report(b, w, true, len, suffix, measure(w, true, TALON_FORWARDED, &frame, repeat));
 
 	items = reply_items(w, flows, len);
 	shuffle(items, flows);
@@ -426,8 +448,8 @@ static void run(struct bench *b, struct world *w, uint32_t flows, uint32_t len, 
 		die("reading a flow");
 	frame = reply_frame(w, &flow, len);
 	write_job(w, &frame, flows, 14, 0, w->session.send_key, len);
-	m = measure(w, false, TALON_FORWARDED, &frame, repeat);
-	report(b, w, "out", len, suffix, m);
+	if (wants(b, w, false, len, suffix))
+		report(b, w, false, len, suffix, measure(w, false, TALON_FORWARDED, &frame, repeat));
 	segments_close(&w->segments);
 	path_bench__destroy(w->skel);
 }
@@ -447,6 +469,8 @@ static void run_elsewhere(struct bench *b, struct world *w, enum talon_end end, 
 	struct measured m;
 	uint32_t zero = 0;
 
+	if (!bench_wants(b, name))
+		return;
 	load(w, 1);
 	fill(w, 1);
 	w->config.tunnel_peer_ifindex = if_nametoindex("eth0far");
