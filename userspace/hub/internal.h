@@ -7,6 +7,7 @@
 
 #include "base/cidr.h"
 #include "base/endpoint.h"
+#include "base/rate.h"
 #include "base/server_url.h"
 #include "crypto/key.h"
 #include "grpc/grpc.h"
@@ -24,27 +25,28 @@
 #define HUB_FORWARDER_PORT	22054	/* of the DNS forwarder on routing peers; all clients know it */
 #define HUB_CAPABILITY(number)	(1U << (number))
 
-/* ---- rates: the time when a bucket is full again (GCRA); zero is a full one ---- */
+/* ---- how often a source may do something ---- */
 
-struct hub_rate {
-	uint64_t full_ns;
-};
-/* Takes one of @burst, which come back one each @each_ns. False: none is left. */
-bool hub_rate_take(struct hub_rate *rate, uint64_t now_ns, uint64_t each_ns, unsigned int burst);
-bool hub_rate_is_empty(const struct hub_rate *rate, uint64_t now_ns, uint64_t each_ns, unsigned int burst);
-
-#define HUB_SOURCES	1024
-/* One bucket for each source address (64 bits of an IPv6 one), in a table that does not grow. */
+#define HUB_SOURCE_SETS	512
+#define HUB_SOURCE_WAYS	4
+/* A bucket for each address of IPv4, each /64 of IPv6, and eight times as much for each /48. */
 struct hub_sources {
 	uint8_t seed[16];
 	struct hub_source {
 		uint64_t source;
-		struct hub_rate rate;
-	} of[HUB_SOURCES];
+		uint64_t bits;		/* of it that count; 0: nobody's */
+		struct rate rate;
+	} of[HUB_SOURCE_SETS][HUB_SOURCE_WAYS];
 };
-/* The bucket of @remote: its own, or while another's is not full again, that one. */
-struct hub_rate *hub_sources_find(struct hub_sources *sources, const struct endpoint *remote,
-	uint64_t now_ns);
+struct hub_pace {
+	uint64_t each_ns;		/* one of burst comes back */
+	unsigned int burst;
+};
+/* Takes one for @remote. False: none is left. */
+bool hub_sources_take(struct hub_sources *sources, const struct endpoint *remote, uint64_t now_ns,
+	const struct hub_pace *pace);
+bool hub_sources_is_empty(struct hub_sources *sources, const struct endpoint *remote, uint64_t now_ns,
+	const struct hub_pace *pace);
 
 /* ---- peers ---- */
 
@@ -64,7 +66,7 @@ struct hub_peer {
 	size_t place;			/* in the roster's list */
 	struct hub_call *sync, *signal;	/* newest stream of each; NULL: none */
 	struct hub_peer *next_stale;	/* those whose map has to go out */
-	struct hub_rate rate;		/* of calls that cost something */
+	struct rate rate;		/* of calls that cost something */
 	const struct hubfile_peer *override;	/* of the file in force; NULL: none */
 	uint64_t gone_ns;		/* loop's time when its last Sync ended, or the hub began */
 	bool is_stale;			/* ... it is among them */

@@ -9,11 +9,9 @@
 #include "hub/internal.h"
 
 /* Failed joins from one source: that many at once, and one more each so often. */
-#define FAILURES	10
-#define FAILURE_NS	(6 * LOOP_SECOND)
+static const struct hub_pace failures = { 6 * LOOP_SECOND, 10 };
 /* Peers that join from one source with a good key: each takes an address and a row in the store. */
-#define JOINS		200
-#define JOIN_NS		(LOOP_SECOND / 10)
+static const struct hub_pace joins = { LOOP_SECOND / 10, 200 };
 /* What one peer may have us do: Login, SyncMeta, Sync. */
 #define CALLS		60
 #define CALL_NS		(LOOP_SECOND / 2)
@@ -31,10 +29,9 @@
 bool hub_login_is_limited(struct hub_call *call)
 {
 	struct hub *hub = call->hub;
-	struct hub_rate *rate = hub_sources_find(&hub->failures, server_call_remote(call->call),
-		loop_now(hub->loop));
 
-	if (!hub_rate_is_empty(rate, loop_now(hub->loop), FAILURE_NS, FAILURES))
+	if (!hub_sources_is_empty(&hub->failures, server_call_remote(call->call), loop_now(hub->loop),
+		&failures))
 		return false;
 	hub->counts.joins_limited++;
 	hub_call_end(call, GRPC_RESOURCE_EXHAUSTED,
@@ -45,15 +42,13 @@ bool hub_login_is_limited(struct hub_call *call)
 void hub_login_failed(struct hub_call *call)
 {
 	struct hub *hub = call->hub;
-	struct hub_rate *rate = hub_sources_find(&hub->failures, server_call_remote(call->call),
-		loop_now(hub->loop));
 
-	hub_rate_take(rate, loop_now(hub->loop), FAILURE_NS, FAILURES);
+	hub_sources_take(&hub->failures, server_call_remote(call->call), loop_now(hub->loop), &failures);
 }
 
 bool hub_peer_is_limited(struct hub_call *call, struct hub_peer *peer)
 {
-	if (hub_rate_take(&peer->rate, loop_now(call->hub->loop), CALL_NS, CALLS))
+	if (rate_take(&peer->rate, loop_now(call->hub->loop), CALL_NS, CALLS))
 		return false;
 	call->hub->counts.rate_limited++;
 	hub_call_end(call, GRPC_RESOURCE_EXHAUSTED, "too many calls, try again later");
@@ -350,12 +345,10 @@ static void join_with(struct hub_call *call, const Management__LoginRequest *req
 		.uses_max = found->uses_max, .is_ephemeral = found->is_ephemeral, .setup_key = found->name,
 		.user = "", .groups = found->groups, .group_count = found->group_count };
 	struct hub *hub = call->hub;
-	struct hub_rate *rate = hub_sources_find(&hub->joins, server_call_remote(call->call),
-		loop_now(hub->loop));
 	struct hub_peer *peer;
 	int ret;
 
-	if (!hub_rate_take(rate, loop_now(hub->loop), JOIN_NS, JOINS)) {
+	if (!hub_sources_take(&hub->joins, server_call_remote(call->call), loop_now(hub->loop), &joins)) {
 		limit_join(call, found);
 		return;
 	}

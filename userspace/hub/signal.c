@@ -11,8 +11,7 @@
 #define WAITING_MOST	(256 * 1024)	/* bytes that wait for a reader; what comes then is lost */
 #define MESSAGE_MOST	(16 * 1024)
 /* Messages from one source: a peer that comes up says a dozen things to each of its peers. */
-#define SENDS		20000
-#define SEND_NS		(LOOP_SECOND / 2000)
+static const struct hub_pace sends = { LOOP_SECOND / 2000, 20000 };
 
 enum { FROM = 2, TO = 3, BODY = 4 };	/* fields of signalexchange's EncryptedMessage */
 
@@ -126,8 +125,7 @@ void hub_signal_send(struct hub_call *call, const uint8_t *bytes, size_t len)
 	uint64_t now = loop_now(hub->loop);
 	struct envelope e;
 
-	if (!hub_rate_take(hub_sources_find(&hub->senders, server_call_remote(call->call), now), now, SEND_NS,
-		SENDS)) {
+	if (!hub_sources_take(&hub->senders, server_call_remote(call->call), now, &sends)) {
 		hub->counts.signal_limited++;
 		hub_call_end(call, GRPC_RESOURCE_EXHAUSTED, "too many messages from this address");
 		return;

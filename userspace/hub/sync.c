@@ -150,7 +150,7 @@ static bool is_allowed(struct hub_call *call, struct hub_peer *peer)
 	} else if (peer->is_expired) {
 		hub->counts.logins_expired++;
 		hub_call_end(call, GRPC_PERMISSION_DENIED, "peer login has expired, please log in once more");
-	} else if (!hub_rate_take(&peer->rate, loop_now(hub->loop), SYNC_NS, SYNCS)) {
+	} else if (!rate_take(&peer->rate, loop_now(hub->loop), SYNC_NS, SYNCS)) {
 		hub->counts.rate_limited++;
 		hub_call_end(call, GRPC_RESOURCE_EXHAUSTED, "too many calls, try again later");
 	} else {

@@ -696,18 +696,6 @@ static void every_metric_is_in_the_manual(void **state)
 	rig_stop(&rig);
 }
 
-static void rates_come_back_with_time(void **state)
-{
-	struct hub_rate rate = {};
-
-	for (int i = 0; i < 5; i++)
-		assert_true(hub_rate_take(&rate, 100, 10, 5));
-	assert_false(hub_rate_take(&rate, 100, 10, 5));
-	assert_false(hub_rate_take(&rate, 109, 10, 5));
-	assert_true(hub_rate_take(&rate, 110, 10, 5));
-	assert_false(hub_rate_take(&rate, 110, 10, 5));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -734,7 +722,6 @@ int main(void)
 		cmocka_unit_test(strangers_and_those_no_policy_joins_are_not_heard),
 		cmocka_unit_test(the_page_is_for_this_host_and_escapes_what_peers_say),
 		cmocka_unit_test(every_metric_is_in_the_manual),
-		cmocka_unit_test(rates_come_back_with_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
