@@ -38,11 +38,14 @@ static void print_server(FILE *out, const char **last, const struct server_count
 	gauge(out, last, "calls", "", "gRPC calls that are open", c->calls);
 	gauge(out, last, "sockets", "", "WebSockets that are open", c->sockets);
 	counter(out, last, "connections_accepted", "", "TCP connections taken", c->accepted);
+	counter(out, last, "handshakes_put_off", "", "TLS handshakes that waited for others of their address",
+		c->handshakes_put_off);
 	counter(out, last, "requests", "", "Requests of any kind", c->requests);
 	counter(out, last, "connections_refused", "reason=\"full\"", "Connections that were ended early",
 		c->refused_full);
 	counter(out, last, "connections_refused", "reason=\"address\"", "", c->refused_address);
 	counter(out, last, "connections_refused", "reason=\"handshake\"", "", c->handshake_failed);
+	counter(out, last, "connections_refused", "reason=\"handshake_late\"", "", c->handshake_late);
 	counter(out, last, "connections_refused", "reason=\"silent\"", "", c->timed_out);
 	counter(out, last, "connections_refused", "reason=\"malformed\"", "", c->malformed);
 	counter(out, last, "connections_refused", "reason=\"oversized\"", "", c->oversized);

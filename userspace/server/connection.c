@@ -41,6 +41,7 @@ void connection_drop(struct connection *c, const char *why)
 
 	if (c->stage == STAGE_OVER)
 		return;
+	handshakes_leave(c);
 	c->stage = STAGE_OVER;
 	loop_fd_remove(s->loop, &c->watch);
 	loop_timer_cancel(s->loop, &c->timer);
@@ -108,8 +109,10 @@ void connection_want_turn(struct connection *c)
 
 static void watch(struct connection *c)
 {
+	bool is_heard = !c->is_paused && c->stage != STAGE_PUT_OFF;
+
 	loop_fd_change(c->server->loop, &c->watch,
-		(c->is_paused ? 0 : EPOLLIN) | (c->is_stalled ? EPOLLOUT : 0));
+		(is_heard ? EPOLLIN : 0) | (c->is_stalled ? EPOLLOUT : 0));
 }
 
 static void set_stalled(struct connection *c, bool is_stalled)
@@ -420,6 +423,7 @@ static void take_records(struct connection *c)
 		}
 		if (!ret)
 			return;
+		handshakes_leave(c);
 		c->stage = STAGE_SNIFF;
 	}
 	held = fetch_held(c);
@@ -486,7 +490,7 @@ static void ready(void *ctx, uint32_t events)
 		connection_want_turn(c);
 		watch(c);
 	}
-	if (events & (EPOLLERR | EPOLLHUP) && (c->is_paused || c->is_shut))
+	if (events & (EPOLLERR | EPOLLHUP) && (c->is_paused || c->is_shut || c->stage == STAGE_PUT_OFF))
 		connection_drop(c, "the connection broke");
 	else if (events & ~EPOLLOUT && c->stage == STAGE_ENDING)
 		read_to_end(c);
@@ -505,7 +509,8 @@ static uint64_t due_http1(const struct connection *c)
 
 static void time_out(struct connection *c, const char *why)
 {
-	server_note(c->server, SERVER_TIMED_OUT, &c->remote, why);
+	server_note(c->server, c->stage == STAGE_PUT_OFF ? SERVER_HANDSHAKE_LATE : SERVER_TIMED_OUT,
+		&c->remote, why);
 	connection_drop(c, why);
 }
 
@@ -543,44 +548,69 @@ static void check(void *ctx)
 	else if (c->stage == STAGE_HTTP1 && c->is_served && !c->held_len)
 		connection_drop(c, "it was idle");
 	else
-		time_out(c, c->stage == STAGE_HANDSHAKE ? "no TLS handshake came in time" :
+		time_out(c, c->stage == STAGE_PUT_OFF ? "too many TLS handshakes come from its address" :
+			c->stage == STAGE_HANDSHAKE ? "no TLS handshake came in time" :
 			c->stage >= STAGE_SOCKET ? "it does not answer" : "no request came in time");
 }
 
 /* ---- a new one ---- */
 
+void connection_shake(struct connection *c)
+{
+	c->stage = STAGE_HANDSHAKE;
+	if (server_tls_accept(c)) {
+		connection_drop(c, "out of memory");
+		return;
+	}
+	c->began_ns = c->heard_ns = loop_now(c->server->loop);
+	loop_timer_after(c->server->loop, &c->timer, c->server->options.silence_ns);
+	watch(c);
+}
+
+/* Returns 0 or -ENOMEM. */
+static int begin(struct connection *c)
+{
+	if (!c->server->tls) {
+		c->stage = STAGE_SNIFF;
+		return 0;
+	}
+	c->stage = handshakes_may_begin(c) ? STAGE_HANDSHAKE : STAGE_PUT_OFF;
+	return c->stage == STAGE_HANDSHAKE ? server_tls_accept(c) : 0;
+}
+
 int connection_new(struct server *server, int fd, const struct endpoint *remote, struct address *address,
 	bool is_trusted)
 {
 	struct connection *c = calloc(1, sizeof(*c));
-	int ret = c ? 0 : -ENOMEM;
+	int ret;
 
-	if (!c)
-		goto out_close;
+	if (!c) {
+		close(fd);
+		return -ENOMEM;
+	}
 	c->server = server;
 	c->remote = *remote;
 	c->is_trusted = is_trusted;
+	c->address = address;
+	if (address)
+		address->count++;
 	c->watch.fd = fd;
-	c->stage = server->tls ? STAGE_HANDSHAKE : STAGE_SNIFF;
-	if (server->tls)
-		ret = server_tls_accept(c);
+	ret = begin(c);
 	if (!ret)
-		ret = loop_fd_add(server->loop, &c->watch, fd, EPOLLIN, ready, c);
-	if (ret)
-		goto out_free;
+		ret = loop_fd_add(server->loop, &c->watch, fd, c->stage == STAGE_PUT_OFF ? 0 : EPOLLIN, ready,
+			c);
+	if (ret) {
+		handshakes_leave(c);
+		leave_address(c);
+		server_tls_goodbye(c);
+		free(c);
+		close(fd);
+		return ret;
+	}
 	c->began_ns = c->heard_ns = loop_now(server->loop);
 	loop_timer_init(&c->timer, check, c);
 	loop_timer_after(server->loop, &c->timer, server->options.silence_ns);
 	TAILQ_INSERT_HEAD(&server->connections, c, entry);
 	server->connection_count++;
-	c->address = address;
-	if (address)
-		address->count++;
 	return 0;
-out_free:
-	server_tls_goodbye(c);
-	free(c);
-out_close:
-	close(fd);
-	return ret;
 }

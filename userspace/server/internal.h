@@ -14,6 +14,7 @@
 #include <sys/queue.h>
 #include <sys/stat.h>
 
+#include "base/rate.h"
 #include "http/head.h"
 #include "server/server.h"
 
@@ -33,7 +34,7 @@
 /* ---- what happened, counted and told ---- */
 
 enum server_event {
-	SERVER_FULL, SERVER_ADDRESS, SERVER_HANDSHAKE, SERVER_TIMED_OUT, SERVER_MALFORMED, SERVER_OVERSIZED,
+	SERVER_FULL, SERVER_ADDRESS, SERVER_HANDSHAKE, SERVER_HANDSHAKE_LATE, SERVER_TIMED_OUT, SERVER_MALFORMED, SERVER_OVERSIZED,
 	SERVER_FLOODED, SERVER_SLOW, SERVER_EVENTS
 };
 
@@ -76,6 +77,8 @@ struct address {
 	struct address *next;
 	struct endpoint at;		/* of IPv6 the first 64 bits */
 	size_t count;
+	size_t handshakes;		/* of TLS, unfinished */
+	struct rate handshake_rate;
 };
 
 #define SERVER_ADDRESS_SLOTS	1024
@@ -101,6 +104,8 @@ struct server {
 	bool is_over;
 	struct loop_timer rest;			/* no descriptors left: nobody is taken for a while */
 	struct connection_list connections;
+	struct connection_list put_off;		/* may not begin their handshake yet, in the order they came */
+	struct loop_timer put_off_timer;
 	struct connection_list turn_list;	/* have something to do at the end of the turn */
 	struct loop_timer turn;
 	struct address *addresses[SERVER_ADDRESS_SLOTS];
@@ -123,7 +128,7 @@ struct server {
 	struct call_list partials;		/* those calls, the one that began first in front */
 
 	uint64_t connection_count, call_count, socket_count;
-	uint64_t accepted, requests;
+	uint64_t accepted, requests, handshakes_put_off;
 	uint64_t counts[SERVER_EVENTS];
 };
 
@@ -133,6 +138,7 @@ void server_want_turn(struct server *server);
 /* ---- connection.c ---- */
 
 enum connection_stage {
+	STAGE_PUT_OFF,		/* nothing is read, and there is no TLS yet */
 	STAGE_HANDSHAKE,	/* of TLS */
 	STAGE_SNIFF,		/* nothing known */
 	STAGE_HTTP1,
@@ -143,13 +149,14 @@ enum connection_stage {
 };
 
 struct connection {
-	TAILQ_ENTRY(connection) entry, turn_entry;
+	TAILQ_ENTRY(connection) entry, turn_entry, put_off_entry;
 	struct server *server;
 	struct loop_fd watch;
 	struct loop_timer timer;
 	struct loop_deferred deferred;
 	struct endpoint remote;			/* of TCP */
 	struct address *address;		/* NULL: not counted */
+	bool is_shaking;			/* its handshake is one of the address's */
 	enum connection_stage stage;
 	bool is_trusted;			/* a proxy that may tell addresses */
 	bool is_in_turn;
@@ -188,10 +195,20 @@ void connection_want_turn(struct connection *c);
 /* Writes what the kernel takes. Returns 0 or a negative errno. */
 int connection_flush(struct connection *c);
 bool connection_has_waiting(const struct connection *c);
+/* Its TLS begins, or ends it. */
+void connection_shake(struct connection *c);
 /* As many as can be taken now; 0: more are needed first. */
 size_t connection_sniff(struct connection *c, uint8_t *bytes, size_t len);
 /* Bytes that came, behind those that were held. */
 void connection_take(struct connection *c, uint8_t *bytes, size_t len);
+
+/* ---- handshakes.c ---- */
+
+/* @c may begin its handshake now; else it waits, and connection_shake() is called later. */
+bool handshakes_may_begin(struct connection *c);
+/* @c has finished its handshake, or ends. */
+void handshakes_leave(struct connection *c);
+void handshakes_init(struct server *server);
 
 /* ---- tls_server.c ---- */
 

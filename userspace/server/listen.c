@@ -71,7 +71,8 @@ void server_counts(const struct server *s, struct server_counts *ret_counts)
 		.connections = s->connection_count, .calls = s->call_count, .sockets = s->socket_count,
 		.accepted = s->accepted, .requests = s->requests, .refused_full = s->counts[SERVER_FULL],
 		.refused_address = s->counts[SERVER_ADDRESS], .handshake_failed = s->counts[SERVER_HANDSHAKE],
-		.timed_out = s->counts[SERVER_TIMED_OUT], .malformed = s->counts[SERVER_MALFORMED],
+		.handshake_late = s->counts[SERVER_HANDSHAKE_LATE],
+		.handshakes_put_off = s->handshakes_put_off, .timed_out = s->counts[SERVER_TIMED_OUT], .malformed = s->counts[SERVER_MALFORMED],
 		.oversized = s->counts[SERVER_OVERSIZED], .flooded = s->counts[SERVER_FLOODED],
 		.slow = s->counts[SERVER_SLOW],
 	};
@@ -115,7 +116,7 @@ static struct address *find_address(struct server *s, const struct endpoint *rem
 	for (address = *head; address; address = address->next) {
 		if (endpoint_is_equal(&address->at, &at))
 			return address;
-		if (!address->count)
+		if (!address->count && address->handshake_rate.full_ns <= loop_now(s->loop))
 			unused = address;
 	}
 	if (!unused) {
@@ -126,6 +127,7 @@ static struct address *find_address(struct server *s, const struct endpoint *rem
 		*head = unused;
 	}
 	unused->at = at;
+	unused->handshake_rate = (struct rate){};
 	return unused;
 }
 
@@ -263,6 +265,7 @@ void server_free(struct server *s)
 	while ((c = TAILQ_FIRST(&s->connections)))
 		connection_drop(c, "the server ends");
 	loop_timer_cancel(s->loop, &s->turn);
+	loop_timer_cancel(s->loop, &s->put_off_timer);
 	loop_defer_free(s->loop, &s->deferred, free_server, s);
 }
 
@@ -379,6 +382,7 @@ int server_new(struct loop *loop, const struct server_options *options, const st
 	TAILQ_INIT(&s->partials);
 	loop_timer_init(&s->turn, server_turn, s);
 	loop_timer_init(&s->rest, rested, s);
+	handshakes_init(s);
 	randombytes_buf(s->hash_key, sizeof(s->hash_key));
 	set_options(s, options);
 	if (!allocate(s, options))

@@ -29,6 +29,11 @@ struct server_options {
 	const char *certificate, *key;		/* PEM files; NULL: cleartext */
 	size_t connections_max;			/* 0: 12,000 */
 	size_t connections_per_address;		/* 0: 256; those of a trusted proxy have none */
+	/*
+	 * TLS handshakes of one address (IPv6: /64): unfinished at a time (0: 64), and begun: 256 at once, then
+	 * so many a second (0: 100). Others wait for their turn, unheard, for silence_ns at most.
+	 */
+	size_t handshakes_per_address, handshakes_per_second;
 	size_t call_message_max;		/* bytes of one received gRPC message; 0: 4 MiB */
 	size_t socket_message_max;		/* bytes of one received WebSocket message; 0: 8,820 */
 	uint64_t silence_ns;			/* for handshake and first request; 0: 10 s */
@@ -154,7 +159,9 @@ void server_socket_end(struct server_socket *socket, const char *why);
 struct server_counts {
 	uint64_t connections, calls, sockets;			/* open now */
 	uint64_t accepted, requests;
+	uint64_t handshakes_put_off;		/* that had to wait for others of their address */
 	uint64_t refused_full, refused_address, handshake_failed, timed_out, malformed, oversized;
+	uint64_t handshake_late;		/* its turn did not come in time */
 	uint64_t flooded;			/* frames or streams faster than anybody needs */
 	uint64_t slow;				/* read nothing while something waited for them */
 };

@@ -244,6 +244,105 @@ static void a_bad_certificate_is_told(void **state)
 	unlink(path);
 }
 
+/* ---- many handshakes of one address ---- */
+
+/* A client that says hello and then nothing; it is not even asked for that. */
+static int half_open(const char *address)
+{
+	static struct raw half;
+
+	raw_open_from(&half, address);
+	raw_put(&half, "\x16\x03\x01\x00\xff\x01", 6);
+	return half.fd;
+}
+
+static void unfinished_handshakes_of_one_address_hold_nobody_else_up(void **state)
+{
+	int fds[5];
+	SSL *ssl;
+
+	serve_tls((struct server_options){ .handshakes_per_address = 3, .silence_ns = 500 * LOOP_MS });
+	for (int i = 0; i < 5; i++)
+		fds[i] = half_open("127.0.0.2");
+	WAIT_FOR(counts().accepted == 5);
+	assert_int_equal(counts().handshakes_put_off, 2);
+	ssl = begin_tls(NULL);
+	assert_true(shake(ssl));
+	assert_int_equal(counts().timed_out, 0);
+	/* the three have their time, and then there is room for the two, which have as much */
+	WAIT_FOR(counts().timed_out + counts().handshake_late >= 3);
+	SSL_free(ssl);
+	raw_close(&raw);
+	WAIT_FOR(counts().connections == 0);
+	assert_int_equal(counts().timed_out + counts().handshake_late, 5);
+	for (int i = 0; i < 5; i++)
+		close(fds[i]);
+}
+
+static void a_handshake_that_was_put_off_comes_to_its_turn(void **state)
+{
+	SSL *ssl;
+	int fd;
+
+	serve_tls((struct server_options){ .handshakes_per_address = 1 });
+	fd = half_open("127.0.0.1");
+	WAIT_FOR(counts().accepted == 1);
+	ssl = begin_tls(NULL);
+	WAIT_FOR(counts().accepted == 2);
+	assert_int_equal(counts().handshakes_put_off, 1);
+	close(fd);
+	assert_true(shake(ssl));
+	assert_int_equal(counts().handshake_failed, 1);
+	assert_int_equal(counts().handshake_late, 0);
+	end_tls(ssl);
+}
+
+static void one_that_waits_and_goes_is_forgotten(void **state)
+{
+	int fd, waiting;
+	SSL *ssl;
+
+	serve_tls((struct server_options){ .handshakes_per_address = 1 });
+	fd = half_open("127.0.0.1");
+	waiting = half_open("127.0.0.1");
+	WAIT_FOR(counts().handshakes_put_off == 1);
+	assert_int_equal(setsockopt(waiting, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 },
+		sizeof(struct linger)), 0);
+	close(waiting);
+	WAIT_FOR(counts().connections == 1);
+	close(fd);
+	WAIT_FOR(counts().connections == 0);
+	ssl = begin_tls(NULL);
+	assert_true(shake(ssl));
+	end_tls(ssl);
+}
+
+/* 256 at once and no more come in a second: so the rest waits, and another address does not. */
+static void an_address_that_begins_one_after_another_is_held_to_a_rate(void **state)
+{
+	SSL *ssl;
+
+	serve_tls((struct server_options){ .handshakes_per_second = 1, .silence_ns = 300 * LOOP_MS });
+	for (int i = 0; i < 256; i++) {
+		raw_open_from(&raw, "127.0.0.2");
+		raw_say(&raw, "GET /");
+		WAIT_FOR(raw_is_closed(&raw));
+		raw_close(&raw);
+	}
+	/* one a second may have come back since */
+	WAIT_FOR(counts().connections == 0);
+	assert_int_equal(counts().handshake_failed, 256);
+	for (int i = 0; i < 20 && !counts().handshakes_put_off; i++) {
+		close(half_open("127.0.0.2"));
+		WAIT_FOR(counts().accepted == 257U + i);
+	}
+	assert_int_equal(counts().handshakes_put_off, 1);
+	ssl = begin_tls(NULL);
+	assert_true(shake(ssl));
+	end_tls(ssl);
+	assert_true(counts().handshake_late <= 1);
+}
+
 /* ---- our own WebSocket client ---- */
 
 static struct { unsigned opened, messages; size_t bytes; } client;
@@ -351,6 +450,10 @@ int main(void)
 		TEST(records_that_are_no_records_end_the_connection),
 		TEST(a_changed_certificate_is_used),
 		TEST(a_bad_certificate_is_told),
+		TEST(unfinished_handshakes_of_one_address_hold_nobody_else_up),
+		TEST(a_handshake_that_was_put_off_comes_to_its_turn),
+		TEST(one_that_waits_and_goes_is_forgotten),
+		TEST(an_address_that_begins_one_after_another_is_held_to_a_rate),
 		TEST(our_client_talks_to_it_over_tls),
 		TEST(python_talks_to_it),
 		TEST(python_talks_to_it_over_tls),
