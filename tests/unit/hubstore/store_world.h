@@ -24,7 +24,7 @@ static inline void sh(const char *fmt, const char *a, const char *b)
 	assert_int_equal(system(command), 0);
 }
 
-static int make_folder(void **state)
+static inline int make_folder(void **state)
 {
 	/* in memory where that is to be had: flushing takes no time there */
 	snprintf(folder, sizeof(folder), "%s/talon-hubstore-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" :
@@ -33,7 +33,7 @@ static int make_folder(void **state)
 	return 0;
 }
 
-static int remove_folder(void **state)
+static inline int remove_folder(void **state)
 {
 	sh("rm -rf %s", folder, NULL);
 	return 0;
@@ -110,6 +110,21 @@ static inline int show_key(void *ctx, const struct hubstore_key *key, uint32_t u
 	fputc('\n', out);
 	return 0;
 }
+
+/* hub.db as version 1 had it, recorded; the tests run at the top of the tree. */
+static inline void put_version1(void)
+{
+	sh("chmod 700 %s && sqlite3 %s/hub.db <tests/unit/vectors/hubstore/version1.sql", folder, folder);
+}
+
+#define VERSION1 \
+	"peer 0202 peer-2|Ann's laptop|ssh-ed25519 AAAA|linux|0.77.1|64400002|" \
+	"fd000000000000000000000000000002|80000005|10|1700000000 1700000001 1700000002||home|All,homes\n" \
+	"peer 0101 peer-1|Ann's laptop|ssh-ed25519 AAAA|linux|0.77.1|64400001|" \
+	"00000000000000000000000000000000|80000005|11|1700000000 1700000001 1700000002|ann@example.com||" \
+	"All,homes\n" \
+	"key guests|0200|1800000000|0 of 5|10|laptops,visitors\nkey old|0900|0|0 of 0|01|\n" \
+	"uses 1\nuses 1\nuses 0\nserial 4711\n"
 
 static char shown[1 << 16];
 

@@ -493,6 +493,29 @@ static void that_of_a_newer_talon_is_left_as_it_is(void **state)
 		"%s/hub.db: written by a newer talon (version 2): expected up to 1");
 }
 
+/* Whatever later versions need: what the first one kept is there, secrets too. */
+static void a_file_of_version_1_is_taken_over(void **state)
+{
+	static const uint8_t box[] = { 0x09, 0x02, 0x23, 0x91, 0xdc, 0x0c, 0x4a, 0x4d, 0x09, 0x6c, 0x28, 0x79,
+		0xf6, 0x86, 0x78, 0x94, 0x0f, 0xa1, 0x42, 0x20, 0xcd, 0x14, 0x66, 0x88, 0x26, 0xbf, 0x70,
+		0x0c, 0x19, 0x83, 0xb3, 0x2a };
+	struct hubstore_peer three = sample(3);
+	uint8_t secret[sizeof(box)];
+	struct hubstore *store;
+
+	put_version1();
+	store = open_at(folder);
+	assert_string_equal(show(store), VERSION1);
+	assert_int_equal(hubstore_secret(store, "box", secret, sizeof(secret)), 0);
+	assert_memory_equal(secret, box, sizeof(box));
+	assert_int_equal(hubstore_use_token(store, hash_of(7), 4000000000, 1700000000), -EEXIST);
+	assert_int_equal(hubstore_join(store, &three, hash_of(3), 1), 0);
+	hubstore_close(store);
+	store = open_at(folder);
+	assert_non_null(strstr(show(store), "\npeer 0303 peer-3|"));
+	hubstore_close(store);
+}
+
 static void damage_of_any_page_is_seen_when_it_is_opened(void **state)
 {
 	struct hubstore *store = open_at(folder);
@@ -721,6 +744,7 @@ int main(void)
 		CASE(a_file_that_is_no_database_is_left_as_it_is),
 		CASE(another_programs_database_is_left_as_it_is),
 		CASE(that_of_a_newer_talon_is_left_as_it_is),
+		CASE(a_file_of_version_1_is_taken_over),
 		CASE(damage_of_any_page_is_seen_when_it_is_opened),
 		CASE(a_folder_that_others_may_write_to_is_refused),
 		CASE(a_link_in_place_of_the_file_is_refused),
