@@ -432,14 +432,22 @@ static bool no_socket(void *ctx, struct server_socket *socket, const struct serv
 	return false;
 }
 
-/* As many as may come, and as the process may have descriptors for. */
+/*
+ * As many as may come, and as the process may have descriptors for: the daemon has raised the limit as far as
+ * it goes.
+ */
 static size_t connections_most(void)
 {
+	const size_t wanted = CONNECTIONS + DESCRIPTORS_KEPT;
 	struct rlimit files;
+	size_t most;
 
-	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur > CONNECTIONS + DESCRIPTORS_KEPT)
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= wanted)
 		return CONNECTIONS;
-	return files.rlim_cur > 2 * DESCRIPTORS_KEPT ? files.rlim_cur - DESCRIPTORS_KEPT : DESCRIPTORS_KEPT;
+	most = files.rlim_cur > 2 * DESCRIPTORS_KEPT ? files.rlim_cur - DESCRIPTORS_KEPT : DESCRIPTORS_KEPT;
+	log_warn("the process may have %ju descriptors, so at most %zu connections, three for each peer; for "
+		"more: ulimit -n %zu, or LimitNOFILE=%zu", (uintmax_t)files.rlim_cur, most, wanted, wanted);
+	return most;
 }
 
 static int listen_all(struct hub *hub, char *why)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// When a TLS handshake may begin. Each costs more than anything else that a stranger can ask for: most of a
-// millisecond and 30 KiB. So an address has few at a time and a rate; what is beyond waits, and costs neither.
+// When a TLS handshake may begin. Nothing that a stranger can ask for costs more: most of a millisecond, and
+// OpenSSL's memory. So an address has few at a time and a rate; what is beyond waits, and costs neither.
 #include "server/internal.h"
 
 #define AT_A_TIME	64

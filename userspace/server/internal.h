@@ -34,7 +34,8 @@
 /* ---- what happened, counted and told ---- */
 
 enum server_event {
-	SERVER_FULL, SERVER_ADDRESS, SERVER_HANDSHAKE, SERVER_HANDSHAKE_LATE, SERVER_TIMED_OUT, SERVER_MALFORMED, SERVER_OVERSIZED,
+	SERVER_FULL, SERVER_ADDRESS, SERVER_HANDSHAKE, SERVER_HANDSHAKE_LATE, SERVER_TIMED_OUT,
+	SERVER_MALFORMED, SERVER_OVERSIZED,
 	SERVER_FLOODED, SERVER_SLOW, SERVER_EVENTS
 };
 
@@ -104,7 +105,7 @@ struct server {
 	bool is_over;
 	struct loop_timer rest;			/* no descriptors left: nobody is taken for a while */
 	struct connection_list connections;
-	struct connection_list put_off;		/* may not begin their handshake yet, in the order they came */
+	struct connection_list put_off;		/* may not begin their handshake yet; first come first */
 	struct loop_timer put_off_timer;
 	struct connection_list turn_list;	/* have something to do at the end of the turn */
 	struct loop_timer turn;

@@ -72,7 +72,8 @@ void server_counts(const struct server *s, struct server_counts *ret_counts)
 		.accepted = s->accepted, .requests = s->requests, .refused_full = s->counts[SERVER_FULL],
 		.refused_address = s->counts[SERVER_ADDRESS], .handshake_failed = s->counts[SERVER_HANDSHAKE],
 		.handshake_late = s->counts[SERVER_HANDSHAKE_LATE],
-		.handshakes_put_off = s->handshakes_put_off, .timed_out = s->counts[SERVER_TIMED_OUT], .malformed = s->counts[SERVER_MALFORMED],
+		.handshakes_put_off = s->handshakes_put_off, .timed_out = s->counts[SERVER_TIMED_OUT],
+		.malformed = s->counts[SERVER_MALFORMED],
 		.oversized = s->counts[SERVER_OVERSIZED], .flooded = s->counts[SERVER_FLOODED],
 		.slow = s->counts[SERVER_SLOW],
 	};

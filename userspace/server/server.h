@@ -30,8 +30,8 @@ struct server_options {
 	size_t connections_max;			/* 0: 12,000 */
 	size_t connections_per_address;		/* 0: 256; those of a trusted proxy have none */
 	/*
-	 * TLS handshakes of one address (IPv6: /64): unfinished at a time (0: 64), and begun: 256 at once, then
-	 * so many a second (0: 100). Others wait for their turn, unheard, for silence_ns at most.
+	 * TLS handshakes of one address (IPv6: /64): unfinished at a time (0: 64), and begun: 256 at once,
+	 * then so many a second (0: 100). Others wait for their turn, unheard, for silence_ns at most.
 	 */
 	size_t handshakes_per_address, handshakes_per_second;
 	size_t call_message_max;		/* bytes of one received gRPC message; 0: 4 MiB */

@@ -51,10 +51,13 @@ struct server_call {
 static struct server_events main_events;
 static void *main_ctx;
 static struct server_counts no_counts;
+static size_t main_connections_max;
 
 int server_new(struct loop *loop, const struct server_options *options, const struct server_events *events,
 	void *ctx, struct server **ret_server, char why[static SERVER_WHY_LEN])
 {
+	if (options->call_message_max)		/* the page has none */
+		main_connections_max = options->connections_max;
 	main_events = *events;
 	main_ctx = ctx;
 	*ret_server = (struct server *)&no_counts;

@@ -303,6 +303,40 @@ static void the_master_key_is_for_the_hub_alone(void **state)
 	rig_stop(&rig);
 }
 
+/* With too few for three connections of many peers: one line, and what there is room for. */
+static void a_low_limit_of_descriptors_is_told(void **state)
+{
+	struct rlimit before, low;
+	struct rig rig;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = before;
+	low.rlim_cur = 2000;
+	rig_start(&rig, file_text(""));
+	for (int is_low = 1; is_low >= 0; is_low--) {
+		hub_free(rig.hub);
+		low.rlim_cur = is_low ? 2000 : before.rlim_max;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+		log_set_level(LOG_LEVEL_WARN);
+		rig_errors_begin();
+		rig_open(&rig);
+		if (is_low) {
+			assert_int_equal(rig_errors_end("the process may have 2000 descriptors, so at most "
+				"1680 connections, three for each peer; for more: ulimit -n 40320, or "
+				"LimitNOFILE=40320"), 1);
+			assert_int_equal(main_connections_max, 1680);
+		} else if (before.rlim_max >= 40320) {
+			assert_int_equal(rig_errors_end("descriptors"), 0);
+			assert_int_equal(main_connections_max, 40000);
+		} else {
+			rig_errors_end("");
+		}
+		log_set_level(LOG_LEVEL_ERROR);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	rig_stop(&rig);
+}
+
 /* After a start with another network in the file. */
 static void peers_move_into_another_network(void **state)
 {
@@ -334,6 +368,7 @@ static void peers_move_into_another_network(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_low_limit_of_descriptors_is_told),
 		cmocka_unit_test(peers_move_into_another_network),
 		cmocka_unit_test(the_file_gives_names_addresses_and_groups),
 		cmocka_unit_test(a_peer_that_comes_again_has_its_old_address),
