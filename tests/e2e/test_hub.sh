@@ -298,7 +298,8 @@ test_commands_change_a_running_hub() {
 	wait_for 10 "the gateway" reaches lap2
 	"$TALON" hub peers --data-dir "$RUN/hub" | grep -E "^lap2 +100\.[0-9.]+ +connected +laptops " || fail "lap2 is not listed"
 	"$TALON" hub keys --data-dir "$RUN/hub" | grep -E "^guests +used up +1 of 1 " || fail "its key is not listed as used up"
-	"$TALON" hub peers rename lap2 tablet --data-dir "$RUN/hub"
+	# as the hub finds it itself: the file names the folder
+	"$TALON" hub peers rename lap2 tablet --file "$RUN/hub.yaml"
 	wait_for 5 "its new name" named lap2 tablet
 	reaches lap2
 	"$TALON" hub peers remove tablet --data-dir "$RUN/hub"
@@ -306,7 +307,7 @@ test_commands_change_a_running_hub() {
 	equal "peers" 2 "$(hub_metric peers)"
 	member_down lap2
 	join_refused lap2 "$key"
-	"$TALON" hub keys revoke guests --data-dir "$RUN/hub"
+	TALON_HUB_FILE="$RUN/hub.yaml" "$TALON" hub keys revoke guests
 	! "$TALON" hub peers remove tablet --data-dir "$RUN/hub" 2>"$RUN/log/said" || fail "it was there still"
 	equal "said" "talon: hub peers remove: there is no peer of this name or public key" "$(cat "$RUN/log/said")"
 	fetch_page lap

@@ -73,6 +73,11 @@ int cli_service_run(struct cli *cli);	/* `service run`: its verb was taken */
 int cli_debug(struct cli *cli);
 int cli_hub(struct cli *cli);
 int cli_hub_ask(struct cli *cli);		/* `hub peers` and others: the verb comes next */
+struct hub_options;
+/* What the environment says. */
+void cli_hub_environment(struct hub_options *options);
+/* Takes the value of a flag of `hub`. 0; -ENOENT: there is no such flag; -EINVAL: said that it has none. */
+int cli_hub_flag(struct cli *cli, struct hub_options *options, const char *name, const char *value);
 /* Hidden: the plane starts the first, `make docs` and lint run the second. */
 int cli_keystream(struct cli *cli);
 int cli_options(struct cli *cli);

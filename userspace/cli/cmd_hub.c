@@ -12,43 +12,67 @@
 #include "hubmap/hubmap.h"
 #include "log/log.h"
 
-struct hub_flag {
-	const char *name, *variable;
-	const char **to;
-};
+/* X(member of struct hub_options, flag, variable) */
+#define FLAGS(X)						\
+	X(file, "file", "TALON_HUB_FILE")			\
+	X(listen, "listen", "TALON_HUB_LISTEN")			\
+	X(public_url, "public-url", "TALON_HUB_PUBLIC_URL")	\
+	X(data_dir, "data-dir", "TALON_HUB_DATA_DIR")		\
+	X(stun, "stun", "TALON_HUB_STUN")			\
+	X(page, "page", "TALON_HUB_PAGE")			\
+	X(certificate, "tls-cert", "TALON_HUB_TLS_CERT")	\
+	X(key, "tls-key", "TALON_HUB_TLS_KEY")			\
+	X(master_key_file, "master-key-file", "TALON_HUB_MASTER_KEY_FILE")
 
-static int read_flag(struct cli *cli, const struct hub_flag *flags, size_t count, struct config *config,
-	const char *name, const char *value)
+void cli_hub_environment(struct hub_options *options)
 {
-	for (size_t i = 0; name && i < count; i++) {
-		if (strcmp(flags[i].name, name))
-			continue;
-		*flags[i].to = cli_value(cli, name, value);
-		return *flags[i].to ? CLI_OK : CLI_USAGE;
-	}
-	if (!name)
-		return cli_unknown(cli, "hub", name, value);
-	switch (cli_common_flag(cli, config, name, value)) {
-	case 0:
-		return CLI_OK;
-	case -EINVAL:
-		return CLI_USAGE;
-	default:
-		return cli_unknown(cli, "hub", name, value);
-	}
+#define READ(member, flag, variable) options->member = getenv(variable);
+	FLAGS(READ)
+#undef READ
 }
 
-static int read_all(struct cli *cli, const struct hub_flag *flags, size_t count, struct config *config)
+int cli_hub_flag(struct cli *cli, struct hub_options *options, const char *name, const char *value)
+{
+#define TAKE(member, flag, variable)						\
+	if (!strcmp(name, flag)) {						\
+		options->member = cli_value(cli, name, value);			\
+		return options->member ? 0 : -EINVAL;				\
+	}
+	FLAGS(TAKE)
+#undef TAKE
+	return -ENOENT;
+}
+
+static int read_flag(struct cli *cli, struct hub_options *options, const char **to_check,
+	struct config *config, const char *name, const char *value)
+{
+	int ret;
+
+	if (!name)
+		return cli_unknown(cli, "hub", name, value);
+	if (!strcmp(name, "check")) {
+		*to_check = cli_value(cli, name, value);
+		return *to_check ? CLI_OK : CLI_USAGE;
+	}
+	ret = cli_hub_flag(cli, options, name, value);
+	if (ret == -ENOENT)
+		ret = cli_common_flag(cli, config, name, value);
+	if (!ret || ret == -EINVAL)
+		return ret ? CLI_USAGE : CLI_OK;
+	return cli_unknown(cli, "hub", name, value);
+}
+
+static int read_all(struct cli *cli, struct hub_options *options, const char **to_check,
+	struct config *config)
 {
 	const char *name, *value;
 	int code = CLI_OK;
 
-	for (size_t i = 0; i < count; i++)
-		*flags[i].to = flags[i].variable ? getenv(flags[i].variable) : NULL;
+	cli_hub_environment(options);
 	if (cli_common_env(cli, config))
 		return CLI_USAGE;
 	while (!code && cli_next(cli, &name, &value))
-		code = read_flag(cli, flags, count, config, name, value);
+		code = read_flag(cli, options, to_check, config, name, value);
 	return code;
 }
 
@@ -111,25 +135,13 @@ int cli_hub(struct cli *cli)
 {
 	const char *to_check = NULL;
 	struct hub_options options = {};
-	const struct hub_flag flags[] = {
-		{ "file", "TALON_HUB_FILE", &options.file },
-		{ "listen", "TALON_HUB_LISTEN", &options.listen },
-		{ "public-url", "TALON_HUB_PUBLIC_URL", &options.public_url },
-		{ "data-dir", "TALON_HUB_DATA_DIR", &options.data_dir },
-		{ "stun", "TALON_HUB_STUN", &options.stun },
-		{ "page", "TALON_HUB_PAGE", &options.page },
-		{ "tls-cert", "TALON_HUB_TLS_CERT", &options.certificate },
-		{ "tls-key", "TALON_HUB_TLS_KEY", &options.key },
-		{ "master-key-file", "TALON_HUB_MASTER_KEY_FILE", &options.master_key_file },
-		{ "check", NULL, &to_check },
-	};
 	struct config config;
 	int code;
 
 	if (cli->at < cli->argc && cli->argv[cli->at][0] != '-')
 		return cli_hub_ask(cli);
 	config_init(&config);
-	code = read_all(cli, flags, sizeof(flags) / sizeof(flags[0]), &config);
+	code = read_all(cli, &options, &to_check, &config);
 	if (!code && to_check) {
 		code = check(cli, to_check);
 	} else if (!code) {

@@ -31,7 +31,7 @@ struct column {
 
 struct ask {
 	struct cli *cli;
-	const char *data_dir;
+	struct hub_options options;	/* of the hub that is asked */
 	bool is_json;
 	/* of keys add */
 	const char *uses, *expires;
@@ -167,25 +167,49 @@ static void print_object(FILE *out, const struct column *lines, const json_t *ob
 
 /* ---- asking ---- */
 
+/*
+ * Its data directory, as the hub itself finds it: by flag or variable, else in its file, whose other faults
+ * are its own affair. NULL after saying what is wrong; else to be freed.
+ */
+static char *find_data_dir(const struct ask *a, const char *what)
+{
+	const struct hub_options *o = &a->options;
+	struct hubfile_fault fault;
+	char line[16] = "", *dir = NULL;
+
+	if (o->data_dir && *o->data_dir)
+		return strdup(o->data_dir);
+	if (o->file && *o->file && hubfile_read_data(o->file, &dir, &fault)) {
+		if (fault.line)
+			snprintf(line, sizeof(line), ":%u", fault.line);
+		cli_fail(a->cli, CLI_FAILED, "hub %s: %s%s: %s", what, o->file, line, fault.text);
+		return NULL;
+	}
+	return dir ?: strdup(HUB_DATA_DIR);
+}
+
 /* @request is taken. Returns the result, or NULL after saying what is wrong. */
 static json_t *ask_hub(const struct ask *a, const char *what, json_t *request)
 {
-	char path[512], why[256] = "";
+	char path[512], why[256] = "", *dir = find_data_dir(a, what);
 	json_t *result = NULL;
 	int ret;
 
-	snprintf(path, sizeof(path), "%s/" HUB_SOCKET, a->data_dir);
+	if (!dir) {
+		json_decref(request);
+		return NULL;
+	}
+	snprintf(path, sizeof(path), "%s/" HUB_SOCKET, dir);
 	ret = request ? control_ask_hub(path, request, &result, why, sizeof(why)) : -ENOMEM;
 	json_decref(request);
-	if (!ret && result)
-		return result;
 	if (ret == -ENOENT || ret == -ECONNREFUSED)
-		cli_fail(a->cli, CLI_FAILED, "hub %s: %s; is a hub running? --data-dir DIR names another "
-			"place", what, why);
-	else
+		cli_fail(a->cli, CLI_FAILED, "hub %s: no hub runs with the data directory %s; --data-dir DIR, "
+			"or --file FILE which names it, is for another one", what, dir);
+	else if (ret || !result)
 		cli_fail(a->cli, CLI_FAILED, "hub %s: %s", what,
 			why[0] ? why : strerror(ret ? -ret : EBADMSG));
-	return NULL;
+	free(dir);
+	return ret ? NULL : result;
 }
 
 static int print_json(FILE *out, const json_t *value)
@@ -399,7 +423,7 @@ static int read_flag(struct ask *a, const struct verb *verb, const char *name, c
 		bool *is_given;
 		bool is_of_keys;
 	} flags[] = {
-		{ "data-dir", &a->data_dir, NULL, false }, { "json", NULL, &a->is_json, false },
+		{ "json", NULL, &a->is_json, false },
 		{ "uses", &a->uses, NULL, true }, { "expires", &a->expires, NULL, true },
 		{ "reusable", NULL, &a->is_reusable, true }, { "ephemeral", NULL, &a->is_ephemeral, true },
 	};
@@ -416,7 +440,7 @@ static int read_flag(struct ask *a, const struct verb *verb, const char *name, c
 		return flags[i].is_given || *flags[i].to ? 0 : -EINVAL;
 	}
 	if (strcmp(name, "group") || verb->run != add_key)
-		return -ENOENT;
+		return cli_hub_flag(a->cli, &a->options, name, value);
 	value = cli_value(a->cli, name, value);
 	return value && !json_array_append_new(a->groups, json_string(value)) ? 0 : -EINVAL;
 }
@@ -449,15 +473,14 @@ int cli_hub_ask(struct cli *cli)
 {
 	const char *what = cli->argv[cli->at];
 	const struct verb *verb = find_verb(cli);
-	struct ask a = { .cli = cli, .data_dir = getenv("TALON_HUB_DATA_DIR") };
+	struct ask a = { .cli = cli };
 	int code;
 
 	if (!verb)
 		return cli_fail(cli, CLI_USAGE,
 			"hub: '%.40s' is not understood; expected status, peers, keys, policies, "
 			"routes, or options", what);
-	if (!a.data_dir || !*a.data_dir)
-		a.data_dir = HUB_DATA_DIR;
+	cli_hub_environment(&a.options);
 	a.groups = json_array();
 	code = read_arguments(&a, verb);
 	if (!code)

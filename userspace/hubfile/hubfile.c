@@ -127,10 +127,26 @@ int hubfile_parse(const char *text, size_t len, const char *dir, struct hubfile 
 	return r.is_out_of_memory ? -ENOMEM : r.fault_count ? -EINVAL : 0;
 }
 
+/* The bytes of the file, and the folder that its paths are relative to. */
+static int load(const char *path, uint8_t **ret_bytes, size_t *ret_len, char dir[static PATH_MAX],
+	struct hubfile_fault *ret_fault)
+{
+	const char *slash = strrchr(path, '/');
+	int ret = store_read(path, FILE_MAX, ret_bytes, ret_len);
+
+	ret_fault->line = 0;
+	if (ret == -EFBIG)
+		snprintf(ret_fault->text, sizeof(ret_fault->text), "expected a file of at most 1 MiB");
+	else if (ret)
+		snprintf(ret_fault->text, sizeof(ret_fault->text), "cannot be read: %s; expected a YAML file",
+			strerror(-ret));
+	snprintf(dir, PATH_MAX, "%.*s", slash && slash != path ? (int)(slash - path) : 1, slash ? path : ".");
+	return ret;
+}
+
 int hubfile_read(const char *path, struct hubfile **ret_file,
 	struct hubfile_fault faults[static HUBFILE_FAULTS_MAX], size_t *ret_fault_count)
 {
-	const char *slash = strrchr(path, '/');
 	char dir[PATH_MAX];
 	uint8_t *bytes;
 	size_t len;
@@ -138,22 +154,43 @@ int hubfile_read(const char *path, struct hubfile **ret_file,
 
 	*ret_file = NULL;
 	*ret_fault_count = 1;
-	faults[0].line = 0;
-	ret = store_read(path, FILE_MAX, &bytes, &len);
-	if (ret == -EFBIG) {
-		snprintf(faults[0].text, sizeof(faults[0].text), "expected a file of at most 1 MiB");
+	ret = load(path, &bytes, &len, dir, &faults[0]);
+	if (ret)
 		return ret;
-	}
-	if (ret) {
-		snprintf(faults[0].text, sizeof(faults[0].text), "cannot be read: %s; expected a YAML file",
-			strerror(-ret));
-		return ret;
-	}
-	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-	ret = hubfile_parse((const char *)bytes, len, slash == path ? "/" : dir, ret_file, faults,
-		ret_fault_count);
+	ret = hubfile_parse((const char *)bytes, len, dir, ret_file, faults, ret_fault_count);
 	store_free(bytes, len);
 	return ret;
+}
+
+int hubfile_read_data(const char *path, char **ret_dir, struct hubfile_fault *ret_fault)
+{
+	struct hubfile_fault faults[HUBFILE_FAULTS_MAX];
+	struct arena kept = {};
+	char dir[PATH_MAX], *data = NULL;
+	struct reading r = { .dir = dir, .kept = &kept, .faults = faults };
+	const struct node *root, *node;
+	uint8_t *bytes;
+	size_t len;
+	int ret;
+
+	*ret_dir = NULL;
+	ret = load(path, &bytes, &len, dir, ret_fault);
+	if (ret)
+		return ret;
+	root = tree_read(&r, (const char *)bytes, len);
+	node = root && root->type == NODE_MAP ? node_find(root, "data") : NULL;
+	if (node)
+		entry_path(&r, node, &data);
+	store_free(bytes, len);
+	if (data && !r.fault_count)
+		*ret_dir = strdup(data);
+	arena_free(&r.scratch);
+	arena_free(&kept);
+	if (r.is_out_of_memory || (data && !*ret_dir && !r.fault_count))
+		reading_fault_line(&r, 0, "out of memory");
+	if (r.fault_count)
+		*ret_fault = faults[0];
+	return r.fault_count ? -EINVAL : 0;
 }
 
 struct hubfile *hubfile_default(void)

@@ -168,6 +168,11 @@ int hubfile_parse(const char *text, size_t len, const char *dir, struct hubfile 
 	struct hubfile_fault faults[static HUBFILE_FAULTS_MAX], size_t *ret_fault_count);
 int hubfile_read(const char *path, struct hubfile **ret_file,
 	struct hubfile_fault faults[static HUBFILE_FAULTS_MAX], size_t *ret_fault_count);
+/*
+ * The data directory that the file names, whatever else is wrong in it; *@ret_dir NULL: none. Returns 0, or a
+ * negative errno with @ret_fault: it cannot be read, is no YAML, or this is no path. *@ret_dir: free().
+ */
+int hubfile_read_data(const char *path, char **ret_dir, struct hubfile_fault *ret_fault);
 /* What counts without a file: one group, one policy: all reach all. No keys. NULL: out of memory. */
 struct hubfile *hubfile_default(void);
 void hubfile_free(struct hubfile *file);

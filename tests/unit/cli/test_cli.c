@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The command line: exit codes, and one line for everything that is wrong.
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,6 +56,47 @@ static void assert_has(const char *text, const char *part)
 {
 	if (!text || !strstr(text, part))
 		fail_msg("no \"%s\" in:\n%s", part, text ? text : "");
+}
+
+/* @want has the file's name for each %s. */
+static void assert_asked(const char *file, const char *line, const char *want)
+{
+	char words[256], text[512];
+
+	snprintf(words, sizeof(words), line, file);
+	assert_int_equal(talon(words, "", NULL), CLI_FAILED);
+	snprintf(text, sizeof(text), want, file);
+	assert_string_equal(err, text);
+}
+
+/* Commands find the hub's data directory as the hub does; without a hub they say where they looked. */
+static void hub_commands_find_the_hub_as_it_finds_itself(void **state)
+{
+#define NO_HUB(dir) "talon: hub peers: no hub runs with the data directory " dir "; --data-dir DIR, or --file " \
+	"FILE which names it, is for another one\n"
+	char path[] = "/tmp/talon-test-cli-XXXXXX";
+	int fd = mkstemp(path);
+
+	dprintf(fd, "data: nowhere/hub\nlisten: nonsense\n");	/* a fault is the hub's own affair */
+	close(fd);
+	assert_asked("", "hub peers%s", NO_HUB("/var/lib/talon-hub%s"));
+	assert_asked("", "hub peers --data-dir /nowhere --listen 0.0.0.0:80 --tls-cert c%s",
+		NO_HUB("/nowhere%s"));
+	assert_asked(path, "hub peers --file %s", NO_HUB("/tmp/nowhere/hub"));
+	assert_asked(path, "hub peers --file %s --data-dir /else", NO_HUB("/else"));
+	setenv("TALON_HUB_FILE", path, 1);
+	assert_asked("", "hub peers%s", NO_HUB("/tmp/nowhere/hub%s"));
+	setenv("TALON_HUB_DATA_DIR", "/var", 1);
+	assert_asked("", "hub peers%s", NO_HUB("/var%s"));
+	unsetenv("TALON_HUB_FILE");
+	unsetenv("TALON_HUB_DATA_DIR");
+	fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	dprintf(fd, "policies: []\ndata: []\n");
+	close(fd);
+	assert_asked(path, "hub peers --file %s", "talon: hub peers: %s:2: data: expected a path\n");
+	unlink(path);
+	assert_asked(path, "hub peers --file %s",
+		"talon: hub peers: %s: cannot be read: No such file or directory; expected a YAML file\n");
 }
 
 static const struct {
@@ -131,6 +174,8 @@ static const struct {
 		"from now such as 12h or 7d, or one to come as in 2027-01-31T18:00:00Z\n" },
 	{ "hub keys --uses 2", "talon: hub: '--uses' is not an option; see talon hub --help\n" },
 	{ "hub status --data-dir", "talon: --data-dir: expected a value\n" },
+	{ "hub peers --listen", "talon: --listen: expected a value\n" },
+	{ "hub peers --check f", "talon: hub: '--check' is not an option; see talon hub --help\n" },
 	{ "debug log level loud", "talon: --log-level: 'loud' is not a level; expected error, warn, info or "
 		"debug\n" },
 	{ "logout --daemon-addr tcp://127.0.0.1:1",
@@ -536,6 +581,7 @@ static void status_heeds_only_its_own_variables(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(hub_commands_find_the_hub_as_it_finds_itself),
 		TEST(every_mistake_is_one_line_and_exit_code_2),
 		TEST(an_argument_cannot_forge_a_second_line),
 		TEST(an_endless_flag_is_merely_unknown),
