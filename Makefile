@@ -67,7 +67,7 @@ vpath %.bpf.c bpf bpf/probe tests/bpf tests/bench tests/bench/load
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all talon help install demo demo-static test test-unit test-sanitize test-bpf test-e2e test-vm test-vm-arm64 vm-programs test-chart test-kube fuzz fuzz-smoke bench lint docs deb image clean \
-	tests programs
+	tests programs skeletons
 .DEFAULT_GOAL := all
 
 all: talon
@@ -144,7 +144,10 @@ $(LOAD): $(LOAD_OBJ) $(BUILD)/libtalon.a
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(PROTO:%=%.c) | $(SKELS)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -Wall -Werror -Wno-unused-function $(INCLUDES) -Itests -D_GNU_SOURCE \
-		-DTALON_VERSION='"fuzz"' -MMD -MP -MF $@.d $< -o $@ $(LDLIBS)
+		-DTALON_VERSION='"fuzz"' -MMD -MP -MF $@.d.new $< -o $@ $(LDLIBS)
+	$(Q)mv $@.d.new $@.d
+
+skeletons: $(SKELS)
 
 programs: $(BUILD)/talon $(UNIT) $(BPFT) $(BENCH) $(LOAD) $(FUZZ)
 
@@ -224,4 +227,5 @@ image: $(if $(filter $(HOST_ARCH),$(ARCH)),$(if $(CROSS),,$(BUILD)/talon)) ## an
 clean: ## remove $(BUILD)
 	$(Q)rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
+# Without those of test-sanitize, which another make may be writing (tests/all.sh).
+-include $(shell find $(BUILD) -path $(BUILD)/sanitize -prune -o -type f -name '*.d' -print 2>/dev/null)

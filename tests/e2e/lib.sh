@@ -13,7 +13,7 @@ TALON=${TALON:-$BUILD/talon}
 ENGINE=${ENGINE:-talon}			# what runs on the node: talon, or reference (wireguard-go and nftables masquerade)
 WIREGUARD_GO=${WIREGUARD_GO:-wireguard-go}
 NODE_WIREGUARD_GO=${NODE_WIREGUARD_GO:-$WIREGUARD_GO}	# of the reference
-NET="/usr/bin/python3 $E2E/net.py"
+NET="/usr/bin/python3 -ESs $E2E/net.py"	# the standard library alone: starts in half of the time
 NODE=192.168.1.221 NODE2=192.168.1.222 GW=192.168.1.220 PORT=51820
 export PATH=$PATH:/usr/sbin:/sbin
 
@@ -35,13 +35,18 @@ between() { # WHAT LEAST MOST ACTUAL
 FINALLY=
 finally() { FINALLY="$*; $FINALLY"; }
 
-# Polls a command until it succeeds; never a fixed sleep. PATIENCE stretches every deadline: machines that run tests are busy.
+# Polls a command until it succeeds; never a fixed sleep. PATIENCE stretches every deadline: machines that run tests are busy. Between two polls it sleeps
+# as long as one takes, so that waiting leaves at least half of a processor to what is waited for.
 wait_for() { # SECONDS WHAT COMMAND...
-	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000 * ${PATIENCE:-3})) what=$2
+	local now=${EPOCHREALTIME/./} what=$2 deadline before pause
+	deadline=$((now + $1 * 1000000 * ${PATIENCE:-3}))
 	shift 2
-	until "$@" >/dev/null 2>&1; do
-		[ "${EPOCHREALTIME/./}" -lt "$deadline" ] || { echo "waited in vain for: $what"; return 1; }
-		sleep 0.02
+	until before=${EPOCHREALTIME/./}; "$@" >/dev/null 2>&1; do
+		now=${EPOCHREALTIME/./}
+		[ "$now" -lt "$deadline" ] || { echo "waited in vain for: $what"; return 1; }
+		pause=$((now - before < 20000 ? 20000 : now - before > 200000 ? 200000 : now - before))
+		printf -v pause %06d "$pause"
+		sleep "0.$pause"
 	done
 }
 
@@ -68,17 +73,23 @@ spawn() { # NAME HOST COMMAND...: in the background; its output is in log/NAME
 	disown
 }
 
-start_time() { local s; s=$(cat "/proc/$1/stat" 2>/dev/null) && s=${s##*) } && set -- $s && echo "${20}"; }
+# Of /proc/PID/stat what follows the name, which may hold blanks: the state is the first word, the start time the 20th.
+stat_of() { # PID: in STAT
+	local line
+	{ read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1
+	read -ra STAT <<<"${line##*) }"
+}
+
+start_time() { stat_of "$1" && echo "${STAT[19]}"; }
 
 pid_of() { local pid rest; read -r pid rest <"$RUN/proc/$1" && echo "$pid"; }
 
 alive() { # NAME: the process we started, not a later one with the same pid
-	local pid start state
+	local pid start STAT
 	[ -e "$RUN/proc/$1" ] && read -r pid start <"$RUN/proc/$1" || return 1
-	[ -n "$start" ] && [ "$(start_time "$pid")" = "$start" ] || return 1
-	state=$(cat "/proc/$pid/stat" 2>/dev/null) && state=${state##*) } || return 1
+	[ -n "$start" ] && stat_of "$pid" && [ "${STAT[19]}" = "$start" ] || return 1
 	# A killed process whose first thread is a zombie still holds its files until its other threads have ended.
-	[ "${state%% *}" != Z ] || [ "$(ls "/proc/$pid/task" 2>/dev/null | wc -l)" -gt 1 ]
+	[ "${STAT[0]}" != Z ] || [ "$(ls "/proc/$pid/task" 2>/dev/null | wc -l)" -gt 1 ]
 }
 
 stop() { # NAME [SIGNAL]

@@ -9,7 +9,7 @@
 # line; its last line carries the exit status. Exits with that status, 124 when time ran out, 125 when the kernel
 # died, 77 when something is missing.
 #
-# Environment: BUILD (build directory), VM_TIMEOUT (seconds, default 240), VM_ACCEL (default tcg), VM_CPUS (1),
+# Environment: BUILD (build directory), VM_TIMEOUT (seconds, default 900), VM_ACCEL (default tcg), VM_CPUS (1),
 # VM_MEMORY (MiB, 1024), VM_QEMU (further options for qemu), VM_TESTS (programs below
 # $BUILD/tests that go to /tests; for bpf.sh all of tests/bpf).
 set -euo pipefail
@@ -157,12 +157,13 @@ make_root() {
 
 "$here/build.sh"
 make_root
-# No watchdog: a VM that a busy host does not run for a while is not at fault.
+# A VM that a busy host does not run for a while is not at fault.
+no_watchdogs="nowatchdog workqueue.watchdog_thresh=0 rcupdate.rcu_cpu_stall_suppress=1"
 # shellcheck disable=SC2086
-timeout -k 5 "${VM_TIMEOUT:-240}" $machine -accel "${VM_ACCEL:-tcg}" -cpu "$cpu" -m "${VM_MEMORY:-1024}" \
+timeout -k 5 "${VM_TIMEOUT:-900}" $machine -accel "${VM_ACCEL:-tcg}" -cpu "$cpu" -m "${VM_MEMORY:-1024}" \
 	-smp "${VM_CPUS:-1}" ${VM_QEMU:-} -nographic -monitor none -serial stdio -nic none -no-reboot \
 	-kernel "$kdir/vmlinuz" -initrd "$work/initramfs" \
-	-append "console=$console quiet nowatchdog panic=-1 vm_script=$(basename "$script") -- $*" </dev/null >"$work/console" 2>&1 &
+	-append "console=$console quiet $no_watchdogs panic=-1 vm_script=$(basename "$script") -- $*" </dev/null >"$work/console" 2>&1 &
 qemu=$!
 status=0
 wait "$qemu" || status=$?

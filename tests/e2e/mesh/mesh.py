@@ -3,9 +3,9 @@
 """A NetBird mesh in one process, for the end-to-end scenarios: management and signal (gRPC), relay (WebSocket), STUN.
 
     mesh.py serve --address 10.99.0.10 --control SOCKET [--state FILE] [ports ...]
-    mesh.py ctl SOCKET COMMAND [ARGUMENT...]
+    ctl.py SOCKET COMMAND [ARGUMENT...]
 
-serve prints one line per event, and "mesh: ready" when it listens. ctl prints the answer; its exit status is 1 if the command failed.
+serve prints one line per event, and "mesh: ready" when it listens. ctl.py prints the answer; its exit status is 1 if the command failed.
 Commands (NAME of a peer is its host name; lists are separated by commas):
 
     status                          everything, as JSON
@@ -1194,29 +1194,7 @@ async def serve(args):
         await control.serve_forever()
 
 
-def ctl(path, words):
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(path)
-        s.sendall(json.dumps(words).encode() + b"\n")
-        data = b""
-        while not data.endswith(b"\n"):
-            part = s.recv(65536)
-            if not part:
-                break
-            data += part
-    answer = json.loads(data or b'{"error": "no answer"}')
-    if "error" in answer:
-        print(answer["error"], file=sys.stderr)
-        return 1
-    value = answer["answer"]
-    if value is not None:
-        print(value if isinstance(value, str) else json.dumps(value))
-    return 0
-
-
 def main():
-    if len(sys.argv) > 3 and sys.argv[1] == "ctl":
-        return ctl(sys.argv[2], sys.argv[3:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mode", choices=["serve"])
     parser.add_argument("--address", required=True, help="where peers find this host")

@@ -18,7 +18,7 @@ mesh_stop() { # [SIGNAL]: KILL leaves connections as a crash does
 	cat "$RUN/log/mesh.now" >>"$RUN/log/mesh"
 }
 
-mesh() { /usr/bin/python3 "$E2E/mesh/mesh.py" ctl "$RUN/mesh.sock" "$@"; }
+mesh() { /usr/bin/python3 -ESs "$E2E/mesh/ctl.py" "$RUN/mesh.sock" "$@"; }
 
 mesh_is() { # NAME FIELD VALUE: for wait_for
 	[ "$(mesh peer "$1" "$2" 2>/dev/null)" = "$3" ]

@@ -85,7 +85,7 @@ preflight_names_them() {
 
 refused_in_one_line() {
 	node_file responder "Datapath = xdp" "XDPDispatcher = always"
-	! inside node timeout 30 talon up --static /tmp/node.conf --pin-dir $pins >/tmp/talon.log 2>&1 || return 1
+	! inside node timeout 120 talon up --static /tmp/node.conf --pin-dir $pins >/tmp/talon.log 2>&1 || return 1
 	cat /tmp/talon.log
 	grep -qi dispatcher /tmp/talon.log && ! ip -n node link show wt0
 }

@@ -37,7 +37,7 @@ answered() { # NAMESPACE ADDRESS
 page_says_node6() {
 	local seen
 
-	seen=$(inside laptop timeout 10 wget -q -O - "http://[fd01::220]/cgi-bin/who" | tr -d "[]")
+	seen=$(inside laptop timeout 60 wget -q -O - "http://[fd01::220]/cgi-bin/who" | tr -d "[]")
 	[ "$seen" = fd01::221 ]
 }
 

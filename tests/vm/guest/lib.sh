@@ -38,9 +38,9 @@ check() {
 	fi
 }
 
-# wait_for SECONDS COMMAND...
+# wait_for SECONDS COMMAND...: three times as long, as the guest gets what the rest of make test leaves.
 wait_for() {
-	local end=$(($(cut -d. -f1 /proc/uptime) + $1))
+	local end=$(($(cut -d. -f1 /proc/uptime) + 3 * $1))
 
 	shift
 	until "$@" >/tmp/wait.log 2>&1; do
@@ -224,10 +224,10 @@ node_tell() {
 page_says_node() {
 	local seen
 
-	seen=$(inside laptop timeout 10 wget -q -O - http://192.168.1.220/cgi-bin/who | tr -d "[]")
+	seen=$(inside laptop timeout 60 wget -q -O - http://192.168.1.220/cgi-bin/who | tr -d "[]")
 	[ "${seen#::ffff:}" = 192.168.1.221 ]
 }
 
 file_is_whole() {
-	inside laptop timeout 30 wget -q -O /tmp/fetched http://192.168.1.220/file && cmp /tmp/www/file /tmp/fetched
+	inside laptop timeout 120 wget -q -O /tmp/fetched http://192.168.1.220/file && cmp /tmp/www/file /tmp/fetched
 }
