@@ -227,5 +227,5 @@ image: $(if $(filter $(HOST_ARCH),$(ARCH)),$(if $(CROSS),,$(BUILD)/talon)) ## an
 clean: ## remove $(BUILD)
 	$(Q)rm -rf $(BUILD)
 
-# Without those of test-sanitize, which another make may be writing (tests/all.sh).
--include $(shell find $(BUILD) -path $(BUILD)/sanitize -prune -o -type f -name '*.d' -print 2>/dev/null)
+# Without those of test-sanitize, which another make may be writing (tests/all.sh), and what others' sources have of that name.
+-include $(shell find $(BUILD) \( -path $(BUILD)/sanitize -o -path $(BUILD)/image -o -path $(BUILD)/kube \) -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -353,7 +353,7 @@ conserved() { # BEFORE AFTER
 flow_start() { # HOST ADDRESS [INTERVAL]: a ping without an end
 	rm -f "$RUN/log/flow"
 	finally "stop flow KILL"
-	spawn flow "$1" ping -i "${3:-0.005}" "$2"
+	spawn flow "$1" ping -D -i "${3:-0.005}" "$2"
 }
 
 flow_answers() { [ "$(grep -c icmp_seq= "$RUN/log/flow")" -ge "$1" ]; }	# COUNT: for wait_for

@@ -172,9 +172,12 @@ test_containerd_and_the_kubelet_restart_without_losing_a_packet() {
 	same_peer "containerd and kubelet restarted"
 }
 
+# Beside the flow goes another one that does not pass through Talon: what both lose, the machine lost.
 test_the_container_killed_many_times_loses_no_packet() {
 	local n pid
 	before
+	finally "stop beside KILL"
+	spawn beside lap ping -D -i 0.01 $MESH_HOST
 	for ((n = 1; n <= RESTARTS; n++)); do
 		pid=$(kube pgrep -o -x talon)
 		kube kill -KILL "$pid"
@@ -183,6 +186,8 @@ test_the_container_killed_many_times_loses_no_packet() {
 		kubectl -n talon delete pod "$(kubectl -n talon get pods -l $SELECTOR -o jsonpath='{.items[0].metadata.name}')" --grace-period=1 >/dev/null
 		wait_for 60 "pod $n to be ready" pod_is_ready $SELECTOR
 	done
+	stop beside INT
+	note "beside it, without Talon: $(grep transmitted "$RUN/log/beside")"
 	flow_end "killed $RESTARTS times" 1000
 	same_peer "killed $RESTARTS times"
 }
