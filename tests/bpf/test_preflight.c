@@ -59,7 +59,7 @@ static void set_uplink(const char *name)
 
 static void without_default_route_an_uplink_must_be_named(void **state)
 {
-	assert_int_equal(preflight_check(&config, false, why, sizeof(why)), -ENOENT);
+	assert_int_equal(preflight_check(&config, PREFLIGHT_FIRST, why, sizeof(why)), -ENOENT);
 	assert_string_equal(why,
 		"Interface.Uplink: no device has an IPv4 default route; write the name of a device that "
 		"is up");
@@ -68,7 +68,7 @@ static void without_default_route_an_uplink_must_be_named(void **state)
 static void an_uplink_that_does_not_exist_is_named(void **state)
 {
 	set_uplink("nic0");
-	assert_int_equal(preflight_check(&config, false, why, sizeof(why)), -ENODEV);
+	assert_int_equal(preflight_check(&config, PREFLIGHT_FIRST, why, sizeof(why)), -ENODEV);
 	assert_string_equal(why,
 		"Interface.Uplink: nic0: there is no such device; write the name of a device that is up");
 }
@@ -77,7 +77,7 @@ static void an_uplink_that_is_down_is_named(void **state)
 {
 	run("ip link add nic0 type veth peer name nic1");
 	set_uplink("nic0");
-	assert_int_equal(preflight_check(&config, false, why, sizeof(why)), -ENETDOWN);
+	assert_int_equal(preflight_check(&config, PREFLIGHT_FIRST, why, sizeof(why)), -ENETDOWN);
 	assert_string_equal(why,
 		"Interface.Uplink: nic0 is down; run ip link set nic0 up, or write another device");
 }
@@ -86,7 +86,7 @@ static void the_device_with_the_default_route_is_good_enough(void **state)
 {
 	run("ip link set nic0 up && ip link set nic1 up && ip addr add 192.0.2.1/24 dev nic0 && "
 	    "ip route add default via 192.0.2.2");
-	if (preflight_check(&config, false, why, sizeof(why)))
+	if (preflight_check(&config, PREFLIGHT_FIRST, why, sizeof(why)))
 		fail_msg("%s", why);
 }
 
@@ -99,11 +99,11 @@ static void a_port_taken_on_ipv6_alone_is_found(void **state)
 	assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)), 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&sin6, sizeof(sin6)), 0);
 	config.listen_port = 51871;
-	assert_int_equal(preflight_check(&config, false, why, sizeof(why)), -EADDRINUSE);
+	assert_int_equal(preflight_check(&config, PREFLIGHT_FIRST, why, sizeof(why)), -EADDRINUSE);
 	assert_string_equal(why, "Interface.ListenPort: UDP port 51871 (Cilium's WireGuard) is in use; write "
 		"a free port, 1-65535");
 	close(fd);
-	assert_int_equal(preflight_check(&config, false, why, sizeof(why)), 0);
+	assert_int_equal(preflight_check(&config, PREFLIGHT_FIRST, why, sizeof(why)), 0);
 }
 
 static void a_missing_bpf_file_system_is_mounted_where_it_belongs(void **state)
@@ -112,7 +112,7 @@ static void a_missing_bpf_file_system_is_mounted_where_it_belongs(void **state)
 
 	umount2("/sys/fs/bpf", MNT_DETACH);	/* in our own mount namespace */
 	strcpy(config.pin_dir, "/sys/fs/bpf/talon");
-	if (preflight_check(&config, false, why, sizeof(why)))
+	if (preflight_check(&config, PREFLIGHT_FIRST, why, sizeof(why)))
 		fail_msg("%s", why);
 	assert_int_equal(statfs("/sys/fs/bpf", &fs), 0);
 	assert_int_equal(fs.f_type, BPF_FS_MAGIC);
@@ -126,7 +126,7 @@ static void nothing_is_mounted_when_something_else_is_wrong(void **state)
 	umount2("/sys/fs/bpf", MNT_DETACH);
 	strcpy(config.pin_dir, "/sys/fs/bpf/talon");
 	set_uplink("nowhere0");
-	assert_int_equal(preflight_check(&config, false, why, sizeof(why)), -ENODEV);
+	assert_int_equal(preflight_check(&config, PREFLIGHT_FIRST, why, sizeof(why)), -ENODEV);
 	assert_int_equal(statfs("/sys/fs/bpf", &fs), 0);
 	assert_int_not_equal(fs.f_type, BPF_FS_MAGIC);
 }
@@ -167,7 +167,7 @@ static void a_device_without_ethernet_is_refused(void **state)
 {
 	run("ip tuntap add tun5 mode tun && ip link set tun5 up");
 	set_uplink("tun5");
-	assert_int_equal(preflight_check(&config, false, why, sizeof(why)), -EPROTONOSUPPORT);
+	assert_int_equal(preflight_check(&config, PREFLIGHT_FIRST, why, sizeof(why)), -EPROTONOSUPPORT);
 	assert_string_equal(why, "Interface.Uplink: tun5 has no Ethernet header: it is of kind tun; write an "
 		"Ethernet device");
 	run("ip link del tun5");
@@ -177,7 +177,7 @@ static void a_device_under_two_names_is_there_twice(void **state)
 {
 	run("ip link property add dev nic0 altname lan0");
 	set_uplink("nic0,lan0");
-	assert_int_equal(preflight_check(&config, false, why, sizeof(why)), -EEXIST);
+	assert_int_equal(preflight_check(&config, PREFLIGHT_FIRST, why, sizeof(why)), -EEXIST);
 	assert_string_equal(why, "Interface.Uplink: nic0 and lan0 are the same device; write it once");
 	run("ip link property del dev nic0 altname lan0");
 }
@@ -189,13 +189,13 @@ static void the_device_of_a_link_local_endpoint_must_be_there(void **state)
 	set_uplink("nic0");
 	config.peers = &peer;
 	config.peer_count = 1;
-	assert_int_equal(preflight_check(&config, false, why, sizeof(why)), -ENODEV);
+	assert_int_equal(preflight_check(&config, PREFLIGHT_FIRST, why, sizeof(why)), -ENODEV);
 	assert_string_equal(why,
 		"Peer.Endpoint: nosuch: there is no such device; write [ADDRESS%DEVICE]:PORT");
 	strcpy(peer.endpoint.zone, "nic0");
-	assert_int_equal(preflight_check(&config, false, why, sizeof(why)), 0);
+	assert_int_equal(preflight_check(&config, PREFLIGHT_FIRST, why, sizeof(why)), 0);
 	strcpy(peer.endpoint.zone, "1");
-	assert_int_equal(preflight_check(&config, false, why, sizeof(why)), 0);
+	assert_int_equal(preflight_check(&config, PREFLIGHT_FIRST, why, sizeof(why)), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, defaults)

@@ -257,6 +257,20 @@ test_second_controller_waits_for_one_that_hangs_and_its_probes_say_so() {
 	wait_for 10 "the second to rule" controller_is two
 }
 
+test_second_controller_that_could_not_start_leaves_the_first_at_work() {
+	local rc=0
+	begin
+	pod_up one
+	sed 's/^\[Interface\]/&\nUplink = none0/' "$RUN/node.conf" >"$RUN/other.conf"
+	elsewhere up --static "$RUN/other.conf" --pin-dir "$PIN" --take-over on >"$RUN/log/said" 2>&1 || rc=$?
+	cat "$RUN/log/said"
+	equal "exit status" 2 $rc
+	grep "Interface.Uplink: there is no device none0" "$RUN/log/said"
+	not grep -q "hands over" "$RUN/log/one"
+	equal "the controller" "$(first_process one)" "$(status .controller.pid)"
+	in_pod one status --check ready --pin-dir "$PIN"
+}
+
 test_second_controller_that_waits_ends_on_a_signal() {
 	begin
 	pod_up one

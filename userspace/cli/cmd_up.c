@@ -13,6 +13,7 @@
 #include "preflight/preflight.h"
 #include "daemon/daemon.h"
 #include "daemon/succession.h"
+#include "datapath/datapath.h"
 #include "log/log.h"
 #include "mesh/mesh.h"
 #include "snapshot/control.h"
@@ -193,21 +194,37 @@ static int may_take_over(struct cli *cli, const struct config *config)
 		"needs a socket of its own", cli_socket(config));
 }
 
+/* The other has gone, and removed its maps: there was nothing to take over. */
+static bool is_bare(const struct config *config)
+{
+	const int fd = datapath_map_open(config->pin_dir, DATAPATH_MAP_INFO);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0;
+}
+
 /* Who takes over asks the other to let go before it looks at what that one uses: its port, for example. */
 static int take_seat(struct cli *cli, struct config *config, int *seat)
 {
 	const bool takes_over = *seat < 0 && config->take_over;
+	bool has_asked = false;
+	enum preflight_moment moment = *seat < 0 ? PREFLIGHT_FIRST : PREFLIGHT_SEATED;
 	char why[CONFIG_WHY_LEN];
 	int ret = takes_over ? may_take_over(cli, config) : CLI_OK;
 
 	if (ret)
 		return ret;
-	if (takes_over)
-		ret = *seat = daemon_take_seat(config, why, sizeof(why));
-	if (ret >= 0 && preflight_check(config, *seat >= 0, why, sizeof(why)))
+	if (takes_over) {
+		ret = *seat = daemon_take_seat(config, &has_asked, why, sizeof(why));
+		moment = has_asked && !is_bare(config) ? PREFLIGHT_AFTER : PREFLIGHT_SEATED;
+	}
+	if (ret == -ECANCELED)
+		return cli_fail(cli, CLI_USAGE, "%s", why);
+	if (ret >= 0 && preflight_check(config, moment, why, sizeof(why)))
 		return cli_fail(cli, CLI_USAGE, "%s", why);
 	if (*seat < 0 && !ret)
-		ret = *seat = daemon_take_seat(config, why, sizeof(why));
+		ret = *seat = daemon_take_seat(config, &has_asked, why, sizeof(why));
 	if (ret < 0 && ret != -EINTR)
 		return cli_fail(cli, CLI_FAILED, "%s", why);
 	return CLI_OK;

@@ -73,6 +73,20 @@ static void end_run(void *ctx)
 	loop_stop(d->loop);
 }
 
+/*
+ * What takes its time goes while the loop still carries relayed packets: those that come between the end of
+ * this process's connection to the relay and the beginning of the next one's are lost.
+ */
+static void stop_parts(struct daemon *d)
+{
+	if (plane_is_serving(d->plane) && !d->is_handed_over)
+		plane_mark_stopped(d->plane);
+	serving_stop(&d->serving);
+	kube_free(d->kube);
+	d->kube = NULL;
+	plane_end_helper(d->plane);
+}
+
 /* The mesh sends its farewells, then the loop ends; at once when asked twice. */
 static void stop(void *ctx)
 {
@@ -87,6 +101,7 @@ static void stop(void *ctx)
 	notify_stopping(&d->notify);
 	plane_freeze(d->plane);
 	is_quiet = !d->mesh || mesh_stop(d->mesh, false);
+	stop_parts(d);
 	loop_timer_after(d->loop, &d->end, is_quiet ? 0 : END_NS);
 }
 
@@ -103,6 +118,7 @@ static void hand_over(struct daemon *d)
 	d->is_handed_over = true;
 	plane_freeze(d->plane);
 	is_quiet = !d->mesh || mesh_stop(d->mesh, true);
+	stop_parts(d);
 	loop_timer_after(d->loop, &d->end, is_quiet ? 0 : END_NS);
 }
 
@@ -141,6 +157,8 @@ static void on_signal(void *ctx, bool is_hangup)
 {
 	struct daemon *d = ctx;
 
+	if (is_hangup && d->is_ending)
+		return;
 	if (is_hangup)
 		reload_on_signal(&d->reload);
 	else
@@ -286,10 +304,8 @@ static void on_loaded(void *ctx, uint32_t events)
 static int start_loading(struct daemon *d, char *err, size_t errlen)
 {
 	struct loading *l = &d->loading;
-	int ret = plane_choose(d->plane, err, errlen);
+	int ret;
 
-	if (ret)
-		return ret;
 	l->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ret = l->fd < 0 ? -errno : loop_fd_add(d->loop, &l->watch, l->fd, EPOLLIN, on_loaded, d);
 	if (!ret)
@@ -305,12 +321,14 @@ static int start_loading(struct daemon *d, char *err, size_t errlen)
 /* The mesh's connections are under way while the verifier works. */
 static int run_mesh(struct daemon *d, char *err, size_t errlen)
 {
-	int ret = start_loading(d, err, errlen);
+	int ret = plane_choose(d->plane, err, errlen);
 
 	if (!ret)
 		ret = open_all(d, err, errlen);
 	if (!ret)
 		ret = mesh_start(d->plane, d->config, stop, d, &d->mesh, err, errlen);
+	if (!ret)
+		ret = start_loading(d, err, errlen);
 	if (!ret) {
 		d->reload.mesh = d->mesh;
 		loop_timer_after(d->loop, &d->second, LOOP_SECOND);
@@ -336,19 +354,22 @@ static void protect_memory(void)
 static bool let_go(struct daemon *d)
 {
 	/* in a mesh: a map was applied. One that was refused before leaves nothing */
-	bool was_serving = plane_is_serving(d->plane);
+	bool was_serving = plane_is_serving(d->plane), lingers;
 
-	if (d->mesh)
-		mesh_hand_over(d->mesh);
-	if (was_serving && !d->is_handed_over) {
-		plane_mark_stopped(d->plane);
-		log_info("stopped; the datapath goes on until keys expire. talon down removes it");
-	}
-	/* last, so that who asks meanwhile hears that we stopped */
-	serving_stop(&d->serving);
+	stop_parts(d);
+	loop_timer_cancel(d->loop, &d->second);
+	loop_timer_cancel(d->loop, &d->end);
 	reload_stop(&d->reload);
 	notify_close(&d->notify);
-	kube_free(d->kube);
+	lingers = d->mesh && mesh_hand_over(d->mesh, d->is_handed_over);
+	if (d->is_handed_over) {
+		plane_let_go(d->plane);
+		seat_leave(d->seat);
+		if (lingers)
+			loop_run(d->loop);
+	} else if (was_serving) {
+		log_info("stopped; the datapath goes on until keys expire. talon down removes it");
+	}
 	mesh_free(d->mesh);
 	plane_free(d->plane);
 	signals_close(&d->signals);

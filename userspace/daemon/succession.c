@@ -13,10 +13,11 @@
 #include "datapath/seat.h"
 #include "log/log.h"
 #include "loop/loop.h"
+#include "preflight/preflight.h"
 #include "snapshot/control.h"
 
 #define LOOK_NS		(200 * LOOP_MS)
-#define LOOK_SOON_NS	(10 * LOOP_MS)	/* the other is letting go */
+#define LOOK_SOON_NS	(2 * LOOP_MS)	/* the other is letting go */
 #define CLAIM_NS	(5 * LOOP_SECOND)	/* who asked for the seat has this long to take it */
 #define REMOVE_PAUSE_US	5000
 #define REMOVE_BEGIN_MS	5000
@@ -31,8 +32,11 @@ struct wait {
 	struct signals signals;
 	struct control *control;	/* NULL: nobody can ask what is going on */
 	bool is_said;			/* ... to the log and to probes */
+	bool may_ask;			/* this host was found fit */
 	uint64_t free_ns;		/* since when the seat is free; 0: it is not */
 	int ret;
+	char *why;			/* of size @size: why this host is not */
+	size_t size;
 };
 
 static void end(struct wait *w, int ret)
@@ -157,26 +161,34 @@ static void look_for_seat(void *ctx)
 		return;
 	}
 	say_once(w);
+	/* after that, so that probes do not take the other's state for ours meanwhile */
+	if (!w->may_ask && preflight_check(w->config, PREFLIGHT_BEFORE, w->why, w->size)) {
+		end(w, -ECANCELED);
+		return;
+	}
+	w->may_ask = true;
 	if (!seat_is_heard(w->seat) && seat_asked(w->seat) == SEAT_NOTHING)
 		seat_ask(w->seat, SEAT_TAKE_OVER);
 	loop_timer_after(w->loop, &w->timer, seat_is_heard(w->seat) ? LOOK_SOON_NS : LOOK_NS);
 }
 
-int daemon_take_seat(const struct config *config, char *why, size_t size)
+int daemon_take_seat(const struct config *config, bool *ret_has_asked, char *why, size_t size)
 {
-	struct wait w = { .config = config };
+	struct wait w = { .config = config, .why = why, .size = size };
 	int ret;
 
 	w.seat = seat_open(config->pin_dir, true, why, size);
 	if (w.seat < 0)
 		return w.seat;
 	ret = config->take_over ? run(&w, look_for_seat) : seat_take(w.seat);
+	*ret_has_asked = w.may_ask;
 	if (!ret) {
 		seat_sweep(w.seat);
 		datapath_announce(config->pin_dir, true);
 		return w.seat;
 	}
-	seat_explain(w.seat, config->pin_dir, ret, why, size);
+	if (ret != -ECANCELED)
+		seat_explain(w.seat, config->pin_dir, ret, why, size);
 	close(w.seat);
 	return ret;
 }

@@ -151,6 +151,8 @@ int datapath_follow(struct datapath *dp, const struct net_link *links, unsigned 
  * removed.
  */
 void datapath_close(struct datapath *dp);
+/* The lock is somebody else's from now on: datapath_close() removes nothing. */
+void datapath_let_go(struct datapath *dp);
 
 /*
  * Removes everything below @base (NULL: default) of all layout versions: programs, maps, links, filters and

@@ -611,6 +611,13 @@ void datapath_close(struct datapath *dp)
 	free(dp);
 }
 
+void datapath_let_go(struct datapath *dp)
+{
+	if (dp->seat >= 0)
+		close(dp->seat);
+	dp->seat = -1;
+}
+
 static void count_running(const char *root, unsigned version, void *user)
 {
 	char links[PATH_MAX];

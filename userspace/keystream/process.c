@@ -144,6 +144,7 @@ void keystream_process_stop(struct keystream_process *process)
 {
 	int pid = process->pid;
 
+	process->due_ns = UINT64_MAX;
 	if (!pid)
 		return;
 	kill(pid, SIGTERM);

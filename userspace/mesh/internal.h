@@ -123,6 +123,8 @@ struct mesh {
 	bool ends;
 	bool goes_down;			/* ... and the datapath is to be removed */
 	bool leaves_quietly;		/* the relays are not told */
+	bool is_stopped;		/* mesh_stop_all_but_relays() */
+	bool lingers;			/* only relayed packets are carried, until the next process does it */
 	int result;
 	char room_why[200];		/* which peers did not fit into the maps; empty: all did */
 	char apply_why[200];		/* what the last mesh_apply() could not do; empty: nothing */
@@ -299,7 +301,11 @@ bool mesh_resume_take_over(struct mesh *mesh, const uint8_t key[static KEY_LEN],
  * waits for that.
  */
 bool mesh_resume_may_follow(const struct mesh *mesh, bool is_sure);
+/* If this process lingers: the relay has the next one's connection. */
+void mesh_resume_followed(struct mesh *mesh);
 void mesh_resume_done(struct mesh *mesh);
+/* mesh.c: what mesh_free() would end first, so that only peers and relays are left. */
+void mesh_stop_all_but_relays(struct mesh *mesh);
 
 /* fill_snapshot.c */
 int mesh_snapshot(void *ctx, struct snapshot *ret_snapshot);

@@ -308,10 +308,11 @@ int mesh_result(const struct mesh *mesh)
 	return mesh->result;
 }
 
-void mesh_free(struct mesh *mesh)
+void mesh_stop_all_but_relays(struct mesh *mesh)
 {
-	if (!mesh)
+	if (mesh->is_stopped)
 		return;
+	mesh->is_stopped = true;
 	loop_timer_cancel(mesh->loop, &mesh->apply_timer);
 	loop_timer_cancel(mesh->loop, &mesh->guard_timer);
 	loop_timer_cancel(mesh->loop, &mesh->network_timer);
@@ -321,13 +322,25 @@ void mesh_free(struct mesh *mesh)
 	mesh_requests_done(mesh);
 	mesh_job_done(mesh);
 	management_free(mesh->management);
+	mesh->management = NULL;
 	expose_free(mesh->expose);
+	mesh->expose = NULL;
+	if (mesh->signal)
+		signal_free(mesh->signal);
+	mesh->signal = NULL;
+	forwarder_free(mesh->forwarder);
+	mesh->forwarder = NULL;
+}
+
+void mesh_free(struct mesh *mesh)
+{
+	if (!mesh)
+		return;
+	mesh_stop_all_but_relays(mesh);
 	peers_free(mesh->peers);
 	mesh_resume_done(mesh);
-	signal_free(mesh->signal);
 	relay_manager_free(mesh->relay);
 	ice_mux_free(mesh->ice);
-	forwarder_free(mesh->forwarder);
 	resolver_global_done();
 	stream_global_done();
 	choose_done(&mesh->choose);

@@ -44,8 +44,13 @@ bool mesh_goes_down(const struct mesh *mesh);
  * programs stay; mesh_free() closes the rest.
  */
 bool mesh_stop(struct mesh *mesh, bool is_followed);
-/* After the loop: if the relays were not told, leaves to the next process what it needs to go on. */
-void mesh_hand_over(struct mesh *mesh);
+/*
+ * After the loop: if the relays were not told, leaves to the next process what it needs to go on; and lets go
+ * of the state directory. With @lingers all but the relays ends, and mesh_stop()'s caller runs the loop
+ * again: relayed packets are carried until the next process has connected, which ends the loop, 8 s at most.
+ * Returns whether that is to be done.
+ */
+bool mesh_hand_over(struct mesh *mesh, bool lingers);
 /* Something about this host may have changed, as on SIGHUP: looks at its network and facts again. */
 void mesh_look_again(struct mesh *mesh);
 /*

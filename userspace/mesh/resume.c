@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "handover/handover.h"
@@ -82,6 +83,8 @@ static void too_long(void *ctx)
 {
 	struct mesh *mesh = ctx;
 
+	if (mesh->lingers)
+		loop_stop(mesh->loop);
 	loop_timer_cancel(mesh->loop, &mesh->quiet_timer);
 	while (mesh->resumed_count)
 		forget_one(mesh, mesh->resumed_count - 1);
@@ -208,19 +211,61 @@ static void leave_connection(void *ctx, const struct talon_quiet *connection)
 		leaving->until_ns);
 }
 
-void mesh_hand_over(struct mesh *mesh)
+static void count_connection(void *ctx, const struct talon_quiet *connection)
+{
+	++*(unsigned *)ctx;
+}
+
+/*
+ * The next process is there already: the relay closes our connection when it has that one's. Relays of other
+ * peers would do so later, with nobody to carry packets in between.
+ */
+static bool linger(struct mesh *mesh)
+{
+	unsigned connections = 0;
+
+	relay_manager_each_connection(mesh->relay, count_connection, &connections);
+	if (connections != 1 || !relay_manager_address(mesh->relay))
+		return false;
+	mesh->lingers = true;
+	mesh_stop_all_but_relays(mesh);
+	relay_manager_linger(mesh->relay);
+	loop_timer_after(mesh->loop, &mesh->resume_timer, HANDOVER_NS);
+	return true;
+}
+
+static void let_go_in_silence(struct mesh *mesh, struct leaving *leaving)
+{
+	relay_manager_each_connection(mesh->relay, leave_connection, leaving);
+	/* before the kernel has anything to answer */
+	if (leaving->connections)
+		plane_keep_quiet(mesh->plane, leaving->until_ns);
+	relay_manager_abandon(mesh->relay);
+}
+
+bool mesh_hand_over(struct mesh *mesh, bool lingers)
 {
 	struct leaving leaving = { .mesh = mesh, .until_ns = clock_boot_ns() + HANDOVER_NS };
 
+	if (mesh->lock >= 0)
+		close(mesh->lock);
+	mesh->lock = -1;
 	if (!mesh->leaves_quietly)
-		return;
+		return false;
 	handover_forget(mesh->handover);
 	peers_each_relayed(mesh->peers, leave_peer, &leaving);
-	relay_manager_each_connection(mesh->relay, leave_connection, &leaving);
-	/* before the kernel has anything to answer */
-	if (leaving.connections)
-		plane_keep_quiet(mesh->plane, leaving.until_ns);
-	relay_manager_abandon(mesh->relay);
+	if (lingers && linger(mesh))
+		return true;
+	let_go_in_silence(mesh, &leaving);
+	return false;
+}
+
+/* Before the connections of its peers are lost, which would have them look for others. */
+void mesh_resume_followed(struct mesh *mesh)
+{
+	peers_free(mesh->peers);
+	mesh->peers = NULL;
+	loop_stop(mesh->loop);
 }
 
 void mesh_resume_init(struct mesh *mesh)

@@ -108,6 +108,10 @@ static void relay_home(void *ctx, bool is_connected, const char *address, const 
 {
 	struct mesh *mesh = ctx;
 
+	if (mesh->lingers) {
+		mesh_resume_followed(mesh);
+		return;
+	}
 	if (mesh_link_set(&mesh->relay_link, is_connected, why)) {
 		if (is_connected) {
 			log_info("relay: connected to %s", address);

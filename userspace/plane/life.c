@@ -296,6 +296,31 @@ void plane_freeze(struct plane *p)
 	p->is_ending = true;
 }
 
+void plane_end_helper(struct plane *p)
+{
+	keystream_process_stop(&p->helper);
+}
+
+void plane_let_go(struct plane *p)
+{
+	struct loop_timer *const timers[] = { &p->due, &p->second, &p->follow, &p->pmtu_timer,
+		&p->notices.timer, &p->host_timer };
+	struct loop_fd *const watches[] = { &p->udp4_watch, &p->udp6_watch, &p->monitor_watch,
+		&p->ring_watch };
+
+	p->is_ready = false;
+	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
+		loop_timer_cancel(p->loop, timers[i]);
+	for (size_t i = 0; i < sizeof(watches) / sizeof(watches[0]); i++)
+		loop_fd_remove(p->loop, watches[i]);
+	if (p->udp4 >= 0)
+		close(p->udp4);
+	if (p->udp6 >= 0)
+		close(p->udp6);
+	p->udp4 = p->udp6 = -1;
+	datapath_let_go(p->dp);
+}
+
 void plane_mark_stopped(struct plane *p)
 {
 	p->info.blocks |= TALON_BLOCK_STOPPED;

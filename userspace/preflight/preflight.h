@@ -16,10 +16,15 @@
  * For `talon up`: capabilities, no other controller, the WireGuard port on IPv4 and IPv6, the place where
  * metrics are to be served, the uplinks, memory, and a bpf file system for the pins. The last is mounted
  * where it belongs (/sys/fs/bpf) if it is not there, when all else was found in order. Returns 0, or a
- * negative errno with one line in @why that names what is missing and, after "; ", what to do. @has_seat:
- * this process holds the lock on the pins.
+ * negative errno with one line in @why that names what is missing and, after "; ", what to do.
  */
-int preflight_check(const struct config *config, bool has_seat, char *why, size_t size);
+enum preflight_moment {
+	PREFLIGHT_FIRST,	/* all of it */
+	PREFLIGHT_SEATED,	/* this process holds the lock on the pins: all but another controller */
+	PREFLIGHT_BEFORE,	/* another controller is to be asked to go: what does not depend on that */
+	PREFLIGHT_AFTER,	/* ... and has gone, and packets wait: the rest */
+};
+int preflight_check(const struct config *config, enum preflight_moment moment, char *why, size_t size);
 /*
  * For `talon down`: what it could not do without stopping half way. Returns 0 or a negative errno with
  * one line in @why.

@@ -374,24 +374,34 @@ void start_name_flags(const struct config *config, char *why, size_t size)
 	}
 }
 
-static int check_host(const struct config *config, bool has_seat, char *why, size_t size)
+/* What another controller has while it runs. */
+static int check_free(const struct config *config, enum preflight_moment moment, char *why, size_t size)
+{
+	int ret = moment == PREFLIGHT_FIRST ? preflight_check_alone(config->pin_dir, why, size) : 0;
+
+	if (!ret)
+		ret = preflight_check_port(config->listen_port, why, size);
+	/* the default place may be taken: then nothing is served */
+	if (!ret && config->metrics.is_given)
+		ret = preflight_check_metrics(&config->metrics, why, size);
+	return ret;
+}
+
+static int check_host(const struct config *config, enum preflight_moment moment, char *why, size_t size)
 {
 	__u64 effective;
 	int ret;
 
+	if (moment == PREFLIGHT_AFTER)
+		return check_free(config, moment, why, size);
 	ret = start_read_capabilities(&effective);
 	if (ret) {
 		start_explain_proc(ret, why, size);
 		return ret;
 	}
 	ret = preflight_check_capabilities(effective, why, size);
-	if (!ret && !has_seat)
-		ret = preflight_check_alone(config->pin_dir, why, size);
-	if (!ret)
-		ret = preflight_check_port(config->listen_port, why, size);
-	/* the default place may be taken: then nothing is served */
-	if (!ret && config->metrics.is_given)
-		ret = preflight_check_metrics(&config->metrics, why, size);
+	if (!ret && moment != PREFLIGHT_BEFORE)
+		ret = check_free(config, moment, why, size);
 	if (!ret)
 		ret = start_check_uplinks(config, why, size);
 	if (!ret)
@@ -403,9 +413,9 @@ static int check_host(const struct config *config, bool has_seat, char *why, siz
 	return ret;
 }
 
-int preflight_check(const struct config *config, bool has_seat, char *why, size_t size)
+int preflight_check(const struct config *config, enum preflight_moment moment, char *why, size_t size)
 {
-	int ret = check_host(config, has_seat, why, size);
+	int ret = check_host(config, moment, why, size);
 
 	if (ret)
 		start_name_flags(config, why, size);

@@ -47,6 +47,11 @@ void relay_manager_close(struct relay_manager *manager);
  * that another process follows, which takes the connections' place by the same id.
  */
 void relay_manager_abandon(struct relay_manager *manager);
+/*
+ * Stays connected, and dials nothing any more: until another process that connects by the same id takes the
+ * connections' place. The end of the home relay's is told as ever.
+ */
+void relay_manager_linger(struct relay_manager *manager);
 /* The TCP connections of which the servers would be told an end. */
 void relay_manager_each_connection(const struct relay_manager *manager,
 	void (*tell)(void *ctx, const struct talon_quiet *connection), void *ctx);

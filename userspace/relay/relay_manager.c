@@ -208,7 +208,7 @@ static void home_lost(struct relay_manager *manager, const char *why)
 	manager->home = NULL;
 	if (server)
 		snprintf(server->error, sizeof(server->error), "%s", why);
-	if (manager->server_count)
+	if (manager->server_count && !manager->is_closed)
 		wait_until(manager, HOME_PAUSED, PAUSE_NS);
 	else
 		manager->state = HOME_OFF;
@@ -479,6 +479,13 @@ void relay_manager_abandon(struct relay_manager *manager)
 {
 	manager->is_closed = true;
 	stop(manager, relay_client_abandon);
+}
+
+void relay_manager_linger(struct relay_manager *manager)
+{
+	manager->is_closed = true;
+	free_candidates(manager, NULL);
+	loop_timer_cancel(manager->shared.loop, &manager->timer);
 }
 
 bool relay_manager_is_waiting(const struct relay_manager *manager)
