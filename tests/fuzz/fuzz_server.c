@@ -21,6 +21,7 @@
 #include "base/cidr.c"
 #include "base/endpoint.c"
 #include "base/host_port.c"
+#include "base/rate.c"
 #include "base/server_url.c"
 #include "base/slice.c"
 #include "http/head.c"
@@ -133,6 +134,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 #include "server/connection.c"
 #undef put
 #undef check
+#include "server/handshakes.c"
 #include "server/tls_server.c"
 #include "server/listen.c"
 #define refuse		socket_refuse

@@ -11,7 +11,7 @@
 #define SITE_SHARE	8	/* bursts of a /64 that a whole site has */
 
 /* Its own bucket. */
-static struct rate *find(struct hub_sources *sources, uint64_t source, uint64_t bits)
+static struct rate *find_bucket(struct hub_sources *sources, uint64_t source, uint64_t bits)
 {
 	const uint64_t key[] = { source, bits };
 	struct hub_source *set, *victim;
@@ -35,7 +35,7 @@ static struct rate *find_source(struct hub_sources *sources, const struct endpoi
 	uint64_t source = 0;
 
 	memcpy(&source, &remote->remote, bits / 8);
-	return find(sources, source, bits);
+	return find_bucket(sources, source, bits);
 }
 
 static struct rate *find_own(struct hub_sources *sources, const struct endpoint *remote)

@@ -8,7 +8,7 @@
 #define A_SECOND	100
 #define LOOK_NS		(50 * LOOP_MS)
 
-static bool take(struct server *s, struct address *address)
+static bool may_begin(struct server *s, struct address *address)
 {
 	size_t most = s->options.handshakes_per_address ?: AT_A_TIME;
 	size_t a_second = s->options.handshakes_per_second ?: A_SECOND;
@@ -25,7 +25,7 @@ static void look(void *ctx)
 
 	for (c = TAILQ_FIRST(&s->put_off); c; c = next) {
 		next = TAILQ_NEXT(c, put_off_entry);
-		if (!take(s, c->address))
+		if (!may_begin(s, c->address))
 			continue;
 		TAILQ_REMOVE(&s->put_off, c, put_off_entry);
 		c->address->handshakes++;
@@ -42,7 +42,7 @@ bool handshakes_may_begin(struct connection *c)
 
 	if (!c->address)
 		return true;
-	if (take(s, c->address)) {
+	if (may_begin(s, c->address)) {
 		c->address->handshakes++;
 		c->is_shaking = true;
 		return true;
