@@ -14,6 +14,7 @@
 #include "../../userspace/base/host_port.c"
 #include "../../userspace/base/json_out.c"
 #include "../../userspace/base/server_url.c"
+#include "../../userspace/base/rate.c"
 #include "../../userspace/base/setup_key.c"
 #include "../../userspace/base/slice.c"
 #define decode text_decode
@@ -33,7 +34,7 @@
 #define refuse refuse_token
 #include "../../userspace/hub/sign_in.c"
 #undef refuse
-#include "../../userspace/hub/rates.c"
+#include "../../userspace/hub/sources.c"
 #define hash hash_of
 #include "../../userspace/hub/roster.c"
 #undef hash
@@ -350,7 +351,8 @@ bool hubmap_may_talk(const struct hubmap *map, const uint8_t *a, const uint8_t *
 	return a[0] & 1;
 }
 
-void hubmap_conflicts(const struct hubmap *map, void (*fn)(void *ctx, const char *line), void *ctx)
+void hubmap_conflicts(const struct hubmap *map, void (*fn)(void *ctx, const struct hubmap_conflict *conflict),
+	void *ctx)
 {
 }
 

@@ -191,9 +191,11 @@ static inline void world_print_sorted(FILE *to, char **texts, size_t count)
 
 static inline void world_print_route(FILE *to, const Management__Route *route)
 {
-	fprintf(to, "route %s %s type %d by p%u metric %d%s%s %s", route->net_id, route->network,
+	fprintf(to, "route %s %s type %d by p%u metric %d%s%s%s %s", route->net_id, route->network,
 		(int)route->network_type, world_number(route->peer), (int)route->metric,
-		route->masquerade ? " masq" : "", route->keep_route ? " kept" : "", world_id(route->id));
+		route->masquerade ? " masq" : "", route->keep_route ? " kept" : "", route->skip_auto_apply ?
+		" by choice" : "",
+		world_id(route->id));
 	if (route->n_domains)
 		world_print_sorted(to, route->domains, route->n_domains);
 	fprintf(to, "\n");

@@ -90,12 +90,14 @@ struct checked {
 	size_t conflicts;
 };
 
-static void say_conflict(void *ctx, const char *line)
+static void say_conflict(void *ctx, const struct hubmap_conflict *conflict)
 {
 	struct checked *c = ctx;
 
-	fprintf(c->cli->err, "%s: %s\n", c->path, line);
-	c->conflicts++;
+	fprintf(c->cli->err, "%s:%u: %s", c->path, conflict->line, conflict->is_guess ? "warning: " : "");
+	text_print(c->cli->err, conflict->text, strlen(conflict->text) + 1);
+	fputc('\n', c->cli->err);
+	c->conflicts += !conflict->is_guess;
 }
 
 /* Faults and conflicts one a line, as compilers write them. */

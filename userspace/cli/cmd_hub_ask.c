@@ -203,8 +203,8 @@ static json_t *ask_hub(const struct ask *a, const char *what, json_t *request)
 	ret = request ? control_ask_hub(path, request, &result, why, sizeof(why)) : -ENOMEM;
 	json_decref(request);
 	if (ret == -ENOENT || ret == -ECONNREFUSED)
-		cli_fail(a->cli, CLI_FAILED, "hub %s: no hub runs with the data directory %s; --data-dir DIR, "
-			"or --file FILE which names it, is for another one", what, dir);
+		cli_fail(a->cli, CLI_FAILED, "hub %s: no hub runs with the data directory %s; --data-dir "
+			"DIR, or --file FILE which names it, is for another one", what, dir);
 	else if (ret || !result)
 		cli_fail(a->cli, CLI_FAILED, "hub %s: %s", what,
 			why[0] ? why : strerror(ret ? -ret : EBADMSG));

@@ -362,9 +362,9 @@ static int open_store(struct hub *hub, char *why)
 	return hub_addresses_init(hub, why);
 }
 
-static void say_conflict(void *ctx, const char *line)
+static void say_conflict(void *ctx, const struct hubmap_conflict *conflict)
 {
-	log_warn("%s: %s", (const char *)ctx, line);
+	log_warn("%s:%u: %s", (const char *)ctx, conflict->line, conflict->text);
 }
 
 static int open_map(struct hub *hub, char *why)

@@ -47,6 +47,7 @@ struct hubfile_ports {
 
 struct hubfile_policy {
 	char *name;
+	unsigned int line;
 	bool is_drop;
 	bool is_both_ways;
 	enum hubfile_protocol protocol;
@@ -65,6 +66,7 @@ struct hubfile_routers {
 struct hubfile_route {
 	/* at most 40 bytes: the NetID, the same for routers that stand in for each other */
 	char *name;
+	unsigned int line;
 	struct cidr network;		/* family 0: by domains */
 	char **domains;			/* "example.com", "*.example.com" */
 	size_t domain_count;
@@ -74,10 +76,12 @@ struct hubfile_route {
 	uint16_t metric;		/* 1..9999, 9999 if not given */
 	bool is_masqueraded;		/* true if not given */
 	bool is_kept;			/* domains: earlier addresses stay */
+	bool is_by_choice;		/* an exit node: in use where somebody selects it */
 };
 
 struct hubfile_resource {
 	char *name;
+	unsigned int line;
 	struct cidr network;		/* family 0: a domain */
 	char *domain;
 	struct hubfile_groups groups;	/* that policies name as to */

@@ -49,6 +49,15 @@ static void read_list(struct reading *r, const struct node *node, const char *fo
 		marks_check(r, marks, named, "this name");
 }
 
+/* true: as everything is; false: a choice. */
+static void set_auto_apply(struct reading *r, const struct node *node, void *at)
+{
+	bool is_automatic = true;
+
+	entry_bool(r, node, &is_automatic);
+	*(bool *)at = !is_automatic;
+}
+
 static void set_action(struct reading *r, const struct node *node, void *at)
 {
 	const char *text = node_text(r, node, "accept or drop");
@@ -138,6 +147,7 @@ static void read_policy(struct reading *r, const struct node *node, void *object
 	};
 	struct hubfile_policy *policy = object;
 
+	policy->line = node->line;
 	read_fields(r, node, fields, policy);
 	if (node_find(node, "ports") && policy->protocol != HUBFILE_TCP && policy->protocol != HUBFILE_UDP)
 		reading_fault(r, node_find(node, "ports"), "expected protocol tcp or udp beside ports");
@@ -202,17 +212,22 @@ static void read_route(struct reading *r, const struct node *node, void *object)
 		FIELD(struct hubfile_route, "metric", metric, entry_metric),
 		FIELD(struct hubfile_route, "masquerade", is_masqueraded, entry_bool),
 		FIELD(struct hubfile_route, "keep-addresses", is_kept, entry_bool),
+		FIELD(struct hubfile_route, "auto-apply", is_by_choice, set_auto_apply),
 		{},
 	};
 	struct hubfile_route *route = object;
 
 	route->metric = METRIC_DEFAULT;
 	route->is_masqueraded = true;
+	route->line = node->line;
 	read_fields(r, node, fields, route);
 	if (!node_find(node, "network") == !node_find(node, "domains"))
 		reading_fault(r, node, "expected either network or domains");
 	if (node_find(node, "keep-addresses") && !node_find(node, "domains"))
 		reading_fault(r, node_find(node, "keep-addresses"), "expected domains beside it");
+	if (node_find(node, "auto-apply") && (!route->network.family || route->network.prefixlen))
+		reading_fault(r, node_find(node, "auto-apply"), "expected network 0.0.0.0/0 or ::/0 beside "
+			"it");
 }
 
 void section_routes(struct reading *r, const struct node *node, void *at)
@@ -234,8 +249,10 @@ static void read_resource(struct reading *r, const struct node *node, void *obje
 		FIELD(struct hubfile_resource, "groups", groups, entry_groups),
 		{},
 	};
+	struct hubfile_resource *resource = object;
 
-	read_fields(r, node, fields, object);
+	resource->line = node->line;
+	read_fields(r, node, fields, resource);
 	if (!node_find(node, "network") == !node_find(node, "domain"))
 		reading_fault(r, node, "expected either network or domain");
 }

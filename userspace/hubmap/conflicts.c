@@ -2,26 +2,31 @@
 // What the file says that cannot all be meant, or has no effect.
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "hubmap/hubmap_internal.h"
 
 struct telling {
+	struct prospects *prospects;	/* NULL: somebody has joined, so it is known who is there */
 	const struct hubmap *map;
-	void (*fn)(void *ctx, const char *line);
+	void (*fn)(void *ctx, const struct hubmap_conflict *conflict);
 	void *ctx;
 };
 
-static void __attribute__((format(printf, 2, 3))) tell(const struct telling *t, const char *fmt, ...)
+static void __attribute__((format(printf, 3, 4))) tell(const struct telling *t, unsigned int line,
+	const char *fmt, ...)
 {
-	char line[512];
+	struct hubmap_conflict conflict = { .line = line };
+	char text[512];
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(line, sizeof(line), fmt, args);
+	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	t->fn(t->ctx, line);
+	conflict.text = text;
+	t->fn(t->ctx, &conflict);
 }
 
 static void target_of(const struct item *item, char text[static CIDR_TEXT_LEN])
@@ -41,17 +46,17 @@ static void compare_items(const struct telling *t, const struct item *a, const s
 	target_of(a, target);
 	target_of(b, other);
 	if (hubmap_is_same_target(a, b) && a->metric == b->metric && !is_same_name)
-		tell(t, "%s is routed as \"%s\" and as \"%s\" with the same metric %u: which of them a "
-			"client "
-			"takes is left to chance; give one name to routers that stand in for each other, or "
-			"two metrics",
+		tell(t, b->line, "%s is routed as \"%s\" and as \"%s\" with the same metric %u: which of "
+			"them a client takes is left to chance; give one name to routers that stand in for "
+			"each other, or two metrics",
 			target, a->name, b->name, a->metric);
 	else if (!is_same_name && !strcasecmp(a->name, b->name))
-		tell(t, "the names \"%s\" (%s) and \"%s\" (%s) differ in capitals only", a->name, target,
+		tell(t, b->line, "the names \"%s\" (%s) and \"%s\" (%s) differ in capitals only", a->name,
+			target,
 			b->name, other);
 	else if (is_same_name && a->is_resource != b->is_resource)
-		tell(t, "\"%s\" is the name of a route (%s) and of a resource (%s): clients select them "
-			"together",
+		tell(t, b->line, "\"%s\" is the name of a route (%s) and of a resource (%s): clients select "
+			"them together",
 			a->name, a->is_resource ? other : target, a->is_resource ? target : other);
 }
 
@@ -67,12 +72,12 @@ static bool has_members(const struct hubmap *map, const struct hubmap_set *set)
 static void check_policy(const struct telling *t, const struct relation *r)
 {
 	if (!has_members(t->map, &r->left))
-		tell(t, "policy \"%s\": nobody is in the groups of from, so it has no effect",
+		tell(t, r->policy->line, "policy \"%s\": nobody is in the groups of from, so it has no "
+			"effect",
 			r->policy->name);
 	if (!has_members(t->map, &r->right) && !r->governed_count)
-		tell(t, "policy \"%s\": nobody is in the groups of to, and no route or resource either, so "
-			"it "
-			"has no effect", r->policy->name);
+		tell(t, r->policy->line, "policy \"%s\": nobody is in the groups of to, and no route or "
+			"resource either, so it has no effect", r->policy->name);
 }
 
 /* Somebody is in @groups and @side, and not in @without (NULL: none). */
@@ -111,6 +116,20 @@ static bool is_allowed(const struct hubmap *map, const struct relation *route)
 	return !has_common(map, to, to, twins) || !has_common(map, routers, routers, NULL);
 }
 
+/* Before anybody has joined there is only the file to go by. */
+static void guess(const struct telling *t, const struct item *item, const char *target)
+{
+	struct hubmap_conflict conflict = { .line = item->line, .is_guess = true };
+	char text[512];
+
+	if (!t->prospects || prospects_has(t->prospects, item->route))
+		return;
+	snprintf(text, sizeof(text), "route \"%s\" (%s): by the groups and keys of this file, no policy that "
+		"accepts brings those of to together with a router, so nobody gets it", item->name, target);
+	conflict.text = text;
+	t->fn(t->ctx, &conflict);
+}
+
 static void check_item(const struct telling *t, const struct relation *r)
 {
 	const char *what = r->item->is_resource ? "resource" : "route";
@@ -118,13 +137,16 @@ static void check_item(const struct telling *t, const struct relation *r)
 
 	target_of(r->item, target);
 	if (!has_members(t->map, &r->right))
-		tell(t, "%s \"%s\" (%s) has no router: nobody can use it", what, r->item->name, target);
+		tell(t, r->item->line, "%s \"%s\" (%s) has no router: nobody can use it", what, r->item->name,
+			target);
 	if (!r->item->is_resource && !r->item->is_open && !r->item->policy_count)
-		tell(t, "route \"%s\" (%s): no policy has one of its access groups in to, so nobody may "
-			"use it", r->item->name, target);
+		tell(t, r->item->line, "route \"%s\" (%s): no policy has one of its access groups in to, so "
+			"nobody may use it", r->item->name, target);
 	if (!r->item->is_resource && !is_allowed(t->map, r))
-		tell(t, "route \"%s\" (%s): no policy that accepts brings those of to together with a "
-			"router, so nobody gets it", r->item->name, target);
+		tell(t, r->item->line, "route \"%s\" (%s): no policy that accepts brings those of to "
+			"together with a router, so nobody gets it", r->item->name, target);
+	else if (!r->item->is_resource)
+		guess(t, r->item, target);
 }
 
 static void check_resource(const struct telling *t, const struct hubfile_resource *resource)
@@ -134,13 +156,15 @@ static void check_resource(const struct telling *t, const struct hubfile_resourc
 	for (size_t i = 0; i < m->item_count; i++)
 		if (m->items[i].is_resource && m->items[i].domains == &resource->domain)
 			return;
-	tell(t, "resource \"%s\": no policy that accepts has one of its groups in to, so nobody gets it",
+	tell(t, resource->line, "resource \"%s\": no policy that accepts has one of its groups in to, so "
+			"nobody gets it",
 		resource->name);
 }
 
-void hubmap_conflicts(const struct hubmap *map, void (*fn)(void *ctx, const char *line), void *ctx)
+void hubmap_conflicts(const struct hubmap *map, void (*fn)(void *ctx, const struct hubmap_conflict *conflict),
+	void *ctx)
 {
-	const struct telling t = { map, fn, ctx };
+	const struct telling t = { map->peer_count ? NULL : prospects_new(map->model->file), map, fn, ctx };
 	const struct model *m = map->model;
 
 	for (size_t i = 0; i < m->item_count; i++)
@@ -155,4 +179,5 @@ void hubmap_conflicts(const struct hubmap *map, void (*fn)(void *ctx, const char
 	for (size_t i = 0; i < m->file->network_count; i++)
 		for (size_t j = 0; j < m->file->networks[i].resource_count; j++)
 			check_resource(&t, &m->file->networks[i].resources[j]);
+	free(t.prospects);
 }

@@ -79,10 +79,16 @@ int hubmap_write_config(struct hubmap *map, const uint8_t key[static KEY_LEN], u
 bool hubmap_may_talk(const struct hubmap *map, const uint8_t a[static KEY_LEN],
 	const uint8_t b[static KEY_LEN]);
 
+struct hubmap_conflict {
+	unsigned int line;	/* of the file, where the later of both begins */
+	bool is_guess;		/* keys that are made by command may make it good */
+	const char *text;
+};
 /*
- * One line for each conflict (two routes with one prefix, metric and other names ...) and for what has no
- * effect: for --check, log and status. Without any peer, nothing is said of groups that are empty.
+ * Each conflict (two routes with one prefix, metric and other names ...) and what has no effect: for --check,
+ * log and status. Without any peer, nothing is said of groups that are empty.
  */
-void hubmap_conflicts(const struct hubmap *map, void (*fn)(void *ctx, const char *line), void *ctx);
+void hubmap_conflicts(const struct hubmap *map, void (*fn)(void *ctx, const struct hubmap_conflict *conflict),
+	void *ctx);
 
 #endif

@@ -45,11 +45,13 @@ struct group {
 /* A route, or a resource of a network. */
 struct item {
 	const char *name;		/* the NetID */
+	unsigned int line;		/* in the file */
+	const struct hubfile_route *route;	/* NULL: a resource */
 	struct cidr network;		/* family 0: by domains */
 	char *const *domains;
 	size_t domain_count;
 	uint16_t metric;
-	bool is_masqueraded, is_kept;
+	bool is_masqueraded, is_kept, is_by_choice;
 	bool is_open;			/* whoever gets it may use it */
 	bool is_resource;
 	char id[HUBMAP_ITEM_ID_LEN];
@@ -181,6 +183,12 @@ void hubmap_model_release(struct model *model, const struct known *peer, const s
 	const struct content *is);
 /* The first of @peers that is called as somebody was from whom the name was taken; NULL: nobody is. */
 struct known *hubmap_model_next_heir(struct model *model, const struct known_peers *peers);
+
+/* prospects.c */
+/* NULL: out of memory. From calloc(). */
+struct prospects *prospects_new(const struct hubfile *file);
+/* By the file alone, some policy that accepts may bring one of the route's to together with a router. */
+bool prospects_has(struct prospects *prospects, const struct hubfile_route *route);
 
 /* sight.c */
 /* NULL: it is not in @group. */

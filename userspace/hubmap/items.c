@@ -9,7 +9,7 @@
 enum { MAP_ROUTES = 5 };
 enum {
 	ROUTE_ID = 1, ROUTE_NETWORK = 2, ROUTE_TYPE = 3, ROUTE_PEER = 4, ROUTE_METRIC = 5,
-	ROUTE_MASQUERADE = 6, ROUTE_NET_ID = 7, ROUTE_DOMAINS = 8, ROUTE_KEEP = 9,
+	ROUTE_MASQUERADE = 6, ROUTE_NET_ID = 7, ROUTE_DOMAINS = 8, ROUTE_KEEP = 9, ROUTE_BY_CHOICE = 10,
 };
 enum { TYPE_IPV4 = 1, TYPE_IPV6 = 2, TYPE_DOMAIN = 3 };
 
@@ -57,6 +57,7 @@ static void write_route(struct pack *out, const struct item *item, const struct 
 	for (size_t i = 0; i < item->domain_count; i++)
 		pack_text(out, ROUTE_DOMAINS, item->domains[i]);
 	pack_number(out, ROUTE_KEEP, item->is_kept);
+	pack_number(out, ROUTE_BY_CHOICE, item->is_by_choice);
 	pack_close(out, route);
 }
 

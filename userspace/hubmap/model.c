@@ -221,7 +221,8 @@ static void digest_item(struct model *m, const struct item *item, const struct h
 
 	digest_start(&d);
 	digest_text(&d, item->id);
-	digest_number(&d, item->is_masqueraded | item->is_kept << 1 | item->is_open << 2);
+	digest_number(&d, item->is_masqueraded | item->is_kept << 1 | item->is_open << 2 |
+		item->is_by_choice << 3);
 	digest_texts(&d, routers->peers, routers->peer_count);
 	digest_groups(&d, m->file, &routers->groups);
 	if (to)
@@ -236,9 +237,11 @@ static bool add_route(struct model *m, const struct hubfile_route *route, uint32
 	struct item *item = &m->items[m->item_count];
 	struct relation *relation = &m->relations[m->relation_count];
 
-	*item = (struct item){ .name = route->name, .network = route->network, .domains = route->domains,
+	*item = (struct item){ .name = route->name, .line = route->line, .route = route,
+		.network = route->network, .domains = route->domains,
 		.domain_count = route->domain_count, .metric = route->metric,
 		.is_masqueraded = route->is_masqueraded, .is_kept = route->is_kept,
+		.is_by_choice = route->is_by_choice,
 		.is_open = !route->access.count };
 	*relation = (struct relation){ .item = item };
 	if (!find_policies(m, item, &route->access) || !set_from(m, &relation->left, &route->to) ||
@@ -274,7 +277,7 @@ static bool add_resource(struct model *m, const struct hubfile_network *network,
 	struct item *item = &m->items[m->item_count];
 	struct relation *relation = &m->relations[m->relation_count];
 
-	*item = (struct item){ .name = resource->name, .network = resource->network,
+	*item = (struct item){ .name = resource->name, .line = resource->line, .network = resource->network,
 		.domains = &((struct hubfile_resource *)resource)->domain, .domain_count = !!resource->domain,
 		.metric = network->metric, .is_masqueraded = network->is_masqueraded, .is_kept = true,
 		.is_resource = true };

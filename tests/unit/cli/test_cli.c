@@ -72,8 +72,8 @@ static void assert_asked(const char *file, const char *line, const char *want)
 /* Commands find the hub's data directory as the hub does; without a hub they say where they looked. */
 static void hub_commands_find_the_hub_as_it_finds_itself(void **state)
 {
-#define NO_HUB(dir) "talon: hub peers: no hub runs with the data directory " dir "; --data-dir DIR, or --file " \
-	"FILE which names it, is for another one\n"
+#define NO_HUB(dir) "talon: hub peers: no hub runs with the data directory " dir "; --data-dir DIR, or " \
+	"--file FILE which names it, is for another one\n"
 	char path[] = "/tmp/talon-test-cli-XXXXXX";
 	int fd = mkstemp(path);
 

@@ -295,7 +295,8 @@ static void routes_and_networks_name_their_routers(void **state)
 		"    routers: {groups: routers}\n"
 		"    to: All\n"
 		"    keep-addresses: true\n"
-		"  - {name: exit, network: 0.0.0.0/0, routers: gw1, to: a}\n"
+		"  - {name: exit, network: 0.0.0.0/0, routers: gw1, to: a, auto-apply: true}\n"
+		"  - {name: exit6, network: \"::/0\", routers: gw1, to: a, auto-apply: false}\n"
 		"networks:\n"
 		"  - name: cluster\n"
 		"    routers: [node]\n"
@@ -306,7 +307,7 @@ static void routes_and_networks_name_their_routers(void **state)
 	const struct hubfile_route *r = file->routes;
 	const struct hubfile_network *n = file->networks;
 
-	assert_int_equal(file->route_count, 4);
+	assert_int_equal(file->route_count, 5);
 	assert_string_equal(r[0].name, "lan");
 	assert_cidr(&r[0].network, "192.168.1.0/24");
 	assert_int_equal(r[0].metric, 9999);
@@ -324,6 +325,10 @@ static void routes_and_networks_name_their_routers(void **state)
 	assert_string_equal(r[2].domains[0], "*.example.com");
 	assert_true(r[2].is_kept);
 	assert_cidr(&r[3].network, "0.0.0.0/0");
+	assert_false(r[3].is_by_choice);
+	assert_true(r[4].is_by_choice);
+	assert_int_equal(r[0].line, 4);
+	assert_int_equal(r[2].line, 7);
 	assert_int_equal(file->network_count, 1);
 	assert_string_equal(n->name, "cluster");
 	assert_int_equal(n->metric, 10);
@@ -736,6 +741,12 @@ static const struct {
 	{ "policies: []\nroutes: [{name: r, network: 10.0.0.0/8, keep-addresses: true, routers: "
 		"x, to: All}]\n", 2,
 		"routes.r.keep-addresses: expected domains beside it" },
+	{ "policies: []\nroutes: [{name: r, network: 10.0.0.0/8, auto-apply: false, routers: x, to: "
+		"All}]\n", 2, "routes.r.auto-apply: expected network 0.0.0.0/0 or ::/0 beside it" },
+	{ "policies: []\nroutes: [{name: r, domains: a.b, auto-apply: true, routers: x, to: All}]\n", 2,
+		"routes.r.auto-apply: expected network 0.0.0.0/0 or ::/0 beside it" },
+	{ "policies: []\nroutes: [{name: r, network: 0.0.0.0/0, auto-apply: no, routers: x, to: All}]\n", 2,
+		"routes.r.auto-apply: expected true or false" },
 	{ "policies: []\nroutes: [{name: r, domains: [], routers: x, to: All}]\n", 2,
 		"routes.r.domains: expected one domain at least" },
 	{ "policies: []\nroutes: [{name: r, domains: [\"*\"], routers: x, to: All}]\n", 2,

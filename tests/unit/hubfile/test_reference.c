@@ -111,7 +111,7 @@ static const struct {
 	{ "### `keys`", "{policies: [], keys: {a: {file: secrets/runners.key, nothing: 1}}}", 6 },
 	{ "### `policies`", "policies: [{name: a, from: All, to: All, nothing: 1}]", 7 },
 	{ "### `routes`", "{policies: [], routes: [{name: a, network: 10.0.0.0/8, routers: a, to: All, "
-		"nothing: 1}]}", 9 },
+		"nothing: 1}]}", 10 },
 	{ "| `routers` |", "{policies: [], routes: [{name: a, network: 10.0.0.0/8, to: All, "
 		"routers: {peers: a, nothing: 1}}]}", 2 },
 	{ "### `networks`", "{policies: [], networks: [{name: a, routers: a, resources: [], nothing: 1}]}",

@@ -10,6 +10,9 @@
 #include "unit/hubmap_world.h"
 #include "unit/netbird.h"
 
+#define PROSPECT_KEY	"B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw="
+#define PROSPECT_HASH	"853f7056727da636a1e137808d893a4f9309d26bc045dfd69024a3376affcd17"
+#define PROSPECT_HASH2	"953f7056727da636a1e137808d893a4f9309d26bc045dfd69024a3376affcd17"
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 struct world {
@@ -126,7 +129,7 @@ static void old_clients_get_no_prefixes_and_no_ipv6(void **state)
 		"[All]}]\n"
 		"policies: [{name: all, from: [All], to: [All]}, "
 		"{name: no, from: [All], to: [All], action: drop, protocol: icmp}]\n"
-		"routes: [{name: exit, network: 0.0.0.0/0, routers: [p2], to: [All]}, "
+		"routes: [{name: exit, network: 0.0.0.0/0, routers: [p2], to: [All], auto-apply: false}, "
 		"{name: six, network: 'fd55::/64', routers: [p2], to: [All]}]\n", 2, SIX);
 	uint8_t key[KEY_LEN];
 	char *text;
@@ -139,7 +142,7 @@ static void old_clients_get_no_prefixes_and_no_ipv6(void **state)
 	assert_null(strstr(text, "AAAA"));
 	assert_non_null(strstr(text, "in accept all 0.0.0.0 (all)\n"));
 	assert_non_null(strstr(text, "in drop icmp 100.64.0.2 (no)\n"));
-	assert_non_null(strstr(text, "route exit 0.0.0.0/0 type 1 by p2 metric 9999 masq p2\n"));
+	assert_non_null(strstr(text, "route exit 0.0.0.0/0 type 1 by p2 metric 9999 masq by choice p2\n"));
 	free(text);
 	/* and those beside it are told what they can use */
 	world_assert_lines(w.map, 1, WORLD_RULES, "in accept all 0.0.0.0 /0 (all)\n"
@@ -150,8 +153,9 @@ static void old_clients_get_no_prefixes_and_no_ipv6(void **state)
 		"out drop icmp fd00::2 /128 (no)\n");
 	world_assert_lines(w.map, 1, WORLD_PEERS, "peer p2 p2.netbird.selfhosted 100.64.0.2/32 fd00::2/128\n"
 		"peer p3 p3.netbird.selfhosted 100.64.0.3/32\n");
-	world_assert_lines(w.map, 1, WORLD_ROUTES, "route exit 0.0.0.0/0 type 1 by p2 metric 9999 masq p2\n"
-		"route exit-v6 ::/0 type 2 by p2 metric 9999 masq p2-v6-default\n"
+	world_assert_lines(w.map, 1, WORLD_ROUTES, "route exit 0.0.0.0/0 type 1 by p2 metric 9999 masq by "
+		"choice "
+		"p2\nroute exit-v6 ::/0 type 2 by p2 metric 9999 masq by choice p2-v6-default\n"
 		"route six fd55::/64 type 2 by p2 metric 9999 masq p2\n");
 	world_assert_lines(w.map, 1, " name self ",
 		"name netbird.selfhosted. p1.netbird.selfhosted A 100.64.0.1\n"
@@ -780,11 +784,12 @@ static void a_public_key_names_its_peer(void **state)
 	done(&w);
 }
 
-static void note(void *ctx, const char *line)
+static void note(void *ctx, const struct hubmap_conflict *conflict)
 {
 	char *text = ctx;
 
-	sprintf(text + strlen(text), "%s\n", line);
+	sprintf(text + strlen(text), "%u: %s%s\n", conflict->line, conflict->is_guess ? "warning: " : "",
+		conflict->text);
 }
 
 static void conflicts_are_named(void **state)
@@ -811,24 +816,26 @@ static void conflicts_are_named(void **state)
 
 	hubmap_conflicts(w.map, note, text);
 	assert_string_equal(text,
-		"10.0.0.0/8 is routed as \"lan\" and as \"other\" with the same metric 9999: which of them "
+		"8: 10.0.0.0/8 is routed as \"lan\" and as \"other\" with the same metric 9999: which of "
+		"them "
 		"a client "
 		"takes is left to chance; give one name to routers that stand in for each other, or two "
 		"metrics\n"
-		"the names \"lan\" (10.0.0.0/8) and \"LAN\" (10.1.0.0/16) differ in capitals only\n"
-		"\"lan\" is the name of a route (10.0.0.0/8) and of a resource (10.4.0.0/16): clients "
+		"9: the names \"lan\" (10.0.0.0/8) and \"LAN\" (10.1.0.0/16) differ in capitals only\n"
+		"15: \"lan\" is the name of a route (10.0.0.0/8) and of a resource (10.4.0.0/16): clients "
 		"select them "
 		"together\n"
-		"the names \"lan\" (10.0.0.0/8) and \"LAN\" (10.1.0.0/16) differ in capitals only\n"
-		"\"lan\" is the name of a route (10.0.0.0/8) and of a resource (10.4.0.0/16): clients "
+		"9: the names \"lan\" (10.0.0.0/8) and \"LAN\" (10.1.0.0/16) differ in capitals only\n"
+		"15: \"lan\" is the name of a route (10.0.0.0/8) and of a resource (10.4.0.0/16): clients "
 		"select them "
 		"together\n"
-		"the names \"LAN\" (10.1.0.0/16) and \"lan\" (10.4.0.0/16) differ in capitals only\n"
-		"policy \"p\": nobody is in the groups of from, so it has no effect\n"
-		"route \"far\" (10.9.0.0/16): no policy that accepts brings those of to together with a "
+		"15: the names \"LAN\" (10.1.0.0/16) and \"lan\" (10.4.0.0/16) differ in capitals only\n"
+		"2: policy \"p\": nobody is in the groups of from, so it has no effect\n"
+		"4: route \"far\" (10.9.0.0/16): no policy that accepts brings those of to together with a "
 		"router, so nobody gets it\n"
-		"route \"LAN\" (10.1.0.0/16) has no router: nobody can use it\n"
-		"resource \"lost\": no policy that accepts has one of its groups in to, so nobody gets it\n");
+		"9: route \"LAN\" (10.1.0.0/16) has no router: nobody can use it\n"
+		"15: resource \"lost\": no policy that accepts has one of its groups in to, so nobody gets "
+		"it\n");
 	done(&w);
 	/* a file alone: who will be in a group is not known yet */
 	w = world_of(yaml, 0, NEW);
@@ -836,17 +843,74 @@ static void conflicts_are_named(void **state)
 	hubmap_conflicts(w.map, note, text);
 	assert_null(strstr(text, "nobody is in"));
 	assert_null(strstr(text, "has no router"));
-	assert_null(strstr(text, "brings"));
+	assert_non_null(strstr(text, "\n4: warning: route \"far\" (10.9.0.0/16): by the groups and keys of "
+		"this "
+		"file, no policy "));
+	assert_non_null(strstr(text, "\n5: warning: route \"alone\""));	/* but for its routers */
+	assert_null(strstr(text, "warning: route \"other\""));
 	done(&w);
 	w = world_of("policies: [{name: no, from: [All], to: [All], action: drop}]\n" ROUTED, 0, NEW);
 	*text = '\0';
 	hubmap_conflicts(w.map, note, text);
 	assert_string_equal(text,
-		"route \"lan\" (192.168.1.0/24): no policy that accepts brings those of to together with a "
-		"router, so nobody gets it\n"
-		"route \"lan\" (192.168.1.0/24): no policy that accepts brings those of to together with a "
-		"router, so nobody gets it\n");
+		"4: route \"lan\" (192.168.1.0/24): no policy that accepts brings those of to together with "
+		"a router, so nobody gets it\n"
+		"5: route \"lan\" (192.168.1.0/24): no policy that accepts brings those of to together with "
+		"a router, so nobody gets it\n");
 	done(&w);
+}
+
+/* Nobody has joined: which groups a peer may come to have, the file alone says. */
+static const struct {
+	const char *file;		/* groups, keys, peers, sign-in; the policy and route are as below */
+	bool is_reachable;
+} prospects[] = {
+	{ "groups: {laps: [lap], nodes: [node], others: [other]}\n", false },
+	{ "groups: {laps: [lap], nodes: [node], others: [lap]}\n", true },
+	{ "groups: {laps: [lap], nodes: [x], others: [lap]}\n", false },
+	/* by name there, by key here: it may be the same */
+	{ "groups: {laps: [lap], nodes: [node], others: ['" PROSPECT_KEY "']}\n", true },
+	{ "groups: {laps: ['" PROSPECT_KEY "'], nodes: [node], others: ['" PROSPECT_KEY "']}\n", true },
+	{ "groups: {laps: [], nodes: [node], others: []}\nkeys: {one: {hash: " PROSPECT_HASH ", groups: "
+	  "laps}, "
+	  "two: {hash: " PROSPECT_HASH2 ", groups: others}}\n", false },
+	{ "groups: {laps: [], nodes: [node], others: []}\nkeys: {one: {hash: " PROSPECT_HASH ", groups: "
+	  "[laps, others]}}\n", true },
+	/* he may join with that key */
+	{ "groups: {laps: [lap], nodes: [node], others: []}\nkeys: {one: {hash: " PROSPECT_HASH ", groups: "
+	  "others}}\n", true },
+	{ "groups: {laps: [], nodes: [node], others: []}\npeers: {lap: {groups: [laps, others]}}\n", true },
+	{ "groups: {laps: [], nodes: [node], others: [other]}\npeers: {lap: {groups: [laps]}}\n", false },
+	{ "groups: {laps: {sign-in: [a]}, nodes: [node], others: {sign-in: [b]}}\nsign-in: {issuer: "
+	  "'https://id.example.com', client-id: x}\n", true },
+	{ "groups: {laps: {sign-in: [a]}, nodes: [node], others: []}\nsign-in: {issuer: "
+	  "'https://id.example.com', client-id: x, groups: others}\n", true },
+	{ "groups: {laps: [], nodes: [node], others: []}\nkeys: {one: {hash: " PROSPECT_HASH ", groups: "
+	  "laps}}\n"
+	  "sign-in: {issuer: 'https://id.example.com', client-id: x, groups: others}\n", false },
+};
+
+static void a_route_that_nobody_can_come_to_is_warned_of(void **state)
+{
+	for (size_t i = 0; i < COUNT(prospects); i++) {
+		for (int is_reverse = 0; is_reverse < 2; is_reverse++) {
+			char yaml[1024], text[1024] = "";
+			struct world w;
+
+			snprintf(yaml, sizeof(yaml), "%spolicies:\n- {name: p, from: %s, to: %s}\nroutes:\n"
+				"- {name: lan, network: 10.0.0.0/8, routers: node, to: laps}\n",
+				prospects[i].file, is_reverse ? "nodes" : "others",
+				is_reverse ? "others" : "nodes");
+			w = world_of(yaml, 0, NEW);
+			hubmap_conflicts(w.map, note, text);
+			if (!strstr(text, "warning: route \"lan\" (10.0.0.0/8): by the groups and keys of "
+				"this "
+				"file, no policy that accepts brings those of to together with a router, so "
+				"nobody gets it\n") != prospects[i].is_reachable)
+				fail_msg("%s%s", yaml, text);
+			done(&w);
+		}
+	}
 }
 
 static void what_cannot_be_taken_changes_nothing(void **state)
@@ -938,6 +1002,7 @@ int main(void)
 		cmocka_unit_test(a_name_belongs_to_the_first_who_has_it),
 		cmocka_unit_test(a_public_key_names_its_peer),
 		cmocka_unit_test(conflicts_are_named),
+		cmocka_unit_test(a_route_that_nobody_can_come_to_is_warned_of),
 		cmocka_unit_test(what_cannot_be_taken_changes_nothing),
 		cmocka_unit_test(what_a_peer_says_of_itself_spoils_no_map),
 		cmocka_unit_test(thousands_find_their_place),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// From version to version, with steps of the test's own behind the file of version 1 as it was recorded: all of
-// them, or nothing.
+// From version to version, with steps of the test's own behind the file of version 1 as it was recorded: all
+// of them, or nothing.
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
