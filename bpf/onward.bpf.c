@@ -5,7 +5,7 @@
 #include "lib/arp.h"
 
 struct arp_frame {
-	struct ethhdr eth;
+	struct ether eth;
 	struct arp4 arp;
 } __attribute__((packed));
 

@@ -25,7 +25,7 @@ static __always_inline int tunnel_keepalive(ctx_md *ctx, struct talon_pkt *pkt)
 static __always_inline int tunnel_answer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
 	__u16 type)
 {
-	struct ethhdr *eth = frame_eth(ctx);
+	struct ether *eth = frame_eth(ctx);
 
 	if (!eth)
 		return drop(pkt, TALON_INTERNAL);
@@ -130,7 +130,7 @@ __noinline int tunnel_classify6(ctx_md *ctx, struct talon_pkt *pkt)
 __noinline int tunnel_classify(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
-	struct ethhdr *eth;
+	struct ether *eth;
 	struct iphdr *ip;
 	__u32 mtu;
 

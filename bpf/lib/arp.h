@@ -19,7 +19,7 @@ struct arp4 {
 static __always_inline int arp_answer(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
 {
 	struct arp4 *arp = frame_at(ctx, L3_OFF, sizeof(*arp));
-	struct ethhdr *eth = frame_eth(ctx);
+	struct ether *eth = frame_eth(ctx);
 	__u32 ifindex = frame_ifindex(ctx);
 	struct talon_link *link;
 	__be32 addr = cfg->snat_addr;

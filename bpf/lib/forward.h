@@ -82,7 +82,7 @@ static __always_inline int deliver_here(ctx_md *ctx, struct talon_pkt *pkt)
 static __always_inline int deliver_through_tunnel(ctx_md *ctx, struct talon_pkt *pkt,
 	const struct talon_config *cfg)
 {
-	struct ethhdr *eth;
+	struct ether *eth;
 
 	frame_forget_meta(ctx);
 	eth = frame_eth(ctx);
@@ -430,7 +430,7 @@ static __always_inline bool forward_is_onward(bool onward, const __u8 *dmac)
 static __always_inline int forward_send(ctx_md *ctx, struct talon_pkt *pkt, const __u8 *dmac,
 	const __u8 *smac, __u32 ifindex)
 {
-	struct ethhdr *eth = frame_eth(ctx);
+	struct ether *eth = frame_eth(ctx);
 
 	if (!eth)
 		return drop(pkt, TALON_INTERNAL);

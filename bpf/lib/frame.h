@@ -32,7 +32,7 @@ static __always_inline int frame_set_type(ctx_md *ctx, bool six)
 {
 	__be16 type = six ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 
-	return bpf_skb_store_bytes(ctx, offsetof(struct ethhdr, h_proto), &type, sizeof(type), 0);
+	return bpf_skb_store_bytes(ctx, offsetof(struct ether, h_proto), &type, sizeof(type), 0);
 }
 
 /* By how much that helper lengthens a packet that becomes IPv6, at the place of its first header. */
@@ -173,18 +173,20 @@ static __always_inline int frame_linearize(ctx_md *ctx)
 /* MACs are carried along, since the bytes before the new start are gone; the type becomes that of @six. */
 static __always_inline int frame_move_start(ctx_md *ctx, int delta, bool six)
 {
-	void *data = ctx_data(ctx);
-	struct ethhdr old, *eth = data;
+	struct ether *eth = ctx_data(ctx);
+	__u64 macs[2];
 
 	if ((void *)(eth + 1) > ctx_data_end(ctx))
 		return -1;
-	old = *eth;
+	macs[0] = *(__u64 *)eth->h_dest;
+	macs[1] = *(__u32 *)(eth->h_dest + 8);
 	if (bpf_xdp_adjust_head(ctx, delta))
 		return -1;
 	eth = ctx_data(ctx);
 	if ((void *)(eth + 1) > ctx_data_end(ctx))
 		return -1;
-	*eth = old;
+	*(__u64 *)eth->h_dest = macs[0];
+	*(__u32 *)(eth->h_dest + 8) = macs[1];
 	eth->h_proto = six ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 	return 0;
 }
@@ -311,7 +313,7 @@ static __always_inline bool frame_is_to_us(ctx_md *ctx)
 #else
 	__u32 ifindex = frame_ifindex(ctx);
 	struct talon_link *link = bpf_map_lookup_elem(&links, &ifindex);
-	struct ethhdr *eth = ctx_data(ctx);
+	struct ether *eth = ctx_data(ctx);
 
 	return link && (void *)(eth + 1) <= ctx_data_end(ctx) && mac_equal(eth->h_dest, link->mac);
 #endif
@@ -328,9 +330,9 @@ static __always_inline bool frame_is_tagged(ctx_md *ctx)
 }
 
 /* The Ethernet header, or NULL. */
-static __always_inline struct ethhdr *frame_eth(ctx_md *ctx)
+static __always_inline struct ether *frame_eth(ctx_md *ctx)
 {
-	struct ethhdr *eth = ctx_data(ctx);
+	struct ether *eth = ctx_data(ctx);
 
 	return (void *)(eth + 1) > ctx_data_end(ctx) ? NULL : eth;
 }

@@ -55,6 +55,24 @@
 #define ETH_P_802_EX1	0x88B5
 #endif
 
+/*
+ * struct ethhdr and struct wg_data without their "packed": for each byte of those clang makes a load or a store
+ * of its own, and no wider load is forwarded what several stores wrote. BPF accesses need not be aligned.
+ */
+struct ether {
+	__u8	h_dest[ETH_ALEN];
+	__u8	h_source[ETH_ALEN];
+	__be16	h_proto;
+};
+TALON_ASSERT_SIZE(struct ether, ETH_HLEN);
+
+struct wg_head {
+	__le32	type;			/* one byte, and three of zero */
+	__le32	receiver_index;
+	__le64	counter;
+};
+TALON_ASSERT_SIZE(struct wg_head, WG_DATA_HEADER_LEN);
+
 /* What a step tells the entry program to do next. */
 enum talon_step {
 	STEP_DONE,		/* pkt->end and pkt->action are set */
@@ -290,8 +308,8 @@ static __always_inline struct talon_seen *program_enter(enum talon_program progr
 
 static __always_inline bool mac_equal(const __u8 *a, const __u8 *b)
 {
-	return *(const __u16 *)a == *(const __u16 *)b && *(const __u16 *)(a + 2) == *(const __u16 *)(b + 2) &&
-	       *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
+	return *(const flow_u32 *)a == *(const flow_u32 *)b &&
+		*(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
 }
 
 static __always_inline void addr_set4(struct talon_addr *a, __be32 v4)
@@ -302,11 +320,22 @@ static __always_inline void addr_set4(struct talon_addr *a, __be32 v4)
 	a->word[3] = 0;
 }
 
+/* Not to or from the stack, where accesses have to be aligned. */
 static __always_inline void mac_copy(__u8 *to, const __u8 *from)
 {
-	*(__u16 *)to = *(const __u16 *)from;
-	*(__u16 *)(to + 2) = *(const __u16 *)(from + 2);
+	*(flow_u32 *)to = *(const flow_u32 *)from;
 	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
+}
+
+/* Back to where the frame came from. */
+static __always_inline void ether_turn(struct ether *eth)
+{
+	flow_u32 low = *(flow_u32 *)eth->h_dest;
+	__u16 high = *(__u16 *)(eth->h_dest + 4);
+
+	mac_copy(eth->h_dest, eth->h_source);
+	*(flow_u32 *)eth->h_source = low;
+	*(__u16 *)(eth->h_source + 4) = high;
 }
 
 /* The host's route to an address, or NULL. */

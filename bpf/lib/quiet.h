@@ -9,7 +9,7 @@
 
 static __always_inline bool quiet_addresses(ctx_md *ctx, struct talon_quiet *key, __u32 *ret_off)
 {
-	struct ethhdr *eth = frame_eth(ctx);
+	struct ether *eth = frame_eth(ctx);
 	struct ipv6hdr *ip6;
 	struct iphdr *ip;
 

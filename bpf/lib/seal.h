@@ -361,26 +361,26 @@ __noinline int seal_checksum(ctx_md *ctx, __u32 udp_off, __u32 udp_len, __u32 ad
 	return 0;
 }
 
-static __always_inline void seal_write4(struct iphdr *ip, struct talon_pkt *pkt, __u32 udp_len)
+static __always_inline void seal_write4(void *to, const struct talon_pkt *pkt, __u32 udp_len)
 {
-	struct endpoint_copy *e = &pkt->endpoint;
-	__u16 *half = (__u16 *)ip;
-	__u32 sum = 0;
+	const struct endpoint_copy *e = &pkt->endpoint;
+	flow_u32 *word = to;	/* RFC 791 section 3.1, a row each */
+	__u32 rows[5] = {
+		bpf_htonl(0x45U << 24 | (__u32)pkt->outer_tos << 16 | (sizeof(struct iphdr) + udp_len)),
+		bpf_htonl((__u32)pkt->counter << 16),	/* an id: it may be fragmented on its path */
+		bpf_htonl(64U << 24 | IPPROTO_UDP << 16),
+		e->local.word[0],
+		e->remote.word[0],
+	};
+	__u64 sum = 0;
 
-	__builtin_memset(ip, 0, sizeof(*ip));
-	ip->version = 4;
-	ip->ihl = 5;
-	ip->tos = pkt->outer_tos;
-	ip->tot_len = bpf_htons(sizeof(*ip) + udp_len);
-	ip->id = bpf_htons(pkt->counter);	/* the packet may be fragmented on its path */
-	ip->ttl = 64;
-	ip->protocol = IPPROTO_UDP;
-	ip->saddr = e->local.word[0];
-	ip->daddr = e->remote.word[0];
 #pragma unroll
-	for (int i = 0; i < 10; i++)
-		sum += half[i];
-	ip->check = csum_finish(sum);
+	for (int i = 0; i < 5; i++)
+		sum += rows[i];
+	rows[2] |= (__u32)csum_finish(csum_fold(sum)) << 16;
+#pragma unroll
+	for (int i = 0; i < 5; i++)
+		word[i] = rows[i];
 }
 
 static __always_inline void seal_write6(struct ipv6hdr *ip6, struct talon_pkt *pkt, __u32 udp_len)
@@ -410,8 +410,8 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	struct talon_peer_stats *ps;
 	struct endpoint_copy *e;
 	struct udphdr *udp;
-	struct wg_data *wg;
-	struct ethhdr *eth;
+	struct wg_head *wg;
+	struct ether *eth;
 	__u32 wg_off, udp_len;
 	bool six;
 
@@ -450,8 +450,8 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	udp->dest = e->remote_port;
 	udp->len = bpf_htons(udp_len);
 	udp->check = 0;
-	wg = (struct wg_data *)(udp + 1);
-	*(__u32 *)wg = WG_DATA;
+	wg = (struct wg_head *)(udp + 1);
+	wg->type = WG_DATA;
 	wg->receiver_index = pkt->wg_off;
 	wg->counter = pkt->counter;
 	/* Nothing checks it on our own pair. */

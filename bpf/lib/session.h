@@ -43,7 +43,7 @@ __noinline int session_prepare_open(ctx_md *ctx, struct talon_pkt *pkt)
 	const struct talon_config *cfg = config_get();
 	struct talon_replay *replay_state;
 	struct talon_session *s;
-	struct wg_data *wg;
+	struct wg_head *wg;
 	__u32 slot;
 
 	if (!pkt || !cfg)
@@ -83,7 +83,7 @@ static __always_inline bool session_is_from(const struct talon_endpoint *e, cons
 }
 
 /* @ifindex 0: passed in by the controller, without layer-2 information. */
-static __always_inline bool session_way_in_is(const struct talon_endpoint *e, const struct ethhdr *eth,
+static __always_inline bool session_way_in_is(const struct talon_endpoint *e, const struct ether *eth,
 	__u32 ifindex)
 {
 	return !ifindex || (e->in_ifindex == ifindex && mac_equal(e->in_smac, eth->h_source) &&
@@ -97,7 +97,7 @@ static __always_inline bool session_way_in_is(const struct talon_endpoint *e, co
  * packet came by the controller's socket (outer fragments, devices without our program), which knows
  * the source but not the device.
  */
-static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *eth, __u32 ifindex)
+static __always_inline void session_roam(struct talon_pkt *pkt, struct ether *eth, __u32 ifindex)
 {
 	struct talon_endpoint *e = MAP_LOOKUP(endpoints, &pkt->peer);
 	bool pinned, learn, moved;
@@ -134,12 +134,8 @@ static __always_inline void session_roam(struct talon_pkt *pkt, struct ethhdr *e
 	}
 	if (!learn)
 		goto unlock;
-	*(__u16 *)e->in_smac = *(__u16 *)eth->h_source;
-	*(__u16 *)(e->in_smac + 2) = *(__u16 *)(eth->h_source + 2);
-	*(__u16 *)(e->in_smac + 4) = *(__u16 *)(eth->h_source + 4);
-	*(__u16 *)e->in_dmac = *(__u16 *)eth->h_dest;
-	*(__u16 *)(e->in_dmac + 2) = *(__u16 *)(eth->h_dest + 2);
-	*(__u16 *)(e->in_dmac + 4) = *(__u16 *)(eth->h_dest + 4);
+	mac_copy(e->in_smac, eth->h_source);
+	mac_copy(e->in_dmac, eth->h_dest);
 	e->in_ifindex = ifindex;
 unlock:
 	bpf_spin_unlock(&e->lock);
@@ -215,7 +211,7 @@ static __always_inline __u32 session_note_peer(ctx_md *ctx, struct talon_pkt *pk
 	const struct talon_config *cfg)
 {
 	struct talon_peer_stats *ps = MAP_LOOKUP(peer_stats, &pkt->peer);
-	struct ethhdr *eth;
+	struct ether *eth;
 
 	if (!ps)
 		return TALON_INTERNAL;

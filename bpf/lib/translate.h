@@ -216,17 +216,14 @@ static __always_inline int refuse_to_wire(ctx_md *ctx, struct talon_pkt *pkt, co
 {
 	/* We must not use a client's own address as source. */
 	__be32 src = whose_is_source(cfg, pkt->key.dst) ? pkt->key.dst : cfg->node_addr;
-	struct ethhdr *eth;
-	__u8 mac[6];
+	struct ether *eth;
 
 	if (icmp_error_build(ctx, pkt, src, what, reason) != STEP_NEXT)
 		return STEP_DONE;
 	eth = frame_eth(ctx);
 	if (!eth)
 		return drop(pkt, TALON_INTERNAL);
-	mac_copy(mac, eth->h_dest);
-	mac_copy(eth->h_dest, eth->h_source);
-	mac_copy(eth->h_source, mac);
+	ether_turn(eth);
 	pkt->ifindex = frame_ifindex(ctx);
 	return end(pkt, TALON_ICMP_SENT, frame_back_action(ctx, cfg));
 }

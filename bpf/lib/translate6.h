@@ -214,8 +214,7 @@ __noinline int translate6_find(ctx_md *ctx, struct talon_pkt *pkt)
 static __always_inline int refuse6_to_wire(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg,
 	__u32 what, __u32 reason)
 {
-	struct ethhdr *eth;
-	__u8 mac[6];
+	struct ether *eth;
 
 	/* We must not use a client's own address as source. */
 	pkt->answer = whose6_is_own(cfg, &pkt->inner_dst) ? pkt->inner_dst : cfg->node_addr6;
@@ -224,9 +223,7 @@ static __always_inline int refuse6_to_wire(ctx_md *ctx, struct talon_pkt *pkt, c
 	eth = frame_eth(ctx);
 	if (!eth)
 		return drop(pkt, TALON_INTERNAL);
-	mac_copy(mac, eth->h_dest);
-	mac_copy(eth->h_dest, eth->h_source);
-	mac_copy(eth->h_source, mac);
+	ether_turn(eth);
 	pkt->ifindex = frame_ifindex(ctx);
 	return end(pkt, TALON_ICMP_SENT, frame_back_action(ctx, cfg));
 }

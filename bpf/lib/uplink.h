@@ -187,7 +187,7 @@ static __always_inline int classify6(ctx_md *ctx, struct talon_pkt *pkt, const s
 
 static __always_inline int classify(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_config *cfg)
 {
-	struct ethhdr *eth;
+	struct ether *eth;
 
 	if (!cfg->generation || frame_is_tagged(ctx))
 		return STEP_DONE;

@@ -90,7 +90,7 @@ static __always_inline bool sample_read6(ctx_md *ctx, __u32 off, __u32 room, str
 static __always_inline void sample_read(ctx_md *ctx, const struct talon_pkt *pkt, struct talon_drop_sample *s)
 {
 	__u32 off = L3_OFF, room = frame_len(ctx) - L3_OFF;
-	struct ethhdr *eth = frame_eth(ctx);
+	struct ether *eth = frame_eth(ctx);
 
 	switch (pkt->place) {
 	case PLACE_FRAME:

@@ -121,8 +121,8 @@ static inline void bench_number(FILE *to, const char *name, double value)
 }
 
 /*
- * One line, if the row is wanted. @reference: what gave @reference_value in the same run; NULL (and NAN) if there is no reference.
- * @ratio: how many times better than the reference, so more than 1 is good.
+ * One line, if the row is wanted. @reference: what gave @reference_value in the same run; NULL (and NAN) if
+ * there is no reference. @ratio: how many times better than the reference, so more than 1 is good.
  */
 static inline void bench_report(struct bench *b, const char *name, double value, const char *unit,
 	const char *reference, double reference_value, double ratio)
