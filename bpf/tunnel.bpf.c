@@ -3,7 +3,6 @@
 // wire-sized and summed there.
 #define TALON_TC
 #include "lib/icmp6.h"
-#include "lib/keystream.h"
 #include "lib/seal.h"
 #include "lib/translate.h"
 #include "lib/translate6.h"
@@ -206,13 +205,7 @@ int talon_tunnel(struct __sk_buff *ctx)
 			if (cfg)
 				rewrite_mss(ctx, pkt, mss_of_mtu(pkt, endpoint_mtu(cfg, pkt->peer)));
 		}
-		step = seal_prepare(ctx, pkt);
-		if (step == STEP_NEXT) {
-			if (keystream_seal(ctx, pkt, L3_OFF + seal_outer_len(pkt)))
-				drop(pkt, TALON_INTERNAL);
-			else
-				seal_finish(ctx, pkt);
-		}
+		seal(ctx, pkt);
 	}
 	count(TALON_DIR_TUNNEL, pkt->end);
 	if (pkt->action != ACTION_SEND)

@@ -34,14 +34,14 @@ static long ahead_open_step(__u64 i, struct ahead_step *step)
 	if ((void *)(block + 8) > ctx_data_end(step->ctx))
 		return 1;
 	stream = AHEAD_STREAM(step->slot, at);
-	poly1305_blocks4(&step->a->poly, block);
+	poly1305_blocks4(&step->a->poly, block, NULL);
 #pragma unroll
 	for (int j = 0; j < 8; j++)
 		block[j] ^= stream[j];
 	return 0;
 }
 
-static long ahead_seal_step(__u64 i, struct ahead_step *step)
+static __always_inline long ahead_seal_block(__u64 i, struct ahead_step *step, __u64 *sum)
 {
 	__u32 at = ((__u32)i & 31) * CHACHA20_BLOCK_LEN, off = step->off + at;
 	const __u64 *stream;
@@ -56,7 +56,22 @@ static long ahead_seal_step(__u64 i, struct ahead_step *step)
 #pragma unroll
 	for (int j = 0; j < 8; j++)
 		block[j] = block[AEAD_SEAL_SHIFT / 8 + j] ^ stream[j];
-	poly1305_blocks4(&step->a->poly, block);
+	poly1305_blocks4(&step->a->poly, block, sum);
+	return 0;
+}
+
+static long ahead_seal_step(__u64 i, struct ahead_step *step)
+{
+	return ahead_seal_block(i, step, NULL);
+}
+
+static long ahead_seal_sum_step(__u64 i, struct ahead_step *step)
+{
+	__u64 sum = step->a->sum;
+
+	if (ahead_seal_block(i, step, &sum))
+		return 1;
+	step->a->sum = sum;
 	return 0;
 }
 
@@ -183,6 +198,7 @@ static __always_inline int ahead_seal16(struct ahead_step *step, __u32 at, __u32
 		return -EINVAL;
 	block[0] = m[0];
 	block[1] = m[1];
+	step->a->sum += csum_word(m[0]) + csum_word(m[1]);
 	return 0;
 }
 
@@ -200,7 +216,11 @@ __noinline int aead_seal_ahead(ctx_md *ctx, struct aead *a, const struct talon_k
 
 	padded = aead_padded_len(len, a->mtu);
 	poly1305_init(&a->poly, slot->poly_key);
-	bpf_loop(len / CHACHA20_BLOCK_LEN, ahead_seal_step, &step, 0);
+	a->sum = 0;
+	if (a->sums)
+		bpf_loop(len / CHACHA20_BLOCK_LEN, ahead_seal_sum_step, &step, 0);
+	else
+		bpf_loop(len / CHACHA20_BLOCK_LEN, ahead_seal_step, &step, 0);
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < 4; i++) {
 		if (16 * i >= left)
@@ -219,6 +239,7 @@ __noinline int aead_seal_ahead(ctx_md *ctx, struct aead *a, const struct talon_k
 		return -EINVAL;
 	put[0] = a->tag[0];
 	put[1] = a->tag[1];
+	aead_sum_tag(a, padded);
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 #include <linux/errno.h>
 #include <bpf/bpf_helpers.h>
 
+#include "talon/csum.h"
 #include "talon/types.h"
 #include "lib/chacha20.h"
 #include "lib/ctx.h"
@@ -31,7 +32,8 @@
 /* State for one packet. Too large for the stack: keep it in a per-CPU array. */
 struct aead {
 	__u32		mtu;		/* upper bound for the padded length of a sealed packet; 0: none */
-	__u32		unused;
+	__u32		sums;		/* to seal: is the sum asked for? */
+	__u64		sum;		/* of ciphertext and tag that were sealed (RFC 1071), not folded */
 	struct chacha20	chacha;
 	struct poly1305	poly;
 	__u64		tail[8];	/* the last, shorter block */
@@ -54,9 +56,9 @@ static __always_inline void aead_set_key(struct aead *a, const __u32 key[8], __u
 }
 
 /*
- * To be called when the packet is done: the per-CPU memory lives as long as the programs, but keys must
- * not outlive their session. aead_wipe() also clears the keystream, the one-time key and the last
- * plaintext; mtu stays.
+ * aead_wipe() is to be called when the packet is done: the per-CPU memory lives as long as the programs, but
+ * keys must not outlive their session. It also clears the keystream, the one-time key and the last
+ * plaintext; mtu stays. aead_wipe_key(): of a key that was not used.
  */
 static __always_inline void aead_wipe_key(struct aead *a)
 {
@@ -147,7 +149,7 @@ static long aead_open_step(__u64 i, struct aead_step *step)
 	block = ctx_data(step->ctx) + off;
 	if ((void *)(block + 8) > ctx_data_end(step->ctx))
 		return 1;
-	poly1305_blocks4(&a->poly, block);
+	poly1305_blocks4(&a->poly, block, NULL);
 	chacha20_next(&a->chacha);
 	aead_xor64(a, block, block);
 	return 0;
@@ -157,7 +159,7 @@ static long aead_seal_step(__u64 i, struct aead_step *step)
 {
 	__u32 off = step->off + ((__u32)i & 31) * CHACHA20_BLOCK_LEN;
 	struct aead *a = step->a;
-	__u64 *block;
+	__u64 *block, sum;
 
 	if (off > AEAD_MAX_OFF + AEAD_MAX_LEN)
 		return 1;
@@ -166,7 +168,9 @@ static long aead_seal_step(__u64 i, struct aead_step *step)
 		return 1;
 	chacha20_next(&a->chacha);
 	aead_xor64(a, block, (void *)block + AEAD_SEAL_SHIFT);
-	poly1305_blocks4(&a->poly, block);
+	sum = a->sum;
+	poly1305_blocks4(&a->poly, block, &sum);
+	a->sum = sum;
 	return 0;
 }
 
@@ -243,11 +247,26 @@ static __always_inline void aead_cut_tail(struct aead *a, __u32 kept)
 	}
 }
 
+static __always_inline void aead_sum_tail(struct aead *a)
+{
+	for (int i = 0; i < 8; i++)
+		a->sum += csum_word(a->tail[i]);
+}
+
+/* The tag joins the sum. After an odd length, which only a path's odd MTU makes, it begins inside a word. */
+static __always_inline void aead_sum_tag(struct aead *a, __u32 len)
+{
+	__u64 sum = csum_word(a->tag[0]) + csum_word(a->tag[1]);
+
+	a->sum += len & 1 ? csum_odd(sum) : sum;
+}
+
 /*
  * Seal @len bytes of plaintext that start at @off + AEAD_SEAL_SHIFT. Ciphertext, padded with zeros to a
  * multiple of 16 (WireGuard paper section 5.4.6), is written from @off, followed by the tag: both end
- * before the plaintext did. @len 0 makes a keepalive, which is only a tag. Returns 0; -EINVAL: the
- * plaintext is incomplete, nothing was changed.
+ * before the plaintext did. @len 0 makes a keepalive, which is only a tag. @a->sum becomes that of what was
+ * written, if @a->sums is set (otherwise it may). Returns 0; -EINVAL: the plaintext is incomplete, nothing
+ * was changed.
  */
 __noinline int aead_seal(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 {
@@ -263,6 +282,7 @@ __noinline int aead_seal(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 
 	padded = aead_padded_len(len, a->mtu);
 	kept = padded - (len - left);
+	a->sum = 0;
 	aead_begin(a);
 	bpf_loop(len / CHACHA20_BLOCK_LEN, aead_seal_step, &step, 0);
 	if (left) {
@@ -272,6 +292,7 @@ __noinline int aead_seal(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 		aead_next(&a->chacha);
 		aead_xor_tail(a);
 		aead_cut_tail(a, kept);
+		aead_sum_tail(a);
 		if (ctx_store_bytes(ctx, at, a->tail, aead_clamp64(kept)))
 			return -EINVAL;
 	}
@@ -286,6 +307,7 @@ __noinline int aead_seal(ctx_md *ctx, struct aead *a, __u32 off, __u32 len)
 		return -EINVAL;
 	put[0] = a->tag[0];
 	put[1] = a->tag[1];
+	aead_sum_tag(a, padded);
 	return 0;
 }
 

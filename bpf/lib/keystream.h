@@ -8,7 +8,7 @@
 #define TALON_LIB_KEYSTREAM_H
 
 #include "lib/aead_ahead.h"
-#include "lib/packet.h"
+#include "lib/session.h"
 
 #define KEYSTREAM_READ(x) (*(volatile typeof(x) *)&(x))	/* written by another process meanwhile */
 
@@ -123,8 +123,25 @@ static __always_inline void keystream_note(struct talon_keystream_ring *ring, co
 }
 
 /*
+ * Copies the session's key for @dir, which only the inline way needs. 0; -ENOKEY: it was retired since it was
+ * found.
+ */
+static __always_inline int keystream_set_key(struct talon_pkt *pkt, const struct talon_config *cfg, __u32 dir)
+{
+	struct talon_session *s = session_find(cfg, pkt->index);
+
+	if (!s)
+		return -ENOKEY;
+	aead_set_key(&pkt->aead, dir == TALON_KEYSTREAM_RECV ? s->recv_key : s->send_key, pkt->counter);
+	if (session_is_still(s, pkt->index))
+		return 0;
+	aead_wipe_key(&pkt->aead);
+	return -ENOKEY;
+}
+
+/*
  * aead_open() of the message at pkt->wg_off, with keystream made ahead where it is there. A forged packet
- * leaves the slot for the real one.
+ * leaves the slot for the real one. -ENOKEY: the session was retired meanwhile.
  */
 __noinline int keystream_open(ctx_md *ctx, struct talon_pkt *pkt)
 {
@@ -143,8 +160,10 @@ __noinline int keystream_open(ctx_md *ctx, struct talon_pkt *pkt)
 	if (slot) {
 		ret = aead_open_ahead(ctx, &pkt->aead, slot, off, len);
 		keystream_put(slot, ret ? talon_keystream_token(pkt->index, pkt->counter) : TALON_SLOT_EMPTY);
-		aead_wipe_key(&pkt->aead);
 	} else {
+		ret = keystream_set_key(pkt, cfg, TALON_KEYSTREAM_RECV);
+		if (ret)
+			return ret;
 		ret = aead_open(ctx, &pkt->aead, off, len);
 		aead_wipe(&pkt->aead);
 	}
@@ -162,7 +181,7 @@ __noinline int keystream_open(ctx_md *ctx, struct talon_pkt *pkt)
 
 /*
  * aead_seal() to @off with pkt->counter, which was drawn for this packet alone: no other one finds the
- * slot's counter again.
+ * slot's counter again. -ENOKEY as above.
  */
 __noinline int keystream_seal(ctx_md *ctx, struct talon_pkt *pkt, __u32 off)
 {
@@ -175,13 +194,17 @@ __noinline int keystream_seal(ctx_md *ctx, struct talon_pkt *pkt, __u32 off)
 	if (!pkt || !cfg)
 		return -EINVAL;
 	len = aead_padded_len(pkt->tot_len, pkt->aead.mtu);
+	/* nothing checks it on our own pair */
+	pkt->aead.sums = !(pkt->endpoint.flags & TALON_ENDPOINT_RELAY);
 	ring = keystream_ring(cfg, pkt->index, TALON_KEYSTREAM_SEND);
 	slot = keystream_take(ring, pkt->index, TALON_KEYSTREAM_SEND, pkt->counter, len);
 	if (slot) {
 		ret = aead_seal_ahead(ctx, &pkt->aead, slot, off, pkt->tot_len);
 		keystream_put(slot, TALON_SLOT_EMPTY);
-		aead_wipe_key(&pkt->aead);
 	} else {
+		ret = keystream_set_key(pkt, cfg, TALON_KEYSTREAM_SEND);
+		if (ret)
+			return ret;
 		ret = aead_seal(ctx, &pkt->aead, off, pkt->tot_len);
 		aead_wipe(&pkt->aead);
 	}

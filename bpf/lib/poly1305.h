@@ -50,11 +50,25 @@ static __always_inline void poly1305_init(struct poly1305 *p, const __u64 key[4]
 		p->h[i] = 0;
 }
 
-/* @h: (h + block) * r, partly carried. */
-static __always_inline void poly1305_step(__u64 h[4], const struct poly1305 *p, const poly1305_word *m,
-	__u64 high)
+/* The barrier keeps the compiler from gathering words for the sum, which costs more than the additions. */
+static __always_inline __u64 poly1305_word_of(const poly1305_word *m, __u64 *sum)
 {
-	__u64 h0 = h[0] + m[0], h1 = h[1] + m[1], h2 = h[2] + m[2], h3 = h[3] + m[3] + (high << 32);
+	__u64 word = *m;
+
+	if (sum) {
+		*sum += word;
+		asm volatile("" : "+r"(*sum));
+	}
+	return word;
+}
+
+/* @h: (h + block) * r, partly carried. @sum: the block's words are added to it as well, unless it is NULL. */
+static __always_inline void poly1305_step(__u64 h[4], const struct poly1305 *p, const poly1305_word *m,
+	__u64 high, __u64 *sum)
+{
+	__u64 h0 = h[0] + poly1305_word_of(m, sum), h1 = h[1] + poly1305_word_of(m + 1, sum),
+		h2 = h[2] + poly1305_word_of(m + 2, sum),
+		h3 = h[3] + poly1305_word_of(m + 3, sum) + (high << 32);
 	__u64 r0 = p->r[0], r1 = p->r[1], r2 = p->r[2], r3 = p->r[3];
 	__u64 s1 = p->s[1], s2 = p->s[2], s3 = p->s[3];
 	__u64 d0, d1, d2, d3, over;
@@ -76,27 +90,28 @@ static __always_inline void poly1305_step(__u64 h[4], const struct poly1305 *p, 
  */
 static __always_inline void poly1305_block(struct poly1305 *p, const void *m, __u64 high)
 {
-	poly1305_step(p->h, p, m, high);
+	poly1305_step(p->h, p, m, high, NULL);
 }
 
 /*
- * Take in 64 bytes. The accumulator stays in registers; the barriers keep the compiler from loading all of
+ * Take in 64 bytes, and add their words to *@sum unless that is NULL: they are in registers just then. The
+ * accumulator stays in registers; the barriers keep the compiler from loading all of
  * the message first, which would not fit on a BPF stack.
  */
 #define POLY1305_KEEP(h) asm volatile("" : "+r"(h[0]), "+r"(h[1]), "+r"(h[2]), "+r"(h[3]) : : "memory")
 
-static __always_inline void poly1305_blocks4(struct poly1305 *p, const void *message)
+static __always_inline void poly1305_blocks4(struct poly1305 *p, const void *message, __u64 *sum)
 {
 	__u64 h[4] = { p->h[0], p->h[1], p->h[2], p->h[3] };
 	const poly1305_word *m = message;
 
-	poly1305_step(h, p, m, 1);
+	poly1305_step(h, p, m, 1, sum);
 	POLY1305_KEEP(h);
-	poly1305_step(h, p, m + 4, 1);
+	poly1305_step(h, p, m + 4, 1, sum);
 	POLY1305_KEEP(h);
-	poly1305_step(h, p, m + 8, 1);
+	poly1305_step(h, p, m + 8, 1, sum);
 	POLY1305_KEEP(h);
-	poly1305_step(h, p, m + 12, 1);
+	poly1305_step(h, p, m + 12, 1, sum);
 	p->h[0] = h[0];
 	p->h[1] = h[1];
 	p->h[2] = h[2];

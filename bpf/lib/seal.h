@@ -7,7 +7,7 @@
 
 #include "lib/endpoint.h"
 #include "lib/fib.h"
-#include "lib/session.h"
+#include "lib/keystream.h"
 
 /* No key to send with: the controller is asked for a handshake and keeps the packet meanwhile. */
 static __always_inline int seal_later(ctx_md *ctx, struct talon_pkt *pkt, enum talon_end reason)
@@ -274,91 +274,37 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 	if (pkt->counter >= WG_REJECT_AFTER_MESSAGES)
 		return drop(pkt, TALON_KEY_EXPIRED);
 	pkt->wg_off = s->remote_index;	/* for the header */
-	aead_set_key(&pkt->aead, s->send_key, pkt->counter);
 	if (!session_is_still(s, pkt->index))
 		return drop(pkt, TALON_NO_KEY);
 	return STEP_NEXT;
 }
 
-/*
- * Adds @size bytes (a constant, a multiple of 4, at most 512 for 6.1) at *@off to the sum, if
- * *@left has them.
- */
-static __always_inline int sum_chunk(ctx_md *ctx, __u32 *off, __u32 *left, __u32 size, __u64 *sum)
+/* What both addresses, the protocol and the length add to the sum (RFC 768, RFC 8200 section 8.1). */
+static __always_inline __u64 seal_pseudo_sum(const struct endpoint_copy *e, bool six, __u32 udp_len)
 {
-	__be32 *p;
+	__u64 sum = (__u64)e->local.word[0] + e->remote.word[0];
 
-	if (*left < size)
-		return 0;
-	p = frame_at(ctx, *off, size);
-	if (!p)
-		return -1;
-	if (size > 64) {
-		*sum += (__u32)bpf_csum_diff(NULL, 0, p, size, 0);
-	} else {	/* a call costs more than this many additions */
-#pragma unroll
-		for (__u32 i = 0; i < size / 4; i++)
-			*sum += p[i];
-	}
-	*off += size;
-	*left -= size;
-	return 0;
+	if (six)
+		for (int i = 1; i < 4; i++)
+			sum += (__u64)e->local.word[i] + e->remote.word[i];
+	return sum + bpf_htons(udp_len) + bpf_htons(IPPROTO_UDP);
 }
 
 /*
- * UDP checksum of the outer packet, or that of an ICMPv6 message (@proto). Over IPv6 it is mandatory
- * (RFC 8200 section 8.1); over IPv4 it pays: receivers merge datagrams (UDP GRO) only if they have one,
- * and userspace WireGuard depends on that for speed. A separate function: verified once, with its own
- * stack.
+ * Checksum of the outer datagram. Over IPv6 it is mandatory (RFC 8200 section 8.1); over IPv4 it pays:
+ * receivers merge datagrams (UDP GRO) only if they have one, and userspace WireGuard depends on that for
+ * speed. The AEAD has summed what it wrote.
  */
-__noinline int seal_checksum(ctx_md *ctx, __u32 udp_off, __u32 udp_len, __u32 addrs_len, __u32 proto)
+static __always_inline __u16 seal_checksum(const struct talon_pkt *pkt, bool six, __u32 udp_len)
 {
-	__u32 off, left, rest[4] = {};
-	__u64 sum;
+	const struct endpoint_copy *e = &pkt->endpoint;
+	__u64 sum = pkt->aead.sum + seal_pseudo_sum(e, six, udp_len);
 	__u16 check;
-	__u16 *half;
 
-	if (udp_off > 128 || udp_len > sizeof(struct udphdr) + WG_DATA_MIN_LEN + AEAD_MAX_LEN)
-		return -1;
-	/* pseudo header: addresses, length, protocol */
-	sum = bpf_htons(udp_len) + bpf_htons((__u16)proto);
-	off = udp_off - addrs_len;
-	left = addrs_len;
-	if (sum_chunk(ctx, &off, &left, 32, &sum) || sum_chunk(ctx, &off, &left, 8, &sum))
-		return -1;
-	off = udp_off;
-	left = udp_len;
-	/*
-	 * These add up to the longest packet that the AEAD seals; each further step doubles the
-	 * verifier's work.
-	 */
-	if (sum_chunk(ctx, &off, &left, 512, &sum) || sum_chunk(ctx, &off, &left, 512, &sum) ||
-	    sum_chunk(ctx, &off, &left, 512, &sum) || sum_chunk(ctx, &off, &left, 256, &sum) ||
-	    sum_chunk(ctx, &off, &left, 128, &sum) || sum_chunk(ctx, &off, &left, 64, &sum) ||
-	    sum_chunk(ctx, &off, &left, 32, &sum) || sum_chunk(ctx, &off, &left, 16, &sum) ||
-	    sum_chunk(ctx, &off, &left, 8, &sum))
-		return -1;
-	if (left) {	/* the ciphertext of a full packet is not padded to 16 bytes */
-		left--;
-		barrier_var(left);
-		if (ctx_load_bytes(ctx, off, rest, (left & 15) + 1))
-			return -1;
-#pragma unroll
-		for (int i = 0; i < 4; i++)
-			sum += rest[i];
-	}
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-	check = csum_finish(sum);
-	barrier_var(udp_off);	/* keeps the checked value in the register that is used */
-	half = frame_at(ctx, udp_off, sizeof(struct udphdr));
-	if (!half)
-		return -1;
-	if (proto == IPPROTO_UDP)
-		half[3] = check ? check : 0xffff;
-	else
-		half[1] = check;
-	return 0;
+	sum += (__u32)e->local_port + e->remote_port + bpf_htons(udp_len);
+	sum += WG_DATA + (__u64)pkt->wg_off + csum_word(pkt->counter);
+	check = csum_finish(csum_fold(sum));
+	return check ? check : 0xffff;
 }
 
 static __always_inline void seal_write4(void *to, const struct talon_pkt *pkt, __u32 udp_len)
@@ -449,15 +395,11 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	udp->source = e->local_port;
 	udp->dest = e->remote_port;
 	udp->len = bpf_htons(udp_len);
-	udp->check = 0;
+	udp->check = pkt->aead.sums ? seal_checksum(pkt, six, udp_len) : 0;
 	wg = (struct wg_head *)(udp + 1);
 	wg->type = WG_DATA;
 	wg->receiver_index = pkt->wg_off;
 	wg->counter = pkt->counter;
-	/* Nothing checks it on our own pair. */
-	if (!(e->flags & TALON_ENDPOINT_RELAY) && seal_checksum(ctx, wg_off - sizeof(*udp), udp_len,
-		six ? 32 : 8, IPPROTO_UDP))
-		return drop(pkt, TALON_INTERNAL);
 
 	ps = MAP_LOOKUP(peer_stats, &pkt->peer);
 	if (!ps)
@@ -471,6 +413,19 @@ __noinline int seal_finish(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!(e->flags & TALON_ENDPOINT_ONWARD) || frame_is_tc())
 		return end(pkt, seal_end(pkt), ACTION_SEND);
 	return end(pkt, seal_end(pkt) == TALON_FORWARDED ? frame_onward_end() : seal_end(pkt), ACTION_ONWARD);
+}
+
+/* Seals the inner packet behind the Ethernet header for pkt->peer, and sends it. Always done. */
+static __always_inline int seal(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	int step = seal_prepare(ctx, pkt), ret;
+
+	if (step != STEP_NEXT)
+		return step;
+	ret = keystream_seal(ctx, pkt, L3_OFF + seal_outer_len(pkt));
+	if (ret)
+		return drop(pkt, ret == -ENOKEY ? TALON_NO_KEY : TALON_INTERNAL);
+	return seal_finish(ctx, pkt);
 }
 
 #endif

@@ -22,7 +22,7 @@ static __always_inline struct talon_session *session_find(const struct talon_con
 }
 
 /*
- * After the key was copied: does @s still have the index it was found by? A slot's keys are wiped
+ * After something of it was copied: does @s still have the index it was found by? A slot's keys are wiped
  * seconds after its index was cleared. No program runs that long, but a virtual CPU may be descheduled
  * for longer, and a key of zeros is known to everybody.
  */
@@ -69,7 +69,6 @@ __noinline int session_prepare_open(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_INTERNAL);
 	if (!replay_may_be_new(replay_state, pkt->counter))
 		return drop(pkt, TALON_REPLAYED);
-	aead_set_key(&pkt->aead, s->recv_key, pkt->counter);
 	if (!session_is_still(s, pkt->index))
 		return drop(pkt, TALON_NO_SESSION);
 	return STEP_OPEN;

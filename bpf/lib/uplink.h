@@ -5,7 +5,6 @@
 
 #include "lib/arp.h"
 #include "lib/icmp6.h"
-#include "lib/keystream.h"
 #include "lib/quiet.h"
 #include "lib/seal.h"
 #include "lib/translate.h"
@@ -236,7 +235,7 @@ static __always_inline int uplink_refuse6(ctx_md *ctx, struct talon_pkt *pkt)
 /* The inner packet that a peer sent. STEP_SEAL, STEP_TRANSLATE, or done. */
 static __always_inline int uplink_in(ctx_md *ctx, struct talon_pkt *pkt)
 {
-	int step;
+	int step, ret;
 
 #ifdef TALON_TC
 	if (ctx->gso_segs > 1)	/* merged by GRO: the kernel splits them for the socket */
@@ -247,8 +246,9 @@ static __always_inline int uplink_in(ctx_md *ctx, struct talon_pkt *pkt)
 	step = session_prepare_open(ctx, pkt);
 	if (step != STEP_OPEN)
 		return step;
-	if (keystream_open(ctx, pkt))
-		return drop(pkt, TALON_BAD_TAG);
+	ret = keystream_open(ctx, pkt);
+	if (ret)
+		return drop(pkt, ret == -ENOKEY ? TALON_NO_SESSION : TALON_BAD_TAG);
 	step = session_accept(ctx, pkt);
 	if (step == STEP_REFUSE6)
 		return uplink_refuse6(ctx, pkt);
@@ -279,17 +279,6 @@ static __always_inline int uplink_out(ctx_md *ctx, struct talon_pkt *pkt)
 	return step;
 }
 
-static __always_inline int uplink_seal_here(ctx_md *ctx, struct talon_pkt *pkt)
-{
-	int step = seal_prepare(ctx, pkt);
-
-	if (step != STEP_NEXT)
-		return step;
-	if (keystream_seal(ctx, pkt, L3_OFF + seal_outer_len(pkt)))
-		return drop(pkt, TALON_INTERNAL);
-	return seal_finish(ctx, pkt);
-}
-
 #ifdef TALON_TC
 /*
  * tc: seals by way of the tunnel device, where the kernel splits GRO aggregates and completes
@@ -302,14 +291,14 @@ static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!cfg)
 		return drop(pkt, TALON_INTERNAL);
 	if (icmp6_is_answer(pkt))
-		return uplink_seal_here(ctx, pkt);
+		return seal(ctx, pkt);
 	pkt->ifindex = cfg->tunnel_ifindex;
 	return end(pkt, ctx->gso_segs > 1 ? TALON_SEGMENTED : seal_end(pkt), ACTION_SEND);
 }
 #else
 static __always_inline int uplink_seal(ctx_md *ctx, struct talon_pkt *pkt)
 {
-	return uplink_seal_here(ctx, pkt);
+	return seal(ctx, pkt);
 }
 #endif
 

@@ -125,7 +125,6 @@ int path_open(struct xdp_md *ctx)
 
 	if (!job || !pkt)
 		return XDP_ABORTED;
-	aead_set_key(&pkt->aead, job->key, job->counter);
 	pkt->index = job->index;
 	pkt->counter = job->counter;
 	pkt->wg_off = L3_OFF + OUTER4_LEN - WG_DATA_HEADER_LEN;
@@ -135,7 +134,10 @@ int path_open(struct xdp_md *ctx)
 	return restore_place(ctx, job, 0) ? XDP_ABORTED : XDP_REDIRECT;
 }
 
-/* The place of the plaintext does not change the cost; the frame has room to seal in place. */
+/*
+ * The place of the plaintext does not change the cost; the frame has room to seal in place. As over the relay
+ * pair, without a checksum: that is no part of the AEAD.
+ */
 SEC("xdp")
 int path_seal(struct xdp_md *ctx)
 {
@@ -149,6 +151,7 @@ int path_seal(struct xdp_md *ctx)
 	if (bpf_xdp_adjust_head(ctx, -(int)AEAD_SEAL_SHIFT))
 		return XDP_ABORTED;
 	pkt->aead.mtu = 0;
+	pkt->endpoint.flags = TALON_ENDPOINT_RELAY;
 	slot = job->slot;
 	sc = bpf_map_lookup_elem(&send_counters, &slot);
 	if (!sc)
@@ -156,7 +159,6 @@ int path_seal(struct xdp_md *ctx)
 	pkt->index = job->index;
 	pkt->counter = sc->next++;
 	pkt->tot_len = job->plain_len;
-	aead_set_key(&pkt->aead, job->key, pkt->counter);
 	if (keystream_seal(ctx, pkt, L3_OFF))
 		return XDP_ABORTED;
 	return restore_place(ctx, job, AEAD_SEAL_SHIFT) ? XDP_ABORTED : XDP_REDIRECT;

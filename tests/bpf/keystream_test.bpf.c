@@ -30,7 +30,7 @@ static __always_inline struct talon_pkt *prepare(const struct keystream_test_job
 	pkt->cipher_len = job->len;
 	pkt->tot_len = job->len;
 	pkt->aead.mtu = job->mtu;
-	aead_set_key(&pkt->aead, job->key, job->counter);
+	pkt->endpoint.flags = job->relayed ? TALON_ENDPOINT_RELAY : 0;
 	return pkt;
 }
 
@@ -48,8 +48,11 @@ int seal(ctx_md *ctx)
 {
 	struct keystream_test_job *job = bpf_map_lookup_elem(&jobs, ONLY);
 	struct talon_pkt *pkt = job ? prepare(job) : NULL;
+	int ret = pkt ? keystream_seal(ctx, pkt, KEYSTREAM_TEST_OFF) : -ENOENT;
 
-	return pkt ? keystream_seal(ctx, pkt, KEYSTREAM_TEST_OFF) : -ENOENT;
+	if (!ret && pkt && job)
+		job->sum = pkt->aead.sum;
+	return ret;
 }
 
 /* Draws a counter, seals with it, and opens inline what came out. */
@@ -63,7 +66,6 @@ int stress(ctx_md *ctx)
 	if (!pkt)
 		return -ENOENT;
 	pkt->counter = __sync_fetch_and_add(&job->drawn, 1);
-	aead_set_key(&pkt->aead, job->key, pkt->counter);
 	if (keystream_seal(ctx, pkt, KEYSTREAM_TEST_OFF))
 		return -EIO;
 	len = aead_padded_len(job->len, job->mtu);

@@ -13,12 +13,13 @@ struct keystream_test_job {
 	__u32	index;
 	__u32	len;		/* of the ciphertext to open, of the plaintext to seal */
 	__u32	mtu;
-	__u32	pad;
+	__u32	relayed;	/* no checksum is asked for */
 	/* of "stress" */
 	__u64	drawn;		/* next counter; atomic additions */
 	__u64	good;		/* sealed ahead and opened inline */
 	__u64	bad;
+	__u64	sum;		/* of what was sealed */
 };
-TALON_ASSERT_SIZE(struct keystream_test_job, 80);
+TALON_ASSERT_SIZE(struct keystream_test_job, 88);
 
 #endif

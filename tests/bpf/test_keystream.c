@@ -23,6 +23,8 @@
 #include "keystream/segments.h"
 #include "keystream/window.h"
 #include "talon/config_types.h"
+#include "talon/csum.h"
+#include "talon/session_types.h"
 #include "traffic.h"
 
 #define OFF		KEYSTREAM_TEST_OFF
@@ -165,6 +167,17 @@ static struct counts stats(struct rig *rig, uint32_t dir)
 		traffic_sum(map_fd(rig, "traffic"), sent, mask).packets };
 }
 
+/* The job's session, as the controller writes it. */
+static void put_session(struct rig *rig, const struct keystream_test_job *job)
+{
+	struct talon_session session = { .index = job->index };
+	const uint32_t slot = job->index % SESSIONS;
+
+	memcpy(session.recv_key, job->key, sizeof(job->key));
+	memcpy(session.send_key, job->key, sizeof(job->key));
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "sessions"), &slot, &session, BPF_ANY), 0);
+}
+
 static void run_program(struct rig *rig, int prog_fd, const struct keystream_test_job *job, struct run *run)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts,
@@ -187,6 +200,7 @@ static bool runs_ahead(struct rig *rig, enum talon_keystream_dir dir, const stru
 {
 	struct counts before = stats(rig, dir), after;
 
+	put_session(rig, job);
 	run_program(rig, dir == TALON_KEYSTREAM_RECV ? rig->open_fd : rig->seal_fd, job, run);
 	after = stats(rig, dir);
 	assert_int_equal(after.ahead + after.inline_ - before.ahead - before.inline_, run->verdict ? 0 : 1);
@@ -247,6 +261,63 @@ static void every_length_opens_alike(void **state)
 	}
 }
 
+/* RFC 1071, byte by byte, of what the program sealed. */
+static void sum_is_right(struct rig *rig, const struct keystream_test_job *job, const struct run *run)
+{
+	uint32_t len = (job->len + 15) & ~15U, sum = 0, zero = 0;
+	struct keystream_test_job done;
+
+	if (job->mtu && len > job->mtu)
+		len = job->mtu;
+	for (uint32_t i = 0; i < len + TAG_LEN; i++)
+		sum += i % 2 ? run->out[OFF + i] << 8 : run->out[OFF + i];
+	assert_int_equal(bpf_map_lookup_elem(map_fd(rig, "jobs"), &zero, &done), 0);
+	assert_int_equal(csum_finish(csum_fold(done.sum)), csum_finish(sum));
+}
+
+static void what_is_sealed_is_summed(void **state)
+{
+	struct keystream_test_job job;
+	struct rig *rig = *state;
+	struct run run;
+
+	for (uint32_t len = 0; len <= LEN_MAX; len++) {
+		random_job(&job, len);
+		job.mtu = len % 3 ? len + randombytes_uniform(20) : 0;
+		prepare_seal(&run, &job);
+		reset(rig, TALON_KEYSTREAM_SEND, INDEX);
+		assert_false(runs_ahead(rig, TALON_KEYSTREAM_SEND, &job, &run));
+		sum_is_right(rig, &job, &run);
+		make_ready(rig, TALON_KEYSTREAM_SEND, &job, TALON_SLOT_STREAM_LEN);
+		assert_int_equal(runs_ahead(rig, TALON_KEYSTREAM_SEND, &job, &run),
+			len <= TALON_SLOT_STREAM_LEN);
+		sum_is_right(rig, &job, &run);
+	}
+}
+
+/* The controller retires a session by its index; the key stays for a while. */
+static void a_session_that_was_retired_meanwhile_has_no_key(void **state)
+{
+	const struct talon_session retired = {};
+	const uint32_t slot = INDEX % SESSIONS;
+	struct rig *rig = *state;
+	struct keystream_test_job job;
+	struct run run;
+
+	random_job(&job, 100);
+	for (int dir = 0; dir < TALON_KEYSTREAM_DIRS; dir++) {
+		reset(rig, dir, INDEX);
+		assert_int_equal(bpf_map_update_elem(map_fd(rig, "sessions"), &slot, &retired, BPF_ANY), 0);
+		if (dir == TALON_KEYSTREAM_RECV)
+			prepare_open(&run, &job);
+		else
+			prepare_seal(&run, &job);
+		run_program(rig, dir == TALON_KEYSTREAM_RECV ? rig->open_fd : rig->seal_fd, &job, &run);
+		assert_int_equal(run.verdict, -ENOKEY);
+		assert_memory_equal(run.out, run.in, run.size);
+	}
+}
+
 static void every_length_is_sealed_alike(void **state)
 {
 	struct keystream_test_job job;
@@ -256,6 +327,7 @@ static void every_length_is_sealed_alike(void **state)
 		for (uint32_t mtu = 0; mtu <= 1; mtu++) {
 			random_job(&job, len);
 			job.mtu = mtu ? len + randombytes_uniform(20) : 0;
+			job.relayed = randombytes_uniform(2);
 			prepare_seal(&run, &job);
 			compare(*state, TALON_KEYSTREAM_SEND, &job, &run, len <= TALON_SLOT_STREAM_LEN);
 			assert_int_equal(run.verdict, 0);
@@ -668,6 +740,7 @@ static void two_processors_and_a_writer_never_mix_keystream(void **state)
 
 	random_job(&job, 200);
 	job.counter = 0;
+	put_session(rig, &job);
 	assert_int_equal(bpf_map_update_elem(map_fd(rig, "jobs"), &zero, &job, BPF_ANY), 0);
 	assert_int_equal(bpf_map_update_elem(map_fd(rig, "keystream_rings"), &at, &shared, BPF_ANY), 0);
 	before = stats(rig, TALON_KEYSTREAM_SEND);
@@ -689,6 +762,8 @@ static void two_processors_and_a_writer_never_mix_keystream(void **state)
 #define SAME_IN_BOTH										\
 	cmocka_unit_test(every_length_opens_alike),						\
 	cmocka_unit_test(every_length_is_sealed_alike),						\
+	cmocka_unit_test(what_is_sealed_is_summed),						\
+	cmocka_unit_test(a_session_that_was_retired_meanwhile_has_no_key),			\
 	cmocka_unit_test(what_is_not_all_there_is_refused_alike),				\
 	cmocka_unit_test(a_forged_packet_is_refused_alike_and_leaves_the_slot_for_the_real_one),	\
 	cmocka_unit_test(every_counter_finds_its_own_slot)

@@ -43,6 +43,19 @@ static void every_inner_length_is_sealed_over_ipv6(void **state)
 		seal_length(rig, len, 2);
 }
 
+/* The last bytes of ciphertext stand in for no padding, and the tag begins inside a word of the checksum. */
+static void a_path_of_an_odd_mtu_has_a_checksum(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.flags |= TALON_F_PLAIN_ROUTES;
+	rig->config.tunnel_mtu = 1391;
+	rig_config(rig);
+	for (uint32_t len = 1360; len <= 1391; len++)
+		for (uint32_t peer = 0; peer < RIG_PEERS; peer += 2)
+			seal_length(rig, len, peer);
+}
+
 static void each_packet_gets_a_counter_of_its_own(void **state)
 {
 	struct packet packet = PKT(.src = ip4(PLAIN), .dst = ip4(CLIENT), .proto = 17, .sport = 1,
@@ -202,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RIG_CASE(every_inner_length_is_sealed),
 		RIG_CASE(every_inner_length_is_sealed_over_ipv6),
+		RIG_CASE(a_path_of_an_odd_mtu_has_a_checksum),
 		RIG_CASE(each_packet_gets_a_counter_of_its_own),
 		RIG_CASE(ecn_and_dscp_go_into_the_tunnel_unchanged),
 		RIG_CASE(without_a_session_the_packet_waits_for_a_handshake),

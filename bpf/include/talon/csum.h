@@ -13,6 +13,27 @@ static inline __u16 csum_finish(__u32 sum)
 	return ~sum;
 }
 
+/* Folds a 64-bit one's complement sum to 32 bits, for csum_finish(). */
+static inline __u32 csum_fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	return (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+}
+
+/* What eight bytes add to a sum. */
+static inline __u64 csum_word(__u64 word)
+{
+	return (__u32)word + (word >> 32);
+}
+
+/* What data add that begin with the second byte of a 16-bit word, if they added @sum else (RFC 1071). */
+static inline __u32 csum_odd(__u64 sum)
+{
+	__u32 folded = (__u16)~csum_finish(csum_fold(sum));
+
+	return (folded & 0xff) << 8 | folded >> 8;
+}
+
 /*
  * @check: a checksum field over data in which the 16-bit word @from became @to. Returns the new field
  * (RFC 1624 eqn. 3).
@@ -36,8 +57,7 @@ static inline __u16 csum_replace6(__u16 check, const struct talon_addr *from, co
 
 	for (int i = 0; i < 4; i++)
 		sum += (__u64)(__u32)~from->word[i] + to->word[i];
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	return csum_finish((sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32));
+	return csum_finish(csum_fold(sum));
 }
 
 /*
