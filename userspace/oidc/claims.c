@@ -19,17 +19,20 @@ static bool is_text(const json_t *value, const char *expected)
 }
 
 /*
- * Of several audiences, any of which could pass the token on: the client that it was issued to has
- * to be ours.
+ * The client that it was issued to has to be ours if it is named: one audience may be that of many clients.
+ * Of several, any of which could pass the token on, it has to be named.
  */
-static int judge_party(const json_t *claims, const struct oidc_options *o, struct oidc_reason *reason)
+static int judge_party(const json_t *claims, const struct oidc_options *o, bool are_several,
+	struct oidc_reason *reason)
 {
 	const json_t *party = json_object_get(claims, "azp");
 
 	if (!party)
 		party = json_object_get(claims, "client_id");	/* RFC 9068 section 2.2 */
-	if (is_text(party, o->client_id) || is_text(party, o->audience))
+	if (is_text(party, o->client_id) || is_text(party, o->audience) || (!party && !are_several))
 		return 0;
+	if (!are_several)
+		return oidc_refuse(reason, OIDC_AUDIENCE, "the token was issued to another client (azp)");
 	return oidc_refuse(reason, OIDC_AUDIENCE, party
 		? "the token for several audiences was issued to another client"
 		: "the token for several audiences does not say which client it was issued to (azp)");
@@ -54,7 +57,7 @@ static int judge_audience(const json_t *claims, const struct oidc_options *o, st
 	}
 	if (!is_ours)
 		return oidc_refuse(reason, OIDC_AUDIENCE, "the token is for another audience");
-	return json_array_size(audience) > 1 ? judge_party(claims, o, reason) : 0;
+	return judge_party(claims, o, json_array_size(audience) > 1, reason);
 }
 
 /* --- when --- */

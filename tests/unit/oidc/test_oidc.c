@@ -286,6 +286,49 @@ static void discovery_is_read_strictly(void **state)
 	oidc_discovery_done(&d);
 }
 
+/* As the documents of Keycloak and Authentik have them: much that is not read, and their paths. */
+static void discovery_of_other_providers_is_read(void **state)
+{
+#define KEYCLOAK	"https://id.example.com/realms/home"
+#define AUTHENTIK	"https://id.example.com/application/o/"
+#define AT		KEYCLOAK "/protocol/openid-connect/"
+	static const struct { const char *issuer, *text, *keys, *device, *token,
+	*authorization; } providers[] = {
+		{ KEYCLOAK,
+		"{\"issuer\":\"" KEYCLOAK "\",\"authorization_endpoint\":\"" AT "auth\",\"token_endpoint\":\""
+		  AT "token\",\"introspection_endpoint\":\"" AT "token/introspect\","
+		  "\"userinfo_endpoint\":\"" AT "userinfo\","
+		  "\"frontchannel_logout_supported\":true,\"jwks_uri\":\"" AT "certs\","
+		  "\"grant_types_supported\":[\"authorization_code\","
+		  "\"urn:ietf:params:oauth:grant-type:device_code\"],"
+		  "\"mtls_endpoint_aliases\":{\"token_endpoint\":\"" AT "token\"},"
+		  "\"device_authorization_endpoint\":\""
+		  AT "auth/device\"}", AT "certs", AT "auth/device", AT "token", AT "auth" },
+		{ AUTHENTIK "mesh/",
+		"{\"issuer\":\"" AUTHENTIK "mesh/\",\"authorization_endpoint\":\"" AUTHENTIK
+		  "authorize/\",\"token_endpoint\":\"" AUTHENTIK "token/\","
+		  "\"device_authorization_endpoint\":\"" AUTHENTIK
+		  "device/\",\"jwks_uri\":\"" AUTHENTIK "mesh/jwks/\","
+		  "\"id_token_signing_alg_values_supported\":"
+		  "[\"RS256\"],\"request_parameter_supported\":false}", AUTHENTIK "mesh/jwks/",
+		AUTHENTIK "device/",
+		  AUTHENTIK "token/", AUTHENTIK "authorize/" },
+	};
+	struct oidc_discovery d;
+	char why[OIDC_WHY_LEN];
+
+	for (size_t i = 0; i < sizeof(providers) / sizeof(providers[0]); i++) {
+		if (oidc_discovery_read(providers[i].text, strlen(providers[i].text), providers[i].issuer, &d,
+			why))
+			fail_msg("%s", why);
+		assert_string_equal(d.jwks_uri, providers[i].keys);
+		assert_string_equal(d.device, providers[i].device);
+		assert_string_equal(d.token, providers[i].token);
+		assert_string_equal(d.authorization, providers[i].authorization);
+		oidc_discovery_done(&d);
+	}
+}
+
 static void an_issuer_is_a_url_that_may_be_asked(void **state)
 {
 	static const char *const bad[] = { "http://id.example", "id.example", "https://",
@@ -495,6 +538,7 @@ int main(void)
 		CASE(an_issuer_without_usable_keys_lets_nobody_in),
 		CASE(what_is_no_key_set_leaves_those_of_before),
 		CASE(discovery_is_read_strictly),
+		CASE(discovery_of_other_providers_is_read),
 		CASE(an_issuer_is_a_url_that_may_be_asked),
 		CASE(a_cancelled_check_is_not_told),
 		CASE(who_is_told_may_cancel_others_or_free_it_all),

@@ -278,6 +278,76 @@ static void of_several_audiences_the_client_has_to_be_ours(void **state)
 	claims_are_accepted(w, FOR("[\"account\",\"netbird\"]", ",\"azp\":\"netbird\""));
 }
 
+/*
+ * One audience may be that of many clients: Keycloak's "account" is in the access tokens of each client.
+ * What says whom it was issued to has to say us.
+ */
+static void one_audience_does_not_make_another_clients_token_ours(void **state)
+{
+	struct world *w = *state;
+
+	claims_are_refused(w, FOR("\"netbird\"", ",\"azp\":\"grafana\""), OIDC_AUDIENCE,
+		"the token was issued to another client (azp)");
+	claims_are_refused(w, FOR("[\"netbird\"]", ",\"client_id\":\"grafana\""), OIDC_AUDIENCE,
+		"the token was issued to another client (azp)");
+	claims_are_accepted(w, FOR("\"netbird\"", ",\"azp\":\"cli\""));
+	claims_are_accepted(w, FOR("\"netbird\"", ",\"azp\":\"netbird\",\"client_id\":\"grafana\""));
+	claims_are_accepted(w, FOR("\"netbird\"", ""));
+}
+
+/* --- after the documents of providers --- */
+
+/* As Keycloak makes them: a realm in the issuer, "account" in aud, paths of groups, and much besides. */
+#define KEYCLOAK(aud, azp) "{\"exp\":1790003600,\"iat\":1790000000,\"auth_time\":1789999990," \
+	"\"jti\":\"onrtac:8f1b\",\"iss\":\"" ISSUER "\",\"aud\":" aud ",\"sub\":\"f1d2\"," \
+	"\"typ\":\"Bearer\",\"azp\":\"" azp "\",\"sid\":\"51c0\",\"acr\":\"1\"," \
+	"\"allowed-origins\":[\"/*\"]," \
+	"\"realm_access\":{\"roles\":[\"offline_access\",\"default-roles-home\"]}," \
+	"\"resource_access\":{\"account\":{\"roles\":[\"manage-account\",\"view-profile\"]}}," \
+	"\"scope\":\"openid email profile\",\"email_verified\":true,\"name\":\"Ann B\"," \
+	"\"groups\":[\"/laptops\",\"/staff/ops\"],\"preferred_username\":\"ann\",\"given_name\":\"Ann\"," \
+	"\"email\":\"ann@example.com\"}"
+
+static void tokens_of_keycloaks_form_are_read(void **state)
+{
+	struct world *w = *state;
+
+	/* with an audience mapper, beside the audience that its tokens have anyway */
+	claims_are_accepted(w, KEYCLOAK("[\"netbird\",\"account\"]", "cli"));
+	assert_string_equal(w->subject, "f1d2");
+	assert_string_equal(w->shown, "ann@example.com");
+	assert_string_equal(w->groups, "/laptops|/staff/ops|");
+	claims_are_refused(w, KEYCLOAK("[\"netbird\",\"account\"]", "grafana"), OIDC_AUDIENCE,
+		"the token for several audiences was issued to another client");
+	/* without one */
+	claims_are_refused(w, KEYCLOAK("\"account\"", "cli"), OIDC_AUDIENCE,
+		"the token is for another audience");
+	/* its ID token */
+	claims_are_accepted(w, "{\"exp\":1790003600,\"iat\":1790000000,\"iss\":\"" ISSUER "\","
+		"\"aud\":\"netbird\",\"sub\":\"f1d2\",\"typ\":\"ID\",\"azp\":\"netbird\",\"at_hash\":\"x\","
+		"\"groups\":[\"/laptops\"]}");
+	assert_string_equal(w->groups, "/laptops|");
+}
+
+/* As Authentik makes them: the client alone in aud and azp, groups with blanks, a hash for sub. */
+#define AUTHENTIK(client) "{\"iss\":\"" ISSUER "\",\"sub\":\"0f9a5d\",\"aud\":\"" client "\"," \
+	"\"exp\":1790003600,\"iat\":1790000000,\"auth_time\":1790000000," \
+	"\"acr\":\"goauthentik.io/providers/oauth2/default\"," \
+	"\"amr\":[\"pwd\"],\"email\":\"ann@example.com\",\"email_verified\":true,\"name\":\"Ann B\"," \
+	"\"given_name\":\"Ann B\",\"preferred_username\":\"ann\",\"nickname\":\"ann\"," \
+	"\"groups\":[\"authentik Admins\",\"laptops\"],\"azp\":\"" client "\",\"uid\":\"kX2\"}"
+
+static void tokens_of_authentiks_form_are_read(void **state)
+{
+	struct world *w = *state;
+
+	claims_are_accepted(w, AUTHENTIK("netbird"));
+	assert_string_equal(w->subject, "0f9a5d");
+	assert_string_equal(w->shown, "ann@example.com");
+	assert_string_equal(w->groups, "authentik Admins|laptops|");
+	claims_are_refused(w, AUTHENTIK("grafana"), OIDC_AUDIENCE, "the token is for another audience");
+}
+
 #define WHEN(times) "{\"iss\":\"" ISSUER "\",\"sub\":\"u1\",\"aud\":\"" AUDIENCE "\"" times "}"
 #define NO_EXP "the token's exp: expected seconds since 1970"
 
@@ -695,6 +765,9 @@ int main(void)
 		CASE(another_issuers_token_is_refused),
 		CASE(a_token_for_somebody_else_is_refused),
 		CASE(of_several_audiences_the_client_has_to_be_ours),
+		CASE(one_audience_does_not_make_another_clients_token_ours),
+		CASE(tokens_of_keycloaks_form_are_read),
+		CASE(tokens_of_authentiks_form_are_read),
 		CASE(a_token_counts_from_nbf_to_exp_with_half_a_minute_for_clocks),
 		CASE(a_claim_that_comes_twice_is_refused),
 		CASE(an_unsigned_token_is_refused),
