@@ -388,6 +388,48 @@ static void a_reload_that_is_invalid_changes_nothing_and_a_good_one_is_told(void
 	rig_stop(&rig);
 }
 
+/* A file that the hub's names and that cannot be read: which key or secret counts is not known,
+so none changes. */
+static void another_file_that_cannot_be_read_changes_nothing(void **state)
+{
+	static const struct { const char *line, *fault; } cases[] = {
+		{ "keys: {lost: {file: lost.key}}\n", "hub.yaml:3: keys.lost.file: cannot read %s/lost.key: "
+		  "No such "
+		  "file or directory; expected a file with the secret alone" },
+		{ "sign-in: {issuer: 'https://id.example.com', client-id: x, client-secret-file: "
+		  "lost.secret}\n",
+		  "hub.yaml:3: sign-in.client-secret-file: cannot read %s/lost.secret: No such file or "
+		"directory; "
+		  "expected a file with the secret alone" },
+	};
+	char why[HUB_WHY_LEN], text[2048], fault[512];
+	struct agent a, b;
+	struct rig rig;
+
+	rig_start(&rig, file_text());
+	agent_make(&a, &rig, 1, "a");
+	agent_make(&b, &rig, 2, "b");
+	agent_up(&a, KEY_1);
+	rig_pass(&rig, LOOP_SECOND);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t count = a.sync->count;
+
+		snprintf(text, sizeof(text), "policies: []\npeers: {a: {blocked: true}}\n%s", cases[i].line);
+		rig_write(&rig, text);
+		assert_int_not_equal(hub_reload(rig.hub, why), 0);
+		snprintf(fault, sizeof(fault), cases[i].fault, rig.dir);
+		assert_non_null(strstr(why, fault));
+		assert_null(strchr(why, '\n'));
+		/* peers, keys and policies are those of before */
+		rig_pass(&rig, LOOP_SECOND);
+		assert_false(a.sync->is_ended);
+		assert_int_equal(a.sync->count, count);
+	}
+	assert_int_equal(agent_login(&b, KEY_1, NULL), GRPC_OK);
+	agent_done(&a);
+	rig_stop(&rig);
+}
+
 static void a_certificate_that_cannot_be_read_holds_no_revocation_back(void **state)
 {
 	char why[HUB_WHY_LEN] = "", text[2048];
@@ -712,6 +754,7 @@ int main(void)
 		cmocka_unit_test(names_are_labels_and_no_two_are_alike),
 		cmocka_unit_test(a_restart_is_unseen),
 		cmocka_unit_test(a_reload_that_is_invalid_changes_nothing_and_a_good_one_is_told),
+		cmocka_unit_test(another_file_that_cannot_be_read_changes_nothing),
 		cmocka_unit_test(a_certificate_that_cannot_be_read_holds_no_revocation_back),
 		cmocka_unit_test(without_a_file_one_key_is_made_and_is_good_once),
 		cmocka_unit_test(requests_that_do_not_open_or_parse_are_counted),
