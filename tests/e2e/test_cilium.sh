@@ -130,3 +130,43 @@ test_programs_of_cilium_on_the_uplink_alone_are_a_hazard() {
 	wait_for 5 "the end of the hazard" not hazard "Cilium has programs"
 	node_down
 }
+
+POD=10.42.7.5
+
+# Where the agent of this node has its pods: by its own device, with the address that it has in their range.
+pods_come() {
+	cilium_comes
+	ip -n "$P-node" addr add 10.42.7.1/32 dev cilium_host
+	ip -n "$P-node" link set cilium_host type bridge forward_delay 0
+	ip -n "$P-node" link set cilium_host up
+	ip -n "$P-node" route add 10.42.7.0/24 dev cilium_host src 10.42.7.1
+	ns_add pod
+	ip -n "$P-node" link add lxc5 type veth peer name eth0 netns "$P-pod"
+	ip -n "$P-node" link set lxc5 master cilium_host up
+	in_ns pod ethtool -K eth0 tx off tso off >/dev/null 2>&1 || true
+	ip -n "$P-pod" addr add $POD/24 dev eth0
+	ip -n "$P-pod" link set eth0 up
+	ip -n "$P-pod" route add default via 10.42.7.1
+	servers_up pod $POD
+}
+
+pod_sees() ( fetch_page lap $POD && saw pod "$1" )	# SOURCE
+
+# As if the range were in Local: up this host's stack with the peer's own source, where Cilium's programs expect it.
+test_pods_that_ciliums_routes_lead_to_need_no_local() {
+	needs_talon
+	node_down
+	node_up "Route = 192.168.1.0/24 masquerade" "Route = 10.42.0.0/16 masquerade"
+	pods_come
+	wait_for 10 "the pods to be found" grep -q "Cilium's routes: pods in 10.42.7.0/24 are this node's to serve" "$RUN/log/node"
+	wait_for 5 "the pod to see the peer" pod_sees "${MESH[lap]}"
+	talon trace --pin-dir "$PIN" --from "${MESH[lap]}:40000" --to $POD:80 | found -F "$POD is a service's or a pod's that this node serves"
+	talon status --pin-dir "$PIN" | found -F "10.42.7.0/24 (local)"
+	# the next process finds them before its first packet
+	stop node KILL
+	talon_up node "$RUN/node.conf"
+	pod_sees "${MESH[lap]}"
+	ip -n "$P-node" link del cilium_host
+	wait_for 10 "the end to be seen" grep -q "Cilium's routes: no pods are this node's any more" "$RUN/log/node"
+	node_down
+}

@@ -124,7 +124,7 @@ struct mesh {
 	bool goes_down;			/* ... and the datapath is to be removed */
 	bool leaves_quietly;		/* the relays are not told */
 	bool is_stopped;		/* mesh_stop_all_but_relays() */
-	bool lingers;			/* only relayed packets are carried, until the next process does it */
+	bool lingers;			/* carries only relayed packets, until the next one does */
 	int result;
 	char room_why[200];		/* which peers did not fit into the maps; empty: all did */
 	char apply_why[200];		/* what the last mesh_apply() could not do; empty: nothing */

@@ -367,19 +367,16 @@ static int apply_allowed(struct plane *p, const struct plane_state *state)
 int apply_locals(struct plane *p)
 {
 	const struct config *config = p->config;
-	size_t left_out4 = 0, left_out6 = 0;
 	struct wanted wanted = {};
 	int ret = 0;
 
+	p->found.left_out = 0;
 	for (size_t i = 0; i < config->local_count && !ret; i++)
 		ret = want(&wanted, &config->local[i], TALON_LOCAL_GIVEN);
 	if (!ret)
-		ret = services_merge(&p->services, AF_INET, TALON_LOCAL_FOUND, TALON_FOUND_MAX, &wanted.four,
-			&left_out4);
+		ret = found_merge(&p->found, AF_INET, TALON_LOCAL_FOUND, TALON_FOUND_MAX, &wanted.four);
 	if (!ret)
-		ret = services_merge(&p->services, AF_INET6, TALON_LOCAL_FOUND, TALON_FOUND_MAX, &wanted.six,
-			&left_out6);
-	p->services_left_out = left_out4 + left_out6;
+		ret = found_merge(&p->found, AF_INET6, TALON_LOCAL_FOUND, TALON_FOUND_MAX, &wanted.six);
 	if (!ret)
 		ret = apply_table(p, DATAPATH_MAP_LOCAL4, &p->locals, &wanted.four);
 	if (!ret)

@@ -341,6 +341,7 @@ void event_resync(struct plane *p)
 {
 	p->neigh_count = 0;
 	p->links_changed = true;
+	p->found.pods_are_known = false;
 	p->tunnel_changed = true;
 	p->sees_change = true;
 	map_config_update_soon(p);
@@ -363,6 +364,7 @@ static void network_event(const struct net_event *event, void *user)
 		break;
 	case NET_EVENT_ROUTE:
 		p->sees_change = true;
+		p->found.pods_are_known = false;
 		if (event->route.family == AF_INET || p->ways.has_six)
 			map_config_update_soon(p);
 		if (!event->route.prefixlen && event->route.family == AF_INET)

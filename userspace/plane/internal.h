@@ -15,10 +15,9 @@
 #include "packets/hold.h"
 #include "endpoints/endpoints.h"
 #include "endpoints/pmtu_news.h"
-#include "host/kube_proxy.h"
+#include "host/found.h"
 #include "host/local_addrs.h"
 #include "host/next_hops.h"
-#include "host/services.h"
 #include "host/tunnel_routes.h"
 #include "host/ways.h"
 #include "plane/plane.h"
@@ -125,10 +124,7 @@ struct plane {
 	struct prefixes routes, routes6;	/* what maps routes4 and routes6 hold; value: flags */
 	/* what maps local4 and local6 hold; value: enum talon_local_flags */
 	struct prefixes locals, locals6;
-	struct services services;	/* addresses that are found to be served here */
-	struct kube_proxy kube_proxy;
-	size_t services_left_out;	/* for which there was no room */
-	char services_trouble[160];	/* why they may be out of date: one line; empty: they are not */
+	struct found found;		/* to be served here */
 	int locals_error;		/* of their last writing: it is tried again each second */
 	bool tables_known;		/* these are what the maps hold */
 	uint32_t route_id;		/* last one given */

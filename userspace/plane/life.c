@@ -212,7 +212,7 @@ void plane_free(struct plane *p)
 	prefixes_done(&p->routes6);
 	prefixes_done(&p->locals);
 	prefixes_done(&p->locals6);
-	services_done(&p->services);
+	found_done(&p->found);
 	free(p->notices.peers);
 	free(p->notices.out);
 	free(p->early);

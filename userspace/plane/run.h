@@ -52,8 +52,8 @@ void plane_look_again(struct plane *p);
 /* Ends the helper process for good, which may take milliseconds; what it has made ahead stays of use. */
 void plane_end_helper(struct plane *p);
 /*
- * After the loop: the WireGuard port is free, and nothing is written to maps any more, which belong to whoever
- * holds the pins now. Relayed data is still carried while the loop runs.
+ * After the loop: the WireGuard port is free, and nothing is written to maps any more, which belong to
+ * whoever holds the pins now. Relayed data is still carried while the loop runs.
  */
 void plane_let_go(struct plane *p);
 /* Ways do not change from now on: the datapath continues without us. */

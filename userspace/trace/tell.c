@@ -202,7 +202,7 @@ static bool tell_whose(struct walk *walk, struct trace_way *way, struct trace_ad
 		return tell(way, TRACE_WHOSE, "this host's (row 1): %s is in Local", addr);
 	case ROW_FOUND:
 		return tell(way, TRACE_WHOSE,
-			"this host's (row 1): %s is a service's that this node serves", addr);
+			"this host's (row 1): %s is a service's or a pod's that this node serves", addr);
 	case ROW_OWN:
 		return tell(way, TRACE_WHOSE, "this host's (row 1): %s is an address of its own", addr);
 	case ROW_MAPPING:
