@@ -13,7 +13,7 @@ TALON=${TALON:-$BUILD/talon}
 ENGINE=${ENGINE:-talon}			# what runs on the node: talon, or reference (wireguard-go and nftables masquerade)
 WIREGUARD_GO=${WIREGUARD_GO:-wireguard-go}
 NODE_WIREGUARD_GO=${NODE_WIREGUARD_GO:-$WIREGUARD_GO}	# of the reference
-NET="/usr/bin/python3 -ESs $E2E/net.py"	# the standard library alone: starts in half of the time
+NET="/usr/bin/python3 -BESs $E2E/net.py"	# the standard library alone: starts in half of the time
 NODE=192.168.1.221 NODE2=192.168.1.222 GW=192.168.1.220 PORT=51820
 export PATH=$PATH:/usr/sbin:/sbin
 
