@@ -23,7 +23,7 @@
 #include "stream/stream.h"
 
 #define SECRET		"test-secret"
-#define PATIENCE_NS	(10 * LOOP_SECOND)
+#define PATIENCE_NS	(120 * LOOP_SECOND)
 #define PACKETS		2000
 
 extern char **environ;
