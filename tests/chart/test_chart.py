@@ -162,6 +162,8 @@ REFUSED = [
     ({"unknown": 1}, "unknown"),
     ({"config": {"maxFlows": 12}}, "maxFlows"),
     ({"config": {"local": "10.0.0.0/8"}}, "local"),
+    ({"config": {"local": ["10.0.0.0/33"]}}, "local"),
+    ({"config": {"local": ["fd00::/129"]}}, "local"),
     ({"securityContext": {"privileged": True}}, "privileged"),
     ({"bpffs": {"hostPath": "/sys/fs/bpf/talon.d"}}, "hostPath"),
     ({"extraEnv": [{"name": "NB_SETUP_KEY", "value": KEY}]}, "extraEnv"),
