@@ -56,8 +56,9 @@
 #endif
 
 /*
- * struct ethhdr and struct wg_data without their "packed": for each byte of those clang makes a load or a store
- * of its own, and no wider load is forwarded what several stores wrote. BPF accesses need not be aligned.
+ * struct ethhdr and struct wg_data without their "packed": for each byte of those clang makes a load or a
+ * store of its own, and no wider load is forwarded what several stores wrote. BPF accesses need not be
+ * aligned.
  */
 struct ether {
 	__u8	h_dest[ETH_ALEN];
