@@ -17,6 +17,7 @@
 #include "bpf/pkt.c"
 #include "keystream/engine.h"
 #include "keystream/segments.h"
+#include "policy/acl.h"
 #include "talon/config_types.h"
 #include "talon/drop.h"
 #include "talon/nat_types.h"
@@ -30,6 +31,9 @@
 #define SLOT		5
 #define INDEX		(0xabc000u + SLOT)
 #define COUNTER		1000001
+/* of peer 1 */
+#define SLOT1		6
+#define INDEX1		(0xabc000u + SLOT1)
 /* client ports; a million flows are these times 245 ports of the gateway */
 #define PORTS		4096
 
@@ -71,9 +75,10 @@ static void make_net(struct world *w)
 		   "ip link set eth0 up && ip link set eth0far up && ip addr add 192.168.1.221/24 dev eth0 &&"
 		   "ip neigh add 192.168.1.220 lladdr 02:00:00:00:02:20 dev eth0 nud permanent &&"
 		   "ip neigh add 192.168.1.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent &&"
-		   "ip route add default via 192.168.1.1 &&"
+		   "ip route add default via 192.168.1.1 && ip route add 10.8.0.0/24 via 192.168.1.220 &&"
 		   "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding && ip addr add 2001:db8::221/64 dev eth0 "
-		   "nodad &&ip neigh add 2001:db8::220 lladdr 02:00:00:00:02:20 dev eth0 nud permanent"))
+		   "nodad && ip route add 2001:db8:8::/64 via 2001:db8::220 dev eth0 &&"
+		   "ip neigh add 2001:db8::220 lladdr 02:00:00:00:02:20 dev eth0 nud permanent"))
 		die("ip");
 	w->eth0 = if_nametoindex("eth0");
 }
@@ -168,12 +173,17 @@ static void fill(struct world *w, uint32_t flows)
 /* Its age would end a long bench. */
 static void refresh_session(struct world *w)
 {
+	struct talon_session other;
+	uint32_t slot = SLOT, slot1 = SLOT1;
 	struct timespec ts;
-	uint32_t slot = SLOT;
 
 	clock_gettime(CLOCK_BOOTTIME, &ts);
 	w->session.birth_ns = ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 	put(w->skel->maps.sessions, &slot, &w->session);
+	other = w->session;
+	other.index = INDEX1;
+	other.peer = 1;
+	put(w->skel->maps.sessions, &slot1, &other);
 }
 
 static struct packet client_packet(const struct world *w, uint32_t flow, uint32_t len)
@@ -186,13 +196,20 @@ static struct packet client_packet(const struct world *w, uint32_t flow, uint32_
 		.frag = PKT_DF);
 }
 
-static struct packet sealed_frame(struct world *w, uint32_t flow, uint32_t len)
+static struct packet sealed(const struct world *w, const struct packet *inner)
 {
-	struct packet inner = client_packet(w, flow, len), message, outer;
+	struct packet message, outer;
 
-	message = pkt_wg((const uint8_t *)w->session.recv_key, INDEX, COUNTER, &inner);
+	message = pkt_wg((const uint8_t *)w->session.recv_key, INDEX, COUNTER, inner);
 	outer = pkt_udp4(ip4("203.0.113.5"), ip4("192.168.1.221"), 40000, 51820, 0, &message);
 	return pkt_ether(node_mac, (const uint8_t *)"\x02\0\0\0\0\x01", ETH_P_IP, &outer);
+}
+
+static struct packet sealed_frame(const struct world *w, uint32_t flow, uint32_t len)
+{
+	struct packet inner = client_packet(w, flow, len);
+
+	return sealed(w, &inner);
 }
 
 static struct packet reply_frame4(const struct talon_flow *flow, uint32_t len)
@@ -248,18 +265,27 @@ static void make_keystream(struct world *w, const void *key)
 	engine_free(engine);
 }
 
-static void write_job(struct world *w, const struct packet *frame, uint32_t items, uint32_t head_off,
-	uint32_t tag_off, const void *key, uint32_t len)
+static struct path_bench_job job_of(const struct world *w, const struct packet *frame, uint32_t items,
+	uint32_t head_off, uint32_t tag_off, const void *key, uint32_t len)
 {
 	struct path_bench_job job = { .size = frame->len, .head_off = head_off, .tag_off = tag_off,
 		.items = items, .slot = SLOT, .plain_len = len, .counter = COUNTER, .index = INDEX,
-		.ahead = !w->ahead ? 0 : tag_off ? 1 : 2 };
+		.send_slot = SLOT, .send_index = INDEX,
+		.ahead = !w->ahead ? 0 : tag_off ? PATH_BENCH_RECV : PATH_BENCH_SEND };
+
+	memcpy(job.key, key, 32);
+	memcpy(job.frame, frame->bytes, frame->len);
+	return job;
+}
+
+static void write_job(struct world *w, const struct packet *frame, uint32_t items, uint32_t head_off,
+	uint32_t tag_off, const void *key, uint32_t len)
+{
+	struct path_bench_job job = job_of(w, frame, items, head_off, tag_off, key, len);
 	uint32_t zero = 0;
 
 	if (w->ahead)
 		make_keystream(w, key);
-	memcpy(job.key, key, 32);
-	memcpy(job.frame, frame->bytes, frame->len);
 	put(w->skel->maps.jobs, &zero, &job);
 }
 
@@ -454,38 +480,278 @@ static void run(struct bench *b, struct world *w, uint32_t flows, uint32_t len, 
 	path_bench__destroy(w->skel);
 }
 
-/*
- * To a device that takes no redirected frames (by the flow's record), and up to this host: beside
- * path.in.ahead of the same length.
- */
-static void run_elsewhere(struct bench *b, struct world *w, enum talon_end end, const char *name,
-	uint32_t len)
+/* To a device that takes no redirected frames, by the flow's record: beside path.in.ahead of the same length. */
+static void run_onward(struct bench *b, struct world *w, const char *name, uint32_t len)
 {
 	struct talon_link link = { .mtu = 1500, .flags = TALON_LINK_UPLINK | TALON_LINK_PROGRAM };
-	struct talon_lpm4 gateway = { .prefixlen = 32, .addr = ip4("192.168.1.220") };
 	struct path_bench_item *items;
-	const uint32_t one = 1;
 	struct packet frame;
 	struct measured m;
-	uint32_t zero = 0;
 
 	if (!bench_wants(b, name))
 		return;
 	load(w, 1);
 	fill(w, 1);
-	w->config.tunnel_peer_ifindex = if_nametoindex("eth0far");
-	put(w->skel->maps.config, &zero, &w->config);
 	put(w->skel->maps.links, &w->eth0, &link);
-	if (end == TALON_LOCAL)
-		put(w->skel->maps.local4, &gateway, &one);
 	refresh_session(w);
 	frame = sealed_frame(w, 0, len);
 	items = sealed_items(w, 1, len);
 	put_items(w, items, 1);
 	free(items);
 	write_job(w, &frame, 1, 58, 58 + len, w->session.recv_key, len);
-	m = measure(w, true, end, &frame, REPEAT);
+	m = measure(w, true, TALON_ONWARD, &frame, REPEAT);
 	bench_report(b, name, m.path_ns / 1e3, "us", "AEAD alone", m.aead_ns / 1e3, m.aead_ns / m.path_ns);
+	segments_close(&w->segments);
+	path_bench__destroy(w->skel);
+}
+
+/* --- Without a record: in turns with a packet whose flow has one, as both then see the same machine --- */
+
+/* One packet, and what is measured of it. */
+struct leg {
+	const struct bpf_program *program;
+	struct path_bench_job job;
+	struct path_bench_item item;
+	enum talon_dir dir;
+	enum talon_end end;
+};
+
+static struct leg leg_in(const struct world *w, const struct packet *inner, enum talon_end end)
+{
+	struct packet frame = sealed(w, inner);
+	struct leg leg = { .program = w->skel->progs.path_in, .dir = TALON_DIR_IN, .end = end,
+		.job = job_of(w, &frame, 1, 58, 58 + inner->len, w->session.recv_key, inner->len) };
+
+	memcpy(leg.item.head, frame.bytes + 58, PATH_BENCH_HEAD);
+	memcpy(leg.item.tag, frame.bytes + 58 + inner->len, 16);
+	if (end == TALON_RESEALED) {
+		leg.program = w->skel->progs.path_peer;
+		leg.job.ahead |= PATH_BENCH_SEND;
+		leg.job.send_slot = SLOT1;
+		leg.job.send_index = INDEX1;
+	}
+	return leg;
+}
+
+static struct leg leg_out(const struct world *w, const struct packet *plain)
+{
+	struct packet frame = pkt_ether(node_mac, gateway_mac, w->six ? ETH_P_IPV6 : ETH_P_IP, plain);
+	struct leg leg = { .program = w->skel->progs.path_out, .dir = TALON_DIR_OUT, .end = TALON_FORWARDED,
+		.job = job_of(w, &frame, 1, 14, 0, w->session.send_key, plain->len) };
+
+	memcpy(leg.item.head, frame.bytes + 14, PATH_BENCH_HEAD);
+	return leg;
+}
+
+static double leg_ns(const struct leg *leg, const struct bpf_program *program, uint32_t verdict)
+{
+	return bench_prog_ns(bpf_program__fd(program), leg->job.frame, leg->job.size, REPEAT, verdict);
+}
+
+/* One pass: the AEADs of the packet alone, and its whole path. */
+static void measure_leg(struct world *w, const struct leg *leg, double *ret_path, double *ret_aead)
+{
+	const uint64_t before = ended(w, leg->dir, leg->end);
+	const uint32_t zero = 0;
+	double none;
+
+	put(w->skel->maps.items, &zero, &leg->item);
+	put(w->skel->maps.jobs, &zero, &leg->job);
+	none = leg_ns(leg, w->skel->progs.path_restore, XDP_REDIRECT);
+	*ret_aead = 0;
+	if (leg->job.ahead & PATH_BENCH_RECV)
+		*ret_aead += leg_ns(leg, w->skel->progs.path_open, XDP_REDIRECT) - none;
+	if (leg->job.ahead & PATH_BENCH_SEND)
+		*ret_aead += leg_ns(leg, w->skel->progs.path_seal, XDP_REDIRECT) - none;
+	*ret_path = leg_ns(leg, leg->program, leg->end == TALON_LOCAL ? XDP_PASS : XDP_REDIRECT) - none;
+	if (ended(w, leg->dir, leg->end) - before != REPEAT) {
+		fprintf(stderr, "not every packet ended as it should\n");
+		exit(1);
+	}
+}
+
+/* @record: the same direction, by a flow's record; of a packet between peers both directions. */
+static void compare(struct bench *b, struct world *w, const char *name, const struct leg *leg,
+	const struct leg *record, const struct leg *record_back)
+{
+	double paths[PASSES], aeads[PASSES], rests[PASSES], records[PASSES], path, aead;
+	char rest_name[64];
+
+	snprintf(rest_name, sizeof(rest_name), "%s.rest", name);
+	if (!bench_wants(b, name) && !bench_wants(b, rest_name))
+		return;
+	for (int i = 0; i < PASSES; i++) {
+		refresh_session(w);
+		measure_leg(w, leg, &paths[i], &aeads[i]);
+		rests[i] = paths[i] - aeads[i];
+		measure_leg(w, record, &path, &aead);
+		records[i] = path - aead;
+		if (record_back) {
+			measure_leg(w, record_back, &path, &aead);
+			records[i] += path - aead;
+		}
+	}
+	path = bench_median(paths, PASSES);
+	aead = bench_median(aeads, PASSES);
+	bench_report(b, name, path / 1e3, "us", "AEAD alone", aead / 1e3, aead / path);
+	path = bench_median(rests, PASSES);
+	aead = bench_median(records, PASSES);
+	bench_report(b, rest_name, path, "ns", "with a record", aead, aead / path);
+}
+
+/* As in a mesh of 1,000 peers and 100 networks, on a host with 200 routes. */
+static void fill_tables(struct world *w)
+{
+	struct talon_host_route host = { .source = ip4("192.168.1.221"), .kind = TALON_HOST_UNICAST };
+	struct talon_route route = { .id = 2, .flags = TALON_ROUTE_MASQUERADE, .prefixlen = 24 };
+	struct talon_lpm4 key;
+
+	for (uint32_t i = 0; i < 1000; i++) {
+		uint32_t peer = TALON_ALLOWED(3 + i % 13, 32);
+
+		key = (struct talon_lpm4){ .prefixlen = 32, .addr = htonl(0x64400100 + i) };
+		put(w->skel->maps.allowed4, &key, &peer);
+	}
+	for (uint32_t i = 0; i < 100; i++) {
+		key = (struct talon_lpm4){ .prefixlen = 24, .addr = htonl(0x0a640000 + (i << 8)) };
+		put(w->skel->maps.routes4, &key, &route);
+	}
+	for (uint32_t i = 0; i < 200; i++) {
+		host.prefixlen = 24;
+		key = (struct talon_lpm4){ .prefixlen = 24, .addr = htonl(0x0ac80000 + (i << 8)) };
+		put(w->skel->maps.host4, &key, &host);
+	}
+}
+
+/* Where packets without a record go: 10.8.0.0/24 is not masqueraded, 10.7.0.7 handed up, 100.64.0.3 a peer. */
+static void fill_recordless(struct world *w)
+{
+	struct talon_lpm4 peer = { 32, ip4("100.64.0.3") }, plain = { 24, ip4("10.8.0.0") },
+		mesh = { 10, ip4("100.64.0.0") }, up = { 32, ip4("10.7.0.7") };
+	struct talon_lpm6 peer6 = { .prefixlen = 128 }, plain6 = { .prefixlen = 64 };
+	struct addr6 a6 = ip6("fd00:64::3"), net6 = ip6("2001:db8:8::");
+	struct talon_route route = { .id = 3, .prefixlen = 24 };
+	struct talon_link uplink = { .mtu = 1500,
+		.flags = TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT };
+	uint32_t zero = 0, one = 1, peer1 = TALON_ALLOWED(1, 32), peer1_six = TALON_ALLOWED(1, 128),
+		lo = if_nametoindex("lo");	/* where a test run's frames come in */
+	struct talon_peer_tx tx = { .index = INDEX1 };
+	struct talon_endpoint e;
+
+	memcpy(uplink.mac, node_mac, 6);
+	put(w->skel->maps.links, &w->eth0, &uplink);
+	put(w->skel->maps.links, &lo, &uplink);
+	w->config.flags |= TALON_F_PLAIN_ROUTES | TALON_F_PLAIN_ROUTES6;
+	put(w->skel->maps.config, &zero, &w->config);
+	put(w->skel->maps.peer_tx, &one, &tx);
+	if (bpf_map_lookup_elem(bpf_map__fd(w->skel->maps.endpoints), &zero, &e))
+		die("reading an endpoint");
+	put(w->skel->maps.endpoints, &one, &e);
+	put(w->skel->maps.allowed4, &peer, &peer1);
+	put(w->skel->maps.routes4, &plain, &route);
+	route.prefixlen = 10;
+	put(w->skel->maps.routes4, &mesh, &route);
+	put(w->skel->maps.local4, &up, &one);
+	memcpy(&peer6.addr, &a6, 16);
+	memcpy(&plain6.addr, &net6, 16);
+	put(w->skel->maps.allowed6, &peer6, &peer1_six);
+	route.prefixlen = 64;
+	put(w->skel->maps.routes6, &plain6, &route);
+	fill_tables(w);
+}
+
+/* Fifty policies that name networks and ports, and one that lets everybody reach everything. */
+static void fill_rules(struct world *w)
+{
+	struct cidr mesh = { .family = AF_INET, .prefixlen = 10, .addr.word[0] = ip4("100.64.0.0") };
+	struct acl_maps maps = {
+		.src = bpf_map__fd(w->skel->maps.acl_src4), .dst = bpf_map__fd(w->skel->maps.acl_dst4),
+		.ports = bpf_map__fd(w->skel->maps.acl_ports), .bits = bpf_map__fd(w->skel->maps.acl_bits),
+		.rules = bpf_map__fd(w->skel->maps.acl_rules),
+	};
+	struct acl_rule rules[51] = {};
+	struct cidr sources[51];
+	struct acl_table *table;
+	uint32_t zero = 0;
+	char why[160];
+
+	for (uint32_t i = 0; i < 51; i++) {
+		sources[i] = (struct cidr){ .family = AF_INET, .prefixlen = 32,
+			.addr.word[0] = htonl(0x64400100 + i) };
+		rules[i] = (struct acl_rule){ .sources = &sources[i], .source_count = 1,
+			.dst = { .family = AF_INET, .prefixlen = 24,
+				.addr.word[0] = htonl(0x0a640000 + (i << 8)) },
+			.proto = NETMAP_TCP, .port_first = 443 + i, .port_last = 443 + i };
+	}
+	rules[50] = (struct acl_rule){ .sources = &mesh, .source_count = 1, .dst = { .family = AF_INET } };
+	if (acl_compile(rules, 51, &table, why, sizeof(why)) || acl_write(table, &maps, 0))
+		die("access rules");
+	acl_free(table);
+	w->config.flags |= TALON_F_ACL;
+	put(w->skel->maps.config, &zero, &w->config);
+}
+
+static void compare_four(struct bench *b, struct world *w, uint32_t len, const char *suffix)
+{
+#define TO(to) PKT(.src = ip4("100.64.0.2"), .dst = ip4(to), .proto = 17, .sport = 2000, .dport = 53, \
+	.payload = len - 28, .frag = PKT_DF)
+	struct packet to_record = TO("192.168.1.220"), to_plain = TO("10.8.0.5"), to_here = TO("10.7.0.7"),
+		to_peer = TO("100.64.0.3"), back, plain_back;
+	struct leg legs[] = { leg_in(w, &to_plain, TALON_FORWARDED), leg_in(w, &to_here, TALON_LOCAL),
+		leg_in(w, &to_peer, TALON_RESEALED) }, record = leg_in(w, &to_record, TALON_FORWARDED),
+		record_out, out;
+#undef TO
+	static const char *const names[] = { "in.plain", "in.local", "in.peer" };
+	struct talon_flow flow;
+	const uint32_t one = 1;
+	double ns, aead_ns;
+	char name[64];
+
+	measure_leg(w, &record, &ns, &aead_ns);		/* makes the flow */
+	if (bpf_map_lookup_elem(bpf_map__fd(w->skel->maps.flows), &one, &flow))
+		die("reading a flow");
+	back = PKT(.src = flow.remote, .dst = flow.snat, .proto = 17, .sport = 53,
+		.dport = ntohs(flow.snat_port), .payload = len - 28, .frag = PKT_DF);
+	plain_back = PKT(.src = ip4("10.8.0.5"), .dst = ip4("100.64.0.2"), .proto = 17, .sport = 53,
+		.dport = 2000, .payload = len - 28, .frag = PKT_DF);
+	record_out = leg_out(w, &back);
+	out = leg_out(w, &plain_back);
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(name, sizeof(name), "path.%s.%u%s", names[i], len, suffix);
+		compare(b, w, name, &legs[i], &record, i == 2 ? &record_out : NULL);
+	}
+	snprintf(name, sizeof(name), "path.out.plain.%u%s", len, suffix);
+	compare(b, w, name, &out, &record_out, NULL);
+}
+
+static void compare_six(struct bench *b, struct world *w, uint32_t len)
+{
+	struct packet to_record = client_packet(w, 0, len), to_plain = PKT6(.src = ip6("fd00:64::2"),
+		.dst = ip6("2001:db8:8::5"), .proto = 17, .sport = 2000, .dport = 53, .payload = len - 48);
+	struct leg plain = leg_in(w, &to_plain, TALON_FORWARDED),
+		record = leg_in(w, &to_record, TALON_FORWARDED);
+	char name[64];
+
+	snprintf(name, sizeof(name), "path.in.plain.%u.six", len);
+	compare(b, w, name, &plain, &record, NULL);
+}
+
+static void run_recordless(struct bench *b, struct world *w, uint32_t len)
+{
+	load(w, 1);
+	fill(w, 1);
+	fill_six(w);
+	fill_recordless(w);
+	refresh_session(w);
+	make_keystream(w, w->session.recv_key);
+	compare_four(b, w, len, "");
+	w->six = true;
+	compare_six(b, w, len);
+	w->six = false;
+	fill_rules(w);
+	w->config.generation++;
+	put(w->skel->maps.config, &(uint32_t){ 0 }, &w->config);
+	compare_four(b, w, len, ".rules");
 	segments_close(&w->segments);
 	path_bench__destroy(w->skel);
 }
@@ -508,8 +774,8 @@ int main(int argc, char **argv)
 	run(&b, &w, 1, 64, ".six");
 	w.six = false;
 	run(&b, &w, 1, 64, "");
-	run_elsewhere(&b, &w, TALON_ONWARD, "path.in.onward.1280", 1280);
-	run_elsewhere(&b, &w, TALON_LOCAL, "path.in.local.1280", 1280);
+	run_onward(&b, &w, "path.in.onward.1280", 1280);
+	run_recordless(&b, &w, 1280);
 	run(&b, &w, MILLION, 1280, ".1m");
 	run(&b, &w, MILLION, 64, ".1m");
 	return bench_end(&b);

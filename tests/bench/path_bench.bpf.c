@@ -18,11 +18,12 @@ struct {
 	__type(value, struct path_bench_item);
 } items SEC(".maps");
 
-/* Keystream for the packet to come, in another slot than the last one's. */
-static __always_inline bool ready_slot(struct path_bench_job *job)
+/* Keystream for the packet to come, to be received or sent, in another slot than the last one's. */
+static __always_inline bool ready_slot(struct path_bench_job *job, enum path_bench_ahead dir)
 {
-	__u32 at = job->next_slot, slot = job->slot,
-		ring_at = job->slot * TALON_KEYSTREAM_DIRS + job->ahead - 1;
+	__u32 at = job->next_slot, slot = dir == PATH_BENCH_SEND ? job->send_slot : job->slot;
+	__u32 index = dir == PATH_BENCH_SEND ? job->send_index : job->index;
+	__u32 ring_at = slot * TALON_KEYSTREAM_DIRS + dir - 1;
 	struct talon_keystream_ring *ring = bpf_map_lookup_elem(&keystream_rings, &ring_at);
 	struct talon_send_counter *sc = bpf_map_lookup_elem(&send_counters, &slot);
 	__u32 segment = at >> TALON_KEYSTREAM_SEGMENT_BITS, in = at & (TALON_KEYSTREAM_SEGMENT - 1);
@@ -34,13 +35,13 @@ static __always_inline bool ready_slot(struct path_bench_job *job)
 	job->next_slot = at + 1 < PATH_BENCH_SLOTS ? at + 1 : 0;
 	/* of one slot; a base of 0 would read as none */
 	ring->window = talon_keystream_window(at, 0) | 1ULL << 40;
-	ring->index = job->index;
+	ring->index = index;
 	ring->wake_at = ~0ULL;
-	ks->counter = job->ahead == 2 ? sc->next : job->counter;
-	ks->index = job->index;
-	ks->dir = job->ahead - 1;
+	ks->counter = dir == PATH_BENCH_SEND ? sc->next : job->counter;
+	ks->index = index;
+	ks->dir = dir - 1;
 	ks->len = TALON_SLOT_STREAM_LEN;
-	ks->token = talon_keystream_token(job->index, ks->counter);
+	ks->token = talon_keystream_token(index, ks->counter);
 	return true;
 }
 
@@ -72,7 +73,9 @@ static __always_inline struct path_bench_job *restore_packet(struct xdp_md *ctx)
 		return NULL;
 	r->max = job->counter;
 	r->window[REPLAY_WORD(job->counter)] &= ~REPLAY_BIT(job->counter);
-	if (job->ahead && !ready_slot(job))
+	if ((job->ahead & PATH_BENCH_RECV) && !ready_slot(job, PATH_BENCH_RECV))
+		return NULL;
+	if ((job->ahead & PATH_BENCH_SEND) && !ready_slot(job, PATH_BENCH_SEND))
 		return NULL;
 	return job;
 }
@@ -117,6 +120,19 @@ int path_out(struct xdp_md *ctx)
 	return restore_place(ctx, job, OUTER4_LEN + AEAD_SEAL_SHIFT) ? XDP_ABORTED : verdict;
 }
 
+/* From a peer, and sealed for another one. */
+SEC("xdp")
+int path_peer(struct xdp_md *ctx)
+{
+	struct path_bench_job *job = restore_packet(ctx);
+	int verdict;
+
+	if (!job)
+		return XDP_ABORTED;
+	verdict = uplink(ctx);
+	return restore_place(ctx, job, AEAD_SEAL_SHIFT) ? XDP_ABORTED : verdict;
+}
+
 SEC("xdp")
 int path_open(struct xdp_md *ctx)
 {
@@ -152,11 +168,11 @@ int path_seal(struct xdp_md *ctx)
 		return XDP_ABORTED;
 	pkt->aead.mtu = 0;
 	pkt->endpoint.flags = TALON_ENDPOINT_RELAY;
-	slot = job->slot;
+	slot = job->send_slot;
 	sc = bpf_map_lookup_elem(&send_counters, &slot);
 	if (!sc)
 		return XDP_ABORTED;
-	pkt->index = job->index;
+	pkt->index = job->send_index;
 	pkt->counter = sc->next++;
 	pkt->tot_len = job->plain_len;
 	if (keystream_seal(ctx, pkt, L3_OFF))

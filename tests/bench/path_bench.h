@@ -10,6 +10,12 @@
 #define PATH_BENCH_FRAME 1408
 #define PATH_BENCH_SLOTS 1024		/* of keystream, used in turn; all hold that of the job's counter */
 
+/* Bits; less one, each is an enum talon_keystream_dir. */
+enum path_bench_ahead {
+	PATH_BENCH_RECV	= 1,
+	PATH_BENCH_SEND	= 2,
+};
+
 /* One flow's packet, as far as it differs from the frame. */
 struct path_bench_item {
 	__u8	head[PATH_BENCH_HEAD];
@@ -29,7 +35,9 @@ struct path_bench_job {
 	__u32	next;			/* item */
 	__u32	next_slot;		/* of keystream */
 	__u32	index;			/* of the session */
-	__u32	ahead;			/* keystream is ready: 1 to open, 2 to seal; 0: none */
+	__u32	send_slot;		/* of the session that seals */
+	__u32	send_index;
+	__u32	ahead;			/* enum path_bench_ahead: keystream is ready; 0: none */
 	__u8	frame[PATH_BENCH_FRAME];
 };
 
