@@ -13,6 +13,12 @@
 #define ACL_FIN_RST	0x05
 #define ACL_ACK		0x10
 
+/* Why a packet may pass; 0: it may not. */
+enum acl_permit {
+	ACL_BY_RULE	= 1,
+	ACL_BY_ANSWER	= 2,	/* to something that went into the mesh: its connection ends */
+};
+
 /* Index into the bank's port table for a packet to that port. */
 static __always_inline __u32 acl_place(__u8 proto, __be16 dport)
 {
@@ -130,7 +136,8 @@ static __always_inline void acl_ct_touch(struct talon_acl_ct *ct, const struct t
 /*
  * A packet with pkt->key goes into the mesh: its replies may come back. Only connections that no rule
  * accepts anyway need an entry, so that clients of an open port cannot evict others' entries. A TCP
- * connection is entered by its SYN, so that removing a rule also ends what it had let in.
+ * connection is entered by its SYN, so that removing a rule also ends what it had let in. Returns 1 if
+ * nothing has to be remembered of this connection, as long as the rules are what they are, else 0.
  */
 __noinline int acl_note_out(struct talon_pkt *pkt)
 {
@@ -159,9 +166,11 @@ __noinline int acl_note_out(struct talon_pkt *pkt)
 		acl_ct_touch(ct, pkt);
 		return 0;
 	}
-	if (!opens || acl_is_open(config_get(), key.dst, key.proto, key.dport) ||
-	    acl_verdict(key.src, key.dst, acl_place(key.proto, key.dport)))
+	if (!opens)
 		return 0;
+	if (acl_is_open(config_get(), key.dst, key.proto, key.dport) ||
+		acl_verdict(key.src, key.dst, acl_place(key.proto, key.dport)))
+		return 1;
 	fresh.seen_s = pkt->now_s;
 	bpf_map_update_elem(&acl_ct, &key, &fresh, BPF_ANY);
 	return 0;
@@ -222,10 +231,13 @@ static __always_inline bool acl_knows_fragment(const struct talon_pkt *pkt, cons
  * opposite direction of the embedded one. An error about a packet that may pass also passes, if it goes to
  * that packet's sender and the flow is this peer's.
  * @dst: the destination that the rules are evaluated for (forward_judged()), network byte order.
+ *
+ * Return: enum acl_permit.
  */
 __noinline int acl_permits(ctx_md *ctx, struct talon_pkt *pkt, __be32 dst)
 {
 	struct iphdr *ip = frame_ip(ctx);
+	int permit = ACL_BY_RULE;
 	__be32 src;
 
 	if (!pkt || !ip)
@@ -244,11 +256,11 @@ __noinline int acl_permits(ctx_md *ctx, struct talon_pkt *pkt, __be32 dst)
 		       acl_verdict(pkt->key.src, dst, acl_place(pkt->key.proto, pkt->key.dport));
 	}
 	if (!acl_is_open(config_get(), ip->daddr, pkt->proto, pkt->key.dport) &&
-	    !acl_verdict(src, dst, acl_place(pkt->proto, pkt->key.dport)) && !acl_is_answer(pkt, true))
-		return 0;
-	if (pkt->first_fragment)
+		!acl_verdict(src, dst, acl_place(pkt->proto, pkt->key.dport)))
+		permit = acl_is_answer(pkt, true) ? ACL_BY_ANSWER : 0;
+	if (permit && pkt->first_fragment)
 		acl_keep_fragments(ctx, pkt);
-	return 1;
+	return permit;
 }
 
 #endif

@@ -57,8 +57,10 @@ __noinline int acl6_note_out(struct talon_pkt *pkt)
 		acl_ct_touch(ct, pkt);
 		return 0;
 	}
-	if (!opens || acl6_verdict(&pkt->key_dst, &pkt->key_src, acl_place(key.proto, key.dport)))
+	if (!opens)
 		return 0;
+	if (acl6_verdict(&pkt->key_dst, &pkt->key_src, acl_place(key.proto, key.dport)))
+		return 1;
 	fresh.seen_s = pkt->now_s;
 	bpf_map_update_elem(&acl_ct6, &key, &fresh, BPF_ANY);
 	return 0;
@@ -133,6 +135,8 @@ static __always_inline bool acl6_permits_error(struct talon_pkt *pkt, const stru
 /* acl_permits() for IPv6. */
 __noinline int acl6_permits(struct talon_pkt *pkt, const struct talon_addr *dst)
 {
+	int permit = ACL_BY_RULE;
+
 	if (!pkt || !dst)
 		return 0;
 	switch (pkt->kind) {
@@ -143,12 +147,11 @@ __noinline int acl6_permits(struct talon_pkt *pkt, const struct talon_addr *dst)
 		return acl6_verdict(&pkt->inner_src, dst, TALON_ACL_PORT_PROTO + IPPROTO_ICMPV6) ||
 			acl6_permits_error(pkt, dst);
 	}
-	if (!acl6_verdict(&pkt->inner_src, dst, acl_place(pkt->proto, pkt->key.dport)) &&
-		!acl6_is_answer(pkt, pkt->proto, true))
-		return 0;
-	if (pkt->first_fragment)
+	if (!acl6_verdict(&pkt->inner_src, dst, acl_place(pkt->proto, pkt->key.dport)))
+		permit = acl6_is_answer(pkt, pkt->proto, true) ? ACL_BY_ANSWER : 0;
+	if (permit && pkt->first_fragment)
 		acl6_keep_fragments(pkt);
-	return 1;
+	return permit;
 }
 
 #endif

@@ -11,7 +11,7 @@
 #include "lib/flow.h"
 #include "lib/inner4.h"
 #include "lib/rewrite.h"
-#include "lib/whose.h"
+#include "lib/verdict.h"
 #include "talon/packet_types.h"
 
 static __always_inline bool in_port_range(const struct talon_config *cfg, __be16 port)
@@ -122,7 +122,7 @@ static __always_inline int forward_to_peer(ctx_md *ctx, struct talon_pkt *pkt, c
 	inner4_hop(ip);
 	pkt->peer = peer;
 	if (cfg->flags & TALON_F_ACL)
-		acl_note_out(pkt);
+		verdict_note_out(pkt);
 	if (pkt->tot_len > mtu) {
 		event_clear(pkt, TALON_EVENT_TOO_BIG);
 		pkt->event.peer = peer;
@@ -232,43 +232,17 @@ static __always_inline int forward_by_device(struct talon_pkt *pkt, bool masquer
 	return STEP_NEXT;
 }
 
-/*
- * Everything that a flow's record spares the next packets: may this peer send from this address, whose is the
- * packet, do the rules permit it. Leaves ifindex and MACs in pkt->fib, pkt->mtu, pkt->way, pkt->flags.
- * Returns STEP_NEXT to continue by a device; STEP_SEAL when the packet belongs to another peer; or done.
- */
-__noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
+/* The packet belongs to @who, and may go there. As forward_decide(). */
+__noinline int forward_go(ctx_md *ctx, struct talon_pkt *pkt, int who, __u32 masquerade)
 {
 	const struct talon_config *cfg = config_get();
-	__u32 reason, masquerade;
-	struct talon_route *route;
 	bool ttl_up;
-	__be32 dst;
-	int who;
 
 	if (!pkt || !cfg)
 		return STEP_DONE;
-	reason = forward_source(pkt, cfg, pkt->inner_src.word[0]);
-	if (reason)
-		return drop(pkt, reason);
-	dst = pkt->inner_dst.word[0];
 	ttl_up = pkt->hops <= 1;
-	route = forward_route4(dst);
-	masquerade = route && (route->flags & TALON_ROUTE_MASQUERADE);
-	who = whose(ctx, pkt, dst, route ? route->prefixlen : WHOSE_SERVED_NONE,
-		masquerade ? WHOSE_MASQUERADED : 0);
-	if (!forward_is_served(pkt, cfg, route, who, dst))
-		return drop(pkt, TALON_NO_ROUTE);
-	pkt->flags = 0;
-	if (who == WHOSE_US && !pkt->way.in_local && whose_is_source(cfg, dst) &&
-		forward_is_hairpin(cfg, pkt))
-		pkt->flags = FORWARD_MASQUERADE | FORWARD_HAIRPIN;
-	if ((cfg->flags & TALON_F_ACL) && !acl_permits(ctx, pkt, forward_judged(pkt, cfg, who, dst)))
-		return drop(pkt, TALON_ACL_DENIED);
-	if (who == WHOSE_US && pkt->way.in_local == WHOSE_IN_VIP)
-		forward_close(pkt, cfg);
 	if (who == WHOSE_US)
-		return forward_to_us(ctx, pkt, cfg, dst, ttl_up);
+		return forward_to_us(ctx, pkt, cfg, pkt->inner_dst.word[0], ttl_up);
 	if (who == WHOSE_STACK)
 		return deliver_local(ctx, pkt, cfg);
 	if (who == WHOSE_NOBODY)
@@ -278,6 +252,71 @@ __noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
 	if (who == WHOSE_PEER)
 		return forward_to_peer(ctx, pkt, cfg, pkt->way.peer);
 	return forward_by_device(pkt, masquerade);
+}
+
+/*
+ * Everything that a flow's record or a verdict spares the next packets: may this peer send from this
+ * address, whose is the packet, do the rules permit it. Leaves ifindex and MACs in pkt->fib, pkt->mtu,
+ * pkt->way, pkt->flags. Returns STEP_NEXT to continue by a device; STEP_SEAL when the packet belongs to
+ * another peer; or done.
+ */
+__noinline int forward_decide(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	const struct talon_config *cfg = config_get();
+	int who, permit = ACL_BY_RULE;
+	__u32 reason, masquerade;
+	struct talon_route *route;
+	bool mapped;
+	__be32 dst;
+
+	if (!pkt || !cfg)
+		return STEP_DONE;
+	reason = forward_source(pkt, cfg, pkt->inner_src.word[0]);
+	if (reason)
+		return drop(pkt, reason);
+	dst = pkt->inner_dst.word[0];
+	route = forward_route4(dst);
+	masquerade = route && (route->flags & TALON_ROUTE_MASQUERADE);
+	who = whose(ctx, pkt, dst, route ? route->prefixlen : WHOSE_SERVED_NONE,
+		masquerade ? WHOSE_MASQUERADED : 0);
+	if (!forward_is_served(pkt, cfg, route, who, dst))
+		return drop(pkt, TALON_NO_ROUTE);
+	pkt->flags = 0;
+	mapped = who == WHOSE_US && !pkt->way.in_local && whose_is_source(cfg, dst);
+	if (mapped && forward_is_hairpin(cfg, pkt))
+		pkt->flags = FORWARD_MASQUERADE | FORWARD_HAIRPIN;
+	if (cfg->flags & TALON_F_ACL)
+		permit = acl_permits(ctx, pkt, forward_judged(pkt, cfg, who, dst));
+	if (!permit)
+		return drop(pkt, TALON_ACL_DENIED);
+	if (verdict_lasts(pkt, who, masquerade))
+		verdict_keep(ctx, pkt, who, permit, mapped);
+	if (who == WHOSE_US && pkt->way.in_local == WHOSE_IN_VIP)
+		forward_close(pkt, cfg);
+	return forward_go(ctx, pkt, who, masquerade);
+}
+
+/*
+ * By the verdict on an earlier packet, if there is one that still holds: into @pkt. Returns enum whose, or
+ * -1: it has to be decided.
+ */
+static __always_inline int forward_recall(ctx_md *ctx, struct talon_pkt *pkt,
+	const struct talon_config *cfg)
+{
+	struct verdict *v;
+
+	pkt->has_verdict = 0;
+	if (pkt->kind != INNER_FLOW || pkt->flow)
+		return -1;
+	v = verdict_find(ctx, pkt, cfg, pkt->peer);
+	if (!v || verdict_is_short_of(v, pkt) ||
+		((v->flags & VERDICT_MAPPED) && forward_is_hairpin(cfg, pkt)) ||
+		((v->flags & VERDICT_ANSWER) && !acl_is_answer(pkt, true)))
+		return -1;
+	if (pkt->first_fragment && (cfg->flags & TALON_F_ACL))
+		acl_keep_fragments(ctx, pkt);
+	verdict_take(v, pkt);
+	return v->who;
 }
 
 /*
@@ -378,7 +417,7 @@ __noinline int forward_look(ctx_md *ctx, struct talon_pkt *pkt)
 	struct talon_flow *f;
 	struct iphdr *ip;
 	__u32 id = 0;
-	int step;
+	int step, who;
 
 	if (!pkt || !cfg)
 		return STEP_DONE;
@@ -403,7 +442,8 @@ __noinline int forward_look(ctx_md *ctx, struct talon_pkt *pkt)
 	}
 	pkt->generation = cfg->generation;
 	barrier();
-	step = forward_decide(ctx, pkt);
+	who = forward_recall(ctx, pkt, cfg);
+	step = who < 0 ? forward_decide(ctx, pkt) : forward_go(ctx, pkt, who, 0);
 	if (step != STEP_NEXT)
 		return step;
 	if (!(pkt->flags & FORWARD_MASQUERADE)) {

@@ -6,7 +6,6 @@
 #ifndef TALON_LIB_FORWARD6_H
 #define TALON_LIB_FORWARD6_H
 
-#include "lib/acl6.h"
 #include "lib/forward.h"
 #include "lib/icmp6.h"
 #include "lib/rewrite6.h"
@@ -84,7 +83,7 @@ static __always_inline int forward6_to_peer(ctx_md *ctx, struct talon_pkt *pkt,
 		return drop(pkt, TALON_INTERNAL);
 	pkt->peer = pkt->way.peer;
 	if (cfg->flags & TALON_F_ACL)
-		acl6_note_out(pkt);
+		verdict_note_out(pkt);
 	pkt->resealed = 1;
 	return STEP_SEAL;
 }
@@ -125,15 +124,33 @@ static __always_inline int forward6_to_us(ctx_md *ctx, struct talon_pkt *pkt, co
 	return STEP_NEXT;
 }
 
-/* The rules, for the destination that they are evaluated for (forward_judged()). */
-static __always_inline bool forward6_is_permitted(struct talon_pkt *pkt, const struct talon_config *cfg,
-	int who)
+/* The rules, for the destination that they are evaluated for (forward_judged()). enum acl_permit. */
+static __always_inline int forward6_permits(struct talon_pkt *pkt, const struct talon_config *cfg, int who)
 {
 	if (!(cfg->flags & TALON_F_ACL))
-		return true;
+		return ACL_BY_RULE;
 	if (who == WHOSE_US && !pkt->way.in_local && !(pkt->flags & FORWARD_HAIRPIN))
 		return acl6_permits(pkt, &cfg->mesh_addr6);
 	return acl6_permits(pkt, &pkt->inner_dst);
+}
+
+/* forward_go() for IPv6. */
+__noinline int forward6_go(ctx_md *ctx, struct talon_pkt *pkt, int who, __u32 masquerade)
+{
+	const struct talon_config *cfg = config_get();
+
+	if (!pkt || !cfg)
+		return STEP_DONE;
+	if (who == WHOSE_US)
+		return forward6_to_us(ctx, pkt, cfg);
+	if (who == WHOSE_NOBODY)
+		return pkt->way.what ? refuse6_to_mesh(ctx, pkt, cfg, pkt->way.what, pkt->way.end)
+			: drop(pkt, pkt->way.end);
+	if (pkt->hops <= 1)
+		return forward6_expired(ctx, pkt, cfg);
+	if (who == WHOSE_PEER)
+		return forward6_to_peer(ctx, pkt, cfg);
+	return forward_by_device(pkt, masquerade);
 }
 
 /* forward_decide() for IPv6. */
@@ -142,7 +159,8 @@ __noinline int forward6_decide(ctx_md *ctx, struct talon_pkt *pkt)
 	const struct talon_config *cfg = config_get();
 	struct talon_route *route;
 	__u32 reason, masquerade;
-	int who;
+	int who, permit;
+	bool mapped;
 
 	if (!pkt || !cfg)
 		return STEP_DONE;
@@ -158,23 +176,37 @@ __noinline int forward6_decide(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, who == WHOSE_NOBODY && pkt->way.end == TALON_BAD_DESTINATION ?
 			TALON_BAD_DESTINATION : TALON_NO_ROUTE);
 	pkt->flags = 0;
-	if (who == WHOSE_US && !pkt->way.in_local && whose6_is_own(cfg, &pkt->inner_dst) &&
-		forward6_is_hairpin(pkt))
+	mapped = who == WHOSE_US && !pkt->way.in_local && whose6_is_own(cfg, &pkt->inner_dst);
+	if (mapped && forward6_is_hairpin(pkt))
 		pkt->flags = FORWARD_MASQUERADE | FORWARD_HAIRPIN;
-	if (!forward6_is_permitted(pkt, cfg, who))
+	permit = forward6_permits(pkt, cfg, who);
+	if (!permit)
 		return drop(pkt, TALON_ACL_DENIED);
+	if (verdict_lasts(pkt, who, masquerade))
+		verdict_keep(ctx, pkt, who, permit, mapped);
 	if (who == WHOSE_US && pkt->way.in_local == WHOSE_IN_VIP)
 		forward_close(pkt, cfg);
-	if (who == WHOSE_US)
-		return forward6_to_us(ctx, pkt, cfg);
-	if (who == WHOSE_NOBODY)
-		return pkt->way.what ? refuse6_to_mesh(ctx, pkt, cfg, pkt->way.what, pkt->way.end)
-			: drop(pkt, pkt->way.end);
-	if (pkt->hops <= 1)
-		return forward6_expired(ctx, pkt, cfg);
-	if (who == WHOSE_PEER)
-		return forward6_to_peer(ctx, pkt, cfg);
-	return forward_by_device(pkt, masquerade);
+	return forward6_go(ctx, pkt, who, masquerade);
+}
+
+/* forward_recall() for IPv6. */
+static __always_inline int forward6_recall(ctx_md *ctx, struct talon_pkt *pkt,
+	const struct talon_config *cfg)
+{
+	struct verdict *v;
+
+	pkt->has_verdict = 0;
+	if (pkt->kind != INNER_FLOW || pkt->flow)
+		return -1;
+	v = verdict_find(ctx, pkt, cfg, pkt->peer);
+	if (!v || verdict_is_short_of(v, pkt) ||
+		((v->flags & VERDICT_MAPPED) && forward6_is_hairpin(pkt)) ||
+		((v->flags & VERDICT_ANSWER) && !acl6_is_answer(pkt, pkt->proto, true)))
+		return -1;
+	if (pkt->first_fragment && (cfg->flags & TALON_F_ACL))
+		acl6_keep_fragments(pkt);
+	verdict_take(v, pkt);
+	return v->who;
 }
 
 /* forward_keeps() for IPv6. */
@@ -269,8 +301,8 @@ static __always_inline bool forward6_is_known(struct talon_pkt *pkt, const struc
 __noinline int forward6_look(ctx_md *ctx, struct talon_pkt *pkt)
 {
 	const struct talon_config *cfg = config_get();
+	int step, who;
 	__u32 reason;
-	int step;
 
 	if (!pkt || !cfg)
 		return STEP_DONE;
@@ -287,7 +319,8 @@ __noinline int forward6_look(ctx_md *ctx, struct talon_pkt *pkt)
 	}
 	pkt->generation = cfg->generation;
 	barrier();
-	step = forward6_decide(ctx, pkt);
+	who = forward6_recall(ctx, pkt, cfg);
+	step = who < 0 ? forward6_decide(ctx, pkt) : forward6_go(ctx, pkt, who, 0);
 	if (step != STEP_NEXT)
 		return step;
 	pkt->target = pkt->source;

@@ -139,6 +139,8 @@ struct way {
 	__u8	no_neigh;		/* WHOSE_DEVICE: the next hop's MAC is not known */
 	/* WHOSE_DEVICE: by the way of the flow's record, which stays under its old generation */
 	__u8	goes_on;
+	__u8	fickle;			/* not the same for all packets of a connection: no verdict is kept */
+	__u8	pad[3];
 };
 
 /*
@@ -201,7 +203,9 @@ struct talon_pkt {
 	/* entry; classify, open: the packet that is or will be in the tunnel is IPv6. Any step after that */
 	__u8	six;
 	__u8	embedded_proto;		/* read: of the IPv6 packet inside an ICMPv6 error. rewrite */
-	__u8	pad[2];
+	/* forward, find: the verdict at place @verdict is about this packet. forward, find */
+	__u8	has_verdict;
+	__u8	pad;
 	__be32	frag_id;		/* read: of an IPv6 fragment. forward, find */
 	/* icmp6: where an ICMPv6 error of ours comes from. icmp6 */
 	struct talon_addr answer;
@@ -223,6 +227,7 @@ struct talon_pkt {
 	__be16	outer_dport;		/* classify. open */
 	/* forward, find: config.generation, read before what it stands for. forward, find */
 	__u32	generation;
+	__u32	verdict;		/* forward, find: place in map verdicts. forward, find */
 	struct endpoint_copy endpoint;	/* seal alone */
 	struct way way;			/* whose(). forward, find, rewrite */
 	struct bpf_fib_lookup fib;	/* fib_lookup4(), fib_lookup6(). forward, rewrite, seal */

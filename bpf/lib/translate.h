@@ -100,6 +100,63 @@ __noinline int translate_judge(struct talon_flow *f)
 	return 0;
 }
 
+/* For a peer, without NAT; pkt->way.peer says which. */
+static __always_inline int translate_go_plain(struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	pkt->peer = pkt->way.peer;
+	packet_clock(pkt);
+#ifndef TALON_TC	/* in tc the tunnel's program sees it too, cut to size */
+	if (cfg->flags & TALON_F_ACL)
+		verdict_note_out(pkt);
+#endif
+	pkt->key.src = pkt->key.dst;	/* where it goes */
+	return STEP_TRANSLATE;
+}
+
+/* Keeps which peer it is, and under which MAC the frame was for us. */
+static __always_inline void translate_keep_plain(ctx_md *ctx, struct talon_pkt *pkt)
+{
+	struct ether *eth = frame_eth(ctx);
+	struct verdict *v;
+
+	if (!eth)
+		return;
+	v = verdict_make(ctx, pkt, TALON_PEER_NONE, WHOSE_PEER);
+	if (!v)
+		return;
+	v->peer = pkt->way.peer;
+	mac_copy(v->smac, eth->h_dest);
+}
+
+/* Is the frame for us, as far as the verdict knows that? */
+static __always_inline bool translate_is_to_us(ctx_md *ctx, const struct verdict *v)
+{
+	struct ether *eth = frame_eth(ctx);
+
+	return frame_is_tc() ? frame_is_to_us(ctx) : eth && mac_equal(eth->h_dest, v->smac);
+}
+
+/*
+ * For a peer without NAT by the verdict on an earlier packet, if there is one that still holds: whose packet
+ * it is, in pkt->way.
+ */
+static __always_inline bool translate_recall(ctx_md *ctx, struct talon_pkt *pkt,
+	const struct talon_config *cfg)
+{
+	struct verdict *v;
+
+	pkt->has_verdict = 0;
+	if (pkt->kind != INNER_FLOW)
+		return false;
+	pkt->generation = cfg->generation;
+	barrier();
+	v = verdict_find(ctx, pkt, cfg, TALON_PEER_NONE);
+	if (!v || !translate_is_to_us(ctx, v))
+		return false;
+	pkt->way.peer = v->peer;
+	return true;
+}
+
 /* For a mesh address, without NAT: from the wire, or from the host. */
 static __always_inline int translate_find_plain(ctx_md *ctx, struct talon_pkt *pkt,
 	const struct talon_config *cfg)
@@ -110,14 +167,9 @@ static __always_inline int translate_find_plain(ctx_md *ctx, struct talon_pkt *p
 	/* the host's stack would call it a martian; a peer would believe it, and its answers need no rule */
 	if (forward_is_ours(cfg, pkt->inner_src.word[0]))
 		return drop(pkt, TALON_LOCAL_SOURCE);
-	pkt->peer = pkt->way.peer;
-	packet_clock(pkt);
-#ifndef TALON_TC	/* in tc the tunnel's program sees it too, cut to size */
-	if (cfg->flags & TALON_F_ACL)
-		acl_note_out(pkt);
-#endif
-	pkt->key.src = pkt->key.dst;	/* where it goes */
-	return STEP_TRANSLATE;
+	if (pkt->kind == INNER_FLOW)
+		translate_keep_plain(ctx, pkt);
+	return translate_go_plain(pkt, cfg);
 }
 
 /*
@@ -189,6 +241,9 @@ __noinline int translate_find(ctx_md *ctx, struct talon_pkt *pkt)
 	if (!ip || inner4_read(ctx, pkt, ip))
 		return STEP_DONE;
 	pkt->flow = 0;
+	if ((cfg->flags & TALON_F_PLAIN_ROUTES) && pkt->inner_dst.word[0] != cfg->snat_addr &&
+		translate_recall(ctx, pkt, cfg))
+		return translate_go_plain(pkt, cfg);
 	if (!whose_is_source(cfg, pkt->inner_dst.word[0]))
 		return translate_find_plain(ctx, pkt, cfg);
 	if (pkt->kind == INNER_FRAGMENT) {

@@ -111,6 +111,18 @@ static __always_inline bool translate6_is_forged(const struct talon_config *cfg,
 	return forward6_is_ours(cfg, src) && allowed_peer6(dst) != TALON_PEER_NONE;
 }
 
+/* translate_go_plain() for IPv6. */
+static __always_inline int translate6_go_plain(struct talon_pkt *pkt, const struct talon_config *cfg)
+{
+	pkt->peer = pkt->way.peer;
+	packet_clock(pkt);
+#ifndef TALON_TC	/* in tc the tunnel's program sees it too, cut to size */
+	if (cfg->flags & TALON_F_ACL)
+		verdict_note_out(pkt);
+#endif
+	return STEP_TRANSLATE;
+}
+
 /* For a mesh address, without NAT: from the wire, or from the host. */
 static __always_inline int translate6_find_plain(ctx_md *ctx, struct talon_pkt *pkt,
 	const struct talon_config *cfg)
@@ -122,15 +134,14 @@ static __always_inline int translate6_find_plain(ctx_md *ctx, struct talon_pkt *
 	if (!(cfg->flags & TALON_F_PLAIN_ROUTES6) ||
 		whose6(ctx, pkt, &pkt->inner_dst, WHOSE_SERVED_NONE, WHOSE_TO_MESH) != WHOSE_PEER)
 		return STEP_DONE;
-	pkt->peer = pkt->way.peer;
-	packet_clock(pkt);
-	if (whose6_is_martian(&pkt->inner_src) || inner6_is_of_link(pkt))
+	if (whose6_is_martian(&pkt->inner_src) || inner6_is_of_link(pkt)) {
+		pkt->peer = pkt->way.peer;
+		packet_clock(pkt);
 		return drop(pkt, TALON_BAD_DESTINATION);
-#ifndef TALON_TC	/* in tc the tunnel's program sees it too, cut to size */
-	if (cfg->flags & TALON_F_ACL)
-		acl6_note_out(pkt);
-#endif
-	return STEP_TRANSLATE;
+	}
+	if (pkt->kind == INNER_FLOW)
+		translate_keep_plain(ctx, pkt);
+	return translate6_go_plain(pkt, cfg);
 }
 
 /* Can a packet of this kind and type be a reply at all? */
@@ -197,6 +208,9 @@ __noinline int translate6_find(ctx_md *ctx, struct talon_pkt *pkt)
 		return STEP_DONE;
 	pkt->flow = 0;
 	pkt->target = pkt->inner_dst;	/* without a record */
+	if ((cfg->flags & TALON_F_PLAIN_ROUTES6) && !talon_addr_equal(&pkt->inner_dst, &cfg->node_addr6) &&
+		translate_recall(ctx, pkt, cfg))
+		return translate6_go_plain(pkt, cfg);
 	if (!whose6_is_own(cfg, &pkt->inner_dst))
 		return translate6_find_plain(ctx, pkt, cfg);
 	if (pkt->kind == INNER_FRAGMENT) {

@@ -141,6 +141,7 @@ __noinline int whose6(ctx_md *ctx, struct talon_pkt *pkt, const struct talon_add
 		return WHOSE_DEVICE;
 	if (vip)
 		local = 0;
+	pkt->way.fickle = vip == TALON_VIP_LEFT;
 	if (vip && whose_vip_is_up(pkt, vip)) {
 		pkt->way.in_local = WHOSE_IN_VIP;
 		return WHOSE_US;

@@ -480,7 +480,7 @@ static void run(struct bench *b, struct world *w, uint32_t flows, uint32_t len, 
 	path_bench__destroy(w->skel);
 }
 
-/* To a device that takes no redirected frames, by the flow's record: beside path.in.ahead of the same length. */
+/* To a device that takes no redirected frames, by the flow's record: beside path.in.ahead. */
 static void run_onward(struct bench *b, struct world *w, const char *name, uint32_t len)
 {
 	struct talon_link link = { .mtu = 1500, .flags = TALON_LINK_UPLINK | TALON_LINK_PROGRAM };
@@ -623,7 +623,7 @@ static void fill_tables(struct world *w)
 	}
 }
 
-/* Where packets without a record go: 10.8.0.0/24 is not masqueraded, 10.7.0.7 handed up, 100.64.0.3 a peer. */
+/* Where packets without a record go: 10.8.0.0/24 is plain, 10.7.0.7 handed up, 100.64.0.3 a peer. */
 static void fill_recordless(struct world *w)
 {
 	struct talon_lpm4 peer = { 32, ip4("100.64.0.3") }, plain = { 24, ip4("10.8.0.0") },

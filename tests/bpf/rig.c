@@ -652,11 +652,15 @@ static void load_all(struct rig *rig)
 	rig->natgc = load(elf, size, rig->obj);
 	/*
 	 * For each test run the kernel puts an XDP program into its dispatcher and takes it out again, which
-	 * takes milliseconds, unless the program is attached to a device. No traffic uses this one.
+	 * takes milliseconds, unless the program is attached to a device. No traffic uses this one, nor that
+	 * of a second rig.
 	 */
 	if (rig->hook == RIG_XDP) {
 		rig->link = bpf_program__attach_xdp(bpf_object__next_program(rig->obj, NULL),
 			if_nametoindex("lo"));
+		if (!rig->link)
+			rig->link = bpf_program__attach_xdp(bpf_object__next_program(rig->obj, NULL),
+				if_nametoindex("eth2far"));
 		assert_non_null(rig->link);
 	}
 }

@@ -640,6 +640,7 @@ static void five_thousand_peers_are_compiled_and_written_quickly(void **state)
 		denied(rig, 0, &bad);
 	}
 	write_rules(rig, NULL, 0, 1);
+	rig_bump(rig);
 	{
 		struct packet was_good = tcp(CLIENT, 7, MESH, 1001, TCP_SYN);
 

@@ -110,7 +110,7 @@ static void check_links(struct plane *p)
 	char text[ERR_LEN];
 
 	p->links_changed = false;
-	local_addrs_read(&p->local_addrs);
+	p->sees_change |= local_addrs_read(&p->local_addrs);
 	uplinks_raise_tunnel(p);
 	if (uplinks_follow(p)) {	/* otherwise there is nothing to attach to yet */
 		if (datapath_verify(p->dp, text, sizeof(text)) == -ENOLINK)

@@ -377,6 +377,7 @@ void uplinks_check_forwarding(struct plane *p)
 	else
 		log_info("the kernel forwards again");
 	strcpy(p->uplinks.forwarding, why);
+	p->sees_change = true;		/* the FIB answers otherwise now */
 	p->info.blocks &= ~TALON_BLOCK_FORWARDING;
 	p->info.blocks |= why[0] ? TALON_BLOCK_FORWARDING : 0;
 	hazards_update(p);

@@ -60,7 +60,7 @@ struct talon_open_port {
 #define TALON_OPEN_PORTS_MAX 4
 
 struct talon_config {
-	/* bumped when routes, neighbours, allowed IPs or addresses change; never 0 */
+	/* bumped when anything changes that decisions are made of; never 0 */
 	__u32	generation;
 	__u32	flags;			/* enum talon_config_flags */
 	__u32	session_mask;		/* slots - 1 */
