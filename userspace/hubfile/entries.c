@@ -209,18 +209,23 @@ static bool parse_address_port(const char *text, struct cidr *ret_address, uint1
 	return true;
 }
 
-void entry_listen(struct reading *r, const struct node *node, void *at)
+static void listen_at(struct reading *r, const struct node *node, const char *form, void *at)
 {
-	const char *text = node_text(r, node, FORM_LISTEN);
+	const char *text = node_text(r, node, form);
 	struct cidr address;
 	uint16_t port;
 
 	if (!text)
 		return;
 	if (!parse_address_port(text, &address, &port))
-		reading_fault(r, node, "expected " FORM_LISTEN);
+		reading_fault(r, node, "expected %s", form);
 	else
 		*(char **)at = reading_keep_text(r, text);
+}
+
+void entry_listen(struct reading *r, const struct node *node, void *at)
+{
+	listen_at(r, node, FORM_LISTEN, at);
 }
 
 void entry_listen_or_off(struct reading *r, const struct node *node, void *at)
@@ -228,7 +233,7 @@ void entry_listen_or_off(struct reading *r, const struct node *node, void *at)
 	if (node->type == NODE_TEXT && !strcmp(node->text, "off"))
 		*(char **)at = reading_keep_text(r, "off");
 	else
-		entry_listen(r, node, at);
+		listen_at(r, node, FORM_LISTEN ", or off", at);
 }
 
 void entry_server(struct reading *r, const struct node *node, void *at)

@@ -242,6 +242,8 @@ static void options_that_are_wrong_are_named_before_anything_is_made(void **stat
 	static const struct { struct hub_options options; const char *named; } rows[] = {
 		{ { .listen = "somewhere" }, "listen:" }, { { .stun = "[::]" }, "stun:" },
 		{ { .page = "localhost:1" }, "page:" }, { { .public_url = "ftp://x" }, "public-url:" },
+		{ { .stun = "none" },
+		"stun: 'none': expected ADDRESS:PORT or off" }, { { .listen = "off" }, "listen:" },
 		{ { .data_dir = "relative" }, "data-dir:" }, { { .certificate = "/c.pem" }, "tls:" },
 	};
 	char why[HUB_WHY_LEN];
