@@ -296,6 +296,59 @@ static void ways_are_written_as_the_datapath_reads_them(void **state)
 	assert_int_equal(plane_set_way(rig.c, 63, PLANE_NOWHERE, NULL), -ENOENT);
 }
 
+static struct talon_endpoint entry_of(uint32_t id)
+{
+	struct talon_endpoint e;
+
+	assert_int_equal(endpoints_read(&rig.c->endpoints, id, &e), 0);
+	return e;
+}
+
+/* As a handshake from there does. */
+static void is_seen_at(uint32_t id, const struct endpoint *from)
+{
+	assert_int_equal(plane_device_ops.set_endpoint(rig.c, id, from), 0);
+}
+
+static void a_peer_without_a_way_roams_where_it_may_and_a_way_ends_that(void **state)
+{
+	const struct endpoint path = { .family = AF_INET, .port = htons(4000),
+		.remote.word[0] = inet_addr("192.0.2.77") };
+	struct endpoint seen = { .family = AF_INET, .port = htons(5000),
+		.remote.word[0] = inet_addr("192.0.2.78") }, relay;
+	struct talon_endpoint e;
+	uint32_t id;
+
+	apply(&base);
+	id = plane_find_peer(rig.c, peers[2].public_key);
+	is_seen_at(id, &seen);				/* nobody said that it may */
+	assert_int_equal(entry_of(id).family, 0);
+
+	assert_int_equal(plane_let_roam(rig.c, id), 0);
+	pair_endpoint(id, &relay);
+	is_seen_at(id, &relay);				/* nobody roams to the relay */
+	assert_int_equal(entry_of(id).family, 0);
+	is_seen_at(id, &seen);
+	e = entry_of(id);
+	assert_int_equal(e.flags & TALON_ENDPOINT_PINNED, 0);
+	assert_int_equal(e.remote.word[0], seen.remote.word[0]);
+	assert_int_equal(e.remote_port, seen.port);
+
+	assert_int_equal(plane_set_way(rig.c, id, PLANE_DIRECT, &path), 0);
+	is_seen_at(id, &seen);
+	e = entry_of(id);
+	assert_int_equal(e.flags & TALON_ENDPOINT_PINNED, TALON_ENDPOINT_PINNED);
+	assert_int_equal(e.remote.word[0], path.remote.word[0]);
+	assert_int_equal(plane_let_roam(rig.c, id), -EBUSY);
+	is_seen_at(id, &seen);
+	assert_int_equal(entry_of(id).remote.word[0], path.remote.word[0]);
+
+	assert_int_equal(plane_set_way(rig.c, id, PLANE_NOWHERE, NULL), 0);
+	is_seen_at(id, &seen);
+	assert_int_equal(entry_of(id).family, 0);
+	assert_int_equal(plane_let_roam(rig.c, 63), -ENOENT);
+}
+
 static void the_uplinks_addresses_are_the_candidates(void **state)
 {
 	struct endpoint list[4];
@@ -520,6 +573,8 @@ int main(void)
 			set_up, tear_down),
 		cmocka_unit_test_setup_teardown(others_routes_stay_and_some_are_never_made, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(a_peer_without_a_way_roams_where_it_may_and_a_way_ends_that,
+			set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ways_are_written_as_the_datapath_reads_them, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(the_uplinks_addresses_are_the_candidates, set_up, tear_down),

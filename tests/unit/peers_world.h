@@ -42,6 +42,7 @@ struct plane {
 	unsigned session;		/* equal at both ends: alive */
 	unsigned ways_set, resets, received;
 	bool told_silent;		/* what was known when changed() was last called */
+	bool roams;			/* since set_way() let_roam() was called */
 	uint64_t last_data_ns, gap_ns;	/* longest time without data arriving */
 	struct loop_timer keepalive, retry, owed;
 	struct node *node;
@@ -741,6 +742,18 @@ static int op_set_way(void *ctx, uint32_t id, enum plane_way way, const struct e
 	assert_int_equal(way == PLANE_DIRECT, path != NULL);
 	plane->ways_set += plane->way != way;
 	plane->way = way;
+	plane->roams = false;
+	return 0;
+}
+
+static int op_let_roam(void *ctx, uint32_t id)
+{
+	struct node *node = ctx;
+
+	assert_in_range(id, 0, NODES - 1);
+	if (node->plane[id].way != PLANE_NOWHERE)
+		return -EBUSY;
+	node->plane[id].roams = true;
 	return 0;
 }
 
@@ -803,7 +816,8 @@ static const struct peers_ops world_ops = {
 	.relay_was = op_relay_was, .relay_presume = op_relay_presume,
 	.relay_send = op_relay_send, .ice_new = op_ice_new, .ice_free = op_ice_free,
 	.ice_add_remote = op_ice_add_remote, .ice_probe = op_ice_probe, .ice_answered = op_ice_answered,
-	.ice_get_pair = op_ice_get_pair, .set_way = op_set_way, .kick = op_kick, .reset = op_reset,
+	.ice_get_pair = op_ice_get_pair, .set_way = op_set_way, .let_roam = op_let_roam, .kick = op_kick,
+	.reset = op_reset,
 	.rekey = op_rekey, .facts = op_facts, .relay_received = op_relay_received, .random = op_random,
 	.changed = op_changed,
 };

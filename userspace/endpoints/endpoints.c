@@ -248,6 +248,16 @@ int endpoints_unpin(const struct endpoints *ends, uint32_t peer, struct talon_en
 	return put(ends, peer, e);
 }
 
+int endpoints_follow_any(const struct endpoints *ends, uint32_t peer, const struct endpoint *endpoint)
+{
+	struct talon_endpoint e;
+	int ret = endpoints_read(ends, peer, &e);
+
+	if (!ret)
+		ret = endpoints_unpin(ends, peer, &e);
+	return ret ? ret : endpoints_follow(ends, peer, endpoint);
+}
+
 /* What changes around an endpoint that stays. */
 
 int endpoints_set_local(const struct endpoints *ends, uint32_t peer, struct talon_endpoint *e,

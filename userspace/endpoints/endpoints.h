@@ -23,6 +23,8 @@ int endpoints_read(const struct endpoints *ends, uint32_t peer, struct talon_end
 void endpoints_from_map(const struct talon_endpoint *from, struct endpoint *ret_endpoint);
 /* A roaming peer has moved to @endpoint. Does nothing if its way is pinned. */
 int endpoints_follow(const struct endpoints *ends, uint32_t peer, const struct endpoint *endpoint);
+/* The same for one that may roam from now on, whatever its way was. */
+int endpoints_follow_any(const struct endpoints *ends, uint32_t peer, const struct endpoint *endpoint);
 /* Pin a peer's way: the datapath does not follow the source of its packets. */
 int endpoints_pin_nowhere(const struct endpoints *ends, uint32_t peer);
 int endpoints_pin_direct(const struct endpoints *ends, uint32_t peer, const struct endpoint *to);

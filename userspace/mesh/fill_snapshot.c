@@ -132,6 +132,14 @@ static void fill_peer_networks(struct mesh *mesh, const uint8_t *key, struct sna
 	}
 }
 
+/* Plain WireGuard, which says nothing by signal: connected as long as a session can send. */
+static bool is_roaming(const struct mesh *mesh, const struct peer_info *info)
+{
+	struct plane_facts facts;
+
+	return info->roams && !plane_get_facts(mesh->plane, info->id, &facts) && facts.has_session;
+}
+
 static const char *status_text(enum peer_status status)
 {
 	return status == PEER_CONNECTED ? "Connected" : status == PEER_IDLE ? "Idle" : "Connecting";
@@ -147,6 +155,8 @@ static void fill_peer(struct mesh *mesh, const struct netmap_peer *peer, struct 
 	peers_get(mesh->peers, peer->key, &info);
 	key_to_base64(peer->key, key);
 	is_direct = info.status == PEER_CONNECTED && info.way == PLANE_DIRECT;
+	if (is_roaming(mesh, &info))
+		info.status = PEER_CONNECTED;
 	*p = (struct snapshot_peer){
 		.fqdn = text(peer->fqdn),
 		.ip = addr_text(peer->addr),

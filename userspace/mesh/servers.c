@@ -259,6 +259,13 @@ static int op_set_way(void *ctx, uint32_t id, enum plane_way way, const struct e
 	return plane_set_way(mesh->plane, id, way, path);
 }
 
+static int op_let_roam(void *ctx, uint32_t id)
+{
+	struct mesh *mesh = ctx;
+
+	return plane_let_roam(mesh->plane, id);
+}
+
 static void op_kick(void *ctx, uint32_t id)
 {
 	struct mesh *mesh = ctx;
@@ -318,6 +325,7 @@ const struct peers_ops mesh_peers_ops = {
 	.ice_answered = op_ice_answered,
 	.ice_get_pair = op_ice_get_pair,
 	.set_way = op_set_way,
+	.let_roam = op_let_roam,
 	.kick = op_kick,
 	.rekey = op_rekey,
 	.reset = op_reset,

@@ -172,6 +172,28 @@ static void set_way(struct conn *conn, enum plane_way way)
 		log_warn("peer %s: cannot send packets there: %s", conn->name, strerror(-ret));
 }
 
+bool conn_roams(const struct conn *conn)
+{
+	return conn->id != PLANE_NO_PEER && !conn->is_heard && !conn->peers->force_relay &&
+		(conn->way == PLANE_NOWHERE || link_old_carries(conn->old_path));
+}
+
+static void let_roam(struct conn *conn)
+{
+	struct peers *peers = conn->peers;
+
+	if (peers->ops.let_roam && conn->way == PLANE_NOWHERE && conn_roams(conn))
+		peers->ops.let_roam(peers->ctx, conn->id);
+}
+
+void conn_no_way(struct conn *conn)
+{
+	/* one that roams already stays where it was seen */
+	if (!conn->peers->ops.let_roam || conn->way != PLANE_NOWHERE || !conn_roams(conn))
+		set_way(conn, PLANE_NOWHERE);
+	let_roam(conn);
+}
+
 static void kick(struct conn *conn)
 {
 	conn->peers->ops.kick(conn->peers->ctx, conn->id);
@@ -241,8 +263,12 @@ static void tell_session(struct conn *conn)
 
 static void leave_old_path(struct conn *conn)
 {
-	if (link_old_carries(old_path_step(conn, LINK_OLD_EV_LEAVE)))
-		set_way(conn, conn->state == LINK_RELAYED ? PLANE_RELAY : PLANE_NOWHERE);
+	if (!link_old_carries(old_path_step(conn, LINK_OLD_EV_LEAVE)))
+		return;
+	if (conn->state == LINK_RELAYED)
+		set_way(conn, PLANE_RELAY);
+	else
+		conn_no_way(conn);
 }
 
 /*
@@ -301,7 +327,7 @@ static void no_way(struct conn *conn)
 	watch_stop(conn);
 	loop_timer_cancel(conn->peers->loop, &conn->late);
 	if (!link_old_carries(conn->old_path))
-		set_way(conn, PLANE_NOWHERE);
+		conn_no_way(conn);
 }
 
 static void end_relay(struct conn *conn)
@@ -445,6 +471,7 @@ static void open_anew(struct conn *conn)
 static void do_open(struct conn *conn, const struct signal_body *body)
 {
 	open_anew(conn);
+	let_roam(conn);
 	conn_resume_relay(conn);
 	offers_start(conn, 0);
 }
@@ -492,7 +519,7 @@ void conn_stop(struct conn *conn)
 static void do_close(struct conn *conn, const struct signal_body *body)
 {
 	conn_stop(conn);
-	set_way(conn, PLANE_NOWHERE);
+	conn_no_way(conn);
 }
 
 static void do_let_go(struct conn *conn, const struct signal_body *body)

@@ -86,6 +86,7 @@ struct conn {
 	bool can_idle;				/* its version knows lazy connections */
 	bool can_lack_ice;			/* its version knows peers without ICE */
 	bool is_wanted;				/* packets wait for a handshake */
+	bool is_heard;				/* by signal, at any time: so it does ICE */
 	bool needs_rosenpass;			/* it announced Rosenpass and no handshake came */
 	/* the way in use carries no answers, and there is no other to try */
 	bool is_silent, told_silent;
@@ -151,6 +152,13 @@ void conn_step(struct conn *conn, enum link_event event, const struct signal_bod
 bool conn_has_relay(const struct conn *conn);
 bool conn_has_pair(const struct conn *conn);
 void conn_wanted(struct conn *conn);
+/* Packets go nowhere; or, if it roams, where its own come from. */
+void conn_no_way(struct conn *conn);
+/*
+ * No way was chosen for a peer that has never been heard by signal: it may be plain WireGuard. Never with
+ * relays forced, as what it chose would be a direct way.
+ */
+bool conn_roams(const struct conn *conn);
 /* If an earlier process reached it by a relay: goes on with that before anything is heard from it. */
 void conn_resume_relay(struct conn *conn);
 void conn_set_silent(struct conn *conn, bool is_silent);

@@ -313,10 +313,12 @@ static void wake_or_rest(struct conn *conn)
 
 	if (conn->id == PLANE_NO_PEER || !may_rest(conn))
 		return;
-	if (!peers->ops.facts(peers->ctx, conn->id, &facts) && facts.has_session)
+	if (!peers->ops.facts(peers->ctx, conn->id, &facts) && facts.has_session) {
 		conn_step(conn, LINK_EV_OPENED, NULL);
-	else
-		peers->ops.set_way(peers->ctx, conn->id, PLANE_NOWHERE, NULL);
+		return;
+	}
+	peers->ops.set_way(peers->ctx, conn->id, PLANE_NOWHERE, NULL);
+	conn_no_way(conn);
 }
 
 /*
@@ -443,6 +445,7 @@ void peers_signal(struct peers *peers, const uint8_t from[static KEY_LEN], const
 	if (!conn || conn->id == PLANE_NO_PEER || peers->is_ending || !event_of(body->type, &event))
 		return;
 	is_wanted = conn->is_wanted;
+	conn->is_heard = true;
 	conn_step(conn, event, body);
 	if (event == LINK_EV_GO_IDLE && is_wanted)	/* our packets crossed its message, and still wait */
 		conn_wanted(conn);
@@ -558,6 +561,7 @@ int peers_get(const struct peers *peers, const uint8_t key[static KEY_LEN], stru
 	ret_info->changed_unix_ns = conn->changed_unix_ns;
 	ret_info->needs_rosenpass = conn->needs_rosenpass;
 	ret_info->is_silent = conn->is_silent;
+	ret_info->roams = conn_roams(conn);
 	return 0;
 }
 

@@ -51,6 +51,11 @@ struct peers_ops {
 	uint64_t (*ice_answered)(void *ctx, const struct ice_agent *agent);
 	bool (*ice_get_pair)(void *ctx, const struct ice_agent *agent, struct ice_pair_info *ret_pair);
 	int (*set_way)(void *ctx, uint32_t id, enum plane_way way, const struct endpoint *path);
+	/*
+	 * Until the next set_way() its packets say where the peer is: nobody chose a way, and it says nothing
+	 * by signal, as plain WireGuard does not. NULL: packets go nowhere meanwhile.
+	 */
+	int (*let_roam)(void *ctx, uint32_t id);
 	void (*kick)(void *ctx, uint32_t id);
 	void (*reset)(void *ctx, uint32_t id);
 	/* begins a handshake even if a session can send; NULL: kick() is used instead */
@@ -134,6 +139,7 @@ struct peer_info {
 	bool needs_rosenpass;		/* it announced Rosenpass and does not complete handshakes */
 	/* connected, but nothing is answered, neither directly nor by relay */
 	bool is_silent;
+	bool roams;			/* no way was chosen for it: its packets say where it is */
 };
 /* Returns 0 or -ENOENT. */
 int peers_get(const struct peers *peers, const uint8_t key[static KEY_LEN], struct peer_info *ret_info);

@@ -7,6 +7,17 @@
 
 #include "plane/internal.h"
 
+static void take_way(struct plane *p, uint32_t id, const struct talon_endpoint *at,
+	struct device_peer_config *pc)
+{
+	struct plane_slot *slot = &p->slots_of[id];
+
+	slot->roams = plane_is_pinned(p) && !(at->flags & TALON_ENDPOINT_PINNED);
+	slot->way = slot->roams ? PLANE_NOWHERE
+		: at->flags & TALON_ENDPOINT_RELAY ? PLANE_RELAY : PLANE_DIRECT;
+	pc->is_pinned &= !slot->roams;
+}
+
 /*
  * Takes over a peer that an earlier process left, with its endpoint, so that its sessions continue.
  * Preshared keys come with the first desired state: until then the peer makes no handshakes, and if
@@ -31,7 +42,7 @@ static int adopt_peer(struct plane *p, uint64_t now, uint32_t id)
 	if (!endpoints_read(&p->endpoints, id, &at) && at.family)
 		endpoints_from_map(&at, &pc.endpoint);
 	if (pc.endpoint.family)
-		p->slots_of[id].way = at.flags & TALON_ENDPOINT_RELAY ? PLANE_RELAY : PLANE_DIRECT;
+		take_way(p, id, &at, &pc);
 	p->slots_of[id].was_used = true;
 	return device_add_peer(p->device, now, id, &pc);
 }

@@ -106,6 +106,7 @@ static int add_peer(struct plane *p, uint64_t now, const struct plane_peer *peer
 	fill_info(&p->infos[id], peer);
 	p->slots_of[id].mark = p->mark;
 	p->slots_of[id].way = PLANE_NOWHERE;
+	p->slots_of[id].roams = false;
 	return put(p, DATAPATH_MAP_PEER_INFO, id, &p->infos[id], BPF_ANY);
 }
 

@@ -29,7 +29,8 @@ static void need_handshake(struct plane *p, const struct talon_event *event, con
 	if (plane_is_pinned(p) && event->peer < p->peers_max &&
 		p->slots_of[event->peer].way == PLANE_NOWHERE) {
 		plane_note(p, event->peer, NOTICE_WANTED);	/* sent on once the peer has a way */
-		return;
+		if (!p->slots_of[event->peer].roams || !plane_is_placed(p, event->peer))
+			return;
 	}
 	if (device_want_handshake(p->device, now, event->peer) < 0)
 		hold_drop(&p->hold, &key);

@@ -22,7 +22,7 @@ static void show_ourselves(struct plane *p, uint32_t peer)
 
 static void tell_device(struct plane *p, uint32_t peer, const struct endpoint *to)
 {
-	if (plane_is_pinned(p))
+	if (plane_is_pinned(p) && !p->slots_of[peer].roams)
 		device_set_peer_path(p->device, clock_boot_ns(), peer, to);
 	else
 		device_set_peer_endpoint(p->device, peer, to);

@@ -57,6 +57,7 @@ struct polled {
 struct plane_slot {
 	uint8_t way;			/* enum plane_way, where the caller chooses it */
 	uint8_t notices;		/* bits of enum notice, not delivered yet */
+	bool roams;			/* as plane_let_roam() left it; its way is PLANE_NOWHERE */
 	/* by a departed peer: packets in flight may have been counted for it since */
 	bool was_used;
 	uint32_t mark;			/* of the last plane_apply() that named it */
@@ -142,7 +143,7 @@ struct plane {
 	struct pmtu_news pmtu;
 	struct loop_timer pmtu_timer;
 	uint64_t pmtu_due_ns;		/* not before */
-	struct early *early;		/* handshake messages that arrived before the device was made */
+	struct port_early *early;	/* handshake messages that arrived before the device was made */
 	struct ring_buffer *ring;
 	struct nat_gc gc;
 	struct nat_ports ports;

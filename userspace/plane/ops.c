@@ -82,6 +82,10 @@ static int set_endpoint(void *ctx, uint32_t peer, const struct endpoint *endpoin
 {
 	const struct plane *p = ctx;
 
+	if (pair_is_endpoint(endpoint))		/* peers do not roam to the relay */
+		return 0;
+	if (p->slots_of[peer].roams)
+		return endpoints_follow_any(&p->endpoints, peer, endpoint);
 	return endpoints_follow(&p->endpoints, peer, endpoint);
 }
 

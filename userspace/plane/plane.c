@@ -178,11 +178,27 @@ int plane_set_way(struct plane *p, uint32_t peer, enum plane_way way, const stru
 		return ret;
 	count_way(p, p->slots_of[peer].way, way);
 	p->slots_of[peer].way = way;
+	p->slots_of[peer].roams = false;
 	device_set_peer_path(p->device, now, peer, &to);
 	if (way != PLANE_NOWHERE && hold_has(&p->hold, &key))
 		device_want_handshake(p->device, now, peer);
 	plane_wake(p);
 	return 0;
+}
+
+int plane_let_roam(struct plane *p, uint32_t peer)
+{
+	if (!p->device)
+		return -EAGAIN;
+	if (!has_peer(p, peer))
+		return -ENOENT;
+	if (p->is_ending)
+		return -ESHUTDOWN;
+	if (p->slots_of[peer].way != PLANE_NOWHERE)
+		return -EBUSY;
+	/* the map's entry follows with the first handshake: few of thousands of peers ever send one */
+	p->slots_of[peer].roams = true;
+	return device_let_peer_roam(p->device, peer);
 }
 
 void plane_repair_ways(struct plane *p)

@@ -92,6 +92,12 @@ bool plane_is_left_out(const struct plane *p, const struct cidr *net);
  * accepted by any way. @path: for PLANE_DIRECT.
  */
 int plane_set_way(struct plane *p, uint32_t peer, enum plane_way way, const struct endpoint *path);
+/*
+ * Until the next plane_set_way() the peer's packets say where it is, as WireGuard has it (whitepaper section
+ * 6.4), from its next handshake on: for peers that say nothing by signal. Returns 0; -EBUSY if its way is not
+ * PLANE_NOWHERE; -EAGAIN, -ENOENT, -ESHUTDOWN as plane_set_way() does.
+ */
+int plane_let_roam(struct plane *p, uint32_t peer);
 /* vip_table_set() in this plane's maps; -EAGAIN before there are any. */
 int plane_set_vips(struct plane *p, const struct vip_wish *wish);
 /* Round trip of the direct way to @peer, for metrics, in 100 us; 0: not known. Written if it differs. */

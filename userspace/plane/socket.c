@@ -4,19 +4,17 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "packets/port_messages.h"
 #include "plane/internal.h"
 #include "log/log.h"
 
 #define MESSAGES_PER_TURN	64	/* before other descriptors get their turn */
 #define MESSAGE_MAX		2048
-#define EARLY_MAX		64
-#define STUN_HEADER_LEN		20
 
 static int open_one(int family, uint16_t port)
 {
@@ -107,38 +105,14 @@ static void take_control(struct msghdr *msg, struct endpoint *from, uint8_t *ret
 	}
 }
 
-/*
- * Handshake messages that arrive while the datapath is being loaded, before there is a device: dropping
- * them would cost the peer 5 s.
- */
-struct early {
-	unsigned count;
-	struct {
-		struct endpoint from;
-		size_t len;
-		uint8_t bytes[WG_INITIATION_LEN];
-	} list[EARLY_MAX];
-};
-
-static void keep_early(struct plane *p, const struct endpoint *from, const uint8_t *bytes, size_t len)
+static void take_early(void *ctx, const struct endpoint *from, const uint8_t *bytes, size_t len)
 {
-	if (!p->early)
-		p->early = calloc(1, sizeof(*p->early));
-	if (!p->early || p->early->count == EARLY_MAX || len > sizeof(p->early->list[0].bytes))
-		return;
-	p->early->list[p->early->count].from = *from;
-	p->early->list[p->early->count].len = len;
-	memcpy(p->early->list[p->early->count++].bytes, bytes, len);
+	socket_handshake(ctx, from, bytes, len);
 }
 
 void socket_replay(struct plane *p)
 {
-	struct early *early = p->early;
-
-	p->early = NULL;
-	for (unsigned i = 0; early && i < early->count; i++)
-		socket_handshake(p, &early->list[i].from, early->list[i].bytes, early->list[i].len);
-	free(early);
+	port_early_replay(&p->early, take_early, p);
 }
 
 void socket_handshake(struct plane *p, const struct endpoint *from, const uint8_t *bytes, size_t len)
@@ -147,7 +121,7 @@ void socket_handshake(struct plane *p, const struct endpoint *from, const uint8_
 	enum handshake_end end;
 
 	if (!p->is_ready) {
-		keep_early(p, from, bytes, len);
+		port_early_keep(&p->early, from, bytes, len);
 		return;
 	}
 	plane_wake(p);
@@ -156,24 +130,6 @@ void socket_handshake(struct plane *p, const struct endpoint *from, const uint8_
 		endpoint_format(from, where);
 		log_debug("%s: %s", where, device_end_label(end));
 	}
-}
-
-/*
- * RFC 8489 section 5: two zero bits, a length, the magic cookie. WireGuard's messages have zeros for a
- * length, and more than a header.
- */
-static bool is_stun(const uint8_t *bytes, size_t len)
-{
-	static const uint8_t cookie[] = { 0x21, 0x12, 0xa4, 0x42 };
-
-	return len >= STUN_HEADER_LEN && !(bytes[0] & 0xc0) && !memcmp(bytes + 4, cookie, sizeof(cookie)) &&
-	       (size_t)(bytes[2] << 8 | bytes[3]) + STUN_HEADER_LEN == len;
-}
-
-/* NetBird's client sends two letters to open a way through address translators. */
-static bool is_punch(const uint8_t *bytes, size_t len)
-{
-	return len == 2 && bytes[0] == 'n' && bytes[1] == 'b';
 }
 
 static bool is_broadcast(const struct plane *p, const struct endpoint *from)
@@ -211,7 +167,7 @@ static void handle(struct plane *p, const struct endpoint *from, uint8_t tos, co
 {
 	if (pair_is_endpoint(from))
 		p->junk++;	/* only our own device pair uses such sources */
-	else if (is_stun(bytes, len) && p->plane_events.stun)
+	else if (port_is_stun(bytes, len) && p->plane_events.stun)
 		p->plane_events.stun(p->plane_ctx, from, bytes, len);
 	else if (is_martian(p, from))
 		p->junk++;
@@ -219,7 +175,7 @@ static void handle(struct plane *p, const struct endpoint *from, uint8_t tos, co
 		slow_data(p, from, tos, bytes, len);
 	else if (len && bytes[0] >= WG_INITIATION && bytes[0] <= WG_COOKIE)
 		socket_handshake(p, from, bytes, len);
-	else if (!is_punch(bytes, len))
+	else if (!port_is_punch(bytes, len))
 		p->junk++;
 }
 

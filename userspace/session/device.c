@@ -300,6 +300,16 @@ int device_set_peer_path(struct device *device, uint64_t now_ns, uint32_t id, co
 	return 0;
 }
 
+int device_let_peer_roam(struct device *device, uint32_t id)
+{
+	struct peer *peer = device_peer(device, id);
+
+	if (!peer)
+		return -ENOENT;
+	peer->is_pinned = false;
+	return 0;
+}
+
 int device_reset_peer(struct device *device, uint64_t now_ns, uint32_t id)
 {
 	struct peer *peer = device_peer(device, id);

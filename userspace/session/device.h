@@ -202,6 +202,9 @@ int device_set_peer_endpoint(struct device *device, uint32_t id, const struct en
 int device_set_peer_path(struct device *device, uint64_t now_ns, uint32_t id,
 	const struct endpoint *endpoint);
 
+/* Takes device_set_peer_path() back: authentic messages move the endpoint again. Returns 0 or -ENOENT. */
+int device_let_peer_roam(struct device *device, uint32_t id);
+
 /* Retires the peer's sessions and forgets a handshake under way. Returns 0 or -ENOENT. */
 int device_reset_peer(struct device *device, uint64_t now_ns, uint32_t id);
 

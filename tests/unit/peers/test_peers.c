@@ -1762,6 +1762,110 @@ static void five_thousand_peers_are_opened_in_little_memory_and_time(void **stat
 	free(peer);
 }
 
+/* --- peers that say nothing by signal, as plain WireGuard does not --- */
+
+/* One of ours, and a peer that has not been started. */
+static struct world *ours_alone(bool force_relay, bool lazy)
+{
+	struct world *w = world_new(2);
+
+	node_start_with(&w->node[A], force_relay, &world_ops);
+	node_map(&w->node[A], "0.66.4", lazy);
+	advance(w, 1 * SEC);
+	return w;
+}
+
+static bool may_roam(struct world *w)
+{
+	const struct peer_info info = info_of(w, A, B);
+
+	assert_true(w->node[A].plane[B].roams == info.roams);
+	return info.roams;
+}
+
+static void a_peer_that_says_nothing_by_signal_roams(void **state)
+{
+	for (int lazy = 0; lazy < 2; lazy++) {
+		struct world *w = ours_alone(false, lazy);
+
+		assert_true(may_roam(w));
+		packet_send(&w->node[A], B, DATA, false);	/* wakes the link, and changes nothing */
+		advance(w, 600 * SEC);
+		assert_true(may_roam(w));
+		/* another version of it: the link is opened anew, and its packets go where they went */
+		node_map(&w->node[A], "0.77.1", lazy);
+		advance(w, 1 * SEC);
+		assert_true(may_roam(w));
+		assert_int_equal(w->node[A].plane[B].ways_set, 0);
+		world_free(w);
+	}
+}
+
+static void with_relays_forced_nobody_roams(void **state)
+{
+	for (int lazy = 0; lazy < 2; lazy++) {
+		struct world *w = ours_alone(true, lazy);
+
+		assert_false(may_roam(w));
+		world_free(w);
+	}
+}
+
+/* Whatever is lost afterwards: an address that ICE left must not come back by a packet from there. */
+static void a_peer_that_was_heard_by_signal_never_roams_again(void **state)
+{
+	struct world *w = ours_alone(false, false);
+
+	stock_start(&w->node[B], A);
+	advance(w, 4 * SEC);
+	assert_int_equal(info_of(w, A, B).way, PLANE_DIRECT);
+	assert_false(may_roam(w));
+	stock_close(&w->node[B]);
+	w->no_ice = true;
+	w->server[0].up = false;
+	advance(w, 600 * SEC);
+	assert_int_equal(info_of(w, A, B).way, PLANE_NOWHERE);
+	assert_false(may_roam(w));
+	world_free(w);
+}
+
+static void one_message_by_signal_is_enough(void **state)
+{
+	struct world *w = ours_alone(false, false);
+	struct signal_body body = { .type = SIGNAL_GO_IDLE };
+
+	assert_true(may_roam(w));
+	peers_signal(w->node[A].peers, w->node[B].key, &body);
+	assert_int_equal(info_of(w, A, B).status, PEER_IDLE);
+	assert_false(may_roam(w));
+	packet_send(&w->node[A], B, DATA, false);		/* it wakes, and is looked for by ICE alone */
+	advance(w, 10 * SEC);
+	assert_false(may_roam(w));
+	world_free(w);
+}
+
+/* The plane took over what an earlier process had: here a roaming peer with a live session. */
+static void a_roaming_peer_keeps_its_place_over_a_restart(void **state)
+{
+	struct world *w = world_new(2);
+	struct plane *plane = &w->node[A].plane[B];
+	struct peer_info info;
+
+	plane->facts.has_session = true;
+	plane->facts.rx_direct_ns = now_of(w);
+	node_start_with(&w->node[A], false, &world_ops);
+	node_map(&w->node[A], "0.66.4", false);
+	advance(w, 30 * SEC);
+	assert_int_equal(peers_get(w->node[A].peers, w->node[B].key, &info), 0);
+	assert_true(info.roams);
+	assert_int_equal(plane->ways_set, 0);
+	plane->facts.has_session = false;
+	packet_send(&w->node[A], B, DATA, false);	/* no session: its next handshake says where it is */
+	advance(w, 1 * SEC);
+	assert_true(may_roam(w));
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1827,6 +1931,11 @@ int main(void)
 		cmocka_unit_test(without_an_operation_to_rekey_a_reset_serves),
 		cmocka_unit_test(after_any_trouble_all_is_well_again),
 		cmocka_unit_test(five_thousand_peers_are_opened_in_little_memory_and_time),
+		cmocka_unit_test(a_peer_that_says_nothing_by_signal_roams),
+		cmocka_unit_test(with_relays_forced_nobody_roams),
+		cmocka_unit_test(a_peer_that_was_heard_by_signal_never_roams_again),
+		cmocka_unit_test(one_message_by_signal_is_enough),
+		cmocka_unit_test(a_roaming_peer_keeps_its_place_over_a_restart),
 	};
 
 	log_set_level(getenv("PEERS_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);

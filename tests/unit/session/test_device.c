@@ -540,6 +540,21 @@ static void a_pinned_peer_is_answered_at_its_source_but_called_at_its_own_endpoi
 	world_free(w);
 }
 
+static void a_pinned_peer_that_is_let_roam_is_followed_again(void **state)
+{
+	struct world *w = world_new_pair(15);
+	PAIR(w, a, b);
+	const struct endpoint nowhere = {};
+
+	assert_int_equal(device_set_peer_path(b->device, w->now_ns, 0, &nowhere), 0);
+	assert_int_equal(device_let_peer_roam(b->device, 0), 0);
+	assert_int_equal(device_let_peer_roam(b->device, 1), -ENOENT);
+	device_want_handshake(a->device, w->now_ns, 0);
+	assert_int_equal(message_deliver(&w->queue[0]), HANDSHAKE_INITIATION);
+	assert_true(endpoint_is_equal(&b->endpoints[0], &a->endpoint));
+	world_free(w);
+}
+
 static void a_handshake_under_way_starts_anew_when_the_path_changes(void **state)
 {
 	struct world *w = world_new_pair(15);
@@ -1813,6 +1828,7 @@ int main(void)
 		cmocka_unit_test(fifty_initiations_a_second_are_enough_for_a_peer),
 		cmocka_unit_test(an_endpoint_moves_with_authentic_handshake_messages_only),
 		cmocka_unit_test(a_pinned_peer_is_answered_at_its_source_but_called_at_its_own_endpoint),
+		cmocka_unit_test(a_pinned_peer_that_is_let_roam_is_followed_again),
 		cmocka_unit_test(a_handshake_under_way_starts_anew_when_the_path_changes),
 		cmocka_unit_test(a_path_that_changes_right_after_an_initiation_does_not_cost_the_answer),
 		cmocka_unit_test(a_path_that_changes_right_after_a_lost_initiation_costs_a_tenth_of_a_second),
