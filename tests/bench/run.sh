@@ -15,6 +15,8 @@ for bench in "$BUILD"/tests/bench/bench_*; do
 done
 echo "== e2e"
 BUILD=$BUILD "$here/e2e.sh" --json "$parts/e2e.json"
+echo "== mesh"
+BUILD=$BUILD "$here/mesh.sh" --json "$parts/mesh.json"
 echo "== load"
 BUILD=$BUILD "$here/load/load.sh" --json "$parts/load.json"
 
