@@ -145,6 +145,7 @@ test_peer_that_comes_back_with_another_key_is_let_in_at_its_old_address() {
 
 test_deleted_peer_closes_its_ways_says_so_and_does_not_register_again() {
 	local registered refused
+	needs_mesh_py "logs in these words"
 	ready lap2
 	mesh key "$SETUP_KEY" valid
 	registered=$(mesh_said "lap2 registered") refused=$(mesh_said "unknown peer without a setup key")

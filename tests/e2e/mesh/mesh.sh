@@ -178,3 +178,12 @@ memory_of() { # PID
 		        pass
 	END
 }
+
+# For cases that read mesh.py's log, or need it to do what no server does.
+needs_mesh_py() { [ "${MESH_SERVER:-py}" = py ] || skip "only tests/e2e/mesh/mesh.py ${1:-can do this}"; }
+
+case ${MESH_SERVER:-py} in
+py) ;;
+hub) . "$E2E/mesh/by_hub.sh" ;;
+*) echo "MESH_SERVER is py or hub, not $MESH_SERVER" >&2; exit 2 ;;
+esac
