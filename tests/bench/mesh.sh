@@ -217,14 +217,18 @@ stock_mesh_up() {
 	stock_join lap3 http://$RELAY_HOST:8080
 }
 
+# By addresses of both ends: where br_netfilter is loaded, packets that the bridges switch come by here as well.
 cut_direct_ways() {
 	in_ns rtr nft -f - <<-END
 		table inet cut {
 			chain forward {
 				type filter hook forward priority 0;
-				ip saddr 192.168.1.0/24 ip daddr { $MESH_HOST, $RELAY_HOST } accept
-				ip daddr 192.168.1.0/24 ip saddr { $MESH_HOST, $RELAY_HOST } accept
-				meta l4proto udp drop
+				ip daddr { $MESH_HOST, $RELAY_HOST } accept
+				ip saddr { $MESH_HOST, $RELAY_HOST } accept
+				ip saddr 10.99.0.0/24 ip daddr 192.168.1.0/24 meta l4proto udp drop
+				ip saddr 192.168.1.0/24 ip daddr 10.99.0.0/24 meta l4proto udp drop
+				ip6 saddr fd10::/64 ip6 daddr fd01::/64 meta l4proto udp drop
+				ip6 saddr fd01::/64 ip6 daddr fd10::/64 meta l4proto udp drop
 			}
 		}
 	END
