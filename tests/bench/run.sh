@@ -19,6 +19,7 @@ echo "== mesh"
 BUILD=$BUILD "$here/mesh.sh" --json "$parts/mesh.json"
 echo "== load"
 BUILD=$BUILD "$here/load/load.sh" --json "$parts/load.json"
+BUILD=$BUILD "$here/load/local.sh" --json "$parts/local.json"
 
 jq -s 'add' "$parts"/*.json >"$BUILD/bench.json"
 echo

@@ -38,9 +38,10 @@
 struct load {
 	struct load_options o;
 	struct load_ends *ends;
-	struct bpf_link *link;
+	struct bpf_link *link, *gateway_link;
 	struct ring_buffer *ring;
-	struct ether_header ether;		/* of every frame to the node */
+	struct ether_header ether;		/* of every frame to the node by the wire */
+	struct ether_header gateway_ether;	/* and by the gateway's device */
 	int wire;				/* socket that sends whole frames */
 	int tunnel;				/* of handshakes; -1 without a tunnel */
 	uint16_t tunnel_port;
@@ -96,6 +97,8 @@ static struct packet_ends sent_ends(const struct load *l, enum load_dir dir, uin
 
 	if (dir == LOAD_IN)
 		return (struct packet_ends){ names->mesh, names->gateway, LAPTOP_PORT + flow, SERVICE_PORT };
+	if (l->o.gateway_device)
+		return (struct packet_ends){ names->gateway, names->mesh, SERVICE_PORT, LAPTOP_PORT + flow };
 	return (struct packet_ends){ names->gateway, names->node, SERVICE_PORT, l->ports[flow] };
 }
 
@@ -104,7 +107,7 @@ static struct packet_ends arrived_ends(const struct load *l, enum load_dir dir, 
 {
 	struct packet_ends ends = sent_ends(l, dir, flow);
 
-	if (l->o.kind == LOAD_BOUNCE)
+	if (l->o.kind == LOAD_BOUNCE || l->o.gateway_device)
 		return ends;
 	if (dir == LOAD_IN) {
 		ends.src = l->o.names.node;
@@ -212,21 +215,39 @@ static int on_sample(void *ctx, void *data, size_t size)
 
 /* --- Opening --- */
 
+/* Fills in the header of frames from our device @device to the node's @node_mac. Returns 0 or -1. */
+static int address_frames(const struct load *l, const char *device, const uint8_t node_mac[static ETH_ALEN],
+	struct ether_header *ret_ether)
+{
+	struct ifreq request = { 0 };
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", device);
+	if (ioctl(l->wire, SIOCGIFHWADDR, &request))
+		return complain(device, errno);
+	memcpy(ret_ether->ether_shost, request.ifr_hwaddr.sa_data, ETH_ALEN);
+	memcpy(ret_ether->ether_dhost, node_mac, ETH_ALEN);
+	ret_ether->ether_type = htons(ETHERTYPE_IP);
+	return 0;
+}
+
 static int read_device(struct load *l)
 {
 	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP) };
-	struct ifreq request = { 0 };
 
 	to.sll_ifindex = if_nametoindex(l->o.device);
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", l->o.device);
 	l->wire = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	if (!to.sll_ifindex || l->wire < 0 || ioctl(l->wire, SIOCGIFHWADDR, &request) ||
-	    bind(l->wire, (struct sockaddr *)&to, sizeof(to)))
+	if (!to.sll_ifindex || l->wire < 0 || bind(l->wire, (struct sockaddr *)&to, sizeof(to)))
 		return complain(l->o.device, errno);
-	memcpy(l->ether.ether_shost, request.ifr_hwaddr.sa_data, ETH_ALEN);
-	memcpy(l->ether.ether_dhost, l->o.node_mac, ETH_ALEN);
-	l->ether.ether_type = htons(ETHERTYPE_IP);
-	return 0;
+	if (address_frames(l, l->o.device, l->o.node_mac, &l->ether))
+		return -1;
+	return !l->o.gateway_device ? 0 : address_frames(l, l->o.gateway_device, l->o.gateway_node_mac,
+		&l->gateway_ether);
+}
+
+/* By which device packets of the direction go to the node. */
+static const char *source_device(const struct load *l, enum load_dir dir)
+{
+	return dir == LOAD_OUT && l->o.gateway_device ? l->o.gateway_device : l->o.device;
 }
 
 /* Of a packet of @len bytes inside the tunnel. */
@@ -238,7 +259,7 @@ static uint32_t frame_len(const struct load *l, uint32_t len, bool sealed)
 static void plan(struct load *l)
 {
 	struct load_plan plan = {
-		.ifindex = if_nametoindex(l->o.device),
+		.ifindex = if_nametoindex(source_device(l, l->o.dir)),
 		.frame_len = frame_len(l, l->o.length, sends_sealed(l)),
 		.count = l->o.count,
 		.window = l->o.window,
@@ -267,6 +288,12 @@ static int open_ends(struct load *l)
 	l->link = bpf_program__attach_xdp(l->ends->progs.load_sink, if_nametoindex(l->o.device));
 	if (!l->link)
 		return complain("attaching the sink", errno);
+	if (l->o.gateway_device) {
+		l->gateway_link = bpf_program__attach_xdp(l->ends->progs.load_sink,
+			if_nametoindex(l->o.gateway_device));
+		if (!l->gateway_link)
+			return complain("attaching the gateway's sink", errno);
+	}
 	l->ring = ring_buffer__new(bpf_map__fd(l->ends->maps.samples), on_sample, l, NULL);
 	return l->ring ? 0 : complain("the sink's ring", errno);
 }
@@ -323,7 +350,7 @@ static size_t build_frame(const struct load *l, enum load_dir dir, uint32_t len,
 		ntohs(l->o.names.port) };
 	uint8_t packet[LOAD_FRAME_MAX];
 
-	memcpy(ret_frame, &l->ether, ETH_HLEN);
+	memcpy(ret_frame, source_device(l, dir) == l->o.device ? &l->ether : &l->gateway_ether, ETH_HLEN);
 	if (!sealed) {
 		packet_build(ret_frame + ETH_HLEN, len, &ends, l->run, number);
 		return frame_len(l, len, false);
@@ -593,6 +620,7 @@ void load_close(struct load *l)
 		munmap(l->slots, sizeof(*l->slots) * l->o.count);
 	free(l->latencies);
 	ring_buffer__free(l->ring);
+	bpf_link__destroy(l->gateway_link);
 	bpf_link__destroy(l->link);
 	load_ends__destroy(l->ends);
 	wg_wipe(&l->wg);

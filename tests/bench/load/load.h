@@ -28,6 +28,12 @@ struct load_options {
 	enum load_kind kind;
 	enum load_dir dir;
 	const char *device;		/* this end of the wire */
+	/*
+	 * The gateway is on the node, behind this device, with its address and without NAT; NULL: on the
+	 * wire, and the node masquerades.
+	 */
+	const char *gateway_device;
+	uint8_t gateway_node_mac[6];	/* of the node's end */
 	struct load_names names;
 	uint8_t node_mac[6];
 	struct secret_key private_key;

@@ -216,13 +216,6 @@ check() {
 	done < <(cells)
 }
 
-# The scheduler weighs sessions (autogroups) before it weighs processes, and kernel threads beside sessions.
-shield() {
-	[ -n "${SHIELDED:-}" ] || SHIELDED=1 exec setsid -w "$0" "${ARGUMENTS[@]}"
-	if [ -e /proc/self/autogroup ]; then echo -20 >/proc/$$/autogroup; else renice -n -20 -p $$ >/dev/null; fi
-	NAPI_NICE=-20
-}
-
 [ -z "$SHIELD" ] || shield
 [ -x "$LOAD" ] || { echo "no $LOAD: build it first" >&2; exit 2; }
 run_begin "l$$"

@@ -54,6 +54,8 @@ static __always_inline int direction(const struct headers *h)
 {
 	if (h->ip.saddr == names.node && h->ip.daddr == names.gateway)
 		return LOAD_IN;
+	if (h->ip.saddr == names.mesh && h->ip.daddr == names.gateway)	/* the gateway is on the node */
+		return LOAD_IN;
 	if (h->ip.saddr == names.node && h->ip.daddr == names.laptop && h->udp.source == names.port &&
 	    h->wg.type == WG_DATA && h->udp.len != bpf_htons(sizeof(struct udphdr) + WG_DATA_MIN_LEN))
 		return LOAD_OUT;

@@ -17,13 +17,16 @@
 #define CHECK_LIMIT_NS	60000000000ULL
 #define CHECK_STUCK_NS	2000000000ULL
 
-enum option_id { KIND, DIR, DEVICE, NODE, NODE_MAC, PORT, LAPTOP, MESH, GATEWAY, KEY, PEER_KEY, LENGTH, COUNT,
+enum option_id { KIND, DIR, DEVICE, GATEWAY_DEVICE, GATEWAY_NODE_MAC, NODE, NODE_MAC, PORT, LAPTOP, MESH,
+	GATEWAY, KEY, PEER_KEY, LENGTH, COUNT,
 	FLOWS, BURST, BATCH, WINDOW, RATE, SAMPLES, MS, CORE, NICE, UNFINISHED_SUM, CHECK };
 
 static const struct option names[] = {
 	{ "kind", required_argument, NULL, KIND },		/* wireguard, plain or bounce */
 	{ "dir", required_argument, NULL, DIR },		/* in or out */
 	{ "device", required_argument, NULL, DEVICE },
+	{ "gateway-device", required_argument, NULL, GATEWAY_DEVICE },	/* the gateway is on the node */
+	{ "gateway-node-mac", required_argument, NULL, GATEWAY_NODE_MAC },
 	{ "node", required_argument, NULL, NODE },
 	{ "node-mac", required_argument, NULL, NODE_MAC },
 	{ "port", required_argument, NULL, PORT },
@@ -117,6 +120,8 @@ static void take_option(struct load_options *o, bool *ret_check, int id, const c
 	case KIND: o->kind = word(value, kinds); break;
 	case DIR: o->dir = word(value, dirs); break;
 	case DEVICE: o->device = value; break;
+	case GATEWAY_DEVICE: o->gateway_device = value; break;
+	case GATEWAY_NODE_MAC: read_mac(value, o->gateway_node_mac); break;
 	case NODE: o->names.node = address(value); break;
 	case NODE_MAC: read_mac(value, o->node_mac); break;
 	case PORT: o->names.port = htons(number(value, 1, 65535)); break;
