@@ -107,3 +107,13 @@ test_the_next_controller_needs_no_memory_for_maps_that_are_there() {
 	grep " memory: maps of [0-9]* MiB are there already, and new ones take [01] MiB" "$RUN/log/grouped"
 	stop_in_group
 }
+
+test_what_only_the_start_needed_goes_back() {
+	PEERS=lap node_up
+	wait_for 10 "a quarter of what was resident to go back" has_given_back
+	note "resident: at most $(node_kib VmHWM) KiB, now $(node_kib VmRSS)"
+}
+
+has_given_back() { [ "$(node_kib VmRSS)" -lt $(($(node_kib VmHWM) * 3 / 4)) ]; }
+
+node_kib() { awk -v field="$1:" '$1 == field { print $2 }' "/proc/$(pid_of node)/status"; }

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/give_back.h"
 #include "base/clock.h"
 #include "daemon/daemon.h"
 #include "daemon/internal.h"
@@ -26,6 +27,7 @@
 #include "mesh/mesh.h"
 #include "plane/run.h"
 
+#define QUIET_NS	(3 * LOOP_SECOND)	/* after the start, before memory is given back */
 #define ERR_LEN		512
 #define STATE_SECONDS	5	/* between two looks at what status says: each asks about all peers */
 #define END_NS		(50 * LOOP_MS)	/* for the mesh's last messages to leave */
@@ -57,6 +59,7 @@ struct daemon {
 	struct signals signals;
 	struct loop_timer second;
 	unsigned int seconds;
+	struct loop_timer memory;
 	struct loop_timer end;
 	bool is_ending;
 	bool is_handed_over;			/* ... to another process, which waits for it */
@@ -197,6 +200,11 @@ static void say_state(struct daemon *d)
 	notify_status(&d->notify, line);
 }
 
+static void give_back(void *ctx)
+{
+	memory_give_back();
+}
+
 /* The programs are attached: what a service manager waits for. Packets may still wait for a login. */
 static void be_ready(struct daemon *d)
 {
@@ -207,6 +215,8 @@ static void be_ready(struct daemon *d)
 		log_warn("%s", err);
 	say_state(d);
 	reload_listen(&d->reload);
+	/* what loading took: the verifier's objects, half of what the process holds */
+	loop_timer_after(d->loop, &d->memory, QUIET_NS);
 }
 
 static void each_second(void *ctx)
@@ -358,6 +368,7 @@ static bool let_go(struct daemon *d)
 
 	stop_parts(d);
 	loop_timer_cancel(d->loop, &d->second);
+	loop_timer_cancel(d->loop, &d->memory);
 	loop_timer_cancel(d->loop, &d->end);
 	reload_stop(&d->reload);
 	notify_close(&d->notify);
@@ -388,6 +399,7 @@ int daemon_run(struct config *config, int seat, const struct daemon_reload *relo
 	plane_use_seat(d.plane, seat);
 	d.loop = plane_loop(d.plane);
 	loop_timer_init(&d.second, each_second, &d);
+	loop_timer_init(&d.memory, give_back, &d);
 	loop_timer_init(&d.end, end_run, &d);
 	notify_open(&d.notify, d.loop);
 	d.reload = (struct reload){ .how = reload, .config = config, .plane = d.plane, .notify = &d.notify,
