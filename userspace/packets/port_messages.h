@@ -19,7 +19,8 @@ typedef void (*port_early_fn)(void *ctx, const struct endpoint *from, const uint
 	size_t len);
 
 /* Keeps a copy of the message in *@early, which is NULL at first. Does nothing where there is no room. */
-void port_early_keep(struct port_early **early, const struct endpoint *from, const uint8_t *bytes, size_t len);
+void port_early_keep(struct port_early **early, const struct endpoint *from, const uint8_t *bytes,
+	size_t len);
 /* Gives all to @take, in their order, and frees them: *@early is NULL afterwards. */
 void port_early_replay(struct port_early **early, port_early_fn take, void *ctx);
 
