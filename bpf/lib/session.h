@@ -176,12 +176,12 @@ static __always_inline bool session_is_relayed(ctx_md *ctx, const struct talon_p
  */
 static __always_inline __u32 session_commit(struct talon_pkt *pkt, struct talon_replay *window)
 {
-	bool fresh;
-
-	bpf_spin_lock(&window->lock);
-	fresh = replay_commit(window, pkt->counter);
-	bpf_spin_unlock(&window->lock);
-	return fresh ? 0 : TALON_REPLAYED;
+	if (replay_begins(window, pkt->counter)) {
+		bpf_spin_lock(&window->lock);
+		replay_begin(window, pkt->counter);
+		bpf_spin_unlock(&window->lock);
+	}
+	return replay_take(window, pkt->counter) ? 0 : TALON_REPLAYED;
 }
 
 /*

@@ -22,6 +22,7 @@
 #include "talon/drop.h"
 #include "talon/nat_types.h"
 #include "talon/peer_types.h"
+#include "talon/replay.h"
 #include "talon/session_types.h"
 
 #define MILLION		1000000
@@ -129,7 +130,7 @@ static void fill(struct world *w, uint32_t flows)
 {
 	struct talon_lpm4 client = { .prefixlen = 32, .addr = ip4("100.64.0.2") },
 		lan = { .prefixlen = 24, .addr = ip4("192.168.1.0") };
-	struct talon_replay replay = { .state = TALON_SESSION_CURRENT, .max = COUNTER };
+	struct talon_replay replay = { .state = TALON_SESSION_CURRENT, .newest = REPLAY_BLOCK(COUNTER) << 1 };
 	struct talon_route masquerade = { .id = 1, .flags = TALON_ROUTE_MASQUERADE, .prefixlen = 24 };
 	struct talon_link uplink = { .mtu = 1500,
 		.flags = TALON_LINK_UPLINK | TALON_LINK_PROGRAM | TALON_LINK_REDIRECT };

@@ -71,7 +71,6 @@ static __always_inline struct path_bench_job *restore_packet(struct xdp_md *ctx)
 	r = bpf_map_lookup_elem(&replay, &slot);
 	if (!r)
 		return NULL;
-	r->max = job->counter;
 	r->window[REPLAY_WORD(job->counter)] &= ~REPLAY_BIT(job->counter);
 	if ((job->ahead & PATH_BENCH_RECV) && !ready_slot(job, PATH_BENCH_RECV))
 		return NULL;

@@ -135,7 +135,10 @@ static struct rig_result keepalive_at(struct rig *rig, uint64_t counter)
 	return rig_run(rig, &frame);
 }
 
-/* RFC 6479 as WireGuard sizes it: 8192 bits, one word of 64 redundant, so 8128 counters back are accepted. */
+/*
+ * RFC 6479 as WireGuard sizes it: 128 blocks of 64, of which the newest and the 127 before it are accepted. So
+ * 8128 counters back always are.
+ */
 static void the_replay_window_takes_every_counter_once(void **state)
 {
 	enum { REACH = 8128 };
@@ -146,17 +149,19 @@ static void the_replay_window_takes_every_counter_once(void **state)
 		{ 0, true }, { 0, false }, { 1, true }, { 1, false }, { 9, true }, { 8, true }, { 7, true },
 		{ 7, false },
 		{ 6, true }, { 9, false }, { 63, true }, { 64, true }, { 62, true }, { 63, false },
-		/* max is REACH + 1: counter 0 is out, 1 is the last that is in, and was taken */
+		/* block 127: the first one still counts, and what was taken there stays taken */
 		{ REACH, true },
 		{ 0, false }, { 1, false }, { 2, true }, { 2, false }, { REACH, false }, { REACH - 1, true },
-		{ REACH + 64, true }, { 64, false }, { 65, true }, { 10, false },
-		{ 3 * REACH, true }, { 2 * REACH, false }, { 2 * REACH + 1, true }, { 2 * REACH + 2, true },
-		{ 2 * REACH + 1, false },
-		{ 100000, true }, { 100000 - REACH, false }, { 100000 - REACH + 1, true },
+		{ REACH + 63, true }, { 3, true }, { 3, false },
+		/* block 128 takes the first one's place */
+		{ REACH + 64, true }, { 4, false }, { 64, false }, { 65, true }, { 10, false },
+		{ 3 * REACH, true }, { 2 * REACH - 1, false }, { 2 * REACH, true }, { 2 * REACH + 1, true },
+		{ 2 * REACH + 2, true }, { 2 * REACH + 1, false }, { 2 * REACH, false },
+		{ 100000, true }, { 99968 - REACH - 1, false }, { 99968 - REACH, true },
 		{ 100000 - 1, true }, { 99999, false },
 		{ (1ULL << 32) - 1, true }, { 1ULL << 32, true }, { (1ULL << 32) - 2, true },
 		{ (1ULL << 32) - 1, false },
-		{ 1ULL << 60, true }, { (1ULL << 60) - REACH + 1, true }, { (1ULL << 60) - REACH, false },
+		{ 1ULL << 60, true }, { (1ULL << 60) - REACH, true }, { (1ULL << 60) - REACH - 1, false },
 		{ 5, false },
 	};
 	struct rig *rig = *state;

@@ -1049,15 +1049,15 @@ static const char *data_message(struct judged *j, const uint8_t *message, uint32
 		return dropped(j, TALON_KEY_EXPIRED);
 	if (len - 32 > 1600)
 		return dropped(j, TALON_TOO_BIG);
-	if (counter + 8128 < m->max[j->peer] || was_seen(m, j->peer, counter))
+	if ((counter >> 6) + 128 <= m->newest[j->peer] >> 6 || was_seen(m, j->peer, counter))
 		return dropped(j, TALON_REPLAYED);
 	if (!pkt_wg_open(m->rig->peers[j->peer].recv_key, message, len, &j->ip, &index, &counter))
 		return dropped(j, TALON_BAD_TAG);
 	if (is_martian(j, from))
 		return dropped(j, TALON_MARTIAN);
 	m->seen[j->peer][m->seen_count[j->peer]++] = counter;
-	if (counter + 1 > m->max[j->peer])
-		m->max[j->peer] = counter + 1;
+	if (counter > m->newest[j->peer])
+		m->newest[j->peer] = counter;
 	m->endpoints[j->peer] = *from;
 	if (!j->ip.len)
 		return dropped(j, TALON_KEEPALIVE);

@@ -63,7 +63,7 @@ struct model {
 	struct model_endpoint endpoints[RIG_PEERS];
 	uint64_t seen[RIG_PEERS][MODEL_SEEN];		/* counters accepted */
 	uint32_t seen_count[RIG_PEERS];
-	uint64_t max[RIG_PEERS];			/* highest counter accepted + 1 */
+	uint64_t newest[RIG_PEERS];			/* highest counter accepted */
 	uint64_t send_counter[RIG_PEERS];
 	bool mask_known[RIG_PEERS];
 	uint16_t mask[RIG_PEERS];			/* turn of IP ids; a peer has one address here */

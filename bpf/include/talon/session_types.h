@@ -46,7 +46,7 @@ enum talon_session_state {
 struct talon_replay {
 	struct bpf_spin_lock lock;
 	__u32	state;			/* enum talon_session_state; NEXT -> CURRENT by compare-and-swap */
-	__u64	max;			/* highest counter accepted + 1; 0: none yet */
+	__u64	newest;			/* block of the highest counter accepted: talon/replay.h */
 	__u64	window[WG_WINDOW_WORDS];
 };
 TALON_ASSERT_SIZE(struct talon_replay, 16 + 1024);

@@ -22,7 +22,7 @@
  * The layout of everything that is pinned. It is part of the pin path (<base>/vN/...), so a binary with
  * another number never touches maps it would misread. Bump it with any change to a struct in this directory.
  */
-#define TALON_LAYOUT_VERSION 6
+#define TALON_LAYOUT_VERSION 7
 
 #define TALON_TEXT_OF(x)	#x
 #define TALON_TEXT(x)		TALON_TEXT_OF(x)
