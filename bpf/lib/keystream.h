@@ -12,10 +12,45 @@
 
 #define KEYSTREAM_READ(x) (*(volatile typeof(x) *)&(x))	/* written by another process meanwhile */
 
+/*
+ * What this CPU has not told others of yet. Memory that two CPUs write for each packet costs them more than
+ * all the rest of the bookkeeping, so a ring is written when it has been that long, and counters are drawn
+ * several at once.
+ */
+#define KEYSTREAM_TALLY_NS	16000ULL
+#define KEYSTREAM_TURN_MAX	16U
+#define KEYSTREAM_TURN_NS	128000ULL	/* so many packets that are worked on inline take less */
+#define KEYSTREAM_TALLIES	64U	/* by the ring's number; the later one takes a place */
+
+struct keystream_tally {
+	__u32	at;			/* element of keystream_rings */
+	__u32	index;			/* of its session; 0: nothing is here */
+	__u64	head;
+	__u64	written_ns;
+	__u32	sizes[TALON_KEYSTREAM_CLASSES];
+	/* to be sent with; drawn all at once, and good for KEYSTREAM_TURN_NS */
+	__u64	counter;
+	__u64	drawn_ns;
+	__u32	left;
+	__u32	turn;			/* so many were drawn */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KEYSTREAM_TALLIES);
+	__type(key, __u32);
+	__type(value, struct keystream_tally);
+} tallies SEC(".maps");
+
+static __always_inline __u32 keystream_at(const struct talon_config *cfg, __u32 index, __u32 dir)
+{
+	return (index & cfg->session_mask) * TALON_KEYSTREAM_DIRS + dir;
+}
+
 static __always_inline struct talon_keystream_ring *keystream_ring(const struct talon_config *cfg,
 	__u32 index, __u32 dir)
 {
-	__u32 at = (index & cfg->session_mask) * TALON_KEYSTREAM_DIRS + dir;
+	__u32 at = keystream_at(cfg, index, dir);
 
 	return bpf_map_lookup_elem(&keystream_rings, &at);
 }
@@ -93,33 +128,112 @@ static __always_inline void traffic_count(__u32 kind, __u32 len)
 }
 
 /*
+ * What the tally holds becomes the ring's. The head by a plain store: another CPU's may win, and the next one
+ * puts it right.
+ */
+static __always_inline void keystream_write(struct keystream_tally *t, struct talon_keystream_ring *ring)
+{
+	if (ring->seen != t->index) {
+		ring->seen = t->index;
+		ring->head = 0;
+	}
+	if (t->head > ring->head)
+		ring->head = t->head;
+	t->head = 0;
+#pragma unroll
+	for (int i = 0; i < TALON_KEYSTREAM_CLASSES; i++) {
+		if (t->sizes[i])
+			__sync_fetch_and_add(&ring->sizes[i], t->sizes[i]);
+		t->sizes[i] = 0;
+	}
+}
+
+/* The tally of the ring of @index and @dir on this CPU. */
+static __always_inline struct keystream_tally *keystream_tally(const struct talon_config *cfg, __u32 index,
+	__u32 dir)
+{
+	__u32 at = keystream_at(cfg, index, dir), place = at & (KEYSTREAM_TALLIES - 1);
+	struct keystream_tally *t = bpf_map_lookup_elem(&tallies, &place);
+	struct talon_keystream_ring *old;
+
+	if (!t || (t->at == at && t->index == index))
+		return t;
+	old = t->index ? MAP_LOOKUP(keystream_rings, &t->at) : NULL;
+	if (old && old->seen == t->index)
+		keystream_write(t, old);
+	__builtin_memset(t, 0, sizeof(*t));
+	t->at = at;
+	t->index = index;
+	return t;
+}
+
+/*
  * After a packet was opened or sealed, which is the only news that counts: what a forger sends moves nothing.
- * Plain stores: another CPU's may win, and the next packet puts it right.
  */
 static __always_inline void keystream_note(struct talon_keystream_ring *ring, const struct talon_pkt *pkt,
 	__u32 dir, __u32 len)
 {
 	const struct talon_config *cfg = config_get();
-	bool has_window;
+	struct keystream_tally *t;
+	bool has_window, asks;
 	__u64 since;
 
 	if (!ring || !cfg)
 		return;
-	if (ring->seen != pkt->index) {
-		ring->seen = pkt->index;
-		ring->head = 0;
-	}
-	if (pkt->counter >= ring->head)
-		ring->head = pkt->counter + 1;
+	t = keystream_tally(cfg, pkt->index, dir);
+	if (!t)
+		return;
+	if (pkt->counter >= t->head)
+		t->head = pkt->counter + 1;
 	if (len <= TALON_SLOT_STREAM_LEN)
-		ring->sizes[keystream_class(len) & (TALON_KEYSTREAM_CLASSES - 1)]++;
+		t->sizes[keystream_class(len) & (TALON_KEYSTREAM_CLASSES - 1)]++;
 	has_window = KEYSTREAM_READ(ring->index) == pkt->index;
-	since = pkt->now_ns - ring->asked_ns;
-	if ((has_window && pkt->counter < KEYSTREAM_READ(ring->wake_at)) || since < TALON_KEYSTREAM_ASK_NS)
+	since = pkt->now_ns - KEYSTREAM_READ(ring->asked_ns);
+	asks = since >= TALON_KEYSTREAM_ASK_NS &&
+		!(has_window && pkt->counter < KEYSTREAM_READ(ring->wake_at));
+	if (!asks && pkt->now_ns - t->written_ns < KEYSTREAM_TALLY_NS)
+		return;
+	t->written_ns = pkt->now_ns;
+	keystream_write(t, ring);
+	if (!asks)
 		return;
 	ring->asked_ns = pkt->now_ns;
 	if (has_window || since < TALON_KEYSTREAM_LONE_NS)
-		keystream_ask((pkt->index & cfg->session_mask) * TALON_KEYSTREAM_DIRS + dir);
+		keystream_ask(keystream_at(cfg, pkt->index, dir));
+}
+
+/*
+ * A counter that no other packet of the session gets, in pkt->counter. The more of them this CPU has just used
+ * up, the more it draws at once. What is left after KEYSTREAM_TURN_NS is never used: the other side's window
+ * may be past it. Returns false when the session has none left: they end at WG_REJECT_AFTER_MESSAGES, and long
+ * before that they are drawn one by one, so that all CPUs together cannot get beyond the last one.
+ */
+static __always_inline bool keystream_draw(struct talon_pkt *pkt, const struct talon_config *cfg,
+	struct talon_send_counter *sc)
+{
+	struct keystream_tally *t = keystream_tally(cfg, pkt->index, TALON_KEYSTREAM_SEND);
+	bool is_busy = t && pkt->now_ns - t->drawn_ns < KEYSTREAM_TURN_NS;
+	__u32 turn = 1;
+	__u64 next;
+
+	if (is_busy && t->left) {
+		t->left--;
+		pkt->counter = t->counter++;
+		return pkt->counter < WG_REJECT_AFTER_MESSAGES;
+	}
+	next = KEYSTREAM_READ(sc->next);
+	if (next >= WG_REJECT_AFTER_MESSAGES)
+		return false;
+	if (is_busy && next < WG_REKEY_AFTER_MESSAGES)
+		turn = t->turn < KEYSTREAM_TURN_MAX ? 2 * t->turn : KEYSTREAM_TURN_MAX;
+	pkt->counter = __sync_fetch_and_add(&sc->next, turn);
+	if (t) {
+		t->counter = pkt->counter + 1;
+		t->left = turn - 1;
+		t->turn = turn;
+		t->drawn_ns = pkt->now_ns;
+	}
+	return pkt->counter < WG_REJECT_AFTER_MESSAGES;
 }
 
 /*

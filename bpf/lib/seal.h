@@ -255,7 +255,7 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 	sc = bpf_map_lookup_elem(&send_counters, &slot);
 	if (!sc)
 		return drop(pkt, TALON_INTERNAL);
-	if (sc->next >= WG_REJECT_AFTER_MESSAGES)	/* while the packet is complete and can be held */
+	if (!keystream_draw(pkt, cfg, sc))	/* while the packet is complete and can be held */
 		return seal_later(ctx, pkt, TALON_KEY_EXPIRED);
 	if ((cfg->flags & TALON_F_CAPTURE) && pkt->tot_len)
 		watch_packet(ctx, pkt, TALON_DIR_OUT);
@@ -270,9 +270,6 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_NO_ROOM);
 	}
 
-	pkt->counter = __sync_fetch_and_add(&sc->next, 1);
-	if (pkt->counter >= WG_REJECT_AFTER_MESSAGES)
-		return drop(pkt, TALON_KEY_EXPIRED);
 	pkt->wg_off = s->remote_index;	/* for the header */
 	if (!session_is_still(s, pkt->index))
 		return drop(pkt, TALON_NO_KEY);

@@ -116,7 +116,7 @@ static __always_inline void make_ready(__u32 base, __u32 tunnel, __u64 counter)
 
 	at &= TALON_KEYSTREAM_SEGMENT - 1;
 	slot = slots ? bpf_map_lookup_elem(slots, &at) : NULL;
-	if (!slot)
+	if (!slot || slot->token == talon_keystream_token(CORES_BENCH_INDEX(tunnel), counter))
 		return;
 	slot->counter = counter;
 	slot->token = talon_keystream_token(CORES_BENCH_INDEX(tunnel), counter);
@@ -161,10 +161,16 @@ int cores_work(struct xdp_md *ctx)
 		make_ready(base, tunnel, counter);
 	if (is_path)
 		verdict = uplink(ctx);
-	/* what is sent gets its counter on its way: the slot that it used becomes that of one window later */
-	if (job->is_ahead && job->is_out)
-		make_ready(is_path ? base : CORES_BENCH_SPARE, tunnel,
-			is_path ? pkt->counter + CORES_BENCH_SLOTS : counter);
+	/*
+	 * What is sent gets its counter on its way: the slot that it used becomes that of one window later. A
+	 * few counters are never used: their slots are found half a window later.
+	 */
+	if (job->is_ahead && job->is_out) {
+		base = is_path ? base : CORES_BENCH_SPARE;
+		counter = is_path ? pkt->counter : counter;
+		make_ready(base, tunnel, counter + CORES_BENCH_SLOTS);
+		make_ready(base, tunnel, counter + CORES_BENCH_SLOTS / 2);
+	}
 	if (is_path && verdict == XDP_REDIRECT)	/* else it was dropped where it lay */
 		delta = job->is_out ? (int)(OUTER4_LEN + AEAD_SEAL_SHIFT) : -(int)OUTER4_LEN;
 	if (verdict != XDP_REDIRECT)

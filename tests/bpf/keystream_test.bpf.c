@@ -17,6 +17,13 @@ struct {
 	__type(value, struct keystream_test_job);
 } jobs SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KEYSTREAM_TEST_DRAWN);
+	__type(key, __u32);
+	__type(value, __u32);
+} drawn SEC(".maps");
+
 static __always_inline struct talon_pkt *prepare(const struct keystream_test_job *job)
 {
 	struct talon_pkt *pkt = bpf_map_lookup_elem(&scratch, ONLY);
@@ -61,11 +68,23 @@ int stress(ctx_md *ctx)
 {
 	struct keystream_test_job *job = bpf_map_lookup_elem(&jobs, ONLY);
 	struct talon_pkt *pkt = job ? prepare(job) : NULL;
-	__u32 len;
+	struct talon_send_counter *sc;
+	const struct talon_config *cfg = config_get();
+	__u32 len, slot, at, *before;
 
-	if (!pkt)
+	if (!pkt || !cfg)
 		return -ENOENT;
-	pkt->counter = __sync_fetch_and_add(&job->drawn, 1);
+	slot = pkt->index & cfg->session_mask;
+	sc = bpf_map_lookup_elem(&send_counters, &slot);
+	if (!sc || !keystream_draw(pkt, cfg, sc))
+		return -ENOENT;
+	at = pkt->counter & (KEYSTREAM_TEST_DRAWN - 1);
+	before = bpf_map_lookup_elem(&drawn, &at);
+	if (!before || __sync_fetch_and_add(before, 1))
+		__sync_fetch_and_add(&job->twice, 1);
+	__sync_fetch_and_add(&job->drawn, 1);
+	if (pkt->counter >= job->head)
+		job->head = pkt->counter + 1;
 	if (keystream_seal(ctx, pkt, KEYSTREAM_TEST_OFF))
 		return -EIO;
 	len = aead_padded_len(job->len, job->mtu);

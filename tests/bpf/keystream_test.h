@@ -6,6 +6,7 @@
 #include "talon/types.h"
 
 #define KEYSTREAM_TEST_OFF	58	/* after the Ethernet, IPv4, UDP and data message headers */
+#define KEYSTREAM_TEST_DRAWN	(1U << 18)	/* counters that map "drawn" has room for */
 
 struct keystream_test_job {
 	__u32	key[8];
@@ -15,11 +16,13 @@ struct keystream_test_job {
 	__u32	mtu;
 	__u32	relayed;	/* no checksum is asked for */
 	/* of "stress" */
-	__u64	drawn;		/* next counter; atomic additions */
+	__u64	drawn;		/* counters; atomic additions */
+	__u64	head;		/* highest of them, plus 1; of two CPUs one may win */
+	__u64	twice;		/* those that had been drawn before */
 	__u64	good;		/* sealed ahead and opened inline */
 	__u64	bad;
 	__u64	sum;		/* of what was sealed */
 };
-TALON_ASSERT_SIZE(struct keystream_test_job, 88);
+TALON_ASSERT_SIZE(struct keystream_test_job, 104);
 
 #endif

@@ -707,7 +707,7 @@ static uint64_t fill_until(struct rig *rig, const struct keystream_test_job *job
 		uint64_t end;
 
 		bpf_map_lookup_elem(map_fd(rig, "jobs"), &zero, &progress);
-		end = plan_fill(progress.drawn, now->bits, &next);
+		end = plan_fill(progress.head, now->bits, &next);
 		for (; next < end; next++)
 			window_fill(now, rig->engine, &ring, next, &counts);
 		if (counts.generated / STRESS_MOVE <= moves)
@@ -726,6 +726,61 @@ static uint64_t fill_until(struct rig *rig, const struct keystream_test_job *job
 	return counts.generated;
 }
 
+/* Counters from 0 on, none of which was drawn. */
+static void begin_drawing(struct rig *rig, struct keystream_test_job *job)
+{
+	const struct talon_send_counter none = { 0 };
+	const uint32_t zero = 0, slot = INDEX % SESSIONS, nothing = 0;
+
+	random_job(job, 200);
+	job->counter = 0;
+	put_session(rig, job);
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "jobs"), &zero, job, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "send_counters"), &slot, &none, BPF_ANY), 0);
+	for (uint32_t i = 0; i < KEYSTREAM_TEST_DRAWN; i++)
+		assert_int_equal(bpf_map_update_elem(map_fd(rig, "drawn"), &i, &nothing, BPF_ANY), 0);
+}
+
+static void draw_some(struct rig *rig, uint32_t packets)
+{
+	uint8_t packet[OFF + SHIFT + 200] = { 0 }, out[2048];
+	LIBBPF_OPTS(bpf_test_run_opts, opts,
+		.data_in = packet, .data_size_in = sizeof(packet),
+		.data_out = out, .data_size_out = sizeof(out), .repeat = packets);
+
+	assert_int_equal(bpf_prog_test_run_opts(rig->stress_fd, &opts), 0);
+	assert_int_equal(opts.retval, 0);
+}
+
+static void what_a_burst_adds_up_to_is_told_to_the_ring(void **state)
+{
+	enum { BURST = 1000 };
+	const uint32_t zero = 0, slot = INDEX % SESSIONS;
+	struct rig *rig = *state;
+	struct talon_send_counter sent;
+	struct keystream_test_job job;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	assert_int_equal(sched_setaffinity(0, sizeof(set), &set), 0);
+	begin_drawing(rig, &job);
+	reset(rig, TALON_KEYSTREAM_SEND, INDEX);
+	draw_some(rig, BURST);
+	usleep(1000);
+	draw_some(rig, 1);
+	assert_int_equal(bpf_map_lookup_elem(map_fd(rig, "jobs"), &zero, &job), 0);
+	assert_int_equal(job.drawn, BURST + 1);
+	assert_int_equal(job.twice, 0);
+	/* inline: no slot of the ring is ready; packets before this test may be among them */
+	assert_in_range(ring_now(rig, TALON_KEYSTREAM_SEND).sizes[1], BURST + 1, BURST + 3);
+	assert_int_equal(ring_now(rig, TALON_KEYSTREAM_SEND).head, job.head);
+	/* what is drawn at once and not used within its time is lost: at most as many as were used */
+	assert_int_equal(bpf_map_lookup_elem(map_fd(rig, "send_counters"), &slot, &sent), 0);
+	assert_in_range(sent.next, BURST + 1, 2 * (BURST + 1));
+	assert_int_equal(sent.next, job.head);	/* the last one was drawn alone */
+}
+
 static void two_processors_and_a_writer_never_mix_keystream(void **state)
 {
 	struct rig *rig = *state;
@@ -738,10 +793,7 @@ static void two_processors_and_a_writer_never_mix_keystream(void **state)
 	struct keystream_test_job job;
 	pthread_t threads[2];
 
-	random_job(&job, 200);
-	job.counter = 0;
-	put_session(rig, &job);
-	assert_int_equal(bpf_map_update_elem(map_fd(rig, "jobs"), &zero, &job, BPF_ANY), 0);
+	begin_drawing(rig, &job);
 	assert_int_equal(bpf_map_update_elem(map_fd(rig, "keystream_rings"), &at, &shared, BPF_ANY), 0);
 	before = stats(rig, TALON_KEYSTREAM_SEND);
 	for (int i = 0; i < 2; i++)
@@ -755,6 +807,7 @@ static void two_processors_and_a_writer_never_mix_keystream(void **state)
 	assert_int_equal(bpf_map_lookup_elem(map_fd(rig, "jobs"), &zero, &job), 0);
 	print_message("%llu good, %llu bad, %llu ahead\n", job.good, job.bad, after.ahead - before.ahead);
 	assert_int_equal(job.bad, 0);
+	assert_int_equal(job.twice, 0);
 	assert_int_equal(job.good, 2 * STRESS_REPEAT * STRESS_CALLS);
 	assert_true(after.ahead - before.ahead > 1000);
 }
@@ -781,6 +834,7 @@ int main(void)
 		cmocka_unit_test(only_packets_that_were_authentic_move_the_ring),
 		cmocka_unit_test(the_helper_is_asked_when_it_wants_to_be_and_woken_once),
 		cmocka_unit_test(a_lone_packet_is_not_worth_a_window),
+		cmocka_unit_test(what_a_burst_adds_up_to_is_told_to_the_ring),
 		cmocka_unit_test(two_processors_and_a_writer_never_mix_keystream),
 	};
 	const struct CMUnitTest tc[] = { SAME_IN_BOTH };
