@@ -203,9 +203,9 @@ static __always_inline void keystream_note(struct talon_keystream_ring *ring, co
 }
 
 /*
- * A counter that no other packet of the session gets, in pkt->counter. The more of them this CPU has just used
- * up, the more it draws at once. What is left after KEYSTREAM_TURN_NS is never used: the other side's window
- * may be past it. Returns false when the session has none left: they end at WG_REJECT_AFTER_MESSAGES, and long
+ * A counter that no other packet of the session gets, in pkt->counter. The more of them this CPU just used
+ * up, the more it draws at once. What is left after KEYSTREAM_TURN_NS is never used, as the other side may be
+ * past it. Returns false when the session has none left: they end at WG_REJECT_AFTER_MESSAGES, and long
  * before that they are drawn one by one, so that all CPUs together cannot get beyond the last one.
  */
 static __always_inline bool keystream_draw(struct talon_pkt *pkt, const struct talon_config *cfg,

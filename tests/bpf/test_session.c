@@ -136,8 +136,8 @@ static struct rig_result keepalive_at(struct rig *rig, uint64_t counter)
 }
 
 /*
- * RFC 6479 as WireGuard sizes it: 128 blocks of 64, of which the newest and the 127 before it are accepted. So
- * 8128 counters back always are.
+ * RFC 6479 as WireGuard sizes it: 128 blocks of 64, the newest and the 127 before it. So 8128 counters back
+ * are always accepted.
  */
 static void the_replay_window_takes_every_counter_once(void **state)
 {

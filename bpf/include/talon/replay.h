@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The replay window (RFC 6479 in WireGuard's size), pure, for both targets. Without a lock but where a block of 64
- * counters begins.
+ * The replay window (RFC 6479 in WireGuard's size), pure, for both targets. Without a lock but where a block
+ * of 64 counters begins.
  *
- * A counter is taken by setting its bit, which is one atomic step: of two packets that carry it, one sees the bit
- * that the other has set. The word of a block is that of 128 blocks later as well, and is cleared when those
- * begin: whoever does that says so in "newest" first. So a packet that finds its bit clear because of it reads there,
- * after setting the bit, that its block is over, and is refused. The bit that it has left behind may cost the new
- * block a packet; for that it must have been overtaken by 8128 others within these few instructions.
+ * A counter is taken by setting its bit, which is one atomic step: of two packets that carry it, one sees the
+ * bit that the other has set. The word of a block is that of 128 blocks later as well, and is cleared when
+ * those begin: whoever does that says so in "newest" first. A packet that finds its bit clear because of it
+ * reads there, after setting the bit, that its block is over, and is refused. The bit that it has left behind
+ * may cost the new block a packet; for that it must have been overtaken by 8128 others within these few
+ * instructions.
  */
 #ifndef TALON_REPLAY_H
 #define TALON_REPLAY_H
@@ -56,7 +57,7 @@ static inline bool replay_begins(struct talon_replay *r, __u64 counter)
 	return (newest & REPLAY_CLEARING) || REPLAY_BLOCK(counter) > REPLAY_NEWEST(newest);
 }
 
-/* Begins the block of @counter, a message whose tag was verified, if nobody has. The caller holds the lock. */
+/* Begins the block of @counter, whose tag was verified, if nobody has. The caller holds the lock. */
 static inline void replay_begin(struct talon_replay *r, __u64 counter)
 {
 	__u64 block = REPLAY_BLOCK(counter), last = REPLAY_NEWEST(r->newest);
