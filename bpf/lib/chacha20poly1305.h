@@ -34,6 +34,8 @@ struct aead {
 	__u32		mtu;		/* upper bound for the padded length of a sealed packet; 0: none */
 	__u32		sums;		/* to seal: is the sum asked for? */
 	__u64		sum;		/* of ciphertext and tag that were sealed (RFC 1071), not folded */
+	__u32		done;		/* whole blocks that aead_open_ahead_head() has opened */
+	__u32		unused;
 	struct chacha20	chacha;
 	struct poly1305	poly;
 	__u64		tail[8];	/* the last, shorter block */

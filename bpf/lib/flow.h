@@ -47,6 +47,26 @@ static __always_inline struct talon_flow *flow_find_fwd(const struct talon_confi
 }
 
 /**
+ * flow_find_hinted() - flow_find_fwd() where a guess may spare the search
+ * @cfg: keys and bucket_mask are used
+ * @key: as for flow_find_fwd()
+ * @hint: id that an entry of the index had in this very run, or 0; it need not be the right one
+ * @ret_id: the record's id, for flow_record(); written only when found
+ *
+ * Return: as flow_find_fwd().
+ */
+static __always_inline struct talon_flow *flow_find_hinted(const struct talon_config *cfg,
+	const struct talon_flow_key *key, __u32 hint, __u32 *ret_id)
+{
+	struct talon_flow *flow = hint ? flow_find_live(hint, FLOW_FWD, key) : NULL;
+
+	if (!flow)
+		return flow_find(cfg, FLOW_FWD, key, ret_id);
+	*ret_id = hint;
+	return flow;
+}
+
+/**
  * flow_find_rev() - the flow that a packet of a remote to the SNAT address belongs to
  * @cfg: keys and bucket_mask are used
  * @key: as in the packet, network byte order; for an ICMP query both ports are the (translated) id

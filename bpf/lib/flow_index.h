@@ -2,9 +2,9 @@
 /*
  * The two indexes of the flow table: from a packet's key to a record, without a lock.
  *
- * An index is an array of buckets of eight entries (12-bit tag, 20-bit record id). A key has two candidate
- * buckets, and when both are full a place in the hash map "flow_over", which is asked only while
- * nat_stats.overflow says that something is in there.
+ * An index is an array of buckets, a cache line each, of 15 entries (12-bit tag, 20-bit record id). A key
+ * has two candidate buckets, and when both are full a place in the hash map "flow_over", which is asked only
+ * while nat_stats.overflow says that something is in there.
  *
  * Who may do what:
  *  - An entry goes from 0 to (tag, id) by compare-and-swap, and back to 0 by compare-and-swap. It never
@@ -43,13 +43,8 @@ _Static_assert(FLOW_AT(snat_port) % 4 == 0 && FLOW_AT(proto) == FLOW_AT(snat_por
  * With this many entries in the first bucket, an emptier second one is preferred: most lookups need one
  * bucket, and overflows are rare.
  */
-#define FLOW_BUCKET_CROWDED	6
+#define FLOW_BUCKET_CROWDED	12
 #define FLOW_ENTER_TRIES	3
-
-struct flow_place {
-	__u32	bucket[2];
-	__u32	tag;		/* never 0, so that an empty entry does not match */
-};
 
 static __always_inline flow_u32 *flow_state(struct talon_flow *flow)
 {
@@ -198,7 +193,7 @@ static __always_inline struct talon_flow *flow_find(const struct talon_config *c
 
 		if (!bucket)
 			return NULL;
-#pragma GCC unroll 8
+#pragma GCC unroll 15
 		for (int j = 0; j < TALON_BUCKET_ENTRIES; j++) {
 			__u32 entry = FLOW_LOAD(bucket->entry[j]);
 
@@ -219,6 +214,23 @@ static __always_inline struct talon_flow *flow_find(const struct talon_config *c
 	if (flow)
 		*ret_id = id;
 	return flow;
+}
+
+/* The first record that may be at @place, by its tag in the first bucket. 0: none, or it is elsewhere. */
+static __always_inline __u32 flow_guess(enum flow_index which, const struct flow_place *place)
+{
+	struct talon_bucket *bucket = flow_bucket(which, place->bucket[0]);
+
+	if (!bucket)
+		return 0;
+#pragma GCC unroll 15
+	for (int j = 0; j < TALON_BUCKET_ENTRIES; j++) {
+		__u32 entry = FLOW_LOAD(bucket->entry[j]);
+
+		if (entry >> TALON_FLOW_ID_BITS == place->tag)
+			return entry & TALON_FLOW_ID_MASK;
+	}
+	return 0;
 }
 
 /* Is there a record other than @self that has or wants @key? */
@@ -248,6 +260,8 @@ FLOW_FUNC int flow_rival(const struct talon_config *cfg, __u32 which, const stru
 	if (!cfg || !key)
 		return 0;
 	place = flow_place(cfg, which, key);
+	/* 6.1 takes no loop that begins behind a call */
+#pragma GCC unroll 2
 	for (int i = 0; i < 2; i++) {
 		struct talon_bucket *bucket = flow_bucket(which, place.bucket[i]);
 
@@ -341,6 +355,7 @@ FLOW_FUNC int flow_retract(const struct talon_config *cfg, __u32 which, const st
 		return -EINVAL;
 	place = flow_place(cfg, which, key);
 	entry = place.tag << TALON_FLOW_ID_BITS | id;
+#pragma GCC unroll 2
 	for (int i = 0; i < 2; i++) {
 		bucket = flow_bucket(which, place.bucket[i]);
 		if (bucket && flow_bucket_swap(bucket, entry, 0))

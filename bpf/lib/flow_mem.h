@@ -14,6 +14,11 @@ enum flow_index {
 	FLOW_REV,	/* by the remote's packets */
 };
 
+struct flow_place {
+	__u32	bucket[2];
+	__u32	tag;		/* never 0, so that an empty entry does not match */
+};
+
 /* Whose flow it is to be, when, and what the remote is to see: what flow_create() needs besides the key. */
 struct flow_party {
 	__u32	peer;

@@ -428,7 +428,7 @@ __noinline int forward_look(ctx_md *ctx, struct talon_pkt *pkt)
 	if (pkt->kind == INNER_ICMP_ERROR && inner4_read_embedded(ctx, pkt))
 		return drop(pkt, TALON_BAD_INNER);
 	if (pkt->kind == INNER_FLOW) {
-		f = flow_find_fwd(cfg, &pkt->key, &id);
+		f = flow_find_hinted(cfg, &pkt->key, pkt->hint, &id);
 		if (f) {
 			pkt->flow = id;
 			if (f->generation == cfg->generation && f->peer == pkt->peer) {

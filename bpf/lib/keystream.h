@@ -8,6 +8,7 @@
 #define TALON_LIB_KEYSTREAM_H
 
 #include "lib/aead_ahead.h"
+#include "lib/flow_hint.h"
 #include "lib/session.h"
 
 #define KEYSTREAM_READ(x) (*(volatile typeof(x) *)&(x))	/* written by another process meanwhile */
@@ -272,9 +273,14 @@ __noinline int keystream_open(ctx_md *ctx, struct talon_pkt *pkt)
 	ring = keystream_ring(cfg, pkt->index, TALON_KEYSTREAM_RECV);
 	slot = keystream_take(ring, pkt->index, TALON_KEYSTREAM_RECV, pkt->counter, len);
 	if (slot) {
-		ret = aead_open_ahead(ctx, &pkt->aead, slot, off, len);
+		flow_hint_bucket(ctx, pkt, slot);
+		ret = aead_open_ahead_head(ctx, &pkt->aead, slot, off, len);
+		flow_hint_record(pkt);
+		if (!ret)
+			ret = aead_open_ahead(ctx, &pkt->aead, slot, off, len);
 		keystream_put(slot, ret ? talon_keystream_token(pkt->index, pkt->counter) : TALON_SLOT_EMPTY);
 	} else {
+		pkt->hint = 0;
 		ret = keystream_set_key(pkt, cfg, TALON_KEYSTREAM_RECV);
 		if (ret)
 			return ret;

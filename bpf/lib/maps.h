@@ -99,10 +99,11 @@ TALON_MAP(routes4, BPF_MAP_TYPE_LPM_TRIE, 65536, struct talon_lpm4, struct talon
 TALON_MAP(allowed6, BPF_MAP_TYPE_LPM_TRIE, 65536, struct talon_lpm6, __u32, BPF_F_NO_PREALLOC);
 TALON_MAP(routes6, BPF_MAP_TYPE_LPM_TRIE, 65536, struct talon_lpm6, struct talon_route, BPF_F_NO_PREALLOC);
 
-TALON_MAP(flows, BPF_MAP_TYPE_ARRAY, 1024, __u32, struct talon_flow, 0);
+TALON_MAP(flows, BPF_MAP_TYPE_ARRAY, 1024, __u32, struct talon_flow, BPF_F_MMAPABLE);
 TALON_MAP(flows6, BPF_MAP_TYPE_HASH, 1024, __u32, struct talon_flow6, BPF_F_NO_PREALLOC);
-TALON_MAP(flow_fwd, BPF_MAP_TYPE_ARRAY, 256, __u32, struct talon_bucket, 0);
-TALON_MAP(flow_rev, BPF_MAP_TYPE_ARRAY, 256, __u32, struct talon_bucket, 0);
+TALON_MAP(flow_fwd, BPF_MAP_TYPE_ARRAY, 256, __u32, struct talon_bucket, BPF_F_MMAPABLE);
+TALON_MAP(flow_rev, BPF_MAP_TYPE_ARRAY, 256, __u32, struct talon_bucket, BPF_F_MMAPABLE);
+TALON_MAP(flow_recent, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct talon_recent, 0);
 TALON_MAP(nat_ports, BPF_MAP_TYPE_ARRAY, 3 * 65536, __u32, struct talon_nat_port, 0);
 TALON_MAP(port_block, BPF_MAP_TYPE_ARRAY, 2 * 65536 / 64, __u32, __u64, 0);
 TALON_MAP(nat_stats, BPF_MAP_TYPE_ARRAY, 1, __u32, struct talon_nat_stats, 0);

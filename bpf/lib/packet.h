@@ -231,6 +231,9 @@ struct talon_pkt {
 	struct endpoint_copy endpoint;	/* seal alone */
 	struct way way;			/* whose(). forward, find, rewrite */
 	struct bpf_fib_lookup fib;	/* fib_lookup4(), fib_lookup6(). forward, rewrite, seal */
+	/* AEAD: where the flow that the packet may be of is in the index. AEAD; tag 0: not asked for */
+	struct flow_place hint_place;
+	__u32	hint;			/* AEAD: record id of such a flow, 0: none. forward */
 	struct aead aead;		/* open, seal. AEAD */
 	struct talon_event event;	/* event_clear() and the step that sends it; data follows: */
 	__u8	event_data[TALON_EVENT_DATA_MAX] __attribute__((aligned(8)));

@@ -102,7 +102,9 @@ int open_ahead(ctx_md *ctx)
 
 	if (!a || !slot)
 		return -ENOENT;
-	ret = aead_open_ahead(ctx, a, slot, job->off, job->len);
+	ret = aead_open_ahead_head(ctx, a, slot, job->off, job->len);
+	if (!ret)
+		ret = aead_open_ahead(ctx, a, slot, job->off, job->len);
 	__sync_lock_test_and_set(&slot->token, TALON_SLOT_EMPTY);
 	return ret;
 }

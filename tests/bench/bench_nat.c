@@ -11,7 +11,7 @@
 #include "talon/nat_types.h"
 
 #define FLOWS		1000000
-#define BUCKETS		(1 << 18)
+#define BUCKETS		(1 << 17)
 #define SLICE		20000		/* inserts per test run, which is not preempted */
 #define LOOKUPS		200000
 #define RUNS		5		/* fillings of a million; each is long */

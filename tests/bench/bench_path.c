@@ -96,8 +96,8 @@ static void load(struct world *w, uint32_t flows)
 	bpf_map__set_max_entries(w->skel->maps.keystream, PATH_BENCH_SLOTS / TALON_KEYSTREAM_SEGMENT);
 	if (flows > 1) {
 		bpf_map__set_max_entries(w->skel->maps.flows, TALON_FLOWS_MAX);
-		bpf_map__set_max_entries(w->skel->maps.flow_fwd, TALON_FLOWS_MAX / 4);
-		bpf_map__set_max_entries(w->skel->maps.flow_rev, TALON_FLOWS_MAX / 4);
+		bpf_map__set_max_entries(w->skel->maps.flow_fwd, TALON_FLOWS_MAX / 8);
+		bpf_map__set_max_entries(w->skel->maps.flow_rev, TALON_FLOWS_MAX / 8);
 		bpf_map__set_max_entries(w->skel->maps.flow_free, TALON_FLOWS_MAX);
 		bpf_map__set_max_entries(w->skel->maps.items, flows);
 	}
@@ -141,7 +141,7 @@ static void fill(struct world *w, uint32_t flows)
 
 	w->config = (struct talon_config) {
 		.generation = 1, .session_mask = 63,
-			.bucket_mask = (flows > 1 ? TALON_FLOWS_MAX / 4 : 256) - 1,
+			.bucket_mask = (flows > 1 ? TALON_FLOWS_MAX / 8 : 256) - 1,
 		.flow_count = flows > 1 ? TALON_FLOWS_MAX : 1024, .listen_port = htons(51820),
 		.tunnel_mtu = 1280, .node_addr = ip4("192.168.1.221"), .snat_addr = ip4("192.168.1.221"),
 		.mesh_addr = ip4("100.64.0.1"), .mesh_mask = htonl(0xffc00000), .port_first = 1024,

@@ -46,8 +46,13 @@ int open(ctx_md *ctx)
 {
 	struct keystream_test_job *job = bpf_map_lookup_elem(&jobs, ONLY);
 	struct talon_pkt *pkt = job ? prepare(job) : NULL;
+	int ret;
 
-	return pkt ? keystream_open(ctx, pkt) : -ENOENT;
+	if (!pkt)
+		return -ENOENT;
+	ret = keystream_open(ctx, pkt);
+	job->hint = pkt->hint;
+	return ret;
 }
 
 HOOK

@@ -15,6 +15,8 @@ struct keystream_test_job {
 	__u32	len;		/* of the ciphertext to open, of the plaintext to seal */
 	__u32	mtu;
 	__u32	relayed;	/* no checksum is asked for */
+	__u32	hint;		/* out, of "open" */
+	__u32	pad;
 	/* of "stress" */
 	__u64	drawn;		/* counters; atomic additions */
 	__u64	head;		/* highest of them, plus 1; of two CPUs one may win */
@@ -23,6 +25,6 @@ struct keystream_test_job {
 	__u64	bad;
 	__u64	sum;		/* of what was sealed */
 };
-TALON_ASSERT_SIZE(struct keystream_test_job, 104);
+TALON_ASSERT_SIZE(struct keystream_test_job, 112);
 
 #endif

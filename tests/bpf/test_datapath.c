@@ -680,7 +680,7 @@ static void running_maps_keep_their_sizes(void **state)
 	struct datapath *dp = up(&opts);
 
 	assert_int_equal(datapath_get_sizes(dp)->sessions, 64);
-	assert_int_equal(datapath_get_sizes(dp)->buckets, 256);
+	assert_int_equal(datapath_get_sizes(dp)->buckets, 128);
 	shut(dp);
 	opts.peers = 100;
 	opts.flows = 5000;
@@ -692,7 +692,7 @@ static void running_maps_keep_their_sizes(void **state)
 	down();
 	dp = up(&opts);
 	assert_int_equal(datapath_get_sizes(dp)->sessions, 512);
-	assert_int_equal(datapath_get_sizes(dp)->buckets, 2048);
+	assert_int_equal(datapath_get_sizes(dp)->buckets, 1024);
 	shut(dp);
 }
 
@@ -959,14 +959,14 @@ static void bad_options_are_named(void **state)
 	assert_false(exists(BASE));
 }
 
-static void a_million_flows_have_a_quarter_million_buckets(void **state)
+static void a_million_flows_have_131072_buckets(void **state)
 {
 	struct datapath_options opts = options(DATAPATH_AUTO);
 	struct datapath *dp;
 
 	opts.flows = 1 << 20;
 	assert_int_equal(datapath_load(&opts, &dp, err, sizeof(err)), 0);
-	assert_int_equal(datapath_get_sizes(dp)->buckets, 1 << 18);
+	assert_int_equal(datapath_get_sizes(dp)->buckets, 1 << 17);
 	shut(dp);
 	assert_false(exists(BASE));	/* never attached */
 }
@@ -1139,7 +1139,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_device_of_that_name_that_is_not_ours_is_not_touched, set_up,
 		tear_down), cmocka_unit_test_setup_teardown(others_filters_and_their_qdisc_survive, set_up,
 		tear_down), cmocka_unit_test_setup_teardown(bad_options_are_named, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_million_flows_have_a_quarter_million_buckets, set_up,
+		cmocka_unit_test_setup_teardown(a_million_flows_have_131072_buckets, set_up,
 		tear_down), cmocka_unit_test_setup_teardown(status_reads_maps_without_the_controller, set_up,
 		tear_down), cmocka_unit_test_setup_teardown(every_pinned_map_has_a_number_here, set_up,
 		tear_down), cmocka_unit_test_setup_teardown(a_dispatcher_that_is_there_is_joined_and_left,

@@ -312,7 +312,7 @@ static void flows_beyond_full_buckets_live_in_the_overflow(void **state)
 	assert_int_equal(fresh(1024, 2, 12288, 19999), 0);
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(op(FLOW_TEST_CREATE, key_numbered(i, IPPROTO_UDP), NOW).ret, 0);
-	assert_int_equal(stats().overflow, 2 * (100 - 16));
+	assert_int_equal(stats().overflow, 2 * (100 - 2 * TALON_BUCKET_ENTRIES));
 	for (int i = 0; i < 100; i++) {
 		job = op(FLOW_TEST_FIND_FWD, key_numbered(i, IPPROTO_UDP), NOW);
 		assert_int_equal(job.ret, 0);

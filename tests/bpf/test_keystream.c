@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <arpa/inet.h>
+#include <netinet/ip.h>
 #include <cmocka.h>
 #include <sodium.h>
 #include <bpf/bpf.h>
@@ -19,6 +21,7 @@
 #include "keystream_test.skel.h"
 #include "keystream_test_tc.skel.h"
 #include "bpf/keystream_test.h"
+#include "flow_host.h"
 #include "keystream/plan.h"
 #include "keystream/segments.h"
 #include "keystream/window.h"
@@ -372,6 +375,142 @@ static void a_forged_packet_is_refused_alike_and_leaves_the_slot_for_the_real_on
 		}
 		assert_true(runs_ahead(rig, TALON_KEYSTREAM_RECV, &job, &run));
 		assert_int_equal(run.verdict, 0);
+	}
+}
+
+#define HINTED		5	/* id of the flow that is in the index */
+
+/* A datagram of a flow of ours, and the rest of its bytes at random. @form: of its first byte. */
+static void write_datagram(uint8_t plain[LEN_MAX], uint8_t form, uint8_t proto, uint16_t fragment)
+{
+	const struct iphdr ip = { .version = form >> 4, .ihl = form & 15, .protocol = proto, .ttl = 64,
+		.tot_len = htons(100), .frag_off = htons(fragment),
+		.saddr = htonl(0x64400002), .daddr = htonl(0xc0a801dc) };
+	const uint16_t ports[2] = { htons(2000), htons(53) };
+
+	randombytes_buf(plain, LEN_MAX);
+	memcpy(plain, &ip, sizeof(ip));
+	memcpy(plain + sizeof(ip), ports, sizeof(ports));
+}
+
+struct hint_lines {
+	struct talon_bucket bucket;
+	struct talon_flow flow;
+};
+
+static const uint32_t hinted = HINTED;
+
+/* The flow in an index of one bucket, no flow met yet; both lines marked. */
+static void put_lines(struct rig *rig, struct hint_lines *lines)
+{
+	const struct talon_config config = { .session_mask = SESSIONS - 1, .keys = {
+		.flow = { 0x5eed1234, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
+			0xd6e8feb86659fd93 } } };
+	const struct talon_flow_key key = { .src = htonl(0x64400002), .dst = htonl(0xc0a801dc),
+		.sport = htons(2000), .dport = htons(53), .proto = IPPROTO_UDP };
+	static const struct talon_recent none[512];
+	const uint32_t zero = 0;
+
+	memset(lines, 0, sizeof(*lines));
+	randombytes_buf(&lines->flow, sizeof(lines->flow));
+	lines->flow.touched = lines->bucket.touched = 0x55;
+	lines->bucket.entry[7] = flow_place(&config, FLOW_FWD, &key).tag << TALON_FLOW_ID_BITS | HINTED;
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "config"), &zero, &config, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "flow_fwd"), &zero, &lines->bucket, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "flows"), &hinted, &lines->flow, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "flow_recent"), &zero, none, BPF_ANY), 0);
+}
+
+/* Nothing but the bytes that nobody reads has changed, and these only if @touched. */
+static void assert_lines(struct rig *rig, const struct hint_lines *put, bool touched)
+{
+	struct hint_lines want = *put, got;
+	const uint32_t zero = 0;
+
+	if (touched)
+		want.bucket.touched = want.flow.touched = 0;
+	assert_int_equal(bpf_map_lookup_elem(map_fd(rig, "flow_fwd"), &zero, &got.bucket), 0);
+	assert_int_equal(bpf_map_lookup_elem(map_fd(rig, "flows"), &hinted, &got.flow), 0);
+	assert_memory_equal(&got, &want, sizeof(want));
+}
+
+/* Opens with keystream made ahead, and says which hint that left. @spoil: the tag is wrong. */
+static uint32_t hint_of(struct rig *rig, const uint8_t *plain, uint32_t len, bool spoil)
+{
+	uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES] = { 0 };
+	struct keystream_test_job job;
+	const uint32_t zero = 0;
+	struct run run;
+
+	random_job(&job, len);
+	memcpy(nonce + 4, &job.counter, sizeof(job.counter));
+	crypto_aead_chacha20poly1305_ietf_encrypt(run.in + OFF, NULL, plain, len, NULL, 0, NULL, nonce,
+		(const uint8_t *)job.key);
+	run.in[OFF + len] ^= spoil;
+	run.size = OFF + len + TAG_LEN;
+	reset(rig, TALON_KEYSTREAM_RECV, INDEX);
+	make_ready(rig, TALON_KEYSTREAM_RECV, &job, TALON_SLOT_STREAM_LEN);
+	assert_int_equal(runs_ahead(rig, TALON_KEYSTREAM_RECV, &job, &run), !spoil);
+	assert_int_equal(run.verdict, spoil ? -EBADMSG : 0);
+	assert_int_equal(bpf_map_lookup_elem(map_fd(rig, "jobs"), &zero, &job), 0);
+	return job.hint;
+}
+
+static void the_lines_of_a_flow_not_met_lately_are_asked_for(void **state)
+{
+	struct rig *rig = *state;
+	struct hint_lines lines;
+	uint8_t plain[LEN_MAX];
+
+	put_lines(rig, &lines);
+	write_datagram(plain, 0x45, IPPROTO_UDP, 0);
+	assert_int_equal(hint_of(rig, plain, 1280, false), HINTED);
+	assert_lines(rig, &lines, true);
+
+	/* and not again: another CPU may have them by now */
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "flow_fwd"), &(uint32_t){ 0 }, &lines.bucket,
+		BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(map_fd(rig, "flows"), &hinted, &lines.flow, BPF_ANY), 0);
+	assert_int_equal(hint_of(rig, plain, 1280, false), 0);
+	assert_lines(rig, &lines, false);
+
+	/* a packet that is hardly longer than its headers */
+	put_lines(rig, &lines);
+	assert_int_equal(hint_of(rig, plain, 24, false), HINTED);
+	assert_lines(rig, &lines, true);
+}
+
+static void a_forged_packet_changes_nothing_of_a_flow(void **state)
+{
+	struct rig *rig = *state;
+	struct hint_lines lines;
+	uint8_t plain[LEN_MAX];
+
+	put_lines(rig, &lines);
+	write_datagram(plain, 0x45, IPPROTO_UDP, 0);
+	hint_of(rig, plain, 1280, true);
+	assert_lines(rig, &lines, true);
+}
+
+static void what_has_no_ports_at_their_place_asks_for_nothing(void **state)
+{
+	static const struct { uint8_t form, proto; uint16_t fragment; uint32_t len; } cases[] = {
+		{ 0x45, IPPROTO_UDP, 1, 1280 },		/* a later fragment */
+		{ 0x46, IPPROTO_UDP, 0, 1280 },		/* options */
+		{ 0x65, IPPROTO_UDP, 0, 1280 },
+		{ 0x45, IPPROTO_ICMP, 0, 1280 },
+		{ 0x45, IPPROTO_UDP, 0, 23 },
+		{ 0x45, IPPROTO_UDP, 0, 0 },
+	};
+	struct rig *rig = *state;
+	struct hint_lines lines;
+	uint8_t plain[LEN_MAX];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		put_lines(rig, &lines);
+		write_datagram(plain, cases[i].form, cases[i].proto, cases[i].fragment);
+		assert_int_equal(hint_of(rig, plain, cases[i].len, false), 0);
+		assert_lines(rig, &lines, false);
 	}
 }
 
@@ -819,6 +958,9 @@ static void two_processors_and_a_writer_never_mix_keystream(void **state)
 	cmocka_unit_test(a_session_that_was_retired_meanwhile_has_no_key),			\
 	cmocka_unit_test(what_is_not_all_there_is_refused_alike),				\
 	cmocka_unit_test(a_forged_packet_is_refused_alike_and_leaves_the_slot_for_the_real_one),	\
+	cmocka_unit_test(the_lines_of_a_flow_not_met_lately_are_asked_for),			\
+	cmocka_unit_test(a_forged_packet_changes_nothing_of_a_flow),				\
+	cmocka_unit_test(what_has_no_ports_at_their_place_asks_for_nothing),			\
 	cmocka_unit_test(every_counter_finds_its_own_slot)
 
 int main(void)

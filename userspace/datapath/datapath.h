@@ -74,7 +74,7 @@ struct datapath_options {
 	X(ALLOWED4, allowed4) X(ROUTES4, routes4) \
 	X(ALLOWED6, allowed6) X(ROUTES6, routes6) \
 	X(FLOWS, flows) X(FLOWS6, flows6) X(FLOW_FWD, flow_fwd) X(FLOW_REV, flow_rev) \
-	X(FLOW_FREE, flow_free) X(FLOW_OVER, flow_over) \
+	X(FLOW_RECENT, flow_recent) X(FLOW_FREE, flow_free) X(FLOW_OVER, flow_over) \
 	X(NAT_PORTS, nat_ports) X(PORT_BLOCK, port_block) X(NAT_STATS, nat_stats) X(NAT_PEERS, nat_peers) \
 	X(FRAGS, frags) X(FRAGS_EARLY, frags_early) \
 	X(FRAGS6, frags6) X(FRAGS6_EARLY, frags6_early) \
@@ -96,6 +96,7 @@ struct datapath_sizes {
 	uint32_t sessions;
 	uint32_t flows;
 	uint32_t buckets;		/* of each flow index */
+	uint32_t connections;		/* without translation, that the access rules remember */
 	uint32_t keystream;		/* segments of slots made ahead that there can be; 1: none */
 	uint32_t rings;			/* for them: two for a session */
 };

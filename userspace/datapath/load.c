@@ -100,7 +100,8 @@ static int choose_sizes(const struct datapath_options *options, struct datapath_
 		snprintf(err, errlen, "flows: %u is not within 1024..%u", sizes.flows, TALON_FLOWS_MAX);
 		return -EINVAL;
 	}
-	sizes.buckets = round_up_pow2((sizes.flows + 3) / 4);
+	sizes.buckets = round_up_pow2((sizes.flows + 7) / 8);
+	sizes.connections = 2 * sizes.buckets;
 	/* one is none */
 	sizes.keystream = options->keystream >> TALON_KEYSTREAM_SEGMENT_BITS;
 	if (sizes.keystream < 2)
@@ -129,7 +130,7 @@ static uint32_t entries_of(const struct datapath_sizes *sizes, const char *name)
 		{ "flow_free", offsetof(struct datapath_sizes, flows) },
 		{ "flow_fwd", offsetof(struct datapath_sizes, buckets) },
 		{ "flow_rev", offsetof(struct datapath_sizes, buckets) },
-		{ "acl_ct", offsetof(struct datapath_sizes, buckets) },
+		{ "acl_ct", offsetof(struct datapath_sizes, connections) },
 	};
 
 	for (unsigned i = 0; i < sizeof(sized) / sizeof(sized[0]); i++)
@@ -176,6 +177,7 @@ static struct datapath_sizes running_sizes(const struct datapath *dp)
 		.sessions = pinned_entries(dp->root, DATAPATH_MAP_SESSIONS, dp->sizes.sessions),
 		.flows = pinned_entries(dp->root, DATAPATH_MAP_FLOWS, dp->sizes.flows),
 		.buckets = pinned_entries(dp->root, DATAPATH_MAP_FLOW_FWD, dp->sizes.buckets),
+		.connections = pinned_entries(dp->root, DATAPATH_MAP_ACL_CT, dp->sizes.connections),
 		.keystream = pinned_entries(dp->root, DATAPATH_MAP_KEYSTREAM, dp->sizes.keystream),
 		.rings = pinned_entries(dp->root, DATAPATH_MAP_KEYSTREAM_RINGS, dp->sizes.rings),
 	};

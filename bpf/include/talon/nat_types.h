@@ -97,7 +97,9 @@ struct talon_flow {
 	__u8	dmac[6];
 	__u8	smac[6];
 	__u32	owner;			/* index into "nat_ports" */
-	__u32	payer;			/* peer in whose share it counts: the one that created it */
+	__u16	payer;			/* peer in whose share it counts: the one that created it */
+	__u8	pad;
+	__u8	touched;		/* written to fetch the line, never read */
 	/* config.generation under which its replies were last judged; 0: never */
 	__u32	back_generation;
 };
@@ -115,6 +117,16 @@ struct talon_flow6 {
 };
 TALON_ASSERT_SIZE(struct talon_flow6, 64);
 
+/*
+ * Map "flow_recent": PERCPU_ARRAY [1]. Flows that this CPU has met lately, as 16 bits of their hash at a
+ * place that 13 others give. What is wrong here costs time only.
+ */
+#define TALON_RECENT_FLOWS	8192
+struct talon_recent {
+	__u16	flow[TALON_RECENT_FLOWS];
+};
+TALON_ASSERT_SIZE(struct talon_recent, 16384);
+
 /* Record 0 is never a flow; this is what it holds. */
 struct talon_flow_head {
 	/* ids handed out at least once: 1..used; those above it were never touched */
@@ -124,7 +136,7 @@ struct talon_flow_head {
 TALON_ASSERT_SIZE(struct talon_flow_head, 64);
 
 /* Maps "flow_fwd" and "flow_rev": ARRAYs of buckets, a power of two of them (config.bucket_mask). */
-#define TALON_BUCKET_ENTRIES	8
+#define TALON_BUCKET_ENTRIES	15
 #define TALON_FLOW_ID_BITS	20
 #define TALON_FLOW_ID_MASK	((1U << TALON_FLOW_ID_BITS) - 1)
 /* id 0 is never handed out, so that an entry is never 0 */
@@ -132,8 +144,9 @@ TALON_ASSERT_SIZE(struct talon_flow_head, 64);
 
 struct talon_bucket {
 	__u32	entry[TALON_BUCKET_ENTRIES];	/* tag << 20 | record id; 0: empty */
+	__u32	touched;			/* written to fetch the line, never read */
 };
-TALON_ASSERT_SIZE(struct talon_bucket, 32);
+TALON_ASSERT_SIZE(struct talon_bucket, 64);
 
 /*
  * Map "nat_ports": ARRAY [3 * 65536], by protocol class (0 TCP, 1 UDP, 2 ICMP id) and external port. All of

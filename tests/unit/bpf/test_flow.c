@@ -105,7 +105,14 @@ static struct talon_flow *find_fwd(struct talon_flow_key key)
 {
 	__u32 id = 0;
 	struct talon_flow *f = flow_find_fwd(&cfg, &key, &id);
+	static __u32 any;
 
+	if (f)
+		assert_ptr_equal(f, flow_record(id));
+	/* whatever is guessed, the same is found */
+	any = (any + 1) % (table.record_count + 2);
+	assert_ptr_equal(flow_find_hinted(&cfg, &key, any, &id), f);
+	assert_ptr_equal(flow_find_hinted(&cfg, &key, id, &id), f);
 	if (f)
 		assert_ptr_equal(f, flow_record(id));
 	return f;
@@ -634,8 +641,8 @@ static void keys_whose_buckets_are_full_go_to_the_overflow_and_are_found_there(v
 	fresh(256, 2, 4096, 12288, 19999);
 	for (int i = 0; i < 200; i++)
 		create(key_numbered(i, IPPROTO_UDP), NOW);
-	assert_int_equal(table.stats.overflow, 2 * (200 - 16));
-	assert_int_equal(table.over_count, 2 * (200 - 16));
+	assert_int_equal(table.stats.overflow, 2 * (200 - 2 * TALON_BUCKET_ENTRIES));
+	assert_int_equal(table.over_count, 2 * (200 - 2 * TALON_BUCKET_ENTRIES));
 	for (int i = 0; i < 200; i++) {
 		f = find_fwd(key_numbered(i, IPPROTO_UDP));
 		assert_non_null(f);
@@ -653,25 +660,25 @@ static void a_full_overflow_refuses_and_takes_everything_back(void **state)
 	__u32 id = 0;
 
 	fresh(256, 2, 10, 12288, 19999);
-	for (int i = 0; i < 16 + 5; i++)
+	for (int i = 0; i < 2 * TALON_BUCKET_ENTRIES + 5; i++)
 		create(key_numbered(i, IPPROTO_UDP), NOW);
 	assert_int_equal(flow_create4(&cfg, &key, 7, SNAT, NOW, &id), -ENOSPC);
 	assert_int_equal(table.stats.full_table, 1);
 	assert_int_equal(table.stats.overflow, 10);
-	assert_int_equal(entries_count(), 2 * 21);
-	assert_int_equal(ports_flows(), 21);
+	assert_int_equal(entries_count(), 2 * (2 * TALON_BUCKET_ENTRIES + 5));
+	assert_int_equal(ports_flows(), 2 * TALON_BUCKET_ENTRIES + 5);
 	/* Room for one direction only is no room. */
 	table.over_max = 11;
 	assert_int_equal(flow_create4(&cfg, &key, 7, SNAT, NOW, &id), -ENOSPC);
 	assert_int_equal(table.stats.overflow, 10);
-	assert_int_equal(entries_count(), 2 * 21);
-	assert_int_equal(ports_flows(), 21);
+	assert_int_equal(entries_count(), 2 * (2 * TALON_BUCKET_ENTRIES + 5));
+	assert_int_equal(ports_flows(), 2 * TALON_BUCKET_ENTRIES + 5);
 }
 
-/* The load a full table has: four entries of eight. Two of a million missing their buckets is nothing. */
+/* The load a full table has: eight entries of 15. Two of a million missing their buckets is nothing. */
 static void half_full_buckets_hardly_ever_overflow(void **state)
 {
-	fresh(65536 + 64, 16384, 4096, 1024, 65535);	/* some are left, so that all peers have room */
+	fresh(65536 + 64, 8192, 4096, 1024, 65535);	/* some are left, so that all peers have room */
 	for (__u32 i = 0; i < 65535; i++)
 		create(key_of(htonl(0x64400000 + i), 1024, htonl(0xc0a80000 + (i * 7) % 251), 443,
 			IPPROTO_UDP), NOW);
@@ -891,6 +898,7 @@ static void *race_work(void *arg)
 	yield_state = seed;
 	for (int i = 0; i < STEPS; i++) {
 		unsigned client, remote;
+		struct flow_place place;
 		struct talon_flow_key key;
 		struct talon_flow *f;
 		__u32 id = 0;
@@ -899,7 +907,8 @@ static void *race_work(void *arg)
 		client = (seed >> 8) % RACE_CLIENTS;
 		remote = (seed >> 16) % RACE_REMOTES;
 		key = race_key(client, remote);
-		f = flow_find_fwd(&cfg, &key, &id);
+		place = flow_place(&cfg, FLOW_FWD, &key);
+		f = flow_find_hinted(&cfg, &key, seed >> 29 ? flow_guess(FLOW_FWD, &place) : 0, &id);
 		if (f) {
 			race.found++;
 			race.violations += f->client != key.src || f->client_port != key.sport ||
