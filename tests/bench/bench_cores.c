@@ -266,15 +266,17 @@ static void *work(void *ctx)
 	return NULL;
 }
 
-/* Begins the counters that are received anew, if what is received was sealed with them. */
-static void prepare(struct world *w)
+/* What the cores do, and the counters that are received: anew, if what is received was sealed with them. */
+static void prepare(struct world *w, const bool is_out[static CORES])
 {
 	const struct talon_replay window = { .state = TALON_SESSION_CURRENT };
-	struct cores_bench_run all;
+	static struct cores_bench_run all;
 
 	if (bpf_map_lookup_elem(bpf_map__fd(w->skel->maps.run), &(uint32_t){ 0 }, &all))
 		die("run");
 	memset(all.done, 0, sizeof(all.done));
+	for (unsigned i = 0; i < CORES; i++)
+		fill_job(w, &all.jobs[i], i, is_out[i]);
 	for (unsigned tunnel = 0; tunnel < CORES_BENCH_TUNNELS && !w->is_ahead; tunnel++) {
 		all.counters[tunnel].next = 0;
 		put(w->skel->maps.replay, CORES_BENCH_SESSION(tunnel), &window);
@@ -285,35 +287,29 @@ static void prepare(struct world *w)
 /* All phases on both cores. Returns whether that went well. */
 static bool run(struct world *w, const bool is_out[static CORES], struct cores_bench_job ret[static CORES])
 {
-	struct cores_bench_job *jobs = calloc(libbpf_num_possible_cpus(), sizeof(*jobs));
+	static struct cores_bench_run all;
 	struct thread threads[CORES];
 	pthread_t ids[CORES];
 	bool is_well = true;
 
-	if (!jobs)
-		die("calloc");
+	prepare(w, is_out);
 	for (unsigned i = 0; i < CORES; i++) {
-		fill_job(w, &jobs[i], i, is_out[i]);
 		threads[i] = (struct thread) { .cpu = i, .frame = is_out[i] ? w->out[i][0] : w->in[i][0],
 			.prog_fd = bpf_program__fd(w->skel->progs.cores_work) };
-	}
-	put(w->skel->maps.jobs, 0, jobs);
-	prepare(w);
-	for (unsigned i = 0; i < CORES; i++)
 		if (pthread_create(&ids[i], NULL, work, &threads[i]))
 			die("a thread");
+	}
 	for (unsigned i = 0; i < CORES; i++) {
 		pthread_join(ids[i], NULL);
 		errno = -threads[i].ret;
 		if (errno)
 			die("test run");
 	}
-	if (bpf_map_lookup_elem(bpf_map__fd(w->skel->maps.jobs), &(uint32_t){ 0 }, jobs))
-		die("jobs");
-	memcpy(ret, jobs, CORES * sizeof(*jobs));
+	if (bpf_map_lookup_elem(bpf_map__fd(w->skel->maps.run), &(uint32_t){ 0 }, &all))
+		die("run");
+	memcpy(ret, all.jobs, sizeof(all.jobs));
 	for (unsigned i = 0; i < CORES; i++)
-		is_well &= jobs[i].round == jobs[i].rounds && !jobs[i].failed;
-	free(jobs);
+		is_well &= ret[i].round == ret[i].rounds && !ret[i].failed;
 	return is_well;
 }
 

@@ -7,13 +7,6 @@
 #define WG_COUNTER_OFF	(L3_OFF + sizeof(struct iphdr) + sizeof(struct udphdr) + 8)
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct cores_bench_job);
-} jobs SEC(".maps");
-
-struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
@@ -59,7 +52,7 @@ static __always_inline void next_phase(struct cores_bench_run *r, struct cores_b
 }
 
 /* Does this core have a packet to do? Between calls the kernel may do what others wait for. */
-static __always_inline bool may_go(struct cores_bench_run *r, struct cores_bench_job *job)
+static __noinline bool may_go(struct cores_bench_run *r, struct cores_bench_job *job)
 {
 	struct waiter waiter = { r, job->core, job->round * CORES_BENCH_PHASES + job->phase + 1 };
 
@@ -83,7 +76,7 @@ static __always_inline bool may_go(struct cores_bench_run *r, struct cores_bench
 }
 
 /* A packet was done. */
-static __always_inline void note_packet(struct cores_bench_run *r, struct cores_bench_job *job)
+static __noinline void note_packet(struct cores_bench_run *r, struct cores_bench_job *job)
 {
 	__u32 round = job->round & (CORES_BENCH_ROUNDS - 1), phase = job->phase;
 
@@ -95,7 +88,7 @@ static __always_inline void note_packet(struct cores_bench_run *r, struct cores_
 }
 
 /* A received message's counter: each comes once, on whichever core. */
-static __always_inline __u64 next_counter(struct cores_bench_run *r, struct cores_bench_job *job,
+static __noinline __u64 next_counter(struct cores_bench_run *r, struct cores_bench_job *job,
 	__u32 tunnel)
 {
 	if (!job->left[tunnel & 1]) {
@@ -108,7 +101,7 @@ static __always_inline __u64 next_counter(struct cores_bench_run *r, struct core
 }
 
 /* The slot of @counter in the window that begins at @base: all have the same stream. */
-static __always_inline void make_ready(__u32 base, __u32 tunnel, __u64 counter)
+static __noinline void make_ready(__u32 base, __u32 tunnel, __u64 counter)
 {
 	__u32 at = base + (counter & (CORES_BENCH_SLOTS - 1)), segment = at >> TALON_KEYSTREAM_SEGMENT_BITS;
 	void *slots = bpf_map_lookup_elem(&keystream, &segment);
@@ -122,7 +115,7 @@ static __always_inline void make_ready(__u32 base, __u32 tunnel, __u64 counter)
 	slot->token = talon_keystream_token(CORES_BENCH_INDEX(tunnel), counter);
 }
 
-static __always_inline int put_frame(struct xdp_md *ctx, struct cores_bench_job *job, __u32 tunnel,
+static __noinline int put_frame(struct xdp_md *ctx, struct cores_bench_job *job, __u32 tunnel,
 	__u64 counter)
 {
 	__u32 size = job->size, at = tunnel * CORES_BENCH_SEALED + (counter & (CORES_BENCH_SEALED - 1));
@@ -140,15 +133,19 @@ static __always_inline int put_frame(struct xdp_md *ctx, struct cores_bench_job 
 SEC("xdp")
 int cores_work(struct xdp_md *ctx)
 {
-	struct cores_bench_job *job = bpf_map_lookup_elem(&jobs, ONLY);
 	struct cores_bench_run *r = bpf_map_lookup_elem(&run, ONLY);
 	struct talon_pkt *pkt = bpf_map_lookup_elem(&scratch, ONLY);
+	__u32 core = bpf_get_smp_processor_id();
+	struct cores_bench_job *job;
 	int verdict = XDP_REDIRECT, delta = 0;
 	__u32 tunnel, base;
 	__u64 counter = 0;
 	bool is_path;
 
-	if (!job || !r || !pkt || !may_go(r, job))
+	if (!r || !pkt || core >= CORES_BENCH_CORES)
+		return XDP_REDIRECT;
+	job = &r->jobs[core];
+	if (!may_go(r, job))
 		return XDP_REDIRECT;
 	is_path = job->phase != CORES_BENCH_RESTORE;
 	tunnel = job->phase == CORES_BENCH_APART && job->core;

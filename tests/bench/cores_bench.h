@@ -30,7 +30,7 @@ enum cores_bench_phase {
 
 #define CORES_BENCH_ROUNDS	64
 
-/* Map "jobs": per CPU. What one core does, and how that went. */
+/* What one core does, and how that went. */
 struct cores_bench_job {
 	__u32	core;
 	__u32	is_out;
@@ -50,7 +50,7 @@ struct cores_bench_job {
 	__u8	frame[CORES_BENCH_TUNNELS][CORES_BENCH_FRAME];
 };
 
-/* Map "run": the same for all cores. */
+/* Map "run": one for all cores. */
 struct cores_bench_run {
 	/* phases that each core has been through, of all rounds; 1: it is there */
 	struct {
@@ -62,6 +62,8 @@ struct cores_bench_run {
 		__u64	next;
 		__u64	pad[15];
 	} counters[CORES_BENCH_TUNNELS];
+	/* by the core's number; in lines of their own. Here, as a program may use 64 maps and the path has most */
+	struct cores_bench_job jobs[CORES_BENCH_CORES] __attribute__((aligned(128)));
 };
 
 #define CORES_BENCH_SESSION(tunnel)	(4 + (tunnel))	/* slot */
