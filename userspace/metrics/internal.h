@@ -10,7 +10,7 @@
 #include "status/status.h"
 #include "talon/fact_types.h"
 
-#define METRICS_MAPS_MAX	64
+#define METRICS_MAPS_MAX	96
 #define METRICS_RINGS_MAX	8
 #define METRICS_PROGRAMS_MAX	8
 

@@ -152,7 +152,7 @@
 	X(MAP_ENTRIES, map_entries, GAUGE, "", "map", "30", \
 		"Entries in use of a map that can become full.") \
 	X(MAP_LIMIT, map_entries_limit, GAUGE, "", "map", "30", "Entries that fit.") \
-	X(MAP_BYTES, map_memory_bytes, GAUGE, "bytes", "map", "64, one for each map", \
+	X(MAP_BYTES, map_memory_bytes, GAUGE, "bytes", "map", "65, one for each map", \
 		"Memory of a map, as the kernel charges it.") \
 	X(RING_BYTES, ring_bytes, GAUGE, "bytes", "ring", "4", \
 		"Bytes in a ring buffer that its reader has not read yet.") \
