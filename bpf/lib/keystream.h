@@ -203,6 +203,20 @@ static __always_inline void keystream_note(struct talon_keystream_ring *ring, co
 		keystream_ask(keystream_at(cfg, pkt->index, dir));
 }
 
+/* Has this CPU counters left that it drew and may still use? */
+static __always_inline bool keystream_has_drawn(const struct keystream_tally *t, __u64 now_ns)
+{
+	return t && t->left && now_ns - t->drawn_ns < KEYSTREAM_TURN_NS;
+}
+
+/* Is there a counter for pkt to be sent with? Another CPU may have drawn the last one before keystream_draw(). */
+static __always_inline bool keystream_has_counter(const struct talon_pkt *pkt, const struct talon_config *cfg,
+	const struct talon_send_counter *sc)
+{
+	return keystream_has_drawn(keystream_tally(cfg, pkt->index, TALON_KEYSTREAM_SEND), pkt->now_ns) ||
+		KEYSTREAM_READ(sc->next) < WG_REJECT_AFTER_MESSAGES;
+}
+
 /*
  * A counter that no other packet of the session gets, in pkt->counter. The more of them this CPU just used
  * up, the more it draws at once. What is left after KEYSTREAM_TURN_NS is never used, as the other side may be
@@ -217,7 +231,7 @@ static __always_inline bool keystream_draw(struct talon_pkt *pkt, const struct t
 	__u32 turn = 1;
 	__u64 next;
 
-	if (is_busy && t->left) {
+	if (keystream_has_drawn(t, pkt->now_ns)) {
 		t->left--;
 		pkt->counter = t->counter++;
 		return pkt->counter < WG_REJECT_AFTER_MESSAGES;

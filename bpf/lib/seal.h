@@ -255,7 +255,7 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 	sc = bpf_map_lookup_elem(&send_counters, &slot);
 	if (!sc)
 		return drop(pkt, TALON_INTERNAL);
-	if (!keystream_draw(pkt, cfg, sc))	/* while the packet is complete and can be held */
+	if (!keystream_has_counter(pkt, cfg, sc))	/* while the packet is complete and can be held */
 		return seal_later(ctx, pkt, TALON_KEY_EXPIRED);
 	if ((cfg->flags & TALON_F_CAPTURE) && pkt->tot_len)
 		watch_packet(ctx, pkt, TALON_DIR_OUT);
@@ -270,6 +270,8 @@ __noinline int seal_prepare(ctx_md *ctx, struct talon_pkt *pkt)
 		return drop(pkt, TALON_NO_ROOM);
 	}
 
+	if (!keystream_draw(pkt, cfg, sc))
+		return drop(pkt, TALON_KEY_EXPIRED);
 	pkt->wg_off = s->remote_index;	/* for the header */
 	if (!session_is_still(s, pkt->index))
 		return drop(pkt, TALON_NO_KEY);
