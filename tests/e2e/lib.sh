@@ -38,15 +38,15 @@ finally() { FINALLY="$*; $FINALLY"; }
 # Polls a command until it succeeds; never a fixed sleep. PATIENCE stretches every deadline: machines that run tests are busy. Between two polls it sleeps
 # as long as one takes, so that waiting leaves at least half of a processor to what is waited for.
 wait_for() { # SECONDS WHAT COMMAND...
-	local now=${EPOCHREALTIME/./} what=$2 deadline before pause
-	deadline=$((now + $1 * 1000000 * ${PATIENCE:-3}))
+	# the command sees these, too, and may have names of its own from whoever waits
+	local wait_what=$2 wait_end=$((${EPOCHREALTIME/./} + $1 * 1000000 * ${PATIENCE:-3})) wait_from wait_us
 	shift 2
-	until before=${EPOCHREALTIME/./}; "$@" >/dev/null 2>&1; do
-		now=${EPOCHREALTIME/./}
-		[ "$now" -lt "$deadline" ] || { echo "waited in vain for: $what"; return 1; }
-		pause=$((now - before < 20000 ? 20000 : now - before > 200000 ? 200000 : now - before))
-		printf -v pause %06d "$pause"
-		sleep "0.$pause"
+	until wait_from=${EPOCHREALTIME/./}; "$@" >/dev/null 2>&1; do
+		wait_us=$((${EPOCHREALTIME/./} - wait_from))
+		[ $((wait_from + wait_us)) -lt "$wait_end" ] || { echo "waited in vain for: $wait_what"; return 1; }
+		wait_us=$((wait_us < 20000 ? 20000 : wait_us > 200000 ? 200000 : wait_us))
+		printf -v wait_us %06d "$wait_us"
+		sleep "0.$wait_us"
 	done
 }
 
