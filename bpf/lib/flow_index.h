@@ -180,40 +180,48 @@ static __always_inline struct talon_flow *flow_find_live(__u32 id, enum flow_ind
 		? flow : NULL;
 }
 
-static __always_inline struct talon_flow *flow_find(const struct talon_config *cfg, enum flow_index which,
-	const struct talon_flow_key *key, __u32 *ret_id)
+/*
+ * Returns the id of the live record under @key, 0 if there is none. Not inlined: in each place that looks
+ * for a flow it would be a thousand instructions.
+ */
+FLOW_FUNC int flow_search(const struct talon_config *cfg, __u32 which, const struct talon_flow_key *key)
 {
-	struct flow_place place = flow_place(cfg, which, key);
-	struct talon_flow *flow;
+	struct flow_place place;
 	__u32 id;
 
+	if (!cfg || !key)
+		return 0;
+	place = flow_place(cfg, which, key);
+	/* 6.1 takes no loop that begins behind a call */
 #pragma GCC unroll 2
 	for (int i = 0; i < 2; i++) {
 		struct talon_bucket *bucket = flow_bucket(which, place.bucket[i]);
 
 		if (!bucket)
-			return NULL;
-#pragma GCC unroll 15
+			return 0;
 		for (int j = 0; j < TALON_BUCKET_ENTRIES; j++) {
 			__u32 entry = FLOW_LOAD(bucket->entry[j]);
 
-			if (entry >> TALON_FLOW_ID_BITS != place.tag)
-				continue;
 			id = entry & TALON_FLOW_ID_MASK;
-			flow = flow_find_live(id, which, key);
-			if (flow) {
-				*ret_id = id;
-				return flow;
-			}
+			if (entry >> TALON_FLOW_ID_BITS == place.tag && flow_find_live(id, which, key))
+				return id;
 		}
 	}
 	if (!flow_over_used())
-		return NULL;
+		return 0;
 	id = flow_over_find(which, key);
-	flow = flow_find_live(id, which, key);
-	if (flow)
-		*ret_id = id;
-	return flow;
+	return flow_find_live(id, which, key) ? id : 0;
+}
+
+static __always_inline struct talon_flow *flow_find(const struct talon_config *cfg, enum flow_index which,
+	const struct talon_flow_key *key, __u32 *ret_id)
+{
+	__u32 id = flow_search(cfg, which, key);
+
+	if (!id)
+		return NULL;
+	*ret_id = id;
+	return flow_record(id);
 }
 
 /* The first record that may be at @place, by its tag in the first bucket. 0: none, or it is elsewhere. */
