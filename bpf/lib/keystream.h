@@ -209,7 +209,7 @@ static __always_inline bool keystream_has_drawn(const struct keystream_tally *t,
 	return t && t->left && now_ns - t->drawn_ns < KEYSTREAM_TURN_NS;
 }
 
-/* Is there a counter for pkt to be sent with? Another CPU may have drawn the last one before keystream_draw(). */
+/* Is there one for pkt to be sent with? Another CPU may take the last one before keystream_draw() does. */
 static __always_inline bool keystream_has_counter(const struct talon_pkt *pkt, const struct talon_config *cfg,
 	const struct talon_send_counter *sc)
 {

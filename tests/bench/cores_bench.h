@@ -62,7 +62,7 @@ struct cores_bench_run {
 		__u64	next;
 		__u64	pad[15];
 	} counters[CORES_BENCH_TUNNELS];
-	/* by the core's number; in lines of their own. Here, as a program may use 64 maps and the path has most */
+	/* by the core's number, in lines of their own; the path leaves no room for a map of theirs */
 	struct cores_bench_job jobs[CORES_BENCH_CORES] __attribute__((aligned(128)));
 };
 
