@@ -183,8 +183,9 @@ int daemon_take_seat(const struct config *config, bool *ret_has_asked, char *why
 	ret = config->take_over ? run(&w, look_for_seat) : seat_take(w.seat);
 	*ret_has_asked = w.may_ask;
 	if (!ret) {
-		seat_sweep(w.seat);
+		/* at once: until then the facts of an earlier controller are taken for this one's */
 		datapath_announce(config->pin_dir, true);
+		seat_sweep(w.seat);
 		return w.seat;
 	}
 	if (ret != -ECANCELED)
@@ -246,8 +247,8 @@ int daemon_stand_by(const struct config *config, int seat)
 	seat_leave(seat);
 	ret = run(&w, look_after_seat);
 	if (ret == 1) {
-		seat_sweep(seat);
 		datapath_announce(config->pin_dir, true);
+		seat_sweep(seat);
 	}
 	return ret == -EINTR ? 0 : ret;
 }
