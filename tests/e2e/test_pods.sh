@@ -265,7 +265,7 @@ test_second_controller_that_could_not_start_leaves_the_first_at_work() {
 	elsewhere up --static "$RUN/other.conf" --pin-dir "$PIN" --take-over on >"$RUN/log/said" 2>&1 || rc=$?
 	cat "$RUN/log/said"
 	equal "exit status" 2 $rc
-	grep "Interface.Uplink: there is no device none0" "$RUN/log/said"
+	grep "Interface.Uplink: none0: there is no such device" "$RUN/log/said"
 	not grep -q "hands over" "$RUN/log/one"
 	equal "the controller" "$(first_process one)" "$(status .controller.pid)"
 	in_pod one status --check ready --pin-dir "$PIN"
