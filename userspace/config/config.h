@@ -42,6 +42,7 @@
 #define CONFIG_MAX_PEERS	1024
 #define CONFIG_MESH_MAX_PEERS	2048		/* in a mesh, which grows by itself */
 #define CONFIG_MAX_PEERS_LIMIT	65536
+_Static_assert(CONFIG_MAX_PEERS_LIMIT - 1 <= UINT16_MAX, "talon_flow.payer holds any peer");
 #define CONFIG_MAX_FLOWS	262144
 #define CONFIG_MAX_FLOWS_MIN	1024
 #define CONFIG_MAX_FLOWS_LIMIT	TALON_FLOWS_MAX
