@@ -125,7 +125,10 @@ static void on_relay_send(void *ctx, uint32_t peer, const uint8_t *bytes, size_t
 {
 	struct mesh *mesh = ctx;
 
-	if (!mesh->resumed_count || !mesh_resume_send(mesh, peer, bytes, len))
+	if (mesh->resumed_count && mesh_resume_send(mesh, peer, bytes, len))
+		return;
+	/* none: the next process has taken over in this very turn of the loop (mesh_resume_followed()) */
+	if (mesh->peers)
 		peers_relay_send(mesh->peers, peer, bytes, len);
 }
 
